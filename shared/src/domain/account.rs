@@ -1,0 +1,208 @@
+use std::collections::BTreeMap;
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    Allowance, Credits, Effect, Entry, EntryId, Guard, Lot, LotId, Mode, OrgId, Period, PlanId, Posting,
+    Service, Source,
+};
+
+/// How many lots an account keeps apart. Sixteen keep the account's item a small one, so that a
+/// debit costs what one small write costs; what arrives beyond them joins a lot on the same terms.
+pub const LOTS_MAX: usize = 16;
+
+/// Whose credits: an organisation's real ones, or those of its test keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AccountId {
+    /// The organisation.
+    pub org: OrgId,
+    /// Real or test.
+    pub mode: Mode,
+}
+
+/// An organisation's credits, as last seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Whose they are.
+    pub id: AccountId,
+    /// How many entries the ledger has of it. The last entry has this number.
+    pub sequence: u64,
+    /// Grows with every change of lots and terms; debits leave it alone.
+    pub revision: u64,
+    /// The subscription plan.
+    pub plan: PlanId,
+    /// Credits that a month brings: the plan's, or a negotiated number.
+    pub allowance: Allowance,
+    /// The month that `subscription` and `used` belong to.
+    pub period: Period,
+    /// This month's subscription credits.
+    pub subscription: Subscription,
+    /// Debits of this month from all sources.
+    pub used: Credits,
+    /// Purchased and bonus credits, by age.
+    pub lots: BTreeMap<EntryId, Lot>,
+    /// What can no longer land.
+    pub fence: Fence,
+    /// The entry that made the account what it is; none when it was just opened.
+    pub last: Option<Entry>,
+}
+
+/// Which attempts can no longer land.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fence {
+    /// Those with this id or an older one.
+    pub up_to: EntryId,
+    /// The number of the entry that says so: whichever of them did land has a lower one.
+    pub sequence: u64,
+}
+
+/// The subscription credits of one month.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Subscription {
+    /// Not spent yet.
+    pub left: Credits,
+    /// All that the month brought.
+    pub granted: Credits,
+}
+
+/// A lot that may pay, and how much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Payer {
+    pub(super) lot: LotId,
+    pub(super) source: Source,
+    pub(super) left: Credits,
+}
+
+impl Account {
+    /// An account as it is opened: without credits, in the month before `now`'s, so that its first
+    /// renewal brings the first allowance.
+    #[must_use]
+    pub fn open(id: AccountId, plan: PlanId, allowance: Allowance, now: DateTime<Utc>) -> Self {
+        Self {
+            id,
+            sequence: 0,
+            revision: 0,
+            plan,
+            allowance,
+            period: Period::of(now).previous(),
+            subscription: Subscription::default(),
+            used: Credits::ZERO,
+            lots: BTreeMap::new(),
+            fence: Fence { up_to: EntryId::FIRST, sequence: 0 },
+            last: None,
+        }
+    }
+
+    /// The subscription lot of the account's month.
+    #[must_use]
+    pub fn subscription_lot(&self) -> LotId {
+        LotId::Subscription(self.period)
+    }
+
+    /// The lots that may pay for a debit, in the order of consumption (contract, rule 1):
+    /// subscription, purchased, bonus; within a bucket a lot of the debit's own service first, then
+    /// the soonest to expire, then the oldest.
+    pub(super) fn payers(&self, service: Option<Service>, now: DateTime<Utc>) -> Vec<Payer> {
+        let mut lots: Vec<_> =
+            self.lots.iter().filter(|(_, lot)| lot.pays_for(service, now) && !lot.left.is_zero()).collect();
+        lots.sort_by_key(|(id, lot)| {
+            (lot.source, lot.service.is_none(), lot.expires_at.unwrap_or(DateTime::<Utc>::MAX_UTC), **id)
+        });
+        let subscription = Payer {
+            lot: self.subscription_lot(),
+            source: Source::Subscription,
+            left: self.subscription.left,
+        };
+        let lots = lots.into_iter().map(|(id, lot)| Payer {
+            lot: LotId::Granted(*id),
+            source: lot.source,
+            left: lot.left,
+        });
+        std::iter::once(subscription).filter(|payer| !payer.left.is_zero()).chain(lots).collect()
+    }
+
+    /// Granted lots that hold nothing and may be forgotten.
+    pub(super) fn empty_lots(&self) -> impl Iterator<Item = EntryId> {
+        self.lots.iter().filter(|(_, lot)| lot.left.is_zero()).map(|(id, _)| *id)
+    }
+
+    /// The account after `posting`, or `None` when a guard does not hold or a number would leave
+    /// its range.
+    ///
+    /// This is the model that the store must agree with; the tests hold the two together.
+    #[must_use]
+    pub fn apply(mut self, posting: &Posting) -> Option<Self> {
+        if !posting.guards.iter().all(|guard| self.holds(*guard)) {
+            return None;
+        }
+        if posting.revises() {
+            self.revision = self.revision.checked_add(1)?;
+        }
+        for effect in &posting.effects {
+            self.change(effect)?;
+        }
+        self.sequence = self.sequence.checked_add(1)?;
+        self.last = Some(posting.entry.clone());
+        Some(self)
+    }
+
+    fn holds(&self, guard: Guard) -> bool {
+        match guard {
+            Guard::Revision(seen) => self.revision == seen,
+            Guard::Period(period) => self.period == period,
+            Guard::AtLeast(lot, amount) => self.left(lot).is_some_and(|left| left >= amount),
+            Guard::Exactly(lot, amount) => self.left(lot) == Some(amount),
+            Guard::FenceBelow(id) => self.fence.up_to < id,
+        }
+    }
+
+    fn left(&self, lot: LotId) -> Option<Credits> {
+        match lot {
+            LotId::Subscription(_) => Some(self.subscription.left),
+            LotId::Granted(id) => self.lots.get(&id).map(|lot| lot.left),
+        }
+    }
+
+    fn change(&mut self, effect: &Effect) -> Option<()> {
+        match effect {
+            Effect::Take(LotId::Subscription(_), amount) => {
+                self.subscription.left = self.subscription.left.less(*amount)?;
+            }
+            Effect::Take(LotId::Granted(id), amount) => {
+                let lot = self.lots.get_mut(id)?;
+                lot.left = lot.left.less(*amount)?;
+            }
+            Effect::Give(LotId::Subscription(_), amount) => {
+                self.subscription.left = self.subscription.left.plus(*amount)?;
+                self.subscription.granted = self.subscription.granted.plus(*amount)?;
+            }
+            Effect::Give(LotId::Granted(id), amount) => {
+                let lot = self.lots.get_mut(id)?;
+                lot.left = lot.left.plus(*amount)?;
+            }
+            Effect::Open(id, lot) => {
+                self.lots.insert(*id, lot.clone());
+            }
+            Effect::Drop(id) => {
+                self.lots.remove(id);
+            }
+            Effect::Use(amount) => self.used = self.used.plus(*amount)?,
+            Effect::Renew(period, allowance) => {
+                self.period = *period;
+                self.subscription = Subscription { left: *allowance, granted: *allowance };
+                self.used = Credits::ZERO;
+            }
+            Effect::Fence(up_to) => {
+                self.fence = Fence { up_to: *up_to, sequence: self.sequence.checked_add(1)? }
+            }
+        }
+        Some(())
+    }
+}
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}#{}", self.org, self.mode.as_str())
+    }
+}

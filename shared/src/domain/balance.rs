@@ -1,0 +1,114 @@
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{Account, Allowance, Credits, EntryId, LotId, Period, PlanId, Source};
+
+/// How many of the lots that expire next a balance names. Three tell a customer what to hurry
+/// with, and keep a ledger row, which holds the balance after it, a small item.
+pub const EXPIRING_MAX: usize = 3;
+
+/// What an account holds at one instant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Balance {
+    /// Subscription credits left this month; none on an unlimited plan.
+    #[serde(rename = "sub")]
+    pub subscription: Credits,
+    /// Purchased credits left.
+    #[serde(rename = "pur")]
+    pub purchased: Credits,
+    /// Bonus credits left.
+    #[serde(rename = "bon")]
+    pub bonus: Credits,
+    /// Debits of this month.
+    pub used: Credits,
+    /// The subscription plan.
+    pub plan: PlanId,
+    /// Whether debits are never refused for want of credits.
+    #[serde(rename = "unl", default, skip_serializing_if = "is_false")]
+    pub unlimited: bool,
+    /// The month that the balance belongs to.
+    #[serde(rename = "month")]
+    pub period: Period,
+    /// The lots that expire next, soonest first.
+    #[serde(rename = "exp", default, skip_serializing_if = "Vec::is_empty")]
+    pub expiring: Vec<Expiring>,
+}
+
+/// Credits that will expire.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expiring {
+    /// Which lot.
+    pub lot: LotId,
+    /// Its bucket.
+    #[serde(rename = "src")]
+    pub source: Source,
+    /// How many are left in it.
+    #[serde(rename = "n")]
+    pub amount: Credits,
+    /// The first instant at which they can't be spent.
+    #[serde(with = "chrono::serde::ts_seconds", rename = "at")]
+    pub expires_at: DateTime<Utc>,
+}
+
+impl Balance {
+    /// All that is left, or `None` past [`Credits::MAX`].
+    #[must_use]
+    pub fn available(&self) -> Option<Credits> {
+        self.subscription.plus(self.purchased)?.plus(self.bonus)
+    }
+
+    /// When the month of this balance ends.
+    #[must_use]
+    pub fn next_renewal(&self) -> DateTime<Utc> {
+        self.period.next().start()
+    }
+}
+
+impl Account {
+    /// The balance at `now`, whether or not the month's renewal and the expiry of lots have been
+    /// written down yet (contract, rule 2). A bucket past [`Credits::MAX`] shows that maximum; no
+    /// grant lets it get there.
+    #[must_use]
+    pub fn balance(&self, now: DateTime<Utc>) -> Balance {
+        let period = self.period.max(Period::of(now));
+        let (subscription, used) = if period == self.period {
+            (self.subscription.left, self.used)
+        } else {
+            (self.allowance.monthly(), Credits::ZERO)
+        };
+        Balance {
+            subscription,
+            purchased: self.bucket(Source::Purchased, now),
+            bonus: self.bucket(Source::Bonus, now),
+            used,
+            plan: self.plan.clone(),
+            unlimited: self.allowance == Allowance::Unlimited,
+            period,
+            expiring: self.expiring(now),
+        }
+    }
+
+    fn bucket(&self, source: Source, now: DateTime<Utc>) -> Credits {
+        let lots = self.lots.values().filter(|lot| lot.source == source && lot.is_current(now));
+        lots.fold(Credits::ZERO, |sum, lot| sum.plus(lot.left).unwrap_or(Credits::MAX))
+    }
+
+    fn expiring(&self, now: DateTime<Utc>) -> Vec<Expiring> {
+        let mut expiring: Vec<(EntryId, Expiring)> = Vec::new();
+        for (id, lot) in &self.lots {
+            if let (Some(expires_at), true, false) = (lot.expires_at, lot.is_current(now), lot.left.is_zero())
+            {
+                let lot =
+                    Expiring { lot: LotId::Granted(*id), source: lot.source, amount: lot.left, expires_at };
+                expiring.push((*id, lot));
+            }
+        }
+        expiring.sort_by_key(|(id, lot)| (lot.expires_at, *id));
+        expiring.into_iter().map(|(_, lot)| lot).take(EXPIRING_MAX).collect()
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
+}

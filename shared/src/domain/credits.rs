@@ -1,0 +1,133 @@
+use std::num::NonZeroU64;
+
+use serde::{Deserialize, Serialize};
+
+/// A number of whole credits, `0..=Credits::MAX`. Never a fraction, never below zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u64", into = "u64")]
+pub struct Credits(u64);
+
+/// How many credits a request names, `1..=Amount::MAX`. A request that moves nothing is no request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u64", into = "u64")]
+pub struct Amount(NonZeroU64);
+
+/// How many times an operation is charged in one request, `1..=Quantity::MAX`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u64", into = "u64")]
+pub struct Quantity(NonZeroU64);
+
+/// A number outside the range that its kind allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be a whole number from {min} to {max}")]
+pub struct OutOfRange {
+    min: u64,
+    max: u64,
+}
+
+impl Credits {
+    /// No credits.
+    pub const ZERO: Self = Self(0);
+    /// 2^53 - 1: the largest whole number that every JSON client reads back unchanged.
+    pub const MAX: Self = Self(9_007_199_254_740_991);
+
+    /// What remains after `other` leaves, or `None` when it is not covered.
+    #[must_use]
+    pub fn less(self, other: Self) -> Option<Self> {
+        self.0.checked_sub(other.0).map(Self)
+    }
+
+    /// What there is after `other` arrives, or `None` past [`Credits::MAX`].
+    #[must_use]
+    pub fn plus(self, other: Self) -> Option<Self> {
+        self.0.checked_add(other.0).and_then(|sum| Self::try_from(sum).ok())
+    }
+
+    /// `quantity` times as many, or `None` past [`Amount::MAX`], the most that one request may move.
+    #[must_use]
+    pub fn times(self, quantity: Quantity) -> Option<Self> {
+        self.0.checked_mul(quantity.0.get()).filter(|product| *product <= Amount::MAX).map(Self)
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_zero(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The number, in whole credits.
+    #[must_use]
+    pub fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl Amount {
+    /// The most that one request may move: 10^12 credits.
+    pub const MAX: u64 = 1_000_000_000_000;
+}
+
+impl Quantity {
+    /// The most that one request may ask for.
+    pub const MAX: u64 = 1_000_000;
+    /// Once.
+    pub const ONE: Self = Self(NonZeroU64::MIN);
+
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> u64 {
+        self.0.get()
+    }
+}
+
+impl TryFrom<u64> for Credits {
+    type Error = OutOfRange;
+
+    fn try_from(count: u64) -> Result<Self, OutOfRange> {
+        if count <= Self::MAX.0 { Ok(Self(count)) } else { Err(OutOfRange { min: 0, max: Self::MAX.0 }) }
+    }
+}
+
+impl TryFrom<u64> for Amount {
+    type Error = OutOfRange;
+
+    fn try_from(count: u64) -> Result<Self, OutOfRange> {
+        within(count, Self::MAX).map(Self)
+    }
+}
+
+impl TryFrom<u64> for Quantity {
+    type Error = OutOfRange;
+
+    fn try_from(count: u64) -> Result<Self, OutOfRange> {
+        within(count, Self::MAX).map(Self)
+    }
+}
+
+fn within(count: u64, max: u64) -> Result<NonZeroU64, OutOfRange> {
+    NonZeroU64::new(count).filter(|count| count.get() <= max).ok_or(OutOfRange { min: 1, max })
+}
+
+impl From<Credits> for u64 {
+    fn from(credits: Credits) -> u64 {
+        credits.0
+    }
+}
+
+impl From<Amount> for Credits {
+    fn from(amount: Amount) -> Credits {
+        Credits(amount.0.get())
+    }
+}
+
+impl From<Amount> for u64 {
+    fn from(amount: Amount) -> u64 {
+        amount.0.get()
+    }
+}
+
+impl From<Quantity> for u64 {
+    fn from(quantity: Quantity) -> u64 {
+        quantity.0.get()
+    }
+}

@@ -1,0 +1,115 @@
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{KeyId, Quantity, Reference, Service};
+
+/// What a transaction says beyond the credits it moved. Kept in the claim, so that whoever records
+/// the transaction after a crash writes the same line.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Details {
+    /// How many times the operation was charged; absent for what is not a priced operation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quantity: Option<Quantity>,
+    /// Which version of the operation's price was charged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_version: Option<u32>,
+    /// What was checked, by the caller's name for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource_id: Option<Reference>,
+    /// The caller's customer on whose behalf it was done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub customer_id: Option<Reference>,
+    /// The caller's member of staff who did it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub member_id: Option<Reference>,
+    /// The service that was used, or that a grant is set aside for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<Service>,
+    /// When a grant expires.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<DateTime<Utc>>,
+    /// In words, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<Reference>,
+    /// The caller's own key and value pairs.
+    #[serde(skip_serializing_if = "Metadata::is_empty")]
+    pub metadata: Metadata,
+    /// The API key that asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<KeyId>,
+    /// The operator's key, where an operator asked (seed: `superAdmin`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub super_admin: Option<KeyId>,
+    /// The request that was answered first, for the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+/// The caller's own notes on a transaction: at most [`Metadata::KEYS_MAX`] pairs of text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "BTreeMap<String, String>", into = "BTreeMap<String, String>")]
+pub struct Metadata(BTreeMap<String, String>);
+
+/// Metadata past one of its limits.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "must be at most {} keys of 1 to {} characters with values of at most {} characters, {} bytes in all, \
+     without control characters",
+    Metadata::KEYS_MAX,
+    Metadata::KEY_CHARS_MAX,
+    Metadata::VALUE_CHARS_MAX,
+    Metadata::BYTES_MAX
+)]
+pub struct BadMetadata;
+
+impl Metadata {
+    /// Pairs at most.
+    pub const KEYS_MAX: usize = 20;
+    /// Characters a key at most.
+    pub const KEY_CHARS_MAX: usize = 40;
+    /// Characters a value at most.
+    pub const VALUE_CHARS_MAX: usize = 500;
+    /// Bytes of all keys and values together at most, so that a row stays a few kilobytes.
+    pub const BYTES_MAX: usize = 2048;
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The pairs, by key.
+    #[must_use]
+    pub fn pairs(&self) -> &BTreeMap<String, String> {
+        &self.0
+    }
+}
+
+impl TryFrom<BTreeMap<String, String>> for Metadata {
+    type Error = BadMetadata;
+
+    fn try_from(pairs: BTreeMap<String, String>) -> Result<Self, BadMetadata> {
+        let fits = |(key, value): (&String, &String)| {
+            (1..=Self::KEY_CHARS_MAX).contains(&key.chars().count())
+                && value.chars().count() <= Self::VALUE_CHARS_MAX
+                && !key.chars().chain(value.chars()).any(char::is_control)
+        };
+        let bytes = pairs
+            .iter()
+            .fold(0usize, |sum, (key, value)| sum.saturating_add(key.len()).saturating_add(value.len()));
+        if pairs.len() <= Self::KEYS_MAX && bytes <= Self::BYTES_MAX && pairs.iter().all(fits) {
+            Ok(Self(pairs))
+        } else {
+            Err(BadMetadata)
+        }
+    }
+}
+
+impl From<Metadata> for BTreeMap<String, String> {
+    fn from(metadata: Metadata) -> Self {
+        metadata.0
+    }
+}

@@ -1,0 +1,107 @@
+use chrono::{DateTime, Utc};
+
+use super::consume::effective;
+use super::{
+    Account, Allowance, Amount, Credits, Direction, Effect, Entry, EntryId, Guard, Head, LOTS_MAX, Lot,
+    LotId, Move, Operation, Posting, Refusal, Service, Source,
+};
+
+/// Credits that arrive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Which bucket they join.
+    pub source: Source,
+    /// How many.
+    pub amount: Amount,
+    /// Pays only for debits that name this service.
+    pub service: Option<Service>,
+    /// Not spendable from this instant on.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// What brought them.
+    pub origin: Origin,
+}
+
+/// What brings credits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// They were paid for: `credit.purchase`.
+    Purchase,
+    /// An operator gave them: `credit.grant`.
+    Operator,
+}
+
+/// Decides whether `account` may receive, and what changes if so. A grant opens a lot of its own;
+/// with [`LOTS_MAX`] lots open it joins the youngest lot on the same terms.
+///
+/// # Errors
+/// [`Refusal::ExpiresInThePast`], [`Refusal::PurchasedNeverExpire`], [`Refusal::SubscriptionTerms`],
+/// [`Refusal::UnlimitedPlan`], [`Refusal::TooManyLots`], [`Refusal::BalanceLimit`], in this order.
+pub fn grant(account: &Account, request: &Grant, head: &Head) -> Result<Posting, Refusal> {
+    may_stand(account, request, head.now)?;
+    let amount = Credits::from(request.amount);
+    let mut effects: Vec<_> = account.empty_lots().map(Effect::Drop).collect();
+    let lot = match request.source {
+        Source::Subscription => account.subscription_lot(),
+        Source::Purchased | Source::Bonus => LotId::Granted(place(account, request, head.id)?),
+    };
+    if !fits(account, amount) {
+        return Err(Refusal::BalanceLimit);
+    }
+    effects.push(match lot {
+        LotId::Granted(id) if id == head.id => Effect::Open(id, lot_of(request)),
+        LotId::Granted(_) | LotId::Subscription(_) => Effect::Give(lot, amount),
+    });
+    let entry = Entry {
+        id: head.id,
+        at: effective(account, head.now),
+        operation: Operation::own(match request.origin {
+            Origin::Purchase => "credit.purchase",
+            Origin::Operator => "credit.grant",
+        }),
+        direction: Direction::Credit,
+        amount,
+        moves: vec![Move::into(lot, request.source, amount)],
+        claim: Some(head.claim.clone()),
+    };
+    let guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)];
+    Ok(Posting { entry, guards, effects })
+}
+
+fn may_stand(account: &Account, request: &Grant, now: DateTime<Utc>) -> Result<(), Refusal> {
+    let Grant { source, service, expires_at, .. } = request;
+    if expires_at.is_some_and(|end| end <= now) {
+        return Err(Refusal::ExpiresInThePast);
+    }
+    match source {
+        Source::Purchased if expires_at.is_some() && service.is_none() => Err(Refusal::PurchasedNeverExpire),
+        Source::Subscription if expires_at.is_some() || service.is_some() => Err(Refusal::SubscriptionTerms),
+        Source::Subscription if account.allowance == Allowance::Unlimited => Err(Refusal::UnlimitedPlan),
+        Source::Subscription | Source::Purchased | Source::Bonus => Ok(()),
+    }
+}
+
+/// Which lot the credits go to: a new one, or the youngest alike when there are enough.
+fn place(account: &Account, request: &Grant, id: EntryId) -> Result<EntryId, Refusal> {
+    let standing = account.lots.values().filter(|lot| !lot.left.is_zero()).count();
+    if standing < LOTS_MAX {
+        return Ok(id);
+    }
+    let wanted = lot_of(request);
+    let alike = account.lots.iter().filter(|(_, lot)| !lot.left.is_zero() && lot.is_like(&wanted));
+    alike.map(|(id, _)| *id).next_back().ok_or(Refusal::TooManyLots)
+}
+
+fn lot_of(request: &Grant) -> Lot {
+    Lot {
+        source: request.source,
+        left: request.amount.into(),
+        service: request.service,
+        expires_at: request.expires_at,
+    }
+}
+
+/// Whether all credits together, spendable or not, stay within [`Credits::MAX`].
+fn fits(account: &Account, amount: Credits) -> bool {
+    let lots = account.lots.values().map(|lot| lot.left);
+    lots.chain([account.subscription.granted]).try_fold(amount, Credits::plus).is_some()
+}

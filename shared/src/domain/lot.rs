@@ -1,0 +1,111 @@
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{BadId, Credits, EntryId, Period};
+
+/// Where credits came from. The order is the order of consumption (seed: "Subscription →
+/// Purchased → Bonus").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// The monthly allowance of a subscription plan; gone when the month turns.
+    Subscription,
+    /// Bought once; stays until used.
+    Purchased,
+    /// Promotional or loyalty credits.
+    Bonus,
+}
+
+/// A service that a lot may be set aside for (seed: Verifik's credit types).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Service {
+    /// Identity and document verification.
+    Smartcheck,
+    /// Secure access and authentication.
+    Smartaccess,
+    /// User enrolment and onboarding.
+    Smartenroll,
+    /// Direct API usage.
+    Api,
+    /// Biometric verification.
+    Biometric,
+}
+
+/// Which lot: the subscription credits of a month, or those of one grant. A grant's lot carries the
+/// id of the transaction that granted it, so lots of one bucket sort by age.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum LotId {
+    /// `sub_2024-01`
+    Subscription(Period),
+    /// `credit_01HM…`, granted by `txn_01HM…`
+    Granted(EntryId),
+}
+
+/// Credits that arrived together and are spent on the same terms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lot {
+    /// Purchased or bonus; subscription credits are kept apart, see
+    /// [`Subscription`](super::Subscription).
+    pub source: Source,
+    /// What is not spent yet.
+    pub left: Credits,
+    /// Pays only for debits that name this service.
+    pub service: Option<Service>,
+    /// Not spendable from this instant on.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+impl Lot {
+    /// Whether a debit for `service` that reached us at `now` may take from it.
+    #[must_use]
+    pub fn pays_for(&self, service: Option<Service>, now: DateTime<Utc>) -> bool {
+        self.is_current(now) && (self.service.is_none() || self.service == service)
+    }
+
+    /// Whether it has not expired at `now`.
+    #[must_use]
+    pub fn is_current(&self, now: DateTime<Utc>) -> bool {
+        self.expires_at.is_none_or(|end| now < end)
+    }
+
+    /// Whether credits of the two would be spent on the same terms.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.source == other.source && self.service == other.service && self.expires_at == other.expires_at
+    }
+}
+
+impl Service {
+    /// Every service, for the message that names what could be asked.
+    pub const ALL: [Self; 5] =
+        [Self::Smartcheck, Self::Smartaccess, Self::Smartenroll, Self::Api, Self::Biometric];
+}
+
+impl fmt::Display for LotId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Subscription(period) => write!(out, "sub_{period}"),
+            Self::Granted(entry) => write!(out, "credit_{}", entry.bare()),
+        }
+    }
+}
+
+impl From<LotId> for String {
+    fn from(id: LotId) -> String {
+        id.to_string()
+    }
+}
+
+impl TryFrom<String> for LotId {
+    type Error = BadId;
+
+    fn try_from(text: String) -> Result<Self, BadId> {
+        let month = text.strip_prefix("sub_").and_then(|month| Period::try_from(month.to_owned()).ok());
+        let entry = text.strip_prefix("credit_").and_then(EntryId::from_bare);
+        month.map(Self::Subscription).or(entry.map(Self::Granted)).ok_or(BadId::LOT)
+    }
+}

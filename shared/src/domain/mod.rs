@@ -1,0 +1,37 @@
+//! The rules of credit. Pure: no clock, no network, no database; every input is an argument.
+
+mod access;
+mod account;
+mod balance;
+mod consume;
+mod credits;
+mod details;
+mod fence;
+mod grant;
+mod ids;
+mod lot;
+mod period;
+mod plan;
+mod posting;
+mod price;
+mod receipt;
+mod refusal;
+mod renewal;
+
+pub use access::{ApiKey, Denial, Mode, Principal, Scope, Secret};
+pub use account::{Account, AccountId, Fence, LOTS_MAX, Subscription};
+pub use balance::{Balance, EXPIRING_MAX, Expiring};
+pub use consume::{Consume, consume};
+pub use credits::{Amount, Credits, OutOfRange, Quantity};
+pub use details::{BadMetadata, Details, Metadata};
+pub use fence::fence;
+pub use grant::{Grant, Origin, grant};
+pub use ids::{BadId, EntryId, Fingerprint, IdempotencyKey, KeyId, Operation, OrgId, Reference};
+pub use lot::{Lot, LotId, Service, Source};
+pub use period::Period;
+pub use plan::{Allowance, BadAllowance, Plan, PlanId};
+pub use posting::{ClaimKey, Direction, Effect, Entry, Guard, Head, Move, Posting};
+pub use price::{Category, Price, PriceList, PricedOperation};
+pub use receipt::Receipt;
+pub use refusal::Refusal;
+pub use renewal::{RENEWALS_MAX, due};

@@ -1,0 +1,181 @@
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{Credits, EntryId, IdempotencyKey, Lot, LotId, Operation, Period, Source};
+
+/// One change of one account, decided and not yet made. It is a value with two readers: the store,
+/// which turns guards and effects into one conditional write, and
+/// [`Account::apply`](super::Account::apply), the model that the store must agree with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Posting {
+    /// The line that the ledger will have.
+    pub entry: Entry,
+    /// What must still be true of the account when the posting lands; all of it.
+    pub guards: Vec<Guard>,
+    /// What changes; no two effects touch the same lot.
+    pub effects: Vec<Effect>,
+}
+
+/// What a decision is told about the attempt it decides for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The id that the transaction will have if this attempt lands.
+    pub id: EntryId,
+    /// When the request reached us.
+    pub now: DateTime<Utc>,
+    /// The claim that this attempt holds.
+    pub claim: ClaimKey,
+}
+
+/// One line of the ledger, as the posting knows it. The account keeps the last one, so that the
+/// table's stream carries every line even when whoever wrote it crashed before recording it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Names the transaction.
+    pub id: EntryId,
+    /// When it took effect. Whole seconds are shown.
+    pub at: DateTime<Utc>,
+    /// What was done.
+    pub operation: Operation,
+    /// Which way the credits went.
+    pub direction: Direction,
+    /// How many credits the operation is worth; the moves may be fewer (an unlimited plan) or more
+    /// (a renewal also books what expired).
+    pub amount: Credits,
+    /// Which lots gave or received.
+    pub moves: Vec<Move>,
+    /// The claim that holds the transaction's details; absent for what the ledger does by itself.
+    pub claim: Option<ClaimKey>,
+}
+
+/// Credits leaving or reaching one lot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// Which lot.
+    pub lot: LotId,
+    /// Its bucket.
+    pub source: Source,
+    /// Which way.
+    pub direction: Direction,
+    /// How many.
+    pub amount: Credits,
+}
+
+/// Which way credits go, seen from the organisation (seed: `type`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Direction {
+    /// Credits leave.
+    Debit,
+    /// Credits arrive.
+    Credit,
+}
+
+/// Who holds a claim, and under which of their keys. An operator's keys never meet those of the
+/// organisation that the operator works on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum ClaimKey {
+    /// The organisation's own key.
+    Caller(IdempotencyKey),
+    /// A key of an operator.
+    Operator(IdempotencyKey),
+}
+
+/// What must still be true of an account when a posting lands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// No lot was added, refilled or changed, and no terms, since the account was seen. Debits do
+    /// not count: two that both fit both land, in any order.
+    Revision(u64),
+    /// The account still is in this month.
+    Period(Period),
+    /// The lot covers what is taken.
+    AtLeast(LotId, Credits),
+    /// The lot holds just what was seen: it is emptied before another is touched.
+    Exactly(LotId, Credits),
+    /// No attempt as late as this one has been fenced off.
+    FenceBelow(EntryId),
+}
+
+/// What a posting changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Credits leave a lot.
+    Take(LotId, Credits),
+    /// Credits join a lot that stands.
+    Give(LotId, Credits),
+    /// A new lot.
+    Open(EntryId, Lot),
+    /// A granted lot that is empty, or emptied here, is forgotten.
+    Drop(EntryId),
+    /// Usage of this month grows.
+    Use(Credits),
+    /// The month turns: usage starts again, and this is the allowance.
+    Renew(Period, Credits),
+    /// Attempts up to this id can no longer land.
+    Fence(EntryId),
+}
+
+impl Effect {
+    /// Whether debits decided before it may have to be decided again, see [`Guard::Revision`].
+    #[must_use]
+    pub fn revises(&self) -> bool {
+        match self {
+            Self::Give(..) | Self::Open(..) | Self::Renew(..) => true,
+            Self::Take(..) | Self::Drop(_) | Self::Use(_) | Self::Fence(_) => false,
+        }
+    }
+}
+
+impl Posting {
+    /// Whether it changes the account's revision.
+    #[must_use]
+    pub fn revises(&self) -> bool {
+        self.effects.iter().any(Effect::revises)
+    }
+}
+
+impl Move {
+    /// Credits that leave `lot`.
+    #[must_use]
+    pub fn out(lot: LotId, source: Source, amount: Credits) -> Self {
+        Self { lot, source, direction: Direction::Debit, amount }
+    }
+
+    /// Credits that reach `lot`.
+    #[must_use]
+    pub fn into(lot: LotId, source: Source, amount: Credits) -> Self {
+        Self { lot, source, direction: Direction::Credit, amount }
+    }
+}
+
+impl fmt::Display for ClaimKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Caller(key) => write!(out, "c#{}", key.as_str()),
+            Self::Operator(key) => write!(out, "o#{}", key.as_str()),
+        }
+    }
+}
+
+impl From<ClaimKey> for String {
+    fn from(key: ClaimKey) -> String {
+        key.to_string()
+    }
+}
+
+impl TryFrom<String> for ClaimKey {
+    type Error = super::BadId;
+
+    fn try_from(text: String) -> Result<Self, super::BadId> {
+        let key = |text: &str| IdempotencyKey::try_from(text.to_owned());
+        match (text.strip_prefix("c#"), text.strip_prefix("o#")) {
+            (Some(own), _) => key(own).map(Self::Caller),
+            (None, Some(operators)) => key(operators).map(Self::Operator),
+            (None, None) => Err(super::BadId::CLAIM),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+use super::{Credits, LOTS_MAX, PlanId, Reference};
+
+/// Why the rules said no. A refusal is an answer, not a fault: no credit was moved.
+///
+/// Variants stand in the order in which they are checked, so that a request with two faults is
+/// always refused for the same one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The price list has no such operation.
+    #[error("unknown operation `{}`; GET /api/v3/pricing lists them", .0.as_str())]
+    UnknownOperation(Reference),
+    /// The catalogue has no such plan.
+    #[error("unknown plan `{}`; GET /api/v3/plans lists them", .0.0)]
+    UnknownPlan(PlanId),
+    /// A grant that would be gone before it arrives.
+    #[error("must lie in the future")]
+    ExpiresInThePast,
+    /// Purchased credits that would expire (contract: they never do, but for one service's).
+    #[error(
+        "purchased credits expire only when they are set aside for a service; leave it out or name a service"
+    )]
+    PurchasedNeverExpire,
+    /// Subscription credits on terms of their own.
+    #[error(
+        "subscription credits end with their month and pay for every service; leave it out or grant bonus credits"
+    )]
+    SubscriptionTerms,
+    /// Subscription credits where there is no limit to raise.
+    #[error("the plan is unlimited: it has no subscription credits to add to")]
+    UnlimitedPlan,
+    /// The account has as many lots as it may keep apart, and none on the same terms.
+    #[error(
+        "the organisation has {LOTS_MAX} lots on other terms; grant on the terms of one of them, or wait until one is used up"
+    )]
+    TooManyLots,
+    /// The balance or the month's usage would pass [`Credits::MAX`].
+    #[error("the balance would pass {} credits", Credits::MAX.get())]
+    BalanceLimit,
+    /// The credits that may pay for this debit don't cover it. The words are the seed's.
+    #[error("Not enough credits to perform this operation")]
+    InsufficientCredits {
+        /// What was asked.
+        required: Credits,
+        /// What this very debit could have used.
+        available: Credits,
+    },
+}
