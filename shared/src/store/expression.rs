@@ -1,0 +1,156 @@
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::Fault;
+use super::item::{AccountItem, EntryItem, LotItem, encode};
+use crate::domain::{Account, Effect, Entry, Guard, LotId, Posting};
+
+/// One conditional update: what changes, and what must be true for it.
+#[derive(Default)]
+pub(super) struct Expression {
+    sets: Vec<String>,
+    removes: Vec<String>,
+    conditions: Vec<String>,
+    /// What stands for each `#name`.
+    pub(super) names: HashMap<String, String>,
+    /// What stands for each `:value`.
+    pub(super) values: HashMap<String, AttributeValue>,
+}
+
+impl Expression {
+    /// The update that makes `posting`: its guards as the condition, its effects as arithmetic.
+    pub(super) fn of(posting: &Posting) -> Result<Self, Fault> {
+        let mut update = Self::default();
+        let one = update.number(1);
+        let sequence = update.name("seq");
+        update.sets.push(format!("{sequence} = {sequence} + {one}"));
+        if posting.revises() {
+            let revision = update.name("rev");
+            update.sets.push(format!("{revision} = {revision} + {one}"));
+        }
+        update.set_last(&posting.entry)?;
+        for guard in &posting.guards {
+            update.require(*guard);
+        }
+        for effect in &posting.effects {
+            update.change(effect)?;
+        }
+        Ok(update)
+    }
+
+    pub(super) fn update(&self) -> String {
+        let mut text = format!("SET {}", self.sets.join(", "));
+        if !self.removes.is_empty() {
+            text = format!("{text} REMOVE {}", self.removes.join(", "));
+        }
+        text
+    }
+
+    pub(super) fn condition(&self) -> String {
+        self.conditions.join(" AND ")
+    }
+
+    fn set_last(&mut self, entry: &Entry) -> Result<(), Fault> {
+        let last = encode(&EntryItem::from(entry))?;
+        let (name, value) = (self.name("last"), self.value(AttributeValue::M(last)));
+        self.sets.push(format!("{name} = {value}"));
+        Ok(())
+    }
+
+    fn require(&mut self, guard: Guard) {
+        let (path, comparison, value) = match guard {
+            Guard::Revision(seen) => (self.name("rev"), "=", self.number(seen)),
+            Guard::Period(period) => (self.name("period"), "=", self.text(period.to_string())),
+            Guard::AtLeast(lot, amount) => (self.left(lot), ">=", self.number(amount.get())),
+            Guard::Exactly(lot, amount) => (self.left(lot), "=", self.number(amount.get())),
+            Guard::FenceBelow(id) => (self.name("fence"), "<", self.text(id.bare())),
+        };
+        self.conditions.push(format!("{path} {comparison} {value}"));
+    }
+
+    fn change(&mut self, effect: &Effect) -> Result<(), Fault> {
+        match effect {
+            Effect::Take(lot, amount) => {
+                let (path, value) = (self.left(*lot), self.number(amount.get()));
+                self.sets.push(format!("{path} = {path} - {value}"));
+            }
+            Effect::Give(lot, amount) => {
+                let (path, value) = (self.left(*lot), self.number(amount.get()));
+                self.sets.push(format!("{path} = {path} + {value}"));
+                if let LotId::Subscription(_) = lot {
+                    let (sub, granted) = (self.name("sub"), self.name("granted"));
+                    self.sets.push(format!("{sub}.{granted} = {sub}.{granted} + {value}"));
+                }
+            }
+            Effect::Open(id, lot) => {
+                let lot = encode(&LotItem::from(lot))?;
+                let (path, value) = (self.lot(&id.bare()), self.value(AttributeValue::M(lot)));
+                self.sets.push(format!("{path} = {value}"));
+            }
+            Effect::Drop(id) => {
+                let path = self.lot(&id.bare());
+                self.removes.push(path);
+            }
+            Effect::Use(amount) => {
+                let (used, value) = (self.name("used"), self.number(amount.get()));
+                self.sets.push(format!("{used} = {used} + {value}"));
+            }
+            Effect::Renew(period, allowance) => {
+                let (name, value) = (self.name("period"), self.text(period.to_string()));
+                self.sets.push(format!("{name} = {value}"));
+                let (sub, allowance) = (self.name("sub"), self.number(allowance.get()));
+                let (left, granted) = (self.name("left"), self.name("granted"));
+                self.sets.push(format!("{sub}.{left} = {allowance}, {sub}.{granted} = {allowance}"));
+                let (used, zero) = (self.name("used"), self.number(0));
+                self.sets.push(format!("{used} = {zero}"));
+            }
+            Effect::Fence(up_to) => {
+                let (fence, value) = (self.name("fence"), self.text(up_to.bare()));
+                let (fenced, sequence, one) = (self.name("fenced"), self.name("seq"), self.number(1));
+                self.sets.push(format!("{fence} = {value}, {fenced} = {sequence} + {one}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The path of what is left in a lot.
+    fn left(&mut self, lot: LotId) -> String {
+        let left = self.name("left");
+        match lot {
+            LotId::Subscription(_) => format!("{}.{left}", self.name("sub")),
+            LotId::Granted(id) => format!("{}.{left}", self.lot(&id.bare())),
+        }
+    }
+
+    fn lot(&mut self, bare: &str) -> String {
+        let (lots, lot) = (self.name("lots"), self.name(bare));
+        format!("{lots}.{lot}")
+    }
+
+    /// Every attribute goes by a `#name`, for some of ours are words of the language.
+    fn name(&mut self, attribute: &str) -> String {
+        let name = format!("#{attribute}");
+        self.names.insert(name.clone(), attribute.to_owned());
+        name
+    }
+
+    fn number(&mut self, number: u64) -> String {
+        self.value(AttributeValue::N(number.to_string()))
+    }
+
+    fn text(&mut self, text: String) -> String {
+        self.value(AttributeValue::S(text))
+    }
+
+    fn value(&mut self, value: AttributeValue) -> String {
+        let name = format!(":v{}", self.values.len());
+        self.values.insert(name.clone(), value);
+        name
+    }
+}
+
+/// The item of an account that is just opened.
+pub(super) fn opened(account: &Account) -> Result<super::key::Item, Fault> {
+    super::item::with_key(&super::key::Key::Account(account.id), &AccountItem::from(account))
+}

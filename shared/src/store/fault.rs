@@ -1,0 +1,37 @@
+use aws_sdk_dynamodb::error::BoxError;
+
+/// The store could not answer. No credit was moved, unless the operation says otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// Too many others moved the account at once; a retry is likely to land.
+    #[error("the account is busy")]
+    Busy,
+    /// The table could not be reached, or would not serve.
+    #[error("could not {doing}")]
+    Unavailable {
+        /// What was attempted.
+        doing: &'static str,
+        /// What the SDK said.
+        #[source]
+        source: BoxError,
+    },
+    /// An item is not as this code writes it.
+    #[error("{what} does not read as this code writes it")]
+    Corrupt {
+        /// Which item.
+        what: &'static str,
+        /// Why not.
+        #[source]
+        source: BoxError,
+    },
+}
+
+impl Fault {
+    pub(super) fn unavailable(doing: &'static str) -> impl Fn(BoxError) -> Self {
+        move |source| Self::Unavailable { doing, source }
+    }
+
+    pub(super) fn corrupt(what: &'static str, source: impl Into<BoxError>) -> Self {
+        Self::Corrupt { what, source: source.into() }
+    }
+}

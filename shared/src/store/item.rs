@@ -1,0 +1,231 @@
+use std::collections::{BTreeMap, HashMap};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::Fault;
+use super::key::{Item, Key};
+use crate::domain::{
+    Account, AccountId, Allowance, Balance, ClaimKey, Credits, Details, Direction, Entry, EntryId, Fence,
+    Lot, LotId, Move, Operation, Period, PlanId, Receipt, Service, Source, Subscription,
+};
+
+/// Writes `value` beside the attributes of its key.
+pub(super) fn with_key<T: Serialize>(key: &Key<'_>, value: &T) -> Result<Item, Fault> {
+    let mut item = encode(value)?;
+    item.extend(key.attributes());
+    Ok(item)
+}
+
+pub(super) fn encode<T: Serialize>(value: &T) -> Result<Item, Fault> {
+    let item: HashMap<String, AttributeValue> =
+        serde_dynamo::to_item(value).map_err(|source| Fault::corrupt("an item to be written", source))?;
+    Ok(item)
+}
+
+pub(super) fn decode<T: DeserializeOwned>(what: &'static str, item: Item) -> Result<T, Fault> {
+    serde_dynamo::from_item(item).map_err(|source| Fault::corrupt(what, source))
+}
+
+/// Ids are stored without their prefix: the attribute says what they are.
+mod bare {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use crate::domain::EntryId;
+
+    pub(super) fn serialize<S: Serializer>(id: &EntryId, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_str(&id.bare())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<EntryId, D::Error> {
+        let text = String::deserialize(input)?;
+        EntryId::from_bare(&text).ok_or_else(|| D::Error::custom("not an entry's id"))
+    }
+}
+
+/// An account as the table has it. Names are short because every debit pays for the whole item.
+#[derive(Serialize, Deserialize)]
+pub(super) struct AccountItem {
+    seq: u64,
+    rev: u64,
+    plan: PlanId,
+    allow: Allowance,
+    period: Period,
+    sub: SubscriptionItem,
+    used: Credits,
+    lots: BTreeMap<String, LotItem>,
+    #[serde(with = "bare")]
+    fence: EntryId,
+    fenced: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last: Option<EntryItem>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SubscriptionItem {
+    left: Credits,
+    granted: Credits,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct LotItem {
+    src: Source,
+    left: Credits,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    svc: Option<Service>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "chrono::serde::ts_seconds_option")]
+    exp: Option<DateTime<Utc>>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct EntryItem {
+    #[serde(with = "bare")]
+    id: EntryId,
+    #[serde(with = "chrono::serde::ts_seconds")]
+    at: DateTime<Utc>,
+    op: Operation,
+    dir: Direction,
+    n: Credits,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    mv: Vec<MoveItem>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<ClaimKey>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct MoveItem {
+    lot: LotId,
+    src: Source,
+    dir: Direction,
+    n: Credits,
+}
+
+impl From<&Account> for AccountItem {
+    fn from(account: &Account) -> Self {
+        Self {
+            seq: account.sequence,
+            rev: account.revision,
+            plan: account.plan.clone(),
+            allow: account.allowance,
+            period: account.period,
+            sub: SubscriptionItem { left: account.subscription.left, granted: account.subscription.granted },
+            used: account.used,
+            lots: account.lots.iter().map(|(id, lot)| (id.bare(), lot.into())).collect(),
+            fence: account.fence.up_to,
+            fenced: account.fence.sequence,
+            last: account.last.as_ref().map(EntryItem::from),
+        }
+    }
+}
+
+impl AccountItem {
+    pub(super) fn account(self, id: AccountId) -> Result<Account, Fault> {
+        let lot = |(bare, lot): (String, LotItem)| {
+            let id = EntryId::from_bare(&bare).ok_or_else(|| Fault::corrupt("an account", "a lot's id"))?;
+            Ok((id, Lot { source: lot.src, left: lot.left, service: lot.svc, expires_at: lot.exp }))
+        };
+        Ok(Account {
+            id,
+            sequence: self.seq,
+            revision: self.rev,
+            plan: self.plan,
+            allowance: self.allow,
+            period: self.period,
+            subscription: Subscription { left: self.sub.left, granted: self.sub.granted },
+            used: self.used,
+            lots: self.lots.into_iter().map(lot).collect::<Result<_, Fault>>()?,
+            fence: Fence { up_to: self.fence, sequence: self.fenced },
+            last: self.last.map(EntryItem::entry),
+        })
+    }
+}
+
+impl From<&Lot> for LotItem {
+    fn from(lot: &Lot) -> Self {
+        Self { src: lot.source, left: lot.left, svc: lot.service, exp: lot.expires_at }
+    }
+}
+
+impl From<&Entry> for EntryItem {
+    fn from(entry: &Entry) -> Self {
+        let part =
+            |part: &Move| MoveItem { lot: part.lot, src: part.source, dir: part.direction, n: part.amount };
+        Self {
+            id: entry.id,
+            at: entry.at,
+            op: entry.operation.clone(),
+            dir: entry.direction,
+            n: entry.amount,
+            mv: entry.moves.iter().map(part).collect(),
+            key: entry.claim.clone(),
+        }
+    }
+}
+
+impl EntryItem {
+    fn entry(self) -> Entry {
+        let part =
+            |part: MoveItem| Move { lot: part.lot, source: part.src, direction: part.dir, amount: part.n };
+        Entry {
+            id: self.id,
+            at: self.at,
+            operation: self.op,
+            direction: self.dir,
+            amount: self.n,
+            moves: self.mv.into_iter().map(part).collect(),
+            claim: self.key,
+        }
+    }
+}
+
+/// A line of the ledger as the table has it.
+#[derive(Serialize, Deserialize)]
+pub(super) struct RowItem {
+    seq: u64,
+    #[serde(flatten)]
+    entry: EntryItem,
+    #[serde(default, rename = "d")]
+    details: Details,
+    bal: Balance,
+}
+
+impl From<&Receipt> for RowItem {
+    fn from(receipt: &Receipt) -> Self {
+        Self {
+            seq: receipt.sequence,
+            entry: EntryItem::from(&receipt.entry),
+            details: receipt.details.clone(),
+            bal: receipt.balance.clone(),
+        }
+    }
+}
+
+impl RowItem {
+    pub(super) fn receipt(self) -> Receipt {
+        Receipt { entry: self.entry.entry(), sequence: self.seq, details: self.details, balance: self.bal }
+    }
+}
+
+/// A claim as the table has it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct ClaimItem {
+    /// What was asked, as a digest.
+    pub(super) hash: String,
+    /// The attempt that holds the key, and the transaction that it makes.
+    #[serde(with = "bare")]
+    pub(super) id: EntryId,
+    /// When the request reached us.
+    #[serde(with = "chrono::serde::ts_seconds")]
+    pub(super) at: DateTime<Utc>,
+    /// The same by the machine's own clock, which never stands still.
+    #[serde(with = "chrono::serde::ts_milliseconds")]
+    pub(super) wall: DateTime<Utc>,
+    /// From when on the key means nothing any more; the table's own TTL deletes it some time later.
+    #[serde(with = "chrono::serde::ts_seconds")]
+    pub(super) ttl: DateTime<Utc>,
+    /// What was asked, in full.
+    #[serde(default, rename = "d")]
+    pub(super) details: Details,
+}

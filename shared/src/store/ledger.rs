@@ -1,0 +1,139 @@
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::{Client, Config};
+use chrono::{DateTime, Utc};
+use std::error::Error;
+use tracing::warn;
+
+use super::hints::Hints;
+use super::item::{AccountItem, ClaimItem, RowItem, decode, with_key};
+use super::key::{Item, Key};
+use super::{ClaimsOf, Fault};
+use crate::domain::{Account, AccountId, ClaimKey, Details, EntryId, Receipt};
+
+/// The accounts, their claims and their rows: one table, with a stream.
+#[derive(Debug)]
+pub struct Ledger {
+    /// Repeats a call whose answer was lost. For reads, and for writes that may be made twice.
+    pub(super) client: Client,
+    /// Sends every call once. For the debit: it is arithmetic, and must never be made twice.
+    pub(super) once: Client,
+    pub(super) table: String,
+    pub(super) hints: Hints,
+}
+
+/// When a request reached us, by two clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// The business's time, which all rules go by. A test clock may hold or move it.
+    pub now: DateTime<Utc>,
+    /// The machine's own time, for how long an attempt has been running.
+    pub wall: DateTime<Utc>,
+}
+
+impl Ledger {
+    /// A ledger kept in `table`.
+    #[must_use]
+    pub fn new(config: &Config, table: impl Into<String>) -> Self {
+        let once = config.to_builder().retry_config(RetryConfig::disabled()).build();
+        Self {
+            client: Client::from_conf(config.clone()),
+            once: Client::from_conf(once),
+            table: table.into(),
+            hints: Hints::default(),
+        }
+    }
+
+    /// Opens an account; nothing happens when it is open already.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn open(&self, account: &Account) -> Result<(), Fault> {
+        let item = super::expression::opened(account)?;
+        self.put_new(item, "open an account").await.map(|_| ())
+    }
+
+    /// The account, strongly consistent; `None` when there is no such organisation.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn account(&self, id: AccountId) -> Result<Option<Account>, Fault> {
+        let item = self.get(&Key::Account(id), true, "read an account").await?;
+        let account = item.map(|item| decode::<AccountItem>("an account", item)?.account(id)).transpose()?;
+        if let Some(account) = &account {
+            self.hints.put(account);
+        }
+        Ok(account)
+    }
+
+    /// One transaction of an account, by its id.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn transaction(&self, account: AccountId, id: EntryId) -> Result<Option<Receipt>, Fault> {
+        let item = self.get(&Key::Row(account, id), true, "read a transaction").await?;
+        item.map(|item| Ok(decode::<RowItem>("a transaction", item)?.receipt())).transpose()
+    }
+
+    /// What a claim says of a transaction; nothing for what the ledger does by itself.
+    pub(super) async fn details(&self, account: AccountId, key: Option<&ClaimKey>) -> Result<Details, Fault> {
+        let Some(key) = key else { return Ok(Details::default()) };
+        let claim = self.claim_of(ClaimsOf::Account(account), key).await?;
+        claim.map(|claim| claim.details).ok_or_else(|| Fault::corrupt("a claim", "an entry's claim is gone"))
+    }
+
+    pub(super) async fn claim_of(&self, of: ClaimsOf, key: &ClaimKey) -> Result<Option<ClaimItem>, Fault> {
+        let item = self.get(&Key::Claim(of, key), true, "read a claim").await?;
+        item.map(|item| decode("a claim", item)).transpose()
+    }
+
+    /// Writes a transaction's row. Written twice it is the same row, so the first one stays.
+    pub(super) async fn record(&self, account: AccountId, receipt: &Receipt) -> Result<(), Fault> {
+        let item = with_key(&Key::Row(account, receipt.entry.id), &RowItem::from(receipt))?;
+        self.put_new(item, "record a transaction").await.map(|_| ())
+    }
+
+    /// Records what has landed. The answer does not hang on it: if this write fails, the projector
+    /// makes it from the stream.
+    pub(super) async fn record_or_leave(&self, account: AccountId, receipt: &Receipt) {
+        if let Err(fault) = self.record(account, receipt).await {
+            warn!(account = %account, transaction = %receipt.entry.id, fault = &fault as &dyn Error, "row left to the projector");
+        }
+    }
+
+    pub(super) async fn get(
+        &self,
+        key: &Key<'_>,
+        consistent: bool,
+        doing: &'static str,
+    ) -> Result<Option<Item>, Fault> {
+        let get = self.client.get_item().table_name(&self.table).set_key(Some(key.attributes()));
+        let got = get.consistent_read(consistent).send().await;
+        got.map(|answer| answer.item).map_err(|error| Fault::unavailable(doing)(error.into()))
+    }
+
+    /// Writes an item unless one of its key exists; then that one comes back.
+    pub(super) async fn put_new(&self, item: Item, doing: &'static str) -> Result<Option<Item>, Fault> {
+        use aws_sdk_dynamodb::operation::put_item::PutItemError::ConditionalCheckFailedException;
+        use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld;
+
+        let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        let put = put.condition_expression("attribute_not_exists(pk)");
+        match put.return_values_on_condition_check_failure(AllOld).send().await {
+            Ok(_) => Ok(None),
+            Err(error) => match error.as_service_error() {
+                Some(ConditionalCheckFailedException(existing)) => {
+                    Ok(Some(existing.item.clone().unwrap_or_default()))
+                }
+                Some(_) | None => Err(Fault::unavailable(doing)(error.into())),
+            },
+        }
+    }
+}
+
+/// The transaction that made `account` what it is: its last entry, whole. This is the one place
+/// where a row comes from, whoever writes it.
+pub(super) fn receipt_of(account: &Account, details: Details) -> Option<Receipt> {
+    let entry = account.last.clone()?;
+    let balance = account.balance(entry.at);
+    Some(Receipt { entry, sequence: account.sequence, details, balance })
+}

@@ -1,0 +1,108 @@
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+
+use super::item::{AccountItem, decode};
+use super::key::{Item, Key};
+use super::ledger::receipt_of;
+use super::{Fault, Ledger};
+use crate::domain::{Account, AccountId, Mode, OrgId};
+
+/// The attribute of the watermark's item.
+const WATERMARK: &str = "seq";
+
+/// An entry that the stream showed and whose row is known to exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Projected {
+    /// Whose entry.
+    pub account: AccountId,
+    /// Which one.
+    pub sequence: u64,
+}
+
+/// An item as the stream shows it, from whichever client read it.
+pub type Image = serde_dynamo::Item;
+
+/// Reads an account from an image of the stream; `None` for an item of another kind.
+///
+/// # Errors
+/// [`Fault::Corrupt`] when it says it is an account and does not read as one.
+pub fn account_image(image: Image) -> Result<Option<Account>, Fault> {
+    let image = Item::from(image);
+    let Some(AttributeValue::S(pk)) = image.get("pk") else { return Ok(None) };
+    let Some(name) = pk.strip_prefix("ACCT#") else { return Ok(None) };
+    let id = account_id(name).ok_or_else(|| Fault::corrupt("an account", "its key"))?;
+    decode::<AccountItem>("an account", image)?.account(id).map(Some)
+}
+
+fn account_id(name: &str) -> Option<AccountId> {
+    let (org, mode) = name.split_once('#')?;
+    let mode = [Mode::Live, Mode::Test].into_iter().find(|known| known.as_str() == mode)?;
+    Some(AccountId { org: OrgId::try_from(org.to_owned()).ok()?, mode })
+}
+
+impl Ledger {
+    /// Makes sure that the row of the account's last entry exists, whatever crashed. `None` when the
+    /// account was just opened and has no entry.
+    ///
+    /// # Errors
+    /// When the table does not serve, or the entry's claim is gone.
+    pub async fn complete(&self, account: &Account) -> Result<Option<Projected>, Fault> {
+        let Some(last) = &account.last else { return Ok(None) };
+        let row = self.get(&Key::Row(account.id, last.id), false, "look for a row").await?;
+        if row.is_none() {
+            let details = self.details(account.id, last.claim.as_ref()).await?;
+            if let Some(receipt) = receipt_of(account, details) {
+                self.record(account.id, &receipt).await?;
+            }
+        }
+        Ok(Some(Projected { account: account.id, sequence: account.sequence }))
+    }
+
+    /// The sequence through which every row of an account is known to exist.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn watermark(&self, account: AccountId) -> Result<u64, Fault> {
+        let Some(item) = self.get(&Key::Watermark(account), true, "read a watermark").await? else {
+            return Ok(0);
+        };
+        Ok(through(&item).unwrap_or(0))
+    }
+
+    /// Moves the watermark: the rows `first..=last` exist.
+    ///
+    /// # Errors
+    /// [`Fault::Corrupt`] when rows before `first` are not known to exist: the stream has lost
+    /// records. When the table does not serve.
+    pub async fn mark(&self, account: AccountId, first: u64, last: u64) -> Result<(), Fault> {
+        let number = |number: u64| AttributeValue::N(number.to_string());
+        let known = "(#through >= :before AND #through < :last)";
+        let condition =
+            if first <= 1 { format!("attribute_not_exists(#through) OR {known}") } else { known.to_owned() };
+        let update = self.client.update_item().table_name(&self.table);
+        let update = update.set_key(Some(Key::Watermark(account).attributes()));
+        let update = update.update_expression("SET #through = :last").condition_expression(condition);
+        let update = update.expression_attribute_names("#through", WATERMARK);
+        let update = update.expression_attribute_values(":last", number(last));
+        let update = update.expression_attribute_values(":before", number(first.saturating_sub(1)));
+        let update =
+            update.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let Err(error) = update.send().await else { return Ok(()) };
+        match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(lost)) => {
+                if lost.item.as_ref().and_then(through).is_some_and(|known| known >= last) {
+                    return Ok(());
+                }
+                Err(Fault::corrupt("the stream", format!("{account} jumps to {first}")))
+            }
+            Some(_) | None => Err(Fault::unavailable("move a watermark")(error.into())),
+        }
+    }
+}
+
+fn through(item: &Item) -> Option<u64> {
+    match item.get(WATERMARK) {
+        Some(AttributeValue::N(digits)) => digits.parse().ok(),
+        Some(_) | None => None,
+    }
+}

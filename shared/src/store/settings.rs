@@ -1,0 +1,297 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
+use aws_sdk_dynamodb::{Client, Config};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::Fault;
+use super::item::{decode, with_key};
+use super::key::{Item, Key};
+use crate::domain::{Allowance, ApiKey, KeyId, OrgId, Plan, PlanId, PriceList, Secret};
+
+/// For how many seconds a warm function goes by what it has read of prices, plans and keys. A
+/// revoked key may live that much longer, and a price that is changed with effect from now is
+/// charged everywhere after it.
+const FRESH_SECONDS: i64 = 60;
+
+/// How many API keys a warm function remembers; past it, all are forgotten and read again.
+const KEYS_MAX: usize = 10_000;
+
+/// An organisation as the settings have it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Organisation {
+    /// Its id.
+    pub org: OrgId,
+    /// Its name.
+    pub name: String,
+    /// Its subscription plan.
+    pub plan: PlanId,
+    /// Credits a month: the plan's, or a negotiated number.
+    pub allowance: Allowance,
+    /// ISO 4217 code of the currency that it is billed in.
+    pub currency: String,
+    /// When it was opened.
+    #[serde(with = "chrono::serde::ts_seconds")]
+    pub created_at: DateTime<Utc>,
+}
+
+/// What is sold: prices, plans and packages, as the database has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Catalogue {
+    /// Operations and what they cost.
+    pub prices: PriceList,
+    /// Subscription plans.
+    pub plans: Vec<Plan>,
+    /// Packages of credits, in the words of the contract.
+    pub packages: Vec<serde_json::Value>,
+}
+
+/// A key that was found, and the plan of the organisation that it belongs to; none for an
+/// operator's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The key.
+    pub key: ApiKey,
+    /// Its organisation's plan.
+    pub plan: Option<Plan>,
+}
+
+/// Organisations, keys and the catalogue: one table, read through a small cache.
+#[derive(Debug)]
+pub struct Settings {
+    client: Client,
+    table: String,
+    catalogue: Mutex<Option<(DateTime<Utc>, Arc<Catalogue>)>>,
+    keys: Mutex<HashMap<String, (DateTime<Utc>, Known)>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct IssuedKeyItem {
+    hash: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PricesItem {
+    prices: PriceList,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PlansItem {
+    plans: Vec<Plan>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PackagesItem {
+    packages: Vec<serde_json::Value>,
+}
+
+impl Settings {
+    /// Settings kept in `table`.
+    #[must_use]
+    pub fn new(config: &Config, table: impl Into<String>) -> Self {
+        Self {
+            client: Client::from_conf(config.clone()),
+            table: table.into(),
+            catalogue: Mutex::default(),
+            keys: Mutex::default(),
+        }
+    }
+
+    /// Prices, plans and packages, at most [`FRESH_SECONDS`] old by `wall`.
+    ///
+    /// # Errors
+    /// When the table does not serve, or nothing was ever loaded into it.
+    pub async fn catalogue(&self, wall: DateTime<Utc>) -> Result<Arc<Catalogue>, Fault> {
+        if let Some((read, catalogue)) = self.remembered()
+            && is_fresh(read, wall)
+        {
+            return Ok(catalogue);
+        }
+        let prices: PricesItem = self.part("PRICES").await?;
+        let plans: PlansItem = self.part("PLANS").await?;
+        let packages: PackagesItem = self.part("PACKAGES").await?;
+        let catalogue =
+            Arc::new(Catalogue { prices: prices.prices, plans: plans.plans, packages: packages.packages });
+        *self.catalogue.lock().unwrap_or_else(PoisonError::into_inner) = Some((wall, catalogue.clone()));
+        Ok(catalogue)
+    }
+
+    fn remembered(&self) -> Option<(DateTime<Utc>, Arc<Catalogue>)> {
+        self.catalogue.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn part<T: serde::de::DeserializeOwned>(&self, part: &'static str) -> Result<T, Fault> {
+        let item = self.get(&Key::Catalogue(part), false, "read the catalogue").await?;
+        decode("the catalogue", item.ok_or_else(|| Fault::corrupt("the catalogue", "it was never loaded"))?)
+    }
+
+    /// Loads what an empty table is to begin with; what is there already stays.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn load(&self, catalogue: &Catalogue) -> Result<(), Fault> {
+        let prices = PricesItem { prices: catalogue.prices.clone() };
+        let plans = PlansItem { plans: catalogue.plans.clone() };
+        let packages = PackagesItem { packages: catalogue.packages.clone() };
+        self.put_new(with_key(&Key::Catalogue("PRICES"), &prices)?).await?;
+        self.put_new(with_key(&Key::Catalogue("PLANS"), &plans)?).await?;
+        self.put_new(with_key(&Key::Catalogue("PACKAGES"), &packages)?).await
+    }
+
+    /// Adds an organisation; nothing happens when it is there already.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn add_organisation(&self, organisation: &Organisation) -> Result<(), Fault> {
+        self.put_new(with_key(&Key::Organisation(organisation.org), organisation)?).await
+    }
+
+    /// An organisation by its id.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn organisation(&self, org: OrgId) -> Result<Option<Organisation>, Fault> {
+        let item = self.get(&Key::Organisation(org), false, "read an organisation").await?;
+        item.map(|item| decode("an organisation", item)).transpose()
+    }
+
+    /// Adds a key under its hash; nothing happens when it is there already, revoked or not.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn add_key(&self, secret: &Secret, key: &ApiKey) -> Result<(), Fault> {
+        let hash = secret.hash();
+        if let Some(org) = key.org {
+            let issued = with_key(&Key::Issued(org, key.key_id), &IssuedKeyItem { hash: hash.clone() })?;
+            let known = with_key(&Key::Secret(&hash), key)?;
+            return self.put_both_new(issued, known).await;
+        }
+        self.put_new(with_key(&Key::Secret(&hash), key)?).await
+    }
+
+    /// What is known of a key, at most [`FRESH_SECONDS`] old by `wall`; `None` for a key that was
+    /// never issued.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn known(&self, secret: &Secret, wall: DateTime<Utc>) -> Result<Option<Known>, Fault> {
+        let hash = secret.hash();
+        let remembered = self.keys.lock().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned();
+        if let Some((read, known)) = remembered
+            && is_fresh(read, wall)
+        {
+            return Ok(Some(known));
+        }
+        let Some(item) = self.get(&Key::Secret(&hash), false, "read an API key").await? else {
+            return Ok(None);
+        };
+        let key: ApiKey = decode("an API key", item)?;
+        let plan = match key.org {
+            Some(org) => Some(self.plan_of(org, wall).await?),
+            None => None,
+        };
+        let known = Known { key, plan };
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if keys.len() >= KEYS_MAX {
+            keys.clear();
+        }
+        keys.insert(hash, (wall, known.clone()));
+        Ok(Some(known))
+    }
+
+    async fn plan_of(&self, org: OrgId, wall: DateTime<Utc>) -> Result<Plan, Fault> {
+        let organisation = self.organisation(org).await?;
+        let organisation =
+            organisation.ok_or_else(|| Fault::corrupt("an API key", "its organisation is gone"))?;
+        let catalogue = self.catalogue(wall).await?;
+        let plan = catalogue.plan(&organisation.plan);
+        plan.cloned().ok_or_else(|| Fault::corrupt("an organisation", "its plan is not in the catalogue"))
+    }
+
+    /// Revokes a key of an organisation; the key as it is then, or `None` when the organisation has
+    /// no such key. A key that was revoked before keeps its time.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn revoke(&self, org: OrgId, key: KeyId, now: DateTime<Utc>) -> Result<Option<ApiKey>, Fault> {
+        let issued = self.get(&Key::Issued(org, key), true, "find an API key").await?;
+        let Some(issued) = issued else { return Ok(None) };
+        let IssuedKeyItem { hash } = decode("an issued key", issued)?;
+        let update = self.client.update_item().table_name(&self.table);
+        let update = update.set_key(Some(Key::Secret(&hash).attributes()));
+        let update = update.update_expression("SET revokedAt = if_not_exists(revokedAt, :now)");
+        let update =
+            update.expression_attribute_values(":now", AttributeValue::N(now.timestamp().to_string()));
+        let update = update.condition_expression("attribute_exists(pk)");
+        let answer = update.return_values(aws_sdk_dynamodb::types::ReturnValue::AllNew).send().await;
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(&hash);
+        match answer {
+            Ok(answer) => decode("an API key", answer.attributes.unwrap_or_default()).map(Some),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(None),
+                Some(_) | None => Err(Fault::unavailable("revoke an API key")(error.into())),
+            },
+        }
+    }
+
+    async fn get(&self, key: &Key<'_>, consistent: bool, doing: &'static str) -> Result<Option<Item>, Fault> {
+        let get = self.client.get_item().table_name(&self.table).set_key(Some(key.attributes()));
+        let got = get.consistent_read(consistent).send().await;
+        got.map(|answer| answer.item).map_err(|error| Fault::unavailable(doing)(error.into()))
+    }
+
+    async fn put_new(&self, item: Item) -> Result<(), Fault> {
+        let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        match put.condition_expression("attribute_not_exists(pk)").send().await {
+            Err(error) if !is_there(error.as_service_error()) => {
+                Err(Fault::unavailable("write a setting")(error.into()))
+            }
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Both or neither: a key that works and can't be found to be revoked must not exist.
+    async fn put_both_new(&self, first: Item, second: Item) -> Result<(), Fault> {
+        use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError::TransactionCanceledException;
+
+        let mut both = self.client.transact_write_items();
+        for item in [first, second] {
+            let put = Put::builder().table_name(&self.table).set_item(Some(item));
+            let put = put.condition_expression("attribute_not_exists(pk)").build();
+            let put = put.map_err(|error| Fault::unavailable("write a key")(error.into()))?;
+            both = both.transact_items(TransactWriteItem::builder().put(put).build());
+        }
+        let Err(error) = both.send().await else { return Ok(()) };
+        match error.as_service_error() {
+            Some(TransactionCanceledException(cancelled))
+                if cancelled
+                    .cancellation_reasons()
+                    .iter()
+                    .all(|reason| matches!(reason.code(), Some("ConditionalCheckFailed"))) =>
+            {
+                Ok(())
+            }
+            Some(_) | None => Err(Fault::unavailable("write a key")(error.into())),
+        }
+    }
+}
+
+fn is_there(error: Option<&aws_sdk_dynamodb::operation::put_item::PutItemError>) -> bool {
+    error.is_some_and(|error| error.is_conditional_check_failed_exception())
+}
+
+fn is_fresh(read: DateTime<Utc>, wall: DateTime<Utc>) -> bool {
+    wall.signed_duration_since(read).num_seconds() < FRESH_SECONDS
+}
+
+impl Catalogue {
+    /// A plan by its name.
+    #[must_use]
+    pub fn plan(&self, plan: &PlanId) -> Option<&Plan> {
+        self.plans.iter().find(|known| known.plan == *plan)
+    }
+}

@@ -1,0 +1,226 @@
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Duration, Utc};
+use sha2::{Digest, Sha256};
+
+use super::item::{RowItem, decode};
+use super::key::row_partition;
+use super::{Fault, Ledger};
+use crate::domain::{AccountId, Direction, EntryId, Operation, Period, Receipt, Reference};
+
+/// How many rows one call looks at; a sparse filter gives a short page and a cursor to go on with.
+const EXAMINED_MAX: usize = 1_000;
+
+/// How far rows are looked ahead for the next number. Rows lie by the time a request reached us and
+/// are told by number; the two differ only by requests that were under way together.
+const AHEAD: usize = 64;
+
+/// How many rows one read asks for.
+const READ_ROWS: i32 = 100;
+
+/// By how many minutes a row's place may differ from its time: hosts' clocks, and requests that
+/// were overtaken by a fence or by a month's renewal.
+const SKEW_MINUTES: i64 = 10;
+
+/// Which transactions a statement tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Query {
+    /// Only this direction.
+    pub direction: Option<Direction>,
+    /// Only this operation.
+    pub operation: Option<Operation>,
+    /// Only this customer's.
+    pub customer: Option<Reference>,
+    /// Only this member's.
+    pub member: Option<Reference>,
+    /// From this instant on.
+    pub from: Option<DateTime<Utc>>,
+    /// Before this instant.
+    pub to: Option<DateTime<Utc>>,
+}
+
+/// One page of a statement, newest first.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// The transactions, by falling sequence.
+    pub receipts: Vec<Receipt>,
+    /// Where the next page begins; none on the last.
+    pub next: Option<Cursor>,
+}
+
+/// A place in one account's statement under one query. Opaque to callers; it carries a digest of
+/// account and query, so one that was edited, or belongs to another question, does not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// Everything from this number on has been told.
+    below: u64,
+    /// Nothing that has not been told lies above this id.
+    upper: EntryId,
+}
+
+impl Cursor {
+    const CHECK_BYTES: usize = 8;
+
+    /// The text that callers get.
+    #[must_use]
+    pub fn write(&self, account: AccountId, query: &Query) -> String {
+        let place = format!("{}.{}", self.below, self.upper.bare());
+        URL_SAFE_NO_PAD.encode(format!("{place}.{}", Self::check(&place, account, query)))
+    }
+
+    /// Reads what a caller sends back; `None` when it was not given for this account and query.
+    #[must_use]
+    pub fn read(text: &str, account: AccountId, query: &Query) -> Option<Self> {
+        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+        let (place, check) = text.rsplit_once('.')?;
+        if Self::check(place, account, query) != check {
+            return None;
+        }
+        let (below, upper) = place.split_once('.')?;
+        Some(Self { below: below.parse().ok()?, upper: EntryId::from_bare(upper)? })
+    }
+
+    fn check(place: &str, account: AccountId, query: &Query) -> String {
+        let digest = Sha256::digest(format!("{place} {account} {query:?}"));
+        URL_SAFE_NO_PAD.encode(digest.get(..Self::CHECK_BYTES).unwrap_or_default())
+    }
+}
+
+impl Query {
+    fn admits(&self, receipt: &Receipt) -> bool {
+        fn is<T: PartialEq>(wanted: Option<&T>, found: Option<&T>) -> bool {
+            wanted.is_none() || wanted == found
+        }
+        let (entry, details) = (&receipt.entry, &receipt.details);
+        is(self.direction.as_ref(), Some(&entry.direction))
+            && is(self.operation.as_ref(), Some(&entry.operation))
+            && is(self.customer.as_ref(), details.customer_id.as_ref())
+            && is(self.member.as_ref(), details.member_id.as_ref())
+            && self.from.is_none_or(|from| from <= entry.at)
+            && self.to.is_none_or(|to| entry.at < to)
+    }
+}
+
+impl Ledger {
+    /// One page of an account's statement: the newest transactions that `query` admits, by falling
+    /// sequence, none twice and none left out across pages.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn statement(
+        &self,
+        account: AccountId,
+        query: &Query,
+        (cursor, limit): (Option<Cursor>, usize),
+        now: DateTime<Utc>,
+    ) -> Result<Page, Fault> {
+        let mut rows = Rows::new(self, account, query, cursor, now);
+        let mut waiting: BTreeMap<u64, Receipt> = BTreeMap::new();
+        let mut below = self.told_from(account, query, cursor).await?;
+        let mut receipts = Vec::new();
+        let mut examined = 0usize;
+        let mut place = cursor;
+        loop {
+            let next = waiting.keys().next_back().copied();
+            let is_next = next.is_some() && next.and_then(|next| next.checked_add(1)) == below;
+            if !(is_next || rows.ended || waiting.len() >= AHEAD) {
+                let told = below.unwrap_or(u64::MAX);
+                let read = rows.read().await?.into_iter().filter(|receipt| receipt.sequence < told);
+                waiting.extend(read.map(|receipt| (receipt.sequence, receipt)));
+                continue;
+            }
+            let Some((sequence, receipt)) = waiting.pop_last() else { break };
+            if examined >= EXAMINED_MAX || receipts.len() >= limit && query.admits(&receipt) {
+                return Ok(Page { receipts, next: place });
+            }
+            examined = examined.saturating_add(1);
+            below = Some(sequence);
+            if query.admits(&receipt) {
+                receipts.push(receipt);
+            }
+            let upper = waiting.values().map(|receipt| receipt.entry.id).max();
+            place = Some(Cursor { below: sequence, upper: upper.unwrap_or(rows.upper).max(rows.upper) });
+        }
+        Ok(Page { receipts, next: None })
+    }
+}
+
+impl Ledger {
+    /// The number above the first that this page may tell, where it is known: numbers have no gap,
+    /// so a row with the one below it can be told without looking further.
+    async fn told_from(
+        &self,
+        account: AccountId,
+        query: &Query,
+        cursor: Option<Cursor>,
+    ) -> Result<Option<u64>, Fault> {
+        match cursor {
+            Some(cursor) => Ok(Some(cursor.below)),
+            None if query.to.is_some() => Ok(None),
+            None => Ok(self.account(account).await?.map(|account| account.sequence.saturating_add(1))),
+        }
+    }
+}
+
+/// An account's rows, newest id first, month by month.
+struct Rows<'a> {
+    ledger: &'a Ledger,
+    account: AccountId,
+    month: Period,
+    /// The highest id that has not been read.
+    upper: EntryId,
+    lower: EntryId,
+    ended: bool,
+}
+
+impl<'a> Rows<'a> {
+    fn new(
+        ledger: &'a Ledger,
+        account: AccountId,
+        query: &Query,
+        cursor: Option<Cursor>,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let skew = Duration::try_minutes(SKEW_MINUTES).unwrap_or_default();
+        // An organisation's id tells when it was opened: no row is older than that month.
+        let opened = Period::of(account.org.time()).start();
+        let from = query.from.and_then(|from| from.checked_sub_signed(skew)).unwrap_or(opened).max(opened);
+        let to = query.to.unwrap_or(now).min(now).checked_add_signed(skew).unwrap_or(now);
+        let upper = cursor.map_or(EntryId::new(to, u128::MAX), |cursor| cursor.upper);
+        let lower = EntryId::first_at(from);
+        Self { ledger, account, month: Period::of(upper.time()), upper, lower, ended: upper < lower }
+    }
+
+    /// The next rows; none only for a month without any.
+    async fn read(&mut self) -> Result<Vec<Receipt>, Fault> {
+        let text = |text: String| AttributeValue::S(text);
+        let query = self.ledger.client.query().table_name(&self.ledger.table).consistent_read(true);
+        let answer = query
+            .key_condition_expression("pk = :pk AND sk BETWEEN :lower AND :upper")
+            .expression_attribute_values(":pk", text(row_partition(self.account, self.month)))
+            .expression_attribute_values(":lower", text(self.lower.bare()))
+            .expression_attribute_values(":upper", text(self.upper.bare()))
+            .scan_index_forward(false)
+            .limit(READ_ROWS)
+            .send()
+            .await
+            .map_err(|error| Fault::unavailable("read a statement")(error.into()))?;
+        let more = answer.last_evaluated_key.is_some();
+        let rows = answer.items.unwrap_or_default().into_iter();
+        let rows: Vec<_> = rows
+            .map(|item| Ok(decode::<RowItem>("a transaction", item)?.receipt()))
+            .collect::<Result<_, Fault>>()?;
+        match rows.last() {
+            Some(oldest) if more => self.upper = oldest.entry.id.before(),
+            Some(_) | None => {
+                self.upper = EntryId::first_at(self.month.start()).before();
+                self.month = self.month.previous();
+            }
+        }
+        self.ended = self.upper < self.lower || rows.iter().any(|receipt| receipt.sequence == 1);
+        Ok(rows)
+    }
+}
