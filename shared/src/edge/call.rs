@@ -1,0 +1,48 @@
+use std::convert::Infallible;
+use std::sync::{Arc, OnceLock};
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+
+use crate::domain::{AccountId, Mode};
+use crate::store::Moment;
+
+/// One request, as everything that handles it sees it.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// When it reached us. The only "now" that anything below may know.
+    pub moment: Moment,
+    /// Its name in answers and logs, `req_…`.
+    pub id: Arc<str>,
+    account: Arc<OnceLock<AccountId>>,
+}
+
+impl Call {
+    pub(super) fn new(moment: Moment, id: String) -> Self {
+        Self { moment, id: id.into(), account: Arc::default() }
+    }
+
+    /// Notes who calls, for the answer's `livemode` and the log. The first note stands.
+    pub(super) fn of(&self, account: AccountId) {
+        self.account.get_or_init(|| account);
+    }
+
+    pub(super) fn account(&self) -> Option<AccountId> {
+        self.account.get().copied()
+    }
+
+    pub(super) fn livemode(&self) -> Option<bool> {
+        self.account().map(|account| account.mode == Mode::Live)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Call {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        // Put there by the layer around every router. Without it the request is at the epoch, in
+        // which no key was issued yet.
+        let epoch = Moment { now: chrono::DateTime::UNIX_EPOCH, wall: chrono::DateTime::UNIX_EPOCH };
+        Ok(parts.extensions.get().cloned().unwrap_or_else(|| Self::new(epoch, String::new())))
+    }
+}

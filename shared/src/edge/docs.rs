@@ -1,0 +1,135 @@
+use serde_json::{Map, Value, json};
+use utoipa::openapi::OpenApi;
+
+/// The OpenAPI document of `routes`: the functions' own descriptions, with what the house puts
+/// around every answer.
+///
+/// # Errors
+/// None in practice: every description of ours can be written.
+pub fn describe(routes: &OpenApi) -> Result<Value, serde_json::Error> {
+    let mut document = serde_json::to_value(routes)?;
+    if let Some(document) = document.as_object_mut() {
+        document.insert("info".into(), info());
+        document.insert("security".into(), json!([{ "apiKey": [] }]));
+        let components = document.entry("components").or_insert_with(|| json!({}));
+        if let Some(components) = components.as_object_mut() {
+            components.insert(
+                "securitySchemes".into(),
+                json!({ "apiKey": { "type": "http", "scheme": "bearer", "description": "sk_live_…, sk_test_… or ok_live_…" } }),
+            );
+            let schemas = components.entry("schemas").or_insert_with(|| json!({}));
+            if let Some(schemas) = schemas.as_object_mut() {
+                schemas.extend(house());
+            }
+        }
+        let paths = document.get_mut("paths").and_then(Value::as_object_mut);
+        for item in paths.into_iter().flat_map(Map::values_mut).filter_map(Value::as_object_mut) {
+            for (method, operation) in item.iter_mut() {
+                if let Some(operation) = operation.as_object_mut() {
+                    around(method, operation);
+                }
+            }
+        }
+    }
+    Ok(document)
+}
+
+fn info() -> Value {
+    json!({
+        "title": "Scrip",
+        "version": "3.0.0",
+        "description": "Prepaid credits: who has how many, taken the moment a call is made, every one of them explained.",
+    })
+}
+
+/// What stands in every document.
+fn house() -> Map<String, Value> {
+    let instant = json!({ "type": "string", "format": "date-time" });
+    let entries = [
+        (
+            "Meta",
+            json!({
+                "type": "object",
+                "required": ["timestamp", "requestId"],
+                "properties": {
+                    "timestamp": instant,
+                    "requestId": { "type": "string", "examples": ["req_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA"] },
+                    "livemode": { "type": "boolean", "description": "false for test keys" },
+                    "pagination": {
+                        "type": "object",
+                        "properties": { "nextCursor": { "type": ["string", "null"] }, "hasMore": { "type": "boolean" } },
+                    },
+                },
+            }),
+        ),
+        (
+            "Error",
+            json!({
+                "type": "object",
+                "required": ["success", "error", "meta"],
+                "properties": {
+                    "success": { "const": false },
+                    "error": {
+                        "type": "object",
+                        "required": ["code", "message"],
+                        "properties": {
+                            "code": { "type": "string" },
+                            "message": { "type": "string", "description": "what to do next" },
+                            "details": { "type": "object" },
+                        },
+                    },
+                    "meta": { "$ref": "#/components/schemas/Meta" },
+                },
+            }),
+        ),
+    ];
+    entries.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
+}
+
+/// Puts the envelope around what an operation answers, and adds the errors that any may give.
+fn around(method: &str, operation: &mut Map<String, Value>) {
+    let responses = operation.entry("responses").or_insert_with(|| json!({}));
+    let Some(responses) = responses.as_object_mut() else { return };
+    for (status, response) in responses.iter_mut() {
+        let schema = response.pointer_mut("/content/application~1json/schema");
+        if let Some(schema) = schema.filter(|_| status.starts_with('2')) {
+            *schema = json!({
+                "type": "object",
+                "required": ["success", "data", "meta"],
+                "properties": {
+                    "success": { "const": true },
+                    "data": schema.take(),
+                    "meta": { "$ref": "#/components/schemas/Meta" },
+                },
+            });
+        }
+    }
+    let always = [
+        ("400", "VALIDATION_ERROR and its like: `details.fields` names what to mend"),
+        ("401", "MISSING_API_KEY, INVALID_API_KEY, EXPIRED_API_KEY"),
+        ("403", "INSUFFICIENT_PERMISSIONS, API_ACCESS_NOT_INCLUDED"),
+        ("503", "TEMPORARILY_UNAVAILABLE, with Retry-After: nothing was charged"),
+    ];
+    let with_body = [
+        ("409", "OPERATION_IN_PROGRESS, with Retry-After; CONFLICT"),
+        ("413", "PAYLOAD_TOO_LARGE: over 64 KiB"),
+        ("415", "UNSUPPORTED_MEDIA_TYPE: send application/json"),
+        ("422", "IDEMPOTENCY_KEY_REUSED: same key, other body"),
+    ];
+    let with_body = with_body.into_iter().filter(|_| method == "post" || method == "put");
+    for (status, description) in always.into_iter().chain(with_body) {
+        responses.entry(status).or_insert_with(|| json!({ "description": description }));
+    }
+    for (status, response) in responses.iter_mut().filter(|(status, _)| status.starts_with(['4', '5'])) {
+        if let Some(response) = response.as_object_mut() {
+            let description = response.get("description").cloned().unwrap_or_else(|| status.clone().into());
+            *response = Map::from_iter([
+                ("description".to_owned(), description),
+                (
+                    "content".to_owned(),
+                    json!({ "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } }),
+                ),
+            ]);
+        }
+    }
+}

@@ -1,0 +1,201 @@
+use std::collections::BTreeMap;
+
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::domain::{Denial, Refusal};
+use crate::store::{Fault, Unsettled};
+
+/// Why a call was not answered with what it asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// No key.
+    #[error("send your API key as `Authorization: Bearer <key>`")]
+    MissingKey,
+    /// A key that was never issued.
+    #[error("this API key is not valid; check that it was copied whole")]
+    InvalidKey,
+    /// A key that may not do this.
+    #[error(transparent)]
+    Denied(#[from] Denial),
+    /// The request does not read as one; the problem of each field, by its path.
+    #[error("the request does not read as it should; `details.fields` names what to mend")]
+    Invalid(BTreeMap<String, String>),
+    /// A request that moves credits or makes something, without a key.
+    #[error(
+        "send an `Idempotency-Key` header, a name of your own for this request, so that it can be repeated safely"
+    )]
+    IdempotencyKeyRequired,
+    /// A cursor that was not given for this list.
+    #[error("this cursor does not belong to this list and its filters; start again without one")]
+    InvalidCursor,
+    /// Nothing of that name, here or for this caller.
+    #[error("{0}")]
+    NotFound(&'static str),
+    /// The path exists, with other methods.
+    #[error("this path does not take that method; the `Allow` header lists those that it takes")]
+    MethodNotAllowed,
+    /// The body is over its limit.
+    #[error("the body is over {0} bytes")]
+    TooLarge(usize),
+    /// The body is not JSON.
+    #[error("send the body as JSON, with `Content-Type: application/json`")]
+    NotJson,
+    /// What was asked can't be, as things stand.
+    #[error("{0}")]
+    Conflict(&'static str),
+    /// The request was understood, and not settled.
+    #[error(transparent)]
+    Unsettled(#[from] Unsettled),
+    /// The store could not answer.
+    #[error(transparent)]
+    Failed(#[from] Fault),
+}
+
+/// What a caller is told.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Told {
+    #[serde(skip)]
+    pub(super) status: StatusCode,
+    /// Stable; a program may match on it.
+    pub(super) code: &'static str,
+    pub(super) message: String,
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub(super) details: Value,
+    /// Seconds.
+    #[serde(skip)]
+    pub(super) retry_after: Option<u32>,
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Unsettled(refusal.into())
+    }
+}
+
+impl ApiError {
+    /// One field that does not read.
+    pub fn field(path: impl Into<String>, problem: impl ToString) -> Self {
+        Self::Invalid(BTreeMap::from([(path.into(), problem.to_string())]))
+    }
+
+    pub(super) fn unwritable(source: serde_json::Error) -> Self {
+        Self::Failed(Fault::Corrupt { what: "an answer", source: source.into() })
+    }
+
+    /// The status and the stable code that a caller may match on: the one table of both.
+    fn code(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::MissingKey => (StatusCode::UNAUTHORIZED, "MISSING_API_KEY"),
+            Self::InvalidKey => (StatusCode::UNAUTHORIZED, "INVALID_API_KEY"),
+            Self::Denied(Denial::Revoked) => (StatusCode::UNAUTHORIZED, "EXPIRED_API_KEY"),
+            Self::Denied(Denial::NoApiAccess) => (StatusCode::FORBIDDEN, "API_ACCESS_NOT_INCLUDED"),
+            Self::Denied(Denial::WrongSide(_) | Denial::Lacks(_)) => {
+                (StatusCode::FORBIDDEN, "INSUFFICIENT_PERMISSIONS")
+            }
+            Self::Invalid(_) => (StatusCode::BAD_REQUEST, "VALIDATION_ERROR"),
+            Self::IdempotencyKeyRequired => (StatusCode::BAD_REQUEST, "IDEMPOTENCY_KEY_REQUIRED"),
+            Self::InvalidCursor => (StatusCode::BAD_REQUEST, "INVALID_CURSOR"),
+            Self::NotFound(_) | Self::Unsettled(Unsettled::NoAccount) => (StatusCode::NOT_FOUND, "NOT_FOUND"),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
+            Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE"),
+            Self::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE"),
+            Self::Conflict(_) => (StatusCode::CONFLICT, "CONFLICT"),
+            Self::Unsettled(Unsettled::KeyReused) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED")
+            }
+            Self::Unsettled(Unsettled::InProgress) => (StatusCode::CONFLICT, "OPERATION_IN_PROGRESS"),
+            Self::Unsettled(Unsettled::Refused(refusal)) => refusal_code(refusal),
+            Self::Failed(_) | Self::Unsettled(Unsettled::Failed(_)) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "TEMPORARILY_UNAVAILABLE")
+            }
+        }
+    }
+
+    /// What the caller may read. A fault's own words are for the log alone.
+    fn message(&self) -> String {
+        let words = match self {
+            Self::Failed(_) | Self::Unsettled(Unsettled::Failed(_)) => {
+                "the service is busy or briefly away and nothing was charged; send the request again, \
+                 with the same Idempotency-Key if it had one"
+            }
+            Self::Unsettled(Unsettled::KeyReused) => {
+                "this Idempotency-Key was used for a different request; use a new key for a new request"
+            }
+            Self::Unsettled(Unsettled::InProgress) => {
+                "an earlier sending of this request is not settled yet; send it again with the same Idempotency-Key"
+            }
+            Self::Unsettled(Unsettled::NoAccount) => "there is no such organisation",
+            Self::MissingKey
+            | Self::InvalidKey
+            | Self::Denied(_)
+            | Self::Invalid(_)
+            | Self::IdempotencyKeyRequired
+            | Self::InvalidCursor
+            | Self::NotFound(_)
+            | Self::MethodNotAllowed
+            | Self::TooLarge(_)
+            | Self::NotJson
+            | Self::Conflict(_)
+            | Self::Unsettled(Unsettled::Refused(_)) => return self.to_string(),
+        };
+        words.to_owned()
+    }
+
+    fn details(&self) -> Value {
+        if let Self::Invalid(fields) = self {
+            json!({ "fields": fields })
+        } else if let Self::Denied(Denial::Lacks(scope)) = self {
+            json!({ "scope": scope })
+        } else if let Self::Unsettled(Unsettled::Refused(refusal)) = self {
+            refusal_details(refusal)
+        } else {
+            Value::Null
+        }
+    }
+
+    pub(super) fn told(&self) -> Told {
+        let (status, code) = self.code();
+        let passes = status == StatusCode::SERVICE_UNAVAILABLE
+            || matches!(self, Self::Unsettled(Unsettled::InProgress));
+        Told {
+            status,
+            code,
+            message: self.message(),
+            details: self.details(),
+            retry_after: passes.then_some(1),
+        }
+    }
+}
+
+fn refusal_code(refusal: &Refusal) -> (StatusCode, &'static str) {
+    match refusal {
+        Refusal::UnknownOperation(_) => (StatusCode::BAD_REQUEST, "UNKNOWN_OPERATION"),
+        Refusal::UnknownPlan(_)
+        | Refusal::ExpiresInThePast
+        | Refusal::PurchasedNeverExpire
+        | Refusal::SubscriptionTerms => (StatusCode::BAD_REQUEST, "VALIDATION_ERROR"),
+        Refusal::UnlimitedPlan | Refusal::TooManyLots | Refusal::BalanceLimit => {
+            (StatusCode::CONFLICT, "CONFLICT")
+        }
+        Refusal::InsufficientCredits { .. } => (StatusCode::PAYMENT_REQUIRED, "INSUFFICIENT_CREDITS"),
+    }
+}
+
+fn refusal_details(refusal: &Refusal) -> Value {
+    let field = |path: &str| json!({ "fields": { path: refusal.to_string() } });
+    match refusal {
+        Refusal::InsufficientCredits { required, available } => json!({
+            "required": required,
+            "available": available,
+            "mend": "purchase credits, move to a larger plan, or enable auto-recharge; then send the request again \
+                     with the same Idempotency-Key",
+        }),
+        Refusal::UnknownOperation(operation) => json!({ "operation": operation }),
+        Refusal::UnknownPlan(_) => field("plan"),
+        Refusal::ExpiresInThePast | Refusal::PurchasedNeverExpire => field("expiresAt"),
+        Refusal::SubscriptionTerms => field("source"),
+        Refusal::UnlimitedPlan | Refusal::TooManyLots | Refusal::BalanceLimit => Value::Null,
+    }
+}

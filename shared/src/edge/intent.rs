@@ -1,0 +1,67 @@
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, Request};
+use hmac::{Hmac, KeyInit, Mac};
+use http::HeaderMap;
+use serde::de::DeserializeOwned;
+use sha2::Sha256;
+
+use super::{ApiError, App, body};
+use crate::domain::{Fingerprint, IdempotencyKey, Mode, Secret};
+
+/// A request that makes something or moves credits: its JSON body, the caller's key for it, and
+/// the fingerprint that binds the two.
+#[derive(Debug)]
+pub struct Intent<T> {
+    /// The caller's own name for the request.
+    pub key: IdempotencyKey,
+    /// Method, path and body as a digest.
+    pub fingerprint: Fingerprint,
+    /// What is asked.
+    pub body: T,
+}
+
+impl<T: DeserializeOwned> FromRequest<Arc<App>> for Intent<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &Arc<App>) -> Result<Self, ApiError> {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let key = key(request.headers())?;
+        let bytes = body::read(request).await?;
+        let asked = body::parse(&bytes)?;
+        let fingerprint = body::fingerprint(method.as_str(), &path, &bytes)?;
+        Ok(Self { key, fingerprint, body: asked })
+    }
+}
+
+fn key(headers: &HeaderMap) -> Result<IdempotencyKey, ApiError> {
+    const NAME: &str = "Idempotency-Key";
+    let mut sent = headers.get_all(NAME).iter();
+    let (Some(value), None) = (sent.next(), sent.next()) else {
+        return Err(match headers.contains_key(NAME) {
+            true => ApiError::field(NAME, "must be sent once"),
+            false => ApiError::IdempotencyKeyRequired,
+        });
+    };
+    let text = value.to_str().unwrap_or_default().to_owned();
+    IdempotencyKey::try_from(text).map_err(|problem| ApiError::field(NAME, problem))
+}
+
+/// The API key that an operator's request creates. It is made from the operator's own key and what
+/// the request is about, so that a repeated request shows the same key again, although the database
+/// has no more than its hash, and nobody without the operator's key can make it.
+#[must_use]
+pub fn issue(operator: &Secret, mode: Mode, subject: &str) -> Secret {
+    let mut bytes = [0u8; 34];
+    let block = |part: u8| {
+        // HMAC takes keys of every length, so the fallback is never reached.
+        Hmac::<Sha256>::new_from_slice(operator.reveal().as_bytes()).map(|mut mac| {
+            mac.update(&[part]);
+            mac.update(subject.as_bytes());
+            mac.finalize().into_bytes()
+        })
+    };
+    let blocks = [0u8, 1].into_iter().filter_map(|part| block(part).ok()).flatten();
+    bytes.iter_mut().zip(blocks).for_each(|(byte, made)| *byte = made);
+    Secret::for_organisation(mode, bytes)
+}

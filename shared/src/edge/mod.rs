@@ -1,0 +1,28 @@
+//! How callers reach the ledger: HTTP in, HTTP out. The only room that names a status code, an
+//! environment variable or the clock.
+
+mod answer;
+mod app;
+mod body;
+mod call;
+mod caller;
+mod clock;
+mod docs;
+mod error;
+mod intent;
+mod params;
+mod serve;
+mod shape;
+
+pub use answer::{Reply, finish};
+pub use app::{App, NotConfigured};
+pub use body::Payload;
+pub use call::Call;
+pub use caller::{Caller, Needs, Operator, may};
+pub use clock::{Clock, System};
+pub use docs::describe;
+pub use error::ApiError;
+pub use intent::{Intent, issue};
+pub use params::Params;
+pub use serve::{Fatal, serve, start};
+pub use shape::{AsOf, Balance, Expiring, SourceShare, Transaction, instant};
