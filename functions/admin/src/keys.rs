@@ -1,0 +1,131 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use shared::domain::{AccountId, ApiKey, ClaimKey, KeyId, Mode, Reference, Scope};
+use shared::edge::{ApiError, App, Intent, Operator, Reply, instant, issue as make};
+use shared::store::ClaimsOf;
+use utoipa::ToSchema;
+
+/// A key for an organisation.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewKey {
+    /// live or test.
+    #[schema(value_type = String, example = "live")]
+    mode: Mode,
+    /// What it may do; everything but `dashboard` when left out.
+    #[schema(value_type = Option<Vec<String>>)]
+    scopes: Option<BTreeSet<Scope>>,
+    /// In words.
+    #[schema(value_type = Option<String>, max_length = 255)]
+    description: Option<Reference>,
+}
+
+/// A key, shown once.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Issued {
+    key_id: String,
+    /// The key itself. Keep it: only its hash is stored.
+    key: String,
+    last4: String,
+    #[schema(value_type = Vec<String>)]
+    scopes: BTreeSet<Scope>,
+    #[schema(value_type = String)]
+    mode: Mode,
+    #[serde(with = "instant")]
+    #[schema(value_type = String, format = DateTime)]
+    created_at: DateTime<Utc>,
+}
+
+/// A key that works no more.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Revoked {
+    key_id: String,
+    last4: String,
+    #[serde(with = "instant")]
+    #[schema(value_type = String, format = DateTime)]
+    revoked_at: DateTime<Utc>,
+}
+
+/// Issues a key. Repeated with the same Idempotency-Key, it shows the same key.
+#[utoipa::path(
+    post,
+    path = "/admin/v1/organisations/{id}/keys",
+    tag = "operator",
+    params(
+        ("id" = String, Path, description = "org_…"),
+        ("Idempotency-Key" = String, Header, description = "Your name for this request"),
+    ),
+    request_body = NewKey,
+    responses((status = 201, body = Issued), (status = 404, description = "NOT_FOUND")),
+)]
+pub(super) async fn issue(
+    State(app): State<Arc<App>>,
+    operator: Operator,
+    Path(id): Path<String>,
+    intent: Intent<NewKey>,
+) -> Result<Reply, ApiError> {
+    let moment = operator.call.moment;
+    let NewKey { mode, scopes, description } = intent.body;
+    let scopes = scopes.unwrap_or_else(Scope::usual);
+    if scopes.is_empty() {
+        return Err(ApiError::field("scopes", "must name at least one scope, or be left out"));
+    }
+    let org = super::organisation(id)?;
+    app.settings.organisation(org).await?.ok_or(super::NO_ORGANISATION)?;
+    let claims = ClaimsOf::Account(AccountId { org, mode });
+    let made =
+        app.ledger.claim_once(claims, &ClaimKey::Operator(intent.key), &intent.fingerprint, moment).await?;
+    let secret = make(&operator.secret, mode, &format!("{org} {mode:?} {}", made.id));
+    let key = ApiKey {
+        key_id: KeyId::from(made.id),
+        org: Some(org),
+        mode,
+        scopes,
+        last4: secret.last4(),
+        created_at: made.at,
+        revoked_at: None,
+        description,
+    };
+    app.settings.add_key(&secret, &key).await?;
+    let issued = Issued {
+        key_id: key.key_id.to_string(),
+        key: secret.reveal().to_owned(),
+        last4: key.last4,
+        scopes: key.scopes,
+        mode,
+        created_at: made.at,
+    };
+    Reply::created(&issued, made.replayed)
+}
+
+/// Revokes a key. Functions that have seen it go by what they know for up to a minute.
+#[utoipa::path(
+    delete,
+    path = "/admin/v1/organisations/{id}/keys/{keyId}",
+    tag = "operator",
+    params(("id" = String, Path, description = "org_…"), ("keyId" = String, Path, description = "key_…")),
+    responses((status = 200, body = Revoked), (status = 404, description = "NOT_FOUND")),
+)]
+pub(super) async fn revoke(
+    State(app): State<Arc<App>>,
+    operator: Operator,
+    Path((id, key)): Path<(String, String)>,
+) -> Result<Reply, ApiError> {
+    let unknown = || ApiError::NotFound("the organisation has no such key");
+    let org = super::organisation(id)?;
+    let key = KeyId::try_from(key).map_err(|_| unknown())?;
+    let now = operator.call.moment.now;
+    let key = app.settings.revoke(org, key, now).await?.ok_or_else(unknown)?;
+    let revoked = Revoked {
+        key_id: key.key_id.to_string(),
+        last4: key.last4,
+        revoked_at: key.revoked_at.unwrap_or(now),
+    };
+    Reply::ok(&revoked)
+}

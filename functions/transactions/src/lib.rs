@@ -1,0 +1,123 @@
+//! `GET /api/v3/credits/transactions`: every credit explained.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use shared::domain::{Direction, EntryId, Operation, Reference};
+use shared::edge::{ApiError, App, Caller, Params, Reply, Transaction, may};
+use shared::store::{Cursor, Query};
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// Transactions on a page when nothing is asked.
+const LIMIT: usize = 50;
+
+/// Transactions on a page at most.
+const LIMIT_MAX: usize = 100;
+
+/// The function's routes and their description.
+pub fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(one))
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Category {
+    Purchase,
+    Usage,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct Filter {
+    /// Transactions on a page, 1 to 100; 50 when left out.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<usize>,
+    /// `nextCursor` of the page before.
+    cursor: Option<String>,
+    /// DEBIT or CREDIT.
+    #[serde(rename = "type")]
+    #[param(value_type = Option<String>)]
+    direction: Option<Direction>,
+    /// `usage` (debits) or `purchase` (credits).
+    #[param(value_type = Option<String>)]
+    category: Option<Category>,
+    /// One operation.
+    #[param(value_type = Option<String>)]
+    operation: Option<Operation>,
+    /// One customer's.
+    #[param(value_type = Option<String>)]
+    customer_id: Option<Reference>,
+    /// One member's.
+    #[param(value_type = Option<String>)]
+    member_id: Option<Reference>,
+    /// From this instant on.
+    #[param(value_type = Option<String>, format = DateTime)]
+    from: Option<DateTime<Utc>>,
+    /// Before this instant.
+    #[param(value_type = Option<String>, format = DateTime)]
+    to: Option<DateTime<Utc>>,
+}
+
+/// Transactions, newest first. Numbers fall by one from line to line: nothing is left out.
+#[utoipa::path(
+    get,
+    path = "/api/v3/credits/transactions",
+    tag = "credits",
+    params(Filter),
+    responses((status = 200, body = Vec<Transaction>)),
+)]
+async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller<may::Read>,
+    Params(filter): Params<Filter>,
+) -> Result<Reply, ApiError> {
+    let limit = filter.limit.unwrap_or(LIMIT);
+    if !(1..=LIMIT_MAX).contains(&limit) {
+        return Err(ApiError::field("limit", format!("must be a whole number from 1 to {LIMIT_MAX}")));
+    }
+    let category = filter.category.map(|category| match category {
+        Category::Usage => Direction::Debit,
+        Category::Purchase => Direction::Credit,
+    });
+    if filter.direction.is_some() && category.is_some() && filter.direction != category {
+        return Reply::page(&Vec::<Transaction>::new(), None);
+    }
+    let query = Query {
+        direction: filter.direction.or(category),
+        operation: filter.operation,
+        customer: filter.customer_id,
+        member: filter.member_id,
+        from: filter.from,
+        to: filter.to,
+    };
+    let read = |text: String| Cursor::read(&text, caller.account, &query).ok_or(ApiError::InvalidCursor);
+    let cursor = filter.cursor.map(read).transpose()?;
+    let now = caller.call.moment.now;
+    let page = app.ledger.statement(caller.account, &query, (cursor, limit), now).await?;
+    let lines: Vec<_> = page.receipts.iter().map(Transaction::from).collect();
+    Reply::page(&lines, page.next.map(|next| next.write(caller.account, &query)))
+}
+
+/// One transaction.
+#[utoipa::path(
+    get,
+    path = "/api/v3/credits/transactions/{id}",
+    tag = "credits",
+    params(("id" = String, Path, description = "txn_…")),
+    responses((status = 200, body = Transaction), (status = 404, description = "NOT_FOUND")),
+)]
+async fn one(
+    State(app): State<Arc<App>>,
+    caller: Caller<may::Read>,
+    Path(id): Path<String>,
+) -> Result<Reply, ApiError> {
+    let unknown = || ApiError::NotFound("there is no such transaction");
+    let id = EntryId::try_from(id).map_err(|_| unknown())?;
+    let receipt = app.ledger.transaction(caller.account, id).await?.ok_or_else(unknown)?;
+    Reply::ok(&Transaction::from(&receipt))
+}
