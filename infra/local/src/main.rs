@@ -1,2 +1,132 @@
-//! x
-fn main() {}
+//! `scrip`: the whole service on one machine.
+
+use std::io::{IsTerminal, Write, stderr, stdout};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use chrono::{DateTime, Utc};
+use clap::Parser;
+use local::{Data, Machine, Options, Seed};
+use serde::Serialize;
+use tracing_subscriber::EnvFilter;
+
+/// Prepaid credits, whole on one machine: all functions behind one port, on an embedded DynamoDB.
+#[derive(Parser)]
+#[command(name = "scrip", version)]
+struct Arguments {
+    /// The port on 127.0.0.1; 0 picks a free one.
+    #[arg(long, default_value_t = 3000)]
+    port: u16,
+    /// Where the data is kept.
+    #[arg(long, value_name = "DIR", default_value = ".scrip", conflicts_with = "memory")]
+    data: PathBuf,
+    /// Keep no data after the end.
+    #[arg(long)]
+    memory: bool,
+    /// What an empty database begins with.
+    #[arg(long, value_enum, default_value_t = Seed::Demo)]
+    seed: Seed,
+    /// A time, such as 2024-01-15T10:30:00Z, at which the clock stands still.
+    #[arg(long, value_name = "TIME")]
+    now: Option<DateTime<Utc>>,
+    /// Print one line of JSON, once ready, in place of the banner.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a program needs to call the machine.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Ready<'a> {
+    base_url: &'a str,
+    organisation_id: Option<&'a str>,
+    api_key: Option<&'a str>,
+    test_key: Option<&'a str>,
+    operator_key: &'a str,
+    dashboard_url: String,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(stderr)
+        .with_ansi(stderr().is_terminal())
+        .init();
+    match run(arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tell(&mut stderr(), &format!("scrip: {error:#}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let options = Options {
+        port: arguments.port,
+        data: if arguments.memory { Data::Memory } else { Data::Folder(arguments.data.clone()) },
+        seed: arguments.seed,
+        now: arguments.now,
+        endpoint: std::env::var("AWS_ENDPOINT_URL_DYNAMODB").ok().filter(|endpoint| !endpoint.is_empty()),
+    };
+    let machine = Machine::start(options).await?;
+    let text = if arguments.json { json(&machine)? } else { banner(&machine, &arguments) };
+    tell(&mut stdout(), &text);
+    ended().await?;
+    machine.stop().await;
+    Ok(())
+}
+
+/// Returns when the user, or whoever runs us, asks for the end.
+async fn ended() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminated.recv() => (),
+    }
+    Ok(())
+}
+
+fn json(machine: &Machine) -> anyhow::Result<String> {
+    let (base_url, keys) = (machine.base_url(), &machine.keys);
+    let ready = Ready {
+        base_url: &base_url,
+        organisation_id: keys.organisation_id.as_deref(),
+        api_key: keys.api_key.as_deref(),
+        test_key: keys.test_key.as_deref(),
+        operator_key: &keys.operator_key,
+        dashboard_url: format!("{base_url}/"),
+    };
+    Ok(serde_json::to_string(&ready)? + "\n")
+}
+
+fn banner(machine: &Machine, arguments: &Arguments) -> String {
+    let (url, keys) = (machine.base_url(), &machine.keys);
+    let data = if arguments.memory { "in memory".to_owned() } else { arguments.data.display().to_string() };
+    let mut text = format!(
+        "\n  scrip is up\n\n  API           {url}/api/v3\n  OpenAPI       {url}/openapi.json\n  Data          {data}\n  Operator key  {}\n",
+        keys.operator_key
+    );
+    if let (Some(key), Some(test), Some(org)) = (&keys.api_key, &keys.test_key, &keys.organisation_id) {
+        text += &format!(
+            "  Organisation  {org} (Acme Compliance)\n  API key       {key}\n  Test key      {test}\n\n  Try it\n\n\
+             curl -s {url}/api/v3/credits/balance -H 'Authorization: Bearer {key}'\n\n\
+             curl -s {url}/api/v3/credits/consume -H 'Authorization: Bearer {key}' -H 'Idempotency-Key: first-try' \
+             -H 'Content-Type: application/json' -d '{{\"operation\": \"verification.standard\", \"resourceId\": \"verif_1\"}}'\n\n\
+             curl -s '{url}/api/v3/credits/transactions?limit=3' -H 'Authorization: Bearer {key}'\n"
+        );
+    }
+    text + "\n  Ctrl-C stops it.\n\n"
+}
+
+/// A reader that has gone away is no reason to end.
+fn tell(out: &mut impl Write, text: &str) {
+    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+        tracing::debug!("nobody reads what is printed");
+    }
+}

@@ -17,6 +17,8 @@ mod price;
 mod receipt;
 mod refusal;
 mod renewal;
+#[cfg(test)]
+mod tests;
 
 pub use access::{ApiKey, Denial, Mode, Principal, Scope, Secret};
 pub use account::{Account, AccountId, Fence, LOTS_MAX, Subscription};

@@ -7,10 +7,10 @@ use super::{Credits, LOTS_MAX, PlanId, Reference};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The price list has no such operation.
-    #[error("unknown operation `{}`; GET /api/v3/pricing lists them", .0.as_str())]
+    #[error("unknown operation `{}`; the price list has no such name", .0.as_str())]
     UnknownOperation(Reference),
     /// The catalogue has no such plan.
-    #[error("unknown plan `{}`; GET /api/v3/plans lists them", .0.0)]
+    #[error("unknown plan `{}`; the catalogue has no such name", .0.0)]
     UnknownPlan(PlanId),
     /// A grant that would be gone before it arrives.
     #[error("must lie in the future")]

@@ -1,0 +1,159 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_sdk_dynamodb::operation::{
+    delete_item::{DeleteItemInput, DeleteItemOutput},
+    get_item::{GetItemInput, GetItemOutput},
+    put_item::{PutItemInput, PutItemOutput},
+    query::{QueryInput, QueryOutput},
+    transact_write_items::{TransactWriteItemsInput, TransactWriteItemsOutput},
+    update_item::{UpdateItemInput, UpdateItemOutput},
+};
+use aws_sdk_dynamodb::types::{ConsumedCapacity, ReturnConsumedCapacity};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::context::{
+    AfterDeserializationInterceptorContextRef, BeforeSerializationInterceptorContextMut,
+    BeforeTransmitInterceptorContextRef, Input, Output,
+};
+use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::ConfigBag;
+use serde::Serialize;
+
+tokio::task_local! {
+    /// Which route the present task answers.
+    pub(crate) static ROUTE: String;
+}
+
+/// What the database was asked for and what it cost, by route.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Meter(Arc<Mutex<BTreeMap<String, Count>>>);
+
+/// One route's share.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Count {
+    /// Calls of the route.
+    pub(crate) calls: u64,
+    /// Requests to the database, repeated ones too.
+    pub(crate) requests: u64,
+    /// Read request units: 4 KB each, half for a read that may be stale.
+    pub(crate) read_units: f64,
+    /// Write request units: 1 KB each.
+    pub(crate) write_units: f64,
+}
+
+impl Meter {
+    pub(crate) fn counts(&self) -> BTreeMap<String, Count> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn reset(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    pub(crate) fn called(&self, route: &str) {
+        self.add(route, |count| count.calls = count.calls.saturating_add(1));
+    }
+
+    fn add(&self, route: &str, change: impl FnOnce(&mut Count)) {
+        change(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(route.to_owned()).or_default());
+    }
+
+    fn add_here(&self, change: impl FnOnce(&mut Count)) {
+        let route = ROUTE.try_with(Clone::clone).unwrap_or_else(|_| "background".to_owned());
+        self.add(&route, change);
+    }
+}
+
+#[dyn_dispatch_hint]
+impl Intercept for Meter {
+    fn name(&self) -> &'static str {
+        "Meter"
+    }
+
+    fn modify_before_serialization(
+        &self,
+        context: &mut BeforeSerializationInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        ask(context.input_mut());
+        Ok(())
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.add_here(|count| count.requests = count.requests.saturating_add(1));
+        Ok(())
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let (read, written) = match context.output_or_error() {
+            Ok(output) => told(output),
+            // A write whose condition fails costs what it would have, and DynamoDB does not say how
+            // much: at least one unit.
+            Err(error) => match error.as_operation_error() {
+                Some(error) if format!("{error:?}").contains("ConditionalCheckFailed") => (0.0, 1.0),
+                Some(_) | None => (0.0, 0.0),
+            },
+        };
+        #[expect(
+            clippy::float_arithmetic,
+            reason = "request units come in halves, which f64 adds without error"
+        )]
+        self.add_here(|count| {
+            count.read_units += read;
+            count.write_units += written;
+        });
+        Ok(())
+    }
+}
+
+/// Asks for the cost, in whichever request it is.
+fn ask(input: &mut Input) {
+    let wanted = Some(ReturnConsumedCapacity::Total);
+    if let Some(input) = input.downcast_mut::<GetItemInput>() {
+        input.return_consumed_capacity = wanted;
+    } else if let Some(input) = input.downcast_mut::<PutItemInput>() {
+        input.return_consumed_capacity = wanted;
+    } else if let Some(input) = input.downcast_mut::<UpdateItemInput>() {
+        input.return_consumed_capacity = wanted;
+    } else if let Some(input) = input.downcast_mut::<DeleteItemInput>() {
+        input.return_consumed_capacity = wanted;
+    } else if let Some(input) = input.downcast_mut::<QueryInput>() {
+        input.return_consumed_capacity = wanted;
+    } else if let Some(input) = input.downcast_mut::<TransactWriteItemsInput>() {
+        input.return_consumed_capacity = wanted;
+    }
+}
+
+/// Read and write units of an answer.
+fn told(output: &Output) -> (f64, f64) {
+    let units =
+        |cost: Option<&ConsumedCapacity>| cost.and_then(ConsumedCapacity::capacity_units).unwrap_or(0.0);
+    if let Some(output) = output.downcast_ref::<GetItemOutput>() {
+        (units(output.consumed_capacity()), 0.0)
+    } else if let Some(output) = output.downcast_ref::<QueryOutput>() {
+        (units(output.consumed_capacity()), 0.0)
+    } else if let Some(output) = output.downcast_ref::<PutItemOutput>() {
+        (0.0, units(output.consumed_capacity()))
+    } else if let Some(output) = output.downcast_ref::<UpdateItemOutput>() {
+        (0.0, units(output.consumed_capacity()))
+    } else if let Some(output) = output.downcast_ref::<DeleteItemOutput>() {
+        (0.0, units(output.consumed_capacity()))
+    } else if let Some(output) = output.downcast_ref::<TransactWriteItemsOutput>() {
+        (0.0, output.consumed_capacity().iter().map(|cost| units(Some(cost))).sum())
+    } else {
+        (0.0, 0.0)
+    }
+}

@@ -1,0 +1,71 @@
+use std::sync::{Mutex, PoisonError};
+
+use chrono::{DateTime, SubsecRound, Utc};
+use shared::edge::{Clock, System};
+
+/// A clock that can be set. Once set it stands still until it is set again; it never goes back.
+#[derive(Debug, Default)]
+pub struct LocalClock(Mutex<Option<DateTime<Utc>>>);
+
+/// The time asked for lies before the clock's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the clock stands at {} and does not go back", .0.to_rfc3339())]
+pub struct GoesBack(DateTime<Utc>);
+
+impl LocalClock {
+    /// A clock that stands still at `at`, or the machine's own when there is none.
+    #[must_use]
+    pub fn new(at: Option<DateTime<Utc>>) -> Self {
+        Self(Mutex::new(at))
+    }
+
+    /// Where it stands still, if it does.
+    #[must_use]
+    pub fn stands_at(&self) -> Option<DateTime<Utc>> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets it to what `wanted` makes of the present time.
+    ///
+    /// # Errors
+    /// [`GoesBack`].
+    pub fn set(
+        &self,
+        wanted: impl FnOnce(DateTime<Utc>) -> DateTime<Utc>,
+    ) -> Result<DateTime<Utc>, GoesBack> {
+        let mut stands_at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = stands_at.unwrap_or_else(|| System.now());
+        let wanted = wanted(now);
+        // Callers are shown whole seconds, so setting it to what was shown is not going back.
+        if wanted < now.trunc_subsecs(0) {
+            return Err(GoesBack(now));
+        }
+        *stands_at = Some(wanted.max(now));
+        Ok(wanted.max(now))
+    }
+}
+
+impl Clock for LocalClock {
+    fn now(&self) -> DateTime<Utc> {
+        self.stands_at().unwrap_or_else(|| System.now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_stands_still_and_never_goes_back() {
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let clock = LocalClock::new(Some(at("2024-01-15T10:30:00.4Z")));
+        assert_eq!(clock.now(), at("2024-01-15T10:30:00.4Z"));
+        assert_eq!(clock.set(|_| at("2024-01-15T10:30:00Z")), Ok(at("2024-01-15T10:30:00.4Z")));
+        assert_eq!(clock.set(|_| at("2024-02-01T00:00:00Z")), Ok(at("2024-02-01T00:00:00Z")));
+        assert!(clock.set(|now| now - chrono::Duration::seconds(1)).is_err());
+        assert_eq!(clock.now(), at("2024-02-01T00:00:00Z"));
+        let running = LocalClock::new(None);
+        assert!(running.set(|now| now - chrono::Duration::hours(1)).is_err());
+        assert_eq!(running.stands_at(), None);
+    }
+}

@@ -1,0 +1,189 @@
+use anyhow::Context;
+use chrono::{DateTime, SubsecRound, Utc};
+use serde::{Deserialize, Serialize};
+use shared::domain::{
+    Account, AccountId, Allowance, Amount, ApiKey, ClaimKey, Consume, Credits, Details, EntryId, Fingerprint,
+    Grant, IdempotencyKey, KeyId, Mode, OrgId, Origin, PlanId, Quantity, Reference, Scope, Secret, Source,
+    consume, grant,
+};
+use shared::edge::App;
+use shared::store::{Moment, Organisation, random};
+
+/// The demo organisation's monthly allowance: negotiated, so that 250 are left after 150 were used,
+/// as in the seed's example balance.
+const ALLOWANCE: u64 = 400;
+
+/// What it has used this month: 150 credits in all.
+const USED: [(&str, u64, &str); 14] = [
+    ("verification.document", 20, "doc_3001"),
+    ("verification.standard", 25, "verif_xyz700"),
+    ("verification.enhanced", 6, "verif_xyz731"),
+    ("verification.biometric", 5, "bio_88"),
+    ("aml.sanctions", 12, "aml_501"),
+    ("aml.pep", 4, "aml_502"),
+    ("aml.adverse_media", 3, "aml_503"),
+    ("aml.enhanced", 2, "aml_504"),
+    ("deepfake.image", 4, "media_9"),
+    ("deepfake.video", 2, "media_10"),
+    ("kyt.wallet", 3, "wallet_0x71"),
+    ("export.pdf", 8, "report_2"),
+    ("applicants.import", 1, "import_1"),
+    ("verification.standard", 13, "verif_xyz789"),
+];
+
+/// The keys of the local machine, in clear: it is the only place that has them so.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Keys {
+    /// The demo organisation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub organisation_id: Option<String>,
+    /// Its live key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<String>,
+    /// Its test key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_key: Option<String>,
+    /// The operator's key.
+    pub operator_key: String,
+}
+
+impl Keys {
+    /// Keys that nobody has yet; for an organisation that is opened at `at`, if there is to be one.
+    #[must_use]
+    pub(crate) fn fresh(with_organisation: bool, at: DateTime<Utc>) -> Self {
+        let secret = |mode| Secret::for_organisation(mode, bytes()).reveal().to_owned();
+        Self {
+            organisation_id: with_organisation.then(|| OrgId::new(at, random()).to_string()),
+            api_key: with_organisation.then(|| secret(Mode::Live)),
+            test_key: with_organisation.then(|| secret(Mode::Test)),
+            operator_key: Secret::for_operator(bytes()).reveal().to_owned(),
+        }
+    }
+
+    /// Puts the keys into the database, and opens the organisation that they are for.
+    pub(crate) async fn install(&self, app: &App, moment: Moment) -> anyhow::Result<()> {
+        add_key(app, &self.operator_key, None, Mode::Live, moment).await?;
+        let Some(org) = self.organisation()? else { return Ok(()) };
+        let (plan, allowance) =
+            (PlanId("professional".into()), Allowance::Monthly(Credits::try_from(ALLOWANCE)?));
+        let organisation = Organisation {
+            org,
+            name: "Acme Compliance".into(),
+            plan: plan.clone(),
+            allowance,
+            currency: "GBP".into(),
+            created_at: org.time(),
+        };
+        app.settings.add_organisation(&organisation).await?;
+        for (mode, key) in [(Mode::Live, &self.api_key), (Mode::Test, &self.test_key)] {
+            let id = AccountId { org, mode };
+            app.ledger.open(&Account::open(id, plan.clone(), allowance, org.time())).await?;
+            app.ledger.catch_up(id, moment).await?;
+            if let Some(key) = key {
+                add_key(app, key, Some(org), mode, moment).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn organisation(&self) -> anyhow::Result<Option<OrgId>> {
+        self.organisation_id
+            .clone()
+            .map(OrgId::try_from)
+            .transpose()
+            .context("local.json names no organisation")
+    }
+}
+
+/// The entries of the demo ledger: the opening allowance, two grants, and what was used. They are its
+/// first, so an account with as many has them all.
+const ENTRIES: usize = 3 + USED.len();
+
+/// Fills the demo organisation's live ledger. Every step has an idempotency key of its own, so a
+/// start that was interrupted goes on where it was.
+pub(crate) async fn fill(app: &App, keys: &Keys, moment: Moment) -> anyhow::Result<()> {
+    let Some(org) = keys.organisation()? else { return Ok(()) };
+    let account = AccountId { org, mode: Mode::Live };
+    let known = app.ledger.account(account).await?.context("the demo organisation has no account")?;
+    if usize::try_from(known.sequence)? >= ENTRIES {
+        return Ok(());
+    }
+    for (source, amount, origin, words) in [
+        (Source::Purchased, 100, Origin::Purchase, "Credits bought by bank transfer"),
+        (Source::Bonus, 50, Origin::Operator, "Welcome bonus"),
+    ] {
+        let amount = Amount::try_from(amount)?;
+        let request = Grant { source, amount, service: None, expires_at: None, origin };
+        let details =
+            Details { description: Some(Reference::try_from(words.to_owned())?), ..Details::default() };
+        settle(app, account, (words, &details), moment, |account, head| grant(account, &request, head))
+            .await?;
+    }
+    let catalogue = app.settings.catalogue(moment.wall).await?;
+    for (operation, quantity, resource) in USED {
+        let quantity = Quantity::try_from(quantity)?;
+        let (operation, price) =
+            catalogue.prices.price(&Reference::try_from(operation.to_owned())?, moment.now)?;
+        let request = Consume::priced(operation, price, quantity, None)?;
+        let details = Details {
+            quantity: Some(quantity),
+            price_version: Some(price.version),
+            resource_id: Some(Reference::try_from(resource.to_owned())?),
+            customer_id: Some(Reference::try_from("cust_acme".to_owned())?),
+            ..Details::default()
+        };
+        settle(app, account, (resource, &details), moment, |account, head| consume(account, &request, head))
+            .await?;
+    }
+    Ok(())
+}
+
+async fn settle(
+    app: &App,
+    account: AccountId,
+    (name, details): (&str, &Details),
+    moment: Moment,
+    decide: impl Fn(&Account, &shared::domain::Head) -> Result<shared::domain::Posting, shared::domain::Refusal>
+    + Send
+    + Sync,
+) -> anyhow::Result<()> {
+    let key = ClaimKey::Operator(IdempotencyKey::try_from(format!("demo/{}", name.replace(' ', "-")))?);
+    app.ledger.settle(account, (&key, &Fingerprint(name.to_owned()), details), moment, decide).await?;
+    Ok(())
+}
+
+/// A new operator's key, put into the database: the first one of a deployment.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn operator_key(app: &App, moment: Moment) -> anyhow::Result<String> {
+    let keys = Keys::fresh(false, moment.now);
+    keys.install(app, moment).await?;
+    Ok(keys.operator_key)
+}
+
+async fn add_key(app: &App, key: &str, org: Option<OrgId>, mode: Mode, moment: Moment) -> anyhow::Result<()> {
+    let secret = Secret::parse(key).context("local.json holds a key that is none")?;
+    let mut scopes = Scope::usual();
+    scopes.insert(Scope::Dashboard);
+    let key = ApiKey {
+        key_id: KeyId::from(EntryId::new(moment.now, random())),
+        org,
+        mode,
+        scopes: if org.is_some() { scopes } else { std::collections::BTreeSet::default() },
+        last4: secret.last4(),
+        created_at: moment.now.trunc_subsecs(0),
+        revoked_at: None,
+        description: None,
+    };
+    app.settings.add_key(&secret, &key).await?;
+    Ok(())
+}
+
+fn bytes() -> [u8; 34] {
+    let mut bytes = [0u8; 34];
+    let drawn = (0..3).flat_map(|_| random().to_be_bytes());
+    bytes.iter_mut().zip(drawn).for_each(|(byte, drawn)| *byte = drawn);
+    bytes
+}

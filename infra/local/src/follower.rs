@@ -1,0 +1,140 @@
+use std::error::Error;
+use std::time::Duration;
+
+use anyhow::Context;
+use aws_sdk_dynamodbstreams::Client;
+use aws_sdk_dynamodbstreams::types::ShardIteratorType;
+use projector::{Record, project};
+use shared::store::Ledger;
+
+use crate::engine::Engine;
+
+/// How long the follower rests when there is nothing to do.
+const REST: Duration = Duration::from_millis(50);
+
+/// How many records one read asks for.
+const RECORDS: i32 = 1_000;
+
+/// After how many handled records the embedded engine is told to forget them.
+const TRIM_AFTER: usize = 5_000;
+
+/// Follows the ledger table's stream as Lambda's event source does: in order, from where it left
+/// off, again from the first record that failed.
+pub struct Follower {
+    client: Client,
+    stream: String,
+    table: String,
+    shards: Vec<Shard>,
+    engine: Option<Engine>,
+    untrimmed: usize,
+}
+
+struct Shard {
+    id: String,
+    /// The last record that was handled.
+    through: Option<String>,
+    /// Where to read on; lost with an error.
+    iterator: Option<String>,
+}
+
+impl Follower {
+    /// A follower of `table`'s stream from its beginning.
+    ///
+    /// # Errors
+    /// When the table has no stream, or the database refuses.
+    pub async fn new(client: Client, table: &str, engine: Option<Engine>) -> anyhow::Result<Self> {
+        let streams = client.list_streams().table_name(table).send().await.context("cannot list streams")?;
+        let stream = streams.streams().first().and_then(|stream| stream.stream_arn());
+        let stream = stream.with_context(|| format!("the table {table} has no stream"))?.to_owned();
+        let described =
+            client.describe_stream().stream_arn(&stream).send().await.context("cannot read a stream")?;
+        let shards = described.stream_description.map(|stream| stream.shards.unwrap_or_default());
+        let shards = shards.unwrap_or_default().into_iter().filter_map(|shard| shard.shard_id);
+        let shards = shards.map(|id| Shard { id, through: None, iterator: None }).collect();
+        Ok(Self { client, stream, table: table.to_owned(), shards, engine, untrimmed: 0 })
+    }
+
+    /// Follows for good.
+    pub async fn follow(this: &tokio::sync::Mutex<Self>, ledger: &Ledger) {
+        loop {
+            let handled = this.lock().await.step(ledger).await;
+            match handled {
+                Ok(0) => tokio::time::sleep(REST).await,
+                Ok(_) => (),
+                Err(error) => {
+                    let error: &(dyn Error + Send + Sync) = error.as_ref();
+                    tracing::error!(error = error as &dyn Error, "the stream could not be followed");
+                    tokio::time::sleep(REST).await;
+                }
+            }
+        }
+    }
+
+    /// Handles all that is there.
+    ///
+    /// # Errors
+    /// When a record can't be handled, or the stream not be read.
+    pub async fn drain(&mut self, ledger: &Ledger) -> anyhow::Result<()> {
+        while self.step(ledger).await? > 0 {}
+        Ok(())
+    }
+
+    /// Handles the next records of every shard; how many there were.
+    async fn step(&mut self, ledger: &Ledger) -> anyhow::Result<usize> {
+        let mut handled = 0usize;
+        for shard in &mut self.shards {
+            let iterator = match shard.iterator.take() {
+                Some(iterator) => iterator,
+                None => shard.find(&self.client, &self.stream).await?,
+            };
+            let answer = self.client.get_records().shard_iterator(iterator).limit(RECORDS).send().await?;
+            let places = answer.records().iter().filter_map(|record| record.dynamodb()?.sequence_number());
+            let last = places.last().map(str::to_owned);
+            let count = answer.records().len();
+            let records = answer.records.unwrap_or_default().into_iter().map(|record| {
+                let change = record
+                    .dynamodb
+                    .unwrap_or_else(|| aws_sdk_dynamodbstreams::types::StreamRecord::builder().build());
+                Record {
+                    place: change.sequence_number.unwrap_or_default(),
+                    image: change.new_image.filter(|image| !image.is_empty()).map(Into::into),
+                }
+            });
+            if let Some(place) = project(ledger, records).await {
+                // Delivered again from here: the whole read is, and what was done changes nothing.
+                anyhow::bail!("the record {place} of the stream could not be handled");
+            }
+            shard.through = last.or(shard.through.take());
+            shard.iterator = answer.next_shard_iterator;
+            handled = handled.saturating_add(count);
+        }
+        self.untrimmed = self.untrimmed.saturating_add(handled);
+        if self.untrimmed >= TRIM_AFTER {
+            self.trim().await?;
+        }
+        Ok(handled)
+    }
+
+    async fn trim(&mut self) -> anyhow::Result<()> {
+        self.untrimmed = 0;
+        let through = self.shards.iter().filter_map(|shard| shard.through.clone()).min();
+        if let (Some(engine), Some(through)) = (self.engine.clone(), through) {
+            let table = self.table.clone();
+            tokio::task::spawn_blocking(move || engine.trim_stream(&table, &through)).await??;
+        }
+        Ok(())
+    }
+}
+
+impl Shard {
+    async fn find(&self, client: &Client, stream: &str) -> anyhow::Result<String> {
+        let kind = match self.through {
+            Some(_) => ShardIteratorType::AfterSequenceNumber,
+            None => ShardIteratorType::TrimHorizon,
+        };
+        let found =
+            client.get_shard_iterator().stream_arn(stream).shard_id(&self.id).shard_iterator_type(kind);
+        let found = found.set_sequence_number(self.through.clone()).send().await;
+        found.context("cannot read a stream")?.shard_iterator.context("the stream has ended")
+    }
+}

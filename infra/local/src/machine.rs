@@ -1,0 +1,218 @@
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use shared::edge::{App, Clock, describe, finish};
+use shared::store::{Connection, Ledger, Settings};
+use tokio::net::TcpListener;
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::capacity::{Meter, ROUTE};
+use crate::clock::LocalClock;
+use crate::demo::{Keys, fill};
+use crate::engine::Engine;
+use crate::folder::MemoryFile;
+use crate::follower::Follower;
+use crate::options::{Data, Options, Seed};
+use crate::routes::{Local, routes};
+use crate::tables::{LEDGER_TABLE, SETTINGS_TABLE, create};
+
+/// The local machine, up and answering. It ends when it is dropped.
+pub struct Machine {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Keys to call it with.
+    pub keys: Keys,
+    tasks: JoinSet<()>,
+}
+
+/// The routes of every function that answers HTTP.
+pub fn functions() -> OpenApiRouter<Arc<App>> {
+    balance::routes().merge(consume::routes()).merge(transactions::routes()).merge(admin::routes())
+}
+
+/// A database: the embedded engine, or another one.
+struct Database {
+    engine: Option<Engine>,
+    ledger: aws_sdk_dynamodb::config::Builder,
+    streams: aws_sdk_dynamodbstreams::Client,
+}
+
+impl Machine {
+    /// Starts it: opens the database, makes the tables, loads what an empty one begins with, and
+    /// listens.
+    ///
+    /// # Errors
+    /// When the port is taken, the data is in use or does not read, or the database refuses. The
+    /// message says what to do.
+    pub async fn start(options: Options) -> anyhow::Result<Self> {
+        let listener = listen(options.port).await?;
+        let address = listener.local_addr()?;
+        let database = Database::open(&options)?;
+        let meter = Meter::default();
+        let config = database.ledger.interceptor(meter.clone()).build();
+        create(&aws_sdk_dynamodb::Client::from_conf(config.clone()), LEDGER_TABLE, SETTINGS_TABLE).await?;
+        let file = MemoryFile::new(options.folder().as_deref());
+        let mut memory = file.read()?;
+        let clock = Arc::new(LocalClock::new(options.now.or(memory.now)));
+        if let (Some(wanted), Some(stood)) = (options.now, memory.now) {
+            let stood = stood.to_rfc3339();
+            anyhow::ensure!(
+                wanted.to_rfc3339() >= stood,
+                "--now lies before {stood}, where the data's clock stands; choose a later time or another --data folder"
+            );
+        }
+        let app = Arc::new(App {
+            ledger: Ledger::new(&config, LEDGER_TABLE),
+            settings: Settings::new(&config, SETTINGS_TABLE),
+            clock: clock.clone(),
+        });
+        app.settings.load(&crate::catalogue()?).await?;
+        let moment = clock.moment();
+        memory.now = clock.stands_at();
+        let keys =
+            memory.keys.get_or_insert_with(|| Keys::fresh(options.seed == Seed::Demo, moment.now)).clone();
+        file.write(&memory)?;
+        keys.install(&app, moment).await?;
+        fill(&app, &keys, moment).await?;
+        let follower = Follower::new(database.streams, LEDGER_TABLE, database.engine.clone()).await?;
+        let (router, openapi) = functions().split_for_parts();
+        let local = Local {
+            clock,
+            follower: Arc::new(Mutex::new(follower)),
+            meter: meter.clone(),
+            memory: Arc::new(Mutex::new(memory)),
+            file,
+            openapi: Arc::new(describe(&openapi)?),
+        };
+        meter.reset();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(follow(app.clone(), local.follower.clone()));
+        if let Some(engine) = database.engine {
+            tasks.spawn(sweep(engine, local.clock.clone()));
+        }
+        let router = finish(router.merge(routes(local)), app).layer(from_fn_with_state(meter, measure));
+        tasks.spawn(serve(listener, router));
+        Ok(Self { address, keys, tasks })
+    }
+
+    /// The URL that it answers at.
+    #[must_use]
+    pub fn base_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Ends it, and lets go of the data.
+    pub async fn stop(mut self) {
+        self.tasks.shutdown().await;
+    }
+}
+
+impl Options {
+    fn folder(&self) -> Option<PathBuf> {
+        match &self.data {
+            Data::Folder(folder) => Some(folder.clone()),
+            Data::Memory => None,
+        }
+    }
+}
+
+impl Database {
+    fn open(options: &Options) -> anyhow::Result<Self> {
+        if let Some(endpoint) = &options.endpoint {
+            return Ok(Self::elsewhere(endpoint));
+        }
+        let engine = match &options.data {
+            Data::Folder(folder) => Engine::open(folder)?,
+            Data::Memory => Engine::temporary()?,
+        };
+        Ok(Self {
+            ledger: engine.dynamodb_config(),
+            streams: aws_sdk_dynamodbstreams::Client::from_conf(engine.streams_config().build()),
+            engine: Some(engine),
+        })
+    }
+
+    fn elsewhere(endpoint: &str) -> Self {
+        use aws_sdk_dynamodbstreams::config::{BehaviorVersion, Credentials, Region};
+
+        let variable =
+            |name: &str, otherwise: &str| std::env::var(name).unwrap_or_else(|_| otherwise.to_owned());
+        let connection = Connection {
+            region: variable("AWS_REGION", "us-east-1"),
+            access_key: variable("AWS_ACCESS_KEY_ID", "local"),
+            secret_key: variable("AWS_SECRET_ACCESS_KEY", "local"),
+            session_token: std::env::var("AWS_SESSION_TOKEN").ok(),
+            endpoint: Some(endpoint.to_owned()),
+        };
+        let credentials = Credentials::new(
+            connection.access_key.clone(),
+            connection.secret_key.clone(),
+            connection.session_token.clone(),
+            None,
+            "environment",
+        );
+        let streams = aws_sdk_dynamodbstreams::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(connection.region.clone()))
+            .credentials_provider(credentials)
+            .endpoint_url(endpoint)
+            .build();
+        Self {
+            engine: None,
+            ledger: connection.config().to_builder(),
+            streams: aws_sdk_dynamodbstreams::Client::from_conf(streams),
+        }
+    }
+}
+
+async fn listen(port: u16) -> anyhow::Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.with_context(|| {
+        format!("port {port} is taken; stop what listens there, or run with --port 0 for a free one")
+    })
+}
+
+async fn serve(listener: TcpListener, router: Router) {
+    if let Err(error) = axum::serve(listener, router).await {
+        tracing::error!(%error, "the server ended");
+    }
+}
+
+async fn follow(app: Arc<App>, follower: Arc<Mutex<Follower>>) {
+    Follower::follow(&follower, &app.ledger).await;
+}
+
+/// Deletes expired items now and then, as DynamoDB does. It goes by the machine's own clock, so it
+/// waits while the local clock stands elsewhere: a claim must not go before its time.
+async fn sweep(engine: Engine, clock: Arc<LocalClock>) {
+    const EVERY: std::time::Duration = std::time::Duration::from_secs(600);
+    loop {
+        tokio::time::sleep(EVERY).await;
+        if clock.stands_at().is_none() {
+            let engine = engine.clone();
+            match tokio::task::spawn_blocking(move || engine.sweep_ttl()).await {
+                Ok(Ok(_)) => (),
+                Ok(Err(error)) => tracing::warn!(%error, "expired items were not swept"),
+                Err(error) => tracing::warn!(%error, "expired items were not swept"),
+            }
+        }
+    }
+}
+
+/// Tells the meter which route the database is asked for.
+async fn measure(State(meter): State<Meter>, request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let Some(path) = path.filter(|path| !path.starts_with("/_local/")) else {
+        return next.run(request).await;
+    };
+    let route = format!("{} {path}", request.method());
+    meter.called(&route);
+    ROUTE.scope(route, next.run(request)).await
+}

@@ -1,0 +1,77 @@
+use super::*;
+
+pub(super) fn give(account: &Account, source: &str, amount: u64, number: u64) -> Posting {
+    grant(account, &request(&format!("{source} {amount}")), &head(number, at(NOW))).unwrap()
+}
+
+/// A request in the words of [`account`].
+fn request(line: &str) -> Grant {
+    let words: Vec<_> = line.split(' ').collect();
+    let word = |name: &str| words.iter().position(|word| *word == name);
+    Grant {
+        source: match words[0] {
+            "sub" => Source::Subscription,
+            "purchased" => Source::Purchased,
+            _ => Source::Bonus,
+        },
+        amount: Amount::try_from(words[1].parse::<u64>().unwrap()).unwrap(),
+        service: Service::ALL.into_iter().find(|service| word(&service_name(*service)).is_some()),
+        expires_at: word("until").map(|place| at(&format!("{}T00:00:00Z", words[place + 1]))),
+        origin: Origin::Operator,
+    }
+}
+
+/// account; grant => lots that receive, or why not
+#[test]
+fn grant_decides() {
+    let full = vec!["purchased 1"; LOTS_MAX].join(", ");
+    let mixed = format!("bonus 1 until 2024-01-20, {}", vec!["purchased 1"; LOTS_MAX - 1].join(", "));
+    let half_empty = format!("purchased 0, {}", vec!["purchased 1"; LOTS_MAX - 1].join(", "));
+    check(&[
+        ("sub 5", "purchased 3", "lot99 3"),
+        ("sub 5", "bonus 3 smartcheck until 2024-02-20", "lot99 3"),
+        ("sub 5", "sub 3", "sub 3"),
+        // Beyond its number of lots, an account has credits join the youngest lot on the same terms.
+        (&full, "purchased 3", "lot16 3"),
+        (&mixed, "bonus 3 until 2024-01-20", "lot1 3"),
+        (&half_empty, "bonus 3", "lot99 3"),
+        (&full, "bonus 3", "16 lots on other terms"),
+        (&full, "purchased 3 api", "16 lots on other terms"),
+        // In the order of the refusals.
+        (&full, "purchased 3 until 2024-01-15", "must lie in the future"),
+        ("", "bonus 3 until 2024-01-15", "must lie in the future"),
+        ("", "purchased 3 until 2024-01-20", "purchased credits expire only"),
+        ("", "purchased 3 api until 2024-01-20", "lot99 3"),
+        ("", "sub 3 api", "subscription credits end with their month"),
+        ("", "sub 3 until 2024-01-20", "subscription credits end with their month"),
+        ("unlimited", "sub 3", "the plan is unlimited"),
+        ("unlimited", "purchased 3", "lot99 3"),
+        ("purchased 9007199254740991", "bonus 1", "the balance would pass"),
+        ("purchased 9007199254740990", "bonus 1", "lot99 1"),
+    ]);
+}
+
+#[track_caller]
+fn check(table: &[(&str, &str, &str)]) {
+    for &(line, granted, expected) in table {
+        let before = account(line);
+        let told = match grant(&before, &request(granted), &head(99, at(NOW))) {
+            Ok(posting) => {
+                assert!(before.clone().apply(&posting).is_some(), "{line}: {granted}");
+                moves(&posting)
+            }
+            Err(refusal) => refusal.to_string(),
+        };
+        assert!(told.contains(expected), "{line}: {granted}: {told}, not {expected}");
+    }
+}
+
+#[test]
+fn extra_subscription_credits_end_with_their_month() {
+    let account = account("sub 5");
+    let account = account.clone().apply(&give(&account, "sub", 3, 1)).unwrap();
+    assert_eq!(account.subscription, Subscription { left: credits(8), granted: credits(8) });
+    let renewal = due(&account, at("2024-02-01T00:00:00Z")).unwrap();
+    let account = account.apply(&renewal).unwrap();
+    assert_eq!(account.subscription, Subscription { left: credits(10), granted: credits(10) });
+}

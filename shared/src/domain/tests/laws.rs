@@ -1,0 +1,139 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// One step of a history.
+#[derive(Clone, Debug)]
+enum Step {
+    Consume { amount: u64, service: Option<Service> },
+    Grant(Grant),
+    Pass { hours: i64 },
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let service = || proptest::option::of(proptest::sample::select(Service::ALL.to_vec()));
+    let consume = (0u64..30, service()).prop_map(|(amount, service)| Step::Consume { amount, service });
+    let source = proptest::sample::select(vec![Source::Subscription, Source::Purchased, Source::Bonus]);
+    let grant = (source, 1u64..40, service(), proptest::option::of(1i64..60)).prop_map(
+        |(source, amount, service, days)| {
+            Step::Grant(Grant {
+                source,
+                amount: Amount::try_from(amount).unwrap(),
+                service,
+                expires_at: days.map(|days| at(NOW) + chrono::Duration::days(days)),
+                origin: Origin::Operator,
+            })
+        },
+    );
+    let pass = (1i64..400).prop_map(|hours| Step::Pass { hours });
+    proptest::collection::vec(prop_oneof![5 => consume, 2 => grant, 1 => pass], 1..80)
+}
+
+/// All credits of an account, spendable or not.
+fn held(account: &Account) -> u64 {
+    account.lots.values().map(|lot| lot.left.get()).sum::<u64>() + account.subscription.left.get()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Whatever is asked in whatever order: no credit is made or lost, each entry's moves are what
+    /// changed, numbers have no gap, and no debit is refused that could be paid.
+    #[test]
+    fn credits_are_conserved(steps in steps()) {
+        let mut account = account("sub 10");
+        let mut now = at(NOW);
+        for (number, step) in (1..).zip(steps) {
+            while let Some(renewal) = due(&account, now) {
+                account = book(account, &renewal)?;
+            }
+            let head = head(1000 + number, now);
+            match step {
+                Step::Pass { hours } => now += chrono::Duration::hours(hours),
+                Step::Grant(request) => if let Ok(posting) = grant(&account, &request, &head) {
+                    account = book(account, &posting)?;
+                },
+                Step::Consume { amount, service } => {
+                    let operation = Operation::try_from("x".to_owned()).unwrap();
+                    let request = Consume { operation, amount: credits(amount), service };
+                    match consume(&account, &request, &head) {
+                        Ok(posting) => {
+                            in_order(&account, &posting, service, now)?;
+                            account = book(account, &posting)?;
+                        }
+                        Err(Refusal::InsufficientCredits { available, .. }) => {
+                            prop_assert!(available.get() < amount);
+                            prop_assert_eq!(available.get(), payable(&account, service, now));
+                        }
+                        Err(other) => prop_assert!(false, "{other}"),
+                    }
+                }
+            }
+            prop_assert!(account.lots.values().filter(|lot| !lot.left.is_zero()).count() <= LOTS_MAX);
+        }
+    }
+}
+
+fn payable(account: &Account, service: Option<Service>, now: DateTime<Utc>) -> u64 {
+    let lots = account.lots.values().filter(|lot| lot.pays_for(service, now)).map(|lot| lot.left.get());
+    lots.sum::<u64>() + account.subscription.left.get()
+}
+
+/// Applies a posting, and checks that its moves are just what changed.
+fn book(account: Account, posting: &Posting) -> Result<Account, TestCaseError> {
+    let before = held(&account);
+    let (sequence, used) = (account.sequence, account.used.get());
+    let after =
+        account.apply(posting).ok_or_else(|| TestCaseError::fail("a decided posting does not apply"))?;
+    let moved = |direction| {
+        posting
+            .entry
+            .moves
+            .iter()
+            .filter(move |part| part.direction == direction)
+            .map(|part| part.amount.get())
+            .sum::<u64>()
+    };
+    prop_assert_eq!(before + moved(Direction::Credit), held(&after) + moved(Direction::Debit));
+    prop_assert_eq!(after.sequence, sequence + 1);
+    if posting.entry.direction == Direction::Debit {
+        prop_assert_eq!(moved(Direction::Debit), posting.entry.amount.get());
+        prop_assert_eq!(after.used.get(), used + posting.entry.amount.get());
+    }
+    Ok(after)
+}
+
+/// No lot is passed over that stands before one that pays: said anew, pair by pair, from the words
+/// of the contract.
+fn in_order(
+    account: &Account,
+    posting: &Posting,
+    service: Option<Service>,
+    now: DateTime<Utc>,
+) -> Result<(), TestCaseError> {
+    let taken = |lot: LotId| {
+        posting.entry.moves.iter().find(|part| part.lot == lot).map_or(0, |part| part.amount.get())
+    };
+    let pays = taken(account.subscription_lot());
+    let others: u64 = account.lots.keys().map(|id| taken(LotId::Granted(*id))).sum();
+    prop_assert!(others == 0 || pays == account.subscription.left.get());
+    for (first, one) in &account.lots {
+        for (second, other) in &account.lots {
+            let rank = |id: &EntryId, lot: &Lot| {
+                (
+                    lot.source == Source::Bonus,
+                    lot.service != service || service.is_none() && lot.service.is_some(),
+                    lot.expires_at.map_or(i64::MAX, |end| end.timestamp()),
+                    *id,
+                )
+            };
+            if one.pays_for(service, now)
+                && rank(first, one) < rank(second, other)
+                && taken(LotId::Granted(*second)) > 0
+            {
+                prop_assert_eq!(taken(LotId::Granted(*first)), one.left.get());
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,78 @@
+use super::*;
+
+#[test]
+fn a_month_turns_at_its_first_instant_and_not_before() {
+    let account = account("sub 5, purchased 3");
+    assert_eq!(due(&account, at("2024-01-31T23:59:59Z")), None);
+    let renewal = due(&account, at("2024-02-01T00:00:00Z")).unwrap();
+    let after = account.clone().apply(&renewal).unwrap();
+    assert_eq!((after.subscription.left, after.used), (credits(10), Credits::ZERO));
+    assert_eq!(after.lots, account.lots);
+    assert_eq!(renewal.entry.at, at("2024-02-01T00:00:00Z"));
+    assert_eq!(moves(&renewal), "sub 5, sub 10");
+    // It lands once, whoever sends it.
+    assert_eq!(after.apply(&renewal), None);
+}
+
+#[test]
+fn missed_months_come_one_after_the_other_and_bring_no_windfall() {
+    let mut account = account("sub 5");
+    let now = at("2024-05-20T12:00:00Z");
+    let mut months = Vec::new();
+    while let Some(renewal) = due(&account, now) {
+        months.push(renewal.entry.at.format("%m").to_string());
+        account = account.apply(&renewal).unwrap();
+    }
+    assert_eq!(months, ["02", "03", "04", "05"]);
+    assert_eq!(account.subscription.left, credits(10));
+}
+
+#[test]
+fn everyone_who_renews_a_month_writes_the_same_entry() {
+    let (one, other) = (account("sub 5"), account("sub 5, bonus 7"));
+    let id_at = |account: &Account, now| due(account, at(now)).unwrap().entry.id;
+    let first = id_at(&one, "2024-02-01T00:00:00Z");
+    assert_eq!(first, id_at(&other, "2024-06-01T00:00:00Z"));
+    let mut test = one.clone();
+    test.id.mode = Mode::Test;
+    assert_ne!(first, id_at(&test, "2024-02-01T00:00:00Z"));
+    assert_eq!(Period::of(first.time()), Period::of(at("2024-02-01T00:00:00Z")));
+}
+
+/// A debit that reached us in the old month and finds the account in the new one belongs to the new
+/// one wholly.
+#[test]
+fn an_overtaken_debit_is_booked_in_the_month_that_pays() {
+    let account = account("sub 5");
+    let account = account.clone().apply(&due(&account, at("2024-02-01T00:00:00Z")).unwrap()).unwrap();
+    let request = Consume {
+        operation: Operation::try_from("x".to_owned()).unwrap(),
+        amount: credits(2),
+        service: None,
+    };
+    let posting = consume(&account, &request, &head(1, at("2024-01-31T23:59:59Z"))).unwrap();
+    assert_eq!(posting.entry.at, at("2024-02-01T00:00:00Z"));
+    assert_eq!(posting.entry.moves[0].lot, account.subscription_lot());
+}
+
+#[test]
+fn a_balance_is_what_is_true_whether_or_not_it_was_written_down() {
+    let account =
+        account("sub 5, purchased 3, bonus 2 until 2024-01-20, bonus 4 smartcheck until 2024-02-05");
+    let told = |now: &str| {
+        let balance = account.balance(at(now));
+        let buckets = [balance.subscription, balance.purchased, balance.bonus].map(Credits::get);
+        (
+            buckets,
+            balance.available().unwrap().get(),
+            balance.expiring.len(),
+            balance.next_renewal().to_rfc3339(),
+        )
+    };
+    assert_eq!(told("2024-01-19T23:59:59Z"), ([5, 3, 6], 14, 2, "2024-02-01T00:00:00+00:00".into()));
+    assert_eq!(told("2024-01-20T00:00:00Z"), ([5, 3, 4], 12, 1, "2024-02-01T00:00:00+00:00".into()));
+    assert_eq!(told("2024-01-31T23:59:59Z"), ([5, 3, 4], 12, 1, "2024-02-01T00:00:00+00:00".into()));
+    assert_eq!(told("2024-02-01T00:00:00Z"), ([10, 3, 4], 17, 1, "2024-03-01T00:00:00+00:00".into()));
+    assert_eq!(told("2024-02-05T00:00:00Z"), ([10, 3, 0], 13, 0, "2024-03-01T00:00:00+00:00".into()));
+    assert_eq!(told("2024-07-09T00:00:00Z"), ([10, 3, 0], 13, 0, "2024-08-01T00:00:00+00:00".into()));
+}
