@@ -30,7 +30,7 @@ pub async fn handle(
 ) -> Result<KinesisEventResponse, lambda_runtime::Error> {
     let records = event.payload.records.into_iter().map(|record| Record {
         place: record.change.sequence_number.unwrap_or_default(),
-        image: (!record.change.new_image.is_empty()).then(|| record.change.new_image),
+        image: (!record.change.new_image.is_empty()).then_some(record.change.new_image),
     });
     let failed = project(&app.ledger, records).await;
     let mut answer = KinesisEventResponse::default();

@@ -167,8 +167,12 @@ async fn add_key(app: &App, key: &str, org: Option<OrgId>, mode: Mode, moment: M
     let secret = Secret::parse(key).context("local.json holds a key that is none")?;
     let mut scopes = Scope::usual();
     scopes.insert(Scope::Dashboard);
+    // The name is made from the key, so that every start names it the same.
+    let mut bits = [0u8; 16];
+    bits.iter_mut().zip(secret.hash().into_bytes()).for_each(|(bit, byte)| *bit = byte);
+    let since = org.map_or(DateTime::UNIX_EPOCH, OrgId::time);
     let key = ApiKey {
-        key_id: KeyId::from(EntryId::new(moment.now, random())),
+        key_id: KeyId::from(EntryId::derived(since, bits)),
         org,
         mode,
         scopes: if org.is_some() { scopes } else { std::collections::BTreeSet::default() },

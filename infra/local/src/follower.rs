@@ -88,8 +88,9 @@ impl Follower {
                 None => shard.find(&self.client, &self.stream).await?,
             };
             let answer = self.client.get_records().shard_iterator(iterator).limit(RECORDS).send().await?;
-            let places = answer.records().iter().filter_map(|record| record.dynamodb()?.sequence_number());
-            let last = places.last().map(str::to_owned);
+            let mut places =
+                answer.records().iter().filter_map(|record| record.dynamodb()?.sequence_number());
+            let last = places.next_back().map(str::to_owned);
             let count = answer.records().len();
             let records = answer.records.unwrap_or_default().into_iter().map(|record| {
                 let change = record

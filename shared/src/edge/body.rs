@@ -57,7 +57,7 @@ fn problem(error: &serde_json::Error) -> String {
 }
 
 /// An unknown or missing field is named by the message, not by the path, which ends at its parent.
-fn path_of(path: String, problem: &str) -> String {
+pub(super) fn path_of(path: String, problem: &str) -> String {
     let named = ["unknown field `", "missing field `", "duplicate field `"]
         .iter()
         .find_map(|start| problem.strip_prefix(start)?.split('`').next());

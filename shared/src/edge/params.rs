@@ -3,6 +3,7 @@ use http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use super::ApiError;
+use super::body::path_of;
 
 /// The query of a request. A parameter that the path does not know is an error, so that a typing
 /// error does not silently answer another question.
@@ -17,8 +18,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Params<T> {
         let input = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
         serde_path_to_error::deserialize(input).map(Self).map_err(|error| {
             let problem = error.inner().to_string();
-            let named = problem.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
-            ApiError::field(named.map_or_else(|| error.path().to_string(), str::to_owned), problem.clone())
+            ApiError::field(path_of(error.path().to_string(), &problem), problem)
         })
     }
 }

@@ -11,8 +11,8 @@ use crate::domain::{
 };
 
 /// How often one request may lose the race for an account before its caller is told to retry. Each
-/// loss is somebody else's success; sixteen of them take well under a second.
-const ATTEMPTS_MAX: u32 = 16;
+/// loss is somebody else's success; forty-eight of them take about a second.
+const ATTEMPTS_MAX: u32 = 48;
 
 /// For how many seconds another holder of the same key counts as still at work. An attempt takes
 /// some twenty milliseconds; one that takes longer than this may be fenced off, which is always
@@ -289,13 +289,14 @@ pub fn random() -> u128 {
     u128::from_be_bytes(bytes)
 }
 
-/// Steps aside for a moment that grows with each loss and differs between rivals. The first losses
-/// cost nothing: mostly the account has just moved on, and the next try fits.
+/// Steps aside for a moment that grows with each loss, up to a limit, and differs between rivals.
+/// The first losses cost nothing: mostly the account has just moved on, and the next try fits.
 async fn back_off(attempt: u32) {
     const FREE: u32 = 3;
     const STEP_MILLIS: u128 = 4;
+    const MOST_MILLIS: u128 = 32;
     if attempt >= FREE {
-        let most = STEP_MILLIS.saturating_mul(u128::from(attempt));
+        let most = STEP_MILLIS.saturating_mul(u128::from(attempt)).min(MOST_MILLIS);
         let millis = u64::try_from(random().checked_rem(most).unwrap_or(0)).unwrap_or(0);
         tokio::time::sleep(Duration::from_millis(millis)).await;
     }

@@ -1,0 +1,135 @@
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Config;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use chrono::{DateTime, Utc};
+use local::Follower;
+use local::engine::Engine;
+use shared::domain::{
+    Account, AccountId, Allowance, ClaimKey, Credits, Details, Fingerprint, Head, IdempotencyKey, Mode,
+    OrgId, PlanId, Posting, Receipt, Refusal,
+};
+use shared::store::{Connection, Ledger, Moment, Query, Settled, Unsettled, random};
+
+use crate::Faults;
+
+/// A ledger of one's own, in fresh tables.
+pub struct Books {
+    /// The ledger under test.
+    pub ledger: Ledger,
+    /// What carries out the projector's duty.
+    pub follower: Follower,
+    /// The wire, where the ledger stands on the embedded engine.
+    pub faults: Option<Faults>,
+    config: Config,
+    table: String,
+}
+
+/// The DynamoDBs that store tests run on: the embedded engine, and the one that
+/// `SCRIP_SECOND_DYNAMODB` names (`cargo xtask test` always names one).
+pub fn backends() -> Vec<Option<String>> {
+    let second = std::env::var("SCRIP_SECOND_DYNAMODB").ok();
+    std::iter::once(None).chain(second.map(Some)).collect()
+}
+
+impl Books {
+    /// Fresh books on the embedded engine.
+    pub async fn new() -> Self {
+        Self::on(None).await
+    }
+
+    /// Fresh books on the DynamoDB at `endpoint`, or on the embedded engine.
+    pub async fn on(endpoint: Option<&str>) -> Self {
+        let table = format!("ledger-{:x}", random());
+        let retries = RetryConfig::standard().with_initial_backoff(Duration::from_millis(1));
+        let (config, streams, engine, faults) = match endpoint {
+            None => {
+                let engine = Engine::temporary().unwrap();
+                let faults = Faults::on(engine.http_client());
+                let config = engine.dynamodb_config().http_client(faults.client());
+                let streams = engine.streams_config().build();
+                (config.retry_config(retries).build(), streams, Some(engine), Some(faults))
+            }
+            Some(endpoint) => {
+                let connection = Connection {
+                    region: "us-east-1".into(),
+                    access_key: "test".into(),
+                    secret_key: "test".into(),
+                    session_token: None,
+                    endpoint: Some(endpoint.into()),
+                };
+                (connection.clone().config(), streams_config(endpoint), None, None)
+            }
+        };
+        let client = aws_sdk_dynamodb::Client::from_conf(config.clone());
+        local::create_tables(&client, &table, &format!("{table}-settings")).await.unwrap();
+        let streams = aws_sdk_dynamodbstreams::Client::from_conf(streams);
+        let follower = Follower::new(streams, &table, engine).await.unwrap();
+        Self { ledger: Ledger::new(&config, table.clone()), follower, faults, config, table }
+    }
+
+    /// The same table as a function sees it that has just started: it remembers nothing.
+    pub fn restarted(&self) -> Ledger {
+        Ledger::new(&self.config, self.table.clone())
+    }
+
+    /// Opens an account with a monthly allowance, and books its first month.
+    pub async fn open(&self, allowance: u64, now: DateTime<Utc>) -> AccountId {
+        let id = AccountId { org: OrgId::new(now, random()), mode: Mode::Live };
+        let allowance = Allowance::Monthly(Credits::try_from(allowance).unwrap());
+        self.ledger.open(&Account::open(id, PlanId("basic".into()), allowance, now)).await.unwrap();
+        self.ledger.catch_up(id, moment(now)).await.unwrap();
+        id
+    }
+
+    /// Works the stream off.
+    pub async fn project(&mut self) {
+        self.follower.drain(&self.ledger).await.unwrap();
+    }
+
+    /// Every row of an account, newest first, in pages of seven.
+    pub async fn rows(&self, id: AccountId, now: DateTime<Utc>) -> Vec<Receipt> {
+        let mut rows = Vec::new();
+        let mut cursor = None;
+        loop {
+            let page = self.ledger.statement(id, &Query::default(), (cursor, 7), now).await.unwrap();
+            rows.extend(page.receipts);
+            cursor = page.next;
+            if cursor.is_none() {
+                return rows;
+            }
+        }
+    }
+}
+
+/// A request under `key`, settled on `ledger`.
+///
+/// # Errors
+/// Those of [`Ledger::settle`].
+pub async fn settle(
+    ledger: &Ledger,
+    id: AccountId,
+    (key, body): (&str, &str),
+    moment: Moment,
+    decide: impl Fn(&Account, &Head) -> Result<Posting, Refusal> + Send + Sync,
+) -> Result<Settled, Unsettled> {
+    let key = ClaimKey::Caller(IdempotencyKey::try_from(key.to_owned()).unwrap());
+    let details = Details::default();
+    ledger.settle(id, (&key, &Fingerprint(body.to_owned()), &details), moment, decide).await
+}
+
+/// Both clocks at `now`.
+pub fn moment(now: DateTime<Utc>) -> Moment {
+    Moment { now, wall: now }
+}
+
+fn streams_config(endpoint: &str) -> aws_sdk_dynamodbstreams::Config {
+    use aws_sdk_dynamodbstreams::config::{BehaviorVersion, Credentials, Region};
+
+    aws_sdk_dynamodbstreams::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .endpoint_url(endpoint)
+        .build()
+}

@@ -1,0 +1,74 @@
+//! What an operation costs in request units: exact, and told by the service itself.
+
+use serde_json::{Value, json};
+use tests::World;
+
+/// A warm call of `route`, its average over a few.
+async fn cost(world: &World, route: &str) -> Value {
+    let told = world.get("/_local/capacity", "").await.data();
+    told.pointer("/routes").and_then(|routes| routes.get(route)).cloned().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_warm_consume_costs_three_writes_and_reads_nothing() {
+    let world = World::demo().await;
+    let body = json!({ "operation": "verification.standard", "resourceId": "verif_xyz789", "customerId": "cust_42",
+        "memberId": "member_7", "metadata": { "case": "A-2231" } });
+    world.consume(world.key(), "warm", &body).await.created();
+    world.delete("/_local/capacity", "").await.data();
+    for n in 0..20 {
+        world
+            .consume(world.key(), &format!("9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb{n:02}"), &body)
+            .await
+            .created();
+    }
+    let told = cost(&world, "POST /api/v3/credits/consume").await;
+    assert_eq!(told, json!({ "calls": 20, "requests": 60, "readUnits": 0.0, "writeUnits": 60.0 }));
+}
+
+#[tokio::test]
+async fn a_balance_costs_one_read() {
+    let world = World::demo().await;
+    world.balance(world.key()).await;
+    world.delete("/_local/capacity", "").await.data();
+    for _ in 0..10 {
+        world.balance(world.key()).await;
+    }
+    let told = cost(&world, "GET /api/v3/credits/balance").await;
+    assert_eq!(told, json!({ "calls": 10, "requests": 10, "readUnits": 10.0, "writeUnits": 0.0 }));
+}
+
+#[tokio::test]
+async fn a_refused_consume_costs_two_reads_and_writes_nothing() {
+    let world = World::demo().await;
+    let body = json!({ "operation": "verification.standard", "quantity": 500 });
+    world.consume(world.key(), "warm", &body).await;
+    world.delete("/_local/capacity", "").await.data();
+    for n in 0..10 {
+        assert_eq!(world.consume(world.key(), &format!("k{n}"), &body).await.status, 402);
+    }
+    let told = cost(&world, "POST /api/v3/credits/consume").await;
+    assert_eq!(told, json!({ "calls": 10, "requests": 20, "readUnits": 20.0, "writeUnits": 0.0 }));
+}
+
+/// An account with as many lots as it may have, and rows with all that a caller may send, still fit
+/// their limits.
+#[tokio::test]
+async fn the_largest_account_stays_a_small_item() {
+    let world = World::demo().await;
+    let org = world.open(10).await;
+    for n in 0..16 {
+        let end = format!("2099-01-{:02}T00:00:00Z", n + 1);
+        let service = ["smartcheck", "smartaccess", "smartenroll", "biometric"][n % 4];
+        let grant = json!({ "source": "bonus", "amount": 1_000_000, "service": service, "expiresAt": end });
+        world.grant(&org.id, &grant).await;
+    }
+    world.delete("/_local/capacity", "").await.data();
+    let body = json!({ "operation": "verification.standard" });
+    world.consume(&org.key, "k1", &body).await.created();
+    world.delete("/_local/capacity", "").await.data();
+    world.consume(&org.key, &"k".repeat(255), &body).await.created();
+    let told = cost(&world, "POST /api/v3/credits/consume").await;
+    // Claim 1, account 2, row 1: the account's item is below 2 KB.
+    assert_eq!(told["writeUnits"], json!(4.0));
+}

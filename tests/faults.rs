@@ -1,0 +1,100 @@
+use std::sync::{Arc, Mutex};
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::result::ConnectorError;
+
+/// What befalls a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The process dies before it is sent.
+    CrashBefore,
+    /// The process dies after it was made, before the answer arrives.
+    CrashAfter,
+    /// It is made and its answer is lost; the process lives.
+    AnswerLost,
+    /// It is not made, and nothing says so; the process lives.
+    RequestLost,
+}
+
+/// A wire between the SDK and a DynamoDB, on which one write can be made to go wrong.
+#[derive(Clone, Debug)]
+pub struct Faults {
+    inner: SharedHttpClient,
+    script: Arc<Mutex<Script>>,
+}
+
+#[derive(Debug)]
+struct Wire {
+    inner: SharedHttpConnector,
+    faults: Faults,
+}
+
+#[derive(Debug, Default)]
+struct Script {
+    fault: Option<(usize, Kind)>,
+    writes: usize,
+    dead: bool,
+}
+
+impl Faults {
+    /// A wire to whatever `client` leads to.
+    pub fn on(client: SharedHttpClient) -> Self {
+        Self { inner: client, script: Arc::default() }
+    }
+
+    /// The client that sends over this wire.
+    pub fn client(&self) -> SharedHttpClient {
+        let faults = self.clone();
+        http_client_fn(move |settings, components| {
+            let inner = faults.inner.http_connector(settings, components);
+            SharedHttpConnector::new(Wire { inner, faults: faults.clone() })
+        })
+    }
+
+    /// From now on the `number`-th write, counted from 0, goes wrong.
+    pub fn arm(&self, number: usize, kind: Kind) {
+        *self.script.lock().unwrap() = Script { fault: Some((number, kind)), ..Script::default() };
+    }
+
+    /// How many writes were sent, or would have been, since the wire was armed.
+    pub fn writes(&self) -> usize {
+        self.script.lock().unwrap().writes
+    }
+
+    fn befalls(&self, request: &HttpRequest) -> Option<Kind> {
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        let is_write = !["GetItem", "Query"].iter().any(|read| target.ends_with(read));
+        let mut script = self.script.lock().unwrap();
+        if script.dead {
+            return Some(Kind::CrashBefore);
+        }
+        if !is_write {
+            return None;
+        }
+        let number = script.writes;
+        script.writes = script.writes.saturating_add(1);
+        let (_, kind) = script.fault.filter(|(wanted, _)| *wanted == number)?;
+        script.dead = matches!(kind, Kind::CrashBefore | Kind::CrashAfter);
+        Some(kind)
+    }
+}
+
+impl HttpConnector for Wire {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let lost = || ConnectorError::io("the wire was cut".into());
+        match self.faults.befalls(&request) {
+            None => self.inner.call(request),
+            Some(Kind::CrashBefore | Kind::RequestLost) => HttpConnectorFuture::ready(Err(lost())),
+            Some(Kind::CrashAfter | Kind::AnswerLost) => {
+                let made = self.inner.call(request);
+                HttpConnectorFuture::new(async move {
+                    made.await?;
+                    Err(lost())
+                })
+            }
+        }
+    }
+}

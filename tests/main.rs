@@ -1,0 +1,17 @@
+//! What callers see, what races and crashes leave, and what the house may not do.
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test that overflows or finds nothing fails, as it should"
+)]
+
+mod architecture;
+mod bad_input;
+mod capacity;
+mod crashes;
+mod keys;
+mod model;
+mod races;
+mod seed;
+mod statement;

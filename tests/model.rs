@@ -1,0 +1,169 @@
+//! The store and the model tell one story, on every DynamoDB there is.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Duration, Utc};
+use shared::domain::{
+    Account, Amount, ClaimKey, Consume, Credits, Direction, Grant, Head, IdempotencyKey, Operation, Origin,
+    Posting, Receipt, Refusal, Service, Source, consume, due, grant,
+};
+use shared::store::Unsettled;
+use tests::{Books, backends, moment, settle};
+
+/// A small generator: the same seed, the same history, on every backend.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Request {
+    Consume(Consume),
+    Grant(Grant),
+}
+
+impl Request {
+    fn roll(dice: &mut Dice, now: DateTime<Utc>) -> Self {
+        let service = [None, None, Some(Service::Smartcheck), Some(Service::Api)]
+            [usize::try_from(dice.roll(4)).unwrap()];
+        if dice.roll(4) > 0 {
+            let amount = Credits::try_from(dice.roll(30)).unwrap();
+            return Self::Consume(Consume {
+                operation: Operation::try_from("x".to_owned()).unwrap(),
+                amount,
+                service,
+            });
+        }
+        let source =
+            [Source::Subscription, Source::Purchased, Source::Bonus][usize::try_from(dice.roll(3)).unwrap()];
+        let days = i64::try_from(dice.roll(40)).unwrap();
+        Self::Grant(Grant {
+            source,
+            amount: Amount::try_from(dice.roll(50) + 1).unwrap(),
+            service: service.filter(|_| source != Source::Subscription),
+            expires_at: (source == Source::Bonus && days > 10).then(|| now + Duration::days(days)),
+            origin: Origin::Operator,
+        })
+    }
+
+    fn decide(&self, account: &Account, head: &Head) -> Result<Posting, Refusal> {
+        match self {
+            Self::Consume(request) => consume(account, request, head),
+            Self::Grant(request) => grant(account, request, head),
+        }
+    }
+}
+
+/// Random histories of debits, grants, passing time and repeated requests. After each step the table
+/// holds what `Account::apply` says; at the end its rows are the receipts, in order, and add up to
+/// the account. This is what lets every other test of a rule skip the table.
+#[tokio::test]
+async fn the_table_agrees_with_the_model() {
+    for backend in backends() {
+        for seed in 0..12 {
+            let mut books = Books::on(backend.as_deref()).await;
+            history(&mut books, seed).await;
+        }
+    }
+}
+
+#[expect(clippy::too_many_lines, reason = "one history, told from its beginning to its end")]
+async fn history(books: &mut Books, seed: u64) {
+    let mut dice = Dice(seed);
+    let mut now: DateTime<Utc> = "2024-01-15T10:30:00Z".parse().unwrap();
+    let id = books.open(40, now).await;
+    let mut model = books.ledger.account(id).await.unwrap().unwrap();
+    let mut told: HashMap<String, (String, Receipt, DateTime<Utc>)> = HashMap::new();
+    let mut steps = 0;
+    for step in 0..60 {
+        if dice.roll(8) == 0 {
+            now += Duration::hours(i64::try_from(dice.roll(600)).unwrap());
+        }
+        // Some keys come again, with the same request or with another one.
+        let key = format!("k{}", if dice.roll(5) == 0 { dice.roll(60) } else { step });
+        let request = Request::roll(&mut dice, now);
+        // A key that was used 31 days ago is a new one.
+        told.retain(|_, (_, _, until)| now < *until);
+        let body = match told.get(&key) {
+            Some((body, _, _)) if dice.roll(2) == 0 => body.clone(),
+            Some(_) | None => format!("{request:?}"),
+        };
+        let settled = settle(&books.ledger, id, (&key, &body), moment(now), |account, head| {
+            request.decide(account, head)
+        })
+        .await;
+        let known = told.get(&key);
+        while let Some(renewal) = due(&model, now).filter(|_| known.is_none()) {
+            model = model.apply(&renewal).unwrap();
+        }
+        match (settled, known) {
+            (Ok(settled), Some((first, receipt, _))) => {
+                assert!(settled.replayed && body == *first, "seed {seed}, step {step}");
+                assert_eq!(&settled.receipt, receipt, "seed {seed}, step {step}");
+            }
+            (Err(Unsettled::KeyReused), Some((first, _, _))) => {
+                assert_ne!(&body, first, "seed {seed}, step {step}")
+            }
+            // A key is looked at only once the request would be paid; a refusal hides no success.
+            (Ok(settled), None) => {
+                let claim = ClaimKey::Caller(IdempotencyKey::try_from(key.clone()).unwrap());
+                let head = Head { id: settled.receipt.entry.id, now, claim };
+                let posting = request.decide(&model, &head).unwrap();
+                model = model.apply(&posting).unwrap();
+                assert_eq!((settled.replayed, &settled.receipt.entry), (false, &posting.entry));
+                assert_eq!(settled.receipt.sequence, model.sequence);
+                assert_eq!(settled.receipt.balance, model.balance(posting.entry.at));
+                told.insert(key, (body, settled.receipt, now + Duration::days(31)));
+            }
+            (Err(Unsettled::Refused(refusal)), None) => {
+                let claim = ClaimKey::Caller(IdempotencyKey::try_from(key).unwrap());
+                let head = Head { id: model.fence.up_to, now, claim };
+                assert_eq!(request.decide(&model, &head), Err(refusal), "seed {seed}, step {step}");
+            }
+            (other, known) => panic!("seed {seed}, step {step}: {other:?} for {known:?}"),
+        }
+        let seen = books.ledger.account(id).await.unwrap().unwrap();
+        if known_renewed(&seen, &model) {
+            model = seen.clone();
+        }
+        assert_eq!(seen, model, "seed {seed}, step {step}");
+        steps += 1;
+    }
+    assert_eq!(steps, 60);
+    adds_up(books, &model, now, seed).await;
+}
+
+/// A repeated request may have had the month renewed on the way to its answer.
+fn known_renewed(seen: &Account, model: &Account) -> bool {
+    let mut renewed = model.clone();
+    while renewed.sequence < seen.sequence {
+        let Some(renewal) = due(&renewed, seen.period.start()) else { return false };
+        renewed = renewed.apply(&renewal).unwrap();
+    }
+    renewed == *seen && seen != model
+}
+
+/// The rows are dense, newest first, and their moves are the account.
+async fn adds_up(books: &mut Books, model: &Account, now: DateTime<Utc>, seed: u64) {
+    books.project().await;
+    let rows = books.rows(model.id, now).await;
+    let numbers: Vec<_> = rows.iter().map(|row| row.sequence).collect();
+    assert_eq!(numbers, (1..=model.sequence).rev().collect::<Vec<_>>(), "seed {seed}");
+    let mut held: HashMap<String, i64> = HashMap::new();
+    for part in rows.iter().flat_map(|row| &row.entry.moves) {
+        let amount = i64::try_from(part.amount.get()).unwrap();
+        *held.entry(part.lot.to_string()).or_default() +=
+            if part.direction == Direction::Credit { amount } else { -amount };
+    }
+    held.retain(|_, amount| *amount != 0);
+    let lots = model.lots.iter().map(|(id, lot)| (format!("credit_{}", id.bare()), lot.left.get()));
+    let lots = lots.chain([(model.subscription_lot().to_string(), model.subscription.left.get())]);
+    let lots: HashMap<_, _> =
+        lots.filter(|(_, left)| *left > 0).map(|(lot, left)| (lot, i64::try_from(left).unwrap())).collect();
+    assert_eq!(held, lots, "seed {seed}");
+    assert_eq!(books.ledger.watermark(model.id).await.unwrap(), model.sequence, "seed {seed}");
+}

@@ -1,0 +1,183 @@
+//! The program itself, killed and started again.
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test that overflows or finds nothing fails, as it should"
+)]
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::time::Duration;
+
+use reqwest::Client;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// A running `scrip`, and what it printed.
+struct Scrip {
+    child: Child,
+    ready: Value,
+}
+
+/// How to call it.
+#[derive(Clone)]
+struct Caller {
+    client: Client,
+    url: String,
+    key: String,
+}
+
+impl Scrip {
+    async fn start(arguments: &[&str]) -> Self {
+        let mut child = command(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = tokio::time::timeout(Duration::from_secs(60), lines.next_line()).await.unwrap().unwrap();
+        Self { child, ready: serde_json::from_str(&line.expect("scrip ended")).unwrap() }
+    }
+
+    fn caller(&self, client: &Client) -> Caller {
+        let word = |field: &str| self.ready[field].as_str().unwrap().to_owned();
+        Caller { client: client.clone(), url: word("baseUrl"), key: word("apiKey") }
+    }
+}
+
+impl Caller {
+    /// Charges one credit; `None` when there was no answer, or none that settles it.
+    async fn consume(&self, name: &str) -> Option<Value> {
+        let request = self.client.post(format!("{}/api/v3/credits/consume", self.url)).bearer_auth(&self.key);
+        let request = request.header("Idempotency-Key", name).json(&json!({ "operation": "aml.basic" }));
+        let answer = request.send().await.ok()?;
+        let status = answer.status().as_u16();
+        assert!([201, 409].contains(&status), "{status}");
+        let body: Value = answer.json().await.ok()?;
+        (status == 201).then(|| body["data"].clone())
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let answer =
+            self.client.get(format!("{}{path}", self.url)).bearer_auth(&self.key).send().await.unwrap();
+        answer.json::<Value>().await.unwrap()["data"].clone()
+    }
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_scrip"));
+    let port = if arguments.contains(&"--port") { [].as_slice() } else { &["--port", "0"] };
+    command
+        .arg("--json")
+        .args(port)
+        .args(arguments)
+        .env_remove("AWS_ENDPOINT_URL_DYNAMODB")
+        .kill_on_drop(true);
+    command
+}
+
+/// Eight clients charge until the program is killed under them; what each request was answered.
+async fn burst(scrip: &mut Scrip, client: &Client, round: usize) -> BTreeMap<String, Option<Value>> {
+    let caller = scrip.caller(client);
+    let clients: Vec<_> = (0..8)
+        .map(|number| {
+            let caller = caller.clone();
+            tokio::spawn(async move {
+                let mut told = BTreeMap::new();
+                for n in 0..8 {
+                    let name = format!("r{round}-c{number}-{n}");
+                    let answer = caller.consume(&name).await;
+                    let unanswered = answer.is_none();
+                    told.insert(name, answer);
+                    if unanswered {
+                        break;
+                    }
+                }
+                told
+            })
+        })
+        .collect();
+    // Somewhere in the middle of it: when exactly does not matter.
+    tokio::time::sleep(Duration::from_millis(40)).await;
+    scrip.child.kill().await.unwrap();
+    let mut told = BTreeMap::new();
+    for client in clients {
+        told.extend(client.await.unwrap());
+    }
+    told
+}
+
+/// What was acknowledged is there after `kill -9`, and a request that was not has one effect once it
+/// is sent again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_survives_kill_9() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = ["--data", folder.path().to_str().unwrap()];
+    let client = Client::new();
+    let mut told = BTreeMap::new();
+    let mut keys = None;
+    for round in 0..4 {
+        let mut scrip = Scrip::start(&data).await;
+        let mut ready = scrip.ready.clone();
+        ready.as_object_mut().unwrap().retain(|field, _| !field.ends_with("Url"));
+        assert_eq!(keys.get_or_insert(ready.clone()), &ready, "the demo keys stay");
+        told.extend(burst(&mut scrip, &client, round).await);
+    }
+    let scrip = Scrip::start(&data).await;
+    let caller = scrip.caller(&client);
+    for (name, before) in &told {
+        let mut answer = caller.consume(name).await;
+        for _ in 0..10 {
+            if answer.is_none() {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                answer = caller.consume(name).await;
+            }
+        }
+        let answer = answer.expect("a repeated request is settled");
+        assert!(before.as_ref().is_none_or(|before| *before == answer), "{name}");
+    }
+    let balance = caller.get("/api/v3/credits/balance").await;
+    assert_eq!(balance["available"], json!(400 - told.len()));
+    let lines = caller.get("/api/v3/credits/transactions?limit=100&operation=aml.basic").await;
+    assert_eq!(lines.as_array().unwrap().len(), told.len().min(100));
+}
+
+/// A folder has one machine at a time, and the second is told what to do.
+#[tokio::test]
+async fn a_second_machine_on_the_same_folder_is_told_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = ["--data", folder.path().to_str().unwrap()];
+    let first = Scrip::start(&data).await;
+    let second = command(&data).output().await.unwrap();
+    assert!(!second.status.success());
+    let words = String::from_utf8(second.stderr).unwrap();
+    assert!(words.contains("in use by another scrip") && words.contains("--data"), "{words}");
+    let port = first.ready["baseUrl"].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
+    let third = command(&["--memory", "--port", &port]).output().await.unwrap();
+    let words = String::from_utf8(third.stderr).unwrap();
+    assert!(!third.status.success() && words.contains("is taken") && words.contains("--port 0"), "{words}");
+}
+
+/// The clock that was moved stands where it stood.
+#[tokio::test]
+async fn a_clock_that_was_set_stands_still_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = ["--data", folder.path().to_str().unwrap(), "--now", "2024-01-15T10:30:00Z"];
+    let client = Client::new();
+    let scrip = Scrip::start(&data).await;
+    let caller = scrip.caller(&client);
+    let set = async |body: Value| {
+        let answer = client.post(format!("{}/_local/clock", caller.url)).json(&body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap()["data"]["now"].clone())
+    };
+    assert_eq!(set(json!({ "advanceSeconds": 86_400 })).await, (200, json!("2024-01-16T10:30:00Z")));
+    assert_eq!(set(json!({ "now": "2024-01-16T10:29:59Z" })).await, (400, Value::Null));
+    assert_eq!(set(json!({ "now": "2024-01-17T00:00:00Z", "advanceSeconds": 1 })).await, (400, Value::Null));
+    assert_eq!(set(json!({})).await, (400, Value::Null));
+    assert_eq!(set(json!({ "advanceSeconds": -1 })).await, (400, Value::Null));
+    assert_eq!(set(json!({ "now": "2024-01-17T00:00:00Z" })).await, (200, json!("2024-01-17T00:00:00Z")));
+    drop(scrip);
+    let back = command(&data).output().await.unwrap();
+    let words = String::from_utf8(back.stderr).unwrap();
+    assert!(!back.status.success() && words.contains("2024-01-17T00:00:00"), "{words}");
+    let again = Scrip::start(&data[..2]).await;
+    assert_eq!(again.caller(&client).get("/_local/clock").await["now"], json!("2024-01-17T00:00:00Z"));
+}

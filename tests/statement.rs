@@ -1,0 +1,66 @@
+//! The list of transactions.
+
+use serde_json::{Value, json};
+use tests::World;
+
+#[tokio::test]
+async fn pages_of_every_size_tell_every_line_once() {
+    let world = World::at("2024-01-31T23:59:00Z").await;
+    let org = world.open(1_000).await;
+    // Lines of three months, some of them empty.
+    for (advance, count) in [(0, 7), (120, 5), (40 * 86_400, 4), (70 * 86_400, 3)] {
+        world.post_plain("/_local/clock", &json!({ "advanceSeconds": advance })).await.data();
+        for n in 0..count {
+            let body = json!({ "operation": "aml.basic", "customerId": format!("cust_{}", n % 2) });
+            world.consume(&org.key, &format!("{advance}-{n}"), &body).await.created();
+        }
+    }
+    let all = world.transactions(&org.key, "").await;
+    // 19 debits and the renewals of January to May.
+    assert_eq!(all.len(), 24);
+    assert!(all.iter().rev().zip(1..).all(|(line, number)| line["sequence"] == json!(number)));
+    for limit in [1, 2, 3, 5, 23, 24, 25, 100] {
+        assert_eq!(world.transactions(&org.key, &format!("limit={limit}")).await, all, "limit {limit}");
+    }
+    let matching =
+        |test: fn(&Value) -> bool| all.iter().filter(|line| test(line)).cloned().collect::<Vec<_>>();
+    for limit in [1, 4, 100] {
+        let asked = async |query: &str| world.transactions(&org.key, &format!("limit={limit}&{query}")).await;
+        assert_eq!(asked("type=DEBIT").await, matching(|line| line["type"] == json!("DEBIT")));
+        assert_eq!(asked("category=purchase").await, matching(|line| line["type"] == json!("CREDIT")));
+        assert_eq!(asked("operation=credit.renewal").await.len(), 5);
+        assert_eq!(asked("customerId=cust_1").await, matching(|line| line["customerId"] == json!("cust_1")));
+        assert_eq!(asked("memberId=nobody").await, Vec::<Value>::new());
+        assert_eq!(asked("type=DEBIT&category=purchase").await, Vec::<Value>::new());
+        let february = matching(|line| line["timestamp"].as_str().unwrap().starts_with("2024-02"));
+        assert_eq!(asked("from=2024-02-01T00:00:00Z&to=2024-03-01T00:00:00Z").await, february);
+        assert_eq!(asked("to=2024-02-01T00:00:00Z").await.len(), 8);
+        assert_eq!(asked("from=2024-03-01T00:00:00Z").await.len(), 10);
+        assert_eq!(asked("from=2030-01-01T00:00:00Z").await.len(), 0);
+    }
+}
+
+/// What is written while somebody turns pages neither shifts nor hides a line.
+#[tokio::test]
+async fn turning_pages_while_debits_come_in_shows_each_line_once() {
+    let world = World::demo().await;
+    let org = world.open(1_000).await;
+    let debit = async |name: String| {
+        world.consume(&org.key, &name, &json!({ "operation": "aml.basic" })).await.created()
+    };
+    for n in 0..30 {
+        debit(format!("before-{n}")).await;
+    }
+    let mut seen = Vec::new();
+    let mut cursor = String::new();
+    for n in 0.. {
+        let page = world.get(&format!("/api/v3/credits/transactions?limit=4{cursor}"), &org.key).await;
+        seen.extend(page.data().as_array().unwrap().iter().map(|line| line["sequence"].as_u64().unwrap()));
+        debit(format!("meanwhile-{n}")).await;
+        match page.body["meta"]["pagination"]["nextCursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, (1..=31).rev().collect::<Vec<_>>());
+}
