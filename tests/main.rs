@@ -12,6 +12,8 @@ mod capacity;
 mod crashes;
 mod keys;
 mod model;
+mod openapi;
 mod races;
 mod seed;
 mod statement;
+mod store_races;

@@ -5,15 +5,18 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use chrono::{DateTime, Utc};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use local::{Data, Machine, Options, Seed};
 use serde::Serialize;
+use shared::edge::App;
 use tracing_subscriber::EnvFilter;
 
 /// Prepaid credits, whole on one machine: all functions behind one port, on an embedded DynamoDB.
 #[derive(Parser)]
-#[command(name = "scrip", version)]
+#[command(name = "scrip", version, args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// The port on 127.0.0.1; 0 picks a free one.
     #[arg(long, default_value_t = 3000)]
     port: u16,
@@ -32,6 +35,15 @@ struct Arguments {
     /// Print one line of JSON, once ready, in place of the banner.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Load prices, plans and packages into the tables of a deployment, and issue its first
+    /// operator's key. Region, credentials and tables are taken from the environment: `AWS_REGION`,
+    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `LEDGER_TABLE`,
+    /// `SETTINGS_TABLE`.
+    Load,
 }
 
 /// What a program needs to call the machine.
@@ -55,13 +67,26 @@ async fn main() -> ExitCode {
         .with_writer(stderr)
         .with_ansi(stderr().is_terminal())
         .init();
-    match run(arguments).await {
+    let done = match arguments.command {
+        Some(Command::Load) => load().await,
+        None => run(arguments).await,
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tell(&mut stderr(), &format!("scrip: {error:#}\n"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// What is in the tables already stays as it is; each run issues one more key.
+async fn load() -> anyhow::Result<()> {
+    let app = App::from_env()?;
+    app.settings.load(&local::catalogue()?).await?;
+    let key = local::operator_key(&app, app.clock.moment()).await?;
+    tell(&mut stdout(), &format!("The catalogue is loaded. Operator key, shown once: {key}\n"));
+    Ok(())
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {

@@ -1,0 +1,110 @@
+//! The description tells the truth: routes, template and document are one list.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tests::World;
+
+/// `GET /a/{b}` for every route that the document describes.
+fn described(document: &Value) -> BTreeSet<String> {
+    let paths = document["paths"].as_object().unwrap();
+    let routes = paths.iter().flat_map(|(path, item)| {
+        item.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
+    });
+    routes.collect()
+}
+
+/// The same for every route that template.yaml leads to a function.
+fn deployed() -> BTreeSet<String> {
+    let template =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml")).unwrap();
+    let word = |line: &str, name: &str| {
+        let rest = line.split(name).nth(1)?;
+        Some(rest.trim().split([',', ' ']).next()?.trim_matches('"').to_owned())
+    };
+    let routes = template
+        .lines()
+        .filter_map(|line| Some(format!("{} {}", word(line, "Method:")?, word(line, "Path:")?)));
+    routes.collect()
+}
+
+#[tokio::test]
+async fn every_route_is_described_and_deployed() {
+    let world = World::demo().await;
+    let document = world.get("/openapi.json", "").await.body;
+    assert_eq!(document["openapi"], json!("3.1.0"));
+    let described = described(&document);
+    assert_eq!(described, deployed());
+    assert!(described.contains("POST /api/v3/credits/consume"));
+    // Every route that is described answers, if only to ask for a key.
+    for route in described {
+        let (method, path) = route.split_once(' ').unwrap();
+        let path = path.replace("{id}", "x").replace("{keyId}", "x");
+        let answer = tests::send(world.request(method.parse().unwrap(), &path, "")).await;
+        assert_eq!(answer.failure(), "401 MISSING_API_KEY", "{route}");
+    }
+}
+
+#[tokio::test]
+async fn every_answer_is_described_in_its_envelope() {
+    let world = World::demo().await;
+    let document = world.get("/openapi.json", "").await.body;
+    let mut seen = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let responses = operation["responses"].as_object().unwrap();
+            for status in ["400", "401", "403", "503"] {
+                assert!(responses.contains_key(status), "{method} {path} {status}");
+            }
+            for (status, response) in responses {
+                let schema = &response["content"]["application/json"]["schema"];
+                if status.starts_with('2') {
+                    let required: Vec<_> = schema["required"]
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .map(|word| word.as_str().unwrap())
+                        .collect();
+                    assert_eq!(required, ["success", "data", "meta"], "{method} {path}");
+                    assert!(schema["properties"]["data"].is_object(), "{method} {path}");
+                    seen += 1;
+                } else {
+                    assert_eq!(
+                        schema["$ref"],
+                        json!("#/components/schemas/Error"),
+                        "{method} {path} {status}"
+                    );
+                }
+            }
+        }
+    }
+    assert_eq!(seen, described(&document).len());
+    // Nothing refers to what is not there.
+    let text = document.to_string();
+    for name in text.split("\"#/components/schemas/").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        assert!(document["components"]["schemas"][name].is_object(), "{name}");
+    }
+}
+
+/// What a debit answers has the fields that the document says, and no others.
+#[tokio::test]
+async fn a_debit_answers_what_is_described() {
+    let world = World::demo().await;
+    let document = world.get("/openapi.json", "").await.body;
+    let charged = world.consume(world.key(), "k1", &json!({ "operation": "aml.pep" })).await.created();
+    let schemas = &document["components"]["schemas"];
+    let fields = |name: &str| {
+        schemas[name]["properties"].as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>()
+    };
+    let mut expected = fields("Transaction");
+    // Only a renewal has it.
+    expected.remove("expired");
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    let mut told = keys(&charged);
+    assert!(told.remove("balance"));
+    assert_eq!(told, expected);
+    assert_eq!(keys(&charged["balance"]), fields("Balance"));
+    assert_eq!(keys(&charged["sources"][0]), fields("SourceShare"));
+}

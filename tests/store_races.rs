@@ -1,0 +1,60 @@
+//! Races on the store itself, on every DynamoDB there is.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use shared::domain::{Amount, Consume, Credits, Grant, Operation, Origin, Refusal, Source, consume, grant};
+use shared::store::Unsettled;
+use tests::{Books, backends, moment, settle};
+
+/// Functions that remember nothing of one another, on one account: exactly as many debits as there
+/// are credits, rows without a gap, and the buckets emptied in their order.
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_share_nothing_never_oversell() {
+    let now: DateTime<Utc> = "2024-01-15T10:30:00Z".parse().unwrap();
+    for backend in backends() {
+        let mut books = Books::on(backend.as_deref()).await;
+        let id = books.open(20, now).await;
+        for (key, source, amount) in
+            [("g1", Source::Bonus, 9), ("g2", Source::Purchased, 30), ("g3", Source::Purchased, 1)]
+        {
+            let amount = Amount::try_from(amount).unwrap();
+            let gift = Grant { source, amount, service: None, expires_at: None, origin: Origin::Operator };
+            settle(&books.ledger, id, (key, key), moment(now), |account, head| grant(account, &gift, head))
+                .await
+                .unwrap();
+        }
+        let processes: Vec<_> = (0..16)
+            .map(|process| {
+                let ledger = Arc::new(books.restarted());
+                tokio::spawn(async move {
+                    let mut taken = 0;
+                    for n in 0..5 {
+                        let key = format!("p{process}-{n}");
+                        let operation = Operation::try_from("x".to_owned()).unwrap();
+                        let request =
+                            Consume { operation, amount: Credits::try_from(1).unwrap(), service: None };
+                        let decide = |account: &_, head: &_| consume(account, &request, head);
+                        match settle(&ledger, id, (&key, &key), moment(now), decide).await {
+                            Ok(_) => taken += 1,
+                            Err(Unsettled::Refused(Refusal::InsufficientCredits { .. })) => (),
+                            Err(other) => panic!("{other:?}"),
+                        }
+                    }
+                    taken
+                })
+            })
+            .collect();
+        let mut taken = 0;
+        for process in processes {
+            taken += process.await.unwrap();
+        }
+        assert_eq!(taken, 60, "{backend:?}");
+        books.project().await;
+        let rows = books.rows(id, now).await;
+        let numbers: Vec<_> = rows.iter().map(|row| row.sequence).collect();
+        assert_eq!(numbers, (1..=64).rev().collect::<Vec<_>>(), "{backend:?}");
+        let sources: Vec<_> = rows.iter().take(60).rev().map(|row| row.entry.moves[0].source).collect();
+        assert!(sources.is_sorted(), "{backend:?}: {sources:?}");
+    }
+}
