@@ -64,3 +64,29 @@ async fn turning_pages_while_debits_come_in_shows_each_line_once() {
     }
     assert_eq!(seen, (1..=31).rev().collect::<Vec<_>>());
 }
+
+/// With the clock held still all requests have one time; their numbers tell the order all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_stands_still_mixes_nothing_up() {
+    let world = std::sync::Arc::new(World::at("2024-01-15T10:30:00Z").await);
+    let org = world.open(1_000).await;
+    let clients: Vec<_> = (0..16)
+        .map(|client| {
+            let (world, org) = (world.clone(), org.clone());
+            tokio::spawn(async move {
+                for n in 0..25 {
+                    let body = json!({ "operation": "aml.basic" });
+                    world.consume(&org.key, &format!("c{client}-{n}"), &body).await.created();
+                }
+            })
+        })
+        .collect();
+    for client in clients {
+        client.await.unwrap();
+    }
+    for limit in [1, 7, 100] {
+        let lines = world.transactions(&org.key, &format!("limit={limit}")).await;
+        let told: Vec<_> = lines.iter().map(|line| line["sequence"].as_u64().unwrap()).collect();
+        assert_eq!(told, (1..=401).rev().collect::<Vec<_>>(), "limit {limit}");
+    }
+}

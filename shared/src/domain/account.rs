@@ -100,6 +100,13 @@ impl Account {
         LotId::Subscription(self.period)
     }
 
+    /// Above which the id of the next attempt has to lie: it must not be fenced off, and the ids of an
+    /// account rise with its numbers, but for requests that are under way together.
+    #[must_use]
+    pub fn floor(&self) -> EntryId {
+        self.last.as_ref().map_or(self.fence.up_to, |last| last.id.max(self.fence.up_to))
+    }
+
     /// The lots that may pay for a debit, in the order of consumption (contract, rule 1):
     /// subscription, purchased, bonus; within a bucket a lot of the debit's own service first, then
     /// the soonest to expire, then the oldest.

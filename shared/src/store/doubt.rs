@@ -51,7 +51,7 @@ impl Ledger {
         doubted: EntryId,
         moment: Moment,
     ) -> Result<Account, Unsettled> {
-        let id = EntryId::above(doubted.max(account.fence.up_to), moment.now, random());
+        let id = EntryId::above(doubted.max(account.floor()), moment.now, random());
         let posting = fence(&account, doubted, id, moment.now);
         match self.commit(account.id, &posting).await? {
             Commit::Landed(fenced) => {

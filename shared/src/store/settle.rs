@@ -180,9 +180,8 @@ impl Attempt<'_> {
         Ok(Seen { account, fresh: true })
     }
 
-    /// An id that no fence known to us holds back.
     fn mint(&self, account: &Account) -> EntryId {
-        EntryId::above(account.fence.up_to, self.moment.now, random())
+        EntryId::above(account.floor(), self.moment.now, random())
     }
 
     /// Takes the key for `id`; or says what an earlier sending of the same request came to.
