@@ -1,2 +1,85 @@
-//! x
-fn main() {}
+//! The project's own commands: `cargo xtask test` and its parts.
+//!
+//! Linux and macOS. What a command needs beside Rust and Python 3 it installs into `target/tools`; what
+//! it starts it ends, also on Ctrl-C.
+
+#![expect(clippy::print_stdout, reason = "progress is what a command-line tool prints")]
+
+mod drift;
+mod http;
+mod lambda;
+mod lint;
+mod machine;
+mod ministack;
+mod process;
+mod project;
+mod routes;
+mod snippet;
+mod steps;
+mod template;
+mod tests;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use project::Project;
+use steps::Steps;
+
+/// Checks the project.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Copy, Subcommand)]
+enum Command {
+    /// Everything: lint, template, lambda, snippet, and all tests.
+    Test,
+    /// rustfmt and clippy.
+    Lint,
+    /// template.yaml, by cfn-lint and `sam validate --lint`.
+    Template,
+    /// The functions as Lambda runs them: `cargo lambda watch`, every event file, every route.
+    Lambda,
+    /// The JavaScript of the API's documentation, against a machine with demo data.
+    Snippet,
+}
+
+fn main() -> ExitCode {
+    let Arguments { command } = Arguments::parse();
+    let mut steps = Steps::default();
+    let outcome = process::end_with_us().and_then(|()| run(command, &mut steps));
+    steps.tell();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if process::is_interrupted() => {
+            println!("\ninterrupted: {error:#}");
+            ExitCode::from(130)
+        }
+        Err(error) => {
+            println!("\nfailed: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command, steps: &mut Steps) -> anyhow::Result<()> {
+    let project = Project::find()?;
+    match command {
+        Command::Test => tests::everything(&project, steps),
+        Command::Lint => lint::check(&project, steps),
+        Command::Template => template::check(&project, steps),
+        Command::Lambda => {
+            tests::build(&project, steps)?;
+            lambda::check(&project, steps)
+        }
+        Command::Snippet => {
+            tests::build(&project, steps)?;
+            snippet::check(&project, steps)
+        }
+    }
+}

@@ -1,0 +1,53 @@
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::process::{Run, Running};
+use crate::project::Project;
+
+/// A `scrip` with demo data, at a free port.
+pub(crate) struct Machine {
+    pub(crate) base_url: String,
+    pub(crate) api_key: String,
+    pub(crate) operator_key: String,
+    _running: Running,
+}
+
+impl Machine {
+    /// Starts one that was built, and waits until it is ready.
+    pub(crate) fn start<A: AsRef<OsStr>>(
+        project: &Project,
+        arguments: impl IntoIterator<Item = A>,
+        environment: impl FnOnce(Run) -> Run,
+    ) -> Result<Self> {
+        let command = project.run(project.built("scrip")?).args(["--port", "0", "--json"]).args(arguments);
+        let mut running = environment(command).stdout(Stdio::piped()).start()?;
+        let stdout = running.child.stdout.take().context("no stdout")?;
+        let (say, hear) = mpsc::channel();
+        thread::spawn(move || {
+            let first = BufReader::new(stdout).lines().next();
+            // Nobody listens any more when it took too long.
+            say.send(first).ok();
+        });
+        let first = hear.recv_timeout(Duration::from_secs(60));
+        let first = first.context("scrip was not ready within 60 s")?;
+        let ready: Value = serde_json::from_str(&first.context("scrip ended before it was ready")??)
+            .context("the first line of scrip --json is no JSON")?;
+        let told = |name: &str| {
+            let text = ready.get(name).and_then(Value::as_str).map(str::to_owned);
+            text.with_context(|| format!("scrip --json does not tell {name}"))
+        };
+        Ok(Self {
+            base_url: told("baseUrl")?,
+            api_key: told("apiKey")?,
+            operator_key: told("operatorKey")?,
+            _running: running,
+        })
+    }
+}

@@ -1,0 +1,232 @@
+//! Child processes that never outlive us. Each leads a process group of its own, so that ending it
+//! ends what it has started too; Ctrl-C and a request to terminate are passed on to all groups.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+/// How long a process has to end after it was asked to.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// How often something that is waited for is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The groups that live.
+static GROUPS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+/// How often we were asked to end.
+static INTERRUPTS: AtomicU32 = AtomicU32::new(0);
+
+/// From now on, being asked to end (Ctrl-C, SIGTERM, SIGHUP) ends the children. The step that waits
+/// for one of them then fails, and so does the run. Asked again, children are killed.
+pub(crate) fn end_with_us() -> Result<()> {
+    ctrlc::set_handler(|| {
+        let asked_before = INTERRUPTS.fetch_add(1, Ordering::SeqCst) > 0;
+        let signal = if asked_before { Signal::SIGKILL } else { Signal::SIGTERM };
+        for group in &*GROUPS.lock().unwrap_or_else(PoisonError::into_inner) {
+            send(*group, signal);
+        }
+    })
+    .context("cannot listen for Ctrl-C")
+}
+
+/// Whether we were asked to end.
+pub(crate) fn is_interrupted() -> bool {
+    INTERRUPTS.load(Ordering::SeqCst) > 0
+}
+
+/// A group that has just ended by itself is no error.
+fn send(group: i32, signal: Signal) {
+    killpg(Pid::from_raw(group), signal).ok();
+}
+
+/// A command to be run.
+pub(crate) struct Run(Command);
+
+impl Run {
+    pub(crate) fn new(program: impl Into<OsString>) -> Self {
+        let mut command = Command::new(program.into());
+        command.stdin(Stdio::null()).process_group(0);
+        Self(command)
+    }
+
+    pub(crate) fn args(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        self.0.args(arguments);
+        self
+    }
+
+    pub(crate) fn within(mut self, folder: &Path) -> Self {
+        self.0.current_dir(folder);
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.0.env(name, value);
+        self
+    }
+
+    pub(crate) fn stdout(mut self, to: impl Into<Stdio>) -> Self {
+        self.0.stdout(to);
+        self
+    }
+
+    pub(crate) fn stderr(mut self, to: impl Into<Stdio>) -> Self {
+        self.0.stderr(to);
+        self
+    }
+
+    fn name(&self) -> String {
+        Path::new(self.0.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Starts it.
+    pub(crate) fn start(mut self) -> Result<Running> {
+        let name = self.name();
+        let child = self.0.spawn().with_context(|| format!("{name} cannot be started"))?;
+        let group = i32::try_from(child.id()).context("a process id is out of range")?;
+        GROUPS.lock().unwrap_or_else(PoisonError::into_inner).insert(group);
+        let running = Running { name, child, group };
+        if is_interrupted() {
+            bail!("not started: {}", running.name);
+        }
+        Ok(running)
+    }
+}
+
+/// Where a process in the background writes, so that its lines don't mix with the run's own.
+pub(crate) struct Log(PathBuf);
+
+impl Log {
+    /// Sends a command's output to `file`, which is emptied.
+    pub(crate) fn of(command: Run, file: PathBuf) -> Result<(Self, Run)> {
+        let open = File::create(&file).with_context(|| format!("cannot write {}", file.display()))?;
+        Ok((Self(file), command.stdout(open.try_clone()?).stderr(open)))
+    }
+
+    /// Adds to an error what the process said last.
+    pub(crate) fn explain<T>(&self, outcome: Result<T>) -> Result<T> {
+        const LINES: usize = 40;
+        if is_interrupted() {
+            return outcome;
+        }
+        outcome.with_context(|| {
+            let text = fs::read_to_string(&self.0).unwrap_or_default();
+            let lines: Vec<_> = text.lines().collect();
+            let last = lines.get(lines.len().saturating_sub(LINES)..).unwrap_or_default();
+            format!("{} ends with\n{}\n", self.0.display(), last.join("\n"))
+        })
+    }
+}
+
+/// Runs a command to its end, its output shown; an error when it fails.
+pub(crate) fn run(command: Run) -> Result<()> {
+    command.start()?.finish()
+}
+
+/// Runs a command to its end, which takes `most` at most, and returns what it wrote to stdout.
+pub(crate) fn output(command: Run, most: Duration) -> Result<String> {
+    let mut running = command.stdout(Stdio::piped()).start()?;
+    let mut stdout = running.child.stdout.take().context("no stdout")?;
+    let reader = thread::spawn(move || {
+        let mut text = String::new();
+        stdout.read_to_string(&mut text).map(|_| text)
+    });
+    running.end_within(most)?;
+    let Ok(text) = reader.join() else { bail!("the output of {} is lost", running.name) };
+    running.finish()?;
+    Ok(text?)
+}
+
+/// Runs a command to its end and hands on each line of its stdout.
+pub(crate) fn each_line(command: Run, mut line: impl FnMut(&str)) -> Result<()> {
+    let mut running = command.stdout(Stdio::piped()).start()?;
+    let stdout = running.child.stdout.take().context("no stdout")?;
+    for bytes in BufReader::new(stdout).split(b'\n') {
+        line(&String::from_utf8_lossy(&bytes?));
+    }
+    running.finish()
+}
+
+/// A child at work. It is ended when this is dropped.
+pub(crate) struct Running {
+    name: String,
+    pub(crate) child: Child,
+    group: i32,
+}
+
+impl Running {
+    /// Waits for its end.
+    pub(crate) fn finish(mut self) -> Result<()> {
+        let status = self.child.wait().with_context(|| format!("{} is lost", self.name))?;
+        if status.success() {
+            return Ok(());
+        }
+        bail!("{} ended with {status}", self.name)
+    }
+
+    /// Waits until `ready`; an error when the child ends first or it takes longer than `most`.
+    pub(crate) fn until(&mut self, most: Duration, mut ready: impl FnMut() -> bool) -> Result<()> {
+        let mut status = None;
+        let in_time = wait(most, || {
+            status = self.ended();
+            status.is_some() || ready()
+        });
+        match status {
+            Some(status) => bail!("{} ended with {status}", self.name),
+            None if in_time => Ok(()),
+            None => bail!("{} was not ready within {} s", self.name, most.as_secs()),
+        }
+    }
+
+    fn end_within(&mut self, most: Duration) -> Result<()> {
+        if wait(most, || self.ended().is_some()) {
+            return Ok(());
+        }
+        bail!("{} did not end within {} s", self.name, most.as_secs())
+    }
+
+    fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+            if self.ended().is_some() {
+                break;
+            }
+            send(self.group, signal);
+            let asked = Instant::now();
+            while self.ended().is_none() && asked.elapsed() < GRACE {
+                thread::sleep(LOOK);
+            }
+        }
+        GROUPS.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.group);
+    }
+}
+
+/// Looks again and again until `done`; `false` when that takes longer than `most`, or we were asked to
+/// end.
+fn wait(most: Duration, mut done: impl FnMut() -> bool) -> bool {
+    let started = Instant::now();
+    while !done() {
+        if is_interrupted() || started.elapsed() > most {
+            return false;
+        }
+        thread::sleep(LOOK);
+    }
+    true
+}

@@ -1,0 +1,72 @@
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::process::{self, Run};
+
+/// Where things are.
+pub(crate) struct Project {
+    /// The repository.
+    pub(crate) root: PathBuf,
+    /// What cargo builds into.
+    pub(crate) target: PathBuf,
+    /// What cargo says of the workspace.
+    pub(crate) metadata: Value,
+}
+
+impl Project {
+    /// Asks cargo.
+    pub(crate) fn find() -> Result<Self> {
+        let metadata = Run::new(cargo()).args(["metadata", "--no-deps", "--format-version", "1"]);
+        let metadata: Value = serde_json::from_str(&process::output(metadata, Duration::from_secs(120))?)?;
+        let path = |name: &str| {
+            let path = metadata.get(name).and_then(Value::as_str);
+            path.map(PathBuf::from).with_context(|| format!("cargo metadata does not tell {name}"))
+        };
+        Ok(Self { root: path("workspace_root")?, target: path("target_directory")?, metadata })
+    }
+
+    /// `cargo …` in the repository.
+    pub(crate) fn cargo<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Run {
+        self.run(cargo()).args(arguments)
+    }
+
+    /// A program in the repository.
+    pub(crate) fn run(&self, program: impl Into<OsString>) -> Run {
+        Run::new(program).within(&self.root)
+    }
+
+    /// A binary of the workspace that was built for development.
+    pub(crate) fn built(&self, name: &str) -> Result<PathBuf> {
+        let path = self.target.join("debug").join(name);
+        if !path.is_file() {
+            bail!("{} is not there; run `cargo build --workspace`", path.display());
+        }
+        Ok(path)
+    }
+
+    /// Where tools are installed.
+    pub(crate) fn tools(&self) -> PathBuf {
+        self.target.join("tools")
+    }
+}
+
+fn cargo() -> OsString {
+    env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// Finds a program that the user has installed.
+pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|folder| folder.join(name)).find(|file| is_program(file))
+}
+
+fn is_program(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+
+    file.metadata().is_ok_and(|known| known.is_file() && known.permissions().mode() & 0o111 != 0)
+}

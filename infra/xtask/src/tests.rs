@@ -1,0 +1,79 @@
+use anyhow::{Result, ensure};
+
+use crate::ministack::Ministack;
+use crate::project::Project;
+use crate::steps::Steps;
+use crate::{lambda, lint, process, snippet, template};
+
+/// All checks, the quick ones first; `cargo test` last, so that a run closes with what it says.
+pub(crate) fn everything(project: &Project, steps: &mut Steps) -> Result<()> {
+    lint::check(project, steps)?;
+    template::check(project, steps)?;
+    build(project, steps)?;
+    lambda::check(project, steps)?;
+    snippet::check(project, steps)?;
+    test(project, steps)
+}
+
+/// Builds what the tests and the local machine run, with the features that `cargo test` gives it.
+pub(crate) fn build(project: &Project, steps: &mut Steps) -> Result<()> {
+    steps.step("cargo build", || process::run(project.cargo(["build", "--workspace", "--all-targets"])))
+}
+
+/// All tests; those that take a second opinion on DynamoDB ask an emulator.
+fn test(project: &Project, steps: &mut Steps) -> Result<()> {
+    let mut counted = Counted::default();
+    let outcome = steps.step("cargo test", || {
+        let second = Ministack::start(project)?;
+        let tests = project.cargo(["test", "--workspace", "--no-fail-fast"]);
+        process::each_line(tests.env("SCRIP_SECOND_DYNAMODB", &second.endpoint), |line| {
+            println!("{line}");
+            counted.add(line);
+        })
+    });
+    steps.close_with(format!("{} passed, {} failed", counted.passed, counted.failed));
+    outcome?;
+    ensure!(counted.passed > 0, "cargo test ran no test");
+    Ok(())
+}
+
+/// What libtest says at the end of each binary, added up.
+#[derive(Default)]
+struct Counted {
+    passed: u32,
+    failed: u32,
+}
+
+impl Counted {
+    fn add(&mut self, line: &str) {
+        let Some(result) = line.strip_prefix("test result: ") else { return };
+        let words: Vec<&str> = result.split_whitespace().collect();
+        for pair in words.windows(2) {
+            let [number, what] = pair else { continue };
+            let number = number.parse().unwrap_or(0);
+            match what.trim_end_matches(';') {
+                "passed" => self.passed = self.passed.saturating_add(number),
+                "failed" => self.failed = self.failed.saturating_add(number),
+                _ => (),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod checks {
+    use super::Counted;
+
+    #[test]
+    fn results_are_added_up() {
+        let mut counted = Counted::default();
+        for line in [
+            "test books::balance ... ok",
+            "test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s",
+            "test result: FAILED. 3 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out; finished in 1.20s",
+        ] {
+            counted.add(line);
+        }
+        assert_eq!((counted.passed, counted.failed), (15, 1));
+    }
+}
