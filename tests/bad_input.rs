@@ -66,6 +66,7 @@ async fn a_debit_that_does_not_read_names_the_field_and_takes_nothing() {
         ),
         (json!({}), "operation"),
         (json!([]), "body"),
+        (json!(["aml.basic", 1, null, null, null, null, null]), "body"),
         (json!("aml.basic"), "body"),
         (json!(null), "body"),
     ] {
@@ -199,6 +200,10 @@ async fn a_grant_that_does_not_read_gives_nothing() {
             "400 VALIDATION_ERROR",
         ),
         (json!({ "source": "bonus", "amount": 5, "service": "x" }), "400 VALIDATION_ERROR"),
+        (
+            json!({ "source": "bonus", "amount": 5, "expiresAt": "+12024-01-01T00:00:00Z" }),
+            "400 VALIDATION_ERROR",
+        ),
         (json!({ "source": "bonus", "amount": 5, "to": "org_2" }), "400 VALIDATION_ERROR"),
     ] {
         assert_eq!(world.post(&path, world.operator(), &unique(), &body).await.failure(), expected, "{body}");

@@ -223,11 +223,28 @@ async fn records_that_come_again_change_nothing() {
     for _ in 0..3 {
         let account = books.ledger.account(id).await.unwrap().unwrap();
         books.ledger.complete(&account).await.unwrap();
-        books.ledger.mark(id, 1, account.sequence).await.unwrap();
-        books.ledger.mark(id, account.sequence, account.sequence).await.unwrap();
+        books.ledger.mark(id, (1, account.sequence), now()).await.unwrap();
+        books.ledger.mark(id, (account.sequence, account.sequence), now()).await.unwrap();
     }
     assert_eq!(books.rows(id, now() + Duration::minutes(1)).await, before);
     assert_eq!(books.ledger.watermark(id).await.unwrap(), mark);
-    // A stream that has lost records is told from one that repeats them.
-    assert!(books.ledger.mark(id, mark + 2, mark + 3).await.is_err());
+}
+
+/// A stream that has lost records does not stop the watermark where the rows exist, and does where
+/// they don't.
+#[tokio::test]
+async fn lost_records_are_made_up_for_by_their_rows() {
+    let (mut books, id) = world().await;
+    for key in ["a", "b", "c"] {
+        settle(&books.ledger, id, (key, "seven"), moment(now()), seven).await.ok();
+    }
+    let account = books.ledger.account(id).await.unwrap().unwrap();
+    let mark = books.ledger.watermark(id).await.unwrap();
+    assert!(mark + 2 < account.sequence + 1);
+    books.ledger.mark(id, (account.sequence, account.sequence), now()).await.unwrap();
+    assert_eq!(books.ledger.watermark(id).await.unwrap(), account.sequence);
+    let missing = books.ledger.mark(id, (account.sequence + 3, account.sequence + 4), now()).await;
+    assert!(missing.is_err(), "{missing:?}");
+    assert_eq!(books.ledger.watermark(id).await.unwrap(), account.sequence);
+    books.project().await;
 }

@@ -127,7 +127,7 @@ async fn history(books: &mut Books, seed: u64) {
             (other, known) => panic!("seed {seed}, step {step}: {other:?} for {known:?}"),
         }
         let seen = books.ledger.account(id).await.unwrap().unwrap();
-        if known_renewed(&seen, &model) {
+        if caught_up(&seen, &model, now) {
             model = seen.clone();
         }
         assert_eq!(seen, model, "seed {seed}, step {step}");
@@ -137,14 +137,14 @@ async fn history(books: &mut Books, seed: u64) {
     adds_up(books, &model, now, seed).await;
 }
 
-/// A repeated request may have had the month renewed on the way to its answer.
-fn known_renewed(seen: &Account, model: &Account) -> bool {
-    let mut renewed = model.clone();
-    while renewed.sequence < seen.sequence {
-        let Some(renewal) = due(&renewed, seen.period.start()) else { return false };
-        renewed = renewed.apply(&renewal).unwrap();
+/// On the way to its answer, a repeated request may have written down what time has done.
+fn caught_up(seen: &Account, model: &Account, now: DateTime<Utc>) -> bool {
+    let mut later = model.clone();
+    while later.sequence < seen.sequence {
+        let Some(posting) = due(&later, now) else { return false };
+        later = later.apply(&posting).unwrap();
     }
-    renewed == *seen && seen != model
+    later == *seen && seen != model
 }
 
 /// The rows are dense, newest first, and their moves are the account.

@@ -36,6 +36,11 @@ impl Scrip {
         Self { child, ready: serde_json::from_str(&line.unwrap()).unwrap() }
     }
 
+    /// Ends it, and returns when it has ended.
+    async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
     fn caller(&self, client: &Client) -> Caller {
         let word = |field: &str| self.ready[field].as_str().unwrap().to_owned();
         Caller { client: client.clone(), url: word("baseUrl"), key: word("apiKey") }
@@ -173,10 +178,16 @@ async fn a_clock_that_was_set_stands_still_after_a_restart() {
     assert_eq!(set(json!({})).await, (400, Value::Null));
     assert_eq!(set(json!({ "advanceSeconds": -1 })).await, (400, Value::Null));
     assert_eq!(set(json!({ "now": "2024-01-17T00:00:00Z" })).await, (200, json!("2024-01-17T00:00:00Z")));
-    drop(scrip);
+    scrip.kill().await;
     let back = command(&data).output().await.unwrap();
     let words = String::from_utf8(back.stderr).unwrap();
     assert!(!back.status.success() && words.contains("2024-01-17T00:00:00"), "{words}");
+    // Nor may it be started before a time at which it ran.
+    let other = tempfile::tempdir().unwrap();
+    let free = ["--data", other.path().to_str().unwrap(), "--now", "2024-01-15T10:30:00Z"];
+    Scrip::start(&free[..2]).await.kill().await;
+    let back = command(&free).output().await.unwrap();
+    assert!(!back.status.success() && String::from_utf8(back.stderr).unwrap().contains("does not go back"));
     let again = Scrip::start(&data[..2]).await;
     assert_eq!(again.caller(&client).get("/_local/clock").await["now"], json!("2024-01-17T00:00:00Z"));
 }

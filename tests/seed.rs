@@ -161,3 +161,50 @@ async fn the_month_turns_for_whoever_looks_first() {
     assert_eq!((&renewal["amount"], &renewal["expired"]), (&json!(400), &json!(250)));
     assert_eq!(renewal["timestamp"], json!("2024-02-01T00:00:00Z"));
 }
+
+/// Credits that expire are told as they go; what they leave adds up, and their places are free again.
+#[tokio::test]
+async fn expired_credits_are_told() {
+    let world = World::at("2024-01-15T10:30:00Z").await;
+    let org = world.open(0).await;
+    for day in 1..=16 {
+        let end = format!("2024-03-{day:02}T00:00:00Z");
+        world.grant(&org.id, &json!({ "source": "bonus", "amount": day, "expiresAt": end })).await;
+    }
+    let path = format!("/admin/v1/organisations/{}/grants", org.id);
+    let full = world.post(&path, world.operator(), "full", &json!({ "source": "bonus", "amount": 1 })).await;
+    assert_eq!(full.failure(), "409 CONFLICT");
+    // What is paid for always finds a place.
+    world.grant(&org.id, &json!({ "source": "purchased", "amount": 500 })).await;
+    world.post_plain("/_local/clock", &json!({ "now": "2024-03-10T12:00:00Z" })).await.data();
+    assert_eq!(world.balance(&org.key).await["bonusCredits"], json!((11..=16).sum::<u64>()));
+    world.grant(&org.id, &json!({ "source": "bonus", "amount": 1 })).await;
+    let lines = world.transactions(&org.key, "limit=100").await;
+    let expired: Vec<_> = lines.iter().filter(|line| line["operation"] == json!("credit.expiry")).collect();
+    assert_eq!(expired.len(), 10);
+    assert_eq!(
+        (&expired[0]["amount"], &expired[0]["timestamp"]),
+        (&json!(10), &json!("2024-03-10T00:00:00Z"))
+    );
+    assert_eq!(
+        (&expired[0]["type"], &world.balance(&org.key).await["usedCredits"]),
+        (&json!("DEBIT"), &json!(0))
+    );
+    let sum = lines.iter().fold(0, |sum, line| {
+        let amount = line["amount"].as_i64().unwrap();
+        if line["type"] == json!("CREDIT") { sum + amount } else { sum - amount }
+    });
+    assert_eq!(world.balance(&org.key).await["available"], json!(sum));
+}
+
+/// However many packs are bought, they are all there.
+#[tokio::test]
+async fn many_purchases_take_no_more_than_a_few_places() {
+    let world = World::demo().await;
+    let org = world.open(0).await;
+    for _ in 0..20 {
+        world.grant(&org.id, &json!({ "source": "purchased", "amount": 500 })).await;
+    }
+    let granted = world.grant(&org.id, &json!({ "source": "bonus", "amount": 50 })).await;
+    assert_eq!(granted["balance"]["available"], json!(10_050));
+}

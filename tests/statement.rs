@@ -65,6 +65,36 @@ async fn turning_pages_while_debits_come_in_shows_each_line_once() {
     assert_eq!(seen, (1..=31).rev().collect::<Vec<_>>());
 }
 
+/// Hundreds of requests under way at once land in quite another order than they came: once the stream
+/// is worked off, every line is told all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_overtake_one_another_by_the_hundred_are_all_told() {
+    for now in [None, Some("2024-01-15T10:30:00Z")] {
+        let world = match now {
+            Some(now) => World::at(now).await,
+            None => World::demo().await,
+        };
+        let world = std::sync::Arc::new(world);
+        let org = world.open(1_000).await;
+        let clients: Vec<_> = (0..700)
+            .map(|n| {
+                let (world, org) = (world.clone(), org.clone());
+                let body = json!({ "operation": "aml.basic" });
+                tokio::spawn(async move { world.consume(&org.key, &format!("c{n}"), &body).await.status })
+            })
+            .collect();
+        for client in clients {
+            assert_eq!(client.await.unwrap(), 201);
+        }
+        world.settle().await;
+        for limit in [20, 100] {
+            let lines = world.transactions(&org.key, &format!("limit={limit}")).await;
+            let told: Vec<_> = lines.iter().map(|line| line["sequence"].as_u64().unwrap()).collect();
+            assert_eq!(told, (1..=701).rev().collect::<Vec<_>>(), "limit {limit}, clock at {now:?}");
+        }
+    }
+}
+
 /// With the clock held still all requests have one time; their numbers tell the order all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_stands_still_mixes_nothing_up() {

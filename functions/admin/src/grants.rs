@@ -1,12 +1,11 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 use shared::domain::{
     self, AccountId, Amount, ClaimKey, Details, Grant, Mode, Origin, Receipt, Reference, Service, Source,
 };
-use shared::edge::{ApiError, App, Balance, Intent, Operator, Reply, Transaction};
+use shared::edge::{ApiError, App, Balance, Instant, Intent, Operator, Reply, Transaction};
 use utoipa::ToSchema;
 
 /// Credits to be given.
@@ -24,7 +23,7 @@ pub(super) struct NewGrant {
     service: Option<Service>,
     /// Not spendable from this instant on.
     #[schema(value_type = Option<String>, format = DateTime)]
-    expires_at: Option<DateTime<Utc>>,
+    expires_at: Option<Instant>,
     /// In words.
     #[schema(value_type = Option<String>, max_length = 255)]
     description: Option<Reference>,
@@ -72,7 +71,7 @@ pub(super) async fn grant(
     let moment = operator.call.moment;
     let NewGrant { source, amount, service, expires_at, description, mode } = intent.body;
     let account = AccountId { org: super::organisation(id)?, mode: mode.unwrap_or(Mode::Live) };
-    let expires_at = expires_at.map(|end| end.trunc_subsecs(0));
+    let expires_at = expires_at.map(|Instant(end)| end);
     let request = Grant { source, amount, service, expires_at, origin: Origin::Operator };
     let details = Details {
         service,

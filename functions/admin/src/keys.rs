@@ -4,7 +4,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use shared::domain::{AccountId, ApiKey, ClaimKey, KeyId, Mode, Reference, Scope};
+use shared::domain::{AccountId, ApiKey, ClaimKey, Fingerprint, KeyId, Mode, Reference, Scope};
 use shared::edge::{ApiError, App, Intent, Operator, Reply, instant, issue as make};
 use shared::store::ClaimsOf;
 use utoipa::ToSchema;
@@ -79,8 +79,9 @@ pub(super) async fn issue(
     let org = super::organisation(id)?;
     app.settings.organisation(org).await?.ok_or(super::NO_ORGANISATION)?;
     let claims = ClaimsOf::Account(AccountId { org, mode });
-    let made =
-        app.ledger.claim_once(claims, &ClaimKey::Operator(intent.key), &intent.fingerprint, moment).await?;
+    // The key is made from the operator's own, so another operator's request is another request.
+    let asked = Fingerprint(format!("{} {}", intent.fingerprint.0, operator.key));
+    let made = app.ledger.claim_once(claims, &ClaimKey::Operator(intent.key), &asked, moment).await?;
     let secret = make(&operator.secret, mode, &format!("{org} {mode:?} {}", made.id));
     let key = ApiKey {
         key_id: KeyId::from(made.id),

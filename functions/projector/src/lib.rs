@@ -6,6 +6,7 @@ use std::error::Error;
 
 use aws_lambda_events::event::dynamodb::Event;
 use aws_lambda_events::event::streams::{KinesisBatchItemFailure, KinesisEventResponse};
+use chrono::{DateTime, Utc};
 use lambda_runtime::LambdaEvent;
 use shared::domain::AccountId;
 use shared::edge::App;
@@ -73,24 +74,34 @@ async fn complete(ledger: &Ledger, image: Option<Image>) -> Result<Option<Projec
     ledger.complete(&account).await
 }
 
-/// What of each account is known to be complete: from where to where, and the place of the first.
+/// What of each account is known to be complete, and the place of the first record.
 #[derive(Default)]
-struct Done(BTreeMap<AccountId, (u64, u64, String)>);
+struct Done(BTreeMap<AccountId, Span>);
+
+/// The numbers `first..=last`, up to a time.
+struct Span {
+    first: u64,
+    last: u64,
+    time: DateTime<Utc>,
+    place: String,
+}
 
 impl Done {
     fn add(&mut self, entry: Projected, place: &str) {
-        let Projected { account, sequence } = entry;
-        let (first, last, _) =
-            self.0.entry(account).or_insert_with(|| (sequence, sequence, place.to_owned()));
-        *first = sequence.min(*first);
-        *last = sequence.max(*last);
+        let Projected { account, sequence, time } = entry;
+        let span = self.0.entry(account);
+        let span =
+            span.or_insert_with(|| Span { first: sequence, last: sequence, time, place: place.to_owned() });
+        span.first = sequence.min(span.first);
+        span.last = sequence.max(span.last);
+        span.time = time.max(span.time);
     }
 
     /// Moves the watermarks; the earliest place that has to be handled again if one can't be moved.
     async fn mark(self, ledger: &Ledger) -> Option<String> {
         let mut again: Option<String> = None;
-        for (account, (first, last, place)) in self.0 {
-            if let Err(fault) = ledger.mark(account, first, last).await {
+        for (account, Span { first, last, time, place }) in self.0 {
+            if let Err(fault) = ledger.mark(account, (first, last), time).await {
                 tracing::error!(%account, fault = &fault as &dyn Error, "a watermark could not be moved");
                 again = Some(again.map_or(place.clone(), |earlier| earlier_of(earlier, place)));
             }

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use shared::domain::{Direction, EntryId, Operation, Reference};
-use shared::edge::{ApiError, App, Caller, Params, Reply, Transaction, may};
+use shared::edge::{ApiError, App, Caller, Instant, Params, Reply, Transaction, may};
 use shared::store::{Cursor, Query};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -57,10 +56,10 @@ struct Filter {
     member_id: Option<Reference>,
     /// From this instant on.
     #[param(value_type = Option<String>, format = DateTime)]
-    from: Option<DateTime<Utc>>,
+    from: Option<Instant>,
     /// Before this instant.
     #[param(value_type = Option<String>, format = DateTime)]
-    to: Option<DateTime<Utc>>,
+    to: Option<Instant>,
 }
 
 /// Transactions, newest first. Numbers fall by one from line to line: nothing is left out.
@@ -92,8 +91,8 @@ async fn list(
         operation: filter.operation,
         customer: filter.customer_id,
         member: filter.member_id,
-        from: filter.from,
-        to: filter.to,
+        from: filter.from.map(|Instant(at)| at),
+        to: filter.to.map(|Instant(at)| at),
     };
     let read = |text: String| Cursor::read(&text, caller.account, &query).ok_or(ApiError::InvalidCursor);
     let cursor = filter.cursor.map(read).transpose()?;

@@ -1,16 +1,16 @@
 use std::sync::{Mutex, PoisonError};
 
-use chrono::{DateTime, SubsecRound, Utc};
-use shared::edge::{Clock, System};
+use chrono::{DateTime, Datelike, SubsecRound, Utc};
+use shared::edge::{Clock, System, instant};
 
 /// A clock that can be set. Once set it stands still until it is set again; it never goes back.
 #[derive(Debug, Default)]
 pub struct LocalClock(Mutex<Option<DateTime<Utc>>>);
 
-/// The time asked for lies before the clock's own.
+/// The time asked for lies before the clock's own, or after all that a time can be written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the clock stands at {} and does not go back", .0.to_rfc3339())]
-pub struct GoesBack(DateTime<Utc>);
+#[error("the clock shows {}; it does not go back, nor past the year 9999", instant::text(.0))]
+pub struct OutOfReach(DateTime<Utc>);
 
 impl LocalClock {
     /// A clock that stands still at `at`, or the machine's own when there is none.
@@ -28,17 +28,17 @@ impl LocalClock {
     /// Sets it to what `wanted` makes of the present time.
     ///
     /// # Errors
-    /// [`GoesBack`].
+    /// [`OutOfReach`].
     pub fn set(
         &self,
         wanted: impl FnOnce(DateTime<Utc>) -> DateTime<Utc>,
-    ) -> Result<DateTime<Utc>, GoesBack> {
+    ) -> Result<DateTime<Utc>, OutOfReach> {
         let mut stands_at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = stands_at.unwrap_or_else(|| System.now());
         let wanted = wanted(now);
         // Callers are shown whole seconds, so setting it to what was shown is not going back.
-        if wanted < now.trunc_subsecs(0) {
-            return Err(GoesBack(now));
+        if wanted < now.trunc_subsecs(0) || wanted.year() > 9999 {
+            return Err(OutOfReach(now));
         }
         *stands_at = Some(wanted.max(now));
         Ok(wanted.max(now))
@@ -63,6 +63,7 @@ mod tests {
         assert_eq!(clock.set(|_| at("2024-01-15T10:30:00Z")), Ok(at("2024-01-15T10:30:00.4Z")));
         assert_eq!(clock.set(|_| at("2024-02-01T00:00:00Z")), Ok(at("2024-02-01T00:00:00Z")));
         assert!(clock.set(|now| now - chrono::Duration::seconds(1)).is_err());
+        assert!(clock.set(|now| now + chrono::Duration::days(8_000 * 366)).is_err());
         assert_eq!(clock.now(), at("2024-02-01T00:00:00Z"));
         let running = LocalClock::new(None);
         assert!(running.set(|now| now - chrono::Duration::hours(1)).is_err());

@@ -15,8 +15,12 @@ use crate::demo::Keys;
 pub(crate) struct Memory {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) keys: Option<Keys>,
+    /// Where the clock stands still, if it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) now: Option<DateTime<Utc>>,
+    /// The latest time that a start or an end of the machine has seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) seen: Option<DateTime<Utc>>,
 }
 
 /// The file of that memory; none when nothing is to stay.

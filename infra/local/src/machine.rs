@@ -7,7 +7,8 @@ use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use shared::edge::{App, Clock, describe, finish};
+use chrono::SubsecRound;
+use shared::edge::{App, Clock, describe, finish, instant};
 use shared::store::{Connection, Ledger, Settings};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
@@ -31,6 +32,7 @@ pub struct Machine {
     /// Keys to call it with.
     pub keys: Keys,
     tasks: JoinSet<()>,
+    local: Local,
 }
 
 /// The routes of every function that answers HTTP.
@@ -62,11 +64,12 @@ impl Machine {
         let file = MemoryFile::new(options.folder().as_deref());
         let mut memory = file.read()?;
         let clock = Arc::new(LocalClock::new(options.now.or(memory.now)));
-        if let (Some(wanted), Some(stood)) = (options.now, memory.now) {
-            let stood = stood.to_rfc3339();
+        if let Some(seen) = memory.seen.max(memory.now).map(|seen| seen.trunc_subsecs(0)) {
+            let seen_text = instant::text(&seen);
             anyhow::ensure!(
-                wanted.to_rfc3339() >= stood,
-                "--now lies before {stood}, where the data's clock stands; choose a later time or another --data folder"
+                clock.now() >= seen,
+                "the data was last used at {seen_text} and its clock does not go back; \
+                 choose a --now that is not earlier, or another --data folder"
             );
         }
         let app = Arc::new(App {
@@ -76,12 +79,15 @@ impl Machine {
         });
         app.settings.load(&crate::catalogue()?).await?;
         let moment = clock.moment();
-        memory.now = clock.stands_at();
         let keys =
             memory.keys.get_or_insert_with(|| Keys::fresh(options.seed == Seed::Demo, moment.now)).clone();
+        // The keys first: what is made with them must never be without them.
         file.write(&memory)?;
         keys.install(&app, moment).await?;
         fill(&app, &keys, moment).await?;
+        memory.now = clock.stands_at();
+        memory.seen = Some(moment.now);
+        file.write(&memory)?;
         let follower = Follower::new(database.streams, LEDGER_TABLE, database.engine.clone()).await?;
         let (router, openapi) = functions().split_for_parts();
         let local = Local {
@@ -98,9 +104,10 @@ impl Machine {
         if let Some(engine) = database.engine {
             tasks.spawn(sweep(engine, local.clock.clone()));
         }
-        let router = finish(router.merge(routes(local)), app).layer(from_fn_with_state(meter, measure));
+        let router =
+            finish(router.merge(routes(local.clone())), app).layer(from_fn_with_state(meter, measure));
         tasks.spawn(serve(listener, router));
-        Ok(Self { address, keys, tasks })
+        Ok(Self { address, keys, tasks, local })
     }
 
     /// The URL that it answers at.
@@ -110,8 +117,14 @@ impl Machine {
     }
 
     /// Ends it, and lets go of the data.
-    pub async fn stop(mut self) {
+    ///
+    /// # Errors
+    /// When the time can't be noted in the data folder.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
         self.tasks.shutdown().await;
+        let mut memory = self.local.memory.lock().await;
+        memory.seen = Some(self.local.clock.now());
+        self.local.file.write(&memory)
     }
 }
 

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
 use local::{Data, Machine, Options, Seed};
 use serde::Serialize;
-use shared::edge::App;
+use shared::edge::{App, Instant};
 use tracing_subscriber::EnvFilter;
 
 /// Prepaid credits, whole on one machine: all functions behind one port, on an embedded DynamoDB.
@@ -30,7 +30,7 @@ struct Arguments {
     #[arg(long, value_enum, default_value_t = Seed::Demo)]
     seed: Seed,
     /// A time, such as 2024-01-15T10:30:00Z, at which the clock stands still.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     now: Option<DateTime<Utc>>,
     /// Print one line of JSON, once ready, in place of the banner.
     #[arg(long)]
@@ -80,6 +80,12 @@ async fn main() -> ExitCode {
     }
 }
 
+fn time(text: &str) -> Result<DateTime<Utc>, &'static str> {
+    Instant::read(text)
+        .map(|Instant(at)| at)
+        .ok_or("write it like 2024-01-15T10:30:00Z, of the years 2000 to 9999")
+}
+
 /// What is in the tables already stays as it is; each run issues one more key.
 async fn load() -> anyhow::Result<()> {
     let app = App::from_env()?;
@@ -101,8 +107,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let text = if arguments.json { json(&machine)? } else { banner(&machine, &arguments) };
     tell(&mut stdout(), &text);
     ended().await?;
-    machine.stop().await;
-    Ok(())
+    machine.stop().await
 }
 
 /// Returns when the user, or whoever runs us, asks for the end.

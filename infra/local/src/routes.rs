@@ -6,7 +6,7 @@ use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use shared::edge::{ApiError, App, Call, Payload, Reply, instant};
+use shared::edge::{ApiError, App, Call, Instant, Payload, Reply, instant};
 use tokio::sync::Mutex;
 
 use crate::capacity::Meter;
@@ -45,7 +45,7 @@ struct Time {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct SetTime {
-    now: Option<DateTime<Utc>>,
+    now: Option<Instant>,
     advance_seconds: Option<u32>,
 }
 
@@ -68,7 +68,7 @@ async fn set_clock(
 ) -> Result<Reply, ApiError> {
     let unclear = || ApiError::field("now", "send either now or advanceSeconds");
     let now = match (wanted.now, wanted.advance_seconds) {
-        (Some(now), None) => local.clock.set(|_| now),
+        (Some(Instant(now)), None) => local.clock.set(|_| now),
         (None, Some(seconds)) => local.clock.set(|now| {
             let step = chrono::Duration::seconds(seconds.into());
             now.checked_add_signed(step).unwrap_or(now)

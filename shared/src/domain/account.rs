@@ -8,9 +8,14 @@ use super::{
     Service, Source,
 };
 
-/// How many lots an account keeps apart. Sixteen keep the account's item a small one, so that a
-/// debit costs what one small write costs; what arrives beyond them joins a lot on the same terms.
+/// How many lots an account keeps apart, besides one of plain purchased credits, which always finds a
+/// place because it is paid for. Sixteen keep the account's item a small one, so that a debit costs
+/// what one small write costs.
 pub const LOTS_MAX: usize = 16;
+
+/// How many lots on the same terms an account keeps apart; what arrives beyond them joins the
+/// youngest, so that one kind of credits never takes all places.
+pub const LOTS_ALIKE_MAX: usize = 4;
 
 /// Whose credits: an organisation's real ones, or those of its test keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -2,8 +2,8 @@ use chrono::{DateTime, Utc};
 
 use super::consume::effective;
 use super::{
-    Account, Allowance, Amount, Credits, Direction, Effect, Entry, EntryId, Guard, Head, LOTS_MAX, Lot,
-    LotId, Move, Operation, Posting, Refusal, Service, Source,
+    Account, Allowance, Amount, Credits, Direction, Effect, Entry, EntryId, Guard, Head, LOTS_ALIKE_MAX,
+    LOTS_MAX, Lot, LotId, Move, Operation, Posting, Refusal, Service, Source,
 };
 
 /// Credits that arrive.
@@ -30,8 +30,9 @@ pub enum Origin {
     Operator,
 }
 
-/// Decides whether `account` may receive, and what changes if so. A grant opens a lot of its own;
-/// with [`LOTS_MAX`] lots open it joins the youngest lot on the same terms.
+/// Decides whether `account` may receive, and what changes if so. A grant opens a lot of its own; with
+/// [`LOTS_ALIKE_MAX`] lots on the same terms, or [`LOTS_MAX`] in all, it joins the youngest on its
+/// terms.
 ///
 /// # Errors
 /// [`Refusal::ExpiresInThePast`], [`Refusal::PurchasedNeverExpire`], [`Refusal::SubscriptionTerms`],
@@ -82,13 +83,16 @@ fn may_stand(account: &Account, request: &Grant, now: DateTime<Utc>) -> Result<(
 
 /// Which lot the credits go to: a new one, or the youngest alike when there are enough.
 fn place(account: &Account, request: &Grant, id: EntryId) -> Result<EntryId, Refusal> {
-    let standing = account.lots.values().filter(|lot| !lot.left.is_zero()).count();
-    if standing < LOTS_MAX {
-        return Ok(id);
-    }
     let wanted = lot_of(request);
-    let alike = account.lots.iter().filter(|(_, lot)| !lot.left.is_zero() && lot.is_like(&wanted));
-    alike.map(|(id, _)| *id).next_back().ok_or(Refusal::TooManyLots)
+    let standing = || account.lots.iter().filter(|(_, lot)| !lot.left.is_zero());
+    let alike = || standing().filter(|(_, lot)| lot.is_like(&wanted));
+    let youngest = alike().map(|(id, _)| *id).next_back();
+    let paid_for = request.source == Source::Purchased && request.service.is_none();
+    match youngest {
+        Some(youngest) if standing().count() >= LOTS_MAX || alike().count() >= LOTS_ALIKE_MAX => Ok(youngest),
+        None if standing().count() >= LOTS_MAX && !paid_for => Err(Refusal::TooManyLots),
+        Some(_) | None => Ok(id),
+    }
 }
 
 fn lot_of(request: &Grant) -> Lot {

@@ -21,7 +21,7 @@ mod renewal;
 mod tests;
 
 pub use access::{ApiKey, Denial, Mode, Principal, Scope, Secret};
-pub use account::{Account, AccountId, Fence, LOTS_MAX, Subscription};
+pub use account::{Account, AccountId, Fence, LOTS_ALIKE_MAX, LOTS_MAX, Subscription};
 pub use balance::{Balance, EXPIRING_MAX, Expiring};
 pub use consume::{Consume, consume};
 pub use credits::{Amount, Credits, OutOfRange, Quantity};
@@ -36,4 +36,4 @@ pub use posting::{ClaimKey, Direction, Effect, Entry, Guard, Head, Move, Posting
 pub use price::{Category, Price, PriceList, PricedOperation};
 pub use receipt::Receipt;
 pub use refusal::Refusal;
-pub use renewal::{RENEWALS_MAX, due};
+pub use renewal::{DUE_MAX, due};

@@ -1,27 +1,59 @@
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Account, Credits, Direction, Effect, Entry, EntryId, Guard, LotId, Move, Operation, Period, Posting,
-    Source,
+    Account, Credits, Direction, Effect, Entry, EntryId, Guard, LotId, Move, Operation, Posting, Source,
 };
 
-/// How many months one request writes down at most: ten years. An account that was idle for longer
-/// takes a second request.
-pub const RENEWALS_MAX: u32 = 120;
+/// How many entries one request writes down at most for what time has done: ten years of renewals and
+/// some. An account that was idle for longer takes a second request.
+pub const DUE_MAX: u32 = 160;
 
-/// What time alone has done to `account` and nobody has written down yet: the renewal of the month
-/// after the account's, where that month has begun at `now`. `None` when nothing is due. An account
-/// that missed several months has them written one after the other.
+/// How many seconds after its end a lot is booked as expired. It pays for nothing from its end on; a
+/// debit that reached us before must find it, and none is under way for so long.
+const BOOKED_AFTER_SECONDS: i64 = 60;
+
+/// What time alone has done to `account` at `now` and nobody has written down yet, the earliest first:
+/// the renewal of the month after the account's, or the expiry of a lot. `None` when nothing is due.
+/// An account that was idle has them written one after the other.
 ///
-/// The entry's id is made from the account and the month, so everyone who tries writes the same
-/// one, and [`Guard::Period`] lets it land once. What was left of the old month is booked as
-/// expired in the same entry.
+/// An entry's id is made from what it books, so everyone who tries writes the same one, and its guards
+/// let it land once.
 #[must_use]
 pub fn due(account: &Account, now: DateTime<Utc>) -> Option<Posting> {
-    if Period::of(now) <= account.period {
-        return None;
+    let renewal = account.period.next().start();
+    let expired = account.lots.iter().filter(|(_, lot)| !lot.left.is_zero());
+    let expired = expired.filter_map(|(id, lot)| Some((booked_at(lot.expires_at?), *id))).min();
+    match expired {
+        Some((booked_at, lot)) if booked_at <= now && booked_at < renewal => expiry(account, lot, booked_at),
+        Some(_) | None => (renewal <= now).then(|| renew(account)),
     }
+}
+
+fn booked_at(end: DateTime<Utc>) -> DateTime<Utc> {
+    let wait = Duration::try_seconds(BOOKED_AFTER_SECONDS).unwrap_or_default();
+    end.checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+/// What is left of a lot is gone since its end.
+fn expiry(account: &Account, id: EntryId, booked_at: DateTime<Utc>) -> Option<Posting> {
+    let lot = account.lots.get(&id)?;
+    let entry = Entry {
+        id: derived_id(account, booked_at, &format!("expiry of {id}")),
+        at: lot.expires_at?,
+        operation: Operation::own("credit.expiry"),
+        direction: Direction::Debit,
+        amount: lot.left,
+        moves: vec![Move::out(LotId::Granted(id), lot.source, lot.left)],
+        claim: None,
+    };
+    // What expires is told to the credit, so a debit that lands first has it decided again.
+    let guards = vec![Guard::Revision(account.revision), Guard::Exactly(LotId::Granted(id), lot.left)];
+    Some(Posting { entry, guards, effects: vec![Effect::Drop(id)] })
+}
+
+/// The next month begins: what was left of the old one is booked as expired in the same entry.
+fn renew(account: &Account) -> Posting {
     let period = account.period.next();
     let allowance = account.allowance.monthly();
     let left = account.subscription.left;
@@ -30,7 +62,7 @@ pub fn due(account: &Account, now: DateTime<Utc>) -> Option<Posting> {
         Move::into(LotId::Subscription(period), Source::Subscription, allowance),
     ];
     let entry = Entry {
-        id: renewal_id(account, period),
+        id: derived_id(account, period.start(), &format!("renewal of {period}")),
         at: period.start(),
         operation: Operation::own("credit.renewal"),
         direction: Direction::Credit,
@@ -41,15 +73,14 @@ pub fn due(account: &Account, now: DateTime<Utc>) -> Option<Posting> {
     let guards = vec![
         Guard::Period(account.period),
         Guard::Revision(account.revision),
-        // What expires is told to the credit, so a debit that lands first has the renewal decided again.
         Guard::Exactly(account.subscription_lot(), left),
     ];
-    Some(Posting { entry, guards, effects: vec![Effect::Renew(period, allowance)] })
+    Posting { entry, guards, effects: vec![Effect::Renew(period, allowance)] }
 }
 
-fn renewal_id(account: &Account, period: Period) -> EntryId {
-    let digest = Sha256::digest(format!("renewal {} {period}", account.id));
+fn derived_id(account: &Account, at: DateTime<Utc>, what: &str) -> EntryId {
+    let digest = Sha256::digest(format!("{what} for {}", account.id));
     let mut bits = [0u8; 16];
     bits.iter_mut().zip(digest).for_each(|(bit, byte)| *bit = byte);
-    EntryId::derived(period.start(), bits)
+    EntryId::derived(at, bits)
 }

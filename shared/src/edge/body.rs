@@ -35,11 +35,21 @@ pub(super) async fn read(request: Request) -> Result<Bytes, ApiError> {
     if !media.is_some_and(|media| media.eq_ignore_ascii_case("application/json")) {
         return Err(ApiError::NotJson);
     }
-    to_bytes(request.into_body(), BODY_BYTES_MAX).await.map_err(|_| ApiError::TooLarge(BODY_BYTES_MAX))
+    to_bytes(request.into_body(), BODY_BYTES_MAX).await.map_err(|error| {
+        if error.into_inner().is::<http_body_util::LengthLimitError>() {
+            ApiError::TooLarge(BODY_BYTES_MAX)
+        } else {
+            ApiError::field("body", "broke off; send it again")
+        }
+    })
 }
 
 /// The body as a `T`; or the path of the first field that does not fit, and why.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    // serde reads a list as a struct, field by field; a caller who sends one means something else.
+    if bytes.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
+        return Err(ApiError::field("body", "must be a JSON object"));
+    }
     let mut input = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut input).map_err(|error| {
         let path = error.path().to_string();
@@ -129,7 +139,9 @@ mod tests {
                 r#"{"items": [{"name": "a\u0000"}]}"#,
                 "items[0].name: must be 1 to 255 characters without control characters",
             ),
-            (r#"[]"#, "body: invalid length 0, expected struct Outer with 2 elements"),
+            (r#"[]"#, "body: must be a JSON object"),
+            (r#"[1, null]"#, "body: must be a JSON object"),
+            ("7", "body: must be a JSON object"),
             (r#"{"quantity": 1"#, "body: EOF while parsing an object"),
             (r#"{} x"#, "body: trailing characters"),
             ("", "body: EOF while parsing a value"),

@@ -117,7 +117,7 @@ impl ApiError {
     fn message(&self) -> String {
         let words = match self {
             Self::Failed(_) | Self::Unsettled(Unsettled::Failed(_)) => {
-                "the service is busy or briefly away and nothing was charged; send the request again, \
+                "the service is busy or briefly away, and this sending charged nothing; send the request again, \
                  with the same Idempotency-Key if it had one"
             }
             Self::Unsettled(Unsettled::KeyReused) => {

@@ -4,27 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::instant;
 use crate::domain::{self, Direction, Receipt, Service, Source};
-
-/// Times as callers see them: RFC 3339 in UTC, whole seconds, `Z`.
-pub mod instant {
-    use chrono::{DateTime, SecondsFormat, Utc};
-    use serde::Serializer;
-
-    /// The text of a time.
-    #[must_use]
-    pub fn text(at: &DateTime<Utc>) -> String {
-        at.to_rfc3339_opts(SecondsFormat::Secs, true)
-    }
-
-    /// For `#[serde(with = "instant")]`.
-    ///
-    /// # Errors
-    /// Those of the serializer.
-    pub fn serialize<S: Serializer>(at: &DateTime<Utc>, out: S) -> Result<S::Ok, S::Error> {
-        out.serialize_str(&text(at))
-    }
-}
 
 /// One line of the ledger.
 #[derive(Clone, Debug, Serialize, ToSchema)]

@@ -8,7 +8,7 @@ use super::hints::Hints;
 use super::item::{AccountItem, ClaimItem, RowItem, decode, with_key};
 use super::key::{Item, Key};
 use super::{ClaimsOf, Fault};
-use crate::domain::{Account, AccountId, ClaimKey, Details, EntryId, Receipt};
+use crate::domain::{Account, AccountId, ClaimKey, Details, Entry, EntryId, Receipt};
 
 /// The accounts, their claims and their rows: one table, with a stream.
 #[derive(Debug)]
@@ -74,11 +74,16 @@ impl Ledger {
         item.map(|item| Ok(decode::<RowItem>("a transaction", item)?.receipt())).transpose()
     }
 
-    /// What a claim says of a transaction; nothing for what the ledger does by itself.
-    pub(super) async fn details(&self, account: AccountId, key: Option<&ClaimKey>) -> Result<Details, Fault> {
-        let Some(key) = key else { return Ok(Details::default()) };
+    /// What the claim of an entry says of it; nothing for what the ledger does by itself. All that
+    /// moved stands in the entry, so one whose claim is gone or has changed hands is still told.
+    pub(super) async fn details(&self, account: AccountId, entry: &Entry) -> Result<Details, Fault> {
+        let Some(key) = &entry.claim else { return Ok(Details::default()) };
         let claim = self.claim_of(ClaimsOf::Account(account), key).await?;
-        claim.map(|claim| claim.details).ok_or_else(|| Fault::corrupt("a claim", "an entry's claim is gone"))
+        let claim = claim.filter(|claim| claim.id == entry.id);
+        if claim.is_none() {
+            warn!(account = %account, transaction = %entry.id, "the claim is gone; the row has no details");
+        }
+        Ok(claim.map(|claim| claim.details).unwrap_or_default())
     }
 
     pub(super) async fn claim_of(&self, of: ClaimsOf, key: &ClaimKey) -> Result<Option<ClaimItem>, Fault> {

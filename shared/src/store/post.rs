@@ -86,7 +86,8 @@ fn classify(code: Option<&str>, status: u16) -> fn(Fault) -> Commit {
     ];
     match code {
         Some(code) if PASSING.contains(&code) => Commit::Throttled,
-        Some(_) | None if (400..500).contains(&status) => Commit::Refused,
+        Some(_) if (400..500).contains(&status) => Commit::Refused,
+        // Without a code of DynamoDB's, somebody else has answered.
         Some(_) | None => Commit::Doubtful,
     }
 }
@@ -118,6 +119,8 @@ mod tests {
             (Some("RequestExpired"), 403, "give up"),
             (Some("InternalServerError"), 500, "in doubt"),
             (Some("ServiceUnavailable"), 503, "in doubt"),
+            (None, 400, "in doubt"),
+            (None, 408, "in doubt"),
             (None, 500, "in doubt"),
             (None, 502, "in doubt"),
         ] {

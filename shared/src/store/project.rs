@@ -1,5 +1,7 @@
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+use chrono::{DateTime, Utc};
+use tracing::warn;
 
 use super::item::{AccountItem, decode};
 use super::key::{Item, Key};
@@ -17,6 +19,8 @@ pub struct Projected {
     pub account: AccountId,
     /// Which one.
     pub sequence: u64,
+    /// Where its row lies in time.
+    pub time: DateTime<Utc>,
 }
 
 /// An item as the stream shows it, from whichever client read it.
@@ -45,17 +49,17 @@ impl Ledger {
     /// account was just opened and has no entry.
     ///
     /// # Errors
-    /// When the table does not serve, or the entry's claim is gone.
+    /// When the table does not serve.
     pub async fn complete(&self, account: &Account) -> Result<Option<Projected>, Fault> {
         let Some(last) = &account.last else { return Ok(None) };
         let row = self.get(&Key::Row(account.id, last.id), false, "look for a row").await?;
         if row.is_none() {
-            let details = self.details(account.id, last.claim.as_ref()).await?;
+            let details = self.details(account.id, last).await?;
             if let Some(receipt) = receipt_of(account, details) {
                 self.record(account.id, &receipt).await?;
             }
         }
-        Ok(Some(Projected { account: account.id, sequence: account.sequence }))
+        Ok(Some(Projected { account: account.id, sequence: account.sequence, time: account.floor().time() }))
     }
 
     /// The sequence through which every row of an account is known to exist.
@@ -69,31 +73,53 @@ impl Ledger {
         Ok(through(&item).unwrap_or(0))
     }
 
-    /// Moves the watermark: the rows `first..=last` exist.
+    /// Moves the watermark: the rows `first..=last` exist. Where the stream has lost the records before
+    /// them, their rows are looked for: whoever made an entry mostly wrote its row too. `now` is no
+    /// earlier than the last of them.
     ///
     /// # Errors
-    /// [`Fault::Corrupt`] when rows before `first` are not known to exist: the stream has lost
-    /// records. When the table does not serve.
-    pub async fn mark(&self, account: AccountId, first: u64, last: u64) -> Result<(), Fault> {
+    /// [`Fault::Corrupt`] when rows before `first` are missing, which only a copy of the stream could
+    /// mend. When the table does not serve.
+    pub async fn mark(
+        &self,
+        account: AccountId,
+        (first, last): (u64, u64),
+        now: DateTime<Utc>,
+    ) -> Result<(), Fault> {
+        let before = first.saturating_sub(1);
+        let Some(known) = self.move_mark(account, before, last).await? else { return Ok(()) };
+        if known >= last {
+            return Ok(());
+        }
+        if self.rows_exist(account, (known, first), now).await? {
+            warn!(%account, known, first, "the stream has lost records; their rows exist");
+            self.move_mark(account, known, last).await?;
+            return Ok(());
+        }
+        Err(Fault::corrupt(
+            "the stream",
+            format!("rows of {account} between {known} and {first} are missing"),
+        ))
+    }
+
+    /// Moves the watermark from `before` or above to `last`; where it lies otherwise, says where.
+    async fn move_mark(&self, account: AccountId, before: u64, last: u64) -> Result<Option<u64>, Fault> {
         let number = |number: u64| AttributeValue::N(number.to_string());
         let known = "(#through >= :before AND #through < :last)";
         let condition =
-            if first <= 1 { format!("attribute_not_exists(#through) OR {known}") } else { known.to_owned() };
+            if before == 0 { format!("attribute_not_exists(#through) OR {known}") } else { known.to_owned() };
         let update = self.client.update_item().table_name(&self.table);
         let update = update.set_key(Some(Key::Watermark(account).attributes()));
         let update = update.update_expression("SET #through = :last").condition_expression(condition);
         let update = update.expression_attribute_names("#through", WATERMARK);
         let update = update.expression_attribute_values(":last", number(last));
-        let update = update.expression_attribute_values(":before", number(first.saturating_sub(1)));
+        let update = update.expression_attribute_values(":before", number(before));
         let update =
             update.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let Err(error) = update.send().await else { return Ok(()) };
+        let Err(error) = update.send().await else { return Ok(None) };
         match error.as_service_error() {
             Some(UpdateItemError::ConditionalCheckFailedException(lost)) => {
-                if lost.item.as_ref().and_then(through).is_some_and(|known| known >= last) {
-                    return Ok(());
-                }
-                Err(Fault::corrupt("the stream", format!("{account} jumps to {first}")))
+                Ok(Some(lost.item.as_ref().and_then(through).unwrap_or(0)))
             }
             Some(_) | None => Err(Fault::unavailable("move a watermark")(error.into())),
         }

@@ -155,7 +155,7 @@ impl Settings {
     /// # Errors
     /// When the table does not serve.
     pub async fn organisation(&self, org: OrgId) -> Result<Option<Organisation>, Fault> {
-        let item = self.get(&Key::Organisation(org), false, "read an organisation").await?;
+        let item = self.get(&Key::Organisation(org), true, "read an organisation").await?;
         item.map(|item| decode("an organisation", item)).transpose()
     }
 
@@ -186,7 +186,7 @@ impl Settings {
         {
             return Ok(Some(known));
         }
-        let Some(item) = self.get(&Key::Secret(&hash), false, "read an API key").await? else {
+        let Some(item) = self.get(&Key::Secret(&hash), true, "read an API key").await? else {
             return Ok(None);
         };
         let key: ApiKey = decode("an API key", item)?;

@@ -6,8 +6,8 @@ use super::ledger::receipt_of;
 use super::post::Commit;
 use super::{ClaimsOf, Fault, Ledger, Moment};
 use crate::domain::{
-    Account, AccountId, ClaimKey, Details, EntryId, Fingerprint, Head, Posting, RENEWALS_MAX, Receipt,
-    Refusal, due,
+    Account, AccountId, ClaimKey, DUE_MAX, Details, EntryId, Fingerprint, Head, Posting, Receipt, Refusal,
+    due,
 };
 
 /// How often one request may lose the race for an account before its caller is told to retry. Each
@@ -91,15 +91,15 @@ impl Ledger {
     /// [`Unsettled::NoAccount`], [`Unsettled::Failed`].
     pub async fn catch_up(&self, id: AccountId, moment: Moment) -> Result<Account, Unsettled> {
         let account = self.account(id).await?.ok_or(Unsettled::NoAccount)?;
-        Ok(self.renew(Seen { account, fresh: true }, moment).await?.account)
+        Ok(self.up_to_date(Seen { account, fresh: true }, moment).await?.account)
     }
 
-    /// Posts the renewals that are due, oldest first, until none is (contract, rule 2).
-    async fn renew(&self, mut seen: Seen, moment: Moment) -> Result<Seen, Unsettled> {
-        for _ in 0..RENEWALS_MAX {
-            let Some(renewal) = due(&seen.account, moment.now) else { return Ok(seen) };
+    /// Posts what is due, oldest first, until nothing is (contract, rules 2 and 3).
+    async fn up_to_date(&self, mut seen: Seen, moment: Moment) -> Result<Seen, Unsettled> {
+        for _ in 0..DUE_MAX {
+            let Some(posting) = due(&seen.account, moment.now) else { return Ok(seen) };
             let id = seen.account.id;
-            let account = match self.commit(id, &renewal).await? {
+            let account = match self.commit(id, &posting).await? {
                 Commit::Landed(account) => {
                     if let Some(receipt) = receipt_of(&account, Details::default()) {
                         self.record_or_leave(id, &receipt).await;
@@ -109,7 +109,7 @@ impl Ledger {
                 Commit::Lost(account) => account,
                 Commit::Missing => return Err(Unsettled::NoAccount),
                 Commit::Throttled(fault) | Commit::Refused(fault) => return Err(fault.into()),
-                // It lands once however often it is sent: its guard is the month before it.
+                // It lands once however often it is sent: what it books is gone then.
                 Commit::Doubtful(_) => self.account(id).await?.ok_or(Unsettled::NoAccount)?,
             };
             seen = Seen { account, fresh: true };
@@ -127,7 +127,7 @@ impl Attempt<'_> {
         let mut id = self.mint(&seen.account);
         let mut claimed = false;
         for attempt in 0..ATTEMPTS_MAX {
-            seen = self.ledger.renew(seen, self.moment).await?;
+            seen = self.ledger.up_to_date(seen, self.moment).await?;
             if !claimed && seen.account.fence.up_to >= id {
                 id = self.mint(&seen.account);
             }
@@ -188,7 +188,7 @@ impl Attempt<'_> {
     async fn claim(&self, id: EntryId) -> Result<Option<Settled>, Unsettled> {
         match self.ledger.claim(self.wish, id, self.moment).await? {
             Claimed::Ours => Ok(None),
-            Claimed::Theirs(held) => self.after(*held, id).await,
+            Claimed::Theirs(held) => self.after(*held, id).await.map_err(in_doubt),
         }
     }
 
@@ -247,7 +247,7 @@ impl Attempt<'_> {
             return Err(refusal.into());
         };
         let id = EntryId::new(self.moment.now, random());
-        if let Some(replay) = self.after(Held::new(claim), id).await? {
+        if let Some(replay) = self.after(Held::new(claim), id).await.map_err(in_doubt)? {
             return Ok(replay);
         }
         self.let_go(id).await;
@@ -272,6 +272,19 @@ impl Attempt<'_> {
                 Err(Fault::Busy.into())
             }
             Err(_) => Err(Unsettled::InProgress),
+        }
+    }
+}
+
+/// Once an earlier sending is known of, a fault must not be told as "nothing was charged".
+fn in_doubt(unsettled: Unsettled) -> Unsettled {
+    match unsettled {
+        Unsettled::Failed(fault) => {
+            tracing::warn!(fault = &fault as &dyn Error, "an earlier sending stays in doubt");
+            Unsettled::InProgress
+        }
+        Unsettled::KeyReused | Unsettled::Refused(_) | Unsettled::NoAccount | Unsettled::InProgress => {
+            unsettled
         }
     }
 }

@@ -14,9 +14,14 @@ use crate::domain::{AccountId, Direction, EntryId, Operation, Period, Receipt, R
 /// How many rows one call looks at; a sparse filter gives a short page and a cursor to go on with.
 const EXAMINED_MAX: usize = 1_000;
 
-/// How far rows are looked ahead for the next number. Rows lie by id and are told by number; the two
-/// differ only by requests that were under way together, and few are overtaken by so many others.
+/// How far rows are looked ahead for a number whose row may not be written yet. Rows lie by id and are
+/// told by number; the two differ only by requests that were under way together. A row that is known
+/// to be there is looked for until it is found.
 const AHEAD: usize = 256;
+
+/// How far rows are looked ahead where a page begins in the midst of the ledger, at a time and not at
+/// a number.
+const AHEAD_OF_A_TIME: usize = 1_000;
 
 /// How many rows more than the page has one read asks for, so that mostly one read is enough.
 const SPARE_ROWS: usize = 8;
@@ -117,17 +122,35 @@ impl Ledger {
         (cursor, limit): (Option<Cursor>, usize),
         now: DateTime<Utc>,
     ) -> Result<Page, Fault> {
+        let newest = match cursor {
+            None if query.to.is_none() => self.account(account).await?,
+            None | Some(_) => None,
+        };
         let mut rows = Rows::new(self, account, query, cursor, now);
         rows.at_once = i32::try_from(limit.saturating_add(SPARE_ROWS)).unwrap_or(i32::MAX);
+        if let Some(newest) = newest.as_ref().filter(|_| cursor.is_none()) {
+            rows.begin_at(newest.floor());
+        }
         let mut waiting: BTreeMap<u64, Receipt> = BTreeMap::new();
-        let mut below = self.told_from(account, query, cursor).await?;
+        // Numbers have no gap: the row with the one below is told without looking further.
+        let newest = newest.map(|account| account.sequence.saturating_add(1));
+        let mut below = cursor.map(|cursor| cursor.below).or(newest);
+        let mut known_through = None;
         let mut receipts = Vec::new();
         let mut examined = 0usize;
         let mut place = cursor;
         loop {
             let next = waiting.keys().next_back().copied();
             let is_next = next.is_some() && next.and_then(|next| next.checked_add(1)) == below;
-            if !(is_next || rows.ended || waiting.len() >= AHEAD) {
+            let far = waiting.len() >= if below.is_some() { AHEAD } else { AHEAD_OF_A_TIME };
+            let is_missing = far && !is_next && !rows.ended && {
+                if known_through.is_none() {
+                    known_through = Some(self.watermark(account).await?);
+                }
+                // Past the watermark its row may not be written yet.
+                below.is_none_or(|below| known_through < Some(below.saturating_sub(1)))
+            };
+            if !(is_next || rows.ended || is_missing) {
                 let told = below.unwrap_or(u64::MAX);
                 let read = rows.read().await?.into_iter().filter(|receipt| receipt.sequence < told);
                 waiting.extend(read.map(|receipt| (receipt.sequence, receipt)));
@@ -150,21 +173,34 @@ impl Ledger {
 }
 
 impl Ledger {
-    /// The number above the first that this page may tell, where it is known: numbers have no gap,
-    /// so a row with the one below it can be told without looking further.
-    async fn told_from(
+    /// Whether the rows of an account with the numbers `above + 1` to `below - 1` all exist.
+    pub(super) async fn rows_exist(
         &self,
         account: AccountId,
-        query: &Query,
-        cursor: Option<Cursor>,
-    ) -> Result<Option<u64>, Fault> {
-        match cursor {
-            Some(cursor) => Ok(Some(cursor.below)),
-            None if query.to.is_some() => Ok(None),
-            None => Ok(self.account(account).await?.map(|account| account.sequence.saturating_add(1))),
+        (above, below): (u64, u64),
+        now: DateTime<Utc>,
+    ) -> Result<bool, Fault> {
+        let mut next = below;
+        let mut cursor = Some(Cursor { below, upper: EntryId::new(now, u128::MAX) });
+        while cursor.is_some() && next > above.saturating_add(1) {
+            let page = self.statement(account, &Query::default(), (cursor, ROWS_CHECKED), now).await?;
+            for receipt in &page.receipts {
+                if receipt.sequence <= above {
+                    return Ok(next == above.saturating_add(1));
+                }
+                next = next.saturating_sub(1);
+                if receipt.sequence != next {
+                    return Ok(false);
+                }
+            }
+            cursor = page.next;
         }
+        Ok(next == above.saturating_add(1))
     }
 }
+
+/// How many rows at once are checked where the stream has lost records.
+const ROWS_CHECKED: usize = 100;
 
 /// An account's rows, newest id first, month by month.
 struct Rows<'a> {
@@ -202,6 +238,15 @@ impl<'a> Rows<'a> {
             lower,
             ended: upper < lower,
             at_once: 1,
+        }
+    }
+
+    /// Begins no lower than at `id`: clocks that were ahead may have made it.
+    fn begin_at(&mut self, id: EntryId) {
+        if self.upper < id {
+            self.upper = id;
+            self.month = Period::of(id.time());
+            self.ended = self.upper < self.lower;
         }
     }
 

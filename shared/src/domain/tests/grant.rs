@@ -24,21 +24,27 @@ fn request(line: &str) -> Grant {
 /// account; grant => lots that receive, or why not
 #[test]
 fn grant_decides() {
-    let full = vec!["purchased 1"; LOTS_MAX].join(", ");
-    let mixed = format!("bonus 1 until 2024-01-20, {}", vec!["purchased 1"; LOTS_MAX - 1].join(", "));
-    let half_empty = format!("purchased 0, {}", vec!["purchased 1"; LOTS_MAX - 1].join(", "));
+    // Sixteen lots on sixteen terms: each expires on a day of its own.
+    let full: Vec<_> = (16..32).map(|day| format!("bonus 1 until 2024-03-{day}")).collect();
+    let half_empty = full.join(", ").replacen("bonus 1", "bonus 0", 1);
+    let full = full.join(", ");
+    let four = ["purchased 1"; LOTS_ALIKE_MAX].join(", ");
     check(&[
         ("sub 5", "purchased 3", "lot99 3"),
         ("sub 5", "bonus 3 smartcheck until 2024-02-20", "lot99 3"),
         ("sub 5", "sub 3", "sub 3"),
-        // Beyond its number of lots, an account has credits join the youngest lot on the same terms.
-        (&full, "purchased 3", "lot16 3"),
-        (&mixed, "bonus 3 until 2024-01-20", "lot1 3"),
-        (&half_empty, "bonus 3", "lot99 3"),
+        // Beyond a few lots on the same terms, credits join the youngest of them.
+        (&four, "purchased 3", "lot4 3"),
+        (&four, "purchased 3 api", "lot99 3"),
+        (&four, "bonus 3", "lot99 3"),
+        // Beyond its number of lots, an account takes only what joins one, and what is paid for.
+        (&full, "bonus 3 until 2024-03-20", "lot5 3"),
         (&full, "bonus 3", "16 lots on other terms"),
         (&full, "purchased 3 api", "16 lots on other terms"),
+        (&full, "purchased 3", "lot99 3"),
+        (&half_empty, "bonus 3", "lot99 3"),
         // In the order of the refusals.
-        (&full, "purchased 3 until 2024-01-15", "must lie in the future"),
+        (&full, "bonus 3 until 2024-01-15", "must lie in the future"),
         ("", "bonus 3 until 2024-01-15", "must lie in the future"),
         ("", "purchased 3 until 2024-01-20", "purchased credits expire only"),
         ("", "purchased 3 api until 2024-01-20", "lot99 3"),

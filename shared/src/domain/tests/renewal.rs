@@ -76,3 +76,45 @@ fn a_balance_is_what_is_true_whether_or_not_it_was_written_down() {
     assert_eq!(told("2024-02-05T00:00:00Z"), ([10, 3, 0], 13, 0, "2024-03-01T00:00:00+00:00".into()));
     assert_eq!(told("2024-07-09T00:00:00Z"), ([10, 3, 0], 13, 0, "2024-08-01T00:00:00+00:00".into()));
 }
+
+#[test]
+fn a_lot_is_booked_as_expired_once_nobody_can_still_be_using_it() {
+    let account = account("sub 5, bonus 2 until 2024-01-20, bonus 4 until 2024-01-18, purchased 3");
+    assert_eq!(due(&account, at("2024-01-18T00:00:59Z")), None);
+    let first = due(&account, at("2024-01-25T00:00:00Z")).unwrap();
+    assert_eq!((moves(&first).as_str(), first.entry.operation.as_str()), ("lot3 4", "credit.expiry"));
+    assert_eq!((first.entry.at, first.entry.direction), (at("2024-01-18T00:00:00Z"), Direction::Debit));
+    let account = account.apply(&first).unwrap();
+    assert_eq!(account.used, Credits::ZERO);
+    let second = due(&account, at("2024-01-25T00:00:00Z")).unwrap();
+    assert_eq!(moves(&second), "lot2 2");
+    // A debit that reached us before the end and lands before the booking has the rest booked.
+    let request = Consume {
+        operation: Operation::try_from("x".to_owned()).unwrap(),
+        amount: credits(8),
+        service: None,
+    };
+    let late = consume(&account, &request, &head(1, at("2024-01-19T23:59:59Z"))).unwrap();
+    assert_eq!(moves(&late), "sub 5, lot4 3");
+    let account = account.apply(&second).unwrap();
+    assert_eq!((due(&account, at("2024-01-25T00:00:00Z")), account.lots.len()), (None, 1));
+}
+
+#[test]
+fn what_time_has_done_is_written_in_its_order() {
+    let mut account =
+        account("sub 5, bonus 2 until 2024-02-10, bonus 4 until 2024-01-20, bonus 1 until 2024-02-01");
+    let mut told = Vec::new();
+    while let Some(posting) = due(&account, at("2024-03-05T00:00:00Z")) {
+        told.push(format!("{} {}", posting.entry.at.format("%m-%d"), posting.entry.operation.as_str()));
+        account = account.apply(&posting).unwrap();
+    }
+    let expected = [
+        "01-20 credit.expiry",
+        "02-01 credit.renewal",
+        "02-01 credit.expiry",
+        "02-10 credit.expiry",
+        "03-01 credit.renewal",
+    ];
+    assert_eq!(told, expected);
+}
