@@ -25,11 +25,14 @@ pub struct Books {
     table: String,
 }
 
-/// The DynamoDBs that store tests run on: the embedded engine, and the one that
-/// `SCRIP_SECOND_DYNAMODB` names (`cargo xtask test` always names one).
+/// The DynamoDBs that store tests run on: the embedded engine; the one that `SCRIP_SECOND_DYNAMODB`
+/// names, which `cargo xtask test` always does; and the one that `SCRIP_THIRD_DYNAMODB` names, for
+/// whoever has AWS's own DynamoDB Local at hand.
 pub fn backends() -> Vec<Option<String>> {
-    let second = std::env::var("SCRIP_SECOND_DYNAMODB").ok();
-    std::iter::once(None).chain(second.map(Some)).collect()
+    let others = ["SCRIP_SECOND_DYNAMODB", "SCRIP_THIRD_DYNAMODB"]
+        .into_iter()
+        .filter_map(|name| std::env::var(name).ok());
+    std::iter::once(None).chain(others.map(Some)).collect()
 }
 
 impl Books {
