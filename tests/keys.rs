@@ -7,7 +7,8 @@ use tests::{World, send, unique};
 #[tokio::test]
 async fn keys_that_are_none_open_nothing() {
     let world = World::demo().await;
-    let near_miss = format!("{}x", &world.key()[..47]);
+    let last = if world.key().ends_with('x') { 'y' } else { 'x' };
+    let near_miss = format!("{}{last}", &world.key()[..47]);
     let foreign = "sk_live_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA3kzPiu";
     for (header, expected) in [
         (String::new(), "401 MISSING_API_KEY"),
