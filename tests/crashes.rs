@@ -8,7 +8,14 @@ use shared::domain::{
 use shared::store::{Ledger, Settled, Unsettled};
 use tests::{Books, Kind, moment, settle};
 
-const KINDS: [Kind; 4] = [Kind::CrashBefore, Kind::CrashAfter, Kind::AnswerLost, Kind::RequestLost];
+const KINDS: [Kind; 6] = [
+    Kind::CrashBefore,
+    Kind::CrashAfter,
+    Kind::AnswerLost,
+    Kind::RequestLost,
+    Kind::Throttled,
+    Kind::ServerError,
+];
 
 fn now() -> DateTime<Utc> {
     "2024-01-31T23:59:50Z".parse().unwrap()
@@ -73,7 +80,7 @@ async fn whatever_is_lost_a_debit_has_one_effect() {
             }
         }
     }
-    assert_eq!(histories, 8 * 4 * 3);
+    assert_eq!(histories, 8 * 6 * 3);
 }
 
 async fn one_history(at: DateTime<Utc>, number: usize, kind: Kind, then: Then) {
@@ -85,6 +92,9 @@ async fn one_history(at: DateTime<Utc>, number: usize, kind: Kind, then: Then) {
     let mut process = books.restarted();
     faults.arm(number, kind);
     let first = send(&process, id, at).await;
+    let due_first = at > now() && number == 0;
+    // What was throttled was not made: it is simply made again.
+    assert!(kind != Kind::Throttled || due_first || first.is_ok(), "{told}: {first:?}");
     let dead = matches!(kind, Kind::CrashBefore | Kind::CrashAfter);
     faults.arm(usize::MAX, kind);
     if dead {

@@ -3,8 +3,10 @@ use std::sync::{Arc, Mutex};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::http::StatusCode;
+use aws_smithy_types::body::SdkBody;
 
 /// What befalls a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +19,10 @@ pub enum Kind {
     AnswerLost,
     /// It is not made, and nothing says so; the process lives.
     RequestLost,
+    /// It is refused because the table takes too much; the process lives.
+    Throttled,
+    /// It is not made, and the answer is an error that would allow for both; the process lives.
+    ServerError,
 }
 
 /// A wire between the SDK and a DynamoDB, on which one write can be made to go wrong.
@@ -88,6 +94,10 @@ impl HttpConnector for Wire {
         match self.faults.befalls(&request) {
             None => self.inner.call(request),
             Some(Kind::CrashBefore | Kind::RequestLost) => HttpConnectorFuture::ready(Err(lost())),
+            Some(Kind::Throttled) => {
+                refused(400, "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException")
+            }
+            Some(Kind::ServerError) => refused(500, "com.amazonaws.dynamodb.v20120810#InternalServerError"),
             Some(Kind::CrashAfter | Kind::AnswerLost) => {
                 let made = self.inner.call(request);
                 HttpConnectorFuture::new(async move {
@@ -97,4 +107,12 @@ impl HttpConnector for Wire {
             }
         }
     }
+}
+
+/// An error as DynamoDB words it.
+fn refused(status: u16, kind: &str) -> HttpConnectorFuture {
+    let body = format!(r#"{{"__type":"{kind}","message":"not now"}}"#);
+    let mut response = HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::from(body));
+    response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
+    HttpConnectorFuture::ready(Ok(response))
 }

@@ -45,11 +45,14 @@ impl Ledger {
             .await;
         let read = |item| decode::<AccountItem>("an account", item)?.account(account);
         match sent {
-            Ok(answer) => {
-                let landed = read(answer.attributes.unwrap_or_default())?;
-                self.hints.put(&landed);
-                Ok(Commit::Landed(landed))
-            }
+            Ok(answer) => Ok(match read(answer.attributes.unwrap_or_default()) {
+                Ok(landed) => {
+                    self.hints.put(&landed);
+                    Commit::Landed(landed)
+                }
+                // It has landed, and must not be told as if nothing had been moved.
+                Err(fault) => Commit::Doubtful(fault),
+            }),
             Err(SdkError::ServiceError(error)) => {
                 if let UpdateItemError::ConditionalCheckFailedException(lost) = error.err() {
                     let Some(item) = lost.item.clone() else { return Ok(Commit::Missing) };
