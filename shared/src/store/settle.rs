@@ -96,7 +96,7 @@ impl Ledger {
 
     /// Posts what is due, oldest first, until nothing is (contract, rules 2 and 3).
     async fn up_to_date(&self, mut seen: Seen, moment: Moment) -> Result<Seen, Unsettled> {
-        for _ in 0..DUE_MAX {
+        for attempt in 0..DUE_MAX {
             let Some(posting) = due(&seen.account, moment.now) else { return Ok(seen) };
             let id = seen.account.id;
             let account = match self.commit(id, &posting).await? {
@@ -108,7 +108,11 @@ impl Ledger {
                 }
                 Commit::Lost(account) => account,
                 Commit::Missing => return Err(Unsettled::NoAccount),
-                Commit::Throttled(fault) | Commit::Refused(fault) => return Err(fault.into()),
+                Commit::Throttled(_) => {
+                    back_off(attempt).await;
+                    seen.account
+                }
+                Commit::Refused(fault) => return Err(fault.into()),
                 // It lands once however often it is sent: what it books is gone then.
                 Commit::Doubtful(_) => self.account(id).await?.ok_or(Unsettled::NoAccount)?,
             };
