@@ -81,9 +81,4 @@ impl PriceList {
     pub fn insert(&mut self, operation: Operation, priced: PricedOperation) {
         self.operations.insert(operation, priced);
     }
-
-    /// Every operation with its prices, by name.
-    pub fn operations(&self) -> impl Iterator<Item = (&Operation, &PricedOperation)> {
-        self.operations.iter()
-    }
 }

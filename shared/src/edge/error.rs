@@ -42,9 +42,6 @@ pub enum ApiError {
     /// The body is not JSON.
     #[error("send the body as JSON, with `Content-Type: application/json`")]
     NotJson,
-    /// What was asked can't be, as things stand.
-    #[error("{0}")]
-    Conflict(&'static str),
     /// The request was understood, and not settled.
     #[error(transparent)]
     Unsettled(#[from] Unsettled),
@@ -101,7 +98,6 @@ impl ApiError {
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE"),
             Self::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE"),
-            Self::Conflict(_) => (StatusCode::CONFLICT, "CONFLICT"),
             Self::Unsettled(Unsettled::KeyReused) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED")
             }
@@ -137,7 +133,6 @@ impl ApiError {
             | Self::MethodNotAllowed
             | Self::TooLarge(_)
             | Self::NotJson
-            | Self::Conflict(_)
             | Self::Unsettled(Unsettled::Refused(_)) => return self.to_string(),
         };
         words.to_owned()
