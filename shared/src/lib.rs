@@ -2,4 +2,5 @@
 
 pub mod domain;
 pub mod edge;
+pub mod pay;
 pub mod store;

@@ -1,4 +1,4 @@
-use super::{Credits, LOTS_MAX, PlanId, Reference};
+use super::{Credits, LOTS_MAX, Money, PlanId, Reference};
 
 /// Why the rules said no. A refusal is an answer, not a fault: no credit was moved.
 ///
@@ -12,6 +12,15 @@ pub enum Refusal {
     /// The catalogue has no such plan.
     #[error("unknown plan `{}`; the catalogue has no such name", .0.0)]
     UnknownPlan(PlanId),
+    /// No such package is on sale.
+    #[error("no package `{}` is on sale; GET /api/v3/credits/packages lists those that are", .0.as_str())]
+    UnknownPackage(Reference),
+    /// Nothing is on sale, so no amount has a price.
+    #[error("no package is on sale, so credits have no price")]
+    NothingOnSale,
+    /// The price is more than one payment may be.
+    #[error("costs more than one payment may be ({} minor units); buy less at once", Money::MAX)]
+    PriceLimit,
     /// A grant that would be gone before it arrives.
     #[error("must lie in the future")]
     ExpiresInThePast,

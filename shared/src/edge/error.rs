@@ -167,7 +167,11 @@ impl ApiError {
 fn refusal_code(refusal: &Refusal) -> (StatusCode, &'static str) {
     match refusal {
         Refusal::UnknownOperation(_) => (StatusCode::BAD_REQUEST, "UNKNOWN_OPERATION"),
+        Refusal::UnknownPackage(_) | Refusal::NothingOnSale => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "PACKAGE_UNKNOWN")
+        }
         Refusal::UnknownPlan(_)
+        | Refusal::PriceLimit
         | Refusal::ExpiresInThePast
         | Refusal::PurchasedNeverExpire
         | Refusal::SubscriptionTerms => (StatusCode::BAD_REQUEST, "VALIDATION_ERROR"),
@@ -188,9 +192,13 @@ fn refusal_details(refusal: &Refusal) -> Value {
                      with the same Idempotency-Key",
         }),
         Refusal::UnknownOperation(operation) => json!({ "operation": operation }),
+        Refusal::UnknownPackage(package) => json!({ "package": package }),
+        Refusal::PriceLimit => field("amount"),
         Refusal::UnknownPlan(_) => field("plan"),
         Refusal::ExpiresInThePast | Refusal::PurchasedNeverExpire => field("expiresAt"),
         Refusal::SubscriptionTerms => field("source"),
-        Refusal::UnlimitedPlan | Refusal::TooManyLots | Refusal::BalanceLimit => Value::Null,
+        Refusal::NothingOnSale | Refusal::UnlimitedPlan | Refusal::TooManyLots | Refusal::BalanceLimit => {
+            Value::Null
+        }
     }
 }

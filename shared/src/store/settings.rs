@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Fault;
 use super::item::{decode, with_key};
 use super::key::{Item, Key};
-use crate::domain::{Allowance, ApiKey, KeyId, OrgId, Plan, PlanId, PriceList, Secret};
+use crate::domain::{Allowance, ApiKey, KeyId, OrgId, PackageList, Plan, PlanId, PriceList, Secret};
 
 /// For how many seconds a warm function goes by what it has read of prices, plans and keys. A
 /// revoked key may live that much longer, and a price that is changed with effect from now is
@@ -46,8 +46,8 @@ pub struct Catalogue {
     pub prices: PriceList,
     /// Subscription plans.
     pub plans: Vec<Plan>,
-    /// Packages of credits, in the words of the contract.
-    pub packages: Vec<serde_json::Value>,
+    /// Packages of credits.
+    pub packages: PackageList,
 }
 
 /// A key that was found, and the plan of the organisation that it belongs to; none for an
@@ -86,7 +86,7 @@ struct PlansItem {
 
 #[derive(Serialize, Deserialize)]
 struct PackagesItem {
-    packages: Vec<serde_json::Value>,
+    packages: PackageList,
 }
 
 impl Settings {

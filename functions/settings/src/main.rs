@@ -1,0 +1,8 @@
+//! The Lambda function `settings`.
+
+use shared::edge::{Fatal, serve};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Fatal> {
+    serve(settings::routes().split_for_parts().0).await
+}

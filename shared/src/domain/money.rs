@@ -1,0 +1,170 @@
+use rust_decimal::prelude::ToPrimitive;
+use rust_decimal::{Decimal, RoundingStrategy};
+use serde::{Deserialize, Serialize};
+
+use super::Amount;
+
+/// A currency of ISO 4217.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Currency(iso_currency::Currency);
+
+/// Text that is no currency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be the code of a currency in ISO 4217, such as GBP")]
+pub struct BadCurrency;
+
+/// An amount of money in minor units (pence, cents), `1..=Money::MAX`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "MoneyText", into = "MoneyText")]
+pub struct Money {
+    amount: u64,
+    currency: Currency,
+}
+
+/// A sum that nobody can be charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be from 1 to {} minor units", Money::MAX)]
+pub struct BadMoney;
+
+/// How many units of one currency one of another is worth, `0 < rate <= Rate::MAX`, six decimals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Decimal", into = "Decimal")]
+pub struct Rate(Decimal);
+
+/// A number that is no exchange rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be above 0, at most {}, with at most {} decimals", Rate::MAX, Rate::DECIMALS)]
+pub struct BadRate;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MoneyText {
+    amount: u64,
+    currency: Currency,
+}
+
+impl Currency {
+    /// Its three letters.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        self.0.code()
+    }
+
+    /// How many decimals its minor unit has: 2 for GBP, 0 for JPY.
+    #[must_use]
+    pub fn decimals(self) -> u32 {
+        self.0.exponent().map_or(0, u32::from)
+    }
+}
+
+impl TryFrom<String> for Currency {
+    type Error = BadCurrency;
+
+    fn try_from(code: String) -> Result<Self, BadCurrency> {
+        iso_currency::Currency::from_code(&code).map(Self).ok_or(BadCurrency)
+    }
+}
+
+impl From<Currency> for String {
+    fn from(currency: Currency) -> String {
+        currency.code().to_owned()
+    }
+}
+
+impl Money {
+    /// The most that one payment may be: eight digits, as card networks have it.
+    pub const MAX: u64 = 99_999_999;
+
+    /// That many minor units.
+    ///
+    /// # Errors
+    /// [`BadMoney`] for none, and past [`Money::MAX`].
+    pub fn new(amount: u64, currency: Currency) -> Result<Self, BadMoney> {
+        if (1..=Self::MAX).contains(&amount) { Ok(Self { amount, currency }) } else { Err(BadMoney) }
+    }
+
+    /// Minor units.
+    #[must_use]
+    pub fn amount(self) -> u64 {
+        self.amount
+    }
+
+    /// Of which currency.
+    #[must_use]
+    pub fn currency(self) -> Currency {
+        self.currency
+    }
+
+    /// What one of `credits` costs when all of them cost this: in whole units of the currency
+    /// (pounds, not pence), six decimals.
+    #[must_use]
+    pub fn per_credit(self, credits: Amount) -> Decimal {
+        let price = Decimal::new(i64::try_from(self.amount).unwrap_or(i64::MAX), self.currency.decimals());
+        let each = price.checked_div(Decimal::from(u64::from(credits))).unwrap_or_default();
+        each.round_dp(Self::PER_CREDIT_DECIMALS).normalize()
+    }
+
+    const PER_CREDIT_DECIMALS: u32 = 6;
+
+    /// What `wanted` credits cost when `credits` cost this: to the nearest minor unit, half of one up,
+    /// and at least one.
+    ///
+    /// # Errors
+    /// [`BadMoney`] when that is more than [`Money::MAX`].
+    pub fn in_proportion(self, wanted: Amount, credits: Amount) -> Result<Self, BadMoney> {
+        let exact = Decimal::from(self.amount)
+            .checked_mul(Decimal::from(u64::from(wanted)))
+            .and_then(|product| product.checked_div(Decimal::from(u64::from(credits))));
+        let rounded =
+            exact.map(|exact| exact.round_dp_with_strategy(0, RoundingStrategy::MidpointAwayFromZero));
+        let amount = rounded.and_then(|rounded| rounded.to_u64()).ok_or(BadMoney)?;
+        Self::new(amount.max(1), self.currency)
+    }
+}
+
+impl TryFrom<MoneyText> for Money {
+    type Error = BadMoney;
+
+    fn try_from(text: MoneyText) -> Result<Self, BadMoney> {
+        Self::new(text.amount, text.currency)
+    }
+}
+
+impl From<Money> for MoneyText {
+    fn from(money: Money) -> Self {
+        Self { amount: money.amount, currency: money.currency }
+    }
+}
+
+impl Rate {
+    /// One for one.
+    pub const ONE: Self = Self(Decimal::ONE);
+    /// The highest.
+    pub const MAX: u32 = 1_000_000;
+    /// Decimals at most.
+    pub const DECIMALS: u32 = 6;
+
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> Decimal {
+        self.0
+    }
+}
+
+impl TryFrom<Decimal> for Rate {
+    type Error = BadRate;
+
+    fn try_from(rate: Decimal) -> Result<Self, BadRate> {
+        let fits = rate > Decimal::ZERO
+            && rate <= Decimal::from(Self::MAX)
+            && rate.normalize().scale() <= Self::DECIMALS;
+        if fits { Ok(Self(rate.normalize())) } else { Err(BadRate) }
+    }
+}
+
+impl From<Rate> for Decimal {
+    fn from(rate: Rate) -> Decimal {
+        rate.0
+    }
+}

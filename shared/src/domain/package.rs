@@ -1,0 +1,114 @@
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use super::{Amount, Money, Reference, Refusal};
+
+/// The name of a package: `starter`, `growth`, `professional`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PackageId(pub String);
+
+/// One version of a package of credits, sold for one price (seed: "Credit Packs").
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Package {
+    /// Its name in requests.
+    pub package: PackageId,
+    /// 1 for its first version, 2 for the next, …
+    #[serde(default = "first")]
+    pub version: u32,
+    /// Its name for people.
+    pub name: String,
+    /// How many credits.
+    pub credits: Amount,
+    /// For how much in all.
+    pub price: Money,
+    /// Not sold any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withdrawn: bool,
+    /// In force from this instant on, until a later version is.
+    pub effective_from: DateTime<Utc>,
+}
+
+/// Every package that is or was sold, all versions; the later version of a package lies after the
+/// earlier.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PackageList(pub Vec<Package>);
+
+/// Credits for money, as asked now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// How many.
+    pub credits: Amount,
+    /// For how much.
+    pub price: Money,
+    /// The package, where a whole one is bought.
+    pub package: Option<PackageId>,
+    /// Which version of the package the price was taken from.
+    pub version: u32,
+}
+
+fn first() -> u32 {
+    1
+}
+
+impl PackageList {
+    /// What is sold at `at`, the smallest first: of the versions of each package in force then, the
+    /// latest.
+    #[must_use]
+    pub fn on_sale(&self, at: DateTime<Utc>) -> Vec<&Package> {
+        let in_force = |package: &&Package| package.effective_from <= at;
+        let mut on_sale: Vec<&Package> = Vec::new();
+        for package in self.0.iter().filter(in_force) {
+            on_sale.retain(|known| known.package != package.package);
+            on_sale.push(package);
+        }
+        on_sale.retain(|package| !package.withdrawn);
+        on_sale.sort_by(|one, other| (one.credits, &one.package).cmp(&(other.credits, &other.package)));
+        on_sale
+    }
+
+    /// The offer for one package.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownPackage`] when it is not on sale.
+    pub fn whole(&self, name: &Reference, at: DateTime<Utc>) -> Result<Offer, Refusal> {
+        let found = self.on_sale(at).into_iter().find(|package| package.package.0 == name.as_str());
+        let package = found.ok_or_else(|| Refusal::UnknownPackage(name.clone()))?;
+        Ok(Offer {
+            credits: package.credits,
+            price: package.price,
+            package: Some(package.package.clone()),
+            version: package.version,
+        })
+    }
+
+    /// The offer for just so many credits: at the per-credit price of the largest package not above
+    /// them, or the smallest package's below that (contract, "Packages").
+    ///
+    /// # Errors
+    /// [`Refusal::NothingOnSale`]; [`Refusal::PriceLimit`] when it is more than one payment may be.
+    pub fn amount(&self, credits: Amount, at: DateTime<Utc>) -> Result<Offer, Refusal> {
+        let on_sale = self.on_sale(at);
+        let largest = on_sale.iter().rfind(|package| package.credits <= credits).or(on_sale.first());
+        let package = largest.ok_or(Refusal::NothingOnSale)?;
+        let price = package.price.in_proportion(credits, package.credits).map_err(|_| Refusal::PriceLimit)?;
+        Ok(Offer { credits, price, package: None, version: package.version })
+    }
+}
+
+impl Package {
+    /// How much less one credit costs than in `smallest`, in per cent with one decimal; none when it
+    /// is not less, or the two are sold in different currencies.
+    #[must_use]
+    pub fn saving(&self, smallest: &Self) -> Decimal {
+        let (each, most) = (self.price.per_credit(self.credits), smallest.price.per_credit(smallest.credits));
+        if self.price.currency() != smallest.price.currency() || each >= most {
+            return Decimal::ZERO;
+        }
+        let share = most.checked_sub(each).and_then(|less| less.checked_div(most)).unwrap_or_default();
+        share.checked_mul(Decimal::ONE_HUNDRED).unwrap_or_default().round_dp(1).normalize()
+    }
+}

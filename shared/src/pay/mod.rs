@@ -1,0 +1,10 @@
+//! Money in: what is asked of the companies that take it. The only room that names one of them.
+
+mod provider;
+mod queue;
+
+pub use provider::{
+    CustomerId, Decline, DisputeId, Event, Order, Outcome, Payment, PaymentId, Provider, PurchaseId,
+    REPEATABLE_HOURS, Refused, Silence, Standing,
+};
+pub use queue::{Asleep, Wakes};

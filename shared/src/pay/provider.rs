@@ -1,0 +1,185 @@
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{AccountId, EntryId, Money, OrgId, Reference};
+
+/// For how many hours a provider answers a repeated charge with what the first one came to. Past
+/// that, repeating it could charge again, so it is only looked for. An hour less than the 24 that
+/// Stripe promises.
+pub const REPEATABLE_HOURS: i64 = 23;
+
+/// A company that takes money: one trait, so that the rest does not know which.
+#[async_trait]
+pub trait Provider: Send + Sync {
+    /// Makes an organisation known; the provider's name for it, which is kept and sent with every
+    /// order. `None` from a provider that needs none. Asked again, it may make another: ask once.
+    ///
+    /// # Errors
+    /// [`Silence`].
+    async fn enrol(&self, org: OrgId, name: &str) -> Result<Option<CustomerId>, Silence>;
+
+    /// Charges, once per transaction however often the same order is sent within
+    /// [`REPEATABLE_HOURS`]. A refusal is an answer: [`Standing::Failed`].
+    ///
+    /// # Errors
+    /// [`Silence`]: the charge was made or not.
+    async fn charge(&self, order: &Order) -> Result<Payment, Silence>;
+
+    /// What became of an order. `None` only when it is certain that no charge of it exists.
+    ///
+    /// # Errors
+    /// [`Silence`].
+    async fn find(&self, order: &Order) -> Result<Option<Payment>, Silence>;
+
+    /// A payment by the provider's own id; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`Silence`].
+    async fn payment(&self, id: &PaymentId) -> Result<Option<Payment>, Silence>;
+
+    /// Gives up a payment that waits for its customer; as it is then, which is not cancelled when it
+    /// had succeeded before.
+    ///
+    /// # Errors
+    /// [`Silence`].
+    async fn cancel(&self, id: &PaymentId) -> Result<Payment, Silence>;
+
+    /// Gives all of a payment back. Asked again, it gives nothing more.
+    ///
+    /// # Errors
+    /// [`Silence`].
+    async fn refund(&self, id: &PaymentId) -> Result<(), Silence>;
+
+    /// Reads an event that the provider has sent, once its signature and age are right; `None` for
+    /// one that is of no interest.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    async fn event(&self, signature: &str, body: &[u8], now: DateTime<Utc>)
+    -> Result<Option<Event>, Refused>;
+}
+
+/// No answer that says what happened: away, too slow, or broken.
+#[derive(Debug, thiserror::Error)]
+#[error("the payment provider did not say what became of it: {0}")]
+pub struct Silence(pub String);
+
+/// Why an event was not read.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// Not from the provider, or too old, or not whole: nothing of it may be believed.
+    #[error("{0}")]
+    Forged(&'static str),
+    /// It can't be checked now; it should be sent again.
+    #[error(transparent)]
+    Later(#[from] Silence),
+}
+
+/// The provider's name for an organisation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CustomerId(pub String);
+
+/// The provider's name for a payment.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PaymentId(pub String);
+
+/// The provider's name for a dispute.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DisputeId(pub String);
+
+/// A charge that is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// Whose credits it buys, and the purchase: together the charge's idempotency key.
+    pub purchase: PurchaseId,
+    /// What the organisation is called by the provider.
+    pub customer: Option<CustomerId>,
+    /// The organisation's payment method, by the provider's name for it.
+    pub method: Reference,
+    /// How much.
+    pub price: Money,
+    /// In words, for the customer's bank statement and receipt.
+    pub description: String,
+    /// Nobody is there to authenticate it: it fails where that is needed.
+    pub off_session: bool,
+    /// When it was first wanted.
+    pub made_at: DateTime<Utc>,
+    /// The payment, once the provider has named it.
+    pub payment: Option<PaymentId>,
+}
+
+/// One purchase of one account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PurchaseId {
+    /// Whose credits it buys.
+    pub account: AccountId,
+    /// Its transaction, as callers know it.
+    pub transaction: EntryId,
+}
+
+/// A payment as the provider has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payment {
+    /// Its name; none for one that was refused before it was made.
+    pub id: Option<PaymentId>,
+    /// What it pays for; none for payments that are not ours.
+    pub purchase: Option<PurchaseId>,
+    /// How much.
+    pub price: Money,
+    /// What became of it.
+    pub standing: Standing,
+    /// The provider's receipt or invoice, by name or link.
+    pub receipt: Option<String>,
+}
+
+/// What became of a payment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The money is taken.
+    Succeeded,
+    /// The provider needs time.
+    Processing,
+    /// The customer has to do something, at this link.
+    Action(String),
+    /// It was refused, for good.
+    Failed(Decline),
+    /// It was given up before it was taken.
+    Cancelled,
+    /// The money was taken and given back.
+    Refunded,
+}
+
+/// Why a payment was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Decline {
+    /// In a word: `card_declined`, `insufficient_funds`, `authentication_required`.
+    pub reason: String,
+    /// The bank's own code, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decline_code: Option<String>,
+}
+
+/// Something that the provider tells by itself, in whatever order and however often.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A payment has changed; this is how it was then.
+    Payment(Payment),
+    /// A payment's customer disputes it.
+    DisputeOpened(DisputeId, PaymentId),
+    /// A dispute has ended; whether the money stays with us.
+    DisputeClosed(DisputeId, PaymentId, Outcome),
+}
+
+/// How a dispute ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The money stays.
+    Won,
+    /// The money is gone.
+    Lost,
+}
