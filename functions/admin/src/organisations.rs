@@ -82,6 +82,7 @@ pub(super) async fn create(
         plan: known.plan.clone(),
         allowance,
         currency,
+        customer: None,
         created_at: made.at,
     };
     open(&app, &organisation, moment).await?;

@@ -73,6 +73,7 @@ impl Keys {
             plan: plan.clone(),
             allowance,
             currency: "GBP".into(),
+            customer: None,
             created_at: org.time(),
         };
         app.settings.add_organisation(&organisation).await?;

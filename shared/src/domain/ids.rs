@@ -10,8 +10,8 @@ use ulid::Ulid;
 pub struct BadId(&'static str);
 
 impl BadId {
-    pub(super) const CLAIM: Self = Self("must be c# or o# and an idempotency key");
-    pub(super) const LOT: Self = Self("must be sub_ and a month, or credit_ and 26 characters");
+    pub(super) const CLAIM: Self = Self("must be c#, o# or s# and an idempotency key");
+    pub(super) const LOT: Self = Self("must be sub_ and a month, credit_ and 26 characters, or post_paid");
 }
 
 /// The bits of a ULID that are not its time.

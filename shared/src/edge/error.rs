@@ -172,12 +172,15 @@ fn refusal_code(refusal: &Refusal) -> (StatusCode, &'static str) {
         }
         Refusal::UnknownPlan(_)
         | Refusal::PriceLimit
+        | Refusal::NothingToHold
+        | Refusal::NotOwed { .. }
         | Refusal::ExpiresInThePast
         | Refusal::PurchasedNeverExpire
         | Refusal::SubscriptionTerms => (StatusCode::BAD_REQUEST, "VALIDATION_ERROR"),
         Refusal::UnlimitedPlan | Refusal::TooManyLots | Refusal::BalanceLimit => {
             (StatusCode::CONFLICT, "CONFLICT")
         }
+        Refusal::Frozen => (StatusCode::FORBIDDEN, "ORGANISATION_FROZEN"),
         Refusal::InsufficientCredits { .. } => (StatusCode::PAYMENT_REQUIRED, "INSUFFICIENT_CREDITS"),
     }
 }
@@ -193,12 +196,15 @@ fn refusal_details(refusal: &Refusal) -> Value {
         }),
         Refusal::UnknownOperation(operation) => json!({ "operation": operation }),
         Refusal::UnknownPackage(package) => json!({ "package": package }),
-        Refusal::PriceLimit => field("amount"),
+        Refusal::PriceLimit | Refusal::NotOwed { .. } => field("amount"),
+        Refusal::NothingToHold => field("source"),
         Refusal::UnknownPlan(_) => field("plan"),
         Refusal::ExpiresInThePast | Refusal::PurchasedNeverExpire => field("expiresAt"),
         Refusal::SubscriptionTerms => field("source"),
-        Refusal::NothingOnSale | Refusal::UnlimitedPlan | Refusal::TooManyLots | Refusal::BalanceLimit => {
-            Value::Null
-        }
+        Refusal::Frozen
+        | Refusal::NothingOnSale
+        | Refusal::UnlimitedPlan
+        | Refusal::TooManyLots
+        | Refusal::BalanceLimit => Value::Null,
     }
 }

@@ -3,6 +3,7 @@
 //! [`Ledger`] has the money: accounts, claims, and the rows of the ledger. [`Settings`] has the
 //! rest: organisations, keys, prices, plans.
 
+mod agenda;
 mod claim;
 mod connection;
 mod doubt;
@@ -14,10 +15,12 @@ mod key;
 mod ledger;
 mod post;
 mod project;
+mod purchases;
 mod settings;
 mod settle;
 mod statement;
 
+pub use agenda::{Errand, Noted};
 pub use claim::{ClaimsOf, Made};
 pub use connection::Connection;
 pub use fault::Fault;

@@ -34,6 +34,9 @@ pub struct Organisation {
     pub allowance: Allowance,
     /// ISO 4217 code of the currency that it is billed in.
     pub currency: String,
+    /// What the payment provider calls it; none before its first purchase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<String>,
     /// When it was opened.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub created_at: DateTime<Utc>,
@@ -157,6 +160,24 @@ impl Settings {
     pub async fn organisation(&self, org: OrgId) -> Result<Option<Organisation>, Fault> {
         let item = self.get(&Key::Organisation(org), true, "read an organisation").await?;
         item.map(|item| decode("an organisation", item)).transpose()
+    }
+
+    /// Keeps what the payment provider calls an organisation, unless it has a name there already; the name
+    /// that it then has.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn add_customer(&self, org: OrgId, customer: &str) -> Result<String, Fault> {
+        let update = self.client.update_item().table_name(&self.table);
+        let update = update.set_key(Some(Key::Organisation(org).attributes()));
+        let update = update.update_expression("SET customer = if_not_exists(customer, :customer)");
+        let update = update.expression_attribute_values(":customer", AttributeValue::S(customer.to_owned()));
+        let update = update.condition_expression("attribute_exists(pk)");
+        let update = update.return_values(aws_sdk_dynamodb::types::ReturnValue::AllNew);
+        let answer = update.send().await;
+        let answer = answer.map_err(|error| Fault::unavailable("keep a customer's name")(error.into()))?;
+        let known: Organisation = decode("an organisation", answer.attributes.unwrap_or_default())?;
+        Ok(known.customer.unwrap_or_else(|| customer.to_owned()))
     }
 
     /// Adds a key under its hash; nothing happens when it is there already, revoked or not.
