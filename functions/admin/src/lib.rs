@@ -1,8 +1,10 @@
 //! `/admin/v1/…`: the operator's side. Organisations, their keys, and credits that are given.
 
+mod adjustments;
 mod grants;
 mod keys;
 mod organisations;
+mod terms;
 
 use std::sync::Arc;
 
@@ -18,6 +20,10 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(keys::issue))
         .routes(routes!(keys::revoke))
         .routes(routes!(grants::grant))
+        .routes(routes!(adjustments::create))
+        .routes(routes!(terms::post_paid))
+        .routes(routes!(terms::freeze))
+        .routes(routes!(terms::unfreeze))
 }
 
 /// The organisation that a path names.

@@ -76,6 +76,11 @@ impl Machine {
             ledger: Ledger::new(&config, LEDGER_TABLE),
             settings: Settings::new(&config, SETTINGS_TABLE),
             clock: clock.clone(),
+            providers: shared::pay::Providers {
+                live: Arc::new(shared::pay::NotConfigured),
+                test: Arc::new(shared::pay::NotConfigured),
+            },
+            wakes: Arc::new(shared::pay::NoQueue),
         });
         app.settings.load(&crate::catalogue()?).await?;
         let moment = clock.moment();

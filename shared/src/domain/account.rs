@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Allowance, Credits, Effect, Entry, EntryId, Guard, Lot, LotId, Mode, OrgId, Period, PlanId, Posting,
-    Service, Source,
+    Allowance, BadId, Credits, Effect, Entry, EntryId, Guard, Lot, LotId, Mode, OrgId, Period, PlanId,
+    Posting, Service, Source,
 };
 
 /// How many lots an account keeps apart, besides one of plain purchased credits, which always finds a
@@ -18,8 +18,9 @@ pub const LOTS_MAX: usize = 16;
 /// youngest, so that one kind of credits never takes all places.
 pub const LOTS_ALIKE_MAX: usize = 4;
 
-/// Whose credits: an organisation's real ones, or those of its test keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// Whose credits: an organisation's real ones, or those of its test keys. Written `org_…#live`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct AccountId {
     /// The organisation.
     pub org: OrgId,
@@ -242,6 +243,22 @@ impl Account {
             }
         }
         Some(())
+    }
+}
+
+impl From<AccountId> for String {
+    fn from(id: AccountId) -> String {
+        id.to_string()
+    }
+}
+
+impl TryFrom<String> for AccountId {
+    type Error = BadId;
+
+    fn try_from(text: String) -> Result<Self, BadId> {
+        let (org, mode) = text.split_once('#').ok_or(BadId::ACCOUNT)?;
+        let mode = [Mode::Live, Mode::Test].into_iter().find(|known| known.as_str() == mode);
+        Ok(Self { org: OrgId::try_from(org.to_owned())?, mode: mode.ok_or(BadId::ACCOUNT)? })
     }
 }
 

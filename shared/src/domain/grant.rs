@@ -132,7 +132,7 @@ fn lot_of(request: &Grant) -> Lot {
 }
 
 /// Whether all credits together, spendable or not, stay within [`Credits::MAX`].
-fn fits(account: &Account, amount: Credits) -> bool {
+pub(super) fn fits(account: &Account, amount: Credits) -> bool {
     let lots = account.lots.values().map(|lot| lot.left);
     lots.chain([account.subscription.granted]).try_fold(amount, Credits::plus).is_some()
 }

@@ -47,7 +47,7 @@ pub use period::Period;
 pub use plan::{Allowance, BadAllowance, Plan, PlanId};
 pub use posting::{ClaimKey, Direction, Effect, Entry, Guard, Head, Move, Posting};
 pub use price::{Category, Price, PriceList, PricedOperation};
-pub use purchase::{Cause, Dispute, Purchase, REPEATABLE_HOURS, Stage, Step, Verdict};
+pub use purchase::{Cause, Dispute, Purchase, REPEATABLE_HOURS, Stage, Step, Verdict, may_buy};
 pub use receipt::Receipt;
 pub use recharge::{BURST_MAX, BadRecharge, Pause, Recharge, RechargeChange, RechargeState, Wish};
 pub use refusal::Refusal;

@@ -3,9 +3,11 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::consume::may_move;
+use super::grant::fits;
 use super::{
-    Decline, EntryId, Grant, KeyId, Offer, Origin, Payment, PaymentId, PurchaseId, Rate, Reference, Source,
-    Standing,
+    Account, Decline, EntryId, Grant, KeyId, Offer, Origin, Payment, PaymentId, PurchaseId, Rate, Reference,
+    Refusal, Source, Standing,
 };
 
 /// For how many hours a provider answers a repeated charge with what the first one came to. Past that,
@@ -246,6 +248,15 @@ impl Decline {
     pub fn plain(reason: &str) -> Self {
         Self { reason: reason.to_owned(), decline_code: None }
     }
+}
+
+/// Whether `account` may buy, and hold what it buys.
+///
+/// # Errors
+/// [`Refusal::Frozen`], [`Refusal::BalanceLimit`].
+pub fn may_buy(account: &Account, offer: &Offer) -> Result<(), Refusal> {
+    may_move(account)?;
+    if fits(account, offer.credits.into()) { Ok(()) } else { Err(Refusal::BalanceLimit) }
 }
 
 fn later(at: DateTime<Utc>, by: Option<Duration>) -> DateTime<Utc> {

@@ -8,6 +8,9 @@ use super::{Account, Allowance, Amount, Credits, Decline, EntryId, Period, Refer
 pub const BURST_MAX: usize = 5;
 const BURST_HOURS: i64 = 1;
 
+/// After how many seconds a charge that is under way is looked at again.
+const LOOK_SECONDS: i64 = 60;
+
 /// After how many hours a failed payment is tried again: the first time, the second time. After one
 /// failure more it is switched off.
 const RETRY_HOURS: [i64; 2] = [1, 6];
@@ -217,6 +220,17 @@ impl Recharge {
 
     fn bought_in(&self, month: Period) -> Credits {
         if self.month == month { self.bought } else { Credits::ZERO }
+    }
+
+    /// When it is to be looked at again if nobody wakes it before; none while it waits for the balance.
+    #[must_use]
+    pub fn look_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let soon = || now.checked_add_signed(Duration::try_seconds(LOOK_SECONDS)?);
+        match &self.state {
+            RechargeState::Ready => None,
+            RechargeState::Charging { .. } => soon(),
+            RechargeState::Paused { until, .. } => Some(*until).filter(|until| now < *until).or_else(soon),
+        }
     }
 
     /// With a charge of `credits` begun as `transaction`.

@@ -41,6 +41,14 @@ impl Reply {
         Ok(Self { replayed, ..Self::new(StatusCode::CREATED, data)? })
     }
 
+    /// 202 with `data`: it goes on without the caller; `replayed` as with [`Reply::created`].
+    ///
+    /// # Errors
+    /// None in practice: every shape of ours can be written.
+    pub fn accepted(data: &impl Serialize, replayed: bool) -> Result<Self, ApiError> {
+        Ok(Self { replayed, ..Self::new(StatusCode::ACCEPTED, data)? })
+    }
+
     /// 200 with a list, and where it goes on; `None` on its last page.
     ///
     /// # Errors

@@ -49,6 +49,22 @@ pub mod may {
     #[derive(Clone, Copy, Debug)]
     pub enum Consume {}
 
+    /// Buys.
+    #[derive(Clone, Copy, Debug)]
+    pub enum Purchase {}
+
+    /// Changes settings.
+    #[derive(Clone, Copy, Debug)]
+    pub enum Set {}
+
+    impl Needs for Purchase {
+        const SCOPE: Scope = Scope::CreditsPurchase;
+    }
+
+    impl Needs for Set {
+        const SCOPE: Scope = Scope::SettingsWrite;
+    }
+
     impl Needs for Read {
         const SCOPE: Scope = Scope::CreditsRead;
     }

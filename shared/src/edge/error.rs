@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::domain::{Denial, Refusal};
+use crate::domain::{Decline, Denial, EntryId, Refusal};
 use crate::store::{Fault, Unsettled};
 
 /// Why a call was not answered with what it asked.
@@ -42,6 +42,9 @@ pub enum ApiError {
     /// The body is not JSON.
     #[error("send the body as JSON, with `Content-Type: application/json`")]
     NotJson,
+    /// The payment was refused, and nothing was charged.
+    #[error("the payment was refused ({}); use another payment method, under a new Idempotency-Key", .1.reason)]
+    PaymentFailed(EntryId, Decline),
     /// The request was understood, and not settled.
     #[error(transparent)]
     Unsettled(#[from] Unsettled),
@@ -98,6 +101,7 @@ impl ApiError {
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE"),
             Self::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE"),
+            Self::PaymentFailed(..) => (StatusCode::PAYMENT_REQUIRED, "PAYMENT_FAILED"),
             Self::Unsettled(Unsettled::KeyReused) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED")
             }
@@ -133,6 +137,7 @@ impl ApiError {
             | Self::MethodNotAllowed
             | Self::TooLarge(_)
             | Self::NotJson
+            | Self::PaymentFailed(..)
             | Self::Unsettled(Unsettled::Refused(_)) => return self.to_string(),
         };
         words.to_owned()
@@ -143,6 +148,12 @@ impl ApiError {
             json!({ "fields": fields })
         } else if let Self::Denied(Denial::Lacks(scope)) = self {
             json!({ "scope": scope })
+        } else if let Self::PaymentFailed(transaction, decline) = self {
+            json!({
+                "reason": decline.reason,
+                "declineCode": decline.decline_code,
+                "transactionId": transaction,
+            })
         } else if let Self::Unsettled(Unsettled::Refused(refusal)) = self {
             refusal_details(refusal)
         } else {

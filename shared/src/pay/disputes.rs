@@ -4,7 +4,7 @@ use crate::domain::{
 };
 use crate::store::{Fault, Moment, Unsettled};
 
-use super::till::{system_key, unheard};
+use super::till::system_key;
 use super::{DisputeId, Outcome, PaymentId, Till};
 
 /// How often one event may lose the race for a purchase's row.
@@ -60,7 +60,7 @@ impl Till<'_> {
 
     /// The purchase behind a payment, finished: a dispute may be heard of before the payment itself.
     async fn disputed(&self, payment: &PaymentId, moment: Moment) -> Result<Option<Purchase>, Unsettled> {
-        let Some(payment) = self.provider.payment(payment).await.map_err(unheard)? else { return Ok(None) };
+        let Some(payment) = self.provider.payment(payment).await? else { return Ok(None) };
         let purchase = self.hear(&payment, moment).await?;
         // What has failed was given back, or never taken.
         Ok(purchase.filter(|purchase| matches!(purchase.stage, Stage::Approved(_))))

@@ -2,11 +2,15 @@
 
 mod disputes;
 mod provider;
+mod providers;
 mod queue;
 mod recharge;
+mod sqs;
 mod till;
 
 pub use crate::domain::{Decline, Payment, PaymentId, PurchaseId, Standing};
 pub use provider::{CustomerId, DisputeId, Event, Order, Outcome, Provider, Refused, Silence};
-pub use queue::{Asleep, Wakes};
+pub use providers::{NotConfigured, Providers};
+pub use queue::{Asleep, Wake, Wakes};
+pub use sqs::{NoQueue, Queue, Sqs};
 pub use till::Till;

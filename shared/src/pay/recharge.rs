@@ -1,6 +1,6 @@
 use std::error::Error;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::Till;
 use crate::domain::{
@@ -11,9 +11,6 @@ use crate::store::{Errand, Fault, Moment, Unsettled, random};
 
 /// How many steps one look at an account takes at most: a charge, what it came to, and the next wish.
 const STEPS_MAX: u32 = 8;
-
-/// After how many seconds a charge that is under way is looked at again.
-const LOOK_SECONDS: i64 = 60;
 
 /// What one look has come to.
 enum Look {
@@ -70,12 +67,7 @@ impl Till<'_> {
     /// Writes a new state, and before it the errand that finds it again after a crash. When somebody else
     /// was first, nothing is written.
     async fn turn(&self, account: AccountId, next: Recharge, moment: Moment) -> Result<(), Unsettled> {
-        let due = match &next.state {
-            RechargeState::Ready => None,
-            RechargeState::Charging { .. } => Some(soon(moment.now)),
-            RechargeState::Paused { until, .. } => Some(*until),
-        };
-        if let Some(due) = due {
+        if let Some(due) = next.look_at(moment.now) {
             self.ledger.note(Errand::Recharge(account), due).await?;
         }
         self.ledger.save_recharge(account, &next).await?;
@@ -138,10 +130,6 @@ impl Till<'_> {
         let purchase = Purchase::begun(id, offer, recharge.payment_method.clone(), at);
         Ok(Ok(Purchase { rate, cause: Cause::Recharge, ..purchase }))
     }
-}
-
-fn soon(now: DateTime<Utc>) -> DateTime<Utc> {
-    now.checked_add_signed(TimeDelta::seconds(LOOK_SECONDS)).unwrap_or(now)
 }
 
 /// A charge that can't even be asked for.

@@ -200,7 +200,7 @@ impl Till<'_> {
             }
             Verdict::Refund(id) => {
                 tracing::warn!(purchase = %purchase.id.transaction, "paid after it was told to have failed; refunding");
-                self.provider.refund(&id).await.map_err(unheard)?;
+                self.provider.refund(&id).await?;
                 Ok(After::Enough(purchase.into()))
             }
             Verdict::Cancel(_) | Verdict::Nothing => {
@@ -249,7 +249,7 @@ impl Till<'_> {
     async fn give_back(&self, purchase: Purchase, refusal: &Refusal) -> Result<After, Unsettled> {
         tracing::error!(purchase = %purchase.id.transaction, %refusal, "paid and not grantable; refunding");
         if let Some(payment) = &purchase.payment {
-            self.provider.refund(payment).await.map_err(unheard)?;
+            self.provider.refund(payment).await?;
         }
         self.save(purchase, Stage::Failed(Decline::plain("refunded"))).await
     }
@@ -335,7 +335,9 @@ fn silent(silence: &Silence) -> Verdict {
     Verdict::Wait(None)
 }
 
-/// The provider has to be asked again.
-pub(super) fn unheard(silence: Silence) -> Unsettled {
-    Unsettled::Failed(Fault::Unavailable { doing: "ask the payment provider", source: silence.into() })
+impl From<Silence> for Unsettled {
+    /// The provider has to be asked again.
+    fn from(silence: Silence) -> Self {
+        Self::Failed(Fault::Unavailable { doing: "ask the payment provider", source: silence.into() })
+    }
 }

@@ -83,6 +83,7 @@ fn service_name(service: Service) -> String {
 fn moves(posting: &Posting) -> String {
     let name = |lot: LotId| match lot {
         LotId::Subscription(_) => "sub".to_owned(),
+        LotId::PostPaid => "owed".to_owned(),
         LotId::Granted(entry) => {
             format!("lot{}", (entry.time() - at("2024-01-01T00:00:00Z")).num_milliseconds())
         }
