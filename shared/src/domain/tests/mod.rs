@@ -2,8 +2,12 @@
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 
 mod consume;
+mod dispute;
 mod grant;
 mod laws;
+mod post_paid;
+mod purchase;
+mod recharge;
 mod renewal;
 
 use chrono::{DateTime, Utc};
@@ -37,7 +41,7 @@ fn head(number: u64, now: DateTime<Utc>) -> Head {
 }
 
 /// An account of January 2024 from a line such as `sub 5, purchased 3, bonus 2 smartcheck until
-/// 2024-01-20`. Lots are numbered from 1 in the order of the line, which is their age.
+/// 2024-01-20, limit 10, owed 4, frozen`. Lots are numbered from 1 in the order of the line, which is their age.
 fn account(line: &str) -> Account {
     let org = OrgId::new(at("2024-01-01T00:00:00Z"), 1);
     let id_ = AccountId { org, mode: Mode::Live };
@@ -53,6 +57,18 @@ fn account(line: &str) -> Account {
         let source = match words[0] {
             "unlimited" => {
                 account.allowance = Allowance::Unlimited;
+                continue;
+            }
+            "frozen" => {
+                account.frozen = true;
+                continue;
+            }
+            "limit" => {
+                account.post_paid.limit = left;
+                continue;
+            }
+            "owed" => {
+                account.post_paid.outstanding = left;
                 continue;
             }
             "sub" => {
