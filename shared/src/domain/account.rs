@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 
 use super::{
-    Allowance, Credits, Effect, Entry, EntryId, Guard, Lot, LotId, Mode, OrgId, Period, PlanId, Posting,
-    Service, Source,
+    Allowance, BadId, Credits, Effect, Entry, EntryId, Guard, Lot, LotId, Mode, OrgId, Period, PlanId,
+    Posting, Service, Source,
 };
 
 /// How many lots an account keeps apart, besides one of plain purchased credits, which always finds a
@@ -216,5 +217,16 @@ impl Account {
 impl fmt::Display for AccountId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}#{}", self.org, self.mode.as_str())
+    }
+}
+
+impl FromStr for AccountId {
+    type Err = BadId;
+
+    /// Reads what [`Display`](fmt::Display) writes: `org_…#live`.
+    fn from_str(text: &str) -> Result<Self, BadId> {
+        let (org, mode) = text.split_once('#').ok_or(BadId::ACCOUNT)?;
+        let mode = [Mode::Live, Mode::Test].into_iter().find(|known| known.as_str() == mode);
+        Ok(Self { org: OrgId::try_from(org.to_owned())?, mode: mode.ok_or(BadId::ACCOUNT)? })
     }
 }

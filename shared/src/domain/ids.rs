@@ -10,6 +10,7 @@ use ulid::Ulid;
 pub struct BadId(&'static str);
 
 impl BadId {
+    pub(super) const ACCOUNT: Self = Self("must be an organisation's id, # and live or test");
     pub(super) const CLAIM: Self = Self("must be c# or o# and an idempotency key");
     pub(super) const LOT: Self = Self("must be sub_ and a month, or credit_ and 26 characters");
 }

@@ -7,7 +7,7 @@ use super::item::{AccountItem, decode};
 use super::key::{Item, Key};
 use super::ledger::receipt_of;
 use super::{Fault, Ledger};
-use crate::domain::{Account, AccountId, Mode, OrgId};
+use crate::domain::{Account, AccountId};
 
 /// The attribute of the watermark's item.
 const WATERMARK: &str = "seq";
@@ -34,14 +34,8 @@ pub fn account_image(image: Image) -> Result<Option<Account>, Fault> {
     let image = Item::from(image);
     let Some(AttributeValue::S(pk)) = image.get("pk") else { return Ok(None) };
     let Some(name) = pk.strip_prefix("ACCT#") else { return Ok(None) };
-    let id = account_id(name).ok_or_else(|| Fault::corrupt("an account", "its key"))?;
+    let id = name.parse().map_err(|_| Fault::corrupt("an account", "its key"))?;
     decode::<AccountItem>("an account", image)?.account(id).map(Some)
-}
-
-fn account_id(name: &str) -> Option<AccountId> {
-    let (org, mode) = name.split_once('#')?;
-    let mode = [Mode::Live, Mode::Test].into_iter().find(|known| known.as_str() == mode)?;
-    Some(AccountId { org: OrgId::try_from(org.to_owned()).ok()?, mode })
 }
 
 impl Ledger {
