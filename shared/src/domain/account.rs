@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -256,14 +257,23 @@ impl TryFrom<String> for AccountId {
     type Error = BadId;
 
     fn try_from(text: String) -> Result<Self, BadId> {
-        let (org, mode) = text.split_once('#').ok_or(BadId::ACCOUNT)?;
-        let mode = [Mode::Live, Mode::Test].into_iter().find(|known| known.as_str() == mode);
-        Ok(Self { org: OrgId::try_from(org.to_owned())?, mode: mode.ok_or(BadId::ACCOUNT)? })
+        text.parse()
     }
 }
 
 impl fmt::Display for AccountId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}#{}", self.org, self.mode.as_str())
+    }
+}
+
+impl FromStr for AccountId {
+    type Err = BadId;
+
+    /// Reads what [`Display`](fmt::Display) writes: `org_…#live`.
+    fn from_str(text: &str) -> Result<Self, BadId> {
+        let (org, mode) = text.split_once('#').ok_or(BadId::ACCOUNT)?;
+        let mode = [Mode::Live, Mode::Test].into_iter().find(|known| known.as_str() == mode);
+        Ok(Self { org: OrgId::try_from(org.to_owned())?, mode: mode.ok_or(BadId::ACCOUNT)? })
     }
 }

@@ -1,10 +1,13 @@
 //! Money in: what is asked of the companies that take it. The only room that names one of them.
 
 mod disputes;
+mod event;
+mod intent;
 mod provider;
 mod providers;
 mod queue;
 mod recharge;
+mod signature;
 mod sqs;
 mod till;
 
@@ -12,5 +15,6 @@ pub use crate::domain::{Decline, Payment, PaymentId, PurchaseId, Standing};
 pub use provider::{CustomerId, DisputeId, Event, Order, Outcome, Provider, Refused, Silence};
 pub use providers::{NotConfigured, Providers};
 pub use queue::{Asleep, Wake, Wakes};
+pub use signature::{TOLERANCE_SECONDS, sign, verify};
 pub use sqs::{NoQueue, Queue, Sqs};
 pub use till::Till;

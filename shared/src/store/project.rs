@@ -34,7 +34,7 @@ pub fn account_image(image: Image) -> Result<Option<Account>, Fault> {
     let image = Item::from(image);
     let Some(AttributeValue::S(pk)) = image.get("pk") else { return Ok(None) };
     let Some(name) = pk.strip_prefix("ACCT#") else { return Ok(None) };
-    let id = AccountId::try_from(name.to_owned()).map_err(|bad| Fault::corrupt("an account", bad))?;
+    let id = name.parse().map_err(|_| Fault::corrupt("an account", "its key"))?;
     decode::<AccountItem>("an account", image)?.account(id).map(Some)
 }
 
