@@ -4,7 +4,9 @@
 mod consume;
 mod grant;
 mod laws;
+mod money;
 mod renewal;
+mod versions;
 
 use chrono::{DateTime, Utc};
 
