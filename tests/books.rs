@@ -9,7 +9,7 @@ use shared::domain::{
     Account, AccountId, Allowance, ClaimKey, Credits, Details, Fingerprint, Head, IdempotencyKey, Mode,
     OrgId, PlanId, Posting, Receipt, Refusal,
 };
-use shared::store::{Connection, Ledger, Moment, Query, Settled, Unsettled, random};
+use shared::store::{Connection, Ledger, Moment, Query, Settings, Settled, Unsettled, random};
 
 use crate::Faults;
 
@@ -74,6 +74,11 @@ impl Books {
     /// The same table as a function sees it that has just started: it remembers nothing.
     pub fn restarted(&self) -> Ledger {
         Ledger::new(&self.config, self.table.clone())
+    }
+
+    /// The settings of the same books, as a function sees them that has just started.
+    pub fn settings(&self) -> Settings {
+        Settings::new(&self.config, format!("{}-settings", self.table))
     }
 
     /// Opens an account with a monthly allowance, and books its first month.

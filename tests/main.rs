@@ -9,6 +9,9 @@
 mod architecture;
 mod bad_input;
 mod capacity;
+mod catalogue;
+mod catalogue_changes;
+mod catalogue_input;
 mod crashes;
 mod keys;
 mod model;

@@ -104,6 +104,11 @@ impl World {
         send(self.request(Method::POST, path, "").json(body)).await
     }
 
+    /// PUT of `body`, which needs no idempotency key.
+    pub async fn put(&self, path: &str, key: &str, body: &Value) -> Answer {
+        send(self.request(Method::PUT, path, key).json(body)).await
+    }
+
     /// DELETE.
     pub async fn delete(&self, path: &str, key: &str) -> Answer {
         send(self.request(Method::DELETE, path, key)).await

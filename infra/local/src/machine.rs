@@ -37,7 +37,11 @@ pub struct Machine {
 
 /// The routes of every function that answers HTTP.
 pub fn functions() -> OpenApiRouter<Arc<App>> {
-    balance::routes().merge(consume::routes()).merge(transactions::routes()).merge(admin::routes())
+    balance::routes()
+        .merge(catalogue::routes())
+        .merge(consume::routes())
+        .merge(transactions::routes())
+        .merge(admin::routes())
 }
 
 /// A database: the embedded engine, or another one.

@@ -4,8 +4,8 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::domain::{Decline, Denial, EntryId, Refusal};
-use crate::store::{Fault, Unsettled};
+use crate::domain::{BadChange, Decline, Denial, EntryId, Refusal};
+use crate::store::{Fault, Unchanged, Unsettled};
 
 /// Why a call was not answered with what it asked.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +48,9 @@ pub enum ApiError {
     /// The request was understood, and not settled.
     #[error(transparent)]
     Unsettled(#[from] Unsettled),
+    /// The catalogue has no room for a change.
+    #[error(transparent)]
+    CatalogueFull(BadChange),
     /// The store could not answer.
     #[error(transparent)]
     Failed(#[from] Fault),
@@ -74,6 +77,25 @@ impl From<Refusal> for ApiError {
     }
 }
 
+impl From<Unchanged> for ApiError {
+    fn from(unchanged: Unchanged) -> Self {
+        let reason = match unchanged {
+            Unchanged::Refused(reason) => reason,
+            Unchanged::Failed(fault) => return Self::Failed(fault),
+        };
+        match &reason {
+            BadChange::Reserved => Self::field("operation", reason),
+            BadChange::Incomplete(missing) => {
+                let problem = |field: &&str| ((*field).to_owned(), reason.to_string());
+                Self::Invalid(missing.iter().map(problem).collect())
+            }
+            BadChange::SameCurrency => Self::field("to", reason),
+            BadChange::InThePast => Self::field("effectiveFrom", reason),
+            BadChange::TooMany { .. } => Self::CatalogueFull(reason),
+        }
+    }
+}
+
 impl ApiError {
     /// One field that does not read.
     pub fn field(path: impl Into<String>, problem: impl ToString) -> Self {
@@ -95,6 +117,7 @@ impl ApiError {
                 (StatusCode::FORBIDDEN, "INSUFFICIENT_PERMISSIONS")
             }
             Self::Invalid(_) => (StatusCode::BAD_REQUEST, "VALIDATION_ERROR"),
+            Self::CatalogueFull(_) => (StatusCode::CONFLICT, "CONFLICT"),
             Self::IdempotencyKeyRequired => (StatusCode::BAD_REQUEST, "IDEMPOTENCY_KEY_REQUIRED"),
             Self::InvalidCursor => (StatusCode::BAD_REQUEST, "INVALID_CURSOR"),
             Self::NotFound(_) | Self::Unsettled(Unsettled::NoAccount) => (StatusCode::NOT_FOUND, "NOT_FOUND"),
@@ -138,6 +161,7 @@ impl ApiError {
             | Self::TooLarge(_)
             | Self::NotJson
             | Self::PaymentFailed(..)
+            | Self::CatalogueFull(_)
             | Self::Unsettled(Unsettled::Refused(_)) => return self.to_string(),
         };
         words.to_owned()

@@ -44,8 +44,8 @@ impl Till<'_> {
         let organisation = self.settings.organisation(org).await?;
         let organisation =
             organisation.ok_or_else(|| Fault::corrupt("an account", "its organisation is gone"))?;
-        let _ = moment;
-        Ok((price.currency().code() == organisation.currency).then_some(Rate::ONE))
+        let catalogue = self.settings.catalogue(moment.wall).await?;
+        Ok(catalogue.rate(price.currency(), organisation.currency))
     }
 
     /// Begins a purchase and drives it as far as it goes. The row comes before the provider is asked, and

@@ -31,7 +31,7 @@ pub(super) enum Key<'a> {
     Issued(OrgId, KeyId),
     /// `APIKEY#<hash>` / `APIKEY`: one API key.
     Secret(&'a str),
-    /// `CATALOGUE` / `PRICES`, `PLANS` or `PACKAGES`.
+    /// `CATALOGUE` / `PRICES`, `PLANS`, `PACKAGES` or `RATES`.
     Catalogue(&'static str),
 }
 

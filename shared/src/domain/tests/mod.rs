@@ -5,10 +5,12 @@ mod consume;
 mod dispute;
 mod grant;
 mod laws;
+mod money;
 mod post_paid;
 mod purchase;
 mod recharge;
 mod renewal;
+mod versions;
 
 use chrono::{DateTime, Utc};
 
