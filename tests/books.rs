@@ -9,6 +9,7 @@ use shared::domain::{
     Account, AccountId, Allowance, ClaimKey, Credits, Details, Fingerprint, Head, IdempotencyKey, Mode,
     OrgId, PlanId, Posting, Receipt, Refusal,
 };
+use shared::pay::{Asleep, Wakes};
 use shared::store::{Connection, Ledger, Moment, Query, Settings, Settled, Unsettled, random};
 
 use crate::Faults;
@@ -33,6 +34,16 @@ pub fn backends() -> Vec<Option<String>> {
         .into_iter()
         .filter_map(|name| std::env::var(name).ok());
     std::iter::once(None).chain(others.map(Some)).collect()
+}
+
+/// A queue that nobody listens to.
+struct Unheard;
+
+#[async_trait::async_trait]
+impl Wakes for Unheard {
+    async fn wake(&self, _: AccountId) -> Result<(), Asleep> {
+        Ok(())
+    }
 }
 
 impl Books {
@@ -92,7 +103,7 @@ impl Books {
 
     /// Works the stream off.
     pub async fn project(&mut self) {
-        self.follower.drain(&self.ledger).await.unwrap();
+        self.follower.drain(&self.ledger, &Unheard).await.unwrap();
     }
 
     /// Every row of an account, newest first, in pages of seven.

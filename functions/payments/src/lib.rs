@@ -55,7 +55,8 @@ async fn event(
     };
     let body = to_bytes(request.into_body(), EVENT_BYTES_MAX).await;
     let body = body.map_err(|_| ApiError::TooLarge(EVENT_BYTES_MAX))?;
-    let heard = app.providers.of(Mode::Live).event(signature, &body, call.moment.now).await;
+    // The provider's clock is not one that can be moved.
+    let heard = app.providers.of(Mode::Live).event(signature, &body, call.moment.wall).await;
     let event = heard.map_err(|refused| match refused {
         Refused::Forged(problem) => forged(problem),
         Refused::Later(silence) => Unsettled::from(silence).into(),

@@ -167,6 +167,12 @@ impl Recharge {
             && available(account, now) < self.threshold
     }
 
+    /// Whether it waits for the balance to fall, and for nothing else.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.state == RechargeState::Ready
+    }
+
     /// What it wants to do for `account` at `now`. One crossing gives one charge: whoever makes it turns
     /// the state to `Charging` first, by a conditional write.
     #[must_use]

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use super::{Clock, System};
 use crate::domain::Mode;
-use crate::pay::{self, NoQueue, Providers, Queue, Sqs, Till, Wakes};
+use crate::pay::{self, NoQueue, Providers, Queue, Simulated, Sqs, Till, Wakes};
 use crate::store::{Connection, Ledger, Settings};
 
 /// What every handler works with.
@@ -54,7 +54,7 @@ impl App {
             ledger: Ledger::new(&config, variable("LEDGER_TABLE")?),
             settings: Settings::new(&config, variable("SETTINGS_TABLE")?),
             clock: Arc::new(System),
-            providers: Providers { live: Arc::new(pay::NotConfigured), test: Arc::new(pay::NotConfigured) },
+            providers: Providers { live: Arc::new(pay::NotConfigured), test: Arc::new(Simulated::by_rule()) },
             wakes: wakes()?,
         }))
     }

@@ -45,6 +45,9 @@ pub enum ApiError {
     /// The payment was refused, and nothing was charged.
     #[error("the payment was refused ({}); use another payment method, under a new Idempotency-Key", .1.reason)]
     PaymentFailed(EntryId, Decline),
+    /// What is asked does not go with how things are.
+    #[error("{0}")]
+    Conflict(&'static str),
     /// The request was understood, and not settled.
     #[error(transparent)]
     Unsettled(#[from] Unsettled),
@@ -128,6 +131,7 @@ impl ApiError {
             Self::Unsettled(Unsettled::KeyReused) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED")
             }
+            Self::Conflict(_) => (StatusCode::CONFLICT, "CONFLICT"),
             Self::Unsettled(Unsettled::InProgress) => (StatusCode::CONFLICT, "OPERATION_IN_PROGRESS"),
             Self::Unsettled(Unsettled::Refused(refusal)) => refusal_code(refusal),
             Self::Failed(_) | Self::Unsettled(Unsettled::Failed(_)) => {
@@ -162,6 +166,7 @@ impl ApiError {
             | Self::NotJson
             | Self::PaymentFailed(..)
             | Self::CatalogueFull(_)
+            | Self::Conflict(_)
             | Self::Unsettled(Unsettled::Refused(_)) => return self.to_string(),
         };
         words.to_owned()

@@ -8,6 +8,7 @@ mod providers;
 mod queue;
 mod recharge;
 mod signature;
+pub mod simulated;
 mod sqs;
 mod till;
 
@@ -16,5 +17,6 @@ pub use provider::{CustomerId, DisputeId, Event, Order, Outcome, Provider, Refus
 pub use providers::{NotConfigured, Providers};
 pub use queue::{Asleep, Wake, Wakes};
 pub use signature::{TOLERANCE_SECONDS, sign, verify};
+pub use simulated::Simulated;
 pub use sqs::{NoQueue, Queue, Sqs};
 pub use till::Till;
