@@ -6,6 +6,7 @@
     reason = "a world that can't be made fails its test"
 )]
 
+mod bank;
 mod books;
 mod faults;
 
@@ -17,6 +18,7 @@ use local::{Data, Machine, Options, Seed};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
+pub use bank::{Bank, BankFault, Shop};
 pub use books::{Books, backends, moment, settle};
 pub use faults::{Faults, Kind};
 

@@ -51,7 +51,7 @@ struct Adjusted {
         (status = 404, description = "NOT_FOUND"),
     ),
 )]
-pub(super) async fn create(
+pub(super) async fn adjust_credits(
     State(app): State<Arc<App>>,
     operator: Operator,
     Path(id): Path<String>,

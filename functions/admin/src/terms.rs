@@ -51,7 +51,7 @@ struct Terms {
     request_body = NewLimit,
     responses((status = 200, body = Terms), (status = 404, description = "NOT_FOUND")),
 )]
-pub(super) async fn post_paid(
+pub(super) async fn set_post_paid(
     State(app): State<Arc<App>>,
     operator: Operator,
     Path(id): Path<String>,

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use http::HeaderMap;
-use serde_json::json;
+use serde::Serialize;
 use shared::domain::Mode;
 use shared::edge::{ApiError, App, Call, Reply};
 use shared::pay::{Event, Refused};
 use shared::store::{Moment, Unsettled};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -25,17 +26,24 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(event))
 }
 
+/// What came of an event.
+#[derive(Serialize, ToSchema)]
+struct Heard {
+    /// Whether it was of interest.
+    heard: bool,
+}
+
 /// Takes an event of the payment provider. It is believed only with the provider's signature, not older
 /// than five minutes; heard twice, late or in the wrong order it changes nothing that is settled.
 #[utoipa::path(
     post,
     path = "/api/v3/payments/events",
     tag = "payments",
-    security(()),
+    security(),
     params(("Stripe-Signature" = String, Header, description = "t=…,v1=…: HMAC-SHA-256 over time and body")),
     request_body(content = Object, description = "An event of Stripe's"),
     responses(
-        (status = 200, description = "Heard, or of no interest"),
+        (status = 200, body = Heard),
         (status = 400, description = "VALIDATION_ERROR: the signature is not the provider's, or too old; nothing was done"),
         (status = 409, description = "OPERATION_IN_PROGRESS: send it again"),
     ),
@@ -65,7 +73,7 @@ async fn event(
     if let Some(event) = event {
         take(&app, &event, call.moment).await?;
     }
-    Reply::ok(&json!({ "heard": heard }))
+    Reply::ok(&Heard { heard })
 }
 
 async fn take(app: &App, event: &Event, moment: Moment) -> Result<(), Unsettled> {

@@ -10,5 +10,5 @@ use utoipa_axum::routes;
 
 /// The function's routes and their description.
 pub fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(recharge::read, recharge::change))
+    OpenApiRouter::new().routes(routes!(recharge::read_auto_recharge, recharge::set_auto_recharge))
 }

@@ -94,7 +94,7 @@ pub(super) struct Query {}
     tag = "settings",
     responses((status = 200, body = AutoRecharge)),
 )]
-pub(super) async fn read(
+pub(super) async fn read_auto_recharge(
     State(app): State<Arc<App>>,
     caller: Caller<may::Read>,
     Params(Query {}): Params<Query>,
@@ -112,7 +112,7 @@ pub(super) async fn read(
     request_body = Change,
     responses((status = 200, body = AutoRecharge)),
 )]
-pub(super) async fn change(
+pub(super) async fn set_auto_recharge(
     State(app): State<Arc<App>>,
     caller: Caller<may::Set>,
     Payload(change): Payload<Change>,

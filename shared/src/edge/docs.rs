@@ -111,7 +111,7 @@ fn around(method: &str, operation: &mut Map<String, Value>) {
     let always = [
         ("400", "VALIDATION_ERROR and its like: `details.fields` names what to mend"),
         ("401", "MISSING_API_KEY, INVALID_API_KEY, EXPIRED_API_KEY"),
-        ("403", "INSUFFICIENT_PERMISSIONS, API_ACCESS_NOT_INCLUDED"),
+        ("403", "INSUFFICIENT_PERMISSIONS, API_ACCESS_NOT_INCLUDED, ORGANISATION_FROZEN"),
         ("503", "TEMPORARILY_UNAVAILABLE, with Retry-After: nothing was charged"),
     ];
     let always = always.into_iter().filter(|(status, _)| !is_public || !["401", "403"].contains(status));
@@ -127,7 +127,7 @@ fn around(method: &str, operation: &mut Map<String, Value>) {
         "put" => ["413", "415"].contains(status),
         _ => false,
     });
-    if is_public {
+    if is_public && method == "get" {
         share(responses);
     }
     for (status, description) in always.chain(with_body) {
