@@ -5,6 +5,7 @@ mod intent;
 mod provider;
 mod queue;
 mod signature;
+mod stripe;
 
 pub use provider::{
     CustomerId, Decline, DisputeId, Event, Order, Outcome, Payment, PaymentId, Provider, PurchaseId,
@@ -12,3 +13,4 @@ pub use provider::{
 };
 pub use queue::{Asleep, Wakes};
 pub use signature::{TOLERANCE_SECONDS, sign, verify};
+pub use stripe::{Misconfigured, SecretsManager, Stripe, StripeConfig, StripeSecrets};
