@@ -17,3 +17,5 @@ mod races;
 mod seed;
 mod statement;
 mod store_races;
+mod stripe;
+mod stripe_fake;

@@ -20,7 +20,7 @@ const VERSION: &str = "2026-10-28.endive";
 /// How long a connection may take to stand.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long what only prepares a charge may take, so that both fit into one request of ours.
+/// How long what only prepares a charge may take at most, so that both fit into one request of ours.
 const PREPARE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Bytes of an answer at most: some twenty times what a full page of payments has.
@@ -37,6 +37,8 @@ pub(super) struct Client {
     http: reqwest::Client,
     base: Url,
     secrets: Secrets,
+    /// How long what only prepares a charge may take.
+    prepare_timeout: Duration,
 }
 
 /// What came back, whole.
@@ -74,7 +76,7 @@ impl Client {
             .pool_max_idle_per_host(0)
             .build()
             .map_err(|_| Misconfigured("there is no TLS on this machine"))?;
-        Ok(Self { http, base, secrets: Secrets::new(source)? })
+        Ok(Self { http, base, secrets: Secrets::new(source)?, prepare_timeout: timeout.min(PREPARE_TIMEOUT) })
     }
 
     /// The keys, as they are now.
@@ -99,7 +101,7 @@ impl Client {
 
     /// Posts what does no harm when it is done twice, ahead of a charge.
     pub(super) async fn prepare(&self, path: &[&str], form: &[Field]) -> Result<Answer, Silence> {
-        self.send(self.http.post(self.url(path)).timeout(PREPARE_TIMEOUT).form(form)).await
+        self.send(self.http.post(self.url(path)).timeout(self.prepare_timeout).form(form)).await
     }
 
     fn url(&self, path: &[&str]) -> Url {
