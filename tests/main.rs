@@ -23,4 +23,6 @@ mod recharge;
 mod seed;
 mod statement;
 mod store_races;
+mod stripe;
+mod stripe_fake;
 mod terms;

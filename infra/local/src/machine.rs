@@ -8,7 +8,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use chrono::SubsecRound;
-use shared::edge::{App, Clock, describe, finish, instant};
+use shared::edge::{App, Clock, describe, finish, instant, stripe};
 use shared::pay::Providers;
 use shared::store::{Connection, Ledger, Settings};
 use tokio::net::TcpListener;
@@ -85,7 +85,8 @@ impl Machine {
             ledger: Ledger::new(&config, LEDGER_TABLE),
             settings: Settings::new(&config, SETTINGS_TABLE),
             clock: clock.clone(),
-            providers: Providers { live: provider.clone(), test: provider },
+            // With keys of Stripe in the environment, real payments are made there.
+            providers: Providers { live: stripe()?.unwrap_or_else(|| provider.clone()), test: provider },
             wakes: Arc::new(LocalWakes(wakes.clone())),
         });
         app.settings.load(&crate::catalogue()?).await?;

@@ -15,8 +15,8 @@ use super::{
 /// promises.
 pub const REPEATABLE_HOURS: i64 = 23;
 
-/// How often a charge is sent that nobody answers. When the provider then says that it knows of none, the
-/// purchase has failed.
+/// How often a charge is sent whose payment the provider then says, for certain, that it does not have.
+/// After that the purchase has failed.
 const CHARGES_MAX: u32 = 2;
 
 /// After how many hours a payment that waits for its customer is given up.
@@ -222,6 +222,18 @@ impl Purchase {
             Verdict::Charge
         } else {
             Verdict::Fail(Decline::plain("provider_unavailable"))
+        }
+    }
+
+    /// What follows when the provider does not say what became of it. While a repeated charge is answered
+    /// with what the first one came to, repeating it asks the same question and is always answered in the
+    /// end; a payment that the provider has named is only looked for.
+    #[must_use]
+    pub fn unheard(&self, now: DateTime<Utc>) -> Verdict {
+        if self.payment.is_none() && !self.is_older_than(REPEATABLE_HOURS, now) {
+            Verdict::Charge
+        } else {
+            Verdict::Wait(None)
         }
     }
 

@@ -18,7 +18,7 @@ mod serve;
 mod shape;
 
 pub use answer::{Reply, finish};
-pub use app::{App, NotConfigured};
+pub use app::{App, NotConfigured, stripe};
 pub use body::Payload;
 pub use call::Call;
 pub use caller::{Caller, Needs, Operator, may};

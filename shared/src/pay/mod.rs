@@ -10,6 +10,7 @@ mod recharge;
 mod signature;
 pub mod simulated;
 mod sqs;
+mod stripe;
 mod till;
 
 pub use crate::domain::{Decline, Payment, PaymentId, PurchaseId, Standing};
@@ -19,4 +20,5 @@ pub use queue::{Asleep, Wake, Wakes};
 pub use signature::{TOLERANCE_SECONDS, sign, verify};
 pub use simulated::Simulated;
 pub use sqs::{NoQueue, Queue, Sqs};
+pub use stripe::{Misconfigured, SecretsManager, Stripe, StripeConfig, StripeSecrets};
 pub use till::Till;

@@ -21,7 +21,9 @@ pub trait Provider: Send + Sync {
     /// [`Silence`]: the charge was made or not.
     async fn charge(&self, order: &Order) -> Result<Payment, Silence>;
 
-    /// What became of an order. `None` only when it is certain that no charge of it exists.
+    /// What became of an order: what is left when it may be charged no more. `None` only when it is
+    /// certain that no charge of it exists: a charge that is still under way can't be seen, so of an
+    /// order that could still be repeated, or could an hour ago, nothing found is [`Silence`].
     ///
     /// # Errors
     /// [`Silence`].
@@ -96,7 +98,7 @@ pub struct Order {
     pub description: String,
     /// Nobody is there to authenticate it: it fails where that is needed.
     pub off_session: bool,
-    /// When it was first wanted.
+    /// When it was first wanted, by a clock that goes with the provider's.
     pub made_at: DateTime<Utc>,
     /// The payment, once the provider has named it.
     pub payment: Option<PaymentId>,

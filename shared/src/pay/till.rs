@@ -174,7 +174,12 @@ impl Till<'_> {
                 let verdict = purchase.not_found(moment.now);
                 (purchase, verdict)
             }
-            Err(silence) => (purchase, silent(&silence)),
+            Err(silence) => {
+                let Verdict::Charge = purchase.unheard(moment.now) else {
+                    return Ok((purchase, silent(&silence)));
+                };
+                (purchase, Verdict::Charge)
+            }
         })
     }
 

@@ -62,6 +62,11 @@ fn a_charge_is_repeated_only_while_that_is_safe() {
     assert_eq!(pending(0).next(), Step::Charge);
     assert_eq!(pending(1).next(), Step::Find);
     let hours = |hours| at(NOW) + chrono::Duration::hours(hours);
+    // Where the provider does not say, only a charge that it would not make twice is repeated.
+    assert_eq!(pending(5).unheard(hours(0)), Verdict::Charge);
+    assert_eq!(pending(1).unheard(hours(REPEATABLE_HOURS)), Verdict::Wait(None));
+    let named = Purchase { payment: Some(PaymentId("pi_1".into())), ..pending(1) };
+    assert_eq!(named.unheard(hours(0)), Verdict::Wait(None));
     let gone = Verdict::Fail(Decline::plain("provider_unavailable"));
     assert_eq!(pending(1).not_found(hours(0)), Verdict::Charge);
     assert_eq!(pending(1).not_found(hours(REPEATABLE_HOURS) - chrono::Duration::seconds(1)), Verdict::Charge);

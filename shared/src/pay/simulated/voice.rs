@@ -3,7 +3,6 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::charge::{Charge, Dispute, State};
-use crate::pay::intent::{ACCOUNT, TRANSACTION};
 use crate::pay::signature::{sign, verify};
 use crate::pay::{Event, Payment, Refused, Standing, event};
 
@@ -98,7 +97,7 @@ fn payment_event(charge: &Charge, payment: &Payment) -> Option<(&'static str, Va
         "amount": charge.price.amount(),
         "currency": charge.price.currency().code().to_ascii_lowercase(),
         "status": status,
-        "metadata": { ACCOUNT: charge.purchase().account.to_string(), TRANSACTION: charge.transaction.to_string() },
+        "metadata": { "account": charge.purchase().account.to_string(), "transaction": charge.transaction.to_string() },
         "last_payment_error": error,
         "next_action": link,
         "latest_charge": receipt,
