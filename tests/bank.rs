@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -14,12 +15,12 @@ use shared::edge::{App, Clock, finish};
 use shared::pay::simulated::{Memory, Notice, Voice};
 use shared::pay::{
     Asleep, CustomerId, Event, Order, Payment, PaymentId, Provider, Providers, Refused, Silence, Simulated,
-    Wakes,
+    Wakes, sign,
 };
 use shared::store::{Moment, Organisation, random};
 use tower::ServiceExt;
 
-use crate::{Books, Faults};
+use crate::{Books, Faults, Kind};
 
 /// What befalls a call of the payment company.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +35,39 @@ pub enum BankFault {
     CrashAfter,
 }
 
+/// Where something goes wrong: the n-th write or the n-th call of the payment company, counted from 0.
+#[derive(Clone, Copy, Debug)]
+pub enum Fault {
+    /// A write.
+    Write(usize, Kind),
+    /// A call of the payment company.
+    Call(usize, BankFault),
+}
+
+impl Fault {
+    /// Everything that can go wrong in so many writes and calls.
+    pub fn all(writes: usize, calls: usize) -> Vec<Self> {
+        const KINDS: [Kind; 6] = [
+            Kind::CrashBefore,
+            Kind::CrashAfter,
+            Kind::AnswerLost,
+            Kind::RequestLost,
+            Kind::Throttled,
+            Kind::ServerError,
+        ];
+        const CALLS: [BankFault; 4] =
+            [BankFault::RequestLost, BankFault::AnswerLost, BankFault::CrashBefore, BankFault::CrashAfter];
+        let writes = (0..writes).flat_map(|number| KINDS.map(|kind| Self::Write(number, kind)));
+        let calls = (0..calls).flat_map(|number| CALLS.map(|fault| Self::Call(number, fault)));
+        writes.chain(calls).collect()
+    }
+}
+
 /// How many calls there were, and which of them is to go wrong.
 type Script = (usize, Option<(usize, BankFault)>);
+
+/// What the payment company signs its events with.
+const SECRET: &str = "whsec_of_the_shop";
 
 /// The simulated payment company at the end of a wire on which one call can be made to go wrong.
 pub struct Bank {
@@ -95,7 +127,7 @@ impl Shop {
         let notices = Arc::<Mutex<Vec<Notice>>>::default();
         let (told, time) = (notices.clone(), clock.clone());
         let voice = Voice {
-            secret: "whsec_of_the_shop".to_owned().into(),
+            secret: SECRET.to_owned().into(),
             listener: Box::new(move |notice| told.lock().unwrap().push(notice)),
             now: Box::new(move || time.now()),
         };
@@ -170,19 +202,24 @@ impl Shop {
         *now = now.checked_add_signed(Duration::seconds(seconds)).unwrap();
     }
 
-    /// From now on the `number`-th call of the payment company, counted from 0, goes wrong.
-    pub fn arm(&self, number: usize, fault: BankFault) {
-        *self.calls.lock().unwrap() = (0, Some((number, fault)));
-    }
-
-    /// From now on no call of it goes wrong.
-    pub fn disarm(&self) {
+    /// From now on nothing goes wrong, neither a call of it nor a write; both are counted anew.
+    pub fn heal(&self) {
         *self.calls.lock().unwrap() = (0, None);
+        self.faults.arm(usize::MAX, Kind::CrashBefore);
     }
 
-    /// How many calls of it there were since.
-    pub fn calls(&self) -> usize {
-        self.calls.lock().unwrap().0
+    /// From now on this goes wrong, and nothing else.
+    pub fn strike(&self, fault: Fault) {
+        self.heal();
+        match fault {
+            Fault::Write(number, kind) => self.faults.arm(number, kind),
+            Fault::Call(number, fault) => *self.calls.lock().unwrap() = (0, Some((number, fault))),
+        }
+    }
+
+    /// How many writes and how many calls of the payment company there were since.
+    pub fn steps(&self) -> (usize, usize) {
+        (self.faults.writes(), self.calls.lock().unwrap().0)
     }
 
     /// Sends a purchase to a fresh process; the status and the body of its answer.
@@ -198,12 +235,27 @@ impl Shop {
     /// Delivers all events that the payment company has told so far, the latest first: they come in any
     /// order, and each of them is delivered again later.
     pub async fn deliver(&self) {
+        self.deliver_in(true).await;
+    }
+
+    /// Delivers them, the latest first or the earliest.
+    pub async fn deliver_in(&self, backwards: bool) {
         let mut told = self.notices.lock().unwrap().clone();
-        told.reverse();
+        if backwards {
+            told.reverse();
+        }
         for Notice { signature, body } in told {
             let request = Request::builder().method(Method::POST).uri("/api/v3/payments/events");
             let request = request.header("stripe-signature", signature).body(Body::from(body)).unwrap();
             answer(finish(payments::routes().split_for_parts().0, self.process()), request).await;
+        }
+    }
+
+    /// The payment company sends its events again: it signs each sending at its own time.
+    pub fn sign_again(&self) {
+        let secret = SECRET.to_owned().into();
+        for notice in self.notices.lock().unwrap().iter_mut() {
+            notice.signature = sign(&secret, &notice.body, self.now());
         }
     }
 
@@ -218,19 +270,23 @@ impl Shop {
         reconcile::tick(&app, app.clock.moment()).await.ok();
     }
 
+    /// Looks after auto-recharge of an account, in a fresh process.
+    pub async fn look(&self, account: AccountId) {
+        let app = self.process();
+        recharge::attend(&app, account, app.clock.moment()).await.ok();
+    }
+
     /// Handles the wakes that wait.
     pub async fn attend(&self) {
         let woken = std::mem::take(&mut *self.woken.0.lock().unwrap());
         for account in woken {
-            let app = self.process();
-            recharge::attend(&app, account, app.clock.moment()).await.ok();
+            self.look(account).await;
         }
     }
 
     /// Faults are over: time passes until nobody has anything left to do.
     pub async fn come_to_rest(&mut self) {
-        self.faults.arm(usize::MAX, crate::Kind::CrashBefore);
-        self.disarm();
+        self.heal();
         for _ in 0..200 {
             self.books.project().await;
             self.attend().await;
@@ -339,4 +395,9 @@ impl Provider for Bank {
     ) -> Result<Option<Event>, Refused> {
         self.inner.event(signature, body, now).await
     }
+}
+
+/// Tells a count past the test harness, which keeps what tests print to itself.
+pub fn count(told: &str) {
+    std::io::stderr().write_all(format!("{told}\n").as_bytes()).unwrap();
 }

@@ -1,23 +1,9 @@
 //! Payments that succeeded and grants are one to one, whatever crashes, is lost, comes twice or comes late.
 
-use std::io::Write;
-
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use shared::domain::{AccountId, PurchaseId, Stage};
-use tests::{BankFault, Kind, Shop, unique};
-
-const KINDS: [Kind; 6] = [
-    Kind::CrashBefore,
-    Kind::CrashAfter,
-    Kind::AnswerLost,
-    Kind::RequestLost,
-    Kind::Throttled,
-    Kind::ServerError,
-];
-
-const CALLS: [BankFault; 4] =
-    [BankFault::RequestLost, BankFault::AnswerLost, BankFault::CrashBefore, BankFault::CrashAfter];
+use tests::{Fault, Kind, Shop, count, unique};
 
 /// What comes after the first sending, in some order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,32 +27,6 @@ const ORDERS: [[Then; 3]; 6] = {
         [Reconcile, Events, Retry],
     ]
 };
-
-/// Where something goes wrong.
-#[derive(Clone, Copy, Debug)]
-enum Fault {
-    Write(usize, Kind),
-    Call(usize, BankFault),
-}
-
-impl Fault {
-    fn arm(self, shop: &Shop) {
-        shop.disarm();
-        match self {
-            Self::Write(number, kind) => shop.faults.arm(number, kind),
-            Self::Call(number, fault) => {
-                shop.faults.arm(usize::MAX, Kind::CrashBefore);
-                shop.arm(number, fault);
-            }
-        }
-    }
-}
-
-/// Told past the test harness, which keeps what tests print to itself.
-fn count(told: &str) {
-    let mut out = std::io::stderr();
-    out.write_all(format!("{told}\n").as_bytes()).unwrap();
-}
 
 fn now() -> DateTime<Utc> {
     "2024-01-15T10:30:00Z".parse().unwrap()
@@ -111,11 +71,8 @@ async fn one_history(shop: &mut Shop, method: &str, faults: &[Fault], order: [Th
     let (name, body) = (unique(), starter(method));
     let mut faults = faults.iter();
     let mut next_fault = |shop: &Shop| match faults.next() {
-        Some(fault) => fault.arm(shop),
-        None => {
-            shop.disarm();
-            shop.faults.arm(usize::MAX, Kind::CrashBefore);
-        }
+        Some(fault) => shop.strike(*fault),
+        None => shop.heal(),
     };
     next_fault(shop);
     let mut answers = vec![shop.buy(&key, &name, &body).await];
@@ -131,14 +88,16 @@ async fn one_history(shop: &mut Shop, method: &str, faults: &[Fault], order: [Th
         shop.pass(70);
         match then {
             Then::Retry => answers.push(shop.buy(&key, &name, &body).await),
-            Then::Events => shop.deliver().await,
+            Then::Events => {
+                shop.sign_again();
+                shop.deliver().await;
+            }
             Then::Reconcile => shop.reconcile().await,
         }
     }
-    shop.disarm();
-    shop.faults.arm(usize::MAX, Kind::CrashBefore);
     // Everything that was told comes once more, at the very end.
     shop.come_to_rest().await;
+    shop.sign_again();
     shop.deliver().await;
     answers.push(shop.buy(&key, &name, &body).await);
     assert!([201, 202, 402].contains(&answers.last().unwrap().0), "{told}: {:?}", answers.last());
@@ -148,10 +107,9 @@ async fn one_history(shop: &mut Shop, method: &str, faults: &[Fault], order: [Th
 /// How many writes and how many calls of the provider one sending makes.
 async fn steps(shop: &mut Shop, method: &str) -> (usize, usize) {
     let (_, key) = shop.customer(0).await;
-    shop.faults.arm(usize::MAX, Kind::CrashBefore);
-    shop.disarm();
+    shop.heal();
     shop.buy(&key, &unique(), &starter(method)).await;
-    let steps = (shop.faults.writes(), shop.calls());
+    let steps = shop.steps();
     shop.come_to_rest().await;
     steps
 }
@@ -163,9 +121,7 @@ async fn every_fault(method: &str) {
     let (writes, calls) = steps(&mut shop, method).await;
     assert!(writes >= 4 && calls == 1, "{method}: {writes} writes, {calls} calls");
     let (mut histories, mut payments) = (0, 0);
-    let of_writes = (0..writes).flat_map(|number| KINDS.map(|kind| Fault::Write(number, kind)));
-    let of_calls = (0..calls).flat_map(|number| CALLS.map(|fault| Fault::Call(number, fault)));
-    for fault in of_writes.chain(of_calls) {
+    for fault in Fault::all(writes, calls) {
         for order in ORDERS {
             payments += one_history(&mut shop, method, &[fault], order).await;
             histories += 1;
@@ -205,10 +161,11 @@ async fn a_payment_that_is_authenticated_is_granted_once() {
 async fn two_faults_in_a_row_are_no_worse() {
     let mut shop = Shop::open(now()).await;
     let (writes, _) = steps(&mut shop, "card_1").await;
-    let mut faults: Vec<_> = (0..writes)
-        .flat_map(|number| [Kind::CrashBefore, Kind::CrashAfter].map(|kind| Fault::Write(number, kind)))
-        .collect();
-    faults.extend(CALLS.map(|fault| Fault::Call(0, fault)));
+    let deadly = |fault: &Fault| match fault {
+        Fault::Write(_, kind) => matches!(kind, Kind::CrashBefore | Kind::CrashAfter),
+        Fault::Call(..) => true,
+    };
+    let faults: Vec<_> = Fault::all(writes, 1).into_iter().filter(deadly).collect();
     let (mut histories, mut payments) = (0, 0);
     for (number, first) in faults.iter().enumerate() {
         for (other, second) in faults.iter().enumerate() {

@@ -18,7 +18,7 @@ use local::{Data, Machine, Options, Seed};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
-pub use bank::{Bank, BankFault, Shop};
+pub use bank::{Bank, BankFault, Fault, Shop, count};
 pub use books::{Books, backends, moment, settle};
 pub use faults::{Faults, Kind};
 

@@ -1,0 +1,138 @@
+//! A crossing is charged once, whatever crashes or is lost on the way.
+
+use chrono::{DateTime, Utc};
+use shared::domain::{
+    AccountId, Amount, Consume, Credits, Operation, Recharge, RechargeChange, RechargeState, Reference,
+    consume,
+};
+use tests::{Fault, Shop, count, moment, settle};
+
+fn now() -> DateTime<Utc> {
+    "2024-01-15T10:30:00Z".parse().unwrap()
+}
+
+/// What comes after the first look, in some order.
+#[derive(Clone, Copy, Debug)]
+enum Then {
+    /// The queue delivers the wake again.
+    Wake,
+    /// The provider's events arrive, the latest first.
+    Events,
+    /// The schedule fires.
+    Reconcile,
+}
+
+const ORDERS: [[Then; 3]; 6] = {
+    use Then::{Events, Reconcile, Wake};
+    [
+        [Wake, Events, Reconcile],
+        [Wake, Reconcile, Events],
+        [Events, Wake, Reconcile],
+        [Events, Reconcile, Wake],
+        [Reconcile, Wake, Events],
+        [Reconcile, Events, Wake],
+    ]
+};
+
+/// A customer with the seed's configuration and 95 credits left.
+async fn crossed(shop: &Shop, method: &str) -> AccountId {
+    shop.heal();
+    let (account, _) = shop.customer(105).await;
+    let change = RechargeChange {
+        enabled: Some(true),
+        threshold: Some(Credits::try_from(100).unwrap()),
+        amount: Some(Amount::try_from(500).unwrap()),
+        payment_method: Some(Reference::try_from(method.to_owned()).unwrap()),
+        monthly_limit: None,
+    };
+    let recharge = Recharge::changed(None, &change, shop.now()).unwrap();
+    let ledger = shop.books.restarted();
+    ledger.save_recharge(account, &recharge).await.unwrap().unwrap();
+    let ten = Consume {
+        operation: Operation::try_from("x".to_owned()).unwrap(),
+        amount: Credits::try_from(10).unwrap(),
+        service: None,
+    };
+    settle(&ledger, account, ("ten", "ten"), moment(shop.now()), |account, head| {
+        consume(account, &ten, head)
+    })
+    .await
+    .unwrap();
+    shop.forget_events();
+    account
+}
+
+async fn one_history(shop: &mut Shop, method: &str, fault: Fault, order: [Then; 3]) {
+    let told = format!("{method}, {fault:?}, then {order:?}");
+    let account = crossed(shop, method).await;
+    shop.strike(fault);
+    shop.look(account).await;
+    shop.heal();
+    for then in order {
+        shop.pass(70);
+        match then {
+            Then::Wake => shop.look(account).await,
+            Then::Events => {
+                shop.sign_again();
+                shop.deliver().await;
+            }
+            Then::Reconcile => shop.reconcile().await,
+        }
+    }
+    // The wake comes again, as the next debit would have it come.
+    shop.look(account).await;
+    shop.come_to_rest().await;
+    shop.sign_again();
+    shop.deliver().await;
+    shop.come_to_rest().await;
+    let recharge = shop.books.ledger.recharge(account).await.unwrap().unwrap();
+    let taken = shop.taken(account);
+    assert_eq!(taken, shop.granted(account).await, "{told}");
+    assert_eq!(recharge.state, RechargeState::Ready, "{told}");
+    let attempts = shop.company.charges().into_iter().filter(|charge| charge.purchase().account == account);
+    if method == "card_declined" {
+        assert_eq!((taken.len(), attempts.count()), (0, 3), "{told}");
+        assert_eq!(
+            (recharge.enabled, recharge.failures, recharge.bought),
+            (false, 3, Credits::ZERO),
+            "{told}"
+        );
+    } else {
+        assert_eq!((taken.len(), attempts.count()), (1, 1), "{told}");
+        assert_eq!((recharge.enabled, recharge.failures, recharge.bought.get()), (true, 0, 500), "{told}");
+    }
+}
+
+async fn every_fault(method: &str) {
+    let mut shop = Shop::open(now()).await;
+    let account = crossed(&shop, method).await;
+    shop.heal();
+    shop.look(account).await;
+    let (writes, calls) = shop.steps();
+    assert!(writes >= 5 && calls >= 1, "{writes} writes, {calls} calls");
+    shop.come_to_rest().await;
+    let mut histories = 0;
+    for fault in Fault::all(writes, calls) {
+        for order in ORDERS {
+            one_history(&mut shop, method, fault, order).await;
+            histories += 1;
+        }
+    }
+    count(&format!("auto-recharge, {method}: {histories} histories"));
+    assert_eq!(histories, (writes * 6 + calls * 4) * 6);
+}
+
+#[tokio::test]
+async fn a_crossing_is_charged_once() {
+    every_fault("card_1").await;
+}
+
+#[tokio::test]
+async fn a_crossing_that_is_charged_in_silence_is_charged_once() {
+    every_fault("card_timeout_charged").await;
+}
+
+#[tokio::test]
+async fn a_card_that_declines_is_tried_three_times() {
+    every_fault("card_declined").await;
+}
