@@ -42,7 +42,8 @@ enum Paid {
 /// [`Refused::Forged`] when it is no event; [`Refused::Later`] when it is one that we should be able to
 /// read and can't.
 pub(super) fn read(body: &[u8]) -> Result<Option<Event>, Refused> {
-    let event: Envelope = serde_json::from_slice(body).map_err(|_| Refused::Forged("the body is no event"))?;
+    let event: Envelope =
+        serde_json::from_slice(body).map_err(|_| Refused::Forged("the body is no event"))?;
     match event.kind.as_str() {
         "payment_intent.succeeded"
         | "payment_intent.payment_failed"
