@@ -34,15 +34,33 @@ impl LocalClock {
         wanted: impl FnOnce(DateTime<Utc>) -> DateTime<Utc>,
     ) -> Result<DateTime<Utc>, OutOfReach> {
         let mut stands_at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = stands_at.unwrap_or_else(|| System.now());
-        let wanted = wanted(now);
-        // Callers are shown whole seconds, so setting it to what was shown is not going back.
-        if wanted < now.trunc_subsecs(0) || wanted.year() > 9999 {
-            return Err(OutOfReach(now));
-        }
-        *stands_at = Some(wanted.max(now));
-        Ok(wanted.max(now))
+        let reached = reached(stands_at.unwrap_or_else(|| System.now()), wanted)?;
+        *stands_at = Some(reached);
+        Ok(reached)
     }
+
+    /// Where [`LocalClock::set`] would set it.
+    ///
+    /// # Errors
+    /// [`OutOfReach`].
+    pub fn reach(
+        &self,
+        wanted: impl FnOnce(DateTime<Utc>) -> DateTime<Utc>,
+    ) -> Result<DateTime<Utc>, OutOfReach> {
+        reached(self.now(), wanted)
+    }
+}
+
+fn reached(
+    now: DateTime<Utc>,
+    wanted: impl FnOnce(DateTime<Utc>) -> DateTime<Utc>,
+) -> Result<DateTime<Utc>, OutOfReach> {
+    let wanted = wanted(now);
+    // Callers are shown whole seconds, so setting it to what was shown is not going back.
+    if wanted < now.trunc_subsecs(0) || wanted.year() > 9999 {
+        return Err(OutOfReach(now));
+    }
+    Ok(wanted.max(now))
 }
 
 impl Clock for LocalClock {
@@ -64,6 +82,8 @@ mod tests {
         assert_eq!(clock.set(|_| at("2024-02-01T00:00:00Z")), Ok(at("2024-02-01T00:00:00Z")));
         assert!(clock.set(|now| now - chrono::Duration::seconds(1)).is_err());
         assert!(clock.set(|now| now + chrono::Duration::days(8_000 * 366)).is_err());
+        assert_eq!(clock.reach(|_| at("2024-03-01T00:00:00Z")), Ok(at("2024-03-01T00:00:00Z")));
+        assert!(clock.reach(|_| at("2024-01-31T23:59:59Z")).is_err());
         assert_eq!(clock.now(), at("2024-02-01T00:00:00Z"));
         let running = LocalClock::new(None);
         assert!(running.set(|now| now - chrono::Duration::hours(1)).is_err());

@@ -70,13 +70,18 @@ impl Follower {
         }
     }
 
-    /// Handles all that is there.
+    /// Handles all that is there; how many records that were.
     ///
     /// # Errors
     /// When a record can't be handled, or the stream not be read.
-    pub async fn drain(&mut self, ledger: &Ledger) -> anyhow::Result<()> {
-        while self.step(ledger).await? > 0 {}
-        Ok(())
+    pub async fn drain(&mut self, ledger: &Ledger) -> anyhow::Result<usize> {
+        let mut handled = 0usize;
+        loop {
+            match self.step(ledger).await? {
+                0 => return Ok(handled),
+                more => handled = handled.saturating_add(more),
+            }
+        }
     }
 
     /// Handles the next records of every shard; how many there were.

@@ -5,14 +5,23 @@
 mod capacity;
 mod catalogue;
 mod clock;
+mod company;
+mod deliveries;
 mod demo;
+mod duties;
 pub mod engine;
 mod folder;
 mod follower;
+mod journal;
+mod lane;
 mod machine;
 mod options;
+mod payments;
+mod quiet;
 mod routes;
+mod schedule;
 mod tables;
+mod wakes;
 
 pub use catalogue::catalogue;
 pub use clock::LocalClock;

@@ -9,6 +9,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use chrono::SubsecRound;
 use shared::edge::{App, Clock, describe, finish, instant};
+use shared::pay::Providers;
 use shared::store::{Connection, Ledger, Settings};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
@@ -17,13 +18,18 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::capacity::{Meter, ROUTE};
 use crate::clock::LocalClock;
+use crate::deliveries::deliver;
 use crate::demo::{Keys, fill};
 use crate::engine::Engine;
-use crate::folder::MemoryFile;
+use crate::folder::{Memory, MemoryFile};
 use crate::follower::Follower;
+use crate::lane::lane;
 use crate::options::{Data, Options, Seed};
+use crate::quiet::Quiet;
 use crate::routes::{Local, routes};
+use crate::schedule::House;
 use crate::tables::{LEDGER_TABLE, SETTINGS_TABLE, create};
+use crate::wakes::{LocalWakes, consume};
 
 /// The local machine, up and answering. It ends when it is dropped.
 pub struct Machine {
@@ -63,19 +69,17 @@ impl Machine {
         create(&aws_sdk_dynamodb::Client::from_conf(config.clone()), LEDGER_TABLE, SETTINGS_TABLE).await?;
         let file = MemoryFile::new(options.folder().as_deref());
         let mut memory = file.read()?;
-        let clock = Arc::new(LocalClock::new(options.now.or(memory.now)));
-        if let Some(seen) = memory.seen.max(memory.now).map(|seen| seen.trunc_subsecs(0)) {
-            let seen_text = instant::text(&seen);
-            anyhow::ensure!(
-                clock.now() >= seen,
-                "the data was last used at {seen_text} and its clock does not go back; \
-                 choose a --now that is not earlier, or another --data folder"
-            );
-        }
+        let clock = start_clock(&options, &memory)?;
+        let ((events, to_deliver), (wakes, to_attend)) = (lane(), lane());
+        let payments_url = format!("http://{address}/_local/payments");
+        let company = crate::company::open(options.folder().as_deref(), payments_url, events.clone())?;
+        let provider = Arc::new(company.clone());
         let app = Arc::new(App {
             ledger: Ledger::new(&config, LEDGER_TABLE),
             settings: Settings::new(&config, SETTINGS_TABLE),
             clock: clock.clone(),
+            providers: Providers { live: provider.clone(), test: provider },
+            wakes: Arc::new(LocalWakes(wakes.clone())),
         });
         app.settings.load(&crate::catalogue()?).await?;
         let moment = clock.moment();
@@ -92,7 +96,9 @@ impl Machine {
         let (router, openapi) = functions().split_for_parts();
         let local = Local {
             clock,
-            follower: Arc::new(Mutex::new(follower)),
+            quiet: Quiet { follower: Arc::new(Mutex::new(follower)), events, wakes },
+            company,
+            turn: Arc::default(),
             meter: meter.clone(),
             memory: Arc::new(Mutex::new(memory)),
             file,
@@ -100,12 +106,15 @@ impl Machine {
         };
         meter.reset();
         let mut tasks = JoinSet::new();
-        tasks.spawn(follow(app.clone(), local.follower.clone()));
+        tasks.spawn(follow(app.clone(), local.quiet.follower.clone()));
         if let Some(engine) = database.engine {
             tasks.spawn(sweep(engine, local.clock.clone()));
         }
+        tasks.spawn(consume(to_attend, app.clone()));
+        tasks.spawn(House { app: app.clone(), local: local.clone() }.run());
         let router =
             finish(router.merge(routes(local.clone())), app).layer(from_fn_with_state(meter, measure));
+        tasks.spawn(deliver(to_deliver, router.clone()));
         tasks.spawn(serve(listener, router));
         Ok(Self { address, keys, tasks, local })
     }
@@ -114,6 +123,11 @@ impl Machine {
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn local(&self) -> &Local {
+        &self.local
     }
 
     /// Ends it, and lets go of the data.
@@ -184,6 +198,20 @@ impl Database {
             streams: aws_sdk_dynamodbstreams::Client::from_conf(streams),
         }
     }
+}
+
+/// The clock, where it stood or where it is wanted; never before a time that the data has seen.
+fn start_clock(options: &Options, memory: &Memory) -> anyhow::Result<Arc<LocalClock>> {
+    let clock = LocalClock::new(options.now.or(memory.now));
+    if let Some(seen) = memory.seen.max(memory.now).map(|seen| seen.trunc_subsecs(0)) {
+        let seen_text = instant::text(&seen);
+        anyhow::ensure!(
+            clock.now() >= seen,
+            "the data was last used at {seen_text} and its clock does not go back; \
+             choose a --now that is not earlier, or another --data folder"
+        );
+    }
+    Ok(Arc::new(clock))
 }
 
 async fn listen(port: u16) -> anyhow::Result<TcpListener> {

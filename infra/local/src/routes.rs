@@ -6,19 +6,25 @@ use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use shared::edge::{ApiError, App, Call, Instant, Payload, Reply, instant};
+use shared::edge::{ApiError, App, Call, Clock, Instant, Payload, Reply, instant};
+use shared::pay::Simulated;
 use tokio::sync::Mutex;
 
 use crate::capacity::Meter;
 use crate::clock::LocalClock;
 use crate::folder::{Memory, MemoryFile};
-use crate::follower::Follower;
+use crate::payments;
+use crate::quiet::Quiet;
+use crate::schedule::{House, advance, work_off};
 
 /// What the local routes work with beside the app.
 #[derive(Clone)]
 pub(crate) struct Local {
     pub(crate) clock: Arc<LocalClock>,
-    pub(crate) follower: Arc<Mutex<Follower>>,
+    pub(crate) quiet: Quiet,
+    pub(crate) company: Simulated,
+    /// Held by whoever makes time pass or does what is due: one at a time.
+    pub(crate) turn: Arc<Mutex<()>>,
     pub(crate) meter: Meter,
     pub(crate) memory: Arc<Mutex<Memory>>,
     pub(crate) file: MemoryFile,
@@ -33,6 +39,7 @@ pub(crate) fn routes(local: Local) -> Router<Arc<App>> {
         .route("/_local/clock", get(clock).post(set_clock))
         .route("/_local/settle", post(settle))
         .route("/_local/capacity", get(capacity).delete(reset_capacity))
+        .merge(payments::routes())
         .layer(Extension(local))
 }
 
@@ -61,30 +68,32 @@ async fn clock(call: Call) -> Result<Reply, ApiError> {
     Reply::ok(&Time { now: call.moment.now })
 }
 
-/// Moves the clock, which stands still from then on.
+/// Moves the clock, which stands still from then on, and does what falls due on the way.
 async fn set_clock(
+    State(app): State<Arc<App>>,
     Extension(local): Extension<Local>,
     Payload(wanted): Payload<SetTime>,
 ) -> Result<Reply, ApiError> {
     let unclear = || ApiError::field("now", "send either now or advanceSeconds");
-    let now = match (wanted.now, wanted.advance_seconds) {
-        (Some(Instant(now)), None) => local.clock.set(|_| now),
-        (None, Some(seconds)) => local.clock.set(|now| {
+    let _turn = local.turn.lock().await;
+    let to = match (wanted.now, wanted.advance_seconds) {
+        (Some(Instant(now)), None) => local.clock.reach(|_| now),
+        (None, Some(seconds)) => local.clock.reach(|now| {
             let step = chrono::Duration::seconds(seconds.into());
             now.checked_add_signed(step).unwrap_or(now)
         }),
         (Some(_), Some(_)) | (None, None) => return Err(unclear()),
     };
-    let now = now.map_err(|problem| ApiError::field("now", problem))?;
-    let mut memory = local.memory.lock().await;
-    memory.now = Some(now);
-    local.file.write(&memory).map_err(unkept)?;
-    Reply::ok(&Time { now })
+    let to = to.map_err(|problem| ApiError::field("now", problem))?;
+    let house = House { app, local: local.clone() };
+    advance(&house, to).await.map_err(unkept)?;
+    Reply::ok(&Time { now: local.clock.now() })
 }
 
-/// Answers once the stream is worked off.
+/// Answers once stream, events, wakes and what is due by now are worked off.
 async fn settle(State(app): State<Arc<App>>, Extension(local): Extension<Local>) -> Result<Reply, ApiError> {
-    local.follower.lock().await.drain(&app.ledger).await.map_err(unkept)?;
+    let _turn = local.turn.lock().await;
+    work_off(&House { app, local: local.clone() }).await.map_err(unkept)?;
     Reply::ok(&json!({ "settled": true }))
 }
 
@@ -97,7 +106,7 @@ async fn reset_capacity(Extension(local): Extension<Local>) -> Result<Reply, Api
     Reply::ok(&json!({ "reset": true }))
 }
 
-fn unkept(error: anyhow::Error) -> ApiError {
+pub(crate) fn unkept(error: anyhow::Error) -> ApiError {
     ApiError::Failed(shared::store::Fault::Unavailable {
         doing: "run the local machine",
         source: error.into(),

@@ -42,6 +42,9 @@ pub enum ApiError {
     /// The body is not JSON.
     #[error("send the body as JSON, with `Content-Type: application/json`")]
     NotJson,
+    /// What is asked does not go with how things are.
+    #[error("{0}")]
+    Conflict(&'static str),
     /// The request was understood, and not settled.
     #[error(transparent)]
     Unsettled(#[from] Unsettled),
@@ -101,6 +104,7 @@ impl ApiError {
             Self::Unsettled(Unsettled::KeyReused) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED")
             }
+            Self::Conflict(_) => (StatusCode::CONFLICT, "CONFLICT"),
             Self::Unsettled(Unsettled::InProgress) => (StatusCode::CONFLICT, "OPERATION_IN_PROGRESS"),
             Self::Unsettled(Unsettled::Refused(refusal)) => refusal_code(refusal),
             Self::Failed(_) | Self::Unsettled(Unsettled::Failed(_)) => {
@@ -133,6 +137,7 @@ impl ApiError {
             | Self::MethodNotAllowed
             | Self::TooLarge(_)
             | Self::NotJson
+            | Self::Conflict(_)
             | Self::Unsettled(Unsettled::Refused(_)) => return self.to_string(),
         };
         words.to_owned()

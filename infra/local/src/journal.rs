@@ -1,0 +1,127 @@
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::Context;
+use shared::pay::simulated::{Charge, Journal};
+
+/// The journal of the simulated payment company: one charge a line, as JSON; the last line of a
+/// purchase holds. It is on disk before a charge is told to anybody.
+struct JournalFile {
+    file: File,
+    /// Up to where the lines are whole.
+    bytes: u64,
+}
+
+/// Opens the journal in `folder`, which may be new; what it holds, and how it goes on. A line that a
+/// crash cut off was told to nobody, and is dropped.
+///
+/// # Errors
+/// When the file can't be read, or a whole line of it does not read.
+pub(crate) fn open(folder: &Path) -> anyhow::Result<(Vec<Charge>, Journal)> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot use the folder {}", folder.display()))?;
+    let path = folder.join("payments.jsonl");
+    let unusable = || format!("cannot use {}", path.display());
+    let mut file = File::options().create(true).truncate(false).read(true).write(true).open(&path);
+    let file = file.as_mut().map_err(|error| io::Error::new(error.kind(), error.to_string()));
+    let file = file.with_context(unusable)?;
+    // The file's name has to be as lasting as its lines.
+    File::open(folder).and_then(|folder| folder.sync_all()).with_context(unusable)?;
+    let mut text = Vec::new();
+    file.read_to_end(&mut text).with_context(unusable)?;
+    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end.saturating_add(1));
+    let lines = text.get(..whole).unwrap_or_default().split(|byte| *byte == b'\n');
+    let charges = lines
+        .filter(|line| !line.is_empty())
+        .map(serde_json::from_slice)
+        .collect::<Result<_, _>>()
+        .with_context(|| {
+            format!("{} does not read; restore it, or start with an empty --data folder", path.display())
+        })?;
+    let journal =
+        JournalFile { file: file.try_clone().with_context(unusable)?, bytes: u64::try_from(whole)? };
+    let journal = Mutex::new(journal);
+    let journal: Journal =
+        Box::new(move |charge| journal.lock().unwrap_or_else(PoisonError::into_inner).append(charge));
+    Ok((charges, journal))
+}
+
+impl JournalFile {
+    fn append(&mut self, charge: &Charge) -> io::Result<()> {
+        let mut line = serde_json::to_vec(charge)?;
+        line.push(b'\n');
+        // Whatever a crash or a failed write left behind the last whole line goes first.
+        self.file.set_len(self.bytes)?;
+        self.file.seek(SeekFrom::Start(self.bytes))?;
+        self.file.write_all(&line)?;
+        self.file.sync_data()?;
+        self.bytes = self.bytes.saturating_add(u64::try_from(line.len()).unwrap_or(u64::MAX));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::domain::Mode;
+    use shared::pay::simulated::{Memory, State};
+    use shared::pay::{Order, Provider, PurchaseId, Simulated};
+
+    use super::*;
+
+    fn company(folder: &Path) -> Simulated {
+        let (earlier, journal) = open(folder).unwrap();
+        let memory = Memory::Remembering { earlier, journal: Some(journal) };
+        Simulated::new(memory, "http://127.0.0.1/_local/payments".to_owned(), None)
+    }
+
+    fn order(number: u128) -> Order {
+        crate::payments::order("card_visa", number, Mode::Live)
+    }
+
+    fn charged(company: &Simulated) -> Vec<PurchaseId> {
+        company.charges().iter().map(Charge::purchase).collect()
+    }
+
+    #[tokio::test]
+    async fn charges_are_there_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("new");
+        let first = company(&home);
+        for number in 1..=3 {
+            first.charge(&order(number)).await.unwrap();
+        }
+        first.refund(&first.charge(&order(2)).await.unwrap().id.unwrap()).await.unwrap();
+        let again = company(&home);
+        assert_eq!(again.charges(), first.charges());
+        assert!(again.charges()[1].refunded);
+        assert!(again.charges().iter().all(|charge| charge.state == State::Succeeded));
+    }
+
+    /// A crash may cut a line anywhere; what was told before it stays, and what comes after it reads.
+    #[tokio::test]
+    async fn a_line_that_was_cut_off_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("payments.jsonl");
+        company(folder.path()).charge(&order(1)).await.unwrap();
+        let one = fs::read(&file).unwrap();
+        company(folder.path()).charge(&order(2)).await.unwrap();
+        let two = fs::read(&file).unwrap();
+        for cut in one.len()..two.len() {
+            fs::write(&file, &two[..cut]).unwrap();
+            let again = company(folder.path());
+            assert_eq!(charged(&again), [order(1).purchase], "cut at {cut}");
+            again.charge(&order(3)).await.unwrap();
+            assert_eq!(charged(&company(folder.path())), [order(3).purchase, order(1).purchase]);
+        }
+    }
+
+    #[test]
+    fn a_whole_line_that_does_not_read_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("payments.jsonl"), "{}\n").unwrap();
+        let error = open(folder.path()).map(|_| ()).unwrap_err();
+        let words = format!("{error:#}");
+        assert!(words.contains("payments.jsonl does not read") && words.contains("--data"), "{words}");
+    }
+}

@@ -1,0 +1,83 @@
+use std::sync::Arc;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
+
+/// A queue within the process that knows when it is worked off.
+pub(crate) struct Lane<T> {
+    sender: UnboundedSender<T>,
+    counts: Arc<watch::Sender<Counts>>,
+}
+
+/// The end of a lane at which the work is done.
+pub(crate) struct Work<T> {
+    receiver: UnboundedReceiver<T>,
+    counts: Arc<watch::Sender<Counts>>,
+}
+
+/// How much has gone through a lane since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    sent: u64,
+    done: u64,
+}
+
+/// A new lane, and its other end.
+pub(crate) fn lane<T>() -> (Lane<T>, Work<T>) {
+    let (sender, receiver) = unbounded_channel();
+    let counts = Arc::new(watch::Sender::new(Counts::default()));
+    (Lane { sender, counts: counts.clone() }, Work { receiver, counts })
+}
+
+impl<T> Lane<T> {
+    /// Puts one more in; false when the machine is ending and nobody takes it any more.
+    pub(crate) fn send(&self, one: T) -> bool {
+        self.counts.send_modify(|counts| counts.sent = counts.sent.saturating_add(1));
+        let taken = self.sender.send(one).is_ok();
+        if !taken {
+            self.counts.send_modify(Counts::one_done);
+        }
+        taken
+    }
+
+    /// Returns once all that was put in is done.
+    pub(crate) async fn idle(&self) {
+        // It fails when all senders are gone, and one of them is ours.
+        if self.counts.subscribe().wait_for(Counts::is_idle).await.is_err() {
+            tracing::debug!("the lane is gone");
+        }
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        *self.counts.borrow()
+    }
+}
+
+impl<T> Clone for Lane<T> {
+    fn clone(&self) -> Self {
+        Self { sender: self.sender.clone(), counts: self.counts.clone() }
+    }
+}
+
+impl<T> Work<T> {
+    /// Takes the next; `None` when there is none and never will be.
+    pub(crate) async fn next(&mut self) -> Option<T> {
+        self.receiver.recv().await
+    }
+
+    /// Says that the last one taken is done.
+    pub(crate) fn done(&self) {
+        self.counts.send_modify(Counts::one_done);
+    }
+}
+
+impl Counts {
+    /// Whether all that was put in is done.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.done == self.sent
+    }
+
+    fn one_done(&mut self) {
+        self.done = self.done.saturating_add(1);
+    }
+}

@@ -1,0 +1,38 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use shared::domain::AccountId;
+use shared::edge::App;
+use shared::pay::{Asleep, Wakes};
+
+use crate::duties;
+use crate::lane::{Lane, Work};
+
+/// How often a wake is handled before it is given up, as a queue gives up a message.
+const ATTEMPTS_MAX: u32 = 3;
+
+/// How long a wake that could not be handled waits.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The queue of wakes, within the process.
+pub(crate) struct LocalWakes(pub(crate) Lane<AccountId>);
+
+#[async_trait]
+impl Wakes for LocalWakes {
+    async fn wake(&self, account: AccountId) -> Result<(), Asleep> {
+        if self.0.send(account) { Ok(()) } else { Err(Asleep("the machine is ending".to_owned())) }
+    }
+}
+
+/// Handles wakes one after the other.
+pub(crate) async fn consume(mut work: Work<AccountId>, app: Arc<App>) {
+    while let Some(account) = work.next().await {
+        for attempt in 1..=ATTEMPTS_MAX {
+            let Err(error) = duties::attend(&app, account).await else { break };
+            tracing::warn!(%account, attempt, error = format!("{error:#}"), "a wake could not be handled");
+            tokio::time::sleep(PAUSE).await;
+        }
+        work.done();
+    }
+}
