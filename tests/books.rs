@@ -9,7 +9,8 @@ use shared::domain::{
     Account, AccountId, Allowance, ClaimKey, Credits, Details, Fingerprint, Head, IdempotencyKey, Mode,
     OrgId, PlanId, Posting, Receipt, Refusal,
 };
-use shared::store::{Connection, Ledger, Moment, Query, Settled, Unsettled, random};
+use shared::pay::{Asleep, Wakes};
+use shared::store::{Connection, Ledger, Moment, Query, Settings, Settled, Unsettled, random};
 
 use crate::Faults;
 
@@ -33,6 +34,16 @@ pub fn backends() -> Vec<Option<String>> {
         .into_iter()
         .filter_map(|name| std::env::var(name).ok());
     std::iter::once(None).chain(others.map(Some)).collect()
+}
+
+/// A queue that nobody listens to.
+struct Unheard;
+
+#[async_trait::async_trait]
+impl Wakes for Unheard {
+    async fn wake(&self, _: AccountId) -> Result<(), Asleep> {
+        Ok(())
+    }
 }
 
 impl Books {
@@ -76,6 +87,11 @@ impl Books {
         Ledger::new(&self.config, self.table.clone())
     }
 
+    /// The settings of the same books, as a function sees them that has just started.
+    pub fn settings(&self) -> Settings {
+        Settings::new(&self.config, format!("{}-settings", self.table))
+    }
+
     /// Opens an account with a monthly allowance, and books its first month.
     pub async fn open(&self, allowance: u64, now: DateTime<Utc>) -> AccountId {
         let id = AccountId { org: OrgId::new(now, random()), mode: Mode::Live };
@@ -87,7 +103,7 @@ impl Books {
 
     /// Works the stream off.
     pub async fn project(&mut self) {
-        self.follower.drain(&self.ledger).await.unwrap();
+        self.follower.drain(&self.ledger, &Unheard).await.unwrap();
     }
 
     /// Every row of an account, newest first, in pages of seven.

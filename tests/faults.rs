@@ -65,6 +65,16 @@ impl Faults {
         *self.script.lock().unwrap() = Script { fault: Some((number, kind)), ..Script::default() };
     }
 
+    /// Ends the process: nothing that it sends arrives any more.
+    pub fn kill(&self) {
+        self.script.lock().unwrap().dead = true;
+    }
+
+    /// Whether the process has ended.
+    pub fn is_dead(&self) -> bool {
+        self.script.lock().unwrap().dead
+    }
+
     /// How many writes were sent, or would have been, since the wire was armed.
     pub fn writes(&self) -> usize {
         self.script.lock().unwrap().writes

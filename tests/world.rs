@@ -6,6 +6,7 @@
     reason = "a world that can't be made fails its test"
 )]
 
+mod bank;
 mod books;
 mod faults;
 
@@ -17,6 +18,7 @@ use local::{Data, Machine, Options, Seed};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
+pub use bank::{Bank, BankFault, Shop};
 pub use books::{Books, backends, moment, settle};
 pub use faults::{Faults, Kind};
 
@@ -102,6 +104,11 @@ impl World {
     /// POST without an idempotency key.
     pub async fn post_plain(&self, path: &str, body: &Value) -> Answer {
         send(self.request(Method::POST, path, "").json(body)).await
+    }
+
+    /// PUT of `body`, which needs no idempotency key.
+    pub async fn put(&self, path: &str, key: &str, body: &Value) -> Answer {
+        send(self.request(Method::PUT, path, key).json(body)).await
     }
 
     /// DELETE.

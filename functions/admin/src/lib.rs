@@ -1,12 +1,19 @@
-//! `/admin/v1/…`: the operator's side. Organisations, their keys, and credits that are given.
+//! `/admin/v1/…`: the operator's side. Organisations, their keys, credits that are given, and the
+//! catalogue.
 
+mod adjustments;
 mod grants;
 mod keys;
 mod organisations;
+mod packages;
+mod plans;
+mod prices;
+mod rates;
+mod terms;
 
 use std::sync::Arc;
 
-use shared::domain::OrgId;
+use shared::domain::{Credits, OrgId};
 use shared::edge::{ApiError, App};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -18,6 +25,21 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(keys::issue))
         .routes(routes!(keys::revoke))
         .routes(routes!(grants::grant))
+        .routes(routes!(adjustments::adjust_credits))
+        .routes(routes!(terms::set_post_paid))
+        .routes(routes!(terms::freeze))
+        .routes(routes!(terms::unfreeze))
+        .routes(routes!(prices::set_price))
+        .routes(routes!(packages::set_package))
+        .routes(routes!(plans::set_plan))
+        .routes(routes!(rates::set_rate))
+        .routes(routes!(rates::list_rates))
+}
+
+/// Credits of a field that takes up to `max`.
+fn at_most(credits: Credits, max: u64, field: &str) -> Result<Credits, ApiError> {
+    let problem = || ApiError::field(field, format!("must be a whole number from 0 to {max}"));
+    Some(credits).filter(|credits| credits.get() <= max).ok_or_else(problem)
 }
 
 /// The organisation that a path names.

@@ -4,7 +4,8 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use shared::domain::{
-    Account, AccountId, Allowance, Amount, ClaimKey, Credits, Mode, OrgId, PlanId, Reference, Refusal,
+    Account, AccountId, Allowance, Amount, ClaimKey, Credits, Currency, Mode, OrgId, PlanId, Reference,
+    Refusal,
 };
 use shared::edge::{ApiError, App, Intent, Operator, Reply, instant};
 use shared::store::{ClaimsOf, Organisation};
@@ -23,8 +24,8 @@ pub(super) struct NewOrganisation {
     #[schema(value_type = Option<u64>, minimum = 0)]
     allowance: Option<Credits>,
     /// ISO 4217 code of the currency that it is billed in; GBP when left out.
-    #[schema(example = "GBP")]
-    currency: Option<String>,
+    #[schema(value_type = Option<String>, example = "GBP")]
+    currency: Option<Currency>,
 }
 
 /// An organisation.
@@ -36,7 +37,7 @@ struct Opened {
     plan: String,
     /// Credits a month; null when there is no limit.
     allowance: Option<u64>,
-    currency: String,
+    currency: &'static str,
     #[serde(with = "instant")]
     #[schema(value_type = String, format = DateTime)]
     created_at: DateTime<Utc>,
@@ -61,18 +62,11 @@ pub(super) async fn create(
     let wanted = intent.body;
     let plan = PlanId(wanted.plan.unwrap_or_else(|| "free".to_owned()));
     let catalogue = app.settings.catalogue(moment.wall).await?;
-    let known = catalogue.plan(&plan).ok_or(Refusal::UnknownPlan(plan))?;
+    let known = catalogue.plan(&plan, moment.now).ok_or(Refusal::UnknownPlan(plan))?;
     let allowance = match wanted.allowance {
-        Some(credits) if credits.get() > Amount::MAX => {
-            return Err(ApiError::field(
-                "allowance",
-                format!("must be a whole number from 0 to {}", Amount::MAX),
-            ));
-        }
-        Some(credits) => Allowance::Monthly(credits),
+        Some(credits) => Allowance::Monthly(super::at_most(credits, Amount::MAX, "allowance")?),
         None => known.allowance,
     };
-    let currency = currency(wanted.currency)?;
     let key = ClaimKey::Operator(intent.key);
     let made = app.ledger.claim_once(ClaimsOf::Operators, &key, &intent.fingerprint, moment).await?;
     // Everything from here on is made from the claim, so a repeated request makes it again, the same.
@@ -81,7 +75,8 @@ pub(super) async fn create(
         name: wanted.name.as_str().to_owned(),
         plan: known.plan.clone(),
         allowance,
-        currency,
+        customer: None,
+        currency: wanted.currency.unwrap_or(Currency::GBP),
         created_at: made.at,
     };
     open(&app, &organisation, moment).await?;
@@ -93,7 +88,7 @@ pub(super) async fn create(
             Allowance::Monthly(credits) => Some(credits.get()),
             Allowance::Unlimited => None,
         },
-        currency: organisation.currency,
+        currency: organisation.currency.code(),
         created_at: made.at,
     };
     Reply::created(&opened, made.replayed)
@@ -108,13 +103,4 @@ async fn open(app: &App, organisation: &Organisation, moment: shared::store::Mom
         app.ledger.catch_up(id, moment).await?;
     }
     Ok(())
-}
-
-fn currency(code: Option<String>) -> Result<String, ApiError> {
-    let code = code.unwrap_or_else(|| "GBP".to_owned());
-    if code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase()) {
-        Ok(code)
-    } else {
-        Err(ApiError::field("currency", "must be an ISO 4217 code, such as GBP"))
-    }
 }

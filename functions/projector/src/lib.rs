@@ -8,8 +8,9 @@ use aws_lambda_events::event::dynamodb::Event;
 use aws_lambda_events::event::streams::{KinesisBatchItemFailure, KinesisEventResponse};
 use chrono::{DateTime, Utc};
 use lambda_runtime::LambdaEvent;
-use shared::domain::AccountId;
+use shared::domain::{Account, AccountId};
 use shared::edge::App;
+use shared::pay::Wakes;
 use shared::store::{Fault, Image, Ledger, Projected, account_image};
 
 /// One record of the stream: its place, and the item as it is after it.
@@ -33,7 +34,7 @@ pub async fn handle(
         place: record.change.sequence_number.unwrap_or_default(),
         image: (!record.change.new_image.is_empty()).then_some(record.change.new_image),
     });
-    let failed = project(&app.ledger, records).await;
+    let failed = project(&app.ledger, app.wakes.as_ref(), records).await;
     let mut answer = KinesisEventResponse::default();
     answer.batch_item_failures = failed
         .into_iter()
@@ -49,37 +50,62 @@ pub async fn handle(
 /// Works through records in the order of the stream. Stops at the first that can't be handled and
 /// returns its place: it and all after it are to be delivered again, for an account's records must
 /// not overtake one another. Handled twice, a record changes nothing.
-pub async fn project(ledger: &Ledger, records: impl IntoIterator<Item = Record>) -> Option<String> {
+///
+/// Then `wakes` auto-recharge of the accounts that have fallen below their threshold.
+pub async fn project(
+    ledger: &Ledger,
+    wakes: &dyn Wakes,
+    records: impl IntoIterator<Item = Record>,
+) -> Option<String> {
     let mut done = Done::default();
+    let mut again = None;
     for Record { place, image } in records {
         match complete(ledger, image).await {
             Ok(None) => (),
-            Ok(Some(entry)) => done.add(entry, &place),
+            Ok(Some((account, entry))) => done.add(account, entry, &place),
             Err(fault) => {
                 tracing::error!(
                     place,
                     fault = &fault as &dyn Error,
                     "a record of the stream could not be handled"
                 );
-                return Some(done.mark(ledger).await.unwrap_or(place));
+                again = Some(place);
+                break;
             }
         }
     }
-    done.mark(ledger).await
+    let unwoken = done.wake(ledger, wakes).await;
+    let unmarked = done.mark(ledger).await;
+    unmarked.into_iter().chain(unwoken).chain(again).reduce(earlier_of)
 }
 
-async fn complete(ledger: &Ledger, image: Option<Image>) -> Result<Option<Projected>, Fault> {
+async fn complete(ledger: &Ledger, image: Option<Image>) -> Result<Option<(Account, Projected)>, Fault> {
     let Some(image) = image else { return Ok(None) };
     let Some(account) = account_image(image)? else { return Ok(None) };
-    ledger.complete(&account).await
+    Ok(ledger.complete(&account).await?.map(|entry| (account, entry)))
+}
+
+/// Wakes auto-recharge of an account that is below its threshold. Each time: a wake too many does
+/// nothing.
+async fn wake(
+    ledger: &Ledger,
+    wakes: &dyn Wakes,
+    account: &Account,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let Some(recharge) = ledger.recharge(account.id).await? else { return Ok(()) };
+    if recharge.is_waiting() && recharge.is_crossed(account, account.floor().time()) {
+        wakes.wake(account.id).await?;
+    }
+    Ok(())
 }
 
 /// What of each account is known to be complete, and the place of the first record.
 #[derive(Default)]
 struct Done(BTreeMap<AccountId, Span>);
 
-/// The numbers `first..=last`, up to a time.
+/// The numbers `first..=last`, up to a time, and the account after the last.
 struct Span {
+    account: Account,
     first: u64,
     last: u64,
     time: DateTime<Utc>,
@@ -87,23 +113,42 @@ struct Span {
 }
 
 impl Done {
-    fn add(&mut self, entry: Projected, place: &str) {
-        let Projected { account, sequence, time } = entry;
-        let span = self.0.entry(account);
-        let span =
-            span.or_insert_with(|| Span { first: sequence, last: sequence, time, place: place.to_owned() });
+    fn add(&mut self, account: Account, entry: Projected, place: &str) {
+        let Projected { sequence, time, .. } = entry;
+        let span = self.0.entry(account.id).or_insert_with(|| Span {
+            account: account.clone(),
+            first: sequence,
+            last: sequence,
+            time,
+            place: place.to_owned(),
+        });
+        if span.last < sequence {
+            span.account = account;
+        }
         span.first = sequence.min(span.first);
         span.last = sequence.max(span.last);
         span.time = time.max(span.time);
     }
 
+    /// Wakes auto-recharge; the earliest place that has to be handled again if one can't be woken.
+    async fn wake(&self, ledger: &Ledger, wakes: &dyn Wakes) -> Option<String> {
+        let mut again: Option<String> = None;
+        for Span { account, place, .. } in self.0.values() {
+            if let Err(error) = wake(ledger, wakes, account).await {
+                tracing::error!(account = %account.id, %error, "auto-recharge could not be woken");
+                again = again.into_iter().chain([place.clone()]).reduce(earlier_of);
+            }
+        }
+        again
+    }
+
     /// Moves the watermarks; the earliest place that has to be handled again if one can't be moved.
     async fn mark(self, ledger: &Ledger) -> Option<String> {
         let mut again: Option<String> = None;
-        for (account, Span { first, last, time, place }) in self.0 {
+        for (account, Span { first, last, time, place, .. }) in self.0 {
             if let Err(fault) = ledger.mark(account, (first, last), time).await {
                 tracing::error!(%account, fault = &fault as &dyn Error, "a watermark could not be moved");
-                again = Some(again.map_or(place.clone(), |earlier| earlier_of(earlier, place)));
+                again = again.into_iter().chain([place]).reduce(earlier_of);
             }
         }
         again

@@ -1,11 +1,204 @@
-//! The function `purchase`.
+//! `POST /api/v3/credits/purchase`: credits for money, charged once however often it is sent.
 
+use std::error::Error;
 use std::sync::Arc;
 
-use shared::edge::App;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use shared::domain::{
+    self, Account, AccountId, Amount, ClaimKey, Money, Offer, PurchaseId, Reference, Refusal, Stage,
+};
+use shared::edge::{ApiError, App, Balance, Caller, Intent, Reply, may};
+use shared::store::{ClaimsOf, Fault, Made, Moment, Unsettled};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 /// The function's routes and their description.
 pub fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new()
+    OpenApiRouter::new().routes(routes!(purchase))
+}
+
+/// A package, or any number of credits.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(example = json!({ "package": "starter", "paymentMethod": "card_xyz123" }))]
+struct Order {
+    /// A package that is on sale.
+    #[schema(value_type = Option<String>)]
+    package: Option<Reference>,
+    /// In place of a package: just so many credits, at the per-credit price of the largest package not
+    /// above them.
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 1_000_000_000_000_u64)]
+    amount: Option<Amount>,
+    /// What pays, by the payment provider's name.
+    #[schema(value_type = String)]
+    payment_method: Reference,
+}
+
+/// What has become of a purchase.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Purchased {
+    /// `txn_…`
+    transaction_id: String,
+    /// approved: the credits are there; pending: the provider needs time, or the customer has something to
+    /// do; failed.
+    status: &'static str,
+    /// How many.
+    credits: u64,
+    /// For how much: `amount` in minor units.
+    #[schema(value_type = Object, example = json!({ "amount": 4900, "currency": "GBP" }))]
+    price: Money,
+    /// The package, where a whole one was bought.
+    package: Option<String>,
+    payment_method: String,
+    /// What the customer has to do to finish it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_action: Option<NextAction>,
+    /// The payment provider's receipt or invoice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipt: Option<String>,
+    /// Right after it; as it is now while the purchase is pending. Null when it can't be read now.
+    balance: Option<Balance>,
+}
+
+/// Where a customer finishes a payment.
+#[derive(Serialize, ToSchema)]
+struct NextAction {
+    /// redirect: send the customer to `url`.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    url: String,
+}
+
+/// Buys credits. They never expire.
+#[utoipa::path(
+    post,
+    path = "/api/v3/credits/purchase",
+    tag = "credits",
+    params(("Idempotency-Key" = String, Header, description = "Your name for this request, 1 to 255 visible ASCII characters")),
+    request_body = Order,
+    responses(
+        (status = 201, body = Purchased, description = "approved: the credits are there"),
+        (status = 202, body = Purchased, description = "pending: `nextAction` says what the customer has to do, if anything; GET …/transactions/{id} tells what became of it"),
+        (status = 402, description = "PAYMENT_FAILED: `details` has `reason` and `declineCode`; nothing was charged. Try again under a new Idempotency-Key"),
+        (status = 422, description = "PACKAGE_UNKNOWN; IDEMPOTENCY_KEY_REUSED"),
+    ),
+)]
+async fn purchase(
+    State(app): State<Arc<App>>,
+    caller: Caller<may::Purchase>,
+    intent: Intent<Order>,
+) -> Result<Reply, ApiError> {
+    let moment = caller.call.moment;
+    let (of, key) = (ClaimsOf::Account(caller.account), ClaimKey::Caller(intent.key));
+    let offer = match intent.body.offer(&app, moment).await? {
+        Ok(offer) => may_buy(&app, caller.account, offer).await?,
+        Err(refusal) => Err(refusal),
+    };
+    let offer = match offer {
+        Ok(offer) => offer,
+        // An earlier sending may have bought it while it was to be had.
+        Err(refusal) => {
+            let made = app.ledger.made_before(of, &key, &intent.fingerprint, moment).await?;
+            return match made {
+                Some(made) => known(&app, caller.account, made, moment).await?.ok_or_else(|| refusal.into()),
+                None => Err(refusal.into()),
+            };
+        }
+    };
+    let made = app.ledger.claim_once(of, &key, &intent.fingerprint, moment).await?;
+    if made.replayed
+        && let Some(reply) = known(&app, caller.account, made, moment).await?
+    {
+        return Ok(reply);
+    }
+    let till = app.till(caller.account.mode);
+    let id = PurchaseId { account: caller.account, transaction: made.id };
+    let rate = till.rate(caller.account.org, offer.price, moment).await?;
+    let method = intent.body.payment_method;
+    let begun = domain::Purchase {
+        rate,
+        key_id: Some(caller.key),
+        request_id: Some(caller.call.id.to_string()),
+        ..domain::Purchase::begun(id, offer, method, made.at)
+    };
+    let purchase = till.sell(begun, moment).await?;
+    answer(&app, &purchase, (made.replayed, moment)).await
+}
+
+impl Order {
+    async fn offer(&self, app: &App, moment: Moment) -> Result<Result<Offer, Refusal>, ApiError> {
+        let catalogue = app.settings.catalogue(moment.wall).await?;
+        match (&self.package, self.amount) {
+            (Some(package), None) => Ok(catalogue.packages.whole(package, moment.now)),
+            (None, Some(amount)) => Ok(catalogue.packages.amount(amount, moment.now)),
+            (Some(_), Some(_)) | (None, None) => {
+                Err(ApiError::field("package", "send either package or amount"))
+            }
+        }
+    }
+}
+
+/// Whether the account may buy and hold that much, before anybody is charged for it.
+async fn may_buy(app: &App, account: AccountId, offer: Offer) -> Result<Result<Offer, Refusal>, ApiError> {
+    let account = app.ledger.account(account).await?.ok_or(Unsettled::NoAccount)?;
+    Ok(domain::may_buy(&account, &offer).map(|()| offer))
+}
+
+/// The answer to a request that was sent before; none when its purchase was never begun.
+async fn known(app: &App, account: AccountId, made: Made, moment: Moment) -> Result<Option<Reply>, ApiError> {
+    let id = PurchaseId { account, transaction: made.id };
+    let Some(purchase) = app.ledger.purchase(id).await? else { return Ok(None) };
+    let purchase = app.till(account.mode).resume(purchase, moment).await?;
+    answer(app, &purchase, (true, moment)).await.map(Some)
+}
+
+async fn answer(
+    app: &App,
+    purchase: &domain::Purchase,
+    (replayed, moment): (bool, Moment),
+) -> Result<Reply, ApiError> {
+    let link = match &purchase.stage {
+        Stage::Failed(decline) => {
+            return Err(ApiError::PaymentFailed(purchase.id.transaction, decline.clone()));
+        }
+        Stage::Pending(link) => link.clone(),
+        Stage::Approved(_) => None,
+    };
+    let approved = matches!(purchase.stage, Stage::Approved(_));
+    let purchased = Purchased {
+        transaction_id: purchase.id.transaction.to_string(),
+        status: if approved { "approved" } else { "pending" },
+        credits: u64::from(purchase.offer.credits),
+        price: purchase.offer.price,
+        package: purchase.offer.package.as_ref().map(|package| package.0.clone()),
+        payment_method: purchase.method.as_str().to_owned(),
+        next_action: link.map(|url| NextAction { kind: "redirect", url }),
+        receipt: purchase.receipt.clone(),
+        balance: balance(app, purchase, moment).await,
+    };
+    if approved { Reply::created(&purchased, replayed) } else { Reply::accepted(&purchased, replayed) }
+}
+
+/// The balance after the purchase's entry, or the present one. A purchase is told whether or not its
+/// balance can be read.
+async fn balance(app: &App, purchase: &domain::Purchase, moment: Moment) -> Option<Balance> {
+    let account = purchase.id.account;
+    let read = async {
+        if let Stage::Approved(entry) = purchase.stage
+            && let Some(receipt) = app.ledger.transaction(account, entry).await?
+        {
+            return Ok(Some(Balance::from(&receipt)));
+        }
+        let account = app.ledger.account(account).await?;
+        let balance =
+            |account: Account| Balance::new(&account.balance(moment.now), account.sequence, moment.now);
+        Ok::<_, Fault>(account.map(balance))
+    };
+    read.await.unwrap_or_else(|fault| {
+        tracing::warn!(cause = &fault as &dyn Error, "the balance after a purchase can't be read");
+        None
+    })
 }

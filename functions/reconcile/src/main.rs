@@ -1,3 +1,16 @@
 //! The Lambda function `reconcile`.
 
-fn main() {}
+use lambda_runtime::{LambdaEvent, run, service_fn};
+use serde::de::IgnoredAny;
+use shared::edge::{Fatal, start};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Fatal> {
+    let app = &start()?;
+    run(service_fn(|_: LambdaEvent<IgnoredAny>| async move {
+        let handled = reconcile::tick(app, app.clock.moment()).await?;
+        tracing::info!(handled, "reconciled");
+        Ok::<_, Fatal>(())
+    }))
+    .await
+}

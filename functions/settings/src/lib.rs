@@ -1,11 +1,14 @@
-//! The function `settings`.
+//! What an organisation sets for itself: `GET`, `PUT /api/v3/credits/auto-recharge`.
+
+mod recharge;
 
 use std::sync::Arc;
 
 use shared::edge::App;
 use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 /// The function's routes and their description.
 pub fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new()
+    OpenApiRouter::new().routes(routes!(recharge::read_auto_recharge, recharge::set_auto_recharge))
 }

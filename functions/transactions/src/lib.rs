@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use serde::Deserialize;
-use shared::domain::{Direction, EntryId, Operation, Reference};
+use shared::domain::{Direction, EntryId, Operation, PurchaseId, Reference, Stage};
 use shared::edge::{ApiError, App, Caller, Instant, Params, Reply, Transaction, may};
 use shared::store::{Cursor, Query};
 use utoipa::IntoParams;
@@ -117,6 +117,16 @@ async fn one(
 ) -> Result<Reply, ApiError> {
     let unknown = || ApiError::NotFound("there is no such transaction");
     let id = EntryId::try_from(id).map_err(|_| unknown())?;
-    let receipt = app.ledger.transaction(caller.account, id).await?.ok_or_else(unknown)?;
-    Reply::ok(&Transaction::from(&receipt))
+    if let Some(receipt) = app.ledger.transaction(caller.account, id).await? {
+        return Reply::ok(&Transaction::from(&receipt));
+    }
+    // A purchase has its name before it is in the ledger, where its entry has another.
+    let bought = PurchaseId { account: caller.account, transaction: id };
+    let purchase = app.ledger.purchase(bought).await?.ok_or_else(unknown)?;
+    if let Stage::Approved(entry) = purchase.stage
+        && let Some(receipt) = app.ledger.transaction(caller.account, entry).await?
+    {
+        return Reply::ok(&Transaction::from(&receipt));
+    }
+    Reply::ok(&Transaction::unbooked(&purchase))
 }

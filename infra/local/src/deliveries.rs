@@ -34,12 +34,7 @@ async fn send(router: &Router, notice: &Notice) {
         if status.is_success() {
             return;
         }
-        // Until the function is there that takes them.
-        if status == StatusCode::NOT_FOUND {
-            tracing::debug!("nobody takes the payment provider's events");
-            return;
-        }
-        if !status.is_server_error() {
+        if !status.is_server_error() && status != StatusCode::CONFLICT {
             tracing::warn!(status = status.as_u16(), "an event of the payment provider was refused");
             return;
         }
@@ -100,9 +95,14 @@ mod tests {
 
     #[tokio::test]
     async fn an_event_is_sent_until_it_is_taken_or_refused() {
-        for (statuses, sent) in
-            [(vec![200], 1), (vec![500, 503, 200], 3), (vec![400], 1), (vec![404], 1), (vec![503; 9], 6)]
-        {
+        for (statuses, sent) in [
+            (vec![200], 1),
+            (vec![500, 503, 200], 3),
+            (vec![400], 1),
+            (vec![404], 1),
+            (vec![409, 200], 2),
+            (vec![503; 9], 6),
+        ] {
             let (router, seen) = answering(&statuses);
             let (lane, work) = lane();
             assert!(lane.send(notice("{}")));

@@ -2,9 +2,9 @@ use anyhow::Context;
 use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 use shared::domain::{
-    Account, AccountId, Allowance, Amount, ApiKey, ClaimKey, Consume, Credits, Details, EntryId, Fingerprint,
-    Grant, IdempotencyKey, KeyId, Mode, OrgId, Origin, PlanId, Quantity, Reference, Scope, Secret, Source,
-    consume, grant,
+    Account, AccountId, Allowance, Amount, ApiKey, ClaimKey, Consume, Credits, Currency, Details, EntryId,
+    Fingerprint, Grant, IdempotencyKey, KeyId, Mode, OrgId, Origin, PlanId, Quantity, Reference, Scope,
+    Secret, Source, consume, grant,
 };
 use shared::edge::App;
 use shared::store::{Fault, Moment, Organisation, Unsettled, random};
@@ -72,7 +72,8 @@ impl Keys {
             name: "Acme Compliance".into(),
             plan: plan.clone(),
             allowance,
-            currency: "GBP".into(),
+            customer: None,
+            currency: Currency::GBP,
             created_at: org.time(),
         };
         app.settings.add_organisation(&organisation).await?;

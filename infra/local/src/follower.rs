@@ -5,6 +5,7 @@ use anyhow::Context;
 use aws_sdk_dynamodbstreams::Client;
 use aws_sdk_dynamodbstreams::types::ShardIteratorType;
 use projector::{Record, project};
+use shared::pay::Wakes;
 use shared::store::Ledger;
 
 use crate::engine::Engine;
@@ -55,9 +56,9 @@ impl Follower {
     }
 
     /// Follows for good.
-    pub async fn follow(this: &tokio::sync::Mutex<Self>, ledger: &Ledger) {
+    pub async fn follow(this: &tokio::sync::Mutex<Self>, ledger: &Ledger, wakes: &dyn Wakes) {
         loop {
-            let handled = this.lock().await.step(ledger).await;
+            let handled = this.lock().await.step(ledger, wakes).await;
             match handled {
                 Ok(0) => tokio::time::sleep(REST).await,
                 Ok(_) => (),
@@ -74,10 +75,10 @@ impl Follower {
     ///
     /// # Errors
     /// When a record can't be handled, or the stream not be read.
-    pub async fn drain(&mut self, ledger: &Ledger) -> anyhow::Result<usize> {
+    pub async fn drain(&mut self, ledger: &Ledger, wakes: &dyn Wakes) -> anyhow::Result<usize> {
         let mut handled = 0usize;
         loop {
-            match self.step(ledger).await? {
+            match self.step(ledger, wakes).await? {
                 0 => return Ok(handled),
                 more => handled = handled.saturating_add(more),
             }
@@ -85,7 +86,7 @@ impl Follower {
     }
 
     /// Handles the next records of every shard; how many there were.
-    async fn step(&mut self, ledger: &Ledger) -> anyhow::Result<usize> {
+    async fn step(&mut self, ledger: &Ledger, wakes: &dyn Wakes) -> anyhow::Result<usize> {
         let mut handled = 0usize;
         for shard in &mut self.shards {
             let iterator = match shard.iterator.take() {
@@ -106,7 +107,7 @@ impl Follower {
                     image: change.new_image.filter(|image| !image.is_empty()).map(Into::into),
                 }
             });
-            if let Some(place) = project(ledger, records).await {
+            if let Some(place) = project(ledger, wakes, records).await {
                 // Delivered again from here: the whole read is, and what was done changes nothing.
                 anyhow::bail!("the record {place} of the stream could not be handled");
             }

@@ -5,7 +5,6 @@
 mod capacity;
 mod catalogue;
 mod clock;
-mod company;
 mod deliveries;
 mod demo;
 mod duties;

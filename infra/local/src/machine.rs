@@ -8,7 +8,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use chrono::SubsecRound;
-use shared::edge::{App, Clock, describe, finish, instant};
+use shared::edge::{App, Clock, describe, finish, instant, stripe};
 use shared::pay::Providers;
 use shared::store::{Connection, Ledger, Settings};
 use tokio::net::TcpListener;
@@ -43,7 +43,14 @@ pub struct Machine {
 
 /// The routes of every function that answers HTTP.
 pub fn functions() -> OpenApiRouter<Arc<App>> {
-    balance::routes().merge(consume::routes()).merge(transactions::routes()).merge(admin::routes())
+    balance::routes()
+        .merge(catalogue::routes())
+        .merge(consume::routes())
+        .merge(transactions::routes())
+        .merge(admin::routes())
+        .merge(payments::routes())
+        .merge(purchase::routes())
+        .merge(settings::routes())
 }
 
 /// A database: the embedded engine, or another one.
@@ -72,13 +79,14 @@ impl Machine {
         let clock = start_clock(&options, &memory)?;
         let ((events, to_deliver), (wakes, to_attend)) = (lane(), lane());
         let payments_url = format!("http://{address}/_local/payments");
-        let company = crate::company::open(options.folder().as_deref(), payments_url, events.clone())?;
+        let company = crate::payments::open(options.folder().as_deref(), payments_url, events.clone())?;
         let provider = Arc::new(company.clone());
         let app = Arc::new(App {
             ledger: Ledger::new(&config, LEDGER_TABLE),
             settings: Settings::new(&config, SETTINGS_TABLE),
             clock: clock.clone(),
-            providers: Providers { live: provider.clone(), test: provider },
+            // With keys of Stripe in the environment, real payments are made there.
+            providers: Providers { live: stripe()?.unwrap_or_else(|| provider.clone()), test: provider },
             wakes: Arc::new(LocalWakes(wakes.clone())),
         });
         app.settings.load(&crate::catalogue()?).await?;
@@ -227,7 +235,7 @@ async fn serve(listener: TcpListener, router: Router) {
 }
 
 async fn follow(app: Arc<App>, follower: Arc<Mutex<Follower>>) {
-    Follower::follow(&follower, &app.ledger).await;
+    Follower::follow(&follower, &app.ledger, app.wakes.as_ref()).await;
 }
 
 /// Deletes expired items now and then, as DynamoDB does. It goes by the machine's own clock, so it

@@ -6,10 +6,43 @@ use axum::routing::{get, post};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use shared::domain::{Currency, EntryId, Mode, OrgId, Reference};
-use shared::edge::{ApiError, App, Payload, Reply, instant};
-use shared::pay::simulated::{Charge, Dispute, DisputeAction, State, Undone};
+use shared::edge::{ApiError, App, Clock, Payload, Reply, System, instant};
+use shared::pay::Simulated;
+use shared::pay::simulated::{Charge, Dispute, DisputeAction, Memory, Notice, State, Undone, Voice};
+use shared::store::random;
 
+use crate::journal;
+use crate::lane::Lane;
 use crate::routes::{Local, unkept};
+
+/// The simulated payment company of this machine. Like a real one it keeps its charges when the
+/// machine ends, in `folder`; without a folder nothing is kept, here as elsewhere.
+///
+/// # Errors
+/// When its journal can't be used.
+pub(crate) fn open(
+    folder: Option<&std::path::Path>,
+    payments_url: String,
+    events: Lane<Notice>,
+) -> anyhow::Result<Simulated> {
+    let (earlier, journal) = match folder {
+        Some(folder) => {
+            let (earlier, journal) = journal::open(folder)?;
+            (earlier, Some(journal))
+        }
+        None => (Vec::new(), None),
+    };
+    let voice = Voice {
+        secret: format!("whsec_{:032x}", random()).into(),
+        listener: Box::new(move |notice| {
+            if !events.send(notice) {
+                tracing::debug!("the machine is ending; an event of the payment provider is not sent");
+            }
+        }),
+        now: Box::new(|| System.now()),
+    };
+    Ok(Simulated::new(Memory::Remembering { earlier, journal }, payments_url, Some(voice)))
+}
 
 /// What the simulated payment company did, and what its customers do.
 pub(crate) fn routes() -> Router<Arc<App>> {
@@ -229,7 +262,7 @@ mod tests {
         }
     }
 
-    /// Nobody takes events yet, or a wake; still both are worked off.
+    /// An event and a wake of an organisation that does not exist: both are worked off all the same.
     #[tokio::test]
     async fn settling_waits_for_events_and_wakes() {
         let called = Called::new().await;

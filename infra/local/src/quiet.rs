@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use shared::domain::AccountId;
+use shared::edge::App;
 use shared::pay::simulated::Notice;
-use shared::store::Ledger;
 use tokio::sync::Mutex;
 
 use crate::follower::Follower;
@@ -26,10 +26,10 @@ impl Quiet {
     ///
     /// # Errors
     /// When a record of the stream can't be handled, or there is no end to it.
-    pub(crate) async fn reach(&self, ledger: &Ledger) -> anyhow::Result<()> {
+    pub(crate) async fn reach(&self, app: &App) -> anyhow::Result<()> {
         for _ in 0..ROUNDS_MAX {
             let before = (self.events.counts(), self.wakes.counts());
-            let records = self.follower.lock().await.drain(ledger).await?;
+            let records = self.follower.lock().await.drain(&app.ledger, app.wakes.as_ref()).await?;
             self.events.idle().await;
             self.wakes.idle().await;
             // A round in which nothing was sent, done or read: nothing is left that could.

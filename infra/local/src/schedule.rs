@@ -96,7 +96,7 @@ impl House {
 #[async_trait]
 impl Agenda for House {
     async fn settle(&self) -> anyhow::Result<()> {
-        self.local.quiet.reach(&self.app.ledger).await
+        self.local.quiet.reach(&self.app).await
     }
 
     async fn next(&self) -> anyhow::Result<Option<DateTime<Utc>>> {
@@ -116,8 +116,9 @@ impl Agenda for House {
 }
 
 #[cfg(test)]
-#[expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 mod tests {
+    #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
+
     use std::collections::BTreeSet;
     use std::sync::Mutex;
 

@@ -49,7 +49,7 @@ fn environment(command: Run, stack: &Ministack) -> Run {
         .env("SETTINGS_TABLE", "scrip-settings")
 }
 
-const FUNCTIONS: [&str; 5] = ["balance", "consume", "transactions", "admin", "projector"];
+const FUNCTIONS: [&str; 6] = ["balance", "catalogue", "consume", "transactions", "admin", "projector"];
 
 /// How long a function may take; its first answer waits for cargo to find that all is built.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -100,6 +100,8 @@ fn events(project: &Project, watch: &Watch, machine: &Machine, stack: &Ministack
         Ok::<_, anyhow::Error>(answer)
     };
     expect(&send("balance")?, 200, &[("/data/available", json!(400)), ("/data/usedCredits", json!(150))])?;
+    let packages = [("/data/0/package", json!("starter")), ("/data/2/saving", json!(18.6))];
+    expect(&send("catalogue")?, 200, &packages)?;
     let taken = [("/data/amount", json!(2)), ("/data/balance/available", json!(398))];
     expect(&send("consume")?, 201, &taken)?;
     let newest = [("/data/0/type", json!("DEBIT")), ("/data/0/resourceId", json!("verif_xyz789"))];

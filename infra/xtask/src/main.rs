@@ -9,6 +9,7 @@ mod drift;
 mod http;
 mod lambda;
 mod lint;
+mod localstripe;
 mod machine;
 mod ministack;
 mod process;

@@ -10,7 +10,7 @@ use crate::tools::MINISTACK;
 
 /// An emulator of AWS on a port of this machine, empty and in memory.
 pub(crate) struct Ministack {
-    /// Where its DynamoDB answers.
+    /// Where it answers for every service.
     pub(crate) endpoint: String,
     _running: Running,
 }

@@ -5,10 +5,11 @@ use crate::http::{Answer, Call};
 use crate::machine::Machine;
 
 /// Calls every route once, as one story: spend, look, open an organisation, give it credits, revoke
-/// its key.
+/// its key, see what is sold, change it.
 pub(crate) fn check(url: &str, machine: &Machine) -> Result<()> {
     spend(url, &machine.api_key)?;
-    operate(url, &machine.operator_key)
+    operate(url, &machine.operator_key)?;
+    sell(url, &machine.operator_key)
 }
 
 fn spend(url: &str, key: &str) -> Result<()> {
@@ -50,6 +51,30 @@ fn operate(url: &str, key: &str) -> Result<()> {
     Ok(())
 }
 
+fn sell(url: &str, key: &str) -> Result<()> {
+    let operator = Caller { url, key: Some(key) };
+    let anybody = Caller { url, key: None };
+    let packages = anybody.get("/api/v3/credits/packages", 200)?;
+    ensure!(packages.at("/data/0/package")? == "starter", "{}", packages.body);
+    let plans = anybody.get("/api/v3/plans", 200)?;
+    ensure!(plans.at("/data/0/plan")? == "free", "{}", plans.body);
+    let pricing = anybody.get("/api/v3/pricing", 200)?;
+    ensure!(pricing.number("/data/0/priceVersion")? == 1, "{}", pricing.body);
+
+    for (path, body) in [
+        ("pricing/verification.enhanced", json!({ "credits": 3 })),
+        ("packages/growth", json!({ "price": { "amount": 8800, "currency": "GBP" } })),
+        ("plans/basic", json!({ "maxUsers": 4 })),
+    ] {
+        let set = operator.put(&format!("/admin/v1/{path}"), &body)?;
+        ensure!(set.number("/data/priceVersion")? == 2, "{}", set.body);
+    }
+    operator.put("/admin/v1/exchange-rates/GBP/EUR", &json!({ "rate": 1.17 }))?;
+    let rates = operator.get("/admin/v1/exchange-rates", 200)?;
+    ensure!(rates.body.pointer("/data/0/rate") == Some(&json!(1.17)), "{}", rates.body);
+    Ok(())
+}
+
 struct Caller<'a> {
     url: &'a str,
     key: Option<&'a str>,
@@ -68,6 +93,11 @@ impl Caller<'_> {
         let headers = vec![("Idempotency-Key", idempotency_key.to_owned())];
         let url = format!("{}{path}", self.url);
         self.send(Call { method: "POST", url, headers, body: Some(body.clone()) }, 201)
+    }
+
+    fn put(&self, path: &str, body: &Value) -> Result<Answer> {
+        let url = format!("{}{path}", self.url);
+        self.send(Call { method: "PUT", url, headers: vec![], body: Some(body.clone()) }, 200)
     }
 
     fn send(&self, mut call: Call<'_>, status: u16) -> Result<Answer> {

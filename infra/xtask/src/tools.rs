@@ -17,6 +17,13 @@ pub(crate) struct Tool {
 /// An emulator of AWS: the DynamoDB that the tests take a second opinion from.
 pub(crate) const MINISTACK: Tool = Tool { name: "ministack", requirements: &["ministack==1.5.33"] };
 
+/// A Stripe that others have written, for the contract of our client. Under the GPL: it is run, never
+/// linked.
+pub(crate) const LOCALSTRIPE: Tool = Tool { name: "localstripe", requirements: &["localstripe==1.15.10"] };
+
+/// Stripe's own SDK, which signs events for the tests and checks what we have signed.
+pub(crate) const STRIPE_SDK: Tool = Tool { name: "stripe-sdk", requirements: &["stripe==16.1.0"] };
+
 /// `cargo lambda`. Without its dependency, half a gigabyte of Zig that only cross-compiling needs.
 pub(crate) const CARGO_LAMBDA: Tool =
     Tool { name: "cargo-lambda", requirements: &["--no-deps", "cargo-lambda==1.9.2"] };

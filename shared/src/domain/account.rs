@@ -3,6 +3,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::{
     Allowance, BadId, Credits, Effect, Entry, EntryId, Guard, Lot, LotId, Mode, OrgId, Period, PlanId,
@@ -18,8 +19,9 @@ pub const LOTS_MAX: usize = 16;
 /// youngest, so that one kind of credits never takes all places.
 pub const LOTS_ALIKE_MAX: usize = 4;
 
-/// Whose credits: an organisation's real ones, or those of its test keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// Whose credits: an organisation's real ones, or those of its test keys. Written `org_…#live`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct AccountId {
     /// The organisation.
     pub org: OrgId,
@@ -48,6 +50,10 @@ pub struct Account {
     pub used: Credits,
     /// Purchased and bonus credits, by age.
     pub lots: BTreeMap<EntryId, Lot>,
+    /// What may be spent beyond all lots, and what was.
+    pub post_paid: PostPaid,
+    /// An operator has stopped it: nothing is spent and nothing bought.
+    pub frozen: bool,
     /// What can no longer land.
     pub fence: Fence,
     /// The entry that made the account what it is; none when it was just opened.
@@ -61,6 +67,15 @@ pub struct Fence {
     pub up_to: EntryId,
     /// The number of the entry that says so: whichever of them did land has a lower one.
     pub sequence: u64,
+}
+
+/// Credits on account: spent before they are bought (contract, rule 9).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PostPaid {
+    /// Up to how many; none for an organisation that only spends what it has.
+    pub limit: Credits,
+    /// How many there are. A dispute that was lost may have brought it past the limit.
+    pub outstanding: Credits,
 }
 
 /// The subscription credits of one month.
@@ -95,6 +110,8 @@ impl Account {
             subscription: Subscription::default(),
             used: Credits::ZERO,
             lots: BTreeMap::new(),
+            post_paid: PostPaid::default(),
+            frozen: false,
             fence: Fence { up_to: EntryId::FIRST, sequence: 0 },
             last: None,
         }
@@ -117,8 +134,12 @@ impl Account {
     /// subscription, purchased, bonus; within a bucket a lot of the debit's own service first, then
     /// the soonest to expire, then the oldest.
     pub(super) fn payers(&self, service: Option<Service>, now: DateTime<Utc>) -> Vec<Payer> {
-        let mut lots: Vec<_> =
-            self.lots.iter().filter(|(_, lot)| lot.pays_for(service, now) && !lot.left.is_zero()).collect();
+        self.in_order(|lot| lot.pays_for(service, now))
+    }
+
+    /// The lots that `may` give, and the month's subscription credits, in the order of consumption.
+    pub(super) fn in_order(&self, may: impl Fn(&Lot) -> bool) -> Vec<Payer> {
+        let mut lots: Vec<_> = self.lots.iter().filter(|(_, lot)| may(lot) && !lot.left.is_zero()).collect();
         lots.sort_by_key(|(id, lot)| {
             (lot.source, lot.service.is_none(), lot.expires_at.unwrap_or(DateTime::<Utc>::MAX_UTC), **id)
         });
@@ -166,6 +187,8 @@ impl Account {
             Guard::Period(period) => self.period == period,
             Guard::AtLeast(lot, amount) => self.left(lot).is_some_and(|left| left >= amount),
             Guard::Exactly(lot, amount) => self.left(lot) == Some(amount),
+            Guard::OwingAtMost(most) => self.post_paid.outstanding <= most,
+            Guard::Owing(amount) => self.post_paid.outstanding == amount,
             Guard::FenceBelow(id) => self.fence.up_to < id,
         }
     }
@@ -174,6 +197,7 @@ impl Account {
         match lot {
             LotId::Subscription(_) => Some(self.subscription.left),
             LotId::Granted(id) => self.lots.get(&id).map(|lot| lot.left),
+            LotId::PostPaid => None,
         }
     }
 
@@ -182,6 +206,7 @@ impl Account {
             Effect::Take(LotId::Subscription(_), amount) => {
                 self.subscription.left = self.subscription.left.less(*amount)?;
             }
+            Effect::Take(LotId::PostPaid, _) | Effect::Give(LotId::PostPaid, _) => return None,
             Effect::Take(LotId::Granted(id), amount) => {
                 let lot = self.lots.get_mut(id)?;
                 lot.left = lot.left.less(*amount)?;
@@ -200,6 +225,14 @@ impl Account {
             Effect::Drop(id) => {
                 self.lots.remove(id);
             }
+            Effect::Owe(amount) => {
+                self.post_paid.outstanding = self.post_paid.outstanding.plus(*amount)?;
+            }
+            Effect::Repay(amount) => {
+                self.post_paid.outstanding = self.post_paid.outstanding.less(*amount)?;
+            }
+            Effect::Limit(limit) => self.post_paid.limit = *limit,
+            Effect::Freeze(frozen) => self.frozen = *frozen,
             Effect::Use(amount) => self.used = self.used.plus(*amount)?,
             Effect::Renew(period, allowance) => {
                 self.period = *period;
@@ -211,6 +244,20 @@ impl Account {
             }
         }
         Some(())
+    }
+}
+
+impl From<AccountId> for String {
+    fn from(id: AccountId) -> String {
+        id.to_string()
+    }
+}
+
+impl TryFrom<String> for AccountId {
+    type Error = BadId;
+
+    fn try_from(text: String) -> Result<Self, BadId> {
+        text.parse()
     }
 }
 

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Account, Allowance, Credits, EntryId, LotId, Period, PlanId, Source};
+use super::{Account, Allowance, Credits, EntryId, LotId, Period, PlanId, PostPaid, Source};
 
 /// How many of the lots that expire next a balance names. Three tell a customer what to hurry
 /// with, and keep a ledger row, which holds the balance after it, a small item.
@@ -29,6 +29,9 @@ pub struct Balance {
     /// The month that the balance belongs to.
     #[serde(rename = "month")]
     pub period: Period,
+    /// Credits on account; none for an organisation that has and owes none.
+    #[serde(rename = "post", default, skip_serializing_if = "Option::is_none")]
+    pub post_paid: Option<PostPaid>,
     /// The lots that expire next, soonest first.
     #[serde(rename = "exp", default, skip_serializing_if = "Vec::is_empty")]
     pub expiring: Vec<Expiring>,
@@ -84,6 +87,7 @@ impl Account {
             plan: self.plan.clone(),
             unlimited: self.allowance == Allowance::Unlimited,
             period,
+            post_paid: (self.post_paid != PostPaid::default()).then_some(self.post_paid),
             expiring: self.expiring(now),
         }
     }

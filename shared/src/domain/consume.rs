@@ -1,5 +1,6 @@
 use chrono::{DateTime, SubsecRound, Utc};
 
+use super::account::Payer;
 use super::{
     Account, Allowance, Credits, Direction, Effect, Entry, Guard, Head, LotId, Move, Operation, Posting,
     Price, Quantity, Refusal, Service, Source,
@@ -36,10 +37,11 @@ impl Consume {
 /// as it takes.
 ///
 /// # Errors
-/// [`Refusal::BalanceLimit`] when the month's usage would leave its range, then
+/// [`Refusal::Frozen`]; [`Refusal::BalanceLimit`] when the month's usage would leave its range; then
 /// [`Refusal::InsufficientCredits`].
 pub fn consume(account: &Account, request: &Consume, head: &Head) -> Result<Posting, Refusal> {
     let amount = request.amount;
+    may_move(account)?;
     account.used.plus(amount).ok_or(Refusal::BalanceLimit)?;
     let Taken { moves, mut guards, mut effects } = match account.allowance {
         _ if amount.is_zero() => Taken::default(),
@@ -49,7 +51,10 @@ pub fn consume(account: &Account, request: &Consume, head: &Head) -> Result<Post
             guards: vec![Guard::Revision(account.revision)],
             effects: vec![],
         },
-        Allowance::Monthly(_) => take(account, request, head.now)?,
+        Allowance::Monthly(_) => {
+            let room = account.post_paid.limit.less(account.post_paid.outstanding).unwrap_or_default();
+            take(account, amount, account.payers(request.service, head.now), room)?
+        }
     };
     guards.push(Guard::FenceBelow(head.id));
     if !amount.is_zero() {
@@ -67,21 +72,35 @@ pub fn consume(account: &Account, request: &Consume, head: &Head) -> Result<Post
     Ok(Posting { entry, guards, effects })
 }
 
-#[derive(Default)]
-struct Taken {
-    moves: Vec<Move>,
-    guards: Vec<Guard>,
-    effects: Vec<Effect>,
+/// Whether credits may be spent or bought at all.
+pub(super) fn may_move(account: &Account) -> Result<(), Refusal> {
+    if account.frozen { Err(Refusal::Frozen) } else { Ok(()) }
 }
 
-fn take(account: &Account, request: &Consume, now: DateTime<Utc>) -> Result<Taken, Refusal> {
-    let payers = account.payers(request.service, now);
-    let available =
-        payers.iter().fold(Credits::ZERO, |sum, payer| sum.plus(payer.left).unwrap_or(Credits::MAX));
+/// Credits that leave, and what must be true for it.
+#[derive(Default)]
+pub(super) struct Taken {
+    pub(super) moves: Vec<Move>,
+    pub(super) guards: Vec<Guard>,
+    pub(super) effects: Vec<Effect>,
+}
+
+/// Takes `amount` from `payers` one after the other, and what they lack on account, where there is
+/// `room` for it (contract, rule 9).
+pub(super) fn take(
+    account: &Account,
+    amount: Credits,
+    payers: Vec<Payer>,
+    room: Credits,
+) -> Result<Taken, Refusal> {
+    let available = payers.iter().fold(room, |sum, payer| sum.plus(payer.left).unwrap_or(Credits::MAX));
+    if available < amount {
+        return Err(Refusal::InsufficientCredits { required: amount, available });
+    }
     // The lots' order is sure as long as no lot was added or refilled since it was seen.
     let mut taken = Taken { guards: vec![Guard::Revision(account.revision)], ..Taken::default() };
     taken.effects.extend(account.empty_lots().map(Effect::Drop));
-    let mut wanted = request.amount;
+    let mut wanted = amount;
     for payer in payers {
         if wanted.is_zero() {
             break;
@@ -98,15 +117,17 @@ fn take(account: &Account, request: &Consume, now: DateTime<Utc>) -> Result<Take
             taken.guards.push(Guard::Exactly(payer.lot, part));
             taken.effects.push(match payer.lot {
                 LotId::Granted(id) => Effect::Drop(id),
-                LotId::Subscription(_) => Effect::Take(payer.lot, part),
+                LotId::Subscription(_) | LotId::PostPaid => Effect::Take(payer.lot, part),
             });
         }
     }
-    if wanted.is_zero() {
-        Ok(taken)
-    } else {
-        Err(Refusal::InsufficientCredits { required: request.amount, available })
+    if let Some(most) = account.post_paid.limit.less(wanted).filter(|_| !wanted.is_zero()) {
+        taken.moves.push(Move::out(LotId::PostPaid, Source::PostPaid, wanted));
+        // Rivals may owe more meanwhile, as long as there is room for all.
+        taken.guards.push(Guard::OwingAtMost(most));
+        taken.effects.push(Effect::Owe(wanted));
     }
+    Ok(taken)
 }
 
 /// When an entry takes effect: as it reached us, but never before the month it is booked in. A

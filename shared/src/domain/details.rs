@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{KeyId, Quantity, Reference, Service};
+use super::{EntryId, KeyId, Money, PackageId, PaymentId, Purchase, Quantity, Rate, Reference, Service};
 
 /// What a transaction says beyond the credits it moved. Kept in the claim, so that whoever records
 /// the transaction after a crash writes the same line.
@@ -31,6 +31,9 @@ pub struct Details {
     /// When a grant expires.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<DateTime<Utc>>,
+    /// What was paid for it, where credits were bought.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paid: Option<Paid>,
     /// In words, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<Reference>,
@@ -46,6 +49,46 @@ pub struct Details {
     /// The request that was answered first, for the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+}
+
+/// The payment behind credits that were bought.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Paid {
+    /// The purchase: the transaction's name for callers, who had it before the entry was made.
+    pub transaction: EntryId,
+    /// The payment method, by the provider's name (seed: `paymentMethod`).
+    pub method: Reference,
+    /// How much (seed: `currency`).
+    pub price: Money,
+    /// What one unit of that currency was worth in the organisation's own (seed: `exchangeRate`).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rate: Option<Rate>,
+    /// The package, where a whole one was bought.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub package: Option<PackageId>,
+    /// The provider's name for the payment.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub payment: Option<PaymentId>,
+    /// The provider's receipt or invoice.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub receipt: Option<String>,
+}
+
+impl Paid {
+    /// What is known of the payment of a purchase.
+    #[must_use]
+    pub fn by(purchase: &Purchase) -> Self {
+        Self {
+            transaction: purchase.id.transaction,
+            method: purchase.method.clone(),
+            price: purchase.offer.price,
+            rate: purchase.rate,
+            package: purchase.offer.package.clone(),
+            payment: purchase.payment.clone(),
+            receipt: purchase.receipt.clone(),
+        }
+    }
 }
 
 /// The caller's own notes on a transaction: at most [`Metadata::KEYS_MAX`] pairs of text.

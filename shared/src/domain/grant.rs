@@ -28,48 +28,69 @@ pub enum Origin {
     Purchase,
     /// An operator gave them: `credit.grant`.
     Operator,
+    /// An operator put something right: `credit.adjustment`.
+    Adjustment,
 }
 
 /// Decides whether `account` may receive, and what changes if so. A grant opens a lot of its own; with
 /// [`LOTS_ALIKE_MAX`] lots on the same terms, or [`LOTS_MAX`] in all, it joins the youngest on its
-/// terms.
+/// terms. Plain purchased credits settle first what is outstanding (contract, rule 9).
 ///
 /// # Errors
-/// [`Refusal::ExpiresInThePast`], [`Refusal::PurchasedNeverExpire`], [`Refusal::SubscriptionTerms`],
+/// [`Refusal::NothingToHold`], [`Refusal::ExpiresInThePast`], [`Refusal::PurchasedNeverExpire`], [`Refusal::SubscriptionTerms`],
 /// [`Refusal::UnlimitedPlan`], [`Refusal::TooManyLots`], [`Refusal::BalanceLimit`], in this order.
 pub fn grant(account: &Account, request: &Grant, head: &Head) -> Result<Posting, Refusal> {
     may_stand(account, request, head.now)?;
     let amount = Credits::from(request.amount);
-    let mut effects: Vec<_> = account.empty_lots().map(Effect::Drop).collect();
-    let lot = match request.source {
-        Source::Subscription => account.subscription_lot(),
-        Source::Purchased | Source::Bonus => LotId::Granted(place(account, request, head.id)?),
-    };
     if !fits(account, amount) {
         return Err(Refusal::BalanceLimit);
     }
-    effects.push(match lot {
-        LotId::Granted(id) if id == head.id => Effect::Open(id, lot_of(request)),
-        LotId::Granted(_) | LotId::Subscription(_) => Effect::Give(lot, amount),
-    });
+    let settled = if settles(request) { account.post_paid.outstanding.min(amount) } else { Credits::ZERO };
+    let (mut moves, mut guards) =
+        (vec![], vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)]);
+    let mut effects: Vec<_> = account.empty_lots().map(Effect::Drop).collect();
+    if settles(request) {
+        // All that is owed, so that nothing is left beside credits that could have settled it.
+        guards.push(Guard::Owing(account.post_paid.outstanding));
+    }
+    if !settled.is_zero() {
+        moves.push(Move::into(LotId::PostPaid, Source::PostPaid, settled));
+        effects.push(Effect::Repay(settled));
+    }
+    if let Some(rest) = amount.less(settled).filter(|rest| !rest.is_zero()) {
+        let lot = match request.source {
+            Source::Subscription => account.subscription_lot(),
+            Source::Purchased | Source::Bonus | Source::PostPaid => {
+                LotId::Granted(place(account, request, head.id)?)
+            }
+        };
+        moves.push(Move::into(lot, request.source, rest));
+        effects.push(match lot {
+            LotId::Granted(id) if id == head.id => Effect::Open(id, Lot { left: rest, ..lot_of(request) }),
+            LotId::Granted(_) | LotId::Subscription(_) | LotId::PostPaid => Effect::Give(lot, rest),
+        });
+    }
     let entry = Entry {
         id: head.id,
         at: effective(account, head.now),
         operation: Operation::own(match request.origin {
             Origin::Purchase => "credit.purchase",
             Origin::Operator => "credit.grant",
+            Origin::Adjustment => "credit.adjustment",
         }),
         direction: Direction::Credit,
         amount,
-        moves: vec![Move::into(lot, request.source, amount)],
+        moves,
         claim: Some(head.claim.clone()),
     };
-    let guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)];
     Ok(Posting { entry, guards, effects })
 }
 
 fn may_stand(account: &Account, request: &Grant, now: DateTime<Utc>) -> Result<(), Refusal> {
     let Grant { source, service, expires_at, .. } = request;
+    if *source == Source::PostPaid {
+        return Err(Refusal::NothingToHold);
+    }
     if expires_at.is_some_and(|end| end <= now) {
         return Err(Refusal::ExpiresInThePast);
     }
@@ -77,8 +98,14 @@ fn may_stand(account: &Account, request: &Grant, now: DateTime<Utc>) -> Result<(
         Source::Purchased if expires_at.is_some() && service.is_none() => Err(Refusal::PurchasedNeverExpire),
         Source::Subscription if expires_at.is_some() || service.is_some() => Err(Refusal::SubscriptionTerms),
         Source::Subscription if account.allowance == Allowance::Unlimited => Err(Refusal::UnlimitedPlan),
-        Source::Subscription | Source::Purchased | Source::Bonus => Ok(()),
+        Source::Subscription | Source::Purchased | Source::Bonus | Source::PostPaid => Ok(()),
     }
+}
+
+/// Whether the credits settle first what is outstanding: those that were bought for any service. An
+/// operator puts right what they say and nothing else.
+fn settles(request: &Grant) -> bool {
+    request.source == Source::Purchased && request.service.is_none() && request.origin != Origin::Adjustment
 }
 
 /// Which lot the credits go to: a new one, or the youngest alike when there are enough.
@@ -105,7 +132,7 @@ fn lot_of(request: &Grant) -> Lot {
 }
 
 /// Whether all credits together, spendable or not, stay within [`Credits::MAX`].
-fn fits(account: &Account, amount: Credits) -> bool {
+pub(super) fn fits(account: &Account, amount: Credits) -> bool {
     let lots = account.lots.values().map(|lot| lot.left);
     lots.chain([account.subscription.granted]).try_fold(amount, Credits::plus).is_some()
 }

@@ -11,8 +11,18 @@ pub struct BadId(&'static str);
 
 impl BadId {
     pub(super) const ACCOUNT: Self = Self("must be an organisation's id, # and live or test");
-    pub(super) const CLAIM: Self = Self("must be c# or o# and an idempotency key");
-    pub(super) const LOT: Self = Self("must be sub_ and a month, or credit_ and 26 characters");
+    pub(super) const CLAIM: Self = Self("must be c#, o# or s# and an idempotency key");
+    pub(super) const LOT: Self = Self("must be sub_ and a month, credit_ and 26 characters, or post_paid");
+
+    /// The name of a plan or a package, if `text` can be one.
+    pub(super) fn name(text: String) -> Result<String, Self> {
+        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
+        if (1..=64).contains(&text.len()) && text.bytes().all(fits) {
+            Ok(text)
+        } else {
+            Err(Self("must be 1 to 64 characters of a-z 0-9 . _ -"))
+        }
+    }
 }
 
 /// The bits of a ULID that are not its time.

@@ -16,6 +16,9 @@ pub enum Source {
     Purchased,
     /// Promotional or loyalty credits.
     Bonus,
+    /// Nothing that is there: credits on account, settled by a later purchase (contract, rule 9).
+    #[serde(rename = "postPaid")]
+    PostPaid,
 }
 
 /// A service that a lot may be set aside for (seed: Verifik's credit types).
@@ -43,6 +46,9 @@ pub enum LotId {
     Subscription(Period),
     /// `credit_01HM…`, granted by `txn_01HM…`
     Granted(EntryId),
+    /// `post_paid`: what is outstanding. No lot, but the one other place that credits go to and come
+    /// from.
+    PostPaid,
 }
 
 /// Credits that arrived together and are spent on the same terms.
@@ -90,6 +96,7 @@ impl fmt::Display for LotId {
         match self {
             Self::Subscription(period) => write!(out, "sub_{period}"),
             Self::Granted(entry) => write!(out, "credit_{}", entry.bare()),
+            Self::PostPaid => write!(out, "post_paid"),
         }
     }
 }
@@ -106,6 +113,7 @@ impl TryFrom<String> for LotId {
     fn try_from(text: String) -> Result<Self, BadId> {
         let month = text.strip_prefix("sub_").and_then(|month| Period::try_from(month.to_owned()).ok());
         let entry = text.strip_prefix("credit_").and_then(EntryId::from_bare);
-        month.map(Self::Subscription).or(entry.map(Self::Granted)).ok_or(BadId::LOT)
+        let debt = (text == "post_paid").then_some(Self::PostPaid);
+        month.map(Self::Subscription).or(entry.map(Self::Granted)).or(debt).ok_or(BadId::LOT)
     }
 }

@@ -45,6 +45,9 @@ struct MoneyText {
 }
 
 impl Currency {
+    /// What organisations are billed in unless something else is agreed.
+    pub const GBP: Self = Self(iso_currency::Currency::GBP);
+
     /// Its three letters.
     #[must_use]
     pub fn code(self) -> &'static str {

@@ -2,7 +2,8 @@ use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{Amount, Money, Reference, Refusal};
+use super::version::{Version, in_force, revise, room};
+use super::{Amount, BadChange, BadId, Money, Reference, Refusal, When};
 
 /// The name of a package: `starter`, `growth`, `professional`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -50,11 +51,74 @@ pub struct Offer {
     pub version: u32,
 }
 
+/// What is to be changed of a package; what is left out stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PackageChange {
+    /// Its name for people.
+    pub name: Option<Reference>,
+    /// How many credits.
+    pub credits: Option<Amount>,
+    /// For how much in all.
+    pub price: Option<Money>,
+    /// Whether it is sold no more.
+    pub withdrawn: Option<bool>,
+}
+
 fn first() -> u32 {
     1
 }
 
+impl TryFrom<String> for PackageId {
+    type Error = BadId;
+
+    fn try_from(text: String) -> Result<Self, BadId> {
+        BadId::name(text).map(Self)
+    }
+}
+
+impl Version for Package {
+    const MAX: (usize, &'static str) = (Self::VERSIONS_MAX, "versions of one package");
+
+    fn number(&self) -> u32 {
+        self.version
+    }
+
+    fn effective_from(&self) -> DateTime<Utc> {
+        self.effective_from
+    }
+
+    fn renumbered(self, version: u32, effective_from: DateTime<Utc>) -> Self {
+        Self { version, effective_from, ..self }
+    }
+}
+
 impl PackageList {
+    /// Versions of all packages together at most, so that the list stays one item of the database,
+    /// whatever is in it.
+    pub const VERSIONS_MAX: usize = 200;
+
+    /// The list with another version of a package, and that version.
+    ///
+    /// # Errors
+    /// [`BadChange::Incomplete`] for a new package without a name, credits or a price;
+    /// [`BadChange::InThePast`]; [`BadChange::TooMany`].
+    pub fn change(
+        &self,
+        package: &PackageId,
+        wanted: &PackageChange,
+        when: When,
+    ) -> Result<(Self, Package), BadChange> {
+        let versions: Vec<_> = self.0.iter().filter(|known| known.package == *package).cloned().collect();
+        let terms = wanted.terms(package, in_force(&versions, when.from()), when)?;
+        let (version, is_new) = revise(&versions, terms, when)?;
+        let mut changed = self.clone();
+        if is_new {
+            room(self.0.len(), (Self::VERSIONS_MAX, "versions of packages"))?;
+            changed.0.push(version.clone());
+        }
+        Ok((changed, version))
+    }
+
     /// What is sold at `at`, the smallest first: of the versions of each package in force then, the
     /// latest.
     #[must_use]
@@ -99,7 +163,36 @@ impl PackageList {
     }
 }
 
+impl PackageChange {
+    fn terms(&self, package: &PackageId, before: Option<&Package>, when: When) -> Result<Package, BadChange> {
+        let name = self.name.as_ref().map(|name| name.as_str().to_owned());
+        let name = name.or(before.map(|before| before.name.clone()));
+        let credits = self.credits.or(before.map(|before| before.credits));
+        let price = self.price.or(before.map(|before| before.price));
+        let (Some(name), Some(credits), Some(price)) = (name, credits, price) else {
+            let given = [
+                ("name", self.name.is_some()),
+                ("credits", self.credits.is_some()),
+                ("price", self.price.is_some()),
+            ];
+            return Err(BadChange::without(given));
+        };
+        Ok(Package {
+            package: package.clone(),
+            version: 0,
+            name,
+            credits,
+            price,
+            withdrawn: self.withdrawn.or(before.map(|before| before.withdrawn)).unwrap_or(false),
+            effective_from: when.from(),
+        })
+    }
+}
+
 impl Package {
+    /// How many versions a package keeps.
+    pub const VERSIONS_MAX: usize = 50;
+
     /// How much less one credit costs than in `smallest`, in per cent with one decimal; none when it
     /// is not less, or the two are sold in different currencies.
     #[must_use]

@@ -82,6 +82,8 @@ pub enum ClaimKey {
     Caller(IdempotencyKey),
     /// A key of an operator.
     Operator(IdempotencyKey),
+    /// A name that we give to what we do by ourselves, such as what follows from a payment.
+    System(IdempotencyKey),
 }
 
 /// What must still be true of an account when a posting lands.
@@ -96,6 +98,10 @@ pub enum Guard {
     AtLeast(LotId, Credits),
     /// The lot holds just what was seen: it is emptied before another is touched.
     Exactly(LotId, Credits),
+    /// No more than this is outstanding.
+    OwingAtMost(Credits),
+    /// Just what was seen is outstanding.
+    Owing(Credits),
     /// No attempt as late as this one has been fenced off.
     FenceBelow(EntryId),
 }
@@ -111,6 +117,14 @@ pub enum Effect {
     Open(EntryId, Lot),
     /// A granted lot that is empty, or emptied here, is forgotten.
     Drop(EntryId),
+    /// Credits are spent beyond all lots.
+    Owe(Credits),
+    /// What is outstanding shrinks.
+    Repay(Credits),
+    /// How much may be outstanding.
+    Limit(Credits),
+    /// The account is stopped, or goes on.
+    Freeze(bool),
     /// Usage of this month grows.
     Use(Credits),
     /// The month turns: usage starts again, and this is the allowance.
@@ -124,8 +138,13 @@ impl Effect {
     #[must_use]
     pub fn revises(&self) -> bool {
         match self {
-            Self::Give(..) | Self::Open(..) | Self::Renew(..) => true,
-            Self::Take(..) | Self::Drop(_) | Self::Use(_) | Self::Fence(_) => false,
+            Self::Give(..) | Self::Open(..) | Self::Renew(..) | Self::Limit(_) | Self::Freeze(_) => true,
+            Self::Take(..)
+            | Self::Drop(_)
+            | Self::Use(_)
+            | Self::Owe(_)
+            | Self::Repay(_)
+            | Self::Fence(_) => false,
         }
     }
 }
@@ -157,6 +176,7 @@ impl fmt::Display for ClaimKey {
         match self {
             Self::Caller(key) => write!(out, "c#{}", key.as_str()),
             Self::Operator(key) => write!(out, "o#{}", key.as_str()),
+            Self::System(key) => write!(out, "s#{}", key.as_str()),
         }
     }
 }
@@ -172,10 +192,11 @@ impl TryFrom<String> for ClaimKey {
 
     fn try_from(text: String) -> Result<Self, super::BadId> {
         let key = |text: &str| IdempotencyKey::try_from(text.to_owned());
-        match (text.strip_prefix("c#"), text.strip_prefix("o#")) {
-            (Some(own), _) => key(own).map(Self::Caller),
-            (None, Some(operators)) => key(operators).map(Self::Operator),
-            (None, None) => Err(super::BadId::CLAIM),
+        match text.split_at_checked(2) {
+            Some(("c#", own)) => key(own).map(Self::Caller),
+            Some(("o#", operators)) => key(operators).map(Self::Operator),
+            Some(("s#", ours)) => key(ours).map(Self::System),
+            Some(_) | None => Err(super::BadId::CLAIM),
         }
     }
 }

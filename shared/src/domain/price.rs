@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Credits, Operation, Reference, Refusal};
+use super::version::{Version, in_force, next, revise, room};
+use super::{BadChange, Credits, Operation, Reference, Refusal, When};
 
 /// What every operation costs, and cost before: the database's own table (seed: "Credit Costs …
 /// automatically pulled from our database").
@@ -62,7 +63,116 @@ impl Price {
     pub const VERSIONS_MAX: usize = 400;
 }
 
+impl Version for Price {
+    const MAX: (usize, &'static str) = (Self::VERSIONS_MAX, "prices of one operation");
+
+    fn number(&self) -> u32 {
+        self.version
+    }
+
+    fn effective_from(&self) -> DateTime<Utc> {
+        self.effective_from
+    }
+
+    fn renumbered(self, version: u32, effective_from: DateTime<Utc>) -> Self {
+        Self { version, effective_from, ..self }
+    }
+}
+
+/// What is to be changed of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PriceChange {
+    /// Credits each time, `0..=Price::MAX`.
+    pub credits: Credits,
+    /// Its group. Of the operation, not of a price: it changes at once.
+    pub category: Option<Category>,
+    /// Whether it is charged once a month. It changes at once, too.
+    pub monthly: Option<bool>,
+}
+
+/// An operation with one of its prices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedPrice {
+    /// Its name.
+    pub operation: Operation,
+    /// The group it is listed under.
+    pub category: Category,
+    /// Whether it is charged once a month for as long as it goes on.
+    pub monthly: bool,
+    /// The price.
+    pub price: Price,
+    /// The price that will take its place, as things stand.
+    pub next: Option<Price>,
+}
+
+impl PricedOperation {
+    fn listed(&self, operation: &Operation, price: Price) -> ListedPrice {
+        ListedPrice {
+            operation: operation.clone(),
+            category: self.category,
+            monthly: self.monthly,
+            price,
+            next: next(&self.prices, price.effective_from).copied(),
+        }
+    }
+}
+
 impl PriceList {
+    /// Operations at most. With [`PriceList::PRICES_MAX`] it keeps the list's one item at half of the
+    /// 400 KB that DynamoDB allows.
+    pub const OPERATIONS_MAX: usize = 500;
+    /// Prices of all operations together at most.
+    pub const PRICES_MAX: usize = 4_000;
+    /// How the names of the ledger's own operations begin.
+    const RESERVED: [&'static str; 3] = ["account.", "credit.", "ledger."];
+
+    /// The operations that have a price at `at`, by category and name.
+    #[must_use]
+    pub fn listed(&self, at: DateTime<Utc>) -> Vec<ListedPrice> {
+        let priced = |(name, operation): (&Operation, &PricedOperation)| {
+            let price = *in_force(&operation.prices, at)?;
+            Some(ListedPrice { next: next(&operation.prices, at).copied(), ..operation.listed(name, price) })
+        };
+        let mut listed: Vec<_> = self.operations.iter().filter_map(priced).collect();
+        listed.sort_by_key(|listed| listed.category);
+        listed
+    }
+
+    /// The list with another price, and that price.
+    ///
+    /// # Errors
+    /// [`BadChange::Reserved`]; [`BadChange::Incomplete`] for a new operation without a category;
+    /// [`BadChange::InThePast`]; [`BadChange::TooMany`].
+    pub fn change(
+        &self,
+        name: &Operation,
+        wanted: PriceChange,
+        when: When,
+    ) -> Result<(Self, ListedPrice), BadChange> {
+        if Self::RESERVED.iter().any(|start| name.as_str().starts_with(start)) {
+            return Err(BadChange::Reserved);
+        }
+        let known = self.operations.get(name);
+        let category = wanted.category.or(known.map(|known| known.category));
+        let category = category.ok_or_else(|| BadChange::Incomplete(vec!["category"]))?;
+        let monthly = wanted.monthly.or(known.map(|known| known.monthly)).unwrap_or(false);
+        let mut prices = known.map(|known| known.prices.clone()).unwrap_or_default();
+        let terms = Price { version: 0, credits: wanted.credits, effective_from: when.from() };
+        let (price, is_new) = revise(&prices, terms, when)?;
+        if is_new {
+            room(self.operations.values().map(|each| each.prices.len()).sum(), (Self::PRICES_MAX, "prices"))?;
+            prices.push(price);
+        }
+        if known.is_none() {
+            room(self.operations.len(), (Self::OPERATIONS_MAX, "operations"))?;
+        }
+        let priced = PricedOperation { category, monthly, prices };
+        let listed = priced.listed(name, price);
+        let mut changed = self.clone();
+        changed.insert(name.clone(), priced);
+        Ok((changed, listed))
+    }
+
     /// The operation of that name and its price at `at`: of the versions in force then, the latest.
     ///
     /// # Errors
@@ -70,10 +180,8 @@ impl PriceList {
     pub fn price(&self, name: &Reference, at: DateTime<Utc>) -> Result<(Operation, Price), Refusal> {
         let known = Operation::try_from(name.as_str().to_owned()).ok();
         let known = known.and_then(|name| self.operations.get_key_value(&name));
-        let in_force = known.and_then(|(name, operation)| {
-            let price = operation.prices.iter().rfind(|price| price.effective_from <= at)?;
-            Some((name.clone(), *price))
-        });
+        let in_force =
+            known.and_then(|(name, operation)| Some((name.clone(), *in_force(&operation.prices, at)?)));
         in_force.ok_or_else(|| Refusal::UnknownOperation(name.clone()))
     }
 

@@ -21,6 +21,18 @@ pub enum Refusal {
     /// The price is more than one payment may be.
     #[error("costs more than one payment may be ({} minor units); buy less at once", Money::MAX)]
     PriceLimit,
+    /// An operator has stopped the organisation.
+    #[error("the organisation is frozen: nothing is spent and nothing bought until an operator unfreezes it")]
+    Frozen,
+    /// Credits on account are no lot.
+    #[error("must be subscription, purchased or bonus; what may be spent on account is set by …/post-paid")]
+    NothingToHold,
+    /// An adjustment that settles more than is owed.
+    #[error("is more than the {} credits outstanding", .outstanding.get())]
+    NotOwed {
+        /// What is owed.
+        outstanding: Credits,
+    },
     /// A grant that would be gone before it arrives.
     #[error("must lie in the future")]
     ExpiresInThePast,

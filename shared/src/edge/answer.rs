@@ -13,6 +13,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use ulid::Ulid;
 
 use super::error::Told;
+use super::etag::{Known, tag};
 use super::{ApiError, App, Call, instant};
 
 /// What a handler answers, before the envelope is put around it.
@@ -22,7 +23,12 @@ pub struct Reply {
     data: Box<RawValue>,
     replayed: bool,
     next_cursor: Option<Option<String>>,
+    public: bool,
 }
+
+/// For how long a cache may answer in our place with what is the same for everybody: as long as a
+/// warm function goes by what it has read itself.
+const PUBLIC: HeaderValue = HeaderValue::from_static("public, max-age=60");
 
 impl Reply {
     /// 200 with `data`.
@@ -41,6 +47,14 @@ impl Reply {
         Ok(Self { replayed, ..Self::new(StatusCode::CREATED, data)? })
     }
 
+    /// 202 with `data`: it goes on without the caller; `replayed` as with [`Reply::created`].
+    ///
+    /// # Errors
+    /// None in practice: every shape of ours can be written.
+    pub fn accepted(data: &impl Serialize, replayed: bool) -> Result<Self, ApiError> {
+        Ok(Self { replayed, ..Self::new(StatusCode::ACCEPTED, data)? })
+    }
+
     /// 200 with a list, and where it goes on; `None` on its last page.
     ///
     /// # Errors
@@ -49,9 +63,16 @@ impl Reply {
         Ok(Self { next_cursor: Some(next_cursor), ..Self::new(StatusCode::OK, data)? })
     }
 
+    /// The same for everybody: caches may keep it for a minute, and whoever has it already is told
+    /// just that (`ETag`, `If-None-Match`).
+    #[must_use]
+    pub fn public(self) -> Self {
+        Self { public: true, ..self }
+    }
+
     fn new(status: StatusCode, data: &impl Serialize) -> Result<Self, ApiError> {
         let data = to_raw_value(data).map_err(ApiError::unwritable)?;
-        Ok(Self { status, data, replayed: false, next_cursor: None })
+        Ok(Self { status, data, replayed: false, next_cursor: None, public: false })
     }
 }
 
@@ -120,16 +141,16 @@ async fn envelop(State(app): State<Arc<App>>, mut request: Request, next: Next) 
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str).to_owned();
     request.extensions_mut().insert(call.clone());
-    let response = next.run(request).await;
+    let known = Known::of(request.headers());
+    let response = write(&call, next.run(request).await, &known);
     let status = response.status();
-    let response = write(&call, response);
     let account = call.account().map(|account| account.to_string());
     let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(request = %call.id, %method, route, status = status.as_u16(), millis, account, "answered");
     response
 }
 
-fn write(call: &Call, mut response: Response) -> Response {
+fn write(call: &Call, mut response: Response, known: &Known) -> Response {
     let meta = |pagination| Meta {
         timestamp: call.moment.now,
         request_id: &call.id,
@@ -144,6 +165,9 @@ fn write(call: &Call, mut response: Response) -> Response {
         set(&mut response, call, &envelope);
         if reply.replayed {
             response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
+        }
+        if reply.public {
+            share(&mut response, &tag(reply.data.get()), known);
         }
         return response;
     }
@@ -177,6 +201,20 @@ fn set(response: &mut Response, call: &Call, envelope: &Envelope<'_>) {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Ok(id) = HeaderValue::from_str(&call.id) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+}
+
+/// Marks what is the same for everybody; whoever has it already gets no more than the mark.
+fn share(response: &mut Response, tag: &str, known: &Known) {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, PUBLIC);
+    if let Ok(value) = HeaderValue::from_str(tag) {
+        headers.insert(header::ETAG, value);
+    }
+    if known.has(tag) {
+        headers.remove(header::CONTENT_TYPE);
+        *response.body_mut() = Body::empty();
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
     }
 }
 

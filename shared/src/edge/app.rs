@@ -2,7 +2,11 @@ use std::env;
 use std::sync::Arc;
 
 use super::{Clock, System};
-use crate::pay::{self, NoQueue, Providers, Queue, Simulated, Sqs, Wakes};
+use crate::domain::Mode;
+use crate::pay::{
+    self, NoQueue, Provider, Providers, Queue, SecretsManager, Simulated, Sqs, Stripe, StripeConfig,
+    StripeSecrets, Till, Wakes,
+};
 use crate::store::{Connection, Ledger, Settings};
 
 /// What every handler works with.
@@ -25,6 +29,17 @@ pub struct App {
 pub struct NotConfigured(&'static str);
 
 impl App {
+    /// Where credits of that mode are sold.
+    #[must_use]
+    pub fn till(&self, mode: Mode) -> Till<'_> {
+        Till {
+            ledger: &self.ledger,
+            settings: &self.settings,
+            provider: self.providers.of(mode),
+            wakes: self.wakes.as_ref(),
+        }
+    }
+
     /// The app of a Lambda function: tables, region and credentials stand in the environment.
     ///
     /// # Errors
@@ -42,9 +57,48 @@ impl App {
             ledger: Ledger::new(&config, variable("LEDGER_TABLE")?),
             settings: Settings::new(&config, variable("SETTINGS_TABLE")?),
             clock: Arc::new(System),
-            providers: Providers { live: Arc::new(pay::NotConfigured), test: Arc::new(Simulated::by_rule()) },
+            providers: Providers { live: live()?, test: Arc::new(Simulated::by_rule()) },
             wakes: wakes()?,
         }))
+    }
+}
+
+/// Who takes real money: Stripe, where its keys are known. `STRIPE_SECRET_ARN` names the secret that has
+/// them; on a developer's machine they may stand in `STRIPE_API_KEY` and `STRIPE_WEBHOOK_SECRET`.
+/// `STRIPE_RETURN_URL` is where customers return to from an authentication.
+fn live() -> Result<Arc<dyn Provider>, NotConfigured> {
+    Ok(stripe()?.unwrap_or_else(|| Arc::new(pay::NotConfigured)))
+}
+
+/// Stripe, if the environment knows its keys.
+///
+/// # Errors
+/// [`NotConfigured`] for a half of them, or a URL that is none.
+pub fn stripe() -> Result<Option<Arc<dyn Provider>>, NotConfigured> {
+    let given = |name| env::var(name).ok().filter(|value| !value.is_empty());
+    let secrets = match (given("STRIPE_SECRET_ARN"), given("STRIPE_API_KEY")) {
+        (Some(arn), _) => StripeSecrets::Managed(SecretsManager {
+            arn,
+            region: variable("AWS_REGION")?,
+            access_key: variable("AWS_ACCESS_KEY_ID")?,
+            secret_key: variable("AWS_SECRET_ACCESS_KEY")?.into(),
+            session_token: env::var("AWS_SESSION_TOKEN").ok().map(Into::into),
+            endpoint: given("AWS_ENDPOINT_URL_SECRETS_MANAGER"),
+        }),
+        (None, Some(key)) => StripeSecrets::Fixed {
+            api_key: key.into(),
+            webhook_secrets: given("STRIPE_WEBHOOK_SECRET").into_iter().map(Into::into).collect(),
+        },
+        (None, None) => return Ok(None),
+    };
+    let (api_base, return_url) = (given("STRIPE_API_BASE"), given("STRIPE_RETURN_URL"));
+    let config = StripeConfig { api_base, return_url, ..StripeConfig::new(secrets) };
+    match Stripe::new(config) {
+        Ok(stripe) => Ok(Some(Arc::new(stripe))),
+        Err(problem) => {
+            tracing::error!(%problem, "Stripe can't be reached as it is configured");
+            Err(NotConfigured("STRIPE_API_BASE"))
+        }
     }
 }
 

@@ -49,6 +49,22 @@ pub mod may {
     #[derive(Clone, Copy, Debug)]
     pub enum Consume {}
 
+    /// Buys.
+    #[derive(Clone, Copy, Debug)]
+    pub enum Purchase {}
+
+    /// Changes settings.
+    #[derive(Clone, Copy, Debug)]
+    pub enum Set {}
+
+    impl Needs for Purchase {
+        const SCOPE: Scope = Scope::CreditsPurchase;
+    }
+
+    impl Needs for Set {
+        const SCOPE: Scope = Scope::SettingsWrite;
+    }
+
     impl Needs for Read {
         const SCOPE: Scope = Scope::CreditsRead;
     }
@@ -105,7 +121,7 @@ async fn identify(parts: &mut Parts, app: &Arc<App>) -> Result<(Call, Secret, Pr
     }
     let secret = Some(key.trim()).filter(|_| scheme.eq_ignore_ascii_case("bearer")).and_then(Secret::parse);
     let secret = secret.ok_or(ApiError::InvalidKey)?;
-    let known = app.settings.known(&secret, call.moment.wall).await?.ok_or(ApiError::InvalidKey)?;
+    let known = app.settings.known(&secret, call.moment).await?.ok_or(ApiError::InvalidKey)?;
     let principal = known.key.admit(known.plan.as_ref(), call.moment.now)?;
     if let Principal::Organisation { account, .. } = &principal {
         call.of(*account);

@@ -88,9 +88,13 @@ fn house() -> Map<String, Value> {
 
 /// Puts the envelope around what an operation answers, and adds the errors that any may give.
 fn around(method: &str, operation: &mut Map<String, Value>) {
+    let is_public = operation.get("security") == Some(&json!([]));
     let responses = operation.entry("responses").or_insert_with(|| json!({}));
     let Some(responses) = responses.as_object_mut() else { return };
     for (status, response) in responses.iter_mut() {
+        if let Some(response) = response.as_object_mut() {
+            response.entry("description").or_insert_with(|| "As asked".into());
+        }
         let schema = response.pointer_mut("/content/application~1json/schema");
         if let Some(schema) = schema.filter(|_| status.starts_with('2')) {
             *schema = json!({
@@ -107,17 +111,26 @@ fn around(method: &str, operation: &mut Map<String, Value>) {
     let always = [
         ("400", "VALIDATION_ERROR and its like: `details.fields` names what to mend"),
         ("401", "MISSING_API_KEY, INVALID_API_KEY, EXPIRED_API_KEY"),
-        ("403", "INSUFFICIENT_PERMISSIONS, API_ACCESS_NOT_INCLUDED"),
+        ("403", "INSUFFICIENT_PERMISSIONS, API_ACCESS_NOT_INCLUDED, ORGANISATION_FROZEN"),
         ("503", "TEMPORARILY_UNAVAILABLE, with Retry-After: nothing was charged"),
     ];
+    let always = always.into_iter().filter(|(status, _)| !is_public || !["401", "403"].contains(status));
     let with_body = [
         ("409", "OPERATION_IN_PROGRESS, with Retry-After; CONFLICT"),
         ("413", "PAYLOAD_TOO_LARGE: over 64 KiB"),
         ("415", "UNSUPPORTED_MEDIA_TYPE: send application/json"),
         ("422", "IDEMPOTENCY_KEY_REUSED: same key, other body"),
     ];
-    let with_body = with_body.into_iter().filter(|_| method == "post" || method == "put");
-    for (status, description) in always.into_iter().chain(with_body) {
+    // A PUT needs no idempotency key, so none of its can be in use or used up.
+    let with_body = with_body.into_iter().filter(|(status, _)| match method {
+        "post" => true,
+        "put" => ["413", "415"].contains(status),
+        _ => false,
+    });
+    if is_public && method == "get" {
+        share(responses);
+    }
+    for (status, description) in always.chain(with_body) {
         responses.entry(status).or_insert_with(|| json!({ "description": description }));
     }
     for (status, response) in responses.iter_mut().filter(|(status, _)| status.starts_with(['4', '5'])) {
@@ -132,4 +145,14 @@ fn around(method: &str, operation: &mut Map<String, Value>) {
             ]);
         }
     }
+}
+
+/// What is the same for everybody carries a tag, and is not sent again to whoever has it.
+fn share(responses: &mut Map<String, Value>) {
+    let tag = json!({ "ETag": { "schema": { "type": "string" }, "description": "for `If-None-Match`" } });
+    if let Some(answer) = responses.get_mut("200").and_then(Value::as_object_mut) {
+        answer.insert("headers".to_owned(), tag.clone());
+    }
+    let description = "You have it already: its tag was in `If-None-Match`";
+    responses.insert("304".to_owned(), json!({ "description": description, "headers": tag }));
 }

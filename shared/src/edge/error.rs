@@ -4,8 +4,8 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::domain::{Denial, Refusal};
-use crate::store::{Fault, Unsettled};
+use crate::domain::{BadChange, Decline, Denial, EntryId, Refusal};
+use crate::store::{Fault, Unchanged, Unsettled};
 
 /// Why a call was not answered with what it asked.
 #[derive(Debug, thiserror::Error)]
@@ -42,12 +42,18 @@ pub enum ApiError {
     /// The body is not JSON.
     #[error("send the body as JSON, with `Content-Type: application/json`")]
     NotJson,
+    /// The payment was refused, and nothing was charged.
+    #[error("the payment was refused ({}); use another payment method, under a new Idempotency-Key", .1.reason)]
+    PaymentFailed(EntryId, Decline),
     /// What is asked does not go with how things are.
     #[error("{0}")]
     Conflict(&'static str),
     /// The request was understood, and not settled.
     #[error(transparent)]
     Unsettled(#[from] Unsettled),
+    /// The catalogue has no room for a change.
+    #[error(transparent)]
+    CatalogueFull(BadChange),
     /// The store could not answer.
     #[error(transparent)]
     Failed(#[from] Fault),
@@ -74,6 +80,25 @@ impl From<Refusal> for ApiError {
     }
 }
 
+impl From<Unchanged> for ApiError {
+    fn from(unchanged: Unchanged) -> Self {
+        let reason = match unchanged {
+            Unchanged::Refused(reason) => reason,
+            Unchanged::Failed(fault) => return Self::Failed(fault),
+        };
+        match &reason {
+            BadChange::Reserved => Self::field("operation", reason),
+            BadChange::Incomplete(missing) => {
+                let problem = |field: &&str| ((*field).to_owned(), reason.to_string());
+                Self::Invalid(missing.iter().map(problem).collect())
+            }
+            BadChange::SameCurrency => Self::field("to", reason),
+            BadChange::InThePast => Self::field("effectiveFrom", reason),
+            BadChange::TooMany { .. } => Self::CatalogueFull(reason),
+        }
+    }
+}
+
 impl ApiError {
     /// One field that does not read.
     pub fn field(path: impl Into<String>, problem: impl ToString) -> Self {
@@ -95,12 +120,14 @@ impl ApiError {
                 (StatusCode::FORBIDDEN, "INSUFFICIENT_PERMISSIONS")
             }
             Self::Invalid(_) => (StatusCode::BAD_REQUEST, "VALIDATION_ERROR"),
+            Self::CatalogueFull(_) => (StatusCode::CONFLICT, "CONFLICT"),
             Self::IdempotencyKeyRequired => (StatusCode::BAD_REQUEST, "IDEMPOTENCY_KEY_REQUIRED"),
             Self::InvalidCursor => (StatusCode::BAD_REQUEST, "INVALID_CURSOR"),
             Self::NotFound(_) | Self::Unsettled(Unsettled::NoAccount) => (StatusCode::NOT_FOUND, "NOT_FOUND"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE"),
             Self::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE"),
+            Self::PaymentFailed(..) => (StatusCode::PAYMENT_REQUIRED, "PAYMENT_FAILED"),
             Self::Unsettled(Unsettled::KeyReused) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED")
             }
@@ -137,6 +164,8 @@ impl ApiError {
             | Self::MethodNotAllowed
             | Self::TooLarge(_)
             | Self::NotJson
+            | Self::PaymentFailed(..)
+            | Self::CatalogueFull(_)
             | Self::Conflict(_)
             | Self::Unsettled(Unsettled::Refused(_)) => return self.to_string(),
         };
@@ -148,6 +177,12 @@ impl ApiError {
             json!({ "fields": fields })
         } else if let Self::Denied(Denial::Lacks(scope)) = self {
             json!({ "scope": scope })
+        } else if let Self::PaymentFailed(transaction, decline) = self {
+            json!({
+                "reason": decline.reason,
+                "declineCode": decline.decline_code,
+                "transactionId": transaction,
+            })
         } else if let Self::Unsettled(Unsettled::Refused(refusal)) = self {
             refusal_details(refusal)
         } else {
@@ -177,12 +212,15 @@ fn refusal_code(refusal: &Refusal) -> (StatusCode, &'static str) {
         }
         Refusal::UnknownPlan(_)
         | Refusal::PriceLimit
+        | Refusal::NothingToHold
+        | Refusal::NotOwed { .. }
         | Refusal::ExpiresInThePast
         | Refusal::PurchasedNeverExpire
         | Refusal::SubscriptionTerms => (StatusCode::BAD_REQUEST, "VALIDATION_ERROR"),
         Refusal::UnlimitedPlan | Refusal::TooManyLots | Refusal::BalanceLimit => {
             (StatusCode::CONFLICT, "CONFLICT")
         }
+        Refusal::Frozen => (StatusCode::FORBIDDEN, "ORGANISATION_FROZEN"),
         Refusal::InsufficientCredits { .. } => (StatusCode::PAYMENT_REQUIRED, "INSUFFICIENT_CREDITS"),
     }
 }
@@ -198,12 +236,15 @@ fn refusal_details(refusal: &Refusal) -> Value {
         }),
         Refusal::UnknownOperation(operation) => json!({ "operation": operation }),
         Refusal::UnknownPackage(package) => json!({ "package": package }),
-        Refusal::PriceLimit => field("amount"),
+        Refusal::PriceLimit | Refusal::NotOwed { .. } => field("amount"),
+        Refusal::NothingToHold => field("source"),
         Refusal::UnknownPlan(_) => field("plan"),
         Refusal::ExpiresInThePast | Refusal::PurchasedNeverExpire => field("expiresAt"),
         Refusal::SubscriptionTerms => field("source"),
-        Refusal::NothingOnSale | Refusal::UnlimitedPlan | Refusal::TooManyLots | Refusal::BalanceLimit => {
-            Value::Null
-        }
+        Refusal::Frozen
+        | Refusal::NothingOnSale
+        | Refusal::UnlimitedPlan
+        | Refusal::TooManyLots
+        | Refusal::BalanceLimit => Value::Null,
     }
 }

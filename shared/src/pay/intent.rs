@@ -7,12 +7,6 @@ use serde::Deserialize;
 use super::{Decline, Payment, PaymentId, PurchaseId, Standing};
 use crate::domain::{Currency, EntryId, Money};
 
-/// The pair of the metadata that names the account.
-pub(super) const ACCOUNT: &str = "account";
-
-/// The pair of the metadata that names the transaction.
-pub(super) const TRANSACTION: &str = "transaction";
-
 /// What we read of a PaymentIntent.
 #[derive(Debug, Deserialize)]
 pub(super) struct Intent {
@@ -39,6 +33,9 @@ enum Status {
     RequiresCapture,
     Canceled,
     Succeeded,
+    /// One that a later version has; not final, as far as we know.
+    #[serde(other)]
+    Unknown,
 }
 
 /// Why a payment was refused, in a PaymentIntent and in an error alike.
@@ -77,8 +74,8 @@ impl Intent {
     /// What it pays for; `None` when it is not ours.
     pub(super) fn purchase(&self) -> Option<PurchaseId> {
         let metadata = self.metadata.as_ref()?;
-        let account = metadata.get(ACCOUNT)?.parse().ok()?;
-        let transaction = EntryId::try_from(metadata.get(TRANSACTION)?.clone()).ok()?;
+        let account = metadata.get("account")?.parse().ok()?;
+        let transaction = EntryId::try_from(metadata.get("transaction")?.clone()).ok()?;
         Some(PurchaseId { account, transaction })
     }
 
@@ -109,7 +106,7 @@ impl Intent {
                 Some(error) => Standing::Failed(error.decline()),
                 None => Standing::Processing,
             },
-            Status::Processing | Status::RequiresConfirmation | Status::RequiresCapture => {
+            Status::Processing | Status::RequiresConfirmation | Status::RequiresCapture | Status::Unknown => {
                 Standing::Processing
             }
         }

@@ -1,20 +1,24 @@
 //! Money in: what is asked of the companies that take it. The only room that names one of them.
 
+mod disputes;
 mod event;
 mod intent;
 mod provider;
 mod providers;
 mod queue;
+mod recharge;
 mod signature;
 pub mod simulated;
 mod sqs;
+mod stripe;
+mod till;
 
-pub use provider::{
-    CustomerId, Decline, DisputeId, Event, Order, Outcome, Payment, PaymentId, Provider, PurchaseId,
-    REPEATABLE_HOURS, Refused, Silence, Standing,
-};
+pub use crate::domain::{Decline, Payment, PaymentId, PurchaseId, Standing};
+pub use provider::{CustomerId, DisputeId, Event, Order, Outcome, Provider, Refused, Silence};
 pub use providers::{NotConfigured, Providers};
-pub use queue::{Asleep, Wakes};
+pub use queue::{Asleep, Wake, Wakes};
 pub use signature::{TOLERANCE_SECONDS, sign, verify};
 pub use simulated::Simulated;
 pub use sqs::{NoQueue, Queue, Sqs};
+pub use stripe::{Misconfigured, SecretsManager, Stripe, StripeConfig, StripeSecrets};
+pub use till::Till;

@@ -2,12 +2,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{AccountId, EntryId, Money, OrgId, Reference};
-
-/// For how many hours a provider answers a repeated charge with what the first one came to. Past
-/// that, repeating it could charge again, so it is only looked for. An hour less than the 24 that
-/// Stripe promises.
-pub const REPEATABLE_HOURS: i64 = 23;
+use crate::domain::{Money, OrgId, Payment, PaymentId, PurchaseId, Reference};
 
 /// A company that takes money: one trait, so that the rest does not know which.
 #[async_trait]
@@ -20,13 +15,15 @@ pub trait Provider: Send + Sync {
     async fn enrol(&self, org: OrgId, name: &str) -> Result<Option<CustomerId>, Silence>;
 
     /// Charges, once per transaction however often the same order is sent within
-    /// [`REPEATABLE_HOURS`]. A refusal is an answer: [`Standing::Failed`].
+    /// [`REPEATABLE_HOURS`](crate::domain::REPEATABLE_HOURS). A refusal is an answer: [`Standing::Failed`].
     ///
     /// # Errors
     /// [`Silence`]: the charge was made or not.
     async fn charge(&self, order: &Order) -> Result<Payment, Silence>;
 
-    /// What became of an order. `None` only when it is certain that no charge of it exists.
+    /// What became of an order: what is left when it may be charged no more. `None` only when it is
+    /// certain that no charge of it exists: a charge that is still under way can't be seen, so of an
+    /// order that could still be repeated, or could an hour ago, nothing found is [`Silence`].
     ///
     /// # Errors
     /// [`Silence`].
@@ -81,11 +78,6 @@ pub enum Refused {
 #[serde(transparent)]
 pub struct CustomerId(pub String);
 
-/// The provider's name for a payment.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct PaymentId(pub String);
-
 /// The provider's name for a dispute.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -106,62 +98,10 @@ pub struct Order {
     pub description: String,
     /// Nobody is there to authenticate it: it fails where that is needed.
     pub off_session: bool,
-    /// When it was first wanted.
+    /// When it was first wanted, by a clock that goes with the provider's.
     pub made_at: DateTime<Utc>,
     /// The payment, once the provider has named it.
     pub payment: Option<PaymentId>,
-}
-
-/// One purchase of one account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PurchaseId {
-    /// Whose credits it buys.
-    pub account: AccountId,
-    /// Its transaction, as callers know it.
-    pub transaction: EntryId,
-}
-
-/// A payment as the provider has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Payment {
-    /// Its name; none for one that was refused before it was made.
-    pub id: Option<PaymentId>,
-    /// What it pays for; none for payments that are not ours.
-    pub purchase: Option<PurchaseId>,
-    /// How much.
-    pub price: Money,
-    /// What became of it.
-    pub standing: Standing,
-    /// The provider's receipt or invoice, by name or link.
-    pub receipt: Option<String>,
-}
-
-/// What became of a payment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// The money is taken.
-    Succeeded,
-    /// The provider needs time.
-    Processing,
-    /// The customer has to do something, at this link.
-    Action(String),
-    /// It was refused, for good.
-    Failed(Decline),
-    /// It was given up before it was taken.
-    Cancelled,
-    /// The money was taken and given back.
-    Refunded,
-}
-
-/// Why a payment was refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Decline {
-    /// In a word: `card_declined`, `insufficient_funds`, `authentication_required`.
-    pub reason: String,
-    /// The bank's own code, where there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub decline_code: Option<String>,
 }
 
 /// Something that the provider tells by itself, in whatever order and however often.

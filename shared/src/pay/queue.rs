@@ -1,4 +1,5 @@
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::AccountId;
 
@@ -11,6 +12,13 @@ pub trait Wakes: Send + Sync {
     /// # Errors
     /// [`Asleep`].
     async fn wake(&self, account: AccountId) -> Result<(), Asleep>;
+}
+
+/// What a message of the queue says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wake {
+    /// Whose auto-recharge: `org_…#live`.
+    pub account: AccountId,
 }
 
 /// The queue did not take a wake.

@@ -124,3 +124,100 @@ fn nibble(digit: u8) -> Option<u8> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BODY: &[u8] = b"{\"id\":\"evt_1\"}";
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_700_000_000_i64.checked_add(seconds).unwrap(), 0).unwrap()
+    }
+
+    fn secrets(texts: &[&str]) -> Vec<SecretString> {
+        texts.iter().map(|text| SecretString::from(*text)).collect()
+    }
+
+    /// What is said of a header; nothing when it is accepted.
+    fn said(header: &str, now: DateTime<Utc>) -> String {
+        let verified = verify(&secrets(&["whsec_old", "whsec_new"]), header, BODY, now);
+        verified.map_or_else(|refused| refused.to_string(), |()| String::new())
+    }
+
+    /// Worked out with `openssl dgst -sha256 -hmac whsec_new` over `1700000000.{"id":"evt_1"}`.
+    const KNOWN: &str = "f3ac0c93c23f69e2e6046d7f0e2c82c93d0403de0f8651457189ab70fbbfcaae";
+
+    #[test]
+    fn the_scheme_is_stripes() {
+        let signed = sign(&SecretString::from("whsec_new"), BODY, at(0));
+        assert_eq!(signed, format!("t=1700000000,v1={KNOWN}"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_signature_is_told_without_telling_what_is_right() {
+        let other = "0".repeat(64);
+        let many = format!(",v1={other}").repeat(SIGNATURES_MAX);
+        for (header, expected) in [
+            (format!("t=1700000000,v1={KNOWN}"), ""),
+            (format!("v1={KNOWN},t=1700000000"), ""),
+            (format!("t=1700000000,v1={other},v1={KNOWN},v0={other}"), ""),
+            (format!("t=1700000000,v2=?,v1={KNOWN}"), ""),
+            (String::new(), "the event carries no signature"),
+            ("nonsense".into(), "the signature does not read t=…,v1=…"),
+            (format!("t=1700000000 v1={KNOWN}"), "the time of the signature is no number of seconds"),
+            (format!("t=1700000000, v1={KNOWN}"), "the event carries no signature of the scheme v1"),
+            (format!("t=1700000000,v1={KNOWN},"), "the signature does not read t=…,v1=…"),
+            (format!("t=1700000000,t=1700000000,v1={KNOWN}"), "the signature names two times"),
+            (format!("v1={KNOWN}"), "the signature names no time"),
+            (format!("t=,v1={KNOWN}"), "the time of the signature is no number of seconds"),
+            (format!("t=-1700000000,v1={KNOWN}"), "the time of the signature is no number of seconds"),
+            (
+                format!("t=9{},v1={KNOWN}", "9".repeat(TIME_DIGITS_MAX)),
+                "the time of the signature is no number of seconds",
+            ),
+            (format!("t=1700000000,v0={KNOWN}"), "the event carries no signature of the scheme v1"),
+            (format!("t=1700000000,v1={}", KNOWN.to_uppercase()), "the signature is not 64 digits of hex"),
+            (format!("t=1700000000,v1={KNOWN}0"), "the signature is not 64 digits of hex"),
+            ("t=1700000000,v1=".into(), "the signature is not 64 digits of hex"),
+            (format!("t=1700000000,v1={KNOWN}{many}"), "the event carries too many signatures"),
+            (format!("t=01700000000,v1={KNOWN}"), "no signature of the event matches its body"),
+            (format!("t=1700000001,v1={KNOWN}"), "no signature of the event matches its body"),
+            (format!("t=1700000000,v1={other}"), "no signature of the event matches its body"),
+        ] {
+            assert_eq!(said(&header, at(0)), expected, "{header}");
+        }
+    }
+
+    #[test]
+    fn an_event_is_read_within_five_minutes_of_its_time() {
+        let header = format!("t=1700000000,v1={KNOWN}");
+        for (now, expected) in [
+            (0, ""),
+            (300, ""),
+            (-300, ""),
+            (301, "the event was signed too long ago"),
+            (-301, "the event was signed at a time that is yet to come"),
+        ] {
+            assert_eq!(said(&header, at(now)), expected, "{now}");
+        }
+    }
+
+    #[test]
+    fn any_secret_of_ours_will_do_and_no_other() {
+        let header = sign(&SecretString::from("whsec_old"), BODY, at(0));
+        assert!(verify(&secrets(&["whsec_old"]), &header, BODY, at(0)).is_ok());
+        assert!(verify(&secrets(&["whsec_new", "whsec_old"]), &header, BODY, at(0)).is_ok());
+        assert!(verify(&secrets(&["whsec_new"]), &header, BODY, at(0)).is_err());
+        assert!(verify(&[], &header, BODY, at(0)).is_err());
+    }
+
+    #[test]
+    fn nobody_signs_with_nothing() {
+        assert_eq!(sign(&SecretString::from(""), BODY, at(0)), "");
+        let mac = Hmac::<Sha256>::new_from_slice(b"").unwrap().chain_update("1700000000.").chain_update(BODY);
+        let hex: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        let header = format!("t=1700000000,v1={hex}");
+        assert!(verify(&secrets(&[""]), &header, BODY, at(0)).is_err());
+    }
+}

@@ -6,9 +6,8 @@ use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::{Client, Config};
-use serde::Serialize;
 
-use super::{Asleep, Wakes};
+use super::{Asleep, Wake, Wakes};
 use crate::domain::AccountId;
 
 /// Where the queue of wakes is and how to reach it. In Lambda all of it stands in the environment.
@@ -38,12 +37,6 @@ pub struct Sqs {
 /// No queue is configured.
 #[derive(Clone, Copy, Debug)]
 pub struct NoQueue;
-
-/// The body of a message: `{"account": "org_…#live"}`.
-#[derive(Serialize)]
-struct Wake {
-    account: String,
-}
 
 impl Sqs {
     /// One attempt of one call, in seconds.
@@ -80,8 +73,7 @@ impl Sqs {
 #[async_trait]
 impl Wakes for Sqs {
     async fn wake(&self, account: AccountId) -> Result<(), Asleep> {
-        let body = serde_json::to_string(&Wake { account: account.to_string() })
-            .map_err(|error| Asleep(error.to_string()))?;
+        let body = serde_json::to_string(&Wake { account }).map_err(|error| Asleep(error.to_string()))?;
         let send = self.client().send_message().queue_url(&self.queue.url).message_body(body);
         match send.send().await {
             Ok(_) => Ok(()),
@@ -152,7 +144,7 @@ mod tests {
             assert_eq!(message["QueueUrl"], json!(sqs.queue.url));
             let body: Value = serde_json::from_str(message["MessageBody"].as_str().unwrap()).unwrap();
             assert_eq!(body, json!({ "account": account().to_string() }));
-            assert_eq!(body["account"].as_str().unwrap().parse(), Ok(account()));
+            assert_eq!(serde_json::from_value::<Wake>(body).unwrap().account, account());
         }
     }
 

@@ -119,6 +119,28 @@ impl Ledger {
         }
     }
 
+    /// What the same request was made as before, if it was; nothing is taken.
+    ///
+    /// # Errors
+    /// As [`Ledger::claim_once`].
+    pub async fn made_before(
+        &self,
+        of: ClaimsOf,
+        key: &ClaimKey,
+        asked: &Fingerprint,
+        moment: Moment,
+    ) -> Result<Option<Made>, Unsettled> {
+        let Some(claim) = self.claim_of(of, key).await? else { return Ok(None) };
+        let held = Held::new(claim);
+        if !held.is_current(moment.now) {
+            Ok(None)
+        } else if held.is_for(asked) {
+            Ok(Some(Made { id: held.id(), at: held.claim.at, replayed: true }))
+        } else {
+            Err(Unsettled::KeyReused)
+        }
+    }
+
     /// Takes a key for the attempt `id`. Exactly once is decided here and by nothing else.
     pub(super) async fn claim(&self, wish: Wish<'_>, id: EntryId, moment: Moment) -> Result<Claimed, Fault> {
         let claim = claim_item(wish, id, moment);

@@ -59,14 +59,23 @@ impl Expression {
     }
 
     fn require(&mut self, guard: Guard) {
+        // An account that never owed anything has no such attribute.
+        let none_or = |none: bool| if none { "attribute_not_exists(#owed) OR " } else { "" };
         let (path, comparison, value) = match guard {
             Guard::Revision(seen) => (self.name("rev"), "=", self.number(seen)),
             Guard::Period(period) => (self.name("period"), "=", self.text(period.to_string())),
             Guard::AtLeast(lot, amount) => (self.left(lot), ">=", self.number(amount.get())),
             Guard::Exactly(lot, amount) => (self.left(lot), "=", self.number(amount.get())),
+            Guard::OwingAtMost(most) => {
+                (format!("{}{}", none_or(true), self.name("owed")), "<=", self.number(most.get()))
+            }
+            Guard::Owing(amount) => {
+                let start = none_or(amount.is_zero());
+                (format!("{start}{}", self.name("owed")), "=", self.number(amount.get()))
+            }
             Guard::FenceBelow(id) => (self.name("fence"), "<", self.text(id.bare())),
         };
-        self.conditions.push(format!("{path} {comparison} {value}"));
+        self.conditions.push(format!("({path} {comparison} {value})"));
     }
 
     fn change(&mut self, effect: &Effect) -> Result<(), Fault> {
@@ -91,6 +100,22 @@ impl Expression {
             Effect::Drop(id) => {
                 let path = self.lot(&id.bare());
                 self.removes.push(path);
+            }
+            Effect::Owe(amount) => {
+                let (owed, value, zero) = (self.name("owed"), self.number(amount.get()), self.number(0));
+                self.sets.push(format!("{owed} = if_not_exists({owed}, {zero}) + {value}"));
+            }
+            Effect::Repay(amount) => {
+                let (owed, value) = (self.name("owed"), self.number(amount.get()));
+                self.sets.push(format!("{owed} = {owed} - {value}"));
+            }
+            Effect::Limit(limit) => {
+                let (name, value) = (self.name("limit"), self.number(limit.get()));
+                self.sets.push(format!("{name} = {value}"));
+            }
+            Effect::Freeze(frozen) => {
+                let (name, value) = (self.name("frozen"), self.value(AttributeValue::Bool(*frozen)));
+                self.sets.push(format!("{name} = {value}"));
             }
             Effect::Use(amount) => {
                 let (used, value) = (self.name("used"), self.number(amount.get()));
@@ -120,6 +145,8 @@ impl Expression {
         match lot {
             LotId::Subscription(_) => format!("{}.{left}", self.name("sub")),
             LotId::Granted(id) => format!("{}.{left}", self.lot(&id.bare())),
+            // No lot: a posting that took it for one does not land.
+            LotId::PostPaid => format!("{}.{left}", self.name("post_paid")),
         }
     }
 

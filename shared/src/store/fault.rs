@@ -31,7 +31,7 @@ impl Fault {
         move |source| Self::Unavailable { doing, source }
     }
 
-    pub(super) fn corrupt(what: &'static str, source: impl Into<BoxError>) -> Self {
+    pub(crate) fn corrupt(what: &'static str, source: impl Into<BoxError>) -> Self {
         Self::Corrupt { what, source: source.into() }
     }
 }

@@ -9,7 +9,7 @@ use super::Fault;
 use super::key::{Item, Key};
 use crate::domain::{
     Account, AccountId, Allowance, Balance, ClaimKey, Credits, Details, Direction, Entry, EntryId, Fence,
-    Lot, LotId, Move, Operation, Period, PlanId, Receipt, Service, Source, Subscription,
+    Lot, LotId, Move, Operation, Period, PlanId, PostPaid, Receipt, Service, Source, Subscription,
 };
 
 /// Writes `value` beside the attributes of its key.
@@ -56,11 +56,23 @@ pub(super) struct AccountItem {
     sub: SubscriptionItem,
     used: Credits,
     lots: BTreeMap<String, LotItem>,
+    #[serde(default, skip_serializing_if = "is_none")]
+    owed: Credits,
+    #[serde(default, skip_serializing_if = "is_none")]
+    limit: Credits,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    frozen: bool,
     #[serde(with = "bare")]
     fence: EntryId,
     fenced: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last: Option<EntryItem>,
+}
+
+/// Most accounts have nothing on account, so their item says nothing of it.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_none(credits: &Credits) -> bool {
+    credits.is_zero()
 }
 
 #[derive(Serialize, Deserialize)]
@@ -113,6 +125,9 @@ impl From<&Account> for AccountItem {
             sub: SubscriptionItem { left: account.subscription.left, granted: account.subscription.granted },
             used: account.used,
             lots: account.lots.iter().map(|(id, lot)| (id.bare(), lot.into())).collect(),
+            owed: account.post_paid.outstanding,
+            limit: account.post_paid.limit,
+            frozen: account.frozen,
             fence: account.fence.up_to,
             fenced: account.fence.sequence,
             last: account.last.as_ref().map(EntryItem::from),
@@ -136,6 +151,8 @@ impl AccountItem {
             subscription: Subscription { left: self.sub.left, granted: self.sub.granted },
             used: self.used,
             lots: self.lots.into_iter().map(lot).collect::<Result<_, Fault>>()?,
+            post_paid: PostPaid { limit: self.limit, outstanding: self.owed },
+            frozen: self.frozen,
             fence: Fence { up_to: self.fence, sequence: self.fenced },
             last: self.last.map(EntryItem::entry),
         })

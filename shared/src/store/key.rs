@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::ClaimsOf;
-use crate::domain::{AccountId, ClaimKey, EntryId, KeyId, OrgId, Period};
+use crate::domain::{AccountId, ClaimKey, EntryId, KeyId, OrgId, Period, PurchaseId};
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
@@ -12,20 +12,26 @@ pub(super) type Item = HashMap<String, AttributeValue>;
 pub(super) enum Key<'a> {
     /// `ACCT#<org>#<mode>` / `A`: one account.
     Account(AccountId),
-    /// `KEY#<org>#<mode>#<c or o>#<key>` / `C`: who holds an idempotency key.
+    /// `KEY#<org>#<mode>#<c, o or s>#<key>` / `C`: who holds an idempotency key.
     Claim(ClaimsOf, &'a ClaimKey),
     /// `TXN#<org>#<mode>#<month>` / `<ulid>`: one line of the ledger. The month and the order are
     /// those of the id's time, so an id alone finds its row.
     Row(AccountId, EntryId),
     /// `MARK#<org>#<mode>` / `M`: through which sequence every row is known to exist.
     Watermark(AccountId),
+    /// `PAY#<org>#<mode>#<ulid>` / `P`: one purchase.
+    Purchase(PurchaseId),
+    /// `AUTO#<org>#<mode>` / `R`: auto-recharge.
+    Recharge(AccountId),
+    /// `AGENDA#<shard>` / `<milliseconds>#…`: one errand.
+    Errand(String, String),
     /// `ORG#<org>` / `ORG`: one organisation.
     Organisation(OrgId),
     /// `ORG#<org>` / `KEY#<key id>`: the hash of a key, to revoke it by.
     Issued(OrgId, KeyId),
     /// `APIKEY#<hash>` / `APIKEY`: one API key.
     Secret(&'a str),
-    /// `CATALOGUE` / `PRICES`, `PLANS` or `PACKAGES`.
+    /// `CATALOGUE` / `PRICES`, `PLANS`, `PACKAGES` or `RATES`.
     Catalogue(&'static str),
 }
 
@@ -37,6 +43,11 @@ impl Key<'_> {
             Key::Claim(ClaimsOf::Operators, key) => (format!("KEY#operators#{key}"), "C".to_owned()),
             Key::Row(account, entry) => (row_partition(*account, Period::of(entry.time())), entry.bare()),
             Key::Watermark(account) => (format!("MARK#{account}"), "M".to_owned()),
+            Key::Purchase(PurchaseId { account, transaction }) => {
+                (format!("PAY#{account}#{}", transaction.bare()), "P".to_owned())
+            }
+            Key::Recharge(account) => (format!("AUTO#{account}"), "R".to_owned()),
+            Key::Errand(partition, place) => (partition.clone(), place.clone()),
             Key::Organisation(org) => (format!("ORG#{org}"), "ORG".to_owned()),
             Key::Issued(org, key) => (format!("ORG#{org}"), format!("KEY#{key}")),
             Key::Secret(hash) => (format!("APIKEY#{hash}"), "APIKEY".to_owned()),

@@ -1,5 +1,5 @@
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
@@ -7,10 +7,11 @@ use aws_sdk_dynamodb::{Client, Config};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::Fault;
+use super::catalogue::Memory;
 use super::item::{decode, with_key};
 use super::key::{Item, Key};
-use crate::domain::{Allowance, ApiKey, KeyId, OrgId, PackageList, Plan, PlanId, PriceList, Secret};
+use super::{Fault, Moment};
+use crate::domain::{Allowance, ApiKey, Currency, KeyId, OrgId, Plan, PlanId, Secret};
 
 /// For how many seconds a warm function goes by what it has read of prices, plans and keys. A
 /// revoked key may live that much longer, and a price that is changed with effect from now is
@@ -32,22 +33,14 @@ pub struct Organisation {
     pub plan: PlanId,
     /// Credits a month: the plan's, or a negotiated number.
     pub allowance: Allowance,
-    /// ISO 4217 code of the currency that it is billed in.
-    pub currency: String,
+    /// What the payment provider calls it; none before its first purchase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<String>,
+    /// The currency that it is billed in.
+    pub currency: Currency,
     /// When it was opened.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub created_at: DateTime<Utc>,
-}
-
-/// What is sold: prices, plans and packages, as the database has them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Catalogue {
-    /// Operations and what they cost.
-    pub prices: PriceList,
-    /// Subscription plans.
-    pub plans: Vec<Plan>,
-    /// Packages of credits.
-    pub packages: PackageList,
 }
 
 /// A key that was found, and the plan of the organisation that it belongs to; none for an
@@ -63,30 +56,23 @@ pub struct Known {
 /// Organisations, keys and the catalogue: one table, read through a small cache.
 #[derive(Debug)]
 pub struct Settings {
-    client: Client,
-    table: String,
-    catalogue: Mutex<Option<(DateTime<Utc>, Arc<Catalogue>)>>,
-    keys: Mutex<HashMap<String, (DateTime<Utc>, Known)>>,
+    pub(super) client: Client,
+    pub(super) table: String,
+    pub(super) catalogue: Mutex<Memory>,
+    keys: Mutex<HashMap<String, (DateTime<Utc>, Remembered)>>,
+}
+
+/// A key, and the name of its organisation's plan: what the plan is, the catalogue says at each
+/// instant.
+#[derive(Clone, Debug)]
+struct Remembered {
+    key: ApiKey,
+    plan: Option<PlanId>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct IssuedKeyItem {
     hash: String,
-}
-
-#[derive(Serialize, Deserialize)]
-struct PricesItem {
-    prices: PriceList,
-}
-
-#[derive(Serialize, Deserialize)]
-struct PlansItem {
-    plans: Vec<Plan>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct PackagesItem {
-    packages: PackageList,
 }
 
 impl Settings {
@@ -99,47 +85,6 @@ impl Settings {
             catalogue: Mutex::default(),
             keys: Mutex::default(),
         }
-    }
-
-    /// Prices, plans and packages, at most [`FRESH_SECONDS`] old by `wall`.
-    ///
-    /// # Errors
-    /// When the table does not serve, or nothing was ever loaded into it.
-    pub async fn catalogue(&self, wall: DateTime<Utc>) -> Result<Arc<Catalogue>, Fault> {
-        if let Some((read, catalogue)) = self.remembered()
-            && is_fresh(read, wall)
-        {
-            return Ok(catalogue);
-        }
-        let prices: PricesItem = self.part("PRICES").await?;
-        let plans: PlansItem = self.part("PLANS").await?;
-        let packages: PackagesItem = self.part("PACKAGES").await?;
-        let catalogue =
-            Arc::new(Catalogue { prices: prices.prices, plans: plans.plans, packages: packages.packages });
-        *self.catalogue.lock().unwrap_or_else(PoisonError::into_inner) = Some((wall, catalogue.clone()));
-        Ok(catalogue)
-    }
-
-    fn remembered(&self) -> Option<(DateTime<Utc>, Arc<Catalogue>)> {
-        self.catalogue.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    async fn part<T: serde::de::DeserializeOwned>(&self, part: &'static str) -> Result<T, Fault> {
-        let item = self.get(&Key::Catalogue(part), false, "read the catalogue").await?;
-        decode("the catalogue", item.ok_or_else(|| Fault::corrupt("the catalogue", "it was never loaded"))?)
-    }
-
-    /// Loads what an empty table is to begin with; what is there already stays.
-    ///
-    /// # Errors
-    /// When the table does not serve.
-    pub async fn load(&self, catalogue: &Catalogue) -> Result<(), Fault> {
-        let prices = PricesItem { prices: catalogue.prices.clone() };
-        let plans = PlansItem { plans: catalogue.plans.clone() };
-        let packages = PackagesItem { packages: catalogue.packages.clone() };
-        self.put_new(with_key(&Key::Catalogue("PRICES"), &prices)?).await?;
-        self.put_new(with_key(&Key::Catalogue("PLANS"), &plans)?).await?;
-        self.put_new(with_key(&Key::Catalogue("PACKAGES"), &packages)?).await
     }
 
     /// Adds an organisation; nothing happens when it is there already.
@@ -159,6 +104,24 @@ impl Settings {
         item.map(|item| decode("an organisation", item)).transpose()
     }
 
+    /// Keeps what the payment provider calls an organisation, unless it has a name there already; the name
+    /// that it then has.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn add_customer(&self, org: OrgId, customer: &str) -> Result<String, Fault> {
+        let update = self.client.update_item().table_name(&self.table);
+        let update = update.set_key(Some(Key::Organisation(org).attributes()));
+        let update = update.update_expression("SET customer = if_not_exists(customer, :customer)");
+        let update = update.expression_attribute_values(":customer", AttributeValue::S(customer.to_owned()));
+        let update = update.condition_expression("attribute_exists(pk)");
+        let update = update.return_values(aws_sdk_dynamodb::types::ReturnValue::AllNew);
+        let answer = update.send().await;
+        let answer = answer.map_err(|error| Fault::unavailable("keep a customer's name")(error.into()))?;
+        let known: Organisation = decode("an organisation", answer.attributes.unwrap_or_default())?;
+        Ok(known.customer.unwrap_or_else(|| customer.to_owned()))
+    }
+
     /// Adds a key under its hash; nothing happens when it is there already, revoked or not.
     ///
     /// # Errors
@@ -173,43 +136,50 @@ impl Settings {
         self.put_new(with_key(&Key::Secret(&hash), key)?).await
     }
 
-    /// What is known of a key, at most [`FRESH_SECONDS`] old by `wall`; `None` for a key that was
-    /// never issued.
+    /// What is known of a key, at most [`FRESH_SECONDS`] old by `moment.wall`, with the plan as it is
+    /// at `moment.now`; `None` for a key that was never issued.
     ///
     /// # Errors
     /// When the table does not serve.
-    pub async fn known(&self, secret: &Secret, wall: DateTime<Utc>) -> Result<Option<Known>, Fault> {
+    pub async fn known(&self, secret: &Secret, moment: Moment) -> Result<Option<Known>, Fault> {
+        let Some(Remembered { key, plan }) = self.remembered(secret, moment.wall).await? else {
+            return Ok(None);
+        };
+        let Some(plan) = plan else { return Ok(Some(Known { key, plan: None })) };
+        let catalogue = self.catalogue(moment.wall).await?;
+        let plan = catalogue.plan(&plan, moment.now).cloned();
+        let plan =
+            plan.ok_or_else(|| Fault::corrupt("an organisation", "its plan is not in the catalogue"))?;
+        Ok(Some(Known { key, plan: Some(plan) }))
+    }
+
+    async fn remembered(&self, secret: &Secret, wall: DateTime<Utc>) -> Result<Option<Remembered>, Fault> {
         let hash = secret.hash();
         let remembered = self.keys.lock().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned();
-        if let Some((read, known)) = remembered
+        if let Some((read, remembered)) = remembered
             && is_fresh(read, wall)
         {
-            return Ok(Some(known));
+            return Ok(Some(remembered));
         }
         let Some(item) = self.get(&Key::Secret(&hash), true, "read an API key").await? else {
             return Ok(None);
         };
         let key: ApiKey = decode("an API key", item)?;
         let plan = match key.org {
-            Some(org) => Some(self.plan_of(org, wall).await?),
+            Some(org) => {
+                let organisation = self.organisation(org).await?;
+                let gone = || Fault::corrupt("an API key", "its organisation is gone");
+                Some(organisation.ok_or_else(gone)?.plan)
+            }
             None => None,
         };
-        let known = Known { key, plan };
+        let remembered = Remembered { key, plan };
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         if keys.len() >= KEYS_MAX {
             keys.clear();
         }
-        keys.insert(hash, (wall, known.clone()));
-        Ok(Some(known))
-    }
-
-    async fn plan_of(&self, org: OrgId, wall: DateTime<Utc>) -> Result<Plan, Fault> {
-        let organisation = self.organisation(org).await?;
-        let organisation =
-            organisation.ok_or_else(|| Fault::corrupt("an API key", "its organisation is gone"))?;
-        let catalogue = self.catalogue(wall).await?;
-        let plan = catalogue.plan(&organisation.plan);
-        plan.cloned().ok_or_else(|| Fault::corrupt("an organisation", "its plan is not in the catalogue"))
+        keys.insert(hash, (wall, remembered.clone()));
+        Ok(Some(remembered))
     }
 
     /// Revokes a key of an organisation; the key as it is then, or `None` when the organisation has
@@ -238,13 +208,18 @@ impl Settings {
         }
     }
 
-    async fn get(&self, key: &Key<'_>, consistent: bool, doing: &'static str) -> Result<Option<Item>, Fault> {
+    pub(super) async fn get(
+        &self,
+        key: &Key<'_>,
+        consistent: bool,
+        doing: &'static str,
+    ) -> Result<Option<Item>, Fault> {
         let get = self.client.get_item().table_name(&self.table).set_key(Some(key.attributes()));
         let got = get.consistent_read(consistent).send().await;
         got.map(|answer| answer.item).map_err(|error| Fault::unavailable(doing)(error.into()))
     }
 
-    async fn put_new(&self, item: Item) -> Result<(), Fault> {
+    pub(super) async fn put_new(&self, item: Item) -> Result<(), Fault> {
         let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
         match put.condition_expression("attribute_not_exists(pk)").send().await {
             Err(error) if !is_there(error.as_service_error()) => {
@@ -280,18 +255,10 @@ impl Settings {
     }
 }
 
-fn is_there(error: Option<&aws_sdk_dynamodb::operation::put_item::PutItemError>) -> bool {
+pub(super) fn is_there(error: Option<&aws_sdk_dynamodb::operation::put_item::PutItemError>) -> bool {
     error.is_some_and(|error| error.is_conditional_check_failed_exception())
 }
 
-fn is_fresh(read: DateTime<Utc>, wall: DateTime<Utc>) -> bool {
+pub(super) fn is_fresh(read: DateTime<Utc>, wall: DateTime<Utc>) -> bool {
     wall.signed_duration_since(read).num_seconds() < FRESH_SECONDS
-}
-
-impl Catalogue {
-    /// A plan by its name.
-    #[must_use]
-    pub fn plan(&self, plan: &PlanId) -> Option<&Plan> {
-        self.plans.iter().find(|known| known.plan == *plan)
-    }
 }

@@ -2,9 +2,15 @@
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 
 mod consume;
+mod dispute;
 mod grant;
 mod laws;
+mod money;
+mod post_paid;
+mod purchase;
+mod recharge;
 mod renewal;
+mod versions;
 
 use chrono::{DateTime, Utc};
 
@@ -37,7 +43,7 @@ fn head(number: u64, now: DateTime<Utc>) -> Head {
 }
 
 /// An account of January 2024 from a line such as `sub 5, purchased 3, bonus 2 smartcheck until
-/// 2024-01-20`. Lots are numbered from 1 in the order of the line, which is their age.
+/// 2024-01-20, limit 10, owed 4, frozen`. Lots are numbered from 1 in the order of the line, which is their age.
 fn account(line: &str) -> Account {
     let org = OrgId::new(at("2024-01-01T00:00:00Z"), 1);
     let id_ = AccountId { org, mode: Mode::Live };
@@ -53,6 +59,18 @@ fn account(line: &str) -> Account {
         let source = match words[0] {
             "unlimited" => {
                 account.allowance = Allowance::Unlimited;
+                continue;
+            }
+            "frozen" => {
+                account.frozen = true;
+                continue;
+            }
+            "limit" => {
+                account.post_paid.limit = left;
+                continue;
+            }
+            "owed" => {
+                account.post_paid.outstanding = left;
                 continue;
             }
             "sub" => {
@@ -83,6 +101,7 @@ fn service_name(service: Service) -> String {
 fn moves(posting: &Posting) -> String {
     let name = |lot: LotId| match lot {
         LotId::Subscription(_) => "sub".to_owned(),
+        LotId::PostPaid => "owed".to_owned(),
         LotId::Granted(entry) => {
             format!("lot{}", (entry.time() - at("2024-01-01T00:00:00Z")).num_milliseconds())
         }

@@ -19,7 +19,7 @@ use self::charge::Named;
 pub use self::charge::{Charge, Dispute, DisputeAction, NotNow, State};
 use self::rule::Rule;
 use self::voice::Change;
-pub use self::voice::{Listener, Notice, Now, Voice};
+pub use self::voice::{Notice, Voice};
 use super::{CustomerId, Event, Order, Payment, PaymentId, Provider, PurchaseId, Refused, Silence, Standing};
 use crate::domain::{EntryId, OrgId};
 

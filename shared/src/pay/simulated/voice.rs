@@ -2,8 +2,9 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use super::charge::{Charge, Dispute};
-use crate::pay::{Event, Payment, PaymentId, Refused, Standing, event, sign, verify};
+use super::charge::{Charge, Dispute, State};
+use crate::pay::signature::{sign, verify};
+use crate::pay::{Event, Payment, Refused, Standing, event};
 
 /// What has changed about a charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,49 +24,40 @@ pub struct Notice {
     pub body: Vec<u8>,
 }
 
-/// Takes what is told. It is called while the charge is held, so it must only pass it on.
-pub type Listener = Box<dyn Fn(Notice) + Send + Sync>;
-
-/// The machine's own time.
-pub type Now = Box<dyn Fn() -> DateTime<Utc> + Send + Sync>;
-
-/// How the company tells events. It speaks Stripe's language, so that one reader serves both. They are
-/// signed at the machine's own time, which goes on while the business's is held still or moved.
+/// How the company tells events.
 pub struct Voice {
-    secret: SecretString,
-    listener: Listener,
-    now: Now,
+    /// What events are signed with.
+    pub secret: SecretString,
+    /// Takes what is told. It is called while the charge is held, so it must only pass it on.
+    pub listener: Box<dyn Fn(Notice) + Send + Sync>,
+    /// The machine's own time, for signatures.
+    pub now: Box<dyn Fn() -> DateTime<Utc> + Send + Sync>,
 }
 
 impl Voice {
-    /// Signs with `secret`, at the time that `now` tells, and tells `listener`.
-    #[must_use]
-    pub fn new(secret: impl Into<SecretString>, listener: Listener, now: Now) -> Self {
-        Self { secret: secret.into(), listener, now }
-    }
-
-    /// Tells of a change. A refund is ours to know, and an event of it would be of no interest.
-    pub(super) fn tell(&self, charge: &Charge, payment: &Payment, change: Change) {
-        let at = (self.now)();
-        let told = match change {
-            Change::Payment => of_payment(charge, payment),
-            Change::Dispute => of_dispute(charge, payment.id.as_ref()),
+    /// Tells what has changed, in the words of Stripe: one reader serves both.
+    pub(super) fn tell(&self, charge: &Charge, payment: &Payment, what: Change) {
+        let told = match what {
+            Change::Payment => payment_event(charge, payment),
+            Change::Dispute => charge.dispute.map(|dispute| dispute_event(charge, dispute)),
         };
         let Some((kind, object)) = told else { return };
-        let body = json!({
-            // Told again, it is the same event.
-            "id": format!("evt_sim_{}_{}", charge.transaction.bare(), kind.replace('.', "_")),
+        let now = (self.now)();
+        let event = json!({
+            "id": format!("evt_sim_{}_{kind}", charge.transaction.bare()),
             "object": "event",
-            "created": at.timestamp(),
-            "livemode": false,
+            "created": now.timestamp(),
             "type": kind,
             "data": { "object": object },
         });
-        let body = body.to_string().into_bytes();
-        (self.listener)(Notice { signature: sign(&self.secret, &body, at), body });
+        let body = event.to_string().into_bytes();
+        (self.listener)(Notice { signature: sign(&self.secret, &body, now), body });
     }
 
-    /// Reads what [`Voice::tell`] has told.
+    /// Reads an event of one's own.
+    ///
+    /// # Errors
+    /// [`Refused`].
     pub(super) fn read(
         &self,
         signature: &str,
@@ -77,55 +69,53 @@ impl Voice {
     }
 }
 
-/// The event's type, and the payment as Stripe writes it.
-fn of_payment(charge: &Charge, payment: &Payment) -> Option<(&'static str, Value)> {
-    let mut error = Value::Null;
-    let mut link = Value::Null;
-    let (kind, status) = match &payment.standing {
-        Standing::Succeeded => ("payment_intent.succeeded", "succeeded"),
-        Standing::Processing => ("payment_intent.processing", "processing"),
-        Standing::Action(url) => {
-            link = json!({ "type": "redirect_to_url", "redirect_to_url": { "url": url } });
-            ("payment_intent.requires_action", "requires_action")
+/// What is told of a charge's standing: nothing while it is being made.
+fn payment_event(charge: &Charge, payment: &Payment) -> Option<(&'static str, Value)> {
+    let (kind, status, error) = match &charge.state {
+        State::Processing => return None,
+        State::Waiting => ("payment_intent.requires_action", "requires_action", Value::Null),
+        State::Succeeded => ("payment_intent.succeeded", "succeeded", Value::Null),
+        State::Failed(decline) => {
+            let error = json!({ "code": decline.reason, "decline_code": decline.decline_code });
+            ("payment_intent.payment_failed", "requires_payment_method", error)
         }
-        Standing::Failed(decline) => {
-            error = json!({ "code": decline.reason, "decline_code": decline.decline_code });
-            ("payment_intent.payment_failed", "requires_payment_method")
-        }
-        Standing::Cancelled => ("payment_intent.canceled", "canceled"),
-        Standing::Refunded => return None,
+        State::Cancelled => ("payment_intent.canceled", "canceled", Value::Null),
     };
+    let link = match &payment.standing {
+        Standing::Action(url) => json!({ "redirect_to_url": { "url": url } }),
+        Standing::Succeeded
+        | Standing::Processing
+        | Standing::Failed(_)
+        | Standing::Cancelled
+        | Standing::Refunded => Value::Null,
+    };
+    let receipt =
+        payment.receipt.as_ref().map(|receipt| json!({ "id": receipt, "refunded": charge.refunded }));
     let object = json!({
-        "id": payment.id,
+        "id": charge.id().0,
         "object": "payment_intent",
-        "amount": payment.price.amount(),
-        "currency": payment.price.currency().code().to_ascii_lowercase(),
+        "amount": charge.price.amount(),
+        "currency": charge.price.currency().code().to_ascii_lowercase(),
         "status": status,
-        "payment_method": charge.method,
-        "created": charge.created_at.timestamp(),
-        "metadata": { "account": charge.purchase().account.to_string(), "transaction": charge.transaction },
+        "metadata": { "account": charge.purchase().account.to_string(), "transaction": charge.transaction.to_string() },
         "last_payment_error": error,
         "next_action": link,
-        "latest_charge": payment.receipt,
+        "latest_charge": receipt,
     });
     Some((kind, object))
 }
 
-/// The event's type, and the dispute as Stripe writes it.
-fn of_dispute(charge: &Charge, payment: Option<&PaymentId>) -> Option<(&'static str, Value)> {
-    let (kind, status) = match charge.dispute? {
+fn dispute_event(charge: &Charge, dispute: Dispute) -> (&'static str, Value) {
+    let (kind, status) = match dispute {
         Dispute::Open => ("charge.dispute.created", "needs_response"),
         Dispute::Won => ("charge.dispute.closed", "won"),
         Dispute::Lost => ("charge.dispute.closed", "lost"),
     };
     let object = json!({
-        "id": charge.dispute_id(),
+        "id": charge.dispute_id().0,
         "object": "dispute",
-        "amount": charge.price.amount(),
-        "currency": charge.price.currency().code().to_ascii_lowercase(),
+        "payment_intent": charge.id().0,
         "status": status,
-        "reason": "fraudulent",
-        "payment_intent": payment,
     });
-    Some((kind, object))
+    (kind, object)
 }

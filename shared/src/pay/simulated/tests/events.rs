@@ -37,6 +37,12 @@ async fn every_change_is_told_as_the_event_that_it_is() {
     let opened = || Event::DisputeOpened(name(), id.clone());
     let closed = Event::DisputeClosed(name(), id.clone(), Outcome::Lost);
     assert_eq!(heard(&company, &told).await, [opened(), opened(), closed]);
+
+    let returned = order("card_visa", 12);
+    company.refund(&company.charge(&returned).await.unwrap().id.unwrap()).await.unwrap();
+    let refunded = company.find(&returned).await.unwrap().unwrap();
+    assert_eq!(word(&refunded.standing), "refunded");
+    assert_eq!(heard(&company, &told).await.last(), Some(&Event::Payment(refunded)));
 }
 
 #[tokio::test]

@@ -1,0 +1,82 @@
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use serde::{Deserialize, Serialize};
+use shared::domain::{
+    AccountId, Adjustment, Amount, ClaimKey, Details, Direction, Mode, Reference, Source, adjust,
+};
+use shared::edge::{ApiError, App, Balance, Intent, Operator, Reply, Transaction};
+use utoipa::ToSchema;
+
+/// What an operator puts right.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(example = json!({ "amount": -5, "reason": "Charged twice on the 3rd, see ticket 4711" }))]
+pub(super) struct NewAdjustment {
+    /// Credits that arrive, or below zero that leave: ±1 to ±10^12.
+    amount: i64,
+    /// subscription, purchased or bonus; postPaid settles what is outstanding. Left out, credits arrive as
+    /// bonus credits and leave in the order of consumption.
+    #[schema(value_type = Option<String>)]
+    source: Option<Source>,
+    /// Why; stands in the record beside who.
+    #[schema(value_type = String, max_length = 255)]
+    reason: Reference,
+    /// Which ledger: live, when left out, or test.
+    #[schema(value_type = Option<String>)]
+    mode: Option<Mode>,
+}
+
+/// The adjustment as a transaction, and the balance after it.
+#[derive(Serialize, ToSchema)]
+struct Adjusted {
+    #[serde(flatten)]
+    transaction: Transaction,
+    balance: Balance,
+}
+
+/// Puts an organisation's credits right, in either direction, never below zero.
+#[utoipa::path(
+    post,
+    path = "/admin/v1/organisations/{id}/adjustments",
+    tag = "operator",
+    params(
+        ("id" = String, Path, description = "org_…"),
+        ("Idempotency-Key" = String, Header, description = "Your name for this request"),
+    ),
+    request_body = NewAdjustment,
+    responses(
+        (status = 201, body = Adjusted),
+        (status = 402, description = "INSUFFICIENT_CREDITS: there is not that much to take"),
+        (status = 404, description = "NOT_FOUND"),
+    ),
+)]
+pub(super) async fn adjust_credits(
+    State(app): State<Arc<App>>,
+    operator: Operator,
+    Path(id): Path<String>,
+    intent: Intent<NewAdjustment>,
+) -> Result<Reply, ApiError> {
+    let moment = operator.call.moment;
+    let NewAdjustment { amount, source, reason, mode } = intent.body;
+    let account = AccountId { org: super::organisation(id)?, mode: mode.unwrap_or(Mode::Live) };
+    let direction = if amount < 0 { Direction::Debit } else { Direction::Credit };
+    let amount = Amount::try_from(amount.unsigned_abs()).map_err(|_| {
+        ApiError::field(
+            "amount",
+            format!("must be a whole number from 1 to {0}, or from -{0} to -1", Amount::MAX),
+        )
+    })?;
+    let request = Adjustment { direction, amount, source };
+    let details = Details {
+        description: Some(reason),
+        super_admin: Some(operator.key),
+        request_id: Some(operator.call.id.to_string()),
+        ..Details::default()
+    };
+    let claim = (&ClaimKey::Operator(intent.key), &intent.fingerprint, &details);
+    let settled =
+        app.ledger.settle(account, claim, moment, |account, head| adjust(account, &request, head)).await?;
+    let adjusted = Adjusted { transaction: (&settled.receipt).into(), balance: (&settled.receipt).into() };
+    Reply::created(&adjusted, settled.replayed)
+}

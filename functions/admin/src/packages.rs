@@ -1,0 +1,76 @@
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use shared::domain::{Amount, Money, PackageChange, PackageId, PackageList, Reference, When};
+use shared::edge::{self, ApiError, App, Instant, Operator, Payload, Reply, instant};
+use utoipa::ToSchema;
+
+/// What a package is to be. What is left out stays; a new one needs name, credits and price.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(example = json!({ "name": "Growth Pack", "credits": 1000, "price": { "amount": 8900, "currency": "GBP" } }))]
+pub(super) struct NewPackage {
+    /// Its name for people.
+    #[schema(value_type = Option<String>, max_length = 255)]
+    name: Option<Reference>,
+    /// Whole credits, 1 to 10^12.
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 1_000_000_000_000_u64)]
+    credits: Option<Amount>,
+    /// For all of them: 1 to 99,999,999 minor units of a currency of ISO 4217.
+    #[schema(value_type = Option<edge::Money>)]
+    price: Option<Money>,
+    /// Whether it is sold no more.
+    withdrawn: Option<bool>,
+    /// In force from this instant on; at once when left out. Never in the past.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    effective_from: Option<Instant>,
+}
+
+/// A version of a package.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct PackageVersion {
+    #[serde(flatten)]
+    package: edge::Package,
+    /// Whether it is sold no more.
+    withdrawn: bool,
+    /// In force from then on.
+    #[serde(with = "instant")]
+    #[schema(value_type = String, format = DateTime)]
+    effective_from: DateTime<Utc>,
+}
+
+/// Changes a package of credits from an instant on, or makes a new one. Earlier versions are kept;
+/// one that was planned for later than this one is in force no more. Sent again, it changes nothing.
+/// Functions that have read the packages go by them for up to a minute.
+#[utoipa::path(
+    put,
+    path = "/admin/v1/packages/{package}",
+    tag = "operator",
+    params(("package" = String, Path, description = "1 to 64 characters of a-z 0-9 . _ -")),
+    request_body = NewPackage,
+    responses(
+        (status = 200, body = PackageVersion),
+        (status = 409, description = "CONFLICT: the catalogue keeps no more versions"),
+    ),
+)]
+pub(super) async fn set_package(
+    State(app): State<Arc<App>>,
+    operator: Operator,
+    Path(package): Path<String>,
+    Payload(wanted): Payload<NewPackage>,
+) -> Result<Reply, ApiError> {
+    let NewPackage { name, credits, price, withdrawn, effective_from } = wanted;
+    let package = PackageId::try_from(package).map_err(|problem| ApiError::field("package", problem))?;
+    let when = When::new(effective_from.map(|Instant(from)| from), operator.call.moment.now);
+    let wanted = PackageChange { name, credits, price, withdrawn };
+    let version =
+        app.settings.change(|packages: &PackageList| packages.change(&package, &wanted, when)).await?;
+    Reply::ok(&PackageVersion {
+        package: (&version).into(),
+        withdrawn: version.withdrawn,
+        effective_from: version.effective_from,
+    })
+}

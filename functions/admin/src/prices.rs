@@ -1,0 +1,57 @@
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use serde::Deserialize;
+use shared::domain::{Category, Credits, Operation, Price, PriceChange, PriceList, When};
+use shared::edge::{ApiError, App, Instant, OperationPrice, Operator, Payload, Reply};
+use utoipa::ToSchema;
+
+/// What an operation is to cost.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(example = json!({ "credits": 3, "effectiveFrom": "2027-01-01T00:00:00Z" }))]
+pub(super) struct NewPrice {
+    /// Credits each time, 0 to 1,000,000.
+    #[schema(value_type = u64, maximum = 1_000_000)]
+    credits: Credits,
+    /// In force from this instant on; at once when left out. Never in the past.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    effective_from: Option<Instant>,
+    /// verification, aml, deepfake, kyt or other. Needed by a new operation. It is the operation's, not
+    /// the price's: it changes at once.
+    #[schema(value_type = Option<String>)]
+    category: Option<Category>,
+    /// Whether it is charged once a month for as long as it goes on. The operation's, too.
+    monthly: Option<bool>,
+}
+
+/// Sets the price of an operation, from an instant on; or makes a new operation. Earlier prices are
+/// kept, and so is what was charged at them; a price that was planned for later than this one is in
+/// force no more. Sent again, it changes nothing. Functions that have read the prices go by them for
+/// up to a minute.
+#[utoipa::path(
+    put,
+    path = "/admin/v1/pricing/{operation}",
+    tag = "operator",
+    params(("operation" = String, Path, description = "1 to 64 characters of a-z 0-9 . _")),
+    request_body = NewPrice,
+    responses(
+        (status = 200, body = OperationPrice),
+        (status = 409, description = "CONFLICT: the catalogue keeps no more prices"),
+    ),
+)]
+pub(super) async fn set_price(
+    State(app): State<Arc<App>>,
+    operator: Operator,
+    Path(operation): Path<String>,
+    Payload(wanted): Payload<NewPrice>,
+) -> Result<Reply, ApiError> {
+    let NewPrice { credits, effective_from, category, monthly } = wanted;
+    let operation =
+        Operation::try_from(operation).map_err(|problem| ApiError::field("operation", problem))?;
+    let credits = super::at_most(credits, Price::MAX, "credits")?;
+    let when = When::new(effective_from.map(|Instant(from)| from), operator.call.moment.now);
+    let wanted = PriceChange { credits, category, monthly };
+    let listed = app.settings.change(|prices: &PriceList| prices.change(&operation, wanted, when)).await?;
+    Reply::ok(&OperationPrice::from(&listed))
+}

@@ -1,0 +1,162 @@
+use std::error::Error;
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use serde::{Deserialize, Serialize};
+use shared::domain::{
+    Account, AccountId, Amount, ClaimKey, Credits, Details, Fingerprint, Head, IdempotencyKey, Mode, OrgId,
+    Posting, Reference, set_frozen, set_limit,
+};
+use shared::edge::{ApiError, App, Operator, Payload, PostPaid, Reply};
+use shared::store::Unsettled;
+use utoipa::ToSchema;
+
+/// How much an organisation may spend on account.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewLimit {
+    /// Credits that may be outstanding, up to 10^12; 0 switches it off.
+    #[schema(value_type = u64, minimum = 0, maximum = 1_000_000_000_000_u64)]
+    limit: Credits,
+    /// Which ledger: live, when left out, or test.
+    #[schema(value_type = Option<String>)]
+    mode: Option<Mode>,
+}
+
+/// Why an organisation is stopped, or goes on.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Why {
+    /// Stands in the record beside who.
+    #[schema(value_type = String, max_length = 255)]
+    reason: Reference,
+}
+
+/// The terms of an organisation as they are now.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Terms {
+    organisation_id: String,
+    frozen: bool,
+    post_paid: PostPaid,
+}
+
+/// Lets an organisation spend credits before it buys them, up to a limit. What is outstanding is settled
+/// first by the next purchase, or by an operator's adjustment of source postPaid.
+#[utoipa::path(
+    put,
+    path = "/admin/v1/organisations/{id}/post-paid",
+    tag = "operator",
+    params(("id" = String, Path, description = "org_…")),
+    request_body = NewLimit,
+    responses((status = 200, body = Terms), (status = 404, description = "NOT_FOUND")),
+)]
+pub(super) async fn set_post_paid(
+    State(app): State<Arc<App>>,
+    operator: Operator,
+    Path(id): Path<String>,
+    Payload(NewLimit { limit, mode }): Payload<NewLimit>,
+) -> Result<Reply, ApiError> {
+    if limit.get() > Amount::MAX {
+        return Err(ApiError::field("limit", format!("must be a whole number from 0 to {}", Amount::MAX)));
+    }
+    let id = AccountId { org: super::organisation(id)?, mode: mode.unwrap_or(Mode::Live) };
+    let is_so = |account: &Account| account.post_paid.limit == limit;
+    let account = change(&app, id, (&operator, None), is_so, |account, head| set_limit(account, limit, head));
+    Reply::ok(&Terms::of(&account.await?))
+}
+
+/// Stops an organisation: nothing is spent and nothing bought, with live and with test keys, and
+/// auto-recharge rests. What it has stays.
+#[utoipa::path(
+    post,
+    path = "/admin/v1/organisations/{id}/freeze",
+    tag = "operator",
+    params(("id" = String, Path, description = "org_…")),
+    request_body = Why,
+    responses((status = 200, body = Terms), (status = 404, description = "NOT_FOUND")),
+)]
+pub(super) async fn freeze(
+    State(app): State<Arc<App>>,
+    operator: Operator,
+    Path(id): Path<String>,
+    Payload(why): Payload<Why>,
+) -> Result<Reply, ApiError> {
+    set(&app, &operator, super::organisation(id)?, (true, why)).await
+}
+
+/// Has a stopped organisation go on.
+#[utoipa::path(
+    post,
+    path = "/admin/v1/organisations/{id}/unfreeze",
+    tag = "operator",
+    params(("id" = String, Path, description = "org_…")),
+    request_body = Why,
+    responses((status = 200, body = Terms), (status = 404, description = "NOT_FOUND")),
+)]
+pub(super) async fn unfreeze(
+    State(app): State<Arc<App>>,
+    operator: Operator,
+    Path(id): Path<String>,
+    Payload(why): Payload<Why>,
+) -> Result<Reply, ApiError> {
+    set(&app, &operator, super::organisation(id)?, (false, why)).await
+}
+
+async fn set(
+    app: &App,
+    operator: &Operator,
+    org: OrgId,
+    (frozen, why): (bool, Why),
+) -> Result<Reply, ApiError> {
+    let change = |mode| {
+        let is_so = move |account: &Account| account.frozen == frozen;
+        change(app, AccountId { org, mode }, (operator, Some(&why.reason)), is_so, move |account, head| {
+            set_frozen(account, frozen, head)
+        })
+    };
+    change(Mode::Test).await?;
+    let account = change(Mode::Live).await?;
+    for mode in [Mode::Live, Mode::Test] {
+        // What was crossed meanwhile is looked at again.
+        if !frozen && let Err(asleep) = app.wakes.wake(AccountId { org, mode }).await {
+            tracing::warn!(cause = &asleep as &dyn Error, "auto-recharge was not woken");
+        }
+    }
+    Reply::ok(&Terms::of(&account))
+}
+
+/// Changes terms unless they are so already: sent again, it changes nothing.
+async fn change(
+    app: &App,
+    id: AccountId,
+    (operator, reason): (&Operator, Option<&Reference>),
+    is_so: impl Fn(&Account) -> bool + Send + Sync,
+    decide: impl Fn(&Account, &Head) -> Posting + Send + Sync,
+) -> Result<Account, ApiError> {
+    let account = app.ledger.account(id).await?.ok_or(Unsettled::NoAccount)?;
+    if is_so(&account) {
+        return Ok(account);
+    }
+    let details = Details {
+        description: reason.cloned(),
+        super_admin: Some(operator.key),
+        request_id: Some(operator.call.id.to_string()),
+        ..Details::default()
+    };
+    let name = format!("terms/{}", operator.call.id);
+    let key = IdempotencyKey::try_from(name.clone()).map_err(|problem| ApiError::field("id", problem))?;
+    let claim = (&ClaimKey::System(key), &Fingerprint(name), &details);
+    app.ledger.settle(id, claim, operator.call.moment, |account, head| Ok(decide(account, head))).await?;
+    Ok(app.ledger.account(id).await?.ok_or(Unsettled::NoAccount)?)
+}
+
+impl Terms {
+    fn of(account: &Account) -> Self {
+        Self {
+            organisation_id: account.id.org.to_string(),
+            frozen: account.frozen,
+            post_paid: account.post_paid.into(),
+        }
+    }
+}

@@ -1,0 +1,32 @@
+use super::consume::effective;
+use super::{Account, Credits, Direction, Effect, Entry, Guard, Head, Operation, Posting};
+
+/// Lets `account` spend up to `limit` credits on account; none switches it off (contract, rule 9). What
+/// is outstanding stays so, also past a lower limit.
+#[must_use]
+pub fn set_limit(account: &Account, limit: Credits, head: &Head) -> Posting {
+    change(account, "account.post_paid", Effect::Limit(limit), head)
+}
+
+/// Stops an account, or has it go on.
+#[must_use]
+pub fn set_frozen(account: &Account, frozen: bool, head: &Head) -> Posting {
+    let operation = if frozen { "account.freeze" } else { "account.unfreeze" };
+    change(account, operation, Effect::Freeze(frozen), head)
+}
+
+/// Terms change by an entry of their own, which moves nothing, so that the ledger tells since when they
+/// hold.
+fn change(account: &Account, operation: &'static str, effect: Effect, head: &Head) -> Posting {
+    let entry = Entry {
+        id: head.id,
+        at: effective(account, head.now),
+        operation: Operation::own(operation),
+        direction: Direction::Credit,
+        amount: Credits::ZERO,
+        moves: vec![],
+        claim: Some(head.claim.clone()),
+    };
+    let guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)];
+    Posting { entry, guards, effects: vec![effect] }
+}

@@ -1,0 +1,99 @@
+use super::*;
+
+fn price() -> Money {
+    Money::new(4900, Currency::try_from("GBP".to_owned()).unwrap()).unwrap()
+}
+
+fn purchase(stage: Stage, charges: u32) -> Purchase {
+    let account = AccountId { org: OrgId::new(at(NOW), 1), mode: Mode::Live };
+    let id = PurchaseId { account, transaction: id(7) };
+    let amount = Amount::try_from(500).unwrap();
+    let offer = Offer { credits: amount, price: price(), package: None, version: 1 };
+    let method = Reference::try_from("card_1".to_owned()).unwrap();
+    Purchase { stage, charges, ..Purchase::begun(id, offer, method, at(NOW)) }
+}
+
+fn payment(standing: Standing) -> Payment {
+    let id = Some(PaymentId("pi_1".into()));
+    Payment { id, purchase: None, price: price(), standing, receipt: None }
+}
+
+/// What is known of a purchase; what the provider has; hours since; => what follows.
+#[test]
+fn every_word_of_the_provider_has_one_consequence() {
+    use Standing::{Action, Cancelled, Failed, Processing, Refunded, Succeeded};
+
+    let declined = || Decline::plain("card_declined");
+    let link = || Some("https://pay.example/1".to_owned());
+    let pi = || PaymentId("pi_1".into());
+    for (stage, standing, hours, expected) in [
+        (Stage::Pending(None), Succeeded, 0, Verdict::Grant),
+        (Stage::Pending(link()), Succeeded, 200, Verdict::Grant),
+        (Stage::Pending(None), Failed(declined()), 0, Verdict::Fail(declined())),
+        (Stage::Pending(None), Processing, 0, Verdict::Wait(None)),
+        (Stage::Pending(None), Action(link().unwrap()), 23, Verdict::Wait(link())),
+        (Stage::Pending(None), Action(link().unwrap()), 24, Verdict::Cancel(pi())),
+        (Stage::Pending(None), Cancelled, 25, Verdict::Fail(Decline::plain("cancelled"))),
+        (Stage::Pending(None), Refunded, 0, Verdict::Fail(Decline::plain("refunded"))),
+        // What is finished stays so, whatever is said late.
+        (Stage::Approved(id(8)), Succeeded, 0, Verdict::Nothing),
+        (Stage::Approved(id(8)), Failed(declined()), 0, Verdict::Nothing),
+        (Stage::Approved(id(8)), Refunded, 0, Verdict::Nothing),
+        (Stage::Failed(declined()), Failed(declined()), 0, Verdict::Nothing),
+        (Stage::Failed(declined()), Processing, 0, Verdict::Nothing),
+        // But money is not kept for what was told to have failed.
+        (Stage::Failed(declined()), Succeeded, 0, Verdict::Refund(pi())),
+    ] {
+        let known = purchase(stage, 1);
+        let now = at(NOW) + chrono::Duration::hours(hours);
+        assert_eq!(known.hear(&payment(standing.clone()), now), expected, "{:?} {standing:?}", known.stage);
+        // A payment of another sum is not ours.
+        let pounds = Money::new(4901, price().currency()).unwrap();
+        let other = Payment { price: pounds, ..payment(standing) };
+        assert_eq!(known.hear(&other, now), Verdict::Nothing);
+    }
+}
+
+/// A charge that nobody answered is looked for before it is sent again, is sent again once, and never when
+/// the provider may have forgotten the first.
+#[test]
+fn a_charge_is_repeated_only_while_that_is_safe() {
+    let pending = |charges| purchase(Stage::Pending(None), charges);
+    assert_eq!(pending(0).next(), Step::Charge);
+    assert_eq!(pending(1).next(), Step::Find);
+    let hours = |hours| at(NOW) + chrono::Duration::hours(hours);
+    // Where the provider does not say, only a charge that it would not make twice is repeated.
+    assert_eq!(pending(5).unheard(hours(0)), Verdict::Charge);
+    assert_eq!(pending(1).unheard(hours(REPEATABLE_HOURS)), Verdict::Wait(None));
+    let named = Purchase { payment: Some(PaymentId("pi_1".into())), ..pending(1) };
+    assert_eq!(named.unheard(hours(0)), Verdict::Wait(None));
+    let gone = Verdict::Fail(Decline::plain("provider_unavailable"));
+    assert_eq!(pending(1).not_found(hours(0)), Verdict::Charge);
+    assert_eq!(pending(1).not_found(hours(REPEATABLE_HOURS) - chrono::Duration::seconds(1)), Verdict::Charge);
+    assert_eq!(pending(1).not_found(hours(REPEATABLE_HOURS)), gone);
+    assert_eq!(pending(2).not_found(hours(0)), gone);
+    assert_eq!(purchase(Stage::Approved(id(8)), 1).next(), Step::Rest);
+    assert_eq!(purchase(Stage::Failed(Decline::plain("x")), 1).next(), Step::Rest);
+}
+
+#[test]
+fn an_unfinished_purchase_is_looked_at_ever_more_seldom() {
+    let minutes: Vec<_> = (0..9)
+        .map(|looks| {
+            let purchase = Purchase { looks, ..purchase(Stage::Pending(None), 1) };
+            (purchase.look_at(at(NOW)) - at(NOW)).num_minutes()
+        })
+        .collect();
+    assert_eq!(minutes, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+    let leased = Purchase { leased_until: Purchase::lease(at(NOW)), ..purchase(Stage::Pending(None), 1) };
+    assert!(leased.is_leased(at(NOW)));
+    assert!(!leased.is_leased(leased.look_at(at(NOW))), "nobody is at work any more when it is looked at");
+}
+
+#[test]
+fn nothing_is_sold_that_could_not_be_held() {
+    let offer = purchase(Stage::Pending(None), 0).offer;
+    assert_eq!(may_buy(&account("sub 5"), &offer), Ok(()));
+    assert_eq!(may_buy(&account("sub 5, frozen"), &offer), Err(Refusal::Frozen));
+    assert_eq!(may_buy(&account("purchased 9007199254740991"), &offer), Err(Refusal::BalanceLimit));
+}

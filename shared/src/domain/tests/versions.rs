@@ -1,0 +1,247 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// Days of the tables below, counted from a Monday.
+const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+
+fn day(name: &str) -> DateTime<Utc> {
+    let number = DAYS.iter().position(|known| *known == name).unwrap();
+    at("2024-01-01T00:00:00Z") + chrono::Duration::days(i64::try_from(number).unwrap())
+}
+
+fn operation(name: &str) -> Operation {
+    Operation::try_from(name.to_owned()).unwrap()
+}
+
+fn price(count: u64) -> PriceChange {
+    PriceChange { credits: credits(count), category: Some(Category::Aml), monthly: None }
+}
+
+/// A list of one operation, from changes such as `mon: 2 from wed` or, at once, `mon: 2`; and what the
+/// last of them was answered: `v2 2 wed`.
+fn changed(line: &str) -> (PriceList, String) {
+    let (mut list, mut told) = (PriceList::default(), String::new());
+    for change in line.split(", ") {
+        let words: Vec<_> = change.split([':', ' ']).filter(|word| !word.is_empty()).collect();
+        let asked = words.get(3).map(|name| day(name));
+        let when = When::new(asked, day(words[0]) + chrono::Duration::milliseconds(700));
+        told = match list.change(&operation("aml.pep"), price(words[1].parse().unwrap()), when) {
+            Ok((next, listed)) => {
+                list = next;
+                let ListedPrice { price, .. } = listed;
+                let since = DAYS.iter().find(|name| day(name) == price.effective_from).unwrap();
+                format!("v{} {} {since}", price.version, price.credits.get())
+            }
+            Err(reason) => reason.to_string(),
+        };
+    }
+    (list, told)
+}
+
+/// changes => answer of the last; credits on each day of the week; what is next on Monday
+#[test]
+fn what_is_in_force_is_the_latest_that_has_begun() {
+    for (line, told, week, next) in [
+        ("mon: 1", "v1 1 mon", "1111111", "-"),
+        ("mon: 1, tue: 2", "v2 2 tue", "1222222", "v2 2 tue"),
+        ("mon: 1, mon: 2 from wed", "v2 2 wed", "1122222", "v2 2 wed"),
+        // Sent again, at whatever time and whatever came in between, it changes nothing.
+        ("mon: 1, tue: 1", "v1 1 mon", "1111111", "-"),
+        ("mon: 1, mon: 2 from wed, mon: 2 from wed", "v2 2 wed", "1122222", "v2 2 wed"),
+        ("mon: 1, mon: 2 from wed, fri: 2 from wed", "v2 2 wed", "1122222", "v2 2 wed"),
+        ("mon: 1, mon: 2 from wed, mon: 3 from fri, mon: 2 from wed", "v2 2 wed", "1122333", "v2 2 wed"),
+        ("mon: 1, mon: 2 from wed, tue: 1", "v1 1 mon", "1122222", "v2 2 wed"),
+        // A change supersedes what was planned for after it, and can so be taken back.
+        ("mon: 1, mon: 2 from wed, mon: 3", "v3 3 mon", "3333333", "-"),
+        ("mon: 1, mon: 2 from fri, mon: 3 from wed", "v3 3 wed", "1133333", "v3 3 wed"),
+        ("mon: 1, mon: 2 from wed, mon: 1 from wed", "v3 1 wed", "1111111", "v3 1 wed"),
+        ("mon: 1, mon: 2 from wed, mon: 1 from wed, mon: 2 from wed", "v4 2 wed", "1122222", "v4 2 wed"),
+        // The same price from another day on is another version.
+        ("mon: 1, mon: 1 from wed", "v2 1 wed", "1111111", "v2 1 wed"),
+        // What was is never rewritten.
+        ("mon: 1, wed: 2 from tue", "must not lie in the past", "1111111", "-"),
+        (
+            "mon: 1, mon: 2 from tue, wed: 3, fri: 5 from tue",
+            "must not lie in the past",
+            "1233333",
+            "v2 2 tue",
+        ),
+        // The first price may lie ahead.
+        ("mon: 4 from thu", "v1 4 thu", "---4444", "v1 4 thu"),
+        ("mon: 4 from thu, tue: 2", "v2 2 tue", "-222222", "v2 2 tue"),
+    ] {
+        let (list, answer) = changed(line);
+        assert!(answer.contains(told), "{line}: {answer}");
+        let name = Reference::try_from("aml.pep".to_owned()).unwrap();
+        let charged = |name_of_day: &&str| match list.price(&name, day(name_of_day)) {
+            Ok((_, price)) => price.credits.get().to_string(),
+            Err(_) => "-".to_owned(),
+        };
+        assert_eq!(DAYS.iter().map(charged).collect::<String>(), week, "{line}");
+        let listed = list.listed(day("mon"));
+        let known = match listed.first() {
+            Some(listed) => listed.next,
+            // Nothing is in force yet: what comes is known only to whoever set it.
+            None => continue,
+        };
+        let known = known.map_or("-".to_owned(), |price| {
+            let since = DAYS.iter().find(|name| day(name) == price.effective_from).unwrap();
+            format!("v{} {} {since}", price.version, price.credits.get())
+        });
+        assert_eq!(known, next, "{line}");
+    }
+}
+
+/// operation; category => answer
+#[test]
+fn operations_are_made_and_named() {
+    let (list, _) = changed("mon: 1");
+    for (name, category, expected) in [
+        ("aml.pep", None, "v2"),
+        ("aml.new", Some(Category::Aml), "v1"),
+        ("aml.new", None, "nothing of that name yet"),
+        ("credit.grant", Some(Category::Other), "the ledger's own"),
+        ("credit.mine", None, "the ledger's own"),
+        ("ledger.fence", Some(Category::Other), "the ledger's own"),
+        ("account.x", Some(Category::Other), "the ledger's own"),
+        ("credits.x", Some(Category::Other), "v1"),
+    ] {
+        let wanted = PriceChange { credits: credits(7), category, monthly: None };
+        let told = match list.change(&operation(name), wanted, When::new(None, day("tue"))) {
+            Ok((_, listed)) => format!("v{}", listed.price.version),
+            Err(reason) => reason.to_string(),
+        };
+        assert!(told.contains(expected), "{name}: {told}");
+    }
+    // Category and period are the operation's own; they change without a new price.
+    let wanted = PriceChange { credits: credits(1), category: Some(Category::Kyt), monthly: Some(true) };
+    let (list, told) = list.change(&operation("aml.pep"), wanted, When::new(None, day("tue"))).unwrap();
+    assert_eq!((told.price.version, told.category, told.monthly), (1, Category::Kyt, true));
+    let wanted = PriceChange { category: None, monthly: None, ..wanted };
+    let (_, told) = list.change(&operation("aml.pep"), wanted, When::new(None, day("wed"))).unwrap();
+    assert_eq!((told.category, told.monthly), (Category::Kyt, true));
+}
+
+#[test]
+fn the_catalogue_keeps_so_many_versions_and_no_more() {
+    let now = When::new(None, day("mon"));
+    let mut list = PriceList::default();
+    let set = |list: &PriceList, name: &str, count| list.change(&operation(name), price(count), now);
+    for count in 0..u64::try_from(Price::VERSIONS_MAX).unwrap() {
+        list = set(&list, "aml.pep", count).unwrap().0;
+    }
+    let full = set(&list, "aml.pep", Price::MAX);
+    assert!(matches!(full, Err(BadChange::TooMany { max: Price::VERSIONS_MAX, .. })), "{full:?}");
+    // The last one sent again is no further version, and another operation has room.
+    assert_eq!(set(&list, "aml.pep", 399).unwrap().0, list);
+    for other in 1..10 {
+        for count in 0..u64::try_from(Price::VERSIONS_MAX).unwrap() {
+            list = set(&list, &format!("aml.{other}"), count).unwrap().0;
+        }
+    }
+    let full = set(&list, "aml.more", 1);
+    assert!(matches!(full, Err(BadChange::TooMany { max: PriceList::PRICES_MAX, .. })), "{full:?}");
+    assert!(serde_json::to_string(&list).unwrap().len() < 400_000);
+    let mut list = PriceList::default();
+    for number in 0..PriceList::OPERATIONS_MAX {
+        list = set(&list, &format!("aml.{number}"), 1).unwrap().0;
+    }
+    let full = set(&list, "aml.pep", 1);
+    assert!(matches!(full, Err(BadChange::TooMany { max: PriceList::OPERATIONS_MAX, .. })), "{full:?}");
+}
+
+#[test]
+fn a_package_keeps_what_is_left_out() {
+    let (id, name) = (PackageId("mini".into()), Reference::try_from("Mini".to_owned()).unwrap());
+    let (ten, price) = (Amount::try_from(10).unwrap(), Money::new(100, Currency::GBP).unwrap());
+    let when = |asked: Option<&str>| When::new(asked.map(day), day("mon"));
+    let list = PackageList::default();
+    let part = PackageChange { credits: Some(ten), ..PackageChange::default() };
+    assert_eq!(list.change(&id, &part, when(None)), Err(BadChange::Incomplete(vec!["name", "price"])));
+    let whole = PackageChange { name: Some(name), credits: Some(ten), price: Some(price), withdrawn: None };
+    let (list, first) = list.change(&id, &whole, when(Some("tue"))).unwrap();
+    assert_eq!((first.version, first.withdrawn, first.effective_from), (1, false, day("tue")));
+    // On Monday there is nothing of that name to leave out something of.
+    assert!(matches!(list.change(&id, &part, when(None)), Err(BadChange::Incomplete(_))));
+    let gone = PackageChange { withdrawn: Some(true), ..PackageChange::default() };
+    let (list, second) = list.change(&id, &gone, when(Some("thu"))).unwrap();
+    assert_eq!(second, Package { version: 2, withdrawn: true, effective_from: day("thu"), ..first.clone() });
+    let (list, third) = list
+        .change(&id, &PackageChange { withdrawn: Some(false), ..gone.clone() }, when(Some("sat")))
+        .unwrap();
+    assert_eq!(list.change(&id, &gone, when(Some("thu"))).unwrap(), (list.clone(), second));
+    for (name, expected) in
+        [("mon", None), ("tue", Some(1)), ("wed", Some(1)), ("thu", None), ("sat", Some(3))]
+    {
+        assert_eq!(list.on_sale(day(name)).first().map(|package| package.version), expected, "{name}");
+    }
+    assert_eq!(third.name, "Mini");
+    let mut full = list;
+    for count in 4..=u64::try_from(Package::VERSIONS_MAX).unwrap() {
+        let more = PackageChange { credits: Amount::try_from(count).ok(), ..PackageChange::default() };
+        full = full.change(&id, &more, when(Some("sat"))).unwrap().0;
+    }
+    let more = full.change(&id, &whole, when(Some("sun")));
+    assert!(matches!(more, Err(BadChange::TooMany { max: Package::VERSIONS_MAX, .. })), "{more:?}");
+}
+
+#[test]
+fn a_plan_keeps_what_is_left_out_and_old_ones_read() {
+    let stored = r#"[{"plan": "free", "name": "Free", "price": 0, "currency": "GBP", "allowance": 100,
+        "apiAccess": false, "maxUsers": 1, "effectiveFrom": "1970-01-01T00:00:00Z"}]"#;
+    let list: PlanList = serde_json::from_str(stored).unwrap();
+    let id = PlanId("free".into());
+    let open = PlanChange { api_access: Some(true), max_users: Some(None), ..PlanChange::default() };
+    let when = When::new(Some(day("wed")), day("mon"));
+    let (list, version) = list.change(&id, &open, when).unwrap();
+    assert_eq!((version.version, version.api_access, version.max_users), (2, true, None));
+    assert_eq!((version.name.as_str(), version.fee.amount()), ("Free", 0));
+    assert_eq!(version.allowance, Allowance::Monthly(credits(100)));
+    for (name, expected) in [("mon", 1), ("tue", 1), ("wed", 2), ("sun", 2)] {
+        assert_eq!(list.plan(&id, day(name)).unwrap().version, expected, "{name}");
+        assert_eq!(list.offered(day(name)).len(), 1, "{name}");
+    }
+    let again: PlanList = serde_json::from_str(&serde_json::to_string(&list).unwrap()).unwrap();
+    assert_eq!(again, list);
+    let unknown = list.change(&PlanId("gold".into()), &open, when);
+    assert_eq!(unknown, Err(BadChange::Incomplete(vec!["name", "price", "allowance"])));
+    assert!(Fee::new(Money::MAX, Currency::GBP).is_ok() && Fee::new(Money::MAX + 1, Currency::GBP).is_err());
+}
+
+proptest! {
+    /// Whatever is changed and planned: what was in force before a change took effect stays so, what
+    /// was asked is in force from then on, versions have no gap, and nothing once written changes.
+    #[test]
+    fn history_is_never_rewritten(steps in proptest::collection::vec((0i64..3, -2i64..6, 0u64..4), 1..40)) {
+        let name = Reference::try_from("aml.pep".to_owned()).unwrap();
+        let charged = |list: &PriceList, when| list.price(&name, when).ok().map(|(_, price)| price);
+        let mut list = PriceList::default();
+        let mut now = day("mon");
+        for (pass, ahead, count) in steps {
+            now += chrono::Duration::hours(pass);
+            let from = now + chrono::Duration::hours(ahead);
+            let when = When::new((ahead != 0).then_some(from), now);
+            let Ok((changed, told)) = list.change(&operation("aml.pep"), price(count), when) else {
+                prop_assert!(ahead < 0);
+                continue;
+            };
+            prop_assert_eq!(told.price.credits, credits(count));
+            prop_assert_eq!(charged(&changed, from), Some(told.price));
+            for hours in 0..200 {
+                let before = day("mon") + chrono::Duration::hours(hours);
+                if before < from {
+                    prop_assert_eq!(charged(&changed, before), charged(&list, before));
+                }
+            }
+            // Sent again it is answered the same and changes nothing.
+            let again = changed.change(&operation("aml.pep"), price(count), when).unwrap();
+            prop_assert_eq!((&again.0, &again.1.price), (&changed, &told.price));
+            list = changed;
+        }
+        let stored = serde_json::to_value(&list).unwrap();
+        let numbers: Vec<_> =
+            stored["aml.pep"]["prices"].as_array().into_iter().flatten().map(|price| price["v"].as_u64()).collect();
+        prop_assert!(numbers.iter().copied().eq((1..).take(numbers.len()).map(Some)));
+    }
+}

@@ -1,0 +1,190 @@
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::{self, Details, Direction, Move, Paid, Purchase, Receipt, Service, Source, Stage};
+use crate::edge::instant;
+
+/// One line of the ledger.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(example = json!({
+    "transactionId": "txn_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA", "type": "DEBIT", "category": "usage", "status": "approved",
+    "amount": 2, "operation": "verification.standard", "quantity": 1, "resourceId": "verif_xyz789",
+    "customerId": null, "memberId": null, "service": null,
+    "sources": [{ "source": "subscription", "lotId": "sub_2024-01", "amount": 2 }],
+    "balanceAfter": 398, "sequence": 17, "priceVersion": 1, "timestamp": "2024-01-15T10:30:00Z",
+    "paymentMethod": null, "currency": null, "exchangeRate": null, "metadata": {}
+}))]
+pub struct Transaction {
+    /// `txn_…`
+    pub transaction_id: String,
+    /// DEBIT when credits leave, CREDIT when they arrive.
+    #[serde(rename = "type")]
+    #[schema(value_type = String, example = "DEBIT")]
+    pub direction: Direction,
+    /// `usage` for debits, `purchase` for credits.
+    pub category: &'static str,
+    /// `approved`: it is in the ledger; `postPaid`: it is, and some of it is owed; `pending` or `failed`: a
+    /// purchase that is not.
+    pub status: &'static str,
+    /// Whole credits, never negative.
+    pub amount: u64,
+    /// What was done: `verification.standard`, `credit.purchase`, …
+    pub operation: String,
+    /// How many times; null for what is not a priced operation.
+    pub quantity: Option<u64>,
+    /// The caller's name for what was checked.
+    pub resource_id: Option<String>,
+    /// The caller's name for the customer.
+    pub customer_id: Option<String>,
+    /// The caller's name for the member of staff.
+    pub member_id: Option<String>,
+    /// The service that was used, or that a grant is set aside for.
+    #[schema(value_type = Option<String>)]
+    pub service: Option<Service>,
+    /// Which lots gave or received, in the order of consumption.
+    pub sources: Vec<SourceShare>,
+    /// What was left of the month before; only in a renewal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expired: Option<u64>,
+    /// Available credits right after it; null for what is not in the ledger.
+    pub balance_after: Option<u64>,
+    /// 1, 2, 3, … without a gap per organisation; null for what is not in the ledger.
+    pub sequence: Option<u64>,
+    /// Which version of the operation's or the package's price was charged.
+    pub price_version: Option<u32>,
+    /// When it took effect.
+    #[serde(with = "instant")]
+    #[schema(value_type = String, format = DateTime)]
+    pub timestamp: DateTime<Utc>,
+    /// The operator's key, where an operator did it.
+    pub super_admin: Option<String>,
+    /// How credits were paid for, by the payment provider's name.
+    pub payment_method: Option<String>,
+    /// ISO 4217 code of what was paid.
+    pub currency: Option<String>,
+    /// What one unit of it was worth in the organisation's own currency.
+    #[serde(serialize_with = "rust_decimal::serde::float_option::serialize")]
+    #[schema(value_type = Option<f64>)]
+    pub exchange_rate: Option<rust_decimal::Decimal>,
+    /// How much was paid, in minor units.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price: Option<u64>,
+    /// The package that was bought.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
+    /// The payment provider's receipt or invoice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<String>,
+    /// In words.
+    pub description: Option<String>,
+    /// The caller's own key and value pairs.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// Credits of one lot.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceShare {
+    /// subscription, purchased or bonus.
+    #[schema(value_type = String)]
+    pub source: Source,
+    /// `sub_2024-01` or `credit_…`
+    pub lot_id: String,
+    /// Whole credits.
+    pub amount: u64,
+}
+
+impl From<&Receipt> for Transaction {
+    fn from(receipt: &Receipt) -> Self {
+        let Receipt { entry, sequence, details, balance } = receipt;
+        let (sources, others): (Vec<&Move>, Vec<&Move>) =
+            entry.moves.iter().partition(|part| part.direction == entry.direction);
+        let on_account =
+            |part: &&Move| part.source == Source::PostPaid && entry.direction == Direction::Debit;
+        let bought = details.paid.as_ref().map(|paid| paid.transaction);
+        Self {
+            transaction_id: bought.unwrap_or(entry.id).to_string(),
+            direction: entry.direction,
+            category: match entry.direction {
+                Direction::Debit => "usage",
+                Direction::Credit => "purchase",
+            },
+            status: if entry.moves.iter().any(|part| on_account(&part)) { "postPaid" } else { "approved" },
+            amount: entry.amount.get(),
+            operation: entry.operation.as_str().to_owned(),
+            sources: sources.into_iter().map(SourceShare::from).collect(),
+            expired: others.into_iter().map(|part| part.amount.get()).reduce(u64::saturating_add),
+            balance_after: Some(balance.available().unwrap_or(domain::Credits::MAX).get()),
+            sequence: Some(*sequence),
+            timestamp: entry.at,
+            ..Self::asked(details)
+        }
+    }
+}
+
+impl Transaction {
+    /// A purchase that the ledger does not have, or not yet.
+    #[must_use]
+    pub fn unbooked(purchase: &Purchase) -> Self {
+        let details = Details {
+            price_version: Some(purchase.offer.version),
+            paid: Some(Paid::by(purchase)),
+            ..Details::default()
+        };
+        Self {
+            transaction_id: purchase.id.transaction.to_string(),
+            status: match purchase.stage {
+                Stage::Pending(_) => "pending",
+                Stage::Approved(_) => "approved",
+                Stage::Failed(_) => "failed",
+            },
+            amount: u64::from(purchase.offer.credits),
+            timestamp: purchase.made_at,
+            ..Self::asked(&details)
+        }
+    }
+
+    /// What was asked for, as a purchase of nothing.
+    fn asked(details: &Details) -> Self {
+        let text = |text: &Option<domain::Reference>| text.as_ref().map(|text| text.as_str().to_owned());
+        let paid = details.paid.as_ref();
+        Self {
+            transaction_id: String::new(),
+            direction: Direction::Credit,
+            category: "purchase",
+            status: "approved",
+            amount: 0,
+            operation: "credit.purchase".to_owned(),
+            quantity: details.quantity.map(domain::Quantity::get),
+            resource_id: text(&details.resource_id),
+            customer_id: text(&details.customer_id),
+            member_id: text(&details.member_id),
+            service: details.service,
+            sources: vec![],
+            expired: None,
+            balance_after: None,
+            sequence: None,
+            price_version: details.price_version,
+            timestamp: DateTime::UNIX_EPOCH,
+            super_admin: details.super_admin.map(|key| key.to_string()),
+            payment_method: paid.map(|paid| paid.method.as_str().to_owned()),
+            currency: paid.map(|paid| paid.price.currency().code().to_owned()),
+            exchange_rate: paid.and_then(|paid| paid.rate).map(domain::Rate::get),
+            price: paid.map(|paid| paid.price.amount()),
+            package: paid.and_then(|paid| paid.package.as_ref()).map(|package| package.0.clone()),
+            receipt: paid.and_then(|paid| paid.receipt.clone()),
+            description: text(&details.description),
+            metadata: details.metadata.pairs().clone(),
+        }
+    }
+}
+
+impl From<&Move> for SourceShare {
+    fn from(part: &Move) -> Self {
+        Self { source: part.source, lot_id: part.lot.to_string(), amount: part.amount.get() }
+    }
+}

@@ -1,0 +1,140 @@
+use crate::domain::{
+    Bought, Details, Dispute, EntryId, Fingerprint, Purchase, Receipt, Reference, Stage, dispute_lost,
+    dispute_opened, dispute_won,
+};
+use crate::store::{Fault, Moment, Unsettled};
+
+use super::till::system_key;
+use super::{DisputeId, Outcome, PaymentId, Till};
+
+/// How often one event may lose the race for a purchase's row.
+const ATTEMPTS_MAX: u32 = 8;
+
+impl Till<'_> {
+    /// A customer disputes a payment: what is left of what it paid for is set aside (contract, rule 10).
+    /// Heard twice, or after the end, it changes nothing.
+    ///
+    /// # Errors
+    /// As [`Ledger::settle`](crate::store::Ledger::settle); the event should then be sent again.
+    pub async fn dispute_opened(
+        &self,
+        dispute: &DisputeId,
+        payment: &PaymentId,
+        moment: Moment,
+    ) -> Result<(), Unsettled> {
+        let Some(purchase) = self.disputed(payment, moment).await? else { return Ok(()) };
+        self.set_aside(dispute, purchase, moment).await.map(|_| ())
+    }
+
+    /// A dispute has ended. When its beginning was not heard of, it is booked first: events come in any
+    /// order.
+    ///
+    /// # Errors
+    /// As [`Till::dispute_opened`].
+    pub async fn dispute_closed(
+        &self,
+        (dispute, outcome): (&DisputeId, Outcome),
+        payment: &PaymentId,
+        moment: Moment,
+    ) -> Result<(), Unsettled> {
+        let Some(purchase) = self.disputed(payment, moment).await? else { return Ok(()) };
+        let purchase = self.set_aside(dispute, purchase, moment).await?;
+        let known = purchase.disputes.get(&dispute.0).copied().filter(|known| known.closed.is_none());
+        let Some(known) = known else { return Ok(()) };
+        let opened = self.entry(&purchase, known.opened).await?.entry;
+        let bought = self.bought(&purchase).await?;
+        let name = format!("dispute/{}/closed", dispute.0);
+        let (key, asked) = (system_key(name.clone())?, Fingerprint(name));
+        let details = about(&purchase, dispute);
+        let settled =
+            self.ledger.settle(purchase.id.account, (&key, &asked, &details), moment, |account, head| {
+                match outcome {
+                    Outcome::Won => dispute_won(account, &opened, head),
+                    Outcome::Lost => dispute_lost(account, &bought, &opened, head),
+                }
+            });
+        let closed = Some(settled.await?.receipt.entry.id);
+        let news = Dispute { closed, lost: outcome == Outcome::Lost, ..known };
+        self.remember(purchase, dispute, news).await.map(|_| ())
+    }
+
+    /// The purchase behind a payment, finished: a dispute may be heard of before the payment itself.
+    async fn disputed(&self, payment: &PaymentId, moment: Moment) -> Result<Option<Purchase>, Unsettled> {
+        let Some(payment) = self.provider.payment(payment).await? else { return Ok(None) };
+        let purchase = self.hear(&payment, moment).await?;
+        // What has failed was given back, or never taken.
+        Ok(purchase.filter(|purchase| matches!(purchase.stage, Stage::Approved(_))))
+    }
+
+    /// Sets aside what is left, unless that was done: once, for all who hear of it post under one key, and
+    /// the row remembers it for longer than keys live.
+    async fn set_aside(
+        &self,
+        dispute: &DisputeId,
+        purchase: Purchase,
+        moment: Moment,
+    ) -> Result<Purchase, Unsettled> {
+        if purchase.disputes.contains_key(&dispute.0) {
+            return Ok(purchase);
+        }
+        // What was set aside or lost once can't be again; what was won back can.
+        if purchase.disputes.values().any(|other| other.closed.is_none() || other.lost) {
+            tracing::warn!(purchase = %purchase.id.transaction, dispute = dispute.0, "disputed already; left alone");
+            return Ok(purchase);
+        }
+        let bought = self.bought(&purchase).await?;
+        let name = format!("dispute/{}/opened", dispute.0);
+        let (key, asked) = (system_key(name.clone())?, Fingerprint(name));
+        let details = about(&purchase, dispute);
+        let settled =
+            self.ledger.settle(purchase.id.account, (&key, &asked, &details), moment, |account, head| {
+                Ok(dispute_opened(account, &bought, head))
+            });
+        let opened = settled.await?.receipt.entry.id;
+        self.remember(purchase, dispute, Dispute { opened, closed: None, lost: false }).await
+    }
+
+    async fn remember(
+        &self,
+        mut purchase: Purchase,
+        dispute: &DisputeId,
+        news: Dispute,
+    ) -> Result<Purchase, Unsettled> {
+        for _ in 0..ATTEMPTS_MAX {
+            purchase.disputes.insert(dispute.0.clone(), news);
+            if let Some(saved) = self.ledger.save_purchase(&purchase).await? {
+                return Ok(saved);
+            }
+            let known = self.ledger.purchase(purchase.id).await?;
+            purchase = known.ok_or_else(|| Fault::corrupt("a purchase", "it is gone"))?;
+            if purchase.disputes.get(&dispute.0).is_some_and(|known| known.closed.is_some()) {
+                return Ok(purchase);
+            }
+        }
+        Err(Fault::Busy.into())
+    }
+
+    async fn bought(&self, purchase: &Purchase) -> Result<Bought, Unsettled> {
+        match purchase.stage {
+            Stage::Approved(entry) => Ok(Bought::by(&self.entry(purchase, entry).await?.entry)),
+            Stage::Pending(_) | Stage::Failed(_) => {
+                Err(Fault::corrupt("a purchase", "it is disputed and was never approved").into())
+            }
+        }
+    }
+
+    /// An entry of the purchase's account. One that has landed and has no row yet has one soon.
+    async fn entry(&self, purchase: &Purchase, entry: EntryId) -> Result<Receipt, Unsettled> {
+        let receipt = self.ledger.transaction(purchase.id.account, entry).await?;
+        receipt.ok_or(Unsettled::InProgress)
+    }
+}
+
+/// What the record says beside the credits.
+fn about(purchase: &Purchase, dispute: &DisputeId) -> Details {
+    Details {
+        resource_id: Reference::try_from(purchase.id.transaction.to_string()).ok(),
+        description: Reference::try_from(format!("Dispute {}", dispute.0)).ok(),
+        ..Details::default()
+    }
+}

@@ -1,0 +1,348 @@
+use std::error::Error;
+
+use chrono::DateTime;
+
+use super::{CustomerId, Order, Provider, Silence, Wakes};
+use crate::domain::{
+    Cause, ClaimKey, Decline, Details, Fingerprint, IdempotencyKey, Money, OrgId, Paid, Payment, Purchase,
+    Rate, Reference, Refusal, Stage, Step, Verdict, grant,
+};
+use crate::store::{Errand, Fault, Ledger, Moment, Settings, Settled, Unsettled};
+
+/// How many steps one drive takes at most: find, charge, grant, and some that rivals force.
+const STEPS_MAX: u32 = 8;
+
+/// Where credits are sold. It drives purchases: each step is written down before the provider is asked,
+/// so that whoever finds an unfinished one knows what may have happened and finishes it.
+#[derive(Clone, Copy)]
+pub struct Till<'a> {
+    /// The money.
+    pub ledger: &'a Ledger,
+    /// Organisations.
+    pub settings: &'a Settings,
+    /// Who takes the payments of this mode.
+    pub provider: &'a dyn Provider,
+    /// Who is told of automatic purchases that are finished.
+    pub wakes: &'a dyn Wakes,
+}
+
+/// What became of one step.
+enum After {
+    /// Nothing more can be done now.
+    Enough(Box<Purchase>),
+    /// The next step of it, as it is now.
+    Again(Box<Purchase>, Step),
+}
+
+impl Till<'_> {
+    /// What one unit of the price's currency is worth in the organisation's own; none when nobody has
+    /// said.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn rate(&self, org: OrgId, price: Money, moment: Moment) -> Result<Option<Rate>, Fault> {
+        let organisation = self.settings.organisation(org).await?;
+        let organisation =
+            organisation.ok_or_else(|| Fault::corrupt("an account", "its organisation is gone"))?;
+        let catalogue = self.settings.catalogue(moment.wall).await?;
+        Ok(catalogue.rate(price.currency(), organisation.currency))
+    }
+
+    /// Begins a purchase and drives it as far as it goes. The row comes before the provider is asked, and
+    /// the errand before the row: what is begun is finished by somebody.
+    ///
+    /// # Errors
+    /// [`Unsettled::InProgress`] when somebody else is at work on it. [`Unsettled::Failed`] when it could
+    /// not be begun; nothing was charged then. Once the provider may have been asked, there are no errors:
+    /// the purchase comes back as it is known.
+    pub async fn sell(&self, purchase: Purchase, moment: Moment) -> Result<Purchase, Unsettled> {
+        let begun = Purchase { charges: 1, leased_until: Purchase::lease(moment.wall), ..purchase };
+        self.ledger.note(Errand::Purchase(begun.id), begun.look_at(moment.now)).await?;
+        if let Some(existing) = self.ledger.begin_purchase(&begun).await? {
+            return self.resume(existing, moment).await;
+        }
+        match self.drive(begun.clone(), Step::Charge, moment).await {
+            Ok(purchase) => Ok(purchase),
+            Err(unsettled) => Ok(self.left(begun, &unsettled).await),
+        }
+    }
+
+    /// Goes on with a purchase that somebody has begun.
+    ///
+    /// # Errors
+    /// [`Unsettled::InProgress`] when somebody else is at work on it; [`Unsettled::Failed`] when that can't
+    /// be told.
+    pub async fn resume(&self, purchase: Purchase, moment: Moment) -> Result<Purchase, Unsettled> {
+        if purchase.next() == Step::Rest {
+            return Ok(purchase);
+        }
+        if purchase.is_leased(moment.wall) {
+            return Err(Unsettled::InProgress);
+        }
+        let looks = purchase.looks.saturating_add(1);
+        let leased = Purchase { looks, leased_until: Purchase::lease(moment.wall), ..purchase };
+        let Some(leased) = self.ledger.save_purchase(&leased).await? else {
+            return Err(Unsettled::InProgress);
+        };
+        match self.drive(leased.clone(), leased.next(), moment).await {
+            Ok(purchase) => Ok(purchase),
+            Err(unsettled) => Ok(self.left(leased, &unsettled).await),
+        }
+    }
+
+    /// What is known of a purchase that could not be finished now. It stays pending, and the reconcile
+    /// schedule finishes it.
+    async fn left(&self, known: Purchase, unsettled: &Unsettled) -> Purchase {
+        tracing::warn!(purchase = %known.id.transaction, cause = unsettled as &dyn Error, "purchase left to reconcile");
+        match self.ledger.purchase(known.id).await {
+            Ok(Some(purchase)) => purchase,
+            Ok(None) | Err(_) => known,
+        }
+    }
+
+    /// Takes the provider's word on a payment, whenever it comes. No lease is needed: what it proves is
+    /// true whoever else is at work.
+    ///
+    /// # Errors
+    /// As [`Ledger::settle`]; the word should then be given again.
+    pub async fn hear(&self, payment: &Payment, moment: Moment) -> Result<Option<Purchase>, Unsettled> {
+        let Some(id) = payment.purchase else { return Ok(None) };
+        let Some(mut purchase) = self.ledger.purchase(id).await? else { return Ok(None) };
+        for _ in 0..STEPS_MAX {
+            let verdict = purchase.hear(payment, moment.now);
+            match verdict {
+                Verdict::Nothing => return Ok(Some(purchase)),
+                // Whoever is at work finds that by itself.
+                Verdict::Wait(_) if purchase.is_leased(moment.wall) => return Ok(Some(purchase)),
+                Verdict::Grant
+                | Verdict::Fail(_)
+                | Verdict::Wait(_)
+                | Verdict::Charge
+                | Verdict::Cancel(_)
+                | Verdict::Refund(_) => (),
+            }
+            match self.apply(named(purchase, payment), verdict, moment).await? {
+                After::Enough(purchase) => return Ok(Some(*purchase)),
+                After::Again(again, _) => purchase = *again,
+            }
+        }
+        Err(Fault::Busy.into())
+    }
+
+    /// Takes one step after the other.
+    async fn drive(
+        &self,
+        mut purchase: Purchase,
+        mut step: Step,
+        moment: Moment,
+    ) -> Result<Purchase, Unsettled> {
+        for _ in 0..STEPS_MAX {
+            let (known, verdict) = match step {
+                Step::Rest => return Ok(purchase),
+                Step::Charge => self.charge(purchase, moment).await?,
+                Step::Find => self.find(purchase, moment).await?,
+            };
+            match self.apply(known, verdict, moment).await? {
+                After::Enough(purchase) => return Ok(*purchase),
+                After::Again(again, next) => (purchase, step) = (*again, next),
+            }
+        }
+        Err(Fault::Busy.into())
+    }
+
+    /// Asks for the charge that the row has already counted.
+    async fn charge(&self, purchase: Purchase, moment: Moment) -> Result<(Purchase, Verdict), Fault> {
+        let answer = match self.order(&purchase).await? {
+            Ok(order) => self.provider.charge(&order).await,
+            Err(silence) => Err(silence),
+        };
+        Ok(match answer {
+            Ok(payment) => heard(purchase, &payment, moment),
+            Err(silence) => (purchase, silent(&silence)),
+        })
+    }
+
+    /// Asks what became of an earlier charge.
+    async fn find(&self, purchase: Purchase, moment: Moment) -> Result<(Purchase, Verdict), Fault> {
+        let found = match self.order(&purchase).await? {
+            Ok(order) => self.provider.find(&order).await,
+            Err(silence) => Err(silence),
+        };
+        Ok(match found {
+            Ok(Some(payment)) => heard(purchase, &payment, moment),
+            Ok(None) => {
+                let verdict = purchase.not_found(moment.now);
+                (purchase, verdict)
+            }
+            Err(silence) => {
+                let Verdict::Charge = purchase.unheard(moment.now) else {
+                    return Ok((purchase, silent(&silence)));
+                };
+                (purchase, Verdict::Charge)
+            }
+        })
+    }
+
+    /// Does what follows from the provider's word.
+    async fn apply(&self, purchase: Purchase, verdict: Verdict, moment: Moment) -> Result<After, Unsettled> {
+        let (purchase, verdict) = self.given_up(purchase, verdict, moment).await;
+        match verdict {
+            Verdict::Grant => match self.grant(&purchase, moment).await {
+                Ok(settled) => self.save(purchase, Stage::Approved(settled.receipt.entry.id)).await,
+                Err(Unsettled::Refused(refusal)) => self.give_back(purchase, &refusal).await,
+                Err(unsettled) => Err(unsettled),
+            },
+            Verdict::Fail(decline) => self.save(purchase, Stage::Failed(decline)).await,
+            Verdict::Wait(link) => {
+                // Nobody is at work any more.
+                let waiting = Purchase { leased_until: DateTime::UNIX_EPOCH, ..purchase };
+                self.save(waiting, Stage::Pending(link)).await
+            }
+            Verdict::Charge => {
+                let counted = Purchase { charges: purchase.charges.saturating_add(1), ..purchase };
+                let saved = self.ledger.save_purchase(&counted).await?.ok_or(Unsettled::InProgress)?;
+                Ok(After::Again(saved.into(), Step::Charge))
+            }
+            Verdict::Refund(id) => {
+                tracing::warn!(purchase = %purchase.id.transaction, "paid after it was told to have failed; refunding");
+                self.provider.refund(&id).await?;
+                Ok(After::Enough(purchase.into()))
+            }
+            Verdict::Cancel(_) | Verdict::Nothing => {
+                tracing::error!(purchase = %purchase.id.transaction, "the payment is not the one that was asked for");
+                Ok(After::Enough(purchase.into()))
+            }
+        }
+    }
+
+    /// Has the provider cancel a payment that has waited too long, and goes by what it then is.
+    async fn given_up(&self, purchase: Purchase, verdict: Verdict, moment: Moment) -> (Purchase, Verdict) {
+        let Verdict::Cancel(id) = verdict else { return (purchase, verdict) };
+        match self.provider.cancel(&id).await {
+            Ok(payment) => match heard(purchase, &payment, moment) {
+                // What still waits after that is looked at again.
+                (purchase, Verdict::Cancel(_)) => (purchase, Verdict::Wait(None)),
+                known => known,
+            },
+            Err(silence) => (purchase, silent(&silence)),
+        }
+    }
+
+    /// Grants what was paid for: once, however many find out, for they all post under one key.
+    async fn grant(&self, purchase: &Purchase, moment: Moment) -> Result<Settled, Unsettled> {
+        let Purchase { id, offer, .. } = purchase;
+        let details = Details {
+            price_version: Some(offer.version),
+            paid: Some(Paid::by(purchase)),
+            description: describe(purchase),
+            key_id: purchase.key_id,
+            request_id: purchase.request_id.clone(),
+            ..Details::default()
+        };
+        let name = format!("purchase/{}", id.transaction);
+        let key = system_key(name.clone())?;
+        let wanted = purchase.grant();
+        let asked = Fingerprint(name);
+        self.ledger
+            .settle(id.account, (&key, &asked, &details), moment, |account, head| {
+                grant(account, &wanted, head)
+            })
+            .await
+    }
+
+    /// The money was taken and the credits can't be given: gives the money back.
+    async fn give_back(&self, purchase: Purchase, refusal: &Refusal) -> Result<After, Unsettled> {
+        tracing::error!(purchase = %purchase.id.transaction, %refusal, "paid and not grantable; refunding");
+        if let Some(payment) = &purchase.payment {
+            self.provider.refund(payment).await?;
+        }
+        self.save(purchase, Stage::Failed(Decline::plain("refunded"))).await
+    }
+
+    /// Writes how far a purchase is; goes on with what somebody else has written meanwhile.
+    async fn save(&self, purchase: Purchase, stage: Stage) -> Result<After, Unsettled> {
+        let closed = Purchase { stage, ..purchase };
+        let Some(saved) = self.ledger.save_purchase(&closed).await? else {
+            let known = self.ledger.purchase(closed.id).await?;
+            let known = known.ok_or_else(|| Fault::corrupt("a purchase", "it is gone"))?;
+            let next = known.next();
+            return Ok(After::Again(known.into(), next));
+        };
+        if saved.cause == Cause::Recharge
+            && saved.next() == Step::Rest
+            && let Err(asleep) = self.wakes.wake(saved.id.account).await
+        {
+            tracing::warn!(account = %saved.id.account, cause = &asleep as &dyn Error, "auto-recharge left to its errand");
+        }
+        Ok(After::Enough(saved.into()))
+    }
+
+    /// What the provider is asked, with the organisation's name there.
+    async fn order(&self, purchase: &Purchase) -> Result<Result<Order, Silence>, Fault> {
+        let org = purchase.id.account.org;
+        let organisation = self.settings.organisation(org).await?;
+        let organisation =
+            organisation.ok_or_else(|| Fault::corrupt("a purchase", "its organisation is gone"))?;
+        let customer = match organisation.customer {
+            Some(customer) => Some(CustomerId(customer)),
+            None => match self.provider.enrol(org, &organisation.name).await {
+                Ok(Some(CustomerId(customer))) => {
+                    Some(CustomerId(self.settings.add_customer(org, &customer).await?))
+                }
+                Ok(None) => None,
+                Err(silence) => return Ok(Err(silence)),
+            },
+        };
+        Ok(Ok(Order {
+            purchase: purchase.id,
+            customer,
+            method: purchase.method.clone(),
+            price: purchase.offer.price,
+            description: format!("{} credits", u64::from(purchase.offer.credits)),
+            off_session: purchase.cause == Cause::Recharge,
+            made_at: purchase.made_at,
+            payment: purchase.payment.clone(),
+        }))
+    }
+}
+
+/// The purchase with what the provider calls it.
+fn named(purchase: Purchase, payment: &Payment) -> Purchase {
+    Purchase {
+        payment: payment.id.clone().or(purchase.payment),
+        receipt: payment.receipt.clone().or(purchase.receipt),
+        ..purchase
+    }
+}
+
+/// What follows from a payment, and the purchase with what the provider calls it.
+fn heard(purchase: Purchase, payment: &Payment, moment: Moment) -> (Purchase, Verdict) {
+    let verdict = purchase.hear(payment, moment.now);
+    (named(purchase, payment), verdict)
+}
+
+fn describe(purchase: &Purchase) -> Option<Reference> {
+    let cause = match purchase.cause {
+        Cause::Caller => return None,
+        Cause::Recharge => "Auto-recharge",
+    };
+    Reference::try_from(cause.to_owned()).ok()
+}
+
+/// A key of our own.
+pub(super) fn system_key(name: String) -> Result<ClaimKey, Fault> {
+    let key = IdempotencyKey::try_from(name).map_err(|problem| Fault::corrupt("a name of ours", problem))?;
+    Ok(ClaimKey::System(key))
+}
+
+fn silent(silence: &Silence) -> Verdict {
+    tracing::warn!(cause = silence as &dyn Error, "no answer from the payment provider");
+    Verdict::Wait(None)
+}
+
+impl From<Silence> for Unsettled {
+    /// The provider has to be asked again.
+    fn from(silence: Silence) -> Self {
+        Self::Failed(Fault::Unavailable { doing: "ask the payment provider", source: silence.into() })
+    }
+}

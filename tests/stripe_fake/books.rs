@@ -1,0 +1,233 @@
+//! What the fake keeps, and what it makes of a request.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use axum::http::{HeaderMap, Method};
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use super::{Fault, Form, Kept, Outcome};
+
+/// What it knows.
+pub(crate) struct Books {
+    /// Its clock.
+    pub(crate) now: DateTime<Utc>,
+    /// Its payments, the oldest first.
+    pub(crate) intents: Vec<Value>,
+    /// What was given back, by payment.
+    pub(crate) refunds: Vec<String>,
+    /// What was asked, as `POST /v1/refunds`.
+    pub(crate) calls: Vec<String>,
+    /// Headers of the last request.
+    pub(crate) headers: HeaderMap,
+    /// What was answered, by idempotency key.
+    pub(crate) keys: BTreeMap<String, Kept>,
+    /// Whose each payment method is.
+    pub(crate) methods: BTreeMap<String, Option<String>>,
+    pub(super) faults: VecDeque<(&'static str, Fault)>,
+    pub(super) customers: usize,
+}
+
+impl Books {
+    /// Empty ones.
+    pub(super) fn at(now: DateTime<Utc>) -> Self {
+        Self {
+            now,
+            intents: Vec::new(),
+            refunds: Vec::new(),
+            calls: Vec::new(),
+            headers: HeaderMap::new(),
+            keys: BTreeMap::new(),
+            methods: BTreeMap::new(),
+            faults: VecDeque::new(),
+            customers: 0,
+        }
+    }
+
+    /// A payment method, of a customer or of nobody yet.
+    pub(crate) fn method(&mut self, id: &str, customer: Option<&str>) {
+        self.methods.insert(id.to_owned(), customer.map(str::to_owned));
+    }
+
+    /// A payment that others have made.
+    pub(crate) fn other(&mut self, customer: &str, created: DateTime<Utc>) {
+        let id = format!("pi_{:05}", self.intents.len());
+        self.intents.push(json!({
+            "id": id, "object": "payment_intent", "amount": 100, "currency": "gbp", "status": "succeeded",
+            "customer": customer, "metadata": {}, "created": created.timestamp(), "latest_charge": null,
+        }));
+    }
+
+    /// What a request comes to.
+    pub(super) fn answer(&mut self, method: &Method, path: &str, form: &Form) -> Outcome {
+        let path: Vec<&str> = path.trim_start_matches("/v1/").split('/').collect();
+        match (method.as_str(), &path[..]) {
+            ("POST", ["customers"]) => {
+                self.customers += 1;
+                let id = format!("cus_{}", self.customers);
+                (200, json!({ "id": id, "object": "customer", "name": form["name"] }))
+            }
+            ("POST", ["payment_methods", id, "attach"]) => self.attach(id, &form["customer"]),
+            ("POST", ["payment_intents"]) => self.charge(form),
+            ("GET", ["payment_intents"]) => self.list(form),
+            ("GET", ["payment_intents", id]) => match self.intent(id) {
+                Some(place) => (200, shown(&self.intents[place], form, "latest_charge")),
+                None => missing(404, "intent"),
+            },
+            ("POST", ["payment_intents", id, "cancel"]) => match self.intent(id) {
+                Some(place) => self.cancel(place, form),
+                None => missing(404, "intent"),
+            },
+            ("POST", ["refunds"]) => self.refund(&form["payment_intent"]),
+            _ => (404, problem("invalid_request_error", None, None)),
+        }
+    }
+
+    fn intent(&self, id: &str) -> Option<usize> {
+        self.intents.iter().position(|intent| intent["id"] == id)
+    }
+
+    fn attach(&mut self, id: &str, customer: &str) -> Outcome {
+        match self.methods.get_mut(id) {
+            None => missing(404, "payment_method"),
+            Some(Some(owner)) if owner != customer => (400, problem("invalid_request_error", None, None)),
+            Some(_) if id.contains("attachDeclined") => {
+                (402, problem("card_error", Some("card_declined"), None))
+            }
+            Some(owner) => {
+                *owner = Some(customer.to_owned());
+                (200, json!({ "id": id, "object": "payment_method", "customer": customer }))
+            }
+        }
+    }
+
+    fn charge(&mut self, form: &Form) -> Outcome {
+        let (method, amount): (_, u64) = (&form["payment_method"], form["amount"].parse().unwrap());
+        let off_session = form.get("off_session").is_some_and(|value| value == "true");
+        match self.methods.get(method) {
+            None => return missing(400, "payment_method"),
+            Some(owner) if owner.as_ref() != form.get("customer") => {
+                return (400, problem("invalid_request_error", None, Some("payment_method")));
+            }
+            Some(_) if amount < 30 => {
+                return (400, problem("invalid_request_error", Some("amount_too_small"), Some("amount")));
+            }
+            Some(_) => (),
+        }
+        let id = format!("pi_{:05}", self.intents.len());
+        let mut intent = json!({
+            "id": id, "object": "payment_intent", "amount": amount, "currency": form["currency"],
+            "customer": form.get("customer"), "description": form.get("description"), "created": self.now.timestamp(),
+            "metadata": { "account": form["metadata[account]"], "transaction": form["metadata[transaction]"] },
+            "last_payment_error": null, "next_action": null, "latest_charge": null,
+        });
+        let needs_action = method.contains("authenticationRequired");
+        let cannot_act = off_session || form.contains_key("error_on_requires_action");
+        let declined = match method.split_once("chargeDeclined") {
+            Some((_, "InsufficientFunds")) => Some(("card_declined", Some("insufficient_funds"))),
+            Some((_, "ExpiredCard")) => Some(("expired_card", None)),
+            Some(_) => Some(("card_declined", Some("generic_decline"))),
+            None if needs_action && cannot_act => {
+                Some(("authentication_required", Some("authentication_required")))
+            }
+            None => None,
+        };
+        let outcome = match declined {
+            Some((code, decline_code)) => {
+                fail(&mut intent, code, decline_code);
+                let mut error = intent["last_payment_error"].clone();
+                error["payment_intent"] = intent.clone();
+                (402, json!({ "error": error }))
+            }
+            None if needs_action => {
+                let url = format!("https://hooks.stripe.com/3d_secure_2/{id}");
+                intent["status"] = "requires_action".into();
+                intent["next_action"] = json!({ "type": "redirect_to_url",
+                    "redirect_to_url": { "url": url, "return_url": form["return_url"] } });
+                (200, shown(&intent, form, "latest_charge"))
+            }
+            None => {
+                succeed(&mut intent);
+                (200, shown(&intent, form, "latest_charge"))
+            }
+        };
+        self.intents.push(intent);
+        outcome
+    }
+
+    fn list(&self, form: &Form) -> Outcome {
+        let limit: usize = form["limit"].parse().unwrap();
+        let bound = |name: &str| form.get(name).map(|bound| bound.parse::<i64>().unwrap());
+        let (since, until) = (bound("created[gte]"), bound("created[lte]"));
+        let fits = |intent: &&Value| {
+            let created = intent["created"].as_i64().unwrap();
+            since.is_none_or(|since| created >= since)
+                && until.is_none_or(|until| created <= until)
+                && form.get("customer").is_none_or(|customer| intent["customer"] == *customer)
+        };
+        let newest: Vec<&Value> = self.intents.iter().rev().filter(fits).collect();
+        let after = form.get("starting_after");
+        let start = after.and_then(|after| newest.iter().position(|intent| intent["id"] == *after));
+        let rest = &newest[start.map_or(0, |place| place + 1)..];
+        let data: Vec<Value> =
+            rest.iter().take(limit).map(|intent| shown(intent, form, "data.latest_charge")).collect();
+        (200, json!({ "object": "list", "has_more": rest.len() > limit, "data": data }))
+    }
+
+    fn cancel(&mut self, place: usize, form: &Form) -> Outcome {
+        let intent = &mut self.intents[place];
+        if ["succeeded", "processing", "canceled"].contains(&intent["status"].as_str().unwrap()) {
+            let mut error = problem("invalid_request_error", Some("payment_intent_unexpected_state"), None);
+            error["error"]["payment_intent"] = intent.clone();
+            return (400, error);
+        }
+        intent["status"] = "canceled".into();
+        intent["next_action"] = Value::Null;
+        (200, shown(intent, form, "latest_charge"))
+    }
+
+    fn refund(&mut self, id: &str) -> Outcome {
+        let Some(place) = self.intent(id) else { return missing(404, "payment_intent") };
+        let intent = &mut self.intents[place];
+        if intent["latest_charge"]["refunded"] == true {
+            return (400, problem("invalid_request_error", Some("charge_already_refunded"), None));
+        }
+        if intent["status"] != "succeeded" {
+            return (400, problem("invalid_request_error", None, None));
+        }
+        intent["latest_charge"]["refunded"] = true.into();
+        self.refunds.push(id.to_owned());
+        (200, json!({ "id": "re_1", "object": "refund", "payment_intent": id, "status": "succeeded" }))
+    }
+}
+
+pub(super) fn succeed(intent: &mut Value) {
+    let charge = intent["id"].as_str().unwrap().replace("pi_", "ch_");
+    let url = format!("https://pay.stripe.com/receipts/{charge}");
+    intent["status"] = "succeeded".into();
+    intent["latest_charge"] =
+        json!({ "id": charge, "object": "charge", "receipt_url": url, "refunded": false });
+}
+
+pub(super) fn fail(intent: &mut Value, code: &str, decline_code: Option<&str>) {
+    intent["status"] = "requires_payment_method".into();
+    intent["last_payment_error"] =
+        json!({ "type": "card_error", "code": code, "decline_code": decline_code, "message": "No." });
+}
+
+/// A payment as it is shown: its charge is whole only where that was asked for.
+fn shown(intent: &Value, form: &Form, expanded: &str) -> Value {
+    let mut intent = intent.clone();
+    if form.get("expand[]").is_none_or(|expand| expand != expanded) {
+        intent["latest_charge"] = intent["latest_charge"]["id"].clone();
+    }
+    intent
+}
+
+fn missing(status: u16, param: &str) -> Outcome {
+    (status, problem("invalid_request_error", Some("resource_missing"), Some(param)))
+}
+
+pub(super) fn problem(kind: &str, code: Option<&str>, param: Option<&str>) -> Value {
+    json!({ "error": { "type": kind, "code": code, "param": param, "message": "Words for people." } })
+}
