@@ -100,7 +100,7 @@ mod tests {
             (vec![500, 503, 200], 3),
             (vec![400], 1),
             (vec![404], 1),
-            (vec![503; 6], 6),
+            (vec![409, 200], 2),
             (vec![503; 9], 6),
         ] {
             let (router, seen) = answering(&statuses);

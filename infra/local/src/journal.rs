@@ -60,3 +60,68 @@ impl JournalFile {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use shared::domain::Mode;
+    use shared::pay::simulated::{Memory, State};
+    use shared::pay::{Order, Provider, PurchaseId, Simulated};
+
+    use super::*;
+
+    fn company(folder: &Path) -> Simulated {
+        let (earlier, journal) = open(folder).unwrap();
+        let memory = Memory::Remembering { earlier, journal: Some(journal) };
+        Simulated::new(memory, "http://127.0.0.1/_local/payments".to_owned(), None)
+    }
+
+    fn order(number: u128) -> Order {
+        crate::payments::order("card_visa", number, Mode::Live)
+    }
+
+    fn charged(company: &Simulated) -> Vec<PurchaseId> {
+        company.charges().iter().map(Charge::purchase).collect()
+    }
+
+    #[tokio::test]
+    async fn charges_are_there_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("new");
+        let first = company(&home);
+        for number in 1..=3 {
+            first.charge(&order(number)).await.unwrap();
+        }
+        first.refund(&first.charge(&order(2)).await.unwrap().id.unwrap()).await.unwrap();
+        let again = company(&home);
+        assert_eq!(again.charges(), first.charges());
+        assert!(again.charges()[1].refunded);
+        assert!(again.charges().iter().all(|charge| charge.state == State::Succeeded));
+    }
+
+    /// A crash may cut a line anywhere; what was told before it stays, and what comes after it reads.
+    #[tokio::test]
+    async fn a_line_that_was_cut_off_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("payments.jsonl");
+        company(folder.path()).charge(&order(1)).await.unwrap();
+        let one = fs::read(&file).unwrap();
+        company(folder.path()).charge(&order(2)).await.unwrap();
+        let two = fs::read(&file).unwrap();
+        for cut in one.len()..two.len() {
+            fs::write(&file, &two[..cut]).unwrap();
+            let again = company(folder.path());
+            assert_eq!(charged(&again), [order(1).purchase], "cut at {cut}");
+            again.charge(&order(3)).await.unwrap();
+            assert_eq!(charged(&company(folder.path())), [order(3).purchase, order(1).purchase]);
+        }
+    }
+
+    #[test]
+    fn a_whole_line_that_does_not_read_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("payments.jsonl"), "{}\n").unwrap();
+        let error = open(folder.path()).map(|_| ()).unwrap_err();
+        let words = format!("{error:#}");
+        assert!(words.contains("payments.jsonl does not read") && words.contains("--data"), "{words}");
+    }
+}

@@ -42,9 +42,8 @@ impl<T> Lane<T> {
 
     /// Returns once all that was put in is done.
     pub(crate) async fn idle(&self) {
-        let idle = |counts: &Counts| counts.done == counts.sent;
         // It fails when all senders are gone, and one of them is ours.
-        if self.counts.subscribe().wait_for(idle).await.is_err() {
+        if self.counts.subscribe().wait_for(Counts::is_idle).await.is_err() {
             tracing::debug!("the lane is gone");
         }
     }
@@ -73,6 +72,11 @@ impl<T> Work<T> {
 }
 
 impl Counts {
+    /// Whether all that was put in is done.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.done == self.sent
+    }
+
     fn one_done(&mut self) {
         self.done = self.done.saturating_add(1);
     }

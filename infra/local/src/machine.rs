@@ -133,6 +133,11 @@ impl Machine {
         format!("http://{}", self.address)
     }
 
+    #[cfg(test)]
+    pub(crate) fn local(&self) -> &Local {
+        &self.local
+    }
+
     /// Ends it, and lets go of the data.
     ///
     /// # Errors

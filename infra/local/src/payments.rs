@@ -133,3 +133,146 @@ fn undone(problem: Undone) -> ApiError {
         Undone::Silent(silence) => unkept(silence.into()),
     }
 }
+
+/// An order of £49 for tests.
+#[cfg(test)]
+pub(crate) fn order(method: &str, number: u128, mode: Mode) -> shared::pay::Order {
+    use shared::domain::{AccountId, Money};
+
+    let at = "2024-01-15T10:30:00.5Z".parse().unwrap();
+    shared::pay::Order {
+        purchase: shared::pay::PurchaseId {
+            account: AccountId { org: OrgId::new(at, 1), mode },
+            transaction: EntryId::new(at, number),
+        },
+        customer: None,
+        method: Reference::try_from(method.to_owned()).unwrap(),
+        price: Money::new(4_900, Currency::try_from("GBP".to_owned()).unwrap()).unwrap(),
+        description: "500 credits".to_owned(),
+        off_session: false,
+        made_at: at,
+        payment: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::{Client, Method};
+    use serde_json::{Value, json};
+    use shared::pay::Provider;
+
+    use super::*;
+    use crate::{Data, Machine, Options, Seed};
+
+    struct Called {
+        machine: Machine,
+        client: Client,
+    }
+
+    impl Called {
+        async fn new() -> Self {
+            let now = Some("2024-01-15T10:30:00Z".parse().unwrap());
+            let options = Options { port: 0, data: Data::Memory, seed: Seed::Empty, now, endpoint: None };
+            Self { machine: Machine::start(options).await.unwrap(), client: Client::new() }
+        }
+
+        /// Orders by `method`; the path of the payment.
+        async fn order(&self, method: &str, number: u128, mode: Mode) -> String {
+            let order = order(method, number, mode);
+            self.machine.local().company.charge(&order).await.ok();
+            format!("/_local/payments/{}", order.purchase.transaction)
+        }
+
+        /// Status and data, or status and error code.
+        async fn call(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
+            let request = self.client.request(method, format!("{}{path}", self.machine.base_url()));
+            let answer = request.json(body).send().await.unwrap();
+            let status = answer.status().as_u16();
+            let body: Value = answer.json().await.unwrap();
+            assert!(body["meta"]["requestId"].is_string(), "{body}");
+            (
+                status,
+                if body["success"] == true { body["data"].clone() } else { body["error"]["code"].clone() },
+            )
+        }
+
+        async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+            self.call(Method::POST, path, body).await
+        }
+
+        async fn charges(&self) -> Vec<Value> {
+            let (status, data) = self.call(Method::GET, "/_local/payments", &Value::Null).await;
+            assert_eq!(status, 200);
+            data.as_array().unwrap().clone()
+        }
+    }
+
+    #[tokio::test]
+    async fn charges_are_listed_newest_first_and_whole() {
+        let called = Called::new().await;
+        for (number, method) in (1u128..).zip(["card_visa", "card_declined", "card_timeout_uncharged"]) {
+            called.order(method, number, Mode::Live).await;
+        }
+        called.order("card_authentication", 4, Mode::Test).await;
+        called.order("card_timeout_charged", 5, Mode::Test).await;
+        let charges = called.charges().await;
+        let told: Vec<_> =
+            charges.iter().map(|charge| (charge["status"].as_str().unwrap(), &charge["livemode"])).collect();
+        let (yes, no) = (json!(true), json!(false));
+        assert_eq!(
+            told,
+            [("succeeded", &no), ("requires_action", &no), ("failed", &yes), ("succeeded", &yes)]
+        );
+        let order = order("card_visa", 1, Mode::Live);
+        let whole = json!({
+            "transactionId": order.purchase.transaction, "amount": 4_900, "currency": "GBP", "status": "succeeded",
+            "paymentMethod": "card_visa", "organisationId": order.purchase.account.org, "livemode": true,
+            "createdAt": "2024-01-15T10:30:00Z", "refunded": false, "dispute": null,
+        });
+        assert_eq!(charges.last(), Some(&whole));
+    }
+
+    #[tokio::test]
+    async fn a_customer_authenticates_and_disputes() {
+        let called = Called::new().await;
+        let path = called.order("card_authentication", 1, Mode::Live).await;
+        let authenticate = format!("{path}/authenticate");
+        for _ in 0..2 {
+            let (status, charge) = called.post(&authenticate, &json!({})).await;
+            assert_eq!((status, &charge["status"]), (200, &json!("succeeded")));
+        }
+        let dispute = format!("{path}/dispute");
+        for (action, expected) in [("open", "open"), ("open", "open"), ("lose", "lost")] {
+            let (status, charge) = called.post(&dispute, &json!({ "action": action })).await;
+            assert_eq!((status, &charge["dispute"]), (200, &json!(expected)));
+        }
+        let conflict = (409, json!("CONFLICT"));
+        assert_eq!(called.post(&dispute, &json!({ "action": "win" })).await, conflict);
+        let declined = called.order("card_declined", 2, Mode::Live).await;
+        assert_eq!(called.post(&format!("{declined}/authenticate"), &json!({})).await, conflict);
+        let invalid = (400, json!("VALIDATION_ERROR"));
+        assert_eq!(called.post(&dispute, &json!({ "action": "forget" })).await, invalid);
+        assert_eq!(called.post(&dispute, &json!({ "action": "open", "note": "" })).await, invalid);
+        let unknown = (404, json!("NOT_FOUND"));
+        let nobody = order("card_visa", 99, Mode::Live).purchase.transaction;
+        for path in ["/_local/payments/txn_1".to_owned(), format!("/_local/payments/{nobody}")] {
+            assert_eq!(called.post(&format!("{path}/authenticate"), &json!({})).await, unknown);
+            let open = json!({ "action": "open" });
+            assert_eq!(called.post(&format!("{path}/dispute"), &open).await, unknown);
+        }
+    }
+
+    /// An event and a wake of an organisation that does not exist: both are worked off all the same.
+    #[tokio::test]
+    async fn settling_waits_for_events_and_wakes() {
+        let called = Called::new().await;
+        called.order("card_visa", 1, Mode::Live).await;
+        let account = order("card_visa", 1, Mode::Live).purchase.account;
+        let quiet = &called.machine.local().quiet;
+        assert!(quiet.wakes.send(account));
+        assert_eq!(called.post("/_local/settle", &json!({})).await, (200, json!({ "settled": true })));
+        assert!(quiet.events.counts().is_idle() && quiet.wakes.counts().is_idle());
+        let (status, time) = called.post("/_local/clock", &json!({ "advanceSeconds": 3_600 })).await;
+        assert_eq!((status, time), (200, json!({ "now": "2024-01-15T11:30:00Z" })));
+    }
+}

@@ -88,3 +88,71 @@ impl Wakes for NoQueue {
         Err(Asleep("none is configured".to_owned()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use axum::Router;
+    use axum::routing::post;
+    use bytes::Bytes;
+    use http::{HeaderMap, StatusCode};
+    use serde_json::{Value, json};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::domain::{Mode, OrgId};
+
+    fn account() -> AccountId {
+        AccountId { org: OrgId::new(chrono::DateTime::UNIX_EPOCH, 7), mode: Mode::Test }
+    }
+
+    /// A queue at loopback that answers with `status`, and the messages that it was sent.
+    async fn queue(status: StatusCode) -> (Sqs, Arc<Mutex<Vec<Value>>>) {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let noted = seen.clone();
+        let take = move |headers: HeaderMap, body: Bytes| async move {
+            assert_eq!(headers["x-amz-target"], "AmazonSQS.SendMessage");
+            noted.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
+            let kind = "com.amazonaws.sqs#QueueDoesNotExist";
+            (status, json!({ "MessageId": "1", "__type": kind }).to_string())
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(axum::serve(listener, Router::new().route("/", post(take))).into_future());
+        let text = |text: &str| text.to_owned();
+        let queue = Queue {
+            url: format!("{endpoint}/000000000000/recharge"),
+            region: text("us-east-1"),
+            access_key: text("key"),
+            secret_key: text("secret"),
+            session_token: None,
+            endpoint: Some(endpoint),
+        };
+        (Sqs::new(queue), seen)
+    }
+
+    #[tokio::test]
+    async fn a_wake_is_a_message_that_names_the_account() {
+        let (sqs, seen) = queue(StatusCode::OK).await;
+        for _ in 0..2 {
+            sqs.wake(account()).await.unwrap();
+        }
+        let messages = seen.lock().unwrap().clone();
+        assert_eq!(messages.len(), 2);
+        for message in messages {
+            assert_eq!(message["QueueUrl"], json!(sqs.queue.url));
+            let body: Value = serde_json::from_str(message["MessageBody"].as_str().unwrap()).unwrap();
+            assert_eq!(body, json!({ "account": account().to_string() }));
+            assert_eq!(serde_json::from_value::<Wake>(body).unwrap().account, account());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_queue_that_does_not_take_it_is_told() {
+        let (sqs, _) = queue(StatusCode::BAD_REQUEST).await;
+        let asleep = sqs.wake(account()).await.unwrap_err();
+        assert!(asleep.0.contains("QueueDoesNotExist"), "{asleep}");
+        NoQueue.wake(account()).await.unwrap_err();
+    }
+}
