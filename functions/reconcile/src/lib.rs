@@ -2,16 +2,22 @@
 //! five minutes; errands tell it what to look at, so it never scans.
 
 use std::error::Error;
+use std::time::Duration;
 
 use shared::domain::Step;
 use shared::edge::App;
 use shared::store::{Errand, Fault, Moment, Noted, Unsettled};
+use tokio::time::timeout;
 
 /// How many errands one call works off at most; the next call goes on.
 const ERRANDS_MAX: usize = 1_000;
 
+/// How many seconds one errand may take. It ends before the lease on its purchase does, which lasts 30: past
+/// that, somebody else may be at work on it.
+const ERRAND_SECONDS: u64 = 28;
+
 /// Works off the errands that are due by `moment`, the earliest first; how many there were. One that fails
-/// stays, and is tried again at the next call.
+/// or takes too long stays, and is tried again at the next call.
 ///
 /// # Errors
 /// When the agenda can't be read.
@@ -21,10 +27,16 @@ pub async fn tick(app: &App, moment: Moment) -> Result<usize, Fault> {
         let due = app.ledger.errands(moment.now).await?;
         let mut done = 0usize;
         for noted in &due {
-            match attend(app, noted, moment).await {
-                Ok(()) => done = done.saturating_add(1),
-                Err(unsettled) => {
+            // A lease begins when its errand does, and not when the first of them did.
+            let moment = Moment { wall: app.clock.moment().wall, ..moment };
+            let attended = timeout(Duration::from_secs(ERRAND_SECONDS), attend(app, noted, moment));
+            match attended.await {
+                Ok(Ok(())) => done = done.saturating_add(1),
+                Ok(Err(unsettled)) => {
                     tracing::warn!(errand = ?noted.errand, cause = &unsettled as &dyn Error, "errand left to the next call");
+                }
+                Err(_) => {
+                    tracing::warn!(errand = ?noted.errand, "errand cut off and left to the next call");
                 }
             }
         }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::machine::Machine;
-use crate::ministack::{Ministack, free_port};
+use crate::ministack::{Ministack, REGION, free_port};
 use crate::process::{self, Log, Run, Running};
 use crate::project::Project;
 use crate::routes;
@@ -24,36 +24,59 @@ pub(crate) fn check(project: &Project, steps: &mut Steps) -> Result<()> {
     steps.step("cargo build --bin …, as cargo lambda watch does", || {
         process::run(project.cargo(["build"]).args(FUNCTIONS.iter().flat_map(|name| ["--bin", name])))
     })?;
-    let (stack, machine, watch) = steps.step("cargo lambda watch", || {
+    let (world, watch) = steps.step("cargo lambda watch", || {
         let stack = Ministack::start(project)?;
-        let machine = Machine::start(project, ["--memory"], |scrip| environment(scrip, &stack))?;
-        let watch = Watch::start(project, program, &stack)?;
-        Ok((stack, machine, watch))
+        let queue = stack.queue("scrip-recharge")?;
+        let machine = Machine::start(project, ["--memory"], |scrip| environment(scrip, &stack, &queue))?;
+        let watch = Watch::start(project, program, |watch| environment(watch, &stack, &queue))?;
+        Ok((World { stack, queue, machine }, watch))
     })?;
     steps.step("cargo lambda invoke, every event file", || {
-        watch.log.explain(events(project, &watch, &machine, &stack))
+        watch.log.explain(events(project, &watch, &world))
     })?;
     steps.step("every route, through cargo lambda watch", || {
-        watch.log.explain(routes::check(&watch.url, &machine))
+        watch.log.explain(routes::check(&watch.url, &world.machine))
     })
 }
 
-/// What Lambda sets for a function, and where DynamoDB is.
-fn environment(command: Run, stack: &Ministack) -> Run {
+/// What is around the functions.
+struct World {
+    stack: Ministack,
+    queue: String,
+    machine: Machine,
+}
+
+/// What Lambda sets for a function, and where DynamoDB and the queue are. Without a secret of Stripe's,
+/// live keys buy nothing.
+fn environment(command: Run, stack: &Ministack, queue: &str) -> Run {
     command
         .env("AWS_ACCESS_KEY_ID", "local")
         .env("AWS_SECRET_ACCESS_KEY", "local")
         .env("AWS_REGION", REGION)
         .env("AWS_ENDPOINT_URL_DYNAMODB", &stack.endpoint)
+        .env("AWS_ENDPOINT_URL_SQS", &stack.endpoint)
+        .env("RECHARGE_QUEUE_URL", queue)
         .env("LEDGER_TABLE", LEDGER)
         .env("SETTINGS_TABLE", "scrip-settings")
 }
 
-const FUNCTIONS: [&str; 6] = ["balance", "catalogue", "consume", "transactions", "admin", "projector"];
+/// All that are deployed (drift.rs).
+pub(crate) const FUNCTIONS: [&str; 11] = [
+    "balance",
+    "catalogue",
+    "consume",
+    "transactions",
+    "purchase",
+    "payments",
+    "settings",
+    "admin",
+    "projector",
+    "recharge",
+    "reconcile",
+];
 
 /// How long a function may take; its first answer waits for cargo to find that all is built.
 const PATIENCE: Duration = Duration::from_secs(60);
-const REGION: &str = "eu-west-2";
 const LEDGER: &str = "scrip-ledger";
 
 /// `cargo lambda watch`: the runtime's API, and a router in front of the functions.
@@ -66,11 +89,11 @@ struct Watch {
 }
 
 impl Watch {
-    fn start(project: &Project, program: PathBuf, stack: &Ministack) -> Result<Self> {
+    fn start(project: &Project, program: PathBuf, environment: impl FnOnce(Run) -> Run) -> Result<Self> {
         let port = free_port()?;
         let watch = project.run(&program).args(["lambda", "watch", "--wait", "--ignore-changes", "--quiet"]);
         let watch = watch.args(["--invoke-address", "127.0.0.1", "--invoke-port", &port.to_string()]);
-        let (log, watch) = Log::of(environment(watch, stack), project.tools().join("watch.log"))?;
+        let (log, watch) = Log::of(environment(watch), project.tools().join("watch.log"))?;
         let mut running = watch.start()?;
         let listens = || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok();
         log.explain(running.until(Duration::from_secs(30), listens))?;
@@ -87,12 +110,14 @@ impl Watch {
 }
 
 /// Each file of tests/events is sent to the function that it is named after.
-fn events(project: &Project, watch: &Watch, machine: &Machine, stack: &Ministack) -> Result<()> {
+fn events(project: &Project, watch: &Watch, world: &World) -> Result<()> {
+    let World { stack, queue, machine } = world;
     let folder = TempDir::new()?;
     let send = |function: &str| {
         let event = project.root.join("tests/events").join(function).with_extension("json");
         let text = fs::read_to_string(&event).with_context(|| event.display().to_string())?;
         let text = text.replace("sk_live_REPLACE", &machine.api_key);
+        let text = text.replace("sk_test_REPLACE", &machine.test_key);
         let copy = folder.path().join(function);
         fs::write(&copy, text.replace("ok_live_REPLACE", &machine.operator_key))?;
         let answer = watch.invoke(project, function, &copy)?;
@@ -107,20 +132,48 @@ fn events(project: &Project, watch: &Watch, machine: &Machine, stack: &Ministack
     let newest = [("/data/0/type", json!("DEBIT")), ("/data/0/resourceId", json!("verif_xyz789"))];
     expect(&send("transactions")?, 200, &newest)?;
     expect(&send("admin")?, 201, &[("/data/plan", json!("professional")), ("/data/allowance", json!(400))])?;
-    let projected = send("projector")?;
-    ensure!(projected == json!({ "batchItemFailures": [] }), "projector answered {projected}");
-    is_projected(stack)
+    expect(&send("purchase")?, 201, &[("/data/status", json!("approved")), ("/data/credits", json!(500))])?;
+    // Nobody has signed it.
+    let forged = [("/error/code", json!("VALIDATION_ERROR"))];
+    places(&body(&send("payments")?, 400)?, &forged)?;
+    let set = [("/data/enabled", json!(true)), ("/data/state/status", json!("ready"))];
+    expect(&send("settings")?, 200, &set)?;
+    is_woken(stack, queue)?;
+    for function in ["projector", "recharge"] {
+        let answer = send(function)?;
+        ensure!(answer == json!({ "batchItemFailures": [] }), "{function} answered {answer}");
+    }
+    is_projected(stack)?;
+    let reconciled = send("reconcile")?;
+    ensure!(reconciled.is_null(), "reconcile answered {reconciled}");
+    Ok(())
 }
 
-/// An answer as API Gateway gets it: its status, and what its body says at some places.
-fn expect(answer: &Value, status: u16, places: &[(&str, Value)]) -> Result<()> {
+/// A success as API Gateway gets it: its status, and what its body says at some places.
+fn expect(answer: &Value, status: u16, expected: &[(&str, Value)]) -> Result<()> {
+    let body = body(answer, status)?;
+    ensure!(body.get("success") == Some(&json!(true)), "expected success: {body}");
+    places(&body, expected)
+}
+
+fn body(answer: &Value, status: u16) -> Result<Value> {
     ensure!(answer.get("statusCode") == Some(&json!(status)), "expected {status}: {answer}");
     let body = answer.get("body").and_then(Value::as_str).context("an answer without a body")?;
-    let body: Value = serde_json::from_str(body)?;
-    ensure!(body.get("success") == Some(&json!(true)), "expected success: {body}");
-    for (place, expected) in places {
+    Ok(serde_json::from_str(body)?)
+}
+
+fn places(body: &Value, expected: &[(&str, Value)]) -> Result<()> {
+    for (place, expected) in expected {
         ensure!(body.pointer(place) == Some(expected), "expected {expected} at {place}: {body}");
     }
+    Ok(())
+}
+
+/// Auto-recharge, switched on, has named its account in the queue.
+fn is_woken(stack: &Ministack, queue: &str) -> Result<()> {
+    let received = stack.call(("sqs", "AmazonSQS.ReceiveMessage"), json!({ "QueueUrl": queue }))?;
+    let wake = received.pointer("/Messages/0/Body").and_then(Value::as_str).unwrap_or_default();
+    ensure!(wake.starts_with(r#"{"account":"org_"#) && wake.ends_with(r#"#live"}"#), "no wake: {received}");
     Ok(())
 }
 
@@ -130,17 +183,8 @@ fn is_projected(stack: &Ministack) -> Result<()> {
         "pk": { "S": "TXN#org_01HKZNPZB0YQ3T5N1C8V6W2X4G#live#2024-01" },
         "sk": { "S": "01HK153X00D5GH8R2M7T9V1WZB" },
     });
-    let credential = format!("AWS4-HMAC-SHA256 Credential=local/20240115/{REGION}/dynamodb/aws4_request");
-    let call = crate::http::Call {
-        method: "POST",
-        url: stack.endpoint.clone(),
-        headers: vec![
-            ("X-Amz-Target", "DynamoDB_20120810.GetItem".to_owned()),
-            ("Authorization", format!("{credential}, SignedHeaders=host, Signature=none")),
-        ],
-        body: Some(json!({ "TableName": LEDGER, "Key": key })),
-    };
-    let row = call.send()?.body;
+    let wanted = json!({ "TableName": LEDGER, "Key": key });
+    let row = stack.call(("dynamodb", "DynamoDB_20120810.GetItem"), wanted)?;
     ensure!(row.pointer("/Item/seq/N") == Some(&json!("1")), "the projector wrote no row: {row}");
     Ok(())
 }

@@ -15,6 +15,7 @@ use crate::project::Project;
 pub(crate) struct Machine {
     pub(crate) base_url: String,
     pub(crate) api_key: String,
+    pub(crate) test_key: String,
     pub(crate) operator_key: String,
     _running: Running,
 }
@@ -46,6 +47,7 @@ impl Machine {
         Ok(Self {
             base_url: told("baseUrl")?,
             api_key: told("apiKey")?,
+            test_key: told("testKey")?,
             operator_key: told("operatorKey")?,
             _running: running,
         })

@@ -1,12 +1,16 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
 
-use crate::http;
+use crate::http::{self, Call};
 use crate::process::{Log, Running};
 use crate::project::Project;
 use crate::tools::MINISTACK;
+
+/// Where it says that it is.
+pub(crate) const REGION: &str = "eu-west-2";
 
 /// An emulator of AWS on a port of this machine, empty and in memory.
 pub(crate) struct Ministack {
@@ -29,6 +33,27 @@ impl Ministack {
         log.explain(running.until(Duration::from_secs(60), || http::is_up(&health)))?;
         println!("    ministack at {endpoint}");
         Ok(Self { endpoint, _running: running })
+    }
+
+    /// Calls one of its services, as an SDK would; an error unless it is served.
+    pub(crate) fn call(&self, (service, operation): (&str, &str), body: Value) -> Result<Value> {
+        let credential =
+            format!("AWS4-HMAC-SHA256 Credential=local/20240115/{REGION}/{service}/aws4_request");
+        let headers = vec![
+            ("X-Amz-Target", operation.to_owned()),
+            ("Authorization", format!("{credential}, SignedHeaders=host, Signature=none")),
+        ];
+        let call = Call { method: "POST", url: self.endpoint.clone(), headers, body: Some(body) };
+        let answer = call.send()?;
+        ensure!(answer.status == 200, "{operation}: {} {}", answer.status, answer.body);
+        Ok(answer.body)
+    }
+
+    /// Makes a queue; its URL.
+    pub(crate) fn queue(&self, name: &str) -> Result<String> {
+        let made = self.call(("sqs", "AmazonSQS.CreateQueue"), json!({ "QueueName": name }))?;
+        let url = made.get("QueueUrl").and_then(Value::as_str);
+        url.map(str::to_owned).with_context(|| format!("a queue without a URL: {made}"))
     }
 }
 

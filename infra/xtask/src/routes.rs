@@ -4,10 +4,11 @@ use serde_json::{Value, json};
 use crate::http::{Answer, Call};
 use crate::machine::Machine;
 
-/// Calls every route once, as one story: spend, look, open an organisation, give it credits, revoke
-/// its key, see what is sold, change it.
+/// Calls every route once, as one story: spend, look, buy, have credits bought, open an organisation, give
+/// it credits, stop it, revoke its key, see what is sold, change it.
 pub(crate) fn check(url: &str, machine: &Machine) -> Result<()> {
     spend(url, &machine.api_key)?;
+    buy(url, machine)?;
     operate(url, &machine.operator_key)?;
     sell(url, &machine.operator_key)
 }
@@ -35,6 +36,29 @@ fn spend(url: &str, key: &str) -> Result<()> {
     Ok(())
 }
 
+fn buy(url: &str, machine: &Machine) -> Result<()> {
+    let customer = Caller { url, key: Some(&machine.test_key) };
+    let body = json!({ "package": "starter", "paymentMethod": "card_xyz123" });
+    let bought = customer.post("/api/v3/credits/purchase", "route-purchase", &body)?;
+    let again = customer.post("/api/v3/credits/purchase", "route-purchase", &body)?;
+    ensure!(bought.at("/data/status")? == "approved", "{}", bought.body);
+    ensure!(again.replayed && bought.body.get("data") == again.body.get("data"), "{}", again.body);
+    let live = Caller { url, key: Some(&machine.api_key) };
+    let refused = live.post_for(402, "/api/v3/credits/purchase", "route-purchase", &body)?;
+    ensure!(refused.at("/error/details/reason")? == "payments_not_configured", "{}", refused.body);
+
+    let body = json!({ "enabled": true, "threshold": 1, "amount": 500, "paymentMethod": "card_xyz123" });
+    customer.put("/api/v3/credits/auto-recharge", &body)?;
+    let set = customer.get("/api/v3/credits/auto-recharge", 200)?;
+    ensure!(set.at("/data/state/status")? == "ready", "{}", set.body);
+
+    let anybody = Caller { url, key: None };
+    let forged =
+        anybody.post_for(400, "/api/v3/payments/events", "route-event", &json!({ "id": "evt_1" }))?;
+    ensure!(forged.at("/error/code")? == "VALIDATION_ERROR", "{}", forged.body);
+    Ok(())
+}
+
 fn operate(url: &str, key: &str) -> Result<()> {
     let operator = Caller { url, key: Some(key) };
     let body = json!({ "name": "Cirrus Checks", "plan": "professional" });
@@ -47,6 +71,19 @@ fn operate(url: &str, key: &str) -> Result<()> {
     let customer = Caller { url, key: Some(issued.at("/data/key")?) };
     let balance = customer.get("/api/v3/credits/balance", 200)?;
     ensure!(balance.number("/data/bonusCredits")? == 25, "{}", balance.body);
+
+    let body = json!({ "amount": -5, "reason": "Given twice" });
+    let adjusted = operator.post(&format!("{organisation}/adjustments"), "route-adjust", &body)?;
+    ensure!(adjusted.number("/data/balance/bonusCredits")? == 25, "{}", adjusted.body);
+    let terms = operator.put(&format!("{organisation}/post-paid"), &json!({ "limit": 100 }))?;
+    ensure!(terms.number("/data/postPaid/limit")? == 100, "{}", terms.body);
+    let body = json!({ "reason": "A stolen card" });
+    operator.post_for(200, &format!("{organisation}/freeze"), "route-freeze", &body)?;
+    let debit = json!({ "operation": "verification.biometric" });
+    let stopped = customer.post_for(403, "/api/v3/credits/consume", "route-frozen", &debit)?;
+    ensure!(stopped.at("/error/code")? == "ORGANISATION_FROZEN", "{}", stopped.body);
+    operator.post_for(200, &format!("{organisation}/unfreeze"), "route-unfreeze", &body)?;
+    customer.post("/api/v3/credits/consume", "route-frozen", &debit)?;
     operator.call("DELETE", &format!("{organisation}/keys/{}", issued.at("/data/keyId")?), 200)?;
     Ok(())
 }
@@ -90,9 +127,13 @@ impl Caller<'_> {
     }
 
     fn post(&self, path: &str, idempotency_key: &str, body: &Value) -> Result<Answer> {
+        self.post_for(201, path, idempotency_key, body)
+    }
+
+    fn post_for(&self, status: u16, path: &str, idempotency_key: &str, body: &Value) -> Result<Answer> {
         let headers = vec![("Idempotency-Key", idempotency_key.to_owned())];
         let url = format!("{}{path}", self.url);
-        self.send(Call { method: "POST", url, headers, body: Some(body.clone()) }, 201)
+        self.send(Call { method: "POST", url, headers, body: Some(body.clone()) }, status)
     }
 
     fn put(&self, path: &str, body: &Value) -> Result<Answer> {
