@@ -32,7 +32,8 @@ impl Till<'_> {
             let Some(recharge) = self.ledger.recharge(account).await? else { return Ok(()) };
             let look = match &recharge.state {
                 RechargeState::Charging { transaction, credits, at } => {
-                    self.follow(&recharge, account, (*transaction, *credits, *at), moment).await?
+                    // A purchase is a long way down, so its future is kept off the stack.
+                    Box::pin(self.follow(&recharge, account, (*transaction, *credits, *at), moment)).await?
                 }
                 RechargeState::Ready | RechargeState::Paused { .. } => {
                     self.begin(&recharge, account, moment).await?

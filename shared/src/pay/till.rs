@@ -61,7 +61,7 @@ impl Till<'_> {
         if let Some(existing) = self.ledger.begin_purchase(&begun).await? {
             return self.resume(existing, moment).await;
         }
-        match self.drive(begun.clone(), Step::Charge, moment).await {
+        match Box::pin(self.drive(begun.clone(), Step::Charge, moment)).await {
             Ok(purchase) => Ok(purchase),
             Err(unsettled) => Ok(self.left(begun, &unsettled).await),
         }
@@ -84,7 +84,7 @@ impl Till<'_> {
         let Some(leased) = self.ledger.save_purchase(&leased).await? else {
             return Err(Unsettled::InProgress);
         };
-        match self.drive(leased.clone(), leased.next(), moment).await {
+        match Box::pin(self.drive(leased.clone(), leased.next(), moment)).await {
             Ok(purchase) => Ok(purchase),
             Err(unsettled) => Ok(self.left(leased, &unsettled).await),
         }
@@ -187,7 +187,7 @@ impl Till<'_> {
     async fn apply(&self, purchase: Purchase, verdict: Verdict, moment: Moment) -> Result<After, Unsettled> {
         let (purchase, verdict) = self.given_up(purchase, verdict, moment).await;
         match verdict {
-            Verdict::Grant => match self.grant(&purchase, moment).await {
+            Verdict::Grant => match Box::pin(self.grant(&purchase, moment)).await {
                 Ok(settled) => self.save(purchase, Stage::Approved(settled.receipt.entry.id)).await,
                 Err(Unsettled::Refused(refusal)) => self.give_back(purchase, &refusal).await,
                 Err(unsettled) => Err(unsettled),
