@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Duration, Utc};
 use shared::domain::{
-    Account, Amount, ClaimKey, Consume, Credits, Direction, Grant, Head, IdempotencyKey, Operation, Origin,
-    Posting, Receipt, Refusal, Service, Source, consume, due, grant,
+    Account, Adjustment, Amount, Bought, ClaimKey, Consume, Credits, Direction, Grant, Head, IdempotencyKey,
+    Operation, Origin, Posting, Receipt, Refusal, Service, Source, adjust, consume, dispute_opened, due,
+    grant, set_frozen, set_limit,
 };
 use shared::store::Unsettled;
 use tests::{Books, backends, moment, settle};
@@ -24,12 +25,33 @@ impl Dice {
 enum Request {
     Consume(Consume),
     Grant(Grant),
+    Adjust(Adjustment),
+    /// So many credits on account.
+    Limit(u64),
+    Freeze(bool),
+    /// The oldest purchased lot is disputed.
+    Dispute,
 }
 
 impl Request {
     fn roll(dice: &mut Dice, now: DateTime<Utc>) -> Self {
         let service = [None, None, Some(Service::Smartcheck), Some(Service::Api)]
             [usize::try_from(dice.roll(4)).unwrap()];
+        match dice.roll(20) {
+            0 => return Self::Limit(dice.roll(60)),
+            1 => return Self::Freeze(true),
+            2 | 3 => return Self::Freeze(false),
+            4 => return Self::Dispute,
+            5 | 6 => {
+                let source = [None, Some(Source::PostPaid), Some(Source::Purchased)];
+                return Self::Adjust(Adjustment {
+                    direction: if dice.roll(2) == 0 { Direction::Debit } else { Direction::Credit },
+                    amount: Amount::try_from(dice.roll(20) + 1).unwrap(),
+                    source: source[usize::try_from(dice.roll(3)).unwrap()],
+                });
+            }
+            _ => (),
+        }
         if dice.roll(4) > 0 {
             let amount = Credits::try_from(dice.roll(30)).unwrap();
             return Self::Consume(Consume {
@@ -54,6 +76,15 @@ impl Request {
         match self {
             Self::Consume(request) => consume(account, request, head),
             Self::Grant(request) => grant(account, request, head),
+            Self::Adjust(request) => adjust(account, request, head),
+            Self::Limit(limit) => Ok(set_limit(account, Credits::try_from(*limit).unwrap(), head)),
+            Self::Freeze(frozen) => Ok(set_frozen(account, *frozen, head)),
+            Self::Dispute => {
+                let lot = account.lots.iter().find(|(_, lot)| lot.source == Source::Purchased);
+                let lot = lot.map(|(id, _)| (*id, Credits::try_from(7).unwrap()));
+                let bought = Bought { credits: Credits::try_from(9).unwrap(), lot };
+                Ok(dispute_opened(account, &bought, head))
+            }
         }
     }
 }
@@ -162,8 +193,11 @@ async fn adds_up(books: &mut Books, model: &Account, now: DateTime<Utc>, seed: u
     held.retain(|_, amount| *amount != 0);
     let lots = model.lots.iter().map(|(id, lot)| (format!("credit_{}", id.bare()), lot.left.get()));
     let lots = lots.chain([(model.subscription_lot().to_string(), model.subscription.left.get())]);
+    let lots = lots.map(|(lot, left)| (lot, i64::try_from(left).unwrap()));
+    // What is owed has left, and came from nowhere.
+    let owed = -i64::try_from(model.post_paid.outstanding.get()).unwrap();
     let lots: HashMap<_, _> =
-        lots.filter(|(_, left)| *left > 0).map(|(lot, left)| (lot, i64::try_from(left).unwrap())).collect();
+        lots.chain([("post_paid".to_owned(), owed)]).filter(|(_, left)| *left != 0).collect();
     assert_eq!(held, lots, "seed {seed}");
     assert_eq!(books.ledger.watermark(model.id).await.unwrap(), model.sequence, "seed {seed}");
 }

@@ -5,9 +5,20 @@ use super::*;
 /// One step of a history.
 #[derive(Clone, Debug)]
 enum Step {
-    Consume { amount: u64, service: Option<Service> },
+    Consume {
+        amount: u64,
+        service: Option<Service>,
+    },
     Grant(Grant),
-    Pass { hours: i64 },
+    Adjust(Adjustment),
+    Limit(u64),
+    /// The oldest purchased lot is disputed, and the dispute lost or won.
+    Dispute {
+        lost: bool,
+    },
+    Pass {
+        hours: i64,
+    },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -26,12 +37,21 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         },
     );
     let pass = (1i64..400).prop_map(|hours| Step::Pass { hours });
-    proptest::collection::vec(prop_oneof![5 => consume, 2 => grant, 1 => pass], 1..80)
+    let direction = proptest::sample::select(vec![Direction::Debit, Direction::Credit]);
+    let source = proptest::option::of(proptest::sample::select(vec![Source::PostPaid, Source::Purchased]));
+    let adjust = (direction, 1u64..30, source).prop_map(|(direction, amount, source)| {
+        Step::Adjust(Adjustment { direction, amount: Amount::try_from(amount).unwrap(), source })
+    });
+    let limit = (0u64..50).prop_map(Step::Limit);
+    let dispute = proptest::bool::ANY.prop_map(|lost| Step::Dispute { lost });
+    let steps = prop_oneof![8 => consume, 4 => grant, 2 => adjust, 1 => limit, 1 => dispute, 2 => pass];
+    proptest::collection::vec(steps, 1..80)
 }
 
-/// All credits of an account, spendable or not.
-fn held(account: &Account) -> u64 {
-    account.lots.values().map(|lot| lot.left.get()).sum::<u64>() + account.subscription.left.get()
+/// All credits of an account, spendable or not, less those it owes.
+fn held(account: &Account) -> i128 {
+    let lots = account.lots.values().map(|lot| lot.left.get()).sum::<u64>() + account.subscription.left.get();
+    i128::from(lots) - i128::from(account.post_paid.outstanding.get())
 }
 
 proptest! {
@@ -53,6 +73,28 @@ proptest! {
                 Step::Grant(request) => if let Ok(posting) = grant(&account, &request, &head) {
                     account = book(account, &posting)?;
                 },
+                Step::Adjust(request) => match adjust(&account, &request, &head) {
+                    Ok(posting) => account = book(account, &posting)?,
+                    Err(Refusal::InsufficientCredits { available, .. }) => {
+                        prop_assert!(available < request.amount.into());
+                    }
+                    Err(_) => (),
+                },
+                Step::Limit(limit) => account = book(account.clone(), &set_limit(&account, credits(limit), &head))?,
+                Step::Dispute { lost } => {
+                    let lot = account.lots.iter().find(|(_, lot)| lot.source == Source::Purchased && lot.service.is_none());
+                    let lot = lot.map(|(id, lot)| (*id, lot.left));
+                    let bought = Bought { credits: lot.map_or(credits(5), |(_, left)| left), lot };
+                    let opened = dispute_opened(&account, &bought, &head);
+                    account = book(account, &opened)?;
+                    let head = super::head(5000 + number, now);
+                    let closed = if lost {
+                        dispute_lost(&account, &bought, &opened.entry, &head)
+                    } else {
+                        dispute_won(&account, &opened.entry, &head)
+                    };
+                    account = book(account, &closed.unwrap())?;
+                }
                 Step::Consume { amount, service } => {
                     let operation = Operation::try_from("x".to_owned()).unwrap();
                     let request = Consume { operation, amount: credits(amount), service };
@@ -63,7 +105,8 @@ proptest! {
                         }
                         Err(Refusal::InsufficientCredits { available, .. }) => {
                             prop_assert!(available.get() < amount);
-                            prop_assert_eq!(available.get(), payable(&account, service, now));
+                            let room = account.post_paid.limit.less(account.post_paid.outstanding).unwrap_or_default();
+                            prop_assert_eq!(available.get(), payable(&account, service, now) + room.get());
                         }
                         Err(other) => prop_assert!(false, "{other}"),
                     }
@@ -94,13 +137,16 @@ fn book(account: Account, posting: &Posting) -> Result<Account, TestCaseError> {
             .map(|part| part.amount.get())
             .sum::<u64>()
     };
-    prop_assert_eq!(before + moved(Direction::Credit), held(&after) + moved(Direction::Debit));
+    prop_assert_eq!(
+        before + i128::from(moved(Direction::Credit)),
+        held(&after) + i128::from(moved(Direction::Debit))
+    );
     prop_assert_eq!(after.sequence, sequence + 1);
     if posting.entry.direction == Direction::Debit {
         prop_assert_eq!(moved(Direction::Debit), posting.entry.amount.get());
-        // What expires was not used.
-        let expired = posting.entry.operation.as_str() == "credit.expiry";
-        let more = if expired { 0 } else { posting.entry.amount.get() };
+        // The ledger's own debits are no usage.
+        let own = posting.entry.operation.as_str().starts_with("credit.");
+        let more = if own { 0 } else { posting.entry.amount.get() };
         prop_assert_eq!(after.used.get(), used + more);
     }
     Ok(after)
