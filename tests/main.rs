@@ -6,6 +6,7 @@
     reason = "a test that overflows or finds nothing fails, as it should"
 )]
 
+mod agenda;
 mod architecture;
 mod bad_input;
 mod capacity;

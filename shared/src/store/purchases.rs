@@ -133,7 +133,8 @@ impl Ledger {
         next.revision = purchase.revision.saturating_add(1);
         let item = with_key(&Key::Purchase(next.id), &PurchaseItem::from(&next))?;
         let saved = self.replace(item, Some(purchase.revision), "save a purchase").await?;
-        // The SDK may have sent it twice: then the first sending saved it, for us.
+        // The SDK may have sent it twice: then the first sending saved it, for us. A rival that wrote the very
+        // same is as good.
         let saved = saved || self.purchase(next.id).await?.is_some_and(|known| known == next);
         Ok(saved.then_some(next))
     }
