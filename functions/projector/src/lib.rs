@@ -74,8 +74,9 @@ pub async fn project(
             }
         }
     }
-    let unwoken = done.wake(ledger, wakes).await;
+    // A queue that is slow does not hold up the watermarks, which others wait for.
     let unmarked = done.mark(ledger).await;
+    let unwoken = done.wake(ledger, wakes).await;
     unmarked.into_iter().chain(unwoken).chain(again).reduce(earlier_of)
 }
 
@@ -143,12 +144,12 @@ impl Done {
     }
 
     /// Moves the watermarks; the earliest place that has to be handled again if one can't be moved.
-    async fn mark(self, ledger: &Ledger) -> Option<String> {
+    async fn mark(&self, ledger: &Ledger) -> Option<String> {
         let mut again: Option<String> = None;
-        for (account, Span { first, last, time, place, .. }) in self.0 {
-            if let Err(fault) = ledger.mark(account, (first, last), time).await {
+        for (account, Span { first, last, time, place, .. }) in &self.0 {
+            if let Err(fault) = ledger.mark(*account, (*first, *last), *time).await {
                 tracing::error!(%account, fault = &fault as &dyn Error, "a watermark could not be moved");
-                again = again.into_iter().chain([place]).reduce(earlier_of);
+                again = again.into_iter().chain([place.clone()]).reduce(earlier_of);
             }
         }
         again
