@@ -9,6 +9,7 @@
 mod bank;
 mod books;
 mod faults;
+mod shop;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,9 +19,10 @@ use local::{Data, Machine, Options, Seed};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
-pub use bank::{Bank, BankFault, Fault, Shop, count};
+pub use bank::{Bank, BankFault, Fault};
 pub use books::{Books, backends, moment, settle};
 pub use faults::{Faults, Kind};
+pub use shop::{Shop, count};
 
 /// A local machine, and a client to call it with.
 pub struct World {

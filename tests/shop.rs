@@ -1,0 +1,281 @@
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use chrono::{DateTime, Duration, Utc};
+use http::{Method, Request};
+use serde_json::{Value, json};
+use shared::domain::{
+    Account, AccountId, Allowance, ApiKey, Credits, Currency, KeyId, Mode, OrgId, PlanId, Scope, Secret,
+};
+use shared::edge::{App, Clock, finish};
+use shared::pay::simulated::{Memory, Notice, Voice};
+use shared::pay::{Asleep, Providers, Simulated, Wakes, sign};
+use shared::store::{Moment, Organisation, random};
+use tower::ServiceExt;
+
+use crate::bank::{Bank, Script};
+use crate::{Books, Fault, Faults, Kind};
+
+/// What the payment company signs its events with.
+const SECRET: &str = "whsec_of_the_shop";
+
+/// A clock for both times, moved by hand.
+#[derive(Clone)]
+struct Hand(Arc<Mutex<DateTime<Utc>>>);
+
+impl Clock for Hand {
+    fn now(&self) -> DateTime<Utc> {
+        *self.0.lock().unwrap()
+    }
+
+    fn moment(&self) -> Moment {
+        Moment { now: self.now(), wall: self.now() }
+    }
+}
+
+/// Wakes that wait until somebody takes them.
+#[derive(Clone, Default)]
+struct Woken(Arc<Mutex<Vec<AccountId>>>);
+
+#[async_trait]
+impl Wakes for Woken {
+    async fn wake(&self, account: AccountId) -> Result<(), Asleep> {
+        self.0.lock().unwrap().push(account);
+        Ok(())
+    }
+}
+
+/// The functions that sell credits, in processes that can be ended, on one database and before one
+/// payment company, which outlive them.
+pub struct Shop {
+    /// The database.
+    pub books: Books,
+    /// The payment company.
+    pub company: Simulated,
+    /// The wire to the database; with it a process ends.
+    pub faults: Faults,
+    clock: Hand,
+    woken: Woken,
+    notices: Arc<Mutex<Vec<Notice>>>,
+    calls: Arc<Mutex<Script>>,
+}
+
+impl Shop {
+    /// A shop without customers.
+    pub async fn open(now: DateTime<Utc>) -> Self {
+        let books = Books::new().await;
+        let faults = books.faults.clone().unwrap();
+        books.settings().load(&local::catalogue().unwrap()).await.unwrap();
+        let clock = Hand(Arc::new(Mutex::new(now)));
+        let notices = Arc::<Mutex<Vec<Notice>>>::default();
+        let (told, time) = (notices.clone(), clock.clone());
+        let voice = Voice {
+            secret: SECRET.to_owned().into(),
+            listener: Box::new(move |notice| told.lock().unwrap().push(notice)),
+            now: Box::new(move || time.now()),
+        };
+        let memory = Memory::Remembering { earlier: vec![], journal: None };
+        let company = Simulated::new(memory, "http://bank.example".to_owned(), Some(voice));
+        let woken = Woken::default();
+        Self { books, company, faults, clock, woken, notices, calls: Arc::default() }
+    }
+
+    /// A customer with a monthly allowance, and its key.
+    pub async fn customer(&self, allowance: u64) -> (AccountId, String) {
+        let now = self.now();
+        let org = OrgId::new(now, random());
+        let plan = PlanId::try_from("professional".to_owned()).unwrap();
+        let allowance = Allowance::Monthly(Credits::try_from(allowance).unwrap());
+        let settings = self.books.settings();
+        let organisation = Organisation {
+            org,
+            name: "Own".into(),
+            plan: plan.clone(),
+            allowance,
+            currency: Currency::GBP,
+            customer: None,
+            created_at: now,
+        };
+        settings.add_organisation(&organisation).await.unwrap();
+        let id = AccountId { org, mode: Mode::Live };
+        let app = self.process();
+        app.ledger.open(&Account::open(id, plan, allowance, now)).await.unwrap();
+        app.ledger.catch_up(id, app.clock.moment()).await.unwrap();
+        let mut bytes = [0u8; 34];
+        bytes.iter_mut().zip(random().to_be_bytes()).for_each(|(byte, random)| *byte = random);
+        let secret = Secret::for_organisation(Mode::Live, bytes);
+        let key = ApiKey {
+            key_id: KeyId::new(now, random()),
+            org: Some(org),
+            mode: Mode::Live,
+            scopes: Scope::usual(),
+            last4: secret.last4(),
+            description: None,
+            created_at: now,
+            revoked_at: None,
+        };
+        settings.add_key(&secret, &key).await.unwrap();
+        (id, secret.reveal().to_owned())
+    }
+
+    /// A process that has just started.
+    pub fn process(&self) -> Arc<App> {
+        let bank = Arc::new(Bank {
+            inner: self.company.clone(),
+            faults: self.faults.clone(),
+            script: self.calls.clone(),
+        });
+        Arc::new(App {
+            ledger: self.books.restarted(),
+            settings: self.books.settings(),
+            clock: Arc::new(self.clock.clone()),
+            providers: Providers { live: bank.clone(), test: bank },
+            wakes: Arc::new(self.woken.clone()),
+        })
+    }
+
+    /// The time.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// Lets time pass.
+    pub fn pass(&self, seconds: i64) {
+        let mut now = self.clock.0.lock().unwrap();
+        *now = now.checked_add_signed(Duration::seconds(seconds)).unwrap();
+    }
+
+    /// From now on nothing goes wrong, neither a call of it nor a write; both are counted anew.
+    pub fn heal(&self) {
+        *self.calls.lock().unwrap() = (0, None);
+        self.faults.arm(usize::MAX, Kind::CrashBefore);
+    }
+
+    /// From now on this goes wrong, and nothing else.
+    pub fn strike(&self, fault: Fault) {
+        self.heal();
+        match fault {
+            Fault::Write(number, kind) => self.faults.arm(number, kind),
+            Fault::Call(number, fault) => *self.calls.lock().unwrap() = (0, Some((number, fault))),
+        }
+    }
+
+    /// How many writes and how many calls of the payment company there were since.
+    pub fn steps(&self) -> (usize, usize) {
+        (self.faults.writes(), self.calls.lock().unwrap().0)
+    }
+
+    /// Sends a purchase to a fresh process; the status and the body of its answer.
+    pub async fn buy(&self, key: &str, name: &str, body: &Value) -> (u16, Value) {
+        let request = Request::post("/api/v3/credits/purchase")
+            .header("authorization", format!("Bearer {key}"))
+            .header("idempotency-key", name)
+            .header("content-type", "application/json")
+            .body(Body::from(body.to_string()));
+        answer(finish(purchase::routes().split_for_parts().0, self.process()), request.unwrap()).await
+    }
+
+    /// Delivers all events that the payment company has told so far, the latest first: they come in any
+    /// order, and each of them is delivered again later.
+    pub async fn deliver(&self) {
+        self.deliver_in(true).await;
+    }
+
+    /// Delivers them, the latest first or the earliest.
+    pub async fn deliver_in(&self, backwards: bool) {
+        let mut told = self.notices.lock().unwrap().clone();
+        if backwards {
+            told.reverse();
+        }
+        for Notice { signature, body } in told {
+            let request = Request::builder().method(Method::POST).uri("/api/v3/payments/events");
+            let request = request.header("stripe-signature", signature).body(Body::from(body)).unwrap();
+            answer(finish(payments::routes().split_for_parts().0, self.process()), request).await;
+        }
+    }
+
+    /// The payment company sends its events again: it signs each sending at its own time.
+    pub fn sign_again(&self) {
+        let secret = SECRET.to_owned().into();
+        for notice in self.notices.lock().unwrap().iter_mut() {
+            notice.signature = sign(&secret, &notice.body, self.now());
+        }
+    }
+
+    /// Forgets the events that were told so far.
+    pub fn forget_events(&self) {
+        self.notices.lock().unwrap().clear();
+    }
+
+    /// The reconcile schedule fires.
+    pub async fn reconcile(&self) {
+        let app = self.process();
+        reconcile::tick(&app, app.clock.moment()).await.ok();
+    }
+
+    /// Looks after auto-recharge of an account, in a fresh process.
+    pub async fn look(&self, account: AccountId) {
+        let app = self.process();
+        recharge::attend(&app, account, app.clock.moment()).await.ok();
+    }
+
+    /// Handles the wakes that wait.
+    pub async fn attend(&self) {
+        let woken = std::mem::take(&mut *self.woken.0.lock().unwrap());
+        for account in woken {
+            self.look(account).await;
+        }
+    }
+
+    /// Faults are over: time passes until nobody has anything left to do.
+    pub async fn come_to_rest(&mut self) {
+        self.heal();
+        for _ in 0..200 {
+            self.books.project().await;
+            self.attend().await;
+            let Some(due) = self.books.ledger.next_errand().await.unwrap() else { return };
+            let now = self.now();
+            self.pass(due.signed_duration_since(now).num_seconds().max(0).saturating_add(1));
+            self.reconcile().await;
+        }
+        panic!("after two hundred rounds there is still something left to do");
+    }
+
+    /// Payments that were taken and not given back, by transaction: credits are owed for just these.
+    pub fn taken(&self, account: AccountId) -> BTreeMap<String, u64> {
+        let charges = self.company.charges().into_iter();
+        let ours = charges.filter(|charge| {
+            let taken = charge.state == shared::pay::simulated::State::Succeeded && !charge.refunded;
+            taken && charge.purchase().account == account
+        });
+        ours.map(|charge| (charge.transaction.to_string(), charge.price.amount())).collect()
+    }
+
+    /// Purchases that the ledger has granted, by transaction.
+    pub async fn granted(&self, account: AccountId) -> BTreeMap<String, u64> {
+        let rows = self.books.rows(account, self.now()).await;
+        let bought = rows.into_iter().filter_map(|row| row.details.paid);
+        let mut granted = BTreeMap::new();
+        for paid in bought {
+            let twice = granted.insert(paid.transaction.to_string(), paid.price.amount());
+            assert_eq!(twice, None, "a purchase is granted once");
+        }
+        granted
+    }
+}
+
+async fn answer(router: Router, request: Request<Body>) -> (u16, Value) {
+    let Ok(response) = router.oneshot(request).await;
+    let status = response.status().as_u16();
+    let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    (status, serde_json::from_slice(&body).unwrap_or(json!(null)))
+}
+
+/// Tells a count past the test harness, which keeps what tests print to itself.
+pub fn count(told: &str) {
+    std::io::stderr().write_all(format!("{told}\n").as_bytes()).unwrap();
+}
