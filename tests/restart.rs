@@ -6,6 +6,7 @@
 )]
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -57,6 +58,23 @@ impl Caller {
         assert!([201, 409].contains(&status), "{status}");
         let body: Value = answer.json().await.ok()?;
         (status == 201).then(|| body["data"].clone())
+    }
+
+    /// Buys a starter pack with `method`; status and data of the answer, `None` when there was none.
+    async fn buy(&self, method: &str) -> Option<(u16, Value)> {
+        let body = json!({ "package": "starter", "paymentMethod": method });
+        let request =
+            self.client.post(format!("{}/api/v3/credits/purchase", self.url)).bearer_auth(&self.key);
+        let answer = request.header("Idempotency-Key", method).json(&body).send().await.ok()?;
+        let status = answer.status().as_u16();
+        Some((status, answer.json::<Value>().await.ok()?["data"].clone()))
+    }
+
+    /// Tells the machine itself to do something.
+    async fn tell(&self, path: &str, body: Value) -> Value {
+        let answer = self.client.post(format!("{}{path}", self.url)).json(&body).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 200, "{path}");
+        answer.json::<Value>().await.unwrap()["data"].clone()
     }
 
     async fn get(&self, path: &str) -> Value {
@@ -190,4 +208,66 @@ async fn a_clock_that_was_set_stands_still_after_a_restart() {
     assert!(!back.status.success() && String::from_utf8(back.stderr).unwrap().contains("does not go back"));
     let again = Scrip::start(&data[..2]).await;
     assert_eq!(again.caller(&client).get("/_local/clock").await["now"], json!("2024-01-17T00:00:00Z"));
+}
+
+/// Once a machine was started again on `data` and its clock moved, the purchase by `method` that was
+/// under way is paid and granted, once.
+async fn bought_once(data: &[&str], method: &str, transaction: Option<Value>) {
+    let scrip = Scrip::start(data).await;
+    let caller = scrip.caller(&Client::new());
+    let (mut status, mut purchase) = (0, Value::Null);
+    // Where the kill met somebody at work, nobody else may be for half a minute.
+    for _ in 0..60 {
+        caller.tell("/_local/clock", json!({ "advanceSeconds": 120 })).await;
+        caller.tell("/_local/settle", json!({})).await;
+        (status, purchase) = caller.buy(method).await.unwrap();
+        if ![202, 409].contains(&status) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!((status, &purchase["status"]), (201, &json!("approved")), "{method}: {purchase}");
+    assert!(transaction.is_none_or(|before| before == purchase["transactionId"]), "{method}");
+    let payments = caller.get("/_local/payments").await;
+    assert_eq!(payments.as_array().unwrap().len(), 1, "{method}: {payments}");
+    assert_eq!(payments[0]["transactionId"], purchase["transactionId"], "{method}");
+    let charge = [&payments[0]["amount"], &payments[0]["currency"], &payments[0]["status"]];
+    assert_eq!(charge, [&json!(4900), &json!("GBP"), &json!("succeeded")], "{method}");
+    let balance = caller.get("/api/v3/credits/balance").await;
+    assert_eq!(balance["purchasedCredits"], json!(600), "{method}");
+    let lines = caller.get("/api/v3/credits/transactions?operation=credit.purchase").await;
+    assert_eq!(lines.as_array().unwrap().len(), 2, "{method}: the demo's own, and this one: {lines}");
+}
+
+/// Whoever was not told what became of a payment is not charged again after `kill -9`.
+#[tokio::test]
+async fn a_payment_without_an_answer_survives_kill_9() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = ["--data", folder.path().to_str().unwrap()];
+    let scrip = Scrip::start(&data).await;
+    let (status, purchase) = scrip.caller(&Client::new()).buy("card_timeout_charged").await.unwrap();
+    assert!([201, 202].contains(&status), "{status}: its event may be there before the answer");
+    scrip.kill().await;
+    bought_once(&data, "card_timeout_charged", Some(purchase["transactionId"].clone())).await;
+}
+
+/// The company finishes what it has begun, and says so to the machine that comes next.
+#[tokio::test]
+async fn a_payment_that_is_being_made_survives_kill_9() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = ["--data", folder.path().to_str().unwrap()];
+    let scrip = Scrip::start(&data).await;
+    let caller = scrip.caller(&Client::new());
+    let buyer = tokio::spawn(async move { caller.buy("card_slow").await });
+    while !begun(folder.path()) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    scrip.kill().await;
+    assert_eq!(buyer.await.unwrap(), None, "it was killed before it could answer");
+    bought_once(&data, "card_slow", None).await;
+}
+
+/// Whether the payment company has written down a charge.
+fn begun(folder: &Path) -> bool {
+    std::fs::metadata(folder.join("payments.jsonl")).is_ok_and(|journal| journal.len() > 0)
 }

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Duration, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::consume::may_move;
@@ -176,10 +176,11 @@ impl Purchase {
         wall < self.leased_until
     }
 
-    /// Until when whoever begins at `wall` has it alone.
+    /// Until when whoever begins at `wall` has it alone. Whole milliseconds, as it is kept: a row that comes
+    /// back is known again.
     #[must_use]
     pub fn lease(wall: DateTime<Utc>) -> DateTime<Utc> {
-        later(wall, Duration::try_seconds(LEASE_SECONDS))
+        later(wall, Duration::try_seconds(LEASE_SECONDS)).trunc_subsecs(3)
     }
 
     /// When it is to be looked at again if nobody finishes it before.

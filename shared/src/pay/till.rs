@@ -95,8 +95,21 @@ impl Till<'_> {
     async fn left(&self, known: Purchase, unsettled: &Unsettled) -> Purchase {
         tracing::warn!(purchase = %known.id.transaction, cause = unsettled as &dyn Error, "purchase left to reconcile");
         match self.ledger.purchase(known.id).await {
+            Ok(Some(purchase)) if purchase.leased_until == known.leased_until => self.let_go(purchase).await,
             Ok(Some(purchase)) => purchase,
             Ok(None) | Err(_) => known,
+        }
+    }
+
+    /// Gives a lease of ours back: nobody is at work any more. It ends by itself where that fails.
+    async fn let_go(&self, purchase: Purchase) -> Purchase {
+        if purchase.next() == Step::Rest {
+            return purchase;
+        }
+        let free = Purchase { leased_until: DateTime::UNIX_EPOCH, ..purchase.clone() };
+        match self.ledger.save_purchase(&free).await {
+            Ok(Some(free)) => free,
+            Ok(None) | Err(_) => purchase,
         }
     }
 

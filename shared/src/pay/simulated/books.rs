@@ -21,7 +21,8 @@ pub enum Memory {
     },
     /// What the rule of its payment method says: another process may have made the charge, and two
     /// processes that go by the rule never contradict each other. What a customer, a refund or a
-    /// cancellation does to a charge is known to the process that did it only. The kind for functions
+    /// cancellation does to a charge is known at most to the process that did it, and only if that
+    /// process made the charge. The kind for functions
     /// in Lambda, whose containers share nothing and come and go.
     ByRule,
 }
@@ -39,18 +40,24 @@ impl Books {
     /// none. A few megabytes.
     const BY_RULE_MAX: usize = 10_000;
 
-    pub(super) fn new(memory: Memory) -> Self {
+    /// The books, and the charges that were still being made when the last process ended: the company
+    /// went on while nobody looked, and has yet to tell of them.
+    pub(super) fn new(memory: Memory) -> (Self, Vec<Charge>) {
         let (earlier, complete) = match memory {
             Memory::Remembering { earlier, journal } => (earlier, Some(journal)),
             Memory::ByRule => (Vec::new(), None),
         };
         let mut books = Self { charges: Vec::new(), places: HashMap::new(), complete };
-        for charge in earlier {
-            // The company went on while nobody looked.
-            let state = charge.state.clone().done();
-            books.note(Charge { state, ..charge });
+        earlier.into_iter().for_each(|charge| books.note(charge));
+        let mut finished = Vec::new();
+        for charge in &mut books.charges {
+            let done = charge.state.clone().done();
+            if charge.state != done {
+                charge.state = done;
+                finished.push(charge.clone());
+            }
         }
-        books
+        (books, finished)
     }
 
     pub(super) fn by_rule(&self) -> bool {

@@ -2,11 +2,14 @@
 
 mod books;
 mod charge;
+#[cfg(test)]
+mod proofs;
 mod rule;
 #[cfg(test)]
 mod tests;
 mod voice;
 
+use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -67,10 +70,20 @@ pub enum Undone {
 
 impl Simulated {
     /// A company that remembers as `memory` says, and sends customers to a page under
-    /// `payments_url`. With a voice it tells events.
+    /// `payments_url`. With a voice it tells events, and first those of charges that were being made
+    /// when the process before it ended.
     #[must_use]
     pub fn new(memory: Memory, payments_url: String, voice: Option<Voice>) -> Self {
-        Self(Arc::new(Company { books: Mutex::new(Books::new(memory)), payments_url, voice }))
+        let (books, finished) = Books::new(memory);
+        let company = Company { books: Mutex::new(books), payments_url, voice };
+        let mut books = company.books();
+        for charge in finished {
+            if let Err(silence) = company.keep(&mut books, &charge, Change::Payment) {
+                tracing::warn!(cause = &silence as &dyn Error, "a finished charge is told at the next start");
+            }
+        }
+        drop(books);
+        Self(Arc::new(company))
     }
 
     /// The company of a deployment's test keys: no two containers share it, so it goes by the rule.
@@ -88,7 +101,8 @@ impl Simulated {
         all.into_iter().filter(|charge| charge.state != State::Processing).collect()
     }
 
-    /// The customer authenticates a payment that waits for it; one that has succeeded stays as it is.
+    /// The customer authenticates a payment that waits for it; one that has succeeded stays as it is,
+    /// and is told again.
     ///
     /// # Errors
     /// [`Undone`].

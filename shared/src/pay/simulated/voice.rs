@@ -43,8 +43,10 @@ impl Voice {
         };
         let Some((kind, object)) = told else { return };
         let now = (self.now)();
+        // One kind tells that the money came and that it went: those are two events.
+        let refunded = if charge.refunded && what == Change::Payment { "_refunded" } else { "" };
         let event = json!({
-            "id": format!("evt_sim_{}_{kind}", charge.transaction.bare()),
+            "id": format!("evt_sim_{}_{kind}{refunded}", charge.transaction.bare()),
             "object": "event",
             "created": now.timestamp(),
             "type": kind,

@@ -1,0 +1,38 @@
+use std::thread;
+
+use super::*;
+
+/// Two accounts may number their purchases alike: it is the pair that names a charge.
+#[tokio::test]
+async fn one_transaction_of_two_modes_is_two_purchases() {
+    let (company, live) = (Desk::default().company(Vec::new()), order(1, "card_xyz123"));
+    let mut test = live.clone();
+    test.purchase.account.mode = Mode::Test;
+    test.method = Reference::try_from("card_declined".to_owned()).unwrap();
+    assert_eq!(answer(company.charge(&live).await.map(Some)), "succeeded");
+    assert_eq!(answer(company.charge(&test).await.map(Some)), "failed card_declined generic_decline");
+    assert_ne!(id_of(&company, &live).await, id_of(&company, &test).await);
+}
+
+#[test]
+fn copies_at_once_make_one_charge_with_one_answer() {
+    const COPIES: usize = 16;
+    for (method, silent) in
+        [("card_xyz123", 0), ("card_declined", 0), ("card_authentication", 0), ("card_timeout_charged", 1)]
+    {
+        let (desk, wanted) = (Desk::default(), order(1, method));
+        let company = desk.company(Vec::new());
+        let charge = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(company.charge(&wanted))
+        };
+        let answers: Vec<_> = thread::scope(|scope| {
+            let copies: Vec<_> = (0..COPIES).map(|_| scope.spawn(charge)).collect();
+            copies.into_iter().map(|copy| copy.join().unwrap()).collect()
+        });
+        let payments: Vec<_> = answers.iter().flatten().collect();
+        assert_eq!(payments.len(), COPIES - silent, "{method}");
+        assert!(payments.iter().all(|payment| *payment == payments[0]), "{method}");
+        assert_eq!((desk.kept().len(), desk.told().len()), (1, 1), "{method}");
+    }
+}
