@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -25,6 +25,9 @@ pub(crate) use books::Books;
 
 /// The API key that it knows.
 pub(crate) const API_KEY: &str = "sk_test_fake";
+
+/// Bytes that are past every bound.
+const TOO_LONG: usize = 17 << 20;
 
 /// What goes wrong with one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,7 +181,7 @@ async fn serve(State(books): State<Arc<Mutex<Books>>>, request: Request) -> Resp
         Some(Fault::LostAfter) => lost(),
         Some(Fault::Slow) => std::future::pending().await,
         Some(Fault::Unreadable) => "<html>It works!</html>".into_response(),
-        Some(Fault::TooLong) => Bytes::from(vec![b' '; 17 << 20]).into_response(),
+        Some(Fault::TooLong) => format!("{}{}", outcome.1, " ".repeat(TOO_LONG)).into_response(),
         Some(_) | None => render(&outcome, &date),
     }
 }
