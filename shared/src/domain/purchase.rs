@@ -146,7 +146,8 @@ impl Purchase {
             method,
             rate: None,
             cause: Cause::Caller,
-            made_at,
+            // Whole seconds, as it is kept: a row that comes back is known again.
+            made_at: made_at.trunc_subsecs(0),
             key_id: None,
             request_id: None,
             stage: Stage::Pending(None),
