@@ -258,7 +258,8 @@ async fn rivals_all_get_what_they_pay_for() {
     let wanted = (0..48u64)
         .map(|number| (format!("p{number}"), json!({ "amount": 100 + number, "paymentMethod": "card_1" })));
     let answers = at_once(&world, &org, wanted.collect()).await;
-    assert!(answers.iter().all(|answer| [201, 202].contains(&answer.status)), "{answers:?}");
+    // The payments' own events arrive at the same time.
+    assert!(answers.iter().all(|answer| answer.status == 201), "{answers:?}");
     pass(&world, 600).await;
     let expected: u64 = (100..148).sum();
     assert_eq!(world.balance(&org.key).await["purchasedCredits"], json!(expected));

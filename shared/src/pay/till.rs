@@ -1,4 +1,5 @@
 use std::error::Error;
+use std::time::Duration;
 
 use chrono::DateTime;
 
@@ -11,6 +12,11 @@ use crate::store::{Errand, Fault, Ledger, Moment, Settings, Settled, Unsettled};
 
 /// How many steps one drive takes at most: find, charge, grant, and some that rivals force.
 const STEPS_MAX: u32 = 8;
+
+/// How often a purchase that somebody else is finishing is looked at, and how long apart: for a second in
+/// all, a hundred times what it takes.
+const LOOKS_MAX: u32 = 40;
+const LOOK_AGAIN: Duration = Duration::from_millis(25);
 
 /// Where credits are sold. It drives purchases: each step is written down before the provider is asked,
 /// so that whoever finds an unfinished one knows what may have happened and finishes it.
@@ -93,12 +99,30 @@ impl Till<'_> {
     /// What is known of a purchase that could not be finished now. It stays pending, and the reconcile
     /// schedule finishes it.
     async fn left(&self, known: Purchase, unsettled: &Unsettled) -> Purchase {
+        if let Unsettled::InProgress = unsettled
+            && let Some(finished) = self.finished_by_another(&known).await
+        {
+            return finished;
+        }
         tracing::warn!(purchase = %known.id.transaction, cause = unsettled as &dyn Error, "purchase left to reconcile");
         match self.ledger.purchase(known.id).await {
             Ok(Some(purchase)) if purchase.leased_until == known.leased_until => self.let_go(purchase).await,
             Ok(Some(purchase)) => purchase,
             Ok(None) | Err(_) => known,
         }
+    }
+
+    /// The payment's own event may be granting it just now: then it is finished a moment later, and its
+    /// caller is spared a second look.
+    async fn finished_by_another(&self, known: &Purchase) -> Option<Purchase> {
+        for _ in 0..LOOKS_MAX {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            let purchase = self.ledger.purchase(known.id).await.ok()??;
+            if purchase.next() == Step::Rest {
+                return Some(purchase);
+            }
+        }
+        None
     }
 
     /// Gives a lease of ours back: nobody is at work any more. It ends by itself where that fails.
