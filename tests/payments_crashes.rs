@@ -178,3 +178,32 @@ async fn two_faults_in_a_row_are_no_worse() {
     count(&format!("pairs: {histories} histories, {payments} payments, {payments} grants"));
     assert_eq!(histories, faults.len() * faults.len());
 }
+
+/// An event that is six minutes old, or was touched, is refused and changes nothing; sent again, signed at
+/// its own time, the very same event is believed.
+#[tokio::test]
+async fn an_old_or_forged_event_changes_nothing() {
+    let mut shop = Shop::open(now()).await;
+    shop.heal();
+    let (account, key) = shop.customer(0).await;
+    let name = unique();
+    let (status, _) = shop.buy(&key, &name, &starter("card_authentication")).await;
+    assert_eq!(status, 202);
+    shop.forget_events();
+    let charge = shop.company.charges().remove(0);
+    shop.company.authenticate(charge.transaction).unwrap();
+    shop.pass(360);
+    let before = shop.books.ledger.account(account).await.unwrap();
+    assert_eq!(shop.deliver_in(false).await, [400]);
+    assert_eq!(shop.books.ledger.account(account).await.unwrap(), before);
+    shop.sign_again();
+    shop.forge("\"amount\":4900", "\"amount\":4901");
+    assert_eq!(shop.deliver_in(false).await, [400]);
+    assert_eq!(shop.books.ledger.account(account).await.unwrap(), before);
+    assert_eq!(shop.granted(account).await.len(), 0);
+    shop.forge("\"amount\":4901", "\"amount\":4900");
+    assert_eq!(shop.deliver_in(false).await, [200]);
+    assert_eq!(shop.taken(account), shop.granted(account).await);
+    assert_eq!(shop.granted(account).await.len(), 1);
+    shop.come_to_rest().await;
+}

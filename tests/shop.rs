@@ -185,17 +185,20 @@ impl Shop {
         self.deliver_in(true).await;
     }
 
-    /// Delivers them, the latest first or the earliest.
-    pub async fn deliver_in(&self, backwards: bool) {
+    /// Delivers them, the latest first or the earliest; how each was answered.
+    pub async fn deliver_in(&self, backwards: bool) -> Vec<u16> {
         let mut told = self.notices.lock().unwrap().clone();
         if backwards {
             told.reverse();
         }
+        let mut answers = Vec::new();
         for Notice { signature, body } in told {
             let request = Request::builder().method(Method::POST).uri("/api/v3/payments/events");
             let request = request.header("stripe-signature", signature).body(Body::from(body)).unwrap();
-            answer(finish(payments::routes().split_for_parts().0, self.process()), request).await;
+            let router = finish(payments::routes().split_for_parts().0, self.process());
+            answers.push(answer(router, request).await.0);
         }
+        answers
     }
 
     /// The payment company sends its events again: it signs each sending at its own time.
@@ -203,6 +206,15 @@ impl Shop {
         let secret = SECRET.to_owned().into();
         for notice in self.notices.lock().unwrap().iter_mut() {
             notice.signature = sign(&secret, &notice.body, self.now());
+        }
+    }
+
+    /// Somebody changes the events on their way, and can't sign them.
+    pub fn forge(&self, from: &str, to: &str) {
+        for notice in self.notices.lock().unwrap().iter_mut() {
+            let body = String::from_utf8(notice.body.clone()).unwrap();
+            assert!(body.contains(from), "{body}");
+            notice.body = body.replace(from, to).into_bytes();
         }
     }
 
