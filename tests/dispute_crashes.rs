@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use shared::domain::{AccountId, Consume, Credits, EntryId, Operation, consume};
+use shared::domain::{AccountId, Consume, Credits, EntryId, Mode, Operation, consume};
 use shared::pay::simulated::DisputeAction;
+use shared::pay::{DisputeId, Outcome};
 use tests::{Fault, Shop, count, moment, settle, unique};
 
 fn now() -> DateTime<Utc> {
@@ -83,4 +84,53 @@ async fn a_dispute_moves_credits_once() {
         }
     }
     count(&format!("disputes: {histories} histories"));
+}
+
+/// Two disputes about one payment, with a crash at any write of the first: what was bought is taken back or
+/// owed once, by whichever of them has it.
+#[tokio::test]
+async fn two_disputes_about_one_payment_count_once() {
+    let mut shop = Shop::open(now()).await;
+    let mut histories = 0;
+    for second_first in [false, true] {
+        for fault in std::iter::once(None).chain(Fault::all(6, 1).into_iter().map(Some)) {
+            let told = format!("{fault:?}, {second_first}");
+            let (account, bought) = customer(&shop).await;
+            let charge =
+                shop.company.charges().into_iter().find(|charge| charge.transaction == bought).unwrap();
+            let purchase = shop.books.ledger.purchase(charge.purchase()).await.unwrap().unwrap();
+            let payment = purchase.payment.unwrap();
+            let [one, other] =
+                ["dp_one", "dp_other"].map(|name| DisputeId(format!("{name}_{}", bought.bare())));
+            let open = async |shop: &Shop, dispute: &DisputeId| {
+                let app = shop.process();
+                app.till(Mode::Live).dispute_opened(dispute, &payment, app.clock.moment()).await.ok();
+            };
+            let lose = async |shop: &Shop, dispute: &DisputeId| {
+                let app = shop.process();
+                let closed = (dispute, Outcome::Lost);
+                app.till(Mode::Live).dispute_closed(closed, &payment, app.clock.moment()).await.ok();
+            };
+            if let Some(fault) = fault {
+                shop.strike(fault);
+            }
+            open(&shop, &one).await;
+            shop.heal();
+            open(&shop, &other).await;
+            shop.books.project().await;
+            shop.pass(10);
+            let order = if second_first { [&other, &one] } else { [&one, &other] };
+            for dispute in order.into_iter().chain(order) {
+                open(&shop, dispute).await;
+                lose(&shop, dispute).await;
+                shop.books.project().await;
+                shop.pass(10);
+            }
+            let state = shop.books.ledger.account(account).await.unwrap().unwrap();
+            let left = state.balance(shop.now()).purchased.get();
+            assert_eq!((left, state.post_paid.outstanding.get()), (0, 100), "{told}");
+            histories += 1;
+        }
+    }
+    count(&format!("two disputes about one payment: {histories} histories"));
 }

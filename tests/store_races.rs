@@ -58,3 +58,44 @@ async fn processes_that_share_nothing_never_oversell() {
         assert!(sources.is_sorted(), "{backend:?}: {sources:?}");
     }
 }
+
+/// A warm process that remembers a lot as full gives to it after others have emptied it and had it
+/// forgotten: it is decided again, and the caller hears of nothing.
+#[tokio::test]
+async fn a_lot_that_was_forgotten_meanwhile_is_not_given_to() {
+    for backend in backends() {
+        let books = Books::on(backend.as_deref()).await;
+        let now = "2024-01-15T10:30:00Z".parse().unwrap();
+        let id = books.open(0, now).await;
+        let give = |source| Grant {
+            source,
+            amount: Amount::try_from(1).unwrap(),
+            service: None,
+            expires_at: None,
+            origin: Origin::Operator,
+        };
+        let (purchased, bonus) = (give(Source::Purchased), give(Source::Bonus));
+        for (key, gift) in
+            [("1", &purchased), ("2", &purchased), ("3", &purchased), ("4", &purchased), ("5", &bonus)]
+        {
+            settle(&books.ledger, id, (key, key), moment(now), |account, head| grant(account, gift, head))
+                .await
+                .unwrap();
+        }
+        let all = Consume {
+            operation: Operation::try_from("x".to_owned()).unwrap(),
+            amount: Credits::try_from(5).unwrap(),
+            service: None,
+        };
+        settle(&books.restarted(), id, ("all", "all"), moment(now), |account, head| {
+            consume(account, &all, head)
+        })
+        .await
+        .unwrap();
+        settle(&books.ledger, id, ("6", "6"), moment(now), |account, head| grant(account, &purchased, head))
+            .await
+            .unwrap();
+        let account = books.ledger.account(id).await.unwrap().unwrap();
+        assert_eq!(account.balance(now).purchased.get(), 1);
+    }
+}

@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use shared::domain::Step;
 use shared::edge::App;
 use shared::store::{Errand, Fault, Moment, Noted, Unsettled};
@@ -16,37 +17,48 @@ const ERRANDS_MAX: usize = 1_000;
 /// that, somebody else may be at work on it.
 const ERRAND_SECONDS: u64 = 28;
 
+/// For how many seconds an errand is put off that could not be done.
+const PUT_OFF_SECONDS: i64 = 120;
+
 /// Works off the errands that are due by `moment`, the earliest first; how many there were. One that fails
-/// or takes too long stays, and is tried again at the next call.
+/// or takes too long is put off, and is tried again later.
 ///
 /// # Errors
-/// When the agenda can't be read.
+/// When the agenda can't be read or written.
 pub async fn tick(app: &App, moment: Moment) -> Result<usize, Fault> {
     let mut handled = 0usize;
     while handled < ERRANDS_MAX {
         let due = app.ledger.errands(moment.now).await?;
-        let mut done = 0usize;
+        if due.is_empty() {
+            break;
+        }
         for noted in &due {
             // A lease begins when its errand does, and not when the first of them did.
             let moment = Moment { wall: app.clock.moment().wall, ..moment };
             let attended = timeout(Duration::from_secs(ERRAND_SECONDS), attend(app, noted, moment));
             match attended.await {
-                Ok(Ok(())) => done = done.saturating_add(1),
+                Ok(Ok(())) => (),
                 Ok(Err(unsettled)) => {
-                    tracing::warn!(errand = ?noted.errand, cause = &unsettled as &dyn Error, "errand left to the next call");
+                    tracing::warn!(errand = ?noted.errand, cause = &unsettled as &dyn Error, "errand put off");
+                    put_off(app, noted, moment).await?;
                 }
                 Err(_) => {
-                    tracing::warn!(errand = ?noted.errand, "errand cut off and left to the next call");
+                    tracing::warn!(errand = ?noted.errand, "errand cut off and put off");
+                    put_off(app, noted, moment).await?;
                 }
             }
-        }
-        handled = handled.saturating_add(done);
-        // What failed is still there and would come again at once.
-        if done == 0 || done < due.len() {
-            break;
+            handled = handled.saturating_add(1);
         }
     }
     Ok(handled)
+}
+
+/// An errand that could not be done does not stand in the way of those behind it.
+async fn put_off(app: &App, noted: &Noted, moment: Moment) -> Result<(), Fault> {
+    let wait = TimeDelta::seconds(PUT_OFF_SECONDS);
+    let due = moment.now.checked_add_signed(wait).unwrap_or(moment.now);
+    app.ledger.note(noted.errand, due).await?;
+    app.ledger.cross_out(noted).await
 }
 
 /// Does one errand. Where it is not over, it is noted anew before it is crossed out.

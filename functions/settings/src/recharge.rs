@@ -9,7 +9,7 @@ use shared::domain::{
     Reference,
 };
 use shared::edge::{ApiError, App, Caller, Params, Payload, Reply, instant, may};
-use shared::store::{Fault, Moment};
+use shared::store::{Errand, Fault, Moment};
 use utoipa::ToSchema;
 
 /// How often one change may lose the race for the settings' row.
@@ -125,11 +125,12 @@ pub(super) async fn set_auto_recharge(
         payment_method: change.payment_method,
         monthly_limit: change.monthly_limit,
     };
+    // Where the queue takes nothing, the schedule looks.
+    app.ledger.note(Errand::Recharge(caller.account), moment.now).await?;
     let saved = save(&app, caller.account, &change, moment).await?;
     if saved.enabled
         && let Err(asleep) = app.wakes.wake(caller.account).await
     {
-        // The next debit below the threshold wakes it too.
         tracing::warn!(cause = &asleep as &dyn Error, "auto-recharge was not woken");
     }
     Reply::ok(&AutoRecharge::of(Some(&saved), moment))

@@ -54,7 +54,7 @@ pub fn dispute_opened(account: &Account, bought: &Bought, head: &Head) -> Postin
 /// # Errors
 /// [`Refusal::BalanceLimit`].
 pub fn dispute_won(account: &Account, opened: &Entry, head: &Head) -> Result<Posting, Refusal> {
-    let guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)];
+    let mut guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)];
     let (mut moves, mut effects) = (vec![], vec![]);
     for part in &opened.moves {
         let LotId::Granted(id) = part.lot else { continue };
@@ -62,6 +62,8 @@ pub fn dispute_won(account: &Account, opened: &Entry, head: &Head) -> Result<Pos
         effects.push(match account.lots.get(&id) {
             Some(lot) => {
                 lot.left.plus(part.amount).ok_or(Refusal::BalanceLimit)?;
+                // A rival debit may have emptied it meanwhile, and had it forgotten.
+                guards.push(Guard::AtLeast(part.lot, Credits::ZERO));
                 Effect::Give(part.lot, part.amount)
             }
             // Purchases of money open plain lots.

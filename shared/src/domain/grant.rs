@@ -67,7 +67,11 @@ pub fn grant(account: &Account, request: &Grant, head: &Head) -> Result<Posting,
         moves.push(Move::into(lot, request.source, rest));
         effects.push(match lot {
             LotId::Granted(id) if id == head.id => Effect::Open(id, Lot { left: rest, ..lot_of(request) }),
-            LotId::Granted(_) | LotId::Subscription(_) | LotId::PostPaid => Effect::Give(lot, rest),
+            LotId::Granted(_) | LotId::Subscription(_) | LotId::PostPaid => {
+                // A rival debit may have emptied it meanwhile, and had it forgotten.
+                guards.push(Guard::AtLeast(lot, Credits::ZERO));
+                Effect::Give(lot, rest)
+            }
         });
     }
     let entry = Entry {

@@ -71,11 +71,12 @@ pub struct Purchase {
 }
 
 /// A dispute, as far as the ledger has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Dispute {
-    /// The entry that set aside what was left.
-    pub opened: EntryId,
+    /// The entry that set aside what was left; none while that is being done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened: Option<EntryId>,
     /// The entry that ended it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed: Option<EntryId>,
@@ -175,6 +176,13 @@ impl Purchase {
     #[must_use]
     pub fn is_leased(&self, wall: DateTime<Utc>) -> bool {
         wall < self.leased_until
+    }
+
+    /// Whether a dispute may set aside what is left: no other one is at it, or has taken it.
+    #[must_use]
+    pub fn may_be_disputed(&self, by: &str) -> bool {
+        let others = self.disputes.iter().filter(|(other, _)| *other != by);
+        others.into_iter().all(|(_, other)| other.closed.is_some() && !other.lost)
     }
 
     /// Until when whoever begins at `wall` has it alone. Whole milliseconds, as it is kept: a row that comes

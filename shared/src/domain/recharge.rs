@@ -183,8 +183,9 @@ impl Recharge {
             RechargeState::Ready => None,
         };
         if !self.is_crossed(account, now) {
-            // Credits came from elsewhere: the next crossing is a new one.
-            let is_over = self.enabled && paused.is_some() && available(account, now) >= self.threshold;
+            // Credits came from elsewhere, or nothing is to be charged now: the next crossing is a new one.
+            let has_enough = available(account, now) >= self.threshold;
+            let is_over = paused.is_some_and(|until| has_enough || until <= now);
             return if is_over { Wish::Turn(RechargeState::Ready) } else { Wish::Rest };
         }
         if paused.is_some_and(|until| now < until) {

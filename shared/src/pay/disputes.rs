@@ -38,10 +38,12 @@ impl Till<'_> {
         moment: Moment,
     ) -> Result<(), Unsettled> {
         let Some(purchase) = self.disputed(payment, moment).await? else { return Ok(()) };
-        let purchase = self.set_aside(dispute, purchase, moment).await?;
+        let Some(purchase) = self.set_aside(dispute, purchase, moment).await? else { return Ok(()) };
         let known = purchase.disputes.get(&dispute.0).copied().filter(|known| known.closed.is_none());
-        let Some(known) = known else { return Ok(()) };
-        let opened = self.entry(&purchase, known.opened).await?.entry;
+        let Some((known, opened)) = known.and_then(|known| Some((known, known.opened?))) else {
+            return Ok(());
+        };
+        let opened = self.entry(&purchase, opened).await?.entry;
         let bought = self.bought(&purchase).await?;
         let name = format!("dispute/{}/closed", dispute.0);
         let (key, asked) = (system_key(name.clone())?, Fingerprint(name));
@@ -66,21 +68,21 @@ impl Till<'_> {
         Ok(purchase.filter(|purchase| matches!(purchase.stage, Stage::Approved(_))))
     }
 
-    /// Sets aside what is left, unless that was done: once, for all who hear of it post under one key, and
-    /// the row remembers it for longer than keys live.
+    /// Sets aside what is left, unless that was done. The purchase's row says first whose dispute does it, so
+    /// that two never do; then it is posted, once, under a key of the dispute's; and then the row remembers
+    /// the entry, for longer than keys live.
     async fn set_aside(
         &self,
         dispute: &DisputeId,
         purchase: Purchase,
         moment: Moment,
-    ) -> Result<Purchase, Unsettled> {
-        if purchase.disputes.contains_key(&dispute.0) {
-            return Ok(purchase);
-        }
-        // What was set aside or lost once can't be again; what was won back can.
-        if purchase.disputes.values().any(|other| other.closed.is_none() || other.lost) {
-            tracing::warn!(purchase = %purchase.id.transaction, dispute = dispute.0, "disputed already; left alone");
-            return Ok(purchase);
+    ) -> Result<Option<Purchase>, Unsettled> {
+        let Some(purchase) = self.reserve(dispute, purchase).await? else {
+            tracing::warn!(dispute = dispute.0, "its payment is disputed by another one; left alone");
+            return Ok(None);
+        };
+        if purchase.disputes.get(&dispute.0).is_some_and(|known| known.opened.is_some()) {
+            return Ok(Some(purchase));
         }
         let bought = self.bought(&purchase).await?;
         let name = format!("dispute/{}/opened", dispute.0);
@@ -90,8 +92,36 @@ impl Till<'_> {
             self.ledger.settle(purchase.id.account, (&key, &asked, &details), moment, |account, head| {
                 Ok(dispute_opened(account, &bought, head))
             });
-        let opened = settled.await?.receipt.entry.id;
-        self.remember(purchase, dispute, Dispute { opened, closed: None, lost: false }).await
+        let opened = Some(settled.await?.receipt.entry.id);
+        self.remember(purchase, dispute, Dispute { opened, ..Dispute::default() }).await.map(Some)
+    }
+
+    /// The purchase with the dispute in its row; `None` when another one is at it, or has taken what was
+    /// left.
+    async fn reserve(
+        &self,
+        dispute: &DisputeId,
+        mut purchase: Purchase,
+    ) -> Result<Option<Purchase>, Unsettled> {
+        for _ in 0..ATTEMPTS_MAX {
+            if purchase.disputes.contains_key(&dispute.0) {
+                return Ok(Some(purchase));
+            }
+            if !purchase.may_be_disputed(&dispute.0) {
+                return Ok(None);
+            }
+            purchase.disputes.insert(dispute.0.clone(), Dispute::default());
+            if let Some(saved) = self.ledger.save_purchase(&purchase).await? {
+                return Ok(Some(saved));
+            }
+            purchase = self.again(&purchase).await?;
+        }
+        Err(Fault::Busy.into())
+    }
+
+    async fn again(&self, purchase: &Purchase) -> Result<Purchase, Fault> {
+        let known = self.ledger.purchase(purchase.id).await?;
+        known.ok_or_else(|| Fault::corrupt("a purchase", "it is gone"))
     }
 
     async fn remember(
@@ -105,8 +135,7 @@ impl Till<'_> {
             if let Some(saved) = self.ledger.save_purchase(&purchase).await? {
                 return Ok(saved);
             }
-            let known = self.ledger.purchase(purchase.id).await?;
-            purchase = known.ok_or_else(|| Fault::corrupt("a purchase", "it is gone"))?;
+            purchase = self.again(&purchase).await?;
             if purchase.disputes.get(&dispute.0).is_some_and(|known| known.closed.is_some()) {
                 return Ok(purchase);
             }

@@ -13,6 +13,11 @@ use crate::store::{Errand, Fault, Ledger, Moment, Settings, Settled, Unsettled};
 /// How many steps one drive takes at most: find, charge, grant, and some that rivals force.
 const STEPS_MAX: u32 = 8;
 
+/// How long the provider may take to find a charge, and to make one. Both together, for a caller who asks
+/// again, leave a function time to answer within API Gateway's 30 seconds: after that it is silence.
+const FIND_MOST: Duration = Duration::from_secs(5);
+const CHARGE_MOST: Duration = Duration::from_secs(18);
+
 /// How often a purchase that somebody else is finishing is looked at, and how long apart: for a second in
 /// all, a hundred times what it takes.
 const LOOKS_MAX: u32 = 40;
@@ -190,7 +195,7 @@ impl Till<'_> {
     /// Asks for the charge that the row has already counted.
     async fn charge(&self, purchase: Purchase, moment: Moment) -> Result<(Purchase, Verdict), Fault> {
         let answer = match self.order(&purchase).await? {
-            Ok(order) => self.provider.charge(&order).await,
+            Ok(order) => within(CHARGE_MOST, self.provider.charge(&order)).await,
             Err(silence) => Err(silence),
         };
         Ok(match answer {
@@ -202,7 +207,7 @@ impl Till<'_> {
     /// Asks what became of an earlier charge.
     async fn find(&self, purchase: Purchase, moment: Moment) -> Result<(Purchase, Verdict), Fault> {
         let found = match self.order(&purchase).await? {
-            Ok(order) => self.provider.find(&order).await,
+            Ok(order) => within(FIND_MOST, self.provider.find(&order)).await,
             Err(silence) => Err(silence),
         };
         Ok(match found {
@@ -341,6 +346,11 @@ impl Till<'_> {
             payment: purchase.payment.clone(),
         }))
     }
+}
+
+/// What is not answered in time is not answered.
+async fn within<T>(most: Duration, call: impl Future<Output = Result<T, Silence>>) -> Result<T, Silence> {
+    tokio::time::timeout(most, call).await.unwrap_or_else(|_| Err(Silence("it takes too long".to_owned())))
 }
 
 /// The purchase with what the provider calls it.

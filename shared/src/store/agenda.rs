@@ -1,3 +1,5 @@
+use std::error::Error;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -109,7 +111,16 @@ impl Ledger {
             .send()
             .await
             .map_err(|error| Fault::unavailable("read the agenda")(error.into()))?;
-        answer.items.unwrap_or_default().into_iter().map(read).collect()
+        let items = answer.items.unwrap_or_default().into_iter();
+        // One that does not read must not hide those that do.
+        let read = items.map(read).filter_map(|read| match read {
+            Ok(noted) => Some(noted),
+            Err(fault) => {
+                tracing::error!(fault = &fault as &dyn Error, "an errand does not read");
+                None
+            }
+        });
+        Ok(read.collect())
     }
 }
 

@@ -17,6 +17,11 @@ impl Hints {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 
+    /// Forgets an account: it is read again when it comes.
+    pub(super) fn forget(&self, id: AccountId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
     /// Remembers `account`, unless something newer is known.
     pub(super) fn put(&self, account: &Account) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);

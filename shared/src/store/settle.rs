@@ -160,6 +160,8 @@ impl Attempt<'_> {
                 }
                 Commit::Missing => return Err(Unsettled::NoAccount),
                 Commit::Refused(fault) => {
+                    // Whatever it was decided on is not decided on again.
+                    self.ledger.hints.forget(self.account);
                     self.let_go(id).await;
                     return Err(fault.into());
                 }

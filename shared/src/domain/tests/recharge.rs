@@ -104,6 +104,17 @@ fn credits_from_elsewhere_end_a_pause() {
     assert_eq!(recharge.wish(&account("sub 600"), at(NOW)), Wish::Turn(RechargeState::Ready));
 }
 
+/// What is frozen while it waits does not wait for ever: it goes on when it is crossed again.
+#[test]
+fn a_pause_ends_at_its_time_whatever_holds_then() {
+    let amount = Amount::try_from(500).unwrap();
+    let recharge = set(&seed()).charging(id(7), amount, at(NOW)).refused(&Decline::plain("x"), at(NOW));
+    for line in ["sub 5, frozen", "unlimited"] {
+        assert_eq!(recharge.wish(&account(line), at(NOW)), Wish::Rest);
+        assert_eq!(recharge.wish(&account(line), hours(1)), Wish::Turn(RechargeState::Ready), "{line}");
+    }
+}
+
 #[test]
 fn a_month_brings_no_more_than_its_limit() {
     let change = RechargeChange { monthly_limit: Some(Some(credits(1000))), ..seed() };
