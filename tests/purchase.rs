@@ -68,7 +68,7 @@ async fn a_package_is_bought() {
         ("paymentMethod", json!("card_xyz123")),
         ("currency", json!("GBP")),
         ("exchangeRate", json!(1.0)),
-        ("price", json!(4900)),
+        ("price", json!({ "amount": 4900, "currency": "GBP" })),
         ("package", json!("starter")),
         ("priceVersion", json!(1)),
         ("sequence", json!(2)),
@@ -154,6 +154,7 @@ async fn a_refused_payment_says_why_and_is_remembered() {
         let id = details["transactionId"].as_str().unwrap();
         let told = world.get(&format!("/api/v3/credits/transactions/{id}"), &org.key).await.data();
         assert_eq!((&told["status"], &told["sequence"]), (&json!("failed"), &Value::Null));
+        assert_eq!(told["failure"]["reason"], json!(reason));
     }
     assert!(charges(&world, &org.id).await.values().all(|(status, _)| status == "failed"));
     assert_eq!(world.balance(&org.key).await["available"], json!(5));

@@ -74,7 +74,7 @@ async fn the_seeds_example() {
         ("amount", json!(500)),
         ("paymentMethod", json!("card_xyz123")),
         ("description", json!("Auto-recharge")),
-        ("price", json!(4900)),
+        ("price", json!({ "amount": 4900, "currency": "GBP" })),
     ] {
         assert_eq!(line[field], expected, "{field}");
     }

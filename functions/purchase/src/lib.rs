@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use shared::domain::{
     self, Account, AccountId, Amount, ClaimKey, Money, Offer, PurchaseId, Reference, Refusal, Stage,
 };
-use shared::edge::{ApiError, App, Balance, Caller, Intent, Reply, may};
+use shared::edge::{ApiError, App, Balance, Caller, Intent, NextAction, Reply, may};
 use shared::store::{ClaimsOf, Fault, Made, Moment, Unsettled};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -61,15 +61,6 @@ struct Purchased {
     receipt: Option<String>,
     /// Right after it; as it is now while the purchase is pending. Null when it can't be read now.
     balance: Option<Balance>,
-}
-
-/// Where a customer finishes a payment.
-#[derive(Serialize, ToSchema)]
-struct NextAction {
-    /// redirect: send the customer to `url`.
-    #[serde(rename = "type")]
-    kind: &'static str,
-    url: String,
 }
 
 /// Buys credits. They never expire.
@@ -175,7 +166,7 @@ async fn answer(
         price: purchase.offer.price,
         package: purchase.offer.package.as_ref().map(|package| package.0.clone()),
         payment_method: purchase.method.as_str().to_owned(),
-        next_action: link.map(|url| NextAction { kind: "redirect", url }),
+        next_action: link.map(NextAction::redirect),
         receipt: purchase.receipt.clone(),
         balance: balance(app, purchase, moment).await,
     };

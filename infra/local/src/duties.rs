@@ -1,8 +1,9 @@
 //! What the functions that no route reaches do. The machine calls them here and nowhere else.
 
 use chrono::{DateTime, Utc};
-use shared::domain::AccountId;
+use shared::domain::{AccountId, Purchase, Step};
 use shared::edge::App;
+use shared::store::Errand;
 
 /// The function `recharge`: looks at an account that was woken.
 ///
@@ -26,4 +27,21 @@ pub(crate) async fn next_errand(app: &App) -> anyhow::Result<Option<DateTime<Utc
 /// When the store does not serve.
 pub(crate) async fn tick(app: &App) -> anyhow::Result<usize> {
     Ok(reconcile::tick(app, app.clock.moment()).await?)
+}
+
+/// Frees the purchases that a process was at work on when it died. The data is in the hands of one process,
+/// so nobody is at work on them any more, whatever their leases say.
+///
+/// # Errors
+/// When the store does not serve.
+pub(crate) async fn free(app: &App) -> anyhow::Result<()> {
+    for noted in app.ledger.errands(DateTime::<Utc>::MAX_UTC).await? {
+        let Errand::Purchase(id) = noted.errand else { continue };
+        let Some(purchase) = app.ledger.purchase(id).await? else { continue };
+        if purchase.next() != Step::Rest {
+            let free = Purchase { leased_until: DateTime::UNIX_EPOCH, ..purchase };
+            app.ledger.save_purchase(&free).await?;
+        }
+    }
+    Ok(())
 }

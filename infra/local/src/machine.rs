@@ -20,6 +20,7 @@ use crate::capacity::{Meter, ROUTE};
 use crate::clock::LocalClock;
 use crate::deliveries::deliver;
 use crate::demo::{Keys, fill};
+use crate::duties;
 use crate::engine::Engine;
 use crate::folder::{Memory, MemoryFile};
 use crate::follower::Follower;
@@ -97,6 +98,9 @@ impl Machine {
         file.write(&memory)?;
         keys.install(&app, moment).await?;
         fill(&app, &keys, moment).await?;
+        if database.engine.is_some() {
+            duties::free(&app).await?;
+        }
         memory.now = clock.stands_at();
         memory.seen = Some(moment.now);
         file.write(&memory)?;

@@ -225,6 +225,14 @@ impl Recharge {
         Amount::try_from(packs.checked_mul(pack)?).ok()
     }
 
+    /// Half as many credits, in whole packs; `None` of a single pack.
+    #[must_use]
+    pub fn half(&self, credits: Amount) -> Option<Amount> {
+        let pack = u64::from(self.amount);
+        let packs = u64::from(credits).checked_div(pack)?.checked_div(2)?;
+        Amount::try_from(packs.checked_mul(pack)?).ok()
+    }
+
     fn bought_in(&self, month: Period) -> Credits {
         if self.month == month { self.bought } else { Credits::ZERO }
     }

@@ -30,4 +30,4 @@ pub use instant::Instant;
 pub use intent::{Intent, issue};
 pub use params::Params;
 pub use serve::{Fatal, serve, start};
-pub use shape::{AsOf, Balance, Expiring, PostPaid, SourceShare, Transaction};
+pub use shape::{AsOf, Balance, Expiring, NextAction, PostPaid, SourceShare, Transaction};

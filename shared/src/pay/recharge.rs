@@ -57,12 +57,26 @@ impl Till<'_> {
         let next = match recharge.wish(&known, moment.now) {
             Wish::Rest => return Ok(Look::Enough),
             Wish::Charge(credits) => {
+                let credits = self.payable(recharge, credits, moment).await?;
                 recharge.charging(EntryId::new(moment.now, random()), credits, moment.now)
             }
             Wish::Turn(state) => Recharge { state, ..recharge.clone() },
         };
         self.turn(account, next, moment).await?;
         Ok(Look::Again)
+    }
+
+    /// As many of the wanted credits as one payment may cost; at least a pack.
+    async fn payable(&self, recharge: &Recharge, wanted: Amount, moment: Moment) -> Result<Amount, Fault> {
+        let catalogue = self.settings.catalogue(moment.wall).await?;
+        let mut credits = wanted;
+        while let Err(Refusal::PriceLimit) = catalogue.packages.amount(credits, moment.now) {
+            match recharge.half(credits) {
+                Some(fewer) => credits = fewer,
+                None => break,
+            }
+        }
+        Ok(credits)
     }
 
     /// Writes a new state, and before it the errand that finds it again after a crash. When somebody else
@@ -136,5 +150,6 @@ impl Till<'_> {
 /// A charge that can't even be asked for.
 fn refused(refusal: &Refusal) -> Decline {
     tracing::warn!(cause = refusal as &dyn Error, "auto-recharge can't buy");
-    Decline::plain("not_on_sale")
+    let is_too_much = *refusal == Refusal::PriceLimit;
+    Decline::plain(if is_too_much { "price_limit" } else { "not_on_sale" })
 }

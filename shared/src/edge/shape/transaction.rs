@@ -4,8 +4,10 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::{self, Details, Direction, Move, Paid, Purchase, Receipt, Service, Source, Stage};
-use crate::edge::instant;
+use crate::domain::{
+    self, Decline, Details, Direction, Move, Paid, Purchase, Receipt, Service, Source, Stage,
+};
+use crate::edge::{Money, instant};
 
 /// One line of the ledger.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -70,19 +72,44 @@ pub struct Transaction {
     #[serde(serialize_with = "rust_decimal::serde::float_option::serialize")]
     #[schema(value_type = Option<f64>)]
     pub exchange_rate: Option<rust_decimal::Decimal>,
-    /// How much was paid, in minor units.
+    /// How much was paid.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub price: Option<u64>,
+    pub price: Option<Money>,
     /// The package that was bought.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub package: Option<String>,
     /// The payment provider's receipt or invoice.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receipt: Option<String>,
+    /// Why a purchase has failed, as the payment provider says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>, example = json!({ "reason": "card_declined", "declineCode": "generic_decline" }))]
+    pub failure: Option<Decline>,
+    /// What the customer has to do to finish a purchase that is pending.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_action: Option<NextAction>,
     /// In words.
     pub description: Option<String>,
     /// The caller's own key and value pairs.
     pub metadata: BTreeMap<String, String>,
+}
+
+/// Where a customer finishes a payment.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct NextAction {
+    /// redirect: send the customer to `url`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The page.
+    pub url: String,
+}
+
+impl NextAction {
+    /// To that page.
+    #[must_use]
+    pub fn redirect(url: String) -> Self {
+        Self { kind: "redirect", url }
+    }
 }
 
 /// Credits of one lot.
@@ -130,6 +157,11 @@ impl Transaction {
     /// A purchase that the ledger does not have, or not yet.
     #[must_use]
     pub fn unbooked(purchase: &Purchase) -> Self {
+        let (status, link, failure) = match purchase.stage.clone() {
+            Stage::Pending(link) => ("pending", link, None),
+            Stage::Approved(_) => ("approved", None, None),
+            Stage::Failed(decline) => ("failed", None, Some(decline)),
+        };
         let details = Details {
             price_version: Some(purchase.offer.version),
             paid: Some(Paid::by(purchase)),
@@ -137,12 +169,10 @@ impl Transaction {
         };
         Self {
             transaction_id: purchase.id.transaction.to_string(),
-            status: match purchase.stage {
-                Stage::Pending(_) => "pending",
-                Stage::Approved(_) => "approved",
-                Stage::Failed(_) => "failed",
-            },
+            status,
             amount: u64::from(purchase.offer.credits),
+            failure,
+            next_action: link.map(NextAction::redirect),
             timestamp: purchase.made_at,
             ..Self::asked(&details)
         }
@@ -174,9 +204,11 @@ impl Transaction {
             payment_method: paid.map(|paid| paid.method.as_str().to_owned()),
             currency: paid.map(|paid| paid.price.currency().code().to_owned()),
             exchange_rate: paid.and_then(|paid| paid.rate).map(domain::Rate::get),
-            price: paid.map(|paid| paid.price.amount()),
+            price: paid.map(|paid| Money::from(paid.price)),
             package: paid.and_then(|paid| paid.package.as_ref()).map(|package| package.0.clone()),
             receipt: paid.and_then(|paid| paid.receipt.clone()),
+            failure: None,
+            next_action: None,
             description: text(&details.description),
             metadata: details.metadata.pairs().clone(),
         }
