@@ -49,7 +49,11 @@ struct Terms {
     tag = "operator",
     params(("id" = String, Path, description = "org_…")),
     request_body = NewLimit,
-    responses((status = 200, body = Terms), (status = 404, description = "NOT_FOUND")),
+    responses(
+        (status = 200, body = Terms),
+        (status = 404, description = "NOT_FOUND"),
+        (status = 409, description = "OPERATION_IN_PROGRESS, with Retry-After"),
+    ),
 )]
 pub(super) async fn set_post_paid(
     State(app): State<Arc<App>>,

@@ -35,7 +35,8 @@ pub async fn tick(app: &App, moment: Moment) -> Result<usize, Fault> {
         for noted in &due {
             // A lease begins when its errand does, and not when the first of them did.
             let moment = Moment { wall: app.clock.moment().wall, ..moment };
-            let attended = timeout(Duration::from_secs(ERRAND_SECONDS), attend(app, noted, moment));
+            let attended = Box::pin(attend(app, noted, moment));
+            let attended = timeout(Duration::from_secs(ERRAND_SECONDS), attended);
             match attended.await {
                 Ok(Ok(())) => (),
                 Ok(Err(unsettled)) => {

@@ -58,8 +58,23 @@ struct Ready<'a> {
     dashboard_url: String,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// A thread's stack in bytes. The database runs on the stack of whoever calls it, below the SDK and
+/// everything that leads there, which is much for code that is not optimised.
+const STACK_BYTES: usize = 8 * 1024 * 1024;
+
+fn main() -> ExitCode {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK_BYTES).build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(start()),
+        Err(error) => {
+            tell(&mut stderr(), &format!("scrip: {error}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn start() -> ExitCode {
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt()

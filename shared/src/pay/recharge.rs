@@ -36,7 +36,7 @@ impl Till<'_> {
                     Box::pin(self.follow(&recharge, account, (*transaction, *credits, *at), moment)).await?
                 }
                 RechargeState::Ready | RechargeState::Paused { .. } => {
-                    self.begin(&recharge, account, moment).await?
+                    Box::pin(self.begin(&recharge, account, moment)).await?
                 }
             };
             if let Look::Enough = look {
@@ -99,9 +99,9 @@ impl Till<'_> {
     ) -> Result<Look, Unsettled> {
         let id = PurchaseId { account, transaction: charge.0 };
         let driven = match self.ledger.purchase(id).await? {
-            Some(purchase) => self.resume(purchase, moment).await,
-            None => match self.wanted(recharge, id, charge, moment).await? {
-                Ok(purchase) => self.sell(purchase, moment).await,
+            Some(purchase) => Box::pin(self.resume(purchase, moment)).await,
+            None => match Box::pin(self.wanted(recharge, id, charge, moment)).await? {
+                Ok(purchase) => Box::pin(self.sell(purchase, moment)).await,
                 Err(refusal) => {
                     let decline = refused(&refusal);
                     self.turn(account, recharge.refused(&decline, moment.now), moment).await?;

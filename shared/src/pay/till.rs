@@ -18,12 +18,12 @@ const STEPS_MAX: u32 = 8;
 const FIND_MOST: Duration = Duration::from_secs(5);
 const CHARGE_MOST: Duration = Duration::from_secs(18);
 
-/// How often a purchase that somebody else is finishing is looked at, and how long apart: for a second in
-/// all, a hundred times what it takes.
-const LOOKS_MAX: u32 = 40;
+/// How often a purchase that somebody else is finishing is looked at, and how long apart: for 300 ms in all,
+/// many times what it takes.
+const LOOKS_MAX: u32 = 12;
 const LOOK_AGAIN: Duration = Duration::from_millis(25);
 
-/// Where credits are sold. It drives purchases: each step is written down before the provider is asked,
+/// Where credits are sold. Its steps lie deep below one another, so each keeps its future off the stack. It drives purchases: each step is written down before the provider is asked,
 /// so that whoever finds an unfinished one knows what may have happened and finishes it.
 #[derive(Clone, Copy)]
 pub struct Till<'a> {
@@ -74,7 +74,7 @@ impl Till<'_> {
         }
         match Box::pin(self.drive(begun.clone(), Step::Charge, moment)).await {
             Ok(purchase) => Ok(purchase),
-            Err(unsettled) => Ok(self.left(begun, &unsettled).await),
+            Err(unsettled) => Ok(Box::pin(self.left(begun, &unsettled)).await),
         }
     }
 
@@ -97,7 +97,7 @@ impl Till<'_> {
         };
         match Box::pin(self.drive(leased.clone(), leased.next(), moment)).await {
             Ok(purchase) => Ok(purchase),
-            Err(unsettled) => Ok(self.left(leased, &unsettled).await),
+            Err(unsettled) => Ok(Box::pin(self.left(leased, &unsettled)).await),
         }
     }
 
@@ -163,7 +163,7 @@ impl Till<'_> {
                 | Verdict::Cancel(_)
                 | Verdict::Refund(_) => (),
             }
-            match self.apply(named(purchase, payment), verdict, moment).await? {
+            match Box::pin(self.apply(named(purchase, payment), verdict, moment)).await? {
                 After::Enough(purchase) => return Ok(Some(*purchase)),
                 After::Again(again, _) => purchase = *again,
             }
@@ -181,10 +181,10 @@ impl Till<'_> {
         for _ in 0..STEPS_MAX {
             let (known, verdict) = match step {
                 Step::Rest => return Ok(purchase),
-                Step::Charge => self.charge(purchase, moment).await?,
-                Step::Find => self.find(purchase, moment).await?,
+                Step::Charge => Box::pin(self.charge(purchase, moment)).await?,
+                Step::Find => Box::pin(self.find(purchase, moment)).await?,
             };
-            match self.apply(known, verdict, moment).await? {
+            match Box::pin(self.apply(known, verdict, moment)).await? {
                 After::Enough(purchase) => return Ok(*purchase),
                 After::Again(again, next) => (purchase, step) = (*again, next),
             }
@@ -227,11 +227,11 @@ impl Till<'_> {
 
     /// Does what follows from the provider's word.
     async fn apply(&self, purchase: Purchase, verdict: Verdict, moment: Moment) -> Result<After, Unsettled> {
-        let (purchase, verdict) = self.given_up(purchase, verdict, moment).await;
+        let (purchase, verdict) = Box::pin(self.given_up(purchase, verdict, moment)).await;
         match verdict {
             Verdict::Grant => match Box::pin(self.grant(&purchase, moment)).await {
                 Ok(settled) => self.save(purchase, Stage::Approved(settled.receipt.entry.id)).await,
-                Err(Unsettled::Refused(refusal)) => self.give_back(purchase, &refusal).await,
+                Err(Unsettled::Refused(refusal)) => Box::pin(self.give_back(purchase, &refusal)).await,
                 Err(unsettled) => Err(unsettled),
             },
             Verdict::Fail(decline) => self.save(purchase, Stage::Failed(decline)).await,
