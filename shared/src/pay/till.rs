@@ -23,8 +23,10 @@ const CHARGE_MOST: Duration = Duration::from_secs(18);
 const LOOKS_MAX: u32 = 12;
 const LOOK_AGAIN: Duration = Duration::from_millis(25);
 
-/// Where credits are sold. Its steps lie deep below one another, so each keeps its future off the stack. It drives purchases: each step is written down before the provider is asked,
-/// so that whoever finds an unfinished one knows what may have happened and finishes it.
+/// Where credits are sold. It drives purchases: each step is written down before the provider is asked, so
+/// that whoever finds an unfinished one knows what may have happened and finishes it.
+///
+/// Its steps lie deep below one another, so each keeps its future off the stack.
 #[derive(Clone, Copy)]
 pub struct Till<'a> {
     /// The money.
