@@ -5,6 +5,8 @@ use aws_sdk_dynamodb::config::retry::RetryConfig;
 use chrono::{DateTime, Utc};
 use local::Follower;
 use local::engine::Engine;
+use projector::Others;
+use shared::calendar::{Task, Tasks, Unsent};
 use shared::domain::{
     Account, AccountId, Allowance, ClaimKey, Credits, Details, Fingerprint, Head, IdempotencyKey, Mode,
     OrgId, PlanId, Posting, Receipt, Refusal,
@@ -36,12 +38,19 @@ pub fn backends() -> Vec<Option<String>> {
     std::iter::once(None).chain(others.map(Some)).collect()
 }
 
-/// A queue that nobody listens to.
+/// Queues that nobody listens to.
 struct Unheard;
 
 #[async_trait::async_trait]
 impl Wakes for Unheard {
     async fn wake(&self, _: AccountId) -> Result<(), Asleep> {
+        Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl Tasks for Unheard {
+    async fn send(&self, _: Task, _: u16) -> Result<(), Unsent> {
         Ok(())
     }
 }
@@ -103,7 +112,8 @@ impl Books {
 
     /// Works the stream off.
     pub async fn project(&mut self) {
-        self.follower.drain(&self.ledger, &Unheard).await.unwrap();
+        let others = Others { wakes: &Unheard, tasks: &Unheard };
+        self.follower.drain(&self.ledger, others).await.unwrap();
     }
 
     /// Every row of an account, newest first, in pages of seven.

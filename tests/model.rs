@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Duration, Utc};
 use shared::domain::{
-    Account, Adjustment, Amount, Bought, ClaimKey, Consume, Credits, Direction, Grant, Head, IdempotencyKey,
-    Operation, Origin, Posting, Receipt, Refusal, Service, Source, adjust, consume, dispute_opened, due,
-    grant, set_frozen, set_limit,
+    Account, Adjustment, Allowance, Amount, Bought, ClaimKey, Consume, Credits, Direction, Grant, Head,
+    IdempotencyKey, Operation, Origin, PlanId, Posting, Receipt, Refusal, Service, Source, Subscribe, adjust,
+    consume, dispute_opened, due, grant, set_frozen, set_limit, subscribe,
 };
 use shared::store::Unsettled;
 use tests::{Books, backends, moment, settle};
@@ -31,6 +31,8 @@ enum Request {
     Freeze(bool),
     /// The oldest purchased lot is disputed.
     Dispute,
+    /// Another plan, with its allowance.
+    Plan(Subscribe),
 }
 
 impl Request {
@@ -42,6 +44,12 @@ impl Request {
             1 => return Self::Freeze(true),
             2 | 3 => return Self::Freeze(false),
             4 => return Self::Dispute,
+            7 => {
+                let (name, allowance) = [("free", 10), ("basic", 40), ("professional", 90)]
+                    [usize::try_from(dice.roll(3)).unwrap()];
+                let allowance = Allowance::Monthly(Credits::try_from(allowance).unwrap());
+                return Self::Plan(Subscribe { plan: PlanId(name.into()), allowance, follows: None });
+            }
             5 | 6 => {
                 let source = [None, Some(Source::PostPaid), Some(Source::Purchased)];
                 return Self::Adjust(Adjustment {
@@ -79,6 +87,7 @@ impl Request {
             Self::Adjust(request) => adjust(account, request, head),
             Self::Limit(limit) => Ok(set_limit(account, Credits::try_from(*limit).unwrap(), head)),
             Self::Freeze(frozen) => Ok(set_frozen(account, *frozen, head)),
+            Self::Plan(request) => subscribe(account, request, head),
             Self::Dispute => {
                 let lot = account.lots.iter().find(|(_, lot)| lot.source == Source::Purchased);
                 let lot = lot.map(|(id, _)| (*id, Credits::try_from(7).unwrap()));

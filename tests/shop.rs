@@ -8,8 +8,10 @@ use axum::body::{Body, to_bytes};
 use chrono::{DateTime, Duration, Utc};
 use http::{Method, Request};
 use serde_json::{Value, json};
+use shared::calendar::{Task, Tasks, Unsent};
 use shared::domain::{
-    Account, AccountId, Allowance, ApiKey, Credits, Currency, KeyId, Mode, OrgId, PlanId, Scope, Secret,
+    Account, AccountId, Allowance, ApiKey, Credits, Currency, KeyId, Mode, OrgId, Period, PlanId, Scope,
+    Secret,
 };
 use shared::edge::{App, Clock, finish};
 use shared::pay::simulated::{Memory, Notice, Voice};
@@ -49,6 +51,18 @@ impl Wakes for Woken {
     }
 }
 
+/// Tasks that wait until somebody does them.
+#[derive(Clone, Default)]
+struct Sent(Arc<Mutex<Vec<Task>>>);
+
+#[async_trait]
+impl Tasks for Sent {
+    async fn send(&self, task: Task, _: u16) -> Result<(), Unsent> {
+        self.0.lock().unwrap().push(task);
+        Ok(())
+    }
+}
+
 /// The functions that sell credits, in processes that can be ended, on one database and before one
 /// payment company, which outlive them.
 pub struct Shop {
@@ -60,6 +74,7 @@ pub struct Shop {
     pub faults: Faults,
     clock: Hand,
     woken: Woken,
+    sent: Sent,
     notices: Arc<Mutex<Vec<Notice>>>,
     calls: Arc<Mutex<Script>>,
 }
@@ -81,7 +96,8 @@ impl Shop {
         let memory = Memory::Remembering { earlier: vec![], journal: None };
         let company = Simulated::new(memory, "http://bank.example".to_owned(), Some(voice));
         let woken = Woken::default();
-        Self { books, company, faults, clock, woken, notices, calls: Arc::default() }
+        let sent = Sent::default();
+        Self { books, company, faults, clock, woken, sent, notices, calls: Arc::default() }
     }
 
     /// A customer with a monthly allowance, and its key.
@@ -103,8 +119,11 @@ impl Shop {
         settings.add_organisation(&organisation).await.unwrap();
         let id = AccountId { org, mode: Mode::Live };
         let app = self.process();
-        app.ledger.open(&Account::open(id, plan, allowance, now)).await.unwrap();
-        app.ledger.catch_up(id, app.clock.moment()).await.unwrap();
+        for mode in [Mode::Live, Mode::Test] {
+            let id = AccountId { org, mode };
+            app.ledger.open(&Account::open(id, plan.clone(), allowance, now)).await.unwrap();
+            app.ledger.catch_up(id, app.clock.moment()).await.unwrap();
+        }
         let mut bytes = [0u8; 34];
         bytes.iter_mut().zip(random().to_be_bytes()).for_each(|(byte, random)| *byte = random);
         let secret = Secret::for_organisation(Mode::Live, bytes);
@@ -135,6 +154,7 @@ impl Shop {
             clock: Arc::new(self.clock.clone()),
             providers: Providers { live: bank.clone(), test: bank },
             wakes: Arc::new(self.woken.clone()),
+            tasks: Arc::new(self.sent.clone()),
         })
     }
 
@@ -177,6 +197,44 @@ impl Shop {
             .header("content-type", "application/json")
             .body(Body::from(body.to_string()));
         answer(finish(purchase::routes().split_for_parts().0, self.process()), request.unwrap()).await
+    }
+
+    /// Sends a request to a fresh process of whichever function answers it; the status and the body of its
+    /// answer.
+    pub async fn call(
+        &self,
+        (method, path): (Method, &str),
+        (key, name): (&str, &str),
+        body: &Value,
+    ) -> (u16, Value) {
+        let mut request = Request::builder().method(method.clone()).uri(path);
+        request = request.header("authorization", format!("Bearer {key}"));
+        if !name.is_empty() {
+            request = request.header("idempotency-key", name);
+        }
+        let body = if method == Method::GET { Body::empty() } else { Body::from(body.to_string()) };
+        let request = request.header("content-type", "application/json").body(body).unwrap();
+        answer(finish(local::functions().split_for_parts().0, self.process()), request).await
+    }
+
+    /// The schedule of renewals fires.
+    pub async fn begin_round(&self) {
+        let app = self.process();
+        let moment = app.clock.moment();
+        renewal::begin(&app, Period::of(moment.now), moment).await.ok();
+    }
+
+    /// Does the tasks that wait, each in a fresh process; one that fails comes again, as the queue has it.
+    pub async fn work(&self) {
+        for _ in 0..10_000 {
+            let Some(task) = self.sent.0.lock().unwrap().pop() else { return };
+            let app = self.process();
+            if Box::pin(renewal::perform(&app, task, app.clock.moment())).await.is_err() {
+                self.sent.0.lock().unwrap().push(task);
+                return;
+            }
+        }
+        panic!("after ten thousand tasks there are still some left");
     }
 
     /// Delivers all events that the payment company has told so far, the latest first: they come in any
@@ -249,6 +307,7 @@ impl Shop {
         for _ in 0..200 {
             self.books.project().await;
             self.attend().await;
+            self.work().await;
             let Some(due) = self.books.ledger.next_errand().await.unwrap() else { return };
             let now = self.now();
             self.pass(due.signed_duration_since(now).num_seconds().max(0).saturating_add(1));

@@ -57,9 +57,9 @@ pub(super) async fn adjust_credits(
     Path(id): Path<String>,
     intent: Intent<NewAdjustment>,
 ) -> Result<Reply, ApiError> {
-    let moment = operator.call.moment;
     let NewAdjustment { amount, source, reason, mode } = intent.body;
     let account = AccountId { org: super::organisation(id)?, mode: mode.unwrap_or(Mode::Live) };
+    let moment = app.ledger.moment_of(account, operator.call.moment).await?;
     let direction = if amount < 0 { Direction::Debit } else { Direction::Credit };
     let amount = Amount::try_from(amount.unsigned_abs()).map_err(|_| {
         ApiError::field(

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
+use chrono::{DateTime, Days, Utc};
 use serde::{Deserialize, Serialize};
 use shared::domain::{
     self, AccountId, Amount, ClaimKey, Details, Grant, Mode, Origin, Receipt, Reference, Service, Source,
@@ -24,6 +25,9 @@ pub(super) struct NewGrant {
     /// Not spendable from this instant on.
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Instant>,
+    /// In place of `expiresAt`: at the end (23:59:59 UTC) of the day that many days from now, 0 to 3,660.
+    #[schema(value_type = Option<u32>, maximum = 3_660, example = 28)]
+    expires_in_days: Option<u32>,
     /// In words.
     #[schema(value_type = Option<String>, max_length = 255)]
     description: Option<Reference>,
@@ -68,10 +72,14 @@ pub(super) async fn grant(
     Path(id): Path<String>,
     intent: Intent<NewGrant>,
 ) -> Result<Reply, ApiError> {
-    let moment = operator.call.moment;
-    let NewGrant { source, amount, service, expires_at, description, mode } = intent.body;
+    let NewGrant { source, amount, service, expires_at, expires_in_days, description, mode } = intent.body;
     let account = AccountId { org: super::organisation(id)?, mode: mode.unwrap_or(Mode::Live) };
-    let expires_at = expires_at.map(|Instant(end)| end);
+    let moment = app.ledger.moment_of(account, operator.call.moment).await?;
+    let expires_at = match (expires_at, expires_in_days) {
+        (Some(_), Some(_)) => return Err(ApiError::field("expiresInDays", "send it or expiresAt, not both")),
+        (end, None) => end.map(|Instant(end)| end),
+        (None, Some(days)) => Some(end_of_day(moment.now, days)?),
+    };
     let request = Grant { source, amount, service, expires_at, origin: Origin::Operator };
     let details = Details {
         service,
@@ -82,9 +90,24 @@ pub(super) async fn grant(
         ..Details::default()
     };
     let claim = (&ClaimKey::Operator(intent.key), &intent.fingerprint, &details);
+    if expires_at.is_some() {
+        app.calendar().expect_end(account, moment).await?;
+    }
     let settled = app
         .ledger
         .settle(account, claim, moment, |account, head| domain::grant(account, &request, head))
         .await?;
     Reply::created(&Granted::from(&settled.receipt), settled.replayed)
 }
+
+/// The last second of the day that lies so many days after `now`, in UTC.
+fn end_of_day(now: DateTime<Utc>, days: u32) -> Result<DateTime<Utc>, ApiError> {
+    let problem = || ApiError::field("expiresInDays", format!("must be a whole number from 0 to {DAYS_MAX}"));
+    let day = Some(days).filter(|days| *days <= DAYS_MAX);
+    let day = day.and_then(|days| now.date_naive().checked_add_days(Days::new(days.into())));
+    let end = day.and_then(|day| day.and_hms_opt(23, 59, 59));
+    end.map(|end| end.and_utc()).ok_or_else(problem)
+}
+
+/// Ten years, for `expiresInDays`.
+const DAYS_MAX: u32 = 3_660;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
 use shared::domain::{
-    Account, AccountId, Amount, ClaimKey, Credits, Details, Fingerprint, Head, IdempotencyKey, Mode, OrgId,
-    Posting, Reference, set_frozen, set_limit,
+    Account, AccountId, Amount, Credits, Details, Fingerprint, Head, Mode, OrgId, Posting, Reference,
+    set_frozen, set_limit,
 };
 use shared::edge::{ApiError, App, Operator, Payload, PostPaid, Reply};
-use shared::store::Unsettled;
+use shared::store::{Unsettled, system_key};
 use utoipa::ToSchema;
 
 /// How much an organisation may spend on account.
@@ -149,9 +149,10 @@ async fn change(
         ..Details::default()
     };
     let name = format!("terms/{}", operator.call.id);
-    let key = IdempotencyKey::try_from(name.clone()).map_err(|problem| ApiError::field("id", problem))?;
-    let claim = (&ClaimKey::System(key), &Fingerprint(name), &details);
-    app.ledger.settle(id, claim, operator.call.moment, |account, head| Ok(decide(account, head))).await?;
+    let key = system_key(&name)?;
+    let claim = (&key, &Fingerprint(name), &details);
+    let moment = app.ledger.moment_of(id, operator.call.moment).await?;
+    app.ledger.settle(id, claim, moment, |account, head| Ok(decide(account, head))).await?;
     Ok(app.ledger.account(id).await?.ok_or(Unsettled::NoAccount)?)
 }
 

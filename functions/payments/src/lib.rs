@@ -100,6 +100,10 @@ async fn take(app: &App, (mode, event): (Mode, &Event), moment: Moment) -> Resul
                 tracing::error!("simulated money buys no real credits");
                 return Ok(());
             }
+            let moment = match payment.purchase {
+                Some(purchase) => app.ledger.moment_of(purchase.account, moment).await?,
+                None => moment,
+            };
             app.till(of).hear(payment, moment).await.map(|_| ())
         }
         Event::DisputeOpened(dispute, payment) => {

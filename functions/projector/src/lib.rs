@@ -8,7 +8,8 @@ use aws_lambda_events::event::dynamodb::Event;
 use aws_lambda_events::event::streams::{KinesisBatchItemFailure, KinesisEventResponse};
 use chrono::{DateTime, Utc};
 use lambda_runtime::LambdaEvent;
-use shared::domain::{Account, AccountId};
+use shared::calendar::{Task, Tasks};
+use shared::domain::{Account, AccountId, Direction};
 use shared::edge::App;
 use shared::pay::Wakes;
 use shared::store::{Fault, Image, Ledger, Projected, account_image};
@@ -34,7 +35,7 @@ pub async fn handle(
         place: record.change.sequence_number.unwrap_or_default(),
         image: (!record.change.new_image.is_empty()).then_some(record.change.new_image),
     });
-    let failed = project(&app.ledger, app.wakes.as_ref(), records).await;
+    let failed = project(&app.ledger, Others::of(app), records).await;
     let mut answer = KinesisEventResponse::default();
     answer.batch_item_failures = failed
         .into_iter()
@@ -47,14 +48,31 @@ pub async fn handle(
     Ok(answer)
 }
 
+/// Whom the projector tells of what it has seen.
+#[derive(Clone, Copy)]
+pub struct Others<'a> {
+    /// Auto-recharge, of accounts that have fallen below their threshold.
+    pub wakes: &'a dyn Wakes,
+    /// Renewal, of accounts with monitors that credits have reached.
+    pub tasks: &'a dyn Tasks,
+}
+
+impl<'a> Others<'a> {
+    /// Those of an app.
+    #[must_use]
+    pub fn of(app: &'a App) -> Self {
+        Self { wakes: app.wakes.as_ref(), tasks: app.tasks.as_ref() }
+    }
+}
+
 /// Works through records in the order of the stream. Stops at the first that can't be handled and
 /// returns its place: it and all after it are to be delivered again, for an account's records must
 /// not overtake one another. Handled twice, a record changes nothing.
 ///
-/// Then `wakes` auto-recharge of the accounts that have fallen below their threshold.
+/// Then tells the others.
 pub async fn project(
     ledger: &Ledger,
-    wakes: &dyn Wakes,
+    others: Others<'_>,
     records: impl IntoIterator<Item = Record>,
 ) -> Option<String> {
     let mut done = Done::default();
@@ -76,7 +94,7 @@ pub async fn project(
     }
     // A queue that is slow does not hold up the watermarks, which others wait for.
     let unmarked = done.mark(ledger).await;
-    let unwoken = done.wake(ledger, wakes).await;
+    let unwoken = done.wake(ledger, others).await;
     unmarked.into_iter().chain(unwoken).chain(again).reduce(earlier_of)
 }
 
@@ -86,16 +104,19 @@ async fn complete(ledger: &Ledger, image: Option<Image>) -> Result<Option<(Accou
     Ok(ledger.complete(&account).await?.map(|entry| (account, entry)))
 }
 
-/// Wakes auto-recharge of an account that is below its threshold. Each time: a wake too many does
-/// nothing.
+/// Wakes auto-recharge of an account that is below its threshold, and has the monitors of one looked at
+/// that credits have reached. Each time: once too many does nothing.
 async fn wake(
     ledger: &Ledger,
-    wakes: &dyn Wakes,
-    account: &Account,
+    others: Others<'_>,
+    Span { account, credited, .. }: &Span,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
+    if *credited && ledger.is_monitored(account.id).await? {
+        others.tasks.send(Task::Monitors { account: account.id, after: None }, 0).await?;
+    }
     let Some(recharge) = ledger.recharge(account.id).await? else { return Ok(()) };
     if recharge.is_waiting() && recharge.is_crossed(account, account.floor().time()) {
-        wakes.wake(account.id).await?;
+        others.wakes.wake(account.id).await?;
     }
     Ok(())
 }
@@ -111,6 +132,8 @@ struct Span {
     last: u64,
     time: DateTime<Utc>,
     place: String,
+    /// Whether credits have arrived, or a month has begun.
+    credited: bool,
 }
 
 impl Done {
@@ -122,7 +145,9 @@ impl Done {
             last: sequence,
             time,
             place: place.to_owned(),
+            credited: false,
         });
+        span.credited |= account.last.as_ref().is_some_and(|last| last.direction == Direction::Credit);
         if span.last < sequence {
             span.account = account;
         }
@@ -131,13 +156,13 @@ impl Done {
         span.time = time.max(span.time);
     }
 
-    /// Wakes auto-recharge; the earliest place that has to be handled again if one can't be woken.
-    async fn wake(&self, ledger: &Ledger, wakes: &dyn Wakes) -> Option<String> {
+    /// Tells the others; the earliest place that has to be handled again if one can't be told.
+    async fn wake(&self, ledger: &Ledger, others: Others<'_>) -> Option<String> {
         let mut again: Option<String> = None;
-        for Span { account, place, .. } in self.0.values() {
-            if let Err(error) = wake(ledger, wakes, account).await {
-                tracing::error!(account = %account.id, %error, "auto-recharge could not be woken");
-                again = again.into_iter().chain([place.clone()]).reduce(earlier_of);
+        for span in self.0.values() {
+            if let Err(error) = wake(ledger, others, span).await {
+                tracing::error!(account = %span.account.id, %error, "auto-recharge or renewal could not be told");
+                again = again.into_iter().chain([span.place.clone()]).reduce(earlier_of);
             }
         }
         again

@@ -39,6 +39,8 @@ async fn one(app: &App, message: &SqsMessage) -> Result<(), Fatal> {
 /// # Errors
 /// When the table does not serve; the wake should then come again.
 pub async fn attend(app: &App, account: AccountId, moment: Moment) -> Result<(), Unsettled> {
+    // A test ledger may have a clock of its own.
+    let moment = app.ledger.moment_of(account, moment).await?;
     app.till(account.mode).attend(account, moment).await.inspect_err(|unsettled| {
         tracing::warn!(%account, cause = unsettled as &dyn Error, "auto-recharge could not be looked after");
     })

@@ -1,17 +1,22 @@
-//! Reconcile: looks after what somebody began and nobody finished. EventBridge Scheduler calls it every
-//! five minutes; errands tell it what to look at, so it never scans.
+//! Reconcile: looks after what somebody began and nobody finished, and after what falls due at a time.
+//! EventBridge Scheduler calls it every five minutes; errands tell it what to look at, so it never scans.
 
 use std::error::Error;
 use std::time::Duration;
 
-use chrono::TimeDelta;
-use shared::domain::Step;
+use chrono::{DateTime, TimeDelta, Utc};
+use shared::calendar::NotMade;
+use shared::domain::{PurchaseId, Step};
 use shared::edge::App;
 use shared::store::{Errand, Fault, Moment, Noted, Unsettled};
 use tokio::time::timeout;
 
 /// How many errands one call works off at most; the next call goes on.
-const ERRANDS_MAX: usize = 1_000;
+const ERRANDS_MAX: usize = 5_000;
+
+/// For how many seconds one call begins errands. With the longest that it may be at then, and with putting
+/// it off, it ends before the function's 240.
+const WORK_SECONDS: i64 = 180;
 
 /// How many seconds one errand may take. It ends before the lease on its purchase does, which lasts 30: past
 /// that, somebody else may be at work on it.
@@ -27,6 +32,7 @@ const PUT_OFF_SECONDS: i64 = 120;
 /// When the agenda can't be read or written.
 pub async fn tick(app: &App, moment: Moment) -> Result<usize, Fault> {
     let mut handled = 0usize;
+    let end = moment.wall.checked_add_signed(TimeDelta::seconds(WORK_SECONDS)).unwrap_or(moment.wall);
     while handled < ERRANDS_MAX {
         let due = app.ledger.errands(moment.now).await?;
         if due.is_empty() {
@@ -35,6 +41,9 @@ pub async fn tick(app: &App, moment: Moment) -> Result<usize, Fault> {
         for noted in &due {
             // A lease begins when its errand does, and not when the first of them did.
             let moment = Moment { wall: app.clock.moment().wall, ..moment };
+            if end <= moment.wall {
+                return Ok(handled);
+            }
             let attended = Box::pin(attend(app, noted, moment));
             let attended = timeout(Duration::from_secs(ERRAND_SECONDS), attended);
             match attended.await {
@@ -63,30 +72,47 @@ async fn put_off(app: &App, noted: &Noted, moment: Moment) -> Result<(), Fault> 
 }
 
 /// Does one errand. Where it is not over, it is noted anew before it is crossed out.
-async fn attend(app: &App, noted: &Noted, moment: Moment) -> Result<(), Unsettled> {
-    let again = match noted.errand {
-        Errand::Purchase(id) => match app.ledger.purchase(id).await? {
-            None => None,
-            Some(purchase) => {
-                let driven = app.till(id.account.mode).resume(purchase.clone(), moment).await;
-                let purchase = match driven {
-                    Ok(purchase) => purchase,
-                    // Somebody is at work on it just now.
-                    Err(Unsettled::InProgress) => purchase,
-                    Err(unsettled) => return Err(unsettled),
-                };
-                (purchase.next() != Step::Rest).then(|| purchase.look_at(moment.now))
-            }
-        },
-        Errand::Recharge(account) => {
-            app.till(account.mode).attend(account, moment).await?;
-            let recharge = app.ledger.recharge(account).await?;
-            recharge.and_then(|recharge| recharge.look_at(moment.now))
-        }
-    };
+///
+/// One of a test ledger with a clock of its own, noted before it had one, waits for that clock from now on.
+///
+/// # Errors
+/// When it could not be done; it is then still there.
+pub async fn attend(app: &App, noted: &Noted, moment: Moment) -> Result<(), Unsettled> {
+    let moment = app.ledger.moment_of(noted.errand.account(), moment).await?;
+    let again = if moment.now < noted.due { Some(noted.due) } else { work_off(app, noted, moment).await? };
     if let Some(due) = again {
         app.ledger.note(noted.errand, due).await?;
     }
     app.ledger.cross_out(noted).await?;
     Ok(())
+}
+
+/// Does what an errand is about; when it is to be done again, if it is.
+async fn work_off(app: &App, noted: &Noted, moment: Moment) -> Result<Option<DateTime<Utc>>, Unsettled> {
+    match noted.errand {
+        Errand::Purchase(id) => purchase(app, id, moment).await,
+        Errand::Recharge(account) => {
+            app.till(account.mode).attend(account, moment).await?;
+            let recharge = app.ledger.recharge(account).await?;
+            Ok(recharge.and_then(|recharge| recharge.look_at(moment.now)))
+        }
+        Errand::Calendar(account) => app.calendar().look_after(account, moment).await,
+        Errand::Plan(account) => app.calendar().follow_plan(account, moment).await.map(|()| None),
+        Errand::Monitor(id) => match app.calendar().finish_monitor(id, moment).await {
+            Ok(_) | Err(NotMade::Taken(_) | NotMade::Unsettled(Unsettled::Refused(_))) => Ok(None),
+            Err(NotMade::Unsettled(unsettled)) => Err(unsettled),
+        },
+    }
+}
+
+async fn purchase(app: &App, id: PurchaseId, moment: Moment) -> Result<Option<DateTime<Utc>>, Unsettled> {
+    let Some(purchase) = app.ledger.purchase(id).await? else { return Ok(None) };
+    let driven = app.till(id.account.mode).resume(purchase.clone(), moment).await;
+    let purchase = match driven {
+        Ok(purchase) => purchase,
+        // Somebody is at work on it just now.
+        Err(Unsettled::InProgress) => purchase,
+        Err(unsettled) => return Err(unsettled),
+    };
+    Ok((purchase.next() != Step::Rest).then(|| purchase.look_at(moment.now)))
 }

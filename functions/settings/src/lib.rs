@@ -1,5 +1,6 @@
-//! What an organisation sets for itself: `GET`, `PUT /api/v3/credits/auto-recharge`.
+//! What an organisation sets for itself: `GET`, `PUT /api/v3/credits/auto-recharge` and `…/alerts`.
 
+mod alerts;
 mod recharge;
 
 use std::sync::Arc;
@@ -10,5 +11,7 @@ use utoipa_axum::routes;
 
 /// The function's routes and their description.
 pub fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(recharge::read_auto_recharge, recharge::set_auto_recharge))
+    OpenApiRouter::new()
+        .routes(routes!(recharge::read_auto_recharge, recharge::set_auto_recharge))
+        .routes(routes!(alerts::read_alerts, alerts::set_alerts))
 }

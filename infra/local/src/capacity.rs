@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_dynamodb::operation::{
@@ -27,7 +28,11 @@ tokio::task_local! {
 
 /// What the database was asked for and what it cost, by route.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Meter(Arc<Mutex<BTreeMap<String, Count>>>);
+pub(crate) struct Meter {
+    counts: Arc<Mutex<BTreeMap<String, Count>>>,
+    /// How many calls there were since the machine was started.
+    calls: Arc<AtomicU64>,
+}
 
 /// One route's share.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -45,19 +50,26 @@ pub(crate) struct Count {
 
 impl Meter {
     pub(crate) fn counts(&self) -> BTreeMap<String, Count> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn reset(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    pub(crate) fn calls(&self) -> Arc<AtomicU64> {
+        self.calls.clone()
     }
 
     pub(crate) fn called(&self, route: &str) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
         self.add(route, |count| count.calls = count.calls.saturating_add(1));
     }
 
     fn add(&self, route: &str, change: impl FnOnce(&mut Count)) {
-        change(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(route.to_owned()).or_default());
+        change(
+            self.counts.lock().unwrap_or_else(PoisonError::into_inner).entry(route.to_owned()).or_default(),
+        );
     }
 
     fn add_here(&self, change: impl FnOnce(&mut Count)) {

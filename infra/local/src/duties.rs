@@ -1,7 +1,8 @@
 //! What the functions that no route reaches do. The machine calls them here and nowhere else.
 
 use chrono::{DateTime, Utc};
-use shared::domain::{AccountId, Purchase, Step};
+use shared::calendar::Task;
+use shared::domain::{AccountId, Period, Purchase, Step};
 use shared::edge::App;
 use shared::store::Errand;
 
@@ -27,6 +28,23 @@ pub(crate) async fn next_errand(app: &App) -> anyhow::Result<Option<DateTime<Utc
 /// When the store does not serve.
 pub(crate) async fn tick(app: &App) -> anyhow::Result<usize> {
     Ok(reconcile::tick(app, app.clock.moment()).await?)
+}
+
+/// The function `renewal`, on its schedule: begins the round of the present month, or goes on with it.
+///
+/// # Errors
+/// When the store does not serve.
+pub(crate) async fn begin_round(app: &App) -> anyhow::Result<u8> {
+    let moment = app.clock.moment();
+    Ok(renewal::begin(app, Period::of(moment.now), moment).await?)
+}
+
+/// The function `renewal`, from its queue.
+///
+/// # Errors
+/// When the task has to be done again.
+pub(crate) async fn perform(app: &App, task: Task) -> anyhow::Result<()> {
+    Ok(renewal::perform(app, task, app.clock.moment()).await?)
 }
 
 /// Frees the purchases that a process was at work on when it died. The data is in the hands of one process,

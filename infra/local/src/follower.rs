@@ -4,8 +4,7 @@ use std::time::Duration;
 use anyhow::Context;
 use aws_sdk_dynamodbstreams::Client;
 use aws_sdk_dynamodbstreams::types::ShardIteratorType;
-use projector::{Record, project};
-use shared::pay::Wakes;
+use projector::{Others, Record, project};
 use shared::store::Ledger;
 
 use crate::engine::Engine;
@@ -13,8 +12,8 @@ use crate::engine::Engine;
 /// How long the follower rests when there is nothing to do.
 const REST: Duration = Duration::from_millis(50);
 
-/// How many records one read asks for.
-const RECORDS: i32 = 1_000;
+/// How many records one read asks for. Whoever waits for quiet while callers keep calling waits for a few reads.
+const RECORDS: i32 = 100;
 
 /// After how many handled records the embedded engine is told to forget them.
 const TRIM_AFTER: usize = 5_000;
@@ -56,9 +55,9 @@ impl Follower {
     }
 
     /// Follows for good.
-    pub async fn follow(this: &tokio::sync::Mutex<Self>, ledger: &Ledger, wakes: &dyn Wakes) {
+    pub async fn follow(this: &tokio::sync::Mutex<Self>, ledger: &Ledger, others: Others<'_>) {
         loop {
-            let handled = this.lock().await.step(ledger, wakes).await;
+            let handled = this.lock().await.step(ledger, others).await;
             match handled {
                 Ok(0) => tokio::time::sleep(REST).await,
                 Ok(_) => (),
@@ -75,10 +74,10 @@ impl Follower {
     ///
     /// # Errors
     /// When a record can't be handled, or the stream not be read.
-    pub async fn drain(&mut self, ledger: &Ledger, wakes: &dyn Wakes) -> anyhow::Result<usize> {
+    pub async fn drain(&mut self, ledger: &Ledger, others: Others<'_>) -> anyhow::Result<usize> {
         let mut handled = 0usize;
         loop {
-            match self.step(ledger, wakes).await? {
+            match self.step(ledger, others).await? {
                 0 => return Ok(handled),
                 more => handled = handled.saturating_add(more),
             }
@@ -86,7 +85,7 @@ impl Follower {
     }
 
     /// Handles the next records of every shard; how many there were.
-    async fn step(&mut self, ledger: &Ledger, wakes: &dyn Wakes) -> anyhow::Result<usize> {
+    pub(crate) async fn step(&mut self, ledger: &Ledger, others: Others<'_>) -> anyhow::Result<usize> {
         let mut handled = 0usize;
         for shard in &mut self.shards {
             let iterator = match shard.iterator.take() {
@@ -107,7 +106,7 @@ impl Follower {
                     image: change.new_image.filter(|image| !image.is_empty()).map(Into::into),
                 }
             });
-            if let Some(place) = project(ledger, wakes, records).await {
+            if let Some(place) = project(ledger, others, records).await {
                 // Delivered again from here: the whole read is, and what was done changes nothing.
                 anyhow::bail!("the record {place} of the stream could not be handled");
             }

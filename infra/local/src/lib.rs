@@ -20,6 +20,7 @@ mod quiet;
 mod routes;
 mod schedule;
 mod tables;
+mod tasks;
 mod wakes;
 
 pub use catalogue::catalogue;

@@ -8,6 +8,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use chrono::SubsecRound;
+use projector::Others;
 use shared::edge::{App, Clock, describe, finish, instant, stripe};
 use shared::pay::Providers;
 use shared::store::{Connection, Ledger, Settings};
@@ -30,6 +31,7 @@ use crate::quiet::Quiet;
 use crate::routes::{Local, routes};
 use crate::schedule::House;
 use crate::tables::{LEDGER_TABLE, SETTINGS_TABLE, create};
+use crate::tasks::{LocalTasks, perform};
 use crate::wakes::{LocalWakes, consume};
 
 /// The local machine, up and answering. It ends when it is dropped.
@@ -46,12 +48,15 @@ pub struct Machine {
 pub fn functions() -> OpenApiRouter<Arc<App>> {
     balance::routes()
         .merge(catalogue::routes())
+        .merge(clock::routes())
         .merge(consume::routes())
         .merge(transactions::routes())
         .merge(admin::routes())
         .merge(payments::routes())
         .merge(purchase::routes())
         .merge(settings::routes())
+        .merge(subscription::routes())
+        .merge(webhooks::routes())
 }
 
 /// A database: the embedded engine, or another one.
@@ -78,7 +83,7 @@ impl Machine {
         let file = MemoryFile::new(options.folder().as_deref());
         let mut memory = file.read()?;
         let clock = start_clock(&options, &memory)?;
-        let ((events, to_deliver), (wakes, to_attend)) = (lane(), lane());
+        let ((events, to_deliver), (wakes, to_attend), (tasks, to_do)) = (lane(), lane(), lane());
         let payments_url = format!("http://{address}/_local/payments");
         let company = crate::payments::open(options.folder().as_deref(), payments_url, events.clone())?;
         let provider = Arc::new(company.clone());
@@ -89,6 +94,7 @@ impl Machine {
             // With keys of Stripe in the environment, real payments are made there.
             providers: Providers { live: stripe()?.unwrap_or_else(|| provider.clone()), test: provider },
             wakes: Arc::new(LocalWakes(wakes.clone())),
+            tasks: Arc::new(LocalTasks(tasks.clone())),
         });
         app.settings.load(&crate::catalogue()?).await?;
         let moment = clock.moment();
@@ -108,7 +114,14 @@ impl Machine {
         let (router, openapi) = functions().split_for_parts();
         let local = Local {
             clock,
-            quiet: Quiet { follower: Arc::new(Mutex::new(follower)), events, wakes },
+            quiet: Quiet {
+                follower: Arc::new(Mutex::new(follower)),
+                events,
+                wakes,
+                tasks,
+                calls: meter.calls(),
+            },
+            rounds: Arc::default(),
             company,
             turn: Arc::default(),
             meter: meter.clone(),
@@ -123,6 +136,7 @@ impl Machine {
             tasks.spawn(sweep(engine, local.clock.clone()));
         }
         tasks.spawn(consume(to_attend, app.clone()));
+        tasks.spawn(perform(to_do, app.clone()));
         tasks.spawn(House { app: app.clone(), local: local.clone() }.run());
         let router =
             finish(router.merge(routes(local.clone())), app).layer(from_fn_with_state(meter, measure));
@@ -239,7 +253,7 @@ async fn serve(listener: TcpListener, router: Router) {
 }
 
 async fn follow(app: Arc<App>, follower: Arc<Mutex<Follower>>) {
-    Follower::follow(&follower, &app.ledger, app.wakes.as_ref()).await;
+    Follower::follow(&follower, &app.ledger, Others::of(&app)).await;
 }
 
 /// Deletes expired items now and then, as DynamoDB does. It goes by the machine's own clock, so it

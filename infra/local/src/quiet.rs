@@ -1,42 +1,61 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use projector::Others;
+use shared::calendar::Task;
 use shared::domain::AccountId;
 use shared::edge::App;
 use shared::pay::simulated::Notice;
 use tokio::sync::Mutex;
 
 use crate::follower::Follower;
-use crate::lane::Lane;
+use crate::lane::{Counts, Lane};
 
-/// How many rounds it may take until stream, events and wakes leave one another alone. A chain of
+/// How many rounds it may take until stream, events, wakes and tasks leave one another alone. A chain of
 /// them is a few rounds long.
 const ROUNDS_MAX: u32 = 1_000;
 
+/// After how many rounds it is as quiet as it gets while callers keep calling: what they had done before is
+/// worked off by then.
+const BUSY_ROUNDS: u32 = 2;
+
 /// All that goes on in the background of the machine, each of which may start the others: a record of
-/// the stream wakes auto-recharge, which charges, which is told as an event, which moves credits.
+/// the stream wakes auto-recharge, which charges, which is told as an event, which moves credits, which has
+/// monitors charged.
 #[derive(Clone)]
 pub(crate) struct Quiet {
     pub(crate) follower: Arc<Mutex<Follower>>,
     pub(crate) events: Lane<Notice>,
     pub(crate) wakes: Lane<AccountId>,
+    pub(crate) tasks: Lane<Task>,
+    /// How many calls there were from outside.
+    pub(crate) calls: Arc<AtomicU64>,
 }
 
 impl Quiet {
-    /// Returns once nothing goes on.
+    /// Returns once nothing goes on, or nothing but what callers begin meanwhile.
     ///
     /// # Errors
     /// When a record of the stream can't be handled, or there is no end to it.
     pub(crate) async fn reach(&self, app: &App) -> anyhow::Result<()> {
-        for _ in 0..ROUNDS_MAX {
-            let before = (self.events.counts(), self.wakes.counts());
-            let records = self.follower.lock().await.drain(&app.ledger, app.wakes.as_ref()).await?;
+        for round in 0..ROUNDS_MAX {
+            let (before, calls) = (self.counts(), self.calls.load(Ordering::Relaxed));
+            let records = self.follower.lock().await.step(&app.ledger, Others::of(app)).await?;
             self.events.idle().await;
             self.wakes.idle().await;
+            self.tasks.idle().await;
             // A round in which nothing was sent, done or read: nothing is left that could.
-            if records == 0 && before == (self.events.counts(), self.wakes.counts()) {
+            if records == 0 && before == self.counts() {
+                return Ok(());
+            }
+            if BUSY_ROUNDS <= round && self.calls.load(Ordering::Relaxed) != calls {
                 return Ok(());
             }
         }
-        anyhow::bail!("stream, events and wakes did not come to rest in {ROUNDS_MAX} rounds")
+        anyhow::bail!("stream, events, wakes and tasks did not come to rest in {ROUNDS_MAX} rounds")
+    }
+
+    fn counts(&self) -> [Counts; 3] {
+        [self.events.counts(), self.wakes.counts(), self.tasks.counts()]
     }
 }

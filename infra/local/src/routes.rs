@@ -15,7 +15,7 @@ use crate::clock::LocalClock;
 use crate::folder::{Memory, MemoryFile};
 use crate::payments;
 use crate::quiet::Quiet;
-use crate::schedule::{House, advance, work_off};
+use crate::schedule::{House, Rounds, advance, work_off};
 
 /// What the local routes work with beside the app.
 #[derive(Clone)]
@@ -23,6 +23,7 @@ pub(crate) struct Local {
     pub(crate) clock: Arc<LocalClock>,
     pub(crate) quiet: Quiet,
     pub(crate) company: Simulated,
+    pub(crate) rounds: Arc<Rounds>,
     /// Held by whoever makes time pass or does what is due: one at a time.
     pub(crate) turn: Arc<Mutex<()>>,
     pub(crate) meter: Meter,

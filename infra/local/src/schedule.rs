@@ -1,11 +1,12 @@
 //! What falls due, and when: the machine's scheduler.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
-use shared::edge::App;
+use chrono::{DateTime, TimeDelta, Utc};
+use shared::domain::Period;
+use shared::edge::{App, Clock};
 
 use crate::duties;
 use crate::routes::Local;
@@ -19,6 +20,37 @@ const STOPS_MAX: u32 = 10_000;
 
 /// How many ticks one after the other may find something to do while the clock stands.
 const TICKS_MAX: u32 = 1_000;
+
+/// How often the rounds of renewals are looked at again for what was missed.
+const SWEEP: TimeDelta = TimeDelta::hours(1);
+
+/// When the round of renewals was last begun, or looked at.
+#[derive(Debug, Default)]
+pub(crate) struct Rounds(Mutex<Option<DateTime<Utc>>>);
+
+impl Rounds {
+    /// When the next round begins: with the next month, or now for a machine that has just started.
+    fn next(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        match self.last() {
+            Some(last) if Period::of(now) <= Period::of(last) => Period::of(last).next().start(),
+            Some(_) | None => now,
+        }
+    }
+
+    /// Whether somebody should look: a month has begun, or an hour has gone.
+    fn is_due(&self, now: DateTime<Utc>) -> bool {
+        self.last()
+            .is_none_or(|last| Period::of(last) < Period::of(now) || SWEEP <= now.signed_duration_since(last))
+    }
+
+    fn last(&self) -> Option<DateTime<Utc>> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begun(&self, now: DateTime<Utc>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+    }
+}
 
 /// A machine as its scheduler sees it.
 #[async_trait]
@@ -100,11 +132,19 @@ impl Agenda for House {
     }
 
     async fn next(&self) -> anyhow::Result<Option<DateTime<Utc>>> {
-        duties::next_errand(&self.app).await
+        let round = self.local.rounds.next(self.local.clock.now());
+        let errand = duties::next_errand(&self.app).await?;
+        Ok(errand.into_iter().chain([round]).min())
     }
 
     async fn tick(&self) -> anyhow::Result<usize> {
-        duties::tick(&self.app).await
+        let now = self.local.clock.now();
+        let mut handled = 0usize;
+        if self.local.rounds.is_due(now) {
+            handled = usize::from(duties::begin_round(&self.app).await?).max(1);
+            self.local.rounds.begun(now);
+        }
+        Ok(handled.saturating_add(duties::tick(&self.app).await?))
     }
 
     async fn move_to(&self, at: DateTime<Utc>) -> anyhow::Result<()> {

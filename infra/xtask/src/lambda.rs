@@ -26,10 +26,11 @@ pub(crate) fn check(project: &Project, steps: &mut Steps) -> Result<()> {
     })?;
     let (world, watch) = steps.step("cargo lambda watch", || {
         let stack = Ministack::start(project)?;
-        let queue = stack.queue("scrip-recharge")?;
-        let machine = Machine::start(project, ["--memory"], |scrip| environment(scrip, &stack, &queue))?;
-        let watch = Watch::start(project, program, |watch| environment(watch, &stack, &queue))?;
-        Ok((World { stack, queue, machine }, watch))
+        let queues =
+            Queues { recharge: stack.queue("scrip-recharge")?, renewal: stack.queue("scrip-renewal")? };
+        let machine = Machine::start(project, ["--memory"], |scrip| environment(scrip, &stack, &queues))?;
+        let watch = Watch::start(project, program, |watch| environment(watch, &stack, &queues))?;
+        Ok((World { stack, queues, machine }, watch))
     })?;
     steps.step("cargo lambda invoke, every event file", || {
         watch.log.explain(events(project, &watch, &world))
@@ -42,26 +43,33 @@ pub(crate) fn check(project: &Project, steps: &mut Steps) -> Result<()> {
 /// What is around the functions.
 struct World {
     stack: Ministack,
-    queue: String,
+    queues: Queues,
     machine: Machine,
 }
 
-/// What Lambda sets for a function, and where DynamoDB and the queue are. Without a secret of Stripe's,
+/// The queues' URLs, by the functions that they are for.
+struct Queues {
+    recharge: String,
+    renewal: String,
+}
+
+/// What Lambda sets for a function, and where DynamoDB and the queues are. Without a secret of Stripe's,
 /// live keys buy nothing.
-fn environment(command: Run, stack: &Ministack, queue: &str) -> Run {
+fn environment(command: Run, stack: &Ministack, queues: &Queues) -> Run {
     command
         .env("AWS_ACCESS_KEY_ID", "local")
         .env("AWS_SECRET_ACCESS_KEY", "local")
         .env("AWS_REGION", REGION)
         .env("AWS_ENDPOINT_URL_DYNAMODB", &stack.endpoint)
         .env("AWS_ENDPOINT_URL_SQS", &stack.endpoint)
-        .env("RECHARGE_QUEUE_URL", queue)
+        .env("RECHARGE_QUEUE_URL", &queues.recharge)
+        .env("RENEWAL_QUEUE_URL", &queues.renewal)
         .env("LEDGER_TABLE", LEDGER)
         .env("SETTINGS_TABLE", "scrip-settings")
 }
 
 /// All that are deployed (drift.rs).
-pub(crate) const FUNCTIONS: [&str; 11] = [
+pub(crate) const FUNCTIONS: [&str; 15] = [
     "balance",
     "catalogue",
     "consume",
@@ -69,10 +77,14 @@ pub(crate) const FUNCTIONS: [&str; 11] = [
     "purchase",
     "payments",
     "settings",
+    "subscription",
+    "webhooks",
+    "clock",
     "admin",
     "projector",
     "recharge",
     "reconcile",
+    "renewal",
 ];
 
 /// How long a function may take; its first answer waits for cargo to find that all is built.
@@ -111,49 +123,81 @@ impl Watch {
 
 /// Each file of tests/events is sent to the function that it is named after.
 fn events(project: &Project, watch: &Watch, world: &World) -> Result<()> {
-    let World { stack, queue, machine } = world;
-    let folder = TempDir::new()?;
-    let send = |function: &str| {
-        let event = project.root.join("tests/events").join(function).with_extension("json");
-        let text = fs::read_to_string(&event).with_context(|| event.display().to_string())?;
-        let text = text.replace("sk_live_REPLACE", &machine.api_key);
-        let text = text.replace("sk_test_REPLACE", &machine.test_key);
-        let copy = folder.path().join(function);
-        fs::write(&copy, text.replace("ok_live_REPLACE", &machine.operator_key))?;
-        let answer = watch.invoke(project, function, &copy)?;
-        println!("    {function}");
-        Ok::<_, anyhow::Error>(answer)
-    };
-    expect(&send("balance")?, 200, &[("/data/available", json!(400)), ("/data/usedCredits", json!(150))])?;
-    let packages = [("/data/0/package", json!("starter")), ("/data/2/saving", json!(18.6))];
-    expect(&send("catalogue")?, 200, &packages)?;
-    let taken = [("/data/amount", json!(2)), ("/data/balance/available", json!(398))];
-    expect(&send("consume")?, 201, &taken)?;
-    let newest = [("/data/0/type", json!("DEBIT")), ("/data/0/resourceId", json!("verif_xyz789"))];
-    expect(&send("transactions")?, 200, &newest)?;
-    expect(&send("admin")?, 201, &[("/data/plan", json!("professional")), ("/data/allowance", json!(400))])?;
-    expect(&send("purchase")?, 201, &[("/data/status", json!("approved")), ("/data/credits", json!(500))])?;
-    // Nobody has signed it.
-    let forged = [("/error/code", json!("VALIDATION_ERROR"))];
-    places(&body(&send("payments")?, 400)?, &forged)?;
-    let set = [("/data/enabled", json!(true)), ("/data/state/status", json!("ready"))];
-    expect(&send("settings")?, 200, &set)?;
-    is_woken(stack, queue)?;
-    for function in ["projector", "recharge"] {
-        let answer = send(function)?;
+    let events = Events { project, watch, machine: &world.machine, folder: TempDir::new()? };
+    let balance = routed(&events)?;
+    is_woken(world)?;
+    for function in ["projector", "recharge", "renewal"] {
+        let answer = events.send(function)?;
         ensure!(answer == json!({ "batchItemFailures": [] }), "{function} answered {answer}");
     }
-    is_projected(stack)?;
-    let reconciled = send("reconcile")?;
+    is_projected(&world.stack)?;
+    is_gone_through(&world.stack)?;
+    let reconciled = events.send("reconcile")?;
     ensure!(reconciled.is_null(), "reconcile answered {reconciled}");
-    Ok(())
+    let turn = balance.pointer("/data/nextRenewal").and_then(Value::as_str);
+    begins_a_round(&events, world, turn.context("a balance that is never renewed")?)
 }
 
-/// A success as API Gateway gets it: its status, and what its body says at some places.
-fn expect(answer: &Value, status: u16, expected: &[(&str, Value)]) -> Result<()> {
+/// Those of the functions behind the API; the balance before anything was spent.
+fn routed(events: &Events<'_>) -> Result<Value> {
+    let whole = [("/data/available", json!(400)), ("/data/usedCredits", json!(150))];
+    let balance = expect(&events.send("balance")?, 200, &whole)?;
+    let packages = [("/data/0/package", json!("starter")), ("/data/2/saving", json!(18.6))];
+    expect(&events.send("catalogue")?, 200, &packages)?;
+    let taken = [("/data/amount", json!(2)), ("/data/balance/available", json!(398))];
+    expect(&events.send("consume")?, 201, &taken)?;
+    let newest = [("/data/0/type", json!("DEBIT")), ("/data/0/resourceId", json!("verif_xyz789"))];
+    expect(&events.send("transactions")?, 200, &newest)?;
+    let opened = [("/data/plan", json!("professional")), ("/data/allowance", json!(400))];
+    expect(&events.send("admin")?, 201, &opened)?;
+    let bought = [("/data/status", json!("approved")), ("/data/credits", json!(500))];
+    expect(&events.send("purchase")?, 201, &bought)?;
+    // Nobody has signed it.
+    let forged = [("/error/code", json!("VALIDATION_ERROR"))];
+    places(&body(&events.send("payments")?, 400)?, &forged)?;
+    let set = [("/data/enabled", json!(true)), ("/data/state/status", json!("ready"))];
+    expect(&events.send("settings")?, 200, &set)?;
+    let foreseen = [("/data/changed", json!(true)), ("/data/preview", json!(true))];
+    let foreseen = expect(&events.send("subscription")?, 200, &foreseen)?;
+    places(&foreseen, &[("/data/from", json!("professional")), ("/data/plan", json!("basic"))])?;
+    expect(&events.send("webhooks")?, 200, &[("/data", json!([]))])?;
+    expect(&events.send("clock")?, 200, &[("/data/standsStill", json!(false))])?;
+    Ok(balance)
+}
+
+/// The files of tests/events, and whom they are sent to.
+struct Events<'a> {
+    project: &'a Project,
+    watch: &'a Watch,
+    machine: &'a Machine,
+    folder: TempDir,
+}
+
+impl Events<'_> {
+    /// Sends a function's file, with keys that are real; the function's answer.
+    fn send(&self, function: &str) -> Result<Value> {
+        let event = self.project.root.join("tests/events").join(function).with_extension("json");
+        let text = fs::read_to_string(&event).with_context(|| event.display().to_string())?;
+        let text = text.replace("sk_live_REPLACE", &self.machine.api_key);
+        let text = text.replace("sk_test_REPLACE", &self.machine.test_key);
+        self.invoke(function, &text.replace("ok_live_REPLACE", &self.machine.operator_key))
+    }
+
+    fn invoke(&self, function: &str, event: &str) -> Result<Value> {
+        let file = self.folder.path().join(function);
+        fs::write(&file, event)?;
+        let answer = self.watch.invoke(self.project, function, &file)?;
+        println!("    {function}");
+        Ok(answer)
+    }
+}
+
+/// A success as API Gateway gets it: its status, and what its body says at some places. The body.
+fn expect(answer: &Value, status: u16, expected: &[(&str, Value)]) -> Result<Value> {
     let body = body(answer, status)?;
     ensure!(body.get("success") == Some(&json!(true)), "expected success: {body}");
-    places(&body, expected)
+    places(&body, expected)?;
+    Ok(body)
 }
 
 fn body(answer: &Value, status: u16) -> Result<Value> {
@@ -170,21 +214,48 @@ fn places(body: &Value, expected: &[(&str, Value)]) -> Result<()> {
 }
 
 /// Auto-recharge, switched on, has named its account in the queue.
-fn is_woken(stack: &Ministack, queue: &str) -> Result<()> {
-    let received = stack.call(("sqs", "AmazonSQS.ReceiveMessage"), json!({ "QueueUrl": queue }))?;
-    let wake = received.pointer("/Messages/0/Body").and_then(Value::as_str).unwrap_or_default();
-    ensure!(wake.starts_with(r#"{"account":"org_"#) && wake.ends_with(r#"#live"}"#), "no wake: {received}");
+fn is_woken(World { stack, queues, .. }: &World) -> Result<()> {
+    let wake = message(stack, &queues.recharge)?;
+    ensure!(wake.starts_with(r#"{"account":"org_"#) && wake.ends_with(r#"#live"}"#), "no wake: {wake}");
     Ok(())
+}
+
+/// The scheduler's call on the first of a month sends for each part of the directory. The machine has gone
+/// through the present month already, so the call is that of the `turn` to come.
+fn begins_a_round(events: &Events<'_>, World { stack, queues, .. }: &World, turn: &str) -> Result<()> {
+    let done = events.invoke("renewal", &json!({ "scheduledTime": turn }).to_string())?;
+    ensure!(done.is_null(), "renewal answered {done}");
+    let task = message(stack, &queues.renewal)?;
+    let month = turn.get(..7).context("a time without a month")?;
+    let expected = format!(r#"{{"do":"round","month":"{month}","shard":"#);
+    ensure!(task.starts_with(&expected), "expected {expected}: {task}");
+    Ok(())
+}
+
+/// What the next message of a queue says; nothing when there is none.
+fn message(stack: &Ministack, queue: &str) -> Result<String> {
+    let received = stack.call(("sqs", "AmazonSQS.ReceiveMessage"), json!({ "QueueUrl": queue }))?;
+    let body = received.pointer("/Messages/0/Body").and_then(Value::as_str);
+    Ok(body.unwrap_or_default().to_owned())
 }
 
 /// The projector has written the row of the entry that its event shows.
 fn is_projected(stack: &Ministack) -> Result<()> {
-    let key = json!({
-        "pk": { "S": "TXN#org_01HKZNPZB0YQ3T5N1C8V6W2X4G#live#2024-01" },
-        "sk": { "S": "01HK153X00D5GH8R2M7T9V1WZB" },
-    });
-    let wanted = json!({ "TableName": LEDGER, "Key": key });
-    let row = stack.call(("dynamodb", "DynamoDB_20120810.GetItem"), wanted)?;
+    let row = item(stack, ("TXN#org_01HKZNPZB0YQ3T5N1C8V6W2X4G#live#2024-01", "01HK153X00D5GH8R2M7T9V1WZB"))?;
     ensure!(row.pointer("/Item/seq/N") == Some(&json!("1")), "the projector wrote no row: {row}");
     Ok(())
+}
+
+/// Renewal has gone through the part of the directory that its event names.
+fn is_gone_through(stack: &Ministack) -> Result<()> {
+    let round = item(stack, ("ROUND#2024-02", "00"))?;
+    ensure!(round.pointer("/Item/done/BOOL") == Some(&json!(true)), "the round stands still: {round}");
+    Ok(())
+}
+
+/// What the ledger table answers for a key.
+fn item(stack: &Ministack, (partition, sort): (&str, &str)) -> Result<Value> {
+    let key = json!({ "pk": { "S": partition }, "sk": { "S": sort } });
+    let wanted = json!({ "TableName": LEDGER, "Key": key });
+    stack.call(("dynamodb", "DynamoDB_20120810.GetItem"), wanted)
 }

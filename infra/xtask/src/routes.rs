@@ -5,11 +5,13 @@ use crate::http::{Answer, Call};
 use crate::machine::Machine;
 
 /// Calls every route once, as one story: spend, look, buy, have credits bought, open an organisation, give
-/// it credits, stop it, revoke its key, see what is sold, change it.
+/// it credits, stop it, revoke its key, open another one, change its plan, watch somebody, see a month pass
+/// and hear of it, see what is sold, change it.
 pub(crate) fn check(url: &str, machine: &Machine) -> Result<()> {
     spend(url, &machine.api_key)?;
     buy(url, machine)?;
     operate(url, &machine.operator_key)?;
+    live_on(url, &machine.operator_key)?;
     sell(url, &machine.operator_key)
 }
 
@@ -25,8 +27,12 @@ fn spend(url: &str, key: &str) -> Result<()> {
     let again = customer.post("/api/v3/credits/consume", "route-consume", &body)?;
     ensure!(again.replayed && !debit.replayed, "Idempotent-Replayed is wrong");
     ensure!(debit.body.get("data") == again.body.get("data"), "a replay differs: {}", again.body);
-    let after = customer.get("/api/v3/credits/balance", 200)?.number("/data/available")?;
+    let now = customer.get("/api/v3/credits/balance", 200)?;
+    let after = now.number("/data/available")?;
     ensure!(before.checked_sub(3) == Some(after), "3 were to be taken from {before}, and {after} are left");
+    let past = format!("/api/v3/credits/balance?at={}", now.at("/data/asOf/timestamp")?);
+    let past = customer.get(&past, 200)?;
+    ensure!(past.number("/data/available")? == after, "{}", past.body);
 
     let id = debit.at("/data/transactionId")?;
     let list = customer.get("/api/v3/credits/transactions?limit=2", 200)?;
@@ -85,6 +91,79 @@ fn operate(url: &str, key: &str) -> Result<()> {
     operator.post_for(200, &format!("{organisation}/unfreeze"), "route-unfreeze", &body)?;
     customer.post("/api/v3/credits/consume", "route-frozen", &debit)?;
     operator.call("DELETE", &format!("{organisation}/keys/{}", issued.at("/data/keyId")?), 200)?;
+    Ok(())
+}
+
+/// An organisation of its own, so that its plan and its time may be changed.
+fn live_on(url: &str, key: &str) -> Result<()> {
+    let operator = Caller { url, key: Some(key) };
+    let body = json!({ "name": "Nimbus Identity", "plan": "professional" });
+    let opened = operator.post("/admin/v1/organisations", "route-open-another", &body)?;
+    let organisation = format!("/admin/v1/organisations/{}", opened.at("/data/organisationId")?);
+    let issue = |mode: &str| {
+        let name = format!("route-key-{mode}");
+        operator.post(&format!("{organisation}/keys"), &name, &json!({ "mode": mode }))
+    };
+    let (live, test) = (issue("live")?, issue("test")?);
+    let live = Caller { url, key: Some(live.at("/data/key")?) };
+    let test = Caller { url, key: Some(test.at("/data/key")?) };
+    change_plan(&live, &test)?;
+    watch(&test)?;
+    let body = json!({ "source": "bonus", "amount": 25, "expiresInDays": 1, "mode": "test" });
+    operator.post(&format!("{organisation}/grants"), "route-grant-for-a-day", &body)?;
+    pass_a_month(&live, &test)
+}
+
+/// Only between plans with API access: on the others these keys would be refused.
+fn change_plan(live: &Caller<'_>, test: &Caller<'_>) -> Result<()> {
+    const SUBSCRIPTION: &str = "/api/v3/subscription";
+    let foreseen = live.put(&format!("{SUBSCRIPTION}?preview=true"), &json!({ "plan": "basic" }))?;
+    ensure!(foreseen.number("/data/allowance")? == 1_000, "{}", foreseen.body);
+    let known = live.get(SUBSCRIPTION, 200)?;
+    ensure!(known.at("/data/plan")? == "professional", "{}", known.body);
+    for plan in ["enterprise", "professional"] {
+        let changed = live.put(SUBSCRIPTION, &json!({ "plan": plan }))?;
+        ensure!(changed.body.pointer("/data/changed") == Some(&json!(true)), "{}", changed.body);
+        let followed = test.get(SUBSCRIPTION, 200)?;
+        ensure!(followed.at("/data/plan")? == plan, "the test ledger does not follow: {}", followed.body);
+    }
+    Ok(())
+}
+
+fn watch(customer: &Caller<'_>) -> Result<()> {
+    const MONITORS: &str = "/api/v3/monitors";
+    let body = json!({ "operation": "aml.monitoring", "resourceId": "applicant_42" });
+    let made = customer.post(MONITORS, "route-monitor", &body)?;
+    let again = customer.post(MONITORS, "route-monitor", &body)?;
+    ensure!(again.replayed && made.body.get("data") == again.body.get("data"), "{}", again.body);
+    let id = made.at("/data/monitorId")?;
+    let list = customer.get(MONITORS, 200)?;
+    ensure!(list.at("/data/0/monitorId")? == id, "{}", list.body);
+    let one = customer.get(&format!("{MONITORS}/{id}"), 200)?;
+    ensure!(one.at("/data/status")? == "active", "{}", one.body);
+    let deleted = customer.call("DELETE", &format!("{MONITORS}/{id}"), 200)?;
+    ensure!(deleted.at("/data/status")? == "deleted", "{}", deleted.body);
+    Ok(())
+}
+
+/// What falls due on the way is done: a month turns, and a lot is told of before it ends.
+fn pass_a_month(live: &Caller<'_>, test: &Caller<'_>) -> Result<()> {
+    const CLOCK: &str = "/api/v3/test-clock";
+    test.put("/api/v3/credits/alerts", &json!({ "expiryNoticeDays": 14 }))?;
+    let alerts = test.get("/api/v3/credits/alerts", 200)?;
+    ensure!(alerts.number("/data/expiryNoticeDays")? == 14, "{}", alerts.body);
+
+    let before = test.get("/api/v3/credits/balance", 200)?;
+    let turn = before.at("/data/nextRenewal")?;
+    live.post_for(403, CLOCK, "route-clock", &json!({ "now": turn }))?;
+    let moved = test.post_for(200, CLOCK, "route-clock", &json!({ "now": turn }))?;
+    ensure!(moved.body.pointer("/data/arrived") == Some(&json!(true)), "{}", moved.body);
+    let clock = test.get(CLOCK, 200)?;
+    ensure!(clock.at("/data/now")? == turn, "{}", clock.body);
+    let after = test.get("/api/v3/credits/balance", 200)?;
+    ensure!(after.at("/data/nextRenewal")? != turn, "the month has not turned: {}", after.body);
+    let events = test.get("/api/v3/events", 200)?;
+    ensure!(events.at("/data/0/event")? == "credits.expiring", "{}", events.body);
     Ok(())
 }
 

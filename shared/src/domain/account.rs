@@ -42,6 +42,9 @@ pub struct Account {
     pub plan: PlanId,
     /// Credits that a month brings: the plan's, or a negotiated number.
     pub allowance: Allowance,
+    /// The entry of the live ledger since which the plan is what it is; [`EntryId::FIRST`] for the one that
+    /// it began with. In a test ledger, the last one that it has followed.
+    pub since: EntryId,
     /// The month that `subscription` and `used` belong to.
     pub period: Period,
     /// This month's subscription credits.
@@ -83,8 +86,17 @@ pub struct PostPaid {
 pub struct Subscription {
     /// Not spent yet.
     pub left: Credits,
-    /// All that the month brought.
+    /// Those left and those spent. On an unlimited plan nothing is left, and what is spent is counted
+    /// here, so that a change of plan knows of it (contract, rule 4).
     pub granted: Credits,
+}
+
+impl Subscription {
+    /// How many were spent this month.
+    #[must_use]
+    pub fn spent(self) -> Credits {
+        self.granted.less(self.left).unwrap_or_default()
+    }
 }
 
 /// A lot that may pay, and how much.
@@ -106,6 +118,7 @@ impl Account {
             revision: 0,
             plan,
             allowance,
+            since: EntryId::FIRST,
             period: Period::of(now).previous(),
             subscription: Subscription::default(),
             used: Credits::ZERO,
@@ -187,6 +200,7 @@ impl Account {
             Guard::Period(period) => self.period == period,
             Guard::AtLeast(lot, amount) => self.left(lot).is_some_and(|left| left >= amount),
             Guard::Exactly(lot, amount) => self.left(lot) == Some(amount),
+            Guard::Granted(amount) => self.subscription.granted == amount,
             Guard::OwingAtMost(most) => self.post_paid.outstanding <= most,
             Guard::Owing(amount) => self.post_paid.outstanding == amount,
             Guard::FenceBelow(id) => self.fence.up_to < id,
@@ -233,6 +247,16 @@ impl Account {
             }
             Effect::Limit(limit) => self.post_paid.limit = *limit,
             Effect::Freeze(frozen) => self.frozen = *frozen,
+            Effect::Withdraw(amount) => {
+                self.subscription.left = self.subscription.left.less(*amount)?;
+                self.subscription.granted = self.subscription.granted.less(*amount)?;
+            }
+            Effect::Spend(amount) => {
+                self.subscription.granted = self.subscription.granted.plus(*amount)?;
+            }
+            Effect::Plan(plan, allowance, since) => {
+                (self.plan, self.allowance, self.since) = (plan.clone(), *allowance, *since);
+            }
             Effect::Use(amount) => self.used = self.used.plus(*amount)?,
             Effect::Renew(period, allowance) => {
                 self.period = *period;

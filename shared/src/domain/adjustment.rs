@@ -78,6 +78,7 @@ fn posting(
         amount,
         moves,
         claim: Some(head.claim.clone()),
+        switch: None,
     };
     Posting { entry, guards, effects }
 }

@@ -1,10 +1,12 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::renewal::booked_at;
 use super::{Account, Allowance, Credits, EntryId, LotId, Period, PlanId, PostPaid, Source};
 
-/// How many of the lots that expire next a balance names. Three tell a customer what to hurry
-/// with, and keep a ledger row, which holds the balance after it, a small item.
+/// How many of the lots that expire next a balance names, besides those that end within a minute of the
+/// first. Three tell a customer what to hurry with, and keep a ledger row, which holds the balance after
+/// it, a small item.
 pub const EXPIRING_MAX: usize = 3;
 
 /// What an account holds at one instant.
@@ -60,6 +62,25 @@ impl Balance {
         self.subscription.plus(self.purchased)?.plus(self.bonus)
     }
 
+    /// The balance at `at`, if nothing was booked since: lots that have ended by then are gone. A row names
+    /// all lots that can have ended before somebody has booked the first of them, so this is exact as long
+    /// as `at` lies before the next row.
+    #[must_use]
+    pub fn aged(mut self, at: DateTime<Utc>) -> Self {
+        let (gone, stay): (Vec<_>, Vec<_>) = self.expiring.into_iter().partition(|lot| lot.expires_at <= at);
+        self.expiring = stay;
+        for lot in gone {
+            let bucket = match lot.source {
+                Source::Purchased => &mut self.purchased,
+                Source::Bonus => &mut self.bonus,
+                // Neither has lots that end by themselves.
+                Source::Subscription | Source::PostPaid => continue,
+            };
+            *bucket = bucket.less(lot.amount).unwrap_or_default();
+        }
+        self
+    }
+
     /// When the month of this balance ends.
     #[must_use]
     pub fn next_renewal(&self) -> DateTime<Utc> {
@@ -108,7 +129,11 @@ impl Account {
             }
         }
         expiring.sort_by_key(|(id, lot)| (lot.expires_at, *id));
-        expiring.into_iter().map(|(_, lot)| lot).take(EXPIRING_MAX).collect()
+        // Those that can end before the first is booked, see [`Balance::aged`].
+        let together = expiring.first().map(|(_, first)| booked_at(first.expires_at));
+        let named = expiring.into_iter().map(|(_, lot)| lot).enumerate();
+        let named = named.take_while(|(place, lot)| *place < EXPIRING_MAX || Some(lot.expires_at) < together);
+        named.map(|(_, lot)| lot).collect()
     }
 }
 

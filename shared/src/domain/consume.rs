@@ -46,11 +46,14 @@ pub fn consume(account: &Account, request: &Consume, head: &Head) -> Result<Post
     let Taken { moves, mut guards, mut effects } = match account.allowance {
         _ if amount.is_zero() => Taken::default(),
         // Nothing is counted down, but what was used is told (contract, rule 4).
-        Allowance::Unlimited => Taken {
-            moves: vec![Move::out(account.subscription_lot(), Source::Subscription, amount)],
-            guards: vec![Guard::Revision(account.revision)],
-            effects: vec![],
-        },
+        Allowance::Unlimited => {
+            account.subscription.granted.plus(amount).ok_or(Refusal::BalanceLimit)?;
+            Taken {
+                moves: vec![Move::out(account.subscription_lot(), Source::Subscription, amount)],
+                guards: vec![Guard::Revision(account.revision)],
+                effects: vec![Effect::Spend(amount)],
+            }
+        }
         Allowance::Monthly(_) => {
             let room = account.post_paid.limit.less(account.post_paid.outstanding).unwrap_or_default();
             take(account, amount, account.payers(request.service, head.now), room)?
@@ -68,6 +71,7 @@ pub fn consume(account: &Account, request: &Consume, head: &Head) -> Result<Post
         amount,
         moves,
         claim: Some(head.claim.clone()),
+        switch: None,
     };
     Ok(Posting { entry, guards, effects })
 }

@@ -3,7 +3,9 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{EntryId, KeyId, Money, PackageId, PaymentId, Purchase, Quantity, Rate, Reference, Service};
+use super::{
+    EntryId, KeyId, Money, MonitorId, PackageId, PaymentId, Purchase, Quantity, Rate, Reference, Service,
+};
 
 /// What a transaction says beyond the credits it moved. Kept in the claim, so that whoever records
 /// the transaction after a crash writes the same line.
@@ -34,6 +36,9 @@ pub struct Details {
     /// What was paid for it, where credits were bought.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paid: Option<Paid>,
+    /// The monitor whose month was charged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monitor: Option<MonitorId>,
     /// In words, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<Reference>,

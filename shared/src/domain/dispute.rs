@@ -120,5 +120,6 @@ fn entry(
         amount,
         moves,
         claim: Some(head.claim.clone()),
+        switch: None,
     }
 }

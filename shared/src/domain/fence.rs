@@ -15,6 +15,7 @@ pub fn fence(account: &Account, doubted: EntryId, id: EntryId, now: DateTime<Utc
         amount: Credits::ZERO,
         moves: vec![],
         claim: None,
+        switch: None,
     };
     Posting { entry, guards: vec![Guard::FenceBelow(doubted)], effects: vec![Effect::Fence(doubted)] }
 }

@@ -86,6 +86,7 @@ pub fn grant(account: &Account, request: &Grant, head: &Head) -> Result<Posting,
         amount,
         moves,
         claim: Some(head.claim.clone()),
+        switch: None,
     };
     Ok(Posting { entry, guards, effects })
 }

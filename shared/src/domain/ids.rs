@@ -2,7 +2,10 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use ulid::Ulid;
+
+use super::AccountId;
 
 /// An identifier that does not read as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -93,6 +96,45 @@ ulid_id!(
     /// An API key's public name. The key itself is never stored.
     KeyId, "key_"
 );
+
+ulid_id!(
+    /// A monitor. It tells the time it was made.
+    MonitorId, "mon_"
+);
+ulid_id!(
+    /// An event. It tells the time of what happened.
+    EventId, "evt_"
+);
+
+impl From<EntryId> for MonitorId {
+    /// The monitor that a claim makes carries the claim's id.
+    fn from(id: EntryId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<MonitorId> for EntryId {
+    /// The claim that has made a monitor.
+    fn from(id: MonitorId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl EventId {
+    /// The id of the event with that number of an account. It is made from the two, so it is the same
+    /// whoever makes it.
+    #[must_use]
+    pub fn of(account: AccountId, number: u64, at: DateTime<Utc>) -> Self {
+        Self(EntryId::derived(at, digest(&format!("event {number} for {account}"))).0)
+    }
+}
+
+/// The first 16 bytes of a digest: what is not time in an id that is derived.
+pub(super) fn digest(what: &str) -> [u8; 16] {
+    let mut bits = [0u8; 16];
+    bits.iter_mut().zip(Sha256::digest(what)).for_each(|(bit, byte)| *bit = byte);
+    bits
+}
 
 impl From<EntryId> for OrgId {
     /// The organisation that a claim opens carries the claim's id.

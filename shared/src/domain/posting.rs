@@ -3,7 +3,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Credits, EntryId, IdempotencyKey, Lot, LotId, Operation, Period, Source};
+use super::{Allowance, Credits, EntryId, IdempotencyKey, Lot, LotId, Operation, Period, PlanId, Source};
 
 /// One change of one account, decided and not yet made. It is a value with two readers: the store,
 /// which turns guards and effects into one conditional write, and
@@ -48,6 +48,22 @@ pub struct Entry {
     pub moves: Vec<Move>,
     /// The claim that holds the transaction's details; absent for what the ledger does by itself.
     pub claim: Option<ClaimKey>,
+    /// From which plan to which, where the plan has changed.
+    pub switch: Option<Switch>,
+}
+
+/// One plan in place of another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Switch {
+    /// The plan before.
+    #[serde(rename = "f")]
+    pub from: PlanId,
+    /// The plan from now on.
+    #[serde(rename = "t")]
+    pub to: PlanId,
+    /// What a month brings from now on.
+    #[serde(rename = "a")]
+    pub allowance: Allowance,
 }
 
 /// Credits leaving or reaching one lot.
@@ -98,6 +114,8 @@ pub enum Guard {
     AtLeast(LotId, Credits),
     /// The lot holds just what was seen: it is emptied before another is touched.
     Exactly(LotId, Credits),
+    /// The month's subscription credits, those left and those spent, are as many as were seen.
+    Granted(Credits),
     /// No more than this is outstanding.
     OwingAtMost(Credits),
     /// Just what was seen is outstanding.
@@ -125,6 +143,12 @@ pub enum Effect {
     Limit(Credits),
     /// The account is stopped, or goes on.
     Freeze(bool),
+    /// Subscription credits leave without having been spent: the plan has become a smaller one.
+    Withdraw(Credits),
+    /// Subscription credits are spent that nothing is counted down from: the plan is unlimited.
+    Spend(Credits),
+    /// The plan, what it brings a month, and the entry since which that is so.
+    Plan(PlanId, Allowance, EntryId),
     /// Usage of this month grows.
     Use(Credits),
     /// The month turns: usage starts again, and this is the allowance.
@@ -138,8 +162,15 @@ impl Effect {
     #[must_use]
     pub fn revises(&self) -> bool {
         match self {
-            Self::Give(..) | Self::Open(..) | Self::Renew(..) | Self::Limit(_) | Self::Freeze(_) => true,
+            Self::Give(..)
+            | Self::Open(..)
+            | Self::Renew(..)
+            | Self::Plan(..)
+            | Self::Limit(_)
+            | Self::Freeze(_) => true,
             Self::Take(..)
+            | Self::Withdraw(_)
+            | Self::Spend(_)
             | Self::Drop(_)
             | Self::Use(_)
             | Self::Owe(_)

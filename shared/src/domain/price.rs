@@ -185,6 +185,19 @@ impl PriceList {
         in_force.ok_or_else(|| Refusal::UnknownOperation(name.clone()))
     }
 
+    /// The same of an operation that is charged once a month for as long as it goes on.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownOperation`]; [`Refusal::NotMonthly`].
+    pub fn monthly(&self, name: &Reference, at: DateTime<Utc>) -> Result<(Operation, Price), Refusal> {
+        let (name, price) = self.price(name, at)?;
+        if self.operations.get(&name).is_some_and(|operation| operation.monthly) {
+            Ok((name, price))
+        } else {
+            Err(Refusal::NotMonthly(name))
+        }
+    }
+
     /// Adds an operation, or replaces all that is known of it.
     pub fn insert(&mut self, operation: Operation, priced: PricedOperation) {
         self.operations.insert(operation, priced);

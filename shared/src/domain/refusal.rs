@@ -1,4 +1,4 @@
-use super::{Credits, LOTS_MAX, Money, PlanId, Reference};
+use super::{Credits, LOTS_MAX, Money, Operation, PlanId, Reference};
 
 /// Why the rules said no. A refusal is an answer, not a fault: no credit was moved.
 ///
@@ -9,6 +9,9 @@ pub enum Refusal {
     /// The price list has no such operation.
     #[error("unknown operation `{}`; the price list has no such name", .0.as_str())]
     UnknownOperation(Reference),
+    /// An operation that is charged each time, where one is asked for that is charged by the month.
+    #[error("`{}` is charged each time it is done; monitors take an operation that is charged by the month", .0.as_str())]
+    NotMonthly(Operation),
     /// The catalogue has no such plan.
     #[error("unknown plan `{}`; the catalogue has no such name", .0.0)]
     UnknownPlan(PlanId),
@@ -24,6 +27,9 @@ pub enum Refusal {
     /// An operator has stopped the organisation.
     #[error("the organisation is frozen: nothing is spent and nothing bought until an operator unfreezes it")]
     Frozen,
+    /// The plan is that one already.
+    #[error("the organisation has that plan already")]
+    SamePlan,
     /// Credits on account are no lot.
     #[error("must be subscription, purchased or bonus; what may be spent on account is set by …/post-paid")]
     NothingToHold,

@@ -1,6 +1,6 @@
 use chrono::{DateTime, Duration, Utc};
-use sha2::{Digest, Sha256};
 
+use super::ids::digest;
 use super::{
     Account, Credits, Direction, Effect, Entry, EntryId, Guard, LotId, Move, Operation, Posting, Source,
 };
@@ -30,7 +30,8 @@ pub fn due(account: &Account, now: DateTime<Utc>) -> Option<Posting> {
     }
 }
 
-fn booked_at(end: DateTime<Utc>) -> DateTime<Utc> {
+/// When what is left of a lot that ends at `end` is booked as expired.
+pub(super) fn booked_at(end: DateTime<Utc>) -> DateTime<Utc> {
     let wait = Duration::try_seconds(BOOKED_AFTER_SECONDS).unwrap_or_default();
     end.checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
@@ -46,6 +47,7 @@ fn expiry(account: &Account, id: EntryId, booked_at: DateTime<Utc>) -> Option<Po
         amount: lot.left,
         moves: vec![Move::out(LotId::Granted(id), lot.source, lot.left)],
         claim: None,
+        switch: None,
     };
     // What expires is told to the credit, so a debit that lands first has it decided again.
     let guards = vec![Guard::Revision(account.revision), Guard::Exactly(LotId::Granted(id), lot.left)];
@@ -69,6 +71,7 @@ fn renew(account: &Account) -> Posting {
         amount: allowance,
         moves: moves.into_iter().filter(|part| part.amount != Credits::ZERO).collect(),
         claim: None,
+        switch: None,
     };
     let guards = vec![
         Guard::Period(account.period),
@@ -79,8 +82,5 @@ fn renew(account: &Account) -> Posting {
 }
 
 fn derived_id(account: &Account, at: DateTime<Utc>, what: &str) -> EntryId {
-    let digest = Sha256::digest(format!("{what} for {}", account.id));
-    let mut bits = [0u8; 16];
-    bits.iter_mut().zip(digest).for_each(|(bit, byte)| *bit = byte);
-    EntryId::derived(at, bits)
+    EntryId::derived(at, digest(&format!("{what} for {}", account.id)))
 }

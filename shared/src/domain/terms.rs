@@ -26,6 +26,7 @@ fn change(account: &Account, operation: &'static str, effect: Effect, head: &Hea
         amount: Credits::ZERO,
         moves: vec![],
         claim: Some(head.claim.clone()),
+        switch: None,
     };
     let guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)];
     Posting { entry, guards, effects: vec![effect] }

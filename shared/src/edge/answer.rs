@@ -63,6 +63,12 @@ impl Reply {
         Ok(Self { next_cursor: Some(next_cursor), ..Self::new(StatusCode::OK, data)? })
     }
 
+    /// Says whether an earlier sending of the request is answered again.
+    #[must_use]
+    pub fn replayed(self, replayed: bool) -> Self {
+        Self { replayed, ..self }
+    }
+
     /// The same for everybody: caches may keep it for a minute, and whoever has it already is told
     /// just that (`ETag`, `If-None-Match`).
     #[must_use]
@@ -152,7 +158,7 @@ async fn envelop(State(app): State<Arc<App>>, mut request: Request, next: Next) 
 
 fn write(call: &Call, mut response: Response, known: &Known) -> Response {
     let meta = |pagination| Meta {
-        timestamp: call.moment.now,
+        timestamp: call.now(),
         request_id: &call.id,
         livemode: call.livemode(),
         pagination,

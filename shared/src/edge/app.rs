@@ -2,6 +2,7 @@ use std::env;
 use std::sync::Arc;
 
 use super::{Clock, System};
+use crate::calendar::{Calendar, NoTasks, Tasks};
 use crate::domain::Mode;
 use crate::pay::{
     self, NoQueue, Provider, Providers, Queue, SecretsManager, Simulated, Sqs, Stripe, StripeConfig,
@@ -21,6 +22,8 @@ pub struct App {
     pub providers: Providers,
     /// How auto-recharge is woken.
     pub wakes: Arc<dyn Wakes>,
+    /// Where work for the function `renewal` goes.
+    pub tasks: Arc<dyn Tasks>,
 }
 
 /// The environment lacks something that a function needs.
@@ -38,6 +41,12 @@ impl App {
             provider: self.providers.of(mode),
             wakes: self.wakes.as_ref(),
         }
+    }
+
+    /// Who writes down what the calendar brings.
+    #[must_use]
+    pub fn calendar(&self) -> Calendar<'_> {
+        Calendar { ledger: &self.ledger, settings: &self.settings, tasks: self.tasks.as_ref() }
     }
 
     /// The app of a Lambda function: tables, region and credentials stand in the environment.
@@ -59,6 +68,7 @@ impl App {
             clock: Arc::new(System),
             providers: Providers { live: live()?, test: Arc::new(Simulated::by_rule()) },
             wakes: wakes()?,
+            tasks: tasks()?,
         }))
     }
 }
@@ -104,10 +114,18 @@ pub fn stripe() -> Result<Option<Arc<dyn Provider>>, NotConfigured> {
 
 /// Wakes go through the queue of `RECHARGE_QUEUE_URL`. A function without one sends none.
 fn wakes() -> Result<Arc<dyn Wakes>, NotConfigured> {
-    let Some(url) = env::var("RECHARGE_QUEUE_URL").ok().filter(|url| !url.is_empty()) else {
-        return Ok(Arc::new(NoQueue));
-    };
-    Ok(Arc::new(Sqs::new(Queue {
+    Ok(queue("RECHARGE_QUEUE_URL")?.map_or_else(|| Arc::new(NoQueue) as Arc<dyn Wakes>, |sqs| Arc::new(sqs)))
+}
+
+/// Tasks go through the queue of `RENEWAL_QUEUE_URL`. A function without one sends none.
+fn tasks() -> Result<Arc<dyn Tasks>, NotConfigured> {
+    Ok(queue("RENEWAL_QUEUE_URL")?.map_or_else(|| Arc::new(NoTasks) as Arc<dyn Tasks>, |sqs| Arc::new(sqs)))
+}
+
+/// The queue whose URL a variable has, if it has one.
+fn queue(name: &str) -> Result<Option<Sqs>, NotConfigured> {
+    let Some(url) = env::var(name).ok().filter(|url| !url.is_empty()) else { return Ok(None) };
+    Ok(Some(Sqs::new(Queue {
         url,
         region: variable("AWS_REGION")?,
         access_key: variable("AWS_ACCESS_KEY_ID")?,

@@ -2,6 +2,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
 
 use axum::extract::FromRequestParts;
+use chrono::{DateTime, Utc};
 use http::request::Parts;
 
 use crate::domain::{AccountId, Mode};
@@ -15,16 +16,28 @@ pub struct Call {
     /// Its name in answers and logs, `req_…`.
     pub id: Arc<str>,
     account: Arc<OnceLock<AccountId>>,
+    own_time: Arc<OnceLock<DateTime<Utc>>>,
 }
 
 impl Call {
     pub(super) fn new(moment: Moment, id: String) -> Self {
-        Self { moment, id: id.into(), account: Arc::default() }
+        Self { moment, id: id.into(), account: Arc::default(), own_time: Arc::default() }
     }
 
     /// Notes who calls, for the answer's `livemode` and the log. The first note stands.
     pub(super) fn of(&self, account: AccountId) {
         self.account.get_or_init(|| account);
+    }
+
+    /// The same request by the clock of the caller's own ledger, which its answer shows.
+    pub(super) fn at(self, own: DateTime<Utc>) -> Self {
+        let now = *self.own_time.get_or_init(|| own);
+        Self { moment: Moment { now, ..self.moment }, ..self }
+    }
+
+    /// The time that the answer shows.
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        self.own_time.get().copied().unwrap_or(self.moment.now)
     }
 
     pub(super) fn account(&self) -> Option<AccountId> {

@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::domain::{BadChange, Decline, Denial, EntryId, Refusal};
+use crate::domain::{BadChange, Decline, Denial, EntryId, MonitorId, Refusal};
 use crate::store::{Fault, Unchanged, Unsettled};
 
 /// Why a call was not answered with what it asked.
@@ -45,6 +45,9 @@ pub enum ApiError {
     /// The payment was refused, and nothing was charged.
     #[error("the payment was refused ({}); use another payment method, under a new Idempotency-Key", .1.reason)]
     PaymentFailed(EntryId, Decline),
+    /// Another monitor watches the same.
+    #[error("another monitor watches this operation and resource; delete it first, or go on with it")]
+    AlreadyWatched(MonitorId),
     /// What is asked does not go with how things are.
     #[error("{0}")]
     Conflict(&'static str),
@@ -105,6 +108,12 @@ impl ApiError {
         Self::Invalid(BTreeMap::from([(path.into(), problem.to_string())]))
     }
 
+    /// A key for another side of the house.
+    #[must_use]
+    pub fn wrong_side(words: &'static str) -> Self {
+        Denial::WrongSide(words).into()
+    }
+
     pub(super) fn unwritable(source: serde_json::Error) -> Self {
         Self::Failed(Fault::Corrupt { what: "an answer", source: source.into() })
     }
@@ -131,7 +140,7 @@ impl ApiError {
             Self::Unsettled(Unsettled::KeyReused) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED")
             }
-            Self::Conflict(_) => (StatusCode::CONFLICT, "CONFLICT"),
+            Self::AlreadyWatched(_) | Self::Conflict(_) => (StatusCode::CONFLICT, "CONFLICT"),
             Self::Unsettled(Unsettled::InProgress) => (StatusCode::CONFLICT, "OPERATION_IN_PROGRESS"),
             Self::Unsettled(Unsettled::Refused(refusal)) => refusal_code(refusal),
             Self::Failed(_) | Self::Unsettled(Unsettled::Failed(_)) => {
@@ -166,6 +175,7 @@ impl ApiError {
             | Self::NotJson
             | Self::PaymentFailed(..)
             | Self::CatalogueFull(_)
+            | Self::AlreadyWatched(_)
             | Self::Conflict(_)
             | Self::Unsettled(Unsettled::Refused(_)) => return self.to_string(),
         };
@@ -177,6 +187,8 @@ impl ApiError {
             json!({ "fields": fields })
         } else if let Self::Denied(Denial::Lacks(scope)) = self {
             json!({ "scope": scope })
+        } else if let Self::AlreadyWatched(monitor) = self {
+            json!({ "monitorId": monitor })
         } else if let Self::PaymentFailed(transaction, decline) = self {
             json!({
                 "reason": decline.reason,
@@ -210,14 +222,15 @@ fn refusal_code(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::UnknownPackage(_) | Refusal::NothingOnSale => {
             (StatusCode::UNPROCESSABLE_ENTITY, "PACKAGE_UNKNOWN")
         }
-        Refusal::UnknownPlan(_)
+        Refusal::NotMonthly(_)
+        | Refusal::UnknownPlan(_)
         | Refusal::PriceLimit
         | Refusal::NothingToHold
         | Refusal::NotOwed { .. }
         | Refusal::ExpiresInThePast
         | Refusal::PurchasedNeverExpire
         | Refusal::SubscriptionTerms => (StatusCode::BAD_REQUEST, "VALIDATION_ERROR"),
-        Refusal::UnlimitedPlan | Refusal::TooManyLots | Refusal::BalanceLimit => {
+        Refusal::SamePlan | Refusal::UnlimitedPlan | Refusal::TooManyLots | Refusal::BalanceLimit => {
             (StatusCode::CONFLICT, "CONFLICT")
         }
         Refusal::Frozen => (StatusCode::FORBIDDEN, "ORGANISATION_FROZEN"),
@@ -238,10 +251,12 @@ fn refusal_details(refusal: &Refusal) -> Value {
         Refusal::UnknownPackage(package) => json!({ "package": package }),
         Refusal::PriceLimit | Refusal::NotOwed { .. } => field("amount"),
         Refusal::NothingToHold => field("source"),
+        Refusal::NotMonthly(_) => field("operation"),
         Refusal::UnknownPlan(_) => field("plan"),
         Refusal::ExpiresInThePast | Refusal::PurchasedNeverExpire => field("expiresAt"),
         Refusal::SubscriptionTerms => field("source"),
         Refusal::Frozen
+        | Refusal::SamePlan
         | Refusal::NothingOnSale
         | Refusal::UnlimitedPlan
         | Refusal::TooManyLots

@@ -34,6 +34,36 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Intent<T> {
     }
 }
 
+/// A request that sets something to be so: sent again it changes nothing, so it needs no idempotency key.
+/// With one, a sending that comes late does not undo what was set since.
+#[derive(Debug)]
+pub struct Setting<T> {
+    /// The caller's own name for the request, if they gave one.
+    pub key: Option<IdempotencyKey>,
+    /// Method, path and body as a digest.
+    pub fingerprint: Fingerprint,
+    /// What is asked.
+    pub body: T,
+}
+
+impl<T: DeserializeOwned> FromRequest<Arc<App>> for Setting<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &Arc<App>) -> Result<Self, ApiError> {
+        let path = format!("{} {}", request.method(), request.uri().path());
+        let key = match key(request.headers()) {
+            Ok(key) => Some(key),
+            Err(ApiError::IdempotencyKeyRequired) => None,
+            Err(error) => return Err(error),
+        };
+        let bytes = body::read(request).await?;
+        let asked = body::parse(&bytes)?;
+        let (method, path) = path.split_once(' ').unwrap_or_default();
+        let fingerprint = body::fingerprint(method, path, &bytes)?;
+        Ok(Self { key, fingerprint, body: asked })
+    }
+}
+
 fn key(headers: &HeaderMap) -> Result<IdempotencyKey, ApiError> {
     const NAME: &str = "Idempotency-Key";
     let mut sent = headers.get_all(NAME).iter();

@@ -2,9 +2,8 @@ use crate::domain::{
     Bought, Details, Dispute, EntryId, Fingerprint, Purchase, Receipt, Reference, Stage, dispute_lost,
     dispute_opened, dispute_won,
 };
-use crate::store::{Fault, Moment, Unsettled};
+use crate::store::{Fault, Moment, Unsettled, system_key};
 
-use super::till::system_key;
 use super::{DisputeId, Outcome, PaymentId, Till};
 
 /// How often one event may lose the race for a purchase's row.
@@ -23,6 +22,7 @@ impl Till<'_> {
         moment: Moment,
     ) -> Result<(), Unsettled> {
         let Some(purchase) = self.disputed(payment, moment).await? else { return Ok(()) };
+        let moment = self.ledger.moment_of(purchase.id.account, moment).await?;
         self.set_aside(dispute, purchase, moment).await.map(|_| ())
     }
 
@@ -38,6 +38,7 @@ impl Till<'_> {
         moment: Moment,
     ) -> Result<(), Unsettled> {
         let Some(purchase) = self.disputed(payment, moment).await? else { return Ok(()) };
+        let moment = self.ledger.moment_of(purchase.id.account, moment).await?;
         let Some(purchase) = self.set_aside(dispute, purchase, moment).await? else { return Ok(()) };
         let known = purchase.disputes.get(&dispute.0).copied().filter(|known| known.closed.is_none());
         let Some((known, opened)) = known.and_then(|known| Some((known, known.opened?))) else {
@@ -46,7 +47,7 @@ impl Till<'_> {
         let opened = self.entry(&purchase, opened).await?.entry;
         let bought = self.bought(&purchase).await?;
         let name = format!("dispute/{}/closed", dispute.0);
-        let (key, asked) = (system_key(name.clone())?, Fingerprint(name));
+        let (key, asked) = (system_key(&name)?, Fingerprint(name));
         let details = about(&purchase, dispute);
         let settled =
             self.ledger.settle(purchase.id.account, (&key, &asked, &details), moment, |account, head| {
@@ -86,7 +87,7 @@ impl Till<'_> {
         }
         let bought = self.bought(&purchase).await?;
         let name = format!("dispute/{}/opened", dispute.0);
-        let (key, asked) = (system_key(name.clone())?, Fingerprint(name));
+        let (key, asked) = (system_key(&name)?, Fingerprint(name));
         let details = about(&purchase, dispute);
         let settled =
             self.ledger.settle(purchase.id.account, (&key, &asked, &details), moment, |account, head| {

@@ -10,7 +10,7 @@ use aws_sdk_sqs::{Client, Config};
 use super::{Asleep, Wake, Wakes};
 use crate::domain::AccountId;
 
-/// Where the queue of wakes is and how to reach it. In Lambda all of it stands in the environment.
+/// Where a queue is and how to reach it. In Lambda all of it stands in the environment.
 #[derive(Clone, Debug)]
 pub struct Queue {
     /// The queue's URL.
@@ -27,7 +27,7 @@ pub struct Queue {
     pub endpoint: Option<String>,
 }
 
-/// Wakes by way of an SQS queue. The client is made with the first wake: functions that send none
+/// An SQS queue. The client is made with the first wake: functions that send none
 /// do not pay for it at their start.
 pub struct Sqs {
     queue: Queue,
@@ -70,15 +70,21 @@ impl Sqs {
     }
 }
 
+impl Sqs {
+    /// Puts a message into the queue, which holds it back for so many seconds.
+    pub(crate) async fn message(&self, body: String, after_seconds: u16) -> Result<(), String> {
+        let send = self.client().send_message().queue_url(&self.queue.url).message_body(body);
+        let delay = Some(i32::from(after_seconds)).filter(|seconds| *seconds > 0);
+        let sent = send.set_delay_seconds(delay).send().await;
+        sent.map(|_| ()).map_err(|error| DisplayErrorContext(error).to_string())
+    }
+}
+
 #[async_trait]
 impl Wakes for Sqs {
     async fn wake(&self, account: AccountId) -> Result<(), Asleep> {
         let body = serde_json::to_string(&Wake { account }).map_err(|error| Asleep(error.to_string()))?;
-        let send = self.client().send_message().queue_url(&self.queue.url).message_body(body);
-        match send.send().await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(Asleep(DisplayErrorContext(error).to_string())),
-        }
+        self.message(body, 0).await.map_err(Asleep)
     }
 }
 

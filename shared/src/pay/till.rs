@@ -5,10 +5,10 @@ use chrono::DateTime;
 
 use super::{CustomerId, Order, Provider, Silence, Wakes};
 use crate::domain::{
-    Cause, ClaimKey, Decline, Details, Fingerprint, IdempotencyKey, Money, OrgId, Paid, Payment, Purchase,
-    Rate, Reference, Refusal, Stage, Step, Verdict, grant,
+    Cause, Decline, Details, Fingerprint, Money, OrgId, Paid, Payment, Purchase, Rate, Reference, Refusal,
+    Stage, Step, Verdict, grant,
 };
-use crate::store::{Errand, Fault, Ledger, Moment, Settings, Settled, Unsettled};
+use crate::store::{Errand, Fault, Ledger, Moment, Settings, Settled, Unsettled, system_key};
 
 /// How many steps one drive takes at most: find, charge, grant, and some that rivals force.
 const STEPS_MAX: u32 = 8;
@@ -284,7 +284,7 @@ impl Till<'_> {
             ..Details::default()
         };
         let name = format!("purchase/{}", id.transaction);
-        let key = system_key(name.clone())?;
+        let key = system_key(&name)?;
         let wanted = purchase.grant();
         let asked = Fingerprint(name);
         self.ledger
@@ -376,12 +376,6 @@ fn describe(purchase: &Purchase) -> Option<Reference> {
         Cause::Recharge => "Auto-recharge",
     };
     Reference::try_from(cause.to_owned()).ok()
-}
-
-/// A key of our own.
-pub(super) fn system_key(name: String) -> Result<ClaimKey, Fault> {
-    let key = IdempotencyKey::try_from(name).map_err(|problem| Fault::corrupt("a name of ours", problem))?;
-    Ok(ClaimKey::System(key))
 }
 
 fn silent(silence: &Silence) -> Verdict {

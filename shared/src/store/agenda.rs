@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::item::{decode, with_key};
 use super::key::{Item, Key};
 use super::{Fault, Ledger};
-use crate::domain::{AccountId, EntryId, Mode, OrgId, PurchaseId};
+use crate::domain::{AccountId, EntryId, Mode, MonitorId, OrgId, PurchaseId, Watched};
 
 /// Over how many partitions the agenda is spread: 1,000 writes a second each. Whoever works it off looks
 /// into all of them.
@@ -23,6 +23,24 @@ pub enum Errand {
     Purchase(PurchaseId),
     /// Auto-recharge of an account: a charge that may not be finished, or a pause that ends.
     Recharge(AccountId),
+    /// What the calendar brings an account: its month turns, its lots end.
+    Calendar(AccountId),
+    /// A change of plan that what goes by the plan may not have followed yet.
+    Plan(AccountId),
+    /// A monitor that may not be made whole.
+    Monitor(Watched),
+}
+
+impl Errand {
+    /// Whose it is.
+    #[must_use]
+    pub fn account(&self) -> AccountId {
+        match self {
+            Self::Purchase(id) => id.account,
+            Self::Recharge(account) | Self::Calendar(account) | Self::Plan(account) => *account,
+            Self::Monitor(watched) => watched.account,
+        }
+    }
 }
 
 /// An errand in the agenda.
@@ -32,6 +50,8 @@ pub struct Noted {
     pub errand: Errand,
     /// When. Milliseconds count.
     pub due: DateTime<Utc>,
+    /// Whether it is in an agenda of its account's own, which goes by the account's own clock.
+    pub is_own: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -40,25 +60,43 @@ struct ErrandItem {
     mode: Mode,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     purchase: Option<EntryId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    monitor: Option<MonitorId>,
+    /// What is looked after, where it is the account itself: auto-recharge, when nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    of: Option<Of>,
     #[serde(with = "chrono::serde::ts_milliseconds")]
     due: DateTime<Utc>,
 }
 
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Of {
+    Calendar,
+    Plan,
+}
+
 impl Ledger {
     /// Notes an errand. It stays until it is [crossed out](Ledger::cross_out), whatever crashes; noted
-    /// twice for one time it stands there once.
+    /// twice for one time it stands there once. One of an account with a clock of its own goes into an
+    /// agenda of its own.
     ///
     /// # Errors
     /// When the table does not serve.
     pub async fn note(&self, errand: Errand, due: DateTime<Utc>) -> Result<Noted, Fault> {
         // No later than asked, for keys have milliseconds.
         let due = DateTime::from_timestamp_millis(due.timestamp_millis()).unwrap_or(due);
-        let noted = Noted { errand, due };
-        let (AccountId { org, mode }, purchase) = match errand {
-            Errand::Purchase(id) => (id.account, Some(id.transaction)),
-            Errand::Recharge(account) => (account, None),
+        let is_own = self.test_clock(errand.account()).await?.is_some();
+        let noted = Noted { errand, due, is_own };
+        let AccountId { org, mode } = errand.account();
+        let (purchase, monitor, of) = match errand {
+            Errand::Purchase(id) => (Some(id.transaction), None, None),
+            Errand::Monitor(watched) => (None, Some(watched.monitor), None),
+            Errand::Recharge(_) => (None, None, None),
+            Errand::Calendar(_) => (None, None, Some(Of::Calendar)),
+            Errand::Plan(_) => (None, None, Some(Of::Plan)),
         };
-        let item = with_key(&noted.key(), &ErrandItem { org, mode, purchase, due })?;
+        let item = with_key(&noted.key(), &ErrandItem { org, mode, purchase, monitor, of, due })?;
         self.put_new(item, "note an errand").await?;
         Ok(noted)
     }
@@ -80,10 +118,37 @@ impl Ledger {
     pub async fn errands(&self, now: DateTime<Utc>) -> Result<Vec<Noted>, Fault> {
         let mut due = Vec::new();
         for shard in 0..SHARDS {
-            due.extend(self.errands_of(shard, now, AT_ONCE).await?);
+            due.extend(self.errands_of((partition(shard), false), now, AT_ONCE).await?);
         }
         due.sort_by_key(|noted| (noted.due, noted.errand));
         Ok(due)
+    }
+
+    /// Moves the errands of an account that has just been given a clock of its own into an agenda of its
+    /// own. The one part of the agenda that they can be in is read, once in an account's life.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn own_agenda(&self, account: AccountId) -> Result<(), Fault> {
+        let AccountId { org, mode } = account;
+        let query = self.client.query().table_name(&self.table).consistent_read(true);
+        let mut pages = query
+            .key_condition_expression("pk = :pk")
+            .filter_expression("org = :org AND #mode = :mode")
+            .expression_attribute_names("#mode", "mode")
+            .expression_attribute_values(":pk", AttributeValue::S(partition(shard_of(account))))
+            .expression_attribute_values(":org", AttributeValue::S(org.to_string()))
+            .expression_attribute_values(":mode", AttributeValue::S(mode.as_str().to_owned()))
+            .into_paginator()
+            .items()
+            .send();
+        while let Some(item) = pages.next().await {
+            let item = item.map_err(|error| Fault::unavailable("read the agenda")(error.into()))?;
+            let noted = read(item, false)?;
+            self.note(noted.errand, noted.due).await?;
+            self.cross_out(&noted).await?;
+        }
+        Ok(())
     }
 
     /// When the next errand is due; none when there is none.
@@ -93,19 +158,32 @@ impl Ledger {
     pub async fn next_errand(&self) -> Result<Option<DateTime<Utc>>, Fault> {
         let mut next: Option<DateTime<Utc>> = None;
         for shard in 0..SHARDS {
-            let first = self.errands_of(shard, DateTime::<Utc>::MAX_UTC, 1).await?;
+            let first = self.errands_of((partition(shard), false), DateTime::<Utc>::MAX_UTC, 1).await?;
             next = first.first().map(|noted| noted.due).into_iter().chain(next).min();
         }
         Ok(next)
     }
 
-    async fn errands_of(&self, shard: u8, by: DateTime<Utc>, limit: i32) -> Result<Vec<Noted>, Fault> {
+    /// The errands of an account's own agenda that are due by `by`, the earliest first; at most a hundred.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn own_errands(&self, account: AccountId, by: DateTime<Utc>) -> Result<Vec<Noted>, Fault> {
+        self.errands_of((own_partition(account), true), by, AT_ONCE).await
+    }
+
+    async fn errands_of(
+        &self,
+        (partition, is_own): (String, bool),
+        by: DateTime<Utc>,
+        limit: i32,
+    ) -> Result<Vec<Noted>, Fault> {
         // What is due in the next millisecond sorts after everything of this one.
         let end = by.checked_add_signed(TimeDelta::milliseconds(1)).unwrap_or(by);
         let query = self.client.query().table_name(&self.table).consistent_read(true);
         let answer = query
             .key_condition_expression("pk = :pk AND sk < :end")
-            .expression_attribute_values(":pk", AttributeValue::S(partition(shard)))
+            .expression_attribute_values(":pk", AttributeValue::S(partition))
             .expression_attribute_values(":end", AttributeValue::S(place(end)))
             .limit(limit)
             .send()
@@ -113,7 +191,7 @@ impl Ledger {
             .map_err(|error| Fault::unavailable("read the agenda")(error.into()))?;
         let items = answer.items.unwrap_or_default().into_iter();
         // One that does not read must not hide those that do.
-        let read = items.map(read).filter_map(|read| match read {
+        let read = items.map(|item| read(item, is_own)).filter_map(|read| match read {
             Ok(noted) => Some(noted),
             Err(fault) => {
                 tracing::error!(fault = &fault as &dyn Error, "an errand does not read");
@@ -124,30 +202,46 @@ impl Ledger {
     }
 }
 
-fn read(item: Item) -> Result<Noted, Fault> {
-    let ErrandItem { org, mode, purchase, due } = decode("an errand", item)?;
+fn read(item: Item, is_own: bool) -> Result<Noted, Fault> {
+    let ErrandItem { org, mode, purchase, monitor, of, due } = decode("an errand", item)?;
     let account = AccountId { org, mode };
-    let errand = match purchase {
-        Some(transaction) => Errand::Purchase(PurchaseId { account, transaction }),
-        None => Errand::Recharge(account),
+    let errand = match (purchase, monitor, of) {
+        (Some(transaction), _, _) => Errand::Purchase(PurchaseId { account, transaction }),
+        (None, Some(monitor), _) => Errand::Monitor(Watched { account, monitor }),
+        (None, None, None) => Errand::Recharge(account),
+        (None, None, Some(Of::Calendar)) => Errand::Calendar(account),
+        (None, None, Some(Of::Plan)) => Errand::Plan(account),
     };
-    Ok(Noted { errand, due })
+    Ok(Noted { errand, due, is_own })
 }
 
 impl Noted {
     fn key(&self) -> Key<'static> {
-        let (account, what) = match self.errand {
-            Errand::Purchase(id) => (id.account, id.transaction.to_string()),
-            Errand::Recharge(account) => (account, "recharge".to_owned()),
+        let account = self.errand.account();
+        let what = match self.errand {
+            Errand::Purchase(id) => id.transaction.to_string(),
+            Errand::Monitor(watched) => watched.monitor.to_string(),
+            Errand::Recharge(_) => "recharge".to_owned(),
+            Errand::Calendar(_) => "calendar".to_owned(),
+            Errand::Plan(_) => "plan".to_owned(),
         };
-        let random = account.org.bare().bytes().fold(0u8, u8::wrapping_add);
-        let shard = random.checked_rem(SHARDS).unwrap_or(0);
-        Key::Errand(partition(shard), format!("{}#{account}#{what}", place(self.due)))
+        let partition = if self.is_own { own_partition(account) } else { partition(shard_of(account)) };
+        Key::Errand(partition, format!("{}#{account}#{what}", place(self.due)))
     }
+}
+
+fn shard_of(account: AccountId) -> u8 {
+    let random = account.org.bare().bytes().fold(0u8, u8::wrapping_add);
+    random.checked_rem(SHARDS).unwrap_or(0)
 }
 
 fn partition(shard: u8) -> String {
     format!("AGENDA#{shard}")
+}
+
+/// Where the errands of an account with a clock of its own are.
+fn own_partition(account: AccountId) -> String {
+    format!("AGENDA#{account}")
 }
 
 /// Where a time is in the agenda: milliseconds since 1970, which sort as they count up to the year 9999.

@@ -7,7 +7,7 @@ use super::item::{ClaimItem, decode, with_key};
 use super::key::Key;
 use super::settle::random;
 use super::{Fault, Ledger, Moment, Unsettled};
-use crate::domain::{AccountId, ClaimKey, Details, EntryId, Fingerprint};
+use crate::domain::{AccountId, ClaimKey, Details, EntryId, Fingerprint, IdempotencyKey};
 
 /// For how many days an idempotency key is remembered. The contract promises 30; the table deletes
 /// some time after that, so the end is judged by our clock and not by whether the item is there.
@@ -101,7 +101,22 @@ impl Ledger {
         asked: &Fingerprint,
         moment: Moment,
     ) -> Result<Made, Unsettled> {
-        let id = EntryId::new(moment.now, random());
+        self.claim_once_above(EntryId::FIRST, of, (key, asked), moment).await
+    }
+
+    /// The same for what is told in the order in which it was made: its id lies above `floor`, also where
+    /// a clock stands still.
+    ///
+    /// # Errors
+    /// As [`Ledger::claim_once`].
+    pub async fn claim_once_above(
+        &self,
+        floor: EntryId,
+        of: ClaimsOf,
+        (key, asked): (&ClaimKey, &Fingerprint),
+        moment: Moment,
+    ) -> Result<Made, Unsettled> {
+        let id = EntryId::above(floor, moment.now, random());
         let ours = Made { id, at: moment.now.trunc_subsecs(0), replayed: false };
         let wish = Wish { of, key, asked, details: &Details::default() };
         let held = match self.claim(wish, id, moment).await? {
@@ -190,6 +205,15 @@ impl Ledger {
             },
         }
     }
+}
+
+/// A key for what we do by ourselves: its name says what that is, so it is done once.
+///
+/// # Errors
+/// [`Fault::Corrupt`] when the name can be no key.
+pub fn system_key(name: &str) -> Result<ClaimKey, Fault> {
+    let key = IdempotencyKey::try_from(name.to_owned());
+    key.map(ClaimKey::System).map_err(|problem| Fault::corrupt("a name of ours", problem))
 }
 
 fn claim_item(wish: Wish<'_>, id: EntryId, moment: Moment) -> ClaimItem {

@@ -66,6 +66,9 @@ impl Expression {
             Guard::Period(period) => (self.name("period"), "=", self.text(period.to_string())),
             Guard::AtLeast(lot, amount) => (self.left(lot), ">=", self.number(amount.get())),
             Guard::Exactly(lot, amount) => (self.left(lot), "=", self.number(amount.get())),
+            Guard::Granted(amount) => {
+                (format!("{}.{}", self.name("sub"), self.name("granted")), "=", self.number(amount.get()))
+            }
             Guard::OwingAtMost(most) => {
                 (format!("{}{}", none_or(true), self.name("owed")), "<=", self.number(most.get()))
             }
@@ -115,6 +118,29 @@ impl Expression {
             }
             Effect::Freeze(frozen) => {
                 let (name, value) = (self.name("frozen"), self.value(AttributeValue::Bool(*frozen)));
+                self.sets.push(format!("{name} = {value}"));
+            }
+            Effect::Withdraw(amount) => {
+                let value = self.number(amount.get());
+                for part in ["left", "granted"] {
+                    let path = format!("{}.{}", self.name("sub"), self.name(part));
+                    self.sets.push(format!("{path} = {path} - {value}"));
+                }
+            }
+            Effect::Spend(amount) => {
+                let path = format!("{}.{}", self.name("sub"), self.name("granted"));
+                let value = self.number(amount.get());
+                self.sets.push(format!("{path} = {path} + {value}"));
+            }
+            Effect::Plan(plan, allowance, since) => {
+                let allowance = serde_dynamo::to_attribute_value(allowance)
+                    .map_err(|source| Fault::corrupt("an allowance", source))?;
+                let texts = [("plan", plan.0.clone()), ("since", since.bare())];
+                for (name, text) in texts {
+                    let (name, value) = (self.name(name), self.text(text));
+                    self.sets.push(format!("{name} = {value}"));
+                }
+                let (name, value) = (self.name("allow"), self.value(allowance));
                 self.sets.push(format!("{name} = {value}"));
             }
             Effect::Use(amount) => {

@@ -9,7 +9,7 @@ use super::Fault;
 use super::key::{Item, Key};
 use crate::domain::{
     Account, AccountId, Allowance, Balance, ClaimKey, Credits, Details, Direction, Entry, EntryId, Fence,
-    Lot, LotId, Move, Operation, Period, PlanId, PostPaid, Receipt, Service, Source, Subscription,
+    Lot, LotId, Move, Operation, Period, PlanId, PostPaid, Receipt, Service, Source, Subscription, Switch,
 };
 
 /// Writes `value` beside the attributes of its key.
@@ -52,6 +52,8 @@ pub(super) struct AccountItem {
     rev: u64,
     plan: PlanId,
     allow: Allowance,
+    #[serde(with = "bare", default = "first", skip_serializing_if = "is_first")]
+    since: EntryId,
     period: Period,
     sub: SubscriptionItem,
     used: Credits,
@@ -73,6 +75,15 @@ pub(super) struct AccountItem {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 fn is_none(credits: &Credits) -> bool {
     credits.is_zero()
+}
+
+fn first() -> EntryId {
+    EntryId::FIRST
+}
+
+/// Most accounts have the plan that they began with.
+fn is_first(id: &EntryId) -> bool {
+    *id == EntryId::FIRST
 }
 
 #[derive(Serialize, Deserialize)]
@@ -104,6 +115,8 @@ pub(super) struct EntryItem {
     mv: Vec<MoveItem>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key: Option<ClaimKey>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sw: Option<Switch>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -121,6 +134,7 @@ impl From<&Account> for AccountItem {
             rev: account.revision,
             plan: account.plan.clone(),
             allow: account.allowance,
+            since: account.since,
             period: account.period,
             sub: SubscriptionItem { left: account.subscription.left, granted: account.subscription.granted },
             used: account.used,
@@ -147,6 +161,7 @@ impl AccountItem {
             revision: self.rev,
             plan: self.plan,
             allowance: self.allow,
+            since: self.since,
             period: self.period,
             subscription: Subscription { left: self.sub.left, granted: self.sub.granted },
             used: self.used,
@@ -177,6 +192,7 @@ impl From<&Entry> for EntryItem {
             n: entry.amount,
             mv: entry.moves.iter().map(part).collect(),
             key: entry.claim.clone(),
+            sw: entry.switch.clone(),
         }
     }
 }
@@ -193,6 +209,7 @@ impl EntryItem {
             amount: self.n,
             moves: self.mv.into_iter().map(part).collect(),
             claim: self.key,
+            switch: self.sw,
         }
     }
 }

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::ClaimsOf;
-use crate::domain::{AccountId, ClaimKey, EntryId, KeyId, OrgId, Period, PurchaseId};
+use crate::domain::{AccountId, ClaimKey, EntryId, KeyId, OrgId, Period, PurchaseId, Subject, Watched};
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
@@ -23,8 +23,28 @@ pub(super) enum Key<'a> {
     Purchase(PurchaseId),
     /// `AUTO#<org>#<mode>` / `R`: auto-recharge.
     Recharge(AccountId),
-    /// `AGENDA#<shard>` / `<milliseconds>#…`: one errand.
+    /// `AGENDA#<shard>` or `AGENDA#<org>#<mode>` / `<milliseconds>#…`: one errand.
     Errand(String, String),
+    /// `PLANS#<org>#<mode>` / `<ulid>`: one change of plan.
+    Switch(AccountId, EntryId),
+    /// `MON#<org>#<mode>` / `<ulid>`: one monitor.
+    Monitor(Watched),
+    /// `SUBJ#<org>#<mode>#<digest>` / `S`: which monitor watches a subject.
+    Subject(AccountId, &'a Subject),
+    /// `DIR#<shard>` / `<org>#<mode>`: that there is such an account.
+    Listed(String, AccountId),
+    /// `ROUND#<month>` / `<shard>`: how far a month's round of renewals is.
+    Round(Period, String),
+    /// `CLOCK#<org>#<mode>` / `T`: where the clock of a test ledger stands.
+    Clock(AccountId),
+    /// `ALERT#<org>#<mode>` / `A`: how an organisation wants to be told of things.
+    Alerts(AccountId),
+    /// `EVENTS#<org>#<mode>` / `<number>`: one event.
+    Event(AccountId, u64),
+    /// `EVENTHEAD#<org>#<mode>` / `H`: how many events there are.
+    EventHead(AccountId),
+    /// `TOLD#<org>#<mode>#<source>` / `T`: that something was told.
+    Told(AccountId, &'a str),
     /// `ORG#<org>` / `ORG`: one organisation.
     Organisation(OrgId),
     /// `ORG#<org>` / `KEY#<key id>`: the hash of a key, to revoke it by.
@@ -48,6 +68,18 @@ impl Key<'_> {
             }
             Key::Recharge(account) => (format!("AUTO#{account}"), "R".to_owned()),
             Key::Errand(partition, place) => (partition.clone(), place.clone()),
+            Key::Switch(account, entry) => (format!("PLANS#{account}"), entry.bare()),
+            Key::Monitor(Watched { account, monitor }) => (format!("MON#{account}"), monitor.bare()),
+            Key::Subject(account, subject) => {
+                (format!("SUBJ#{account}#{}", subject.as_str()), "S".to_owned())
+            }
+            Key::Listed(partition, account) => (partition.clone(), account.to_string()),
+            Key::Round(month, shard) => (format!("ROUND#{month}"), shard.clone()),
+            Key::Clock(account) => (format!("CLOCK#{account}"), "T".to_owned()),
+            Key::Alerts(account) => (format!("ALERT#{account}"), "A".to_owned()),
+            Key::Event(account, number) => (format!("EVENTS#{account}"), format!("{number:016}")),
+            Key::EventHead(account) => (format!("EVENTHEAD#{account}"), "H".to_owned()),
+            Key::Told(account, source) => (format!("TOLD#{account}#{source}"), "T".to_owned()),
             Key::Organisation(org) => (format!("ORG#{org}"), "ORG".to_owned()),
             Key::Issued(org, key) => (format!("ORG#{org}"), format!("KEY#{key}")),
             Key::Secret(hash) => (format!("APIKEY#{hash}"), "APIKEY".to_owned()),

@@ -48,6 +48,8 @@ impl Ledger {
     /// # Errors
     /// When the table does not serve.
     pub async fn open(&self, account: &Account) -> Result<(), Fault> {
+        // The directory first: an account that is not in it would be renewed by nobody but its callers.
+        self.list_account(account.id).await?;
         let item = super::expression::opened(account)?;
         self.put_new(item, "open an account").await.map(|_| ())
     }
@@ -93,6 +95,7 @@ impl Ledger {
 
     /// Writes a transaction's row. Written twice it is the same row, so the first one stays.
     pub(super) async fn record(&self, account: AccountId, receipt: &Receipt) -> Result<(), Fault> {
+        self.remember_plan(account, receipt).await?;
         let item = with_key(&Key::Row(account, receipt.entry.id), &RowItem::from(receipt))?;
         self.put_new(item, "record a transaction").await.map(|_| ())
     }

@@ -4,29 +4,39 @@
 //! rest: organisations, keys, prices, plans.
 
 mod agenda;
+mod alerts;
 mod catalogue;
 mod claim;
 mod connection;
+mod directory;
 mod doubt;
+mod events;
 mod expression;
 mod fault;
 mod hints;
 mod item;
 mod key;
 mod ledger;
+mod monitors;
+mod past;
+mod plans;
 mod post;
 mod project;
 mod purchases;
 mod settings;
 mod settle;
 mod statement;
+mod test_clock;
 
 pub use agenda::{Errand, Noted};
 pub use catalogue::{Catalogue, Part, Unchanged};
-pub use claim::{ClaimsOf, Made};
+pub use claim::{ClaimsOf, Made, system_key};
 pub use connection::Connection;
+pub use directory::{Listed, Progress, SHARDS};
 pub use fault::Fault;
 pub use ledger::{Ledger, Moment};
+pub use monitors::{MONITORS_AT_ONCE, Page as MonitorPage, Taken};
+pub use plans::PlanSwitch;
 pub use project::{Image, Projected, account_image};
 pub use settings::{Known, Organisation, Settings};
 pub use settle::random;

@@ -167,7 +167,12 @@ impl Ledger {
     }
 
     /// Writes an item in place of the one with that revision; `None` stands for no item.
-    async fn replace(&self, item: Item, seen: Option<u64>, doing: &'static str) -> Result<bool, Fault> {
+    pub(super) async fn replace(
+        &self,
+        item: Item,
+        seen: Option<u64>,
+        doing: &'static str,
+    ) -> Result<bool, Fault> {
         let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
         let put = match seen {
             Some(revision) => put

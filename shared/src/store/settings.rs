@@ -11,7 +11,7 @@ use super::catalogue::Memory;
 use super::item::{decode, with_key};
 use super::key::{Item, Key};
 use super::{Fault, Moment};
-use crate::domain::{Allowance, ApiKey, Currency, KeyId, OrgId, Plan, PlanId, Secret};
+use crate::domain::{Allowance, ApiKey, Currency, EntryId, KeyId, OrgId, Plan, PlanId, Secret};
 
 /// For how many seconds a warm function goes by what it has read of prices, plans and keys. A
 /// revoked key may live that much longer, and a price that is changed with effect from now is
@@ -120,6 +120,46 @@ impl Settings {
         let answer = answer.map_err(|error| Fault::unavailable("keep a customer's name")(error.into()))?;
         let known: Organisation = decode("an organisation", answer.attributes.unwrap_or_default())?;
         Ok(known.customer.unwrap_or_else(|| customer.to_owned()))
+    }
+
+    /// Has an organisation have a plan since an entry of its live ledger, unless it has one since a later
+    /// entry.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn set_plan(
+        &self,
+        org: OrgId,
+        plan: &PlanId,
+        allowance: Allowance,
+        since: EntryId,
+    ) -> Result<(), Fault> {
+        let allowance = serde_dynamo::to_attribute_value(allowance)
+            .map_err(|source| Fault::corrupt("an allowance", source))?;
+        let update = self.client.update_item().table_name(&self.table);
+        let update = update.set_key(Some(Key::Organisation(org).attributes()));
+        let update =
+            update.update_expression("SET #plan = :plan, allowance = :allowance, planSince = :since");
+        let update = update.condition_expression(
+            "attribute_exists(pk) AND (attribute_not_exists(planSince) OR planSince < :since)",
+        );
+        let update = update.expression_attribute_names("#plan", "plan");
+        let update = update.expression_attribute_values(":plan", AttributeValue::S(plan.0.clone()));
+        let update = update.expression_attribute_values(":allowance", allowance);
+        let update = update.expression_attribute_values(":since", AttributeValue::S(since.bare()));
+        let outcome = update.send().await;
+        // What a key may do hangs on the plan: here at once, elsewhere within a minute.
+        self.keys
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|_, (_, known)| known.key.org != Some(org));
+        match outcome {
+            Ok(_) => Ok(()),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(()),
+                Some(_) | None => Err(Fault::unavailable("set a plan")(error.into())),
+            },
+        }
     }
 
     /// Adds a key under its hash; nothing happens when it is there already, revoked or not.

@@ -80,7 +80,9 @@ fn an_unlimited_debit_leaves_every_counter_but_used_alone() {
     let posting = consume(&before, &request(7, ""), &head(99, at(NOW))).unwrap();
     let after = before.clone().apply(&posting).unwrap();
     assert_eq!(after.used, credits(7));
-    assert_eq!((after.lots, after.subscription), (before.lots, before.subscription));
+    assert_eq!((after.lots, after.subscription.left), (before.lots, before.subscription.left));
+    // That it was spent is remembered, for a change of plan.
+    assert_eq!((before.subscription.spent(), after.subscription.spent()), (Credits::ZERO, credits(7)));
 }
 
 #[test]

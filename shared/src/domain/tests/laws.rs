@@ -12,6 +12,8 @@ enum Step {
     Grant(Grant),
     Adjust(Adjustment),
     Limit(u64),
+    /// Another allowance, with a plan of its own.
+    Plan(u64),
     /// The oldest purchased lot is disputed, and the dispute lost or won.
     Dispute {
         lost: bool,
@@ -44,7 +46,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     });
     let limit = (0u64..50).prop_map(Step::Limit);
     let dispute = proptest::bool::ANY.prop_map(|lost| Step::Dispute { lost });
-    let steps = prop_oneof![8 => consume, 4 => grant, 2 => adjust, 1 => limit, 1 => dispute, 2 => pass];
+    let plan = (0u64..60).prop_map(Step::Plan);
+    let steps =
+        prop_oneof![8 => consume, 4 => grant, 2 => adjust, 1 => limit, 1 => plan, 1 => dispute, 2 => pass];
     proptest::collection::vec(steps, 1..80)
 }
 
@@ -81,6 +85,14 @@ proptest! {
                     Err(_) => (),
                 },
                 Step::Limit(limit) => account = book(account.clone(), &set_limit(&account, credits(limit), &head))?,
+                Step::Plan(allowance) => {
+                    let plan = PlanId(format!("plan-{allowance}"));
+                    let allowance = Allowance::Monthly(credits(allowance));
+                    let request = Subscribe { plan, allowance, follows: None };
+                    if let Ok(posting) = subscribe(&account, &request, &head) {
+                        account = book(account, &posting)?;
+                    }
+                }
                 Step::Dispute { lost } => {
                     let lot = account.lots.iter().find(|(_, lot)| lot.source == Source::Purchased && lot.service.is_none());
                     let lot = lot.map(|(id, lot)| (*id, lot.left));

@@ -3,13 +3,16 @@
 
 mod consume;
 mod dispute;
+mod ends;
 mod grant;
 mod laws;
 mod money;
+mod monitor;
 mod post_paid;
 mod purchase;
 mod recharge;
 mod renewal;
+mod subscription;
 mod versions;
 
 use chrono::{DateTime, Utc};

@@ -81,6 +81,12 @@ pub struct Transaction {
     /// The payment provider's receipt or invoice.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receipt: Option<String>,
+    /// From which plan to which; only in a change of plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanShift>,
+    /// The monitor whose month was charged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monitor_id: Option<String>,
     /// Why a purchase has failed, as the payment provider says.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>, example = json!({ "reason": "card_declined", "declineCode": "generic_decline" }))]
@@ -92,6 +98,15 @@ pub struct Transaction {
     pub description: Option<String>,
     /// The caller's own key and value pairs.
     pub metadata: BTreeMap<String, String>,
+}
+
+/// One plan in place of another.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct PlanShift {
+    /// The plan before.
+    pub from: String,
+    /// The plan after.
+    pub to: String,
 }
 
 /// Where a customer finishes a payment.
@@ -148,6 +163,10 @@ impl From<&Receipt> for Transaction {
             balance_after: Some(balance.available().unwrap_or(domain::Credits::MAX).get()),
             sequence: Some(*sequence),
             timestamp: entry.at,
+            plan: entry
+                .switch
+                .as_ref()
+                .map(|switch| PlanShift { from: switch.from.0.clone(), to: switch.to.0.clone() }),
             ..Self::asked(details)
         }
     }
@@ -207,6 +226,8 @@ impl Transaction {
             price: paid.map(|paid| Money::from(paid.price)),
             package: paid.and_then(|paid| paid.package.as_ref()).map(|package| package.0.clone()),
             receipt: paid.and_then(|paid| paid.receipt.clone()),
+            plan: None,
+            monitor_id: details.monitor.map(|monitor| monitor.to_string()),
             failure: None,
             next_action: None,
             description: text(&details.description),

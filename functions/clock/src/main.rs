@@ -1,0 +1,8 @@
+//! The Lambda function `clock`.
+
+use shared::edge::{Fatal, serve};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Fatal> {
+    serve(clock::routes().split_for_parts().0).await
+}

@@ -1,0 +1,20 @@
+//! What an organisation pays for by the month: its plan (`/api/v3/subscription`) and its monitors
+//! (`/api/v3/monitors`).
+
+mod monitors;
+mod plan;
+mod shape;
+
+use std::sync::Arc;
+
+use shared::edge::App;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The function's routes and their description.
+pub fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(plan::read_subscription, plan::change_subscription))
+        .routes(routes!(monitors::list_monitors, monitors::create_monitor))
+        .routes(routes!(monitors::read_monitor, monitors::delete_monitor))
+}

@@ -1,0 +1,271 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use shared::calendar::NotMade;
+use shared::domain::{
+    self, AccountId, ClaimKey, EntryId, Metadata, MonitorId, OnBehalf, Reference, Service, Watch, Watched,
+};
+use shared::edge::{ApiError, App, Caller, Intent, Params, Reply, instant, may};
+use shared::store::{ClaimsOf, MonitorPage};
+use utoipa::{IntoParams, ToSchema};
+
+/// Monitors on a page when nothing is asked, and at most.
+const LIMIT: usize = 50;
+const LIMIT_MAX: usize = 100;
+
+/// How many pages of the table one page of the list looks through: ended monitors are passed over.
+const READS_MAX: usize = 20;
+
+/// What is to be watched.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(example = json!({ "operation": "aml.monitoring", "resourceId": "applicant_42" }))]
+pub(super) struct NewMonitor {
+    /// An operation that the price list has by the month: aml.monitoring, kyt.monitoring.
+    #[schema(value_type = String)]
+    operation: Reference,
+    /// Your name for what is watched.
+    #[schema(value_type = String, max_length = 255)]
+    resource_id: Reference,
+    /// Your name for the customer on whose behalf.
+    #[schema(value_type = Option<String>, max_length = 255)]
+    customer_id: Option<Reference>,
+    /// Your name for the member of staff who wanted it.
+    #[schema(value_type = Option<String>, max_length = 255)]
+    member_id: Option<Reference>,
+    /// The service that it belongs to: lots set aside for it pay, and pay first.
+    #[schema(value_type = Option<String>)]
+    service: Option<Service>,
+    /// Your own key and value pairs; they stand in every charge.
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    metadata: Option<Metadata>,
+}
+
+/// Something that is watched, and charged for every month.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(example = json!({
+    "monitorId": "mon_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA", "operation": "aml.monitoring", "resourceId": "applicant_42",
+    "customerId": null, "memberId": null, "service": null, "status": "active", "reason": null, "suspendedAt": null,
+    "paidThrough": "2024-02-01T00:00:00Z", "nextCharge": "2024-02-01T00:00:00Z",
+    "transactionId": "txn_01HM6QY8R0Z3V9Q2T5W7X8Y9ZB", "createdAt": "2024-01-15T10:30:00Z", "deletedAt": null, "metadata": {}
+}))]
+struct Monitor {
+    /// `mon_…`
+    monitor_id: String,
+    /// What is charged.
+    operation: String,
+    /// What is watched.
+    resource_id: String,
+    /// The caller's name for the customer.
+    customer_id: Option<String>,
+    /// The caller's name for the member of staff.
+    member_id: Option<String>,
+    /// The service that it belongs to.
+    #[schema(value_type = Option<String>)]
+    service: Option<Service>,
+    /// active; suspended: this month could not be paid, and it goes on as soon as it can; deleted.
+    status: &'static str,
+    /// Why it is suspended: insufficient_credits, frozen, not_priced.
+    reason: Option<&'static str>,
+    /// Since when it is suspended.
+    #[serde(serialize_with = "maybe")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    suspended_at: Option<DateTime<Utc>>,
+    /// Up to when it is paid for.
+    #[serde(serialize_with = "maybe")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    paid_through: Option<DateTime<Utc>>,
+    /// When it is charged next; null when it is deleted, or waits for credits.
+    #[serde(serialize_with = "maybe")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    next_charge: Option<DateTime<Utc>>,
+    /// The latest charge.
+    transaction_id: Option<String>,
+    /// When it was made.
+    #[serde(with = "instant")]
+    #[schema(value_type = String, format = DateTime)]
+    created_at: DateTime<Utc>,
+    /// When it was deleted.
+    #[serde(serialize_with = "maybe")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    deleted_at: Option<DateTime<Utc>>,
+    /// The caller's own key and value pairs.
+    metadata: BTreeMap<String, String>,
+}
+
+#[expect(clippy::ref_option, reason = "serde hands a reference")]
+fn maybe<S: serde::Serializer>(at: &Option<DateTime<Utc>>, out: S) -> Result<S::Ok, S::Error> {
+    out.serialize_some(&at.as_ref().map(instant::text))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Query {
+    /// Monitors on a page, 1 to 100; 50 when left out.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<usize>,
+    /// `nextCursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Watches something: charged now, and on the first of every month as long as it goes on. A month that
+/// can't be paid suspends it, and it goes on as soon as there are credits. A subject is paid for once a
+/// month, also where its monitor is deleted and made again.
+#[utoipa::path(
+    post,
+    path = "/api/v3/monitors",
+    tag = "subscription",
+    params(("Idempotency-Key" = String, Header, description = "Your name for this request, 1 to 255 visible ASCII characters")),
+    request_body = NewMonitor,
+    responses(
+        (status = 201, body = Monitor),
+        (status = 402, description = "INSUFFICIENT_CREDITS: `details` has `required` and `available`; nothing was charged and nothing is watched"),
+        (status = 409, description = "CONFLICT: another monitor watches the same; `details.monitorId` names it. OPERATION_IN_PROGRESS, with Retry-After"),
+    ),
+)]
+pub(super) async fn create_monitor(
+    State(app): State<Arc<App>>,
+    caller: Caller<may::Consume>,
+    intent: Intent<NewMonitor>,
+) -> Result<Reply, ApiError> {
+    let moment = caller.call.moment;
+    let NewMonitor { operation, resource_id, customer_id, member_id, service, metadata } = intent.body;
+    let catalogue = app.settings.catalogue(moment.wall).await?;
+    let (operation, _) = catalogue.prices.monthly(&operation, moment.now)?;
+    let last = app.ledger.last_monitor(caller.account).await?.map_or(EntryId::FIRST, EntryId::from);
+    let (of, key) = (ClaimsOf::Account(caller.account), ClaimKey::Caller(intent.key));
+    let made = app.ledger.claim_once_above(last, of, (&key, &intent.fingerprint), moment).await?;
+    let metadata = metadata.unwrap_or_default();
+    let wanted = domain::Monitor {
+        id: made.id.into(),
+        operation,
+        resource_id,
+        on_behalf: OnBehalf { customer_id, member_id, service, metadata, key_id: Some(caller.key) },
+        made_at: made.at,
+        stage: Watch::Pending,
+        paid: None,
+        charge: None,
+        revision: 0,
+    };
+    let made = Box::pin(app.calendar().make_monitor(caller.account, &wanted, moment)).await;
+    let (monitor, replayed) = made.map_err(|not_made| match not_made {
+        NotMade::Taken(other) => ApiError::AlreadyWatched(other),
+        NotMade::Unsettled(unsettled) => unsettled.into(),
+    })?;
+    Reply::created(&Monitor::of(&monitor), replayed)
+}
+
+/// The organisation's monitors, the oldest first, without those that were deleted.
+#[utoipa::path(get, path = "/api/v3/monitors", tag = "subscription", params(Query), responses((status = 200, body = Vec<Monitor>)))]
+pub(super) async fn list_monitors(
+    State(app): State<Arc<App>>,
+    caller: Caller<may::Read>,
+    Params(Query { limit, cursor }): Params<Query>,
+) -> Result<Reply, ApiError> {
+    let limit = limit.unwrap_or(LIMIT);
+    if !(1..=LIMIT_MAX).contains(&limit) {
+        return Err(ApiError::field("limit", format!("must be a whole number from 1 to {LIMIT_MAX}")));
+    }
+    let cursor = cursor.map(MonitorId::try_from).transpose().map_err(|_| ApiError::InvalidCursor)?;
+    let (monitors, next) = page(&app, caller.account, cursor, limit).await?;
+    let monitors: Vec<_> = monitors.iter().map(Monitor::of).collect();
+    Reply::page(&monitors, next.map(|next| next.to_string()))
+}
+
+/// At most `limit` monitors that follow, and the last one looked at where there may be more.
+async fn page(
+    app: &App,
+    account: AccountId,
+    mut after: Option<MonitorId>,
+    limit: usize,
+) -> Result<(Vec<domain::Monitor>, Option<MonitorId>), ApiError> {
+    let mut found = Vec::new();
+    for _ in 0..READS_MAX {
+        let wanted = i32::try_from(limit.saturating_sub(found.len())).unwrap_or(i32::MAX);
+        let MonitorPage { monitors, next } = app.ledger.monitors(account, after, wanted).await?;
+        let shown =
+            |monitor: &domain::Monitor| !matches!(monitor.stage, Watch::Pending | Watch::Ended { .. });
+        found.extend(monitors.into_iter().filter(shown));
+        after = next;
+        if next.is_none() || found.len() >= limit {
+            break;
+        }
+    }
+    Ok((found, after))
+}
+
+/// One monitor.
+#[utoipa::path(
+    get,
+    path = "/api/v3/monitors/{id}",
+    tag = "subscription",
+    params(("id" = String, Path, description = "mon_…")),
+    responses((status = 200, body = Monitor), (status = 404, description = "NOT_FOUND")),
+)]
+pub(super) async fn read_monitor(
+    State(app): State<Arc<App>>,
+    caller: Caller<may::Read>,
+    Path(id): Path<String>,
+) -> Result<Reply, ApiError> {
+    let monitor = app.ledger.monitor(named(caller.account, id)?).await?;
+    let monitor = monitor.filter(|monitor| monitor.stage != Watch::Pending).ok_or(UNKNOWN)?;
+    Reply::ok(&Monitor::of(&monitor))
+}
+
+/// Ends a monitor: it is not charged any more. What was paid for this month stays paid. Sent again it changes
+/// nothing.
+#[utoipa::path(
+    delete,
+    path = "/api/v3/monitors/{id}",
+    tag = "subscription",
+    params(("id" = String, Path, description = "mon_…")),
+    responses((status = 200, body = Monitor), (status = 404, description = "NOT_FOUND")),
+)]
+pub(super) async fn delete_monitor(
+    State(app): State<Arc<App>>,
+    caller: Caller<may::Consume>,
+    Path(id): Path<String>,
+) -> Result<Reply, ApiError> {
+    let ended = app.calendar().end_monitor(named(caller.account, id)?, caller.call.moment).await?;
+    Reply::ok(&Monitor::of(&ended.ok_or(UNKNOWN)?))
+}
+
+const UNKNOWN: ApiError = ApiError::NotFound("there is no such monitor");
+
+fn named(account: AccountId, id: String) -> Result<Watched, ApiError> {
+    Ok(Watched { account, monitor: MonitorId::try_from(id).map_err(|_| UNKNOWN)? })
+}
+
+impl Monitor {
+    fn of(monitor: &domain::Monitor) -> Self {
+        let text = |text: &Option<Reference>| text.as_ref().map(|text| text.as_str().to_owned());
+        let paid_through = monitor.paid.map(|month| month.next().start());
+        let (status, suspended, deleted_at) = match monitor.stage {
+            Watch::Pending | Watch::Active => ("active", None, None),
+            Watch::Suspended { since, why } => ("suspended", Some((since, why)), None),
+            Watch::Ended { at } => ("deleted", None, Some(at)),
+        };
+        Self {
+            monitor_id: monitor.id.to_string(),
+            operation: monitor.operation.as_str().to_owned(),
+            resource_id: monitor.resource_id.as_str().to_owned(),
+            customer_id: text(&monitor.on_behalf.customer_id),
+            member_id: text(&monitor.on_behalf.member_id),
+            service: monitor.on_behalf.service,
+            status,
+            reason: suspended.map(|(_, why)| why.as_str()),
+            suspended_at: suspended.map(|(since, _)| since),
+            paid_through,
+            next_charge: paid_through.filter(|_| status == "active"),
+            transaction_id: monitor.charge.map(|charge| charge.to_string()),
+            created_at: monitor.made_at,
+            deleted_at,
+            metadata: monitor.on_behalf.metadata.pairs().clone(),
+        }
+    }
+}

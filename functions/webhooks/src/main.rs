@@ -1,0 +1,8 @@
+//! The Lambda function `webhooks`.
+
+use shared::edge::{Fatal, serve};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Fatal> {
+    serve(webhooks::routes().split_for_parts().0).await
+}

@@ -1,0 +1,253 @@
+use chrono::Duration;
+
+use super::{Calendar, Task, Unfinished};
+use crate::domain::{
+    AccountId, Consume, Credits, EntryId, Fingerprint, Monitor, MonitorId, News, Period, Quantity, Reference,
+    Refusal, Suspension, Watch, Watched, consume,
+};
+use crate::store::{Errand, Fault, MONITORS_AT_ONCE, Moment, Taken, Unsettled, system_key};
+
+/// How many seconds after a monitor was begun it is looked at, should nobody have finished it.
+const LOOK_SECONDS: i64 = 60;
+
+/// How often somebody else may take a subject, or write a monitor, before we are told to come again.
+const ATTEMPTS_MAX: u32 = 8;
+
+/// Why a monitor was not made. Nothing was charged.
+#[derive(Debug, thiserror::Error)]
+pub enum NotMade {
+    /// Another monitor watches the same.
+    #[error("{0} watches the same operation and resource")]
+    Taken(MonitorId),
+    /// The charge was not settled.
+    #[error(transparent)]
+    Unsettled(#[from] Unsettled),
+}
+
+impl From<Fault> for NotMade {
+    fn from(fault: Fault) -> Self {
+        Self::Unsettled(fault.into())
+    }
+}
+
+impl Calendar<'_> {
+    /// Makes a monitor: it is written down, takes its subject, is charged for this month, and goes on.
+    /// Whatever crashes, somebody finishes it, and sent again it is the same monitor; whether it was made before.
+    ///
+    /// # Errors
+    /// [`NotMade`]; it is then as if nobody had asked, unless the store could not say.
+    pub async fn make_monitor(
+        &self,
+        account: AccountId,
+        wanted: &Monitor,
+        moment: Moment,
+    ) -> Result<(Monitor, bool), NotMade> {
+        let id = Watched { account, monitor: wanted.id };
+        let known = self.ledger.monitor(id).await?;
+        if let Some(made) = known.as_ref().filter(|known| known.stage != Watch::Pending) {
+            return Ok((made.clone(), true));
+        }
+        if known.is_none() {
+            self.ledger.list_monitored(account).await?;
+            let wait = Duration::try_seconds(LOOK_SECONDS).unwrap_or_default();
+            let due = moment.now.checked_add_signed(wait).unwrap_or(moment.now);
+            self.ledger.note(Errand::Monitor(id), due).await?;
+            self.ledger.begin_monitor(account, wanted).await?;
+        }
+        let made = self.finish_monitor(id, moment).await?;
+        made.map(|made| (made, false)).ok_or(NotMade::Unsettled(Unsettled::InProgress))
+    }
+
+    /// Goes on with a monitor that is being made; as it is when it is made already, `None` when there is
+    /// none.
+    ///
+    /// # Errors
+    /// As [`Calendar::make_monitor`].
+    pub async fn finish_monitor(&self, id: Watched, moment: Moment) -> Result<Option<Monitor>, NotMade> {
+        let account = id.account;
+        for _ in 0..ATTEMPTS_MAX {
+            let Some(monitor) = self.ledger.monitor(id).await? else { return Ok(None) };
+            if monitor.stage != Watch::Pending {
+                return Ok(Some(monitor));
+            }
+            let month = Period::of(moment.now);
+            if let Some(other) = self.take_subject(account, &monitor).await? {
+                self.ledger.forget_monitor(account, &monitor).await?;
+                return Err(NotMade::Taken(other));
+            }
+            let charge = match self.charge(account, &monitor, month, moment).await {
+                Ok(charge) => charge,
+                Err(Unsettled::Refused(refusal)) => {
+                    self.ledger.free_subject(account, &monitor.subject(), monitor.id).await?;
+                    self.ledger.forget_monitor(account, &monitor).await?;
+                    return Err(Unsettled::Refused(refusal).into());
+                }
+                Err(unsettled) => return Err(unsettled.into()),
+            };
+            if let Some(made) = self.ledger.save_monitor(account, &monitor.charged(month, charge)).await? {
+                return Ok(Some(made));
+            }
+        }
+        Err(Fault::Busy.into())
+    }
+
+    /// Takes the subject of a monitor; whose it is when it is another one's that goes on.
+    async fn take_subject(&self, account: AccountId, monitor: &Monitor) -> Result<Option<MonitorId>, Fault> {
+        let subject = monitor.subject();
+        for _ in 0..ATTEMPTS_MAX {
+            let other = match self.ledger.take_subject(account, &subject, monitor.id).await? {
+                Taken::Ours => return Ok(None),
+                Taken::By(other) => other,
+            };
+            let known = self.ledger.monitor(Watched { account, monitor: other }).await?;
+            if known.is_some_and(|known| !matches!(known.stage, Watch::Ended { .. })) {
+                return Ok(Some(other));
+            }
+            if self.ledger.take_subject_over(account, &subject, (other, monitor.id)).await? {
+                return Ok(None);
+            }
+        }
+        Err(Fault::Busy)
+    }
+
+    /// Ends a monitor; as it then is, `None` when there is none. One that has ended stays as it is.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn end_monitor(&self, id: Watched, moment: Moment) -> Result<Option<Monitor>, Fault> {
+        for _ in 0..ATTEMPTS_MAX {
+            let Some(monitor) = self.ledger.monitor(id).await? else { return Ok(None) };
+            match monitor.stage {
+                Watch::Pending => return Ok(None),
+                Watch::Ended { .. } => return Ok(Some(monitor)),
+                Watch::Active | Watch::Suspended { .. } => (),
+            }
+            if let Some(ended) = self.ledger.save_monitor(id.account, &monitor.ended(moment.now)).await? {
+                self.ledger.free_subject(id.account, &ended.subject(), ended.id).await?;
+                return Ok(Some(ended));
+            }
+        }
+        Err(Fault::Busy)
+    }
+
+    /// Charges a page of the monitors of an account, and sends for the rest.
+    ///
+    /// # Errors
+    /// When the store or the queue does not serve; it should then be asked again.
+    pub(super) async fn charge_monitors(
+        &self,
+        account: AccountId,
+        after: Option<MonitorId>,
+        moment: Moment,
+    ) -> Result<(), Unfinished> {
+        let next = self.charge_page(account, after, moment).await?;
+        if next.is_some() {
+            self.tasks.send(Task::Monitors { account, after: next }, 0).await?;
+        }
+        Ok(())
+    }
+
+    /// Charges the monitors of an account that are not paid for this month, the oldest first, and suspends
+    /// those that can't be paid; a page of them, and after which the rest are.
+    ///
+    /// # Errors
+    /// When the store does not serve, or somebody else is charging one; it should then be asked again.
+    pub async fn charge_page(
+        &self,
+        account: AccountId,
+        after: Option<MonitorId>,
+        moment: Moment,
+    ) -> Result<Option<MonitorId>, Unsettled> {
+        let moment = self.ledger.moment_of(account, moment).await?;
+        let page = self.ledger.monitors(account, after, MONITORS_AT_ONCE).await?;
+        // What could not be paid: the same and more can't be either, as long as nothing arrives.
+        let mut beyond = None;
+        for monitor in page.monitors.iter().filter(|monitor| monitor.stage != Watch::Pending) {
+            if let Some(month) = monitor.owes(moment.now) {
+                self.renew_monitor(account, (monitor, month), &mut beyond, moment).await?;
+            }
+        }
+        Ok(page.next)
+    }
+
+    async fn renew_monitor(
+        &self,
+        account: AccountId,
+        (monitor, month): (&Monitor, Period),
+        beyond: &mut Option<Credits>,
+        moment: Moment,
+    ) -> Result<(), Unsettled> {
+        let price = self.price(monitor, moment).await?;
+        let charged = match price {
+            Ok(request) if beyond.is_some_and(|beyond| beyond <= request.1.amount) => {
+                Err(Suspension::InsufficientCredits)
+            }
+            Ok(_) => match self.charge(account, monitor, month, moment).await {
+                Ok(charge) => Ok(charge),
+                Err(Unsettled::Refused(refusal)) => {
+                    if let Refusal::InsufficientCredits { required, .. } = refusal {
+                        *beyond = Some(required);
+                    }
+                    Err(Suspension::from(&refusal))
+                }
+                Err(unsettled) => return Err(unsettled),
+            },
+            Err(refusal) => Err(Suspension::from(&refusal)),
+        };
+        let was_suspended = matches!(monitor.stage, Watch::Suspended { .. });
+        let (next, news): (Monitor, fn(Monitor) -> Option<News>) = match charged {
+            Ok(charge) if was_suspended => {
+                (monitor.charged(month, charge), |next| Some(News::MonitorResumed(next)))
+            }
+            Ok(charge) => (monitor.charged(month, charge), |_| None),
+            Err(_) if was_suspended => return Ok(()),
+            Err(why) => (monitor.suspended(why, moment.now), |next| match next.stage {
+                Watch::Suspended { why, .. } => Some(News::MonitorSuspended(next, why)),
+                Watch::Pending | Watch::Active | Watch::Ended { .. } => None,
+            }),
+        };
+        // Told first, under the revision that the row will have: after a crash it is told again, once.
+        let to_be = Monitor { revision: monitor.revision.saturating_add(1), ..next.clone() };
+        if let Some(news) = news(to_be) {
+            tracing::info!(%account, monitor = %monitor.id, event = news.name(), "told");
+            self.ledger.tell(account, &news, moment.now).await?;
+        }
+        self.ledger.save_monitor(account, &next).await?;
+        Ok(())
+    }
+
+    /// What a month of a monitor costs: the price's version and the debit. The rules may have no price.
+    async fn price(
+        &self,
+        monitor: &Monitor,
+        moment: Moment,
+    ) -> Result<Result<(u32, Consume), Refusal>, Unsettled> {
+        let catalogue = self.settings.catalogue(moment.wall).await?;
+        let name = Reference::try_from(monitor.operation.as_str().to_owned());
+        let name = name.map_err(|source| Fault::Corrupt { what: "a monitor", source: source.into() })?;
+        Ok(catalogue.prices.monthly(&name, moment.now).and_then(|(operation, price)| {
+            let request = Consume::priced(operation, price, Quantity::ONE, monitor.on_behalf.service)?;
+            Ok((price.version, request))
+        }))
+    }
+
+    /// Charges a month of a monitor: once, whoever asks and however often.
+    async fn charge(
+        &self,
+        account: AccountId,
+        monitor: &Monitor,
+        month: Period,
+        moment: Moment,
+    ) -> Result<EntryId, Unsettled> {
+        let (version, request) = self.price(monitor, moment).await??;
+        let name = monitor.subject().charge(month);
+        let key = system_key(&name)?;
+        let details = monitor.details(version);
+        let claim = (&key, &Fingerprint(name), &details);
+        let settled = self
+            .ledger
+            .settle(account, claim, moment, |account, head| consume(account, &request, head))
+            .await?;
+        Ok(settled.receipt.entry.id)
+    }
+}

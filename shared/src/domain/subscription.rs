@@ -1,0 +1,95 @@
+use super::consume::{effective, may_move};
+use super::{
+    Account, Allowance, Credits, Direction, Effect, Entry, EntryId, Guard, Head, Mode, Move, Operation,
+    PlanId, Posting, Refusal, Source, Switch,
+};
+
+/// Another plan for an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscribe {
+    /// The plan.
+    pub plan: PlanId,
+    /// What it brings a month.
+    pub allowance: Allowance,
+    /// The entry of the live ledger that a test ledger follows; none where the organisation asks.
+    pub follows: Option<EntryId>,
+}
+
+/// Decides a change of plan, which takes effect at once (contract, rule 4): of the month's subscription
+/// credits those are left that the new plan brings and that were not spent yet. Whoever moves down and
+/// up again finds what was spent still spent. Purchased and bonus credits stay.
+///
+/// # Errors
+/// [`Refusal::Frozen`], [`Refusal::SamePlan`], [`Refusal::BalanceLimit`]. A test ledger that follows is
+/// refused with [`Refusal::SamePlan`] alone: it has followed already, or gone its own way since.
+pub fn subscribe(account: &Account, request: &Subscribe, head: &Head) -> Result<Posting, Refusal> {
+    let since = match request.follows {
+        Some(followed) if account.since < followed => followed,
+        Some(_) => return Err(Refusal::SamePlan),
+        None => {
+            may_move(account)?;
+            if account.plan == request.plan {
+                return Err(Refusal::SamePlan);
+            }
+            // A test ledger remembers what it has followed, and its own changes are nobody else's.
+            match account.id.mode {
+                Mode::Live => head.id,
+                Mode::Test => account.since,
+            }
+        }
+    };
+    let lot = account.subscription_lot();
+    let mut guards = vec![
+        Guard::Revision(account.revision),
+        Guard::Granted(account.subscription.granted),
+        Guard::FenceBelow(head.id),
+    ];
+    let mut effects = vec![Effect::Plan(request.plan.clone(), request.allowance, since)];
+    let (direction, amount) = difference(account, request.allowance);
+    match direction {
+        _ if amount.is_zero() => (),
+        Direction::Credit => {
+            super::grant::fits(account, amount).then_some(()).ok_or(Refusal::BalanceLimit)?;
+            effects.push(Effect::Give(lot, amount));
+        }
+        Direction::Debit => {
+            // Where all that is left goes, a rival debit that takes some of it has it decided again.
+            guards.push(if amount == account.subscription.left {
+                Guard::Exactly(lot, amount)
+            } else {
+                Guard::AtLeast(lot, amount)
+            });
+            effects.push(Effect::Withdraw(amount));
+        }
+    }
+    let part = Move { lot, source: Source::Subscription, direction, amount };
+    let entry = Entry {
+        id: head.id,
+        at: effective(account, head.now),
+        operation: Operation::own("credit.plan_change"),
+        direction,
+        amount,
+        moves: if amount.is_zero() { vec![] } else { vec![part] },
+        claim: Some(head.claim.clone()),
+        switch: Some(Switch {
+            from: account.plan.clone(),
+            to: request.plan.clone(),
+            allowance: request.allowance,
+        }),
+    };
+    Ok(Posting { entry, guards, effects })
+}
+
+/// How many subscription credits arrive or leave with an allowance.
+fn difference(account: &Account, allowance: Allowance) -> (Direction, Credits) {
+    let left = account.subscription.left;
+    let wanted = match allowance {
+        Allowance::Monthly(credits) => credits.less(account.subscription.spent()).unwrap_or_default(),
+        // Nothing is counted down, so nothing is left.
+        Allowance::Unlimited => Credits::ZERO,
+    };
+    match wanted.less(left) {
+        Some(more) => (Direction::Credit, more),
+        None => (Direction::Debit, left.less(wanted).unwrap_or_default()),
+    }
+}

@@ -1,0 +1,63 @@
+use super::*;
+
+/// What is to be done at a time, in words: whom to tell of, and when to look again.
+fn told(line: &str, days: u32, now: &str) -> String {
+    let ends = account(line).ends(Alerts { expiry_notice_days: days, revision: 0 }, at(now));
+    let lots: Vec<_> = ends.notices.iter().map(|(_, lot)| lot.left.get().to_string()).collect();
+    let next = ends.next.map_or_else(|| "never".to_owned(), |next| next.format("%m-%dT%H:%M").to_string());
+    format!("tell {}, look {next}", lots.join(" and "))
+}
+
+#[test]
+fn owners_are_told_before_and_the_end_is_booked_after() {
+    let line = "sub 5, purchased 3, bonus 2 until 2024-01-20, bonus 4 smartcheck until 2024-02-05";
+    for (days, now, expected) in [
+        (7, "2024-01-10T00:00:00Z", "tell , look 01-13T00:00"),
+        (7, "2024-01-13T00:00:00Z", "tell 2, look 01-20T00:01"),
+        (7, "2024-01-19T23:59:59Z", "tell 2, look 01-20T00:01"),
+        // It ends, and is booked a minute later.
+        (7, "2024-01-20T00:00:00Z", "tell , look 01-20T00:01"),
+        (30, "2024-01-10T00:00:00Z", "tell 2 and 4, look 01-20T00:01"),
+        // No notice is wanted; the ends are booked all the same.
+        (0, "2024-01-10T00:00:00Z", "tell , look 01-20T00:01"),
+        (92, "2024-01-01T00:00:00Z", "tell 2 and 4, look 01-20T00:01"),
+    ] {
+        assert_eq!(told(line, days, now), expected, "{days} {now}");
+    }
+    assert_eq!(told("sub 5, purchased 3, bonus 9", 7, NOW), "tell , look never");
+    // What is spent can't end.
+    assert_eq!(told("bonus 0 until 2024-01-20", 7, NOW), "tell , look never");
+}
+
+/// A balance of a row, some time later and before anything else is booked, is what the account says.
+#[test]
+fn a_balance_ages_as_its_account_does() {
+    for line in [
+        "sub 5, purchased 3",
+        "bonus 2 until 2024-01-20, bonus 4 until 2024-01-20, bonus 8 until 2024-01-20, bonus 16 until 2024-01-20, \
+         bonus 32 smartcheck until 2024-01-20, purchased 64 api until 2024-01-20, bonus 128 until 2024-01-21",
+    ] {
+        let account = account(line);
+        let row = account.balance(at(NOW));
+        for second in [-1, 0, 1, 30, 59] {
+            let later = at("2024-01-20T00:00:00Z") + chrono::Duration::seconds(second);
+            let (aged, known) = (row.clone().aged(later), account.balance(later));
+            assert_eq!(
+                (aged.purchased, aged.bonus, aged.available()),
+                (known.purchased, known.bonus, known.available()),
+                "{line} {later}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_balance_names_the_next_three_and_all_that_end_with_the_first() {
+    let count = |line: &str| account(line).balance(at(NOW)).expiring.len();
+    assert_eq!(count("bonus 1 until 2024-01-20, bonus 2 until 2024-01-21"), 2);
+    let days = (20..=29).map(|day| format!("bonus 1 until 2024-01-{day}")).collect::<Vec<_>>().join(", ");
+    assert_eq!(count(&days), 3);
+    let same = ["bonus 1 until 2024-01-20"; 5].join(", ");
+    assert_eq!(count(&same), 5);
+    assert_eq!(count(&format!("{same}, bonus 1 until 2024-01-21")), 5);
+}

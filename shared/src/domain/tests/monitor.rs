@@ -1,0 +1,81 @@
+use super::*;
+
+fn monitor() -> Monitor {
+    Monitor {
+        id: MonitorId::from(id(1)),
+        operation: Operation::try_from("aml.monitoring".to_owned()).unwrap(),
+        resource_id: Reference::try_from("applicant_42".to_owned()).unwrap(),
+        on_behalf: OnBehalf::default(),
+        made_at: at(NOW),
+        stage: Watch::Pending,
+        paid: None,
+        charge: None,
+        revision: 0,
+    }
+}
+
+fn month(text: &str) -> Period {
+    Period::try_from(text.to_owned()).unwrap()
+}
+
+#[test]
+fn a_month_is_paid_for_once() {
+    let made = monitor();
+    assert_eq!(made.owes(at(NOW)), Some(month("2024-01")));
+    let active = made.charged(month("2024-01"), id(2));
+    assert_eq!((active.stage, active.owes(at("2024-01-31T23:59:59Z"))), (Watch::Active, None));
+    assert_eq!(active.owes(at("2024-02-01T00:00:00Z")), Some(month("2024-02")));
+    // Months in which nobody looked are not charged afterwards.
+    assert_eq!(active.owes(at("2024-07-09T00:00:00Z")), Some(month("2024-07")));
+}
+
+#[test]
+fn what_cant_be_paid_is_suspended_and_goes_on_when_it_can() {
+    let active = monitor().charged(month("2024-01"), id(2));
+    let short = Suspension::InsufficientCredits;
+    let (first, later) = (at("2024-02-01T00:00:00Z"), at("2024-02-09T00:00:00Z"));
+    let suspended = active.suspended(short, first);
+    assert_eq!(suspended.stage, Watch::Suspended { since: first, why: short });
+    assert_eq!(
+        suspended.suspended(Suspension::Frozen, later).stage,
+        Watch::Suspended { since: first, why: Suspension::Frozen }
+    );
+    assert_eq!(suspended.owes(later), Some(month("2024-02")));
+    let resumed = suspended.charged(month("2024-02"), id(3));
+    assert_eq!((resumed.stage, resumed.owes(later)), (Watch::Active, None));
+}
+
+#[test]
+fn what_has_ended_owes_nothing_and_never_begins_again() {
+    let ended = monitor().charged(month("2024-01"), id(2)).ended(at(NOW));
+    assert_eq!(ended.owes(at("2024-03-01T00:00:00Z")), None);
+    let stage = Watch::Ended { at: at(NOW) };
+    assert_eq!(ended.charged(month("2024-03"), id(4)).stage, stage);
+    assert_eq!(ended.suspended(Suspension::Frozen, at("2024-03-01T00:00:00Z")).stage, stage);
+    assert_eq!(ended.ended(at("2024-03-01T00:00:00Z")).stage, stage);
+}
+
+#[test]
+fn a_subject_is_one_operation_on_one_resource() {
+    let subject = |operation: &str, resource: &str| {
+        let operation = Operation::try_from(operation.to_owned()).unwrap();
+        Subject::new(&operation, &Reference::try_from(resource.to_owned()).unwrap())
+    };
+    let one = subject("aml.monitoring", "applicant_42");
+    assert_eq!(one, subject("aml.monitoring", "applicant_42"));
+    for other in [subject("kyt.monitoring", "applicant_42"), subject("aml.monitoring", "applicant_4")] {
+        assert_ne!(one, other);
+    }
+    // Its charge is an idempotency key.
+    let key = IdempotencyKey::try_from(one.charge(month("2024-02"))).unwrap();
+    assert!(key.as_str().starts_with("monitor/") && key.as_str().ends_with("/2024-02"));
+}
+
+#[test]
+fn why_a_charge_was_refused_is_why_a_monitor_waits() {
+    let insufficient = Refusal::InsufficientCredits { required: credits(1), available: Credits::ZERO };
+    assert_eq!(Suspension::from(&insufficient), Suspension::InsufficientCredits);
+    assert_eq!(Suspension::from(&Refusal::Frozen), Suspension::Frozen);
+    let unknown = Refusal::UnknownOperation(Reference::try_from("gone".to_owned()).unwrap());
+    assert_eq!(Suspension::from(&unknown), Suspension::NotPriced);
+}

@@ -1,0 +1,184 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// The plans that count credits down.
+const COUNTED: [&str; 3] = ["free", "basic", "professional"];
+
+/// The seed's plans.
+fn plan(name: &str) -> Subscribe {
+    let allowance = match name {
+        "free" => Allowance::Monthly(credits(100)),
+        "basic" => Allowance::Monthly(credits(1_000)),
+        "professional" => Allowance::Monthly(credits(5_000)),
+        "enterprise" => Allowance::Unlimited,
+        other => panic!("{other}"),
+    };
+    Subscribe { plan: PlanId(name.to_owned()), allowance, follows: None }
+}
+
+/// An account on a plan, in January, with its month begun.
+fn on(name: &str) -> Account {
+    let request = plan(name);
+    let org = OrgId::new(at("2024-01-01T00:00:00Z"), 1);
+    let account =
+        Account::open(AccountId { org, mode: Mode::Live }, request.plan, request.allowance, at(NOW));
+    let renewal = due(&account, at(NOW)).unwrap();
+    account.apply(&renewal).unwrap()
+}
+
+fn spend(account: Account, amount: u64, number: u64) -> Account {
+    let operation = Operation::try_from("x".to_owned()).unwrap();
+    let request = Consume { operation, amount: credits(amount), service: None };
+    let posting = consume(&account, &request, &head(number, at(NOW))).unwrap();
+    account.apply(&posting).unwrap()
+}
+
+fn switch(account: Account, name: &str, number: u64) -> (Account, Posting) {
+    let posting = subscribe(&account, &plan(name), &head(number, at(NOW))).unwrap();
+    (account.apply(&posting).unwrap(), posting)
+}
+
+/// The contract's rule 4, step by step: each line is a plan or a debit, and what is left then.
+#[test]
+fn moving_down_and_up_again_refills_nothing() {
+    for (start, steps) in [
+        (
+            "basic",
+            vec![("use 600", 400), ("free", 0), ("professional", 4_400), ("basic", 400), ("use 400", 0)],
+        ),
+        ("free", vec![("use 100", 0), ("basic", 900), ("free", 0), ("basic", 900)]),
+        ("professional", vec![("basic", 1_000), ("use 1000", 0), ("free", 0), ("professional", 4_000)]),
+        // What was spent where nothing is counted down was spent all the same.
+        (
+            "enterprise",
+            vec![("use 700", 0), ("basic", 300), ("enterprise", 0), ("use 250", 0), ("basic", 50)],
+        ),
+        ("enterprise", vec![("use 7000", 0), ("professional", 0), ("use 0", 0), ("free", 0)]),
+    ] {
+        let mut account = on(start);
+        for (number, (step, left)) in (10..).zip(&steps) {
+            account = match step.strip_prefix("use ") {
+                Some(amount) => spend(account, amount.parse().unwrap(), number),
+                None => switch(account, step, number).0,
+            };
+            assert_eq!(account.subscription.left.get(), *left, "{start} {steps:?} at {step}");
+        }
+    }
+}
+
+#[test]
+fn a_change_of_plan_says_what_it_moves() {
+    for (from, used, to, expected) in [
+        ("basic", 600, "free", "DEBIT 400: sub 400"),
+        ("basic", 950, "free", "DEBIT 50: sub 50"),
+        ("basic", 0, "free", "DEBIT 900: sub 900"),
+        ("free", 40, "basic", "CREDIT 900: sub 900"),
+        ("basic", 600, "enterprise", "DEBIT 400: sub 400"),
+        ("enterprise", 600, "basic", "CREDIT 400: sub 400"),
+        ("enterprise", 6_000, "basic", "CREDIT 0: "),
+    ] {
+        let account = spend(on(from), used, 10);
+        let (after, posting) = switch(account.clone(), to, 11);
+        let direction = serde_json::to_value(posting.entry.direction).unwrap();
+        let told =
+            format!("{} {}: {}", direction.as_str().unwrap(), posting.entry.amount.get(), moves(&posting));
+        assert_eq!(told, expected, "{from} {used} {to}");
+        let switch = posting.entry.switch.clone().unwrap();
+        assert_eq!((switch.from.0.as_str(), switch.to.0.as_str()), (from, to));
+        // What was used stays used, and purchased and bonus credits stay.
+        assert_eq!((after.used, &after.lots), (account.used, &account.lots));
+        assert_eq!((after.plan, after.since), (PlanId(to.to_owned()), posting.entry.id));
+    }
+}
+
+#[test]
+fn the_next_month_brings_the_new_plans_allowance() {
+    let (account, _) = switch(spend(on("basic"), 600, 10), "professional", 11);
+    let renewal = due(&account, at("2024-02-01T00:00:00Z")).unwrap();
+    assert_eq!(moves(&renewal), "sub 4400, sub 5000");
+    let (account, _) = switch(account, "enterprise", 12);
+    let account = account.clone().apply(&due(&account, at("2024-02-01T00:00:00Z")).unwrap()).unwrap();
+    assert_eq!((account.subscription, account.used), (Subscription::default(), Credits::ZERO));
+}
+
+#[test]
+fn a_plan_that_is_there_already_and_a_frozen_account_are_refused() {
+    let refused = |account: &Account, request: &Subscribe| {
+        subscribe(account, request, &head(20, at(NOW))).unwrap_err().to_string()
+    };
+    let mut account = on("basic");
+    assert_eq!(refused(&account, &plan("basic")), Refusal::SamePlan.to_string());
+    account.frozen = true;
+    assert_eq!(refused(&account, &plan("free")), Refusal::Frozen.to_string());
+}
+
+/// A test ledger follows the live one's changes in their order, however late it hears of them, and goes
+/// its own way in between.
+#[test]
+fn a_test_ledger_follows_in_order() {
+    let follow = |account: &Account, name: &str, since: u64, number: u64| {
+        let request = Subscribe { follows: Some(id(since)), ..plan(name) };
+        subscribe(account, &request, &head(number, at(NOW)))
+    };
+    let mut account = on("basic");
+    (account.frozen, account.id.mode) = (true, Mode::Test);
+    let account = account.clone().apply(&follow(&account, "free", 20, 30).unwrap()).unwrap();
+    assert_eq!(account.since, id(20), "also while it is frozen");
+    assert_eq!(follow(&account, "free", 20, 31), Err(Refusal::SamePlan));
+    assert_eq!(follow(&account, "professional", 19, 32), Err(Refusal::SamePlan));
+    let mut account = account.clone().apply(&follow(&account, "professional", 21, 33).unwrap()).unwrap();
+    account.frozen = false;
+    // What it tries out by itself is not undone by a change that it has followed before.
+    let (account, _) = switch(account, "basic", 40);
+    assert_eq!((account.since, follow(&account, "professional", 21, 41)), (id(21), Err(Refusal::SamePlan)));
+    assert!(follow(&account, "enterprise", 22, 42).is_ok());
+}
+
+/// A debit that lands between is never given back: the change is decided again, or still holds.
+#[test]
+fn a_debit_in_between_is_counted() {
+    for (from, to) in
+        [("basic", "free"), ("basic", "professional"), ("basic", "enterprise"), ("enterprise", "basic")]
+    {
+        for (used, rival) in [(0, 50), (850, 150), (0, 1_000), (600, 400)] {
+            let seen = spend(on(from), used, 10);
+            let decided = subscribe(&seen, &plan(to), &head(12, at(NOW))).unwrap();
+            let now = spend(seen, rival, 11);
+            let after = now.clone().apply(&decided).unwrap_or_else(|| switch(now, to, 13).0);
+            let left = match plan(to).allowance {
+                Allowance::Monthly(allowance) => allowance.get().saturating_sub(used + rival),
+                Allowance::Unlimited => 0,
+            };
+            assert_eq!(after.subscription.left.get(), left, "{from} {to} {used} {rival}");
+            assert_eq!(after.subscription.spent().get(), used + rival, "{from} {to} {used} {rival}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    /// However often the plan changes, a month never yields more subscription credits than the largest
+    /// allowance that it had: those spent where they are counted, and those left.
+    #[test]
+    fn no_sequence_of_changes_yields_more_than_the_largest_allowance(
+        start in 0usize..3,
+        steps in proptest::collection::vec((0usize..3, 0u64..3_000), 1..40),
+    ) {
+        let mut account = on(COUNTED[start]);
+        let mut largest = account.allowance.monthly().get();
+        let mut spent = 0;
+        for (number, (choice, amount)) in (10u64..).step_by(2).zip(steps) {
+            if let Ok(posting) = subscribe(&account, &plan(COUNTED[choice]), &head(number, at(NOW))) {
+                account = account.apply(&posting).unwrap();
+                largest = largest.max(account.allowance.monthly().get());
+            }
+            let amount = amount.min(account.subscription.left.get());
+            account = spend(account, amount, number + 1);
+            spent += amount;
+            prop_assert!(spent + account.subscription.left.get() <= largest);
+            prop_assert_eq!(account.subscription.spent().get(), spent);
+        }
+    }
+}

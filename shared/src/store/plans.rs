@@ -1,0 +1,73 @@
+use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::item::{decode, with_key};
+use super::key::Key;
+use super::{Fault, Ledger};
+use crate::domain::{AccountId, EntryId, KeyId, Receipt, Switch};
+
+/// How many changes of plan a history tells.
+const HISTORY_MAX: i32 = 100;
+
+/// A change of plan, as the history has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanSwitch {
+    /// The entry that made it.
+    pub id: EntryId,
+    /// From which plan to which.
+    pub switch: Switch,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The API key that asked; none where the test ledger followed the live one.
+    pub key_id: Option<KeyId>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SwitchItem {
+    #[serde(flatten)]
+    switch: Switch,
+    #[serde(with = "chrono::serde::ts_seconds")]
+    at: DateTime<Utc>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<KeyId>,
+}
+
+impl Ledger {
+    /// Adds an entry that changed the plan to the history. It is written before the entry's row, so that
+    /// whoever finds the row finds the history whole.
+    pub(super) async fn remember_plan(&self, account: AccountId, receipt: &Receipt) -> Result<(), Fault> {
+        let Some(switch) = receipt.entry.switch.clone() else { return Ok(()) };
+        let item = SwitchItem { switch, at: receipt.entry.at, key: receipt.details.key_id };
+        let item = with_key(&Key::Switch(account, receipt.entry.id), &item)?;
+        self.put_new(item, "remember a change of plan").await.map(|_| ())
+    }
+
+    /// The changes of an account's plan, the latest first; at most a hundred.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn plan_history(&self, account: AccountId) -> Result<Vec<PlanSwitch>, Fault> {
+        let query = self.client.query().table_name(&self.table).consistent_read(true);
+        let answer = query
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", AttributeValue::S(format!("PLANS#{account}")))
+            .scan_index_forward(false)
+            .limit(HISTORY_MAX)
+            .send()
+            .await
+            .map_err(|error| Fault::unavailable("read changes of plan")(error.into()))?;
+        let items = answer.items.unwrap_or_default().into_iter();
+        items
+            .map(|item| {
+                let id = match item.get("sk") {
+                    Some(AttributeValue::S(bare)) => EntryId::from_bare(bare),
+                    Some(_) | None => None,
+                };
+                let id = id.ok_or_else(|| Fault::corrupt("a change of plan", "its key"))?;
+                let SwitchItem { switch, at, key } = decode("a change of plan", item)?;
+                Ok(PlanSwitch { id, switch, at, key_id: key })
+            })
+            .collect()
+    }
+}
