@@ -9,6 +9,8 @@
 mod agenda;
 mod architecture;
 mod bad_input;
+mod calendar_crashes;
+mod calendar_store;
 mod capacity;
 mod catalogue;
 mod catalogue_changes;

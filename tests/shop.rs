@@ -16,7 +16,7 @@ use shared::domain::{
 use shared::edge::{App, Clock, finish};
 use shared::pay::simulated::{Memory, Notice, Voice};
 use shared::pay::{Asleep, Providers, Simulated, Wakes, sign};
-use shared::store::{Moment, Organisation, random};
+use shared::store::{Listed, Moment, Organisation, random};
 use tower::ServiceExt;
 
 use crate::bank::{Bank, Script};
@@ -217,11 +217,11 @@ impl Shop {
         answer(finish(local::functions().split_for_parts().0, self.process()), request).await
     }
 
-    /// The schedule of renewals fires.
-    pub async fn begin_round(&self) {
-        let app = self.process();
-        let moment = app.clock.moment();
-        renewal::begin(&app, Period::of(moment.now), moment).await.ok();
+    /// The round of the present month comes to an account's part of the directory.
+    pub async fn turn(&self, account: AccountId) {
+        let (month, shard) = (Period::of(self.now()), Listed::shard(account));
+        self.sent.0.lock().unwrap().push(Task::Round { month, shard });
+        self.work().await;
     }
 
     /// Does the tasks that wait, each in a fresh process; one that fails comes again, as the queue has it.

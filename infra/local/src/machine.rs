@@ -9,8 +9,10 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use chrono::SubsecRound;
 use projector::Others;
+use shared::calendar::Task;
+use shared::domain::AccountId;
 use shared::edge::{App, Clock, describe, finish, instant, stripe};
-use shared::pay::Providers;
+use shared::pay::{Providers, Simulated};
 use shared::store::{Connection, Ledger, Settings};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
@@ -25,7 +27,7 @@ use crate::duties;
 use crate::engine::Engine;
 use crate::folder::{Memory, MemoryFile};
 use crate::follower::Follower;
-use crate::lane::lane;
+use crate::lane::{Lane, lane};
 use crate::options::{Data, Options, Seed};
 use crate::quiet::Quiet;
 use crate::routes::{Local, routes};
@@ -40,7 +42,7 @@ pub struct Machine {
     pub address: SocketAddr,
     /// Keys to call it with.
     pub keys: Keys,
-    tasks: JoinSet<()>,
+    running: JoinSet<()>,
     local: Local,
 }
 
@@ -86,16 +88,8 @@ impl Machine {
         let ((events, to_deliver), (wakes, to_attend), (tasks, to_do)) = (lane(), lane(), lane());
         let payments_url = format!("http://{address}/_local/payments");
         let company = crate::payments::open(options.folder().as_deref(), payments_url, events.clone())?;
-        let provider = Arc::new(company.clone());
-        let app = Arc::new(App {
-            ledger: Ledger::new(&config, LEDGER_TABLE),
-            settings: Settings::new(&config, SETTINGS_TABLE),
-            clock: clock.clone(),
-            // With keys of Stripe in the environment, real payments are made there.
-            providers: Providers { live: stripe()?.unwrap_or_else(|| provider.clone()), test: provider },
-            wakes: Arc::new(LocalWakes(wakes.clone())),
-            tasks: Arc::new(LocalTasks(tasks.clone())),
-        });
+        let queues = Queues { wakes: wakes.clone(), tasks: tasks.clone() };
+        let app = app(&config, clock.clone(), company.clone(), queues)?;
         app.settings.load(&crate::catalogue()?).await?;
         let moment = clock.moment();
         let keys =
@@ -111,16 +105,11 @@ impl Machine {
         memory.seen = Some(moment.now);
         file.write(&memory)?;
         let follower = Follower::new(database.streams, LEDGER_TABLE, database.engine.clone()).await?;
+        let follower = Arc::new(Mutex::new(follower));
         let (router, openapi) = functions().split_for_parts();
         let local = Local {
             clock,
-            quiet: Quiet {
-                follower: Arc::new(Mutex::new(follower)),
-                events,
-                wakes,
-                tasks,
-                calls: meter.calls(),
-            },
+            quiet: Quiet { follower, events, wakes, tasks, calls: meter.calls() },
             rounds: Arc::default(),
             company,
             turn: Arc::default(),
@@ -130,19 +119,19 @@ impl Machine {
             openapi: Arc::new(describe(&openapi)?),
         };
         meter.reset();
-        let mut tasks = JoinSet::new();
-        tasks.spawn(follow(app.clone(), local.quiet.follower.clone()));
+        let mut running = JoinSet::new();
+        running.spawn(follow(app.clone(), local.quiet.follower.clone()));
         if let Some(engine) = database.engine {
-            tasks.spawn(sweep(engine, local.clock.clone()));
+            running.spawn(sweep(engine, local.clock.clone()));
         }
-        tasks.spawn(consume(to_attend, app.clone()));
-        tasks.spawn(perform(to_do, app.clone()));
-        tasks.spawn(House { app: app.clone(), local: local.clone() }.run());
+        running.spawn(consume(to_attend, app.clone()));
+        running.spawn(perform(to_do, app.clone()));
+        running.spawn(House { app: app.clone(), local: local.clone() }.run());
         let router =
             finish(router.merge(routes(local.clone())), app).layer(from_fn_with_state(meter, measure));
-        tasks.spawn(deliver(to_deliver, router.clone()));
-        tasks.spawn(serve(listener, router));
-        Ok(Self { address, keys, tasks, local })
+        running.spawn(deliver(to_deliver, router.clone()));
+        running.spawn(serve(listener, router));
+        Ok(Self { address, keys, running, local })
     }
 
     /// The URL that it answers at.
@@ -161,11 +150,36 @@ impl Machine {
     /// # Errors
     /// When the time can't be noted in the data folder.
     pub async fn stop(mut self) -> anyhow::Result<()> {
-        self.tasks.shutdown().await;
+        self.running.shutdown().await;
         let mut memory = self.local.memory.lock().await;
         memory.seen = Some(self.local.clock.now());
         self.local.file.write(&memory)
     }
+}
+
+/// The queues within the process.
+struct Queues {
+    wakes: Lane<AccountId>,
+    tasks: Lane<Task>,
+}
+
+/// What the functions work with: on this machine's tables, clock, company and queues.
+fn app(
+    config: &aws_sdk_dynamodb::Config,
+    clock: Arc<LocalClock>,
+    company: Simulated,
+    queues: Queues,
+) -> anyhow::Result<Arc<App>> {
+    let provider = Arc::new(company);
+    Ok(Arc::new(App {
+        ledger: Ledger::new(config, LEDGER_TABLE),
+        settings: Settings::new(config, SETTINGS_TABLE),
+        clock,
+        // With keys of Stripe in the environment, real payments are made there.
+        providers: Providers { live: stripe()?.unwrap_or_else(|| provider.clone()), test: provider },
+        wakes: Arc::new(LocalWakes(queues.wakes)),
+        tasks: Arc::new(LocalTasks(queues.tasks)),
+    }))
 }
 
 impl Options {

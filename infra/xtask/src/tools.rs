@@ -24,6 +24,9 @@ pub(crate) const LOCALSTRIPE: Tool = Tool { name: "localstripe", requirements: &
 /// Stripe's own SDK, which signs events for the tests and checks what we have signed.
 pub(crate) const STRIPE_SDK: Tool = Tool { name: "stripe-sdk", requirements: &["stripe==16.1.0"] };
 
+/// Dates by other hands, for those of renewals.
+pub(crate) const DATEUTIL: Tool = Tool { name: "dateutil", requirements: &["python-dateutil==2.9.0.post0"] };
+
 /// `cargo lambda`. Without its dependency, half a gigabyte of Zig that only cross-compiling needs.
 pub(crate) const CARGO_LAMBDA: Tool =
     Tool { name: "cargo-lambda", requirements: &["--no-deps", "cargo-lambda==1.9.2"] };

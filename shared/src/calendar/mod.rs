@@ -5,6 +5,8 @@ mod ends;
 mod monitors;
 mod plans;
 pub mod round;
+#[cfg(test)]
+mod simulation;
 mod tasks;
 
 pub use monitors::NotMade;

@@ -53,19 +53,20 @@ struct ListedItem {
     mon: bool,
 }
 
-/// In which part of the directory an account is.
-pub(super) fn shard_of(account: AccountId) -> u8 {
-    let digest = Sha256::digest(account.org.bare());
-    digest.first().and_then(|first| first.checked_rem(SHARDS)).unwrap_or(0)
-}
-
 fn partition(shard: u8) -> String {
     format!("DIR#{shard:02}")
 }
 
 impl Listed {
+    /// In which part of the directory an account is, `0..`[`SHARDS`].
+    #[must_use]
+    pub fn shard(account: AccountId) -> u8 {
+        let digest = Sha256::digest(account.org.bare());
+        digest.first().and_then(|first| first.checked_rem(SHARDS)).unwrap_or(0)
+    }
+
     fn key(account: AccountId) -> Key<'static> {
-        Key::Listed(partition(shard_of(account)), account)
+        Key::Listed(partition(Self::shard(account)), account)
     }
 }
 

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::Fault;
 use super::item::{AccountItem, EntryItem, LotItem, encode};
-use crate::domain::{Account, Effect, Entry, Guard, LotId, Posting};
+use crate::domain::{Account, Allowance, Effect, Entry, EntryId, Guard, LotId, Period, PlanId, Posting};
 
 /// One conditional update: what changes, and what must be true for it.
 #[derive(Default)]
@@ -91,8 +91,7 @@ impl Expression {
                 let (path, value) = (self.left(*lot), self.number(amount.get()));
                 self.sets.push(format!("{path} = {path} + {value}"));
                 if let LotId::Subscription(_) = lot {
-                    let (sub, granted) = (self.name("sub"), self.name("granted"));
-                    self.sets.push(format!("{sub}.{granted} = {sub}.{granted} + {value}"));
+                    self.shift("+", &["granted"], amount.get());
                 }
             }
             Effect::Open(id, lot) => {
@@ -120,47 +119,52 @@ impl Expression {
                 let (name, value) = (self.name("frozen"), self.value(AttributeValue::Bool(*frozen)));
                 self.sets.push(format!("{name} = {value}"));
             }
-            Effect::Withdraw(amount) => {
-                let value = self.number(amount.get());
-                for part in ["left", "granted"] {
-                    let path = format!("{}.{}", self.name("sub"), self.name(part));
-                    self.sets.push(format!("{path} = {path} - {value}"));
-                }
-            }
-            Effect::Spend(amount) => {
-                let path = format!("{}.{}", self.name("sub"), self.name("granted"));
-                let value = self.number(amount.get());
-                self.sets.push(format!("{path} = {path} + {value}"));
-            }
-            Effect::Plan(plan, allowance, since) => {
-                let allowance = serde_dynamo::to_attribute_value(allowance)
-                    .map_err(|source| Fault::corrupt("an allowance", source))?;
-                let texts = [("plan", plan.0.clone()), ("since", since.bare())];
-                for (name, text) in texts {
-                    let (name, value) = (self.name(name), self.text(text));
-                    self.sets.push(format!("{name} = {value}"));
-                }
-                let (name, value) = (self.name("allow"), self.value(allowance));
-                self.sets.push(format!("{name} = {value}"));
-            }
+            Effect::Withdraw(amount) => self.shift("-", &["left", "granted"], amount.get()),
+            Effect::Spend(amount) => self.shift("+", &["granted"], amount.get()),
+            Effect::Plan(plan, allowance, since) => self.set_plan(plan, *allowance, *since)?,
             Effect::Use(amount) => {
                 let (used, value) = (self.name("used"), self.number(amount.get()));
                 self.sets.push(format!("{used} = {used} + {value}"));
             }
-            Effect::Renew(period, allowance) => {
-                let (name, value) = (self.name("period"), self.text(period.to_string()));
-                self.sets.push(format!("{name} = {value}"));
-                let (sub, allowance) = (self.name("sub"), self.number(allowance.get()));
-                let (left, granted) = (self.name("left"), self.name("granted"));
-                self.sets.push(format!("{sub}.{left} = {allowance}, {sub}.{granted} = {allowance}"));
-                let (used, zero) = (self.name("used"), self.number(0));
-                self.sets.push(format!("{used} = {zero}"));
-            }
+            Effect::Renew(period, allowance) => self.renew(*period, allowance.get()),
             Effect::Fence(up_to) => {
                 let (fence, value) = (self.name("fence"), self.text(up_to.bare()));
                 let (fenced, sequence, one) = (self.name("fenced"), self.name("seq"), self.number(1));
                 self.sets.push(format!("{fence} = {value}, {fenced} = {sequence} + {one}"));
             }
+        }
+        Ok(())
+    }
+
+    /// More or less of the month's subscription credits.
+    fn shift(&mut self, sign: &str, parts: &[&str], amount: u64) {
+        let value = self.number(amount);
+        for part in parts {
+            let path = format!("{}.{}", self.name("sub"), self.name(part));
+            self.sets.push(format!("{path} = {path} {sign} {value}"));
+        }
+    }
+
+    fn renew(&mut self, period: Period, allowance: u64) {
+        let (name, value) = (self.name("period"), self.text(period.to_string()));
+        self.sets.push(format!("{name} = {value}"));
+        let (sub, allowance) = (self.name("sub"), self.number(allowance));
+        let (left, granted) = (self.name("left"), self.name("granted"));
+        self.sets.push(format!("{sub}.{left} = {allowance}, {sub}.{granted} = {allowance}"));
+        let (used, zero) = (self.name("used"), self.number(0));
+        self.sets.push(format!("{used} = {zero}"));
+    }
+
+    fn set_plan(&mut self, plan: &PlanId, allowance: Allowance, since: EntryId) -> Result<(), Fault> {
+        let allowance = serde_dynamo::to_attribute_value(allowance)
+            .map_err(|source| Fault::corrupt("an allowance", source))?;
+        for (name, value) in [
+            ("plan", AttributeValue::S(plan.0.clone())),
+            ("since", AttributeValue::S(since.bare())),
+            ("allow", allowance),
+        ] {
+            let (name, value) = (self.name(name), self.value(value));
+            self.sets.push(format!("{name} = {value}"));
         }
         Ok(())
     }
