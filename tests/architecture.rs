@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which words a room may not say, and why.
-const WALLS: [(&str, &[&str]); 5] = [
+const WALLS: [(&str, &[&str]); 6] = [
     // The rules are pure: no SDK, no HTTP, no clock, no waiting.
     (
         "shared/src/domain",
@@ -16,6 +16,7 @@ const WALLS: [(&str, &[&str]); 5] = [
             "tokio",
             "crate::store",
             "crate::pay",
+            "crate::calendar",
             "crate::edge",
             "Utc::now",
             "async ",
@@ -24,10 +25,22 @@ const WALLS: [(&str, &[&str]); 5] = [
     // The store knows no HTTP and no time of its own.
     (
         "shared/src/store",
-        &["lambda_", "axum", "http::", "crate::edge", "crate::pay", "StatusCode", "Utc::now", "env::"],
+        &[
+            "lambda_",
+            "axum",
+            "http::",
+            "crate::edge",
+            "crate::pay",
+            "crate::calendar",
+            "StatusCode",
+            "Utc::now",
+            "env::",
+        ],
     ),
     // Payments know no table, no caller and no time of their own.
-    ("shared/src/pay", &["lambda_", "crate::edge", "Utc::now", "env::", "dynamo"]),
+    ("shared/src/pay", &["lambda_", "crate::edge", "crate::calendar", "Utc::now", "env::", "dynamo"]),
+    // The calendar knows no table, no caller and no time of its own.
+    ("shared/src/calendar", &["lambda_", "axum", "crate::edge", "Utc::now", "env::", "aws_", "dynamo"]),
     // HTTP does not name the database.
     ("shared/src/edge", &["aws_sdk", "dynamo::"]),
     // Functions name neither.

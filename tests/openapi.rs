@@ -119,8 +119,8 @@ async fn a_debit_answers_what_is_described() {
         schemas[name]["properties"].as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>()
     };
     let mut expected = fields("Transaction");
-    // Only a renewal or a purchase has them.
-    for other in ["expired", "failure", "nextAction", "package", "price", "receipt"] {
+    // Only a renewal, a purchase, a change of plan or a monitor has them.
+    for other in ["expired", "failure", "monitorId", "nextAction", "package", "plan", "price", "receipt"] {
         expected.remove(other);
     }
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
