@@ -323,3 +323,57 @@ async fn the_table_agrees_with_the_model_of_plans() {
         assert_eq!(history[4].switch.allowance, Allowance::Unlimited);
     }
 }
+
+/// Hosts whose clocks are up to five minutes off spend while the month turns: it turns once, and what each
+/// month's debits took is what its credits lack.
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_with_other_clocks_turn_a_month_once() {
+    let start: DateTime<Utc> = "2024-01-31T23:54:00Z".parse().unwrap();
+    for backend in backends() {
+        let mut books = Books::on(backend.as_deref()).await;
+        let id = books.open(1_000, now()).await;
+        let hosts: Vec<_> = (-5i64..=5)
+            .map(|skew| {
+                let ledger = books.restarted();
+                tokio::spawn(async move {
+                    for minute in 0..12i64 {
+                        let at = start + Duration::minutes(minute + skew);
+                        let key = format!("{skew}/{minute}");
+                        let one = Consume {
+                            operation: Operation::try_from("x".to_owned()).unwrap(),
+                            amount: credits(1),
+                            service: None,
+                        };
+                        let decide =
+                            |account: &Account, head: &shared::domain::Head| consume(account, &one, head);
+                        settle(&ledger, id, (&key, &key), moment(at), decide).await.unwrap();
+                        if minute % 4 == 0 {
+                            ledger.catch_up(id, moment(at)).await.unwrap();
+                        }
+                    }
+                })
+            })
+            .collect();
+        for host in hosts {
+            host.await.unwrap();
+        }
+        books.project().await;
+        let end = start + Duration::minutes(20);
+        let rows = books.rows(id, end).await;
+        let renewals: Vec<_> =
+            rows.iter().filter(|row| row.entry.operation.as_str() == "credit.renewal").collect();
+        assert_eq!(renewals.len(), 2, "{backend:?}: the opening one and February's");
+        let february = Period::of(end);
+        let debits = |month: Period| {
+            rows.iter()
+                .filter(|row| row.entry.operation.as_str() == "x" && Period::of(row.entry.at) == month)
+                .count()
+        };
+        let account = books.ledger.account(id).await.unwrap().unwrap();
+        assert_eq!(debits(february.previous()) + debits(february), 11 * 12);
+        assert_eq!(account.used.get(), u64::try_from(debits(february)).unwrap(), "{backend:?}");
+        assert_eq!(account.subscription.left.get(), 1_000 - u64::try_from(debits(february)).unwrap());
+        let lost = renewals[0].entry.moves[0].amount.get();
+        assert_eq!(lost, 1_000 - u64::try_from(debits(february.previous())).unwrap(), "{backend:?}");
+    }
+}

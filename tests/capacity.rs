@@ -72,3 +72,28 @@ async fn the_largest_account_stays_a_small_item() {
     // Claim 1, account 2, row 1: the account's item is below 2 KB.
     assert_eq!(told["writeUnits"], json!(4.0));
 }
+
+/// What the round of a month costs, with so many organisations: all of it goes on in the background.
+async fn month(organisations: usize) -> (f64, f64) {
+    let world = World::at("2024-01-15T10:30:00Z").await;
+    for _ in 0..organisations {
+        world.open(10).await;
+    }
+    world.settle().await;
+    world.delete("/_local/capacity", "").await.data();
+    world.post_plain("/_local/clock", &json!({ "now": "2024-02-01T00:00:00Z" })).await.data();
+    let told = world.get("/_local/capacity", "").await.data();
+    let units = |name: &str| told["routes"]["background"][name].as_f64().unwrap();
+    (units("writeUnits"), units("readUnits"))
+}
+
+/// An organisation more costs a round three writes for each of its two ledgers, and seven reads: three for
+/// the live one, four for the test one, which may have a clock of its own.
+#[tokio::test]
+async fn a_renewal_costs_three_writes() {
+    let (few, many) = (month(4).await, month(24).await);
+    assert_eq!(many.0 - few.0, 20.0 * 2.0 * 3.0);
+    let reads = many.1 - few.1;
+    // Pages of the directory are read in whole units.
+    assert!((20.0 * 7.0..20.0 * 7.5).contains(&reads), "{reads}");
+}
