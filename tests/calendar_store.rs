@@ -3,12 +3,11 @@
 
 use chrono::{DateTime, Duration, Utc};
 use shared::domain::{
-    Account, AccountId, Alerts, Allowance, Consume, Credits, EntryId, Lot, Mode, Monitor, MonitorId, News,
-    OnBehalf, Operation, OrgId, Period, PlanId, Reference, Source, Subject, Subscribe, Suspension, Watch,
-    Watched, consume, subscribe,
+    Account, AccountId, Alerts, Allowance, Credits, EntryId, Lot, Mode, Monitor, MonitorId, News, OnBehalf,
+    Operation, OrgId, Period, PlanId, Reference, Source, Subject, Suspension, Watch, Watched,
 };
 use shared::store::{Errand, Listed, Progress, Taken, random};
-use tests::{Books, backends, moment, settle};
+use tests::{Books, backends, moment};
 
 fn now() -> DateTime<Utc> {
     "2024-01-15T10:30:00Z".parse().unwrap()
@@ -30,6 +29,7 @@ fn monitor(number: u64) -> Monitor {
         stage: Watch::Pending,
         paid: None,
         charge: None,
+        made_with: None,
         revision: 0,
     }
 }
@@ -142,10 +142,11 @@ async fn monitors_come_back_as_they_were_written_and_in_their_order() {
         assert_eq!(read, written, "{backend:?}");
         assert_eq!(books.ledger.last_monitor(account).await.unwrap(), Some(written[6].id));
         let id = Watched { account, monitor: written[0].id };
-        books.ledger.forget_monitor(account, &monitor(0)).await.unwrap();
-        books.ledger.forget_monitor(account, &Monitor { revision: 9, ..written[0].clone() }).await.unwrap();
+        assert!(!books.ledger.forget_monitor(account, &monitor(0)).await.unwrap());
+        let newer = Monitor { revision: 9, ..written[0].clone() };
+        assert!(!books.ledger.forget_monitor(account, &newer).await.unwrap());
         assert_eq!(books.ledger.monitor(id).await.unwrap().as_ref(), Some(&written[0]));
-        books.ledger.forget_monitor(account, &written[0]).await.unwrap();
+        assert!(books.ledger.forget_monitor(account, &written[0]).await.unwrap());
         assert_eq!(books.ledger.monitor(id).await.unwrap(), None, "{backend:?}");
     }
 }
@@ -193,7 +194,7 @@ async fn events_are_told_once_and_numbered_without_a_gap() {
                 let (ledger, news) = (books.restarted(), news(number / 3));
                 tokio::spawn(async move {
                     for _ in 0..20 {
-                        if ledger.tell(account, &news, now()).await.is_ok() {
+                        if ledger.tell(account, &news, moment(now())).await.is_ok() {
                             return;
                         }
                     }
@@ -265,115 +266,30 @@ async fn alerts_are_changed_one_after_the_other() {
     }
 }
 
-/// Plans that change while nothing is counted down: the table holds what the model says.
+/// A monitor and what its owner is told of it are written together: of two who have seen the same, one does
+/// both and the other neither.
 #[tokio::test]
-async fn the_table_agrees_with_the_model_of_plans() {
+async fn a_monitor_is_written_with_its_news() {
     for backend in backends() {
         let books = Books::on(backend.as_deref()).await;
-        let id = books.open(1_000, now()).await;
-        let mut model = books.ledger.account(id).await.unwrap().unwrap();
-        let plans = [
-            ("free", Allowance::Monthly(credits(100))),
-            ("enterprise", Allowance::Unlimited),
-            ("professional", Allowance::Monthly(credits(5_000))),
-            ("enterprise", Allowance::Unlimited),
-            ("basic", Allowance::Monthly(credits(1_000))),
-            ("none", Allowance::Monthly(credits(0))),
-        ];
-        let mut told = Vec::new();
-        for (number, (plan, allowance)) in plans.iter().enumerate() {
-            let spend = Consume {
-                operation: Operation::try_from("x".to_owned()).unwrap(),
-                amount: model.subscription.left.min(credits(70)).plus(credits(0)).unwrap(),
-                service: None,
-            };
-            let spend = if model.allowance == Allowance::Unlimited {
-                Consume { amount: credits(333), ..spend }
-            } else {
-                spend
-            };
-            let key = format!("s{number}");
-            let settled = settle(&books.ledger, id, (&key, &key), moment(now()), |account, head| {
-                consume(account, &spend, head)
-            });
-            let head = |id: EntryId, key: &str| shared::domain::Head {
-                id,
-                now: now(),
-                claim: shared::domain::ClaimKey::Caller(key.to_owned().try_into().unwrap()),
-            };
-            let entry = settled.await.unwrap().receipt.entry;
-            model = model.clone().apply(&consume(&model, &spend, &head(entry.id, &key)).unwrap()).unwrap();
-            let request =
-                Subscribe { plan: PlanId((*plan).to_owned()), allowance: *allowance, follows: None };
-            let key = format!("p{number}");
-            let settled = settle(&books.ledger, id, (&key, &key), moment(now()), |account, head| {
-                subscribe(account, &request, head)
-            });
-            let receipt = settled.await.unwrap().receipt;
-            model = model
-                .clone()
-                .apply(&subscribe(&model, &request, &head(receipt.entry.id, &key)).unwrap())
-                .unwrap();
-            assert_eq!(books.restarted().account(id).await.unwrap().unwrap(), model, "{backend:?} {plan}");
-            told.push(receipt.entry.id);
-        }
-        let history = books.ledger.plan_history(id).await.unwrap();
-        assert_eq!(history.iter().map(|past| past.id).rev().collect::<Vec<_>>(), told, "{backend:?}");
-        assert_eq!(history[5].switch.from, PlanId("basic".to_owned()));
-        assert_eq!(history[4].switch.allowance, Allowance::Unlimited);
-    }
-}
-
-/// Hosts whose clocks are up to five minutes off spend while the month turns: it turns once, and what each
-/// month's debits took is what its credits lack.
-#[tokio::test(flavor = "multi_thread")]
-async fn hosts_with_other_clocks_turn_a_month_once() {
-    let start: DateTime<Utc> = "2024-01-31T23:54:00Z".parse().unwrap();
-    for backend in backends() {
-        let mut books = Books::on(backend.as_deref()).await;
-        let id = books.open(1_000, now()).await;
-        let hosts: Vec<_> = (-5i64..=5)
-            .map(|skew| {
-                let ledger = books.restarted();
-                tokio::spawn(async move {
-                    for minute in 0..12i64 {
-                        let at = start + Duration::minutes(minute + skew);
-                        let key = format!("{skew}/{minute}");
-                        let one = Consume {
-                            operation: Operation::try_from("x".to_owned()).unwrap(),
-                            amount: credits(1),
-                            service: None,
-                        };
-                        let decide =
-                            |account: &Account, head: &shared::domain::Head| consume(account, &one, head);
-                        settle(&ledger, id, (&key, &key), moment(at), decide).await.unwrap();
-                        if minute % 4 == 0 {
-                            ledger.catch_up(id, moment(at)).await.unwrap();
-                        }
-                    }
-                })
-            })
-            .collect();
-        for host in hosts {
-            host.await.unwrap();
-        }
-        books.project().await;
-        let end = start + Duration::minutes(20);
-        let rows = books.rows(id, end).await;
-        let renewals: Vec<_> =
-            rows.iter().filter(|row| row.entry.operation.as_str() == "credit.renewal").collect();
-        assert_eq!(renewals.len(), 2, "{backend:?}: the opening one and February's");
-        let february = Period::of(end);
-        let debits = |month: Period| {
-            rows.iter()
-                .filter(|row| row.entry.operation.as_str() == "x" && Period::of(row.entry.at) == month)
-                .count()
+        let account = books.open(1, now()).await;
+        let made = monitor(1).charged(Period::of(now()), EntryId::new(now(), 5));
+        books.ledger.begin_monitor(account, &made).await.unwrap();
+        let save = async |monitor: &Monitor, news: fn(Monitor) -> News| {
+            books.ledger.save_monitor_and_tell(account, monitor, (news, moment(now()))).await.unwrap()
         };
-        let account = books.ledger.account(id).await.unwrap().unwrap();
-        assert_eq!(debits(february.previous()) + debits(february), 11 * 12);
-        assert_eq!(account.used.get(), u64::try_from(debits(february)).unwrap(), "{backend:?}");
-        assert_eq!(account.subscription.left.get(), 1_000 - u64::try_from(debits(february)).unwrap());
-        let lost = renewals[0].entry.moves[0].amount.get();
-        assert_eq!(lost, 1_000 - u64::try_from(debits(february.previous())).unwrap(), "{backend:?}");
+        let suspended = made.suspended(Suspension::Frozen, now());
+        let saved = save(&suspended, News::MonitorSuspended).await.unwrap();
+        assert_eq!(save(&made.ended(now()), News::MonitorResumed).await, None, "{backend:?}");
+        let id = Watched { account, monitor: made.id };
+        assert_eq!(books.ledger.monitor(id).await.unwrap().as_ref(), Some(&saved));
+        let resumed =
+            save(&saved.charged(Period::of(now()).next(), EntryId::new(now(), 6)), News::MonitorResumed)
+                .await;
+        assert_eq!(resumed.unwrap().revision, 2);
+        let (events, _) = books.ledger.events(account, 0, 10).await.unwrap();
+        let told: Vec<_> = events.iter().map(|event| event.name.as_str()).collect();
+        assert_eq!(told, ["monitor.suspended", "monitor.resumed"], "{backend:?}");
+        assert_eq!(events[0].data["reason"], serde_json::json!("frozen"));
     }
 }

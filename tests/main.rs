@@ -10,6 +10,7 @@ mod agenda;
 mod architecture;
 mod bad_input;
 mod calendar_crashes;
+mod calendar_model;
 mod calendar_store;
 mod capacity;
 mod catalogue;

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use chrono::{DateTime, Duration, Utc};
 use shared::domain::{
     Account, Adjustment, Allowance, Amount, Bought, ClaimKey, Consume, Credits, Direction, Grant, Head,
-    IdempotencyKey, Operation, Origin, PlanId, Posting, Receipt, Refusal, Service, Source, Subscribe, adjust,
-    consume, dispute_opened, due, grant, set_frozen, set_limit, subscribe,
+    IdempotencyKey, Operation, Origin, PlanId, Posting, Receipt, Refusal, Service, Source, Subscribe,
+    SubscribeCause, adjust, consume, dispute_opened, due, grant, set_frozen, set_limit, subscribe,
 };
 use shared::store::Unsettled;
 use tests::{Books, backends, moment, settle};
@@ -48,7 +48,11 @@ impl Request {
                 let (name, allowance) = [("free", 10), ("basic", 40), ("professional", 90)]
                     [usize::try_from(dice.roll(3)).unwrap()];
                 let allowance = Allowance::Monthly(Credits::try_from(allowance).unwrap());
-                return Self::Plan(Subscribe { plan: PlanId(name.into()), allowance, follows: None });
+                return Self::Plan(Subscribe {
+                    plan: PlanId(name.into()),
+                    allowance,
+                    cause: SubscribeCause::Owner,
+                });
             }
             5 | 6 => {
                 let source = [None, Some(Source::PostPaid), Some(Source::Purchased)];

@@ -257,3 +257,101 @@ async fn what_does_not_read_watches_nothing() {
     }
     assert_eq!(world.balance(&org.key).await["available"], json!(10));
 }
+
+/// Credits that are set aside for a service pay for the monitors of that service, whoever else must wait.
+#[tokio::test]
+async fn credits_of_a_service_pay_for_its_monitors() {
+    let world = World::at("2024-01-15T10:30:00Z").await;
+    let org = world.open(2).await;
+    watch(&world, &org.key, "plain").await.created();
+    let scoped = json!({ "operation": "aml.monitoring", "resourceId": "scoped", "service": "smartcheck" });
+    world.post("/api/v3/monitors", &org.key, &unique(), &scoped).await.created();
+    // The next month's allowance goes at once, and what is left pays for one service only.
+    clock(&world, "2024-01-31T23:59:59Z").await;
+    let gift = json!({ "source": "bonus", "amount": 5, "service": "smartcheck" });
+    world.grant(&org.id, &gift).await;
+    change_allowance_to_nothing(&world, &org).await;
+    clock(&world, "2024-03-01T00:00:00Z").await;
+    assert_eq!(listed(&world, &org).await, ["plain suspended", "scoped active"]);
+    assert_eq!(world.balance(&org.key).await["bonusCredits"], json!(3));
+}
+
+/// A plan without credits: the operator makes one, and the organisation takes it.
+async fn change_allowance_to_nothing(world: &World, org: &Org) {
+    let terms = json!({ "name": "Nothing", "price": { "amount": 0, "currency": "GBP" }, "allowance": 0,
+        "apiAccess": true, "maxUsers": 1 });
+    world.put("/admin/v1/plans/nothing", world.operator(), &terms).await.data();
+    world.put("/api/v3/subscription", &org.key, &json!({ "plan": "nothing" })).await.data();
+}
+
+/// A plan under which nothing is counted down takes credits away and pays for everything: monitors go on.
+#[tokio::test]
+async fn an_unlimited_plan_has_monitors_go_on() {
+    let world = World::at("2024-01-15T10:30:00Z").await;
+    let org = world.open(1).await;
+    watch(&world, &org.key, "a").await.created();
+    change_allowance_to_nothing(&world, &org).await;
+    clock(&world, "2024-02-01T00:00:00Z").await;
+    assert_eq!(listed(&world, &org).await, ["a suspended"]);
+    world.put("/api/v3/subscription", &org.key, &json!({ "plan": "enterprise" })).await.data();
+    world.settle().await;
+    assert_eq!(listed(&world, &org).await, ["a active"]);
+}
+
+/// A request that is sent again is answered as it was, whatever has become of the monitor; and one that was
+/// refused is not taken for one that was made.
+#[tokio::test]
+async fn a_replay_answers_what_the_first_sending_did() {
+    let world = World::at("2024-01-15T10:30:00Z").await;
+    let org = world.open(0).await;
+    let body = json!({ "operation": "aml.monitoring", "resourceId": "a" });
+    let send = async || world.post("/api/v3/monitors", &org.key, "m1", &body).await;
+    assert_eq!(send().await.failure(), "402 INSUFFICIENT_CREDITS");
+    world.grant(&org.id, &json!({ "source": "bonus", "amount": 3 })).await;
+    let made = send().await;
+    assert_eq!((made.status, made.header("idempotent-replayed")), (201, None));
+    clock(&world, "2024-02-03T00:00:00Z").await;
+    let path = format!("/api/v3/monitors/{}", made.data()["monitorId"].as_str().unwrap());
+    world.delete(&path, &org.key).await.data();
+    let again = send().await;
+    assert_eq!((again.header("idempotent-replayed"), again.data()), (Some("true"), made.data()));
+    assert_eq!(world.get(&path, &org.key).await.data()["status"], json!("deleted"));
+    let other = json!({ "operation": "aml.monitoring", "resourceId": "b" });
+    let reused = world.post("/api/v3/monitors", &org.key, "m1", &other).await;
+    assert_eq!(reused.failure(), "422 IDEMPOTENCY_KEY_REUSED");
+}
+
+/// A monitor that is deleted while others are charged is not charged any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_deleted_is_not_charged() {
+    let world = std::sync::Arc::new(World::at("2024-01-31T23:00:00Z").await);
+    let org = world.open(1_000).await;
+    let mut ids = Vec::new();
+    for number in 0..90 {
+        let made = watch(&world, &org.key, &format!("s{number:02}")).await.created();
+        ids.push(made["monitorId"].as_str().unwrap().to_owned());
+    }
+    let moving = {
+        let world = world.clone();
+        tokio::spawn(async move { clock(&world, "2024-02-01T00:00:00Z").await })
+    };
+    let mut deleted = Vec::new();
+    for id in ids.iter().rev() {
+        let answer = world.delete(&format!("/api/v3/monitors/{id}"), &org.key).await.data();
+        deleted.push((answer["resourceId"].as_str().unwrap().to_owned(), answer["paidThrough"].clone()));
+    }
+    moving.await.unwrap();
+    world.settle().await;
+    let charged = charges(&world, &org).await;
+    let mut both = 0;
+    for (resource, paid_through) in deleted {
+        let in_february = charged.contains(&format!("2024-02 {resource}"));
+        // One that was being charged as it was deleted may be charged and not say so; none other is.
+        if paid_through == json!("2024-03-01T00:00:00Z") {
+            assert!(in_february, "{resource}");
+        } else if in_february {
+            both += 1;
+        }
+    }
+    assert!(both <= 1, "{both} were charged after they were deleted");
+}

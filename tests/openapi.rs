@@ -130,3 +130,75 @@ async fn a_debit_answers_what_is_described() {
     assert_eq!(keys(&charged["balance"]), fields("Balance"));
     assert_eq!(keys(&charged["sources"][0]), fields("SourceShare"));
 }
+
+/// Schemas are known by their names, so no two types may share one: the second would take the first's place.
+#[test]
+fn no_two_schemas_share_a_name() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut folders = vec![root.join("functions"), root.join("shared/src/edge")];
+    let mut names: Vec<String> = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                names.extend(schemas(&fs::read_to_string(path).unwrap()));
+            }
+        }
+    }
+    assert!(names.len() > 40, "{names:?}");
+    names.sort();
+    let twice: Vec<_> = names.windows(2).filter(|pair| pair[0] == pair[1]).collect();
+    assert!(twice.is_empty(), "{twice:?}");
+}
+
+/// The names of the schemas that a source derives.
+fn schemas(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for derived in text.split("ToSchema)]").skip(1) {
+        let item = derived.split_once('{').map_or(derived, |(item, _)| item);
+        let shown = derived.split("#[schema(as = ").nth(1).filter(|_| item.contains("#[schema(as = "));
+        let name = match shown {
+            Some(shown) => shown.split(')').next().unwrap(),
+            None => derived
+                .split(['\n', ' '])
+                .skip_while(|word| !["struct", "enum"].contains(word))
+                .nth(1)
+                .unwrap(),
+        };
+        found.push(name.trim_end_matches(['{', '(', ';']).to_owned());
+    }
+    found
+}
+
+/// What a change of plan and a monitor answer has the fields that the document says, and no others.
+#[tokio::test]
+async fn plans_and_monitors_answer_what_is_described() {
+    let world = World::demo().await;
+    let document = world.get("/openapi.json", "").await.body;
+    let schemas = &document["components"]["schemas"];
+    let fields = |name: &str| properties(schemas, &schemas[name]);
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    let told = world.get("/api/v3/subscription", world.key()).await.data();
+    assert_eq!(keys(&told), fields("Subscription"));
+    let changed =
+        world.put("/api/v3/subscription", world.key(), &json!({ "plan": "enterprise" })).await.data();
+    assert_eq!(keys(&changed), fields("SubscriptionChange"));
+    let body = json!({ "operation": "aml.monitoring", "resourceId": "a" });
+    let made = world.post("/api/v3/monitors", world.key(), "m1", &body).await.created();
+    assert_eq!(keys(&made), fields("Monitor"));
+    let clock = world.get("/api/v3/test-clock", world.test_key()).await.data();
+    assert_eq!(keys(&clock), fields("TestTime"));
+}
+
+/// The properties of a schema, also of those that it is put together from.
+fn properties(schemas: &Value, schema: &Value) -> BTreeSet<String> {
+    let mut found: BTreeSet<String> =
+        schema["properties"].as_object().into_iter().flat_map(|fields| fields.keys().cloned()).collect();
+    for part in schema["allOf"].as_array().into_iter().flatten() {
+        let named = part["$ref"].as_str().and_then(|name| name.rsplit('/').next()).map(|name| &schemas[name]);
+        found.extend(properties(schemas, named.unwrap_or(part)));
+    }
+    found
+}

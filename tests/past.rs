@@ -204,3 +204,45 @@ async fn only_the_time_of_the_organisation_can_be_asked_for() {
     let answer = world.get("/api/v3/credits/balance?as=2024-01-15T10:30:00Z", &org.key).await;
     assert_eq!(answer.failure(), "400 VALIDATION_ERROR");
 }
+
+/// For the minute after a lot's end, in which its end is not booked yet, lines still add up: what is in it is
+/// nobody's to spend, and the ledger still has it.
+#[tokio::test]
+async fn lines_add_up_also_before_an_end_is_booked() {
+    let world = World::at("2024-01-15T10:30:00Z").await;
+    let org = world.open(100).await;
+    world
+        .grant(&org.id, &json!({ "source": "bonus", "amount": 50, "expiresAt": "2024-01-31T23:59:30Z" }))
+        .await;
+    let spend = async |operation: &str| {
+        let body = json!({ "operation": operation });
+        world.consume(&org.key, &unique(), &body).await.created()
+    };
+    for (now, operation, available) in [
+        ("2024-01-31T23:59:29Z", "verification.standard", 149),
+        ("2024-01-31T23:59:30Z", "verification.standard", 98),
+        // It costs nothing, and is numbered among the others all the same.
+        ("2024-01-31T23:59:59Z", "api.get", 98),
+        ("2024-02-01T00:00:00Z", "verification.standard", 99),
+        ("2024-02-01T00:00:31Z", "verification.standard", 98),
+    ] {
+        clock(&world, now).await;
+        assert_eq!(spend(operation).await["balance"]["available"], json!(available), "{now}");
+    }
+    let mut lines = world.transactions(&org.key, "").await;
+    lines.reverse();
+    let mut sum = 0;
+    for line in &lines {
+        let (amount, expired) = (line["amount"].as_i64().unwrap(), line["expired"].as_i64().unwrap_or(0));
+        sum += if line["type"] == json!("DEBIT") { -amount } else { amount - expired };
+        assert_eq!(line["balanceAfter"], json!(sum), "{line}");
+    }
+    for (now, available) in [
+        ("2024-01-31T23:59:29Z", 149),
+        ("2024-01-31T23:59:30Z", 98),
+        ("2024-01-31T23:59:59Z", 98),
+        ("2024-02-01T00:00:00Z", 99),
+    ] {
+        assert_eq!(at(&world, &org.key, now).await["available"], json!(available), "{now}");
+    }
+}

@@ -7,6 +7,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use chrono::{DateTime, Duration, Utc};
 use http::{Method, Request};
+use projector::Others;
 use serde_json::{Value, json};
 use shared::calendar::{Task, Tasks, Unsent};
 use shared::domain::{
@@ -301,11 +302,17 @@ impl Shop {
         }
     }
 
+    /// Works the stream off; what the projector tells others waits until they handle it.
+    pub async fn project(&mut self) {
+        let others = Others { wakes: &self.woken, tasks: &self.sent };
+        self.books.follower.drain(&self.books.ledger, others).await.unwrap();
+    }
+
     /// Faults are over: time passes until nobody has anything left to do.
     pub async fn come_to_rest(&mut self) {
         self.heal();
         for _ in 0..200 {
-            self.books.project().await;
+            self.project().await;
             self.attend().await;
             self.work().await;
             let Some(due) = self.books.ledger.next_errand().await.unwrap() else { return };

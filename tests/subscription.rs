@@ -248,3 +248,103 @@ async fn what_does_not_read_changes_nothing() {
     assert_eq!(change(&world, &customer.key, "free").await.failure(), "403 ORGANISATION_FROZEN");
     assert_eq!(world.balance(&customer.key).await["plan"], json!("basic"));
 }
+
+/// Plans changed by many at once: each answer is of one piece, and when all is done everything has the plan
+/// that the ledger has.
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_at_once_leave_one_plan() {
+    let world = std::sync::Arc::new(World::at("2024-01-15T10:30:00Z").await);
+    let customer = customer(&world, "basic").await;
+    let plans = ["free", "basic", "professional", "enterprise"];
+    let clients: Vec<_> = (0..16usize)
+        .map(|client| {
+            let (world, key) = (world.clone(), customer.key.clone());
+            tokio::spawn(async move {
+                for number in 0..12usize {
+                    let plan = plans[(client + number * 3) % 4];
+                    let changed = change(&world, &key, plan).await.data();
+                    assert_eq!((&changed["plan"], &changed["balance"]["plan"]), (&json!(plan), &json!(plan)));
+                    let limit = [json!(100), json!(1_000), json!(5_000), Value::Null];
+                    let place = plans.iter().position(|known| *known == plan).unwrap();
+                    assert_eq!(changed["allowance"], limit[place], "{changed}");
+                    assert_eq!(changed["changed"], json!(changed["from"] != json!(plan)), "{changed}");
+                }
+            })
+        })
+        .collect();
+    for client in clients {
+        client.await.unwrap();
+    }
+    world.post_plain("/_local/clock", &json!({ "advanceSeconds": 120 })).await.data();
+    let (live, test) = (world.balance(&customer.key).await, world.balance(&customer.test).await);
+    assert_eq!(live["plan"], test["plan"]);
+    // What the organisation's keys may do is the plan's, too.
+    let with_access = ["professional", "enterprise"].contains(&live["plan"].as_str().unwrap());
+    let plain = world.get("/api/v3/credits/balance", &customer.plain).await;
+    assert_eq!(plain.status, if with_access { 200 } else { 403 }, "{plain:?}");
+    // The history is the ledger's, the latest first, each change beginning where the one before it ended.
+    let told = world.get("/api/v3/subscription", &customer.key).await.data();
+    let history = told["history"].as_array().unwrap();
+    assert_eq!(history[0]["to"], live["plan"]);
+    assert!(history.windows(2).all(|pair| pair[0]["from"] == pair[1]["to"]), "{history:?}");
+    let lines = world.transactions(&customer.key, "operation=credit.plan_change&limit=100").await;
+    let ids: Vec<_> = lines.iter().map(|line| line["transactionId"].clone()).take(100).collect();
+    assert_eq!(history.iter().map(|past| past["transactionId"].clone()).collect::<Vec<_>>(), ids);
+}
+
+/// Debits on an unlimited plan while it changes: what was spent is spent, whichever plan it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn debits_race_with_changes_of_plan() {
+    let world = std::sync::Arc::new(World::at("2024-01-15T10:30:00Z").await);
+    let customer = customer(&world, "professional").await;
+    let clients: Vec<_> = (0..12)
+        .map(|client| {
+            let (world, key) = (world.clone(), customer.key.clone());
+            tokio::spawn(async move {
+                let mut spent = 0u64;
+                for number in 0..25 {
+                    let body = json!({ "operation": "verification.standard", "quantity": 7 });
+                    let answer = world.consume(&key, &format!("{client}-{number}"), &body).await;
+                    spent += if answer.status == 201 { 7 } else { 0 };
+                }
+                spent
+            })
+        })
+        .collect();
+    for plan in
+        ["enterprise", "professional", "free", "enterprise", "basic", "enterprise"].iter().cycle().take(18)
+    {
+        change(&world, &customer.key, plan).await.data();
+    }
+    let mut spent = 0;
+    for client in clients {
+        spent += client.await.unwrap();
+    }
+    change(&world, &customer.key, "professional").await.data();
+    let told = world.get("/api/v3/subscription", &customer.key).await.data();
+    assert_eq!(
+        (&told["usedSubscriptionCredits"], &told["subscriptionCredits"]),
+        (&json!(spent), &json!(5_000 - spent))
+    );
+    assert_eq!(world.balance(&customer.key).await["usedCredits"], json!(spent));
+}
+
+/// Under a key, "no change" is remembered like any other answer.
+#[tokio::test]
+async fn no_change_is_remembered_under_its_key() {
+    let world = World::at("2024-01-15T10:30:00Z").await;
+    let customer = customer(&world, "basic").await;
+    let send = async |name: &str, plan: &str| {
+        let request = world.request("PUT".parse().unwrap(), "/api/v3/subscription", &customer.key);
+        tests::send(request.header("Idempotency-Key", name).json(&json!({ "plan": plan }))).await
+    };
+    let first = send("n1", "basic").await;
+    assert_eq!(first.data()["changed"], json!(false));
+    send("n2", "professional").await.data();
+    let late = send("n1", "basic").await;
+    assert_eq!((late.header("idempotent-replayed"), late.data()), (Some("true"), first.data()));
+    assert_eq!(world.balance(&customer.key).await["plan"], json!("professional"));
+    assert_eq!(send("n1", "free").await.failure(), "422 IDEMPOTENCY_KEY_REUSED");
+    let told = world.get("/api/v3/subscription", &customer.key).await.data();
+    assert_eq!(told["history"].as_array().unwrap().len(), 1, "no change is no history");
+}

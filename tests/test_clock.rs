@@ -123,3 +123,22 @@ async fn only_test_keys_move_it_and_only_forward() {
     );
     assert_eq!(world.get(PATH, key).await.data()["now"], json!("2024-01-16T00:00:00Z"));
 }
+
+/// Under a key the time is moved once, however often the request is sent.
+#[tokio::test]
+async fn a_key_moves_the_time_once() {
+    let world = World::at("2024-01-15T10:30:00Z").await;
+    let key = world.test_key();
+    let send = async |name: &str, seconds: u64| {
+        let request = world.request("POST".parse().unwrap(), PATH, key).header("Idempotency-Key", name);
+        tests::send(request.json(&json!({ "advanceSeconds": seconds }))).await
+    };
+    assert_eq!(send("t1", 60).await.data()["now"], json!("2024-01-15T10:31:00Z"));
+    let again = send("t1", 60).await;
+    assert_eq!(
+        (again.header("idempotent-replayed"), &again.data()["now"]),
+        (Some("true"), &json!("2024-01-15T10:31:00Z"))
+    );
+    assert_eq!(send("t1", 61).await.failure(), "422 IDEMPOTENCY_KEY_REUSED");
+    assert_eq!(send("t2", 60).await.data()["now"], json!("2024-01-15T10:32:00Z"));
+}

@@ -243,3 +243,36 @@ async fn the_notice_is_for_the_owner_to_choose() {
     clock(&world, "2024-03-20T00:00:00Z").await;
     assert_eq!((events(&world, &quiet.key).await.len(), events(&world, &org.key).await.len()), (0, 1));
 }
+
+/// A grant to an organisation that there is not leaves nothing behind that would stop the time.
+#[tokio::test]
+async fn an_errand_for_nobody_stops_no_clock() {
+    let world = World::at("2024-01-15T10:30:00Z").await;
+    let nobody = "/admin/v1/organisations/org_01HKZNPZB0YQ3T5N1C8V6W2X4G/grants";
+    let gift = json!({ "source": "bonus", "amount": 1, "expiresInDays": 3 });
+    let answer = world.post(nobody, world.operator(), &unique(), &gift).await;
+    assert_eq!(answer.failure(), "404 NOT_FOUND");
+    clock(&world, "2024-01-15T12:00:00Z").await;
+    world.delete("/_local/capacity", "").await.data();
+    clock(&world, "2024-01-30T00:00:00Z").await;
+    let told = world.get("/_local/capacity", "").await.data();
+    assert!(told["routes"]["background"]["requests"].as_u64().unwrap_or(0) < 400, "{told}");
+}
+
+/// A wrong end is blamed on the field that was sent.
+#[tokio::test]
+async fn an_end_in_days_is_blamed_by_its_name() {
+    let world = World::at("2024-01-15T10:30:00Z").await;
+    let org = world.open(10).await;
+    let path = format!("/admin/v1/organisations/{}/grants", org.id);
+    for body in [
+        json!({ "source": "purchased", "amount": 1, "expiresInDays": 3 }),
+        json!({ "source": "subscription", "amount": 1, "expiresInDays": 3 }),
+        json!({ "source": "bonus", "amount": 1, "expiresInDays": 3_661 }),
+        json!({ "source": "bonus", "amount": 1, "expiresInDays": 3, "expiresAt": "2024-02-01T00:00:00Z" }),
+    ] {
+        let answer = world.post(&path, world.operator(), &unique(), &body).await;
+        assert_eq!(answer.failure(), "400 VALIDATION_ERROR", "{body}");
+        assert!(answer.body["error"]["details"]["fields"]["expiresInDays"].is_string(), "{answer:?}");
+    }
+}

@@ -1,12 +1,15 @@
+use std::error::Error;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use chrono::{DateTime, Days, Utc};
 use serde::{Deserialize, Serialize};
 use shared::domain::{
-    self, AccountId, Amount, ClaimKey, Details, Grant, Mode, Origin, Receipt, Reference, Service, Source,
+    self, AccountId, Amount, ClaimKey, Details, Grant, Mode, Origin, Receipt, Reference, Refusal, Service,
+    Source,
 };
 use shared::edge::{ApiError, App, Balance, Instant, Intent, Operator, Reply, Transaction};
+use shared::store::Unsettled;
 use utoipa::ToSchema;
 
 /// Credits to be given.
@@ -93,11 +96,25 @@ pub(super) async fn grant(
     if expires_at.is_some() {
         app.calendar().expect_end(account, moment).await?;
     }
-    let settled = app
-        .ledger
-        .settle(account, claim, moment, |account, head| domain::grant(account, &request, head))
-        .await?;
+    let decide = |account: &domain::Account, head: &domain::Head| domain::grant(account, &request, head);
+    let settled = app.ledger.settle(account, claim, moment, decide).await;
+    if let Err(Unsettled::Refused(refusal)) = &settled
+        && expires_in_days.is_some()
+        && is_about_the_end(refusal)
+    {
+        return Err(ApiError::field("expiresInDays", refusal));
+    }
+    let settled = settled?;
+    if expires_at.is_some()
+        && let Err(unsettled) = app.calendar().look_after(account, moment).await
+    {
+        tracing::warn!(%account, cause = &unsettled as &dyn Error, "a notice is left to the schedule");
+    }
     Reply::created(&Granted::from(&settled.receipt), settled.replayed)
+}
+
+fn is_about_the_end(refusal: &Refusal) -> bool {
+    matches!(refusal, Refusal::ExpiresInThePast | Refusal::PurchasedNeverExpire | Refusal::SubscriptionTerms)
 }
 
 /// The last second of the day that lies so many days after `now`, in UTC.

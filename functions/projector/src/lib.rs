@@ -9,7 +9,7 @@ use aws_lambda_events::event::streams::{KinesisBatchItemFailure, KinesisEventRes
 use chrono::{DateTime, Utc};
 use lambda_runtime::LambdaEvent;
 use shared::calendar::{Task, Tasks};
-use shared::domain::{Account, AccountId, Direction};
+use shared::domain::{Account, AccountId, Direction, Entry};
 use shared::edge::App;
 use shared::pay::Wakes;
 use shared::store::{Fault, Image, Ledger, Projected, account_image};
@@ -132,7 +132,7 @@ struct Span {
     last: u64,
     time: DateTime<Utc>,
     place: String,
-    /// Whether credits have arrived, or a month has begun.
+    /// Whether there may be more to spend: credits have arrived, a month has begun, the plan is another one.
     credited: bool,
 }
 
@@ -147,7 +147,9 @@ impl Done {
             place: place.to_owned(),
             credited: false,
         });
-        span.credited |= account.last.as_ref().is_some_and(|last| last.direction == Direction::Credit);
+        // A plan that counts nothing down takes credits away, and pays for everything.
+        let pays = |last: &Entry| last.direction == Direction::Credit || last.switch.is_some();
+        span.credited |= account.last.as_ref().is_some_and(pays);
         if span.last < sequence {
             span.account = account;
         }

@@ -64,7 +64,10 @@ pub async fn tick(app: &App, moment: Moment) -> Result<usize, Fault> {
 }
 
 /// An errand that could not be done does not stand in the way of those behind it.
-async fn put_off(app: &App, noted: &Noted, moment: Moment) -> Result<(), Fault> {
+///
+/// # Errors
+/// When the agenda can't be written.
+pub async fn put_off(app: &App, noted: &Noted, moment: Moment) -> Result<(), Fault> {
     let wait = TimeDelta::seconds(PUT_OFF_SECONDS);
     let due = moment.now.checked_add_signed(wait).unwrap_or(moment.now);
     app.ledger.note(noted.errand, due).await?;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use shared::calendar::{Task, Unfinished};
 use shared::domain::Period;
 use shared::edge::{App, Fatal};
-use shared::store::Moment;
+use shared::store::{Moment, Unsettled};
 
 /// What the function is called with.
 #[derive(Debug, Deserialize)]
@@ -88,7 +88,14 @@ async fn tasks(app: &App, records: Vec<SqsMessage>) -> SqsBatchResponse {
     let mut failed = Vec::new();
     for message in records {
         if let Err(error) = one(app, &message).await {
-            tracing::error!(message = message.message_id, %error, "a task could not be done");
+            // Somebody else is at the same one: it comes again, and finds it done.
+            let is_shared =
+                matches!(error.downcast_ref(), Some(Unfinished::Unsettled(Unsettled::InProgress)));
+            if is_shared {
+                tracing::info!(message = message.message_id, "a task is done by somebody else");
+            } else {
+                tracing::error!(message = message.message_id, %error, "a task could not be done");
+            }
             let mut failure = BatchItemFailure::default();
             failure.item_identifier = message.message_id.unwrap_or_default();
             failed.push(failure);

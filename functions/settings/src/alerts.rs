@@ -1,3 +1,4 @@
+use std::error::Error;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -14,7 +15,7 @@ const ATTEMPTS_MAX: u32 = 8;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(example = json!({ "expiryNoticeDays": 7 }))]
-pub(super) struct Change {
+pub(super) struct AlertsChange {
     /// How many days before credits expire the event credits.expiring tells of it, 0 to 92; 0 for never.
     #[schema(maximum = 92)]
     expiry_notice_days: Option<u32>,
@@ -49,13 +50,13 @@ pub(super) async fn read_alerts(
     put,
     path = "/api/v3/credits/alerts",
     tag = "settings",
-    request_body = Change,
+    request_body = AlertsChange,
     responses((status = 200, body = Alerts)),
 )]
 pub(super) async fn set_alerts(
     State(app): State<Arc<App>>,
     caller: Caller<may::Set>,
-    Payload(Change { expiry_notice_days }): Payload<Change>,
+    Payload(AlertsChange { expiry_notice_days }): Payload<AlertsChange>,
 ) -> Result<Reply, ApiError> {
     let most = domain::Alerts::DAYS_MAX;
     if expiry_notice_days.is_some_and(|days| days > most) {
@@ -68,6 +69,9 @@ pub(super) async fn set_alerts(
         let days = expiry_notice_days.unwrap_or(known.expiry_notice_days);
         let wanted = domain::Alerts { expiry_notice_days: days, ..known };
         if let Some(saved) = app.ledger.save_alerts(caller.account, wanted).await? {
+            if let Err(unsettled) = app.calendar().look_after(caller.account, caller.call.moment).await {
+                tracing::warn!(account = %caller.account, cause = &unsettled as &dyn Error, "notices are left to the schedule");
+            }
             return Reply::ok(&Alerts { expiry_notice_days: saved.expiry_notice_days });
         }
     }

@@ -150,6 +150,7 @@ pub(super) async fn create_monitor(
         stage: Watch::Pending,
         paid: None,
         charge: None,
+        made_with: None,
         revision: 0,
     };
     let made = Box::pin(app.calendar().make_monitor(caller.account, &wanted, moment)).await;
@@ -157,7 +158,8 @@ pub(super) async fn create_monitor(
         NotMade::Taken(other) => ApiError::AlreadyWatched(other),
         NotMade::Unsettled(unsettled) => unsettled.into(),
     })?;
-    Reply::created(&Monitor::of(&monitor), replayed)
+    // A replay answers what the first sending did, whatever has become of it.
+    Reply::created(&Monitor::of(&monitor.as_made()), replayed)
 }
 
 /// The organisation's monitors, the oldest first, without those that were deleted.

@@ -5,14 +5,17 @@ use axum::extract::State;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use shared::domain::{
-    Account, ClaimKey, DUE_MAX, Details, EntryId, Head, Mode, Plan, PlanId, PlanList, Refusal, Subscribe,
-    due, subscribe,
+    Account, AccountId, ClaimKey, DUE_MAX, Details, EntryId, Fingerprint, Head, Mode, Plan, PlanId, PlanList,
+    Refusal, Subscribe, SubscribeCause, due, subscribe,
 };
 use shared::edge::{ApiError, App, Caller, Params, Reply, Setting, may};
-use shared::store::{Errand, Fault, Moment, Unsettled, system_key};
+use shared::store::{Errand, Fault, Moment, Settled, Unsettled, system_key};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::shape::{Changed, Plans, Subscription};
+use crate::shape::{Plans, Subscription, SubscriptionChange};
+
+/// How often somebody else may change the plan to the wanted one and away from it.
+const ATTEMPTS_MAX: u32 = 8;
 
 /// After how many seconds it is looked at whether everything has followed a change of plan.
 const LOOK_SECONDS: i64 = 60;
@@ -21,7 +24,7 @@ const LOOK_SECONDS: i64 = 60;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "plan": "professional" }))]
-pub(super) struct Wanted {
+pub(super) struct NewSubscription {
     /// A plan of the catalogue: free, basic, professional, enterprise.
     plan: String,
 }
@@ -67,9 +70,9 @@ pub(super) async fn read_subscription(
         Query,
         ("Idempotency-Key" = Option<String>, Header, description = "Your name for this request, if you want one"),
     ),
-    request_body = Wanted,
+    request_body = NewSubscription,
     responses(
-        (status = 200, body = Changed),
+        (status = 200, body = SubscriptionChange),
         (status = 409, description = "OPERATION_IN_PROGRESS, with Retry-After; CONFLICT: the balance would pass its limit"),
         (status = 422, description = "IDEMPOTENCY_KEY_REUSED: same key, other body"),
     ),
@@ -78,13 +81,14 @@ pub(super) async fn change_subscription(
     State(app): State<Arc<App>>,
     caller: Caller<may::Set>,
     Params(Query { preview }): Params<Query>,
-    wanted: Setting<Wanted>,
+    wanted: Setting<NewSubscription>,
 ) -> Result<Reply, ApiError> {
     let moment = caller.call.moment;
     let plan = PlanId(wanted.body.plan.clone());
     let catalogue = app.settings.catalogue(moment.wall).await?;
     let terms = catalogue.plan(&plan, moment.now).ok_or(Refusal::UnknownPlan(plan))?;
-    let request = Subscribe { plan: terms.plan.clone(), allowance: terms.allowance, follows: None };
+    let cause = if wanted.key.is_some() { SubscribeCause::OwnerByKey } else { SubscribeCause::Owner };
+    let request = Subscribe { plan: terms.plan.clone(), allowance: terms.allowance, cause };
     if preview {
         return foresee(&app, &caller, &catalogue.plans, &request).await;
     }
@@ -104,14 +108,9 @@ pub(super) async fn change_subscription(
         app.ledger.note(Errand::Plan(caller.account), due).await?;
     }
     let claim = (&key, &wanted.fingerprint, &details);
-    let decide = |account: &Account, head: &Head| subscribe(account, &request, head);
-    let settled = match app.ledger.settle(caller.account, claim, moment, decide).await {
+    let settled = match settle(&app, caller.account, claim, (&request, moment)).await? {
         Ok(settled) => settled,
-        Err(Unsettled::Refused(Refusal::SamePlan)) => {
-            let account = app.ledger.catch_up(caller.account, moment).await?;
-            return Reply::ok(&Changed::nothing(&account, terms, false, moment.now));
-        }
-        Err(unsettled) => return Err(unsettled.into()),
+        Err(account) => return Reply::ok(&SubscriptionChange::nothing(&account, terms, false, moment.now)),
     };
     if let Err(unsettled) = app.calendar().follow_plan(caller.account, moment).await {
         tracing::warn!(account = %caller.account, cause = &unsettled as &dyn Error, "a change of plan is followed later");
@@ -122,8 +121,33 @@ pub(super) async fn change_subscription(
         before: known(&catalogue.plans, &switch.from, receipt.entry.at)?,
         after: known(&catalogue.plans, &switch.to, receipt.entry.at)?,
     };
-    let changed = Changed::by((&receipt.entry, switch), (&receipt.balance, receipt.sequence), plans, false);
+    let changed =
+        SubscriptionChange::by((&receipt.entry, switch), (&receipt.balance, receipt.sequence), plans, false);
     Ok(Reply::ok(&changed)?.replayed(settled.replayed))
+}
+
+/// Settles a change of plan; or the account, where the plan is that one already.
+async fn settle(
+    app: &App,
+    account: AccountId,
+    claim: (&ClaimKey, &Fingerprint, &Details),
+    (request, moment): (&Subscribe, Moment),
+) -> Result<Result<Settled, Account>, ApiError> {
+    for _ in 0..ATTEMPTS_MAX {
+        let decide = |account: &Account, head: &Head| subscribe(account, request, head);
+        match app.ledger.settle(account, claim, moment, decide).await {
+            Ok(settled) => return Ok(Ok(settled)),
+            Err(Unsettled::Refused(Refusal::SamePlan)) => {
+                let known = app.ledger.catch_up(account, moment).await?;
+                // Somebody may have changed it since.
+                if known.plan == request.plan {
+                    return Ok(Err(known));
+                }
+            }
+            Err(unsettled) => return Err(unsettled.into()),
+        }
+    }
+    Err(Fault::Busy.into())
 }
 
 /// What a change would do.
@@ -141,14 +165,14 @@ async fn foresee(
     let plan = known(plans, &request.plan, now)?;
     let posting = match subscribe(&account, request, &Head { id, now, claim }) {
         Ok(posting) => posting,
-        Err(Refusal::SamePlan) => return Reply::ok(&Changed::nothing(&account, plan, true, now)),
+        Err(Refusal::SamePlan) => return Reply::ok(&SubscriptionChange::nothing(&account, plan, true, now)),
         Err(refusal) => return Err(refusal.into()),
     };
     let (before, sequence) = (known(plans, &account.plan, now)?, account.sequence);
     let after = account.apply(&posting).ok_or_else(no_change)?.balance(now);
     let switch = posting.entry.switch.as_ref().ok_or_else(no_change)?;
     let plans = Plans { before, after: plan };
-    Reply::ok(&Changed::by((&posting.entry, switch), (&after, sequence), plans, true))
+    Reply::ok(&SubscriptionChange::by((&posting.entry, switch), (&after, sequence), plans, true))
 }
 
 /// The account with all that is due, though nobody has written it down.

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 /// What a plan means for an organisation.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Terms {
+pub(super) struct PlanTerms {
     /// Its name in requests.
     plan: String,
     /// Its name for people.
@@ -41,19 +41,19 @@ pub(super) struct Terms {
 }))]
 pub(super) struct Subscription {
     #[serde(flatten)]
-    terms: Terms,
+    terms: PlanTerms,
     /// Left of this month's allowance.
     subscription_credits: u64,
     /// Spent of it this month. What a change of plan leaves is the new allowance less these.
     used_subscription_credits: u64,
     /// Changes of plan, the latest first; the latest hundred.
-    history: Vec<Past>,
+    history: Vec<PastPlan>,
 }
 
 /// A change of plan.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Past {
+struct PastPlan {
     /// The transaction that made it.
     transaction_id: String,
     /// The plan before.
@@ -71,9 +71,9 @@ struct Past {
 /// What a change of plan does, or would do.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Changed {
+pub(super) struct SubscriptionChange {
     #[serde(flatten)]
-    terms: Terms,
+    terms: PlanTerms,
     /// The plan before.
     from: String,
     /// Whether the plan is another one now; in a preview, whether it would be.
@@ -83,7 +83,7 @@ pub(super) struct Changed {
     /// The transaction that made the change; null in a preview, and where nothing changed.
     transaction_id: Option<String>,
     /// What becomes of what there is.
-    effect: Effect,
+    effect: SubscriptionEffect,
     /// What to mind, in words.
     notices: Vec<String>,
     /// After the change.
@@ -92,22 +92,22 @@ pub(super) struct Changed {
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Effect {
-    subscription_credits: Step,
-    available: Step,
-    api_access: Turn,
+struct SubscriptionEffect {
+    subscription_credits: CreditsShift,
+    available: CreditsShift,
+    api_access: AccessShift,
 }
 
 /// A number before and after.
 #[derive(Clone, Copy, Serialize, ToSchema)]
-struct Step {
+struct CreditsShift {
     before: u64,
     after: u64,
 }
 
 /// A yes or no before and after.
 #[derive(Clone, Copy, Serialize, ToSchema)]
-struct Turn {
+struct AccessShift {
     before: bool,
     after: bool,
 }
@@ -119,7 +119,7 @@ pub(super) struct Plans<'a> {
     pub(super) after: &'a Plan,
 }
 
-impl Terms {
+impl PlanTerms {
     fn new(plan: &Plan, allowance: Allowance, next_renewal: DateTime<Utc>) -> Self {
         let credits = number(allowance);
         Self {
@@ -146,7 +146,7 @@ impl Subscription {
     /// An account, with all that is due written down.
     pub(super) fn new(account: &Account, plan: &Plan, history: &[PlanSwitch], now: DateTime<Utc>) -> Self {
         let balance = account.balance(now);
-        let past = |change: &PlanSwitch| Past {
+        let past = |change: &PlanSwitch| PastPlan {
             transaction_id: change.id.to_string(),
             from: change.switch.from.0.clone(),
             to: change.switch.to.0.clone(),
@@ -154,7 +154,7 @@ impl Subscription {
             timestamp: change.at,
         };
         Self {
-            terms: Terms::new(plan, account.allowance, balance.next_renewal()),
+            terms: PlanTerms::new(plan, account.allowance, balance.next_renewal()),
             subscription_credits: balance.subscription.get(),
             used_subscription_credits: account.subscription.spent().get(),
             history: history.iter().map(past).collect(),
@@ -162,7 +162,7 @@ impl Subscription {
     }
 }
 
-impl Changed {
+impl SubscriptionChange {
     /// What an entry has done, after which the balance is `after`.
     pub(super) fn by(
         (entry, switch): (&Entry, &Switch),
@@ -175,16 +175,16 @@ impl Changed {
             Direction::Debit => after.saturating_add(entry.amount.get()),
             Direction::Credit => after.saturating_sub(entry.amount.get()),
         };
-        let step = |after: u64| Step { before: before(after), after };
-        let effect = Effect {
+        let step = |after: u64| CreditsShift { before: before(after), after };
+        let effect = SubscriptionEffect {
             subscription_credits: step(after.subscription.get()),
             available: step(available),
-            api_access: Turn { before: plans.before.api_access, after: plans.after.api_access },
+            api_access: AccessShift { before: plans.before.api_access, after: plans.after.api_access },
         };
         Self {
-            terms: Terms::new(plans.after, switch.allowance, after.next_renewal()),
+            terms: PlanTerms::new(plans.after, switch.allowance, after.next_renewal()),
             from: switch.from.0.clone(),
-            changed: true,
+            changed: switch.from != switch.to,
             preview,
             transaction_id: (!preview).then(|| entry.id.to_string()),
             notices: notices(&effect, switch),
@@ -196,17 +196,17 @@ impl Changed {
     /// The plan is that one already.
     pub(super) fn nothing(account: &Account, plan: &Plan, preview: bool, now: DateTime<Utc>) -> Self {
         let balance = account.balance(now);
-        let same = |number: u64| Step { before: number, after: number };
+        let same = |number: u64| CreditsShift { before: number, after: number };
         Self {
-            terms: Terms::new(plan, account.allowance, balance.next_renewal()),
+            terms: PlanTerms::new(plan, account.allowance, balance.next_renewal()),
             from: account.plan.0.clone(),
             changed: false,
             preview,
             transaction_id: None,
-            effect: Effect {
+            effect: SubscriptionEffect {
                 subscription_credits: same(balance.subscription.get()),
                 available: same(balance.available().unwrap_or(domain::Credits::MAX).get()),
-                api_access: Turn { before: plan.api_access, after: plan.api_access },
+                api_access: AccessShift { before: plan.api_access, after: plan.api_access },
             },
             notices: vec![],
             balance: Balance::new(&balance, account.sequence, now),
@@ -215,9 +215,15 @@ impl Changed {
 }
 
 /// What to mind of a change.
-fn notices(effect: &Effect, switch: &Switch) -> Vec<String> {
-    let Step { before, after } = effect.subscription_credits;
+fn notices(effect: &SubscriptionEffect, switch: &Switch) -> Vec<String> {
+    let CreditsShift { before, after } = effect.subscription_credits;
     let mut notices = Vec::new();
+    if switch.allowance == Allowance::Unlimited && switch.from != switch.to {
+        notices.push(
+            "debits are not limited any more: all are recorded, none is refused for want of credits"
+                .to_owned(),
+        );
+    }
     if after < before {
         notices.push(match switch.allowance {
             Allowance::Unlimited => {

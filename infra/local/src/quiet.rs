@@ -15,8 +15,7 @@ use crate::lane::{Counts, Lane};
 /// them is a few rounds long.
 const ROUNDS_MAX: u32 = 1_000;
 
-/// After how many rounds it is as quiet as it gets while callers keep calling: what they had done before is
-/// worked off by then.
+/// After how many rounds it is as quiet as it gets while callers keep calling.
 const BUSY_ROUNDS: u32 = 2;
 
 /// All that goes on in the background of the machine, each of which may start the others: a record of
@@ -40,7 +39,7 @@ impl Quiet {
     pub(crate) async fn reach(&self, app: &App) -> anyhow::Result<()> {
         for round in 0..ROUNDS_MAX {
             let (before, calls) = (self.counts(), self.calls.load(Ordering::Relaxed));
-            let records = self.follower.lock().await.step(&app.ledger, Others::of(app)).await?;
+            let records = self.follow(app, calls).await?;
             self.events.idle().await;
             self.wakes.idle().await;
             self.tasks.idle().await;
@@ -53,6 +52,18 @@ impl Quiet {
             }
         }
         anyhow::bail!("stream, events, wakes and tasks did not come to rest in {ROUNDS_MAX} rounds")
+    }
+
+    /// Handles what the stream has, as far as it goes before somebody calls; how many records that were.
+    async fn follow(&self, app: &App, calls: u64) -> anyhow::Result<usize> {
+        let mut handled = 0usize;
+        loop {
+            let records = self.follower.lock().await.step(&app.ledger, Others::of(app)).await?;
+            handled = handled.saturating_add(records);
+            if records == 0 || self.calls.load(Ordering::Relaxed) != calls {
+                return Ok(handled);
+            }
+        }
     }
 
     fn counts(&self) -> [Counts; 3] {

@@ -9,10 +9,10 @@ use crate::duties;
 use crate::lane::{Lane, Work};
 
 /// How often a task is done before it is given up, as a queue gives up a message.
-const ATTEMPTS_MAX: u32 = 5;
+const ATTEMPTS_MAX: u32 = 8;
 
-/// How long a task that could not be done waits.
-const PAUSE: Duration = Duration::from_millis(100);
+/// How long a task that could not be done waits. An attempt that was given up is settled after two seconds.
+const PAUSE: Duration = Duration::from_millis(400);
 
 /// The queue of renewals, within the process. It holds nothing back: here no crowd is to be spread.
 pub(crate) struct LocalTasks(pub(crate) Lane<Task>);

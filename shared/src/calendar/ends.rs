@@ -30,10 +30,14 @@ impl Calendar<'_> {
         moment: Moment,
     ) -> Result<Option<DateTime<Utc>>, Unsettled> {
         let moment = self.ledger.moment_of(account, moment).await?;
-        let known = self.ledger.catch_up(account, moment).await?;
+        let known = match self.ledger.catch_up(account, moment).await {
+            // An errand may have been noted for an account that there is not.
+            Err(Unsettled::NoAccount) => return Ok(None),
+            known => known?,
+        };
         let ends = known.ends(self.ledger.alerts(account).await?, moment.now);
         for (lot, terms) in ends.notices {
-            self.ledger.tell(account, &News::Expiring { lot, terms }, moment.now).await?;
+            self.ledger.tell(account, &News::Expiring { lot, terms }, moment).await?;
         }
         Ok(ends.next)
     }

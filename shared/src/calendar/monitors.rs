@@ -1,9 +1,11 @@
+use std::error::Error;
+
 use chrono::Duration;
 
 use super::{Calendar, Task, Unfinished};
 use crate::domain::{
-    AccountId, Consume, Credits, EntryId, Fingerprint, Monitor, MonitorId, News, Period, Quantity, Reference,
-    Refusal, Suspension, Watch, Watched, consume,
+    AccountId, Consume, EntryId, Fingerprint, Monitor, MonitorId, News, Period, Quantity, Reference, Refusal,
+    Suspension, Watch, Watched, consume,
 };
 use crate::store::{Errand, Fault, MONITORS_AT_ONCE, Moment, Taken, Unsettled, system_key};
 
@@ -13,15 +15,42 @@ const LOOK_SECONDS: i64 = 60;
 /// How often somebody else may take a subject, or write a monitor, before we are told to come again.
 const ATTEMPTS_MAX: u32 = 8;
 
-/// Why a monitor was not made. Nothing was charged.
+/// Why a monitor was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum NotMade {
-    /// Another monitor watches the same.
+    /// Another monitor watches the same. Nothing was charged.
     #[error("{0} watches the same operation and resource")]
     Taken(MonitorId),
-    /// The charge was not settled.
+    /// Refused, with nothing charged; or not settled yet.
     #[error(transparent)]
     Unsettled(#[from] Unsettled),
+}
+
+impl NotMade {
+    /// Once it is written down that a monitor is wanted, a fault must not be told as "nothing was charged".
+    fn in_doubt(self) -> Self {
+        match self {
+            Self::Unsettled(Unsettled::Failed(fault)) => {
+                tracing::warn!(fault = &fault as &dyn Error, "a monitor is left to its errand");
+                Self::Unsettled(Unsettled::InProgress)
+            }
+            Self::Taken(_) | Self::Unsettled(_) => self,
+        }
+    }
+}
+
+/// Debits that could not be paid on one page. The same and more can't be either; what credits set aside for
+/// a service can't pay, those for every service can't.
+#[derive(Default)]
+struct Beyond(Vec<Consume>);
+
+impl Beyond {
+    fn covers(&self, request: &Consume) -> bool {
+        self.0.iter().any(|refused| {
+            refused.amount <= request.amount
+                && (refused.service == request.service || request.service.is_none())
+        })
+    }
 }
 
 impl From<Fault> for NotMade {
@@ -54,7 +83,8 @@ impl Calendar<'_> {
             self.ledger.note(Errand::Monitor(id), due).await?;
             self.ledger.begin_monitor(account, wanted).await?;
         }
-        let made = self.finish_monitor(id, moment).await?;
+        // From here on somebody may make it, whatever becomes of this sending.
+        let made = self.finish_monitor(id, moment).await.map_err(NotMade::in_doubt)?;
         made.map(|made| (made, false)).ok_or(NotMade::Unsettled(Unsettled::InProgress))
     }
 
@@ -72,20 +102,33 @@ impl Calendar<'_> {
             }
             let month = Period::of(moment.now);
             if let Some(other) = self.take_subject(account, &monitor).await? {
-                self.ledger.forget_monitor(account, &monitor).await?;
-                return Err(NotMade::Taken(other));
+                if self.ledger.forget_monitor(account, &monitor).await? {
+                    return Err(NotMade::Taken(other));
+                }
+                continue;
             }
             let charge = match self.charge(account, &monitor, month, moment).await {
                 Ok(charge) => charge,
                 Err(Unsettled::Refused(refusal)) => {
+                    // Somebody else may have been luckier meanwhile.
+                    if !self.ledger.forget_monitor(account, &monitor).await? {
+                        continue;
+                    }
                     self.ledger.free_subject(account, &monitor.subject(), monitor.id).await?;
-                    self.ledger.forget_monitor(account, &monitor).await?;
                     return Err(Unsettled::Refused(refusal).into());
                 }
                 Err(unsettled) => return Err(unsettled.into()),
             };
-            if let Some(made) = self.ledger.save_monitor(account, &monitor.charged(month, charge)).await? {
+            let made = monitor.charged(month, charge);
+            if let Some(made) = self.ledger.save_monitor(account, &made).await? {
                 return Ok(Some(made));
+            }
+            // It is paid for, so it is not to be forgotten: whoever was refused has taken it away.
+            self.ledger.begin_monitor(account, &made).await?;
+            if let Some(other) = self.take_subject(account, &made).await?
+                && self.ledger.forget_monitor(account, &made).await?
+            {
+                return Err(NotMade::Taken(other));
             }
         }
         Err(Fault::Busy.into())
@@ -160,60 +203,69 @@ impl Calendar<'_> {
     ) -> Result<Option<MonitorId>, Unsettled> {
         let moment = self.ledger.moment_of(account, moment).await?;
         let page = self.ledger.monitors(account, after, MONITORS_AT_ONCE).await?;
-        // What could not be paid: the same and more can't be either, as long as nothing arrives.
-        let mut beyond = None;
-        for monitor in page.monitors.iter().filter(|monitor| monitor.stage != Watch::Pending) {
-            if let Some(month) = monitor.owes(moment.now) {
-                self.renew_monitor(account, (monitor, month), &mut beyond, moment).await?;
-            }
+        let mut beyond = Beyond::default();
+        for monitor in page.monitors.iter().filter(|monitor| monitor.owes(moment.now).is_some()) {
+            let id = Watched { account, monitor: monitor.id };
+            Box::pin(self.renew_monitor(id, &mut beyond, moment)).await?;
         }
         Ok(page.next)
     }
 
-    async fn renew_monitor(
+    /// Charges one monitor for this month, or suspends it; as it is now, for a page is read some time before.
+    async fn renew_monitor(&self, id: Watched, beyond: &mut Beyond, moment: Moment) -> Result<(), Unsettled> {
+        for _ in 0..ATTEMPTS_MAX {
+            let Some(monitor) = self.ledger.monitor(id).await? else { return Ok(()) };
+            // One that is being made is charged by whoever makes it.
+            let month = monitor.owes(moment.now).filter(|_| monitor.stage != Watch::Pending);
+            let Some(month) = month else { return Ok(()) };
+            let charged = self.try_charge(id.account, (&monitor, month), beyond, moment).await?;
+            let was_suspended = matches!(monitor.stage, Watch::Suspended { .. });
+            let saved = match charged {
+                Ok(charge) if was_suspended => {
+                    let resumed = monitor.charged(month, charge);
+                    let news = (News::MonitorResumed as fn(Monitor) -> News, moment);
+                    self.ledger.save_monitor_and_tell(id.account, &resumed, news).await?
+                }
+                Ok(charge) => self.ledger.save_monitor(id.account, &monitor.charged(month, charge)).await?,
+                Err(_) if was_suspended => return Ok(()),
+                Err(why) => {
+                    let suspended = monitor.suspended(why, moment.now);
+                    let news = (News::MonitorSuspended as fn(Monitor) -> News, moment);
+                    self.ledger.save_monitor_and_tell(id.account, &suspended, news).await?
+                }
+            };
+            if saved.is_some() {
+                return Ok(());
+            }
+        }
+        Err(Fault::Busy.into())
+    }
+
+    /// The charge of a month; or why it can't be paid.
+    async fn try_charge(
         &self,
         account: AccountId,
         (monitor, month): (&Monitor, Period),
-        beyond: &mut Option<Credits>,
+        beyond: &mut Beyond,
         moment: Moment,
-    ) -> Result<(), Unsettled> {
-        let price = self.price(monitor, moment).await?;
-        let charged = match price {
-            Ok(request) if beyond.is_some_and(|beyond| beyond <= request.1.amount) => {
-                Err(Suspension::InsufficientCredits)
-            }
-            Ok(_) => match self.charge(account, monitor, month, moment).await {
-                Ok(charge) => Ok(charge),
-                Err(Unsettled::Refused(refusal)) => {
-                    if let Refusal::InsufficientCredits { required, .. } = refusal {
-                        *beyond = Some(required);
-                    }
-                    Err(Suspension::from(&refusal))
-                }
-                Err(unsettled) => return Err(unsettled),
-            },
-            Err(refusal) => Err(Suspension::from(&refusal)),
+    ) -> Result<Result<EntryId, Suspension>, Unsettled> {
+        let request = match self.price(monitor, moment).await? {
+            Ok((_, request)) => request,
+            Err(refusal) => return Ok(Err(Suspension::from(&refusal))),
         };
-        let was_suspended = matches!(monitor.stage, Watch::Suspended { .. });
-        let (next, news): (Monitor, fn(Monitor) -> Option<News>) = match charged {
-            Ok(charge) if was_suspended => {
-                (monitor.charged(month, charge), |next| Some(News::MonitorResumed(next)))
-            }
-            Ok(charge) => (monitor.charged(month, charge), |_| None),
-            Err(_) if was_suspended => return Ok(()),
-            Err(why) => (monitor.suspended(why, moment.now), |next| match next.stage {
-                Watch::Suspended { why, .. } => Some(News::MonitorSuspended(next, why)),
-                Watch::Pending | Watch::Active | Watch::Ended { .. } => None,
-            }),
-        };
-        // Told first, under the revision that the row will have: after a crash it is told again, once.
-        let to_be = Monitor { revision: monitor.revision.saturating_add(1), ..next.clone() };
-        if let Some(news) = news(to_be) {
-            tracing::info!(%account, monitor = %monitor.id, event = news.name(), "told");
-            self.ledger.tell(account, &news, moment.now).await?;
+        if beyond.covers(&request) {
+            return Ok(Err(Suspension::InsufficientCredits));
         }
-        self.ledger.save_monitor(account, &next).await?;
-        Ok(())
+        match self.charge(account, monitor, month, moment).await {
+            Ok(charge) => Ok(Ok(charge)),
+            Err(Unsettled::Refused(refusal)) => {
+                if let Refusal::InsufficientCredits { .. } = refusal {
+                    beyond.0.push(request.clone());
+                }
+                Ok(Err(Suspension::from(&refusal)))
+            }
+            Err(unsettled) => Err(unsettled),
+        }
     }
 
     /// What a month of a monitor costs: the price's version and the debit. The rules may have no price.

@@ -1,5 +1,5 @@
 use super::Calendar;
-use crate::domain::{AccountId, Details, EntryId, Fingerprint, Mode, Refusal, Subscribe, subscribe};
+use crate::domain::{AccountId, Details, Fingerprint, Mode, Refusal, Subscribe, SubscribeCause, subscribe};
 use crate::store::{Moment, Unsettled, system_key};
 
 impl Calendar<'_> {
@@ -11,7 +11,7 @@ impl Calendar<'_> {
     /// When a table does not serve; it should then be asked again.
     pub async fn follow_plan(&self, account: AccountId, moment: Moment) -> Result<(), Unsettled> {
         let Some(live) = self.ledger.account(account).await? else { return Ok(()) };
-        if live.since == EntryId::FIRST || account.mode == Mode::Test {
+        if live.since == 0 || account.mode == Mode::Test {
             return Ok(());
         }
         self.settings.set_plan(account.org, &live.plan, live.allowance, live.since).await?;
@@ -20,11 +20,16 @@ impl Calendar<'_> {
         let key = system_key(&name)?;
         let (details, own) = (Details::default(), self.ledger.moment_of(test, moment).await?);
         let claim = (&key, &Fingerprint(name), &details);
-        let wanted = Subscribe { plan: live.plan, allowance: live.allowance, follows: Some(live.since) };
+        let wanted = Subscribe {
+            plan: live.plan,
+            allowance: live.allowance,
+            cause: SubscribeCause::Follows(live.since),
+        };
         let followed =
             self.ledger.settle(test, claim, own, |account, head| subscribe(account, &wanted, head)).await;
         match followed {
-            Ok(_) | Err(Unsettled::Refused(Refusal::SamePlan)) => Ok(()),
+            // An organisation without a test ledger has none that could follow.
+            Ok(_) | Err(Unsettled::Refused(Refusal::SamePlan) | Unsettled::NoAccount) => Ok(()),
             Err(unsettled) => Err(unsettled),
         }
     }

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 
 use super::{Calendar, Task, Tasks, Unfinished};
 use crate::domain::Period;
-use crate::store::{Errand, Fault, Listed, Moment, Progress, SHARDS};
+use crate::store::{Errand, Fault, Listed, Moment, Progress, SHARDS, Unsettled};
 
 /// How many accounts one task goes past: some seconds' work.
 const PAGE: i32 = 200;
@@ -140,10 +140,14 @@ impl Register for Books<'_> {
     async fn turn(&self, listed: Listed) -> Result<(), Unfinished> {
         let (Self(calendar, moment), Listed { account, monitored }) = (self, listed);
         let own = calendar.ledger.moment_of(account, *moment).await?;
-        if let Err(unsettled) = calendar.ledger.catch_up(account, own).await {
+        match calendar.ledger.catch_up(account, own).await {
+            // Somebody is just opening it.
+            Ok(_) | Err(Unsettled::NoAccount) => (),
             // One account does not hold up the others.
-            tracing::warn!(%account, cause = %unsettled, "a month could not be turned; noted for later");
-            calendar.ledger.note(Errand::Calendar(account), own.now).await?;
+            Err(unsettled) => {
+                tracing::warn!(%account, cause = %unsettled, "a month could not be turned; noted for later");
+                calendar.ledger.note(Errand::Calendar(account), own.now).await?;
+            }
         }
         if monitored {
             calendar.tasks.send(Task::Monitors { account, after: None }, 0).await?;

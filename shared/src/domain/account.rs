@@ -42,9 +42,9 @@ pub struct Account {
     pub plan: PlanId,
     /// Credits that a month brings: the plan's, or a negotiated number.
     pub allowance: Allowance,
-    /// The entry of the live ledger since which the plan is what it is; [`EntryId::FIRST`] for the one that
-    /// it began with. In a test ledger, the last one that it has followed.
-    pub since: EntryId,
+    /// The revision of the live ledger since which the plan is what it is; 0 for the one that it began with.
+    /// In a test ledger, the last one that it has followed.
+    pub since: u64,
     /// The month that `subscription` and `used` belong to.
     pub period: Period,
     /// This month's subscription credits.
@@ -118,7 +118,7 @@ impl Account {
             revision: 0,
             plan,
             allowance,
-            since: EntryId::FIRST,
+            since: 0,
             period: Period::of(now).previous(),
             subscription: Subscription::default(),
             used: Credits::ZERO,

@@ -43,7 +43,7 @@ fn settle(account: &Account, amount: Credits, head: &Head) -> Result<Posting, Re
     }
     let taken = Taken {
         moves: vec![Move::into(LotId::PostPaid, Source::PostPaid, amount)],
-        guards: vec![Guard::Owing(outstanding)],
+        guards: vec![Guard::Revision(account.revision), Guard::Owing(outstanding)],
         effects: vec![Effect::Repay(amount)],
     };
     Ok(posting(account, (Direction::Credit, amount), taken, head))
@@ -58,7 +58,13 @@ fn leave(
     // Those that a service was set aside for can be put right too.
     let mut payers = account.in_order(|lot| lot.is_current(head.now));
     payers.retain(|payer| source.is_none_or(|source| payer.source == source));
-    let taken = take(account, amount, payers, Credits::ZERO)?;
+    let mut taken = take(account, amount, payers, Credits::ZERO)?;
+    for effect in &mut taken.effects {
+        // What is taken back was not spent, and a change of plan must not count it so.
+        if let Effect::Take(LotId::Subscription(_), amount) = *effect {
+            *effect = Effect::Withdraw(amount);
+        }
+    }
     Ok(posting(account, (Direction::Debit, amount), taken, head))
 }
 

@@ -34,6 +34,10 @@ pub struct Balance {
     /// Credits on account; none for an organisation that has and owes none.
     #[serde(rename = "post", default, skip_serializing_if = "Option::is_none")]
     pub post_paid: Option<PostPaid>,
+    /// What is left of lots that have ended and are not booked as expired yet: nobody can spend it, and the
+    /// ledger still has it.
+    #[serde(rename = "laps", default, skip_serializing_if = "is_none")]
+    pub lapsed: Credits,
     /// The lots that expire next, soonest first.
     #[serde(rename = "exp", default, skip_serializing_if = "Vec::is_empty")]
     pub expiring: Vec<Expiring>,
@@ -77,8 +81,16 @@ impl Balance {
                 Source::Subscription | Source::PostPaid => continue,
             };
             *bucket = bucket.less(lot.amount).unwrap_or_default();
+            self.lapsed = self.lapsed.plus(lot.amount).unwrap_or(Credits::MAX);
         }
         self
+    }
+
+    /// All that the ledger has, spendable or not: what its entries add up to. `None` past
+    /// [`Credits::MAX`].
+    #[must_use]
+    pub fn booked(&self) -> Option<Credits> {
+        self.available()?.plus(self.lapsed)
     }
 
     /// When the month of this balance ends.
@@ -109,12 +121,18 @@ impl Account {
             unlimited: self.allowance == Allowance::Unlimited,
             period,
             post_paid: (self.post_paid != PostPaid::default()).then_some(self.post_paid),
+            lapsed: self.lapsed(now),
             expiring: self.expiring(now),
         }
     }
 
     fn bucket(&self, source: Source, now: DateTime<Utc>) -> Credits {
         let lots = self.lots.values().filter(|lot| lot.source == source && lot.is_current(now));
+        lots.fold(Credits::ZERO, |sum, lot| sum.plus(lot.left).unwrap_or(Credits::MAX))
+    }
+
+    fn lapsed(&self, now: DateTime<Utc>) -> Credits {
+        let lots = self.lots.values().filter(|lot| !lot.is_current(now));
         lots.fold(Credits::ZERO, |sum, lot| sum.plus(lot.left).unwrap_or(Credits::MAX))
     }
 
@@ -135,6 +153,11 @@ impl Account {
         let named = named.take_while(|(place, lot)| *place < EXPIRING_MAX || Some(lot.expires_at) < together);
         named.map(|(_, lot)| lot).collect()
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_none(credits: &Credits) -> bool {
+    credits.is_zero()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]

@@ -44,7 +44,9 @@ pub fn consume(account: &Account, request: &Consume, head: &Head) -> Result<Post
     may_move(account)?;
     account.used.plus(amount).ok_or(Refusal::BalanceLimit)?;
     let Taken { moves, mut guards, mut effects } = match account.allowance {
-        _ if amount.is_zero() => Taken::default(),
+        _ if amount.is_zero() => {
+            Taken { guards: vec![Guard::Revision(account.revision)], ..Taken::default() }
+        }
         // Nothing is counted down, but what was used is told (contract, rule 4).
         Allowance::Unlimited => {
             account.subscription.granted.plus(amount).ok_or(Refusal::BalanceLimit)?;

@@ -89,7 +89,7 @@ pub fn dispute_lost(
     head: &Head,
 ) -> Result<Posting, Refusal> {
     let spent = bought.credits.less(opened.amount).unwrap_or_default();
-    let mut guards = vec![Guard::FenceBelow(head.id)];
+    let mut guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)];
     let (mut moves, mut effects) = (vec![], vec![]);
     if !spent.is_zero() {
         account.post_paid.outstanding.plus(spent).ok_or(Refusal::BalanceLimit)?;

@@ -166,6 +166,12 @@ impl EntryId {
         Self(Ulid(self.0.0.saturating_sub(1)))
     }
 
+    /// The id right after it.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(Ulid(self.0.0.saturating_add(1)))
+    }
+
     /// An id above `floor` for something made at `at`: the time is `at` unless `floor` is later.
     #[must_use]
     pub fn above(floor: Self, at: DateTime<Utc>, random: u128) -> Self {

@@ -31,6 +31,9 @@ pub struct Monitor {
     /// The latest charge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub charge: Option<EntryId>,
+    /// The month and the charge that it was made with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_with: Option<(Period, EntryId)>,
     /// Grows with every change of the row.
     pub revision: u64,
 }
@@ -131,6 +134,15 @@ impl Subject {
 }
 
 impl Monitor {
+    /// Why it is suspended, if it is.
+    #[must_use]
+    pub fn waits_for(&self) -> Option<Suspension> {
+        match self.stage {
+            Watch::Suspended { why, .. } => Some(why),
+            Watch::Pending | Watch::Active | Watch::Ended { .. } => None,
+        }
+    }
+
     /// What it watches.
     #[must_use]
     pub fn subject(&self) -> Subject {
@@ -157,7 +169,15 @@ impl Monitor {
             Watch::Pending | Watch::Active | Watch::Suspended { .. } => Watch::Active,
             ended @ Watch::Ended { .. } => ended,
         };
-        Self { stage, paid: Some(month), charge: Some(charge), ..self.clone() }
+        let made_with = self.made_with.or(Some((month, charge)));
+        Self { stage, paid: Some(month), charge: Some(charge), made_with, ..self.clone() }
+    }
+
+    /// As it was when it had just been made.
+    #[must_use]
+    pub fn as_made(&self) -> Self {
+        let Some((month, charge)) = self.made_with else { return self.clone() };
+        Self { stage: Watch::Active, paid: Some(month), charge: Some(charge), ..self.clone() }
     }
 
     /// Suspended at `now`, if it goes on. One that is suspended stays so since then.

@@ -14,7 +14,7 @@ pub enum News {
         terms: Lot,
     },
     /// A month of a monitor could not be paid.
-    MonitorSuspended(Monitor, Suspension),
+    MonitorSuspended(Monitor),
     /// A monitor that was suspended goes on.
     MonitorResumed(Monitor),
 }
@@ -46,7 +46,7 @@ impl News {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Expiring { .. } => "credits.expiring",
-            Self::MonitorSuspended(..) => "monitor.suspended",
+            Self::MonitorSuspended(_) => "monitor.suspended",
             Self::MonitorResumed(_) => "monitor.resumed",
         }
     }
@@ -57,7 +57,7 @@ impl News {
     pub fn source(&self) -> String {
         match self {
             Self::Expiring { lot, .. } => format!("expiring/{}", lot.bare()),
-            Self::MonitorSuspended(monitor, _) => format!("suspended/{}/{}", monitor.id, monitor.revision),
+            Self::MonitorSuspended(monitor) => format!("suspended/{}/{}", monitor.id, monitor.revision),
             Self::MonitorResumed(monitor) => format!("resumed/{}/{}", monitor.id, monitor.revision),
         }
     }
@@ -74,12 +74,18 @@ impl News {
                 "expiresAt": terms.expires_at.map(text),
                 "message": "Some of your credits will expire soon",
             }),
-            Self::MonitorSuspended(monitor, why) => json!({
+            Self::MonitorSuspended(monitor) => json!({
                 "monitorId": monitor.id,
                 "operation": monitor.operation,
                 "resourceId": monitor.resource_id,
-                "reason": why.as_str(),
-                "message": "This month of a monitor could not be paid; it goes on once there are credits",
+                "reason": monitor.waits_for().map(Suspension::as_str),
+                "message": match monitor.waits_for() {
+                    Some(Suspension::Frozen) => "A monitor waits; it goes on once the organisation is unfrozen",
+                    Some(Suspension::NotPriced) => "A monitor waits; its operation has no monthly price any more",
+                    Some(Suspension::InsufficientCredits) | None => {
+                        "This month of a monitor could not be paid; it goes on once there are credits"
+                    }
+                },
             }),
             Self::MonitorResumed(monitor) => json!({
                 "monitorId": monitor.id,

@@ -147,8 +147,8 @@ pub enum Effect {
     Withdraw(Credits),
     /// Subscription credits are spent that nothing is counted down from: the plan is unlimited.
     Spend(Credits),
-    /// The plan, what it brings a month, and the entry since which that is so.
-    Plan(PlanId, Allowance, EntryId),
+    /// The plan, what it brings a month, and the revision since which that is so.
+    Plan(PlanId, Allowance, u64),
     /// Usage of this month grows.
     Use(Credits),
     /// The month turns: usage starts again, and this is the allowance.

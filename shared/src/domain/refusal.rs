@@ -7,13 +7,13 @@ use super::{Credits, LOTS_MAX, Money, Operation, PlanId, Reference};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The price list has no such operation.
-    #[error("unknown operation `{}`; the price list has no such name", .0.as_str())]
+    #[error("unknown operation `{}`; the price list has no such name; GET /api/v3/pricing lists those that it has", .0.as_str())]
     UnknownOperation(Reference),
     /// An operation that is charged each time, where one is asked for that is charged by the month.
     #[error("`{}` is charged each time it is done; monitors take an operation that is charged by the month", .0.as_str())]
     NotMonthly(Operation),
     /// The catalogue has no such plan.
-    #[error("unknown plan `{}`; the catalogue has no such name", .0.0)]
+    #[error("unknown plan `{}`; the catalogue has no such name; GET /api/v3/plans lists those that it has", .0.0)]
     UnknownPlan(PlanId),
     /// No such package is on sale.
     #[error("no package `{}` is on sale; GET /api/v3/credits/packages lists those that are", .0.as_str())]

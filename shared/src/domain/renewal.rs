@@ -2,7 +2,8 @@ use chrono::{DateTime, Duration, Utc};
 
 use super::ids::digest;
 use super::{
-    Account, Credits, Direction, Effect, Entry, EntryId, Guard, LotId, Move, Operation, Posting, Source,
+    Account, AccountId, Credits, Direction, Effect, Entry, EntryId, Guard, LotId, Move, Operation, Period,
+    Posting, Source,
 };
 
 /// How many entries one request writes down at most for what time has done: ten years of renewals and
@@ -40,7 +41,7 @@ pub(super) fn booked_at(end: DateTime<Utc>) -> DateTime<Utc> {
 fn expiry(account: &Account, id: EntryId, booked_at: DateTime<Utc>) -> Option<Posting> {
     let lot = account.lots.get(&id)?;
     let entry = Entry {
-        id: derived_id(account, booked_at, &format!("expiry of {id}")),
+        id: derived_id(account.id, booked_at, &format!("expiry of {id}")),
         at: lot.expires_at?,
         operation: Operation::own("credit.expiry"),
         direction: Direction::Debit,
@@ -64,7 +65,7 @@ fn renew(account: &Account) -> Posting {
         Move::into(LotId::Subscription(period), Source::Subscription, allowance),
     ];
     let entry = Entry {
-        id: derived_id(account, period.start(), &format!("renewal of {period}")),
+        id: renewal_id(account.id, period),
         at: period.start(),
         operation: Operation::own("credit.renewal"),
         direction: Direction::Credit,
@@ -81,6 +82,12 @@ fn renew(account: &Account) -> Posting {
     Posting { entry, guards, effects: vec![Effect::Renew(period, allowance)] }
 }
 
-fn derived_id(account: &Account, at: DateTime<Utc>, what: &str) -> EntryId {
-    EntryId::derived(at, digest(&format!("{what} for {}", account.id)))
+/// The id of the entry with which an account's month begins, whoever writes it.
+#[must_use]
+pub fn renewal_id(account: AccountId, month: Period) -> EntryId {
+    derived_id(account, month.start(), &format!("renewal of {month}"))
+}
+
+fn derived_id(account: AccountId, at: DateTime<Utc>, what: &str) -> EntryId {
+    EntryId::derived(at, digest(&format!("{what} for {account}")))
 }

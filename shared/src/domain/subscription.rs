@@ -1,7 +1,7 @@
 use super::consume::{effective, may_move};
 use super::{
-    Account, Allowance, Credits, Direction, Effect, Entry, EntryId, Guard, Head, Mode, Move, Operation,
-    PlanId, Posting, Refusal, Source, Switch,
+    Account, Allowance, Credits, Direction, Effect, Entry, Guard, Head, Mode, Move, Operation, PlanId,
+    Posting, Refusal, Source, Switch,
 };
 
 /// Another plan for an account.
@@ -11,8 +11,20 @@ pub struct Subscribe {
     pub plan: PlanId,
     /// What it brings a month.
     pub allowance: Allowance,
-    /// The entry of the live ledger that a test ledger follows; none where the organisation asks.
-    pub follows: Option<EntryId>,
+    /// Who asks.
+    pub cause: Cause,
+}
+
+/// Who wants another plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The organisation. The plan that it has already is no change.
+    Owner,
+    /// The organisation, under a key of its own: that nothing changes is an entry too, so that the same
+    /// request, sent again after another one, still changes nothing.
+    OwnerByKey,
+    /// A test ledger that follows what the live one has since this revision.
+    Follows(u64),
 }
 
 /// Decides a change of plan, which takes effect at once (contract, rule 4): of the month's subscription
@@ -23,17 +35,22 @@ pub struct Subscribe {
 /// [`Refusal::Frozen`], [`Refusal::SamePlan`], [`Refusal::BalanceLimit`]. A test ledger that follows is
 /// refused with [`Refusal::SamePlan`] alone: it has followed already, or gone its own way since.
 pub fn subscribe(account: &Account, request: &Subscribe, head: &Head) -> Result<Posting, Refusal> {
-    let since = match request.follows {
-        Some(followed) if account.since < followed => followed,
-        Some(_) => return Err(Refusal::SamePlan),
-        None => {
+    let since = match request.cause {
+        Cause::Follows(followed) if account.since < followed => followed,
+        Cause::Follows(_) => return Err(Refusal::SamePlan),
+        Cause::Owner | Cause::OwnerByKey => {
             may_move(account)?;
             if account.plan == request.plan {
-                return Err(Refusal::SamePlan);
+                return if request.cause == Cause::Owner {
+                    Err(Refusal::SamePlan)
+                } else {
+                    Ok(nothing(account, head))
+                };
             }
             // A test ledger remembers what it has followed, and its own changes are nobody else's.
             match account.id.mode {
-                Mode::Live => head.id,
+                // Unlike ids, revisions rise in the order in which changes land.
+                Mode::Live => account.revision.saturating_add(1),
                 Mode::Test => account.since,
             }
         }
@@ -62,8 +79,29 @@ pub fn subscribe(account: &Account, request: &Subscribe, head: &Head) -> Result<
             effects.push(Effect::Withdraw(amount));
         }
     }
-    let part = Move { lot, source: Source::Subscription, direction, amount };
-    let entry = Entry {
+    let entry = entry(account, (direction, amount), (request.plan.clone(), request.allowance), head);
+    Ok(Posting { entry, guards, effects })
+}
+
+/// The plan stays what it is, and that is written down.
+fn nothing(account: &Account, head: &Head) -> Posting {
+    let stays = (account.plan.clone(), account.allowance);
+    let entry = entry(account, (Direction::Credit, Credits::ZERO), stays, head);
+    Posting {
+        entry,
+        guards: vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)],
+        effects: vec![],
+    }
+}
+
+fn entry(
+    account: &Account,
+    (direction, amount): (Direction, Credits),
+    (to, allowance): (PlanId, Allowance),
+    head: &Head,
+) -> Entry {
+    let part = Move { lot: account.subscription_lot(), source: Source::Subscription, direction, amount };
+    Entry {
         id: head.id,
         at: effective(account, head.now),
         operation: Operation::own("credit.plan_change"),
@@ -71,13 +109,8 @@ pub fn subscribe(account: &Account, request: &Subscribe, head: &Head) -> Result<
         amount,
         moves: if amount.is_zero() { vec![] } else { vec![part] },
         claim: Some(head.claim.clone()),
-        switch: Some(Switch {
-            from: account.plan.clone(),
-            to: request.plan.clone(),
-            allowance: request.allowance,
-        }),
-    };
-    Ok(Posting { entry, guards, effects })
+        switch: Some(Switch { from: account.plan.clone(), to, allowance }),
+    }
 }
 
 /// How many subscription credits arrive or leave with an allowance.

@@ -46,7 +46,9 @@ pub enum ApiError {
     #[error("the payment was refused ({}); use another payment method, under a new Idempotency-Key", .1.reason)]
     PaymentFailed(EntryId, Decline),
     /// Another monitor watches the same.
-    #[error("another monitor watches this operation and resource; delete it first, or go on with it")]
+    #[error(
+        "another monitor watches this operation and resource, be it active or suspended; `details.monitorId` names it: go on with it, or delete it first"
+    )]
     AlreadyWatched(MonitorId),
     /// What is asked does not go with how things are.
     #[error("{0}")]

@@ -64,6 +64,11 @@ impl Till<'_> {
     /// The purchase behind a payment, finished: a dispute may be heard of before the payment itself.
     async fn disputed(&self, payment: &PaymentId, moment: Moment) -> Result<Option<Purchase>, Unsettled> {
         let Some(payment) = self.provider.payment(payment).await? else { return Ok(None) };
+        // A test ledger may have a clock of its own.
+        let moment = match payment.purchase {
+            Some(purchase) => self.ledger.moment_of(purchase.account, moment).await?,
+            None => moment,
+        };
         let purchase = self.hear(&payment, moment).await?;
         // What has failed was given back, or never taken.
         Ok(purchase.filter(|purchase| matches!(purchase.stage, Stage::Approved(_))))

@@ -41,8 +41,8 @@ pub struct NoQueue;
 impl Sqs {
     /// One attempt of one call, in seconds.
     const ATTEMPT_SECONDS: u64 = 2;
-    /// One call with all of the SDK's attempts, in seconds. A wake that is lost is made up for by the
-    /// next debit, so a caller is not kept waiting for one.
+    /// One call with all of the SDK's attempts, in seconds. A caller is not kept waiting for a message: a wake
+    /// that is lost is made up for by the next debit.
     const CALL_SECONDS: u64 = 5;
 
     /// Wakes through `queue`.
@@ -68,9 +68,7 @@ impl Sqs {
             Client::from_conf(config.build())
         })
     }
-}
 
-impl Sqs {
     /// Puts a message into the queue, which holds it back for so many seconds.
     pub(crate) async fn message(&self, body: String, after_seconds: u16) -> Result<(), String> {
         let send = self.client().send_message().queue_url(&self.queue.url).message_body(body);

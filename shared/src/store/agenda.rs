@@ -124,12 +124,16 @@ impl Ledger {
         Ok(due)
     }
 
-    /// Moves the errands of an account that has just been given a clock of its own into an agenda of its
-    /// own. The one part of the agenda that they can be in is read, once in an account's life.
+    /// Moves the errands of an account that has been given a clock of its own into an agenda of its own. The
+    /// one part of the agenda that they can be in is read, once in an account's life: what breaks off is done
+    /// again.
     ///
     /// # Errors
     /// When the table does not serve.
     pub async fn own_agenda(&self, account: AccountId) -> Result<(), Fault> {
+        if self.has_own_agenda(account).await? {
+            return Ok(());
+        }
         let AccountId { org, mode } = account;
         let query = self.client.query().table_name(&self.table).consistent_read(true);
         let mut pages = query
@@ -148,7 +152,7 @@ impl Ledger {
             self.note(noted.errand, noted.due).await?;
             self.cross_out(&noted).await?;
         }
-        Ok(())
+        self.note_own_agenda(account).await
     }
 
     /// When the next errand is due; none when there is none.

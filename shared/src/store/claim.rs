@@ -65,7 +65,7 @@ impl Held {
 
     /// Whether the key still means anything at `now`.
     pub(super) fn is_current(&self, now: DateTime<Utc>) -> bool {
-        now < self.claim.ttl
+        now < later(self.claim.at)
     }
 
     pub(super) fn seconds_running(&self, wall: DateTime<Utc>) -> i64 {
@@ -216,14 +216,20 @@ pub fn system_key(name: &str) -> Result<ClaimKey, Fault> {
     key.map(ClaimKey::System).map_err(|problem| Fault::corrupt("a name of ours", problem))
 }
 
-fn claim_item(wish: Wish<'_>, id: EntryId, moment: Moment) -> ClaimItem {
+/// When a key that was taken at `at` means nothing any more.
+fn later(at: DateTime<Utc>) -> DateTime<Utc> {
     let days = Duration::try_days(CLAIM_DAYS).unwrap_or_default();
+    at.checked_add_signed(days).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+fn claim_item(wish: Wish<'_>, id: EntryId, moment: Moment) -> ClaimItem {
     ClaimItem {
         hash: wish.asked.0.clone(),
         id,
         at: moment.now,
         wall: moment.wall,
-        ttl: moment.now.checked_add_signed(days).unwrap_or(DateTime::<Utc>::MAX_UTC),
+        // The table deletes by real time; a clock that was moved may be behind it.
+        ttl: later(moment.now.max(moment.wall)),
         details: wish.details.clone(),
     }
 }

@@ -5,12 +5,16 @@ use serde::{Deserialize, Serialize};
 
 use super::item::{decode, with_key};
 use super::key::{Item, Key};
-use super::{Fault, Ledger};
-use crate::domain::{AccountId, Event, News};
+use super::{Fault, Ledger, Moment, monitors};
+use crate::domain::{AccountId, Event, Monitor, News, Watched};
 
 /// For how many days events are kept (contract: the feed has 30). Some more, so that whoever reads on
-/// the last day finds them; and what was told is remembered as long.
+/// the last day finds them.
 const EVENT_DAYS: i64 = 32;
+
+/// For how many days it is remembered what was told: longer than a lot's end is told of before it comes
+/// ([`Alerts::DAYS_MAX`](crate::domain::Alerts::DAYS_MAX)), so that it is not told again.
+const TOLD_DAYS: i64 = 100;
 
 /// How often the number of an event may be lost to another one.
 const ATTEMPTS_MAX: u32 = 16;
@@ -44,33 +48,62 @@ impl Ledger {
     ///
     /// # Errors
     /// When the table does not serve, or too many others tell something at once.
-    pub async fn tell(&self, account: AccountId, news: &News, now: DateTime<Utc>) -> Result<(), Fault> {
+    pub async fn tell(&self, account: AccountId, news: &News, moment: Moment) -> Result<(), Fault> {
+        self.tell_with(account, (news, moment), None).await.map(|_| ())
+    }
+
+    /// Writes a monitor, with a revision one higher, and tells its owner so: both or neither. The monitor as
+    /// it then is; `None` when somebody has written it since it was read.
+    ///
+    /// # Errors
+    /// As [`Ledger::tell`].
+    pub async fn save_monitor_and_tell(
+        &self,
+        account: AccountId,
+        monitor: &Monitor,
+        (news, moment): (fn(Monitor) -> News, Moment),
+    ) -> Result<Option<Monitor>, Fault> {
+        let next = Monitor { revision: monitor.revision.saturating_add(1), ..monitor.clone() };
+        let news = news(next.clone());
+        let saved = self.tell_with(account, (&news, moment), Some((&next, monitor.revision))).await?;
+        Ok(saved.then_some(next))
+    }
+
+    /// False when the monitor that was to be written with it is another one by now.
+    async fn tell_with(
+        &self,
+        account: AccountId,
+        (news, moment): (&News, Moment),
+        with: Option<(&Monitor, u64)>,
+    ) -> Result<bool, Fault> {
         let source = news.source();
-        let days = Duration::try_days(EVENT_DAYS).unwrap_or_default();
-        let ttl = now.checked_add_signed(days).unwrap_or(DateTime::<Utc>::MAX_UTC);
-        let event = EventItem {
-            name: news.name().to_owned(),
-            at: now.trunc_subsecs(0),
-            data: news.data().to_string(),
-            ttl,
-        };
+        let (event, told_until) = event_item(news, moment);
         for _ in 0..ATTEMPTS_MAX {
             if self.get(&Key::Told(account, &source), true, "look for what was told").await?.is_some() {
-                return Ok(());
+                return Ok(true);
             }
             let head = self.get(&Key::EventHead(account), true, "read the number of events").await?;
             let head: Option<HeadItem> = head.map(|head| decode("the number of events", head)).transpose()?;
             let seen = head.map(|head| head.number);
             let number = seen.unwrap_or(0).saturating_add(1);
-            let told = with_key(&Key::Told(account, &source), &ToldItem { number, ttl })?;
+            let told = with_key(&Key::Told(account, &source), &ToldItem { number, ttl: told_until })?;
             let head = with_key(&Key::EventHead(account), &HeadItem { number })?;
-            let items = [
-                self.put(told)?,
-                self.put_next(head, seen)?,
-                self.put(with_key(&Key::Event(account, number), &event)?)?,
+            let mut puts = vec![
+                self.put(told, None)?,
+                self.put(head, seen.map(|seen| ("number", seen)))?,
+                self.put(with_key(&Key::Event(account, number), &event)?, None)?,
             ];
-            if self.write_together(items).await? {
-                return Ok(());
+            if let Some((monitor, revision)) = with {
+                puts.push(self.put(monitors::item(account, monitor)?, Some(("revision", revision)))?);
+            }
+            if self.write_together(puts).await? {
+                return Ok(true);
+            }
+            if let Some((monitor, revision)) = with {
+                let known = self.monitor(Watched { account, monitor: monitor.id }).await?;
+                if known.is_none_or(|known| known.revision != revision && known != *monitor) {
+                    return Ok(false);
+                }
             }
         }
         Err(Fault::Busy)
@@ -101,22 +134,21 @@ impl Ledger {
         Ok((items.map(read).collect::<Result<_, _>>()?, more))
     }
 
-    fn put(&self, item: Item) -> Result<Put, Fault> {
+    /// A write of an item that is new, or whose attribute has just that value.
+    fn put(&self, item: Item, seen: Option<(&str, u64)>) -> Result<Put, Fault> {
         let put = Put::builder().table_name(&self.table).set_item(Some(item));
-        let put = put.condition_expression("attribute_not_exists(pk)").build();
-        put.map_err(|error| Fault::unavailable("tell an event")(error.into()))
-    }
-
-    fn put_next(&self, item: Item, seen: Option<u64>) -> Result<Put, Fault> {
-        let Some(seen) = seen else { return self.put(item) };
-        let put = Put::builder().table_name(&self.table).set_item(Some(item));
-        let put = put.condition_expression("#number = :seen").expression_attribute_names("#number", "number");
-        let put = put.expression_attribute_values(":seen", AttributeValue::N(seen.to_string())).build();
-        put.map_err(|error| Fault::unavailable("tell an event")(error.into()))
+        let put = match seen {
+            Some((attribute, value)) => put
+                .condition_expression("#attribute = :seen")
+                .expression_attribute_names("#attribute", attribute)
+                .expression_attribute_values(":seen", AttributeValue::N(value.to_string())),
+            None => put.condition_expression("attribute_not_exists(pk)"),
+        };
+        put.build().map_err(|error| Fault::unavailable("tell an event")(error.into()))
     }
 
     /// All or none of them; false when something stood in the way.
-    async fn write_together(&self, puts: [Put; 3]) -> Result<bool, Fault> {
+    async fn write_together(&self, puts: Vec<Put>) -> Result<bool, Fault> {
         let mut together = self.client.transact_write_items();
         for put in puts {
             together = together.transact_items(TransactWriteItem::builder().put(put).build());
@@ -127,6 +159,23 @@ impl Ledger {
             Some(_) | None => Err(Fault::unavailable("tell an event")(error.into())),
         }
     }
+}
+
+/// An event as it is kept, and until when it is remembered that it was told. The table deletes by real time;
+/// a clock that was moved may be behind it.
+fn event_item(news: &News, moment: Moment) -> (EventItem, DateTime<Utc>) {
+    let now = moment.now.max(moment.wall);
+    let after = |days: i64| {
+        now.checked_add_signed(Duration::try_days(days).unwrap_or_default())
+            .unwrap_or(DateTime::<Utc>::MAX_UTC)
+    };
+    let item = EventItem {
+        name: news.name().to_owned(),
+        at: moment.now.trunc_subsecs(0),
+        data: news.data().to_string(),
+        ttl: after(EVENT_DAYS),
+    };
+    (item, after(TOLD_DAYS))
 }
 
 fn read(item: Item) -> Result<Event, Fault> {

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::Fault;
 use super::item::{AccountItem, EntryItem, LotItem, encode};
-use crate::domain::{Account, Allowance, Effect, Entry, EntryId, Guard, LotId, Period, PlanId, Posting};
+use crate::domain::{Account, Allowance, Effect, Entry, Guard, LotId, Period, PlanId, Posting};
 
 /// One conditional update: what changes, and what must be true for it.
 #[derive(Default)]
@@ -155,12 +155,12 @@ impl Expression {
         self.sets.push(format!("{used} = {zero}"));
     }
 
-    fn set_plan(&mut self, plan: &PlanId, allowance: Allowance, since: EntryId) -> Result<(), Fault> {
+    fn set_plan(&mut self, plan: &PlanId, allowance: Allowance, since: u64) -> Result<(), Fault> {
         let allowance = serde_dynamo::to_attribute_value(allowance)
             .map_err(|source| Fault::corrupt("an allowance", source))?;
         for (name, value) in [
             ("plan", AttributeValue::S(plan.0.clone())),
-            ("since", AttributeValue::S(since.bare())),
+            ("since", AttributeValue::N(since.to_string())),
             ("allow", allowance),
         ] {
             let (name, value) = (self.name(name), self.value(value));

@@ -52,8 +52,8 @@ pub(super) struct AccountItem {
     rev: u64,
     plan: PlanId,
     allow: Allowance,
-    #[serde(with = "bare", default = "first", skip_serializing_if = "is_first")]
-    since: EntryId,
+    #[serde(default, skip_serializing_if = "is_nought")]
+    since: u64,
     period: Period,
     sub: SubscriptionItem,
     used: Credits,
@@ -77,13 +77,10 @@ fn is_none(credits: &Credits) -> bool {
     credits.is_zero()
 }
 
-fn first() -> EntryId {
-    EntryId::FIRST
-}
-
 /// Most accounts have the plan that they began with.
-fn is_first(id: &EntryId) -> bool {
-    *id == EntryId::FIRST
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_nought(number: &u64) -> bool {
+    *number == 0
 }
 
 #[derive(Serialize, Deserialize)]
@@ -256,7 +253,7 @@ pub(super) struct ClaimItem {
     /// The same by the machine's own clock, which never stands still.
     #[serde(with = "chrono::serde::ts_milliseconds")]
     pub(super) wall: DateTime<Utc>,
-    /// From when on the key means nothing any more; the table's own TTL deletes it some time later.
+    /// When the table may delete it. From when on the key means nothing is judged by `at`.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub(super) ttl: DateTime<Utc>,
     /// What was asked, in full.

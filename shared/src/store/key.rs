@@ -25,8 +25,8 @@ pub(super) enum Key<'a> {
     Recharge(AccountId),
     /// `AGENDA#<shard>` or `AGENDA#<org>#<mode>` / `<milliseconds>#…`: one errand.
     Errand(String, String),
-    /// `PLANS#<org>#<mode>` / `<ulid>`: one change of plan.
-    Switch(AccountId, EntryId),
+    /// `PLANS#<org>#<mode>` / `<number>`: one change of plan, by its entry's number.
+    Switch(AccountId, u64),
     /// `MON#<org>#<mode>` / `<ulid>`: one monitor.
     Monitor(Watched),
     /// `SUBJ#<org>#<mode>#<digest>` / `S`: which monitor watches a subject.
@@ -68,7 +68,7 @@ impl Key<'_> {
             }
             Key::Recharge(account) => (format!("AUTO#{account}"), "R".to_owned()),
             Key::Errand(partition, place) => (partition.clone(), place.clone()),
-            Key::Switch(account, entry) => (format!("PLANS#{account}"), entry.bare()),
+            Key::Switch(account, number) => (format!("PLANS#{account}"), format!("{number:016}")),
             Key::Monitor(Watched { account, monitor }) => (format!("MON#{account}"), monitor.bare()),
             Key::Subject(account, subject) => {
                 (format!("SUBJ#{account}#{}", subject.as_str()), "S".to_owned())

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::item::{decode, with_key};
 use super::key::Key;
 use super::{Fault, Ledger};
-use crate::domain::{AccountId, EntryId, KeyId, Receipt, Switch};
+use crate::domain::{AccountId, Entry, EntryId, KeyId, Receipt, Switch};
 
 /// How many changes of plan a history tells.
 const HISTORY_MAX: i32 = 100;
@@ -25,6 +25,7 @@ pub struct PlanSwitch {
 
 #[derive(Serialize, Deserialize)]
 struct SwitchItem {
+    id: EntryId,
     #[serde(flatten)]
     switch: Switch,
     #[serde(with = "chrono::serde::ts_seconds")]
@@ -37,9 +38,11 @@ impl Ledger {
     /// Adds an entry that changed the plan to the history. It is written before the entry's row, so that
     /// whoever finds the row finds the history whole.
     pub(super) async fn remember_plan(&self, account: AccountId, receipt: &Receipt) -> Result<(), Fault> {
-        let Some(switch) = receipt.entry.switch.clone() else { return Ok(()) };
-        let item = SwitchItem { switch, at: receipt.entry.at, key: receipt.details.key_id };
-        let item = with_key(&Key::Switch(account, receipt.entry.id), &item)?;
+        let switch = receipt.entry.switch.clone().filter(|switch| switch.from != switch.to);
+        let Some(switch) = switch else { return Ok(()) };
+        let Entry { id, at, .. } = &receipt.entry;
+        let item = SwitchItem { id: *id, switch, at: *at, key: receipt.details.key_id };
+        let item = with_key(&Key::Switch(account, receipt.sequence), &item)?;
         self.put_new(item, "remember a change of plan").await.map(|_| ())
     }
 
@@ -60,12 +63,7 @@ impl Ledger {
         let items = answer.items.unwrap_or_default().into_iter();
         items
             .map(|item| {
-                let id = match item.get("sk") {
-                    Some(AttributeValue::S(bare)) => EntryId::from_bare(bare),
-                    Some(_) | None => None,
-                };
-                let id = id.ok_or_else(|| Fault::corrupt("a change of plan", "its key"))?;
-                let SwitchItem { switch, at, key } = decode("a change of plan", item)?;
+                let SwitchItem { id, switch, at, key } = decode("a change of plan", item)?;
                 Ok(PlanSwitch { id, switch, at, key_id: key })
             })
             .collect()

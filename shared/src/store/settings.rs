@@ -11,7 +11,7 @@ use super::catalogue::Memory;
 use super::item::{decode, with_key};
 use super::key::{Item, Key};
 use super::{Fault, Moment};
-use crate::domain::{Allowance, ApiKey, Currency, EntryId, KeyId, OrgId, Plan, PlanId, Secret};
+use crate::domain::{Allowance, ApiKey, Currency, KeyId, OrgId, Plan, PlanId, Secret};
 
 /// For how many seconds a warm function goes by what it has read of prices, plans and keys. A
 /// revoked key may live that much longer, and a price that is changed with effect from now is
@@ -122,8 +122,8 @@ impl Settings {
         Ok(known.customer.unwrap_or_else(|| customer.to_owned()))
     }
 
-    /// Has an organisation have a plan since an entry of its live ledger, unless it has one since a later
-    /// entry.
+    /// Has an organisation have a plan since a revision of its live ledger, unless it has one since a later
+    /// one.
     ///
     /// # Errors
     /// When the table does not serve.
@@ -132,7 +132,7 @@ impl Settings {
         org: OrgId,
         plan: &PlanId,
         allowance: Allowance,
-        since: EntryId,
+        since: u64,
     ) -> Result<(), Fault> {
         let allowance = serde_dynamo::to_attribute_value(allowance)
             .map_err(|source| Fault::corrupt("an allowance", source))?;
@@ -146,7 +146,7 @@ impl Settings {
         let update = update.expression_attribute_names("#plan", "plan");
         let update = update.expression_attribute_values(":plan", AttributeValue::S(plan.0.clone()));
         let update = update.expression_attribute_values(":allowance", allowance);
-        let update = update.expression_attribute_values(":since", AttributeValue::S(since.bare()));
+        let update = update.expression_attribute_values(":since", AttributeValue::N(since.to_string()));
         let outcome = update.send().await;
         // What a key may do hangs on the plan: here at once, elsewhere within a minute.
         self.keys

@@ -69,11 +69,6 @@ pub struct Cursor {
 impl Cursor {
     const CHECK_BYTES: usize = 8;
 
-    /// Goes on below number `below`, of rows up to the id `upper`.
-    pub(super) fn new(below: u64, upper: EntryId) -> Self {
-        Self { below, upper }
-    }
-
     /// The text that callers get.
     #[must_use]
     pub fn write(&self, account: AccountId, query: &Query) -> String {

@@ -9,6 +9,9 @@ use crate::domain::{AccountId, Mode};
 /// The attribute of the clock's item: milliseconds since 1970.
 const STANDS_AT: &str = "now";
 
+/// The attribute that says that the account's errands go by its clock.
+const MOVED: &str = "agenda";
+
 impl Ledger {
     /// Where the clock of a test ledger stands, if it was ever set. Live ledgers have no clock of their
     /// own, and nothing is read for them.
@@ -57,6 +60,21 @@ impl Ledger {
                 Some(_) | None => Err(Fault::unavailable("set a test clock")(error.into())),
             },
         }
+    }
+
+    /// Whether all errands of a test ledger are in an agenda of its own.
+    pub(super) async fn has_own_agenda(&self, account: AccountId) -> Result<bool, Fault> {
+        let item = self.get(&Key::Clock(account), true, "read a test clock").await?;
+        Ok(item.is_some_and(|item| item.contains_key(MOVED)))
+    }
+
+    pub(super) async fn note_own_agenda(&self, account: AccountId) -> Result<(), Fault> {
+        let update = self.client.update_item().table_name(&self.table);
+        let update = update.set_key(Some(Key::Clock(account).attributes()));
+        let update =
+            update.update_expression("SET #moved = :yes").expression_attribute_names("#moved", MOVED);
+        let noted = update.expression_attribute_values(":yes", AttributeValue::Bool(true)).send().await;
+        noted.map(|_| ()).map_err(|error| Fault::unavailable("note an agenda")(error.into()))
     }
 }
 

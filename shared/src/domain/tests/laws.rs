@@ -88,7 +88,7 @@ proptest! {
                 Step::Plan(allowance) => {
                     let plan = PlanId(format!("plan-{allowance}"));
                     let allowance = Allowance::Monthly(credits(allowance));
-                    let request = Subscribe { plan, allowance, follows: None };
+                    let request = Subscribe { plan, allowance, cause: SubscribeCause::Owner };
                     if let Ok(posting) = subscribe(&account, &request, &head) {
                         account = book(account, &posting)?;
                     }

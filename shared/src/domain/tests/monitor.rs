@@ -10,6 +10,7 @@ fn monitor() -> Monitor {
         stage: Watch::Pending,
         paid: None,
         charge: None,
+        made_with: None,
         revision: 0,
     }
 }
@@ -43,6 +44,9 @@ fn what_cant_be_paid_is_suspended_and_goes_on_when_it_can() {
     assert_eq!(suspended.owes(later), Some(month("2024-02")));
     let resumed = suspended.charged(month("2024-02"), id(3));
     assert_eq!((resumed.stage, resumed.owes(later)), (Watch::Active, None));
+    // How it was made is remembered, for a request that is sent again.
+    let made = resumed.ended(later).as_made();
+    assert_eq!((made.stage, made.paid, made.charge), (Watch::Active, Some(month("2024-01")), Some(id(2))));
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn plan(name: &str) -> Subscribe {
         "enterprise" => Allowance::Unlimited,
         other => panic!("{other}"),
     };
-    Subscribe { plan: PlanId(name.to_owned()), allowance, follows: None }
+    Subscribe { plan: PlanId(name.to_owned()), allowance, cause: SubscribeCause::Owner }
 }
 
 /// An account on a plan, in January, with its month begun.
@@ -88,7 +88,7 @@ fn a_change_of_plan_says_what_it_moves() {
         assert_eq!((switch.from.0.as_str(), switch.to.0.as_str()), (from, to));
         // What was used stays used, and purchased and bonus credits stay.
         assert_eq!((after.used, &after.lots), (account.used, &account.lots));
-        assert_eq!((after.plan, after.since), (PlanId(to.to_owned()), posting.entry.id));
+        assert_eq!((after.plan, after.since), (PlanId(to.to_owned()), after.revision));
     }
 }
 
@@ -113,25 +113,53 @@ fn a_plan_that_is_there_already_and_a_frozen_account_are_refused() {
     assert_eq!(refused(&account, &plan("free")), Refusal::Frozen.to_string());
 }
 
+/// Under a key, a change to the plan that is there already is written down and moves nothing, so that the same
+/// request still changes nothing when it comes again after another one.
+#[test]
+fn under_a_key_no_change_is_an_entry_too() {
+    let account = spend(on("basic"), 600, 10);
+    let request = Subscribe { cause: SubscribeCause::OwnerByKey, ..plan("basic") };
+    let posting = subscribe(&account, &request, &head(20, at(NOW))).unwrap();
+    assert_eq!((posting.entry.moves.len(), posting.entry.amount), (0, Credits::ZERO));
+    let after = account.clone().apply(&posting).unwrap();
+    let same = (after.subscription, after.allowance, after.since, after.revision);
+    assert_eq!(same, (account.subscription, account.allowance, account.since, account.revision));
+}
+
+/// What an operator gives and takes back was not spent, and a change of plan does not count it so.
+#[test]
+fn an_adjustment_is_no_spending() {
+    let adjusted = |account: Account, direction, amount, number| {
+        let amount = Amount::try_from(amount).unwrap();
+        let request = Adjustment { direction, amount, source: Some(Source::Subscription) };
+        account.clone().apply(&adjust(&account, &request, &head(number, at(NOW))).unwrap()).unwrap()
+    };
+    let account = spend(on("basic"), 600, 10);
+    let account = adjusted(account, Direction::Credit, 100, 11);
+    let account = adjusted(account, Direction::Debit, 100, 12);
+    assert_eq!((account.subscription.left, account.subscription.spent()), (credits(400), credits(600)));
+    assert_eq!(switch(account, "professional", 13).0.subscription.left, credits(4_400));
+}
+
 /// A test ledger follows the live one's changes in their order, however late it hears of them, and goes
 /// its own way in between.
 #[test]
 fn a_test_ledger_follows_in_order() {
     let follow = |account: &Account, name: &str, since: u64, number: u64| {
-        let request = Subscribe { follows: Some(id(since)), ..plan(name) };
+        let request = Subscribe { cause: SubscribeCause::Follows(since), ..plan(name) };
         subscribe(account, &request, &head(number, at(NOW)))
     };
     let mut account = on("basic");
     (account.frozen, account.id.mode) = (true, Mode::Test);
     let account = account.clone().apply(&follow(&account, "free", 20, 30).unwrap()).unwrap();
-    assert_eq!(account.since, id(20), "also while it is frozen");
+    assert_eq!(account.since, 20, "also while it is frozen");
     assert_eq!(follow(&account, "free", 20, 31), Err(Refusal::SamePlan));
     assert_eq!(follow(&account, "professional", 19, 32), Err(Refusal::SamePlan));
     let mut account = account.clone().apply(&follow(&account, "professional", 21, 33).unwrap()).unwrap();
     account.frozen = false;
     // What it tries out by itself is not undone by a change that it has followed before.
     let (account, _) = switch(account, "basic", 40);
-    assert_eq!((account.since, follow(&account, "professional", 21, 41)), (id(21), Err(Refusal::SamePlan)));
+    assert_eq!((account.since, follow(&account, "professional", 21, 41)), (21, Err(Refusal::SamePlan)));
     assert!(follow(&account, "enterprise", 22, 42).is_ok());
 }
 

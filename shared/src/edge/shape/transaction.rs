@@ -52,7 +52,8 @@ pub struct Transaction {
     /// What was left of the month before; only in a renewal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expired: Option<u64>,
-    /// Available credits right after it; null for what is not in the ledger.
+    /// Credits right after it, as the lines add up: those available, and for a minute after the end of a lot
+    /// what was left in it. Null for what is not in the ledger.
     pub balance_after: Option<u64>,
     /// 1, 2, 3, … without a gap per organisation; null for what is not in the ledger.
     pub sequence: Option<u64>,
@@ -160,7 +161,7 @@ impl From<&Receipt> for Transaction {
             operation: entry.operation.as_str().to_owned(),
             sources: sources.into_iter().map(SourceShare::from).collect(),
             expired: others.into_iter().map(|part| part.amount.get()).reduce(u64::saturating_add),
-            balance_after: Some(balance.available().unwrap_or(domain::Credits::MAX).get()),
+            balance_after: Some(balance.booked().unwrap_or(domain::Credits::MAX).get()),
             sequence: Some(*sequence),
             timestamp: entry.at,
             plan: entry

@@ -1,0 +1,131 @@
+//! Plans and months on the table as in the model, on every DynamoDB there is.
+
+use chrono::{DateTime, Duration, Utc};
+use shared::domain::{
+    Account, Allowance, ClaimKey, Consume, Credits, EntryId, Head, Operation, Period, PlanId, Subscribe,
+    SubscribeCause, consume, subscribe,
+};
+use tests::{Books, backends, moment, settle};
+
+fn now() -> DateTime<Utc> {
+    "2024-01-15T10:30:00Z".parse().unwrap()
+}
+
+fn credits(count: u64) -> Credits {
+    Credits::try_from(count).unwrap()
+}
+
+/// Plans that change while nothing is counted down: the table holds what the model says.
+#[tokio::test]
+async fn the_table_agrees_with_the_model_of_plans() {
+    for backend in backends() {
+        let books = Books::on(backend.as_deref()).await;
+        let id = books.open(1_000, now()).await;
+        let mut model = books.ledger.account(id).await.unwrap().unwrap();
+        let plans = [
+            ("free", Allowance::Monthly(credits(100))),
+            ("enterprise", Allowance::Unlimited),
+            ("professional", Allowance::Monthly(credits(5_000))),
+            ("enterprise", Allowance::Unlimited),
+            ("basic", Allowance::Monthly(credits(1_000))),
+            ("none", Allowance::Monthly(credits(0))),
+        ];
+        let mut told = Vec::new();
+        for (number, (plan, allowance)) in plans.iter().enumerate() {
+            let spend = Consume {
+                operation: Operation::try_from("x".to_owned()).unwrap(),
+                amount: model.subscription.left.min(credits(70)).plus(credits(0)).unwrap(),
+                service: None,
+            };
+            let spend = if model.allowance == Allowance::Unlimited {
+                Consume { amount: credits(333), ..spend }
+            } else {
+                spend
+            };
+            let key = format!("s{number}");
+            let settled = settle(&books.ledger, id, (&key, &key), moment(now()), |account, head| {
+                consume(account, &spend, head)
+            });
+            let head = |id: EntryId, key: &str| Head {
+                id,
+                now: now(),
+                claim: ClaimKey::Caller(key.to_owned().try_into().unwrap()),
+            };
+            let entry = settled.await.unwrap().receipt.entry;
+            model = model.clone().apply(&consume(&model, &spend, &head(entry.id, &key)).unwrap()).unwrap();
+            let request = Subscribe {
+                plan: PlanId((*plan).to_owned()),
+                allowance: *allowance,
+                cause: SubscribeCause::Owner,
+            };
+            let key = format!("p{number}");
+            let settled = settle(&books.ledger, id, (&key, &key), moment(now()), |account, head| {
+                subscribe(account, &request, head)
+            });
+            let receipt = settled.await.unwrap().receipt;
+            model = model
+                .clone()
+                .apply(&subscribe(&model, &request, &head(receipt.entry.id, &key)).unwrap())
+                .unwrap();
+            assert_eq!(books.restarted().account(id).await.unwrap().unwrap(), model, "{backend:?} {plan}");
+            told.push(receipt.entry.id);
+        }
+        let history = books.ledger.plan_history(id).await.unwrap();
+        assert_eq!(history.iter().map(|past| past.id).rev().collect::<Vec<_>>(), told, "{backend:?}");
+        assert_eq!(history[5].switch.from, PlanId("basic".to_owned()));
+        assert_eq!(history[4].switch.allowance, Allowance::Unlimited);
+    }
+}
+
+/// Hosts whose clocks are up to five minutes off spend while the month turns: it turns once, and what each
+/// month's debits took is what its credits lack.
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_with_other_clocks_turn_a_month_once() {
+    let start: DateTime<Utc> = "2024-01-31T23:54:00Z".parse().unwrap();
+    for backend in backends() {
+        let mut books = Books::on(backend.as_deref()).await;
+        let id = books.open(1_000, now()).await;
+        let hosts: Vec<_> = (-5i64..=5)
+            .map(|skew| {
+                let ledger = books.restarted();
+                tokio::spawn(async move {
+                    for minute in 0..12i64 {
+                        let at = start + Duration::minutes(minute + skew);
+                        let key = format!("{skew}/{minute}");
+                        let one = Consume {
+                            operation: Operation::try_from("x".to_owned()).unwrap(),
+                            amount: credits(1),
+                            service: None,
+                        };
+                        let decide = |account: &Account, head: &Head| consume(account, &one, head);
+                        settle(&ledger, id, (&key, &key), moment(at), decide).await.unwrap();
+                        if minute % 4 == 0 {
+                            ledger.catch_up(id, moment(at)).await.unwrap();
+                        }
+                    }
+                })
+            })
+            .collect();
+        for host in hosts {
+            host.await.unwrap();
+        }
+        books.project().await;
+        let end = start + Duration::minutes(20);
+        let rows = books.rows(id, end).await;
+        let renewals: Vec<_> =
+            rows.iter().filter(|row| row.entry.operation.as_str() == "credit.renewal").collect();
+        assert_eq!(renewals.len(), 2, "{backend:?}: the opening one and February's");
+        let february = Period::of(end);
+        let debits = |month: Period| {
+            rows.iter()
+                .filter(|row| row.entry.operation.as_str() == "x" && Period::of(row.entry.at) == month)
+                .count()
+        };
+        let account = books.ledger.account(id).await.unwrap().unwrap();
+        assert_eq!(debits(february.previous()) + debits(february), 11 * 12);
+        assert_eq!(account.used.get(), u64::try_from(debits(february)).unwrap(), "{backend:?}");
+        assert_eq!(account.subscription.left.get(), 1_000 - u64::try_from(debits(february)).unwrap());
+        let lost = renewals[0].entry.moves[0].amount.get();
+        assert_eq!(lost, 1_000 - u64::try_from(debits(february.previous())).unwrap(), "{backend:?}");
+    }
+}
