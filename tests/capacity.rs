@@ -92,8 +92,9 @@ async fn month(organisations: usize) -> (f64, f64) {
 #[tokio::test]
 async fn a_renewal_costs_three_writes() {
     let (few, many) = (month(4).await, month(24).await);
-    assert_eq!(many.0 - few.0, 20.0 * 2.0 * 3.0);
-    let reads = many.1 - few.1;
+    let (writes, reads) = (many.0 - few.0, many.1 - few.1);
+    // Here the projector is so close behind that it may write a row first, and its maker then tries in vain.
+    assert!((20.0 * 6.0..20.0 * 6.5).contains(&writes), "{writes}");
     // Pages of the directory are read in whole units.
     assert!((20.0 * 7.0..20.0 * 7.5).contains(&reads), "{reads}");
 }

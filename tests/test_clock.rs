@@ -141,4 +141,12 @@ async fn a_key_moves_the_time_once() {
     );
     assert_eq!(send("t1", 61).await.failure(), "422 IDEMPOTENCY_KEY_REUSED");
     assert_eq!(send("t2", 60).await.data()["now"], json!("2024-01-15T10:32:00Z"));
+    // The first answer, whatever has moved the clock since; and a key outlives the time that it moves.
+    assert_eq!(send("t1", 60).await.data()["now"], json!("2024-01-15T10:31:00Z"));
+    let far = 400 * 86_400;
+    let moved = send("t3", far).await.data();
+    assert_eq!((&moved["now"], &moved["arrived"]), (&json!("2025-02-18T10:32:00Z"), &json!(true)));
+    let again = send("t3", far).await;
+    assert_eq!((again.header("idempotent-replayed"), again.data()), (Some("true"), moved));
+    assert_eq!(world.get(PATH, key).await.data()["now"], json!("2025-02-18T10:32:00Z"));
 }

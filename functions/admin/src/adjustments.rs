@@ -35,7 +35,9 @@ struct Adjusted {
     balance: Balance,
 }
 
-/// Puts an organisation's credits right, in either direction, never below zero.
+/// Puts an organisation's credits right, in either direction, never below zero. What is given or taken of
+/// the month's subscription credits holds until the plan changes or the month turns: then they are what the
+/// plan brings, less what was spent.
 #[utoipa::path(
     post,
     path = "/admin/v1/organisations/{id}/adjustments",

@@ -80,7 +80,8 @@ pub(super) struct SubscriptionChange {
     changed: bool,
     /// Nothing was changed: this is what would be.
     preview: bool,
-    /// The transaction that made the change; null in a preview, and where nothing changed.
+    /// The transaction that made the change; null in a preview, and where nothing changed. Under an
+    /// `Idempotency-Key` that nothing changed is a transaction too, of no credits.
     transaction_id: Option<String>,
     /// What becomes of what there is.
     effect: SubscriptionEffect,

@@ -4,8 +4,8 @@ use chrono::Duration;
 
 use super::{Calendar, Task, Unfinished};
 use crate::domain::{
-    AccountId, Consume, EntryId, Fingerprint, Monitor, MonitorId, News, Period, Quantity, Reference, Refusal,
-    Suspension, Watch, Watched, consume,
+    Account, AccountId, Consume, EntryId, Fingerprint, Head, Monitor, MonitorId, News, Period, Quantity,
+    Reference, Refusal, Suspension, Watch, Watched, charge_month,
 };
 use crate::store::{Errand, Fault, MONITORS_AT_ONCE, Moment, Taken, Unsettled, system_key};
 
@@ -100,15 +100,14 @@ impl Calendar<'_> {
             if monitor.stage != Watch::Pending {
                 return Ok(Some(monitor));
             }
-            let month = Period::of(moment.now);
             if let Some(other) = self.take_subject(account, &monitor).await? {
                 if self.ledger.forget_monitor(account, &monitor).await? {
                     return Err(NotMade::Taken(other));
                 }
                 continue;
             }
-            let charge = match self.charge(account, &monitor, month, moment).await {
-                Ok(charge) => charge,
+            let (month, charge) = match self.charge(account, &monitor, moment).await {
+                Ok(charged) => charged,
                 Err(Unsettled::Refused(refusal)) => {
                     // Somebody else may have been luckier meanwhile.
                     if !self.ledger.forget_monitor(account, &monitor).await? {
@@ -216,17 +215,20 @@ impl Calendar<'_> {
         for _ in 0..ATTEMPTS_MAX {
             let Some(monitor) = self.ledger.monitor(id).await? else { return Ok(()) };
             // One that is being made is charged by whoever makes it.
-            let month = monitor.owes(moment.now).filter(|_| monitor.stage != Watch::Pending);
-            let Some(month) = month else { return Ok(()) };
-            let charged = self.try_charge(id.account, (&monitor, month), beyond, moment).await?;
+            if monitor.stage == Watch::Pending || monitor.owes(moment.now).is_none() {
+                return Ok(());
+            }
+            let charged = self.try_charge(id.account, &monitor, beyond, moment).await?;
             let was_suspended = matches!(monitor.stage, Watch::Suspended { .. });
             let saved = match charged {
-                Ok(charge) if was_suspended => {
+                Ok((month, charge)) if was_suspended => {
                     let resumed = monitor.charged(month, charge);
                     let news = (News::MonitorResumed as fn(Monitor) -> News, moment);
                     self.ledger.save_monitor_and_tell(id.account, &resumed, news).await?
                 }
-                Ok(charge) => self.ledger.save_monitor(id.account, &monitor.charged(month, charge)).await?,
+                Ok((month, charge)) => {
+                    self.ledger.save_monitor(id.account, &monitor.charged(month, charge)).await?
+                }
                 Err(_) if was_suspended => return Ok(()),
                 Err(why) => {
                     let suspended = monitor.suspended(why, moment.now);
@@ -241,14 +243,14 @@ impl Calendar<'_> {
         Err(Fault::Busy.into())
     }
 
-    /// The charge of a month; or why it can't be paid.
+    /// The charge of the present month; or why it can't be paid.
     async fn try_charge(
         &self,
         account: AccountId,
-        (monitor, month): (&Monitor, Period),
+        monitor: &Monitor,
         beyond: &mut Beyond,
         moment: Moment,
-    ) -> Result<Result<EntryId, Suspension>, Unsettled> {
+    ) -> Result<Result<(Period, EntryId), Suspension>, Unsettled> {
         let request = match self.price(monitor, moment).await? {
             Ok((_, request)) => request,
             Err(refusal) => return Ok(Err(Suspension::from(&refusal))),
@@ -256,8 +258,8 @@ impl Calendar<'_> {
         if beyond.covers(&request) {
             return Ok(Err(Suspension::InsufficientCredits));
         }
-        match self.charge(account, monitor, month, moment).await {
-            Ok(charge) => Ok(Ok(charge)),
+        match self.charge(account, monitor, moment).await {
+            Ok(charged) => Ok(Ok(charged)),
             Err(Unsettled::Refused(refusal)) => {
                 if let Refusal::InsufficientCredits { .. } = refusal {
                     beyond.0.push(request.clone());
@@ -283,23 +285,27 @@ impl Calendar<'_> {
         }))
     }
 
-    /// Charges a month of a monitor: once, whoever asks and however often.
+    /// Charges the present month of a monitor: once, whoever asks and however often. Where the month has turned
+    /// since the request reached us, the new one is charged, and which one it was comes back.
     async fn charge(
         &self,
         account: AccountId,
         monitor: &Monitor,
-        month: Period,
         moment: Moment,
-    ) -> Result<EntryId, Unsettled> {
+    ) -> Result<(Period, EntryId), Unsettled> {
         let (version, request) = self.price(monitor, moment).await??;
-        let name = monitor.subject().charge(month);
-        let key = system_key(&name)?;
         let details = monitor.details(version);
-        let claim = (&key, &Fingerprint(name), &details);
-        let settled = self
-            .ledger
-            .settle(account, claim, moment, |account, head| consume(account, &request, head))
-            .await?;
-        Ok(settled.receipt.entry.id)
+        let mut month = Period::of(moment.now);
+        for _ in 0..ATTEMPTS_MAX {
+            let name = monitor.subject().charge(month);
+            let (key, asked) = (system_key(&name)?, Fingerprint(name));
+            let decide = |account: &Account, head: &Head| charge_month(account, (&request, month), head);
+            match self.ledger.settle(account, (&key, &asked, &details), moment, decide).await {
+                Ok(settled) => return Ok((month, settled.receipt.entry.id)),
+                Err(Unsettled::Refused(Refusal::MonthOver)) => month = month.next(),
+                Err(unsettled) => return Err(unsettled),
+            }
+        }
+        Err(Fault::Busy.into())
     }
 }

@@ -50,7 +50,7 @@ pub use ids::{
 };
 pub use lot::{Lot, LotId, Service, Source};
 pub use money::{BadCurrency, BadMoney, BadRate, Currency, Money, Rate};
-pub use monitor::{Monitor, OnBehalf, Subject, Suspension, Watch, Watched};
+pub use monitor::{Monitor, OnBehalf, Subject, Suspension, Watch, Watched, charge_month};
 pub use news::{Event, News};
 pub use package::{Offer, Package, PackageChange, PackageId, PackageList};
 pub use payment::{Decline, Payment, PaymentId, PurchaseId, Standing};

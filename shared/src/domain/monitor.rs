@@ -3,8 +3,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{
-    AccountId, Details, EntryId, KeyId, Metadata, MonitorId, Operation, Period, Quantity, Reference, Refusal,
-    Service,
+    Account, AccountId, Consume, Details, EntryId, Head, KeyId, Metadata, MonitorId, Operation, Period,
+    Posting, Quantity, Reference, Refusal, Service, consume,
 };
 
 /// A monthly charge on a subject (seed: "Monitoring (per month)"): taken when it is made, and once in
@@ -105,6 +105,19 @@ impl Suspension {
             Self::NotPriced => "not_priced",
         }
     }
+}
+
+/// Decides the charge of a month of a monitor: a debit like any other, of an account that is still in that
+/// month. One that the month's renewal has overtaken would be a debit of the next.
+///
+/// # Errors
+/// [`Refusal::MonthOver`]; those of [`consume`].
+pub fn charge_month(
+    account: &Account,
+    (request, month): (&Consume, Period),
+    head: &Head,
+) -> Result<Posting, Refusal> {
+    if month < account.period { Err(Refusal::MonthOver) } else { consume(account, request, head) }
 }
 
 /// What is watched: one operation on one resource. An account has at most one monitor of it.
@@ -235,6 +248,7 @@ impl From<&Refusal> for Suspension {
             | Refusal::NothingOnSale
             | Refusal::PriceLimit
             | Refusal::SamePlan
+            | Refusal::MonthOver
             | Refusal::NothingToHold
             | Refusal::NotOwed { .. }
             | Refusal::ExpiresInThePast

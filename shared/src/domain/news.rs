@@ -81,7 +81,7 @@ impl News {
                 "reason": monitor.waits_for().map(Suspension::as_str),
                 "message": match monitor.waits_for() {
                     Some(Suspension::Frozen) => "A monitor waits; it goes on once the organisation is unfrozen",
-                    Some(Suspension::NotPriced) => "A monitor waits; its operation has no monthly price any more",
+                    Some(Suspension::NotPriced) => "A monitor waits; its operation has no monthly price any more. It is tried again with the next month",
                     Some(Suspension::InsufficientCredits) | None => {
                         "This month of a monitor could not be paid; it goes on once there are credits"
                     }

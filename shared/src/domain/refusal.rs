@@ -63,6 +63,9 @@ pub enum Refusal {
     /// The balance or the month's usage would pass [`Credits::MAX`].
     #[error("the balance would pass {} credits", Credits::MAX.get())]
     BalanceLimit,
+    /// A charge for a month that is over by now.
+    #[error("the month has ended; charge the next one")]
+    MonthOver,
     /// The credits that may pay for this debit don't cover it. The words are the seed's.
     #[error("Not enough credits to perform this operation")]
     InsufficientCredits {

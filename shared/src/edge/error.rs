@@ -232,9 +232,11 @@ fn refusal_code(refusal: &Refusal) -> (StatusCode, &'static str) {
         | Refusal::ExpiresInThePast
         | Refusal::PurchasedNeverExpire
         | Refusal::SubscriptionTerms => (StatusCode::BAD_REQUEST, "VALIDATION_ERROR"),
-        Refusal::SamePlan | Refusal::UnlimitedPlan | Refusal::TooManyLots | Refusal::BalanceLimit => {
-            (StatusCode::CONFLICT, "CONFLICT")
-        }
+        Refusal::SamePlan
+        | Refusal::MonthOver
+        | Refusal::UnlimitedPlan
+        | Refusal::TooManyLots
+        | Refusal::BalanceLimit => (StatusCode::CONFLICT, "CONFLICT"),
         Refusal::Frozen => (StatusCode::FORBIDDEN, "ORGANISATION_FROZEN"),
         Refusal::InsufficientCredits { .. } => (StatusCode::PAYMENT_REQUIRED, "INSUFFICIENT_CREDITS"),
     }
@@ -259,6 +261,7 @@ fn refusal_details(refusal: &Refusal) -> Value {
         Refusal::SubscriptionTerms => field("source"),
         Refusal::Frozen
         | Refusal::SamePlan
+        | Refusal::MonthOver
         | Refusal::NothingOnSale
         | Refusal::UnlimitedPlan
         | Refusal::TooManyLots

@@ -63,9 +63,10 @@ impl Held {
         self.claim.hash == asked.0
     }
 
-    /// Whether the key still means anything at `now`.
-    pub(super) fn is_current(&self, now: DateTime<Utc>) -> bool {
-        now < later(self.claim.at)
+    /// Whether the key still means anything. Keys are for answers that were lost, so they live by the
+    /// machine's own time, not by one that may be moved by a month at once.
+    pub(super) fn is_current(&self, wall: DateTime<Utc>) -> bool {
+        wall < later(self.claim.wall)
     }
 
     pub(super) fn seconds_running(&self, wall: DateTime<Utc>) -> i64 {
@@ -123,7 +124,7 @@ impl Ledger {
             Claimed::Ours => return Ok(ours),
             Claimed::Theirs(held) => held,
         };
-        if !held.is_current(moment.now) {
+        if !held.is_current(moment.wall) {
             let taken = self.take_over(wish, held.id(), id, moment).await?;
             return if taken { Ok(ours) } else { Err(Unsettled::InProgress) };
         }
@@ -147,7 +148,7 @@ impl Ledger {
     ) -> Result<Option<Made>, Unsettled> {
         let Some(claim) = self.claim_of(of, key).await? else { return Ok(None) };
         let held = Held::new(claim);
-        if !held.is_current(moment.now) {
+        if !held.is_current(moment.wall) {
             Ok(None)
         } else if held.is_for(asked) {
             Ok(Some(Made { id: held.id(), at: held.claim.at, replayed: true }))
@@ -216,7 +217,7 @@ pub fn system_key(name: &str) -> Result<ClaimKey, Fault> {
     key.map(ClaimKey::System).map_err(|problem| Fault::corrupt("a name of ours", problem))
 }
 
-/// When a key that was taken at `at` means nothing any more.
+/// When a key that was taken at `at`, by the machine's own time, means nothing any more.
 fn later(at: DateTime<Utc>) -> DateTime<Utc> {
     let days = Duration::try_days(CLAIM_DAYS).unwrap_or_default();
     at.checked_add_signed(days).unwrap_or(DateTime::<Utc>::MAX_UTC)
@@ -228,8 +229,7 @@ fn claim_item(wish: Wish<'_>, id: EntryId, moment: Moment) -> ClaimItem {
         id,
         at: moment.now,
         wall: moment.wall,
-        // The table deletes by real time; a clock that was moved may be behind it.
-        ttl: later(moment.now.max(moment.wall)),
+        ttl: later(moment.wall),
         details: wish.details.clone(),
     }
 }

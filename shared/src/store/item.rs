@@ -253,7 +253,7 @@ pub(super) struct ClaimItem {
     /// The same by the machine's own clock, which never stands still.
     #[serde(with = "chrono::serde::ts_milliseconds")]
     pub(super) wall: DateTime<Utc>,
-    /// When the table may delete it. From when on the key means nothing is judged by `at`.
+    /// When the table may delete it: when the key means nothing any more, which is judged by `wall`.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub(super) ttl: DateTime<Utc>,
     /// What was asked, in full.

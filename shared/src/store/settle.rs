@@ -202,7 +202,7 @@ impl Attempt<'_> {
     /// can never have one.
     async fn after(&self, held: Held, id: EntryId) -> Result<Option<Settled>, Unsettled> {
         let holder = held.id();
-        if held.is_current(self.moment.now) {
+        if held.is_current(self.moment.wall) {
             if !held.is_for(self.wish.asked) {
                 return Err(Unsettled::KeyReused);
             }
