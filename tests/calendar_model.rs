@@ -1,9 +1,10 @@
 //! Plans and months on the table as in the model, on every DynamoDB there is.
 
 use chrono::{DateTime, Duration, Utc};
+use shared::calendar::{Calendar, NoTasks};
 use shared::domain::{
-    Account, Allowance, ClaimKey, Consume, Credits, EntryId, Head, Operation, Period, PlanId, Subscribe,
-    SubscribeCause, consume, subscribe,
+    Account, Allowance, ClaimKey, Consume, Credits, EntryId, Head, Monitor, MonitorId, OnBehalf, Operation,
+    Period, PlanId, Reference, Subscribe, SubscribeCause, Watch, consume, subscribe,
 };
 use tests::{Books, backends, moment, settle};
 
@@ -127,5 +128,51 @@ async fn hosts_with_other_clocks_turn_a_month_once() {
         assert_eq!(account.subscription.left.get(), 1_000 - u64::try_from(debits(february)).unwrap());
         let lost = renewals[0].entry.moves[0].amount.get();
         assert_eq!(lost, 1_000 - u64::try_from(debits(february.previous())).unwrap(), "{backend:?}");
+    }
+}
+
+/// A monitor that was asked for in the last second of a month, and is charged when somebody has turned it:
+/// the debit is the new month's, so that month is paid for, and nobody charges it again.
+#[tokio::test]
+async fn a_monitor_that_the_month_overtakes_pays_for_the_new_one() {
+    let (asked, later) = ("2024-01-31T23:59:59Z".parse().unwrap(), "2024-02-01T00:00:00Z".parse().unwrap());
+    for backend in backends() {
+        let books = Books::on(backend.as_deref()).await;
+        let settings = books.settings();
+        settings.load(&local::catalogue().unwrap()).await.unwrap();
+        let calendar = Calendar { ledger: &books.ledger, settings: &settings, tasks: &NoTasks };
+        for is_turned in [true, false] {
+            let account = books.open(10, now()).await;
+            if is_turned {
+                books.restarted().catch_up(account, moment(later)).await.unwrap();
+            }
+            let wanted = Monitor {
+                id: MonitorId::from(EntryId::new(asked, 1)),
+                operation: Operation::try_from("aml.monitoring".to_owned()).unwrap(),
+                resource_id: Reference::try_from("applicant_42".to_owned()).unwrap(),
+                on_behalf: OnBehalf::default(),
+                made_at: asked,
+                stage: Watch::Pending,
+                paid: None,
+                charge: None,
+                made_with: None,
+                revision: 0,
+            };
+            let (made, _) = calendar.make_monitor(account, &wanted, moment(asked)).await.unwrap();
+            let month = Period::of(if is_turned { later } else { asked });
+            assert_eq!(made.paid, Some(month), "{backend:?}");
+            for _ in 0..2 {
+                calendar.charge_page(account, None, moment(later)).await.unwrap();
+            }
+            let rows = books.rows(account, later).await;
+            let mut charged: Vec<_> = rows
+                .iter()
+                .filter(|row| row.entry.operation.as_str() == "aml.monitoring")
+                .map(|row| Period::of(row.entry.at).to_string())
+                .collect();
+            charged.reverse();
+            let expected: &[&str] = if is_turned { &["2024-02"] } else { &["2024-01", "2024-02"] };
+            assert_eq!(charged, expected, "{backend:?}");
+        }
     }
 }

@@ -355,39 +355,3 @@ async fn what_was_deleted_is_not_charged() {
     }
     assert!(both <= 1, "{both} were charged after they were deleted");
 }
-
-/// Monitors that are made while the month turns are charged for the month that they are charged in, and for
-/// each month once.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_made_as_the_month_turns_is_charged_once_a_month() {
-    let world = std::sync::Arc::new(World::at("2024-01-31T23:59:58Z").await);
-    let org = world.open(5_000).await;
-    for turn in 0..3 {
-        let makers: Vec<_> = (0..12)
-            .map(|maker| {
-                let (world, key) = (world.clone(), org.key.clone());
-                tokio::spawn(async move {
-                    for number in 0..5 {
-                        watch(&world, &key, &format!("{turn}-{maker}-{number}")).await.created();
-                    }
-                })
-            })
-            .collect();
-        let month = ["2024-02", "2024-03", "2024-04"][turn];
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        clock(&world, &format!("{month}-01T00:00:00Z")).await;
-        for maker in makers {
-            maker.await.unwrap();
-        }
-        world.settle().await;
-        let ends = ["2024-02-29T23:59:58Z", "2024-03-31T23:59:58Z", "2024-04-30T23:59:58Z"];
-        clock(&world, ends[turn]).await;
-    }
-    let charged = charges(&world, &org).await;
-    let twice: Vec<_> = charged.windows(2).filter(|pair| pair[0] == pair[1]).collect();
-    assert!(twice.is_empty(), "{twice:?}");
-    // Whatever was there in a month was paid for in it.
-    let april = charged.iter().filter(|charge| charge.starts_with("2024-04")).count();
-    assert_eq!(april, 180, "{}", charged.len());
-    assert_eq!(listed(&world, &org).await.len(), 100);
-}
