@@ -5,9 +5,9 @@ mod ends;
 mod monitors;
 mod plans;
 pub mod round;
-#[cfg(test)]
-mod simulation;
 mod tasks;
+#[cfg(test)]
+mod tests;
 
 pub use monitors::NotMade;
 pub use tasks::{NoTasks, Task, Tasks, Unsent};
