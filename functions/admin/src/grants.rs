@@ -9,7 +9,7 @@ use shared::domain::{
     Source,
 };
 use shared::edge::{ApiError, App, Balance, Instant, Intent, Operator, Reply, Transaction};
-use shared::store::Unsettled;
+use shared::store::{Errand, Unsettled};
 use utoipa::ToSchema;
 
 /// Credits to be given.
@@ -94,7 +94,7 @@ pub(super) async fn grant(
     };
     let claim = (&ClaimKey::Operator(intent.key), &intent.fingerprint, &details);
     if expires_at.is_some() {
-        app.calendar().expect_end(account, moment).await?;
+        app.calendar().expect(Errand::Calendar(account), moment).await?;
     }
     let decide = |account: &domain::Account, head: &domain::Head| domain::grant(account, &request, head);
     let settled = app.ledger.settle(account, claim, moment, decide).await;

@@ -5,7 +5,7 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use shared::domain;
 use shared::edge::{ApiError, App, Caller, Params, Payload, Reply, may};
-use shared::store::Fault;
+use shared::store::{Errand, Fault};
 use utoipa::ToSchema;
 
 /// How often one change may lose the race for the row.
@@ -63,7 +63,7 @@ pub(super) async fn set_alerts(
         return Err(ApiError::field("expiryNoticeDays", format!("must be a whole number from 0 to {most}")));
     }
     // What is there already is looked at anew, once this has been written.
-    app.calendar().expect_end(caller.account, caller.call.moment).await?;
+    app.calendar().expect(Errand::Calendar(caller.account), caller.call.moment).await?;
     for _ in 0..ATTEMPTS_MAX {
         let known = app.ledger.alerts(caller.account).await?;
         let days = expiry_notice_days.unwrap_or(known.expiry_notice_days);

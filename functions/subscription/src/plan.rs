@@ -2,7 +2,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use axum::extract::State;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use shared::domain::{
     Account, AccountId, ClaimKey, DUE_MAX, Details, EntryId, Fingerprint, Head, Mode, Plan, PlanId, PlanList,
@@ -16,9 +16,6 @@ use crate::shape::{Plans, Subscription, SubscriptionChange};
 
 /// How often somebody else may change the plan to the wanted one and away from it.
 const ATTEMPTS_MAX: u32 = 8;
-
-/// After how many seconds it is looked at whether everything has followed a change of plan.
-const LOOK_SECONDS: i64 = 60;
 
 /// The plan that is wanted.
 #[derive(Deserialize, ToSchema)]
@@ -103,9 +100,7 @@ pub(super) async fn change_subscription(
     };
     // Before anything is changed: whatever crashes, everything that goes by the plan follows it.
     if caller.account.mode == Mode::Live {
-        let wait = TimeDelta::seconds(LOOK_SECONDS);
-        let due = moment.now.checked_add_signed(wait).unwrap_or(moment.now);
-        app.ledger.note(Errand::Plan(caller.account), due).await?;
+        app.calendar().expect(Errand::Plan(caller.account), moment).await?;
     }
     let claim = (&key, &wanted.fingerprint, &details);
     let settled = match settle(&app, caller.account, claim, (&request, moment)).await? {

@@ -9,10 +9,12 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 
+use chrono::Duration;
+
 pub use monitors::NotMade;
 pub use tasks::{NoTasks, Task, Tasks, Unsent};
 
-use crate::store::{Fault, Ledger, Settings, Unsettled};
+use crate::store::{Errand, Fault, Ledger, Moment, Settings, Unsettled};
 
 /// Who writes down what the calendar brings.
 #[derive(Clone, Copy)]
@@ -37,4 +39,19 @@ pub enum Unfinished {
     /// What follows could not be sent.
     #[error(transparent)]
     Unsent(#[from] Unsent),
+}
+
+/// After how many seconds somebody looks at what is about to be begun: by then it is there, or never will be.
+const LOOK_SECONDS: i64 = 60;
+
+impl Calendar<'_> {
+    /// Sees to it that somebody looks after what is about to be begun, whatever crashes.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn expect(&self, errand: Errand, moment: Moment) -> Result<(), Fault> {
+        let wait = Duration::try_seconds(LOOK_SECONDS).unwrap_or_default();
+        let due = moment.now.checked_add_signed(wait).unwrap_or(moment.now);
+        self.ledger.note(errand, due).await.map(|_| ())
+    }
 }

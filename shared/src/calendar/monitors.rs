@@ -1,16 +1,11 @@
 use std::error::Error;
 
-use chrono::Duration;
-
 use super::{Calendar, Task, Unfinished};
 use crate::domain::{
     Account, AccountId, Consume, EntryId, Fingerprint, Head, Monitor, MonitorId, News, Period, Quantity,
     Reference, Refusal, Suspension, Watch, Watched, charge_month,
 };
 use crate::store::{Errand, Fault, MONITORS_AT_ONCE, Moment, Taken, Unsettled, system_key};
-
-/// How many seconds after a monitor was begun it is looked at, should nobody have finished it.
-const LOOK_SECONDS: i64 = 60;
 
 /// How often somebody else may take a subject, or write a monitor, before we are told to come again.
 const ATTEMPTS_MAX: u32 = 8;
@@ -78,9 +73,7 @@ impl Calendar<'_> {
         }
         if known.is_none() {
             self.ledger.list_monitored(account).await?;
-            let wait = Duration::try_seconds(LOOK_SECONDS).unwrap_or_default();
-            let due = moment.now.checked_add_signed(wait).unwrap_or(moment.now);
-            self.ledger.note(Errand::Monitor(id), due).await?;
+            self.expect(Errand::Monitor(id), moment).await?;
             self.ledger.begin_monitor(account, wanted).await?;
         }
         // From here on somebody may make it, whatever becomes of this sending.

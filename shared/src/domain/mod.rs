@@ -64,6 +64,6 @@ pub use receipt::Receipt;
 pub use recharge::{BURST_MAX, BadRecharge, Pause, Recharge, RechargeChange, RechargeState, Wish};
 pub use refusal::Refusal;
 pub use renewal::{DUE_MAX, due, renewal_id};
-pub use subscription::{Cause as SubscribeCause, Subscribe, subscribe};
+pub use subscription::{Subscribe, SubscribeCause, subscribe};
 pub use terms::{set_frozen, set_limit};
 pub use version::{BadChange, When};

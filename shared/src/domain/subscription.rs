@@ -12,12 +12,12 @@ pub struct Subscribe {
     /// What it brings a month.
     pub allowance: Allowance,
     /// Who asks.
-    pub cause: Cause,
+    pub cause: SubscribeCause,
 }
 
 /// Who wants another plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub enum SubscribeCause {
     /// The organisation. The plan that it has already is no change.
     Owner,
     /// The organisation, under a key of its own: that nothing changes is an entry too, so that the same
@@ -36,12 +36,12 @@ pub enum Cause {
 /// refused with [`Refusal::SamePlan`] alone: it has followed already, or gone its own way since.
 pub fn subscribe(account: &Account, request: &Subscribe, head: &Head) -> Result<Posting, Refusal> {
     let since = match request.cause {
-        Cause::Follows(followed) if account.since < followed => followed,
-        Cause::Follows(_) => return Err(Refusal::SamePlan),
-        Cause::Owner | Cause::OwnerByKey => {
+        SubscribeCause::Follows(followed) if account.since < followed => followed,
+        SubscribeCause::Follows(_) => return Err(Refusal::SamePlan),
+        SubscribeCause::Owner | SubscribeCause::OwnerByKey => {
             may_move(account)?;
             if account.plan == request.plan {
-                return if request.cause == Cause::Owner {
+                return if request.cause == SubscribeCause::Owner {
                     Err(Refusal::SamePlan)
                 } else {
                     Ok(nothing(account, head))

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::item::{decode, with_key};
 use super::key::Key;
 use super::{Fault, Ledger};
-use crate::domain::{AccountId, Entry, EntryId, KeyId, Receipt, Switch};
+use crate::domain::{AccountId, Entry, EntryId, Receipt, Switch};
 
 /// How many changes of plan a history tells.
 const HISTORY_MAX: i32 = 100;
@@ -19,8 +19,6 @@ pub struct PlanSwitch {
     pub switch: Switch,
     /// When.
     pub at: DateTime<Utc>,
-    /// The API key that asked; none where the test ledger followed the live one.
-    pub key_id: Option<KeyId>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -30,8 +28,6 @@ struct SwitchItem {
     switch: Switch,
     #[serde(with = "chrono::serde::ts_seconds")]
     at: DateTime<Utc>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    key: Option<KeyId>,
 }
 
 impl Ledger {
@@ -41,7 +37,7 @@ impl Ledger {
         let switch = receipt.entry.switch.clone().filter(|switch| switch.from != switch.to);
         let Some(switch) = switch else { return Ok(()) };
         let Entry { id, at, .. } = &receipt.entry;
-        let item = SwitchItem { id: *id, switch, at: *at, key: receipt.details.key_id };
+        let item = SwitchItem { id: *id, switch, at: *at };
         let item = with_key(&Key::Switch(account, receipt.sequence), &item)?;
         self.put_new(item, "remember a change of plan").await.map(|_| ())
     }
@@ -63,8 +59,8 @@ impl Ledger {
         let items = answer.items.unwrap_or_default().into_iter();
         items
             .map(|item| {
-                let SwitchItem { id, switch, at, key } = decode("a change of plan", item)?;
-                Ok(PlanSwitch { id, switch, at, key_id: key })
+                let SwitchItem { id, switch, at } = decode("a change of plan", item)?;
+                Ok(PlanSwitch { id, switch, at })
             })
             .collect()
     }
