@@ -51,6 +51,8 @@ pub struct Account {
     pub subscription: Subscription,
     /// Debits of this month from all sources.
     pub used: Credits,
+    /// Set aside by holds: out of all lots, and not spent.
+    pub held: Credits,
     /// Purchased and bonus credits, by age.
     pub lots: BTreeMap<EntryId, Lot>,
     /// What may be spent beyond all lots, and what was.
@@ -89,6 +91,9 @@ pub struct Subscription {
     /// Those left and those spent. On an unlimited plan nothing is left, and what is spent is counted
     /// here, so that a change of plan knows of it (contract, rule 4).
     pub granted: Credits,
+    /// By how much more was spent than the plan brings, since it became a smaller one: a refund makes up for
+    /// that first, so that what is left never exceeds the plan.
+    pub over: Credits,
 }
 
 impl Subscription {
@@ -122,6 +127,7 @@ impl Account {
             period: Period::of(now).previous(),
             subscription: Subscription::default(),
             used: Credits::ZERO,
+            held: Credits::ZERO,
             lots: BTreeMap::new(),
             post_paid: PostPaid::default(),
             frozen: false,
@@ -140,7 +146,7 @@ impl Account {
     /// account rise with its numbers, but for requests that are under way together.
     #[must_use]
     pub fn floor(&self) -> EntryId {
-        self.last.as_ref().map_or(self.fence.up_to, |last| last.id.max(self.fence.up_to))
+        self.last.as_ref().map_or(self.fence.up_to, |last| last.last_id().max(self.fence.up_to))
     }
 
     /// The lots that may pay for a debit, in the order of consumption (contract, rule 1):
@@ -189,7 +195,7 @@ impl Account {
         for effect in &posting.effects {
             self.change(effect)?;
         }
-        self.sequence = self.sequence.checked_add(1)?;
+        self.sequence = self.sequence.checked_add(posting.entry.rows())?;
         self.last = Some(posting.entry.clone());
         Some(self)
     }
@@ -203,6 +209,7 @@ impl Account {
             Guard::Granted(amount) => self.subscription.granted == amount,
             Guard::OwingAtMost(most) => self.post_paid.outstanding <= most,
             Guard::Owing(amount) => self.post_paid.outstanding == amount,
+            Guard::Held(amount) => self.held >= amount,
             Guard::FenceBelow(id) => self.fence.up_to < id,
         }
     }
@@ -257,10 +264,18 @@ impl Account {
             Effect::Plan(plan, allowance, since) => {
                 (self.plan, self.allowance, self.since) = (plan.clone(), *allowance, *since);
             }
+            Effect::Restore(amount) => self.subscription.left = self.subscription.left.plus(*amount)?,
+            Effect::Unspend(amount) => {
+                self.subscription.granted = self.subscription.granted.less(*amount)?;
+            }
+            Effect::Over(amount) => self.subscription.over = *amount,
+            Effect::Hold(amount) => self.held = self.held.plus(*amount)?,
+            Effect::Unhold(amount) => self.held = self.held.less(*amount)?,
             Effect::Use(amount) => self.used = self.used.plus(*amount)?,
+            Effect::Unuse(amount) => self.used = self.used.less(*amount)?,
             Effect::Renew(period, allowance) => {
                 self.period = *period;
-                self.subscription = Subscription { left: *allowance, granted: *allowance };
+                (self.subscription.left, self.subscription.granted) = (*allowance, *allowance);
                 self.used = Credits::ZERO;
             }
             Effect::Fence(up_to) => {

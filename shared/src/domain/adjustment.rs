@@ -85,6 +85,7 @@ fn posting(
         moves,
         claim: Some(head.claim.clone()),
         switch: None,
+        parts: vec![],
     };
     Posting { entry, guards, effects }
 }

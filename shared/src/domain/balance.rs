@@ -38,6 +38,9 @@ pub struct Balance {
     /// ledger still has it.
     #[serde(rename = "laps", default, skip_serializing_if = "is_none")]
     pub lapsed: Credits,
+    /// Set aside by holds: in no bucket, and not used.
+    #[serde(rename = "held", default, skip_serializing_if = "is_none")]
+    pub held: Credits,
     /// The lots that expire next, soonest first.
     #[serde(rename = "exp", default, skip_serializing_if = "Vec::is_empty")]
     pub expiring: Vec<Expiring>,
@@ -122,6 +125,7 @@ impl Account {
             period,
             post_paid: (self.post_paid != PostPaid::default()).then_some(self.post_paid),
             lapsed: self.lapsed(now),
+            held: self.held,
             expiring: self.expiring(now),
         }
     }

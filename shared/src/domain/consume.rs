@@ -74,6 +74,7 @@ pub fn consume(account: &Account, request: &Consume, head: &Head) -> Result<Post
         moves,
         claim: Some(head.claim.clone()),
         switch: None,
+        parts: vec![],
     };
     Ok(Posting { entry, guards, effects })
 }

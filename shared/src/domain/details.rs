@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    EntryId, KeyId, Money, MonitorId, PackageId, PaymentId, Purchase, Quantity, Rate, Reference, Service,
+    Drawn, EntryId, Item, KeyId, Money, MonitorId, Operation, PackageId, PaymentId, Place, Purchase,
+    Quantity, Rate, Reference, Service,
 };
 
 /// What a transaction says beyond the credits it moved. Kept in the claim, so that whoever records
@@ -36,6 +37,27 @@ pub struct Details {
     /// What was paid for it, where credits were bought.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paid: Option<Paid>,
+    /// What credits were set aside for, or captured for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<Operation>,
+    /// Until when whoever was charged may report that it has failed, and has it refunded at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settle_by: Option<DateTime<Utc>>,
+    /// What was drawn from another transaction: a refund, a capture, a release.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drawn: Option<Drawn>,
+    /// The items of a batch, as they were asked for; in the batch's claim alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<Item>,
+    /// Which item of which batch it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<Place>,
+    /// The request that was not to be charged twice for the same, by its attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dedupe: Option<EntryId>,
+    /// The how manieth charge for the same that was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nth: Option<u64>,
     /// The monitor whose month was charged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub monitor: Option<MonitorId>,
@@ -54,6 +76,19 @@ pub struct Details {
     /// The request that was answered first, for the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+}
+
+impl Details {
+    /// What an item of a batch says: its own, and who asked for the batch.
+    pub(super) fn of_batch(self, batch: &Self, place: Place) -> Self {
+        Self {
+            batch: Some(place),
+            key_id: batch.key_id,
+            super_admin: batch.super_admin,
+            request_id: batch.request_id.clone(),
+            ..self
+        }
+    }
 }
 
 /// The payment behind credits that were bought.

@@ -121,5 +121,6 @@ fn entry(
         moves,
         claim: Some(head.claim.clone()),
         switch: None,
+        parts: vec![],
     }
 }

@@ -16,6 +16,7 @@ pub fn fence(account: &Account, doubted: EntryId, id: EntryId, now: DateTime<Utc
         moves: vec![],
         claim: None,
         switch: None,
+        parts: vec![],
     };
     Posting { entry, guards: vec![Guard::FenceBelow(doubted)], effects: vec![Effect::Fence(doubted)] }
 }

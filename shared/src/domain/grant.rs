@@ -87,6 +87,7 @@ pub fn grant(account: &Account, request: &Grant, head: &Head) -> Result<Posting,
         moves,
         claim: Some(head.claim.clone()),
         switch: None,
+        parts: vec![],
     };
     Ok(Posting { entry, guards, effects })
 }
@@ -136,8 +137,9 @@ fn lot_of(request: &Grant) -> Lot {
     }
 }
 
-/// Whether all credits together, spendable or not, stay within [`Credits::MAX`].
+/// Whether all credits together, spendable or not, stay within [`Credits::MAX`]. What is held counts, so that
+/// it always finds its way back.
 pub(super) fn fits(account: &Account, amount: Credits) -> bool {
     let lots = account.lots.values().map(|lot| lot.left);
-    lots.chain([account.subscription.granted]).try_fold(amount, Credits::plus).is_some()
+    lots.chain([account.subscription.granted, account.held]).try_fold(amount, Credits::plus).is_some()
 }

@@ -102,6 +102,10 @@ ulid_id!(
     MonitorId, "mon_"
 );
 ulid_id!(
+    /// A hold. It tells the time it was made.
+    HoldId, "hold_"
+);
+ulid_id!(
     /// An event. It tells the time of what happened.
     EventId, "evt_"
 );
@@ -109,6 +113,20 @@ ulid_id!(
 impl From<EntryId> for MonitorId {
     /// The monitor that a claim makes carries the claim's id.
     fn from(id: EntryId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<EntryId> for HoldId {
+    /// A hold carries the id of the entry that set its credits aside.
+    fn from(id: EntryId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<HoldId> for EntryId {
+    /// The entry that has set a hold's credits aside.
+    fn from(id: HoldId) -> Self {
         Self(id.0)
     }
 }
@@ -169,7 +187,13 @@ impl EntryId {
     /// The id right after it.
     #[must_use]
     pub fn next(self) -> Self {
-        Self(Ulid(self.0.0.saturating_add(1)))
+        self.after(1)
+    }
+
+    /// The id that many places after it: the lines of a batch have ids one after the other.
+    #[must_use]
+    pub fn after(self, places: u64) -> Self {
+        Self(Ulid(self.0.0.saturating_add(places.into())))
     }
 
     /// An id above `floor` for something made at `at`: the time is `at` unless `floor` is later.
@@ -236,6 +260,13 @@ text_id!(
     |text| (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()),
     "must be 1 to 255 visible ASCII characters, without spaces"
 );
+impl IdempotencyKey {
+    /// That of an attempt that is only thought of.
+    pub(super) fn imagined() -> Self {
+        Self("imagined".to_owned())
+    }
+}
+
 text_id!(
     /// A name that the caller gives to something of their own (a resource, a customer, a member):
     /// 1 to 255 characters without control characters.
@@ -254,6 +285,15 @@ text_id!(
 );
 
 impl Operation {
+    /// How the names of the ledger's own operations begin.
+    const OWN: [&'static str; 3] = ["account.", "credit.", "ledger."];
+
+    /// Whether it is one of the ledger's own, which has no price.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        Self::OWN.iter().any(|start| self.0.starts_with(start))
+    }
+
     /// The name of one of the ledger's own operations.
     pub(super) fn own(name: &'static str) -> Self {
         Self(name.to_owned())

@@ -255,6 +255,12 @@ impl From<&Refusal> for Suspension {
             | Refusal::PurchasedNeverExpire
             | Refusal::SubscriptionTerms
             | Refusal::UnlimitedPlan
+            | Refusal::ReasonNotEligible(_)
+            | Refusal::NotEligible(_)
+            | Refusal::MoreThanDebited { .. }
+            | Refusal::AlreadyRefunded
+            | Refusal::HoldClosed(_)
+            | Refusal::TooManyDraws
             | Refusal::TooManyLots => Self::NotPriced,
         }
     }

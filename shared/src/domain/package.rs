@@ -149,6 +149,22 @@ impl PackageList {
         })
     }
 
+    /// The cheapest package that brings at least so many credits; none when there is no such package. Those
+    /// in another currency than the smallest are not compared.
+    #[must_use]
+    pub fn cheapest(&self, credits: Amount, at: DateTime<Utc>) -> Option<Offer> {
+        let on_sale = self.on_sale(at);
+        let currency = on_sale.first()?.price.currency();
+        let covers = |package: &&Package| package.credits >= credits && package.price.currency() == currency;
+        let cheapest = on_sale.into_iter().filter(covers).min_by_key(|package| package.price.amount())?;
+        Some(Offer {
+            credits: cheapest.credits,
+            price: cheapest.price,
+            package: Some(cheapest.package.clone()),
+            version: cheapest.version,
+        })
+    }
+
     /// The offer for just so many credits: at the per-credit price of the largest package not above
     /// them, or the smallest package's below that (contract, "Packages").
     ///

@@ -50,6 +50,25 @@ pub struct Entry {
     pub claim: Option<ClaimKey>,
     /// From which plan to which, where the plan has changed.
     pub switch: Option<Switch>,
+    /// What became of each item of a batch, in order: it is one change of the account and several lines of
+    /// the ledger, see [`Account::receipts`](super::Account::receipts). Empty for everything else.
+    pub parts: Vec<Part>,
+}
+
+/// What became of one item of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// It was charged so much.
+    Taken(Credits),
+    /// It was not charged: it costs so much, and so much is what it could have used.
+    Short {
+        /// What it costs.
+        required: Credits,
+        /// What it could have used.
+        available: Credits,
+    },
+    /// It was not charged: it has no price, or one past what a request may move.
+    Unpriced,
 }
 
 /// One plan in place of another.
@@ -120,6 +139,8 @@ pub enum Guard {
     OwingAtMost(Credits),
     /// Just what was seen is outstanding.
     Owing(Credits),
+    /// At least so many are held.
+    Held(Credits),
     /// No attempt as late as this one has been fenced off.
     FenceBelow(EntryId),
 }
@@ -149,8 +170,21 @@ pub enum Effect {
     Spend(Credits),
     /// The plan, what it brings a month, and the revision since which that is so.
     Plan(PlanId, Allowance, u64),
+    /// Subscription credits that were spent are there again.
+    Restore(Credits),
+    /// Subscription credits were not spent after all, and are not there either: the plan is unlimited, or
+    /// has become one that does not bring so many.
+    Unspend(Credits),
+    /// By how much more was spent than the plan brings, see [`Subscription`](super::Subscription).
+    Over(Credits),
+    /// Credits are set aside.
+    Hold(Credits),
+    /// Credits that were set aside are so no longer.
+    Unhold(Credits),
     /// Usage of this month grows.
     Use(Credits),
+    /// Usage of this month shrinks: some of it was refunded.
+    Unuse(Credits),
     /// The month turns: usage starts again, and this is the allowance.
     Renew(Period, Credits),
     /// Attempts up to this id can no longer land.
@@ -166,13 +200,19 @@ impl Effect {
             | Self::Open(..)
             | Self::Renew(..)
             | Self::Plan(..)
+            | Self::Restore(_)
+            | Self::Unspend(_)
             | Self::Limit(_)
             | Self::Freeze(_) => true,
             Self::Take(..)
             | Self::Withdraw(_)
             | Self::Spend(_)
             | Self::Drop(_)
+            | Self::Over(_)
+            | Self::Hold(_)
+            | Self::Unhold(_)
             | Self::Use(_)
+            | Self::Unuse(_)
             | Self::Owe(_)
             | Self::Repay(_)
             | Self::Fence(_) => false,
@@ -188,6 +228,30 @@ impl Posting {
     }
 }
 
+impl Head {
+    /// An attempt that is only thought of, to see what would come of it.
+    #[must_use]
+    pub fn imagined(account: &super::Account, now: DateTime<Utc>) -> Self {
+        let id = EntryId::above(account.floor(), now, 0);
+        Self { id, now, claim: ClaimKey::imagined() }
+    }
+}
+
+impl Entry {
+    /// How many lines of the ledger it is: one, but for a batch of which several items were charged.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        let taken = self.parts.iter().filter(|part| matches!(part, Part::Taken(_))).count();
+        u64::try_from(taken).unwrap_or(u64::MAX).max(1)
+    }
+
+    /// The id of its last line: a batch has ids one after the other from [`Entry::id`] on.
+    #[must_use]
+    pub fn last_id(&self) -> EntryId {
+        self.id.after(self.rows().saturating_sub(1))
+    }
+}
+
 impl Move {
     /// Credits that leave `lot`.
     #[must_use]
@@ -199,6 +263,13 @@ impl Move {
     #[must_use]
     pub fn into(lot: LotId, source: Source, amount: Credits) -> Self {
         Self { lot, source, direction: Direction::Credit, amount }
+    }
+}
+
+impl ClaimKey {
+    /// That of an attempt that is only thought of.
+    fn imagined() -> Self {
+        Self::System(IdempotencyKey::imagined())
     }
 }
 

@@ -123,8 +123,6 @@ impl PriceList {
     pub const OPERATIONS_MAX: usize = 500;
     /// Prices of all operations together at most.
     pub const PRICES_MAX: usize = 4_000;
-    /// How the names of the ledger's own operations begin.
-    const RESERVED: [&'static str; 3] = ["account.", "credit.", "ledger."];
 
     /// The operations that have a price at `at`, by category and name.
     #[must_use]
@@ -149,7 +147,7 @@ impl PriceList {
         wanted: PriceChange,
         when: When,
     ) -> Result<(Self, ListedPrice), BadChange> {
-        if Self::RESERVED.iter().any(|start| name.as_str().starts_with(start)) {
+        if name.is_own() {
             return Err(BadChange::Reserved);
         }
         let known = self.operations.get(name);

@@ -1,4 +1,4 @@
-use super::{Credits, LOTS_MAX, Money, Operation, PlanId, Reference};
+use super::{Credits, DRAWS_MAX, HoldStatus, LOTS_MAX, Money, Operation, PlanId, Reference};
 
 /// Why the rules said no. A refusal is an answer, not a fault: no credit was moved.
 ///
@@ -63,6 +63,27 @@ pub enum Refusal {
     /// The balance or the month's usage would pass [`Credits::MAX`].
     #[error("the balance would pass {} credits", Credits::MAX.get())]
     BalanceLimit,
+    /// The reason is one for which nothing is refunded (seed: "Credit Refunds").
+    #[error("{0}")]
+    ReasonNotEligible(&'static str),
+    /// The transaction is none that is refunded, or not for that reason.
+    #[error("{0}")]
+    NotEligible(&'static str),
+    /// More is asked back than was debited and not refunded yet.
+    #[error("only {} credits of this debit can still be refunded; ask for as many, or leave `amount` out", .refundable.get())]
+    MoreThanDebited {
+        /// What can still be refunded.
+        refundable: Credits,
+    },
+    /// All of the debit was refunded before.
+    #[error("all of this debit has been refunded; `refunds` of the transaction names when")]
+    AlreadyRefunded,
+    /// The hold has ended.
+    #[error("the hold is {} and moves no more credits; make a new one", .0.as_str())]
+    HoldClosed(HoldStatus),
+    /// Credits were drawn from one transaction as often as they may be.
+    #[error("credits were drawn from this transaction {DRAWS_MAX} times, which is the most there may be")]
+    TooManyDraws,
     /// A charge for a month that is over by now.
     #[error("the month has ended; charge the next one")]
     MonthOver,
@@ -74,4 +95,12 @@ pub enum Refusal {
         /// What this very debit could have used.
         available: Credits,
     },
+}
+
+impl Refusal {
+    /// Whether more credits would mend it.
+    #[must_use]
+    pub fn wants_credits(&self) -> bool {
+        matches!(self, Self::InsufficientCredits { .. })
+    }
 }

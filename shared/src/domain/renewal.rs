@@ -49,6 +49,7 @@ fn expiry(account: &Account, id: EntryId, booked_at: DateTime<Utc>) -> Option<Po
         moves: vec![Move::out(LotId::Granted(id), lot.source, lot.left)],
         claim: None,
         switch: None,
+        parts: vec![],
     };
     // What expires is told to the credit, so a debit that lands first has it decided again.
     let guards = vec![Guard::Revision(account.revision), Guard::Exactly(LotId::Granted(id), lot.left)];
@@ -73,13 +74,18 @@ fn renew(account: &Account) -> Posting {
         moves: moves.into_iter().filter(|part| part.amount != Credits::ZERO).collect(),
         claim: None,
         switch: None,
+        parts: vec![],
     };
     let guards = vec![
         Guard::Period(account.period),
         Guard::Revision(account.revision),
         Guard::Exactly(account.subscription_lot(), left),
     ];
-    Posting { entry, guards, effects: vec![Effect::Renew(period, allowance)] }
+    let mut effects = vec![Effect::Renew(period, allowance)];
+    if !account.subscription.over.is_zero() {
+        effects.push(Effect::Over(Credits::ZERO));
+    }
+    Posting { entry, guards, effects }
 }
 
 /// The id of the entry with which an account's month begins, whoever writes it.

@@ -62,6 +62,10 @@ pub fn subscribe(account: &Account, request: &Subscribe, head: &Head) -> Result<
         Guard::FenceBelow(head.id),
     ];
     let mut effects = vec![Effect::Plan(request.plan.clone(), request.allowance, since)];
+    let over = over(account, request.allowance);
+    if over != account.subscription.over {
+        effects.push(Effect::Over(over));
+    }
     let (direction, amount) = difference(account, request.allowance);
     match direction {
         _ if amount.is_zero() => (),
@@ -110,6 +114,16 @@ fn entry(
         moves: if amount.is_zero() { vec![] } else { vec![part] },
         claim: Some(head.claim.clone()),
         switch: Some(Switch { from: account.plan.clone(), to, allowance }),
+        parts: vec![],
+    }
+}
+
+/// By how much what was spent this month exceeds an allowance. Where it does, nothing is left and nothing
+/// can be spent before the change lands, so the number is sure.
+fn over(account: &Account, allowance: Allowance) -> Credits {
+    match allowance {
+        Allowance::Monthly(credits) => account.subscription.spent().less(credits).unwrap_or_default(),
+        Allowance::Unlimited => Credits::ZERO,
     }
 }
 

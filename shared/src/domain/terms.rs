@@ -27,6 +27,7 @@ fn change(account: &Account, operation: &'static str, effect: Effect, head: &Hea
         moves: vec![],
         claim: Some(head.claim.clone()),
         switch: None,
+        parts: vec![],
     };
     let guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)];
     Posting { entry, guards, effects: vec![effect] }

@@ -76,8 +76,14 @@ fn check(table: &[(&str, &str, &str)]) {
 fn extra_subscription_credits_end_with_their_month() {
     let account = account("sub 5");
     let account = account.clone().apply(&give(&account, "sub", 3, 1)).unwrap();
-    assert_eq!(account.subscription, Subscription { left: credits(8), granted: credits(8) });
+    assert_eq!(
+        account.subscription,
+        Subscription { left: credits(8), granted: credits(8), ..Subscription::default() }
+    );
     let renewal = due(&account, at("2024-02-01T00:00:00Z")).unwrap();
     let account = account.apply(&renewal).unwrap();
-    assert_eq!(account.subscription, Subscription { left: credits(10), granted: credits(10) });
+    assert_eq!(
+        account.subscription,
+        Subscription { left: credits(10), granted: credits(10), ..Subscription::default() }
+    );
 }

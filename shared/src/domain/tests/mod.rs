@@ -77,7 +77,7 @@ fn account(line: &str) -> Account {
                 continue;
             }
             "sub" => {
-                account.subscription = Subscription { left, granted: left };
+                account.subscription = Subscription { left, granted: left, over: Credits::ZERO };
                 continue;
             }
             "purchased" => Source::Purchased,

@@ -1,0 +1,169 @@
+use chrono::{DateTime, Duration, Utc};
+
+use super::consume::effective;
+use super::{
+    Account, Consume, Credits, Direction, Draw, Effect, Entry, Guard, Head, Operation, Order, Posting, Pot,
+    Receipt, Refusal, Share, Why, consume,
+};
+
+/// The operation of an entry that sets credits aside.
+const HOLD: &str = "credit.hold";
+
+/// How a hold stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HoldStatus {
+    /// Some of it is set aside.
+    Held,
+    /// All of it was spent.
+    Captured,
+    /// What was not spent was given back before its time.
+    Released,
+    /// What was not spent was given back when its time had come.
+    Expired,
+}
+
+/// For how many seconds credits are held when nothing is said: an hour.
+pub const HOLD_SECONDS: u32 = 3_600;
+
+/// For how many seconds credits are held at most: 31 days.
+pub const HOLD_SECONDS_MAX: u32 = 31 * 86_400;
+
+impl HoldStatus {
+    /// As callers know it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Captured => "captured",
+            Self::Released => "released",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+impl Operation {
+    /// That of credits that are set aside for no operation of the price list.
+    #[must_use]
+    pub fn of_hold() -> Self {
+        Self::own(HOLD)
+    }
+}
+
+impl Receipt {
+    /// Whether it has set credits aside.
+    #[must_use]
+    pub fn is_hold(&self) -> bool {
+        self.entry.operation.as_str() == HOLD
+    }
+}
+
+/// When a hold that is made at `now` ends. Whole seconds.
+#[must_use]
+pub fn hold_ends(now: DateTime<Utc>, seconds: u32) -> DateTime<Utc> {
+    let wait = Duration::try_seconds(seconds.into()).unwrap_or_default();
+    let end = now.checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC);
+    chrono::SubsecRound::trunc_subsecs(end, 0)
+}
+
+/// Decides whether credits may be set aside, and which: those that a debit would take. They are not
+/// available to anybody else, and not used.
+///
+/// # Errors
+/// As [`consume`].
+pub fn hold(account: &Account, request: &Consume, head: &Head) -> Result<Posting, Refusal> {
+    let mut posting = consume(account, request, head)?;
+    account.held.plus(request.amount).ok_or(Refusal::BalanceLimit)?;
+    for effect in &mut posting.effects {
+        if let Effect::Use(amount) = *effect {
+            *effect = Effect::Hold(amount);
+        }
+    }
+    posting.entry.operation = Operation::of_hold();
+    Ok(posting)
+}
+
+/// What was set aside is spent: no lot changes, and usage grows.
+///
+/// # Errors
+/// [`Refusal::BalanceLimit`] when the month's usage would leave its range, or less is held.
+pub fn capture(account: &Account, shares: &[Share], head: &Head) -> Result<Posting, Refusal> {
+    let amount = super::draw::sum(shares);
+    account.used.plus(amount).ok_or(Refusal::BalanceLimit)?;
+    account.held.less(amount).ok_or(Refusal::BalanceLimit)?;
+    let entry = Entry {
+        id: head.id,
+        at: effective(account, head.now),
+        operation: Operation::own("credit.capture"),
+        direction: Direction::Debit,
+        amount: Credits::ZERO,
+        moves: vec![],
+        claim: Some(head.claim.clone()),
+        switch: None,
+        parts: vec![],
+    };
+    // It counts as this month's usage, so it must not land in the next.
+    let mut guards = vec![Guard::Period(account.period), Guard::FenceBelow(head.id)];
+    let mut effects = vec![];
+    if !amount.is_zero() {
+        guards.push(Guard::Held(amount));
+        effects.extend([Effect::Unhold(amount), Effect::Use(amount)]);
+    }
+    Ok(Posting { entry, guards, effects })
+}
+
+impl Pot {
+    /// How the hold stands whose pot it is, at `now`: whoever looks after its end finds it expired.
+    #[must_use]
+    pub fn status(&self, now: DateTime<Utc>) -> HoldStatus {
+        let why = |draw: &Draw| draw.details.drawn.as_ref().map(|drawn| drawn.why.clone());
+        match self.closed_by().and_then(why) {
+            Some(Why::Capture) => HoldStatus::Captured,
+            Some(Why::Release) => HoldStatus::Released,
+            Some(Why::Expiry | Why::Refund { .. }) => HoldStatus::Expired,
+            None if self.ends.is_some_and(|end| end <= now) => HoldStatus::Expired,
+            None => HoldStatus::Held,
+        }
+    }
+
+    /// How much of a hold was captured.
+    #[must_use]
+    pub fn captured(&self) -> Credits {
+        let drawn = self.draws.iter().filter_map(|draw| draw.details.drawn.as_ref());
+        let captured = drawn.filter(|drawn| drawn.why == Why::Capture);
+        captured.fold(Credits::ZERO, |sum, drawn| sum.plus(drawn.amount()).unwrap_or(Credits::MAX))
+    }
+
+    /// What is captured when `amount` is asked for, or all that is left; and whether that ends the hold.
+    ///
+    /// # Errors
+    /// [`Refusal::HoldClosed`]; [`Refusal::InsufficientCredits`] for more than is held.
+    pub fn to_capture(
+        &self,
+        amount: Option<Credits>,
+        now: DateTime<Utc>,
+    ) -> Result<(Vec<Share>, bool), Refusal> {
+        self.must_be_open(now)?;
+        let left = self.left();
+        let amount = amount.unwrap_or(left);
+        let shares = self.next(amount, Order::First);
+        let shares = shares.ok_or(Refusal::InsufficientCredits { required: amount, available: left })?;
+        Ok((shares, amount == left))
+    }
+
+    /// What is given back when the hold is released, or expires.
+    ///
+    /// # Errors
+    /// [`Refusal::HoldClosed`].
+    pub fn to_release(&self, why: &Why, now: DateTime<Utc>) -> Result<Vec<Share>, Refusal> {
+        match why {
+            Why::Expiry => self.closed_by().map_or(Ok(()), |_| Err(Refusal::HoldClosed(self.status(now)))),
+            Why::Release | Why::Capture | Why::Refund { .. } => self.must_be_open(now),
+        }?;
+        Ok(self.next(self.left(), Order::First).unwrap_or_default())
+    }
+
+    fn must_be_open(&self, now: DateTime<Utc>) -> Result<(), Refusal> {
+        let status = self.status(now);
+        if status == HoldStatus::Held { Ok(()) } else { Err(Refusal::HoldClosed(status)) }
+    }
+}

@@ -1,0 +1,137 @@
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{Amount, Credits, Direction, LotId, Order, Pot, Receipt, Refusal, Share, Why};
+
+/// Why credits are asked back (seed: "Credit Refunds").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The check failed due to a system error: full refund.
+    TechnicalFailure,
+    /// The same operation was executed twice due to an error: full refund.
+    DuplicateOperation,
+    /// The verification was cancelled before processing: full refund.
+    CanceledVerification,
+    /// The document was processed, in low quality: no refund.
+    PoorQualityDocument,
+    /// The screening was completed: no refund.
+    FalsePositive,
+}
+
+/// For how many days after a debit its `settleBy` may lie at most.
+pub const SETTLE_DAYS_MAX: i64 = 31;
+
+impl Reason {
+    /// What the seed's table says of it.
+    ///
+    /// # Errors
+    /// [`Refusal::ReasonNotEligible`] for those that get no refund.
+    pub fn may_refund(self) -> Result<(), Refusal> {
+        match self {
+            Self::TechnicalFailure | Self::DuplicateOperation | Self::CanceledVerification => Ok(()),
+            Self::PoorQualityDocument => Err(Refusal::ReasonNotEligible(
+                "the document was processed, in low quality: that is not refunded; an operator may decide otherwise",
+            )),
+            Self::FalsePositive => Err(Refusal::ReasonNotEligible(
+                "the screening was completed: a false positive is not refunded; an operator may decide otherwise",
+            )),
+        }
+    }
+}
+
+impl Receipt {
+    /// Whether credits were spent by it: a debit of a priced operation, or a capture.
+    ///
+    /// # Errors
+    /// [`Refusal::NotEligible`] saying what it is instead.
+    pub fn may_be_refunded(&self) -> Result<(), Refusal> {
+        let not = |words| Err(Refusal::NotEligible(words));
+        if self.is_hold() {
+            return not(
+                "this transaction has set credits aside and spent none; release the hold, or refund a capture of it",
+            );
+        }
+        let is_capture = self.details.drawn.as_ref().is_some_and(|drawn| drawn.why == Why::Capture);
+        if self.entry.direction == Direction::Credit || !is_capture && self.entry.operation.is_own() {
+            return not("this transaction has spent no credits; name the debit of an operation");
+        }
+        if self.spent().is_zero() {
+            return not("this debit cost nothing, so there is nothing to refund");
+        }
+        Ok(())
+    }
+
+    /// How many credits were spent by it.
+    #[must_use]
+    pub fn spent(&self) -> Credits {
+        match &self.details.drawn {
+            Some(drawn) if drawn.why == Why::Capture => drawn.amount(),
+            Some(_) | None => self.entry.amount,
+        }
+    }
+
+    /// Whether `self` is an earlier debit for the same as `later`: same operation, same resource.
+    #[must_use]
+    pub fn is_twin_of(&self, later: &Self) -> bool {
+        let resource = later.details.resource_id.as_ref();
+        resource.is_some()
+            && self.details.resource_id.as_ref() == resource
+            && self.what_for() == later.what_for()
+            && self.sequence < later.sequence
+            // Months of a monitor are charged one after the other, each for itself.
+            && self.details.monitor.is_none()
+            && self.may_be_refunded().is_ok()
+    }
+
+    /// The operation that was paid: a capture's is the one that its credits were set aside for.
+    #[must_use]
+    pub fn what_for(&self) -> &str {
+        self.details.purpose.as_ref().unwrap_or(&self.entry.operation).as_str()
+    }
+
+    /// Whether its caller may still report that it has failed.
+    ///
+    /// # Errors
+    /// [`Refusal::NotEligible`] without a `settleBy`, or after it.
+    pub fn may_fail(&self, now: DateTime<Utc>) -> Result<(), Refusal> {
+        match self.details.settle_by {
+            Some(end) if now < end => Ok(()),
+            Some(_) => Err(Refusal::NotEligible(
+                "its `settleBy` has passed, so it counts as done; ask for a refund in place of reporting a failure",
+            )),
+            None => Err(Refusal::NotEligible(
+                "this debit was made without `settleBy`; ask for a refund in place of reporting a failure",
+            )),
+        }
+    }
+}
+
+impl Pot {
+    /// What is given back of a debit when `amount` is asked for, or all that was not refunded yet; what was
+    /// taken last comes first. And whether nothing is left then.
+    ///
+    /// # Errors
+    /// [`Refusal::AlreadyRefunded`], [`Refusal::MoreThanDebited`].
+    pub fn to_refund(&self, amount: Option<Amount>) -> Result<(Vec<Share>, bool), Refusal> {
+        let left = self.left();
+        if left.is_zero() {
+            return Err(Refusal::AlreadyRefunded);
+        }
+        let amount = amount.map_or(left, Credits::from);
+        let shares = self.next(amount, Order::Last);
+        let shares = shares.ok_or(Refusal::MoreThanDebited { refundable: left })?;
+        Ok((shares, amount == left))
+    }
+}
+
+impl Share {
+    /// Whether it is a granted lot's.
+    #[must_use]
+    pub fn granted(&self) -> Option<super::EntryId> {
+        match self.lot {
+            LotId::Granted(id) => Some(id),
+            LotId::Subscription(_) | LotId::PostPaid => None,
+        }
+    }
+}
