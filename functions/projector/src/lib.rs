@@ -138,10 +138,10 @@ struct Span {
 
 impl Done {
     fn add(&mut self, account: Account, entry: Projected, place: &str) {
-        let Projected { sequence, time, .. } = entry;
+        let Projected { first, sequence, time, .. } = entry;
         let span = self.0.entry(account.id).or_insert_with(|| Span {
             account: account.clone(),
-            first: sequence,
+            first,
             last: sequence,
             time,
             place: place.to_owned(),
@@ -153,7 +153,7 @@ impl Done {
         if span.last < sequence {
             span.account = account;
         }
-        span.first = sequence.min(span.first);
+        span.first = first.min(span.first);
         span.last = sequence.max(span.last);
         span.time = time.max(span.time);
     }

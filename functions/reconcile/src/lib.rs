@@ -100,6 +100,7 @@ async fn work_off(app: &App, noted: &Noted, moment: Moment) -> Result<Option<Dat
             Ok(recharge.and_then(|recharge| recharge.look_at(moment.now)))
         }
         Errand::Calendar(account) => app.calendar().look_after(account, moment).await,
+        Errand::Pot(pot) => app.ledger.look_after_pot(pot.account, pot.of, moment).await.map(|()| None),
         Errand::Plan(account) => app.calendar().follow_plan(account, moment).await.map(|()| None),
         Errand::Monitor(id) => match app.calendar().finish_monitor(id, moment).await {
             Ok(_) | Err(NotMade::Taken(_) | NotMade::Unsettled(Unsettled::Refused(_))) => Ok(None),

@@ -1,8 +1,11 @@
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 
 use super::Calendar;
 use crate::domain::{AccountId, News};
 use crate::store::{Moment, Unsettled};
+
+/// After how many seconds holds that have ended and are not closed are looked at again.
+const AGAIN_SECONDS: i64 = 5;
 
 impl Calendar<'_> {
     /// Writes down what time has done to an account, and tells its owner of credits that will end soon;
@@ -25,6 +28,11 @@ impl Calendar<'_> {
         for (lot, terms) in ends.notices {
             self.ledger.tell(account, &News::Expiring { lot, terms }, moment).await?;
         }
-        Ok(ends.next)
+        // Holds that somebody else is at work on, or that were too many for one look.
+        let again = match known.held.is_zero() || !self.ledger.has_ended_holds(account, moment.now).await? {
+            true => None,
+            false => moment.now.checked_add_signed(Duration::try_seconds(AGAIN_SECONDS).unwrap_or_default()),
+        };
+        Ok(again.into_iter().chain(ends.next).min())
     }
 }

@@ -29,6 +29,17 @@ pub enum Errand {
     Plan(AccountId),
     /// A monitor that may not be made whole.
     Monitor(Watched),
+    /// What was drawn from a transaction and may not be carried out; a hold that ends.
+    Pot(PotId),
+}
+
+/// What was drawn from a transaction, by the transaction's full name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PotId {
+    /// Whose.
+    pub account: AccountId,
+    /// Of which.
+    pub of: EntryId,
 }
 
 impl Errand {
@@ -39,6 +50,7 @@ impl Errand {
             Self::Purchase(id) => id.account,
             Self::Recharge(account) | Self::Calendar(account) | Self::Plan(account) => *account,
             Self::Monitor(watched) => watched.account,
+            Self::Pot(pot) => pot.account,
         }
     }
 }
@@ -62,6 +74,8 @@ struct ErrandItem {
     purchase: Option<EntryId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     monitor: Option<MonitorId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pot: Option<EntryId>,
     /// What is looked after, where it is the account itself: auto-recharge, when nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     of: Option<Of>,
@@ -89,14 +103,16 @@ impl Ledger {
         let is_own = self.test_clock(errand.account()).await?.is_some();
         let noted = Noted { errand, due, is_own };
         let AccountId { org, mode } = errand.account();
-        let (purchase, monitor, of) = match errand {
-            Errand::Purchase(id) => (Some(id.transaction), None, None),
-            Errand::Monitor(watched) => (None, Some(watched.monitor), None),
-            Errand::Recharge(_) => (None, None, None),
-            Errand::Calendar(_) => (None, None, Some(Of::Calendar)),
-            Errand::Plan(_) => (None, None, Some(Of::Plan)),
+        let bare = ErrandItem { org, mode, purchase: None, monitor: None, pot: None, of: None, due };
+        let item = match errand {
+            Errand::Purchase(id) => ErrandItem { purchase: Some(id.transaction), ..bare },
+            Errand::Monitor(watched) => ErrandItem { monitor: Some(watched.monitor), ..bare },
+            Errand::Pot(pot) => ErrandItem { pot: Some(pot.of), ..bare },
+            Errand::Recharge(_) => bare,
+            Errand::Calendar(_) => ErrandItem { of: Some(Of::Calendar), ..bare },
+            Errand::Plan(_) => ErrandItem { of: Some(Of::Plan), ..bare },
         };
-        let item = with_key(&noted.key(), &ErrandItem { org, mode, purchase, monitor, of, due })?;
+        let item = with_key(&noted.key(), &item)?;
         self.put_new(item, "note an errand").await?;
         Ok(noted)
     }
@@ -207,14 +223,15 @@ impl Ledger {
 }
 
 fn read(item: Item, is_own: bool) -> Result<Noted, Fault> {
-    let ErrandItem { org, mode, purchase, monitor, of, due } = decode("an errand", item)?;
+    let ErrandItem { org, mode, purchase, monitor, pot, of, due } = decode("an errand", item)?;
     let account = AccountId { org, mode };
-    let errand = match (purchase, monitor, of) {
-        (Some(transaction), _, _) => Errand::Purchase(PurchaseId { account, transaction }),
-        (None, Some(monitor), _) => Errand::Monitor(Watched { account, monitor }),
-        (None, None, None) => Errand::Recharge(account),
-        (None, None, Some(Of::Calendar)) => Errand::Calendar(account),
-        (None, None, Some(Of::Plan)) => Errand::Plan(account),
+    let errand = match (purchase, monitor, pot, of) {
+        (Some(transaction), ..) => Errand::Purchase(PurchaseId { account, transaction }),
+        (None, Some(monitor), ..) => Errand::Monitor(Watched { account, monitor }),
+        (None, None, Some(of), _) => Errand::Pot(PotId { account, of }),
+        (None, None, None, None) => Errand::Recharge(account),
+        (None, None, None, Some(Of::Calendar)) => Errand::Calendar(account),
+        (None, None, None, Some(Of::Plan)) => Errand::Plan(account),
     };
     Ok(Noted { errand, due, is_own })
 }
@@ -225,6 +242,7 @@ impl Noted {
         let what = match self.errand {
             Errand::Purchase(id) => id.transaction.to_string(),
             Errand::Monitor(watched) => watched.monitor.to_string(),
+            Errand::Pot(pot) => format!("pot of {}", pot.of),
             Errand::Recharge(_) => "recharge".to_owned(),
             Errand::Calendar(_) => "calendar".to_owned(),
             Errand::Plan(_) => "plan".to_owned(),

@@ -1,11 +1,10 @@
-use super::ledger::receipt_of;
 use super::post::Commit;
 use super::settle::random;
 use super::{Ledger, Moment, Unsettled};
 use crate::domain::{Account, AccountId, Details, EntryId, Receipt, fence};
 
 impl Ledger {
-    /// Settles whether the attempt `doubted` has landed: its transaction when it has, `None` when it
+    /// Settles whether the attempt `doubted` has landed: its lines when it has, `None` when it
     /// has not and never will. Time alone decides nothing here.
     ///
     /// A fence closes the account to the attempt, and its number splits the ledger: if the attempt
@@ -21,21 +20,21 @@ impl Ledger {
         doubted: EntryId,
         details: Details,
         moment: Moment,
-    ) -> Result<Option<Receipt>, Unsettled> {
+    ) -> Result<Option<Vec<Receipt>>, Unsettled> {
         let mut account = self.account(id).await?.ok_or(Unsettled::NoAccount)?;
         if is_last(&account, doubted) {
-            return Ok(self.record_last(&account, details).await);
+            return Ok(Some(self.record_last(&account, details).await));
         }
         if account.fence.up_to < doubted {
             account = self.fence_off(account, doubted, moment).await?;
             if is_last(&account, doubted) {
-                return Ok(self.record_last(&account, details).await);
+                return Ok(Some(self.record_last(&account, details).await));
             }
         }
         // The watermark first: a row that is missing after it was reached will never be there.
         let known_through = self.watermark(id).await?;
-        if let Some(receipt) = self.transaction(id, doubted).await? {
-            return Ok(Some(receipt));
+        if let Some(lines) = self.lines(id, doubted).await? {
+            return Ok(Some(lines));
         }
         // Entries before the fence are those with numbers below its own.
         if known_through.saturating_add(1) >= account.fence.sequence {
@@ -67,10 +66,10 @@ impl Ledger {
         }
     }
 
-    async fn record_last(&self, account: &Account, details: Details) -> Option<Receipt> {
-        let receipt = receipt_of(account, details)?;
-        self.record_or_leave(account.id, &receipt).await;
-        Some(receipt)
+    async fn record_last(&self, account: &Account, details: Details) -> Vec<Receipt> {
+        let lines = account.receipts(details);
+        self.record_or_leave(account.id, &lines).await;
+        lines
     }
 }
 

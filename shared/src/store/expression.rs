@@ -22,11 +22,12 @@ impl Expression {
     /// The update that makes `posting`: its guards as the condition, its effects as arithmetic.
     pub(super) fn of(posting: &Posting) -> Result<Self, Fault> {
         let mut update = Self::default();
-        let one = update.number(1);
+        let rows = update.number(posting.entry.rows());
         let sequence = update.name("seq");
-        update.sets.push(format!("{sequence} = {sequence} + {one}"));
+        update.sets.push(format!("{sequence} = {sequence} + {rows}"));
         if posting.revises() {
             let revision = update.name("rev");
+            let one = update.number(1);
             update.sets.push(format!("{revision} = {revision} + {one}"));
         }
         update.set_last(&posting.entry)?;
@@ -76,6 +77,7 @@ impl Expression {
                 let start = none_or(amount.is_zero());
                 (format!("{start}{}", self.name("owed")), "=", self.number(amount.get()))
             }
+            Guard::Held(amount) => (self.name("held"), ">=", self.number(amount.get())),
             Guard::FenceBelow(id) => (self.name("fence"), "<", self.text(id.bare())),
         };
         self.conditions.push(format!("({path} {comparison} {value})"));
@@ -103,14 +105,8 @@ impl Expression {
                 let path = self.lot(&id.bare());
                 self.removes.push(path);
             }
-            Effect::Owe(amount) => {
-                let (owed, value, zero) = (self.name("owed"), self.number(amount.get()), self.number(0));
-                self.sets.push(format!("{owed} = if_not_exists({owed}, {zero}) + {value}"));
-            }
-            Effect::Repay(amount) => {
-                let (owed, value) = (self.name("owed"), self.number(amount.get()));
-                self.sets.push(format!("{owed} = {owed} - {value}"));
-            }
+            Effect::Owe(amount) => self.raise("owed", amount.get()),
+            Effect::Repay(amount) => self.lower("owed", amount.get()),
             Effect::Limit(limit) => {
                 let (name, value) = (self.name("limit"), self.number(limit.get()));
                 self.sets.push(format!("{name} = {value}"));
@@ -122,10 +118,16 @@ impl Expression {
             Effect::Withdraw(amount) => self.shift("-", &["left", "granted"], amount.get()),
             Effect::Spend(amount) => self.shift("+", &["granted"], amount.get()),
             Effect::Plan(plan, allowance, since) => self.set_plan(plan, *allowance, *since)?,
+            Effect::Restore(amount) => self.shift("+", &["left"], amount.get()),
+            Effect::Unspend(amount) => self.shift("-", &["granted"], amount.get()),
+            Effect::Over(amount) => self.set_over(amount.get()),
+            Effect::Hold(amount) => self.raise("held", amount.get()),
+            Effect::Unhold(amount) => self.lower("held", amount.get()),
             Effect::Use(amount) => {
                 let (used, value) = (self.name("used"), self.number(amount.get()));
                 self.sets.push(format!("{used} = {used} + {value}"));
             }
+            Effect::Unuse(amount) => self.lower("used", amount.get()),
             Effect::Renew(period, allowance) => self.renew(*period, allowance.get()),
             Effect::Fence(up_to) => {
                 let (fence, value) = (self.name("fence"), self.text(up_to.bare()));
@@ -143,6 +145,28 @@ impl Expression {
             let path = format!("{}.{}", self.name("sub"), self.name(part));
             self.sets.push(format!("{path} = {path} {sign} {value}"));
         }
+    }
+
+    /// More of a number that most accounts do not have.
+    fn raise(&mut self, attribute: &str, amount: u64) {
+        let (name, value, zero) = (self.name(attribute), self.number(amount), self.number(0));
+        self.sets.push(format!("{name} = if_not_exists({name}, {zero}) + {value}"));
+    }
+
+    fn set_over(&mut self, amount: u64) {
+        let over = format!("{}.{}", self.name("sub"), self.name("over"));
+        if amount == 0 {
+            self.removes.push(over);
+        } else {
+            let value = self.number(amount);
+            self.sets.push(format!("{over} = {value}"));
+        }
+    }
+
+    /// Less of a number of the account's.
+    fn lower(&mut self, attribute: &str, amount: u64) {
+        let (name, value) = (self.name(attribute), self.number(amount));
+        self.sets.push(format!("{name} = {name} - {value}"));
     }
 
     fn renew(&mut self, period: Period, allowance: u64) {

@@ -9,7 +9,8 @@ use super::Fault;
 use super::key::{Item, Key};
 use crate::domain::{
     Account, AccountId, Allowance, Balance, ClaimKey, Credits, Details, Direction, Entry, EntryId, Fence,
-    Lot, LotId, Move, Operation, Period, PlanId, PostPaid, Receipt, Service, Source, Subscription, Switch,
+    Lot, LotId, Move, Operation, Part, Period, PlanId, PostPaid, Receipt, Service, Source, Subscription,
+    Switch,
 };
 
 /// Writes `value` beside the attributes of its key.
@@ -45,6 +46,48 @@ mod bare {
     }
 }
 
+/// What became of a batch's items, as short as a hundred of them must be: `2x50 3/1 u` for fifty that were
+/// charged 2 credits, one that costs 3 and could have used 1, and one without a price.
+mod parts {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use crate::domain::{Credits, Part};
+
+    pub(super) fn serialize<S: Serializer>(parts: &[Part], out: S) -> Result<S::Ok, S::Error> {
+        let runs =
+            parts.chunk_by(|one, other| one == other).filter_map(|run| Some((run.first()?, run.len())));
+        let text = runs.map(|(part, times)| {
+            let part = match part {
+                Part::Taken(amount) => amount.get().to_string(),
+                Part::Short { required, available } => format!("{}/{}", required.get(), available.get()),
+                Part::Unpriced => "u".to_owned(),
+            };
+            if times == 1 { part } else { format!("{part}x{times}") }
+        });
+        out.serialize_str(&text.collect::<Vec<_>>().join(" "))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<Part>, D::Error> {
+        let text = String::deserialize(input)?;
+        let runs = text.split(' ').map(read).collect::<Option<Vec<_>>>();
+        Ok(runs.ok_or_else(|| D::Error::custom("not what became of a batch"))?.concat())
+    }
+
+    fn read(run: &str) -> Option<Vec<Part>> {
+        let (part, times) = run.split_once('x').unwrap_or((run, "1"));
+        let credits = |digits: &str| digits.parse().ok().and_then(|count: u64| Credits::try_from(count).ok());
+        let part = match part.split_once('/') {
+            Some((required, available)) => {
+                Part::Short { required: credits(required)?, available: credits(available)? }
+            }
+            None if part == "u" => Part::Unpriced,
+            None => Part::Taken(credits(part)?),
+        };
+        let times: u8 = times.parse().ok()?;
+        Some(vec![part; times.into()])
+    }
+}
+
 /// An account as the table has it. Names are short because every debit pays for the whole item.
 #[derive(Serialize, Deserialize)]
 pub(super) struct AccountItem {
@@ -57,6 +100,8 @@ pub(super) struct AccountItem {
     period: Period,
     sub: SubscriptionItem,
     used: Credits,
+    #[serde(default, skip_serializing_if = "is_none")]
+    held: Credits,
     lots: BTreeMap<String, LotItem>,
     #[serde(default, skip_serializing_if = "is_none")]
     owed: Credits,
@@ -87,6 +132,8 @@ fn is_nought(number: &u64) -> bool {
 struct SubscriptionItem {
     left: Credits,
     granted: Credits,
+    #[serde(default, skip_serializing_if = "is_none")]
+    over: Credits,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -114,6 +161,8 @@ pub(super) struct EntryItem {
     key: Option<ClaimKey>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sw: Option<Switch>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "parts")]
+    bt: Vec<Part>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -133,8 +182,13 @@ impl From<&Account> for AccountItem {
             allow: account.allowance,
             since: account.since,
             period: account.period,
-            sub: SubscriptionItem { left: account.subscription.left, granted: account.subscription.granted },
+            sub: SubscriptionItem {
+                left: account.subscription.left,
+                granted: account.subscription.granted,
+                over: account.subscription.over,
+            },
             used: account.used,
+            held: account.held,
             lots: account.lots.iter().map(|(id, lot)| (id.bare(), lot.into())).collect(),
             owed: account.post_paid.outstanding,
             limit: account.post_paid.limit,
@@ -160,8 +214,13 @@ impl AccountItem {
             allowance: self.allow,
             since: self.since,
             period: self.period,
-            subscription: Subscription { left: self.sub.left, granted: self.sub.granted },
+            subscription: Subscription {
+                left: self.sub.left,
+                granted: self.sub.granted,
+                over: self.sub.over,
+            },
             used: self.used,
+            held: self.held,
             lots: self.lots.into_iter().map(lot).collect::<Result<_, Fault>>()?,
             post_paid: PostPaid { limit: self.limit, outstanding: self.owed },
             frozen: self.frozen,
@@ -190,6 +249,7 @@ impl From<&Entry> for EntryItem {
             mv: entry.moves.iter().map(part).collect(),
             key: entry.claim.clone(),
             sw: entry.switch.clone(),
+            bt: entry.parts.clone(),
         }
     }
 }
@@ -207,6 +267,7 @@ impl EntryItem {
             moves: self.mv.into_iter().map(part).collect(),
             claim: self.key,
             switch: self.sw,
+            parts: self.bt,
         }
     }
 }

@@ -31,6 +31,12 @@ pub(super) enum Key<'a> {
     Monitor(Watched),
     /// `SUBJ#<org>#<mode>#<digest>` / `S`: which monitor watches a subject.
     Subject(AccountId, &'a Subject),
+    /// `POT#<org>#<mode>#<month>` / `<ulid>`: what was drawn from a transaction.
+    Pot(AccountId, EntryId),
+    /// `HOLDS#<org>#<mode>` / `<milliseconds>#<ulid>`: a hold that is not closed, by its end.
+    Open(AccountId, String),
+    /// `SEEN#<org>#<mode>#<digest>` / `S`: who was last charged for the same.
+    Seen(AccountId, &'a str),
     /// `DIR#<shard>` / `<org>#<mode>`: that there is such an account.
     Listed(String, AccountId),
     /// `ROUND#<month>` / `<shard>`: how far a month's round of renewals is.
@@ -73,6 +79,9 @@ impl Key<'_> {
             Key::Subject(account, subject) => {
                 (format!("SUBJ#{account}#{}", subject.as_str()), "S".to_owned())
             }
+            Key::Pot(account, of) => (pot_partition(*account, Period::of(of.time())), of.bare()),
+            Key::Open(account, place) => (format!("HOLDS#{account}"), place.clone()),
+            Key::Seen(account, digest) => (format!("SEEN#{account}#{digest}"), "S".to_owned()),
             Key::Listed(partition, account) => (partition.clone(), account.to_string()),
             Key::Round(month, shard) => (format!("ROUND#{month}"), shard.clone()),
             Key::Clock(account) => (format!("CLOCK#{account}"), "T".to_owned()),
@@ -92,4 +101,9 @@ impl Key<'_> {
 /// Where the rows of one month are.
 pub(super) fn row_partition(account: AccountId, month: Period) -> String {
     format!("TXN#{account}#{month}")
+}
+
+/// Where the pots of one month's transactions are.
+pub(super) fn pot_partition(account: AccountId, month: Period) -> String {
+    format!("POT#{account}#{month}")
 }

@@ -1,14 +1,17 @@
+use std::error::Error;
+
 use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_dynamodb::{Client, Config};
 use chrono::{DateTime, Utc};
-use std::error::Error;
+use futures_util::future::join_all;
 use tracing::warn;
 
 use super::hints::Hints;
 use super::item::{AccountItem, ClaimItem, RowItem, decode, with_key};
-use super::key::{Item, Key};
-use super::{ClaimsOf, Fault};
-use crate::domain::{Account, AccountId, ClaimKey, Details, Entry, EntryId, Receipt};
+use super::key::{Item, Key, row_partition};
+use super::{ClaimsOf, Fault, Unsettled};
+use crate::domain::{Account, AccountId, ClaimKey, Details, Entry, EntryId, Period, Receipt};
 
 /// The accounts, their claims and their rows: one table, with a stream.
 #[derive(Debug)]
@@ -20,6 +23,9 @@ pub struct Ledger {
     pub(super) table: String,
     pub(super) hints: Hints,
 }
+
+/// How many rows of a batch are written at the same time.
+const ROWS_AT_ONCE: usize = 25;
 
 /// When a request reached us, by two clocks.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +82,55 @@ impl Ledger {
         item.map(|item| Ok(decode::<RowItem>("a transaction", item)?.receipt())).transpose()
     }
 
+    /// All lines of the ledger that an attempt has made: one, or those of a batch. `None` when it has made
+    /// none that is recorded.
+    ///
+    /// # Errors
+    /// [`Unsettled::InProgress`] while some of them are not recorded; [`Unsettled::Failed`] when the table
+    /// does not serve.
+    pub(super) async fn lines(
+        &self,
+        account: AccountId,
+        attempt: EntryId,
+    ) -> Result<Option<Vec<Receipt>>, Unsettled> {
+        let Some(first) = self.transaction(account, attempt).await? else { return Ok(None) };
+        let rows = first.details.batch.map_or(1, |place| place.rows);
+        if rows <= 1 {
+            return Ok(Some(vec![first]));
+        }
+        let last = attempt.after(u64::from(rows).saturating_sub(1));
+        let lines = self.rows_between(account, (attempt, last)).await?;
+        if lines.len() == usize::try_from(rows).unwrap_or(usize::MAX) {
+            Ok(Some(lines))
+        } else {
+            Err(Unsettled::InProgress)
+        }
+    }
+
+    /// The rows with ids from one to another, both of one month, rising.
+    pub(super) async fn rows_between(
+        &self,
+        account: AccountId,
+        (first, last): (EntryId, EntryId),
+    ) -> Result<Vec<Receipt>, Fault> {
+        let text = |text: String| AttributeValue::S(text);
+        let query = self.client.query().table_name(&self.table).consistent_read(true);
+        let mut items = query
+            .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
+            .expression_attribute_values(":pk", text(row_partition(account, Period::of(first.time()))))
+            .expression_attribute_values(":first", text(first.bare()))
+            .expression_attribute_values(":last", text(last.bare()))
+            .into_paginator()
+            .items()
+            .send();
+        let mut rows = Vec::new();
+        while let Some(item) = items.next().await {
+            let item = item.map_err(|error| Fault::unavailable("read the lines of a batch")(error.into()))?;
+            rows.push(decode::<RowItem>("a transaction", item)?.receipt());
+        }
+        Ok(rows)
+    }
+
     /// What the claim of an entry says of it; nothing for what the ledger does by itself. All that
     /// moved stands in the entry, so one whose claim is gone or has changed hands is still told.
     pub(super) async fn details(&self, account: AccountId, entry: &Entry) -> Result<Details, Fault> {
@@ -96,15 +151,21 @@ impl Ledger {
     /// Writes a transaction's row. Written twice it is the same row, so the first one stays.
     pub(super) async fn record(&self, account: AccountId, receipt: &Receipt) -> Result<(), Fault> {
         self.remember_plan(account, receipt).await?;
+        self.remember_hold(account, receipt).await?;
         let item = with_key(&Key::Row(account, receipt.entry.id), &RowItem::from(receipt))?;
         self.put_new(item, "record a transaction").await.map(|_| ())
     }
 
-    /// Records what has landed. The answer does not hang on it: if this write fails, the projector
-    /// makes it from the stream.
-    pub(super) async fn record_or_leave(&self, account: AccountId, receipt: &Receipt) {
-        if let Err(fault) = self.record(account, receipt).await {
-            warn!(account = %account, transaction = %receipt.entry.id, fault = &fault as &dyn Error, "row left to the projector");
+    /// Records what has landed. The answer does not hang on it: if a write fails, the projector makes it
+    /// from the stream.
+    pub(super) async fn record_or_leave(&self, account: AccountId, receipts: &[Receipt]) {
+        for some in receipts.chunks(ROWS_AT_ONCE) {
+            let records = some.iter().map(|receipt| self.record(account, receipt));
+            for (receipt, done) in some.iter().zip(join_all(records).await) {
+                if let Err(fault) = done {
+                    warn!(account = %account, transaction = %receipt.entry.id, fault = &fault as &dyn Error, "row left to the projector");
+                }
+            }
         }
     }
 
@@ -136,12 +197,4 @@ impl Ledger {
             },
         }
     }
-}
-
-/// The transaction that made `account` what it is: its last entry, whole. This is the one place
-/// where a row comes from, whoever writes it.
-pub(super) fn receipt_of(account: &Account, details: Details) -> Option<Receipt> {
-    let entry = account.last.clone()?;
-    let balance = account.balance(entry.at);
-    Some(Receipt { entry, sequence: account.sequence, details, balance })
 }

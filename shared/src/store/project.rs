@@ -5,7 +5,6 @@ use tracing::warn;
 
 use super::item::{AccountItem, decode};
 use super::key::{Item, Key};
-use super::ledger::receipt_of;
 use super::{Fault, Ledger};
 use crate::domain::{Account, AccountId};
 
@@ -17,7 +16,9 @@ const WATERMARK: &str = "seq";
 pub struct Projected {
     /// Whose entry.
     pub account: AccountId,
-    /// Which one.
+    /// The number of its first line.
+    pub first: u64,
+    /// That of its last; the same but for a batch.
     pub sequence: u64,
     /// Where its row lies in time.
     pub time: DateTime<Utc>,
@@ -46,14 +47,21 @@ impl Ledger {
     /// When the table does not serve.
     pub async fn complete(&self, account: &Account) -> Result<Option<Projected>, Fault> {
         let Some(last) = &account.last else { return Ok(None) };
-        let row = self.get(&Key::Row(account.id, last.id), false, "look for a row").await?;
-        if row.is_none() {
+        let is_whole = if last.rows() == 1 {
+            self.get(&Key::Row(account.id, last.id), false, "look for a row").await?.is_some()
+        } else {
+            let rows = self.rows_between(account.id, (last.id, last.last_id())).await?;
+            u64::try_from(rows.len()) == Ok(last.rows())
+        };
+        if !is_whole {
             let details = self.details(account.id, last).await?;
-            if let Some(receipt) = receipt_of(account, details) {
+            for receipt in account.receipts(details) {
                 self.record(account.id, &receipt).await?;
             }
         }
-        Ok(Some(Projected { account: account.id, sequence: account.sequence, time: account.floor().time() }))
+        let first = account.sequence.saturating_sub(last.rows()).saturating_add(1);
+        let time = account.floor().time();
+        Ok(Some(Projected { account: account.id, first, sequence: account.sequence, time }))
     }
 
     /// The sequence through which every row of an account is known to exist.

@@ -2,7 +2,6 @@ use std::error::Error;
 use std::time::Duration;
 
 use super::claim::{Claimed, Held, Wish};
-use super::ledger::receipt_of;
 use super::post::Commit;
 use super::{ClaimsOf, Fault, Ledger, Moment};
 use crate::domain::{
@@ -42,10 +41,21 @@ pub enum Unsettled {
 /// A request that was settled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settled {
-    /// The transaction.
+    /// The transaction; of a batch the first.
     pub receipt: Receipt,
+    /// The other lines of a batch, in order.
+    pub more: Vec<Receipt>,
     /// Whether it was made by an earlier sending of the same request.
     pub replayed: bool,
+}
+
+impl Settled {
+    /// What those lines of the ledger say; the first is needed.
+    fn told(lines: Vec<Receipt>, replayed: bool) -> Result<Self, Fault> {
+        let mut lines = lines.into_iter();
+        let receipt = lines.next().ok_or_else(|| Fault::corrupt("an account", "it has no last entry"))?;
+        Ok(Self { receipt, more: lines.collect(), replayed })
+    }
 }
 
 /// An account in hand, and whether it was read for this request.
@@ -91,7 +101,11 @@ impl Ledger {
     /// [`Unsettled::NoAccount`], [`Unsettled::Failed`].
     pub async fn catch_up(&self, id: AccountId, moment: Moment) -> Result<Account, Unsettled> {
         let account = self.account(id).await?.ok_or(Unsettled::NoAccount)?;
-        Ok(self.up_to_date(Seen { account, fresh: true }, moment).await?.account)
+        let account = self.up_to_date(Seen { account, fresh: true }, moment).await?.account;
+        if account.held.is_zero() || !self.expire_ended(id, moment).await? {
+            return Ok(account);
+        }
+        self.account(id).await?.ok_or(Unsettled::NoAccount)
     }
 
     /// Posts what is due, oldest first, until nothing is (contract, rules 2 and 3).
@@ -101,9 +115,7 @@ impl Ledger {
             let id = seen.account.id;
             let account = match self.commit(id, &posting).await? {
                 Commit::Landed(account) => {
-                    if let Some(receipt) = receipt_of(&account, Details::default()) {
-                        self.record_or_leave(id, &receipt).await;
-                    }
+                    self.record_or_leave(id, &account.receipts(Details::default())).await;
                     account
                 }
                 Commit::Lost(account) => account,
@@ -129,7 +141,7 @@ impl Attempt<'_> {
     ) -> Result<Settled, Unsettled> {
         let mut seen = self.first_sight().await?;
         let mut id = self.mint(&seen.account);
-        let mut claimed = false;
+        let (mut claimed, mut looked) = (false, false);
         for attempt in 0..ATTEMPTS_MAX {
             seen = self.ledger.up_to_date(seen, self.moment).await?;
             if !claimed && seen.account.fence.up_to >= id {
@@ -138,7 +150,17 @@ impl Attempt<'_> {
             let head = Head { id, now: self.moment.now, claim: self.wish.key.clone() };
             let posting = match decide(&seen.account, &head) {
                 Ok(posting) => posting,
-                Err(refusal) if seen.fresh => return self.refuse(refusal, claimed.then_some(id)).await,
+                Err(refusal) if seen.fresh => {
+                    // What a hold has set aside is there again from its end on, also before anybody has
+                    // written that down.
+                    let may_be_held = !looked && !seen.account.held.is_zero() && refusal.wants_credits();
+                    looked = true;
+                    if may_be_held && self.ledger.expire_ended(self.account, self.moment).await? {
+                        seen = self.look().await?;
+                        continue;
+                    }
+                    return self.refuse(refusal, claimed.then_some(id)).await;
+                }
                 Err(_) => {
                     seen = self.look().await?;
                     continue;
@@ -206,16 +228,16 @@ impl Attempt<'_> {
             if !held.is_for(self.wish.asked) {
                 return Err(Unsettled::KeyReused);
             }
-            if let Some(receipt) = self.ledger.transaction(self.account, holder).await? {
-                return Ok(Some(Settled { receipt, replayed: true }));
+            if let Some(lines) = self.ledger.lines(self.account, holder).await? {
+                return Ok(Some(Settled::told(lines, true)?));
             }
             if held.seconds_running(self.moment.wall) < IN_PROGRESS_SECONDS {
                 return Err(Unsettled::InProgress);
             }
-            if let Some(receipt) =
+            if let Some(lines) =
                 self.ledger.resolve(self.account, holder, held.into_details(), self.moment).await?
             {
-                return Ok(Some(Settled { receipt, replayed: true }));
+                return Ok(Some(Settled::told(lines, true)?));
             }
         }
         if self.ledger.take_over(self.wish, holder, id, self.moment).await? {
@@ -237,10 +259,9 @@ impl Attempt<'_> {
     }
 
     async fn landed(&self, account: &Account) -> Result<Settled, Unsettled> {
-        let receipt = receipt_of(account, self.wish.details.clone())
-            .ok_or_else(|| Fault::corrupt("an account", "it has no last entry"))?;
-        self.ledger.record_or_leave(self.account, &receipt).await;
-        Ok(Settled { receipt, replayed: false })
+        let lines = account.receipts(self.wish.details.clone());
+        self.ledger.record_or_leave(self.account, &lines).await;
+        Ok(Settled::told(lines, false)?)
     }
 
     /// Refuses, unless an earlier sending of this request turns out to have succeeded.
@@ -272,7 +293,7 @@ impl Attempt<'_> {
     async fn after_doubt(&self, id: EntryId, fault: &Fault) -> Result<Settled, Unsettled> {
         tracing::warn!(account = %self.account, transaction = %id, cause = fault as &dyn Error, "debit in doubt");
         match self.ledger.resolve(self.account, id, self.wish.details.clone(), self.moment).await {
-            Ok(Some(receipt)) => Ok(Settled { receipt, replayed: false }),
+            Ok(Some(lines)) => Ok(Settled::told(lines, false)?),
             Ok(None) => {
                 self.let_go(id).await;
                 Err(Fault::Busy.into())

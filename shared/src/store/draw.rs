@@ -1,0 +1,319 @@
+use std::pin::Pin;
+
+use super::pots::OpenHold;
+use super::{ClaimsOf, Fault, Ledger, Moment, Settled, Unsettled, system_key};
+use crate::domain::{
+    Account, AccountId, ClaimKey, Details, Draw, Drawn, EntryId, Fingerprint, GiveBack, Head, Period,
+    Posting, Pot, Receipt, Refusal, Share, Why, capture, give_back,
+};
+
+/// How often one request may lose the race for a pot before its caller is told to retry.
+const ATTEMPTS_MAX: u32 = 48;
+
+/// What is drawn from a pot, as its decision says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Which credits.
+    pub shares: Vec<Share>,
+    /// Whether nothing more is drawn after it.
+    pub closes: bool,
+}
+
+/// A request to draw: whoever sends it again finds what it was answered first.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking<'a> {
+    /// The caller's key.
+    pub key: &'a ClaimKey,
+    /// What is asked under it.
+    pub asked: &'a Fingerprint,
+    /// What its transaction says beyond what was drawn.
+    pub details: &'a Details,
+    /// Why.
+    pub why: &'a Why,
+    /// When.
+    pub moment: Moment,
+}
+
+/// What came of a request to draw.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// The transaction that it made.
+    pub settled: Settled,
+    /// The pot right after it: what is drawn later is not in it.
+    pub pot: Pot,
+}
+
+impl Ledger {
+    /// Draws from a transaction: from a debit by a refund, from a hold by a capture or its release. First the
+    /// part is taken out of the pot, by one conditional write, so that all parts together never exceed it;
+    /// then the account follows under the caller's own key. If that breaks off, the next sending, or
+    /// whoever looks after the pot, goes on with it.
+    ///
+    /// # Errors
+    /// See [`Unsettled`]. [`Unsettled::InProgress`] once the part is taken and the account has not followed.
+    pub async fn draw(
+        &self,
+        account: AccountId,
+        from: &Receipt,
+        asking: Asking<'_>,
+        decide: impl Fn(&Pot) -> Result<Part, Refusal> + Send + Sync,
+    ) -> Result<Taken, Unsettled> {
+        let moment = asking.moment;
+        for _ in 0..ATTEMPTS_MAX {
+            let pot = self.pot(account, from.entry.id).await?.unwrap_or_else(|| Pot::of(from));
+            if let Some(place) = place_of(&pot, asking.key) {
+                if pot.draws.get(place).is_none_or(|draw| draw.asked != *asking.asked) {
+                    return Err(Unsettled::KeyReused);
+                }
+                let taken = self.follow(account, from, (pot, asking.key), moment).await?;
+                return Ok(Taken { settled: Settled { replayed: true, ..taken.settled }, ..taken });
+            }
+            // A key that is used for two requests at the same time is found out when the account follows.
+            self.made_before(ClaimsOf::Account(account), asking.key, asking.asked, moment).await?;
+            let part = decide(&pot)?;
+            let drawn = Drawn { of: from.entry.id, why: asking.why.clone(), shares: part.shares };
+            let draw = Draw {
+                key: asking.key.clone(),
+                asked: asking.asked.clone(),
+                details: Details { drawn: Some(drawn), ..asking.details.clone() },
+                closes: part.closes,
+                made: None,
+            };
+            let Some(pot) = self.save_pot(account, pot.with(draw)?).await? else { continue };
+            return self.follow(account, from, (pot, asking.key), moment).await;
+        }
+        Err(Fault::Busy.into())
+    }
+
+    /// Has the account follow all that was drawn up to the draw of `key`, in order, and tells what that came
+    /// to.
+    async fn follow(
+        &self,
+        account: AccountId,
+        from: &Receipt,
+        (mut pot, key): (Pot, &ClaimKey),
+        moment: Moment,
+    ) -> Result<Taken, Unsettled> {
+        let through = place_of(&pot, key).map_or(0, |place| place.saturating_add(1));
+        for draw in pot.draws.clone().into_iter().take(through).filter(|draw| draw.made.is_none()) {
+            match self.carry_out(account, from, &draw, moment).await {
+                Ok(settled) => {
+                    pot = self.mark_made(account, &pot, &draw.key, settled.receipt.entry.id).await?;
+                    if draw.key == *key {
+                        self.close(account, &pot).await?;
+                        return Ok(Taken { settled, pot: as_of(pot, key) });
+                    }
+                }
+                // It will never be carried out.
+                Err(error @ (Unsettled::Refused(_) | Unsettled::KeyReused)) => {
+                    pot = self.withdraw(account, &pot, &draw.key).await?;
+                    if draw.key == *key {
+                        return Err(error);
+                    }
+                }
+                // It will be carried out by whoever comes next, so nobody is told that nothing happened.
+                Err(Unsettled::Failed(fault)) => {
+                    let fault: &(dyn std::error::Error + 'static) = &fault;
+                    tracing::warn!(%account, of = %pot.of, fault, "what was drawn is left to the next look");
+                    return Err(Unsettled::InProgress);
+                }
+                Err(unsettled) => return Err(unsettled),
+            }
+        }
+        self.close(account, &pot).await?;
+        let made = place_of(&pot, key).and_then(|place| pot.draws.get(place)?.made);
+        let receipt = match made {
+            Some(made) => self.transaction(account, made).await?,
+            None => None,
+        };
+        let receipt = receipt.ok_or(Unsettled::InProgress)?;
+        let settled = Settled { receipt, more: vec![], replayed: true };
+        Ok(Taken { settled, pot: as_of(pot, key) })
+    }
+
+    /// Forgets a hold that is closed, and whose account has followed.
+    async fn close(&self, account: AccountId, pot: &Pot) -> Result<(), Fault> {
+        match pot.ends {
+            Some(ends) if pot.closed_by().is_some() && pot.draws.iter().all(|draw| draw.made.is_some()) => {
+                self.forget_hold(account, OpenHold { id: pot.of, ends }).await
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The account follows one draw.
+    async fn carry_out(
+        &self,
+        account: AccountId,
+        from: &Receipt,
+        draw: &Draw,
+        moment: Moment,
+    ) -> Result<Settled, Unsettled> {
+        let drawn = draw.details.drawn.clone().ok_or_else(|| Fault::corrupt("a pot", "a draw of nothing"))?;
+        let terms = match drawn.why {
+            Why::Capture => None,
+            Why::Refund { .. } | Why::Release | Why::Expiry => {
+                Some(self.terms_of(account, &drawn.shares).await?)
+            }
+        };
+        let request = terms.map(|terms| GiveBack {
+            shares: drawn.shares.clone(),
+            why: drawn.why.clone(),
+            month: Period::of(from.entry.at),
+            terms,
+        });
+        let decide = |account: &Account, head: &Head| -> Result<Posting, Refusal> {
+            match &request {
+                Some(request) => give_back(account, request, head),
+                None => capture(account, &drawn.shares, head),
+            }
+        };
+        self.settle(account, (&draw.key, &draw.asked, &draw.details), moment, decide).await
+    }
+
+    /// Writes down which transaction a draw was made. Whoever is first does; the others find it done.
+    async fn mark_made(
+        &self,
+        account: AccountId,
+        pot: &Pot,
+        key: &ClaimKey,
+        made: EntryId,
+    ) -> Result<Pot, Unsettled> {
+        let mut pot = pot.clone();
+        for _ in 0..ATTEMPTS_MAX {
+            let place = place_of(&pot, key).ok_or_else(|| Fault::corrupt("a pot", "a draw is gone"))?;
+            let Some(draw) = pot.draws.get_mut(place) else { break };
+            if draw.made.replace(made).is_some() {
+                return Ok(pot);
+            }
+            let of = pot.of;
+            if let Some(kept) = self.save_pot(account, pot).await? {
+                return Ok(kept);
+            }
+            pot = self.pot(account, of).await?.ok_or_else(|| Fault::corrupt("a pot", "it is gone"))?;
+        }
+        Err(Unsettled::InProgress)
+    }
+
+    /// Puts back a part that the account will not follow.
+    async fn withdraw(&self, account: AccountId, pot: &Pot, key: &ClaimKey) -> Result<Pot, Fault> {
+        let mut pot = pot.clone();
+        for _ in 0..ATTEMPTS_MAX {
+            if place_of(&pot, key).is_none() {
+                return Ok(pot);
+            }
+            let of = pot.of;
+            if let Some(kept) = self.save_pot(account, pot.without(key)).await? {
+                return Ok(kept);
+            }
+            pot = self.pot(account, of).await?.ok_or_else(|| Fault::corrupt("a pot", "it is gone"))?;
+        }
+        Err(Fault::Busy)
+    }
+
+    /// Carries out what was drawn from a transaction and broke off; of a hold that has ended gives back the
+    /// rest. When the account has followed all of it, there is nothing to do.
+    ///
+    /// # Errors
+    /// [`Unsettled::InProgress`] when it has to be looked at again; when the table does not serve.
+    pub async fn look_after_pot(
+        &self,
+        account: AccountId,
+        of: EntryId,
+        moment: Moment,
+    ) -> Result<(), Unsettled> {
+        let Some(from) = self.transaction(account, of).await? else {
+            // What was about to be begun has not landed, or its row is about to be written.
+            return if self.is_complete(account).await? { Ok(()) } else { Err(Unsettled::InProgress) };
+        };
+        if let Some(pot) = self.pot(account, of).await?
+            && let Some(last) = pot.draws.last().map(|last| last.key.clone())
+        {
+            match self.follow(account, &from, (pot, &last), moment).await {
+                Ok(_) | Err(Unsettled::Refused(_) | Unsettled::KeyReused) => (),
+                Err(unsettled) => return Err(unsettled),
+            }
+        }
+        if from.is_hold() { self.expire(account, &from, moment).await } else { Ok(()) }
+    }
+
+    /// Whether every line of an account's ledger is known to have its row.
+    pub(super) async fn is_complete(&self, account: AccountId) -> Result<bool, Fault> {
+        let Some(known) = self.account(account).await? else { return Ok(true) };
+        Ok(known.sequence <= self.watermark(account).await?)
+    }
+
+    /// Gives back what a hold still has, if it has ended.
+    ///
+    /// # Errors
+    /// As [`Ledger::draw`].
+    pub async fn expire(&self, account: AccountId, hold: &Receipt, moment: Moment) -> Result<(), Unsettled> {
+        let Some(ends) = hold.details.expires_at.filter(|ends| *ends <= moment.now) else { return Ok(()) };
+        let name = format!("expiry-of-{}", hold.entry.id);
+        let asking = Asking {
+            key: &system_key(&name)?,
+            asked: &Fingerprint(name),
+            details: &of_hold(hold),
+            why: &Why::Expiry,
+            moment,
+        };
+        let decide = |pot: &Pot| {
+            let shares = pot.to_release(&Why::Expiry, moment.now)?;
+            Ok(Part { shares, closes: true })
+        };
+        match self.draw(account, hold, asking, decide).await {
+            Ok(_) => Ok(()),
+            // It was closed before.
+            Err(Unsettled::Refused(Refusal::HoldClosed(_))) => {
+                Ok(self.forget_hold(account, OpenHold { id: hold.entry.id, ends }).await?)
+            }
+            Err(unsettled) => Err(unsettled),
+        }
+    }
+
+    /// Has the holds of an account that have ended by now give back what they have, some tens at once;
+    /// whether there were any. One that somebody else is at work on is left to them.
+    pub(super) fn expire_ended(
+        &self,
+        account: AccountId,
+        moment: Moment,
+    ) -> Pin<Box<dyn Future<Output = Result<bool, Fault>> + Send + '_>> {
+        // In a box, for what gives back settles, and whoever settles comes through here.
+        Box::pin(async move {
+            let ended = self.ended_holds(account, moment.now).await?;
+            for open in &ended {
+                if let Err(Unsettled::Failed(fault)) = self.look_after_pot(account, open.id, moment).await {
+                    return Err(fault);
+                }
+            }
+            Ok(!ended.is_empty())
+        })
+    }
+}
+
+/// What is told of a hold wherever credits of it move: whose it was and for what.
+#[must_use]
+pub fn of_hold(hold: &Receipt) -> Details {
+    let Details { quantity, price_version, resource_id, customer_id, member_id, service, purpose, .. } =
+        hold.details.clone();
+    Details {
+        quantity,
+        price_version,
+        resource_id,
+        customer_id,
+        member_id,
+        service,
+        purpose,
+        ..Details::default()
+    }
+}
+
+/// A pot without what was drawn after the draw of `key`.
+fn as_of(mut pot: Pot, key: &ClaimKey) -> Pot {
+    pot.draws.truncate(place_of(&pot, key).map_or(0, |place| place.saturating_add(1)));
+    pot
+}
+
+fn place_of(pot: &Pot, key: &ClaimKey) -> Option<usize> {
+    pot.draws.iter().position(|draw| draw.key == *key)
+}
