@@ -9,6 +9,7 @@ mod packages;
 mod plans;
 mod prices;
 mod rates;
+mod refunds;
 mod terms;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(keys::revoke))
         .routes(routes!(grants::grant))
         .routes(routes!(adjustments::adjust_credits))
+        .routes(routes!(refunds::refund))
         .routes(routes!(terms::set_post_paid))
         .routes(routes!(terms::freeze))
         .routes(routes!(terms::unfreeze))

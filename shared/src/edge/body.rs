@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use axum::body::to_bytes;
+use axum::body::{HttpBody, to_bytes};
 use axum::extract::{FromRequest, Request};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,30 +14,38 @@ use super::ApiError;
 use crate::domain::Fingerprint;
 
 /// Bytes that a body may have (contract: 64 KiB).
-pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// A JSON body of a request that may be repeated without an idempotency key.
+/// Bytes that the body of a batch may have (contract: 512 KiB).
+pub const BATCH_BYTES_MAX: usize = 512 * 1024;
+
+/// A JSON body of a request that may be repeated without an idempotency key, of at most so many bytes.
 #[derive(Debug)]
-pub struct Payload<T>(pub T);
+pub struct Payload<T, const BYTES: usize = BODY_BYTES_MAX>(pub T);
 
-impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Payload<T> {
+impl<T: DeserializeOwned, S: Sync, const BYTES: usize> FromRequest<S> for Payload<T, BYTES> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        parse(&read(request).await?).map(Self)
+        parse(&read(request, BYTES).await?).map(Self)
     }
 }
 
+/// The body's bytes, at most so many; an empty object for a request without a body.
+pub(super) async fn read_or_empty(request: Request, most: usize) -> Result<Bytes, ApiError> {
+    if request.body().is_end_stream() { Ok(Bytes::from_static(b"{}")) } else { read(request, most).await }
+}
+
 /// The body's bytes, once type and size are right.
-pub(super) async fn read(request: Request) -> Result<Bytes, ApiError> {
+pub(super) async fn read(request: Request, most: usize) -> Result<Bytes, ApiError> {
     let declared = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let media = declared.map(|value| value.split(';').next().unwrap_or_default().trim());
     if !media.is_some_and(|media| media.eq_ignore_ascii_case("application/json")) {
         return Err(ApiError::NotJson);
     }
-    to_bytes(request.into_body(), BODY_BYTES_MAX).await.map_err(|error| {
+    to_bytes(request.into_body(), most).await.map_err(|error| {
         if error.into_inner().is::<http_body_util::LengthLimitError>() {
-            ApiError::TooLarge(BODY_BYTES_MAX)
+            ApiError::TooLarge(most)
         } else {
             ApiError::field("body", "broke off; send it again")
         }

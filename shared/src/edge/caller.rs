@@ -35,6 +35,8 @@ pub struct Operator {
 pub trait Needs: Send + Sync {
     /// The scope.
     const SCOPE: Scope;
+    /// Another one that will do.
+    const OR: Option<Scope> = None;
 }
 
 /// The scopes that routes ask for.
@@ -56,6 +58,23 @@ pub mod may {
     /// Changes settings.
     #[derive(Clone, Copy, Debug)]
     pub enum Set {}
+
+    /// Takes back.
+    #[derive(Clone, Copy, Debug)]
+    pub enum Refund {}
+
+    /// Reports that what it was charged for has failed.
+    #[derive(Clone, Copy, Debug)]
+    pub enum Fail {}
+
+    impl Needs for Refund {
+        const SCOPE: Scope = Scope::CreditsRefund;
+    }
+
+    impl Needs for Fail {
+        const SCOPE: Scope = Scope::CreditsRefund;
+        const OR: Option<Scope> = Some(Scope::CreditsConsume);
+    }
 
     impl Needs for Purchase {
         const SCOPE: Scope = Scope::CreditsPurchase;
@@ -85,7 +104,7 @@ impl<S: Needs> FromRequestParts<Arc<App>> for Caller<S> {
             )
             .into());
         };
-        if !scopes.contains(&S::SCOPE) {
+        if !scopes.iter().any(|scope| *scope == S::SCOPE || S::OR == Some(*scope)) {
             return Err(Denial::Lacks(S::SCOPE).into());
         }
         // A test ledger may have a clock of its own; for live ones nothing is read.

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use crate::domain::{BadChange, Decline, Denial, EntryId, MonitorId, Refusal};
 use crate::store::{Fault, Unchanged, Unsettled};
@@ -77,6 +78,30 @@ pub(super) struct Told {
     /// Seconds.
     #[serde(skip)]
     pub(super) retry_after: Option<u32>,
+}
+
+/// Why one of several things that were asked together was refused.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "code": "INSUFFICIENT_CREDITS", "message": "Not enough credits to perform this operation",
+    "details": { "required": 2, "available": 0 }
+}))]
+pub struct Refused {
+    /// Stable; a program may match on it.
+    pub code: &'static str,
+    /// What to do next.
+    pub message: String,
+    /// What it takes.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    #[schema(value_type = Object)]
+    pub details: Value,
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        let Told { code, message, details, .. } = ApiError::from(refusal).told();
+        Self { code, message, details }
+    }
 }
 
 impl From<Refusal> for ApiError {
@@ -232,8 +257,14 @@ fn refusal_code(refusal: &Refusal) -> (StatusCode, &'static str) {
         | Refusal::ExpiresInThePast
         | Refusal::PurchasedNeverExpire
         | Refusal::SubscriptionTerms => (StatusCode::BAD_REQUEST, "VALIDATION_ERROR"),
+        Refusal::ReasonNotEligible(_) | Refusal::NotEligible(_) | Refusal::MoreThanDebited { .. } => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "REFUND_NOT_ELIGIBLE")
+        }
+        Refusal::AlreadyRefunded => (StatusCode::CONFLICT, "ALREADY_REFUNDED"),
+        Refusal::HoldClosed(_) => (StatusCode::CONFLICT, "HOLD_CLOSED"),
         Refusal::SamePlan
         | Refusal::MonthOver
+        | Refusal::TooManyDraws
         | Refusal::UnlimitedPlan
         | Refusal::TooManyLots
         | Refusal::BalanceLimit => (StatusCode::CONFLICT, "CONFLICT"),
@@ -252,6 +283,9 @@ fn refusal_details(refusal: &Refusal) -> Value {
                      with the same Idempotency-Key",
         }),
         Refusal::UnknownOperation(operation) => json!({ "operation": operation }),
+        Refusal::MoreThanDebited { refundable } => json!({ "refundable": refundable }),
+        Refusal::AlreadyRefunded => json!({ "refundable": 0 }),
+        Refusal::HoldClosed(status) => json!({ "status": status.as_str() }),
         Refusal::UnknownPackage(package) => json!({ "package": package }),
         Refusal::PriceLimit | Refusal::NotOwed { .. } => field("amount"),
         Refusal::NothingToHold => field("source"),
@@ -263,6 +297,9 @@ fn refusal_details(refusal: &Refusal) -> Value {
         | Refusal::SamePlan
         | Refusal::MonthOver
         | Refusal::NothingOnSale
+        | Refusal::ReasonNotEligible(_)
+        | Refusal::NotEligible(_)
+        | Refusal::TooManyDraws
         | Refusal::UnlimitedPlan
         | Refusal::TooManyLots
         | Refusal::BalanceLimit => Value::Null,

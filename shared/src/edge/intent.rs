@@ -10,9 +10,9 @@ use super::{ApiError, App, body};
 use crate::domain::{Fingerprint, IdempotencyKey, Mode, Secret};
 
 /// A request that makes something or moves credits: its JSON body, the caller's key for it, and
-/// the fingerprint that binds the two.
+/// the fingerprint that binds the two. The body has at most so many bytes.
 #[derive(Debug)]
-pub struct Intent<T> {
+pub struct Intent<T, const BYTES: usize = { body::BODY_BYTES_MAX }> {
     /// The caller's own name for the request.
     pub key: IdempotencyKey,
     /// Method, path and body as a digest.
@@ -21,16 +21,33 @@ pub struct Intent<T> {
     pub body: T,
 }
 
-impl<T: DeserializeOwned> FromRequest<Arc<App>> for Intent<T> {
+impl<T: DeserializeOwned, const BYTES: usize> FromRequest<Arc<App>> for Intent<T, BYTES> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &Arc<App>) -> Result<Self, ApiError> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let key = key(request.headers())?;
-        let bytes = body::read(request).await?;
+        let bytes = body::read(request, BYTES).await?;
         let asked = body::parse(&bytes)?;
         let fingerprint = body::fingerprint(method.as_str(), &path, &bytes)?;
         Ok(Self { key, fingerprint, body: asked })
+    }
+}
+
+/// An [`Intent`] that says it all by its path: the body may be left out.
+#[derive(Debug)]
+pub struct Brief<T>(pub Intent<T>);
+
+impl<T: DeserializeOwned> FromRequest<Arc<App>> for Brief<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &Arc<App>) -> Result<Self, ApiError> {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let key = key(request.headers())?;
+        let bytes = body::read_or_empty(request, body::BODY_BYTES_MAX).await?;
+        let asked = body::parse(&bytes)?;
+        let fingerprint = body::fingerprint(method.as_str(), &path, &bytes)?;
+        Ok(Self(Intent { key, fingerprint, body: asked }))
     }
 }
 
@@ -56,7 +73,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Setting<T> {
             Err(ApiError::IdempotencyKeyRequired) => None,
             Err(error) => return Err(error),
         };
-        let bytes = body::read(request).await?;
+        let bytes = body::read(request, body::BODY_BYTES_MAX).await?;
         let asked = body::parse(&bytes)?;
         let (method, path) = path.split_once(' ').unwrap_or_default();
         let fingerprint = body::fingerprint(method, path, &bytes)?;

@@ -19,15 +19,17 @@ mod shape;
 
 pub use answer::{Reply, finish};
 pub use app::{App, NotConfigured, stripe};
-pub use body::Payload;
+pub use body::{BATCH_BYTES_MAX, BODY_BYTES_MAX, Payload};
 pub use call::Call;
 pub use caller::{Caller, Needs, Operator, may};
 pub use clock::{Clock, System};
 pub use docs::describe;
-pub use error::ApiError;
+pub use error::{ApiError, Refused};
 pub use goods::{ExchangeRate, Money, NextPrice, OperationPrice, Package, PackageOnSale, Plan};
 pub use instant::Instant;
-pub use intent::{Intent, Setting, issue};
+pub use intent::{Brief, Intent, Setting, issue};
 pub use params::Params;
 pub use serve::{Fatal, serve, start};
-pub use shape::{AsOf, Balance, Expiring, NextAction, PlanShift, PostPaid, SourceShare, Transaction};
+pub use shape::{
+    AsOf, Balance, BatchItem, Expiring, NextAction, PlanShift, PostPaid, RefundMade, SourceShare, Transaction,
+};

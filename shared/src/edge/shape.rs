@@ -2,4 +2,4 @@ mod balance;
 mod transaction;
 
 pub use balance::{AsOf, Balance, Expiring, PostPaid};
-pub use transaction::{NextAction, PlanShift, SourceShare, Transaction};
+pub use transaction::{BatchItem, NextAction, PlanShift, RefundMade, SourceShare, Transaction};

@@ -99,7 +99,7 @@ impl Balance {
             plan: balance.plan.0.clone(),
             unlimited: balance.unlimited,
             // Nothing can be held as long as no route does it.
-            held_credits: 0,
+            held_credits: balance.held.get(),
             post_paid: balance.post_paid.map(PostPaid::from),
             as_of: AsOf { sequence, timestamp: at },
             expiring: balance.expiring.iter().map(expiring).collect(),

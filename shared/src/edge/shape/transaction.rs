@@ -5,7 +5,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{
-    self, Decline, Details, Direction, Move, Paid, Purchase, Receipt, Service, Source, Stage,
+    self, Decline, Details, Direction, Draw, HoldId, Move, Paid, Pot, Purchase, Reason, Receipt, Service,
+    Source, Stage, Why,
 };
 use crate::edge::{Money, instant};
 
@@ -18,7 +19,7 @@ use crate::edge::{Money, instant};
     "customerId": null, "memberId": null, "service": null,
     "sources": [{ "source": "subscription", "lotId": "sub_2024-01", "amount": 2 }],
     "balanceAfter": 398, "sequence": 17, "priceVersion": 1, "timestamp": "2024-01-15T10:30:00Z",
-    "paymentMethod": null, "currency": null, "exchangeRate": null, "metadata": {}
+    "paymentMethod": null, "currency": null, "exchangeRate": null, "refunds": [], "metadata": {}
 }))]
 pub struct Transaction {
     /// `txn_…`
@@ -49,7 +50,7 @@ pub struct Transaction {
     pub service: Option<Service>,
     /// Which lots gave or received, in the order of consumption.
     pub sources: Vec<SourceShare>,
-    /// What was left of the month before; only in a renewal.
+    /// What was left of the month before, in a renewal; in what comes back, what had ended meanwhile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expired: Option<u64>,
     /// Credits right after it, as the lines add up: those available, and for a minute after the end of a lot
@@ -95,10 +96,61 @@ pub struct Transaction {
     /// What the customer has to do to finish a purchase that is pending.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_action: Option<NextAction>,
+    /// The debit that it refunds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refund_of: Option<String>,
+    /// Why it was refunded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub reason: Option<Reason>,
+    /// The earlier debit for the same, where that is the reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duplicate_of: Option<String>,
+    /// The hold that set credits aside, spent them, or gave them back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold_id: Option<String>,
+    /// The operation that credits were set aside for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_for: Option<String>,
+    /// How many credits that were set aside are spent by it: usage, where `amount` is 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub captured: Option<u64>,
+    /// Until when a failure may be reported, to be refunded at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub settle_by: Option<String>,
+    /// The batch that it is an item of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<BatchItem>,
+    /// What was refunded of it, the earliest first.
+    pub refunds: Vec<RefundMade>,
     /// In words.
     pub description: Option<String>,
     /// The caller's own key and value pairs.
     pub metadata: BTreeMap<String, String>,
+}
+
+/// Where a transaction is in its batch.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchItem {
+    /// The batch: the id of its first transaction.
+    pub batch_id: String,
+    /// Which item of the request, from 0.
+    pub item: u32,
+}
+
+/// A refund of a debit, as the debit has it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RefundMade {
+    /// The refund's own transaction.
+    pub transaction_id: String,
+    /// How many credits.
+    pub amount: u64,
+    /// Why.
+    #[schema(value_type = String)]
+    pub reason: Reason,
 }
 
 /// One plan in place of another.
@@ -168,12 +220,26 @@ impl From<&Receipt> for Transaction {
                 .switch
                 .as_ref()
                 .map(|switch| PlanShift { from: switch.from.0.clone(), to: switch.to.0.clone() }),
+            hold_id: details
+                .drawn
+                .as_ref()
+                .filter(|drawn| !matches!(drawn.why, Why::Refund { .. }))
+                .map(|drawn| drawn.of)
+                .or(receipt.is_hold().then_some(entry.id))
+                .map(|hold| HoldId::from(hold).to_string()),
             ..Self::asked(details)
         }
     }
 }
 
 impl Transaction {
+    /// A line with what was refunded of it, as its pot has it.
+    #[must_use]
+    pub fn with_refunds(self, pot: Option<&Pot>) -> Self {
+        let refunds = pot.map(|pot| pot.draws.iter().filter_map(RefundMade::of).collect());
+        Self { refunds: refunds.unwrap_or_default(), ..self }
+    }
+
     /// A purchase that the ledger does not have, or not yet.
     #[must_use]
     pub fn unbooked(purchase: &Purchase) -> Self {
@@ -202,6 +268,11 @@ impl Transaction {
     fn asked(details: &Details) -> Self {
         let text = |text: &Option<domain::Reference>| text.as_ref().map(|text| text.as_str().to_owned());
         let paid = details.paid.as_ref();
+        let drawn = details.drawn.as_ref();
+        let refund = drawn.and_then(|drawn| match &drawn.why {
+            Why::Refund { reason, twin, .. } => Some((drawn.of, (*reason, *twin))),
+            Why::Capture | Why::Release | Why::Expiry => None,
+        });
         Self {
             transaction_id: String::new(),
             direction: Direction::Credit,
@@ -231,6 +302,17 @@ impl Transaction {
             monitor_id: details.monitor.map(|monitor| monitor.to_string()),
             failure: None,
             next_action: None,
+            refund_of: refund.map(|(of, _)| of.to_string()),
+            reason: refund.map(|(_, (reason, _))| reason),
+            duplicate_of: refund.and_then(|(_, (_, twin))| twin).map(|twin| twin.to_string()),
+            hold_id: None,
+            held_for: details.purpose.as_ref().map(|purpose| purpose.as_str().to_owned()),
+            captured: drawn.filter(|drawn| drawn.why == Why::Capture).map(|drawn| drawn.amount().get()),
+            settle_by: details.settle_by.as_ref().map(instant::text),
+            batch: details
+                .batch
+                .map(|place| BatchItem { batch_id: place.batch.to_string(), item: place.item }),
+            refunds: vec![],
             description: text(&details.description),
             metadata: details.metadata.pairs().clone(),
         }
@@ -240,5 +322,12 @@ impl Transaction {
 impl From<&Move> for SourceShare {
     fn from(part: &Move) -> Self {
         Self { source: part.source, lot_id: part.lot.to_string(), amount: part.amount.get() }
+    }
+}
+
+impl RefundMade {
+    fn of(draw: &Draw) -> Option<Self> {
+        let Why::Refund { reason, .. } = draw.details.drawn.as_ref()?.why else { return None };
+        Some(Self { transaction_id: draw.made?.to_string(), amount: draw.amount().get(), reason })
     }
 }

@@ -1,0 +1,89 @@
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use serde::{Deserialize, Serialize};
+use shared::domain::{AccountId, Amount, ClaimKey, Details, EntryId, Mode, Reason, Reference};
+use shared::edge::{ApiError, App, Balance, Intent, Operator, Reply, Transaction};
+use shared::store::{Decides, Refund};
+use utoipa::ToSchema;
+
+/// Credits that an operator gives back.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(example = json!({
+    "transactionId": "txn_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA", "reason": "poor_quality_document", "note": "Goodwill, see ticket 4711"
+}))]
+pub(super) struct OperatorRefund {
+    /// The debit: that of an operation, or a capture.
+    #[schema(value_type = String)]
+    transaction_id: Reference,
+    /// Any of the five reasons.
+    #[schema(value_type = String)]
+    reason: Reason,
+    /// How many credits; all that was not refunded yet when left out.
+    #[schema(value_type = Option<u64>, minimum = 1)]
+    amount: Option<Amount>,
+    /// Why it is refunded all the same; stands in the record beside who.
+    #[schema(value_type = String, max_length = 255)]
+    note: Reference,
+    /// Which ledger: live, when left out, or test.
+    #[schema(value_type = Option<String>)]
+    mode: Option<Mode>,
+}
+
+/// The refund as a transaction, and the balance after it.
+#[derive(Serialize, ToSchema)]
+struct RefundedByOperator {
+    #[serde(flatten)]
+    transaction: Transaction,
+    balance: Balance,
+}
+
+/// Refunds a debit for any reason, also one for which the table has no refund. What was debited is the most
+/// that is given back, here too.
+#[utoipa::path(
+    post,
+    path = "/admin/v1/organisations/{id}/refunds",
+    tag = "operator",
+    params(
+        ("id" = String, Path, description = "org_…"),
+        ("Idempotency-Key" = String, Header, description = "Your name for this request"),
+    ),
+    request_body = OperatorRefund,
+    responses(
+        (status = 201, body = RefundedByOperator),
+        (status = 404, description = "NOT_FOUND"),
+        (status = 409, description = "ALREADY_REFUNDED"),
+        (status = 422, description = "REFUND_NOT_ELIGIBLE: no debit, or more than `details.refundable`"),
+    ),
+)]
+pub(super) async fn refund(
+    State(app): State<Arc<App>>,
+    operator: Operator,
+    Path(id): Path<String>,
+    intent: Intent<OperatorRefund>,
+) -> Result<Reply, ApiError> {
+    const UNKNOWN: ApiError = ApiError::NotFound("there is no such transaction");
+    let OperatorRefund { transaction_id, reason, amount, note, mode } = intent.body;
+    let account = AccountId { org: super::organisation(id)?, mode: mode.unwrap_or(Mode::Live) };
+    let moment = app.ledger.moment_of(account, operator.call.moment).await?;
+    let request = Refund {
+        transaction: EntryId::try_from(String::from(transaction_id)).map_err(|_| UNKNOWN)?,
+        reason,
+        amount,
+        note: Some(note.clone()),
+        duplicate_of: None,
+        by: Decides::Operator,
+    };
+    let details = Details {
+        description: Some(note),
+        super_admin: Some(operator.key),
+        request_id: Some(operator.call.id.to_string()),
+        ..Details::default()
+    };
+    let claim = (&ClaimKey::Operator(intent.key), &intent.fingerprint, &details);
+    let settled = app.ledger.refund(account, &request, claim, moment).await?.ok_or(UNKNOWN)?.settled;
+    let refunded =
+        RefundedByOperator { transaction: (&settled.receipt).into(), balance: (&settled.receipt).into() };
+    Reply::created(&refunded, settled.replayed)
+}
