@@ -1,0 +1,8 @@
+//! The Lambda function `holds`.
+
+use shared::edge::{Fatal, serve};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Fatal> {
+    serve(holds::routes().split_for_parts().0).await
+}
