@@ -1,46 +1,25 @@
-//! `POST /api/v3/credits/consume`: take credits the moment a call is made.
+//! `POST /api/v3/credits/consume` and what goes with it: take credits the moment a call is made, for one
+//! operation or for many, and say beforehand what it would cost.
+
+mod asked;
+mod batch;
+mod quote;
 
 use std::sync::Arc;
 
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
-use shared::domain::{self, Details, Metadata, Quantity, Reference, Service};
+use serde::Serialize;
+use shared::domain::{self, ClaimKey};
 use shared::edge::{ApiError, App, Balance, Caller, Intent, Reply, Transaction, may};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// The function's routes and their description.
-pub fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(consume))
-}
+use asked::Consume;
 
-/// What was done, and for whom.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-#[schema(example = json!({ "operation": "verification.standard", "resourceId": "verif_xyz789" }))]
-struct Consume {
-    /// An operation of the price list.
-    #[schema(value_type = String)]
-    operation: Reference,
-    /// How many times, 1 to 1,000,000; once when left out.
-    #[schema(value_type = Option<u64>, minimum = 1, maximum = 1_000_000)]
-    quantity: Option<Quantity>,
-    /// Your name for what was checked.
-    #[schema(value_type = Option<String>, max_length = 255)]
-    resource_id: Option<Reference>,
-    /// Your name for the customer on whose behalf.
-    #[schema(value_type = Option<String>, max_length = 255)]
-    customer_id: Option<Reference>,
-    /// Your name for the member of staff who did it.
-    #[schema(value_type = Option<String>, max_length = 255)]
-    member_id: Option<Reference>,
-    /// The service that was used: lots set aside for it pay, and pay first.
-    #[schema(value_type = Option<String>)]
-    service: Option<Service>,
-    /// Your own key and value pairs.
-    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
-    metadata: Option<Metadata>,
+/// The functions' routes and their description.
+pub fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(consume)).routes(routes!(batch::batch)).routes(routes!(quote::quote))
 }
 
 /// The transaction, and what is left.
@@ -48,10 +27,17 @@ struct Consume {
 struct Consumed {
     #[serde(flatten)]
     transaction: Transaction,
+    /// Whether an earlier request has paid for the same, and `transactionId` names it: nothing was charged.
+    /// Only for a request with `dedupe`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deduplicated: Option<bool>,
+    /// The balance right after the transaction.
     balance: Balance,
 }
 
-/// Charges one operation: all of it or nothing, exactly once however often it is sent.
+/// Charges one operation: all of it or nothing, exactly once however often it is sent. With `dedupe`, the
+/// same operation on the same resource for the same customer is charged once within the window: whoever asks
+/// again is answered 200 with the transaction that has paid.
 #[utoipa::path(
     post,
     path = "/api/v3/credits/consume",
@@ -60,6 +46,7 @@ struct Consumed {
     request_body = Consume,
     responses(
         (status = 201, body = Consumed),
+        (status = 200, body = Consumed, description = "paid for before, see `dedupe`: nothing was charged"),
         (status = 402, description = "INSUFFICIENT_CREDITS: `details` has `required` and `available`; nothing was charged"),
     ),
 )]
@@ -69,28 +56,30 @@ async fn consume(
     intent: Intent<Consume>,
 ) -> Result<Reply, ApiError> {
     let moment = caller.call.moment;
-    let Consume { operation, quantity, resource_id, customer_id, member_id, service, metadata } = intent.body;
-    let quantity = quantity.unwrap_or(Quantity::ONE);
-    let (operation, price) =
-        app.settings.catalogue(moment.wall).await?.prices.price(&operation, moment.now)?;
-    let request = domain::Consume::priced(operation, price, quantity, service)?;
-    let details = Details {
-        quantity: Some(quantity),
-        price_version: Some(price.version),
-        resource_id,
-        customer_id,
-        member_id,
-        service,
-        metadata: metadata.unwrap_or_default(),
-        key_id: Some(caller.key),
-        request_id: Some(caller.call.id.to_string()),
-        ..Details::default()
+    let catalogue = app.settings.catalogue(moment.wall).await?;
+    let asked = intent.body.checked("", moment.now)?;
+    let (request, mut details) = asked.priced(&catalogue.prices, moment.now)?;
+    details.key_id = Some(caller.key);
+    details.request_id = Some(caller.call.id.to_string());
+    let key = ClaimKey::Caller(intent.key);
+    let claim = (&key, &intent.fingerprint, &details);
+    let decide = |account: &domain::Account, head: &domain::Head| domain::consume(account, &request, head);
+    let Some(same) = asked.same(&request) else {
+        let settled = app.ledger.settle(caller.account, claim, moment, decide).await?;
+        let receipt = &settled.receipt;
+        let consumed = Consumed { transaction: receipt.into(), deduplicated: None, balance: receipt.into() };
+        return Reply::created(&consumed, settled.replayed);
     };
-    let claim = (&domain::ClaimKey::Caller(intent.key), &intent.fingerprint, &details);
-    let settled = app
-        .ledger
-        .settle(caller.account, claim, moment, |account, head| domain::consume(account, &request, head))
-        .await?;
-    let consumed = Consumed { transaction: (&settled.receipt).into(), balance: (&settled.receipt).into() };
-    Reply::created(&consumed, settled.replayed)
+    let once = app.ledger.settle_once(caller.account, claim, (same, moment), decide).await?;
+    let receipt = &once.settled.receipt;
+    let consumed = Consumed {
+        transaction: receipt.into(),
+        deduplicated: Some(once.is_duplicate),
+        balance: receipt.into(),
+    };
+    if once.is_duplicate {
+        Ok(Reply::ok(&consumed)?.replayed(once.settled.replayed))
+    } else {
+        Reply::created(&consumed, once.settled.replayed)
+    }
 }

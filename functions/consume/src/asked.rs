@@ -1,0 +1,119 @@
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Deserialize;
+use shared::domain::{
+    self, Details, Metadata, PriceList, Quantity, Reference, Refusal, SETTLE_DAYS_MAX, Service,
+};
+use shared::edge::{ApiError, Instant, instant};
+use shared::store::Same;
+use utoipa::ToSchema;
+
+/// What was done, and for whom.
+#[derive(Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(example = json!({ "operation": "verification.standard", "resourceId": "verif_xyz789" }))]
+pub(super) struct Consume {
+    /// An operation of the price list.
+    #[schema(value_type = String)]
+    pub(super) operation: Reference,
+    /// How many times, 1 to 1,000,000; once when left out.
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 1_000_000)]
+    pub(super) quantity: Option<Quantity>,
+    /// Your name for what was checked.
+    #[schema(value_type = Option<String>, max_length = 255)]
+    pub(super) resource_id: Option<Reference>,
+    /// Your name for the customer on whose behalf.
+    #[schema(value_type = Option<String>, max_length = 255)]
+    pub(super) customer_id: Option<Reference>,
+    /// Your name for the member of staff who did it.
+    #[schema(value_type = Option<String>, max_length = 255)]
+    pub(super) member_id: Option<Reference>,
+    /// The service that was used: lots set aside for it pay, and pay first.
+    #[schema(value_type = Option<String>)]
+    pub(super) service: Option<Service>,
+    /// Your own key and value pairs.
+    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
+    pub(super) metadata: Option<Metadata>,
+    /// Until when you may report that it has failed (`…/transactions/{id}/fail`) and have it refunded at
+    /// once: a time of the next 31 days.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(super) settle_by: Option<Instant>,
+    /// Do not charge what was charged before.
+    pub(super) dedupe: Option<Dedupe>,
+}
+
+/// The same operation on the same `resourceId` for the same `customerId` (or none) is charged once within
+/// the window. Requests that ask for it know of one another.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Dedupe {
+    /// For how many seconds after it was charged, 1 to 2,592,000 (30 days).
+    #[schema(minimum = 1, maximum = 2_592_000)]
+    window_seconds: u32,
+}
+
+impl Dedupe {
+    /// The longest window in seconds (seed: "isWithin30Days").
+    const SECONDS_MAX: u32 = 30 * 86_400;
+}
+
+impl Consume {
+    /// The request, if its fields go together; `path` is where it stands in the body.
+    pub(super) fn checked(self, path: &str, now: DateTime<Utc>) -> Result<Self, ApiError> {
+        let field = |name: &str, problem: String| ApiError::field(format!("{path}{name}"), problem);
+        if let Some(Instant(end)) = self.settle_by {
+            let last = now.checked_add_signed(TimeDelta::days(SETTLE_DAYS_MAX)).unwrap_or(now);
+            if end <= now || last < end {
+                let (now, last) = (instant::text(&now), instant::text(&last));
+                return Err(field("settleBy", format!("must lie after {now} and no later than {last}")));
+            }
+        }
+        if let Some(Dedupe { window_seconds }) = self.dedupe {
+            if !(1..=Dedupe::SECONDS_MAX).contains(&window_seconds) {
+                let problem = format!("must be a whole number from 1 to {}", Dedupe::SECONDS_MAX);
+                return Err(field("dedupe.windowSeconds", problem));
+            }
+            if self.resource_id.is_none() {
+                return Err(field(
+                    "resourceId",
+                    "must be given with dedupe: it says what is the same".to_owned(),
+                ));
+            }
+        }
+        Ok(self)
+    }
+
+    /// What it costs, and what its transaction will say but for who has asked.
+    pub(super) fn priced(
+        &self,
+        prices: &PriceList,
+        now: DateTime<Utc>,
+    ) -> Result<(domain::Consume, Details), Refusal> {
+        let quantity = self.quantity.unwrap_or(Quantity::ONE);
+        let (operation, price) = prices.price(&self.operation, now)?;
+        let request = domain::Consume::priced(operation, price, quantity, self.service)?;
+        Ok((request, Details { price_version: Some(price.version), ..self.details() }))
+    }
+
+    pub(super) fn details(&self) -> Details {
+        Details {
+            quantity: Some(self.quantity.unwrap_or(Quantity::ONE)),
+            resource_id: self.resource_id.clone(),
+            customer_id: self.customer_id.clone(),
+            member_id: self.member_id.clone(),
+            service: self.service,
+            settle_by: self.settle_by.map(|Instant(end)| end),
+            metadata: self.metadata.clone().unwrap_or_default(),
+            ..Details::default()
+        }
+    }
+
+    /// What is not to be charged twice, where that was asked.
+    pub(super) fn same<'a>(&'a self, request: &'a domain::Consume) -> Option<Same<'a>> {
+        Some(Same {
+            operation: &request.operation,
+            resource: self.resource_id.as_ref()?,
+            customer: self.customer_id.as_ref(),
+            window_seconds: self.dedupe?.window_seconds,
+        })
+    }
+}

@@ -1,0 +1,327 @@
+use std::sync::Arc;
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use shared::domain::{
+    self, Account, Amount, Credits, Head, Metadata, Offer, PackageList, Part, Posting, Quantity, Reference,
+    Refusal, Service,
+};
+use shared::edge::{
+    ApiError, App, BATCH_BYTES_MAX, Caller, Instant, Money, Payload, Refused, Reply, SourceShare, may,
+};
+use shared::store::Moment;
+use utoipa::ToSchema;
+
+use super::asked::{Consume, Dedupe};
+use super::batch::{BatchMode, Priced, checked, priced, unpriced};
+
+/// The body of a consume, or that of a batch.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(example = json!({ "operation": "verification.standard", "quantity": 3 }))]
+pub(super) struct Wanted {
+    /// An operation of the price list, for a quote of one.
+    #[schema(value_type = Option<String>)]
+    operation: Option<Reference>,
+    /// How many times.
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 1_000_000)]
+    quantity: Option<Quantity>,
+    /// As for a consume.
+    #[schema(value_type = Option<String>, max_length = 255)]
+    resource_id: Option<Reference>,
+    /// As for a consume.
+    #[schema(value_type = Option<String>, max_length = 255)]
+    customer_id: Option<Reference>,
+    /// As for a consume.
+    #[schema(value_type = Option<String>, max_length = 255)]
+    member_id: Option<Reference>,
+    /// The service that is used.
+    #[schema(value_type = Option<String>)]
+    service: Option<Service>,
+    /// As for a consume.
+    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
+    metadata: Option<Metadata>,
+    /// As for a consume.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    settle_by: Option<Instant>,
+    /// As for a consume: what was paid for before costs nothing.
+    dedupe: Option<Dedupe>,
+    /// The items of a batch, for a quote of one, in place of all of these.
+    #[schema(min_items = 1, max_items = 100)]
+    items: Option<Vec<Consume>>,
+    /// atomic or partial, for a batch.
+    mode: Option<BatchMode>,
+}
+
+/// What it would come to, now.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(example = json!({
+    "amount": 3, "sources": [{ "source": "subscription", "lotId": "sub_2024-01", "amount": 3 }], "allowed": true,
+    "priceVersion": 1, "balanceAfter": 397
+}))]
+struct Quote {
+    /// What it would cost, whole credits.
+    amount: u64,
+    /// From which lots.
+    sources: Vec<SourceShare>,
+    /// Whether all of it would be charged.
+    allowed: bool,
+    /// At which version of the operation's price; null for a batch, whose items have their own.
+    price_version: Option<u32>,
+    /// What would be available after it; what is, where nothing would be charged.
+    balance_after: u64,
+    /// Each item of a batch, in order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    items: Option<Vec<QuotedItem>>,
+    /// The transaction that has paid for the same, with `dedupe`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duplicate_of: Option<String>,
+    /// Why it would be refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Refused>,
+    /// What would mend that, where credits would.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mend: Option<Mend>,
+    /// How many credits more it would take.
+    #[serde(skip)]
+    lacking: u64,
+}
+
+/// One item of a batch.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct QuotedItem {
+    operation: String,
+    /// What it costs; null for one without a price.
+    amount: Option<u64>,
+    price_version: Option<u32>,
+    /// Whether it would be charged.
+    allowed: bool,
+    /// Why it would not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Refused>,
+}
+
+/// A purchase that would cover what is lacking.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Mend {
+    /// purchase
+    action: &'static str,
+    /// How many credits are lacking.
+    lacking: u64,
+    /// The cheapest package that covers it; null when none is as large.
+    package: Option<String>,
+    /// The credits it brings.
+    credits: u64,
+    /// What it costs.
+    price: Money,
+}
+
+/// Says what a consume or a batch would cost now, from which lots, at which version of the price and whether
+/// it would pass; if not, what would mend it. The very rules that charge decide, and nothing is written.
+#[utoipa::path(
+    post,
+    path = "/api/v3/credits/quote",
+    tag = "credits",
+    request_body = Wanted,
+    responses((status = 200, body = Quote)),
+)]
+pub(super) async fn quote(
+    State(app): State<Arc<App>>,
+    caller: Caller<may::Read>,
+    Payload(wanted): Payload<Wanted, BATCH_BYTES_MAX>,
+) -> Result<Reply, ApiError> {
+    let moment = caller.call.moment;
+    let catalogue = app.settings.catalogue(moment.wall).await?;
+    let account = app.ledger.foresee(caller.account, moment).await?;
+    let quote = match wanted.read()? {
+        Asked::One(one) => {
+            let one = one.checked("", moment.now)?;
+            let (request, details) = one.priced(&catalogue.prices, moment.now)?;
+            let mut quote =
+                Quote::of(&account, moment, |account, head| domain::consume(account, &request, head));
+            quote.amount = request.amount.get();
+            quote.price_version = details.price_version;
+            if let Some(same) = one.same(&request)
+                && let Some(paid) = app.ledger.paid_before(caller.account, same, moment).await?
+            {
+                let now = account.balance(moment.now).available().unwrap_or(Credits::MAX).get();
+                quote = Quote {
+                    duplicate_of: Some(paid.to_string()),
+                    ..Quote::nothing(now, quote.price_version)
+                };
+            }
+            quote
+        }
+        Asked::Many(items, mode) => {
+            let asked = checked(items, moment.now)?;
+            let priced = priced(&asked, mode, &catalogue.prices, moment.now)?;
+            of_batch(&account, &priced, moment)
+        }
+    };
+    Reply::ok(&quote.mended(&account, &catalogue.packages, moment))
+}
+
+enum Asked {
+    One(Box<Consume>),
+    Many(Vec<Consume>, BatchMode),
+}
+
+impl Wanted {
+    fn read(self) -> Result<Asked, ApiError> {
+        let Self {
+            operation,
+            quantity,
+            resource_id,
+            customer_id,
+            member_id,
+            service,
+            metadata,
+            settle_by,
+            dedupe,
+            items,
+            mode,
+        } = self;
+        let is_one = quantity.is_some()
+            || resource_id.is_some()
+            || customer_id.is_some()
+            || member_id.is_some()
+            || service.is_some()
+            || metadata.is_some()
+            || settle_by.is_some()
+            || dedupe.is_some();
+        match (operation, items) {
+            (None, Some(items)) if !is_one => Ok(Asked::Many(items, mode.unwrap_or_default())),
+            (Some(operation), None) if mode.is_none() => Ok(Asked::One(Box::new(Consume {
+                operation,
+                quantity,
+                resource_id,
+                customer_id,
+                member_id,
+                service,
+                metadata,
+                settle_by,
+                dedupe,
+            }))),
+            (None, None) => Err(ApiError::field("operation", "must be given, or `items` for a batch")),
+            (Some(_), None) => Err(ApiError::field("mode", "is for a batch; send `items`, or leave it out")),
+            (_, Some(_)) => Err(ApiError::field(
+                "items",
+                "stands alone or with `mode`; what else is asked belongs into each item",
+            )),
+        }
+    }
+}
+
+fn of_batch(account: &Account, priced: &Priced, moment: Moment) -> Quote {
+    let Priced { request, items } = priced;
+    let mut quote = Quote::of(account, moment, |account, head| domain::batch(account, request, head));
+    // What each item would come to by itself, after those before it.
+    let one_by_one = domain::Batch { atomic: false, ..request.clone() };
+    let parts = decide(account, moment, |account, head| domain::batch(account, &one_by_one, head));
+    let parts = parts.map(|posting| posting.entry.parts).unwrap_or_default();
+    let of_item = |(place, item): (usize, &domain::Item)| {
+        let error = match parts.get(place) {
+            Some(Part::Short { required, available }) => {
+                Some(Refusal::InsufficientCredits { required: *required, available: *available })
+            }
+            Some(Part::Unpriced) => Some(unpriced(&item.operation)),
+            Some(Part::Taken(_)) | None => None,
+        };
+        QuotedItem {
+            operation: item.operation.as_str().to_owned(),
+            amount: item.amount.map(Credits::get),
+            price_version: item.details.price_version,
+            allowed: error.is_none() && quote.error.is_none(),
+            error: error.map(Refused::from),
+        }
+    };
+    let quoted: Vec<_> = items.iter().enumerate().map(of_item).collect();
+    quote.amount = items.iter().filter_map(|item| item.amount).map(Credits::get).fold(0, u64::saturating_add);
+    quote.allowed = quoted.iter().all(|item| item.allowed);
+    quote.items = Some(quoted);
+    let all_or_none =
+        domain::Batch { atomic: true, items: request.items.iter().flatten().cloned().map(Some).collect() };
+    let whole = decide(account, moment, |account, head| domain::batch(account, &all_or_none, head));
+    quote.lacking = whole.err().as_ref().map_or(0, lacking);
+    quote
+}
+
+fn decide(
+    account: &Account,
+    moment: Moment,
+    decide: impl Fn(&Account, &Head) -> Result<Posting, Refusal>,
+) -> Result<Posting, Refusal> {
+    decide(account, &Head::imagined(account, moment.now))
+}
+
+impl Quote {
+    fn nothing(available: u64, price_version: Option<u32>) -> Self {
+        Self {
+            amount: 0,
+            sources: vec![],
+            allowed: true,
+            price_version,
+            balance_after: available,
+            items: None,
+            duplicate_of: None,
+            error: None,
+            mend: None,
+            lacking: 0,
+        }
+    }
+
+    fn of(
+        account: &Account,
+        moment: Moment,
+        rule: impl Fn(&Account, &Head) -> Result<Posting, Refusal>,
+    ) -> Self {
+        let available =
+            |account: &Account| account.balance(moment.now).available().unwrap_or(Credits::MAX).get();
+        match decide(account, moment, rule) {
+            Ok(posting) => {
+                let after = account.clone().apply(&posting);
+                let sources = posting.entry.moves.iter().map(SourceShare::from).collect();
+                let after = after.as_ref().map_or_else(|| available(account), available);
+                Self { sources, ..Self::nothing(after, None) }
+            }
+            Err(refusal) => {
+                let lacking = lacking(&refusal);
+                let nothing = Self::nothing(available(account), None);
+                Self { allowed: false, error: Some(refusal.into()), lacking, ..nothing }
+            }
+        }
+    }
+
+    /// With what would cover what is lacking.
+    fn mended(mut self, account: &Account, packages: &PackageList, moment: Moment) -> Self {
+        let owed = account.post_paid.outstanding.less(account.post_paid.limit).unwrap_or_default();
+        let lacking = self.lacking.saturating_add(owed.get());
+        let offer = Amount::try_from(lacking).ok().filter(|_| self.lacking > 0);
+        let offer = offer.and_then(|lacking| cheapest(packages, lacking, moment));
+        self.mend = offer.map(|offer| Mend {
+            action: "purchase",
+            lacking,
+            package: offer.package.map(|package| package.0),
+            credits: u64::from(offer.credits),
+            price: offer.price.into(),
+        });
+        self
+    }
+}
+
+/// How many credits more would have let it pass.
+fn lacking(refusal: &Refusal) -> u64 {
+    if let Refusal::InsufficientCredits { required, available } = refusal {
+        required.less(*available).unwrap_or_default().get()
+    } else {
+        0
+    }
+}
+
+/// The cheapest package that covers it; without one as large, just so many credits.
+fn cheapest(packages: &PackageList, lacking: Amount, moment: Moment) -> Option<Offer> {
+    packages.cheapest(lacking, moment.now).or_else(|| packages.amount(lacking, moment.now).ok())
+}
