@@ -1,15 +1,19 @@
 //! `GET /api/v3/credits/transactions`: every credit explained.
 
+mod receipt;
+
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use serde::Deserialize;
-use shared::domain::{Direction, EntryId, Operation, PurchaseId, Reference, Stage};
+use shared::domain::{self, Direction, EntryId, Operation, PurchaseId, Reference, Stage};
 use shared::edge::{ApiError, App, Caller, Instant, Params, Reply, Transaction, may};
 use shared::store::{Cursor, Query};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+
+use receipt::Receipt;
 
 /// Transactions on a page when nothing is asked.
 const LIMIT: usize = 50;
@@ -98,17 +102,22 @@ async fn list(
     let cursor = filter.cursor.map(read).transpose()?;
     let now = caller.call.moment.now;
     let page = app.ledger.statement(caller.account, &query, (cursor, limit), now).await?;
-    let lines: Vec<_> = page.receipts.iter().map(Transaction::from).collect();
+    let debits = page.receipts.iter().filter(|line| line.entry.direction == Direction::Debit);
+    let debits: Vec<_> = debits.map(|line| line.entry.id).collect();
+    let pots = app.ledger.pots(caller.account, &debits).await?;
+    let line = |line: &domain::Receipt| Transaction::from(line).with_refunds(pots.get(&line.entry.id));
+    let lines: Vec<_> = page.receipts.iter().map(line).collect();
     Reply::page(&lines, page.next.map(|next| next.write(caller.account, &query)))
 }
 
-/// One transaction.
+/// One transaction, explained: what was charged at which price, which lots gave, what there was before and
+/// after, who asked, and what was refunded of it.
 #[utoipa::path(
     get,
     path = "/api/v3/credits/transactions/{id}",
     tag = "credits",
     params(("id" = String, Path, description = "txn_…")),
-    responses((status = 200, body = Transaction), (status = 404, description = "NOT_FOUND")),
+    responses((status = 200, body = Receipt), (status = 404, description = "NOT_FOUND")),
 )]
 async fn one(
     State(app): State<Arc<App>>,
@@ -117,8 +126,8 @@ async fn one(
 ) -> Result<Reply, ApiError> {
     let unknown = || ApiError::NotFound("there is no such transaction");
     let id = EntryId::try_from(id).map_err(|_| unknown())?;
-    if let Some(receipt) = app.ledger.transaction(caller.account, id).await? {
-        return Reply::ok(&Transaction::from(&receipt));
+    if let Some(receipt) = app.ledger.find(caller.account, id, caller.call.moment).await? {
+        return Reply::ok(&explained(&app, &caller, &receipt).await?);
     }
     // A purchase has its name before it is in the ledger, where its entry has another.
     let bought = PurchaseId { account: caller.account, transaction: id };
@@ -126,7 +135,16 @@ async fn one(
     if let Stage::Approved(entry) = purchase.stage
         && let Some(receipt) = app.ledger.transaction(caller.account, entry).await?
     {
-        return Reply::ok(&Transaction::from(&receipt));
+        return Reply::ok(&explained(&app, &caller, &receipt).await?);
     }
-    Reply::ok(&Transaction::unbooked(&purchase))
+    Reply::ok(&Receipt::unbooked(&purchase))
+}
+
+async fn explained(
+    app: &App,
+    caller: &Caller<may::Read>,
+    receipt: &domain::Receipt,
+) -> Result<Receipt, ApiError> {
+    let pot = app.ledger.pot(caller.account, receipt.entry.id).await?;
+    Ok(Receipt::new(receipt, pot.as_ref()))
 }

@@ -52,6 +52,8 @@ pub fn functions() -> OpenApiRouter<Arc<App>> {
         .merge(catalogue::routes())
         .merge(clock::routes())
         .merge(consume::routes())
+        .merge(holds::routes())
+        .merge(refund::routes())
         .merge(transactions::routes())
         .merge(admin::routes())
         .merge(payments::routes())
