@@ -1,14 +1,15 @@
 //! The store and the model tell one story, on every DynamoDB there is.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Duration, Utc};
 use shared::domain::{
-    Account, Adjustment, Allowance, Amount, Bought, ClaimKey, Consume, Credits, Direction, Grant, Head,
-    IdempotencyKey, Operation, Origin, PlanId, Posting, Receipt, Refusal, Service, Source, Subscribe,
-    SubscribeCause, adjust, consume, dispute_opened, due, grant, set_frozen, set_limit, subscribe,
+    Account, Adjustment, Allowance, Amount, Batch, Bought, ClaimKey, Consume, Credits, Details, Direction,
+    EntryId, GiveBack, Grant, Head, IdempotencyKey, LotId, Operation, Origin, PlanId, Posting, Reason,
+    Receipt, Refusal, Service, Share, Source, Subscribe, SubscribeCause, Why, adjust, batch, capture,
+    consume, dispute_opened, due, give_back, grant, hold, set_frozen, set_limit, subscribe,
 };
-use shared::store::Unsettled;
+use shared::store::{Settled, Unsettled};
 use tests::{Books, backends, moment, settle};
 
 /// A small generator: the same seed, the same history, on every backend.
@@ -33,13 +34,32 @@ enum Request {
     Dispute,
     /// Another plan, with its allowance.
     Plan(Subscribe),
+    /// Credits are set aside, and so many of those captured.
+    Hold(Consume),
+    Capture(u64),
+    /// So many credits go back, from where is rolled; and why.
+    Back(u64, u64, Why),
+    /// So many items of one, two, three, … credits.
+    Batch(u64, bool),
 }
 
 impl Request {
     fn roll(dice: &mut Dice, now: DateTime<Utc>) -> Self {
         let service = [None, None, Some(Service::Smartcheck), Some(Service::Api)]
             [usize::try_from(dice.roll(4)).unwrap()];
-        match dice.roll(20) {
+        match dice.roll(28) {
+            20 | 21 => {
+                let amount = Credits::try_from(dice.roll(12)).unwrap();
+                let operation = Operation::try_from("x".to_owned()).unwrap();
+                return Self::Hold(Consume { operation, amount, service });
+            }
+            22 | 23 => return Self::Capture(dice.roll(8)),
+            24 => return Self::Back(dice.roll(4), dice.roll(9) + 1, Why::Release),
+            25 => {
+                let why = Why::Refund { reason: Reason::TechnicalFailure, note: None, twin: None };
+                return Self::Back(dice.roll(4), dice.roll(9) + 1, why);
+            }
+            26 | 27 => return Self::Batch(dice.roll(6) + 1, dice.roll(2) == 0),
             0 => return Self::Limit(dice.roll(60)),
             1 => return Self::Freeze(true),
             2 | 3 => return Self::Freeze(false),
@@ -92,6 +112,29 @@ impl Request {
             Self::Limit(limit) => Ok(set_limit(account, Credits::try_from(*limit).unwrap(), head)),
             Self::Freeze(frozen) => Ok(set_frozen(account, *frozen, head)),
             Self::Plan(request) => subscribe(account, request, head),
+            Self::Hold(request) => hold(account, request, head),
+            Self::Capture(amount) => capture(account, &[share(account, 0, *amount)], head),
+            Self::Back(place, amount, why) => {
+                let shares = vec![share(account, *place, *amount)];
+                let month = account.period;
+                give_back(
+                    account,
+                    &GiveBack { shares, why: why.clone(), month, terms: BTreeMap::new() },
+                    head,
+                )
+            }
+            Self::Batch(items, atomic) => {
+                let item = |amount| {
+                    let operation = Operation::try_from("x".to_owned()).unwrap();
+                    let amount = Credits::try_from(amount).unwrap();
+                    Some(Consume {
+                        operation,
+                        amount,
+                        service: Some(Service::Api).filter(|_| amount.get() == 2),
+                    })
+                };
+                batch(account, &Batch { items: (1..=*items).map(item).collect(), atomic: *atomic }, head)
+            }
             Self::Dispute => {
                 let lot = account.lots.iter().find(|(_, lot)| lot.source == Source::Purchased);
                 let lot = lot.map(|(id, _)| (*id, Credits::try_from(7).unwrap()));
@@ -100,6 +143,20 @@ impl Request {
             }
         }
     }
+}
+
+/// Credits of this month, of the month before, of the first lot or one that is gone, or owed.
+fn share(account: &Account, place: u64, amount: u64) -> Share {
+    let (lot, source) = match place {
+        0 => (account.subscription_lot(), Source::Subscription),
+        1 => (LotId::Subscription(account.period.previous()), Source::Subscription),
+        2 => {
+            let first = account.lots.iter().next().map(|(id, lot)| (LotId::Granted(*id), lot.source));
+            first.unwrap_or((LotId::Granted(EntryId::FIRST.next()), Source::Bonus))
+        }
+        _ => (LotId::PostPaid, Source::PostPaid),
+    };
+    Share { lot, source, amount: Credits::try_from(amount).unwrap() }
 }
 
 /// Random histories of debits, grants, passing time and repeated requests. After each step the table
@@ -121,7 +178,7 @@ async fn history(books: &mut Books, seed: u64) {
     let mut now: DateTime<Utc> = "2024-01-15T10:30:00Z".parse().unwrap();
     let id = books.open(40, now).await;
     let mut model = books.ledger.account(id).await.unwrap().unwrap();
-    let mut told: HashMap<String, (String, Receipt, DateTime<Utc>)> = HashMap::new();
+    let mut told: HashMap<String, (String, Vec<Receipt>, DateTime<Utc>)> = HashMap::new();
     let mut steps = 0;
     for step in 0..60 {
         if dice.roll(8) == 0 {
@@ -145,9 +202,9 @@ async fn history(books: &mut Books, seed: u64) {
             model = model.apply(&renewal).unwrap();
         }
         match (settled, known) {
-            (Ok(settled), Some((first, receipt, _))) => {
+            (Ok(settled), Some((first, receipts, _))) => {
                 assert!(settled.replayed && body == *first, "seed {seed}, step {step}");
-                assert_eq!(&settled.receipt, receipt, "seed {seed}, step {step}");
+                assert_eq!(&lines(settled), receipts, "seed {seed}, step {step}");
             }
             (Err(Unsettled::KeyReused), Some((first, _, _))) => {
                 assert_ne!(&body, first, "seed {seed}, step {step}")
@@ -158,14 +215,16 @@ async fn history(books: &mut Books, seed: u64) {
                 let head = Head { id: settled.receipt.entry.id, now, claim };
                 let posting = request.decide(&model, &head).unwrap();
                 model = model.apply(&posting).unwrap();
-                assert_eq!((settled.replayed, &settled.receipt.entry), (false, &posting.entry));
-                assert_eq!(settled.receipt.sequence, model.sequence);
-                assert_eq!(settled.receipt.balance, model.balance(posting.entry.at));
-                told.insert(key, (body, settled.receipt, now + Duration::days(31)));
+                assert!(!settled.replayed);
+                let lines = lines(settled);
+                assert_eq!(lines, model.receipts(Details::default()));
+                assert_eq!(lines.last().unwrap().sequence, model.sequence);
+                assert_eq!(lines.last().unwrap().balance, model.balance(posting.entry.at));
+                told.insert(key, (body, lines, now + Duration::days(31)));
             }
             (Err(Unsettled::Refused(refusal)), None) => {
                 let claim = ClaimKey::Caller(IdempotencyKey::try_from(key).unwrap());
-                let head = Head { id: model.fence.up_to, now, claim };
+                let head = Head { id: model.floor().next(), now, claim };
                 assert_eq!(request.decide(&model, &head), Err(refusal), "seed {seed}, step {step}");
             }
             (other, known) => panic!("seed {seed}, step {step}: {other:?} for {known:?}"),
@@ -179,6 +238,10 @@ async fn history(books: &mut Books, seed: u64) {
     }
     assert_eq!(steps, 60);
     adds_up(books, &model, now, seed).await;
+}
+
+fn lines(settled: Settled) -> Vec<Receipt> {
+    std::iter::once(settled.receipt).chain(settled.more).collect()
 }
 
 /// On the way to its answer, a repeated request may have written down what time has done.

@@ -3,7 +3,9 @@
 
 mod consume;
 mod dispute;
+mod draws;
 mod ends;
+mod give_back;
 mod grant;
 mod laws;
 mod money;

@@ -1,0 +1,384 @@
+//! Whatever is debited, refunded, held, captured, released, renewed and expired, in whatever order.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// One step of a history. Numbers that choose go round.
+#[derive(Clone, Debug)]
+enum Step {
+    Consume { amount: u64, service: Option<Service> },
+    Batch { amounts: Vec<u64>, atomic: bool },
+    Hold { amount: u64, hours: u32 },
+    Capture { which: usize, amount: Option<u64> },
+    Release { which: usize },
+    Refund { which: usize, amount: Option<u64> },
+    Grant { purchased: bool, amount: u64, service: Option<Service>, days: Option<i64> },
+    Plan { allowance: u64 },
+    Unlimited,
+    Limit(u64),
+    Pass { hours: i64 },
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let service = || proptest::option::of(proptest::sample::select(vec![Service::Smartcheck, Service::Api]));
+    let amount = || proptest::option::of(1u64..12);
+    let step = prop_oneof![
+        6 => (0u64..20, service()).prop_map(|(amount, service)| Step::Consume { amount, service }),
+        2 => (proptest::collection::vec(0u64..9, 1..6), any::<bool>())
+            .prop_map(|(amounts, atomic)| Step::Batch { amounts, atomic }),
+        4 => (0u64..20, 1u32..900).prop_map(|(amount, hours)| Step::Hold { amount, hours }),
+        4 => (any::<usize>(), amount()).prop_map(|(which, amount)| Step::Capture { which, amount }),
+        2 => any::<usize>().prop_map(|which| Step::Release { which }),
+        6 => (any::<usize>(), amount()).prop_map(|(which, amount)| Step::Refund { which, amount }),
+        4 => (any::<bool>(), 1u64..30, service(), proptest::option::of(1i64..50))
+            .prop_map(|(purchased, amount, service, days)| Step::Grant { purchased, amount, service, days }),
+        1 => (0u64..40).prop_map(|allowance| Step::Plan { allowance }),
+        1 => Just(Step::Unlimited),
+        1 => (0u64..30).prop_map(Step::Limit),
+        3 => (1i64..400).prop_map(|hours| Step::Pass { hours }),
+    ];
+    proptest::collection::vec(step, 1..80)
+}
+
+/// A ledger, its pots, and what usage must be.
+struct World {
+    account: Account,
+    now: DateTime<Utc>,
+    used: u64,
+    debits: Vec<(Receipt, Pot)>,
+    holds: Vec<(Receipt, Pot)>,
+    terms: BTreeMap<EntryId, Terms>,
+    number: u64,
+}
+
+type Done = Result<(), TestCaseError>;
+
+impl World {
+    fn head(&mut self) -> Head {
+        self.number += 2;
+        Head { id: self.account.floor().next().next(), now: self.now, ..head(self.number, self.now) }
+    }
+
+    /// Applies a posting, and checks that its moves are just what changed.
+    fn book(&mut self, posting: &Posting) -> Done {
+        let counted = |account: &Account| {
+            let lots = account.lots.values().map(|lot| lot.left.get()).sum::<u64>();
+            i128::from(lots + account.subscription.left.get())
+                - i128::from(account.post_paid.outstanding.get())
+        };
+        let before = counted(&self.account);
+        // On an unlimited plan nothing is counted down, and only told.
+        let is_told = |part: &&Move| {
+            matches!(part.lot, LotId::Subscription(_))
+                && self.account.allowance == Allowance::Unlimited
+                && posting.entry.switch.is_none()
+                && self.account.subscription_lot() == part.lot
+        };
+        let moved: i128 = posting
+            .entry
+            .moves
+            .iter()
+            .filter(|part| {
+                !is_told(part) || posting.effects.iter().any(|effect| matches!(effect, Effect::Renew(..)))
+            })
+            .map(|part| match part.direction {
+                Direction::Credit => i128::from(part.amount.get()),
+                Direction::Debit => -i128::from(part.amount.get()),
+            })
+            .sum();
+        let sequence = self.account.sequence;
+        let after = self.account.clone().apply(posting);
+        self.account = after.ok_or_else(|| TestCaseError::fail(format!("does not apply: {posting:?}")))?;
+        prop_assert_eq!(counted(&self.account) - before, moved, "{:?}", posting);
+        prop_assert_eq!(self.account.sequence, sequence + posting.entry.rows());
+        let mut lots: Vec<_> = posting.effects.iter().filter_map(touched).collect();
+        lots.sort();
+        lots.dedup();
+        prop_assert_eq!(lots.len(), posting.effects.iter().filter_map(touched).count(), "one effect a lot");
+        Ok(())
+    }
+
+    fn receipts(&self, details: &Details) -> Vec<Receipt> {
+        self.account.receipts(details.clone())
+    }
+
+    /// What time has done: months and lots as they are due, then holds that have ended.
+    fn pass(&mut self) -> Done {
+        while let Some(posting) = due(&self.account, self.now) {
+            if posting.effects.iter().any(|effect| matches!(effect, Effect::Renew(..))) {
+                self.used = 0;
+            }
+            self.book(&posting)?;
+        }
+        for place in 0..self.holds.len() {
+            let ended = self.holds[place].1.ends.is_some_and(|end| end <= self.now);
+            if ended && self.holds[place].1.closed_by().is_none() {
+                self.give_back(place, Why::Expiry)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn give_back(&mut self, place: usize, why: Why) -> Done {
+        let (hold, pot) = self.holds[place].clone();
+        let Ok(shares) = pot.to_release(&why, self.now) else { return Ok(()) };
+        let pot = drawn(pot, &shares, why.clone(), true)?;
+        let month = Period::of(hold.entry.at);
+        let request = GiveBack { shares, why, month, terms: self.terms.clone() };
+        let head = self.head();
+        let posting = give_back(&self.account, &request, &head).unwrap();
+        self.book(&posting)?;
+        self.holds[place].1 = pot;
+        Ok(())
+    }
+
+    fn refund(&mut self, place: usize, amount: Option<u64>) -> Done {
+        let (debit, pot) = self.debits[place].clone();
+        let amount = amount.map(|amount| Amount::try_from(amount).unwrap());
+        let left = pot.left();
+        let (shares, closes) = match pot.to_refund(amount) {
+            Ok(part) => part,
+            Err(Refusal::AlreadyRefunded) => {
+                prop_assert!(left.is_zero());
+                return Ok(());
+            }
+            Err(Refusal::MoreThanDebited { refundable }) => {
+                prop_assert!(refundable == left && amount.map(Credits::from) > Some(left));
+                return Ok(());
+            }
+            Err(other) => return Err(TestCaseError::fail(other.to_string())),
+        };
+        let why = Why::Refund { reason: Reason::TechnicalFailure, note: None, twin: None };
+        let pot = drawn(pot, &shares, why.clone(), closes)?;
+        let month = Period::of(debit.entry.at);
+        let sum: u64 = shares.iter().map(|share| share.amount.get()).sum();
+        let request = GiveBack { shares, why, month, terms: self.terms.clone() };
+        let head = self.head();
+        let posting = give_back(&self.account, &request, &head).unwrap();
+        prop_assert_eq!(posting.entry.amount.get(), sum);
+        self.book(&posting)?;
+        if month == self.account.period {
+            self.used -= sum;
+        }
+        let all: u64 = pot.draws.iter().map(|draw| draw.amount().get()).sum();
+        prop_assert!(all <= debit.spent().get() && all + pot.left().get() == debit.spent().get());
+        self.debits[place].1 = pot;
+        Ok(())
+    }
+
+    fn spend(&mut self, posting: &Posting, details: &Details) -> Done {
+        self.book(posting)?;
+        for receipt in self.receipts(details) {
+            self.used += receipt.spent().get();
+            let moved: u64 = receipt.entry.moves.iter().map(|part| part.amount.get()).sum();
+            prop_assert!(receipt.entry.amount.get() == moved || receipt.entry.amount.is_zero());
+            self.debits.push((receipt.clone(), Pot::of(&receipt)));
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, step: Step) -> Done {
+        match step {
+            Step::Pass { hours } => self.now += chrono::Duration::hours(hours),
+            Step::Consume { amount, service } => {
+                let head = self.head();
+                if let Ok(posting) = consume(&self.account, &debit(amount, service), &head) {
+                    self.spend(&posting, &Details::default())?;
+                }
+            }
+            Step::Batch { amounts, atomic } => self.batch(&amounts, atomic)?,
+            Step::Hold { amount, hours } => {
+                let head = self.head();
+                if let Ok(posting) = hold(&self.account, &debit(amount, None), &head) {
+                    self.book(&posting)?;
+                    let expires_at = Some(hold_ends(self.now, hours * 3_600 / 10));
+                    let details = Details { expires_at, ..Details::default() };
+                    let receipt = self.receipts(&details).remove(0);
+                    self.holds.push((receipt.clone(), Pot::of(&receipt)));
+                }
+            }
+            Step::Capture { which, amount } if !self.holds.is_empty() => {
+                let place = which % self.holds.len();
+                self.capture(place, amount)?;
+            }
+            Step::Release { which } if !self.holds.is_empty() => {
+                let place = which % self.holds.len();
+                self.give_back(place, Why::Release)?;
+            }
+            Step::Refund { which, amount } if !self.debits.is_empty() => {
+                let place = which % self.debits.len();
+                self.refund(place, amount)?;
+            }
+            Step::Capture { .. } | Step::Release { .. } | Step::Refund { .. } => (),
+            Step::Grant { purchased, amount, service, days } => {
+                self.grant(purchased, amount, service, days)?
+            }
+            Step::Plan { allowance } => self.plan(Allowance::Monthly(credits(allowance)), allowance)?,
+            Step::Unlimited => self.plan(Allowance::Unlimited, 1_000)?,
+            Step::Limit(limit) => {
+                let head = self.head();
+                self.book(&set_limit(&self.account, credits(limit), &head))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn batch(&mut self, amounts: &[u64], atomic: bool) -> Done {
+        let head = self.head();
+        let items = amounts.iter().map(|amount| Some(debit(*amount, None))).collect();
+        let posting = match batch(&self.account, &Batch { items, atomic }, &head) {
+            Ok(posting) => posting,
+            Err(refusal) => {
+                prop_assert!(atomic && refusal.wants_credits(), "{refusal}");
+                return Ok(());
+            }
+        };
+        let items = amounts.iter().map(|amount| Item {
+            operation: Reference::try_from("x".to_owned()).unwrap(),
+            amount: Some(credits(*amount)),
+            details: Details::default(),
+        });
+        // The same, one after the other.
+        let mut one_by_one = self.account.clone();
+        let mut balances = vec![];
+        for amount in amounts {
+            let own = Head { id: one_by_one.floor().next(), ..head.clone() };
+            if let Ok(posting) = consume(&one_by_one, &debit(*amount, None), &own) {
+                one_by_one = one_by_one.apply(&posting).unwrap();
+                balances.push((posting.entry.moves, one_by_one.balance(head.now)));
+            }
+        }
+        self.spend(&posting, &Details { items: items.collect(), ..Details::default() })?;
+        let lines = self.receipts(&Details::default());
+        if !balances.is_empty() {
+            let told: Vec<_> = lines.into_iter().map(|line| (line.entry.moves, line.balance)).collect();
+            prop_assert_eq!(told, balances, "as if they came one after the other");
+        }
+        Ok(())
+    }
+
+    fn capture(&mut self, place: usize, amount: Option<u64>) -> Done {
+        let pot = self.holds[place].1.clone();
+        let (shares, closes) = match pot.to_capture(amount.map(credits), self.now) {
+            Ok(part) => part,
+            Err(Refusal::HoldClosed(status)) => {
+                prop_assert_eq!(status, pot.status(self.now));
+                return Ok(());
+            }
+            Err(Refusal::InsufficientCredits { available, .. }) => {
+                prop_assert!(available == pot.left() && amount.map(credits) > Some(available));
+                return Ok(());
+            }
+            Err(other) => return Err(TestCaseError::fail(other.to_string())),
+        };
+        let pot = drawn(pot, &shares, Why::Capture, closes)?;
+        let head = self.head();
+        let posting = super::super::capture(&self.account, &shares, &head).unwrap();
+        let drawn = Some(Drawn { of: pot.of, why: Why::Capture, shares });
+        self.spend(&posting, &Details { drawn, ..Details::default() })?;
+        self.holds[place].1 = pot;
+        Ok(())
+    }
+
+    fn grant(&mut self, purchased: bool, amount: u64, service: Option<Service>, days: Option<i64>) -> Done {
+        let source = if purchased { Source::Purchased } else { Source::Bonus };
+        let expires_at = days.map(|days| self.now + chrono::Duration::days(days));
+        let amount = Amount::try_from(amount).unwrap();
+        let head = self.head();
+        let request = Grant { source, amount, service, expires_at, origin: Origin::Operator };
+        if let Ok(posting) = grant(&self.account, &request, &head) {
+            self.book(&posting)?;
+            self.terms.insert(head.id, Terms { service, expires_at });
+        }
+        Ok(())
+    }
+
+    fn plan(&mut self, allowance: Allowance, number: u64) -> Done {
+        let plan = PlanId(format!("plan-{number}"));
+        let head = self.head();
+        let request = Subscribe { plan, allowance, cause: SubscribeCause::Owner };
+        if let Ok(posting) = subscribe(&self.account, &request, &head) {
+            self.book(&posting)?;
+        }
+        Ok(())
+    }
+
+    fn is_sound(&self) -> Done {
+        let open: u64 = self.holds.iter().map(|(_, pot)| pot.left().get()).sum();
+        prop_assert_eq!(self.account.held.get(), open, "what is held");
+        prop_assert_eq!(self.account.used.get(), self.used, "what is used");
+        prop_assert!(self.account.subscription.left <= self.account.subscription.granted);
+        match self.account.allowance {
+            // Rule 4, however plans, debits and refunds came one after the other.
+            Allowance::Monthly(most) => {
+                let Subscription { left, over, .. } = self.account.subscription;
+                let spent = self.account.subscription.spent();
+                prop_assert_eq!(left, most.less(spent).unwrap_or_default());
+                prop_assert_eq!(over, spent.less(most).unwrap_or_default());
+            }
+            Allowance::Unlimited => prop_assert!(self.account.subscription.left.is_zero()),
+        }
+        let standing = self.account.lots.values().filter(|lot| !lot.left.is_zero()).count();
+        prop_assert!(standing <= LOTS_MAX + 2, "{standing} lots");
+        Ok(())
+    }
+}
+
+/// Which lot an effect changes.
+fn touched(effect: &Effect) -> Option<LotId> {
+    match effect {
+        Effect::Take(lot, _) | Effect::Give(lot, _) => Some(*lot),
+        Effect::Open(id, _) | Effect::Drop(id) => Some(LotId::Granted(*id)),
+        _ => None,
+    }
+}
+
+fn debit(amount: u64, service: Option<Service>) -> Consume {
+    Consume { operation: Operation::try_from("x".to_owned()).unwrap(), amount: credits(amount), service }
+}
+
+fn drawn(pot: Pot, shares: &[Share], why: Why, closes: bool) -> Result<Pot, TestCaseError> {
+    let (of, number) = (pot.of, pot.draws.len());
+    let details = Details { drawn: Some(Drawn { of, why, shares: shares.to_vec() }), ..Details::default() };
+    let key = ClaimKey::Caller(IdempotencyKey::try_from(format!("d{number}")).unwrap());
+    let draw = Draw { key, asked: Fingerprint(String::new()), details, closes, made: Some(of) };
+    pot.with(draw).map_err(|refusal| TestCaseError::fail(refusal.to_string()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    /// No credit is made or lost, nothing is given back twice, what is held and used is what was, and what is
+    /// left of a month never exceeds its plan.
+    #[test]
+    fn every_credit_is_accounted_for(steps in steps()) {
+        let mut world = World {
+            account: account("sub 10"),
+            now: at(NOW),
+            used: 0,
+            debits: vec![],
+            holds: vec![],
+            terms: BTreeMap::new(),
+            number: 1_000,
+        };
+        for step in steps {
+            world.pass()?;
+            world.step(step)?;
+            world.pass()?;
+            world.is_sound()?;
+        }
+        // In the end all of it goes back.
+        for place in 0..world.holds.len() {
+            world.give_back(place, Why::Release)?;
+        }
+        for place in 0..world.debits.len() {
+            world.refund(place, None)?;
+        }
+        world.is_sound()?;
+        prop_assert!(world.account.held.is_zero());
+        prop_assert!(world.debits.iter().all(|(_, pot)| pot.left().is_zero()));
+    }
+}
