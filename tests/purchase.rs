@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, Org, World, send, unique};
+use tests::{Answer, Org, World, line_of, send, unique};
 use tokio::task::JoinSet;
 
 const NOW: &str = "2024-01-15T10:30:00Z";
@@ -79,7 +79,7 @@ async fn a_package_is_bought() {
     }
     assert!(told["receipt"].as_str().is_some_and(|receipt| receipt.starts_with("rcpt_")), "{told}");
     let list = world.transactions(&org.key, "operation=credit.purchase").await;
-    assert_eq!(list, [told]);
+    assert_eq!(list, [line_of(&told)]);
     assert_eq!(
         charges(&world, &org.id).await,
         BTreeMap::from([(id.to_owned(), ("succeeded".to_owned(), 4900))])

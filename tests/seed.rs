@@ -1,7 +1,7 @@
 //! What the seed documents show is served exactly.
 
 use serde_json::{Value, json};
-use tests::World;
+use tests::{World, line_of};
 
 /// The seed's balance: a negotiated allowance of 400 of which 150 are used, 100 purchased, 50 bonus.
 #[tokio::test]
@@ -87,7 +87,13 @@ async fn transactions_have_the_seeds_fields() {
         assert_eq!(&purchase[field], value, "{field}");
     }
     let path = format!("/api/v3/credits/transactions/{}", debit["transactionId"].as_str().unwrap());
-    assert_eq!(&world.get(&path, world.key()).await.data(), debit);
+    // By itself it is told with all that explains it.
+    let receipt = world.get(&path, world.key()).await.data();
+    assert_eq!(&line_of(&receipt), debit);
+    assert_eq!((&receipt["unitPrice"], &receipt["balanceBefore"]), (&json!(2), &json!(400)));
+    assert_eq!((&receipt["balance"]["available"], &receipt["refundable"]), (&json!(398), &json!(2)));
+    assert!(receipt["keyId"].as_str().unwrap().starts_with("key_"));
+    assert!(receipt["requestId"].as_str().unwrap().starts_with("req_"));
 }
 
 /// The seed's whole price table, each operation charged once.

@@ -200,6 +200,15 @@ impl Answer {
     }
 }
 
+/// A transaction by itself as a list tells it: without what only explains it further.
+pub fn line_of(receipt: &Value) -> Value {
+    let mut line = receipt.clone();
+    for further in ["unitPrice", "balanceBefore", "balance", "refundable", "keyId", "requestId", "proof"] {
+        line.as_object_mut().unwrap().remove(further);
+    }
+    line
+}
+
 /// Sends a request as it is.
 pub async fn send(request: RequestBuilder) -> Answer {
     let answer = request.send().await.unwrap();

@@ -27,7 +27,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(keys::revoke))
         .routes(routes!(grants::grant))
         .routes(routes!(adjustments::adjust_credits))
-        .routes(routes!(refunds::refund))
+        .routes(routes!(refunds::refund_debit))
         .routes(routes!(terms::set_post_paid))
         .routes(routes!(terms::freeze))
         .routes(routes!(terms::unfreeze))

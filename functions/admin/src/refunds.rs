@@ -57,7 +57,7 @@ struct RefundedByOperator {
         (status = 422, description = "REFUND_NOT_ELIGIBLE: no debit, or more than `details.refundable`"),
     ),
 )]
-pub(super) async fn refund(
+pub(super) async fn refund_debit(
     State(app): State<Arc<App>>,
     operator: Operator,
     Path(id): Path<String>,

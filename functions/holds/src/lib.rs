@@ -23,10 +23,10 @@ use shape::Hold;
 /// The function's routes and their description.
 pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
-        .routes(routes!(make))
-        .routes(routes!(one))
-        .routes(routes!(capture))
-        .routes(routes!(release))
+        .routes(routes!(make_hold))
+        .routes(routes!(hold))
+        .routes(routes!(capture_hold))
+        .routes(routes!(release_hold))
 }
 
 /// Credits to be set aside: what an operation costs, or so many.
@@ -90,7 +90,7 @@ struct Release {}
         (status = 402, description = "INSUFFICIENT_CREDITS: `details` has `required` and `available`; nothing was set aside"),
     ),
 )]
-async fn make(
+async fn make_hold(
     State(app): State<Arc<App>>,
     caller: Caller<may::Consume>,
     intent: Intent<NewHold>,
@@ -120,7 +120,7 @@ async fn make(
     params(("id" = String, Path, description = "hold_…")),
     responses((status = 200, body = Hold), (status = 404, description = "NOT_FOUND")),
 )]
-async fn one(
+async fn hold(
     State(app): State<Arc<App>>,
     caller: Caller<may::Read>,
     Path(id): Path<String>,
@@ -154,7 +154,7 @@ async fn one(
         (status = 409, description = "HOLD_CLOSED: captured, released or expired"),
     ),
 )]
-async fn capture(
+async fn capture_hold(
     State(app): State<Arc<App>>,
     caller: Caller<may::Consume>,
     Path(id): Path<String>,
@@ -182,7 +182,7 @@ async fn capture(
         (status = 409, description = "HOLD_CLOSED: captured, released or expired"),
     ),
 )]
-async fn release(
+async fn release_hold(
     State(app): State<Arc<App>>,
     caller: Caller<may::Consume>,
     Path(id): Path<String>,
@@ -229,7 +229,7 @@ async fn find<S: shared::edge::Needs>(
 ) -> Result<Receipt, ApiError> {
     const UNKNOWN: ApiError = ApiError::NotFound("there is no such hold");
     let id = HoldId::try_from(id).map_err(|_| UNKNOWN)?;
-    let found = app.ledger.find(caller.account, id.into(), caller.call.moment).await?;
+    let found = app.ledger.find(caller.account, id.into()).await?;
     found.filter(Receipt::is_hold).ok_or(UNKNOWN)
 }
 

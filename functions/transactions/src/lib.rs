@@ -126,7 +126,7 @@ async fn one(
 ) -> Result<Reply, ApiError> {
     let unknown = || ApiError::NotFound("there is no such transaction");
     let id = EntryId::try_from(id).map_err(|_| unknown())?;
-    if let Some(receipt) = app.ledger.find(caller.account, id, caller.call.moment).await? {
+    if let Some(receipt) = app.ledger.transaction(caller.account, id).await? {
         return Reply::ok(&explained(&app, &caller, &receipt).await?);
     }
     // A purchase has its name before it is in the ledger, where its entry has another.

@@ -69,10 +69,12 @@ fn environment(command: Run, stack: &Ministack, queues: &Queues) -> Run {
 }
 
 /// All that are deployed (drift.rs).
-pub(crate) const FUNCTIONS: [&str; 15] = [
+pub(crate) const FUNCTIONS: [&str; 17] = [
     "balance",
     "catalogue",
     "consume",
+    "holds",
+    "refund",
     "transactions",
     "purchase",
     "payments",
@@ -145,9 +147,14 @@ fn routed(events: &Events<'_>) -> Result<Value> {
     let packages = [("/data/0/package", json!("starter")), ("/data/2/saving", json!(18.6))];
     expect(&events.send("catalogue")?, 200, &packages)?;
     let taken = [("/data/amount", json!(2)), ("/data/balance/available", json!(398))];
-    expect(&events.send("consume")?, 201, &taken)?;
+    let debit = expect(&events.send("consume")?, 201, &taken)?;
     let newest = [("/data/0/type", json!("DEBIT")), ("/data/0/resourceId", json!("verif_xyz789"))];
     expect(&events.send("transactions")?, 200, &newest)?;
+    let held = [("/data/status", json!("held")), ("/data/amount", json!(2))];
+    expect(&events.send("holds")?, 201, &held)?;
+    let debit = debit.pointer("/data/transactionId").and_then(Value::as_str).unwrap_or_default();
+    let refunded = [("/data/type", json!("CREDIT")), ("/data/refundOf", json!(debit))];
+    expect(&events.send_for("refund", ("txn_REPLACE", debit))?, 201, &refunded)?;
     let opened = [("/data/plan", json!("professional")), ("/data/allowance", json!(400))];
     expect(&events.send("admin")?, 201, &opened)?;
     let bought = [("/data/status", json!("approved")), ("/data/credits", json!(500))];
@@ -176,8 +183,14 @@ struct Events<'a> {
 impl Events<'_> {
     /// Sends a function's file, with keys that are real; the function's answer.
     fn send(&self, function: &str) -> Result<Value> {
+        self.send_for(function, ("", ""))
+    }
+
+    /// The same, with something in place of what stands in the file.
+    fn send_for(&self, function: &str, (from, to): (&str, &str)) -> Result<Value> {
         let event = self.project.root.join("tests/events").join(function).with_extension("json");
         let text = fs::read_to_string(&event).with_context(|| event.display().to_string())?;
+        let text = if from.is_empty() { text } else { text.replace(from, to) };
         let text = text.replace("sk_live_REPLACE", &self.machine.api_key);
         let text = text.replace("sk_test_REPLACE", &self.machine.test_key);
         self.invoke(function, &text.replace("ok_live_REPLACE", &self.machine.operator_key))

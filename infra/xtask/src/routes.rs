@@ -4,11 +4,13 @@ use serde_json::{Value, json};
 use crate::http::{Answer, Call};
 use crate::machine::Machine;
 
-/// Calls every route once, as one story: spend, look, buy, have credits bought, open an organisation, give
+/// Calls every route once, as one story: spend, look, set aside, take back, buy, have credits bought, open an organisation, give
 /// it credits, stop it, revoke its key, open another one, change its plan, watch somebody, see a month pass
 /// and hear of it, see what is sold, change it.
 pub(crate) fn check(url: &str, machine: &Machine) -> Result<()> {
     spend(url, &machine.api_key)?;
+    set_aside(url, &machine.api_key)?;
+    take_back(url, &machine.api_key)?;
     buy(url, machine)?;
     operate(url, &machine.operator_key)?;
     live_on(url, &machine.operator_key)?;
@@ -39,6 +41,49 @@ fn spend(url: &str, key: &str) -> Result<()> {
     ensure!(list.at("/data/0/transactionId")? == id, "{}", list.body);
     let one = customer.get(&format!("/api/v3/credits/transactions/{id}"), 200)?;
     ensure!(one.number("/data/amount")? == 3, "{}", one.body);
+    Ok(())
+}
+
+fn set_aside(url: &str, key: &str) -> Result<()> {
+    const HOLDS: &str = "/api/v3/credits/holds";
+    let customer = Caller { url, key: Some(key) };
+    let hold = customer.post(HOLDS, "route-hold", &json!({ "operation": "verification.enhanced" }))?;
+    let hold = format!("{HOLDS}/{}", hold.at("/data/holdId")?);
+    let captured = customer.post(&format!("{hold}/capture"), "route-capture", &json!({ "amount": 1 }))?;
+    ensure!(captured.number("/data/captured")? == 1, "{}", captured.body);
+    let released = customer.post(&format!("{hold}/release"), "route-release", &json!({}))?;
+    ensure!(released.at("/data/status")? == "released", "{}", released.body);
+    let known = customer.get(&hold, 200)?;
+    ensure!(known.body.get("data") == released.body.get("data"), "{}", known.body);
+    Ok(())
+}
+
+fn take_back(url: &str, key: &str) -> Result<()> {
+    let customer = Caller { url, key: Some(key) };
+    let items = json!({ "items": [
+        { "operation": "verification.standard", "settleBy": "2099-01-01T00:00:00Z" },
+        { "operation": "aml.pep" },
+    ] });
+    let refused = customer.post_for(400, "/api/v3/credits/quote", "route-quote", &items)?;
+    ensure!(refused.body.to_string().contains("items[0].settleBy"), "{}", refused.body);
+    let later = customer.get("/api/v3/credits/balance", 200)?;
+    let items = json!({ "items": [
+        { "operation": "verification.standard", "settleBy": later.at("/data/nextRenewal")? },
+        { "operation": "aml.pep" },
+    ] });
+    let quote = customer.post_for(200, "/api/v3/credits/quote", "route-quote", &items)?;
+    ensure!(quote.number("/data/amount")? == 3, "{}", quote.body);
+    let batch = customer.post("/api/v3/credits/consume/batch", "route-batch", &items)?;
+    let left = batch.number("/data/balance/available")?;
+    ensure!(quote.number("/data/balanceAfter")? == left, "{} and {}", quote.body, batch.body);
+    let id = batch.at("/data/results/0/transaction/transactionId")?;
+    let fail = format!("/api/v3/credits/transactions/{id}/fail");
+    let failed = customer.post(&fail, "route-fail", &json!({}))?;
+    ensure!(failed.at("/data/reason")? == "technical_failure", "{}", failed.body);
+    let id = batch.at("/data/results/1/transaction/transactionId")?;
+    let body = json!({ "transactionId": id, "reason": "canceled_verification", "amount": 1 });
+    let refunded = customer.post("/api/v3/credits/refund", "route-refund", &body)?;
+    ensure!(refunded.at("/data/refundOf")? == id, "{}", refunded.body);
     Ok(())
 }
 
@@ -89,7 +134,11 @@ fn operate(url: &str, key: &str) -> Result<()> {
     let stopped = customer.post_for(403, "/api/v3/credits/consume", "route-frozen", &debit)?;
     ensure!(stopped.at("/error/code")? == "ORGANISATION_FROZEN", "{}", stopped.body);
     operator.post_for(200, &format!("{organisation}/unfreeze"), "route-unfreeze", &body)?;
-    customer.post("/api/v3/credits/consume", "route-frozen", &debit)?;
+    let debit = customer.post("/api/v3/credits/consume", "route-frozen", &debit)?;
+    let id = debit.at("/data/transactionId")?;
+    let body = json!({ "transactionId": id, "reason": "false_positive", "note": "Goodwill" });
+    let refunded = operator.post(&format!("{organisation}/refunds"), "route-operator-refund", &body)?;
+    ensure!(refunded.at("/data/description")? == "Goodwill", "{}", refunded.body);
     operator.call("DELETE", &format!("{organisation}/keys/{}", issued.at("/data/keyId")?), 200)?;
     Ok(())
 }

@@ -222,10 +222,7 @@ impl Ledger {
         of: EntryId,
         moment: Moment,
     ) -> Result<(), Unsettled> {
-        let Some(from) = self.transaction(account, of).await? else {
-            // What was about to be begun has not landed, or its row is about to be written.
-            return if self.is_complete(account).await? { Ok(()) } else { Err(Unsettled::InProgress) };
-        };
+        let Some(from) = self.find(account, of).await? else { return Ok(()) };
         if let Some(pot) = self.pot(account, of).await?
             && let Some(last) = pot.draws.last().map(|last| last.key.clone())
         {
@@ -235,12 +232,6 @@ impl Ledger {
             }
         }
         if from.is_hold() { self.expire(account, &from, moment).await } else { Ok(()) }
-    }
-
-    /// Whether every line of an account's ledger is known to have its row.
-    pub(super) async fn is_complete(&self, account: AccountId) -> Result<bool, Fault> {
-        let Some(known) = self.account(account).await? else { return Ok(true) };
-        Ok(known.sequence <= self.watermark(account).await?)
     }
 
     /// Gives back what a hold still has, if it has ended.

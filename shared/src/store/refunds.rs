@@ -16,9 +16,6 @@ const TWIN_ROWS_MAX: i32 = 10_000;
 /// How many rows one read looks through.
 const ROWS_AT_ONCE: i32 = 1_000;
 
-/// How old a transaction may be whose row is not written yet: then nobody is told that there is none.
-const UNWRITTEN_MINUTES: i64 = 5;
-
 /// After how many seconds somebody looks at a refund that was begun.
 const LOOK_SECONDS: i64 = 60;
 
@@ -63,7 +60,7 @@ impl Ledger {
         (key, asked, details): (&ClaimKey, &Fingerprint, &Details),
         moment: Moment,
     ) -> Result<Option<Taken>, Unsettled> {
-        let Some(from) = self.find(account, request.transaction, moment).await? else {
+        let Some(from) = self.find(account, request.transaction).await? else {
             let bought = PurchaseId { account, transaction: request.transaction };
             return match self.purchase(bought).await? {
                 Some(_) => Err(Refusal::NotEligible(
@@ -88,25 +85,22 @@ impl Ledger {
         self.draw(account, &from, asking, decide).await.map(Some)
     }
 
-    /// One transaction of an account; `None` when there is none.
+    /// One transaction of an account, also where it is the last and its row is not written yet; `None` when
+    /// there is none.
     ///
     /// # Errors
-    /// [`Unsettled::InProgress`] when it may just not have its row yet.
-    pub async fn find(
-        &self,
-        account: AccountId,
-        id: EntryId,
-        moment: Moment,
-    ) -> Result<Option<Receipt>, Unsettled> {
+    /// When the table does not serve.
+    pub async fn find(&self, account: AccountId, id: EntryId) -> Result<Option<Receipt>, Fault> {
         if let Some(receipt) = self.transaction(account, id).await? {
             return Ok(Some(receipt));
         }
-        let is_new = moment.now.signed_duration_since(id.time()).num_minutes() < UNWRITTEN_MINUTES;
-        if is_new && !self.is_complete(account).await? {
-            return Err(Unsettled::InProgress);
+        let Some(known) = self.account(account).await? else { return Ok(None) };
+        let is_last = known.last.as_ref().is_some_and(|last| (last.id..=last.last_id()).contains(&id));
+        if !is_last {
+            return Ok(None);
         }
-        // It may have been written between the two looks.
-        Ok(if is_new { self.transaction(account, id).await? } else { None })
+        self.complete(&known).await?;
+        self.transaction(account, id).await
     }
 
     /// Whether it is refunded by the rules; the twin that makes it so, where it takes one.
