@@ -110,6 +110,18 @@ impl Books {
         id
     }
 
+    /// How many write units a write of the account costs as it is now: DynamoDB counts the whole item.
+    pub async fn units_of(&self, id: AccountId) -> f64 {
+        use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
+
+        let client = aws_sdk_dynamodb::Client::from_conf(self.config.clone());
+        let update = client.update_item().table_name(&self.table);
+        let update = update.key("pk", AttributeValue::S(format!("ACCT#{id}")));
+        let update = update.key("sk", AttributeValue::S("A".to_owned())).update_expression("SET seq = seq");
+        let update = update.return_consumed_capacity(ReturnConsumedCapacity::Total);
+        update.send().await.unwrap().consumed_capacity.unwrap().capacity_units.unwrap()
+    }
+
     /// Works the stream off.
     pub async fn project(&mut self) {
         let others = Others { wakes: &Unheard, tasks: &Unheard };

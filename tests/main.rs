@@ -16,6 +16,7 @@ mod capacity;
 mod catalogue;
 mod catalogue_changes;
 mod catalogue_input;
+mod costs;
 mod crashes;
 mod dispute_crashes;
 mod keys;

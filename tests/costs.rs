@@ -1,0 +1,128 @@
+//! What setting aside, giving back and charging a hundred at once cost in request units, exact.
+
+use serde_json::{Value, json};
+use shared::domain::{
+    Amount, Batch, ClaimKey, Consume, Credits, Details, Fingerprint, Grant, IdempotencyKey, Item, Operation,
+    Origin, Reference, Source, batch, grant,
+};
+use tests::{Books, World, moment, settle};
+
+const CREDITS: &str = "/api/v3/credits";
+
+/// Read and write units of the calls that `calls` makes to a route, of as many calls.
+async fn units(world: &World, route: &str) -> (f64, f64, u64) {
+    let told = world.get("/_local/capacity", "").await.data();
+    let told = &told["routes"][route];
+    let unit = |name: &str| told[name].as_f64().unwrap();
+    (unit("readUnits"), unit("writeUnits"), told["calls"].as_u64().unwrap())
+}
+
+async fn forget(world: &World) {
+    world.settle().await;
+    world.delete("/_local/capacity", "").await.data();
+}
+
+/// What each costs, warm, with the projector at rest.
+#[tokio::test]
+async fn drawing_costs_what_it_writes() {
+    let world = World::at("2024-01-15T10:30:00Z").await;
+    let key = world.key();
+    let post =
+        async |path: String, name: &str, body: Value| world.post(&path, key, name, &body).await.created();
+    let consume = json!({ "operation": "verification.enhanced", "resourceId": "verif_1" });
+    let debit = post(format!("{CREDITS}/consume"), "debit", consume).await;
+    let hold = || json!({ "operation": "verification.biometric" });
+    forget(&world).await;
+
+    // Claim, account, row; that it is open, and the errand for its end.
+    let held = post(format!("{CREDITS}/holds"), "hold", hold()).await;
+    assert_eq!(units(&world, "POST /api/v3/credits/holds").await, (0.0, 5.0, 1));
+    forget(&world).await;
+
+    // The part is taken from the pot, the account follows (claim, account, row), the pot says so. Read: the
+    // hold's row, its pot, and that the key is free.
+    let path = format!("{CREDITS}/holds/{}/capture", held["holdId"].as_str().unwrap());
+    post(path, "capture", json!({ "amount": 1 })).await;
+    assert_eq!(units(&world, "POST /api/v3/credits/holds/{id}/capture").await, (3.0, 5.0, 1));
+    forget(&world).await;
+
+    // And what says that it is open is deleted.
+    let path = format!("{CREDITS}/holds/{}/release", held["holdId"].as_str().unwrap());
+    post(path, "release", json!({})).await;
+    assert_eq!(units(&world, "POST /api/v3/credits/holds/{id}/release").await, (3.0, 6.0, 1));
+    forget(&world).await;
+
+    // As a capture, and an errand; the pot is looked at twice.
+    let body = json!({ "transactionId": debit["transactionId"], "reason": "technical_failure" });
+    post(format!("{CREDITS}/refund"), "refund", body).await;
+    assert_eq!(units(&world, "POST /api/v3/credits/refund").await, (4.0, 6.0, 1));
+    forget(&world).await;
+
+    // Two claims, the caller's and that of what is charged once; account, row, and whom it was charged to.
+    let once = || json!({ "operation": "aml.pep", "resourceId": "a", "dedupe": { "windowSeconds": 60 } });
+    post(format!("{CREDITS}/consume"), "once", once()).await;
+    assert_eq!(units(&world, "POST /api/v3/credits/consume").await, (4.0, 5.0, 1));
+    forget(&world).await;
+    let again = world.post(&format!("{CREDITS}/consume"), key, "twice", &once()).await;
+    assert_eq!((again.status, &again.data()["deduplicated"]), (200, &json!(true)));
+    assert_eq!(units(&world, "POST /api/v3/credits/consume").await, (5.0, 1.0, 1));
+    forget(&world).await;
+
+    // One read of the account.
+    let quote = world.post(&format!("{CREDITS}/quote"), key, "", &hold()).await;
+    assert_eq!(quote.data()["amount"], json!(3));
+    assert_eq!(units(&world, "POST /api/v3/credits/quote").await, (1.0, 0.0, 1));
+}
+
+/// A batch of a hundred with a hundred different amounts out of three buckets: the account is written once,
+/// for two units at most.
+#[tokio::test]
+async fn a_batch_of_a_hundred_writes_the_account_once() {
+    let now = "2024-01-15T10:30:00Z".parse().unwrap();
+    let books = Books::new().await;
+    let id = books.open(2_000, now).await;
+    for (name, source) in [("p", Source::Purchased), ("b", Source::Bonus)] {
+        let gift = Grant {
+            source,
+            amount: Amount::try_from(2_000).unwrap(),
+            service: None,
+            expires_at: None,
+            origin: Origin::Operator,
+        };
+        settle(&books.ledger, id, (name, name), moment(now), |account, head| grant(account, &gift, head))
+            .await
+            .unwrap();
+    }
+    assert_eq!(books.units_of(id).await, 1.0);
+    let operation = |text: &str| Operation::try_from(text.to_owned()).unwrap();
+    let amount = |count: u64| Credits::try_from(count).unwrap();
+    let wanted = (1..=100)
+        .map(|count| Some(Consume { operation: operation("x"), amount: amount(count), service: None }));
+    let request = Batch { items: wanted.collect(), atomic: true };
+    let item = |count| Item {
+        operation: Reference::try_from("verification.standard".to_owned()).unwrap(),
+        amount: Some(amount(count)),
+        details: Details {
+            resource_id: Reference::try_from(format!("verif_{count}")).ok(),
+            ..Details::default()
+        },
+    };
+    let details = Details { items: (1..=100).map(item).collect(), ..Details::default() };
+    let key = ClaimKey::Caller(IdempotencyKey::try_from("k".repeat(255)).unwrap());
+    let claim = (&key, &Fingerprint("hundred".into()), &details);
+    let faults = books.faults.clone().unwrap();
+    faults.arm(usize::MAX, tests::Kind::CrashBefore);
+    let settled = books
+        .ledger
+        .settle(id, claim, moment(now), |account, head| batch(account, &request, head))
+        .await
+        .unwrap();
+    // The claim, the account, and a row an item.
+    assert_eq!(faults.writes(), 102);
+    let units = books.units_of(id).await;
+    assert!(units <= 2.0, "{units}");
+    let lines: Vec<_> = std::iter::once(settled.receipt).chain(settled.more).collect();
+    let told: Vec<_> = lines.iter().map(|line| (line.sequence, line.entry.amount.get())).collect();
+    assert_eq!(told, (1..=100).map(|count| (3 + count, count)).collect::<Vec<_>>());
+    assert_eq!(lines.last().unwrap().balance.available().unwrap().get(), 6_000 - 5_050);
+}
