@@ -85,8 +85,9 @@ pub fn hold(account: &Account, request: &Consume, head: &Head) -> Result<Posting
 /// What was set aside is spent: no lot changes, and usage grows.
 ///
 /// # Errors
-/// [`Refusal::BalanceLimit`] when the month's usage would leave its range, or less is held.
+/// [`Refusal::Frozen`]; [`Refusal::BalanceLimit`] when the month's usage would leave its range, or less is held.
 pub fn capture(account: &Account, shares: &[Share], head: &Head) -> Result<Posting, Refusal> {
+    super::consume::may_move(account)?;
     let amount = super::draw::sum(shares);
     account.used.plus(amount).ok_or(Refusal::BalanceLimit)?;
     account.held.less(amount).ok_or(Refusal::BalanceLimit)?;
@@ -101,8 +102,8 @@ pub fn capture(account: &Account, shares: &[Share], head: &Head) -> Result<Posti
         switch: None,
         parts: vec![],
     };
-    // It counts as this month's usage, so it must not land in the next.
-    let mut guards = vec![Guard::Period(account.period), Guard::FenceBelow(head.id)];
+    // It counts as this month's usage, and must land neither in the next nor on a frozen account.
+    let mut guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)];
     let mut effects = vec![];
     if !amount.is_zero() {
         guards.push(Guard::Held(amount));

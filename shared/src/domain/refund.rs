@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Amount, Credits, Direction, LotId, Order, Pot, Receipt, Refusal, Share, Why};
+use super::{Amount, Credits, Direction, LotId, Operation, Order, Pot, Receipt, Refusal, Share, Why};
 
 /// Why credits are asked back (seed: "Credit Refunds").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,8 +52,7 @@ impl Receipt {
                 "this transaction has set credits aside and spent none; release the hold, or refund a capture of it",
             );
         }
-        let is_capture = self.details.drawn.as_ref().is_some_and(|drawn| drawn.why == Why::Capture);
-        if self.entry.direction == Direction::Credit || !is_capture && self.entry.operation.is_own() {
+        if self.entry.direction == Direction::Credit || !self.is_capture() && self.entry.operation.is_own() {
             return not("this transaction has spent no credits; name the debit of an operation");
         }
         if self.spent().is_zero() {
@@ -77,17 +76,22 @@ impl Receipt {
         let resource = later.details.resource_id.as_ref();
         resource.is_some()
             && self.details.resource_id.as_ref() == resource
-            && self.what_for() == later.what_for()
+            && self.paid_for() == later.paid_for()
             && self.sequence < later.sequence
             // Months of a monitor are charged one after the other, each for itself.
             && self.details.monitor.is_none()
             && self.may_be_refunded().is_ok()
     }
 
-    /// The operation that was paid: a capture's is the one that its credits were set aside for.
+    /// The operation that was paid: a capture's is the one that its credits were set aside for, if it was one.
     #[must_use]
-    pub fn what_for(&self) -> &str {
-        self.details.purpose.as_ref().unwrap_or(&self.entry.operation).as_str()
+    pub fn paid_for(&self) -> &Operation {
+        let own = &self.entry.operation;
+        if self.is_capture() { self.details.purpose.as_ref().unwrap_or(own) } else { own }
+    }
+
+    fn is_capture(&self) -> bool {
+        self.details.drawn.as_ref().is_some_and(|drawn| drawn.why == Why::Capture)
     }
 
     /// Whether its caller may still report that it has failed.

@@ -70,13 +70,15 @@ impl Ledger {
                 None => Ok(None),
             };
         };
-        let was_asked = self.pot(account, from.entry.id).await?.is_some_and(|pot| pot.has(key));
-        let twin = if was_asked { None } else { self.may_refund(account, &from, request, moment).await? };
-        let why = Why::Refund { reason: request.reason, note: request.note.clone(), twin };
-        if !was_asked {
+        let pot = self.pot(account, from.entry.id).await?.unwrap_or_else(|| Pot::of(&from));
+        let mut twin = None;
+        if !pot.has(key) {
+            twin = self.may_refund(account, &from, request, moment).await?;
+            pot.to_refund(request.amount)?;
             let due = moment.now.checked_add_signed(TimeDelta::seconds(LOOK_SECONDS)).unwrap_or(moment.now);
             self.note(Errand::Pot(PotId { account, of: from.entry.id }), due).await?;
         }
+        let why = Why::Refund { reason: request.reason, note: request.note.clone(), twin };
         let asking = Asking { key, asked, details, why: &why, moment };
         let decide = |pot: &Pot| {
             let (shares, closes) = pot.to_refund(request.amount)?;

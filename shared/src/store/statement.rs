@@ -35,7 +35,7 @@ const SKEW_MINUTES: i64 = 10;
 pub struct Query {
     /// Only this direction.
     pub direction: Option<Direction>,
-    /// Only this operation, or what was set aside for it.
+    /// Only this operation, also where it was paid from what was set aside for it.
     pub operation: Option<Operation>,
     /// Only this customer's.
     pub customer: Option<Reference>,
@@ -101,8 +101,7 @@ impl Query {
         }
         let (entry, details) = (&receipt.entry, &receipt.details);
         is(self.direction.as_ref(), Some(&entry.direction))
-            && (is(self.operation.as_ref(), Some(&entry.operation))
-                || is(self.operation.as_ref(), details.purpose.as_ref()))
+            && is(self.operation.as_ref(), Some(receipt.paid_for()))
             && is(self.customer.as_ref(), details.customer_id.as_ref())
             && is(self.member.as_ref(), details.member_id.as_ref())
             && self.from.is_none_or(|from| from <= entry.at)
