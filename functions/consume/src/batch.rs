@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use shared::domain::{self, BATCH_MAX, ClaimKey, Details, Item, Part, PriceList, Reference, Refusal};
 use shared::edge::{
-    ApiError, App, BATCH_BYTES_MAX, Balance, Caller, Intent, Refused, Reply, Transaction, may,
+    ApiError, App, BATCH_BYTES_MAX, Balance, Caller, Distinct, Intent, Refused, Reply, Transaction, may,
 };
 use shared::store::Settled;
 use utoipa::ToSchema;
@@ -26,10 +26,14 @@ const KEPT_BYTES_MAX: usize = 300_000;
 pub(super) struct Batch {
     /// 1 to 100 requests, each as for a consume of its own, without `dedupe`.
     #[schema(min_items = 1, max_items = 100)]
-    items: Vec<Consume>,
+    pub(super) items: Vec<Consume>,
     /// atomic (when left out): all are charged or none. partial: each is charged or refused by itself, in
     /// order.
-    mode: Option<BatchMode>,
+    pub(super) mode: Option<BatchMode>,
+}
+
+impl Distinct for Batch {
+    const FIELD: &'static str = "items";
 }
 
 /// What becomes of a batch of which an item can't be paid.

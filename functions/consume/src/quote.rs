@@ -1,56 +1,24 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
-use shared::domain::{
-    self, Account, Amount, Credits, Head, Metadata, Offer, PackageList, Part, Posting, Quantity, Reference,
-    Refusal, Service,
-};
+use serde::Serialize;
+use shared::domain::{self, Account, Amount, Credits, Head, Offer, PackageList, Part, Posting, Refusal};
 use shared::edge::{
-    ApiError, App, BATCH_BYTES_MAX, Caller, Instant, Money, Payload, Refused, Reply, SourceShare, may,
+    ApiError, App, BATCH_BYTES_MAX, Caller, Either, Money, Payload, Refused, Reply, SourceShare, may,
 };
 use shared::store::Moment;
 use utoipa::ToSchema;
 
-use super::asked::{Consume, Dedupe};
-use super::batch::{BatchMode, Priced, checked, priced, unpriced};
+use super::asked::Consume;
+use super::batch::{Batch, Priced, checked, priced, unpriced};
 
 /// The body of a consume, or that of a batch.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-#[schema(example = json!({ "operation": "verification.standard", "quantity": 3 }))]
-pub(super) struct Wanted {
-    /// An operation of the price list, for a quote of one.
-    #[schema(value_type = Option<String>)]
-    operation: Option<Reference>,
-    /// How many times.
-    #[schema(value_type = Option<u64>, minimum = 1, maximum = 1_000_000)]
-    quantity: Option<Quantity>,
-    /// As for a consume.
-    #[schema(value_type = Option<String>, max_length = 255)]
-    resource_id: Option<Reference>,
-    /// As for a consume.
-    #[schema(value_type = Option<String>, max_length = 255)]
-    customer_id: Option<Reference>,
-    /// As for a consume.
-    #[schema(value_type = Option<String>, max_length = 255)]
-    member_id: Option<Reference>,
-    /// The service that is used.
-    #[schema(value_type = Option<String>)]
-    service: Option<Service>,
-    /// As for a consume.
-    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
-    metadata: Option<Metadata>,
-    /// As for a consume.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    settle_by: Option<Instant>,
-    /// As for a consume: what was paid for before costs nothing.
-    dedupe: Option<Dedupe>,
-    /// The items of a batch, for a quote of one, in place of all of these.
-    #[schema(min_items = 1, max_items = 100)]
-    items: Option<Vec<Consume>>,
-    /// atomic or partial, for a batch.
-    mode: Option<BatchMode>,
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only described; what is sent is told apart by `items`")]
+enum Wanted {
+    One(Box<Consume>),
+    Many(Batch),
 }
 
 /// What it would come to, now.
@@ -131,13 +99,13 @@ struct Mend {
 pub(super) async fn quote(
     State(app): State<Arc<App>>,
     caller: Caller<may::Read>,
-    Payload(wanted): Payload<Wanted, BATCH_BYTES_MAX>,
+    Payload(wanted): Payload<Either<Consume, Batch>, BATCH_BYTES_MAX>,
 ) -> Result<Reply, ApiError> {
     let moment = caller.call.moment;
     let catalogue = app.settings.catalogue(moment.wall).await?;
     let account = app.ledger.foresee(caller.account, moment).await?;
-    let quote = match wanted.read()? {
-        Asked::One(one) => {
+    let quote = match wanted {
+        Either::One(one) => {
             let one = one.checked("", moment.now)?;
             let (request, details) = one.priced(&catalogue.prices, moment.now)?;
             let mut quote =
@@ -155,64 +123,13 @@ pub(super) async fn quote(
             }
             quote
         }
-        Asked::Many(items, mode) => {
+        Either::Other(Batch { items, mode }) => {
             let asked = checked(items, moment.now)?;
-            let priced = priced(&asked, mode, &catalogue.prices, moment.now)?;
+            let priced = priced(&asked, mode.unwrap_or_default(), &catalogue.prices, moment.now)?;
             of_batch(&account, &priced, moment)
         }
     };
     Reply::ok(&quote.mended(&account, &catalogue.packages, moment))
-}
-
-enum Asked {
-    One(Box<Consume>),
-    Many(Vec<Consume>, BatchMode),
-}
-
-impl Wanted {
-    fn read(self) -> Result<Asked, ApiError> {
-        let Self {
-            operation,
-            quantity,
-            resource_id,
-            customer_id,
-            member_id,
-            service,
-            metadata,
-            settle_by,
-            dedupe,
-            items,
-            mode,
-        } = self;
-        let is_one = quantity.is_some()
-            || resource_id.is_some()
-            || customer_id.is_some()
-            || member_id.is_some()
-            || service.is_some()
-            || metadata.is_some()
-            || settle_by.is_some()
-            || dedupe.is_some();
-        match (operation, items) {
-            (None, Some(items)) if !is_one => Ok(Asked::Many(items, mode.unwrap_or_default())),
-            (Some(operation), None) if mode.is_none() => Ok(Asked::One(Box::new(Consume {
-                operation,
-                quantity,
-                resource_id,
-                customer_id,
-                member_id,
-                service,
-                metadata,
-                settle_by,
-                dedupe,
-            }))),
-            (None, None) => Err(ApiError::field("operation", "must be given, or `items` for a batch")),
-            (Some(_), None) => Err(ApiError::field("mode", "is for a batch; send `items`, or leave it out")),
-            (_, Some(_)) => Err(ApiError::field(
-                "items",
-                "stands alone or with `mode`; what else is asked belongs into each item",
-            )),
-        }
-    }
 }
 
 fn of_batch(account: &Account, priced: &Priced, moment: Moment) -> Quote {

@@ -1,7 +1,7 @@
-use super::consume::{Taken, effective, take};
+use super::consume::{Taken, take};
 use super::{
-    Account, Amount, Credits, Direction, Effect, Entry, Grant, Guard, Head, LotId, Move, Operation, Origin,
-    Posting, Refusal, Source, grant,
+    Account, Amount, Credits, Direction, Effect, Grant, Guard, Head, LotId, Move, Operation, Origin, Posting,
+    Refusal, Source, grant,
 };
 
 /// What an operator puts right, with a reason that stands in the record.
@@ -76,16 +76,6 @@ fn posting(
 ) -> Posting {
     let Taken { moves, mut guards, effects } = taken;
     guards.push(Guard::FenceBelow(head.id));
-    let entry = Entry {
-        id: head.id,
-        at: effective(account, head.now),
-        operation: Operation::own("credit.adjustment"),
-        direction,
-        amount,
-        moves,
-        claim: Some(head.claim.clone()),
-        switch: None,
-        parts: vec![],
-    };
+    let entry = head.entry(account, Operation::own("credit.adjustment"), (direction, amount), moves);
     Posting { entry, guards, effects }
 }

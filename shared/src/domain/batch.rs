@@ -2,7 +2,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::consume::effective;
 use super::{
     Account, Allowance, Consume, Credits, Details, Direction, Effect, Entry, EntryId, Guard, Head, LotId,
     Move, Operation, Part, Posting, Receipt, Reference, Refusal, consume,
@@ -153,17 +152,9 @@ impl Made {
         if !self.used.is_zero() {
             effects.push(Effect::Use(self.used));
         }
-        let entry = Entry {
-            id: head.id,
-            at: effective(account, head.now),
-            operation: Operation::own("credit.batch"),
-            direction: Direction::Debit,
-            amount: self.used,
-            moves: self.moves,
-            claim: Some(head.claim.clone()),
-            switch: None,
-            parts: self.parts,
-        };
+        let total = (Direction::Debit, self.used);
+        let entry = head.entry(account, Operation::own("credit.batch"), total, self.moves);
+        let entry = Entry { parts: self.parts, ..entry };
         Posting { entry, guards, effects }
     }
 }

@@ -65,17 +65,7 @@ pub fn consume(account: &Account, request: &Consume, head: &Head) -> Result<Post
     if !amount.is_zero() {
         effects.push(Effect::Use(amount));
     }
-    let entry = Entry {
-        id: head.id,
-        at: effective(account, head.now),
-        operation: request.operation.clone(),
-        direction: Direction::Debit,
-        amount,
-        moves,
-        claim: Some(head.claim.clone()),
-        switch: None,
-        parts: vec![],
-    };
+    let entry = head.entry(account, request.operation.clone(), (Direction::Debit, amount), moves);
     Ok(Posting { entry, guards, effects })
 }
 
@@ -135,6 +125,29 @@ pub(super) fn take(
         taken.effects.push(Effect::Owe(wanted));
     }
     Ok(taken)
+}
+
+impl Head {
+    /// The entry of this attempt on an account.
+    pub(super) fn entry(
+        &self,
+        account: &Account,
+        operation: Operation,
+        (direction, amount): (Direction, Credits),
+        moves: Vec<Move>,
+    ) -> Entry {
+        Entry {
+            id: self.id,
+            at: effective(account, self.now),
+            operation,
+            direction,
+            amount,
+            moves,
+            claim: Some(self.claim.clone()),
+            switch: None,
+            parts: vec![],
+        }
+    }
 }
 
 /// When an entry takes effect: as it reached us, but never before the month it is booked in. A

@@ -1,4 +1,3 @@
-use super::consume::effective;
 use super::{
     Account, Credits, Direction, Effect, Entry, EntryId, Guard, Head, Lot, LotId, Move, Operation, Posting,
     Refusal, Source,
@@ -112,15 +111,5 @@ fn entry(
     (amount, moves): (Credits, Vec<Move>),
     head: &Head,
 ) -> Entry {
-    Entry {
-        id: head.id,
-        at: effective(account, head.now),
-        operation: Operation::own(operation),
-        direction,
-        amount,
-        moves,
-        claim: Some(head.claim.clone()),
-        switch: None,
-        parts: vec![],
-    }
+    head.entry(account, Operation::own(operation), (direction, amount), moves)
 }

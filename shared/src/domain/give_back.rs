@@ -2,9 +2,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use super::consume::effective;
 use super::{
-    Account, Allowance, Credits, Direction, Effect, Entry, EntryId, Guard, Head, LOTS_MAX, Lot, LotId, Move,
+    Account, Allowance, Credits, Direction, Effect, EntryId, Guard, Head, LOTS_MAX, Lot, LotId, Move,
     Operation, Period, Posting, Refusal, Service, Share, Source, Why,
 };
 
@@ -55,20 +54,15 @@ pub fn give_back(account: &Account, request: &GiveBack, head: &Head) -> Result<P
     effects.extend(account.empty_lots().filter(|id| !kept(id)).map(Effect::Drop));
     effects.extend(given.iter().map(|(id, amount)| Effect::Give(LotId::Granted(*id), *amount)));
     effects.extend(opened.into_iter().map(|(id, lot)| Effect::Open(id, lot)));
-    let entry = Entry {
-        id: head.id,
-        at: effective(account, head.now),
-        operation: Operation::own(match request.why {
+    let entry = head.entry(
+        account,
+        Operation::own(match request.why {
             Why::Refund { .. } => "credit.refund",
             Why::Release | Why::Expiry | Why::Capture => "credit.release",
         }),
-        direction: Direction::Credit,
-        amount,
+        (Direction::Credit, amount),
         moves,
-        claim: Some(head.claim.clone()),
-        switch: None,
-        parts: vec![],
-    };
+    );
     Ok(Posting { entry, guards, effects })
 }
 

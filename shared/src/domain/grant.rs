@@ -1,9 +1,8 @@
 use chrono::{DateTime, Utc};
 
-use super::consume::effective;
 use super::{
-    Account, Allowance, Amount, Credits, Direction, Effect, Entry, EntryId, Guard, Head, LOTS_ALIKE_MAX,
-    LOTS_MAX, Lot, LotId, Move, Operation, Posting, Refusal, Service, Source,
+    Account, Allowance, Amount, Credits, Direction, Effect, EntryId, Guard, Head, LOTS_ALIKE_MAX, LOTS_MAX,
+    Lot, LotId, Move, Operation, Posting, Refusal, Service, Source,
 };
 
 /// Credits that arrive.
@@ -74,21 +73,16 @@ pub fn grant(account: &Account, request: &Grant, head: &Head) -> Result<Posting,
             }
         });
     }
-    let entry = Entry {
-        id: head.id,
-        at: effective(account, head.now),
-        operation: Operation::own(match request.origin {
+    let entry = head.entry(
+        account,
+        Operation::own(match request.origin {
             Origin::Purchase => "credit.purchase",
             Origin::Operator => "credit.grant",
             Origin::Adjustment => "credit.adjustment",
         }),
-        direction: Direction::Credit,
-        amount,
+        (Direction::Credit, amount),
         moves,
-        claim: Some(head.claim.clone()),
-        switch: None,
-        parts: vec![],
-    };
+    );
     Ok(Posting { entry, guards, effects })
 }
 

@@ -1,9 +1,8 @@
 use chrono::{DateTime, Duration, Utc};
 
-use super::consume::effective;
 use super::{
-    Account, Consume, Credits, Direction, Draw, Effect, Entry, Guard, Head, Operation, Order, Posting, Pot,
-    Receipt, Refusal, Share, Why, consume,
+    Account, Consume, Credits, Direction, Draw, Effect, Guard, Head, Operation, Order, Posting, Pot, Receipt,
+    Refusal, Share, Why, consume,
 };
 
 /// The operation of an entry that sets credits aside.
@@ -91,17 +90,8 @@ pub fn capture(account: &Account, shares: &[Share], head: &Head) -> Result<Posti
     let amount = super::draw::sum(shares);
     account.used.plus(amount).ok_or(Refusal::BalanceLimit)?;
     account.held.less(amount).ok_or(Refusal::BalanceLimit)?;
-    let entry = Entry {
-        id: head.id,
-        at: effective(account, head.now),
-        operation: Operation::own("credit.capture"),
-        direction: Direction::Debit,
-        amount: Credits::ZERO,
-        moves: vec![],
-        claim: Some(head.claim.clone()),
-        switch: None,
-        parts: vec![],
-    };
+    let entry =
+        head.entry(account, Operation::own("credit.capture"), (Direction::Debit, Credits::ZERO), vec![]);
     // It counts as this month's usage, and must land neither in the next nor on a frozen account.
     let mut guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)];
     let mut effects = vec![];

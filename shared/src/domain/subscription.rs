@@ -1,4 +1,4 @@
-use super::consume::{effective, may_move};
+use super::consume::may_move;
 use super::{
     Account, Allowance, Credits, Direction, Effect, Entry, Guard, Head, Mode, Move, Operation, PlanId,
     Posting, Refusal, Source, Switch,
@@ -105,17 +105,9 @@ fn entry(
     head: &Head,
 ) -> Entry {
     let part = Move { lot: account.subscription_lot(), source: Source::Subscription, direction, amount };
-    Entry {
-        id: head.id,
-        at: effective(account, head.now),
-        operation: Operation::own("credit.plan_change"),
-        direction,
-        amount,
-        moves: if amount.is_zero() { vec![] } else { vec![part] },
-        claim: Some(head.claim.clone()),
-        switch: Some(Switch { from: account.plan.clone(), to, allowance }),
-        parts: vec![],
-    }
+    let moves = if amount.is_zero() { vec![] } else { vec![part] };
+    let entry = head.entry(account, Operation::own("credit.plan_change"), (direction, amount), moves);
+    Entry { switch: Some(Switch { from: account.plan.clone(), to, allowance }), ..entry }
 }
 
 /// By how much what was spent this month exceeds an allowance. Where it does, nothing is left and nothing

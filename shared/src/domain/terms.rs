@@ -1,5 +1,4 @@
-use super::consume::effective;
-use super::{Account, Credits, Direction, Effect, Entry, Guard, Head, Operation, Posting};
+use super::{Account, Credits, Direction, Effect, Guard, Head, Operation, Posting};
 
 /// Lets `account` spend up to `limit` credits on account; none switches it off (contract, rule 9). What
 /// is outstanding stays so, also past a lower limit.
@@ -18,17 +17,7 @@ pub fn set_frozen(account: &Account, frozen: bool, head: &Head) -> Posting {
 /// Terms change by an entry of their own, which moves nothing, so that the ledger tells since when they
 /// hold.
 fn change(account: &Account, operation: &'static str, effect: Effect, head: &Head) -> Posting {
-    let entry = Entry {
-        id: head.id,
-        at: effective(account, head.now),
-        operation: Operation::own(operation),
-        direction: Direction::Credit,
-        amount: Credits::ZERO,
-        moves: vec![],
-        claim: Some(head.claim.clone()),
-        switch: None,
-        parts: vec![],
-    };
+    let entry = head.entry(account, Operation::own(operation), (Direction::Credit, Credits::ZERO), vec![]);
     let guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)];
     Posting { entry, guards, effects: vec![effect] }
 }

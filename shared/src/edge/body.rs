@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -28,6 +28,37 @@ impl<T: DeserializeOwned, S: Sync, const BYTES: usize> FromRequest<S> for Payloa
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         parse(&read(request, BYTES).await?).map(Self)
+    }
+}
+
+/// A body that may be the one or the other: the other is told by a field of its own.
+#[derive(Debug)]
+pub enum Either<A, B> {
+    /// Without the field.
+    One(A),
+    /// With it.
+    Other(B),
+}
+
+/// A body that is told from another by one of its fields.
+pub trait Distinct {
+    /// The field.
+    const FIELD: &'static str;
+}
+
+impl<A, B, S, const BYTES: usize> FromRequest<S> for Payload<Either<A, B>, BYTES>
+where
+    A: DeserializeOwned,
+    B: DeserializeOwned + Distinct,
+    S: Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let bytes = read(request, BYTES).await?;
+        let fields = serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(&bytes);
+        let is_other = fields.is_ok_and(|fields| fields.contains_key(B::FIELD));
+        Ok(Self(if is_other { Either::Other(parse(&bytes)?) } else { Either::One(parse(&bytes)?) }))
     }
 }
 

@@ -329,10 +329,12 @@ impl World {
 
 /// Which lot an effect changes.
 fn touched(effect: &Effect) -> Option<LotId> {
-    match effect {
-        Effect::Take(lot, _) | Effect::Give(lot, _) => Some(*lot),
-        Effect::Open(id, _) | Effect::Drop(id) => Some(LotId::Granted(*id)),
-        _ => None,
+    if let Effect::Take(lot, _) | Effect::Give(lot, _) = effect {
+        Some(*lot)
+    } else if let Effect::Open(id, _) | Effect::Drop(id) = effect {
+        Some(LotId::Granted(*id))
+    } else {
+        None
     }
 }
 
