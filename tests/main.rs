@@ -16,6 +16,8 @@ mod capacity;
 mod catalogue;
 mod catalogue_changes;
 mod catalogue_input;
+mod chain;
+mod chain_crashes;
 mod crashes;
 mod dispute_crashes;
 mod keys;

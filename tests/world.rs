@@ -20,7 +20,7 @@ use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
 pub use bank::{Bank, BankFault, Fault};
-pub use books::{Books, backends, moment, settle};
+pub use books::{Books, Item, backends, moment, settle};
 pub use faults::{Faults, Kind};
 pub use shop::{Shop, count};
 

@@ -1,13 +1,15 @@
 //! `GET /api/v3/credits/transactions`: every credit explained.
 
+mod audit;
+
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use serde::Deserialize;
-use shared::domain::{Direction, EntryId, Operation, PurchaseId, Reference, Stage};
-use shared::edge::{ApiError, App, Caller, Instant, Params, Reply, Transaction, may};
+use serde::{Deserialize, Serialize};
+use shared::domain::{AccountId, Direction, EntryId, Operation, PurchaseId, Receipt, Reference, Stage};
+use shared::edge::{ApiError, App, Caller, Instant, Params, Proof, Reply, Transaction, may};
 use shared::store::{Cursor, Query};
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -19,7 +21,7 @@ const LIMIT_MAX: usize = 100;
 
 /// The function's routes and their description.
 pub fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(one))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(one)).routes(routes!(audit::audit))
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -102,13 +104,22 @@ async fn list(
     Reply::page(&lines, page.next.map(|next| next.write(caller.account, &query)))
 }
 
+/// A transaction and its place in the hash chain.
+#[derive(Serialize, ToSchema)]
+struct Proven {
+    #[serde(flatten)]
+    transaction: Transaction,
+    /// Null until the transaction is chained, which takes seconds; and for what is not in the ledger.
+    proof: Option<Proof>,
+}
+
 /// One transaction.
 #[utoipa::path(
     get,
     path = "/api/v3/credits/transactions/{id}",
     tag = "credits",
     params(("id" = String, Path, description = "txn_…")),
-    responses((status = 200, body = Transaction), (status = 404, description = "NOT_FOUND")),
+    responses((status = 200, body = Proven), (status = 404, description = "NOT_FOUND")),
 )]
 async fn one(
     State(app): State<Arc<App>>,
@@ -118,7 +129,7 @@ async fn one(
     let unknown = || ApiError::NotFound("there is no such transaction");
     let id = EntryId::try_from(id).map_err(|_| unknown())?;
     if let Some(receipt) = app.ledger.transaction(caller.account, id).await? {
-        return Reply::ok(&Transaction::from(&receipt));
+        return told(&app, caller.account, &receipt).await;
     }
     // A purchase has its name before it is in the ledger, where its entry has another.
     let bought = PurchaseId { account: caller.account, transaction: id };
@@ -126,7 +137,12 @@ async fn one(
     if let Stage::Approved(entry) = purchase.stage
         && let Some(receipt) = app.ledger.transaction(caller.account, entry).await?
     {
-        return Reply::ok(&Transaction::from(&receipt));
+        return told(&app, caller.account, &receipt).await;
     }
-    Reply::ok(&Transaction::unbooked(&purchase))
+    Reply::ok(&Proven { transaction: Transaction::unbooked(&purchase), proof: None })
+}
+
+async fn told(app: &App, account: AccountId, receipt: &Receipt) -> Result<Reply, ApiError> {
+    let proof = app.ledger.proof(account, receipt.entry.id, receipt.sequence).await?;
+    Reply::ok(&Proven { transaction: Transaction::from(receipt), proof: proof.map(Proof::from) })
 }

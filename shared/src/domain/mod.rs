@@ -3,7 +3,9 @@
 mod access;
 mod account;
 mod adjustment;
+mod audit;
 mod balance;
+mod chain;
 mod consume;
 mod credits;
 mod details;
@@ -29,6 +31,7 @@ mod recharge;
 mod refusal;
 mod renewal;
 mod subscription;
+mod sums;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -37,7 +40,9 @@ mod version;
 pub use access::{ApiKey, Denial, Mode, Principal, Scope, Secret};
 pub use account::{Account, AccountId, Fence, LOTS_ALIKE_MAX, LOTS_MAX, PostPaid, Subscription};
 pub use adjustment::{Adjustment, adjust};
+pub use audit::{ChainCheck, Finding, Problem};
 pub use balance::{Balance, EXPIRING_MAX, Expiring};
+pub use chain::{Checkpoint, Growth, Hash, Link, RowText, Span, Tip};
 pub use consume::{Consume, consume};
 pub use credits::{Amount, Credits, OutOfRange, Quantity};
 pub use details::{BadMetadata, Details, Metadata, Paid};
@@ -65,5 +70,6 @@ pub use recharge::{BURST_MAX, BadRecharge, Pause, Recharge, RechargeChange, Rech
 pub use refusal::Refusal;
 pub use renewal::{DUE_MAX, due, renewal_id};
 pub use subscription::{Subscribe, SubscribeCause, subscribe};
+pub use sums::Sums;
 pub use terms::{set_frozen, set_limit};
 pub use version::{BadChange, When};

@@ -30,4 +30,7 @@ pub use instant::Instant;
 pub use intent::{Intent, Setting, issue};
 pub use params::Params;
 pub use serve::{Fatal, serve, start};
-pub use shape::{AsOf, Balance, Expiring, NextAction, PlanShift, PostPaid, SourceShare, Transaction};
+pub use shape::{
+    AsOf, Audit, AuditCheckpoint, AuditProblem, AuditRow, AuditTip, Balance, Expiring, NextAction, PlanShift,
+    PostPaid, Proof, SourceShare, Transaction,
+};
