@@ -8,6 +8,7 @@
 
 mod agenda;
 mod architecture;
+mod audit;
 mod bad_input;
 mod calendar_crashes;
 mod calendar_model;
