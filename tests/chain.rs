@@ -141,6 +141,7 @@ fn with(item: &Item, name: &str, value: AttributeValue) -> Item {
     changed
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "what we write has no other types")]
 fn changes(value: &AttributeValue) -> Vec<(String, AttributeValue)> {
     match value {
         AttributeValue::S(text) => {
@@ -195,7 +196,9 @@ async fn whatever_is_edited_in_a_row_its_row_is_named() {
         // A full part of the chain and an open one.
         let (id, now) = history(&mut books, 7, 19).await;
         let mut edited = 0;
-        for row in rows(&books, id).await {
+        // Elsewhere some rows of each part are enough.
+        let each = if backend.is_none() { 1 } else { 4 };
+        for row in rows(&books, id).await.into_iter().step_by(each) {
             let number = number(&row);
             for (what, changed) in edits(&row) {
                 books.write(&changed).await;
@@ -207,7 +210,7 @@ async fn whatever_is_edited_in_a_row_its_row_is_named() {
             assert_eq!(named, [Some(number)]);
             books.write(&row).await;
         }
-        assert!(edited > 500, "{edited}");
+        assert!(edited > 500 / each, "{edited}");
         assert_eq!(found(&books, id, now).await, Vec::<String>::new());
     }
 }

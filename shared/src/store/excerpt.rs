@@ -122,7 +122,7 @@ impl Ledger {
         let tip = (mark.chained(), mark.tip.as_ref().map_or(Hash::genesis(account), |tip| tip.hash()));
         let ExcerptCursor { next: from, last } = match cursor {
             Some(cursor) => cursor,
-            None => self.numbers(account, range, now).await?,
+            None => self.numbers(account, range, (tip.0.saturating_add(1), now)).await?,
         };
         let to = last.min(tip.0).min(from.saturating_add(limit).saturating_sub(1));
         let mut findings = Vec::new();
@@ -195,17 +195,17 @@ impl Ledger {
         Ok(None)
     }
 
-    /// The numbers between two places.
+    /// The numbers between two places; a time after all rows is the place of the one that is `coming`.
     async fn numbers(
         &self,
         account: AccountId,
         (from, to): (Option<Place>, Option<Place>),
-        now: DateTime<Utc>,
+        (coming, now): (u64, DateTime<Utc>),
     ) -> Result<ExcerptCursor, Fault> {
         let next = match from {
             None => 1,
             Some(Place::Number(number)) => number.max(1),
-            Some(Place::Time(at)) => self.number_since(account, at, now).await?.unwrap_or(u64::MAX),
+            Some(Place::Time(at)) => self.number_since(account, at, now).await?.unwrap_or(coming),
         };
         let last = match to {
             None => u64::MAX,

@@ -9,7 +9,7 @@ use super::item::{AccountItem, decode};
 use super::key::{Item, Key};
 use super::ledger::receipt_of;
 use super::{Fault, Ledger, canonical};
-use crate::domain::{Account, AccountId, EntryId, Growth, RowText, Tip};
+use crate::domain::{Account, AccountId, Entry, EntryId, Growth, RowText, Tip};
 
 /// How often a mark may be moved by others meanwhile: two projectors at the same records are what there is.
 const ATTEMPTS_MAX: u32 = 8;
@@ -52,18 +52,21 @@ impl Ledger {
         let mut rows = Rows::new();
         let row = match self.row_text(account.id, last.id, false).await? {
             Some(row) => row,
-            None => {
-                let details = self.details(account.id, last).await?;
-                if let Some(receipt) = receipt_of(account, details) {
-                    self.record(account.id, &receipt).await?;
-                }
-                // What counts is how the table has it, and somebody else may have been first.
-                let row = self.row_text(account.id, last.id, true).await?;
-                row.ok_or_else(|| Fault::corrupt("a transaction", "it is gone as soon as it was recorded"))?
-            }
+            None => self.completed(account, last).await?,
         };
         rows.insert(account.sequence, row);
         Ok(Some(Projected { rows, time: account.floor().time() }))
+    }
+
+    /// Writes the row that is missing. What counts is how the table then has it: somebody else may have been
+    /// first.
+    async fn completed(&self, account: &Account, entry: &Entry) -> Result<RowText, Fault> {
+        let details = self.details(account.id, entry).await?;
+        if let Some(receipt) = receipt_of(account, details) {
+            self.record(account.id, &receipt).await?;
+        }
+        let row = self.row_text(account.id, entry.id, true).await?;
+        row.ok_or_else(|| Fault::corrupt("a transaction", "it is gone as soon as it was recorded"))
     }
 
     async fn row_text(
