@@ -56,15 +56,14 @@ pub(crate) struct Range {
 
 /// The hash chain of the ledger, to verify: rows by rising number, each with the hash that it must have.
 ///
-/// Every row is hashed together with the hash of the row before it, so no row before a hash that you have kept
-/// can be changed, taken away or put in without all hashes since being others than you have seen. Nothing but SHA-256 is needed:
+/// Every row is hashed together with the hash of the row before it. So no row up to a hash that you have kept can
+/// be changed, taken away or put in: the hashes since would be others. Nothing but SHA-256 is needed:
 ///
-/// 1. The first hash, `genesis`, is the SHA-256 of the text `scrip ledger of ` and `ledger`.
-/// 2. For each row in turn, SHA-256 of the 32 bytes of the hash before it and the bytes of `row` (UTF-8, as it
-///    stands in the JSON string, without any change) must be its `hash`; `sequence` is one more than the row's before, and so is
-///    `seq` in `row`.
-/// 3. The last hash must be that of `tip`, and those of `checkpoints` theirs. Keep `tip`, and compare it the next time: that is
-///    what a forger of a whole chain can't change.
+/// 1. The first hash, `genesis`, is the SHA-256 of the text `scrip ledger of `, followed by `ledger`.
+/// 2. For each row in turn, the SHA-256 of the 32 bytes of the hash before it, followed by the bytes of `row` (in
+///    UTF-8, as the JSON string decodes), must be its `hash`. `sequence`, and `seq` in `row`, are 1, 2, 3, …
+/// 3. The last hash must be that of `tip`, and the hash with the last row of a day that of its checkpoint. Keep
+///    `tip` and compare it the next time: that is what nobody can change who forges a whole chain.
 ///
 /// Rows are chained within seconds of their transactions.
 #[utoipa::path(

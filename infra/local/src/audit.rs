@@ -88,7 +88,7 @@ async fn one(
 fn summary(report: &Report) -> String {
     let (chained, hash) = report.chained;
     let mut text = format!(
-        "{}: {} entries, chained through {chained} ({hash}), {} checkpoints",
+        "{}: entries {}, chained through {chained} ({hash}), checkpoints {}",
         report.account, report.entries, report.checkpoints
     );
     if report.unchained > 0 {

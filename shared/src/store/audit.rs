@@ -196,7 +196,9 @@ impl<'a> Audit<'a> {
     /// The row of an id, if it is where it has to be.
     async fn take(&mut self, id: EntryId) -> Result<Option<RawRow>, Fault> {
         let place = place_of(id);
-        while !self.ended && self.ahead.last_key_value().is_none_or(|(last, _)| *last < place) {
+        // An id that somebody has changed may lie anywhere.
+        let is_ahead = !self.rows.ends_before(place.0);
+        while is_ahead && !self.ended && self.ahead.last_key_value().is_none_or(|(last, _)| *last < place) {
             self.read().await?;
         }
         Ok(self.ahead.remove(&place))

@@ -80,6 +80,11 @@ impl<'a> RawRows<'a> {
         Self { ledger, account, month: Period::of(from), after, last, at_once: None }
     }
 
+    /// Whether a month comes after the last one that is read.
+    pub(super) fn ends_before(&self, month: Period) -> bool {
+        self.last < month
+    }
+
     /// The next rows; an empty page only for a month without any, `None` after the last.
     pub(super) async fn read(&mut self) -> Result<Option<Vec<RawRow>>, Fault> {
         if self.last < self.month {
