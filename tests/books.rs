@@ -1,11 +1,14 @@
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Config;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodbstreams::types::ShardIteratorType;
 use chrono::{DateTime, Utc};
 use local::Follower;
 use local::engine::Engine;
-use projector::Others;
+use projector::{Others, Record, project};
 use shared::calendar::{Task, Tasks, Unsent};
 use shared::domain::{
     Account, AccountId, Allowance, ClaimKey, Credits, Details, Fingerprint, Head, IdempotencyKey, Mode,
@@ -15,6 +18,9 @@ use shared::pay::{Asleep, Wakes};
 use shared::store::{Connection, Ledger, Moment, Query, Settings, Settled, Unsettled, random};
 
 use crate::Faults;
+
+/// An item as the table has it.
+pub type Item = HashMap<String, AttributeValue>;
 
 /// A ledger of one's own, in fresh tables.
 pub struct Books {
@@ -26,6 +32,7 @@ pub struct Books {
     pub faults: Option<Faults>,
     config: Config,
     table: String,
+    streams: aws_sdk_dynamodbstreams::Client,
 }
 
 /// The DynamoDBs that store tests run on: the embedded engine; the one that `SCRIP_SECOND_DYNAMODB`
@@ -87,8 +94,8 @@ impl Books {
         let client = aws_sdk_dynamodb::Client::from_conf(config.clone());
         local::create_tables(&client, &table, &format!("{table}-settings")).await.unwrap();
         let streams = aws_sdk_dynamodbstreams::Client::from_conf(streams);
-        let follower = Follower::new(streams, &table, engine).await.unwrap();
-        Self { ledger: Ledger::new(&config, table.clone()), follower, faults, config, table }
+        let follower = Follower::new(streams.clone(), &table, engine).await.unwrap();
+        Self { ledger: Ledger::new(&config, table.clone()), follower, faults, config, table, streams }
     }
 
     /// The same table as a function sees it that has just started: it remembers nothing.
@@ -126,6 +133,70 @@ impl Books {
     pub async fn project(&mut self) {
         let others = Others { wakes: &Unheard, tasks: &Unheard };
         self.follower.drain(&self.ledger, others).await.unwrap();
+    }
+
+    /// Works off records as one batch, in a process of its own; the place of the first that has to come again.
+    pub async fn deliver(&self, ledger: &Ledger, records: &[Record]) -> Option<String> {
+        project(ledger, Others { wakes: &Unheard, tasks: &Unheard }, records.iter().cloned()).await
+    }
+
+    /// Every record of the stream, from its beginning.
+    pub async fn records(&self) -> Vec<Record> {
+        let streams = self.streams.list_streams().table_name(&self.table).send().await.unwrap();
+        let stream = streams.streams()[0].stream_arn().unwrap().to_owned();
+        let described = self.streams.describe_stream().stream_arn(&stream).send().await.unwrap();
+        let mut records = Vec::new();
+        for shard in described.stream_description().unwrap().shards() {
+            let begin =
+                self.streams.get_shard_iterator().stream_arn(&stream).shard_id(shard.shard_id().unwrap());
+            let begin = begin.shard_iterator_type(ShardIteratorType::TrimHorizon).send().await.unwrap();
+            let mut next = begin.shard_iterator;
+            while let Some(iterator) = next {
+                let answer = self.streams.get_records().shard_iterator(iterator).send().await.unwrap();
+                let changes: Vec<_> =
+                    answer.records().iter().filter_map(|record| record.dynamodb()).collect();
+                records.extend(changes.iter().map(|change| Record {
+                    place: change.sequence_number().unwrap().to_owned(),
+                    image: change.new_image.clone().filter(|image| !image.is_empty()).map(Into::into),
+                }));
+                let more = !changes.is_empty();
+                next = answer.next_shard_iterator.filter(|_| more);
+            }
+        }
+        records
+    }
+
+    /// The items of one partition, as somebody sees them who has the table in hand.
+    pub async fn items(&self, partition: &str) -> Vec<Item> {
+        let (mut items, mut after) = (Vec::new(), None);
+        loop {
+            let query = self.client().query().table_name(&self.table).consistent_read(true);
+            let query = query.key_condition_expression("pk = :pk").set_exclusive_start_key(after);
+            let query = query.expression_attribute_values(":pk", AttributeValue::S(partition.to_owned()));
+            let answer = query.send().await.unwrap();
+            items.extend(answer.items.unwrap_or_default());
+            after = answer.last_evaluated_key;
+            if after.is_none() {
+                return items;
+            }
+        }
+    }
+
+    /// Writes an item by hand, over whatever stands there.
+    pub async fn write(&self, item: &Item) {
+        let put = self.client().put_item().table_name(&self.table).set_item(Some(item.clone()));
+        put.send().await.unwrap();
+    }
+
+    /// Deletes an item by hand.
+    pub async fn delete(&self, item: &Item) {
+        let key = ["pk", "sk"].map(|name| (name.to_owned(), item[name].clone()));
+        let delete = self.client().delete_item().table_name(&self.table).set_key(Some(HashMap::from(key)));
+        delete.send().await.unwrap();
+    }
+
+    fn client(&self) -> aws_sdk_dynamodb::Client {
+        aws_sdk_dynamodb::Client::from_conf(self.config.clone())
     }
 
     /// Every row of an account, newest first, in pages of seven.

@@ -8,6 +8,7 @@
 
 mod agenda;
 mod architecture;
+mod audit;
 mod bad_input;
 mod calendar_crashes;
 mod calendar_model;
@@ -16,6 +17,8 @@ mod capacity;
 mod catalogue;
 mod catalogue_changes;
 mod catalogue_input;
+mod chain;
+mod chain_crashes;
 mod costs;
 mod crashes;
 mod dispute_crashes;

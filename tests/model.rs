@@ -13,17 +13,18 @@ use shared::store::{Settled, Unsettled};
 use tests::{Books, backends, moment, settle};
 
 /// A small generator: the same seed, the same history, on every backend.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % sides
     }
 }
 
+/// Something that moves credits, or changes terms.
 #[derive(Clone, Debug)]
-enum Request {
+pub(crate) enum Request {
     Consume(Consume),
     Grant(Grant),
     Adjust(Adjustment),
@@ -44,7 +45,7 @@ enum Request {
 }
 
 impl Request {
-    fn roll(dice: &mut Dice, now: DateTime<Utc>) -> Self {
+    pub(crate) fn roll(dice: &mut Dice, now: DateTime<Utc>) -> Self {
         let service = [None, None, Some(Service::Smartcheck), Some(Service::Api)]
             [usize::try_from(dice.roll(4)).unwrap()];
         match dice.roll(28) {
@@ -104,7 +105,7 @@ impl Request {
         })
     }
 
-    fn decide(&self, account: &Account, head: &Head) -> Result<Posting, Refusal> {
+    pub(crate) fn decide(&self, account: &Account, head: &Head) -> Result<Posting, Refusal> {
         match self {
             Self::Consume(request) => consume(account, request, head),
             Self::Grant(request) => grant(account, request, head),

@@ -195,6 +195,26 @@ async fn plans_and_monitors_answer_what_is_described() {
     assert_eq!(keys(&clock), fields("TestTime"));
 }
 
+/// What an audit and a receipt answer has the fields that the document says, and no others.
+#[tokio::test]
+async fn audits_and_receipts_answer_what_is_described() {
+    let world = World::demo().await;
+    world.settle().await;
+    let document = world.get("/openapi.json", "").await.body;
+    let schemas = &document["components"]["schemas"];
+    let fields = |name: &str| properties(schemas, &schemas[name]);
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    let audit = world.get("/api/v3/credits/audit", world.key()).await.data();
+    assert_eq!(keys(&audit), fields("Audit"));
+    assert_eq!(keys(&audit["rows"][0]), fields("AuditRow"));
+    assert_eq!(keys(&audit["tip"]), fields("AuditTip"));
+    assert_eq!(keys(&audit["checkpoints"][0]), fields("AuditCheckpoint"));
+    let id = audit["rows"][0]["transactionId"].as_str().unwrap();
+    let receipt = world.get(&format!("/api/v3/credits/transactions/{id}"), world.key()).await.data();
+    assert!(fields("Receipt").is_superset(&keys(&receipt)), "{receipt}");
+    assert_eq!(keys(&receipt["proof"]), fields("Proof"));
+}
+
 /// The properties of a schema, also of those that it is put together from.
 fn properties(schemas: &Value, schema: &Value) -> BTreeSet<String> {
     let mut found: BTreeSet<String> =

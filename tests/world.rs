@@ -20,7 +20,7 @@ use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
 pub use bank::{Bank, BankFault, Fault};
-pub use books::{Books, backends, moment, settle};
+pub use books::{Books, Item, backends, moment, settle};
 pub use faults::{Faults, Kind};
 pub use shop::{Shop, count};
 
@@ -54,16 +54,21 @@ pub struct Org {
 impl World {
     /// A machine with the demo data, in memory.
     pub async fn demo() -> Self {
-        Self::start(Seed::Demo, None).await
+        Self::start(None, None).await
     }
 
     /// A machine whose clock stands still at `now`.
     pub async fn at(now: &str) -> Self {
-        Self::start(Seed::Demo, Some(now.parse().unwrap())).await
+        Self::start(Some(now.parse().unwrap()), None).await
     }
 
-    async fn start(seed: Seed, now: Option<DateTime<Utc>>) -> Self {
-        let options = Options { port: 0, data: Data::Memory, seed, now, endpoint: None };
+    /// The same on a DynamoDB that the test has in hand too.
+    pub async fn on(endpoint: &str, now: &str) -> Self {
+        Self::start(Some(now.parse().unwrap()), Some(endpoint.to_owned())).await
+    }
+
+    async fn start(now: Option<DateTime<Utc>>, endpoint: Option<String>) -> Self {
+        let options = Options { port: 0, data: Data::Memory, seed: Seed::Demo, now, endpoint };
         Self { machine: Machine::start(options).await.unwrap(), client: client() }
     }
 

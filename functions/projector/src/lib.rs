@@ -1,5 +1,5 @@
 //! The projector: follows the ledger table's stream and completes what whoever wrote it may have
-//! left undone. Its first duty: every sequence has its row.
+//! left undone. Its first duty: every sequence has its row, and every row its place in the account's chain.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -12,7 +12,7 @@ use shared::calendar::{Task, Tasks};
 use shared::domain::{Account, AccountId, Direction, Entry};
 use shared::edge::App;
 use shared::pay::Wakes;
-use shared::store::{Fault, Image, Ledger, Projected, account_image};
+use shared::store::{Fault, Image, Ledger, Projected, Rows, account_image};
 
 /// One record of the stream: its place, and the item as it is after it.
 #[derive(Clone, Debug)]
@@ -125,11 +125,10 @@ async fn wake(
 #[derive(Default)]
 struct Done(BTreeMap<AccountId, Span>);
 
-/// The numbers `first..=last`, up to a time, and the account after the last.
+/// Rows of an account, up to a time, and the account after the last.
 struct Span {
     account: Account,
-    first: u64,
-    last: u64,
+    rows: Rows,
     time: DateTime<Utc>,
     place: String,
     /// Whether there may be more to spend: credits have arrived, a month has begun, the plan is another one.
@@ -138,11 +137,10 @@ struct Span {
 
 impl Done {
     fn add(&mut self, account: Account, entry: Projected, place: &str) {
-        let Projected { first, sequence, time, .. } = entry;
+        let Projected { rows, time } = entry;
         let span = self.0.entry(account.id).or_insert_with(|| Span {
             account: account.clone(),
-            first,
-            last: sequence,
+            rows: Rows::new(),
             time,
             place: place.to_owned(),
             credited: false,
@@ -150,11 +148,10 @@ impl Done {
         // A plan that counts nothing down takes credits away, and pays for everything.
         let pays = |last: &Entry| last.direction == Direction::Credit || last.switch.is_some();
         span.credited |= account.last.as_ref().is_some_and(pays);
-        if span.last < sequence {
+        if span.account.sequence < account.sequence {
             span.account = account;
         }
-        span.first = first.min(span.first);
-        span.last = sequence.max(span.last);
+        span.rows.extend(rows);
         span.time = time.max(span.time);
     }
 
@@ -170,11 +167,11 @@ impl Done {
         again
     }
 
-    /// Moves the watermarks; the earliest place that has to be handled again if one can't be moved.
+    /// Moves the watermarks and chains the rows; the earliest place that has to be handled again if one can't be moved.
     async fn mark(&self, ledger: &Ledger) -> Option<String> {
         let mut again: Option<String> = None;
-        for (account, Span { first, last, time, place, .. }) in &self.0 {
-            if let Err(fault) = ledger.mark(*account, (*first, *last), *time).await {
+        for (account, Span { rows, time, place, .. }) in &self.0 {
+            if let Err(fault) = ledger.mark(*account, rows, *time).await {
                 tracing::error!(%account, fault = &fault as &dyn Error, "a watermark could not be moved");
                 again = again.into_iter().chain([place.clone()]).reduce(earlier_of);
             }

@@ -1,5 +1,6 @@
 //! `GET /api/v3/credits/transactions`: every credit explained.
 
+mod audit;
 mod receipt;
 
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use serde::Deserialize;
 use shared::domain::{self, Direction, EntryId, Operation, PurchaseId, Reference, Stage};
-use shared::edge::{ApiError, App, Caller, Instant, Params, Reply, Transaction, may};
+use shared::edge::{ApiError, App, Caller, Instant, Params, Proof, Reply, Transaction, may};
 use shared::store::{Cursor, Query};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -23,7 +24,7 @@ const LIMIT_MAX: usize = 100;
 
 /// The function's routes and their description.
 pub fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(one))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(one)).routes(routes!(audit::audit))
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -145,6 +146,10 @@ async fn explained(
     caller: &Caller<may::Read>,
     receipt: &domain::Receipt,
 ) -> Result<Receipt, ApiError> {
-    let pot = app.ledger.pot(caller.account, receipt.entry.id).await?;
-    Ok(Receipt::new(receipt, pot.as_ref()))
+    let pot = match receipt.entry.direction {
+        Direction::Debit => app.ledger.pot(caller.account, receipt.entry.id).await?,
+        Direction::Credit => None,
+    };
+    let proof = app.ledger.proof(caller.account, receipt.entry.id, receipt.sequence).await?;
+    Ok(Receipt::new(receipt, pot.as_ref(), proof.map(Proof::from)))
 }

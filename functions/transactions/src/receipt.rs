@@ -1,6 +1,6 @@
 use serde::Serialize;
 use shared::domain::{self, Credits, Direction, Pot, Purchase};
-use shared::edge::{Balance, Transaction};
+use shared::edge::{Balance, Proof, Transaction};
 use utoipa::ToSchema;
 
 /// A transaction and all that explains it.
@@ -21,10 +21,13 @@ pub(super) struct Receipt {
     key_id: Option<String>,
     /// The request that was answered first.
     request_id: Option<String>,
+    /// Its place in the hash chain; null until it is chained, which takes seconds, and for what is not in the
+    /// ledger.
+    proof: Option<Proof>,
 }
 
 impl Receipt {
-    pub(super) fn new(receipt: &domain::Receipt, pot: Option<&Pot>) -> Self {
+    pub(super) fn new(receipt: &domain::Receipt, pot: Option<&Pot>, proof: Option<Proof>) -> Self {
         let domain::Receipt { entry, details, .. } = receipt;
         let transaction = Transaction::from(receipt).with_refunds(pot);
         let moved = |direction| {
@@ -54,6 +57,7 @@ impl Receipt {
             refundable: spent.map(|spent| spent.less(refunded).unwrap_or_default().get()),
             key_id: details.key_id.map(|key| key.to_string()),
             request_id: details.request_id.clone(),
+            proof,
             transaction,
         }
     }
@@ -68,6 +72,7 @@ impl Receipt {
             refundable: None,
             key_id: None,
             request_id: None,
+            proof: None,
         }
     }
 }

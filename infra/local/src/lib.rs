@@ -2,6 +2,7 @@
 //! stream running. The same routers, store and rules that Lambda runs; what AWS does around them is
 //! done here.
 
+mod audit;
 mod capacity;
 mod catalogue;
 mod clock;
@@ -23,6 +24,7 @@ mod tables;
 mod tasks;
 mod wakes;
 
+pub use audit::{audit, ledger_in};
 pub use catalogue::catalogue;
 pub use clock::LocalClock;
 pub use demo::{Keys, operator_key};

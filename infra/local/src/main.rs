@@ -4,11 +4,13 @@ use std::io::{IsTerminal, Write, stderr, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
 use local::{Data, Machine, Options, Seed};
 use serde::Serialize;
-use shared::edge::{App, Instant};
+use shared::domain::AccountId;
+use shared::edge::{App, Clock, Instant, System};
 use tracing_subscriber::EnvFilter;
 
 /// Prepaid credits, whole on one machine: all functions behind one port, on an embedded DynamoDB.
@@ -44,6 +46,17 @@ enum Command {
     /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `LEDGER_TABLE`,
     /// `SETTINGS_TABLE`.
     Load,
+    /// Verify ledgers: every row against the hash chain and its checkpoints, numbers without a gap, sums against
+    /// the account. Prints a line an account and what is wrong; ends with 1 when something is. Tables as for `load`, or
+    /// a data folder.
+    Audit {
+        /// One account, such as `org_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA#live`; all of them when left out.
+        #[arg(long)]
+        account: Option<AccountId>,
+        /// A data folder of the local machine, which must not be running, in place of a deployment's tables.
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+    },
 }
 
 /// What a program needs to call the machine.
@@ -84,6 +97,7 @@ async fn start() -> ExitCode {
         .init();
     let done = match arguments.command {
         Some(Command::Load) => load().await,
+        Some(Command::Audit { account, data }) => audit(account, data).await,
         None => run(arguments).await,
     };
     match done {
@@ -108,6 +122,18 @@ async fn load() -> anyhow::Result<()> {
     let key = local::operator_key(&app, app.clock.moment()).await?;
     tell(&mut stdout(), &format!("The catalogue is loaded. Operator key, shown once: {key}\n"));
     Ok(())
+}
+
+async fn audit(account: Option<AccountId>, data: Option<PathBuf>) -> anyhow::Result<()> {
+    let print = &mut |line: &str| tell(&mut stdout(), &format!("{line}\n"));
+    let now = System.now();
+    match data {
+        Some(folder) => local::audit(&local::ledger_in(&folder)?, account, now, print).await,
+        None => {
+            let app = App::from_env().context("for a folder of the local machine, say --data DIR")?;
+            local::audit(&app.ledger, account, now, print).await
+        }
+    }
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {

@@ -36,7 +36,7 @@ struct Arguments {
     command: Command,
 }
 
-#[derive(Clone, Copy, Subcommand)]
+#[derive(Clone, Subcommand)]
 enum Command {
     /// Everything: lint, template, lambda, snippet, and all tests.
     Test,
@@ -48,6 +48,13 @@ enum Command {
     Lambda,
     /// The JavaScript of the API's documentation, against a machine with demo data.
     Snippet,
+    /// Verifies the ledgers of a deployment, or with `--data DIR` of a data folder: `cargo run -- audit`, which has
+    /// `--account` and `--help`.
+    Audit {
+        /// What `scrip audit` is to be told.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -69,6 +76,10 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command, steps: &mut Steps) -> anyhow::Result<()> {
+    // It is the service's own code that audits, and this is built without it.
+    if let Command::Audit { arguments } = &command {
+        return process::run(project::scrip(["audit"]).args(arguments));
+    }
     let project = Project::find()?;
     match command {
         Command::Test => tests::everything(&project, steps),
@@ -82,5 +93,6 @@ fn run(command: Command, steps: &mut Steps) -> anyhow::Result<()> {
             tests::build(&project, steps)?;
             snippet::check(&project, steps)
         }
+        Command::Audit { .. } => Ok(()),
     }
 }

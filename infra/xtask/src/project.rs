@@ -55,6 +55,11 @@ impl Project {
     }
 }
 
+/// `scrip …`, built if need be, in the folder that the user is in.
+pub(crate) fn scrip<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Run {
+    Run::new(cargo()).args(["run", "--quiet", "--package", "local", "--bin", "scrip", "--"]).args(arguments)
+}
+
 fn cargo() -> OsString {
     env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }

@@ -41,6 +41,9 @@ fn spend(url: &str, key: &str) -> Result<()> {
     ensure!(list.at("/data/0/transactionId")? == id, "{}", list.body);
     let one = customer.get(&format!("/api/v3/credits/transactions/{id}"), 200)?;
     ensure!(one.number("/data/amount")? == 3, "{}", one.body);
+    ensure!(one.body.pointer("/data/proof").is_some(), "{}", one.body);
+    let audit = customer.get("/api/v3/credits/audit?limit=2", 200)?;
+    ensure!(audit.body.pointer("/data/verified") == Some(&json!(true)), "{}", audit.body);
     Ok(())
 }
 

@@ -26,6 +26,9 @@ impl Steps {
 
     /// Prints how it went.
     pub(crate) fn tell(&self) {
+        if self.done.is_empty() {
+            return;
+        }
         println!();
         for (name, took, passed) in &self.done {
             let mark = if *passed { "ok    " } else { "FAILED" };

@@ -58,7 +58,7 @@ pub fn give_back(account: &Account, request: &GiveBack, head: &Head) -> Result<P
         account,
         Operation::own(match request.why {
             Why::Refund { .. } => "credit.refund",
-            Why::Release | Why::Expiry | Why::Capture => "credit.release",
+            Why::Release | Why::Expiry | Why::Capture => super::hold::RELEASE,
         }),
         (Direction::Credit, amount),
         moves,

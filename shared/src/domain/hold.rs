@@ -5,8 +5,10 @@ use super::{
     Refusal, Share, Why, consume,
 };
 
-/// The operation of an entry that sets credits aside.
-const HOLD: &str = "credit.hold";
+/// The operations of entries that set credits aside, spend them, and give them back.
+pub(super) const HOLD: &str = "credit.hold";
+pub(super) const CAPTURE: &str = "credit.capture";
+pub(super) const RELEASE: &str = "credit.release";
 
 /// How a hold stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,8 +92,7 @@ pub fn capture(account: &Account, shares: &[Share], head: &Head) -> Result<Posti
     let amount = super::draw::sum(shares);
     account.used.plus(amount).ok_or(Refusal::BalanceLimit)?;
     account.held.less(amount).ok_or(Refusal::BalanceLimit)?;
-    let entry =
-        head.entry(account, Operation::own("credit.capture"), (Direction::Debit, Credits::ZERO), vec![]);
+    let entry = head.entry(account, Operation::own(CAPTURE), (Direction::Debit, Credits::ZERO), vec![]);
     // It counts as this month's usage, and must land neither in the next nor on a frozen account.
     let mut guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)];
     let mut effects = vec![];

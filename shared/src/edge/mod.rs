@@ -31,5 +31,6 @@ pub use intent::{Brief, Intent, Setting, issue};
 pub use params::Params;
 pub use serve::{Fatal, serve, start};
 pub use shape::{
-    AsOf, Balance, BatchItem, Expiring, NextAction, PlanShift, PostPaid, RefundMade, SourceShare, Transaction,
+    AsOf, Audit, AuditCheckpoint, AuditProblem, AuditRow, AuditTip, Balance, BatchItem, Expiring, NextAction,
+    PlanShift, PostPaid, Proof, RefundMade, SourceShare, Transaction,
 };

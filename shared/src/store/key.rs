@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::NaiveDate;
 
 use super::ClaimsOf;
 use crate::domain::{AccountId, ClaimKey, EntryId, KeyId, OrgId, Period, PurchaseId, Subject, Watched};
@@ -17,8 +18,14 @@ pub(super) enum Key<'a> {
     /// `TXN#<org>#<mode>#<month>` / `<ulid>`: one line of the ledger. The month and the order are
     /// those of the id's time, so an id alone finds its row.
     Row(AccountId, EntryId),
-    /// `MARK#<org>#<mode>` / `M`: through which sequence every row is known to exist.
+    /// `MARK#<org>#<mode>` / `M`: through which sequence every row is known to exist, and the end of the
+    /// chain: its rows since the last full span.
     Watermark(AccountId),
+    /// `CHAIN#<org>#<mode>` / `<number>`: sixteen rows of the chain, their ids and hashes, by the number of
+    /// the first.
+    Span(AccountId, u64),
+    /// `CHECK#<org>#<mode>` / `<date>`: with which number and hash a day of the chain ended.
+    Checkpoint(AccountId, NaiveDate),
     /// `PAY#<org>#<mode>#<ulid>` / `P`: one purchase.
     Purchase(PurchaseId),
     /// `AUTO#<org>#<mode>` / `R`: auto-recharge.
@@ -69,6 +76,8 @@ impl Key<'_> {
             Key::Claim(ClaimsOf::Operators, key) => (format!("KEY#operators#{key}"), "C".to_owned()),
             Key::Row(account, entry) => (row_partition(*account, Period::of(entry.time())), entry.bare()),
             Key::Watermark(account) => (format!("MARK#{account}"), "M".to_owned()),
+            Key::Span(account, first) => (chain_partition(*account), format!("{first:016}")),
+            Key::Checkpoint(account, date) => (checkpoint_partition(*account), date.to_string()),
             Key::Purchase(PurchaseId { account, transaction }) => {
                 (format!("PAY#{account}#{}", transaction.bare()), "P".to_owned())
             }
@@ -96,6 +105,16 @@ impl Key<'_> {
         };
         HashMap::from([("pk".to_owned(), AttributeValue::S(pk)), ("sk".to_owned(), AttributeValue::S(sk))])
     }
+}
+
+/// Where the chain of an account is.
+pub(super) fn chain_partition(account: AccountId) -> String {
+    format!("CHAIN#{account}")
+}
+
+/// Where the ends of its days are.
+pub(super) fn checkpoint_partition(account: AccountId) -> String {
+    format!("CHECK#{account}")
 }
 
 /// Where the rows of one month are.

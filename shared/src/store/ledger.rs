@@ -99,23 +99,25 @@ impl Ledger {
             return Ok(Some(vec![first]));
         }
         let last = attempt.after(u64::from(rows).saturating_sub(1));
-        let lines = self.rows_between(account, (attempt, last)).await?;
-        if lines.len() == usize::try_from(rows).unwrap_or(usize::MAX) {
-            Ok(Some(lines))
+        let items = self.items_between(account, (attempt, last), true).await?;
+        if items.len() == usize::try_from(rows).unwrap_or(usize::MAX) {
+            let line = |item| Ok(decode::<RowItem>("a transaction", item)?.receipt());
+            Ok(Some(items.into_iter().map(line).collect::<Result<_, Fault>>()?))
         } else {
             Err(Unsettled::InProgress)
         }
     }
 
     /// The rows with ids from one to another, both of one month, rising.
-    pub(super) async fn rows_between(
+    pub(super) async fn items_between(
         &self,
         account: AccountId,
         (first, last): (EntryId, EntryId),
-    ) -> Result<Vec<Receipt>, Fault> {
+        consistent: bool,
+    ) -> Result<Vec<Item>, Fault> {
         let text = |text: String| AttributeValue::S(text);
-        let query = self.client.query().table_name(&self.table).consistent_read(true);
-        let mut items = query
+        let query = self.client.query().table_name(&self.table).consistent_read(consistent);
+        let items = query
             .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
             .expression_attribute_values(":pk", text(row_partition(account, Period::of(first.time()))))
             .expression_attribute_values(":first", text(first.bare()))
@@ -123,12 +125,8 @@ impl Ledger {
             .into_paginator()
             .items()
             .send();
-        let mut rows = Vec::new();
-        while let Some(item) = items.next().await {
-            let item = item.map_err(|error| Fault::unavailable("read the lines of a batch")(error.into()))?;
-            rows.push(decode::<RowItem>("a transaction", item)?.receipt());
-        }
-        Ok(rows)
+        let items = items.collect::<Result<Vec<_>, _>>().await;
+        items.map_err(|error| Fault::unavailable("read the lines of a batch")(error.into()))
     }
 
     /// What the claim of an entry says of it; nothing for what the ledger does by itself. All that

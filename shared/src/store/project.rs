@@ -1,26 +1,27 @@
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
-use chrono::{DateTime, Utc};
-use tracing::warn;
+use std::collections::BTreeMap;
 
+use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::{DateTime, Utc};
+use tracing::{error, warn};
+
+use super::chain::Mark;
 use super::item::{AccountItem, decode};
 use super::key::{Item, Key};
-use super::{Fault, Ledger};
-use crate::domain::{Account, AccountId};
+use super::{Fault, Ledger, canonical};
+use crate::domain::{Account, AccountId, Entry, EntryId, Growth, RowText, Tip};
 
-/// The attribute of the watermark's item.
-const WATERMARK: &str = "seq";
+/// How often a mark may be moved by others meanwhile: two projectors at the same records are what there is.
+const ATTEMPTS_MAX: u32 = 8;
 
-/// An entry that the stream showed and whose row is known to exist.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Rows, by their numbers.
+pub type Rows = BTreeMap<u64, RowText>;
+
+/// Entries that the stream showed and whose rows are known to exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Projected {
-    /// Whose entry.
-    pub account: AccountId,
-    /// The number of its first line.
-    pub first: u64,
-    /// That of its last; the same but for a batch.
-    pub sequence: u64,
-    /// Where its row lies in time.
+    /// The rows, as the table has them.
+    pub rows: Rows,
+    /// Where the last of them lies in time.
     pub time: DateTime<Utc>,
 }
 
@@ -47,21 +48,42 @@ impl Ledger {
     /// When the table does not serve.
     pub async fn complete(&self, account: &Account) -> Result<Option<Projected>, Fault> {
         let Some(last) = &account.last else { return Ok(None) };
-        let is_whole = if last.rows() == 1 {
-            self.get(&Key::Row(account.id, last.id), false, "look for a row").await?.is_some()
-        } else {
-            let rows = self.rows_between(account.id, (last.id, last.last_id())).await?;
-            u64::try_from(rows.len()) == Ok(last.rows())
-        };
-        if !is_whole {
-            let details = self.details(account.id, last).await?;
-            for receipt in account.receipts(details) {
-                self.record(account.id, &receipt).await?;
-            }
+        let count = usize::try_from(last.rows()).unwrap_or(usize::MAX);
+        let mut rows = self.row_texts(account.id, last, false).await?;
+        if rows.len() != count {
+            rows = self.completed(account, last).await?;
+        }
+        if rows.len() != count {
+            return Err(Fault::corrupt("a transaction", "it is gone as soon as it was recorded"));
         }
         let first = account.sequence.saturating_sub(last.rows()).saturating_add(1);
-        let time = account.floor().time();
-        Ok(Some(Projected { account: account.id, first, sequence: account.sequence, time }))
+        Ok(Some(Projected { rows: (first..).zip(rows).collect(), time: account.floor().time() }))
+    }
+
+    /// Writes the rows that are missing. What counts is how the table then has them: somebody else may have
+    /// been first.
+    async fn completed(&self, account: &Account, entry: &Entry) -> Result<Vec<RowText>, Fault> {
+        let details = self.details(account.id, entry).await?;
+        for receipt in account.receipts(details) {
+            self.record(account.id, &receipt).await?;
+        }
+        self.row_texts(account.id, entry, true).await
+    }
+
+    /// The rows of an entry, as the table has them, as far as they are there.
+    async fn row_texts(
+        &self,
+        account: AccountId,
+        entry: &Entry,
+        consistent: bool,
+    ) -> Result<Vec<RowText>, Fault> {
+        if entry.rows() == 1 {
+            let item = self.get(&Key::Row(account, entry.id), consistent, "look for a row").await?;
+            return Ok(item.map(|item| row_text(entry.id, &item)).into_iter().collect());
+        }
+        let items = self.items_between(account, (entry.id, entry.last_id()), consistent).await?;
+        let ids = (0..).map(|place| entry.id.after(place));
+        Ok(ids.zip(&items).map(|(id, item)| row_text(id, item)).collect())
     }
 
     /// The sequence through which every row of an account is known to exist.
@@ -69,68 +91,100 @@ impl Ledger {
     /// # Errors
     /// When the table does not serve.
     pub async fn watermark(&self, account: AccountId) -> Result<u64, Fault> {
-        let Some(item) = self.get(&Key::Watermark(account), true, "read a watermark").await? else {
-            return Ok(0);
-        };
-        Ok(through(&item).unwrap_or(0))
+        Ok(self.read_mark(account, true).await?.through)
     }
 
-    /// Moves the watermark: the rows `first..=last` exist. Where the stream has lost the records before
-    /// them, their rows are looked for: whoever made an entry mostly wrote its row too. `now` is no
-    /// earlier than the last of them.
+    /// Moves the watermark, and chains the rows up to it: `rows` exist, and are as the table has them. Where
+    /// the stream has lost the records before them, their rows are looked for: whoever made an entry mostly
+    /// wrote its row too. `now` is no earlier than the last of them.
+    ///
+    /// Done twice, late, by two at once or in other pieces, the chain is the same to the byte: it hangs on
+    /// the rows alone.
     ///
     /// # Errors
-    /// [`Fault::Corrupt`] when rows before `first` are missing, which only a copy of the stream could
+    /// [`Fault::Corrupt`] when rows before the first are missing, which only a copy of the stream could
     /// mend. When the table does not serve.
-    pub async fn mark(
-        &self,
-        account: AccountId,
-        (first, last): (u64, u64),
-        now: DateTime<Utc>,
-    ) -> Result<(), Fault> {
-        let before = first.saturating_sub(1);
-        let Some(known) = self.move_mark(account, before, last).await? else { return Ok(()) };
-        if known >= last {
-            return Ok(());
+    pub async fn mark(&self, account: AccountId, rows: &Rows, now: DateTime<Utc>) -> Result<(), Fault> {
+        let Some((first, last)) = last_run(rows) else { return Ok(()) };
+        let mut seen = self.read_mark(account, false).await?;
+        if seen.chained().saturating_add(1) < first {
+            // It may be further than a read that is not consistent says.
+            seen = self.read_mark(account, true).await?;
         }
-        if self.rows_exist(account, (known, first), now).await? {
-            warn!(%account, known, first, "the stream has lost records; their rows exist");
-            self.move_mark(account, known, last).await?;
-            return Ok(());
+        for _ in 0..ATTEMPTS_MAX {
+            let before = first.saturating_sub(1);
+            let through = if last <= seen.through {
+                seen.through
+            } else if before <= seen.through {
+                last
+            } else if self.rows_exist(account, (seen.through, first), now).await? {
+                warn!(%account, known = seen.through, first, "the stream has lost records; their rows exist");
+                last
+            } else {
+                let known = seen.through;
+                let lost = format!("rows of {account} between {known} and {first} are missing");
+                return Err(Fault::corrupt("the stream", lost));
+            };
+            let tip = self.chain(account, (&seen, through), rows, now).await?;
+            if through == seen.through && seen.tip.as_ref() == Some(&tip) {
+                return Ok(());
+            }
+            match self.move_mark(account, &seen, &seen.at(through, tip)).await? {
+                None => return Ok(()),
+                Some(moved) => seen = moved,
+            }
         }
-        Err(Fault::corrupt(
-            "the stream",
-            format!("rows of {account} between {known} and {first} are missing"),
-        ))
+        Err(Fault::Busy)
     }
 
-    /// Moves the watermark from `before` or above to `last`; where it lies otherwise, says where.
-    async fn move_mark(&self, account: AccountId, before: u64, last: u64) -> Result<Option<u64>, Fault> {
-        let number = |number: u64| AttributeValue::N(number.to_string());
-        let known = "(#through >= :before AND #through < :last)";
-        let condition =
-            if before == 0 { format!("attribute_not_exists(#through) OR {known}") } else { known.to_owned() };
-        let update = self.client.update_item().table_name(&self.table);
-        let update = update.set_key(Some(Key::Watermark(account).attributes()));
-        let update = update.update_expression("SET #through = :last").condition_expression(condition);
-        let update = update.expression_attribute_names("#through", WATERMARK);
-        let update = update.expression_attribute_values(":last", number(last));
-        let update = update.expression_attribute_values(":before", number(before));
-        let update =
-            update.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let Err(error) = update.send().await else { return Ok(None) };
-        match error.as_service_error() {
-            Some(UpdateItemError::ConditionalCheckFailedException(lost)) => {
-                Ok(Some(lost.item.as_ref().and_then(through).unwrap_or(0)))
-            }
-            Some(_) | None => Err(Fault::unavailable("move a watermark")(error.into())),
+    /// The chain of an account with the rows that follow its end, up to `through`; what it grows by is kept.
+    /// Rows that are not in hand are read: records were lost, or the table is older than its chain.
+    async fn chain(
+        &self,
+        account: AccountId,
+        (seen, through): (&Mark, u64),
+        rows: &Rows,
+        now: DateTime<Utc>,
+    ) -> Result<Tip, Fault> {
+        if seen.is_broken() {
+            error!(%account, "the end of the chain does not read; it is made again from its beginning");
         }
+        let mut tip = seen.tip.clone().unwrap_or_else(|| Tip::genesis(account));
+        let mut growth = Growth::default();
+        extend(&mut tip, rows, &mut growth);
+        if tip.sequence() < through {
+            let found = self.rows_following(account, &tip, now).await?;
+            extend(&mut tip, &found, &mut growth);
+            extend(&mut tip, rows, &mut growth);
+            if tip.sequence() < through {
+                warn!(%account, chained = tip.sequence(), through, "the chain is behind");
+            }
+        }
+        self.keep(account, &growth).await?;
+        Ok(tip)
     }
 }
 
-fn through(item: &Item) -> Option<u64> {
-    match item.get(WATERMARK) {
-        Some(AttributeValue::N(digits)) => digits.parse().ok(),
-        Some(_) | None => None,
+fn row_text(id: EntryId, item: &Item) -> RowText {
+    RowText { id, text: canonical::text(item) }
+}
+
+/// Adds the rows that follow the end of a chain, as far as they have no gap.
+fn extend(tip: &mut Tip, rows: &Rows, growth: &mut Growth) {
+    while let Some(row) = rows.get(&tip.sequence().saturating_add(1)) {
+        tip.add(row, growth);
     }
+}
+
+/// The numbers of the last rows that have no gap between them.
+fn last_run(rows: &Rows) -> Option<(u64, u64)> {
+    let last = *rows.keys().next_back()?;
+    let mut first = last;
+    for number in rows.keys().rev().skip(1) {
+        if number.checked_add(1) != Some(first) {
+            break;
+        }
+        first = *number;
+    }
+    Some((first, last))
 }

@@ -1,0 +1,131 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::hold::{CAPTURE, HOLD, RELEASE};
+use super::{
+    Account, Allowance, Credits, Details, Direction, Entry, Finding, LotId, Move, Problem, Receipt, Source,
+};
+
+/// What turns a month, and tells what it brings.
+const RENEWAL: &str = "credit.renewal";
+
+/// What the rows of an account add up to, in the order of their numbers.
+#[derive(Debug, Default)]
+pub struct Sums {
+    lots: BTreeMap<LotId, i128>,
+    /// All lots together, as the next row's balance must say.
+    booked: i128,
+    /// What is set aside, as the next row's balance must say.
+    held: i128,
+    last: Option<Receipt>,
+    /// What a month brings, as the last renewal or change of plan tells.
+    allowance: Option<Allowance>,
+    findings: Vec<Finding>,
+}
+
+impl Sums {
+    /// Adds the next row, and holds its balance against the sum.
+    pub fn add(&mut self, receipt: Receipt) {
+        for part in receipt.entry.moves.iter().filter(|part| !is_only_told(&receipt, part)) {
+            let amount = i128::from(part.amount.get());
+            let amount = match part.direction {
+                Direction::Credit => amount,
+                Direction::Debit => amount.saturating_neg(),
+            };
+            let lot = self.lots.entry(part.lot).or_default();
+            *lot = lot.saturating_add(amount);
+            if part.lot != LotId::PostPaid {
+                self.booked = self.booked.saturating_add(amount);
+            }
+        }
+        let told = receipt.balance.booked().unwrap_or(Credits::MAX).get();
+        let sum = self.booked.min(i128::from(Credits::MAX.get()));
+        if i128::from(told) != sum {
+            let problem = Problem::Balance { told, sum };
+            self.findings.push(Finding::row(receipt.sequence, Some(receipt.entry.id), problem));
+            // One wrong row is named once.
+            self.booked = i128::from(told);
+        }
+        self.hold(&receipt);
+        if let Some(switch) = &receipt.entry.switch {
+            self.allowance = Some(switch.allowance);
+        } else if receipt.entry.operation.as_str() == RENEWAL && !receipt.balance.unlimited {
+            self.allowance = Some(Allowance::Monthly(receipt.entry.amount));
+        }
+        self.last = Some(receipt);
+    }
+
+    /// Adds what a row sets aside or takes up, and holds its balance against the sum.
+    fn hold(&mut self, receipt: &Receipt) {
+        let told = receipt.balance.held.get();
+        let amount = i128::from(receipt.entry.amount.get());
+        let drawn = receipt.details.drawn.as_ref().map(|drawn| i128::from(drawn.amount().get()));
+        self.held = match receipt.entry.operation.as_str() {
+            HOLD => self.held.saturating_add(amount),
+            RELEASE => self.held.saturating_sub(amount),
+            // Where its details are lost, nobody knows how much it was.
+            CAPTURE => drawn.map_or(told.into(), |drawn| self.held.saturating_sub(drawn)),
+            _ => self.held,
+        };
+        if i128::from(told) != self.held {
+            let problem = Problem::Held { told, sum: self.held };
+            self.findings.push(Finding::row(receipt.sequence, Some(receipt.entry.id), problem));
+            self.held = told.into();
+        }
+    }
+
+    /// The number of the last row that was added; 0 before the first.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.last.as_ref().map_or(0, |last| last.sequence)
+    }
+
+    /// Holds the account against its rows: each lot, what is owed, its last entry, and the balance that the
+    /// last row told of it.
+    #[must_use]
+    pub fn against(mut self, account: &Account) -> Vec<Finding> {
+        let signed = |credits: Credits| i128::from(credits.get());
+        let lots = account.lots.iter().map(|(id, lot)| (LotId::Granted(*id), signed(lot.left)));
+        let subscription = (account.subscription_lot(), signed(account.subscription.left));
+        // What is owed has left, and came from nowhere.
+        let owed = (LotId::PostPaid, signed(account.post_paid.outstanding).saturating_neg());
+        let held: BTreeMap<_, _> = lots.chain([subscription, owed]).collect();
+        let names: BTreeSet<_> = held.keys().chain(self.lots.keys()).copied().collect();
+        for lot in names {
+            let in_hand = |lots: &BTreeMap<LotId, i128>| lots.get(&lot).copied().unwrap_or(0);
+            let (held, sum) = (in_hand(&held), in_hand(&self.lots));
+            if held != sum {
+                self.findings.push(Finding::account(Problem::Lot { lot, held, sum }));
+            }
+        }
+        let last = self.last.as_ref();
+        if self.allowance.is_some_and(|told| told != account.allowance) {
+            self.findings
+                .push(Finding::account(Problem::Account("has another allowance than its rows tell")));
+        }
+        if account.sequence != last.map_or(0, |last| last.sequence) {
+            self.findings.push(Finding::account(Problem::Account("has another number of entries")));
+        } else if last.is_some_and(|last| !is_last(account, last)) {
+            self.findings.push(Finding::account(Problem::Account("has another last entry than its rows")));
+        } else if last.is_some_and(|last| account.balance(last.entry.at) != last.balance) {
+            let words = "does not have the balance that its last row tells";
+            self.findings.push(Finding::account(Problem::Account(words)));
+        }
+        self.findings
+    }
+}
+
+/// Whether a row is the last line of the account's last entry. The lines of a batch follow from the account, but
+/// for the name of the operation, which its claim has.
+fn is_last(account: &Account, row: &Receipt) -> bool {
+    account.receipts(Details::default()).pop().is_some_and(|line| {
+        let is_batch = account.last.as_ref().is_some_and(|last| !last.parts.is_empty());
+        let operation = if is_batch { row.entry.operation.clone() } else { line.entry.operation.clone() };
+        Entry { operation, ..line.entry } == row.entry
+    })
+}
+
+/// On an unlimited plan what subscription credits move is told and counts nothing down; but for the change
+/// of plan itself.
+fn is_only_told(receipt: &Receipt, part: &Move) -> bool {
+    receipt.balance.unlimited && receipt.entry.switch.is_none() && part.source == Source::Subscription
+}

@@ -1,0 +1,219 @@
+//! However the stream is delivered and whoever dies over it, the chain is as if once, to the byte.
+
+use chrono::{DateTime, Utc};
+use projector::Record;
+use shared::domain::AccountId;
+use tests::{Books, Item, Kind, backends, moment, settle};
+
+use crate::chain::history;
+use crate::model::Request;
+
+/// All that the projector has made of an account's records.
+async fn made(books: &Books, id: AccountId) -> Vec<Item> {
+    let mut made = Vec::new();
+    for partition in ["MARK", "CHAIN", "CHECK"] {
+        made.extend(books.items(&format!("{partition}#{id}")).await);
+    }
+    made
+}
+
+async fn rows(books: &Books, id: AccountId) -> Vec<Item> {
+    let mut rows = Vec::new();
+    for month in ["2024-01", "2024-02", "2024-03", "2024-04", "2024-05"] {
+        rows.extend(books.items(&format!("TXN#{id}#{month}")).await);
+    }
+    rows
+}
+
+/// The table as if nobody had projected anything, and some who posted had died before they recorded.
+async fn undo(books: &Books, made: &[Item], rows: &[Item]) {
+    for item in made.iter().chain(rows.iter().step_by(5)) {
+        books.delete(item).await;
+    }
+}
+
+/// The records of accounts alone, as Lambda's filter lets them through.
+async fn records(books: &Books) -> Vec<Record> {
+    let of_account = |record: &Record| {
+        let pk = record.image.clone().map(Item::from).and_then(|image| image["pk"].as_s().ok().cloned());
+        pk.is_some_and(|pk| pk.starts_with("ACCT#"))
+    };
+    books.records().await.into_iter().filter(of_account).collect()
+}
+
+struct Ledgers {
+    books: Books,
+    id: AccountId,
+    now: DateTime<Utc>,
+    made: Vec<Item>,
+    rows: Vec<Item>,
+    records: Vec<Record>,
+}
+
+async fn ledgers(backend: Option<&str>, entries: u64) -> Ledgers {
+    let mut books = Books::on(backend).await;
+    let (id, now) = history(&mut books, 2, entries).await;
+    let records = records(&books).await;
+    assert!(records.len() as u64 >= entries);
+    Ledgers { made: made(&books, id).await, rows: rows(&books, id).await, records, books, id, now }
+}
+
+impl Ledgers {
+    async fn begin(&self) {
+        undo(&self.books, &self.made, &self.rows).await;
+        assert!(made(&self.books, self.id).await.is_empty());
+    }
+
+    async fn is_as_if_once(&self, told: &str) {
+        assert_eq!(made(&self.books, self.id).await, self.made, "{told}");
+        assert_eq!(rows(&self.books, self.id).await, self.rows, "{told}");
+        let report = self.books.restarted().audit(self.id, self.now, |_| ()).await.unwrap().unwrap();
+        assert!(report.findings.is_empty() && report.added_up, "{told}: {report:?}");
+    }
+}
+
+#[tokio::test]
+async fn records_delivered_again_and_in_other_pieces_make_the_same_chain() {
+    for backend in backends() {
+        let ledgers = ledgers(backend.as_deref(), 45).await;
+        let (books, records) = (&ledgers.books, &ledgers.records);
+        for size in [1, 7, 100] {
+            for times in 1..=3 {
+                ledgers.begin().await;
+                for batch in records.chunks(size) {
+                    for _ in 0..times {
+                        assert_eq!(books.deliver(&books.restarted(), batch).await, None);
+                    }
+                }
+                ledgers.is_as_if_once(&format!("{times} times in batches of {size}")).await;
+            }
+        }
+        // Once more from the beginning, when all is done.
+        for batch in records.chunks(10) {
+            assert_eq!(books.deliver(&books.restarted(), batch).await, None);
+        }
+        ledgers.is_as_if_once("again").await;
+    }
+}
+
+/// The projector dies at every write, before and after it, and comes again; or its answer is lost.
+#[tokio::test]
+async fn a_projector_that_is_killed_at_any_write_leaves_the_same_chain() {
+    let ledgers = ledgers(None, 19).await;
+    let (books, records) = (&ledgers.books, &ledgers.records);
+    let faults = books.faults.clone().unwrap();
+    for size in [1, 7, 100] {
+        ledgers.begin().await;
+        faults.arm(usize::MAX, Kind::CrashBefore);
+        for batch in records.chunks(size) {
+            assert_eq!(books.deliver(&books.restarted(), batch).await, None);
+        }
+        let writes = faults.writes();
+        // At least the mark, a part of the chain, a checkpoint, and the rows that are missing.
+        assert!(writes > 6, "{writes}");
+        for number in 0..writes {
+            for kind in [Kind::CrashBefore, Kind::CrashAfter, Kind::AnswerLost, Kind::ServerError] {
+                let told = format!("batches of {size}, write {number}, {kind:?}");
+                faults.arm(usize::MAX, kind);
+                ledgers.begin().await;
+                faults.arm(number, kind);
+                let mut failed = 0;
+                for batch in records.chunks(size) {
+                    while books.deliver(&books.restarted(), batch).await.is_some() {
+                        failed += 1;
+                        faults.arm(usize::MAX, kind);
+                        assert!(failed < 3, "{told}");
+                    }
+                }
+                assert!(failed == 1 || matches!(kind, Kind::AnswerLost | Kind::ServerError), "{told}");
+                faults.arm(usize::MAX, kind);
+                ledgers.is_as_if_once(&told).await;
+            }
+        }
+    }
+}
+
+/// Two at the same records, out of step, as when Lambda gives up one that goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_projectors_at_once_make_one_chain() {
+    for backend in backends() {
+        let ledgers = ledgers(backend.as_deref(), 45).await;
+        for (one, other) in [(1, 1), (1, 7), (7, 100), (16, 5)] {
+            ledgers.begin().await;
+            let run = async |size: usize| {
+                let process = ledgers.books.restarted();
+                for batch in ledgers.records.chunks(size) {
+                    while ledgers.books.deliver(&process, batch).await.is_some() {}
+                }
+            };
+            tokio::join!(run(one), run(other));
+            ledgers.is_as_if_once(&format!("batches of {one} and {other}")).await;
+        }
+    }
+}
+
+/// Records that the stream has lost are made up for by their rows, and a table that is older than its chain
+/// gets one.
+#[tokio::test]
+async fn a_chain_that_is_behind_is_caught_up_from_the_rows() {
+    for backend in backends() {
+        let ledgers = ledgers(backend.as_deref(), 45).await;
+        let (books, records) = (&ledgers.books, &ledgers.records);
+        for lost in [0..44, 10..20, 16..17, 1..40] {
+            ledgers.begin().await;
+            for row in &ledgers.rows {
+                books.write(row).await;
+            }
+            let kept = records.iter().enumerate().filter(|(place, _)| !lost.contains(place));
+            let kept: Vec<_> = kept.map(|(_, record)| record.clone()).collect();
+            for batch in kept.chunks(9) {
+                assert_eq!(books.deliver(&books.restarted(), batch).await, None);
+            }
+            ledgers.is_as_if_once(&format!("{lost:?} lost")).await;
+        }
+        // A mark as it was before there was a chain.
+        let mut old = ledgers.made[0].clone();
+        old.retain(|name, _| ["pk", "sk", "seq"].contains(&name.as_str()));
+        ledgers.begin().await;
+        for item in ledgers.rows.iter().chain([&old]) {
+            books.write(item).await;
+        }
+        assert_eq!(books.deliver(&books.restarted(), &records[records.len() - 1..]).await, None);
+        ledgers.is_as_if_once("older than its chain").await;
+    }
+}
+
+/// Requests that overtake one another are chained by number all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_under_way_together_are_chained_by_number() {
+    let mut books = Books::new().await;
+    let now = crate::chain::start();
+    let id = books.open(1_000, now).await;
+    let ledger = std::sync::Arc::new(books.restarted());
+    let callers = (0..150).map(|n| {
+        let ledger = ledger.clone();
+        tokio::spawn(async move {
+            let request = Request::Freeze(false);
+            let key = format!("c{n}");
+            let decide = |account: &_, head: &_| request.decide(account, head);
+            settle(&ledger, id, (&key, "x"), moment(now), decide).await.is_ok()
+        })
+    });
+    let callers: Vec<_> = callers.collect();
+    let mut landed = 1;
+    for caller in callers {
+        landed += u64::from(caller.await.unwrap());
+    }
+    books.project().await;
+    let before = made(&books, id).await;
+    let report = books.ledger.audit(id, now, |_| ()).await.unwrap().unwrap();
+    assert_eq!((report.findings.as_slice(), report.chained.0), ([].as_slice(), landed));
+    // From the rows alone it is the same.
+    for item in &before {
+        books.delete(item).await;
+    }
+    let account = books.ledger.account(id).await.unwrap().unwrap();
+    let last = books.ledger.complete(&account).await.unwrap().unwrap();
+    books.ledger.mark(id, &last.rows, last.time).await.unwrap();
+    assert_eq!(made(&books, id).await, before);
+}
