@@ -8,7 +8,7 @@ use shared::domain::{
 use shared::store::{Ledger, Rows, Settled, Unsettled};
 use tests::{Books, Kind, moment, settle};
 
-const KINDS: [Kind; 6] = [
+pub(crate) const KINDS: [Kind; 6] = [
     Kind::CrashBefore,
     Kind::CrashAfter,
     Kind::AnswerLost,
@@ -50,7 +50,7 @@ async fn world() -> (Books, AccountId) {
 
 /// How a history goes on after the fault.
 #[derive(Clone, Copy, Debug)]
-enum Then {
+pub(crate) enum Then {
     RetryFirst,
     ProjectorFirst,
     /// Nobody retries, as when the caller has gone.

@@ -22,6 +22,7 @@ mod chain_crashes;
 mod costs;
 mod crashes;
 mod dispute_crashes;
+mod draw_crashes;
 mod keys;
 mod model;
 mod monitors;
