@@ -23,6 +23,7 @@ mod costs;
 mod crashes;
 mod dispute_crashes;
 mod draw_crashes;
+mod draw_races;
 mod keys;
 mod model;
 mod monitors;

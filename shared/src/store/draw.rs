@@ -1,4 +1,5 @@
 use std::pin::Pin;
+use std::time::Duration;
 
 use super::pots::OpenHold;
 use super::{ClaimsOf, Fault, Ledger, Moment, Settled, Unsettled, system_key};
@@ -9,6 +10,10 @@ use crate::domain::{
 
 /// How often one request may lose the race for a pot before its caller is told to retry.
 const ATTEMPTS_MAX: u32 = 48;
+
+/// How often, and how long, a request waits for another one that carries out the same just now.
+const WAITS: u32 = 4;
+const WAIT: Duration = Duration::from_millis(20);
 
 /// What is drawn from a pot, as its decision says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +70,7 @@ impl Ledger {
                 if pot.draws.get(place).is_none_or(|draw| draw.asked != *asking.asked) {
                     return Err(Unsettled::KeyReused);
                 }
-                let taken = self.follow(account, from, (pot, asking.key), moment).await?;
+                let taken = self.follow(account, from, (pot, asking.key), moment).await.map_err(begun)?;
                 return Ok(Taken { settled: Settled { replayed: true, ..taken.settled }, ..taken });
             }
             // A key that is used for two requests at the same time is found out when the account follows.
@@ -80,14 +85,32 @@ impl Ledger {
                 made: None,
             };
             let Some(pot) = self.save_pot(account, pot.with(draw)?).await? else { continue };
-            return self.follow(account, from, (pot, asking.key), moment).await;
+            return self.follow(account, from, (pot, asking.key), moment).await.map_err(begun);
         }
         Err(Fault::Busy.into())
     }
 
     /// Has the account follow all that was drawn up to the draw of `key`, in order, and tells what that came
-    /// to.
+    /// to. Somebody else who is at it just now is mostly done in a moment.
     async fn follow(
+        &self,
+        account: AccountId,
+        from: &Receipt,
+        (mut pot, key): (Pot, &ClaimKey),
+        moment: Moment,
+    ) -> Result<Taken, Unsettled> {
+        for _ in 0..WAITS {
+            match self.follow_now(account, from, (pot, key), moment).await {
+                Err(Unsettled::InProgress) => tokio::time::sleep(WAIT).await,
+                told => return told,
+            }
+            let known = self.pot(account, from.entry.id).await?;
+            pot = known.ok_or_else(|| Fault::corrupt("a pot", "it is gone"))?;
+        }
+        self.follow_now(account, from, (pot, key), moment).await
+    }
+
+    async fn follow_now(
         &self,
         account: AccountId,
         from: &Receipt,
@@ -110,12 +133,6 @@ impl Ledger {
                     if draw.key == *key {
                         return Err(error);
                     }
-                }
-                // It will be carried out by whoever comes next, so nobody is told that nothing happened.
-                Err(Unsettled::Failed(fault)) => {
-                    let fault: &(dyn std::error::Error + 'static) = &fault;
-                    tracing::warn!(%account, of = %pot.of, fault, "what was drawn is left to the next look");
-                    return Err(Unsettled::InProgress);
                 }
                 Err(unsettled) => return Err(unsettled),
             }
@@ -297,6 +314,15 @@ pub fn of_hold(hold: &Receipt) -> Details {
         purpose,
         ..Details::default()
     }
+}
+
+/// What was taken from a pot will be carried out by whoever comes next, so nobody is told that nothing happened.
+fn begun(unsettled: Unsettled) -> Unsettled {
+    if let Unsettled::Failed(fault) = unsettled {
+        tracing::warn!(fault = &fault as &dyn std::error::Error, "what was drawn is left to the next look");
+        return Unsettled::InProgress;
+    }
+    unsettled
 }
 
 /// A pot without what was drawn after the draw of `key`.
