@@ -121,19 +121,7 @@ impl World {
             }
             Act::Hold => Ok(vec![make_hold(ledger, self.id, "act", now).await?.receipt]),
             Act::CapturePart | Act::CaptureAll | Act::Release => {
-                let why = if act == Act::Release { Why::Release } else { Why::Capture };
-                let details = Details::default();
-                let asking = Asking { key: &key, asked: &asked, details: &details, why: &why, moment: now };
-                let amount = (act == Act::CapturePart).then(|| credits(6));
-                let decide = |pot: &Pot| {
-                    let (shares, closes) = match act {
-                        Act::Release => (pot.to_release(&Why::Release, at)?, true),
-                        _ => pot.to_capture(amount, at)?,
-                    };
-                    Ok(DrawnPart { shares, closes })
-                };
-                let hold = self.from.as_ref().unwrap();
-                Ok(vec![ledger.draw(self.id, hold, asking, decide).await?.settled.receipt])
+                self.draw(ledger, act, (&key, &asked), now).await
             }
             Act::Expire => {
                 ledger.expire(self.id, self.from.as_ref().unwrap(), now).await?;
@@ -153,31 +141,41 @@ impl World {
                 let decide = |account: &Account, head: &Head| batch(account, &request, head);
                 Ok(lines(ledger.settle(self.id, (&key, &asked, &details), now, decide).await?))
             }
-            Act::Once => {
-                let (operation, details) = (operation(), details());
-                let resource = details.resource_id.clone().unwrap();
-                let same = Same {
-                    operation: &operation,
-                    resource: &resource,
-                    customer: None,
-                    window_seconds: 3_600,
-                };
-                let decide = |account: &Account, head: &Head| consume(account, &charge(7), head);
-                let claim = (&key, &asked, &details);
-                let once = ledger.settle_once(self.id, claim, (same, now), decide).await?;
-                assert!(!once.is_duplicate, "nobody else has asked");
-                Ok(vec![once.settled.receipt])
-            }
+            Act::Once => charge_once(ledger, self.id, (&key, &asked), now).await,
         }
+    }
+
+    async fn draw(
+        &self,
+        ledger: &Ledger,
+        act: Act,
+        (key, asked): (&ClaimKey, &Fingerprint),
+        now: Moment,
+    ) -> Result<Vec<Receipt>, Unsettled> {
+        let why = if act == Act::Release { Why::Release } else { Why::Capture };
+        let details = Details::default();
+        let asking = Asking { key, asked, details: &details, why: &why, moment: now };
+        let amount = (act == Act::CapturePart).then(|| credits(6));
+        let decide = |pot: &Pot| {
+            let (shares, closes) = if act == Act::Release {
+                (pot.to_release(&Why::Release, now.now)?, true)
+            } else {
+                pot.to_capture(amount, now.now)?
+            };
+            Ok(DrawnPart { shares, closes })
+        };
+        let hold = self.from.as_ref().unwrap();
+        Ok(vec![ledger.draw(self.id, hold, asking, decide).await?.settled.receipt])
     }
 
     /// When the act is done.
     fn at(act: Act) -> DateTime<Utc> {
-        match act {
-            Act::RefundLate => start() + Duration::days(1),
-            Act::Expire => start() + Duration::seconds(60),
-            _ => start() + Duration::seconds(1),
-        }
+        let after = if act == Act::RefundLate {
+            Duration::days(1)
+        } else {
+            Duration::seconds(if act == Act::Expire { 60 } else { 1 })
+        };
+        start() + after
     }
 
     /// Whoever comes by later: the errands of a refund and of a hold's end.
@@ -200,6 +198,21 @@ impl World {
         }
         panic!("nobody could look after it");
     }
+}
+
+async fn charge_once(
+    ledger: &Ledger,
+    id: AccountId,
+    (key, asked): (&ClaimKey, &Fingerprint),
+    now: Moment,
+) -> Result<Vec<Receipt>, Unsettled> {
+    let (operation, details) = (operation(), details());
+    let resource = details.resource_id.clone().unwrap();
+    let same = Same { operation: &operation, resource: &resource, customer: None, window_seconds: 3_600 };
+    let decide = |account: &Account, head: &Head| consume(account, &charge(7), head);
+    let once = ledger.settle_once(id, (key, asked, &details), (same, now), decide).await?;
+    assert!(!once.is_duplicate, "nobody else has asked");
+    Ok(vec![once.settled.receipt])
 }
 
 async fn make_hold(ledger: &Ledger, id: AccountId, name: &str, now: Moment) -> Result<Settled, Unsettled> {
@@ -313,11 +326,7 @@ impl World {
         };
         let mut made: Vec<_> = rows.iter().filter(|row| row.entry.operation.as_str() == name).collect();
         made.reverse();
-        let most = match act {
-            Act::Batch => 4,
-            Act::Partial => 2,
-            _ => 1,
-        };
+        let most = if act == Act::Batch { 4 } else { 1 + usize::from(act == Act::Partial) };
         assert!(made.is_empty() || made.len() == most, "{told}: {} lines", made.len());
         if let Some(answered) = answered.filter(|answered| !answered.is_empty()) {
             assert_eq!(made, answered.iter().collect::<Vec<_>>(), "{told}");
@@ -341,7 +350,7 @@ impl World {
         if let Some(from) = &self.from {
             let pot = self.pot(from.entry.id).await;
             let draws = pot.iter().flat_map(|pot| &pot.draws);
-            let drawn: Vec<_> = draws.map(|draw| draw.made.expect("it was looked after")).collect();
+            let drawn: Vec<_> = draws.map(|draw| draw.made.unwrap()).collect();
             let of =
                 |row: &&Receipt| row.details.drawn.as_ref().is_some_and(|drawn| drawn.of == from.entry.id);
             let mut lines: Vec<_> = rows.iter().filter(of).map(|row| row.entry.id).collect();
