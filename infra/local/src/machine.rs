@@ -136,6 +136,15 @@ impl Machine {
         Ok(Self { address, keys, running, local })
     }
 
+    /// Sets the clock, and does nothing that falls due: as if the scheduler slept.
+    ///
+    /// # Errors
+    /// When it would go back.
+    pub fn oversleep(&self, until: chrono::DateTime<chrono::Utc>) -> anyhow::Result<()> {
+        self.local.clock.set(|_| until)?;
+        Ok(())
+    }
+
     /// The URL that it answers at.
     #[must_use]
     pub fn base_url(&self) -> String {
