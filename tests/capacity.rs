@@ -94,8 +94,9 @@ async fn month(organisations: usize) -> (f64, f64) {
 async fn a_renewal_costs_three_writes_and_a_checkpoint() {
     let (few, many) = (month(4).await, month(24).await);
     let (writes, reads) = (many.0 - few.0, many.1 - few.1);
-    // Here the projector is so close behind that it may write a row first, and its maker then tries in vain.
-    assert!((20.0 * 8.0..20.0 * 8.5).contains(&writes), "{writes}");
+    // Here the projector is so close behind that it may write a row first, and its maker then tries in vain: in
+    // the one run or the other.
+    assert!((20.0 * 7.75..20.0 * 8.5).contains(&writes), "{writes}");
     // Pages of the directory are read in whole units.
     assert!((20.0 * 8.0..20.0 * 8.5).contains(&reads), "{reads}");
 }
