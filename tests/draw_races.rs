@@ -7,10 +7,10 @@ use chrono::{DateTime, Duration, Utc};
 use futures_util::future::join_all;
 use shared::domain::{
     Account, AccountId, Amount, ClaimKey, Consume, Credits, Details, Fingerprint, Head, HoldStatus,
-    IdempotencyKey, Operation, Pot, Reason, Receipt, Reference, Refusal, Why, consume, hold,
+    IdempotencyKey, Operation, Pot, Reason, Receipt, Reference, Refusal, Why, consume, hold, set_frozen,
 };
 use shared::store::{Asking, Decides, DrawTaken, DrawnPart, Ledger, Refund, Same, Unsettled};
-use tests::{Books, moment, settle};
+use tests::{Books, Kind, moment, settle};
 
 fn start() -> DateTime<Utc> {
     "2024-01-15T10:30:00Z".parse().unwrap()
@@ -217,7 +217,7 @@ async fn captures_at_once_never_exceed_the_hold() {
         let told = join_all(all).await;
         assert_eq!((told.iter().flatten().count(), drawn(&told)), (3, 9));
         for refused in told.into_iter().filter_map(Result::err) {
-            let short = Refusal::InsufficientCredits {
+            let short = Refusal::MoreThanHeld {
                 required: Credits::try_from(3).unwrap(),
                 available: Credits::try_from(1).unwrap(),
             };
@@ -305,4 +305,40 @@ async fn once(
     let claim = (&key(name), &Fingerprint(name.to_owned()), &details);
     let once = ledger.settle_once(id, claim, (same, moment(start())), decide).await?;
     Ok((once.settled.receipt.entry.id, once.is_duplicate))
+}
+
+/// A part that is put back, for the account was frozen, is there for whoever ends the hold after it; and a draw
+/// that broke off comes before the next.
+#[tokio::test]
+async fn what_is_put_back_is_not_lost_behind_the_end_of_a_hold() {
+    for kind in [Kind::CrashBefore, Kind::CrashAfter] {
+        for number in 0..3 {
+            let mut books = Books::new().await;
+            let id = books.open(25, start()).await;
+            let from = held(&books, id, "hold", 10).await;
+            let faults = books.faults.clone().unwrap();
+            faults.arm(number, kind);
+            let broken = draw(&books.restarted(), id, (&from, "one"), (Why::Capture, Some(4)), start()).await;
+            assert!(broken.is_err());
+            faults.arm(usize::MAX, kind);
+            let freeze = |account: &Account, head: &Head| Ok(set_frozen(account, true, head));
+            settle(&books.ledger, id, ("freeze", "freeze"), moment(start()), freeze).await.unwrap();
+            books.project().await;
+            let later = start() + Duration::seconds(30);
+            let mut ended = draw(&books.restarted(), id, (&from, "end"), (Why::Release, None), later).await;
+            for _ in 0..3 {
+                books.project().await;
+                ended = draw(&books.restarted(), id, (&from, "end"), (Why::Release, None), later).await;
+            }
+            ended.unwrap();
+            let account = is_sound(&mut books, id).await;
+            let used = account.used.get();
+            assert!(used == 0 || used == 4, "{used}");
+            assert_eq!(
+                (account.held.get(), account.subscription.left.get()),
+                (0, 25 - used),
+                "{kind:?} {number}"
+            );
+        }
+    }
 }

@@ -271,3 +271,18 @@ async fn what_does_not_read_is_told() {
     let id = paid["transactionId"].as_str().unwrap().replace("txn_", "hold_");
     assert_eq!(world.get(&format!("{HOLDS}/{id}"), &org.key).await.failure(), "404 NOT_FOUND");
 }
+
+/// More holds that end together than one look gives back: a debit that needs them all finds them.
+#[tokio::test]
+async fn many_holds_that_end_together_are_given_back_together() {
+    let world = World::at(NOW).await;
+    let org = world.open(60).await;
+    for _ in 0..60 {
+        hold(&world, &org, json!({ "amount": 1, "expiresInSeconds": 60 })).await;
+    }
+    world.machine.oversleep("2024-01-15T10:31:00Z".parse().unwrap()).unwrap();
+    let body = json!({ "operation": "verification.standard", "quantity": 60 });
+    assert_eq!(world.post("/api/v3/credits/quote", &org.key, "", &body).await.data()["allowed"], json!(true));
+    world.consume(&org.key, &unique(), &body).await.created();
+    assert_eq!(numbers(&world, &org).await, [0, 0, 60]);
+}

@@ -277,7 +277,11 @@ async fn a_failure_reported_in_time_is_refunded_at_once() {
         "403 INSUFFICIENT_PERMISSIONS"
     );
     assert_eq!(tests::send(bare(&org.key, &path(&without))).await.failure(), "422 REFUND_NOT_ELIGIBLE");
+    let body = json!({ "operation": "aml.pep", "settleBy": "2024-01-15T11:00:00Z" });
+    let first = world.consume(&org.key, "late", &body).await.created();
     go_to(&world, "2024-01-15T11:00:00Z").await;
+    // Sent again after it, the debit is what it was.
+    assert_eq!(world.consume(&org.key, "late", &body).await.created(), first);
     assert_eq!(tests::send(bare(&org.key, &path(&late))).await.failure(), "422 REFUND_NOT_ELIGIBLE");
     for wrong in ["2024-01-15T11:00:00Z", "2024-02-15T11:00:01Z", "tomorrow"] {
         let body = json!({ "operation": "aml.pep", "settleBy": wrong });
@@ -316,4 +320,33 @@ async fn an_operator_overrides_a_refusal_with_a_note() {
     let told = receipt(&world, &org, &back).await;
     assert_eq!(line_of(&told)["refundOf"], paid["transactionId"]);
     assert_eq!((&told["keyId"], &told["refundable"]), (&Value::Null, &Value::Null));
+}
+
+/// Where the last charge for the same was refunded, one before it may still pay.
+#[tokio::test]
+async fn an_earlier_charge_pays_where_a_later_one_was_refunded() {
+    let world = World::at(NOW).await;
+    let org = world.open(100).await;
+    let once = async |window: u32| {
+        let body =
+            json!({ "operation": "aml.pep", "resourceId": "a", "dedupe": { "windowSeconds": window } });
+        world.consume(&org.key, &unique(), &body).await
+    };
+    let first = once(100).await.created();
+    go_to(&world, "2024-01-15T10:30:50Z").await;
+    let second = once(10).await.created();
+    refund(&world, &org, &second, "technical_failure", None).await.created();
+    let told = once(1_000).await;
+    assert_eq!((told.status, &told.data()["transactionId"]), (200, &first["transactionId"]));
+    // Parts of one hold are no duplicates of one another.
+    let body = json!({ "operation": "kyt.wallet", "resourceId": "w" });
+    let hold = world.post("/api/v3/credits/holds", &org.key, &unique(), &body).await.created();
+    let path = format!("/api/v3/credits/holds/{}/capture", hold["holdId"].as_str().unwrap());
+    for _ in 0..2 {
+        world.post(&path, &org.key, &unique(), &json!({ "amount": 1 })).await.created();
+    }
+    let part = world.transactions(&org.key, "operation=kyt.wallet").await[0].clone();
+    assert_eq!(part["sources"], json!([{ "source": "subscription", "lotId": "sub_2024-01", "amount": 1 }]));
+    let told = refund(&world, &org, &part, "duplicate_operation", None).await;
+    assert_eq!(told.failure(), "422 REFUND_NOT_ELIGIBLE");
 }

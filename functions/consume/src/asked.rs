@@ -57,8 +57,8 @@ impl Dedupe {
 }
 
 impl Consume {
-    /// The request, if its fields go together; `path` is where it stands in the body.
-    pub(super) fn checked(self, path: &str, now: DateTime<Utc>) -> Result<Self, ApiError> {
+    /// Whether its fields go together; `path` is where it stands in the body.
+    pub(super) fn check(&self, path: &str, now: DateTime<Utc>) -> Result<(), ApiError> {
         let field = |name: &str, problem: String| ApiError::field(format!("{path}{name}"), problem);
         if let Some(Instant(end)) = self.settle_by {
             let last = now.checked_add_signed(TimeDelta::days(SETTLE_DAYS_MAX)).unwrap_or(now);
@@ -79,7 +79,7 @@ impl Consume {
                 ));
             }
         }
-        Ok(self)
+        Ok(())
     }
 
     /// What it costs, and what its transaction will say but for who has asked.

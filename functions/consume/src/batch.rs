@@ -94,7 +94,10 @@ pub(super) async fn batch(
     let moment = caller.call.moment;
     let Batch { items, mode } = intent.body;
     let mode = mode.unwrap_or_default();
-    let asked = checked(items, moment.now)?;
+    if let Err(problem) = check(&items, moment.now) {
+        super::replays(&app, &caller, (&intent.key, &intent.fingerprint), problem).await?;
+    }
+    let asked = items;
     let catalogue = app.settings.catalogue(moment.wall).await?;
     let Priced { request, items } = priced(&asked, mode, &catalogue.prices, moment.now)?;
     let details = Details {
@@ -114,19 +117,18 @@ pub(super) async fn batch(
     Reply::created(&told(&settled, &asked), settled.replayed)
 }
 
-/// The items, if there are as many as there may be and each reads as a request.
-pub(super) fn checked(items: Vec<Consume>, now: DateTime<Utc>) -> Result<Vec<Consume>, ApiError> {
+/// Whether there are as many items as there may be, and each reads as a request.
+pub(super) fn check(items: &[Consume], now: DateTime<Utc>) -> Result<(), ApiError> {
     if !(1..=BATCH_MAX).contains(&items.len()) {
         return Err(ApiError::field("items", format!("must be 1 to {BATCH_MAX} items")));
     }
-    let checked = |(place, item): (usize, Consume)| {
+    items.iter().enumerate().try_for_each(|(place, item)| {
         if item.dedupe.is_some() {
             let problem = "a batch does not look for what was charged before; send this item by itself";
             return Err(ApiError::field(format!("items[{place}].dedupe"), problem));
         }
-        item.checked(&format!("items[{place}]."), now)
-    };
-    items.into_iter().enumerate().map(checked).collect()
+        item.check(&format!("items[{place}]."), now)
+    })
 }
 
 /// What the items cost. One without a price is told by its result, unless all of them or none are charged.

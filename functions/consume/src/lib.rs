@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use serde::Serialize;
-use shared::domain::{self, ClaimKey};
+use shared::domain::{self, ClaimKey, Fingerprint, IdempotencyKey};
 use shared::edge::{ApiError, App, Balance, Caller, Intent, Reply, Transaction, may};
+use shared::store::ClaimsOf;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -57,7 +58,10 @@ async fn consume(
 ) -> Result<Reply, ApiError> {
     let moment = caller.call.moment;
     let catalogue = app.settings.catalogue(moment.wall).await?;
-    let asked = intent.body.checked("", moment.now)?;
+    let asked = intent.body;
+    if let Err(problem) = asked.check("", moment.now) {
+        replays(&app, &caller, (&intent.key, &intent.fingerprint), problem).await?;
+    }
     let (request, mut details) = asked.priced(&catalogue.prices, moment.now)?;
     details.key_id = Some(caller.key);
     details.request_id = Some(caller.call.id.to_string());
@@ -82,4 +86,19 @@ async fn consume(
     } else {
         Reply::created(&consumed, once.settled.replayed)
     }
+}
+
+/// A request that was charged stays so, also where it would not read any more: its `settleBy` has passed.
+///
+/// # Errors
+/// The problem, for one that was not sent before.
+async fn replays(
+    app: &App,
+    caller: &Caller<may::Consume>,
+    (key, asked): (&IdempotencyKey, &Fingerprint),
+    problem: ApiError,
+) -> Result<(), ApiError> {
+    let (of, key) = (ClaimsOf::Account(caller.account), ClaimKey::Caller(key.clone()));
+    let made = app.ledger.made_before(of, &key, asked, caller.call.moment).await?;
+    made.map(|_| ()).ok_or(problem)
 }

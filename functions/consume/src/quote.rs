@@ -10,7 +10,7 @@ use shared::store::Moment;
 use utoipa::ToSchema;
 
 use super::asked::Consume;
-use super::batch::{Batch, Priced, checked, priced, unpriced};
+use super::batch::{Batch, Priced, check, priced, unpriced};
 
 /// The body of a consume, or that of a batch.
 #[derive(ToSchema)]
@@ -106,7 +106,7 @@ pub(super) async fn quote(
     let account = app.ledger.foresee(caller.account, moment).await?;
     let quote = match wanted {
         Either::One(one) => {
-            let one = one.checked("", moment.now)?;
+            one.check("", moment.now)?;
             let (request, details) = one.priced(&catalogue.prices, moment.now)?;
             let mut quote =
                 Quote::of(&account, moment, |account, head| domain::consume(account, &request, head));
@@ -124,8 +124,8 @@ pub(super) async fn quote(
             quote
         }
         Either::Other(Batch { items, mode }) => {
-            let asked = checked(items, moment.now)?;
-            let priced = priced(&asked, mode.unwrap_or_default(), &catalogue.prices, moment.now)?;
+            check(&items, moment.now)?;
+            let priced = priced(&items, mode.unwrap_or_default(), &catalogue.prices, moment.now)?;
             of_batch(&account, &priced, moment)
         }
     };

@@ -1,5 +1,5 @@
 use serde::Serialize;
-use shared::domain::{self, Credits, Direction, Pot, Purchase};
+use shared::domain::{self, Credits, Direction, Move, Pot, Purchase, Source};
 use shared::edge::{Balance, Proof, Transaction};
 use utoipa::ToSchema;
 
@@ -30,14 +30,16 @@ impl Receipt {
     pub(super) fn new(receipt: &domain::Receipt, pot: Option<&Pot>, proof: Option<Proof>) -> Self {
         let domain::Receipt { entry, details, .. } = receipt;
         let transaction = Transaction::from(receipt).with_refunds(pot);
-        let moved = |direction| {
-            let parts = entry.moves.iter().filter(|part| part.direction == direction);
-            parts.map(|part| part.amount.get()).fold(0, u64::saturating_add)
+        // What is owed is no part of a balance, and an unlimited plan counts nothing of the month's down.
+        let is_told = receipt.balance.unlimited && entry.switch.is_none();
+        let counts = |part: &&Move| match part.source {
+            Source::PostPaid => false,
+            Source::Subscription => !is_told,
+            Source::Purchased | Source::Bonus => true,
         };
-        // What is owed is no part of a balance, and an unlimited plan counts nothing down.
-        let counted = |direction| match receipt.balance.unlimited && entry.switch.is_none() {
-            true => 0,
-            false => moved(direction).saturating_sub(on_account(receipt, direction)),
+        let counted = |direction| {
+            let parts = entry.moves.iter().filter(|part| part.direction == direction).filter(counts);
+            parts.map(|part| part.amount.get()).fold(0, u64::saturating_add)
         };
         let before = transaction.balance_after.map(|after| {
             after.saturating_add(counted(Direction::Debit)).saturating_sub(counted(Direction::Credit))
@@ -75,10 +77,4 @@ impl Receipt {
             proof: None,
         }
     }
-}
-
-fn on_account(receipt: &domain::Receipt, direction: Direction) -> u64 {
-    let parts = receipt.entry.moves.iter();
-    let owed = parts.filter(|part| part.direction == direction && part.lot == domain::LotId::PostPaid);
-    owed.map(|part| part.amount.get()).fold(0, u64::saturating_add)
 }

@@ -68,6 +68,12 @@ pub enum Problem {
         /// What holds, captures and releases come to.
         sum: i128,
     },
+    /// More was given back, or captured, than the transaction that it was drawn from had.
+    #[error("it draws more from {of} than that had left")]
+    Overdrawn {
+        /// The debit or the hold.
+        of: EntryId,
+    },
     /// A lot of the account, or what it owes, is not what the rows moved.
     #[error("the account has {held} in {lot}, and the rows add up to {sum}")]
     Lot {
@@ -101,6 +107,7 @@ impl Problem {
             Self::CheckpointUnreadable => "checkpoint_unreadable",
             Self::Balance { .. } => "balance",
             Self::Held { .. } => "held",
+            Self::Overdrawn { .. } => "overdrawn",
             Self::Lot { .. } => "lot",
             Self::Account(_) => "account",
         }

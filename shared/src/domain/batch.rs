@@ -77,14 +77,23 @@ pub fn batch(account: &Account, request: &Batch, head: &Head) -> Result<Posting,
     Ok(made.posting(account, head))
 }
 
-/// What an atomic batch needs, and what it could have used: all that may pay for one of its items.
+/// What an atomic batch needs, and what it could have used: each item as much as it finds, in order.
 fn short(account: &Account, request: &Batch, head: &Head) -> Refusal {
-    let items = || request.items.iter().flatten();
     let plus = |sum: Credits, more| sum.plus(more).unwrap_or(Credits::MAX);
-    let required = items().fold(Credits::ZERO, |sum, item| plus(sum, item.amount));
-    let pays = |lot: &super::Lot| items().any(|item| lot.pays_for(item.service, head.now));
-    let room = account.post_paid.limit.less(account.post_paid.outstanding).unwrap_or_default();
-    let available = account.in_order(pays).into_iter().fold(room, |sum, payer| plus(sum, payer.left));
+    let (mut required, mut available) = (Credits::ZERO, Credits::ZERO);
+    let mut after = account.clone();
+    for item in request.items.iter().flatten() {
+        required = plus(required, item.amount);
+        let found = match consume(&after, item, head) {
+            Err(Refusal::InsufficientCredits { available, .. }) => available,
+            Ok(_) | Err(_) => item.amount,
+        };
+        available = plus(available, found);
+        let taken = consume(&after, &Consume { amount: found, ..item.clone() }, head);
+        if let Some(next) = taken.ok().and_then(|posting| after.clone().apply(&posting)) {
+            after = next;
+        }
+    }
     Refusal::InsufficientCredits { required, available }
 }
 

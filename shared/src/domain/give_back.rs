@@ -193,9 +193,10 @@ impl<'a> Back<'a> {
         let repaid = outstanding.min(amount);
         if !repaid.is_zero() {
             self.moves.push(Move::into(LotId::PostPaid, Source::PostPaid, repaid));
-            self.guards.push(Guard::Owing(outstanding));
             self.effects.push(Effect::Repay(repaid));
         }
+        // All that is owed is lowered before anything of it is bought.
+        self.guards.push(Guard::Owing(outstanding));
         let settled = amount.less(repaid).unwrap_or_default();
         self.purchased = self.purchased.plus(settled).ok_or(Refusal::BalanceLimit)?;
         Ok(())

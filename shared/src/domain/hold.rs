@@ -1,4 +1,4 @@
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Duration, SubsecRound, Utc};
 
 use super::{
     Account, Consume, Credits, Direction, Draw, Effect, Guard, Head, Operation, Order, Posting, Pot, Receipt,
@@ -58,12 +58,14 @@ impl Receipt {
     }
 }
 
-/// When a hold that is made at `now` ends. Whole seconds.
+/// When a hold that is made at `now` ends: the whole second by which it was held for so long.
 #[must_use]
 pub fn hold_ends(now: DateTime<Utc>, seconds: u32) -> DateTime<Utc> {
     let wait = Duration::try_seconds(seconds.into()).unwrap_or_default();
     let end = now.checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC);
-    chrono::SubsecRound::trunc_subsecs(end, 0)
+    let whole = end.trunc_subsecs(0);
+    let next = Duration::try_seconds(1).and_then(|second| whole.checked_add_signed(second));
+    if whole < end { next.unwrap_or(whole) } else { whole }
 }
 
 /// Decides whether credits may be set aside, and which: those that a debit would take. They are not
@@ -128,7 +130,7 @@ impl Pot {
     /// What is captured when `amount` is asked for, or all that is left; and whether that ends the hold.
     ///
     /// # Errors
-    /// [`Refusal::HoldClosed`]; [`Refusal::InsufficientCredits`] for more than is held.
+    /// [`Refusal::HoldClosed`]; [`Refusal::MoreThanHeld`].
     pub fn to_capture(
         &self,
         amount: Option<Credits>,
@@ -138,7 +140,7 @@ impl Pot {
         let left = self.left();
         let amount = amount.unwrap_or(left);
         let shares = self.next(amount, Order::First);
-        let shares = shares.ok_or(Refusal::InsufficientCredits { required: amount, available: left })?;
+        let shares = shares.ok_or(Refusal::MoreThanHeld { required: amount, available: left })?;
         Ok((shares, amount == left))
     }
 

@@ -259,6 +259,7 @@ impl From<&Refusal> for Suspension {
             | Refusal::NotEligible(_)
             | Refusal::MoreThanDebited { .. }
             | Refusal::AlreadyRefunded
+            | Refusal::MoreThanHeld { .. }
             | Refusal::HoldClosed(_)
             | Refusal::TooManyDraws
             | Refusal::TooManyLots => Self::NotPriced,

@@ -78,6 +78,8 @@ impl Receipt {
             && self.details.resource_id.as_ref() == resource
             && self.paid_for() == later.paid_for()
             && self.sequence < later.sequence
+            // Parts of one hold are parts of one operation.
+            && (!self.is_capture() || self.drawn_from() != later.drawn_from())
             // Months of a monitor are charged one after the other, each for itself.
             && self.details.monitor.is_none()
             && self.may_be_refunded().is_ok()
@@ -88,6 +90,10 @@ impl Receipt {
     pub fn paid_for(&self) -> &Operation {
         let own = &self.entry.operation;
         if self.is_capture() { self.details.purpose.as_ref().unwrap_or(own) } else { own }
+    }
+
+    fn drawn_from(&self) -> Option<super::EntryId> {
+        self.details.drawn.as_ref().map(|drawn| drawn.of)
     }
 
     fn is_capture(&self) -> bool {

@@ -78,11 +78,21 @@ pub enum Refusal {
     /// All of the debit was refunded before.
     #[error("all of this debit has been refunded; `refunds` of the transaction names when")]
     AlreadyRefunded,
+    /// More is to be captured than is held. The words are the seed's, as for every debit that lacks credits.
+    #[error("Not enough credits to perform this operation")]
+    MoreThanHeld {
+        /// What was asked.
+        required: Credits,
+        /// What the hold has left.
+        available: Credits,
+    },
     /// The hold has ended.
     #[error("the hold is {} and moves no more credits; make a new one", .0.as_str())]
     HoldClosed(HoldStatus),
     /// Credits were drawn from one transaction as often as they may be.
-    #[error("credits were drawn from this transaction {DRAWS_MAX} times, which is the most there may be")]
+    #[error(
+        "credits were drawn from this transaction {DRAWS_MAX} times but for one, which is kept for all that is left; leave `amount` out"
+    )]
     TooManyDraws,
     /// A charge for a month that is over by now.
     #[error("the month has ended; charge the next one")]

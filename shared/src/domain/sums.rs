@@ -2,7 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::hold::{CAPTURE, HOLD, RELEASE};
 use super::{
-    Account, Allowance, Credits, Details, Direction, Entry, Finding, LotId, Move, Problem, Receipt, Source,
+    Account, Allowance, Credits, Details, Direction, Entry, EntryId, Finding, LotId, Move, Problem, Receipt,
+    Source,
 };
 
 /// What turns a month, and tells what it brings.
@@ -16,6 +17,8 @@ pub struct Sums {
     booked: i128,
     /// What is set aside, as the next row's balance must say.
     held: i128,
+    /// What can still be drawn from each debit and each hold.
+    left: BTreeMap<EntryId, Credits>,
     last: Option<Receipt>,
     /// What a month brings, as the last renewal or change of plan tells.
     allowance: Option<Allowance>,
@@ -46,12 +49,32 @@ impl Sums {
             self.booked = i128::from(told);
         }
         self.hold(&receipt);
+        self.draw(&receipt);
         if let Some(switch) = &receipt.entry.switch {
             self.allowance = Some(switch.allowance);
         } else if receipt.entry.operation.as_str() == RENEWAL && !receipt.balance.unlimited {
             self.allowance = Some(Allowance::Monthly(receipt.entry.amount));
         }
         self.last = Some(receipt);
+    }
+
+    /// Lowers what is left of the transaction that a row draws from.
+    fn draw(&mut self, receipt: &Receipt) {
+        if let Some(drawn) = &receipt.details.drawn {
+            let left = self.left.get(&drawn.of).and_then(|left| left.less(drawn.amount()));
+            match left {
+                Some(left) => drop(self.left.insert(drawn.of, left)),
+                None => {
+                    let problem = Problem::Overdrawn { of: drawn.of };
+                    self.findings.push(Finding::row(receipt.sequence, Some(receipt.entry.id), problem));
+                }
+            }
+        }
+        if receipt.is_hold() {
+            self.left.insert(receipt.entry.id, receipt.entry.amount);
+        } else if receipt.may_be_refunded().is_ok() {
+            self.left.insert(receipt.entry.id, receipt.spent());
+        }
     }
 
     /// Adds what a row sets aside or takes up, and holds its balance against the sum.

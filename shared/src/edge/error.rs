@@ -269,7 +269,9 @@ fn refusal_code(refusal: &Refusal) -> (StatusCode, &'static str) {
         | Refusal::TooManyLots
         | Refusal::BalanceLimit => (StatusCode::CONFLICT, "CONFLICT"),
         Refusal::Frozen => (StatusCode::FORBIDDEN, "ORGANISATION_FROZEN"),
-        Refusal::InsufficientCredits { .. } => (StatusCode::PAYMENT_REQUIRED, "INSUFFICIENT_CREDITS"),
+        Refusal::InsufficientCredits { .. } | Refusal::MoreThanHeld { .. } => {
+            (StatusCode::PAYMENT_REQUIRED, "INSUFFICIENT_CREDITS")
+        }
     }
 }
 
@@ -281,6 +283,11 @@ fn refusal_details(refusal: &Refusal) -> Value {
             "available": available,
             "mend": "purchase credits, move to a larger plan, or enable auto-recharge; then send the request again \
                      with the same Idempotency-Key",
+        }),
+        Refusal::MoreThanHeld { required, available } => json!({
+            "required": required,
+            "available": available,
+            "mend": "capture no more than is available, or leave `amount` out; for more, make another hold",
         }),
         Refusal::UnknownOperation(operation) => json!({ "operation": operation }),
         Refusal::MoreThanDebited { refundable } => json!({ "refundable": refundable }),

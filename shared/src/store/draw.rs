@@ -1,7 +1,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use super::pots::OpenHold;
+use super::pots::{ENDED_AT_ONCE, OpenHold};
 use super::{ClaimsOf, Fault, Ledger, Moment, Settled, Unsettled, system_key};
 use crate::domain::{
     Account, AccountId, ClaimKey, Details, Draw, Drawn, EntryId, Fingerprint, GiveBack, Head, Period,
@@ -12,7 +12,7 @@ use crate::domain::{
 const ATTEMPTS_MAX: u32 = 48;
 
 /// How often, and how long, a request waits for another one that carries out the same just now.
-const WAITS: u32 = 4;
+const WAITS: u32 = 8;
 const WAIT: Duration = Duration::from_millis(20);
 
 /// What is drawn from a pot, as its decision says.
@@ -73,6 +73,15 @@ impl Ledger {
                 let taken = self.follow(account, from, (pot, asking.key), moment).await.map_err(begun)?;
                 return Ok(Taken { settled: Settled { replayed: true, ..taken.settled }, ..taken });
             }
+            if let Some(unmade) =
+                pot.draws.iter().find(|draw| draw.made.is_none()).map(|draw| draw.key.clone())
+            {
+                // What was drawn before comes first: it may have to be put back, and what is left is then more.
+                match self.follow(account, from, (pot, &unmade), moment).await {
+                    Ok(_) | Err(Unsettled::Refused(_) | Unsettled::KeyReused) => continue,
+                    Err(unsettled) => return Err(unsettled),
+                }
+            }
             // A key that is used for two requests at the same time is found out when the account follows.
             self.made_before(ClaimsOf::Account(account), asking.key, asking.asked, moment).await?;
             let part = decide(&pot)?;
@@ -84,7 +93,9 @@ impl Ledger {
                 closes: part.closes,
                 made: None,
             };
-            let Some(pot) = self.save_pot(account, pot.with(draw)?).await? else { continue };
+            // If the answer is lost, it may have been taken.
+            let saved = self.save_pot(account, pot.with(draw)?).await.map_err(|fault| begun(fault.into()))?;
+            let Some(pot) = saved else { continue };
             return self.follow(account, from, (pot, asking.key), moment).await.map_err(begun);
         }
         Err(Fault::Busy.into())
@@ -121,7 +132,7 @@ impl Ledger {
         for draw in pot.draws.clone().into_iter().take(through).filter(|draw| draw.made.is_none()) {
             match self.carry_out(account, from, &draw, moment).await {
                 Ok(settled) => {
-                    pot = self.mark_made(account, &pot, &draw.key, settled.receipt.entry.id).await?;
+                    pot = self.mark_made(account, &pot, &draw, settled.receipt.entry.id).await?;
                     if draw.key == *key {
                         self.close(account, &pot).await?;
                         return Ok(Taken { settled, pot: as_of(pot, key) });
@@ -188,19 +199,23 @@ impl Ledger {
         self.settle(account, (&draw.key, &draw.asked, &draw.details), moment, decide).await
     }
 
-    /// Writes down which transaction a draw was made. Whoever is first does; the others find it done.
+    /// Writes down which transaction a draw was made. Whoever is first does; the others find it done. One that
+    /// somebody has put back meanwhile is drawn all the same: the account has followed.
     async fn mark_made(
         &self,
         account: AccountId,
         pot: &Pot,
-        key: &ClaimKey,
+        draw: &Draw,
         made: EntryId,
     ) -> Result<Pot, Unsettled> {
         let mut pot = pot.clone();
         for _ in 0..ATTEMPTS_MAX {
-            let place = place_of(&pot, key).ok_or_else(|| Fault::corrupt("a pot", "a draw is gone"))?;
-            let Some(draw) = pot.draws.get_mut(place) else { break };
-            if draw.made.replace(made).is_some() {
+            if place_of(&pot, &draw.key).is_none() {
+                tracing::error!(%account, of = %pot.of, "a draw that was put back has landed");
+                pot = pot.with(draw.clone())?;
+            }
+            let known = pot.draws.iter_mut().find(|known| known.key == draw.key);
+            if known.is_none_or(|known| known.made.replace(made).is_some()) {
                 return Ok(pot);
             }
             let of = pot.of;
@@ -256,7 +271,9 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::draw`].
     pub async fn expire(&self, account: AccountId, hold: &Receipt, moment: Moment) -> Result<(), Unsettled> {
-        let Some(ends) = hold.details.expires_at.filter(|ends| *ends <= moment.now) else { return Ok(()) };
+        if hold.details.expires_at.is_none_or(|ends| moment.now < ends) {
+            return Ok(());
+        }
         let name = format!("expiry-of-{}", hold.entry.id);
         let asking = Asking {
             key: &system_key(&name)?,
@@ -271,16 +288,19 @@ impl Ledger {
         };
         match self.draw(account, hold, asking, decide).await {
             Ok(_) => Ok(()),
-            // It was closed before.
+            // It was closed before, by what the account has followed: the draw would have seen to that first.
             Err(Unsettled::Refused(Refusal::HoldClosed(_))) => {
-                Ok(self.forget_hold(account, OpenHold { id: hold.entry.id, ends }).await?)
+                match self.pot(account, hold.entry.id).await? {
+                    Some(pot) => Ok(self.close(account, &pot).await?),
+                    None => Ok(()),
+                }
             }
             Err(unsettled) => Err(unsettled),
         }
     }
 
     /// Has the holds of an account that have ended by now give back what they have, some tens at once;
-    /// whether there were any. One that somebody else is at work on is left to them.
+    /// whether any did. One that somebody else is at work on is left to them.
     pub(super) fn expire_ended(
         &self,
         account: AccountId,
@@ -288,13 +308,15 @@ impl Ledger {
     ) -> Pin<Box<dyn Future<Output = Result<bool, Fault>> + Send + '_>> {
         // In a box, for what gives back settles, and whoever settles comes through here.
         Box::pin(async move {
-            let ended = self.ended_holds(account, moment.now).await?;
-            for open in &ended {
-                if let Err(Unsettled::Failed(fault)) = self.look_after_pot(account, open.id, moment).await {
-                    return Err(fault);
+            let mut any = false;
+            for open in self.ended_holds(account, moment.now, ENDED_AT_ONCE).await? {
+                match self.look_after_pot(account, open.id, moment).await {
+                    Ok(()) => any = true,
+                    Err(Unsettled::Failed(fault)) => return Err(fault),
+                    Err(_) => (),
                 }
             }
-            Ok(!ended.is_empty())
+            Ok(any)
         })
     }
 }

@@ -1,6 +1,9 @@
 use super::{Ledger, Moment, Unsettled};
 use crate::domain::{Account, AccountId, DUE_MAX, GiveBack, Head, Period, Pot, Why, due, give_back};
 
+/// How many holds that have ended are foreseen at most.
+const FORESEEN_MAX: i32 = 200;
+
 impl Ledger {
     /// An account as it would be if all that time has done by now were written down: months that turn, lots
     /// that end, holds that give back what they have. Nothing is written.
@@ -13,7 +16,7 @@ impl Ledger {
         if account.held.is_zero() {
             return Ok(account);
         }
-        for open in self.ended_holds(id, moment.now).await? {
+        for open in self.ended_holds(id, moment.now, FORESEEN_MAX).await? {
             let Some(hold) = self.transaction(id, open.id).await? else { continue };
             let pot = self.pot(id, open.id).await?.unwrap_or_else(|| Pot::of(&hold));
             let Ok(shares) = pot.to_release(&Why::Expiry, moment.now) else { continue };

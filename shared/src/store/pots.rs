@@ -7,11 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::item::{decode, with_key};
 use super::key::{Key, pot_partition};
-use super::{Fault, Ledger};
+use super::{Fault, Ledger, Unsettled};
 use crate::domain::{AccountId, EntryId, Period, Pot, Receipt, Share, Terms};
 
-/// How many holds that have ended one look finds at most. What is beyond them is found by the next.
-const ENDED_AT_ONCE: i32 = 25;
+/// How many holds that have ended one look finds at most.
+pub(super) const ENDED_AT_ONCE: i32 = 25;
+
+/// How many looks one request takes at most. What is beyond them is found by the next.
+pub(super) const LOOKS_MAX: u32 = 8;
 
 /// A hold that is not closed, by its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,6 +118,7 @@ impl Ledger {
         &self,
         account: AccountId,
         now: DateTime<Utc>,
+        most: i32,
     ) -> Result<Vec<OpenHold>, Fault> {
         let end = now.checked_add_signed(TimeDelta::milliseconds(1)).unwrap_or(now);
         let query = self.client.query().table_name(&self.table).consistent_read(true);
@@ -122,7 +126,7 @@ impl Ledger {
             .key_condition_expression("pk = :pk AND sk < :end")
             .expression_attribute_values(":pk", AttributeValue::S(format!("HOLDS#{account}")))
             .expression_attribute_values(":end", AttributeValue::S(format!("{:015}", end.timestamp_millis())))
-            .limit(ENDED_AT_ONCE)
+            .limit(most)
             .send()
             .await
             .map_err(|error| Fault::unavailable("look for holds that have ended")(error.into()))?;
@@ -134,7 +138,7 @@ impl Ledger {
     /// # Errors
     /// When the table does not serve.
     pub async fn has_ended_holds(&self, account: AccountId, now: DateTime<Utc>) -> Result<bool, Fault> {
-        Ok(!self.ended_holds(account, now).await?.is_empty())
+        Ok(!self.ended_holds(account, now, 1).await?.is_empty())
     }
 
     /// The terms of the granted lots among some shares: those of the grants that opened them.
@@ -142,11 +146,17 @@ impl Ledger {
         &self,
         account: AccountId,
         shares: &[Share],
-    ) -> Result<BTreeMap<EntryId, Terms>, Fault> {
+    ) -> Result<BTreeMap<EntryId, Terms>, Unsettled> {
         let mut terms = BTreeMap::new();
         for id in shares.iter().filter_map(Share::granted) {
-            // A lot without a row of its own was opened by something that came back, which is plain.
-            let Some(grant) = self.transaction(account, id).await? else { continue };
+            let Some(grant) = self.transaction(account, id).await? else {
+                // Purchased credits that came back beside others have the id after theirs, and are plain. Any
+                // other lot has a row, which may be about to be written.
+                if self.transaction(account, id.before()).await?.is_none() {
+                    return Err(Unsettled::InProgress);
+                }
+                continue;
+            };
             let plain = grant.details.drawn.is_some();
             let Terms { service, expires_at } =
                 Terms { service: grant.details.service, expires_at: grant.details.expires_at };

@@ -14,12 +14,16 @@ use super::key::Key;
 use super::settle::random;
 use super::{ClaimsOf, Fault, Ledger, Moment, Settled, Unsettled, system_key};
 use crate::domain::{
-    Account, AccountId, ClaimKey, Details, EntryId, Fingerprint, Head, Operation, Posting, Reference, Refusal,
+    Account, AccountId, ClaimKey, Details, EntryId, Fingerprint, Head, Operation, Posting, Receipt,
+    Reference, Refusal,
 };
 
 /// How often, and how long, a request waits for another one that is being charged for the same just now.
 const WAITS: u32 = 12;
 const WAIT: Duration = Duration::from_millis(25);
+
+/// How many charges before the last are looked at where the last counts no more.
+const EARLIER_MAX: usize = 8;
 
 /// How many charges for the same that nobody has written down are passed over at most.
 const UNKNOWN_MAX: u32 = 16;
@@ -85,20 +89,28 @@ impl Ledger {
     ) -> Result<ChargedOnce, Unsettled> {
         let once = Once::new(self, account, same, moment);
         let of = ClaimsOf::Account(account);
-        let earlier =
-            self.claim_of(of, key).await?.map(Held::new).filter(|held| held.is_current(moment.wall));
-        let replayed = earlier.is_some();
+        let earlier = self.claim_of(of, key).await?.map(Held::new);
+        let replayed = earlier.as_ref().is_some_and(|held| held.is_current(moment.wall));
         let (mine, number) = match earlier {
-            Some(held) if !held.is_for(asked) => return Err(Unsettled::KeyReused),
-            Some(held) => (held.id(), held.into_details().nth.unwrap_or(1)),
-            None => {
-                let (number, mine) = (once.number().await?, EntryId::new(moment.now, random()));
-                let claimed = Details { nth: Some(number), ..Details::default() };
-                match self.claim(Wish { of, key, asked, details: &claimed }, mine, moment).await? {
-                    Claimed::Ours => (mine, number),
-                    Claimed::Theirs(held) if held.is_for(asked) => return Err(Unsettled::InProgress),
-                    Claimed::Theirs(_) => return Err(Unsettled::KeyReused),
+            Some(held) if replayed && !held.is_for(asked) => return Err(Unsettled::KeyReused),
+            Some(held) if replayed => {
+                let mine = held.id();
+                let Details { nth, dedupe, .. } = held.into_details();
+                if let Some(paid) = dedupe {
+                    return self.paid_by(account, paid, true).await;
                 }
+                (mine, nth.unwrap_or(1))
+            }
+            earlier => {
+                let (number, paid) = once.number().await?;
+                let mine = EntryId::new(moment.now, random());
+                let claimed = Details { nth: Some(number), dedupe: paid, ..Details::default() };
+                let wish = Wish { of, key, asked, details: &claimed };
+                self.claim_anew(wish, earlier, mine, moment).await?;
+                if let Some(paid) = paid {
+                    return self.paid_by(account, paid, false).await;
+                }
+                (mine, number)
             }
         };
         let details = Details { dedupe: Some(mine), nth: Some(number), ..details.clone() };
@@ -117,6 +129,36 @@ impl Ledger {
 }
 
 impl Ledger {
+    /// Takes a key that nobody has, or that means nothing any more and is not deleted yet.
+    async fn claim_anew(
+        &self,
+        wish: Wish<'_>,
+        old: Option<Held>,
+        mine: EntryId,
+        moment: Moment,
+    ) -> Result<(), Unsettled> {
+        match old {
+            Some(old) if self.take_over(wish, old.id(), mine, moment).await? => Ok(()),
+            Some(_) => Err(Unsettled::InProgress),
+            None => match self.claim(wish, mine, moment).await? {
+                Claimed::Ours => Ok(()),
+                Claimed::Theirs(held) if held.is_for(wish.asked) => Err(Unsettled::InProgress),
+                Claimed::Theirs(_) => Err(Unsettled::KeyReused),
+            },
+        }
+    }
+
+    /// What is told where the same was paid for before.
+    async fn paid_by(
+        &self,
+        account: AccountId,
+        paid: EntryId,
+        replayed: bool,
+    ) -> Result<ChargedOnce, Unsettled> {
+        let receipt = self.transaction(account, paid).await?.ok_or(Unsettled::InProgress)?;
+        Ok(ChargedOnce { settled: Settled { receipt, more: vec![], replayed }, is_duplicate: true })
+    }
+
     /// The transaction that has paid for the same within its window, if one has.
     ///
     /// # Errors
@@ -128,8 +170,7 @@ impl Ledger {
         moment: Moment,
     ) -> Result<Option<EntryId>, Fault> {
         let once = Once::new(self, account, same, moment);
-        let Some(seen) = once.seen().await? else { return Ok(None) };
-        Ok(once.counts(seen.txn, seen.at).await?.then_some(seen.txn))
+        Ok(once.number().await?.1)
     }
 }
 
@@ -139,27 +180,40 @@ impl<'a> Once<'a> {
         Self { ledger, account, digest: digest(same), window, moment }
     }
 
-    /// Which charge a new request goes for: the last one where it still counts, or the next.
-    async fn number(&self) -> Result<u64, Unsettled> {
+    /// Which charge a new request goes for: one that still counts, and its transaction; or the next.
+    async fn number(&self) -> Result<(u64, Option<EntryId>), Fault> {
         let mut next = 1;
         if let Some(seen) = self.seen().await? {
             if self.counts(seen.txn, seen.at).await? {
-                return Ok(seen.n);
+                return Ok((seen.n, Some(seen.txn)));
+            }
+            // One before it may still count, where the last was refunded.
+            for earlier in (1..seen.n).rev().take(EARLIER_MAX) {
+                let Some(made) = self.made(earlier).await? else { break };
+                if self.counts(made.entry.id, made.entry.at).await? {
+                    return Ok((earlier, Some(made.entry.id)));
+                }
             }
             next = seen.n.saturating_add(1);
         }
         for _ in 0..UNKNOWN_MAX {
             // Whoever made it may have crashed before writing down that it was made.
-            let made = self.ledger.claim_of(ClaimsOf::Account(self.account), &self.name(next)?).await?;
-            let made = made.map(Held::new).filter(|held| held.is_current(self.moment.wall));
-            let Some(held) = made else { break };
-            let Some(receipt) = self.ledger.transaction(self.account, held.id()).await? else { break };
-            if self.counts(receipt.entry.id, receipt.entry.at).await? {
-                break;
+            let Some(made) = self.made(next).await? else { break };
+            if self.counts(made.entry.id, made.entry.at).await? {
+                return Ok((next, Some(made.entry.id)));
             }
             next = next.saturating_add(1);
         }
-        Ok(next)
+        Ok((next, None))
+    }
+
+    /// The charge of that number, if it was made.
+    async fn made(&self, number: u64) -> Result<Option<Receipt>, Fault> {
+        let claim = self.ledger.claim_of(ClaimsOf::Account(self.account), &self.name(number)?).await?;
+        match claim.map(Held::new) {
+            Some(held) => self.ledger.transaction(self.account, held.id()).await,
+            None => Ok(None),
+        }
     }
 
     /// Makes a charge, or finds it made.
@@ -169,11 +223,6 @@ impl<'a> Once<'a> {
         details: &Details,
         decide: impl Fn(&Account, &Head) -> Result<Posting, Refusal> + Send + Sync,
     ) -> Result<Settled, Unsettled> {
-        if let Some(seen) = self.seen().await?.filter(|seen| seen.n == number)
-            && let Some(receipt) = self.ledger.transaction(self.account, seen.txn).await?
-        {
-            return Ok(Settled { receipt, more: vec![], replayed: true });
-        }
         let key = self.name(number)?;
         let asked = Fingerprint(key.to_string());
         for wait in 0..=WAITS {

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::claim::{Claimed, Held, Wish};
 use super::post::Commit;
+use super::pots::LOOKS_MAX;
 use super::{ClaimsOf, Fault, Ledger, Moment};
 use crate::domain::{
     Account, AccountId, ClaimKey, DUE_MAX, Details, EntryId, Fingerprint, Head, Posting, Receipt, Refusal,
@@ -101,11 +102,14 @@ impl Ledger {
     /// [`Unsettled::NoAccount`], [`Unsettled::Failed`].
     pub async fn catch_up(&self, id: AccountId, moment: Moment) -> Result<Account, Unsettled> {
         let account = self.account(id).await?.ok_or(Unsettled::NoAccount)?;
-        let account = self.up_to_date(Seen { account, fresh: true }, moment).await?.account;
-        if account.held.is_zero() || !self.expire_ended(id, moment).await? {
-            return Ok(account);
+        let mut account = self.up_to_date(Seen { account, fresh: true }, moment).await?.account;
+        for _ in 0..LOOKS_MAX {
+            if account.held.is_zero() || !self.expire_ended(id, moment).await? {
+                break;
+            }
+            account = self.account(id).await?.ok_or(Unsettled::NoAccount)?;
         }
-        self.account(id).await?.ok_or(Unsettled::NoAccount)
+        Ok(account)
     }
 
     /// Posts what is due, oldest first, until nothing is (contract, rules 2 and 3).
@@ -141,7 +145,7 @@ impl Attempt<'_> {
     ) -> Result<Settled, Unsettled> {
         let mut seen = self.first_sight().await?;
         let mut id = self.mint(&seen.account);
-        let (mut claimed, mut looked) = (false, false);
+        let (mut claimed, mut looks) = (false, 0);
         for attempt in 0..ATTEMPTS_MAX {
             seen = self.ledger.up_to_date(seen, self.moment).await?;
             if !claimed && seen.account.fence.up_to >= id {
@@ -153,8 +157,9 @@ impl Attempt<'_> {
                 Err(refusal) if seen.fresh => {
                     // What a hold has set aside is there again from its end on, also before anybody has
                     // written that down.
-                    let may_be_held = !looked && !seen.account.held.is_zero() && refusal.wants_credits();
-                    looked = true;
+                    let may_be_held =
+                        looks < LOOKS_MAX && !seen.account.held.is_zero() && refusal.wants_credits();
+                    looks = looks.saturating_add(1);
                     if may_be_held && self.ledger.expire_ended(self.account, self.moment).await? {
                         seen = self.look().await?;
                         continue;

@@ -268,7 +268,7 @@ impl World {
                 prop_assert_eq!(status, pot.status(self.now));
                 return Ok(());
             }
-            Err(Refusal::InsufficientCredits { available, .. }) => {
+            Err(Refusal::MoreThanHeld { available, .. }) => {
                 prop_assert!(available == pot.left() && amount.map(credits) > Some(available));
                 return Ok(());
             }

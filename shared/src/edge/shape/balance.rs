@@ -98,7 +98,6 @@ impl Balance {
             next_renewal: balance.next_renewal(),
             plan: balance.plan.0.clone(),
             unlimited: balance.unlimited,
-            // Nothing can be held as long as no route does it.
             held_credits: balance.held.get(),
             post_paid: balance.post_paid.map(PostPaid::from),
             as_of: AsOf { sequence, timestamp: at },

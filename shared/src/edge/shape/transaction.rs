@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::domain::{
     self, Decline, Details, Direction, Draw, HoldId, Move, Paid, Pot, Purchase, Reason, Receipt, Service,
-    Source, Stage, Why,
+    Share, Source, Stage, Why,
 };
 use crate::edge::{Money, instant};
 
@@ -48,7 +48,7 @@ pub struct Transaction {
     /// The service that was used, or that a grant is set aside for.
     #[schema(value_type = Option<String>)]
     pub service: Option<Service>,
-    /// Which lots gave or received, in the order of consumption.
+    /// Which lots gave or received, in the order of consumption; for a capture, those that its hold had taken from.
     pub sources: Vec<SourceShare>,
     /// What was left of the month before, in a renewal; in what comes back, what had ended meanwhile.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -211,7 +211,10 @@ impl From<&Receipt> for Transaction {
             status: if entry.moves.iter().any(|part| on_account(&part)) { "postPaid" } else { "approved" },
             amount: entry.amount.get(),
             operation: entry.operation.as_str().to_owned(),
-            sources: sources.into_iter().map(SourceShare::from).collect(),
+            sources: match details.drawn.as_ref().filter(|drawn| drawn.why == Why::Capture) {
+                Some(captured) => captured.shares.iter().map(SourceShare::from).collect(),
+                None => sources.into_iter().map(SourceShare::from).collect(),
+            },
             expired: others.into_iter().map(|part| part.amount.get()).reduce(u64::saturating_add),
             balance_after: Some(balance.booked().unwrap_or(domain::Credits::MAX).get()),
             sequence: Some(*sequence),
@@ -316,6 +319,12 @@ impl Transaction {
             description: text(&details.description),
             metadata: details.metadata.pairs().clone(),
         }
+    }
+}
+
+impl From<&Share> for SourceShare {
+    fn from(share: &Share) -> Self {
+        Self { source: share.source, lot_id: share.lot.to_string(), amount: share.amount.get() }
     }
 }
 
