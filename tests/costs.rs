@@ -39,20 +39,20 @@ async fn drawing_costs_what_it_writes() {
     assert_eq!(units(&world, "POST /api/v3/credits/holds").await, (0.0, 5.0, 1));
     forget(&world).await;
 
-    // The part is taken from the pot, the account follows (claim, account, row), the pot says so. Read: the
+    // An errand, should it break off; the part is taken from the pot, the account follows (claim, account, row), the pot says so. Read: the
     // hold's row, its pot, and that the key is free.
     let path = format!("{CREDITS}/holds/{}/capture", held["holdId"].as_str().unwrap());
     post(path, "capture", json!({ "amount": 1 })).await;
-    assert_eq!(units(&world, "POST /api/v3/credits/holds/{id}/capture").await, (3.0, 5.0, 1));
+    assert_eq!(units(&world, "POST /api/v3/credits/holds/{id}/capture").await, (3.0, 6.0, 1));
     forget(&world).await;
 
     // And what says that it is open is deleted.
     let path = format!("{CREDITS}/holds/{}/release", held["holdId"].as_str().unwrap());
     post(path, "release", json!({})).await;
-    assert_eq!(units(&world, "POST /api/v3/credits/holds/{id}/release").await, (3.0, 6.0, 1));
+    assert_eq!(units(&world, "POST /api/v3/credits/holds/{id}/release").await, (3.0, 7.0, 1));
     forget(&world).await;
 
-    // As a capture, and an errand; the pot is looked at twice.
+    // As a capture; the pot is looked at twice.
     let body = json!({ "transactionId": debit["transactionId"], "reason": "technical_failure" });
     post(format!("{CREDITS}/refund"), "refund", body).await;
     assert_eq!(units(&world, "POST /api/v3/credits/refund").await, (4.0, 6.0, 1));

@@ -113,7 +113,7 @@ pub(super) async fn batch(
     let key = ClaimKey::Caller(intent.key);
     let claim = (&key, &intent.fingerprint, &details);
     let decide = |account: &domain::Account, head: &domain::Head| domain::batch(account, &request, head);
-    let settled = app.ledger.settle(caller.account, claim, moment, decide).await?;
+    let settled = app.ledger.spend(caller.account, claim, moment, decide).await?;
     Reply::created(&told(&settled, &asked), settled.replayed)
 }
 

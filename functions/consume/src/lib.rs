@@ -69,7 +69,7 @@ async fn consume(
     let claim = (&key, &intent.fingerprint, &details);
     let decide = |account: &domain::Account, head: &domain::Head| domain::consume(account, &request, head);
     let Some(same) = asked.same(&request) else {
-        let settled = app.ledger.settle(caller.account, claim, moment, decide).await?;
+        let settled = app.ledger.spend(caller.account, claim, moment, decide).await?;
         let receipt = &settled.receipt;
         let consumed = Consumed { transaction: receipt.into(), deduplicated: None, balance: receipt.into() };
         return Reply::created(&consumed, settled.replayed);

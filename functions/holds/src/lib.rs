@@ -106,7 +106,7 @@ async fn make_hold(
     }
     let claim = (&ClaimKey::Caller(intent.key), &intent.fingerprint, &details);
     let decide = |account: &domain::Account, head: &domain::Head| domain::hold(account, &request, head);
-    let settled = app.ledger.settle(caller.account, claim, moment, decide).await?;
+    let settled = app.ledger.spend(caller.account, claim, moment, decide).await?;
     // What was answered first: as it was made.
     let held = Hold::new(&settled.receipt, &Pot::of(&settled.receipt), settled.receipt.entry.at);
     Reply::created(&held, settled.replayed)

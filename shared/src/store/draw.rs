@@ -1,8 +1,10 @@
 use std::pin::Pin;
 use std::time::Duration;
 
+use chrono::TimeDelta;
+
 use super::pots::{ENDED_AT_ONCE, OpenHold};
-use super::{ClaimsOf, Fault, Ledger, Moment, Settled, Unsettled, system_key};
+use super::{ClaimsOf, Errand, Fault, Ledger, Moment, PotId, Settled, Unsettled, system_key};
 use crate::domain::{
     Account, AccountId, ClaimKey, Details, Draw, Drawn, EntryId, Fingerprint, GiveBack, Head, Period,
     Posting, Pot, Receipt, Refusal, Share, Why, capture, give_back,
@@ -14,6 +16,9 @@ const ATTEMPTS_MAX: u32 = 48;
 /// How often, and how long, a request waits for another one that carries out the same just now.
 const WAITS: u32 = 8;
 const WAIT: Duration = Duration::from_millis(20);
+
+/// How long after a part was drawn somebody looks whether the account has followed.
+const LOOK: TimeDelta = TimeDelta::seconds(60);
 
 /// What is drawn from a pot, as its decision says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +98,10 @@ impl Ledger {
                 closes: part.closes,
                 made: None,
             };
+            if part_is_looked_after(asking.why) {
+                let due = moment.now.checked_add_signed(LOOK).unwrap_or(moment.now);
+                self.note(Errand::Pot(PotId { account, of: from.entry.id }), due).await?;
+            }
             // If the answer is lost, it may have been taken.
             let saved = self.save_pot(account, pot.with(draw)?).await.map_err(|fault| begun(fault.into()))?;
             let Some(pot) = saved else { continue };
@@ -345,6 +354,14 @@ fn begun(unsettled: Unsettled) -> Unsettled {
         return Unsettled::InProgress;
     }
     unsettled
+}
+
+/// Whether somebody has to be told to look, should the account not follow. The end of a hold is looked at anyway.
+fn part_is_looked_after(why: &Why) -> bool {
+    match why {
+        Why::Refund { .. } | Why::Capture | Why::Release => true,
+        Why::Expiry => false,
+    }
 }
 
 /// A pot without what was drawn after the draw of `key`.

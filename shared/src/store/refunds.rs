@@ -1,10 +1,9 @@
 use aws_sdk_dynamodb::types::AttributeValue;
-use chrono::TimeDelta;
 
 use super::draw::{Asking, Part, Taken};
 use super::item::{RowItem, decode};
 use super::key::row_partition;
-use super::{Errand, Fault, Ledger, Moment, PotId, Unsettled};
+use super::{Fault, Ledger, Moment, Unsettled};
 use crate::domain::{
     AccountId, Amount, ClaimKey, Details, EntryId, Fingerprint, Period, Pot, PurchaseId, Reason, Receipt,
     Reference, Refusal, Why,
@@ -15,9 +14,6 @@ const TWIN_ROWS_MAX: i32 = 10_000;
 
 /// How many rows one read looks through.
 const ROWS_AT_ONCE: i32 = 1_000;
-
-/// After how many seconds somebody looks at a refund that was begun.
-const LOOK_SECONDS: i64 = 60;
 
 /// Credits asked back.
 #[derive(Clone, Debug)]
@@ -75,8 +71,6 @@ impl Ledger {
         if !pot.has(key) {
             twin = self.may_refund(account, &from, request, moment).await?;
             pot.to_refund(request.amount)?;
-            let due = moment.now.checked_add_signed(TimeDelta::seconds(LOOK_SECONDS)).unwrap_or(moment.now);
-            self.note(Errand::Pot(PotId { account, of: from.entry.id }), due).await?;
         }
         let why = Why::Refund { reason: request.reason, note: request.note.clone(), twin };
         let asking = Asking { key, asked, details, why: &why, moment };

@@ -227,7 +227,7 @@ impl<'a> Once<'a> {
         let asked = Fingerprint(key.to_string());
         for wait in 0..=WAITS {
             let claim = (&key, &asked, details);
-            match self.ledger.settle(self.account, claim, self.moment, &decide).await {
+            match self.ledger.spend(self.account, claim, self.moment, &decide).await {
                 // Somebody is at it, and will mostly be done in a moment.
                 Err(Unsettled::InProgress) if wait < WAITS => tokio::time::sleep(WAIT).await,
                 Ok(settled) => {

@@ -96,6 +96,28 @@ impl Ledger {
         Attempt { ledger: self, account, wish, moment }.settle(decide).await
     }
 
+    /// Settles a request that spends. Holds that have ended give back what they have first: their credits are
+    /// available again, and may come before others in the order of consumption. Where nothing is held, that
+    /// costs nothing.
+    ///
+    /// # Errors
+    /// See [`Unsettled`].
+    pub async fn spend(
+        &self,
+        account: AccountId,
+        claim: (&ClaimKey, &Fingerprint, &Details),
+        moment: Moment,
+        decide: impl Fn(&Account, &Head) -> Result<Posting, Refusal> + Send + Sync,
+    ) -> Result<Settled, Unsettled> {
+        let is_held = self.hints.get(account).is_some_and(|known| !known.held.is_zero());
+        for _ in 0..LOOKS_MAX {
+            if !is_held || !self.expire_ended(account, moment).await? {
+                break;
+            }
+        }
+        self.settle(account, claim, moment, decide).await
+    }
+
     /// Writes down what time alone has done to an account, and returns it as it then is.
     ///
     /// # Errors
