@@ -97,8 +97,9 @@ async fn a_renewal_costs_three_writes_and_a_checkpoint() {
     // Here the projector is so close behind that it may write a row first, and its maker then tries in vain: in
     // the one run or the other.
     assert!((20.0 * 7.75..20.0 * 8.5).contains(&writes), "{writes}");
-    // Pages of the directory are read in whole units.
-    assert!((20.0 * 8.0..20.0 * 8.5).contains(&reads), "{reads}");
+    // Pages of the directory are read in whole units, and a mark that was moved meanwhile is read again: in the
+    // one run or the other.
+    assert!((20.0 * 7.75..20.0 * 8.5).contains(&reads), "{reads}");
 }
 
 /// What the background does while so many debits are made, each worked off before the next one comes.
