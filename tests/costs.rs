@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use shared::domain::{
     Amount, Batch, ClaimKey, Consume, Credits, Details, Fingerprint, Grant, IdempotencyKey, Item, Operation,
-    Origin, Reference, Source, batch, grant,
+    Origin, Reference, Service, Source, batch, grant,
 };
 use tests::{Books, World, moment, settle};
 
@@ -125,4 +125,42 @@ async fn a_batch_of_a_hundred_writes_the_account_once() {
     let told: Vec<_> = lines.iter().map(|line| (line.sequence, line.entry.amount.get())).collect();
     assert_eq!(told, (1..=100).map(|count| (3 + count, count)).collect::<Vec<_>>());
     assert_eq!(lines.last().unwrap().balance.available().unwrap().get(), 6_000 - 5_050);
+}
+
+/// Items that take turns between lots of two services, so that no two of them take from the same one after the
+/// other: what the account keeps of them is still a small item.
+#[tokio::test]
+async fn a_batch_that_takes_turns_between_lots_writes_no_more() {
+    let now = "2024-01-15T10:30:00Z".parse().unwrap();
+    let books = Books::new().await;
+    let id = books.open(0, now).await;
+    let services = [Service::Smartcheck, Service::Api];
+    for (name, service) in ["one", "two"].into_iter().zip(services) {
+        let gift = Grant {
+            source: Source::Bonus,
+            amount: Amount::try_from(10_000).unwrap(),
+            service: Some(service),
+            expires_at: None,
+            origin: Origin::Operator,
+        };
+        settle(&books.ledger, id, (name, name), moment(now), |account, head| grant(account, &gift, head))
+            .await
+            .unwrap();
+    }
+    let wanted = (1..=100).map(|count: u64| {
+        let operation = Operation::try_from("x".to_owned()).unwrap();
+        let service = services.into_iter().nth(usize::from(count % 2 == 0));
+        Some(Consume { operation, amount: Credits::try_from(count).unwrap(), service })
+    });
+    let request = Batch { items: wanted.collect(), atomic: true };
+    let key = "k".repeat(255);
+    let decide = |account: &_, head: &_| batch(account, &request, head);
+    let settled = settle(&books.ledger, id, (&key, "hundred"), moment(now), decide).await.unwrap();
+    assert!(books.units_of(id).await <= 2.0, "{}", books.units_of(id).await);
+    let lots: Vec<_> =
+        std::iter::once(&settled.receipt).chain(&settled.more).map(|line| line.entry.moves[0].lot).collect();
+    assert!(lots.windows(2).all(|pair| pair[0] != pair[1]));
+    // Sent again, by a process that remembers nothing: the same lines.
+    let again = settle(&books.restarted(), id, (&key, "hundred"), moment(now), decide).await.unwrap();
+    assert_eq!((again.replayed, again.receipt, again.more), (true, settled.receipt, settled.more));
 }

@@ -7,7 +7,7 @@ use shared::domain::{
     Grant, Head, IdempotencyKey, Item, Operation, Origin, Posting, Pot, Reason, Receipt, Reference, Refusal,
     Source, Why, batch, consume, grant, hold,
 };
-use shared::store::{Asking, Decides, DrawnPart, Ledger, Moment, Refund, Same, Settled, Unsettled};
+use shared::store::{Asking, Decides, Ledger, Moment, Refund, Same, Settled, Unsettled};
 use tests::{Books, Kind, moment, settle};
 
 use crate::crashes::{KINDS, Then};
@@ -157,12 +157,11 @@ impl World {
         let asking = Asking { key, asked, details: &details, why: &why, moment: now };
         let amount = (act == Act::CapturePart).then(|| credits(6));
         let decide = |pot: &Pot| {
-            let (shares, closes) = if act == Act::Release {
-                (pot.to_release(&Why::Release, now.now)?, true)
+            if act == Act::Release {
+                pot.to_release(&Why::Release, now.now)
             } else {
-                pot.to_capture(amount, now.now)?
-            };
-            Ok(DrawnPart { shares, closes })
+                pot.to_capture(amount, now.now)
+            }
         };
         let hold = self.from.as_ref().unwrap();
         Ok(vec![ledger.draw(self.id, hold, asking, decide).await?.settled.receipt])

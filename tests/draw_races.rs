@@ -9,7 +9,7 @@ use shared::domain::{
     Account, AccountId, Amount, ClaimKey, Consume, Credits, Details, Fingerprint, Head, HoldStatus,
     IdempotencyKey, Operation, Pot, Reason, Receipt, Reference, Refusal, Why, consume, hold, set_frozen,
 };
-use shared::store::{Asking, Decides, DrawTaken, DrawnPart, Ledger, Refund, Same, Unsettled};
+use shared::store::{Asking, Decides, DrawTaken, Ledger, Refund, Same, Unsettled};
 use tests::{Books, Kind, moment, settle};
 
 fn start() -> DateTime<Utc> {
@@ -89,12 +89,11 @@ async fn draw(
     let asked = Fingerprint(format!("{why:?} {amount:?}"));
     let asking = Asking { key: &key(name), asked: &asked, details: &details, why: &why, moment: moment(at) };
     let decide = |pot: &Pot| {
-        let (shares, closes) = if why == Why::Capture {
-            pot.to_capture(amount.map(|amount| Credits::try_from(amount).unwrap()), at)?
+        if why == Why::Capture {
+            pot.to_capture(amount.map(|amount| Credits::try_from(amount).unwrap()), at)
         } else {
-            (pot.to_release(&why, at)?, true)
-        };
-        Ok(DrawnPart { shares, closes })
+            pot.to_release(&why, at)
+        }
     };
     ledger.draw(id, from, asking, decide).await
 }

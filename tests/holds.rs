@@ -286,3 +286,21 @@ async fn many_holds_that_end_together_are_given_back_together() {
     world.consume(&org.key, &unique(), &body).await.created();
     assert_eq!(numbers(&world, &org).await, [0, 0, 60]);
 }
+
+/// What a hold gives back when it ends is there before anybody spends, for it may come before other credits.
+#[tokio::test]
+async fn what_has_come_back_is_spent_in_its_turn() {
+    let world = World::at(NOW).await;
+    let org = world.open(10).await;
+    world.grant(&org.id, &json!({ "source": "purchased", "amount": 10 })).await;
+    hold(&world, &org, json!({ "amount": 10, "expiresInSeconds": 60 })).await;
+    world.machine.oversleep("2024-01-15T10:31:00Z".parse().unwrap()).unwrap();
+    let body = json!({ "operation": "verification.standard", "quantity": 3 });
+    let quote = world.post("/api/v3/credits/quote", &org.key, "", &body).await.data();
+    let paid = world.consume(&org.key, &unique(), &body).await.created();
+    assert_eq!(paid["sources"], json!([{ "source": "subscription", "lotId": "sub_2024-01", "amount": 3 }]));
+    assert_eq!(
+        (&quote["sources"], &quote["balanceAfter"]),
+        (&paid["sources"], &paid["balance"]["available"])
+    );
+}

@@ -32,6 +32,7 @@ mod monitors;
 mod openapi;
 mod past;
 mod payments_crashes;
+mod pots;
 mod purchase;
 mod races;
 mod recharge;

@@ -53,8 +53,8 @@ struct RefundedByOperator {
     responses(
         (status = 201, body = RefundedByOperator),
         (status = 404, description = "NOT_FOUND"),
-        (status = 409, description = "ALREADY_REFUNDED"),
-        (status = 422, description = "REFUND_NOT_ELIGIBLE: no debit, or more than `details.refundable`"),
+        (status = 409, description = "ALREADY_REFUNDED; OPERATION_IN_PROGRESS, with Retry-After; CONFLICT"),
+        (status = 422, description = "REFUND_NOT_ELIGIBLE: no debit, or more than `details.refundable`; IDEMPOTENCY_KEY_REUSED"),
     ),
 )]
 pub(super) async fn refund_debit(

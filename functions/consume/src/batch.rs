@@ -84,6 +84,7 @@ pub(super) struct Priced {
     responses(
         (status = 201, body = Batched),
         (status = 402, description = "INSUFFICIENT_CREDITS, for an atomic batch: `details` has `required` and `available` of all items together; nothing was charged"),
+        (status = 413, description = "PAYLOAD_TOO_LARGE: over 512 KiB"),
     ),
 )]
 pub(super) async fn batch(

@@ -29,7 +29,7 @@ enum Wanted {
     "priceVersion": 1, "balanceAfter": 397
 }))]
 struct Quote {
-    /// What it would cost, whole credits.
+    /// What it would cost, whole credits; of a partial batch, what would be charged.
     amount: u64,
     /// From which lots.
     sources: Vec<SourceShare>,
@@ -94,7 +94,10 @@ struct Mend {
     path = "/api/v3/credits/quote",
     tag = "credits",
     request_body = Wanted,
-    responses((status = 200, body = Quote)),
+    responses(
+        (status = 200, body = Quote),
+        (status = 413, description = "PAYLOAD_TOO_LARGE: over 512 KiB"),
+    ),
 )]
 pub(super) async fn quote(
     State(app): State<Arc<App>>,
@@ -156,7 +159,10 @@ fn of_batch(account: &Account, priced: &Priced, moment: Moment) -> Quote {
         }
     };
     let quoted: Vec<_> = items.iter().enumerate().map(of_item).collect();
-    quote.amount = items.iter().filter_map(|item| item.amount).map(Credits::get).fold(0, u64::saturating_add);
+    let charged =
+        |item: &domain::Item, quoted: &QuotedItem| item.amount.filter(|_| request.atomic || quoted.allowed);
+    let charged = items.iter().zip(&quoted).filter_map(|(item, quoted)| charged(item, quoted));
+    quote.amount = charged.map(Credits::get).fold(0, u64::saturating_add);
     quote.allowed = quoted.iter().all(|item| item.allowed);
     quote.items = Some(quoted);
     let all_or_none =

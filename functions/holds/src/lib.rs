@@ -9,11 +9,11 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use shared::domain::{
     self, Amount, ClaimKey, Credits, Details, Fingerprint, HOLD_SECONDS, HOLD_SECONDS_MAX, HoldId,
-    IdempotencyKey, Metadata, Operation, Pot, PriceList, Quantity, Receipt, Reference, Refusal, Service, Why,
-    hold_ends,
+    IdempotencyKey, Metadata, Operation, Portion, Pot, PriceList, Quantity, Receipt, Reference, Refusal,
+    Service, Why, hold_ends,
 };
 use shared::edge::{ApiError, App, Brief, Caller, Intent, Reply, may};
-use shared::store::{Asking, DrawnPart, Errand, Unsettled, of_hold};
+use shared::store::{Asking, Errand, Unsettled, of_hold};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -151,7 +151,7 @@ async fn hold(
         (status = 201, body = Hold),
         (status = 402, description = "INSUFFICIENT_CREDITS: the hold has `details.available` left"),
         (status = 404, description = "NOT_FOUND"),
-        (status = 409, description = "HOLD_CLOSED: captured, released or expired"),
+        (status = 409, description = "HOLD_CLOSED: captured, released or expired; OPERATION_IN_PROGRESS, with Retry-After; CONFLICT"),
     ),
 )]
 async fn capture_hold(
@@ -179,7 +179,7 @@ async fn capture_hold(
     responses(
         (status = 201, body = Hold),
         (status = 404, description = "NOT_FOUND"),
-        (status = 409, description = "HOLD_CLOSED: captured, released or expired"),
+        (status = 409, description = "HOLD_CLOSED: captured, released or expired; OPERATION_IN_PROGRESS, with Retry-After; CONFLICT"),
     ),
 )]
 async fn release_hold(
@@ -189,7 +189,7 @@ async fn release_hold(
     Brief(intent): Brief<Release>,
 ) -> Result<Reply, ApiError> {
     let now = caller.call.moment.now;
-    let decide = move |pot: &Pot| Ok((pot.to_release(&Why::Release, now)?, true));
+    let decide = move |pot: &Pot| pot.to_release(&Why::Release, now);
     draw(&app, &caller, id, (&Why::Release, intent.key, intent.fingerprint), decide).await
 }
 
@@ -198,14 +198,13 @@ async fn draw(
     caller: &Caller<may::Consume>,
     id: String,
     (why, key, asked): (&Why, IdempotencyKey, Fingerprint),
-    decide: impl Fn(&Pot) -> Result<(Vec<domain::Share>, bool), Refusal> + Send + Sync,
+    decide: impl Fn(&Pot) -> Result<Portion, Refusal> + Send + Sync,
 ) -> Result<Reply, ApiError> {
     let moment = caller.call.moment;
     let hold = find(app, caller, id).await?;
     let details =
         Details { key_id: Some(caller.key), request_id: Some(caller.call.id.to_string()), ..of_hold(&hold) };
     let asking = Asking { key: &ClaimKey::Caller(key), asked: &asked, details: &details, why, moment };
-    let decide = |pot: &Pot| decide(pot).map(|(shares, closes)| DrawnPart { shares, closes });
     match app.ledger.draw(caller.account, &hold, asking, decide).await {
         Ok(taken) => {
             let at = taken.settled.receipt.entry.at;

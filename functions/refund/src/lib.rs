@@ -69,8 +69,8 @@ struct Refunded {
     responses(
         (status = 201, body = Refunded),
         (status = 404, description = "NOT_FOUND: there is no such transaction"),
-        (status = 409, description = "ALREADY_REFUNDED"),
-        (status = 422, description = "REFUND_NOT_ELIGIBLE: the reason, the transaction, or more than `details.refundable`"),
+        (status = 409, description = "ALREADY_REFUNDED; OPERATION_IN_PROGRESS, with Retry-After; CONFLICT"),
+        (status = 422, description = "REFUND_NOT_ELIGIBLE: the reason, the transaction, or more than `details.refundable`; IDEMPOTENCY_KEY_REUSED"),
     ),
 )]
 async fn refund(
@@ -107,8 +107,8 @@ async fn refund(
     responses(
         (status = 201, body = Refunded),
         (status = 404, description = "NOT_FOUND: there is no such transaction"),
-        (status = 409, description = "ALREADY_REFUNDED"),
-        (status = 422, description = "REFUND_NOT_ELIGIBLE: made without `settleBy`, or reported after it"),
+        (status = 409, description = "ALREADY_REFUNDED; OPERATION_IN_PROGRESS, with Retry-After; CONFLICT"),
+        (status = 422, description = "REFUND_NOT_ELIGIBLE: made without `settleBy`, or reported after it; IDEMPOTENCY_KEY_REUSED"),
     ),
 )]
 async fn fail(

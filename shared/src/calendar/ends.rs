@@ -2,7 +2,10 @@ use chrono::{DateTime, Duration, Utc};
 
 use super::Calendar;
 use crate::domain::{AccountId, News};
-use crate::store::{Moment, Unsettled};
+use crate::store::{Ended, Moment, Unsettled};
+
+/// How many looks one errand takes, of some tens of holds each.
+const LOOKS_MAX: u32 = 40;
 
 /// After how many seconds holds that have ended and are not closed are looked at again.
 const AGAIN_SECONDS: i64 = 5;
@@ -24,24 +27,23 @@ impl Calendar<'_> {
             Err(Unsettled::NoAccount) => return Ok(None),
             known => known?,
         };
-        let mut held = None;
-        while !known.held.is_zero()
-            && held != Some(known.held)
-            && self.ledger.has_ended_holds(account, moment.now).await?
-        {
-            // There were more than one look gives back.
-            held = Some(known.held);
+        // Also where nothing is held any more: what ended a hold may not have been written down whole.
+        let mut ended = Ended { closed: true, left: false };
+        for _ in 0..LOOKS_MAX {
+            if !ended.closed {
+                break;
+            }
+            ended = self.ledger.expire_ended(account, moment).await?;
             known = self.ledger.catch_up(account, moment).await?;
         }
+        let is_over = !ended.closed && !ended.left;
         let ends = known.ends(self.ledger.alerts(account).await?, moment.now);
         for (lot, terms) in ends.notices {
             self.ledger.tell(account, &News::Expiring { lot, terms }, moment).await?;
         }
-        // Holds that somebody else is at work on.
-        let again = match known.held.is_zero() || !self.ledger.has_ended_holds(account, moment.now).await? {
-            true => None,
-            false => moment.now.checked_add_signed(Duration::try_seconds(AGAIN_SECONDS).unwrap_or_default()),
-        };
+        // Those that somebody else is at work on, and what is too much for one errand.
+        let wait = Duration::try_seconds(AGAIN_SECONDS).filter(|_| !is_over);
+        let again = wait.and_then(|wait| moment.now.checked_add_signed(wait));
         Ok(again.into_iter().chain(ends.next).min())
     }
 }

@@ -74,6 +74,9 @@ pub enum Problem {
         /// The debit or the hold.
         of: EntryId,
     },
+    /// What decides on the next refund, capture or release was changed, or is gone.
+    #[error("what is left to draw from it is not what the rows have left")]
+    Pot,
     /// A lot of the account, or what it owes, is not what the rows moved.
     #[error("the account has {held} in {lot}, and the rows add up to {sum}")]
     Lot {
@@ -108,6 +111,7 @@ impl Problem {
             Self::Balance { .. } => "balance",
             Self::Held { .. } => "held",
             Self::Overdrawn { .. } => "overdrawn",
+            Self::Pot => "pot",
             Self::Lot { .. } => "lot",
             Self::Account(_) => "account",
         }

@@ -46,6 +46,15 @@ pub enum Why {
     Expiry,
 }
 
+/// What is drawn from a pot, as the rules say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Portion {
+    /// Which credits.
+    pub shares: Vec<Share>,
+    /// Whether nothing more is drawn after it.
+    pub closes: bool,
+}
+
 /// What one transaction drew from another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drawn {

@@ -202,19 +202,20 @@ impl<'a> Back<'a> {
         Ok(())
     }
 
-    /// What comes back on no terms opens a lot of its own, or joins the youngest alike.
+    /// What comes back on no terms opens a lot of its own, or joins the youngest alike. Purchased credits find a
+    /// place before bonus credits do.
     fn plain(&mut self) -> Result<(), Refusal> {
-        let (bonus, purchased) = (self.head.id, self.head.id.next());
-        // Purchased credits first: they may find no room, and then join none but their like.
-        for (id, source, left) in
-            [(purchased, Source::Purchased, self.purchased), (bonus, Source::Bonus, Credits::ZERO)]
-        {
-            let left = if source == Source::Bonus { self.bonus } else { left };
-            if !left.is_zero() {
-                self.place(id, Lot { source, left, service: None, expires_at: None })?;
-            }
+        let id = self.head.id;
+        self.place_plain(id.next(), Source::Purchased, self.purchased)?;
+        self.place_plain(id, Source::Bonus, self.bonus)
+    }
+
+    fn place_plain(&mut self, id: EntryId, source: Source, left: Credits) -> Result<(), Refusal> {
+        if left.is_zero() {
+            Ok(())
+        } else {
+            self.place(id, Lot { source, left, service: None, expires_at: None })
         }
-        Ok(())
     }
 
     /// A refund of this month's usage lowers it; what was held is so no longer.

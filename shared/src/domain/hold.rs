@@ -1,8 +1,8 @@
 use chrono::{DateTime, Duration, SubsecRound, Utc};
 
 use super::{
-    Account, Consume, Credits, Direction, Draw, Effect, Guard, Head, Operation, Order, Posting, Pot, Receipt,
-    Refusal, Share, Why, consume,
+    Account, Consume, Credits, Direction, Draw, Effect, Guard, Head, Operation, Order, Portion, Posting, Pot,
+    Receipt, Refusal, Share, Why, consume,
 };
 
 /// The operations of entries that set credits aside, spend them, and give them back.
@@ -127,33 +127,30 @@ impl Pot {
         captured.fold(Credits::ZERO, |sum, drawn| sum.plus(drawn.amount()).unwrap_or(Credits::MAX))
     }
 
-    /// What is captured when `amount` is asked for, or all that is left; and whether that ends the hold.
+    /// What is captured when `amount` is asked for, or all that is left, which ends the hold.
     ///
     /// # Errors
     /// [`Refusal::HoldClosed`]; [`Refusal::MoreThanHeld`].
-    pub fn to_capture(
-        &self,
-        amount: Option<Credits>,
-        now: DateTime<Utc>,
-    ) -> Result<(Vec<Share>, bool), Refusal> {
+    pub fn to_capture(&self, amount: Option<Credits>, now: DateTime<Utc>) -> Result<Portion, Refusal> {
         self.must_be_open(now)?;
         let left = self.left();
         let amount = amount.unwrap_or(left);
         let shares = self.next(amount, Order::First);
         let shares = shares.ok_or(Refusal::MoreThanHeld { required: amount, available: left })?;
-        Ok((shares, amount == left))
+        Ok(Portion { shares, closes: amount == left })
     }
 
     /// What is given back when the hold is released, or expires.
     ///
     /// # Errors
     /// [`Refusal::HoldClosed`].
-    pub fn to_release(&self, why: &Why, now: DateTime<Utc>) -> Result<Vec<Share>, Refusal> {
+    pub fn to_release(&self, why: &Why, now: DateTime<Utc>) -> Result<Portion, Refusal> {
         match why {
             Why::Expiry => self.closed_by().map_or(Ok(()), |_| Err(Refusal::HoldClosed(self.status(now)))),
             Why::Release | Why::Capture | Why::Refund { .. } => self.must_be_open(now),
         }?;
-        Ok(self.next(self.left(), Order::First).unwrap_or_default())
+        let shares = self.next(self.left(), Order::First).unwrap_or_default();
+        Ok(Portion { shares, closes: true })
     }
 
     fn must_be_open(&self, now: DateTime<Utc>) -> Result<(), Refusal> {

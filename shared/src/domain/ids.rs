@@ -15,6 +15,7 @@ pub struct BadId(&'static str);
 impl BadId {
     pub(super) const ACCOUNT: Self = Self("must be an organisation's id, # and live or test");
     pub(super) const CLAIM: Self = Self("must be c#, o# or s# and an idempotency key");
+    pub(crate) const MOVES: Self = Self("must be lots, | and what each gave");
     pub(super) const LOT: Self = Self("must be sub_ and a month, credit_ and 26 characters, or post_paid");
 
     /// The name of a plan or a package, if `text` can be one.

@@ -53,7 +53,7 @@ pub use consume::{Consume, consume};
 pub use credits::{Amount, Credits, OutOfRange, Quantity};
 pub use details::{BadMetadata, Details, Metadata, Paid};
 pub use dispute::{Bought, dispute_lost, dispute_opened, dispute_won};
-pub use draw::{DRAWS_MAX, Draw, Drawn, Order, Pot, Share, Why};
+pub use draw::{DRAWS_MAX, Draw, Drawn, Order, Portion, Pot, Share, Why};
 pub use expiry::{Alerts, Ends};
 pub use fence::fence;
 pub use give_back::{GiveBack, Terms, give_back};

@@ -1,7 +1,9 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Amount, Credits, Direction, LotId, Operation, Order, Pot, Receipt, Refusal, Share, Why};
+use super::{
+    Amount, Credits, Direction, LotId, Operation, Order, Portion, Pot, Receipt, Refusal, Share, Why,
+};
 
 /// Why credits are asked back (seed: "Credit Refunds").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,11 +121,11 @@ impl Receipt {
 
 impl Pot {
     /// What is given back of a debit when `amount` is asked for, or all that was not refunded yet; what was
-    /// taken last comes first. And whether nothing is left then.
+    /// taken last comes first.
     ///
     /// # Errors
     /// [`Refusal::AlreadyRefunded`], [`Refusal::MoreThanDebited`].
-    pub fn to_refund(&self, amount: Option<Amount>) -> Result<(Vec<Share>, bool), Refusal> {
+    pub fn to_refund(&self, amount: Option<Amount>) -> Result<Portion, Refusal> {
         let left = self.left();
         if left.is_zero() {
             return Err(Refusal::AlreadyRefunded);
@@ -131,7 +133,7 @@ impl Pot {
         let amount = amount.map_or(left, Credits::from);
         let shares = self.next(amount, Order::Last);
         let shares = shares.ok_or(Refusal::MoreThanDebited { refundable: left })?;
-        Ok((shares, amount == left))
+        Ok(Portion { shares, closes: amount == left })
     }
 }
 

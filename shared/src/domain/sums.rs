@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::hold::{CAPTURE, HOLD, RELEASE};
 use super::{
-    Account, Allowance, Credits, Details, Direction, Entry, EntryId, Finding, LotId, Move, Problem, Receipt,
-    Source,
+    Account, Allowance, Credits, Details, Direction, Draw, Entry, EntryId, Finding, LotId, Move, Pot,
+    Problem, Receipt, Source,
 };
 
 /// What turns a month, and tells what it brings.
@@ -19,6 +19,9 @@ pub struct Sums {
     held: i128,
     /// What can still be drawn from each debit and each hold.
     left: BTreeMap<EntryId, Credits>,
+    /// From which of them something was drawn, and the rows that drew.
+    drawn_from: BTreeSet<EntryId>,
+    drew: BTreeSet<EntryId>,
     last: Option<Receipt>,
     /// What a month brings, as the last renewal or change of plan tells.
     allowance: Option<Allowance>,
@@ -61,6 +64,8 @@ impl Sums {
     /// Lowers what is left of the transaction that a row draws from.
     fn draw(&mut self, receipt: &Receipt) {
         if let Some(drawn) = &receipt.details.drawn {
+            self.drawn_from.insert(drawn.of);
+            self.drew.insert(receipt.entry.id);
             let left = self.left.get(&drawn.of).and_then(|left| left.less(drawn.amount()));
             match left {
                 Some(left) => drop(self.left.insert(drawn.of, left)),
@@ -94,6 +99,24 @@ impl Sums {
             self.findings.push(Finding::row(receipt.sequence, Some(receipt.entry.id), problem));
             self.held = told.into();
         }
+    }
+
+    /// Holds the account's pots against its rows. What was drawn and has no row among these is on its way, or has
+    /// landed since.
+    pub fn pots(&mut self, pots: &[Pot]) {
+        let mut missing = std::mem::take(&mut self.drawn_from);
+        for pot in pots {
+            missing.remove(&pot.of);
+            let is_later = |draw: &&Draw| draw.made.is_none_or(|made| !self.drew.contains(&made));
+            let later = pot.draws.iter().filter(is_later).map(Draw::amount);
+            let left = later.fold(Some(pot.left()), |sum, amount| sum?.plus(amount));
+            if left != self.left.get(&pot.of).copied() {
+                missing.insert(pot.of);
+            }
+        }
+        let wrong = missing.into_iter();
+        let finding = |of| Finding { sequence: None, transaction: Some(of), problem: Problem::Pot };
+        self.findings.extend(wrong.map(finding));
     }
 
     /// The number of the last row that was added; 0 before the first.

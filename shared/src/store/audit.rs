@@ -5,10 +5,12 @@ use chrono::{DateTime, Utc};
 
 use super::chain::{Mark, checkpoint, full_span, number, place};
 use super::item::{AccountItem, RowItem, decode};
-use super::key::{Item, Key, chain_partition, checkpoint_partition};
+use super::key::{Item, Key, chain_partition, checkpoint_partition, pot_partition};
 use super::raw::{RawRow, RawRows, place_of};
 use super::{Fault, Ledger};
-use crate::domain::{Account, AccountId, ChainCheck, EntryId, Finding, Hash, Period, Problem, Span, Sums};
+use crate::domain::{
+    Account, AccountId, ChainCheck, EntryId, Finding, Hash, Period, Pot, Problem, Span, Sums, Tip,
+};
 
 /// How many rows that are missing past the end of the chain are named.
 const NAMED_MAX: usize = 1_000;
@@ -35,6 +37,22 @@ pub struct Report {
     pub findings: Vec<Finding>,
 }
 
+impl Report {
+    /// That of an account that is gone, while its chain is there.
+    fn gone(account: AccountId, tip: &Tip) -> Self {
+        Self {
+            account,
+            entries: 0,
+            chained: (tip.sequence(), tip.open.hash()),
+            unchained: 0,
+            unwritten: 0,
+            checkpoints: 0,
+            added_up: false,
+            findings: vec![Finding::account(Problem::Account("is gone, and its chain is there"))],
+        }
+    }
+}
+
 /// One audit under way.
 struct Audit<'a> {
     ledger: &'a Ledger,
@@ -49,6 +67,8 @@ struct Audit<'a> {
     ended: bool,
     chain: ChainCheck,
     sums: Sums,
+    /// The months of its rows.
+    months: (Period, Period),
     findings: Vec<Finding>,
 }
 
@@ -70,7 +90,8 @@ impl Ledger {
         // The account before its chain, and ends before what they are the ends of: whatever lands meanwhile
         // is then known to be new.
         let Some(item) = self.get(&Key::Account(id), true, "read an account").await? else {
-            return Ok(None);
+            let chained = self.read_mark(id, true).await?.tip.filter(|tip| tip.sequence() > 0);
+            return Ok(chained.map(|tip| Report::gone(id, &tip)));
         };
         let account = decode::<AccountItem>("an account", item).and_then(|item| item.account(id)).ok();
         let checkpoints = self.all(checkpoint_partition(id)).await?;
@@ -143,6 +164,7 @@ impl<'a> Audit<'a> {
             ended: false,
             chain: ChainCheck::whole(id, known),
             sums: Sums::default(),
+            months,
             findings,
         }
     }
@@ -272,6 +294,7 @@ impl<'a> Audit<'a> {
         self.look_again(account, mark, unwritten).await?;
         let added_up = self.findings.is_empty() && unwritten == 0;
         if let Some(account) = account.filter(|_| added_up) {
+            self.pots().await?;
             self.findings.extend(std::mem::take(&mut self.sums).against(account));
         }
         Ok(Report {
@@ -284,6 +307,32 @@ impl<'a> Audit<'a> {
             added_up,
             findings: in_order(self.findings),
         })
+    }
+
+    /// Holds what is left to draw from debits and holds against their rows.
+    async fn pots(&mut self) -> Result<(), Fault> {
+        let (mut month, last) = self.months;
+        let mut pots = Vec::new();
+        while month <= last {
+            let items = self.ledger.all(pot_partition(self.id, month)).await?;
+            let place = |item: &Item| match item.get("sk") {
+                Some(AttributeValue::S(text)) => EntryId::from_bare(text),
+                Some(_) | None => None,
+            };
+            for item in items {
+                let of = place(&item);
+                match decode::<Pot>("a pot", item).ok().filter(|pot| Some(pot.of) == of) {
+                    Some(pot) => pots.push(pot),
+                    None => {
+                        let finding = Finding { sequence: None, transaction: of, problem: Problem::Pot };
+                        self.findings.push(finding);
+                    }
+                }
+            }
+            month = month.next();
+        }
+        self.sums.pots(&pots);
+        Ok(())
     }
 
     /// What looks as if it were on its way may be none of it.

@@ -7,7 +7,7 @@ use super::pots::{ENDED_AT_ONCE, OpenHold};
 use super::{ClaimsOf, Errand, Fault, Ledger, Moment, PotId, Settled, Unsettled, system_key};
 use crate::domain::{
     Account, AccountId, ClaimKey, Details, Draw, Drawn, EntryId, Fingerprint, GiveBack, Head, Period,
-    Posting, Pot, Receipt, Refusal, Share, Why, capture, give_back,
+    Portion, Posting, Pot, Receipt, Refusal, Why, capture, give_back,
 };
 
 /// How often one request may lose the race for a pot before its caller is told to retry.
@@ -19,15 +19,6 @@ const WAIT: Duration = Duration::from_millis(20);
 
 /// How long after a part was drawn somebody looks whether the account has followed.
 const LOOK: TimeDelta = TimeDelta::seconds(60);
-
-/// What is drawn from a pot, as its decision says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
-    /// Which credits.
-    pub shares: Vec<Share>,
-    /// Whether nothing more is drawn after it.
-    pub closes: bool,
-}
 
 /// A request to draw: whoever sends it again finds what it was answered first.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +33,15 @@ pub struct Asking<'a> {
     pub why: &'a Why,
     /// When.
     pub moment: Moment,
+}
+
+/// What came of a look at the holds of an account that have ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// Some were closed.
+    pub closed: bool,
+    /// Some are left to whoever is at work on them.
+    pub left: bool,
 }
 
 /// What came of a request to draw.
@@ -66,13 +66,13 @@ impl Ledger {
         account: AccountId,
         from: &Receipt,
         asking: Asking<'_>,
-        decide: impl Fn(&Pot) -> Result<Part, Refusal> + Send + Sync,
+        decide: impl Fn(&Pot) -> Result<Portion, Refusal> + Send + Sync,
     ) -> Result<Taken, Unsettled> {
         let moment = asking.moment;
         for _ in 0..ATTEMPTS_MAX {
             let pot = self.pot(account, from.entry.id).await?.unwrap_or_else(|| Pot::of(from));
-            if let Some(place) = place_of(&pot, asking.key) {
-                if pot.draws.get(place).is_none_or(|draw| draw.asked != *asking.asked) {
+            if let Some(known) = pot.draws.iter().find(|draw| draw.key == *asking.key) {
+                if known.asked != *asking.asked {
                     return Err(Unsettled::KeyReused);
                 }
                 let taken = self.follow(account, from, (pot, asking.key), moment).await.map_err(begun)?;
@@ -110,8 +110,8 @@ impl Ledger {
         Err(Fault::Busy.into())
     }
 
-    /// Has the account follow all that was drawn up to the draw of `key`, in order, and tells what that came
-    /// to. Somebody else who is at it just now is mostly done in a moment.
+    /// Has the account follow the draw of `key`, and tells what that came to; those before it were followed
+    /// before it was drawn. Somebody else who is at it just now is mostly done in a moment.
     async fn follow(
         &self,
         account: AccountId,
@@ -134,38 +134,30 @@ impl Ledger {
         &self,
         account: AccountId,
         from: &Receipt,
-        (mut pot, key): (Pot, &ClaimKey),
+        (pot, key): (Pot, &ClaimKey),
         moment: Moment,
     ) -> Result<Taken, Unsettled> {
-        let through = place_of(&pot, key).map_or(0, |place| place.saturating_add(1));
-        for draw in pot.draws.clone().into_iter().take(through).filter(|draw| draw.made.is_none()) {
-            match self.carry_out(account, from, &draw, moment).await {
-                Ok(settled) => {
-                    pot = self.mark_made(account, &pot, &draw, settled.receipt.entry.id).await?;
-                    if draw.key == *key {
-                        self.close(account, &pot).await?;
-                        return Ok(Taken { settled, pot: as_of(pot, key) });
-                    }
-                }
-                // It will never be carried out.
-                Err(error @ (Unsettled::Refused(_) | Unsettled::KeyReused)) => {
-                    pot = self.withdraw(account, &pot, &draw.key).await?;
-                    if draw.key == *key {
-                        return Err(error);
-                    }
-                }
-                Err(unsettled) => return Err(unsettled),
-            }
+        // One that is gone was put back by somebody else.
+        let draw = pot.draws.iter().find(|draw| draw.key == *key).cloned().ok_or(Unsettled::InProgress)?;
+        if let Some(made) = draw.made {
+            self.close(account, &pot).await?;
+            let receipt = self.transaction(account, made).await?.ok_or(Unsettled::InProgress)?;
+            let settled = Settled { receipt, more: vec![], replayed: true };
+            return Ok(Taken { settled, pot: as_of(pot, key) });
         }
-        self.close(account, &pot).await?;
-        let made = place_of(&pot, key).and_then(|place| pot.draws.get(place)?.made);
-        let receipt = match made {
-            Some(made) => self.transaction(account, made).await?,
-            None => None,
-        };
-        let receipt = receipt.ok_or(Unsettled::InProgress)?;
-        let settled = Settled { receipt, more: vec![], replayed: true };
-        Ok(Taken { settled, pot: as_of(pot, key) })
+        match self.carry_out(account, from, &draw, moment).await {
+            Ok(settled) => {
+                let pot = self.mark_made(account, &pot, &draw, settled.receipt.entry.id).await?;
+                self.close(account, &pot).await?;
+                Ok(Taken { settled, pot: as_of(pot, key) })
+            }
+            Err(error @ (Unsettled::Refused(_) | Unsettled::KeyReused)) => {
+                // It will never be carried out.
+                self.withdraw(account, &pot, key).await?;
+                Err(error)
+            }
+            Err(unsettled) => Err(unsettled),
+        }
     }
 
     /// Forgets a hold that is closed, and whose account has followed.
@@ -219,7 +211,7 @@ impl Ledger {
     ) -> Result<Pot, Unsettled> {
         let mut pot = pot.clone();
         for _ in 0..ATTEMPTS_MAX {
-            if place_of(&pot, &draw.key).is_none() {
+            if !pot.has(&draw.key) {
                 tracing::error!(%account, of = %pot.of, "a draw that was put back has landed");
                 pot = pot.with(draw.clone())?;
             }
@@ -237,15 +229,12 @@ impl Ledger {
     }
 
     /// Puts back a part that the account will not follow.
-    async fn withdraw(&self, account: AccountId, pot: &Pot, key: &ClaimKey) -> Result<Pot, Fault> {
+    async fn withdraw(&self, account: AccountId, pot: &Pot, key: &ClaimKey) -> Result<(), Fault> {
         let mut pot = pot.clone();
         for _ in 0..ATTEMPTS_MAX {
-            if place_of(&pot, key).is_none() {
-                return Ok(pot);
-            }
             let of = pot.of;
-            if let Some(kept) = self.save_pot(account, pot.without(key)).await? {
-                return Ok(kept);
+            if !pot.has(key) || self.save_pot(account, pot.without(key)).await?.is_some() {
+                return Ok(());
             }
             pot = self.pot(account, of).await?.ok_or_else(|| Fault::corrupt("a pot", "it is gone"))?;
         }
@@ -291,10 +280,7 @@ impl Ledger {
             why: &Why::Expiry,
             moment,
         };
-        let decide = |pot: &Pot| {
-            let shares = pot.to_release(&Why::Expiry, moment.now)?;
-            Ok(Part { shares, closes: true })
-        };
+        let decide = |pot: &Pot| pot.to_release(&Why::Expiry, moment.now);
         match self.draw(account, hold, asking, decide).await {
             Ok(_) => Ok(()),
             // It was closed before, by what the account has followed: the draw would have seen to that first.
@@ -308,24 +294,26 @@ impl Ledger {
         }
     }
 
-    /// Has the holds of an account that have ended by now give back what they have, some tens at once;
-    /// whether any did. One that somebody else is at work on is left to them.
-    pub(super) fn expire_ended(
+    /// Has the holds of an account that have ended by now give back what they have, some tens at once.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub fn expire_ended(
         &self,
         account: AccountId,
         moment: Moment,
-    ) -> Pin<Box<dyn Future<Output = Result<bool, Fault>> + Send + '_>> {
+    ) -> Pin<Box<dyn Future<Output = Result<Ended, Fault>> + Send + '_>> {
         // In a box, for what gives back settles, and whoever settles comes through here.
         Box::pin(async move {
-            let mut any = false;
+            let mut ended = Ended::default();
             for open in self.ended_holds(account, moment.now, ENDED_AT_ONCE).await? {
                 match self.look_after_pot(account, open.id, moment).await {
-                    Ok(()) => any = true,
+                    Ok(()) => ended.closed = true,
                     Err(Unsettled::Failed(fault)) => return Err(fault),
-                    Err(_) => (),
+                    Err(_) => ended.left = true,
                 }
             }
-            Ok(any)
+            Ok(ended)
         })
     }
 }
@@ -366,10 +354,7 @@ fn part_is_looked_after(why: &Why) -> bool {
 
 /// A pot without what was drawn after the draw of `key`.
 fn as_of(mut pot: Pot, key: &ClaimKey) -> Pot {
-    pot.draws.truncate(place_of(&pot, key).map_or(0, |place| place.saturating_add(1)));
+    let through = pot.draws.iter().take_while(|draw| draw.key != *key).count();
+    pot.draws.truncate(through.saturating_add(1));
     pot
-}
-
-fn place_of(pot: &Pot, key: &ClaimKey) -> Option<usize> {
-    pot.draws.iter().position(|draw| draw.key == *key)
 }

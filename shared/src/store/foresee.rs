@@ -1,5 +1,5 @@
 use super::{Ledger, Moment, Unsettled};
-use crate::domain::{Account, AccountId, DUE_MAX, GiveBack, Head, Period, Pot, Why, due, give_back};
+use crate::domain::{Account, AccountId, DUE_MAX, GiveBack, Head, Period, Portion, Pot, Why, due, give_back};
 
 /// How many holds that have ended are foreseen at most.
 const FORESEEN_MAX: i32 = 200;
@@ -19,7 +19,7 @@ impl Ledger {
         for open in self.ended_holds(id, moment.now, FORESEEN_MAX).await? {
             let Some(hold) = self.transaction(id, open.id).await? else { continue };
             let pot = self.pot(id, open.id).await?.unwrap_or_else(|| Pot::of(&hold));
-            let Ok(shares) = pot.to_release(&Why::Expiry, moment.now) else { continue };
+            let Ok(Portion { shares, .. }) = pot.to_release(&Why::Expiry, moment.now) else { continue };
             let terms = self.terms_of(id, &shares).await?;
             let month = Period::of(hold.entry.at);
             let back = GiveBack { shares, why: Why::Expiry, month, terms };

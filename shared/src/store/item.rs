@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Fault;
 use super::key::{Item, Key};
+use super::packed::Moves;
 use crate::domain::{
     Account, AccountId, Allowance, Balance, ClaimKey, Credits, Details, Direction, Entry, EntryId, Fence,
-    Lot, LotId, Move, Operation, Part, Period, PlanId, PostPaid, Receipt, Service, Source, Subscription,
-    Switch,
+    Lot, Operation, Part, Period, PlanId, PostPaid, Receipt, Service, Source, Subscription, Switch,
 };
 
 /// Writes `value` beside the attributes of its key.
@@ -43,48 +43,6 @@ mod bare {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<EntryId, D::Error> {
         let text = String::deserialize(input)?;
         EntryId::from_bare(&text).ok_or_else(|| D::Error::custom("not an entry's id"))
-    }
-}
-
-/// What became of a batch's items, as short as a hundred of them must be: `2x50 3/1 u` for fifty that were
-/// charged 2 credits, one that costs 3 and could have used 1, and one without a price.
-mod parts {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    use crate::domain::{Credits, Part};
-
-    pub(super) fn serialize<S: Serializer>(parts: &[Part], out: S) -> Result<S::Ok, S::Error> {
-        let runs =
-            parts.chunk_by(|one, other| one == other).filter_map(|run| Some((run.first()?, run.len())));
-        let text = runs.map(|(part, times)| {
-            let part = match part {
-                Part::Taken(amount) => amount.get().to_string(),
-                Part::Short { required, available } => format!("{}/{}", required.get(), available.get()),
-                Part::Unpriced => "u".to_owned(),
-            };
-            if times == 1 { part } else { format!("{part}x{times}") }
-        });
-        out.serialize_str(&text.collect::<Vec<_>>().join(" "))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<Part>, D::Error> {
-        let text = String::deserialize(input)?;
-        let runs = text.split(' ').map(read).collect::<Option<Vec<_>>>();
-        Ok(runs.ok_or_else(|| D::Error::custom("not what became of a batch"))?.concat())
-    }
-
-    fn read(run: &str) -> Option<Vec<Part>> {
-        let (part, times) = run.split_once('x').unwrap_or((run, "1"));
-        let credits = |digits: &str| digits.parse().ok().and_then(|count: u64| Credits::try_from(count).ok());
-        let part = match part.split_once('/') {
-            Some((required, available)) => {
-                Part::Short { required: credits(required)?, available: credits(available)? }
-            }
-            None if part == "u" => Part::Unpriced,
-            None => Part::Taken(credits(part)?),
-        };
-        let times: u8 = times.parse().ok()?;
-        Some(vec![part; times.into()])
     }
 }
 
@@ -155,22 +113,14 @@ pub(super) struct EntryItem {
     op: Operation,
     dir: Direction,
     n: Credits,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    mv: Vec<MoveItem>,
+    #[serde(default, skip_serializing_if = "Moves::is_empty")]
+    mv: Moves,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key: Option<ClaimKey>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sw: Option<Switch>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "parts")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "super::packed::parts")]
     bt: Vec<Part>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct MoveItem {
-    lot: LotId,
-    src: Source,
-    dir: Direction,
-    n: Credits,
 }
 
 impl From<&Account> for AccountItem {
@@ -238,15 +188,13 @@ impl From<&Lot> for LotItem {
 
 impl From<&Entry> for EntryItem {
     fn from(entry: &Entry) -> Self {
-        let part =
-            |part: &Move| MoveItem { lot: part.lot, src: part.source, dir: part.direction, n: part.amount };
         Self {
             id: entry.id,
             at: entry.at,
             op: entry.operation.clone(),
             dir: entry.direction,
             n: entry.amount,
-            mv: entry.moves.iter().map(part).collect(),
+            mv: Moves::of(entry),
             key: entry.claim.clone(),
             sw: entry.switch.clone(),
             bt: entry.parts.clone(),
@@ -256,15 +204,13 @@ impl From<&Entry> for EntryItem {
 
 impl EntryItem {
     fn entry(self) -> Entry {
-        let part =
-            |part: MoveItem| Move { lot: part.lot, source: part.src, direction: part.dir, amount: part.n };
         Entry {
             id: self.id,
             at: self.at,
             operation: self.op,
             direction: self.dir,
             amount: self.n,
-            moves: self.mv.into_iter().map(part).collect(),
+            moves: self.mv.moves(),
             claim: self.key,
             switch: self.sw,
             parts: self.bt,
@@ -287,7 +233,7 @@ impl From<&Receipt> for RowItem {
     fn from(receipt: &Receipt) -> Self {
         Self {
             seq: receipt.sequence,
-            entry: EntryItem::from(&receipt.entry),
+            entry: EntryItem { mv: Moves::each(&receipt.entry), ..EntryItem::from(&receipt.entry) },
             details: receipt.details.clone(),
             bal: receipt.balance.clone(),
         }

@@ -1,6 +1,6 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::draw::{Asking, Part, Taken};
+use super::draw::{Asking, Taken};
 use super::item::{RowItem, decode};
 use super::key::row_partition;
 use super::{Fault, Ledger, Moment, Unsettled};
@@ -74,10 +74,7 @@ impl Ledger {
         }
         let why = Why::Refund { reason: request.reason, note: request.note.clone(), twin };
         let asking = Asking { key, asked, details, why: &why, moment };
-        let decide = |pot: &Pot| {
-            let (shares, closes) = pot.to_refund(request.amount)?;
-            Ok(Part { shares, closes })
-        };
+        let decide = |pot: &Pot| pot.to_refund(request.amount);
         self.draw(account, &from, asking, decide).await.map(Some)
     }
 
@@ -130,11 +127,14 @@ impl Ledger {
             }
             None => self.earlier_twin(account, from).await?,
         };
+        let named = Refusal::NotEligible(
+            "`duplicateOf` names no earlier debit for the same operation and resource that stands",
+        );
         let none = Refusal::NotEligible(
             "no earlier debit for the same operation and resource stands; if it lies more than 10,000 transactions \
              back, name it in `duplicateOf`",
         );
-        Ok(Some(twin.ok_or(none)?))
+        Ok(Some(twin.ok_or(if request.duplicate_of.is_some() { named } else { none })?))
     }
 
     /// The latest debit before `from` for the same that was not refunded itself.

@@ -2,6 +2,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use super::claim::{Claimed, Held, Wish};
+use super::draw::Ended;
 use super::post::Commit;
 use super::pots::LOOKS_MAX;
 use super::{ClaimsOf, Fault, Ledger, Moment};
@@ -109,9 +110,12 @@ impl Ledger {
         moment: Moment,
         decide: impl Fn(&Account, &Head) -> Result<Posting, Refusal> + Send + Sync,
     ) -> Result<Settled, Unsettled> {
-        let is_held = self.hints.get(account).is_some_and(|known| !known.held.is_zero());
+        let known = match self.hints.get(account) {
+            Some(known) => known,
+            None => self.account(account).await?.ok_or(Unsettled::NoAccount)?,
+        };
         for _ in 0..LOOKS_MAX {
-            if !is_held || !self.expire_ended(account, moment).await? {
+            if known.held.is_zero() || !self.expire_ended(account, moment).await?.closed {
                 break;
             }
         }
@@ -126,7 +130,7 @@ impl Ledger {
         let account = self.account(id).await?.ok_or(Unsettled::NoAccount)?;
         let mut account = self.up_to_date(Seen { account, fresh: true }, moment).await?.account;
         for _ in 0..LOOKS_MAX {
-            if account.held.is_zero() || !self.expire_ended(id, moment).await? {
+            if account.held.is_zero() || !self.expire_ended(id, moment).await?.closed {
                 break;
             }
             account = self.account(id).await?.ok_or(Unsettled::NoAccount)?;
@@ -182,11 +186,17 @@ impl Attempt<'_> {
                     let may_be_held =
                         looks < LOOKS_MAX && !seen.account.held.is_zero() && refusal.wants_credits();
                     looks = looks.saturating_add(1);
-                    if may_be_held && self.ledger.expire_ended(self.account, self.moment).await? {
+                    let ended = match may_be_held {
+                        true => self.ledger.expire_ended(self.account, self.moment).await?,
+                        false => Ended::default(),
+                    };
+                    if ended.closed {
                         seen = self.look().await?;
                         continue;
                     }
-                    return self.refuse(refusal, claimed.then_some(id)).await;
+                    let told = self.refuse(refusal, claimed.then_some(id)).await;
+                    // What somebody is giving back just now may pay for it.
+                    return if ended.left { told.map_err(|_| Unsettled::InProgress) } else { told };
                 }
                 Err(_) => {
                     seen = self.look().await?;

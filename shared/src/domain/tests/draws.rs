@@ -124,7 +124,7 @@ impl World {
 
     fn give_back(&mut self, place: usize, why: Why) -> Done {
         let (hold, pot) = self.holds[place].clone();
-        let Ok(shares) = pot.to_release(&why, self.now) else { return Ok(()) };
+        let Ok(Portion { shares, .. }) = pot.to_release(&why, self.now) else { return Ok(()) };
         let pot = drawn(pot, &shares, why.clone(), true)?;
         let month = Period::of(hold.entry.at);
         let request = GiveBack { shares, why, month, terms: self.terms.clone() };
@@ -139,7 +139,7 @@ impl World {
         let (debit, pot) = self.debits[place].clone();
         let amount = amount.map(|amount| Amount::try_from(amount).unwrap());
         let left = pot.left();
-        let (shares, closes) = match pot.to_refund(amount) {
+        let Portion { shares, closes } = match pot.to_refund(amount) {
             Ok(part) => part,
             Err(Refusal::AlreadyRefunded) => {
                 prop_assert!(left.is_zero());
@@ -262,7 +262,7 @@ impl World {
 
     fn capture(&mut self, place: usize, amount: Option<u64>) -> Done {
         let pot = self.holds[place].1.clone();
-        let (shares, closes) = match pot.to_capture(amount.map(credits), self.now) {
+        let Portion { shares, closes } = match pot.to_capture(amount.map(credits), self.now) {
             Ok(part) => part,
             Err(Refusal::HoldClosed(status)) => {
                 prop_assert_eq!(status, pot.status(self.now));
