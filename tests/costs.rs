@@ -149,7 +149,7 @@ async fn a_batch_that_takes_turns_between_lots_writes_no_more() {
     }
     let wanted = (1..=100).map(|count: u64| {
         let operation = Operation::try_from("x".to_owned()).unwrap();
-        let service = services.into_iter().nth(usize::from(count % 2 == 0));
+        let service = services.into_iter().nth(usize::from(count.is_multiple_of(2)));
         Some(Consume { operation, amount: Credits::try_from(count).unwrap(), service })
     });
     let request = Batch { items: wanted.collect(), atomic: true };

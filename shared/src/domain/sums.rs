@@ -108,8 +108,8 @@ impl Sums {
         for pot in pots {
             missing.remove(&pot.of);
             let is_later = |draw: &&Draw| draw.made.is_none_or(|made| !self.drew.contains(&made));
-            let later = pot.draws.iter().filter(is_later).map(Draw::amount);
-            let left = later.fold(Some(pot.left()), |sum, amount| sum?.plus(amount));
+            let mut later = pot.draws.iter().filter(is_later).map(Draw::amount);
+            let left = later.try_fold(pot.left(), Credits::plus);
             if left != self.left.get(&pot.of).copied() {
                 missing.insert(pot.of);
             }
