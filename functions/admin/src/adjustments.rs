@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use shared::domain::{
     AccountId, Adjustment, Amount, ClaimKey, Details, Direction, Mode, Reference, Source, adjust,
 };
-use shared::edge::{ApiError, App, Balance, Intent, Operator, Reply, Transaction};
+use shared::edge::{ApiError, App, Booked, Intent, Operator, Reply};
 use utoipa::ToSchema;
 
 /// What an operator puts right.
@@ -27,14 +27,6 @@ pub(super) struct NewAdjustment {
     mode: Option<Mode>,
 }
 
-/// The adjustment as a transaction, and the balance after it.
-#[derive(Serialize, ToSchema)]
-struct Adjusted {
-    #[serde(flatten)]
-    transaction: Transaction,
-    balance: Balance,
-}
-
 /// Puts an organisation's credits right, in either direction, never below zero. What is given or taken of
 /// the month's subscription credits holds until the plan changes or the month turns: then they are what the
 /// plan brings, less what was spent.
@@ -48,7 +40,7 @@ struct Adjusted {
     ),
     request_body = NewAdjustment,
     responses(
-        (status = 201, body = Adjusted),
+        (status = 201, body = Booked),
         (status = 402, description = "INSUFFICIENT_CREDITS: there is not that much to take"),
         (status = 404, description = "NOT_FOUND"),
     ),
@@ -79,6 +71,5 @@ pub(super) async fn adjust_credits(
     let claim = (&ClaimKey::Operator(intent.key), &intent.fingerprint, &details);
     let settled =
         app.ledger.settle(account, claim, moment, |account, head| adjust(account, &request, head)).await?;
-    let adjusted = Adjusted { transaction: (&settled.receipt).into(), balance: (&settled.receipt).into() };
-    Reply::created(&adjusted, settled.replayed)
+    Reply::created(&Booked::from(&settled.receipt), settled.replayed)
 }

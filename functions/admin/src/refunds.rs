@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use shared::domain::{AccountId, Amount, ClaimKey, Details, EntryId, Mode, Reason, Reference};
-use shared::edge::{ApiError, App, Balance, Intent, Operator, Reply, Transaction};
+use shared::edge::{ApiError, App, Booked, Intent, Operator, Reply};
 use shared::store::{Decides, Refund};
 use utoipa::ToSchema;
 
@@ -31,14 +31,6 @@ pub(super) struct OperatorRefund {
     mode: Option<Mode>,
 }
 
-/// The refund as a transaction, and the balance after it.
-#[derive(Serialize, ToSchema)]
-struct RefundedByOperator {
-    #[serde(flatten)]
-    transaction: Transaction,
-    balance: Balance,
-}
-
 /// Refunds a debit for any reason, also one for which the table has no refund. What was debited is the most
 /// that is given back, here too.
 #[utoipa::path(
@@ -51,7 +43,7 @@ struct RefundedByOperator {
     ),
     request_body = OperatorRefund,
     responses(
-        (status = 201, body = RefundedByOperator),
+        (status = 201, body = Booked),
         (status = 404, description = "NOT_FOUND"),
         (status = 409, description = "ALREADY_REFUNDED; OPERATION_IN_PROGRESS, with Retry-After; CONFLICT"),
         (status = 422, description = "REFUND_NOT_ELIGIBLE: no debit, or more than `details.refundable`; IDEMPOTENCY_KEY_REUSED"),
@@ -83,7 +75,5 @@ pub(super) async fn refund_debit(
     };
     let claim = (&ClaimKey::Operator(intent.key), &intent.fingerprint, &details);
     let settled = app.ledger.refund(account, &request, claim, moment).await?.ok_or(UNKNOWN)?.settled;
-    let refunded =
-        RefundedByOperator { transaction: (&settled.receipt).into(), balance: (&settled.receipt).into() };
-    Reply::created(&refunded, settled.replayed)
+    Reply::created(&Booked::from(&settled.receipt), settled.replayed)
 }

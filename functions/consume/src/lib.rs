@@ -10,7 +10,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde::Serialize;
 use shared::domain::{self, ClaimKey, Fingerprint, IdempotencyKey};
-use shared::edge::{ApiError, App, Balance, Caller, Intent, Reply, Transaction, may};
+use shared::edge::{ApiError, App, Booked, Caller, Intent, Reply, may};
 use shared::store::ClaimsOf;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -27,13 +27,11 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Serialize, ToSchema)]
 struct Consumed {
     #[serde(flatten)]
-    transaction: Transaction,
+    booked: Booked,
     /// Whether an earlier request has paid for the same, and `transactionId` names it: nothing was charged.
     /// Only for a request with `dedupe`.
     #[serde(skip_serializing_if = "Option::is_none")]
     deduplicated: Option<bool>,
-    /// The balance right after the transaction.
-    balance: Balance,
 }
 
 /// Charges one operation: all of it or nothing, exactly once however often it is sent. With `dedupe`, the
@@ -71,16 +69,12 @@ async fn consume(
     let Some(same) = asked.same(&request) else {
         let settled = app.ledger.spend(caller.account, claim, moment, decide).await?;
         let receipt = &settled.receipt;
-        let consumed = Consumed { transaction: receipt.into(), deduplicated: None, balance: receipt.into() };
+        let consumed = Consumed { booked: receipt.into(), deduplicated: None };
         return Reply::created(&consumed, settled.replayed);
     };
     let once = app.ledger.settle_once(caller.account, claim, (same, moment), decide).await?;
     let receipt = &once.settled.receipt;
-    let consumed = Consumed {
-        transaction: receipt.into(),
-        deduplicated: Some(once.is_duplicate),
-        balance: receipt.into(),
-    };
+    let consumed = Consumed { booked: receipt.into(), deduplicated: Some(once.is_duplicate) };
     if once.is_duplicate {
         Ok(Reply::ok(&consumed)?.replayed(once.settled.replayed))
     } else {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use shared::domain::{Amount, ClaimKey, Details, EntryId, Reason, Reference};
-use shared::edge::{ApiError, App, Balance, Brief, Caller, Intent, Needs, Reply, Transaction, may};
+use shared::edge::{ApiError, App, Booked, Brief, Caller, Intent, Needs, Reply, may};
 use shared::store::{Decides, Refund};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -49,14 +49,6 @@ struct Failure {
     note: Option<Reference>,
 }
 
-/// The refund as a transaction, and the balance after it.
-#[derive(Serialize, ToSchema)]
-struct Refunded {
-    #[serde(flatten)]
-    transaction: Transaction,
-    balance: Balance,
-}
-
 /// Gives credits of a debit back, to the very lots that they came from. What belonged to a month that is over,
 /// or to a lot that has expired, comes back as bonus credits that never expire. All refunds of a debit
 /// together never exceed it.
@@ -67,7 +59,7 @@ struct Refunded {
     params(("Idempotency-Key" = String, Header, description = "Your name for this request, 1 to 255 visible ASCII characters")),
     request_body = NewRefund,
     responses(
-        (status = 201, body = Refunded),
+        (status = 201, body = Booked),
         (status = 404, description = "NOT_FOUND: there is no such transaction"),
         (status = 409, description = "ALREADY_REFUNDED; OPERATION_IN_PROGRESS, with Retry-After; CONFLICT"),
         (status = 422, description = "REFUND_NOT_ELIGIBLE: the reason, the transaction, or more than `details.refundable`; IDEMPOTENCY_KEY_REUSED"),
@@ -105,7 +97,7 @@ async fn refund(
     ),
     request_body(content = Option<Failure>),
     responses(
-        (status = 201, body = Refunded),
+        (status = 201, body = Booked),
         (status = 404, description = "NOT_FOUND: there is no such transaction"),
         (status = 409, description = "ALREADY_REFUNDED; OPERATION_IN_PROGRESS, with Retry-After; CONFLICT"),
         (status = 422, description = "REFUND_NOT_ELIGIBLE: made without `settleBy`, or reported after it; IDEMPOTENCY_KEY_REUSED"),
@@ -151,6 +143,5 @@ async fn settle<S: Needs>(
     let claim = (&ClaimKey::Caller(key), &asked, &details);
     let refunded = app.ledger.refund(caller.account, &request, claim, caller.call.moment).await?;
     let settled = refunded.ok_or(UNKNOWN)?.settled;
-    let refunded = Refunded { transaction: (&settled.receipt).into(), balance: (&settled.receipt).into() };
-    Reply::created(&refunded, settled.replayed)
+    Reply::created(&Booked::from(&settled.receipt), settled.replayed)
 }

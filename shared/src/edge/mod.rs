@@ -31,6 +31,6 @@ pub use intent::{Brief, Intent, Setting, issue};
 pub use params::Params;
 pub use serve::{Fatal, serve, start};
 pub use shape::{
-    AsOf, Audit, AuditCheckpoint, AuditProblem, AuditRow, AuditTip, Balance, BatchItem, Expiring, NextAction,
-    PlanShift, PostPaid, Proof, RefundMade, SourceShare, Transaction,
+    AsOf, Audit, AuditCheckpoint, AuditProblem, AuditRow, AuditTip, Balance, BatchItem, Booked, Expiring,
+    NextAction, PlanShift, PostPaid, Proof, RefundMade, SourceShare, Transaction,
 };

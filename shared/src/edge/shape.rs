@@ -4,4 +4,4 @@ mod transaction;
 
 pub use audit::{Audit, AuditCheckpoint, AuditProblem, AuditRow, AuditTip, Proof};
 pub use balance::{AsOf, Balance, Expiring, PostPaid};
-pub use transaction::{BatchItem, NextAction, PlanShift, RefundMade, SourceShare, Transaction};
+pub use transaction::{BatchItem, Booked, NextAction, PlanShift, RefundMade, SourceShare, Transaction};

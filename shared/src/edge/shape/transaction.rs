@@ -8,7 +8,7 @@ use crate::domain::{
     self, Decline, Details, Direction, Draw, HoldId, Move, Paid, Pot, Purchase, Reason, Receipt, Service,
     Share, Source, Stage, Why,
 };
-use crate::edge::{Money, instant};
+use crate::edge::{Balance, Money, instant};
 
 /// One line of the ledger.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -128,6 +128,22 @@ pub struct Transaction {
     pub description: Option<String>,
     /// The caller's own key and value pairs.
     pub metadata: BTreeMap<String, String>,
+}
+
+/// A transaction that was just made, and the balance right after it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Booked {
+    /// The transaction.
+    #[serde(flatten)]
+    pub transaction: Transaction,
+    /// The balance.
+    pub balance: Balance,
+}
+
+impl From<&Receipt> for Booked {
+    fn from(receipt: &Receipt) -> Self {
+        Self { transaction: receipt.into(), balance: receipt.into() }
+    }
 }
 
 /// Where a transaction is in its batch.
