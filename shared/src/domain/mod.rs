@@ -17,6 +17,7 @@ mod fence;
 mod give_back;
 mod grant;
 mod hold;
+mod hook_url;
 mod ids;
 mod lot;
 mod money;
@@ -30,6 +31,7 @@ mod posting;
 mod price;
 mod purchase;
 mod rates;
+mod reach;
 mod receipt;
 mod recharge;
 mod refund;
@@ -59,6 +61,7 @@ pub use fence::fence;
 pub use give_back::{GiveBack, Terms, give_back};
 pub use grant::{Grant, Origin, grant};
 pub use hold::{HOLD_SECONDS, HOLD_SECONDS_MAX, HoldStatus, capture, hold, hold_ends};
+pub use hook_url::{BadUrl, HookUrl, URL_CHARS_MAX};
 pub use ids::{
     BadId, EntryId, EventId, Fingerprint, HoldId, IdempotencyKey, KeyId, MonitorId, Operation, OrgId,
     Reference,
@@ -75,6 +78,7 @@ pub use posting::{ClaimKey, Direction, Effect, Entry, Guard, Head, Move, Part, P
 pub use price::{Category, ListedPrice, Price, PriceChange, PriceList, PricedOperation};
 pub use purchase::{Cause, Dispute, Purchase, REPEATABLE_HOURS, Stage, Step, Verdict, may_buy};
 pub use rates::RateList;
+pub use reach::{RUNTIME_PORT, Reach};
 pub use receipt::Receipt;
 pub use recharge::{BURST_MAX, BadRecharge, Pause, Recharge, RechargeChange, RechargeState, Wish};
 pub use refund::{Reason, SETTLE_DAYS_MAX};

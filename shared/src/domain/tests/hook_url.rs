@@ -1,0 +1,327 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// What is said of a URL under a reach; how it is written when nothing is.
+fn said(text: &str, reach: Reach) -> Result<String, BadUrl> {
+    HookUrl::parse(text, reach).map(|url| url.to_string())
+}
+
+const ADDRESS: BadUrl = BadUrl::Address;
+const INTERNAL: BadUrl = BadUrl::PrivateName("internal");
+const LOCALHOST: BadUrl = BadUrl::PrivateName("localhost");
+
+/// Ways of writing what must not be sent to, and why each is refused.
+const TRICKS: [(&str, BadUrl); 112] = [
+    // Addresses, plainly.
+    ("https://127.0.0.1/", ADDRESS),
+    ("https://127.0.0.1:9001/2018-06-01/runtime/invocation/next", ADDRESS),
+    ("https://169.254.169.254/latest/meta-data/", ADDRESS),
+    ("https://169.254.170.2/v2/credentials", ADDRESS),
+    ("https://10.0.0.1/", ADDRESS),
+    ("https://0/", ADDRESS),
+    ("https://0.0.0.0/", ADDRESS),
+    ("https://255.255.255.255/", ADDRESS),
+    ("https://100.100.100.200/", ADDRESS),
+    ("https://[::1]/", ADDRESS),
+    ("https://[::]/", ADDRESS),
+    ("https://[fd00:ec2::254]/", ADDRESS),
+    ("https://[fe80::1]/", ADDRESS),
+    ("https://[fec0::1]/", ADDRESS),
+    ("https://[ff02::1]/", ADDRESS),
+    // IPv4 in other forms: short, decimal, octal, hexadecimal, mixed, padded, with a dot at the end.
+    ("https://127.1/", ADDRESS),
+    ("https://127.0.1/", ADDRESS),
+    ("https://2130706433/", ADDRESS),
+    ("https://0x7f000001/", ADDRESS),
+    ("https://0x7f.1/", ADDRESS),
+    ("https://0x7F.0x0.0x0.0x1/", ADDRESS),
+    ("https://0x7f.0.0.0x1/", ADDRESS),
+    ("https://0177.0.0.1/", ADDRESS),
+    ("https://0177.1/", ADDRESS),
+    ("https://017700000001/", ADDRESS),
+    ("https://00000177.0.0.01/", ADDRESS),
+    ("https://0x/", ADDRESS),
+    ("https://2852039166/", ADDRESS),
+    ("https://0xa9fea9fe/", ADDRESS),
+    ("https://0xA9.0xFE.0xA9.0xFE/", ADDRESS),
+    ("https://0251.0376.0251.0376/", ADDRESS),
+    ("https://025177524776/", ADDRESS),
+    ("https://169.254.43518/", ADDRESS),
+    ("https://169.0xfea9fe/", ADDRESS),
+    ("https://169.254.169.254./", ADDRESS),
+    ("https://127.0.0.1./", ADDRESS),
+    ("https://127.1./", ADDRESS),
+    ("https://012.1/", ADDRESS),
+    ("https://192.168.257/", ADDRESS),
+    // What is no address although it ends like one.
+    ("https://127.0.0.1.1/", BadUrl::Host),
+    ("https://256.0.0.1/", BadUrl::Host),
+    ("https://4294967296/", BadUrl::Host),
+    ("https://0x100000000/", BadUrl::Host),
+    ("https://127.0.0.0x/", ADDRESS),
+    ("https://127.0.0.08/", BadUrl::Host),
+    ("https://hooks.example.0x7f/", BadUrl::Host),
+    // IPv4 within IPv6.
+    ("https://[::ffff:127.0.0.1]/", ADDRESS),
+    ("https://[::ffff:169.254.169.254]/", ADDRESS),
+    ("https://[::ffff:a9fe:a9fe]/", ADDRESS),
+    ("https://[0:0:0:0:0:ffff:7f00:1]/", ADDRESS),
+    ("https://[::127.0.0.1]/", ADDRESS),
+    ("https://[64:ff9b::169.254.169.254]/", ADDRESS),
+    ("https://[64:ff9b:1::a9fe:a9fe]/", ADDRESS),
+    ("https://[2002:a9fe:a9fe::]/", ADDRESS),
+    ("https://[2001:0:a9fe:a9fe::1]/", ADDRESS),
+    ("https://[::ffff:8.8.8.8]/", ADDRESS),
+    ("https://[0000::0001]/", ADDRESS),
+    ("https://[fe80::1%25eth0]/", BadUrl::Host),
+    ("https://[fe80::1%eth0]/", BadUrl::Host),
+    ("https://[::1/", BadUrl::Host),
+    ("https://::1/", BadUrl::Host),
+    ("https://[127.0.0.1]/", BadUrl::Host),
+    // Characters that become others.
+    ("https://①②⑦.⓪.⓪.①/", ADDRESS),
+    ("https://１２７.０.０.１/", ADDRESS),
+    ("https://127。0。0。1/", ADDRESS),
+    ("https://127．0．0．1/", ADDRESS),
+    ("https://127｡0｡0｡1/", ADDRESS),
+    ("https://127.0.0.\u{ad}1/", ADDRESS),
+    ("https://𝟏𝟐𝟕.𝟎.𝟎.𝟏/", ADDRESS),
+    ("https://%31%32%37.0.0.1/", ADDRESS),
+    ("https://%31%36%39%2e%32%35%34%2e%31%36%39%2e%32%35%34/", ADDRESS),
+    ("https://127%2e0%2e0%2e1/", ADDRESS),
+    ("https://0x7f%2e1/", ADDRESS),
+    ("https://ⓁⓄⒸⒶⓁⒽⓄⓈⓉ/", LOCALHOST),
+    ("https://loc\u{ad}alhost/", LOCALHOST),
+    ("https://ｌocalhost/", LOCALHOST),
+    ("https://hooks.example.ｉnternal/", INTERNAL),
+    ("https://hooks%E3%80%82internal/", INTERNAL),
+    ("https://hooks.example.com%2f@127.0.0.1/", BadUrl::UserInfo),
+    ("https://hooks.example.com%00.evil.example/", BadUrl::Host),
+    ("https://127.0.0.1%40hooks.example.com/", BadUrl::Host),
+    ("https://127.0.0.1%23.example.com/", BadUrl::Host),
+    ("https://xn--a.example.com/", BadUrl::Host),
+    // A host that only seems to be one.
+    ("https://hooks.example.com@127.0.0.1/", BadUrl::UserInfo),
+    ("https://hooks.example.com:443@127.0.0.1/", BadUrl::UserInfo),
+    ("https://@hooks.example.com/", BadUrl::UserInfo),
+    ("https://:@hooks.example.com/", BadUrl::UserInfo),
+    ("https://127.0.0.1:443@hooks.example.com/", BadUrl::UserInfo),
+    ("https://hooks.example.com\\@127.0.0.1/", BadUrl::Character),
+    ("https:\\\\127.0.0.1\\", BadUrl::Character),
+    ("https://127.0.0.1\\.example.com/", BadUrl::Character),
+    ("https://hooks.example.com/#@127.0.0.1/", BadUrl::Fragment),
+    ("https://hooks.example.com#@127.0.0.1/", BadUrl::Fragment),
+    ("https://hooks.example.com/#", BadUrl::Fragment),
+    ("https:///127.0.0.1/", BadUrl::Host),
+    ("https:////127.0.0.1/", BadUrl::Host),
+    ("https://?@127.0.0.1/", BadUrl::Host),
+    ("https:127.0.0.1/", BadUrl::Scheme),
+    ("https:/127.0.0.1/", BadUrl::Scheme),
+    // Whitespace and control characters, also those that are left out in silence.
+    ("https://127.0\t.0.1/", BadUrl::Character),
+    ("https://hooks.example.com/\r\nHost: 127.0.0.1", BadUrl::Character),
+    ("\nhttps://hooks.example.com/", BadUrl::Character),
+    ("https://hooks.example.com/a b", BadUrl::Character),
+    ("https://hooks.example.com/\0", BadUrl::Character),
+    ("https://hooks.example.com/\u{2028}", BadUrl::Character),
+    ("https://hooks.example.com\u{a0}/", BadUrl::Character),
+    // Ports.
+    ("https://hooks.example.com:0/", BadUrl::Port),
+    ("https://hooks.example.com:65536/", BadUrl::Port),
+    ("https://hooks.example.com:-1/", BadUrl::Port),
+    ("https://hooks.example.com:4 43/", BadUrl::Character),
+    ("https://hooks.example.com:443:80/", BadUrl::Port),
+    ("https://[::1]:9001/", ADDRESS),
+];
+
+/// Names of hosts, and why each is refused.
+const NAMES: [(&str, BadUrl); 25] = [
+    ("localhost", LOCALHOST),
+    ("LOCALHOST", LOCALHOST),
+    ("localhost.", BadUrl::TrailingDot),
+    ("foo.localhost", LOCALHOST),
+    ("localhost.localdomain", BadUrl::PrivateName("localdomain")),
+    ("foo.internal", INTERNAL),
+    ("FOO.INTERNAL", INTERNAL),
+    ("metadata.google.internal", INTERNAL),
+    ("ip-10-0-0-1.eu-central-1.compute.internal", INTERNAL),
+    ("internal", INTERNAL),
+    ("foo.internal.", BadUrl::TrailingDot),
+    ("printer.local", BadUrl::PrivateName("local")),
+    ("router.home.arpa", BadUrl::PrivateName("home.arpa")),
+    ("home.arpa", BadUrl::PrivateName("home.arpa")),
+    ("expyuzz4wqqyqhjn.onion", BadUrl::PrivateName("onion")),
+    ("hooks.invalid", BadUrl::PrivateName("invalid")),
+    ("metadata", BadUrl::SingleLabel),
+    ("intranet", BadUrl::SingleLabel),
+    ("notlocal", BadUrl::SingleLabel),
+    ("hooks.example.com.", BadUrl::TrailingDot),
+    ("hooks..example.com", BadUrl::Host),
+    (".example.com", BadUrl::Host),
+    ("-hooks.example.com", BadUrl::Host),
+    ("hooks!.example.com", BadUrl::Host),
+    ("*.example.com", BadUrl::Host),
+];
+
+/// Other schemes than https.
+const SCHEMES: [&str; 14] = [
+    "",
+    "hooks.example.com",
+    "hooks.example.com/a?b=https://hooks.example.com/",
+    "//hooks.example.com/",
+    "/hooks",
+    "http://hooks.example.com/",
+    "ftp://hooks.example.com/",
+    "file:///etc/passwd",
+    "gopher://127.0.0.1:6379/_FLUSHALL",
+    "javascript:alert(1)//https://hooks.example.com/",
+    "data:text/plain,https://hooks.example.com/",
+    "blob:https://hooks.example.com/1",
+    "ws://hooks.example.com/",
+    "view-source:https://hooks.example.com/",
+];
+
+#[test]
+fn what_hides_a_host_is_refused() {
+    let tricks = TRICKS.map(|(text, why)| (text.to_owned(), why)).into_iter();
+    let names = NAMES.into_iter().flat_map(|(name, why)| {
+        [(format!("https://{name}/"), why), (format!("https://{name}:8443/hooks?a=b"), why)]
+    });
+    let schemes = SCHEMES.map(|text| (text.to_owned(), BadUrl::Scheme));
+    let mut wrong = Vec::new();
+    for (text, why) in tricks.chain(names).chain(schemes) {
+        let said = said(&text, Reach::Public);
+        if said != Err(why) {
+            wrong.push(format!("{text}: {said:?} and not {why:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_leads_to_a_public_host_is_kept_as_it_is_sent() {
+    for (text, written) in [
+        ("https://hooks.example.com/", "https://hooks.example.com/"),
+        ("https://hooks.example.com", "https://hooks.example.com/"),
+        ("HTTPS://Hooks.EXAMPLE.com/Path", "https://hooks.example.com/Path"),
+        ("https://hooks.example.com:443/", "https://hooks.example.com/"),
+        ("https://hooks.example.com:8443/", "https://hooks.example.com:8443/"),
+        ("https://hooks.example.com:9001/", "https://hooks.example.com:9001/"),
+        ("https://hooks.example.com/a/../b/./c", "https://hooks.example.com/b/c"),
+        ("https://hooks.example.com/?q=ü&to=a@b", "https://hooks.example.com/?q=%C3%BC&to=a@b"),
+        ("https://hooks.example.com/@user/%20", "https://hooks.example.com/@user/%20"),
+        ("https://bücher.example/ü", "https://xn--bcher-kva.example/%C3%BC"),
+        ("https://例え.テスト/", "https://xn--r8jz45g.xn--zckzah/"),
+        ("https://hooks_v2.example.com/", "https://hooks_v2.example.com/"),
+        ("https://1.1.1.1/", "https://1.1.1.1/"),
+        ("https://16843009/", "https://1.1.1.1/"),
+        ("https://[2606:4700:0:0::1111]/", "https://[2606:4700::1111]/"),
+        ("https://internal.example.com/", "https://internal.example.com/"),
+        ("https://notinternal.example/", "https://notinternal.example/"),
+        ("https://127.0.0.1.example.com/", "https://127.0.0.1.example.com/"),
+    ] {
+        assert_eq!(said(text, Reach::Public).as_deref(), Ok(written), "{text}");
+        assert_eq!(said(text, Reach::AndLoopback).as_deref(), Ok(written), "{text}");
+    }
+}
+
+#[test]
+fn the_local_machine_may_send_to_itself_and_without_tls() {
+    for (text, expected) in [
+        ("http://127.0.0.1:3000/_local/inbox/a", Ok("http://127.0.0.1:3000/_local/inbox/a")),
+        ("http://localhost:3000/", Ok("http://localhost:3000/")),
+        ("https://localhost/", Ok("https://localhost/")),
+        ("http://[::1]:3000/", Ok("http://[::1]:3000/")),
+        ("http://127.9.9.9/", Ok("http://127.9.9.9/")),
+        ("http://hooks.example.com/", Ok("http://hooks.example.com/")),
+        ("http://127.0.0.1:9001/", Err(BadUrl::Port)),
+        ("http://localhost:9001/", Err(BadUrl::Port)),
+        ("http://[::1]:9001/", Err(BadUrl::Port)),
+        ("http://0x7f.1:9001/", Err(BadUrl::Port)),
+        ("http://127.0.0.1:0/", Err(BadUrl::Port)),
+        ("http://foo.localhost/", Err(LOCALHOST)),
+        ("http://localhost./", Err(BadUrl::TrailingDot)),
+        ("http://[::ffff:127.0.0.1]/", Err(ADDRESS)),
+        ("http://0.0.0.0:3000/", Err(ADDRESS)),
+        ("http://192.168.1.1/", Err(ADDRESS)),
+        ("http://169.254.169.254/", Err(ADDRESS)),
+        ("http://printer/", Err(BadUrl::SingleLabel)),
+        ("http://user@127.0.0.1/", Err(BadUrl::UserInfo)),
+        ("ftp://127.0.0.1/", Err(BadUrl::Scheme)),
+    ] {
+        assert_eq!(said(text, Reach::AndLoopback), expected.map(str::to_owned), "{text}");
+    }
+}
+
+#[test]
+fn lengths_count_as_given_and_as_sent() {
+    let with_path = |path: &str| said(&format!("https://hooks.example.com/{path}"), Reach::Public);
+    let left = URL_CHARS_MAX - "https://hooks.example.com/".len();
+    assert!(with_path(&"a".repeat(left)).is_ok());
+    assert_eq!(with_path(&"a".repeat(left + 1)), Err(BadUrl::TooLong));
+    assert!(with_path(&"ü".repeat(left / 6)).is_ok());
+    assert_eq!(with_path(&"ü".repeat(left / 6 + 1)), Err(BadUrl::TooLong));
+    let name = |label: usize, more: usize| {
+        said(&format!("https://{}.{}example.com/", "a".repeat(label), "b.".repeat(more)), Reach::Public)
+    };
+    assert!(name(63, 0).is_ok());
+    assert_eq!(name(64, 0), Err(BadUrl::Host));
+    assert!(name(61, 90).is_ok());
+    assert_eq!(name(63, 90), Err(BadUrl::Host));
+}
+
+#[test]
+fn a_stored_url_reads_under_any_rules_and_is_checked_when_it_is_sent_to() {
+    let url: HookUrl = serde_json::from_str("\"http://127.0.0.1:3000/a?b\"").unwrap();
+    assert_eq!(serde_json::to_string(&url).unwrap(), "\"http://127.0.0.1:3000/a?b\"");
+    assert_eq!(url.check(Reach::AndLoopback), Ok(()));
+    assert_eq!(url.check(Reach::Public), Err(BadUrl::Scheme));
+    for text in ["", "x", "file:///etc/passwd", "mailto:a@b.example", "https://", "data:,"] {
+        assert!(HookUrl::stored(text).is_err(), "{text}");
+    }
+    for (text, why) in [
+        ("https://a:b@hooks.example.com/", BadUrl::UserInfo),
+        ("https://hooks.example.com/#a", BadUrl::Fragment),
+        ("https://10.0.0.1/", BadUrl::Address),
+        ("https://hooks.internal/", INTERNAL),
+    ] {
+        assert_eq!(HookUrl::stored(text).unwrap().check(Reach::Public), Err(why), "{text}");
+    }
+}
+
+#[test]
+fn a_url_is_told_in_the_parts_that_are_sent() {
+    for (text, parts) in [
+        ("https://hooks.example.com", ("hooks.example.com", 443, "hooks.example.com", true, "/")),
+        ("https://a.example:8443/b/c?d=e", ("a.example", 8443, "a.example:8443", true, "/b/c?d=e")),
+        ("http://[::1]:3000?x", ("[::1]", 3000, "[::1]:3000", false, "/?x")),
+        ("http://localhost", ("localhost", 80, "localhost", false, "/")),
+    ] {
+        let url = HookUrl::parse(text, Reach::AndLoopback).unwrap();
+        let told = (url.host(), url.port(), url.authority(), url.is_tls(), url.path_and_query());
+        assert_eq!(told, parts, "{text}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_096))]
+
+    /// Whatever is accepted reads again as itself, keeps the rules, and names no closed address.
+    #[test]
+    fn what_is_accepted_stays_accepted(
+        scheme in "(https?|HTTPS)://",
+        host in r"([a-zA-Z0-9.\-_:\[\]@%①②⑦。．\u{ad}ü]{1,24}|[0-9xXa-f.]{1,16}|\[[0-9a-f:.]{2,20}\])",
+        rest in r"(:[0-9]{0,6})?(/[\PC]{0,12})?(\?[\PC]{0,12})?",
+    ) {
+        let text = format!("{scheme}{host}{rest}");
+        for reach in [Reach::Public, Reach::AndLoopback] {
+            let Ok(url) = HookUrl::parse(&text, reach) else { continue };
+            let again = HookUrl::parse(&url.to_string(), reach);
+            prop_assert_eq!(again.as_ref(), Ok(&url), "{}", text);
+            prop_assert!(url.address().is_none_or(|address| reach.admits(address)), "{}", text);
+            prop_assert!(url.path_and_query().starts_with('/'));
+            prop_assert!(url.path_and_query().bytes().all(|byte| byte.is_ascii_graphic()), "{}", url);
+        }
+    }
+}
