@@ -26,6 +26,7 @@ mod dispute_crashes;
 mod draw_crashes;
 mod draw_races;
 mod holds;
+mod hooks;
 mod keys;
 mod model;
 mod monitors;

@@ -1,0 +1,25 @@
+//! Deliveries to receivers that answer, that answer badly, and that are not to be reached.
+
+mod answers;
+mod names;
+mod netns;
+mod peer;
+mod tls;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use shared::domain::{HookUrl, Reach};
+use shared::hooks::{Limits, Sender, Sent};
+
+/// Little enough for a test to wait for, enough for what comes at once.
+const SHORT: Limits = Limits { whole: Duration::from_millis(400), connect: Duration::from_millis(300) };
+
+fn url(text: &str) -> HookUrl {
+    HookUrl::parse(text, Reach::AndLoopback).unwrap()
+}
+
+async fn post(sender: &Sender, text: &str) -> Sent {
+    sender.post(&url(text), HeaderMap::new(), Bytes::from_static(b"{\"a\":1}")).await
+}
