@@ -3,5 +3,6 @@
 pub mod calendar;
 pub mod domain;
 pub mod edge;
+pub mod hooks;
 pub mod pay;
 pub mod store;
