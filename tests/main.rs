@@ -38,6 +38,7 @@ mod races;
 mod recharge;
 mod recharge_crashes;
 mod refund;
+mod schemas;
 mod seed;
 mod statement;
 mod store_races;
