@@ -48,3 +48,4 @@ mod subscription;
 mod terms;
 mod test_clock;
 mod time;
+mod verifiers;
