@@ -40,23 +40,24 @@ const WALLS: [(&str, &[&str]); 7] = [
         ],
     ),
     // Payments know no table, no caller and no time of their own.
-    ("shared/src/pay", &["lambda_", "crate::edge", "crate::calendar", "Utc::now", "env::", "dynamo"]),
+    (
+        "shared/src/pay",
+        &["lambda_", "crate::edge", "crate::calendar", "crate::hooks", "Utc::now", "env::", "dynamo"],
+    ),
     // The calendar knows no table, no caller and no time of its own.
-    ("shared/src/calendar", &["lambda_", "axum", "crate::edge", "Utc::now", "env::", "aws_", "dynamo"]),
-    // Deliveries know no table, no caller and no time of their own.
+    (
+        "shared/src/calendar",
+        &["lambda_", "axum", "crate::hooks", "crate::edge", "Utc::now", "env::", "aws_", "dynamo"],
+    ),
+    // Webhooks know no table, no caller and no time of their own.
     (
         "shared/src/hooks",
         &[
             "lambda_",
-            "axum",
             "reqwest",
-            "crate::store",
-            "crate::pay",
-            "crate::calendar",
             "crate::edge",
             "Utc::now",
             "env::",
-            "aws_sdk",
             "dynamo",
         ],
     ),

@@ -8,6 +8,7 @@
 
 mod bank;
 mod books;
+mod event_schema;
 mod faults;
 mod shop;
 
@@ -21,6 +22,7 @@ use serde_json::{Value, json};
 
 pub use bank::{Bank, BankFault, Fault};
 pub use books::{Books, Item, backends, moment, settle};
+pub use event_schema::{EVENT_SCHEMAS, assert_event, event_problems};
 pub use faults::{Faults, Kind};
 pub use shop::{Shop, count};
 

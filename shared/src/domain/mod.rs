@@ -12,11 +12,13 @@ mod credits;
 mod details;
 mod dispute;
 mod draw;
+mod event_name;
 mod expiry;
 mod fence;
 mod give_back;
 mod grant;
 mod hold;
+mod hook_secret;
 mod hook_url;
 mod ids;
 mod lot;
@@ -56,11 +58,13 @@ pub use credits::{Amount, Credits, OutOfRange, Quantity};
 pub use details::{BadMetadata, Details, Metadata, Paid};
 pub use dispute::{Bought, dispute_lost, dispute_opened, dispute_won};
 pub use draw::{DRAWS_MAX, Draw, Drawn, Order, Portion, Pot, Share, Why};
+pub use event_name::{BadEventName, EventName};
 pub use expiry::{Alerts, Ends};
 pub use fence::fence;
 pub use give_back::{GiveBack, Terms, give_back};
 pub use grant::{Grant, Origin, grant};
 pub use hold::{HOLD_SECONDS, HOLD_SECONDS_MAX, HoldStatus, capture, hold, hold_ends};
+pub use hook_secret::{BadHookSecret, HookSecret};
 pub use hook_url::{BadUrl, HookUrl, URL_CHARS_MAX};
 pub use ids::{
     BadId, EntryId, EventId, Fingerprint, HoldId, IdempotencyKey, KeyId, MonitorId, Operation, OrgId,

@@ -1,0 +1,206 @@
+use serde::{Deserialize, Serialize};
+
+/// What an organisation can be told. The schema of each stands in `infra/events`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "&'static str")]
+pub enum EventName {
+    /// `credits.low_balance`: the available credits have fallen below the threshold.
+    CreditsLowBalance,
+    /// `credits.depleted`: no credits are left.
+    CreditsDepleted,
+    /// `credits.recovered`: the available credits are back at the threshold or above it.
+    CreditsRecovered,
+    /// `credits.purchased`: credits were bought.
+    CreditsPurchased,
+    /// `credits.renewed`: a month has turned and its subscription credits are there.
+    CreditsRenewed,
+    /// `credits.expiring`: some credits will expire soon.
+    CreditsExpiring,
+    /// `credits.expired`: credits have expired that nobody had used.
+    CreditsExpired,
+    /// `credits.refunded`: credits were given back.
+    CreditsRefunded,
+    /// `credits.adjusted`: an operator has put the credits right.
+    CreditsAdjusted,
+    /// `hold.expired`: a hold has ended, and what was left of it is available again.
+    HoldExpired,
+    /// `auto_recharge.succeeded`: auto-recharge has bought credits.
+    AutoRechargeSucceeded,
+    /// `auto_recharge.failed`: a payment of auto-recharge has failed.
+    AutoRechargeFailed,
+    /// `auto_recharge.paused`: auto-recharge waits although the balance is below its threshold.
+    AutoRechargePaused,
+    /// `purchase.failed`: a purchase could not be paid.
+    PurchaseFailed,
+    /// `monitor.suspended`: a month of a monitor could not be paid, so the monitor waits.
+    MonitorSuspended,
+    /// `monitor.resumed`: a monitor that was suspended goes on.
+    MonitorResumed,
+    /// `budget.reached`: a budget is used up for its period.
+    BudgetReached,
+    /// `plan.changed`: the organisation has another subscription plan.
+    PlanChanged,
+    /// `dispute.opened`: a customer's bank disputes a payment, and what is left of its credits is frozen.
+    DisputeOpened,
+    /// `dispute.closed`: a dispute is decided.
+    DisputeClosed,
+    /// `webhook.paused`: deliveries to an endpoint have stopped until its owner resumes them.
+    WebhookPaused,
+    /// `webhook.test`: a test delivery that its owner has asked for.
+    WebhookTest,
+}
+
+/// Text that names no event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be one of {}", EventName::ALL.map(EventName::as_str).join(", "))]
+pub struct BadEventName;
+
+impl EventName {
+    /// Every event there is.
+    pub const ALL: [Self; 22] = [
+        Self::CreditsLowBalance,
+        Self::CreditsDepleted,
+        Self::CreditsRecovered,
+        Self::CreditsPurchased,
+        Self::CreditsRenewed,
+        Self::CreditsExpiring,
+        Self::CreditsExpired,
+        Self::CreditsRefunded,
+        Self::CreditsAdjusted,
+        Self::HoldExpired,
+        Self::AutoRechargeSucceeded,
+        Self::AutoRechargeFailed,
+        Self::AutoRechargePaused,
+        Self::PurchaseFailed,
+        Self::MonitorSuspended,
+        Self::MonitorResumed,
+        Self::BudgetReached,
+        Self::PlanChanged,
+        Self::DisputeOpened,
+        Self::DisputeClosed,
+        Self::WebhookPaused,
+        Self::WebhookTest,
+    ];
+
+    /// The word that stands for it in deliveries and subscriptions: `credits.low_balance`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CreditsLowBalance => "credits.low_balance",
+            Self::CreditsDepleted => "credits.depleted",
+            Self::CreditsRecovered => "credits.recovered",
+            Self::CreditsPurchased => "credits.purchased",
+            Self::CreditsRenewed => "credits.renewed",
+            Self::CreditsExpiring => "credits.expiring",
+            Self::CreditsExpired => "credits.expired",
+            Self::CreditsRefunded => "credits.refunded",
+            Self::CreditsAdjusted => "credits.adjusted",
+            Self::HoldExpired => "hold.expired",
+            Self::AutoRechargeSucceeded => "auto_recharge.succeeded",
+            Self::AutoRechargeFailed => "auto_recharge.failed",
+            Self::AutoRechargePaused => "auto_recharge.paused",
+            Self::PurchaseFailed => "purchase.failed",
+            Self::MonitorSuspended => "monitor.suspended",
+            Self::MonitorResumed => "monitor.resumed",
+            Self::BudgetReached => "budget.reached",
+            Self::PlanChanged => "plan.changed",
+            Self::DisputeOpened => "dispute.opened",
+            Self::DisputeClosed => "dispute.closed",
+            Self::WebhookPaused => "webhook.paused",
+            Self::WebhookTest => "webhook.test",
+        }
+    }
+
+    /// What has happened, in one sentence for the documentation.
+    #[must_use]
+    pub fn summary(self) -> &'static str {
+        match self {
+            Self::CreditsLowBalance => "The available credits have fallen below the threshold.",
+            Self::CreditsDepleted => "No credits are left.",
+            Self::CreditsRecovered => "The available credits are back at the threshold or above it.",
+            Self::CreditsPurchased => "Credits were bought.",
+            Self::CreditsRenewed => "A month has turned and its subscription credits are there.",
+            Self::CreditsExpiring => "Some credits will expire soon.",
+            Self::CreditsExpired => "Credits have expired that nobody had used.",
+            Self::CreditsRefunded => "Credits were given back.",
+            Self::CreditsAdjusted => "An operator has put the credits right.",
+            Self::HoldExpired => "A hold has ended, and what was left of it is available again.",
+            Self::AutoRechargeSucceeded => "Auto-recharge has bought credits.",
+            Self::AutoRechargeFailed => "A payment of auto-recharge has failed.",
+            Self::AutoRechargePaused => "Auto-recharge waits although the balance is below its threshold.",
+            Self::PurchaseFailed => "A purchase could not be paid.",
+            Self::MonitorSuspended => "A month of a monitor could not be paid, so the monitor waits.",
+            Self::MonitorResumed => "A monitor that was suspended goes on.",
+            Self::BudgetReached => "A budget is used up for its period.",
+            Self::PlanChanged => "The organisation has another subscription plan.",
+            Self::DisputeOpened => {
+                "A customer's bank disputes a payment, and what is left of its credits is frozen."
+            }
+            Self::DisputeClosed => "A dispute is decided.",
+            Self::WebhookPaused => "Deliveries to an endpoint have stopped until its owner resumes them.",
+            Self::WebhookTest => "A test delivery that its owner has asked for.",
+        }
+    }
+
+    /// Whether an endpoint can ask for it. Test deliveries come when they are asked for, to whoever asks.
+    #[must_use]
+    pub fn is_subscribable(self) -> bool {
+        self != Self::WebhookTest
+    }
+}
+
+impl From<EventName> for &'static str {
+    fn from(name: EventName) -> Self {
+        name.as_str()
+    }
+}
+
+impl TryFrom<String> for EventName {
+    type Error = BadEventName;
+
+    fn try_from(text: String) -> Result<Self, BadEventName> {
+        Self::ALL.into_iter().find(|name| name.as_str() == text).ok_or(BadEventName)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_name_reads_back_and_none_is_there_twice() {
+        for name in EventName::ALL {
+            assert_eq!(EventName::try_from(name.as_str().to_owned()), Ok(name));
+            let text = serde_json::to_string(&name).unwrap();
+            assert_eq!(text, format!("\"{}\"", name.as_str()));
+            assert_eq!(serde_json::from_str::<EventName>(&text).unwrap(), name);
+        }
+        assert_eq!(EventName::ALL.into_iter().collect::<BTreeSet<_>>().len(), EventName::ALL.len());
+    }
+
+    #[test]
+    fn what_is_no_event_is_told_what_is() {
+        for wrong in ["", "credits", "credits.*", "*", "Credits.depleted", "credits.depleted "] {
+            let said = EventName::try_from(wrong.to_owned()).unwrap_err().to_string();
+            assert!(said.starts_with("must be one of credits.low_balance, credits.depleted, "), "{said}");
+            assert!(EventName::ALL.iter().all(|name| said.contains(name.as_str())), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_summary_is_one_sentence() {
+        for name in EventName::ALL {
+            let summary = name.summary();
+            assert_eq!(summary.find('.'), summary.len().checked_sub(1), "{summary}");
+            assert!(summary.starts_with(char::is_uppercase), "{summary}");
+        }
+    }
+
+    #[test]
+    fn only_tests_cannot_be_subscribed_to() {
+        let not: Vec<_> = EventName::ALL.into_iter().filter(|name| !name.is_subscribable()).collect();
+        assert_eq!(not, [EventName::WebhookTest]);
+    }
+}

@@ -1,0 +1,147 @@
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use serde::Deserialize;
+
+/// How many bytes a secret of a webhook has (Standard Webhooks 1.0.0: 24 to 64).
+const BYTES: RangeInclusive<usize> = 24..=64;
+
+/// What every secret begins with.
+const PREFIX: &str = "whsec_";
+
+/// What deliveries to an endpoint are signed with: `whsec_` and the base64 of 24 to 64 bytes. The
+/// customer's side verifies by the bytes, so each secret has exactly one spelling: padded, of the
+/// standard alphabet. There is deliberately no `Serialize`: who stores or shows it has to say so.
+#[derive(Clone)]
+pub struct HookSecret {
+    text: SecretString,
+    bytes: SecretSlice<u8>,
+}
+
+/// Text that is no secret of a webhook. It does not repeat the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be {PREFIX} and the base64, padded, of {} to {} random bytes; without one, we make it", BYTES.start(), BYTES.end())]
+pub struct BadHookSecret;
+
+impl HookSecret {
+    /// A secret of 32 bytes that nobody can guess.
+    #[must_use]
+    pub fn new(bytes: [u8; 32]) -> Self {
+        let text = format!("{PREFIX}{}", STANDARD.encode(bytes));
+        Self { text: text.into(), bytes: bytes.to_vec().into() }
+    }
+
+    /// The secret in clear: `whsec_…`.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        self.text.expose_secret()
+    }
+
+    /// The key that its text stands for, 24 to 64 bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.expose_secret()
+    }
+}
+
+impl TryFrom<String> for HookSecret {
+    type Error = BadHookSecret;
+
+    fn try_from(text: String) -> Result<Self, BadHookSecret> {
+        let coded = text.strip_prefix(PREFIX).ok_or(BadHookSecret)?;
+        let bytes = STANDARD.decode(coded).map_err(|_| BadHookSecret)?;
+        if !BYTES.contains(&bytes.len()) {
+            return Err(BadHookSecret);
+        }
+        Ok(Self { text: text.into(), bytes: bytes.into() })
+    }
+}
+
+impl<'de> Deserialize<'de> for HookSecret {
+    fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        Self::try_from(String::deserialize(input)?).map_err(serde::de::Error::custom)
+    }
+}
+
+impl PartialEq for HookSecret {
+    fn eq(&self, other: &Self) -> bool {
+        self.reveal() == other.reveal()
+    }
+}
+
+impl Eq for HookSecret {}
+
+impl fmt::Debug for HookSecret {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "HookSecret({PREFIX}…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<HookSecret, BadHookSecret> {
+        HookSecret::try_from(text.to_owned())
+    }
+
+    #[test]
+    fn what_is_no_secret_is_told_how_to_mend_it() {
+        let coded = |bytes: usize| format!("whsec_{}", STANDARD.encode(vec![7; bytes]));
+        for bytes in 24..=64 {
+            assert_eq!(read(&coded(bytes)).unwrap().bytes(), vec![7; bytes]);
+        }
+        let url_safe = format!("whsec_{}", "-_".repeat(16));
+        let unpadded = coded(32).trim_end_matches('=').to_owned();
+        for wrong in [
+            "",
+            "whsec_",
+            "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "whsk_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n",
+            " whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "whsec_my-very-own-password-of-mine",
+            &coded(23),
+            &coded(65),
+            &unpadded,
+            &url_safe,
+        ] {
+            let said =
+                "must be whsec_ and the base64, padded, of 24 to 64 random bytes; without one, we make it";
+            assert_eq!(read(wrong).unwrap_err().to_string(), said, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn it_is_never_printed_by_accident() {
+        let secret = HookSecret::new([0x5a; 32]);
+        let coded = secret.reveal().strip_prefix("whsec_").unwrap();
+        let printed = format!("{secret:?} {:?}", Some([&secret]));
+        assert!(!printed.contains(coded), "{printed}");
+        let refused = serde_json::from_str::<HookSecret>(r#""whsec_aGVsbG8=""#).unwrap_err().to_string();
+        assert!(!refused.contains("aGVsbG8"), "{refused}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_secret_has_one_spelling(bytes in any::<[u8; 32]>()) {
+            let secret = HookSecret::new(bytes);
+            prop_assert_eq!(secret.bytes(), bytes);
+            prop_assert_eq!(read(secret.reveal()).unwrap(), secret.clone());
+            // The last digit before the padding has two bits to spare; they must be zero.
+            let digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+            let last = secret.reveal().len().checked_sub(2).unwrap();
+            let spellings = digits.iter().filter(|digit| {
+                let mut text = secret.reveal().to_owned();
+                text.replace_range(last..=last, &char::from(**digit).to_string());
+                read(&text).is_ok_and(|read| read.bytes() == bytes)
+            });
+            prop_assert_eq!(spellings.count(), 1);
+        }
+    }
+}
