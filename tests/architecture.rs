@@ -50,17 +50,7 @@ const WALLS: [(&str, &[&str]); 7] = [
         &["lambda_", "axum", "crate::hooks", "crate::edge", "Utc::now", "env::", "aws_", "dynamo"],
     ),
     // Webhooks know no table, no caller and no time of their own.
-    (
-        "shared/src/hooks",
-        &[
-            "lambda_",
-            "reqwest",
-            "crate::edge",
-            "Utc::now",
-            "env::",
-            "dynamo",
-        ],
-    ),
+    ("shared/src/hooks", &["lambda_", "reqwest", "crate::edge", "Utc::now", "env::", "dynamo"]),
     // HTTP does not name the database.
     ("shared/src/edge", &["aws_sdk", "dynamo::"]),
     // Functions name neither.

@@ -14,8 +14,9 @@ use shared::domain::{
     Account, AccountId, Allowance, ClaimKey, Credits, Details, Fingerprint, Head, IdempotencyKey, Mode,
     OrgId, PlanId, Posting, Receipt, Refusal,
 };
+use shared::hooks::{Bus, Published, Unpublished};
 use shared::pay::{Asleep, Wakes};
-use shared::store::{Connection, Ledger, Moment, Query, Settings, Settled, Unsettled, random};
+use shared::store::{Activity, Connection, Ledger, Moment, Query, Settings, Settled, Unsettled, random};
 
 use crate::Faults;
 
@@ -62,6 +63,19 @@ impl Tasks for Unheard {
     }
 }
 
+#[async_trait::async_trait]
+impl Bus for Unheard {
+    async fn publish(&self, _: &[Published]) -> Result<(), Unpublished> {
+        Ok(())
+    }
+}
+
+/// What the projector works with where nobody listens.
+fn others(activity: &Activity) -> Others<'_> {
+    let moment = moment(DateTime::UNIX_EPOCH);
+    Others { activity, bus: &Unheard, wakes: &Unheard, tasks: &Unheard, moment }
+}
+
 impl Books {
     /// Fresh books on the embedded engine.
     pub async fn new() -> Self {
@@ -92,7 +106,9 @@ impl Books {
             }
         };
         let client = aws_sdk_dynamodb::Client::from_conf(config.clone());
-        local::create_tables(&client, &table, &format!("{table}-settings")).await.unwrap();
+        let (settings, activity) = (format!("{table}-settings"), format!("{table}-activity"));
+        let tables = local::Tables { ledger: &table, settings: &settings, activity: &activity };
+        local::create_tables(&client, tables).await.unwrap();
         let streams = aws_sdk_dynamodbstreams::Client::from_conf(streams);
         let follower = Follower::new(streams.clone(), &table, engine).await.unwrap();
         Self { ledger: Ledger::new(&config, table.clone()), follower, faults, config, table, streams }
@@ -106,6 +122,11 @@ impl Books {
     /// The settings of the same books, as a function sees them that has just started.
     pub fn settings(&self) -> Settings {
         Settings::new(&self.config, format!("{}-settings", self.table))
+    }
+
+    /// The activity of the same books.
+    pub fn activity(&self) -> Activity {
+        Activity::new(&self.config, format!("{}-activity", self.table))
     }
 
     /// Opens an account with a monthly allowance, and books its first month.
@@ -131,13 +152,13 @@ impl Books {
 
     /// Works the stream off.
     pub async fn project(&mut self) {
-        let others = Others { wakes: &Unheard, tasks: &Unheard };
-        self.follower.drain(&self.ledger, others).await.unwrap();
+        let activity = self.activity();
+        self.follower.drain(&self.ledger, &others(&activity)).await.unwrap();
     }
 
     /// Works off records as one batch, in a process of its own; the place of the first that has to come again.
     pub async fn deliver(&self, ledger: &Ledger, records: &[Record]) -> Option<String> {
-        project(ledger, Others { wakes: &Unheard, tasks: &Unheard }, records.iter().cloned()).await
+        project(ledger, &others(&self.activity()), records.iter().cloned()).await
     }
 
     /// Every record of the stream, from its beginning.
@@ -168,9 +189,18 @@ impl Books {
 
     /// The items of one partition, as somebody sees them who has the table in hand.
     pub async fn items(&self, partition: &str) -> Vec<Item> {
+        self.items_in(&self.table, partition).await
+    }
+
+    /// The same of the table of activity.
+    pub async fn activity_items(&self, partition: &str) -> Vec<Item> {
+        self.items_in(&format!("{}-activity", self.table), partition).await
+    }
+
+    async fn items_in(&self, table: &str, partition: &str) -> Vec<Item> {
         let (mut items, mut after) = (Vec::new(), None);
         loop {
-            let query = self.client().query().table_name(&self.table).consistent_read(true);
+            let query = self.client().query().table_name(table).consistent_read(true);
             let query = query.key_condition_expression("pk = :pk").set_exclusive_start_key(after);
             let query = query.expression_attribute_values(":pk", AttributeValue::S(partition.to_owned()));
             let answer = query.send().await.unwrap();
@@ -190,8 +220,17 @@ impl Books {
 
     /// Deletes an item by hand.
     pub async fn delete(&self, item: &Item) {
+        self.delete_in(&self.table, item).await;
+    }
+
+    /// The same in the table of activity.
+    pub async fn delete_activity(&self, item: &Item) {
+        self.delete_in(&format!("{}-activity", self.table), item).await;
+    }
+
+    async fn delete_in(&self, table: &str, item: &Item) {
         let key = ["pk", "sk"].map(|name| (name.to_owned(), item[name].clone()));
-        let delete = self.client().delete_item().table_name(&self.table).set_key(Some(HashMap::from(key)));
+        let delete = self.client().delete_item().table_name(table).set_key(Some(HashMap::from(key)));
         delete.send().await.unwrap();
     }
 

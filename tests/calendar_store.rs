@@ -257,9 +257,9 @@ async fn alerts_are_changed_one_after_the_other() {
         let account = books.open(1, now()).await;
         let first = books.ledger.alerts(account).await.unwrap();
         assert_eq!(first, Alerts::default());
-        let wanted = Alerts { expiry_notice_days: 30, ..first };
+        let wanted = Alerts { expiry_notice_days: 30, ..first.clone() };
         let saved = books.ledger.save_alerts(account, wanted).await.unwrap().unwrap();
-        let late = Alerts { expiry_notice_days: 14, ..first };
+        let late = Alerts { expiry_notice_days: 14, ..first.clone() };
         assert_eq!(books.ledger.save_alerts(account, late).await.unwrap(), None, "{backend:?}");
         assert_eq!(books.ledger.alerts(account).await.unwrap(), saved);
         assert_eq!((saved.expiry_notice_days, saved.revision), (30, 1));

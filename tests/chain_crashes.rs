@@ -1,4 +1,5 @@
-//! However the stream is delivered and whoever dies over it, the chain is as if once, to the byte.
+//! However the stream is delivered and whoever dies over it, the chain, the events and the counters are as if
+//! once, to the byte.
 
 use chrono::{DateTime, Utc};
 use projector::Record;
@@ -17,9 +18,22 @@ async fn made(books: &Books, id: AccountId) -> Vec<Item> {
     made
 }
 
+/// What owners were told of them, and what was counted.
+async fn told(books: &Books, id: AccountId) -> [Vec<Item>; 2] {
+    let mut events = books.items(&format!("EVENTS#{id}")).await;
+    events.extend(books.items(&format!("EVENTHEAD#{id}")).await);
+    let mut usage = Vec::new();
+    for month in MONTHS {
+        usage.extend(books.activity_items(&format!("USE#{id}#{month}")).await);
+    }
+    [events, usage]
+}
+
+const MONTHS: [&str; 5] = ["2024-01", "2024-02", "2024-03", "2024-04", "2024-05"];
+
 async fn rows(books: &Books, id: AccountId) -> Vec<Item> {
     let mut rows = Vec::new();
-    for month in ["2024-01", "2024-02", "2024-03", "2024-04", "2024-05"] {
+    for month in MONTHS {
         rows.extend(books.items(&format!("TXN#{id}#{month}")).await);
     }
     rows
@@ -46,6 +60,7 @@ struct Ledgers {
     id: AccountId,
     now: DateTime<Utc>,
     made: Vec<Item>,
+    told: [Vec<Item>; 2],
     rows: Vec<Item>,
     records: Vec<Record>,
 }
@@ -55,13 +70,30 @@ async fn ledgers(backend: Option<&str>, entries: u64) -> Ledgers {
     let (id, now) = history(&mut books, 2, entries).await;
     let records = records(&books).await;
     assert!(records.len() as u64 >= entries);
-    Ledgers { made: made(&books, id).await, rows: rows(&books, id).await, records, books, id, now }
+    let told = told(&books, id).await;
+    // There is something to tell, and something to count.
+    assert!(told.iter().all(|items| items.len() > 2), "{told:?}");
+    Ledgers { made: made(&books, id).await, told, rows: rows(&books, id).await, records, books, id, now }
 }
 
 impl Ledgers {
     async fn begin(&self) {
         undo(&self.books, &self.made, &self.rows).await;
+        let [events, usage] = told(&self.books, self.id).await;
+        for item in events.iter().chain(&self.books.items(&format!("ALERT#{}", self.id)).await) {
+            self.books.delete(item).await;
+        }
+        for item in &usage {
+            self.books.delete_activity(item).await;
+        }
         assert!(made(&self.books, self.id).await.is_empty());
+        assert!(told(&self.books, self.id).await.iter().all(Vec::is_empty));
+    }
+
+    /// The chain, and all that was told and counted.
+    async fn is_wholly_as_if_once(&self, when: &str) {
+        assert_eq!(told(&self.books, self.id).await, self.told, "{when}");
+        self.is_as_if_once(when).await;
     }
 
     async fn is_as_if_once(&self, told: &str) {
@@ -73,7 +105,7 @@ impl Ledgers {
 }
 
 #[tokio::test]
-async fn records_delivered_again_and_in_other_pieces_make_the_same_chain() {
+async fn records_delivered_again_and_in_other_pieces_make_the_same() {
     for backend in backends() {
         let ledgers = ledgers(backend.as_deref(), 45).await;
         let (books, records) = (&ledgers.books, &ledgers.records);
@@ -85,20 +117,20 @@ async fn records_delivered_again_and_in_other_pieces_make_the_same_chain() {
                         assert_eq!(books.deliver(&books.restarted(), batch).await, None);
                     }
                 }
-                ledgers.is_as_if_once(&format!("{times} times in batches of {size}")).await;
+                ledgers.is_wholly_as_if_once(&format!("{times} times in batches of {size}")).await;
             }
         }
         // Once more from the beginning, when all is done.
         for batch in records.chunks(10) {
             assert_eq!(books.deliver(&books.restarted(), batch).await, None);
         }
-        ledgers.is_as_if_once("again").await;
+        ledgers.is_wholly_as_if_once("again").await;
     }
 }
 
 /// The projector dies at every write, before and after it, and comes again; or its answer is lost.
 #[tokio::test]
-async fn a_projector_that_is_killed_at_any_write_leaves_the_same_chain() {
+async fn a_projector_that_is_killed_at_any_write_leaves_the_same() {
     let ledgers = ledgers(None, 19).await;
     let (books, records) = (&ledgers.books, &ledgers.records);
     let faults = books.faults.clone().unwrap();
@@ -127,7 +159,7 @@ async fn a_projector_that_is_killed_at_any_write_leaves_the_same_chain() {
                 }
                 assert!(failed == 1 || matches!(kind, Kind::AnswerLost | Kind::ServerError), "{told}");
                 faults.arm(usize::MAX, kind);
-                ledgers.is_as_if_once(&told).await;
+                ledgers.is_wholly_as_if_once(&told).await;
             }
         }
     }
@@ -135,7 +167,7 @@ async fn a_projector_that_is_killed_at_any_write_leaves_the_same_chain() {
 
 /// Two at the same records, out of step, as when Lambda gives up one that goes on.
 #[tokio::test(flavor = "multi_thread")]
-async fn two_projectors_at_once_make_one_chain() {
+async fn two_projectors_at_once_make_the_same() {
     for backend in backends() {
         let ledgers = ledgers(backend.as_deref(), 45).await;
         for (one, other) in [(1, 1), (1, 7), (7, 100), (16, 5)] {
@@ -147,7 +179,7 @@ async fn two_projectors_at_once_make_one_chain() {
                 }
             };
             tokio::join!(run(one), run(other));
-            ledgers.is_as_if_once(&format!("batches of {one} and {other}")).await;
+            ledgers.is_wholly_as_if_once(&format!("batches of {one} and {other}")).await;
         }
     }
 }

@@ -7,6 +7,7 @@
 )]
 
 mod agenda;
+mod alerts;
 mod architecture;
 mod audit;
 mod bad_input;
@@ -22,6 +23,7 @@ mod chain;
 mod chain_crashes;
 mod costs;
 mod crashes;
+mod delivery_crashes;
 mod dispute_crashes;
 mod draw_crashes;
 mod draw_races;
@@ -50,3 +52,4 @@ mod terms;
 mod test_clock;
 mod time;
 mod verifiers;
+mod webhooks;

@@ -11,10 +11,11 @@ use projector::Others;
 use serde_json::{Value, json};
 use shared::calendar::{Task, Tasks, Unsent};
 use shared::domain::{
-    Account, AccountId, Allowance, ApiKey, Credits, Currency, KeyId, Mode, OrgId, Period, PlanId, Scope,
-    Secret,
+    Account, AccountId, Allowance, ApiKey, Credits, Currency, KeyId, Mode, OrgId, Period, PlanId, Reach,
+    Scope, Secret,
 };
 use shared::edge::{App, Clock, finish};
+use shared::hooks::{Bus, Dispatch, NoSeal, Published, Sender, Undispatched, Unpublished};
 use shared::pay::simulated::{Memory, Notice, Voice};
 use shared::pay::{Asleep, Providers, Simulated, Wakes, sign};
 use shared::store::{Listed, Moment, Organisation, random};
@@ -37,6 +38,25 @@ impl Clock for Hand {
 
     fn moment(&self) -> Moment {
         Moment { now: self.now(), wall: self.now() }
+    }
+}
+
+/// Events that were published, as often as they were; and nobody whom to call.
+#[derive(Clone, Default)]
+pub struct Heard(pub Arc<Mutex<Vec<Published>>>);
+
+#[async_trait]
+impl Bus for Heard {
+    async fn publish(&self, events: &[Published]) -> Result<(), Unpublished> {
+        self.0.lock().unwrap().extend_from_slice(events);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Dispatch for Heard {
+    async fn dispatch(&self, _: AccountId, _: u16) -> Result<(), Undispatched> {
+        Ok(())
     }
 }
 
@@ -75,6 +95,8 @@ pub struct Shop {
     pub faults: Faults,
     clock: Hand,
     woken: Woken,
+    /// What the projector has published.
+    pub published: Heard,
     sent: Sent,
     notices: Arc<Mutex<Vec<Notice>>>,
     calls: Arc<Mutex<Script>>,
@@ -98,7 +120,17 @@ impl Shop {
         let company = Simulated::new(memory, "http://bank.example".to_owned(), Some(voice));
         let woken = Woken::default();
         let sent = Sent::default();
-        Self { books, company, faults, clock, woken, sent, notices, calls: Arc::default() }
+        Self {
+            books,
+            company,
+            faults,
+            clock,
+            woken,
+            published: Heard::default(),
+            sent,
+            notices,
+            calls: Arc::default(),
+        }
     }
 
     /// A customer with a monthly allowance, and its key.
@@ -156,6 +188,11 @@ impl Shop {
             providers: Providers { live: bank.clone(), test: bank },
             wakes: Arc::new(self.woken.clone()),
             tasks: Arc::new(self.sent.clone()),
+            activity: self.books.activity(),
+            bus: Arc::new(self.published.clone()),
+            dispatch: Arc::new(self.published.clone()),
+            seal: Arc::new(NoSeal),
+            sender: Arc::new(Sender::new(Reach::Public)),
         })
     }
 
@@ -304,8 +341,11 @@ impl Shop {
 
     /// Works the stream off; what the projector tells others waits until they handle it.
     pub async fn project(&mut self) {
-        let others = Others { wakes: &self.woken, tasks: &self.sent };
-        self.books.follower.drain(&self.books.ledger, others).await.unwrap();
+        let activity = self.books.activity();
+        let moment = Moment { now: self.now(), wall: self.now() };
+        let (bus, wakes, tasks) = (&self.published, &self.woken, &self.sent);
+        let others = Others { activity: &activity, bus, wakes, tasks, moment };
+        self.books.follower.drain(&self.books.ledger, &others).await.unwrap();
     }
 
     /// Faults are over: time passes until nobody has anything left to do.

@@ -10,6 +10,7 @@ mod bank;
 mod books;
 mod event_schema;
 mod faults;
+mod receiver;
 mod shop;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,7 +25,8 @@ pub use bank::{Bank, BankFault, Fault};
 pub use books::{Books, Item, backends, moment, settle};
 pub use event_schema::{EVENT_SCHEMAS, assert_event, event_problems};
 pub use faults::{Faults, Kind};
-pub use shop::{Shop, count};
+pub use receiver::{Received, Receiver};
+pub use shop::{Heard, Shop, count};
 
 /// A local machine, and a client to call it with.
 pub struct World {
@@ -118,6 +120,29 @@ impl World {
     /// PUT of `body`, which needs no idempotency key.
     pub async fn put(&self, path: &str, key: &str, body: &Value) -> Answer {
         send(self.request(Method::PUT, path, key).json(body)).await
+    }
+
+    /// PATCH of `body`.
+    pub async fn patch(&self, path: &str, key: &str, body: &Value) -> Answer {
+        send(self.request(Method::PATCH, path, key).json(body)).await
+    }
+
+    /// Every event of the feed, in order.
+    pub async fn events(&self, key: &str) -> Vec<Value> {
+        let (mut events, mut after) = (Vec::new(), "0".to_owned());
+        loop {
+            let page = self.get(&format!("/api/v3/events?after={after}"), key).await;
+            events.extend(page.data().as_array().unwrap().clone());
+            match page.body["meta"]["pagination"]["nextCursor"].as_str() {
+                Some(next) => after = next.to_owned(),
+                None => return events,
+            }
+        }
+    }
+
+    /// Lets time pass, and what falls due with it.
+    pub async fn pass(&self, seconds: u64) {
+        self.post_plain("/_local/clock", &json!({ "advanceSeconds": seconds })).await.data();
     }
 
     /// DELETE.

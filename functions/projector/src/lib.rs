@@ -9,10 +9,13 @@ use aws_lambda_events::event::streams::{KinesisBatchItemFailure, KinesisEventRes
 use chrono::{DateTime, Utc};
 use lambda_runtime::LambdaEvent;
 use shared::calendar::{Task, Tasks};
-use shared::domain::{Account, AccountId, Direction, Entry};
+use shared::domain::{Account, AccountId, Direction, Entry, Level, News, Spent};
 use shared::edge::App;
+use shared::hooks::{Bus, Published};
 use shared::pay::Wakes;
-use shared::store::{Fault, Image, Ledger, Projected, Rows, account_image};
+use shared::store::{
+    Activity, Change, Fault, Image, Ledger, Moment, Projected, Rows, account_image, event_image,
+};
 
 /// One record of the stream: its place, and the item as it is after it.
 #[derive(Clone, Debug)]
@@ -35,7 +38,8 @@ pub async fn handle(
         place: record.change.sequence_number.unwrap_or_default(),
         image: (!record.change.new_image.is_empty()).then_some(record.change.new_image),
     });
-    let failed = project(&app.ledger, Others::of(app), records).await;
+    let others = Others::of(app);
+    let failed = project(&app.ledger, &others, records).await;
     let mut answer = KinesisEventResponse::default();
     answer.batch_item_failures = failed
         .into_iter()
@@ -48,39 +52,62 @@ pub async fn handle(
     Ok(answer)
 }
 
-/// Whom the projector tells of what it has seen.
+/// What the projector works with beside the ledger, and whom it tells of what it has seen.
 #[derive(Clone, Copy)]
 pub struct Others<'a> {
+    /// Where usage is counted.
+    pub activity: &'a Activity,
+    /// Where events are published.
+    pub bus: &'a dyn Bus,
     /// Auto-recharge, of accounts that have fallen below their threshold.
     pub wakes: &'a dyn Wakes,
     /// Renewal, of accounts with monitors that credits have reached.
     pub tasks: &'a dyn Tasks,
+    /// When the records came.
+    pub moment: Moment,
 }
 
 impl<'a> Others<'a> {
-    /// Those of an app.
+    /// Those of an app, now.
     #[must_use]
     pub fn of(app: &'a App) -> Self {
-        Self { wakes: app.wakes.as_ref(), tasks: app.tasks.as_ref() }
+        Self {
+            activity: &app.activity,
+            bus: app.bus.as_ref(),
+            wakes: app.wakes.as_ref(),
+            tasks: app.tasks.as_ref(),
+            moment: app.clock.moment(),
+        }
     }
+}
+
+/// What a record shows.
+enum Shown {
+    /// An account after a change, and the lines of the ledger that it is.
+    Account(Box<Account>, Projected),
+    /// An event.
+    Event(Published),
+    /// Nothing that anybody goes by.
+    Nothing,
 }
 
 /// Works through records in the order of the stream. Stops at the first that can't be handled and
 /// returns its place: it and all after it are to be delivered again, for an account's records must
 /// not overtake one another. Handled twice, a record changes nothing.
 ///
-/// Then tells the others.
+/// Then counts, tells and wakes.
 pub async fn project(
     ledger: &Ledger,
-    others: Others<'_>,
+    others: &Others<'_>,
     records: impl IntoIterator<Item = Record>,
 ) -> Option<String> {
     let mut done = Done::default();
     let mut again = None;
     for Record { place, image } in records {
-        match complete(ledger, image).await {
-            Ok(None) => (),
-            Ok(Some((account, entry))) => done.add(account, entry, &place),
+        match show(ledger, image).await {
+            Ok(Shown::Nothing) => (),
+            Ok(Shown::Account(account, entry)) => done.add(*account, entry, &place),
+            Ok(Shown::Event(event)) => done.events.push((place, event)),
             Err(fault) => {
                 tracing::error!(
                     place,
@@ -93,22 +120,31 @@ pub async fn project(
         }
     }
     // A queue that is slow does not hold up the watermarks, which others wait for.
-    let unmarked = done.mark(ledger).await;
-    let unwoken = done.wake(ledger, others).await;
-    unmarked.into_iter().chain(unwoken).chain(again).reduce(earlier_of)
+    let failed = [
+        done.mark(ledger).await,
+        done.tell(ledger, others).await,
+        done.count(others).await,
+        done.publish(others).await,
+        done.wake(ledger, others).await,
+    ];
+    failed.into_iter().flatten().chain(again).reduce(earlier_of)
 }
 
-async fn complete(ledger: &Ledger, image: Option<Image>) -> Result<Option<(Account, Projected)>, Fault> {
-    let Some(image) = image else { return Ok(None) };
-    let Some(account) = account_image(image)? else { return Ok(None) };
-    Ok(ledger.complete(&account).await?.map(|entry| (account, entry)))
+async fn show(ledger: &Ledger, image: Option<Image>) -> Result<Shown, Fault> {
+    let Some(image) = image else { return Ok(Shown::Nothing) };
+    if let Some((account, event)) = event_image(image.clone())? {
+        return Ok(Shown::Event(Published { account, event }));
+    }
+    let Some(account) = account_image(image)? else { return Ok(Shown::Nothing) };
+    let projected = ledger.complete(&account).await?;
+    Ok(projected.map_or(Shown::Nothing, |projected| Shown::Account(account.into(), projected)))
 }
 
 /// Wakes auto-recharge of an account that is below its threshold, and has the monitors of one looked at
 /// that credits have reached. Each time: once too many does nothing.
 async fn wake(
     ledger: &Ledger,
-    others: Others<'_>,
+    others: &Others<'_>,
     Span { account, credited, .. }: &Span,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     if *credited && ledger.is_monitored(account.id).await? {
@@ -121,15 +157,23 @@ async fn wake(
     Ok(())
 }
 
-/// What of each account is known to be complete, and the place of the first record.
+/// What of each account is known to be complete, and events to publish.
 #[derive(Default)]
-struct Done(BTreeMap<AccountId, Span>);
+struct Done {
+    spans: BTreeMap<AccountId, Span>,
+    events: Vec<(String, Published)>,
+}
 
 /// Rows of an account, up to a time, and the account after the last.
 struct Span {
     account: Account,
     rows: Rows,
+    /// What each change left, and what is told of it.
+    changes: Vec<Change>,
+    /// What was used.
+    spent: Vec<Spent>,
     time: DateTime<Utc>,
+    /// The place of the first record.
     place: String,
     /// Whether there may be more to spend: credits have arrived, a month has begun, the plan is another one.
     credited: bool,
@@ -137,10 +181,12 @@ struct Span {
 
 impl Done {
     fn add(&mut self, account: Account, entry: Projected, place: &str) {
-        let Projected { rows, time } = entry;
-        let span = self.0.entry(account.id).or_insert_with(|| Span {
+        let Projected { rows, receipts, time } = entry;
+        let span = self.spans.entry(account.id).or_insert_with(|| Span {
             account: account.clone(),
             rows: Rows::new(),
+            changes: vec![],
+            spent: vec![],
             time,
             place: place.to_owned(),
             credited: false,
@@ -148,6 +194,10 @@ impl Done {
         // A plan that counts nothing down takes credits away, and pays for everything.
         let pays = |last: &Entry| last.direction == Direction::Credit || last.switch.is_some();
         span.credited |= account.last.as_ref().is_some_and(pays);
+        // What is told goes by one line: batches, the only changes of several, tell nothing.
+        let news = receipts.first().and_then(News::of);
+        span.changes.push(Change { level: Level::of(&account), news });
+        span.spent.extend(receipts.iter().filter_map(Spent::by));
         if span.account.sequence < account.sequence {
             span.account = account;
         }
@@ -156,9 +206,9 @@ impl Done {
     }
 
     /// Tells the others; the earliest place that has to be handled again if one can't be told.
-    async fn wake(&self, ledger: &Ledger, others: Others<'_>) -> Option<String> {
+    async fn wake(&self, ledger: &Ledger, others: &Others<'_>) -> Option<String> {
         let mut again: Option<String> = None;
-        for span in self.0.values() {
+        for span in self.spans.values() {
             if let Err(error) = wake(ledger, others, span).await {
                 tracing::error!(account = %span.account.id, %error, "auto-recharge or renewal could not be told");
                 again = again.into_iter().chain([span.place.clone()]).reduce(earlier_of);
@@ -170,13 +220,50 @@ impl Done {
     /// Moves the watermarks and chains the rows; the earliest place that has to be handled again if one can't be moved.
     async fn mark(&self, ledger: &Ledger) -> Option<String> {
         let mut again: Option<String> = None;
-        for (account, Span { rows, time, place, .. }) in &self.0 {
+        for (account, Span { rows, time, place, .. }) in &self.spans {
             if let Err(fault) = ledger.mark(*account, rows, *time).await {
                 tracing::error!(%account, fault = &fault as &dyn Error, "a watermark could not be moved");
                 again = again.into_iter().chain([place.clone()]).reduce(earlier_of);
             }
         }
         again
+    }
+
+    /// Tells owners what follows from the changes of their accounts; the earliest place that has to be handled
+    /// again if one can't be told.
+    async fn tell(&self, ledger: &Ledger, others: &Others<'_>) -> Option<String> {
+        let mut again: Option<String> = None;
+        for (account, Span { changes, place, .. }) in &self.spans {
+            if let Err(fault) = ledger.follow_changes(*account, changes, others.moment).await {
+                tracing::error!(%account, fault = &fault as &dyn Error, "an owner could not be told");
+                again = again.into_iter().chain([place.clone()]).reduce(earlier_of);
+            }
+        }
+        again
+    }
+
+    /// Counts usage; the earliest place that has to be handled again if some can't be counted.
+    async fn count(&self, others: &Others<'_>) -> Option<String> {
+        let mut again: Option<String> = None;
+        for (account, Span { spent, place, .. }) in &self.spans {
+            if let Err(fault) = others.activity.count(*account, spent).await {
+                tracing::error!(%account, fault = &fault as &dyn Error, "usage could not be counted");
+                again = again.into_iter().chain([place.clone()]).reduce(earlier_of);
+            }
+        }
+        again
+    }
+
+    /// Publishes events; the earliest place that has to be handled again if one can't be published.
+    async fn publish(&self, others: &Others<'_>) -> Option<String> {
+        if self.events.is_empty() {
+            return None;
+        }
+        let (places, events): (Vec<_>, Vec<_>) = self.events.iter().cloned().unzip();
+        let unpublished = others.bus.publish(&events).await.err()?;
+        tracing::error!(cause = &unpublished as &dyn Error, "events could not be published");
+        let failed = unpublished.places.into_iter().filter_map(|place| places.get(place).cloned());
+        failed.reduce(earlier_of)
     }
 }
 

@@ -81,7 +81,10 @@ pub async fn put_off(app: &App, noted: &Noted, moment: Moment) -> Result<(), Fau
 /// # Errors
 /// When it could not be done; it is then still there.
 pub async fn attend(app: &App, noted: &Noted, moment: Moment) -> Result<(), Unsettled> {
-    let moment = app.ledger.moment_of(noted.errand.account(), moment).await?;
+    let moment = match noted.errand.goes_by_account() {
+        true => app.ledger.moment_of(noted.errand.account(), moment).await?,
+        false => moment,
+    };
     let again = if moment.now < noted.due { Some(noted.due) } else { work_off(app, noted, moment).await? };
     if let Some(due) = again {
         app.ledger.note(noted.errand, due).await?;
@@ -101,6 +104,10 @@ async fn work_off(app: &App, noted: &Noted, moment: Moment) -> Result<Option<Dat
         }
         Errand::Calendar(account) => app.calendar().look_after(account, moment).await,
         Errand::Pot(pot) => app.ledger.look_after_pot(pot.account, pot.of, moment).await.map(|()| None),
+        Errand::Webhooks(account) => match app.dispatch.dispatch(account, 0).await {
+            Ok(()) => Ok(None),
+            Err(undispatched) => Err(undispatched.into()),
+        },
         Errand::Plan(account) => app.calendar().follow_plan(account, moment).await.map(|()| None),
         Errand::Monitor(id) => match app.calendar().finish_monitor(id, moment).await {
             Ok(_) | Err(NotMade::Taken(_) | NotMade::Unsettled(Unsettled::Refused(_))) => Ok(None),

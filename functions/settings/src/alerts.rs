@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use shared::domain;
+use shared::domain::{self, Credits};
 use shared::edge::{ApiError, App, Caller, Params, Payload, Reply, may};
 use shared::store::{Errand, Fault};
 use utoipa::ToSchema;
@@ -14,8 +14,22 @@ const ATTEMPTS_MAX: u32 = 8;
 /// How an organisation wants to be told of things. What is left out keeps its value.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-#[schema(example = json!({ "expiryNoticeDays": 7 }))]
+#[schema(example = json!({ "lowBalanceThreshold": 100, "expiryNoticeDays": 7 }))]
 pub(super) struct AlertsChange {
+    /// Below how many credits the event credits.low_balance tells that the balance runs low; 0 for never. It takes
+    /// the place of all thresholds that there are.
+    #[schema(value_type = Option<u64>)]
+    low_balance_threshold: Option<Credits>,
+    /// Several of them, at most 10: each is told when it is crossed.
+    #[schema(value_type = Option<Vec<u64>>, max_items = 10)]
+    low_balance_thresholds: Option<Vec<Credits>>,
+    /// By how many credits the balance has to rise above a threshold until credits.recovered tells of it; 0 for any.
+    #[schema(value_type = Option<u64>)]
+    recovery_margin: Option<Credits>,
+    /// For how many minutes after credits.low_balance another crossing of the same threshold is kept back, 0 to 10080;
+    /// it is told after them if the balance is low still.
+    #[schema(maximum = 10080)]
+    cooldown_minutes: Option<u32>,
     /// How many days before credits expire the event credits.expiring tells of it, 0 to 92; 0 for never.
     #[schema(maximum = 92)]
     expiry_notice_days: Option<u32>,
@@ -24,7 +38,19 @@ pub(super) struct AlertsChange {
 /// How an organisation is told of things.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(example = json!({
+    "lowBalanceThreshold": 100, "lowBalanceThresholds": [100], "recoveryMargin": 0, "cooldownMinutes": 0, "expiryNoticeDays": 7
+}))]
 struct Alerts {
+    /// Below how many credits credits.low_balance tells that the balance runs low: of several, the highest; 0 for
+    /// never.
+    low_balance_threshold: u64,
+    /// All thresholds, the highest first.
+    low_balance_thresholds: Vec<u64>,
+    /// By how many credits the balance has to rise above a threshold until credits.recovered tells of it.
+    recovery_margin: u64,
+    /// For how many minutes after credits.low_balance another crossing of the same threshold is kept back.
+    cooldown_minutes: u32,
     /// How many days before credits expire the event credits.expiring tells of it; 0 for never.
     expiry_notice_days: u32,
 }
@@ -41,11 +67,11 @@ pub(super) async fn read_alerts(
     Params(Query {}): Params<Query>,
 ) -> Result<Reply, ApiError> {
     let alerts = app.ledger.alerts(caller.account).await?;
-    Reply::ok(&Alerts { expiry_notice_days: alerts.expiry_notice_days })
+    Reply::ok(&Alerts::from(alerts))
 }
 
-/// Sets how the organisation is told of things. It holds for credits that are there already, too; what was
-/// told is not told again.
+/// Sets how the organisation is told of things. It holds for the balance and the credits that are there already,
+/// too; what was told is not told again.
 #[utoipa::path(
     put,
     path = "/api/v3/credits/alerts",
@@ -56,24 +82,65 @@ pub(super) async fn read_alerts(
 pub(super) async fn set_alerts(
     State(app): State<Arc<App>>,
     caller: Caller<may::Set>,
-    Payload(AlertsChange { expiry_notice_days }): Payload<AlertsChange>,
+    Payload(change): Payload<AlertsChange>,
 ) -> Result<Reply, ApiError> {
-    let most = domain::Alerts::DAYS_MAX;
-    if expiry_notice_days.is_some_and(|days| days > most) {
-        return Err(ApiError::field("expiryNoticeDays", format!("must be a whole number from 0 to {most}")));
-    }
+    change.check()?;
     // What is there already is looked at anew, once this has been written.
     app.calendar().expect(Errand::Calendar(caller.account), caller.call.moment).await?;
     for _ in 0..ATTEMPTS_MAX {
         let known = app.ledger.alerts(caller.account).await?;
-        let days = expiry_notice_days.unwrap_or(known.expiry_notice_days);
-        let wanted = domain::Alerts { expiry_notice_days: days, ..known };
-        if let Some(saved) = app.ledger.save_alerts(caller.account, wanted).await? {
+        if let Some(saved) = app.ledger.save_alerts(caller.account, change.applied(&known)).await? {
             if let Err(unsettled) = app.calendar().look_after(caller.account, caller.call.moment).await {
                 tracing::warn!(account = %caller.account, cause = &unsettled as &dyn Error, "notices are left to the schedule");
             }
-            return Reply::ok(&Alerts { expiry_notice_days: saved.expiry_notice_days });
+            return Reply::ok(&Alerts::from(saved));
         }
     }
     Err(Fault::Busy.into())
+}
+
+impl AlertsChange {
+    fn check(&self) -> Result<(), ApiError> {
+        let within = |field: &str, value: Option<u32>, most: u32| match value {
+            Some(value) if most < value => {
+                Err(ApiError::field(field, format!("must be a whole number from 0 to {most}")))
+            }
+            Some(_) | None => Ok(()),
+        };
+        within("expiryNoticeDays", self.expiry_notice_days, domain::Alerts::DAYS_MAX)?;
+        within("cooldownMinutes", self.cooldown_minutes, domain::Alerts::MINUTES_MAX)?;
+        let several = self.low_balance_thresholds.as_ref();
+        if several.is_some() && self.low_balance_threshold.is_some() {
+            let problem = "send either lowBalanceThreshold or lowBalanceThresholds";
+            return Err(ApiError::field("lowBalanceThresholds", problem));
+        }
+        let most = domain::Alerts::THRESHOLDS_MAX;
+        if several.is_some_and(|several| most < several.len()) {
+            return Err(ApiError::field("lowBalanceThresholds", format!("must be at most {most}")));
+        }
+        Ok(())
+    }
+
+    fn applied(&self, known: &domain::Alerts) -> domain::Alerts {
+        let wanted = self.low_balance_thresholds.clone().or(self.low_balance_threshold.map(|one| vec![one]));
+        domain::Alerts {
+            thresholds: wanted.map_or_else(|| known.thresholds.clone(), domain::Alerts::in_order),
+            recovery_margin: self.recovery_margin.unwrap_or(known.recovery_margin),
+            cooldown_minutes: self.cooldown_minutes.unwrap_or(known.cooldown_minutes),
+            expiry_notice_days: self.expiry_notice_days.unwrap_or(known.expiry_notice_days),
+            revision: known.revision,
+        }
+    }
+}
+
+impl From<domain::Alerts> for Alerts {
+    fn from(alerts: domain::Alerts) -> Self {
+        Self {
+            low_balance_threshold: alerts.thresholds.first().map_or(0, |highest| highest.get()),
+            low_balance_thresholds: alerts.thresholds.iter().map(|threshold| threshold.get()).collect(),
+            recovery_margin: alerts.recovery_margin.get(),
+            cooldown_minutes: alerts.cooldown_minutes,
+            expiry_notice_days: alerts.expiry_notice_days,
+        }
+    }
 }

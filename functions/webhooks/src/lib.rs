@@ -1,89 +1,39 @@
-//! `GET /api/v3/events`: what an organisation is told, in order and without a gap.
+//! What an organisation is told: `GET /api/v3/events`, and `/api/v3/webhooks` with all below it.
+
+mod deliveries;
+mod endpoints;
+mod feed;
+mod secrets;
+mod shape;
 
 use std::sync::Arc;
 
-use axum::extract::State;
-use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use shared::domain::{self, AccountId};
-use shared::edge::{ApiError, App, Caller, Params, Reply, instant, may};
-use utoipa::{IntoParams, ToSchema};
+use shared::domain::{self, AccountId, WebhookId};
+use shared::edge::{ApiError, App};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// Events on a page when nothing is asked, and at most.
-const LIMIT: i32 = 50;
-const LIMIT_MAX: i32 = 100;
-
 /// The function's routes and their description.
 pub fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(feed))
+    OpenApiRouter::new()
+        .routes(routes!(feed::feed))
+        .routes(routes!(endpoints::list_webhooks, endpoints::create_webhook))
+        .routes(routes!(endpoints::read_webhook, endpoints::change_webhook, endpoints::delete_webhook))
+        .routes(routes!(secrets::rotate_secret))
+        .routes(routes!(deliveries::test_webhook))
+        .routes(routes!(deliveries::list_deliveries))
+        .routes(routes!(deliveries::read_delivery))
+        .routes(routes!(deliveries::replay_delivery))
+        .routes(routes!(deliveries::replay_events))
 }
 
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct Query {
-    /// The number of the last event that you have; 0, when left out, begins with the first.
-    after: Option<u64>,
-    /// Events on a page, 1 to 100; 50 when left out.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<i32>,
+const UNKNOWN: ApiError = ApiError::NotFound("there is no such webhook");
+
+fn named(id: String) -> Result<WebhookId, ApiError> {
+    WebhookId::try_from(id).map_err(|_| UNKNOWN)
 }
 
-/// Something that has happened.
-#[derive(Serialize, ToSchema)]
-#[schema(example = json!({
-    "id": "evt_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA", "sequence": 5, "event": "credits.expiring", "type": "credits.expiring",
-    "timestamp": "2024-01-15T10:30:00Z",
-    "data": { "lotId": "credit_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA", "source": "bonus", "service": null, "amount": 50,
-        "expiresAt": "2024-01-22T23:59:59Z", "message": "Some of your credits will expire soon" }
-}))]
-struct Event {
-    /// `evt_…`
-    id: String,
-    /// 1, 2, 3, … without a gap.
-    sequence: u64,
-    /// What has happened: credits.expiring, monitor.suspended, monitor.resumed.
-    event: String,
-    /// The same.
-    #[serde(rename = "type")]
-    kind: String,
-    /// When.
-    #[serde(with = "instant")]
-    #[schema(value_type = String, format = DateTime)]
-    timestamp: DateTime<Utc>,
-    /// The particulars.
-    data: Value,
-}
-
-/// Events of the last 30 days, the oldest first. `nextCursor` is the number to go on after.
-#[utoipa::path(get, path = "/api/v3/events", tag = "events", params(Query), responses((status = 200, body = Vec<Event>)))]
-async fn feed(
-    State(app): State<Arc<App>>,
-    caller: Caller<may::Read>,
-    Params(Query { after, limit }): Params<Query>,
-) -> Result<Reply, ApiError> {
-    let limit = limit.unwrap_or(LIMIT);
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        return Err(ApiError::field("limit", format!("must be a whole number from 1 to {LIMIT_MAX}")));
-    }
-    let (events, more) = app.ledger.events(caller.account, after.unwrap_or(0), limit).await?;
-    let next = events.last().map(|last| last.number.to_string()).filter(|_| more);
-    let events: Vec<_> = events.into_iter().map(|event| Event::of(caller.account, event)).collect();
-    Reply::page(&events, next)
-}
-
-impl Event {
-    fn of(account: AccountId, event: domain::Event) -> Self {
-        Self {
-            id: event.id(account).to_string(),
-            sequence: event.number,
-            kind: event.name.clone(),
-            event: event.name,
-            timestamp: event.at,
-            data: event.data,
-        }
-    }
+/// A webhook of an account.
+async fn find(app: &App, account: AccountId, id: String) -> Result<domain::Webhook, ApiError> {
+    app.activity.webhook(account, named(id)?).await?.ok_or(UNKNOWN)
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use shared::calendar::Task;
 use shared::domain::{AccountId, Period, Purchase, Step};
 use shared::edge::App;
-use shared::store::Errand;
+use shared::store::{Errand, SHARDS};
 
 /// The function `recharge`: looks at an account that was woken.
 ///
@@ -45,6 +45,35 @@ pub(crate) async fn begin_round(app: &App) -> anyhow::Result<u8> {
 /// When the task has to be done again.
 pub(crate) async fn perform(app: &App, task: Task) -> anyhow::Result<()> {
     Ok(renewal::perform(app, task, app.clock.moment()).await?)
+}
+
+/// The function `webhook-delivery`: looks at the webhooks of an account.
+///
+/// # Errors
+/// When it has to look again.
+pub(crate) async fn deliver(app: &App, account: AccountId) -> anyhow::Result<()> {
+    Ok(webhook_delivery::look(app, account).await?)
+}
+
+/// All accounts that there are.
+///
+/// # Errors
+/// When the store does not serve.
+pub(crate) async fn accounts(app: &App) -> anyhow::Result<Vec<AccountId>> {
+    const PAGE: i32 = 100;
+    let mut found = Vec::new();
+    for shard in 0..SHARDS {
+        let mut after = None;
+        loop {
+            let (accounts, is_last) = app.ledger.listed(shard, after, PAGE).await?;
+            found.extend(accounts.iter().map(|listed| listed.account));
+            after = accounts.last().map(|last| last.account);
+            if is_last || after.is_none() {
+                break;
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Frees the purchases that a process was at work on when it died. The data is in the hands of one process,

@@ -15,6 +15,9 @@ use crate::demo::Keys;
 pub(crate) struct Memory {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) keys: Option<Keys>,
+    /// The key that webhooks' secrets are encrypted with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) webhook_key: Option<String>,
     /// Where the clock stands still, if it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) now: Option<DateTime<Utc>>,

@@ -5,6 +5,7 @@ use anyhow::Context;
 use aws_sdk_dynamodbstreams::Client;
 use aws_sdk_dynamodbstreams::types::ShardIteratorType;
 use projector::{Others, Record, project};
+use shared::edge::App;
 use shared::store::Ledger;
 
 use crate::engine::Engine;
@@ -55,9 +56,9 @@ impl Follower {
     }
 
     /// Follows for good.
-    pub async fn follow(this: &tokio::sync::Mutex<Self>, ledger: &Ledger, others: Others<'_>) {
+    pub async fn follow(this: &tokio::sync::Mutex<Self>, app: &App) {
         loop {
-            let handled = this.lock().await.step(ledger, others).await;
+            let handled = this.lock().await.step(&app.ledger, &Others::of(app)).await;
             match handled {
                 Ok(0) => tokio::time::sleep(REST).await,
                 Ok(_) => (),
@@ -74,7 +75,7 @@ impl Follower {
     ///
     /// # Errors
     /// When a record can't be handled, or the stream not be read.
-    pub async fn drain(&mut self, ledger: &Ledger, others: Others<'_>) -> anyhow::Result<usize> {
+    pub async fn drain(&mut self, ledger: &Ledger, others: &Others<'_>) -> anyhow::Result<usize> {
         let mut handled = 0usize;
         loop {
             match self.step(ledger, others).await? {
@@ -85,7 +86,7 @@ impl Follower {
     }
 
     /// Handles the next records of every shard; how many there were.
-    pub(crate) async fn step(&mut self, ledger: &Ledger, others: Others<'_>) -> anyhow::Result<usize> {
+    pub(crate) async fn step(&mut self, ledger: &Ledger, others: &Others<'_>) -> anyhow::Result<usize> {
         let mut handled = 0usize;
         for shard in &mut self.shards {
             let iterator = match shard.iterator.take() {

@@ -15,6 +15,9 @@ pub(crate) struct Work<T> {
     counts: Arc<watch::Sender<Counts>>,
 }
 
+/// Says that one is done.
+pub(crate) struct Finisher(Arc<watch::Sender<Counts>>);
+
 /// How much has gone through a lane since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
@@ -68,6 +71,18 @@ impl<T> Work<T> {
     /// Says that the last one taken is done.
     pub(crate) fn done(&self) {
         self.counts.send_modify(Counts::one_done);
+    }
+
+    /// For whoever does one side by side with others, to say that it is done.
+    pub(crate) fn finisher(&self) -> Finisher {
+        Finisher(self.counts.clone())
+    }
+}
+
+impl Finisher {
+    /// Says that one is done.
+    pub(crate) fn done(self) {
+        self.0.send_modify(Counts::one_done);
     }
 }
 

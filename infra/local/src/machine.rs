@@ -8,12 +8,12 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use chrono::SubsecRound;
-use projector::Others;
 use shared::calendar::Task;
-use shared::domain::AccountId;
+use shared::domain::{AccountId, Reach};
 use shared::edge::{App, Clock, describe, finish, instant, stripe};
+use shared::hooks::Sender;
 use shared::pay::{Providers, Simulated};
-use shared::store::{Connection, Ledger, Settings};
+use shared::store::{Activity, Connection, Ledger, Settings};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
@@ -21,18 +21,21 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::capacity::{Meter, ROUTE};
 use crate::clock::LocalClock;
+use crate::couriers::{LocalBus, carry, look_at_all};
 use crate::deliveries::deliver;
 use crate::demo::{Keys, fill};
 use crate::duties;
 use crate::engine::Engine;
 use crate::folder::{Memory, MemoryFile};
 use crate::follower::Follower;
+use crate::inbox::Inbox;
 use crate::lane::{Lane, lane};
 use crate::options::{Data, Options, Seed};
 use crate::quiet::Quiet;
 use crate::routes::{Local, routes};
 use crate::schedule::House;
-use crate::tables::{LEDGER_TABLE, SETTINGS_TABLE, create};
+use crate::seal::{LocalSeal, fresh_key};
+use crate::tables::{LEDGER_TABLE, Tables, create};
 use crate::tasks::{LocalTasks, perform};
 use crate::wakes::{LocalWakes, consume};
 
@@ -83,35 +86,33 @@ impl Machine {
         let database = Database::open(&options)?;
         let meter = Meter::default();
         let config = database.ledger.interceptor(meter.clone()).build();
-        create(&aws_sdk_dynamodb::Client::from_conf(config.clone()), LEDGER_TABLE, SETTINGS_TABLE).await?;
+        create(&aws_sdk_dynamodb::Client::from_conf(config.clone()), Tables::OWN).await?;
         let file = MemoryFile::new(options.folder().as_deref());
         let mut memory = file.read()?;
         let clock = start_clock(&options, &memory)?;
         let ((events, to_deliver), (wakes, to_attend), (tasks, to_do)) = (lane(), lane(), lane());
+        let (hooks, to_carry) = lane();
         let payments_url = format!("http://{address}/_local/payments");
         let company = crate::payments::open(options.folder().as_deref(), payments_url, events.clone())?;
-        let queues = Queues { wakes: wakes.clone(), tasks: tasks.clone() };
-        let app = app(&config, clock.clone(), company.clone(), queues)?;
+        let queues = Queues { wakes: wakes.clone(), tasks: tasks.clone(), hooks: hooks.clone() };
+        let webhook_key = memory.webhook_key.get_or_insert_with(fresh_key).clone();
+        let parts =
+            Parts { clock: clock.clone(), company: company.clone(), seal: LocalSeal::new(&webhook_key)? };
+        let app = app(&config, parts, queues)?;
         app.settings.load(&crate::catalogue()?).await?;
-        let moment = clock.moment();
-        let keys =
-            memory.keys.get_or_insert_with(|| Keys::fresh(options.seed == Seed::Demo, moment.now)).clone();
-        // The keys first: what is made with them must never be without them.
-        file.write(&memory)?;
-        keys.install(&app, moment).await?;
-        fill(&app, &keys, moment).await?;
+        let keys = furnish(&app, &options, (&mut memory, &file)).await?;
         if database.engine.is_some() {
             duties::free(&app).await?;
         }
         memory.now = clock.stands_at();
-        memory.seen = Some(moment.now);
         file.write(&memory)?;
         let follower = Follower::new(database.streams, LEDGER_TABLE, database.engine.clone()).await?;
         let follower = Arc::new(Mutex::new(follower));
         let (router, openapi) = functions().split_for_parts();
         let local = Local {
             clock,
-            quiet: Quiet { follower, events, wakes, tasks, calls: meter.calls() },
+            quiet: Quiet { follower, events, wakes, tasks, hooks, calls: meter.calls() },
+            inbox: Inbox::default(),
             rounds: Arc::default(),
             company,
             turn: Arc::default(),
@@ -128,6 +129,8 @@ impl Machine {
         }
         running.spawn(consume(to_attend, app.clone()));
         running.spawn(perform(to_do, app.clone()));
+        running.spawn(carry(to_carry, app.clone()));
+        look_at_all(&app, &local.quiet.hooks).await?;
         running.spawn(House { app: app.clone(), local: local.clone() }.run());
         let router =
             finish(router.merge(routes(local.clone())), app).layer(from_fn_with_state(meter, measure));
@@ -172,24 +175,33 @@ impl Machine {
 struct Queues {
     wakes: Lane<AccountId>,
     tasks: Lane<Task>,
+    hooks: Lane<AccountId>,
+}
+
+/// What an app of this machine is made of beside its database and its queues.
+struct Parts {
+    clock: Arc<LocalClock>,
+    company: Simulated,
+    seal: LocalSeal,
 }
 
 /// What the functions work with: on this machine's tables, clock, company and queues.
-fn app(
-    config: &aws_sdk_dynamodb::Config,
-    clock: Arc<LocalClock>,
-    company: Simulated,
-    queues: Queues,
-) -> anyhow::Result<Arc<App>> {
-    let provider = Arc::new(company);
+fn app(config: &aws_sdk_dynamodb::Config, parts: Parts, queues: Queues) -> anyhow::Result<Arc<App>> {
+    let provider = Arc::new(parts.company);
+    let bus = LocalBus(queues.hooks);
     Ok(Arc::new(App {
-        ledger: Ledger::new(config, LEDGER_TABLE),
-        settings: Settings::new(config, SETTINGS_TABLE),
-        clock,
+        ledger: Ledger::new(config, Tables::OWN.ledger),
+        settings: Settings::new(config, Tables::OWN.settings),
+        activity: Activity::new(config, Tables::OWN.activity),
+        clock: parts.clock,
         // With keys of Stripe in the environment, real payments are made there.
         providers: Providers { live: stripe()?.unwrap_or_else(|| provider.clone()), test: provider },
         wakes: Arc::new(LocalWakes(queues.wakes)),
         tasks: Arc::new(LocalTasks(queues.tasks)),
+        bus: Arc::new(bus.clone()),
+        dispatch: Arc::new(bus),
+        seal: Arc::new(parts.seal),
+        sender: Arc::new(Sender::new(Reach::AndLoopback)),
     }))
 }
 
@@ -251,6 +263,23 @@ impl Database {
     }
 }
 
+/// Puts into an empty database what it begins with, and the keys to call it with.
+async fn furnish(
+    app: &App,
+    options: &Options,
+    (memory, file): (&mut Memory, &MemoryFile),
+) -> anyhow::Result<Keys> {
+    let moment = app.clock.moment();
+    let fresh = || Keys::fresh(options.seed == Seed::Demo, moment.now);
+    let keys = memory.keys.get_or_insert_with(fresh).clone();
+    // The keys first: what is made with them must never be without them.
+    file.write(memory)?;
+    keys.install(app, moment).await?;
+    fill(app, &keys, moment).await?;
+    memory.seen = Some(moment.now);
+    Ok(keys)
+}
+
 /// The clock, where it stood or where it is wanted; never before a time that the data has seen.
 fn start_clock(options: &Options, memory: &Memory) -> anyhow::Result<Arc<LocalClock>> {
     let clock = LocalClock::new(options.now.or(memory.now));
@@ -278,7 +307,7 @@ async fn serve(listener: TcpListener, router: Router) {
 }
 
 async fn follow(app: Arc<App>, follower: Arc<Mutex<Follower>>) {
-    Follower::follow(&follower, &app.ledger, Others::of(&app)).await;
+    Follower::follow(&follower, &app).await;
 }
 
 /// Deletes expired items now and then, as DynamoDB does. It goes by the machine's own clock, so it

@@ -57,6 +57,20 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         data: Option<PathBuf>,
     },
+    /// Send the messages of a queue of failures again, to the queue that they come from. Both stand in the outputs
+    /// of the stack: `WebhookFailuresUrl` and `WebhookQueueUrl`, `RechargeFailuresUrl` and `RechargeQueueUrl`, `RenewalFailuresUrl`
+    /// and `RenewalQueueUrl`. Region and credentials are taken from the environment, as for `load`.
+    Redrive {
+        /// The queue of failures, by its URL.
+        #[arg(long, value_name = "URL")]
+        from: String,
+        /// The queue that its messages come from.
+        #[arg(long, value_name = "URL")]
+        to: String,
+        /// How many at most; all that are there when left out.
+        #[arg(long, value_name = "COUNT")]
+        most: Option<u64>,
+    },
 }
 
 /// What a program needs to call the machine.
@@ -98,6 +112,7 @@ async fn start() -> ExitCode {
     let done = match arguments.command {
         Some(Command::Load) => load().await,
         Some(Command::Audit { account, data }) => audit(account, data).await,
+        Some(Command::Redrive { from, to, most }) => redrive(&from, &to, most).await,
         None => run(arguments).await,
     };
     match done {
@@ -134,6 +149,11 @@ async fn audit(account: Option<AccountId>, data: Option<PathBuf>) -> anyhow::Res
             local::audit(&app.ledger, account, now, print).await
         }
     }
+}
+
+async fn redrive(from: &str, to: &str, most: Option<u64>) -> anyhow::Result<()> {
+    let print = &mut |line: &str| tell(&mut stdout(), &format!("{line}\n"));
+    local::redrive(&local::queues()?, (from, to), most, print).await.map(|_| ())
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
@@ -180,7 +200,7 @@ fn banner(machine: &Machine, arguments: &Arguments) -> String {
     let (url, keys) = (machine.base_url(), &machine.keys);
     let data = if arguments.memory { "in memory".to_owned() } else { arguments.data.display().to_string() };
     let mut text = format!(
-        "\n  scrip is up\n\n  API           {url}/api/v3\n  OpenAPI       {url}/openapi.json\n  Data          {data}\n  Operator key  {}\n",
+        "\n  scrip is up\n\n  API           {url}/api/v3\n  OpenAPI       {url}/openapi.json\n  Webhook inbox {url}/_local/inbox\n  Data          {data}\n  Operator key  {}\n",
         keys.operator_key
     );
     if let (Some(key), Some(test), Some(org)) = (&keys.api_key, &keys.test_key, &keys.organisation_id) {
@@ -189,7 +209,9 @@ fn banner(machine: &Machine, arguments: &Arguments) -> String {
              curl -s {url}/api/v3/credits/balance -H 'Authorization: Bearer {key}'\n\n\
              curl -s {url}/api/v3/credits/consume -H 'Authorization: Bearer {key}' -H 'Idempotency-Key: first-try' \
              -H 'Content-Type: application/json' -d '{{\"operation\": \"verification.standard\", \"resourceId\": \"verif_1\"}}'\n\n\
-             curl -s '{url}/api/v3/credits/transactions?limit=3' -H 'Authorization: Bearer {key}'\n"
+             curl -s '{url}/api/v3/credits/transactions?limit=3' -H 'Authorization: Bearer {key}'\n\n\
+             curl -s {url}/api/v3/webhooks -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \
+             -d '{{\"url\": \"{url}/_local/inbox/me\"}}'      # then look at {url}/_local/inbox in a browser\n"
         );
     }
     text + "\n  Ctrl-C stops it.\n\n"

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use crate::follower::Follower;
 use crate::lane::{Counts, Lane};
 
-/// How many rounds it may take until stream, events, wakes and tasks leave one another alone. A chain of
+/// How many rounds it may take until stream, events, wakes, tasks and webhooks leave one another alone. A chain of
 /// them is a few rounds long.
 const ROUNDS_MAX: u32 = 1_000;
 
@@ -20,13 +20,15 @@ const BUSY_ROUNDS: u32 = 2;
 
 /// All that goes on in the background of the machine, each of which may start the others: a record of
 /// the stream wakes auto-recharge, which charges, which is told as an event, which moves credits, which has
-/// monitors charged.
+/// monitors charged, which is an event that is delivered.
 #[derive(Clone)]
 pub(crate) struct Quiet {
     pub(crate) follower: Arc<Mutex<Follower>>,
     pub(crate) events: Lane<Notice>,
     pub(crate) wakes: Lane<AccountId>,
     pub(crate) tasks: Lane<Task>,
+    /// Accounts whose webhooks are to be looked at.
+    pub(crate) hooks: Lane<AccountId>,
     /// How many calls there were from outside.
     pub(crate) calls: Arc<AtomicU64>,
 }
@@ -43,6 +45,7 @@ impl Quiet {
             self.events.idle().await;
             self.wakes.idle().await;
             self.tasks.idle().await;
+            self.hooks.idle().await;
             // A round in which nothing was sent, done or read: nothing is left that could.
             if records == 0 && before == self.counts() {
                 return Ok(());
@@ -51,14 +54,14 @@ impl Quiet {
                 return Ok(());
             }
         }
-        anyhow::bail!("stream, events, wakes and tasks did not come to rest in {ROUNDS_MAX} rounds")
+        anyhow::bail!("stream, events, wakes, tasks and webhooks did not come to rest in {ROUNDS_MAX} rounds")
     }
 
     /// Handles what the stream has, as far as it goes before somebody calls; how many records that were.
     async fn follow(&self, app: &App, calls: u64) -> anyhow::Result<usize> {
         let mut handled = 0usize;
         loop {
-            let records = self.follower.lock().await.step(&app.ledger, Others::of(app)).await?;
+            let records = self.follower.lock().await.step(&app.ledger, &Others::of(app)).await?;
             handled = handled.saturating_add(records);
             if records == 0 || self.calls.load(Ordering::Relaxed) != calls {
                 return Ok(handled);
@@ -66,7 +69,7 @@ impl Quiet {
         }
     }
 
-    fn counts(&self) -> [Counts; 3] {
-        [self.events.counts(), self.wakes.counts(), self.tasks.counts()]
+    fn counts(&self) -> [Counts; 4] {
+        [self.events.counts(), self.wakes.counts(), self.tasks.counts(), self.hooks.counts()]
     }
 }

@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use crate::capacity::Meter;
 use crate::clock::LocalClock;
 use crate::folder::{Memory, MemoryFile};
+use crate::inbox::{self, Inbox};
 use crate::payments;
 use crate::quiet::Quiet;
 use crate::schedule::{House, Rounds, advance, work_off};
@@ -23,6 +24,7 @@ pub(crate) struct Local {
     pub(crate) clock: Arc<LocalClock>,
     pub(crate) quiet: Quiet,
     pub(crate) company: Simulated,
+    pub(crate) inbox: Inbox,
     pub(crate) rounds: Arc<Rounds>,
     /// Held by whoever makes time pass or does what is due: one at a time.
     pub(crate) turn: Arc<Mutex<()>>,
@@ -41,6 +43,7 @@ pub(crate) fn routes(local: Local) -> Router<Arc<App>> {
         .route("/_local/settle", post(settle))
         .route("/_local/capacity", get(capacity).delete(reset_capacity))
         .merge(payments::routes())
+        .merge(inbox::routes())
         .layer(Extension(local))
 }
 
@@ -91,7 +94,7 @@ async fn set_clock(
     Reply::ok(&Time { now: local.clock.now() })
 }
 
-/// Answers once stream, events, wakes and what is due by now are worked off.
+/// Answers once stream, events, wakes, webhooks and what is due by now are worked off.
 async fn settle(State(app): State<Arc<App>>, Extension(local): Extension<Local>) -> Result<Reply, ApiError> {
     let _turn = local.turn.lock().await;
     work_off(&House { app, local: local.clone() }).await.map_err(unkept)?;

@@ -11,20 +11,41 @@ pub const LEDGER_TABLE: &str = "scrip-ledger";
 /// Organisations, keys and the catalogue.
 pub const SETTINGS_TABLE: &str = "scrip-settings";
 
-/// Makes both tables as template.yaml has them; those that exist stay.
+/// Webhooks, deliveries and usage.
+pub const ACTIVITY_TABLE: &str = "scrip-activity";
+
+/// Names of the three tables.
+#[derive(Clone, Copy, Debug)]
+pub struct Tables<'a> {
+    /// Of the money.
+    pub ledger: &'a str,
+    /// Of the settings.
+    pub settings: &'a str,
+    /// Of what goes on around the money.
+    pub activity: &'a str,
+}
+
+impl Tables<'static> {
+    /// Those of the local machine.
+    pub const OWN: Self = Self { ledger: LEDGER_TABLE, settings: SETTINGS_TABLE, activity: ACTIVITY_TABLE };
+}
+
+/// Makes the tables as template.yaml has them; those that exist stay.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn create(client: &Client, ledger: &str, settings: &str) -> anyhow::Result<()> {
+pub async fn create(client: &Client, tables: Tables<'_>) -> anyhow::Result<()> {
     let stream = StreamSpecification::builder()
         .stream_enabled(true)
         .stream_view_type(StreamViewType::NewAndOldImages)
         .build()?;
-    if create_one(client, ledger, Some(stream)).await? {
-        let ttl = TimeToLiveSpecification::builder().attribute_name("ttl").enabled(true).build()?;
-        client.update_time_to_live().table_name(ledger).time_to_live_specification(ttl).send().await?;
+    for (table, stream) in [(tables.ledger, Some(stream)), (tables.activity, None)] {
+        if create_one(client, table, stream).await? {
+            let ttl = TimeToLiveSpecification::builder().attribute_name("ttl").enabled(true).build()?;
+            client.update_time_to_live().table_name(table).time_to_live_specification(ttl).send().await?;
+        }
     }
-    create_one(client, settings, None).await?;
+    create_one(client, tables.settings, None).await?;
     Ok(())
 }
 

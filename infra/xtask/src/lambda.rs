@@ -26,8 +26,13 @@ pub(crate) fn check(project: &Project, steps: &mut Steps) -> Result<()> {
     })?;
     let (world, watch) = steps.step("cargo lambda watch", || {
         let stack = Ministack::start(project)?;
-        let queues =
-            Queues { recharge: stack.queue("scrip-recharge")?, renewal: stack.queue("scrip-renewal")? };
+        let queues = Queues {
+            recharge: stack.queue("scrip-recharge")?,
+            renewal: stack.queue("scrip-renewal")?,
+            webhooks: stack.queue("scrip-webhooks")?,
+            key: stack.key()?,
+        };
+        stack.bus(BUS, &queues.webhooks)?;
         let machine = Machine::start(project, ["--memory"], |scrip| environment(scrip, &stack, &queues))?;
         let watch = Watch::start(project, program, |watch| environment(watch, &stack, &queues))?;
         Ok((World { stack, queues, machine }, watch))
@@ -47,10 +52,13 @@ struct World {
     machine: Machine,
 }
 
-/// The queues' URLs, by the functions that they are for.
+/// The queues' URLs, by the functions that they are for, and a key.
 struct Queues {
     recharge: String,
     renewal: String,
+    webhooks: String,
+    /// The key that webhooks' secrets are encrypted with.
+    key: String,
 }
 
 /// What Lambda sets for a function, and where DynamoDB and the queues are. Without a secret of Stripe's,
@@ -63,13 +71,19 @@ fn environment(command: Run, stack: &Ministack, queues: &Queues) -> Run {
         .env("AWS_ENDPOINT_URL_DYNAMODB", &stack.endpoint)
         .env("AWS_ENDPOINT_URL_SQS", &stack.endpoint)
         .env("RECHARGE_QUEUE_URL", &queues.recharge)
+        .env("AWS_ENDPOINT_URL_EVENTBRIDGE", &stack.endpoint)
+        .env("AWS_ENDPOINT_URL_KMS", &stack.endpoint)
         .env("RENEWAL_QUEUE_URL", &queues.renewal)
+        .env("WEBHOOK_QUEUE_URL", &queues.webhooks)
+        .env("WEBHOOK_KEY_ARN", &queues.key)
+        .env("EVENT_BUS", BUS)
         .env("LEDGER_TABLE", LEDGER)
         .env("SETTINGS_TABLE", "scrip-settings")
+        .env("ACTIVITY_TABLE", "scrip-activity")
 }
 
 /// All that are deployed (drift.rs).
-pub(crate) const FUNCTIONS: [&str; 17] = [
+pub(crate) const FUNCTIONS: [&str; 18] = [
     "balance",
     "catalogue",
     "consume",
@@ -87,11 +101,13 @@ pub(crate) const FUNCTIONS: [&str; 17] = [
     "recharge",
     "reconcile",
     "renewal",
+    "webhook-delivery",
 ];
 
 /// How long a function may take; its first answer waits for cargo to find that all is built.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LEDGER: &str = "scrip-ledger";
+const BUS: &str = "scrip-events";
 
 /// `cargo lambda watch`: the runtime's API, and a router in front of the functions.
 struct Watch {
@@ -128,11 +144,12 @@ fn events(project: &Project, watch: &Watch, world: &World) -> Result<()> {
     let events = Events { project, watch, machine: &world.machine, folder: TempDir::new()? };
     let balance = routed(&events)?;
     is_woken(world)?;
-    for function in ["projector", "recharge", "renewal"] {
+    for function in ["projector", "recharge", "renewal", "webhook-delivery"] {
         let answer = events.send(function)?;
         ensure!(answer == json!({ "batchItemFailures": [] }), "{function} answered {answer}");
     }
     is_projected(&world.stack)?;
+    is_published(world)?;
     is_gone_through(&world.stack)?;
     let reconciled = events.send("reconcile")?;
     ensure!(reconciled.is_null(), "reconcile answered {reconciled}");
@@ -167,7 +184,9 @@ fn routed(events: &Events<'_>) -> Result<Value> {
     let foreseen = [("/data/changed", json!(true)), ("/data/preview", json!(true))];
     let foreseen = expect(&events.send("subscription")?, 200, &foreseen)?;
     places(&foreseen, &[("/data/from", json!("professional")), ("/data/plan", json!("basic"))])?;
-    expect(&events.send("webhooks")?, 200, &[("/data", json!([]))])?;
+    let made = expect(&events.send("webhooks")?, 201, &[("/data/status", json!("ACTIVE"))])?;
+    let secret = made.pointer("/data/secret").and_then(Value::as_str).unwrap_or_default();
+    ensure!(secret.starts_with("whsec_"), "no secret: {made}");
     expect(&events.send("clock")?, 200, &[("/data/standsStill", json!(false))])?;
     Ok(balance)
 }
@@ -256,6 +275,22 @@ fn message(stack: &Ministack, queue: &str) -> Result<String> {
 fn is_projected(stack: &Ministack) -> Result<()> {
     let row = item(stack, ("TXN#org_01HKZNPZB0YQ3T5N1C8V6W2X4G#live#2024-01", "01HK153X00D5GH8R2M7T9V1WZB"))?;
     ensure!(row.pointer("/Item/seq/N") == Some(&json!("1")), "the projector wrote no row: {row}");
+    Ok(())
+}
+
+/// The projector has published the event that its event shows, and the bus has put it where webhooks are delivered from.
+fn is_published(World { stack, queues, .. }: &World) -> Result<()> {
+    let message: Value = serde_json::from_str(&message(stack, &queues.webhooks)?).unwrap_or_default();
+    let detail = message.get("detail").cloned().unwrap_or_default();
+    for (place, expected) in [
+        ("/organisationId", json!("org_01HKZNPZB0YQ3T5N1C8V6W2X4G")),
+        ("/livemode", json!(true)),
+        ("/event", json!("credits.low_balance")),
+        ("/sequence", json!(5)),
+        ("/data/currentBalance", json!(50)),
+    ] {
+        ensure!(detail.pointer(place) == Some(&expected), "expected {expected} at {place}: {message}");
+    }
     Ok(())
 }
 

@@ -48,6 +48,12 @@ enum Command {
     Lambda,
     /// The JavaScript of the API's documentation, against a machine with demo data.
     Snippet,
+    /// Sends the messages of a queue of failures again: `cargo run -- redrive`, which has `--help`.
+    Redrive {
+        /// What `scrip redrive` is to be told.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Verifies the ledgers of a deployment, or with `--data DIR` of a data folder: `cargo run -- audit`, which has
     /// `--account` and `--help`.
     Audit {
@@ -76,9 +82,11 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command, steps: &mut Steps) -> anyhow::Result<()> {
-    // It is the service's own code that audits, and this is built without it.
-    if let Command::Audit { arguments } = &command {
-        return process::run(project::scrip(["audit"]).args(arguments));
+    // It is the service's own code that audits and sends again, and this is built without it.
+    match &command {
+        Command::Audit { arguments } => return process::run(project::scrip(["audit"]).args(arguments)),
+        Command::Redrive { arguments } => return process::run(project::scrip(["redrive"]).args(arguments)),
+        Command::Test | Command::Lint | Command::Template | Command::Lambda | Command::Snippet => (),
     }
     let project = Project::find()?;
     match command {
@@ -93,6 +101,6 @@ fn run(command: Command, steps: &mut Steps) -> anyhow::Result<()> {
             tests::build(&project, steps)?;
             snippet::check(&project, steps)
         }
-        Command::Audit { .. } => Ok(()),
+        Command::Audit { .. } | Command::Redrive { .. } => Ok(()),
     }
 }

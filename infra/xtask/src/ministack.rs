@@ -49,6 +49,31 @@ impl Ministack {
         Ok(answer.body)
     }
 
+    /// Makes a key of KMS; its ARN.
+    pub(crate) fn key(&self) -> Result<String> {
+        let made = self.call(("kms", "TrentService.CreateKey"), json!({}))?;
+        let arn = made.pointer("/KeyMetadata/Arn").and_then(Value::as_str);
+        arn.map(str::to_owned).with_context(|| format!("a key without an ARN: {made}"))
+    }
+
+    /// Makes an event bus whose events of ours go to a queue, as template.yaml does.
+    pub(crate) fn bus(&self, name: &str, queue: &str) -> Result<()> {
+        let asked = json!({ "QueueUrl": queue, "AttributeNames": ["QueueArn"] });
+        let known = self.call(("sqs", "AmazonSQS.GetQueueAttributes"), asked)?;
+        let arn = known.pointer("/Attributes/QueueArn").and_then(Value::as_str);
+        let arn = arn.with_context(|| format!("a queue without an ARN: {known}"))?;
+        let pattern = json!({ "source": ["scrip"] }).to_string();
+        let target = json!([{ "Id": "webhooks", "Arn": arn }]);
+        for (operation, body) in [
+            ("CreateEventBus", json!({ "Name": name })),
+            ("PutRule", json!({ "Name": "webhooks", "EventBusName": name, "EventPattern": pattern })),
+            ("PutTargets", json!({ "Rule": "webhooks", "EventBusName": name, "Targets": target })),
+        ] {
+            self.call(("events", &format!("AWSEvents.{operation}")), body)?;
+        }
+        Ok(())
+    }
+
     /// Makes a queue; its URL.
     pub(crate) fn queue(&self, name: &str) -> Result<String> {
         let made = self.call(("sqs", "AmazonSQS.CreateQueue"), json!({ "QueueName": name }))?;

@@ -5,7 +5,7 @@ use crate::http::{Answer, Call};
 use crate::machine::Machine;
 
 /// Calls every route once, as one story: spend, look, set aside, take back, buy, have credits bought, open an organisation, give
-/// it credits, stop it, revoke its key, open another one, change its plan, watch somebody, see a month pass
+/// it credits, stop it, revoke its key, open another one, change its plan, watch somebody, be told, see a month pass
 /// and hear of it, see what is sold, change it.
 pub(crate) fn check(url: &str, machine: &Machine) -> Result<()> {
     spend(url, &machine.api_key)?;
@@ -161,6 +161,7 @@ fn live_on(url: &str, key: &str) -> Result<()> {
     let test = Caller { url, key: Some(test.at("/data/key")?) };
     change_plan(&live, &test)?;
     watch(&test)?;
+    hear(&test)?;
     let body = json!({ "source": "bonus", "amount": 25, "expiresInDays": 1, "mode": "test" });
     operator.post(&format!("{organisation}/grants"), "route-grant-for-a-day", &body)?;
     pass_a_month(&live, &test)
@@ -195,6 +196,43 @@ fn watch(customer: &Caller<'_>) -> Result<()> {
     ensure!(one.at("/data/status")? == "active", "{}", one.body);
     let deleted = customer.call("DELETE", &format!("{MONITORS}/{id}"), 200)?;
     ensure!(deleted.at("/data/status")? == "deleted", "{}", deleted.body);
+    Ok(())
+}
+
+/// Nobody answers at this address, which is what a test of it says.
+fn hear(customer: &Caller<'_>) -> Result<()> {
+    const WEBHOOKS: &str = "/api/v3/webhooks";
+    let internal = json!({ "url": "https://169.254.169.254/latest/meta-data" });
+    let refused = customer.post_for(400, WEBHOOKS, "route-webhook-internal", &internal)?;
+    ensure!(refused.body.pointer("/error/details/fields/url").is_some(), "{}", refused.body);
+    let body = json!({ "url": "https://hooks.example.com/scrip", "events": ["credits.expiring"] });
+    let made = customer.post(WEBHOOKS, "route-webhook", &body)?;
+    let secret = made.at("/data/secret")?;
+    let again = customer.post(WEBHOOKS, "route-webhook", &body)?;
+    ensure!(again.replayed && again.at("/data/secret")? == secret, "{}", again.body);
+    let one = format!("{WEBHOOKS}/{}", made.at("/data/webhookId")?);
+    let rotated = customer.post_for(200, &format!("{one}/rotate-secret"), "", &json!({}))?;
+    ensure!(rotated.at("/data/secret")? != secret, "the secret is the same");
+    let tested =
+        customer.post_for(200, &format!("{one}/test"), "", &json!({ "event": "credits.low_balance" }))?;
+    ensure!(tested.at("/data/status")? == "failed", "{}", tested.body);
+    ensure!(!tested.at("/data/attempts/0/error")?.is_empty(), "{}", tested.body);
+    let list = customer.get(&format!("{one}/deliveries"), 200)?;
+    let delivery = format!("{one}/deliveries/{}", list.at("/data/0/deliveryId")?);
+    let known = customer.get(&delivery, 200)?;
+    ensure!(known.at("/data/event")? == "credits.low_balance", "{}", known.body);
+    let replayed = customer.post_for(200, &format!("{delivery}/replay"), "", &json!({}))?;
+    ensure!(replayed.at("/data/eventId")? == known.at("/data/eventId")?, "{}", replayed.body);
+    let nothing = customer.post_for(400, &format!("{one}/replay"), "", &json!({ "after": 0 }))?;
+    ensure!(nothing.body.pointer("/error/details/fields/after").is_some(), "{}", nothing.body);
+    let paused = customer.patch(&one, &json!({ "status": "PAUSED" }))?;
+    ensure!(paused.at("/data/status")? == "PAUSED", "{}", paused.body);
+    let known = customer.get(&one, 200)?;
+    ensure!(known.at("/data/pausedReason")? == "owner", "{}", known.body);
+    let deleted = customer.call("DELETE", &one, 200)?;
+    ensure!(deleted.body.pointer("/data/deleted") == Some(&json!(true)), "{}", deleted.body);
+    let none = customer.get(WEBHOOKS, 200)?;
+    ensure!(none.body.get("data") == Some(&json!([])), "{}", none.body);
     Ok(())
 }
 
@@ -270,6 +308,11 @@ impl Caller<'_> {
     fn put(&self, path: &str, body: &Value) -> Result<Answer> {
         let url = format!("{}{path}", self.url);
         self.send(Call { method: "PUT", url, headers: vec![], body: Some(body.clone()) }, 200)
+    }
+
+    fn patch(&self, path: &str, body: &Value) -> Result<Answer> {
+        let url = format!("{}{path}", self.url);
+        self.send(Call { method: "PATCH", url, headers: vec![], body: Some(body.clone()) }, 200)
     }
 
     fn send(&self, mut call: Call<'_>, status: u16) -> Result<Answer> {

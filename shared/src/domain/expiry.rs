@@ -1,30 +1,7 @@
 use chrono::{DateTime, Duration, Utc};
-use serde::{Deserialize, Serialize};
 
 use super::renewal::booked_at;
-use super::{Account, EntryId, Lot};
-
-/// How an organisation wants to be told of things before they happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Alerts {
-    /// How many days before credits expire their owner is told, `0..=`[`Alerts::DAYS_MAX`]; 0 for never.
-    pub expiry_notice_days: u32,
-    /// Grows with every change.
-    pub revision: u64,
-}
-
-impl Alerts {
-    /// The longest notice, in days: a quarter.
-    pub const DAYS_MAX: u32 = 92;
-}
-
-impl Default for Alerts {
-    /// A week's notice.
-    fn default() -> Self {
-        Self { expiry_notice_days: 7, revision: 0 }
-    }
-}
+use super::{Account, Alerts, EntryId, Lot};
 
 /// What is to be done about the ends of an account's lots at one time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,7 +16,7 @@ impl Account {
     /// What is to be done about the ends of its lots at `now`: whose owner is to be told, and when
     /// there is something to do next, be it to tell or to book.
     #[must_use]
-    pub fn ends(&self, alerts: Alerts, now: DateTime<Utc>) -> Ends {
+    pub fn ends(&self, alerts: &Alerts, now: DateTime<Utc>) -> Ends {
         let mut ends = Ends::default();
         let lots = self.lots.iter().filter(|(_, lot)| !lot.left.is_zero());
         for (id, lot) in lots {
@@ -56,7 +33,7 @@ impl Account {
 }
 
 /// When the owner of a lot that ends at `end` is told; never with a notice of no days.
-fn notice_at(end: DateTime<Utc>, alerts: Alerts) -> Option<DateTime<Utc>> {
+fn notice_at(end: DateTime<Utc>, alerts: &Alerts) -> Option<DateTime<Utc>> {
     let days = Some(alerts.expiry_notice_days).filter(|days| *days > 0)?;
     end.checked_sub_signed(Duration::try_days(days.into())?)
 }

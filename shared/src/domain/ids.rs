@@ -110,9 +110,31 @@ ulid_id!(
     /// An event. It tells the time of what happened.
     EventId, "evt_"
 );
+ulid_id!(
+    /// Names a webhook for callers, `wh_…`.
+    WebhookId, "wh_"
+);
+ulid_id!(
+    /// Names a delivery of an event to a webhook, `del_…`.
+    DeliveryId, "del_"
+);
 
 impl From<EntryId> for MonitorId {
     /// The monitor that a claim makes carries the claim's id.
+    fn from(id: EntryId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<EntryId> for WebhookId {
+    /// A webhook carries an id as an entry made at its time would.
+    fn from(id: EntryId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<EntryId> for DeliveryId {
+    /// A delivery carries an id as an entry made at its time would.
     fn from(id: EntryId) -> Self {
         Self(id.0)
     }

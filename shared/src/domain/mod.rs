@@ -3,12 +3,16 @@
 mod access;
 mod account;
 mod adjustment;
+mod alert_state;
+mod alerts;
 mod audit;
 mod balance;
 mod batch;
 mod chain;
 mod consume;
 mod credits;
+mod delivery;
+mod delivery_state;
 mod details;
 mod dispute;
 mod draw;
@@ -25,6 +29,7 @@ mod lot;
 mod money;
 mod monitor;
 mod news;
+mod news_of;
 mod package;
 mod payment;
 mod period;
@@ -44,22 +49,28 @@ mod sums;
 mod terms;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod version;
+mod webhook;
 
 pub use access::{ApiKey, Denial, Mode, Principal, Scope, Secret};
 pub use account::{Account, AccountId, Fence, LOTS_ALIKE_MAX, LOTS_MAX, PostPaid, Subscription};
 pub use adjustment::{Adjustment, adjust};
+pub use alert_state::{AlertState, Level, Low, Mark};
+pub use alerts::Alerts;
 pub use audit::{ChainCheck, Finding, Problem};
 pub use balance::{Balance, EXPIRING_MAX, Expiring};
 pub use batch::{BATCH_MAX, Batch, Item, Place, batch};
 pub use chain::{Checkpoint, Growth, Hash, Link, RowText, Span, Tip};
 pub use consume::{Consume, consume};
 pub use credits::{Amount, Credits, OutOfRange, Quantity};
+pub use delivery::{Attempt, Delivery, DeliveryKind, DeliveryStanding, SentRequest, SentResponse};
+pub use delivery_state::{ATTEMPTS_MAX, DeliveryState, Flow, Lane, Outcome, Replay};
 pub use details::{BadMetadata, Details, Metadata, Paid};
 pub use dispute::{Bought, dispute_lost, dispute_opened, dispute_won};
 pub use draw::{DRAWS_MAX, Draw, Drawn, Order, Portion, Pot, Share, Why};
 pub use event_name::{BadEventName, EventName};
-pub use expiry::{Alerts, Ends};
+pub use expiry::Ends;
 pub use fence::fence;
 pub use give_back::{GiveBack, Terms, give_back};
 pub use grant::{Grant, Origin, grant};
@@ -67,20 +78,22 @@ pub use hold::{HOLD_SECONDS, HOLD_SECONDS_MAX, HoldStatus, capture, hold, hold_e
 pub use hook_secret::{BadHookSecret, HookSecret};
 pub use hook_url::{BadUrl, HookUrl, URL_CHARS_MAX};
 pub use ids::{
-    BadId, EntryId, EventId, Fingerprint, HoldId, IdempotencyKey, KeyId, MonitorId, Operation, OrgId,
-    Reference,
+    BadId, DeliveryId, EntryId, EventId, Fingerprint, HoldId, IdempotencyKey, KeyId, MonitorId, Operation,
+    OrgId, Reference, WebhookId,
 };
 pub use lot::{Lot, LotId, Service, Source};
 pub use money::{BadCurrency, BadMoney, BadRate, Currency, Money, Rate};
 pub use monitor::{Monitor, OnBehalf, Subject, Suspension, Watch, Watched, charge_month};
-pub use news::{Event, News};
+pub use news::{Event, HookPaused, News, RechargeFailure};
 pub use package::{Offer, Package, PackageChange, PackageId, PackageList};
 pub use payment::{Decline, Payment, PaymentId, PurchaseId, Standing};
 pub use period::Period;
 pub use plan::{Allowance, BadAllowance, BadFee, Fee, Plan, PlanChange, PlanId, PlanList};
 pub use posting::{ClaimKey, Direction, Effect, Entry, Guard, Head, Move, Part, Posting, Switch};
 pub use price::{Category, ListedPrice, Price, PriceChange, PriceList, PricedOperation};
-pub use purchase::{Cause, Dispute, Purchase, REPEATABLE_HOURS, Stage, Step, Verdict, may_buy};
+pub use purchase::{
+    BOUGHT_BY_RECHARGE, Cause, Dispute, Purchase, REPEATABLE_HOURS, Stage, Step, Verdict, may_buy,
+};
 pub use rates::RateList;
 pub use reach::{RUNTIME_PORT, Reach};
 pub use receipt::Receipt;
@@ -91,4 +104,6 @@ pub use renewal::{DUE_MAX, due, renewal_id};
 pub use subscription::{Subscribe, SubscribeCause, subscribe};
 pub use sums::Sums;
 pub use terms::{set_frozen, set_limit};
+pub use usage::{Spent, Usage, Used};
 pub use version::{BadChange, When};
+pub use webhook::{SealedSecret, Webhook};

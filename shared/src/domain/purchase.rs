@@ -85,6 +85,9 @@ pub struct Dispute {
     pub lost: bool,
 }
 
+/// What the transaction of a purchase says that auto-recharge wanted.
+pub const BOUGHT_BY_RECHARGE: &str = "Auto-recharge";
+
 /// Who wanted a purchase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -83,6 +83,18 @@ pub enum Pause {
     TooManyCharges,
 }
 
+impl Pause {
+    /// In a word, as events have it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PaymentFailed => "payment_failed",
+            Self::MonthlyLimit => "monthly_limit",
+            Self::TooManyCharges => "too_many_charges",
+        }
+    }
+}
+
 /// What an owner changes; what is left out keeps its value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RechargeChange {

@@ -3,12 +3,15 @@ use std::sync::Arc;
 
 use super::{Clock, System};
 use crate::calendar::{Calendar, NoTasks, Tasks};
-use crate::domain::Mode;
+use crate::domain::{Mode, Reach};
+use crate::hooks::{
+    Bus, Courier, Dispatch, EventBridge, EventBus, Kms, KmsKey, NoBus, NoDispatch, NoSeal, Now, Seal, Sender,
+};
 use crate::pay::{
     self, NoQueue, Provider, Providers, Queue, SecretsManager, Simulated, Sqs, Stripe, StripeConfig,
     StripeSecrets, Till, Wakes,
 };
-use crate::store::{Connection, Ledger, Settings};
+use crate::store::{Activity, Connection, Ledger, Moment, Settings};
 
 /// What every handler works with.
 pub struct App {
@@ -16,6 +19,8 @@ pub struct App {
     pub ledger: Ledger,
     /// Organisations, keys, prices.
     pub settings: Settings,
+    /// Webhooks, deliveries, usage.
+    pub activity: Activity,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Those who take money.
@@ -24,6 +29,14 @@ pub struct App {
     pub wakes: Arc<dyn Wakes>,
     /// Where work for the function `renewal` goes.
     pub tasks: Arc<dyn Tasks>,
+    /// Where events are published.
+    pub bus: Arc<dyn Bus>,
+    /// How somebody is had to look at webhooks.
+    pub dispatch: Arc<dyn Dispatch>,
+    /// Who encrypts what webhooks are signed with.
+    pub seal: Arc<dyn Seal>,
+    /// Who calls webhooks.
+    pub sender: Arc<Sender>,
 }
 
 /// The environment lacks something that a function needs.
@@ -49,6 +62,19 @@ impl App {
         Calendar { ledger: &self.ledger, settings: &self.settings, tasks: self.tasks.as_ref() }
     }
 
+    /// Who delivers events.
+    #[must_use]
+    pub fn courier(&self) -> Courier<'_> {
+        Courier {
+            ledger: &self.ledger,
+            activity: &self.activity,
+            seal: self.seal.as_ref(),
+            sender: &self.sender,
+            dispatch: self.dispatch.as_ref(),
+            clock: self,
+        }
+    }
+
     /// The app of a Lambda function: tables, region and credentials stand in the environment.
     ///
     /// # Errors
@@ -65,10 +91,15 @@ impl App {
         Ok(Arc::new(Self {
             ledger: Ledger::new(&config, variable("LEDGER_TABLE")?),
             settings: Settings::new(&config, variable("SETTINGS_TABLE")?),
+            activity: Activity::new(&config, variable("ACTIVITY_TABLE")?),
             clock: Arc::new(System),
             providers: Providers { live: live()?, test: Arc::new(Simulated::by_rule()) },
             wakes: wakes()?,
             tasks: tasks()?,
+            bus: bus()?,
+            dispatch: dispatch()?,
+            seal: seal()?,
+            sender: Arc::new(Sender::new(Reach::Public)),
         }))
     }
 }
@@ -120,6 +151,48 @@ fn wakes() -> Result<Arc<dyn Wakes>, NotConfigured> {
 /// Tasks go through the queue of `RENEWAL_QUEUE_URL`. A function without one sends none.
 fn tasks() -> Result<Arc<dyn Tasks>, NotConfigured> {
     Ok(queue("RENEWAL_QUEUE_URL")?.map_or_else(|| Arc::new(NoTasks) as Arc<dyn Tasks>, |sqs| Arc::new(sqs)))
+}
+
+/// Work for webhooks goes through the queue of `WEBHOOK_QUEUE_URL`. A function without one sends none.
+fn dispatch() -> Result<Arc<dyn Dispatch>, NotConfigured> {
+    let queue = queue("WEBHOOK_QUEUE_URL")?;
+    Ok(queue.map_or_else(|| Arc::new(NoDispatch) as Arc<dyn Dispatch>, |sqs| Arc::new(sqs)))
+}
+
+/// Webhooks' secrets are under the key of KMS that `WEBHOOK_KEY_ARN` names. A function without one has none.
+fn seal() -> Result<Arc<dyn Seal>, NotConfigured> {
+    let Some(key) = env::var("WEBHOOK_KEY_ARN").ok().filter(|key| !key.is_empty()) else {
+        return Ok(Arc::new(NoSeal));
+    };
+    Ok(Arc::new(Kms::new(KmsKey {
+        key,
+        region: variable("AWS_REGION")?,
+        access_key: variable("AWS_ACCESS_KEY_ID")?,
+        secret_key: variable("AWS_SECRET_ACCESS_KEY")?,
+        session_token: env::var("AWS_SESSION_TOKEN").ok(),
+        endpoint: env::var("AWS_ENDPOINT_URL_KMS").ok(),
+    })))
+}
+
+impl Now for App {
+    fn now(&self) -> Moment {
+        self.clock.moment()
+    }
+}
+
+/// Events are published to the bus that `EVENT_BUS` names. A function without one publishes none.
+fn bus() -> Result<Arc<dyn Bus>, NotConfigured> {
+    let Some(name) = env::var("EVENT_BUS").ok().filter(|name| !name.is_empty()) else {
+        return Ok(Arc::new(NoBus));
+    };
+    Ok(Arc::new(EventBridge::new(EventBus {
+        name,
+        region: variable("AWS_REGION")?,
+        access_key: variable("AWS_ACCESS_KEY_ID")?,
+        secret_key: variable("AWS_SECRET_ACCESS_KEY")?,
+        session_token: env::var("AWS_SESSION_TOKEN").ok(),
+        endpoint: env::var("AWS_ENDPOINT_URL_EVENTBRIDGE").ok(),
+    })))
 }
 
 /// The queue whose URL a variable has, if it has one.

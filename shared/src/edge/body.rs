@@ -31,6 +31,18 @@ impl<T: DeserializeOwned, S: Sync, const BYTES: usize> FromRequest<S> for Payloa
     }
 }
 
+/// A [`Payload`] that may be left out: what is said then is nothing.
+#[derive(Debug)]
+pub struct Optional<T>(pub T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Optional<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        parse(&read_or_empty(request, BODY_BYTES_MAX).await?).map(Self)
+    }
+}
+
 /// A body that may be the one or the other: the other is told by a field of its own.
 #[derive(Debug)]
 pub enum Either<A, B> {

@@ -2,17 +2,30 @@
 //! caller and no time of its own.
 
 mod body;
+mod bus;
+mod courier;
+mod dispatch;
 pub mod header;
 mod metered;
 mod resolver;
+mod samples;
+mod seal;
 mod sender;
+mod sending;
 mod sent;
 mod signature;
+mod told;
 
 pub use body::{Envelope, body};
+pub use bus::{Bus, EventBridge, EventBus, NoBus, Published, Unpublished};
+pub use courier::{Courier, Now};
+pub use dispatch::{Dispatch, Dispatched, NoDispatch, Undispatched};
 pub use resolver::{Resolve, SystemResolver};
+pub use samples::{sample, schema};
+pub use seal::{Kms, KmsKey, NoSeal, Owner, Seal, Unsealed};
 pub use sender::{Limits, READ_BYTES_MAX, SENT_BYTES_MAX, Sender, TRIES_MAX};
 pub use sent::{Forbidden, KEPT_BYTES_MAX, Reply, Sent, Trouble};
 pub use signature::{Message, NotVerified, Unsigned, headers, verify};
+pub use told::Told;
 // What a sender for tests is made with.
 pub use tokio_rustls::rustls::RootCertStore;

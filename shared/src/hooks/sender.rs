@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -68,8 +68,11 @@ pub struct Limits {
 pub struct Sender {
     reach: Reach,
     resolver: Arc<dyn Resolve>,
+    /// None for the system's roots, which are read with the first post over TLS: they take a cold start longer than
+    /// all else.
+    roots: Option<RootCertStore>,
     /// None only if the provider of cryptography had no version of TLS.
-    tls: Option<TlsConnector>,
+    tls: OnceLock<Option<TlsConnector>>,
     limits: Limits,
 }
 
@@ -84,26 +87,32 @@ impl Sender {
     /// A sender by the system's resolver and roots.
     #[must_use]
     pub fn new(reach: Reach) -> Self {
-        let mut roots = RootCertStore::empty();
-        let found = rustls_native_certs::load_native_certs();
-        roots.add_parsable_certificates(found.certs);
-        if roots.is_empty() {
-            tracing::error!(errors = ?found.errors, "no root certificates: nothing can be sent over TLS");
-        }
-        Self::with(reach, Arc::new(SystemResolver), roots)
+        let resolver = Arc::new(SystemResolver);
+        Self { reach, resolver, roots: None, tls: OnceLock::new(), limits: Limits::default() }
     }
 
     /// A sender by a resolver and roots of one's own.
     #[must_use]
     pub fn with(reach: Reach, resolver: Arc<dyn Resolve>, roots: RootCertStore) -> Self {
-        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()));
-        let config = config.with_safe_default_protocol_versions().ok().map(|config| {
-            let mut config = config.with_root_certificates(roots).with_no_client_auth();
-            config.alpn_protocols = vec![b"http/1.1".to_vec()];
-            config
-        });
-        let tls = config.map(|config| TlsConnector::from(Arc::new(config)));
-        Self { reach, resolver, tls, limits: Limits::default() }
+        Self { reach, resolver, roots: Some(roots), tls: OnceLock::new(), limits: Limits::default() }
+    }
+
+    /// Whom it may reach.
+    #[must_use]
+    pub fn reach(&self) -> Reach {
+        self.reach
+    }
+
+    /// Whether a URL leads where nothing may be sent, as far as that is known now: a name that leads nowhere yet
+    /// may lead somewhere by the time that something is sent.
+    ///
+    /// # Errors
+    /// [`Forbidden`].
+    pub async fn check(&self, url: &HookUrl) -> Result<(), Forbidden> {
+        match timeout(self.limits.connect, self.resolve(url)).await {
+            Ok(Err(Trouble::Forbidden(forbidden))) => Err(forbidden),
+            Ok(Ok(_) | Err(_)) | Err(_) => Ok(()),
+        }
     }
 
     /// The same sender with other limits.
@@ -183,9 +192,29 @@ impl Sender {
             Some(address) => ServerName::IpAddress(address.into()),
             None => ServerName::try_from(url.host().to_owned()).map_err(|_| Trouble::Tls)?,
         };
-        let tls = self.tls.as_ref().ok_or(Trouble::Tls)?;
+        let tls = self.tls.get_or_init(|| connector(self.roots.clone().unwrap_or_else(system_roots)));
+        let tls = tls.as_ref().ok_or(Trouble::Tls)?;
         tls.connect(name, socket).await.map_err(|_| Trouble::Tls)
     }
+}
+
+/// The roots that the system trusts.
+fn system_roots() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        tracing::error!(errors = ?found.errors, "no root certificates: nothing can be sent over TLS");
+    }
+    roots
+}
+
+fn connector(roots: RootCertStore) -> Option<TlsConnector> {
+    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()));
+    let config = config.with_safe_default_protocol_versions().ok()?;
+    let mut config = config.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Some(TlsConnector::from(Arc::new(config)))
 }
 
 /// The request: `headers`, but for what is ours to say.

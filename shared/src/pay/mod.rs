@@ -11,6 +11,7 @@ mod signature;
 pub mod simulated;
 mod sqs;
 mod stripe;
+mod telling;
 mod till;
 
 pub use crate::domain::{Decline, Payment, PaymentId, PurchaseId, Standing};

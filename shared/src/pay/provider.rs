@@ -3,6 +3,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{Money, OrgId, Payment, PaymentId, PurchaseId, Reference};
+use crate::store::{Fault, Unsettled};
 
 /// A company that takes money: one trait, so that the rest does not know which.
 #[async_trait]
@@ -122,4 +123,11 @@ pub enum Outcome {
     Won,
     /// The money is gone.
     Lost,
+}
+
+impl From<Silence> for Unsettled {
+    /// The provider has to be asked again.
+    fn from(silence: Silence) -> Self {
+        Self::Failed(Fault::Unavailable { doing: "ask the payment provider", source: silence.into() })
+    }
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::Till;
 use crate::domain::{
-    AccountId, Amount, Cause, Decline, EntryId, Purchase, PurchaseId, Recharge, RechargeState, Refusal,
+    AccountId, Amount, Cause, Decline, EntryId, News, Purchase, PurchaseId, Recharge, RechargeState, Refusal,
     Stage, Wish,
 };
 use crate::store::{Errand, Fault, Moment, Unsettled, random};
@@ -60,7 +60,14 @@ impl Till<'_> {
                 let credits = self.payable(recharge, credits, moment).await?;
                 recharge.charging(EntryId::new(moment.now, random()), credits, moment.now)
             }
-            Wish::Turn(state) => Recharge { state, ..recharge.clone() },
+            Wish::Turn(state) => {
+                if let RechargeState::Paused { why, until } = &state {
+                    // Told first: whoever finds it paused need not ask whether its owner knows.
+                    let news = News::RechargePaused { why: *why, until: *until };
+                    self.ledger.tell(account, &news, moment).await?;
+                }
+                Recharge { state, ..recharge.clone() }
+            }
         };
         self.turn(account, next, moment).await?;
         Ok(Look::Again)
@@ -103,27 +110,32 @@ impl Till<'_> {
             None => match Box::pin(self.wanted(recharge, id, charge, moment)).await? {
                 Ok(purchase) => Box::pin(self.sell(purchase, moment)).await,
                 Err(refusal) => {
-                    let decline = refused(&refusal);
-                    self.turn(account, recharge.refused(&decline, moment.now), moment).await?;
+                    let next = recharge.refused(&refused(&refusal), moment.now);
+                    self.tell_failed(id, (recharge, &next), charge.1, moment).await?;
+                    self.turn(account, next, moment).await?;
                     return Ok(Look::Again);
                 }
             },
         };
-        let stage = match driven {
-            Ok(purchase) => purchase.stage,
+        let purchase = match driven {
+            Ok(purchase) => purchase,
             // Whoever is at work on it wakes us again.
             Err(Unsettled::InProgress) => return Ok(Look::Enough),
             Err(unsettled) => return Err(unsettled),
         };
-        let next = match &stage {
+        // Its owner is told before that is written down: told twice it is one event, and it is never lost.
+        let next = match &purchase.stage {
             Stage::Pending(_) => return Ok(Look::Enough),
-            Stage::Approved(_) => recharge.paid(),
-            Stage::Failed(decline) => recharge.refused(decline, moment.now),
+            Stage::Approved(_) => {
+                self.ledger.tell(account, &News::Recharged(purchase.into()), moment).await?;
+                recharge.paid()
+            }
+            Stage::Failed(decline) => {
+                let next = recharge.refused(decline, moment.now);
+                self.tell_failed(id, (recharge, &next), charge.1, moment).await?;
+                next
+            }
         };
-        if !next.enabled {
-            let cause = next.failure.as_ref().map_or("", |decline| decline.reason.as_str());
-            tracing::warn!(%account, cause, "auto-recharge has switched itself off");
-        }
         self.turn(account, next, moment).await?;
         Ok(Look::Again)
     }

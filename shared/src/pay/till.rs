@@ -5,8 +5,8 @@ use chrono::DateTime;
 
 use super::{CustomerId, Order, Provider, Silence, Wakes};
 use crate::domain::{
-    Cause, Decline, Details, Fingerprint, Money, OrgId, Paid, Payment, Purchase, Rate, Reference, Refusal,
-    Stage, Step, Verdict, grant,
+    BOUGHT_BY_RECHARGE, Cause, Decline, Details, Fingerprint, Money, OrgId, Paid, Payment, Purchase, Rate,
+    Reference, Refusal, Stage, Step, Verdict, grant,
 };
 use crate::store::{Errand, Fault, Ledger, Moment, Settings, Settled, Unsettled, system_key};
 
@@ -87,6 +87,8 @@ impl Till<'_> {
     /// be told.
     pub async fn resume(&self, purchase: Purchase, moment: Moment) -> Result<Purchase, Unsettled> {
         if purchase.next() == Step::Rest {
+            // Whoever wrote that it has failed may have crashed before its owner was told.
+            self.tell_of(&purchase, moment).await?;
             return Ok(purchase);
         }
         if purchase.is_leased(moment.wall) {
@@ -232,15 +234,17 @@ impl Till<'_> {
         let (purchase, verdict) = Box::pin(self.given_up(purchase, verdict, moment)).await;
         match verdict {
             Verdict::Grant => match Box::pin(self.grant(&purchase, moment)).await {
-                Ok(settled) => self.save(purchase, Stage::Approved(settled.receipt.entry.id)).await,
-                Err(Unsettled::Refused(refusal)) => Box::pin(self.give_back(purchase, &refusal)).await,
+                Ok(settled) => self.save(purchase, Stage::Approved(settled.receipt.entry.id), moment).await,
+                Err(Unsettled::Refused(refusal)) => {
+                    Box::pin(self.give_back(purchase, &refusal, moment)).await
+                }
                 Err(unsettled) => Err(unsettled),
             },
-            Verdict::Fail(decline) => self.save(purchase, Stage::Failed(decline)).await,
+            Verdict::Fail(decline) => self.save(purchase, Stage::Failed(decline), moment).await,
             Verdict::Wait(link) => {
                 // Nobody is at work any more.
                 let waiting = Purchase { leased_until: DateTime::UNIX_EPOCH, ..purchase };
-                self.save(waiting, Stage::Pending(link)).await
+                self.save(waiting, Stage::Pending(link), moment).await
             }
             Verdict::Charge => {
                 let counted = Purchase { charges: purchase.charges.saturating_add(1), ..purchase };
@@ -295,16 +299,21 @@ impl Till<'_> {
     }
 
     /// The money was taken and the credits can't be given: gives the money back.
-    async fn give_back(&self, purchase: Purchase, refusal: &Refusal) -> Result<After, Unsettled> {
+    async fn give_back(
+        &self,
+        purchase: Purchase,
+        refusal: &Refusal,
+        moment: Moment,
+    ) -> Result<After, Unsettled> {
         tracing::error!(purchase = %purchase.id.transaction, %refusal, "paid and not grantable; refunding");
         if let Some(payment) = &purchase.payment {
             self.provider.refund(payment).await?;
         }
-        self.save(purchase, Stage::Failed(Decline::plain("refunded"))).await
+        self.save(purchase, Stage::Failed(Decline::plain("refunded")), moment).await
     }
 
     /// Writes how far a purchase is; goes on with what somebody else has written meanwhile.
-    async fn save(&self, purchase: Purchase, stage: Stage) -> Result<After, Unsettled> {
+    async fn save(&self, purchase: Purchase, stage: Stage, moment: Moment) -> Result<After, Unsettled> {
         let closed = Purchase { stage, ..purchase };
         let Some(saved) = self.ledger.save_purchase(&closed).await? else {
             let known = self.ledger.purchase(closed.id).await?;
@@ -312,6 +321,9 @@ impl Till<'_> {
             let next = known.next();
             return Ok(After::Again(known.into(), next));
         };
+        if let Err(fault) = self.tell_of(&saved, moment).await {
+            tracing::warn!(purchase = %saved.id.transaction, cause = &fault as &dyn Error, "its errand tells that it has failed");
+        }
         if saved.cause == Cause::Recharge
             && saved.next() == Step::Rest
             && let Err(asleep) = self.wakes.wake(saved.id.account).await
@@ -373,7 +385,7 @@ fn heard(purchase: Purchase, payment: &Payment, moment: Moment) -> (Purchase, Ve
 fn describe(purchase: &Purchase) -> Option<Reference> {
     let cause = match purchase.cause {
         Cause::Caller => return None,
-        Cause::Recharge => "Auto-recharge",
+        Cause::Recharge => BOUGHT_BY_RECHARGE,
     };
     Reference::try_from(cause.to_owned()).ok()
 }
@@ -381,11 +393,4 @@ fn describe(purchase: &Purchase) -> Option<Reference> {
 fn silent(silence: &Silence) -> Verdict {
     tracing::warn!(cause = silence as &dyn Error, "no answer from the payment provider");
     Verdict::Wait(None)
-}
-
-impl From<Silence> for Unsettled {
-    /// The provider has to be asked again.
-    fn from(silence: Silence) -> Self {
-        Self::Failed(Fault::Unavailable { doing: "ask the payment provider", source: silence.into() })
-    }
 }

@@ -31,6 +31,9 @@ pub enum Errand {
     Monitor(Watched),
     /// What was drawn from a transaction and may not be carried out; a hold that ends.
     Pot(PotId),
+    /// Webhooks of an account that wait to be delivered to again. They go by real time, whatever clock their
+    /// account has: somebody else's server is not to wait for it.
+    Webhooks(AccountId),
 }
 
 /// What was drawn from a transaction, by the transaction's full name.
@@ -48,10 +51,21 @@ impl Errand {
     pub fn account(&self) -> AccountId {
         match self {
             Self::Purchase(id) => id.account,
-            Self::Recharge(account) | Self::Calendar(account) | Self::Plan(account) => *account,
+            Self::Recharge(account)
+            | Self::Calendar(account)
+            | Self::Plan(account)
+            | Self::Webhooks(account) => *account,
             Self::Monitor(watched) => watched.account,
             Self::Pot(pot) => pot.account,
         }
+    }
+}
+
+impl Errand {
+    /// Whether it goes by its account's own clock, where that has one.
+    #[must_use]
+    pub fn goes_by_account(&self) -> bool {
+        !matches!(self, Self::Webhooks(_))
     }
 }
 
@@ -88,6 +102,7 @@ struct ErrandItem {
 enum Of {
     Calendar,
     Plan,
+    Webhooks,
 }
 
 impl Ledger {
@@ -100,7 +115,7 @@ impl Ledger {
     pub async fn note(&self, errand: Errand, due: DateTime<Utc>) -> Result<Noted, Fault> {
         // No later than asked, for keys have milliseconds.
         let due = DateTime::from_timestamp_millis(due.timestamp_millis()).unwrap_or(due);
-        let is_own = self.test_clock(errand.account()).await?.is_some();
+        let is_own = errand.goes_by_account() && self.test_clock(errand.account()).await?.is_some();
         let noted = Noted { errand, due, is_own };
         let AccountId { org, mode } = errand.account();
         let bare = ErrandItem { org, mode, purchase: None, monitor: None, pot: None, of: None, due };
@@ -111,6 +126,7 @@ impl Ledger {
             Errand::Recharge(_) => bare,
             Errand::Calendar(_) => ErrandItem { of: Some(Of::Calendar), ..bare },
             Errand::Plan(_) => ErrandItem { of: Some(Of::Plan), ..bare },
+            Errand::Webhooks(_) => ErrandItem { of: Some(Of::Webhooks), ..bare },
         };
         let item = with_key(&noted.key(), &item)?;
         self.put_new(item, "note an errand").await?;
@@ -165,6 +181,9 @@ impl Ledger {
         while let Some(item) = pages.next().await {
             let item = item.map_err(|error| Fault::unavailable("read the agenda")(error.into()))?;
             let noted = read(item, false)?;
+            if !noted.errand.goes_by_account() {
+                continue;
+            }
             self.note(noted.errand, noted.due).await?;
             self.cross_out(&noted).await?;
         }
@@ -232,6 +251,7 @@ fn read(item: Item, is_own: bool) -> Result<Noted, Fault> {
         (None, None, None, None) => Errand::Recharge(account),
         (None, None, None, Some(Of::Calendar)) => Errand::Calendar(account),
         (None, None, None, Some(Of::Plan)) => Errand::Plan(account),
+        (None, None, None, Some(Of::Webhooks)) => Errand::Webhooks(account),
     };
     Ok(Noted { errand, due, is_own })
 }
@@ -246,6 +266,7 @@ impl Noted {
             Errand::Recharge(_) => "recharge".to_owned(),
             Errand::Calendar(_) => "calendar".to_owned(),
             Errand::Plan(_) => "plan".to_owned(),
+            Errand::Webhooks(_) => "webhooks".to_owned(),
         };
         let partition = if self.is_own { own_partition(account) } else { partition(shard_of(account)) };
         Key::Errand(partition, format!("{}#{account}#{what}", place(self.due)))

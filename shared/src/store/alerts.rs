@@ -1,7 +1,35 @@
+use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::{DateTime, Utc};
+
+use super::events::Telling;
 use super::item::{decode, with_key};
-use super::key::Key;
-use super::{Fault, Ledger};
-use crate::domain::{AccountId, Alerts};
+use super::key::{Key, alerts_partition};
+use super::{Errand, Fault, Ledger, Moment};
+use crate::domain::{Account, AccountId, AlertState, Alerts, Level, News};
+
+/// How often the state of alerts may be lost to somebody else who tells: two projectors at the same records
+/// are what there is.
+const ATTEMPTS_MAX: u32 = 16;
+
+/// How many events are told in one write at most.
+const NEWS_MAX: usize = 32;
+
+/// One change of an account.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// What it left.
+    pub level: Level,
+    /// What it is told as, where that is told.
+    pub news: Option<News>,
+}
+
+/// What is to be written of a look at an account.
+struct Look {
+    state: AlertState,
+    news: Vec<(News, DateTime<Utc>)>,
+    /// Whether there was more than one write takes.
+    more: bool,
+}
 
 impl Ledger {
     /// How an organisation wants to be told of things; as anybody does who has said nothing.
@@ -24,5 +52,94 @@ impl Ledger {
         let saved = self.replace(with_key(&Key::Alerts(account), &next)?, seen, "save alerts").await?;
         let saved = saved || self.alerts(account).await? == next;
         Ok(saved.then_some(next))
+    }
+
+    /// How an organisation wants to be told of things, and what it was last told of its balance: one read.
+    async fn alerts_and_state(&self, account: AccountId) -> Result<(Alerts, AlertState), Fault> {
+        let query = self.client.query().table_name(&self.table).consistent_read(true);
+        let query = query.key_condition_expression("pk = :pk");
+        let query = query.expression_attribute_values(":pk", AttributeValue::S(alerts_partition(account)));
+        let answer = query.send().await.map_err(|error| Fault::unavailable("read alerts")(error.into()))?;
+        let (mut alerts, mut state) = (Alerts::default(), AlertState::default());
+        for item in answer.items.unwrap_or_default() {
+            match item.get("sk") {
+                Some(AttributeValue::S(sk)) if sk == "S" => state = decode("what was told", item)?,
+                Some(_) | None => alerts = decode("alerts", item)?,
+            }
+        }
+        Ok((alerts, state))
+    }
+
+    /// Goes through changes of an account, in the order of their numbers, and tells its owner what follows
+    /// from them. Changes that it has been through tell nothing again: the events and how far it is are one
+    /// write.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn follow_changes(
+        &self,
+        account: AccountId,
+        changes: &[Change],
+        moment: Moment,
+    ) -> Result<(), Fault> {
+        self.look(account, moment, |state, alerts| {
+            let mut look = Look { state: state.clone(), news: vec![], more: false };
+            for Change { level, news } in changes {
+                if NEWS_MAX <= look.news.len() {
+                    look.more = true;
+                    break;
+                }
+                let (next, told) = look.state.follow(alerts, *level, news.clone());
+                look.state = next;
+                look.news.extend(told.into_iter().map(|news| (news, level.at)));
+            }
+            look
+        })
+        .await
+    }
+
+    /// Looks at an account as it is now: its owner may have set another threshold, or a cool-down may be over.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn look_at(&self, account: &Account, moment: Moment) -> Result<(), Fault> {
+        let level = Level { at: moment.now, ..Level::of(account) };
+        self.look(account.id, moment, |state, alerts| {
+            let (state, news) = state.look(alerts, level);
+            let news = news.into_iter().map(|news| (news, level.at)).collect();
+            Look { state, news, more: false }
+        })
+        .await
+    }
+
+    async fn look(
+        &self,
+        account: AccountId,
+        moment: Moment,
+        look: impl Fn(&AlertState, &Alerts) -> Look + Send + Sync,
+    ) -> Result<(), Fault> {
+        let mut attempts = 0u32;
+        while attempts < ATTEMPTS_MAX {
+            let (alerts, seen) = self.alerts_and_state(account).await?;
+            let Look { mut state, news, more } = look(&seen, &alerts);
+            if state == seen {
+                return Ok(());
+            }
+            state.revision = seen.revision.saturating_add(1);
+            if let Some(due) = state.look_at(&alerts) {
+                self.note(Errand::Calendar(account), due).await?;
+            }
+            let put = self.put(
+                with_key(&Key::AlertState(account), &state)?,
+                Some(seen.revision).filter(|revision| *revision > 0).map(|seen| ("revision", seen)),
+            )?;
+            let news: Vec<_> = news.iter().map(|(news, at)| Telling { news, at: *at }).collect();
+            match self.write_events(account, &news, vec![put], moment).await? {
+                true if !more => return Ok(()),
+                true => (),
+                false => attempts = attempts.saturating_add(1),
+            }
+        }
+        Err(Fault::Busy)
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::item::{decode, with_key};
 use super::key::{Item, Key};
-use super::{Fault, Ledger, Moment, monitors};
+use super::{Fault, Image, Ledger, Moment, monitors};
 use crate::domain::{AccountId, Event, Monitor, News, Watched};
 
 /// For how many days events are kept (contract: the feed has 30). Some more, so that whoever reads on
@@ -37,9 +37,16 @@ struct HeadItem {
 
 #[derive(Serialize, Deserialize)]
 struct ToldItem {
-    number: u64,
     #[serde(with = "chrono::serde::ts_seconds")]
     ttl: DateTime<Utc>,
+}
+
+/// Something that is to be told.
+#[derive(Clone, Copy)]
+pub(super) struct Telling<'a> {
+    pub(super) news: &'a News,
+    /// When it has happened.
+    pub(super) at: DateTime<Utc>,
 }
 
 impl Ledger {
@@ -77,26 +84,18 @@ impl Ledger {
         with: Option<(&Monitor, u64)>,
     ) -> Result<bool, Fault> {
         let source = news.source();
-        let (event, told_until) = event_item(news, moment);
+        let told_until = after_days(moment, TOLD_DAYS);
         for _ in 0..ATTEMPTS_MAX {
             if self.get(&Key::Told(account, &source), true, "look for what was told").await?.is_some() {
                 return Ok(true);
             }
-            let head = self.get(&Key::EventHead(account), true, "read the number of events").await?;
-            let head: Option<HeadItem> = head.map(|head| decode("the number of events", head)).transpose()?;
-            let seen = head.map(|head| head.number);
-            let number = seen.unwrap_or(0).saturating_add(1);
-            let told = with_key(&Key::Told(account, &source), &ToldItem { number, ttl: told_until })?;
-            let head = with_key(&Key::EventHead(account), &HeadItem { number })?;
-            let mut puts = vec![
-                self.put(told, None)?,
-                self.put(head, seen.map(|seen| ("number", seen)))?,
-                self.put(with_key(&Key::Event(account, number), &event)?, None)?,
-            ];
+            let told = with_key(&Key::Told(account, &source), &ToldItem { ttl: told_until })?;
+            let mut puts = vec![self.put(told, None)?];
             if let Some((monitor, revision)) = with {
                 puts.push(self.put(monitors::item(account, monitor)?, Some(("revision", revision)))?);
             }
-            if self.write_together(puts).await? {
+            let telling = Telling { news, at: moment.now };
+            if self.write_events(account, &[telling], puts, moment).await? {
                 return Ok(true);
             }
             if let Some((monitor, revision)) = with {
@@ -107,6 +106,39 @@ impl Ledger {
             }
         }
         Err(Fault::Busy)
+    }
+
+    /// Writes events with the next numbers, and what goes with them: all or nothing. False when something
+    /// stood in the way: then what was read before is to be read again.
+    pub(super) async fn write_events(
+        &self,
+        account: AccountId,
+        news: &[Telling<'_>],
+        mut puts: Vec<Put>,
+        moment: Moment,
+    ) -> Result<bool, Fault> {
+        if !news.is_empty() {
+            let seen = self.event_head(account).await?;
+            let mut number = seen.unwrap_or(0);
+            for telling in news {
+                number = number.saturating_add(1);
+                let event = with_key(&Key::Event(account, number), &telling.item(moment))?;
+                puts.push(self.put(event, None)?);
+            }
+            let head = with_key(&Key::EventHead(account), &HeadItem { number })?;
+            puts.push(self.put(head, seen.map(|seen| ("number", seen)))?);
+        }
+        self.write_together(puts).await
+    }
+
+    /// How many events an account has been told: the number of the last; none before the first.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn event_head(&self, account: AccountId) -> Result<Option<u64>, Fault> {
+        let head = self.get(&Key::EventHead(account), true, "read the number of events").await?;
+        let head: Option<HeadItem> = head.map(|head| decode("the number of events", head)).transpose()?;
+        Ok(head.map(|head| head.number))
     }
 
     /// The events of an account that follow number `after`, the oldest first; at most `limit`. Whether there
@@ -135,7 +167,7 @@ impl Ledger {
     }
 
     /// A write of an item that is new, or whose attribute has just that value.
-    fn put(&self, item: Item, seen: Option<(&str, u64)>) -> Result<Put, Fault> {
+    pub(super) fn put(&self, item: Item, seen: Option<(&str, u64)>) -> Result<Put, Fault> {
         let put = Put::builder().table_name(&self.table).set_item(Some(item));
         let put = match seen {
             Some((attribute, value)) => put
@@ -161,21 +193,34 @@ impl Ledger {
     }
 }
 
-/// An event as it is kept, and until when it is remembered that it was told. The table deletes by real time;
-/// a clock that was moved may be behind it.
-fn event_item(news: &News, moment: Moment) -> (EventItem, DateTime<Utc>) {
+impl Telling<'_> {
+    /// The event as it is kept.
+    fn item(&self, moment: Moment) -> EventItem {
+        EventItem {
+            name: self.news.name().as_str().to_owned(),
+            at: self.at.trunc_subsecs(0),
+            data: self.news.data().to_string(),
+            ttl: after_days(moment, EVENT_DAYS),
+        }
+    }
+}
+
+/// So many days from now. The table deletes by real time; a clock that was moved may be behind it.
+fn after_days(moment: Moment, days: i64) -> DateTime<Utc> {
     let now = moment.now.max(moment.wall);
-    let after = |days: i64| {
-        now.checked_add_signed(Duration::try_days(days).unwrap_or_default())
-            .unwrap_or(DateTime::<Utc>::MAX_UTC)
-    };
-    let item = EventItem {
-        name: news.name().to_owned(),
-        at: moment.now.trunc_subsecs(0),
-        data: news.data().to_string(),
-        ttl: after(EVENT_DAYS),
-    };
-    (item, after(TOLD_DAYS))
+    now.checked_add_signed(Duration::try_days(days).unwrap_or_default()).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+/// Reads an event from an image of the stream, and whose it is; `None` for an item of another kind.
+///
+/// # Errors
+/// [`Fault::Corrupt`] when it says it is an event and does not read as one.
+pub fn event_image(image: Image) -> Result<Option<(AccountId, Event)>, Fault> {
+    let image = Item::from(image);
+    let Some(AttributeValue::S(pk)) = image.get("pk") else { return Ok(None) };
+    let Some(name) = pk.strip_prefix("EVENTS#") else { return Ok(None) };
+    let account = name.parse().map_err(|_| Fault::corrupt("an event", "its key"))?;
+    Ok(Some((account, read(image)?)))
 }
 
 fn read(item: Item) -> Result<Event, Fault> {

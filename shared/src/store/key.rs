@@ -4,11 +4,13 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::NaiveDate;
 
 use super::ClaimsOf;
-use crate::domain::{AccountId, ClaimKey, EntryId, KeyId, OrgId, Period, PurchaseId, Subject, Watched};
+use crate::domain::{
+    AccountId, ClaimKey, DeliveryId, EntryId, KeyId, OrgId, Period, PurchaseId, Subject, Watched, WebhookId,
+};
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
-/// Every item of both tables, by name. The account, its claims and its rows have partition keys of
+/// Every item of all tables, by name. The account, its claims and its rows have partition keys of
 /// their own: DynamoDB gives a partition 1,000 writes a second, and each debit is one of each.
 pub(super) enum Key<'a> {
     /// `ACCT#<org>#<mode>` / `A`: one account.
@@ -52,12 +54,20 @@ pub(super) enum Key<'a> {
     Clock(AccountId),
     /// `ALERT#<org>#<mode>` / `A`: how an organisation wants to be told of things.
     Alerts(AccountId),
+    /// `ALERT#<org>#<mode>` / `S`: what an organisation was last told of its balance.
+    AlertState(AccountId),
     /// `EVENTS#<org>#<mode>` / `<number>`: one event.
     Event(AccountId, u64),
     /// `EVENTHEAD#<org>#<mode>` / `H`: how many events there are.
     EventHead(AccountId),
     /// `TOLD#<org>#<mode>#<source>` / `T`: that something was told.
     Told(AccountId, &'a str),
+    /// `USE#<org>#<mode>#<month>` / `<day>…`: what was used on a day, of all or of one customer or member.
+    Usage(AccountId, Period, String),
+    /// `HOOKS#<org>#<mode>` / `wh_<ulid>` and `wh_<ulid>#state`: one webhook, and how far its deliveries are.
+    Webhook(AccountId, String),
+    /// `SENT#<org>#<mode>#wh_<ulid>` / `<ulid>`: one delivery to a webhook.
+    Delivery(AccountId, WebhookId, DeliveryId),
     /// `ORG#<org>` / `ORG`: one organisation.
     Organisation(OrgId),
     /// `ORG#<org>` / `KEY#<key id>`: the hash of a key, to revoke it by.
@@ -94,10 +104,14 @@ impl Key<'_> {
             Key::Listed(partition, account) => (partition.clone(), account.to_string()),
             Key::Round(month, shard) => (format!("ROUND#{month}"), shard.clone()),
             Key::Clock(account) => (format!("CLOCK#{account}"), "T".to_owned()),
-            Key::Alerts(account) => (format!("ALERT#{account}"), "A".to_owned()),
+            Key::Alerts(account) => (alerts_partition(*account), "A".to_owned()),
+            Key::AlertState(account) => (alerts_partition(*account), "S".to_owned()),
             Key::Event(account, number) => (format!("EVENTS#{account}"), format!("{number:016}")),
             Key::EventHead(account) => (format!("EVENTHEAD#{account}"), "H".to_owned()),
             Key::Told(account, source) => (format!("TOLD#{account}#{source}"), "T".to_owned()),
+            Key::Usage(account, month, place) => (usage_partition(*account, *month), place.clone()),
+            Key::Webhook(account, place) => (webhooks_partition(*account), place.clone()),
+            Key::Delivery(account, webhook, id) => (deliveries_partition(*account, *webhook), id.bare()),
             Key::Organisation(org) => (format!("ORG#{org}"), "ORG".to_owned()),
             Key::Issued(org, key) => (format!("ORG#{org}"), format!("KEY#{key}")),
             Key::Secret(hash) => (format!("APIKEY#{hash}"), "APIKEY".to_owned()),
@@ -125,4 +139,24 @@ pub(super) fn row_partition(account: AccountId, month: Period) -> String {
 /// Where the pots of one month's transactions are.
 pub(super) fn pot_partition(account: AccountId, month: Period) -> String {
     format!("POT#{account}#{month}")
+}
+
+/// Where the usage of one month is.
+pub(super) fn usage_partition(account: AccountId, month: Period) -> String {
+    format!("USE#{account}#{month}")
+}
+
+/// Where the webhooks of an account are.
+pub(super) fn webhooks_partition(account: AccountId) -> String {
+    format!("HOOKS#{account}")
+}
+
+/// Where the deliveries to a webhook are.
+pub(super) fn deliveries_partition(account: AccountId, webhook: WebhookId) -> String {
+    format!("SENT#{account}#{webhook}")
+}
+
+/// Where alerts of an account are, and what was told of them.
+pub(super) fn alerts_partition(account: AccountId) -> String {
+    format!("ALERT#{account}")
 }

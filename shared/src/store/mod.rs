@@ -1,8 +1,9 @@
-//! Where credits are kept: two DynamoDB tables. The only room that names the database.
+//! Where credits are kept: three DynamoDB tables. The only room that names the database.
 //!
 //! [`Ledger`] has the money: accounts, claims, and the rows of the ledger. [`Settings`] has the
-//! rest: organisations, keys, prices, plans.
+//! organisations, keys, prices, plans. [`Activity`] has what goes on around them: webhooks, deliveries, usage.
 
+mod activity;
 mod agenda;
 mod alerts;
 mod audit;
@@ -38,14 +39,19 @@ mod settings;
 mod settle;
 mod statement;
 mod test_clock;
+mod usage;
+mod webhooks;
 
+pub use activity::Activity;
 pub use agenda::{Errand, Noted, PotId};
+pub use alerts::Change;
 pub use audit::Report;
 pub use catalogue::{Catalogue, Part, Unchanged};
 pub use claim::{ClaimsOf, Made, system_key};
 pub use connection::Connection;
 pub use directory::{Listed, Progress, SHARDS};
 pub use draw::{Asking, Ended, Taken as DrawTaken, of_hold};
+pub use events::event_image;
 pub use excerpt::{Excerpt, ExcerptCursor, ExcerptRow, Place, Proof};
 pub use fault::Fault;
 pub use ledger::{Ledger, Moment};
@@ -58,3 +64,4 @@ pub use settings::{Known, Organisation, Settings};
 pub use settle::random;
 pub use settle::{IN_PROGRESS_SECONDS, Settled, Unsettled};
 pub use statement::{Cursor, Page, Query};
+pub use usage::{DayUsage, UsageOf};

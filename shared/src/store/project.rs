@@ -5,10 +5,10 @@ use chrono::{DateTime, Utc};
 use tracing::{error, warn};
 
 use super::chain::Mark;
-use super::item::{AccountItem, decode};
+use super::item::{AccountItem, RowItem, decode};
 use super::key::{Item, Key};
 use super::{Fault, Ledger, canonical};
-use crate::domain::{Account, AccountId, Entry, EntryId, Growth, RowText, Tip};
+use crate::domain::{Account, AccountId, Entry, EntryId, Growth, Receipt, RowText, Tip};
 
 /// How often a mark may be moved by others meanwhile: two projectors at the same records are what there is.
 const ATTEMPTS_MAX: u32 = 8;
@@ -21,6 +21,8 @@ pub type Rows = BTreeMap<u64, RowText>;
 pub struct Projected {
     /// The rows, as the table has them.
     pub rows: Rows,
+    /// The same, as transactions.
+    pub receipts: Vec<Receipt>,
     /// Where the last of them lies in time.
     pub time: DateTime<Utc>,
 }
@@ -49,7 +51,7 @@ impl Ledger {
     pub async fn complete(&self, account: &Account) -> Result<Option<Projected>, Fault> {
         let Some(last) = &account.last else { return Ok(None) };
         let count = usize::try_from(last.rows()).unwrap_or(usize::MAX);
-        let mut rows = self.row_texts(account.id, last, false).await?;
+        let mut rows = self.rows_of_entry(account.id, last, false).await?;
         if rows.len() != count {
             rows = self.completed(account, last).await?;
         }
@@ -57,33 +59,40 @@ impl Ledger {
             return Err(Fault::corrupt("a transaction", "it is gone as soon as it was recorded"));
         }
         let first = account.sequence.saturating_sub(last.rows()).saturating_add(1);
-        Ok(Some(Projected { rows: (first..).zip(rows).collect(), time: account.floor().time() }))
+        let (texts, receipts): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+        let rows = (first..).zip(texts).collect();
+        let receipts = receipts.into_iter().flatten().collect();
+        Ok(Some(Projected { rows, receipts, time: account.floor().time() }))
     }
 
     /// Writes the rows that are missing. What counts is how the table then has them: somebody else may have
     /// been first.
-    async fn completed(&self, account: &Account, entry: &Entry) -> Result<Vec<RowText>, Fault> {
+    async fn completed(
+        &self,
+        account: &Account,
+        entry: &Entry,
+    ) -> Result<Vec<(RowText, Option<Receipt>)>, Fault> {
         let details = self.details(account.id, entry).await?;
         for receipt in account.receipts(details) {
             self.record(account.id, &receipt).await?;
         }
-        self.row_texts(account.id, entry, true).await
+        self.rows_of_entry(account.id, entry, true).await
     }
 
     /// The rows of an entry, as the table has them, as far as they are there.
-    async fn row_texts(
+    async fn rows_of_entry(
         &self,
         account: AccountId,
         entry: &Entry,
         consistent: bool,
-    ) -> Result<Vec<RowText>, Fault> {
+    ) -> Result<Vec<(RowText, Option<Receipt>)>, Fault> {
         if entry.rows() == 1 {
             let item = self.get(&Key::Row(account, entry.id), consistent, "look for a row").await?;
-            return Ok(item.map(|item| row_text(entry.id, &item)).into_iter().collect());
+            return Ok(item.map(|item| row(entry.id, item)).into_iter().collect());
         }
         let items = self.items_between(account, (entry.id, entry.last_id()), consistent).await?;
         let ids = (0..).map(|place| entry.id.after(place));
-        Ok(ids.zip(&items).map(|(id, item)| row_text(id, item)).collect())
+        Ok(ids.zip(items).map(|(id, item)| row(id, item)).collect())
     }
 
     /// The sequence through which every row of an account is known to exist.
@@ -165,8 +174,15 @@ impl Ledger {
     }
 }
 
-fn row_text(id: EntryId, item: &Item) -> RowText {
-    RowText { id, text: canonical::text(item) }
+/// A row as the chain goes by it, and as a transaction. One that was damaged by hand stays in the chain, which
+/// tells of it.
+fn row(id: EntryId, item: Item) -> (RowText, Option<Receipt>) {
+    let text = RowText { id, text: canonical::text(&item) };
+    let receipt = decode::<RowItem>("a transaction", item).map(RowItem::receipt);
+    if let Err(fault) = &receipt {
+        error!(%id, fault = fault as &dyn std::error::Error, "a transaction does not read; nothing is told of it");
+    }
+    (text, receipt.ok())
 }
 
 /// Adds the rows that follow the end of a chain, as far as they have no gap.

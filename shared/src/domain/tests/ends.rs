@@ -2,7 +2,7 @@ use super::*;
 
 /// What is to be done at a time, in words: whom to tell of, and when to look again.
 fn told(line: &str, days: u32, now: &str) -> String {
-    let ends = account(line).ends(Alerts { expiry_notice_days: days, revision: 0 }, at(now));
+    let ends = account(line).ends(&Alerts { expiry_notice_days: days, ..Alerts::default() }, at(now));
     let lots: Vec<_> = ends.notices.iter().map(|(_, lot)| lot.left.get().to_string()).collect();
     let next = ends.next.map_or_else(|| "never".to_owned(), |next| next.format("%m-%dT%H:%M").to_string());
     format!("tell {}, look {next}", lots.join(" and "))

@@ -1,0 +1,203 @@
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use serde::Deserialize;
+use shared::domain::{self, DeliveryId, DeliveryKind, EntryId, EventId, EventName, Flow, Replay};
+use shared::edge::{ApiError, App, Caller, Optional, Params, Payload, Reply, may};
+use shared::hooks::{Told, sample};
+use shared::store::random;
+use utoipa::{IntoParams, ToSchema};
+
+use super::endpoints::deliver_soon;
+use super::shape::{Delivery, Webhook};
+use super::{UNKNOWN, find};
+
+/// Deliveries on a page when nothing is asked, and at most.
+const LIMIT: i32 = 20;
+const LIMIT_MAX: i32 = 100;
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Query {
+    /// Deliveries on a page, 1 to 100; 20 when left out.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<i32>,
+    /// `nextCursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// What a test is to look like.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "event": "credits.low_balance" }))]
+pub(super) struct WebhookTest {
+    /// An event's name: its example is sent, with number 0. webhook.test when left out.
+    #[schema(value_type = Option<String>)]
+    event: Option<EventName>,
+}
+
+/// Which events.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "after": 4, "through": 9 }))]
+pub(super) struct EventRange {
+    /// The number before the first one; 0 begins with the first that the feed has.
+    after: u64,
+    /// The number of the last one; the last that was delivered when left out.
+    through: Option<u64>,
+}
+
+const NO_DELIVERY: ApiError = ApiError::NotFound("there is no such delivery, or it is older than 30 days");
+
+/// Sends a test at once, and tells what came of it. It has number 0 and changes nothing about what is delivered.
+#[utoipa::path(
+    post,
+    path = "/api/v3/webhooks/{id}/test",
+    tag = "webhooks",
+    params(("id" = String, Path, description = "wh_…")),
+    request_body(content = WebhookTest, description = "May be left out"),
+    responses((status = 200, body = Delivery), (status = 404, description = "NOT_FOUND")),
+)]
+pub(super) async fn test_webhook(
+    State(app): State<Arc<App>>,
+    caller: Caller<may::Set>,
+    Path(id): Path<String>,
+    Optional(WebhookTest { event }): Optional<WebhookTest>,
+) -> Result<Reply, ApiError> {
+    let webhook = find(&app, caller.account, id).await?;
+    let now = app.clock.moment().now;
+    let event = event.unwrap_or(EventName::WebhookTest);
+    let id = EventId::new(now, random()).to_string();
+    let told = Told::new((id, 0), event.as_str(), now, &sample(event, webhook.id));
+    let delivery = (DeliveryId::new(now, random()), DeliveryKind::Test, told);
+    let sent = app.courier().send_once(caller.account, &webhook, delivery).await?;
+    Reply::ok(&Delivery::of(sent))
+}
+
+/// What was sent to a webhook in the last 30 days, with every attempt, the newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v3/webhooks/{id}/deliveries",
+    tag = "webhooks",
+    params(("id" = String, Path, description = "wh_…"), Query),
+    responses((status = 200, body = Vec<Delivery>), (status = 404, description = "NOT_FOUND")),
+)]
+pub(super) async fn list_deliveries(
+    State(app): State<Arc<App>>,
+    caller: Caller<may::Read>,
+    Path(id): Path<String>,
+    Params(Query { limit, cursor }): Params<Query>,
+) -> Result<Reply, ApiError> {
+    let limit = limit.unwrap_or(LIMIT);
+    if !(1..=LIMIT_MAX).contains(&limit) {
+        return Err(ApiError::field("limit", format!("must be a whole number from 1 to {LIMIT_MAX}")));
+    }
+    let before = cursor.map(DeliveryId::try_from).transpose().map_err(|_| ApiError::InvalidCursor)?;
+    let webhook = find(&app, caller.account, id).await?;
+    let of = (caller.account, webhook.id);
+    let (deliveries, more) = app.activity.deliveries(of, before, limit).await?;
+    let next = deliveries.last().map(|last| last.id.to_string()).filter(|_| more);
+    let deliveries: Vec<_> = deliveries.into_iter().map(Delivery::of).collect();
+    Reply::page(&deliveries, next)
+}
+
+async fn delivery(
+    app: &App,
+    caller: &Caller<impl Send>,
+    (id, delivery): (String, String),
+) -> Result<(domain::Webhook, domain::Delivery), ApiError> {
+    let webhook = find(app, caller.account, id).await?;
+    let delivery = DeliveryId::try_from(delivery).map_err(|_| NO_DELIVERY)?;
+    let delivery = app.activity.delivery(caller.account, webhook.id, delivery).await?;
+    Ok((webhook, delivery.ok_or(NO_DELIVERY)?))
+}
+
+/// One delivery.
+#[utoipa::path(
+    get,
+    path = "/api/v3/webhooks/{id}/deliveries/{deliveryId}",
+    tag = "webhooks",
+    params(("id" = String, Path, description = "wh_…"), ("deliveryId" = String, Path, description = "del_…")),
+    responses((status = 200, body = Delivery), (status = 404, description = "NOT_FOUND")),
+)]
+pub(super) async fn read_delivery(
+    State(app): State<Arc<App>>,
+    caller: Caller<may::Read>,
+    Path(ids): Path<(String, String)>,
+) -> Result<Reply, ApiError> {
+    let (_, delivery) = delivery(&app, &caller, ids).await?;
+    Reply::ok(&Delivery::of(delivery))
+}
+
+/// Sends a delivery once more, at once, and tells what came of it: the same event with the same id, as a delivery
+/// of its own. It changes nothing about what is delivered otherwise.
+#[utoipa::path(
+    post,
+    path = "/api/v3/webhooks/{id}/deliveries/{deliveryId}/replay",
+    tag = "webhooks",
+    params(("id" = String, Path, description = "wh_…"), ("deliveryId" = String, Path, description = "del_…")),
+    responses((status = 200, body = Delivery), (status = 404, description = "NOT_FOUND")),
+)]
+pub(super) async fn replay_delivery(
+    State(app): State<Arc<App>>,
+    caller: Caller<may::Set>,
+    Path(ids): Path<(String, String)>,
+) -> Result<Reply, ApiError> {
+    let (webhook, earlier) = delivery(&app, &caller, ids).await?;
+    let told = Told {
+        id: earlier.event_id,
+        number: earlier.number,
+        name: earlier.event,
+        body: earlier.request.body,
+    };
+    let now = app.clock.moment().now;
+    let delivery = (DeliveryId::new(now, random()), DeliveryKind::Once, told);
+    let sent = app.courier().send_once(caller.account, &webhook, delivery).await?;
+    Reply::ok(&Delivery::of(sent))
+}
+
+/// Has a range of events sent once more, in order, each until it is taken, whenever nothing new is to be sent.
+/// Another range that is not sent whole yet gives way to it.
+#[utoipa::path(
+    post,
+    path = "/api/v3/webhooks/{id}/replay",
+    tag = "webhooks",
+    params(("id" = String, Path, description = "wh_…")),
+    request_body = EventRange,
+    responses(
+        (status = 200, body = Webhook),
+        (status = 404, description = "NOT_FOUND"),
+        (status = 409, description = "CONFLICT: the webhook is paused; resume it first"),
+    ),
+)]
+pub(super) async fn replay_events(
+    State(app): State<Arc<App>>,
+    caller: Caller<may::Set>,
+    Path(id): Path<String>,
+    Payload(EventRange { after, through }): Payload<EventRange>,
+) -> Result<Reply, ApiError> {
+    let webhook = find(&app, caller.account, id).await?;
+    let state = app.activity.delivery_state(caller.account, webhook.id).await?.ok_or(UNKNOWN)?;
+    if state.status != Flow::Active {
+        return Err(ApiError::Conflict(
+            "the webhook is paused; resume it first, and it has all that it missed",
+        ));
+    }
+    let last = through.unwrap_or(state.through);
+    if state.through < last {
+        let problem =
+            format!("must be at most {}, the number of the last event that was delivered", state.through);
+        return Err(ApiError::field("through", problem));
+    }
+    if last <= after {
+        return Err(ApiError::field("after", "must be below through"));
+    }
+    let at = EntryId::new(app.clock.moment().now, 0).time();
+    let replay = Replay { through: after, last, at };
+    let state =
+        app.activity.change_delivery_state(caller.account, webhook.id, |known| known.replaying(replay));
+    let state = state.await?.ok_or(UNKNOWN)?;
+    deliver_soon(&app, &caller).await;
+    Reply::ok(&Webhook::of(&webhook, &state, caller.call.moment.wall))
+}

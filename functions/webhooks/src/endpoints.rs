@@ -1,0 +1,289 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use serde::Deserialize;
+use serde_json::json;
+use shared::domain::{
+    self, ClaimKey, DeliveryState, EntryId, EventName, HookSecret, HookUrl, Reference, SealedSecret,
+    WebhookId,
+};
+use shared::edge::{ApiError, App, Caller, Params, Payload, Reply, Setting, may};
+use shared::hooks::Owner;
+use shared::store::{ClaimsOf, Fault, Made, random};
+use utoipa::ToSchema;
+
+use super::shape::{Webhook, WebhookWithSecret};
+use super::{UNKNOWN, find, named};
+
+/// How often one change may lose the race for a webhook.
+const ATTEMPTS_MAX: u32 = 8;
+
+/// An endpoint of yours.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(example = json!({
+    "url": "https://yourdomain.com/webhooks/veriplus", "events": ["credits.low_balance", "credits.depleted"]
+}))]
+pub(super) struct NewWebhook {
+    /// Where events are sent: https, at a public address; at most 2,048 characters.
+    url: String,
+    /// Which; all of them when left out or empty.
+    #[schema(value_type = Option<Vec<String>>)]
+    events: Option<BTreeSet<EventName>>,
+    /// In your own words.
+    #[schema(value_type = Option<String>, max_length = 255)]
+    description: Option<Reference>,
+}
+
+/// What is to be different. What is left out keeps its value.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(example = json!({ "status": "PAUSED" }))]
+pub(super) struct WebhookChange {
+    /// Where events are sent. A new one is tried at once.
+    url: Option<String>,
+    /// Which; all of them when empty.
+    #[schema(value_type = Option<Vec<String>>)]
+    events: Option<BTreeSet<EventName>>,
+    /// In your own words.
+    #[schema(value_type = Option<String>, max_length = 255)]
+    description: Option<Reference>,
+    /// PAUSED: nothing is sent, and all that happens is kept for it, for 30 days; ACTIVE: it has what it missed, in
+    /// order, and goes on.
+    status: Option<WantedStatus>,
+    /// Go on with the event that follows this number, be it to pass over some or to have some again; 0 for all that
+    /// the feed has.
+    deliver_after: Option<u64>,
+}
+
+/// Whether events are sent.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+enum WantedStatus {
+    Active,
+    Paused,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Query {}
+
+/// A test is sent to whoever asks for it, and to nobody else.
+fn wanted(events: Option<&BTreeSet<EventName>>) -> Result<(), ApiError> {
+    match events.into_iter().flatten().find(|name| !name.is_subscribable()) {
+        Some(name) => {
+            let problem = format!("{} is sent on demand and can't be subscribed to", name.as_str());
+            Err(ApiError::field("events", problem))
+        }
+        None => Ok(()),
+    }
+}
+
+/// A URL by the rules of where events may be sent; a name is looked up, if it leads anywhere yet.
+async fn url(app: &App, text: &str) -> Result<HookUrl, ApiError> {
+    let url = HookUrl::parse(text, app.sender.reach()).map_err(|problem| ApiError::field("url", problem))?;
+    app.sender.check(&url).await.map_err(|problem| ApiError::field("url", problem))?;
+    Ok(url)
+}
+
+/// Makes a webhook. From now on what happens is sent there, in order, signed with `secret`, which is shown this
+/// once. An Idempotency-Key is taken, and not needed.
+#[utoipa::path(
+    post,
+    path = "/api/v3/webhooks",
+    tag = "webhooks",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Your name for this request, 1 to 255 visible ASCII characters")),
+    request_body = NewWebhook,
+    responses(
+        (status = 201, body = WebhookWithSecret),
+        (status = 409, description = "CONFLICT: there are 20 of them already; delete one first"),
+    ),
+)]
+pub(super) async fn create_webhook(
+    State(app): State<Arc<App>>,
+    caller: Caller<may::Set>,
+    Setting { key, fingerprint, body }: Setting<NewWebhook>,
+) -> Result<Reply, ApiError> {
+    let moment = caller.call.moment;
+    wanted(body.events.as_ref())?;
+    let url = url(&app, &body.url).await?;
+    let made = match key {
+        Some(key) => {
+            let of = ClaimsOf::Account(caller.account);
+            let key = ClaimKey::Caller(key);
+            app.ledger.claim_once(of, &key, &fingerprint, moment).await?
+        }
+        None => Made { id: EntryId::new(moment.now, random()), at: moment.now, replayed: false },
+    };
+    let id = WebhookId::from(made.id);
+    let owner = Owner { account: caller.account, webhook: id };
+    if app.activity.webhook(caller.account, id).await?.is_none()
+        && app.activity.webhooks(caller.account).await?.len() >= domain::Webhook::COUNT_MAX
+    {
+        return Err(ApiError::Conflict("there are 20 webhooks already; delete one first"));
+    }
+    let secret = HookSecret::new(random_bytes());
+    let sealed = app.seal.seal(owner, &secret).await.map_err(Fault::from)?;
+    let wanted = domain::Webhook {
+        id,
+        url,
+        events: body.events.unwrap_or_default(),
+        description: body.description,
+        secrets: vec![SealedSecret { sealed, until: None }],
+        created_at: made.at,
+        revision: 0,
+    };
+    let head = app.ledger.event_head(caller.account).await?.unwrap_or(0);
+    let state = DeliveryState::new(head);
+    let (webhook, secret) = match app.activity.add_webhook(caller.account, &wanted, &state).await? {
+        None => (wanted, secret),
+        Some(first) => {
+            let sealed = first.secrets.first().map(|first| first.sealed.clone()).unwrap_or_default();
+            let secret = app.seal.open(owner, &sealed).await.map_err(Fault::from)?;
+            (first, secret)
+        }
+    };
+    let state = app.activity.delivery_state(caller.account, id).await?.unwrap_or(state);
+    let webhook = Webhook::of(&webhook, &state, moment.wall);
+    Reply::created(&WebhookWithSecret { webhook, secret: secret.reveal().to_owned() }, made.replayed)
+}
+
+/// 32 bytes that nobody can guess.
+pub(super) fn random_bytes() -> [u8; 32] {
+    let mut bytes = [0u8; 32];
+    for (bytes, random) in bytes.chunks_exact_mut(16).zip([random(), random()]) {
+        bytes.copy_from_slice(&random.to_be_bytes());
+    }
+    bytes
+}
+
+/// The organisation's webhooks, the oldest first.
+#[utoipa::path(get, path = "/api/v3/webhooks", tag = "webhooks", responses((status = 200, body = Vec<Webhook>)))]
+pub(super) async fn list_webhooks(
+    State(app): State<Arc<App>>,
+    caller: Caller<may::Read>,
+    Params(Query {}): Params<Query>,
+) -> Result<Reply, ApiError> {
+    let wall = caller.call.moment.wall;
+    let webhooks = app.activity.webhooks(caller.account).await?;
+    let webhooks: Vec<_> =
+        webhooks.iter().map(|(webhook, state)| Webhook::of(webhook, state, wall)).collect();
+    Reply::page(&webhooks, None)
+}
+
+/// One webhook.
+#[utoipa::path(
+    get,
+    path = "/api/v3/webhooks/{id}",
+    tag = "webhooks",
+    params(("id" = String, Path, description = "wh_…")),
+    responses((status = 200, body = Webhook), (status = 404, description = "NOT_FOUND")),
+)]
+pub(super) async fn read_webhook(
+    State(app): State<Arc<App>>,
+    caller: Caller<may::Read>,
+    Path(id): Path<String>,
+) -> Result<Reply, ApiError> {
+    let webhook = find(&app, caller.account, id).await?;
+    shown(&app, &caller, &webhook).await
+}
+
+async fn shown<S>(app: &App, caller: &Caller<S>, webhook: &domain::Webhook) -> Result<Reply, ApiError> {
+    let state = app.activity.delivery_state(caller.account, webhook.id).await?.ok_or(UNKNOWN)?;
+    Reply::ok(&Webhook::of(webhook, &state, caller.call.moment.wall))
+}
+
+/// Changes a webhook: where to, what, whether and from where on. Sent again it changes nothing.
+#[utoipa::path(
+    patch,
+    path = "/api/v3/webhooks/{id}",
+    tag = "webhooks",
+    params(("id" = String, Path, description = "wh_…")),
+    request_body = WebhookChange,
+    responses((status = 200, body = Webhook), (status = 404, description = "NOT_FOUND")),
+)]
+pub(super) async fn change_webhook(
+    State(app): State<Arc<App>>,
+    caller: Caller<may::Set>,
+    Path(id): Path<String>,
+    Payload(change): Payload<WebhookChange>,
+) -> Result<Reply, ApiError> {
+    let id = named(id)?;
+    wanted(change.events.as_ref())?;
+    let url = match &change.url {
+        Some(text) => Some(url(&app, text).await?),
+        None => None,
+    };
+    let head = app.ledger.event_head(caller.account).await?.unwrap_or(0);
+    if change.deliver_after.is_some_and(|number| head < number) {
+        let problem = format!("must be a whole number from 0 to {head}, the number of the last event");
+        return Err(ApiError::field("deliverAfter", problem));
+    }
+    let (webhook, is_elsewhere) = changed(&app, &caller, id, (&change, url)).await?;
+    let state = app.activity.change_delivery_state(caller.account, id, |known| {
+        let known = change.deliver_after.map_or(known.clone(), |number| known.from_after(number));
+        match change.status {
+            Some(WantedStatus::Paused) => known.paused(),
+            Some(WantedStatus::Active) if !known.is_active() => known.resumed(),
+            // A new address is tried at once.
+            Some(WantedStatus::Active) | None if is_elsewhere => known.unhindered(),
+            Some(WantedStatus::Active) | None => known,
+        }
+    });
+    let state = state.await?.ok_or(UNKNOWN)?;
+    deliver_soon(&app, &caller).await;
+    Reply::ok(&Webhook::of(&webhook, &state, caller.call.moment.wall))
+}
+
+/// Has what is due delivered. Where that can't be said, the next event does.
+pub(super) async fn deliver_soon<S>(app: &App, caller: &Caller<S>) {
+    if let Err(undispatched) = app.dispatch.dispatch(caller.account, 0).await {
+        tracing::warn!(account = %caller.account, cause = &undispatched as &dyn std::error::Error, "webhooks wait for the next event");
+    }
+}
+
+/// The webhook with its settings changed, and whether it is at another address now.
+async fn changed<S>(
+    app: &App,
+    caller: &Caller<S>,
+    id: WebhookId,
+    (change, url): (&WebhookChange, Option<HookUrl>),
+) -> Result<(domain::Webhook, bool), ApiError> {
+    for _ in 0..ATTEMPTS_MAX {
+        let known = app.activity.webhook(caller.account, id).await?.ok_or(UNKNOWN)?;
+        let wanted = domain::Webhook {
+            url: url.clone().unwrap_or_else(|| known.url.clone()),
+            events: change.events.clone().unwrap_or_else(|| known.events.clone()),
+            description: change.description.clone().or_else(|| known.description.clone()),
+            ..known.clone()
+        };
+        if wanted == known {
+            return Ok((known, false));
+        }
+        if let Some(saved) = app.activity.save_webhook(caller.account, &wanted).await? {
+            return Ok((saved, wanted.url != known.url));
+        }
+    }
+    Err(Fault::Busy.into())
+}
+
+/// Deletes a webhook: nothing more is sent there.
+#[utoipa::path(
+    delete,
+    path = "/api/v3/webhooks/{id}",
+    tag = "webhooks",
+    params(("id" = String, Path, description = "wh_…")),
+    responses((status = 200, body = Object, example = json!({ "webhookId": "wh_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA", "deleted": true })), (status = 404, description = "NOT_FOUND")),
+)]
+pub(super) async fn delete_webhook(
+    State(app): State<Arc<App>>,
+    caller: Caller<may::Set>,
+    Path(id): Path<String>,
+) -> Result<Reply, ApiError> {
+    let id = named(id)?;
+    match app.activity.delete_webhook(caller.account, id).await? {
+        true => Reply::ok(&json!({ "webhookId": id.to_string(), "deleted": true })),
+        false => Err(UNKNOWN),
+    }
+}

@@ -1,0 +1,76 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use shared::domain::AccountId;
+use shared::edge::App;
+use shared::hooks::{Bus, Dispatch, Published, Undispatched, Unpublished};
+use tokio::sync::Semaphore;
+
+use crate::duties;
+use crate::lane::{Lane, Work};
+
+/// How many accounts' webhooks are looked at side by side, as a queue calls so many functions.
+const AT_ONCE: usize = 32;
+
+/// How often a message is handled before it is given up, as a queue gives one up.
+const ATTEMPTS_MAX: u32 = 5;
+
+/// How long a message that could not be handled waits.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// The event bus, its rule and the queue of webhooks, within the process.
+#[derive(Clone)]
+pub(crate) struct LocalBus(pub(crate) Lane<AccountId>);
+
+#[async_trait]
+impl Bus for LocalBus {
+    async fn publish(&self, events: &[Published]) -> Result<(), Unpublished> {
+        for event in events {
+            // It fails when the machine is ending: the next one looks at all webhooks when it starts.
+            self.0.send(event.account);
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Dispatch for LocalBus {
+    /// What waits goes by the machine's own clock, which may be moved: its errand has it looked at.
+    async fn dispatch(&self, account: AccountId, after_seconds: u16) -> Result<(), Undispatched> {
+        if after_seconds > 0 || self.0.send(account) {
+            Ok(())
+        } else {
+            Err(Undispatched("the machine is ending".to_owned()))
+        }
+    }
+}
+
+/// Looks at accounts side by side: none waits for another's endpoint.
+pub(crate) async fn carry(mut work: Work<AccountId>, app: Arc<App>) {
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    while let Some(account) = work.next().await {
+        let (app, done) = (app.clone(), work.finisher());
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        tokio::spawn(async move {
+            for attempt in 1..=ATTEMPTS_MAX {
+                let Err(error) = duties::deliver(&app, account).await else { break };
+                tracing::warn!(%account, attempt, error = format!("{error:#}"), "webhooks could not be looked at");
+                tokio::time::sleep(PAUSE).await;
+            }
+            drop(place);
+            done.done();
+        });
+    }
+}
+
+/// Has the webhooks of all accounts looked at: what was on its way when the machine ended last is in no queue.
+///
+/// # Errors
+/// When the database does not serve.
+pub(crate) async fn look_at_all(app: &App, lane: &Lane<AccountId>) -> anyhow::Result<()> {
+    for account in duties::accounts(app).await? {
+        lane.send(account);
+    }
+    Ok(())
+}

@@ -1,0 +1,190 @@
+//! A webhook inbox: whatever is sent to `/_local/inbox/{any}` is shown, with whether its signature verifies.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::extract::{Extension, Path, State};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{get, post};
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use http::header::ACCEPT;
+use http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use shared::domain::{HookSecret, WebhookId};
+use shared::edge::{ApiError, App, Clock, Params, Reply, System, instant};
+use shared::hooks::{Owner, verify};
+use shared::store::Fault;
+
+use crate::duties;
+use crate::inbox_page::page;
+use crate::routes::Local;
+
+/// How many the inbox keeps; past it the oldest are forgotten.
+const KEPT_MAX: usize = 500;
+
+/// What was received, the newest first, and the secrets that are known by the path that they sign for.
+#[derive(Clone, Default)]
+pub(crate) struct Inbox(Arc<Mutex<Kept>>);
+
+#[derive(Default)]
+struct Kept {
+    received: VecDeque<Received>,
+    secrets: HashMap<String, Vec<(WebhookId, HookSecret)>>,
+}
+
+/// One request.
+#[derive(Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Received {
+    /// By the machine's own clock.
+    #[serde(with = "instant")]
+    pub(crate) received_at: DateTime<Utc>,
+    /// What follows `/_local/inbox/`.
+    pub(crate) name: String,
+    /// Whether its signatures are those of a webhook that points here.
+    pub(crate) verified: bool,
+    /// Why not.
+    pub(crate) problem: Option<String>,
+    /// Whose secret it was signed with.
+    pub(crate) webhook_id: Option<WebhookId>,
+    /// The HTTP status that it was answered with.
+    pub(crate) answered: u16,
+    pub(crate) headers: HashMap<String, String>,
+    /// The body as JSON; as text where it is none.
+    pub(crate) body: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Answer {
+    /// The HTTP status to answer with, to see what becomes of a delivery that is not taken.
+    answer: Option<u16>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+pub(crate) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/_local/inbox", get(look).delete(empty))
+        .route("/_local/inbox/{*name}", post(receive))
+}
+
+/// What was received: a page for people, JSON for programs.
+async fn look(
+    Extension(local): Extension<Local>,
+    headers: HeaderMap,
+    Params(Nothing {}): Params<Nothing>,
+) -> Result<Response, ApiError> {
+    let received: Vec<Received> = local.inbox.lock().received.iter().cloned().collect();
+    let wanted = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    if wanted.contains("text/html") {
+        return Ok(Html(page(&received)).into_response());
+    }
+    Ok(Reply::ok(&received)?.into_response())
+}
+
+async fn empty(Extension(local): Extension<Local>) -> Result<Reply, ApiError> {
+    local.inbox.lock().received.clear();
+    Reply::ok(&json!({ "emptied": true }))
+}
+
+/// Takes a delivery, as a customer's server would: verifies it, and answers.
+async fn receive(
+    State(app): State<Arc<App>>,
+    Extension(local): Extension<Local>,
+    (Path(name), Params(Answer { answer })): (Path<String>, Params<Answer>),
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let status = StatusCode::from_u16(answer.unwrap_or(200));
+    let status = status.map_err(|_| ApiError::field("answer", "must be an HTTP status, 100 to 999"))?;
+    let verified = local.inbox.verify(&app, &name, (&headers, &body)).await?;
+    let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let received = Received {
+        received_at: System.now(),
+        name,
+        verified: verified.is_ok(),
+        webhook_id: verified.as_ref().ok().copied(),
+        problem: verified.err(),
+        answered: status.as_u16(),
+        headers: headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
+        body: serde_json::from_slice(&body)
+            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned())),
+    };
+    local.inbox.keep(received);
+    let mut reply = Reply::ok(&json!({ "received": true }))?.into_response();
+    *reply.status_mut() = status;
+    Ok(reply)
+}
+
+impl Inbox {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, received: Received) {
+        let mut kept = self.lock();
+        kept.received.push_front(received);
+        kept.received.truncate(KEPT_MAX);
+    }
+
+    /// Which webhook has signed a request; or why none has. Secrets are looked for again when those that are
+    /// known don't fit: one may be new.
+    async fn verify(
+        &self,
+        app: &App,
+        name: &str,
+        (headers, body): (&HeaderMap, &[u8]),
+    ) -> Result<Result<WebhookId, String>, ApiError> {
+        let known = self.lock().secrets.get(name).cloned().unwrap_or_default();
+        let verified = signer(&known, headers, body);
+        if verified.is_ok() {
+            return Ok(verified);
+        }
+        let found = secrets(app, name).await?;
+        let verified = signer(&found, headers, body);
+        self.lock().secrets.insert(name.to_owned(), found);
+        Ok(verified)
+    }
+}
+
+fn signer(
+    secrets: &[(WebhookId, HookSecret)],
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<WebhookId, String> {
+    let mut problem = "no webhook points here".to_owned();
+    for (id, secret) in secrets {
+        match verify(std::slice::from_ref(secret), headers, body) {
+            Ok(()) => return Ok(*id),
+            Err(error) => problem = error.to_string(),
+        }
+    }
+    Err(problem)
+}
+
+/// The secrets of all webhooks that point to that name.
+async fn secrets(app: &App, name: &str) -> Result<Vec<(WebhookId, HookSecret)>, ApiError> {
+    let accounts = duties::accounts(app).await.map_err(crate::routes::unkept)?;
+    let mut found = Vec::new();
+    for account in accounts {
+        for (webhook, _) in app.activity.webhooks(account).await? {
+            let path = webhook.url.to_string();
+            let path = path.split_once("/_local/inbox/").map_or("", |(_, path)| path);
+            if path.split('?').next() != Some(name) {
+                continue;
+            }
+            let owner = Owner { account, webhook: webhook.id };
+            for secret in webhook.current(app.clock.moment().wall) {
+                let secret = app.seal.open(owner, &secret.sealed).await.map_err(Fault::from)?;
+                found.push((webhook.id, secret));
+            }
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,255 @@
+use chrono::{DateTime, Duration, Utc};
+use serde::{Deserialize, Serialize};
+
+/// After how many seconds a delivery that was not taken is sent again: for the second time, the third, and so
+/// on (Standard Webhooks, "Deliverability and reliability"; the first is sent at once).
+const RETRY_SECONDS: [i64; 9] = [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400];
+
+/// How often a delivery is attempted before its endpoint is paused.
+pub const ATTEMPTS_MAX: u32 = 10;
+
+/// By how many thousandths a wait is longer at most: whoever was away is not met by everybody at once.
+const JITTER_MAX: i64 = 100;
+
+/// For how long an endpoint may ask to be left alone: the longest wait there is.
+const RETRY_AFTER_SECONDS_MAX: i64 = 86_400;
+
+/// For how many seconds whoever delivers to an endpoint has it alone: far longer than one attempt takes.
+const LEASE_SECONDS: i64 = 60;
+
+/// How far deliveries to one endpoint are. It follows the feed of its account's events in the order of their
+/// numbers, and goes on to the next when one was taken: so nothing is lost, and nothing overtakes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeliveryState {
+    /// Whether it is delivered to.
+    pub status: Flow,
+    /// The number of the last event that it is done with.
+    pub through: u64,
+    /// Events that are sent once more, when nothing new is to be sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Replay>,
+    /// How many attempts at the present event have failed.
+    pub failures: u32,
+    /// When the next attempt is made; at once when there is no time. Milliseconds count.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "chrono::serde::ts_milliseconds_option"
+    )]
+    pub retry_at: Option<DateTime<Utc>>,
+    /// Until when somebody is at work on it, by the machine's own clock.
+    #[serde(with = "chrono::serde::ts_milliseconds")]
+    pub leased_until: DateTime<Utc>,
+    /// Whose lease it is or was last: a random number. Two who take it in the same millisecond must not both take
+    /// it for theirs.
+    #[serde(default)]
+    pub holder: u64,
+    /// The how manieth time that its owner has had deliveries begun afresh.
+    pub run: u32,
+    /// The number of the event that it was stopped at, and has not been told of yet; none while its owner knows
+    /// all there is to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_at: Option<u64>,
+    /// Grows with every change.
+    pub revision: u64,
+}
+
+/// Whether an endpoint is delivered to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Flow {
+    /// It is.
+    Active,
+    /// Its owner has paused it.
+    Paused,
+    /// It has failed too often.
+    Failing,
+    /// It has said that it is gone.
+    Gone,
+}
+
+/// A range of events that are sent once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replay {
+    /// The number of the last event that was sent again, or the one before the first.
+    pub through: u64,
+    /// The number of the last that is to be.
+    pub last: u64,
+    /// When that was asked for.
+    #[serde(with = "chrono::serde::ts_seconds")]
+    pub at: DateTime<Utc>,
+}
+
+/// Which way an event comes to an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// For the first time.
+    Live,
+    /// Once more.
+    Replay,
+}
+
+/// What became of one attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was taken.
+    Taken,
+    /// It was not; the endpoint may have said for how many seconds it wants to be left alone.
+    Failed(Option<u32>),
+    /// There is no such endpoint any more, it says.
+    Gone,
+}
+
+impl DeliveryState {
+    /// That of an endpoint that is made when there are so many events: it hears of the next.
+    #[must_use]
+    pub fn new(through: u64) -> Self {
+        Self {
+            status: Flow::Active,
+            through,
+            replay: None,
+            failures: 0,
+            retry_at: None,
+            leased_until: DateTime::UNIX_EPOCH,
+            holder: 0,
+            run: 0,
+            stopped_at: None,
+            revision: 0,
+        }
+    }
+
+    /// Whether somebody may deliver: it is active, its wait is over, and nobody is at work.
+    #[must_use]
+    pub fn is_open(&self, now: DateTime<Utc>, wall: DateTime<Utc>) -> bool {
+        self.status == Flow::Active
+            && self.retry_at.is_none_or(|retry_at| retry_at <= now)
+            && self.leased_until <= wall
+    }
+
+    /// In the hands of `holder`, who takes it at `wall`, or keeps it.
+    #[must_use]
+    pub fn leased(&self, holder: u64, wall: DateTime<Utc>) -> Self {
+        let lease = Duration::try_seconds(LEASE_SECONDS).unwrap_or_default();
+        let until = wall.checked_add_signed(lease).unwrap_or(wall);
+        Self { leased_until: whole_milliseconds(until), holder, ..self.clone() }
+    }
+
+    /// Whether it is in the hands of `holder`.
+    #[must_use]
+    pub fn is_held_by(&self, holder: u64) -> bool {
+        self.holder == holder && self.leased_until > DateTime::UNIX_EPOCH
+    }
+
+    /// Let go of.
+    #[must_use]
+    pub fn free(&self) -> Self {
+        Self { leased_until: DateTime::UNIX_EPOCH, ..self.clone() }
+    }
+
+    /// Past events that its owner does not want to hear of.
+    #[must_use]
+    pub fn past(&self, lane: Lane, number: u64) -> Self {
+        let replay = self.replay.filter(|replay| number < replay.last);
+        match lane {
+            Lane::Live => Self { through: number.max(self.through), ..self.clone() },
+            Lane::Replay => Self {
+                replay: replay.map(|replay| Replay { through: number.max(replay.through), ..replay }),
+                ..self.clone()
+            },
+        }
+    }
+
+    /// After an attempt at the event of that number. `chance`, from 0 to 1, of a thousand, makes the wait a
+    /// little longer.
+    #[must_use]
+    pub fn after(
+        &self,
+        (lane, number): (Lane, u64),
+        outcome: Outcome,
+        now: DateTime<Utc>,
+        chance: u16,
+    ) -> Self {
+        match outcome {
+            Outcome::Taken => Self { failures: 0, retry_at: None, ..self.past(lane, number) },
+            Outcome::Gone => self.stopped(Flow::Gone, number),
+            Outcome::Failed(retry_after) => {
+                let failures = self.failures.saturating_add(1);
+                let wait = usize::try_from(self.failures).ok().and_then(|failed| RETRY_SECONDS.get(failed));
+                let Some(wait) = wait else { return self.stopped(Flow::Failing, number) };
+                let retry_at = Some(whole_milliseconds(retry_at(*wait, retry_after, now, chance)));
+                Self { failures, retry_at, ..self.clone() }
+            }
+        }
+    }
+
+    fn stopped(&self, status: Flow, number: u64) -> Self {
+        let failures = self.failures.saturating_add(1);
+        // Whatever its owner has set meanwhile stands.
+        if self.status != Flow::Active {
+            return Self { failures, retry_at: None, ..self.clone() };
+        }
+        Self { status, failures, retry_at: None, stopped_at: Some(number), ..self.clone() }
+    }
+
+    /// Paused by its owner. What happens meanwhile is kept for it.
+    #[must_use]
+    pub fn paused(&self) -> Self {
+        match self.status {
+            Flow::Active => Self { status: Flow::Paused, ..self.clone() },
+            Flow::Paused | Flow::Failing | Flow::Gone => self.clone(),
+        }
+    }
+
+    /// Delivered to again, at once and as if nothing had failed.
+    #[must_use]
+    pub fn resumed(&self) -> Self {
+        let run = self.run.saturating_add(1);
+        Self { status: Flow::Active, failures: 0, retry_at: None, run, stopped_at: None, ..self.clone() }
+    }
+
+    /// Whether it is delivered to.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.status == Flow::Active
+    }
+
+    /// Tried again at once, as if nothing had failed.
+    #[must_use]
+    pub fn unhindered(&self) -> Self {
+        Self { failures: 0, retry_at: None, ..self.clone() }
+    }
+
+    /// Delivered to from the event on that follows that number.
+    #[must_use]
+    pub fn from_after(&self, number: u64) -> Self {
+        let run = self.run.saturating_add(1);
+        Self { through: number, failures: 0, retry_at: None, run, ..self.clone() }
+    }
+
+    /// With a range of events that is to be sent once more.
+    #[must_use]
+    pub fn replaying(&self, replay: Replay) -> Self {
+        Self { replay: Some(replay), run: self.run.saturating_add(1), ..self.clone() }
+    }
+}
+
+/// When the next attempt is made: after its wait, or when the endpoint says, whichever is later.
+fn retry_at(wait: i64, retry_after: Option<u32>, now: DateTime<Utc>, chance: u16) -> DateTime<Utc> {
+    let wait = Duration::try_seconds(wait).unwrap_or_default();
+    let more = i64::from(chance).clamp(0, 1_000).saturating_mul(JITTER_MAX);
+    let more = wait.num_milliseconds().saturating_mul(more).checked_div(1_000_000).unwrap_or(0);
+    let wait = wait.checked_add(&Duration::milliseconds(more)).unwrap_or(wait);
+    let asked = i64::from(retry_after.unwrap_or(0)).min(RETRY_AFTER_SECONDS_MAX);
+    let wait = wait.max(Duration::try_seconds(asked).unwrap_or_default());
+    now.checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+/// As the table keeps it.
+fn whole_milliseconds(at: DateTime<Utc>) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(at.timestamp_millis()).unwrap_or(at)
+}
+
+#[cfg(test)]
+#[path = "tests/delivery_state.rs"]
+mod tests;
