@@ -53,3 +53,4 @@ mod test_clock;
 mod time;
 mod verifiers;
 mod webhooks;
+mod webhooks_owner;

@@ -16,8 +16,12 @@ async fn listed(world: &World, org: &Org) -> Vec<String> {
     list.as_array().unwrap().iter().map(told).collect()
 }
 
+/// What an owner is told of monitors.
 async fn events(world: &World, key: &str) -> Vec<Value> {
-    world.get("/api/v3/events?limit=100", key).await.data().as_array().unwrap().clone()
+    let mut events = world.events(key).await;
+    events.iter().for_each(tests::assert_event);
+    events.retain(|event| event["event"].as_str().unwrap().starts_with("monitor."));
+    events
 }
 
 async fn clock(world: &World, now: &str) {
@@ -113,7 +117,7 @@ async fn a_monitor_that_cant_be_paid_waits_for_credits() {
         (&told[0]["event"], &told[0]["type"]),
         (&json!("monitor.suspended"), &json!("monitor.suspended"))
     );
-    assert_eq!((&told[0]["sequence"], &told[0]["timestamp"]), (&json!(1), &json!("2024-04-01T00:00:00Z")));
+    assert_eq!(told[0]["timestamp"], json!("2024-04-01T00:00:00Z"));
     assert_eq!(told[0]["data"]["resourceId"], json!("d"));
     assert_eq!(told[0]["data"]["reason"], json!("insufficient_credits"));
     // It stays so, and is not told again, until there are credits.
@@ -124,9 +128,10 @@ async fn a_monitor_that_cant_be_paid_waits_for_credits() {
     assert_eq!(listed(&world, &org).await[3], "d active");
     let told = events(&world, &org.key).await;
     assert_eq!(told.len(), 2);
-    assert_eq!((&told[1]["event"], &told[1]["sequence"]), (&json!("monitor.resumed"), &json!(2)));
+    assert_eq!(told[1]["event"], json!("monitor.resumed"));
     assert_eq!(world.balance(&org.key).await["available"], json!(4));
-    assert_eq!(world.get("/api/v3/events?after=1", &org.key).await.data(), json!([told[1]]));
+    let path = format!("/api/v3/events?after={}", told[1]["sequence"].as_u64().unwrap() - 1);
+    assert_eq!(world.get(&path, &org.key).await.data()[0], told[1]);
 }
 
 /// A frozen organisation's monitors wait, and go on when it does.

@@ -5,7 +5,7 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use shared::domain::{self, Credits};
 use shared::edge::{ApiError, App, Caller, Params, Payload, Reply, may};
-use shared::store::{Errand, Fault};
+use shared::store::{Errand, Fault, Unsettled};
 use utoipa::ToSchema;
 
 /// How often one change may lose the race for the row.
@@ -90,13 +90,29 @@ pub(super) async fn set_alerts(
     for _ in 0..ATTEMPTS_MAX {
         let known = app.ledger.alerts(caller.account).await?;
         if let Some(saved) = app.ledger.save_alerts(caller.account, change.applied(&known)).await? {
-            if let Err(unsettled) = app.calendar().look_after(caller.account, caller.call.moment).await {
+            if let Err(unsettled) = look(&app, &caller, (&known, &saved)).await {
                 tracing::warn!(account = %caller.account, cause = &unsettled as &dyn Error, "notices are left to the schedule");
             }
             return Reply::ok(&Alerts::from(saved));
         }
     }
     Err(Fault::Busy.into())
+}
+
+/// Tells at once what is low by thresholds that are new, and what will expire by another notice.
+async fn look(
+    app: &App,
+    caller: &Caller<may::Set>,
+    (known, saved): (&domain::Alerts, &domain::Alerts),
+) -> Result<(), Unsettled> {
+    let moment = caller.call.moment;
+    let is_new = |threshold: &&Credits| !known.thresholds.contains(threshold);
+    let new: Vec<_> = saved.thresholds.iter().filter(is_new).copied().collect();
+    if !new.is_empty() {
+        let account = app.ledger.catch_up(caller.account, moment).await?;
+        app.ledger.look_at(&account, &new, moment).await?;
+    }
+    app.calendar().look_after(caller.account, moment).await.map(|_| ())
 }
 
 impl AlertsChange {

@@ -101,7 +101,7 @@ mod tests {
         };
         let page = page(&[one]);
         assert!(!page.contains("<script"), "{page}");
-        assert_eq!(page.matches("&lt;script&gt;").count(), 5);
+        assert_eq!(page.matches("&lt;script&gt;").count(), 6);
         assert!(page.contains("<span>#5</span>"));
     }
 }

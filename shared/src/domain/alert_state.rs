@@ -88,8 +88,13 @@ impl AlertState {
         let mut next = self.clone();
         if self.level < level.sequence {
             // Below a threshold with its first credits, an account has not fallen below it.
-            let (looked, told) = self.looked(alerts, level, level.sequence <= 1);
+            let is_first = level.sequence <= 1;
+            let (mut looked, told) = self.looked(alerts, level, |_| Some(is_first));
+            looked.depleted = level.available.is_zero() && !level.unlimited;
             news.extend(told);
+            if looked.depleted && !self.depleted && !is_first {
+                news.push(News::Depleted);
+            }
             next = looked;
         }
         if !news.is_empty() || next != *self {
@@ -99,28 +104,40 @@ impl AlertState {
         (next, news)
     }
 
-    /// How it is for an account that is looked at between its changes: the thresholds are others, or a
-    /// cool-down is over.
+    /// How it is when an account is looked at between its changes, as to thresholds that its owner has just set.
     #[must_use]
-    pub fn look(&self, alerts: &Alerts, level: Level) -> (Self, Vec<News>) {
-        self.looked(alerts, level, false)
+    pub fn look(&self, alerts: &Alerts, level: Level, set: &[Credits]) -> (Self, Vec<News>) {
+        self.looked(alerts, level, |mark| set.contains(&mark.threshold).then_some(false))
     }
 
-    fn looked(&self, alerts: &Alerts, level: Level, is_first: bool) -> (Self, Vec<News>) {
+    /// The same as to thresholds whose cool-down may be over.
+    #[must_use]
+    pub fn look_again(&self, alerts: &Alerts, level: Level) -> (Self, Vec<News>) {
+        self.looked(alerts, level, |mark| (mark.low == Low::Waiting).then_some(false))
+    }
+
+    /// `which` says of each threshold whether it is looked at, and then whether with the account's first change.
+    fn looked(
+        &self,
+        alerts: &Alerts,
+        level: Level,
+        which: impl Fn(&Mark) -> Option<bool>,
+    ) -> (Self, Vec<News>) {
         let mut news = Vec::new();
         let marks = alerts.thresholds.iter().filter_map(|threshold| {
             let known = self.marks.iter().find(|mark| mark.threshold == *threshold);
             let known = known.cloned().unwrap_or(Mark { threshold: *threshold, low: Low::No, told_at: None });
-            let (next, told) = known.look(alerts, level, is_first);
-            news.extend(told);
+            let next = match which(&known) {
+                Some(is_first) => {
+                    let (next, told) = known.look(alerts, level, is_first);
+                    news.extend(told);
+                    next
+                }
+                None => known,
+            };
             (next.low != Low::No || next.told_at.is_some()).then_some(next)
         });
-        let marks = marks.collect();
-        let depleted = level.available.is_zero() && !level.unlimited;
-        if depleted && !self.depleted && !is_first {
-            news.push(News::Depleted);
-        }
-        let mut next = Self { marks, depleted, ..self.clone() };
+        let mut next = Self { marks: marks.collect(), ..self.clone() };
         if next != *self {
             next.level = next.level.max(level.sequence);
         }

@@ -5,7 +5,7 @@ use super::events::Telling;
 use super::item::{decode, with_key};
 use super::key::{Key, alerts_partition};
 use super::{Errand, Fault, Ledger, Moment};
-use crate::domain::{Account, AccountId, AlertState, Alerts, Level, News};
+use crate::domain::{Account, AccountId, AlertState, Alerts, Credits, Level, News};
 
 /// How often the state of alerts may be lost to somebody else who tells: two projectors at the same records
 /// are what there is.
@@ -98,14 +98,17 @@ impl Ledger {
         .await
     }
 
-    /// Looks at an account as it is now: its owner may have set another threshold, or a cool-down may be over.
+    /// Looks at an account as it is now: its owner has set other thresholds, or a cool-down may be over.
     ///
     /// # Errors
     /// When the table does not serve.
-    pub async fn look_at(&self, account: &Account, moment: Moment) -> Result<(), Fault> {
+    pub async fn look_at(&self, account: &Account, set: &[Credits], moment: Moment) -> Result<(), Fault> {
         let level = Level { at: moment.now, ..Level::of(account) };
         self.look(account.id, moment, |state, alerts| {
-            let (state, news) = state.look(alerts, level);
+            let (state, news) = match set {
+                [] => state.look_again(alerts, level),
+                set => state.look(alerts, level, set),
+            };
             let news = news.into_iter().map(|news| (news, level.at)).collect();
             Look { state, news, more: false }
         })

@@ -126,9 +126,9 @@ fn nothing_is_low_on_an_unlimited_plan() {
 
 #[test]
 fn a_threshold_that_is_set_is_looked_at_without_a_change() {
-    let (state, news) = AlertState::default().look(&alerts(&[100], 0, 0), level(7, 300, 1));
+    let (state, news) = AlertState::default().look(&alerts(&[100], 0, 0), level(7, 300, 1), &[credits(100)]);
     assert_eq!((news, state.level), (vec![], 0));
-    let (state, news) = state.look(&alerts(&[100, 400], 0, 0), level(7, 300, 1));
+    let (state, news) = state.look(&alerts(&[100, 400], 0, 0), level(7, 300, 1), &[credits(400)]);
     assert_eq!(news.iter().map(word).collect::<Vec<_>>(), ["low 300 of 400"]);
     // The changes that led there still tell what they are, and no more of the level.
     let own = || {
@@ -146,6 +146,17 @@ fn a_threshold_that_is_set_is_looked_at_without_a_change() {
     assert_eq!((news, state.marks), (vec![], vec![]));
 }
 
+/// Looked at before its first change was gone through, a new account is not low, whatever clock brings that about.
+#[test]
+fn what_nobody_has_set_is_left_to_the_changes() {
+    let (state, news) = AlertState::default().look_again(&alerts(&[100], 0, 0), level(1, 10, 1));
+    assert_eq!((state, news), (AlertState::default(), vec![]));
+    let (state, news) =
+        AlertState::default().look(&alerts(&[100, 20], 0, 0), level(1, 10, 1), &[credits(20)]);
+    assert_eq!(news.iter().map(word).collect::<Vec<_>>(), ["low 10 of 20"]);
+    assert_eq!(state.marks.len(), 1);
+}
+
 #[test]
 fn whoever_waits_out_a_cool_down_is_looked_at_when_it_ends() {
     let alerts = alerts(&[100], 0, 60);
@@ -155,8 +166,8 @@ fn whoever_waits_out_a_cool_down_is_looked_at_when_it_ends() {
     }
     let ends = DateTime::from_timestamp(70 * 60, 0).unwrap();
     assert_eq!(state.look_at(&alerts), Some(ends));
-    assert_eq!(state.look(&alerts, level(4, 98, 69)).1, []);
-    let (state, news) = state.look(&alerts, level(4, 98, 70));
+    assert_eq!(state.look_again(&alerts, level(4, 98, 69)).1, []);
+    let (state, news) = state.look_again(&alerts, level(4, 98, 70));
     assert_eq!(news.iter().map(word).collect::<Vec<_>>(), ["low 98 of 100"]);
     assert_eq!(state.look_at(&alerts), None);
 }
