@@ -34,7 +34,7 @@ const DATA: [(&str, &str); 22] = [
     ("plan.changed", "transactionId from to allowance? available message"),
     ("dispute.opened", "transactionId disputeId? purchaseId? amount available message"),
     ("dispute.closed", "transactionId disputeId? purchaseId? amount available message outcome"),
-    ("webhook.paused", "webhookId url reason eventId sequence message"),
+    ("webhook.paused", "webhookId url reason eventId? sequence message"),
     ("webhook.test", "webhookId message"),
 ];
 

@@ -119,10 +119,11 @@ pub async fn project(
             }
         }
     }
-    // A queue that is slow does not hold up the watermarks, which others wait for.
+    // Owners are told before the watermarks move: up to them, all that was to be told is told. Queues and counters,
+    // which may be slow, do not hold them up.
     let failed = [
-        done.mark(ledger).await,
         done.tell(ledger, others).await,
+        done.mark(ledger).await,
         done.count(others).await,
         done.publish(others).await,
         done.wake(ledger, others).await,

@@ -1,14 +1,15 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
+use chrono::SubsecRound;
 use serde::Deserialize;
-use shared::domain::{self, DeliveryId, DeliveryKind, EntryId, EventId, EventName, Flow, Replay};
+use shared::domain::{self, DeliveryId, DeliveryKind, DeliveryState, EventId, EventName, Flow};
 use shared::edge::{ApiError, App, Caller, Optional, Params, Payload, Reply, may};
 use shared::hooks::{Told, sample};
 use shared::store::random;
 use utoipa::{IntoParams, ToSchema};
 
-use super::endpoints::deliver_soon;
+use super::endpoints::{deliver_soon, expect_delivery};
 use super::shape::{Delivery, Webhook};
 use super::{UNKNOWN, find};
 
@@ -193,10 +194,10 @@ pub(super) async fn replay_events(
     if last <= after {
         return Err(ApiError::field("after", "must be below through"));
     }
-    let at = EntryId::new(app.clock.moment().now, 0).time();
-    let replay = Replay { through: after, last, at };
-    let state =
-        app.activity.change_delivery_state(caller.account, webhook.id, |known| known.replaying(replay));
+    expect_delivery(&app, &caller).await?;
+    let at = app.clock.moment().now.trunc_subsecs(0);
+    let replaying = |known: &DeliveryState| known.replaying((after, last), at);
+    let state = app.activity.change_delivery_state(caller.account, webhook.id, replaying);
     let state = state.await?.ok_or(UNKNOWN)?;
     deliver_soon(&app, &caller).await;
     Reply::ok(&Webhook::of(&webhook, &state, caller.call.moment.wall))

@@ -10,7 +10,7 @@ use shared::domain::{
 };
 use shared::edge::{ApiError, App, Caller, Params, Payload, Reply, Setting, may};
 use shared::hooks::Owner;
-use shared::store::{ClaimsOf, Fault, Made, random};
+use shared::store::{ClaimsOf, Errand, Fault, Made, random};
 use utoipa::ToSchema;
 
 use super::shape::{Webhook, WebhookWithSecret};
@@ -18,6 +18,8 @@ use super::{UNKNOWN, find, named};
 
 /// How often one change may lose the race for a webhook.
 const ATTEMPTS_MAX: u32 = 8;
+
+const FULL: ApiError = ApiError::Conflict("there are 20 webhooks already; delete one first");
 
 /// An endpoint of yours.
 #[derive(Deserialize, ToSchema)]
@@ -118,10 +120,13 @@ pub(super) async fn create_webhook(
     };
     let id = WebhookId::from(made.id);
     let owner = Owner { account: caller.account, webhook: id };
+    if made.replayed && app.activity.is_deleted(caller.account, id).await? {
+        return Err(ApiError::Conflict("this webhook was deleted; make another under a new Idempotency-Key"));
+    }
     if app.activity.webhook(caller.account, id).await?.is_none()
-        && app.activity.webhooks(caller.account).await?.len() >= domain::Webhook::COUNT_MAX
+        && domain::Webhook::COUNT_MAX <= app.activity.webhooks(caller.account).await?.len()
     {
-        return Err(ApiError::Conflict("there are 20 webhooks already; delete one first"));
+        return Err(FULL);
     }
     let secret = HookSecret::new(random_bytes());
     let sealed = app.seal.seal(owner, &secret).await.map_err(Fault::from)?;
@@ -131,6 +136,7 @@ pub(super) async fn create_webhook(
         events: body.events.unwrap_or_default(),
         description: body.description,
         secrets: vec![SealedSecret { sealed, until: None }],
+        rotated: false,
         created_at: made.at,
         revision: 0,
     };
@@ -139,14 +145,34 @@ pub(super) async fn create_webhook(
     let (webhook, secret) = match app.activity.add_webhook(caller.account, &wanted, &state).await? {
         None => (wanted, secret),
         Some(first) => {
-            let sealed = first.secrets.first().map(|first| first.sealed.clone()).unwrap_or_default();
-            let secret = app.seal.open(owner, &sealed).await.map_err(Fault::from)?;
+            let secret = first_secret(&app, owner, &first).await?;
             (first, secret)
         }
     };
+    has_room(&app, &caller, id).await?;
     let state = app.activity.delivery_state(caller.account, id).await?.unwrap_or(state);
     let webhook = Webhook::of(&webhook, &state, moment.wall);
     Reply::created(&WebhookWithSecret { webhook, secret: secret.reveal().to_owned() }, made.replayed)
+}
+
+/// The secret that a webhook was made with, for a request that is sent again.
+async fn first_secret(app: &App, owner: Owner, webhook: &domain::Webhook) -> Result<HookSecret, ApiError> {
+    let sealed = webhook.secrets.first().filter(|_| !webhook.rotated).ok_or(ApiError::Conflict(
+        "this webhook has had another secret since; rotate it once more to be shown one",
+    ))?;
+    Ok(app.seal.open(owner, &sealed.sealed).await.map_err(Fault::from)?)
+}
+
+/// A webhook beyond those that an account may have goes again: of many that are made at once, the first stay.
+async fn has_room(app: &App, caller: &Caller<may::Set>, id: WebhookId) -> Result<(), ApiError> {
+    let webhooks = app.activity.webhooks(caller.account).await?;
+    let first: Vec<_> =
+        webhooks.iter().take(domain::Webhook::COUNT_MAX).map(|(webhook, _)| webhook.id).collect();
+    if first.contains(&id) {
+        return Ok(());
+    }
+    app.activity.delete_webhook(caller.account, id, caller.call.moment).await?;
+    Err(FULL)
 }
 
 /// 32 bytes that nobody can guess.
@@ -194,7 +220,8 @@ async fn shown<S>(app: &App, caller: &Caller<S>, webhook: &domain::Webhook) -> R
     Reply::ok(&Webhook::of(webhook, &state, caller.call.moment.wall))
 }
 
-/// Changes a webhook: where to, what, whether and from where on. Sent again it changes nothing.
+/// Changes a webhook: where to, what, whether and from where on. Sent again it changes nothing more, but that
+/// `deliverAfter` begins there again.
 #[utoipa::path(
     patch,
     path = "/api/v3/webhooks/{id}",
@@ -220,14 +247,16 @@ pub(super) async fn change_webhook(
         let problem = format!("must be a whole number from 0 to {head}, the number of the last event");
         return Err(ApiError::field("deliverAfter", problem));
     }
-    let (webhook, is_elsewhere) = changed(&app, &caller, id, (&change, url)).await?;
+    let is_moved = url.is_some();
+    let webhook = changed(&app, &caller, id, (&change, url)).await?;
+    expect_delivery(&app, &caller).await?;
     let state = app.activity.change_delivery_state(caller.account, id, |known| {
         let known = change.deliver_after.map_or(known.clone(), |number| known.from_after(number));
         match change.status {
             Some(WantedStatus::Paused) => known.paused(),
             Some(WantedStatus::Active) if !known.is_active() => known.resumed(),
             // A new address is tried at once.
-            Some(WantedStatus::Active) | None if is_elsewhere => known.unhindered(),
+            Some(WantedStatus::Active) | None if is_moved => known.unhindered(),
             Some(WantedStatus::Active) | None => known,
         }
     });
@@ -236,20 +265,26 @@ pub(super) async fn change_webhook(
     Reply::ok(&Webhook::of(&webhook, &state, caller.call.moment.wall))
 }
 
-/// Has what is due delivered. Where that can't be said, the next event does.
+/// Sees to it that somebody looks at what is about to be due, whatever breaks off.
+pub(super) async fn expect_delivery<S>(app: &App, caller: &Caller<S>) -> Result<(), ApiError> {
+    app.ledger.note(Errand::Webhooks(caller.account), app.clock.moment().now).await?;
+    Ok(())
+}
+
+/// Has what is due delivered at once. Where that can't be said, its errand does.
 pub(super) async fn deliver_soon<S>(app: &App, caller: &Caller<S>) {
     if let Err(undispatched) = app.dispatch.dispatch(caller.account, 0).await {
-        tracing::warn!(account = %caller.account, cause = &undispatched as &dyn std::error::Error, "webhooks wait for the next event");
+        tracing::warn!(account = %caller.account, cause = &undispatched as &dyn std::error::Error, "webhooks wait for their errand");
     }
 }
 
-/// The webhook with its settings changed, and whether it is at another address now.
+/// The webhook with its settings changed.
 async fn changed<S>(
     app: &App,
     caller: &Caller<S>,
     id: WebhookId,
     (change, url): (&WebhookChange, Option<HookUrl>),
-) -> Result<(domain::Webhook, bool), ApiError> {
+) -> Result<domain::Webhook, ApiError> {
     for _ in 0..ATTEMPTS_MAX {
         let known = app.activity.webhook(caller.account, id).await?.ok_or(UNKNOWN)?;
         let wanted = domain::Webhook {
@@ -259,10 +294,10 @@ async fn changed<S>(
             ..known.clone()
         };
         if wanted == known {
-            return Ok((known, false));
+            return Ok(known);
         }
         if let Some(saved) = app.activity.save_webhook(caller.account, &wanted).await? {
-            return Ok((saved, wanted.url != known.url));
+            return Ok(saved);
         }
     }
     Err(Fault::Busy.into())
@@ -282,7 +317,7 @@ pub(super) async fn delete_webhook(
     Path(id): Path<String>,
 ) -> Result<Reply, ApiError> {
     let id = named(id)?;
-    match app.activity.delete_webhook(caller.account, id).await? {
+    match app.activity.delete_webhook(caller.account, id, caller.call.moment).await? {
         true => Reply::ok(&json!({ "webhookId": id.to_string(), "deleted": true })),
         false => Err(UNKNOWN),
     }

@@ -54,12 +54,15 @@ pub(crate) async fn carry(mut work: Work<AccountId>, app: Arc<App>) {
         let Ok(place) = places.clone().acquire_owned().await else { return };
         tokio::spawn(async move {
             for attempt in 1..=ATTEMPTS_MAX {
-                let Err(error) = duties::deliver(&app, account).await else { break };
+                let Err(error) = duties::deliver(&app, account).await else { return drop((place, done)) };
                 tracing::warn!(%account, attempt, error = format!("{error:#}"), "webhooks could not be looked at");
                 tokio::time::sleep(PAUSE).await;
             }
-            drop(place);
-            done.done();
+            // It may be in the hands of whoever has failed for a while.
+            if let Err(error) = duties::deliver_later(&app, account).await {
+                tracing::error!(%account, error = format!("{error:#}"), "webhooks wait for the next event");
+            }
+            drop((place, done));
         });
     }
 }

@@ -1,6 +1,6 @@
 //! What the functions that no route reaches do. The machine calls them here and nowhere else.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use shared::calendar::Task;
 use shared::domain::{AccountId, Period, Purchase, Step};
 use shared::edge::App;
@@ -53,6 +53,16 @@ pub(crate) async fn perform(app: &App, task: Task) -> anyhow::Result<()> {
 /// When it has to look again.
 pub(crate) async fn deliver(app: &App, account: AccountId) -> anyhow::Result<()> {
     Ok(webhook_delivery::look(app, account).await?)
+}
+
+/// Has the webhooks of an account looked at once nobody can have them any more.
+///
+/// # Errors
+/// When the store does not serve.
+pub(crate) async fn deliver_later(app: &App, account: AccountId) -> anyhow::Result<()> {
+    let due = app.clock.now().checked_add_signed(TimeDelta::seconds(61)).unwrap_or_default();
+    app.ledger.note(Errand::Webhooks(account), due).await?;
+    Ok(())
 }
 
 /// All accounts that there are.

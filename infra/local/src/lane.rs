@@ -15,7 +15,7 @@ pub(crate) struct Work<T> {
     counts: Arc<watch::Sender<Counts>>,
 }
 
-/// Says that one is done.
+/// Says that one is done, when it is dropped.
 pub(crate) struct Finisher(Arc<watch::Sender<Counts>>);
 
 /// How much has gone through a lane since it was made.
@@ -79,9 +79,9 @@ impl<T> Work<T> {
     }
 }
 
-impl Finisher {
-    /// Says that one is done.
-    pub(crate) fn done(self) {
+impl Drop for Finisher {
+    /// However it has ended.
+    fn drop(&mut self) {
         self.0.send_modify(Counts::one_done);
     }
 }

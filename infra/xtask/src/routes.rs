@@ -223,8 +223,9 @@ fn hear(customer: &Caller<'_>) -> Result<()> {
     ensure!(known.at("/data/event")? == "credits.low_balance", "{}", known.body);
     let replayed = customer.post_for(200, &format!("{delivery}/replay"), "", &json!({}))?;
     ensure!(replayed.at("/data/eventId")? == known.at("/data/eventId")?, "{}", replayed.body);
-    let nothing = customer.post_for(400, &format!("{one}/replay"), "", &json!({ "after": 0 }))?;
-    ensure!(nothing.body.pointer("/error/details/fields/after").is_some(), "{}", nothing.body);
+    let nothing =
+        customer.post_for(400, &format!("{one}/replay"), "", &json!({ "after": 0, "through": 99 }))?;
+    ensure!(nothing.body.pointer("/error/details/fields/through").is_some(), "{}", nothing.body);
     let paused = customer.patch(&one, &json!({ "status": "PAUSED" }))?;
     ensure!(paused.at("/data/status")? == "PAUSED", "{}", paused.body);
     let known = customer.get(&one, 200)?;

@@ -87,14 +87,8 @@ impl AlertState {
         let mut news: Vec<News> = own.into_iter().collect();
         let mut next = self.clone();
         if self.level < level.sequence {
-            // Below a threshold with its first credits, an account has not fallen below it.
-            let is_first = level.sequence <= 1;
-            let (mut looked, told) = self.looked(alerts, level, |_| Some(is_first));
-            looked.depleted = level.available.is_zero() && !level.unlimited;
+            let (looked, told) = self.looked(alerts, level, |_| level.sequence <= 1);
             news.extend(told);
-            if looked.depleted && !self.depleted && !is_first {
-                news.push(News::Depleted);
-            }
             next = looked;
         }
         if !news.is_empty() || next != *self {
@@ -104,44 +98,38 @@ impl AlertState {
         (next, news)
     }
 
-    /// How it is when an account is looked at between its changes, as to thresholds that its owner has just set.
+    /// How it is when an account is looked at between its changes, all of which were followed: its owner has set
+    /// thresholds, or a cool-down may be over.
     #[must_use]
     pub fn look(&self, alerts: &Alerts, level: Level, set: &[Credits]) -> (Self, Vec<News>) {
-        self.looked(alerts, level, |mark| set.contains(&mark.threshold).then_some(false))
+        if level.sequence < self.level {
+            return (self.clone(), vec![]);
+        }
+        let is_first = |mark: &Mark| level.sequence <= 1 && !set.contains(&mark.threshold);
+        let (mut next, news) = self.looked(alerts, level, is_first);
+        if next != *self {
+            next.level = level.sequence;
+        }
+        (next, news)
     }
 
-    /// The same as to thresholds whose cool-down may be over.
-    #[must_use]
-    pub fn look_again(&self, alerts: &Alerts, level: Level) -> (Self, Vec<News>) {
-        self.looked(alerts, level, |mark| (mark.low == Low::Waiting).then_some(false))
-    }
-
-    /// `which` says of each threshold whether it is looked at, and then whether with the account's first change.
-    fn looked(
-        &self,
-        alerts: &Alerts,
-        level: Level,
-        which: impl Fn(&Mark) -> Option<bool>,
-    ) -> (Self, Vec<News>) {
+    /// Below a threshold with its first credits, an account has not fallen below it: `is_first` says of each.
+    fn looked(&self, alerts: &Alerts, level: Level, is_first: impl Fn(&Mark) -> bool) -> (Self, Vec<News>) {
         let mut news = Vec::new();
         let marks = alerts.thresholds.iter().filter_map(|threshold| {
             let known = self.marks.iter().find(|mark| mark.threshold == *threshold);
             let known = known.cloned().unwrap_or(Mark { threshold: *threshold, low: Low::No, told_at: None });
-            let next = match which(&known) {
-                Some(is_first) => {
-                    let (next, told) = known.look(alerts, level, is_first);
-                    news.extend(told);
-                    next
-                }
-                None => known,
-            };
+            let is_first = is_first(&known);
+            let (next, told) = known.look(alerts, level, is_first);
+            news.extend(told);
             (next.low != Low::No || next.told_at.is_some()).then_some(next)
         });
-        let mut next = Self { marks: marks.collect(), ..self.clone() };
-        if next != *self {
-            next.level = next.level.max(level.sequence);
+        let marks = marks.collect();
+        let depleted = level.available.is_zero() && !level.unlimited;
+        if depleted && !self.depleted && level.sequence > 1 {
+            news.push(News::Depleted);
         }
-        (next, news)
+        (Self { marks, depleted, ..self.clone() }, news)
     }
 
     /// When somebody should look again although nothing changes: the cool-down of a threshold ends that its

@@ -11,8 +11,8 @@ pub const ATTEMPTS_MAX: u32 = 10;
 /// By how many thousandths a wait is longer at most: whoever was away is not met by everybody at once.
 const JITTER_MAX: i64 = 100;
 
-/// For how long an endpoint may ask to be left alone: the longest wait there is.
-const RETRY_AFTER_SECONDS_MAX: i64 = 86_400;
+/// For how long an endpoint may ask to be left alone: an hour, so that three days do not become weeks.
+const RETRY_AFTER_SECONDS_MAX: i64 = 3_600;
 
 /// For how many seconds whoever delivers to an endpoint has it alone: far longer than one attempt takes.
 const LEASE_SECONDS: i64 = 60;
@@ -47,6 +47,9 @@ pub struct DeliveryState {
     pub holder: u64,
     /// The how manieth time that its owner has had deliveries begun afresh.
     pub run: u32,
+    /// How many ranges were sent once more.
+    #[serde(default)]
+    pub replays: u32,
     /// The number of the event that it was stopped at, and has not been told of yet; none while its owner knows
     /// all there is to know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,8 +72,9 @@ pub enum Flow {
     Gone,
 }
 
-/// A range of events that are sent once more.
+/// A range of events that are sent once more. What it comes to is its own: it does not hold up what is new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Replay {
     /// The number of the last event that was sent again, or the one before the first.
     pub through: u64,
@@ -79,6 +83,18 @@ pub struct Replay {
     /// When that was asked for.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub at: DateTime<Utc>,
+    /// The how manieth range it is.
+    pub run: u32,
+    /// How many attempts at its present event have failed.
+    #[serde(default)]
+    pub failures: u32,
+    /// When the next of them is made; at once when there is no time.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "chrono::serde::ts_milliseconds_option"
+    )]
+    pub retry_at: Option<DateTime<Utc>>,
 }
 
 /// Which way an event comes to an endpoint.
@@ -114,17 +130,55 @@ impl DeliveryState {
             leased_until: DateTime::UNIX_EPOCH,
             holder: 0,
             run: 0,
+            replays: 0,
             stopped_at: None,
             revision: 0,
         }
     }
 
-    /// Whether somebody may deliver: it is active, its wait is over, and nobody is at work.
+    /// Whether somebody may deliver: it is active, a wait is over, and nobody is at work.
     #[must_use]
     pub fn is_open(&self, now: DateTime<Utc>, wall: DateTime<Utc>) -> bool {
-        self.status == Flow::Active
-            && self.retry_at.is_none_or(|retry_at| retry_at <= now)
-            && self.leased_until <= wall
+        let may_send = self.may_send(Lane::Live, now) || self.may_send(Lane::Replay, now);
+        self.status == Flow::Active && may_send && self.leased_until <= wall
+    }
+
+    /// Whether nothing has to be waited for on that way.
+    #[must_use]
+    pub fn may_send(&self, lane: Lane, now: DateTime<Utc>) -> bool {
+        match lane {
+            Lane::Live => self.retry_at.is_none_or(|retry_at| retry_at <= now),
+            Lane::Replay => {
+                self.replay.is_some_and(|replay| replay.retry_at.is_none_or(|retry_at| retry_at <= now))
+            }
+        }
+    }
+
+    /// How many attempts at the present event of that way have failed.
+    #[must_use]
+    pub fn failures(&self, lane: Lane) -> u32 {
+        match lane {
+            Lane::Live => self.failures,
+            Lane::Replay => self.replay.map_or(0, |replay| replay.failures),
+        }
+    }
+
+    /// When the next attempt is made on that way; at once when there is no time.
+    #[must_use]
+    pub fn retry_at(&self, lane: Lane) -> Option<DateTime<Utc>> {
+        match lane {
+            Lane::Live => self.retry_at,
+            Lane::Replay => self.replay.and_then(|replay| replay.retry_at),
+        }
+    }
+
+    /// Whether that way is still the one that `seen` is on: its owner has not had it begun afresh meanwhile.
+    #[must_use]
+    pub fn goes_on(&self, lane: Lane, seen: &Self) -> bool {
+        match lane {
+            Lane::Live => self.run == seen.run,
+            Lane::Replay => self.replay.map(|replay| replay.run) == seen.replay.map(|replay| replay.run),
+        }
     }
 
     /// In the hands of `holder`, who takes it at `wall`, or keeps it.
@@ -147,21 +201,28 @@ impl DeliveryState {
         Self { leased_until: DateTime::UNIX_EPOCH, ..self.clone() }
     }
 
-    /// Past events that its owner does not want to hear of.
+    /// Past events up to that number, which were taken or are not wanted.
     #[must_use]
     pub fn past(&self, lane: Lane, number: u64) -> Self {
-        let replay = self.replay.filter(|replay| number < replay.last);
         match lane {
-            Lane::Live => Self { through: number.max(self.through), ..self.clone() },
-            Lane::Replay => Self {
-                replay: replay.map(|replay| Replay { through: number.max(replay.through), ..replay }),
-                ..self.clone()
-            },
+            Lane::Live => {
+                Self { through: number.max(self.through), failures: 0, retry_at: None, ..self.clone() }
+            }
+            Lane::Replay => {
+                let left = self.replay.filter(|replay| number < replay.last);
+                let through = |replay: Replay| number.max(replay.through);
+                let replay = left.map(|replay| Replay {
+                    through: through(replay),
+                    failures: 0,
+                    retry_at: None,
+                    ..replay
+                });
+                Self { replay, ..self.clone() }
+            }
         }
     }
 
-    /// After an attempt at the event of that number. `chance`, from 0 to 1, of a thousand, makes the wait a
-    /// little longer.
+    /// After an attempt at the event of that number. `chance`, from 0 to 1,000, makes the wait a little longer.
     #[must_use]
     pub fn after(
         &self,
@@ -171,14 +232,23 @@ impl DeliveryState {
         chance: u16,
     ) -> Self {
         match outcome {
-            Outcome::Taken => Self { failures: 0, retry_at: None, ..self.past(lane, number) },
+            Outcome::Taken => self.past(lane, number),
             Outcome::Gone => self.stopped(Flow::Gone, number),
             Outcome::Failed(retry_after) => {
-                let failures = self.failures.saturating_add(1);
-                let wait = usize::try_from(self.failures).ok().and_then(|failed| RETRY_SECONDS.get(failed));
-                let Some(wait) = wait else { return self.stopped(Flow::Failing, number) };
-                let retry_at = Some(whole_milliseconds(retry_at(*wait, retry_after, now, chance)));
-                Self { failures, retry_at, ..self.clone() }
+                let failed = self.failures(lane);
+                let wait = usize::try_from(failed).ok().and_then(|failed| RETRY_SECONDS.get(failed));
+                let retry_at = wait.map(|wait| whole_milliseconds(retry_at(*wait, retry_after, now, chance)));
+                let failures = failed.saturating_add(1);
+                match (lane, retry_at) {
+                    (Lane::Live, Some(_)) => Self { failures, retry_at, ..self.clone() },
+                    (Lane::Live, None) => self.stopped(Flow::Failing, number),
+                    (Lane::Replay, Some(_)) => {
+                        let replay = self.replay.map(|replay| Replay { failures, retry_at, ..replay });
+                        Self { replay, ..self.clone() }
+                    }
+                    // What was to be sent again is given up; what is new goes on.
+                    (Lane::Replay, None) => Self { replay: None, ..self.clone() },
+                }
             }
         }
     }
@@ -227,10 +297,12 @@ impl DeliveryState {
         Self { through: number, failures: 0, retry_at: None, run, ..self.clone() }
     }
 
-    /// With a range of events that is to be sent once more.
+    /// With a range of events that is to be sent once more: those after a number, through another.
     #[must_use]
-    pub fn replaying(&self, replay: Replay) -> Self {
-        Self { replay: Some(replay), run: self.run.saturating_add(1), ..self.clone() }
+    pub fn replaying(&self, (after, last): (u64, u64), at: DateTime<Utc>) -> Self {
+        let run = self.replays.saturating_add(1);
+        let replay = Replay { through: after, last, at, run, failures: 0, retry_at: None };
+        Self { replay: Some(replay), replays: run, ..self.clone() }
     }
 }
 

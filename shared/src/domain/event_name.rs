@@ -8,7 +8,7 @@ pub enum EventName {
     CreditsLowBalance,
     /// `credits.depleted`: no credits are left.
     CreditsDepleted,
-    /// `credits.recovered`: the available credits are back at the threshold or above it.
+    /// `credits.recovered`: the available credits are above the threshold again.
     CreditsRecovered,
     /// `credits.purchased`: credits were bought.
     CreditsPurchased,
@@ -117,7 +117,7 @@ impl EventName {
         match self {
             Self::CreditsLowBalance => "The available credits have fallen below the threshold.",
             Self::CreditsDepleted => "No credits are left.",
-            Self::CreditsRecovered => "The available credits are back at the threshold or above it.",
+            Self::CreditsRecovered => "The available credits are above the threshold again.",
             Self::CreditsPurchased => "Credits were bought.",
             Self::CreditsRenewed => "A month has turned and its subscription credits are there.",
             Self::CreditsExpiring => "Some credits will expire soon.",

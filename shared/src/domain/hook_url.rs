@@ -112,6 +112,12 @@ impl HookUrl {
         }
     }
 
+    /// Scheme, host and port: `https://hooks.example.com`.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        self.0.origin().ascii_serialization()
+    }
+
     /// Whether it may be sent to as far as the URL tells.
     ///
     /// # Errors

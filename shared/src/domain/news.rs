@@ -56,6 +56,8 @@ pub enum News {
         why: Pause,
         /// Until when.
         until: DateTime<Utc>,
+        /// The revision of its settings: another limit that is reached is other news.
+        revision: u64,
     },
     /// Auto-recharge has switched itself off, for too many payments have failed.
     RechargeOff {
@@ -90,12 +92,12 @@ pub struct RechargeFailure {
 pub struct HookPaused {
     /// Which.
     pub webhook: WebhookId,
-    /// Its URL.
+    /// Where it is, without what only its owner should know: a path or a query may be a secret.
     pub url: String,
     /// Whether it has said that it is gone; else it has failed too often.
     pub gone: bool,
-    /// The event that it did not take.
-    pub event: EventId,
+    /// The event that it did not take; none when that is older than the feed.
+    pub event: Option<EventId>,
     /// That event's number.
     pub number: u64,
     /// The how manieth time that its deliveries were begun afresh.
@@ -171,8 +173,8 @@ impl News {
             Self::Depleted => "depleted".to_owned(),
             Self::Recharged(purchase) => format!("recharged/{}", purchase.id.transaction.bare()),
             Self::RechargeFailed(failure) => format!("recharge failed/{}", failure.transaction.bare()),
-            Self::RechargePaused { why, until } => {
-                format!("recharge paused/{}/{}", why.as_str(), until.timestamp())
+            Self::RechargePaused { why, until, revision } => {
+                format!("recharge paused/{}/{}/{revision}", why.as_str(), until.timestamp())
             }
             Self::RechargeOff { after } => format!("recharge off/{}", after.bare()),
             Self::PurchaseFailed(purchase, _) => format!("failed/{}", purchase.id.transaction.bare()),
@@ -211,7 +213,7 @@ impl News {
                 "message": "Credits were bought automatically",
             }),
             Self::RechargeFailed(failure) => failure.data(),
-            Self::RechargePaused { why, until } => paused(*why, Some(*until)),
+            Self::RechargePaused { why, until, .. } => paused(*why, Some(*until)),
             Self::RechargeOff { .. } => paused(Pause::PaymentFailed, None),
             Self::PurchaseFailed(purchase, decline) => json!({
                 "transactionId": purchase.id.transaction,
@@ -221,7 +223,7 @@ impl News {
                 "paymentMethod": purchase.method,
                 "reason": decline.reason,
                 "declineCode": decline.decline_code,
-                "message": "A purchase has failed, and nothing was charged for it",
+                "message": "A purchase has failed; its credits were not granted",
             }),
             Self::WebhookPaused(paused) => paused.data(),
         }

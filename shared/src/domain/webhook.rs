@@ -20,6 +20,9 @@ pub struct Webhook {
     pub description: Option<Reference>,
     /// What deliveries are signed with, the newest first.
     pub secrets: Vec<SealedSecret>,
+    /// Whether it has had another secret than the one that it was made with.
+    #[serde(default)]
+    pub rotated: bool,
     /// When it was made.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub created_at: DateTime<Utc>,
@@ -67,6 +70,6 @@ impl Webhook {
         });
         let earlier = earlier.filter(|secret| secret.until.is_none_or(|until| now < until));
         let secrets: Vec<_> = std::iter::once(SealedSecret { sealed, until: None }).chain(earlier).collect();
-        (secrets.len() <= Self::SECRETS_MAX).then(|| Self { secrets, ..self.clone() })
+        (secrets.len() <= Self::SECRETS_MAX).then(|| Self { secrets, rotated: true, ..self.clone() })
     }
 }

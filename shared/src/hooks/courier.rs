@@ -4,8 +4,8 @@ use sha2::{Digest, Sha256};
 
 use super::{Dispatch, Seal, Sender, Told};
 use crate::domain::{
-    AccountId, Delivery, DeliveryId, DeliveryKind, DeliveryStanding, DeliveryState, Event, EventId, Flow,
-    HookPaused, HookSecret, Lane, News, Outcome, Webhook, WebhookId,
+    AccountId, Delivery, DeliveryId, DeliveryKind, DeliveryStanding, DeliveryState, Event, Flow, HookPaused,
+    Lane, News, Outcome, Webhook, WebhookId,
 };
 use crate::store::{Activity, Errand, Fault, Ledger, Moment, random};
 
@@ -47,12 +47,12 @@ pub trait Now: Send + Sync {
     fn now(&self) -> Moment;
 }
 
-/// A webhook in our hands.
-struct Held<'a> {
+/// A webhook in our hands: how far it is, and the way on which it is served.
+struct Held {
     account: AccountId,
-    webhook: &'a Webhook,
-    secrets: Vec<HookSecret>,
+    webhook: WebhookId,
     state: DeliveryState,
+    lane: Lane,
 }
 
 /// Whether a webhook has more to be sent now.
@@ -67,7 +67,7 @@ impl Courier<'_> {
     /// another.
     ///
     /// # Errors
-    /// When a table or a secret does not serve; then somebody should look again.
+    /// When a table, a secret or the queue does not serve; then somebody should look again.
     pub async fn look(&self, account: AccountId) -> Result<(), Fault> {
         let webhooks = self.activity.webhooks(account).await?;
         let done = join_all(webhooks.iter().map(|(webhook, _)| self.serve(account, webhook.id))).await;
@@ -75,39 +75,58 @@ impl Courier<'_> {
     }
 
     async fn serve(&self, account: AccountId, id: WebhookId) -> Result<(), Fault> {
-        let end = self.seconds_on(self.clock.now().wall, WORK_SECONDS);
+        let end = seconds_on(self.clock.now().wall, WORK_SECONDS);
         for _ in 0..LOOKS_MAX {
-            let Some(webhook) = self.activity.webhook(account, id).await? else { return Ok(()) };
             let Some(state) = self.activity.delivery_state(account, id).await? else { return Ok(()) };
-            let state = self.told(account, &webhook, state).await?;
             let moment = self.clock.now();
+            let state = self.told((account, id), state).await?;
             if !state.is_open(moment.now, moment.wall) {
-                return Ok(());
+                return self.wait_a_moment(account, &state, moment).await;
             }
-            let events = self.due((account, id), &state).await?;
+            let (lane, events) = self.due((account, id), &state, moment.now).await?;
             if events.is_empty() {
                 return Ok(());
             }
             if end <= moment.wall {
                 break;
             }
-            if self.skip((account, &webhook), &events).await? {
+            // After the feed: whoever wants an event that has just happened has said so before it happened.
+            let Some(webhook) = self.activity.webhook(account, id).await? else { return Ok(()) };
+            let held = Held { account, webhook: id, state, lane };
+            if self.skip(&held, &webhook, &events).await? {
                 continue;
             }
             // Who loses it need not wait: whoever has it looks again before they leave.
             let holder = u64::try_from(random() >> 75).unwrap_or(0);
-            let leased = state.leased(holder, moment.wall);
+            let leased = held.state.leased(holder, moment.wall);
             let Some(state) = self.activity.save_delivery_state(account, id, &leased).await? else {
                 continue;
             };
-            let secrets = self.secrets(account, &webhook, moment.wall).await?;
-            let held = Held { account, webhook: &webhook, secrets, state };
-            if self.deliver(held, &events, end).await? == More::No {
+            if self.deliver(Held { state, ..held }, &events, end).await? == More::No {
                 return Ok(());
             }
         }
-        self.call_again(account, 0).await;
-        Ok(())
+        Ok(self.dispatch.dispatch(account, 0).await?)
+    }
+
+    /// Whoever was called a moment too early, by a clock that is a little ahead of ours, is called again: else
+    /// nobody would be.
+    async fn wait_a_moment(
+        &self,
+        account: AccountId,
+        state: &DeliveryState,
+        moment: Moment,
+    ) -> Result<(), Fault> {
+        const A_MOMENT_SECONDS: i64 = 5;
+        let waits = [Lane::Live, Lane::Replay].into_iter().filter_map(|lane| state.retry_at(lane));
+        let wait = waits.map(|at| at.signed_duration_since(moment.now).num_seconds()).min();
+        match wait.filter(|wait| state.is_active() && (0..A_MOMENT_SECONDS).contains(wait)) {
+            Some(wait) => {
+                let wait = u16::try_from(wait.saturating_add(1)).unwrap_or(1);
+                Ok(self.dispatch.dispatch(account, wait).await?)
+            }
+            None => Ok(()),
+        }
     }
 
     /// What an endpoint has not had yet: what is new, else what is to be sent once more.
@@ -115,136 +134,156 @@ impl Courier<'_> {
         &self,
         (account, id): (AccountId, WebhookId),
         state: &DeliveryState,
-    ) -> Result<Vec<(Lane, Event)>, Fault> {
-        let (events, _) = self.ledger.events(account, state.through, EVENTS_AT_ONCE).await?;
-        if !events.is_empty() {
-            return Ok(events.into_iter().map(|event| (Lane::Live, event)).collect());
+        now: DateTime<Utc>,
+    ) -> Result<(Lane, Vec<Event>), Fault> {
+        if state.may_send(Lane::Live, now) {
+            let (events, _) = self.ledger.events(account, state.through, EVENTS_AT_ONCE).await?;
+            if !events.is_empty() {
+                return Ok((Lane::Live, events));
+            }
         }
-        let Some(replay) = state.replay else { return Ok(vec![]) };
+        let replay = state.replay.filter(|_| state.may_send(Lane::Replay, now));
+        let Some(replay) = replay else { return Ok((Lane::Replay, vec![])) };
         let (events, _) = self.ledger.events(account, replay.through, EVENTS_AT_ONCE).await?;
         let events: Vec<_> = events.into_iter().filter(|event| event.number <= replay.last).collect();
         if events.is_empty() {
             // What was left of it is no longer in the feed.
             let over = |known: &DeliveryState| DeliveryState {
-                replay: known.replay.filter(|known| *known != replay),
+                replay: known.replay.filter(|known| known.run != replay.run),
                 ..known.clone()
             };
             self.activity.change_delivery_state(account, id, over).await?;
         }
-        Ok(events.into_iter().map(|event| (Lane::Replay, event)).collect())
+        Ok((Lane::Replay, events))
     }
 
     /// Passes over events of which its owner wants none; false when there is one that they want.
-    async fn skip(
-        &self,
-        (account, webhook): (AccountId, &Webhook),
-        events: &[(Lane, Event)],
-    ) -> Result<bool, Fault> {
-        let Some((lane, last)) = events.last() else { return Ok(true) };
-        if events.iter().any(|(_, event)| webhook.wants(&event.name)) {
+    async fn skip(&self, held: &Held, webhook: &Webhook, events: &[Event]) -> Result<bool, Fault> {
+        let Some(last) = events.last() else { return Ok(true) };
+        if events.iter().any(|event| webhook.wants(&event.name)) {
             return Ok(false);
         }
-        let past = |known: &DeliveryState| known.past(*lane, last.number);
-        self.activity.change_delivery_state(account, webhook.id, past).await?;
+        let past = |known: &DeliveryState| {
+            let is_same =
+                known.goes_on(held.lane, &held.state) && known.leased_until == held.state.leased_until;
+            if is_same { known.past(held.lane, last.number) } else { known.clone() }
+        };
+        self.activity.change_delivery_state(held.account, held.webhook, past).await?;
         Ok(true)
     }
 
     /// Sends one event after the other for as long as each is taken, and lets go of the webhook.
-    async fn deliver(
-        &self,
-        mut held: Held<'_>,
-        events: &[(Lane, Event)],
-        end: DateTime<Utc>,
-    ) -> Result<More, Fault> {
-        let mut unsaved = false;
-        let last = events.last().map(|(_, event)| event.number);
-        for (lane, event) in events {
-            if !held.webhook.wants(&event.name) {
-                held.state = held.state.past(*lane, event.number);
-                unsaved = true;
+    async fn deliver(&self, mut held: Held, events: &[Event], end: DateTime<Utc>) -> Result<More, Fault> {
+        let last = events.last().map(|event| event.number);
+        let mut passed = None;
+        for event in events {
+            // As its owner has it now: another address, other events, another secret hold at once.
+            let webhook = self.activity.webhook(held.account, held.webhook).await?;
+            let Some(webhook) = webhook else { return Ok(More::No) };
+            if !webhook.wants(&event.name) {
+                passed = Some(event.number);
                 continue;
             }
             if end <= self.clock.now().wall {
                 break;
             }
-            let Some(state) = self.attempt(&held, (*lane, event), Some(event.number) == last).await? else {
+            let is_last = Some(event.number) == last;
+            let Some(state) = self.attempt(&held, &webhook, (event, is_last)).await? else {
                 return Ok(More::No);
             };
-            let is_stopped = state.status != Flow::Active || state.retry_at.is_some();
+            let is_stopped = !state.is_active() || state.retry_at(held.lane).is_some();
+            let goes_on = state.goes_on(held.lane, &held.state);
             held.state = state;
-            unsaved = false;
+            passed = None;
             if is_stopped {
-                self.told(held.account, held.webhook, held.state).await?;
+                self.told((held.account, held.webhook), held.state).await?;
                 return Ok(More::No);
             }
+            if !goes_on {
+                break;
+            }
         }
-        let skipped = held.state.clone();
-        let let_go = |known: &DeliveryState| {
-            let through = if unsaved { known.through.max(skipped.through) } else { known.through };
-            let replay = if unsaved { skipped.replay } else { known.replay };
-            DeliveryState { through, replay, ..known.free() }
-        };
-        self.activity.change_delivery_state(held.account, held.webhook.id, let_go).await?;
+        self.let_go(&held, passed).await?;
         Ok(More::Yes)
+    }
+
+    /// Lets go of a webhook, where it is ours still; past events that its owner does not want.
+    async fn let_go(&self, held: &Held, passed: Option<u64>) -> Result<(), Fault> {
+        let let_go = |known: &DeliveryState| {
+            if !known.is_held_by(held.state.holder) {
+                return known.clone();
+            }
+            let goes_on = known.goes_on(held.lane, &held.state);
+            passed.filter(|_| goes_on).map_or(known.free(), |number| known.past(held.lane, number).free())
+        };
+        self.activity.change_delivery_state(held.account, held.webhook, let_go).await.map(|_| ())
     }
 
     /// One attempt, and what follows from it; how far the webhook then is, or `None` when it is deleted or in
     /// other hands.
     async fn attempt(
         &self,
-        held: &Held<'_>,
-        (lane, event): (Lane, &Event),
-        is_last: bool,
+        held: &Held,
+        webhook: &Webhook,
+        (event, is_last): (&Event, bool),
     ) -> Result<Option<DeliveryState>, Fault> {
-        let Held { account, webhook, state, .. } = held;
-        let mut delivery = self.begun(held, (lane, event)).await?;
-        let outcome = self.send(webhook, &held.secrets, &mut delivery).await?;
+        let Held { account, state, lane, .. } = held;
+        let mut delivery = self.begun(held, event).await?;
+        let secrets = self.secrets(*account, webhook, self.clock.now().wall).await?;
+        let outcome = self.send(webhook, &secrets, &mut delivery).await?;
         let moment = self.clock.now();
-        let chance = chance(delivery.id, state.failures);
-        let holder = state.holder;
+        let chance = chance(delivery.id, state.failures(*lane));
         let after = |known: &DeliveryState| {
-            let next = known.after((lane, event.number), outcome, moment.now, chance);
+            // Begun afresh meanwhile, it is another way that this attempt was not on.
+            if !known.goes_on(*lane, state) {
+                return known.free();
+            }
+            let next = known.after((*lane, event.number), outcome, moment.now, chance);
             let goes_on = outcome == Outcome::Taken && next.is_active() && !is_last;
-            if goes_on { next.leased(holder, moment.wall) } else { next.free() }
+            if goes_on { next.leased(state.holder, moment.wall) } else { next.free() }
         };
         // Before the wait is written down somebody is had to look when it is over.
-        let next = after(state);
-        if let Some(retry_at) = next.retry_at {
+        let retry_at = after(state).retry_at(*lane);
+        if let Some(retry_at) = retry_at {
             self.ledger.note(Errand::Webhooks(*account), retry_at).await?;
         }
-        delivery.next = next.retry_at;
-        delivery.standing = match (outcome, next.retry_at) {
+        delivery.next = retry_at;
+        delivery.standing = match (outcome, retry_at) {
             (Outcome::Taken, _) => DeliveryStanding::Succeeded,
             (Outcome::Failed(_) | Outcome::Gone, Some(_)) => DeliveryStanding::Retrying,
             (Outcome::Failed(_) | Outcome::Gone, None) => DeliveryStanding::Failed,
         };
         self.activity.log_delivery((*account, webhook.id), &delivery, moment).await?;
         let mut known = Some(state.clone());
-        while let Some(state) = known {
+        while let Some(found) = known {
             if let Some(saved) =
-                self.activity.save_delivery_state(*account, webhook.id, &after(&state)).await?
+                self.activity.save_delivery_state(*account, webhook.id, &after(&found)).await?
             {
-                self.call_at(*account, saved.retry_at, moment.now).await;
+                let saved_at = saved.retry_at(*lane);
+                if let Some(at) = saved_at.filter(|_| saved_at != retry_at) {
+                    self.ledger.note(Errand::Webhooks(*account), at).await?;
+                }
+                self.call_at(*account, saved_at, moment.now).await;
                 return Ok(Some(saved));
             }
             // Its owner has changed it meanwhile; somebody else is at work when our lease is not there any more.
             known = self.activity.delivery_state(*account, webhook.id).await?;
-            known = known.filter(|known| known.is_held_by(holder));
+            known = known.filter(|known| known.is_held_by(state.holder));
         }
         Ok(None)
     }
 
     /// The delivery of an event: as the log has it after earlier attempts, or a new one.
-    async fn begun(&self, held: &Held<'_>, (lane, event): (Lane, &Event)) -> Result<Delivery, Fault> {
-        let Held { account, webhook, state, .. } = held;
-        let (kind, at) = match (lane, state.replay) {
-            (Lane::Replay, Some(replay)) => (DeliveryKind::Replay, replay.at),
-            (Lane::Replay | Lane::Live, _) => (DeliveryKind::Event, event.at),
+    async fn begun(&self, held: &Held, event: &Event) -> Result<Delivery, Fault> {
+        let Held { account, webhook, state, lane } = held;
+        let (kind, at, run) = match (lane, state.replay) {
+            (Lane::Replay, Some(replay)) => (DeliveryKind::Replay, replay.at, replay.run),
+            (Lane::Replay | Lane::Live, _) => (DeliveryKind::Event, event.at, state.run),
         };
-        let id = DeliveryId::of(*account, webhook.id, (event.number, state.run), at);
-        let known = match state.failures {
+        let id = DeliveryId::of(*account, *webhook, (event.number, run), at);
+        let known = match state.failures(*lane) {
             0 => None,
-            _ => self.activity.delivery(*account, webhook.id, id).await?,
+            _ => self.activity.delivery(*account, *webhook, id).await?,
         };
         Ok(known.unwrap_or_else(|| self.delivery(id, (kind, at), &Told::of(*account, event))))
     }
@@ -252,24 +291,24 @@ impl Courier<'_> {
     /// Tells its owner that a webhook is no longer delivered to, if they do not know.
     async fn told(
         &self,
-        account: AccountId,
-        webhook: &Webhook,
+        (account, id): (AccountId, WebhookId),
         state: DeliveryState,
     ) -> Result<DeliveryState, Fault> {
         let Some(number) = state.stopped_at else { return Ok(state) };
+        let Some(webhook) = self.activity.webhook(account, id).await? else { return Ok(state) };
         let (events, _) = self.ledger.events(account, number.saturating_sub(1), 1).await?;
-        let at = events.first().map_or(webhook.created_at, |event| event.at);
+        let event = events.first().filter(|event| event.number == number);
         let news = News::WebhookPaused(HookPaused {
             webhook: webhook.id,
-            url: webhook.url.to_string(),
+            url: webhook.url.origin(),
             gone: state.status == Flow::Gone,
-            event: EventId::of(account, number, at),
+            event: event.map(|event| event.id(account)),
             number,
             run: state.run,
         });
         self.ledger.tell(account, &news, self.clock.now()).await?;
         let known = |known: &DeliveryState| DeliveryState { stopped_at: None, ..known.clone() };
-        let told = self.activity.change_delivery_state(account, webhook.id, known).await?;
+        let told = self.activity.change_delivery_state(account, id, known).await?;
         Ok(told.unwrap_or(state))
     }
 
@@ -289,10 +328,10 @@ impl Courier<'_> {
             tracing::warn!(%account, cause = &undispatched as &dyn std::error::Error, "webhooks are left to their errand");
         }
     }
+}
 
-    fn seconds_on(&self, at: DateTime<Utc>, seconds: i64) -> DateTime<Utc> {
-        at.checked_add_signed(Duration::try_seconds(seconds).unwrap_or_default()).unwrap_or(at)
-    }
+fn seconds_on(at: DateTime<Utc>, seconds: i64) -> DateTime<Utc> {
+    at.checked_add_signed(Duration::try_seconds(seconds).unwrap_or_default()).unwrap_or(at)
 }
 
 /// A number below 1,000 that hangs on the attempt alone, so that whoever counts comes to the same.

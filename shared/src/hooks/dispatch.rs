@@ -45,10 +45,16 @@ pub struct Of {
 #[error("the queue of webhooks did not take a message: {0}")]
 pub struct Undispatched(pub String);
 
-impl From<Undispatched> for Unsettled {
+impl From<Undispatched> for Fault {
     /// It has to be sent again.
     fn from(undispatched: Undispatched) -> Self {
-        Self::Failed(Fault::Unavailable { doing: "have webhooks looked at", source: undispatched.into() })
+        Self::Unavailable { doing: "have webhooks looked at", source: undispatched.into() }
+    }
+}
+
+impl From<Undispatched> for Unsettled {
+    fn from(undispatched: Undispatched) -> Self {
+        Self::Failed(undispatched.into())
     }
 }
 

@@ -63,7 +63,7 @@ impl Till<'_> {
             Wish::Turn(state) => {
                 if let RechargeState::Paused { why, until } = &state {
                     // Told first: whoever finds it paused need not ask whether its owner knows.
-                    let news = News::RechargePaused { why: *why, until: *until };
+                    let news = News::RechargePaused { why: *why, until: *until, revision: recharge.revision };
                     self.ledger.tell(account, &news, moment).await?;
                 }
                 Recharge { state, ..recharge.clone() }

@@ -98,21 +98,28 @@ impl Ledger {
         .await
     }
 
-    /// Looks at an account as it is now: its owner has set other thresholds, or a cool-down may be over.
+    /// Looks at an account as it is now: its owner has set other thresholds, or a cool-down may be over. While changes
+    /// of it are still to be followed there is nothing to look at: whoever follows them goes by the same alerts.
     ///
     /// # Errors
     /// When the table does not serve.
     pub async fn look_at(&self, account: &Account, set: &[Credits], moment: Moment) -> Result<(), Fault> {
+        if self.watermark(account.id).await? < account.sequence {
+            return Ok(());
+        }
         let level = Level { at: moment.now, ..Level::of(account) };
         self.look(account.id, moment, |state, alerts| {
-            let (state, news) = match set {
-                [] => state.look_again(alerts, level),
-                set => state.look(alerts, level, set),
-            };
+            let (state, news) = state.look(alerts, level, set);
             let news = news.into_iter().map(|news| (news, level.at)).collect();
             Look { state, news, more: false }
         })
-        .await
+        .await?;
+        // The cool-down may be a longer one than when it was noted.
+        let (alerts, state) = self.alerts_and_state(account.id).await?;
+        if let Some(due) = state.look_at(&alerts).filter(|due| moment.now < *due) {
+            self.note(Errand::Calendar(account.id), due).await?;
+        }
+        Ok(())
     }
 
     async fn look(

@@ -206,7 +206,7 @@ impl Telling<'_> {
 }
 
 /// So many days from now. The table deletes by real time; a clock that was moved may be behind it.
-fn after_days(moment: Moment, days: i64) -> DateTime<Utc> {
+pub(super) fn after_days(moment: Moment, days: i64) -> DateTime<Utc> {
     let now = moment.now.max(moment.wall);
     now.checked_add_signed(Duration::try_days(days).unwrap_or_default()).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }

@@ -66,6 +66,8 @@ pub(super) enum Key<'a> {
     Usage(AccountId, Period, String),
     /// `HOOKS#<org>#<mode>` / `wh_<ulid>` and `wh_<ulid>#state`: one webhook, and how far its deliveries are.
     Webhook(AccountId, String),
+    /// `GONE#<org>#<mode>#wh_<ulid>` / `G`: that a webhook was deleted.
+    GoneWebhook(AccountId, WebhookId),
     /// `SENT#<org>#<mode>#wh_<ulid>` / `<ulid>`: one delivery to a webhook.
     Delivery(AccountId, WebhookId, DeliveryId),
     /// `ORG#<org>` / `ORG`: one organisation.
@@ -111,6 +113,7 @@ impl Key<'_> {
             Key::Told(account, source) => (format!("TOLD#{account}#{source}"), "T".to_owned()),
             Key::Usage(account, month, place) => (usage_partition(*account, *month), place.clone()),
             Key::Webhook(account, place) => (webhooks_partition(*account), place.clone()),
+            Key::GoneWebhook(account, id) => (format!("GONE#{account}#{id}"), "G".to_owned()),
             Key::Delivery(account, webhook, id) => (deliveries_partition(*account, *webhook), id.bare()),
             Key::Organisation(org) => (format!("ORG#{org}"), "ORG".to_owned()),
             Key::Issued(org, key) => (format!("ORG#{org}"), format!("KEY#{key}")),

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -15,6 +16,9 @@ const ATTEMPTS_MAX: u32 = 16;
 
 /// How many bytes of a customer's or member's name a key takes; longer names go by their digest.
 const NAME_BYTES_MAX: usize = 900;
+
+/// How many counters are written side by side: each is an item of its own.
+const COUNTERS_AT_ONCE: usize = 32;
 
 /// How many counters a look into a month brings at once.
 const AT_ONCE: i32 = 200;
@@ -67,8 +71,11 @@ impl Activity {
                 counters.entry((one.at.date_naive(), of)).or_default().push(one);
             }
         }
-        for ((day, of), spent) in counters {
-            self.count_one(account, (day, &of), &spent).await?;
+        let counters: Vec<_> = counters.into_iter().collect();
+        for counters in counters.chunks(COUNTERS_AT_ONCE) {
+            let counted =
+                counters.iter().map(|((day, of), spent)| self.count_one(account, (*day, of), spent));
+            try_join_all(counted).await?;
         }
         Ok(())
     }

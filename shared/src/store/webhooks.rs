@@ -1,8 +1,9 @@
 use aws_sdk_dynamodb::types::AttributeValue;
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::activity::Activity;
+use super::events::after_days;
 use super::item::{decode, with_key};
 use super::key::{Item, Key, deliveries_partition, webhooks_partition};
 use super::{Fault, Moment};
@@ -11,12 +12,21 @@ use crate::domain::{AccountId, Delivery, DeliveryId, DeliveryState, Webhook, Web
 /// For how many days deliveries are kept: as long as the feed keeps their events.
 const DELIVERY_DAYS: i64 = 30;
 
-/// How many items of webhooks an account has at most, settings and states together, with some to spare.
-const ITEMS_MAX: i32 = 100;
+/// How many items of webhooks, settings and states together, one look brings at once.
+const ITEMS_AT_ONCE: i32 = 100;
 
 /// What the name of a state ends with. A webhook and how far its deliveries are stand side by side, so that one
 /// look finds both, and whoever changes the one does not disturb the other.
 const STATE: &str = "#state";
+
+/// For how many days it is remembered that a webhook was deleted: longer than idempotency keys live.
+const GONE_DAYS: i64 = 32;
+
+#[derive(Serialize, Deserialize)]
+struct GoneItem {
+    #[serde(with = "chrono::serde::ts_seconds")]
+    ttl: DateTime<Utc>,
+}
 
 #[derive(Serialize, Deserialize)]
 struct DeliveryItem {
@@ -61,24 +71,28 @@ impl Activity {
     /// # Errors
     /// When the table does not serve.
     pub async fn webhooks(&self, account: AccountId) -> Result<Vec<(Webhook, DeliveryState)>, Fault> {
-        let partition = webhooks_partition(account);
-        let (items, _) = self.items(partition, (None, true), ITEMS_MAX, "read webhooks").await?;
-        let mut found = Vec::new();
-        let mut last: Option<Webhook> = None;
-        // A webhook sorts right before its state.
-        for item in items {
-            match place_of(&item).strip_suffix(STATE) {
-                None => last = Some(decode("a webhook", item)?),
-                Some(id) => {
-                    if let Some(webhook) =
-                        last.take().filter(|webhook: &Webhook| webhook.id.to_string() == id)
-                    {
-                        found.push((webhook, decode("the state of a webhook", item)?));
+        let (mut found, mut last, mut after) = (Vec::new(), None::<Webhook>, None);
+        loop {
+            let from = (after.take(), true);
+            let partition = webhooks_partition(account);
+            let (items, more) = self.items(partition, from, ITEMS_AT_ONCE, "read webhooks").await?;
+            for item in items {
+                let place = place_of(&item);
+                // A webhook sorts right before its state.
+                match place.strip_suffix(STATE) {
+                    None => last = Some(decode("a webhook", item)?),
+                    Some(id) => {
+                        let webhook = last.take().filter(|webhook| webhook.id.to_string() == id);
+                        let state = decode("the state of a webhook", item)?;
+                        found.extend(webhook.map(|webhook| (webhook, state)));
                     }
                 }
+                after = Some(place).filter(|_| more);
+            }
+            if after.is_none() {
+                return Ok(found);
             }
         }
-        Ok(found)
     }
 
     /// Writes a webhook with a revision one higher, which comes back; `None` when somebody has written or
@@ -99,16 +113,34 @@ impl Activity {
         Ok(saved.then_some(next))
     }
 
-    /// Deletes a webhook; false when there was none. Its deliveries stay until their time is over.
+    /// Deletes a webhook; false when there was none. Its deliveries stay until their time is over, and for as long as
+    /// idempotency keys live it is remembered that it is deleted: the request that made it does not make it again.
     ///
     /// # Errors
     /// When the table does not serve.
-    pub async fn delete_webhook(&self, account: AccountId, id: WebhookId) -> Result<bool, Fault> {
+    pub async fn delete_webhook(
+        &self,
+        account: AccountId,
+        id: WebhookId,
+        moment: Moment,
+    ) -> Result<bool, Fault> {
         let known = self.webhook(account, id).await?.is_some();
-        self.delete(&Key::Webhook(account, id.to_string()), "delete a webhook").await?;
-        // Whoever delivers finds no state from here on, and sends nothing more.
+        if known {
+            let gone = GoneItem { ttl: after_days(moment, GONE_DAYS) };
+            self.write(with_key(&Key::GoneWebhook(account, id), &gone)?, "delete a webhook").await?;
+        }
+        // The state first: whoever delivers finds none from here on, and sends nothing more.
         self.delete(&Key::Webhook(account, state_place(id)), "delete a webhook").await?;
+        self.delete(&Key::Webhook(account, id.to_string()), "delete a webhook").await?;
         Ok(known)
+    }
+
+    /// Whether a webhook was deleted.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn is_deleted(&self, account: AccountId, id: WebhookId) -> Result<bool, Fault> {
+        Ok(self.get(&Key::GoneWebhook(account, id), "look for a webhook").await?.is_some())
     }
 
     /// How far deliveries to a webhook are; `None` when there is no such webhook any more.
@@ -178,9 +210,7 @@ impl Activity {
         delivery: &Delivery,
         moment: Moment,
     ) -> Result<(), Fault> {
-        let now = moment.now.max(moment.wall);
-        let days = Duration::try_days(DELIVERY_DAYS).unwrap_or_default();
-        let ttl = now.checked_add_signed(days).unwrap_or(now);
+        let ttl = after_days(moment, DELIVERY_DAYS);
         let key = Key::Delivery(account, webhook, delivery.id);
         let item = with_key(&key, &DeliveryItem { delivery: delivery.clone(), ttl })?;
         self.write(item, "log a delivery").await

@@ -146,15 +146,23 @@ fn a_threshold_that_is_set_is_looked_at_without_a_change() {
     assert_eq!((news, state.marks), (vec![], vec![]));
 }
 
-/// Looked at before its first change was gone through, a new account is not low, whatever clock brings that about.
+/// With its first credits an account is low only by what its owner has set since.
 #[test]
-fn what_nobody_has_set_is_left_to_the_changes() {
-    let (state, news) = AlertState::default().look_again(&alerts(&[100], 0, 0), level(1, 10, 1));
-    assert_eq!((state, news), (AlertState::default(), vec![]));
-    let (state, news) =
-        AlertState::default().look(&alerts(&[100, 20], 0, 0), level(1, 10, 1), &[credits(20)]);
+fn a_new_account_is_low_by_what_its_owner_sets_alone() {
+    let (state, news) = AlertState::default().look(&alerts(&[100], 0, 0), level(1, 10, 1), &[]);
+    assert_eq!(news, []);
+    let (state, news) = state.look(&alerts(&[100, 20], 0, 0), level(1, 10, 1), &[credits(20)]);
     assert_eq!(news.iter().map(word).collect::<Vec<_>>(), ["low 10 of 20"]);
-    assert_eq!(state.marks.len(), 1);
+    assert_eq!(state.marks.len(), 2);
+}
+
+/// A look at an account that is behind what was followed already says nothing.
+#[test]
+fn a_look_at_what_is_over_tells_nothing() {
+    let alerts = alerts(&[100], 0, 0);
+    let (low, _) = AlertState::default().follow(&alerts, level(5, 50, 1), None);
+    let (high, _) = low.follow(&alerts, level(6, 500, 1), None);
+    assert_eq!(high.look(&alerts, level(5, 50, 2), &[]), (high.clone(), vec![]));
 }
 
 #[test]
@@ -166,8 +174,8 @@ fn whoever_waits_out_a_cool_down_is_looked_at_when_it_ends() {
     }
     let ends = DateTime::from_timestamp(70 * 60, 0).unwrap();
     assert_eq!(state.look_at(&alerts), Some(ends));
-    assert_eq!(state.look_again(&alerts, level(4, 98, 69)).1, []);
-    let (state, news) = state.look_again(&alerts, level(4, 98, 70));
+    assert_eq!(state.look(&alerts, level(4, 98, 69), &[]).1, []);
+    let (state, news) = state.look(&alerts, level(4, 98, 70), &[]);
     assert_eq!(news.iter().map(word).collect::<Vec<_>>(), ["low 98 of 100"]);
     assert_eq!(state.look_at(&alerts), None);
 }
@@ -191,13 +199,13 @@ proptest! {
     #[test]
     fn changes_that_come_again_tell_nothing_again(
         levels in proptest::collection::vec(90u64..110, 1..60),
-        batches in proptest::collection::vec((0usize..60, 1usize..20), 0..40),
+        batches in proptest::collection::vec((0usize..60, 1usize..20, any::<bool>()), 0..40),
     ) {
         let alerts = alerts(&[100], 0, 0);
         let changes: Vec<_> = (2u64..).zip(&levels).map(|(number, available)| level(number, *available, 1)).collect();
         let (mut state, mut told, mut through) = (AlertState::default(), Vec::new(), 0usize);
         // A stream goes back as often as it likes, and never skips anything.
-        for (start, count) in batches.into_iter().chain([(0, levels.len())]) {
+        for (start, count, looks) in batches.into_iter().chain([(0, levels.len(), true)]) {
             let start = start.min(through);
             for change in changes.iter().skip(start).take(count) {
                 let (next, news) = state.follow(&alerts, *change, None);
@@ -205,6 +213,12 @@ proptest! {
                 state = next;
             }
             through = through.max((start + count).min(changes.len()));
+            // Somebody looks at the account as it is after what was followed.
+            if looks && through > 0 {
+                let (next, news) = state.look(&alerts, changes[through - 1], &[]);
+                told.extend(news);
+                state = next;
+            }
         }
         let kinds: Vec<_> = told.iter().map(|news| word(news).split(' ').next().unwrap().to_owned()).collect();
         prop_assert_eq!(kinds, by_hand(&levels));

@@ -37,7 +37,7 @@ fn an_endpoint_may_ask_for_a_longer_wait() {
         (Some(3), 0, 5),
         (Some(120), 0, 120),
         (Some(120), 2, 1_800),
-        (Some(u32::MAX), 0, 86_400),
+        (Some(u32::MAX), 0, 3_600),
     ] {
         let state = DeliveryState { failures: before, ..DeliveryState::new(0) };
         let next = state.after((Lane::Live, 1), Outcome::Failed(asked), now(), 0);
@@ -72,11 +72,35 @@ fn a_pause_that_its_owner_has_set_meanwhile_stands() {
 
 #[test]
 fn a_range_is_sent_once_more_to_its_end() {
-    let replay = Replay { through: 1, last: 3, at: now() };
-    let state = DeliveryState::new(9).replaying(replay);
+    let state = DeliveryState::new(9).replaying((1, 3), now());
     let second = state.after((Lane::Replay, 2), Outcome::Taken, now(), 0);
-    assert_eq!((second.through, second.replay), (9, Some(Replay { through: 2, ..replay })));
+    assert_eq!((second.through, second.replay.map(|left| left.through)), (9, Some(2)));
     assert_eq!(second.after((Lane::Replay, 3), Outcome::Taken, now(), 0).replay, None);
+}
+
+/// What is sent again and not taken holds up nothing that is new, and pauses nothing.
+#[test]
+fn a_range_that_fails_is_given_up_by_itself() {
+    let mut state = DeliveryState::new(9).replaying((1, 3), now());
+    for _ in 0..9 {
+        state = state.after((Lane::Replay, 2), Outcome::Failed(None), now(), 0);
+        assert!(state.may_send(Lane::Live, now()) && !state.may_send(Lane::Replay, now()));
+        assert_eq!((state.failures, state.failures(Lane::Live)), (0, 0));
+    }
+    assert_eq!(state.failures(Lane::Replay), 9);
+    let state = state.after((Lane::Replay, 2), Outcome::Failed(None), now(), 0);
+    assert_eq!((state.status, state.replay), (Flow::Active, None));
+}
+
+/// Its owner begins a way afresh while an attempt is under way: what that comes to is of the way before.
+#[test]
+fn a_way_that_was_begun_afresh_is_another_one() {
+    let seen = DeliveryState::new(9).replaying((0, 5), now());
+    assert!(seen.goes_on(Lane::Live, &seen) && seen.goes_on(Lane::Replay, &seen));
+    assert!(!seen.from_after(0).goes_on(Lane::Live, &seen));
+    assert!(!seen.resumed().goes_on(Lane::Live, &seen));
+    let again = seen.replaying((0, 2), now());
+    assert!(again.goes_on(Lane::Live, &seen) && !again.goes_on(Lane::Replay, &seen));
 }
 
 #[test]
