@@ -5,7 +5,7 @@ use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
 use serde_json::{Value, json};
 use shared::domain::{AccountId, HookSecret, Mode, OrgId, WebhookId};
 use shared::hooks::{Kms, KmsKey, Owner, Seal};
-use shared::store::random;
+use shared::store::{Connection, random};
 
 /// Calls a service of the emulator, as an SDK would.
 async fn call(endpoint: &str, (service, operation): (&str, &str), body: Value) -> Value {
@@ -25,11 +25,13 @@ async fn a_secret_that_kms_has_sealed_opens_for_its_own_webhook_alone() {
     let kms = || {
         Kms::new(KmsKey {
             key: made["KeyMetadata"]["Arn"].as_str().unwrap().to_owned(),
-            region: "us-east-1".to_owned(),
-            access_key: "test".to_owned(),
-            secret_key: "test".to_owned(),
-            session_token: None,
-            endpoint: Some(endpoint.clone()),
+            connection: Connection {
+                region: "us-east-1".to_owned(),
+                access_key: "test".to_owned(),
+                secret_key: "test".to_owned(),
+                session_token: None,
+                endpoint: Some(endpoint.clone()),
+            },
         })
     };
     let now = "2026-01-15T10:30:00Z".parse().unwrap();

@@ -132,7 +132,10 @@ impl AlertsChange {
         }
         let most = domain::Alerts::THRESHOLDS_MAX;
         if several.is_some_and(|several| most < several.len()) {
-            return Err(ApiError::field("lowBalanceThresholds", format!("must be at most {most}")));
+            return Err(ApiError::field(
+                "lowBalanceThresholds",
+                format!("must be at most {most} thresholds"),
+            ));
         }
         Ok(())
     }

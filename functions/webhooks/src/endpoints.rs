@@ -142,7 +142,9 @@ pub(super) async fn create_webhook(
     };
     let head = app.ledger.event_head(caller.account).await?.unwrap_or(0);
     let state = DeliveryState::new(head);
-    let (webhook, secret) = match app.activity.add_webhook(caller.account, &wanted, &state).await? {
+    let known = app.activity.add_webhook(caller.account, &wanted, &state).await?;
+    let replayed = known.is_some();
+    let (webhook, secret) = match known {
         None => (wanted, secret),
         Some(first) => {
             let secret = first_secret(&app, owner, &first).await?;
@@ -152,7 +154,7 @@ pub(super) async fn create_webhook(
     has_room(&app, &caller, id).await?;
     let state = app.activity.delivery_state(caller.account, id).await?.unwrap_or(state);
     let webhook = Webhook::of(&webhook, &state, moment.wall);
-    Reply::created(&WebhookWithSecret { webhook, secret: secret.reveal().to_owned() }, made.replayed)
+    Reply::created(&WebhookWithSecret { webhook, secret: secret.reveal().to_owned() }, replayed)
 }
 
 /// The secret that a webhook was made with, for a request that is sent again.

@@ -11,7 +11,7 @@ use crate::duties;
 use crate::lane::{Lane, Work};
 
 /// How many accounts' webhooks are looked at side by side, as a queue calls so many functions.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 256;
 
 /// How often a message is handled before it is given up, as a queue gives one up.
 const ATTEMPTS_MAX: u32 = 5;

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use shared::calendar::Task;
-use shared::domain::{AccountId, Period, Purchase, Step};
+use shared::domain::{AccountId, DeliveryState, Period, Purchase, Step};
 use shared::edge::App;
 use shared::store::{Errand, SHARDS};
 
@@ -86,7 +86,7 @@ pub(crate) async fn accounts(app: &App) -> anyhow::Result<Vec<AccountId>> {
     Ok(found)
 }
 
-/// Frees the purchases that a process was at work on when it died. The data is in the hands of one process,
+/// Frees the purchases and the webhooks that a process was at work on when it died. The data is in the hands of one process,
 /// so nobody is at work on them any more, whatever their leases say.
 ///
 /// # Errors
@@ -98,6 +98,13 @@ pub(crate) async fn free(app: &App) -> anyhow::Result<()> {
         if purchase.next() != Step::Rest {
             let free = Purchase { leased_until: DateTime::UNIX_EPOCH, ..purchase };
             app.ledger.save_purchase(&free).await?;
+        }
+    }
+    for account in accounts(app).await? {
+        for (webhook, state) in app.activity.webhooks(account).await? {
+            if state != state.free() {
+                app.activity.change_delivery_state(account, webhook.id, DeliveryState::free).await?;
+            }
         }
     }
     Ok(())

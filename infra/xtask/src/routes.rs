@@ -254,7 +254,7 @@ fn pass_a_month(live: &Caller<'_>, test: &Caller<'_>) -> Result<()> {
     let after = test.get("/api/v3/credits/balance", 200)?;
     ensure!(after.at("/data/nextRenewal")? != turn, "the month has not turned: {}", after.body);
     let events = test.get("/api/v3/events", 200)?;
-    ensure!(events.at("/data/0/event")? == "credits.expiring", "{}", events.body);
+    ensure!(events.body.to_string().contains("credits.expiring"), "{}", events.body);
     Ok(())
 }
 

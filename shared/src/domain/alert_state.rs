@@ -181,7 +181,10 @@ impl Mark {
 
     /// When the owner may be told again.
     fn cooled_at(&self, alerts: &Alerts) -> Option<DateTime<Utc>> {
-        let pause = Duration::try_minutes(alerts.cooldown_minutes.into())?;
+        // Requests under way together land in another order than they came in, so times may go back a little: without a
+        // cool-down nothing is kept back by them.
+        let minutes = Some(alerts.cooldown_minutes).filter(|minutes| *minutes > 0)?;
+        let pause = Duration::try_minutes(minutes.into())?;
         self.told_at?.checked_add_signed(pause)
     }
 }

@@ -266,7 +266,7 @@ impl DeliveryState {
     #[must_use]
     pub fn paused(&self) -> Self {
         match self.status {
-            Flow::Active => Self { status: Flow::Paused, ..self.clone() },
+            Flow::Active => Self { status: Flow::Paused, retry_at: None, ..self.clone() },
             Flow::Paused | Flow::Failing | Flow::Gone => self.clone(),
         }
     }

@@ -37,7 +37,7 @@ impl News {
             ),
             "credit.dispute_lost" => (
                 EventName::DisputeClosed,
-                "A dispute was lost; what was spent is owed",
+                "A dispute was lost; what was set aside is gone, and what had been spent before is owed",
                 closed(receipt, "lost"),
             ),
             _ => return None,

@@ -80,14 +80,7 @@ impl App {
     /// # Errors
     /// [`NotConfigured`] naming the variable that is missing.
     pub fn from_env() -> Result<Arc<Self>, NotConfigured> {
-        let config = Connection {
-            region: variable("AWS_REGION")?,
-            access_key: variable("AWS_ACCESS_KEY_ID")?,
-            secret_key: variable("AWS_SECRET_ACCESS_KEY")?,
-            session_token: env::var("AWS_SESSION_TOKEN").ok(),
-            endpoint: env::var("AWS_ENDPOINT_URL_DYNAMODB").ok(),
-        }
-        .config();
+        let config = connection("AWS_ENDPOINT_URL_DYNAMODB")?.config();
         Ok(Arc::new(Self {
             ledger: Ledger::new(&config, variable("LEDGER_TABLE")?),
             settings: Settings::new(&config, variable("SETTINGS_TABLE")?),
@@ -164,14 +157,7 @@ fn seal() -> Result<Arc<dyn Seal>, NotConfigured> {
     let Some(key) = env::var("WEBHOOK_KEY_ARN").ok().filter(|key| !key.is_empty()) else {
         return Ok(Arc::new(NoSeal));
     };
-    Ok(Arc::new(Kms::new(KmsKey {
-        key,
-        region: variable("AWS_REGION")?,
-        access_key: variable("AWS_ACCESS_KEY_ID")?,
-        secret_key: variable("AWS_SECRET_ACCESS_KEY")?,
-        session_token: env::var("AWS_SESSION_TOKEN").ok(),
-        endpoint: env::var("AWS_ENDPOINT_URL_KMS").ok(),
-    })))
+    Ok(Arc::new(Kms::new(KmsKey { key, connection: connection("AWS_ENDPOINT_URL_KMS")? })))
 }
 
 impl Now for App {
@@ -185,27 +171,24 @@ fn bus() -> Result<Arc<dyn Bus>, NotConfigured> {
     let Some(name) = env::var("EVENT_BUS").ok().filter(|name| !name.is_empty()) else {
         return Ok(Arc::new(NoBus));
     };
-    Ok(Arc::new(EventBridge::new(EventBus {
-        name,
-        region: variable("AWS_REGION")?,
-        access_key: variable("AWS_ACCESS_KEY_ID")?,
-        secret_key: variable("AWS_SECRET_ACCESS_KEY")?,
-        session_token: env::var("AWS_SESSION_TOKEN").ok(),
-        endpoint: env::var("AWS_ENDPOINT_URL_EVENTBRIDGE").ok(),
-    })))
+    Ok(Arc::new(EventBridge::new(EventBus { name, connection: connection("AWS_ENDPOINT_URL_EVENTBRIDGE")? })))
 }
 
 /// The queue whose URL a variable has, if it has one.
 fn queue(name: &str) -> Result<Option<Sqs>, NotConfigured> {
     let Some(url) = env::var(name).ok().filter(|url| !url.is_empty()) else { return Ok(None) };
-    Ok(Some(Sqs::new(Queue {
-        url,
+    Ok(Some(Sqs::new(Queue { url, connection: connection("AWS_ENDPOINT_URL_SQS")? })))
+}
+
+/// How to reach a service, which may be another one than the region's own.
+fn connection(endpoint: &str) -> Result<Connection, NotConfigured> {
+    Ok(Connection {
         region: variable("AWS_REGION")?,
         access_key: variable("AWS_ACCESS_KEY_ID")?,
         secret_key: variable("AWS_SECRET_ACCESS_KEY")?,
         session_token: env::var("AWS_SESSION_TOKEN").ok(),
-        endpoint: env::var("AWS_ENDPOINT_URL_SQS").ok(),
-    })))
+        endpoint: env::var(endpoint).ok().filter(|endpoint| !endpoint.is_empty()),
+    })
 }
 
 fn variable(name: &'static str) -> Result<String, NotConfigured> {

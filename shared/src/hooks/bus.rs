@@ -1,16 +1,14 @@
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_sdk_eventbridge::config::timeout::TimeoutConfig;
-use aws_sdk_eventbridge::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::error::DisplayErrorContext;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
-use aws_sdk_eventbridge::{Client, Config};
 use serde_json::Value;
 
 use super::dispatch::Of;
 use crate::domain::{AccountId, Event};
+use crate::store::{Connection, aws_client};
 
 /// What our events say that they come from.
 const SOURCE: &str = "scrip";
@@ -66,16 +64,8 @@ pub struct Unpublished {
 pub struct EventBus {
     /// The bus's name.
     pub name: String,
-    /// The AWS region.
-    pub region: String,
-    /// The role's key id.
-    pub access_key: String,
-    /// The role's secret key.
-    pub secret_key: String,
-    /// The role's session token; none for an emulator.
-    pub session_token: Option<String>,
-    /// Another EventBridge than the region's own.
-    pub endpoint: Option<String>,
+    /// How to reach it.
+    pub connection: Connection,
 }
 
 /// EventBridge. The client is made with the first event.
@@ -98,19 +88,7 @@ impl EventBridge {
 
     fn client(&self) -> &Client {
         self.client.get_or_init(|| {
-            let EventBus { region, access_key, secret_key, session_token, endpoint, .. } = self.bus.clone();
-            let credentials = Credentials::new(access_key, secret_key, session_token, None, "environment");
-            let timeouts = TimeoutConfig::builder()
-                .operation_attempt_timeout(Duration::from_secs(Self::ATTEMPT_SECONDS))
-                .operation_timeout(Duration::from_secs(Self::CALL_SECONDS))
-                .build();
-            let mut config = Config::builder()
-                .behavior_version(BehaviorVersion::latest())
-                .region(Region::new(region))
-                .credentials_provider(credentials)
-                .timeout_config(timeouts);
-            config.set_endpoint_url(endpoint);
-            Client::from_conf(config.build())
+            aws_client!(aws_sdk_eventbridge, self.bus.connection, Self::ATTEMPT_SECONDS, Self::CALL_SECONDS)
         })
     }
 

@@ -45,11 +45,13 @@ async fn bus(refused: &'static [u64]) -> (EventBridge, Arc<Mutex<Vec<Value>>>) {
     let text = |text: &str| text.to_owned();
     let bus = EventBus {
         name: text("scrip-events"),
-        region: text("us-east-1"),
-        access_key: text("key"),
-        secret_key: text("secret"),
-        session_token: None,
-        endpoint: Some(endpoint),
+        connection: Connection {
+            region: text("us-east-1"),
+            access_key: text("key"),
+            secret_key: text("secret"),
+            session_token: None,
+            endpoint: Some(endpoint),
+        },
     };
     (EventBridge::new(bus), seen)
 }

@@ -1,18 +1,15 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_sdk_kms::config::timeout::TimeoutConfig;
-use aws_sdk_kms::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_kms::Client;
 use aws_sdk_kms::error::DisplayErrorContext;
 use aws_sdk_kms::primitives::Blob;
-use aws_sdk_kms::{Client, Config};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::domain::{AccountId, HookSecret, WebhookId};
-use crate::store::Fault;
+use crate::store::{Connection, Fault, aws_client};
 
 /// How many secrets a warm function keeps open; past it, all are opened again.
 const OPEN_MAX: usize = 1_000;
@@ -58,16 +55,8 @@ pub struct Unsealed {
 pub struct KmsKey {
     /// The key's ARN or id.
     pub key: String,
-    /// The AWS region.
-    pub region: String,
-    /// The role's key id.
-    pub access_key: String,
-    /// The role's secret key.
-    pub secret_key: String,
-    /// The role's session token; none for an emulator.
-    pub session_token: Option<String>,
-    /// Another KMS than the region's own.
-    pub endpoint: Option<String>,
+    /// How to reach it.
+    pub connection: Connection,
 }
 
 /// Secrets under a key that never leaves KMS. What was opened once is remembered while the function is warm.
@@ -91,19 +80,7 @@ impl Kms {
 
     fn client(&self) -> &Client {
         self.client.get_or_init(|| {
-            let KmsKey { region, access_key, secret_key, session_token, endpoint, .. } = self.key.clone();
-            let credentials = Credentials::new(access_key, secret_key, session_token, None, "environment");
-            let timeouts = TimeoutConfig::builder()
-                .operation_attempt_timeout(Duration::from_secs(Self::ATTEMPT_SECONDS))
-                .operation_timeout(Duration::from_secs(Self::CALL_SECONDS))
-                .build();
-            let mut config = Config::builder()
-                .behavior_version(BehaviorVersion::latest())
-                .region(Region::new(region))
-                .credentials_provider(credentials)
-                .timeout_config(timeouts);
-            config.set_endpoint_url(endpoint);
-            Client::from_conf(config.build())
+            aws_client!(aws_sdk_kms, self.key.connection, Self::ATTEMPT_SECONDS, Self::CALL_SECONDS)
         })
     }
 

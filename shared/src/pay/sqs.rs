@@ -1,30 +1,20 @@
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_sdk_sqs::config::timeout::TimeoutConfig;
-use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::DisplayErrorContext;
-use aws_sdk_sqs::{Client, Config};
 
 use super::{Asleep, Wake, Wakes};
 use crate::domain::AccountId;
+use crate::store::{Connection, aws_client};
 
 /// Where a queue is and how to reach it. In Lambda all of it stands in the environment.
 #[derive(Clone, Debug)]
 pub struct Queue {
     /// The queue's URL.
     pub url: String,
-    /// The AWS region.
-    pub region: String,
-    /// The role's key id.
-    pub access_key: String,
-    /// The role's secret key.
-    pub secret_key: String,
-    /// The role's session token; none for an emulator.
-    pub session_token: Option<String>,
-    /// Another SQS than the region's own.
-    pub endpoint: Option<String>,
+    /// How to reach it.
+    pub connection: Connection,
 }
 
 /// An SQS queue. The client is made with the first wake: functions that send none
@@ -53,19 +43,7 @@ impl Sqs {
 
     fn client(&self) -> &Client {
         self.client.get_or_init(|| {
-            let Queue { region, access_key, secret_key, session_token, endpoint, .. } = self.queue.clone();
-            let credentials = Credentials::new(access_key, secret_key, session_token, None, "environment");
-            let timeouts = TimeoutConfig::builder()
-                .operation_attempt_timeout(Duration::from_secs(Self::ATTEMPT_SECONDS))
-                .operation_timeout(Duration::from_secs(Self::CALL_SECONDS))
-                .build();
-            let mut config = Config::builder()
-                .behavior_version(BehaviorVersion::latest())
-                .region(Region::new(region))
-                .credentials_provider(credentials)
-                .timeout_config(timeouts);
-            config.set_endpoint_url(endpoint);
-            Client::from_conf(config.build())
+            aws_client!(aws_sdk_sqs, self.queue.connection, Self::ATTEMPT_SECONDS, Self::CALL_SECONDS)
         })
     }
 
@@ -127,11 +105,13 @@ mod tests {
         let text = |text: &str| text.to_owned();
         let queue = Queue {
             url: format!("{endpoint}/000000000000/recharge"),
-            region: text("us-east-1"),
-            access_key: text("key"),
-            secret_key: text("secret"),
-            session_token: None,
-            endpoint: Some(endpoint),
+            connection: Connection {
+                region: text("us-east-1"),
+                access_key: text("key"),
+                secret_key: text("secret"),
+                session_token: None,
+                endpoint: Some(endpoint),
+            },
         };
         (Sqs::new(queue), seen)
     }

@@ -4,8 +4,8 @@ use aws_sdk_dynamodb::Config;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 
-/// How to reach DynamoDB. In Lambda all of it stands in the environment, so no chain of credential
-/// providers is asked at a cold start.
+/// How to reach DynamoDB, or another service of AWS. In Lambda all of it stands in the environment, so no chain of
+/// credential providers is asked at a cold start.
 #[derive(Clone, Debug)]
 pub struct Connection {
     /// The AWS region.
@@ -16,7 +16,7 @@ pub struct Connection {
     pub secret_key: String,
     /// The role's session token; none for an emulator.
     pub session_token: Option<String>,
-    /// Another DynamoDB than the region's own.
+    /// Another DynamoDB, or whatever service it is, than the region's own.
     pub endpoint: Option<String>,
 }
 
@@ -46,3 +46,27 @@ impl Connection {
         Config::builder().behavior_version(BehaviorVersion::latest()).timeout_config(timeouts)
     }
 }
+
+/// A client of one of AWS's SDKs for a [`Connection`], with the seconds that one attempt of one call may take, and
+/// one call with all attempts. The SDKs have the same types under names of their own.
+macro_rules! aws_client {
+    ($sdk:ident, $connection:expr, $attempt_seconds:expr, $call_seconds:expr) => {{
+        let $crate::store::Connection { region, access_key, secret_key, session_token, endpoint } =
+            $connection.clone();
+        let timeouts = $sdk::config::timeout::TimeoutConfig::builder()
+            .operation_attempt_timeout(std::time::Duration::from_secs($attempt_seconds))
+            .operation_timeout(std::time::Duration::from_secs($call_seconds))
+            .build();
+        let credentials =
+            $sdk::config::Credentials::new(access_key, secret_key, session_token, None, "environment");
+        let mut config = $sdk::Config::builder()
+            .behavior_version($sdk::config::BehaviorVersion::latest())
+            .region($sdk::config::Region::new(region))
+            .credentials_provider(credentials)
+            .timeout_config(timeouts);
+        config.set_endpoint_url(endpoint);
+        $sdk::Client::from_conf(config.build())
+    }};
+}
+
+pub(crate) use aws_client;

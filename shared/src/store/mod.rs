@@ -49,6 +49,7 @@ pub use audit::Report;
 pub use catalogue::{Catalogue, Part, Unchanged};
 pub use claim::{ClaimsOf, Made, system_key};
 pub use connection::Connection;
+pub(crate) use connection::aws_client;
 pub use directory::{Listed, Progress, SHARDS};
 pub use draw::{Asking, Ended, Taken as DrawTaken, of_hold};
 pub use events::event_image;

@@ -146,6 +146,19 @@ fn a_threshold_that_is_set_is_looked_at_without_a_change() {
     assert_eq!((news, state.marks), (vec![], vec![]));
 }
 
+/// Requests that came the other way round: the later number has the earlier time.
+#[test]
+fn a_time_that_goes_back_keeps_nothing_back() {
+    let alerts = alerts(&[100], 0, 0);
+    let (mut state, mut told) = (AlertState::default(), Vec::new());
+    for (number, available, minute) in [(2, 99, 9), (3, 101, 8), (4, 98, 7), (5, 102, 6)] {
+        let (next, news) = state.follow(&alerts, level(number, available, minute), None);
+        told.extend(news.iter().map(word));
+        state = next;
+    }
+    assert_eq!(told, ["low 99 of 100", "up 101 of 100", "low 98 of 100", "up 102 of 100"]);
+}
+
 /// With its first credits an account is low only by what its owner has set since.
 #[test]
 fn a_new_account_is_low_by_what_its_owner_sets_alone() {
