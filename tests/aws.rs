@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 use shared::domain::{AccountId, HookSecret, Mode, OrgId, WebhookId};
 use shared::hooks::{Kms, KmsKey, Owner, Seal};
 use shared::store::{Connection, random};
+use tests::{Books, moment, settle};
+
+use crate::model::Request;
 
 /// Calls a service of the emulator, as an SDK would.
 async fn call(endpoint: &str, (service, operation): (&str, &str), body: Value) -> Value {
@@ -48,20 +51,76 @@ async fn a_secret_that_kms_has_sealed_opens_for_its_own_webhook_alone() {
     opener.open(owner(1), "bm8gY2lwaGVyIHRleHQ=").await.unwrap_err();
 }
 
-#[tokio::test]
-async fn what_failed_is_sent_again_once_and_no_more_than_was_there() {
-    let Ok(endpoint) = std::env::var("SCRIP_SECRETS_MANAGER") else { return };
+fn queues(endpoint: &str) -> Client {
     let config = aws_sdk_sqs::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-        .endpoint_url(&endpoint);
-    let client = Client::from_conf(config.build());
-    let queue = async |name: &str| {
-        let made = client.create_queue().queue_name(format!("{name}-{:x}", random())).send().await.unwrap();
-        made.queue_url.unwrap()
+        .endpoint_url(endpoint);
+    Client::from_conf(config.build())
+}
+
+async fn queue(client: &Client, name: &str) -> String {
+    let made = client.create_queue().queue_name(format!("{name}-{:x}", random())).send().await.unwrap();
+    made.queue_url.unwrap()
+}
+
+/// Lambda says where the records are that a function could not handle; they are read from there and followed.
+#[tokio::test]
+async fn records_that_the_projector_failed_at_are_followed_from_the_stream() {
+    let Ok(endpoint) = std::env::var("SCRIP_SECRETS_MANAGER") else { return };
+    let books = Books::on(Some(&endpoint)).await;
+    let now = "2024-01-15T10:30:00Z".parse().unwrap();
+    let id = books.open(40, now).await;
+    for number in 0..5 {
+        let decide = |account: &_, head: &_| Request::Freeze(false).decide(account, head);
+        settle(&books.ledger, id, (&format!("k{number}"), "x"), moment(now), decide).await.unwrap();
+    }
+    let (streams, stream) = books.stream().await;
+    let described = streams.describe_stream().stream_arn(&stream).send().await.unwrap();
+    let shard = described.stream_description().unwrap().shards()[0].shard_id().unwrap();
+    let records = books.records().await;
+    let of_account = |record: &&projector::Record| {
+        let image = record.image.clone().and_then(|image| shared::store::account_image(image).unwrap());
+        image.is_some_and(|account| account.last.is_some())
     };
-    let (failures, work) = (queue("failures").await, queue("work").await);
+    let places: Vec<_> = records.iter().filter(of_account).map(|record| &record.place).collect();
+    assert_eq!(places.len(), 6);
+    let (client, account) = (queues(&endpoint), books.ledger.account(id).await.unwrap().unwrap());
+    let failures = queue(&client, "projector-failures").await;
+    let failed = json!({
+        "requestContext": { "condition": "RetryAttemptsExhausted", "approximateInvokeCount": 51 },
+        "version": "1.0",
+        "timestamp": "2024-01-15T10:31:00.000Z",
+        "DDBStreamBatchInfo": {
+            "shardId": shard, "startSequenceNumber": places[0], "endSequenceNumber": places[4],
+            "batchSize": 5, "streamArn": stream,
+        },
+    });
+    for body in [failed.to_string(), "no message of Lambda's".to_owned()] {
+        client.send_message().queue_url(&failures).message_body(body).send().await.unwrap();
+    }
+    let (activity, mut said) = (books.activity(), Vec::new());
+    let others = tests::others(&activity);
+    let tell = &mut |line: &str| said.push(line.to_owned());
+    let followed =
+        local::follow_failures((&client, &failures), &streams, (&books.ledger, &others), tell).await;
+    assert!(followed.unwrap_err().to_string().starts_with("1 batches failed again"));
+    assert_eq!(said.last().unwrap(), "batches of the stream: 1 followed, 0 older than the stream keeps them");
+    // No further than the batch went.
+    assert_eq!(books.ledger.watermark(id).await.unwrap(), account.sequence - 1);
+    // What was followed is no longer there; the other is hidden for a while.
+    let said_then = said.clone();
+    let tell = &mut |line: &str| said.push(line.to_owned());
+    local::follow_failures((&client, &failures), &streams, (&books.ledger, &others), tell).await.unwrap();
+    assert_eq!(said.len(), said_then.len() + 1);
+}
+
+#[tokio::test]
+async fn what_failed_is_sent_again_once_and_no_more_than_was_there() {
+    let Ok(endpoint) = std::env::var("SCRIP_SECRETS_MANAGER") else { return };
+    let client = queues(&endpoint);
+    let (failures, work) = (queue(&client, "failures").await, queue(&client, "work").await);
     for number in 0..23 {
         client.send_message().queue_url(&failures).message_body(format!("{number}")).send().await.unwrap();
     }

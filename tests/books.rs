@@ -71,7 +71,8 @@ impl Bus for Unheard {
 }
 
 /// What the projector works with where nobody listens.
-fn others(activity: &Activity) -> Others<'_> {
+#[must_use]
+pub fn others(activity: &Activity) -> Others<'_> {
     let moment = moment(DateTime::UNIX_EPOCH);
     Others { activity, bus: &Unheard, wakes: &Unheard, tasks: &Unheard, moment }
 }
@@ -161,10 +162,15 @@ impl Books {
         project(ledger, &others(&self.activity()), records.iter().cloned()).await
     }
 
+    /// A client of the table's stream, and the stream's name.
+    pub async fn stream(&self) -> (aws_sdk_dynamodbstreams::Client, String) {
+        let streams = self.streams.list_streams().table_name(&self.table).send().await.unwrap();
+        (self.streams.clone(), streams.streams()[0].stream_arn().unwrap().to_owned())
+    }
+
     /// Every record of the stream, from its beginning.
     pub async fn records(&self) -> Vec<Record> {
-        let streams = self.streams.list_streams().table_name(&self.table).send().await.unwrap();
-        let stream = streams.streams()[0].stream_arn().unwrap().to_owned();
+        let (_, stream) = self.stream().await;
         let described = self.streams.describe_stream().stream_arn(&stream).send().await.unwrap();
         let mut records = Vec::new();
         for shard in described.stream_description().unwrap().shards() {

@@ -184,10 +184,10 @@ async fn two_projectors_at_once_make_the_same() {
     }
 }
 
-/// Records that the stream has lost are made up for by their rows, and a table that is older than its chain
-/// gets one.
+/// Records that the stream has lost are made up for by their rows: what they were to tell is told and counted, in its
+/// place. A table that is older than its chain gets one.
 #[tokio::test]
-async fn a_chain_that_is_behind_is_caught_up_from_the_rows() {
+async fn what_the_stream_has_lost_is_followed_from_the_rows() {
     for backend in backends() {
         let ledgers = ledgers(backend.as_deref(), 45).await;
         let (books, records) = (&ledgers.books, &ledgers.records);
@@ -201,7 +201,7 @@ async fn a_chain_that_is_behind_is_caught_up_from_the_rows() {
             for batch in kept.chunks(9) {
                 assert_eq!(books.deliver(&books.restarted(), batch).await, None);
             }
-            ledgers.is_as_if_once(&format!("{lost:?} lost")).await;
+            ledgers.is_wholly_as_if_once(&format!("{lost:?} lost")).await;
         }
         // A mark as it was before there was a chain.
         let mut old = ledgers.made[0].clone();
@@ -213,6 +213,93 @@ async fn a_chain_that_is_behind_is_caught_up_from_the_rows() {
         assert_eq!(books.deliver(&books.restarted(), &records[records.len() - 1..]).await, None);
         ledgers.is_as_if_once("older than its chain").await;
     }
+}
+
+/// Whoever makes up for lost records dies at every write, and comes again.
+#[tokio::test]
+async fn who_dies_over_what_was_lost_comes_again() {
+    let ledgers = ledgers(None, 19).await;
+    let (books, records) = (&ledgers.books, &ledgers.records);
+    let faults = books.faults.clone().unwrap();
+    let last = &records[records.len() - 1..];
+    let begin = async |kind| {
+        faults.arm(usize::MAX, kind);
+        ledgers.begin().await;
+        for row in &ledgers.rows {
+            books.write(row).await;
+        }
+    };
+    begin(Kind::CrashBefore).await;
+    faults.arm(usize::MAX, Kind::CrashBefore);
+    assert_eq!(books.deliver(&books.restarted(), last).await, None);
+    let writes = faults.writes();
+    assert!(writes > 6, "{writes}");
+    for number in 0..writes {
+        for kind in [Kind::CrashBefore, Kind::CrashAfter, Kind::AnswerLost, Kind::ServerError] {
+            let told = format!("write {number}, {kind:?}");
+            begin(kind).await;
+            faults.arm(number, kind);
+            let died = books.deliver(&books.restarted(), last).await.is_some();
+            assert!(died || matches!(kind, Kind::AnswerLost | Kind::ServerError), "{told}");
+            faults.arm(usize::MAX, kind);
+            assert_eq!(books.deliver(&books.restarted(), last).await, None, "{told}");
+            ledgers.is_wholly_as_if_once(&told).await;
+        }
+    }
+}
+
+/// An account that nothing happens to any more is found by whoever goes round, and left alone while its records may
+/// be on their way.
+#[tokio::test]
+async fn what_was_lost_at_the_end_is_followed_by_who_goes_round() {
+    let ledgers = ledgers(None, 45).await;
+    let (books, ledger) = (&ledgers.books, ledgers.books.restarted());
+    ledgers.begin().await;
+    for row in &ledgers.rows {
+        books.write(row).await;
+    }
+    for batch in ledgers.records[..30].chunks(9) {
+        assert_eq!(books.deliver(&books.restarted(), batch).await, None);
+    }
+    let activity = books.activity();
+    let round = async |now| {
+        let mut said = Vec::new();
+        let others = tests::others(&activity);
+        let tell = &mut |line: &str| said.push(line.to_owned());
+        local::follow_accounts((&ledger, &others), now, tell).await.unwrap();
+        said.join("\n")
+    };
+    let last = ledger.account(ledgers.id).await.unwrap().unwrap();
+    let behind = ledger.watermark(ledgers.id).await.unwrap() + 1;
+    assert!(behind < last.sequence);
+    assert_eq!(
+        round(last.floor().time()).await,
+        "accounts: 1, of which 0 were behind and have been followed"
+    );
+    let later = last.floor().time() + chrono::Duration::minutes(5);
+    let told = round(later).await;
+    assert!(told.contains(&format!("followed from {behind} to {}", last.sequence)), "{told}");
+    assert!(told.ends_with("accounts: 1, of which 1 were behind and have been followed"), "{told}");
+    ledgers.is_wholly_as_if_once("by who goes round").await;
+    assert!(round(later).await.ends_with("of which 0 were behind and have been followed"));
+}
+
+/// Where rows are missing too, nothing that follows them is told, counted or chained.
+#[tokio::test]
+async fn what_is_lost_with_its_row_stops_its_account() {
+    let ledgers = ledgers(None, 19).await;
+    let (books, records) = (&ledgers.books, &ledgers.records);
+    // Some rows are gone.
+    ledgers.begin().await;
+    let last = &records[records.len() - 1..];
+    assert_eq!(books.deliver(&books.restarted(), last).await, Some(last[0].place.clone()));
+    assert!(told(books, ledgers.id).await.iter().all(Vec::is_empty));
+    assert!(made(books, ledgers.id).await.is_empty());
+    // The records are found again.
+    for batch in records.chunks(5) {
+        assert_eq!(books.deliver(&books.restarted(), batch).await, None);
+    }
+    ledgers.is_wholly_as_if_once("found again").await;
 }
 
 /// Requests that overtake one another are chained by number all the same.
@@ -244,8 +331,7 @@ async fn requests_under_way_together_are_chained_by_number() {
     for item in &before {
         books.delete(item).await;
     }
-    let account = books.ledger.account(id).await.unwrap().unwrap();
-    let last = books.ledger.complete(&account).await.unwrap().unwrap();
-    books.ledger.mark(id, &last.rows, last.time).await.unwrap();
+    let records = records(&books).await;
+    assert_eq!(books.deliver(&books.restarted(), &records[records.len() - 1..]).await, None);
     assert_eq!(made(&books, id).await, before);
 }

@@ -5,7 +5,7 @@ use shared::domain::{
     Account, AccountId, Amount, Consume, Credits, Direction, Grant, Head, Operation, Origin, Posting,
     Refusal, Source, consume, grant,
 };
-use shared::store::{Ledger, Rows, Settled, Unsettled};
+use shared::store::{Ledger, Settled, Unsettled};
 use tests::{Books, Kind, moment, settle};
 
 pub(crate) const KINDS: [Kind; 6] = [
@@ -230,34 +230,9 @@ async fn records_that_come_again_change_nothing() {
     let before = books.rows(id, now() + Duration::minutes(1)).await;
     let mark = books.ledger.watermark(id).await.unwrap();
     for _ in 0..3 {
-        let account = books.ledger.account(id).await.unwrap().unwrap();
-        let last = books.ledger.complete(&account).await.unwrap().unwrap();
-        books.ledger.mark(id, &last.rows, now()).await.unwrap();
         let records = books.records().await;
         assert_eq!(books.deliver(&books.restarted(), &records).await, None);
     }
     assert_eq!(books.rows(id, now() + Duration::minutes(1)).await, before);
     assert_eq!(books.ledger.watermark(id).await.unwrap(), mark);
-}
-
-/// A stream that has lost records does not stop the watermark where the rows exist, and does where
-/// they don't.
-#[tokio::test]
-async fn lost_records_are_made_up_for_by_their_rows() {
-    let (mut books, id) = world().await;
-    for key in ["a", "b", "c"] {
-        settle(&books.ledger, id, (key, "seven"), moment(now()), seven).await.ok();
-    }
-    let account = books.ledger.account(id).await.unwrap().unwrap();
-    let mark = books.ledger.watermark(id).await.unwrap();
-    assert!(mark + 2 < account.sequence + 1);
-    let last = books.ledger.complete(&account).await.unwrap().unwrap();
-    books.ledger.mark(id, &last.rows, now()).await.unwrap();
-    assert_eq!(books.ledger.watermark(id).await.unwrap(), account.sequence);
-    let row = last.rows.into_values().next().unwrap();
-    let unknown = Rows::from([(account.sequence + 3, row.clone()), (account.sequence + 4, row)]);
-    let missing = books.ledger.mark(id, &unknown, now()).await;
-    assert!(missing.is_err(), "{missing:?}");
-    assert_eq!(books.ledger.watermark(id).await.unwrap(), account.sequence);
-    books.project().await;
 }

@@ -22,7 +22,7 @@ use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
 pub use bank::{Bank, BankFault, Fault};
-pub use books::{Books, Item, backends, moment, settle};
+pub use books::{Books, Item, backends, moment, others, settle};
 pub use event_schema::{EVENT_SCHEMAS, assert_event, event_problems};
 pub use faults::{Faults, Kind};
 pub use receiver::{Received, Receiver};

@@ -14,8 +14,10 @@ use shared::edge::App;
 use shared::hooks::{Bus, Published};
 use shared::pay::Wakes;
 use shared::store::{
-    Activity, Change, Fault, Image, Ledger, Moment, Projected, Rows, account_image, event_image,
+    Activity, Change, Fault, Image, Ledger, Mark, Moment, Projected, Rows, account_image, event_image,
 };
+
+mod missed;
 
 /// One record of the stream: its place, and the item as it is after it.
 #[derive(Clone, Debug)]
@@ -95,7 +97,7 @@ enum Shown {
 /// returns its place: it and all after it are to be delivered again, for an account's records must
 /// not overtake one another. Handled twice, a record changes nothing.
 ///
-/// Then counts, tells and wakes.
+/// What they show is then told, counted, published, and others woken.
 pub async fn project(
     ledger: &Ledger,
     others: &Others<'_>,
@@ -119,16 +121,20 @@ pub async fn project(
             }
         }
     }
-    // Owners are told before the watermarks move: up to them, all that was to be told is told. Queues and counters,
-    // which may be slow, do not hold them up.
-    let failed = [
-        done.tell(ledger, others).await,
-        done.mark(ledger).await,
-        done.count(others).await,
-        done.publish(others).await,
-        done.wake(ledger, others).await,
-    ];
-    failed.into_iter().flatten().chain(again).reduce(earlier_of)
+    let failed = done.follow(ledger, others).await;
+    failed.into_iter().chain(again).reduce(earlier_of)
+}
+
+/// Follows an account as it is, as if a record had just told of it, with all that was not followed before: for whoever
+/// finds one that is behind, for the stream has lost its records. Whether it is followed now; the log says why not.
+///
+/// # Errors
+/// When the table does not serve.
+pub async fn follow(ledger: &Ledger, others: &Others<'_>, account: Account) -> Result<bool, Fault> {
+    let Some(projected) = ledger.complete(&account).await? else { return Ok(true) };
+    let mut done = Done::default();
+    done.add(account, projected, "");
+    Ok(done.follow(ledger, others).await.is_none())
 }
 
 async fn show(ledger: &Ledger, image: Option<Image>) -> Result<Shown, Fault> {
@@ -168,6 +174,8 @@ struct Done {
 /// Rows of an account, up to a time, and the account after the last.
 struct Span {
     account: Account,
+    /// How far it was followed before.
+    seen: Mark,
     rows: Rows,
     /// What each change left, and what is told of it.
     changes: Vec<Change>,
@@ -185,6 +193,7 @@ impl Done {
         let Projected { rows, receipts, time } = entry;
         let span = self.spans.entry(account.id).or_insert_with(|| Span {
             account: account.clone(),
+            seen: Mark::default(),
             rows: Rows::new(),
             changes: vec![],
             spent: vec![],
@@ -192,8 +201,6 @@ impl Done {
             place: place.to_owned(),
             credited: false,
         });
-        // A plan that counts nothing down takes credits away, and pays for everything.
-        let pays = |last: &Entry| last.direction == Direction::Credit || last.switch.is_some();
         span.credited |= account.last.as_ref().is_some_and(pays);
         // What is told goes by one line: batches, the only changes of several, tell nothing.
         let news = receipts.first().and_then(News::of);
@@ -204,6 +211,23 @@ impl Done {
         }
         span.rows.extend(rows);
         span.time = time.max(span.time);
+    }
+
+    /// Tells, counts, publishes and wakes; the earliest place that has to be handled again.
+    async fn follow(&mut self, ledger: &Ledger, others: &Others<'_>) -> Option<String> {
+        // What the stream has lost comes first: all else goes by the order of an account's changes.
+        let lost = self.recover(ledger, others).await;
+        // Owners are told before the watermarks move: up to them, all that was to be told is told. Queues and counters,
+        // which may be slow, do not hold them up.
+        let failed = [
+            lost,
+            self.tell(ledger, others).await,
+            self.mark(ledger).await,
+            self.count(others).await,
+            self.publish(others).await,
+            self.wake(ledger, others).await,
+        ];
+        failed.into_iter().flatten().reduce(earlier_of)
     }
 
     /// Tells the others; the earliest place that has to be handled again if one can't be told.
@@ -221,8 +245,9 @@ impl Done {
     /// Moves the watermarks and chains the rows; the earliest place that has to be handled again if one can't be moved.
     async fn mark(&self, ledger: &Ledger) -> Option<String> {
         let mut again: Option<String> = None;
-        for (account, Span { rows, time, place, .. }) in &self.spans {
-            if let Err(fault) = ledger.mark(*account, rows, *time).await {
+        for (account, Span { seen, rows, time, place, .. }) in &self.spans {
+            let through = rows.keys().next_back().copied().unwrap_or_default();
+            if let Err(fault) = ledger.mark(*account, (seen.clone(), through), rows, *time).await {
                 tracing::error!(%account, fault = &fault as &dyn Error, "a watermark could not be moved");
                 again = again.into_iter().chain([place.clone()]).reduce(earlier_of);
             }
@@ -266,6 +291,12 @@ impl Done {
         let failed = unpublished.places.into_iter().filter_map(|place| places.get(place).cloned());
         failed.reduce(earlier_of)
     }
+}
+
+/// Whether there may be more to spend after an entry. A plan that counts nothing down takes credits away, and pays
+/// for everything.
+fn pays(entry: &Entry) -> bool {
+    entry.direction == Direction::Credit || entry.switch.is_some()
 }
 
 /// Places are numbers of up to 40 digits.

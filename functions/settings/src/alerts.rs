@@ -3,9 +3,9 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use shared::domain::{self, Credits};
+use shared::domain::{self, Account, Credits};
 use shared::edge::{ApiError, App, Caller, Params, Payload, Reply, may};
-use shared::store::{Errand, Fault, Unsettled};
+use shared::store::{Errand, Fault};
 use utoipa::ToSchema;
 
 /// How often one change may lose the race for the row.
@@ -87,32 +87,18 @@ pub(super) async fn set_alerts(
     change.check()?;
     // What is there already is looked at anew, once this has been written.
     app.calendar().expect(Errand::Calendar(caller.account), caller.call.moment).await?;
+    let now = app.ledger.catch_up(caller.account, caller.call.moment).await?;
     for _ in 0..ATTEMPTS_MAX {
         let known = app.ledger.alerts(caller.account).await?;
-        if let Some(saved) = app.ledger.save_alerts(caller.account, change.applied(&known)).await? {
-            if let Err(unsettled) = look(&app, &caller, (&known, &saved)).await {
+        if let Some(saved) = app.ledger.save_alerts(caller.account, change.applied(known, &now)).await? {
+            // What is low by thresholds that are new is told at once, and what will expire by another notice.
+            if let Err(unsettled) = app.calendar().look_after(caller.account, caller.call.moment).await {
                 tracing::warn!(account = %caller.account, cause = &unsettled as &dyn Error, "notices are left to the schedule");
             }
             return Reply::ok(&Alerts::from(saved));
         }
     }
     Err(Fault::Busy.into())
-}
-
-/// Tells at once what is low by thresholds that are new, and what will expire by another notice.
-async fn look(
-    app: &App,
-    caller: &Caller<may::Set>,
-    (known, saved): (&domain::Alerts, &domain::Alerts),
-) -> Result<(), Unsettled> {
-    let moment = caller.call.moment;
-    let is_new = |threshold: &&Credits| !known.thresholds.contains(threshold);
-    let new: Vec<_> = saved.thresholds.iter().filter(is_new).copied().collect();
-    if !new.is_empty() {
-        let account = app.ledger.catch_up(caller.account, moment).await?;
-        app.ledger.look_at(&account, &new, moment).await?;
-    }
-    app.calendar().look_after(caller.account, moment).await.map(|_| ())
 }
 
 impl AlertsChange {
@@ -140,14 +126,17 @@ impl AlertsChange {
         Ok(())
     }
 
-    fn applied(&self, known: &domain::Alerts) -> domain::Alerts {
-        let wanted = self.low_balance_thresholds.clone().or(self.low_balance_threshold.map(|one| vec![one]));
+    fn applied(&self, known: domain::Alerts, now: &Account) -> domain::Alerts {
+        let known = match (&self.low_balance_thresholds, self.low_balance_threshold) {
+            (Some(several), _) => known.with_thresholds(several.iter().copied(), now.sequence),
+            (None, Some(one)) => known.with_thresholds([one], now.sequence),
+            (None, None) => known,
+        };
         domain::Alerts {
-            thresholds: wanted.map_or_else(|| known.thresholds.clone(), domain::Alerts::in_order),
             recovery_margin: self.recovery_margin.unwrap_or(known.recovery_margin),
             cooldown_minutes: self.cooldown_minutes.unwrap_or(known.cooldown_minutes),
             expiry_notice_days: self.expiry_notice_days.unwrap_or(known.expiry_notice_days),
-            revision: known.revision,
+            ..known
         }
     }
 }
@@ -155,8 +144,8 @@ impl AlertsChange {
 impl From<domain::Alerts> for Alerts {
     fn from(alerts: domain::Alerts) -> Self {
         Self {
-            low_balance_threshold: alerts.thresholds.first().map_or(0, |highest| highest.get()),
-            low_balance_thresholds: alerts.thresholds.iter().map(|threshold| threshold.get()).collect(),
+            low_balance_threshold: alerts.thresholds.first().map_or(0, |highest| highest.below.get()),
+            low_balance_thresholds: alerts.thresholds.iter().map(|threshold| threshold.below.get()).collect(),
             recovery_margin: alerts.recovery_margin.get(),
             cooldown_minutes: alerts.cooldown_minutes,
             expiry_notice_days: alerts.expiry_notice_days,

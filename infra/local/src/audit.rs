@@ -3,13 +3,11 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 use chrono::{DateTime, Utc};
 use shared::domain::{AccountId, Finding};
-use shared::store::{Ledger, Report, SHARDS};
+use shared::store::{Ledger, Report};
 
+use crate::directory::every_account;
 use crate::engine::Engine;
 use crate::tables::LEDGER_TABLE;
-
-/// Accounts that one read of the directory asks for.
-const PAGE: i32 = 200;
 
 /// After how many rows of one account a word is said: some seconds' worth.
 const ROWS_A_WORD: u64 = 10_000;
@@ -44,22 +42,14 @@ pub async fn audit(
         count.add(&report.with_context(|| format!("there is no account {account}"))?);
         return count.tell(tell);
     }
-    for shard in 0..SHARDS {
-        let mut after = None;
-        loop {
-            let (accounts, is_last) = ledger.listed(shard, after, PAGE).await?;
-            for listed in &accounts {
-                // One that is listed and not open is just being opened.
-                if let Some(report) = one(ledger, listed.account, now, tell).await? {
-                    count.add(&report);
-                }
-            }
-            after = accounts.last().map(|last| last.account);
-            if is_last || after.is_none() {
-                break;
-            }
+    every_account(ledger, async |account| {
+        // One that is listed and not open is just being opened.
+        if let Some(report) = one(ledger, account, now, tell).await? {
+            count.add(&report);
         }
-    }
+        Ok(())
+    })
+    .await?;
     count.tell(tell)
 }
 

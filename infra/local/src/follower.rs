@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use aws_sdk_dynamodbstreams::Client;
+use aws_sdk_dynamodbstreams::operation::get_records::GetRecordsOutput;
 use aws_sdk_dynamodbstreams::types::ShardIteratorType;
 use projector::{Others, Record, project};
 use shared::edge::App;
@@ -98,21 +99,13 @@ impl Follower {
                 answer.records().iter().filter_map(|record| record.dynamodb()?.sequence_number());
             let last = places.next_back().map(str::to_owned);
             let count = answer.records().len();
-            let records = answer.records.unwrap_or_default().into_iter().map(|record| {
-                let change = record
-                    .dynamodb
-                    .unwrap_or_else(|| aws_sdk_dynamodbstreams::types::StreamRecord::builder().build());
-                Record {
-                    place: change.sequence_number.unwrap_or_default(),
-                    image: change.new_image.filter(|image| !image.is_empty()).map(Into::into),
-                }
-            });
-            if let Some(place) = project(ledger, others, records).await {
+            let next = answer.next_shard_iterator.clone();
+            if let Some(place) = project(ledger, others, records(answer)).await {
                 // Delivered again from here: the whole read is, and what was done changes nothing.
                 anyhow::bail!("the record {place} of the stream could not be handled");
             }
             shard.through = last.or(shard.through.take());
-            shard.iterator = answer.next_shard_iterator;
+            shard.iterator = next;
             handled = handled.saturating_add(count);
         }
         self.untrimmed = self.untrimmed.saturating_add(handled);
@@ -144,4 +137,14 @@ impl Shard {
         let found = found.set_sequence_number(self.through.clone()).send().await;
         found.context("cannot read a stream")?.shard_iterator.context("the stream has ended")
     }
+}
+
+/// The records of a read.
+pub(crate) fn records(read: GetRecordsOutput) -> Vec<Record> {
+    let changes = read.records.unwrap_or_default().into_iter().filter_map(|record| record.dynamodb);
+    let records = changes.map(|change| Record {
+        place: change.sequence_number.unwrap_or_default(),
+        image: change.new_image.filter(|image| !image.is_empty()).map(Into::into),
+    });
+    records.collect()
 }

@@ -57,6 +57,16 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         data: Option<PathBuf>,
     },
+    /// Have the projector follow what it has missed. `ProjectorFailures` tells of records of the stream that it could
+    /// not handle: those are read from the stream, which keeps them for a day, and followed; then every account whose
+    /// last changes nobody has followed, from the rows of its ledger. Region, credentials and tables as for `load`, and
+    /// `EVENT_BUS`, `RECHARGE_QUEUE_URL` and `RENEWAL_QUEUE_URL`.
+    Follow {
+        /// The queue of failures, by its URL: the stack's output `ProjectorFailuresUrl`. Left out, accounts alone are
+        /// followed.
+        #[arg(long, value_name = "URL")]
+        from: Option<String>,
+    },
     /// Send the messages of a queue of failures again, to the queue that they come from. Both stand in the outputs
     /// of the stack: `WebhookFailuresUrl` and `WebhookQueueUrl`, `RechargeFailuresUrl` and `RechargeQueueUrl`, `RenewalFailuresUrl`
     /// and `RenewalQueueUrl`. Region and credentials are taken from the environment, as for `load`.
@@ -112,6 +122,7 @@ async fn start() -> ExitCode {
     let done = match arguments.command {
         Some(Command::Load) => load().await,
         Some(Command::Audit { account, data }) => audit(account, data).await,
+        Some(Command::Follow { from }) => follow(from).await,
         Some(Command::Redrive { from, to, most }) => redrive(&from, &to, most).await,
         None => run(arguments).await,
     };
@@ -149,6 +160,24 @@ async fn audit(account: Option<AccountId>, data: Option<PathBuf>) -> anyhow::Res
             local::audit(&app.ledger, account, now, print).await
         }
     }
+}
+
+async fn follow(from: Option<String>) -> anyhow::Result<()> {
+    for name in ["EVENT_BUS", "RECHARGE_QUEUE_URL", "RENEWAL_QUEUE_URL"] {
+        std::env::var(name).with_context(|| format!("{name} is not set; the stack's outputs have it"))?;
+    }
+    let app = App::from_env()?;
+    let (ledger, others) = (&app.ledger, &projector::Others::of(&app));
+    let print = &mut |line: &str| tell(&mut stdout(), &format!("{line}\n"));
+    let records = match from {
+        Some(queue) => {
+            let (queues, streams) = (local::queues()?, local::streams()?);
+            local::follow_failures((&queues, &queue), &streams, (ledger, others), print).await
+        }
+        None => Ok(()),
+    };
+    local::follow_accounts((ledger, others), System.now(), print).await?;
+    records
 }
 
 async fn redrive(from: &str, to: &str, most: Option<u64>) -> anyhow::Result<()> {

@@ -1,9 +1,6 @@
-use std::time::Duration;
-
 use anyhow::{Context, ensure};
-use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{Message, QueueAttributeName};
-use aws_sdk_sqs::{Client, Config};
 
 /// How many messages SQS hands out at once.
 const AT_ONCE: i32 = 10;
@@ -69,31 +66,4 @@ async fn count(client: &Client, queue: &str) -> anyhow::Result<u64> {
     let asked = asked.with_context(|| format!("cannot look at {queue}"))?;
     let count = asked.attributes.and_then(|attributes| attributes.get(&name)?.parse().ok());
     count.context("the queue does not say how many messages it has")
-}
-
-/// A client as the environment says: `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
-/// `AWS_SESSION_TOKEN`, `AWS_ENDPOINT_URL_SQS`.
-///
-/// # Errors
-/// When one of the first three is missing.
-pub fn queues() -> anyhow::Result<Client> {
-    let variable = |name: &str| std::env::var(name).with_context(|| format!("{name} is not set"));
-    let session = std::env::var("AWS_SESSION_TOKEN").ok();
-    let credentials = Credentials::new(
-        variable("AWS_ACCESS_KEY_ID")?,
-        variable("AWS_SECRET_ACCESS_KEY")?,
-        session,
-        None,
-        "environment",
-    );
-    let timeouts = aws_sdk_sqs::config::timeout::TimeoutConfig::builder()
-        .operation_timeout(Duration::from_secs(30))
-        .build();
-    let mut config = Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(variable("AWS_REGION")?))
-        .credentials_provider(credentials)
-        .timeout_config(timeouts);
-    config.set_endpoint_url(std::env::var("AWS_ENDPOINT_URL_SQS").ok().filter(|url| !url.is_empty()));
-    Ok(Client::from_conf(config.build()))
 }

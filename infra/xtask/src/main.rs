@@ -54,6 +54,12 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Has the projector follow what it has missed: `cargo run -- follow`, which has `--help`.
+    Follow {
+        /// What `scrip follow` is to be told.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Verifies the ledgers of a deployment, or with `--data DIR` of a data folder: `cargo run -- audit`, which has
     /// `--account` and `--help`.
     Audit {
@@ -82,9 +88,10 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command, steps: &mut Steps) -> anyhow::Result<()> {
-    // It is the service's own code that audits and sends again, and this is built without it.
+    // It is the service's own code that audits, follows and sends again, and this is built without it.
     match &command {
         Command::Audit { arguments } => return process::run(project::scrip(["audit"]).args(arguments)),
+        Command::Follow { arguments } => return process::run(project::scrip(["follow"]).args(arguments)),
         Command::Redrive { arguments } => return process::run(project::scrip(["redrive"]).args(arguments)),
         Command::Test | Command::Lint | Command::Template | Command::Lambda | Command::Snippet => (),
     }
@@ -101,6 +108,6 @@ fn run(command: Command, steps: &mut Steps) -> anyhow::Result<()> {
             tests::build(&project, steps)?;
             snippet::check(&project, steps)
         }
-        Command::Audit { .. } | Command::Redrive { .. } => Ok(()),
+        Command::Audit { .. } | Command::Follow { .. } | Command::Redrive { .. } => Ok(()),
     }
 }

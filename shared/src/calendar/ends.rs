@@ -37,7 +37,7 @@ impl Calendar<'_> {
             known = self.ledger.catch_up(account, moment).await?;
         }
         let is_over = !ended.closed && !ended.left;
-        self.ledger.look_at(&known, &[], moment).await?;
+        self.ledger.look_at(&known, moment).await?;
         let ends = known.ends(&self.ledger.alerts(account).await?, moment.now);
         for (lot, terms) in ends.notices {
             self.ledger.tell(account, &News::Expiring { lot, terms }, moment).await?;

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Account, Alerts, Allowance, Credits, News};
+use super::{Account, Alerts, Allowance, Credits, News, Receipt};
 
 /// What an account's owner was last told of its balance (contract, rule 7; seed: "Low Balance Alerts"): which
 /// thresholds it is below, and whether it is used up.
@@ -74,6 +74,15 @@ impl Level {
         let unlimited = account.allowance == Allowance::Unlimited;
         Self { sequence: account.sequence, available, unlimited, at }
     }
+
+    /// The same, by the row of that change.
+    #[must_use]
+    pub fn after(receipt: &Receipt) -> Self {
+        let at = receipt.entry.at;
+        let balance = receipt.balance.clone().aged(receipt.entry.id.time().max(at));
+        let available = balance.available().unwrap_or(Credits::MAX);
+        Self { sequence: receipt.sequence, available, unlimited: balance.unlimited, at }
+    }
 }
 
 impl AlertState {
@@ -87,7 +96,7 @@ impl AlertState {
         let mut news: Vec<News> = own.into_iter().collect();
         let mut next = self.clone();
         if self.level < level.sequence {
-            let (looked, told) = self.looked(alerts, level, |_| level.sequence <= 1);
+            let (looked, told) = self.looked(alerts, level);
             news.extend(told);
             next = looked;
         }
@@ -101,25 +110,28 @@ impl AlertState {
     /// How it is when an account is looked at between its changes, all of which were followed: its owner has set
     /// thresholds, or a cool-down may be over.
     #[must_use]
-    pub fn look(&self, alerts: &Alerts, level: Level, set: &[Credits]) -> (Self, Vec<News>) {
+    pub fn look(&self, alerts: &Alerts, level: Level) -> (Self, Vec<News>) {
         if level.sequence < self.level {
             return (self.clone(), vec![]);
         }
-        let is_first = |mark: &Mark| level.sequence <= 1 && !set.contains(&mark.threshold);
-        let (mut next, news) = self.looked(alerts, level, is_first);
+        let (mut next, news) = self.looked(alerts, level);
         if next != *self {
             next.level = level.sequence;
         }
         (next, news)
     }
 
-    /// Below a threshold with its first credits, an account has not fallen below it: `is_first` says of each.
-    fn looked(&self, alerts: &Alerts, level: Level, is_first: impl Fn(&Mark) -> bool) -> (Self, Vec<News>) {
+    fn looked(&self, alerts: &Alerts, level: Level) -> (Self, Vec<News>) {
         let mut news = Vec::new();
         let marks = alerts.thresholds.iter().filter_map(|threshold| {
-            let known = self.marks.iter().find(|mark| mark.threshold == *threshold);
-            let known = known.cloned().unwrap_or(Mark { threshold: *threshold, low: Low::No, told_at: None });
-            let is_first = is_first(&known);
+            let below = threshold.below;
+            let known = self.marks.iter().find(|mark| mark.threshold == below);
+            if level.sequence < threshold.since {
+                return known.cloned();
+            }
+            // Below a threshold with its first credits, an account has not fallen below it.
+            let is_first = level.sequence <= 1 && threshold.since == 0;
+            let known = known.cloned().unwrap_or(Mark { threshold: below, low: Low::No, told_at: None });
             let (next, told) = known.look(alerts, level, is_first);
             news.extend(told);
             (next.low != Low::No || next.told_at.is_some()).then_some(next)

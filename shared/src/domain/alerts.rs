@@ -11,7 +11,7 @@ pub struct Alerts {
     /// Below how many credits its owner is told that the balance runs low, the highest first; at most
     /// [`Alerts::THRESHOLDS_MAX`], none of them 0. None of them: never.
     #[serde(default = "Alerts::usual")]
-    pub thresholds: Vec<Credits>,
+    pub thresholds: Vec<Threshold>,
     /// By how many credits the balance has to rise above a threshold until it counts as recovered.
     #[serde(default)]
     pub recovery_margin: Credits,
@@ -25,6 +25,16 @@ pub struct Alerts {
     pub revision: u64,
 }
 
+/// A balance below which an owner is told that it runs low.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Threshold {
+    /// Below how many credits.
+    pub below: Credits,
+    /// By which number of the account's changes it was set. It does not go by what they left before; by this one it
+    /// does, so a balance that is below it when it is set is told of. 0: from the account's beginning.
+    pub since: u64,
+}
+
 impl Alerts {
     /// The longest notice, in days: a quarter.
     pub const DAYS_MAX: u32 = 92;
@@ -34,15 +44,19 @@ impl Alerts {
     pub const THRESHOLDS_MAX: usize = 10;
 
     /// The threshold of whoever has said nothing: the seed's (seed: "Webhook Payload").
-    fn usual() -> Vec<Credits> {
-        Credits::try_from(100).into_iter().collect()
+    fn usual() -> Vec<Threshold> {
+        Credits::try_from(100).into_iter().map(|below| Threshold { below, since: 0 }).collect()
     }
 
-    /// Thresholds in their order, each once; 0 is none.
+    /// With other thresholds, each once; 0 is none. One that is there already stays as it is, a new one is there
+    /// since the account's change of that number.
     #[must_use]
-    pub fn in_order(thresholds: impl IntoIterator<Item = Credits>) -> Vec<Credits> {
-        let each: BTreeSet<Credits> = thresholds.into_iter().filter(|credits| !credits.is_zero()).collect();
-        each.into_iter().rev().collect()
+    pub fn with_thresholds(self, wanted: impl IntoIterator<Item = Credits>, since: u64) -> Self {
+        let each: BTreeSet<Credits> = wanted.into_iter().filter(|below| !below.is_zero()).collect();
+        let known = |below| self.thresholds.iter().find(|threshold| threshold.below == below).copied();
+        let thresholds =
+            each.into_iter().rev().map(|below| known(below).unwrap_or(Threshold { below, since }));
+        Self { thresholds: thresholds.collect(), ..self }
     }
 }
 

@@ -57,7 +57,7 @@ pub use access::{ApiKey, Denial, Mode, Principal, Scope, Secret};
 pub use account::{Account, AccountId, Fence, LOTS_ALIKE_MAX, LOTS_MAX, PostPaid, Subscription};
 pub use adjustment::{Adjustment, adjust};
 pub use alert_state::{AlertState, Level, Low, Mark};
-pub use alerts::Alerts;
+pub use alerts::{Alerts, Threshold};
 pub use audit::{ChainCheck, Finding, Problem};
 pub use balance::{Balance, EXPIRING_MAX, Expiring};
 pub use batch::{BATCH_MAX, Batch, Item, Place, batch};

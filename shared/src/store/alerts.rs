@@ -5,7 +5,7 @@ use super::events::Telling;
 use super::item::{decode, with_key};
 use super::key::{Key, alerts_partition};
 use super::{Errand, Fault, Ledger, Moment};
-use crate::domain::{Account, AccountId, AlertState, Alerts, Credits, Level, News};
+use crate::domain::{Account, AccountId, AlertState, Alerts, Level, News};
 
 /// How often the state of alerts may be lost to somebody else who tells: two projectors at the same records
 /// are what there is.
@@ -103,13 +103,13 @@ impl Ledger {
     ///
     /// # Errors
     /// When the table does not serve.
-    pub async fn look_at(&self, account: &Account, set: &[Credits], moment: Moment) -> Result<(), Fault> {
+    pub async fn look_at(&self, account: &Account, moment: Moment) -> Result<(), Fault> {
         if self.watermark(account.id).await? < account.sequence {
             return Ok(());
         }
         let level = Level { at: moment.now, ..Level::of(account) };
         self.look(account.id, moment, |state, alerts| {
-            let (state, news) = state.look(alerts, level, set);
+            let (state, news) = state.look(alerts, level);
             let news = news.into_iter().map(|news| (news, level.at)).collect();
             Look { state, news, more: false }
         })

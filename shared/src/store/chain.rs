@@ -19,7 +19,7 @@ const SPAN_ATTRIBUTES: [&str; 5] = ["pk", "sk", "prev", "ids", "hashes"];
 /// How far an account's rows are known to exist, and how far they are chained: one item, so that a debit
 /// costs one write in the background and not two.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Mark {
+pub struct Mark {
     /// Every row through this number exists. Others wait for it, so it never waits for the chain.
     pub(super) through: u64,
     /// The end of the chain; none where nothing is chained, or the item does not read.
@@ -38,9 +38,16 @@ impl Mark {
         Self { through, tip, said, exists: true }
     }
 
-    /// The same, further on.
-    pub(super) fn at(&self, through: u64, tip: Tip) -> Self {
-        Self { through, tip: Some(tip), ..self.clone() }
+    /// As it is once it is written.
+    pub(super) fn at(through: u64, tip: Tip) -> Self {
+        let said = Some(AttributeValue::N(tip.sequence().to_string()));
+        Self { through, tip: Some(tip), said, exists: true }
+    }
+
+    /// The number through which every row of the account is known to exist.
+    #[must_use]
+    pub fn through(&self) -> u64 {
+        self.through
     }
 
     /// Whether there is an end of a chain that does not read: somebody has changed it.

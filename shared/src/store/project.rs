@@ -103,43 +103,45 @@ impl Ledger {
         Ok(self.read_mark(account, true).await?.through)
     }
 
-    /// Moves the watermark, and chains the rows up to it: `rows` exist, and are as the table has them. Where
-    /// the stream has lost the records before them, their rows are looked for: whoever made an entry mostly
-    /// wrote its row too. `now` is no earlier than the last of them.
+    /// How far an account is followed, for whoever has its rows from `first` on. Nothing may be missing before
+    /// them: what [`Ledger::missed`] finds comes first.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn followed(&self, account: AccountId, first: u64) -> Result<Mark, Fault> {
+        let seen = self.read_mark(account, false).await?;
+        if first <= seen.through.min(seen.chained()).saturating_add(1) {
+            return Ok(seen);
+        }
+        // It may be further than a read that is not consistent says.
+        self.read_mark(account, true).await
+    }
+
+    /// Moves the watermark, and chains the rows up to it; where it is then. All rows after `seen` and through the
+    /// number `through` exist; those in `rows` are as the table has them, others are read. `now` is no earlier
+    /// than the last of them.
     ///
     /// Done twice, late, by two at once or in other pieces, the chain is the same to the byte: it hangs on
     /// the rows alone.
     ///
     /// # Errors
-    /// [`Fault::Corrupt`] when rows before the first are missing, which only a copy of the stream could
-    /// mend. When the table does not serve.
-    pub async fn mark(&self, account: AccountId, rows: &Rows, now: DateTime<Utc>) -> Result<(), Fault> {
-        let Some((first, last)) = last_run(rows) else { return Ok(()) };
-        let mut seen = self.read_mark(account, false).await?;
-        if seen.chained().saturating_add(1) < first {
-            // It may be further than a read that is not consistent says.
-            seen = self.read_mark(account, true).await?;
-        }
+    /// When the table does not serve.
+    pub async fn mark(
+        &self,
+        account: AccountId,
+        (mut seen, through): (Mark, u64),
+        rows: &Rows,
+        now: DateTime<Utc>,
+    ) -> Result<Mark, Fault> {
         for _ in 0..ATTEMPTS_MAX {
-            let before = first.saturating_sub(1);
-            let through = if last <= seen.through {
-                seen.through
-            } else if before <= seen.through {
-                last
-            } else if self.rows_exist(account, (seen.through, first), now).await? {
-                warn!(%account, known = seen.through, first, "the stream has lost records; their rows exist");
-                last
-            } else {
-                let known = seen.through;
-                let lost = format!("rows of {account} between {known} and {first} are missing");
-                return Err(Fault::corrupt("the stream", lost));
-            };
+            let through = through.max(seen.through);
             let tip = self.chain(account, (&seen, through), rows, now).await?;
             if through == seen.through && seen.tip.as_ref() == Some(&tip) {
-                return Ok(());
+                return Ok(seen);
             }
-            match self.move_mark(account, &seen, &seen.at(through, tip)).await? {
-                None => return Ok(()),
+            let next = Mark::at(through, tip);
+            match self.move_mark(account, &seen, &next).await? {
+                None => return Ok(next),
                 Some(moved) => seen = moved,
             }
         }
@@ -190,17 +192,4 @@ fn extend(tip: &mut Tip, rows: &Rows, growth: &mut Growth) {
     while let Some(row) = rows.get(&tip.sequence().saturating_add(1)) {
         tip.add(row, growth);
     }
-}
-
-/// The numbers of the last rows that have no gap between them.
-fn last_run(rows: &Rows) -> Option<(u64, u64)> {
-    let last = *rows.keys().next_back()?;
-    let mut first = last;
-    for number in rows.keys().rev().skip(1) {
-        if number.checked_add(1) != Some(first) {
-            break;
-        }
-        first = *number;
-    }
-    Some((first, last))
 }

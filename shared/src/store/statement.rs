@@ -6,6 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Duration, Utc};
 use sha2::{Digest, Sha256};
 
+use super::chain::Mark;
 use super::item::{RowItem, decode};
 use super::key::row_partition;
 use super::{Fault, Ledger};
@@ -173,34 +174,42 @@ impl Ledger {
 }
 
 impl Ledger {
-    /// Whether the rows of an account with the numbers `above + 1` to `below - 1` all exist.
-    pub(super) async fn rows_exist(
+    /// Transactions that nobody followed, by rising numbers: those after `seen` and below `before`, the first
+    /// [`MISSED_MAX`] of them. The stream has lost the records that told of them, but whoever made an entry mostly
+    /// wrote its row too. `now` is no earlier than the last of them.
+    ///
+    /// # Errors
+    /// [`Fault::Corrupt`] when the rows of some are missing: only a copy of the stream could mend that. When the
+    /// table does not serve.
+    pub async fn missed(
         &self,
         account: AccountId,
-        (above, below): (u64, u64),
+        (seen, before): (&Mark, u64),
         now: DateTime<Utc>,
-    ) -> Result<bool, Fault> {
-        let mut next = below;
-        let mut cursor = Some(Cursor { below, upper: EntryId::new(now, u128::MAX) });
-        while cursor.is_some() && next > above.saturating_add(1) {
-            let page = self.statement(account, &Query::default(), (cursor, ROWS_CHECKED), now).await?;
-            for receipt in &page.receipts {
-                if receipt.sequence <= above {
-                    return Ok(next == above.saturating_add(1));
-                }
-                next = next.saturating_sub(1);
-                if receipt.sequence != next {
-                    return Ok(false);
-                }
-            }
+    ) -> Result<Vec<Receipt>, Fault> {
+        let first = seen.through().saturating_add(1);
+        let below = before.min(first.saturating_add(MISSED_MAX));
+        let mut cursor = (first < below).then(|| Cursor { below, upper: EntryId::new(now, u128::MAX) });
+        let mut missed = BTreeMap::new();
+        while let Some(place) = cursor.filter(|place| first < place.below) {
+            let page = self.statement(account, &Query::default(), (Some(place), ROWS_AT_ONCE), now).await?;
+            let receipts = page.receipts.into_iter().filter(|receipt| first <= receipt.sequence);
+            missed.extend(receipts.map(|receipt| (receipt.sequence, receipt)));
             cursor = page.next;
         }
-        Ok(next == above.saturating_add(1))
+        if missed.keys().copied().eq(first..below) {
+            return Ok(missed.into_values().collect());
+        }
+        let lost = format!("of {account} not all rows from {first} to below {below} are there");
+        Err(Fault::corrupt("the stream", lost))
     }
 }
 
-/// How many rows at once are checked where the stream has lost records.
-const ROWS_CHECKED: usize = 100;
+/// How many transactions that were missed are told at once: a megabyte or so.
+pub const MISSED_MAX: u64 = 1_000;
+
+/// How many of them one read asks for.
+const ROWS_AT_ONCE: usize = 100;
 
 /// An account's rows, newest id first, month by month.
 struct Rows<'a> {

@@ -13,12 +13,13 @@ fn credits(number: u64) -> Credits {
 }
 
 fn alerts(thresholds: &[u64], margin: u64, cooldown_minutes: u32) -> Alerts {
-    Alerts {
-        thresholds: Alerts::in_order(thresholds.iter().copied().map(credits)),
-        recovery_margin: credits(margin),
-        cooldown_minutes,
-        ..Alerts::default()
-    }
+    let alerts = Alerts { recovery_margin: credits(margin), cooldown_minutes, ..Alerts::default() };
+    set(alerts, thresholds, 0)
+}
+
+/// With thresholds of which the new ones are set by an account's change of that number.
+fn set(alerts: Alerts, thresholds: &[u64], since: u64) -> Alerts {
+    alerts.with_thresholds(thresholds.iter().copied().map(credits), since)
 }
 
 fn level(sequence: u64, available: u64, minute: i64) -> Level {
@@ -126,9 +127,9 @@ fn nothing_is_low_on_an_unlimited_plan() {
 
 #[test]
 fn a_threshold_that_is_set_is_looked_at_without_a_change() {
-    let (state, news) = AlertState::default().look(&alerts(&[100], 0, 0), level(7, 300, 1), &[credits(100)]);
+    let (state, news) = AlertState::default().look(&alerts(&[100], 0, 0), level(7, 300, 1));
     assert_eq!((news, state.level), (vec![], 0));
-    let (state, news) = state.look(&alerts(&[100, 400], 0, 0), level(7, 300, 1), &[credits(400)]);
+    let (state, news) = state.look(&alerts(&[100, 400], 0, 0), level(7, 300, 1));
     assert_eq!(news.iter().map(word).collect::<Vec<_>>(), ["low 300 of 400"]);
     // The changes that led there still tell what they are, and no more of the level.
     let own = || {
@@ -159,14 +160,45 @@ fn a_time_that_goes_back_keeps_nothing_back() {
     assert_eq!(told, ["low 99 of 100", "up 101 of 100", "low 98 of 100", "up 102 of 100"]);
 }
 
-/// With its first credits an account is low only by what its owner has set since.
+/// With its first credits an account is low only by what its owner has set since: whether they are followed before
+/// that, or only after it.
 #[test]
 fn a_new_account_is_low_by_what_its_owner_sets_alone() {
-    let (state, news) = AlertState::default().look(&alerts(&[100], 0, 0), level(1, 10, 1), &[]);
+    let (usual, changed) = (alerts(&[100], 0, 0), set(alerts(&[100], 0, 0), &[100, 20], 1));
+    let (state, news) = AlertState::default().look(&usual, level(1, 10, 1));
     assert_eq!(news, []);
-    let (state, news) = state.look(&alerts(&[100, 20], 0, 0), level(1, 10, 1), &[credits(20)]);
+    let (state, news) = state.look(&changed, level(1, 10, 1));
     assert_eq!(news.iter().map(word).collect::<Vec<_>>(), ["low 10 of 20"]);
     assert_eq!(state.marks.len(), 2);
+    let (late, news) = AlertState::default().follow(&changed, level(1, 10, 1), None);
+    assert_eq!(news.iter().map(word).collect::<Vec<_>>(), ["low 10 of 20"]);
+    assert_eq!(late.marks, state.marks);
+}
+
+#[test]
+fn a_threshold_does_not_go_by_what_was_before_it() {
+    let alerts = set(alerts(&[100], 0, 0), &[100, 500], 4);
+    for (levels, expected) in [
+        // Below it and above it again before it was set: nothing has fallen or recovered.
+        (&[(2, 300), (3, 900), (4, 800)][..], &[][..]),
+        // What it was set at counts, whoever comes to it first.
+        (&[(2, 300), (3, 200), (4, 300), (5, 200)], &["low 300 of 500"]),
+        (&[(3, 900), (4, 900), (5, 499)], &["low 499 of 500"]),
+        // The thresholds from before stay as they were.
+        (&[(2, 99), (3, 101), (4, 800)], &["low 99 of 100", "up 101 of 100"]),
+    ] {
+        let (mut state, mut told) = (AlertState::default(), Vec::new());
+        for (number, available) in levels {
+            let (next, news) = state.follow(&alerts, level(*number, *available, 1), None);
+            told.extend(news.iter().map(word));
+            state = next;
+        }
+        assert_eq!(told, expected, "{levels:?}");
+    }
+    // Kept, it is as it was; taken away and set again, it is a new one.
+    assert_eq!(set(alerts.clone(), &[500], 9).thresholds, alerts.thresholds[..1]);
+    let again = set(set(alerts, &[], 9), &[500], 9);
+    assert_eq!(again.thresholds[0].since, 9);
 }
 
 /// A look at an account that is behind what was followed already says nothing.
@@ -175,7 +207,7 @@ fn a_look_at_what_is_over_tells_nothing() {
     let alerts = alerts(&[100], 0, 0);
     let (low, _) = AlertState::default().follow(&alerts, level(5, 50, 1), None);
     let (high, _) = low.follow(&alerts, level(6, 500, 1), None);
-    assert_eq!(high.look(&alerts, level(5, 50, 2), &[]), (high.clone(), vec![]));
+    assert_eq!(high.look(&alerts, level(5, 50, 2)), (high.clone(), vec![]));
 }
 
 #[test]
@@ -187,8 +219,8 @@ fn whoever_waits_out_a_cool_down_is_looked_at_when_it_ends() {
     }
     let ends = DateTime::from_timestamp(70 * 60, 0).unwrap();
     assert_eq!(state.look_at(&alerts), Some(ends));
-    assert_eq!(state.look(&alerts, level(4, 98, 69), &[]).1, []);
-    let (state, news) = state.look(&alerts, level(4, 98, 70), &[]);
+    assert_eq!(state.look(&alerts, level(4, 98, 69)).1, []);
+    let (state, news) = state.look(&alerts, level(4, 98, 70));
     assert_eq!(news.iter().map(word).collect::<Vec<_>>(), ["low 98 of 100"]);
     assert_eq!(state.look_at(&alerts), None);
 }
@@ -228,7 +260,7 @@ proptest! {
             through = through.max((start + count).min(changes.len()));
             // Somebody looks at the account as it is after what was followed.
             if looks && through > 0 {
-                let (next, news) = state.look(&alerts, changes[through - 1], &[]);
+                let (next, news) = state.look(&alerts, changes[through - 1]);
                 told.extend(news);
                 state = next;
             }

@@ -1,0 +1,60 @@
+use std::error::Error;
+
+use shared::domain::{AccountId, Level, News, Spent};
+use shared::store::{Change, Fault, Ledger, Rows};
+
+use super::{Done, Others, Span, earlier_of, pays};
+
+impl Done {
+    /// Follows what the stream has lost: records that ended among the failures, or were older than the stream keeps
+    /// them when somebody came to read them. Their rows are there, and say the same. The earliest place that has to
+    /// be handled again if that is not possible; nothing of such an account is followed then.
+    pub(crate) async fn recover(&mut self, ledger: &Ledger, others: &Others<'_>) -> Option<String> {
+        let mut again: Option<String> = None;
+        let mut left = Vec::new();
+        for (account, span) in &mut self.spans {
+            if let Err(fault) = recover(ledger, others, *account, span).await {
+                tracing::error!(%account, fault = &fault as &dyn Error, "lost records could not be made up for");
+                again = again.into_iter().chain([span.place.clone()]).reduce(earlier_of);
+                left.push(*account);
+            }
+        }
+        self.spans.retain(|account, _| !left.contains(account));
+        again
+    }
+}
+
+async fn recover(
+    ledger: &Ledger,
+    others: &Others<'_>,
+    account: AccountId,
+    span: &mut Span,
+) -> Result<(), Fault> {
+    let first = last_run(&span.rows);
+    let mut seen = ledger.followed(account, first).await?;
+    loop {
+        let missed = ledger.missed(account, (&seen, first), span.time).await?;
+        let Some(last) = missed.last() else { break };
+        let through = last.sequence;
+        tracing::warn!(%account, known = seen.through(), through, "the stream has lost records; their rows are followed");
+        let changes: Vec<_> = missed
+            .iter()
+            .map(|receipt| Change { level: Level::after(receipt), news: News::of(receipt) })
+            .collect();
+        ledger.follow_changes(account, &changes, others.moment).await?;
+        // Before the watermark moves: nobody would come back to count them.
+        let spent: Vec<_> = missed.iter().filter_map(Spent::by).collect();
+        others.activity.count(account, &spent).await?;
+        span.credited |= missed.iter().any(|receipt| pays(&receipt.entry));
+        seen = ledger.mark(account, (seen, through), &Rows::new(), span.time).await?;
+    }
+    span.seen = seen;
+    Ok(())
+}
+
+/// The first number of the last rows that have no gap between them.
+fn last_run(rows: &Rows) -> u64 {
+    let mut numbers = rows.keys().rev().copied();
+    let last = numbers.next().unwrap_or_default();
+    numbers.fold(last, |first, number| if number.saturating_add(1) == first { number } else { first })
+}
