@@ -8,8 +8,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Duration, Utc};
 use shared::domain::{
-    AccountId, Credits, DeliveryState, EntryId, HookSecret, HookUrl, Lot, News, Reach, SealedSecret, Source,
-    Webhook, WebhookId,
+    AccountId, Credits, DeliveryStanding, DeliveryState, EntryId, HookSecret, HookUrl, Lot, News, Reach,
+    SealedSecret, Source, Webhook, WebhookId,
 };
 use shared::hooks::{Courier, Dispatch, Now, Owner, Seal, Sender, Undispatched, Unsealed};
 use shared::store::{Activity, Errand, Fault, Ledger, Moment};
@@ -288,6 +288,42 @@ async fn what_its_owner_begins_afresh_meanwhile_is_sent_afresh() {
     post.look().await.unwrap();
     assert_eq!(post.receiver.numbers(), [1, 2, 3, 1, 2, 3, 4]);
     assert_eq!(post.state().await.through, EVENTS);
+}
+
+/// An attempt that fails after its owner has begun afresh is of the run before: it does not count, and its line does
+/// not wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_its_owner_overtakes_leaves_no_line_that_waits() {
+    let changes: [fn(&DeliveryState) -> DeliveryState; 3] =
+        [|known| known.from_after(0), |known| known.paused().resumed(), DeliveryState::unhindered];
+    for (place, change) in changes.into_iter().enumerate() {
+        let post = Arc::new(Post::new().await);
+        let (activity, account, webhook) = (Arc::new(post.books.activity()), post.account, post.webhook);
+        let runtime = tokio::runtime::Handle::current();
+        let mut attempts = 0;
+        post.receiver.answer_by(move |_| {
+            attempts += 1;
+            if attempts == 2 {
+                let (activity, runtime) = (activity.clone(), runtime.clone());
+                let set = move || {
+                    runtime.block_on(activity.change_delivery_state(account, webhook, change)).unwrap()
+                };
+                std::thread::spawn(set).join().unwrap();
+            }
+            (if attempts < 4 { 500 } else { 200 }, http::HeaderMap::new())
+        });
+        post.come_to_rest(true).await;
+        let state = post.state().await;
+        assert_eq!((state.through, state.failures), (EVENTS, 0), "{place}");
+        let (log, _) = post.books.activity().deliveries((account, webhook), None, 100).await.unwrap();
+        let told = log.into_iter().map(|line| line.by(&state)).map(|line| (line.number, line.standing));
+        let (mut told, anew): (Vec<_>, Vec<_>) =
+            told.partition(|(_, standing)| *standing == DeliveryStanding::Superseded);
+        assert_eq!(told.pop(), Some((1, DeliveryStanding::Superseded)), "{place}");
+        assert_eq!(told, [], "{place}");
+        assert_eq!(anew.len() as u64, EVENTS, "{place}");
+        assert!(anew.iter().all(|(_, standing)| *standing == DeliveryStanding::Succeeded), "{place}");
+    }
 }
 
 /// A wait is on the agenda before it is written down, by real time, whatever clock the account has.

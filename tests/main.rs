@@ -55,4 +55,5 @@ mod test_clock;
 mod time;
 mod verifiers;
 mod webhooks;
+mod webhooks_log;
 mod webhooks_owner;

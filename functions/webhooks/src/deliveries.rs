@@ -1,7 +1,6 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use chrono::SubsecRound;
 use serde::Deserialize;
 use shared::domain::{self, DeliveryId, DeliveryKind, DeliveryState, EventId, EventName, Flow};
 use shared::edge::{ApiError, App, Caller, Optional, Params, Payload, Reply, may};
@@ -71,12 +70,11 @@ pub(super) async fn test_webhook(
     let event = event.unwrap_or(EventName::WebhookTest);
     let id = EventId::new(now, random()).to_string();
     let told = Told::new((id, 0), event.as_str(), now, &sample(event, webhook.id));
-    let delivery = (DeliveryId::new(now, random()), DeliveryKind::Test, told);
-    let sent = app.courier().send_once(caller.account, &webhook, delivery).await?;
+    let sent = app.courier().send_once(caller.account, &webhook, (DeliveryKind::Test, told)).await?;
     Reply::ok(&Delivery::of(sent))
 }
 
-/// What was sent to a webhook in the last 30 days, with every attempt, the newest first.
+/// What was sent to a webhook in the last 30 days, with every attempt; what was first sent last comes first.
 #[utoipa::path(
     get,
     path = "/api/v3/webhooks/{id}/deliveries",
@@ -98,8 +96,10 @@ pub(super) async fn list_deliveries(
     let webhook = find(&app, caller.account, id).await?;
     let of = (caller.account, webhook.id);
     let (deliveries, more) = app.activity.deliveries(of, before, limit).await?;
+    // How far it is comes first: what is done by the time the log is read is logged as done.
+    let state = app.activity.delivery_state(caller.account, webhook.id).await?.ok_or(UNKNOWN)?;
     let next = deliveries.last().map(|last| last.id.to_string()).filter(|_| more);
-    let deliveries: Vec<_> = deliveries.into_iter().map(Delivery::of).collect();
+    let deliveries: Vec<_> = deliveries.into_iter().map(|one| Delivery::of(one.by(&state))).collect();
     Reply::page(&deliveries, next)
 }
 
@@ -111,7 +111,8 @@ async fn delivery(
     let webhook = find(app, caller.account, id).await?;
     let delivery = DeliveryId::try_from(delivery).map_err(|_| NO_DELIVERY)?;
     let delivery = app.activity.delivery(caller.account, webhook.id, delivery).await?;
-    Ok((webhook, delivery.ok_or(NO_DELIVERY)?))
+    let state = app.activity.delivery_state(caller.account, webhook.id).await?.ok_or(UNKNOWN)?;
+    Ok((webhook, delivery.ok_or(NO_DELIVERY)?.by(&state)))
 }
 
 /// One delivery.
@@ -152,9 +153,7 @@ pub(super) async fn replay_delivery(
         name: earlier.event,
         body: earlier.request.body,
     };
-    let now = app.clock.moment().now;
-    let delivery = (DeliveryId::new(now, random()), DeliveryKind::Once, told);
-    let sent = app.courier().send_once(caller.account, &webhook, delivery).await?;
+    let sent = app.courier().send_once(caller.account, &webhook, (DeliveryKind::Once, told)).await?;
     Reply::ok(&Delivery::of(sent))
 }
 
@@ -195,8 +194,7 @@ pub(super) async fn replay_events(
         return Err(ApiError::field("after", "must be below through"));
     }
     expect_delivery(&app, &caller).await?;
-    let at = app.clock.moment().now.trunc_subsecs(0);
-    let replaying = |known: &DeliveryState| known.replaying((after, last), at);
+    let replaying = |known: &DeliveryState| known.replaying((after, last));
     let state = app.activity.change_delivery_state(caller.account, webhook.id, replaying);
     let state = state.await?.ok_or(UNKNOWN)?;
     deliver_soon(&app, &caller).await;

@@ -43,7 +43,7 @@ pub(super) struct NewWebhook {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(example = json!({ "status": "PAUSED" }))]
 pub(super) struct WebhookChange {
-    /// Where events are sent. A new one is tried at once.
+    /// Where events are sent. A new one is tried at once, with attempts of its own.
     url: Option<String>,
     /// Which; all of them when empty.
     #[schema(value_type = Option<Vec<String>>)]

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde::{Serialize, Serializer};
 use shared::domain::{self, DeliveryKind, DeliveryStanding, DeliveryState, EventName, Flow};
 use shared::edge::instant;
@@ -33,8 +33,8 @@ pub(super) struct Webhook {
     delivered_through: u64,
     /// How many attempts at the next event have failed.
     consecutive_failures: u32,
-    /// When the next attempt is made; null for at once.
-    #[serde(serialize_with = "maybe")]
+    /// When the next attempt is due, a part of a second counted as a whole one; null for at once.
+    #[serde(serialize_with = "by_then")]
     #[schema(value_type = Option<String>, format = DateTime)]
     next_attempt: Option<DateTime<Utc>>,
     /// A range of events that is being sent once more.
@@ -96,17 +96,20 @@ pub(super) struct Delivery {
     event: String,
     /// Why it was sent: event, replay or test.
     kind: &'static str,
-    /// succeeded; retrying; failed: it is not tried again by itself.
+    /// succeeded; retrying; failed: it is not tried again by itself; superseded: it was being tried again when you
+    /// paused the webhook, gave it another URL or other events, or had it go on elsewhere (`deliverAfter`, another
+    /// range to replay). Where the event is still to be sent, that is a delivery of its own, from attempt 1.
     status: &'static str,
     /// The how manieth attempt was the last.
     attempt: usize,
     /// How many there are at most.
     attempts_max: u32,
-    /// When the next is made.
-    #[serde(serialize_with = "maybe")]
+    /// When the next is due, a part of a second counted as a whole one; null when none is, and while the webhook is
+    /// paused.
+    #[serde(serialize_with = "by_then")]
     #[schema(value_type = Option<String>, format = DateTime)]
     next_attempt: Option<DateTime<Utc>>,
-    /// When it happened, or was asked for.
+    /// When it was first sent.
     #[serde(with = "instant")]
     #[schema(value_type = String, format = DateTime)]
     created_at: DateTime<Utc>,
@@ -151,8 +154,12 @@ struct DeliveryAttempt {
 }
 
 #[expect(clippy::ref_option, reason = "serde hands a reference")]
-fn maybe<S: Serializer>(at: &Option<DateTime<Utc>>, out: S) -> Result<S::Ok, S::Error> {
-    out.serialize_some(&at.as_ref().map(instant::text))
+fn by_then<S: Serializer>(at: &Option<DateTime<Utc>>, out: S) -> Result<S::Ok, S::Error> {
+    let up = |at: DateTime<Utc>| {
+        let second = at.trunc_subsecs(0);
+        if second == at { at } else { second.checked_add_signed(TimeDelta::seconds(1)).unwrap_or(at) }
+    };
+    out.serialize_some(&at.map(up).as_ref().map(instant::text))
 }
 
 fn each<S: Serializer>(times: &[Option<DateTime<Utc>>], out: S) -> Result<S::Ok, S::Error> {
@@ -213,6 +220,7 @@ impl Delivery {
             attempts_max: delivery.kind.attempts_max(),
             next_attempt: delivery.next,
             created_at: delivery.created_at,
+                DeliveryStanding::Superseded => "superseded",
             request: DeliveryRequest {
                 url: delivery.request.url,
                 headers: map(delivery.request.headers),

@@ -1,8 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::ids::digest;
-use super::{ATTEMPTS_MAX, AccountId, DeliveryId, EntryId, WebhookId};
+use super::{ATTEMPTS_MAX, DeliveryId, DeliveryState, Lane};
 
 /// One event on its way to one endpoint, with all attempts: a line of the delivery log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,11 +19,11 @@ pub struct Delivery {
     pub kind: DeliveryKind,
     /// How far it is.
     pub standing: DeliveryStanding,
-    /// When its event happened, or it was asked for.
+    /// When it was first sent.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub created_at: DateTime<Utc>,
-    /// When the next attempt is made.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "chrono::serde::ts_seconds_option")]
+    /// When the next attempt is made; not logged, for it may change (see [`Delivery::by`]).
+    #[serde(skip)]
     pub next: Option<DateTime<Utc>>,
     /// What was sent last.
     pub request: SentRequest,
@@ -59,6 +58,8 @@ pub enum DeliveryStanding {
     Retrying,
     /// It was not, and is not tried again by itself.
     Failed,
+    /// It was not, and what its owner has set since stands in its place. Never logged: see [`Delivery::by`].
+    Superseded,
 }
 
 /// What was sent.
@@ -111,12 +112,39 @@ impl DeliveryKind {
     }
 }
 
-impl DeliveryId {
-    /// The id of what is sent of the event of that number to a webhook in that run. It is made from them, so it
-    /// is the same with every attempt, whoever makes it.
+impl Delivery {
+    /// As it is by how far its webhook is, which was read before it. The log says what the last attempt came to.
+    /// Whether another follows stands in the state alone: so what an owner begins afresh, passes over or pauses
+    /// leaves no line behind that goes on waiting.
     #[must_use]
-    pub fn of(account: AccountId, webhook: WebhookId, (number, run): (u64, u32), at: DateTime<Utc>) -> Self {
-        let what = format!("delivery of {number} in {run} to {webhook} of {account}");
-        Self::from(EntryId::derived(at, digest(&what)))
+    pub fn by(self, state: &DeliveryState) -> Self {
+        let lane = [Lane::Live, Lane::Replay].into_iter().find(|lane| state.delivery(*lane) == Some(self.id));
+        match (self.standing, lane) {
+            (DeliveryStanding::Retrying, Some(lane)) => {
+                Self { next: state.retry_at(lane).filter(|_| state.is_active()), ..self }
+            }
+            (DeliveryStanding::Retrying, None) => Self { standing: DeliveryStanding::Superseded, ..self },
+            (DeliveryStanding::Succeeded | DeliveryStanding::Failed | DeliveryStanding::Superseded, _) => {
+                self
+            }
+        }
     }
 }
+
+/// How many of an id's 80 bits that are not its time are chance; the others are microseconds.
+const CHANCE_BITS: u32 = 26;
+
+impl DeliveryId {
+    /// The id of what begins to be sent at `now`. Ids sort as their deliveries begin: those of one millisecond by
+    /// `wall`, the machine's own clock, for the other one may stand still.
+    #[must_use]
+    pub fn begun(now: DateTime<Utc>, wall: DateTime<Utc>, random: u128) -> Self {
+        let microseconds = u128::try_from(wall.timestamp_micros()).unwrap_or(0);
+        let chance = random.checked_shr(u128::BITS.saturating_sub(CHANCE_BITS)).unwrap_or(0);
+        Self::new(now, microseconds.checked_shl(CHANCE_BITS).unwrap_or(0) | chance)
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/delivery.rs"]
+mod tests;

@@ -1,6 +1,8 @@
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::DeliveryId;
+
 /// After how many seconds a delivery that was not taken is sent again: for the second time, the third, and so
 /// on (Standard Webhooks, "Deliverability and reliability"; the first is sent at once).
 const RETRY_SECONDS: [i64; 9] = [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400];
@@ -29,6 +31,9 @@ pub struct DeliveryState {
     /// Events that are sent once more, when nothing new is to be sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay: Option<Replay>,
+    /// The line of the log that attempts at the present event belong to; none before the first of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<DeliveryId>,
     /// How many attempts at the present event have failed.
     pub failures: u32,
     /// When the next attempt is made; at once when there is no time. Milliseconds count.
@@ -80,11 +85,11 @@ pub struct Replay {
     pub through: u64,
     /// The number of the last that is to be.
     pub last: u64,
-    /// When that was asked for.
-    #[serde(with = "chrono::serde::ts_seconds")]
-    pub at: DateTime<Utc>,
     /// The how manieth range it is.
     pub run: u32,
+    /// The line of the log that attempts at its present event belong to; none before the first of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<DeliveryId>,
     /// How many attempts at its present event have failed.
     #[serde(default)]
     pub failures: u32,
@@ -125,6 +130,7 @@ impl DeliveryState {
             status: Flow::Active,
             through,
             replay: None,
+            delivery: None,
             failures: 0,
             retry_at: None,
             leased_until: DateTime::UNIX_EPOCH,
@@ -150,6 +156,28 @@ impl DeliveryState {
             Lane::Live => self.retry_at.is_none_or(|retry_at| retry_at <= now),
             Lane::Replay => {
                 self.replay.is_some_and(|replay| replay.retry_at.is_none_or(|retry_at| retry_at <= now))
+            }
+        }
+    }
+
+    /// The line of the log that is being written on that way.
+    #[must_use]
+    pub fn delivery(&self, lane: Lane) -> Option<DeliveryId> {
+        match lane {
+            Lane::Live => self.delivery,
+            Lane::Replay => self.replay.and_then(|replay| replay.delivery),
+        }
+    }
+
+    /// With a line of the log for attempts at the next event of that way, unless there is one: whoever died over
+    /// an attempt may have written it.
+    #[must_use]
+    pub fn beginning(&self, lane: Lane, id: DeliveryId) -> Self {
+        let delivery = Some(self.delivery(lane).unwrap_or(id));
+        match lane {
+            Lane::Live => Self { delivery, ..self.clone() },
+            Lane::Replay => {
+                Self { replay: self.replay.map(|replay| Replay { delivery, ..replay }), ..self.clone() }
             }
         }
     }
@@ -205,14 +233,13 @@ impl DeliveryState {
     #[must_use]
     pub fn past(&self, lane: Lane, number: u64) -> Self {
         match lane {
-            Lane::Live => {
-                Self { through: number.max(self.through), failures: 0, retry_at: None, ..self.clone() }
-            }
+            Lane::Live => Self { through: number.max(self.through), ..self.anew() },
             Lane::Replay => {
                 let left = self.replay.filter(|replay| number < replay.last);
                 let through = |replay: Replay| number.max(replay.through);
                 let replay = left.map(|replay| Replay {
                     through: through(replay),
+                    delivery: None,
                     failures: 0,
                     retry_at: None,
                     ..replay
@@ -266,7 +293,7 @@ impl DeliveryState {
     #[must_use]
     pub fn paused(&self) -> Self {
         match self.status {
-            Flow::Active => Self { status: Flow::Paused, retry_at: None, ..self.clone() },
+            Flow::Active => Self { status: Flow::Paused, delivery: None, retry_at: None, ..self.clone() },
             Flow::Paused | Flow::Failing | Flow::Gone => self.clone(),
         }
     }
@@ -275,7 +302,7 @@ impl DeliveryState {
     #[must_use]
     pub fn resumed(&self) -> Self {
         let run = self.run.saturating_add(1);
-        Self { status: Flow::Active, failures: 0, retry_at: None, run, stopped_at: None, ..self.clone() }
+        Self { status: Flow::Active, run, stopped_at: None, ..self.anew() }
     }
 
     /// Whether it is delivered to.
@@ -284,24 +311,34 @@ impl DeliveryState {
         self.status == Flow::Active
     }
 
-    /// Tried again at once, as if nothing had failed.
+    /// Tried again at once, as if nothing had failed. What failed before is of another run: none of its attempts,
+    /// be it one that is under way, counts among the new ones.
     #[must_use]
     pub fn unhindered(&self) -> Self {
-        Self { failures: 0, retry_at: None, ..self.clone() }
+        match (self.status, self.failures) {
+            (_, 0) => self.clone(),
+            (Flow::Active, _) => Self { run: self.run.saturating_add(1), ..self.anew() },
+            (Flow::Paused | Flow::Failing | Flow::Gone, _) => self.anew(),
+        }
+    }
+
+    /// With nothing attempted yet.
+    fn anew(&self) -> Self {
+        Self { delivery: None, failures: 0, retry_at: None, ..self.clone() }
     }
 
     /// Delivered to from the event on that follows that number.
     #[must_use]
     pub fn from_after(&self, number: u64) -> Self {
         let run = self.run.saturating_add(1);
-        Self { through: number, failures: 0, retry_at: None, run, ..self.clone() }
+        Self { through: number, run, ..self.anew() }
     }
 
     /// With a range of events that is to be sent once more: those after a number, through another.
     #[must_use]
-    pub fn replaying(&self, (after, last): (u64, u64), at: DateTime<Utc>) -> Self {
+    pub fn replaying(&self, (after, last): (u64, u64)) -> Self {
         let run = self.replays.saturating_add(1);
-        let replay = Replay { through: after, last, at, run, failures: 0, retry_at: None };
+        let replay = Replay { through: after, last, run, delivery: None, failures: 0, retry_at: None };
         Self { replay: Some(replay), replays: run, ..self.clone() }
     }
 }

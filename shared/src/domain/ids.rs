@@ -133,13 +133,6 @@ impl From<EntryId> for WebhookId {
     }
 }
 
-impl From<EntryId> for DeliveryId {
-    /// A delivery carries an id as an entry made at its time would.
-    fn from(id: EntryId) -> Self {
-        Self(id.0)
-    }
-}
-
 impl From<EntryId> for HoldId {
     /// A hold carries the id of the entry that set its credits aside.
     fn from(id: EntryId) -> Self {

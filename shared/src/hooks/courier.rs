@@ -98,7 +98,7 @@ impl Courier<'_> {
             }
             // Who loses it need not wait: whoever has it looks again before they leave.
             let holder = u64::try_from(random() >> 75).unwrap_or(0);
-            let leased = held.state.leased(holder, moment.wall);
+            let leased = held.state.beginning(lane, next_line(moment)).leased(holder, moment.wall);
             let Some(state) = self.activity.save_delivery_state(account, id, &leased).await? else {
                 continue;
             };
@@ -232,7 +232,7 @@ impl Courier<'_> {
         let secrets = self.secrets(*account, webhook, self.clock.now().wall).await?;
         let outcome = self.send(webhook, &secrets, &mut delivery).await?;
         let moment = self.clock.now();
-        let chance = chance(delivery.id, state.failures(*lane));
+        let (chance, following) = (chance(delivery.id, state.failures(*lane)), next_line(moment));
         let after = |known: &DeliveryState| {
             // Begun afresh meanwhile, it is another way that this attempt was not on.
             if !known.goes_on(*lane, state) {
@@ -240,14 +240,16 @@ impl Courier<'_> {
             }
             let next = known.after((*lane, event.number), outcome, moment.now, chance);
             let goes_on = outcome == Outcome::Taken && next.is_active() && !is_last;
-            if goes_on { next.leased(state.holder, moment.wall) } else { next.free() }
+            if !goes_on {
+                return next.free();
+            }
+            next.beginning(*lane, following).leased(state.holder, moment.wall)
         };
         // Before the wait is written down somebody is had to look when it is over.
         let retry_at = after(state).retry_at(*lane);
         if let Some(retry_at) = retry_at {
             self.ledger.note(Errand::Webhooks(*account), retry_at).await?;
         }
-        delivery.next = retry_at;
         delivery.standing = match (outcome, retry_at) {
             (Outcome::Taken, _) => DeliveryStanding::Succeeded,
             (Outcome::Failed(_) | Outcome::Gone, Some(_)) => DeliveryStanding::Retrying,
@@ -276,16 +278,16 @@ impl Courier<'_> {
     /// The delivery of an event: as the log has it after earlier attempts, or a new one.
     async fn begun(&self, held: &Held, event: &Event) -> Result<Delivery, Fault> {
         let Held { account, webhook, state, lane } = held;
-        let (kind, at, run) = match (lane, state.replay) {
-            (Lane::Replay, Some(replay)) => (DeliveryKind::Replay, replay.at, replay.run),
-            (Lane::Replay | Lane::Live, _) => (DeliveryKind::Event, event.at, state.run),
+        let kind = match lane {
+            Lane::Live => DeliveryKind::Event,
+            Lane::Replay => DeliveryKind::Replay,
         };
-        let id = DeliveryId::of(*account, *webhook, (event.number, run), at);
+        let id = state.delivery(*lane).unwrap_or_else(|| next_line(self.clock.now()));
         let known = match state.failures(*lane) {
             0 => None,
             _ => self.activity.delivery(*account, *webhook, id).await?,
         };
-        Ok(known.unwrap_or_else(|| self.delivery(id, (kind, at), &Told::of(*account, event))))
+        Ok(known.unwrap_or_else(|| self.delivery(id, kind, &Told::of(*account, event))))
     }
 
     /// Tells its owner that a webhook is no longer delivered to, if they do not know.
@@ -332,6 +334,11 @@ impl Courier<'_> {
 
 fn seconds_on(at: DateTime<Utc>, seconds: i64) -> DateTime<Utc> {
     at.checked_add_signed(Duration::try_seconds(seconds).unwrap_or_default()).unwrap_or(at)
+}
+
+/// The line of the log for a delivery that begins now.
+fn next_line(Moment { now, wall }: Moment) -> DeliveryId {
+    DeliveryId::begun(now, wall, random())
 }
 
 /// A number below 1,000 that hangs on the attempt alone, so that whoever counts comes to the same.

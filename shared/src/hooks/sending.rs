@@ -9,15 +9,10 @@ use crate::domain::{
     AccountId, Attempt, Delivery, DeliveryId, DeliveryKind, DeliveryStanding, HookSecret, Outcome,
     SentRequest, SentResponse, Webhook,
 };
-use crate::store::Fault;
+use crate::store::{Fault, random};
 
 impl Courier<'_> {
-    pub(super) fn delivery(
-        &self,
-        id: DeliveryId,
-        (kind, at): (DeliveryKind, DateTime<Utc>),
-        told: &Told,
-    ) -> Delivery {
+    pub(super) fn delivery(&self, id: DeliveryId, kind: DeliveryKind, told: &Told) -> Delivery {
         Delivery {
             id,
             event_id: told.id.clone(),
@@ -25,7 +20,7 @@ impl Courier<'_> {
             event: told.name.clone(),
             kind,
             standing: DeliveryStanding::Failed,
-            created_at: at,
+            created_at: id.time(),
             next: None,
             request: SentRequest { url: String::new(), headers: vec![], body: told.body.clone() },
             response: None,
@@ -42,11 +37,12 @@ impl Courier<'_> {
         &self,
         account: AccountId,
         webhook: &Webhook,
-        (id, kind, told): (DeliveryId, DeliveryKind, Told),
+        (kind, told): (DeliveryKind, Told),
     ) -> Result<Delivery, Fault> {
         let moment = self.clock.now();
+        let id = DeliveryId::begun(moment.now, moment.wall, random());
         let secrets = self.secrets(account, webhook, moment.wall).await?;
-        let mut delivery = self.delivery(id, (kind, moment.now), &told);
+        let mut delivery = self.delivery(id, kind, &told);
         let outcome = self.send(webhook, &secrets, &mut delivery).await?;
         if outcome == Outcome::Taken {
             delivery.standing = DeliveryStanding::Succeeded;

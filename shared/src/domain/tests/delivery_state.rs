@@ -72,7 +72,7 @@ fn a_pause_that_its_owner_has_set_meanwhile_stands() {
 
 #[test]
 fn a_range_is_sent_once_more_to_its_end() {
-    let state = DeliveryState::new(9).replaying((1, 3), now());
+    let state = DeliveryState::new(9).replaying((1, 3));
     let second = state.after((Lane::Replay, 2), Outcome::Taken, now(), 0);
     assert_eq!((second.through, second.replay.map(|left| left.through)), (9, Some(2)));
     assert_eq!(second.after((Lane::Replay, 3), Outcome::Taken, now(), 0).replay, None);
@@ -81,7 +81,7 @@ fn a_range_is_sent_once_more_to_its_end() {
 /// What is sent again and not taken holds up nothing that is new, and pauses nothing.
 #[test]
 fn a_range_that_fails_is_given_up_by_itself() {
-    let mut state = DeliveryState::new(9).replaying((1, 3), now());
+    let mut state = DeliveryState::new(9).replaying((1, 3));
     for _ in 0..9 {
         state = state.after((Lane::Replay, 2), Outcome::Failed(None), now(), 0);
         assert!(state.may_send(Lane::Live, now()) && !state.may_send(Lane::Replay, now()));
@@ -95,11 +95,11 @@ fn a_range_that_fails_is_given_up_by_itself() {
 /// Its owner begins a way afresh while an attempt is under way: what that comes to is of the way before.
 #[test]
 fn a_way_that_was_begun_afresh_is_another_one() {
-    let seen = DeliveryState::new(9).replaying((0, 5), now());
+    let seen = DeliveryState::new(9).replaying((0, 5));
     assert!(seen.goes_on(Lane::Live, &seen) && seen.goes_on(Lane::Replay, &seen));
     assert!(!seen.from_after(0).goes_on(Lane::Live, &seen));
     assert!(!seen.resumed().goes_on(Lane::Live, &seen));
-    let again = seen.replaying((0, 2), now());
+    let again = seen.replaying((0, 2));
     assert!(again.goes_on(Lane::Live, &seen) && !again.goes_on(Lane::Replay, &seen));
 }
 
