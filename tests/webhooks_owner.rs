@@ -185,6 +185,36 @@ async fn a_pause_keeps_what_happens_and_whoever_wants_may_pass_over_it() {
     }
 }
 
+/// what is sent => the description that it then has; none where it is refused
+#[tokio::test]
+async fn a_description_is_changed_and_removed() {
+    let world = World::at(NOW).await;
+    let made = json!({ "url": "https://hooks.example.com/", "description": "Mine" });
+    let made = world.post(WEBHOOKS, world.key(), &unique(), &made).await.created();
+    let path = format!("{WEBHOOKS}/{}", made["webhookId"].as_str().unwrap());
+    for (sent, then) in [
+        (json!({}), Some(json!("Mine"))),
+        (json!({ "description": "Ours" }), Some(json!("Ours"))),
+        (json!({ "events": [] }), Some(json!("Ours"))),
+        (json!({ "description": "" }), None),
+        (json!({ "description": null }), Some(Value::Null)),
+        (json!({ "description": null }), Some(Value::Null)),
+        (json!({ "description": "Mine again" }), Some(json!("Mine again"))),
+    ] {
+        let answer = world.patch(&path, world.key(), &sent).await;
+        match then {
+            Some(then) => {
+                assert_eq!(answer.data()["description"], then, "{sent}");
+                assert_eq!(world.get(&path, world.key()).await.data()["description"], then, "{sent}");
+            }
+            None => {
+                assert_eq!(answer.failure(), "400 VALIDATION_ERROR", "{sent}");
+                assert!(answer.body["error"]["details"]["fields"]["description"].is_string(), "{answer:?}");
+            }
+        }
+    }
+}
+
 /// Each ledger, and each organisation, has webhooks of its own.
 #[tokio::test]
 async fn nobody_sees_or_hears_of_anothers_webhooks() {

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use shared::domain::{
     self, ClaimKey, DeliveryState, EntryId, EventName, HookSecret, HookUrl, Reference, SealedSecret,
@@ -34,7 +34,7 @@ pub(super) struct NewWebhook {
     #[schema(value_type = Option<Vec<String>>)]
     events: Option<BTreeSet<EventName>>,
     /// In your own words.
-    #[schema(value_type = Option<String>, max_length = 255)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 255)]
     description: Option<Reference>,
 }
 
@@ -48,9 +48,10 @@ pub(super) struct WebhookChange {
     /// Which; all of them when empty.
     #[schema(value_type = Option<Vec<String>>)]
     events: Option<BTreeSet<EventName>>,
-    /// In your own words.
-    #[schema(value_type = Option<String>, max_length = 255)]
-    description: Option<Reference>,
+    /// In your own words; null removes it.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 255)]
+    description: Option<Option<Reference>>,
     /// PAUSED: nothing is sent, and all that happens is kept for it, for 30 days; ACTIVE: it has what it missed, in
     /// order, and goes on.
     status: Option<WantedStatus>,
@@ -60,6 +61,11 @@ pub(super) struct WebhookChange {
 }
 
 /// Whether events are sent.
+/// null is a value here: no description.
+fn given<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Option<Reference>>, D::Error> {
+    Option::deserialize(input).map(Some)
+}
+
 #[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 enum WantedStatus {
@@ -292,7 +298,7 @@ async fn changed<S>(
         let wanted = domain::Webhook {
             url: url.clone().unwrap_or_else(|| known.url.clone()),
             events: change.events.clone().unwrap_or_else(|| known.events.clone()),
-            description: change.description.clone().or_else(|| known.description.clone()),
+            description: change.description.clone().unwrap_or_else(|| known.description.clone()),
             ..known.clone()
         };
         if wanted == known {
