@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
+use shared::domain::EventName;
 use tests::World;
 
 /// `GET /a/{b}` for every route that the document describes.
@@ -213,6 +214,76 @@ async fn audits_and_receipts_answer_what_is_described() {
     let receipt = world.get(&format!("/api/v3/credits/transactions/{id}"), world.key()).await.data();
     assert!(fields("Receipt").is_superset(&keys(&receipt)), "{receipt}");
     assert_eq!(keys(&receipt["proof"]), fields("Proof"));
+}
+
+/// What webhooks, deliveries and the feed answer has the fields that the document says, and no others.
+#[tokio::test]
+async fn webhooks_answer_what_is_described() {
+    let world = World::demo().await;
+    let document = world.get("/openapi.json", "").await.body;
+    let schemas = &document["components"]["schemas"];
+    let fields = |name: &str| properties(schemas, &schemas[name]);
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    let url = format!("{}/_local/inbox/me", world.machine.base_url());
+    let made = world.post("/api/v3/webhooks", world.key(), "w1", &json!({ "url": url })).await.created();
+    assert_eq!(keys(&made), fields("WebhookWithSecret"));
+    let path = format!("/api/v3/webhooks/{}", made["webhookId"].as_str().unwrap());
+    assert_eq!(keys(&world.get(&path, world.key()).await.data()), fields("Webhook"));
+    let debit = json!({ "operation": "verification.standard", "quantity": 350 });
+    world.consume(world.key(), "k1", &debit).await.created();
+    world.settle().await;
+    let delivery = world.get(&format!("{path}/deliveries"), world.key()).await.data()[0].clone();
+    assert_eq!(keys(&delivery), fields("Delivery"));
+    assert_eq!(keys(&delivery["attempts"][0]), fields("DeliveryAttempt"));
+    assert_eq!(keys(&world.events(world.key()).await[0]), fields("Event"));
+}
+
+/// where a name stands => the schema that lists what it may be
+#[tokio::test]
+async fn events_are_described_by_name() {
+    let world = World::demo().await;
+    let document = world.get("/openapi.json", "").await.body;
+    let schemas = &document["components"]["schemas"];
+    let names = |schema: &str| schemas[schema]["enum"].clone();
+    let all: Vec<_> = EventName::ALL.into_iter().map(EventName::as_str).collect();
+    let happening: Vec<_> =
+        EventName::ALL.into_iter().filter(|name| name.is_subscribable()).map(EventName::as_str).collect();
+    assert_eq!((names("EventName"), names("SentEventName")), (json!(happening), json!(all)));
+    for (schema, field, named) in [
+        ("NewWebhook", "events", "EventName"),
+        ("WebhookChange", "events", "EventName"),
+        ("Webhook", "events", "EventName"),
+        ("Event", "event", "EventName"),
+        ("Event", "type", "EventName"),
+        ("Delivery", "event", "SentEventName"),
+        ("WebhookTest", "event", "SentEventName"),
+    ] {
+        let described = schemas[schema]["properties"][field].to_string();
+        assert!(described.contains(&format!("\"#/components/schemas/{named}\"")), "{schema}: {described}");
+    }
+}
+
+/// A body that may be left out is described as one, and any other as one that may not.
+#[tokio::test]
+async fn bodies_are_required_where_they_are() {
+    let world = World::demo().await;
+    let document = world.get("/openapi.json", "").await.body;
+    let mut optional = BTreeSet::new();
+    for route in described(&document) {
+        let (method, path) = route.split_once(' ').unwrap();
+        let body = &document["paths"][path][method.to_lowercase()]["requestBody"];
+        if body.is_object() && body["required"] != json!(true) {
+            optional.insert(route);
+        }
+    }
+    let expected = [
+        "POST /api/v3/credits/holds/{id}/capture",
+        "POST /api/v3/credits/holds/{id}/release",
+        "POST /api/v3/credits/transactions/{id}/fail",
+        "POST /api/v3/webhooks/{id}/rotate-secret",
+        "POST /api/v3/webhooks/{id}/test",
+    ];
+    assert_eq!(optional, expected.map(str::to_owned).into());
 }
 
 /// The properties of a schema, also of those that it is put together from.

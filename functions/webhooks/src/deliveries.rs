@@ -9,6 +9,7 @@ use shared::store::random;
 use utoipa::{IntoParams, ToSchema};
 
 use super::endpoints::{deliver_soon, expect_delivery};
+use super::names::Sendable;
 use super::shape::{Delivery, Webhook};
 use super::{UNKNOWN, find};
 
@@ -33,7 +34,7 @@ pub(super) struct Query {
 #[schema(example = json!({ "event": "credits.low_balance" }))]
 pub(super) struct WebhookTest {
     /// An event's name: its example is sent, with number 0. webhook.test when left out.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<Sendable>)]
     event: Option<EventName>,
 }
 
@@ -56,7 +57,7 @@ const NO_DELIVERY: ApiError = ApiError::NotFound("there is no such delivery, or 
     path = "/api/v3/webhooks/{id}/test",
     tag = "webhooks",
     params(("id" = String, Path, description = "wh_…")),
-    request_body(content = WebhookTest, description = "May be left out"),
+    request_body(content = Option<WebhookTest>, description = "May be left out"),
     responses((status = 200, body = Delivery), (status = 404, description = "NOT_FOUND")),
 )]
 pub(super) async fn test_webhook(

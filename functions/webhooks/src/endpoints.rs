@@ -13,6 +13,7 @@ use shared::hooks::Owner;
 use shared::store::{ClaimsOf, Errand, Fault, Made, random};
 use utoipa::ToSchema;
 
+use super::names::Happening;
 use super::shape::{Webhook, WebhookWithSecret};
 use super::{UNKNOWN, find, named};
 
@@ -31,7 +32,7 @@ pub(super) struct NewWebhook {
     /// Where events are sent: https, at a public address; at most 2,048 characters.
     url: String,
     /// Which; all of them when left out or empty.
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<Happening>>)]
     events: Option<BTreeSet<EventName>>,
     /// In your own words.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 255)]
@@ -46,7 +47,7 @@ pub(super) struct WebhookChange {
     /// Where events are sent. A new one is tried at once, with attempts of its own.
     url: Option<String>,
     /// Which; all of them when empty.
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<Happening>>)]
     events: Option<BTreeSet<EventName>>,
     /// In your own words; null removes it.
     #[serde(default, deserialize_with = "given")]

@@ -8,6 +8,8 @@ use shared::domain::{self, AccountId};
 use shared::edge::{ApiError, App, Caller, Params, Reply, instant, may};
 use utoipa::{IntoParams, ToSchema};
 
+use super::names::Happening;
+
 /// Events on a page when nothing is asked, and at most.
 const LIMIT: i32 = 50;
 const LIMIT_MAX: i32 = 100;
@@ -37,9 +39,11 @@ struct Event {
     /// 1, 2, 3, … without a gap.
     sequence: u64,
     /// What has happened; the schemas of infra/events say what each comes with.
+    #[schema(value_type = Happening)]
     event: String,
     /// The same.
     #[serde(rename = "type")]
+    #[schema(value_type = Happening)]
     kind: String,
     /// When.
     #[serde(with = "instant")]

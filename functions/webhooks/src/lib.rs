@@ -3,6 +3,7 @@
 mod deliveries;
 mod endpoints;
 mod feed;
+mod names;
 mod secrets;
 mod shape;
 

@@ -33,7 +33,7 @@ pub(super) struct Rotation {
     path = "/api/v3/webhooks/{id}/rotate-secret",
     tag = "webhooks",
     params(("id" = String, Path, description = "wh_…")),
-    request_body(content = Rotation, description = "May be left out"),
+    request_body(content = Option<Rotation>, description = "May be left out"),
     responses(
         (status = 200, body = WebhookWithSecret),
         (status = 404, description = "NOT_FOUND"),

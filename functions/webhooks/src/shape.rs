@@ -6,6 +6,8 @@ use shared::domain::{self, DeliveryKind, DeliveryStanding, DeliveryState, EventN
 use shared::edge::instant;
 use utoipa::ToSchema;
 
+use super::names::{Happening, Sendable};
+
 /// A customer's endpoint.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -21,7 +23,7 @@ pub(super) struct Webhook {
     /// Where events are sent.
     url: String,
     /// Which; empty for all of them.
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<Happening>)]
     events: Vec<EventName>,
     /// In your own words.
     description: Option<String>,
@@ -93,6 +95,7 @@ pub(super) struct Delivery {
     /// The event's number; 0 of a test.
     sequence: u64,
     /// What has happened.
+    #[schema(value_type = Sendable)]
     event: String,
     /// Why it was sent: event, replay or test.
     kind: &'static str,
@@ -153,6 +156,8 @@ struct DeliveryAttempt {
     error: Option<String>,
 }
 
+/// Times are told in whole seconds: for an attempt the first by which it is due, so that whoever looks then does not
+/// look too early.
 #[expect(clippy::ref_option, reason = "serde hands a reference")]
 fn by_then<S: Serializer>(at: &Option<DateTime<Utc>>, out: S) -> Result<S::Ok, S::Error> {
     let up = |at: DateTime<Utc>| {
@@ -215,12 +220,12 @@ impl Delivery {
                 DeliveryStanding::Succeeded => "succeeded",
                 DeliveryStanding::Retrying => "retrying",
                 DeliveryStanding::Failed => "failed",
+                DeliveryStanding::Superseded => "superseded",
             },
             attempt: attempts.len(),
             attempts_max: delivery.kind.attempts_max(),
             next_attempt: delivery.next,
             created_at: delivery.created_at,
-                DeliveryStanding::Superseded => "superseded",
             request: DeliveryRequest {
                 url: delivery.request.url,
                 headers: map(delivery.request.headers),
