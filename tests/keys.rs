@@ -98,6 +98,37 @@ async fn a_key_does_what_its_scopes_say() {
     }
 }
 
+/// scope => whether webhooks and their deliveries are shown, whether they can be changed
+#[tokio::test]
+async fn whoever_may_set_webhooks_up_may_look_at_them() {
+    let world = World::demo().await;
+    let org = world.open(10).await;
+    let keys = format!("/admin/v1/organisations/{}/keys", org.id);
+    let made = json!({ "url": "https://hooks.example.com/" });
+    let made = world.post("/api/v3/webhooks", &org.key, &unique(), &made).await.created();
+    let path = format!("/api/v3/webhooks/{}", made["webhookId"].as_str().unwrap());
+    for (scope, sees, sets) in [
+        ("credits:read", 200, 403),
+        ("settings:write", 200, 200),
+        ("credits:consume", 403, 403),
+        ("credits:purchase", 403, 403),
+        ("credits:refund", 403, 403),
+        ("team:write", 403, 403),
+    ] {
+        let body = json!({ "mode": "live", "scopes": [scope] });
+        let issued = world.post(&keys, world.operator(), &unique(), &body).await.created();
+        let key = issued["key"].as_str().unwrap();
+        for path in ["/api/v3/webhooks", &path, &format!("{path}/deliveries")] {
+            assert_eq!(world.get(path, key).await.status, sees, "{scope} {path}");
+        }
+        // Whoever may look finds no such delivery.
+        let delivery = format!("{path}/deliveries/del_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA");
+        let expected = if sees == 200 { 404 } else { sees };
+        assert_eq!(world.get(&delivery, key).await.status, expected, "{scope}");
+        assert_eq!(world.patch(&path, key, &json!({})).await.status, sets, "{scope}");
+    }
+}
+
 #[tokio::test]
 async fn a_plan_without_api_access_takes_only_dashboard_keys() {
     let world = World::demo().await;

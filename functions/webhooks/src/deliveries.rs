@@ -85,7 +85,7 @@ pub(super) async fn test_webhook(
 )]
 pub(super) async fn list_deliveries(
     State(app): State<Arc<App>>,
-    caller: Caller<may::Read>,
+    caller: Caller<may::SeeSettings>,
     Path(id): Path<String>,
     Params(Query { limit, cursor }): Params<Query>,
 ) -> Result<Reply, ApiError> {
@@ -96,9 +96,9 @@ pub(super) async fn list_deliveries(
     let before = cursor.map(DeliveryId::try_from).transpose().map_err(|_| ApiError::InvalidCursor)?;
     let webhook = find(&app, caller.account, id).await?;
     let of = (caller.account, webhook.id);
-    let (deliveries, more) = app.activity.deliveries(of, before, limit).await?;
     // How far it is comes first: what is done by the time the log is read is logged as done.
     let state = app.activity.delivery_state(caller.account, webhook.id).await?.ok_or(UNKNOWN)?;
+    let (deliveries, more) = app.activity.deliveries(of, before, limit).await?;
     let next = deliveries.last().map(|last| last.id.to_string()).filter(|_| more);
     let deliveries: Vec<_> = deliveries.into_iter().map(|one| Delivery::of(one.by(&state))).collect();
     Reply::page(&deliveries, next)
@@ -111,8 +111,8 @@ async fn delivery(
 ) -> Result<(domain::Webhook, domain::Delivery), ApiError> {
     let webhook = find(app, caller.account, id).await?;
     let delivery = DeliveryId::try_from(delivery).map_err(|_| NO_DELIVERY)?;
-    let delivery = app.activity.delivery(caller.account, webhook.id, delivery).await?;
     let state = app.activity.delivery_state(caller.account, webhook.id).await?.ok_or(UNKNOWN)?;
+    let delivery = app.activity.delivery(caller.account, webhook.id, delivery).await?;
     Ok((webhook, delivery.ok_or(NO_DELIVERY)?.by(&state)))
 }
 
@@ -126,7 +126,7 @@ async fn delivery(
 )]
 pub(super) async fn read_delivery(
     State(app): State<Arc<App>>,
-    caller: Caller<may::Read>,
+    caller: Caller<may::SeeSettings>,
     Path(ids): Path<(String, String)>,
 ) -> Result<Reply, ApiError> {
     let (_, delivery) = delivery(&app, &caller, ids).await?;

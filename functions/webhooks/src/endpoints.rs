@@ -61,12 +61,12 @@ pub(super) struct WebhookChange {
     deliver_after: Option<u64>,
 }
 
-/// Whether events are sent.
 /// null is a value here: no description.
 fn given<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Option<Reference>>, D::Error> {
     Option::deserialize(input).map(Some)
 }
 
+/// Whether events are sent.
 #[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 enum WantedStatus {
@@ -197,7 +197,7 @@ pub(super) fn random_bytes() -> [u8; 32] {
 #[utoipa::path(get, path = "/api/v3/webhooks", tag = "webhooks", responses((status = 200, body = Vec<Webhook>)))]
 pub(super) async fn list_webhooks(
     State(app): State<Arc<App>>,
-    caller: Caller<may::Read>,
+    caller: Caller<may::SeeSettings>,
     Params(Query {}): Params<Query>,
 ) -> Result<Reply, ApiError> {
     let wall = caller.call.moment.wall;
@@ -217,7 +217,7 @@ pub(super) async fn list_webhooks(
 )]
 pub(super) async fn read_webhook(
     State(app): State<Arc<App>>,
-    caller: Caller<may::Read>,
+    caller: Caller<may::SeeSettings>,
     Path(id): Path<String>,
 ) -> Result<Reply, ApiError> {
     let webhook = find(&app, caller.account, id).await?;

@@ -59,6 +59,10 @@ pub mod may {
     #[derive(Clone, Copy, Debug)]
     pub enum Set {}
 
+    /// Looks at settings: whoever changes them may see them.
+    #[derive(Clone, Copy, Debug)]
+    pub enum SeeSettings {}
+
     /// Takes back.
     #[derive(Clone, Copy, Debug)]
     pub enum Refund {}
@@ -82,6 +86,11 @@ pub mod may {
 
     impl Needs for Set {
         const SCOPE: Scope = Scope::SettingsWrite;
+    }
+
+    impl Needs for SeeSettings {
+        const SCOPE: Scope = Scope::CreditsRead;
+        const OR: Option<Scope> = Some(Scope::SettingsWrite);
     }
 
     impl Needs for Read {
