@@ -304,10 +304,20 @@ async fn the_inbox_shows_what_is_sent_and_whether_it_verifies() {
     let page = page.send().await.unwrap().text().await.unwrap();
     assert!(page.contains("webhook.test") && page.contains("signature verifies"), "{page}");
     assert!(!page.contains("<b>forged"));
+    assert!(
+        page.find("&quot;sequence&quot;") < page.find("&quot;data&quot;"),
+        "in the order in which it was sent"
+    );
+    assert_eq!(inbox[1]["text"].as_str().unwrap().find("\"event\""), Some(1));
     // An answer of one's own choice, to see what becomes of a delivery that is not taken.
     world.patch(&path, world.key(), &json!({ "url": format!("{url}?answer=503") })).await.data();
     let told = world.post(&format!("{path}/test"), world.key(), "", &json!({})).await.data();
     assert_eq!((&told["status"], &told["response"]["status"]), (&json!("failed"), &json!(503)));
+    // A name may be percent-encoded.
+    world.patch(&path, world.key(), &json!({ "url": format!("{url}/caf%C3%A9%20b") })).await.data();
+    world.post(&format!("{path}/test"), world.key(), "", &json!({})).await.data();
+    let newest = world.get("/_local/inbox", "").await.data()[0].clone();
+    assert_eq!((&newest["name"], &newest["verified"]), (&json!("me/café b"), &json!(true)));
     world.delete("/_local/inbox", "").await.data();
     assert_eq!(world.get("/_local/inbox", "").await.data(), json!([]));
 }

@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use http::header::ACCEPT;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use shared::domain::{HookSecret, WebhookId};
 use shared::edge::{ApiError, App, Clock, Params, Reply, System, instant};
@@ -53,8 +54,10 @@ pub(crate) struct Received {
     /// The HTTP status that it was answered with.
     pub(crate) answered: u16,
     pub(crate) headers: HashMap<String, String>,
-    /// The body as JSON; as text where it is none.
-    pub(crate) body: Value,
+    /// The body as it came.
+    pub(crate) text: String,
+    /// The body as JSON, its fields in the order in which they came; as text where it is none.
+    pub(crate) body: Box<RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -104,7 +107,8 @@ async fn receive(
     let status = StatusCode::from_u16(answer.unwrap_or(200));
     let status = status.map_err(|_| ApiError::field("answer", "must be an HTTP status, 100 to 999"))?;
     let verified = local.inbox.verify(&app, &name, (&headers, &body)).await?;
-    let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let body = text(&body);
     let received = Received {
         received_at: System.now(),
         name,
@@ -112,14 +116,21 @@ async fn receive(
         webhook_id: verified.as_ref().ok().copied(),
         problem: verified.err(),
         answered: status.as_u16(),
-        headers: headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
-        body: serde_json::from_slice(&body)
-            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned())),
+        headers: headers.iter().map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect(),
+        body: as_json(&body),
+        text: body,
     };
     local.inbox.keep(received);
     let mut reply = Reply::ok(&json!({ "received": true }))?.into_response();
     *reply.status_mut() = status;
     Ok(reply)
+}
+
+/// JSON as it stands there, and anything else as a string of JSON.
+fn as_json(text: &str) -> Box<RawValue> {
+    // Read as a value first: what is nested too deep for that is no JSON for others either.
+    let known = serde_json::from_str::<Value>(text).and_then(|_| serde_json::from_str(text));
+    known.or_else(|_| to_raw_value(text)).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
 impl Inbox {
@@ -168,6 +179,27 @@ fn signer(
     Err(problem)
 }
 
+/// A path without its percent-encoding, as a request's is read; what is none stays.
+fn decoded(path: &str) -> String {
+    let mut pieces = path.split('%');
+    let mut out = pieces.next().unwrap_or_default().as_bytes().to_vec();
+    for piece in pieces {
+        let digits = piece.split_at_checked(2);
+        let digits = digits.filter(|(digits, _)| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        match digits.map(|(digits, rest)| (u8::from_str_radix(digits, 16), rest)) {
+            Some((Ok(byte), rest)) => {
+                out.push(byte);
+                out.extend(rest.bytes());
+            }
+            Some((Err(_), _)) | None => {
+                out.push(b'%');
+                out.extend(piece.bytes());
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 /// The secrets of all webhooks that point to that name.
 async fn secrets(app: &App, name: &str) -> Result<Vec<(WebhookId, HookSecret)>, ApiError> {
     let accounts = duties::accounts(app).await.map_err(crate::routes::unkept)?;
@@ -176,7 +208,7 @@ async fn secrets(app: &App, name: &str) -> Result<Vec<(WebhookId, HookSecret)>, 
         for (webhook, _) in app.activity.webhooks(account).await? {
             let path = webhook.url.to_string();
             let path = path.split_once("/_local/inbox/").map_or("", |(_, path)| path);
-            if path.split('?').next() != Some(name) {
+            if path.split('?').next().map(decoded).as_deref() != Some(name) {
                 continue;
             }
             let owner = Owner { account, webhook: webhook.id };
@@ -187,4 +219,24 @@ async fn secrets(app: &App, name: &str) -> Result<Vec<(WebhookId, HookSecret)>, 
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// path of a URL => the name that a request to it has
+    #[test]
+    fn a_name_is_read_without_its_percent_encoding() {
+        for (path, name) in [
+            ("me", "me"),
+            ("a%20b/c", "a b/c"),
+            ("caf%C3%A9", "café"),
+            ("%7Eme%3f", "~me?"),
+            ("100%", "100%"),
+            ("%+1%é", "%+1%é"),
+        ] {
+            assert_eq!(decoded(path), name, "{path}");
+        }
+    }
 }

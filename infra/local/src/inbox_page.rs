@@ -36,7 +36,8 @@ pub(crate) fn page(received: &[Received]) -> String {
 }
 
 fn article(one: &Received) -> String {
-    let field = |name: &str| match one.body.get(name) {
+    let body: Value = serde_json::from_str(&one.text).unwrap_or_default();
+    let field = |name: &str| match body.get(name) {
         Some(Value::String(text)) => escaped(text),
         Some(Value::Number(number)) => number.to_string(),
         Some(_) | None => "–".to_owned(),
@@ -45,7 +46,7 @@ fn article(one: &Received) -> String {
         None => "<span class=\"yes\">✓ signature verifies</span>".to_owned(),
         Some(problem) => format!("<span class=\"no\">✗ {}</span>", escaped(problem)),
     };
-    let body = serde_json::to_string_pretty(&one.body).unwrap_or_default();
+    let shown = if body.is_null() { one.text.clone() } else { indented(&one.text) };
     let mut headers: Vec<_> =
         one.headers.iter().map(|(name, value)| format!("{}: {}", escaped(name), escaped(value))).collect();
     headers.sort();
@@ -58,9 +59,53 @@ fn article(one: &Received) -> String {
         instant::text(&one.received_at),
         escaped(&one.name),
         one.answered,
-        escaped(&body),
+        escaped(&shown),
         headers.join("\n"),
     )
+}
+
+/// JSON over several lines: what stands there, as it is written and in its order.
+fn indented(json: &str) -> String {
+    let (mut out, mut depth) = (String::with_capacity(json.len()), 0usize);
+    let (mut in_string, mut is_escaped) = (false, false);
+    for sign in json.chars() {
+        if in_string {
+            in_string = is_escaped || sign != '"';
+            is_escaped = !is_escaped && sign == '\\';
+            out.push(sign);
+            continue;
+        }
+        match sign {
+            '{' | '[' => {
+                depth = depth.saturating_add(1);
+                out.push(sign);
+                out += &line(depth);
+            }
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                let is_empty = out.trim_end().ends_with(['{', '[']);
+                out.truncate(out.trim_end().len());
+                out += &if is_empty { String::new() } else { line(depth) };
+                out.push(sign);
+            }
+            ',' => {
+                out.push(sign);
+                out += &line(depth);
+            }
+            ':' => out += ": ",
+            ' ' | '\t' | '\r' | '\n' => {}
+            other => {
+                in_string = other == '"';
+                out.push(other);
+            }
+        }
+    }
+    out
+}
+
+/// A new line so many steps in.
+fn line(depth: usize) -> String {
+    format!("\n{}", "  ".repeat(depth))
 }
 
 fn escaped(text: &str) -> String {
@@ -83,12 +128,14 @@ mod tests {
     use std::collections::HashMap;
 
     use serde_json::json;
+    use serde_json::value::to_raw_value;
 
     use super::*;
 
     #[test]
     fn what_was_sent_is_shown_and_never_run() {
         let hostile = "<script>alert('x')</script>";
+        let body = json!({ "event": hostile, "sequence": 5, "data": [hostile] });
         let one = Received {
             received_at: chrono::DateTime::UNIX_EPOCH,
             name: hostile.to_owned(),
@@ -97,11 +144,31 @@ mod tests {
             webhook_id: None,
             answered: 200,
             headers: HashMap::from([("x".to_owned(), hostile.to_owned())]),
-            body: json!({ "event": hostile, "sequence": 5, "data": [hostile] }),
+            text: body.to_string(),
+            body: to_raw_value(&body).unwrap(),
         };
         let page = page(&[one]);
         assert!(!page.contains("<script"), "{page}");
         assert_eq!(page.matches("&lt;script&gt;").count(), 6);
         assert!(page.contains("<span>#5</span>"));
+    }
+
+    /// what was sent => what is shown
+    #[test]
+    fn a_body_is_shown_in_its_own_order_and_its_own_words() {
+        for (sent, shown) in [
+            (
+                r#"{"b":1,"a":[2,{}],"b":3}"#,
+                "{\n  \"b\": 1,\n  \"a\": [\n    2,\n    {}\n  ],\n  \"b\": 3\n}",
+            ),
+            (
+                r#" { "a" : "x\"{,:}\\" , "n" : 1.50e1 } "#,
+                "{\n  \"a\": \"x\\\"{,:}\\\\\",\n  \"n\": 1.50e1\n}",
+            ),
+            (r#"["\u00e9",[ ]]"#, "[\n  \"\\u00e9\",\n  []\n]"),
+            ("7", "7"),
+        ] {
+            assert_eq!(indented(sent), shown, "{sent}");
+        }
     }
 }
