@@ -53,7 +53,9 @@ struct Event {
     data: Value,
 }
 
-/// Events of the last 30 days, the oldest first. `nextCursor` is the number to go on after.
+/// Events of the last 30 days, the oldest first. `nextCursor` is the number to go on after. Each is kept for at least
+/// 30 days that really pass: what a test clock has left behind sooner than that is still here. A first `sequence`
+/// above `after` + 1 says that those between are no longer kept.
 #[utoipa::path(get, path = "/api/v3/events", tag = "events", params(Query), responses((status = 200, body = Vec<Event>)))]
 pub(super) async fn feed(
     State(app): State<Arc<App>>,
