@@ -1,6 +1,6 @@
 use std::error::Error;
 
-use shared::domain::{AccountId, Level, News, Spent};
+use shared::domain::{AccountId, Spent};
 use shared::store::{Change, Fault, Ledger, Rows};
 
 use super::{Done, Others, Span, earlier_of, pays};
@@ -37,11 +37,7 @@ async fn recover(
         let Some(last) = missed.last() else { break };
         let through = last.sequence;
         tracing::warn!(%account, known = seen.through(), through, "the stream has lost records; their rows are followed");
-        let changes: Vec<_> = missed
-            .iter()
-            .map(|receipt| Change { level: Level::after(receipt), news: News::of(receipt) })
-            .collect();
-        ledger.follow_changes(account, &changes, others.moment).await?;
+        ledger.follow_changes(account, &Change::told_by(&missed), others.moment).await?;
         // Before the watermark moves: nobody would come back to count them.
         let spent: Vec<_> = missed.iter().filter_map(Spent::by).collect();
         others.activity.count(account, &spent).await?;
