@@ -60,7 +60,8 @@ enum Command {
     /// Have the projector follow what it has missed. `ProjectorFailures` tells of records of the stream that it could
     /// not handle: those are read from the stream, which keeps them for a day, and followed; then every account whose
     /// last changes nobody has followed, from the rows of its ledger. Region, credentials and tables as for `load`, and
-    /// `EVENT_BUS`, `RECHARGE_QUEUE_URL` and `RENEWAL_QUEUE_URL`.
+    /// `EVENT_BUS`, `RECHARGE_QUEUE_URL` and `RENEWAL_QUEUE_URL`: the stack's outputs `EventBusName`, `RechargeQueueUrl`
+    /// and `RenewalQueueUrl`.
     Follow {
         /// The queue of failures, by its URL: the stack's output `ProjectorFailuresUrl`. Left out, accounts alone are
         /// followed.
@@ -163,8 +164,13 @@ async fn audit(account: Option<AccountId>, data: Option<PathBuf>) -> anyhow::Res
 }
 
 async fn follow(from: Option<String>) -> anyhow::Result<()> {
-    for name in ["EVENT_BUS", "RECHARGE_QUEUE_URL", "RENEWAL_QUEUE_URL"] {
-        std::env::var(name).with_context(|| format!("{name} is not set; the stack's outputs have it"))?;
+    for (name, output) in [
+        ("EVENT_BUS", "EventBusName"),
+        ("RECHARGE_QUEUE_URL", "RechargeQueueUrl"),
+        ("RENEWAL_QUEUE_URL", "RenewalQueueUrl"),
+    ] {
+        let is_set = std::env::var(name).is_ok_and(|value| !value.is_empty());
+        anyhow::ensure!(is_set, "{name} is not set; it is the stack's output {output}");
     }
     let app = App::from_env()?;
     let (ledger, others) = (&app.ledger, &projector::Others::of(&app));
