@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use shared::domain::{
     AccountId, Amount, Direction, Grant, Mode, Origin, Period, Source, Suspension, Watch, grant,
 };
+use shared::store::account_image;
 use tests::{Fault, Shop, count, moment, settle};
 
 fn now() -> DateTime<Utc> {
@@ -303,4 +304,55 @@ async fn a_month_turns_once_whatever_crashes() {
 #[tokio::test]
 async fn a_month_turns_once_whatever_crashes_twice() {
     months_turn_whatever_crashes(2).await;
+}
+
+/// The record of a credit is lost, and whoever makes up for it by the rows dies at any write, and comes again: the
+/// monitor that waits for the credit goes on all the same.
+#[tokio::test]
+async fn a_credit_that_the_stream_has_lost_has_monitors_go_on() {
+    let (mut faults, mut histories) = (vec![None], 0);
+    while let Some(fault) = faults.pop() {
+        let told = format!("{fault:?}");
+        let mut shop = Shop::open(now()).await;
+        let (id, key) = prepared(&shop, 1).await;
+        shop.come_to_rest().await;
+        let february = Period::of(shop.now()).next();
+        shop.pass(february.start().signed_duration_since(shop.now()).num_seconds());
+        shop.turn(id).await;
+        shop.come_to_rest().await;
+        has_turned(&mut shop, (id, &key, 1), 1, &told).await;
+        // Of these two changes the stream has the second, which brings nothing.
+        give_one(&shop, id).await;
+        let free = json!({ "operation": "api.get" });
+        let spent = shop.call((Method::POST, "/api/v3/credits/consume"), (&key, "free"), &free).await;
+        assert_eq!(spent.0, 201, "{spent:?}");
+        let last = shop.books.records().await.into_iter().rfind(|record| {
+            let account = record.image.clone().and_then(|image| account_image(image).unwrap());
+            account.is_some_and(|account| account.id == id)
+        });
+        let last = [last.unwrap()];
+        match fault {
+            Some(fault) => {
+                shop.strike(fault);
+                // Whoever survives may have done all of it.
+                shop.follow(&last).await;
+                shop.heal();
+                assert_eq!(shop.follow(&last).await, None, "{told}");
+            }
+            None => {
+                shop.heal();
+                assert_eq!(shop.follow(&last).await, None);
+                let writes = shop.steps().0;
+                assert!(writes >= 4, "{writes}");
+                faults = Fault::all(writes, 0).into_iter().map(Some).collect();
+            }
+        }
+        shop.work().await;
+        let paid = (Some(february), None);
+        assert_eq!(how_they_are(&shop, id).await, [paid, paid], "{told}");
+        let expected = ["monitor.suspended second", "monitor.resumed second"];
+        assert_eq!(told_of_monitors(&shop, &key).await, expected, "{told}");
+        histories += 1;
+    }
+    count(&format!("lost credits: {histories} histories"));
 }
