@@ -8,7 +8,8 @@ use shared::domain::{
     Account, AccountId, AlertState, Alerts, Allowance, Amount, Consume, Credits, Grant, Head, Level, Mode,
     Operation, OrgId, Origin, Period, PlanId, Source, consume, grant,
 };
-use tests::{World, unique};
+use shared::store::Change;
+use tests::{Books, World, moment, unique};
 
 const ALERTS: &str = "/api/v3/credits/alerts";
 const NOW: &str = "2024-01-15T10:00:00Z";
@@ -190,6 +191,35 @@ async fn a_threshold_above_what_is_there_is_told_at_once() {
         told["data"],
         json!({ "currentBalance": 2_001, "threshold": 2_000, "message": "Your credit balance has recovered" })
     );
+}
+
+/// Whoever sets a threshold is told at once, wherever the projector is meanwhile: it has seen nothing yet, has told and
+/// is about to say so, or is through.
+#[tokio::test]
+async fn a_threshold_is_told_wherever_the_projector_is() {
+    let now = NOW.parse().unwrap();
+    for place in ["behind", "about to mark", "through"] {
+        let mut books = Books::new().await;
+        let id = books.open(1_000, now).await;
+        let account = books.ledger.account(id).await.unwrap().unwrap();
+        match place {
+            "behind" => (),
+            "about to mark" => {
+                let changes = [Change { level: Level::of(&account), news: None }];
+                books.ledger.follow_changes(id, &changes, moment(now)).await.unwrap();
+            }
+            _ => books.project().await,
+        }
+        let high = [Credits::try_from(2_000).unwrap()];
+        let alerts = Alerts::default().with_thresholds(high, account.sequence);
+        books.ledger.save_alerts(id, alerts).await.unwrap().unwrap();
+        let told = async |books: &Books| books.items(&format!("EVENTS#{id}")).await.len();
+        books.ledger.look_at(&account, moment(now)).await.unwrap();
+        assert_eq!(told(&books).await, 1, "{place}");
+        books.project().await;
+        books.ledger.look_at(&account, moment(now)).await.unwrap();
+        assert_eq!(told(&books).await, 1, "{place}: once");
+    }
 }
 
 /// Kept back by the cool-down, a crossing that lasts is told when it is over, though nothing happens then.

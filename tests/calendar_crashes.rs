@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 use http::Method;
 use serde_json::{Value, json};
-use shared::domain::{AccountId, Amount, Direction, Grant, Mode, Origin, Period, Source, Watch, grant};
+use shared::domain::{
+    AccountId, Amount, Direction, Grant, Mode, Origin, Period, Source, Suspension, Watch, grant,
+};
+use shared::store::account_image;
 use tests::{Fault, Shop, count, moment, settle};
 
 fn now() -> DateTime<Utc> {
@@ -150,7 +153,7 @@ async fn prepared(shop: &Shop, allowance: u64) -> (AccountId, String) {
 }
 
 /// One bonus credit, whatever goes wrong: sent until it is acknowledged.
-async fn give_one(shop: &Shop, id: AccountId, number: usize) {
+async fn give_one(shop: &Shop, id: AccountId) {
     let gift = Grant {
         source: Source::Bonus,
         amount: Amount::try_from(1).unwrap(),
@@ -158,7 +161,7 @@ async fn give_one(shop: &Shop, id: AccountId, number: usize) {
         expires_at: None,
         origin: Origin::Operator,
     };
-    let key = format!("one/{number}");
+    let key = format!("one/{}", shop.now().timestamp());
     for _ in 0..20 {
         let ledger = shop.books.restarted();
         let decide = |account: &_, head: &_| grant(account, &gift, head);
@@ -171,99 +174,185 @@ async fn give_one(shop: &Shop, id: AccountId, number: usize) {
     panic!("twenty times were not enough");
 }
 
-/// The names of all that a customer was told, in order.
-async fn feed(shop: &mut Shop, key: &str) -> Vec<String> {
-    let (mut names, mut after) = (Vec::new(), "0".to_owned());
+/// All that a customer was told of monitors, in order.
+async fn told_of_monitors(shop: &Shop, key: &str) -> Vec<String> {
+    let (mut told, mut after) = (Vec::new(), "0".to_owned());
     loop {
         let path = format!("/api/v3/events?after={after}");
         let (_, page) = shop.call((Method::GET, &path), (key, ""), &Value::Null).await;
-        let events = page["data"].as_array().unwrap();
-        names.extend(events.iter().map(|event| event["event"].as_str().unwrap().to_owned()));
+        for event in page["data"].as_array().unwrap() {
+            let (name, resource) = (event["event"].as_str().unwrap(), &event["data"]["resourceId"]);
+            if name.starts_with("monitor.") {
+                told.push(format!("{name} {}", resource.as_str().unwrap()));
+            }
+        }
         match page["meta"]["pagination"]["nextCursor"].as_str() {
             Some(next) => after = next.to_owned(),
-            None => return names,
+            None => return told,
         }
     }
 }
 
-/// What a month of a customer must have come to after so many of them: turned once each, monitors paid for
-/// once or waiting, and their owner told so once.
+/// How the two monitors of a customer are: until which month they are paid, and why they wait, if they do.
+async fn how_they_are(shop: &Shop, id: AccountId) -> Vec<(Option<Period>, Option<Suspension>)> {
+    let monitors = shop.books.restarted().monitors(id, None, 100).await.unwrap().monitors;
+    assert!(monitors.iter().all(|monitor| matches!(monitor.stage, Watch::Active | Watch::Suspended { .. })));
+    monitors.iter().map(|monitor| (monitor.paid, monitor.waits_for())).collect()
+}
+
+/// What the months of a customer must have come to after so many of them: turned once each, monitors paid for
+/// once or waiting, and their owner told all of it once, in its order.
 async fn has_turned(shop: &mut Shop, (id, key, paid): (AccountId, &str, usize), months: usize, told: &str) {
-    let ledger = account(shop, id).await;
-    assert_eq!(ledger.period, Period::of(shop.now()), "{told}");
+    let (ledger, month) = (account(shop, id).await, Period::of(shop.now()));
+    assert_eq!(ledger.period, month, "{told}");
     let rows = shop.books.rows(id, shop.now()).await;
     let lines = |operation: &str| rows.iter().filter(|row| row.entry.operation.as_str() == operation).count();
     assert_eq!(lines("credit.renewal"), months + 1, "{told}");
     // Suspended at the month's turn, the second monitor goes on with the credit that comes later.
     let resumed = if paid < 2 { months.saturating_sub(1) } else { 0 };
     assert_eq!(lines("aml.monitoring"), 2 + paid * months + resumed, "{told}");
-    let events: Vec<_> =
-        feed(shop, key).await.into_iter().filter(|name| name.starts_with("monitor.")).collect();
+    let waits = (Some(month.previous()), Some(Suspension::InsufficientCredits));
+    let second = if paid < 2 { waits } else { (Some(month), None) };
+    assert_eq!(how_they_are(shop, id).await, [(Some(month), None), second], "{told}");
     // Each month but the first has one of each.
-    let expected = ["monitor.suspended", "monitor.resumed"];
-    let expected: Vec<_> = expected
-        .into_iter()
-        .cycle()
-        .take(if paid < 2 { (2 * months).saturating_sub(1) } else { 0 })
-        .collect();
-    // Of the first fifty. One whose credit is found only after the month has turned, for the fault has struck twice, is
-    // not suspended in that month, nor then in those that follow: each has the credit of the one before.
-    let first = |names: &[String]| names[..names.len().min(50)].to_vec();
-    let expected: Vec<_> = expected.into_iter().map(str::to_owned).collect();
-    assert_eq!(first(&events), first(&expected), "{told}");
+    let expected = ["monitor.suspended second", "monitor.resumed second"].into_iter().cycle();
+    let expected: Vec<_> = expected.take(if paid < 2 { (2 * months).saturating_sub(1) } else { 0 }).collect();
+    assert_eq!(told_of_monitors(shop, key).await, expected, "{told}");
     books_are_whole(shop, id, told).await;
 }
 
-/// The round of a month, with every write of it going wrong in every way: when the message has come again,
-/// every account has turned its month once, and every monitor is paid for once, or waits and its owner was
-/// told so once.
-#[tokio::test]
-async fn a_month_turns_once_whatever_crashes() {
+/// A credit comes to a customer one of whose monitors waits for it. The fault is on the credit's way, and then on
+/// the way of the task that has the monitor go on, so many times one after the other.
+async fn a_credit_comes(shop: &mut Shop, id: AccountId, (fault, times): (Option<Fault>, u32), told: &str) {
+    let month = Period::of(shop.now());
+    let strike = |shop: &Shop| fault.into_iter().for_each(|fault| shop.strike(fault));
+    strike(shop);
+    give_one(shop, id).await;
+    shop.heal();
+    shop.project().await;
+    for _ in 0..times {
+        // By now the queue brings what has failed once more.
+        shop.pass(400);
+        strike(shop);
+        shop.work().await;
+        shop.heal();
+    }
+    shop.come_to_rest().await;
+    // At once, and not with the next month.
+    assert_eq!(Period::of(shop.now()), month, "{told}");
+    assert_eq!(how_they_are(shop, id).await, [(Some(month), None), (Some(month), None)], "{told}");
+}
+
+/// Months of two customers with each of these faults on their way, so many times one after the other; how many
+/// writes the turn of the last took.
+async fn months_turn(faults: &[Option<Fault>], times: u32) -> usize {
     let mut shop = Shop::open(now()).await;
     let (rich, rich_key) = prepared(&shop, 5).await;
     let (poor, poor_key) = prepared(&shop, 1).await;
     shop.come_to_rest().await;
-    let mut faults = vec![None];
-    let mut months = 0;
-    while let Some(fault) = faults.pop() {
-        if months > 0 {
-            // A credit comes, and the monitor that waits goes on, with the same fault on its way.
-            if let Some(fault) = fault {
-                shop.strike(fault);
-            }
-            give_one(&shop, poor, months).await;
-            shop.heal();
-            shop.project().await;
-            if let Some(fault) = fault {
-                shop.strike(fault);
-            }
-            shop.work().await;
-            shop.heal();
-            shop.come_to_rest().await;
+    let mut writes = 0;
+    for (place, fault) in faults.iter().enumerate() {
+        let (months, fault) = (place + 1, *fault);
+        let told = format!("{fault:?} {times} times, month {months}");
+        if place > 0 {
+            a_credit_comes(&mut shop, poor, (fault, times), &told).await;
         }
         let next = Period::of(shop.now()).next().start();
         shop.pass(next.signed_duration_since(shop.now()).num_seconds());
-        shop.heal();
-        if let Some(fault) = fault {
-            shop.strike(fault);
+        for _ in 0..times {
+            shop.heal();
+            fault.into_iter().for_each(|fault| shop.strike(fault));
+            shop.turn(rich).await;
+            shop.turn(poor).await;
+            writes = shop.steps().0.max(writes);
+            shop.heal();
+            shop.pass(400);
         }
         shop.turn(rich).await;
         shop.turn(poor).await;
-        let writes = shop.steps().0;
-        shop.heal();
-        shop.pass(400);
-        shop.turn(rich).await;
-        shop.turn(poor).await;
         shop.come_to_rest().await;
-        if faults.is_empty() && fault.is_none() {
-            assert!(writes >= 16, "{writes}");
-            faults = Fault::all(writes, 0).into_iter().map(Some).collect();
-        }
-        months += 1;
-        shop.come_to_rest().await;
-        let told = format!("{fault:?}, month {months}");
         has_turned(&mut shop, (rich, &rich_key, 2), months, &told).await;
         has_turned(&mut shop, (poor, &poor_key, 1), months, &told).await;
     }
-    count(&format!("months: {months} of two customers, each but one with a fault"));
+    writes
+}
+
+/// The same with everything that can go wrong, in some months of two customers at a time: what they are told grows
+/// with the months.
+async fn months_turn_whatever_crashes(times: u32) {
+    const MONTHS: usize = 24;
+    let writes = months_turn(&[None], 1).await;
+    assert!(writes >= 16, "{writes}");
+    let faults: Vec<_> = Fault::all(writes, 0).into_iter().map(Some).collect();
+    for faults in faults.chunks(MONTHS) {
+        // Nothing waits in the first month for a credit, so every fault is in a later one.
+        months_turn(&[&[None], faults].concat(), times).await;
+    }
+    let months = faults.len();
+    count(&format!("months: {months} of two customers, each with a fault {times} times"));
+}
+
+/// The round of a month, and the credit that a monitor waits for, with every write going wrong in every way: when
+/// the message has come again, every account has turned its month once, and every monitor is paid for once, or
+/// waits and its owner was told so once. One that waits goes on in the month in which its credit comes.
+#[tokio::test]
+async fn a_month_turns_once_whatever_crashes() {
+    months_turn_whatever_crashes(1).await;
+}
+
+/// The same where the message has come again and that goes wrong too, in the same way.
+#[tokio::test]
+async fn a_month_turns_once_whatever_crashes_twice() {
+    months_turn_whatever_crashes(2).await;
+}
+
+/// The record of a credit is lost, and whoever makes up for it by the rows dies at any write, and comes again: the
+/// monitor that waits for the credit goes on all the same.
+#[tokio::test]
+async fn a_credit_that_the_stream_has_lost_has_monitors_go_on() {
+    let (mut faults, mut histories) = (vec![None], 0);
+    while let Some(fault) = faults.pop() {
+        let told = format!("{fault:?}");
+        let mut shop = Shop::open(now()).await;
+        let (id, key) = prepared(&shop, 1).await;
+        shop.come_to_rest().await;
+        let february = Period::of(shop.now()).next();
+        shop.pass(february.start().signed_duration_since(shop.now()).num_seconds());
+        shop.turn(id).await;
+        shop.come_to_rest().await;
+        has_turned(&mut shop, (id, &key, 1), 1, &told).await;
+        // Of these two changes the stream has the second, which brings nothing.
+        give_one(&shop, id).await;
+        let free = json!({ "operation": "api.get" });
+        let spent = shop.call((Method::POST, "/api/v3/credits/consume"), (&key, "free"), &free).await;
+        assert_eq!(spent.0, 201, "{spent:?}");
+        let last = shop.books.records().await.into_iter().rfind(|record| {
+            let account = record.image.clone().and_then(|image| account_image(image).unwrap());
+            account.is_some_and(|account| account.id == id)
+        });
+        let last = [last.unwrap()];
+        match fault {
+            Some(fault) => {
+                shop.strike(fault);
+                // Whoever survives may have done all of it.
+                shop.follow(&last).await;
+                shop.heal();
+                assert_eq!(shop.follow(&last).await, None, "{told}");
+            }
+            None => {
+                shop.heal();
+                assert_eq!(shop.follow(&last).await, None);
+                let writes = shop.steps().0;
+                assert!(writes >= 4, "{writes}");
+                faults = Fault::all(writes, 0).into_iter().map(Some).collect();
+            }
+        }
+        shop.work().await;
+        let paid = (Some(february), None);
+        assert_eq!(how_they_are(&shop, id).await, [paid, paid], "{told}");
+        let expected = ["monitor.suspended second", "monitor.resumed second"];
+        assert_eq!(told_of_monitors(&shop, &key).await, expected, "{told}");
+        histories += 1;
+    }
+    count(&format!("lost credits: {histories} histories"));
 }

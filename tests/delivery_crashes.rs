@@ -8,8 +8,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Duration, Utc};
 use shared::domain::{
-    AccountId, Credits, DeliveryStanding, DeliveryState, EntryId, HookSecret, HookUrl, Lot, News, Reach,
-    SealedSecret, Source, Webhook, WebhookId,
+    AccountId, Credits, DeliveryStanding, DeliveryState, EntryId, Flow, HookSecret, HookUrl, Lot, News,
+    Reach, SealedSecret, Source, Webhook, WebhookId,
 };
 use shared::hooks::{Courier, Dispatch, Now, Owner, Seal, Sender, Undispatched, Unsealed};
 use shared::store::{Activity, Errand, Fault, Ledger, Moment};
@@ -28,7 +28,7 @@ impl Now for Hand {
 }
 
 /// A queue that takes what it is given, and loses it: errands have it looked at.
-struct Nobody;
+pub(crate) struct Nobody;
 
 #[async_trait]
 impl Dispatch for Nobody {
@@ -337,4 +337,40 @@ async fn somebody_is_had_to_look_when_a_wait_is_over() {
     let errands: Vec<_> = noted.iter().map(|noted| (noted.errand, noted.due, noted.is_own)).collect();
     assert!(errands.contains(&(Errand::Webhooks(post.account), due, false)), "{errands:?}");
     assert!((5..=6).contains(&(due - start()).num_seconds()));
+}
+
+/// A queue that remembers for whom it was called.
+#[derive(Default)]
+struct Called(Mutex<Vec<AccountId>>);
+
+#[async_trait]
+impl Dispatch for Called {
+    async fn dispatch(&self, account: AccountId, _: u16) -> Result<(), Undispatched> {
+        self.0.lock().unwrap().push(account);
+        Ok(())
+    }
+}
+
+/// Nobody was called for the events that are there, for the bus has lost them: whoever goes round calls, as long as
+/// not all were delivered.
+#[tokio::test]
+async fn a_call_that_the_bus_has_lost_is_made_by_who_goes_round() {
+    let post = Post::new().await;
+    let (called, activity) = (Called::default(), post.books.activity());
+    let round = async || {
+        let others = tests::others(&activity);
+        let told = &mut |_: &str| ();
+        local::follow_accounts((&post.books.ledger, &others, &called), start(), told).await.unwrap();
+        std::mem::take(&mut *called.0.lock().unwrap())
+    };
+    assert_eq!(round().await, [post.account]);
+    post.look().await.unwrap();
+    assert_eq!(post.receiver.received().len() as u64, EVENTS);
+    assert_eq!(round().await, []);
+    // One that is paused waits for its owner.
+    post.tell(EVENTS + 1).await;
+    let state = activity.delivery_state(post.account, post.webhook).await.unwrap().unwrap();
+    let paused = DeliveryState { status: Flow::Paused, ..state };
+    activity.save_delivery_state(post.account, post.webhook, &paused).await.unwrap().unwrap();
+    assert_eq!(round().await, []);
 }

@@ -7,9 +7,9 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use chrono::{DateTime, Duration, Utc};
 use http::{Method, Request};
-use projector::Others;
+use projector::{Record, project};
 use serde_json::{Value, json};
-use shared::calendar::{Task, Tasks, Unsent};
+use shared::calendar::Task;
 use shared::domain::{
     Account, AccountId, Allowance, ApiKey, Credits, Currency, KeyId, Mode, OrgId, Period, PlanId, Reach,
     Scope, Secret,
@@ -17,11 +17,12 @@ use shared::domain::{
 use shared::edge::{App, Clock, finish};
 use shared::hooks::{Bus, Dispatch, NoSeal, Published, Sender, Undispatched, Unpublished};
 use shared::pay::simulated::{Memory, Notice, Voice};
-use shared::pay::{Asleep, Providers, Simulated, Wakes, sign};
+use shared::pay::{Providers, Simulated, sign};
 use shared::store::{Listed, Moment, Organisation, random};
 use tower::ServiceExt;
 
 use crate::bank::{Bank, Script};
+use crate::queues::{Listeners, Sent, Woken};
 use crate::{Books, Fault, Faults, Kind};
 
 /// What the payment company signs its events with.
@@ -56,30 +57,6 @@ impl Bus for Heard {
 #[async_trait]
 impl Dispatch for Heard {
     async fn dispatch(&self, _: AccountId, _: u16) -> Result<(), Undispatched> {
-        Ok(())
-    }
-}
-
-/// Wakes that wait until somebody takes them.
-#[derive(Clone, Default)]
-struct Woken(Arc<Mutex<Vec<AccountId>>>);
-
-#[async_trait]
-impl Wakes for Woken {
-    async fn wake(&self, account: AccountId) -> Result<(), Asleep> {
-        self.0.lock().unwrap().push(account);
-        Ok(())
-    }
-}
-
-/// Tasks that wait until somebody does them.
-#[derive(Clone, Default)]
-struct Sent(Arc<Mutex<Vec<Task>>>);
-
-#[async_trait]
-impl Tasks for Sent {
-    async fn send(&self, task: Task, _: u16) -> Result<(), Unsent> {
-        self.0.lock().unwrap().push(task);
         Ok(())
     }
 }
@@ -258,17 +235,18 @@ impl Shop {
     /// The round of the present month comes to an account's part of the directory.
     pub async fn turn(&self, account: AccountId) {
         let (month, shard) = (Period::of(self.now()), Listed::shard(account));
-        self.sent.0.lock().unwrap().push(Task::Round { month, shard });
+        self.sent.push(Task::Round { month, shard });
         self.work().await;
     }
 
-    /// Does the tasks that wait, each in a fresh process; one that fails comes again, as the queue has it.
+    /// Does the tasks that can be taken, each in a fresh process; one that fails comes again later, as the queue
+    /// has it, and so do those behind it.
     pub async fn work(&self) {
         for _ in 0..10_000 {
-            let Some(task) = self.sent.0.lock().unwrap().pop() else { return };
+            let Some(message) = self.sent.take(self.now()) else { return };
             let app = self.process();
-            if Box::pin(renewal::perform(&app, task, app.clock.moment())).await.is_err() {
-                self.sent.0.lock().unwrap().push(task);
+            if Box::pin(renewal::perform(&app, message.task, app.clock.moment())).await.is_err() {
+                self.sent.put_back(message, self.now());
                 return;
             }
         }
@@ -333,29 +311,43 @@ impl Shop {
 
     /// Handles the wakes that wait.
     pub async fn attend(&self) {
-        let woken = std::mem::take(&mut *self.woken.0.lock().unwrap());
-        for account in woken {
+        for account in self.woken.take_all() {
             self.look(account).await;
         }
     }
 
     /// Works the stream off; what the projector tells others waits until they handle it.
     pub async fn project(&mut self) {
-        let activity = self.books.activity();
-        let moment = Moment { now: self.now(), wall: self.now() };
-        let (bus, wakes, tasks) = (&self.published, &self.woken, &self.sent);
-        let others = Others { activity: &activity, bus, wakes, tasks, moment };
-        self.books.follower.drain(&self.books.ledger, &others).await.unwrap();
+        let listeners = self.listeners();
+        self.books.follower.drain(&self.books.ledger, &listeners.others()).await.unwrap();
     }
 
-    /// Faults are over: time passes until nobody has anything left to do.
+    /// Works off records of the stream as one batch, in a fresh process; the place of the first that has to come
+    /// again.
+    pub async fn follow(&self, records: &[Record]) -> Option<String> {
+        project(&self.books.restarted(), &self.listeners().others(), records.iter().cloned()).await
+    }
+
+    fn listeners(&self) -> Listeners {
+        Listeners {
+            activity: self.books.activity(),
+            bus: self.published.clone(),
+            wakes: self.woken.clone(),
+            tasks: self.sent.clone(),
+            moment: Moment { now: self.now(), wall: self.now() },
+        }
+    }
+
+    /// Faults are over: time passes until nobody has anything left to do. Whatever falls due is done when it does:
+    /// errands by the schedule, and tasks that have failed by the queue, which brings them again.
     pub async fn come_to_rest(&mut self) {
         self.heal();
         for _ in 0..200 {
             self.project().await;
             self.attend().await;
             self.work().await;
-            let Some(due) = self.books.ledger.next_errand().await.unwrap() else { return };
+            let errand = self.books.ledger.next_errand().await.unwrap();
+            let Some(due) = errand.into_iter().chain(self.sent.next()).min() else { return };
             let now = self.now();
             self.pass(due.signed_duration_since(now).num_seconds().max(0).saturating_add(1));
             self.reconcile().await;

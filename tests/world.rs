@@ -10,6 +10,7 @@ mod bank;
 mod books;
 mod event_schema;
 mod faults;
+mod queues;
 mod receiver;
 mod shop;
 

@@ -154,12 +154,24 @@ async fn wake(
     others: &Others<'_>,
     Span { account, credited, .. }: &Span,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
-    if *credited && ledger.is_monitored(account.id).await? {
-        others.tasks.send(Task::Monitors { account: account.id, after: None }, 0).await?;
+    if *credited {
+        look_at_monitors(ledger, others, account.id).await?;
     }
     let Some(recharge) = ledger.recharge(account.id).await? else { return Ok(()) };
     if recharge.is_waiting() && recharge.is_crossed(account, account.floor().time()) {
         others.wakes.wake(account.id).await?;
+    }
+    Ok(())
+}
+
+/// Has the monitors of an account looked at that credits have reached, if it has some.
+async fn look_at_monitors(
+    ledger: &Ledger,
+    others: &Others<'_>,
+    account: AccountId,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    if ledger.is_monitored(account).await? {
+        others.tasks.send(Task::Monitors { account, after: None }, 0).await?;
     }
     Ok(())
 }

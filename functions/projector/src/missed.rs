@@ -1,9 +1,9 @@
 use std::error::Error;
 
-use shared::domain::{AccountId, Level, News, Spent};
-use shared::store::{Change, Fault, Ledger, Rows};
+use shared::domain::{AccountId, Spent};
+use shared::store::{Change, Ledger, Rows};
 
-use super::{Done, Others, Span, earlier_of, pays};
+use super::{Done, Others, Span, earlier_of, look_at_monitors, pays};
 
 impl Done {
     /// Follows what the stream has lost: records that ended among the failures, or were older than the stream keeps
@@ -13,8 +13,9 @@ impl Done {
         let mut again: Option<String> = None;
         let mut left = Vec::new();
         for (account, span) in &mut self.spans {
-            if let Err(fault) = recover(ledger, others, *account, span).await {
-                tracing::error!(%account, fault = &fault as &dyn Error, "lost records could not be made up for");
+            if let Err(error) = recover(ledger, others, *account, span).await {
+                let error = error.as_ref() as &dyn Error;
+                tracing::error!(%account, error, "lost records could not be made up for");
                 again = again.into_iter().chain([span.place.clone()]).reduce(earlier_of);
                 left.push(*account);
             }
@@ -29,7 +30,7 @@ async fn recover(
     others: &Others<'_>,
     account: AccountId,
     span: &mut Span,
-) -> Result<(), Fault> {
+) -> Result<(), Box<dyn Error + Send + Sync>> {
     let first = last_run(&span.rows);
     let mut seen = ledger.followed(account, first).await?;
     loop {
@@ -37,15 +38,13 @@ async fn recover(
         let Some(last) = missed.last() else { break };
         let through = last.sequence;
         tracing::warn!(%account, known = seen.through(), through, "the stream has lost records; their rows are followed");
-        let changes: Vec<_> = missed
-            .iter()
-            .map(|receipt| Change { level: Level::after(receipt), news: News::of(receipt) })
-            .collect();
-        ledger.follow_changes(account, &changes, others.moment).await?;
-        // Before the watermark moves: nobody would come back to count them.
+        ledger.follow_changes(account, &Change::told_by(&missed), others.moment).await?;
+        // Before the watermark moves: nobody would come back to count them, or to find that credits were among them.
         let spent: Vec<_> = missed.iter().filter_map(Spent::by).collect();
         others.activity.count(account, &spent).await?;
-        span.credited |= missed.iter().any(|receipt| pays(&receipt.entry));
+        if missed.iter().any(|receipt| pays(&receipt.entry)) {
+            look_at_monitors(ledger, others, account).await?;
+        }
         seen = ledger.mark(account, (seen, through), &Rows::new(), span.time).await?;
     }
     span.seen = seen;

@@ -8,7 +8,8 @@ use chrono::{DateTime, Duration, Utc};
 use projector::{Others, follow, project};
 use serde::Deserialize;
 use shared::domain::AccountId;
-use shared::store::Ledger;
+use shared::hooks::Dispatch;
+use shared::store::{Activity, Ledger};
 
 use crate::directory::every_account;
 use crate::follower::records;
@@ -136,17 +137,18 @@ fn is_after(place: &str, other: &str) -> bool {
     (other.len(), other) < (place.len(), place)
 }
 
-/// Has every account followed whose last changes nobody has followed: the stream has lost the records that told of
-/// them, and no other came. What was posted within the last minutes may be on its way, and is left alone.
+/// Goes round all accounts. Has each followed whose last changes nobody has followed: the stream has lost the records
+/// that told of them, and no other came. What was posted within the last minutes may be on its way, and is left
+/// alone. And has somebody look at webhooks that have not had all events: the bus may have lost the call.
 ///
 /// # Errors
 /// When the database does not serve, or an account can't be followed.
 pub async fn follow_accounts(
-    (ledger, others): (&Ledger, &Others<'_>),
+    (ledger, others, dispatch): (&Ledger, &Others<'_>, &dyn Dispatch),
     now: DateTime<Utc>,
     tell: &mut (dyn FnMut(&str) + Send),
 ) -> anyhow::Result<()> {
-    let (mut seen, mut behind, mut failed) = (0_u64, 0_u64, 0_u64);
+    let (mut seen, mut behind, mut waiting, mut failed) = (0_u64, 0_u64, 0_u64, 0_u64);
     every_account(ledger, async |account| {
         match one(ledger, others, account, now).await {
             Ok(None) => (),
@@ -159,6 +161,10 @@ pub async fn follow_accounts(
                 tell(&format!("{account}: {error:#}"));
             }
         }
+        if is_undelivered(ledger, others.activity, account).await? {
+            dispatch.dispatch(account, 0).await?;
+            waiting = waiting.saturating_add(1);
+        }
         seen = seen.saturating_add(1);
         if seen.is_multiple_of(A_WORD) {
             tell(&format!("{seen} accounts so far"));
@@ -166,7 +172,9 @@ pub async fn follow_accounts(
         Ok(())
     })
     .await?;
-    tell(&format!("accounts: {seen}, of which {behind} were behind and have been followed"));
+    tell(&format!(
+        "accounts: {seen}; behind, and followed now: {behind}; with webhooks to be looked at: {waiting}"
+    ));
     ensure!(failed == 0, "{failed} accounts could not be followed");
     Ok(())
 }
@@ -189,4 +197,13 @@ async fn one(
     let is_followed = follow(ledger, others, account).await?;
     ensure!(is_followed, "it could not be followed; the log says why");
     Ok(Some((through.saturating_add(1), last)))
+}
+
+/// Whether an account has webhooks that work and have not had all events. Those that wait for their next attempt are
+/// among them; a look too many does no harm.
+async fn is_undelivered(ledger: &Ledger, activity: &Activity, account: AccountId) -> anyhow::Result<bool> {
+    let webhooks = activity.webhooks(account).await?;
+    let places = webhooks.iter().filter(|(_, state)| state.is_active()).map(|(_, state)| state.through);
+    let Some(place) = places.min() else { return Ok(false) };
+    Ok(ledger.event_head(account).await?.is_some_and(|head| place < head))
 }

@@ -58,9 +58,11 @@ enum Command {
         data: Option<PathBuf>,
     },
     /// Have the projector follow what it has missed. `ProjectorFailures` tells of records of the stream that it could
-    /// not handle: those are read from the stream, which keeps them for a day, and followed; then every account whose
-    /// last changes nobody has followed, from the rows of its ledger. Region, credentials and tables as for `load`, and
-    /// `EVENT_BUS`, `RECHARGE_QUEUE_URL` and `RENEWAL_QUEUE_URL`.
+    /// not handle: those are read from the stream, which keeps them for a day, and followed. Then all accounts are gone
+    /// through: those whose last changes nobody has followed are, from the rows of their ledgers, and webhooks that have
+    /// not had all events are looked at. Region, credentials and tables as for `load`, and `EVENT_BUS`,
+    /// `RECHARGE_QUEUE_URL`, `RENEWAL_QUEUE_URL` and `WEBHOOK_QUEUE_URL`: the stack's outputs `EventBusName`,
+    /// `RechargeQueueUrl`, `RenewalQueueUrl` and `WebhookQueueUrl`.
     Follow {
         /// The queue of failures, by its URL: the stack's output `ProjectorFailuresUrl`. Left out, accounts alone are
         /// followed.
@@ -163,8 +165,14 @@ async fn audit(account: Option<AccountId>, data: Option<PathBuf>) -> anyhow::Res
 }
 
 async fn follow(from: Option<String>) -> anyhow::Result<()> {
-    for name in ["EVENT_BUS", "RECHARGE_QUEUE_URL", "RENEWAL_QUEUE_URL"] {
-        std::env::var(name).with_context(|| format!("{name} is not set; the stack's outputs have it"))?;
+    for (name, output) in [
+        ("EVENT_BUS", "EventBusName"),
+        ("RECHARGE_QUEUE_URL", "RechargeQueueUrl"),
+        ("RENEWAL_QUEUE_URL", "RenewalQueueUrl"),
+        ("WEBHOOK_QUEUE_URL", "WebhookQueueUrl"),
+    ] {
+        let is_set = std::env::var(name).is_ok_and(|value| !value.is_empty());
+        anyhow::ensure!(is_set, "{name} is not set; it is the stack's output {output}");
     }
     let app = App::from_env()?;
     let (ledger, others) = (&app.ledger, &projector::Others::of(&app));
@@ -176,7 +184,7 @@ async fn follow(from: Option<String>) -> anyhow::Result<()> {
         }
         None => Ok(()),
     };
-    local::follow_accounts((ledger, others), System.now(), print).await?;
+    local::follow_accounts((ledger, others, app.dispatch.as_ref()), System.now(), print).await?;
     records
 }
 

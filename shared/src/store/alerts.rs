@@ -5,7 +5,7 @@ use super::events::Telling;
 use super::item::{decode, with_key};
 use super::key::{Key, alerts_partition};
 use super::{Errand, Fault, Ledger, Moment};
-use crate::domain::{Account, AccountId, AlertState, Alerts, Level, News};
+use crate::domain::{Account, AccountId, AlertState, Alerts, Level, News, Receipt};
 
 /// How often the state of alerts may be lost to somebody else who tells: two projectors at the same records
 /// are what there is.
@@ -21,6 +21,20 @@ pub struct Change {
     pub level: Level,
     /// What it is told as, where that is told.
     pub news: Option<News>,
+}
+
+impl Change {
+    /// Changes as their rows tell them, in order. A batch is one change of several rows.
+    #[must_use]
+    pub fn told_by(receipts: &[Receipt]) -> Vec<Self> {
+        let batch = |receipt: &Receipt| receipt.details.batch.as_ref().map(|place| place.batch);
+        let followers = receipts.iter().skip(1).map(Some).chain([None]);
+        let is_last = |(receipt, follower): &(&Receipt, Option<&Receipt>)| {
+            batch(receipt).is_none() || follower.and_then(batch) != batch(receipt)
+        };
+        let lasts = receipts.iter().zip(followers).filter(is_last).map(|(receipt, _)| receipt);
+        lasts.map(|receipt| Self { level: Level::after(receipt), news: News::of(receipt) }).collect()
+    }
 }
 
 /// What is to be written of a look at an account.
@@ -98,14 +112,25 @@ impl Ledger {
         .await
     }
 
-    /// Looks at an account as it is now: its owner has set other thresholds, or a cool-down may be over. While changes
-    /// of it are still to be followed there is nothing to look at: whoever follows them goes by the same alerts.
+    /// Looks at an account as it is now: its owner has set other thresholds, or a cool-down may be over. Changes that
+    /// are still to be followed come first. Where their rows are still to be written there is nothing to look at:
+    /// whoever writes and follows them goes by the same alerts.
     ///
     /// # Errors
     /// When the table does not serve.
     pub async fn look_at(&self, account: &Account, moment: Moment) -> Result<(), Fault> {
-        if self.watermark(account.id).await? < account.sequence {
-            return Ok(());
+        let after = account.sequence.saturating_add(1);
+        let seen = self.followed(account.id, after).await?;
+        let now = account.floor().time().max(moment.now);
+        let missed = match self.missed(account.id, (&seen, after), now).await {
+            Err(Fault::Corrupt { .. }) => return Ok(()),
+            missed => missed?,
+        };
+        if let Some(last) = missed.last() {
+            self.follow_changes(account.id, &Change::told_by(&missed), moment).await?;
+            if last.sequence < account.sequence {
+                return Ok(());
+            }
         }
         let level = Level { at: moment.now, ..Level::of(account) };
         self.look(account.id, moment, |state, alerts| {
