@@ -1,5 +1,6 @@
 //! A webhook inbox: whatever is sent to `/_local/inbox/{any}` is shown, with whether its signature verifies.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use http::header::ACCEPT;
 use http::{HeaderMap, StatusCode};
+use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
@@ -179,27 +181,6 @@ fn signer(
     Err(problem)
 }
 
-/// A path without its percent-encoding, as a request's is read; what is none stays.
-fn decoded(path: &str) -> String {
-    let mut pieces = path.split('%');
-    let mut out = pieces.next().unwrap_or_default().as_bytes().to_vec();
-    for piece in pieces {
-        let digits = piece.split_at_checked(2);
-        let digits = digits.filter(|(digits, _)| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
-        match digits.map(|(digits, rest)| (u8::from_str_radix(digits, 16), rest)) {
-            Some((Ok(byte), rest)) => {
-                out.push(byte);
-                out.extend(rest.bytes());
-            }
-            Some((Err(_), _)) | None => {
-                out.push(b'%');
-                out.extend(piece.bytes());
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
 /// The secrets of all webhooks that point to that name.
 async fn secrets(app: &App, name: &str) -> Result<Vec<(WebhookId, HookSecret)>, ApiError> {
     let accounts = duties::accounts(app).await.map_err(crate::routes::unkept)?;
@@ -221,22 +202,7 @@ async fn secrets(app: &App, name: &str) -> Result<Vec<(WebhookId, HookSecret)>, 
     Ok(found)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// path of a URL => the name that a request to it has
-    #[test]
-    fn a_name_is_read_without_its_percent_encoding() {
-        for (path, name) in [
-            ("me", "me"),
-            ("a%20b/c", "a b/c"),
-            ("caf%C3%A9", "café"),
-            ("%7Eme%3f", "~me?"),
-            ("100%", "100%"),
-            ("%+1%é", "%+1%é"),
-        ] {
-            assert_eq!(decoded(path), name, "{path}");
-        }
-    }
+/// A path as a request's is read.
+fn decoded(path: &str) -> Cow<'_, str> {
+    percent_decode_str(path).decode_utf8_lossy()
 }
