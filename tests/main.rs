@@ -29,6 +29,7 @@ mod dispute_crashes;
 mod draw_crashes;
 mod draw_races;
 mod events;
+mod field_errors;
 mod holds;
 mod hooks;
 mod keys;

@@ -1,20 +1,23 @@
+use std::fmt;
+use std::marker::PhantomData;
 use std::num::NonZeroU64;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 /// A number of whole credits, `0..=Credits::MAX`. Never a fraction, never below zero.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "u64", into = "u64")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(into = "u64")]
 pub struct Credits(u64);
 
 /// How many credits a request names, `1..=Amount::MAX`. A request that moves nothing is no request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "u64", into = "u64")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(into = "u64")]
 pub struct Amount(NonZeroU64);
 
 /// How many times an operation is charged in one request, `1..=Quantity::MAX`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "u64", into = "u64")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(into = "u64")]
 pub struct Quantity(NonZeroU64);
 
 /// A number outside the range that its kind allows.
@@ -30,6 +33,7 @@ impl Credits {
     pub const ZERO: Self = Self(0);
     /// 2^53 - 1: the largest whole number that every JSON client reads back unchanged.
     pub const MAX: Self = Self(9_007_199_254_740_991);
+    const RANGE: OutOfRange = OutOfRange { min: 0, max: Self::MAX.0 };
 
     /// What remains after `other` leaves, or `None` when it is not covered.
     #[must_use]
@@ -65,6 +69,7 @@ impl Credits {
 impl Amount {
     /// The most that one request may move: 10^12 credits.
     pub const MAX: u64 = 1_000_000_000_000;
+    const RANGE: OutOfRange = OutOfRange { min: 1, max: Self::MAX };
 }
 
 impl Quantity {
@@ -72,6 +77,7 @@ impl Quantity {
     pub const MAX: u64 = 1_000_000;
     /// Once.
     pub const ONE: Self = Self(NonZeroU64::MIN);
+    const RANGE: OutOfRange = OutOfRange { min: 1, max: Self::MAX };
 
     /// The number.
     #[must_use]
@@ -84,7 +90,7 @@ impl TryFrom<u64> for Credits {
     type Error = OutOfRange;
 
     fn try_from(count: u64) -> Result<Self, OutOfRange> {
-        if count <= Self::MAX.0 { Ok(Self(count)) } else { Err(OutOfRange { min: 0, max: Self::MAX.0 }) }
+        if count <= Self::MAX.0 { Ok(Self(count)) } else { Err(Self::RANGE) }
     }
 }
 
@@ -92,7 +98,7 @@ impl TryFrom<u64> for Amount {
     type Error = OutOfRange;
 
     fn try_from(count: u64) -> Result<Self, OutOfRange> {
-        within(count, Self::MAX).map(Self)
+        within(count, Self::RANGE).map(Self)
     }
 }
 
@@ -100,12 +106,49 @@ impl TryFrom<u64> for Quantity {
     type Error = OutOfRange;
 
     fn try_from(count: u64) -> Result<Self, OutOfRange> {
-        within(count, Self::MAX).map(Self)
+        within(count, Self::RANGE).map(Self)
     }
 }
 
-fn within(count: u64, max: u64) -> Result<NonZeroU64, OutOfRange> {
-    NonZeroU64::new(count).filter(|count| count.get() <= max).ok_or(OutOfRange { min: 1, max })
+fn within(count: u64, range: OutOfRange) -> Result<NonZeroU64, OutOfRange> {
+    NonZeroU64::new(count).filter(|count| count.get() <= range.max).ok_or(range)
+}
+
+impl<'de> Deserialize<'de> for Credits {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        input.deserialize_u64(Reader(Self::RANGE, PhantomData))
+    }
+}
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        input.deserialize_u64(Reader(Self::RANGE, PhantomData))
+    }
+}
+
+impl<'de> Deserialize<'de> for Quantity {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        input.deserialize_u64(Reader(Self::RANGE, PhantomData))
+    }
+}
+
+/// Reads a number, and says its range of whatever is none too.
+struct Reader<T>(OutOfRange, PhantomData<T>);
+
+impl<T: TryFrom<u64, Error = OutOfRange>> Visitor<'_> for Reader<T> {
+    type Value = T;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "a whole number from {} to {}", self.0.min, self.0.max)
+    }
+
+    fn visit_u64<E: Error>(self, count: u64) -> Result<T, E> {
+        T::try_from(count).map_err(E::custom)
+    }
+
+    fn visit_i64<E: Error>(self, count: i64) -> Result<T, E> {
+        u64::try_from(count).map_err(|_| self.0).and_then(T::try_from).map_err(E::custom)
+    }
 }
 
 impl From<Credits> for u64 {

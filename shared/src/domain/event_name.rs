@@ -52,7 +52,7 @@ pub enum EventName {
 
 /// Text that names no event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be one of {}", EventName::ALL.map(EventName::as_str).join(", "))]
+#[error("must be one of: {}", EventName::ALL.map(EventName::as_str).join(", "))]
 pub struct BadEventName;
 
 impl EventName {
@@ -184,7 +184,7 @@ mod tests {
     fn what_is_no_event_is_told_what_is() {
         for wrong in ["", "credits", "credits.*", "*", "Credits.depleted", "credits.depleted "] {
             let said = EventName::try_from(wrong.to_owned()).unwrap_err().to_string();
-            assert!(said.starts_with("must be one of credits.low_balance, credits.depleted, "), "{said}");
+            assert!(said.starts_with("must be one of: credits.low_balance, credits.depleted, "), "{said}");
             assert!(EventName::ALL.iter().all(|name| said.contains(name.as_str())), "{said}");
         }
     }

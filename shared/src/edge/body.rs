@@ -8,9 +8,12 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
+use serde_json::error::Category;
+use serde_path_to_error::{Path, Segment};
 use sha2::{Digest, Sha256};
 
 use super::ApiError;
+use super::plain::{self, Part};
 use crate::domain::Fingerprint;
 
 /// Bytes that a body may have (contract: 64 KiB).
@@ -95,41 +98,58 @@ pub(super) async fn read(request: Request, most: usize) -> Result<Bytes, ApiErro
     })
 }
 
-/// The body as a `T`; or the path of the first field that does not fit, and why.
+/// The body as a `T`; or the path of the first field that does not fit, and what mends it.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     // serde reads a list as a struct, field by field; a caller who sends one means something else.
-    if bytes.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
-        return Err(ApiError::field("body", "must be a JSON object"));
+    match bytes.trim_ascii_start().first() {
+        Some(b'{') => {}
+        Some(_) => return Err(ApiError::field("body", "must be a JSON object")),
+        None => return Err(ApiError::field("body", "must be a JSON object, and is empty")),
     }
     let mut input = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut input).map_err(|error| {
-        let path = error.path().to_string();
-        let problem = problem(&error.into_inner());
-        ApiError::field(path_of(path, &problem), problem)
+        let told = told::<T>(bytes, &error);
+        let (path, problem) = plain::mend(Part::Body, &error.path().to_string(), &told);
+        ApiError::field(path, problem)
     })?;
-    input.end().map_err(|error| ApiError::field("body", problem(&error)))?;
+    input.end().map_err(|error| ApiError::field("body", place(&error)))?;
     Ok(value)
 }
 
-/// serde's words without the place in the text, which means nothing for a body made by a program.
-fn problem(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.split_once(" at line ").map_or(text.clone(), |(words, _)| words.to_owned())
+/// The parser's words for what does not read.
+fn told<T: DeserializeOwned>(bytes: &[u8], error: &serde_path_to_error::Error<serde_json::Error>) -> String {
+    match error.inner().classify() {
+        Category::Data => words(error.inner()),
+        Category::Syntax | Category::Eof | Category::Io => match serde_json::from_slice::<Value>(bytes) {
+            Err(error) => place(&error),
+            // It is JSON: what stands where a word is expected is called a mistake of syntax too.
+            Ok(_) => no_word::<T>(error.path()),
+        },
+    }
 }
 
-/// An unknown or missing field is named by the message, not by the path, which ends at its parent.
-pub(super) fn path_of(path: String, problem: &str) -> String {
-    let named = ["unknown field `", "missing field `", "duplicate field `"]
-        .iter()
-        .find_map(|start| problem.strip_prefix(start)?.split('`').next());
-    match (path.as_str(), named) {
-        ("." | "?", None) => "body".to_owned(),
-        ("." | "?", Some(field)) => field.to_owned(),
-        (parent, Some(field)) if parent != field && !parent.ends_with(&format!(".{field}")) => {
-            format!("{parent}.{field}")
-        }
-        (_, _) => path,
-    }
+/// What would be told of a word that nobody knows, were it sent at that path: which words are known.
+fn no_word<T: DeserializeOwned>(path: &Path) -> String {
+    let body = path.iter().rev().try_fold(Value::String(String::new()), |value, segment| match segment {
+        Segment::Seq { .. } => Some(Value::Array(vec![value])),
+        Segment::Map { key } => Some(Value::Object([(key.clone(), value)].into_iter().collect())),
+        Segment::Enum { .. } | Segment::Unknown => None,
+    });
+    let text = body.unwrap_or_default().to_string();
+    let told = serde_json::from_slice::<T>(text.as_bytes()).err().map(|error| words(&error));
+    told.filter(|told| told.starts_with("unknown variant ")).unwrap_or_else(|| "must be text".to_owned())
+}
+
+/// The words alone.
+fn words(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    text.strip_suffix(&place).unwrap_or(&text).to_owned()
+}
+
+/// The words for what is no JSON, with its place in the text.
+fn place(error: &serde_json::Error) -> String {
+    plain::not_json(&words(error), error.line(), error.column())
 }
 
 /// What binds an idempotency key to a request: method, path, and the body's value, in whatever
@@ -158,7 +178,7 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
-    use crate::domain::{Quantity, Reference};
+    use crate::domain::{Mode, Quantity, Reference};
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -173,19 +193,40 @@ mod tests {
     #[expect(dead_code, reason = "only read from text")]
     struct Inner {
         name: Reference,
+        mode: Option<Mode>,
     }
 
     #[test]
     fn what_does_not_read_is_named_by_its_path() {
         for (body, expected) in [
             (r#"{"quantity": 0}"#, "quantity: must be a whole number from 1 to 1000000"),
-            (r#"{"quantity": 1.5}"#, "quantity: invalid type: floating point `1.5`, expected u64"),
-            (r#"{"quantity": "2"}"#, "quantity: invalid type: string \"2\", expected u64"),
-            (r#"{"quantity": -1}"#, "quantity: invalid value: integer `-1`, expected u64"),
-            (r#"{"quantity": 1e3}"#, "quantity: invalid type: floating point `1000.0`, expected u64"),
-            (r#"{"quantitty": 1}"#, "quantitty: unknown field `quantitty`, expected `quantity` or `items`"),
-            (r#"{"items": [{"name": "a"}, {}]}"#, "items[1].name: missing field `name`"),
-            (r#"{"items": [{"name": "a", "x": 1}]}"#, "items[0].x: unknown field `x`, expected `name`"),
+            (
+                r#"{"quantity": 1.5}"#,
+                "quantity: must be a whole number from 1 to 1000000, without decimal point or exponent",
+            ),
+            (
+                r#"{"quantity": 1e3}"#,
+                "quantity: must be a whole number from 1 to 1000000, without decimal point or exponent",
+            ),
+            (r#"{"quantity": "2"}"#, "quantity: must be a whole number from 1 to 1000000, not text"),
+            (r#"{"quantity": -1}"#, "quantity: must be a whole number from 1 to 1000000"),
+            (r#"{"quantity": 1e999}"#, "quantity: must be a number nearer to zero"),
+            (
+                r#"{"quantitty": 1}"#,
+                "quantitty: is not a field of this request (did you mean quantity?); the fields are: quantity, items",
+            ),
+            (r#"{"items": [{"name": "a"}, {}]}"#, "items[1].name: is required"),
+            (
+                r#"{"items": [{"name": "a", "x": 1}]}"#,
+                "items[0].x: is not a field of items[0]; the fields are: name, mode",
+            ),
+            (r#"{"items": [{"name": "a", "mode": 7}]}"#, "items[0].mode: must be one of: live, test"),
+            (r#"{"items": [{"name": "a", "mode": {}}]}"#, "items[0].mode: must be one of: live, test"),
+            (
+                r#"{"items": [{"name": "a", "mode": 7}, {"name": 7}]}"#,
+                "items[0].mode: must be one of: live, test",
+            ),
+            (r#"{"items": [{"name": "a", "mode": 7}], "a": 1}"#, "items[0].mode: must be one of: live, test"),
             (
                 r#"{"items": [{"name": "a\u0000"}]}"#,
                 "items[0].name: must be 1 to 255 characters without control characters",
@@ -193,9 +234,12 @@ mod tests {
             (r#"[]"#, "body: must be a JSON object"),
             (r#"[1, null]"#, "body: must be a JSON object"),
             ("7", "body: must be a JSON object"),
-            (r#"{"quantity": 1"#, "body: EOF while parsing an object"),
-            (r#"{} x"#, "body: trailing characters"),
-            ("", "body: EOF while parsing a value"),
+            (
+                r#"{"quantity": 1"#,
+                "body: the body is not JSON: it ends inside an object at line 1, column 14",
+            ),
+            (r#"{} x"#, "body: the body is not JSON: something follows its end at line 1, column 4"),
+            ("", "body: must be a JSON object, and is empty"),
         ] {
             let Err(ApiError::Invalid(fields)) = parse::<Outer>(body.as_bytes()) else {
                 panic!("{body} reads")

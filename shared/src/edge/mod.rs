@@ -14,6 +14,7 @@ mod goods;
 pub mod instant;
 mod intent;
 mod params;
+mod plain;
 mod serve;
 mod shape;
 

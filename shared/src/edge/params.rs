@@ -3,7 +3,7 @@ use http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use super::ApiError;
-use super::body::path_of;
+use super::plain::{self, Part};
 
 /// The query of a request. A parameter that the path does not know is an error, so that a typing
 /// error does not silently answer another question.
@@ -17,8 +17,9 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Params<T> {
         let query = parts.uri.query().unwrap_or_default();
         let input = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
         serde_path_to_error::deserialize(input).map(Self).map_err(|error| {
-            let problem = error.inner().to_string();
-            ApiError::field(path_of(error.path().to_string(), &problem), problem)
+            let (path, problem) =
+                plain::mend(Part::Query, &error.path().to_string(), &error.inner().to_string());
+            ApiError::field(path, problem)
         })
     }
 }
