@@ -3,6 +3,8 @@
 //! Every message goes with the path of its field, so it says what the field must be, in the words of
 //! the domain's own types. The value that was sent is never repeated: it may be a secret.
 
+use strsim::levenshtein;
+
 #[cfg(test)]
 mod tests;
 
@@ -217,24 +219,6 @@ fn meant<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     }
     // Of a short name so many wrong letters make another altogether.
     let most = (chars / 2).min(TYPING_ERRORS_MAX);
-    let near = known.iter().map(|known| (typing_errors(name, known), *known));
+    let near = known.iter().map(|known| (levenshtein(name, known), *known));
     near.filter(|(errors, _)| *errors <= most).min_by_key(|(errors, _)| *errors).map(|(_, known)| known)
-}
-
-/// How many letters must be put in, taken out or exchanged to make the one of the other (Levenshtein).
-fn typing_errors(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
-    for (place, letter) in one.chars().enumerate() {
-        let mut corner = place;
-        let mut left = place.saturating_add(1);
-        let mut next = vec![left];
-        for (above, wanted) in row.iter().skip(1).zip(other.chars()) {
-            let exchanged = corner.saturating_add(usize::from(letter != wanted));
-            left = exchanged.min(left.saturating_add(1)).min(above.saturating_add(1));
-            corner = *above;
-            next.push(left);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
 }
