@@ -220,7 +220,16 @@ impl Books {
 
     /// Writes an item by hand, over whatever stands there.
     pub async fn write(&self, item: &Item) {
-        let put = self.client().put_item().table_name(&self.table).set_item(Some(item.clone()));
+        self.write_in(&self.table, item).await;
+    }
+
+    /// The same in the table of activity.
+    pub async fn write_activity(&self, item: &Item) {
+        self.write_in(&format!("{}-activity", self.table), item).await;
+    }
+
+    async fn write_in(&self, table: &str, item: &Item) {
+        let put = self.client().put_item().table_name(table).set_item(Some(item.clone()));
         put.send().await.unwrap();
     }
 

@@ -7,11 +7,10 @@ use shared::domain::AccountId;
 use tests::{Books, Item, Kind, backends, moment, settle};
 
 use crate::chain::history;
-use crate::delivery_crashes::Nobody;
 use crate::model::Request;
 
 /// All that the projector has made of an account's records.
-async fn made(books: &Books, id: AccountId) -> Vec<Item> {
+pub(crate) async fn made(books: &Books, id: AccountId) -> Vec<Item> {
     let mut made = Vec::new();
     for partition in ["MARK", "CHAIN", "CHECK"] {
         made.extend(books.items(&format!("{partition}#{id}")).await);
@@ -20,7 +19,7 @@ async fn made(books: &Books, id: AccountId) -> Vec<Item> {
 }
 
 /// What owners were told of them, and what was counted.
-async fn told(books: &Books, id: AccountId) -> [Vec<Item>; 2] {
+pub(crate) async fn told(books: &Books, id: AccountId) -> [Vec<Item>; 2] {
     let mut events = books.items(&format!("EVENTS#{id}")).await;
     events.extend(books.items(&format!("EVENTHEAD#{id}")).await);
     let mut usage = Vec::new();
@@ -56,29 +55,42 @@ async fn records(books: &Books) -> Vec<Record> {
     books.records().await.into_iter().filter(of_account).collect()
 }
 
-struct Ledgers {
-    books: Books,
-    id: AccountId,
-    now: DateTime<Utc>,
-    made: Vec<Item>,
-    told: [Vec<Item>; 2],
-    rows: Vec<Item>,
-    records: Vec<Record>,
+/// Books of which all was projected, as they are, and what they are made from.
+pub(crate) struct Ledgers {
+    pub(crate) books: Books,
+    pub(crate) id: AccountId,
+    pub(crate) now: DateTime<Utc>,
+    pub(crate) made: Vec<Item>,
+    pub(crate) told: [Vec<Item>; 2],
+    pub(crate) rows: Vec<Item>,
+    pub(crate) records: Vec<Record>,
 }
 
-async fn ledgers(backend: Option<&str>, entries: u64) -> Ledgers {
+pub(crate) async fn ledgers(backend: Option<&str>, entries: u64) -> Ledgers {
     let mut books = Books::on(backend).await;
     let (id, now) = history(&mut books, 2, entries).await;
-    let records = records(&books).await;
-    assert!(records.len() as u64 >= entries);
-    let told = told(&books, id).await;
+    let ledgers = Ledgers::of(books, id, now).await;
+    assert!(ledgers.records.len() as u64 >= entries);
     // There is something to tell, and something to count.
-    assert!(told.iter().all(|items| items.len() > 2), "{told:?}");
-    Ledgers { made: made(&books, id).await, told, rows: rows(&books, id).await, records, books, id, now }
+    assert!(ledgers.told.iter().all(|items| items.len() > 2), "{:?}", ledgers.told);
+    ledgers
 }
 
 impl Ledgers {
-    async fn begin(&self) {
+    pub(crate) async fn of(books: Books, id: AccountId, now: DateTime<Utc>) -> Self {
+        let (made, told, rows) = (made(&books, id).await, told(&books, id).await, rows(&books, id).await);
+        Self { made, told, rows, records: records(&books).await, books, id, now }
+    }
+
+    /// As if nobody had projected anything, and everybody had recorded what they posted.
+    pub(crate) async fn begin_with_rows(&self) {
+        self.begin().await;
+        for row in &self.rows {
+            self.books.write(row).await;
+        }
+    }
+
+    pub(crate) async fn begin(&self) {
         undo(&self.books, &self.made, &self.rows).await;
         let [events, usage] = told(&self.books, self.id).await;
         for item in events.iter().chain(&self.books.items(&format!("ALERT#{}", self.id)).await) {
@@ -92,12 +104,12 @@ impl Ledgers {
     }
 
     /// The chain, and all that was told and counted.
-    async fn is_wholly_as_if_once(&self, when: &str) {
+    pub(crate) async fn is_wholly_as_if_once(&self, when: &str) {
         assert_eq!(told(&self.books, self.id).await, self.told, "{when}");
         self.is_as_if_once(when).await;
     }
 
-    async fn is_as_if_once(&self, told: &str) {
+    pub(crate) async fn is_as_if_once(&self, told: &str) {
         assert_eq!(made(&self.books, self.id).await, self.made, "{told}");
         assert_eq!(rows(&self.books, self.id).await, self.rows, "{told}");
         let report = self.books.restarted().audit(self.id, self.now, |_| ()).await.unwrap().unwrap();
@@ -183,127 +195,6 @@ async fn two_projectors_at_once_make_the_same() {
             ledgers.is_wholly_as_if_once(&format!("batches of {one} and {other}")).await;
         }
     }
-}
-
-/// Records that the stream has lost are made up for by their rows: what they were to tell is told and counted, in its
-/// place. A table that is older than its chain gets one.
-#[tokio::test]
-async fn what_the_stream_has_lost_is_followed_from_the_rows() {
-    for backend in backends() {
-        let ledgers = ledgers(backend.as_deref(), 45).await;
-        let (books, records) = (&ledgers.books, &ledgers.records);
-        for lost in [0..44, 10..20, 16..17, 1..40] {
-            ledgers.begin().await;
-            for row in &ledgers.rows {
-                books.write(row).await;
-            }
-            let kept = records.iter().enumerate().filter(|(place, _)| !lost.contains(place));
-            let kept: Vec<_> = kept.map(|(_, record)| record.clone()).collect();
-            for batch in kept.chunks(9) {
-                assert_eq!(books.deliver(&books.restarted(), batch).await, None);
-            }
-            ledgers.is_wholly_as_if_once(&format!("{lost:?} lost")).await;
-        }
-        // A mark as it was before there was a chain.
-        let mut old = ledgers.made[0].clone();
-        old.retain(|name, _| ["pk", "sk", "seq"].contains(&name.as_str()));
-        ledgers.begin().await;
-        for item in ledgers.rows.iter().chain([&old]) {
-            books.write(item).await;
-        }
-        assert_eq!(books.deliver(&books.restarted(), &records[records.len() - 1..]).await, None);
-        ledgers.is_as_if_once("older than its chain").await;
-    }
-}
-
-/// Whoever makes up for lost records dies at every write, and comes again.
-#[tokio::test]
-async fn who_dies_over_what_was_lost_comes_again() {
-    let ledgers = ledgers(None, 19).await;
-    let (books, records) = (&ledgers.books, &ledgers.records);
-    let faults = books.faults.clone().unwrap();
-    let last = &records[records.len() - 1..];
-    let begin = async |kind| {
-        faults.arm(usize::MAX, kind);
-        ledgers.begin().await;
-        for row in &ledgers.rows {
-            books.write(row).await;
-        }
-    };
-    begin(Kind::CrashBefore).await;
-    faults.arm(usize::MAX, Kind::CrashBefore);
-    assert_eq!(books.deliver(&books.restarted(), last).await, None);
-    let writes = faults.writes();
-    assert!(writes > 6, "{writes}");
-    for number in 0..writes {
-        for kind in [Kind::CrashBefore, Kind::CrashAfter, Kind::AnswerLost, Kind::ServerError] {
-            let told = format!("write {number}, {kind:?}");
-            begin(kind).await;
-            faults.arm(number, kind);
-            let died = books.deliver(&books.restarted(), last).await.is_some();
-            assert!(died || matches!(kind, Kind::AnswerLost | Kind::ServerError), "{told}");
-            faults.arm(usize::MAX, kind);
-            assert_eq!(books.deliver(&books.restarted(), last).await, None, "{told}");
-            ledgers.is_wholly_as_if_once(&told).await;
-        }
-    }
-}
-
-/// An account that nothing happens to any more is found by whoever goes round, and left alone while its records may
-/// be on their way.
-#[tokio::test]
-async fn what_was_lost_at_the_end_is_followed_by_who_goes_round() {
-    let ledgers = ledgers(None, 45).await;
-    let (books, ledger) = (&ledgers.books, ledgers.books.restarted());
-    ledgers.begin().await;
-    for row in &ledgers.rows {
-        books.write(row).await;
-    }
-    for batch in ledgers.records[..30].chunks(9) {
-        assert_eq!(books.deliver(&books.restarted(), batch).await, None);
-    }
-    let activity = books.activity();
-    let round = async |now| {
-        let mut said = Vec::new();
-        let others = tests::others(&activity);
-        let tell = &mut |line: &str| said.push(line.to_owned());
-        local::follow_accounts((&ledger, &others, &Nobody), now, tell).await.unwrap();
-        said.join("\n")
-    };
-    let last = ledger.account(ledgers.id).await.unwrap().unwrap();
-    let behind = ledger.watermark(ledgers.id).await.unwrap() + 1;
-    assert!(behind < last.sequence);
-    assert_eq!(
-        round(last.floor().time()).await,
-        "accounts: 1; behind, and followed now: 0; with webhooks to be looked at: 0"
-    );
-    let later = last.floor().time() + chrono::Duration::minutes(5);
-    let told = round(later).await;
-    assert!(told.contains(&format!("followed from {behind} to {}", last.sequence)), "{told}");
-    assert!(
-        told.ends_with("accounts: 1; behind, and followed now: 1; with webhooks to be looked at: 0"),
-        "{told}"
-    );
-    ledgers.is_wholly_as_if_once("by who goes round").await;
-    assert!(round(later).await.contains("behind, and followed now: 0;"));
-}
-
-/// Where rows are missing too, nothing that follows them is told, counted or chained.
-#[tokio::test]
-async fn what_is_lost_with_its_row_stops_its_account() {
-    let ledgers = ledgers(None, 19).await;
-    let (books, records) = (&ledgers.books, &ledgers.records);
-    // Some rows are gone.
-    ledgers.begin().await;
-    let last = &records[records.len() - 1..];
-    assert_eq!(books.deliver(&books.restarted(), last).await, Some(last[0].place.clone()));
-    assert!(told(books, ledgers.id).await.iter().all(Vec::is_empty));
-    assert!(made(books, ledgers.id).await.is_empty());
-    // The records are found again.
-    for batch in records.chunks(5) {
-        assert_eq!(books.deliver(&books.restarted(), batch).await, None);
-    }
-    ledgers.is_wholly_as_if_once("found again").await;
 }
 
 /// Requests that overtake one another are chained by number all the same.

@@ -1,7 +1,7 @@
 //! The log of deliveries says what is so, and in which order it was sent.
 
 use serde_json::{Value, json};
-use tests::{Receiver, World};
+use tests::{Receiver, World, unique};
 
 use crate::webhooks::{NOW, adjust, deliveries, hook};
 
@@ -30,6 +30,7 @@ async fn what_is_set_in_the_midst_of_a_retry_leaves_nothing_waiting() {
     for (changes, expected) in [
         (vec![json!({ "description": "Mine" })], vec!["1 event retrying 2/10"]),
         (vec![resume.clone()], vec!["1 event retrying 2/10"]),
+        (vec![json!({ "url": receiver.url })], vec!["1 event retrying 2/10"]),
         (vec![json!({ "deliverAfter": 0 })], ANEW.to_vec()),
         (vec![json!({ "deliverAfter": 1 })], vec![LEFT]),
         (vec![moved.clone()], ANEW.to_vec()),
@@ -66,8 +67,23 @@ async fn an_event_that_is_no_longer_wanted_is_not_waited_for() {
     adjust(&world, &org.id).await;
     world.settle().await;
     world.patch(&path, &org.key, &json!({ "events": ["credits.purchased"] })).await.data();
+    // What is wanted waits behind it, and does not take its place.
+    world
+        .post(
+            "/api/v3/credits/purchase",
+            &org.key,
+            &unique(),
+            &json!({ "package": "starter", "paymentMethod": "card_1" }),
+        )
+        .await
+        .created();
+    world.settle().await;
+    receiver.forget();
+    receiver.answer(200);
     world.pass(60).await;
-    assert_eq!(log(&world, &path, &org.key).await, ["1 event superseded 1/10"]);
+    assert_eq!(log(&world, &path, &org.key).await, ["2 event succeeded 1/10", "1 event superseded 1/10"]);
+    let sent = receiver.taken();
+    assert_eq!(sent.iter().map(|body| &body["event"]).collect::<Vec<_>>(), ["credits.purchased"]);
 }
 
 /// Its new address has all the attempts, and how many have failed is told alike wherever it is told.

@@ -176,6 +176,17 @@ async fn look_at_monitors(
     Ok(())
 }
 
+/// Tells what follows from changes of an account, and counts what they have used; once, however often.
+async fn follow_changes(
+    ledger: &Ledger,
+    others: &Others<'_>,
+    account: AccountId,
+    (changes, spent): (&[Change], &[Spent]),
+) -> Result<(), Fault> {
+    ledger.follow_changes(account, changes, others.moment).await?;
+    others.activity.count(account, spent).await
+}
+
 /// What of each account is known to be complete, and events to publish.
 #[derive(Default)]
 struct Done {
@@ -186,8 +197,10 @@ struct Done {
 /// Rows of an account, up to a time, and the account after the last.
 struct Span {
     account: Account,
-    /// How far it was followed before.
+    /// How far it was followed before; known once what was lost is recovered.
     seen: Mark,
+    /// Whether some of it could not be told or counted: then it is not followed further than it was.
+    behind: bool,
     rows: Rows,
     /// What each change left, and what is told of it.
     changes: Vec<Change>,
@@ -206,6 +219,7 @@ impl Done {
         let span = self.spans.entry(account.id).or_insert_with(|| Span {
             account: account.clone(),
             seen: Mark::default(),
+            behind: false,
             rows: Rows::new(),
             changes: vec![],
             spent: vec![],
@@ -229,13 +243,12 @@ impl Done {
     async fn follow(&mut self, ledger: &Ledger, others: &Others<'_>) -> Option<String> {
         // What the stream has lost comes first: all else goes by the order of an account's changes.
         let lost = self.recover(ledger, others).await;
-        // Owners are told before the watermarks move: up to them, all that was to be told is told. Queues and counters,
-        // which may be slow, do not hold them up.
+        // Owners are told, and usage is counted, before the watermarks move: they say how far that is. The bus and
+        // queues do not hold them up.
         let failed = [
             lost,
-            self.tell(ledger, others).await,
+            self.tell_and_count(ledger, others).await,
             self.mark(ledger).await,
-            self.count(others).await,
             self.publish(others).await,
             self.wake(ledger, others).await,
         ];
@@ -254,12 +267,15 @@ impl Done {
         again
     }
 
-    /// Moves the watermarks and chains the rows; the earliest place that has to be handled again if one can't be moved.
+    /// Moves the watermarks and chains the rows; the earliest place that has to be handled again if one can't be
+    /// moved. Rows that exist are waited for by others, so the watermark goes up to them all the same where somebody
+    /// could not be told; and says that they were not.
     async fn mark(&self, ledger: &Ledger) -> Option<String> {
         let mut again: Option<String> = None;
-        for (account, Span { seen, rows, time, place, .. }) in &self.spans {
+        for (account, Span { seen, behind, rows, time, place, .. }) in &self.spans {
             let through = rows.keys().next_back().copied().unwrap_or_default();
-            if let Err(fault) = ledger.mark(*account, (seen.clone(), through), rows, *time).await {
+            let followed = if *behind { seen.followed() } else { through };
+            if let Err(fault) = ledger.mark(*account, (seen.clone(), through, followed), rows, *time).await {
                 tracing::error!(%account, fault = &fault as &dyn Error, "a watermark could not be moved");
                 again = again.into_iter().chain([place.clone()]).reduce(earlier_of);
             }
@@ -267,26 +283,15 @@ impl Done {
         again
     }
 
-    /// Tells owners what follows from the changes of their accounts; the earliest place that has to be handled
-    /// again if one can't be told.
-    async fn tell(&self, ledger: &Ledger, others: &Others<'_>) -> Option<String> {
+    /// Tells owners what follows from the changes of their accounts, and counts usage; the earliest place that has to
+    /// be handled again if that is not possible. Where what comes before could not be told or counted, nothing is.
+    async fn tell_and_count(&mut self, ledger: &Ledger, others: &Others<'_>) -> Option<String> {
         let mut again: Option<String> = None;
-        for (account, Span { changes, place, .. }) in &self.spans {
-            if let Err(fault) = ledger.follow_changes(*account, changes, others.moment).await {
-                tracing::error!(%account, fault = &fault as &dyn Error, "an owner could not be told");
-                again = again.into_iter().chain([place.clone()]).reduce(earlier_of);
-            }
-        }
-        again
-    }
-
-    /// Counts usage; the earliest place that has to be handled again if some can't be counted.
-    async fn count(&self, others: &Others<'_>) -> Option<String> {
-        let mut again: Option<String> = None;
-        for (account, Span { spent, place, .. }) in &self.spans {
-            if let Err(fault) = others.activity.count(*account, spent).await {
-                tracing::error!(%account, fault = &fault as &dyn Error, "usage could not be counted");
-                again = again.into_iter().chain([place.clone()]).reduce(earlier_of);
+        for (account, span) in self.spans.iter_mut().filter(|(_, span)| !span.behind) {
+            if let Err(fault) = follow_changes(ledger, others, *account, (&span.changes, &span.spent)).await {
+                tracing::error!(%account, fault = &fault as &dyn Error, "changes could not be told or counted");
+                span.behind = true;
+                again = again.into_iter().chain([span.place.clone()]).reduce(earlier_of);
             }
         }
         again
@@ -311,7 +316,12 @@ fn pays(entry: &Entry) -> bool {
     entry.direction == Direction::Credit || entry.switch.is_some()
 }
 
-/// Places are numbers of up to 40 digits.
+/// Whether a place in the stream comes after another. Places are numbers of up to 40 digits.
+#[must_use]
+pub fn is_after(place: &str, other: &str) -> bool {
+    (other.len(), other) < (place.len(), place)
+}
+
 fn earlier_of(one: String, other: String) -> String {
-    if (one.len(), &one) <= (other.len(), &other) { one } else { other }
+    if is_after(&one, &other) { other } else { one }
 }

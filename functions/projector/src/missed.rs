@@ -3,12 +3,13 @@ use std::error::Error;
 use shared::domain::{AccountId, Spent};
 use shared::store::{Change, Ledger, Rows};
 
-use super::{Done, Others, Span, earlier_of, look_at_monitors, pays};
+use super::{Done, Others, Span, earlier_of, follow_changes, look_at_monitors, pays};
 
 impl Done {
     /// Follows what the stream has lost: records that ended among the failures, or were older than the stream keeps
     /// them when somebody came to read them. Their rows are there, and say the same. The earliest place that has to
-    /// be handled again if that is not possible; nothing of such an account is followed then.
+    /// be handled again if that is not possible; then nothing that comes after it is told or counted. Where rows are
+    /// missing too, the account stands still.
     pub(crate) async fn recover(&mut self, ledger: &Ledger, others: &Others<'_>) -> Option<String> {
         let mut again: Option<String> = None;
         let mut left = Vec::new();
@@ -17,7 +18,10 @@ impl Done {
                 let error = error.as_ref() as &dyn Error;
                 tracing::error!(%account, error, "lost records could not be made up for");
                 again = again.into_iter().chain([span.place.clone()]).reduce(earlier_of);
-                left.push(*account);
+                span.behind = true;
+                if span.seen.through().saturating_add(1) < last_run(&span.rows) {
+                    left.push(*account);
+                }
             }
         }
         self.spans.retain(|account, _| !left.contains(account));
@@ -32,23 +36,21 @@ async fn recover(
     span: &mut Span,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let first = last_run(&span.rows);
-    let mut seen = ledger.followed(account, first).await?;
+    span.seen = ledger.followed(account, first).await?;
     loop {
-        let missed = ledger.missed(account, (&seen, first), span.time).await?;
-        let Some(last) = missed.last() else { break };
-        let through = last.sequence;
-        tracing::warn!(%account, known = seen.through(), through, "the stream has lost records; their rows are followed");
-        ledger.follow_changes(account, &Change::told_by(&missed), others.moment).await?;
-        // Before the watermark moves: nobody would come back to count them, or to find that credits were among them.
+        let missed = ledger.missed(account, (&span.seen, first), span.time).await?;
+        let Some(last) = missed.last() else { return Ok(()) };
+        let (known, through) = (span.seen.followed(), last.sequence);
+        tracing::warn!(%account, known, through, "the stream has lost records; their rows are followed");
         let spent: Vec<_> = missed.iter().filter_map(Spent::by).collect();
-        others.activity.count(account, &spent).await?;
+        follow_changes(ledger, others, account, (&Change::told_by(&missed), &spent)).await?;
+        // Before the watermark moves: nobody would come back to find that credits were among them.
         if missed.iter().any(|receipt| pays(&receipt.entry)) {
             look_at_monitors(ledger, others, account).await?;
         }
-        seen = ledger.mark(account, (seen, through), &Rows::new(), span.time).await?;
+        let (seen, rows) = (span.seen.clone(), Rows::new());
+        span.seen = ledger.mark(account, (seen, through, through), &rows, span.time).await?;
     }
-    span.seen = seen;
-    Ok(())
 }
 
 /// The first number of the last rows that have no gap between them.

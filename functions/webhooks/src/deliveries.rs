@@ -2,7 +2,10 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use serde::Deserialize;
-use shared::domain::{self, DeliveryId, DeliveryKind, DeliveryState, EventId, EventName, Flow};
+use shared::domain::{
+    self, AccountId, DeliveryId, DeliveryKind, DeliveryStanding, DeliveryState, EventId, EventName, Flow,
+    WebhookId,
+};
 use shared::edge::{ApiError, App, Caller, Optional, Params, Payload, Reply, may};
 use shared::hooks::{Told, sample};
 use shared::store::random;
@@ -100,8 +103,29 @@ pub(super) async fn list_deliveries(
     let state = app.activity.delivery_state(caller.account, webhook.id).await?.ok_or(UNKNOWN)?;
     let (deliveries, more) = app.activity.deliveries(of, before, limit).await?;
     let next = deliveries.last().map(|last| last.id.to_string()).filter(|_| more);
-    let deliveries: Vec<_> = deliveries.into_iter().map(|one| Delivery::of(one.by(&state))).collect();
-    Reply::page(&deliveries, next)
+    let deliveries = as_they_are(&app, of, &state, deliveries).await?;
+    Reply::page(&deliveries.into_iter().map(Delivery::of).collect::<Vec<_>>(), next)
+}
+
+/// Lines of the log by how far their webhook was before they were read. An attempt may have begun and failed in
+/// between: lines that nobody knew to be waiting are looked at by how far it is now.
+async fn as_they_are(
+    app: &App,
+    (account, webhook): (AccountId, WebhookId),
+    state: &DeliveryState,
+    lines: Vec<domain::Delivery>,
+) -> Result<Vec<domain::Delivery>, ApiError> {
+    let told: Vec<_> = lines.iter().cloned().map(|line| line.by(state)).collect();
+    if told.iter().all(|line| line.standing != DeliveryStanding::Superseded) {
+        return Ok(told);
+    }
+    let later = app.activity.delivery_state(account, webhook).await?.ok_or(UNKNOWN)?;
+    let pairs = lines.into_iter().zip(told);
+    let told = pairs.map(|(line, told)| match told.standing {
+        DeliveryStanding::Superseded => line.by(&later),
+        DeliveryStanding::Succeeded | DeliveryStanding::Retrying | DeliveryStanding::Failed => told,
+    });
+    Ok(told.collect())
 }
 
 async fn delivery(
@@ -113,7 +137,9 @@ async fn delivery(
     let delivery = DeliveryId::try_from(delivery).map_err(|_| NO_DELIVERY)?;
     let state = app.activity.delivery_state(caller.account, webhook.id).await?.ok_or(UNKNOWN)?;
     let delivery = app.activity.delivery(caller.account, webhook.id, delivery).await?;
-    Ok((webhook, delivery.ok_or(NO_DELIVERY)?.by(&state)))
+    let lines = vec![delivery.ok_or(NO_DELIVERY)?];
+    let lines = as_they_are(app, (caller.account, webhook.id), &state, lines).await?;
+    Ok((webhook, lines.into_iter().next().ok_or(NO_DELIVERY)?))
 }
 
 /// One delivery.

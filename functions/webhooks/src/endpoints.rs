@@ -256,8 +256,7 @@ pub(super) async fn change_webhook(
         let problem = format!("must be a whole number from 0 to {head}, the number of the last event");
         return Err(ApiError::field("deliverAfter", problem));
     }
-    let is_moved = url.is_some();
-    let webhook = changed(&app, &caller, id, (&change, url)).await?;
+    let (webhook, is_moved) = changed(&app, &caller, id, (&change, url)).await?;
     expect_delivery(&app, &caller).await?;
     let state = app.activity.change_delivery_state(caller.account, id, |known| {
         let known = change.deliver_after.map_or(known.clone(), |number| known.from_after(number));
@@ -287,13 +286,13 @@ pub(super) async fn deliver_soon<S>(app: &App, caller: &Caller<S>) {
     }
 }
 
-/// The webhook with its settings changed.
+/// The webhook with its settings changed, and whether it has another address now.
 async fn changed<S>(
     app: &App,
     caller: &Caller<S>,
     id: WebhookId,
     (change, url): (&WebhookChange, Option<HookUrl>),
-) -> Result<domain::Webhook, ApiError> {
+) -> Result<(domain::Webhook, bool), ApiError> {
     for _ in 0..ATTEMPTS_MAX {
         let known = app.activity.webhook(caller.account, id).await?.ok_or(UNKNOWN)?;
         let wanted = domain::Webhook {
@@ -303,10 +302,10 @@ async fn changed<S>(
             ..known.clone()
         };
         if wanted == known {
-            return Ok(known);
+            return Ok((known, false));
         }
         if let Some(saved) = app.activity.save_webhook(caller.account, &wanted).await? {
-            return Ok(saved);
+            return Ok((saved, wanted.url != known.url));
         }
     }
     Err(Fault::Busy.into())

@@ -42,10 +42,12 @@ pub async fn audit(
         count.add(&report.with_context(|| format!("there is no account {account}"))?);
         return count.tell(tell);
     }
-    every_account(ledger, async |account| {
-        // One that is listed and not open is just being opened.
-        if let Some(report) = one(ledger, account, now, tell).await? {
-            count.add(&report);
+    every_account(ledger, async |accounts| {
+        for account in accounts {
+            // One that is listed and not open is just being opened.
+            if let Some(report) = one(ledger, account, now, tell).await? {
+                count.add(&report);
+            }
         }
         Ok(())
     })

@@ -44,7 +44,7 @@ enum Command {
     /// Load prices, plans and packages into the tables of a deployment, and issue its first
     /// operator's key. Region, credentials and tables are taken from the environment: `AWS_REGION`,
     /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `LEDGER_TABLE`,
-    /// `SETTINGS_TABLE`.
+    /// `SETTINGS_TABLE`, `ACTIVITY_TABLE`.
     Load,
     /// Verify ledgers: every row against the hash chain and its checkpoints, numbers without a gap, sums against
     /// the account. Prints a line an account and what is wrong; ends with 1 when something is. Tables as for `load`, or
@@ -184,8 +184,13 @@ async fn follow(from: Option<String>) -> anyhow::Result<()> {
         }
         None => Ok(()),
     };
-    local::follow_accounts((ledger, others, app.dispatch.as_ref()), System.now(), print).await?;
-    records
+    let accounts =
+        local::follow_accounts((ledger, others, app.dispatch.as_ref()), || app.clock.moment(), print).await;
+    // Both are told, whichever comes first.
+    match (records, accounts) {
+        (Err(records), Err(accounts)) => Err(records.context(format!("{accounts:#}"))),
+        (records, accounts) => records.and(accounts),
+    }
 }
 
 async fn redrive(from: &str, to: &str, most: Option<u64>) -> anyhow::Result<()> {

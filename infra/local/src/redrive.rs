@@ -60,7 +60,8 @@ async fn forward(client: &Client, (from, to): (&str, &str), message: Message) ->
     Ok(())
 }
 
-async fn count(client: &Client, queue: &str) -> anyhow::Result<u64> {
+/// How many messages a queue has, about.
+pub(crate) async fn count(client: &Client, queue: &str) -> anyhow::Result<u64> {
     let name = QueueAttributeName::ApproximateNumberOfMessages;
     let asked = client.get_queue_attributes().queue_url(queue).attribute_names(name.clone()).send().await;
     let asked = asked.with_context(|| format!("cannot look at {queue}"))?;

@@ -122,6 +122,13 @@ pub enum Outcome {
     Gone,
 }
 
+impl Replay {
+    /// With nothing attempted yet at its present event.
+    fn anew(self) -> Self {
+        Self { delivery: None, failures: 0, retry_at: None, ..self }
+    }
+}
+
 impl DeliveryState {
     /// That of an endpoint that is made when there are so many events: it hears of the next.
     #[must_use]
@@ -182,6 +189,16 @@ impl DeliveryState {
         }
     }
 
+    /// Without a line of the log in which no attempt has failed: whoever sends that event begins it anew.
+    #[must_use]
+    pub fn unbegun(&self, lane: Lane) -> Self {
+        match (lane, self.failures(lane)) {
+            (Lane::Live, 0) => Self { delivery: None, ..self.clone() },
+            (Lane::Replay, 0) => Self { replay: self.replay.map(Replay::anew), ..self.clone() },
+            (Lane::Live | Lane::Replay, _) => self.clone(),
+        }
+    }
+
     /// How many attempts at the present event of that way have failed.
     #[must_use]
     pub fn failures(&self, lane: Lane) -> u32 {
@@ -237,13 +254,7 @@ impl DeliveryState {
             Lane::Replay => {
                 let left = self.replay.filter(|replay| number < replay.last);
                 let through = |replay: Replay| number.max(replay.through);
-                let replay = left.map(|replay| Replay {
-                    through: through(replay),
-                    delivery: None,
-                    failures: 0,
-                    retry_at: None,
-                    ..replay
-                });
+                let replay = left.map(|replay| Replay { through: through(replay), ..replay.anew() });
                 Self { replay, ..self.clone() }
             }
         }
@@ -286,7 +297,9 @@ impl DeliveryState {
         if self.status != Flow::Active {
             return Self { failures, retry_at: None, ..self.clone() };
         }
-        Self { status, failures, retry_at: None, stopped_at: Some(number), ..self.clone() }
+        // What was being tried again is begun anew once it is resumed.
+        let replay = self.replay.map(Replay::anew);
+        Self { status, failures, replay, stopped_at: Some(number), ..self.anew() }
     }
 
     /// Paused by its owner. What happens meanwhile is kept for it.
@@ -311,14 +324,20 @@ impl DeliveryState {
         self.status == Flow::Active
     }
 
-    /// Tried again at once, as if nothing had failed. What failed before is of another run: none of its attempts,
-    /// be it one that is under way, counts among the new ones.
+    /// Tried again at once, as if nothing had failed. Where something has, what is sent is of another run: none of
+    /// the attempts before, be it one that is under way, counts among the new ones.
     #[must_use]
     pub fn unhindered(&self) -> Self {
+        let replays = self.replays.saturating_add(1);
+        let (replay, replays) = match self.replay {
+            Some(replay) if 0 < replay.failures => (Some(Replay { run: replays, ..replay.anew() }), replays),
+            replay => (replay, self.replays),
+        };
+        let known = Self { replay, replays, ..self.clone() };
         match (self.status, self.failures) {
-            (_, 0) => self.clone(),
-            (Flow::Active, _) => Self { run: self.run.saturating_add(1), ..self.anew() },
-            (Flow::Paused | Flow::Failing | Flow::Gone, _) => self.anew(),
+            (_, 0) => known,
+            (Flow::Active, _) => Self { run: self.run.saturating_add(1), ..known.anew() },
+            (Flow::Paused | Flow::Failing | Flow::Gone, _) => known.anew(),
         }
     }
 

@@ -157,10 +157,12 @@ impl Courier<'_> {
         Ok((Lane::Replay, events))
     }
 
-    /// Passes over events of which its owner wants none; false when there is one that they want.
+    /// Passes over events that its owner does not want: those before the first that they do, if attempts were begun
+    /// at one of these; all, if they want none. False when the first is to be sent.
     async fn skip(&self, held: &Held, webhook: &Webhook, events: &[Event]) -> Result<bool, Fault> {
-        let Some(last) = events.last() else { return Ok(true) };
-        if events.iter().any(|event| webhook.wants(&event.name)) {
+        let unwanted = events.iter().take_while(|event| !webhook.wants(&event.name));
+        let Some(last) = unwanted.clone().last() else { return Ok(false) };
+        if unwanted.count() < events.len() && held.state.delivery(held.lane).is_none() {
             return Ok(false);
         }
         let past = |known: &DeliveryState| {
@@ -182,6 +184,10 @@ impl Courier<'_> {
             let Some(webhook) = webhook else { return Ok(More::No) };
             if !webhook.wants(&event.name) {
                 passed = Some(event.number);
+                // What has failed so far was this one: the next begins with none of it.
+                if 0 < held.state.failures(held.lane) {
+                    break;
+                }
                 continue;
             }
             if end <= self.clock.now().wall {
@@ -214,7 +220,8 @@ impl Courier<'_> {
                 return known.clone();
             }
             let goes_on = known.goes_on(held.lane, &held.state);
-            passed.filter(|_| goes_on).map_or(known.free(), |number| known.past(held.lane, number).free())
+            let past = passed.filter(|_| goes_on).map(|number| known.past(held.lane, number));
+            past.unwrap_or_else(|| known.unbegun(held.lane)).free()
         };
         self.activity.change_delivery_state(held.account, held.webhook, let_go).await.map(|_| ())
     }
@@ -287,6 +294,7 @@ impl Courier<'_> {
             0 => None,
             _ => self.activity.delivery(*account, *webhook, id).await?,
         };
+        let known = known.filter(|known| known.number == event.number);
         Ok(known.unwrap_or_else(|| self.delivery(id, kind, &Told::of(*account, event))))
     }
 

@@ -1,5 +1,5 @@
 use aws_sdk_dynamodb::types::AttributeValue;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 
 use super::events::Telling;
 use super::item::{decode, with_key};
@@ -10,6 +10,12 @@ use crate::domain::{Account, AccountId, AlertState, Alerts, Level, News, Receipt
 /// How often the state of alerts may be lost to somebody else who tells: two projectors at the same records
 /// are what there is.
 const ATTEMPTS_MAX: u32 = 16;
+
+/// How many changes a look follows before it looks; the projector does so with more.
+const FOLLOWED_MAX: u64 = 100;
+
+/// After how many seconds somebody looks again who could not.
+const AGAIN_SECONDS: i64 = 60;
 
 /// How many events are told in one write at most.
 const NEWS_MAX: usize = 32;
@@ -113,24 +119,15 @@ impl Ledger {
     }
 
     /// Looks at an account as it is now: its owner has set other thresholds, or a cool-down may be over. Changes that
-    /// are still to be followed come first. Where their rows are still to be written there is nothing to look at:
-    /// whoever writes and follows them goes by the same alerts.
+    /// are still to be followed come first. Where there are many of them, or their rows are still to be written, it is
+    /// left to whoever follows them, who goes by the same alerts; and to a later look, for what does not hang on them.
     ///
     /// # Errors
     /// When the table does not serve.
     pub async fn look_at(&self, account: &Account, moment: Moment) -> Result<(), Fault> {
-        let after = account.sequence.saturating_add(1);
-        let seen = self.followed(account.id, after).await?;
-        let now = account.floor().time().max(moment.now);
-        let missed = match self.missed(account.id, (&seen, after), now).await {
-            Err(Fault::Corrupt { .. }) => return Ok(()),
-            missed => missed?,
-        };
-        if let Some(last) = missed.last() {
-            self.follow_changes(account.id, &Change::told_by(&missed), moment).await?;
-            if last.sequence < account.sequence {
-                return Ok(());
-            }
+        if !self.follow_up(account, moment).await? {
+            let due = moment.now.checked_add_signed(Duration::try_seconds(AGAIN_SECONDS).unwrap_or_default());
+            return self.note(Errand::Calendar(account.id), due.unwrap_or(moment.now)).await.map(|_| ());
         }
         let level = Level { at: moment.now, ..Level::of(account) };
         self.look(account.id, moment, |state, alerts| {
@@ -145,6 +142,24 @@ impl Ledger {
             self.note(Errand::Calendar(account.id), due).await?;
         }
         Ok(())
+    }
+
+    /// Tells what follows from changes that nobody has followed yet, by their rows; false when that is not possible.
+    async fn follow_up(&self, account: &Account, moment: Moment) -> Result<bool, Fault> {
+        let after = account.sequence.saturating_add(1);
+        let seen = self.followed(account.id, after).await?;
+        if FOLLOWED_MAX < account.sequence.saturating_sub(seen.followed()) {
+            return Ok(false);
+        }
+        let now = account.floor().time().max(moment.now);
+        let missed = match self.missed(account.id, (&seen, after), now).await {
+            Err(Fault::Corrupt { .. }) => return Ok(false),
+            missed => missed?,
+        };
+        if !missed.is_empty() {
+            self.follow_changes(account.id, &Change::told_by(&missed), moment).await?;
+        }
+        Ok(true)
     }
 
     async fn look(

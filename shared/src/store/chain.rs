@@ -10,6 +10,9 @@ use crate::domain::{AccountId, Checkpoint, EntryId, Growth, Hash, Link, Span, Ti
 /// The attribute of the watermark.
 const THROUGH: &str = "seq";
 
+/// The attribute that says through which number owners were told and usage counted, where that is less.
+const FOLLOWED: &str = "told";
+
 /// The attribute that says through which row the chain goes.
 const CHAINED: &str = "tip";
 
@@ -22,6 +25,9 @@ const SPAN_ATTRIBUTES: [&str; 5] = ["pk", "sk", "prev", "ids", "hashes"];
 pub struct Mark {
     /// Every row through this number exists. Others wait for it, so it never waits for the chain.
     pub(super) through: u64,
+    /// Through which number owners were told what follows from the changes, and usage was counted; not above
+    /// `through`, which others wait for and which does not wait for that.
+    pub(super) followed: u64,
     /// The end of the chain; none where nothing is chained, or the item does not read.
     pub(super) tip: Option<Tip>,
     /// What the item says of it, as it says it; a move is made only from there.
@@ -33,21 +39,28 @@ impl Mark {
     pub(super) fn read(account: AccountId, item: Option<Item>) -> Self {
         let Some(item) = item else { return Self::default() };
         let through = number(&item, THROUGH).unwrap_or(0);
+        let followed = number(&item, FOLLOWED).unwrap_or(through).min(through);
         let said = item.get(CHAINED).cloned();
         let tip = tip(account, &item);
-        Self { through, tip, said, exists: true }
+        Self { through, followed, tip, said, exists: true }
     }
 
     /// As it is once it is written.
-    pub(super) fn at(through: u64, tip: Tip) -> Self {
+    pub(super) fn at((through, followed): (u64, u64), tip: Tip) -> Self {
         let said = Some(AttributeValue::N(tip.sequence().to_string()));
-        Self { through, tip: Some(tip), said, exists: true }
+        Self { through, followed, tip: Some(tip), said, exists: true }
     }
 
     /// The number through which every row of the account is known to exist.
     #[must_use]
     pub fn through(&self) -> u64 {
         self.through
+    }
+
+    /// The number through which its owner was told what follows from its changes, and its usage was counted.
+    #[must_use]
+    pub fn followed(&self) -> u64 {
+        self.followed
     }
 
     /// Whether there is an end of a chain that does not read: somebody has changed it.
@@ -63,6 +76,9 @@ impl Mark {
     fn item(&self, account: AccountId) -> Item {
         let mut item = Key::Watermark(account).attributes();
         item.insert(THROUGH.to_owned(), AttributeValue::N(self.through.to_string()));
+        if self.followed < self.through {
+            item.insert(FOLLOWED.to_owned(), AttributeValue::N(self.followed.to_string()));
+        }
         if let Some(tip) = &self.tip {
             item.insert(CHAINED.to_owned(), AttributeValue::N(tip.sequence().to_string()));
             if let Some(day) = tip.day {

@@ -65,5 +65,5 @@ pub use seen::{ChargedOnce, Same};
 pub use settings::{Known, Organisation, Settings};
 pub use settle::random;
 pub use settle::{IN_PROGRESS_SECONDS, Settled, Unsettled};
-pub use statement::{Cursor, MISSED_MAX, Page, Query};
+pub use statement::{Cursor, Page, Query};
 pub use usage::{DayUsage, UsageOf};

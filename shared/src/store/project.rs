@@ -103,23 +103,23 @@ impl Ledger {
         Ok(self.read_mark(account, true).await?.through)
     }
 
-    /// How far an account is followed, for whoever has its rows from `first` on. Nothing may be missing before
-    /// them: what [`Ledger::missed`] finds comes first.
+    /// How far an account is followed, for whoever has its rows from `first` on. What [`Ledger::missed`] finds before
+    /// them comes first.
     ///
     /// # Errors
     /// When the table does not serve.
     pub async fn followed(&self, account: AccountId, first: u64) -> Result<Mark, Fault> {
         let seen = self.read_mark(account, false).await?;
-        if first <= seen.through.min(seen.chained()).saturating_add(1) {
+        if first <= seen.followed.min(seen.chained()).saturating_add(1) {
             return Ok(seen);
         }
         // It may be further than a read that is not consistent says.
         self.read_mark(account, true).await
     }
 
-    /// Moves the watermark, and chains the rows up to it; where it is then. All rows after `seen` and through the
-    /// number `through` exist; those in `rows` are as the table has them, others are read. `now` is no earlier
-    /// than the last of them.
+    /// Moves the watermark to the number `through`, says that the account was followed through `followed`, and chains
+    /// the rows; where it is then. All rows after `seen` and through `through` exist; those in `rows` are as the table
+    /// has them, others are read. `now` is no earlier than the last of them.
     ///
     /// Done twice, late, by two at once or in other pieces, the chain is the same to the byte: it hangs on
     /// the rows alone.
@@ -129,17 +129,18 @@ impl Ledger {
     pub async fn mark(
         &self,
         account: AccountId,
-        (mut seen, through): (Mark, u64),
+        (mut seen, through, followed): (Mark, u64, u64),
         rows: &Rows,
         now: DateTime<Utc>,
     ) -> Result<Mark, Fault> {
         for _ in 0..ATTEMPTS_MAX {
-            let through = through.max(seen.through);
+            let (through, followed) = (through.max(seen.through), followed.max(seen.followed));
             let tip = self.chain(account, (&seen, through), rows, now).await?;
-            if through == seen.through && seen.tip.as_ref() == Some(&tip) {
+            let is_there = through == seen.through && followed == seen.followed;
+            if is_there && seen.tip.as_ref() == Some(&tip) {
                 return Ok(seen);
             }
-            let next = Mark::at(through, tip);
+            let next = Mark::at((through, followed), tip);
             match self.move_mark(account, &seen, &next).await? {
                 None => return Ok(next),
                 Some(moved) => seen = moved,

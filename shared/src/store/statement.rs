@@ -175,8 +175,8 @@ impl Ledger {
 
 impl Ledger {
     /// Transactions that nobody followed, by rising numbers: those after `seen` and below `before`, the first
-    /// [`MISSED_MAX`] of them. The stream has lost the records that told of them, but whoever made an entry mostly
-    /// wrote its row too. `now` is no earlier than the last of them.
+    /// thousand of them; of a batch none or all. The stream has lost the records that told of them, but whoever made
+    /// an entry mostly wrote its row too. `now` is no earlier than the last of them.
     ///
     /// # Errors
     /// [`Fault::Corrupt`] when the rows of some are missing: only a copy of the stream could mend that. When the
@@ -187,29 +187,35 @@ impl Ledger {
         (seen, before): (&Mark, u64),
         now: DateTime<Utc>,
     ) -> Result<Vec<Receipt>, Fault> {
-        let first = seen.through().saturating_add(1);
+        let first = seen.followed().saturating_add(1);
         let below = before.min(first.saturating_add(MISSED_MAX));
         let mut cursor = (first < below).then(|| Cursor { below, upper: EntryId::new(now, u128::MAX) });
         let mut missed = BTreeMap::new();
         while let Some(place) = cursor.filter(|place| first < place.below) {
-            let page = self.statement(account, &Query::default(), (Some(place), ROWS_AT_ONCE), now).await?;
+            let wanted = usize::try_from(place.below.saturating_sub(first)).unwrap_or(usize::MAX);
+            let page = self.statement(account, &Query::default(), (Some(place), wanted), now).await?;
             let receipts = page.receipts.into_iter().filter(|receipt| first <= receipt.sequence);
             missed.extend(receipts.map(|receipt| (receipt.sequence, receipt)));
             cursor = page.next;
         }
-        if missed.keys().copied().eq(first..below) {
-            return Ok(missed.into_values().collect());
+        if !missed.keys().copied().eq(first..below) {
+            let lost = format!("of {account} not all rows from {first} to below {below} are there");
+            return Err(Fault::corrupt("the stream", lost));
         }
-        let lost = format!("of {account} not all rows from {first} to below {below} are there");
-        Err(Fault::corrupt("the stream", lost))
+        let mut missed: Vec<_> = missed.into_values().collect();
+        if below < before {
+            let batch = |receipt: &Receipt| receipt.details.batch.as_ref().map(|place| place.batch);
+            let cut = missed.last().and_then(batch);
+            while cut.is_some() && missed.last().and_then(batch) == cut {
+                missed.pop();
+            }
+        }
+        Ok(missed)
     }
 }
 
-/// How many transactions that were missed are told at once: a megabyte or so.
-pub const MISSED_MAX: u64 = 1_000;
-
-/// How many of them one read asks for.
-const ROWS_AT_ONCE: usize = 100;
+/// How many transactions that were missed are told at once: a megabyte or so, and more than a batch has.
+const MISSED_MAX: u64 = 1_000;
 
 /// An account's rows, newest id first, month by month.
 struct Rows<'a> {

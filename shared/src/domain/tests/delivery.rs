@@ -46,13 +46,15 @@ fn failing() -> DeliveryState {
 /// s superseded
 #[test]
 fn a_line_waits_for_as_long_as_its_endpoint_does() {
-    let states: [(&str, Change, &str); 11] = [
+    let states: [(&str, Change, &str); 13] = [
         ("nothing", DeliveryState::clone, "ww"),
         ("leased", |state| state.leased(7, now()), "ww"),
         ("rewound", |state| state.from_after(0), "sw"),
         ("passed over", |state| state.from_after(5), "sw"),
         ("not wanted any more", |state| state.past(Lane::Live, 5), "sw"),
-        ("moved", DeliveryState::unhindered, "sw"),
+        ("moved", DeliveryState::unhindered, "ss"),
+        ("gone", |state| state.after((Lane::Replay, 1), Outcome::Gone, now(), 0), "ss"),
+        ("let go of", |state| state.unbegun(Lane::Live).unbegun(Lane::Replay).free(), "ww"),
         ("paused", DeliveryState::paused, "sp"),
         ("paused and resumed", |state| state.paused().resumed(), "sw"),
         ("another range", |state| state.replaying((1, 3)), "ws"),
@@ -89,9 +91,13 @@ fn what_has_ended_stays_as_it_ended() {
 fn a_new_address_begins_a_run_of_its_own_once_something_has_failed() {
     let moved = failing().unhindered();
     assert_eq!((moved.failures, moved.retry_at, moved.delivery), (0, None, None));
-    assert!(!moved.goes_on(Lane::Live, &failing()));
+    assert!(!moved.goes_on(Lane::Live, &failing()) && !moved.goes_on(Lane::Replay, &failing()));
+    let again = moved.replay.unwrap();
+    assert_eq!((again.failures, again.retry_at, again.delivery, again.run), (0, None, None, moved.replays));
     let first = DeliveryState::new(4).beginning(Lane::Live, id(1));
     assert_eq!(first.unhindered(), first);
+    // Nor is there a line of it in the log: whoever lets go without an attempt leaves none behind.
+    assert_eq!(first.unbegun(Lane::Live), DeliveryState::new(4));
     // Nobody is at work on one that has stopped: it is not begun afresh before it is resumed.
     for status in [Flow::Paused, Flow::Failing, Flow::Gone] {
         let stopped = DeliveryState { status, ..failing() };
