@@ -18,10 +18,13 @@ pub(crate) async fn made(books: &Books, id: AccountId) -> Vec<Item> {
     made
 }
 
-/// What owners were told of them, and what was counted.
+/// What owners were told of them, but for how long it is kept, and what was counted.
 pub(crate) async fn told(books: &Books, id: AccountId) -> [Vec<Item>; 2] {
     let mut events = books.items(&format!("EVENTS#{id}")).await;
     events.extend(books.items(&format!("EVENTHEAD#{id}")).await);
+    for event in &mut events {
+        event.remove("ttl");
+    }
     let mut usage = Vec::new();
     for month in MONTHS {
         usage.extend(books.activity_items(&format!("USE#{id}#{month}")).await);

@@ -1,5 +1,6 @@
 //! What the stream has lost is told, counted and chained all the same: the rows of the ledger say it too.
 
+use shared::store::Moment;
 use tests::{Books, Kind, backends, moment, settle};
 
 use crate::chain_crashes::{Ledgers, ledgers, made, told};
@@ -84,13 +85,13 @@ async fn what_was_given_up_is_made_up_for_by_the_next_record() {
         for kind in [Kind::CrashBefore, Kind::CrashAfter, Kind::AnswerLost, Kind::ServerError] {
             begin(kind).await;
             faults.arm(number, kind);
-            given_up += u64::from(books.deliver(&books.restarted(), lost).await.is_some());
+            given_up += usize::from(books.deliver(&books.restarted(), lost).await.is_some());
             faults.arm(usize::MAX, kind);
             assert_eq!(books.deliver(&books.restarted(), last).await, None);
             ledgers.is_wholly_as_if_once(&format!("given up at write {number}, {kind:?}")).await;
         }
     }
-    assert!(given_up as usize >= 2 * writes, "{given_up} of {writes}");
+    assert!(given_up >= 2 * writes, "{given_up} of {writes}");
 }
 
 /// Another hand has written what a counter can't be: nobody can count on, and no one is told twice or never for that.
@@ -148,7 +149,9 @@ async fn what_was_lost_at_the_end_is_followed_by_who_goes_round() {
         let mut said = Vec::new();
         let others = tests::others(&activity);
         let tell = &mut |line: &str| said.push(line.to_owned());
-        local::follow_accounts((&ledger, &others, &Nobody), || moment(now), tell).await.unwrap();
+        local::follow_accounts((&ledger, &others, &Nobody), || Moment { now, ..others.moment }, tell)
+            .await
+            .unwrap();
         said.join("\n")
     };
     let last = ledger.account(ledgers.id).await.unwrap().unwrap();
