@@ -81,7 +81,7 @@ async fn an_event_that_is_no_longer_wanted_is_not_waited_for() {
     receiver.forget();
     receiver.answer(200);
     world.pass(60).await;
-    assert_eq!(log(&world, &path, &org.key).await, ["2 event succeeded 1/10", "1 event superseded 1/10"]);
+    assert_eq!(log(&world, &path, &org.key).await, ["2 event succeeded 2/10", "1 event superseded 1/10"]);
     let sent = receiver.taken();
     assert_eq!(sent.iter().map(|body| &body["event"]).collect::<Vec<_>>(), ["credits.purchased"]);
 }
@@ -130,15 +130,15 @@ async fn a_range_that_gives_way_to_another_is_not_waited_for() {
         ["1 replay superseded 1/10", "2 event succeeded 1/10", "1 event succeeded 1/10"].map(str::to_owned);
     let told = log(&world, &path, &org.key).await;
     assert_eq!((told[0].as_str(), &told[1..]), ("2 replay retrying 1/10", &earlier[..]));
-    // While the webhook is paused it waits without a time, and goes on where it was.
+    // Paused, it waits for nothing; resumed, it begins anew, at once.
     world.patch(&path, &org.key, &json!({ "status": "PAUSED" })).await.data();
-    let waits = deliveries(&world, &path, &org.key).await.remove(0);
-    assert_eq!((&waits["status"], &waits["nextAttempt"]), (&json!("retrying"), &Value::Null));
+    assert_eq!(log(&world, &path, &org.key).await[0], "2 replay superseded 1/10");
     receiver.answer(200);
     world.patch(&path, &org.key, &json!({ "status": "ACTIVE" })).await.data();
-    world.pass(6).await;
+    world.settle().await;
     let told = log(&world, &path, &org.key).await;
-    assert_eq!((told[0].as_str(), &told[1..]), ("2 replay succeeded 2/10", &earlier[..]));
+    assert_eq!(told[..2], ["2 replay succeeded 1/10", "2 replay superseded 1/10"]);
+    assert_eq!(told[2..], earlier);
 }
 
 /// However much falls into one moment of a clock that stands still, and whatever is sent again long after it
@@ -205,4 +205,56 @@ async fn the_next_attempt_is_made_by_the_time_that_is_told() {
         world.settle().await;
     }
     assert_eq!(receiver.received().len(), 6);
+}
+
+/// Attempts belong to their event: what nobody wants before it is passed over, and stays so whatever is wanted later.
+#[tokio::test]
+async fn attempts_stay_with_their_event_whatever_is_wanted_around_it() {
+    let world = World::at(NOW).await;
+    let receiver = Receiver::start().await;
+    let org = world.open(1_000).await;
+    let (path, _) = hook(&world, &org.key, &receiver, json!(["credits.purchased"])).await;
+    let set = async |body: Value| {
+        world.patch(&path, &org.key, &body).await.data();
+        world.settle().await;
+    };
+    receiver.answer(500);
+    set(json!({ "status": "PAUSED" })).await;
+    adjust(&world, &org.id).await;
+    let starter = json!({ "package": "starter", "paymentMethod": "card_1" });
+    world.post("/api/v3/credits/purchase", &org.key, &unique(), &starter).await.created();
+    world.settle().await;
+    set(json!({ "status": "ACTIVE" })).await;
+    assert_eq!(log(&world, &path, &org.key).await, ["2 event retrying 1/10"]);
+    world.pass(6).await;
+    set(json!({ "events": [] })).await;
+    assert_eq!(log(&world, &path, &org.key).await, ["2 event retrying 2/10"]);
+    // It is not wanted any more: nothing waits for it.
+    receiver.forget();
+    receiver.answer(200);
+    set(json!({ "events": ["credits.adjusted"] })).await;
+    assert_eq!(log(&world, &path, &org.key).await, ["2 event superseded 2/10"]);
+    adjust(&world, &org.id).await;
+    world.settle().await;
+    assert_eq!(receiver.numbers(), [3]);
+}
+
+/// A range that is sent once more is tried when it is due, though what is new fails at the same time.
+#[tokio::test]
+async fn a_range_is_tried_when_it_is_due_beside_what_is_new() {
+    let world = World::at(NOW).await;
+    let receiver = Receiver::start().await;
+    let org = world.open(1_000).await;
+    let (path, _) = hook(&world, &org.key, &receiver, json!([])).await;
+    adjust(&world, &org.id).await;
+    world.settle().await;
+    receiver.answer(500);
+    world.post(&format!("{path}/replay"), &org.key, "", &json!({ "after": 0 })).await.data();
+    world.settle().await;
+    adjust(&world, &org.id).await;
+    world.settle().await;
+    world.pass(10).await;
+    let mut seen = log(&world, &path, &org.key).await;
+    seen.sort();
+    assert_eq!(seen, ["1 event succeeded 1/10", "1 replay retrying 2/10", "2 event retrying 2/10"]);
 }

@@ -23,7 +23,7 @@ pub(super) struct AlertsChange {
     /// Several of them, at most 10: each is told when it is crossed.
     #[schema(value_type = Option<Vec<u64>>, max_items = 10)]
     low_balance_thresholds: Option<Vec<Credits>>,
-    /// By how many credits the balance has to rise above a threshold until credits.recovered tells of it; 0 for any.
+    /// By more than how many credits the balance has to be above a threshold until credits.recovered tells of it.
     #[schema(value_type = Option<u64>)]
     recovery_margin: Option<Credits>,
     /// For how many minutes after credits.low_balance another crossing of the same threshold is kept back, 0 to 10080;
@@ -47,7 +47,7 @@ struct Alerts {
     low_balance_threshold: u64,
     /// All thresholds, the highest first.
     low_balance_thresholds: Vec<u64>,
-    /// By how many credits the balance has to rise above a threshold until credits.recovered tells of it.
+    /// By more than how many credits the balance has to be above a threshold until credits.recovered tells of it.
     recovery_margin: u64,
     /// For how many minutes after credits.low_balance another crossing of the same threshold is kept back.
     cooldown_minutes: u32,
@@ -71,7 +71,7 @@ pub(super) async fn read_alerts(
 }
 
 /// Sets how the organisation is told of things. It holds for the balance and the credits that are there already,
-/// too; what was told is not told again.
+/// too; what was told is not told again, unless its threshold was taken away in between.
 #[utoipa::path(
     put,
     path = "/api/v3/credits/alerts",

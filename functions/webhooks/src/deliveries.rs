@@ -184,7 +184,8 @@ pub(super) async fn replay_delivery(
     Reply::ok(&Delivery::of(sent))
 }
 
-/// Has a range of events sent once more, in order, each until it is taken, whenever nothing new is to be sent.
+/// Has a range of events sent once more, in order, whenever nothing new is to be sent; each until it is taken. With one
+/// that is not, ten times, the range is given up, and what is new goes on.
 /// Another range that is not sent whole yet gives way to it.
 #[utoipa::path(
     post,
@@ -195,7 +196,7 @@ pub(super) async fn replay_delivery(
     responses(
         (status = 200, body = Webhook),
         (status = 404, description = "NOT_FOUND"),
-        (status = 409, description = "CONFLICT: the webhook is paused; resume it first"),
+        (status = 409, description = "CONFLICT: the webhook is not active; resume it first"),
     ),
 )]
 pub(super) async fn replay_events(
@@ -208,7 +209,7 @@ pub(super) async fn replay_events(
     let state = app.activity.delivery_state(caller.account, webhook.id).await?.ok_or(UNKNOWN)?;
     if state.status != Flow::Active {
         return Err(ApiError::Conflict(
-            "the webhook is paused; resume it first, and it has all that it missed",
+            "the webhook is not active; resume it first, and it has all that it missed",
         ));
     }
     let last = through.unwrap_or(state.through);

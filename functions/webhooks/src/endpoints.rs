@@ -5,8 +5,8 @@ use axum::extract::{Path, State};
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use shared::domain::{
-    self, ClaimKey, DeliveryState, EntryId, EventName, HookSecret, HookUrl, Reference, SealedSecret,
-    WebhookId,
+    self, AccountId, ClaimKey, DeliveryState, EntryId, EventName, HookSecret, HookUrl, Lane, Reference,
+    SealedSecret, WebhookId,
 };
 use shared::edge::{ApiError, App, Caller, Params, Payload, Reply, Setting, may};
 use shared::hooks::Owner;
@@ -258,7 +258,10 @@ pub(super) async fn change_webhook(
     }
     let (webhook, is_moved) = changed(&app, &caller, id, (&change, url)).await?;
     expect_delivery(&app, &caller).await?;
+    let unwanted = unwanted(&app, caller.account, &webhook).await?;
     let state = app.activity.change_delivery_state(caller.account, id, |known| {
+        let known =
+            unwanted.iter().fold(known.clone(), |known, (lane, number)| known.unwanted(*lane, *number));
         let known = change.deliver_after.map_or(known.clone(), |number| known.from_after(number));
         match change.status {
             Some(WantedStatus::Paused) => known.paused(),
@@ -271,6 +274,25 @@ pub(super) async fn change_webhook(
     let state = state.await?.ok_or(UNKNOWN)?;
     deliver_soon(&app, &caller).await;
     Reply::ok(&Webhook::of(&webhook, &state, caller.call.moment.wall))
+}
+
+/// Events that have failed so far, and that its owner does not want any more: what is wanted need not wait for them.
+async fn unwanted(
+    app: &App,
+    account: AccountId,
+    webhook: &domain::Webhook,
+) -> Result<Vec<(Lane, u64)>, ApiError> {
+    let state = app.activity.delivery_state(account, webhook.id).await?.ok_or(UNKNOWN)?;
+    let mut unwanted = Vec::new();
+    for (lane, through) in
+        [(Lane::Live, Some(state.through)), (Lane::Replay, state.replay.map(|replay| replay.through))]
+    {
+        let Some(through) = through.filter(|_| 0 < state.failures(lane)) else { continue };
+        let (events, _) = app.ledger.events(account, through, 1).await?;
+        let events = events.into_iter().filter(|event| !webhook.wants(&event.name));
+        unwanted.extend(events.map(|event| (lane, event.number)));
+    }
+    Ok(unwanted)
 }
 
 /// Sees to it that somebody looks at what is about to be due, whatever breaks off.

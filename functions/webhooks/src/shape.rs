@@ -107,8 +107,7 @@ pub(super) struct Delivery {
     attempt: usize,
     /// How many there are at most.
     attempts_max: u32,
-    /// When the next is due, a part of a second counted as a whole one; null when none is, and while the webhook is
-    /// paused.
+    /// When the next is due, a part of a second counted as a whole one; null when none is.
     #[serde(serialize_with = "by_then")]
     #[schema(value_type = Option<String>, format = DateTime)]
     next_attempt: Option<DateTime<Utc>>,

@@ -2,19 +2,7 @@ use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::DeliveryId;
-
-/// After how many seconds a delivery that was not taken is sent again: for the second time, the third, and so
-/// on (Standard Webhooks, "Deliverability and reliability"; the first is sent at once).
-const RETRY_SECONDS: [i64; 9] = [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400];
-
-/// How often a delivery is attempted before its endpoint is paused.
-pub const ATTEMPTS_MAX: u32 = 10;
-
-/// By how many thousandths a wait is longer at most: whoever was away is not met by everybody at once.
-const JITTER_MAX: i64 = 100;
-
-/// For how long an endpoint may ask to be left alone: an hour, so that three days do not become weeks.
-const RETRY_AFTER_SECONDS_MAX: i64 = 3_600;
+use super::back_off::{back_off, whole_milliseconds};
 
 /// For how many seconds whoever delivers to an endpoint has it alone: far longer than one attempt takes.
 const LEASE_SECONDS: i64 = 60;
@@ -260,6 +248,19 @@ impl DeliveryState {
         }
     }
 
+    /// With the event of that number as the next: none of those before it is wanted. What was attempted stays.
+    #[must_use]
+    fn at(&self, lane: Lane, number: u64) -> Self {
+        let before = number.saturating_sub(1);
+        match lane {
+            Lane::Live => Self { through: before.max(self.through), ..self.clone() },
+            Lane::Replay => {
+                let at = |replay: Replay| Replay { through: before.max(replay.through), ..replay };
+                Self { replay: self.replay.map(at), ..self.clone() }
+            }
+        }
+    }
+
     /// After an attempt at the event of that number. `chance`, from 0 to 1,000, makes the wait a little longer.
     #[must_use]
     pub fn after(
@@ -271,21 +272,23 @@ impl DeliveryState {
     ) -> Self {
         match outcome {
             Outcome::Taken => self.past(lane, number),
-            Outcome::Gone => self.stopped(Flow::Gone, number),
+            Outcome::Gone => self.at(lane, number).stopped(Flow::Gone, number),
+            // Whoever resumes it begins anew.
+            Outcome::Failed(_) if self.status != Flow::Active => self.clone(),
             Outcome::Failed(retry_after) => {
+                let known = self.at(lane, number);
                 let failed = self.failures(lane);
-                let wait = usize::try_from(failed).ok().and_then(|failed| RETRY_SECONDS.get(failed));
-                let retry_at = wait.map(|wait| whole_milliseconds(retry_at(*wait, retry_after, now, chance)));
+                let retry_at = back_off(failed, retry_after, now, chance);
                 let failures = failed.saturating_add(1);
                 match (lane, retry_at) {
-                    (Lane::Live, Some(_)) => Self { failures, retry_at, ..self.clone() },
-                    (Lane::Live, None) => self.stopped(Flow::Failing, number),
+                    (Lane::Live, Some(_)) => Self { failures, retry_at, ..known },
+                    (Lane::Live, None) => known.stopped(Flow::Failing, number),
                     (Lane::Replay, Some(_)) => {
-                        let replay = self.replay.map(|replay| Replay { failures, retry_at, ..replay });
-                        Self { replay, ..self.clone() }
+                        let replay = known.replay.map(|replay| Replay { failures, retry_at, ..replay });
+                        Self { replay, ..known }
                     }
                     // What was to be sent again is given up; what is new goes on.
-                    (Lane::Replay, None) => Self { replay: None, ..self.clone() },
+                    (Lane::Replay, None) => Self { replay: None, ..known },
                 }
             }
         }
@@ -306,7 +309,10 @@ impl DeliveryState {
     #[must_use]
     pub fn paused(&self) -> Self {
         match self.status {
-            Flow::Active => Self { status: Flow::Paused, delivery: None, retry_at: None, ..self.clone() },
+            Flow::Active => {
+                let replay = self.replay.map(Replay::anew);
+                Self { status: Flow::Paused, replay, delivery: None, retry_at: None, ..self.clone() }
+            }
             Flow::Paused | Flow::Failing | Flow::Gone => self.clone(),
         }
     }
@@ -324,26 +330,42 @@ impl DeliveryState {
         self.status == Flow::Active
     }
 
-    /// Tried again at once, as if nothing had failed. Where something has, what is sent is of another run: none of
-    /// the attempts before, be it one that is under way, counts among the new ones.
+    /// Tried again at once, as if nothing had failed. What is sent is of another run: none of the attempts before, be
+    /// it one that is under way, counts among the new ones.
     #[must_use]
     pub fn unhindered(&self) -> Self {
+        let is_at_work = self.leased_until > DateTime::UNIX_EPOCH;
         let replays = self.replays.saturating_add(1);
         let (replay, replays) = match self.replay {
-            Some(replay) if 0 < replay.failures => (Some(Replay { run: replays, ..replay.anew() }), replays),
+            Some(replay) if is_at_work || 0 < replay.failures => {
+                (Some(Replay { run: replays, ..replay.anew() }), replays)
+            }
             replay => (replay, self.replays),
         };
         let known = Self { replay, replays, ..self.clone() };
-        match (self.status, self.failures) {
-            (_, 0) => known,
-            (Flow::Active, _) => Self { run: self.run.saturating_add(1), ..known.anew() },
-            (Flow::Paused | Flow::Failing | Flow::Gone, _) => known.anew(),
+        match self.status {
+            Flow::Active if is_at_work || 0 < self.failures => {
+                Self { run: self.run.saturating_add(1), ..known.anew() }
+            }
+            Flow::Active => known,
+            Flow::Paused | Flow::Failing | Flow::Gone => known.anew(),
         }
     }
 
     /// With nothing attempted yet.
     fn anew(&self) -> Self {
         Self { delivery: None, failures: 0, retry_at: None, ..self.clone() }
+    }
+
+    /// Past the event of that number, if attempts at it have failed: its owner does not want it any more.
+    #[must_use]
+    pub fn unwanted(&self, lane: Lane, number: u64) -> Self {
+        let through = match lane {
+            Lane::Live => Some(self.through),
+            Lane::Replay => self.replay.map(|replay| replay.through),
+        };
+        let is_next = through.and_then(|through| through.checked_add(1)) == Some(number);
+        if is_next && 0 < self.failures(lane) { self.past(lane, number) } else { self.clone() }
     }
 
     /// Delivered to from the event on that follows that number.
@@ -360,22 +382,6 @@ impl DeliveryState {
         let replay = Replay { through: after, last, run, delivery: None, failures: 0, retry_at: None };
         Self { replay: Some(replay), replays: run, ..self.clone() }
     }
-}
-
-/// When the next attempt is made: after its wait, or when the endpoint says, whichever is later.
-fn retry_at(wait: i64, retry_after: Option<u32>, now: DateTime<Utc>, chance: u16) -> DateTime<Utc> {
-    let wait = Duration::try_seconds(wait).unwrap_or_default();
-    let more = i64::from(chance).clamp(0, 1_000).saturating_mul(JITTER_MAX);
-    let more = wait.num_milliseconds().saturating_mul(more).checked_div(1_000_000).unwrap_or(0);
-    let wait = wait.checked_add(&Duration::milliseconds(more)).unwrap_or(wait);
-    let asked = i64::from(retry_after.unwrap_or(0)).min(RETRY_AFTER_SECONDS_MAX);
-    let wait = wait.max(Duration::try_seconds(asked).unwrap_or_default());
-    now.checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC)
-}
-
-/// As the table keeps it.
-fn whole_milliseconds(at: DateTime<Utc>) -> DateTime<Utc> {
-    DateTime::from_timestamp_millis(at.timestamp_millis()).unwrap_or(at)
 }
 
 #[cfg(test)]

@@ -157,14 +157,11 @@ impl Courier<'_> {
         Ok((Lane::Replay, events))
     }
 
-    /// Passes over events that its owner does not want: those before the first that they do, if attempts were begun
-    /// at one of these; all, if they want none. False when the first is to be sent.
+    /// Passes over events that its owner does not want, up to the first that they do. False when there is none of
+    /// them: the first is to be sent.
     async fn skip(&self, held: &Held, webhook: &Webhook, events: &[Event]) -> Result<bool, Fault> {
         let unwanted = events.iter().take_while(|event| !webhook.wants(&event.name));
-        let Some(last) = unwanted.clone().last() else { return Ok(false) };
-        if unwanted.count() < events.len() && held.state.delivery(held.lane).is_none() {
-            return Ok(false);
-        }
+        let Some(last) = unwanted.last() else { return Ok(false) };
         let past = |known: &DeliveryState| {
             let is_same =
                 known.goes_on(held.lane, &held.state) && known.leased_until == held.state.leased_until;
@@ -202,8 +199,10 @@ impl Courier<'_> {
             held.state = state;
             passed = None;
             if is_stopped {
-                self.told((held.account, held.webhook), held.state).await?;
-                return Ok(More::No);
+                let state = self.told((held.account, held.webhook), held.state).await?;
+                // What is sent once more may be due while what is new has to wait.
+                let is_due = state.is_active() && state.may_send(Lane::Replay, self.clock.now().now);
+                return Ok(if held.lane == Lane::Live && is_due { More::Yes } else { More::No });
             }
             if !goes_on {
                 break;

@@ -46,7 +46,7 @@ fn failing() -> DeliveryState {
 /// s superseded
 #[test]
 fn a_line_waits_for_as_long_as_its_endpoint_does() {
-    let states: [(&str, Change, &str); 13] = [
+    let states: [(&str, Change, &str); 15] = [
         ("nothing", DeliveryState::clone, "ww"),
         ("leased", |state| state.leased(7, now()), "ww"),
         ("rewound", |state| state.from_after(0), "sw"),
@@ -54,9 +54,11 @@ fn a_line_waits_for_as_long_as_its_endpoint_does() {
         ("not wanted any more", |state| state.past(Lane::Live, 5), "sw"),
         ("moved", DeliveryState::unhindered, "ss"),
         ("gone", |state| state.after((Lane::Replay, 1), Outcome::Gone, now(), 0), "ss"),
+        ("narrowed", |state| state.unwanted(Lane::Live, 5).unwanted(Lane::Replay, 1), "ss"),
+        ("narrowed elsewhere", |state| state.unwanted(Lane::Live, 6).unwanted(Lane::Replay, 2), "ww"),
         ("let go of", |state| state.unbegun(Lane::Live).unbegun(Lane::Replay).free(), "ww"),
-        ("paused", DeliveryState::paused, "sp"),
-        ("paused and resumed", |state| state.paused().resumed(), "sw"),
+        ("paused", DeliveryState::paused, "ss"),
+        ("paused and resumed", |state| state.paused().resumed(), "ss"),
         ("another range", |state| state.replaying((1, 3)), "ws"),
         ("out of the feed", |state| state.past(Lane::Replay, 3), "ws"),
         ("begun again", |state| state.beginning(Lane::Live, id(3)).beginning(Lane::Replay, id(4)), "ww"),
@@ -98,6 +100,9 @@ fn a_new_address_begins_a_run_of_its_own_once_something_has_failed() {
     assert_eq!(first.unhindered(), first);
     // Nor is there a line of it in the log: whoever lets go without an attempt leaves none behind.
     assert_eq!(first.unbegun(Lane::Live), DeliveryState::new(4));
+    // Somebody is at work on the first: what they come to is no answer of the new address.
+    let leased = first.leased(7, now());
+    assert!(!leased.unhindered().goes_on(Lane::Live, &leased));
     // Nobody is at work on one that has stopped: it is not begun afresh before it is resumed.
     for status in [Flow::Paused, Flow::Failing, Flow::Gone] {
         let stopped = DeliveryState { status, ..failing() };

@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::ATTEMPTS_MAX;
+use crate::domain::back_off::RETRY_SECONDS;
 
 fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_705_312_800, 0).unwrap()
