@@ -284,11 +284,9 @@ async fn unwanted(
 ) -> Result<Vec<(Lane, u64)>, ApiError> {
     let state = app.activity.delivery_state(account, webhook.id).await?.ok_or(UNKNOWN)?;
     let mut unwanted = Vec::new();
-    for (lane, through) in
-        [(Lane::Live, Some(state.through)), (Lane::Replay, state.replay.map(|replay| replay.through))]
-    {
-        let Some(through) = through.filter(|_| 0 < state.failures(lane)) else { continue };
-        let (events, _) = app.ledger.events(account, through, 1).await?;
+    for lane in [Lane::Live, Lane::Replay] {
+        let Some(place) = state.place(lane).filter(|_| 0 < state.failures(lane)) else { continue };
+        let (events, _) = app.ledger.events(account, place, 1).await?;
         let events = events.into_iter().filter(|event| !webhook.wants(&event.name));
         unwanted.extend(events.map(|event| (lane, event.number)));
     }

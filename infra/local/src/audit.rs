@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use shared::domain::{AccountId, Finding};
 use shared::store::{Ledger, Report};
 
-use crate::directory::every_account;
+use crate::directory::Directory;
 use crate::engine::Engine;
 use crate::tables::LEDGER_TABLE;
 
@@ -42,16 +42,15 @@ pub async fn audit(
         count.add(&report.with_context(|| format!("there is no account {account}"))?);
         return count.tell(tell);
     }
-    every_account(ledger, async |accounts| {
+    let mut directory = Directory::of(ledger);
+    while let Some(accounts) = directory.next().await? {
         for account in accounts {
             // One that is listed and not open is just being opened.
             if let Some(report) = one(ledger, account, now, tell).await? {
                 count.add(&report);
             }
         }
-        Ok(())
-    })
-    .await?;
+    }
     count.tell(tell)
 }
 

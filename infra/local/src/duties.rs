@@ -4,7 +4,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use shared::calendar::Task;
 use shared::domain::{AccountId, DeliveryState, Period, Purchase, Step};
 use shared::edge::App;
-use shared::store::{Errand, SHARDS};
+use shared::store::Errand;
+
+use crate::directory::Directory;
 
 /// The function `recharge`: looks at an account that was woken.
 ///
@@ -70,18 +72,10 @@ pub(crate) async fn deliver_later(app: &App, account: AccountId) -> anyhow::Resu
 /// # Errors
 /// When the store does not serve.
 pub(crate) async fn accounts(app: &App) -> anyhow::Result<Vec<AccountId>> {
-    const PAGE: i32 = 100;
     let mut found = Vec::new();
-    for shard in 0..SHARDS {
-        let mut after = None;
-        loop {
-            let (accounts, is_last) = app.ledger.listed(shard, after, PAGE).await?;
-            found.extend(accounts.iter().map(|listed| listed.account));
-            after = accounts.last().map(|last| last.account);
-            if is_last || after.is_none() {
-                break;
-            }
-        }
+    let mut directory = Directory::of(&app.ledger);
+    while let Some(accounts) = directory.next().await? {
+        found.extend(accounts);
     }
     Ok(found)
 }

@@ -14,7 +14,7 @@ use shared::domain::AccountId;
 use shared::hooks::Dispatch;
 use shared::store::{Activity, Ledger, Moment};
 
-use crate::directory::every_account;
+use crate::directory::Directory;
 use crate::follower::records;
 use crate::redrive;
 
@@ -174,7 +174,8 @@ pub async fn follow_accounts(
     tell: &mut (dyn FnMut(&str) + Send),
 ) -> anyhow::Result<()> {
     let mut count = Count::default();
-    every_account(ledger, async |accounts| {
+    let mut directory = Directory::of(ledger);
+    while let Some(accounts) = directory.next().await? {
         let looks = accounts.into_iter().map(|account| {
             let others = Others { moment: clock(), ..*others };
             async move { (account, look_after(ledger, &others, dispatch, account).await) }
@@ -183,9 +184,7 @@ pub async fn follow_accounts(
         while let Some((account, looked)) = looks.next().await {
             count.add(account, looked, tell);
         }
-        Ok(())
-    })
-    .await?;
+    }
     let Count { seen, behind, waiting, failed } = count;
     tell(&format!(
         "accounts: {seen}; behind, and followed now: {behind}; with webhooks to be looked at: {waiting}"

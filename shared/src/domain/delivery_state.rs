@@ -155,6 +155,19 @@ impl DeliveryState {
         }
     }
 
+    /// The number of the last event that it is done with on that way; none where nothing is sent again.
+    #[must_use]
+    pub fn place(&self, lane: Lane) -> Option<u64> {
+        match lane {
+            Lane::Live => Some(self.through),
+            Lane::Replay => self.replay.map(|replay| replay.through),
+        }
+    }
+
+    fn is_past(&self, lane: Lane, number: u64) -> bool {
+        self.place(lane).is_some_and(|place| number <= place)
+    }
+
     /// The line of the log that is being written on that way.
     #[must_use]
     pub fn delivery(&self, lane: Lane) -> Option<DeliveryId> {
@@ -273,8 +286,8 @@ impl DeliveryState {
         match outcome {
             Outcome::Taken => self.past(lane, number),
             Outcome::Gone => self.at(lane, number).stopped(Flow::Gone, number),
-            // Whoever resumes it begins anew.
-            Outcome::Failed(_) if self.status != Flow::Active => self.clone(),
+            // Whoever resumes it begins anew; and what its owner gave up meanwhile leaves the next event alone.
+            Outcome::Failed(_) if self.status != Flow::Active || self.is_past(lane, number) => self.clone(),
             Outcome::Failed(retry_after) => {
                 let known = self.at(lane, number);
                 let failed = self.failures(lane);
@@ -360,11 +373,7 @@ impl DeliveryState {
     /// Past the event of that number, if attempts at it have failed: its owner does not want it any more.
     #[must_use]
     pub fn unwanted(&self, lane: Lane, number: u64) -> Self {
-        let through = match lane {
-            Lane::Live => Some(self.through),
-            Lane::Replay => self.replay.map(|replay| replay.through),
-        };
-        let is_next = through.and_then(|through| through.checked_add(1)) == Some(number);
+        let is_next = self.place(lane).and_then(|place| place.checked_add(1)) == Some(number);
         if is_next && 0 < self.failures(lane) { self.past(lane, number) } else { self.clone() }
     }
 

@@ -180,8 +180,13 @@ fn queue(name: &str) -> Result<Option<Sqs>, NotConfigured> {
     Ok(Some(Sqs::new(Queue { url, connection: connection("AWS_ENDPOINT_URL_SQS")? })))
 }
 
-/// How to reach a service, which may be another one than the region's own.
-fn connection(endpoint: &str) -> Result<Connection, NotConfigured> {
+/// How to reach a service, by the environment of a function: `AWS_REGION`, `AWS_ACCESS_KEY_ID`,
+/// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`; another one than the region's own where the variable `endpoint` has a
+/// URL.
+///
+/// # Errors
+/// [`NotConfigured`] when one of the first three is missing.
+pub fn connection(endpoint: &str) -> Result<Connection, NotConfigured> {
     Ok(Connection {
         region: variable("AWS_REGION")?,
         access_key: variable("AWS_ACCESS_KEY_ID")?,

@@ -19,7 +19,7 @@ mod serve;
 mod shape;
 
 pub use answer::{Reply, finish};
-pub use app::{App, NotConfigured, stripe};
+pub use app::{App, NotConfigured, connection, stripe};
 pub use body::{BATCH_BYTES_MAX, BODY_BYTES_MAX, Distinct, Either, Optional, Payload};
 pub use call::Call;
 pub use caller::{Caller, Needs, Operator, may};

@@ -49,6 +49,7 @@ impl Connection {
 
 /// A client of one of AWS's SDKs for a [`Connection`], with the seconds that one attempt of one call may take, and
 /// one call with all attempts. The SDKs have the same types under names of their own.
+#[macro_export]
 macro_rules! aws_client {
     ($sdk:ident, $connection:expr, $attempt_seconds:expr, $call_seconds:expr) => {{
         let $crate::store::Connection { region, access_key, secret_key, session_token, endpoint } =

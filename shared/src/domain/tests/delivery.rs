@@ -78,6 +78,16 @@ fn a_line_waits_for_as_long_as_its_endpoint_does() {
     }
 }
 
+/// An attempt was under way as its event was given up: the next one does not wait for that, nor count it.
+#[test]
+fn an_attempt_at_what_was_given_up_counts_for_nothing() {
+    let narrowed = failing().unwanted(Lane::Live, 5).unwanted(Lane::Replay, 1);
+    assert_eq!(narrowed.after((Lane::Live, 5), Outcome::Failed(None), now(), 0), narrowed);
+    assert_eq!(narrowed.after((Lane::Replay, 1), Outcome::Failed(None), now(), 0), narrowed);
+    let next = narrowed.after((Lane::Live, 6), Outcome::Failed(None), now(), 0);
+    assert_eq!((next.failures, next.through), (1, 5));
+}
+
 #[test]
 fn what_has_ended_stays_as_it_ended() {
     for standing in [DeliveryStanding::Succeeded, DeliveryStanding::Failed] {
