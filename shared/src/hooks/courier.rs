@@ -344,7 +344,7 @@ fn seconds_on(at: DateTime<Utc>, seconds: i64) -> DateTime<Utc> {
 }
 
 /// The line of the log for a delivery that begins now.
-fn next_line(Moment { now, wall }: Moment) -> DeliveryId {
+pub(super) fn next_line(Moment { now, wall }: Moment) -> DeliveryId {
     DeliveryId::begun(now, wall, random())
 }
 

@@ -3,13 +3,14 @@ use chrono::{DateTime, Utc};
 use futures_util::future::try_join_all;
 use http::HeaderMap;
 
+use super::courier::next_line;
 use super::signature::{Message, headers};
 use super::{Courier, Owner, Sent, Told};
 use crate::domain::{
     AccountId, Attempt, Delivery, DeliveryId, DeliveryKind, DeliveryStanding, HookSecret, Outcome,
     SentRequest, SentResponse, Webhook,
 };
-use crate::store::{Fault, random};
+use crate::store::Fault;
 
 impl Courier<'_> {
     pub(super) fn delivery(&self, id: DeliveryId, kind: DeliveryKind, told: &Told) -> Delivery {
@@ -40,7 +41,7 @@ impl Courier<'_> {
         (kind, told): (DeliveryKind, Told),
     ) -> Result<Delivery, Fault> {
         let moment = self.clock.now();
-        let id = DeliveryId::begun(moment.now, moment.wall, random());
+        let id = next_line(moment);
         let secrets = self.secrets(account, webhook, moment.wall).await?;
         let mut delivery = self.delivery(id, kind, &told);
         let outcome = self.send(webhook, &secrets, &mut delivery).await?;
