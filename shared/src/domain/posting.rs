@@ -283,6 +283,8 @@ impl Effect {
             | Self::Limit(_)
             | Self::Cap(_)
             | Self::Dispute(..)
+            // There is room on account again: what was refused may be paid now.
+            | Self::Repay(_)
             | Self::Freeze(_) => true,
             Self::Take(..)
             | Self::Correct(..)
@@ -295,7 +297,6 @@ impl Effect {
             | Self::Use(_)
             | Self::Unuse(_)
             | Self::Owe(_)
-            | Self::Repay(_)
             | Self::Fence(_) => false,
         }
     }

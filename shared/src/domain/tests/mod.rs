@@ -11,11 +11,13 @@ mod hook_url;
 mod laws;
 mod money;
 mod monitor;
+mod operations;
 mod post_paid;
 mod purchase;
 mod reach;
 mod recharge;
 mod renewal;
+mod rivals;
 mod subscription;
 mod versions;
 
