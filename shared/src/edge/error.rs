@@ -43,6 +43,9 @@ pub enum ApiError {
     /// The body is not JSON.
     #[error("send the body as JSON, with `Content-Type: application/json`")]
     NotJson,
+    /// The body is compressed, or encoded otherwise.
+    #[error("send the body without `Content-Encoding`: compressed bodies are not accepted")]
+    Encoded,
     /// The payment was refused, and nothing was charged.
     #[error("the payment was refused ({}); use another payment method, under a new Idempotency-Key", .1.reason)]
     PaymentFailed(EntryId, Decline),
@@ -162,7 +165,7 @@ impl ApiError {
             Self::NotFound(_) | Self::Unsettled(Unsettled::NoAccount) => (StatusCode::NOT_FOUND, "NOT_FOUND"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE"),
-            Self::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE"),
+            Self::NotJson | Self::Encoded => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE"),
             Self::PaymentFailed(..) => (StatusCode::PAYMENT_REQUIRED, "PAYMENT_FAILED"),
             Self::Unsettled(Unsettled::KeyReused) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED")
@@ -200,6 +203,7 @@ impl ApiError {
             | Self::MethodNotAllowed
             | Self::TooLarge(_)
             | Self::NotJson
+            | Self::Encoded
             | Self::PaymentFailed(..)
             | Self::CatalogueFull(_)
             | Self::AlreadyWatched(_)
@@ -287,7 +291,8 @@ fn refusal_details(refusal: &Refusal) -> Value {
         Refusal::MoreThanHeld { required, available } => json!({
             "required": required,
             "available": available,
-            "mend": "capture no more than is available, or leave `amount` out; for more, make another hold",
+            "mend": "capture at most what `available` says, or omit `amount` to capture all of it; to charge more, \
+                     make another hold or a debit of its own",
         }),
         Refusal::UnknownOperation(operation) => json!({ "operation": operation }),
         Refusal::MoreThanDebited { refundable } => json!({ "refundable": refundable }),

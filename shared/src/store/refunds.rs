@@ -15,6 +15,9 @@ const TWIN_ROWS_MAX: i32 = 10_000;
 /// How many rows one read looks through.
 const ROWS_AT_ONCE: i32 = 1_000;
 
+/// As how many rows a read counts that finds fewer, so that months without any come to an end too.
+const READ_COUNTS_AS: i32 = 200;
+
 /// Credits asked back.
 #[derive(Clone, Debug)]
 pub struct Refund {
@@ -161,7 +164,7 @@ impl Ledger {
                     .send()
                     .await
                     .map_err(|error| Fault::unavailable("look for an earlier debit")(error.into()))?;
-                looked = looked.saturating_add(answer.scanned_count);
+                looked = looked.saturating_add(answer.scanned_count.max(READ_COUNTS_AS));
                 for item in answer.items.unwrap_or_default() {
                     let row = decode::<RowItem>("a transaction", item)?.receipt();
                     let twin = Some(row).filter(|row| row.is_twin_of(from));
