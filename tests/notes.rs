@@ -82,7 +82,7 @@ async fn dedupe_knows_a_resource_however_its_letters_are_composed() {
         (again["deduplicated"].clone(), again["transactionId"].clone()),
         (json!(true), paid["transactionId"].clone())
     );
-    assert_eq!(quoted["amount"], json!(0), "{quoted}");
+    assert_eq!(quoted["duplicateOf"], paid["transactionId"], "{quoted}");
     // Names keep the letters that they were sent with, and other letters are another name.
     assert_eq!(paid["resourceId"], json!("r\u{e9}sum\u{e9}"));
     world.consume(world.key(), "k3", &body("resume", "Zoe")).await.created();

@@ -244,7 +244,8 @@ pub(super) async fn delete_monitor(
     Reply::ok(&Monitor::of(&ended.ok_or(UNKNOWN)?))
 }
 
-const UNKNOWN: ApiError = ApiError::NotFound("there is no such monitor");
+const UNKNOWN: ApiError =
+    ApiError::NotFound("there is no monitor with this id; GET /api/v3/monitors lists yours");
 
 fn named(account: AccountId, id: String) -> Result<Watched, ApiError> {
     Ok(Watched { account, monitor: MonitorId::try_from(id).map_err(|_| UNKNOWN)? })

@@ -137,7 +137,11 @@ async fn one(
     caller: Caller<may::Read>,
     Path(id): Path<String>,
 ) -> Result<Reply, ApiError> {
-    let unknown = || ApiError::NotFound("there is no such transaction");
+    let unknown = || {
+        ApiError::NotFound(
+            "there is no transaction with this id in this ledger; GET /api/v3/credits/transactions lists those of your key",
+        )
+    };
     let id = EntryId::try_from(id).map_err(|_| unknown())?;
     if let Some(receipt) = app.ledger.transaction(caller.account, id).await? {
         return Reply::ok(&explained(&app, &caller, &receipt).await?);

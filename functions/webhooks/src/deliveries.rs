@@ -52,7 +52,9 @@ pub(super) struct EventRange {
     through: Option<u64>,
 }
 
-const NO_DELIVERY: ApiError = ApiError::NotFound("there is no such delivery, or it is older than 30 days");
+const NO_DELIVERY: ApiError = ApiError::NotFound(
+    "there is no delivery with this id, or it is older than 30 days; GET /api/v3/webhooks/{id}/deliveries lists them",
+);
 
 /// Sends a test at once, and tells what came of it. It has number 0 and changes nothing about what is delivered.
 #[utoipa::path(

@@ -21,7 +21,7 @@ pub enum ApiError {
     #[error(transparent)]
     Denied(#[from] Denial),
     /// The request does not read as one; the problem of each field, by its path.
-    #[error("the request does not read as it should; `details.fields` names what to mend")]
+    #[error("the request is invalid; `details.fields` says what each field must be")]
     Invalid(BTreeMap<String, String>),
     /// A request that moves credits or makes something, without a key.
     #[error(
@@ -38,7 +38,7 @@ pub enum ApiError {
     #[error("this path does not take that method; the `Allow` header lists those that it takes")]
     MethodNotAllowed,
     /// The body is over its limit.
-    #[error("the body is over {0} bytes")]
+    #[error("the body is over {0} bytes; send a smaller one, or split it into several requests")]
     TooLarge(usize),
     /// The body is not JSON.
     #[error("send the body as JSON, with `Content-Type: application/json`")]
@@ -192,7 +192,9 @@ impl ApiError {
             Self::Unsettled(Unsettled::InProgress) => {
                 "an earlier sending of this request is not settled yet; send it again with the same Idempotency-Key"
             }
-            Self::Unsettled(Unsettled::NoAccount) => "there is no such organisation",
+            Self::Unsettled(Unsettled::NoAccount) => {
+                "there is no organisation with this id; send one that POST /admin/v1/organisations answered"
+            }
             Self::MissingKey
             | Self::InvalidKey
             | Self::Denied(_)
