@@ -52,7 +52,7 @@ async fn what_is_wrong_with_metadata_is_told_by_its_key() {
     ] {
         let body = json!({ "operation": "aml.basic", "metadata": metadata });
         let answer = world.consume(world.key(), "k1", &body).await;
-        assert_eq!(fields(&answer), json!({ path: problem }), "{metadata}");
+        assert_eq!(fields(&answer), json!({ path.as_str(): problem }), "{metadata}");
         let batch = json!({ "items": [{ "operation": "aml.basic" }, body] });
         let answer = world.post(&format!("{CONSUME}/batch"), world.key(), "k2", &batch).await;
         assert_eq!(fields(&answer), json!({ format!("items[1].{path}"): problem }), "{metadata}");
