@@ -314,6 +314,12 @@ impl Reference {
     pub fn composed(&self) -> String {
         self.0.nfc().collect()
     }
+
+    /// The text in Unicode's normal form D, as some systems send it.
+    #[must_use]
+    pub fn decomposed(&self) -> String {
+        self.0.nfd().collect()
+    }
 }
 
 text_id!(

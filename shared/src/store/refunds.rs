@@ -152,12 +152,14 @@ impl Ledger {
                 let query = self.client.query().table_name(&self.table).consistent_read(true);
                 let answer = query
                     .key_condition_expression("pk = :pk AND sk < :id")
-                    .filter_expression("#d.#resource = :resource")
+                    .filter_expression("#d.#resource IN (:resource, :composed, :decomposed)")
                     .expression_attribute_names("#d", "d")
                     .expression_attribute_names("#resource", "resourceId")
                     .expression_attribute_values(":pk", text(&row_partition(account, month)))
                     .expression_attribute_values(":id", text(&from.entry.id.bare()))
                     .expression_attribute_values(":resource", text(resource.as_str()))
+                    .expression_attribute_values(":composed", text(&resource.composed()))
+                    .expression_attribute_values(":decomposed", text(&resource.decomposed()))
                     .scan_index_forward(false)
                     .limit(ROWS_AT_ONCE)
                     .set_exclusive_start_key(next.take())
