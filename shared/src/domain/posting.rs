@@ -113,6 +113,18 @@ pub enum Direction {
     Credit,
 }
 
+impl Direction {
+    /// So many credits as a change: above zero when they arrive.
+    #[must_use]
+    pub fn signed(self, amount: Credits) -> i64 {
+        let amount = i64::try_from(amount.get()).unwrap_or(i64::MAX);
+        match self {
+            Self::Debit => amount.saturating_neg(),
+            Self::Credit => amount,
+        }
+    }
+}
+
 /// Who holds a claim, and under which of their keys. An operator's keys never meet those of the
 /// organisation that the operator works on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
