@@ -131,6 +131,17 @@ impl Service {
         [Self::Smartcheck, Self::Smartaccess, Self::Smartenroll, Self::Api, Self::Biometric];
 }
 
+impl LotId {
+    /// Whether what it holds is part of a balance: subscription credits of a month, and what was granted.
+    #[must_use]
+    pub fn is_counted(self) -> bool {
+        match self {
+            Self::Subscription(_) | Self::Granted(_) => true,
+            Self::PostPaid | Self::Unlimited(_) | Self::Disputed(_) => false,
+        }
+    }
+}
+
 impl fmt::Display for LotId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

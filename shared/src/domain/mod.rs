@@ -17,6 +17,7 @@ mod delivery_state;
 mod details;
 mod dispute;
 mod draw;
+mod effect;
 mod event_name;
 mod expiry;
 mod fence;
@@ -76,6 +77,7 @@ pub use dispute::{
     Bought, DISPUTES_MAX, Disputed, dispute_lost, dispute_opened, dispute_won, payment_refunded,
 };
 pub use draw::{DRAWS_MAX, Draw, Drawn, Order, Portion, Pot, Share, Why};
+pub use effect::{Bound, Counter, Effect};
 pub use event_name::{BadEventName, EventName};
 pub use expiry::Ends;
 pub use fence::fence;
@@ -96,9 +98,7 @@ pub use package::{Offer, Package, PackageChange, PackageId, PackageList};
 pub use payment::{Decline, Payment, PaymentId, PurchaseId, Standing};
 pub use period::Period;
 pub use plan::{Allowance, BadAllowance, BadFee, Fee, Plan, PlanChange, PlanId, PlanList};
-pub use posting::{
-    Bound, ClaimKey, Counter, Direction, Effect, Entry, Guard, Head, Move, Part, Posting, Switch,
-};
+pub use posting::{ClaimKey, Direction, Entry, Guard, Head, Move, Part, Posting, Switch};
 pub use price::{Category, ListedPrice, Price, PriceChange, PriceList, PricedOperation};
 pub use purchase::{
     BOUGHT_BY_RECHARGE, Cause, Dispute, Purchase, REPEATABLE_HOURS, Stage, Step, Verdict, may_buy,

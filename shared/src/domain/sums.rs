@@ -31,7 +31,7 @@ pub struct Sums {
 impl Sums {
     /// Adds the next row, and holds its balance against the sum.
     pub fn add(&mut self, receipt: Receipt) {
-        for part in receipt.entry.moves.iter().filter(|part| is_counted(part.lot)) {
+        for part in receipt.entry.moves.iter().filter(|part| is_summed(part.lot)) {
             let amount = i128::from(part.amount.get());
             let amount = match part.direction {
                 Direction::Credit => amount,
@@ -39,7 +39,7 @@ impl Sums {
             };
             let lot = self.lots.entry(part.lot).or_default();
             *lot = lot.saturating_add(amount);
-            if let LotId::Subscription(_) | LotId::Granted(_) = part.lot {
+            if part.lot.is_counted() {
                 self.booked = self.booked.saturating_add(amount);
             }
         }
@@ -180,7 +180,7 @@ fn is_last(account: &Account, row: &Receipt) -> bool {
 }
 
 /// Whether what a row moves into or out of `lot` is counted there. What an unlimited plan pays is only told.
-fn is_counted(lot: LotId) -> bool {
+fn is_summed(lot: LotId) -> bool {
     !matches!(lot, LotId::Unlimited(_))
 }
 
@@ -189,9 +189,9 @@ fn has_minted(receipt: &Receipt) -> bool {
     let Some(drawn) = receipt.details.drawn.as_ref().filter(|drawn| drawn.why != Why::Capture) else {
         return false;
     };
-    let taken = drawn.shares.iter().filter(|share| is_counted(share.lot));
+    let taken = drawn.shares.iter().filter(|share| is_summed(share.lot));
     let taken = taken.fold(0i128, |sum, share| sum.saturating_add(share.amount.get().into()));
-    let moves = receipt.entry.moves.iter().filter(|part| is_counted(part.lot));
+    let moves = receipt.entry.moves.iter().filter(|part| is_summed(part.lot));
     let returned = moves.fold(0i128, |sum, part| match part.direction {
         Direction::Credit => sum.saturating_add(part.amount.get().into()),
         Direction::Debit => sum.saturating_sub(part.amount.get().into()),
