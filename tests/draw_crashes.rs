@@ -354,8 +354,8 @@ impl World {
         // The account has followed all that was drawn, and nothing else.
         if let Some(from) = &self.from {
             let pot = self.pot(from.entry.id).await;
-            let draws = pot.iter().flat_map(|pot| &pot.draws);
-            let drawn: Vec<_> = draws.map(|draw| draw.made.unwrap()).collect();
+            assert!(pot.iter().all(|pot| pot.open.is_none()), "{told}");
+            let drawn: Vec<_> = pot.iter().flat_map(|pot| &pot.made).map(|made| made.id).collect();
             let of =
                 |row: &&Receipt| row.details.drawn.as_ref().is_some_and(|drawn| drawn.of == from.entry.id);
             let mut lines: Vec<_> = rows.iter().filter(of).map(|row| row.entry.id).collect();

@@ -45,6 +45,7 @@ mod recharge;
 mod refund;
 mod refusal;
 mod renewal;
+mod shortage;
 mod subscription;
 mod sums;
 mod terms;
@@ -70,7 +71,10 @@ pub use delivery::{Attempt, Delivery, DeliveryKind, DeliveryStanding, SentReques
 pub use delivery_state::{DeliveryState, Flow, Lane, Outcome, Replay};
 pub use details::{BadMetadata, Details, Metadata, Paid};
 pub use dispute::{Bought, dispute_lost, dispute_opened, dispute_won};
-pub use draw::{DRAWS_MAX, Draw, Drawn, Order, Portion, Pot, Share, Why};
+pub use draw::{
+    DRAWS_MAX, Draw, Drawdown, DrawdownCause, Drawn, Landed, Misfit, NotTaken, Order, Portion, Pot, Share,
+    Why,
+};
 pub use event_name::{BadEventName, EventName};
 pub use expiry::Ends;
 pub use fence::fence;
@@ -100,7 +104,7 @@ pub use rates::RateList;
 pub use reach::{RUNTIME_PORT, Reach};
 pub use receipt::Receipt;
 pub use recharge::{BURST_MAX, BadRecharge, Pause, Recharge, RechargeChange, RechargeState, Wish};
-pub use refund::{Reason, SETTLE_DAYS_MAX};
+pub use refund::{Decides, REFUND_DAYS, Reason, Refund, SETTLE_DAYS_MAX, Twin};
 pub use refusal::Refusal;
 pub use renewal::{DUE_MAX, due, renewal_id};
 pub use subscription::{Subscribe, SubscribeCause, subscribe};

@@ -168,8 +168,16 @@ fn there_is_always_a_place() {
 /// Refunds undo what was taken last; captures spend what was taken first.
 #[test]
 fn a_pot_is_drawn_from_either_end() {
-    let pot =
-        Pot { of: id(1), rest: shares("sub 5, lot2 3, lot3 2"), ends: None, draws: vec![], revision: 0 };
+    let pot = Pot {
+        of: id(1),
+        rest: shares("sub 5, lot2 3, lot3 2"),
+        ends: None,
+        made: vec![],
+        paged: 0,
+        open: None,
+        closed: false,
+        revision: 0,
+    };
     let told = |shares: Option<Vec<Share>>| {
         shares.map(|shares| shares.iter().map(|share| share.amount.get()).collect::<Vec<_>>())
     };
