@@ -289,6 +289,9 @@ async fn one_history(act: Act, number: usize, kind: Kind, then: Then) {
     let mut answered = first.ok();
     if matches!(then, Then::ProjectorFirst) {
         world.books.project().await;
+        // What is still to be carried out is no finding.
+        let audited = world.books.restarted().audit(world.id, at, |_| ()).await.unwrap().unwrap();
+        assert_eq!((audited.findings.as_slice(), audited.added_up), ([].as_slice(), true), "{told}");
     }
     if !matches!(then, Then::NobodyRetries) {
         for attempt in 0..4 {

@@ -1,0 +1,94 @@
+//! A part that was put back, and that the account follows all the same: it is written down, and what is left is right.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::{DateTime, Duration, Utc};
+use shared::domain::{
+    Account, AccountId, Amount, ClaimKey, Consume, Credits, Decides, Details, Fingerprint, Head,
+    IdempotencyKey, Operation, Reason, Receipt, Refund, consume,
+};
+use shared::store::{DrawTaken, Ledger};
+use tests::{Books, Kind, moment, settle};
+
+fn start() -> DateTime<Utc> {
+    "2024-01-15T10:30:00Z".parse().unwrap()
+}
+
+async fn refund(ledger: &Ledger, id: AccountId, debit: &Receipt, (name, amount): (&str, u64)) -> DrawTaken {
+    let request = Refund {
+        transaction: debit.entry.id,
+        reason: Reason::TechnicalFailure,
+        amount: Amount::try_from(amount).ok(),
+        note: None,
+        duplicate_of: None,
+        by: Decides::Table,
+    };
+    let key = ClaimKey::Caller(IdempotencyKey::try_from(name.to_owned()).unwrap());
+    let claim = (&key, &Fingerprint(name.to_owned()), &Details::default());
+    ledger.refund(id, &request, claim, moment(start())).await.unwrap().unwrap()
+}
+
+/// A refund of 6 out of 10 has moved the credits and is about to write that down, when its part is put back, as by a
+/// process that was refused; and others may have drawn `meanwhile`.
+async fn landed_all_the_same(meanwhile: u64) -> (Books, AccountId, DrawTaken) {
+    let books = Books::new().await;
+    let id = books.open(25, start()).await;
+    let operation = Operation::try_from("verification.standard".to_owned()).unwrap();
+    let charge = Consume { operation, amount: Credits::try_from(10).unwrap(), service: None };
+    let debit = |account: &Account, head: &Head| consume(account, &charge, head);
+    let debit = settle(&books.ledger, id, ("debit", "debit"), moment(start()), debit).await.unwrap().receipt;
+    let faults = books.faults.clone().unwrap();
+    // Errand, remainder, claim, account, row; then the remainder again.
+    faults.arm(5, Kind::Late);
+    let process = books.restarted();
+    let late = async { refund(&process, id, &debit, ("late", 6)).await };
+    let others = async {
+        while faults.writes() < 6 {
+            tokio::task::yield_now().await;
+        }
+        let mut pot = books.items(&format!("POT#{id}#2024-01")).await[0].clone();
+        assert!(pot.remove("open").is_some());
+        let Some(AttributeValue::L(rest)) = pot.get_mut("rest") else { panic!("{pot:?}") };
+        let Some(AttributeValue::M(share)) = rest.first_mut() else { panic!("no share") };
+        assert_eq!(
+            share.insert("n".to_owned(), AttributeValue::N("10".to_owned())),
+            Some(AttributeValue::N("4".to_owned()))
+        );
+        pot.insert("revision".to_owned(), AttributeValue::N("2".to_owned()));
+        books.write(&pot).await;
+        if meanwhile > 0 {
+            refund(&books.restarted(), id, &debit, ("meanwhile", meanwhile)).await;
+        }
+        faults.let_through();
+    };
+    let (taken, ()) = tokio::join!(late, others);
+    (books, id, taken)
+}
+
+#[tokio::test]
+async fn a_part_that_was_put_back_and_lands_is_written_down() {
+    for meanwhile in [0, 3] {
+        let (mut books, id, taken) = landed_all_the_same(meanwhile).await;
+        let debit = taken.settled.receipt.details.drawn.as_ref().unwrap().of;
+        let pot = books.ledger.pot(id, debit).await.unwrap().unwrap();
+        assert_eq!((pot.left().get(), pot.drawn().get()), (4 - meanwhile, 6 + meanwhile), "{meanwhile}");
+        assert!(pot.open.is_none() && pot.has_made(taken.settled.receipt.entry.id));
+        books.project().await;
+        let report =
+            books.restarted().audit(id, start() + Duration::minutes(1), |_| ()).await.unwrap().unwrap();
+        assert_eq!((report.findings.as_slice(), report.added_up), ([].as_slice(), true), "{meanwhile}");
+    }
+}
+
+/// Where others have drawn what the part had, more is moved than there was: the remainder has nothing left, and the
+/// audit names the row.
+#[tokio::test]
+async fn what_was_moved_twice_is_a_finding() {
+    let (mut books, id, taken) = landed_all_the_same(7).await;
+    let debit = taken.settled.receipt.details.drawn.as_ref().unwrap().of;
+    let pot = books.ledger.pot(id, debit).await.unwrap().unwrap();
+    assert_eq!((pot.left().get(), pot.drawn().get(), pot.made.len()), (0, 13, 2));
+    books.project().await;
+    let report = books.restarted().audit(id, start() + Duration::minutes(1), |_| ()).await.unwrap().unwrap();
+    let codes: Vec<_> = report.findings.iter().map(|finding| finding.problem.code()).collect();
+    assert!(codes.contains(&"overdrawn"), "{codes:?}");
+}
