@@ -6,14 +6,26 @@ use shared::domain::{
     Account, AccountId, Amount, ClaimKey, Consume, Credits, Decides, Details, Fingerprint, Head,
     IdempotencyKey, Operation, Reason, Receipt, Refund, consume,
 };
-use shared::store::{DrawTaken, Ledger};
+use shared::store::{DrawTaken, Ledger, Unsettled};
 use tests::{Books, Kind, moment, settle};
+
+use crate::crashes::KINDS;
 
 fn start() -> DateTime<Utc> {
     "2024-01-15T10:30:00Z".parse().unwrap()
 }
 
-async fn refund(ledger: &Ledger, id: AccountId, debit: &Receipt, (name, amount): (&str, u64)) -> DrawTaken {
+async fn refund(ledger: &Ledger, id: AccountId, debit: &Receipt, part: (&str, u64)) -> DrawTaken {
+    try_refund(ledger, id, debit, part, start()).await.unwrap()
+}
+
+async fn try_refund(
+    ledger: &Ledger,
+    id: AccountId,
+    debit: &Receipt,
+    (name, amount): (&str, u64),
+    at: DateTime<Utc>,
+) -> Result<DrawTaken, Unsettled> {
     let request = Refund {
         transaction: debit.entry.id,
         reason: Reason::TechnicalFailure,
@@ -24,7 +36,7 @@ async fn refund(ledger: &Ledger, id: AccountId, debit: &Receipt, (name, amount):
     };
     let key = ClaimKey::Caller(IdempotencyKey::try_from(name.to_owned()).unwrap());
     let claim = (&key, &Fingerprint(name.to_owned()), &Details::default());
-    ledger.refund(id, &request, claim, moment(start())).await.unwrap().unwrap()
+    Ok(ledger.refund(id, &request, claim, moment(at)).await?.unwrap())
 }
 
 /// A refund of 6 out of 10 has moved the credits and is about to write that down, when its part is put back, as by a
@@ -91,4 +103,63 @@ async fn what_was_moved_twice_is_a_finding() {
     let report = books.restarted().audit(id, start() + Duration::minutes(1), |_| ()).await.unwrap().unwrap();
     let codes: Vec<_> = report.findings.iter().map(|finding| finding.problem.code()).collect();
     assert!(codes.contains(&"overdrawn"), "{codes:?}");
+}
+
+/// The ninth refund moves eight finished ones to a page first. Whatever is lost then, none is lost and none is there
+/// twice.
+#[tokio::test]
+async fn whatever_is_lost_finished_parts_are_kept() {
+    for kind in KINDS {
+        for number in 0..7 {
+            let told = format!("write {number}, {kind:?}");
+            let mut books = Books::new().await;
+            let id = books.open(25, start()).await;
+            let operation = Operation::try_from("verification.standard".to_owned()).unwrap();
+            let charge = Consume { operation, amount: Credits::try_from(20).unwrap(), service: None };
+            let debit = |account: &Account, head: &Head| consume(account, &charge, head);
+            let debit = settle(&books.ledger, id, ("debit", "debit"), moment(start()), debit).await.unwrap();
+            let debit = debit.receipt;
+            for part in 0..8 {
+                refund(&books.ledger, id, &debit, (&format!("part-{part}"), 1)).await;
+            }
+            let faults = books.faults.clone().unwrap();
+            let process = books.restarted();
+            faults.arm(number, kind);
+            drop(try_refund(&process, id, &debit, ("ninth", 1), start()).await);
+            assert!(faults.writes() > number, "{told}");
+            faults.arm(usize::MAX, kind);
+            let mut at = start();
+            for _ in 0..4 {
+                books.project().await;
+                at += Duration::seconds(5);
+                if try_refund(&books.restarted(), id, &debit, ("ninth", 1), at).await.is_ok() {
+                    break;
+                }
+            }
+            let ninth = try_refund(&books.restarted(), id, &debit, ("ninth", 1), at).await.unwrap();
+            assert!(ninth.settled.replayed, "{told}");
+            refund(&books.restarted(), id, &debit, ("tenth", 1)).await;
+            let pot = books.ledger.pot(id, debit.entry.id).await.unwrap().unwrap();
+            let made: std::collections::BTreeSet<_> = pot.made.iter().map(|made| made.id).collect();
+            assert_eq!((pot.made.len(), made.len(), pot.left().get()), (10, 10, 10), "{told}");
+            books.project().await;
+            let end = start() + Duration::minutes(1);
+            let report = books.restarted().audit(id, end, |_| ()).await.unwrap().unwrap();
+            assert_eq!((report.findings.as_slice(), report.added_up), ([].as_slice(), true), "{told}");
+        }
+    }
+}
+
+/// The alarm counts the very words that are logged, in the logs of functions that carry out parts.
+#[test]
+fn the_alarm_goes_by_the_words_of_the_log() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+    let words = "a part that was put back was carried out all the same";
+    assert!(read("shared/src/store/draw.rs").contains(&format!("\"{words}\"")));
+    let template = read("template.yaml");
+    let filter = format!("FilterPattern: '\"{words}\"'");
+    assert_eq!(template.matches(&filter).count(), template.matches("MetricName: PartsPutBack,").count());
+    assert_eq!(template.matches(&filter).count(), 6);
+    assert!(template.contains("  PartsPutBackAlarm:\n    Type: AWS::CloudWatch::Alarm\n"));
 }

@@ -174,14 +174,6 @@ impl Ledger {
         answer.items.unwrap_or_default().into_iter().map(|item| decode("an open hold", item)).collect()
     }
 
-    /// Whether holds of an account have ended by `now` that may not be closed.
-    ///
-    /// # Errors
-    /// When the table does not serve.
-    pub async fn has_ended_holds(&self, account: AccountId, now: DateTime<Utc>) -> Result<bool, Fault> {
-        Ok(!self.ended_holds(account, now).await?.is_empty())
-    }
-
     /// The terms of the granted lots among some shares: those of the grants that opened them.
     pub(super) async fn terms_of(
         &self,
