@@ -113,7 +113,7 @@ async fn a_consume_closes_two_ended_holds_at_most() {
         asked += 1;
         match told {
             Ok(settled) => break assert_eq!(settled.receipt.entry.amount.get(), 10),
-            Err(Unsettled::InProgress) => assert_eq!(held().await, 218 - 2 * asked),
+            Err(Unsettled::HoldsEnded) => assert_eq!(held().await, 218 - 2 * asked),
             Err(other) => panic!("{other:?}"),
         }
     }
@@ -132,7 +132,7 @@ async fn a_batch_closes_two_ended_holds_at_most() {
         assert_eq!((settled.more.len(), held().await), (2, 218), "{atomic}");
         let (ledger, meter) = cold(&books);
         let told = spend_batch(&ledger, id, ("ten", &[9, 1], atomic)).await;
-        assert!(matches!(told, Err(Unsettled::InProgress)), "{atomic}: {told:?}");
+        assert!(matches!(told, Err(Unsettled::HoldsEnded)), "{atomic}: {told:?}");
         took("batch that needs ten holds", &meter, CONSUME_MAX);
         // Where no hold can help, a partial batch leaves out what it can't pay, and an atomic one is refused.
         let told = spend_batch(&ledger, id, ("beyond", &[1, 10_000], atomic)).await;

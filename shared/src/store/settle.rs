@@ -33,6 +33,9 @@ pub enum Unsettled {
     /// Another attempt under the same key may be at work, or its outcome is not certain yet.
     #[error("another attempt under this key is not settled yet")]
     InProgress,
+    /// Credits are lacking that holds which have ended will give back; some of these holds were closed.
+    #[error("holds that have ended are being closed")]
+    HoldsEnded,
     /// The store could not say. Nothing was moved.
     #[error(transparent)]
     Failed(#[from] Fault),
@@ -301,9 +304,11 @@ fn in_doubt(unsettled: Unsettled) -> Unsettled {
             tracing::warn!(fault = &fault as &dyn Error, "an earlier sending stays in doubt");
             Unsettled::InProgress
         }
-        Unsettled::KeyReused | Unsettled::Refused(_) | Unsettled::NoAccount | Unsettled::InProgress => {
-            unsettled
-        }
+        Unsettled::KeyReused
+        | Unsettled::Refused(_)
+        | Unsettled::NoAccount
+        | Unsettled::InProgress
+        | Unsettled::HoldsEnded => unsettled,
     }
 }
 

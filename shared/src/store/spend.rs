@@ -45,7 +45,7 @@ impl Ledger {
             self.settle(account, claim, moment, |account, head| in_full(&decide, account, head)).await;
         match again {
             // What the other ended holds give back may pay for it.
-            Err(Unsettled::Refused(refusal)) if refusal.lacking().is_some() => Err(Unsettled::InProgress),
+            Err(Unsettled::Refused(refusal)) if refusal.lacking().is_some() => Err(Unsettled::HoldsEnded),
             told => told,
         }
     }
