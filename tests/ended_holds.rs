@@ -91,7 +91,7 @@ async fn a_consume_closes_two_ended_holds_at_most() {
     let (ledger, meter) = cold(&books);
     spend(&ledger, id, ("few", 1)).await.unwrap();
     took("consume that needs no hold, cold", &meter, 4);
-    spend(&ledger, id, ("few again", 1)).await.unwrap();
+    spend(&ledger, id, ("few-again", 1)).await.unwrap();
     took("consume that needs no hold", &meter, 3);
     assert_eq!(held().await, 220);
     // More than all holds could bring: refused at once.

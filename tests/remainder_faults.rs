@@ -48,6 +48,9 @@ async fn landed_all_the_same(meanwhile: u64) -> (Books, AccountId, DrawTaken) {
     let charge = Consume { operation, amount: Credits::try_from(10).unwrap(), service: None };
     let debit = |account: &Account, head: &Head| consume(account, &charge, head);
     let debit = settle(&books.ledger, id, ("debit", "debit"), moment(start()), debit).await.unwrap().receipt;
+    // Another debit, so that the month has usage enough for both refunds.
+    let other = |account: &Account, head: &Head| consume(account, &charge, head);
+    settle(&books.ledger, id, ("other", "other"), moment(start()), other).await.unwrap();
     let faults = books.faults.clone().unwrap();
     // Errand, remainder, claim, account, row; then the remainder again.
     faults.arm(5, Kind::Late);
