@@ -125,7 +125,8 @@ fn are_flat(what: &str, costs: &[Units]) {
             "{what} {number}: {cost:?}, the first: {first:?}"
         );
         assert!((cost.read - first.read).abs() <= 1.0, "{what} {number}: {cost:?}, the first: {first:?}");
-        assert!(cost.requests <= 11, "{what} {number}: {cost:?}");
+        // One more for each lot that has to be read, and one where a page is written.
+        assert!(cost.requests <= 12, "{what} {number}: {cost:?}");
     }
 }
 
