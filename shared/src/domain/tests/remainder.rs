@@ -3,7 +3,12 @@
 use super::*;
 
 fn share(lot: u64, count: u64) -> Share {
-    Share { lot: LotId::Granted(id(lot)), source: Source::Bonus, amount: credits(count) }
+    Share {
+        lot: LotId::Granted(id(lot)),
+        source: Source::Bonus,
+        amount: credits(count),
+        terms: Terms::default(),
+    }
 }
 
 /// What is left of a transaction that took 5 and 3 of two lots.
