@@ -18,7 +18,7 @@ use shared::hooks::{Bus, Published, Unpublished};
 use shared::pay::{Asleep, Wakes};
 use shared::store::{Activity, Connection, Ledger, Moment, Query, Settings, Settled, Unsettled, random};
 
-use crate::Faults;
+use crate::{Faults, UnitMeter};
 
 /// An item as the table has it.
 pub type Item = HashMap<String, AttributeValue>;
@@ -118,6 +118,13 @@ impl Books {
     /// The same table as a function sees it that has just started: it remembers nothing.
     pub fn restarted(&self) -> Ledger {
         Ledger::new(&self.config, self.table.clone())
+    }
+
+    /// The same, with a meter of what it asks of the table.
+    pub fn metered(&self) -> (Ledger, UnitMeter) {
+        let meter = UnitMeter::default();
+        let config = self.config.to_builder().interceptor(meter.clone()).build();
+        (Ledger::new(&config, self.table.clone()), meter)
     }
 
     /// The settings of the same books, as a function sees them that has just started.

@@ -188,7 +188,7 @@ async fn of_those_who_end_a_hold_one_wins() {
         let (captured, released, expired) = tokio::join!(capture, release, expiry);
         expired.unwrap();
         let pot = books.ledger.pot(id, from.entry.id).await.unwrap().unwrap();
-        assert_eq!(pot.draws.len(), 1, "round {round}");
+        assert_eq!(pot.parts(), 1, "round {round}");
         let status = pot.status(end());
         winners.insert(status.as_str());
         for (told, mine) in [(captured, HoldStatus::Captured), (released, HoldStatus::Released)] {

@@ -13,6 +13,7 @@ mod faults;
 mod queues;
 mod receiver;
 mod shop;
+mod units;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -28,6 +29,7 @@ pub use event_schema::{EVENT_SCHEMAS, assert_event, event_problems};
 pub use faults::{Faults, Kind};
 pub use receiver::{Received, Receiver};
 pub use shop::{Heard, Shop, count};
+pub use units::{UnitMeter, Units};
 
 /// A local machine, and a client to call it with.
 pub struct World {

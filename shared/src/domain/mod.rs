@@ -47,6 +47,7 @@ mod recharge;
 mod refund;
 mod refusal;
 mod renewal;
+mod shortage;
 mod subscription;
 mod sums;
 mod terms;
@@ -76,7 +77,10 @@ pub use details::{BadMetadata, Details, Metadata, Paid};
 pub use dispute::{
     Bought, DISPUTES_MAX, Disputed, dispute_lost, dispute_opened, dispute_won, payment_refunded,
 };
-pub use draw::{DRAWS_MAX, Draw, Drawn, Order, Portion, Pot, Share, Why};
+pub use draw::{
+    DRAWS_MAX, Draw, Drawdown, DrawdownCause, Drawn, Landed, Misfit, NotTaken, Order, Portion, Pot, Share,
+    Why,
+};
 pub use effect::{Bound, Counter, Effect};
 pub use event_name::{BadEventName, EventName};
 pub use expiry::Ends;
@@ -107,7 +111,7 @@ pub use rates::RateList;
 pub use reach::{RUNTIME_PORT, Reach};
 pub use receipt::Receipt;
 pub use recharge::{BURST_MAX, BadRecharge, Pause, Recharge, RechargeChange, RechargeState, Wish};
-pub use refund::{Reason, SETTLE_DAYS_MAX};
+pub use refund::{Decides, REFUND_DAYS, Reason, Refund, SETTLE_DAYS_MAX, Twin};
 pub use refusal::Refusal;
 pub use renewal::{DUE_MAX, due, renewal_id};
 pub use subscription::{Subscribe, SubscribeCause, subscribe};

@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::hold::{CAPTURE, HOLD, RELEASE};
 use super::{
-    Account, Allowance, Credits, Details, Direction, Draw, Entry, EntryId, Finding, LotId, Pot, Problem,
-    Receipt, Why,
+    Account, Allowance, ClaimKey, Credits, Details, Direction, Draw, Entry, EntryId, Finding, LotId, Pot,
+    Problem, Receipt, Why,
 };
 
 /// What turns a month, and tells what it brings.
@@ -22,6 +22,8 @@ pub struct Sums {
     /// From which of them something was drawn, and the rows that drew.
     drawn_from: BTreeSet<EntryId>,
     drew: BTreeSet<EntryId>,
+    /// The same by what was drawn from, and the key under which.
+    drew_under: BTreeSet<(EntryId, ClaimKey)>,
     last: Option<Receipt>,
     /// What a month brings, as the last renewal or change of plan tells.
     allowance: Option<Allowance>,
@@ -69,6 +71,7 @@ impl Sums {
         if let Some(drawn) = &receipt.details.drawn {
             self.drawn_from.insert(drawn.of);
             self.drew.insert(receipt.entry.id);
+            self.drew_under.extend(receipt.entry.claim.clone().map(|key| (drawn.of, key)));
             let left = self.left.get(&drawn.of).and_then(|left| left.less(drawn.amount()));
             match left {
                 Some(left) => drop(self.left.insert(drawn.of, left)),
@@ -104,15 +107,17 @@ impl Sums {
         }
     }
 
-    /// Holds the account's pots against its rows. What was drawn and has no row among these is on its way, or has
-    /// landed since.
+    /// Holds the account's remainders against its rows. A part that was taken and has no row among these is on its
+    /// way, or has landed since. A part whose row is there, and of which the remainder does not know yet that the
+    /// account has followed, is carried out: a crash came in between, and a job writes that down.
     pub fn pots(&mut self, pots: &[Pot]) {
         let mut missing = std::mem::take(&mut self.drawn_from);
         for pot in pots {
             missing.remove(&pot.of);
-            let is_later = |draw: &&Draw| draw.made.is_none_or(|made| !self.drew.contains(&made));
-            let mut later = pot.draws.iter().filter(is_later).map(Draw::amount);
-            let left = later.try_fold(pot.left(), Credits::plus);
+            let made = pot.made.iter().filter(|made| !self.drew.contains(&made.id)).map(|made| made.amount);
+            let is_on_its_way = |open: &&Draw| !self.drew_under.contains(&(pot.of, open.key.clone()));
+            let open = pot.open.iter().filter(is_on_its_way).map(Draw::amount);
+            let left = made.chain(open).try_fold(pot.left(), Credits::plus);
             if left != self.left.get(&pot.of).copied() {
                 missing.insert(pot.of);
             }

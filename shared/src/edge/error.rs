@@ -171,7 +171,9 @@ impl ApiError {
                 (StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED")
             }
             Self::AlreadyWatched(_) | Self::Conflict(_) => (StatusCode::CONFLICT, "CONFLICT"),
-            Self::Unsettled(Unsettled::InProgress) => (StatusCode::CONFLICT, "OPERATION_IN_PROGRESS"),
+            Self::Unsettled(Unsettled::InProgress | Unsettled::HoldsEnded) => {
+                (StatusCode::CONFLICT, "OPERATION_IN_PROGRESS")
+            }
             Self::Unsettled(Unsettled::Refused(refusal)) => refusal_code(refusal),
             Self::Failed(_) | Self::Unsettled(Unsettled::Failed(_)) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "TEMPORARILY_UNAVAILABLE")
@@ -191,6 +193,10 @@ impl ApiError {
             }
             Self::Unsettled(Unsettled::InProgress) => {
                 "an earlier sending of this request is not settled yet; send it again with the same Idempotency-Key"
+            }
+            Self::Unsettled(Unsettled::HoldsEnded) => {
+                "holds that have ended are being closed, and their credits may pay for this; nothing was charged; send \
+                 it again with the same Idempotency-Key"
             }
             Self::Unsettled(Unsettled::NoAccount) => {
                 "there is no organisation with this id; send one that POST /admin/v1/organisations answered"
@@ -238,7 +244,7 @@ impl ApiError {
     pub(super) fn told(&self) -> Told {
         let (status, code) = self.code();
         let passes = status == StatusCode::SERVICE_UNAVAILABLE
-            || matches!(self, Self::Unsettled(Unsettled::InProgress));
+            || matches!(self, Self::Unsettled(Unsettled::InProgress | Unsettled::HoldsEnded));
         Told {
             status,
             code,

@@ -42,6 +42,8 @@ pub(super) enum Key<'a> {
     Subject(AccountId, &'a Subject),
     /// `POT#<org>#<mode>#<month>` / `<ulid>`: what was drawn from a transaction.
     Pot(AccountId, EntryId),
+    /// `POT#<org>#<mode>#<month>` / `<ulid>#<number>`: some of the finished parts of a transaction, by page.
+    PotPage(AccountId, EntryId, usize),
     /// `HOLDS#<org>#<mode>` / `<milliseconds>#<ulid>`: a hold that is not closed, by its end.
     Open(AccountId, String),
     /// `SEEN#<org>#<mode>#<digest>` / `S`: who was last charged for the same.
@@ -101,6 +103,9 @@ impl Key<'_> {
                 (format!("SUBJ#{account}#{}", subject.as_str()), "S".to_owned())
             }
             Key::Pot(account, of) => (pot_partition(*account, Period::of(of.time())), of.bare()),
+            Key::PotPage(account, of, number) => {
+                (pot_partition(*account, Period::of(of.time())), format!("{}#{number:03}", of.bare()))
+            }
             Key::Open(account, place) => (format!("HOLDS#{account}"), place.clone()),
             Key::Seen(account, digest) => (format!("SEEN#{account}#{digest}"), "S".to_owned()),
             Key::Listed(partition, account) => (partition.clone(), account.to_string()),
