@@ -13,6 +13,7 @@ mod etag;
 mod goods;
 pub mod instant;
 mod intent;
+mod log;
 mod params;
 mod plain;
 mod serve;
