@@ -11,7 +11,7 @@ use chrono::SubsecRound;
 use shared::calendar::Task;
 use shared::domain::{AccountId, Reach};
 use shared::edge::{App, Clock, describe, finish, instant, stripe};
-use shared::hooks::Sender;
+use shared::hooks::{Limits, Sender};
 use shared::pay::{Providers, Simulated};
 use shared::store::{Activity, Connection, Ledger, Settings};
 use tokio::net::TcpListener;
@@ -26,7 +26,7 @@ use crate::deliveries::deliver;
 use crate::demo::{Keys, fill};
 use crate::duties;
 use crate::engine::Engine;
-use crate::folder::{Memory, MemoryFile};
+use crate::folder::{Memory, MemoryFile, keep_private};
 use crate::follower::Follower;
 use crate::inbox::Inbox;
 use crate::lane::{Lane, lane};
@@ -81,14 +81,23 @@ impl Machine {
     /// When the port is taken, the data is in use or does not read, or the database refuses. The
     /// message says what to do.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
+        Self::start_with(options, Limits::default()).await
+    }
+
+    /// The same, with other limits for calls of webhooks than those that are deployed.
+    ///
+    /// # Errors
+    /// As [`Machine::start`].
+    pub async fn start_with(options: Options, limits: Limits) -> anyhow::Result<Self> {
         let listener = listen(options.port).await?;
         let address = listener.local_addr()?;
+        let file = MemoryFile::new(options.folder().as_deref());
+        options.folder().as_deref().map_or(Ok(()), keep_private)?;
+        let mut memory = file.begin()?;
         let database = Database::open(&options)?;
         let meter = Meter::default();
         let config = database.ledger.interceptor(meter.clone()).build();
         create(&aws_sdk_dynamodb::Client::from_conf(config.clone()), Tables::OWN).await?;
-        let file = MemoryFile::new(options.folder().as_deref());
-        let mut memory = file.read()?;
         let clock = start_clock(&options, &memory)?;
         let ((events, to_deliver), (wakes, to_attend), (tasks, to_do)) = (lane(), lane(), lane());
         let (hooks, to_carry) = lane();
@@ -96,8 +105,12 @@ impl Machine {
         let company = crate::payments::open(options.folder().as_deref(), payments_url, events.clone())?;
         let queues = Queues { wakes: wakes.clone(), tasks: tasks.clone(), hooks: hooks.clone() };
         let webhook_key = memory.webhook_key.get_or_insert_with(fresh_key).clone();
-        let parts =
-            Parts { clock: clock.clone(), company: company.clone(), seal: LocalSeal::new(&webhook_key)? };
+        let parts = Parts {
+            clock: clock.clone(),
+            company: company.clone(),
+            seal: LocalSeal::new(&webhook_key)?,
+            sender: Sender::new(Reach::AndLoopback).limited(limits),
+        };
         let app = app(&config, parts, queues)?;
         app.settings.load(&crate::catalogue()?).await?;
         let keys = furnish(&app, &options, (&mut memory, &file)).await?;
@@ -110,6 +123,7 @@ impl Machine {
         let follower = Arc::new(Mutex::new(follower));
         let (router, openapi) = functions().split_for_parts();
         let local = Local {
+            port: address.port(),
             clock,
             quiet: Quiet { follower, events, wakes, tasks, hooks, calls: meter.calls() },
             inbox: Inbox::default(),
@@ -148,6 +162,12 @@ impl Machine {
         Ok(())
     }
 
+    /// Has nobody follow the stream for as long as the answer is kept: what is written meanwhile is followed later, by
+    /// whoever settles or by the machine itself.
+    pub async fn hold_the_stream(&self) -> impl Sized + use<> {
+        self.local.quiet.follower.clone().lock_owned().await
+    }
+
     /// The URL that it answers at.
     #[must_use]
     pub fn base_url(&self) -> String {
@@ -183,6 +203,7 @@ struct Parts {
     clock: Arc<LocalClock>,
     company: Simulated,
     seal: LocalSeal,
+    sender: Sender,
 }
 
 /// What the functions work with: on this machine's tables, clock, company and queues.
@@ -201,7 +222,7 @@ fn app(config: &aws_sdk_dynamodb::Config, parts: Parts, queues: Queues) -> anyho
         bus: Arc::new(bus.clone()),
         dispatch: Arc::new(bus),
         seal: Arc::new(parts.seal),
-        sender: Arc::new(Sender::new(Reach::AndLoopback)),
+        sender: Arc::new(parts.sender),
     }))
 }
 
