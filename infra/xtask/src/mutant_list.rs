@@ -56,10 +56,10 @@ pub(crate) enum Where {
 
 impl Where {
     /// What cargo is asked for.
-    pub(crate) fn target(self) -> [&'static str; 3] {
+    pub(crate) fn target(self) -> [&'static str; 2] {
         match self {
-            Self::Shared => ["--package=shared", "--lib", "--quiet"],
-            Self::Tests => ["--package=tests", "--test=all", "--quiet"],
+            Self::Shared => ["--package=shared", "--lib"],
+            Self::Tests => ["--package=tests", "--test=all"],
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::mutant_list::{MutantList, Survivor};
 use crate::process::{self, Log, Run, Running};
@@ -35,10 +35,10 @@ pub(crate) fn all(project: &Project, files: &[String], steps: &mut Steps) -> Res
     let files = if files.is_empty() { &list.files } else { files };
     steps.step("cargo mutants", || {
         let run = command(project, &scratch, &tool)
-            .args(files.iter().flat_map(|file| ["--file", file]))
+            .args(files.iter().flat_map(|file| ["--file", file.as_str()]))
             .args(["--iterate"]);
         let ended = run.args(["--", "--lib"]).start()?.code()?;
-        ensure!(ENDS.contains(&ended), "cargo mutants ended with {ended}");
+        ended_well(ended)?;
         let outcomes = Outcomes::read(project)?;
         let told = format!("{} caught, {} survived", outcomes.caught.len(), outcomes.survived.len());
         println!("    {told}");
@@ -72,7 +72,7 @@ pub(crate) fn of_last_commit(project: &Project, steps: &mut Steps) -> Result<()>
         let mut running: Running = run.start()?;
         ended = running.code_within(LAST_COMMIT)?;
         let Some(code) = ended else { return Ok(()) };
-        log.explain(if ENDS.contains(&code) { Ok(()) } else { bail!("cargo mutants ended with {code}") })?;
+        log.explain(ended_well(code))?;
         let outcomes = Outcomes::read(project)?;
         println!("    {} caught, {} survived", outcomes.caught.len(), outcomes.survived.len());
         explained(&outcomes.survived, &list.survivors)
@@ -89,7 +89,7 @@ fn folder(project: &Project) -> PathBuf {
 
 /// `cargo mutants` in the scratch copy, which is mutated in its place: the builds are incremental, and what the tree
 /// depends on is built already. That the tests pass without a mutant is the business of `cargo test`.
-fn command(project: &Project, scratch: &Scratch, tool: &PathBuf) -> Run {
+fn command(project: &Project, scratch: &Scratch, tool: &Path) -> Run {
     let run = Run::new(tool)
         .within(&scratch.tree)
         .env("CARGO_TARGET_DIR", &project.target)
@@ -106,6 +106,11 @@ fn command(project: &Project, scratch: &Scratch, tool: &PathBuf) -> Run {
     run.args(["--cargo-arg=--offline", "--output"]).args([folder(project)])
 }
 
+fn ended_well(code: i32) -> Result<()> {
+    ensure!(ENDS.contains(&code), "cargo mutants ended with {code}");
+    Ok(())
+}
+
 /// Installs it unless it is there; the program.
 fn install(project: &Project) -> Result<PathBuf> {
     let root = project.tools().join("cargo-mutants");
@@ -114,8 +119,9 @@ fn install(project: &Project) -> Result<PathBuf> {
     if program.is_file() && fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(program);
     }
+    let install = project.plain_cargo().within(&project.root);
     let install =
-        project.cargo(["install", "cargo-mutants", "--locked", "--force", "--version", VERSION, "--root"]);
+        install.args(["install", "cargo-mutants", "--locked", "--force", "--version", VERSION, "--root"]);
     process::run(install.args([&root]))
         .context("cannot install cargo-mutants; is crates.io within reach?")?;
     fs::write(stamp, wanted)?;

@@ -41,7 +41,10 @@ impl Project {
     /// clippy and for the tests. This is what `cargo clippy` does, with `cargo check` in the place of the build; warnings
     /// are errors.
     pub(crate) fn linting(mut self) -> Result<Self> {
-        let root = process::output(Run::new("rustc").args(["--print", "sysroot"]), Duration::from_secs(600))?;
+        let root = process::output(
+            Run::new("rustc").within(&self.root).args(["--print", "sysroot"]),
+            Duration::from_secs(600),
+        )?;
         let beside = Path::new(root.trim()).join("bin").join("clippy-driver");
         let driver = Some(beside).filter(|file| is_program(file)).or_else(|| on_path("clippy-driver"));
         let driver =

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use toml::Table;
 
 use crate::process::Run;
@@ -23,6 +23,7 @@ impl Scratch {
     /// Makes it, or brings it up to date: what is the same stays untouched, so that cargo does not build it again.
     pub(crate) fn make(project: &Project) -> Result<Self> {
         let tree = project.target.join("mutants").join("tree");
+        let lock = project.target.join("mutants").join("Cargo.lock");
         let mut files = BTreeSet::new();
         collect(&project.root, Path::new(""), &mut files)?;
         let mut old = BTreeSet::new();
@@ -38,12 +39,13 @@ impl Scratch {
                 Some("shared/Cargo.toml") => {
                     as_in_the_workspace(project, &String::from_utf8(bytes)?)?.into_bytes()
                 }
-                // Cargo adds to it what follows from that.
-                Some("Cargo.lock") if tree.join(file).is_file() => continue,
+                // Cargo adds to it what follows from that, so it is written anew with the tree's own alone.
+                Some("Cargo.lock") if is_known(&lock, &bytes) && tree.join(file).is_file() => continue,
                 _ => bytes,
             };
             write(&tree.join(file), &bytes)?;
         }
+        fs::copy(project.root.join("Cargo.lock"), lock)?;
         Ok(Self { tree, target: project.target.clone() })
     }
 
@@ -61,8 +63,13 @@ impl Scratch {
     }
 }
 
+/// Whether a file has just that.
+fn is_known(path: &Path, bytes: &[u8]) -> bool {
+    fs::read(path).is_ok_and(|there| there == bytes)
+}
+
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    if fs::read(path).is_ok_and(|there| there == bytes) {
+    if is_known(path, bytes) {
         return Ok(());
     }
     if let Some(folder) = path.parent() {
@@ -105,6 +112,6 @@ fn as_in_the_workspace(project: &Project, manifest: &str) -> Result<String> {
         }
     }
     let place = "[dev-dependencies]\n";
-    anyhow::ensure!(manifest.contains(place), "shared/Cargo.toml has no [dev-dependencies]");
+    ensure!(manifest.contains(place), "shared/Cargo.toml has no [dev-dependencies]");
     Ok(manifest.replacen(place, &format!("{place}{added}"), 1))
 }
