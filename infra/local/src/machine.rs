@@ -91,9 +91,7 @@ impl Machine {
     pub async fn start_with(options: Options, limits: Limits) -> anyhow::Result<Self> {
         let listener = listen(options.port).await?;
         let address = listener.local_addr()?;
-        let file = MemoryFile::new(options.folder().as_deref());
-        options.folder().as_deref().map_or(Ok(()), keep_private)?;
-        let mut memory = file.begin()?;
+        let (file, mut memory) = remembered(&options)?;
         let database = Database::open(&options)?;
         let meter = Meter::default();
         let config = database.ledger.interceptor(meter.clone()).build();
@@ -104,13 +102,7 @@ impl Machine {
         let payments_url = format!("http://{address}/_local/payments");
         let company = crate::payments::open(options.folder().as_deref(), payments_url, events.clone())?;
         let queues = Queues { wakes: wakes.clone(), tasks: tasks.clone(), hooks: hooks.clone() };
-        let webhook_key = memory.webhook_key.get_or_insert_with(fresh_key).clone();
-        let parts = Parts {
-            clock: clock.clone(),
-            company: company.clone(),
-            seal: LocalSeal::new(&webhook_key)?,
-            sender: Sender::new(Reach::AndLoopback).limited(limits),
-        };
+        let parts = Parts::new(clock.clone(), company.clone(), (&mut memory, limits))?;
         let app = app(&config, parts, queues)?;
         app.settings.load(&crate::catalogue()?).await?;
         let keys = furnish(&app, &options, (&mut memory, &file)).await?;
@@ -204,6 +196,27 @@ struct Parts {
     company: Simulated,
     seal: LocalSeal,
     sender: Sender,
+}
+
+impl Parts {
+    fn new(
+        clock: Arc<LocalClock>,
+        company: Simulated,
+        (memory, limits): (&mut Memory, Limits),
+    ) -> anyhow::Result<Self> {
+        let key = memory.webhook_key.get_or_insert_with(fresh_key);
+        let sender = Sender::new(Reach::AndLoopback).limited(limits);
+        Ok(Self { clock, company, seal: LocalSeal::new(key)?, sender })
+    }
+}
+
+/// What is remembered of earlier starts, in a folder that nobody else may read.
+fn remembered(options: &Options) -> anyhow::Result<(MemoryFile, Memory)> {
+    let folder = options.folder();
+    folder.as_deref().map_or(Ok(()), keep_private)?;
+    let file = MemoryFile::new(folder.as_deref());
+    let memory = file.begin()?;
+    Ok((file, memory))
 }
 
 /// What the functions work with: on this machine's tables, clock, company and queues.

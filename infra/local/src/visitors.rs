@@ -55,7 +55,7 @@ fn is_own_host(host: &str, port: u16) -> bool {
             rest.strip_prefix(':').map_or(rest.is_empty() && port == 80, |given| given == own)
         })
     };
-    NAMES.iter().any(|name| of(name))
+    NAMES.iter().any(of)
 }
 
 #[cfg(test)]
