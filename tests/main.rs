@@ -35,6 +35,7 @@ mod field_errors;
 mod holds;
 mod hooks;
 mod keys;
+mod local_machine;
 mod lost_records;
 mod model;
 mod monitors;

@@ -22,6 +22,7 @@ use chrono::{DateTime, Utc};
 use local::{Data, Machine, Options, Seed};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
+use shared::hooks::Limits;
 
 pub use bank::{Bank, BankFault, Fault};
 pub use books::{Books, Item, backends, moment, others, settle};
@@ -30,6 +31,9 @@ pub use faults::{Faults, Kind};
 pub use receiver::{Received, Receiver};
 pub use shop::{Heard, Shop, count};
 pub use units::{UnitMeter, Units};
+
+/// Past this nobody waits any more for what should have happened: longer than it takes on the slowest machine.
+pub const PATIENCE: Duration = Duration::from_secs(900);
 
 /// A local machine, and a client to call it with.
 pub struct World {
@@ -72,6 +76,13 @@ impl World {
     /// The same on a DynamoDB that the test has in hand too.
     pub async fn on(endpoint: &str, now: &str) -> Self {
         Self::start(Some(now.parse().unwrap()), Some(endpoint.to_owned())).await
+    }
+
+    /// A machine with the demo data that waits for webhooks for as long as any test may take.
+    pub async fn patient() -> Self {
+        let options = Options { port: 0, data: Data::Memory, seed: Seed::Demo, now: None, endpoint: None };
+        let limits = Limits { whole: PATIENCE, connect: PATIENCE };
+        Self { machine: Machine::start_with(options, limits).await.unwrap(), client: client() }
     }
 
     async fn start(now: Option<DateTime<Utc>>, endpoint: Option<String>) -> Self {
@@ -262,5 +273,5 @@ pub fn unique() -> String {
 
 /// A client that waits for an answer, but not for ever.
 pub fn client() -> Client {
-    Client::builder().timeout(Duration::from_secs(120)).build().unwrap()
+    Client::builder().timeout(PATIENCE).build().unwrap()
 }

@@ -14,6 +14,7 @@ mod etag;
 mod goods;
 pub mod instant;
 mod intent;
+mod log;
 mod params;
 mod plain;
 mod queries;
