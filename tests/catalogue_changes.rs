@@ -117,7 +117,7 @@ async fn plans_change_at_their_time_for_whoever_has_them() {
     assert_eq!(
         planned,
         json!({ "plan": "basic", "name": "Basic", "price": { "amount": 9_900, "currency": "GBP" }, "credits": 2_000,
-            "unlimited": false, "apiAccess": false, "maxUsers": 3, "priceVersion": 3, "effectiveFrom": "2024-01-15T11:00:00Z" })
+            "allowance": 2_000, "unlimited": false, "apiAccess": false, "maxUsers": 3, "priceVersion": 3, "effectiveFrom": "2024-01-15T11:00:00Z" })
     );
     advance(&world, 1_799).await;
     assert_eq!((looked().await, opened("basic").await.created()["allowance"].clone()), (200, json!(1_000)));
@@ -128,8 +128,8 @@ async fn plans_change_at_their_time_for_whoever_has_them() {
         "apiAccess": true, "maxUsers": "unlimited", "effectiveFrom": "2024-01-16T11:00:00Z" });
     let made = put(&world, "plans/gold", gold).await.data();
     assert_eq!(
-        (&made["credits"], &made["unlimited"], &made["maxUsers"]),
-        (&Value::Null, &json!(true), &Value::Null)
+        (&made["credits"], &made["allowance"], &made["unlimited"], &made["maxUsers"]),
+        (&Value::Null, &json!("unlimited"), &json!(true), &Value::Null)
     );
     assert_eq!(opened("gold").await.failure(), "400 VALIDATION_ERROR");
     assert_eq!(entry(&world.get("/api/v3/plans", "").await.data(), "plan", "gold"), Value::Null);

@@ -19,6 +19,7 @@ const DATA: [(&str, &str); 22] = [
     ("credits.expiring", "lotId source service? amount expiresAt message"),
     ("credits.expired", "transactionId amount sources available message"),
     ("credits.refunded", "transactionId refundOf? reason? amount available message"),
+    ("credits.granted", "transactionId amount sources service? expiresAt? description? available message"),
     ("credits.adjusted", "transactionId direction amount description? available message"),
     ("hold.expired", "holdId transactionId amount available message"),
     ("auto_recharge.succeeded", "transactionId credits price paymentMethod message"),

@@ -143,18 +143,23 @@ fn operate(url: &str, key: &str) -> Result<()> {
     let refunded = operator.post(&format!("{organisation}/refunds"), "route-operator-refund", &body)?;
     ensure!(refunded.at("/data/description")? == "Goodwill", "{}", refunded.body);
     operator.call("DELETE", &format!("{organisation}/keys/{}", issued.at("/data/keyId")?), 200)?;
+    let body = json!({ "plan": "enterprise" });
+    let moved = operator.put(&format!("{organisation}/subscription"), &body)?;
+    ensure!(moved.at("/data/plan")? == "enterprise", "{}", moved.body);
     Ok(())
 }
 
 /// An organisation of its own, so that its plan and its time may be changed.
 fn live_on(url: &str, key: &str) -> Result<()> {
     let operator = Caller { url, key: Some(key) };
-    let body = json!({ "name": "Nimbus Identity", "plan": "professional" });
+    let body = json!({ "name": "Nimbus Identity", "plan": "professional", "selfServicePlans": true });
     let opened = operator.post("/admin/v1/organisations", "route-open-another", &body)?;
     let organisation = format!("/admin/v1/organisations/{}", opened.at("/data/organisationId")?);
     let issue = |mode: &str| {
         let name = format!("route-key-{mode}");
-        operator.post(&format!("{organisation}/keys"), &name, &json!({ "mode": mode }))
+        let scopes =
+            ["credits:read", "credits:consume", "credits:purchase", "credits:refund", "settings:write"];
+        operator.post(&format!("{organisation}/keys"), &name, &json!({ "mode": mode, "scopes": scopes }))
     };
     let (live, test) = (issue("live")?, issue("test")?);
     let live = Caller { url, key: Some(live.at("/data/key")?) };

@@ -269,6 +269,7 @@ fn refusal_code(refusal: &Refusal) -> (StatusCode, &'static str) {
         | Refusal::TooManyLots
         | Refusal::BalanceLimit => (StatusCode::CONFLICT, "CONFLICT"),
         Refusal::Frozen => (StatusCode::FORBIDDEN, "ORGANISATION_FROZEN"),
+        Refusal::PlanChangeNotAllowed => (StatusCode::FORBIDDEN, "PLAN_CHANGE_NOT_ALLOWED"),
         Refusal::InsufficientCredits { .. } | Refusal::MoreThanHeld { .. } => {
             (StatusCode::PAYMENT_REQUIRED, "INSUFFICIENT_CREDITS")
         }
@@ -301,6 +302,7 @@ fn refusal_details(refusal: &Refusal) -> Value {
         Refusal::ExpiresInThePast | Refusal::PurchasedNeverExpire => field("expiresAt"),
         Refusal::SubscriptionTerms => field("source"),
         Refusal::Frozen
+        | Refusal::PlanChangeNotAllowed
         | Refusal::SamePlan
         | Refusal::MonthOver
         | Refusal::NothingOnSale

@@ -13,6 +13,7 @@ mod etag;
 mod goods;
 pub mod instant;
 mod intent;
+mod once;
 mod params;
 mod plain;
 mod serve;
@@ -20,7 +21,7 @@ mod shape;
 
 pub use answer::{Reply, finish};
 pub use app::{App, NotConfigured, connection, stripe};
-pub use body::{BATCH_BYTES_MAX, BODY_BYTES_MAX, Distinct, Either, Optional, Payload};
+pub use body::{BATCH_BYTES_MAX, BODY_BYTES_MAX, Distinct, Either, Payload};
 pub use call::Call;
 pub use caller::{Caller, Needs, Operator, may};
 pub use clock::{Clock, System};
@@ -28,7 +29,8 @@ pub use docs::describe;
 pub use error::{ApiError, Refused};
 pub use goods::{ExchangeRate, Money, NextPrice, OperationPrice, Package, PackageOnSale, Plan};
 pub use instant::Instant;
-pub use intent::{Brief, Intent, Setting, issue};
+pub use intent::{Brief, Intent, Setting};
+pub use once::{NoFields, Once, OnceOptional, Unstarted};
 pub use params::Params;
 pub use serve::{Fatal, serve, start};
 pub use shape::{
