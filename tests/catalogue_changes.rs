@@ -26,10 +26,18 @@ async fn the_same_put_sent_again_changes_nothing() {
         let first = put(&world, path, body.clone()).await.data();
         advance(&world, 1).await;
         assert_eq!(put(&world, path, body.clone()).await.data(), first, "{path} {body}");
-        // An idempotency key is not asked for; one that is sent is not looked at.
-        let named = world.request(Method::PUT, &format!("/admin/v1/{path}"), world.operator());
-        let answer = send(named.header("Idempotency-Key", "two words").json(&body)).await;
-        assert_eq!((answer.data(), answer.header("idempotent-replayed")), (first, None), "{path} {body}");
+        // An idempotency key is not asked for; one that is sent is looked at.
+        let named = async |name: &str| {
+            let request = world.request(Method::PUT, &format!("/admin/v1/{path}"), world.operator());
+            send(request.header("Idempotency-Key", name).json(&body)).await
+        };
+        assert_eq!(named("two words").await.failure(), "400 VALIDATION_ERROR");
+        let name = tests::unique();
+        for replayed in [None, Some("true")] {
+            let answer = named(&name).await;
+            let told = (answer.data(), answer.header("idempotent-replayed"));
+            assert_eq!(told, (first.clone(), replayed), "{path} {body}");
+        }
     }
     // The first of a pair sent once more leaves what was planned after it.
     let set = put(&world, "pricing/aml.pep", json!({ "credits": 5 })).await.data();

@@ -32,6 +32,7 @@ mod events;
 mod field_errors;
 mod holds;
 mod hooks;
+mod idempotent_routes;
 mod idempotent_settings;
 mod keys;
 mod lost_records;
