@@ -186,7 +186,9 @@ async fn a_threshold_above_what_is_there_is_told_at_once() {
     assert_eq!(events.len(), 1);
     world.grant(&org.id, &json!({ "source": "bonus", "amount": 1_001 })).await;
     world.settle().await;
-    let told = world.events(&org.key).await.remove(1);
+    let events = world.events(&org.key).await;
+    assert_eq!(told_of(2_000, &events), ["credits.low_balance", "credits.recovered"]);
+    let told = events.iter().find(|event| event["event"] == json!("credits.recovered")).unwrap();
     assert_eq!(
         told["data"],
         json!({ "currentBalance": 2_001, "threshold": 2_000, "message": "Your credit balance has recovered" })

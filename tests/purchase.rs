@@ -284,7 +284,10 @@ async fn the_exchange_rate_is_kept_with_the_purchase() {
     let body = json!({ "name": "Own", "plan": "professional", "currency": "EUR" });
     let opened = world.post("/admin/v1/organisations", world.operator(), &unique(), &body).await.created();
     let path = format!("/admin/v1/organisations/{}/keys", opened["organisationId"].as_str().unwrap());
-    let key = world.post(&path, world.operator(), &unique(), &json!({ "mode": "live" })).await.created();
+    let key = world
+        .post(&path, world.operator(), &unique(), &json!({ "mode": "live", "scopes": tests::EVERY_SCOPE }))
+        .await
+        .created();
     let key = key["key"].as_str().unwrap();
     let rate = |id: &Value| format!("/api/v3/credits/transactions/{}", id.as_str().unwrap());
     let unknown = buy(&world, key, "p1", &starter("card_1")).await.created();

@@ -7,7 +7,7 @@ use shared::domain::EventName;
 use tests::{EVENT_SCHEMAS, assert_event, event_problems};
 
 /// What the data of each event has, as promised; `?` after what may be null.
-const DATA: [(&str, &str); 22] = [
+const DATA: [(&str, &str); 23] = [
     ("credits.low_balance", "currentBalance threshold message"),
     ("credits.depleted", "currentBalance threshold message"),
     ("credits.recovered", "currentBalance threshold message"),
@@ -19,6 +19,7 @@ const DATA: [(&str, &str); 22] = [
     ("credits.expiring", "lotId source service? amount expiresAt message"),
     ("credits.expired", "transactionId amount sources available message"),
     ("credits.refunded", "transactionId refundOf? reason? amount available message"),
+    ("credits.granted", "transactionId amount sources service? expiresAt? description? available message"),
     ("credits.adjusted", "transactionId direction amount description? available message"),
     ("hold.expired", "holdId transactionId amount available message"),
     ("auto_recharge.succeeded", "transactionId credits price paymentMethod message"),
@@ -222,7 +223,7 @@ fn ids_times_and_words_are_held_to_their_form() {
             ("/data/webhookId", "01HM6QY8R0Z3V9Q2T5W7X8Y9ZA"),
             ("/data/monitorId", "mon_"),
             ("/data/sources/0/lotId", "sub_2024-13"),
-            ("/data/sources/0/source", "postPaid"),
+            ("/data/sources/0/source", "post_paid"),
             ("/data/price/currency", "gbp"),
             ("/data/direction", "credit"),
             ("/data/outcome", "withdrawn"),

@@ -124,6 +124,7 @@ impl Shop {
             allowance,
             currency: Currency::GBP,
             customer: None,
+            self_service_plans: true,
             created_at: now,
         };
         settings.add_organisation(&organisation).await.unwrap();
@@ -141,7 +142,7 @@ impl Shop {
             key_id: KeyId::new(now, random()),
             org: Some(org),
             mode: Mode::Live,
-            scopes: Scope::usual(),
+            scopes: Scope::ALL.into(),
             last4: secret.last4(),
             description: None,
             created_at: now,

@@ -58,9 +58,13 @@ pub struct Answer {
 pub struct Org {
     /// `org_…`
     pub id: String,
-    /// A live key with the usual scopes.
+    /// A live key that may do everything.
     pub key: String,
 }
+
+/// The scopes of a key that may do everything on a plan with API access.
+pub const EVERY_SCOPE: [&str; 6] =
+    ["credits:read", "credits:consume", "credits:purchase", "credits:refund", "settings:write", "team:write"];
 
 impl World {
     /// A machine with the demo data, in memory.
@@ -121,9 +125,10 @@ impl World {
         send(self.request(Method::GET, path, key)).await
     }
 
-    /// POST of `body` under an idempotency key.
+    /// POST of `body` under an idempotency key, if it is not empty.
     pub async fn post(&self, path: &str, key: &str, name: &str, body: &Value) -> Answer {
-        send(self.request(Method::POST, path, key).header("Idempotency-Key", name).json(body)).await
+        let request = self.request(Method::POST, path, key).json(body);
+        send(if name.is_empty() { request } else { request.header("Idempotency-Key", name) }).await
     }
 
     /// POST without an idempotency key.
@@ -134,6 +139,12 @@ impl World {
     /// PUT of `body`, which needs no idempotency key.
     pub async fn put(&self, path: &str, key: &str, body: &Value) -> Answer {
         send(self.request(Method::PUT, path, key).json(body)).await
+    }
+
+    /// Any call under an idempotency key.
+    pub async fn call(&self, method: Method, path: &str, key: &str, (name, body): (&str, &Value)) -> Answer {
+        let request = self.request(method, path, key).header("Idempotency-Key", name);
+        send(if body.is_null() { request } else { request.json(body) }).await
     }
 
     /// PATCH of `body`.
@@ -174,13 +185,14 @@ impl World {
         self.get("/api/v3/credits/balance", key).await.data()
     }
 
-    /// An organisation of one's own on the professional plan.
+    /// An organisation of one's own on the professional plan, which may change it itself.
     pub async fn open(&self, allowance: u64) -> Org {
-        let body = json!({ "name": "Own", "plan": "professional", "allowance": allowance });
+        let body = json!({ "name": "Own", "plan": "professional", "allowance": allowance, "selfServicePlans": true });
         let id = self.post("/admin/v1/organisations", self.operator(), &unique(), &body).await.created();
         let id = id["organisationId"].as_str().unwrap().to_owned();
         let path = format!("/admin/v1/organisations/{id}/keys");
-        let key = self.post(&path, self.operator(), &unique(), &json!({ "mode": "live" })).await.created();
+        let body = json!({ "mode": "live", "scopes": EVERY_SCOPE });
+        let key = self.post(&path, self.operator(), &unique(), &body).await.created();
         Org { id, key: key["key"].as_str().unwrap().to_owned() }
     }
 

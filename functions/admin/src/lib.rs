@@ -23,6 +23,7 @@ use utoipa_axum::routes;
 pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(organisations::create))
+        .routes(routes!(organisations::change_organisation))
         .routes(routes!(keys::issue))
         .routes(routes!(keys::revoke))
         .routes(routes!(grants::grant))

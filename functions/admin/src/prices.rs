@@ -3,7 +3,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use serde::Deserialize;
 use shared::domain::{Category, Credits, Operation, Price, PriceChange, PriceList, When};
-use shared::edge::{ApiError, App, Instant, OperationPrice, Operator, Payload, Reply};
+use shared::edge::{ApiError, App, Instant, Once, OperationPrice, Operator, Reply};
 use utoipa::ToSchema;
 
 /// What an operation is to cost.
@@ -44,7 +44,7 @@ pub(super) async fn set_price(
     State(app): State<Arc<App>>,
     operator: Operator,
     Path(operation): Path<String>,
-    Payload(wanted): Payload<NewPrice>,
+    Once { body: wanted, .. }: Once<NewPrice>,
 ) -> Result<Reply, ApiError> {
     let NewPrice { credits, effective_from, category, monthly } = wanted;
     let operation =

@@ -7,7 +7,7 @@ use shared::domain::{
     Account, AccountId, Amount, Credits, Details, Fingerprint, Head, Mode, OrgId, Posting, Reference,
     set_frozen, set_limit,
 };
-use shared::edge::{ApiError, App, Operator, Payload, PostPaid, Reply};
+use shared::edge::{ApiError, App, Once, Operator, PostPaid, Reply};
 use shared::store::{Unsettled, system_key};
 use utoipa::ToSchema;
 
@@ -59,7 +59,7 @@ pub(super) async fn set_post_paid(
     State(app): State<Arc<App>>,
     operator: Operator,
     Path(id): Path<String>,
-    Payload(NewLimit { limit, mode }): Payload<NewLimit>,
+    Once { body: NewLimit { limit, mode }, .. }: Once<NewLimit>,
 ) -> Result<Reply, ApiError> {
     if limit.get() > Amount::MAX {
         return Err(ApiError::field("limit", format!("must be a whole number from 0 to {}", Amount::MAX)));
@@ -84,7 +84,7 @@ pub(super) async fn freeze(
     State(app): State<Arc<App>>,
     operator: Operator,
     Path(id): Path<String>,
-    Payload(why): Payload<Why>,
+    Once { body: why, .. }: Once<Why>,
 ) -> Result<Reply, ApiError> {
     set(&app, &operator, super::organisation(id)?, (true, why)).await
 }
@@ -102,7 +102,7 @@ pub(super) async fn unfreeze(
     State(app): State<Arc<App>>,
     operator: Operator,
     Path(id): Path<String>,
-    Payload(why): Payload<Why>,
+    Once { body: why, .. }: Once<Why>,
 ) -> Result<Reply, ApiError> {
     set(&app, &operator, super::organisation(id)?, (false, why)).await
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use shared::domain::{self, Account, Credits};
-use shared::edge::{ApiError, App, Caller, Params, Payload, Reply, may};
+use shared::edge::{ApiError, App, Caller, Once, Params, Reply, may};
 use shared::store::{Errand, Fault};
 use utoipa::ToSchema;
 
@@ -82,7 +82,7 @@ pub(super) async fn read_alerts(
 pub(super) async fn set_alerts(
     State(app): State<Arc<App>>,
     caller: Caller<may::Set>,
-    Payload(change): Payload<AlertsChange>,
+    Once { body: change, .. }: Once<AlertsChange>,
 ) -> Result<Reply, ApiError> {
     change.check()?;
     // What is there already is looked at anew, once this has been written.

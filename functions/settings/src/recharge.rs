@@ -8,7 +8,7 @@ use shared::domain::{
     AccountId, Amount, BadRecharge, Credits, Pause, Period, Recharge, RechargeChange, RechargeState,
     Reference,
 };
-use shared::edge::{ApiError, App, Caller, Params, Payload, Reply, instant, may};
+use shared::edge::{ApiError, App, Caller, Once, Params, Reply, instant, may};
 use shared::store::{Errand, Fault, Moment};
 use utoipa::ToSchema;
 
@@ -115,7 +115,7 @@ pub(super) async fn read_auto_recharge(
 pub(super) async fn set_auto_recharge(
     State(app): State<Arc<App>>,
     caller: Caller<may::Set>,
-    Payload(change): Payload<Change>,
+    Once { body: change, .. }: Once<Change>,
 ) -> Result<Reply, ApiError> {
     let moment = caller.call.moment;
     let change = RechargeChange {

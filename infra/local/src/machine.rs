@@ -308,8 +308,11 @@ async fn furnish(
     (memory, file): (&mut Memory, &MemoryFile),
 ) -> anyhow::Result<Keys> {
     let moment = app.clock.moment();
-    let fresh = || Keys::fresh(options.seed == Seed::Demo, moment.now);
-    let keys = memory.keys.get_or_insert_with(fresh).clone();
+    let keys = match &memory.keys {
+        Some(keys) => keys.clone(),
+        None => Keys::fresh(options.seed == Seed::Demo, moment.now)?,
+    };
+    memory.keys = Some(keys.clone());
     // The keys first: what is made with them must never be without them.
     file.write(memory)?;
     keys.install(app, moment).await?;

@@ -20,6 +20,8 @@ pub enum EventName {
     CreditsExpired,
     /// `credits.refunded`: credits were given back.
     CreditsRefunded,
+    /// `credits.granted`: an operator has given credits.
+    CreditsGranted,
     /// `credits.adjusted`: an operator has put the credits right.
     CreditsAdjusted,
     /// `hold.expired`: a hold has ended, and what was left of it is available again.
@@ -57,7 +59,7 @@ pub struct BadEventName;
 
 impl EventName {
     /// Every event there is.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::CreditsLowBalance,
         Self::CreditsDepleted,
         Self::CreditsRecovered,
@@ -66,6 +68,7 @@ impl EventName {
         Self::CreditsExpiring,
         Self::CreditsExpired,
         Self::CreditsRefunded,
+        Self::CreditsGranted,
         Self::CreditsAdjusted,
         Self::HoldExpired,
         Self::AutoRechargeSucceeded,
@@ -94,6 +97,7 @@ impl EventName {
             Self::CreditsExpiring => "credits.expiring",
             Self::CreditsExpired => "credits.expired",
             Self::CreditsRefunded => "credits.refunded",
+            Self::CreditsGranted => "credits.granted",
             Self::CreditsAdjusted => "credits.adjusted",
             Self::HoldExpired => "hold.expired",
             Self::AutoRechargeSucceeded => "auto_recharge.succeeded",
@@ -123,6 +127,7 @@ impl EventName {
             Self::CreditsExpiring => "Some credits will expire soon.",
             Self::CreditsExpired => "Credits have expired that nobody had used.",
             Self::CreditsRefunded => "Credits were given back.",
+            Self::CreditsGranted => "An operator has given credits.",
             Self::CreditsAdjusted => "An operator has put the credits right.",
             Self::HoldExpired => "A hold has ended, and what was left of it is available again.",
             Self::AutoRechargeSucceeded => "Auto-recharge has bought credits.",

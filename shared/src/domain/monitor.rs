@@ -248,6 +248,7 @@ impl From<&Refusal> for Suspension {
             | Refusal::NothingOnSale
             | Refusal::PriceLimit
             | Refusal::SamePlan
+            | Refusal::PlanChangeNotAllowed
             | Refusal::MonthOver
             | Refusal::NothingToHold
             | Refusal::NotOwed { .. }

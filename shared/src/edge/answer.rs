@@ -16,13 +16,15 @@ use utoipa_axum::router::OpenApiRouter;
 use super::error::Told;
 use super::etag::{Known, tag};
 use super::queries::Queries;
-use super::{ApiError, App, Call, instant};
+use super::{ApiError, App, Call, instant, once};
 
 /// What a handler answers, before the envelope is put around it.
 #[derive(Clone, Debug)]
 pub struct Reply {
     status: StatusCode,
     data: Box<RawValue>,
+    /// What is answered when the request is sent again, where that is something else.
+    again: Option<Box<RawValue>>,
     replayed: bool,
     next_cursor: Option<Option<String>>,
     public: bool,
@@ -78,9 +80,28 @@ impl Reply {
         Self { public: true, ..self }
     }
 
+    /// Says what the same request is answered when it is sent again: without a secret that is shown once.
+    ///
+    /// # Errors
+    /// None in practice: every shape of ours can be written.
+    pub fn shown_once(self, again: &impl Serialize) -> Result<Self, ApiError> {
+        let again = to_raw_value(again).map_err(ApiError::unwritable)?;
+        Ok(Self { again: Some(again), ..self })
+    }
+
+    /// What is kept of it, for the same request sent again.
+    pub(super) fn kept(&self) -> (StatusCode, &RawValue) {
+        (self.status, self.again.as_ref().unwrap_or(&self.data))
+    }
+
+    /// An answer that was given before.
+    pub(super) fn again(status: StatusCode, data: Box<RawValue>) -> Self {
+        Self { status, data, again: None, replayed: true, next_cursor: None, public: false }
+    }
+
     fn new(status: StatusCode, data: &impl Serialize) -> Result<Self, ApiError> {
         let data = to_raw_value(data).map_err(ApiError::unwritable)?;
-        Ok(Self { status, data, replayed: false, next_cursor: None, public: false })
+        Ok(Self { status, data, again: None, replayed: false, next_cursor: None, public: false })
     }
 }
 
@@ -160,7 +181,7 @@ async fn envelop(State(house): State<House>, mut request: Request, next: Next) -
     request.extensions_mut().insert(call.clone());
     let known = Known::of(request.headers());
     let response = match house.queries.check(&request) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => once::conclude(&house.app, &call, next.run(request).await).await,
         Err(error) => error.into_response(),
     };
     let response = write(&call, response, &known);

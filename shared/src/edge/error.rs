@@ -283,6 +283,7 @@ fn refusal_code(refusal: &Refusal) -> (StatusCode, &'static str) {
         | Refusal::BalanceLimit => (StatusCode::CONFLICT, "CONFLICT"),
         Refusal::PlanLimit { .. } => (StatusCode::FORBIDDEN, "PLAN_LIMIT_REACHED"),
         Refusal::Frozen => (StatusCode::FORBIDDEN, "ORGANISATION_FROZEN"),
+        Refusal::PlanChangeNotAllowed => (StatusCode::FORBIDDEN, "PLAN_CHANGE_NOT_ALLOWED"),
         Refusal::InsufficientCredits { .. } | Refusal::MoreThanHeld { .. } => {
             (StatusCode::PAYMENT_REQUIRED, "INSUFFICIENT_CREDITS")
         }
@@ -317,6 +318,7 @@ fn refusal_details(refusal: &Refusal) -> Value {
         Refusal::ExpiresInThePast | Refusal::PurchasedNeverExpire => field("expiresAt"),
         Refusal::SubscriptionTerms => field("source"),
         Refusal::Frozen
+        | Refusal::PlanChangeNotAllowed
         | Refusal::SamePlan
         | Refusal::MonthOver
         | Refusal::NothingOnSale

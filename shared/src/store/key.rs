@@ -17,6 +17,8 @@ pub(super) enum Key<'a> {
     Account(AccountId),
     /// `KEY#<org>#<mode>#<c, o or s>#<key>` / `C`: who holds an idempotency key.
     Claim(ClaimsOf, &'a ClaimKey),
+    /// `CHANGED#<org>#<mode>#<digest>` or `CHANGED#operators#<digest>` / `C`: when a setting was last changed.
+    LastChange(ClaimsOf, &'a str),
     /// `TXN#<org>#<mode>#<month>` / `<ulid>`: one line of the ledger. The month and the order are
     /// those of the id's time, so an id alone finds its row.
     Row(AccountId, EntryId),
@@ -88,6 +90,12 @@ impl Key<'_> {
             Key::Account(account) => (format!("ACCT#{account}"), "A".to_owned()),
             Key::Claim(ClaimsOf::Account(account), key) => (format!("KEY#{account}#{key}"), "C".to_owned()),
             Key::Claim(ClaimsOf::Operators, key) => (format!("KEY#operators#{key}"), "C".to_owned()),
+            Key::LastChange(ClaimsOf::Account(account), thing) => {
+                (format!("CHANGED#{account}#{thing}"), "C".to_owned())
+            }
+            Key::LastChange(ClaimsOf::Operators, thing) => {
+                (format!("CHANGED#operators#{thing}"), "C".to_owned())
+            }
             Key::Row(account, entry) => (row_partition(*account, Period::of(entry.time())), entry.bare()),
             Key::Watermark(account) => (format!("MARK#{account}"), "M".to_owned()),
             Key::Span(account, first) => (chain_partition(*account), format!("{first:016}")),
