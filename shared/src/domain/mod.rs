@@ -40,6 +40,7 @@ mod price;
 mod purchase;
 mod rates;
 mod reach;
+mod rebuild;
 mod receipt;
 mod recharge;
 mod refund;
@@ -98,6 +99,7 @@ pub use purchase::{
 };
 pub use rates::RateList;
 pub use reach::{RUNTIME_PORT, Reach};
+pub use rebuild::{LotTerms, RowFacts, Totals, repaired};
 pub use receipt::Receipt;
 pub use recharge::{BURST_MAX, BadRecharge, Pause, Recharge, RechargeChange, RechargeState, Wish};
 pub use refund::{Reason, SETTLE_DAYS_MAX};
