@@ -2,7 +2,9 @@
 //! catalogue.
 
 mod adjustments;
+mod broken;
 mod grants;
+mod inspect;
 mod keys;
 mod organisations;
 mod packages;
@@ -10,6 +12,7 @@ mod plans;
 mod prices;
 mod rates;
 mod refunds;
+mod repair;
 mod terms;
 
 use std::sync::Arc;
@@ -23,6 +26,8 @@ use utoipa_axum::routes;
 pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(organisations::create))
+        .routes(routes!(inspect::get_organisation))
+        .routes(routes!(repair::repair_ledger))
         .routes(routes!(keys::issue))
         .routes(routes!(keys::revoke))
         .routes(routes!(grants::grant))

@@ -62,12 +62,8 @@ fn decoded(id: AccountId, item: Item) -> Result<Account, Fault> {
 /// so an attribute that is added to accounts is covered here without a word.
 pub(super) fn damages(id: AccountId, raw: &Item) -> Vec<Damage> {
     let Err(whole) = decoded(id, raw.clone()) else { return vec![] };
-    let open = Account::open(
-        id,
-        PlanId("free".to_owned()),
-        Allowance::Monthly(Credits::ZERO),
-        DateTime::UNIX_EPOCH,
-    );
+    let open =
+        Account::open(id, PlanId("free".to_owned()), Allowance::Monthly(Credits::ZERO), DateTime::UNIX_EPOCH);
     let sound = encode(&AccountItem::from(&open)).unwrap_or_default();
     let problem = |item: Item| decoded(id, item).err().map(|fault| reason(&fault));
     let mut found = Vec::new();
@@ -97,7 +93,11 @@ pub(super) fn damages(id: AccountId, raw: &Item) -> Vec<Damage> {
 }
 
 /// An attribute, or each part of one that has parts, as a value that takes the place of a sound one.
-fn parts(name: &str, value: &AttributeValue, sound: Option<&AttributeValue>) -> Vec<(String, AttributeValue)> {
+fn parts(
+    name: &str,
+    value: &AttributeValue,
+    sound: Option<&AttributeValue>,
+) -> Vec<(String, AttributeValue)> {
     let (AttributeValue::M(children), Some(AttributeValue::M(sound))) = (value, sound) else {
         return vec![(name.to_owned(), value.clone())];
     };

@@ -63,7 +63,7 @@ pub use fault::Fault;
 pub use ledger::{Ledger, Moment};
 pub use monitors::{MONITORS_AT_ONCE, Page as MonitorPage, Taken};
 pub use plans::PlanSwitch;
-pub use project::{Image, Projected, Rows, account_image};
+pub use project::{Image, Projected, Rows, account_image, account_of};
 pub use refunds::{Decides, Refund};
 pub use repair::{Rebuild, Rebuilt, Repaired};
 pub use seen::{ChargedOnce, Same};

@@ -42,6 +42,14 @@ pub fn account_image(image: Image) -> Result<Option<Account>, Fault> {
     broken::read(id, image).map(Some)
 }
 
+/// The account that an image of the stream is of, if it is an account's own item.
+#[must_use]
+pub fn account_of(image: &Image) -> Option<AccountId> {
+    let image = Item::from(image.clone());
+    let Some(AttributeValue::S(pk)) = image.get("pk") else { return None };
+    pk.strip_prefix("ACCT#")?.parse().ok()
+}
+
 impl Ledger {
     /// Makes sure that the row of the account's last entry exists, whatever crashed. `None` when the
     /// account was just opened and has no entry.

@@ -146,12 +146,20 @@ impl Make<'_> {
             // Its name may be what was damaged: then it is the one lot without a name of that content.
             let nameless = || {
                 let mut nameless = raw.iter().filter(|(name, _)| EntryId::from_bare(name).is_none());
-                let found = nameless.find_map(|(_, value)| sound(value).filter(|lot| lot.get("left") == Some(&left)));
+                let found =
+                    nameless.find_map(|(_, value)| sound(value).filter(|lot| lot.get("left") == Some(&left)));
                 found.filter(|_| nameless.next().is_none())
             };
             let by_rows = || {
-                let (source, (service, expires_at)) = told.and_then(|told| Some((told.source, told.limits?)))?;
-                encode(&LotItem::from(&Lot { source, left: crate::domain::Credits::ZERO, service, expires_at })).ok()
+                let (source, (service, expires_at)) =
+                    told.and_then(|told| Some((told.source, told.limits?)))?;
+                encode(&LotItem::from(&Lot {
+                    source,
+                    left: crate::domain::Credits::ZERO,
+                    service,
+                    expires_at,
+                }))
+                .ok()
             };
             match known.or_else(nameless).or_else(by_rows) {
                 Some(mut item) => {

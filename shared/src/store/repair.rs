@@ -17,8 +17,8 @@ use super::rebuilt::rebuilt;
 use super::settle::random;
 use super::{ClaimsOf, Fault, Ledger, Moment, Unsettled};
 use crate::domain::{
-    Account, AccountId, ClaimKey, Details, Entry, EntryId, Fingerprint, Growth, Head, Period, Receipt, RowFacts,
-    RowText, Tip, repaired,
+    Account, AccountId, ClaimKey, Details, Entry, EntryId, Fingerprint, Growth, Head, Period, Receipt,
+    RowFacts, RowText, Tip, repaired,
 };
 
 /// How often others may change the item while it is rebuilt.
@@ -105,7 +105,8 @@ impl Ledger {
         let item = raw.clone().unwrap_or_default();
         let mut damages = broken::damages(id, &item);
         if raw.is_none() {
-            damages = vec![Damage { attribute: "(the whole item)".to_owned(), problem: "is missing".to_owned() }];
+            damages =
+                vec![Damage { attribute: "(the whole item)".to_owned(), problem: "is missing".to_owned() }];
         }
         let mark = self.read_mark(id, true).await?;
         let mut rows = self.told_by_rows(id, &mark, now).await?;
@@ -116,9 +117,8 @@ impl Ledger {
         let images: Vec<_> = records.iter().map(|(_, image)| image).chain([&item]).collect();
         let missing = self.missing_rows(id, &mut rows, &images).await?;
         let known = rows.facts.totals().sequence;
-        let is_last = last_entry(&item).is_some_and(|last| {
-            rows.facts.last().is_some_and(|row| row.entry.id == last.last_id())
-        });
+        let is_last = last_entry(&item)
+            .is_some_and(|last| rows.facts.last().is_some_and(|row| row.entry.id == last.last_id()));
         if rows.problems.is_empty() && !is_last && broken::sequence(&item).is_some_and(|seq| known < seq) {
             rows.problems.push(lost(known));
         }
@@ -127,7 +127,8 @@ impl Ledger {
         if problems.is_empty() {
             match rebuilt(id, &item, facts.totals(), &facts) {
                 Ok(account) => {
-                    let head = Head { id: EntryId::above(account.floor(), now, random()), now, claim: key.clone() };
+                    let head =
+                        Head { id: EntryId::above(account.floor(), now, random()), now, claim: key.clone() };
                     let account = repaired(account, &head);
                     let findings = facts.against(&account, details.clone());
                     problems.extend(findings.iter().map(|finding| finding.problem.to_string()));
@@ -278,8 +279,11 @@ impl Ledger {
             }
         }
         if mark.is_broken() {
-            rows.problems.push("the end of its hash chain does not read, so nobody can say whether its rows are \
-                                as they were; audit it".to_owned());
+            rows.problems.push(
+                "the end of its hash chain does not read, so nobody can say whether its rows are \
+                                as they were; audit it"
+                    .to_owned(),
+            );
         } else if rows.facts.totals().sequence < mark.chained() {
             let first = rows.facts.totals().sequence.saturating_add(1);
             rows.problems.push(format!("row {first} is missing or does not read, and was chained; audit it"));
@@ -367,15 +371,19 @@ impl Rows {
         while let Some((sequence, row)) = self.next() {
             let (id, text) = (row.id(), row.text());
             let receipt = decode::<RowItem>("a transaction", row.item).map(RowItem::receipt).ok();
-            let receipt = receipt.filter(|receipt| receipt.sequence == sequence && Some(receipt.entry.id) == id);
+            let receipt =
+                receipt.filter(|receipt| receipt.sequence == sequence && Some(receipt.entry.id) == id);
             let (Some(id), Some(receipt)) = (id, receipt) else {
                 self.problems.push(format!("row {sequence} does not read as a transaction"));
                 self.waiting.clear();
                 return;
             };
             tip.add(&RowText { id, text }, &mut Growth::default());
-            if sequence == mark.chained() && mark.tip.as_ref().is_some_and(|known| known.hash() != tip.hash()) {
-                let wrong = format!("the rows up to row {sequence} are not what they were when they were chained; audit it");
+            if sequence == mark.chained() && mark.tip.as_ref().is_some_and(|known| known.hash() != tip.hash())
+            {
+                let wrong = format!(
+                    "the rows up to row {sequence} are not what they were when they were chained; audit it"
+                );
                 self.problems.push(wrong);
             }
             self.facts.add(receipt);
