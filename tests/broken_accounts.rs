@@ -121,7 +121,8 @@ async fn one_broken_account_and_fifty_others() {
     assert_eq!(tampered.organisation(&broken.id).await["ledgers"]["live"]["state"], json!("ok"));
 
     let (log, hearing) = Log::hear();
-    tampered.edit(&broken.id, |item| drop(item.insert("used".to_owned(), too_large()))).await;
+    let garbage = || AttributeValue::S("three".to_owned());
+    tampered.edit(&broken.id, |item| drop(item.insert("held".to_owned(), garbage()))).await;
     // The first debit is decided on the account as it was remembered; those after it meet the broken item.
     for name in ["first", "second", "first"] {
         let answer = tampered.consume(&broken.key, name).await;
@@ -148,7 +149,7 @@ async fn one_broken_account_and_fifty_others() {
     let alarms = log.alarms();
     assert!(!alarms.is_empty());
     for alarm in &alarms {
-        assert!(alarm.contains(&broken.id) && alarm.contains("used: "), "{alarm}");
+        assert!(alarm.contains(&broken.id) && alarm.contains("held: "), "{alarm}");
     }
 
     // An operator sees why, and stops it.
@@ -158,7 +159,7 @@ async fn one_broken_account_and_fifty_others() {
         (&live["state"], &live["balance"], &live["frozen"]),
         (&json!("broken"), &Value::Null, &json!(false))
     );
-    assert_eq!(live["problems"][0]["attribute"], json!("used"), "{known}");
+    assert_eq!(live["problems"][0]["attribute"], json!("held"), "{known}");
     assert_eq!(known["ledgers"]["test"]["state"], json!("ok"));
     let why = json!({ "reason": "Broken, see ticket 4711" });
     let frozen = tampered.operate(&broken.id, "freeze", &unique(), &why).await.data();
@@ -170,7 +171,7 @@ async fn one_broken_account_and_fifty_others() {
     let plan = tampered.operate(&broken.id, "repair", "dry", &dry).await.data();
     assert_eq!(
         (&plan["dryRun"], &plan["missingRows"], &plan["problems"][0]["attribute"]),
-        (&json!(true), &json!(1), &json!("used"))
+        (&json!(true), &json!(1), &json!("held"))
     );
     assert_eq!(
         (&plan["balance"]["usedCredits"], &plan["balance"]["available"]),

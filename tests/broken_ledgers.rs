@@ -46,7 +46,7 @@ async fn what_has_landed_unread_is_found_again() {
     books.project().await;
     let told = books.items(&format!("EVENTS#{id}")).await.len();
     let mut item = account(&books, id).await;
-    item.insert("used".to_owned(), AttributeValue::N("9007199254740993".to_owned()));
+    item.insert("held".to_owned(), AttributeValue::S("three".to_owned()));
     books.write(&item).await;
     for (number, ledger) in warm.iter().enumerate() {
         for name in [format!("unread{number}"), format!("more{number}")] {

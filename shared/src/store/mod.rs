@@ -37,6 +37,7 @@ mod raw;
 mod rebuilt;
 mod refunds;
 mod repair;
+mod repair_rows;
 mod seen;
 mod settings;
 mod settle;

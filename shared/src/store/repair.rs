@@ -1,31 +1,21 @@
 //! Rebuilds an account whose own item does not read: from the rows of its ledger, and from what of the item still
 //! reads where no row tells it.
 
-use std::collections::BTreeMap;
-
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 
 use super::broken::{self, Damage};
-use super::chain::Mark;
 use super::claim::{Claimed, Held, Wish};
-use super::item::{AccountItem, EntryItem, RowItem, decode, with_key};
+use super::item::{AccountItem, with_key};
 use super::key::{Item, Key};
-use super::raw::{RawRow, RawRows};
 use super::rebuilt::rebuilt;
+use super::repair_rows::{Rows, last_entry, lost};
 use super::settle::random;
 use super::{ClaimsOf, Fault, Ledger, Moment, Unsettled};
-use crate::domain::{
-    Account, AccountId, ClaimKey, Details, Entry, EntryId, Fingerprint, Growth, Head, Period, Receipt,
-    RowFacts, RowText, Tip, repaired,
-};
+use crate::domain::{Account, AccountId, ClaimKey, Details, EntryId, Fingerprint, Head, Receipt, repaired};
 
 /// How often others may change the item while it is rebuilt.
 const ATTEMPTS_MAX: u32 = 3;
-
-/// How many rows one repair reads at most: what a call has time for.
-const ROWS_MAX: u64 = 200_000;
 
 /// What can be made of an account.
 #[derive(Clone, Debug)]
@@ -76,15 +66,6 @@ pub enum Repaired {
     },
     /// Nothing was changed.
     Not(Rebuild),
-}
-
-/// Rows that were read, and what they tell.
-#[derive(Default)]
-struct Rows {
-    facts: RowFacts,
-    /// Rows whose number is not the next one.
-    waiting: BTreeMap<u64, RawRow>,
-    problems: Vec<String>,
 }
 
 impl Ledger {
@@ -159,7 +140,11 @@ impl Ledger {
         for _ in 0..ATTEMPTS_MAX {
             let rebuild = self.rebuild(id, (key, details), moment.now).await?;
             let Rebuild::Ready(rebuilt) = rebuild else {
-                return match self.repaired_before(id, wish, moment).await? {
+                let made = match &rebuild {
+                    Rebuild::Reads(account) => self.record_repair(account, wish, moment).await?,
+                    Rebuild::Missing | Rebuild::Impossible { .. } | Rebuild::Ready(_) => None,
+                };
+                return match made {
                     Some(made) => Ok(made),
                     None => Ok(Repaired::Not(rebuild)),
                 };
@@ -208,6 +193,32 @@ impl Ledger {
             damages: vec![],
             written: 0,
         }))
+    }
+
+    /// The repair that an earlier sending has made of an account that reads now. Where that sending died before it
+    /// wrote the row, the row is written.
+    async fn record_repair(
+        &self,
+        account: &Account,
+        wish: Wish<'_>,
+        moment: Moment,
+    ) -> Result<Option<Repaired>, Unsettled> {
+        if let Some(made) = self.repaired_before(account.id, wish, moment).await? {
+            return Ok(Some(made));
+        }
+        let claim = self.claim_of(wish.of, wish.key).await?.map(Held::new);
+        // A repair closes the account to all before it, so whose repair it was can be told.
+        let Some(held) = claim.filter(|held| held.id().before() == account.fence.up_to) else {
+            return Ok(None);
+        };
+        if account.last.as_ref().is_none_or(|last| last.id != held.id()) {
+            // The projector is on its way to the row.
+            return Err(Unsettled::InProgress);
+        }
+        for receipt in account.receipts(held.into_details()) {
+            self.record(account.id, &receipt).await?;
+        }
+        self.repaired_before(account.id, wish, moment).await
     }
 
     /// Takes the key for a repair; or what an earlier sending has made.
@@ -259,140 +270,5 @@ impl Ledger {
                 Some(_) | None => Err(Fault::unavailable("put a repaired account")(error.into())),
             },
         }
-    }
-
-    /// What the rows of an account tell, held against its chain.
-    async fn told_by_rows(&self, id: AccountId, mark: &Mark, now: DateTime<Utc>) -> Result<Rows, Fault> {
-        let mut rows = Rows::default();
-        let mut tip = Tip::genesis(id);
-        let latest = mark.tip.iter().flat_map(|tip| &tip.open.links).map(|link| link.id.time()).max();
-        let last = Period::of(latest.map_or(now, |latest| latest.max(now)));
-        let mut pages = RawRows::of(self, id, (Period::of(id.org.time()), last));
-        while let Some(page) = pages.read().await? {
-            for row in page {
-                rows.wait(row);
-            }
-            rows.follow(&mut tip, mark);
-            if ROWS_MAX <= rows.facts.totals().sequence {
-                rows.problems.push(format!("it has more than {ROWS_MAX} rows, which one call can't read"));
-                return Ok(rows);
-            }
-        }
-        if mark.is_broken() {
-            rows.problems.push(
-                "the end of its hash chain does not read, so nobody can say whether its rows are \
-                                as they were; audit it"
-                    .to_owned(),
-            );
-        } else if rows.facts.totals().sequence < mark.chained() {
-            let first = rows.facts.totals().sequence.saturating_add(1);
-            rows.problems.push(format!("row {first} is missing or does not read, and was chained; audit it"));
-        }
-        Ok(rows)
-    }
-
-    /// Makes the rows that nobody has written, from the entries that skipped records and the item itself show.
-    async fn missing_rows(
-        &self,
-        id: AccountId,
-        rows: &mut Rows,
-        images: &[&Item],
-    ) -> Result<Vec<Receipt>, Fault> {
-        let mut missing = Vec::new();
-        for image in images {
-            if !rows.problems.is_empty() {
-                break;
-            }
-            let Some(entry) = last_entry(image) else { continue };
-            let known = rows.facts.totals().sequence;
-            let first = broken::sequence(image).and_then(|seq| seq.checked_sub(entry.rows()));
-            let is_known = first.is_some_and(|first| first < known)
-                || rows.facts.last().is_some_and(|last| last.entry.id == entry.last_id())
-                || self.get(&Key::Row(id, entry.last_id()), true, "look for a row").await?.is_some();
-            if is_known {
-                continue;
-            }
-            if first.is_some_and(|first| known < first) {
-                rows.problems.push(lost(known));
-                break;
-            }
-            let details = self.details(id, &entry).await?;
-            let totals = rows.facts.totals().after(&entry, &details);
-            match rebuilt(id, image, &totals, &rows.facts) {
-                Ok(account) => {
-                    let receipts = Account { last: Some(entry), ..account }.receipts(details);
-                    receipts.iter().cloned().for_each(|receipt| rows.facts.add(receipt));
-                    missing.extend(receipts);
-                }
-                Err(problems) => rows.problems.extend(problems),
-            }
-        }
-        if let Some(number) = rows.waiting.keys().next().filter(|_| rows.problems.is_empty()) {
-            rows.problems.push(format!("rows before row {number} are missing, or it does not belong there"));
-        }
-        Ok(missing)
-    }
-}
-
-/// The rows end, and the ledger goes on.
-fn lost(known: u64) -> String {
-    let next = known.saturating_add(1);
-    format!(
-        "row {next} is missing, and no record of the stream that tells of it was kept; if the projector is behind, \
-         try again"
-    )
-}
-
-/// The last entry of an account's item, if that part of it reads.
-fn last_entry(image: &Item) -> Option<Entry> {
-    match image.get("last") {
-        Some(AttributeValue::M(last)) => {
-            decode::<EntryItem>("an entry", last.clone()).ok().map(EntryItem::entry)
-        }
-        Some(_) | None => None,
-    }
-}
-
-impl Rows {
-    /// Takes a row up until it is its turn.
-    fn wait(&mut self, row: RawRow) {
-        let place = row.place.1.clone();
-        match row.number() {
-            Some(number) if self.facts.totals().sequence < number && !self.waiting.contains_key(&number) => {
-                self.waiting.insert(number, row);
-            }
-            Some(number) => self.problems.push(format!("there is more than one row {number} (txn_{place})")),
-            None => self.problems.push(format!("the row txn_{place} has no number")),
-        }
-    }
-
-    /// Adds the rows whose turn it is.
-    fn follow(&mut self, tip: &mut Tip, mark: &Mark) {
-        while let Some((sequence, row)) = self.next() {
-            let (id, text) = (row.id(), row.text());
-            let receipt = decode::<RowItem>("a transaction", row.item).map(RowItem::receipt).ok();
-            let receipt =
-                receipt.filter(|receipt| receipt.sequence == sequence && Some(receipt.entry.id) == id);
-            let (Some(id), Some(receipt)) = (id, receipt) else {
-                self.problems.push(format!("row {sequence} does not read as a transaction"));
-                self.waiting.clear();
-                return;
-            };
-            tip.add(&RowText { id, text }, &mut Growth::default());
-            if sequence == mark.chained() && mark.tip.as_ref().is_some_and(|known| known.hash() != tip.hash())
-            {
-                let wrong = format!(
-                    "the rows up to row {sequence} are not what they were when they were chained; audit it"
-                );
-                self.problems.push(wrong);
-            }
-            self.facts.add(receipt);
-        }
-    }
-
-    /// The row whose turn it is, if it was read.
-    fn next(&mut self) -> Option<(u64, RawRow)> {
-        let next = self.facts.totals().sequence.saturating_add(1);
-        self.waiting.remove(&next).map(|row| (next, row))
     }
 }
