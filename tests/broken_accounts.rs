@@ -1,53 +1,14 @@
 //! An account whose item somebody has edited by hand: it stands still, everybody else goes on, and an operator sees
 //! why, stops it and repairs it.
 
-use std::fs;
-use std::io;
-use std::path::Path;
-use std::sync::{Arc, Mutex};
-
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use local::LEDGER_TABLE;
 use local::engine::Engine;
 use serde_json::{Value, json};
-use tests::{Answer, Item, World, unique};
+use tests::{Answer, Item, Org, World, unique};
 
-/// The lines of the log of this thread.
-#[derive(Clone, Default)]
-pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    /// Hears what is logged until the guard is dropped.
-    pub(crate) fn hear() -> (Self, tracing::subscriber::DefaultGuard) {
-        let log = Self::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::WARN)
-            .with_ansi(false)
-            .with_writer(move || writer.clone())
-            .finish();
-        (log, tracing::subscriber::set_default(subscriber))
-    }
-
-    /// The errors that the alarm counts.
-    pub(crate) fn alarms(&self) -> Vec<String> {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        let lines = text.lines().filter(|line| line.contains("ERROR") && line.contains(projector::SKIPPED));
-        lines.map(str::to_owned).collect()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+use crate::skipped_alarm::Log;
 
 /// A machine on a database that somebody else has in hand too.
 struct Tampered {
@@ -137,8 +98,25 @@ async fn one_broken_account_and_fifty_others() {
     }
     world.settle().await;
     drop(hearing);
+    others_went_on(&tampered, &others).await;
+    let alarms = log.alarms();
+    assert!(!alarms.is_empty());
+    for alarm in &alarms {
+        assert!(alarm.contains(&broken.id) && alarm.contains("held: "), "{alarm}");
+    }
+    an_operator_sees_and_stops(&tampered, &broken).await;
+    it_is_repaired(&tampered, &broken).await;
+    it_goes_on(&tampered, &broken).await;
+    what_was_skipped_is_followed(&tampered, &broken).await;
+}
 
-    // Everybody else was told, and their chains are whole.
+fn why() -> Value {
+    json!({ "reason": "Broken, see ticket 4711" })
+}
+
+/// Everybody else was told, and their chains are whole.
+async fn others_went_on(tampered: &Tampered, others: &[Org]) {
+    let world = &tampered.world;
     for org in &others {
         let events = world.events(&org.key).await;
         assert!(names(&events).contains(&"credits.low_balance"), "{events:?}");
@@ -146,13 +124,10 @@ async fn one_broken_account_and_fifty_others() {
         let live = &known["ledgers"]["live"];
         assert_eq!((&live["rowsThrough"], &live["notifiedThrough"]), (&json!(6), &json!(6)), "{known}");
     }
-    let alarms = log.alarms();
-    assert!(!alarms.is_empty());
-    for alarm in &alarms {
-        assert!(alarm.contains(&broken.id) && alarm.contains("held: "), "{alarm}");
-    }
+}
 
-    // An operator sees why, and stops it.
+/// An operator sees why, and stops it.
+async fn an_operator_sees_and_stops(tampered: &Tampered, broken: &Org) {
     let known = tampered.organisation(&broken.id).await;
     let live = &known["ledgers"]["live"];
     assert_eq!(
@@ -161,12 +136,13 @@ async fn one_broken_account_and_fifty_others() {
     );
     assert_eq!(live["problems"][0]["attribute"], json!("held"), "{known}");
     assert_eq!(known["ledgers"]["test"]["state"], json!("ok"));
-    let why = json!({ "reason": "Broken, see ticket 4711" });
-    let frozen = tampered.operate(&broken.id, "freeze", &unique(), &why).await.data();
+    let frozen = tampered.operate(&broken.id, "freeze", &unique(), &why()).await.data();
     assert_eq!((&frozen["frozen"], &frozen["postPaid"]), (&json!(true), &Value::Null));
     assert_eq!(tampered.organisation(&broken.id).await["frozen"], json!(true));
+}
 
-    // The repair finds the debit that has landed, and was acknowledged by nobody.
+/// The repair finds the debit that has landed, and was acknowledged by nobody.
+async fn it_is_repaired(tampered: &Tampered, broken: &Org) {
     let dry = json!({ "reason": "To see", "dryRun": true });
     let plan = tampered.operate(&broken.id, "repair", "dry", &dry).await.data();
     assert_eq!(
@@ -179,21 +155,23 @@ async fn one_broken_account_and_fifty_others() {
         "{plan}"
     );
     assert_eq!(tampered.organisation(&broken.id).await["ledgers"]["live"]["state"], json!("broken"));
-    let made = tampered.operate(&broken.id, "repair", "mend", &why).await;
-    let again = tampered.operate(&broken.id, "repair", "mend", &why).await;
+    let made = tampered.operate(&broken.id, "repair", "mend", &why()).await;
+    let again = tampered.operate(&broken.id, "repair", "mend", &why()).await;
     assert_eq!((made.created(), again.header("idempotent-replayed")), (again.created(), Some("true")));
     assert_eq!(made.data()["transaction"]["operation"], json!("account.repair"));
-    assert_eq!(made.data()["transaction"]["description"], why["reason"]);
+    assert_eq!(made.data()["transaction"]["description"], why()["reason"]);
     assert_eq!(made.data()["balance"]["usedCredits"], json!(6));
     let other = tampered.operate(&broken.id, "repair", "mend", &dry).await;
     assert_eq!(other.failure(), "409 CONFLICT");
-    let nothing = tampered.operate(&broken.id, "repair", &unique(), &why).await;
+    let nothing = tampered.operate(&broken.id, "repair", &unique(), &why()).await;
     assert_eq!(nothing.failure(), "409 CONFLICT");
+}
 
-    // It is still stopped; then it goes on, and nothing was charged twice.
+/// It is still stopped; then it goes on, and nothing was charged twice.
+async fn it_goes_on(tampered: &Tampered, broken: &Org) {
     assert_eq!(tampered.consume(&broken.key, "third").await.failure(), "403 ORGANISATION_FROZEN");
     assert_eq!(
-        tampered.operate(&broken.id, "unfreeze", &unique(), &why).await.data()["frozen"],
+        tampered.operate(&broken.id, "unfreeze", &unique(), &why()).await.data()["frozen"],
         json!(false)
     );
     let first = tampered.consume(&broken.key, "first").await;
@@ -203,9 +181,12 @@ async fn one_broken_account_and_fifty_others() {
     );
     assert_eq!(tampered.consume(&broken.key, "second").await.created()["balanceAfter"], json!(101));
     tampered.consume(&broken.key, "third").await.created();
-    world.settle().await;
+    tampered.world.settle().await;
+}
 
-    // What was skipped is followed: every row is there, chained, and told in order.
+/// What was skipped is followed: every row is there, chained, and told in order.
+async fn what_was_skipped_is_followed(tampered: &Tampered, broken: &Org) {
+    let world = &tampered.world;
     let lines = world.transactions(&broken.key, "limit=100").await;
     let told: Vec<_> = lines.iter().rev().map(|line| line["operation"].as_str().unwrap()).collect();
     let debit = "verification.biometric";
@@ -224,27 +205,18 @@ async fn one_broken_account_and_fifty_others() {
     );
 }
 
-/// What the item alone knows is kept as far as it reads; what a lot's item has lost, its grant's row tells.
-#[tokio::test]
-async fn what_an_account_holds_is_as_it_was() {
-    let tampered = Tampered::new().await;
-    let world = &tampered.world;
-    let org = world.open(110).await;
-    let scoped = json!({ "source": "bonus", "amount": 50, "service": "smartcheck", "expiresAt": "2024-03-01T00:00:00Z" });
-    world.grant(&org.id, &scoped).await;
-    world.grant(&org.id, &json!({ "source": "purchased", "amount": 70 })).await;
-    tampered.consume(&org.key, "debit").await.created();
-    let hold = json!({ "operation": "verification.biometric" });
-    world.post("/api/v3/credits/holds", &org.key, "hold", &hold).await.created();
-    world.settle().await;
-    let before = world.balance(&org.key).await;
-    let original = tampered.account(&org.id).await;
-    let text = |text: &str| AttributeValue::S(text.to_owned());
-    type Edit = Box<dyn Fn(&mut Item)>;
-    let edits: Vec<(&str, Edit)> = vec![
+/// A change of an account by hand.
+pub(crate) type Edit = Box<dyn Fn(&mut Item)>;
+
+/// Edits of an account by hand, each with the attribute that does not read then.
+fn edits() -> Vec<(&'static str, Edit)> {
+    vec![
         ("used", Box::new(move |item| drop(item.insert("used".to_owned(), too_large())))),
         ("used", Box::new(|item| drop(item.remove("used")))),
-        ("held", Box::new(move |item| drop(item.insert("held".to_owned(), text("three"))))),
+        (
+            "held",
+            Box::new(move |item| drop(item.insert("held".to_owned(), AttributeValue::S("three".to_owned())))),
+        ),
         ("seq", Box::new(move |item| drop(item.insert("seq".to_owned(), AttributeValue::S("many".into()))))),
         ("rev", Box::new(|item| drop(item.remove("rev")))),
         ("fence", Box::new(|item| drop(item.insert("fence".to_owned(), AttributeValue::S("?".into()))))),
@@ -268,8 +240,25 @@ async fn what_an_account_holds_is_as_it_was() {
                 lots.insert("garbage".to_owned(), lot);
             }),
         ),
-    ];
-    for (attribute, edit) in &edits {
+    ]
+}
+
+/// What the item alone knows is kept as far as it reads; what a lot's item has lost, its grant's row tells.
+#[tokio::test]
+async fn what_an_account_holds_is_as_it_was() {
+    let tampered = Tampered::new().await;
+    let world = &tampered.world;
+    let org = world.open(110).await;
+    let scoped = json!({ "source": "bonus", "amount": 50, "service": "smartcheck", "expiresAt": "2024-03-01T00:00:00Z" });
+    world.grant(&org.id, &scoped).await;
+    world.grant(&org.id, &json!({ "source": "purchased", "amount": 70 })).await;
+    tampered.consume(&org.key, "debit").await.created();
+    let hold = json!({ "operation": "verification.biometric" });
+    world.post("/api/v3/credits/holds", &org.key, "hold", &hold).await.created();
+    world.settle().await;
+    let before = world.balance(&org.key).await;
+    let original = tampered.account(&org.id).await;
+    for (attribute, edit) in &edits() {
         tampered.edit(&org.id, edit).await;
         let known = tampered.organisation(&org.id).await;
         let problems = &known["ledgers"]["live"]["problems"];
@@ -355,32 +344,4 @@ async fn rows_that_do_not_suffice_are_named() {
     tampered.operate(&org.id, "repair", &unique(), &json!({ "reason": "Mend it" })).await.created();
     world.settle().await;
     tampered.is_sound(&org.key).await;
-}
-
-/// The alarm of the stack counts the very words that the projector logs, in the projector's own log.
-#[test]
-fn the_stack_has_an_alarm_for_what_was_skipped() {
-    let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
-    let template = fs::read_to_string(template).unwrap();
-    let block = |name: &str| {
-        let lines = template.lines().skip_while(|line| *line != format!("  {name}:"));
-        lines
-            .skip(1)
-            .take_while(|line| line.is_empty() || line.starts_with("    "))
-            .collect::<Vec<_>>()
-            .join("\n")
-    };
-    let filter = block("UnreadableItems");
-    assert!(filter.contains("Type: AWS::Logs::MetricFilter"), "{filter}");
-    assert!(filter.contains("LogGroupName: !Ref ProjectorLog"), "{filter}");
-    assert!(filter.contains(&format!("FilterPattern: '\"{}\"'", projector::SKIPPED)), "{filter}");
-    let alarm = block("UnreadableItemsAlarm");
-    for line in
-        ["Type: AWS::CloudWatch::Alarm", "MetricName: UnreadableItems", "Threshold: 1", "!Ref AlarmTopicArn"]
-    {
-        assert!(alarm.contains(line), "{line} is missing: {alarm}");
-    }
-    for line in ["MetricName: UnreadableItems", "${AWS::StackName}"] {
-        assert!(filter.contains(line) && alarm.contains(line), "{line}");
-    }
 }

@@ -6,8 +6,9 @@ use shared::domain::{AccountId, Consume, Credits, Operation, consume};
 use shared::store::{Ledger, Unsettled};
 use tests::{Books, Item, moment, others, settle};
 
-use crate::broken_accounts::Log;
+use crate::broken_accounts::Edit;
 use crate::chain::start;
+use crate::skipped_alarm::Log;
 
 async fn debit(ledger: &Ledger, id: AccountId, name: &str) -> Result<u64, Unsettled> {
     let operation = Operation::try_from("x".to_owned()).unwrap();
@@ -93,11 +94,10 @@ async fn what_has_landed_unread_is_found_again() {
 /// wholly, and the alarm tells.
 #[tokio::test]
 async fn no_item_that_does_not_read_holds_up_another_account() {
-    type Broken<'a> = (&'a str, Box<dyn Fn(&mut Item)>);
-    let text = |name: &'static str| -> Box<dyn Fn(&mut Item)> {
+    let text = |name: &'static str| -> Edit {
         Box::new(move |item| drop(item.insert(name.to_owned(), AttributeValue::S("?".to_owned()))))
     };
-    let kinds: Vec<Broken<'_>> = vec![
+    let kinds: Vec<(&str, Edit)> = vec![
         ("ACCT#", text("rev")),
         ("ALERT#", text("revision")),
         ("TXN#", text("bal")),

@@ -49,6 +49,7 @@ mod recharge_crashes;
 mod refund;
 mod schemas;
 mod seed;
+mod skipped_alarm;
 mod statement;
 mod store_races;
 mod stripe;

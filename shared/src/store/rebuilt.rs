@@ -134,9 +134,9 @@ impl Make<'_> {
             Some(AttributeValue::M(lots)) => lots.clone(),
             Some(_) | None => HashMap::new(),
         };
-        let sound = |value: &AttributeValue| match value {
-            AttributeValue::M(lot) => decode::<LotItem>("a lot", lot.clone()).ok().map(|_| lot.clone()),
-            _ => None,
+        let sound = |value: &AttributeValue| {
+            let AttributeValue::M(lot) = value else { return None };
+            decode::<LotItem>("a lot", lot.clone()).ok().map(|_| lot.clone())
         };
         let mut lots = HashMap::new();
         for (lot, left) in totals.granted() {
