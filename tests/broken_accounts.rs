@@ -117,7 +117,7 @@ fn why() -> Value {
 /// Everybody else was told, and their chains are whole.
 async fn others_went_on(tampered: &Tampered, others: &[Org]) {
     let world = &tampered.world;
-    for org in &others {
+    for org in others {
         let events = world.events(&org.key).await;
         assert!(names(&events).contains(&"credits.low_balance"), "{events:?}");
         let known = tampered.organisation(&org.id).await;
