@@ -87,7 +87,9 @@ pub(super) async fn repair_ledger(
     if dry_run {
         return match app.ledger.rebuild(id, (&key, &details), moment.now).await? {
             Rebuild::Ready(rebuilt) => Reply::ok(&RepairPlan::from(*rebuilt)),
-            other => Err(refused(other)),
+            other @ (Rebuild::Missing | Rebuild::Reads(_) | Rebuild::Impossible { .. }) => {
+                Err(refused(other))
+            }
         };
     }
     match app.ledger.repair(id, (&key, &intent.fingerprint, &details), moment).await? {
