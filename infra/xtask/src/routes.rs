@@ -126,11 +126,19 @@ fn operate(url: &str, key: &str) -> Result<()> {
     let balance = customer.get("/api/v3/credits/balance", 200)?;
     ensure!(balance.number("/data/bonusCredits")? == 25, "{}", balance.body);
 
+    let known = operator.get(&organisation, 200)?;
+    ensure!(known.at("/data/ledgers/live/state")? == "ok", "{}", known.body);
+    let body = json!({ "reason": "To see that there is nothing to repair" });
+    operator.post_for(409, &format!("{organisation}/repair"), "route-repair", &body)?;
+
     let body = json!({ "amount": -5, "reason": "Given twice" });
     let adjusted = operator.post(&format!("{organisation}/adjustments"), "route-adjust", &body)?;
     ensure!(adjusted.number("/data/balance/bonusCredits")? == 25, "{}", adjusted.body);
     let terms = operator.put(&format!("{organisation}/post-paid"), &json!({ "limit": 100 }))?;
     ensure!(terms.number("/data/postPaid/limit")? == 100, "{}", terms.body);
+    let limit = json!({ "limit": 2_000_000_000_000_000_u64 });
+    let limit = operator.put(&format!("{organisation}/plan-limit"), &limit)?;
+    ensure!(limit.number("/data/limit")? == 2_000_000_000_000_000, "{}", limit.body);
     let body = json!({ "reason": "A stolen card" });
     operator.post_for(200, &format!("{organisation}/freeze"), "route-freeze", &body)?;
     let debit = json!({ "operation": "verification.biometric" });

@@ -42,6 +42,7 @@ mod price;
 mod purchase;
 mod rates;
 mod reach;
+mod rebuild;
 mod receipt;
 mod recharge;
 mod refund;
@@ -109,6 +110,7 @@ pub use purchase::{
 };
 pub use rates::RateList;
 pub use reach::{RUNTIME_PORT, Reach};
+pub use rebuild::{RowFacts, Totals, repaired};
 pub use receipt::Receipt;
 pub use recharge::{BURST_MAX, BadRecharge, Pause, Recharge, RechargeChange, RechargeState, Wish};
 pub use refund::{Decides, REFUND_DAYS, Reason, Refund, SETTLE_DAYS_MAX, Twin};

@@ -133,6 +133,18 @@ impl Sums {
         self.last.as_ref().map_or(0, |last| last.sequence)
     }
 
+    /// The last row that was added.
+    #[must_use]
+    pub fn last(&self) -> Option<&Receipt> {
+        self.last.as_ref()
+    }
+
+    /// What a month brings, as the last renewal or change of plan tells.
+    #[must_use]
+    pub fn allowance(&self) -> Option<Allowance> {
+        self.allowance
+    }
+
     /// Holds the account against its rows: each lot, what is owed, its last entry, and the balance that the
     /// last row told of it.
     #[must_use]

@@ -137,7 +137,10 @@ fn around(method: &str, operation: &mut Map<String, Value>) {
         ("400", "VALIDATION_ERROR and its like: `details.fields` names what to mend"),
         ("401", "MISSING_API_KEY, INVALID_API_KEY, EXPIRED_API_KEY"),
         ("403", "INSUFFICIENT_PERMISSIONS, API_ACCESS_NOT_INCLUDED, ORGANISATION_FROZEN"),
-        ("503", "TEMPORARILY_UNAVAILABLE, with Retry-After: nothing was charged"),
+        (
+            "503",
+            "TEMPORARILY_UNAVAILABLE, with Retry-After: nothing was charged; RECORD_UNREADABLE: do not retry",
+        ),
     ];
     let always = always.into_iter().filter(|(status, _)| !is_public || !["401", "403"].contains(status));
     let with_body = [

@@ -57,6 +57,12 @@ pub enum ApiError {
     /// What is asked does not go with how things are.
     #[error("{0}")]
     Conflict(&'static str),
+    /// A ledger whose account does not read can't be rebuilt from its rows; what is wrong.
+    #[error(
+        "the rows of this ledger do not suffice to rebuild its account; `details.problems` says what is missing or \
+         wrong. Mend that in the table, or run `cargo xtask audit`, and repair it again"
+    )]
+    NotRepairable(Vec<String>),
     /// The request was understood, and not settled.
     #[error(transparent)]
     Unsettled(#[from] Unsettled),
@@ -144,6 +150,16 @@ impl ApiError {
         Denial::WrongSide(words).into()
     }
 
+    /// Whether it says that an account's own item does not read.
+    #[must_use]
+    pub fn is_broken_account(&self) -> bool {
+        matches!(
+            self,
+            Self::Failed(Fault::BrokenAccount { .. })
+                | Self::Unsettled(Unsettled::Failed(Fault::BrokenAccount { .. }))
+        )
+    }
+
     pub(super) fn unwritable(source: serde_json::Error) -> Self {
         Self::Failed(Fault::Corrupt { what: "an answer", source: source.into() })
     }
@@ -170,11 +186,16 @@ impl ApiError {
             Self::Unsettled(Unsettled::KeyReused) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED")
             }
-            Self::AlreadyWatched(_) | Self::Conflict(_) => (StatusCode::CONFLICT, "CONFLICT"),
+            Self::AlreadyWatched(_) | Self::Conflict(_) | Self::NotRepairable(_) => {
+                (StatusCode::CONFLICT, "CONFLICT")
+            }
             Self::Unsettled(Unsettled::InProgress | Unsettled::HoldsEnded) => {
                 (StatusCode::CONFLICT, "OPERATION_IN_PROGRESS")
             }
             Self::Unsettled(Unsettled::Refused(refusal)) => refusal_code(refusal),
+            Self::Failed(fault) | Self::Unsettled(Unsettled::Failed(fault)) if fault.is_unreadable() => {
+                (StatusCode::SERVICE_UNAVAILABLE, "RECORD_UNREADABLE")
+            }
             Self::Failed(_) | Self::Unsettled(Unsettled::Failed(_)) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "TEMPORARILY_UNAVAILABLE")
             }
@@ -184,6 +205,17 @@ impl ApiError {
     /// What the caller may read. A fault's own words are for the log alone.
     fn message(&self) -> String {
         let words = match self {
+            Self::Failed(Fault::BrokenAccount { .. })
+            | Self::Unsettled(Unsettled::Failed(Fault::BrokenAccount { .. })) => {
+                "this account's record cannot be read; support has been alerted and will repair it. Do not retry \
+                 until then: a retry cannot succeed. Afterwards, send the request again with the same \
+                 Idempotency-Key, which never charges twice"
+            }
+            Self::Failed(Fault::Corrupt { .. })
+            | Self::Unsettled(Unsettled::Failed(Fault::Corrupt { .. })) => {
+                "a stored record that this request needs cannot be read. Do not retry: a retry cannot succeed. \
+                 Contact support with `meta.requestId`"
+            }
             Self::Failed(_) | Self::Unsettled(Unsettled::Failed(_)) => {
                 "the service is busy or briefly away, and this sending charged nothing; send the request again, \
                  with the same Idempotency-Key if it had one"
@@ -216,6 +248,7 @@ impl ApiError {
             | Self::CatalogueFull(_)
             | Self::AlreadyWatched(_)
             | Self::Conflict(_)
+            | Self::NotRepairable(_)
             | Self::Unsettled(Unsettled::Refused(_)) => return self.to_string(),
         };
         words.to_owned()
@@ -226,6 +259,8 @@ impl ApiError {
             json!({ "fields": fields })
         } else if let Self::Denied(Denial::Lacks(scope)) = self {
             json!({ "scope": scope })
+        } else if let Self::NotRepairable(problems) = self {
+            json!({ "problems": problems })
         } else if let Self::AlreadyWatched(monitor) = self {
             json!({ "monitorId": monitor })
         } else if let Self::PaymentFailed(transaction, decline) = self {
@@ -243,7 +278,7 @@ impl ApiError {
 
     pub(super) fn told(&self) -> Told {
         let (status, code) = self.code();
-        let passes = status == StatusCode::SERVICE_UNAVAILABLE
+        let passes = code == "TEMPORARILY_UNAVAILABLE"
             || matches!(self, Self::Unsettled(Unsettled::InProgress | Unsettled::HoldsEnded));
         Told {
             status,

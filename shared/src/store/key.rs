@@ -64,10 +64,13 @@ pub(super) enum Key<'a> {
     Event(AccountId, u64),
     /// `EVENTHEAD#<org>#<mode>` / `H`: how many events there are.
     EventHead(AccountId),
+    /// `SKIPPED#<org>#<mode>` / `<place>`: a record of the stream that the projector could not read, by its place.
+    Skipped(AccountId, String),
     /// `TOLD#<org>#<mode>#<source>` / `T`: that something was told.
     Told(AccountId, &'a str),
-    /// `USE#<org>#<mode>#<month>` / `<day>…`: what was used on a day, of all or of one customer or member.
-    Usage(AccountId, Period, String),
+    /// `USE#<org>#<mode>#<month>#<shard>` / `<day>…`: what was used on a day, of all or of one customer or member.
+    /// Without a shard, as counters were kept before they were spread.
+    Usage(AccountId, Period, Option<u8>, String),
     /// `HOOKS#<org>#<mode>` / `wh_<ulid>` and `wh_<ulid>#state`: one webhook, and how far its deliveries are.
     Webhook(AccountId, String),
     /// `GONE#<org>#<mode>#wh_<ulid>` / `G`: that a webhook was deleted.
@@ -123,8 +126,11 @@ impl Key<'_> {
             Key::AlertState(account) => (alerts_partition(*account), "S".to_owned()),
             Key::Event(account, number) => (format!("EVENTS#{account}"), format!("{number:016}")),
             Key::EventHead(account) => (format!("EVENTHEAD#{account}"), "H".to_owned()),
+            Key::Skipped(account, place) => (skipped_partition(*account), place.clone()),
             Key::Told(account, source) => (format!("TOLD#{account}#{source}"), "T".to_owned()),
-            Key::Usage(account, month, place) => (usage_partition(*account, *month), place.clone()),
+            Key::Usage(account, month, shard, place) => {
+                (usage_partition(*account, *month, *shard), place.clone())
+            }
             Key::Webhook(account, place) => (webhooks_partition(*account), place.clone()),
             Key::GoneWebhook(account, id) => (format!("GONE#{account}#{id}"), "G".to_owned()),
             Key::Delivery(account, webhook, id) => (deliveries_partition(*account, *webhook), id.bare()),
@@ -157,9 +163,18 @@ pub(super) fn pot_partition(account: AccountId, month: Period) -> String {
     format!("POT#{account}#{month}")
 }
 
-/// Where the usage of one month is.
-pub(super) fn usage_partition(account: AccountId, month: Period) -> String {
-    format!("USE#{account}#{month}")
+/// Where records of the stream are kept that the projector could not read.
+pub(super) fn skipped_partition(account: AccountId) -> String {
+    format!("SKIPPED#{account}")
+}
+
+/// Where the usage of one month was before it was spread: `USE#<org>#<mode>#<month>`. With a shard, where a
+/// sixteenth of its counters is.
+pub(super) fn usage_partition(account: AccountId, month: Period, shard: Option<u8>) -> String {
+    match shard {
+        Some(shard) => format!("USE#{account}#{month}#{shard:x}"),
+        None => format!("USE#{account}#{month}"),
+    }
 }
 
 /// Where the webhooks of an account are.

@@ -292,6 +292,8 @@ impl Attempt<'_> {
                 self.let_go(id).await;
                 Err(Fault::Busy.into())
             }
+            // Only a repair can tell whether it landed.
+            Err(Unsettled::Failed(broken @ Fault::BrokenAccount { .. })) => Err(broken.into()),
             Err(_) => Err(Unsettled::InProgress),
         }
     }
@@ -300,6 +302,7 @@ impl Attempt<'_> {
 /// Once an earlier sending is known of, a fault must not be told as "nothing was charged".
 fn in_doubt(unsettled: Unsettled) -> Unsettled {
     match unsettled {
+        Unsettled::Failed(broken @ Fault::BrokenAccount { .. }) => broken.into(),
         Unsettled::Failed(fault) => {
             tracing::warn!(fault = &fault as &dyn Error, "an earlier sending stays in doubt");
             Unsettled::InProgress

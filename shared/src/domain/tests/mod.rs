@@ -1,7 +1,6 @@
 //! The rules as tables and as laws.
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 
-mod between;
 mod consume;
 mod dispute;
 mod draws;
