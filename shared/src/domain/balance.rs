@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::renewal::booked_at;
-use super::{Account, Allowance, Credits, EntryId, LotId, Period, PlanId, PostPaid, Source};
+use super::{Account, Allowance, Credits, EntryId, LotId, Period, PlanId, PostPaid, Service, Source};
 
 /// How many of the lots that expire next a balance names, besides those that end within a minute of the
 /// first. Three tell a customer what to hurry with, and keep a ledger row, which holds the balance after
@@ -21,6 +21,9 @@ pub struct Balance {
     /// Bonus credits left.
     #[serde(rename = "bon")]
     pub bonus: Credits,
+    /// What a debit without a service can spend of them; see [`Account::spendable`].
+    #[serde(rename = "spd", default)]
+    pub spendable: Credits,
     /// Debits of this month.
     pub used: Credits,
     /// The subscription plan.
@@ -54,6 +57,9 @@ pub struct Expiring {
     /// Its bucket.
     #[serde(rename = "src")]
     pub source: Source,
+    /// The service that it pays for alone, if it does.
+    #[serde(rename = "svc", default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Service>,
     /// How many are left in it.
     #[serde(rename = "n")]
     pub amount: Credits,
@@ -84,6 +90,9 @@ impl Balance {
                 Source::Subscription | Source::PostPaid => continue,
             };
             *bucket = bucket.less(lot.amount).unwrap_or_default();
+            if lot.service.is_none() {
+                self.spendable = self.spendable.less(lot.amount).unwrap_or_default();
+            }
             self.lapsed = self.lapsed.plus(lot.amount).unwrap_or(Credits::MAX);
         }
         self
@@ -119,6 +128,7 @@ impl Account {
             subscription,
             purchased: self.bucket(Source::Purchased, now),
             bonus: self.bucket(Source::Bonus, now),
+            spendable: self.spendable(None, now),
             used,
             plan: self.plan.clone(),
             unlimited: self.allowance == Allowance::Unlimited,
@@ -145,8 +155,13 @@ impl Account {
         for (id, lot) in &self.lots {
             if let (Some(expires_at), true, false) = (lot.expires_at, lot.is_current(now), lot.left.is_zero())
             {
-                let lot =
-                    Expiring { lot: LotId::Granted(*id), source: lot.source, amount: lot.left, expires_at };
+                let lot = Expiring {
+                    lot: LotId::Granted(*id),
+                    source: lot.source,
+                    service: lot.service,
+                    amount: lot.left,
+                    expires_at,
+                };
                 expiring.push((*id, lot));
             }
         }

@@ -13,7 +13,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use ulid::Ulid;
 
 use super::error::Told;
-use super::etag::{Known, tag};
+use super::etag::{Known, edition_tag, tag};
 use super::{ApiError, App, Call, instant};
 
 /// What a handler answers, before the envelope is put around it.
@@ -24,6 +24,7 @@ pub struct Reply {
     replayed: bool,
     next_cursor: Option<Option<String>>,
     public: bool,
+    edition: Option<u64>,
 }
 
 /// For how long a cache may answer in our place with what is the same for everybody: as long as a
@@ -76,9 +77,15 @@ impl Reply {
         Self { public: true, ..self }
     }
 
+    /// Names the edition of settings that it tells (`ETag`), for `If-Match`.
+    #[must_use]
+    pub fn tagged(self, edition: u64) -> Self {
+        Self { edition: Some(edition), ..self }
+    }
+
     fn new(status: StatusCode, data: &impl Serialize) -> Result<Self, ApiError> {
         let data = to_raw_value(data).map_err(ApiError::unwritable)?;
-        Ok(Self { status, data, replayed: false, next_cursor: None, public: false })
+        Ok(Self { status, data, replayed: false, next_cursor: None, public: false, edition: None })
     }
 }
 
@@ -171,6 +178,11 @@ fn write(call: &Call, mut response: Response, known: &Known) -> Response {
         set(&mut response, call, &envelope);
         if reply.replayed {
             response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
+        }
+        if let Some(edition) = reply.edition
+            && let Ok(tag) = HeaderValue::from_str(&edition_tag(edition))
+        {
+            response.headers_mut().insert(header::ETAG, tag);
         }
         if reply.public {
             share(&mut response, &tag(reply.data.get()), known);

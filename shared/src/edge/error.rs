@@ -54,6 +54,11 @@ pub enum ApiError {
     /// What is asked does not go with how things are.
     #[error("{0}")]
     Conflict(&'static str),
+    /// Settings are others than those that the request means to change.
+    #[error(
+        "the settings have changed since you read them; read them again, and send the request with the new ETag in If-Match"
+    )]
+    PreconditionFailed,
     /// The request was understood, and not settled.
     #[error(transparent)]
     Unsettled(#[from] Unsettled),
@@ -161,6 +166,7 @@ impl ApiError {
             Self::InvalidCursor => (StatusCode::BAD_REQUEST, "INVALID_CURSOR"),
             Self::NotFound(_) | Self::Unsettled(Unsettled::NoAccount) => (StatusCode::NOT_FOUND, "NOT_FOUND"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
+            Self::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, "PRECONDITION_FAILED"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE"),
             Self::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE"),
             Self::PaymentFailed(..) => (StatusCode::PAYMENT_REQUIRED, "PAYMENT_FAILED"),
@@ -204,6 +210,7 @@ impl ApiError {
             | Self::CatalogueFull(_)
             | Self::AlreadyWatched(_)
             | Self::Conflict(_)
+            | Self::PreconditionFailed
             | Self::Unsettled(Unsettled::Refused(_)) => return self.to_string(),
         };
         words.to_owned()

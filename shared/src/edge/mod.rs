@@ -26,6 +26,7 @@ pub use caller::{Caller, Needs, Operator, may};
 pub use clock::{Clock, System};
 pub use docs::describe;
 pub use error::{ApiError, Refused};
+pub use etag::IfMatch;
 pub use goods::{ExchangeRate, Money, NextPrice, OperationPrice, Package, PackageOnSale, Plan};
 pub use instant::Instant;
 pub use intent::{Brief, Intent, Setting, issue};

@@ -15,6 +15,7 @@ mod post_paid;
 mod purchase;
 mod reach;
 mod recharge;
+mod recharge_limits;
 mod renewal;
 mod subscription;
 mod versions;

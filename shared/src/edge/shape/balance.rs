@@ -9,7 +9,7 @@ use crate::edge::instant;
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({
-    "subscriptionCredits": 250, "purchasedCredits": 100, "bonusCredits": 50, "usedCredits": 150, "available": 400,
+    "subscriptionCredits": 250, "purchasedCredits": 100, "bonusCredits": 50, "usedCredits": 150, "available": 400, "spendable": 400,
     "nextRenewal": "2024-02-01T00:00:00Z", "plan": "professional", "unlimited": false, "heldCredits": 0,
     "postPaid": null, "asOf": { "sequence": 16, "timestamp": "2024-01-15T10:30:00Z" }, "expiring": []
 }))]
@@ -24,6 +24,9 @@ pub struct Balance {
     pub used_credits: u64,
     /// The sum of the three buckets.
     pub available: u64,
+    /// What a debit without a service can spend: all but what is set aside for one. Thresholds, alerts and
+    /// auto-recharge follow it.
+    pub spendable: u64,
     /// When the next month's allowance comes.
     #[serde(with = "instant")]
     #[schema(value_type = String, format = DateTime)]
@@ -95,6 +98,7 @@ impl Balance {
             bonus_credits: balance.bonus.get(),
             used_credits: balance.used.get(),
             available: balance.available().unwrap_or(domain::Credits::MAX).get(),
+            spendable: balance.spendable.get(),
             next_renewal: balance.next_renewal(),
             plan: balance.plan.0.clone(),
             unlimited: balance.unlimited,
