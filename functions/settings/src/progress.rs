@@ -25,7 +25,7 @@ pub(super) struct AutoRecharge {
 }
 
 /// How far auto-recharge is.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = AutoRechargeState)]
 struct Progress {
