@@ -90,7 +90,7 @@ impl Level {
     pub fn after(receipt: &Receipt) -> Self {
         let at = receipt.entry.at;
         let balance = receipt.balance.clone().aged(receipt.entry.id.time().max(at));
-        let (spendable, unlimited) = (balance.spendable, balance.unlimited);
+        let (spendable, unlimited) = (balance.spendable().unwrap_or(Credits::MAX), balance.unlimited);
         Self { sequence: receipt.sequence, spendable, by_service: None, unlimited, at }
     }
 

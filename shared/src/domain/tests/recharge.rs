@@ -120,7 +120,7 @@ fn what_is_spendable_is_so_at_an_instant() {
         assert_eq!(of(line, service, now), expected, "{service:?} {now}");
         let balance = account(line).balance(at(early)).aged(at(now));
         if service.is_none() && now != next {
-            assert_eq!(balance.spendable.get(), expected, "{now}");
+            assert_eq!(balance.spendable().unwrap().get(), expected, "{now}");
         }
     }
     assert_eq!(of("unlimited", None, early), 0);

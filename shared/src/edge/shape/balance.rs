@@ -9,8 +9,9 @@ use crate::edge::instant;
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({
-    "subscriptionCredits": 250, "purchasedCredits": 100, "bonusCredits": 50, "usedCredits": 150, "available": 400, "spendable": 400,
-    "nextRenewal": "2024-02-01T00:00:00Z", "plan": "professional", "unlimited": false, "heldCredits": 0,
+    "subscriptionCredits": 250, "purchasedCredits": 100, "bonusCredits": 50, "usedCredits": 150, "available": 400,
+    "spendable": 400, "nextRenewal": "2024-02-01T00:00:00Z", "plan": "professional", "unlimited": false, "heldCredits": 0,
+    "disputedCredits": 0,
     "postPaid": null, "asOf": { "sequence": 16, "timestamp": "2024-01-15T10:30:00Z" }, "expiring": []
 }))]
 pub struct Balance {
@@ -37,6 +38,8 @@ pub struct Balance {
     pub unlimited: bool,
     /// Set aside by holds.
     pub held_credits: u64,
+    /// Set aside while a payment is disputed: in no bucket, and not spendable.
+    pub disputed_credits: u64,
     /// Limit and outstanding amount of a post-paid organisation.
     pub post_paid: Option<PostPaid>,
     /// The entry after which, and the time at which, this is the balance.
@@ -98,11 +101,12 @@ impl Balance {
             bonus_credits: balance.bonus.get(),
             used_credits: balance.used.get(),
             available: balance.available().unwrap_or(domain::Credits::MAX).get(),
-            spendable: balance.spendable.get(),
+            spendable: balance.spendable().unwrap_or(domain::Credits::MAX).get(),
             next_renewal: balance.next_renewal(),
             plan: balance.plan.0.clone(),
             unlimited: balance.unlimited,
             held_credits: balance.held.get(),
+            disputed_credits: balance.disputed.get(),
             post_paid: balance.post_paid.map(PostPaid::from),
             as_of: AsOf { sequence, timestamp: at },
             expiring: balance.expiring.iter().map(expiring).collect(),
