@@ -35,11 +35,7 @@ fn a_month_costs_no_more_than_its_limit() {
     ] {
         let recharge = Recharge { spent, monthly_spend_limit: limit.map(pence), ..set(&seed()) };
         let may = recharge.may_spend(pence(price), Currency::GBP, at(NOW));
-        assert_eq!(
-            may.as_ref().map(|()| ()).map_err(Clone::clone),
-            expected.map_err(Clone::clone),
-            "{limit:?} {spent} {price}"
-        );
+        assert_eq!(may.as_ref().err(), expected.err(), "{limit:?} {spent} {price}");
         let may = recharge.may_spend(pence(price), Currency::GBP, at("2024-02-01T00:00:00Z"));
         assert_eq!(may.is_ok(), price <= limit.unwrap_or(100_000), "another month");
     }
