@@ -90,8 +90,11 @@ pub enum Refusal {
     /// All of the debit was refunded before.
     #[error("all of this debit has been refunded; `refunds` of the transaction names when")]
     AlreadyRefunded,
-    /// More is to be captured than is held. The words are the seed's, as for every debit that lacks credits.
-    #[error("Not enough credits to perform this operation")]
+    /// More is to be captured than the hold has left.
+    #[error(
+        "the hold has {} credits left, and {} were to be captured; capture at most {}, or omit `amount` to capture all",
+        .available.get(), .required.get(), .available.get()
+    )]
     MoreThanHeld {
         /// What was asked.
         required: Credits,
