@@ -9,7 +9,7 @@ use aws_lambda_events::event::streams::{KinesisBatchItemFailure, KinesisEventRes
 use chrono::{DateTime, Utc};
 use lambda_runtime::LambdaEvent;
 use shared::calendar::{Task, Tasks};
-use shared::domain::{Account, AccountId, Direction, Entry, Level, News, Spent};
+use shared::domain::{Account, AccountId, Direction, Entry, Level, News, Spent, Wish};
 use shared::edge::App;
 use shared::hooks::{Bus, Published};
 use shared::pay::Wakes;
@@ -159,7 +159,7 @@ async fn show(ledger: &Ledger, image: Option<Image>) -> Result<Shown, Fault> {
     Ok(projected.map_or(Shown::Nothing, |projected| Shown::Account(account.into(), projected)))
 }
 
-/// Wakes auto-recharge of an account that is below its threshold, and has the monitors of one looked at
+/// Wakes auto-recharge of an account that wants something of it, and has the monitors of one looked at
 /// that credits have reached. Each time: once too many does nothing.
 async fn wake(
     ledger: &Ledger,
@@ -170,7 +170,7 @@ async fn wake(
         look_at_monitors(ledger, others, account.id).await?;
     }
     let Some(recharge) = ledger.recharge(account.id).await? else { return Ok(()) };
-    if recharge.is_waiting() && recharge.is_crossed(account, account.floor().time()) {
+    if recharge.wish(account, account.floor().time()) != Wish::Rest {
         others.wakes.wake(account.id).await?;
     }
     Ok(())

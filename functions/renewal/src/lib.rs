@@ -1,6 +1,8 @@
 //! Renewal: begins each month's round, and goes through it from a queue. A debit or a look at the balance
 //! turns its own account's month at once; this one turns those of everybody else.
 
+use std::pin::Pin;
+
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsMessage};
 use chrono::{DateTime, Utc};
 use lambda_runtime::LambdaEvent;
@@ -66,13 +68,14 @@ pub async fn handle(app: &App, event: LambdaEvent<Call>) -> Result<Answer, Fatal
     }
 }
 
-/// Begins the round of a month, or goes on with it where it is not through; in how many parts of the
-/// directory.
+/// Begins the round of a month, or goes on with it where it is not through, and has monitors tried again whose price
+/// has fallen; in how many parts of the directory.
 ///
 /// # Errors
 /// When the store or the queue does not serve.
 pub async fn begin(app: &App, month: Period, moment: Moment) -> Result<u8, Unfinished> {
-    app.calendar().begin_round(month, moment).await
+    let begun = app.calendar().begin_round(month, moment).await?;
+    Ok(begun.saturating_add(app.calendar().sweep_fallen(moment).await?))
 }
 
 /// Does one task.
@@ -80,7 +83,11 @@ pub async fn begin(app: &App, month: Period, moment: Moment) -> Result<u8, Unfin
 /// # Errors
 /// When it should come again.
 pub async fn perform(app: &App, task: Task, moment: Moment) -> Result<(), Unfinished> {
-    Box::pin(app.calendar().perform(task, moment)).await
+    // Without its type: the compiler need not look all the way down from the function's own future.
+    let calendar = app.calendar();
+    let work: Pin<Box<dyn Future<Output = Result<(), Unfinished>> + Send + '_>> =
+        Box::pin(calendar.perform(task, moment));
+    work.await
 }
 
 /// Does a batch of tasks; only what failed comes again.

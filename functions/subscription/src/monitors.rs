@@ -69,8 +69,8 @@ struct Monitor {
     /// The service that it belongs to.
     #[schema(value_type = Option<String>)]
     service: Option<Service>,
-    /// active; suspended: this month could not be paid, and it goes on once credits arrive, or with the next
-    /// month; deleted.
+    /// active; suspended: this month could not be paid, and it goes on once credits arrive, when its price falls, or
+    /// with the next month; deleted.
     status: &'static str,
     /// Why it is suspended: insufficient_credits, frozen, not_priced.
     reason: Option<&'static str>,

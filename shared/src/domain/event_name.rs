@@ -119,9 +119,9 @@ impl EventName {
     #[must_use]
     pub fn summary(self) -> &'static str {
         match self {
-            Self::CreditsLowBalance => "The available credits have fallen below the threshold.",
-            Self::CreditsDepleted => "No credits are left.",
-            Self::CreditsRecovered => "The available credits are above the threshold again.",
+            Self::CreditsLowBalance => "What debits can spend has fallen below a threshold.",
+            Self::CreditsDepleted => "Debits without a service have no credits left to spend.",
+            Self::CreditsRecovered => "What debits can spend is above a threshold again.",
             Self::CreditsPurchased => "Credits were bought.",
             Self::CreditsRenewed => "A month has turned and its subscription credits are there.",
             Self::CreditsExpiring => "Some credits will expire soon.",

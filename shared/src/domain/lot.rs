@@ -129,6 +129,18 @@ impl Service {
     /// Every service, for the message that names what could be asked.
     pub const ALL: [Self; 5] =
         [Self::Smartcheck, Self::Smartaccess, Self::Smartenroll, Self::Api, Self::Biometric];
+
+    /// Its name in requests.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Smartcheck => "smartcheck",
+            Self::Smartaccess => "smartaccess",
+            Self::Smartenroll => "smartenroll",
+            Self::Api => "api",
+            Self::Biometric => "biometric",
+        }
+    }
 }
 
 impl LotId {

@@ -14,7 +14,7 @@ use ulid::Ulid;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::error::Told;
-use super::etag::{Known, tag};
+use super::etag::{Known, edition_tag, tag};
 use super::queries::Queries;
 use super::{ApiError, App, Call, instant, once};
 
@@ -28,6 +28,7 @@ pub struct Reply {
     replayed: bool,
     next_cursor: Option<Option<String>>,
     public: bool,
+    edition: Option<u64>,
 }
 
 /// For how long a cache may answer in our place with what is the same for everybody: as long as a
@@ -96,12 +97,18 @@ impl Reply {
 
     /// An answer that was given before.
     pub(super) fn again(status: StatusCode, data: Box<RawValue>) -> Self {
-        Self { status, data, again: None, replayed: true, next_cursor: None, public: false }
+        Self { status, data, again: None, replayed: true, next_cursor: None, public: false, edition: None }
+    }
+
+    /// Names the edition of settings that it tells (`ETag`), for `If-Match`.
+    #[must_use]
+    pub fn tagged(self, edition: u64) -> Self {
+        Self { edition: Some(edition), ..self }
     }
 
     fn new(status: StatusCode, data: &impl Serialize) -> Result<Self, ApiError> {
         let data = to_raw_value(data).map_err(ApiError::unwritable)?;
-        Ok(Self { status, data, again: None, replayed: false, next_cursor: None, public: false })
+        Ok(Self { status, data, again: None, replayed: false, next_cursor: None, public: false, edition: None })
     }
 }
 
@@ -207,6 +214,11 @@ fn write(call: &Call, mut response: Response, known: &Known) -> Response {
         set(&mut response, call, &envelope);
         if reply.replayed {
             response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
+        }
+        if let Some(edition) = reply.edition
+            && let Ok(tag) = HeaderValue::from_str(&edition_tag(edition))
+        {
+            response.headers_mut().insert(header::ETAG, tag);
         }
         if reply.public {
             share(&mut response, &tag(reply.data.get()), known);

@@ -63,6 +63,11 @@ pub enum ApiError {
          wrong. Mend that in the table, or run `cargo xtask audit`, and repair it again"
     )]
     NotRepairable(Vec<String>),
+    /// Settings are others than those that the request means to change.
+    #[error(
+        "the settings have changed since you read them; read them again, and send the request with the new ETag in If-Match"
+    )]
+    PreconditionFailed,
     /// The request was understood, and not settled.
     #[error(transparent)]
     Unsettled(#[from] Unsettled),
@@ -180,6 +185,7 @@ impl ApiError {
             Self::InvalidCursor => (StatusCode::BAD_REQUEST, "INVALID_CURSOR"),
             Self::NotFound(_) | Self::Unsettled(Unsettled::NoAccount) => (StatusCode::NOT_FOUND, "NOT_FOUND"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
+            Self::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, "PRECONDITION_FAILED"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE"),
             Self::NotJson | Self::Encoded => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE"),
             Self::PaymentFailed(..) => (StatusCode::PAYMENT_REQUIRED, "PAYMENT_FAILED"),
@@ -249,6 +255,7 @@ impl ApiError {
             | Self::AlreadyWatched(_)
             | Self::Conflict(_)
             | Self::NotRepairable(_)
+            | Self::PreconditionFailed
             | Self::Unsettled(Unsettled::Refused(_)) => return self.to_string(),
         };
         words.to_owned()

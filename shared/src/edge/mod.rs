@@ -31,6 +31,7 @@ pub use clock::{Clock, System};
 pub use cursor::{CursorKey, Listing, WeakKey};
 pub use docs::describe;
 pub use error::{ApiError, Refused};
+pub use etag::IfMatch;
 pub use goods::{ExchangeRate, Money, NextPrice, OperationPrice, Package, PackageOnSale, Plan};
 pub use instant::Instant;
 pub use intent::{Brief, Intent, Setting};

@@ -90,6 +90,7 @@ impl Till<'_> {
         if purchase.disputes.get(&dispute.0).is_some_and(|known| known.opened.is_some()) {
             return Ok(Some(purchase));
         }
+        self.pause_recharge_for_dispute(purchase.id.account, dispute, moment).await?;
         let bought = self.bought(&purchase).await?;
         let name = format!("dispute/{}/opened", dispute.0);
         let (key, asked) = (system_key(&name)?, Fingerprint(name));

@@ -16,6 +16,7 @@ mod post_paid;
 mod purchase;
 mod reach;
 mod recharge;
+mod recharge_limits;
 mod remainder;
 mod renewal;
 mod rivals;
