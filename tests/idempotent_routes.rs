@@ -200,9 +200,11 @@ impl Scene {
             "PUT /admin/v1/organisations/{id}/post-paid" => {
                 (same, json!({ "limit": 5 }), json!({ "limit": 6 }))
             }
-            "PUT /admin/v1/organisations/{id}/plan-limit" => {
-                (same, json!({ "limit": 2_000_000_000_000_000_u64 }), json!({ "limit": 3_000_000_000_000_000_u64 }))
-            }
+            "PUT /admin/v1/organisations/{id}/plan-limit" => (
+                same,
+                json!({ "limit": 2_000_000_000_000_000_u64 }),
+                json!({ "limit": 3_000_000_000_000_000_u64 }),
+            ),
             "POST /admin/v1/organisations/{id}/freeze" | "POST /admin/v1/organisations/{id}/unfreeze" => {
                 (same, json!({ "reason": "a" }), json!({ "reason": "b" }))
             }

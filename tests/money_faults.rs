@@ -46,12 +46,14 @@ async fn an_unlimited_plan_mints_nothing() {
                 "consume" => world.consume(&org.key, "d", &body).await.created(),
                 "batch" => {
                     let items = json!({ "items": [body, body] });
-                    let made = world.post("/api/v3/credits/consume/batch", &org.key, "d", &items).await.created();
+                    let made =
+                        world.post("/api/v3/credits/consume/batch", &org.key, "d", &items).await.created();
                     made["results"][1]["transaction"].clone()
                 }
                 _ => world.post("/api/v3/credits/holds", &org.key, "d", &hold).await.created(),
             };
-            let path = |act: &str| format!("/api/v3/credits/holds/{}/{act}", made["holdId"].as_str().unwrap());
+            let path =
+                |act: &str| format!("/api/v3/credits/holds/{}/{act}", made["holdId"].as_str().unwrap());
             let captured = match debit {
                 "capture" => Some(world.post(&path("capture"), &org.key, "c", &json!({})).await.created()),
                 _ => None,
@@ -62,7 +64,8 @@ async fn an_unlimited_plan_mints_nothing() {
             if debit == "hold" {
                 world.post(&path("release"), &org.key, "r", &json!({})).await.created();
             } else {
-                let transaction = captured.as_ref().map_or(&made["transactionId"], |hold| &hold["transactionIds"][1]);
+                let transaction =
+                    captured.as_ref().map_or(&made["transactionId"], |hold| &hold["transactionIds"][1]);
                 refund(&world, &org, transaction, json!({})).await.created();
             }
             assert_eq!(buckets(&world, &org).await, before, "{debit}, {months}");
@@ -90,10 +93,8 @@ async fn an_unlimited_plan_has_a_safety_bound() {
     let path = format!("/admin/v1/organisations/{}/plan-limit", org.id);
     let raised = world.put(&path, world.operator(), &json!({ "limit": 1_000_000_000_000_001_u64 })).await;
     assert_eq!(raised.data()["limit"], json!(1_000_000_000_000_001_u64));
-    let both = tokio::join!(
-        world.consume(&org.key, "over", &debit),
-        world.consume(&org.key, "over-too", &debit),
-    );
+    let both =
+        tokio::join!(world.consume(&org.key, "over", &debit), world.consume(&org.key, "over-too", &debit),);
     let mut told = [both.0.status, both.1.status];
     told.sort_unstable();
     assert_eq!(told, [201, 403]);
@@ -252,12 +253,18 @@ async fn a_debt_is_settled_by_whatever_could() {
     dispute(&world, &bought, "open").await;
     let path = format!("/admin/v1/organisations/{}/post-paid", org.id);
     world.put(&path, world.operator(), &json!({ "limit": 200 })).await.data();
-    world.consume(&org.key, "owed", &json!({ "operation": "verification.standard", "quantity": 200 })).await.created();
+    world
+        .consume(&org.key, "owed", &json!({ "operation": "verification.standard", "quantity": 200 }))
+        .await
+        .created();
     assert_eq!(stand(&world, &org).await, [0, 500, 0, 200]);
     dispute(&world, &bought, "won").await;
     assert_eq!(stand(&world, &org).await, [300, 0, 0, 0]);
     // An operator puts purchased credits right while something is owed.
-    world.consume(&org.key, "more", &json!({ "operation": "verification.standard", "quantity": 400 })).await.created();
+    world
+        .consume(&org.key, "more", &json!({ "operation": "verification.standard", "quantity": 400 }))
+        .await
+        .created();
     let path = format!("/admin/v1/organisations/{}/adjustments", org.id);
     let body = json!({ "amount": 130, "source": "purchased", "reason": "A bank transfer" });
     world.post(&path, world.operator(), "a", &body).await.created();

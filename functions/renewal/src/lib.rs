@@ -1,8 +1,6 @@
 //! Renewal: begins each month's round, and goes through it from a queue. A debit or a look at the balance
 //! turns its own account's month at once; this one turns those of everybody else.
 
-use std::pin::Pin;
-
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsMessage};
 use chrono::{DateTime, Utc};
 use lambda_runtime::LambdaEvent;
@@ -83,11 +81,7 @@ pub async fn begin(app: &App, month: Period, moment: Moment) -> Result<u8, Unfin
 /// # Errors
 /// When it should come again.
 pub async fn perform(app: &App, task: Task, moment: Moment) -> Result<(), Unfinished> {
-    // Without its type: the compiler need not look all the way down from the function's own future.
-    let calendar = app.calendar();
-    let work: Pin<Box<dyn Future<Output = Result<(), Unfinished>> + Send + '_>> =
-        Box::pin(calendar.perform(task, moment));
-    work.await
+    Box::pin(app.calendar().perform(task, moment)).await
 }
 
 /// Does a batch of tasks; only what failed comes again.

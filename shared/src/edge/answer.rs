@@ -108,7 +108,15 @@ impl Reply {
 
     fn new(status: StatusCode, data: &impl Serialize) -> Result<Self, ApiError> {
         let data = to_raw_value(data).map_err(ApiError::unwritable)?;
-        Ok(Self { status, data, again: None, replayed: false, next_cursor: None, public: false, edition: None })
+        Ok(Self {
+            status,
+            data,
+            again: None,
+            replayed: false,
+            next_cursor: None,
+            public: false,
+            edition: None,
+        })
     }
 }
 
