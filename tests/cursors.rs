@@ -207,7 +207,7 @@ async fn a_cursor_of_one_webhooks_deliveries_is_none_of_anothers() {
         let path = format!("/api/v3/webhooks/{}", made["webhookId"].as_str().unwrap());
         for n in 0..2 {
             let test = json!({ "event": "credits.low_balance" });
-            world.post(&format!("{path}/test"), world.key(), &format!("t{n}"), &test).await.data();
+            world.post(&format!("{path}/test"), world.key(), &format!("{name}{n}"), &test).await.data();
         }
         paths.push(path);
     }

@@ -222,7 +222,7 @@ async fn what_comes_back_to_a_disputed_purchase_is_not_spendable() {
             assert_eq!(stand(&world, &org).await, [0, 450, 0, 0]);
         }
         if outcome != "open" {
-            dispute(&world, &bought, outcome).await;
+            dispute(&world, &bought, if outcome == "won" { "win" } else { "lose" }).await;
         }
         if !back_before {
             release().await;
@@ -243,7 +243,7 @@ async fn a_debt_is_settled_by_whatever_could() {
     world.consume(&org.key, "all", &all).await.created();
     buy(&world, &org).await;
     dispute(&world, &first, "open").await;
-    dispute(&world, &first, "lost").await;
+    dispute(&world, &first, "lose").await;
     assert_eq!(stand(&world, &org).await, [0, 0, 0, 0]);
     is_sound(&world, &org).await;
     // A dispute is won while something is owed.
@@ -258,7 +258,7 @@ async fn a_debt_is_settled_by_whatever_could() {
         .await
         .created();
     assert_eq!(stand(&world, &org).await, [0, 500, 0, 200]);
-    dispute(&world, &bought, "won").await;
+    dispute(&world, &bought, "win").await;
     assert_eq!(stand(&world, &org).await, [300, 0, 0, 0]);
     // An operator puts purchased credits right while something is owed.
     world

@@ -325,17 +325,11 @@ fn is_from_unlimited(request: &GiveBack) -> bool {
 
 /// Credits that a lot never gave don't come into one: what an unlimited plan paid has no way back.
 fn has_minted_nothing(posting: &Posting) -> Done {
-    for part in posting.entry.moves.iter().filter(|part| matches!(part.lot, LotId::Unlimited(_))) {
-        let told: u64 = posting
-            .entry
-            .moves
-            .iter()
-            .filter(|other| other.direction == part.direction && other.lot != part.lot)
-            .map(|other| other.amount.get())
-            .sum();
-        prop_assert!(
-            told + part.amount.get() <= posting.entry.amount.get() || posting.entry.amount.is_zero()
-        );
+    let moves = &posting.entry.moves;
+    for part in moves.iter().filter(|part| matches!(part.lot, LotId::Unlimited(_))) {
+        let others = moves.iter().filter(|other| other.direction == part.direction && other.lot != part.lot);
+        let told = others.map(|other| other.amount.get()).sum::<u64>() + part.amount.get();
+        prop_assert!(told <= posting.entry.amount.get() || posting.entry.amount.is_zero());
     }
     Ok(())
 }

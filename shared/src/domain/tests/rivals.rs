@@ -108,6 +108,8 @@ fn every_rule_is_in_the_list() {
             named.extend(words.filter(is_own).map(str::to_owned));
         }
     }
+    // A repair is no posting: it replaces an item as it was seen, whole.
+    named.remove("account.repair");
     let missing: Vec<_> = named.difference(&made).collect();
     assert!(missing.is_empty(), "no operation of the list makes {missing:?}; add them to operations.rs");
 }
