@@ -124,6 +124,7 @@ impl Shop {
             allowance,
             currency: Currency::GBP,
             customer: None,
+            spending_limit: None,
             created_at: now,
         };
         settings.add_organisation(&organisation).await.unwrap();

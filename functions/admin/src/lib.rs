@@ -8,8 +8,10 @@ mod organisations;
 mod packages;
 mod plans;
 mod prices;
+mod purchases;
 mod rates;
 mod refunds;
+mod spending;
 mod terms;
 
 use std::sync::Arc;
@@ -28,6 +30,8 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(grants::grant))
         .routes(routes!(adjustments::adjust_credits))
         .routes(routes!(refunds::refund_debit))
+        .routes(routes!(purchases::refund_purchase))
+        .routes(routes!(spending::set_spending_limit))
         .routes(routes!(terms::set_post_paid))
         .routes(routes!(terms::freeze))
         .routes(routes!(terms::unfreeze))

@@ -76,6 +76,7 @@ pub(super) async fn create(
         plan: known.plan.clone(),
         allowance,
         customer: None,
+        spending_limit: None,
         currency: wanted.currency.unwrap_or(Currency::GBP),
         created_at: made.at,
     };

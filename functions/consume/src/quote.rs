@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use serde::Serialize;
-use shared::domain::{self, Account, Amount, Credits, Head, Offer, PackageList, Part, Posting, Refusal};
+use shared::domain::{self, Account, Amount, Credits, Currency, Head, Offer, PackageList, Part, Posting, Refusal};
 use shared::edge::{
     ApiError, App, BATCH_BYTES_MAX, Caller, Either, Money, Payload, Refused, Reply, SourceShare, may,
 };
@@ -132,7 +132,11 @@ pub(super) async fn quote(
             of_batch(&account, &priced, moment)
         }
     };
-    Reply::ok(&quote.mended(&account, &catalogue.packages, moment))
+    let currency = match quote.lacking {
+        0 => Currency::GBP,
+        _ => app.till(caller.account.mode).currency(caller.account.org).await?,
+    };
+    Reply::ok(&quote.mended(&account, (&catalogue.packages, currency), moment))
 }
 
 fn of_batch(account: &Account, priced: &Priced, moment: Moment) -> Quote {
@@ -219,11 +223,11 @@ impl Quote {
     }
 
     /// With what would cover what is lacking.
-    fn mended(mut self, account: &Account, packages: &PackageList, moment: Moment) -> Self {
+    fn mended(mut self, account: &Account, sold: (&PackageList, Currency), moment: Moment) -> Self {
         let owed = account.post_paid.outstanding.less(account.post_paid.limit).unwrap_or_default();
         let lacking = self.lacking.saturating_add(owed.get());
         let offer = Amount::try_from(lacking).ok().filter(|_| self.lacking > 0);
-        let offer = offer.and_then(|lacking| cheapest(packages, lacking, moment));
+        let offer = offer.and_then(|lacking| cheapest(sold, lacking, moment));
         self.mend = offer.map(|offer| Mend {
             action: "purchase",
             lacking,
@@ -245,6 +249,11 @@ fn lacking(refusal: &Refusal) -> u64 {
 }
 
 /// The cheapest package that covers it; without one as large, just so many credits.
-fn cheapest(packages: &PackageList, lacking: Amount, moment: Moment) -> Option<Offer> {
-    packages.cheapest(lacking, moment.now).or_else(|| packages.amount(lacking, moment.now).ok())
+fn cheapest(
+    (packages, currency): (&PackageList, Currency),
+    lacking: Amount,
+    moment: Moment,
+) -> Option<Offer> {
+    let package = packages.cheapest(lacking, currency, moment.now);
+    package.or_else(|| packages.amount(lacking, currency, moment.now).ok())
 }

@@ -73,6 +73,7 @@ impl Keys {
             plan: plan.clone(),
             allowance,
             customer: None,
+            spending_limit: None,
             currency: Currency::GBP,
             created_at: org.time(),
         };

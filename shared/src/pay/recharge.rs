@@ -57,7 +57,7 @@ impl Till<'_> {
         let next = match recharge.wish(&known, moment.now) {
             Wish::Rest => return Ok(Look::Enough),
             Wish::Charge(credits) => {
-                let credits = self.payable(recharge, credits, moment).await?;
+                let credits = self.payable(recharge, account, credits, moment).await?;
                 recharge.charging(EntryId::new(moment.now, random()), credits, moment.now)
             }
             Wish::Turn(state) => {
@@ -74,10 +74,17 @@ impl Till<'_> {
     }
 
     /// As many of the wanted credits as one payment may cost; at least a pack.
-    async fn payable(&self, recharge: &Recharge, wanted: Amount, moment: Moment) -> Result<Amount, Fault> {
+    async fn payable(
+        &self,
+        recharge: &Recharge,
+        account: AccountId,
+        wanted: Amount,
+        moment: Moment,
+    ) -> Result<Amount, Fault> {
         let catalogue = self.settings.catalogue(moment.wall).await?;
+        let currency = self.currency(account.org).await?;
         let mut credits = wanted;
-        while let Err(Refusal::PriceLimit) = catalogue.packages.amount(credits, moment.now) {
+        while let Err(Refusal::PriceLimit) = catalogue.packages.amount(credits, currency, moment.now) {
             match recharge.half(credits) {
                 Some(fewer) => credits = fewer,
                 None => break,
@@ -109,16 +116,18 @@ impl Till<'_> {
             Some(purchase) => Box::pin(self.resume(purchase, moment)).await,
             None => match Box::pin(self.wanted(recharge, id, charge, moment)).await? {
                 Ok(purchase) => Box::pin(self.sell(purchase, moment)).await,
-                Err(refusal) => {
-                    let next = recharge.refused(&refused(&refusal), moment.now);
-                    self.tell_failed(id, (recharge, &next), charge.1, moment).await?;
-                    self.turn(account, next, moment).await?;
-                    return Ok(Look::Again);
-                }
+                Err(refusal) => Err(refusal.into()),
             },
         };
         let purchase = match driven {
             Ok(purchase) => purchase,
+            // It can't even be asked for: nothing is on sale, or it costs too much at once or for a day.
+            Err(Unsettled::Refused(refusal)) => {
+                let next = recharge.refused(&refused(&refusal), moment.now);
+                self.tell_failed(id, (recharge, &next), charge.1, moment).await?;
+                self.turn(account, next, moment).await?;
+                return Ok(Look::Again);
+            }
             // Whoever is at work on it wakes us again.
             Err(Unsettled::InProgress) => return Ok(Look::Enough),
             Err(unsettled) => return Err(unsettled),
@@ -149,7 +158,8 @@ impl Till<'_> {
         moment: Moment,
     ) -> Result<Result<Purchase, Refusal>, Unsettled> {
         let catalogue = self.settings.catalogue(moment.wall).await?;
-        let offer = match catalogue.packages.amount(credits, moment.now) {
+        let currency = self.currency(id.account.org).await?;
+        let offer = match catalogue.packages.amount(credits, currency, moment.now) {
             Ok(offer) => offer,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -162,6 +172,12 @@ impl Till<'_> {
 /// A charge that can't even be asked for.
 fn refused(refusal: &Refusal) -> Decline {
     tracing::warn!(cause = refusal as &dyn Error, "auto-recharge can't buy");
-    let is_too_much = *refusal == Refusal::PriceLimit;
-    Decline::plain(if is_too_much { "price_limit" } else { "not_on_sale" })
+    let reason = if *refusal == Refusal::PriceLimit {
+        "price_limit"
+    } else if matches!(refusal, Refusal::SpendingLimit { .. }) {
+        "spending_limit"
+    } else {
+        "not_on_sale"
+    };
+    Decline::plain(reason)
 }

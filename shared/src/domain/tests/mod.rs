@@ -16,6 +16,7 @@ mod purchase;
 mod reach;
 mod recharge;
 mod renewal;
+mod reversal;
 mod subscription;
 mod versions;
 
