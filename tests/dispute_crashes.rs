@@ -100,8 +100,7 @@ async fn two_disputes_about_one_payment_count_once() {
                 shop.company.charges().into_iter().find(|charge| charge.transaction == bought).unwrap();
             let purchase = shop.books.ledger.purchase(charge.purchase()).await.unwrap().unwrap();
             let payment = purchase.payment.unwrap();
-            let [one, other] =
-                ["dp_one", "dp_other"].map(|name| Disputed {
+            let [one, other] = ["dp_one", "dp_other"].map(|name| Disputed {
                 dispute: DisputeId(format!("{name}_{}", bought.bare())),
                 payment: payment.clone(),
                 amount: None,

@@ -87,7 +87,8 @@ pub(super) async fn refund_purchase(
     let claim = (&ClaimKey::Operator(intent.key), &intent.fingerprint);
     let made = app.ledger.claim_once(ClaimsOf::Account(account), claim.0, claim.1, moment).await?;
     let state = RefundState::Open;
-    let order = RefundOrder { id: made.id, amount: 0, reason, by: operator.key, at: made.at, state, step: None };
+    let order =
+        RefundOrder { id: made.id, amount: 0, reason, by: operator.key, at: made.at, state, step: None };
     let purchase = Box::pin(till.refund_purchase(purchase, order, amount, moment)).await?;
     let account = app.ledger.account(account).await?.ok_or(UNKNOWN)?;
     let balance = Balance::new(&account.balance(moment.now), account.sequence, moment.now);

@@ -83,7 +83,8 @@ async fn packages(
         return Ok(Reply::page(&PackageOnSale::all(&on_sale), None)?.public());
     };
     if currency.is_some() {
-        let problem = "can't be sent with a key; the packages listed are those in your organisation's own currency";
+        let problem =
+            "can't be sent with a key; the packages listed are those in your organisation's own currency";
         return Err(ApiError::field("currency", problem));
     }
     let organisation = app.settings.organisation(org).await?;

@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use serde::Serialize;
-use shared::domain::{self, Account, Amount, Credits, Currency, Head, Offer, PackageList, Part, Posting, Refusal};
+use shared::domain::{
+    self, Account, Amount, Credits, Currency, Head, Offer, PackageList, Part, Posting, Refusal,
+};
 use shared::edge::{
     ApiError, App, BATCH_BYTES_MAX, Caller, Either, Money, Payload, Refused, Reply, SourceShare, may,
 };

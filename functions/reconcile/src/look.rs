@@ -43,7 +43,11 @@ pub(super) async fn look_daily(app: &App, moment: Moment) -> usize {
         match look_in(app, mode, known, moment).await {
             Ok(events) => handled = handled.saturating_add(events),
             Err(unsettled) => {
-                tracing::error!(mode = mode.as_str(), cause = &unsettled as &dyn Error, "refunds and disputes can't be looked for");
+                tracing::error!(
+                    mode = mode.as_str(),
+                    cause = &unsettled as &dyn Error,
+                    "refunds and disputes can't be looked for"
+                );
             }
         }
     }
@@ -92,7 +96,11 @@ async fn look_in(app: &App, mode: Mode, known: Option<Looked>, moment: Moment) -
             Err(_) => Err(Fault::Busy.into()),
         };
         if let Err(unsettled) = booked {
-            tracing::error!(?event, cause = &unsettled as &dyn Error, "a refund or a dispute can't be booked");
+            tracing::error!(
+                ?event,
+                cause = &unsettled as &dyn Error,
+                "a refund or a dispute can't be booked"
+            );
             failed = Some(unsettled);
         }
     }

@@ -89,8 +89,12 @@ pub(crate) async fn look_for_reversals(app: &App) {
     const WAIT: Duration = Duration::from_secs(5);
     match timeout(WAIT, reconcile::look(app, app.clock.moment())).await {
         Ok(Ok(events)) => tracing::debug!(events, "looked for refunds and disputes"),
-        Ok(Err(unsettled)) => tracing::warn!(error = %unsettled, "refunds and disputes are looked for again soon"),
-        Err(_) => tracing::warn!("the payment provider is slow; refunds and disputes are looked for within a day"),
+        Ok(Err(unsettled)) => {
+            tracing::warn!(error = %unsettled, "refunds and disputes are looked for again soon")
+        }
+        Err(_) => {
+            tracing::warn!("the payment provider is slow; refunds and disputes are looked for within a day")
+        }
     }
 }
 

@@ -115,7 +115,9 @@ pub enum Refusal {
         refundable: Money,
     },
     /// The payment provider refused a refund.
-    #[error("the payment provider refused the refund ({0}); no money was refunded and no credits were taken back")]
+    #[error(
+        "the payment provider refused the refund ({0}); no money was refunded and no credits were taken back"
+    )]
     RefundRefused(String),
     /// More is to be captured than is held. The words are the seed's, as for every debit that lacks credits.
     #[error("Not enough credits to perform this operation")]

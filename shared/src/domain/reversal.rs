@@ -104,7 +104,10 @@ impl Purchase {
         let money = money.unwrap_or_else(|| self.offer.price.amount());
         let (disputed, refunds) = (self.disputed(), self.refund_totals());
         let all = disputed.money.saturating_add(refunds.amount).saturating_add(money);
-        self.credits_for(all).less(disputed.credits).and_then(|rest| rest.less(refunds.credits)).unwrap_or_default()
+        self.credits_for(all)
+            .less(disputed.credits)
+            .and_then(|rest| rest.less(refunds.credits))
+            .unwrap_or_default()
     }
 
     /// The step that brings the refunds to `refunded` minor units in all; `None` when they are there.
@@ -175,7 +178,11 @@ impl Purchase {
         self.to_return
             || self.refunds.open.is_some()
             || self.refunds.orders.iter().any(is_open)
-            || self.refunds.orders.iter().any(|order| order.state == RefundState::Made && order.step.is_none())
+            || self
+                .refunds
+                .orders
+                .iter()
+                .any(|order| order.state == RefundState::Made && order.step.is_none())
             || self.disputes.values().any(|dispute| dispute.opened.is_none())
     }
 
@@ -257,8 +264,13 @@ impl RefundOrder {
 /// # Errors
 /// [`Refusal::BalanceLimit`].
 pub fn payment_restored(account: &Account, amount: Amount, head: &Head) -> Result<Posting, Refusal> {
-    let request =
-        Grant { source: Source::Purchased, amount, service: None, expires_at: None, origin: Origin::Purchase };
+    let request = Grant {
+        source: Source::Purchased,
+        amount,
+        service: None,
+        expires_at: None,
+        origin: Origin::Purchase,
+    };
     let mut posting = grant(account, &request, head)?;
     posting.entry.operation = Operation::own("credit.refund_failed");
     Ok(posting)

@@ -262,9 +262,7 @@ fn refusal_code(refusal: &Refusal) -> (StatusCode, &'static str) {
         | Refusal::NotEligible(_)
         | Refusal::MoreThanDebited { .. }
         | Refusal::MoreThanPaid { .. }
-        | Refusal::RefundRefused(_) => {
-            (StatusCode::UNPROCESSABLE_ENTITY, "REFUND_NOT_ELIGIBLE")
-        }
+        | Refusal::RefundRefused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "REFUND_NOT_ELIGIBLE"),
         Refusal::AlreadyRefunded => (StatusCode::CONFLICT, "ALREADY_REFUNDED"),
         Refusal::HoldClosed(_) => (StatusCode::CONFLICT, "HOLD_CLOSED"),
         Refusal::SamePlan

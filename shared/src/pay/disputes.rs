@@ -1,6 +1,6 @@
 use crate::domain::{
-    Bought, Credits, Details, Dispute, EntryId, Fingerprint, Purchase, Receipt, Reference, Stage, dispute_lost,
-    dispute_opened, dispute_won,
+    Bought, Credits, Details, Dispute, EntryId, Fingerprint, Purchase, Receipt, Reference, Stage,
+    dispute_lost, dispute_opened, dispute_won,
 };
 use crate::store::{Errand, Fault, Moment, Unsettled, system_key};
 
@@ -82,7 +82,11 @@ impl Till<'_> {
     }
 
     /// The purchase behind a payment, finished: a dispute or a refund may be heard of before the payment itself.
-    pub(super) async fn paid_by(&self, payment: &PaymentId, moment: Moment) -> Result<Option<Purchase>, Unsettled> {
+    pub(super) async fn paid_by(
+        &self,
+        payment: &PaymentId,
+        moment: Moment,
+    ) -> Result<Option<Purchase>, Unsettled> {
         let Some(payment) = self.provider.payment(payment).await? else { return Ok(None) };
         // A test ledger may have a clock of its own.
         let moment = match payment.purchase {

@@ -78,7 +78,11 @@ pub(super) fn read(body: &[u8]) -> Result<Option<Event>, Refused> {
             let closed = object::<Dispute>(&event)?.read();
             Ok(closed.and_then(|(disputed, outcome)| Some(Event::DisputeClosed(disputed, outcome?))))
         }
-        "charge.refunded" | "charge.refund.updated" | "refund.created" | "refund.updated" | "refund.failed" => {
+        "charge.refunded"
+        | "charge.refund.updated"
+        | "refund.created"
+        | "refund.updated"
+        | "refund.failed" => {
             let OfPayment { payment_intent } = object(&event)?;
             Ok(payment_intent.map(|paid| Event::Refunded(paid.id())))
         }
@@ -258,8 +262,10 @@ mod tests {
 
     #[test]
     fn a_dispute_opens_and_closes() {
-        let dispute = |status: &str| json!({ "id": "dp_1", "status": status, "payment_intent": "pi_1", "charge": "ch_1",
-            "amount": 2450, "currency": "gbp" });
+        let dispute = |status: &str| {
+            json!({ "id": "dp_1", "status": status, "payment_intent": "pi_1", "charge": "ch_1",
+            "amount": 2450, "currency": "gbp" })
+        };
         let disputed = Disputed {
             dispute: DisputeId("dp_1".into()),
             payment: PaymentId("pi_1".into()),
@@ -290,7 +296,10 @@ mod tests {
             let mut dispute = json!({ "id": "dp_1", "status": "lost", "payment_intent": "pi_1", "amount": 1, "currency": "gbp" });
             dispute[name] = value;
             let told = said("charge.dispute.created", &dispute);
-            assert!(matches!(&told, Ok(Some(Event::DisputeOpened(Disputed { amount: None, .. })))), "{told:?}");
+            assert!(
+                matches!(&told, Ok(Some(Event::DisputeOpened(Disputed { amount: None, .. })))),
+                "{told:?}"
+            );
         }
     }
 

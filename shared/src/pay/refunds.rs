@@ -1,8 +1,8 @@
 use super::disputes::ATTEMPTS_MAX;
 use super::{MoneyRefund, PaymentId, RefundAnswer, Reversals, Silence, Till};
 use crate::domain::{
-    Amount, Credits, Details, EntryId, Fingerprint, Purchase, PurchaseId, Reference, RefundOrder, RefundState,
-    RefundStep, Refunds, Refusal, Stage, payment_refunded, payment_restored,
+    Amount, Credits, Details, EntryId, Fingerprint, Purchase, PurchaseId, Reference, RefundOrder,
+    RefundState, RefundStep, Refunds, Refusal, Stage, payment_refunded, payment_restored,
 };
 use crate::store::{Errand, Fault, Moment, Unsettled, system_key};
 
@@ -58,7 +58,8 @@ impl Till<'_> {
             return self.return_money(purchase).await;
         }
         let Some(payment) = purchase.payment.clone() else { return Ok(purchase) };
-        while let Some(order) = purchase.refunds.orders.iter().find(|order| order.state == RefundState::Open) {
+        while let Some(order) = purchase.refunds.orders.iter().find(|order| order.state == RefundState::Open)
+        {
             let wanted = MoneyRefund { name: order.id.to_string(), amount: order.amount };
             let (id, answer) = (order.id, self.provider.refund_part(&payment, &wanted).await?);
             purchase = self.answered(purchase, id, &answer).await?;
@@ -149,9 +150,9 @@ impl Till<'_> {
         let settled = match (taken, restored) {
             (Some(taken), _) => {
                 let bought = self.part_of(purchase, taken.into()).await?;
-                let decide = self.ledger.settle(account, claim, moment, |account, head| {
-                    payment_refunded(account, &bought, head)
-                });
+                let decide = self
+                    .ledger
+                    .settle(account, claim, moment, |account, head| payment_refunded(account, &bought, head));
                 decide.await?
             }
             (None, Some(restored)) => {

@@ -8,11 +8,10 @@ use crate::store::{ClaimsOf, Errand, Fault, Moment, Unsettled, system_key};
 impl Till<'_> {
     /// Decides that a purchase has failed, by taking the key under which it would be granted: after that no
     /// process grants it. False when a process holds the key in order to grant it.
-    pub(super) async fn decide_failed(
-        &self,
-        purchase: &Purchase,
-        moment: Moment,
-    ) -> Result<bool, Unsettled> {
+    ///
+    /// # Errors
+    /// [`Unsettled::Failed`] when the table does not serve.
+    pub async fn decide_failed(&self, purchase: &Purchase, moment: Moment) -> Result<bool, Unsettled> {
         let name = format!("purchase/{}", purchase.id.transaction);
         let (key, asked) = (system_key(&name)?, Fingerprint(format!("{name}/failed")));
         let of = ClaimsOf::Account(purchase.id.account);

@@ -5,8 +5,8 @@ use chrono::DateTime;
 
 use super::{CustomerId, Order, Provider, Silence, Wakes};
 use crate::domain::{
-    BOUGHT_BY_RECHARGE, Cause, Details, Fingerprint, Paid, Payment, Purchase, Reference, Stage, Step, Verdict,
-    grant,
+    BOUGHT_BY_RECHARGE, Cause, Details, Fingerprint, Paid, Payment, Purchase, Reference, Stage, Step,
+    Verdict, grant,
 };
 use crate::store::{Errand, Fault, Ledger, Moment, Settings, Settled, Unsettled, system_key};
 
@@ -230,9 +230,7 @@ impl Till<'_> {
         match verdict {
             Verdict::Grant => Box::pin(self.granted(purchase, moment)).await,
             // Somebody has heard that it is paid, and is granting it.
-            Verdict::Fail(_) if is_granted => {
-                Box::pin(self.granted(purchase, moment)).await
-            }
+            Verdict::Fail(_) if is_granted => Box::pin(self.granted(purchase, moment)).await,
             Verdict::Fail(decline) => self.save(purchase, Stage::Failed(decline), moment).await,
             Verdict::Wait(link) => {
                 // Nobody is at work any more.

@@ -5,7 +5,8 @@ use chrono::NaiveDate;
 
 use super::ClaimsOf;
 use crate::domain::{
-    AccountId, ClaimKey, DeliveryId, EntryId, KeyId, Mode, OrgId, Period, PurchaseId, Subject, Watched, WebhookId,
+    AccountId, ClaimKey, DeliveryId, EntryId, KeyId, Mode, OrgId, Period, PurchaseId, Subject, Watched,
+    WebhookId,
 };
 
 pub(super) type Item = HashMap<String, AttributeValue>;

@@ -11,9 +11,7 @@ use super::catalogue::Memory;
 use super::item::{decode, with_key};
 use super::key::{Item, Key};
 use super::{Fault, Moment};
-use crate::domain::{
-    Allowance, ApiKey, Currency, KeyId, OrgId, Plan, PlanId, Secret, SpendingLimit,
-};
+use crate::domain::{Allowance, ApiKey, Currency, KeyId, OrgId, Plan, PlanId, Secret, SpendingLimit};
 
 /// For how many seconds a warm function goes by what it has read of prices, plans and keys. A
 /// revoked key may live that much longer, and a price that is changed with effect from now is

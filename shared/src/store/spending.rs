@@ -39,7 +39,8 @@ impl Ledger {
             return Ok(Err(self.spent(account, day).await?));
         };
         let number = |number: u64| AttributeValue::N(number.to_string());
-        let end = day.checked_add_days(Days::new(DAYS_KEPT)).unwrap_or(day).and_time(NaiveTime::MIN).and_utc();
+        let end =
+            day.checked_add_days(Days::new(DAYS_KEPT)).unwrap_or(day).and_time(NaiveTime::MIN).and_utc();
         let update = self.once.update_item().table_name(&self.table);
         let update = update.set_key(Some(Key::Spending(account, day).attributes()));
         let update = update

@@ -58,7 +58,11 @@ fn a_number_of_credits_costs_what_they_cost_in_the_largest_package_below() {
         assert_eq!((offer.package, offer.version), (None, 1), "{credits}");
     }
     for credits in [12_531_329, Amount::MAX] {
-        assert_eq!(seed().amount(amount(credits), Currency::GBP, at(NOW)), Err(Refusal::PriceLimit), "{credits}");
+        assert_eq!(
+            seed().amount(amount(credits), Currency::GBP, at(NOW)),
+            Err(Refusal::PriceLimit),
+            "{credits}"
+        );
     }
     assert_eq!(PackageList::default().amount(amount(1), Currency::GBP, at(NOW)), Err(Refusal::NothingOnSale));
 }
@@ -228,7 +232,8 @@ fn only_packages_in_the_own_currency_count_and_of_one_size_the_cheapest() {
     assert_eq!(list.whole(&named("dollars"), pays_in, at(NOW)), Err(refused));
     let cheapest = list.cheapest(amount(300), Currency::GBP, at(NOW)).unwrap();
     assert_eq!(cheapest.package, Some(PackageId("alpha".into())));
-    let listed: Vec<_> = list.on_sale_in(Currency::GBP, at(NOW)).into_iter().map(|sold| &sold.name[..]).collect();
+    let listed: Vec<_> =
+        list.on_sale_in(Currency::GBP, at(NOW)).into_iter().map(|sold| &sold.name[..]).collect();
     assert_eq!(listed, ["alpha", "mike", "zulu"]);
 }
 

@@ -63,7 +63,11 @@ fn credits_go_in_proportion_to_the_money() {
         // In two steps or in one.
         let mut two = purchase(refunded / 3);
         refund(&mut two, refunded);
-        assert_eq!((two.refunds.credits.get(), two.refunds.amount), (taken, refunded.min(4_900)), "{refunded}");
+        assert_eq!(
+            (two.refunds.credits.get(), two.refunds.amount),
+            (taken, refunded.min(4_900)),
+            "{refunded}"
+        );
     }
 }
 

@@ -80,9 +80,8 @@ pub(super) async fn refund(
     if !is_id(&id.0) {
         return Err(Silence("there is no such payment".into()));
     }
-    let is_ours = |refund: &&Refund| {
-        refund.metadata.as_ref().and_then(|notes| notes.get(NAME)) == Some(&wanted.name)
-    };
+    let is_ours =
+        |refund: &&Refund| refund.metadata.as_ref().and_then(|notes| notes.get(NAME)) == Some(&wanted.name);
     if let Some(made) = refunds(client, id).await?.iter().find(is_ours) {
         return Ok(made.answer());
     }
@@ -129,7 +128,11 @@ pub(super) async fn events(client: &Client, since: DateTime<Utc>) -> Result<Vec<
         Ok(event) => event,
         // One that does not read must not hide the others.
         Err(refused) => {
-            tracing::error!(event = listed.id, cause = &refused as &dyn Error, "an event of Stripe does not read");
+            tracing::error!(
+                event = listed.id,
+                cause = &refused as &dyn Error,
+                "an event of Stripe does not read"
+            );
             None
         }
     };

@@ -33,7 +33,12 @@ const TABLE: [[&str; 4]; 31] = [
     ["card_xyz123", "fail! part fail part", "succeeded", "succeeded refunded refunded refunded"],
     ["card_xyz123", "part part open-part!", "succeeded", "succeeded refunded refunded"],
     // Of what a bank has taken in part, the rest can be given back.
-    ["card_xyz123", "open-part part! lose part part! refund", "refunded lost", "succeeded opened lost refunded refunded"],
+    [
+        "card_xyz123",
+        "open-part part! lose part part! refund",
+        "refunded lost",
+        "succeeded opened lost refunded refunded",
+    ],
     ["card_xyz123", "open lose part!", "succeeded lost", "succeeded opened lost"],
     // The bank has given the money back: there is nothing more to give.
     ["card_xyz123", "open lose refund", "succeeded lost", "succeeded opened lost"],
