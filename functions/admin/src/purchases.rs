@@ -28,7 +28,7 @@ pub(super) struct PurchaseRefund {
 /// A refund of a purchase, as far as it is.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Refunded {
+struct RefundedPurchase {
     /// The refund, which is also its name at the payment provider.
     refund_id: String,
     /// The purchase.
@@ -61,8 +61,8 @@ struct Refunded {
     ),
     request_body = PurchaseRefund,
     responses(
-        (status = 201, body = Refunded),
-        (status = 202, body = Refunded, description = "pending: the payment provider did not answer; it is asked again until it does"),
+        (status = 201, body = RefundedPurchase),
+        (status = 202, body = RefundedPurchase, description = "pending: the payment provider did not answer; it is asked again until it does"),
         (status = 404, description = "NOT_FOUND"),
         (status = 409, description = "ALREADY_REFUNDED; OPERATION_IN_PROGRESS, with Retry-After"),
         (status = 422, description = "REFUND_NOT_ELIGIBLE: it was not paid, is disputed, or `amount` is more than `details.refundable`; IDEMPOTENCY_KEY_REUSED"),
@@ -92,7 +92,7 @@ pub(super) async fn refund_purchase(
     let purchase = Box::pin(till.refund_purchase(purchase, order, amount, moment)).await?;
     let account = app.ledger.account(account).await?.ok_or(UNKNOWN)?;
     let balance = Balance::new(&account.balance(moment.now), account.sequence, moment.now);
-    let refunded = Refunded::of(&purchase, made.id, balance).ok_or(UNKNOWN)?;
+    let refunded = RefundedPurchase::of(&purchase, made.id, balance).ok_or(UNKNOWN)?;
     if refunded.status == "pending" {
         Reply::accepted(&refunded, made.replayed)
     } else {
@@ -100,7 +100,7 @@ pub(super) async fn refund_purchase(
     }
 }
 
-impl Refunded {
+impl RefundedPurchase {
     /// The refund of that name, if the purchase has it.
     fn of(purchase: &Purchase, id: EntryId, balance: Balance) -> Option<Self> {
         let refunds = &purchase.refunds;

@@ -21,7 +21,7 @@ pub(super) struct NewSpendingLimit {
 /// How much money an organisation may spend a day, and has spent.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Spending {
+struct SpendingTerms {
     organisation_id: String,
     /// The limit, for live and for test keys alike.
     per_day: edge::Money,
@@ -42,7 +42,7 @@ struct Spending {
     ),
     request_body = NewSpendingLimit,
     responses(
-        (status = 200, body = Spending),
+        (status = 200, body = SpendingTerms),
         (status = 400, description = "VALIDATION_ERROR: `perDay` is in another currency than the organisation's"),
         (status = 404, description = "NOT_FOUND"),
         (status = 422, description = "IDEMPOTENCY_KEY_REUSED: same key, other body"),
@@ -81,9 +81,9 @@ async fn spending(
     org: OrgId,
     organisation: &Organisation,
     moment: Moment,
-) -> Result<Spending, ApiError> {
+) -> Result<SpendingTerms, ApiError> {
     let account = AccountId { org, mode: Mode::Live };
-    Ok(Spending {
+    Ok(SpendingTerms {
         organisation_id: org.to_string(),
         per_day: organisation.may_spend().per_day().into(),
         spent_today: app.ledger.spent(account, moment.now.date_naive()).await?,

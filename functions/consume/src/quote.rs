@@ -134,10 +134,10 @@ pub(super) async fn quote(
             of_batch(&account, &priced, moment)
         }
     };
-    let currency = match quote.lacking {
-        0 => Currency::GBP,
-        _ => app.till(caller.account.mode).currency(caller.account.org).await?,
-    };
+    if quote.lacking == 0 {
+        return Reply::ok(&quote);
+    }
+    let currency = app.till(caller.account.mode).currency(caller.account.org).await?;
     Reply::ok(&quote.mended(&account, (&catalogue.packages, currency), moment))
 }
 

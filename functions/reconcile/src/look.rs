@@ -88,9 +88,9 @@ fn back(from: DateTime<Utc>, by: TimeDelta) -> DateTime<Utc> {
 async fn look_in(app: &App, mode: Mode, known: Option<Looked>, moment: Moment) -> Result<usize, Unsettled> {
     let since = known.map_or_else(|| back(moment.wall, FIRST), |known| back(known.wall, OVERLAP));
     let events = events(app.providers.of(mode), since).await?;
-    let mut failed = None;
+    let (till, mut failed) = (app.till(mode), None);
     for event in &events {
-        let booked = Box::pin(app.till(mode).on_event(event, moment));
+        let booked = Box::pin(till.on_event(event, moment));
         let booked = match timeout(Duration::from_secs(EVENT_SECONDS), booked).await {
             Ok(booked) => booked,
             Err(_) => Err(Fault::Busy.into()),
