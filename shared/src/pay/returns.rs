@@ -1,5 +1,3 @@
-use std::error::Error;
-
 use super::till::After;
 use super::{PaymentId, Till};
 use crate::domain::{Decline, Fingerprint, Purchase, Refusal, Stage, Step};
@@ -30,8 +28,8 @@ impl Till<'_> {
         refusal: Option<&Refusal>,
         moment: Moment,
     ) -> Result<After, Unsettled> {
-        let cause = refusal.map(|refusal| refusal as &dyn Error);
-        tracing::error!(purchase = %purchase.id.transaction, cause, "paid and not grantable; refunding");
+        let why = refusal.map(Refusal::to_string);
+        tracing::error!(purchase = %purchase.id.transaction, why, "paid and not grantable; refunding");
         if !self.decide_failed(&purchase, moment).await? {
             return Err(Unsettled::InProgress);
         }
