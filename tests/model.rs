@@ -118,11 +118,7 @@ impl Request {
             Self::Back(place, amount, why) => {
                 let shares = vec![share(account, *place, *amount)];
                 let month = account.period;
-                give_back(
-                    account,
-                    &GiveBack { shares, why: why.clone(), month, terms: BTreeMap::new() },
-                    head,
-                )
+                give_back(account, &GiveBack { shares, why: why.clone(), month }, head)
             }
             Self::Batch(items, atomic) => {
                 let item = |amount| {
@@ -157,7 +153,7 @@ fn share(account: &Account, place: u64, amount: u64) -> Share {
         }
         _ => (LotId::PostPaid, Source::PostPaid),
     };
-    Share { lot, source, amount: Credits::try_from(amount).unwrap() }
+    Share { lot, source, amount: Credits::try_from(amount).unwrap(), terms: Terms::default() }
 }
 
 /// Random histories of debits, grants, passing time and repeated requests. After each step the table

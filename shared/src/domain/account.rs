@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Allowance, BadId, Credits, Effect, Entry, EntryId, Guard, Lot, LotId, Mode, OrgId, Period, PlanId,
-    Posting, Service, Source,
+    Allowance, BadId, Bound, Counter, Credits, Direction, Disputed, Effect, Entry, EntryId, Guard, Lot,
+    LotId, Mode, OrgId, Period, PlanId, Posting, Service, Source, Terms,
 };
 
 /// How many lots an account keeps apart, besides one of plain purchased credits, which always finds a
@@ -18,6 +18,14 @@ pub const LOTS_MAX: usize = 16;
 /// How many lots on the same terms an account keeps apart; what arrives beyond them joins the
 /// youngest, so that one kind of credits never takes all places.
 pub const LOTS_ALIKE_MAX: usize = 4;
+
+/// How many credits an unlimited plan may spend in a month unless an operator says otherwise: 10^15. It is no
+/// limit of the plan; it keeps the account's counters within their range.
+pub const PLAN_CAP: u64 = 1_000_000_000_000_000;
+
+/// The most that an operator may raise [`PLAN_CAP`] to, so that what was spent and what is there still fit into
+/// one number together.
+pub const PLAN_CAP_MAX: u64 = 4_000_000_000_000_000;
 
 /// Whose credits: an organisation's real ones, or those of its test keys. Written `org_…#live`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -57,6 +65,10 @@ pub struct Account {
     pub lots: BTreeMap<EntryId, Lot>,
     /// What may be spent beyond all lots, and what was.
     pub post_paid: PostPaid,
+    /// Open disputes, by the transaction that opened each.
+    pub disputes: BTreeMap<EntryId, Disputed>,
+    /// How many credits an unlimited plan may spend in a month, where an operator has said so; else [`PLAN_CAP`].
+    pub cap: Option<Credits>,
     /// An operator has stopped it: nothing is spent and nothing bought.
     pub frozen: bool,
     /// What can no longer land.
@@ -94,6 +106,8 @@ pub struct Subscription {
     /// By how much more was spent than the plan brings, since it became a smaller one: a refund makes up for
     /// that first, so that what is left never exceeds the plan.
     pub over: Credits,
+    /// What operators have added this month, less what they have taken. A change of plan leaves it alone.
+    pub corrected: i64,
 }
 
 impl Subscription {
@@ -101,6 +115,13 @@ impl Subscription {
     #[must_use]
     pub fn spent(self) -> Credits {
         self.granted.less(self.left).unwrap_or_default()
+    }
+
+    /// What a month brings by `allowance` and by the operators' corrections together.
+    #[must_use]
+    pub fn corrected_allowance(self, allowance: Credits) -> Credits {
+        let sum = i128::from(allowance.get()).saturating_add(self.corrected.into()).max(0);
+        u64::try_from(sum).ok().and_then(|sum| Credits::try_from(sum).ok()).unwrap_or(Credits::MAX)
     }
 }
 
@@ -110,6 +131,7 @@ pub(super) struct Payer {
     pub(super) lot: LotId,
     pub(super) source: Source,
     pub(super) left: Credits,
+    pub(super) terms: Terms,
 }
 
 impl Account {
@@ -130,6 +152,8 @@ impl Account {
             held: Credits::ZERO,
             lots: BTreeMap::new(),
             post_paid: PostPaid::default(),
+            disputes: BTreeMap::new(),
+            cap: None,
             frozen: false,
             fence: Fence { up_to: EntryId::FIRST, sequence: 0 },
             last: None,
@@ -166,13 +190,38 @@ impl Account {
             lot: self.subscription_lot(),
             source: Source::Subscription,
             left: self.subscription.left,
+            terms: Terms::default(),
         };
         let lots = lots.into_iter().map(|(id, lot)| Payer {
             lot: LotId::Granted(*id),
             source: lot.source,
             left: lot.left,
+            terms: lot.terms(),
         });
         std::iter::once(subscription).filter(|payer| !payer.left.is_zero()).chain(lots).collect()
+    }
+
+    /// How many credits a debit for `service` could take from lots at `now`; [`Credits::MAX`] at most. What may be
+    /// spent on account is not counted, and an unlimited plan takes from no lot.
+    #[must_use]
+    pub fn spendable(&self, service: Option<Service>, now: DateTime<Utc>) -> Credits {
+        let renewed = self.period < Period::of(now);
+        let month = if renewed { self.allowance.monthly() } else { self.subscription.left };
+        let lots = self.lots.values().filter(|lot| lot.pays_for(service, now));
+        lots.fold(month, |sum, lot| sum.plus(lot.left).unwrap_or(Credits::MAX))
+    }
+
+    /// How many credits an unlimited plan may spend in a month.
+    #[must_use]
+    pub fn monthly_cap(&self) -> Credits {
+        self.cap.unwrap_or_else(|| Credits::try_from(PLAN_CAP).unwrap_or(Credits::MAX))
+    }
+
+    /// Lots of purchased credits that pay for every service and never end, the oldest first: those that settle
+    /// a debt.
+    pub(super) fn plain_purchases(&self) -> impl Iterator<Item = (EntryId, Credits)> {
+        let lots = self.lots.iter().filter(|(_, lot)| lot.is_plain_purchase() && !lot.left.is_zero());
+        lots.map(|(id, lot)| (*id, lot.left))
     }
 
     /// Granted lots that hold nothing and may be forgotten.
@@ -187,6 +236,9 @@ impl Account {
     #[must_use]
     pub fn apply(mut self, posting: &Posting) -> Option<Self> {
         if !posting.guards.iter().all(|guard| self.holds(*guard)) {
+            return None;
+        }
+        if !posting.effects.iter().flat_map(Effect::bounds).all(|bound| self.has_room(bound)) {
             return None;
         }
         if posting.revises() {
@@ -207,6 +259,7 @@ impl Account {
             Guard::AtLeast(lot, amount) => self.left(lot).is_some_and(|left| left >= amount),
             Guard::Exactly(lot, amount) => self.left(lot) == Some(amount),
             Guard::Granted(amount) => self.subscription.granted == amount,
+            Guard::GrantedAtMost(most) => self.subscription.granted <= most,
             Guard::OwingAtMost(most) => self.post_paid.outstanding <= most,
             Guard::Owing(amount) => self.post_paid.outstanding == amount,
             Guard::Held(amount) => self.held >= amount,
@@ -214,11 +267,22 @@ impl Account {
         }
     }
 
+    fn has_room(&self, bound: Bound) -> bool {
+        let counted = match bound.counter {
+            Counter::Left(lot) => self.left(lot),
+            Counter::Granted => Some(self.subscription.granted),
+            Counter::Used => Some(self.used),
+            Counter::Held => Some(self.held),
+            Counter::Owed => Some(self.post_paid.outstanding),
+        };
+        counted.is_some_and(|counted| counted <= bound.at_most)
+    }
+
     fn left(&self, lot: LotId) -> Option<Credits> {
         match lot {
             LotId::Subscription(_) => Some(self.subscription.left),
             LotId::Granted(id) => self.lots.get(&id).map(|lot| lot.left),
-            LotId::PostPaid => None,
+            LotId::PostPaid | LotId::Unlimited(_) | LotId::Disputed(_) => None,
         }
     }
 
@@ -227,7 +291,8 @@ impl Account {
             Effect::Take(LotId::Subscription(_), amount) => {
                 self.subscription.left = self.subscription.left.less(*amount)?;
             }
-            Effect::Take(LotId::PostPaid, _) | Effect::Give(LotId::PostPaid, _) => return None,
+            Effect::Take(LotId::PostPaid | LotId::Unlimited(_) | LotId::Disputed(_), _)
+            | Effect::Give(LotId::PostPaid | LotId::Unlimited(_) | LotId::Disputed(_), _) => return None,
             Effect::Take(LotId::Granted(id), amount) => {
                 let lot = self.lots.get_mut(id)?;
                 lot.left = lot.left.less(*amount)?;
@@ -258,6 +323,17 @@ impl Account {
                 self.subscription.left = self.subscription.left.less(*amount)?;
                 self.subscription.granted = self.subscription.granted.less(*amount)?;
             }
+            Effect::Correct(direction, amount) => {
+                let amount = i64::try_from(amount.get()).ok()?;
+                let corrected = self.subscription.corrected;
+                self.subscription.corrected = match direction {
+                    Direction::Credit => corrected.checked_add(amount)?,
+                    Direction::Debit => corrected.checked_sub(amount)?,
+                };
+            }
+            Effect::Cap(cap) => self.cap = Some(*cap),
+            Effect::Dispute(id, Some(disputed)) => drop(self.disputes.insert(*id, *disputed)),
+            Effect::Dispute(id, None) => drop(self.disputes.remove(id)),
             Effect::Spend(amount) => {
                 self.subscription.granted = self.subscription.granted.plus(*amount)?;
             }
@@ -276,6 +352,7 @@ impl Account {
             Effect::Renew(period, allowance) => {
                 self.period = *period;
                 (self.subscription.left, self.subscription.granted) = (*allowance, *allowance);
+                self.subscription.corrected = 0;
                 self.used = Credits::ZERO;
             }
             Effect::Fence(up_to) => {

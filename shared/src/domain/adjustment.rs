@@ -59,11 +59,16 @@ fn leave(
     let mut payers = account.in_order(|lot| lot.is_current(head.now));
     payers.retain(|payer| source.is_none_or(|source| payer.source == source));
     let mut taken = take(account, amount, payers, Credits::ZERO)?;
+    let mut corrected = Credits::ZERO;
     for effect in &mut taken.effects {
         // What is taken back was not spent, and a change of plan must not count it so.
         if let Effect::Take(LotId::Subscription(_), amount) = *effect {
             *effect = Effect::Withdraw(amount);
+            corrected = amount;
         }
+    }
+    if !corrected.is_zero() {
+        taken.effects.push(Effect::Correct(Direction::Debit, corrected));
     }
     Ok(posting(account, (Direction::Debit, amount), taken, head))
 }

@@ -74,6 +74,9 @@ pub enum Problem {
         /// The debit or the hold.
         of: EntryId,
     },
+    /// Credits that no lot has given came back into one.
+    #[error("it gives back more than was once taken from a lot")]
+    Minted,
     /// What decides on the next refund, capture or release was changed, or is gone.
     #[error("what is left to draw from it is not what the rows have left")]
     Pot,
@@ -111,6 +114,7 @@ impl Problem {
             Self::Balance { .. } => "balance",
             Self::Held { .. } => "held",
             Self::Overdrawn { .. } => "overdrawn",
+            Self::Minted => "minted",
             Self::Pot => "pot",
             Self::Lot { .. } => "lot",
             Self::Account(_) => "account",

@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::renewal::booked_at;
-use super::{Account, Allowance, Credits, EntryId, LotId, Period, PlanId, PostPaid, Source};
+use super::{Account, Allowance, Credits, EntryId, Lot, LotId, Period, PlanId, PostPaid, Service, Source};
 
 /// How many of the lots that expire next a balance names, besides those that end within a minute of the
 /// first. Three tell a customer what to hurry with, and keep a ledger row, which holds the balance after
@@ -41,6 +41,12 @@ pub struct Balance {
     /// Set aside by holds: in no bucket, and not used.
     #[serde(rename = "held", default, skip_serializing_if = "is_none")]
     pub held: Credits,
+    /// Set aside by open disputes: in no bucket, and nobody can spend it.
+    #[serde(rename = "disp", default, skip_serializing_if = "is_none")]
+    pub disputed: Credits,
+    /// What a debit that names no service cannot spend: what is left in lots of a service.
+    #[serde(rename = "scop", default, skip_serializing_if = "is_none")]
+    pub scoped: Credits,
     /// The lots that expire next, soonest first.
     #[serde(rename = "exp", default, skip_serializing_if = "Vec::is_empty")]
     pub expiring: Vec<Expiring>,
@@ -57,6 +63,9 @@ pub struct Expiring {
     /// How many are left in it.
     #[serde(rename = "n")]
     pub amount: Credits,
+    /// It pays only for debits that name this service.
+    #[serde(rename = "svc", default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Service>,
     /// The first instant at which they can't be spent.
     #[serde(with = "chrono::serde::ts_seconds", rename = "at")]
     pub expires_at: DateTime<Utc>,
@@ -67,6 +76,12 @@ impl Balance {
     #[must_use]
     pub fn available(&self) -> Option<Credits> {
         self.subscription.plus(self.purchased)?.plus(self.bonus)
+    }
+
+    /// What a debit that names no service can spend; `None` past [`Credits::MAX`].
+    #[must_use]
+    pub fn spendable(&self) -> Option<Credits> {
+        self.available()?.less(self.scoped)
     }
 
     /// The balance at `at`, if nothing was booked since: lots that have ended by then are gone. A row names
@@ -84,6 +99,9 @@ impl Balance {
                 Source::Subscription | Source::PostPaid => continue,
             };
             *bucket = bucket.less(lot.amount).unwrap_or_default();
+            if lot.service.is_some() {
+                self.scoped = self.scoped.less(lot.amount).unwrap_or_default();
+            }
             self.lapsed = self.lapsed.plus(lot.amount).unwrap_or(Credits::MAX);
         }
         self
@@ -117,27 +135,29 @@ impl Account {
         };
         Balance {
             subscription,
-            purchased: self.bucket(Source::Purchased, now),
-            bonus: self.bucket(Source::Bonus, now),
+            purchased: self.sum(|lot| lot.source == Source::Purchased && lot.is_current(now)),
+            bonus: self.sum(|lot| lot.source == Source::Bonus && lot.is_current(now)),
             used,
             plan: self.plan.clone(),
             unlimited: self.allowance == Allowance::Unlimited,
             period,
             post_paid: (self.post_paid != PostPaid::default()).then_some(self.post_paid),
-            lapsed: self.lapsed(now),
+            lapsed: self.sum(|lot| !lot.is_current(now)),
             held: self.held,
+            disputed: self.disputed(),
+            scoped: self.sum(|lot| lot.service.is_some() && lot.is_current(now)),
             expiring: self.expiring(now),
         }
     }
 
-    fn bucket(&self, source: Source, now: DateTime<Utc>) -> Credits {
-        let lots = self.lots.values().filter(|lot| lot.source == source && lot.is_current(now));
+    fn sum(&self, counts: impl Fn(&Lot) -> bool) -> Credits {
+        let lots = self.lots.values().filter(|lot| counts(lot));
         lots.fold(Credits::ZERO, |sum, lot| sum.plus(lot.left).unwrap_or(Credits::MAX))
     }
 
-    fn lapsed(&self, now: DateTime<Utc>) -> Credits {
-        let lots = self.lots.values().filter(|lot| !lot.is_current(now));
-        lots.fold(Credits::ZERO, |sum, lot| sum.plus(lot.left).unwrap_or(Credits::MAX))
+    fn disputed(&self) -> Credits {
+        let disputes = self.disputes.values();
+        disputes.fold(Credits::ZERO, |sum, dispute| sum.plus(dispute.aside).unwrap_or(Credits::MAX))
     }
 
     fn expiring(&self, now: DateTime<Utc>) -> Vec<Expiring> {
@@ -145,8 +165,8 @@ impl Account {
         for (id, lot) in &self.lots {
             if let (Some(expires_at), true, false) = (lot.expires_at, lot.is_current(now), lot.left.is_zero())
             {
-                let lot =
-                    Expiring { lot: LotId::Granted(*id), source: lot.source, amount: lot.left, expires_at };
+                let (source, amount, service) = (lot.source, lot.left, lot.service);
+                let lot = Expiring { lot: LotId::Granted(*id), source, amount, service, expires_at };
                 expiring.push((*id, lot));
             }
         }

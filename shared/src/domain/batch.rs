@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Account, Allowance, Consume, Credits, Details, Direction, Effect, Entry, EntryId, Guard, Head, LotId,
-    Move, Operation, Part, Posting, Receipt, Reference, Refusal, consume,
+    Account, Consume, Credits, Details, Direction, Effect, Entry, EntryId, Guard, Head, LotId, Move,
+    Operation, Part, Posting, Receipt, Reference, Refusal, consume,
 };
 
 /// Items of a batch at most.
@@ -127,8 +127,8 @@ impl Made {
                 more(&mut self.used, *amount);
             }
         }
-        if self.spent.is_zero() {
-            for part in posting.entry.moves.iter().filter(|part| part.lot != LotId::PostPaid) {
+        for part in &posting.entry.moves {
+            if let LotId::Subscription(_) | LotId::Granted(_) = part.lot {
                 more(self.taken.entry(part.lot).or_default(), part.amount);
             }
         }
@@ -142,7 +142,7 @@ impl Made {
             let seen = match lot {
                 LotId::Subscription(_) => account.subscription.left,
                 LotId::Granted(id) => account.lots.get(&id).map_or(Credits::ZERO, |lot| lot.left),
-                LotId::PostPaid => continue,
+                LotId::PostPaid | LotId::Unlimited(_) | LotId::Disputed(_) => continue,
             };
             guards.push(if amount == seen {
                 Guard::Exactly(lot, amount)
@@ -156,6 +156,8 @@ impl Made {
             effects.push(Effect::Owe(self.owed));
         }
         if !self.spent.is_zero() {
+            let most = account.monthly_cap().less(self.spent).unwrap_or_default();
+            guards.push(Guard::GrantedAtMost(most));
             effects.push(Effect::Spend(self.spent));
         }
         if !self.used.is_zero() {
@@ -229,10 +231,9 @@ impl Account {
     /// The account as it was before a debit.
     fn undo(mut self, entry: &Entry) -> Self {
         let plus = |sum: &mut Credits, amount| *sum = sum.plus(amount).unwrap_or(Credits::MAX);
-        let is_unlimited = self.allowance == Allowance::Unlimited;
         for part in &entry.moves {
             match part.lot {
-                LotId::Subscription(_) if is_unlimited => (),
+                LotId::Unlimited(_) | LotId::Disputed(_) => (),
                 LotId::Subscription(_) => plus(&mut self.subscription.left, part.amount),
                 LotId::Granted(id) => {
                     if let Some(lot) = self.lots.get_mut(&id) {

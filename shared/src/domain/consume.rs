@@ -38,7 +38,7 @@ impl Consume {
 ///
 /// # Errors
 /// [`Refusal::Frozen`]; [`Refusal::BalanceLimit`] when the month's usage would leave its range; then
-/// [`Refusal::InsufficientCredits`].
+/// [`Refusal::PlanLimit`] on an unlimited plan, [`Refusal::InsufficientCredits`] on any other.
 pub fn consume(account: &Account, request: &Consume, head: &Head) -> Result<Posting, Refusal> {
     let amount = request.amount;
     may_move(account)?;
@@ -49,10 +49,13 @@ pub fn consume(account: &Account, request: &Consume, head: &Head) -> Result<Post
         }
         // Nothing is counted down, but what was used is told (contract, rule 4).
         Allowance::Unlimited => {
-            account.subscription.granted.plus(amount).ok_or(Refusal::BalanceLimit)?;
+            let cap = account.monthly_cap();
+            let at_most = cap.less(amount).filter(|most| account.subscription.granted <= *most);
+            let at_most = at_most.ok_or(Refusal::PlanLimit { cap })?;
+            let paid_by = LotId::Unlimited(account.period);
             Taken {
-                moves: vec![Move::out(account.subscription_lot(), Source::Subscription, amount)],
-                guards: vec![Guard::Revision(account.revision)],
+                moves: vec![Move::out(paid_by, Source::Subscription, amount)],
+                guards: vec![Guard::Revision(account.revision), Guard::GrantedAtMost(at_most)],
                 effects: vec![Effect::Spend(amount)],
             }
         }
@@ -104,7 +107,7 @@ pub(super) fn take(
         }
         let part = payer.left.min(wanted);
         wanted = wanted.less(part).unwrap_or(Credits::ZERO);
-        taken.moves.push(Move::out(payer.lot, payer.source, part));
+        taken.moves.push(Move::out(payer.lot, payer.source, part).on(payer.terms));
         if wanted.is_zero() {
             // The last lot need only cover its part: rivals may take from it before or after us.
             taken.guards.push(Guard::AtLeast(payer.lot, part));
@@ -114,7 +117,9 @@ pub(super) fn take(
             taken.guards.push(Guard::Exactly(payer.lot, part));
             taken.effects.push(match payer.lot {
                 LotId::Granted(id) => Effect::Drop(id),
-                LotId::Subscription(_) | LotId::PostPaid => Effect::Take(payer.lot, part),
+                LotId::Subscription(_) | LotId::PostPaid | LotId::Unlimited(_) | LotId::Disputed(_) => {
+                    Effect::Take(payer.lot, part)
+                }
             });
         }
     }

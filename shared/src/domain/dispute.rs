@@ -1,15 +1,33 @@
+use std::collections::BTreeMap;
+
+use super::consume::{Taken, take};
+use super::place::{Arrivals, POOL};
 use super::{
-    Account, Credits, Direction, Effect, Entry, EntryId, Guard, Head, Lot, LotId, Move, Operation, Posting,
-    Refusal, Source,
+    Account, Credits, Direction, Effect, Entry, EntryId, Guard, Head, LotId, Move, Operation, Posting,
+    Refusal, Source, account::Payer,
 };
 
-/// What a disputed purchase brought, as its entry says.
+/// How many disputes of one account may be open at once.
+pub const DISPUTES_MAX: usize = 100;
+
+/// The credits of a purchase that an event of its payment is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bought {
-    /// All credits that were paid for.
+    /// How many of those that were paid for: all, or a part in proportion to the money.
     pub credits: Credits,
-    /// The lot that they opened or joined, and how many; none when all of them settled a debt.
+    /// The lot that the purchase opened or joined, and with how many; none when all of them settled a debt.
     pub lot: Option<(EntryId, Credits)>,
+}
+
+/// What an open dispute has set aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Disputed {
+    /// The lot of the purchase.
+    pub lot: EntryId,
+    /// How many credits are set aside: nobody can spend them.
+    pub aside: Credits,
+    /// How many it is about. What comes back to the lot is set aside too, up to that.
+    pub most: Credits,
 }
 
 impl Bought {
@@ -18,66 +36,82 @@ impl Bought {
     pub fn by(entry: &Entry) -> Self {
         let lot = entry.moves.iter().find_map(|part| match part.lot {
             LotId::Granted(id) => Some((id, part.amount)),
-            LotId::Subscription(_) | LotId::PostPaid => None,
+            LotId::Subscription(_) | LotId::PostPaid | LotId::Unlimited(_) | LotId::Disputed(_) => None,
         });
         Self { credits: entry.amount, lot }
     }
 }
 
-/// A customer disputes a payment: what is left of its lot is set aside until the dispute ends
-/// (contract, rule 10). Where the lot was joined by other purchases, the disputed one counts as spent
-/// last.
-#[must_use]
-pub fn dispute_opened(account: &Account, bought: &Bought, head: &Head) -> Posting {
-    let mut guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)];
-    let (mut moves, mut effects) = (vec![], vec![]);
-    let standing = bought.lot.and_then(|(id, most)| Some((id, account.lots.get(&id)?.left, most)));
-    if let Some((id, left, most)) = standing.filter(|(_, left, _)| !left.is_zero()) {
-        let lot = LotId::Granted(id);
-        let frozen = left.min(most);
-        moves.push(Move::out(lot, Source::Purchased, frozen));
-        // Rivals that spend from it meanwhile leave less to set aside.
-        guards.push(Guard::Exactly(lot, left));
-        effects.push(if frozen == left { Effect::Drop(id) } else { Effect::Take(lot, frozen) });
+impl Disputed {
+    /// How many credits may still come back to it.
+    #[must_use]
+    pub fn missing(&self) -> Credits {
+        self.most.less(self.aside).unwrap_or_default()
     }
-    let amount = total(&moves);
-    Posting {
-        entry: entry(account, "credit.dispute", Direction::Debit, (amount, moves), head),
-        guards,
-        effects,
+
+    /// Whether credits of the lot may be credits of the disputed purchase.
+    #[must_use]
+    pub fn concerns(&self, lot: EntryId) -> bool {
+        self.lot == lot || lot == POOL
     }
 }
 
-/// The dispute was won: what `opened` had set aside is there again, in the very lot.
+/// Decides what happens when a customer disputes a payment: what is left of its lot is set aside until the dispute
+/// ends (contract, rule 10). Where the lot was joined by other purchases, the disputed one counts as spent
+/// last. What comes back to the lot meanwhile is set aside too, see [`give_back`](super::give_back).
+///
+/// # Errors
+/// [`Refusal::TooManyDisputes`].
+pub fn dispute_opened(account: &Account, bought: &Bought, head: &Head) -> Result<Posting, Refusal> {
+    if account.disputes.len() >= DISPUTES_MAX {
+        return Err(Refusal::TooManyDisputes);
+    }
+    let mut guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)];
+    let (mut moves, mut effects) = (vec![], vec![]);
+    let mut aside = Credits::ZERO;
+    if let Some((lot, brought)) = bought.lot {
+        let most = bought.credits.min(brought);
+        for id in [Some(lot), (lot != POOL).then_some(POOL)].into_iter().flatten() {
+            let left = account.lots.get(&id).map_or(Credits::ZERO, |lot| lot.left);
+            let part = left.min(most.less(aside).unwrap_or_default());
+            if part.is_zero() {
+                continue;
+            }
+            moves.push(Move::out(LotId::Granted(id), Source::Purchased, part));
+            // Rivals that spend from it meanwhile leave less to set aside.
+            guards.push(Guard::Exactly(LotId::Granted(id), left));
+            effects.push(if part == left {
+                Effect::Drop(id)
+            } else {
+                Effect::Take(LotId::Granted(id), part)
+            });
+            aside = aside.plus(part).unwrap_or(Credits::MAX);
+        }
+        if !aside.is_zero() {
+            moves.push(Move::into(LotId::Disputed(head.id), Source::Purchased, aside));
+        }
+        effects.push(Effect::Dispute(head.id, Some(Disputed { lot, aside, most })));
+    }
+    let entry = entry(account, "credit.dispute", Direction::Debit, (aside, moves), head);
+    Ok(Posting { entry, guards, effects })
+}
+
+/// Decides what happens when the dispute was won: what it has set aside is there again, in the very lot. It
+/// settles what is outstanding first.
 ///
 /// # Errors
 /// [`Refusal::BalanceLimit`].
 pub fn dispute_won(account: &Account, opened: &Entry, head: &Head) -> Result<Posting, Refusal> {
-    let mut guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)];
-    let (mut moves, mut effects) = (vec![], vec![]);
-    for part in &opened.moves {
-        let LotId::Granted(id) = part.lot else { continue };
-        moves.push(Move::into(part.lot, part.source, part.amount));
-        effects.push(match account.lots.get(&id) {
-            Some(lot) => {
-                lot.left.plus(part.amount).ok_or(Refusal::BalanceLimit)?;
-                // A rival debit may have emptied it meanwhile, and had it forgotten.
-                guards.push(Guard::AtLeast(part.lot, Credits::ZERO));
-                Effect::Give(part.lot, part.amount)
-            }
-            // Purchases of money open plain lots.
-            None => {
-                let lot = Lot { source: part.source, left: part.amount, service: None, expires_at: None };
-                Effect::Open(id, lot)
-            }
-        });
-    }
-    let amount = total(&moves);
-    let entry = entry(account, "credit.dispute_won", Direction::Credit, (amount, moves), head);
-    Ok(Posting { entry, guards, effects })
+    let mut arrivals = Arrivals::new(account, head);
+    let aside = thaw(account, opened, Credits::MAX, &mut arrivals)?;
+    let mut effects = arrivals.effects();
+    effects.extend(end(account, opened));
+    let entry = entry(account, "credit.dispute_won", Direction::Credit, (aside, arrivals.moves), head);
+    Ok(Posting { entry, guards: arrivals.guards, effects })
 }
 
-/// The dispute was lost: what `opened` had set aside stays gone, and what had been spent before is owed.
+/// Decides what happens when the dispute was lost: what it has set aside is gone. What had been spent is taken
+/// from other purchased credits that settle a debt, and owed where these do not suffice.
 ///
 /// # Errors
 /// [`Refusal::BalanceLimit`].
@@ -87,21 +121,119 @@ pub fn dispute_lost(
     opened: &Entry,
     head: &Head,
 ) -> Result<Posting, Refusal> {
-    let spent = bought.credits.less(opened.amount).unwrap_or_default();
-    let mut guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)];
-    let (mut moves, mut effects) = (vec![], vec![]);
-    if !spent.is_zero() {
-        account.post_paid.outstanding.plus(spent).ok_or(Refusal::BalanceLimit)?;
-        moves.push(Move::out(LotId::PostPaid, Source::PostPaid, spent));
-        guards.push(Guard::OwingAtMost(Credits::MAX.less(spent).unwrap_or_default()));
-        effects.push(Effect::Owe(spent));
+    let aside = account.disputes.get(&opened.id).map_or(Credits::ZERO, |dispute| dispute.aside);
+    let gone = aside.min(bought.credits);
+    let spent = bought.credits.less(gone).unwrap_or_default();
+    if gone < aside {
+        return lost_in_part(account, (gone, aside), opened, head);
     }
+    let Taken { mut moves, guards, mut effects } = collect(account, spent, None, head)?;
+    if !gone.is_zero() {
+        moves.push(Move::out(LotId::Disputed(opened.id), Source::Purchased, gone));
+    }
+    effects.extend(end(account, opened));
     let entry = entry(account, "credit.dispute_lost", Direction::Debit, (spent, moves), head);
     Ok(Posting { entry, guards, effects })
 }
 
-fn total(moves: &[Move]) -> Credits {
-    moves.iter().fold(Credits::ZERO, |sum, part| sum.plus(part.amount).unwrap_or(Credits::MAX))
+/// A part of what was set aside was taken back with a refund meanwhile, and the dispute is about no more.
+fn lost_in_part(
+    account: &Account,
+    (gone, aside): (Credits, Credits),
+    opened: &Entry,
+    head: &Head,
+) -> Result<Posting, Refusal> {
+    let mut arrivals = Arrivals::new(account, head);
+    thaw(account, opened, aside.less(gone).unwrap_or_default(), &mut arrivals)?;
+    if !gone.is_zero() {
+        arrivals.moves.push(Move::out(LotId::Disputed(opened.id), Source::Purchased, gone));
+    }
+    let mut effects = arrivals.effects();
+    effects.extend(end(account, opened));
+    let amount = (Credits::ZERO, arrivals.moves);
+    let entry = entry(account, "credit.dispute_lost", Direction::Debit, amount, head);
+    Ok(Posting { entry, guards: arrivals.guards, effects })
+}
+
+/// Decides what happens when a payment, or a part of it, was given back: the credits that it paid for are taken
+/// back, from the purchase's lot, from what a dispute has set aside of it, and from other purchased credits that
+/// settle a debt. What is spent already is owed.
+///
+/// # Errors
+/// [`Refusal::BalanceLimit`].
+pub fn payment_refunded(account: &Account, bought: &Bought, head: &Head) -> Result<Posting, Refusal> {
+    let lot = bought.lot.map(|(lot, _)| lot);
+    let standing = lot.and_then(|lot| account.lots.get(&lot)).map_or(Credits::ZERO, |lot| lot.left);
+    let mut wanted = bought.credits.less(standing.min(bought.credits)).unwrap_or_default();
+    let mut from_disputes = vec![];
+    let mut changes = BTreeMap::new();
+    for (id, dispute) in account.disputes.iter().filter(|(_, dispute)| Some(dispute.lot) == lot) {
+        let part = dispute.aside.min(wanted);
+        if !part.is_zero() {
+            wanted = wanted.less(part).unwrap_or_default();
+            let less = |credits: Credits| credits.less(part).unwrap_or_default();
+            let left = super::Disputed { aside: less(dispute.aside), most: less(dispute.most), ..*dispute };
+            from_disputes.push(Move::out(LotId::Disputed(*id), Source::Purchased, part));
+            changes.insert(*id, left);
+        }
+    }
+    let aside = from_disputes.iter().fold(Credits::ZERO, |sum, part| sum.plus(part.amount).unwrap_or(sum));
+    let from_lots = bought.credits.less(aside).unwrap_or_default();
+    let Taken { mut moves, guards, mut effects } = collect(account, from_lots, lot, head)?;
+    moves.extend(from_disputes);
+    effects.extend(changes.into_iter().map(|(id, dispute)| Effect::Dispute(id, Some(dispute))));
+    let amount = (bought.credits, moves);
+    let entry = entry(account, "credit.payment_refund", Direction::Debit, amount, head);
+    Ok(Posting { entry, guards, effects })
+}
+
+/// Takes `amount` from purchased credits that settle a debt, those of the lot `first` before others, and owes
+/// what they lack.
+fn collect(
+    account: &Account,
+    amount: Credits,
+    first: Option<EntryId>,
+    head: &Head,
+) -> Result<Taken, Refusal> {
+    let mut lots: Vec<_> = account.plain_purchases().collect();
+    lots.sort_by_key(|(id, _)| (Some(*id) != first, *id));
+    let standing = lots.iter().fold(Credits::ZERO, |sum, (_, left)| sum.plus(*left).unwrap_or(Credits::MAX));
+    let payers = lots.into_iter().map(|(id, left)| Payer {
+        lot: LotId::Granted(id),
+        source: Source::Purchased,
+        left,
+        terms: super::Terms::default(),
+    });
+    let taken = amount.min(standing);
+    let mut collected = take(account, taken, payers.collect(), Credits::ZERO)?;
+    let owed = amount.less(taken).unwrap_or_default();
+    if !owed.is_zero() {
+        account.post_paid.outstanding.plus(owed).ok_or(Refusal::BalanceLimit)?;
+        collected.moves.push(Move::out(LotId::PostPaid, Source::PostPaid, owed));
+        collected.effects.push(Effect::Owe(owed));
+    }
+    collected.guards.push(Guard::FenceBelow(head.id));
+    Ok(collected)
+}
+
+/// Puts up to `most` credits that a dispute has set aside back into its lot; returns how many.
+fn thaw(
+    account: &Account,
+    opened: &Entry,
+    most: Credits,
+    arrivals: &mut Arrivals<'_>,
+) -> Result<Credits, Refusal> {
+    let Some(dispute) = account.disputes.get(&opened.id) else { return Ok(Credits::ZERO) };
+    let back = dispute.aside.min(most);
+    if !back.is_zero() {
+        arrivals.moves.push(Move::out(LotId::Disputed(opened.id), Source::Purchased, back));
+        arrivals.plain_purchase(dispute.lot, back)?;
+    }
+    Ok(back)
+}
+
+fn end(account: &Account, opened: &Entry) -> Option<Effect> {
+    account.disputes.contains_key(&opened.id).then_some(Effect::Dispute(opened.id, None))
 }
 
 fn entry(

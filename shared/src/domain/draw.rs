@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ClaimKey, Credits, Details, EntryId, Fingerprint, LotId, Move, Reason, Receipt, Reference, Refusal,
-    Source,
+    Source, Terms,
 };
 
 /// How often credits are drawn from one transaction at most: a hold captured in as many parts, a debit
@@ -21,6 +21,9 @@ pub struct Share {
     /// How many.
     #[serde(rename = "n")]
     pub amount: Credits,
+    /// On which terms the lot is spent.
+    #[serde(flatten)]
+    pub terms: Terms,
 }
 
 /// Why credits are drawn from a transaction.
@@ -113,7 +116,7 @@ pub enum Order {
 
 impl From<&Move> for Share {
     fn from(part: &Move) -> Self {
-        Self { lot: part.lot, source: part.source, amount: part.amount }
+        Self { lot: part.lot, source: part.source, amount: part.amount, terms: part.terms }
     }
 }
 

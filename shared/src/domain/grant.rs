@@ -63,10 +63,17 @@ pub fn grant(account: &Account, request: &Grant, head: &Head) -> Result<Posting,
                 LotId::Granted(place(account, request, head.id)?)
             }
         };
-        moves.push(Move::into(lot, request.source, rest));
+        moves.push(Move::into(lot, request.source, rest).on(lot_of(request).terms()));
+        if let LotId::Subscription(_) = lot {
+            effects.push(Effect::Correct(Direction::Credit, rest));
+        }
         effects.push(match lot {
             LotId::Granted(id) if id == head.id => Effect::Open(id, Lot { left: rest, ..lot_of(request) }),
-            LotId::Granted(_) | LotId::Subscription(_) | LotId::PostPaid => {
+            LotId::Granted(_)
+            | LotId::Subscription(_)
+            | LotId::PostPaid
+            | LotId::Unlimited(_)
+            | LotId::Disputed(_) => {
                 // A rival debit may have emptied it meanwhile, and had it forgotten.
                 guards.push(Guard::AtLeast(lot, Credits::ZERO));
                 Effect::Give(lot, rest)
@@ -102,10 +109,10 @@ fn may_stand(account: &Account, request: &Grant, now: DateTime<Utc>) -> Result<(
     }
 }
 
-/// Whether the credits settle first what is outstanding: those that were bought for any service. An
-/// operator puts right what they say and nothing else.
+/// Whether the credits settle first what is outstanding: those that were bought for any service, whoever brings
+/// them (decision 10).
 fn settles(request: &Grant) -> bool {
-    request.source == Source::Purchased && request.service.is_none() && request.origin != Origin::Adjustment
+    request.source == Source::Purchased && request.service.is_none()
 }
 
 /// Which lot the credits go to: a new one, or the youngest alike when there are enough.

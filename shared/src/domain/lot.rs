@@ -46,9 +46,29 @@ pub enum LotId {
     Subscription(Period),
     /// `credit_01HM…`, granted by `txn_01HM…`
     Granted(EntryId),
-    /// `post_paid`: what is outstanding. No lot, but the one other place that credits go to and come
-    /// from.
+    /// `post_paid`: what is outstanding. No lot, but another place that credits go to and come from.
     PostPaid,
+    /// `unlimited_2024-01`: what an unlimited plan paid in a month. No lot: nothing was counted down for it, so
+    /// nothing but usage ever comes back of it.
+    Unlimited(Period),
+    /// `disputed_01HM…`: what the dispute that this transaction opened has set aside.
+    Disputed(EntryId),
+}
+
+/// On which terms the credits of a lot are spent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Terms {
+    /// Pays only for debits that name this service.
+    #[serde(rename = "svc", default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Service>,
+    /// Not spendable from this instant on.
+    #[serde(
+        rename = "exp",
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "chrono::serde::ts_seconds_option"
+    )]
+    pub expires_at: Option<DateTime<Utc>>,
 }
 
 /// Credits that arrived together and are spent on the same terms.
@@ -61,11 +81,31 @@ pub struct Lot {
     pub left: Credits,
     /// Pays only for debits that name this service.
     pub service: Option<Service>,
-    /// Not spendable from this instant on.
+    /// Not spendable from this instant on. Whole seconds.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
+impl Terms {
+    /// Whether they limit nothing: the credits pay for every service and never end.
+    #[must_use]
+    pub fn are_plain(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 impl Lot {
+    /// On which terms it is spent.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        Terms { service: self.service, expires_at: self.expires_at }
+    }
+
+    /// Whether it holds purchased credits that pay for every service and never end. They settle a debt.
+    #[must_use]
+    pub fn is_plain_purchase(&self) -> bool {
+        self.source == Source::Purchased && self.terms().are_plain()
+    }
+
     /// Whether a debit for `service` that reached us at `now` may take from it.
     #[must_use]
     pub fn pays_for(&self, service: Option<Service>, now: DateTime<Utc>) -> bool {
@@ -97,6 +137,8 @@ impl fmt::Display for LotId {
             Self::Subscription(period) => write!(out, "sub_{period}"),
             Self::Granted(entry) => write!(out, "credit_{}", entry.bare()),
             Self::PostPaid => write!(out, "post_paid"),
+            Self::Unlimited(period) => write!(out, "unlimited_{period}"),
+            Self::Disputed(entry) => write!(out, "disputed_{}", entry.bare()),
         }
     }
 }
@@ -111,9 +153,15 @@ impl TryFrom<String> for LotId {
     type Error = BadId;
 
     fn try_from(text: String) -> Result<Self, BadId> {
-        let month = text.strip_prefix("sub_").and_then(|month| Period::try_from(month.to_owned()).ok());
-        let entry = text.strip_prefix("credit_").and_then(EntryId::from_bare);
-        let debt = (text == "post_paid").then_some(Self::PostPaid);
-        month.map(Self::Subscription).or(entry.map(Self::Granted)).or(debt).ok_or(BadId::LOT)
+        let month = |month: &str| Period::try_from(month.to_owned()).ok();
+        let read = match text.split_once('_') {
+            Some(("sub", of)) => month(of).map(Self::Subscription),
+            Some(("unlimited", of)) => month(of).map(Self::Unlimited),
+            Some(("credit", entry)) => EntryId::from_bare(entry).map(Self::Granted),
+            Some(("disputed", entry)) => EntryId::from_bare(entry).map(Self::Disputed),
+            Some(("post", "paid")) => Some(Self::PostPaid),
+            Some(_) | None => None,
+        };
+        read.ok_or(BadId::LOT)
     }
 }

@@ -35,6 +35,7 @@ mod package;
 mod payment;
 mod payment_refunded;
 mod period;
+mod place;
 mod plan;
 mod posting;
 mod price;
@@ -58,7 +59,9 @@ mod version;
 mod webhook;
 
 pub use access::{ApiKey, Denial, Mode, Principal, Scope, Secret};
-pub use account::{Account, AccountId, Fence, LOTS_ALIKE_MAX, LOTS_MAX, PostPaid, Subscription};
+pub use account::{
+    Account, AccountId, Fence, LOTS_ALIKE_MAX, LOTS_MAX, PLAN_CAP, PLAN_CAP_MAX, PostPaid, Subscription,
+};
 pub use adjustment::{Adjustment, adjust};
 pub use alert_state::{AlertState, Level, Low, Mark};
 pub use alerts::{Alerts, Threshold};
@@ -72,12 +75,14 @@ pub use credits::{Amount, Credits, OutOfRange, Quantity};
 pub use delivery::{Attempt, Delivery, DeliveryKind, DeliveryStanding, SentRequest, SentResponse};
 pub use delivery_state::{DeliveryState, Flow, Lane, Outcome, Replay};
 pub use details::{BadMetadata, Details, Metadata, Paid};
-pub use dispute::{Bought, dispute_lost, dispute_opened, dispute_won};
+pub use dispute::{
+    Bought, DISPUTES_MAX, Disputed, dispute_lost, dispute_opened, dispute_won, payment_refunded,
+};
 pub use draw::{DRAWS_MAX, Draw, Drawn, Order, Portion, Pot, Share, Why};
 pub use event_name::{BadEventName, EventName};
 pub use expiry::Ends;
 pub use fence::fence;
-pub use give_back::{GiveBack, Terms, give_back};
+pub use give_back::{GiveBack, RETURNED_DAYS, give_back};
 pub use grant::{Grant, Origin, grant};
 pub use hold::{HOLD_SECONDS, HOLD_SECONDS_MAX, HoldStatus, capture, hold, hold_ends};
 pub use hook_secret::{BadHookSecret, HookSecret};
@@ -86,7 +91,7 @@ pub use ids::{
     BadId, DeliveryId, EntryId, EventId, Fingerprint, HoldId, IdempotencyKey, KeyId, MonitorId, Operation,
     OrgId, Reference, WebhookId,
 };
-pub use lot::{Lot, LotId, Service, Source};
+pub use lot::{Lot, LotId, Service, Source, Terms};
 pub use money::{BadCurrency, BadMoney, BadRate, Currency, Money, Rate};
 pub use monitor::{Monitor, OnBehalf, Subject, Suspension, Watch, Watched, charge_month};
 pub use news::{Event, HookPaused, News, RechargeFailure};
@@ -95,7 +100,9 @@ pub use payment::{Decline, Payment, PaymentId, PurchaseId, Standing};
 pub use payment_refunded::payment_refunded;
 pub use period::Period;
 pub use plan::{Allowance, BadAllowance, BadFee, Fee, Plan, PlanChange, PlanId, PlanList};
-pub use posting::{ClaimKey, Direction, Effect, Entry, Guard, Head, Move, Part, Posting, Switch};
+pub use posting::{
+    Bound, ClaimKey, Counter, Direction, Effect, Entry, Guard, Head, Move, Part, Posting, Switch,
+};
 pub use price::{Category, ListedPrice, Price, PriceChange, PriceList, PricedOperation};
 pub use purchase::{
     BOUGHT_BY_RECHARGE, Cause, Dispute, Purchase, REPEATABLE_HOURS, Stage, Step, Verdict, may_buy,
@@ -111,7 +118,7 @@ pub use reversal::{RefundOrder, RefundState, RefundStep, Refunds, payment_restor
 pub use spending::SpendingLimit;
 pub use subscription::{Subscribe, SubscribeCause, subscribe};
 pub use sums::Sums;
-pub use terms::{set_frozen, set_limit};
+pub use terms::{set_cap, set_frozen, set_limit};
 pub use usage::{Spent, Usage, Used};
 pub use version::{BadChange, When};
 pub use webhook::{SealedSecret, Webhook};

@@ -266,6 +266,8 @@ impl From<&Refusal> for Suspension {
             | Refusal::MoreThanHeld { .. }
             | Refusal::HoldClosed(_)
             | Refusal::TooManyDraws
+            | Refusal::PlanLimit { .. }
+            | Refusal::TooManyDisputes
             | Refusal::TooManyLots => Self::NotPriced,
         }
     }

@@ -3,7 +3,10 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Allowance, Credits, EntryId, IdempotencyKey, Lot, LotId, Operation, Period, PlanId, Source};
+use super::{
+    Allowance, Credits, Disputed, EntryId, IdempotencyKey, Lot, LotId, Operation, Period, PlanId, Source,
+    Terms,
+};
 
 /// One change of one account, decided and not yet made. It is a value with two readers: the store,
 /// which turns guards and effects into one conditional write, and
@@ -96,6 +99,8 @@ pub struct Move {
     pub direction: Direction,
     /// How many.
     pub amount: Credits,
+    /// On which terms the lot is spent: what comes back one day comes back on these.
+    pub terms: Terms,
 }
 
 /// Which way credits go, seen from the organisation (seed: `type`).
@@ -135,6 +140,8 @@ pub enum Guard {
     Exactly(LotId, Credits),
     /// The month's subscription credits, those left and those spent, are as many as were seen.
     Granted(Credits),
+    /// The month's subscription credits, those left and those spent, are at most so many.
+    GrantedAtMost(Credits),
     /// No more than this is outstanding.
     OwingAtMost(Credits),
     /// Just what was seen is outstanding.
@@ -164,8 +171,15 @@ pub enum Effect {
     Limit(Credits),
     /// The account is stopped, or goes on.
     Freeze(bool),
-    /// Subscription credits leave without having been spent: the plan has become a smaller one.
+    /// Subscription credits leave without having been spent: the plan has become a smaller one, or an operator
+    /// has taken them.
     Withdraw(Credits),
+    /// An operator has added or taken subscription credits of this month; a change of plan leaves that alone.
+    Correct(Direction, Credits),
+    /// How many credits an unlimited plan may spend in a month.
+    Cap(Credits),
+    /// What the dispute that this transaction opened has set aside; none when the dispute has ended.
+    Dispute(EntryId, Option<Disputed>),
     /// Subscription credits are spent that nothing is counted down from: the plan is unlimited.
     Spend(Credits),
     /// The plan, what it brings a month, and the revision since which that is so.
@@ -191,7 +205,71 @@ pub enum Effect {
     Fence(EntryId),
 }
 
+/// A number of the account that grows, and the most that it may be before an effect for the effect to fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// Which number.
+    pub counter: Counter,
+    /// The most that it may be before.
+    pub at_most: Credits,
+}
+
+/// A number of the account that grows by arithmetic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    /// What is left in a lot.
+    Left(LotId),
+    /// This month's subscription credits, those left and those spent.
+    Granted,
+    /// This month's usage.
+    Used,
+    /// What holds have set aside.
+    Held,
+    /// What is outstanding.
+    Owed,
+}
+
 impl Effect {
+    /// The numbers that it makes grow, each with the most that it may be before. The write that makes the effect
+    /// is refused when one of them is larger, so no number leaves its range, whatever landed since the
+    /// account was seen.
+    #[must_use]
+    pub fn bounds(&self) -> Vec<Bound> {
+        let fits = |counter, amount| {
+            let at_most = Credits::MAX.less(amount).unwrap_or_default();
+            Bound { counter, at_most }
+        };
+        match *self {
+            Self::Give(lot @ LotId::Subscription(_), amount) => {
+                vec![fits(Counter::Left(lot), amount), fits(Counter::Granted, amount)]
+            }
+            Self::Give(lot, amount) => vec![fits(Counter::Left(lot), amount)],
+            // What was spent and is left never exceeds what was granted, whose bound is another's.
+            Self::Restore(_) => vec![],
+            Self::Spend(amount) => vec![fits(Counter::Granted, amount)],
+            Self::Use(amount) => vec![fits(Counter::Used, amount)],
+            Self::Hold(amount) => vec![fits(Counter::Held, amount)],
+            Self::Owe(amount) => vec![fits(Counter::Owed, amount)],
+            Self::Take(..)
+            | Self::Open(..)
+            | Self::Drop(_)
+            | Self::Repay(_)
+            | Self::Limit(_)
+            | Self::Freeze(_)
+            | Self::Withdraw(_)
+            | Self::Correct(..)
+            | Self::Cap(_)
+            | Self::Dispute(..)
+            | Self::Plan(..)
+            | Self::Unspend(_)
+            | Self::Over(_)
+            | Self::Unhold(_)
+            | Self::Unuse(_)
+            | Self::Renew(..)
+            | Self::Fence(_) => vec![],
+        }
+    }
+
     /// Whether debits decided before it may have to be decided again, see [`Guard::Revision`].
     #[must_use]
     pub fn revises(&self) -> bool {
@@ -203,8 +281,11 @@ impl Effect {
             | Self::Restore(_)
             | Self::Unspend(_)
             | Self::Limit(_)
+            | Self::Cap(_)
+            | Self::Dispute(..)
             | Self::Freeze(_) => true,
             Self::Take(..)
+            | Self::Correct(..)
             | Self::Withdraw(_)
             | Self::Spend(_)
             | Self::Drop(_)
@@ -256,13 +337,19 @@ impl Move {
     /// Credits that leave `lot`.
     #[must_use]
     pub fn out(lot: LotId, source: Source, amount: Credits) -> Self {
-        Self { lot, source, direction: Direction::Debit, amount }
+        Self { lot, source, direction: Direction::Debit, amount, terms: Terms::default() }
     }
 
     /// Credits that reach `lot`.
     #[must_use]
     pub fn into(lot: LotId, source: Source, amount: Credits) -> Self {
-        Self { lot, source, direction: Direction::Credit, amount }
+        Self { lot, source, direction: Direction::Credit, amount, terms: Terms::default() }
+    }
+
+    /// The same, of a lot that is spent on these terms.
+    #[must_use]
+    pub fn on(self, terms: Terms) -> Self {
+        Self { terms, ..self }
     }
 }
 

@@ -143,7 +143,7 @@ impl Share {
     pub fn granted(&self) -> Option<super::EntryId> {
         match self.lot {
             LotId::Granted(id) => Some(id),
-            LotId::Subscription(_) | LotId::PostPaid => None,
+            LotId::Subscription(_) | LotId::PostPaid | LotId::Unlimited(_) | LotId::Disputed(_) => None,
         }
     }
 }

@@ -93,6 +93,18 @@ pub enum Refusal {
     /// The balance or the month's usage would pass [`Credits::MAX`].
     #[error("the balance would pass {} credits", Credits::MAX.get())]
     BalanceLimit,
+    /// An unlimited plan has spent what the safety bound of a month allows.
+    #[error(
+        "this month's debits would pass the safety limit of {} credits; ask an operator to raise it",
+        .cap.get()
+    )]
+    PlanLimit {
+        /// How many credits a month may spend.
+        cap: Credits,
+    },
+    /// More disputes are open than an account can keep apart.
+    #[error("the organisation has as many open disputes as it can keep apart; close one of them first")]
+    TooManyDisputes,
     /// The reason is one for which nothing is refunded (seed: "Credit Refunds").
     #[error("{0}")]
     ReasonNotEligible(&'static str),

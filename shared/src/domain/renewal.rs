@@ -46,7 +46,7 @@ fn expiry(account: &Account, id: EntryId, booked_at: DateTime<Utc>) -> Option<Po
         operation: Operation::own("credit.expiry"),
         direction: Direction::Debit,
         amount: lot.left,
-        moves: vec![Move::out(LotId::Granted(id), lot.source, lot.left)],
+        moves: vec![Move::out(LotId::Granted(id), lot.source, lot.left).on(lot.terms())],
         claim: None,
         switch: None,
         parts: vec![],

@@ -104,17 +104,24 @@ fn entry(
     (to, allowance): (PlanId, Allowance),
     head: &Head,
 ) -> Entry {
-    let part = Move { lot: account.subscription_lot(), source: Source::Subscription, direction, amount };
-    let moves = if amount.is_zero() { vec![] } else { vec![part] };
+    let (lot, source) = (account.subscription_lot(), Source::Subscription);
+    let moves = match direction {
+        _ if amount.is_zero() => vec![],
+        Direction::Credit => vec![Move::into(lot, source, amount)],
+        Direction::Debit => vec![Move::out(lot, source, amount)],
+    };
     let entry = head.entry(account, Operation::own("credit.plan_change"), (direction, amount), moves);
     Entry { switch: Some(Switch { from: account.plan.clone(), to, allowance }), ..entry }
 }
 
-/// By how much what was spent this month exceeds an allowance. Where it does, nothing is left and nothing
+/// By how much what was spent this month exceeds an allowance, with the operators' corrections. Where it does, nothing is left and nothing
 /// can be spent before the change lands, so the number is sure.
 fn over(account: &Account, allowance: Allowance) -> Credits {
     match allowance {
-        Allowance::Monthly(credits) => account.subscription.spent().less(credits).unwrap_or_default(),
+        Allowance::Monthly(credits) => {
+            let brings = account.subscription.corrected_allowance(credits);
+            account.subscription.spent().less(brings).unwrap_or_default()
+        }
         Allowance::Unlimited => Credits::ZERO,
     }
 }
@@ -123,7 +130,10 @@ fn over(account: &Account, allowance: Allowance) -> Credits {
 fn difference(account: &Account, allowance: Allowance) -> (Direction, Credits) {
     let left = account.subscription.left;
     let wanted = match allowance {
-        Allowance::Monthly(credits) => credits.less(account.subscription.spent()).unwrap_or_default(),
+        Allowance::Monthly(credits) => {
+            let brings = account.subscription.corrected_allowance(credits);
+            brings.less(account.subscription.spent()).unwrap_or_default()
+        }
         // Nothing is counted down, so nothing is left.
         Allowance::Unlimited => Credits::ZERO,
     };

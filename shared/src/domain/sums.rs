@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::hold::{CAPTURE, HOLD, RELEASE};
 use super::{
-    Account, Allowance, Credits, Details, Direction, Draw, Entry, EntryId, Finding, LotId, Move, Pot,
-    Problem, Receipt, Source,
+    Account, Allowance, Credits, Details, Direction, Draw, Entry, EntryId, Finding, LotId, Pot, Problem,
+    Receipt, Why,
 };
 
 /// What turns a month, and tells what it brings.
@@ -31,7 +31,7 @@ pub struct Sums {
 impl Sums {
     /// Adds the next row, and holds its balance against the sum.
     pub fn add(&mut self, receipt: Receipt) {
-        for part in receipt.entry.moves.iter().filter(|part| !is_only_told(&receipt, part)) {
+        for part in receipt.entry.moves.iter().filter(|part| is_counted(part.lot)) {
             let amount = i128::from(part.amount.get());
             let amount = match part.direction {
                 Direction::Credit => amount,
@@ -39,12 +39,15 @@ impl Sums {
             };
             let lot = self.lots.entry(part.lot).or_default();
             *lot = lot.saturating_add(amount);
-            if part.lot != LotId::PostPaid {
+            if let LotId::Subscription(_) | LotId::Granted(_) = part.lot {
                 self.booked = self.booked.saturating_add(amount);
             }
         }
         let told = receipt.balance.booked().unwrap_or(Credits::MAX).get();
         let sum = self.booked.min(i128::from(Credits::MAX.get()));
+        if has_minted(&receipt) {
+            self.findings.push(Finding::row(receipt.sequence, Some(receipt.entry.id), Problem::Minted));
+        }
         if i128::from(told) != sum {
             let problem = Problem::Balance { told, sum };
             self.findings.push(Finding::row(receipt.sequence, Some(receipt.entry.id), problem));
@@ -134,7 +137,9 @@ impl Sums {
         let subscription = (account.subscription_lot(), signed(account.subscription.left));
         // What is owed has left, and came from nowhere.
         let owed = (LotId::PostPaid, signed(account.post_paid.outstanding).saturating_neg());
-        let held: BTreeMap<_, _> = lots.chain([subscription, owed]).collect();
+        let disputes =
+            account.disputes.iter().map(|(id, dispute)| (LotId::Disputed(*id), signed(dispute.aside)));
+        let held: BTreeMap<_, _> = lots.chain(disputes).chain([subscription, owed]).collect();
         let names: BTreeSet<_> = held.keys().chain(self.lots.keys()).copied().collect();
         for lot in names {
             let in_hand = |lots: &BTreeMap<LotId, i128>| lots.get(&lot).copied().unwrap_or(0);
@@ -142,6 +147,10 @@ impl Sums {
             if held != sum {
                 self.findings.push(Finding::account(Problem::Lot { lot, held, sum }));
             }
+        }
+        if !account.post_paid.outstanding.is_zero() && account.plain_purchases().next().is_some() {
+            let words = "owes credits beside purchased credits that could settle them";
+            self.findings.push(Finding::account(Problem::Account(words)));
         }
         let last = self.last.as_ref();
         if self.allowance.is_some_and(|told| told != account.allowance) {
@@ -170,8 +179,22 @@ fn is_last(account: &Account, row: &Receipt) -> bool {
     })
 }
 
-/// On an unlimited plan what subscription credits move is told and counts nothing down; but for the change
-/// of plan itself.
-fn is_only_told(receipt: &Receipt, part: &Move) -> bool {
-    receipt.balance.unlimited && receipt.entry.switch.is_none() && part.source == Source::Subscription
+/// Whether what a row moves into or out of `lot` is counted there. What an unlimited plan pays is only told.
+fn is_counted(lot: LotId) -> bool {
+    !matches!(lot, LotId::Unlimited(_))
+}
+
+/// Whether a row gives more credits back than the transaction that it is drawn from took from lots.
+fn has_minted(receipt: &Receipt) -> bool {
+    let Some(drawn) = receipt.details.drawn.as_ref().filter(|drawn| drawn.why != Why::Capture) else {
+        return false;
+    };
+    let taken = drawn.shares.iter().filter(|share| is_counted(share.lot));
+    let taken = taken.fold(0i128, |sum, share| sum.saturating_add(share.amount.get().into()));
+    let moves = receipt.entry.moves.iter().filter(|part| is_counted(part.lot));
+    let returned = moves.fold(0i128, |sum, part| match part.direction {
+        Direction::Credit => sum.saturating_add(part.amount.get().into()),
+        Direction::Debit => sum.saturating_sub(part.amount.get().into()),
+    });
+    taken < returned
 }

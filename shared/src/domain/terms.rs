@@ -7,6 +7,12 @@ pub fn set_limit(account: &Account, limit: Credits, head: &Head) -> Posting {
     change(account, "account.post_paid", Effect::Limit(limit), head)
 }
 
+/// Lets an unlimited plan spend up to `cap` credits a month, see [`PLAN_CAP`](super::PLAN_CAP).
+#[must_use]
+pub fn set_cap(account: &Account, cap: Credits, head: &Head) -> Posting {
+    change(account, "account.plan_limit", Effect::Cap(cap), head)
+}
+
 /// Stops an account, or has it go on.
 #[must_use]
 pub fn set_frozen(account: &Account, frozen: bool, head: &Head) -> Posting {

@@ -270,7 +270,9 @@ fn refusal_code(refusal: &Refusal) -> (StatusCode, &'static str) {
         | Refusal::TooManyDraws
         | Refusal::UnlimitedPlan
         | Refusal::TooManyLots
+        | Refusal::TooManyDisputes
         | Refusal::BalanceLimit => (StatusCode::CONFLICT, "CONFLICT"),
+        Refusal::PlanLimit { .. } => (StatusCode::FORBIDDEN, "PLAN_LIMIT_REACHED"),
         Refusal::Frozen => (StatusCode::FORBIDDEN, "ORGANISATION_FROZEN"),
         Refusal::InsufficientCredits { .. } | Refusal::MoreThanHeld { .. } => {
             (StatusCode::PAYMENT_REQUIRED, "INSUFFICIENT_CREDITS")
@@ -293,6 +295,7 @@ fn refusal_details(refusal: &Refusal) -> Value {
             "mend": "capture no more than is available, or leave `amount` out; for more, make another hold",
         }),
         Refusal::UnknownOperation(operation) => json!({ "operation": operation }),
+        Refusal::PlanLimit { cap } => json!({ "limit": cap }),
         Refusal::MoreThanDebited { refundable } => json!({ "refundable": refundable }),
         Refusal::MoreThanPaid { refundable } => json!({ "refundable": refundable }),
         Refusal::RefundRefused(reason) => json!({ "reason": reason }),
@@ -324,6 +327,7 @@ fn refusal_details(refusal: &Refusal) -> Value {
         | Refusal::TooManyDraws
         | Refusal::UnlimitedPlan
         | Refusal::TooManyLots
+        | Refusal::TooManyDisputes
         | Refusal::BalanceLimit => Value::Null,
     }
 }

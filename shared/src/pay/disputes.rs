@@ -126,7 +126,7 @@ impl Till<'_> {
         let details = about(&purchase, dispute);
         let settled =
             self.ledger.settle(purchase.id.account, (&key, &asked, &details), moment, |account, head| {
-                Ok(dispute_opened(account, &bought, head))
+                dispute_opened(account, &bought, head)
             });
         let opened = Some(settled.await?.receipt.entry.id);
         Ok((self.remember(purchase, dispute, Dispute { opened, ..known }).await?, true))

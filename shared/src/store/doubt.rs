@@ -52,7 +52,7 @@ impl Ledger {
     ) -> Result<Account, Unsettled> {
         let id = EntryId::above(doubted.max(account.floor()), moment.now, random());
         let posting = fence(&account, doubted, id, moment.now);
-        match self.commit(account.id, &posting).await? {
+        match self.commit(&account, &posting).await? {
             Commit::Landed(fenced) => {
                 self.record_last(&fenced, Details::default()).await;
                 Ok(fenced)

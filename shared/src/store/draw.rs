@@ -179,17 +179,11 @@ impl Ledger {
         moment: Moment,
     ) -> Result<Settled, Unsettled> {
         let drawn = draw.details.drawn.clone().ok_or_else(|| Fault::corrupt("a pot", "a draw of nothing"))?;
-        let terms = match drawn.why {
-            Why::Capture => None,
-            Why::Refund { .. } | Why::Release | Why::Expiry => {
-                Some(self.terms_of(account, &drawn.shares).await?)
-            }
-        };
-        let request = terms.map(|terms| GiveBack {
+        let gives_back = drawn.why != Why::Capture;
+        let request = gives_back.then(|| GiveBack {
             shares: drawn.shares.clone(),
             why: drawn.why.clone(),
             month: Period::of(from.entry.at),
-            terms,
         });
         let decide = |account: &Account, head: &Head| -> Result<Posting, Refusal> {
             match &request {

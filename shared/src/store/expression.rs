@@ -1,14 +1,19 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::Fault;
-use super::item::{AccountItem, EntryItem, LotItem, encode};
-use crate::domain::{Account, Allowance, Effect, Entry, Guard, LotId, Period, PlanId, Posting};
+use super::item::{AccountItem, DisputeItem, EntryItem, encode};
+use super::{Fault, lot_key};
+use crate::domain::{
+    Account, Allowance, Bound, Counter, Direction, Disputed, Effect, Entry, EntryId, Guard, LotId, Period,
+    PlanId, Posting,
+};
 
 /// One conditional update: what changes, and what must be true for it.
-#[derive(Default)]
 pub(super) struct Expression {
+    /// What each lot is called in the item that the posting was decided on.
+    lots: BTreeMap<EntryId, String>,
+    disputes: BTreeMap<EntryId, Disputed>,
     sets: Vec<String>,
     removes: Vec<String>,
     conditions: Vec<String>,
@@ -19,9 +24,18 @@ pub(super) struct Expression {
 }
 
 impl Expression {
-    /// The update that makes `posting`: its guards as the condition, its effects as arithmetic.
-    pub(super) fn of(posting: &Posting) -> Result<Self, Fault> {
-        let mut update = Self::default();
+    /// The update that makes `posting`, which was decided on `account`: its guards as the condition, with the
+    /// bound of every number that grows; its effects as arithmetic.
+    pub(super) fn of(posting: &Posting, account: &Account) -> Result<Self, Fault> {
+        let mut update = Self {
+            lots: account.lots.iter().map(|(id, lot)| (*id, lot_key::of(*id, lot))).collect(),
+            disputes: account.disputes.clone(),
+            sets: vec![],
+            removes: vec![],
+            conditions: vec![],
+            names: HashMap::new(),
+            values: HashMap::new(),
+        };
         let rows = update.number(posting.entry.rows());
         let sequence = update.name("seq");
         update.sets.push(format!("{sequence} = {sequence} + {rows}"));
@@ -35,7 +49,11 @@ impl Expression {
             update.require(*guard);
         }
         for effect in &posting.effects {
+            effect.bounds().into_iter().for_each(|bound| update.bound(bound));
             update.change(effect)?;
+        }
+        if posting.effects.iter().any(|effect| matches!(effect, Effect::Dispute(..))) {
+            update.set_disputes()?;
         }
         Ok(update)
     }
@@ -70,6 +88,9 @@ impl Expression {
             Guard::Granted(amount) => {
                 (format!("{}.{}", self.name("sub"), self.name("granted")), "=", self.number(amount.get()))
             }
+            Guard::GrantedAtMost(most) => {
+                (format!("{}.{}", self.name("sub"), self.name("granted")), "<=", self.number(most.get()))
+            }
             Guard::OwingAtMost(most) => {
                 (format!("{}{}", none_or(true), self.name("owed")), "<=", self.number(most.get()))
             }
@@ -81,6 +102,24 @@ impl Expression {
             Guard::FenceBelow(id) => (self.name("fence"), "<", self.text(id.bare())),
         };
         self.conditions.push(format!("({path} {comparison} {value})"));
+    }
+
+    /// A number that grows is at most so large before.
+    fn bound(&mut self, bound: Bound) {
+        let most = self.number(bound.at_most.get());
+        let condition = match bound.counter {
+            Counter::Left(lot) => format!("{} <= {most}", self.left(lot)),
+            Counter::Granted => format!("{}.{} <= {most}", self.name("sub"), self.name("granted")),
+            Counter::Used => format!("{} <= {most}", self.name("used")),
+            Counter::Held => self.none_or_at_most("held", &most),
+            Counter::Owed => self.none_or_at_most("owed", &most),
+        };
+        self.conditions.push(format!("({condition})"));
+    }
+
+    fn none_or_at_most(&mut self, attribute: &str, most: &str) -> String {
+        let name = self.name(attribute);
+        format!("attribute_not_exists({name}) OR {name} <= {most}")
     }
 
     fn change(&mut self, effect: &Effect) -> Result<(), Fault> {
@@ -97,14 +136,20 @@ impl Expression {
                 }
             }
             Effect::Open(id, lot) => {
-                let lot = encode(&LotItem::from(lot))?;
-                let (path, value) = (self.lot(&id.bare()), self.value(AttributeValue::M(lot)));
+                let (path, value) = (self.lot(&lot_key::of(*id, lot)), self.number(lot.left.get()));
                 self.sets.push(format!("{path} = {value}"));
             }
             Effect::Drop(id) => {
-                let path = self.lot(&id.bare());
+                let path = self.known_lot(*id);
                 self.removes.push(path);
             }
+            Effect::Correct(direction, amount) => self.correct(*direction, amount.get()),
+            Effect::Cap(cap) => {
+                let (name, value) = (self.name("cap"), self.number(cap.get()));
+                self.sets.push(format!("{name} = {value}"));
+            }
+            Effect::Dispute(id, Some(dispute)) => drop(self.disputes.insert(*id, *dispute)),
+            Effect::Dispute(id, None) => drop(self.disputes.remove(id)),
             Effect::Owe(amount) => self.raise("owed", amount.get()),
             Effect::Repay(amount) => self.lower("owed", amount.get()),
             Effect::Limit(limit) => {
@@ -163,6 +208,29 @@ impl Expression {
         }
     }
 
+    fn correct(&mut self, direction: Direction, amount: u64) {
+        let path = format!("{}.{}", self.name("sub"), self.name("adj"));
+        let (value, zero) = (self.number(amount), self.number(0));
+        let sign = if direction == Direction::Credit { "+" } else { "-" };
+        self.sets.push(format!("{path} = if_not_exists({path}, {zero}) {sign} {value}"));
+    }
+
+    /// All open disputes: whatever changes one is decided on all of them as they are.
+    fn set_disputes(&mut self) -> Result<(), Fault> {
+        let name = self.name("disp");
+        if self.disputes.is_empty() {
+            self.removes.push(name);
+            return Ok(());
+        }
+        let mut disputes = HashMap::new();
+        for (id, dispute) in &self.disputes {
+            disputes.insert(id.bare(), AttributeValue::M(encode(&DisputeItem::from(dispute))?));
+        }
+        let value = self.value(AttributeValue::M(disputes));
+        self.sets.push(format!("{name} = {value}"));
+        Ok(())
+    }
+
     /// Less of a number of the account's.
     fn lower(&mut self, attribute: &str, amount: u64) {
         let (name, value) = (self.name(attribute), self.number(amount));
@@ -177,6 +245,8 @@ impl Expression {
         self.sets.push(format!("{sub}.{left} = {allowance}, {sub}.{granted} = {allowance}"));
         let (used, zero) = (self.name("used"), self.number(0));
         self.sets.push(format!("{used} = {zero}"));
+        let corrected = format!("{sub}.{}", self.name("adj"));
+        self.removes.push(corrected);
     }
 
     fn set_plan(&mut self, plan: &PlanId, allowance: Allowance, since: u64) -> Result<(), Fault> {
@@ -195,17 +265,26 @@ impl Expression {
 
     /// The path of what is left in a lot.
     fn left(&mut self, lot: LotId) -> String {
-        let left = self.name("left");
         match lot {
-            LotId::Subscription(_) => format!("{}.{left}", self.name("sub")),
-            LotId::Granted(id) => format!("{}.{left}", self.lot(&id.bare())),
-            // No lot: a posting that took it for one does not land.
-            LotId::PostPaid => format!("{}.{left}", self.name("post_paid")),
+            LotId::Subscription(_) => format!("{}.{}", self.name("sub"), self.name("left")),
+            LotId::Granted(id) => self.known_lot(id),
+            // No lots: a posting that took one for a lot does not land.
+            LotId::PostPaid | LotId::Unlimited(_) | LotId::Disputed(_) => self.lot(&lot.to_string()),
         }
     }
 
-    fn lot(&mut self, bare: &str) -> String {
-        let (lots, lot) = (self.name("lots"), self.name(bare));
+    /// The path of a lot of the account. A name that no item has stands for a lot that the account does not have.
+    fn known_lot(&mut self, id: EntryId) -> String {
+        let name = self.lots.get(&id).cloned().unwrap_or_else(|| id.bare());
+        self.lot(&name)
+    }
+
+    fn lot(&mut self, key: &str) -> String {
+        let lots = self.name("lots");
+        // A lot's name may have characters that `#names` cannot.
+        let known = self.names.iter().find(|(_, attribute)| *attribute == key).map(|(name, _)| name.clone());
+        let lot = known.unwrap_or_else(|| format!("#l{}", self.names.len()));
+        self.names.insert(lot.clone(), key.to_owned());
         format!("{lots}.{lot}")
     }
 

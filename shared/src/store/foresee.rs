@@ -20,9 +20,8 @@ impl Ledger {
             let Some(hold) = self.transaction(id, open.id).await? else { continue };
             let pot = self.pot(id, open.id).await?.unwrap_or_else(|| Pot::of(&hold));
             let Ok(Portion { shares, .. }) = pot.to_release(&Why::Expiry, moment.now) else { continue };
-            let terms = self.terms_of(id, &shares).await?;
             let month = Period::of(hold.entry.at);
-            let back = GiveBack { shares, why: Why::Expiry, month, terms };
+            let back = GiveBack { shares, why: Why::Expiry, month };
             let posting = give_back(&account, &back, &Head::imagined(&account, moment.now));
             if let Some(after) = posting.ok().and_then(|posting| account.clone().apply(&posting)) {
                 account = after;

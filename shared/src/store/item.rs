@@ -5,12 +5,12 @@ use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::Fault;
 use super::key::{Item, Key};
 use super::packed::Moves;
+use super::{Fault, lot_key};
 use crate::domain::{
-    Account, AccountId, Allowance, Balance, ClaimKey, Credits, Details, Direction, Entry, EntryId, Fence,
-    Lot, Operation, Part, Period, PlanId, PostPaid, Receipt, Service, Source, Subscription, Switch,
+    Account, AccountId, Allowance, Balance, ClaimKey, Credits, Details, Direction, Disputed, Entry, EntryId,
+    Fence, Operation, Part, Period, PlanId, PostPaid, Receipt, Subscription, Switch,
 };
 
 /// Writes `value` beside the attributes of its key.
@@ -60,7 +60,12 @@ pub(super) struct AccountItem {
     used: Credits,
     #[serde(default, skip_serializing_if = "is_none")]
     held: Credits,
-    lots: BTreeMap<String, LotItem>,
+    /// What is left in each lot, by [`super::lot_key`].
+    lots: BTreeMap<String, Credits>,
+    #[serde(default, rename = "disp", skip_serializing_if = "BTreeMap::is_empty")]
+    disputes: BTreeMap<String, DisputeItem>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cap: Option<Credits>,
     #[serde(default, skip_serializing_if = "is_none")]
     owed: Credits,
     #[serde(default, skip_serializing_if = "is_none")]
@@ -92,16 +97,29 @@ struct SubscriptionItem {
     granted: Credits,
     #[serde(default, skip_serializing_if = "is_none")]
     over: Credits,
+    /// What operators have added, less what they have taken.
+    #[serde(default, rename = "adj", skip_serializing_if = "is_uncorrected")]
+    corrected: i64,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_uncorrected(number: &i64) -> bool {
+    *number == 0
+}
+
+/// What an open dispute has set aside.
 #[derive(Serialize, Deserialize)]
-pub(super) struct LotItem {
-    src: Source,
-    left: Credits,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    svc: Option<Service>,
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "chrono::serde::ts_seconds_option")]
-    exp: Option<DateTime<Utc>>,
+pub(super) struct DisputeItem {
+    #[serde(with = "bare")]
+    lot: EntryId,
+    n: Credits,
+    most: Credits,
+}
+
+impl From<&Disputed> for DisputeItem {
+    fn from(dispute: &Disputed) -> Self {
+        Self { lot: dispute.lot, n: dispute.aside, most: dispute.most }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -136,10 +154,13 @@ impl From<&Account> for AccountItem {
                 left: account.subscription.left,
                 granted: account.subscription.granted,
                 over: account.subscription.over,
+                corrected: account.subscription.corrected,
             },
             used: account.used,
             held: account.held,
-            lots: account.lots.iter().map(|(id, lot)| (id.bare(), lot.into())).collect(),
+            lots: account.lots.iter().map(|(id, lot)| (lot_key::of(*id, lot), lot.left)).collect(),
+            disputes: account.disputes.iter().map(|(id, dispute)| (id.bare(), dispute.into())).collect(),
+            cap: account.cap,
             owed: account.post_paid.outstanding,
             limit: account.post_paid.limit,
             frozen: account.frozen,
@@ -152,9 +173,13 @@ impl From<&Account> for AccountItem {
 
 impl AccountItem {
     pub(super) fn account(self, id: AccountId) -> Result<Account, Fault> {
-        let lot = |(bare, lot): (String, LotItem)| {
-            let id = EntryId::from_bare(&bare).ok_or_else(|| Fault::corrupt("an account", "a lot's id"))?;
-            Ok((id, Lot { source: lot.src, left: lot.left, service: lot.svc, expires_at: lot.exp }))
+        let lot = |(key, left): (String, Credits)| {
+            lot_key::read(&key, left).ok_or_else(|| Fault::corrupt("an account", "a lot's name"))
+        };
+        let dispute = |(bare, dispute): (String, DisputeItem)| {
+            let id =
+                EntryId::from_bare(&bare).ok_or_else(|| Fault::corrupt("an account", "a dispute's id"))?;
+            Ok((id, Disputed { lot: dispute.lot, aside: dispute.n, most: dispute.most }))
         };
         Ok(Account {
             id,
@@ -168,21 +193,18 @@ impl AccountItem {
                 left: self.sub.left,
                 granted: self.sub.granted,
                 over: self.sub.over,
+                corrected: self.sub.corrected,
             },
             used: self.used,
             held: self.held,
             lots: self.lots.into_iter().map(lot).collect::<Result<_, Fault>>()?,
             post_paid: PostPaid { limit: self.limit, outstanding: self.owed },
+            disputes: self.disputes.into_iter().map(dispute).collect::<Result<_, Fault>>()?,
+            cap: self.cap,
             frozen: self.frozen,
             fence: Fence { up_to: self.fence, sequence: self.fenced },
             last: self.last.map(EntryItem::entry),
         })
-    }
-}
-
-impl From<&Lot> for LotItem {
-    fn from(lot: &Lot) -> Self {
-        Self { src: lot.source, left: lot.left, svc: lot.service, exp: lot.expires_at }
     }
 }
 

@@ -24,6 +24,7 @@ mod hints;
 mod item;
 mod key;
 mod ledger;
+mod lot_key;
 mod monitors;
 mod packed;
 mod past;

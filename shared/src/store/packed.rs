@@ -1,8 +1,9 @@
-//! What a batch says of a hundred items, in as few bytes as the account's item can have.
+//! What the account says of its last entry, in as few bytes as its item can have.
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{BadId, Credits, Direction, Entry, LotId, Move, Source};
+use super::lot_key;
+use crate::domain::{BadId, Credits, Direction, Entry, LotId, Move, Period, Source, Terms};
 
 /// What became of a batch's items, as short as a hundred of them must be: `2x50 3/1 u` for fifty that were
 /// charged 2 credits, one that costs 3 and could have used 1, and one without a price.
@@ -46,7 +47,7 @@ pub(super) mod parts {
     }
 }
 
-/// An entry's moves: one by one, or packed into a text where they may be a hundred.
+/// An entry's moves: one by one in a row, packed into a text in the account's item.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Moves {
@@ -60,10 +61,12 @@ pub(super) struct MoveItem {
     src: Source,
     dir: Direction,
     n: Credits,
+    #[serde(flatten)]
+    terms: Terms,
 }
 
-/// The debits of a batch, `sub_2024-01=s credit_01HM…=b|0x4 1x2 0x3`: the lots that gave, each with the first
-/// letter of its bucket, and how much which of them gave, in order.
+/// Moves as a text, `s2024-01=s cAY1v…=pc1abc|0-4 1-2 0+3`: the lots that took part, each with its bucket and its
+/// terms, and how much left or reached which of them, in order.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub(super) struct Packed(Vec<Move>);
@@ -71,19 +74,23 @@ pub(super) struct Packed(Vec<Move>);
 impl Moves {
     /// As the account has them.
     pub(super) fn of(entry: &Entry) -> Self {
-        if entry.parts.is_empty() { Self::each(entry) } else { Self::Packed(Packed(entry.moves.clone())) }
+        Self::Packed(Packed(entry.moves.clone()))
     }
 
     /// As a row has them.
     pub(super) fn each(entry: &Entry) -> Self {
-        let part =
-            |part: &Move| MoveItem { lot: part.lot, src: part.source, dir: part.direction, n: part.amount };
+        let part = |part: &Move| {
+            let Move { lot, source: src, direction: dir, amount: n, terms } = *part;
+            MoveItem { lot, src, dir, n, terms }
+        };
         Self::Each(entry.moves.iter().map(part).collect())
     }
 
     pub(super) fn moves(self) -> Vec<Move> {
-        let part =
-            |part: MoveItem| Move { lot: part.lot, source: part.src, direction: part.dir, amount: part.n };
+        let part = |part: MoveItem| {
+            let MoveItem { lot, src: source, dir: direction, n: amount, terms } = part;
+            Move { lot, source, direction, amount, terms }
+        };
         match self {
             Self::Each(moves) => moves.into_iter().map(part).collect(),
             Self::Packed(Packed(moves)) => moves,
@@ -91,7 +98,10 @@ impl Moves {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        matches!(self, Self::Each(moves) if moves.is_empty())
+        match self {
+            Self::Each(moves) => moves.is_empty(),
+            Self::Packed(Packed(moves)) => moves.is_empty(),
+        }
     }
 }
 
@@ -101,27 +111,21 @@ impl Default for Moves {
     }
 }
 
-/// The buckets that a debit may take from, by their letters.
-const BUCKETS: [(&str, Source); 4] =
-    [("s", Source::Subscription), ("p", Source::Purchased), ("b", Source::Bonus), ("o", Source::PostPaid)];
-
 impl From<Packed> for String {
     fn from(Packed(moves): Packed) -> Self {
-        let mut lots: Vec<(LotId, Source)> = Vec::new();
-        let mut taken = Vec::new();
+        let mut lots: Vec<String> = Vec::new();
+        let mut moved = Vec::new();
         for part in &moves {
-            let known = (part.lot, part.source);
-            let place = lots.iter().position(|lot| *lot == known).unwrap_or_else(|| {
-                lots.push(known);
+            let lot =
+                format!("{}={}{}", name(part.lot), lot_key::bucket(part.source), lot_key::terms(part.terms));
+            let place = lots.iter().position(|known| *known == lot).unwrap_or_else(|| {
+                lots.push(lot);
                 lots.len().saturating_sub(1)
             });
-            taken.push(format!("{place}x{}", part.amount.get()));
+            let sign = if part.direction == Direction::Debit { '-' } else { '+' };
+            moved.push(format!("{place}{sign}{}", part.amount.get()));
         }
-        let letter =
-            |source| BUCKETS.iter().find(|(_, bucket)| *bucket == source).map_or("", |(letter, _)| letter);
-        let lots: Vec<_> =
-            lots.into_iter().map(|(lot, source)| format!("{lot}={}", letter(source))).collect();
-        format!("{}|{}", lots.join(" "), taken.join(" "))
+        format!("{}|{}", lots.join(" "), moved.join(" "))
     }
 }
 
@@ -134,47 +138,88 @@ impl TryFrom<String> for Packed {
 }
 
 fn read(text: &str) -> Option<Vec<Move>> {
-    let (lots, taken) = text.split_once('|')?;
+    let (lots, moved) = text.split_once('|')?;
     let lot = |text: &str| {
-        let (lot, letter) = text.split_once('=')?;
-        let (_, source) = BUCKETS.iter().find(|(known, _)| *known == letter)?;
-        Some((LotId::try_from(lot.to_owned()).ok()?, *source))
+        let (lot, rest) = text.split_once('=')?;
+        let (bucket, terms) = rest.split_at_checked(1)?;
+        Some((read_name(lot)?, lot_key::read_bucket(bucket)?, lot_key::read_terms(terms)?))
     };
     let lots = lots.split_whitespace().map(lot).collect::<Option<Vec<_>>>()?;
     let part = |text: &str| {
-        let (place, amount) = text.split_once('x')?;
-        let (lot, source) = *lots.get(place.parse::<usize>().ok()?)?;
+        let sign = text.find(['-', '+'])?;
+        let (place, amount) = text.split_at_checked(sign)?;
+        let direction = if amount.starts_with('-') { Direction::Debit } else { Direction::Credit };
+        let amount = amount.get(1..).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()))?;
+        let (lot, source, terms) = *lots.get(place.parse::<usize>().ok()?)?;
         let amount = Credits::try_from(amount.parse::<u64>().ok()?).ok()?;
-        Some(Move { lot, source, direction: Direction::Debit, amount })
+        Some(Move { lot, source, direction, amount, terms })
     };
-    taken.split_whitespace().map(part).collect()
+    moved.split_whitespace().map(part).collect()
+}
+
+/// A lot's id, as short as can be.
+fn name(lot: LotId) -> String {
+    match lot {
+        LotId::Subscription(month) => format!("s{month}"),
+        LotId::Unlimited(month) => format!("u{month}"),
+        LotId::Granted(id) => format!("c{}", lot_key::short(id)),
+        LotId::Disputed(id) => format!("d{}", lot_key::short(id)),
+        LotId::PostPaid => "o".to_owned(),
+    }
+}
+
+fn read_name(text: &str) -> Option<LotId> {
+    let (kind, of) = text.split_at_checked(1)?;
+    let month = || Period::try_from(of.to_owned()).ok();
+    match kind {
+        "s" => month().map(LotId::Subscription),
+        "u" => month().map(LotId::Unlimited),
+        "c" => lot_key::read_short(of).map(LotId::Granted),
+        "d" => lot_key::read_short(of).map(LotId::Disputed),
+        "o" => of.is_empty().then_some(LotId::PostPaid),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::EntryId;
+    use crate::domain::{EntryId, Service};
 
     #[test]
     fn what_is_packed_is_read_as_it_was() {
         let credits = |count: u64| Credits::try_from(count).unwrap();
         let lot = |number| LotId::Granted(EntryId::FIRST.after(number));
-        let month = LotId::try_from("sub_2024-01".to_owned()).unwrap();
+        let month = |text: &str| LotId::try_from(text.to_owned()).unwrap();
+        let until = Some("2024-04-05T10:30:00Z".parse().unwrap());
+        let scoped = Terms { service: Some(Service::Smartenroll), expires_at: until };
         let moves = [
-            Move::out(month, Source::Subscription, credits(3)),
+            Move::out(month("sub_2024-01"), Source::Subscription, credits(3)),
             Move::out(lot(7), Source::Purchased, credits(1_000_000_000_000)),
-            Move::out(lot(8), Source::Bonus, credits(1)),
-            Move::out(lot(7), Source::Purchased, credits(2)),
+            Move::out(lot(8), Source::Bonus, credits(1)).on(scoped),
+            Move::into(lot(7), Source::Purchased, credits(2)),
+            Move::out(lot(9), Source::Bonus, credits(5)).on(Terms { service: None, ..scoped }),
             Move::out(LotId::PostPaid, Source::PostPaid, credits(4)),
+            Move::into(month("unlimited_2024-02"), Source::Subscription, credits(6)),
+            Move::into(LotId::Disputed(EntryId::FIRST.after(9)), Source::Purchased, credits(7)),
         ];
         for count in 0..=moves.len() {
             let some: Vec<_> = moves.iter().take(count).copied().collect();
             let text = String::from(Packed(some.clone()));
             assert_eq!(Packed::try_from(text.clone()).unwrap().0, some, "{text}");
         }
-        for wrong in
-            ["", "0x1", "|0x1", "sub_2024-01=s|1x1", "sub_2024-01=q|0x1", "sub_2024-01=s|0x-1", "lot=s|0x1"]
-        {
+        for wrong in [
+            "",
+            "0-1",
+            "|0-1",
+            "s2024-01=s|1-1",
+            "s2024-01=q|0-1",
+            "s2024-01=s|0--1",
+            "s2024-01=s|0x1",
+            "lot=s|0-1",
+            "o1=o|0-1",
+            "s2024-01=sq|0-1",
+        ] {
             assert!(Packed::try_from(wrong.to_owned()).is_err(), "{wrong}");
         }
     }

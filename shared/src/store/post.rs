@@ -6,7 +6,7 @@ use super::expression::Expression;
 use super::item::{AccountItem, decode};
 use super::key::Key;
 use super::{Fault, Ledger};
-use crate::domain::{Account, AccountId, Posting};
+use crate::domain::{Account, Posting};
 
 /// How one attempt to post ended.
 #[derive(Debug)]
@@ -26,10 +26,11 @@ pub(super) enum Commit {
 }
 
 impl Ledger {
-    /// Makes `posting` by one conditional write, sent once. Never oversold is decided here and by
-    /// nothing else.
-    pub(super) async fn commit(&self, account: AccountId, posting: &Posting) -> Result<Commit, Fault> {
-        let update = Expression::of(posting)?;
+    /// Makes `posting`, which was decided on `seen`, by one conditional write, sent once. Never oversold is
+    /// decided here and by nothing else.
+    pub(super) async fn commit(&self, seen: &Account, posting: &Posting) -> Result<Commit, Fault> {
+        let account = seen.id;
+        let update = Expression::of(posting, seen)?;
         let sent = self
             .once
             .update_item()

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::item::{decode, with_key};
 use super::key::{Key, pot_partition};
-use super::{Fault, Ledger, Unsettled};
-use crate::domain::{AccountId, EntryId, Period, Pot, Receipt, Share, Terms};
+use super::{Fault, Ledger};
+use crate::domain::{AccountId, EntryId, Period, Pot, Receipt};
 
 /// How many holds that have ended one look finds at most.
 pub(super) const ENDED_AT_ONCE: i32 = 25;
@@ -139,29 +139,5 @@ impl Ledger {
     /// When the table does not serve.
     pub async fn has_ended_holds(&self, account: AccountId, now: DateTime<Utc>) -> Result<bool, Fault> {
         Ok(!self.ended_holds(account, now, 1).await?.is_empty())
-    }
-
-    /// The terms of the granted lots among some shares: those of the grants that opened them.
-    pub(super) async fn terms_of(
-        &self,
-        account: AccountId,
-        shares: &[Share],
-    ) -> Result<BTreeMap<EntryId, Terms>, Unsettled> {
-        let mut terms = BTreeMap::new();
-        for id in shares.iter().filter_map(Share::granted) {
-            let Some(grant) = self.transaction(account, id).await? else {
-                // Purchased credits that came back beside others have the id after theirs, and are plain. Any
-                // other lot has a row, which may be about to be written.
-                if self.transaction(account, id.before()).await?.is_none() {
-                    return Err(Unsettled::InProgress);
-                }
-                continue;
-            };
-            let plain = grant.details.drawn.is_some();
-            let Terms { service, expires_at } =
-                Terms { service: grant.details.service, expires_at: grant.details.expires_at };
-            terms.insert(id, if plain { Terms::default() } else { Terms { service, expires_at } });
-        }
-        Ok(terms)
     }
 }

@@ -143,7 +143,7 @@ impl Ledger {
         for attempt in 0..DUE_MAX {
             let Some(posting) = due(&seen.account, moment.now) else { return Ok(seen) };
             let id = seen.account.id;
-            let account = match self.commit(id, &posting).await? {
+            let account = match self.commit(&seen.account, &posting).await? {
                 Commit::Landed(account) => {
                     self.record_or_leave(id, &account.receipts(Details::default())).await;
                     account
@@ -209,7 +209,7 @@ impl Attempt<'_> {
                 }
                 claimed = true;
             }
-            match self.ledger.commit(self.account, &posting).await? {
+            match self.ledger.commit(&seen.account, &posting).await? {
                 Commit::Landed(account) => return self.landed(&account).await,
                 Commit::Lost(account) => {
                     if account.fence.up_to >= id {

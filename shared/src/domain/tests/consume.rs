@@ -41,9 +41,9 @@ fn consume_takes_in_order() {
         // Free of charge: recorded, and nothing is touched.
         ("sub 5", 0, "", ""),
         ("", 0, "", ""),
-        // Unlimited: told as subscription, whatever there is.
-        ("unlimited", 7, "", "sub 7"),
-        ("unlimited, purchased 3", 7, "", "sub 7"),
+        // Unlimited: no lot pays, whatever there is.
+        ("unlimited", 7, "", "unlimited 7"),
+        ("unlimited, purchased 3", 7, "", "unlimited 7"),
     ]);
 }
 

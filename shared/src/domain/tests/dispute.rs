@@ -35,7 +35,7 @@ fn a_dispute_sets_aside_takes_or_gives_back() {
     ] {
         let (account, bought) = bought(line);
         let account = if spent > 0 { spend(&account, spent) } else { account };
-        let opened = dispute_opened(&account, &bought, &head(200, at(NOW)));
+        let opened = dispute_opened(&account, &bought, &head(200, at(NOW))).unwrap();
         assert_eq!(opened.entry.amount.get(), aside, "{line}, {spent}");
         let frozen = account.clone().apply(&opened).unwrap();
         let told = |account: Account| {
@@ -62,7 +62,7 @@ proptest! {
     fn a_lost_dispute_costs_what_was_bought(before in 0u64..=9, during in 0u64..=20) {
         let (account, bought) = bought("bonus 20");
         let account = spend(&account, before);
-        let opened = dispute_opened(&account, &bought, &head(200, at(NOW)));
+        let opened = dispute_opened(&account, &bought, &head(200, at(NOW))).unwrap();
         let frozen = account.apply(&opened).unwrap();
         let frozen = spend(&frozen, during);
         let lost = dispute_lost(&frozen, &bought, &opened.entry, &head(201, at(NOW))).unwrap();

@@ -1,7 +1,5 @@
 //! Whatever is debited, refunded, held, captured, released, renewed and expired, in whatever order.
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 
 use super::*;
@@ -50,7 +48,7 @@ struct World {
     used: u64,
     debits: Vec<(Receipt, Pot)>,
     holds: Vec<(Receipt, Pot)>,
-    terms: BTreeMap<EntryId, Terms>,
+    has_refunded_unlimited: bool,
     number: u64,
 }
 
@@ -70,20 +68,9 @@ impl World {
                 - i128::from(account.post_paid.outstanding.get())
         };
         let before = counted(&self.account);
-        // On an unlimited plan nothing is counted down, and only told.
-        let is_told = |part: &&Move| {
-            matches!(part.lot, LotId::Subscription(_))
-                && self.account.allowance == Allowance::Unlimited
-                && posting.entry.switch.is_none()
-                && self.account.subscription_lot() == part.lot
-        };
-        let moved: i128 = posting
-            .entry
-            .moves
-            .iter()
-            .filter(|part| {
-                !is_told(part) || posting.effects.iter().any(|effect| matches!(effect, Effect::Renew(..)))
-            })
+        // What an unlimited plan pays is only told.
+        let moves = posting.entry.moves.iter().filter(|part| !matches!(part.lot, LotId::Unlimited(_)));
+        let moved: i128 = moves
             .map(|part| match part.direction {
                 Direction::Credit => i128::from(part.amount.get()),
                 Direction::Debit => -i128::from(part.amount.get()),
@@ -93,6 +80,7 @@ impl World {
         let after = self.account.clone().apply(posting);
         self.account = after.ok_or_else(|| TestCaseError::fail(format!("does not apply: {posting:?}")))?;
         prop_assert_eq!(counted(&self.account) - before, moved, "{:?}", posting);
+        has_minted_nothing(posting)?;
         prop_assert_eq!(self.account.sequence, sequence + posting.entry.rows());
         let mut lots: Vec<_> = posting.effects.iter().filter_map(touched).collect();
         lots.sort();
@@ -127,9 +115,10 @@ impl World {
         let Ok(Portion { shares, .. }) = pot.to_release(&why, self.now) else { return Ok(()) };
         let pot = drawn(pot, &shares, why.clone(), true)?;
         let month = Period::of(hold.entry.at);
-        let request = GiveBack { shares, why, month, terms: self.terms.clone() };
+        let request = GiveBack { shares, why, month };
         let head = self.head();
         let posting = give_back(&self.account, &request, &head).unwrap();
+        self.has_refunded_unlimited |= is_from_unlimited(&request);
         self.book(&posting)?;
         self.holds[place].1 = pot;
         Ok(())
@@ -155,10 +144,11 @@ impl World {
         let pot = drawn(pot, &shares, why.clone(), closes)?;
         let month = Period::of(debit.entry.at);
         let sum: u64 = shares.iter().map(|share| share.amount.get()).sum();
-        let request = GiveBack { shares, why, month, terms: self.terms.clone() };
+        let request = GiveBack { shares, why, month };
         let head = self.head();
         let posting = give_back(&self.account, &request, &head).unwrap();
         prop_assert_eq!(posting.entry.amount.get(), sum);
+        self.has_refunded_unlimited |= is_from_unlimited(&request);
         self.book(&posting)?;
         if month == self.account.period {
             self.used -= sum;
@@ -291,7 +281,6 @@ impl World {
         let request = Grant { source, amount, service, expires_at, origin: Origin::Operator };
         if let Ok(posting) = grant(&self.account, &request, &head) {
             self.book(&posting)?;
-            self.terms.insert(head.id, Terms { service, expires_at });
         }
         Ok(())
     }
@@ -312,11 +301,14 @@ impl World {
         prop_assert_eq!(self.account.used.get(), self.used, "what is used");
         prop_assert!(self.account.subscription.left <= self.account.subscription.granted);
         match self.account.allowance {
-            // Rule 4, however plans, debits and refunds came one after the other.
+            // Rule 4, however plans, debits and refunds came one after the other. What an unlimited plan paid and
+            // was refunded is not spent any more, and was never taken from what the plan brings.
             Allowance::Monthly(most) => {
                 let Subscription { left, over, .. } = self.account.subscription;
                 let spent = self.account.subscription.spent();
-                prop_assert_eq!(left, most.less(spent).unwrap_or_default());
+                let brings = most.less(spent).unwrap_or_default();
+                let is_right = if self.has_refunded_unlimited { left <= brings } else { left == brings };
+                prop_assert!(is_right, "rule 4");
                 prop_assert_eq!(over, spent.less(most).unwrap_or_default());
             }
             Allowance::Unlimited => prop_assert!(self.account.subscription.left.is_zero()),
@@ -325,6 +317,27 @@ impl World {
         prop_assert!(standing <= LOTS_MAX + 2, "{standing} lots");
         Ok(())
     }
+}
+
+fn is_from_unlimited(request: &GiveBack) -> bool {
+    request.shares.iter().any(|share| matches!(share.lot, LotId::Unlimited(_)))
+}
+
+/// Credits that a lot never gave don't come into one: what an unlimited plan paid has no way back.
+fn has_minted_nothing(posting: &Posting) -> Done {
+    for part in posting.entry.moves.iter().filter(|part| matches!(part.lot, LotId::Unlimited(_))) {
+        let told: u64 = posting
+            .entry
+            .moves
+            .iter()
+            .filter(|other| other.direction == part.direction && other.lot != part.lot)
+            .map(|other| other.amount.get())
+            .sum();
+        prop_assert!(
+            told + part.amount.get() <= posting.entry.amount.get() || posting.entry.amount.is_zero()
+        );
+    }
+    Ok(())
 }
 
 /// Which lot an effect changes.
@@ -363,7 +376,7 @@ proptest! {
             used: 0,
             debits: vec![],
             holds: vec![],
-            terms: BTreeMap::new(),
+            has_refunded_unlimited: false,
             number: 1_000,
         };
         for step in steps {

@@ -13,6 +13,8 @@ fn shares(line: &str) -> Vec<Share> {
             "sub" => (LotId::Subscription(january), Source::Subscription),
             "old" => (LotId::Subscription(january.previous()), Source::Subscription),
             "owed" => (LotId::PostPaid, Source::PostPaid),
+            "unlimited" => (LotId::Unlimited(january), Source::Subscription),
+            "unlimited-old" => (LotId::Unlimited(january.previous()), Source::Subscription),
             lot => {
                 let number = lot.strip_prefix("lot").unwrap().parse().unwrap();
                 let source =
@@ -20,7 +22,7 @@ fn shares(line: &str) -> Vec<Share> {
                 (LotId::Granted(id(number)), source)
             }
         };
-        Share { lot, source, amount }
+        Share { lot, source, amount, terms: Terms::default() }
     };
     line.split(", ").filter(|words| !words.is_empty()).map(share).collect()
 }
@@ -30,8 +32,12 @@ fn refund() -> Why {
 }
 
 fn back(account: &Account, line: &str, why: Why, terms: &[(u64, Terms)]) -> Posting {
-    let terms = terms.iter().map(|(number, terms)| (id(*number), *terms)).collect();
-    let request = GiveBack { shares: shares(line), why, month: account.period, terms };
+    let mut shares = shares(line);
+    for (number, terms) in terms {
+        let lot = LotId::Granted(id(*number));
+        shares.iter_mut().filter(|share| share.lot == lot).for_each(|share| share.terms = *terms);
+    }
+    let request = GiveBack { shares, why, month: account.period };
     give_back(account, &request, &head(900, at(NOW))).unwrap()
 }
 
@@ -64,38 +70,44 @@ fn a_refund_goes_back_to_the_very_lots() {
         // Emptied and forgotten: it stands again, on its terms.
         ("sub 0", "lot7 2 purchased", None, "sub 0, lot7 2 Purchased"),
         ("sub 0", "lot7 2", Some((7, scoped)), "sub 0, lot7 2 Bonus api until 2024-01-20"),
-        // Ended meanwhile, with its month or by its own date: bonus credits that never expire.
-        ("sub 0", "old 4", None, "sub 0, lot900 4 Bonus"),
-        ("sub 0", "lot7 2", Some((7, ended)), "sub 0, lot900 2 Bonus"),
+        // Ended meanwhile, with its month or by its own date: bonus credits of the same service for 31 days.
+        ("sub 0", "old 4", None, "sub 0, lot900 4 Bonus until 2024-02-15"),
+        ("sub 0", "lot7 2", Some((7, ended)), "sub 0, lot900 2 Bonus until 2024-02-15"),
+        (
+            "sub 0",
+            "lot7 2 purchased",
+            Some((7, Terms { service: Some(Service::Api), ..ended })),
+            "sub 0, lot900 2 Bonus api until 2024-02-15",
+        ),
         (
             "sub 0, bonus 9 until 2024-01-15",
             "lot2 2",
             None,
-            "sub 0, lot2 9 Bonus until 2024-01-15, lot900 2 Bonus",
+            "sub 0, lot2 9 Bonus until 2024-01-15, lot900 2 Bonus until 2024-02-15",
         ),
-        ("sub 0, bonus 1", "old 4", None, "sub 0, lot2 1 Bonus, lot900 4 Bonus"),
+        ("sub 0, bonus 1", "old 4", None, "sub 0, lot2 1 Bonus, lot900 4 Bonus until 2024-02-15"),
+        // Of what an unlimited plan paid nothing comes back but the usage.
+        ("sub 0", "unlimited-old 4", None, "sub 0"),
         // Spent on account: less is owed; what a purchase has settled is purchased.
         ("sub 0, owed 5", "owed 2", None, "sub 0, owed 3"),
-        ("sub 0, owed 1", "owed 4", None, "sub 0, lot901 3 Purchased"),
+        ("sub 0, owed 1", "owed 4", None, "sub 0, lot900 3 Purchased"),
+        // Purchased credits that come back settle what is owed, like any others.
+        ("sub 0, owed 5", "lot3 3 purchased", None, "sub 0, owed 2"),
+        ("sub 0, owed 1", "lot3 3 purchased", None, "sub 0, lot3 2 Purchased"),
+        ("sub 0, owed 5", "lot3 3", None, "sub 0, lot3 3 Bonus, owed 5"),
         (
             "sub 1, owed 1",
             "old 1, lot3 1 purchased, owed 2",
             None,
-            "sub 1, lot3 1 Purchased, lot900 1 Bonus, lot901 1 Purchased",
+            "sub 1, lot900 1 Bonus until 2024-02-15, lot901 2 Purchased",
         ),
     ] {
         let before = world(before);
         let terms: Vec<_> = terms.into_iter().collect();
         let posting = back(&before, line, refund(), &terms);
         let after_ = before.apply(&posting).unwrap();
-        // The place right after an id is another millisecond's in these names.
-        assert_eq!(
-            told(&after_)
-                .replace("lot900 3 Purchased", "lot901 3 Purchased")
-                .replace("lot900 1 Purchased", "lot901 1 Purchased"),
-            after,
-            "{line}"
-        );
+        // The lots of one posting have ids one after the other, within a millisecond of these names.
+        assert_eq!(told(&after_).replace("lot900 2 Purchased", "lot901 2 Purchased"), after, "{line}");
         let amount: u64 = shares(line).iter().map(|share| share.amount.get()).sum();
         assert_eq!(posting.entry.amount.get(), amount);
         assert_eq!((after_.used.get(), after_.held.get()), (50 - amount, 50), "{line}");
@@ -134,7 +146,7 @@ fn a_refund_after_a_downgrade_makes_up_first_for_what_was_spent_beyond_the_plan(
     {
         let mut before = world("sub 0");
         before.subscription =
-            Subscription { left: credits(0), granted: credits(10 + over), over: credits(over) };
+            Subscription { granted: credits(10 + over), over: credits(over), ..Subscription::default() };
         let posting = back(&before, &format!("sub {amount}"), refund(), &[]);
         assert_eq!(moves(&posting), told);
         let after = before.apply(&posting).unwrap();
@@ -147,22 +159,135 @@ fn a_refund_after_a_downgrade_makes_up_first_for_what_was_spent_beyond_the_plan(
     assert_eq!(after.subscription, Subscription { granted: credits(5), ..Subscription::default() });
 }
 
-/// Where no lot has room, credits join their like, or come back on no terms: they always find a place.
+/// Where no lot has room, credits merge with their like: within a bucket and a service, towards the nearest end.
+/// account with sixteen lots; what comes back => where it goes
 #[test]
 fn there_is_always_a_place() {
-    let full: Vec<_> = (0..LOTS_MAX).map(|day| format!("bonus 1 until 2024-02-{:02}", day + 1)).collect();
-    let before = world(&format!("sub 0, {}", full.join(", ")));
-    for (terms, expected) in [
-        // Alike: until the first of February, as the first of them.
-        (Terms { service: None, expires_at: Some(at("2024-02-01T00:00:00Z")) }, "lot2 3"),
-        (Terms { service: Some(Service::Api), expires_at: None }, "lot900 3"),
+    let days = |kind: &str, from: usize, to: usize| {
+        let lots = (from..=to).map(|day| format!("{kind} until 2024-02-{day:02}"));
+        lots.collect::<Vec<_>>().join(", ")
+    };
+    let promotions = days("bonus 1", 3, 18);
+    let until = |text: &str| Some(at(&format!("{text}T00:00:00Z")));
+    let api = Some(Service::Api);
+    for (line, came, terms, expected) in [
+        // On the very terms of one of them.
+        (promotions.clone(), "lot700 3", Terms { service: None, expires_at: until("2024-02-04") }, "lot3 3"),
+        // Between two of them, and after all: with the one that ends before.
+        (promotions.clone(), "lot700 3", Terms { service: None, expires_at: until("2024-04-05") }, "lot17 3"),
+        (promotions.clone(), "lot700 3", Terms::default(), "lot17 3"),
+        // Before all of them: the first one ends with it.
+        (
+            promotions.clone(),
+            "lot700 3",
+            Terms { service: None, expires_at: until("2024-02-01") },
+            "lot2 1, lot700 3, lot700 1",
+        ),
+        // Nothing of its kind stands: two others merge.
+        (
+            promotions.clone(),
+            "lot700 3",
+            Terms { service: api, expires_at: None },
+            "lot3 1, lot2 1, lot700 3",
+        ),
+        (
+            format!("{}, purchased 5 api", days("bonus 1", 3, 17)),
+            "lot700 3 purchased",
+            Terms { service: api, expires_at: until("2024-03-01") },
+            "lot3 1, lot2 1, lot700 3",
+        ),
+        // What was paid for and never ends has a place of its own.
+        (promotions.clone(), "lot700 3 purchased", Terms::default(), "pool 3"),
+        (
+            "purchased 1, purchased 1, purchased 1, purchased 1".to_owned(),
+            "lot700 3 purchased",
+            Terms::default(),
+            "pool 3",
+        ),
+        // Credits of a month that is over.
+        (promotions.clone(), "old 3", Terms::default(), "lot14 3"),
+        (days("bonus 1 api", 1, 16), "old 3", Terms::default(), "lot3 1, lot2 1, lot900 3"),
     ] {
-        let posting = back(&before, "lot700 3", refund(), &[(700, terms)]);
-        assert_eq!(moves(&posting), expected);
-        assert!(before.clone().apply(&posting).is_some());
+        let before = world(&format!("sub 0, {line}"));
+        let posting = back(&before, came, refund(), &[(700, terms)]);
+        assert_eq!(moves(&posting), expected, "{line}: {came} {terms:?}");
+        let after = before.clone().apply(&posting).unwrap();
+        assert!(after.lots.len() <= LOTS_MAX + 1, "{}", told(&after));
+        assert_eq!(total(&after), total(&before) + 3, "{line}");
     }
-    let posting = back(&before, "lot700 3 purchased", refund(), &[]);
-    assert_eq!(moves(&posting), "lot700 3", "what was paid for has a place of its own");
+}
+
+fn total(account: &Account) -> u64 {
+    account.lots.values().map(|lot| lot.left.get()).sum()
+}
+
+/// One debit of an ended month, refunded by one credit again and again, day after day.
+#[test]
+fn however_often_credits_come_back_they_leave_places_for_grants() {
+    let mut account = world("sub 0, bonus 5 api until 2024-12-01");
+    let (mut now, mut most) = (at(NOW), 0);
+    for number in 0..200u64 {
+        let request = GiveBack { shares: shares("old 1"), why: refund(), month: account.period.previous() };
+        let head = Head { id: account.floor().next(), ..head(number, now) };
+        let posting = give_back(&account, &request, &head).unwrap();
+        account = account.apply(&posting).unwrap();
+        most = most.max(account.lots.len());
+        assert_eq!(
+            account.lots.values().filter(|lot| lot.service.is_none()).map(|lot| lot.left.get()).sum::<u64>(),
+            number + 1
+        );
+        if number < 16 {
+            assert_eq!(account.lots.len(), 2, "within a day they are one lot");
+        } else {
+            now += chrono::Duration::hours(3);
+        }
+    }
+    assert!(most <= 13, "{most} lots");
+    let granted = super::grant::give(&account, "bonus", 3, 5_000);
+    assert!(account.apply(&granted).is_some());
+}
+
+/// account; shares; terms of lot7 => what a release leaves
+#[test]
+fn a_release_keeps_terms_and_what_has_ended_is_gone() {
+    let until = |text: &str| Some(at(&format!("{text}T00:00:00Z")));
+    for (terms, after) in [
+        (Terms { service: None, expires_at: until("2024-04-05") }, "sub 0, lot7 6 Bonus until 2024-04-05"),
+        (
+            Terms { service: Some(Service::Smartcheck), expires_at: until("2024-04-05") },
+            "sub 0, lot7 6 Bonus smartcheck until 2024-04-05",
+        ),
+        (Terms { service: None, expires_at: until("2024-01-10") }, "sub 0"),
+    ] {
+        let before = world("sub 0");
+        let posting = back(&before, "lot7 6", Why::Release, &[(7, terms)]);
+        assert_eq!(told(&before.apply(&posting).unwrap()), after);
+    }
+}
+
+/// Fault of November 2026: what an unlimited plan had paid came back as bonus credits without end.
+#[test]
+fn what_an_unlimited_plan_paid_never_comes_back_as_credits() {
+    for why in [refund(), Why::Release, Why::Expiry] {
+        for (line, share) in [
+            ("unlimited", "unlimited 9"),
+            ("sub 3", "unlimited 9"),
+            ("sub 3", "unlimited-old 9"),
+            ("unlimited", "unlimited-old 9"),
+        ] {
+            let mut before = world(line);
+            before.subscription.granted = credits(9 + before.subscription.left.get());
+            let posting = back(&before, share, why.clone(), &[]);
+            let after = before.clone().apply(&posting).unwrap();
+            assert_eq!(
+                (total(&after), after.subscription.left),
+                (0, before.subscription.left),
+                "{line}, {share}"
+            );
+            let unspent = if share == "unlimited 9" { 9 } else { 0 };
+            assert_eq!(after.subscription.spent().get(), 9 - unspent, "{line}, {share}");
+        }
+    }
 }
 
 /// Refunds undo what was taken last; captures spend what was taken first.

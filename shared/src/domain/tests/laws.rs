@@ -97,7 +97,7 @@ proptest! {
                     let lot = account.lots.iter().find(|(_, lot)| lot.source == Source::Purchased && lot.service.is_none());
                     let lot = lot.map(|(id, lot)| (*id, lot.left));
                     let bought = Bought { credits: lot.map_or(credits(5), |(_, left)| left), lot };
-                    let opened = dispute_opened(&account, &bought, &head);
+                    let opened = dispute_opened(&account, &bought, &head).unwrap();
                     account = book(account, &opened)?;
                     let head = super::head(5000 + number, now);
                     let closed = if lost {
@@ -146,6 +146,7 @@ fn book(account: Account, posting: &Posting) -> Result<Account, TestCaseError> {
             .moves
             .iter()
             .filter(move |part| part.direction == direction)
+            .filter(|part| !matches!(part.lot, LotId::Disputed(_)))
             .map(|part| part.amount.get())
             .sum::<u64>()
     };

@@ -82,7 +82,7 @@ fn account(line: &str) -> Account {
                 continue;
             }
             "sub" => {
-                account.subscription = Subscription { left, granted: left, over: Credits::ZERO };
+                account.subscription = Subscription { left, granted: left, ..Subscription::default() };
                 continue;
             }
             "purchased" => Source::Purchased,
@@ -110,6 +110,9 @@ fn moves(posting: &Posting) -> String {
     let name = |lot: LotId| match lot {
         LotId::Subscription(_) => "sub".to_owned(),
         LotId::PostPaid => "owed".to_owned(),
+        LotId::Unlimited(_) => "unlimited".to_owned(),
+        LotId::Disputed(_) => "disputed".to_owned(),
+        LotId::Granted(EntryId::FIRST) => "pool".to_owned(),
         LotId::Granted(entry) => {
             format!("lot{}", (entry.time() - at("2024-01-01T00:00:00Z")).num_milliseconds())
         }

@@ -10,7 +10,7 @@ use crate::edge::instant;
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({
     "subscriptionCredits": 250, "purchasedCredits": 100, "bonusCredits": 50, "usedCredits": 150, "available": 400,
-    "nextRenewal": "2024-02-01T00:00:00Z", "plan": "professional", "unlimited": false, "heldCredits": 0,
+    "nextRenewal": "2024-02-01T00:00:00Z", "plan": "professional", "unlimited": false, "heldCredits": 0, "disputedCredits": 0,
     "postPaid": null, "asOf": { "sequence": 16, "timestamp": "2024-01-15T10:30:00Z" }, "expiring": []
 }))]
 pub struct Balance {
@@ -34,6 +34,8 @@ pub struct Balance {
     pub unlimited: bool,
     /// Set aside by holds.
     pub held_credits: u64,
+    /// Set aside while a payment is disputed: in no bucket, and not spendable.
+    pub disputed_credits: u64,
     /// Limit and outstanding amount of a post-paid organisation.
     pub post_paid: Option<PostPaid>,
     /// The entry after which, and the time at which, this is the balance.
@@ -99,6 +101,7 @@ impl Balance {
             plan: balance.plan.0.clone(),
             unlimited: balance.unlimited,
             held_credits: balance.held.get(),
+            disputed_credits: balance.disputed.get(),
             post_paid: balance.post_paid.map(PostPaid::from),
             as_of: AsOf { sequence, timestamp: at },
             expiring: balance.expiring.iter().map(expiring).collect(),
