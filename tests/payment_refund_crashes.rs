@@ -90,7 +90,7 @@ async fn one_history(shop: &mut Shop, what: &str, fault: Option<Fault>, backward
     come_again(shop).await;
     assert_eq!(stands(shop, account).await, (left, 0), "{told}");
     let rows = shop.books.rows(account, shop.now()).await;
-    let taken = rows.iter().filter(|row| row.entry.operation.as_str() == "credit.payment_refunded");
+    let taken = rows.iter().filter(|row| row.entry.operation.as_str() == "credit.payment_refund");
     let taken: u64 = taken.map(|row| row.entry.amount.get()).sum();
     let again = rows.iter().filter(|row| row.entry.operation.as_str() == "credit.refund_failed");
     let again: u64 = again.map(|row| row.entry.amount.get()).sum();

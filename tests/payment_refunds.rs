@@ -82,13 +82,13 @@ async fn a_refund_made_at_the_provider_takes_the_credits() {
         }
         assert_eq!(stands(&world, &org).await, expected, "{spent} {refunds:?}");
         // Told again, and looked for every day: nothing is taken twice.
-        let before = rows(&world, &org, "credit.payment_refunded").await;
+        let before = rows(&world, &org, "credit.payment_refund").await;
         if refunded_there(&world, &purchase).await == 4900 {
             refund_there(&world, &purchase, &json!({})).await.data();
         }
         world.pass(3 * 24 * 3600).await;
         assert_eq!(stands(&world, &org).await, expected, "{spent} {refunds:?}, days later");
-        assert_eq!(rows(&world, &org, "credit.payment_refunded").await, before);
+        assert_eq!(rows(&world, &org, "credit.payment_refund").await, before);
     }
 }
 
@@ -166,7 +166,7 @@ async fn an_operator_refunds_money_and_credits_together() {
     assert_eq!(other.failure(), "422 IDEMPOTENCY_KEY_REUSED");
     world.settle().await;
     assert_eq!((stands(&world, &org).await, refunded_there(&world, &purchase).await), ((150, 0), 2450));
-    let line = &world.transactions(&org.key, "operation=credit.payment_refunded").await[0];
+    let line = &world.transactions(&org.key, "operation=credit.payment_refund").await[0];
     for (field, expected) in [
         ("type", json!("DEBIT")),
         ("amount", json!(250)),

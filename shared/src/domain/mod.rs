@@ -33,7 +33,6 @@ mod news;
 mod news_of;
 mod package;
 mod payment;
-mod payment_refunded;
 mod period;
 mod place;
 mod plan;
@@ -97,7 +96,6 @@ pub use monitor::{Monitor, OnBehalf, Subject, Suspension, Watch, Watched, charge
 pub use news::{Event, HookPaused, News, RechargeFailure};
 pub use package::{Offer, Package, PackageChange, PackageId, PackageList};
 pub use payment::{Decline, Payment, PaymentId, PurchaseId, Standing};
-pub use payment_refunded::payment_refunded;
 pub use period::Period;
 pub use plan::{Allowance, BadAllowance, BadFee, Fee, Plan, PlanChange, PlanId, PlanList};
 pub use posting::{

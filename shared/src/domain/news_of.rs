@@ -27,7 +27,7 @@ impl News {
                 ended(receipt)?,
             ),
             "credit.plan_change" => (EventName::PlanChanged, "Your plan has changed", switched(entry)?),
-            "credit.payment_refunded" => (
+            "credit.payment_refund" => (
                 EventName::PurchaseRefunded,
                 "Money of a purchase was refunded, and its credits were taken back",
                 refunded_purchase(receipt),
