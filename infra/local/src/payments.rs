@@ -105,7 +105,7 @@ impl From<Charge> for Shown {
             amount: charge.price.amount(),
             currency: charge.price.currency(),
             status,
-            payment_method: charge.method,
+            payment_method: charge.method.clone(),
             organisation_id: charge.organisation,
             livemode: charge.mode == Mode::Live,
             created_at: charge.created_at,
