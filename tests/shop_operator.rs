@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use shared::domain::{ApiKey, KeyId, Mode, Purchase, Secret};
 use shared::store::random;
 
@@ -13,7 +15,7 @@ impl Shop {
             key_id: KeyId::new(self.now(), random()),
             org: None,
             mode: Mode::Live,
-            scopes: vec![],
+            scopes: BTreeSet::new(),
             last4: secret.last4(),
             description: None,
             created_at: self.now(),
