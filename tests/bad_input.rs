@@ -43,10 +43,13 @@ async fn a_debit_that_does_not_read_names_the_field_and_takes_nothing() {
         (with("metadata", json!([])), "metadata"),
         (with("metadata", json!({ "a": 1 })), "metadata.a"),
         (with("metadata", json!({ "a": null })), "metadata.a"),
-        (with("metadata", json!({ "a": "\u{0}" })), "metadata"),
-        (with("metadata", json!({ "": "x" })), "metadata"),
-        (with("metadata", json!({ "k".repeat(41): "x" })), "metadata"),
-        (with("metadata", json!({ "a": "x".repeat(501) })), "metadata"),
+        (with("metadata", json!({ "a": "\u{0}" })), "metadata.a"),
+        (with("metadata", json!({ "": "x" })), "metadata."),
+        (
+            with("metadata", json!({ "k".repeat(41): "x" })),
+            "metadata.kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk",
+        ),
+        (with("metadata", json!({ "a": "x".repeat(501) })), "metadata.a"),
         (
             with(
                 "metadata",

@@ -1,12 +1,12 @@
 //! The store and the model tell one story, on every DynamoDB there is.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use chrono::{DateTime, Duration, Utc};
 use shared::domain::{
     Account, Adjustment, Allowance, Amount, Batch, Bought, ClaimKey, Consume, Credits, Details, Direction,
     EntryId, GiveBack, Grant, Head, IdempotencyKey, LotId, Operation, Origin, PlanId, Posting, Reason,
-    Receipt, Refusal, Service, Share, Source, Subscribe, SubscribeCause, Why, adjust, batch, capture,
+    Receipt, Refusal, Service, Share, Source, Subscribe, SubscribeCause, Terms, Why, adjust, batch, capture,
     consume, dispute_opened, due, give_back, grant, hold, set_frozen, set_limit, subscribe,
 };
 use shared::store::{Settled, Unsettled};
@@ -136,7 +136,7 @@ impl Request {
                 let lot = account.lots.iter().find(|(_, lot)| lot.source == Source::Purchased);
                 let lot = lot.map(|(id, _)| (*id, Credits::try_from(7).unwrap()));
                 let bought = Bought { credits: Credits::try_from(9).unwrap(), lot };
-                Ok(dispute_opened(account, &bought, head))
+                dispute_opened(account, &bought, head)
             }
         }
     }

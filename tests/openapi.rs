@@ -122,7 +122,7 @@ async fn a_debit_answers_what_is_described() {
     let mut expected = fields("Transaction");
     // Only a renewal, a purchase, a change of plan, a monitor, a refund, a hold, a batch or a debit that may be
     // reported to have failed has them.
-    let others = "batch captured duplicateOf expired failure heldFor holdId monitorId nextAction package plan price \
+    let others = "batch captured duplicateOf expired failure heldFor holdId monitorId net nextAction package plan price \
                   reason receipt refundOf settleBy";
     for other in others.split_whitespace() {
         assert!(expected.remove(other), "{other}");

@@ -160,6 +160,7 @@ impl Shop {
             script: self.calls.clone(),
         });
         Arc::new(App {
+            cursors: shared::edge::CursorKey::none(),
             ledger: self.books.restarted(),
             settings: self.books.settings(),
             clock: Arc::new(self.clock.clone()),
@@ -212,7 +213,7 @@ impl Shop {
             .header("idempotency-key", name)
             .header("content-type", "application/json")
             .body(Body::from(body.to_string()));
-        answer(finish(purchase::routes().split_for_parts().0, self.process()), request.unwrap()).await
+        answer(finish(purchase::routes(), self.process()), request.unwrap()).await
     }
 
     /// Sends a request to a fresh process of whichever function answers it; the status and the body of its
@@ -230,7 +231,7 @@ impl Shop {
         }
         let body = if method == Method::GET { Body::empty() } else { Body::from(body.to_string()) };
         let request = request.header("content-type", "application/json").body(body).unwrap();
-        answer(finish(local::functions().split_for_parts().0, self.process()), request).await
+        answer(finish(local::functions(), self.process()), request).await
     }
 
     /// The round of the present month comes to an account's part of the directory.
@@ -270,7 +271,7 @@ impl Shop {
         for Notice { signature, body } in told {
             let request = Request::builder().method(Method::POST).uri("/api/v3/payments/events");
             let request = request.header("stripe-signature", signature).body(Body::from(body)).unwrap();
-            let router = finish(payments::routes().split_for_parts().0, self.process());
+            let router = finish(payments::routes(), self.process());
             answers.push(answer(router, request).await.0);
         }
         answers

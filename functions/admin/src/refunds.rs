@@ -55,7 +55,9 @@ pub(super) async fn refund_debit(
     Path(id): Path<String>,
     intent: Intent<OperatorRefund>,
 ) -> Result<Reply, ApiError> {
-    const UNKNOWN: ApiError = ApiError::NotFound("there is no such transaction");
+    const UNKNOWN: ApiError = ApiError::NotFound(
+        "the organisation has no transaction with this id; name one as its list of transactions has it",
+    );
     let OperatorRefund { transaction_id, reason, amount, note, mode } = intent.body;
     let account = AccountId { org: super::organisation(id)?, mode: mode.unwrap_or(Mode::Live) };
     let moment = app.ledger.moment_of(account, operator.call.moment).await?;

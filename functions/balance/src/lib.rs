@@ -55,7 +55,8 @@ async fn balance(
         ));
     }
     let known = app.ledger.balance_at(&account, at).await?;
-    let (balance, sequence) = known.ok_or(ApiError::NotFound("the ledger has nothing of that time"))?;
+    let (balance, sequence) = known
+        .ok_or(ApiError::NotFound("the ledger had no transaction yet at that time; ask for a later one"))?;
     Reply::ok(&Balance::new(&balance, sequence, at))
 }
 

@@ -4,5 +4,5 @@ use shared::edge::{Fatal, serve};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Fatal> {
-    serve(catalogue::routes().split_for_parts().0).await
+    serve(catalogue::routes()).await
 }

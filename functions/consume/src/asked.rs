@@ -30,7 +30,7 @@ pub(super) struct Consume {
     /// The service that was used: lots set aside for it pay, and pay first.
     #[schema(value_type = Option<String>)]
     pub(super) service: Option<Service>,
-    /// Your own key and value pairs.
+    /// Your own key and value pairs: at most 20, keys of 40 characters, values of 500 in one line or several, 2 KB in all.
     #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
     pub(super) metadata: Option<Metadata>,
     /// Until when you may report that it has failed (`…/transactions/{id}/fail`) and have it refunded at
@@ -42,7 +42,7 @@ pub(super) struct Consume {
 }
 
 /// The same operation on the same `resourceId` for the same `customerId` (or none) is charged once within
-/// the window. Requests that ask for it know of one another.
+/// the window. Both names are compared in Unicode's form NFC. Requests that ask for it know of one another.
 #[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Dedupe {

@@ -149,7 +149,7 @@ async fn hold(
     request_body(content = Option<Capture>),
     responses(
         (status = 201, body = Hold),
-        (status = 402, description = "INSUFFICIENT_CREDITS: the hold has `details.available` left"),
+        (status = 402, description = "INSUFFICIENT_CREDITS: more is to be captured than the hold has left, which is `details.available`; nothing was captured"),
         (status = 404, description = "NOT_FOUND"),
         (status = 409, description = "HOLD_CLOSED: captured, released or expired; OPERATION_IN_PROGRESS, with Retry-After; CONFLICT"),
     ),
@@ -226,7 +226,9 @@ async fn find<S: shared::edge::Needs>(
     caller: &Caller<S>,
     id: String,
 ) -> Result<Receipt, ApiError> {
-    const UNKNOWN: ApiError = ApiError::NotFound("there is no such hold");
+    const UNKNOWN: ApiError = ApiError::NotFound(
+        "there is no hold with this id in this ledger; send the `holdId` that POST /api/v3/credits/holds answered",
+    );
     let id = HoldId::try_from(id).map_err(|_| UNKNOWN)?;
     let found = app.ledger.find(caller.account, id.into()).await?;
     found.filter(Receipt::is_hold).ok_or(UNKNOWN)

@@ -121,7 +121,9 @@ async fn fail(
     settle(&app, &caller, request, (intent.key, intent.fingerprint)).await
 }
 
-const UNKNOWN: ApiError = ApiError::NotFound("there is no such transaction");
+const UNKNOWN: ApiError = ApiError::NotFound(
+    "there is no transaction with this id in this ledger; GET /api/v3/credits/transactions lists those of your key",
+);
 
 /// What reads as no id is nobody's.
 fn named(id: Reference) -> Result<EntryId, ApiError> {

@@ -8,7 +8,7 @@ use shared::calendar::NotMade;
 use shared::domain::{
     self, AccountId, ClaimKey, EntryId, Metadata, MonitorId, OnBehalf, Reference, Service, Watch, Watched,
 };
-use shared::edge::{ApiError, App, Caller, Intent, Params, Reply, instant, may};
+use shared::edge::{ApiError, App, Caller, Intent, Listing, Params, Reply, instant, may};
 use shared::store::{ClaimsOf, MonitorPage};
 use utoipa::{IntoParams, ToSchema};
 
@@ -174,10 +174,16 @@ pub(super) async fn list_monitors(
     if !(1..=LIMIT_MAX).contains(&limit) {
         return Err(ApiError::field("limit", format!("must be a whole number from 1 to {LIMIT_MAX}")));
     }
-    let cursor = cursor.map(MonitorId::try_from).transpose().map_err(|_| ApiError::InvalidCursor)?;
+    let listing = Listing { list: "monitors", account: caller.account, question: &() };
+    let read = |text: String| {
+        let after = app.cursors.read(&listing, &text)?;
+        MonitorId::try_from(after).map_err(|_| ApiError::InvalidCursor)
+    };
+    let cursor = cursor.map(read).transpose()?;
     let (monitors, next) = page(&app, caller.account, cursor, limit).await?;
     let monitors: Vec<_> = monitors.iter().map(Monitor::of).collect();
-    Reply::page(&monitors, next.map(|next| next.to_string()))
+    let next = next.map(|next| app.cursors.write(&listing, &next.to_string())).transpose()?;
+    Reply::page(&monitors, next)
 }
 
 /// At most `limit` monitors that follow, and the last one looked at where there may be more.
@@ -238,7 +244,8 @@ pub(super) async fn delete_monitor(
     Reply::ok(&Monitor::of(&ended.ok_or(UNKNOWN)?))
 }
 
-const UNKNOWN: ApiError = ApiError::NotFound("there is no such monitor");
+const UNKNOWN: ApiError =
+    ApiError::NotFound("there is no monitor with this id; GET /api/v3/monitors lists yours");
 
 fn named(account: AccountId, id: String) -> Result<Watched, ApiError> {
     Ok(Watched { account, monitor: MonitorId::try_from(id).map_err(|_| UNKNOWN)? })

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use serde::{Deserialize, Deserializer, de::Error};
-use shared::edge::{ApiError, App, Audit, Caller, Instant, Params, Reply, may};
+use shared::edge::{ApiError, App, Audit, Caller, Instant, Listing, Params, Reply, in_order, may};
 use shared::store::{ExcerptCursor, Place};
 use utoipa::IntoParams;
 
@@ -65,7 +65,8 @@ pub(crate) struct Range {
 /// 3. The last hash must be that of `tip`, and the hash with the last row of a day that of its checkpoint. Keep
 ///    `tip` and compare it the next time: that is what nobody can change who forges a whole chain.
 ///
-/// Rows are chained within seconds of their transactions.
+/// Rows are chained within seconds of their transactions. Where `from` or `to` is a time and a year or more without
+/// any transaction follows it, a page may have no row and still a `nextCursor`.
 #[utoipa::path(
     get,
     path = "/api/v3/credits/audit",
@@ -82,12 +83,24 @@ pub(crate) async fn audit(
     if !(1..=LIMIT_MAX).contains(&limit) {
         return Err(ApiError::field("limit", format!("must be a whole number from 1 to {LIMIT_MAX}")));
     }
-    let read = |text: String| ExcerptCursor::read(&text, caller.account).ok_or(ApiError::InvalidCursor);
-    let cursor = range.cursor.map(read).transpose()?;
     let place = |place: Option<NumberOrTime>| place.map(|NumberOrTime(place)| place);
     let (from, to) = (place(range.from), place(range.to));
+    match (from, to) {
+        (Some(Place::Number(from)), Some(Place::Number(to))) => in_order(from, to)?,
+        (Some(Place::Time(from)), Some(Place::Time(to))) => in_order(from, to)?,
+        // Which comes first is known only once the row is.
+        (Some(Place::Number(_)), Some(Place::Time(_))) | (Some(Place::Time(_)), Some(Place::Number(_))) => {}
+        (None, _) | (_, None) => {}
+    }
+    // The place says how far the list goes, so the cursor stands in place of from and to.
+    let listing = Listing { list: "audit", account: caller.account, question: &() };
+    let read = |text: String| {
+        let place = app.cursors.read(&listing, &text)?;
+        ExcerptCursor::parse(&place).ok_or(ApiError::InvalidCursor)
+    };
+    let cursor = range.cursor.map(read).transpose()?;
     let now = caller.call.moment.now;
     let excerpt = app.ledger.excerpt(caller.account, (from, to), (cursor, limit), now).await?;
-    let next = excerpt.next.map(|next| next.write(caller.account));
+    let next = excerpt.next.map(|next| app.cursors.write(&listing, &next.text())).transpose()?;
     Reply::page(&Audit::new(caller.account, &excerpt), next)
 }

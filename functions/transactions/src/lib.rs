@@ -8,7 +8,9 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use serde::Deserialize;
 use shared::domain::{self, Direction, EntryId, Operation, PurchaseId, Reference, Stage};
-use shared::edge::{ApiError, App, Caller, Instant, Params, Proof, Reply, Transaction, may};
+use shared::edge::{
+    ApiError, App, Caller, Instant, Listing, Params, Proof, Reply, Transaction, in_order, may,
+};
 use shared::store::{Cursor, Query};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -41,7 +43,7 @@ struct Filter {
     /// Transactions on a page, 1 to 100; 50 when left out.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<usize>,
-    /// `nextCursor` of the page before.
+    /// `nextCursor` of the page before, which had the same filters.
     cursor: Option<String>,
     /// DEBIT or CREDIT.
     #[serde(rename = "type")]
@@ -67,7 +69,9 @@ struct Filter {
     to: Option<Instant>,
 }
 
-/// Transactions, newest first. Numbers fall by one from line to line: nothing is left out.
+/// Transactions, newest first. Numbers fall by one from line to line: nothing is left out. A page may have fewer
+/// lines than `limit`, or none, and still a `nextCursor`: where few transactions match, or where years passed without
+/// any. Go on until `nextCursor` is null.
 #[utoipa::path(
     get,
     path = "/api/v3/credits/transactions",
@@ -84,6 +88,9 @@ async fn list(
     if !(1..=LIMIT_MAX).contains(&limit) {
         return Err(ApiError::field("limit", format!("must be a whole number from 1 to {LIMIT_MAX}")));
     }
+    if let (Some(from), Some(to)) = (filter.from, filter.to) {
+        in_order(from, to)?;
+    }
     let category = filter.category.map(|category| match category {
         Category::Usage => Direction::Debit,
         Category::Purchase => Direction::Credit,
@@ -99,7 +106,11 @@ async fn list(
         from: filter.from.map(|Instant(at)| at),
         to: filter.to.map(|Instant(at)| at),
     };
-    let read = |text: String| Cursor::read(&text, caller.account, &query).ok_or(ApiError::InvalidCursor);
+    let listing = Listing { list: "transactions", account: caller.account, question: &query };
+    let read = |text: String| {
+        let place = app.cursors.read(&listing, &text)?;
+        Cursor::parse(&place).ok_or(ApiError::InvalidCursor)
+    };
     let cursor = filter.cursor.map(read).transpose()?;
     let now = caller.call.moment.now;
     let page = app.ledger.statement(caller.account, &query, (cursor, limit), now).await?;
@@ -108,7 +119,8 @@ async fn list(
     let pots = app.ledger.pots(caller.account, &debits).await?;
     let line = |line: &domain::Receipt| Transaction::from(line).with_refunds(pots.get(&line.entry.id));
     let lines: Vec<_> = page.receipts.iter().map(line).collect();
-    Reply::page(&lines, page.next.map(|next| next.write(caller.account, &query)))
+    let next = page.next.map(|next| app.cursors.write(&listing, &next.text())).transpose()?;
+    Reply::page(&lines, next)
 }
 
 /// One transaction, explained: what was charged at which price, which lots gave, what there was before and
@@ -125,7 +137,11 @@ async fn one(
     caller: Caller<may::Read>,
     Path(id): Path<String>,
 ) -> Result<Reply, ApiError> {
-    let unknown = || ApiError::NotFound("there is no such transaction");
+    let unknown = || {
+        ApiError::NotFound(
+            "there is no transaction with this id in this ledger; GET /api/v3/credits/transactions lists those of your key",
+        )
+    };
     let id = EntryId::try_from(id).map_err(|_| unknown())?;
     if let Some(receipt) = app.ledger.transaction(caller.account, id).await? {
         return Reply::ok(&explained(&app, &caller, &receipt).await?);

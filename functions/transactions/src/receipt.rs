@@ -1,5 +1,5 @@
 use serde::Serialize;
-use shared::domain::{self, Credits, Direction, Move, Pot, Purchase, Source};
+use shared::domain::{self, Credits, Direction, Pot, Purchase};
 use shared::edge::{Balance, Proof, Transaction};
 use utoipa::ToSchema;
 
@@ -30,20 +30,8 @@ impl Receipt {
     pub(super) fn new(receipt: &domain::Receipt, pot: Option<&Pot>, proof: Option<Proof>) -> Self {
         let domain::Receipt { entry, details, .. } = receipt;
         let transaction = Transaction::from(receipt).with_refunds(pot);
-        // What is owed is no part of a balance, and an unlimited plan counts nothing of the month's down.
-        let is_told = receipt.balance.unlimited && entry.switch.is_none();
-        let counts = |part: &&Move| match part.source {
-            Source::PostPaid => false,
-            Source::Subscription => !is_told,
-            Source::Purchased | Source::Bonus => true,
-        };
-        let counted = |direction| {
-            let parts = entry.moves.iter().filter(|part| part.direction == direction).filter(counts);
-            parts.map(|part| part.amount.get()).fold(0, u64::saturating_add)
-        };
-        let before = transaction.balance_after.map(|after| {
-            after.saturating_add(counted(Direction::Debit)).saturating_sub(counted(Direction::Credit))
-        });
+        let back = receipt.net().saturating_neg();
+        let before = transaction.balance_after.map(|after| after.saturating_add_signed(back));
         let quantity = details.quantity.map(domain::Quantity::get);
         let spent = receipt.may_be_refunded().ok().map(|()| receipt.spent());
         let refunded = pot.map_or(Credits::ZERO, |pot| receipt.spent().less(pot.left()).unwrap_or_default());

@@ -6,7 +6,7 @@ use shared::domain::{
     self, AccountId, DeliveryId, DeliveryKind, DeliveryStanding, DeliveryState, EventId, EventName, Flow,
     WebhookId,
 };
-use shared::edge::{ApiError, App, Caller, Optional, Params, Payload, Reply, may};
+use shared::edge::{ApiError, App, Caller, Listing, Optional, Params, Payload, Reply, may};
 use shared::hooks::{Told, sample};
 use shared::store::random;
 use utoipa::{IntoParams, ToSchema};
@@ -52,7 +52,9 @@ pub(super) struct EventRange {
     through: Option<u64>,
 }
 
-const NO_DELIVERY: ApiError = ApiError::NotFound("there is no such delivery, or it is older than 30 days");
+const NO_DELIVERY: ApiError = ApiError::NotFound(
+    "there is no delivery with this id, or it is older than 30 days; GET /api/v3/webhooks/{id}/deliveries lists them",
+);
 
 /// Sends a test at once, and tells what came of it. It has number 0 and changes nothing about what is delivered.
 #[utoipa::path(
@@ -96,13 +98,19 @@ pub(super) async fn list_deliveries(
     if !(1..=LIMIT_MAX).contains(&limit) {
         return Err(ApiError::field("limit", format!("must be a whole number from 1 to {LIMIT_MAX}")));
     }
-    let before = cursor.map(DeliveryId::try_from).transpose().map_err(|_| ApiError::InvalidCursor)?;
     let webhook = find(&app, caller.account, id).await?;
+    let listing = Listing { list: "deliveries", account: caller.account, question: &webhook.id.to_string() };
+    let read = |text: String| {
+        let before = app.cursors.read(&listing, &text)?;
+        DeliveryId::try_from(before).map_err(|_| ApiError::InvalidCursor)
+    };
+    let before = cursor.map(read).transpose()?;
     let of = (caller.account, webhook.id);
     // How far it is comes first: what is done by the time the log is read is logged as done.
     let state = app.activity.delivery_state(caller.account, webhook.id).await?.ok_or(UNKNOWN)?;
     let (deliveries, more) = app.activity.deliveries(of, before, limit).await?;
-    let next = deliveries.last().map(|last| last.id.to_string()).filter(|_| more);
+    let next = deliveries.last().filter(|_| more);
+    let next = next.map(|last| app.cursors.write(&listing, &last.id.to_string())).transpose()?;
     let deliveries = as_they_are(&app, of, &state, deliveries).await?;
     Reply::page(&deliveries.into_iter().map(Delivery::of).collect::<Vec<_>>(), next)
 }

@@ -14,6 +14,9 @@ use super::names::Happening;
 const LIMIT: i32 = 50;
 const LIMIT_MAX: i32 = 100;
 
+/// The highest number that every JSON client reads back unchanged.
+const NUMBER_MAX: u64 = 9_007_199_254_740_991;
+
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -65,6 +68,9 @@ pub(super) async fn feed(
     let limit = limit.unwrap_or(LIMIT);
     if !(1..=LIMIT_MAX).contains(&limit) {
         return Err(ApiError::field("limit", format!("must be a whole number from 1 to {LIMIT_MAX}")));
+    }
+    if after.is_some_and(|after| NUMBER_MAX < after) {
+        return Err(ApiError::field("after", format!("must be a whole number from 0 to {NUMBER_MAX}")));
     }
     let (events, more) = app.ledger.events(caller.account, after.unwrap_or(0), limit).await?;
     let next = events.last().map(|last| last.number.to_string()).filter(|_| more);

@@ -28,7 +28,8 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(deliveries::replay_events))
 }
 
-const UNKNOWN: ApiError = ApiError::NotFound("there is no such webhook");
+const UNKNOWN: ApiError =
+    ApiError::NotFound("there is no webhook with this id; GET /api/v3/webhooks lists yours");
 
 fn named(id: String) -> Result<WebhookId, ApiError> {
     WebhookId::try_from(id).map_err(|_| UNKNOWN)

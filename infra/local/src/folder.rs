@@ -18,6 +18,9 @@ pub(crate) struct Memory {
     /// The key that webhooks' secrets are encrypted with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) webhook_key: Option<String>,
+    /// The key that cursors are authenticated with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cursor_key: Option<String>,
     /// Where the clock stands still, if it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) now: Option<DateTime<Utc>>,

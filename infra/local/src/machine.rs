@@ -10,7 +10,7 @@ use axum::response::Response;
 use chrono::SubsecRound;
 use shared::calendar::Task;
 use shared::domain::{AccountId, Reach};
-use shared::edge::{App, Clock, describe, finish, instant, stripe};
+use shared::edge::{App, Clock, CursorKey, describe, finish, instant, stripe};
 use shared::hooks::Sender;
 use shared::pay::{Providers, Simulated};
 use shared::store::{Activity, Connection, Ledger, Settings};
@@ -96,8 +96,13 @@ impl Machine {
         let company = crate::payments::open(options.folder().as_deref(), payments_url, events.clone())?;
         let queues = Queues { wakes: wakes.clone(), tasks: tasks.clone(), hooks: hooks.clone() };
         let webhook_key = memory.webhook_key.get_or_insert_with(fresh_key).clone();
-        let parts =
-            Parts { clock: clock.clone(), company: company.clone(), seal: LocalSeal::new(&webhook_key)? };
+        let cursor_key = memory.cursor_key.get_or_insert_with(fresh_key).clone();
+        let parts = Parts {
+            clock: clock.clone(),
+            company: company.clone(),
+            seal: LocalSeal::new(&webhook_key)?,
+            cursors: CursorKey::new(cursor_key)?,
+        };
         let app = app(&config, parts, queues)?;
         app.settings.load(&crate::catalogue()?).await?;
         let keys = furnish(&app, &options, (&mut memory, &file)).await?;
@@ -109,7 +114,8 @@ impl Machine {
         file.write(&memory)?;
         let follower = Follower::new(database.streams, LEDGER_TABLE, database.engine.clone()).await?;
         let follower = Arc::new(Mutex::new(follower));
-        let (router, openapi) = functions().split_for_parts();
+        let functions = functions();
+        let openapi = describe(functions.get_openapi())?;
         let local = Local {
             clock,
             quiet: Quiet { follower, events, wakes, tasks, hooks, calls: meter.calls() },
@@ -120,7 +126,7 @@ impl Machine {
             meter: meter.clone(),
             memory: Arc::new(Mutex::new(memory)),
             file,
-            openapi: Arc::new(describe(&openapi)?),
+            openapi: Arc::new(openapi),
         };
         meter.reset();
         let mut running = JoinSet::new();
@@ -133,8 +139,8 @@ impl Machine {
         running.spawn(carry(to_carry, app.clone()));
         look_at_all(&app, &local.quiet.hooks).await?;
         running.spawn(House { app: app.clone(), local: local.clone() }.run());
-        let router =
-            finish(router.merge(routes(local.clone())), app).layer(from_fn_with_state(meter, measure));
+        let router = finish(functions.merge(routes(local.clone()).into()), app);
+        let router = router.layer(from_fn_with_state(meter, measure));
         running.spawn(deliver(to_deliver, router.clone()));
         running.spawn(serve(listener, router));
         Ok(Self { address, keys, running, local })
@@ -184,6 +190,7 @@ struct Parts {
     clock: Arc<LocalClock>,
     company: Simulated,
     seal: LocalSeal,
+    cursors: CursorKey,
 }
 
 /// What the functions work with: on this machine's tables, clock, company and queues.
@@ -203,6 +210,7 @@ fn app(config: &aws_sdk_dynamodb::Config, parts: Parts, queues: Queues) -> anyho
         dispatch: Arc::new(bus),
         seal: Arc::new(parts.seal),
         sender: Arc::new(Sender::new(Reach::AndLoopback)),
+        cursors: parts.cursors,
     }))
 }
 

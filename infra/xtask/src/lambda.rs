@@ -77,6 +77,7 @@ fn environment(command: Run, stack: &Ministack, queues: &Queues) -> Run {
         .env("WEBHOOK_QUEUE_URL", &queues.webhooks)
         .env("WEBHOOK_KEY_ARN", &queues.key)
         .env("EVENT_BUS", BUS)
+        .env("CURSOR_KEY", "a key that nobody else has, of 32 characters")
         .env("LEDGER_TABLE", LEDGER)
         .env("SETTINGS_TABLE", "scrip-settings")
         .env("ACTIVITY_TABLE", "scrip-activity")

@@ -31,6 +31,8 @@ pub struct OutOfRange {
 impl Credits {
     /// No credits.
     pub const ZERO: Self = Self(0);
+    /// One credit.
+    pub const ONE: Self = Self(1);
     /// 2^53 - 1: the largest whole number that every JSON client reads back unchanged.
     pub const MAX: Self = Self(9_007_199_254_740_991);
     const RANGE: OutOfRange = OutOfRange { min: 0, max: Self::MAX.0 };

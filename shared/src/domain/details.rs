@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
+use std::fmt;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeSeed, Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
     Drawn, EntryId, Item, KeyId, Money, MonitorId, Operation, PackageId, PaymentId, Place, Purchase,
@@ -132,21 +134,36 @@ impl Paid {
 }
 
 /// The caller's own notes on a transaction: at most [`Metadata::KEYS_MAX`] pairs of text.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "BTreeMap<String, String>", into = "BTreeMap<String, String>")]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(into = "BTreeMap<String, String>")]
 pub struct Metadata(BTreeMap<String, String>);
 
 /// Metadata past one of its limits.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "must be at most {} keys of 1 to {} characters with values of at most {} characters, {} bytes in all, \
-     without control characters",
-    Metadata::KEYS_MAX,
-    Metadata::KEY_CHARS_MAX,
-    Metadata::VALUE_CHARS_MAX,
-    Metadata::BYTES_MAX
-)]
-pub struct BadMetadata;
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadMetadata {
+    /// A key.
+    #[error(
+        "is a key that must have 1 to {} characters, without control characters",
+        Metadata::KEY_CHARS_MAX
+    )]
+    Key,
+    /// A value.
+    #[error(
+        "must be at most {} characters, without control characters other than line breaks and tabs",
+        Metadata::VALUE_CHARS_MAX
+    )]
+    Value,
+    /// A key that stands there twice.
+    #[error("must be sent once")]
+    Twice,
+    /// All of it.
+    #[error(
+        "must be at most {} keys, and {} bytes of keys and values in all",
+        Metadata::KEYS_MAX,
+        Metadata::BYTES_MAX
+    )]
+    Whole,
+}
 
 impl Metadata {
     /// Pairs at most.
@@ -175,19 +192,75 @@ impl TryFrom<BTreeMap<String, String>> for Metadata {
     type Error = BadMetadata;
 
     fn try_from(pairs: BTreeMap<String, String>) -> Result<Self, BadMetadata> {
-        let fits = |(key, value): (&String, &String)| {
-            (1..=Self::KEY_CHARS_MAX).contains(&key.chars().count())
-                && value.chars().count() <= Self::VALUE_CHARS_MAX
-                && !key.chars().chain(value.chars()).any(char::is_control)
-        };
-        let bytes = pairs
-            .iter()
-            .fold(0usize, |sum, (key, value)| sum.saturating_add(key.len()).saturating_add(value.len()));
-        if pairs.len() <= Self::KEYS_MAX && bytes <= Self::BYTES_MAX && pairs.iter().all(fits) {
+        let mut bytes = 0usize;
+        for (key, value) in &pairs {
+            fits(key, value)?;
+            bytes = bytes.saturating_add(key.len()).saturating_add(value.len());
+        }
+        if pairs.len() <= Self::KEYS_MAX && bytes <= Self::BYTES_MAX {
             Ok(Self(pairs))
         } else {
-            Err(BadMetadata)
+            Err(BadMetadata::Whole)
         }
+    }
+}
+
+/// Whether a pair keeps within its limits. Values may be of several lines.
+fn fits(key: &str, value: &str) -> Result<(), BadMetadata> {
+    let is_line = |letter: char| matches!(letter, '\n' | '\r' | '\t');
+    if !(1..=Metadata::KEY_CHARS_MAX).contains(&key.chars().count()) || key.chars().any(char::is_control) {
+        return Err(BadMetadata::Key);
+    }
+    let is_text = value.chars().all(|letter| !letter.is_control() || is_line(letter));
+    if is_text && value.chars().count() <= Metadata::VALUE_CHARS_MAX {
+        Ok(())
+    } else {
+        Err(BadMetadata::Value)
+    }
+}
+
+/// Reads pair by pair, so that what is wrong with one is told at its own path, `metadata.<key>`.
+impl<'de> Deserialize<'de> for Metadata {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        input.deserialize_map(Pairs)
+    }
+}
+
+struct Pairs;
+
+impl<'de> Visitor<'de> for Pairs {
+    type Value = Metadata;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metadata, A::Error> {
+        let mut pairs = BTreeMap::new();
+        while let Some(key) = map.next_key::<String>()? {
+            let value = map.next_value_seed(ValueOf { key: &key, is_known: pairs.contains_key(&key) })?;
+            pairs.insert(key, value);
+        }
+        Metadata::try_from(pairs).map_err(A::Error::custom)
+    }
+}
+
+/// The value of a key.
+struct ValueOf<'a> {
+    key: &'a str,
+    is_known: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for ValueOf<'_> {
+    type Value = String;
+
+    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<String, D::Error> {
+        let value = String::deserialize(input)?;
+        if self.is_known {
+            return Err(D::Error::custom(BadMetadata::Twice));
+        }
+        fits(self.key, &value).map_err(D::Error::custom)?;
+        Ok(value)
     }
 }
 

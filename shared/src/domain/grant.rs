@@ -60,7 +60,13 @@ pub fn grant(account: &Account, request: &Grant, head: &Head) -> Result<Posting,
         let lot = match request.source {
             Source::Subscription => account.subscription_lot(),
             Source::Purchased | Source::Bonus | Source::PostPaid => {
-                LotId::Granted(place(account, request, head.id)?)
+                let id = place(account, request, head.id)?;
+                if id != head.id {
+                    // A rival debit that empties one of them leaves room for a lot of its own.
+                    let standing = account.lots.iter().filter(|(_, lot)| !lot.left.is_zero());
+                    guards.extend(standing.map(|(id, _)| super::place::stands(*id)));
+                }
+                LotId::Granted(id)
             }
         };
         moves.push(Move::into(lot, request.source, rest).on(lot_of(request).terms()));
@@ -73,11 +79,7 @@ pub fn grant(account: &Account, request: &Grant, head: &Head) -> Result<Posting,
             | LotId::Subscription(_)
             | LotId::PostPaid
             | LotId::Unlimited(_)
-            | LotId::Disputed(_) => {
-                // A rival debit may have emptied it meanwhile, and had it forgotten.
-                guards.push(Guard::AtLeast(lot, Credits::ZERO));
-                Effect::Give(lot, rest)
-            }
+            | LotId::Disputed(_) => Effect::Give(lot, rest),
         });
     }
     let entry = head.entry(

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use ulid::Ulid;
+use unicode_normalization::UnicodeNormalization;
 
 use super::AccountId;
 
@@ -305,6 +306,22 @@ text_id!(
     |text| (1..=255).contains(&text.chars().count()) && !text.chars().any(char::is_control),
     "must be 1 to 255 characters without control characters"
 );
+
+impl Reference {
+    /// The text in Unicode's normal form C, to compare names by: a letter with its accent is one name, however the
+    /// caller's system composes it.
+    #[must_use]
+    pub fn composed(&self) -> String {
+        self.0.nfc().collect()
+    }
+
+    /// The text in Unicode's normal form D, as some systems send it.
+    #[must_use]
+    pub fn decomposed(&self) -> String {
+        self.0.nfd().collect()
+    }
+}
+
 text_id!(
     /// The name of an operation: `verification.standard`, `credit.grant`.
     Operation,

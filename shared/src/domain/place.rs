@@ -100,6 +100,11 @@ impl<'a> Arrivals<'a> {
         let alike = self.standing().filter(|(_, other)| other.is_like(&lot)).map(|(id, _)| id);
         let alike: Vec<_> = alike.filter(|id| *id != POOL).collect();
         let enough = alike.len() >= LOTS_ALIKE_MAX;
+        if enough {
+            self.must_stand(&alike);
+        } else if !self.has_room() {
+            self.must_all_stand();
+        }
         match alike.last() {
             _ if lot.is_plain_purchase() && (enough || !self.has_room()) => self.pool(lot.left),
             Some(youngest) if enough => self.join(*youngest, lot.left),
@@ -122,7 +127,11 @@ impl<'a> Arrivals<'a> {
             return self.join(id, lot.left);
         }
         let id = self.new_id();
-        if self.standing().count() < RETURNED_LOTS_MAX { self.place(id, lot) } else { self.merge(id, lot) }
+        if self.standing().count() < RETURNED_LOTS_MAX {
+            return self.place(id, lot);
+        }
+        self.must_all_stand();
+        self.merge(id, lot)
     }
 
     /// What changes, with lots that hold nothing forgotten.
@@ -150,6 +159,22 @@ impl<'a> Arrivals<'a> {
 
     fn has_room(&self) -> bool {
         self.standing().filter(|(id, _)| *id != POOL).count() < LOTS_MAX
+    }
+
+    /// These lots take the places: a rival debit that empties one of them has it decided again.
+    fn must_stand(&mut self, lots: &[EntryId]) {
+        let known = |id: &&EntryId| self.account.lots.get(id).is_some_and(|lot| !lot.left.is_zero());
+        let guards = lots.iter().filter(known).map(|id| stands(*id)).collect::<Vec<_>>();
+        for guard in guards {
+            if !self.guards.contains(&guard) {
+                self.guards.push(guard);
+            }
+        }
+    }
+
+    fn must_all_stand(&mut self) {
+        let lots: Vec<_> = self.standing().map(|(id, _)| id).collect();
+        self.must_stand(&lots);
     }
 
     /// The lots that credits may merge with.
@@ -244,13 +269,18 @@ impl<'a> Arrivals<'a> {
         let lot = self.account.lots.get(&id).ok_or(Refusal::BalanceLimit)?;
         let from = LotId::Granted(id);
         self.merged.insert(id, lot.left);
-        self.guards.retain(|guard| *guard != Guard::AtLeast(from, Credits::ZERO));
+        self.guards.retain(|guard| !matches!(guard, Guard::AtLeast(lot, _) if *lot == from));
         self.guards.push(Guard::Exactly(from, lot.left));
         let given = self.given.remove(&id).unwrap_or_default();
         let all = lot.left.plus(given).ok_or(Refusal::BalanceLimit)?;
         self.moves.push(Move::out(from, lot.source, all).on(lot.terms()));
         Ok(all)
     }
+}
+
+/// Holds while a lot has credits, and so takes a place.
+pub(super) fn stands(id: EntryId) -> Guard {
+    Guard::AtLeast(LotId::Granted(id), Credits::ONE)
 }
 
 /// What credits must have in common to merge.

@@ -113,6 +113,18 @@ pub enum Direction {
     Credit,
 }
 
+impl Direction {
+    /// So many credits as a change: above zero when they arrive.
+    #[must_use]
+    pub fn signed(self, amount: Credits) -> i64 {
+        let amount = i64::try_from(amount.get()).unwrap_or(i64::MAX);
+        match self {
+            Self::Debit => amount.saturating_neg(),
+            Self::Credit => amount,
+        }
+    }
+}
+
 /// Who holds a claim, and under which of their keys. An operator's keys never meet those of the
 /// organisation that the operator works on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -283,6 +295,8 @@ impl Effect {
             | Self::Limit(_)
             | Self::Cap(_)
             | Self::Dispute(..)
+            // There is room on account again: what was refused may be paid now.
+            | Self::Repay(_)
             | Self::Freeze(_) => true,
             Self::Take(..)
             | Self::Correct(..)
@@ -295,7 +309,6 @@ impl Effect {
             | Self::Use(_)
             | Self::Unuse(_)
             | Self::Owe(_)
-            | Self::Repay(_)
             | Self::Fence(_) => false,
         }
     }

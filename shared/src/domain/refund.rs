@@ -2,7 +2,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Amount, Credits, Direction, LotId, Operation, Order, Portion, Pot, Receipt, Refusal, Share, Why,
+    Amount, Credits, Direction, LotId, Operation, Order, Portion, Pot, Receipt, Reference, Refusal, Share,
+    Why,
 };
 
 /// Why credits are asked back (seed: "Credit Refunds").
@@ -75,9 +76,9 @@ impl Receipt {
     /// Whether `self` is an earlier debit for the same as `later`: same operation, same resource.
     #[must_use]
     pub fn is_twin_of(&self, later: &Self) -> bool {
-        let resource = later.details.resource_id.as_ref();
-        resource.is_some()
-            && self.details.resource_id.as_ref() == resource
+        let resource = |receipt: &Self| receipt.details.resource_id.as_ref().map(Reference::composed);
+        resource(later).is_some()
+            && resource(self) == resource(later)
             && self.paid_for() == later.paid_for()
             && self.sequence < later.sequence
             // Parts of one hold are parts of one operation.

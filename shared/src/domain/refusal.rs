@@ -131,8 +131,11 @@ pub enum Refusal {
         "the payment provider refused the refund ({0}); no money was refunded and no credits were taken back"
     )]
     RefundRefused(String),
-    /// More is to be captured than is held. The words are the seed's, as for every debit that lacks credits.
-    #[error("Not enough credits to perform this operation")]
+    /// More is to be captured than the hold has left.
+    #[error(
+        "the hold has {} credits left, and {} were to be captured; capture at most {}, or omit `amount` to capture all",
+        .available.get(), .required.get(), .available.get()
+    )]
     MoreThanHeld {
         /// What was asked.
         required: Credits,

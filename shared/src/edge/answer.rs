@@ -11,9 +11,11 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use ulid::Ulid;
+use utoipa_axum::router::OpenApiRouter;
 
 use super::error::Told;
 use super::etag::{Known, tag};
+use super::queries::Queries;
 use super::{ApiError, App, Call, instant};
 
 /// What a handler answers, before the envelope is put around it.
@@ -130,25 +132,38 @@ impl IntoResponse for ApiError {
 }
 
 /// Puts the house around the functions' own routes: the envelope, request ids, errors for what no
-/// route answers, one line of log a request.
-pub fn finish(routes: Router<Arc<App>>, app: Arc<App>) -> Router {
+/// route answers, one line of log a request. A query parameter that a route's description does not list is refused.
+pub fn finish(routes: OpenApiRouter<Arc<App>>, app: Arc<App>) -> Router {
+    let (routes, document) = routes.split_for_parts();
+    let house = House { app: app.clone(), queries: Arc::new(Queries::of(&document)) };
     routes
         .fallback(|| async { ApiError::NotFound("there is no such path; GET /openapi.json lists them") })
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
-        .layer(from_fn_with_state(app.clone(), envelop))
+        .layer(from_fn_with_state(house, envelop))
         .with_state(app)
 }
 
-async fn envelop(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+/// What stands around every route.
+#[derive(Clone)]
+struct House {
+    app: Arc<App>,
+    queries: Arc<Queries>,
+}
+
+async fn envelop(State(house): State<House>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let moment = app.clock.moment();
+    let moment = house.app.clock.moment();
     let call =
         Call::new(moment, format!("req_{}", Ulid::from_parts(millis(moment.now), crate::store::random())));
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str).to_owned();
     request.extensions_mut().insert(call.clone());
     let known = Known::of(request.headers());
-    let response = write(&call, next.run(request).await, &known);
+    let response = match house.queries.check(&request) {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    };
+    let response = write(&call, response, &known);
     let status = response.status();
     let account = call.account().map(|account| account.to_string());
     let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -177,7 +192,7 @@ fn write(call: &Call, mut response: Response, known: &Known) -> Response {
         }
         return response;
     }
-    // What the router itself refuses is a path that does not decode.
+    // The router itself refuses a path only when it does not decode.
     let refused = response.extensions_mut().remove::<Arc<(ApiError, Told)>>().or_else(|| {
         let error = ApiError::field("path", "does not read as UTF-8");
         let told = error.told();

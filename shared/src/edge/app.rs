@@ -1,7 +1,7 @@
 use std::env;
 use std::sync::Arc;
 
-use super::{Clock, System};
+use super::{Clock, CursorKey, System};
 use crate::calendar::{Calendar, NoTasks, Tasks};
 use crate::domain::{Mode, Reach};
 use crate::hooks::{
@@ -37,6 +37,8 @@ pub struct App {
     pub seal: Arc<dyn Seal>,
     /// Who calls webhooks.
     pub sender: Arc<Sender>,
+    /// What cursors of lists are authenticated with.
+    pub cursors: CursorKey,
 }
 
 /// The environment lacks something that a function needs.
@@ -93,6 +95,7 @@ impl App {
             dispatch: dispatch()?,
             seal: seal()?,
             sender: Arc::new(Sender::new(Reach::Public)),
+            cursors: cursors()?,
         }))
     }
 }
@@ -158,6 +161,14 @@ fn seal() -> Result<Arc<dyn Seal>, NotConfigured> {
         return Ok(Arc::new(NoSeal));
     };
     Ok(Arc::new(Kms::new(KmsKey { key, connection: connection("AWS_ENDPOINT_URL_KMS")? })))
+}
+
+/// Cursors are authenticated with `CURSOR_KEY`. A function without one writes and reads none.
+fn cursors() -> Result<CursorKey, NotConfigured> {
+    match env::var("CURSOR_KEY").ok().filter(|key| !key.is_empty()) {
+        None => Ok(CursorKey::none()),
+        Some(key) => CursorKey::new(key).map_err(|_| NotConfigured("CURSOR_KEY")),
+    }
 }
 
 impl Now for App {

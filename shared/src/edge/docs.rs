@@ -118,7 +118,7 @@ fn around(method: &str, operation: &mut Map<String, Value>) {
     let with_body = [
         ("409", "OPERATION_IN_PROGRESS, with Retry-After; CONFLICT"),
         ("413", "PAYLOAD_TOO_LARGE: over 64 KiB"),
-        ("415", "UNSUPPORTED_MEDIA_TYPE: send application/json"),
+        ("415", "UNSUPPORTED_MEDIA_TYPE: send application/json, without Content-Encoding"),
         ("422", "IDEMPOTENCY_KEY_REUSED: same key, other body"),
     ];
     // A PUT needs no idempotency key, so none of its can be in use or used up.

@@ -21,7 +21,7 @@ pub enum ApiError {
     #[error(transparent)]
     Denied(#[from] Denial),
     /// The request does not read as one; the problem of each field, by its path.
-    #[error("the request does not read as it should; `details.fields` names what to mend")]
+    #[error("the request is invalid; `details.fields` says what each field must be")]
     Invalid(BTreeMap<String, String>),
     /// A request that moves credits or makes something, without a key.
     #[error(
@@ -38,11 +38,14 @@ pub enum ApiError {
     #[error("this path does not take that method; the `Allow` header lists those that it takes")]
     MethodNotAllowed,
     /// The body is over its limit.
-    #[error("the body is over {0} bytes")]
+    #[error("the body is over {0} bytes; send a smaller one, or split it into several requests")]
     TooLarge(usize),
     /// The body is not JSON.
     #[error("send the body as JSON, with `Content-Type: application/json`")]
     NotJson,
+    /// The body is compressed, or encoded otherwise.
+    #[error("send the body without `Content-Encoding`: compressed bodies are not accepted")]
+    Encoded,
     /// The payment was refused, and nothing was charged.
     #[error("the payment was refused ({}); use another payment method, under a new Idempotency-Key", .1.reason)]
     PaymentFailed(EntryId, Decline),
@@ -162,7 +165,7 @@ impl ApiError {
             Self::NotFound(_) | Self::Unsettled(Unsettled::NoAccount) => (StatusCode::NOT_FOUND, "NOT_FOUND"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE"),
-            Self::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE"),
+            Self::NotJson | Self::Encoded => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE"),
             Self::PaymentFailed(..) => (StatusCode::PAYMENT_REQUIRED, "PAYMENT_FAILED"),
             Self::Unsettled(Unsettled::KeyReused) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED")
@@ -189,7 +192,9 @@ impl ApiError {
             Self::Unsettled(Unsettled::InProgress) => {
                 "an earlier sending of this request is not settled yet; send it again with the same Idempotency-Key"
             }
-            Self::Unsettled(Unsettled::NoAccount) => "there is no such organisation",
+            Self::Unsettled(Unsettled::NoAccount) => {
+                "there is no organisation with this id; send one that POST /admin/v1/organisations answered"
+            }
             Self::MissingKey
             | Self::InvalidKey
             | Self::Denied(_)
@@ -200,6 +205,7 @@ impl ApiError {
             | Self::MethodNotAllowed
             | Self::TooLarge(_)
             | Self::NotJson
+            | Self::Encoded
             | Self::PaymentFailed(..)
             | Self::CatalogueFull(_)
             | Self::AlreadyWatched(_)
@@ -292,7 +298,8 @@ fn refusal_details(refusal: &Refusal) -> Value {
         Refusal::MoreThanHeld { required, available } => json!({
             "required": required,
             "available": available,
-            "mend": "capture no more than is available, or leave `amount` out; for more, make another hold",
+            "mend": "capture at most what `available` says, or omit `amount` to capture all of it; to charge more, \
+                     make another hold or a debit of its own",
         }),
         Refusal::UnknownOperation(operation) => json!({ "operation": operation }),
         Refusal::PlanLimit { cap } => json!({ "limit": cap }),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serializer, de::Error};
 const YEARS: std::ops::RangeInclusive<i32> = 2000..=9999;
 
 /// A time that a caller sent. A fraction of a second is dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Instant(pub DateTime<Utc>);
 
 /// The text of a time.

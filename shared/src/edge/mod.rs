@@ -7,6 +7,7 @@ mod body;
 mod call;
 mod caller;
 mod clock;
+mod cursor;
 mod docs;
 mod error;
 mod etag;
@@ -15,6 +16,7 @@ pub mod instant;
 mod intent;
 mod params;
 mod plain;
+mod queries;
 mod serve;
 mod shape;
 
@@ -24,12 +26,14 @@ pub use body::{BATCH_BYTES_MAX, BODY_BYTES_MAX, Distinct, Either, Optional, Payl
 pub use call::Call;
 pub use caller::{Caller, Needs, Operator, may};
 pub use clock::{Clock, System};
+pub use cursor::{CursorKey, Listing, WeakKey};
 pub use docs::describe;
 pub use error::{ApiError, Refused};
 pub use goods::{ExchangeRate, Money, NextPrice, OperationPrice, Package, PackageOnSale, Plan};
 pub use instant::Instant;
 pub use intent::{Brief, Intent, Setting, issue};
 pub use params::Params;
+pub use queries::in_order;
 pub use serve::{Fatal, serve, start};
 pub use shape::{
     AsOf, Audit, AuditCheckpoint, AuditProblem, AuditRow, AuditTip, Balance, BatchItem, Booked, Expiring,

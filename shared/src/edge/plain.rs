@@ -57,6 +57,11 @@ pub(super) fn mend(part: Part, path: &str, told: &str) -> (String, String) {
     (excerpt(path), words)
 }
 
+/// Where a query parameter is that a route does not take, and what mends it.
+pub(super) fn unknown_parameter(name: &str, known: &[&str]) -> (String, String) {
+    (excerpt(name.to_owned()), no_field(Part::Query, "", name, known))
+}
+
 /// What is told of a body that is no JSON: what the parser met, and where.
 pub(super) fn not_json(told: &str, line: usize, column: usize) -> String {
     let problem = match told {

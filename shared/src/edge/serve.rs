@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use axum::Router;
+use utoipa_axum::router::OpenApiRouter;
 
 use super::{App, finish};
 
@@ -20,7 +20,7 @@ pub fn start() -> Result<Arc<App>, Fatal> {
 ///
 /// # Errors
 /// When the environment lacks a variable, or the Lambda runtime gives up.
-pub async fn serve(routes: Router<Arc<App>>) -> Result<(), Fatal> {
+pub async fn serve(routes: OpenApiRouter<Arc<App>>) -> Result<(), Fatal> {
     let app = start()?;
     lambda_http::run(finish(routes, app)).await
 }

@@ -1,15 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
-use sha2::{Digest, Sha256};
 
 use super::chain::{Mark, checkpoint, full_span};
 use super::item::{RowItem, decode};
 use super::key::{Key, chain_partition, checkpoint_partition};
-use super::raw::{RawRow, place_of};
+use super::raw::{RawRow, Since, place_of};
 use super::{Fault, Ledger, canonical};
 use crate::domain::{
     AccountId, ChainCheck, Checkpoint, EntryId, Finding, Hash, Link, Period, Problem, Receipt, Span,
@@ -71,36 +68,43 @@ pub struct Proof {
     pub text: String,
 }
 
-/// Where an excerpt goes on. Opaque to callers; it carries a digest of the account, so one that was edited
-/// or belongs to another does not read.
+/// Where an excerpt goes on: its first row and its last. A time stays one until the number is known that it stands
+/// for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExcerptCursor {
-    next: u64,
-    last: u64,
+    next: Place,
+    last: Place,
+}
+
+impl Place {
+    fn text(self) -> String {
+        match self {
+            Self::Number(number) => format!("n{number}"),
+            Self::Time(at) => format!("t{}", at.timestamp()),
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        match text.split_at_checked(1)? {
+            ("n", number) => Some(Self::Number(number.parse().ok()?)),
+            ("t", seconds) => Some(Self::Time(DateTime::from_timestamp(seconds.parse().ok()?, 0)?)),
+            _ => None,
+        }
+    }
 }
 
 impl ExcerptCursor {
-    const CHECK_BYTES: usize = 8;
-
-    /// The text that callers get.
+    /// The place as text.
     #[must_use]
-    pub fn write(&self, account: AccountId) -> String {
-        let place = format!("{}.{}", self.next, self.last);
-        URL_SAFE_NO_PAD.encode(format!("{place}.{}", Self::check(&place, account)))
+    pub fn text(&self) -> String {
+        format!("{}.{}", self.next.text(), self.last.text())
     }
 
-    /// Reads what a caller sends back; `None` when it was not given for this account.
+    /// Reads what [`ExcerptCursor::text`] wrote.
     #[must_use]
-    pub fn read(text: &str, account: AccountId) -> Option<Self> {
-        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
-        let (place, check) = text.rsplit_once('.')?;
-        let (next, last) = place.split_once('.').filter(|_| Self::check(place, account) == check)?;
-        Some(Self { next: next.parse().ok()?, last: last.parse().ok()? })
-    }
-
-    fn check(place: &str, account: AccountId) -> String {
-        let digest = Sha256::digest(format!("excerpt {place} {account}"));
-        URL_SAFE_NO_PAD.encode(digest.get(..Self::CHECK_BYTES).unwrap_or_default())
+    pub fn parse(text: &str) -> Option<Self> {
+        let (next, last) = text.split_once('.')?;
+        Some(Self { next: Place::parse(next)?, last: Place::parse(last)? })
     }
 }
 
@@ -108,6 +112,9 @@ impl Ledger {
     /// An excerpt of an account's chain: of the rows from one place to another, both with it where they are
     /// numbers, before the other where it is a time, the first `limit`; held against the chain, with the row
     /// before and the row after it, so that a finding names the right one.
+    ///
+    /// Where the numbers of two times are still looked for after some dozens of reads, through months without any row,
+    /// the excerpt has no row and `next` continues to look.
     ///
     /// # Errors
     /// When the table does not serve.
@@ -120,9 +127,17 @@ impl Ledger {
     ) -> Result<Excerpt, Fault> {
         let mark = self.read_mark(account, true).await?;
         let tip = (mark.chained(), mark.tip.as_ref().map_or(Hash::genesis(account), |tip| tip.hash()));
-        let ExcerptCursor { next: from, last } = match cursor {
-            Some(cursor) => cursor,
-            None => self.numbers(account, range, (tip.0.saturating_add(1), now)).await?,
+        let wanted = cursor.unwrap_or(ExcerptCursor {
+            next: range.0.unwrap_or(Place::Number(1)),
+            last: range.1.unwrap_or(Place::Number(u64::MAX)),
+        });
+        let (from, last) = match self.numbers(account, wanted, (tip.0.saturating_add(1), now)).await? {
+            Ok(numbers) => numbers,
+            Err(later) => {
+                let (from, to, before) = (tip.0.saturating_add(1), tip.0, Some(tip.1));
+                let (rows, checkpoints, findings) = (vec![], vec![], vec![]);
+                return Ok(Excerpt { from, to, before, rows, tip, checkpoints, findings, next: Some(later) });
+            }
         };
         let to = last.min(tip.0).min(from.saturating_add(limit).saturating_sub(1));
         let mut findings = Vec::new();
@@ -150,7 +165,10 @@ impl Ledger {
             }
         }
         let before = parts.iter().find_map(|part| part.link(from)).map(|(before, _)| before);
-        let next = (to < last.min(tip.0)).then_some(ExcerptCursor { next: to.saturating_add(1), last });
+        let next = (to < last.min(tip.0)).then_some(ExcerptCursor {
+            next: Place::Number(to.saturating_add(1)),
+            last: Place::Number(last),
+        });
         let rows = links.range(from..=to).map(|(sequence, link)| told(*sequence, *link, &rows)).collect();
         Ok(Excerpt { from, to, before, rows, tip, checkpoints, findings, next })
     }
@@ -176,7 +194,11 @@ impl Ledger {
     }
 
     /// A row's place in the chain, and the hash before it; `None` when it is not chained.
-    async fn link(&self, account: AccountId, sequence: u64) -> Result<Option<(Hash, Link)>, Fault> {
+    pub(super) async fn link(
+        &self,
+        account: AccountId,
+        sequence: u64,
+    ) -> Result<Option<(Hash, Link)>, Fault> {
         let key = Key::Span(account, Span::first_of(sequence));
         for consistent in [false, true] {
             let full = self.get(&key, consistent, "read a part of a chain").await?;
@@ -195,26 +217,36 @@ impl Ledger {
         Ok(None)
     }
 
-    /// The numbers between two places; a time after all rows is the place of the one that is `coming`.
+    /// The numbers between two places; a time after all rows is the place of the one that is `coming`. Or where to
+    /// continue to look for them.
     async fn numbers(
         &self,
         account: AccountId,
-        (from, to): (Option<Place>, Option<Place>),
+        wanted: ExcerptCursor,
         (coming, now): (u64, DateTime<Utc>),
-    ) -> Result<ExcerptCursor, Fault> {
-        let next = match from {
-            None => 1,
-            Some(Place::Number(number)) => number.max(1),
-            Some(Place::Time(at)) => self.number_since(account, at, now).await?.unwrap_or(coming),
+    ) -> Result<Result<(u64, u64), ExcerptCursor>, Fault> {
+        let next = match wanted.next {
+            Place::Number(number) => number.max(1),
+            Place::Time(at) => match self.number_since(account, at, now).await? {
+                Since::Number(number) => number,
+                Since::NoRow => coming,
+                Since::NotBefore(later) => {
+                    return Ok(Err(ExcerptCursor { next: Place::Time(later), ..wanted }));
+                }
+            },
         };
-        let last = match to {
-            None => u64::MAX,
-            Some(Place::Number(number)) => number,
-            Some(Place::Time(at)) => {
-                self.number_since(account, at, now).await?.map_or(u64::MAX, |number| number.saturating_sub(1))
-            }
+        let last = match wanted.last {
+            Place::Number(number) => number,
+            Place::Time(at) => match self.number_since(account, at, now).await? {
+                Since::Number(number) => number.saturating_sub(1),
+                Since::NoRow => u64::MAX,
+                Since::NotBefore(later) => {
+                    let next = Place::Number(next);
+                    return Ok(Err(ExcerptCursor { next, last: Place::Time(later) }));
+                }
+            },
         };
-        Ok(ExcerptCursor { next, last })
+        Ok(Ok((next, last)))
     }
 
     /// The chain from one number to another, part by part, as far as it is there.

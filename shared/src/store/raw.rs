@@ -23,8 +23,21 @@ const AHEAD: usize = 256;
 /// How many rows more than wanted one read asks for: others may lie among them.
 const SPARE: usize = 8;
 
+/// How many months without a row are looked through at once for the first row after a time.
+const MONTHS_AT_ONCE: u32 = 12;
+
 /// How many reads may pass by rows that are chained already.
 const READS_MAX: u32 = 50;
+
+/// The first row at or after a time.
+pub(super) enum Since {
+    /// The row of this number.
+    Number(u64),
+    /// There is none by now.
+    NoRow,
+    /// There is none before this later time; whether there is one after it was not looked at.
+    NotBefore(DateTime<Utc>),
+}
 
 /// A row as the table has it, whoever put it there.
 pub(super) struct RawRow {
@@ -119,23 +132,27 @@ fn sort(item: &Item) -> Option<String> {
 }
 
 impl Ledger {
-    /// The lowest number of the rows that lie at or after a time, by their ids; `None` when there are none by
-    /// `now`. Ids and numbers differ by requests under way together, so some rows are looked at.
+    /// The lowest number of the rows that lie at or after a time, by their ids. Ids and numbers differ by requests
+    /// under way together, so some rows are looked at. It makes a bounded number of reads, however many months
+    /// before the first such row have none.
     pub(super) async fn number_since(
         &self,
         account: AccountId,
         at: DateTime<Utc>,
         now: DateTime<Utc>,
-    ) -> Result<Option<u64>, Fault> {
+    ) -> Result<Since, Fault> {
         let from = at.max(Period::of(account.org.time()).start());
         let mut rows = RawRows::since(self, account, (from, Period::of(now)));
         rows.at_once = i32::try_from(AHEAD).ok();
-        while let Some(page) = rows.read().await? {
+        for _ in 0..MONTHS_AT_ONCE {
+            let Some(page) = rows.read().await? else { return Ok(Since::NoRow) };
             if let Some(number) = page.iter().filter_map(RawRow::number).min() {
-                return Ok(Some(number));
+                return Ok(Since::Number(number));
             }
         }
-        Ok(None)
+        // A month of rows that none of ours would be is not read twice.
+        let later = rows.month.start();
+        Ok(if rows.last < rows.month || later <= from { Since::NoRow } else { Since::NotBefore(later) })
     }
 
     /// The rows of these ids, and what else lies among them. Rows of consecutive numbers lie close together,

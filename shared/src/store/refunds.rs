@@ -15,6 +15,9 @@ const TWIN_ROWS_MAX: i32 = 10_000;
 /// How many rows one read looks through.
 const ROWS_AT_ONCE: i32 = 1_000;
 
+/// As how many rows a read counts that finds fewer, so that months without any come to an end too.
+const READ_COUNTS_AS: i32 = 200;
+
 /// Credits asked back.
 #[derive(Clone, Debug)]
 pub struct Refund {
@@ -149,19 +152,21 @@ impl Ledger {
                 let query = self.client.query().table_name(&self.table).consistent_read(true);
                 let answer = query
                     .key_condition_expression("pk = :pk AND sk < :id")
-                    .filter_expression("#d.#resource = :resource")
+                    .filter_expression("#d.#resource IN (:resource, :composed, :decomposed)")
                     .expression_attribute_names("#d", "d")
                     .expression_attribute_names("#resource", "resourceId")
                     .expression_attribute_values(":pk", text(&row_partition(account, month)))
                     .expression_attribute_values(":id", text(&from.entry.id.bare()))
                     .expression_attribute_values(":resource", text(resource.as_str()))
+                    .expression_attribute_values(":composed", text(&resource.composed()))
+                    .expression_attribute_values(":decomposed", text(&resource.decomposed()))
                     .scan_index_forward(false)
                     .limit(ROWS_AT_ONCE)
                     .set_exclusive_start_key(next.take())
                     .send()
                     .await
                     .map_err(|error| Fault::unavailable("look for an earlier debit")(error.into()))?;
-                looked = looked.saturating_add(answer.scanned_count);
+                looked = looked.saturating_add(answer.scanned_count.max(READ_COUNTS_AS));
                 for item in answer.items.unwrap_or_default() {
                     let row = decode::<RowItem>("a transaction", item)?.receipt();
                     let twin = Some(row).filter(|row| row.is_twin_of(from));

@@ -33,7 +33,7 @@ const UNKNOWN_MAX: u32 = 16;
 pub struct Same<'a> {
     /// The operation.
     pub operation: &'a Operation,
-    /// The resource.
+    /// The resource, compared in Unicode's normal form C, and so is the customer.
     pub resource: &'a Reference,
     /// The customer, or none.
     pub customer: Option<&'a Reference>,
@@ -282,10 +282,10 @@ impl<'a> Once<'a> {
 /// What tells one from another, in as few letters as a key may have.
 fn digest(same: Same<'_>) -> String {
     let mut digest = Sha256::new();
-    for part in
-        [Some(same.resource.as_str()), Some(same.operation.as_str()), same.customer.map(Reference::as_str)]
-    {
-        digest.update(part.map_or(u64::MAX, |part| u64::try_from(part.len()).unwrap_or(0)).to_be_bytes());
+    let operation = same.operation.as_str().to_owned();
+    for part in [Some(same.resource.composed()), Some(operation), same.customer.map(Reference::composed)] {
+        let length = part.as_ref().map_or(u64::MAX, |part| u64::try_from(part.len()).unwrap_or(0));
+        digest.update(length.to_be_bytes());
         digest.update(part.unwrap_or_default());
     }
     URL_SAFE_NO_PAD.encode(digest.finalize())

@@ -1,14 +1,12 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Duration, Utc};
-use sha2::{Digest, Sha256};
+use serde::Serialize;
 
 use super::chain::Mark;
 use super::item::{RowItem, decode};
-use super::key::row_partition;
+use super::key::{Key, row_partition};
 use super::{Fault, Ledger};
 use crate::domain::{AccountId, Direction, EntryId, Operation, Period, Receipt, Reference};
 
@@ -24,15 +22,22 @@ const AHEAD: usize = 256;
 /// a number.
 const AHEAD_OF_A_TIME: usize = 1_000;
 
-/// How many rows more than the page has one read asks for, so that mostly one read is enough.
+/// How many rows more than the page has the first read asks for, so that mostly one read is enough.
 const SPARE_ROWS: usize = 8;
+
+/// How many rows one read asks for at most. After a read that leaves rows of its month, the next asks for twice as many.
+const ROWS_AT_ONCE_MAX: i32 = 512;
+
+/// How many reads one page makes at most, a month without any row counted as one. A page that has made them ends
+/// where it is, and its cursor continues there.
+const READS_MAX: u32 = 24;
 
 /// By how many minutes a row's place may differ from its time: hosts' clocks, and requests that
 /// were overtaken by a fence or by a month's renewal.
 const SKEW_MINUTES: i64 = 10;
 
 /// Which transactions a statement tells.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Query {
     /// Only this direction.
     pub direction: Option<Direction>,
@@ -57,41 +62,28 @@ pub struct Page {
     pub next: Option<Cursor>,
 }
 
-/// A place in one account's statement under one query. Opaque to callers; it carries a digest of
-/// account and query, so one that was edited, or belongs to another question, does not read.
+/// A place in one account's statement. What callers get of it is authenticated
+/// ([`CursorKey`](crate::edge::CursorKey)); whatever it says, a page reads no month outside the account's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    /// Everything from this number on has been told.
+    /// Everything from this number on has been told; [`u64::MAX`] when nothing was found yet.
     below: u64,
     /// Nothing that has not been told lies above this id.
     upper: EntryId,
 }
 
 impl Cursor {
-    const CHECK_BYTES: usize = 8;
-
-    /// The text that callers get.
+    /// The place as text.
     #[must_use]
-    pub fn write(&self, account: AccountId, query: &Query) -> String {
-        let place = format!("{}.{}", self.below, self.upper.bare());
-        URL_SAFE_NO_PAD.encode(format!("{place}.{}", Self::check(&place, account, query)))
+    pub fn text(&self) -> String {
+        format!("{}.{}", self.below, self.upper.bare())
     }
 
-    /// Reads what a caller sends back; `None` when it was not given for this account and query.
+    /// Reads what [`Cursor::text`] wrote.
     #[must_use]
-    pub fn read(text: &str, account: AccountId, query: &Query) -> Option<Self> {
-        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
-        let (place, check) = text.rsplit_once('.')?;
-        if Self::check(place, account, query) != check {
-            return None;
-        }
-        let (below, upper) = place.split_once('.')?;
+    pub fn parse(text: &str) -> Option<Self> {
+        let (below, upper) = text.split_once('.')?;
         Some(Self { below: below.parse().ok()?, upper: EntryId::from_bare(upper)? })
-    }
-
-    fn check(place: &str, account: AccountId, query: &Query) -> String {
-        let digest = Sha256::digest(format!("{place} {account} {query:?}"));
-        URL_SAFE_NO_PAD.encode(digest.get(..Self::CHECK_BYTES).unwrap_or_default())
     }
 }
 
@@ -111,8 +103,11 @@ impl Query {
 }
 
 impl Ledger {
-    /// One page of an account's statement: the newest transactions that `query` admits, by falling
-    /// sequence, none twice and none left out across pages.
+    /// One page of an account's statement: the newest transactions that `query` admits, by falling sequence, none
+    /// twice and none left out across pages.
+    ///
+    /// It makes at most 31 requests, however long the ledger and however many of its months have no row: a page
+    /// that comes to that ends early, and its cursor continues there.
     ///
     /// # Errors
     /// When the table does not serve.
@@ -135,11 +130,10 @@ impl Ledger {
         let mut waiting: BTreeMap<u64, Receipt> = BTreeMap::new();
         // Numbers have no gap: the row with the one below is told without looking further.
         let newest = newest.map(|account| account.sequence.saturating_add(1));
-        let mut below = cursor.map(|cursor| cursor.below).or(newest);
+        let mut below = cursor.map(|cursor| cursor.below).filter(|below| *below < u64::MAX).or(newest);
         let mut known_through = None;
         let mut receipts = Vec::new();
         let mut examined = 0usize;
-        let mut place = cursor;
         loop {
             let next = waiting.keys().next_back().copied();
             let is_next = next.is_some() && next.and_then(|next| next.checked_add(1)) == below;
@@ -152,24 +146,43 @@ impl Ledger {
                 below.is_none_or(|below| known_through < Some(below.saturating_sub(1)))
             };
             if !(is_next || rows.ended || is_missing) {
-                let told = below.unwrap_or(u64::MAX);
-                let read = rows.read().await?.into_iter().filter(|receipt| receipt.sequence < told);
-                waiting.extend(read.map(|receipt| (receipt.sequence, receipt)));
-                continue;
+                if rows.reads < READS_MAX {
+                    let told = below.unwrap_or(u64::MAX);
+                    let read = rows.read().await?.into_iter().filter(|receipt| receipt.sequence < told);
+                    waiting.extend(read.map(|receipt| (receipt.sequence, receipt)));
+                    continue;
+                }
+                if waiting.is_empty() || examined > 0 {
+                    return Ok(Page { receipts, next: Some(rows.place(below, &waiting)) });
+                }
+                // Nothing was told yet, so a page that began here again would come no further.
+                if let Some(found) = self.chained_below(account, below).await? {
+                    waiting.insert(found.sequence, found);
+                }
             }
             let Some((sequence, receipt)) = waiting.pop_last() else { break };
             if examined >= EXAMINED_MAX || receipts.len() >= limit && query.admits(&receipt) {
-                return Ok(Page { receipts, next: place });
+                waiting.insert(sequence, receipt);
+                return Ok(Page { receipts, next: Some(rows.place(below, &waiting)) });
             }
             examined = examined.saturating_add(1);
             below = Some(sequence);
             if query.admits(&receipt) {
                 receipts.push(receipt);
             }
-            let upper = waiting.values().map(|receipt| receipt.entry.id).max();
-            place = Some(Cursor { below: sequence, upper: upper.unwrap_or(rows.upper).max(rows.upper) });
         }
         Ok(Page { receipts, next: None })
+    }
+
+    /// The row with the number below `below`, if the chain knows where it lies.
+    async fn chained_below(&self, account: AccountId, below: Option<u64>) -> Result<Option<Receipt>, Fault> {
+        let Some(number) = below.and_then(|below| below.checked_sub(1)).filter(|number| *number > 0) else {
+            return Ok(None);
+        };
+        let Some((_, link)) = self.link(account, number).await? else { return Ok(None) };
+        let row = self.get(&Key::Row(account, link.id), true, "look for a row").await?;
+        let row = row.map(|row| decode::<RowItem>("a transaction", row)).transpose()?.map(RowItem::receipt);
+        Ok(row.filter(|row| row.sequence == number))
     }
 }
 
@@ -226,8 +239,10 @@ struct Rows<'a> {
     upper: EntryId,
     lower: EntryId,
     ended: bool,
-    /// How many rows one read asks for.
+    /// How many rows the next read asks for.
     at_once: i32,
+    /// How many reads there were.
+    reads: u32,
 }
 
 impl<'a> Rows<'a> {
@@ -243,7 +258,9 @@ impl<'a> Rows<'a> {
         let opened = Period::of(account.org.time()).start();
         let from = query.from.and_then(|from| from.checked_sub_signed(skew)).unwrap_or(opened).max(opened);
         let to = query.to.unwrap_or(now).min(now).checked_add_signed(skew).unwrap_or(now);
-        let upper = cursor.map_or(EntryId::new(to, u128::MAX), |cursor| cursor.upper);
+        // No row is newer than this month, but for clocks that differ.
+        let newest = EntryId::first_at(Period::of(to.max(now)).next().next().start()).before();
+        let upper = cursor.map_or(EntryId::new(to, u128::MAX), |cursor| cursor.upper.min(newest));
         let lower = EntryId::first_at(from);
         Self {
             ledger,
@@ -253,6 +270,7 @@ impl<'a> Rows<'a> {
             lower,
             ended: upper < lower,
             at_once: 1,
+            reads: 0,
         }
     }
 
@@ -265,10 +283,17 @@ impl<'a> Rows<'a> {
         }
     }
 
+    /// Where a page begins that continues here: below the number `below`, with the rows that are waiting.
+    fn place(&self, below: Option<u64>, waiting: &BTreeMap<u64, Receipt>) -> Cursor {
+        let upper = waiting.values().map(|receipt| receipt.entry.id).max();
+        Cursor { below: below.unwrap_or(u64::MAX), upper: upper.unwrap_or(self.upper).max(self.upper) }
+    }
+
     /// The next rows; none only for a month without any.
     async fn read(&mut self) -> Result<Vec<Receipt>, Fault> {
         let text = |text: String| AttributeValue::S(text);
         let query = self.ledger.client.query().table_name(&self.ledger.table).consistent_read(true);
+        self.reads = self.reads.saturating_add(1);
         let answer = query
             .key_condition_expression("pk = :pk AND sk BETWEEN :lower AND :upper")
             .expression_attribute_values(":pk", text(row_partition(self.account, self.month)))
@@ -280,6 +305,9 @@ impl<'a> Rows<'a> {
             .await
             .map_err(|error| Fault::unavailable("read a statement")(error.into()))?;
         let more = answer.last_evaluated_key.is_some();
+        if more && self.at_once < ROWS_AT_ONCE_MAX {
+            self.at_once = self.at_once.saturating_mul(2).min(ROWS_AT_ONCE_MAX);
+        }
         let rows = answer.items.unwrap_or_default().into_iter();
         let rows: Vec<_> = rows
             .map(|item| Ok(decode::<RowItem>("a transaction", item)?.receipt()))

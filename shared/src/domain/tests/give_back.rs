@@ -4,7 +4,7 @@ use super::*;
 
 /// The shares of a debit, as `sub 5, lot1 3 purchased, owed 2`; `old 4` are subscription credits of the
 /// month before.
-fn shares(line: &str) -> Vec<Share> {
+pub(super) fn shares(line: &str) -> Vec<Share> {
     let share = |words: &str| {
         let words: Vec<_> = words.split(' ').collect();
         let amount = credits(words[1].parse().unwrap());
@@ -27,7 +27,7 @@ fn shares(line: &str) -> Vec<Share> {
     line.split(", ").filter(|words| !words.is_empty()).map(share).collect()
 }
 
-fn refund() -> Why {
+pub(super) fn refund() -> Why {
     Why::Refund { reason: Reason::TechnicalFailure, note: None, twin: None }
 }
 

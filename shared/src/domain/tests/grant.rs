@@ -5,7 +5,7 @@ pub(super) fn give(account: &Account, source: &str, amount: u64, number: u64) ->
 }
 
 /// A request in the words of [`account`].
-fn request(line: &str) -> Grant {
+pub(super) fn request(line: &str) -> Grant {
     let words: Vec<_> = line.split(' ').collect();
     let word = |name: &str| words.iter().position(|word| *word == name);
     Grant {

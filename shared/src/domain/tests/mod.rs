@@ -11,12 +11,14 @@ mod hook_url;
 mod laws;
 mod money;
 mod monitor;
+mod operations;
 mod post_paid;
 mod purchase;
 mod reach;
 mod recharge;
 mod renewal;
 mod reversal;
+mod rivals;
 mod subscription;
 mod versions;
 

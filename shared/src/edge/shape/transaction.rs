@@ -35,6 +35,11 @@ pub struct Transaction {
     pub status: &'static str,
     /// Whole credits, never negative.
     pub amount: u64,
+    /// By how many credits the balance changed: positive for more, negative for less. Only where that is not what
+    /// `type` and `amount` say: a renewal that also expires the month before, credits of which some had ended before
+    /// they came back, a debit that an unlimited plan or credits on account pay for, a purchase that settles a debt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub net: Option<i64>,
     /// What was done: `verification.standard`, `credit.purchase`, …
     pub operation: String,
     /// How many times; null for what is not a priced operation.
@@ -226,6 +231,7 @@ impl From<&Receipt> for Transaction {
             },
             status: if entry.moves.iter().any(|part| on_account(&part)) { "postPaid" } else { "approved" },
             amount: entry.amount.get(),
+            net: Some(receipt.net()).filter(|net| *net != entry.direction.signed(entry.amount)),
             operation: entry.operation.as_str().to_owned(),
             sources: match details.drawn.as_ref().filter(|drawn| drawn.why == Why::Capture) {
                 Some(captured) => captured.shares.iter().map(SourceShare::from).collect(),
@@ -298,6 +304,7 @@ impl Transaction {
             category: "purchase",
             status: "approved",
             amount: 0,
+            net: None,
             operation: "credit.purchase".to_owned(),
             quantity: details.quantity.map(domain::Quantity::get),
             resource_id: text(&details.resource_id),

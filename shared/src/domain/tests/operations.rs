@@ -1,0 +1,191 @@
+//! Every operation there is, and the states of an account that it may meet.
+
+use super::*;
+
+/// An operation that a rule decides.
+pub(super) struct Named {
+    pub(super) name: String,
+    pub(super) decide: Box<dyn Fn(&Account, &Head) -> Result<Posting, Refusal>>,
+}
+
+fn named(
+    name: impl Into<String>,
+    decide: impl Fn(&Account, &Head) -> Result<Posting, Refusal> + 'static,
+) -> Named {
+    Named { name: name.into(), decide: Box::new(decide) }
+}
+
+fn request(amount: u64, service: Option<Service>) -> Consume {
+    Consume { operation: Operation::try_from("x".to_owned()).unwrap(), amount: credits(amount), service }
+}
+
+/// The one list of operations. A rule that is not in it fails `every_rule_is_in_the_list`.
+pub(super) fn operations() -> Vec<Named> {
+    let mut all = vec![];
+    for amount in [0, 1, 4, 9] {
+        for service in [None, Some(Service::Api)] {
+            all.push(named(format!("consume {amount} {service:?}"), move |account, head| {
+                consume(account, &request(amount, service), head)
+            }));
+        }
+        all.push(named(format!("hold {amount}"), move |account, head| {
+            hold(account, &request(amount, None), head)
+        }));
+    }
+    for atomic in [true, false] {
+        all.push(named(format!("batch, atomic {atomic}"), move |account, head| {
+            let items = [Some(request(2, None)), None, Some(request(5, Some(Service::Api)))];
+            let items = items.into_iter().filter(|item| !atomic || item.is_some()).collect();
+            batch(account, &Batch { items, atomic }, head)
+        }));
+    }
+    let shares = "sub 2; old 2; lot2 2 purchased; lot3 2; lot7 2 purchased; owed 2; unlimited 2; unlimited-old 2; sub 1, lot2 1 purchased";
+    for line in shares.split("; ") {
+        all.push(named(format!("capture {line}"), move |account, head| {
+            capture(account, &give_back::shares(line), head)
+        }));
+        for why in [give_back::refund(), Why::Release, Why::Expiry] {
+            all.push(named(format!("give back {line} {why:?}"), move |account, head| {
+                let request =
+                    GiveBack { shares: give_back::shares(line), why: why.clone(), month: account.period };
+                super::super::give_back(account, &request, head)
+            }));
+        }
+    }
+    for line in ["sub 3", "purchased 3", "bonus 3", "bonus 3 api until 2024-01-20", "purchased 3 api"] {
+        for origin in [Origin::Purchase, Origin::Operator, Origin::Adjustment] {
+            all.push(named(format!("grant {line} {origin:?}"), move |account, head| {
+                grant(account, &Grant { origin, ..grant::request(line) }, head)
+            }));
+        }
+    }
+    for direction in [Direction::Debit, Direction::Credit] {
+        for source in [None, Some(Source::Subscription), Some(Source::Purchased), Some(Source::PostPaid)] {
+            all.push(named(format!("adjust {direction:?} {source:?}"), move |account, head| {
+                let request = Adjustment { direction, amount: Amount::try_from(2).unwrap(), source };
+                adjust(account, &request, head)
+            }));
+        }
+    }
+    for limit in [0, 8] {
+        all.push(named(format!("limit {limit}"), move |account, head| {
+            Ok(set_limit(account, credits(limit), head))
+        }));
+    }
+    all.push(named("cap", |account, head| Ok(set_cap(account, credits(PLAN_CAP_MAX), head))));
+    for frozen in [true, false] {
+        all.push(named(format!("freeze {frozen}"), move |account, head| {
+            Ok(set_frozen(account, frozen, head))
+        }));
+    }
+    let plans = [
+        ("free", Allowance::Monthly(credits(3))),
+        ("basic", Allowance::Monthly(credits(10))),
+        ("enterprise", Allowance::Unlimited),
+    ];
+    for (plan, allowance) in plans {
+        for cause in [SubscribeCause::Owner, SubscribeCause::OwnerByKey, SubscribeCause::Follows(9)] {
+            all.push(named(format!("plan {plan} {cause:?}"), move |account, head| {
+                subscribe(account, &Subscribe { plan: PlanId(plan.to_owned()), allowance, cause }, head)
+            }));
+        }
+    }
+    for part in [4, 9] {
+        let bought = Bought { credits: credits(part), lot: Some((id(2), credits(9))) };
+        all.push(named(format!("dispute {part}"), move |account, head| {
+            dispute_opened(account, &bought, head)
+        }));
+        all.push(named(format!("dispute lost {part}"), move |account, head| {
+            dispute_lost(account, &bought, &opened(account), head)
+        }));
+        all.push(named(format!("payment refunded {part}"), move |account, head| {
+            payment_refunded(account, &bought, head)
+        }));
+    }
+    all.push(named("dispute won", |account, head| dispute_won(account, &opened(account), head)));
+    for now in ["2024-01-25T00:00:00Z", "2024-02-01T00:00:00Z"] {
+        all.push(named(format!("due at {now}"), move |account, _| {
+            due(account, at(now)).ok_or(Refusal::MonthOver)
+        }));
+    }
+    all.push(named("fence", |account, head| Ok(fence(account, id(850), head.id, head.now))));
+    all
+}
+
+/// The entry that opened the account's dispute, or one that it does not know.
+fn opened(account: &Account) -> Entry {
+    let known = account.disputes.keys().next().copied().unwrap_or(id(77));
+    let head = Head { id: known, ..head(77, at(NOW)) };
+    head.entry(account, Operation::own("credit.dispute"), (Direction::Debit, Credits::ZERO), vec![])
+}
+
+/// Accounts on which the rules have something to decide.
+pub(super) fn states() -> Vec<(String, Account)> {
+    let lines = [
+        "",
+        "sub 5",
+        "sub 5, purchased 9, bonus 2",
+        "sub 5, purchased 9, bonus 2 api until 2024-01-20, limit 6",
+        "sub 0, purchased 2, bonus 2 until 2024-01-20, limit 6",
+        "sub 0, bonus 1, bonus 3 api, limit 6, owed 4",
+        "sub 5, owed 4",
+        "sub 5, purchased 9 api, owed 4, limit 6",
+        "sub 5, purchased 9, frozen",
+        "unlimited, purchased 9",
+        "unlimited, limit 6, owed 4",
+        "sub 5, purchased 1, purchased 1, purchased 1, purchased 1, bonus 1",
+    ];
+    let mut states: Vec<_> = lines
+        .into_iter()
+        .map(|line| {
+            let mut account = account(line);
+            (account.used, account.held) = (credits(30), credits(20));
+            account.subscription.granted = account.subscription.left.plus(credits(8)).unwrap();
+            (line.to_owned(), account)
+        })
+        .collect();
+    for (name, line) in
+        [("disputed", "sub 5, purchased 9"), ("disputed and spent", "sub 0, purchased 2, limit 6")]
+    {
+        let mut account = states.iter().find(|(known, _)| known == "sub 5").unwrap().1.clone();
+        account.lots = super::account(line).lots;
+        account.post_paid = super::account(line).post_paid;
+        let bought = Bought { credits: credits(9), lot: Some((id(2), credits(9))) };
+        let opened = dispute_opened(&account, &bought, &head(80, at(NOW))).unwrap();
+        states.push((name.to_owned(), account.apply(&opened).unwrap()));
+    }
+    let mut over = states.iter().find(|(known, _)| known == "sub 5").unwrap().1.clone();
+    over.subscription = Subscription { granted: credits(17), over: credits(7), ..Subscription::default() };
+    states.push(("spent beyond the plan".to_owned(), over));
+    let promotions: Vec<_> = (1..=16).map(|day| format!("bonus 1 until 2024-02-{day:02}")).collect();
+    let mut full = super::account(&format!("sub 5, {}", promotions.join(", ")));
+    (full.used, full.held) = (credits(30), credits(20));
+    full.subscription.granted = credits(13);
+    states.push(("sixteen lots".to_owned(), full));
+    states.extend(at_the_limits());
+    states
+}
+
+/// Accounts whose numbers have nearly reached the ends of their ranges.
+pub(super) fn at_the_limits() -> Vec<(String, Account)> {
+    let near = |less: u64| Credits::MAX.less(credits(less)).unwrap();
+    let mut used = account("sub 5, purchased 9");
+    used.used = near(5);
+    let mut held = account("sub 5, purchased 9");
+    held.held = near(20);
+    let mut owed = account("purchased 1, limit 10");
+    (owed.post_paid.outstanding, owed.post_paid.limit) = (near(6), Credits::MAX);
+    let mut spent = account("unlimited");
+    spent.subscription.granted = credits(PLAN_CAP - 5);
+    let mut lots = account("sub 5, purchased 9");
+    lots.lots.get_mut(&id(2)).unwrap().left = near(8);
+    let mut fences = account("unlimited");
+    fences.cap = Some(credits(PLAN_CAP_MAX));
+    fences.subscription.granted = credits(PLAN_CAP_MAX - 3);
+    for account in [&mut used, &mut held, &mut lots] {
+        account.subscription.granted = credits(13);
+    }
+    let names = ["used", "held", "owed", "granted", "a lot", "raised"];
+    let accounts = [used, held, owed, spent, lots, fences];
+    names.into_iter().zip(accounts).map(|(name, account)| (format!("{name} at its limit"), account)).collect()
+}

@@ -1,0 +1,136 @@
+//! A rival between decision and write, for every operation and every state.
+
+use std::collections::BTreeSet;
+
+use super::operations::{operations, states};
+use super::*;
+
+/// What is decided on a state and lands on another one is what would be decided there: the guards of a posting
+/// name all that it rests on. So whatever lands between, the ledger is what its numbers say: one after the
+/// other.
+#[test]
+fn a_posting_lands_only_where_it_would_be_decided_again() {
+    let operations = operations();
+    let (mut landed, mut refused) = (0u32, 0u32);
+    for (state, account) in states() {
+        let head = |number: u64| Head { id: id(number), ..head(number, at(NOW)) };
+        for rival in &operations {
+            let Ok(between) = (rival.decide)(&account, &head(901)) else { continue };
+            let Some(meanwhile) = account.clone().apply(&between) else { continue };
+            for operation in &operations {
+                let Ok(posting) = (operation.decide)(&account, &head(905)) else { continue };
+                let Some(after) = meanwhile.clone().apply(&posting) else {
+                    refused += 1;
+                    continue;
+                };
+                landed += 1;
+                let words = format!("{} after {} on `{state}`", operation.name, rival.name);
+                let again = (operation.decide)(&meanwhile, &head(905));
+                let again = again.unwrap_or_else(|refusal| panic!("{words}: landed, but {refusal}"));
+                let orderly = meanwhile.clone().apply(&again).unwrap_or_else(|| panic!("{words}"));
+                assert_eq!(essence(orderly), essence(after), "{words}");
+            }
+        }
+    }
+    println!("{landed} landed and {refused} refused, of {} operations", operations.len());
+    assert!(landed > 1_000 && refused > 1_000, "{landed} landed, {refused} refused");
+}
+
+/// An account without what a decision does not rest on.
+fn essence(mut account: Account) -> Account {
+    account.lots.retain(|_, lot| !lot.left.is_zero());
+    // A fence lands whatever the month is, so that a doubt is settled for good.
+    if let Some(last) = account.last.as_mut().filter(|last| last.operation.as_str() == "ledger.fence") {
+        last.at = at(NOW);
+    }
+    // What a refused item of a batch could have used is told as it was seen.
+    for part in account.last.iter_mut().flat_map(|last| &mut last.parts) {
+        if let Part::Short { available, .. } = part {
+            *available = Credits::ZERO;
+        }
+    }
+    account
+}
+
+/// On every state: what is decided applies to that very state, keeps every number in its range and every law, and
+/// what comes back was once taken.
+#[test]
+fn what_is_decided_keeps_every_law() {
+    for (state, account) in states() {
+        for operation in operations() {
+            let Ok(posting) = (operation.decide)(&account, &head(905, at(NOW))) else { continue };
+            let words = format!("{} on `{state}`", operation.name);
+            let after = account.clone().apply(&posting).unwrap_or_else(|| panic!("{words}: does not apply"));
+            let owes = !after.post_paid.outstanding.is_zero();
+            let owed_before = !account.post_paid.outstanding.is_zero();
+            let settles = |account: &Account| {
+                account.lots.values().any(|lot| lot.is_plain_purchase() && !lot.left.is_zero())
+            };
+            let was_so = owed_before && settles(&account);
+            assert!(was_so || !(owes && settles(&after)), "{words}: owes beside what could settle it");
+            assert!(after.subscription.left <= after.subscription.granted, "{words}");
+            assert!(after.lots.len() <= LOTS_MAX + 2, "{words}: {} lots", after.lots.len());
+            for dispute in after.disputes.values() {
+                assert!(dispute.aside <= dispute.most, "{words}: more is set aside than is disputed");
+            }
+        }
+    }
+}
+
+/// Each rule's own operation, by the name that its entry has in the ledger, is made by something in the list.
+#[test]
+fn every_rule_is_in_the_list() {
+    let mut made = BTreeSet::new();
+    for (_, account) in states() {
+        for operation in operations() {
+            if let Ok(posting) = (operation.decide)(&account, &head(905, at(NOW))) {
+                made.insert(posting.entry.operation.as_str().to_owned());
+            }
+        }
+    }
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/domain");
+    let mut named = BTreeSet::new();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|end| end == "rs") {
+            let source = std::fs::read_to_string(path).unwrap();
+            let words = source.split('"').skip(1).step_by(2);
+            let is_own = |word: &&str| {
+                let part = word
+                    .strip_prefix("credit.")
+                    .or(word.strip_prefix("account."))
+                    .or(word.strip_prefix("ledger."));
+                part.is_some_and(|part| {
+                    !part.is_empty()
+                        && part.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_')
+                })
+            };
+            named.extend(words.filter(is_own).map(str::to_owned));
+        }
+    }
+    let missing: Vec<_> = named.difference(&made).collect();
+    assert!(missing.is_empty(), "no operation of the list makes {missing:?}; add them to operations.rs");
+}
+
+/// Effects; the numbers that they make grow, and how large these may be before.
+#[test]
+fn whatever_grows_has_its_bound() {
+    let month = LotId::Subscription(account("").period);
+    let lot = LotId::Granted(id(1));
+    let most = Credits::MAX.less(credits(7)).unwrap();
+    for (effect, counters) in [
+        (Effect::Use(credits(7)), vec![Counter::Used]),
+        (Effect::Hold(credits(7)), vec![Counter::Held]),
+        (Effect::Owe(credits(7)), vec![Counter::Owed]),
+        (Effect::Spend(credits(7)), vec![Counter::Granted]),
+        (Effect::Give(month, credits(7)), vec![Counter::Left(month), Counter::Granted]),
+        (Effect::Give(lot, credits(7)), vec![Counter::Left(lot)]),
+        (Effect::Take(lot, credits(7)), vec![]),
+        (Effect::Unuse(credits(7)), vec![]),
+        (Effect::Unhold(credits(7)), vec![]),
+        (Effect::Repay(credits(7)), vec![]),
+    ] {
+        let expected: Vec<_> = counters.into_iter().map(|counter| Bound { counter, at_most: most }).collect();
+        assert_eq!(effect.bounds(), expected, "{effect:?}");
+    }
+}
