@@ -33,6 +33,9 @@ pub struct Charge {
     /// Minor units that the dispute is about; none for all of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disputed: Option<u64>,
+    /// When it was last changed, by the machine's own clock; none when that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_at: Option<DateTime<Utc>>,
     /// When it was first wanted.
     pub created_at: DateTime<Utc>,
 }
@@ -109,6 +112,7 @@ impl Charge {
             refunds: Vec::new(),
             dispute: None,
             disputed: None,
+            changed_at: None,
             created_at: order.made_at,
         }
     }

@@ -241,9 +241,10 @@ impl Provider for Simulated {
         }))
     }
 
-    async fn events_since(&self, _: DateTime<Utc>) -> Result<Vec<Event>, Silence> {
+    async fn events_since(&self, since: DateTime<Utc>) -> Result<Vec<Event>, Silence> {
         let mut events = Vec::new();
-        for charge in self.charges() {
+        let changed = |charge: &Charge| charge.changed_at.is_none_or(|at| since <= at);
+        for charge in self.charges().into_iter().filter(changed) {
             if let Some((disputed, outcome)) = charge.told_dispute() {
                 events.push(Event::DisputeOpened(disputed.clone()));
                 events.extend(outcome.map(|outcome| Event::DisputeClosed(disputed, outcome)));
@@ -346,7 +347,8 @@ impl Company {
 
     /// Keeps a charge, then tells of it; under one lock, so that events are told in order.
     fn keep(&self, books: &mut Books, charge: &Charge, what: Change) -> Result<(), Silence> {
-        books.put(charge.clone())?;
+        let changed_at = self.voice.as_ref().map(|voice| (voice.now)());
+        books.put(Charge { changed_at, ..charge.clone() })?;
         if let Some(voice) = &self.voice {
             voice.tell(charge, &self.payment_of(charge), what);
         }

@@ -36,7 +36,7 @@ const TABLE: [[&str; 4]; 31] = [
     [
         "card_xyz123",
         "open-part part! lose part part! refund",
-        "refunded lost",
+        "succeeded lost",
         "succeeded opened lost refunded refunded",
     ],
     ["card_xyz123", "open lose part!", "succeeded lost", "succeeded opened lost"],
