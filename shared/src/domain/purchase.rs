@@ -71,6 +71,9 @@ pub struct Purchase {
     /// The day on which its price counts toward what the organisation may spend a day; none once it does not
     /// count any more.
     pub counted: Option<NaiveDate>,
+    /// Which attempt took its price off that day again: two that find out together write different rows, so only
+    /// one of them does.
+    pub uncounted_by: Option<String>,
     /// Until when somebody is at work on it, by the machine's own clock.
     pub leased_until: DateTime<Utc>,
     /// Grows with every change of the row.
@@ -178,6 +181,7 @@ impl Purchase {
             refunds: Refunds::default(),
             to_return: false,
             counted: None,
+            uncounted_by: None,
             leased_until: DateTime::UNIX_EPOCH,
             revision: 0,
         }

@@ -8,7 +8,7 @@ use crate::domain::{
     BOUGHT_BY_RECHARGE, Cause, Details, Fingerprint, Paid, Payment, Purchase, Reference, Stage, Step,
     Verdict, grant,
 };
-use crate::store::{Errand, Fault, Ledger, Moment, Settings, Settled, Unsettled, system_key};
+use crate::store::{Errand, Fault, Ledger, Moment, Settings, Settled, Unsettled, random, system_key};
 
 /// How many steps one drive takes at most: find, charge, grant, and some that rivals force.
 const STEPS_MAX: u32 = 8;
@@ -306,7 +306,11 @@ impl Till<'_> {
     ) -> Result<After, Unsettled> {
         let counted = purchase.counted.filter(|_| !matches!(stage, Stage::Failed(_)));
         let before = Purchase { stage, ..purchase };
-        let closed = Purchase { counted, ..before.clone() };
+        let uncounted_by = match before.counted == counted {
+            true => before.uncounted_by.clone(),
+            false => Some(format!("{:032x}", random())),
+        };
+        let closed = Purchase { counted, uncounted_by, ..before.clone() };
         let Some(saved) = self.ledger.save_purchase(&closed).await? else {
             let known = self.ledger.purchase(closed.id).await?;
             let known = known.ok_or_else(|| Fault::corrupt("a purchase", "it is gone"))?;

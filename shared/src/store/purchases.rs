@@ -47,6 +47,8 @@ struct PurchaseItem {
     to_return: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     counted: Option<NaiveDate>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    uncounted_by: Option<String>,
     #[serde(with = "chrono::serde::ts_milliseconds")]
     leased_until: DateTime<Utc>,
     revision: u64,
@@ -75,6 +77,7 @@ impl From<&Purchase> for PurchaseItem {
             refunds: purchase.refunds.clone(),
             to_return: purchase.to_return,
             counted: purchase.counted,
+            uncounted_by: purchase.uncounted_by.clone(),
             leased_until: purchase.leased_until,
             revision: purchase.revision,
         }
@@ -110,6 +113,7 @@ impl PurchaseItem {
             refunds: self.refunds,
             to_return: self.to_return,
             counted: self.counted,
+            uncounted_by: self.uncounted_by,
             leased_until: self.leased_until,
             revision: self.revision,
         }
