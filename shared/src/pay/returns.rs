@@ -36,7 +36,8 @@ impl Till<'_> {
         let returning = Purchase { to_return: purchase.payment.is_some(), ..purchase };
         match self.save(returning, Stage::Failed(Decline::plain("refunded")), moment).await? {
             After::Enough(failed) if failed.next() == Step::Return => Ok(After::Again(failed, Step::Return)),
-            after => Ok(after),
+            After::Enough(failed) => Ok(After::Enough(failed)),
+            After::Again(known, next) => Ok(After::Again(known, next)),
         }
     }
 
