@@ -99,7 +99,7 @@ async fn a_crossing_is_claimed_by_one() {
             threshold: Some(Credits::try_from(100).unwrap()),
             amount: Some(Amount::try_from(500).unwrap()),
             payment_method: Some(Reference::try_from("card_1".to_owned()).unwrap()),
-            monthly_limit: None,
+            ..RechargeChange::default()
         };
         let wanted = Recharge::changed(None, &change, now()).unwrap();
         let saved = books.ledger.save_recharge(account, &wanted).await.unwrap().unwrap();
@@ -110,7 +110,8 @@ async fn a_crossing_is_claimed_by_one() {
         for _ in 0..16 {
             let (ledger, saved) = (books.restarted(), saved.clone());
             let transaction = EntryId::new(now(), random());
-            let charging = saved.charging(transaction, Amount::try_from(500).unwrap(), now());
+            let pack = (Amount::try_from(500).unwrap(), Money::new(4_900, Currency::GBP).unwrap());
+            let charging = saved.charging(transaction, pack, now());
             claims.spawn(async move { ledger.save_recharge(account, &charging).await.unwrap() });
         }
         let won: Vec<_> = claims.join_all().await.into_iter().flatten().collect();

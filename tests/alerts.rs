@@ -91,7 +91,7 @@ fn levels(debits: usize, dice: &mut Dice) -> Vec<Level> {
 fn a_hundred_thousand_debits_tell_each_crossing_once() {
     let mut dice = Dice(42);
     let levels = levels(100_000, &mut dice);
-    let expected = crossings(100, levels.iter().map(|level| level.available.get()));
+    let expected = crossings(100, levels.iter().map(|level| level.spendable.get()));
     let (alerts, mut state, mut told) = (Alerts::default(), AlertState::default(), Vec::new());
     let mut begin = 0;
     while begin < levels.len() {
@@ -147,8 +147,8 @@ async fn side_by_side_they_tell_what_the_ledger_says() {
 #[tokio::test]
 async fn alerts_are_set_field_by_field() {
     let world = World::at(NOW).await;
-    let usual = json!({ "lowBalanceThreshold": 100, "lowBalanceThresholds": [100], "recoveryMargin": 0,
-        "cooldownMinutes": 0, "expiryNoticeDays": 7 });
+    let usual = json!({ "lowBalanceThreshold": 100, "lowBalanceThresholds": [100], "serviceThresholds": [],
+        "recoveryMargin": 0, "cooldownMinutes": 0, "expiryNoticeDays": 7 });
     assert_eq!(world.get(ALERTS, world.key()).await.data(), usual);
     let set = async |body: Value| world.put(ALERTS, world.key(), &body).await;
     let told = set(json!({ "lowBalanceThresholds": [50, 300, 50, 0], "cooldownMinutes": 60 })).await.data();
@@ -186,7 +186,9 @@ async fn a_threshold_above_what_is_there_is_told_at_once() {
     assert_eq!(events.len(), 1);
     world.grant(&org.id, &json!({ "source": "bonus", "amount": 1_001 })).await;
     world.settle().await;
-    let told = world.events(&org.key).await.remove(1);
+    let events = world.events(&org.key).await;
+    assert_eq!(told_of(2_000, &events), ["credits.low_balance", "credits.recovered"]);
+    let told = events.iter().find(|event| event["event"] == json!("credits.recovered")).unwrap();
     assert_eq!(
         told["data"],
         json!({ "currentBalance": 2_001, "threshold": 2_000, "message": "Your credit balance has recovered" })

@@ -122,6 +122,19 @@ fn nothing_stands_at_the_top_but_what_belongs_there() {
     assert!(strange.is_empty(), "{strange:?}");
 }
 
+/// `cargo xtask test` does not look for examples in documentation: rustdoc would build every crate once more to find none.
+#[test]
+fn documentation_has_no_code_that_nobody_runs() {
+    let fence = "`".repeat(3);
+    let is_documentation =
+        |line: &&str| ["///", "//!"].iter().any(|mark| line.trim_start().starts_with(mark));
+    let files = ["shared/src", "functions", "infra", "tests"].into_iter().flat_map(sources);
+    let with_code =
+        files.filter(|(_, text)| text.lines().filter(is_documentation).any(|line| line.contains(&fence)));
+    let with_code: Vec<_> = with_code.map(|(path, _)| path).collect();
+    assert!(with_code.is_empty(), "{with_code:?}");
+}
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }

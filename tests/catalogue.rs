@@ -98,8 +98,9 @@ async fn prices_are_the_seeds() {
 async fn plans_are_the_seeds() {
     let world = World::demo().await;
     let plan = |plan, name, amount, credits: Value, api_access, max_users: Value| {
+        let allowance = if credits.is_null() { json!("unlimited") } else { credits.clone() };
         json!({ "plan": plan, "name": name, "price": { "amount": amount, "currency": "GBP" }, "credits": credits,
-            "unlimited": credits.is_null(), "apiAccess": api_access, "maxUsers": max_users, "priceVersion": 1 })
+            "allowance": allowance, "unlimited": credits.is_null(), "apiAccess": api_access, "maxUsers": max_users, "priceVersion": 1 })
     };
     let expected = json!([
         plan("free", "Free", 0, json!(100), false, json!(1)),

@@ -26,10 +26,18 @@ async fn the_same_put_sent_again_changes_nothing() {
         let first = put(&world, path, body.clone()).await.data();
         advance(&world, 1).await;
         assert_eq!(put(&world, path, body.clone()).await.data(), first, "{path} {body}");
-        // An idempotency key is not asked for; one that is sent is not looked at.
-        let named = world.request(Method::PUT, &format!("/admin/v1/{path}"), world.operator());
-        let answer = send(named.header("Idempotency-Key", "two words").json(&body)).await;
-        assert_eq!((answer.data(), answer.header("idempotent-replayed")), (first, None), "{path} {body}");
+        // An idempotency key is not asked for; one that is sent is looked at.
+        let named = async |name: &str| {
+            let request = world.request(Method::PUT, &format!("/admin/v1/{path}"), world.operator());
+            send(request.header("Idempotency-Key", name).json(&body)).await
+        };
+        assert_eq!(named("two words").await.failure(), "400 VALIDATION_ERROR");
+        let name = tests::unique();
+        for replayed in [None, Some("true")] {
+            let answer = named(&name).await;
+            let told = (answer.data(), answer.header("idempotent-replayed"));
+            assert_eq!(told, (first.clone(), replayed), "{path} {body}");
+        }
     }
     // The first of a pair sent once more leaves what was planned after it.
     let set = put(&world, "pricing/aml.pep", json!({ "credits": 5 })).await.data();
@@ -117,7 +125,7 @@ async fn plans_change_at_their_time_for_whoever_has_them() {
     assert_eq!(
         planned,
         json!({ "plan": "basic", "name": "Basic", "price": { "amount": 9_900, "currency": "GBP" }, "credits": 2_000,
-            "unlimited": false, "apiAccess": false, "maxUsers": 3, "priceVersion": 3, "effectiveFrom": "2024-01-15T11:00:00Z" })
+            "allowance": 2_000, "unlimited": false, "apiAccess": false, "maxUsers": 3, "priceVersion": 3, "effectiveFrom": "2024-01-15T11:00:00Z" })
     );
     advance(&world, 1_799).await;
     assert_eq!((looked().await, opened("basic").await.created()["allowance"].clone()), (200, json!(1_000)));
@@ -128,8 +136,8 @@ async fn plans_change_at_their_time_for_whoever_has_them() {
         "apiAccess": true, "maxUsers": "unlimited", "effectiveFrom": "2024-01-16T11:00:00Z" });
     let made = put(&world, "plans/gold", gold).await.data();
     assert_eq!(
-        (&made["credits"], &made["unlimited"], &made["maxUsers"]),
-        (&Value::Null, &json!(true), &Value::Null)
+        (&made["credits"], &made["allowance"], &made["unlimited"], &made["maxUsers"]),
+        (&Value::Null, &json!("unlimited"), &json!(true), &Value::Null)
     );
     assert_eq!(opened("gold").await.failure(), "400 VALIDATION_ERROR");
     assert_eq!(entry(&world.get("/api/v3/plans", "").await.data(), "plan", "gold"), Value::Null);

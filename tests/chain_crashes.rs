@@ -27,7 +27,9 @@ pub(crate) async fn told(books: &Books, id: AccountId) -> [Vec<Item>; 2] {
     }
     let mut usage = Vec::new();
     for month in MONTHS {
-        usage.extend(books.activity_items(&format!("USE#{id}#{month}")).await);
+        for shard in 0..16 {
+            usage.extend(books.activity_items(&format!("USE#{id}#{month}#{shard:x}")).await);
+        }
     }
     [events, usage]
 }

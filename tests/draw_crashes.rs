@@ -289,6 +289,9 @@ async fn one_history(act: Act, number: usize, kind: Kind, then: Then) {
     let mut answered = first.ok();
     if matches!(then, Then::ProjectorFirst) {
         world.books.project().await;
+        // What is still to be carried out is no finding.
+        let audited = world.books.restarted().audit(world.id, at, |_| ()).await.unwrap().unwrap();
+        assert_eq!((audited.findings.as_slice(), audited.added_up), ([].as_slice(), true), "{told}");
     }
     if !matches!(then, Then::NobodyRetries) {
         for attempt in 0..4 {
@@ -354,8 +357,8 @@ impl World {
         // The account has followed all that was drawn, and nothing else.
         if let Some(from) = &self.from {
             let pot = self.pot(from.entry.id).await;
-            let draws = pot.iter().flat_map(|pot| &pot.draws);
-            let drawn: Vec<_> = draws.map(|draw| draw.made.unwrap()).collect();
+            assert!(pot.iter().all(|pot| pot.open.is_none()), "{told}");
+            let drawn: Vec<_> = pot.iter().flat_map(|pot| &pot.made).map(|made| made.id).collect();
             let of =
                 |row: &&Receipt| row.details.drawn.as_ref().is_some_and(|drawn| drawn.of == from.entry.id);
             let mut lines: Vec<_> = rows.iter().filter(of).map(|row| row.entry.id).collect();

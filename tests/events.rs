@@ -94,7 +94,7 @@ async fn what_moves_credits_is_told() {
     let gift = json!({ "source": "bonus", "amount": 25, "expiresInDays": 8 });
     world.grant(&org.id, &gift).await;
     world.post_plain("/_local/clock", &json!({ "now": "2024-02-01T00:00:00Z" })).await.data();
-    let month = ["credits.expiring", "credits.expired", "credits.renewed"];
+    let month = ["credits.granted", "credits.expiring", "credits.expired", "credits.renewed"];
     assert_eq!(told(&world, key).await[7..], month);
     assert_eq!(last(&world, key, "credits.expired").await["amount"], json!(25));
     assert_eq!(last(&world, key, "credits.renewed").await["nextRenewal"], json!("2024-03-01T00:00:00Z"));

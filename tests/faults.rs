@@ -7,6 +7,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
+use tokio::sync::Semaphore;
 
 /// What befalls a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub enum Kind {
     Throttled,
     /// It is not made, and the answer is an error that would allow for both; the process lives.
     ServerError,
+    /// It is on its way for so long that others come first, until [`Faults::let_through`].
+    Late,
 }
 
 /// A wire between the SDK and a DynamoDB, on which one write can be made to go wrong.
@@ -30,6 +33,7 @@ pub enum Kind {
 pub struct Faults {
     inner: SharedHttpClient,
     script: Arc<Mutex<Script>>,
+    late: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -48,7 +52,7 @@ struct Script {
 impl Faults {
     /// A wire to whatever `client` leads to.
     pub fn on(client: SharedHttpClient) -> Self {
-        Self { inner: client, script: Arc::default() }
+        Self { inner: client, script: Arc::default(), late: Arc::new(Semaphore::new(0)) }
     }
 
     /// The client that sends over this wire.
@@ -63,6 +67,11 @@ impl Faults {
     /// From now on the `number`-th write, counted from 0, goes wrong.
     pub fn arm(&self, number: usize, kind: Kind) {
         *self.script.lock().unwrap() = Script { fault: Some((number, kind)), ..Script::default() };
+    }
+
+    /// Lets the write arrive that is late.
+    pub fn let_through(&self) {
+        self.late.add_permits(1);
     }
 
     /// Ends the process: nothing that it sends arrives any more.
@@ -104,6 +113,13 @@ impl HttpConnector for Wire {
         match self.faults.befalls(&request) {
             None => self.inner.call(request),
             Some(Kind::CrashBefore | Kind::RequestLost) => HttpConnectorFuture::ready(Err(lost())),
+            Some(Kind::Late) => {
+                let (late, inner) = (self.faults.late.clone(), self.inner.clone());
+                HttpConnectorFuture::new(async move {
+                    late.acquire().await.unwrap().forget();
+                    inner.call(request).await
+                })
+            }
             Some(Kind::Throttled) => {
                 refused(400, "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException")
             }

@@ -272,22 +272,40 @@ async fn what_does_not_read_is_told() {
     assert_eq!(world.get(&format!("{HOLDS}/{id}"), &org.key).await.failure(), "404 NOT_FOUND");
 }
 
-/// More holds that end together than one look gives back: a debit that needs them all finds them.
+/// More ended holds than one request closes: a debit that needs them all is told to come again, and each time two
+/// more are closed. The largest come first.
 #[tokio::test]
-async fn many_holds_that_end_together_are_given_back_together() {
+async fn many_holds_that_end_together_are_given_back_bit_by_bit() {
     let world = World::at(NOW).await;
     let org = world.open(60).await;
-    for _ in 0..60 {
+    for _ in 0..20 {
         hold(&world, &org, json!({ "amount": 1, "expiresInSeconds": 60 })).await;
     }
+    hold(&world, &org, json!({ "amount": 40, "expiresInSeconds": 60 })).await;
     world.machine.oversleep("2024-01-15T10:31:00Z".parse().unwrap()).unwrap();
     let body = json!({ "operation": "verification.standard", "quantity": 60 });
     assert_eq!(world.post("/api/v3/credits/quote", &org.key, "", &body).await.data()["allowed"], json!(true));
-    world.consume(&org.key, &unique(), &body).await.created();
+    let told = world.consume(&org.key, "all", &body).await;
+    assert_eq!(
+        (told.failure().as_str(), told.header("retry-after")),
+        ("409 OPERATION_IN_PROGRESS", Some("1"))
+    );
+    let large = json!({ "operation": "verification.standard", "quantity": 40 });
+    world.consume(&org.key, "large", &large).await.created();
+    // The balance foresees what it does not close.
+    assert_eq!(numbers(&world, &org).await, [20, 0, 40]);
+    let body = json!({ "operation": "verification.standard", "quantity": 20 });
+    let mut sent = 1;
+    while world.consume(&org.key, "rest", &body).await.status != 201 {
+        sent += 1;
+    }
+    // Two were closed by the first consume besides the large one, two by the balance, and two by each after it.
+    assert!(sent <= 9, "{sent}");
     assert_eq!(numbers(&world, &org).await, [0, 0, 60]);
 }
 
-/// What a hold gives back when it ends is there before anybody spends, for it may come before other credits.
+/// What an ended hold gives back is available once the hold is closed. A debit that needs it closes the hold; one
+/// that does not is paid from what is available, in the order of consumption, and so a quote says.
 #[tokio::test]
 async fn what_has_come_back_is_spent_in_its_turn() {
     let world = World::at(NOW).await;
@@ -295,12 +313,14 @@ async fn what_has_come_back_is_spent_in_its_turn() {
     world.grant(&org.id, &json!({ "source": "purchased", "amount": 10 })).await;
     hold(&world, &org, json!({ "amount": 10, "expiresInSeconds": 60 })).await;
     world.machine.oversleep("2024-01-15T10:31:00Z".parse().unwrap()).unwrap();
-    let body = json!({ "operation": "verification.standard", "quantity": 3 });
-    let quote = world.post("/api/v3/credits/quote", &org.key, "", &body).await.data();
-    let paid = world.consume(&org.key, &unique(), &body).await.created();
-    assert_eq!(paid["sources"], json!([{ "source": "subscription", "lotId": "sub_2024-01", "amount": 3 }]));
-    assert_eq!(
-        (&quote["sources"], &quote["balanceAfter"]),
-        (&paid["sources"], &paid["balance"]["available"])
-    );
+    for (quantity, source) in [(3, "purchased"), (9, "subscription")] {
+        let body = json!({ "operation": "verification.standard", "quantity": quantity });
+        let quote = world.post("/api/v3/credits/quote", &org.key, "", &body).await.data();
+        let paid = world.consume(&org.key, &unique(), &body).await.created();
+        assert_eq!(paid["sources"][0]["source"], json!(source));
+        assert_eq!(
+            (&quote["sources"], &quote["balanceAfter"]),
+            (&paid["sources"], &paid["balance"]["available"])
+        );
+    }
 }

@@ -12,9 +12,13 @@ use bytes::Bytes;
 use http::HeaderMap;
 use shared::domain::{HookUrl, Reach};
 use shared::hooks::{Limits, Sender, Sent};
+use tests::PATIENCE;
 
-/// Little enough for a test to wait for, enough for what comes at once.
-const SHORT: Limits = Limits { whole: Duration::from_millis(400), connect: Duration::from_millis(300) };
+/// Little enough for a test to wait for what never comes.
+const SHORT: Limits = Limits { whole: Duration::from_millis(400), connect: PATIENCE };
+
+/// Enough for what comes, however busy the machine is.
+const LONG: Limits = Limits { whole: PATIENCE, connect: PATIENCE };
 
 fn url(text: &str) -> HookUrl {
     HookUrl::parse(text, Reach::AndLoopback).unwrap()

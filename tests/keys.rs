@@ -53,17 +53,70 @@ async fn a_revoked_key_opens_nothing_and_a_new_one_does() {
     assert_eq!(gone["keyId"], second["keyId"]);
     assert_eq!(world.get("/api/v3/credits/balance", key).await.failure(), "401 EXPIRED_API_KEY");
     assert_eq!(world.balance(&org.key).await["available"], json!(10));
-    // Revoked again, it stays revoked since the first time; issued again, it is the same key.
+    // Revoked again, it stays revoked since the first time; the same request sent again issues no other key, and
+    // nobody is shown it once more.
     let again =
         world.delete(&format!("{path}/{}", second["keyId"].as_str().unwrap()), world.operator()).await.data();
     assert_eq!(again, gone);
     let replay = world.post(&path, world.operator(), "second", &json!({ "mode": "live" })).await;
-    assert_eq!((replay.created(), replay.header("idempotent-replayed")), (second.clone(), Some("true")));
+    assert_eq!(replay.header("idempotent-replayed"), Some("true"));
+    let replay = replay.created();
+    assert_eq!((&replay["key"], &replay["secretShown"]), (&serde_json::Value::Null, &json!(true)));
+    for field in ["keyId", "last4", "scopes", "mode", "createdAt"] {
+        assert_eq!(replay[field], second[field], "{field}");
+    }
     assert_eq!(world.get("/api/v3/credits/balance", key).await.failure(), "401 EXPIRED_API_KEY");
     let reused = world
         .post(&path, world.operator(), "second", &json!({ "mode": "live", "scopes": ["dashboard"] }))
         .await;
     assert_eq!(reused.failure(), "422 IDEMPOTENCY_KEY_REUSED");
+}
+
+/// Of many sendings of one creation at once, exactly one is shown the key, and it is the key that works.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_shown_to_one_sending() {
+    let world = std::sync::Arc::new(World::demo().await);
+    let org = world.open(10).await;
+    let path = format!("/admin/v1/organisations/{}/keys", org.id);
+    let mut sendings = tokio::task::JoinSet::new();
+    for _ in 0..12 {
+        let (world, path) = (world.clone(), path.clone());
+        sendings.spawn(async move {
+            world.post(&path, world.operator(), "one", &json!({ "mode": "live" })).await.created()
+        });
+    }
+    let issued = sendings.join_all().await;
+    let shown: Vec<_> = issued.iter().filter_map(|issued| issued["key"].as_str()).collect();
+    assert_eq!(shown.len(), 1, "{issued:?}");
+    assert!(issued.iter().all(|one| one["keyId"] == issued[0]["keyId"]), "{issued:?}");
+    assert_eq!(world.balance(shown[0]).await["available"], json!(10));
+}
+
+/// A key that is created without scopes reads and spends, and nothing else.
+#[tokio::test]
+async fn a_key_without_scopes_reads_and_spends() {
+    let world = World::demo().await;
+    let org = world.open(10).await;
+    let path = format!("/admin/v1/organisations/{}/keys", org.id);
+    let issued = world.post(&path, world.operator(), &unique(), &json!({ "mode": "live" })).await.created();
+    assert_eq!(issued["scopes"], json!(["credits:read", "credits:consume"]));
+    let key = issued["key"].as_str().unwrap();
+    let charged = world.consume(key, "k1", &json!({ "operation": "aml.basic" })).await.created();
+    assert_eq!(world.balance(key).await["available"], json!(9));
+    let refund = json!({ "transactionId": charged["transactionId"], "reason": "technical_failure" });
+    let purchase = json!({ "package": "starter", "paymentMethod": "card_1" });
+    for (path, body) in [("/api/v3/credits/refund", refund), ("/api/v3/credits/purchase", purchase)] {
+        let refused = world.post(path, key, &unique(), &body).await;
+        assert_eq!(refused.failure(), "403 INSUFFICIENT_PERMISSIONS", "{path}");
+    }
+    for (path, body) in [
+        ("/api/v3/subscription", json!({ "plan": "free" })),
+        ("/api/v3/credits/alerts", json!({})),
+        ("/api/v3/credits/auto-recharge", json!({ "enabled": false })),
+    ] {
+        let refused = world.put(path, key, &body).await;
+        assert_eq!(refused.failure(), "403 INSUFFICIENT_PERMISSIONS", "{path}");
+    }
 }
 
 #[tokio::test]

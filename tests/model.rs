@@ -266,6 +266,9 @@ async fn adds_up(books: &mut Books, model: &Account, now: DateTime<Utc>, seed: u
     held.retain(|_, amount| *amount != 0);
     let lots = model.lots.iter().map(|(id, lot)| (format!("credit_{}", id.bare()), lot.left.get()));
     let lots = lots.chain([(model.subscription_lot().to_string(), model.subscription.left.get())]);
+    let disputes = model.disputes.iter();
+    let lots =
+        lots.chain(disputes.map(|(id, dispute)| (format!("disputed_{}", id.bare()), dispute.aside.get())));
     let lots = lots.map(|(lot, left)| (lot, i64::try_from(left).unwrap()));
     // What is owed has left, and came from nowhere.
     let owed = -i64::try_from(model.post_paid.outstanding.get()).unwrap();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use serde_json::{Value, json};
@@ -108,15 +108,17 @@ async fn every_instant_is_what_the_lines_add_up_to() {
     let world = Arc::new(World::at("2024-01-31T23:59:50Z").await);
     let org = world.open(100_000).await;
     let stop = Arc::new(AtomicBool::new(false));
+    let told = Arc::new(AtomicUsize::new(0));
     let clients: Vec<_> = (0..16)
         .map(|client: u64| {
-            let (world, key, stop) = (world.clone(), org.key.clone(), stop.clone());
+            let (world, key, stop, told) = (world.clone(), org.key.clone(), stop.clone(), told.clone());
             tokio::spawn(async move {
                 let mut number = 0;
                 while !stop.load(Ordering::Relaxed) {
                     number += 1;
                     let body = json!({ "operation": "verification.standard", "quantity": client / 4 + 1 });
                     world.consume(&key, &format!("{client}-{number}"), &body).await.created();
+                    told.fetch_add(1, Ordering::Relaxed);
                     tokio::time::sleep(std::time::Duration::from_millis(60)).await;
                 }
             })
@@ -124,7 +126,11 @@ async fn every_instant_is_what_the_lines_add_up_to() {
         .collect();
     let start: DateTime<Utc> = "2024-01-31T23:59:50Z".parse().unwrap();
     for second in 1..=12 {
-        tokio::time::sleep(std::time::Duration::from_millis(40)).await;
+        // More answers than there are clients: at least one of them was asked for in this second.
+        let enough = told.load(Ordering::Relaxed) + 17;
+        while told.load(Ordering::Relaxed) < enough {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
         clock(&world, &text(start + Duration::seconds(second))).await;
     }
     stop.store(true, Ordering::Relaxed);

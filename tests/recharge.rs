@@ -45,7 +45,7 @@ async fn available(world: &World, org: &Org) -> u64 {
 
 async fn operate(world: &World, org: &Org, what: &str) -> Answer {
     let path = format!("/admin/v1/organisations/{}/{what}", org.id);
-    world.post(&path, world.operator(), "x", &json!({ "reason": "Unpaid" })).await
+    world.post(&path, world.operator(), &unique(), &json!({ "reason": "Unpaid" })).await
 }
 
 async fn world(allowance: u64) -> (World, Org) {

@@ -43,7 +43,7 @@ async fn crossed(shop: &Shop, method: &str) -> AccountId {
         threshold: Some(Credits::try_from(100).unwrap()),
         amount: Some(Amount::try_from(500).unwrap()),
         payment_method: Some(Reference::try_from(method.to_owned()).unwrap()),
-        monthly_limit: None,
+        ..RechargeChange::default()
     };
     let recharge = Recharge::changed(None, &change, shop.now()).unwrap();
     let ledger = shop.books.restarted();

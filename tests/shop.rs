@@ -125,6 +125,7 @@ impl Shop {
             currency: Currency::GBP,
             customer: None,
             spending_limit: None,
+            self_service_plans: true,
             created_at: now,
         };
         settings.add_organisation(&organisation).await.unwrap();
@@ -142,7 +143,7 @@ impl Shop {
             key_id: KeyId::new(now, random()),
             org: Some(org),
             mode: Mode::Live,
-            scopes: Scope::usual(),
+            scopes: Scope::ALL.into(),
             last4: secret.last4(),
             description: None,
             created_at: now,

@@ -12,7 +12,7 @@ struct Customer {
 }
 
 async fn customer(world: &World, plan: &str) -> Customer {
-    let body = json!({ "name": "Own", "plan": plan });
+    let body = json!({ "name": "Own", "plan": plan, "selfServicePlans": true });
     let opened = world.post("/admin/v1/organisations", world.operator(), &unique(), &body).await.created();
     let id = opened["organisationId"].as_str().unwrap().to_owned();
     let key = async |body: Value| {
@@ -23,7 +23,7 @@ async fn customer(world: &World, plan: &str) -> Customer {
     let all = ["credits:read", "credits:consume", "settings:write", "dashboard"];
     Customer {
         key: key(json!({ "mode": "live", "scopes": all })).await,
-        plain: key(json!({ "mode": "live" })).await,
+        plain: key(json!({ "mode": "live", "scopes": tests::EVERY_SCOPE })).await,
         test: key(json!({ "mode": "test", "scopes": all })).await,
         id,
     }

@@ -9,7 +9,7 @@ const NOW: &str = "2024-01-15T10:30:00Z";
 
 async fn operate(world: &World, org: &Org, what: &str) -> Answer {
     let path = format!("/admin/v1/organisations/{}/{what}", org.id);
-    world.post(&path, world.operator(), "x", &json!({ "reason": "Fraud" })).await
+    world.post(&path, world.operator(), &unique(), &json!({ "reason": "Fraud" })).await
 }
 
 async fn world(allowance: u64) -> (World, Org) {

@@ -60,6 +60,7 @@ async fn a_test_ledger_lives_through_a_year_in_one_call() {
     assert_eq!(
         told,
         [
+            "2024-01-15 credits.granted",
             "2024-02-01 credits.renewed",
             "2024-02-13 credits.expiring",
             "2024-02-20 credits.expired",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use serde_json::{Value, json};
@@ -82,26 +82,33 @@ async fn debits_across_midnight_belong_to_one_month_each() {
     let world = Arc::new(World::at("2024-01-31T23:59:59Z").await);
     let org = world.open(100_000).await;
     let stop = Arc::new(AtomicBool::new(false));
+    let told = Arc::new(AtomicUsize::new(0));
     let clients: Vec<_> = (0..64)
         .map(|client| {
-            let (world, key, stop) = (world.clone(), org.key.clone(), stop.clone());
+            let (world, key, stop, told) = (world.clone(), org.key.clone(), stop.clone(), told.clone());
             tokio::spawn(async move {
                 let mut answers = Vec::new();
-                for number in 0..400 {
-                    if stop.load(Ordering::Relaxed) {
-                        break;
-                    }
+                while !stop.load(Ordering::Relaxed) {
                     let body = json!({ "operation": "verification.standard" });
-                    answers.push(world.consume(&key, &format!("{client}-{number}"), &body).await);
+                    let name = format!("{client}-{}", answers.len());
+                    answers.push(world.consume(&key, &name, &body).await);
+                    told.fetch_add(1, Ordering::Relaxed);
                     tokio::time::sleep(std::time::Duration::from_millis(150)).await;
                 }
                 answers
             })
         })
         .collect();
-    tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+    // More answers than there are clients: at least one of them was asked for in between.
+    let some_more = async || {
+        let enough = told.load(Ordering::Relaxed) + 65;
+        while told.load(Ordering::Relaxed) < enough {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    some_more().await;
     clock(&world, "2024-02-01T00:00:00Z").await;
-    tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+    some_more().await;
     stop.store(true, Ordering::Relaxed);
     let mut answers = Vec::new();
     for client in clients {

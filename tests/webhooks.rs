@@ -212,7 +212,7 @@ async fn what_is_not_a_success_is_tried_again_when_it_says() {
 /// While one endpoint of one organisation hangs, another one, and another organisation's, have theirs.
 #[tokio::test]
 async fn nobody_waits_for_somebody_elses_endpoint() {
-    let world = World::demo().await;
+    let world = World::patient().await;
     let (slow, quick, other) = (Receiver::start().await, Receiver::start().await, Receiver::start().await);
     let (org, neighbour) = (world.open(1_000).await, world.open(1_000).await);
     slow.hang();

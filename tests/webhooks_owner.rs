@@ -45,12 +45,22 @@ async fn a_secret_is_shown_once_and_never_again() {
         let told = world.get(path, world.key()).await.data().to_string();
         assert!(!told.contains(&secret) && !told.contains("whsec_"), "{told}");
     }
-    // The same request sent again shows it again: whoever lost the answer has lost nothing.
+    // The same request sent again makes no other webhook, and does not show it either.
     let body = json!({ "url": receiver.url });
-    let first = world.post(WEBHOOKS, world.key(), "again", &body).await;
+    let first = world.post(WEBHOOKS, world.key(), "again", &body).await.created();
     let second = world.post(WEBHOOKS, world.key(), "again", &body).await;
-    assert_eq!(first.created(), second.created());
     assert_eq!(second.header("idempotent-replayed"), Some("true"));
+    let second = second.created();
+    assert_eq!(second["webhookId"], first["webhookId"]);
+    assert_eq!((&second["secret"], &second["secretShown"]), (&Value::Null, &json!(true)));
+    assert!(first["secret"].is_string() && first["secretShown"].is_null(), "{first}");
+    let rotate = format!("{path}/rotate-secret");
+    let rotated = world.post(&rotate, world.key(), "new", &json!({})).await.data();
+    let again = world.post(&rotate, world.key(), "new", &json!({})).await;
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    assert_eq!((&again.data()["secret"], &again.data()["secretShown"]), (&Value::Null, &json!(true)));
+    assert_eq!(again.data()["secretsUntil"], rotated["secretsUntil"]);
+    assert_eq!(world.get(&path, world.key()).await.data()["secretsUntil"].as_array().unwrap().len(), 2);
     let other =
         world.post(WEBHOOKS, world.key(), "again", &json!({ "url": format!("{}/b", receiver.url) })).await;
     assert_eq!(other.failure(), "422 IDEMPOTENCY_KEY_REUSED");

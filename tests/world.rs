@@ -14,6 +14,7 @@ mod queues;
 mod receiver;
 mod shop;
 mod shop_operator;
+mod units;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -22,6 +23,7 @@ use chrono::{DateTime, Utc};
 use local::{Data, Machine, Options, Seed};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
+use shared::hooks::Limits;
 
 pub use bank::{Bank, BankFault, Fault};
 pub use books::{Books, Item, backends, moment, others, settle};
@@ -29,6 +31,10 @@ pub use event_schema::{EVENT_SCHEMAS, assert_event, event_problems};
 pub use faults::{Faults, Kind};
 pub use receiver::{Received, Receiver};
 pub use shop::{Heard, Shop, count};
+pub use units::{UnitMeter, Units};
+
+/// Past this nobody waits any more for what should have happened: longer than it takes on the slowest machine.
+pub const PATIENCE: Duration = Duration::from_secs(900);
 
 /// A local machine, and a client to call it with.
 pub struct World {
@@ -53,9 +59,13 @@ pub struct Answer {
 pub struct Org {
     /// `org_…`
     pub id: String,
-    /// A live key with the usual scopes.
+    /// A live key that may do everything.
     pub key: String,
 }
+
+/// The scopes of a key that may do everything on a plan with API access.
+pub const EVERY_SCOPE: [&str; 6] =
+    ["credits:read", "credits:consume", "credits:purchase", "credits:refund", "settings:write", "team:write"];
 
 impl World {
     /// A machine with the demo data, in memory.
@@ -71,6 +81,13 @@ impl World {
     /// The same on a DynamoDB that the test has in hand too.
     pub async fn on(endpoint: &str, now: &str) -> Self {
         Self::start(Some(now.parse().unwrap()), Some(endpoint.to_owned())).await
+    }
+
+    /// A machine with the demo data that waits for webhooks for as long as any test may take.
+    pub async fn patient() -> Self {
+        let options = Options { port: 0, data: Data::Memory, seed: Seed::Demo, now: None, endpoint: None };
+        let limits = Limits { whole: PATIENCE, connect: PATIENCE };
+        Self { machine: Machine::start_with(options, limits).await.unwrap(), client: client() }
     }
 
     async fn start(now: Option<DateTime<Utc>>, endpoint: Option<String>) -> Self {
@@ -109,9 +126,10 @@ impl World {
         send(self.request(Method::GET, path, key)).await
     }
 
-    /// POST of `body` under an idempotency key.
+    /// POST of `body` under an idempotency key, if it is not empty.
     pub async fn post(&self, path: &str, key: &str, name: &str, body: &Value) -> Answer {
-        send(self.request(Method::POST, path, key).header("Idempotency-Key", name).json(body)).await
+        let request = self.request(Method::POST, path, key).json(body);
+        send(if name.is_empty() { request } else { request.header("Idempotency-Key", name) }).await
     }
 
     /// POST without an idempotency key.
@@ -122,6 +140,12 @@ impl World {
     /// PUT of `body`, which needs no idempotency key.
     pub async fn put(&self, path: &str, key: &str, body: &Value) -> Answer {
         send(self.request(Method::PUT, path, key).json(body)).await
+    }
+
+    /// Any call under an idempotency key.
+    pub async fn call(&self, method: Method, path: &str, key: &str, (name, body): (&str, &Value)) -> Answer {
+        let request = self.request(method, path, key).header("Idempotency-Key", name);
+        send(if body.is_null() { request } else { request.json(body) }).await
     }
 
     /// PATCH of `body`.
@@ -162,13 +186,14 @@ impl World {
         self.get("/api/v3/credits/balance", key).await.data()
     }
 
-    /// An organisation of one's own on the professional plan.
+    /// An organisation of one's own on the professional plan, which may change it itself.
     pub async fn open(&self, allowance: u64) -> Org {
-        let body = json!({ "name": "Own", "plan": "professional", "allowance": allowance });
+        let body = json!({ "name": "Own", "plan": "professional", "allowance": allowance, "selfServicePlans": true });
         let id = self.post("/admin/v1/organisations", self.operator(), &unique(), &body).await.created();
         let id = id["organisationId"].as_str().unwrap().to_owned();
         let path = format!("/admin/v1/organisations/{id}/keys");
-        let key = self.post(&path, self.operator(), &unique(), &json!({ "mode": "live" })).await.created();
+        let body = json!({ "mode": "live", "scopes": EVERY_SCOPE });
+        let key = self.post(&path, self.operator(), &unique(), &body).await.created();
         Org { id, key: key["key"].as_str().unwrap().to_owned() }
     }
 
@@ -261,5 +286,5 @@ pub fn unique() -> String {
 
 /// A client that waits for an answer, but not for ever.
 pub fn client() -> Client {
-    Client::builder().timeout(Duration::from_secs(120)).build().unwrap()
+    Client::builder().timeout(PATIENCE).build().unwrap()
 }

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use shared::domain::{HookUrl, Reach};
 use shared::hooks::{Forbidden, RootCertStore, Sender, Trouble};
+use tests::PATIENCE;
 
 use super::names::Answers;
 use super::peer::{Answer, Peer};
@@ -88,7 +88,7 @@ impl Canary {
 
     /// The address of the next connection.
     fn next(&self) -> IpAddr {
-        self.0.recv_timeout(Duration::from_secs(30)).unwrap().ip().to_canonical()
+        self.0.recv_timeout(PATIENCE).unwrap().ip().to_canonical()
     }
 
     fn is_silent(&self) -> bool {
@@ -196,7 +196,7 @@ async fn the_canary_sees(canary: &Canary) {
         let address: IpAddr = address.parse().unwrap();
         for port in PORTS {
             let before = packets();
-            TcpStream::connect_timeout(&SocketAddr::new(address, port), Duration::from_secs(30)).unwrap();
+            TcpStream::connect_timeout(&SocketAddr::new(address, port), PATIENCE).unwrap();
             assert_eq!(canary.next(), address.to_canonical());
             assert!(packets() > before);
         }

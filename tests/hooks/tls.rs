@@ -11,7 +11,7 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use super::names::Answers;
 use super::peer::{Answer, Seen, serve, tell};
-use super::{SHORT, post};
+use super::{LONG, SHORT, post};
 
 /// A receiver that speaks TLS, with a certificate for a name.
 struct Server {
@@ -68,7 +68,7 @@ fn named(names: &[&str]) -> CertificateParams {
 
 /// What becomes of a post to that host, which resolves to this machine, under those roots.
 async fn told(host: &str, port: u16, roots: RootCertStore) -> Result<(u16, String), Trouble> {
-    told_within(Limits::default(), host, port, roots).await
+    told_within(LONG, host, port, roots).await
 }
 
 async fn told_within(
@@ -152,7 +152,7 @@ async fn who_speaks_no_tls_is_left() {
             let (mut socket, _) = listener.accept().await.unwrap();
             tell(&mut socket, answer).await;
         });
-        let limits = if expected == Trouble::Timeout { SHORT } else { Limits::default() };
+        let limits = if expected == Trouble::Timeout { SHORT } else { LONG };
         let told = told_within(limits, "hooks.example.com", port, RootCertStore::empty()).await;
         assert_eq!(told, Err(expected), "{what}");
         server.abort();

@@ -1,8 +1,6 @@
 //! `localstripe`, a Stripe that others have written, in a process of its own. It refuses parameters that
 //! it does not know, so a filter on the way there takes them out; it knows no idempotency keys.
 
-use std::time::Duration;
-
 use axum::Router;
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{Request, State};
@@ -14,6 +12,7 @@ use shared::domain::OrgId;
 use shared::edge::{Clock, System};
 use shared::pay::{Event, Order, Provider, Standing};
 use shared::store::random;
+use tests::PATIENCE;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
@@ -137,6 +136,6 @@ async fn its_events_are_believed() {
             }
         }
     };
-    assert_eq!(tokio::time::timeout(Duration::from_secs(60), told).await.unwrap(), Standing::Succeeded);
+    assert_eq!(tokio::time::timeout(PATIENCE, told).await.unwrap(), Standing::Succeeded);
     listening.abort();
 }

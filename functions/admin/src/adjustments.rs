@@ -70,6 +70,6 @@ pub(super) async fn adjust_credits(
     };
     let claim = (&ClaimKey::Operator(intent.key), &intent.fingerprint, &details);
     let settled =
-        app.ledger.settle(account, claim, moment, |account, head| adjust(account, &request, head)).await?;
+        app.ledger.spend(account, claim, moment, |account, head| adjust(account, &request, head)).await?;
     Reply::created(&Booked::from(&settled.receipt), settled.replayed)
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use shared::domain::{AccountId, ApiKey, ClaimKey, Fingerprint, KeyId, Mode, Reference, Scope};
-use shared::edge::{ApiError, App, Intent, Operator, Reply, instant, issue as make};
-use shared::store::ClaimsOf;
+use shared::domain::{AccountId, ApiKey, ClaimKey, KeyId, Mode, Reference, Scope, Secret};
+use shared::edge::{ApiError, App, Intent, NoFields, OnceOptional, Operator, Reply, instant};
+use shared::store::{ClaimsOf, secret_bytes};
 use utoipa::ToSchema;
 
 /// A key for an organisation.
@@ -16,7 +16,7 @@ pub(super) struct NewKey {
     /// live or test.
     #[schema(value_type = String, example = "live")]
     mode: Mode,
-    /// What it may do; everything but `dashboard` when left out.
+    /// What it may do; `credits:read` and `credits:consume` when left out.
     #[schema(value_type = Option<Vec<String>>)]
     scopes: Option<BTreeSet<Scope>>,
     /// In words.
@@ -29,8 +29,13 @@ pub(super) struct NewKey {
 #[serde(rename_all = "camelCase")]
 struct Issued {
     key_id: String,
-    /// The key itself. Keep it: only its hash is stored.
-    key: String,
+    /// The key itself. Keep it: only its hash is stored. Null when an earlier answer has shown it; revoke that
+    /// key and create another if you do not have it.
+    key: Option<String>,
+    /// true: the key was shown before and is not shown again. Left out with the key.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    secret_shown: bool,
     last4: String,
     #[schema(value_type = Vec<String>)]
     scopes: BTreeSet<Scope>,
@@ -52,7 +57,8 @@ struct Revoked {
     revoked_at: DateTime<Utc>,
 }
 
-/// Issues a key. Repeated with the same Idempotency-Key, it shows the same key.
+/// Issues a key, and shows it this once. The same request sent again issues no other key and answers the same
+/// `keyId`, with `key: null` and `secretShown: true`.
 #[utoipa::path(
     post,
     path = "/admin/v1/organisations/{id}/keys",
@@ -72,18 +78,17 @@ pub(super) async fn issue(
 ) -> Result<Reply, ApiError> {
     let moment = operator.call.moment;
     let NewKey { mode, scopes, description } = intent.body;
-    let scopes = scopes.unwrap_or_else(Scope::usual);
+    let scopes = scopes.unwrap_or_else(Scope::default_scopes);
     if scopes.is_empty() {
         return Err(ApiError::field("scopes", "must name at least one scope, or be left out"));
     }
     let org = super::organisation(id)?;
     app.settings.organisation(org).await?.ok_or(super::NO_ORGANISATION)?;
     let claims = ClaimsOf::Account(AccountId { org, mode });
-    // The key is made from the operator's own, so another operator's request is another request.
-    let asked = Fingerprint(format!("{} {}", intent.fingerprint.0, operator.key));
-    let made = app.ledger.claim_once(claims, &ClaimKey::Operator(intent.key), &asked, moment).await?;
-    let secret = make(&operator.secret, mode, &format!("{org} {mode:?} {}", made.id));
-    let key = ApiKey {
+    let claim = ClaimKey::Operator(intent.key);
+    let made = app.ledger.claim_once(claims, &claim, &intent.fingerprint, moment).await?;
+    let secret = Secret::for_organisation(mode, secret_bytes()?);
+    let wanted = ApiKey {
         key_id: KeyId::from(made.id),
         org: Some(org),
         mode,
@@ -93,16 +98,13 @@ pub(super) async fn issue(
         revoked_at: None,
         description,
     };
-    app.settings.add_key(&secret, &key).await?;
-    let issued = Issued {
-        key_id: key.key_id.to_string(),
-        key: secret.reveal().to_owned(),
-        last4: key.last4,
-        scopes: key.scopes,
-        mode,
-        created_at: made.at,
-    };
-    Reply::created(&issued, made.replayed)
+    // The first sending that arrives here issues the key; every other finds it issued.
+    let known = app.settings.issue_key(org, &secret, &wanted).await?;
+    let key = known.is_none().then(|| secret.reveal().to_owned());
+    let ApiKey { key_id, last4, scopes, mode, created_at, .. } = known.unwrap_or(wanted);
+    let secret_shown = key.is_none();
+    let issued = Issued { key_id: key_id.to_string(), key, secret_shown, last4, scopes, mode, created_at };
+    Reply::created(&issued, secret_shown)
 }
 
 /// Revokes a key. Functions that have seen it go by what they know for up to a minute.
@@ -117,6 +119,7 @@ pub(super) async fn revoke(
     State(app): State<Arc<App>>,
     operator: Operator,
     Path((id, key)): Path<(String, String)>,
+    _: OnceOptional<NoFields>,
 ) -> Result<Reply, ApiError> {
     let unknown = || ApiError::NotFound("the organisation has no such key");
     let org = super::organisation(id)?;

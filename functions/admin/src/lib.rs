@@ -2,15 +2,19 @@
 //! catalogue.
 
 mod adjustments;
+mod broken;
 mod grants;
+mod inspect;
 mod keys;
 mod organisations;
 mod packages;
+mod plan_limit;
 mod plans;
 mod prices;
 mod purchases;
 mod rates;
 mod refunds;
+mod repair;
 mod spending;
 mod terms;
 
@@ -25,6 +29,9 @@ use utoipa_axum::routes;
 pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(organisations::create))
+        .routes(routes!(inspect::get_organisation, organisations::change_organisation))
+        .routes(routes!(repair::repair_ledger))
+        .routes(routes!(plan_limit::set_plan_limit))
         .routes(routes!(keys::issue))
         .routes(routes!(keys::revoke))
         .routes(routes!(grants::grant))

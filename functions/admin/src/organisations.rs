@@ -1,19 +1,19 @@
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use shared::domain::{
     Account, AccountId, Allowance, Amount, ClaimKey, Credits, Currency, Mode, OrgId, PlanId, Reference,
     Refusal,
 };
-use shared::edge::{ApiError, App, Intent, Operator, Reply, instant};
+use shared::edge::{ApiError, App, Intent, Once, Operator, Reply, instant};
 use shared::store::{ClaimsOf, Organisation};
 use utoipa::ToSchema;
 
 /// Who is to have credits.
 #[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct NewOrganisation {
     /// Its name.
     #[schema(value_type = String, max_length = 255)]
@@ -26,6 +26,18 @@ pub(super) struct NewOrganisation {
     /// ISO 4217 code of the currency that it is billed in; GBP when left out.
     #[schema(value_type = Option<String>, example = "GBP")]
     currency: Option<Currency>,
+    /// Whether its own keys may move it to a plan that costs more; false when left out.
+    #[serde(default)]
+    self_service_plans: bool,
+}
+
+/// What is to be different of an organisation. What is left out keeps its value.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(example = json!({ "selfServicePlans": true }))]
+pub(super) struct OrganisationChange {
+    /// Whether its own keys may move it to a plan that costs more. They may always move it to one that does not.
+    self_service_plans: Option<bool>,
 }
 
 /// An organisation.
@@ -38,6 +50,8 @@ struct Opened {
     /// Credits a month; null when there is no limit.
     allowance: Option<u64>,
     currency: &'static str,
+    /// Whether its own keys may move it to a plan that costs more.
+    self_service_plans: bool,
     #[serde(with = "instant")]
     #[schema(value_type = String, format = DateTime)]
     created_at: DateTime<Utc>,
@@ -78,21 +92,51 @@ pub(super) async fn create(
         customer: None,
         spending_limit: None,
         currency: wanted.currency.unwrap_or(Currency::GBP),
+        self_service_plans: wanted.self_service_plans,
         created_at: made.at,
     };
     open(&app, &organisation, moment).await?;
-    let opened = Opened {
-        organisation_id: organisation.org.to_string(),
-        name: organisation.name,
-        plan: organisation.plan.0,
-        allowance: match allowance {
-            Allowance::Monthly(credits) => Some(credits.get()),
-            Allowance::Unlimited => None,
-        },
-        currency: organisation.currency.code(),
-        created_at: made.at,
+    Reply::created(&Opened::from(organisation), made.replayed)
+}
+
+/// Changes what an operator has set of an organisation.
+#[utoipa::path(
+    patch,
+    path = "/admin/v1/organisations/{id}",
+    tag = "operator",
+    params(("id" = String, Path, description = "org_…")),
+    request_body = OrganisationChange,
+    responses((status = 200, body = Opened), (status = 404, description = "NOT_FOUND")),
+)]
+pub(super) async fn change_organisation(
+    State(app): State<Arc<App>>,
+    _: Operator,
+    Path(id): Path<String>,
+    Once { body: OrganisationChange { self_service_plans }, .. }: Once<OrganisationChange>,
+) -> Result<Reply, ApiError> {
+    let org = super::organisation(id)?;
+    let changed = match self_service_plans {
+        Some(allowed) => app.settings.set_self_service_plans(org, allowed).await?,
+        None => app.settings.organisation(org).await?,
     };
-    Reply::created(&opened, made.replayed)
+    Reply::ok(&Opened::from(changed.ok_or(super::NO_ORGANISATION)?))
+}
+
+impl From<Organisation> for Opened {
+    fn from(organisation: Organisation) -> Self {
+        Self {
+            organisation_id: organisation.org.to_string(),
+            name: organisation.name,
+            plan: organisation.plan.0,
+            allowance: match organisation.allowance {
+                Allowance::Monthly(credits) => Some(credits.get()),
+                Allowance::Unlimited => None,
+            },
+            currency: organisation.currency.code(),
+            self_service_plans: organisation.self_service_plans,
+            created_at: organisation.created_at,
+        }
+    }
 }
 
 async fn open(app: &App, organisation: &Organisation, moment: shared::store::Moment) -> Result<(), ApiError> {

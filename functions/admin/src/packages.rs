@@ -4,7 +4,7 @@ use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use shared::domain::{Amount, Money, PackageChange, PackageId, PackageList, Reference, When};
-use shared::edge::{self, ApiError, App, Instant, Operator, Payload, Reply, instant};
+use shared::edge::{self, ApiError, App, Instant, Once, Operator, Reply, instant};
 use utoipa::ToSchema;
 
 /// What a package is to be. What is left out stays; a new one needs name, credits and price.
@@ -60,7 +60,7 @@ pub(super) async fn set_package(
     State(app): State<Arc<App>>,
     operator: Operator,
     Path(package): Path<String>,
-    Payload(wanted): Payload<NewPackage>,
+    Once { body: wanted, .. }: Once<NewPackage>,
 ) -> Result<Reply, ApiError> {
     let NewPackage { name, credits, price, withdrawn, effective_from } = wanted;
     let package = PackageId::try_from(package).map_err(|problem| ApiError::field("package", problem))?;

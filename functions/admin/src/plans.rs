@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use shared::domain::{
     Allowance, Amount, Credits, Currency, Fee, Plan, PlanChange, PlanId, PlanList, Reference, When,
 };
-use shared::edge::{self, ApiError, App, Instant, Operator, Payload, Reply, instant};
+use shared::edge::{self, ApiError, App, Instant, Once, Operator, Reply, instant};
 use utoipa::ToSchema;
 
 /// What a plan is to be. What is left out stays; a new one needs all but effectiveFrom.
@@ -86,7 +86,7 @@ pub(super) async fn set_plan(
     State(app): State<Arc<App>>,
     operator: Operator,
     Path(plan): Path<String>,
-    Payload(wanted): Payload<NewPlan>,
+    Once { body: wanted, .. }: Once<NewPlan>,
 ) -> Result<Reply, ApiError> {
     let plan = PlanId::try_from(plan).map_err(|problem| ApiError::field("plan", problem))?;
     let asked = wanted.effective_from.as_ref().map(|Instant(from)| *from);

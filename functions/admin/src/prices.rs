@@ -1,9 +1,12 @@
+use std::error::Error;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
+use chrono::TimeDelta;
 use serde::Deserialize;
 use shared::domain::{Category, Credits, Operation, Price, PriceChange, PriceList, When};
-use shared::edge::{ApiError, App, Instant, OperationPrice, Operator, Payload, Reply};
+use shared::edge::{ApiError, App, Instant, Once, OperationPrice, Operator, Reply};
+use shared::store::Moment;
 use utoipa::ToSchema;
 
 /// What an operation is to cost.
@@ -26,7 +29,7 @@ pub(super) struct NewPrice {
 }
 
 /// Sets the price of an operation, from an instant on; or makes a new operation. Earlier prices are
-/// kept, and so is what was charged at them; a price that was planned for later than this one is in
+/// kept, and so is what was charged at them; monitors that wait for credits are tried again when their price falls. A price that was planned for later than this one is in
 /// force no more. Sent again, it changes nothing. Functions that have read the prices go by them for
 /// up to a minute.
 #[utoipa::path(
@@ -44,7 +47,7 @@ pub(super) async fn set_price(
     State(app): State<Arc<App>>,
     operator: Operator,
     Path(operation): Path<String>,
-    Payload(wanted): Payload<NewPrice>,
+    Once { body: wanted, .. }: Once<NewPrice>,
 ) -> Result<Reply, ApiError> {
     let NewPrice { credits, effective_from, category, monthly } = wanted;
     let operation =
@@ -53,5 +56,15 @@ pub(super) async fn set_price(
     let when = When::new(effective_from.map(|Instant(from)| from), operator.call.moment.now);
     let wanted = PriceChange { credits, category, monthly };
     let listed = app.settings.change(|prices: &PriceList| prices.change(&operation, wanted, when)).await?;
+    retry_monitors(&app, operator.call.moment).await;
     Reply::ok(&OperationPrice::from(&listed))
+}
+
+/// Has monitors tried again that wait for credits, if a monthly price has just fallen. Where the queue takes nothing,
+/// the hourly sweep does so.
+async fn retry_monitors(app: &App, moment: Moment) {
+    let since = moment.now.checked_sub_signed(TimeDelta::seconds(2)).unwrap_or(moment.now);
+    if let Err(unfinished) = app.calendar().retry_fallen(since, moment).await {
+        tracing::warn!(cause = &unfinished as &dyn Error, "monitors whose price fell are left to the sweep");
+    }
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use serde::Deserialize;
 use shared::domain::{Currency, Rate, RateList};
-use shared::edge::{ApiError, App, ExchangeRate, Operator, Params, Payload, Reply};
+use shared::edge::{ApiError, App, ExchangeRate, Once, Operator, Params, Reply};
 use utoipa::ToSchema;
 
 /// What a currency is worth in another.
@@ -41,7 +41,7 @@ pub(super) async fn set_rate(
     State(app): State<Arc<App>>,
     _: Operator,
     Path((from, to)): Path<(String, String)>,
-    Payload(NewRate { rate }): Payload<NewRate>,
+    Once { body: NewRate { rate }, .. }: Once<NewRate>,
 ) -> Result<Reply, ApiError> {
     let currency =
         |code, field: &str| Currency::try_from(code).map_err(|problem| ApiError::field(field, problem));

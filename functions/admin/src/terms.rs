@@ -7,7 +7,7 @@ use shared::domain::{
     Account, AccountId, Amount, Credits, Details, Fingerprint, Head, Mode, OrgId, Posting, Reference,
     set_frozen, set_limit,
 };
-use shared::edge::{ApiError, App, Operator, Payload, PostPaid, Reply};
+use shared::edge::{ApiError, App, Once, Operator, PostPaid, Reply};
 use shared::store::{Unsettled, system_key};
 use utoipa::ToSchema;
 
@@ -38,7 +38,8 @@ pub(super) struct Why {
 struct Terms {
     organisation_id: String,
     frozen: bool,
-    post_paid: PostPaid,
+    /// Null where the account's record cannot be read.
+    post_paid: Option<PostPaid>,
 }
 
 /// Lets an organisation spend credits before it buys them, up to a limit. What is outstanding is settled
@@ -59,7 +60,7 @@ pub(super) async fn set_post_paid(
     State(app): State<Arc<App>>,
     operator: Operator,
     Path(id): Path<String>,
-    Payload(NewLimit { limit, mode }): Payload<NewLimit>,
+    Once { body: NewLimit { limit, mode }, .. }: Once<NewLimit>,
 ) -> Result<Reply, ApiError> {
     if limit.get() > Amount::MAX {
         return Err(ApiError::field("limit", format!("must be a whole number from 0 to {}", Amount::MAX)));
@@ -84,7 +85,7 @@ pub(super) async fn freeze(
     State(app): State<Arc<App>>,
     operator: Operator,
     Path(id): Path<String>,
-    Payload(why): Payload<Why>,
+    Once { body: why, .. }: Once<Why>,
 ) -> Result<Reply, ApiError> {
     set(&app, &operator, super::organisation(id)?, (true, why)).await
 }
@@ -102,7 +103,7 @@ pub(super) async fn unfreeze(
     State(app): State<Arc<App>>,
     operator: Operator,
     Path(id): Path<String>,
-    Payload(why): Payload<Why>,
+    Once { body: why, .. }: Once<Why>,
 ) -> Result<Reply, ApiError> {
     set(&app, &operator, super::organisation(id)?, (false, why)).await
 }
@@ -119,19 +120,31 @@ async fn set(
             set_frozen(account, frozen, head)
         })
     };
-    change(Mode::Test).await?;
-    let account = change(Mode::Live).await?;
+    let set = async |mode| match change(mode).await {
+        // Its item does not read, and is stopped all the same.
+        Err(error) if error.is_broken_account() => {
+            let id = AccountId { org, mode };
+            super::broken::set_frozen(app, operator, id, (frozen, &why.reason)).await.map(|()| None)
+        }
+        changed => changed.map(Some),
+    };
+    set(Mode::Test).await?;
+    let account = set(Mode::Live).await?;
     for mode in [Mode::Live, Mode::Test] {
         // What was crossed meanwhile is looked at again.
         if !frozen && let Err(asleep) = app.wakes.wake(AccountId { org, mode }).await {
             tracing::warn!(cause = &asleep as &dyn Error, "auto-recharge was not woken");
         }
     }
-    Reply::ok(&Terms::of(&account))
+    Reply::ok(&Terms {
+        organisation_id: org.to_string(),
+        frozen,
+        post_paid: account.map(|account| account.post_paid.into()),
+    })
 }
 
 /// Changes terms unless they are so already: sent again, it changes nothing.
-async fn change(
+pub(super) async fn change(
     app: &App,
     id: AccountId,
     (operator, reason): (&Operator, Option<&Reference>),
@@ -161,7 +174,7 @@ impl Terms {
         Self {
             organisation_id: account.id.org.to_string(),
             frozen: account.frozen,
-            post_paid: account.post_paid.into(),
+            post_paid: Some(account.post_paid.into()),
         }
     }
 }

@@ -42,9 +42,9 @@ async fn balance(
     Params(Query { at }): Params<Query>,
 ) -> Result<Reply, ApiError> {
     let now = caller.call.moment.now;
-    let account = current(&app, &caller).await?;
+    let (account, foreseen) = current(&app, &caller).await?;
     let Some(Instant(at)) = at else {
-        return Reply::ok(&Balance::new(&account.balance(now), account.sequence, now));
+        return Reply::ok(&Balance::new(&foreseen.balance(now), account.sequence, now));
     };
     let opened = account.id.org.time();
     if now.timestamp() < at.timestamp() || at.timestamp() < opened.timestamp() {
@@ -60,14 +60,16 @@ async fn balance(
     Reply::ok(&Balance::new(&balance, sequence, at))
 }
 
-/// The account, with all that is due written down if it can be. Where it can't, the balance is the same.
-async fn current(app: &App, caller: &Caller<may::Read>) -> Result<Account, ApiError> {
-    match app.ledger.catch_up(caller.account, caller.call.moment).await {
-        Ok(account) => Ok(account),
+/// The account, with what is due written down if it can be, and the same with what ended holds will give back.
+/// Where nothing can be written, the balance is the same.
+async fn current(app: &App, caller: &Caller<may::Read>) -> Result<(Account, Account), ApiError> {
+    match app.ledger.caught_up_and_foreseen(caller.account, caller.call.moment).await {
+        Ok(both) => Ok(both),
         Err(Unsettled::NoAccount) => Err(Unsettled::NoAccount.into()),
         Err(unsettled) => {
             tracing::warn!(account = %caller.account, cause = &unsettled as &dyn Error, "what is due is left to others");
-            Ok(app.ledger.account(caller.account).await?.ok_or(Unsettled::NoAccount)?)
+            let account = app.ledger.account(caller.account).await?.ok_or(Unsettled::NoAccount)?;
+            Ok((account.clone(), account))
         }
     }
 }

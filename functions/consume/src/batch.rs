@@ -109,7 +109,7 @@ pub(super) async fn batch(
     };
     if mode == BatchMode::Partial {
         // Items are refused one by one, on an account that is known as it is.
-        app.ledger.catch_up(caller.account, moment).await?;
+        app.ledger.current(caller.account, moment).await?;
     }
     let key = ClaimKey::Caller(intent.key);
     let claim = (&key, &intent.fingerprint, &details);

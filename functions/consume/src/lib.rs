@@ -47,6 +47,7 @@ struct Consumed {
         (status = 201, body = Consumed),
         (status = 200, body = Consumed, description = "paid for before, see `dedupe`: nothing was charged"),
         (status = 402, description = "INSUFFICIENT_CREDITS: `details` has `required` and `available`; nothing was charged"),
+        (status = 409, description = "OPERATION_IN_PROGRESS, with Retry-After: an earlier sending is not settled yet, or holds that have ended are being closed and their credits may pay; send it again with the same Idempotency-Key. CONFLICT"),
     ),
 )]
 async fn consume(

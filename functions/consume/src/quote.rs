@@ -108,13 +108,13 @@ pub(super) async fn quote(
 ) -> Result<Reply, ApiError> {
     let moment = caller.call.moment;
     let catalogue = app.settings.catalogue(moment.wall).await?;
-    let account = app.ledger.foresee(caller.account, moment).await?;
-    let quote = match wanted {
+    let (account, quote) = match wanted {
         Either::One(one) => {
             one.check("", moment.now)?;
             let (request, details) = one.priced(&catalogue.prices, moment.now)?;
-            let mut quote =
-                Quote::of(&account, moment, |account, head| domain::consume(account, &request, head));
+            let rule = |account: &Account, head: &Head| domain::consume(account, &request, head);
+            let account = app.ledger.foresee(caller.account, moment, rule).await?;
+            let mut quote = Quote::of(&account, moment, rule);
             quote.amount = request.amount.get();
             quote.price_version = details.price_version;
             if let Some(same) = one.same(&request)
@@ -126,12 +126,15 @@ pub(super) async fn quote(
                     ..Quote::nothing(now, quote.price_version)
                 };
             }
-            quote
+            (account, quote)
         }
         Either::Other(Batch { items, mode }) => {
             check(&items, moment.now)?;
             let priced = priced(&items, mode.unwrap_or_default(), &catalogue.prices, moment.now)?;
-            of_batch(&account, &priced, moment)
+            let rule = |account: &Account, head: &Head| domain::batch(account, &priced.request, head);
+            let account = app.ledger.foresee(caller.account, moment, rule).await?;
+            let quote = of_batch(&account, &priced, moment);
+            (account, quote)
         }
     };
     if quote.lacking == 0 {

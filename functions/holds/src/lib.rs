@@ -78,7 +78,7 @@ struct Capture {
 struct Release {}
 
 /// Sets credits aside. Nobody else can spend them, and they are not used; those that are not captured by
-/// `expiresAt` are available again by themselves.
+/// `expiresAt` are given back by themselves, within minutes.
 #[utoipa::path(
     post,
     path = "/api/v3/credits/holds",

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use shared::domain::{Draw, HoldId, HoldStatus, Pot, Receipt, Reference, Service};
+use shared::domain::{HoldId, HoldStatus, Pot, Receipt, Reference, Service};
 use shared::edge::{SourceShare, instant};
 use utoipa::ToSchema;
 
@@ -72,14 +72,13 @@ impl Hold {
     fn with_status(hold: &Receipt, pot: &Pot, status: HoldStatus) -> Self {
         let Receipt { entry, details, .. } = hold;
         let text = |text: &Option<Reference>| text.as_ref().map(|text| text.as_str().to_owned());
-        let drawn = pot.draws.iter().filter_map(|draw: &Draw| draw.made);
-        let amounts = pot.draws.iter().map(|draw| draw.amount().get()).fold(0, u64::saturating_add);
+        let drawn = pot.made.iter().map(|made| made.id);
         Self {
             hold_id: HoldId::from(entry.id).to_string(),
             status: status.as_str(),
             amount: entry.amount.get(),
             captured: pot.captured().get(),
-            remaining: entry.amount.get().saturating_sub(amounts),
+            remaining: entry.amount.get().saturating_sub(pot.drawn().get()),
             operation: details.purpose.as_ref().map(|purpose| purpose.as_str().to_owned()),
             quantity: details.quantity.map(shared::domain::Quantity::get),
             resource_id: text(&details.resource_id),

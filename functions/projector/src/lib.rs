@@ -9,7 +9,7 @@ use aws_lambda_events::event::streams::{KinesisBatchItemFailure, KinesisEventRes
 use chrono::{DateTime, Utc};
 use lambda_runtime::LambdaEvent;
 use shared::calendar::{Task, Tasks};
-use shared::domain::{Account, AccountId, Direction, Entry, Level, News, Spent};
+use shared::domain::{Account, AccountId, Direction, Entry, Level, News, Spent, Wish};
 use shared::edge::App;
 use shared::hooks::{Bus, Published};
 use shared::pay::Wakes;
@@ -18,6 +18,10 @@ use shared::store::{
 };
 
 mod missed;
+mod skip;
+
+pub use skip::SKIPPED;
+use skip::{is_unreadable, skip, skipped};
 
 /// One record of the stream: its place, and the item as it is after it.
 #[derive(Clone, Debug)]
@@ -97,6 +101,9 @@ enum Shown {
 /// returns its place: it and all after it are to be delivered again, for an account's records must
 /// not overtake one another. Handled twice, a record changes nothing.
 ///
+/// A record that does not read, or that needs an item that does not, is skipped, see [`SKIPPED`]: its account
+/// stands still until that is mended, and all others go on.
+///
 /// What they show is then told, counted, published, and others woken.
 pub async fn project(
     ledger: &Ledger,
@@ -106,7 +113,11 @@ pub async fn project(
     let mut done = Done::default();
     let mut again = None;
     for Record { place, image } in records {
-        match show(ledger, image).await {
+        let shown = match show(ledger, image.clone()).await {
+            Err(fault) if fault.is_unreadable() => skip(ledger, (&place, image), &fault).await,
+            shown => shown,
+        };
+        match shown {
             Ok(Shown::Nothing) => (),
             Ok(Shown::Account(account, entry)) => done.add(*account, entry, &place),
             Ok(Shown::Event(event)) => done.events.push((place, event)),
@@ -134,7 +145,8 @@ pub async fn follow(ledger: &Ledger, others: &Others<'_>, account: Account) -> R
     let Some(projected) = ledger.complete(&account).await? else { return Ok(true) };
     let mut done = Done::default();
     done.add(account, projected, "");
-    Ok(done.follow(ledger, others).await.is_none())
+    let failed = done.follow(ledger, others).await;
+    Ok(failed.is_none() && !done.stands_still)
 }
 
 async fn show(ledger: &Ledger, image: Option<Image>) -> Result<Shown, Fault> {
@@ -147,7 +159,7 @@ async fn show(ledger: &Ledger, image: Option<Image>) -> Result<Shown, Fault> {
     Ok(projected.map_or(Shown::Nothing, |projected| Shown::Account(account.into(), projected)))
 }
 
-/// Wakes auto-recharge of an account that is below its threshold, and has the monitors of one looked at
+/// Wakes auto-recharge of an account that wants something of it, and has the monitors of one looked at
 /// that credits have reached. Each time: once too many does nothing.
 async fn wake(
     ledger: &Ledger,
@@ -158,7 +170,7 @@ async fn wake(
         look_at_monitors(ledger, others, account.id).await?;
     }
     let Some(recharge) = ledger.recharge(account.id).await? else { return Ok(()) };
-    if recharge.is_waiting() && recharge.is_crossed(account, account.floor().time()) {
+    if recharge.wish(account, account.floor().time()) != Wish::Rest {
         others.wakes.wake(account.id).await?;
     }
     Ok(())
@@ -192,6 +204,8 @@ async fn follow_changes(
 struct Done {
     spans: BTreeMap<AccountId, Span>,
     events: Vec<(String, Published)>,
+    /// Whether an account stands still, because something does not read.
+    stands_still: bool,
 }
 
 /// Rows of an account, up to a time, and the account after the last.
@@ -260,6 +274,10 @@ impl Done {
         let mut again: Option<String> = None;
         for span in self.spans.values() {
             if let Err(error) = wake(ledger, others, span).await {
+                if is_unreadable(error.as_ref()) {
+                    skipped(span.account.id, error.as_ref());
+                    continue;
+                }
                 tracing::error!(account = %span.account.id, %error, "auto-recharge or renewal could not be told");
                 again = again.into_iter().chain([span.place.clone()]).reduce(earlier_of);
             }
@@ -289,8 +307,13 @@ impl Done {
         let mut again: Option<String> = None;
         for (account, span) in self.spans.iter_mut().filter(|(_, span)| !span.behind) {
             if let Err(fault) = follow_changes(ledger, others, *account, (&span.changes, &span.spent)).await {
-                tracing::error!(%account, fault = &fault as &dyn Error, "changes could not be told or counted");
                 span.behind = true;
+                if fault.is_unreadable() {
+                    self.stands_still = true;
+                    skipped(*account, &fault);
+                    continue;
+                }
+                tracing::error!(%account, fault = &fault as &dyn Error, "changes could not be told or counted");
                 again = again.into_iter().chain([span.place.clone()]).reduce(earlier_of);
             }
         }

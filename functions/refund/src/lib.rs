@@ -51,7 +51,7 @@ struct Failure {
 
 /// Gives credits of a debit back, to the very lots that they came from. What belonged to a month that is over,
 /// or to a lot that has expired, comes back as bonus credits that never expire. All refunds of a debit
-/// together never exceed it.
+/// together never exceed it. A debit can be refunded for 31 days; after that, ask your operator.
 #[utoipa::path(
     post,
     path = "/api/v3/credits/refund",
@@ -62,7 +62,7 @@ struct Failure {
         (status = 201, body = Booked),
         (status = 404, description = "NOT_FOUND: there is no such transaction"),
         (status = 409, description = "ALREADY_REFUNDED; OPERATION_IN_PROGRESS, with Retry-After; CONFLICT"),
-        (status = 422, description = "REFUND_NOT_ELIGIBLE: the reason, the transaction, or more than `details.refundable`; IDEMPOTENCY_KEY_REUSED"),
+        (status = 422, description = "REFUND_NOT_ELIGIBLE: the reason, the transaction, older than 31 days, or more than `details.refundable`; IDEMPOTENCY_KEY_REUSED"),
     ),
 )]
 async fn refund(

@@ -66,13 +66,14 @@ pub async fn handle(app: &App, event: LambdaEvent<Call>) -> Result<Answer, Fatal
     }
 }
 
-/// Begins the round of a month, or goes on with it where it is not through; in how many parts of the
-/// directory.
+/// Begins the round of a month, or goes on with it where it is not through, and has monitors tried again whose price
+/// has fallen; in how many parts of the directory.
 ///
 /// # Errors
 /// When the store or the queue does not serve.
 pub async fn begin(app: &App, month: Period, moment: Moment) -> Result<u8, Unfinished> {
-    app.calendar().begin_round(month, moment).await
+    let begun = app.calendar().begin_round(month, moment).await?;
+    Ok(begun.saturating_add(app.calendar().sweep_fallen(moment).await?))
 }
 
 /// Does one task.

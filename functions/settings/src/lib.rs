@@ -1,6 +1,7 @@
 //! What an organisation sets for itself: `GET`, `PUT /api/v3/credits/auto-recharge` and `…/alerts`.
 
 mod alerts;
+mod progress;
 mod recharge;
 
 use std::sync::Arc;

@@ -1,7 +1,9 @@
 //! What an organisation pays for by the month: its plan (`/api/v3/subscription`) and its monitors
-//! (`/api/v3/monitors`).
+//! (`/api/v3/monitors`). Operators change its plan by `/admin/v1/organisations/{id}/subscription`.
 
+mod change;
 mod monitors;
+mod operator;
 mod plan;
 mod shape;
 
@@ -15,6 +17,7 @@ use utoipa_axum::routes;
 pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(plan::read_subscription, plan::change_subscription))
+        .routes(routes!(operator::set_subscription))
         .routes(routes!(monitors::list_monitors, monitors::create_monitor))
         .routes(routes!(monitors::read_monitor, monitors::delete_monitor))
 }

@@ -8,7 +8,9 @@ use shared::calendar::NotMade;
 use shared::domain::{
     self, AccountId, ClaimKey, EntryId, Metadata, MonitorId, OnBehalf, Reference, Service, Watch, Watched,
 };
-use shared::edge::{ApiError, App, Caller, Intent, Listing, Params, Reply, instant, may};
+use shared::edge::{
+    ApiError, App, Caller, Intent, Listing, NoFields, OnceOptional, Params, Reply, instant, may,
+};
 use shared::store::{ClaimsOf, MonitorPage};
 use utoipa::{IntoParams, ToSchema};
 
@@ -67,8 +69,8 @@ struct Monitor {
     /// The service that it belongs to.
     #[schema(value_type = Option<String>)]
     service: Option<Service>,
-    /// active; suspended: this month could not be paid, and it goes on once credits arrive, or with the next
-    /// month; deleted.
+    /// active; suspended: this month could not be paid, and it goes on once credits arrive, when its price falls, or
+    /// with the next month; deleted.
     status: &'static str,
     /// Why it is suspended: insufficient_credits, frozen, not_priced.
     reason: Option<&'static str>,
@@ -239,6 +241,7 @@ pub(super) async fn delete_monitor(
     State(app): State<Arc<App>>,
     caller: Caller<may::Consume>,
     Path(id): Path<String>,
+    _: OnceOptional<NoFields>,
 ) -> Result<Reply, ApiError> {
     let ended = app.calendar().end_monitor(named(caller.account, id)?, caller.call.moment).await?;
     Reply::ok(&Monitor::of(&ended.ok_or(UNKNOWN)?))

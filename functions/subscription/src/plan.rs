@@ -1,21 +1,14 @@
-use std::error::Error;
 use std::sync::Arc;
 
 use axum::extract::State;
-use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use shared::domain::{
-    Account, AccountId, ClaimKey, DUE_MAX, Details, EntryId, Fingerprint, Head, Mode, Plan, PlanId, PlanList,
-    Refusal, Subscribe, SubscribeCause, due, subscribe,
-};
+use shared::domain::{ClaimKey, Details, PlanId, SubscribeCause};
 use shared::edge::{ApiError, App, Caller, Params, Reply, Setting, may};
-use shared::store::{Errand, Fault, Moment, Settled, Unsettled, system_key};
+use shared::store::{Unsettled, system_key};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::shape::{Plans, Subscription, SubscriptionChange};
-
-/// How often somebody else may change the plan to the wanted one and away from it.
-const ATTEMPTS_MAX: u32 = 8;
+use crate::change::{Change, carry_out, foresee, known};
+use crate::shape::{Subscription, SubscriptionChange};
 
 /// The plan that is wanted.
 #[derive(Deserialize, ToSchema)]
@@ -36,7 +29,7 @@ pub(super) struct NoQuery {}
 pub(super) struct Query {
     /// true: nothing is changed, and the answer says what would be.
     #[serde(default)]
-    preview: bool,
+    pub(super) preview: bool,
 }
 
 /// The organisation's plan, what it brings, and how it has changed.
@@ -56,9 +49,10 @@ pub(super) async fn read_subscription(
 
 /// Changes the plan, at once, up or down. Of this month's subscription credits those are left that the new
 /// plan brings and that were not spent yet, so moving down and up again refills nothing; purchased and bonus
-/// credits stay. A negotiated allowance ends. With a live key the test ledger follows; with a test key only
-/// the test ledger changes, until the live one does. Sent again it changes nothing; with an
-/// `Idempotency-Key`, a sending that comes late does not undo what was set since.
+/// credits stay. A negotiated allowance ends. To a plan that costs more than the present one the organisation
+/// moves itself only where an operator has allowed it (`selfServicePlans`); `preview` answers always. With a live
+/// key the test ledger follows; with a test key only the test ledger changes, until the live one does. Sent again
+/// it changes nothing; with an `Idempotency-Key`, a sending that comes late does not undo what was set since.
 #[utoipa::path(
     put,
     path = "/api/v3/subscription",
@@ -70,6 +64,7 @@ pub(super) async fn read_subscription(
     request_body = NewSubscription,
     responses(
         (status = 200, body = SubscriptionChange),
+        (status = 403, description = "PLAN_CHANGE_NOT_ALLOWED: the plan costs more, and only an operator changes to it; INSUFFICIENT_PERMISSIONS, API_ACCESS_NOT_INCLUDED, ORGANISATION_FROZEN"),
         (status = 409, description = "OPERATION_IN_PROGRESS, with Retry-After; CONFLICT: the balance would pass its limit"),
         (status = 422, description = "IDEMPOTENCY_KEY_REUSED: same key, other body"),
     ),
@@ -80,14 +75,17 @@ pub(super) async fn change_subscription(
     Params(Query { preview }): Params<Query>,
     wanted: Setting<NewSubscription>,
 ) -> Result<Reply, ApiError> {
-    let moment = caller.call.moment;
-    let plan = PlanId(wanted.body.plan.clone());
-    let catalogue = app.settings.catalogue(moment.wall).await?;
-    let terms = catalogue.plan(&plan, moment.now).ok_or(Refusal::UnknownPlan(plan))?;
+    let (account, moment) = (caller.account, caller.call.moment);
+    let organisation = app.settings.organisation(account.org).await?.ok_or(Unsettled::NoAccount)?;
     let cause = if wanted.key.is_some() { SubscribeCause::OwnerByKey } else { SubscribeCause::Owner };
-    let request = Subscribe { plan: terms.plan.clone(), allowance: terms.allowance, cause };
+    let change = Change {
+        plan: PlanId(wanted.body.plan),
+        allowance: None,
+        cause,
+        may_cost_more: organisation.self_service_plans,
+    };
     if preview {
-        return foresee(&app, &caller, &catalogue.plans, &request).await;
+        return foresee(&app, account, change, moment).await;
     }
     let key = match wanted.key {
         Some(key) => ClaimKey::Caller(key),
@@ -98,94 +96,5 @@ pub(super) async fn change_subscription(
         request_id: Some(caller.call.id.to_string()),
         ..Details::default()
     };
-    // Before anything is changed: whatever crashes, everything that goes by the plan follows it.
-    if caller.account.mode == Mode::Live {
-        app.calendar().expect(Errand::Plan(caller.account), moment).await?;
-    }
-    let claim = (&key, &wanted.fingerprint, &details);
-    let settled = match settle(&app, caller.account, claim, (&request, moment)).await? {
-        Ok(settled) => settled,
-        Err(account) => return Reply::ok(&SubscriptionChange::nothing(&account, terms, false, moment.now)),
-    };
-    if let Err(unsettled) = app.calendar().follow_plan(caller.account, moment).await {
-        tracing::warn!(account = %caller.account, cause = &unsettled as &dyn Error, "a change of plan is followed later");
-    }
-    let receipt = &settled.receipt;
-    let switch = receipt.entry.switch.as_ref().ok_or_else(no_change)?;
-    let plans = Plans {
-        before: known(&catalogue.plans, &switch.from, receipt.entry.at)?,
-        after: known(&catalogue.plans, &switch.to, receipt.entry.at)?,
-    };
-    let changed =
-        SubscriptionChange::by((&receipt.entry, switch), (&receipt.balance, receipt.sequence), plans, false);
-    Ok(Reply::ok(&changed)?.replayed(settled.replayed))
-}
-
-/// Settles a change of plan; or the account, where the plan is that one already.
-async fn settle(
-    app: &App,
-    account: AccountId,
-    claim: (&ClaimKey, &Fingerprint, &Details),
-    (request, moment): (&Subscribe, Moment),
-) -> Result<Result<Settled, Account>, ApiError> {
-    for _ in 0..ATTEMPTS_MAX {
-        let decide = |account: &Account, head: &Head| subscribe(account, request, head);
-        match app.ledger.settle(account, claim, moment, decide).await {
-            Ok(settled) => return Ok(Ok(settled)),
-            Err(Unsettled::Refused(Refusal::SamePlan)) => {
-                let known = app.ledger.catch_up(account, moment).await?;
-                // Somebody may have changed it since.
-                if known.plan == request.plan {
-                    return Ok(Err(known));
-                }
-            }
-            Err(unsettled) => return Err(unsettled.into()),
-        }
-    }
-    Err(Fault::Busy.into())
-}
-
-/// What a change would do.
-async fn foresee(
-    app: &App,
-    caller: &Caller<may::Set>,
-    plans: &PlanList,
-    request: &Subscribe,
-) -> Result<Reply, ApiError> {
-    let Moment { now, .. } = caller.call.moment;
-    let account = app.ledger.account(caller.account).await?.ok_or(Unsettled::NoAccount)?;
-    let account = up_to_date(account, now)?;
-    let id = EntryId::above(account.floor(), now, 0);
-    let claim = system_key("preview")?;
-    let plan = known(plans, &request.plan, now)?;
-    let posting = match subscribe(&account, request, &Head { id, now, claim }) {
-        Ok(posting) => posting,
-        Err(Refusal::SamePlan) => return Reply::ok(&SubscriptionChange::nothing(&account, plan, true, now)),
-        Err(refusal) => return Err(refusal.into()),
-    };
-    let (before, sequence) = (known(plans, &account.plan, now)?, account.sequence);
-    let after = account.apply(&posting).ok_or_else(no_change)?.balance(now);
-    let switch = posting.entry.switch.as_ref().ok_or_else(no_change)?;
-    let plans = Plans { before, after: plan };
-    Reply::ok(&SubscriptionChange::by((&posting.entry, switch), (&after, sequence), plans, true))
-}
-
-/// The account with all that is due, though nobody has written it down.
-fn up_to_date(mut account: Account, now: DateTime<Utc>) -> Result<Account, ApiError> {
-    for _ in 0..DUE_MAX {
-        let Some(posting) = due(&account, now) else { return Ok(account) };
-        account = account.apply(&posting).ok_or_else(no_change)?;
-    }
-    Err(Fault::Busy.into())
-}
-
-/// A plan that somebody has is in the catalogue, which forgets none.
-fn known<'a>(plans: &'a PlanList, plan: &PlanId, at: DateTime<Utc>) -> Result<&'a Plan, ApiError> {
-    let missing =
-        || Fault::Corrupt { what: "an organisation", source: "its plan is not in the catalogue".into() };
-    Ok(plans.plan(plan, at).ok_or_else(missing)?)
-}
-
-fn no_change() -> ApiError {
-    Fault::Corrupt { what: "a change of plan", source: "it does not say what it changes".into() }.into()
+    carry_out(&app, account, (&key, &wanted.fingerprint, &details), (change, moment)).await
 }

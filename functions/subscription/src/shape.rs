@@ -185,13 +185,26 @@ impl SubscriptionChange {
         Self {
             terms: PlanTerms::new(plans.after, switch.allowance, after.next_renewal()),
             from: switch.from.0.clone(),
-            changed: switch.from != switch.to,
+            // An operator may change the allowance alone.
+            changed: switch.from != switch.to || !entry.amount.is_zero(),
             preview,
             transaction_id: (!preview).then(|| entry.id.to_string()),
             notices: notices(&effect, switch),
             effect,
             balance: Balance::new(after, sequence, entry.at),
         }
+    }
+
+    /// Says so where only an operator may make the change.
+    pub(super) fn for_an_operator(mut self, is_refused: bool) -> Self {
+        if is_refused {
+            self.notices.push(
+                "the plan costs more than the present one: an operator has to change to it, or to allow it \
+                 (PLAN_CHANGE_NOT_ALLOWED)"
+                    .to_owned(),
+            );
+        }
+        self
     }
 
     /// The plan is that one already.

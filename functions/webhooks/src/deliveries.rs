@@ -6,7 +6,7 @@ use shared::domain::{
     self, AccountId, DeliveryId, DeliveryKind, DeliveryStanding, DeliveryState, EventId, EventName, Flow,
     WebhookId,
 };
-use shared::edge::{ApiError, App, Caller, Listing, Optional, Params, Payload, Reply, may};
+use shared::edge::{ApiError, App, Caller, Listing, NoFields, Once, OnceOptional, Params, Reply, may};
 use shared::hooks::{Told, sample};
 use shared::store::random;
 use utoipa::{IntoParams, ToSchema};
@@ -69,7 +69,7 @@ pub(super) async fn test_webhook(
     State(app): State<Arc<App>>,
     caller: Caller<may::Set>,
     Path(id): Path<String>,
-    Optional(WebhookTest { event }): Optional<WebhookTest>,
+    OnceOptional(Once { body: WebhookTest { event }, .. }): OnceOptional<WebhookTest>,
 ) -> Result<Reply, ApiError> {
     let webhook = find(&app, caller.account, id).await?;
     let now = app.clock.moment().now;
@@ -180,6 +180,7 @@ pub(super) async fn replay_delivery(
     State(app): State<Arc<App>>,
     caller: Caller<may::Set>,
     Path(ids): Path<(String, String)>,
+    _: OnceOptional<NoFields>,
 ) -> Result<Reply, ApiError> {
     let (webhook, earlier) = delivery(&app, &caller, ids).await?;
     let told = Told {
@@ -211,7 +212,7 @@ pub(super) async fn replay_events(
     State(app): State<Arc<App>>,
     caller: Caller<may::Set>,
     Path(id): Path<String>,
-    Payload(EventRange { after, through }): Payload<EventRange>,
+    Once { body: EventRange { after, through }, .. }: Once<EventRange>,
 ) -> Result<Reply, ApiError> {
     let webhook = find(&app, caller.account, id).await?;
     let state = app.activity.delivery_state(caller.account, webhook.id).await?.ok_or(UNKNOWN)?;

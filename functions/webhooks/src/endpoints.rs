@@ -2,15 +2,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
+use chrono::SubsecRound;
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use shared::domain::{
-    self, AccountId, ClaimKey, DeliveryState, EntryId, EventName, HookSecret, HookUrl, Lane, Reference,
-    SealedSecret, WebhookId,
+    self, AccountId, DeliveryState, EventName, HookSecret, HookUrl, Lane, Reference, SealedSecret, WebhookId,
 };
-use shared::edge::{ApiError, App, Caller, Params, Payload, Reply, Setting, may};
+use shared::edge::{ApiError, App, Caller, NoFields, Once, OnceOptional, Params, Reply, may};
 use shared::hooks::Owner;
-use shared::store::{ClaimsOf, Errand, Fault, Made, random};
+use shared::store::{Errand, Fault, secret_bytes};
 use utoipa::ToSchema;
 
 use super::names::Happening;
@@ -97,12 +97,11 @@ async fn url(app: &App, text: &str) -> Result<HookUrl, ApiError> {
 }
 
 /// Makes a webhook. From now on what happens is sent there, in order, signed with `secret`, which is shown this
-/// once. An Idempotency-Key is taken, and not needed.
+/// once: the same request sent again answers `secret: null` and `secretShown: true`.
 #[utoipa::path(
     post,
     path = "/api/v3/webhooks",
     tag = "webhooks",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Your name for this request, 1 to 255 visible ASCII characters")),
     request_body = NewWebhook,
     responses(
         (status = 201, body = WebhookWithSecret),
@@ -112,30 +111,19 @@ async fn url(app: &App, text: &str) -> Result<HookUrl, ApiError> {
 pub(super) async fn create_webhook(
     State(app): State<Arc<App>>,
     caller: Caller<may::Set>,
-    Setting { key, fingerprint, body }: Setting<NewWebhook>,
+    Once { body, id }: Once<NewWebhook>,
 ) -> Result<Reply, ApiError> {
     let moment = caller.call.moment;
     wanted(body.events.as_ref())?;
     let url = url(&app, &body.url).await?;
-    let made = match key {
-        Some(key) => {
-            let of = ClaimsOf::Account(caller.account);
-            let key = ClaimKey::Caller(key);
-            app.ledger.claim_once(of, &key, &fingerprint, moment).await?
-        }
-        None => Made { id: EntryId::new(moment.now, random()), at: moment.now, replayed: false },
-    };
-    let id = WebhookId::from(made.id);
+    let id = WebhookId::from(id);
     let owner = Owner { account: caller.account, webhook: id };
-    if made.replayed && app.activity.is_deleted(caller.account, id).await? {
-        return Err(ApiError::Conflict("this webhook was deleted; make another under a new Idempotency-Key"));
-    }
     if app.activity.webhook(caller.account, id).await?.is_none()
         && domain::Webhook::COUNT_MAX <= app.activity.webhooks(caller.account).await?.len()
     {
         return Err(FULL);
     }
-    let secret = HookSecret::new(random_bytes());
+    let secret = HookSecret::new(secret_bytes()?);
     let sealed = app.seal.seal(owner, &secret).await.map_err(Fault::from)?;
     let wanted = domain::Webhook {
         id,
@@ -144,32 +132,19 @@ pub(super) async fn create_webhook(
         description: body.description,
         secrets: vec![SealedSecret { sealed, until: None }],
         rotated: false,
-        created_at: made.at,
+        created_at: moment.now.trunc_subsecs(0),
         revision: 0,
     };
     let head = app.ledger.event_head(caller.account).await?.unwrap_or(0);
     let state = DeliveryState::new(head);
     let known = app.activity.add_webhook(caller.account, &wanted, &state).await?;
-    let replayed = known.is_some();
-    let (webhook, secret) = match known {
-        None => (wanted, secret),
-        Some(first) => {
-            let secret = first_secret(&app, owner, &first).await?;
-            (first, secret)
-        }
-    };
     has_room(&app, &caller, id).await?;
     let state = app.activity.delivery_state(caller.account, id).await?.unwrap_or(state);
-    let webhook = Webhook::of(&webhook, &state, moment.wall);
-    Reply::created(&WebhookWithSecret { webhook, secret: secret.reveal().to_owned() }, replayed)
-}
-
-/// The secret that a webhook was made with, for a request that is sent again.
-async fn first_secret(app: &App, owner: Owner, webhook: &domain::Webhook) -> Result<HookSecret, ApiError> {
-    let sealed = webhook.secrets.first().filter(|_| !webhook.rotated).ok_or(ApiError::Conflict(
-        "this webhook has had another secret since; rotate it once more to be shown one",
-    ))?;
-    Ok(app.seal.open(owner, &sealed.sealed).await.map_err(Fault::from)?)
+    // An earlier sending broke off after it had made the webhook: its secret is nobody's any more.
+    let secret = known.is_none().then_some(secret);
+    let shown = Webhook::of(known.as_ref().unwrap_or(&wanted), &state, moment.wall);
+    let again = WebhookWithSecret::again(shown.clone());
+    Reply::created(&WebhookWithSecret::new(shown, secret.as_ref()), false)?.shown_once(&again)
 }
 
 /// A webhook beyond those that an account may have goes again: of many that are made at once, the first stay.
@@ -182,15 +157,6 @@ async fn has_room(app: &App, caller: &Caller<may::Set>, id: WebhookId) -> Result
     }
     app.activity.delete_webhook(caller.account, id, caller.call.moment).await?;
     Err(FULL)
-}
-
-/// 32 bytes that nobody can guess.
-pub(super) fn random_bytes() -> [u8; 32] {
-    let mut bytes = [0u8; 32];
-    for (bytes, random) in bytes.chunks_exact_mut(16).zip([random(), random()]) {
-        bytes.copy_from_slice(&random.to_be_bytes());
-    }
-    bytes
 }
 
 /// The organisation's webhooks, the oldest first.
@@ -243,7 +209,7 @@ pub(super) async fn change_webhook(
     State(app): State<Arc<App>>,
     caller: Caller<may::Set>,
     Path(id): Path<String>,
-    Payload(change): Payload<WebhookChange>,
+    Once { body: change, .. }: Once<WebhookChange>,
 ) -> Result<Reply, ApiError> {
     let id = named(id)?;
     wanted(change.events.as_ref())?;
@@ -343,6 +309,7 @@ pub(super) async fn delete_webhook(
     State(app): State<Arc<App>>,
     caller: Caller<may::Set>,
     Path(id): Path<String>,
+    _: OnceOptional<NoFields>,
 ) -> Result<Reply, ApiError> {
     let id = named(id)?;
     match app.activity.delete_webhook(caller.account, id, caller.call.moment).await? {

@@ -3,12 +3,11 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use serde::Deserialize;
 use shared::domain::{self, HookSecret};
-use shared::edge::{ApiError, App, Caller, Optional, Reply, may};
+use shared::edge::{ApiError, App, Caller, Once, OnceOptional, Reply, may};
 use shared::hooks::Owner;
-use shared::store::Fault;
+use shared::store::{Fault, secret_bytes};
 use utoipa::ToSchema;
 
-use super::endpoints::random_bytes;
 use super::shape::{Webhook, WebhookWithSecret};
 use super::{UNKNOWN, named};
 
@@ -27,7 +26,8 @@ pub(super) struct Rotation {
 }
 
 /// Gives a webhook a new secret, which is shown this once. For a day deliveries are signed with both, so that
-/// whoever verifies them can change over in peace.
+/// whoever verifies them can change over in peace. The same request sent again rotates nothing, and answers
+/// `secret: null` and `secretShown: true`.
 #[utoipa::path(
     post,
     path = "/api/v3/webhooks/{id}/rotate-secret",
@@ -44,7 +44,7 @@ pub(super) async fn rotate_secret(
     State(app): State<Arc<App>>,
     caller: Caller<may::Set>,
     Path(id): Path<String>,
-    Optional(Rotation { overlap_seconds }): Optional<Rotation>,
+    OnceOptional(Once { body: Rotation { overlap_seconds }, .. }): OnceOptional<Rotation>,
 ) -> Result<Reply, ApiError> {
     let (id, moment) = (named(id)?, caller.call.moment);
     let overlap = overlap_seconds.unwrap_or(domain::Webhook::OVERLAP_SECONDS);
@@ -52,7 +52,7 @@ pub(super) async fn rotate_secret(
         return Err(ApiError::field("overlapSeconds", "must be a whole number from 0 to 86400"));
     }
     let owner = Owner { account: caller.account, webhook: id };
-    let secret = HookSecret::new(random_bytes());
+    let secret = HookSecret::new(secret_bytes()?);
     let known = app.activity.webhook(caller.account, id).await?.ok_or(UNKNOWN)?;
     let sealed = app.seal.seal(owner, &secret).await.map_err(Fault::from)?;
     let mut known = Some(known);
@@ -65,7 +65,8 @@ pub(super) async fn rotate_secret(
         if let Some(saved) = app.activity.save_webhook(caller.account, &rotated).await? {
             let state = app.activity.delivery_state(caller.account, id).await?.ok_or(UNKNOWN)?;
             let webhook = Webhook::of(&saved, &state, moment.wall);
-            return Reply::ok(&WebhookWithSecret { webhook, secret: secret.reveal().to_owned() });
+            let again = WebhookWithSecret::again(webhook.clone());
+            return Reply::ok(&WebhookWithSecret::new(webhook, Some(&secret)))?.shown_once(&again);
         }
         known = app.activity.webhook(caller.account, id).await?;
     }

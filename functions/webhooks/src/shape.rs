@@ -2,14 +2,14 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde::{Serialize, Serializer};
-use shared::domain::{self, DeliveryKind, DeliveryStanding, DeliveryState, EventName, Flow};
+use shared::domain::{self, DeliveryKind, DeliveryStanding, DeliveryState, EventName, Flow, HookSecret};
 use shared::edge::instant;
 use utoipa::ToSchema;
 
 use super::names::{Happening, Sendable};
 
 /// A customer's endpoint.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({
     "webhookId": "wh_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA", "url": "https://yourdomain.com/webhooks/veriplus",
@@ -53,6 +53,7 @@ pub(super) struct Webhook {
 
 /// A webhook and the secret that signs its deliveries, which is not shown again.
 #[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 #[schema(example = json!({
     "webhookId": "wh_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA", "url": "https://yourdomain.com/webhooks/veriplus",
     "events": ["credits.low_balance", "credits.depleted"],
@@ -63,12 +64,30 @@ pub(super) struct Webhook {
 pub(super) struct WebhookWithSecret {
     #[serde(flatten)]
     pub(super) webhook: Webhook,
-    /// `whsec_…`: verify deliveries with it, by any library of Standard Webhooks.
-    pub(super) secret: String,
+    /// `whsec_…`: verify deliveries with it, by any library of Standard Webhooks. Null when an earlier answer
+    /// has shown it; rotate it to be shown another.
+    secret: Option<String>,
+    /// true: the secret was shown before and is not shown again. Left out with the secret.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    secret_shown: bool,
+}
+
+impl WebhookWithSecret {
+    /// The answer that shows the secret, if anybody still knows it.
+    pub(super) fn new(webhook: Webhook, secret: Option<&HookSecret>) -> Self {
+        let secret = secret.map(|secret| secret.reveal().to_owned());
+        Self { webhook, secret_shown: secret.is_none(), secret }
+    }
+
+    /// The same request sent again.
+    pub(super) fn again(webhook: Webhook) -> Self {
+        Self::new(webhook, None)
+    }
 }
 
 /// What is left of a range that is sent once more.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 struct ReplayLeft {
     /// The number of the last event that was sent again, or the one before the first.
     after: u64,

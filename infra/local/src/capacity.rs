@@ -46,6 +46,14 @@ pub(crate) struct Count {
     pub(crate) read_units: f64,
     /// Write request units: 1 KB each.
     pub(crate) write_units: f64,
+    /// Those among them of writes whose condition failed: how many that are differs where two race for the same.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) vain_write_units: f64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(units: &f64) -> bool {
+    *units == 0.0
 }
 
 impl Meter {
@@ -110,13 +118,16 @@ impl Intercept for Meter {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let (read, written) = match context.output_or_error() {
-            Ok(output) => told(output),
+        let (read, written, in_vain) = match context.output_or_error() {
+            Ok(output) => {
+                let (read, written) = told(output);
+                (read, written, 0.0)
+            }
             // A write whose condition fails costs what it would have, and DynamoDB does not say how
             // much: at least one unit.
             Err(error) => match error.as_operation_error() {
-                Some(error) if format!("{error:?}").contains("ConditionalCheckFailed") => (0.0, 1.0),
-                Some(_) | None => (0.0, 0.0),
+                Some(error) if format!("{error:?}").contains("ConditionalCheckFailed") => (0.0, 1.0, 1.0),
+                Some(_) | None => (0.0, 0.0, 0.0),
             },
         };
         #[expect(
@@ -126,6 +137,7 @@ impl Intercept for Meter {
         self.add_here(|count| {
             count.read_units += read;
             count.write_units += written;
+            count.vain_write_units += in_vain;
         });
         Ok(())
     }

@@ -7,7 +7,7 @@ use shared::domain::{
     Secret, Source, consume, grant,
 };
 use shared::edge::App;
-use shared::store::{Fault, Moment, Organisation, Unsettled, random};
+use shared::store::{Fault, Moment, Organisation, Unsettled, random, secret_bytes};
 
 /// The demo organisation's monthly allowance: negotiated, so that 250 are left after 150 were used,
 /// as in the seed's example balance.
@@ -49,16 +49,19 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Keys that nobody has yet; for an organisation that is opened at `at`, if there is to be one.
+    /// Random keys that nobody has yet; for an organisation that is opened at `at`, if there is to be one.
     #[must_use]
-    pub(crate) fn fresh(with_organisation: bool, at: DateTime<Utc>) -> Self {
-        let secret = |mode| Secret::for_organisation(mode, bytes()).reveal().to_owned();
-        Self {
+    pub(crate) fn fresh(with_organisation: bool, at: DateTime<Utc>) -> Result<Self, Fault> {
+        let secret = |mode| {
+            let secret = Secret::for_organisation(mode, secret_bytes()?);
+            Ok::<_, Fault>(secret.reveal().to_owned())
+        };
+        Ok(Self {
             organisation_id: with_organisation.then(|| OrgId::new(at, random()).to_string()),
-            api_key: with_organisation.then(|| secret(Mode::Live)),
-            test_key: with_organisation.then(|| secret(Mode::Test)),
-            operator_key: Secret::for_operator(bytes()).reveal().to_owned(),
-        }
+            api_key: with_organisation.then(|| secret(Mode::Live)).transpose()?,
+            test_key: with_organisation.then(|| secret(Mode::Test)).transpose()?,
+            operator_key: Secret::for_operator(secret_bytes()?).reveal().to_owned(),
+        })
     }
 
     /// Puts the keys into the database, and opens the organisation that they are for.
@@ -75,6 +78,7 @@ impl Keys {
             customer: None,
             spending_limit: None,
             currency: Currency::GBP,
+            self_service_plans: true,
             created_at: org.time(),
         };
         app.settings.add_organisation(&organisation).await?;
@@ -172,15 +176,14 @@ async fn settle(
 /// # Errors
 /// When the database refuses.
 pub async fn operator_key(app: &App, moment: Moment) -> anyhow::Result<String> {
-    let keys = Keys::fresh(false, moment.now);
+    let keys = Keys::fresh(false, moment.now)?;
     keys.install(app, moment).await?;
     Ok(keys.operator_key)
 }
 
 async fn add_key(app: &App, key: &str, org: Option<OrgId>, mode: Mode, moment: Moment) -> anyhow::Result<()> {
     let secret = Secret::parse(key).context("local.json holds a key that is none")?;
-    let mut scopes = Scope::usual();
-    scopes.insert(Scope::Dashboard);
+    let scopes = Scope::ALL.into();
     // The name is made from the key, so that every start names it the same.
     let mut bits = [0u8; 16];
     bits.iter_mut().zip(secret.hash().into_bytes()).for_each(|(bit, byte)| *bit = byte);
@@ -197,11 +200,4 @@ async fn add_key(app: &App, key: &str, org: Option<OrgId>, mode: Mode, moment: M
     };
     app.settings.add_key(&secret, &key).await?;
     Ok(())
-}
-
-fn bytes() -> [u8; 34] {
-    let mut bytes = [0u8; 34];
-    let drawn = (0..3).flat_map(|_| random().to_be_bytes());
-    bytes.iter_mut().zip(drawn).for_each(|(byte, drawn)| *byte = drawn);
-    bytes
 }

@@ -25,8 +25,20 @@ use crate::duties;
 use crate::inbox_page::page;
 use crate::routes::Local;
 
-/// How many the inbox keeps; past it the oldest are forgotten.
+/// How many requests the inbox keeps, and how many bytes of them in all; past either the oldest are forgotten.
 const KEPT_MAX: usize = 500;
+const KEPT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How much of a body is kept: what we send ourselves is far less.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// How much of anything else that a request consists of is kept, and how many headers of it.
+const WORD_BYTES_MAX: usize = 1_024;
+const HEADERS_MAX: usize = 40;
+
+/// How many are shown at once: unless something else is asked for, and at most.
+const PAGE: usize = 50;
+const PAGE_MAX: usize = 100;
 
 /// What was received, the newest first, and the secrets that are known by the path that they sign for.
 #[derive(Clone, Default)]
@@ -56,10 +68,23 @@ pub(crate) struct Received {
     /// The HTTP status that it was answered with.
     pub(crate) answered: u16,
     pub(crate) headers: HashMap<String, String>,
-    /// The body as it came.
+    /// How long the body was, in bytes.
+    pub(crate) body_bytes: usize,
+    /// Whether more of the request came than is kept.
+    pub(crate) truncated: bool,
+    /// The body as it came, as far as it is kept.
     pub(crate) text: String,
-    /// The body as JSON, its fields in the order in which they came; as text where it is none.
+    /// The body as JSON, its fields in the order in which they came; as text where it is none, or not whole.
     pub(crate) body: Box<RawValue>,
+}
+
+impl Received {
+    /// How much room it takes.
+    fn bytes(&self) -> usize {
+        let headers = self.headers.iter().map(|(name, value)| name.len().saturating_add(value.len()));
+        let body = self.text.len().saturating_add(self.body.get().len());
+        headers.fold(body.saturating_add(self.name.len()), usize::saturating_add)
+    }
 }
 
 #[derive(Deserialize)]
@@ -71,7 +96,10 @@ struct Answer {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+struct Look {
+    /// How many are shown, the newest first.
+    limit: Option<usize>,
+}
 
 pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new()
@@ -83,12 +111,16 @@ pub(crate) fn routes() -> Router<Arc<App>> {
 async fn look(
     Extension(local): Extension<Local>,
     headers: HeaderMap,
-    Params(Nothing {}): Params<Nothing>,
+    Params(Look { limit }): Params<Look>,
 ) -> Result<Response, ApiError> {
-    let received: Vec<Received> = local.inbox.lock().received.iter().cloned().collect();
+    let limit = limit.unwrap_or(PAGE);
+    if !(1..=PAGE_MAX).contains(&limit) {
+        return Err(ApiError::field("limit", format!("must be 1 to {PAGE_MAX}")));
+    }
+    let (received, kept) = local.inbox.newest(limit);
     let wanted = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if wanted.contains("text/html") {
-        return Ok(Html(page(&received)).into_response());
+        return Ok(Html(page(&received, kept)).into_response());
     }
     Ok(Reply::ok(&received)?.into_response())
 }
@@ -109,23 +141,39 @@ async fn receive(
     let status = StatusCode::from_u16(answer.unwrap_or(200));
     let status = status.map_err(|_| ApiError::field("answer", "must be an HTTP status, 100 to 999"))?;
     let verified = local.inbox.verify(&app, &name, (&headers, &body)).await?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let body = text(&body);
-    let received = Received {
+    let text = |bytes: &[u8], most| String::from_utf8_lossy(begin(bytes, most)).into_owned();
+    let is_short = |bytes: &[u8]| bytes.len() <= WORD_BYTES_MAX;
+    let truncated = body.len() > BODY_BYTES_MAX
+        || headers.len() > HEADERS_MAX
+        || !headers.iter().all(|(name, value)| is_short(name.as_ref()) && is_short(value.as_bytes()))
+        || !is_short(name.as_bytes());
+    let word = |bytes: &[u8]| text(bytes, WORD_BYTES_MAX);
+    let kept = text(&body, BODY_BYTES_MAX);
+    local.inbox.keep(Received {
         received_at: System.now(),
-        name,
+        name: word(name.as_bytes()),
         verified: verified.is_ok(),
         webhook_id: verified.as_ref().ok().copied(),
         problem: verified.err(),
         answered: status.as_u16(),
-        headers: headers.iter().map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect(),
-        body: as_json(&body),
-        text: body,
-    };
-    local.inbox.keep(received);
+        headers: headers
+            .iter()
+            .take(HEADERS_MAX)
+            .map(|(name, value)| (word(name.as_ref()), word(value.as_bytes())))
+            .collect(),
+        body_bytes: body.len(),
+        truncated,
+        body: as_json(&kept),
+        text: kept,
+    });
     let mut reply = Reply::ok(&json!({ "received": true }))?.into_response();
     *reply.status_mut() = status;
     Ok(reply)
+}
+
+/// So many bytes at most, from the beginning.
+fn begin(bytes: &[u8], most: usize) -> &[u8] {
+    bytes.get(..most).unwrap_or(bytes)
 }
 
 /// JSON as it stands there, and anything else as a string of JSON.
@@ -143,7 +191,20 @@ impl Inbox {
     fn keep(&self, received: Received) {
         let mut kept = self.lock();
         kept.received.push_front(received);
-        kept.received.truncate(KEPT_MAX);
+        let mut room = KEPT_BYTES_MAX;
+        let fit = kept.received.iter().take(KEPT_MAX).take_while(|one| {
+            let rest = room.checked_sub(one.bytes());
+            room = rest.unwrap_or_default();
+            rest.is_some()
+        });
+        let fit = fit.count();
+        kept.received.truncate(fit);
+    }
+
+    /// The newest, and how many there are.
+    fn newest(&self, most: usize) -> (Vec<Received>, usize) {
+        let kept = self.lock();
+        (kept.received.iter().take(most).cloned().collect(), kept.received.len())
     }
 
     /// Which webhook has signed a request; or why none has. Secrets are looked for again when those that are
@@ -161,7 +222,14 @@ impl Inbox {
         }
         let found = secrets(app, name).await?;
         let verified = signer(&found, headers, body);
-        self.lock().secrets.insert(name.to_owned(), found);
+        // Anybody may send to any name; remembered are those that a webhook has.
+        let mut kept = self.lock();
+        if found.is_empty() {
+            kept.secrets.remove(name);
+        } else {
+            kept.secrets.insert(name.to_owned(), found);
+        }
+        drop(kept);
         Ok(verified)
     }
 }

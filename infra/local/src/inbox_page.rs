@@ -20,8 +20,16 @@ summary { cursor: pointer; margin-top: .5rem }
 </style></head><body><main><h1>Webhook inbox</h1>
 "#;
 
-/// The inbox for people: plain HTML that loads nothing and looks again by itself.
-pub(crate) fn page(received: &[Received]) -> String {
+/// How large a page may grow before the last request that is shown on it; how many bytes of one body are shown, and of an
+/// event's name; and from which depth on JSON is not set further in.
+const PAGE_BYTES_MAX: usize = 1024 * 1024;
+const SHOWN_BYTES_MAX: usize = 16 * 1024;
+const NAME_BYTES_MAX: usize = 100;
+const DEPTH_MAX: usize = 8;
+
+/// The inbox for people: plain HTML that loads nothing and looks again by itself. It shows the newest of those that are
+/// `kept`.
+pub(crate) fn page(received: &[Received], kept: usize) -> String {
     let mut page = HEAD.to_owned();
     page += "<p>Whatever is sent to <code>/_local/inbox/…</code> on this machine, the newest first. ";
     page += "With <code>?answer=503</code> in a webhook's URL its deliveries are answered with that status.</p>\n";
@@ -29,8 +37,18 @@ pub(crate) fn page(received: &[Received]) -> String {
         page += "<p>Nothing yet. Make a webhook whose URL ends in <code>/_local/inbox/me</code>, then \
                  POST <code>/api/v3/webhooks/{id}/test</code>.</p>\n";
     }
+    let mut shown = 0usize;
     for one in received {
+        if page.len() >= PAGE_BYTES_MAX {
+            break;
+        }
         page += &article(one);
+        shown = shown.saturating_add(1);
+    }
+    if shown < kept {
+        page += &format!(
+            "<p>The newest {shown} of {kept}. Programs get up to 100 with <code>?limit=100</code>.</p>\n"
+        );
     }
     page + "</main></body></html>\n"
 }
@@ -38,7 +56,7 @@ pub(crate) fn page(received: &[Received]) -> String {
 fn article(one: &Received) -> String {
     let body: Value = serde_json::from_str(&one.text).unwrap_or_default();
     let field = |name: &str| match body.get(name) {
-        Some(Value::String(text)) => escaped(text),
+        Some(Value::String(text)) => escaped(beginning(text, NAME_BYTES_MAX)),
         Some(Value::Number(number)) => number.to_string(),
         Some(_) | None => "–".to_owned(),
     };
@@ -47,12 +65,18 @@ fn article(one: &Received) -> String {
         Some(problem) => format!("<span class=\"no\">✗ {}</span>", escaped(problem)),
     };
     let shown = if body.is_null() { one.text.clone() } else { indented(&one.text) };
+    let whole = shown.len();
+    let shown: String = beginning(&shown, SHOWN_BYTES_MAX).to_owned();
+    let cut = match one.truncated || shown.len() < whole {
+        true => format!(" · {} bytes, of which the beginning is shown", one.body_bytes),
+        false => String::new(),
+    };
     let mut headers: Vec<_> =
         one.headers.iter().map(|(name, value)| format!("{}: {}", escaped(name), escaped(value))).collect();
     headers.sort();
     format!(
         "<article><header><b>{}</b> <span>#{}</span> {verdict} <time>{}</time>\
-         <span class=\"more\">/_local/inbox/{} · answered {}</span></header>\
+         <span class=\"more\">/_local/inbox/{} · answered {}{cut}</span></header>\
          <pre>{}</pre><details><summary>Headers</summary><pre>{}</pre></details></article>\n",
         field("event"),
         field("sequence"),
@@ -105,7 +129,12 @@ fn indented(json: &str) -> String {
 
 /// A new line so many steps in.
 fn line(depth: usize) -> String {
-    format!("\n{}", "  ".repeat(depth))
+    format!("\n{}", "  ".repeat(depth.min(DEPTH_MAX)))
+}
+
+/// A text as far as so many bytes go.
+fn beginning(text: &str, most: usize) -> &str {
+    text.get(..text.floor_char_boundary(most)).unwrap_or(text)
 }
 
 fn escaped(text: &str) -> String {
@@ -144,10 +173,12 @@ mod tests {
             webhook_id: None,
             answered: 200,
             headers: HashMap::from([("x".to_owned(), hostile.to_owned())]),
+            body_bytes: body.to_string().len(),
+            truncated: false,
             text: body.to_string(),
             body: to_raw_value(&body).unwrap(),
         };
-        let page = page(&[one]);
+        let page = page(&[one], 1);
         assert!(!page.contains("<script"), "{page}");
         assert_eq!(page.matches("&lt;script&gt;").count(), 6);
         assert!(page.contains("<span>#5</span>"));

@@ -1,10 +1,14 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context;
 use shared::pay::simulated::{Charge, Journal};
+
+/// Its name in the data folder.
+pub(crate) const JOURNAL_FILE: &str = "payments.jsonl";
 
 /// The journal of the simulated payment company: one charge a line, as JSON; the last line of a
 /// purchase holds. It is on disk before a charge is told to anybody.
@@ -21,9 +25,10 @@ struct JournalFile {
 /// When the file can't be read, or a whole line of it does not read.
 pub(crate) fn open(folder: &Path) -> anyhow::Result<(Vec<Charge>, Journal)> {
     fs::create_dir_all(folder).with_context(|| format!("cannot use the folder {}", folder.display()))?;
-    let path = folder.join("payments.jsonl");
+    let path = folder.join(JOURNAL_FILE);
     let unusable = || format!("cannot use {}", path.display());
-    let mut file = File::options().create(true).truncate(false).read(true).write(true).open(&path);
+    let mut file =
+        File::options().mode(0o600).create(true).truncate(false).read(true).write(true).open(&path);
     let file = file.as_mut().map_err(|error| io::Error::new(error.kind(), error.to_string()));
     let file = file.with_context(unusable)?;
     // The file's name has to be as lasting as its lines.

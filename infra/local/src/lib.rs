@@ -30,6 +30,7 @@ mod schedule;
 mod seal;
 mod tables;
 mod tasks;
+mod visitors;
 mod wakes;
 
 pub use audit::{audit, ledger_in};
@@ -42,4 +43,7 @@ pub use follower::Follower;
 pub use machine::{Machine, functions};
 pub use options::{Data, Options, Seed};
 pub use redrive::redrive;
-pub use tables::{ACTIVITY_TABLE, LEDGER_TABLE, SETTINGS_TABLE, Tables, create as create_tables};
+pub use tables::{
+    ACTIVITY_TABLE, LEDGER_TABLE, SETTINGS_TABLE, Tables, create as create_tables,
+    create_keeping_all as create_tables_keeping_all,
+};

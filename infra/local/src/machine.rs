@@ -11,7 +11,7 @@ use chrono::SubsecRound;
 use shared::calendar::Task;
 use shared::domain::{AccountId, Reach};
 use shared::edge::{App, Clock, CursorKey, describe, finish, instant, stripe};
-use shared::hooks::Sender;
+use shared::hooks::{Limits, Sender};
 use shared::pay::{Providers, Simulated};
 use shared::store::{Activity, Connection, Ledger, Settings};
 use tokio::net::TcpListener;
@@ -26,7 +26,7 @@ use crate::deliveries::deliver;
 use crate::demo::{Keys, fill};
 use crate::duties;
 use crate::engine::Engine;
-use crate::folder::{Memory, MemoryFile};
+use crate::folder::{Memory, MemoryFile, keep_private};
 use crate::follower::Follower;
 use crate::inbox::Inbox;
 use crate::lane::{Lane, lane};
@@ -81,28 +81,28 @@ impl Machine {
     /// When the port is taken, the data is in use or does not read, or the database refuses. The
     /// message says what to do.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
+        Self::start_with(options, Limits::default()).await
+    }
+
+    /// The same, with other limits for calls of webhooks than those that are deployed.
+    ///
+    /// # Errors
+    /// As [`Machine::start`].
+    pub async fn start_with(options: Options, limits: Limits) -> anyhow::Result<Self> {
         let listener = listen(options.port).await?;
         let address = listener.local_addr()?;
+        let (file, mut memory) = remembered(&options)?;
         let database = Database::open(&options)?;
         let meter = Meter::default();
         let config = database.ledger.interceptor(meter.clone()).build();
         create(&aws_sdk_dynamodb::Client::from_conf(config.clone()), Tables::OWN).await?;
-        let file = MemoryFile::new(options.folder().as_deref());
-        let mut memory = file.read()?;
         let clock = start_clock(&options, &memory)?;
         let ((events, to_deliver), (wakes, to_attend), (tasks, to_do)) = (lane(), lane(), lane());
         let (hooks, to_carry) = lane();
         let payments_url = format!("http://{address}/_local/payments");
         let company = crate::payments::open(options.folder().as_deref(), payments_url, events.clone())?;
         let queues = Queues { wakes: wakes.clone(), tasks: tasks.clone(), hooks: hooks.clone() };
-        let webhook_key = memory.webhook_key.get_or_insert_with(fresh_key).clone();
-        let cursor_key = memory.cursor_key.get_or_insert_with(fresh_key).clone();
-        let parts = Parts {
-            clock: clock.clone(),
-            company: company.clone(),
-            seal: LocalSeal::new(&webhook_key)?,
-            cursors: CursorKey::new(cursor_key)?,
-        };
+        let parts = Parts::new(clock.clone(), company.clone(), (&mut memory, limits))?;
         let app = app(&config, parts, queues)?;
         app.settings.load(&crate::catalogue()?).await?;
         let keys = furnish(&app, &options, (&mut memory, &file)).await?;
@@ -117,6 +117,7 @@ impl Machine {
         let functions = functions();
         let openapi = describe(functions.get_openapi())?;
         let local = Local {
+            port: address.port(),
             clock,
             quiet: Quiet { follower, events, wakes, tasks, hooks, calls: meter.calls() },
             inbox: Inbox::default(),
@@ -155,6 +156,12 @@ impl Machine {
         Ok(())
     }
 
+    /// Has nobody follow the stream for as long as the answer is kept: what is written meanwhile is followed later, by
+    /// whoever settles or by the machine itself.
+    pub async fn hold_the_stream(&self) -> impl Sized + use<> {
+        self.local.quiet.follower.clone().lock_owned().await
+    }
+
     /// The URL that it answers at.
     #[must_use]
     pub fn base_url(&self) -> String {
@@ -190,7 +197,30 @@ struct Parts {
     clock: Arc<LocalClock>,
     company: Simulated,
     seal: LocalSeal,
+    sender: Sender,
     cursors: CursorKey,
+}
+
+impl Parts {
+    fn new(
+        clock: Arc<LocalClock>,
+        company: Simulated,
+        (memory, limits): (&mut Memory, Limits),
+    ) -> anyhow::Result<Self> {
+        let seal = LocalSeal::new(memory.webhook_key.get_or_insert_with(fresh_key))?;
+        let cursors = CursorKey::new(memory.cursor_key.get_or_insert_with(fresh_key).clone())?;
+        let sender = Sender::new(Reach::AndLoopback).limited(limits);
+        Ok(Self { clock, company, seal, sender, cursors })
+    }
+}
+
+/// What is remembered of earlier starts, in a folder that nobody else may read.
+fn remembered(options: &Options) -> anyhow::Result<(MemoryFile, Memory)> {
+    let folder = options.folder();
+    folder.as_deref().map_or(Ok(()), keep_private)?;
+    let file = MemoryFile::new(folder.as_deref());
+    let memory = file.begin()?;
+    Ok((file, memory))
 }
 
 /// What the functions work with: on this machine's tables, clock, company and queues.
@@ -209,7 +239,7 @@ fn app(config: &aws_sdk_dynamodb::Config, parts: Parts, queues: Queues) -> anyho
         bus: Arc::new(bus.clone()),
         dispatch: Arc::new(bus),
         seal: Arc::new(parts.seal),
-        sender: Arc::new(Sender::new(Reach::AndLoopback)),
+        sender: Arc::new(parts.sender),
         cursors: parts.cursors,
     }))
 }
@@ -279,8 +309,11 @@ async fn furnish(
     (memory, file): (&mut Memory, &MemoryFile),
 ) -> anyhow::Result<Keys> {
     let moment = app.clock.moment();
-    let fresh = || Keys::fresh(options.seed == Seed::Demo, moment.now);
-    let keys = memory.keys.get_or_insert_with(fresh).clone();
+    let keys = match &memory.keys {
+        Some(keys) => keys.clone(),
+        None => Keys::fresh(options.seed == Seed::Demo, moment.now)?,
+    };
+    memory.keys = Some(keys.clone());
     // The keys first: what is made with them must never be without them.
     file.write(memory)?;
     keys.install(app, moment).await?;

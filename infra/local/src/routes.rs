@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Extension, State};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
@@ -17,10 +18,13 @@ use crate::inbox::{self, Inbox};
 use crate::payments;
 use crate::quiet::Quiet;
 use crate::schedule::{House, Rounds, advance, work_off};
+use crate::visitors::only_from_here;
 
 /// What the local routes work with beside the app.
 #[derive(Clone)]
 pub(crate) struct Local {
+    /// Where the machine listens, on 127.0.0.1.
+    pub(crate) port: u16,
     pub(crate) clock: Arc<LocalClock>,
     pub(crate) quiet: Quiet,
     pub(crate) company: Simulated,
@@ -44,6 +48,7 @@ pub(crate) fn routes(local: Local) -> Router<Arc<App>> {
         .route("/_local/capacity", get(capacity).delete(reset_capacity))
         .merge(payments::routes())
         .merge(inbox::routes())
+        .layer(from_fn_with_state(local.port, only_from_here))
         .layer(Extension(local))
 }
 

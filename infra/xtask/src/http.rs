@@ -6,7 +6,7 @@ use ureq::Agent;
 use ureq::http::Request;
 
 /// How long one answer may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What came back.
 pub(crate) struct Answer {

@@ -27,7 +27,7 @@ impl Localstripe {
         let mut running = command.start()?;
         // What a browser would load: the one address that asks for no key.
         let page = format!("{url}/js.stripe.com/v3/");
-        log.explain(running.until(Duration::from_secs(60), || http::is_up(&page)))?;
+        log.explain(running.until(Duration::from_secs(600), || http::is_up(&page)))?;
         println!("    localstripe at {url}");
         Ok(Self { url, _running: running })
     }

@@ -36,8 +36,8 @@ impl Machine {
             // Nobody listens any more when it took too long.
             say.send(first).ok();
         });
-        let first = hear.recv_timeout(Duration::from_secs(60));
-        let first = first.context("scrip was not ready within 60 s")?;
+        let first = hear.recv_timeout(Duration::from_secs(600));
+        let first = first.context("scrip was not ready within 600 s")?;
         let ready: Value = serde_json::from_str(&first.context("scrip ended before it was ready")??)
             .context("the first line of scrip --json is no JSON")?;
         let told = |name: &str| {

@@ -6,15 +6,21 @@
 #![expect(clippy::print_stdout, reason = "progress is what a command-line tool prints")]
 
 mod drift;
+mod guided;
 mod http;
 mod lambda;
 mod lint;
 mod localstripe;
+mod loops;
 mod machine;
 mod ministack;
+mod mutant_list;
+mod mutants;
+mod planted;
 mod process;
 mod project;
 mod routes;
+mod scratch;
 mod snippet;
 mod steps;
 mod template;
@@ -38,7 +44,7 @@ struct Arguments {
 
 #[derive(Clone, Subcommand)]
 enum Command {
-    /// Everything: lint, template, lambda, snippet, and all tests.
+    /// Everything: lint, template, lambda, snippet, planted mutants, and all tests.
     Test,
     /// rustfmt and clippy.
     Lint,
@@ -48,6 +54,16 @@ enum Command {
     Lambda,
     /// The JavaScript of the API's documentation, against a machine with demo data.
     Snippet,
+    /// Mutates the rules of credit and the write path with cargo-mutants, and has the fast tests (`cargo test -p shared --lib`)
+    /// tell each mutant from the code. What survives needs a reason in tests/mutants.toml. It takes hours; interrupted, it
+    /// goes on where it was.
+    Mutants {
+        /// Only the mutants of tests/mutants.toml that were planted by hand, which takes minutes.
+        #[arg(long, conflicts_with = "files")]
+        planted: bool,
+        /// The files to be mutated; those of tests/mutants.toml when none is given.
+        files: Vec<String>,
+    },
     /// Sends the messages of a queue of failures again: `cargo run -- redrive`, which has `--help`.
     Redrive {
         /// What `scrip redrive` is to be told.
@@ -93,11 +109,16 @@ fn run(command: Command, steps: &mut Steps) -> anyhow::Result<()> {
         Command::Audit { arguments } => return process::run(project::scrip(["audit"]).args(arguments)),
         Command::Follow { arguments } => return process::run(project::scrip(["follow"]).args(arguments)),
         Command::Redrive { arguments } => return process::run(project::scrip(["redrive"]).args(arguments)),
-        Command::Test | Command::Lint | Command::Template | Command::Lambda | Command::Snippet => (),
+        Command::Test
+        | Command::Lint
+        | Command::Template
+        | Command::Lambda
+        | Command::Snippet
+        | Command::Mutants { .. } => (),
     }
     let project = Project::find()?;
     match command {
-        Command::Test => tests::everything(&project, steps),
+        Command::Test => tests::everything(project, steps),
         Command::Lint => lint::check(&project, steps),
         Command::Template => template::check(&project, steps),
         Command::Lambda => {
@@ -108,6 +129,8 @@ fn run(command: Command, steps: &mut Steps) -> anyhow::Result<()> {
             tests::build(&project, steps)?;
             snippet::check(&project, steps)
         }
+        Command::Mutants { planted: true, .. } => planted::check(&project, steps),
+        Command::Mutants { files, .. } => mutants::all(&project, &files, steps),
         Command::Audit { .. } | Command::Follow { .. } | Command::Redrive { .. } => Ok(()),
     }
 }

@@ -30,7 +30,7 @@ impl Ministack {
         let (log, command) = Log::of(command, project.tools().join("ministack.log"))?;
         let mut running = command.start()?;
         let health = format!("{endpoint}/_ministack/health");
-        log.explain(running.until(Duration::from_secs(60), || http::is_up(&health)))?;
+        log.explain(running.until(Duration::from_secs(600), || http::is_up(&health)))?;
         println!("    ministack at {endpoint}");
         Ok(Self { endpoint, _running: running })
     }
@@ -72,6 +72,13 @@ impl Ministack {
             self.call(("events", &format!("AWSEvents.{operation}")), body)?;
         }
         Ok(())
+    }
+
+    /// Has nothing in a table go by itself.
+    pub(crate) fn keep_all(&self, table: &str) -> Result<()> {
+        let ttl = json!({ "AttributeName": "ttl", "Enabled": false });
+        let body = json!({ "TableName": table, "TimeToLiveSpecification": ttl });
+        self.call(("dynamodb", "DynamoDB_20120810.UpdateTimeToLive"), body).map(|_| ())
     }
 
     /// Makes a queue; its URL.

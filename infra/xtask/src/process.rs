@@ -77,6 +77,16 @@ impl Run {
         self
     }
 
+    pub(crate) fn without(mut self, variable: &str) -> Self {
+        self.0.env_remove(variable);
+        self
+    }
+
+    pub(crate) fn stdin(mut self, from: impl Into<Stdio>) -> Self {
+        self.0.stdin(from);
+        self
+    }
+
     pub(crate) fn stdout(mut self, to: impl Into<Stdio>) -> Self {
         self.0.stdout(to);
         self
@@ -113,6 +123,12 @@ impl Log {
     pub(crate) fn of(command: Run, file: PathBuf) -> Result<(Self, Run)> {
         let open = File::create(&file).with_context(|| format!("cannot write {}", file.display()))?;
         Ok((Self(file), command.stdout(open.try_clone()?).stderr(open)))
+    }
+
+    /// What the process has said so far.
+    pub(crate) fn text(&self) -> Result<String> {
+        let bytes = fs::read(&self.0).with_context(|| format!("cannot read {}", self.0.display()))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// Adds to an error what the process said last.
@@ -174,6 +190,26 @@ impl Running {
             return Ok(());
         }
         bail!("{} ended with {status}", self.name)
+    }
+
+    /// Waits for its end; the code that it ends with.
+    pub(crate) fn code(mut self) -> Result<i32> {
+        let status = self.child.wait().with_context(|| format!("{} is lost", self.name))?;
+        status.code().with_context(|| format!("{} ended with {status}", self.name))
+    }
+
+    /// The same, with an end after `most`: none when it is still at work then.
+    pub(crate) fn code_within(&mut self, most: Duration) -> Result<Option<i32>> {
+        let mut status = None;
+        wait(most, || {
+            status = self.ended();
+            status.is_some()
+        });
+        if is_interrupted() {
+            bail!("{} was interrupted", self.name);
+        }
+        let Some(status) = status else { return Ok(None) };
+        status.code().map(Some).with_context(|| format!("{} ended with {status}", self.name))
     }
 
     /// Waits until `ready`; an error when the child ends first or it takes longer than `most`.

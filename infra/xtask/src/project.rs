@@ -16,18 +16,47 @@ pub(crate) struct Project {
     pub(crate) target: PathBuf,
     /// What cargo says of the workspace.
     pub(crate) metadata: Value,
+    /// What makes cargo's builds lint.
+    lint: Vec<(&'static str, OsString)>,
 }
 
 impl Project {
     /// Asks cargo.
     pub(crate) fn find() -> Result<Self> {
         let metadata = Run::new(cargo()).args(["metadata", "--no-deps", "--format-version", "1"]);
-        let metadata: Value = serde_json::from_str(&process::output(metadata, Duration::from_secs(120))?)?;
+        let metadata: Value = serde_json::from_str(&process::output(metadata, Duration::from_secs(600))?)?;
         let path = |name: &str| {
             let path = metadata.get(name).and_then(Value::as_str);
             path.map(PathBuf::from).with_context(|| format!("cargo metadata does not tell {name}"))
         };
-        Ok(Self { root: path("workspace_root")?, target: path("target_directory")?, metadata })
+        Ok(Self {
+            root: path("workspace_root")?,
+            target: path("target_directory")?,
+            metadata,
+            lint: Vec::new(),
+        })
+    }
+
+    /// The same, with clippy looking at whatever is built of ours: what others have written is then built once, and not for
+    /// clippy and for the tests. This is what `cargo clippy` does, with `cargo check` in the place of the build; warnings
+    /// are errors.
+    pub(crate) fn linting(mut self) -> Result<Self> {
+        let root = process::output(
+            Run::new("rustc").within(&self.root).args(["--print", "sysroot"]),
+            Duration::from_secs(600),
+        )?;
+        let beside = Path::new(root.trim()).join("bin").join("clippy-driver");
+        let driver = Some(beside).filter(|file| is_program(file)).or_else(|| on_path("clippy-driver"));
+        let driver =
+            driver.context("there is no clippy-driver; install clippy, with rustup component add clippy")?;
+        let denied = "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__";
+        self.lint = vec![("RUSTC_WORKSPACE_WRAPPER", driver.into()), ("CLIPPY_ARGS", denied.into())];
+        Ok(self)
+    }
+
+    /// `cargo …`, anywhere, which lints nothing.
+    pub(crate) fn plain_cargo(&self) -> Run {
+        Run::new(cargo()).without("RUSTC_WORKSPACE_WRAPPER")
     }
 
     /// `cargo …` in the repository.
@@ -37,7 +66,8 @@ impl Project {
 
     /// A program in the repository.
     pub(crate) fn run(&self, program: impl Into<OsString>) -> Run {
-        Run::new(program).within(&self.root)
+        let run = Run::new(program).within(&self.root);
+        self.lint.iter().fold(run, |run, (name, value)| run.env(name, value))
     }
 
     /// A binary of the workspace that was built for development.

@@ -18,7 +18,7 @@ pub(crate) fn check(project: &Project, steps: &mut Steps) -> Result<()> {
         let machine = Machine::start(project, ["--memory"], |command| command)?;
         let snippet = project.run(node).args(["tests/snippet.mjs"]);
         let snippet = snippet.env("SCRIP_URL", &machine.base_url).env("SCRIP_KEY", &machine.api_key);
-        let printed = process::output(snippet, Duration::from_secs(60))?;
+        let printed = process::output(snippet, Duration::from_secs(600))?;
         print!("{printed}");
         ensure!(printed == EXPECTED, "tests/snippet.mjs should have printed\n{EXPECTED}");
         Ok(())

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 #[derive(Default)]
 pub(crate) struct Steps {
     done: Vec<(String, Duration, bool)>,
+    not_run: Vec<(String, &'static str)>,
     last_words: Option<String>,
 }
 
@@ -17,6 +18,13 @@ impl Steps {
         let outcome = work();
         self.done.push((name.to_owned(), started.elapsed(), outcome.is_ok()));
         outcome.with_context(|| name.to_owned())
+    }
+
+    /// Notes what has had no result, which is no failure, and why.
+    pub(crate) fn not_run(&mut self, name: &str, why: &'static str) -> Result<()> {
+        println!("==> NOT RUN: {name}: {why}");
+        self.not_run.push((name.to_owned(), why));
+        Ok(())
     }
 
     /// What the run is to close with.
@@ -36,6 +44,9 @@ impl Steps {
         }
         let total: Duration = self.done.iter().map(|(_, took, _)| *took).sum();
         println!("       {:>7.1} s  in all", total.as_secs_f64());
+        for (name, why) in &self.not_run {
+            println!("NOT RUN            {name}: {why}");
+        }
         if let Some(words) = &self.last_words {
             println!("\n{words}");
         }

@@ -5,15 +5,19 @@ use crate::ministack::Ministack;
 use crate::project::Project;
 use crate::steps::Steps;
 use crate::tools::{DATEUTIL, STRIPE_SDK, WEBHOOK_VERIFIER, WEBHOOK_VERIFIERS, node};
-use crate::{lambda, lint, process, snippet, template};
+use crate::{lambda, lint, mutants, planted, process, snippet, template};
 
-/// All checks, the quick ones first; `cargo test` last, so that a run closes with what it says.
-pub(crate) fn everything(project: &Project, steps: &mut Steps) -> Result<()> {
-    lint::check(project, steps)?;
+/// All checks, the quick ones first; `cargo test` last, so that a run closes with what it says. Everything is built once:
+/// clippy looks at what the tests, the functions and the local machine are run from.
+pub(crate) fn everything(project: Project, steps: &mut Steps) -> Result<()> {
+    let project = &project.linting()?;
+    lint::format(project, steps)?;
     template::check(project, steps)?;
     build(project, steps)?;
     lambda::check(project, steps)?;
     snippet::check(project, steps)?;
+    planted::check(project, steps)?;
+    mutants::of_last_commit(project, steps)?;
     test(project, steps)
 }
 
@@ -29,7 +33,8 @@ fn test(project: &Project, steps: &mut Steps) -> Result<()> {
     let outcome = steps.step("cargo test", || {
         let second = Ministack::start(project)?;
         let localstripe = Localstripe::start(project)?;
-        let tests = project.cargo(["test", "--workspace", "--no-fail-fast"]);
+        // All but the examples in documentation, of which there are none (tests/architecture.rs).
+        let tests = project.cargo(["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"]);
         let tests = tests
             .env("SCRIP_SECOND_DYNAMODB", &second.endpoint)
             .env("SCRIP_SECRETS_MANAGER", &second.endpoint)

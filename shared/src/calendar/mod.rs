@@ -4,6 +4,7 @@
 mod ends;
 mod monitors;
 mod plans;
+mod reprice;
 pub mod round;
 mod tasks;
 #[cfg(test)]

@@ -293,7 +293,7 @@ impl Calendar<'_> {
             let name = monitor.subject().charge(month);
             let (key, asked) = (system_key(&name)?, Fingerprint(name));
             let decide = |account: &Account, head: &Head| charge_month(account, (&request, month), head);
-            match self.ledger.settle(account, (&key, &asked, &details), moment, decide).await {
+            match self.ledger.spend(account, (&key, &asked, &details), moment, decide).await {
                 Ok(settled) => return Ok((month, settled.receipt.entry.id)),
                 Err(Unsettled::Refused(Refusal::MonthOver)) => month = month.next(),
                 Err(unsettled) => return Err(unsettled),

@@ -121,6 +121,7 @@ impl Calendar<'_> {
             Task::Round { month, shard } => {
                 go_on(&Books(*self, moment), self.tasks, (month, shard), moment.now).await
             }
+            Task::Waiting { shard, after } => self.retry_page(shard, after).await,
             // A charge is a long way down, so its future is kept off the stack.
             Task::Monitors { account, after } => Box::pin(self.charge_monitors(account, after, moment)).await,
         }

@@ -16,6 +16,14 @@ pub enum Task {
         /// Which part.
         shard: u8,
     },
+    /// Go on with the walk to monitors that wait for credits, in one part of the directory: a price has fallen.
+    Waiting {
+        /// Which part.
+        shard: u8,
+        /// The accounts after this one; all when left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<AccountId>,
+    },
     /// Charge the monitors of an account that are not paid for this month.
     Monitors {
         /// Whose.
@@ -67,6 +75,8 @@ mod tests {
     #[test]
     fn a_task_says_what_to_do() {
         for text in [
+            r#"{"do":"waiting","shard":3}"#,
+            r#"{"do":"waiting","shard":3,"after":"org_01HKZNPZB0YQ3T5N1C8V6W2X4G#live"}"#,
             r#"{"do":"round","month":"2024-02","shard":17}"#,
             r#"{"do":"monitors","account":"org_01HKZNPZB0YQ3T5N1C8V6W2X4G#live"}"#,
             r#"{"do":"monitors","account":"org_01HKZNPZB0YQ3T5N1C8V6W2X4G#test","after":"mon_01HKZNPZB0YQ3T5N1C8V6W2X4G"}"#,

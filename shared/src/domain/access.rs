@@ -240,18 +240,22 @@ impl Scope {
         }
     }
 
-    /// What a key may do when nothing else is said: everything but [`Scope::Dashboard`].
+    /// Every scope there is.
+    pub const ALL: [Self; 7] = [
+        Self::CreditsRead,
+        Self::CreditsConsume,
+        Self::CreditsPurchase,
+        Self::CreditsRefund,
+        Self::SettingsWrite,
+        Self::TeamWrite,
+        Self::Dashboard,
+    ];
+
+    /// The scopes of a key that is created without any: it reads and spends. To buy, to give back and to
+    /// change settings a key has to be created for.
     #[must_use]
-    pub fn usual() -> BTreeSet<Self> {
-        [
-            Self::CreditsRead,
-            Self::CreditsConsume,
-            Self::CreditsPurchase,
-            Self::CreditsRefund,
-            Self::SettingsWrite,
-            Self::TeamWrite,
-        ]
-        .into()
+    pub fn default_scopes() -> BTreeSet<Self> {
+        [Self::CreditsRead, Self::CreditsConsume].into()
     }
 }
 

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Account, Alerts, Allowance, Credits, News, Receipt};
+use super::{Account, Alerts, Allowance, Credits, News, Receipt, Service, Threshold};
 
 /// What an account's owner was last told of its balance (contract, rule 7; seed: "Low Balance Alerts"): which
 /// thresholds it is below, and whether it is used up.
@@ -30,6 +30,9 @@ pub struct AlertState {
 pub struct Mark {
     /// The threshold, in credits.
     pub threshold: Credits,
+    /// Whose debits it follows: those of this service, or those without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Service>,
     /// Whether the balance is below it.
     pub low: Low,
     /// When its owner was last told that it is.
@@ -56,8 +59,11 @@ pub enum Low {
 pub struct Level {
     /// The number of the change.
     pub sequence: u64,
-    /// What may be spent.
-    pub available: Credits,
+    /// What a debit without a service can spend.
+    pub spendable: Credits,
+    /// What a debit of each service can spend, in the order of [`Service::ALL`]; not known where only a row tells of
+    /// the change.
+    pub by_service: Option<[Credits; Service::ALL.len()]>,
     /// Whether the plan counts nothing down: then nothing is ever low.
     pub unlimited: bool,
     /// When it took effect.
@@ -70,9 +76,13 @@ impl Level {
     pub fn of(account: &Account) -> Self {
         let at = account.last.as_ref().map_or(DateTime::UNIX_EPOCH, |last| last.at);
         let now = account.floor().time().max(at);
-        let available = account.balance(now).available().unwrap_or(Credits::MAX);
-        let unlimited = account.allowance == Allowance::Unlimited;
-        Self { sequence: account.sequence, available, unlimited, at }
+        Self {
+            sequence: account.sequence,
+            spendable: account.spendable(None, now),
+            by_service: Some(Service::ALL.map(|service| account.spendable(Some(service), now))),
+            unlimited: account.allowance == Allowance::Unlimited,
+            at,
+        }
     }
 
     /// The same, by the row of that change.
@@ -80,8 +90,16 @@ impl Level {
     pub fn after(receipt: &Receipt) -> Self {
         let at = receipt.entry.at;
         let balance = receipt.balance.clone().aged(receipt.entry.id.time().max(at));
-        let available = balance.available().unwrap_or(Credits::MAX);
-        Self { sequence: receipt.sequence, available, unlimited: balance.unlimited, at }
+        let (spendable, unlimited) = (balance.spendable().unwrap_or(Credits::MAX), balance.unlimited);
+        Self { sequence: receipt.sequence, spendable, by_service: None, unlimited, at }
+    }
+
+    /// What a debit of that service, or without one, can spend; `None` where that is not known.
+    #[must_use]
+    pub fn spendable_for(&self, service: Option<Service>) -> Option<Credits> {
+        let Some(service) = service else { return Some(self.spendable) };
+        let mut known = Service::ALL.into_iter().zip(self.by_service?);
+        known.find(|(of, _)| *of == service).map(|(_, spendable)| spendable)
     }
 }
 
@@ -124,20 +142,21 @@ impl AlertState {
     fn looked(&self, alerts: &Alerts, level: Level) -> (Self, Vec<News>) {
         let mut news = Vec::new();
         let marks = alerts.thresholds.iter().filter_map(|threshold| {
-            let below = threshold.below;
-            let known = self.marks.iter().find(|mark| mark.threshold == below);
-            if level.sequence < threshold.since {
-                return known.cloned();
-            }
+            let known = self.marks.iter().find(|mark| mark.is_of(threshold)).cloned();
+            let spendable = level.spendable_for(threshold.service);
+            let Some(spendable) = spendable.filter(|_| threshold.since <= level.sequence) else {
+                // It does not count yet, or nobody knows: it stays as it was.
+                return known;
+            };
             // Below a threshold with its first credits, an account has not fallen below it.
             let is_first = level.sequence <= 1 && threshold.since == 0;
-            let known = known.cloned().unwrap_or(Mark { threshold: below, low: Low::No, told_at: None });
-            let (next, told) = known.look(alerts, level, is_first);
+            let known = known.unwrap_or_else(|| Mark::new(threshold));
+            let (next, told) = known.look(alerts, (spendable, level), is_first);
             news.extend(told);
             (next.low != Low::No || next.told_at.is_some()).then_some(next)
         });
         let marks = marks.collect();
-        let depleted = level.available.is_zero() && !level.unlimited;
+        let depleted = level.spendable.is_zero() && !level.unlimited;
         if depleted && !self.depleted && level.sequence > 1 {
             news.push(News::Depleted);
         }
@@ -154,38 +173,55 @@ impl AlertState {
 }
 
 impl Mark {
-    fn look(mut self, alerts: &Alerts, level: Level, is_first: bool) -> (Self, Option<News>) {
-        let available = level.available;
-        let is_below = available < self.threshold && !level.unlimited;
+    fn new(threshold: &Threshold) -> Self {
+        let Threshold { below, service, .. } = *threshold;
+        Self { threshold: below, service, low: Low::No, told_at: None }
+    }
+
+    fn is_of(&self, threshold: &Threshold) -> bool {
+        self.threshold == threshold.below && self.service == threshold.service
+    }
+
+    fn look(
+        mut self,
+        alerts: &Alerts,
+        (spendable, level): (Credits, Level),
+        is_first: bool,
+    ) -> (Self, Option<News>) {
+        if level.unlimited {
+            // Nothing is low any more, and nothing has recovered: there is no balance to tell of.
+            self.low = Low::No;
+            return (self, None);
+        }
+        let is_below = spendable < self.threshold;
         // At the threshold itself, and within the margin above it, it stays what it was.
         let enough = self.threshold.plus(alerts.recovery_margin).unwrap_or(Credits::MAX);
-        let is_above = enough < available || level.unlimited;
         match self.low {
             Low::No if is_below && is_first => {
                 self.low = Low::Always;
                 (self, None)
             }
-            Low::No if is_below => self.fallen(alerts, (available, level.at)),
-            Low::Waiting if is_below => self.fallen(alerts, (available, level.at)),
-            Low::Told | Low::Waiting | Low::Always if is_above => self.recovered(available),
+            Low::No if is_below => self.fallen(alerts, (spendable, level.at)),
+            Low::Waiting if is_below => self.fallen(alerts, (spendable, level.at)),
+            Low::Told | Low::Waiting | Low::Always if enough < spendable => self.recovered(spendable),
             Low::No | Low::Told | Low::Waiting | Low::Always => (self, None),
         }
     }
 
     /// Its owner is told, unless they were a short while ago.
-    fn fallen(mut self, alerts: &Alerts, (available, at): (Credits, DateTime<Utc>)) -> (Self, Option<News>) {
+    fn fallen(mut self, alerts: &Alerts, (balance, at): (Credits, DateTime<Utc>)) -> (Self, Option<News>) {
         if self.cooled_at(alerts).is_some_and(|cooled| at < cooled) {
             self.low = Low::Waiting;
             return (self, None);
         }
         (self.low, self.told_at) = (Low::Told, Some(at));
-        let news = News::LowBalance { balance: available, threshold: self.threshold };
+        let news = News::LowBalance { balance, threshold: self.threshold, service: self.service };
         (self, Some(news))
     }
 
     /// Who was not told that it is low is not told that it is no longer.
     fn recovered(mut self, balance: Credits) -> (Self, Option<News>) {
-        let news = News::Recovered { balance, threshold: self.threshold };
+        let news = News::Recovered { balance, threshold: self.threshold, service: self.service };
         let was_told = self.low == Low::Told;
         self.low = Low::No;
         (self, Some(news).filter(|_| was_told))

@@ -69,40 +69,96 @@ pub struct Drawn {
     pub shares: Vec<Share>,
 }
 
-/// What was drawn from a transaction, and what is left to draw: from a debit by refunds, from a hold by
-/// captures and its release. Whoever draws takes their part here first, so that all parts together never
-/// exceed it; the account follows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The remainder of a transaction: what was drawn from it, and what is left to draw. Refunds draw from a debit;
+/// captures and a release draw from a hold. A request takes its part here first, by one conditional write, so
+/// that all parts together never exceed the transaction; then the account follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pot {
     /// The transaction.
     pub of: EntryId,
     /// What is left to draw of each of its moves, in their order.
     pub rest: Vec<Share>,
-    /// Until when it is open; a debit's is for good.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Until when it is open; a debit's has no end.
     pub ends: Option<DateTime<Utc>>,
-    /// What was drawn, the earliest first.
-    #[serde(default)]
-    pub draws: Vec<Draw>,
+    /// The parts that the account has followed, the earliest first.
+    pub made: Vec<Drawdown>,
+    /// How many of `made` are stored in items of their own; the store's business.
+    pub paged: usize,
+    /// The part that was taken last, while it is not known that the account has followed. The next part is only
+    /// taken when there is none.
+    pub open: Option<Draw>,
+    /// Whether nothing more is drawn after the last part.
+    pub closed: bool,
     /// Grows with every change.
-    #[serde(default)]
     pub revision: u64,
 }
 
-/// One part that was drawn from a pot.
+/// A part that was drawn, and that the account has followed: all that is remembered of it. The rest is in the
+/// row of its transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drawdown {
+    /// The part's transaction.
+    pub id: EntryId,
+    /// How many credits.
+    pub amount: Credits,
+    /// Why.
+    pub cause: DrawdownCause,
+}
+
+/// Why a part was drawn, without its words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DrawdownCause {
+    /// A refund, for one of the seed's reasons.
+    Refund(Reason),
+    /// Held credits were spent.
+    Capture,
+    /// Held credits were given back before the hold's end.
+    Release,
+    /// Held credits were given back at the hold's end.
+    Expiry,
+}
+
+/// One part that is taken from a remainder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Draw {
     /// The claim under which the account follows.
     pub key: ClaimKey,
     /// What was asked under it.
     pub asked: Fingerprint,
-    /// What its transaction will say: [`Details::drawn`] has the part itself.
+    /// What its transaction will say: [`Details::drawn`] has the part itself. What it says of a hold is not
+    /// repeated here.
     pub details: Details,
     /// Whether nothing more is drawn after it.
     pub closes: bool,
-    /// The transaction that it was made; none while the account has not followed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub made: Option<EntryId>,
+}
+
+/// A part and its remainder contradict each other: the part has more credits of a lot than the remainder has left,
+/// or its transaction never had them. No request can bring this about; it is a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a part of {of} does not fit what is left of it")]
+pub struct Misfit {
+    /// The transaction.
+    pub of: EntryId,
+}
+
+/// Why a part was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotTaken {
+    /// By the rules.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// It does not fit the remainder.
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
+}
+
+/// A remainder with a part that had been put back and was carried out all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Landed {
+    /// The remainder, with the part.
+    pub pot: Pot,
+    /// How many of the part's credits other requests had drawn meanwhile: they were moved twice.
+    pub overdrawn: Credits,
 }
 
 /// Which end of a pot is drawn from first.
@@ -112,6 +168,17 @@ pub enum Order {
     First,
     /// What was taken last: refunds undo it.
     Last,
+}
+
+impl From<&Why> for DrawdownCause {
+    fn from(why: &Why) -> Self {
+        match why {
+            Why::Refund { reason, .. } => Self::Refund(*reason),
+            Why::Capture => Self::Capture,
+            Why::Release => Self::Release,
+            Why::Expiry => Self::Expiry,
+        }
+    }
 }
 
 impl From<&Move> for Share {
@@ -129,10 +196,25 @@ impl Drawn {
 }
 
 impl Draw {
-    /// What was drawn.
+    /// How many credits were drawn.
     #[must_use]
     pub fn amount(&self) -> Credits {
         self.details.drawn.as_ref().map_or(Credits::ZERO, Drawn::amount)
+    }
+
+    /// Why they were drawn.
+    #[must_use]
+    pub fn cause(&self) -> Option<DrawdownCause> {
+        self.details.drawn.as_ref().map(|drawn| DrawdownCause::from(&drawn.why))
+    }
+
+    fn shares(&self) -> &[Share] {
+        self.details.drawn.as_ref().map_or(&[], |drawn| &drawn.shares)
+    }
+
+    /// The same, once its transaction is known.
+    fn made(&self, id: EntryId) -> Option<Drawdown> {
+        Some(Drawdown { id, amount: self.amount(), cause: self.cause()? })
     }
 }
 
@@ -145,7 +227,8 @@ impl Pot {
             Some(_) | None => receipt.entry.moves.iter().map(Share::from).collect(),
         };
         let ends = receipt.details.expires_at.filter(|_| receipt.is_hold());
-        Self { of: receipt.entry.id, rest, ends, draws: vec![], revision: 0 }
+        let of = receipt.entry.id;
+        Self { of, rest, ends, made: vec![], paged: 0, open: None, closed: false, revision: 0 }
     }
 
     /// How many credits are left to draw.
@@ -154,16 +237,37 @@ impl Pot {
         sum(&self.rest)
     }
 
-    /// Whether something was drawn under a key.
+    /// How many parts were drawn.
     #[must_use]
-    pub fn has(&self, key: &ClaimKey) -> bool {
-        self.draws.iter().any(|draw| draw.key == *key)
+    pub fn parts(&self) -> usize {
+        self.made.len().saturating_add(usize::from(self.open.is_some()))
     }
 
-    /// Whether nothing more can be drawn, whatever the time.
+    /// How many credits were drawn.
     #[must_use]
-    pub fn closed_by(&self) -> Option<&Draw> {
-        self.draws.last().filter(|last| last.closes)
+    pub fn drawn(&self) -> Credits {
+        let made = self.made.iter().map(|made| made.amount);
+        let amounts = made.chain(self.open.iter().map(Draw::amount));
+        amounts.fold(Credits::ZERO, |sum, amount| sum.plus(amount).unwrap_or(Credits::MAX))
+    }
+
+    /// The open part, if it was taken under `key`.
+    #[must_use]
+    pub fn open_under(&self, key: &ClaimKey) -> Option<&Draw> {
+        self.open.as_ref().filter(|open| open.key == *key)
+    }
+
+    /// Whether the account is known to have followed the part that became this transaction.
+    #[must_use]
+    pub fn has_made(&self, id: EntryId) -> bool {
+        self.made.iter().any(|made| made.id == id)
+    }
+
+    /// Why the part was drawn after which nothing more can be drawn, whatever the time.
+    #[must_use]
+    pub fn closed_by(&self) -> Option<DrawdownCause> {
+        let last = self.made.last().map(|made| made.cause);
+        self.open.as_ref().and_then(Draw::cause).or(last).filter(|_| self.closed)
     }
 
     /// The next `amount` credits from one end, share by share in the order in which they were taken; `None`
@@ -189,40 +293,94 @@ impl Pot {
         wanted.is_zero().then_some(shares)
     }
 
-    /// The pot with a draw more.
+    /// The remainder once a part is taken.
     ///
     /// # Errors
-    /// [`Refusal::TooManyDraws`].
-    pub fn with(mut self, draw: Draw) -> Result<Self, Refusal> {
-        // A place is kept for what ends it.
+    /// [`Refusal::TooManyDraws`]; [`Misfit`].
+    pub fn with(mut self, draw: Draw) -> Result<Self, NotTaken> {
+        // The last place is for the part that takes all that is left.
         let most = if draw.closes { DRAWS_MAX } else { DRAWS_MAX.saturating_sub(1) };
-        if self.draws.len() >= most {
-            return Err(Refusal::TooManyDraws);
+        if self.parts() >= most {
+            return Err(Refusal::TooManyDraws.into());
         }
-        let drawn = draw.details.drawn.iter().flat_map(|drawn| &drawn.shares);
-        self.shift(drawn.copied().collect(), |left, part| left.less(part));
-        self.draws.push(draw);
+        let misfit = Misfit { of: self.of };
+        if self.open.is_some() {
+            return Err(misfit.into());
+        }
+        for share in draw.shares() {
+            self.take(share).filter(|lacking| lacking.is_zero()).ok_or(misfit)?;
+        }
+        self.closed = draw.closes;
+        self.open = Some(draw);
         Ok(self)
     }
 
-    /// The pot without a draw that came to nothing.
-    #[must_use]
-    pub fn without(mut self, key: &ClaimKey) -> Self {
-        let place = self.draws.iter().position(|draw| draw.key == *key && draw.made.is_none());
-        if let Some(draw) = place.map(|place| self.draws.remove(place)) {
-            let shares = draw.details.drawn.map(|drawn| drawn.shares).unwrap_or_default();
-            self.shift(shares, |left, part| left.plus(part));
+    /// The remainder once the account has followed its open part.
+    ///
+    /// # Errors
+    /// [`Misfit`] when no part is open.
+    pub fn followed(mut self, made: EntryId) -> Result<Self, Misfit> {
+        let part = self.open.take().and_then(|open| open.made(made));
+        self.made.push(part.ok_or(Misfit { of: self.of })?);
+        Ok(self)
+    }
+
+    /// The remainder once its open part is put back: the account will not follow.
+    ///
+    /// # Errors
+    /// [`Misfit`] when no part is open, or its credits have no place.
+    pub fn without_open(mut self) -> Result<Self, Misfit> {
+        let misfit = Misfit { of: self.of };
+        let open = self.open.take().ok_or(misfit)?;
+        for share in open.shares() {
+            let rest = self.rest.iter_mut().find(|rest| is_same_lot(rest, share)).ok_or(misfit)?;
+            rest.amount = rest.amount.plus(share.amount).ok_or(misfit)?;
         }
+        self.closed = false;
+        Ok(self)
+    }
+
+    /// The remainder with a part that was put back and that the account has followed all the same. What other
+    /// requests have drawn meanwhile can't be taken again.
+    ///
+    /// # Errors
+    /// [`Misfit`] when the part is of another transaction.
+    pub fn landed(mut self, draw: &Draw, made: EntryId) -> Result<Landed, Misfit> {
+        let misfit = Misfit { of: self.of };
+        let mut overdrawn = Credits::ZERO;
+        for share in draw.shares() {
+            let lacking = self.take(share).ok_or(misfit)?;
+            overdrawn = overdrawn.plus(lacking).ok_or(misfit)?;
+        }
+        self.closed |= draw.closes;
+        self.made.push(draw.made(made).ok_or(misfit)?);
+        Ok(Landed { pot: self, overdrawn })
+    }
+
+    /// The remainder as it was right after one of its parts.
+    #[must_use]
+    pub fn as_of(mut self, made: EntryId) -> Self {
+        let through = self.made.iter().take_while(|part| part.id != made).count().saturating_add(1);
+        let is_last = self.open.is_none() && self.made.len() <= through;
+        self.closed &= is_last;
+        self.made.truncate(through);
+        self.open = None;
         self
     }
 
-    fn shift(&mut self, shares: Vec<Share>, change: impl Fn(Credits, Credits) -> Option<Credits>) {
-        for share in shares {
-            if let Some(rest) = self.rest.iter_mut().find(|rest| rest.lot == share.lot) {
-                rest.amount = change(rest.amount, share.amount).unwrap_or(rest.amount);
-            }
-        }
+    /// Takes a share out of what is left, as far as it is there; how much is not there. `None` when the
+    /// transaction never had any of that lot.
+    fn take(&mut self, share: &Share) -> Option<Credits> {
+        let rest = self.rest.iter_mut().find(|rest| is_same_lot(rest, share))?;
+        let part = rest.amount.min(share.amount);
+        rest.amount = rest.amount.less(part)?;
+        share.amount.less(part)
     }
+}
+
+/// Whether two shares are of one lot, on the same terms.
+fn is_same_lot(one: &Share, other: &Share) -> bool {
+    Share { amount: other.amount, ..*one } == *other
 }
 
 /// How many credits some shares are.

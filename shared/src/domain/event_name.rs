@@ -20,6 +20,8 @@ pub enum EventName {
     CreditsExpired,
     /// `credits.refunded`: credits were given back.
     CreditsRefunded,
+    /// `credits.granted`: an operator has given credits.
+    CreditsGranted,
     /// `credits.adjusted`: an operator has put the credits right.
     CreditsAdjusted,
     /// `hold.expired`: a hold has ended, and what was left of it is available again.
@@ -59,7 +61,7 @@ pub struct BadEventName;
 
 impl EventName {
     /// Every event there is.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::CreditsLowBalance,
         Self::CreditsDepleted,
         Self::CreditsRecovered,
@@ -68,6 +70,7 @@ impl EventName {
         Self::CreditsExpiring,
         Self::CreditsExpired,
         Self::CreditsRefunded,
+        Self::CreditsGranted,
         Self::CreditsAdjusted,
         Self::HoldExpired,
         Self::AutoRechargeSucceeded,
@@ -97,6 +100,7 @@ impl EventName {
             Self::CreditsExpiring => "credits.expiring",
             Self::CreditsExpired => "credits.expired",
             Self::CreditsRefunded => "credits.refunded",
+            Self::CreditsGranted => "credits.granted",
             Self::CreditsAdjusted => "credits.adjusted",
             Self::HoldExpired => "hold.expired",
             Self::AutoRechargeSucceeded => "auto_recharge.succeeded",
@@ -119,14 +123,15 @@ impl EventName {
     #[must_use]
     pub fn summary(self) -> &'static str {
         match self {
-            Self::CreditsLowBalance => "The available credits have fallen below the threshold.",
-            Self::CreditsDepleted => "No credits are left.",
-            Self::CreditsRecovered => "The available credits are above the threshold again.",
+            Self::CreditsLowBalance => "What debits can spend has fallen below a threshold.",
+            Self::CreditsDepleted => "Debits without a service have no credits left to spend.",
+            Self::CreditsRecovered => "What debits can spend is above a threshold again.",
             Self::CreditsPurchased => "Credits were bought.",
             Self::CreditsRenewed => "A month has turned and its subscription credits are there.",
             Self::CreditsExpiring => "Some credits will expire soon.",
             Self::CreditsExpired => "Credits have expired that nobody had used.",
             Self::CreditsRefunded => "Credits were given back.",
+            Self::CreditsGranted => "An operator has given credits.",
             Self::CreditsAdjusted => "An operator has put the credits right.",
             Self::HoldExpired => "A hold has ended, and what was left of it is available again.",
             Self::AutoRechargeSucceeded => "Auto-recharge has bought credits.",

@@ -1,8 +1,8 @@
 use chrono::{DateTime, Duration, SubsecRound, Utc};
 
 use super::{
-    Account, Consume, Credits, Direction, Draw, Effect, Guard, Head, Operation, Order, Portion, Posting, Pot,
-    Receipt, Refusal, Share, Why, consume,
+    Account, Consume, Credits, Direction, DrawdownCause, Effect, Guard, Head, Operation, Order, Portion,
+    Posting, Pot, Receipt, Refusal, Share, Why, consume,
 };
 
 /// The operations of entries that set credits aside, spend them, and give them back.
@@ -106,14 +106,13 @@ pub fn capture(account: &Account, shares: &[Share], head: &Head) -> Result<Posti
 }
 
 impl Pot {
-    /// How the hold stands whose pot it is, at `now`: whoever looks after its end finds it expired.
+    /// The status of the hold at `now`. One whose end has come is expired, also before that is written down.
     #[must_use]
     pub fn status(&self, now: DateTime<Utc>) -> HoldStatus {
-        let why = |draw: &Draw| draw.details.drawn.as_ref().map(|drawn| drawn.why.clone());
-        match self.closed_by().and_then(why) {
-            Some(Why::Capture) => HoldStatus::Captured,
-            Some(Why::Release) => HoldStatus::Released,
-            Some(Why::Expiry | Why::Refund { .. }) => HoldStatus::Expired,
+        match self.closed_by() {
+            Some(DrawdownCause::Capture) => HoldStatus::Captured,
+            Some(DrawdownCause::Release) => HoldStatus::Released,
+            Some(DrawdownCause::Expiry | DrawdownCause::Refund(_)) => HoldStatus::Expired,
             None if self.ends.is_some_and(|end| end <= now) => HoldStatus::Expired,
             None => HoldStatus::Held,
         }
@@ -122,9 +121,10 @@ impl Pot {
     /// How much of a hold was captured.
     #[must_use]
     pub fn captured(&self) -> Credits {
-        let drawn = self.draws.iter().filter_map(|draw| draw.details.drawn.as_ref());
-        let captured = drawn.filter(|drawn| drawn.why == Why::Capture);
-        captured.fold(Credits::ZERO, |sum, drawn| sum.plus(drawn.amount()).unwrap_or(Credits::MAX))
+        let made = self.made.iter().map(|made| (Some(made.cause), made.amount));
+        let all = made.chain(self.open.iter().map(|open| (open.cause(), open.amount())));
+        let captured = all.filter(|(cause, _)| *cause == Some(DrawdownCause::Capture));
+        captured.fold(Credits::ZERO, |sum, (_, amount)| sum.plus(amount).unwrap_or(Credits::MAX))
     }
 
     /// What is captured when `amount` is asked for, or all that is left, which ends the hold.

@@ -129,6 +129,29 @@ impl Service {
     /// Every service, for the message that names what could be asked.
     pub const ALL: [Self; 5] =
         [Self::Smartcheck, Self::Smartaccess, Self::Smartenroll, Self::Api, Self::Biometric];
+
+    /// Its name in requests.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Smartcheck => "smartcheck",
+            Self::Smartaccess => "smartaccess",
+            Self::Smartenroll => "smartenroll",
+            Self::Api => "api",
+            Self::Biometric => "biometric",
+        }
+    }
+}
+
+impl LotId {
+    /// Whether what it holds is part of a balance: subscription credits of a month, and what was granted.
+    #[must_use]
+    pub fn is_counted(self) -> bool {
+        match self {
+            Self::Subscription(_) | Self::Granted(_) => true,
+            Self::PostPaid | Self::Unlimited(_) | Self::Disputed(_) => false,
+        }
+    }
 }
 
 impl fmt::Display for LotId {

@@ -17,6 +17,7 @@ mod delivery_state;
 mod details;
 mod dispute;
 mod draw;
+mod effect;
 mod event_name;
 mod expiry;
 mod fence;
@@ -41,12 +42,16 @@ mod price;
 mod purchase;
 mod rates;
 mod reach;
+mod rebuild;
 mod receipt;
 mod recharge;
+mod recharge_change;
+mod recharge_wish;
 mod refund;
 mod refusal;
 mod renewal;
 mod reversal;
+mod shortage;
 mod spending;
 mod subscription;
 mod sums;
@@ -77,7 +82,11 @@ pub use details::{BadMetadata, Details, Metadata, Paid};
 pub use dispute::{
     Bought, DISPUTES_MAX, Disputed, dispute_lost, dispute_opened, dispute_won, payment_refunded,
 };
-pub use draw::{DRAWS_MAX, Draw, Drawn, Order, Portion, Pot, Share, Why};
+pub use draw::{
+    DRAWS_MAX, Draw, Drawdown, DrawdownCause, Drawn, Landed, Misfit, NotTaken, Order, Portion, Pot, Share,
+    Why,
+};
+pub use effect::{Bound, Counter, Effect};
 pub use event_name::{BadEventName, EventName};
 pub use expiry::Ends;
 pub use fence::fence;
@@ -98,18 +107,19 @@ pub use package::{Offer, Package, PackageChange, PackageId, PackageList};
 pub use payment::{Decline, Payment, PaymentId, PurchaseId, Standing};
 pub use period::Period;
 pub use plan::{Allowance, BadAllowance, BadFee, Fee, Plan, PlanChange, PlanId, PlanList};
-pub use posting::{
-    Bound, ClaimKey, Counter, Direction, Effect, Entry, Guard, Head, Move, Part, Posting, Switch,
-};
+pub use posting::{ClaimKey, Direction, Entry, Guard, Head, Move, Part, Posting, Switch};
 pub use price::{Category, ListedPrice, Price, PriceChange, PriceList, PricedOperation};
 pub use purchase::{
     BOUGHT_BY_RECHARGE, Cause, Dispute, Purchase, REPEATABLE_HOURS, Stage, Step, Verdict, may_buy,
 };
 pub use rates::RateList;
 pub use reach::{RUNTIME_PORT, Reach};
+pub use rebuild::{RowFacts, Totals, repaired};
 pub use receipt::Receipt;
-pub use recharge::{BURST_MAX, BadRecharge, Pause, Recharge, RechargeChange, RechargeState, Wish};
-pub use refund::{Reason, SETTLE_DAYS_MAX};
+pub use recharge::{BURST_MAX, Pause, Recharge, RechargeState};
+pub use recharge_change::{BadRecharge, RechargeChange};
+pub use recharge_wish::Wish;
+pub use refund::{Decides, REFUND_DAYS, Reason, Refund, SETTLE_DAYS_MAX, Twin};
 pub use refusal::Refusal;
 pub use renewal::{DUE_MAX, due, renewal_id};
 pub use reversal::{RefundOrder, RefundState, RefundStep, Refunds, payment_restored};

@@ -250,6 +250,7 @@ impl From<&Refusal> for Suspension {
             | Refusal::SpendingLimit { .. }
             | Refusal::PriceLimit
             | Refusal::SamePlan
+            | Refusal::PlanChangeNotAllowed
             | Refusal::MonthOver
             | Refusal::NothingToHold
             | Refusal::NotOwed { .. }

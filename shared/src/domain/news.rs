@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::news_of::price;
 use super::{
     AccountId, Amount, Credits, Decline, EntryId, EventId, EventName, Lot, LotId, Monitor, Pause, Purchase,
-    Suspension, WebhookId,
+    Service, Suspension, WebhookId,
 };
 
 /// Something that an organisation is told.
@@ -36,6 +36,8 @@ pub enum News {
         balance: Credits,
         /// Below which.
         threshold: Credits,
+        /// Of which service's debits; none for those without one.
+        service: Option<Service>,
     },
     /// The balance is above a threshold again.
     Recovered {
@@ -43,6 +45,8 @@ pub enum News {
         balance: Credits,
         /// Above which.
         threshold: Credits,
+        /// Of which service's debits; none for those without one.
+        service: Option<Service>,
     },
     /// Nothing is left.
     Depleted,
@@ -50,12 +54,12 @@ pub enum News {
     Recharged(Box<Purchase>),
     /// A payment of auto-recharge has failed.
     RechargeFailed(Box<RechargeFailure>),
-    /// Auto-recharge waits for a time.
+    /// Auto-recharge waits.
     RechargePaused {
         /// Why.
         why: Pause,
-        /// Until when.
-        until: DateTime<Utc>,
+        /// Until when; none where it is not for a time.
+        until: Option<DateTime<Utc>>,
         /// The revision of its settings: another limit that is reached is other news.
         revision: u64,
     },
@@ -63,6 +67,11 @@ pub enum News {
     RechargeOff {
         /// The last of them.
         after: EntryId,
+    },
+    /// Auto-recharge waits for its owner, for a payment is disputed.
+    RechargeDisputed {
+        /// The dispute, by the provider's name.
+        dispute: String,
     },
     /// A purchase has failed.
     PurchaseFailed(Box<Purchase>, Decline),
@@ -152,7 +161,9 @@ impl News {
             Self::Depleted => EventName::CreditsDepleted,
             Self::Recharged(_) => EventName::AutoRechargeSucceeded,
             Self::RechargeFailed(_) => EventName::AutoRechargeFailed,
-            Self::RechargePaused { .. } | Self::RechargeOff { .. } => EventName::AutoRechargePaused,
+            Self::RechargePaused { .. } | Self::RechargeOff { .. } | Self::RechargeDisputed { .. } => {
+                EventName::AutoRechargePaused
+            }
             Self::PurchaseFailed(..) => EventName::PurchaseFailed,
             Self::WebhookPaused(_) => EventName::WebhookPaused,
         }
@@ -174,8 +185,10 @@ impl News {
             Self::Recharged(purchase) => format!("recharged/{}", purchase.id.transaction.bare()),
             Self::RechargeFailed(failure) => format!("recharge failed/{}", failure.transaction.bare()),
             Self::RechargePaused { why, until, revision } => {
-                format!("recharge paused/{}/{}/{revision}", why.as_str(), until.timestamp())
+                let until = until.map_or(0, |until| until.timestamp());
+                format!("recharge paused/{}/{until}/{revision}", why.as_str())
             }
+            Self::RechargeDisputed { dispute } => format!("recharge disputed/{dispute}"),
             Self::RechargeOff { after } => format!("recharge off/{}", after.bare()),
             Self::PurchaseFailed(purchase, _) => format!("failed/{}", purchase.id.transaction.bare()),
             Self::WebhookPaused(paused) => {
@@ -198,11 +211,17 @@ impl News {
                 "message": "A monitor that was suspended goes on",
             }),
             Self::Booked { data, .. } => data.clone(),
-            Self::LowBalance { balance, threshold } => {
+            Self::LowBalance { balance, threshold, service: None } => {
                 level(*balance, *threshold, "Your credit balance is running low")
             }
-            Self::Recovered { balance, threshold } => {
+            Self::LowBalance { balance, threshold, service: Some(service) } => {
+                level_of(*service, (*balance, *threshold), "are running low")
+            }
+            Self::Recovered { balance, threshold, service: None } => {
                 level(*balance, *threshold, "Your credit balance has recovered")
+            }
+            Self::Recovered { balance, threshold, service: Some(service) } => {
+                level_of(*service, (*balance, *threshold), "have recovered")
             }
             Self::Depleted => level(Credits::ZERO, Credits::ZERO, "Your credits are used up"),
             Self::Recharged(purchase) => json!({
@@ -213,8 +232,9 @@ impl News {
                 "message": "Credits were bought automatically",
             }),
             Self::RechargeFailed(failure) => failure.data(),
-            Self::RechargePaused { why, until, .. } => paused(*why, Some(*until)),
+            Self::RechargePaused { why, until, .. } => paused(*why, *until),
             Self::RechargeOff { .. } => paused(Pause::PaymentFailed, None),
+            Self::RechargeDisputed { .. } => paused(Pause::Disputed, None),
             Self::PurchaseFailed(purchase, decline) => json!({
                 "transactionId": purchase.id.transaction,
                 "credits": purchase.offer.credits,
@@ -233,6 +253,16 @@ impl News {
 /// The seed's payload (seed: "Webhook Payload").
 fn level(balance: Credits, threshold: Credits, message: &str) -> Value {
     json!({ "currentBalance": balance, "threshold": threshold, "message": message })
+}
+
+/// The same of what debits of a service can spend.
+fn level_of(service: Service, (balance, threshold): (Credits, Credits), what: &str) -> Value {
+    json!({
+        "currentBalance": balance,
+        "threshold": threshold,
+        "service": service,
+        "message": format!("Your credits for {} {what}", service.as_str()),
+    })
 }
 
 fn expiring(lot: EntryId, terms: &Lot) -> Value {
@@ -265,11 +295,25 @@ fn suspended(monitor: &Monitor) -> Value {
 fn paused(why: Pause, until: Option<DateTime<Utc>>) -> Value {
     json!({
         "reason": why.as_str(),
-        "enabled": until.is_some(),
+        // Of all these, too many failed payments alone switch it off.
+        "enabled": why != Pause::PaymentFailed,
         "until": until.map(text),
         "message": match why {
-            Pause::MonthlyLimit => "Auto-recharge has reached its limit of this month and waits for the next",
+            Pause::MonthlyLimit => "Auto-recharge has reached its limit of credits for this month and waits for the next",
+            Pause::MonthlySpendLimit => {
+                "Auto-recharge has reached what it may spend this month and waits for the next; raise monthlySpendLimit to go on now"
+            }
+            Pause::PaymentLimit => {
+                "One payment cannot bring the balance back to the threshold; lower the threshold, or raise the limits"
+            }
             Pause::TooManyCharges => "Auto-recharge has charged too often within an hour and waits",
+            Pause::NotOnSale => "No package is on sale in your currency; auto-recharge tries again in an hour",
+            Pause::Debt => {
+                "More credits are owed than auto-recharge may settle; buy credits to settle them, or set debtLimit"
+            }
+            Pause::Disputed => {
+                "A payment is disputed; auto-recharge charges nothing more until you set it again"
+            }
             Pause::PaymentFailed => {
                 "Auto-recharge has switched itself off after too many failed payments; switch it on again with another payment method"
             }

@@ -2,7 +2,7 @@ use serde_json::{Map, Value, json};
 
 use super::news::text;
 use super::{
-    Allowance, BOUGHT_BY_RECHARGE, Credits, Entry, EventName, HoldId, Money, News, Paid, Receipt, Why,
+    Allowance, BOUGHT_BY_RECHARGE, Credits, Entry, EventName, HoldId, Money, Move, News, Paid, Receipt, Why,
 };
 
 impl News {
@@ -18,6 +18,9 @@ impl News {
             }
             "credit.expiry" => (EventName::CreditsExpired, "Credits have expired", expired(entry)),
             "credit.refund" => (EventName::CreditsRefunded, "Credits were given back", refunded(receipt)),
+            "credit.grant" => {
+                (EventName::CreditsGranted, "Credits were given to you by our team", granted(receipt))
+            }
             "credit.adjustment" => {
                 (EventName::CreditsAdjusted, "Your credits were adjusted by our team", adjusted(receipt))
             }
@@ -101,11 +104,23 @@ fn renewed(receipt: &Receipt) -> Fields {
 }
 
 fn expired(entry: &Entry) -> Fields {
-    let sources = entry
-        .moves
-        .iter()
-        .map(|part| json!({ "source": part.source, "lotId": part.lot, "amount": part.amount }));
-    fields([("sources", sources.collect())])
+    fields([("sources", sources(entry))])
+}
+
+/// Which lots, and how much of each.
+fn sources(entry: &Entry) -> Value {
+    let part = |part: &Move| json!({ "source": part.source, "lotId": part.lot, "amount": part.amount });
+    entry.moves.iter().map(part).collect()
+}
+
+fn granted(receipt: &Receipt) -> Fields {
+    let details = &receipt.details;
+    fields([
+        ("sources", sources(&receipt.entry)),
+        ("service", json!(details.service)),
+        ("expiresAt", json!(details.expires_at.map(text))),
+        ("description", json!(details.description)),
+    ])
 }
 
 fn refunded(receipt: &Receipt) -> Fields {
@@ -131,7 +146,9 @@ fn ended(receipt: &Receipt) -> Option<Fields> {
 }
 
 fn switched(entry: &Entry) -> Option<Fields> {
-    let switch = entry.switch.as_ref()?;
+    // Under an idempotency key, that nothing changes is an entry too.
+    let switch =
+        entry.switch.as_ref().filter(|switch| switch.from != switch.to || !entry.amount.is_zero())?;
     let allowance = match switch.allowance {
         Allowance::Monthly(credits) => Some(credits),
         Allowance::Unlimited => None,

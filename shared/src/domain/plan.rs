@@ -97,6 +97,17 @@ impl Plan {
     pub const VERSIONS_MAX: usize = 50;
     /// The highest number of users that a plan may name.
     pub const USERS_MAX: u32 = 1_000_000;
+
+    /// Whether a month of it costs more than a month of `other`. Prices in two currencies can't be compared:
+    /// then it does, unless it costs nothing.
+    #[must_use]
+    pub fn costs_more_than(&self, other: &Self) -> bool {
+        if self.fee.currency == other.fee.currency {
+            other.fee.amount < self.fee.amount
+        } else {
+            0 < self.fee.amount
+        }
+    }
 }
 
 impl TryFrom<String> for PlanId {

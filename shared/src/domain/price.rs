@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::version::{Version, in_force, next, revise, room};
@@ -194,6 +194,20 @@ impl PriceList {
         } else {
             Err(Refusal::NotMonthly(name))
         }
+    }
+
+    /// Whether the monthly price of an operation has fallen after `since`, and by `until`.
+    #[must_use]
+    pub fn monthly_fell(&self, since: DateTime<Utc>, until: DateTime<Utc>) -> bool {
+        let fell = |prices: &[Price], from: DateTime<Utc>| {
+            let before = from.checked_sub_signed(TimeDelta::seconds(1));
+            let before = before.and_then(|before| in_force(prices, before));
+            before.zip(in_force(prices, from)).is_some_and(|(before, now)| now.credits < before.credits)
+        };
+        self.operations.values().filter(|operation| operation.monthly).any(|operation| {
+            let begun = operation.prices.iter().map(|price| price.effective_from);
+            begun.filter(|from| since < *from && *from <= until).any(|from| fell(&operation.prices, from))
+        })
     }
 
     /// Adds an operation, or replaces all that is known of it.

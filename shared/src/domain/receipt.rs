@@ -1,4 +1,4 @@
-use super::{Balance, Details, Entry, Move, Source};
+use super::{Balance, Details, Entry, Move};
 
 /// A transaction, whole: the entry, its place in the ledger, what was asked, and the balance that
 /// it left.
@@ -15,16 +15,11 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// By how many credits it changed what the balance counts: above zero for more, below it for less. What is owed
-    /// is no part of a balance, and an unlimited plan counts down no subscription credits.
+    /// By how many credits it changed what the balance counts: above zero for more, below it for less. What is owed,
+    /// in dispute, or paid by an unlimited plan is no part of a balance.
     #[must_use]
     pub fn net(&self) -> i64 {
-        let is_uncounted = self.balance.unlimited && self.entry.switch.is_none();
-        let counts = |part: &&Move| match part.source {
-            Source::PostPaid => false,
-            Source::Subscription => !is_uncounted,
-            Source::Purchased | Source::Bonus => true,
-        };
+        let counts = |part: &&Move| part.lot.is_counted();
         let signed = |part: &Move| part.direction.signed(part.amount);
         self.entry.moves.iter().filter(counts).map(signed).fold(0, i64::saturating_add)
     }

@@ -1,14 +1,14 @@
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Account, Allowance, Amount, Credits, Decline, EntryId, Period, Reference};
+use super::{Amount, Credits, Decline, EntryId, Money, Period, Reference, Service};
 
 /// How many automatic charges there may be within an hour. A threshold that debits cross again and again
 /// within minutes is a mistake somewhere, and a card is not to pay for it.
 pub const BURST_MAX: usize = 5;
 const BURST_HOURS: i64 = 1;
 
-/// After how many seconds a charge that is under way is looked at again.
+/// How many seconds after it began a charge under way is looked at again.
 const LOOK_SECONDS: i64 = 60;
 
 /// After how many hours a failed payment is tried again: the first time, the second time. After one
@@ -22,8 +22,11 @@ const RETRY_HOURS: [i64; 2] = [1, 6];
 pub struct Recharge {
     /// Whether it may charge.
     pub enabled: bool,
-    /// It charges when fewer credits than this are available.
+    /// It charges when a debit can spend fewer credits than this.
     pub threshold: Credits,
+    /// Whose debits count: those of this service, or those without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Service>,
     /// How many credits a pack has. One charge buys as many packs as bring the balance back to the
     /// threshold.
     pub amount: Amount,
@@ -31,18 +34,33 @@ pub struct Recharge {
     pub payment_method: Reference,
     /// How many credits a calendar month (UTC) may bring; none for any number.
     pub monthly_limit: Option<Credits>,
+    /// What a calendar month may cost; the usual limit when its owner has said nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monthly_spend_limit: Option<Money>,
+    /// Up to how many credits of debt a charge may settle. Where more is owed, nothing is charged.
+    #[serde(default, skip_serializing_if = "no_credits")]
+    pub debt_limit: Credits,
     /// How far it is.
     pub state: RechargeState,
+    /// A payment is disputed: nothing is charged until the owner sets auto-recharge anew.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disputed: bool,
     /// How many payments have failed one after the other.
     pub failures: u32,
     /// The last failure's reason.
     pub failure: Option<Decline>,
-    /// The month that `bought` belongs to.
+    /// The month that `bought` and `spent` belong to.
     pub month: Period,
     /// Credits of this month's charges: those that were paid, and one that is under way.
     pub bought: Credits,
+    /// What they cost, in minor units of the organisation's currency.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub spent: u64,
     /// When the latest charges began, oldest first; at most [`BURST_MAX`].
     pub recent: Vec<DateTime<Utc>>,
+    /// Grows whenever the settings change, and stays where only the progress does: what a change was made of.
+    #[serde(default)]
+    pub edition: u64,
     /// Grows with every change of the row.
     pub revision: u64,
 }
@@ -59,6 +77,9 @@ pub enum RechargeState {
         transaction: EntryId,
         /// How many credits it buys.
         credits: Amount,
+        /// For how much; not known of a charge that began before this was kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        price: Option<Money>,
         /// When it began.
         at: DateTime<Utc>,
     },
@@ -69,6 +90,11 @@ pub enum RechargeState {
         /// It goes on at this instant.
         until: DateTime<Utc>,
     },
+    /// It waits for the account to change: a debt to be paid, credits to arrive.
+    Stopped {
+        /// Why.
+        why: Pause,
+    },
 }
 
 /// Why auto-recharge waits.
@@ -77,10 +103,20 @@ pub enum RechargeState {
 pub enum Pause {
     /// A payment failed.
     PaymentFailed,
-    /// The month's limit is reached.
+    /// The month's limit of credits is reached.
     MonthlyLimit,
+    /// The month's limit of money is reached.
+    MonthlySpendLimit,
+    /// One payment cannot bring the balance back to the threshold.
+    PaymentLimit,
     /// There were too many charges within an hour.
     TooManyCharges,
+    /// No package is on sale in the organisation's currency.
+    NotOnSale,
+    /// More is owed than a charge may settle.
+    Debt,
+    /// A payment is disputed.
+    Disputed,
 }
 
 impl Pause {
@@ -90,186 +126,102 @@ impl Pause {
         match self {
             Self::PaymentFailed => "payment_failed",
             Self::MonthlyLimit => "monthly_limit",
+            Self::MonthlySpendLimit => "monthly_spend_limit",
+            Self::PaymentLimit => "payment_limit",
             Self::TooManyCharges => "too_many_charges",
+            Self::NotOnSale => "not_on_sale",
+            Self::Debt => "debt",
+            Self::Disputed => "disputed",
+        }
+    }
+
+    /// Whether credits that come from elsewhere end it. The wait after a failed payment lasts its time, whatever
+    /// happens meanwhile.
+    pub(super) fn ends_with_credits(self) -> bool {
+        match self {
+            Self::PaymentFailed | Self::Disputed => false,
+            Self::MonthlyLimit
+            | Self::MonthlySpendLimit
+            | Self::PaymentLimit
+            | Self::TooManyCharges
+            | Self::NotOnSale
+            | Self::Debt => true,
         }
     }
 }
 
-/// What an owner changes; what is left out keeps its value.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RechargeChange {
-    /// See [`Recharge::enabled`].
-    pub enabled: Option<bool>,
-    /// See [`Recharge::threshold`].
-    pub threshold: Option<Credits>,
-    /// See [`Recharge::amount`].
-    pub amount: Option<Amount>,
-    /// See [`Recharge::payment_method`].
-    pub payment_method: Option<Reference>,
-    /// See [`Recharge::monthly_limit`]; `Some(None)` takes the limit away.
-    pub monthly_limit: Option<Option<Credits>>,
-}
+impl RechargeState {
+    /// Waiting for an hour, for what its owner or ours may mend meanwhile.
+    #[must_use]
+    pub fn for_an_hour(why: Pause, now: DateTime<Utc>) -> Self {
+        Self::Paused { why, until: hours_after(now, 1) }
+    }
 
-/// What a change lacks or gets wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadRecharge {
-    /// The first setting needs it.
-    #[error("is needed before auto-recharge can be set up")]
-    Missing(&'static str),
-    /// Not even one pack fits.
-    #[error("must be at least amount, or null for no limit")]
-    LimitBelowAmount,
-}
+    /// Waiting for the next month.
+    #[must_use]
+    pub fn for_this_month(why: Pause, now: DateTime<Utc>) -> Self {
+        Self::Paused { why, until: Period::of(now).next().start() }
+    }
 
-/// What auto-recharge wants to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wish {
-    /// Nothing now.
-    Rest,
-    /// Buy that many credits, in one charge.
-    Charge(Amount),
-    /// Be in this state.
-    Turn(RechargeState),
+    /// Why it waits, and until when where it is for a time; none while it does not.
+    #[must_use]
+    pub fn pause(&self) -> Option<(Pause, Option<DateTime<Utc>>)> {
+        match self {
+            Self::Paused { why, until } => Some((*why, Some(*until))),
+            Self::Stopped { why } => Some((*why, None)),
+            Self::Ready | Self::Charging { .. } => None,
+        }
+    }
 }
 
 impl Recharge {
-    /// The settings after `change`. Switched on, or left on, it begins afresh: without failures, at once.
-    /// A charge under way is finished in any case.
-    ///
-    /// # Errors
-    /// [`BadRecharge`].
-    pub fn changed(
-        known: Option<&Self>,
-        change: &RechargeChange,
-        now: DateTime<Utc>,
-    ) -> Result<Self, BadRecharge> {
-        let known_or = |name| BadRecharge::Missing(name);
-        let threshold = change.threshold.or(known.map(|known| known.threshold));
-        let amount = change.amount.or(known.map(|known| known.amount));
-        let method = change.payment_method.clone().or(known.map(|known| known.payment_method.clone()));
-        let changed = Self {
-            enabled: change.enabled.or(known.map(|known| known.enabled)).unwrap_or(false),
-            threshold: threshold.ok_or(known_or("threshold"))?,
-            amount: amount.ok_or(known_or("amount"))?,
-            payment_method: method.ok_or(known_or("paymentMethod"))?,
-            monthly_limit: change.monthly_limit.unwrap_or(known.and_then(|known| known.monthly_limit)),
-            state: match known.map(|known| &known.state) {
-                Some(charging @ RechargeState::Charging { .. }) => charging.clone(),
-                Some(RechargeState::Ready | RechargeState::Paused { .. }) | None => RechargeState::Ready,
-            },
-            failures: 0,
-            failure: None,
-            month: known.map_or(Period::of(now), |known| known.month),
-            bought: known.map_or(Credits::ZERO, |known| known.bought),
-            recent: known.map(|known| known.recent.clone()).unwrap_or_default(),
-            revision: known.map_or(0, |known| known.revision),
-        };
-        if changed.monthly_limit.is_some_and(|limit| limit < changed.amount.into()) {
-            return Err(BadRecharge::LimitBelowAmount);
-        }
-        Ok(changed)
-    }
-
-    /// Whether `account` has fallen below the threshold, so that it is worth a closer look.
+    /// What was bought in a month: credits, and minor units of the organisation's currency.
     #[must_use]
-    pub fn is_crossed(&self, account: &Account, now: DateTime<Utc>) -> bool {
-        self.enabled
-            && !account.frozen
-            && account.allowance != Allowance::Unlimited
-            && available(account, now) < self.threshold
-    }
-
-    /// Whether it waits for the balance to fall, and for nothing else.
-    #[must_use]
-    pub fn is_waiting(&self) -> bool {
-        self.state == RechargeState::Ready
-    }
-
-    /// What it wants to do for `account` at `now`. One crossing gives one charge: whoever makes it turns
-    /// the state to `Charging` first, by a conditional write.
-    #[must_use]
-    pub fn wish(&self, account: &Account, now: DateTime<Utc>) -> Wish {
-        let paused = match &self.state {
-            RechargeState::Charging { .. } => return Wish::Rest,
-            RechargeState::Paused { until, .. } => Some(*until),
-            RechargeState::Ready => None,
-        };
-        if !self.is_crossed(account, now) {
-            // Credits came from elsewhere, or nothing is to be charged now: the next crossing is a new one.
-            let has_enough = available(account, now) >= self.threshold;
-            let is_over = paused.is_some_and(|until| has_enough || until <= now);
-            return if is_over { Wish::Turn(RechargeState::Ready) } else { Wish::Rest };
-        }
-        if paused.is_some_and(|until| now < until) {
-            return Wish::Rest;
-        }
-        if let Some(until) = self.burst_until(now) {
-            return Wish::Turn(RechargeState::Paused { why: Pause::TooManyCharges, until });
-        }
-        match self.packs(account, now) {
-            Some(credits) => Wish::Charge(credits),
-            None => {
-                let until = Period::of(now).next().start();
-                Wish::Turn(RechargeState::Paused { why: Pause::MonthlyLimit, until })
-            }
-        }
+    pub fn bought_in(&self, month: Period) -> (Credits, u64) {
+        if self.month == month { (self.bought, self.spent) } else { (Credits::ZERO, 0) }
     }
 
     /// When the burst guard lets go, if it holds.
-    fn burst_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    pub(super) fn burst_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let latest = self.recent.len().checked_sub(BURST_MAX)?;
         let until = hours_after(*self.recent.get(latest)?, BURST_HOURS);
         (now < until).then_some(until)
     }
 
-    /// As many credits, in whole packs, as bring the balance back to the threshold and settle what is
-    /// outstanding; fewer where the month's limit says so, `None` when it leaves room for no pack.
-    fn packs(&self, account: &Account, now: DateTime<Utc>) -> Option<Amount> {
-        let pack = u64::from(self.amount);
-        let gap = self.threshold.less(available(account, now)).unwrap_or_default();
-        let gap = gap.get().saturating_add(account.post_paid.outstanding.get());
-        let mut packs = gap.div_ceil(pack).max(1);
-        if let Some(limit) = self.monthly_limit {
-            let room = limit.less(self.bought_in(Period::of(now))).unwrap_or_default();
-            packs = packs.min(room.get().checked_div(pack)?);
-        }
-        packs = packs.min(Amount::MAX.checked_div(pack)?);
-        Amount::try_from(packs.checked_mul(pack)?).ok()
-    }
-
-    /// Half as many credits, in whole packs; `None` of a single pack.
-    #[must_use]
-    pub fn half(&self, credits: Amount) -> Option<Amount> {
-        let pack = u64::from(self.amount);
-        let packs = u64::from(credits).checked_div(pack)?.checked_div(2)?;
-        Amount::try_from(packs.checked_mul(pack)?).ok()
-    }
-
-    fn bought_in(&self, month: Period) -> Credits {
-        if self.month == month { self.bought } else { Credits::ZERO }
-    }
-
-    /// When it is to be looked at again if nobody wakes it before; none while it waits for the balance.
+    /// When it is to be looked at again if nobody wakes it before; none while it waits for the account.
     #[must_use]
     pub fn look_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let soon = || now.checked_add_signed(Duration::try_seconds(LOOK_SECONDS)?);
         match &self.state {
-            RechargeState::Ready => None,
             RechargeState::Charging { .. } => soon(),
+            // Nothing is charged then, so there is nothing to look for.
+            RechargeState::Ready | RechargeState::Paused { .. } | RechargeState::Stopped { .. }
+                if self.disputed =>
+            {
+                None
+            }
+            RechargeState::Ready | RechargeState::Stopped { .. } => None,
             RechargeState::Paused { until, .. } => Some(*until).filter(|until| now < *until).or_else(soon),
         }
     }
 
-    /// With a charge of `credits` begun as `transaction`.
+    /// With a charge of `credits` for `price` begun as `transaction`.
     #[must_use]
-    pub fn charging(&self, transaction: EntryId, credits: Amount, now: DateTime<Utc>) -> Self {
+    pub fn charging(
+        &self,
+        transaction: EntryId,
+        (credits, price): (Amount, Money),
+        now: DateTime<Utc>,
+    ) -> Self {
         let month = Period::of(now);
+        let (bought, spent) = self.bought_in(month);
         let mut recent = self.recent.clone();
         recent.push(now);
         let stale = recent.len().saturating_sub(BURST_MAX);
         Self {
-            state: RechargeState::Charging { transaction, credits, at: now },
-            bought: self.bought_in(month).plus(credits.into()).unwrap_or(Credits::MAX),
+            state: RechargeState::Charging { transaction, credits, price: Some(price), at: now },
+            bought: bought.plus(credits.into()).unwrap_or(Credits::MAX),
+            spent: spent.saturating_add(price.amount()),
             month,
             recent: recent.split_off(stale),
             ..self.clone()
@@ -288,34 +240,70 @@ impl Recharge {
     pub fn refused(&self, decline: &Decline, now: DateTime<Utc>) -> Self {
         let failures = self.failures.saturating_add(1);
         let retry = usize::try_from(self.failures).ok().and_then(|failed| RETRY_HOURS.get(failed));
-        let bought = match &self.state {
-            RechargeState::Charging { credits, at, .. } if Period::of(*at) == self.month => {
-                self.bought.less((*credits).into()).unwrap_or_default()
-            }
-            RechargeState::Charging { .. } | RechargeState::Ready | RechargeState::Paused { .. } => {
-                self.bought
-            }
-        };
         let state = retry.map_or(RechargeState::Ready, |hours| RechargeState::Paused {
             why: Pause::PaymentFailed,
             until: hours_after(now, *hours),
         });
+        let is_off = self.enabled && retry.is_none();
         Self {
             enabled: self.enabled && retry.is_some(),
-            state,
             failures,
             failure: Some(decline.clone()),
-            bought,
-            ..self.clone()
+            edition: self.edition.saturating_add(is_off.into()),
+            ..self.without_charge(state)
         }
     }
-}
 
-fn available(account: &Account, now: DateTime<Utc>) -> Credits {
-    account.balance(now).available().unwrap_or(Credits::MAX)
+    /// In that state in place of a charge that was never asked for: no payment has failed.
+    #[must_use]
+    pub fn abandoned(&self, state: RechargeState) -> Self {
+        let mut recent = self.recent.clone();
+        if let RechargeState::Charging { at, .. } = &self.state {
+            recent.retain(|began| began != at);
+        }
+        Self { recent, ..self.without_charge(state) }
+    }
+
+    /// In that state, without what the charge under way counts for in its month.
+    fn without_charge(&self, state: RechargeState) -> Self {
+        let (bought, spent) = match &self.state {
+            RechargeState::Charging { credits, price, at, .. } if Period::of(*at) == self.month => (
+                self.bought.less((*credits).into()).unwrap_or_default(),
+                self.spent.saturating_sub(price.map_or(0, Money::amount)),
+            ),
+            RechargeState::Charging { .. }
+            | RechargeState::Ready
+            | RechargeState::Paused { .. }
+            | RechargeState::Stopped { .. } => (self.bought, self.spent),
+        };
+        Self { state, bought, spent, ..self.clone() }
+    }
+
+    /// After a purchase that its owner has made and paid: what failed before it does not count. The wait for the next
+    /// attempt stays what it is. None where nothing has failed.
+    #[must_use]
+    pub fn topped_up(&self) -> Option<Self> {
+        (self.failures > 0).then(|| Self { failures: 0, ..self.clone() })
+    }
+
+    /// With a payment disputed.
+    #[must_use]
+    pub fn with_dispute(&self) -> Self {
+        Self { disputed: true, edition: self.edition.saturating_add(1), ..self.clone() }
+    }
 }
 
 fn hours_after(at: DateTime<Utc>, hours: i64) -> DateTime<Utc> {
     let wait = Duration::try_hours(hours).unwrap_or_default();
     at.checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn no_credits(credits: &Credits) -> bool {
+    credits.is_zero()
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_nothing(number: &u64) -> bool {
+    *number == 0
 }

@@ -1,9 +1,9 @@
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Amount, Credits, Direction, LotId, Operation, Order, Portion, Pot, Receipt, Reference, Refusal, Share,
-    Why,
+    Amount, Credits, Direction, EntryId, LotId, Operation, Order, Portion, Pot, Receipt, Reference, Refusal,
+    Share, Why,
 };
 
 /// Why credits are asked back (seed: "Credit Refunds").
@@ -24,6 +24,97 @@ pub enum Reason {
 
 /// For how many days after a debit its `settleBy` may lie at most.
 pub const SETTLE_DAYS_MAX: i64 = 31;
+
+/// For how many days after a debit its caller may ask for a refund. An operator may refund it at any time.
+pub const REFUND_DAYS: i64 = 31;
+
+/// Credits asked back.
+#[derive(Clone, Debug)]
+pub struct Refund {
+    /// Of which debit.
+    pub transaction: EntryId,
+    /// Why.
+    pub reason: Reason,
+    /// How many; all that was not refunded yet when left out.
+    pub amount: Option<Amount>,
+    /// In words.
+    pub note: Option<Reference>,
+    /// The earlier debit for the same, where that is the reason and it lies far back.
+    pub duplicate_of: Option<EntryId>,
+    /// Who decides.
+    pub by: Decides,
+}
+
+/// Who decides on a refund.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decides {
+    /// The seed's table.
+    Table,
+    /// The table, for a debit whose caller reports in time that it has failed.
+    Policy,
+    /// An operator, whatever the table says.
+    Operator,
+}
+
+/// Which earlier debit for the same a refund depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Twin {
+    /// None. An operator may name one for the record.
+    NotNeeded(Option<EntryId>),
+    /// This one, if it is one and stands.
+    Named(EntryId),
+    /// The latest one that stands.
+    Latest,
+}
+
+impl Refund {
+    /// Whether `debit` is refunded by the rules, and on which earlier debit that still depends.
+    ///
+    /// # Errors
+    /// [`Refusal::NotEligible`], [`Refusal::ReasonNotEligible`].
+    pub fn of(&self, debit: &Receipt, now: DateTime<Utc>) -> Result<Twin, Refusal> {
+        debit.may_be_refunded()?;
+        match self.by {
+            Decides::Operator => return Ok(Twin::NotNeeded(self.duplicate_of)),
+            Decides::Policy => debit.may_fail(now)?,
+            Decides::Table => {
+                self.reason.may_refund()?;
+                debit.is_in_refund_window(now)?;
+            }
+        }
+        if self.reason != Reason::DuplicateOperation {
+            return Ok(Twin::NotNeeded(None));
+        }
+        if debit.details.resource_id.is_none() {
+            return Err(Refusal::NotEligible(
+                "this debit names no resource, so it is the duplicate of none; an operator may decide otherwise",
+            ));
+        }
+        Ok(self.duplicate_of.map_or(Twin::Latest, Twin::Named))
+    }
+
+    /// The refusal when the debit has no earlier twin that stands.
+    #[must_use]
+    pub fn no_twin(&self) -> Refusal {
+        Refusal::NotEligible(match self.duplicate_of {
+            Some(_) => "`duplicateOf` names no earlier debit for the same operation and resource that stands",
+            None => {
+                "no earlier debit for the same operation and resource stands; if it lies more than 10,000 \
+                 transactions back, name it in `duplicateOf`"
+            }
+        })
+    }
+}
+
+impl Refusal {
+    /// The refusal for the name of a purchase in place of a debit's.
+    #[must_use]
+    pub fn purchase_is_no_debit() -> Self {
+        Self::NotEligible(
+            "this transaction has brought credits and spent none; name the debit of an operation",
+        )
+    }
+}
 
 impl Reason {
     /// What the seed's table says of it.
@@ -62,6 +153,21 @@ impl Receipt {
             return not("this debit cost nothing, so there is nothing to refund");
         }
         Ok(())
+    }
+
+    /// Whether its caller may still ask for a refund.
+    ///
+    /// # Errors
+    /// [`Refusal::NotEligible`] from [`REFUND_DAYS`] after it on.
+    pub fn is_in_refund_window(&self, now: DateTime<Utc>) -> Result<(), Refusal> {
+        let end = self.entry.at.checked_add_signed(TimeDelta::days(REFUND_DAYS));
+        if end.is_none_or(|end| now < end) {
+            return Ok(());
+        }
+        Err(Refusal::NotEligible(
+            "this debit is older than 31 days, and callers can request refunds for 31 days; ask your operator, who \
+             can still refund it",
+        ))
     }
 
     /// How many credits were spent by it.

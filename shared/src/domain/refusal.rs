@@ -60,6 +60,12 @@ pub enum Refusal {
     /// The plan is that one already.
     #[error("the organisation has that plan already")]
     SamePlan,
+    /// A plan that costs more than the present one, asked for by the organisation itself.
+    #[error(
+        "the plan costs more than the present one, and an operator has not allowed this organisation to move to such \
+         a plan itself; ask the operator to change the plan, or to allow it (`selfServicePlans`)"
+    )]
+    PlanChangeNotAllowed,
     /// Credits on account are no lot.
     #[error("must be subscription, purchased or bonus; what may be spent on account is set by …/post-paid")]
     NothingToHold,

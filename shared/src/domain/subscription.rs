@@ -23,6 +23,12 @@ pub enum SubscribeCause {
     /// The organisation, under a key of its own: that nothing changes is an entry too, so that the same
     /// request, sent again after another one, still changes nothing.
     OwnerByKey,
+    /// An operator, who may change the allowance of the same plan too. Whether under a key: then that nothing
+    /// changes is an entry.
+    Operator {
+        /// Whether the request has an idempotency key.
+        by_key: bool,
+    },
     /// A test ledger that follows what the live one has since this revision.
     Follows(u64),
 }
@@ -38,13 +44,18 @@ pub fn subscribe(account: &Account, request: &Subscribe, head: &Head) -> Result<
     let since = match request.cause {
         SubscribeCause::Follows(followed) if account.since < followed => followed,
         SubscribeCause::Follows(_) => return Err(Refusal::SamePlan),
-        SubscribeCause::Owner | SubscribeCause::OwnerByKey => {
-            may_move(account)?;
-            if account.plan == request.plan {
-                return if request.cause == SubscribeCause::Owner {
-                    Err(Refusal::SamePlan)
-                } else {
+        SubscribeCause::Owner | SubscribeCause::OwnerByKey | SubscribeCause::Operator { .. } => {
+            let by_operator = matches!(request.cause, SubscribeCause::Operator { .. });
+            if !by_operator {
+                may_move(account)?;
+            }
+            let same_terms = !by_operator || account.allowance == request.allowance;
+            if account.plan == request.plan && same_terms {
+                let by_key = [SubscribeCause::OwnerByKey, SubscribeCause::Operator { by_key: true }];
+                return if by_key.contains(&request.cause) {
                     Ok(nothing(account, head))
+                } else {
+                    Err(Refusal::SamePlan)
                 };
             }
             // A test ledger remembers what it has followed, and its own changes are nobody else's.

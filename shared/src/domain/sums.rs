@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::hold::{CAPTURE, HOLD, RELEASE};
 use super::{
-    Account, Allowance, Credits, Details, Direction, Draw, Entry, EntryId, Finding, LotId, Pot, Problem,
-    Receipt, Why,
+    Account, Allowance, ClaimKey, Credits, Details, Direction, Draw, Entry, EntryId, Finding, LotId, Pot,
+    Problem, Receipt, Why,
 };
 
 /// What turns a month, and tells what it brings.
@@ -22,6 +22,8 @@ pub struct Sums {
     /// From which of them something was drawn, and the rows that drew.
     drawn_from: BTreeSet<EntryId>,
     drew: BTreeSet<EntryId>,
+    /// The same by what was drawn from, and the key under which.
+    drew_under: BTreeSet<(EntryId, ClaimKey)>,
     last: Option<Receipt>,
     /// What a month brings, as the last renewal or change of plan tells.
     allowance: Option<Allowance>,
@@ -31,7 +33,7 @@ pub struct Sums {
 impl Sums {
     /// Adds the next row, and holds its balance against the sum.
     pub fn add(&mut self, receipt: Receipt) {
-        for part in receipt.entry.moves.iter().filter(|part| is_counted(part.lot)) {
+        for part in receipt.entry.moves.iter().filter(|part| is_summed(part.lot)) {
             let amount = i128::from(part.amount.get());
             let amount = match part.direction {
                 Direction::Credit => amount,
@@ -39,7 +41,7 @@ impl Sums {
             };
             let lot = self.lots.entry(part.lot).or_default();
             *lot = lot.saturating_add(amount);
-            if let LotId::Subscription(_) | LotId::Granted(_) = part.lot {
+            if part.lot.is_counted() {
                 self.booked = self.booked.saturating_add(amount);
             }
         }
@@ -69,6 +71,7 @@ impl Sums {
         if let Some(drawn) = &receipt.details.drawn {
             self.drawn_from.insert(drawn.of);
             self.drew.insert(receipt.entry.id);
+            self.drew_under.extend(receipt.entry.claim.clone().map(|key| (drawn.of, key)));
             let left = self.left.get(&drawn.of).and_then(|left| left.less(drawn.amount()));
             match left {
                 Some(left) => drop(self.left.insert(drawn.of, left)),
@@ -104,15 +107,17 @@ impl Sums {
         }
     }
 
-    /// Holds the account's pots against its rows. What was drawn and has no row among these is on its way, or has
-    /// landed since.
+    /// Holds the account's remainders against its rows. A part that was taken and has no row among these is on its
+    /// way, or has landed since. A part whose row is there, and of which the remainder does not know yet that the
+    /// account has followed, is carried out: a crash came in between, and a job writes that down.
     pub fn pots(&mut self, pots: &[Pot]) {
         let mut missing = std::mem::take(&mut self.drawn_from);
         for pot in pots {
             missing.remove(&pot.of);
-            let is_later = |draw: &&Draw| draw.made.is_none_or(|made| !self.drew.contains(&made));
-            let mut later = pot.draws.iter().filter(is_later).map(Draw::amount);
-            let left = later.try_fold(pot.left(), Credits::plus);
+            let made = pot.made.iter().filter(|made| !self.drew.contains(&made.id)).map(|made| made.amount);
+            let is_on_its_way = |open: &&Draw| !self.drew_under.contains(&(pot.of, open.key.clone()));
+            let open = pot.open.iter().filter(is_on_its_way).map(Draw::amount);
+            let left = made.chain(open).try_fold(pot.left(), Credits::plus);
             if left != self.left.get(&pot.of).copied() {
                 missing.insert(pot.of);
             }
@@ -126,6 +131,18 @@ impl Sums {
     #[must_use]
     pub fn sequence(&self) -> u64 {
         self.last.as_ref().map_or(0, |last| last.sequence)
+    }
+
+    /// The last row that was added.
+    #[must_use]
+    pub fn last(&self) -> Option<&Receipt> {
+        self.last.as_ref()
+    }
+
+    /// What a month brings, as the last renewal or change of plan tells.
+    #[must_use]
+    pub fn allowance(&self) -> Option<Allowance> {
+        self.allowance
     }
 
     /// Holds the account against its rows: each lot, what is owed, its last entry, and the balance that the
@@ -180,7 +197,7 @@ fn is_last(account: &Account, row: &Receipt) -> bool {
 }
 
 /// Whether what a row moves into or out of `lot` is counted there. What an unlimited plan pays is only told.
-fn is_counted(lot: LotId) -> bool {
+fn is_summed(lot: LotId) -> bool {
     !matches!(lot, LotId::Unlimited(_))
 }
 
@@ -189,9 +206,9 @@ fn has_minted(receipt: &Receipt) -> bool {
     let Some(drawn) = receipt.details.drawn.as_ref().filter(|drawn| drawn.why != Why::Capture) else {
         return false;
     };
-    let taken = drawn.shares.iter().filter(|share| is_counted(share.lot));
+    let taken = drawn.shares.iter().filter(|share| is_summed(share.lot));
     let taken = taken.fold(0i128, |sum, share| sum.saturating_add(share.amount.get().into()));
-    let moves = receipt.entry.moves.iter().filter(|part| is_counted(part.lot));
+    let moves = receipt.entry.moves.iter().filter(|part| is_summed(part.lot));
     let returned = moves.fold(0i128, |sum, part| match part.direction {
         Direction::Credit => sum.saturating_add(part.amount.get().into()),
         Direction::Debit => sum.saturating_sub(part.amount.get().into()),

@@ -99,6 +99,13 @@ impl Used {
 }
 
 impl Usage {
+    /// With another count of the same.
+    pub fn join(&mut self, other: &Self) {
+        for (operation, used) in &other.0 {
+            self.0.entry(operation.clone()).or_default().add(used);
+        }
+    }
+
     /// With what a transaction adds.
     pub fn add(&mut self, spent: &Spent) {
         self.0.entry(spent.operation.clone()).or_default().add(&spent.used);

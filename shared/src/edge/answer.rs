@@ -14,18 +14,21 @@ use ulid::Ulid;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::error::Told;
-use super::etag::{Known, tag};
+use super::etag::{Known, edition_tag, tag};
 use super::queries::Queries;
-use super::{ApiError, App, Call, instant};
+use super::{ApiError, App, Call, instant, once};
 
 /// What a handler answers, before the envelope is put around it.
 #[derive(Clone, Debug)]
 pub struct Reply {
     status: StatusCode,
     data: Box<RawValue>,
+    /// What is answered when the request is sent again, where that is something else.
+    again: Option<Box<RawValue>>,
     replayed: bool,
     next_cursor: Option<Option<String>>,
     public: bool,
+    edition: Option<u64>,
 }
 
 /// For how long a cache may answer in our place with what is the same for everybody: as long as a
@@ -78,9 +81,42 @@ impl Reply {
         Self { public: true, ..self }
     }
 
+    /// Says what the same request is answered when it is sent again: without a secret that is shown once.
+    ///
+    /// # Errors
+    /// None in practice: every shape of ours can be written.
+    pub fn shown_once(self, again: &impl Serialize) -> Result<Self, ApiError> {
+        let again = to_raw_value(again).map_err(ApiError::unwritable)?;
+        Ok(Self { again: Some(again), ..self })
+    }
+
+    /// What is kept of it, for the same request sent again.
+    pub(super) fn kept(&self) -> (StatusCode, &RawValue) {
+        (self.status, self.again.as_ref().unwrap_or(&self.data))
+    }
+
+    /// An answer that was given before.
+    pub(super) fn again(status: StatusCode, data: Box<RawValue>) -> Self {
+        Self { status, data, again: None, replayed: true, next_cursor: None, public: false, edition: None }
+    }
+
+    /// Names the edition of settings that it tells (`ETag`), for `If-Match`.
+    #[must_use]
+    pub fn tagged(self, edition: u64) -> Self {
+        Self { edition: Some(edition), ..self }
+    }
+
     fn new(status: StatusCode, data: &impl Serialize) -> Result<Self, ApiError> {
         let data = to_raw_value(data).map_err(ApiError::unwritable)?;
-        Ok(Self { status, data, replayed: false, next_cursor: None, public: false })
+        Ok(Self {
+            status,
+            data,
+            again: None,
+            replayed: false,
+            next_cursor: None,
+            public: false,
+            edition: None,
+        })
     }
 }
 
@@ -160,7 +196,7 @@ async fn envelop(State(house): State<House>, mut request: Request, next: Next) -
     request.extensions_mut().insert(call.clone());
     let known = Known::of(request.headers());
     let response = match house.queries.check(&request) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => once::conclude(&house.app, &call, next.run(request).await).await,
         Err(error) => error.into_response(),
     };
     let response = write(&call, response, &known);
@@ -186,6 +222,11 @@ fn write(call: &Call, mut response: Response, known: &Known) -> Response {
         set(&mut response, call, &envelope);
         if reply.replayed {
             response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
+        }
+        if let Some(edition) = reply.edition
+            && let Ok(tag) = HeaderValue::from_str(&edition_tag(edition))
+        {
+            response.headers_mut().insert(header::ETAG, tag);
         }
         if reply.public {
             share(&mut response, &tag(reply.data.get()), known);

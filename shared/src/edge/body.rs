@@ -22,7 +22,8 @@ pub const BODY_BYTES_MAX: usize = 64 * 1024;
 /// Bytes that the body of a batch may have (contract: 512 KiB).
 pub const BATCH_BYTES_MAX: usize = 512 * 1024;
 
-/// A JSON body of a request that may be repeated without an idempotency key, of at most so many bytes.
+/// A JSON body of a request that changes nothing, of at most so many bytes. What changes something takes an
+/// [`Intent`](super::Intent) or a [`Once`](super::Once).
 #[derive(Debug)]
 pub struct Payload<T, const BYTES: usize = BODY_BYTES_MAX>(pub T);
 
@@ -31,18 +32,6 @@ impl<T: DeserializeOwned, S: Sync, const BYTES: usize> FromRequest<S> for Payloa
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         parse(&read(request, BYTES).await?).map(Self)
-    }
-}
-
-/// A [`Payload`] that may be left out: what is said then is nothing.
-#[derive(Debug)]
-pub struct Optional<T>(pub T);
-
-impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Optional<T> {
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        parse(&read_or_empty(request, BODY_BYTES_MAX).await?).map(Self)
     }
 }
 

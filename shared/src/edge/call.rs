@@ -5,6 +5,7 @@ use axum::extract::FromRequestParts;
 use chrono::{DateTime, Utc};
 use http::request::Parts;
 
+use super::once::Ongoing;
 use crate::domain::{AccountId, Mode};
 use crate::store::Moment;
 
@@ -17,11 +18,18 @@ pub struct Call {
     pub id: Arc<str>,
     account: Arc<OnceLock<AccountId>>,
     own_time: Arc<OnceLock<DateTime<Utc>>>,
+    ongoing: Arc<OnceLock<Ongoing>>,
 }
 
 impl Call {
     pub(super) fn new(moment: Moment, id: String) -> Self {
-        Self { moment, id: id.into(), account: Arc::default(), own_time: Arc::default() }
+        Self {
+            moment,
+            id: id.into(),
+            account: Arc::default(),
+            own_time: Arc::default(),
+            ongoing: Arc::default(),
+        }
     }
 
     /// Notes who calls, for the answer's `livemode` and the log. The first note stands.
@@ -38,6 +46,15 @@ impl Call {
     /// The time that the answer shows.
     pub(super) fn now(&self) -> DateTime<Utc> {
         self.own_time.get().copied().unwrap_or(self.moment.now)
+    }
+
+    /// Notes the request that a handler is about to carry out.
+    pub(super) fn carries_out(&self, ongoing: Ongoing) {
+        self.ongoing.get_or_init(|| ongoing);
+    }
+
+    pub(super) fn ongoing(&self) -> Option<&Ongoing> {
+        self.ongoing.get()
     }
 
     pub(super) fn account(&self) -> Option<AccountId> {

@@ -25,8 +25,6 @@ pub struct Caller<S> {
 pub struct Operator {
     /// The key's public name: `superAdmin` in what it does.
     pub key: KeyId,
-    /// The key.
-    pub secret: Secret,
     /// The request.
     pub call: Call,
 }
@@ -106,7 +104,7 @@ impl<S: Needs> FromRequestParts<Arc<App>> for Caller<S> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let (call, _, principal) = identify(parts, app).await?;
+        let (call, principal) = identify(parts, app).await?;
         let Principal::Organisation { account, key, scopes } = principal else {
             return Err(Denial::WrongSide(
                 "an operator's key works under /admin/v1/; use a key of the organisation",
@@ -130,8 +128,8 @@ impl FromRequestParts<Arc<App>> for Operator {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         match identify(parts, app).await? {
-            (call, secret, Principal::Operator { key }) => Ok(Self { key, secret, call }),
-            (_, _, Principal::Organisation { .. }) => {
+            (call, Principal::Operator { key }) => Ok(Self { key, call }),
+            (_, Principal::Organisation { .. }) => {
                 Err(Denial::WrongSide("/admin/v1/ is for operators; use an operator's key").into())
             }
         }
@@ -140,7 +138,7 @@ impl FromRequestParts<Arc<App>> for Operator {
 
 /// Who calls. The one way from an `Authorization` header to a principal, for functions that check
 /// keys themselves and for whatever checks them on their behalf.
-async fn identify(parts: &mut Parts, app: &Arc<App>) -> Result<(Call, Secret, Principal), ApiError> {
+async fn identify(parts: &mut Parts, app: &Arc<App>) -> Result<(Call, Principal), ApiError> {
     let Ok(call) = Call::from_request_parts(parts, app).await;
     let mut sent = parts.headers.get_all(AUTHORIZATION).iter();
     let value = match (sent.next(), sent.next()) {
@@ -159,5 +157,7 @@ async fn identify(parts: &mut Parts, app: &Arc<App>) -> Result<(Call, Secret, Pr
     if let Principal::Organisation { account, .. } = &principal {
         call.of(*account);
     }
-    Ok((call, secret, principal))
+    // For what is read of the request next, which is remembered as theirs.
+    parts.extensions.insert(principal.clone());
+    Ok((call, principal))
 }

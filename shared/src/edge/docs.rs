@@ -86,9 +86,34 @@ fn house() -> Map<String, Value> {
     entries.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }
 
+/// What is sent by POST and changes nothing: it takes no `Idempotency-Key`.
+const QUESTIONS: [&str; 1] = ["quote"];
+
+/// Says of an operation that changes something that it takes an `Idempotency-Key`, where it does not say so
+/// itself.
+fn name_key(operation: &mut Map<String, Value>) {
+    let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default();
+    if QUESTIONS.contains(&id) {
+        return;
+    }
+    let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
+    let Some(parameters) = parameters.as_array_mut() else { return };
+    let is_key = |parameter: &Value| parameter.get("name") == Some(&json!("Idempotency-Key"));
+    if !parameters.iter().any(is_key) {
+        parameters.push(json!({
+            "name": "Idempotency-Key", "in": "header", "required": false, "schema": { "type": "string" },
+            "description": "Your name for this request, if you want one, 1 to 255 visible ASCII characters: the same \
+                request sent again is answered the same and changes nothing, however late it comes",
+        }));
+    }
+}
+
 /// Puts the envelope around what an operation answers, and adds the errors that any may give.
 fn around(method: &str, operation: &mut Map<String, Value>) {
     let is_public = operation.get("security") == Some(&json!([]));
+    if method != "get" && !is_public {
+        name_key(operation);
+    }
     let responses = operation.entry("responses").or_insert_with(|| json!({}));
     let Some(responses) = responses.as_object_mut() else { return };
     for (status, response) in responses.iter_mut() {
@@ -112,7 +137,10 @@ fn around(method: &str, operation: &mut Map<String, Value>) {
         ("400", "VALIDATION_ERROR and its like: `details.fields` names what to mend"),
         ("401", "MISSING_API_KEY, INVALID_API_KEY, EXPIRED_API_KEY"),
         ("403", "INSUFFICIENT_PERMISSIONS, API_ACCESS_NOT_INCLUDED, ORGANISATION_FROZEN"),
-        ("503", "TEMPORARILY_UNAVAILABLE, with Retry-After: nothing was charged"),
+        (
+            "503",
+            "TEMPORARILY_UNAVAILABLE, with Retry-After: nothing was charged; RECORD_UNREADABLE: do not retry",
+        ),
     ];
     let always = always.into_iter().filter(|(status, _)| !is_public || !["401", "403"].contains(status));
     let with_body = [
@@ -121,12 +149,8 @@ fn around(method: &str, operation: &mut Map<String, Value>) {
         ("415", "UNSUPPORTED_MEDIA_TYPE: send application/json, without Content-Encoding"),
         ("422", "IDEMPOTENCY_KEY_REUSED: same key, other body"),
     ];
-    // A PUT needs no idempotency key, so none of its can be in use or used up.
-    let with_body = with_body.into_iter().filter(|(status, _)| match method {
-        "post" => true,
-        "put" => ["413", "415"].contains(status),
-        _ => false,
-    });
+    let changes = ["post", "put", "patch", "delete"].contains(&method);
+    let with_body = with_body.into_iter().filter(|_| changes);
     if is_public && method == "get" {
         share(responses);
     }

@@ -57,6 +57,17 @@ pub enum ApiError {
     /// What is asked does not go with how things are.
     #[error("{0}")]
     Conflict(&'static str),
+    /// A ledger whose account does not read can't be rebuilt from its rows; what is wrong.
+    #[error(
+        "the rows of this ledger do not suffice to rebuild its account; `details.problems` says what is missing or \
+         wrong. Mend that in the table, or run `cargo xtask audit`, and repair it again"
+    )]
+    NotRepairable(Vec<String>),
+    /// Settings are others than those that the request means to change.
+    #[error(
+        "the settings have changed since you read them; read them again, and send the request with the new ETag in If-Match"
+    )]
+    PreconditionFailed,
     /// The request was understood, and not settled.
     #[error(transparent)]
     Unsettled(#[from] Unsettled),
@@ -144,6 +155,16 @@ impl ApiError {
         Denial::WrongSide(words).into()
     }
 
+    /// Whether it says that an account's own item does not read.
+    #[must_use]
+    pub fn is_broken_account(&self) -> bool {
+        matches!(
+            self,
+            Self::Failed(Fault::BrokenAccount { .. })
+                | Self::Unsettled(Unsettled::Failed(Fault::BrokenAccount { .. }))
+        )
+    }
+
     pub(super) fn unwritable(source: serde_json::Error) -> Self {
         Self::Failed(Fault::Corrupt { what: "an answer", source: source.into() })
     }
@@ -164,15 +185,23 @@ impl ApiError {
             Self::InvalidCursor => (StatusCode::BAD_REQUEST, "INVALID_CURSOR"),
             Self::NotFound(_) | Self::Unsettled(Unsettled::NoAccount) => (StatusCode::NOT_FOUND, "NOT_FOUND"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
+            Self::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, "PRECONDITION_FAILED"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE"),
             Self::NotJson | Self::Encoded => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE"),
             Self::PaymentFailed(..) => (StatusCode::PAYMENT_REQUIRED, "PAYMENT_FAILED"),
             Self::Unsettled(Unsettled::KeyReused) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED")
             }
-            Self::AlreadyWatched(_) | Self::Conflict(_) => (StatusCode::CONFLICT, "CONFLICT"),
-            Self::Unsettled(Unsettled::InProgress) => (StatusCode::CONFLICT, "OPERATION_IN_PROGRESS"),
+            Self::AlreadyWatched(_) | Self::Conflict(_) | Self::NotRepairable(_) => {
+                (StatusCode::CONFLICT, "CONFLICT")
+            }
+            Self::Unsettled(Unsettled::InProgress | Unsettled::HoldsEnded) => {
+                (StatusCode::CONFLICT, "OPERATION_IN_PROGRESS")
+            }
             Self::Unsettled(Unsettled::Refused(refusal)) => refusal_code(refusal),
+            Self::Failed(fault) | Self::Unsettled(Unsettled::Failed(fault)) if fault.is_unreadable() => {
+                (StatusCode::SERVICE_UNAVAILABLE, "RECORD_UNREADABLE")
+            }
             Self::Failed(_) | Self::Unsettled(Unsettled::Failed(_)) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "TEMPORARILY_UNAVAILABLE")
             }
@@ -182,6 +211,17 @@ impl ApiError {
     /// What the caller may read. A fault's own words are for the log alone.
     fn message(&self) -> String {
         let words = match self {
+            Self::Failed(Fault::BrokenAccount { .. })
+            | Self::Unsettled(Unsettled::Failed(Fault::BrokenAccount { .. })) => {
+                "this account's record cannot be read; support has been alerted and will repair it. Do not retry \
+                 until then: a retry cannot succeed. Afterwards, send the request again with the same \
+                 Idempotency-Key, which never charges twice"
+            }
+            Self::Failed(Fault::Corrupt { .. })
+            | Self::Unsettled(Unsettled::Failed(Fault::Corrupt { .. })) => {
+                "a stored record that this request needs cannot be read. Do not retry: a retry cannot succeed. \
+                 Contact support with `meta.requestId`"
+            }
             Self::Failed(_) | Self::Unsettled(Unsettled::Failed(_)) => {
                 "the service is busy or briefly away, and this sending charged nothing; send the request again, \
                  with the same Idempotency-Key if it had one"
@@ -191,6 +231,10 @@ impl ApiError {
             }
             Self::Unsettled(Unsettled::InProgress) => {
                 "an earlier sending of this request is not settled yet; send it again with the same Idempotency-Key"
+            }
+            Self::Unsettled(Unsettled::HoldsEnded) => {
+                "holds that have ended are being closed, and their credits may pay for this; nothing was charged; send \
+                 it again with the same Idempotency-Key"
             }
             Self::Unsettled(Unsettled::NoAccount) => {
                 "there is no organisation with this id; send one that POST /admin/v1/organisations answered"
@@ -210,6 +254,8 @@ impl ApiError {
             | Self::CatalogueFull(_)
             | Self::AlreadyWatched(_)
             | Self::Conflict(_)
+            | Self::NotRepairable(_)
+            | Self::PreconditionFailed
             | Self::Unsettled(Unsettled::Refused(_)) => return self.to_string(),
         };
         words.to_owned()
@@ -220,6 +266,8 @@ impl ApiError {
             json!({ "fields": fields })
         } else if let Self::Denied(Denial::Lacks(scope)) = self {
             json!({ "scope": scope })
+        } else if let Self::NotRepairable(problems) = self {
+            json!({ "problems": problems })
         } else if let Self::AlreadyWatched(monitor) = self {
             json!({ "monitorId": monitor })
         } else if let Self::PaymentFailed(transaction, decline) = self {
@@ -237,8 +285,8 @@ impl ApiError {
 
     pub(super) fn told(&self) -> Told {
         let (status, code) = self.code();
-        let passes = status == StatusCode::SERVICE_UNAVAILABLE
-            || matches!(self, Self::Unsettled(Unsettled::InProgress));
+        let passes = code == "TEMPORARILY_UNAVAILABLE"
+            || matches!(self, Self::Unsettled(Unsettled::InProgress | Unsettled::HoldsEnded));
         Told {
             status,
             code,
@@ -280,6 +328,7 @@ fn refusal_code(refusal: &Refusal) -> (StatusCode, &'static str) {
         | Refusal::BalanceLimit => (StatusCode::CONFLICT, "CONFLICT"),
         Refusal::PlanLimit { .. } => (StatusCode::FORBIDDEN, "PLAN_LIMIT_REACHED"),
         Refusal::Frozen => (StatusCode::FORBIDDEN, "ORGANISATION_FROZEN"),
+        Refusal::PlanChangeNotAllowed => (StatusCode::FORBIDDEN, "PLAN_CHANGE_NOT_ALLOWED"),
         Refusal::InsufficientCredits { .. } | Refusal::MoreThanHeld { .. } => {
             (StatusCode::PAYMENT_REQUIRED, "INSUFFICIENT_CREDITS")
         }
@@ -326,6 +375,7 @@ fn refusal_details(refusal: &Refusal) -> Value {
         Refusal::ExpiresInThePast | Refusal::PurchasedNeverExpire => field("expiresAt"),
         Refusal::SubscriptionTerms => field("source"),
         Refusal::Frozen
+        | Refusal::PlanChangeNotAllowed
         | Refusal::SamePlan
         | Refusal::MonthOver
         | Refusal::NothingOnSale

@@ -1,8 +1,12 @@
+use axum::extract::FromRequestParts;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::header::IF_NONE_MATCH;
+use http::header::{IF_MATCH, IF_NONE_MATCH};
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use sha2::{Digest, Sha256};
+
+use super::ApiError;
 
 /// The tag of `data`. Weak: what is around the data, a time and a name of the request, is never the
 /// same twice.
@@ -28,6 +32,36 @@ impl Known {
             let one = one.trim();
             one == "*" || opaque(one) == opaque(tag)
         })
+    }
+}
+
+/// The tag of settings by the number of their edition. Strong: one number names one state of them.
+pub(super) fn edition_tag(edition: u64) -> String {
+    format!("\"{edition}\"")
+}
+
+/// Which settings a caller means to change: those with the `ETag` that they have read, or any when they do not say.
+#[derive(Debug)]
+pub struct IfMatch(Vec<HeaderValue>);
+
+impl IfMatch {
+    /// Whether settings of that edition are meant, by strong comparison (RFC 9110, 13.1.1).
+    ///
+    /// # Errors
+    /// [`ApiError::PreconditionFailed`].
+    pub fn check(&self, edition: u64) -> Result<(), ApiError> {
+        let tag = edition_tag(edition);
+        let mut sent = self.0.iter().flat_map(|value| value.to_str().unwrap_or_default().split(','));
+        let is_meant = self.0.is_empty() || sent.any(|one| ["*", tag.as_str()].contains(&one.trim()));
+        if is_meant { Ok(()) } else { Err(ApiError::PreconditionFailed) }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        Ok(Self(parts.headers.get_all(IF_MATCH).iter().cloned().collect()))
     }
 }
 
@@ -59,6 +93,24 @@ mod tests {
                 headers.append(IF_NONE_MATCH, HeaderValue::from_str(value).unwrap());
             }
             assert_eq!(Known::of(&headers).has(&tag), expected, "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn settings_are_meant_by_their_very_tag() {
+        for (sent, expected) in [
+            (vec![], true),
+            (vec!["\"3\""], true),
+            (vec!["*"], true),
+            (vec!["\"2\", \"3\""], true),
+            (vec!["\"2\"", " \"3\" "], true),
+            (vec!["\"2\""], false),
+            (vec!["W/\"3\""], false),
+            (vec!["3"], false),
+            (vec![""], false),
+        ] {
+            let sent_values = sent.iter().map(|value| HeaderValue::from_str(value).unwrap()).collect();
+            assert_eq!(IfMatch(sent_values).check(3).is_ok(), expected, "{sent:?}");
         }
     }
 }

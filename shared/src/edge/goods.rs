@@ -109,12 +109,24 @@ pub struct ExchangeRate {
     rate: Decimal,
 }
 
+/// A whole number, or `unlimited`.
+#[derive(ToSchema)]
+#[schema(as = PlanLimit)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only the description names it")]
+enum Limit {
+    /// So many.
+    Number(u64),
+    /// The word `unlimited`.
+    Unlimited(String),
+}
+
 /// A subscription plan.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({
-    "plan": "professional", "name": "Professional", "price": { "amount": 29900, "currency": "GBP" }, "credits": 5000,
-    "unlimited": false, "apiAccess": true, "maxUsers": 10, "priceVersion": 1
+    "plan": "professional", "name": "Professional", "price": { "amount": 29900, "currency": "GBP" }, "allowance": 5000,
+    "credits": 5000, "unlimited": false, "apiAccess": true, "maxUsers": 10, "priceVersion": 1
 }))]
 pub struct Plan {
     /// Its name in requests.
@@ -123,6 +135,9 @@ pub struct Plan {
     pub name: String,
     /// For a month; an amount of 0 is free.
     pub price: Money,
+    /// Credits a month, or `unlimited`: as a plan is set.
+    #[schema(value_type = Limit)]
+    pub allowance: Allowance,
     /// Credits a month; null when there is no limit.
     pub credits: Option<u64>,
     /// Whether debits are never refused for want of credits.
@@ -214,6 +229,7 @@ impl From<&domain::Plan> for Plan {
             plan: plan.plan.0.clone(),
             name: plan.name.clone(),
             price: plan.fee.into(),
+            allowance: plan.allowance,
             credits,
             unlimited: credits.is_none(),
             api_access: plan.api_access,

@@ -1,13 +1,11 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRequest, Request};
-use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderMap;
 use serde::de::DeserializeOwned;
-use sha2::Sha256;
 
 use super::{ApiError, App, body};
-use crate::domain::{Fingerprint, IdempotencyKey, Mode, Secret};
+use crate::domain::{Fingerprint, IdempotencyKey};
 
 /// A request that makes something or moves credits: its JSON body, the caller's key for it, and
 /// the fingerprint that binds the two. The body has at most so many bytes.
@@ -68,16 +66,21 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Setting<T> {
 
     async fn from_request(request: Request, _: &Arc<App>) -> Result<Self, ApiError> {
         let path = format!("{} {}", request.method(), request.uri().path());
-        let key = match key(request.headers()) {
-            Ok(key) => Some(key),
-            Err(ApiError::IdempotencyKeyRequired) => None,
-            Err(error) => return Err(error),
-        };
+        let key = optional_key(request.headers())?;
         let bytes = body::read(request, body::BODY_BYTES_MAX).await?;
         let asked = body::parse(&bytes)?;
         let (method, path) = path.split_once(' ').unwrap_or_default();
         let fingerprint = body::fingerprint(method, path, &bytes)?;
         Ok(Self { key, fingerprint, body: asked })
+    }
+}
+
+/// The caller's key, if there is one.
+pub(super) fn optional_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, ApiError> {
+    match key(headers) {
+        Ok(key) => Ok(Some(key)),
+        Err(ApiError::IdempotencyKeyRequired) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -92,23 +95,4 @@ fn key(headers: &HeaderMap) -> Result<IdempotencyKey, ApiError> {
     };
     let text = value.to_str().unwrap_or_default().to_owned();
     IdempotencyKey::try_from(text).map_err(|problem| ApiError::field(NAME, problem))
-}
-
-/// The API key that an operator's request creates. It is made from the operator's own key and what
-/// the request is about, so that a repeated request shows the same key again, although the database
-/// has no more than its hash, and nobody without the operator's key can make it.
-#[must_use]
-pub fn issue(operator: &Secret, mode: Mode, subject: &str) -> Secret {
-    let mut bytes = [0u8; 34];
-    let block = |part: u8| {
-        // HMAC takes keys of every length, so the fallback is never reached.
-        Hmac::<Sha256>::new_from_slice(operator.reveal().as_bytes()).map(|mut mac| {
-            mac.update(&[part]);
-            mac.update(subject.as_bytes());
-            mac.finalize().into_bytes()
-        })
-    };
-    let blocks = [0u8, 1].into_iter().filter_map(|part| block(part).ok()).flatten();
-    bytes.iter_mut().zip(blocks).for_each(|(byte, made)| *byte = made);
-    Secret::for_organisation(mode, bytes)
 }

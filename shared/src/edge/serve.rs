@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{App, finish};
+use super::{App, finish, log};
 
 /// The function cannot start or go on.
 pub type Fatal = lambda_http::Error;
@@ -12,7 +12,7 @@ pub type Fatal = lambda_http::Error;
 /// # Errors
 /// When the environment lacks a variable.
 pub fn start() -> Result<Arc<App>, Fatal> {
-    lambda_http::tracing::init_default_subscriber();
+    log::start();
     Ok(App::from_env()?)
 }
 

@@ -20,6 +20,7 @@ pub fn schema(event: EventName) -> &'static str {
         EventName::CreditsExpiring => schema!("credits.expiring"),
         EventName::CreditsExpired => schema!("credits.expired"),
         EventName::CreditsRefunded => schema!("credits.refunded"),
+        EventName::CreditsGranted => schema!("credits.granted"),
         EventName::CreditsAdjusted => schema!("credits.adjusted"),
         EventName::HoldExpired => schema!("hold.expired"),
         EventName::AutoRechargeSucceeded => schema!("auto_recharge.succeeded"),

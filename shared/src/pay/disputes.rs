@@ -120,6 +120,7 @@ impl Till<'_> {
         if known.opened.is_some() {
             return Ok((purchase, true));
         }
+        self.pause_recharge_for_dispute(purchase.id.account, dispute, moment).await?;
         let bought = self.bought(&purchase, known).await?;
         let name = format!("dispute/{}/opened", dispute.0);
         let (key, asked) = (system_key(&name)?, Fingerprint(name));

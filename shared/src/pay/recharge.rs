@@ -2,15 +2,18 @@ use std::error::Error;
 
 use chrono::{DateTime, Utc};
 
-use super::Till;
+use super::{DisputeId, Till};
 use crate::domain::{
-    AccountId, Amount, Cause, Decline, EntryId, News, Purchase, PurchaseId, Recharge, RechargeState, Refusal,
-    Stage, Wish,
+    AccountId, Amount, BadRecharge, Cause, Currency, EntryId, Money, News, Offer, OrgId, PackageList, Pause,
+    Purchase, PurchaseId, Recharge, RechargeState, Refusal, Stage, Wish,
 };
 use crate::store::{Errand, Fault, Moment, Unsettled, random};
 
 /// How many steps one look at an account takes at most: a charge, what it came to, and the next wish.
 const STEPS_MAX: u32 = 8;
+
+/// How often one change of the settings may lose the race for their row.
+const ATTEMPTS_MAX: u32 = 64;
 
 /// What one look has come to.
 enum Look {
@@ -18,6 +21,14 @@ enum Look {
     Enough,
     /// It has changed: look again.
     Again,
+}
+
+/// A charge that is under way.
+struct Charge {
+    transaction: EntryId,
+    credits: Amount,
+    price: Option<Money>,
+    at: DateTime<Utc>,
 }
 
 impl Till<'_> {
@@ -30,12 +41,13 @@ impl Till<'_> {
     pub async fn attend(&self, account: AccountId, moment: Moment) -> Result<(), Unsettled> {
         for _ in 0..STEPS_MAX {
             let Some(recharge) = self.ledger.recharge(account).await? else { return Ok(()) };
-            let look = match &recharge.state {
-                RechargeState::Charging { transaction, credits, at } => {
+            let look = match recharge.state {
+                RechargeState::Charging { transaction, credits, price, at } => {
+                    let charge = Charge { transaction, credits, price, at };
                     // A purchase is a long way down, so its future is kept off the stack.
-                    Box::pin(self.follow(&recharge, account, (*transaction, *credits, *at), moment)).await?
+                    Box::pin(self.follow(&recharge, account, charge, moment)).await?
                 }
-                RechargeState::Ready | RechargeState::Paused { .. } => {
+                RechargeState::Ready | RechargeState::Paused { .. } | RechargeState::Stopped { .. } => {
                     Box::pin(self.begin(&recharge, account, moment)).await?
                 }
             };
@@ -56,46 +68,52 @@ impl Till<'_> {
         let known = self.ledger.catch_up(account, moment).await?;
         let next = match recharge.wish(&known, moment.now) {
             Wish::Rest => return Ok(Look::Enough),
-            Wish::Charge(credits) => {
-                let credits = self.payable(recharge, account, credits, moment).await?;
-                recharge.charging(EntryId::new(moment.now, random()), credits, moment.now)
-            }
-            Wish::Turn(state) => {
-                if let RechargeState::Paused { why, until } = &state {
-                    // Told first: whoever finds it paused need not ask whether its owner knows.
-                    let news = News::RechargePaused { why: *why, until: *until, revision: recharge.revision };
-                    self.ledger.tell(account, &news, moment).await?;
+            Wish::Charge(credits) => match self.affordable(recharge, account, credits, moment).await? {
+                Ok(price) => {
+                    let transaction = EntryId::new(moment.now, random());
+                    recharge.charging(transaction, (credits, price), moment.now)
                 }
-                Recharge { state, ..recharge.clone() }
-            }
+                Err(state) => Recharge { state, ..recharge.clone() },
+            },
+            Wish::Turn(state) => Recharge { state, ..recharge.clone() },
         };
-        self.turn(account, next, moment).await?;
+        self.turn(account, (recharge, next), moment).await?;
         Ok(Look::Again)
     }
 
-    /// As many of the wanted credits as one payment may cost; at least a pack.
-    async fn payable(
+    /// What so many credits cost, where that is within the limits of its owner; else the state to be in.
+    async fn affordable(
         &self,
         recharge: &Recharge,
         account: AccountId,
-        wanted: Amount,
+        credits: Amount,
         moment: Moment,
-    ) -> Result<Amount, Fault> {
-        let catalogue = self.settings.catalogue(moment.wall).await?;
-        let currency = self.currency(account.org).await?;
-        let mut credits = wanted;
-        while let Err(Refusal::PriceLimit) = catalogue.packages.amount(credits, currency, moment.now) {
-            match recharge.half(credits) {
-                Some(fewer) => credits = fewer,
-                None => break,
-            }
-        }
-        Ok(credits)
+    ) -> Result<Result<Money, RechargeState>, Fault> {
+        let currency = self.billed_in(account.org).await?;
+        let offer = match self.quoted(currency, credits, moment).await? {
+            Ok(offer) => offer,
+            Err(refusal) => return Ok(Err(waits_for(&refusal, moment.now))),
+        };
+        Ok(recharge.may_spend(offer.price, currency, moment.now).map(|()| offer.price))
     }
 
-    /// Writes a new state, and before it the errand that finds it again after a crash. When somebody else
-    /// was first, nothing is written.
-    async fn turn(&self, account: AccountId, next: Recharge, moment: Moment) -> Result<(), Unsettled> {
+    /// Writes a new state, and before it the errand that finds it again after a crash. Its owner is told first of a
+    /// pause that begins: whoever finds it paused need not ask whether they know. When somebody else was first, nothing
+    /// is written.
+    async fn turn(
+        &self,
+        account: AccountId,
+        (known, next): (&Recharge, Recharge),
+        moment: Moment,
+    ) -> Result<(), Unsettled> {
+        let (before, after) = (known.state.pause(), next.state.pause());
+        if let Some((why, until)) = after
+            && why != Pause::PaymentFailed
+            && before.is_none_or(|(before, _)| before != why)
+        {
+            let news = News::RechargePaused { why, until, revision: known.revision };
+            self.ledger.tell(account, &news, moment).await?;
+        }
         if let Some(due) = next.look_at(moment.now) {
             self.ledger.note(Errand::Recharge(account), due).await?;
         }
@@ -108,28 +126,30 @@ impl Till<'_> {
         &self,
         recharge: &Recharge,
         account: AccountId,
-        charge: (EntryId, Amount, DateTime<Utc>),
+        charge: Charge,
         moment: Moment,
     ) -> Result<Look, Unsettled> {
-        let id = PurchaseId { account, transaction: charge.0 };
+        let id = PurchaseId { account, transaction: charge.transaction };
         let driven = match self.ledger.purchase(id).await? {
             Some(purchase) => Box::pin(self.resume(purchase, moment)).await,
-            None => match Box::pin(self.wanted(recharge, id, charge, moment)).await? {
+            None => match Box::pin(self.wanted(recharge, id, &charge, moment)).await? {
                 Ok(purchase) => Box::pin(self.sell(purchase, moment)).await,
-                Err(refusal) => Err(refusal.into()),
+                Err(state) => {
+                    self.turn(account, (recharge, recharge.abandoned(state)), moment).await?;
+                    return Ok(Look::Again);
+                }
             },
         };
         let purchase = match driven {
             Ok(purchase) => purchase,
-            // It can't even be asked for: nothing is on sale, or it costs too much at once or for a day.
-            Err(Unsettled::Refused(refusal)) => {
-                let next = recharge.refused(&refused(&refusal), moment.now);
-                self.tell_failed(id, (recharge, &next), charge.1, moment).await?;
-                self.turn(account, next, moment).await?;
-                return Ok(Look::Again);
-            }
             // Whoever is at work on it wakes us again.
             Err(Unsettled::InProgress) => return Ok(Look::Enough),
+            // It was never begun: no payment has failed.
+            Err(Unsettled::Refused(refusal)) => {
+                let state = waits_for(&refusal, moment.now);
+                self.turn(account, (recharge, recharge.abandoned(state)), moment).await?;
+                return Ok(Look::Again);
+            }
             Err(unsettled) => return Err(unsettled),
         };
         // Its owner is told before that is written down: told twice it is one event, and it is never lost.
@@ -141,43 +161,142 @@ impl Till<'_> {
             }
             Stage::Failed(decline) => {
                 let next = recharge.refused(decline, moment.now);
-                self.tell_failed(id, (recharge, &next), charge.1, moment).await?;
+                self.tell_failed(id, (recharge, &next), charge.credits, moment).await?;
                 next
             }
         };
-        self.turn(account, next, moment).await?;
+        self.turn(account, (recharge, next), moment).await?;
         Ok(Look::Again)
     }
 
-    /// The purchase that a charge is; or why there can be none.
+    /// The purchase that a charge is; or the state to be in, where there can be none at what was counted for it.
     async fn wanted(
         &self,
         recharge: &Recharge,
         id: PurchaseId,
-        (_, credits, at): (EntryId, Amount, DateTime<Utc>),
+        charge: &Charge,
         moment: Moment,
-    ) -> Result<Result<Purchase, Refusal>, Unsettled> {
-        let catalogue = self.settings.catalogue(moment.wall).await?;
-        let currency = self.currency(id.account.org).await?;
-        let offer = match catalogue.packages.amount(credits, currency, moment.now) {
+    ) -> Result<Result<Purchase, RechargeState>, Unsettled> {
+        let currency = self.billed_in(id.account.org).await?;
+        let offer = match self.quoted(currency, charge.credits, moment).await? {
             Ok(offer) => offer,
-            Err(refusal) => return Ok(Err(refusal)),
+            Err(refusal) => return Ok(Err(waits_for(&refusal, moment.now))),
         };
+        if charge.price.is_some_and(|counted| counted.amount() < offer.price.amount()) {
+            // The price has risen since: it is decided anew.
+            return Ok(Err(RechargeState::Ready));
+        }
         let rate = self.rate(id.account.org, offer.price, moment).await?;
-        let purchase = Purchase::begun(id, offer, recharge.payment_method.clone(), at);
+        let purchase = Purchase::begun(id, offer, recharge.payment_method.clone(), charge.at);
         Ok(Ok(Purchase { rate, cause: Cause::Recharge, ..purchase }))
+    }
+
+    /// What so many credits cost in that currency now: the one place that asks for the price of a charge.
+    async fn quoted(
+        &self,
+        currency: Currency,
+        credits: Amount,
+        moment: Moment,
+    ) -> Result<Result<Offer, Refusal>, Fault> {
+        let catalogue = self.settings.catalogue(moment.wall).await?;
+        Ok(offered(&catalogue.packages, (credits, currency), moment.now))
+    }
+
+    /// The currency that an organisation is billed in.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn billed_in(&self, org: OrgId) -> Result<Currency, Fault> {
+        let organisation = self.settings.organisation(org).await?;
+        let organisation =
+            organisation.ok_or_else(|| Fault::corrupt("an account", "its organisation is gone"))?;
+        Ok(organisation.currency)
+    }
+
+    /// Whether one payment can satisfy settings at what credits cost now, see [`Recharge::satisfiable`].
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn can_satisfy(
+        &self,
+        recharge: &Recharge,
+        currency: Currency,
+        moment: Moment,
+    ) -> Result<Result<(), BadRecharge>, Fault> {
+        let catalogue = self.settings.catalogue(moment.wall).await?;
+        let sizes: Vec<_> = catalogue
+            .packages
+            .on_sale_in(currency, moment.now)
+            .iter()
+            .map(|package| package.credits)
+            .collect();
+        Ok(recharge.satisfiable(currency, &sizes, |credits| {
+            offered(&catalogue.packages, (credits, currency), moment.now).map(|offer| offer.price)
+        }))
+    }
+
+    /// A payment of an account is disputed: its cards are charged no more until the owner sets auto-recharge anew. Heard
+    /// again of one dispute, it pauses nothing again. To be called before the dispute changes the balance, which would
+    /// have auto-recharge charge the same card.
+    ///
+    /// # Errors
+    /// When the table does not serve; it should then be called again.
+    pub async fn pause_recharge_for_dispute(
+        &self,
+        account: AccountId,
+        dispute: &DisputeId,
+        moment: Moment,
+    ) -> Result<(), Fault> {
+        let news = News::RechargeDisputed { dispute: dispute.0.clone() };
+        for _ in 0..ATTEMPTS_MAX {
+            let Some(known) = self.ledger.recharge(account).await? else { return Ok(()) };
+            if !known.enabled || self.ledger.was_told(account, &news).await? {
+                return Ok(());
+            }
+            let is_paused =
+                known.disputed || self.ledger.save_recharge(account, &known.with_dispute()).await?.is_some();
+            if is_paused {
+                return self.ledger.tell(account, &news, moment).await;
+            }
+        }
+        Err(Fault::Busy)
+    }
+
+    /// After a purchase by hand that is paid: what of auto-recharge failed before it does not count any more.
+    pub(super) async fn count_top_up(&self, purchase: &Purchase) {
+        if purchase.cause == Cause::Caller
+            && let Stage::Approved(_) = purchase.stage
+            && let Err(fault) = self.forget_failures(purchase.id.account).await
+        {
+            let account = purchase.id.account;
+            tracing::warn!(%account, fault = &fault as &dyn Error, "failed payments still count after a top-up");
+        }
+    }
+
+    async fn forget_failures(&self, account: AccountId) -> Result<(), Fault> {
+        for _ in 0..ATTEMPTS_MAX {
+            let known = self.ledger.recharge(account).await?;
+            let Some(next) = known.and_then(|known| known.topped_up()) else { return Ok(()) };
+            if self.ledger.save_recharge(account, &next).await?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(Fault::Busy)
     }
 }
 
-/// A charge that can't even be asked for.
-fn refused(refusal: &Refusal) -> Decline {
+/// The offer for so many credits in that currency.
+fn offered(
+    packages: &PackageList,
+    (credits, currency): (Amount, Currency),
+    at: DateTime<Utc>,
+) -> Result<Offer, Refusal> {
+    packages.amount(credits, currency, at)
+}
+
+/// What a charge waits for that can't even be asked for.
+fn waits_for(refusal: &Refusal, now: DateTime<Utc>) -> RechargeState {
     tracing::warn!(cause = refusal as &dyn Error, "auto-recharge can't buy");
-    let reason = if *refusal == Refusal::PriceLimit {
-        "price_limit"
-    } else if matches!(refusal, Refusal::SpendingLimit { .. }) {
-        "spending_limit"
-    } else {
-        "not_on_sale"
-    };
-    Decline::plain(reason)
+    let is_missing = matches!(refusal, Refusal::NothingOnSale | Refusal::UnknownPackage(_));
+    RechargeState::for_an_hour(if is_missing { Pause::NotOnSale } else { Pause::PaymentLimit }, now)
 }

@@ -25,7 +25,7 @@ impl Till<'_> {
     ) -> Result<(), Fault> {
         let until = match &next.state {
             RechargeState::Paused { until, .. } => Some(*until),
-            RechargeState::Ready | RechargeState::Charging { .. } => None,
+            RechargeState::Ready | RechargeState::Charging { .. } | RechargeState::Stopped { .. } => None,
         };
         let failure = RechargeFailure {
             transaction: id.transaction,
@@ -39,7 +39,7 @@ impl Till<'_> {
             let cause = failure.decline.reason.as_str();
             tracing::warn!(account = %id.account, cause, "auto-recharge has switched itself off");
         }
-        let is_off = until.is_none();
+        let is_off = !next.enabled;
         self.ledger.tell(id.account, &News::RechargeFailed(failure.into()), moment).await?;
         if is_off {
             let news = News::RechargeOff { after: id.transaction };

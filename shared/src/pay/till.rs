@@ -323,6 +323,7 @@ impl Till<'_> {
         if let Err(fault) = self.tell_of(&saved, moment).await {
             tracing::warn!(purchase = %saved.id.transaction, cause = &fault as &dyn Error, "its errand tells that it has failed");
         }
+        self.count_top_up(&saved).await;
         if saved.cause == Cause::Recharge
             && saved.next() == Step::Rest
             && let Err(asleep) = self.wakes.wake(saved.id.account).await

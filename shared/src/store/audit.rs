@@ -6,10 +6,11 @@ use chrono::{DateTime, Utc};
 use super::chain::{Mark, checkpoint, full_span, number, place};
 use super::item::{AccountItem, RowItem, decode};
 use super::key::{Item, Key, chain_partition, checkpoint_partition, pot_partition};
+use super::pots::grouped;
 use super::raw::{RawRow, RawRows, place_of};
-use super::{Fault, Ledger};
+use super::{Fault, Ledger, pot_item};
 use crate::domain::{
-    Account, AccountId, ChainCheck, EntryId, Finding, Hash, Period, Pot, Problem, Span, Sums, Tip,
+    Account, AccountId, ChainCheck, EntryId, Finding, Hash, Period, Problem, Span, Sums, Tip,
 };
 
 /// How many rows that are missing past the end of the chain are named.
@@ -319,9 +320,9 @@ impl<'a> Audit<'a> {
                 Some(AttributeValue::S(text)) => EntryId::from_bare(text),
                 Some(_) | None => None,
             };
-            for item in items {
+            for (item, pages) in grouped(items) {
                 let of = place(&item);
-                match decode::<Pot>("a pot", item).ok().filter(|pot| Some(pot.of) == of) {
+                match pot_item::pot_of(item, pages).ok().filter(|pot| Some(pot.of) == of) {
                     Some(pot) => pots.push(pot),
                     None => {
                         let finding = Finding { sequence: None, transaction: of, problem: Problem::Pot };

@@ -73,6 +73,11 @@ impl Held {
         wall.signed_duration_since(self.claim.wall).num_seconds()
     }
 
+    /// When it was taken, by the machine's own time.
+    pub(super) fn wall(&self) -> DateTime<Utc> {
+        self.claim.wall
+    }
+
     pub(super) fn into_details(self) -> Details {
         self.claim.details
     }
@@ -218,12 +223,12 @@ pub fn system_key(name: &str) -> Result<ClaimKey, Fault> {
 }
 
 /// When a key that was taken at `at`, by the machine's own time, means nothing any more.
-fn later(at: DateTime<Utc>) -> DateTime<Utc> {
+pub(super) fn later(at: DateTime<Utc>) -> DateTime<Utc> {
     let days = Duration::try_days(CLAIM_DAYS).unwrap_or_default();
     at.checked_add_signed(days).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
-fn claim_item(wish: Wish<'_>, id: EntryId, moment: Moment) -> ClaimItem {
+pub(super) fn claim_item(wish: Wish<'_>, id: EntryId, moment: Moment) -> ClaimItem {
     ClaimItem {
         hash: wish.asked.0.clone(),
         id,

@@ -126,7 +126,7 @@ impl Ledger {
         let answer = answer.map_err(|error| Fault::unavailable("read the directory")(error.into()))?;
         let is_last = answer.last_evaluated_key.is_none();
         let items = answer.items.unwrap_or_default().into_iter();
-        Ok((items.map(read).collect::<Result<_, _>>()?, is_last))
+        Ok((items.filter_map(read).collect(), is_last))
     }
 
     /// How far the round of a month is in one part of the directory.
@@ -161,12 +161,17 @@ impl Ledger {
     }
 }
 
-fn read(item: Item) -> Result<Listed, Fault> {
+/// A line of the directory. One that does not read must not hide those that do.
+fn read(item: Item) -> Option<Listed> {
     let account = match item.get("sk") {
         Some(AttributeValue::S(name)) => name.parse().ok(),
         Some(_) | None => None,
     };
-    let account = account.ok_or_else(|| Fault::corrupt("a listed account", "its key"))?;
-    let ListedItem { mon } = decode("a listed account", item)?;
-    Ok(Listed { account, monitored: mon })
+    let Some(account) = account else {
+        tracing::error!(place = ?item.get("sk"), "a line of the directory does not read");
+        return None;
+    };
+    // Where nobody can say whether it has monitors, they are looked for.
+    let monitored = decode::<ListedItem>("a listed account", item).map_or(true, |listed| listed.mon);
+    Some(Listed { account, monitored })
 }

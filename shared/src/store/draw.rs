@@ -1,17 +1,19 @@
-use std::pin::Pin;
+//! Drawing from a transaction: a part is taken from its remainder first, then the account follows.
+
 use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::pots::{ENDED_AT_ONCE, OpenHold};
-use super::{ClaimsOf, Errand, Fault, Ledger, Moment, PotId, Settled, Unsettled, system_key};
+use super::pots::Save;
+use super::settle::back_off;
+use super::{ClaimsOf, Errand, Fault, Ledger, Moment, PotId, Settled, Unsettled};
 use crate::domain::{
-    Account, AccountId, ClaimKey, Details, Draw, Drawn, EntryId, Fingerprint, GiveBack, Head, Period,
-    Portion, Posting, Pot, Receipt, Refusal, Why, capture, give_back,
+    Account, AccountId, ClaimKey, Details, Draw, Drawn, EntryId, Fingerprint, GiveBack, Head, Landed, Misfit,
+    NotTaken, Period, Portion, Posting, Pot, Receipt, Refusal, Why, capture, give_back,
 };
 
 /// How often one request may lose the race for a pot before its caller is told to retry.
-const ATTEMPTS_MAX: u32 = 48;
+const ATTEMPTS_MAX: u32 = 40;
 
 /// How often, and how long, a request waits for another one that carries out the same just now.
 const WAITS: u32 = 8;
@@ -33,15 +35,6 @@ pub struct Asking<'a> {
     pub why: &'a Why,
     /// When.
     pub moment: Moment,
-}
-
-/// What came of a look at the holds of an account that have ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ended {
-    /// Some were closed.
-    pub closed: bool,
-    /// Some are left to whoever is at work on them.
-    pub left: bool,
 }
 
 /// What came of a request to draw.
@@ -68,51 +61,87 @@ impl Ledger {
         asking: Asking<'_>,
         decide: impl Fn(&Pot) -> Result<Portion, Refusal> + Send + Sync,
     ) -> Result<Taken, Unsettled> {
-        let moment = asking.moment;
-        for _ in 0..ATTEMPTS_MAX {
-            let pot = self.pot(account, from.entry.id).await?.unwrap_or_else(|| Pot::of(from));
-            if let Some(known) = pot.draws.iter().find(|draw| draw.key == *asking.key) {
-                if known.asked != *asking.asked {
+        let pot = self.pot_of(account, from).await?;
+        self.draw_on(account, (from, pot), asking, decide).await
+    }
+
+    /// The same, on a remainder that was just read.
+    pub(super) async fn draw_on(
+        &self,
+        account: AccountId,
+        (from, pot): (&Receipt, Pot),
+        asking: Asking<'_>,
+        decide: impl Fn(&Pot) -> Result<Portion, Refusal> + Send + Sync,
+    ) -> Result<Taken, Unsettled> {
+        let Asking { key, asked, moment, .. } = asking;
+        let mut read = Some(pot);
+        for attempt in 0..ATTEMPTS_MAX {
+            back_off(attempt).await;
+            let pot = match read.take() {
+                Some(pot) => pot,
+                None => self.pot_of(account, from).await?,
+            };
+            if let Some(open) = pot.open_under(key) {
+                if open.asked != *asked {
                     return Err(Unsettled::KeyReused);
                 }
-                let taken = self.follow(account, from, (pot, asking.key), moment).await.map_err(begun)?;
+                let taken = self.follow(account, from, (pot, key), moment).await.map_err(begun)?;
                 return Ok(Taken { settled: Settled { replayed: true, ..taken.settled }, ..taken });
             }
-            if let Some(unmade) =
-                pot.draws.iter().find(|draw| draw.made.is_none()).map(|draw| draw.key.clone())
-            {
+            // A key that is used for two requests at the same time is found out when the account follows.
+            let made = match asking.why {
+                // It ends the hold, so another one is refused.
+                Why::Expiry => None,
+                Why::Refund { .. } | Why::Capture | Why::Release => {
+                    self.made_under(account, &pot, (key, asked), moment).await?
+                }
+            };
+            if let Some(made) = made {
+                return self.told_again(account, pot, made).await;
+            }
+            if let Some(open) = pot.open.as_ref().map(|open| open.key.clone()) {
                 // What was drawn before comes first: it may have to be put back, and what is left is then more.
-                match self.follow(account, from, (pot, &unmade), moment).await {
+                match self.follow(account, from, (pot, &open), moment).await {
                     Ok(_) | Err(Unsettled::Refused(_) | Unsettled::KeyReused) => continue,
                     Err(unsettled) => return Err(unsettled),
                 }
             }
-            // A key that is used for two requests at the same time is found out when the account follows.
-            self.made_before(ClaimsOf::Account(account), asking.key, asking.asked, moment).await?;
-            let part = decide(&pot)?;
-            let drawn = Drawn { of: from.entry.id, why: asking.why.clone(), shares: part.shares };
-            let draw = Draw {
-                key: asking.key.clone(),
-                asked: asking.asked.clone(),
-                details: Details { drawn: Some(drawn), ..asking.details.clone() },
-                closes: part.closes,
-                made: None,
-            };
+            let pot = pot.clone().with(part(from, asking, decide(&pot)?))?;
             if part_is_looked_after(asking.why) {
                 let due = moment.now.checked_add_signed(LOOK).unwrap_or(moment.now);
                 self.note(Errand::Pot(PotId { account, of: from.entry.id }), due).await?;
             }
             // If the answer is lost, it may have been taken.
-            let saved = self.save_pot(account, pot.with(draw)?).await.map_err(|fault| begun(fault.into()))?;
-            let Some(pot) = saved else { continue };
-            return self.follow(account, from, (pot, asking.key), moment).await.map_err(begun);
+            let saved = self.save_pot(account, pot, Save::Taken).await;
+            let Some(pot) = saved.map_err(|fault| begun(fault.into()))? else { continue };
+            return self.follow(account, from, (pot, key), moment).await.map_err(begun);
         }
         Err(Fault::Busy.into())
     }
 
-    /// Has the account follow the draw of `key`, and tells what that came to; those before it were followed
-    /// before it was drawn. Somebody else who is at it just now is mostly done in a moment.
-    async fn follow(
+    /// The transaction that a part of `pot` was made under `key`, if there is one. Keys are remembered as long as
+    /// claims are.
+    pub(super) async fn made_under(
+        &self,
+        account: AccountId,
+        pot: &Pot,
+        (key, asked): (&ClaimKey, &Fingerprint),
+        moment: Moment,
+    ) -> Result<Option<EntryId>, Unsettled> {
+        let made = self.made_before(ClaimsOf::Account(account), key, asked, moment).await?;
+        Ok(made.map(|made| made.id).filter(|id| pot.has_made(*id)))
+    }
+
+    /// What is answered again to a request whose part was made before.
+    async fn told_again(&self, account: AccountId, pot: Pot, made: EntryId) -> Result<Taken, Unsettled> {
+        self.close(account, &pot).await?;
+        let receipt = self.transaction(account, made).await?.ok_or(Unsettled::InProgress)?;
+        Ok(Taken { settled: Settled { receipt, more: vec![], replayed: true }, pot: pot.as_of(made) })
+    }
+
+    /// Has the account follow the part that was taken under `key`, and tells what that came to; those before it
+    /// were followed before it was taken. Another process that is at it just now is mostly done in a moment.
+    pub(super) async fn follow(
         &self,
         account: AccountId,
         from: &Receipt,
@@ -124,8 +153,7 @@ impl Ledger {
                 Err(Unsettled::InProgress) => tokio::time::sleep(WAIT).await,
                 told => return told,
             }
-            let known = self.pot(account, from.entry.id).await?;
-            pot = known.ok_or_else(|| Fault::corrupt("a pot", "it is gone"))?;
+            pot = self.pot_of(account, from).await?;
         }
         self.follow_now(account, from, (pot, key), moment).await
     }
@@ -137,23 +165,22 @@ impl Ledger {
         (pot, key): (Pot, &ClaimKey),
         moment: Moment,
     ) -> Result<Taken, Unsettled> {
-        // One that is gone was put back by somebody else.
-        let draw = pot.draws.iter().find(|draw| draw.key == *key).cloned().ok_or(Unsettled::InProgress)?;
-        if let Some(made) = draw.made {
-            self.close(account, &pot).await?;
-            let receipt = self.transaction(account, made).await?.ok_or(Unsettled::InProgress)?;
-            let settled = Settled { receipt, more: vec![], replayed: true };
-            return Ok(Taken { settled, pot: as_of(pot, key) });
-        }
+        let Some(draw) = pot.open_under(key).cloned() else {
+            // Another process has carried it out, or has put it back.
+            let claim = self.claim_of(ClaimsOf::Account(account), key).await?;
+            let made = claim.map(|claim| claim.id).filter(|id| pot.has_made(*id));
+            return self.told_again(account, pot, made.ok_or(Unsettled::InProgress)?).await;
+        };
         match self.carry_out(account, from, &draw, moment).await {
             Ok(settled) => {
-                let pot = self.mark_made(account, &pot, &draw, settled.receipt.entry.id).await?;
+                let made = settled.receipt.entry.id;
+                let pot = self.mark_made(account, pot, &draw, (from, made)).await?;
                 self.close(account, &pot).await?;
-                Ok(Taken { settled, pot: as_of(pot, key) })
+                Ok(Taken { settled, pot: pot.as_of(made) })
             }
             Err(error @ (Unsettled::Refused(_) | Unsettled::KeyReused)) => {
                 // It will never be carried out.
-                self.withdraw(account, &pot, key).await?;
+                self.put_back(account, from, (pot, key)).await?;
                 Err(error)
             }
             Err(unsettled) => Err(unsettled),
@@ -161,11 +188,9 @@ impl Ledger {
     }
 
     /// Forgets a hold that is closed, and whose account has followed.
-    async fn close(&self, account: AccountId, pot: &Pot) -> Result<(), Fault> {
+    pub(super) async fn close(&self, account: AccountId, pot: &Pot) -> Result<(), Fault> {
         match pot.ends {
-            Some(ends) if pot.closed_by().is_some() && pot.draws.iter().all(|draw| draw.made.is_some()) => {
-                self.forget_hold(account, OpenHold { id: pot.of, ends }).await
-            }
+            Some(ends) if pot.closed && pot.open.is_none() => self.forget_hold(account, pot.of, ends).await,
             Some(_) | None => Ok(()),
         }
     }
@@ -191,124 +216,127 @@ impl Ledger {
                 None => capture(account, &drawn.shares, head),
             }
         };
-        self.settle(account, (&draw.key, &draw.asked, &draw.details), moment, decide).await
+        let details = in_full(from, &draw.details);
+        self.settle(account, (&draw.key, &draw.asked, &details), moment, decide).await
     }
 
-    /// Writes down which transaction a draw was made. Whoever is first does; the others find it done. One that
-    /// somebody has put back meanwhile is drawn all the same: the account has followed.
+    /// Writes down which transaction a part was made. Whoever is first does; the others find it done.
+    ///
+    /// A part that another process has put back meanwhile was drawn all the same: it is written down as well, and
+    /// raised, for its credits may have been drawn by others since.
     async fn mark_made(
         &self,
         account: AccountId,
-        pot: &Pot,
+        mut pot: Pot,
         draw: &Draw,
-        made: EntryId,
+        (from, made): (&Receipt, EntryId),
     ) -> Result<Pot, Unsettled> {
-        let mut pot = pot.clone();
-        for _ in 0..ATTEMPTS_MAX {
-            if !pot.has(&draw.key) {
-                tracing::error!(%account, of = %pot.of, "a draw that was put back has landed");
-                pot = pot.with(draw.clone())?;
-            }
-            let known = pot.draws.iter_mut().find(|known| known.key == draw.key);
-            if known.is_none_or(|known| known.made.replace(made).is_some()) {
+        for attempt in 0..ATTEMPTS_MAX {
+            back_off(attempt).await;
+            if pot.has_made(made) {
                 return Ok(pot);
             }
-            let of = pot.of;
-            if let Some(kept) = self.save_pot(account, pot).await? {
+            let mut landed = None;
+            let next = if pot.open_under(&draw.key).is_some() {
+                pot.followed(made)?
+            } else {
+                let Landed { pot, overdrawn } = pot.landed(draw, made)?;
+                landed = Some(overdrawn.get());
+                pot
+            };
+            if let Some(kept) = self.save_pot(account, next, Save::Followed).await? {
+                if let Some(overdrawn) = landed {
+                    tracing::error!(
+                        %account, of = %kept.of, %made, overdrawn,
+                        "a part that was put back was carried out all the same"
+                    );
+                }
                 return Ok(kept);
             }
-            pot = self.pot(account, of).await?.ok_or_else(|| Fault::corrupt("a pot", "it is gone"))?;
+            pot = self.pot_of(account, from).await?;
         }
         Err(Unsettled::InProgress)
     }
 
     /// Puts back a part that the account will not follow.
-    async fn withdraw(&self, account: AccountId, pot: &Pot, key: &ClaimKey) -> Result<(), Fault> {
-        let mut pot = pot.clone();
-        for _ in 0..ATTEMPTS_MAX {
-            let of = pot.of;
-            if !pot.has(key) || self.save_pot(account, pot.without(key)).await?.is_some() {
+    async fn put_back(
+        &self,
+        account: AccountId,
+        from: &Receipt,
+        (mut pot, key): (Pot, &ClaimKey),
+    ) -> Result<(), Fault> {
+        for attempt in 0..ATTEMPTS_MAX {
+            back_off(attempt).await;
+            if pot.open_under(key).is_none()
+                || self.save_pot(account, pot.without_open()?, Save::Followed).await?.is_some()
+            {
                 return Ok(());
             }
-            pot = self.pot(account, of).await?.ok_or_else(|| Fault::corrupt("a pot", "it is gone"))?;
+            pot = self.pot_of(account, from).await?;
         }
         Err(Fault::Busy)
     }
+}
 
-    /// Carries out what was drawn from a transaction and broke off; of a hold that has ended gives back the
-    /// rest. When the account has followed all of it, there is nothing to do.
-    ///
-    /// # Errors
-    /// [`Unsettled::InProgress`] when it has to be looked at again; when the table does not serve.
-    pub async fn look_after_pot(
-        &self,
-        account: AccountId,
-        of: EntryId,
-        moment: Moment,
-    ) -> Result<(), Unsettled> {
-        let Some(from) = self.find(account, of).await? else { return Ok(()) };
-        if let Some(pot) = self.pot(account, of).await?
-            && let Some(last) = pot.draws.last().map(|last| last.key.clone())
-        {
-            match self.follow(account, &from, (pot, &last), moment).await {
-                Ok(_) | Err(Unsettled::Refused(_) | Unsettled::KeyReused) => (),
-                Err(unsettled) => return Err(unsettled),
-            }
-        }
-        if from.is_hold() { self.expire(account, &from, moment).await } else { Ok(()) }
+impl From<Misfit> for Fault {
+    fn from(misfit: Misfit) -> Self {
+        Self::corrupt("what is left of a transaction", misfit)
     }
+}
 
-    /// Gives back what a hold still has, if it has ended.
-    ///
-    /// # Errors
-    /// As [`Ledger::draw`].
-    pub async fn expire(&self, account: AccountId, hold: &Receipt, moment: Moment) -> Result<(), Unsettled> {
-        if hold.details.expires_at.is_none_or(|ends| moment.now < ends) {
-            return Ok(());
+impl From<Misfit> for Unsettled {
+    fn from(misfit: Misfit) -> Self {
+        Fault::from(misfit).into()
+    }
+}
+
+impl From<NotTaken> for Unsettled {
+    fn from(not_taken: NotTaken) -> Self {
+        match not_taken {
+            NotTaken::Refused(refusal) => refusal.into(),
+            NotTaken::Misfit(misfit) => misfit.into(),
         }
-        let name = format!("expiry-of-{}", hold.entry.id);
-        let asking = Asking {
-            key: &system_key(&name)?,
-            asked: &Fingerprint(name),
-            details: &of_hold(hold),
-            why: &Why::Expiry,
-            moment,
+    }
+}
+
+/// The part that a request draws. What its transaction says of the hold is in the hold's row, and is not repeated.
+fn part(from: &Receipt, asking: Asking<'_>, portion: Portion) -> Draw {
+    let drawn = Drawn { of: from.entry.id, why: asking.why.clone(), shares: portion.shares };
+    let mut details = Details { drawn: Some(drawn), ..asking.details.clone() };
+    if from.is_hold() {
+        let Details {
+            quantity, price_version, resource_id, customer_id, member_id, service, purpose, ..
+        } = Details::default();
+        details = Details {
+            quantity,
+            price_version,
+            resource_id,
+            customer_id,
+            member_id,
+            service,
+            purpose,
+            ..details
         };
-        let decide = |pot: &Pot| pot.to_release(&Why::Expiry, moment.now);
-        match self.draw(account, hold, asking, decide).await {
-            Ok(_) => Ok(()),
-            // It was closed before, by what the account has followed: the draw would have seen to that first.
-            Err(Unsettled::Refused(Refusal::HoldClosed(_))) => {
-                match self.pot(account, hold.entry.id).await? {
-                    Some(pot) => Ok(self.close(account, &pot).await?),
-                    None => Ok(()),
-                }
-            }
-            Err(unsettled) => Err(unsettled),
-        }
     }
+    Draw { key: asking.key.clone(), asked: asking.asked.clone(), details, closes: portion.closes }
+}
 
-    /// Has the holds of an account that have ended by now give back what they have, some tens at once.
-    ///
-    /// # Errors
-    /// When the table does not serve.
-    pub fn expire_ended(
-        &self,
-        account: AccountId,
-        moment: Moment,
-    ) -> Pin<Box<dyn Future<Output = Result<Ended, Fault>> + Send + '_>> {
-        // In a box, for what gives back settles, and whoever settles comes through here.
-        Box::pin(async move {
-            let mut ended = Ended::default();
-            for open in self.ended_holds(account, moment.now, ENDED_AT_ONCE).await? {
-                match self.look_after_pot(account, open.id, moment).await {
-                    Ok(()) => ended.closed = true,
-                    Err(Unsettled::Failed(fault)) => return Err(fault),
-                    Err(_) => ended.left = true,
-                }
-            }
-            Ok(ended)
-        })
+/// All that the transaction of a part says.
+fn in_full(from: &Receipt, details: &Details) -> Details {
+    if !from.is_hold() {
+        return details.clone();
+    }
+    let Details { quantity, price_version, resource_id, customer_id, member_id, service, purpose, .. } =
+        of_hold(from);
+    Details {
+        quantity,
+        price_version,
+        resource_id,
+        customer_id,
+        member_id,
+        service,
+        purpose,
+        ..details.clone()
     }
 }
 
@@ -344,11 +372,4 @@ fn part_is_looked_after(why: &Why) -> bool {
         Why::Refund { .. } | Why::Capture | Why::Release => true,
         Why::Expiry => false,
     }
-}
-
-/// A pot without what was drawn after the draw of `key`.
-fn as_of(mut pot: Pot, key: &ClaimKey) -> Pot {
-    let through = pot.draws.iter().take_while(|draw| draw.key != *key).count();
-    pot.draws.truncate(through.saturating_add(1));
-    pot
 }

@@ -59,6 +59,15 @@ impl Ledger {
         self.tell_with(account, (news, moment), None).await.map(|_| ())
     }
 
+    /// Whether an organisation has been told something.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn was_told(&self, account: AccountId, news: &News) -> Result<bool, Fault> {
+        let told = self.get(&Key::Told(account, &news.source()), true, "look for what was told").await?;
+        Ok(told.is_some())
+    }
+
     /// Writes a monitor, with a revision one higher, and tells its owner so: both or neither. The monitor as
     /// it then is; `None` when somebody has written it since it was read.
     ///

@@ -1,5 +1,7 @@
 use aws_sdk_dynamodb::error::BoxError;
 
+use crate::domain::AccountId;
+
 /// The store could not answer. No credit was moved, unless the operation says otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
@@ -24,9 +26,26 @@ pub enum Fault {
         #[source]
         source: BoxError,
     },
+    /// An account's own item does not read. A retry does not help: an operator has to repair the account.
+    #[error("the account {account} does not read as this code writes it ({attributes})")]
+    BrokenAccount {
+        /// Which account.
+        account: AccountId,
+        /// Which attributes do not read, and why not.
+        attributes: String,
+    },
 }
 
 impl Fault {
+    /// Whether a stored item does not read: then the same request fails again until somebody mends the item.
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        match self {
+            Self::Corrupt { .. } | Self::BrokenAccount { .. } => true,
+            Self::Busy | Self::Unavailable { .. } => false,
+        }
+    }
+
     pub(super) fn unavailable(doing: &'static str) -> impl Fn(BoxError) -> Self {
         move |source| Self::Unavailable { doing, source }
     }

@@ -225,7 +225,7 @@ impl From<&Entry> for EntryItem {
 }
 
 impl EntryItem {
-    fn entry(self) -> Entry {
+    pub(super) fn entry(self) -> Entry {
         Entry {
             id: self.id,
             at: self.at,

@@ -18,6 +18,8 @@ pub(super) enum Key<'a> {
     Account(AccountId),
     /// `KEY#<org>#<mode>#<c, o or s>#<key>` / `C`: who holds an idempotency key.
     Claim(ClaimsOf, &'a ClaimKey),
+    /// `CHANGED#<org>#<mode>#<digest>` or `CHANGED#operators#<digest>` / `C`: when a setting was last changed.
+    LastChange(ClaimsOf, &'a str),
     /// `TXN#<org>#<mode>#<month>` / `<ulid>`: one line of the ledger. The month and the order are
     /// those of the id's time, so an id alone finds its row.
     Row(AccountId, EntryId),
@@ -47,6 +49,8 @@ pub(super) enum Key<'a> {
     Subject(AccountId, &'a Subject),
     /// `POT#<org>#<mode>#<month>` / `<ulid>`: what was drawn from a transaction.
     Pot(AccountId, EntryId),
+    /// `POT#<org>#<mode>#<month>` / `<ulid>#<number>`: some of the finished parts of a transaction, by page.
+    PotPage(AccountId, EntryId, usize),
     /// `HOLDS#<org>#<mode>` / `<milliseconds>#<ulid>`: a hold that is not closed, by its end.
     Open(AccountId, String),
     /// `SEEN#<org>#<mode>#<digest>` / `S`: who was last charged for the same.
@@ -65,10 +69,13 @@ pub(super) enum Key<'a> {
     Event(AccountId, u64),
     /// `EVENTHEAD#<org>#<mode>` / `H`: how many events there are.
     EventHead(AccountId),
+    /// `SKIPPED#<org>#<mode>` / `<place>`: a record of the stream that the projector could not read, by its place.
+    Skipped(AccountId, String),
     /// `TOLD#<org>#<mode>#<source>` / `T`: that something was told.
     Told(AccountId, &'a str),
-    /// `USE#<org>#<mode>#<month>` / `<day>…`: what was used on a day, of all or of one customer or member.
-    Usage(AccountId, Period, String),
+    /// `USE#<org>#<mode>#<month>#<shard>` / `<day>…`: what was used on a day, of all or of one customer or member.
+    /// Without a shard, as counters were kept before they were spread.
+    Usage(AccountId, Period, Option<u8>, String),
     /// `HOOKS#<org>#<mode>` / `wh_<ulid>` and `wh_<ulid>#state`: one webhook, and how far its deliveries are.
     Webhook(AccountId, String),
     /// `GONE#<org>#<mode>#wh_<ulid>` / `G`: that a webhook was deleted.
@@ -91,6 +98,12 @@ impl Key<'_> {
             Key::Account(account) => (format!("ACCT#{account}"), "A".to_owned()),
             Key::Claim(ClaimsOf::Account(account), key) => (format!("KEY#{account}#{key}"), "C".to_owned()),
             Key::Claim(ClaimsOf::Operators, key) => (format!("KEY#operators#{key}"), "C".to_owned()),
+            Key::LastChange(ClaimsOf::Account(account), thing) => {
+                (format!("CHANGED#{account}#{thing}"), "C".to_owned())
+            }
+            Key::LastChange(ClaimsOf::Operators, thing) => {
+                (format!("CHANGED#operators#{thing}"), "C".to_owned())
+            }
             Key::Row(account, entry) => (row_partition(*account, Period::of(entry.time())), entry.bare()),
             Key::Watermark(account) => (format!("MARK#{account}"), "M".to_owned()),
             Key::Span(account, first) => (chain_partition(*account), format!("{first:016}")),
@@ -108,6 +121,9 @@ impl Key<'_> {
                 (format!("SUBJ#{account}#{}", subject.as_str()), "S".to_owned())
             }
             Key::Pot(account, of) => (pot_partition(*account, Period::of(of.time())), of.bare()),
+            Key::PotPage(account, of, number) => {
+                (pot_partition(*account, Period::of(of.time())), format!("{}#{number:03}", of.bare()))
+            }
             Key::Open(account, place) => (format!("HOLDS#{account}"), place.clone()),
             Key::Seen(account, digest) => (format!("SEEN#{account}#{digest}"), "S".to_owned()),
             Key::Listed(partition, account) => (partition.clone(), account.to_string()),
@@ -117,8 +133,11 @@ impl Key<'_> {
             Key::AlertState(account) => (alerts_partition(*account), "S".to_owned()),
             Key::Event(account, number) => (format!("EVENTS#{account}"), format!("{number:016}")),
             Key::EventHead(account) => (format!("EVENTHEAD#{account}"), "H".to_owned()),
+            Key::Skipped(account, place) => (skipped_partition(*account), place.clone()),
             Key::Told(account, source) => (format!("TOLD#{account}#{source}"), "T".to_owned()),
-            Key::Usage(account, month, place) => (usage_partition(*account, *month), place.clone()),
+            Key::Usage(account, month, shard, place) => {
+                (usage_partition(*account, *month, *shard), place.clone())
+            }
             Key::Webhook(account, place) => (webhooks_partition(*account), place.clone()),
             Key::GoneWebhook(account, id) => (format!("GONE#{account}#{id}"), "G".to_owned()),
             Key::Delivery(account, webhook, id) => (deliveries_partition(*account, *webhook), id.bare()),
@@ -151,9 +170,18 @@ pub(super) fn pot_partition(account: AccountId, month: Period) -> String {
     format!("POT#{account}#{month}")
 }
 
-/// Where the usage of one month is.
-pub(super) fn usage_partition(account: AccountId, month: Period) -> String {
-    format!("USE#{account}#{month}")
+/// Where records of the stream are kept that the projector could not read.
+pub(super) fn skipped_partition(account: AccountId) -> String {
+    format!("SKIPPED#{account}")
+}
+
+/// Where the usage of one month was before it was spread: `USE#<org>#<mode>#<month>`. With a shard, where a
+/// sixteenth of its counters is.
+pub(super) fn usage_partition(account: AccountId, month: Period, shard: Option<u8>) -> String {
+    match shard {
+        Some(shard) => format!("USE#{account}#{month}#{shard:x}"),
+        None => format!("USE#{account}#{month}"),
+    }
 }
 
 /// Where the webhooks of an account are.

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use tracing::warn;
 
 use super::hints::Hints;
-use super::item::{AccountItem, ClaimItem, RowItem, decode, with_key};
+use super::item::{ClaimItem, RowItem, decode, with_key};
 use super::key::{Item, Key, row_partition};
 use super::{ClaimsOf, Fault, Unsettled};
 use crate::domain::{Account, AccountId, ClaimKey, Details, Entry, EntryId, Period, Receipt};
@@ -66,7 +66,7 @@ impl Ledger {
     /// When the table does not serve.
     pub async fn account(&self, id: AccountId) -> Result<Option<Account>, Fault> {
         let item = self.get(&Key::Account(id), true, "read an account").await?;
-        let account = item.map(|item| decode::<AccountItem>("an account", item)?.account(id)).transpose()?;
+        let account = item.map(|item| self.read_account(id, item)).transpose()?;
         if let Some(account) = &account {
             self.hints.put(account);
         }

@@ -144,7 +144,7 @@ fn read(text: &str) -> Option<Vec<Move>> {
         let (bucket, terms) = rest.split_at_checked(1)?;
         Some((read_name(lot)?, lot_key::read_bucket(bucket)?, lot_key::read_terms(terms)?))
     };
-    let lots = lots.split_whitespace().map(lot).collect::<Option<Vec<_>>>()?;
+    let lots = split(lots).map(lot).collect::<Option<Vec<_>>>()?;
     let part = |text: &str| {
         let sign = text.find(['-', '+'])?;
         let (place, amount) = text.split_at_checked(sign)?;
@@ -154,7 +154,12 @@ fn read(text: &str) -> Option<Vec<Move>> {
         let amount = Credits::try_from(amount.parse::<u64>().ok()?).ok()?;
         Some(Move { lot, source, direction, amount, terms })
     };
-    moved.split_whitespace().map(part).collect()
+    split(moved).map(part).collect()
+}
+
+/// What stands between single spaces, so that there is one text for each list of moves.
+fn split(text: &str) -> impl Iterator<Item = &str> {
+    text.split(' ').filter(move |_| !text.is_empty())
 }
 
 /// A lot's id, as short as can be.

@@ -3,7 +3,6 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 
 use super::expression::Expression;
-use super::item::{AccountItem, decode};
 use super::key::Key;
 use super::{Fault, Ledger};
 use crate::domain::{Account, Posting};
@@ -44,7 +43,7 @@ impl Ledger {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
-        let read = |item| decode::<AccountItem>("an account", item)?.account(account);
+        let read = |item| self.read_account(account, item);
         match sent {
             Ok(answer) => Ok(match read(answer.attributes.unwrap_or_default()) {
                 Ok(landed) => {

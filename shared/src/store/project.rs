@@ -5,9 +5,9 @@ use chrono::{DateTime, Utc};
 use tracing::{error, warn};
 
 use super::chain::Mark;
-use super::item::{AccountItem, RowItem, decode};
+use super::item::{RowItem, decode};
 use super::key::{Item, Key};
-use super::{Fault, Ledger, canonical};
+use super::{Fault, Ledger, broken, canonical};
 use crate::domain::{Account, AccountId, Entry, EntryId, Growth, Receipt, RowText, Tip};
 
 /// How often a mark may be moved by others meanwhile: two projectors at the same records are what there is.
@@ -33,13 +33,21 @@ pub type Image = serde_dynamo::Item;
 /// Reads an account from an image of the stream; `None` for an item of another kind.
 ///
 /// # Errors
-/// [`Fault::Corrupt`] when it says it is an account and does not read as one.
+/// [`Fault::BrokenAccount`] when it says it is an account and does not read as one.
 pub fn account_image(image: Image) -> Result<Option<Account>, Fault> {
     let image = Item::from(image);
     let Some(AttributeValue::S(pk)) = image.get("pk") else { return Ok(None) };
     let Some(name) = pk.strip_prefix("ACCT#") else { return Ok(None) };
     let id = name.parse().map_err(|_| Fault::corrupt("an account", "its key"))?;
-    decode::<AccountItem>("an account", image)?.account(id).map(Some)
+    broken::read(id, image).map(Some)
+}
+
+/// The account that an image of the stream is of, if it is an account's own item.
+#[must_use]
+pub fn account_of(image: &Image) -> Option<AccountId> {
+    let image = Item::from(image.clone());
+    let Some(AttributeValue::S(pk)) = image.get("pk") else { return None };
+    pk.strip_prefix("ACCT#")?.parse().ok()
 }
 
 impl Ledger {

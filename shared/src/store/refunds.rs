@@ -5,8 +5,8 @@ use super::item::{RowItem, decode};
 use super::key::row_partition;
 use super::{Fault, Ledger, Moment, Unsettled};
 use crate::domain::{
-    AccountId, Amount, ClaimKey, Details, EntryId, Fingerprint, Period, Pot, PurchaseId, Reason, Receipt,
-    Reference, Refusal, Why,
+    AccountId, ClaimKey, Details, EntryId, Fingerprint, Period, Pot, PurchaseId, Receipt, Refund, Refusal,
+    Twin, Why,
 };
 
 /// How many debits before one are looked through for its twin. One that lies further back has to be named.
@@ -18,40 +18,11 @@ const ROWS_AT_ONCE: i32 = 1_000;
 /// As how many rows a read counts that finds fewer, so that months without any come to an end too.
 const READ_COUNTS_AS: i32 = 200;
 
-/// Credits asked back.
-#[derive(Clone, Debug)]
-pub struct Refund {
-    /// Of which debit.
-    pub transaction: EntryId,
-    /// Why.
-    pub reason: Reason,
-    /// How many; all that was not refunded yet when nothing is said.
-    pub amount: Option<Amount>,
-    /// In words.
-    pub note: Option<Reference>,
-    /// The earlier debit for the same, where that is the reason and it lies far back.
-    pub duplicate_of: Option<EntryId>,
-    /// Who decides.
-    pub by: Decides,
-}
-
-/// Who decides on a refund.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decides {
-    /// The seed's table.
-    Table,
-    /// The table, for a debit whose caller reports in time that it has failed.
-    Policy,
-    /// An operator, whatever the table says.
-    Operator,
-}
-
 impl Ledger {
     /// Gives credits of a debit back; `None` when there is no such transaction.
     ///
     /// # Errors
-    /// [`Unsettled::Refused`] by the rules of [`Reason::may_refund`], [`Receipt::may_be_refunded`] and
-    /// [`Pot::to_refund`]; and as [`Ledger::draw`].
+    /// [`Unsettled::Refused`] by the rules of [`Refund::of`] and [`Pot::to_refund`]; and as [`Ledger::draw`].
     pub async fn refund(
         &self,
         account: AccountId,
@@ -62,23 +33,28 @@ impl Ledger {
         let Some(from) = self.find(account, request.transaction).await? else {
             let bought = PurchaseId { account, transaction: request.transaction };
             return match self.purchase(bought).await? {
-                Some(_) => Err(Refusal::NotEligible(
-                    "this transaction has brought credits and spent none; name the debit of an operation",
-                )
-                .into()),
+                Some(_) => Err(Refusal::purchase_is_no_debit().into()),
                 None => Ok(None),
             };
         };
-        let pot = self.pot(account, from.entry.id).await?.unwrap_or_else(|| Pot::of(&from));
+        let pot = self.pot_of(account, &from).await?;
         let mut twin = None;
-        if !pot.has(key) {
-            twin = self.may_refund(account, &from, request, moment).await?;
+        if pot.open_under(key).is_none()
+            && self.made_under(account, &pot, (key, asked), moment).await?.is_none()
+        {
+            twin = match request.of(&from, moment.now)? {
+                Twin::NotNeeded(told) => told,
+                Twin::Named(twin) => {
+                    Some(self.named_twin(account, &from, twin).await?.ok_or(request.no_twin())?)
+                }
+                Twin::Latest => Some(self.earlier_twin(account, &from).await?.ok_or(request.no_twin())?),
+            };
             pot.to_refund(request.amount)?;
         }
         let why = Why::Refund { reason: request.reason, note: request.note.clone(), twin };
         let asking = Asking { key, asked, details, why: &why, moment };
         let decide = |pot: &Pot| pot.to_refund(request.amount);
-        self.draw(account, &from, asking, decide).await.map(Some)
+        self.draw_on(account, (&from, pot), asking, decide).await.map(Some)
     }
 
     /// One transaction of an account, also where it is the last and its row is not written yet; `None` when
@@ -99,45 +75,15 @@ impl Ledger {
         self.transaction(account, id).await
     }
 
-    /// Whether it is refunded by the rules; the twin that makes it so, where it takes one.
-    async fn may_refund(
+    /// The debit `twin`, if it is an earlier one for the same as `from` and stands.
+    async fn named_twin(
         &self,
         account: AccountId,
         from: &Receipt,
-        request: &Refund,
-        moment: Moment,
-    ) -> Result<Option<EntryId>, Unsettled> {
-        from.may_be_refunded()?;
-        match request.by {
-            Decides::Operator => return Ok(request.duplicate_of),
-            Decides::Policy => from.may_fail(moment.now)?,
-            Decides::Table => request.reason.may_refund()?,
-        }
-        if request.reason != Reason::DuplicateOperation {
-            return Ok(None);
-        }
-        if from.details.resource_id.is_none() {
-            return Err(Refusal::NotEligible(
-                "this debit names no resource, so it is the duplicate of none; an operator may decide otherwise",
-            )
-            .into());
-        }
-        let twin = match request.duplicate_of {
-            Some(named) => {
-                let named = self.transaction(account, named).await?;
-                let twin = named.filter(|twin| twin.is_twin_of(from));
-                self.if_it_stands(account, twin).await?
-            }
-            None => self.earlier_twin(account, from).await?,
-        };
-        let named = Refusal::NotEligible(
-            "`duplicateOf` names no earlier debit for the same operation and resource that stands",
-        );
-        let none = Refusal::NotEligible(
-            "no earlier debit for the same operation and resource stands; if it lies more than 10,000 transactions \
-             back, name it in `duplicateOf`",
-        );
-        Ok(Some(twin.ok_or(if request.duplicate_of.is_some() { named } else { none })?))
+        twin: EntryId,
+    ) -> Result<Option<EntryId>, Fault> {
+        let named = self.transaction(account, twin).await?;
+        self.if_it_stands(account, named.filter(|twin| twin.is_twin_of(from))).await
     }
 
     /// The latest debit before `from` for the same that was not refunded itself.
@@ -197,6 +143,6 @@ impl Ledger {
     /// Whether not all of a debit was refunded.
     pub(super) async fn is_paid(&self, account: AccountId, debit: EntryId) -> Result<bool, Fault> {
         let pot = self.pot(account, debit).await?;
-        Ok(pot.is_none_or(|pot| pot.draws.is_empty() || !pot.left().is_zero()))
+        Ok(pot.is_none_or(|pot| pot.parts() == 0 || !pot.left().is_zero()))
     }
 }

@@ -119,7 +119,7 @@ impl Ledger {
                 let is_duplicate = settled.receipt.details.dedupe != Some(mine);
                 Ok(ChargedOnce { settled: Settled { replayed, ..settled }, is_duplicate })
             }
-            Err(error @ Unsettled::Refused(_)) => {
+            Err(error @ (Unsettled::Refused(_) | Unsettled::HoldsEnded)) => {
                 self.release(of, key, mine).await?;
                 Err(error)
             }

@@ -41,6 +41,9 @@ pub struct Organisation {
     /// What its purchases of a day may cost, where an operator has set it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spending_limit: Option<SpendingLimit>,
+    /// Whether its own keys may move it to a plan that costs more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub self_service_plans: bool,
     /// When it was opened.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub created_at: DateTime<Utc>,
@@ -160,6 +163,31 @@ impl Settings {
         }
     }
 
+    /// Sets whether an organisation's own keys may move it to a plan that costs more; the organisation as it
+    /// then is, or `None` when there is no such organisation.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn set_self_service_plans(
+        &self,
+        org: OrgId,
+        allowed: bool,
+    ) -> Result<Option<Organisation>, Fault> {
+        let update = self.client.update_item().table_name(&self.table);
+        let update = update.set_key(Some(Key::Organisation(org).attributes()));
+        let update = update.update_expression("SET selfServicePlans = :allowed");
+        let update = update.expression_attribute_values(":allowed", AttributeValue::Bool(allowed));
+        let update = update.condition_expression("attribute_exists(pk)");
+        let update = update.return_values(aws_sdk_dynamodb::types::ReturnValue::AllNew);
+        match update.send().await {
+            Ok(answer) => decode("an organisation", answer.attributes.unwrap_or_default()).map(Some),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(None),
+                Some(_) | None => Err(Fault::unavailable("set terms of an organisation")(error.into())),
+            },
+        }
+    }
+
     /// Has an organisation have a plan since a revision of its live ledger, unless it has one since a later
     /// one.
     ///
@@ -212,6 +240,28 @@ impl Settings {
             return self.put_both_new(issued, known).await;
         }
         self.put_new(with_key(&Key::Secret(&hash), key)?).await
+    }
+
+    /// Issues a key of an organisation, unless one of that id was issued before: that one is returned, whose
+    /// secret nobody can be shown any more.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn issue_key(
+        &self,
+        org: OrgId,
+        secret: &Secret,
+        key: &ApiKey,
+    ) -> Result<Option<ApiKey>, Fault> {
+        self.add_key(secret, key).await?;
+        let issued = self.get(&Key::Issued(org, key.key_id), true, "find an API key").await?;
+        let gone = || Fault::corrupt("an API key", "it was issued and can't be found");
+        let IssuedKeyItem { hash } = decode("an issued key", issued.ok_or_else(gone)?)?;
+        if hash == secret.hash() {
+            return Ok(None);
+        }
+        let known = self.get(&Key::Secret(&hash), true, "read an API key").await?.ok_or_else(gone)?;
+        decode("an API key", known).map(Some)
     }
 
     /// What is known of a key, at most [`FRESH_SECONDS`] old by `moment.wall`, with the plan as it is
@@ -307,7 +357,7 @@ impl Settings {
         }
     }
 
-    /// Both or neither: a key that works and can't be found to be revoked must not exist.
+    /// Both or neither, and neither where one of them is there already: a key that works and can't be found to be revoked must not exist.
     async fn put_both_new(&self, first: Item, second: Item) -> Result<(), Fault> {
         use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError::TransactionCanceledException;
 
@@ -321,10 +371,9 @@ impl Settings {
         let Err(error) = both.send().await else { return Ok(()) };
         match error.as_service_error() {
             Some(TransactionCanceledException(cancelled))
-                if cancelled
-                    .cancellation_reasons()
-                    .iter()
-                    .all(|reason| matches!(reason.code(), Some("ConditionalCheckFailed"))) =>
+                if cancelled.cancellation_reasons().iter().all(|reason| {
+                    matches!(reason.code(), Some("ConditionalCheckFailed" | "None") | None)
+                }) =>
             {
                 Ok(())
             }

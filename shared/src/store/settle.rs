@@ -2,9 +2,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use super::claim::{Claimed, Held, Wish};
-use super::draw::Ended;
 use super::post::Commit;
-use super::pots::LOOKS_MAX;
 use super::{ClaimsOf, Fault, Ledger, Moment};
 use crate::domain::{
     Account, AccountId, ClaimKey, DUE_MAX, Details, EntryId, Fingerprint, Head, Posting, Receipt, Refusal,
@@ -12,8 +10,8 @@ use crate::domain::{
 };
 
 /// How often one request may lose the race for an account before its caller is told to retry. Each
-/// loss is somebody else's success; forty-eight of them take about a second.
-const ATTEMPTS_MAX: u32 = 48;
+/// loss is another request's success. With the waits between them, that many take some seven seconds.
+const ATTEMPTS_MAX: u32 = 40;
 
 /// For how many seconds another holder of the same key counts as still at work. An attempt takes
 /// some twenty milliseconds; one that takes longer than this may be fenced off, which is always
@@ -35,6 +33,9 @@ pub enum Unsettled {
     /// Another attempt under the same key may be at work, or its outcome is not certain yet.
     #[error("another attempt under this key is not settled yet")]
     InProgress,
+    /// Credits are lacking that holds which have ended will give back; some of these holds were closed.
+    #[error("holds that have ended are being closed")]
+    HoldsEnded,
     /// The store could not say. Nothing was moved.
     #[error(transparent)]
     Failed(#[from] Fault),
@@ -97,45 +98,14 @@ impl Ledger {
         Attempt { ledger: self, account, wish, moment }.settle(decide).await
     }
 
-    /// Settles a request that spends. Holds that have ended give back what they have first: their credits are
-    /// available again, and may come before others in the order of consumption. Where nothing is held, that
-    /// costs nothing.
-    ///
-    /// # Errors
-    /// See [`Unsettled`].
-    pub async fn spend(
-        &self,
-        account: AccountId,
-        claim: (&ClaimKey, &Fingerprint, &Details),
-        moment: Moment,
-        decide: impl Fn(&Account, &Head) -> Result<Posting, Refusal> + Send + Sync,
-    ) -> Result<Settled, Unsettled> {
-        let known = match self.hints.get(account) {
-            Some(known) => known,
-            None => self.account(account).await?.ok_or(Unsettled::NoAccount)?,
-        };
-        for _ in 0..LOOKS_MAX {
-            if known.held.is_zero() || !self.expire_ended(account, moment).await?.closed {
-                break;
-            }
-        }
-        self.settle(account, claim, moment, decide).await
-    }
-
-    /// Writes down what time alone has done to an account, and returns it as it then is.
+    /// Writes down what is due of an account, its months and lots, and returns it as it then is. Its holds are
+    /// left as they are: see [`Ledger::catch_up`].
     ///
     /// # Errors
     /// [`Unsettled::NoAccount`], [`Unsettled::Failed`].
-    pub async fn catch_up(&self, id: AccountId, moment: Moment) -> Result<Account, Unsettled> {
+    pub async fn current(&self, id: AccountId, moment: Moment) -> Result<Account, Unsettled> {
         let account = self.account(id).await?.ok_or(Unsettled::NoAccount)?;
-        let mut account = self.up_to_date(Seen { account, fresh: true }, moment).await?.account;
-        for _ in 0..LOOKS_MAX {
-            if account.held.is_zero() || !self.expire_ended(id, moment).await?.closed {
-                break;
-            }
-            account = self.account(id).await?.ok_or(Unsettled::NoAccount)?;
-        }
-        Ok(account)
+        Ok(self.up_to_date(Seen { account, fresh: true }, moment).await?.account)
     }
 
     /// Posts what is due, oldest first, until nothing is (contract, rules 2 and 3).
@@ -171,8 +141,13 @@ impl Attempt<'_> {
     ) -> Result<Settled, Unsettled> {
         let mut seen = self.first_sight().await?;
         let mut id = self.mint(&seen.account);
-        let (mut claimed, mut looks) = (false, 0);
+        let (mut claimed, mut throttled) = (false, false);
         for attempt in 0..ATTEMPTS_MAX {
+            // By the end of the wait, rivals have moved on from what this one was told.
+            if back_off(attempt).await && !throttled {
+                seen = self.look().await?;
+            }
+            throttled = false;
             seen = self.ledger.up_to_date(seen, self.moment).await?;
             if !claimed && seen.account.fence.up_to >= id {
                 id = self.mint(&seen.account);
@@ -180,24 +155,7 @@ impl Attempt<'_> {
             let head = Head { id, now: self.moment.now, claim: self.wish.key.clone() };
             let posting = match decide(&seen.account, &head) {
                 Ok(posting) => posting,
-                Err(refusal) if seen.fresh => {
-                    // What a hold has set aside is there again from its end on, also before anybody has
-                    // written that down.
-                    let may_be_held =
-                        looks < LOOKS_MAX && !seen.account.held.is_zero() && refusal.wants_credits();
-                    looks = looks.saturating_add(1);
-                    let ended = match may_be_held {
-                        true => self.ledger.expire_ended(self.account, self.moment).await?,
-                        false => Ended::default(),
-                    };
-                    if ended.closed {
-                        seen = self.look().await?;
-                        continue;
-                    }
-                    let told = self.refuse(refusal, claimed.then_some(id)).await;
-                    // What somebody is giving back just now may pay for it.
-                    return if ended.left { told.map_err(|_| Unsettled::InProgress) } else { told };
-                }
+                Err(refusal) if seen.fresh => return self.refuse(refusal, claimed.then_some(id)).await,
                 Err(_) => {
                     seen = self.look().await?;
                     continue;
@@ -224,10 +182,9 @@ impl Attempt<'_> {
                     self.let_go(id).await;
                     return Err(fault.into());
                 }
-                Commit::Throttled(_) => (),
+                Commit::Throttled(_) => throttled = true,
                 Commit::Doubtful(fault) => return self.after_doubt(id, &fault).await,
             }
-            back_off(attempt).await;
         }
         self.let_go(id).await;
         Err(Fault::Busy.into())
@@ -335,6 +292,8 @@ impl Attempt<'_> {
                 self.let_go(id).await;
                 Err(Fault::Busy.into())
             }
+            // Only a repair can tell whether it landed.
+            Err(Unsettled::Failed(broken @ Fault::BrokenAccount { .. })) => Err(broken.into()),
             Err(_) => Err(Unsettled::InProgress),
         }
     }
@@ -343,13 +302,16 @@ impl Attempt<'_> {
 /// Once an earlier sending is known of, a fault must not be told as "nothing was charged".
 fn in_doubt(unsettled: Unsettled) -> Unsettled {
     match unsettled {
+        Unsettled::Failed(broken @ Fault::BrokenAccount { .. }) => broken.into(),
         Unsettled::Failed(fault) => {
             tracing::warn!(fault = &fault as &dyn Error, "an earlier sending stays in doubt");
             Unsettled::InProgress
         }
-        Unsettled::KeyReused | Unsettled::Refused(_) | Unsettled::NoAccount | Unsettled::InProgress => {
-            unsettled
-        }
+        Unsettled::KeyReused
+        | Unsettled::Refused(_)
+        | Unsettled::NoAccount
+        | Unsettled::InProgress
+        | Unsettled::HoldsEnded => unsettled,
     }
 }
 
@@ -365,15 +327,16 @@ pub fn random() -> u128 {
     u128::from_be_bytes(bytes)
 }
 
-/// Steps aside for a moment that grows with each loss, up to a limit, and differs between rivals.
-/// The first losses cost nothing: mostly the account has just moved on, and the next try fits.
-async fn back_off(attempt: u32) {
+/// Waits before an attempt, for a random time below a limit that doubles with each attempt: of many rivals, few
+/// then try at the same moment, however many they are. The first attempts come at once: mostly the account has
+/// just moved on, and the next one fits. Whether it has waited.
+pub(super) async fn back_off(attempt: u32) -> bool {
     const FREE: u32 = 3;
-    const STEP_MILLIS: u128 = 4;
-    const MOST_MILLIS: u128 = 32;
-    if attempt >= FREE {
-        let most = STEP_MILLIS.saturating_mul(u128::from(attempt)).min(MOST_MILLIS);
-        let millis = u64::try_from(random().checked_rem(most).unwrap_or(0)).unwrap_or(0);
-        tokio::time::sleep(Duration::from_millis(millis)).await;
-    }
+    const FIRST_MILLIS: u128 = 4;
+    const MOST_MILLIS: u128 = 500;
+    let Some(waits) = attempt.checked_sub(FREE) else { return false };
+    let most = FIRST_MILLIS.checked_shl(waits.min(16)).unwrap_or(MOST_MILLIS).min(MOST_MILLIS);
+    let millis = u64::try_from(random().checked_rem(most).unwrap_or(0)).unwrap_or(0);
+    tokio::time::sleep(Duration::from_millis(millis)).await;
+    true
 }

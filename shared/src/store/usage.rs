@@ -23,6 +23,13 @@ const COUNTERS_AT_ONCE: usize = 32;
 /// How many counters a look into a month brings at once.
 const AT_ONCE: i32 = 200;
 
+/// Over how many partitions the counters of a month are spread: DynamoDB gives each 1,000 writes a second, and a
+/// large customer's debits may each name another customer of theirs.
+const SHARDS: u8 = 16;
+
+/// How many reads of one partition a look into a month takes at most: 10,000 counters of each.
+const READS_MAX: u32 = 50;
+
 /// Whose usage it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum UsageOf {
@@ -43,6 +50,15 @@ pub struct DayUsage {
     pub of: UsageOf,
     /// How much.
     pub usage: Usage,
+}
+
+/// What an account has used in a month.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MonthUsage {
+    /// By day and by whom, in that order.
+    pub days: Vec<DayUsage>,
+    /// Whether these are all; there may be more than one look reads.
+    pub is_complete: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -86,18 +102,26 @@ impl Activity {
         (day, of): (NaiveDate, &UsageOf),
         spent: &[&Spent],
     ) -> Result<(), Fault> {
-        let key = Key::Usage(account, Period::of(noon(day)), place(day, of));
+        let (month, place) = (Period::of(noon(day)), place(day, of));
+        let key = Key::Usage(account, month, Some(shard_of(&place)), place.clone());
         for _ in 0..ATTEMPTS_MAX {
-            let known = self.get(&key, "read usage").await?;
-            let known: Option<UsageItem> = known.map(|item| decode("usage", item)).transpose()?;
+            let known = self.counter(&key).await?;
             let seen = known.as_ref().map(|known| known.through);
+            // A counter that was kept before they were spread stays as it is, and this one counts on from there.
+            let before = match seen {
+                Some(seen) => seen,
+                None => {
+                    let old = self.counter(&Key::Usage(account, month, None, place.clone())).await?;
+                    old.map_or(0, |old| old.through)
+                }
+            };
             let mut usage = known.map(|known| known.usage).unwrap_or_default();
-            let mut through = seen.unwrap_or(0);
-            for one in spent.iter().filter(|one| seen.unwrap_or(0) < one.sequence) {
+            let mut through = before;
+            for one in spent.iter().filter(|one| before < one.sequence) {
                 usage.add(one);
                 through = through.max(one.sequence);
             }
-            if Some(through) == seen {
+            if through == before {
                 return Ok(());
             }
             let name = match of {
@@ -112,36 +136,73 @@ impl Activity {
         Err(Fault::Busy)
     }
 
+    async fn counter(&self, key: &Key<'_>) -> Result<Option<UsageItem>, Fault> {
+        let item = self.get(key, "read usage").await?;
+        item.map(|item| decode("usage", item)).transpose()
+    }
+
     /// What an account has used in a month, by day and by whom.
     ///
     /// # Errors
     /// When the table does not serve.
-    pub async fn usage(&self, account: AccountId, month: Period) -> Result<Vec<DayUsage>, Fault> {
+    pub async fn usage(&self, account: AccountId, month: Period) -> Result<MonthUsage, Fault> {
+        let shards = std::iter::once(None).chain((0..SHARDS).map(Some));
+        let read = shards.map(|shard| self.usage_of_shard(account, month, shard));
+        let mut is_complete = true;
+        let mut days: BTreeMap<(NaiveDate, UsageOf), Usage> = BTreeMap::new();
+        for (some, complete) in try_join_all(read).await? {
+            is_complete &= complete;
+            for DayUsage { day, of, usage } in some {
+                days.entry((day, of)).or_default().join(&usage);
+            }
+        }
+        let days = days.into_iter().map(|((day, of), usage)| DayUsage { day, of, usage });
+        Ok(MonthUsage { days: days.collect(), is_complete })
+    }
+
+    /// The counters of one partition, and whether these are all.
+    async fn usage_of_shard(
+        &self,
+        account: AccountId,
+        month: Period,
+        shard: Option<u8>,
+    ) -> Result<(Vec<DayUsage>, bool), Fault> {
         let (mut days, mut after) = (Vec::new(), None);
-        loop {
-            let partition = usage_partition(account, month);
+        for _ in 0..READS_MAX {
+            let partition = usage_partition(account, month, shard);
             let (items, more) = self.items(partition, (after, true), AT_ONCE, "read usage").await?;
             after = None;
             for item in items {
                 let sk = item.get("sk").and_then(|sk| sk.as_s().ok()).cloned().unwrap_or_default();
-                let UsageItem { name, usage, .. } = decode("usage", item)?;
-                let mut words = sk.splitn(3, '#');
-                let day = words.next().and_then(|day| day.parse().ok());
-                let day = day.and_then(|day| month.start().date_naive().with_day(day));
-                let day = day.ok_or_else(|| Fault::corrupt("usage", "its day"))?;
-                let of = match (words.next(), name) {
-                    (Some("c"), Some(name)) => UsageOf::Customer(name),
-                    (Some("m"), Some(name)) => UsageOf::Member(name),
-                    (_, _) => UsageOf::All,
-                };
-                days.push(DayUsage { day, of, usage });
+                days.push(read(month, &sk, decode("usage", item)?)?);
                 after = Some(sk).filter(|_| more);
             }
             if after.is_none() {
-                return Ok(days);
+                return Ok((days, true));
             }
         }
+        Ok((days, false))
     }
+}
+
+fn read(month: Period, sk: &str, item: UsageItem) -> Result<DayUsage, Fault> {
+    let UsageItem { name, usage, .. } = item;
+    let mut words = sk.splitn(3, '#');
+    let day = words.next().and_then(|day| day.parse().ok());
+    let day = day.and_then(|day| month.start().date_naive().with_day(day));
+    let day = day.ok_or_else(|| Fault::corrupt("usage", "its day"))?;
+    let of = match (words.next(), name) {
+        (Some("c"), Some(name)) => UsageOf::Customer(name),
+        (Some("m"), Some(name)) => UsageOf::Member(name),
+        (_, _) => UsageOf::All,
+    };
+    Ok(DayUsage { day, of, usage })
+}
+
+/// In which partition of its month a counter is. A counter stays one item: what it counts it counts once.
+fn shard_of(place: &str) -> u8 {
+    let first = Sha256::digest(place).first().copied().unwrap_or(0);
+    first.checked_rem(SHARDS).unwrap_or(0)
 }
 
 fn noon(day: NaiveDate) -> DateTime<Utc> {

@@ -17,9 +17,10 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::fs::{File, TryLockError};
+use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,6 +30,12 @@ use tempfile::TempDir;
 
 use connector::Worker;
 use server::Servers;
+
+/// The names of its files, and of those that SQLite puts beside its own.
+pub(crate) const LOCK_FILE: &str = "lock";
+const DATABASE_FILE: &str = "dynamo.db";
+pub(crate) const DATABASE_FILES: [&str; 5] =
+    [LOCK_FILE, DATABASE_FILE, "dynamo.db-wal", "dynamo.db-shm", "dynamo.db-journal"];
 
 /// Why the engine could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -185,17 +192,25 @@ impl Engine {
 impl Home {
     fn lock(folder: PathBuf, temporary: Option<TempDir>) -> Result<Self, EngineError> {
         let fault = |source| EngineError::Folder { folder: folder.clone(), source };
-        std::fs::create_dir_all(&folder).map_err(fault)?;
-        let lock = File::create(folder.join("lock")).map_err(fault)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(fault)?;
+        let own = |name| {
+            let file = folder.join(name);
+            File::options().mode(0o600).create(true).truncate(false).write(true).open(file).map_err(fault)
+        };
+        let lock = own(LOCK_FILE)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { folder, _lock: lock, _temporary: temporary }),
+            Ok(()) => {
+                // Made here, for its owner alone; SQLite gives what it puts beside it the same mode.
+                own(DATABASE_FILE)?;
+                Ok(Self { folder, _lock: lock, _temporary: temporary })
+            }
             Err(TryLockError::WouldBlock) => Err(EngineError::InUse(folder)),
             Err(TryLockError::Error(source)) => Err(fault(source)),
         }
     }
 
     fn file(&self) -> PathBuf {
-        self.folder.join("dynamo.db")
+        self.folder.join(DATABASE_FILE)
     }
 
     fn fault(&self, source: DynoxideError) -> EngineError {

@@ -22,19 +22,24 @@ fn set(alerts: Alerts, thresholds: &[u64], since: u64) -> Alerts {
     alerts.with_thresholds(thresholds.iter().copied().map(credits), since)
 }
 
-fn level(sequence: u64, available: u64, minute: i64) -> Level {
+fn level(sequence: u64, spendable: u64, minute: i64) -> Level {
     let at = DateTime::from_timestamp(minute * 60, 0).unwrap();
-    Level { sequence, available: credits(available), unlimited: false, at }
+    let spendable = credits(spendable);
+    Level { sequence, spendable, by_service: Some([spendable; 5]), unlimited: false, at }
+}
+
+fn of(service: Option<Service>) -> String {
+    service.map(|service| format!(" {}", service.as_str())).unwrap_or_default()
 }
 
 fn word(news: &News) -> String {
     let number = |credits: Credits| credits.get();
     match news {
-        News::LowBalance { balance, threshold } => {
-            format!("low {} of {}", number(*balance), number(*threshold))
+        News::LowBalance { balance, threshold, service } => {
+            format!("low {} of {}{}", number(*balance), number(*threshold), of(*service))
         }
-        News::Recovered { balance, threshold } => {
-            format!("up {} of {}", number(*balance), number(*threshold))
+        News::Recovered { balance, threshold, service } => {
+            format!("up {} of {}{}", number(*balance), number(*threshold), of(*service))
         }
         News::Depleted => "none".to_owned(),
         other => panic!("{other:?}"),
@@ -120,9 +125,51 @@ fn nothing_is_low_on_an_unlimited_plan() {
     let unlimited = |sequence| Level { unlimited: true, ..level(sequence, 0, 5) };
     let (low, _) = AlertState::default().follow(&alerts, level(2, 99, 1), None);
     let (state, news) = low.follow(&alerts, unlimited(3), None);
-    assert_eq!(news.iter().map(word).collect::<Vec<_>>(), ["up 0 of 100"]);
+    assert_eq!(news, [], "nothing has recovered where nothing is counted");
     assert!(!state.depleted);
     assert_eq!(state.follow(&alerts, unlimited(4), None).1, []);
+    // Counted again, what is low is so anew.
+    let (_, news) = state.follow(&alerts, level(5, 99, 6), None);
+    assert_eq!(news.iter().map(word).collect::<Vec<_>>(), ["low 99 of 100"]);
+}
+
+/// A threshold of a service goes by what its debits can spend, beside one of the same number without a service.
+#[test]
+fn a_threshold_of_a_service_goes_by_its_own_level() {
+    let of = |count| (Service::Smartaccess, credits(count));
+    let alerts = alerts(&[100], 0, 0).with_service_thresholds([of(100), of(20), of(100), of(0)], 0);
+    let below: Vec<_> = alerts.thresholds.iter().map(|known| (known.service, known.below.get())).collect();
+    let own = Some(Service::Smartaccess);
+    assert_eq!(below, [(None, 100), (own, 100), (own, 20)]);
+    // The two kinds are set apart from each other.
+    assert_eq!(set(alerts.clone(), &[7], 3).thresholds[1..], alerts.thresholds[1..]);
+    assert_eq!(alerts.clone().with_service_thresholds([], 3).thresholds, alerts.thresholds[..1]);
+    let (mut state, mut told) = (AlertState::default(), Vec::new());
+    for (number, plain, own) in [
+        (2, 500, Some(500)),
+        (3, 99, Some(400)),
+        (4, 50, Some(99)),
+        (5, 0, Some(19)),
+        (6, 300, None),
+        (7, 300, Some(50)),
+    ] {
+        let plain_level = level(number, plain, 1);
+        let other = credits(plain);
+        let by_service = own.map(|own| [other, credits(own), other, other, other]);
+        let (next, news) = state.follow(&alerts, Level { by_service, ..plain_level }, None);
+        told.push(news.iter().map(word).collect::<Vec<_>>().join(", "));
+        state = next;
+    }
+    let expected = [
+        "",
+        "low 99 of 100",
+        "low 99 of 100 smartaccess",
+        "low 19 of 20 smartaccess, none",
+        // By a row alone nobody knows what a service can spend: it stays as it was.
+        "up 300 of 100",
+        "up 50 of 20 smartaccess",
+    ];
+    assert_eq!(told, expected);
 }
 
 #[test]

@@ -103,7 +103,7 @@ impl World {
         }
         for place in 0..self.holds.len() {
             let ended = self.holds[place].1.ends.is_some_and(|end| end <= self.now);
-            if ended && self.holds[place].1.closed_by().is_none() {
+            if ended && !self.holds[place].1.closed {
                 self.give_back(place, Why::Expiry)?;
             }
         }
@@ -153,7 +153,7 @@ impl World {
         if month == self.account.period {
             self.used -= sum;
         }
-        let all: u64 = pot.draws.iter().map(|draw| draw.amount().get()).sum();
+        let all = pot.drawn().get();
         prop_assert!(all <= debit.spent().get() && all + pot.left().get() == debit.spent().get());
         self.debits[place].1 = pot;
         Ok(())
@@ -356,11 +356,15 @@ fn debit(amount: u64, service: Option<Service>) -> Consume {
 }
 
 fn drawn(pot: Pot, shares: &[Share], why: Why, closes: bool) -> Result<Pot, TestCaseError> {
-    let (of, number) = (pot.of, pot.draws.len());
+    let (of, number) = (pot.of, pot.parts());
     let details = Details { drawn: Some(Drawn { of, why, shares: shares.to_vec() }), ..Details::default() };
     let key = ClaimKey::Caller(IdempotencyKey::try_from(format!("d{number}")).unwrap());
-    let draw = Draw { key, asked: Fingerprint(String::new()), details, closes, made: Some(of) };
-    pot.with(draw).map_err(|refusal| TestCaseError::fail(refusal.to_string()))
+    let draw = Draw { key, asked: Fingerprint(String::new()), details, closes };
+    let taken = pot.with(draw).map_err(|not_taken| TestCaseError::fail(not_taken.to_string()))?;
+    // Put back and taken again, it is the same.
+    let back = taken.clone().without_open().map_err(|misfit| TestCaseError::fail(misfit.to_string()))?;
+    prop_assert_eq!(back.with(taken.open.clone().unwrap()), Ok(taken.clone()));
+    taken.followed(of).map_err(|misfit| TestCaseError::fail(misfit.to_string()))
 }
 
 proptest! {

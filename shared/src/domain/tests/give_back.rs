@@ -293,8 +293,16 @@ fn what_an_unlimited_plan_paid_never_comes_back_as_credits() {
 /// Refunds undo what was taken last; captures spend what was taken first.
 #[test]
 fn a_pot_is_drawn_from_either_end() {
-    let pot =
-        Pot { of: id(1), rest: shares("sub 5, lot2 3, lot3 2"), ends: None, draws: vec![], revision: 0 };
+    let pot = Pot {
+        of: id(1),
+        rest: shares("sub 5, lot2 3, lot3 2"),
+        ends: None,
+        made: vec![],
+        paged: 0,
+        open: None,
+        closed: false,
+        revision: 0,
+    };
     let told = |shares: Option<Vec<Share>>| {
         shares.map(|shares| shares.iter().map(|share| share.amount.get()).collect::<Vec<_>>())
     };

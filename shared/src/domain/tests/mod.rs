@@ -16,6 +16,8 @@ mod post_paid;
 mod purchase;
 mod reach;
 mod recharge;
+mod recharge_limits;
+mod remainder;
 mod renewal;
 mod reversal;
 mod rivals;

@@ -1,20 +1,27 @@
-use proptest::prelude::*;
-
 use super::*;
 
 /// The seed's configuration.
-fn seed() -> RechargeChange {
+pub(super) fn seed() -> RechargeChange {
     RechargeChange {
         enabled: Some(true),
         threshold: Some(credits(100)),
         amount: Some(Amount::try_from(500).unwrap()),
         payment_method: Some(Reference::try_from("card_xyz123".to_owned()).unwrap()),
-        monthly_limit: None,
+        ..RechargeChange::default()
     }
 }
 
-fn set(change: &RechargeChange) -> Recharge {
+pub(super) fn set(change: &RechargeChange) -> Recharge {
     Recharge::changed(None, change, at(NOW)).unwrap()
+}
+
+pub(super) fn pence(amount: u64) -> Money {
+    Money::new(amount, Currency::GBP).unwrap()
+}
+
+/// With a charge of a pack for £49 begun.
+fn charging(recharge: &Recharge, now: DateTime<Utc>) -> Recharge {
+    recharge.charging(id(7), (Amount::try_from(500).unwrap(), pence(4_900)), now)
 }
 
 fn hours(hours: i64) -> DateTime<Utc> {
@@ -26,48 +33,102 @@ fn told(wish: &Wish) -> String {
         Wish::Rest => "rest".into(),
         Wish::Charge(credits) => format!("buy {}", u64::from(*credits)),
         Wish::Turn(RechargeState::Paused { why, until }) => format!("pause {why:?} until {until:?}"),
+        Wish::Turn(RechargeState::Stopped { why }) => format!("stop {why:?}"),
         Wish::Turn(state) => format!("{state:?}"),
     }
 }
 
-/// threshold, pack, limit; account => what it wants (contract, rule 6)
+/// threshold, pack, limit of credits, limit of debt; account => what it wants (contract, rule 6)
 #[test]
 fn one_charge_covers_the_gap() {
-    for (threshold, pack, limit, line, expected) in [
+    let hour = "pause PaymentLimit until 2024-01-15T11:30:00Z";
+    for (threshold, pack, limit, debt, line, expected) in [
         // The seed's example.
-        (100, 500, None, "sub 95", "buy 500"),
-        (100, 500, None, "sub 99", "buy 500"),
-        (100, 500, None, "sub 100", "rest"),
-        (100, 500, None, "sub 60, purchased 20, bonus 15", "buy 500"),
-        (100, 500, None, "", "buy 500"),
+        (100, 500, None, 0, "sub 95", "buy 500"),
+        (100, 500, None, 0, "sub 99", "buy 500"),
+        (100, 500, None, 0, "sub 100", "rest"),
+        (100, 500, None, 0, "sub 60, purchased 20, bonus 15", "buy 500"),
+        (100, 500, None, 0, "", "buy 500"),
         // As many packs as it takes, in one charge.
-        (2000, 500, None, "sub 95", "buy 2000"),
-        (2000, 500, None, "sub 1500", "buy 500"),
-        (2000, 500, None, "sub 1499", "buy 1000"),
-        // What is owed is settled first, and counts.
-        (100, 500, None, "limit 900, owed 600", "buy 1000"),
-        // Within the month's limit, by whole packs.
-        (2000, 500, Some(1400), "sub 95", "buy 1000"),
-        (100, 500, Some(500), "sub 95", "buy 500"),
-        (0, 500, None, "", "rest"),
-        (100, 500, None, "sub 95, frozen", "rest"),
-        (100, 500, None, "unlimited", "rest"),
+        (2000, 500, None, 0, "sub 95", "buy 2000"),
+        (2000, 500, None, 0, "sub 1500", "buy 500"),
+        (2000, 500, None, 0, "sub 1499", "buy 1000"),
+        // What only a service may spend brings nobody else back to the threshold.
+        (100, 500, None, 0, "sub 60, bonus 500 smartcheck", "buy 500"),
+        (2000, 500, None, 0, "sub 95, purchased 900 api, bonus 900 smartcheck", "buy 2000"),
+        (100, 500, None, 0, "sub 60, bonus 40 smartcheck, bonus 40", "rest"),
+        (100, 500, None, 0, "sub 60, bonus 500 until 2024-01-10", "buy 500"),
+        // Within the month's limit, whole or not at all.
+        (2000, 500, Some(2000), 0, "sub 95", "buy 2000"),
+        (2000, 500, Some(1999), 0, "sub 95", hour),
+        (2000, 500, Some(1999), 0, "sub 501", "buy 1500"),
+        (100, 500, Some(500), 0, "sub 95", "buy 500"),
+        (0, 500, None, 0, "", "rest"),
+        (100, 500, None, 0, "sub 95, frozen", "rest"),
+        (100, 500, None, 0, "unlimited", "rest"),
+        // Debt is settled first, so it is charged only as far as its owner says.
+        (100, 500, None, 0, "limit 900, owed 600", "stop Debt"),
+        (100, 500, None, 0, "limit 900, owed 1", "stop Debt"),
+        (100, 500, None, 599, "limit 900, owed 600", "stop Debt"),
+        (100, 500, None, 600, "limit 900, owed 600", "buy 1000"),
+        (100, 500, None, 9_000, "limit 900, owed 600", "buy 1000"),
+        (100, 500, None, 0, "sub 100, limit 900", "rest"),
     ] {
         let change = RechargeChange {
             threshold: Some(credits(threshold)),
             amount: Some(Amount::try_from(pack).unwrap()),
             monthly_limit: Some(limit.map(credits)),
+            debt_limit: Some(credits(debt)),
             ..seed()
         };
-        assert_eq!(told(&set(&change).wish(&account(line), at(NOW))), expected, "{threshold} {pack} {line}");
+        let wish = set(&change).wish(&account(line), at(NOW));
+        assert_eq!(told(&wish), expected, "{threshold} {pack} {debt} {line}");
         let off = RechargeChange { enabled: Some(false), ..change };
         assert_eq!(set(&off).wish(&account(line), at(NOW)), Wish::Rest);
     }
 }
 
+/// A threshold of a service follows what its debits can spend: its own lots, and those of everybody.
+#[test]
+fn a_threshold_may_follow_a_service() {
+    for (line, expected) in [
+        ("sub 60, bonus 40 smartcheck", "rest"),
+        ("sub 60, bonus 39 smartcheck", "buy 500"),
+        ("sub 60, bonus 400 api", "buy 500"),
+    ] {
+        let change = RechargeChange { service: Some(Some(Service::Smartcheck)), ..seed() };
+        assert_eq!(told(&set(&change).wish(&account(line), at(NOW))), expected, "{line}");
+    }
+}
+
+/// What is paid for a month in which nobody has looked yet counts, and what ends does not.
+#[test]
+fn what_is_spendable_is_so_at_an_instant() {
+    let of = |line: &str, service, now| account(line).spendable(service, at(now)).get();
+    let line = "sub 5, purchased 7, bonus 11 until 2024-01-20, bonus 13 api, bonus 17 api until 2024-01-20";
+    let (early, late, next) = (NOW, "2024-01-20T00:00:00Z", "2024-02-01T00:00:00Z");
+    for (service, now, expected) in [
+        (None, early, 5 + 7 + 11),
+        (Some(Service::Api), early, 5 + 7 + 11 + 13 + 17),
+        (Some(Service::Biometric), early, 5 + 7 + 11),
+        (None, late, 5 + 7),
+        (Some(Service::Api), late, 5 + 7 + 13),
+        // The allowance of ten.
+        (None, next, 10 + 7),
+        (Some(Service::Api), next, 10 + 7 + 13),
+    ] {
+        assert_eq!(of(line, service, now), expected, "{service:?} {now}");
+        let balance = account(line).balance(at(early)).aged(at(now));
+        if service.is_none() && now != next {
+            assert_eq!(balance.spendable().unwrap().get(), expected, "{now}");
+        }
+    }
+    assert_eq!(of("unlimited", None, early), 0);
+}
+
 #[test]
 fn a_crossing_is_charged_once() {
-    let recharge = set(&seed()).charging(id(7), Amount::try_from(500).unwrap(), at(NOW));
+    let recharge = charging(&set(&seed()), at(NOW));
     assert_eq!(recharge.wish(&account("sub 5"), hours(100)), Wish::Rest, "a charge is under way");
     assert_eq!(recharge.paid().wish(&account("sub 505"), at(NOW)), Wish::Rest);
     assert_eq!(told(&recharge.paid().wish(&account("sub 99"), at(NOW))), "buy 500", "the next crossing");
@@ -76,19 +137,19 @@ fn a_crossing_is_charged_once() {
 #[test]
 fn a_refused_payment_is_tried_after_one_and_six_hours_and_then_never() {
     let declined = Decline::plain("card_declined");
-    let amount = Amount::try_from(500).unwrap();
     let low = account("sub 5");
     let mut recharge = set(&seed());
     let mut now = at(NOW);
     for (wait, failures) in [(1, 1), (6, 2)] {
-        recharge = recharge.charging(id(7), amount, now).refused(&declined, now);
-        assert_eq!((recharge.enabled, recharge.failures, recharge.bought), (true, failures, Credits::ZERO));
+        recharge = charging(&recharge, now).refused(&declined, now);
+        assert_eq!((recharge.enabled, recharge.failures), (true, failures));
+        assert_eq!((recharge.bought, recharge.spent), (Credits::ZERO, 0));
         let until = now + chrono::Duration::hours(wait);
         assert_eq!(recharge.wish(&low, until - chrono::Duration::seconds(1)), Wish::Rest);
         assert_eq!(told(&recharge.wish(&low, until)), "buy 500");
         now = until;
     }
-    recharge = recharge.charging(id(7), amount, now).refused(&declined, now);
+    recharge = charging(&recharge, now).refused(&declined, now);
     assert_eq!((recharge.enabled, recharge.failures), (false, 3));
     assert_eq!(recharge.wish(&low, hours(10_000)), Wish::Rest);
     // Switched on again, it begins afresh.
@@ -97,18 +158,95 @@ fn a_refused_payment_is_tried_after_one_and_six_hours_and_then_never() {
     assert_eq!((again.failures, told(&again.wish(&low, now))), (0, "buy 500".into()));
 }
 
+/// The wait after a failed payment lasts its time; every other pause ends with credits from elsewhere.
 #[test]
-fn credits_from_elsewhere_end_a_pause() {
-    let amount = Amount::try_from(500).unwrap();
-    let recharge = set(&seed()).charging(id(7), amount, at(NOW)).refused(&Decline::plain("x"), at(NOW));
-    assert_eq!(recharge.wish(&account("sub 600"), at(NOW)), Wish::Turn(RechargeState::Ready));
+fn credits_from_elsewhere_end_a_pause_but_not_a_back_off() {
+    let waiting = charging(&set(&seed()), at(NOW)).refused(&Decline::plain("x"), at(NOW));
+    let (rich, low) = (account("sub 600"), account("sub 5"));
+    let early = hours(1) - chrono::Duration::seconds(1);
+    for (account, now, expected) in [
+        (&rich, at(NOW), "rest"),
+        (&rich, early, "rest"),
+        (&low, early, "rest"),
+        (&low, hours(1), "buy 500"),
+        (&rich, hours(1), "Ready"),
+    ] {
+        assert_eq!(told(&waiting.wish(account, now)), expected, "{now}");
+    }
+    for why in [
+        Pause::MonthlyLimit,
+        Pause::MonthlySpendLimit,
+        Pause::PaymentLimit,
+        Pause::TooManyCharges,
+        Pause::NotOnSale,
+    ] {
+        let paused = Recharge { state: RechargeState::Paused { why, until: hours(1) }, ..set(&seed()) };
+        assert_eq!(paused.wish(&low, at(NOW)), Wish::Rest, "{why:?}");
+        assert_eq!(told(&paused.wish(&rich, at(NOW))), "Ready", "{why:?}");
+        assert_eq!(told(&paused.wish(&low, hours(1))), "buy 500", "{why:?}");
+    }
+}
+
+#[test]
+fn debt_that_is_paid_ends_the_wait_for_it() {
+    let stopped = Recharge { state: RechargeState::Stopped { why: Pause::Debt }, ..set(&seed()) };
+    for (line, expected) in [
+        ("owed 600", "rest"),
+        ("sub 5, owed 1", "rest"),
+        ("sub 5, frozen", "rest"),
+        ("sub 5", "buy 500"),
+        ("sub 500", "Ready"),
+    ] {
+        assert_eq!(told(&stopped.wish(&account(line), hours(9))), expected, "{line}");
+    }
+    assert_eq!(stopped.look_at(at(NOW)), None);
+}
+
+/// Whatever else holds, a dispute lets nothing be charged until the owner has set it anew; a charge under way is
+/// finished.
+#[test]
+fn a_dispute_stops_it_until_it_is_set_anew() {
+    let disputed = set(&seed()).with_dispute();
+    let low = account("sub 5");
+    assert_eq!(disputed.wish(&low, hours(10_000)), Wish::Rest);
+    let failed = charging(&set(&seed()), at(NOW)).with_dispute().refused(&Decline::plain("x"), at(NOW));
+    assert_eq!((failed.wish(&low, hours(1)), failed.look_at(hours(1))), (Wish::Rest, None));
+    let paid = charging(&set(&seed()), at(NOW)).with_dispute().paid();
+    assert_eq!(paid.wish(&low, at(NOW)), Wish::Rest);
+    let again = Recharge::changed(Some(&paid), &RechargeChange::default(), at(NOW)).unwrap();
+    assert_eq!(told(&again.wish(&low, at(NOW))), "buy 500");
+    assert!(set(&seed()).edition < disputed.edition && disputed.edition < again.edition);
+}
+
+/// A purchase by hand sets the count of failures back, and the wait stays what it is.
+#[test]
+fn a_top_up_by_hand_sets_failures_back() {
+    assert_eq!(set(&seed()).topped_up(), None, "nothing has failed");
+    let declined = Decline::plain("card_declined");
+    let mut recharge = set(&seed());
+    for _ in 0..2 {
+        recharge = charging(&recharge, at(NOW)).refused(&declined, at(NOW));
+    }
+    let topped = recharge.topped_up().unwrap();
+    assert_eq!((topped.failures, &topped.state, topped.enabled), (0, &recharge.state, true));
+    let next = charging(&topped, hours(6)).refused(&declined, hours(6));
+    assert_eq!((next.enabled, next.failures), (true, 1));
+    assert_eq!(next.state, RechargeState::Paused { why: Pause::PaymentFailed, until: hours(7) });
+}
+
+/// A charge that was never asked for counts for nothing, and is no failure.
+#[test]
+fn an_abandoned_charge_counts_for_nothing() {
+    let before = charging(&set(&seed()), at(NOW)).paid();
+    let state = RechargeState::for_an_hour(Pause::NotOnSale, hours(1));
+    let after = charging(&before, hours(1)).abandoned(state.clone());
+    assert_eq!(after, Recharge { state, ..before });
 }
 
 /// What is frozen while it waits does not wait for ever: it goes on when it is crossed again.
 #[test]
 fn a_pause_ends_at_its_time_whatever_holds_then() {
-    let amount = Amount::try_from(500).unwrap();
-    let recharge = set(&seed()).charging(id(7), amount, at(NOW)).refused(&Decline::plain("x"), at(NOW));
+    let recharge = charging(&set(&seed()), at(NOW)).refused(&Decline::plain("x"), at(NOW));
     for line in ["sub 5, frozen", "unlimited"] {
         assert_eq!(recharge.wish(&account(line), at(NOW)), Wish::Rest);
         assert_eq!(recharge.wish(&account(line), hours(1)), Wish::Turn(RechargeState::Ready), "{line}");
@@ -118,11 +256,10 @@ fn a_pause_ends_at_its_time_whatever_holds_then() {
 #[test]
 fn a_month_brings_no_more_than_its_limit() {
     let change = RechargeChange { monthly_limit: Some(Some(credits(1000))), ..seed() };
-    let amount = Amount::try_from(500).unwrap();
     let mut recharge = set(&change);
     for _ in 0..2 {
         assert_eq!(told(&recharge.wish(&account("sub 5"), at(NOW))), "buy 500");
-        recharge = recharge.charging(id(7), amount, at(NOW)).paid();
+        recharge = charging(&recharge, at(NOW)).paid();
     }
     let february = at("2024-02-01T00:00:00Z");
     let pause = RechargeState::Paused { why: Pause::MonthlyLimit, until: february };
@@ -134,12 +271,11 @@ fn a_month_brings_no_more_than_its_limit() {
 
 #[test]
 fn an_hour_has_a_few_charges_at_most() {
-    let amount = Amount::try_from(500).unwrap();
     let mut recharge = set(&seed());
     for minute in 0..5 {
         let now = at(NOW) + chrono::Duration::minutes(minute);
         assert_eq!(told(&recharge.wish(&account("sub 5"), now)), "buy 500", "{minute}");
-        recharge = recharge.charging(id(7), amount, now).paid();
+        recharge = charging(&recharge, now).paid();
     }
     assert_eq!(recharge.recent.len(), BURST_MAX);
     let until = hours(1);
@@ -155,7 +291,7 @@ fn an_hour_has_a_few_charges_at_most() {
 fn what_a_change_leaves_out_stays() {
     let all = set(&RechargeChange { monthly_limit: Some(Some(credits(5000))), ..seed() });
     let none = Recharge::changed(Some(&all), &RechargeChange::default(), at(NOW)).unwrap();
-    assert_eq!(none, all);
+    assert_eq!(none, Recharge { edition: all.edition + 1, ..all.clone() });
     let change = RechargeChange { monthly_limit: Some(None), ..RechargeChange::default() };
     assert_eq!(Recharge::changed(Some(&all), &change, at(NOW)).unwrap().monthly_limit, None);
     let change = RechargeChange { monthly_limit: Some(Some(credits(499))), ..RechargeChange::default() };
@@ -168,50 +304,7 @@ fn what_a_change_leaves_out_stays() {
         assert_eq!(Recharge::changed(None, &change, at(NOW)), Err(BadRecharge::Missing(missing)));
     }
     // A charge under way is finished with the credits that it was begun for.
-    let charging = all.charging(id(7), Amount::try_from(500).unwrap(), at(NOW));
+    let charging = charging(&all, at(NOW));
     let changed = Recharge::changed(Some(&charging), &seed(), at(NOW)).unwrap();
     assert_eq!((changed.state, changed.bought), (charging.state, charging.bought));
-}
-
-proptest! {
-    /// However it goes, a month's automatic charges never pass its limit, and one charge, where the limit
-    /// leaves room, brings the balance back to the threshold.
-    #[test]
-    fn limits_hold(
-        (threshold, pack, limit) in (1u64..3000, 1u64..700, proptest::option::of(1u64..4000)),
-        spent in proptest::collection::vec((0u64..1500, 0i64..400), 1..40),
-    ) {
-        let limit = limit.map(|limit| credits(limit.max(pack)));
-        let change = RechargeChange {
-            threshold: Some(credits(threshold)),
-            amount: Some(Amount::try_from(pack).unwrap()),
-            monthly_limit: Some(limit),
-            ..seed()
-        };
-        let mut recharge = set(&change);
-        let mut balance = threshold;
-        let mut now = at(NOW);
-        let mut bought = std::collections::HashMap::<Period, u64>::new();
-        for (amount, hours) in spent {
-            balance = balance.saturating_sub(amount);
-            now += chrono::Duration::hours(hours);
-            // Without an allowance, which would arrive as the months pass.
-            let low = Account { allowance: Allowance::Monthly(Credits::ZERO), ..account(&format!("purchased {balance}")) };
-            match recharge.wish(&low, now) {
-                Wish::Rest => (),
-                Wish::Turn(state) => recharge = Recharge { state, ..recharge },
-                Wish::Charge(credits) => {
-                    let covers = balance + u64::from(credits) >= threshold;
-                    prop_assert!(covers || limit.is_some());
-                    prop_assert_eq!(u64::from(credits) % pack, 0);
-                    balance += u64::from(credits);
-                    *bought.entry(Period::of(now)).or_default() += u64::from(credits);
-                    recharge = recharge.charging(id(7), credits, now).paid();
-                }
-            }
-        }
-        for sum in bought.values() {
-            prop_assert!(limit.is_none_or(|limit| *sum <= limit.get()));
-        }
-    }
 }

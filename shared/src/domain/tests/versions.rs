@@ -209,6 +209,36 @@ fn a_plan_keeps_what_is_left_out_and_old_ones_read() {
     assert!(Fee::new(Money::MAX, Currency::GBP).is_ok() && Fee::new(Money::MAX + 1, Currency::GBP).is_err());
 }
 
+/// changes of a monthly price; after which day, through which => whether it has fallen
+#[test]
+fn a_monthly_price_falls_when_a_lower_one_begins() {
+    for (line, since, until, expected) in [
+        ("mon: 3, wed: 2", "tue", "wed", true),
+        ("mon: 3, wed: 2", "mon", "sun", true),
+        ("mon: 3, wed: 2", "wed", "sun", false),
+        ("mon: 3, wed: 2", "mon", "tue", false),
+        ("mon: 3, mon: 2 from wed", "tue", "wed", true),
+        ("mon: 3, wed: 4", "mon", "sun", false),
+        ("mon: 3, tue: 9, wed: 4", "mon", "sun", true),
+        ("mon: 3, tue: 3 from wed", "mon", "sun", false),
+        // The first price is no fall.
+        ("tue: 3", "mon", "sun", false),
+        // What was planned and taken back never began.
+        ("mon: 3, mon: 1 from wed, tue: 4", "mon", "sun", false),
+    ] {
+        let mut list = PriceList::default();
+        for change in line.split(", ") {
+            let words: Vec<_> = change.split([':', ' ']).filter(|word| !word.is_empty()).collect();
+            let when = When::new(words.get(3).map(|name| day(name)), day(words[0]));
+            let wanted = PriceChange { monthly: Some(true), ..price(words[1].parse().unwrap()) };
+            list = list.change(&operation("aml.monitoring"), wanted, when).unwrap().0;
+        }
+        assert_eq!(list.monthly_fell(day(since), day(until)), expected, "{line}: {since} {until}");
+        // An operation that is charged each time wakes no monitor.
+        assert!(!changed(line).0.monthly_fell(day(since), day(until)), "{line}");
+    }
+}
+
 proptest! {
     /// Whatever is changed and planned: what was in force before a change took effect stays so, what
     /// was asked is in force from then on, versions have no gap, and nothing once written changes.

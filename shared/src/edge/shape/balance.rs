@@ -10,7 +10,8 @@ use crate::edge::instant;
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({
     "subscriptionCredits": 250, "purchasedCredits": 100, "bonusCredits": 50, "usedCredits": 150, "available": 400,
-    "nextRenewal": "2024-02-01T00:00:00Z", "plan": "professional", "unlimited": false, "heldCredits": 0, "disputedCredits": 0,
+    "spendable": 400, "nextRenewal": "2024-02-01T00:00:00Z", "plan": "professional", "unlimited": false, "heldCredits": 0,
+    "disputedCredits": 0,
     "postPaid": null, "asOf": { "sequence": 16, "timestamp": "2024-01-15T10:30:00Z" }, "expiring": []
 }))]
 pub struct Balance {
@@ -24,6 +25,9 @@ pub struct Balance {
     pub used_credits: u64,
     /// The sum of the three buckets.
     pub available: u64,
+    /// What a debit without a service can spend: all but what is set aside for one. Thresholds, alerts and
+    /// auto-recharge follow it.
+    pub spendable: u64,
     /// When the next month's allowance comes.
     #[serde(with = "instant")]
     #[schema(value_type = String, format = DateTime)]
@@ -97,6 +101,7 @@ impl Balance {
             bonus_credits: balance.bonus.get(),
             used_credits: balance.used.get(),
             available: balance.available().unwrap_or(domain::Credits::MAX).get(),
+            spendable: balance.spendable().unwrap_or(domain::Credits::MAX).get(),
             next_renewal: balance.next_renewal(),
             plan: balance.plan.0.clone(),
             unlimited: balance.unlimited,

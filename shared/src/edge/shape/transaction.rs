@@ -5,8 +5,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{
-    self, Decline, Details, Direction, Draw, HoldId, Move, Paid, Pot, Purchase, Reason, Receipt, Service,
-    Share, Source, Stage, Why,
+    self, Decline, Details, Direction, Drawdown, DrawdownCause, HoldId, Move, Paid, Pot, Purchase, Reason,
+    Receipt, Service, Share, Source, Stage, Why,
 };
 use crate::edge::{Balance, Money, instant};
 
@@ -261,7 +261,7 @@ impl Transaction {
     /// A line with what was refunded of it, as its pot has it.
     #[must_use]
     pub fn with_refunds(self, pot: Option<&Pot>) -> Self {
-        let refunds = pot.map(|pot| pot.draws.iter().filter_map(RefundMade::of).collect());
+        let refunds = pot.map(|pot| pot.made.iter().filter_map(RefundMade::of).collect());
         Self { refunds: refunds.unwrap_or_default(), ..self }
     }
 
@@ -358,8 +358,8 @@ impl From<&Move> for SourceShare {
 }
 
 impl RefundMade {
-    fn of(draw: &Draw) -> Option<Self> {
-        let Why::Refund { reason, .. } = draw.details.drawn.as_ref()?.why else { return None };
-        Some(Self { transaction_id: draw.made?.to_string(), amount: draw.amount().get(), reason })
+    fn of(made: &Drawdown) -> Option<Self> {
+        let DrawdownCause::Refund(reason) = made.cause else { return None };
+        Some(Self { transaction_id: made.id.to_string(), amount: made.amount.get(), reason })
     }
 }

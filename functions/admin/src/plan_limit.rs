@@ -1,0 +1,61 @@
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use serde::{Deserialize, Serialize};
+use shared::domain::{Account, AccountId, Credits, Mode, PLAN_CAP, PLAN_CAP_MAX, set_cap};
+use shared::edge::{ApiError, App, Once, Operator, Reply};
+use utoipa::ToSchema;
+
+/// How many credits an unlimited plan may spend in a month.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewPlanLimit {
+    /// Credits a month, 10^15 to 4 x 10^15.
+    #[schema(value_type = u64, minimum = 1_000_000_000_000_000_u64, maximum = 4_000_000_000_000_000_u64)]
+    limit: Credits,
+    /// Which ledger: live, when left out, or test.
+    #[schema(value_type = Option<String>)]
+    mode: Option<Mode>,
+}
+
+/// The safety limit as it is now.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct PlanLimit {
+    organisation_id: String,
+    #[schema(value_type = String)]
+    mode: Mode,
+    /// Credits a month.
+    limit: u64,
+}
+
+/// Sets how many credits an unlimited plan may spend in a month. The limit is none of the plan: it keeps the
+/// account's numbers within their range. A debit beyond it is a 403 PLAN_LIMIT_REACHED.
+#[utoipa::path(
+    put,
+    path = "/admin/v1/organisations/{id}/plan-limit",
+    tag = "operator",
+    params(("id" = String, Path, description = "org_…")),
+    request_body = NewPlanLimit,
+    responses((status = 200, body = PlanLimit), (status = 404, description = "NOT_FOUND")),
+)]
+pub(super) async fn set_plan_limit(
+    State(app): State<Arc<App>>,
+    operator: Operator,
+    Path(id): Path<String>,
+    Once { body: NewPlanLimit { limit, mode }, .. }: Once<NewPlanLimit>,
+) -> Result<Reply, ApiError> {
+    if !(PLAN_CAP..=PLAN_CAP_MAX).contains(&limit.get()) {
+        let words = format!("must be a whole number from {PLAN_CAP} to {PLAN_CAP_MAX}");
+        return Err(ApiError::field("limit", words));
+    }
+    let id = AccountId { org: super::organisation(id)?, mode: mode.unwrap_or(Mode::Live) };
+    let is_so = |account: &Account| account.monthly_cap() == limit;
+    let decide = |account: &Account, head: &_| set_cap(account, limit, head);
+    let account = super::terms::change(&app, id, (&operator, None), is_so, decide).await?;
+    Reply::ok(&PlanLimit {
+        organisation_id: account.id.org.to_string(),
+        mode: account.id.mode,
+        limit: account.monthly_cap().get(),
+    })
+}

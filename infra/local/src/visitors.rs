@@ -1,0 +1,140 @@
+//! Who may call what only the local machine has (`/_local/…`): programs and pages of this machine. No key is asked for
+//! there, so a page of the web must not get in, neither by a name of its own that leads to 127.0.0.1 (DNS rebinding)
+//! nor by having a browser here send for it (cross-site requests).
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::{HOST, HeaderName, ORIGIN};
+use http::{HeaderMap, Method, Uri};
+use shared::edge::ApiError;
+
+/// What the machine is called from here. Nobody can own these names.
+const NAMES: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
+
+/// What a browser says of where a request comes from, as far as the page that sends it can't change.
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+
+/// Lets nobody else through to `/_local/…`, on a machine that listens at that port.
+pub(crate) async fn only_from_here(State(port): State<u16>, request: Request, next: Next) -> Response {
+    let is_local = request.uri().path().starts_with("/_local");
+    if is_local && !is_from_here(port, (request.method(), request.uri(), request.headers())) {
+        let words = "the routes below /_local take calls by the machine's own name and port, such as \
+                     http://localhost:3000, and from no page of another origin";
+        return ApiError::wrong_side(words).into_response();
+    }
+    next.run(request).await
+}
+
+fn is_from_here(port: u16, (method, uri, headers): (&Method, &Uri, &HeaderMap)) -> bool {
+    let text =
+        |name| headers.get_all(name).iter().map(|value| value.to_str().unwrap_or("?")).collect::<Vec<_>>();
+    let hosts = match uri.authority() {
+        Some(authority) => vec![authority.as_str()],
+        None => text(HOST),
+    };
+    // Pages may lead here, to look: what is seen then, they don't see.
+    let navigates = method == Method::GET && text(FETCH_MODE) == ["navigate"];
+    let is_page_of_ours = |site: &str| ["same-origin", "none"].contains(&site) || navigates;
+    matches!(hosts.as_slice(), [host] if is_own_host(host, port))
+        && text(ORIGIN).into_iter().all(|origin| is_own_origin(origin, port))
+        && text(FETCH_SITE).into_iter().all(is_page_of_ours)
+}
+
+fn is_own_origin(origin: &str, port: u16) -> bool {
+    origin.strip_prefix("http://").is_some_and(|host| is_own_host(host, port))
+}
+
+/// A port that is left out is that of HTTP.
+fn is_own_host(host: &str, port: u16) -> bool {
+    let own = port.to_string();
+    let of = |name: &&str| {
+        let rest = host.get(..name.len()).filter(|begin| begin.eq_ignore_ascii_case(name));
+        rest.and_then(|_| host.get(name.len()..)).is_some_and(|rest| {
+            rest.strip_prefix(':').map_or(rest.is_empty() && port == 80, |given| given == own)
+        })
+    };
+    NAMES.iter().any(of)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `GET` or `POST` of a path, with these headers.
+    fn is_let_in(port: u16, method: &Method, headers: &[(&'static str, &str)]) -> bool {
+        let uri: Uri = "/_local/clock".parse().unwrap();
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, value.parse().unwrap());
+        }
+        is_from_here(port, (method, &uri, &map))
+    }
+
+    #[test]
+    fn the_machine_is_called_by_its_own_name_and_port() {
+        for (host, port, expected) in [
+            ("127.0.0.1:3000", 3000, true),
+            ("localhost:3000", 3000, true),
+            ("LocalHost:3000", 3000, true),
+            ("[::1]:3000", 3000, true),
+            ("localhost", 80, true),
+            ("localhost:80", 80, true),
+            ("localhost", 3000, false),
+            ("localhost:3001", 3000, false),
+            ("localhost:03000", 3000, false),
+            ("localhost:", 80, false),
+            ("localhost.:3000", 3000, false),
+            ("localhost.evil.example:3000", 3000, false),
+            ("evil.example:3000", 3000, false),
+            ("evil.example", 80, false),
+            ("127.0.0.1.evil.example:3000", 3000, false),
+            ("evil@localhost:3000", 3000, false),
+            ("10.0.0.7:3000", 3000, false),
+            ("0.0.0.0:3000", 3000, false),
+            ("", 80, false),
+        ] {
+            assert_eq!(is_let_in(port, &Method::POST, &[("host", host)]), expected, "{host} at {port}");
+        }
+        assert!(!is_let_in(3000, &Method::GET, &[]));
+        assert!(!is_let_in(3000, &Method::GET, &[("host", "localhost:3000"), ("host", "evil.example")]));
+    }
+
+    #[test]
+    fn no_page_of_another_origin_gets_in() {
+        for (origin, expected) in [
+            ("http://localhost:3000", true),
+            ("http://127.0.0.1:3000", true),
+            ("http://localhost:8080", false),
+            ("https://localhost:3000", false),
+            ("http://evil.example", false),
+            ("http://evil.example:3000", false),
+            ("http://localhost:3000.evil.example", false),
+            ("null", false),
+            ("", false),
+        ] {
+            for method in [Method::GET, Method::POST, Method::DELETE, Method::OPTIONS] {
+                let headers = [("host", "localhost:3000"), ("origin", origin)];
+                assert_eq!(is_let_in(3000, &method, &headers), expected, "{method} {origin}");
+            }
+        }
+    }
+
+    /// Browsers send no `Origin` with a GET of another page's, and say in another way that it is one.
+    #[test]
+    fn a_browser_sends_for_no_other_page_but_may_be_led_here() {
+        for (method, site, mode, expected) in [
+            (Method::GET, "same-origin", "cors", true),
+            (Method::GET, "none", "navigate", true),
+            (Method::GET, "cross-site", "navigate", true),
+            (Method::GET, "cross-site", "no-cors", false),
+            (Method::GET, "same-site", "cors", false),
+            (Method::POST, "cross-site", "navigate", false),
+            (Method::POST, "same-origin", "cors", true),
+        ] {
+            let headers = [("host", "localhost:3000"), ("sec-fetch-site", site), ("sec-fetch-mode", mode)];
+            assert_eq!(is_let_in(3000, &method, &headers), expected, "{method} {site} {mode}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! tests/mutants.toml: what is mutated, which mutants may survive and why, and those that are planted by hand.
+
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+
+use crate::project::Project;
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MutantList {
+    /// The files that `cargo xtask mutants` mutates.
+    pub(crate) files: Vec<String>,
+    #[serde(default, rename = "survivor")]
+    pub(crate) survivors: Vec<Survivor>,
+    #[serde(default)]
+    pub(crate) planted: Vec<Planted>,
+}
+
+/// A mutant that no fast test can tell from the code, and why that does no harm.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Survivor {
+    /// As cargo-mutants names it, without line and column.
+    pub(crate) mutant: String,
+    pub(crate) reason: String,
+}
+
+/// A change for the worse, made by hand, and the fast tests that have to fail for it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Planted {
+    pub(crate) name: String,
+    pub(crate) file: String,
+    /// A text that stands in the file once, and what stands there instead.
+    pub(crate) from: String,
+    pub(crate) to: String,
+    /// The tests' whole names. Every one of them has to fail.
+    pub(crate) killed_by: Vec<String>,
+    #[serde(default)]
+    pub(crate) tests: Where,
+}
+
+/// Where the tests of a planted mutant are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Where {
+    /// The unit tests of the crate `shared`.
+    #[default]
+    Shared,
+    /// The package `tests`, which takes longer to build.
+    Tests,
+}
+
+impl Where {
+    /// What cargo is asked for.
+    pub(crate) fn target(self) -> [&'static str; 2] {
+        match self {
+            Self::Shared => ["--package=shared", "--lib"],
+            Self::Tests => ["--package=tests", "--test=all"],
+        }
+    }
+}
+
+impl MutantList {
+    pub(crate) fn read(project: &Project) -> Result<Self> {
+        let path = project.root.join("tests/mutants.toml");
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let list: Self = toml::from_str(&text).context("tests/mutants.toml does not read")?;
+        ensure!(!list.files.is_empty(), "tests/mutants.toml names no files");
+        let missing =
+            list.files.iter().find(|file| !file.contains('*') && !project.root.join(file).is_file());
+        ensure!(missing.is_none(), "tests/mutants.toml names {missing:?}, which is not there");
+        let silent = list.survivors.iter().find(|survivor| survivor.reason.trim().is_empty());
+        ensure!(silent.is_none(), "tests/mutants.toml gives no reason for {silent:?}");
+        Ok(list)
+    }
+}
+
+impl Planted {
+    /// The text of its file with the mutant in it.
+    ///
+    /// # Errors
+    /// When the text that it replaces does not stand there exactly once: then the code has changed, and the mutant has to be
+    /// made of what stands there now.
+    pub(crate) fn plant(&self, text: &str) -> Result<String> {
+        ensure!(!self.killed_by.is_empty(), "the planted mutant {:?} names no test", self.name);
+        ensure!(self.from != self.to, "the planted mutant {:?} changes nothing", self.name);
+        let times = text.matches(&self.from).count();
+        ensure!(
+            times == 1,
+            "{} has the text of the planted mutant {:?} {times} times, not once; the code has changed, so write \
+             into tests/mutants.toml what stands there now",
+            self.file,
+            self.name
+        );
+        Ok(text.replacen(&self.from, &self.to, 1))
+    }
+}
+
+#[cfg(test)]
+mod checks {
+    use super::*;
+
+    fn planted(from: &str, to: &str) -> Planted {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        let killed_by = vec!["domain::tests::a".to_owned()];
+        Planted { name: "n".into(), file: "f.rs".into(), from, to, killed_by, tests: Where::Shared }
+    }
+
+    #[test]
+    fn a_mutant_is_planted_where_its_text_stands_once() {
+        assert_eq!(planted("a + b", "a").plant("let x = a + b;").unwrap(), "let x = a;");
+        for text in ["let x = a;", "a + b; a + b"] {
+            let words = planted("a + b", "a").plant(text).unwrap_err().to_string();
+            assert!(words.contains("f.rs") && words.contains("not once"), "{words}");
+        }
+        assert!(planted("a", "a").plant("a").is_err());
+        assert!(Planted { killed_by: vec![], ..planted("a", "b") }.plant("a").is_err());
+    }
+
+    #[test]
+    fn a_list_reads() {
+        let list: MutantList = toml::from_str(
+            "files = ['a.rs']\n[[survivor]]\nmutant = 'm'\nreason = 'r'\n\
+             [[planted]]\nname = 'n'\nfile = 'f'\nfrom = 'x'\nto = ''\nkilled_by = ['t']\ntests = 'tests'\n",
+        )
+        .unwrap();
+        assert_eq!((list.files.len(), list.survivors.len(), list.planted[0].tests), (1, 1, Where::Tests));
+        assert!(toml::from_str::<MutantList>("files = []\nother = 1").is_err());
+    }
+}

@@ -1,0 +1,225 @@
+//! What the fast tests let pass: mutants of the rules of credit and of the write path.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::mutant_list::{MutantList, Survivor};
+use crate::process::{self, Log, Run, Running};
+use crate::project::Project;
+use crate::scratch::Scratch;
+use crate::steps::Steps;
+
+/// The version that `cargo xtask mutants` installs. Other versions mutate otherwise.
+const VERSION: &str = "27.1.0";
+
+/// How long the lines of the last commit are mutated for.
+const LAST_COMMIT: Duration = Duration::from_secs(600);
+
+/// How long the fast tests may take over one mutant: one that never ends is caught too.
+const ONE_MUTANT_SECONDS: &str = "600";
+
+/// Outcomes that are no failure of the tool itself: all caught, some missed, some timed out.
+const ENDS: [i32; 3] = [0, 2, 3];
+
+/// Mutates `files`, or those that tests/mutants.toml names: each mutant is built, and tested by `cargo test -p shared --lib`.
+/// Every one that survives has its reason in tests/mutants.toml. Interrupted, it goes on where it was: what was caught is
+/// in target/mutants.
+pub(crate) fn all(project: &Project, files: &[String], steps: &mut Steps) -> Result<()> {
+    let list = MutantList::read(project)?;
+    let scratch = steps.step("a scratch copy of the tree", || Scratch::make(project))?;
+    let tool = steps.step("cargo-mutants", || install(project))?;
+    let files = if files.is_empty() { &list.files } else { files };
+    steps.step("cargo mutants", || {
+        let run = command(project, &scratch, &tool)
+            .args(files.iter().flat_map(|file| ["--file", file.as_str()]))
+            .args(["--iterate"]);
+        let ended = run.args(["--", "--lib"]).start()?.code()?;
+        ended_well(ended)?;
+        let outcomes = Outcomes::read(project)?;
+        let told = format!("{} caught, {} survived", outcomes.caught.len(), outcomes.survived.len());
+        println!("    {told}");
+        explained(&outcomes.survived, &list.survivors)?;
+        up_to_date(&outcomes, &list.survivors)
+    })
+}
+
+/// The lines that the last commit, or what is not committed yet, has changed, for as long as CI has time for them. Without a
+/// result that is said.
+pub(crate) fn of_last_commit(project: &Project, steps: &mut Steps) -> Result<()> {
+    let list = MutantList::read(project)?;
+    let name = "cargo mutants of the last commit's lines";
+    let Some(diff) = last_commit(project, &list.files)? else {
+        return steps.not_run(name, "there is no commit before this one to compare with");
+    };
+    if diff.trim().is_empty() {
+        return steps.step(name, || {
+            println!("    none of the files of tests/mutants.toml was changed");
+            Ok(())
+        });
+    }
+    let scratch = Scratch::make(project)?;
+    let tool = steps.step("cargo-mutants", || install(project))?;
+    let file = folder(project).join("last.diff");
+    fs::write(&file, diff)?;
+    let run = command(project, &scratch, &tool).args(["--in-diff"]).args([file]).args(["--", "--lib"]);
+    let (log, run) = Log::of(run, folder(project).join("last.log"))?;
+    let mut ended = None;
+    steps.step(name, || {
+        let mut running: Running = run.start()?;
+        ended = running.code_within(LAST_COMMIT)?;
+        let Some(code) = ended else { return Ok(()) };
+        log.explain(ended_well(code))?;
+        let outcomes = Outcomes::read(project)?;
+        println!("    {} caught, {} survived", outcomes.caught.len(), outcomes.survived.len());
+        explained(&outcomes.survived, &list.survivors)
+    })?;
+    match ended {
+        Some(_) => Ok(()),
+        None => steps.not_run(name, "the time was up before there was a result"),
+    }
+}
+
+fn folder(project: &Project) -> PathBuf {
+    project.target.join("mutants")
+}
+
+/// `cargo mutants` in the scratch copy, which is mutated in its place: the builds are incremental, and what the tree
+/// depends on is built already. That the tests pass without a mutant is the business of `cargo test`.
+fn command(project: &Project, scratch: &Scratch, tool: &Path) -> Run {
+    let run = Run::new(tool)
+        .within(&scratch.tree)
+        .env("CARGO_TARGET_DIR", &project.target)
+        .args(["mutants", "--in-place"]);
+    let run = run.args([
+        "--package",
+        "shared",
+        "--no-shuffle",
+        "--baseline",
+        "skip",
+        "--timeout",
+        ONE_MUTANT_SECONDS,
+    ]);
+    run.args(["--cargo-arg=--offline", "--output"]).args([folder(project)])
+}
+
+fn ended_well(code: i32) -> Result<()> {
+    ensure!(ENDS.contains(&code), "cargo mutants ended with {code}");
+    Ok(())
+}
+
+/// Installs it unless it is there; the program.
+fn install(project: &Project) -> Result<PathBuf> {
+    let root = project.tools().join("cargo-mutants");
+    let program = root.join("bin").join("cargo-mutants");
+    let (stamp, wanted) = (root.join("installed"), format!("{VERSION}\n"));
+    if program.is_file() && fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(program);
+    }
+    let install = project.plain_cargo().within(&project.root);
+    let install =
+        install.args(["install", "cargo-mutants", "--locked", "--force", "--version", VERSION, "--root"]);
+    process::run(install.args([&root]))
+        .context("cannot install cargo-mutants; is crates.io within reach?")?;
+    fs::write(stamp, wanted)?;
+    Ok(program)
+}
+
+/// What has changed in those files since the commit before the last; nothing where there is none.
+fn last_commit(project: &Project, files: &[String]) -> Result<Option<String>> {
+    let git = |arguments: &[&str]| {
+        let git = Run::new("git").within(&project.root).args(arguments).stderr(std::process::Stdio::null());
+        process::output(git, Duration::from_secs(60))
+    };
+    if git(&["rev-parse", "--verify", "HEAD~1"]).is_err() {
+        return Ok(None);
+    }
+    let arguments = ["diff", "--no-ext-diff", "--no-color", "HEAD~1", "--"].into_iter();
+    git(&arguments.chain(files.iter().map(String::as_str)).collect::<Vec<_>>()).map(Some)
+}
+
+/// How a run has ended. Mutants are named without the place of their line, which changes all the time.
+#[derive(Debug, Default)]
+struct Outcomes {
+    caught: BTreeSet<String>,
+    survived: BTreeSet<String>,
+}
+
+impl Outcomes {
+    /// From what cargo-mutants has written.
+    fn read(project: &Project) -> Result<Self> {
+        let told = folder(project).join("mutants.out");
+        let read = |names: &[&str]| -> Result<BTreeSet<String>> {
+            let mut found = BTreeSet::new();
+            for name in names {
+                let text = fs::read_to_string(told.join(name)).unwrap_or_default();
+                found.extend(text.lines().map(without_place));
+            }
+            Ok(found)
+        };
+        Ok(Self {
+            caught: read(&["caught.txt", "previously_caught.txt", "timeout.txt", "unviable.txt"])?,
+            survived: read(&["missed.txt"])?,
+        })
+    }
+}
+
+/// `shared/src/domain/hold.rs:12:5: replace a with b in c` without `:12:5`.
+fn without_place(line: &str) -> String {
+    match line.split_once(": ") {
+        Some((place, mutation)) => format!("{}: {mutation}", place.split(':').next().unwrap_or(place)),
+        None => line.to_owned(),
+    }
+}
+
+/// Nothing survives without a reason.
+fn explained(survived: &BTreeSet<String>, known: &[Survivor]) -> Result<()> {
+    let open: Vec<_> =
+        survived.iter().filter(|name| !known.iter().any(|known| known.mutant == **name)).collect();
+    let list: String = open.iter().map(|name| format!("\n    {name}")).collect();
+    ensure!(open.is_empty(), "{} mutants survive without a reason in tests/mutants.toml:{list}", open.len());
+    Ok(())
+}
+
+/// No reason is kept for a mutant that is caught.
+fn up_to_date(outcomes: &Outcomes, known: &[Survivor]) -> Result<()> {
+    let stale: Vec<_> =
+        known.iter().map(|known| &known.mutant).filter(|name| outcomes.caught.contains(*name)).collect();
+    ensure!(stale.is_empty(), "tests/mutants.toml explains mutants that are caught now: {stale:#?}");
+    Ok(())
+}
+
+#[cfg(test)]
+mod checks {
+    use super::*;
+
+    #[test]
+    fn a_mutant_is_known_by_its_file_and_what_it_does() {
+        assert_eq!(
+            without_place(
+                "shared/src/domain/hold.rs:92:5: replace capture -> Result<Posting> with Ok(Default::default())"
+            ),
+            "shared/src/domain/hold.rs: replace capture -> Result<Posting> with Ok(Default::default())"
+        );
+    }
+
+    #[test]
+    fn whatever_survives_has_a_reason_and_whatever_is_caught_has_none() {
+        let known = [Survivor { mutant: "a.rs: replace b with c".to_owned(), reason: "equal".to_owned() }];
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        assert!(explained(&names(&[]), &known).is_ok());
+        assert!(explained(&names(&["a.rs: replace b with c"]), &known).is_ok());
+        let open =
+            explained(&names(&["a.rs: replace b with c", "a.rs: replace d with e"]), &known).unwrap_err();
+        assert!(
+            open.to_string().contains("1 mutants") && open.to_string().contains("replace d with e"),
+            "{open}"
+        );
+        let caught = Outcomes { caught: names(&["a.rs: replace b with c"]), survived: names(&[]) };
+        assert!(up_to_date(&caught, &known).is_err());
+        assert!(up_to_date(&Outcomes::default(), &known).is_ok());
+    }
+}

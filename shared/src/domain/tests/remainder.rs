@@ -1,0 +1,152 @@
+//! What is taken from a remainder, put back, and followed; and which debits are refunded.
+
+use super::*;
+
+fn share(lot: u64, count: u64) -> Share {
+    Share {
+        lot: LotId::Granted(id(lot)),
+        source: Source::Bonus,
+        amount: credits(count),
+        terms: Terms::default(),
+    }
+}
+
+/// What is left of a transaction that took 5 and 3 of two lots.
+fn pot() -> Pot {
+    Pot {
+        of: id(1),
+        rest: vec![share(2, 5), share(3, 3)],
+        ends: None,
+        made: vec![],
+        paged: 0,
+        open: None,
+        closed: false,
+        revision: 0,
+    }
+}
+
+fn draw(name: &str, shares: Vec<Share>, closes: bool) -> Draw {
+    let drawn = Some(Drawn { of: id(1), why: Why::Capture, shares });
+    let key = ClaimKey::Caller(IdempotencyKey::try_from(name.to_owned()).unwrap());
+    let details = Details { drawn, ..Details::default() };
+    Draw { key, asked: Fingerprint(name.to_owned()), details, closes }
+}
+
+fn left(pot: &Pot) -> Vec<u64> {
+    pot.rest.iter().map(|rest| rest.amount.get()).collect()
+}
+
+#[test]
+fn a_part_is_taken_and_followed_or_put_back() {
+    let taken = pot().with(draw("a", vec![share(2, 4), share(3, 1)], false)).unwrap();
+    assert_eq!((left(&taken), taken.drawn().get(), taken.parts()), (vec![1, 2], 5, 1));
+    let back = taken.clone().without_open().unwrap();
+    assert_eq!(back, pot());
+    let made = taken.followed(id(7)).unwrap();
+    assert_eq!(made.made, [Drawdown { id: id(7), amount: credits(5), cause: DrawdownCause::Capture }]);
+    assert!(made.open.is_none() && made.has_made(id(7)) && !made.closed);
+    let last = made.with(draw("b", vec![share(2, 1), share(3, 2)], true)).unwrap();
+    assert_eq!(
+        (last.closed, last.closed_by(), last.left()),
+        (true, Some(DrawdownCause::Capture), Credits::ZERO)
+    );
+    let ended = last.clone().followed(id(8)).unwrap();
+    let first = ended.clone().as_of(id(7));
+    assert_eq!((first.made.len(), first.closed), (1, false));
+    assert_eq!(ended.clone().as_of(id(8)), ended);
+    // Put back, it is open again.
+    assert!(!last.without_open().unwrap().closed);
+}
+
+/// No request can bring this about, and none of it is passed over.
+#[test]
+fn what_does_not_fit_is_a_fault() {
+    let misfit = Misfit { of: id(1) };
+    for shares in [vec![share(2, 6)], vec![share(4, 1)], vec![share(3, 1), share(3, 3)]] {
+        assert_eq!(pot().with(draw("a", shares, false)), Err(NotTaken::Misfit(misfit)));
+    }
+    // On other terms it is another lot.
+    let purchased = Share { source: Source::Purchased, ..share(2, 1) };
+    assert_eq!(pot().with(draw("a", vec![purchased], false)), Err(NotTaken::Misfit(misfit)));
+    let taken = pot().with(draw("a", vec![share(2, 1)], false)).unwrap();
+    assert_eq!(taken.clone().with(draw("b", vec![share(2, 1)], false)), Err(NotTaken::Misfit(misfit)));
+    assert_eq!(pot().followed(id(7)), Err(misfit));
+    assert_eq!(pot().without_open(), Err(misfit));
+    let full = Pot { rest: vec![Share { amount: Credits::MAX, ..share(2, 0) }, share(3, 3)], ..taken };
+    assert_eq!(full.without_open(), Err(misfit));
+    assert_eq!(pot().landed(&draw("a", vec![share(4, 1)], false), id(7)), Err(misfit));
+}
+
+/// A part that was put back and that the account follows all the same is taken again, as far as it is there.
+#[test]
+fn a_part_that_lands_after_it_was_put_back_is_written_down() {
+    let late = draw("a", vec![share(2, 4), share(3, 1)], false);
+    for (others, overdrawn, rest) in
+        [(vec![], 0, vec![1, 2]), (vec![share(2, 1), share(3, 3)], 1, vec![0, 0])]
+    {
+        let pot = pot().with(draw("b", others, false)).unwrap();
+        let landed = pot.landed(&late, id(7)).unwrap();
+        assert_eq!((landed.overdrawn.get(), left(&landed.pot)), (overdrawn, rest));
+        assert!(landed.pot.has_made(id(7)) && landed.pot.open.is_some());
+    }
+}
+
+#[test]
+fn a_remainder_has_a_hundred_parts() {
+    let mut pot = Pot { rest: vec![share(2, 1_000)], ..pot() };
+    for number in 1..DRAWS_MAX {
+        let part = pot.with(draw("a", vec![share(2, 1)], false)).unwrap();
+        pot = part.followed(id(u64::try_from(number).unwrap())).unwrap();
+    }
+    let more = pot.clone().with(draw("a", vec![share(2, 1)], false));
+    assert_eq!(more, Err(NotTaken::Refused(Refusal::TooManyDraws)));
+    assert!(pot.with(draw("a", vec![share(2, 901)], true)).is_ok());
+}
+
+/// Who decides, for which reason and when: what follows.
+#[test]
+fn a_refund_follows_the_rules() {
+    use super::super::{Decides, Refund, Twin};
+
+    let posting = consume(
+        &account("sub 9"),
+        &Consume {
+            operation: Operation::try_from("x".to_owned()).unwrap(),
+            amount: credits(4),
+            service: None,
+        },
+        &head(5, at(NOW)),
+    );
+    let account = account("sub 9").apply(&posting.unwrap()).unwrap();
+    let resource_id = Reference::try_from("verif_1".to_owned()).ok();
+    let debit = account.receipts(Details { resource_id, ..Details::default() }).remove(0);
+    let refund = |by, reason, duplicate_of| Refund {
+        transaction: debit.entry.id,
+        reason,
+        amount: None,
+        note: None,
+        duplicate_of,
+        by,
+    };
+    let (last, late) = (at("2024-02-15T10:29:59Z"), at("2024-02-15T10:30:00Z"));
+    let (failure, duplicate) = (Reason::TechnicalFailure, Reason::DuplicateOperation);
+    for (by, reason, named, now, expected) in [
+        (Decides::Table, failure, None, last, Some(Twin::NotNeeded(None))),
+        (Decides::Table, failure, None, late, None),
+        (Decides::Table, duplicate, None, last, Some(Twin::Latest)),
+        (Decides::Table, duplicate, Some(id(3)), last, Some(Twin::Named(id(3)))),
+        (Decides::Table, duplicate, Some(id(3)), late, None),
+        (Decides::Table, Reason::FalsePositive, None, last, None),
+        (Decides::Policy, failure, None, last, None),
+        (Decides::Operator, Reason::FalsePositive, None, late, Some(Twin::NotNeeded(None))),
+        (Decides::Operator, duplicate, Some(id(3)), late, Some(Twin::NotNeeded(Some(id(3))))),
+    ] {
+        let told = refund(by, reason, named).of(&debit, now).ok();
+        assert_eq!(told, expected, "{by:?} {reason:?} {now}");
+    }
+    let settled =
+        Receipt { details: Details { settle_by: Some(last), ..debit.details.clone() }, ..debit.clone() };
+    assert!(refund(Decides::Policy, failure, None).of(&settled, at(NOW)).is_ok());
+    let unnamed = Receipt { details: Details::default(), ..debit.clone() };
+    assert!(refund(Decides::Table, duplicate, None).of(&unnamed, at(NOW)).is_err());
+}
