@@ -3,7 +3,10 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use shared::domain::OrgId;
-use shared::pay::{CustomerId, Event, Order, Payment, PaymentId, Provider, Refused, Silence, Simulated};
+use shared::pay::{
+    CustomerId, Event, MoneyRefund, Order, Payment, PaymentId, Provider, RefundAnswer, Refused, Reversals,
+    Silence, Simulated,
+};
 
 use crate::{Faults, Kind};
 
@@ -115,6 +118,18 @@ impl Provider for Bank {
 
     async fn refund(&self, id: &PaymentId) -> Result<(), Silence> {
         self.call(self.inner.refund(id)).await
+    }
+
+    async fn refund_part(&self, id: &PaymentId, refund: &MoneyRefund) -> Result<RefundAnswer, Silence> {
+        self.call(self.inner.refund_part(id, refund)).await
+    }
+
+    async fn reversals(&self, id: &PaymentId) -> Result<Option<Reversals>, Silence> {
+        self.call(self.inner.reversals(id)).await
+    }
+
+    async fn events_since(&self, since: DateTime<Utc>) -> Result<Vec<Event>, Silence> {
+        self.call(self.inner.events_since(since)).await
     }
 
     async fn event(

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use shared::domain::{AccountId, Consume, Credits, EntryId, Mode, Operation, consume};
 use shared::pay::simulated::DisputeAction;
-use shared::pay::{DisputeId, Outcome};
+use shared::pay::{DisputeId, Disputed, Outcome};
 use tests::{Fault, Shop, count, moment, settle, unique};
 
 fn now() -> DateTime<Utc> {
@@ -100,16 +100,19 @@ async fn two_disputes_about_one_payment_count_once() {
                 shop.company.charges().into_iter().find(|charge| charge.transaction == bought).unwrap();
             let purchase = shop.books.ledger.purchase(charge.purchase()).await.unwrap().unwrap();
             let payment = purchase.payment.unwrap();
-            let [one, other] =
-                ["dp_one", "dp_other"].map(|name| DisputeId(format!("{name}_{}", bought.bare())));
-            let open = async |shop: &Shop, dispute: &DisputeId| {
+            let [one, other] = ["dp_one", "dp_other"].map(|name| Disputed {
+                dispute: DisputeId(format!("{name}_{}", bought.bare())),
+                payment: payment.clone(),
+                amount: None,
+            });
+            let open = async |shop: &Shop, dispute: &Disputed| {
                 let app = shop.process();
-                app.till(Mode::Live).dispute_opened(dispute, &payment, app.clock.moment()).await.ok();
+                app.till(Mode::Live).dispute_opened(dispute, app.clock.moment()).await.ok();
             };
-            let lose = async |shop: &Shop, dispute: &DisputeId| {
+            let lose = async |shop: &Shop, dispute: &Disputed| {
                 let app = shop.process();
                 let closed = (dispute, Outcome::Lost);
-                app.till(Mode::Live).dispute_closed(closed, &payment, app.clock.moment()).await.ok();
+                app.till(Mode::Live).dispute_closed(closed, app.clock.moment()).await.ok();
             };
             if let Some(fault) = fault {
                 shop.strike(fault);

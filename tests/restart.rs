@@ -276,3 +276,26 @@ async fn a_payment_that_is_being_made_survives_kill_9() {
 fn begun(folder: &Path) -> bool {
     std::fs::metadata(folder.join("payments.jsonl")).is_ok_and(|journal| journal.len() > 0)
 }
+
+/// What the company did just before the program was killed, and could tell nobody, is booked after the restart.
+#[tokio::test]
+async fn a_refund_and_a_dispute_that_kill_9_cut_off_are_booked() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = ["--data", folder.path().to_str().unwrap()];
+    let scrip = Scrip::start(&data).await;
+    let (status, _) = scrip.caller(&Client::new()).buy("card_1").await.unwrap();
+    assert_eq!(status, 201);
+    scrip.kill().await;
+    // The journal is what the company has done; its events died with the program.
+    let journal = folder.path().join("payments.jsonl");
+    let text = std::fs::read_to_string(&journal).unwrap();
+    let mut charge: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    charge["refunds"] = json!([{ "amount": 980 }]);
+    (charge["dispute"], charge["disputed"]) = (json!("open"), json!(2450));
+    std::fs::write(&journal, format!("{text}{charge}\n")).unwrap();
+    let scrip = Scrip::start(&data).await;
+    let caller = scrip.caller(&Client::new());
+    caller.tell("/_local/settle", json!({})).await;
+    let balance = caller.get("/api/v3/credits/balance").await;
+    assert_eq!(balance["purchasedCredits"], json!(600 - 100 - 250));
+}

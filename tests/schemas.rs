@@ -7,7 +7,7 @@ use shared::domain::EventName;
 use tests::{EVENT_SCHEMAS, assert_event, event_problems};
 
 /// What the data of each event has, as promised; `?` after what may be null, `*` after what may be left out.
-const DATA: [(&str, &str); 23] = [
+const DATA: [(&str, &str); 24] = [
     ("credits.low_balance", "currentBalance threshold service* message"),
     ("credits.depleted", "currentBalance threshold message"),
     ("credits.recovered", "currentBalance threshold service* message"),
@@ -29,6 +29,7 @@ const DATA: [(&str, &str); 23] = [
     ),
     ("auto_recharge.paused", "reason enabled until? message"),
     ("purchase.failed", "transactionId credits package? price paymentMethod reason declineCode? message"),
+    ("purchase.refunded", "transactionId purchaseId? reason? amount outstanding available message"),
     ("monitor.suspended", "monitorId operation resourceId reason? message"),
     ("monitor.resumed", "monitorId operation resourceId transactionId message"),
     ("budget.reached", "budgetId scope id limit used period action message"),

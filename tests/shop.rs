@@ -124,6 +124,7 @@ impl Shop {
             allowance,
             currency: Currency::GBP,
             customer: None,
+            spending_limit: None,
             self_service_plans: true,
             created_at: now,
         };

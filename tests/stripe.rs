@@ -5,6 +5,7 @@ mod afterwards;
 mod contract;
 mod keys;
 mod localstripe;
+mod reversals;
 mod signers;
 
 use std::time::Duration;

@@ -101,7 +101,7 @@ impl Fake {
         self.books.lock().unwrap()
     }
 
-    /// The next request whose path contains `path` goes wrong.
+    /// The next request whose method and path contain `path` goes wrong.
     pub(crate) fn fail(&self, path: &'static str, fault: Fault) {
         self.books().faults.push_back((path, fault));
     }
@@ -155,7 +155,8 @@ async fn serve(State(books): State<Arc<Mutex<Books>>>, request: Request) -> Resp
         let mut books = books.lock().unwrap();
         books.calls.push(format!("{method} {path}"));
         books.headers = parts.headers.clone();
-        let place = books.faults.iter().position(|(wanted, _)| path.contains(wanted));
+        let asked = format!("{method} {path}");
+        let place = books.faults.iter().position(|(wanted, _)| asked.contains(wanted));
         let fault = place.and_then(|place| books.faults.remove(place)).map(|(_, fault)| fault);
         (fault, books.now.to_rfc2822())
     };

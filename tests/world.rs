@@ -13,6 +13,7 @@ mod faults;
 mod queues;
 mod receiver;
 mod shop;
+mod shop_operator;
 mod units;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -166,7 +166,7 @@ async fn an_event_is_believed_when_it_is_signed() {
         event("charge.dispute.closed", &json!({ "id": "dp_1", "status": "lost", "payment_intent": id.0 }));
     let signed = sign(&SECRET.into(), dispute.as_bytes(), now());
     let told = bench.stripe.event(&signed, dispute.as_bytes(), now()).await.unwrap();
-    assert!(matches!(told, Some(Event::DisputeClosed(_, paid, Outcome::Lost)) if paid == id));
+    assert!(matches!(told, Some(Event::DisputeClosed(disputed, Outcome::Lost)) if disputed.payment == id));
     for (header, body, late) in
         [(&header, &dispute, 0), (&String::new(), &body, 0), (&header, &body, 301), (&signed, &body, 0)]
     {

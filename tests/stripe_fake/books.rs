@@ -14,8 +14,14 @@ pub(crate) struct Books {
     pub(crate) now: DateTime<Utc>,
     /// Its payments, the oldest first.
     pub(crate) intents: Vec<Value>,
-    /// What was given back, by payment.
+    /// What was given back whole, by payment.
     pub(crate) refunds: Vec<String>,
+    /// Every refund, the oldest first.
+    pub(crate) parts: Vec<Value>,
+    /// Every dispute, the oldest first.
+    pub(crate) disputes: Vec<Value>,
+    /// Every event, the oldest first.
+    pub(crate) events: Vec<Value>,
     /// What was asked, as `POST /v1/refunds`.
     pub(crate) calls: Vec<String>,
     /// Headers of the last request.
@@ -35,6 +41,9 @@ impl Books {
             now,
             intents: Vec::new(),
             refunds: Vec::new(),
+            parts: Vec::new(),
+            disputes: Vec::new(),
+            events: Vec::new(),
             calls: Vec::new(),
             headers: HeaderMap::new(),
             keys: BTreeMap::new(),
@@ -78,7 +87,10 @@ impl Books {
                 Some(place) => self.cancel(place, form),
                 None => missing(404, "intent"),
             },
-            ("POST", ["refunds"]) => self.refund(&form["payment_intent"]),
+            ("POST", ["refunds"]) => self.refund(&form["payment_intent"], form),
+            ("GET", ["refunds"]) => listed(&self.parts, form),
+            ("GET", ["disputes"]) => listed(&self.disputes, form),
+            ("GET", ["events"]) => listed(&self.events, form),
             _ => (404, problem("invalid_request_error", None, None)),
         }
     }
@@ -186,19 +198,93 @@ impl Books {
         (200, shown(intent, form, "latest_charge"))
     }
 
-    fn refund(&mut self, id: &str) -> Outcome {
+    fn refund(&mut self, id: &str, form: &Form) -> Outcome {
         let Some(place) = self.intent(id) else { return missing(404, "payment_intent") };
+        let refunded = self.refunded(id);
         let intent = &mut self.intents[place];
+        let total = intent["amount"].as_u64().unwrap();
         if intent["latest_charge"]["refunded"] == true {
             return (400, problem("invalid_request_error", Some("charge_already_refunded"), None));
         }
         if intent["status"] != "succeeded" {
             return (400, problem("invalid_request_error", None, None));
         }
-        intent["latest_charge"]["refunded"] = true.into();
-        self.refunds.push(id.to_owned());
-        (200, json!({ "id": "re_1", "object": "refund", "payment_intent": id, "status": "succeeded" }))
+        if self
+            .disputes
+            .iter()
+            .any(|dispute| dispute["payment_intent"] == *id && dispute["status"] == "needs_response")
+        {
+            return (400, problem("invalid_request_error", Some("charge_disputed"), None));
+        }
+        let amount = form.get("amount").map_or(total - refunded, |amount| amount.parse().unwrap());
+        if amount == 0 || total - refunded < amount {
+            return (400, problem("invalid_request_error", None, Some("amount")));
+        }
+        intent["latest_charge"]["refunded"] = (refunded + amount == total).into();
+        if refunded + amount == total {
+            self.refunds.push(id.to_owned());
+        }
+        let refund = json!({
+            "id": format!("re_{}", self.parts.len()), "object": "refund", "payment_intent": id, "amount": amount,
+            "status": "succeeded", "failure_reason": null, "metadata": { "refund": form.get("metadata[refund]") },
+            "created": self.now.timestamp(),
+        });
+        self.tell("refund.created", &refund);
+        self.parts.push(refund.clone());
+        (200, refund)
     }
+
+    /// A customer's bank sends a refund back.
+    pub(crate) fn fail_refund(&mut self, place: usize) {
+        self.parts[place]["status"] = "failed".into();
+        self.parts[place]["failure_reason"] = "lost_or_stolen_card".into();
+        let refund = self.parts[place].clone();
+        self.tell("refund.failed", &refund);
+    }
+
+    /// A customer disputes a part of a payment; or the dispute ends.
+    pub(crate) fn dispute(&mut self, id: &str, amount: u64, status: &str) {
+        let name = format!("dp_{id}");
+        self.disputes.retain(|dispute| dispute["id"] != name);
+        let dispute = json!({
+            "id": name, "object": "dispute", "payment_intent": id, "amount": amount, "currency": "gbp",
+            "status": status, "created": self.now.timestamp(),
+        });
+        let is_open = status == "needs_response";
+        self.tell(if is_open { "charge.dispute.created" } else { "charge.dispute.closed" }, &dispute);
+        self.disputes.push(dispute);
+    }
+
+    fn tell(&mut self, kind: &str, object: &Value) {
+        self.events.push(json!({
+            "id": format!("evt_{}", self.events.len()), "object": "event", "type": kind, "created": self.now.timestamp(),
+            "data": { "object": object },
+        }));
+    }
+
+    fn refunded(&self, id: &str) -> u64 {
+        let ours = self
+            .parts
+            .iter()
+            .filter(|refund| refund["payment_intent"] == *id && refund["status"] != "failed");
+        ours.map(|refund| refund["amount"].as_u64().unwrap()).sum()
+    }
+}
+
+/// A page of a list, newest first.
+fn listed(all: &[Value], form: &Form) -> Outcome {
+    let limit: usize = form["limit"].parse().unwrap();
+    let since = form.get("created[gte]").map(|since| since.parse::<i64>().unwrap());
+    let fits = |one: &&Value| {
+        form.get("payment_intent").is_none_or(|id| one["payment_intent"] == *id)
+            && since.is_none_or(|since| one["created"].as_i64().unwrap() >= since)
+    };
+    let newest: Vec<&Value> = all.iter().rev().filter(fits).collect();
+    let after = form.get("starting_after");
+    let start = after.and_then(|after| newest.iter().position(|one| one["id"] == *after));
+    let rest = &newest[start.map_or(0, |place| place + 1)..];
+    let data: Vec<&Value> = rest.iter().take(limit).copied().collect();
+    (200, json!({ "object": "list", "has_more": rest.len() > limit, "data": data }))
 }
 
 pub(super) fn succeed(intent: &mut Value) {

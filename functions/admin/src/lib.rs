@@ -11,9 +11,11 @@ mod packages;
 mod plan_limit;
 mod plans;
 mod prices;
+mod purchases;
 mod rates;
 mod refunds;
 mod repair;
+mod spending;
 mod terms;
 
 use std::sync::Arc;
@@ -35,6 +37,8 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(grants::grant))
         .routes(routes!(adjustments::adjust_credits))
         .routes(routes!(refunds::refund_debit))
+        .routes(routes!(purchases::refund_purchase))
+        .routes(routes!(spending::set_spending_limit))
         .routes(routes!(terms::set_post_paid))
         .routes(routes!(terms::freeze))
         .routes(routes!(terms::unfreeze))

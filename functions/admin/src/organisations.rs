@@ -90,6 +90,7 @@ pub(super) async fn create(
         plan: known.plan.clone(),
         allowance,
         customer: None,
+        spending_limit: None,
         currency: wanted.currency.unwrap_or(Currency::GBP),
         self_service_plans: wanted.self_service_plans,
         created_at: made.at,

@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use serde::Serialize;
-use shared::domain::{self, Account, Amount, Credits, Head, Offer, PackageList, Part, Posting, Refusal};
+use shared::domain::{
+    self, Account, Amount, Credits, Currency, Head, Offer, PackageList, Part, Posting, Refusal,
+};
 use shared::edge::{
     ApiError, App, BATCH_BYTES_MAX, Caller, Either, Money, Payload, Refused, Reply, SourceShare, may,
 };
@@ -135,7 +137,11 @@ pub(super) async fn quote(
             (account, quote)
         }
     };
-    Reply::ok(&quote.mended(&account, &catalogue.packages, moment))
+    if quote.lacking == 0 {
+        return Reply::ok(&quote);
+    }
+    let currency = app.till(caller.account.mode).currency(caller.account.org).await?;
+    Reply::ok(&quote.mended(&account, (&catalogue.packages, currency), moment))
 }
 
 fn of_batch(account: &Account, priced: &Priced, moment: Moment) -> Quote {
@@ -222,11 +228,11 @@ impl Quote {
     }
 
     /// With what would cover what is lacking.
-    fn mended(mut self, account: &Account, packages: &PackageList, moment: Moment) -> Self {
+    fn mended(mut self, account: &Account, sold: (&PackageList, Currency), moment: Moment) -> Self {
         let owed = account.post_paid.outstanding.less(account.post_paid.limit).unwrap_or_default();
         let lacking = self.lacking.saturating_add(owed.get());
         let offer = Amount::try_from(lacking).ok().filter(|_| self.lacking > 0);
-        let offer = offer.and_then(|lacking| cheapest(packages, lacking, moment));
+        let offer = offer.and_then(|lacking| cheapest(sold, lacking, moment));
         self.mend = offer.map(|offer| Mend {
             action: "purchase",
             lacking,
@@ -248,6 +254,11 @@ fn lacking(refusal: &Refusal) -> u64 {
 }
 
 /// The cheapest package that covers it; without one as large, just so many credits.
-fn cheapest(packages: &PackageList, lacking: Amount, moment: Moment) -> Option<Offer> {
-    packages.cheapest(lacking, moment.now).or_else(|| packages.amount(lacking, moment.now).ok())
+fn cheapest(
+    (packages, currency): (&PackageList, Currency),
+    lacking: Amount,
+    moment: Moment,
+) -> Option<Offer> {
+    let package = packages.cheapest(lacking, currency, moment.now);
+    package.or_else(|| packages.amount(lacking, currency, moment.now).ok())
 }

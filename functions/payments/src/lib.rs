@@ -29,7 +29,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
 /// What came of an event.
 #[derive(Serialize, ToSchema)]
 struct Heard {
-    /// Whether it was of interest.
+    /// Whether it was of interest: a payment, a refund or a dispute.
     heard: bool,
 }
 
@@ -104,13 +104,10 @@ async fn take(app: &App, (mode, event): (Mode, &Event), moment: Moment) -> Resul
                 Some(purchase) => app.ledger.moment_of(purchase.account, moment).await?,
                 None => moment,
             };
-            app.till(of).hear(payment, moment).await.map(|_| ())
+            app.till(of).on_event(event, moment).await
         }
-        Event::DisputeOpened(dispute, payment) => {
-            app.till(mode).dispute_opened(dispute, payment, moment).await
-        }
-        Event::DisputeClosed(dispute, payment, outcome) => {
-            app.till(mode).dispute_closed((dispute, *outcome), payment, moment).await
+        Event::DisputeOpened(_) | Event::DisputeClosed(..) | Event::Refunded(_) => {
+            app.till(mode).on_event(event, moment).await
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use shared::domain::{
-    self, Account, AccountId, Amount, ClaimKey, Money, Offer, PurchaseId, Reference, Refusal, Stage,
+    self, Account, AccountId, Amount, ClaimKey, Currency, Money, Offer, PurchaseId, Reference, Refusal, Stage,
 };
 use shared::edge::{ApiError, App, Balance, Caller, Intent, NextAction, Reply, may};
 use shared::store::{ClaimsOf, Fault, Made, Moment, Unsettled};
@@ -74,7 +74,8 @@ struct Purchased {
         (status = 201, body = Purchased, description = "approved: the credits are there"),
         (status = 202, body = Purchased, description = "pending: `nextAction` says what the customer has to do, if anything; GET …/transactions/{id} tells what became of it"),
         (status = 402, description = "PAYMENT_FAILED: `details` has `reason` and `declineCode`; nothing was charged. Try again under a new Idempotency-Key"),
-        (status = 422, description = "PACKAGE_UNKNOWN; IDEMPOTENCY_KEY_REUSED"),
+        (status = 403, description = "SPENDING_LIMIT_REACHED: with this purchase the day would cost more than the operator allows; nothing was charged"),
+        (status = 422, description = "PACKAGE_UNKNOWN: not on sale, or not in the organisation's own currency; IDEMPOTENCY_KEY_REUSED"),
     ),
 )]
 async fn purchase(
@@ -84,7 +85,8 @@ async fn purchase(
 ) -> Result<Reply, ApiError> {
     let moment = caller.call.moment;
     let (of, key) = (ClaimsOf::Account(caller.account), ClaimKey::Caller(intent.key));
-    let offer = match intent.body.offer(&app, moment).await? {
+    let currency = app.till(caller.account.mode).currency(caller.account.org).await?;
+    let offer = match intent.body.offer(&app, currency, moment).await? {
         Ok(offer) => may_buy(&app, caller.account, offer).await?,
         Err(refusal) => Err(refusal),
     };
@@ -120,11 +122,17 @@ async fn purchase(
 }
 
 impl Order {
-    async fn offer(&self, app: &App, moment: Moment) -> Result<Result<Offer, Refusal>, ApiError> {
+    /// What is asked for, sold in the organisation's own currency.
+    async fn offer(
+        &self,
+        app: &App,
+        currency: Currency,
+        moment: Moment,
+    ) -> Result<Result<Offer, Refusal>, ApiError> {
         let catalogue = app.settings.catalogue(moment.wall).await?;
         match (&self.package, self.amount) {
-            (Some(package), None) => Ok(catalogue.packages.whole(package, moment.now)),
-            (None, Some(amount)) => Ok(catalogue.packages.amount(amount, moment.now)),
+            (Some(package), None) => Ok(catalogue.packages.whole(package, currency, moment.now)),
+            (None, Some(amount)) => Ok(catalogue.packages.amount(amount, currency, moment.now)),
             (Some(_), Some(_)) | (None, None) => {
                 Err(ApiError::field("package", "send either package or amount"))
             }

@@ -1,6 +1,8 @@
 //! Reconcile: looks after what somebody began and nobody finished, and after what falls due at a time.
 //! EventBridge Scheduler calls it every five minutes; errands tell it what to look at, so it never scans.
 
+mod look;
+
 use std::error::Error;
 use std::time::Duration;
 
@@ -10,6 +12,8 @@ use shared::domain::{PurchaseId, Step};
 use shared::edge::App;
 use shared::store::{Errand, Fault, Moment, Noted, Unsettled};
 use tokio::time::timeout;
+
+pub use look::look;
 
 /// How many errands one call works off at most; the next call goes on.
 const ERRANDS_MAX: usize = 5_000;
@@ -26,12 +30,13 @@ const ERRAND_SECONDS: u64 = 28;
 const PUT_OFF_SECONDS: i64 = 120;
 
 /// Works off the errands that are due by `moment`, the earliest first; how many there were. One that fails
-/// or takes too long is put off, and is tried again later.
+/// or takes too long is put off, and is tried again later. Once a day it also asks the payment providers for
+/// refunds and disputes.
 ///
 /// # Errors
 /// When the agenda can't be read or written.
 pub async fn tick(app: &App, moment: Moment) -> Result<usize, Fault> {
-    let mut handled = 0usize;
+    let mut handled = Box::pin(look::look_daily(app, moment)).await;
     let end = moment.wall.checked_add_signed(TimeDelta::seconds(WORK_SECONDS)).unwrap_or(moment.wall);
     while handled < ERRANDS_MAX {
         let due = app.ledger.errands(moment.now).await?;
@@ -125,5 +130,12 @@ async fn purchase(app: &App, id: PurchaseId, moment: Moment) -> Result<Option<Da
         Err(Unsettled::InProgress) => purchase,
         Err(unsettled) => return Err(unsettled),
     };
-    Ok((purchase.next() != Step::Rest).then(|| purchase.look_at(moment.now)))
+    if purchase.next() != Step::Rest {
+        return Ok(Some(purchase.look_at(moment.now)));
+    }
+    if !purchase.has_open_reversal() {
+        return Ok(None);
+    }
+    let purchase = Box::pin(app.till(id.account.mode).reverse(purchase, moment)).await?;
+    Ok(purchase.has_open_reversal().then(|| purchase.look_at(moment.now)))
 }

@@ -76,6 +76,7 @@ impl Keys {
             plan: plan.clone(),
             allowance,
             customer: None,
+            spending_limit: None,
             currency: Currency::GBP,
             self_service_plans: true,
             created_at: org.time(),

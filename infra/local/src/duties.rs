@@ -1,10 +1,13 @@
 //! What the functions that no route reaches do. The machine calls them here and nowhere else.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use shared::calendar::Task;
 use shared::domain::{AccountId, DeliveryState, Period, Purchase, Step};
 use shared::edge::App;
 use shared::store::Errand;
+use tokio::time::timeout;
 
 use crate::directory::Directory;
 
@@ -78,6 +81,21 @@ pub(crate) async fn accounts(app: &App) -> anyhow::Result<Vec<AccountId>> {
         found.extend(accounts);
     }
     Ok(found)
+}
+
+/// Asks the payment provider for the refunds and disputes that it told before this machine started: their events
+/// may have been lost with the process.
+pub(crate) async fn look_for_reversals(app: &App) {
+    const WAIT: Duration = Duration::from_secs(5);
+    match timeout(WAIT, reconcile::look(app, app.clock.moment())).await {
+        Ok(Ok(events)) => tracing::debug!(events, "looked for refunds and disputes"),
+        Ok(Err(unsettled)) => {
+            tracing::warn!(error = %unsettled, "refunds and disputes are looked for again soon")
+        }
+        Err(_) => {
+            tracing::warn!("the payment provider is slow; refunds and disputes are looked for within a day")
+        }
+    }
 }
 
 /// Frees the purchases and the webhooks that a process was at work on when it died. The data is in the hands of one process,

@@ -109,6 +109,7 @@ impl Machine {
         if database.engine.is_some() {
             duties::free(&app).await?;
         }
+        duties::look_for_reversals(&app).await;
         memory.now = clock.stands_at();
         file.write(&memory)?;
         let follower = Follower::new(database.streams, LEDGER_TABLE, database.engine.clone()).await?;

@@ -50,6 +50,7 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .route("/_local/payments", get(list))
         .route("/_local/payments/{transactionId}/authenticate", post(authenticate))
         .route("/_local/payments/{transactionId}/dispute", post(dispute))
+        .route("/_local/payments/{transactionId}/refund", post(refund))
 }
 
 /// A charge as callers see it.
@@ -66,14 +67,28 @@ struct Shown {
     livemode: bool,
     #[serde(with = "instant")]
     created_at: DateTime<Utc>,
+    /// Whether all of it was refunded.
     refunded: bool,
+    /// Minor units that were refunded.
+    amount_refunded: u64,
     dispute: Option<Dispute>,
+    /// Minor units that are disputed; null without a dispute.
+    amount_disputed: Option<u64>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Disputed {
     action: DisputeAction,
+    /// Minor units; all of the payment when left out. Of interest where the dispute opens.
+    amount: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Refunded {
+    /// Minor units; all that is left when left out.
+    amount: Option<u64>,
 }
 
 impl From<Charge> for Shown {
@@ -90,12 +105,14 @@ impl From<Charge> for Shown {
             amount: charge.price.amount(),
             currency: charge.price.currency(),
             status,
-            payment_method: charge.method,
+            payment_method: charge.method.clone(),
             organisation_id: charge.organisation,
             livemode: charge.mode == Mode::Live,
             created_at: charge.created_at,
             refunded: charge.refunded,
+            amount_refunded: charge.amount_refunded(),
             dispute: charge.dispute,
+            amount_disputed: charge.dispute.map(|_| charge.disputed.unwrap_or_else(|| charge.price.amount())),
         }
     }
 }
@@ -118,7 +135,18 @@ async fn dispute(
     Path(transaction): Path<String>,
     Payload(wanted): Payload<Disputed>,
 ) -> Result<Reply, ApiError> {
-    let charge = local.company.dispute(known(transaction)?, wanted.action).map_err(undone)?;
+    let charge = local.company.dispute_part(known(transaction)?, wanted.action, wanted.amount);
+    let charge = charge.map_err(undone)?;
+    Reply::ok(&Shown::from(charge))
+}
+
+/// The company refunds a payment by itself, as it does when an operator clicks there.
+async fn refund(
+    Extension(local): Extension<Local>,
+    Path(transaction): Path<String>,
+    Payload(wanted): Payload<Refunded>,
+) -> Result<Reply, ApiError> {
+    let charge = local.company.give_back(known(transaction)?, wanted.amount).map_err(undone)?;
     Reply::ok(&Shown::from(charge))
 }
 
@@ -227,7 +255,7 @@ mod tests {
         let whole = json!({
             "transactionId": order.purchase.transaction, "amount": 4_900, "currency": "GBP", "status": "succeeded",
             "paymentMethod": "card_visa", "organisationId": order.purchase.account.org, "livemode": true,
-            "createdAt": "2024-01-15T10:30:00Z", "refunded": false, "dispute": null,
+            "createdAt": "2024-01-15T10:30:00Z", "refunded": false, "amountRefunded": 0, "dispute": null, "amountDisputed": null,
         });
         assert_eq!(charges.last(), Some(&whole));
     }

@@ -34,6 +34,8 @@ pub enum EventName {
     AutoRechargePaused,
     /// `purchase.failed`: a purchase could not be paid.
     PurchaseFailed,
+    /// `purchase.refunded`: money of a purchase was refunded, and its credits were taken back.
+    PurchaseRefunded,
     /// `monitor.suspended`: a month of a monitor could not be paid, so the monitor waits.
     MonitorSuspended,
     /// `monitor.resumed`: a monitor that was suspended goes on.
@@ -59,7 +61,7 @@ pub struct BadEventName;
 
 impl EventName {
     /// Every event there is.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::CreditsLowBalance,
         Self::CreditsDepleted,
         Self::CreditsRecovered,
@@ -75,6 +77,7 @@ impl EventName {
         Self::AutoRechargeFailed,
         Self::AutoRechargePaused,
         Self::PurchaseFailed,
+        Self::PurchaseRefunded,
         Self::MonitorSuspended,
         Self::MonitorResumed,
         Self::BudgetReached,
@@ -104,6 +107,7 @@ impl EventName {
             Self::AutoRechargeFailed => "auto_recharge.failed",
             Self::AutoRechargePaused => "auto_recharge.paused",
             Self::PurchaseFailed => "purchase.failed",
+            Self::PurchaseRefunded => "purchase.refunded",
             Self::MonitorSuspended => "monitor.suspended",
             Self::MonitorResumed => "monitor.resumed",
             Self::BudgetReached => "budget.reached",
@@ -134,6 +138,7 @@ impl EventName {
             Self::AutoRechargeFailed => "A payment of auto-recharge has failed.",
             Self::AutoRechargePaused => "Auto-recharge waits although the balance is below its threshold.",
             Self::PurchaseFailed => "A purchase could not be paid.",
+            Self::PurchaseRefunded => "Money of a purchase was refunded, and its credits were taken back.",
             Self::MonitorSuspended => "A month of a monitor could not be paid, so the monitor waits.",
             Self::MonitorResumed => "A monitor that was suspended goes on.",
             Self::BudgetReached => "A budget is used up for its period.",

@@ -1,17 +1,16 @@
-use rust_decimal::prelude::ToPrimitive;
-use rust_decimal::{Decimal, RoundingStrategy};
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::Amount;
 
-/// A currency of ISO 4217.
+/// A currency of ISO 4217 that people pay with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Currency(iso_currency::Currency);
 
 /// Text that is no currency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be the code of a currency in ISO 4217, such as GBP")]
+#[error("must be the code of a currency in ISO 4217 that people pay with, such as GBP")]
 pub struct BadCurrency;
 
 /// An amount of money in minor units (pence, cents), `1..=Money::MAX`.
@@ -36,6 +35,13 @@ pub struct Rate(Decimal);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be above 0, at most {}, with at most {} decimals", Rate::MAX, Rate::DECIMALS)]
 pub struct BadRate;
+
+/// Codes of ISO 4217 that nobody can be charged in: metals, units of account and of bond markets, funds, tests,
+/// and no currency at all.
+const NOT_MONEY: [&str; 23] = [
+    "XAU", "XAG", "XPD", "XPT", "XBA", "XBB", "XBC", "XBD", "XDR", "XSU", "XUA", "XTS", "XXX", "BOV", "CHE",
+    "CHW", "CLF", "COU", "MXV", "USN", "UYI", "UYW", "XFU",
+];
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -65,7 +71,8 @@ impl TryFrom<String> for Currency {
     type Error = BadCurrency;
 
     fn try_from(code: String) -> Result<Self, BadCurrency> {
-        iso_currency::Currency::from_code(&code).map(Self).ok_or(BadCurrency)
+        let is_money = !NOT_MONEY.contains(&code.as_str());
+        iso_currency::Currency::from_code(&code).filter(|_| is_money).map(Self).ok_or(BadCurrency)
     }
 }
 
@@ -85,6 +92,12 @@ impl Money {
     /// [`BadMoney`] for none, and past [`Money::MAX`].
     pub fn new(amount: u64, currency: Currency) -> Result<Self, BadMoney> {
         if (1..=Self::MAX).contains(&amount) { Ok(Self { amount, currency }) } else { Err(BadMoney) }
+    }
+
+    /// That many minor units, or the nearest number that a payment may be.
+    #[must_use]
+    pub fn at_most(amount: u64, currency: Currency) -> Self {
+        Self { amount: amount.clamp(1, Self::MAX), currency }
     }
 
     /// Minor units.
@@ -110,19 +123,16 @@ impl Money {
 
     const PER_CREDIT_DECIMALS: u32 = 6;
 
-    /// What `wanted` credits cost when `credits` cost this: to the nearest minor unit, half of one up,
-    /// and at least one.
+    /// What `wanted` credits cost when `credits` cost this, rounded up to a whole minor unit: a purchase in
+    /// several parts never costs less than in one.
     ///
     /// # Errors
     /// [`BadMoney`] when that is more than [`Money::MAX`].
     pub fn in_proportion(self, wanted: Amount, credits: Amount) -> Result<Self, BadMoney> {
-        let exact = Decimal::from(self.amount)
-            .checked_mul(Decimal::from(u64::from(wanted)))
-            .and_then(|product| product.checked_div(Decimal::from(u64::from(credits))));
-        let rounded =
-            exact.map(|exact| exact.round_dp_with_strategy(0, RoundingStrategy::MidpointAwayFromZero));
-        let amount = rounded.and_then(|rounded| rounded.to_u64()).ok_or(BadMoney)?;
-        Self::new(amount.max(1), self.currency)
+        let product = u128::from(self.amount).checked_mul(u128::from(u64::from(wanted)));
+        let price = product.map(|product| product.div_ceil(u128::from(u64::from(credits))));
+        let price = price.and_then(|price| u64::try_from(price).ok()).ok_or(BadMoney)?;
+        Self::new(price, self.currency)
     }
 }
 

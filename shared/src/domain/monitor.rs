@@ -245,7 +245,9 @@ impl From<&Refusal> for Suspension {
             | Refusal::UnknownPlan(_)
             | Refusal::BalanceLimit
             | Refusal::UnknownPackage(_)
+            | Refusal::OtherCurrency { .. }
             | Refusal::NothingOnSale
+            | Refusal::SpendingLimit { .. }
             | Refusal::PriceLimit
             | Refusal::SamePlan
             | Refusal::PlanChangeNotAllowed
@@ -259,6 +261,8 @@ impl From<&Refusal> for Suspension {
             | Refusal::ReasonNotEligible(_)
             | Refusal::NotEligible(_)
             | Refusal::MoreThanDebited { .. }
+            | Refusal::MoreThanPaid { .. }
+            | Refusal::RefundRefused(_)
             | Refusal::AlreadyRefunded
             | Refusal::MoreThanHeld { .. }
             | Refusal::HoldClosed(_)

@@ -1,7 +1,9 @@
 use serde_json::{Map, Value, json};
 
 use super::news::text;
-use super::{Allowance, BOUGHT_BY_RECHARGE, Entry, EventName, HoldId, Money, Move, News, Paid, Receipt, Why};
+use super::{
+    Allowance, BOUGHT_BY_RECHARGE, Credits, Entry, EventName, HoldId, Money, Move, News, Paid, Receipt, Why,
+};
 
 impl News {
     /// What an organisation is told of a transaction; nothing of most, which whoever made them knows.
@@ -28,6 +30,11 @@ impl News {
                 ended(receipt)?,
             ),
             "credit.plan_change" => (EventName::PlanChanged, "Your plan has changed", switched(entry)?),
+            "credit.payment_refund" => (
+                EventName::PurchaseRefunded,
+                "Money of a purchase was refunded, and its credits were taken back",
+                refunded_purchase(receipt),
+            ),
             "credit.dispute" => (
                 EventName::DisputeOpened,
                 "A payment is disputed; what is left of its credits is set aside until that ends",
@@ -147,6 +154,14 @@ fn switched(entry: &Entry) -> Option<Fields> {
         Allowance::Unlimited => None,
     };
     Some(fields([("from", json!(switch.from)), ("to", json!(switch.to)), ("allowance", json!(allowance))]))
+}
+
+fn refunded_purchase(receipt: &Receipt) -> Fields {
+    fields([
+        ("purchaseId", json!(receipt.details.resource_id)),
+        ("reason", json!(receipt.details.description)),
+        ("outstanding", json!(receipt.balance.post_paid.map_or(Credits::ZERO, |owed| owed.outstanding))),
+    ])
 }
 
 fn disputed(receipt: &Receipt) -> Fields {

@@ -3,7 +3,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::version::{Version, in_force, revise, room};
-use super::{Amount, BadChange, BadId, Money, Reference, Refusal, When};
+use super::{Amount, BadChange, BadId, Currency, Money, Reference, Refusal, When};
 
 /// The name of a package: `starter`, `growth`, `professional`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -134,46 +134,49 @@ impl PackageList {
         on_sale
     }
 
-    /// The offer for one package.
+    /// What is sold at `at` in `currency`, the smallest first, and of one size the cheapest first.
+    #[must_use]
+    pub fn on_sale_in(&self, currency: Currency, at: DateTime<Utc>) -> Vec<&Package> {
+        let mut on_sale = self.on_sale(at);
+        on_sale.retain(|package| package.price.currency() == currency);
+        on_sale.sort_by_key(|package| (package.credits, package.price.amount()));
+        on_sale
+    }
+
+    /// The offer for one package, for an organisation that pays in `currency`.
     ///
     /// # Errors
-    /// [`Refusal::UnknownPackage`] when it is not on sale.
-    pub fn whole(&self, name: &Reference, at: DateTime<Utc>) -> Result<Offer, Refusal> {
+    /// [`Refusal::UnknownPackage`] when it is not on sale; [`Refusal::OtherCurrency`] when it is sold in another
+    /// currency.
+    pub fn whole(&self, name: &Reference, currency: Currency, at: DateTime<Utc>) -> Result<Offer, Refusal> {
         let found = self.on_sale(at).into_iter().find(|package| package.package.0 == name.as_str());
         let package = found.ok_or_else(|| Refusal::UnknownPackage(name.clone()))?;
-        Ok(Offer {
-            credits: package.credits,
-            price: package.price,
-            package: Some(package.package.clone()),
-            version: package.version,
-        })
+        let sold_in = package.price.currency();
+        if sold_in != currency {
+            return Err(Refusal::OtherCurrency { package: name.clone(), sold_in, pays_in: currency });
+        }
+        Ok(package.offer())
     }
 
-    /// The cheapest package that brings at least so many credits; none when there is no such package. Those
-    /// in another currency than the smallest are not compared.
+    /// The cheapest package in `currency` with at least so many credits; none when there is no such package.
     #[must_use]
-    pub fn cheapest(&self, credits: Amount, at: DateTime<Utc>) -> Option<Offer> {
-        let on_sale = self.on_sale(at);
-        let currency = on_sale.first()?.price.currency();
-        let covers = |package: &&Package| package.credits >= credits && package.price.currency() == currency;
-        let cheapest = on_sale.into_iter().filter(covers).min_by_key(|package| package.price.amount())?;
-        Some(Offer {
-            credits: cheapest.credits,
-            price: cheapest.price,
-            package: Some(cheapest.package.clone()),
-            version: cheapest.version,
-        })
+    pub fn cheapest(&self, credits: Amount, currency: Currency, at: DateTime<Utc>) -> Option<Offer> {
+        let on_sale = self.on_sale_in(currency, at).into_iter();
+        let covers = on_sale.filter(|package| package.credits >= credits);
+        covers.min_by_key(|package| package.price.amount()).map(Package::offer)
     }
 
-    /// The offer for just so many credits: at the per-credit price of the largest package not above
-    /// them, or the smallest package's below that (contract, "Packages").
+    /// The offer for just so many credits, for an organisation that pays in `currency`: at the per-credit price
+    /// of the largest package not above them, or the smallest package's below that (contract, "Packages"). Of
+    /// several packages of that size, the cheapest sets the price.
     ///
     /// # Errors
     /// [`Refusal::NothingOnSale`]; [`Refusal::PriceLimit`] when it is more than one payment may be.
-    pub fn amount(&self, credits: Amount, at: DateTime<Utc>) -> Result<Offer, Refusal> {
-        let on_sale = self.on_sale(at);
+    pub fn amount(&self, credits: Amount, currency: Currency, at: DateTime<Utc>) -> Result<Offer, Refusal> {
+        let on_sale = self.on_sale_in(currency, at);
         let largest = on_sale.iter().rfind(|package| package.credits <= credits).or(on_sale.first());
-        let package = largest.ok_or(Refusal::NothingOnSale)?;
+        let size = largest.ok_or(Refusal::NothingOnSale)?.credits;
+        let package = on_sale.iter().find(|package| package.credits == size).ok_or(Refusal::NothingOnSale)?;
         let price = package.price.in_proportion(credits, package.credits).map_err(|_| Refusal::PriceLimit)?;
         Ok(Offer { credits, price, package: None, version: package.version })
     }
@@ -208,6 +211,15 @@ impl PackageChange {
 impl Package {
     /// How many versions a package keeps.
     pub const VERSIONS_MAX: usize = 50;
+
+    fn offer(&self) -> Offer {
+        Offer {
+            credits: self.credits,
+            price: self.price,
+            package: Some(self.package.clone()),
+            version: self.version,
+        }
+    }
 
     /// How much less one credit costs than in `smallest`, in per cent with one decimal; none when it
     /// is not less, or the two are sold in different currencies.

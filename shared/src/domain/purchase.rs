@@ -1,13 +1,13 @@
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Duration, SubsecRound, Utc};
+use chrono::{DateTime, Duration, NaiveDate, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::consume::may_move;
 use super::grant::fits;
 use super::{
-    Account, Decline, EntryId, Grant, KeyId, Offer, Origin, Payment, PaymentId, PurchaseId, Rate, Reference,
-    Refusal, Source, Standing,
+    Account, Credits, Decline, EntryId, Grant, KeyId, Offer, Origin, Payment, PaymentId, PurchaseId, Rate,
+    Reference, Refunds, Refusal, Source, Standing,
 };
 
 /// For how many hours a provider answers a repeated charge with what the first one came to. Past that,
@@ -64,6 +64,16 @@ pub struct Purchase {
     pub receipt: Option<String>,
     /// Disputes about it, by the provider's name.
     pub disputes: BTreeMap<String, Dispute>,
+    /// Refunds of its money.
+    pub refunds: Refunds,
+    /// It has failed, and money that was taken for it all the same has to be returned.
+    pub to_return: bool,
+    /// The day on which its price counts toward what the organisation may spend a day; none once it does not
+    /// count any more.
+    pub counted: Option<NaiveDate>,
+    /// Which attempt took its price off that day again: two that find out together write different rows, so only
+    /// one of them does.
+    pub uncounted_by: Option<String>,
     /// Until when somebody is at work on it, by the machine's own clock.
     pub leased_until: DateTime<Utc>,
     /// Grows with every change of the row.
@@ -74,6 +84,12 @@ pub struct Purchase {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Dispute {
+    /// Minor units that are disputed; none for all of the price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount: Option<u64>,
+    /// The credits that it is about; none for all that were bought.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credits: Option<Credits>,
     /// The entry that set aside what was left; none while that is being done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opened: Option<EntryId>,
@@ -117,6 +133,8 @@ pub enum Step {
     Charge,
     /// Ask the provider what became of it.
     Find,
+    /// Give the money back.
+    Return,
     /// Nothing: it is finished.
     Rest,
 }
@@ -160,6 +178,10 @@ impl Purchase {
             payment: None,
             receipt: None,
             disputes: BTreeMap::new(),
+            refunds: Refunds::default(),
+            to_return: false,
+            counted: None,
+            uncounted_by: None,
             leased_until: DateTime::UNIX_EPOCH,
             revision: 0,
         }
@@ -171,6 +193,7 @@ impl Purchase {
         match &self.stage {
             Stage::Pending(_) if self.charges == 0 => Step::Charge,
             Stage::Pending(_) => Step::Find,
+            Stage::Failed(_) if self.to_return => Step::Return,
             Stage::Approved(_) | Stage::Failed(_) => Step::Rest,
         }
     }
@@ -179,13 +202,6 @@ impl Purchase {
     #[must_use]
     pub fn is_leased(&self, wall: DateTime<Utc>) -> bool {
         wall < self.leased_until
-    }
-
-    /// Whether a dispute may set aside what is left: no other one is at it, or has taken it.
-    #[must_use]
-    pub fn may_be_disputed(&self, by: &str) -> bool {
-        let others = self.disputes.iter().filter(|(other, _)| *other != by);
-        others.into_iter().all(|(_, other)| other.closed.is_some() && !other.lost)
     }
 
     /// Until when whoever begins at `wall` has it alone. Whole milliseconds, as it is kept: a row that comes

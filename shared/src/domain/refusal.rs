@@ -1,4 +1,6 @@
-use super::{Credits, DRAWS_MAX, HoldStatus, LOTS_MAX, Money, Operation, PlanId, Reference};
+use super::{
+    Credits, Currency, DRAWS_MAX, HoldStatus, LOTS_MAX, Money, Operation, PlanId, Reference, SpendingLimit,
+};
 
 /// Why the rules said no. A refusal is an answer, not a fault: no credit was moved.
 ///
@@ -18,9 +20,37 @@ pub enum Refusal {
     /// No such package is on sale.
     #[error("no package `{}` is on sale; GET /api/v3/credits/packages lists those that are", .0.as_str())]
     UnknownPackage(Reference),
-    /// Nothing is on sale, so no amount has a price.
-    #[error("no package is on sale, so credits have no price")]
+    /// The package is sold in another currency than the organisation's.
+    #[error(
+        "`{}` is sold in {}, and this organisation pays in {}; GET /api/v3/credits/packages with your key lists the packages that you can buy",
+        .package.as_str(), .sold_in.code(), .pays_in.code()
+    )]
+    OtherCurrency {
+        /// The package.
+        package: Reference,
+        /// The currency of its price.
+        sold_in: Currency,
+        /// The organisation's currency.
+        pays_in: Currency,
+    },
+    /// Nothing is on sale in the organisation's currency, so no amount has a price.
+    #[error(
+        "no package is on sale in the currency of this organisation, so credits have no price; ask the operator to offer one"
+    )]
     NothingOnSale,
+    /// The charge would bring the day past what the organisation may spend.
+    #[error(
+        "costs {} minor units of {}, and {} of the {} that this organisation may spend a day are spent; try again tomorrow (UTC), or ask the operator to raise the limit",
+        .price.amount(), .price.currency().code(), .spent, .limit.per_day().amount()
+    )]
+    SpendingLimit {
+        /// The price.
+        price: Money,
+        /// The limit.
+        limit: SpendingLimit,
+        /// Minor units that this day's purchases cost.
+        spent: u64,
+    },
     /// The price is more than one payment may be.
     #[error("costs more than one payment may be ({} minor units); buy less at once", Money::MAX)]
     PriceLimit,
@@ -96,6 +126,17 @@ pub enum Refusal {
     /// All of the debit was refunded before.
     #[error("all of this debit has been refunded; `refunds` of the transaction names when")]
     AlreadyRefunded,
+    /// More money is to be refunded than is left of a payment.
+    #[error("only {} minor units of {} of this payment can still be refunded; ask for as many, or leave `amount` out", .refundable.amount(), .refundable.currency().code())]
+    MoreThanPaid {
+        /// What can still be refunded.
+        refundable: Money,
+    },
+    /// The payment provider refused a refund.
+    #[error(
+        "the payment provider refused the refund ({0}); no money was refunded and no credits were taken back"
+    )]
+    RefundRefused(String),
     /// More is to be captured than the hold has left.
     #[error(
         "the hold has {} credits left, and {} were to be captured; capture at most {}, or omit `amount` to capture all",

@@ -300,7 +300,8 @@ impl ApiError {
 fn refusal_code(refusal: &Refusal) -> (StatusCode, &'static str) {
     match refusal {
         Refusal::UnknownOperation(_) => (StatusCode::BAD_REQUEST, "UNKNOWN_OPERATION"),
-        Refusal::UnknownPackage(_) | Refusal::NothingOnSale => {
+        Refusal::SpendingLimit { .. } => (StatusCode::FORBIDDEN, "SPENDING_LIMIT_REACHED"),
+        Refusal::UnknownPackage(_) | Refusal::OtherCurrency { .. } | Refusal::NothingOnSale => {
             (StatusCode::UNPROCESSABLE_ENTITY, "PACKAGE_UNKNOWN")
         }
         Refusal::NotMonthly(_)
@@ -311,9 +312,11 @@ fn refusal_code(refusal: &Refusal) -> (StatusCode, &'static str) {
         | Refusal::ExpiresInThePast
         | Refusal::PurchasedNeverExpire
         | Refusal::SubscriptionTerms => (StatusCode::BAD_REQUEST, "VALIDATION_ERROR"),
-        Refusal::ReasonNotEligible(_) | Refusal::NotEligible(_) | Refusal::MoreThanDebited { .. } => {
-            (StatusCode::UNPROCESSABLE_ENTITY, "REFUND_NOT_ELIGIBLE")
-        }
+        Refusal::ReasonNotEligible(_)
+        | Refusal::NotEligible(_)
+        | Refusal::MoreThanDebited { .. }
+        | Refusal::MoreThanPaid { .. }
+        | Refusal::RefundRefused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "REFUND_NOT_ELIGIBLE"),
         Refusal::AlreadyRefunded => (StatusCode::CONFLICT, "ALREADY_REFUNDED"),
         Refusal::HoldClosed(_) => (StatusCode::CONFLICT, "HOLD_CLOSED"),
         Refusal::SamePlan
@@ -350,6 +353,18 @@ fn refusal_details(refusal: &Refusal) -> Value {
         Refusal::UnknownOperation(operation) => json!({ "operation": operation }),
         Refusal::PlanLimit { cap } => json!({ "limit": cap }),
         Refusal::MoreThanDebited { refundable } => json!({ "refundable": refundable }),
+        Refusal::MoreThanPaid { refundable } => json!({ "refundable": refundable }),
+        Refusal::RefundRefused(reason) => json!({ "reason": reason }),
+        Refusal::OtherCurrency { package, sold_in, pays_in } => json!({
+            "package": package,
+            "currency": sold_in,
+            "organisationCurrency": pays_in,
+        }),
+        Refusal::SpendingLimit { price, limit, spent } => json!({
+            "price": price,
+            "perDay": limit.per_day(),
+            "spentToday": spent,
+        }),
         Refusal::AlreadyRefunded => json!({ "refundable": 0 }),
         Refusal::HoldClosed(status) => json!({ "status": status.as_str() }),
         Refusal::UnknownPackage(package) => json!({ "package": package }),

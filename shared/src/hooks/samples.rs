@@ -27,6 +27,7 @@ pub fn schema(event: EventName) -> &'static str {
         EventName::AutoRechargeFailed => schema!("auto_recharge.failed"),
         EventName::AutoRechargePaused => schema!("auto_recharge.paused"),
         EventName::PurchaseFailed => schema!("purchase.failed"),
+        EventName::PurchaseRefunded => schema!("purchase.refunded"),
         EventName::MonitorSuspended => schema!("monitor.suspended"),
         EventName::MonitorResumed => schema!("monitor.resumed"),
         EventName::BudgetReached => schema!("budget.reached"),

@@ -5,7 +5,8 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::intent::Intent;
-use super::{DisputeId, Event, Outcome, PaymentId, Refused, Silence};
+use super::{DisputeId, Disputed, Event, Outcome, PaymentId, Refused, Silence};
+use crate::domain::{Currency, Money};
 
 #[derive(Deserialize)]
 struct Envelope<'a> {
@@ -21,10 +22,19 @@ struct Data<'a> {
     object: &'a RawValue,
 }
 
+/// A dispute, in events and in answers.
 #[derive(Deserialize)]
-struct Dispute {
+pub(super) struct Dispute {
     id: String,
     status: String,
+    payment_intent: Option<Paid>,
+    amount: Option<u64>,
+    currency: Option<String>,
+}
+
+/// A charge or a refund: what of it tells that a payment's refunds have changed.
+#[derive(Deserialize)]
+struct OfPayment {
     payment_intent: Option<Paid>,
 }
 
@@ -35,6 +45,17 @@ enum Paid {
     Name(String),
     Whole { id: String },
 }
+
+/// The events about refunds and disputes, by the names that they are asked for.
+pub(super) const REVERSALS: [&str; 7] = [
+    "charge.dispute.created",
+    "charge.dispute.closed",
+    "charge.refunded",
+    "charge.refund.updated",
+    "refund.created",
+    "refund.updated",
+    "refund.failed",
+];
 
 /// Reads an event whose signature is right; `None` for one of no interest.
 ///
@@ -51,13 +72,19 @@ pub(super) fn read(body: &[u8]) -> Result<Option<Event>, Refused> {
         | "payment_intent.processing"
         | "payment_intent.requires_action" => payment(object(&event)?),
         "charge.dispute.created" => {
-            let Dispute { id, payment_intent, .. } = object(&event)?;
-            Ok(payment_intent.map(|paid| Event::DisputeOpened(DisputeId(id), paid.id())))
+            Ok(object::<Dispute>(&event)?.read().map(|(disputed, _)| Event::DisputeOpened(disputed)))
         }
         "charge.dispute.closed" => {
-            let Dispute { id, status, payment_intent } = object(&event)?;
-            let closed = |(paid, outcome): (Paid, _)| Event::DisputeClosed(DisputeId(id), paid.id(), outcome);
-            Ok(payment_intent.zip(outcome(&status)).map(closed))
+            let closed = object::<Dispute>(&event)?.read();
+            Ok(closed.and_then(|(disputed, outcome)| Some(Event::DisputeClosed(disputed, outcome?))))
+        }
+        "charge.refunded"
+        | "charge.refund.updated"
+        | "refund.created"
+        | "refund.updated"
+        | "refund.failed" => {
+            let OfPayment { payment_intent } = object(&event)?;
+            Ok(payment_intent.map(|paid| Event::Refunded(paid.id())))
         }
         _ => Ok(None),
     }
@@ -89,6 +116,17 @@ fn object<T: DeserializeOwned>(event: &Envelope) -> Result<T, Refused> {
         let (kind, path) = (&event.kind, error.path());
         Silence(format!("an event {kind} does not read at {path}")).into()
     })
+}
+
+impl Dispute {
+    /// The dispute, and how it ended if it did; `None` for one that is about no payment of ours.
+    pub(super) fn read(self) -> Option<(Disputed, Option<Outcome>)> {
+        let Self { id, status, payment_intent, amount, currency } = self;
+        let currency = currency.and_then(|code| Currency::try_from(code.to_ascii_uppercase()).ok());
+        let amount = amount.zip(currency).and_then(|(amount, currency)| Money::new(amount, currency).ok());
+        let disputed = Disputed { dispute: DisputeId(id), payment: payment_intent?.id(), amount };
+        Some((disputed, outcome(&status)))
+    }
 }
 
 impl Paid {
@@ -224,9 +262,16 @@ mod tests {
 
     #[test]
     fn a_dispute_opens_and_closes() {
-        let dispute = |status: &str| json!({ "id": "dp_1", "status": status, "payment_intent": "pi_1", "charge": "ch_1" });
-        let (id, paid) = (DisputeId("dp_1".into()), PaymentId("pi_1".into()));
-        let opened = Some(Event::DisputeOpened(id.clone(), paid.clone()));
+        let dispute = |status: &str| {
+            json!({ "id": "dp_1", "status": status, "payment_intent": "pi_1", "charge": "ch_1",
+            "amount": 2450, "currency": "gbp" })
+        };
+        let disputed = Disputed {
+            dispute: DisputeId("dp_1".into()),
+            payment: PaymentId("pi_1".into()),
+            amount: Money::new(2450, Currency::GBP).ok(),
+        };
+        let opened = Some(Event::DisputeOpened(disputed.clone()));
         assert_eq!(said("charge.dispute.created", &dispute("needs_response")), Ok(opened.clone()));
         assert_eq!(said("charge.dispute.created", &dispute("warning_needs_response")), Ok(opened));
         for (status, outcome) in [
@@ -235,7 +280,7 @@ mod tests {
             ("lost", Some(Outcome::Lost)),
             ("of_another_version", None),
         ] {
-            let closed = outcome.map(|outcome| Event::DisputeClosed(id.clone(), paid.clone(), outcome));
+            let closed = outcome.map(|outcome| Event::DisputeClosed(disputed.clone(), outcome));
             assert_eq!(said("charge.dispute.closed", &dispute(status)), Ok(closed), "{status}");
         }
         let mut other = dispute("lost");
@@ -243,6 +288,29 @@ mod tests {
         assert!(matches!(said("charge.dispute.closed", &other), Ok(Some(Event::DisputeClosed(..)))));
         other["payment_intent"] = Value::Null;
         assert_eq!(said("charge.dispute.closed", &other), Ok(None));
+    }
+
+    #[test]
+    fn a_dispute_of_an_unknown_sum_is_about_all_of_the_payment() {
+        for (name, value) in [("amount", json!(null)), ("amount", json!(0)), ("currency", json!("zzz"))] {
+            let mut dispute = json!({ "id": "dp_1", "status": "lost", "payment_intent": "pi_1", "amount": 1, "currency": "gbp" });
+            dispute[name] = value;
+            let told = said("charge.dispute.created", &dispute);
+            assert!(
+                matches!(&told, Ok(Some(Event::DisputeOpened(Disputed { amount: None, .. })))),
+                "{told:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_refund_is_told_by_its_charge_and_by_itself() {
+        let told = Some(Event::Refunded(PaymentId("pi_1".into())));
+        for kind in REVERSALS.iter().filter(|kind| !kind.contains("dispute")) {
+            let object = json!({ "id": "re_1", "payment_intent": "pi_1", "amount": 100, "status": "failed" });
+            assert_eq!(said(kind, &object), Ok(told.clone()), "{kind}");
+            assert_eq!(said(kind, &json!({ "id": "re_1", "payment_intent": null })), Ok(None), "{kind}");
+        }
     }
 
     #[test]

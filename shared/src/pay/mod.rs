@@ -7,15 +7,21 @@ mod provider;
 mod providers;
 mod queue;
 mod recharge;
+mod refunds;
+mod returns;
 mod signature;
 pub mod simulated;
+mod spending;
 mod sqs;
 mod stripe;
 mod telling;
 mod till;
 
 pub use crate::domain::{Decline, Payment, PaymentId, PurchaseId, Standing};
-pub use provider::{CustomerId, DisputeId, Event, Order, Outcome, Provider, Refused, Silence};
+pub use provider::{
+    CustomerId, DisputeId, Disputed, Event, MoneyRefund, Order, Outcome, Provider, RefundAnswer, Refused,
+    Reversals, Silence,
+};
 pub use providers::{NotConfigured, Providers};
 pub use queue::{Asleep, Wake, Wakes};
 pub use signature::{TOLERANCE_SECONDS, sign, verify};

@@ -49,6 +49,24 @@ pub trait Provider: Send + Sync {
     /// [`Silence`].
     async fn refund(&self, id: &PaymentId) -> Result<(), Silence>;
 
+    /// Refunds a part of a payment, once per name however often it is asked.
+    ///
+    /// # Errors
+    /// [`Silence`]: the money was refunded or not.
+    async fn refund_part(&self, id: &PaymentId, refund: &MoneyRefund) -> Result<RefundAnswer, Silence>;
+
+    /// The refunds and disputes of a payment as they are now; `None` when this process can't say.
+    ///
+    /// # Errors
+    /// [`Silence`].
+    async fn reversals(&self, id: &PaymentId) -> Result<Option<Reversals>, Silence>;
+
+    /// The events about refunds and disputes since a time, in any order; earlier ones may be among them.
+    ///
+    /// # Errors
+    /// [`Silence`].
+    async fn events_since(&self, since: DateTime<Utc>) -> Result<Vec<Event>, Silence>;
+
     /// Reads an event that the provider has sent, once its signature and age are right; `None` for
     /// one that is of no interest.
     ///
@@ -111,9 +129,49 @@ pub enum Event {
     /// A payment has changed; this is how it was then.
     Payment(Payment),
     /// A payment's customer disputes it.
-    DisputeOpened(DisputeId, PaymentId),
+    DisputeOpened(Disputed),
     /// A dispute has ended; whether the money stays with us.
-    DisputeClosed(DisputeId, PaymentId, Outcome),
+    DisputeClosed(Disputed, Outcome),
+    /// A refund of a payment was made, or has changed. How much was refunded in all, the payment itself tells.
+    Refunded(PaymentId),
+}
+
+/// A dispute about a payment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disputed {
+    /// The dispute.
+    pub dispute: DisputeId,
+    /// The payment.
+    pub payment: PaymentId,
+    /// How much of it is disputed; none for all of it.
+    pub amount: Option<Money>,
+}
+
+/// A part of a payment that is to be refunded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MoneyRefund {
+    /// Our name for it: letters, digits and `_`.
+    pub name: String,
+    /// Minor units.
+    pub amount: u64,
+}
+
+/// What a provider makes of a refund.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RefundAnswer {
+    /// The money is on its way to the customer.
+    Made,
+    /// It refuses, for this reason in a word: nothing was refunded.
+    Refused(String),
+}
+
+/// What was taken back from a payment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reversals {
+    /// Minor units that were refunded in all, without refunds that came to nothing.
+    pub refunded: u64,
+    /// Its disputes, with how they ended.
+    pub disputes: Vec<(Disputed, Option<Outcome>)>,
 }
 
 /// How a dispute ended.

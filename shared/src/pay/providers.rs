@@ -3,7 +3,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{CustomerId, Decline, Event, Order, Payment, PaymentId, Provider, Refused, Silence, Standing};
+use super::{
+    CustomerId, Decline, Event, MoneyRefund, Order, Payment, PaymentId, Provider, RefundAnswer, Refused,
+    Reversals, Silence, Standing,
+};
 use crate::domain::{Mode, OrgId};
 
 /// Who takes the money, by whose credits it buys.
@@ -70,6 +73,18 @@ impl Provider for NotConfigured {
 
     async fn refund(&self, _: &PaymentId) -> Result<(), Silence> {
         Err(Self::silence())
+    }
+
+    async fn refund_part(&self, _: &PaymentId, _: &MoneyRefund) -> Result<RefundAnswer, Silence> {
+        Err(Self::silence())
+    }
+
+    async fn reversals(&self, _: &PaymentId) -> Result<Option<Reversals>, Silence> {
+        Err(Self::silence())
+    }
+
+    async fn events_since(&self, _: DateTime<Utc>) -> Result<Vec<Event>, Silence> {
+        Ok(vec![])
     }
 
     async fn event(&self, _: &str, _: &[u8], _: DateTime<Utc>) -> Result<Option<Event>, Refused> {

@@ -224,8 +224,12 @@ impl Till<'_> {
         moment: Moment,
     ) -> Result<Result<(), BadRecharge>, Fault> {
         let catalogue = self.settings.catalogue(moment.wall).await?;
-        let sizes: Vec<_> =
-            catalogue.packages.on_sale(moment.now).iter().map(|package| package.credits).collect();
+        let sizes: Vec<_> = catalogue
+            .packages
+            .on_sale_in(currency, moment.now)
+            .iter()
+            .map(|package| package.credits)
+            .collect();
         Ok(recharge.satisfiable(currency, &sizes, |credits| {
             offered(&catalogue.packages, (credits, currency), moment.now).map(|offer| offer.price)
         }))
@@ -287,8 +291,7 @@ fn offered(
     (credits, currency): (Amount, Currency),
     at: DateTime<Utc>,
 ) -> Result<Offer, Refusal> {
-    let offer = packages.amount(credits, at)?;
-    if offer.price.currency() == currency { Ok(offer) } else { Err(Refusal::NothingOnSale) }
+    packages.amount(credits, currency, at)
 }
 
 /// What a charge waits for that can't even be asked for.

@@ -5,10 +5,10 @@ use chrono::DateTime;
 
 use super::{CustomerId, Order, Provider, Silence, Wakes};
 use crate::domain::{
-    BOUGHT_BY_RECHARGE, Cause, Decline, Details, Fingerprint, Money, OrgId, Paid, Payment, Purchase, Rate,
-    Reference, Refusal, Stage, Step, Verdict, grant,
+    BOUGHT_BY_RECHARGE, Cause, Details, Fingerprint, Paid, Payment, Purchase, Reference, Stage, Step,
+    Verdict, grant,
 };
-use crate::store::{Errand, Fault, Ledger, Moment, Settings, Settled, Unsettled, system_key};
+use crate::store::{Errand, Fault, Ledger, Moment, Settings, Settled, Unsettled, random, system_key};
 
 /// How many steps one drive takes at most: find, charge, grant, and some that rivals force.
 const STEPS_MAX: u32 = 8;
@@ -40,7 +40,7 @@ pub struct Till<'a> {
 }
 
 /// What became of one step.
-enum After {
+pub(super) enum After {
     /// Nothing more can be done now.
     Enough(Box<Purchase>),
     /// The next step of it, as it is now.
@@ -48,30 +48,22 @@ enum After {
 }
 
 impl Till<'_> {
-    /// What one unit of the price's currency is worth in the organisation's own; none when nobody has
-    /// said.
-    ///
-    /// # Errors
-    /// When the table does not serve.
-    pub async fn rate(&self, org: OrgId, price: Money, moment: Moment) -> Result<Option<Rate>, Fault> {
-        let organisation = self.settings.organisation(org).await?;
-        let organisation =
-            organisation.ok_or_else(|| Fault::corrupt("an account", "its organisation is gone"))?;
-        let catalogue = self.settings.catalogue(moment.wall).await?;
-        Ok(catalogue.rate(price.currency(), organisation.currency))
-    }
-
     /// Begins a purchase and drives it as far as it goes. The row comes before the provider is asked, and
     /// the errand before the row: what is begun is finished by somebody.
     ///
     /// # Errors
-    /// [`Unsettled::InProgress`] when somebody else is at work on it. [`Unsettled::Failed`] when it could
+    /// [`Unsettled::Refused`] with [`Refusal::SpendingLimit`](crate::domain::Refusal::SpendingLimit) when the organisation may not spend that much
+    /// today. [`Unsettled::InProgress`] when somebody else is at work on it. [`Unsettled::Failed`] when it could
     /// not be begun; nothing was charged then. Once the provider may have been asked, there are no errors:
     /// the purchase comes back as it is known.
     pub async fn sell(&self, purchase: Purchase, moment: Moment) -> Result<Purchase, Unsettled> {
-        let begun = Purchase { charges: 1, leased_until: Purchase::lease(moment.wall), ..purchase };
+        let leased_until = Purchase::lease(moment.wall);
+        let counted = Some(moment.now.date_naive());
+        let begun = Purchase { charges: 1, leased_until, counted, ..purchase };
+        self.count(&begun).await?;
         self.ledger.note(Errand::Purchase(begun.id), begun.look_at(moment.now)).await?;
         if let Some(existing) = self.ledger.begin_purchase(&begun).await? {
+            self.uncount(&begun).await;
             return self.resume(existing, moment).await;
         }
         match Box::pin(self.drive(begun.clone(), Step::Charge, moment)).await {
@@ -185,6 +177,7 @@ impl Till<'_> {
         for _ in 0..STEPS_MAX {
             let (known, verdict) = match step {
                 Step::Rest => return Ok(purchase),
+                Step::Return => return self.return_money(purchase).await,
                 Step::Charge => Box::pin(self.charge(purchase, moment)).await?,
                 Step::Find => Box::pin(self.find(purchase, moment)).await?,
             };
@@ -232,14 +225,12 @@ impl Till<'_> {
     /// Does what follows from the provider's word.
     async fn apply(&self, purchase: Purchase, verdict: Verdict, moment: Moment) -> Result<After, Unsettled> {
         let (purchase, verdict) = Box::pin(self.given_up(purchase, verdict, moment)).await;
+        let has_failed = matches!(verdict, Verdict::Fail(_));
+        let is_granted = has_failed && !Box::pin(self.decide_failed(&purchase, moment)).await?;
         match verdict {
-            Verdict::Grant => match Box::pin(self.grant(&purchase, moment)).await {
-                Ok(settled) => self.save(purchase, Stage::Approved(settled.receipt.entry.id), moment).await,
-                Err(Unsettled::Refused(refusal)) => {
-                    Box::pin(self.give_back(purchase, &refusal, moment)).await
-                }
-                Err(unsettled) => Err(unsettled),
-            },
+            Verdict::Grant => Box::pin(self.granted(purchase, moment)).await,
+            // Somebody has heard that it is paid, and is granting it.
+            Verdict::Fail(_) if is_granted => Box::pin(self.granted(purchase, moment)).await,
             Verdict::Fail(decline) => self.save(purchase, Stage::Failed(decline), moment).await,
             Verdict::Wait(link) => {
                 // Nobody is at work any more.
@@ -251,11 +242,7 @@ impl Till<'_> {
                 let saved = self.ledger.save_purchase(&counted).await?.ok_or(Unsettled::InProgress)?;
                 Ok(After::Again(saved.into(), Step::Charge))
             }
-            Verdict::Refund(id) => {
-                tracing::warn!(purchase = %purchase.id.transaction, "paid after it was told to have failed; refunding");
-                self.provider.refund(&id).await?;
-                Ok(After::Enough(purchase.into()))
-            }
+            Verdict::Refund(id) => Box::pin(self.paid_too_late(purchase, id, moment)).await,
             Verdict::Cancel(_) | Verdict::Nothing => {
                 tracing::error!(purchase = %purchase.id.transaction, "the payment is not the one that was asked for");
                 Ok(After::Enough(purchase.into()))
@@ -273,6 +260,18 @@ impl Till<'_> {
                 known => known,
             },
             Err(silence) => (purchase, silent(&silence)),
+        }
+    }
+
+    /// Grants what was paid for. When it can't be granted, or was decided to have failed, the money goes back.
+    async fn granted(&self, purchase: Purchase, moment: Moment) -> Result<After, Unsettled> {
+        match Box::pin(self.grant(&purchase, moment)).await {
+            Ok(settled) => self.save(purchase, Stage::Approved(settled.receipt.entry.id), moment).await,
+            Err(Unsettled::Refused(refusal)) => {
+                Box::pin(self.give_back(purchase, Some(&refusal), moment)).await
+            }
+            Err(Unsettled::KeyReused) => Box::pin(self.give_back(purchase, None, moment)).await,
+            Err(unsettled) => Err(unsettled),
         }
     }
 
@@ -298,29 +297,29 @@ impl Till<'_> {
             .await
     }
 
-    /// The money was taken and the credits can't be given: gives the money back.
-    async fn give_back(
+    /// Writes how far a purchase is; goes on with what somebody else has written meanwhile.
+    pub(super) async fn save(
         &self,
         purchase: Purchase,
-        refusal: &Refusal,
+        stage: Stage,
         moment: Moment,
     ) -> Result<After, Unsettled> {
-        tracing::error!(purchase = %purchase.id.transaction, %refusal, "paid and not grantable; refunding");
-        if let Some(payment) = &purchase.payment {
-            self.provider.refund(payment).await?;
-        }
-        self.save(purchase, Stage::Failed(Decline::plain("refunded")), moment).await
-    }
-
-    /// Writes how far a purchase is; goes on with what somebody else has written meanwhile.
-    async fn save(&self, purchase: Purchase, stage: Stage, moment: Moment) -> Result<After, Unsettled> {
-        let closed = Purchase { stage, ..purchase };
+        let counted = purchase.counted.filter(|_| !matches!(stage, Stage::Failed(_)));
+        let before = Purchase { stage, ..purchase };
+        let uncounted_by = match before.counted == counted {
+            true => before.uncounted_by.clone(),
+            false => Some(format!("{:032x}", random())),
+        };
+        let closed = Purchase { counted, uncounted_by, ..before.clone() };
         let Some(saved) = self.ledger.save_purchase(&closed).await? else {
             let known = self.ledger.purchase(closed.id).await?;
             let known = known.ok_or_else(|| Fault::corrupt("a purchase", "it is gone"))?;
             let next = known.next();
             return Ok(After::Again(known.into(), next));
         };
+        if saved.counted != before.counted {
+            self.uncount(&before).await;
+        }
         if let Err(fault) = self.tell_of(&saved, moment).await {
             tracing::warn!(purchase = %saved.id.transaction, cause = &fault as &dyn Error, "its errand tells that it has failed");
         }
@@ -337,9 +336,7 @@ impl Till<'_> {
     /// What the provider is asked, with the organisation's name there.
     async fn order(&self, purchase: &Purchase) -> Result<Result<Order, Silence>, Fault> {
         let org = purchase.id.account.org;
-        let organisation = self.settings.organisation(org).await?;
-        let organisation =
-            organisation.ok_or_else(|| Fault::corrupt("a purchase", "its organisation is gone"))?;
+        let organisation = self.organisation(org).await?;
         let customer = match organisation.customer {
             Some(customer) => Some(CustomerId(customer)),
             None => match self.provider.enrol(org, &organisation.name).await {

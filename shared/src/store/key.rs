@@ -5,7 +5,8 @@ use chrono::NaiveDate;
 
 use super::ClaimsOf;
 use crate::domain::{
-    AccountId, ClaimKey, DeliveryId, EntryId, KeyId, OrgId, Period, PurchaseId, Subject, Watched, WebhookId,
+    AccountId, ClaimKey, DeliveryId, EntryId, KeyId, Mode, OrgId, Period, PurchaseId, Subject, Watched,
+    WebhookId,
 };
 
 pub(super) type Item = HashMap<String, AttributeValue>;
@@ -32,6 +33,10 @@ pub(super) enum Key<'a> {
     Checkpoint(AccountId, NaiveDate),
     /// `PAY#<org>#<mode>#<ulid>` / `P`: one purchase.
     Purchase(PurchaseId),
+    /// `SPEND#<org>#<mode>` / `<date>`: what the purchases of a day cost.
+    Spending(AccountId, NaiveDate),
+    /// `LOOKED#<mode>` / `L`: when refunds and disputes were last looked for at the payment provider.
+    Looked(Mode),
     /// `AUTO#<org>#<mode>` / `R`: auto-recharge.
     Recharge(AccountId),
     /// `AGENDA#<shard>` or `AGENDA#<org>#<mode>` / `<milliseconds>#…`: one errand.
@@ -106,6 +111,8 @@ impl Key<'_> {
             Key::Purchase(PurchaseId { account, transaction }) => {
                 (format!("PAY#{account}#{}", transaction.bare()), "P".to_owned())
             }
+            Key::Spending(account, day) => (format!("SPEND#{account}"), day.to_string()),
+            Key::Looked(mode) => (format!("LOOKED#{}", mode.as_str()), "L".to_owned()),
             Key::Recharge(account) => (format!("AUTO#{account}"), "R".to_owned()),
             Key::Errand(partition, place) => (partition.clone(), place.clone()),
             Key::Switch(account, number) => (format!("PLANS#{account}"), format!("{number:016}")),

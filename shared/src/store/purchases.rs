@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::item::{decode, with_key};
@@ -10,7 +10,7 @@ use super::key::{Item, Key};
 use super::{Fault, Ledger};
 use crate::domain::{
     AccountId, Amount, Cause, Dispute, KeyId, Money, Offer, PackageId, PaymentId, Purchase, PurchaseId, Rate,
-    Recharge, Reference, Stage,
+    Recharge, Reference, Refunds, Stage,
 };
 
 /// A purchase as the table has it.
@@ -41,6 +41,14 @@ struct PurchaseItem {
     receipt: Option<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     disputes: BTreeMap<String, Dispute>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    refunds: Refunds,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    to_return: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    counted: Option<NaiveDate>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    uncounted_by: Option<String>,
     #[serde(with = "chrono::serde::ts_milliseconds")]
     leased_until: DateTime<Utc>,
     revision: u64,
@@ -66,10 +74,18 @@ impl From<&Purchase> for PurchaseItem {
             payment: purchase.payment.clone(),
             receipt: purchase.receipt.clone(),
             disputes: purchase.disputes.clone(),
+            refunds: purchase.refunds.clone(),
+            to_return: purchase.to_return,
+            counted: purchase.counted,
+            uncounted_by: purchase.uncounted_by.clone(),
             leased_until: purchase.leased_until,
             revision: purchase.revision,
         }
     }
+}
+
+fn is_default(refunds: &Refunds) -> bool {
+    *refunds == Refunds::default()
 }
 
 impl PurchaseItem {
@@ -94,6 +110,10 @@ impl PurchaseItem {
             payment: self.payment,
             receipt: self.receipt,
             disputes: self.disputes,
+            refunds: self.refunds,
+            to_return: self.to_return,
+            counted: self.counted,
+            uncounted_by: self.uncounted_by,
             leased_until: self.leased_until,
             revision: self.revision,
         }

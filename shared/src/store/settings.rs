@@ -11,7 +11,7 @@ use super::catalogue::Memory;
 use super::item::{decode, with_key};
 use super::key::{Item, Key};
 use super::{Fault, Moment};
-use crate::domain::{Allowance, ApiKey, Currency, KeyId, OrgId, Plan, PlanId, Secret};
+use crate::domain::{Allowance, ApiKey, Currency, KeyId, OrgId, Plan, PlanId, Secret, SpendingLimit};
 
 /// For how many seconds a warm function goes by what it has read of prices, plans and keys. A
 /// revoked key may live that much longer, and a price that is changed with effect from now is
@@ -38,12 +38,23 @@ pub struct Organisation {
     pub customer: Option<String>,
     /// The currency that it is billed in.
     pub currency: Currency,
+    /// What its purchases of a day may cost, where an operator has set it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spending_limit: Option<SpendingLimit>,
     /// Whether its own keys may move it to a plan that costs more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub self_service_plans: bool,
     /// When it was opened.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub created_at: DateTime<Utc>,
+}
+
+impl Organisation {
+    /// What its purchases of a day may cost.
+    #[must_use]
+    pub fn may_spend(&self) -> SpendingLimit {
+        self.spending_limit.unwrap_or_else(|| SpendingLimit::of(self.currency))
+    }
 }
 
 /// A key that was found, and the plan of the organisation that it belongs to; none for an
@@ -123,6 +134,33 @@ impl Settings {
         let answer = answer.map_err(|error| Fault::unavailable("keep a customer's name")(error.into()))?;
         let known: Organisation = decode("an organisation", answer.attributes.unwrap_or_default())?;
         Ok(known.customer.unwrap_or_else(|| customer.to_owned()))
+    }
+
+    /// Sets what the purchases of a day may cost an organisation; the organisation as it then is, or `None` when
+    /// there is none.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn set_spending_limit(
+        &self,
+        org: OrgId,
+        limit: SpendingLimit,
+    ) -> Result<Option<Organisation>, Fault> {
+        let limit = serde_dynamo::to_attribute_value(limit)
+            .map_err(|source| Fault::corrupt("a spending limit", source))?;
+        let update = self.client.update_item().table_name(&self.table);
+        let update = update.set_key(Some(Key::Organisation(org).attributes()));
+        let update = update.update_expression("SET spendingLimit = :limit");
+        let update = update.expression_attribute_values(":limit", limit);
+        let update = update.condition_expression("attribute_exists(pk)");
+        let update = update.return_values(aws_sdk_dynamodb::types::ReturnValue::AllNew);
+        match update.send().await {
+            Ok(answer) => decode("an organisation", answer.attributes.unwrap_or_default()).map(Some),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(None),
+                Some(_) | None => Err(Fault::unavailable("set a spending limit")(error.into())),
+            },
+        }
     }
 
     /// Sets whether an organisation's own keys may move it to a plan that costs more; the organisation as it

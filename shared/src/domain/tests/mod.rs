@@ -19,6 +19,7 @@ mod recharge;
 mod recharge_limits;
 mod remainder;
 mod renewal;
+mod reversal;
 mod rivals;
 mod subscription;
 mod versions;

@@ -40,33 +40,37 @@ fn seed() -> PackageList {
 fn a_number_of_credits_costs_what_they_cost_in_the_largest_package_below() {
     for (credits, pence) in [
         (1, 10),
-        (499, 4_890),
+        (499, 4_891),
         (500, 4_900),
         (600, 5_880),
-        (999, 9_790),
+        (999, 9_791),
         (1_000, 8_900),
         (1_200, 10_680),
-        (4_999, 44_491),
+        (4_999, 44_492),
         (5_000, 39_900),
-        (12_345, 98_513),
+        (12_345, 98_514),
         // The most that one payment may be.
-        (12_531_327, 99_999_989),
-        (12_531_328, 99_999_997),
+        (12_531_327, 99_999_990),
+        (12_531_328, 99_999_998),
     ] {
-        let offer = seed().amount(amount(credits), at(NOW)).unwrap();
+        let offer = seed().amount(amount(credits), Currency::GBP, at(NOW)).unwrap();
         assert_eq!((offer.price, offer.credits), (money(pence, "GBP"), amount(credits)), "{credits}");
         assert_eq!((offer.package, offer.version), (None, 1), "{credits}");
     }
     for credits in [12_531_329, Amount::MAX] {
-        assert_eq!(seed().amount(amount(credits), at(NOW)), Err(Refusal::PriceLimit), "{credits}");
+        assert_eq!(
+            seed().amount(amount(credits), Currency::GBP, at(NOW)),
+            Err(Refusal::PriceLimit),
+            "{credits}"
+        );
     }
-    assert_eq!(PackageList::default().amount(amount(1), at(NOW)), Err(Refusal::NothingOnSale));
+    assert_eq!(PackageList::default().amount(amount(1), Currency::GBP, at(NOW)), Err(Refusal::NothingOnSale));
 }
 
 #[test]
 fn a_package_costs_its_price() {
     let name = |text: &str| Reference::try_from(text.to_owned()).unwrap();
-    let offer = seed().whole(&name("growth"), at(NOW)).unwrap();
+    let offer = seed().whole(&name("growth"), Currency::GBP, at(NOW)).unwrap();
     let expected = Offer {
         credits: amount(1_000),
         price: money(8_900, "GBP"),
@@ -75,7 +79,7 @@ fn a_package_costs_its_price() {
     };
     assert_eq!(offer, expected);
     for unknown in ["Growth", "growth ", "huge"] {
-        let told = seed().whole(&name(unknown), at(NOW));
+        let told = seed().whole(&name(unknown), Currency::GBP, at(NOW));
         assert_eq!(told, Err(Refusal::UnknownPackage(name(unknown))));
     }
 }
@@ -162,27 +166,94 @@ fn fair() -> impl Strategy<Value = PackageList> {
 }
 
 proptest! {
-    /// Whoever buys more at once pays no more for each, but for the rounding of each price to a whole
-    /// minor unit, which is at most half of one.
+    /// More credits at once never cost more each, but for the rounding of the price up to a whole minor unit.
     #[test]
     fn more_credits_at_once_never_cost_more_each(list in fair(), one in 1u64..30_000, more in 1u64..30_000) {
-        let price = |credits: u64| list.amount(amount(credits), at(NOW)).unwrap().price.amount();
+        let price = |credits: u64| list.amount(amount(credits), Currency::GBP, at(NOW)).unwrap().price.amount();
         let other = one + more;
         prop_assert!(
-            2 * price(other) * one <= 2 * price(one) * other + one + other,
+            price(other) * one < price(one) * other + one,
             "{one} for {}, {other} for {}", price(one), price(other)
         );
     }
 
-    /// A price in proportion is the exact one to the nearest minor unit, and never nothing.
+    /// A purchase in two parts never costs less than in one.
     #[test]
-    fn a_price_in_proportion_is_off_by_half_a_minor_unit_at_most(
+    fn splitting_a_purchase_is_never_cheaper(list in fair(), one in 1u64..30_000, other in 1u64..30_000) {
+        let price = |credits: u64| list.amount(amount(credits), Currency::GBP, at(NOW)).unwrap().price.amount();
+        prop_assert!(price(one) + price(other) >= price(one + other));
+    }
+
+    /// A price in proportion is the exact one, rounded up to a whole minor unit.
+    #[test]
+    fn a_price_in_proportion_is_rounded_up(
         minor in 1u64..=Money::MAX, credits in 1u64..=1_000_000, wanted in 1u64..=1_000_000,
     ) {
         let told = money(minor, "GBP").in_proportion(amount(wanted), amount(credits));
         let (exact, credits) = (u128::from(minor) * u128::from(wanted), u128::from(credits));
-        let nearest = ((2 * exact + credits) / (2 * credits)).max(1);
-        let expected = u64::try_from(nearest).ok().and_then(|nearest| Money::new(nearest, currency("GBP")).ok());
+        let up = exact / credits + u128::from(exact % credits > 0);
+        let expected = u64::try_from(up).ok().and_then(|up| Money::new(up, currency("GBP")).ok());
         prop_assert_eq!(told.ok(), expected);
     }
+}
+
+/// At £100 a million, 149 credits cost £0.02, and not £0.01 like 100.
+#[test]
+fn a_fraction_of_a_minor_unit_is_a_whole_one() {
+    let list = PackageList(vec![package("million", 1_000_000, money(10_000, "GBP"))]);
+    for (credits, pence) in [(1, 1), (100, 1), (101, 2), (149, 2), (200, 2), (201, 3)] {
+        let offer = list.amount(amount(credits), Currency::GBP, at(NOW)).unwrap();
+        assert_eq!(offer.price.amount(), pence, "{credits}");
+    }
+}
+
+/// packages as (credits, price), by name; wanted => price
+#[test]
+fn only_packages_in_the_own_currency_count_and_of_one_size_the_cheapest() {
+    let list = PackageList(vec![
+        package("zulu", 500, money(4_900, "GBP")),
+        package("alpha", 500, money(4_000, "GBP")),
+        package("mike", 500, money(4_500, "GBP")),
+        package("dollars", 499, money(6_200, "USD")),
+        package("yen", 1, money(20, "JPY")),
+    ]);
+    let price = |credits, code: &str| {
+        let offer = list.amount(amount(credits), currency(code), at(NOW))?;
+        assert_eq!(offer.price.currency(), currency(code));
+        Ok(offer.price.amount())
+    };
+    assert_eq!((price(499, "GBP"), price(500, "GBP"), price(1, "GBP")), (Ok(3_992), Ok(4_000), Ok(8)));
+    assert_eq!((price(499, "USD"), price(499, "JPY")), (Ok(6_200), Ok(9_980)));
+    assert_eq!(price(499, "EUR"), Err(Refusal::NothingOnSale));
+    let named = |name: &str| Reference::try_from(name.to_owned()).unwrap();
+    assert!(list.whole(&named("dollars"), currency("USD"), at(NOW)).is_ok());
+    let (sold_in, pays_in) = (currency("USD"), Currency::GBP);
+    let refused = Refusal::OtherCurrency { package: named("dollars"), sold_in, pays_in };
+    assert_eq!(list.whole(&named("dollars"), pays_in, at(NOW)), Err(refused));
+    let cheapest = list.cheapest(amount(300), Currency::GBP, at(NOW)).unwrap();
+    assert_eq!(cheapest.package, Some(PackageId("alpha".into())));
+    let listed: Vec<_> =
+        list.on_sale_in(Currency::GBP, at(NOW)).into_iter().map(|sold| &sold.name[..]).collect();
+    assert_eq!(listed, ["alpha", "mike", "zulu"]);
+}
+
+#[test]
+fn metals_tests_and_nothing_are_no_currencies() {
+    let is_one = |code: &str| Currency::try_from(code.to_owned()).is_ok();
+    for code in ["XXX", "XTS", "XAU", "XAG", "XPT", "XPD", "XDR", "XBA", "XUA", "XSU", "CLF", "CHE", "USN"] {
+        assert!(!is_one(code), "{code}");
+    }
+    for code in ["GBP", "USD", "JPY", "KWD", "XAF", "XOF", "XPF", "XCD", "CLP", "CHF"] {
+        assert!(is_one(code), "{code}");
+    }
+}
+
+/// limit, price => what may be spent already
+#[test]
+fn a_price_fits_what_may_be_spent_a_day() {
+    let limit = SpendingLimit::new(money(5_000, "GBP"));
+    assert_eq!(limit.room_for(money(4_900, "GBP")), Some(100));
+    assert_eq!(limit.room_for(money(5_000, "GBP")), Some(0));
+    assert_eq!((limit.room_for(money(5_001, "GBP")), limit.room_for(money(1, "USD"))), (None, None));
+    assert_eq!(SpendingLimit::of(currency("JPY")).per_day(), money(500_000, "JPY"));
 }

@@ -102,6 +102,9 @@ pub(super) fn operations() -> Vec<Named> {
             payment_refunded(account, &bought, head)
         }));
     }
+    all.push(named("payment restored", |account, head| {
+        payment_restored(account, Amount::try_from(4).unwrap(), head)
+    }));
     all.push(named("dispute won", |account, head| dispute_won(account, &opened(account), head)));
     for now in ["2024-01-25T00:00:00Z", "2024-02-01T00:00:00Z"] {
         all.push(named(format!("due at {now}"), move |account, _| {

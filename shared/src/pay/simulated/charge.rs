@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rule::Rule;
 use crate::domain::{AccountId, Currency, EntryId, Mode, Money, OrgId, Reference};
-use crate::pay::{Decline, DisputeId, Order, PaymentId, PurchaseId};
+use crate::pay::{Decline, DisputeId, Disputed, Order, Outcome, PaymentId, PurchaseId};
 
 /// A charge as the simulated company has it, and a line of its journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,10 +25,30 @@ pub struct Charge {
     pub state: State,
     /// All of it was given back.
     pub refunded: bool,
+    /// What was given back in parts, or in one after a part was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refunds: Vec<Returned>,
     /// What the customer's bank says against it.
     pub dispute: Option<Dispute>,
+    /// Minor units that the dispute is about; none for all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disputed: Option<u64>,
+    /// When it was last changed, by the machine's own clock; none when that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_at: Option<DateTime<Utc>>,
     /// When it was first wanted.
     pub created_at: DateTime<Utc>,
+}
+
+/// A part of a charge that was given back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Returned {
+    /// The name that it was ordered under; none for what the company did by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Minor units.
+    pub amount: u64,
 }
 
 /// What became of a charge.
@@ -89,7 +109,10 @@ impl Charge {
             off_session: order.off_session,
             state: State::of(rule),
             refunded: false,
+            refunds: Vec::new(),
             dispute: None,
+            disputed: None,
+            changed_at: None,
             created_at: order.made_at,
         }
     }
@@ -117,6 +140,18 @@ impl Charge {
         self.named().id()
     }
 
+    /// Its dispute as it is told.
+    pub(super) fn told_dispute(&self) -> Option<(Disputed, Option<Outcome>)> {
+        let outcome = match self.dispute? {
+            Dispute::Open => None,
+            Dispute::Won => Some(Outcome::Won),
+            Dispute::Lost => Some(Outcome::Lost),
+        };
+        let amount = self.disputed.unwrap_or_else(|| self.price.amount());
+        let amount = Money::new(amount, self.price.currency()).ok();
+        Some((Disputed { dispute: self.dispute_id(), payment: self.id(), amount }, outcome))
+    }
+
     pub(super) fn dispute_id(&self) -> DisputeId {
         DisputeId(format!("dp_sim_{}", self.transaction.bare()))
     }
@@ -132,18 +167,61 @@ impl Charge {
         Ok(())
     }
 
-    /// Gives all of it back, once.
+    /// How many minor units were given back in all.
+    #[must_use]
+    pub fn amount_refunded(&self) -> u64 {
+        let parts = self.refunds.iter().fold(0u64, |sum, part| sum.saturating_add(part.amount));
+        if self.refunded { self.price.amount() } else { parts }
+    }
+
+    /// How many minor units the company can still give back: the bank has taken what a lost dispute was about.
+    fn refundable(&self) -> u64 {
+        let lost = match self.dispute {
+            Some(Dispute::Lost) => self.disputed.unwrap_or_else(|| self.price.amount()),
+            Some(Dispute::Open | Dispute::Won) | None => 0,
+        };
+        self.price.amount().saturating_sub(self.amount_refunded()).saturating_sub(lost)
+    }
+
+    /// Gives all that is left of it back, once.
     pub(super) fn refund(&mut self) -> Result<(), NotNow> {
+        match self.refundable() {
+            0 => self.may_refund(),
+            left => self.refund_part(None, left),
+        }
+    }
+
+    /// Gives a part of it back; under one name once.
+    pub(super) fn refund_part(&mut self, name: Option<&str>, amount: u64) -> Result<(), NotNow> {
+        if name.is_some() && self.refunds.iter().any(|part| part.name.as_deref() == name) {
+            return Ok(());
+        }
+        self.may_refund()?;
+        if amount == 0 || self.refundable() < amount {
+            return Err(NotNow("more than is left of the payment can't be refunded"));
+        }
+        if !self.refunds.is_empty() || amount < self.price.amount() || name.is_some() {
+            self.refunds.push(Returned { name: name.map(str::to_owned), amount });
+        }
+        self.refunded = self.amount_refunded().max(amount) == self.price.amount();
+        Ok(())
+    }
+
+    /// The customer's bank sends all refunds back.
+    pub(super) fn fail_refunds(&mut self) -> Result<(), NotNow> {
+        if self.amount_refunded() == 0 {
+            return Err(NotNow("nothing of this payment was refunded"));
+        }
+        (self.refunded, self.refunds) = (false, Vec::new());
+        Ok(())
+    }
+
+    fn may_refund(&self) -> Result<(), NotNow> {
         match (&self.state, self.dispute) {
             (State::Succeeded, Some(Dispute::Open)) => {
                 Err(NotNow("the payment is disputed and can't be refunded until that is decided"))
             }
-            // The bank has given the money back already.
-            (State::Succeeded, Some(Dispute::Lost)) => Ok(()),
-            (State::Succeeded, Some(Dispute::Won) | None) => {
-                self.refunded = true;
-                Ok(())
-            }
+            (State::Succeeded, Some(Dispute::Won | Dispute::Lost) | None) => Ok(()),
             (State::Processing | State::Waiting | State::Failed(_) | State::Cancelled, _) => {
                 Err(NotNow("no money of this payment was taken"))
             }
@@ -151,7 +229,11 @@ impl Charge {
     }
 
     /// Opens or ends its dispute. What has happened already is no error.
-    pub(super) fn disputed(&mut self, action: DisputeAction) -> Result<(), NotNow> {
+    pub(super) fn disputed(&mut self, action: DisputeAction, amount: Option<u64>) -> Result<(), NotNow> {
+        let left = self.price.amount().saturating_sub(self.amount_refunded());
+        if amount.is_some_and(|amount| amount == 0 || left < amount) {
+            return Err(NotNow("more than was taken and kept of the payment can't be disputed"));
+        }
         let after = match action {
             DisputeAction::Open => Dispute::Open,
             DisputeAction::Win => Dispute::Won,
@@ -161,6 +243,8 @@ impl Charge {
             (Some(before), _) if before == after => Ok(()),
             (None, DisputeAction::Open) if self.state == State::Succeeded && !self.refunded => {
                 self.dispute = Some(after);
+                let is_whole = left == self.price.amount() && amount.is_none_or(|amount| amount == left);
+                self.disputed = (!is_whole).then(|| amount.unwrap_or(left));
                 Ok(())
             }
             (Some(Dispute::Open), DisputeAction::Win | DisputeAction::Lose) => {

@@ -19,11 +19,14 @@ use chrono::{DateTime, Utc};
 use self::books::Books;
 pub use self::books::{Journal, Memory};
 use self::charge::Named;
-pub use self::charge::{Charge, Dispute, DisputeAction, NotNow, State};
+pub use self::charge::{Charge, Dispute, DisputeAction, NotNow, Returned, State};
 use self::rule::Rule;
 use self::voice::Change;
 pub use self::voice::{Notice, Voice};
-use super::{CustomerId, Event, Order, Payment, PaymentId, Provider, PurchaseId, Refused, Silence, Standing};
+use super::{
+    CustomerId, Event, MoneyRefund, Order, Payment, PaymentId, Provider, PurchaseId, RefundAnswer, Refused,
+    Reversals, Silence, Standing,
+};
 use crate::domain::{EntryId, OrgId};
 
 /// How long `card_slow` takes.
@@ -116,7 +119,39 @@ impl Simulated {
     /// # Errors
     /// [`Undone`].
     pub fn dispute(&self, transaction: EntryId, action: DisputeAction) -> Result<Charge, Undone> {
-        self.0.change(transaction, Change::Dispute, |charge| charge.disputed(action))
+        self.dispute_part(transaction, action, None)
+    }
+
+    /// The same about so many minor units of a payment: all of it, when not said.
+    ///
+    /// # Errors
+    /// [`Undone`].
+    pub fn dispute_part(
+        &self,
+        transaction: EntryId,
+        action: DisputeAction,
+        amount: Option<u64>,
+    ) -> Result<Charge, Undone> {
+        self.0.change(transaction, Change::Dispute, |charge| charge.disputed(action, amount))
+    }
+
+    /// The company refunds so many minor units of a payment by itself: all that is left, when not said.
+    ///
+    /// # Errors
+    /// [`Undone`].
+    pub fn give_back(&self, transaction: EntryId, amount: Option<u64>) -> Result<Charge, Undone> {
+        self.0.change(transaction, Change::Refund, |charge| match amount {
+            Some(amount) => charge.refund_part(None, amount),
+            None => charge.refund(),
+        })
+    }
+
+    /// The customer's bank sends the refunds of a payment back.
+    ///
+    /// # Errors
+    /// [`Undone`].
+    pub fn fail_refunds(&self, transaction: EntryId) -> Result<Charge, Undone> {
+        self.0.change(transaction, Change::Refund, Charge::fail_refunds)
     }
 }
 
@@ -159,7 +194,8 @@ impl Provider for Simulated {
                 charge.state = State::Cancelled;
             }
             Ok(())
-        })?;
+        });
+        let cancelled = cancelled.map_err(|undone| Silence(undone.to_string()))?;
         if let Some(charge) = cancelled {
             return Ok(self.0.payment_of(&charge));
         }
@@ -171,7 +207,8 @@ impl Provider for Simulated {
     }
 
     async fn refund(&self, id: &PaymentId) -> Result<(), Silence> {
-        if self.0.change_named(id, Change::Payment, Charge::refund)?.is_some() {
+        let changed = self.0.change_named(id, Change::Refund, Charge::refund);
+        if changed.map_err(|undone| Silence(undone.to_string()))?.is_some() {
             return Ok(());
         }
         match self.0.named(id).map(|payment| payment.standing) {
@@ -179,6 +216,44 @@ impl Provider for Simulated {
             Some(Standing::Processing | Standing::Action(_) | Standing::Failed(_) | Standing::Cancelled)
             | None => Err(Silence(format!("it has taken no money by a payment {}", id.0))),
         }
+    }
+
+    async fn refund_part(&self, id: &PaymentId, refund: &MoneyRefund) -> Result<RefundAnswer, Silence> {
+        let part = |charge: &mut Charge| charge.refund_part(Some(&refund.name), refund.amount);
+        match self.0.change_named(id, Change::Refund, part) {
+            Ok(Some(_)) => Ok(RefundAnswer::Made),
+            Err(Undone::NotNow(problem)) => Ok(RefundAnswer::Refused(problem.to_string())),
+            Err(undone) => Err(Silence(undone.to_string())),
+            Ok(None) => match self.0.named(id) {
+                Some(payment) if payment.standing == Standing::Succeeded => Ok(RefundAnswer::Made),
+                Some(_) | None => Err(Silence(format!("it has taken no money by a payment {}", id.0))),
+            },
+        }
+    }
+
+    /// A company that goes by the rule does not know what other processes have done.
+    async fn reversals(&self, id: &PaymentId) -> Result<Option<Reversals>, Silence> {
+        let books = self.0.books();
+        let known = Named::read(id).and_then(|named| books.get(named.purchase)).filter(|_| !books.by_rule());
+        Ok(known.map(|charge| Reversals {
+            refunded: charge.amount_refunded(),
+            disputes: charge.told_dispute().into_iter().collect(),
+        }))
+    }
+
+    async fn events_since(&self, since: DateTime<Utc>) -> Result<Vec<Event>, Silence> {
+        let mut events = Vec::new();
+        let changed = |charge: &Charge| charge.changed_at.is_none_or(|at| since <= at);
+        for charge in self.charges().into_iter().filter(changed) {
+            if let Some((disputed, outcome)) = charge.told_dispute() {
+                events.push(Event::DisputeOpened(disputed.clone()));
+                events.extend(outcome.map(|outcome| Event::DisputeClosed(disputed, outcome)));
+            }
+            if charge.amount_refunded() > 0 {
+                events.push(Event::Refunded(charge.id()));
+            }
+        }
+        Ok(events)
     }
 
     async fn event(
@@ -258,12 +333,12 @@ impl Company {
         id: &PaymentId,
         what: Change,
         change: impl FnOnce(&mut Charge) -> Result<(), NotNow>,
-    ) -> Result<Option<Charge>, Silence> {
+    ) -> Result<Option<Charge>, Undone> {
         let mut books = self.books();
         let known = Named::read(id).and_then(|named| books.get(named.purchase));
         let Some(known) = known.filter(|charge| charge.id() == *id).cloned() else { return Ok(None) };
         let mut charge = known.clone();
-        change(&mut charge).map_err(|problem| Silence(problem.to_string()))?;
+        change(&mut charge)?;
         if charge != known {
             self.keep(&mut books, &charge, what)?;
         }
@@ -272,7 +347,8 @@ impl Company {
 
     /// Keeps a charge, then tells of it; under one lock, so that events are told in order.
     fn keep(&self, books: &mut Books, charge: &Charge, what: Change) -> Result<(), Silence> {
-        books.put(charge.clone())?;
+        let changed_at = self.voice.as_ref().map(|voice| (voice.now)());
+        books.put(Charge { changed_at, ..charge.clone() })?;
         if let Some(voice) = &self.voice {
             voice.tell(charge, &self.payment_of(charge), what);
         }

@@ -13,6 +13,8 @@ pub(super) enum Change {
     Payment,
     /// Its dispute.
     Dispute,
+    /// How much of it was given back.
+    Refund,
 }
 
 /// An event as it is sent: the signature goes into the header `Stripe-Signature`.
@@ -40,11 +42,15 @@ impl Voice {
         let told = match what {
             Change::Payment => payment_event(charge, payment),
             Change::Dispute => charge.dispute.map(|dispute| dispute_event(charge, dispute)),
+            Change::Refund => Some(refund_event(charge)),
         };
         let Some((kind, object)) = told else { return };
         let now = (self.now)();
-        // One kind tells that the money came and that it went: those are two events.
-        let refunded = if charge.refunded && what == Change::Payment { "_refunded" } else { "" };
+        // Each part that is given back is an event of its own.
+        let refunded = match what {
+            Change::Refund => format!("_{}", charge.amount_refunded()),
+            Change::Payment | Change::Dispute => String::new(),
+        };
         let event = json!({
             "id": format!("evt_sim_{}_{kind}{refunded}", charge.transaction.bare()),
             "object": "event",
@@ -117,7 +123,21 @@ fn dispute_event(charge: &Charge, dispute: Dispute) -> (&'static str, Value) {
         "id": charge.dispute_id().0,
         "object": "dispute",
         "payment_intent": charge.id().0,
+        "amount": charge.disputed.unwrap_or_else(|| charge.price.amount()),
+        "currency": charge.price.currency().code().to_ascii_lowercase(),
         "status": status,
     });
     (kind, object)
+}
+
+fn refund_event(charge: &Charge) -> (&'static str, Value) {
+    let object = json!({
+        "id": format!("rcpt_{}", charge.transaction.bare()),
+        "object": "charge",
+        "payment_intent": charge.id().0,
+        "amount": charge.price.amount(),
+        "amount_refunded": charge.amount_refunded(),
+        "refunded": charge.refunded,
+    });
+    ("charge.refunded", object)
 }

@@ -184,6 +184,11 @@ impl Answer {
         self.status == 400 && self.error.code() == Some("charge_already_refunded")
     }
 
+    /// The refusal in a word.
+    pub(super) fn refusal(&self) -> String {
+        self.error.decline().reason
+    }
+
     /// That it says nothing of what was asked. Words of Stripe's are left out: they may quote anything.
     pub(super) fn silence(&self) -> Silence {
         let code = self.error.code().or(self.error.kind()).unwrap_or("no code");

@@ -4,6 +4,7 @@
 mod answer;
 mod http;
 mod order;
+mod reversals;
 mod secrets;
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,8 @@ use self::answer::Meaning;
 use self::http::{Answer, Client};
 use super::intent::Intent;
 use super::{
-    CustomerId, Event, Order, Payment, PaymentId, Provider, Refused, Silence, Standing, event, signature,
+    CustomerId, Event, MoneyRefund, Order, Payment, PaymentId, Provider, RefundAnswer, Refused, Reversals,
+    Silence, Standing, event, signature,
 };
 use crate::domain::{OrgId, REPEATABLE_HOURS};
 
@@ -229,6 +231,18 @@ impl Provider for Stripe {
             Some("failed" | "canceled") => Err(Silence("the refund has come to nothing".into())),
             Some(_) | None => Ok(()),
         }
+    }
+
+    async fn refund_part(&self, id: &PaymentId, refund: &MoneyRefund) -> Result<RefundAnswer, Silence> {
+        reversals::refund(&self.client, id, refund).await
+    }
+
+    async fn reversals(&self, id: &PaymentId) -> Result<Option<Reversals>, Silence> {
+        reversals::of(&self.client, id).await.map(Some)
+    }
+
+    async fn events_since(&self, since: DateTime<Utc>) -> Result<Vec<Event>, Silence> {
+        reversals::events(&self.client, since).await
     }
 
     async fn event(

@@ -2,7 +2,7 @@ use super::*;
 
 /// Method; what is done one after the other, with `!` where it is refused; the payment and its
 /// dispute then; the events that were told.
-const TABLE: [[&str; 4]; 23] = [
+const TABLE: [[&str; 4]; 31] = [
     ["card_authentication", "", "action", "action"],
     ["card_authentication", "authenticate", "succeeded", "action succeeded"],
     ["card_authentication", "authenticate authenticate", "succeeded", "action succeeded succeeded"],
@@ -25,9 +25,26 @@ const TABLE: [[&str; 4]; 23] = [
     ["card_xyz123", "open win open! lose! refund", "refunded won", "succeeded opened won refunded"],
     ["card_xyz123", "open lose lose", "succeeded lost", "succeeded opened lost lost"],
     ["card_xyz123", "open lose win! open!", "succeeded lost", "succeeded opened lost"],
+    ["card_xyz123", "part", "succeeded", "succeeded refunded"],
+    ["card_xyz123", "part part part part part! refund refund", "refunded", REFUNDED_FIVE_TIMES],
+    // Under one name a part is refunded once.
+    ["card_xyz123", "ours ours ours", "succeeded", "succeeded refunded"],
+    ["card_xyz123", "refund ours! part!", "refunded", "succeeded refunded"],
+    ["card_xyz123", "fail! part fail part", "succeeded", "succeeded refunded refunded refunded"],
+    ["card_xyz123", "part part open-part!", "succeeded", "succeeded refunded refunded"],
+    // Of what a bank has taken in part, the rest can be given back.
+    [
+        "card_xyz123",
+        "open-part part! lose part part! refund",
+        "succeeded lost",
+        "succeeded opened lost refunded refunded",
+    ],
+    ["card_xyz123", "open lose part!", "succeeded lost", "succeeded opened lost"],
     // The bank has given the money back: there is nothing more to give.
     ["card_xyz123", "open lose refund", "succeeded lost", "succeeded opened lost"],
 ];
+
+const REFUNDED_FIVE_TIMES: &str = "succeeded refunded refunded refunded refunded refunded";
 
 const DECLINED: &str = "failed card_declined generic_decline";
 
@@ -64,6 +81,13 @@ async fn done(company: &Simulated, order: &Order, act: &str) -> bool {
             true
         }
         "refund" => company.refund(&id).await.is_ok(),
+        "part" => company.give_back(transaction, Some(1_000)).is_ok(),
+        "ours" => {
+            let refund = MoneyRefund { name: "txn_1".to_owned(), amount: 1_000 };
+            company.refund_part(&id, &refund).await.unwrap() == RefundAnswer::Made
+        }
+        "fail" => company.fail_refunds(transaction).is_ok(),
+        "open-part" => company.dispute_part(transaction, DisputeAction::Open, Some(3_000)).is_ok(),
         "open" => company.dispute(transaction, DisputeAction::Open).is_ok(),
         "win" => company.dispute(transaction, DisputeAction::Win).is_ok(),
         "lose" => company.dispute(transaction, DisputeAction::Lose).is_ok(),
@@ -89,9 +113,10 @@ async fn read_back(company: &Simulated, desk: &Desk) -> String {
         let event = company.event(&notice.signature, &notice.body, now()).await.unwrap().unwrap();
         words.push(match event {
             Event::Payment(payment) => standing(&payment.standing),
-            Event::DisputeOpened(..) => "opened".to_owned(),
-            Event::DisputeClosed(_, _, crate::pay::Outcome::Won) => "won".to_owned(),
-            Event::DisputeClosed(_, _, crate::pay::Outcome::Lost) => "lost".to_owned(),
+            Event::DisputeOpened(_) => "opened".to_owned(),
+            Event::DisputeClosed(_, crate::pay::Outcome::Won) => "won".to_owned(),
+            Event::DisputeClosed(_, crate::pay::Outcome::Lost) => "lost".to_owned(),
+            Event::Refunded(_) => "refunded".to_owned(),
         });
     }
     words.join(" ")

@@ -1,7 +1,7 @@
 use chrono::Duration;
 
 use super::*;
-use crate::pay::{DisputeId, Outcome};
+use crate::pay::{DisputeId, Disputed, Outcome};
 
 #[tokio::test]
 async fn every_change_is_told_as_the_event_that_it_is() {
@@ -29,20 +29,24 @@ async fn every_change_is_told_as_the_event_that_it_is() {
     company.cancel(&given_up).await.unwrap();
     assert_eq!(heard(&company, &told).await, [Event::Payment(cancelled)]);
 
-    let (id, of) = (paid.id.unwrap(), waits.purchase.transaction);
+    let (id, of) = (paid.id.clone().unwrap(), waits.purchase.transaction);
     for action in [DisputeAction::Open, DisputeAction::Open, DisputeAction::Lose] {
         company.dispute(of, action).unwrap();
     }
-    let name = || DisputeId(format!("dp_sim_{}", of.bare()));
-    let opened = || Event::DisputeOpened(name(), id.clone());
-    let closed = Event::DisputeClosed(name(), id.clone(), Outcome::Lost);
+    let disputed = || Disputed {
+        dispute: DisputeId(format!("dp_sim_{}", of.bare())),
+        payment: id.clone(),
+        amount: Some(paid.price),
+    };
+    let opened = || Event::DisputeOpened(disputed());
+    let closed = Event::DisputeClosed(disputed(), Outcome::Lost);
     assert_eq!(heard(&company, &told).await, [opened(), opened(), closed]);
 
     let returned = order("card_visa", 12);
     company.refund(&company.charge(&returned).await.unwrap().id.unwrap()).await.unwrap();
     let refunded = company.find(&returned).await.unwrap().unwrap();
     assert_eq!(word(&refunded.standing), "refunded");
-    assert_eq!(heard(&company, &told).await.last(), Some(&Event::Payment(refunded)));
+    assert_eq!(heard(&company, &told).await.last(), refunded.id.map(Event::Refunded).as_ref());
 }
 
 #[tokio::test]

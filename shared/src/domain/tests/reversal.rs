@@ -1,0 +1,233 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// A purchase of 500 credits for £49, approved, with disputes as (name, money, how it stands).
+fn purchase(refunded: u64) -> Purchase {
+    let account = AccountId { org: OrgId::new(at(NOW), 1), mode: Mode::Live };
+    let price = Money::new(4_900, Currency::GBP).unwrap();
+    let offer = Offer { credits: Amount::try_from(500).unwrap(), price, package: None, version: 1 };
+    let method = Reference::try_from("card_1".to_owned()).unwrap();
+    let id = PurchaseId { account, transaction: id(7) };
+    let mut purchase =
+        Purchase { stage: Stage::Approved(super::id(8)), ..Purchase::begun(id, offer, method, at(NOW)) };
+    refund(&mut purchase, refunded);
+    purchase
+}
+
+/// The provider has refunded so much in all, and the ledger follows.
+fn refund(purchase: &mut Purchase, refunded: u64) {
+    if let Some(step) = purchase.refund_due(refunded) {
+        purchase.refunds.open = Some(step);
+        purchase.refunds = purchase.refund_booked(step, Some(id(9)));
+    }
+    assert_eq!(purchase.refund_due(refunded), None);
+}
+
+fn dispute(purchase: &mut Purchase, name: &str, money: u64) -> Credits {
+    let credits = purchase.disputed_credits(Some(money));
+    if !credits.is_zero() {
+        let dispute = Dispute {
+            amount: Some(money),
+            credits: Some(credits),
+            opened: Some(id(10)),
+            ..Dispute::default()
+        };
+        purchase.disputes.insert(name.to_owned(), dispute);
+    }
+    credits
+}
+
+fn close(purchase: &mut Purchase, name: &str, lost: bool) {
+    if let Some(dispute) = purchase.disputes.get_mut(name) {
+        (dispute.closed, dispute.lost) = (Some(id(11)), lost);
+    }
+}
+
+/// refunded of £49 in all => credits taken of 500
+#[test]
+fn credits_go_in_proportion_to_the_money() {
+    for (refunded, taken) in [
+        (0, 0),
+        (1, 0),
+        (10, 1),
+        (98, 10),
+        (2_450, 250),
+        (3_333, 340),
+        (4_899, 499),
+        (4_900, 500),
+        // More than was paid is not possible, and takes no more than was bought.
+        (9_999, 500),
+    ] {
+        assert_eq!(purchase(refunded).refunds.credits.get(), taken, "{refunded}");
+        // In two steps or in one.
+        let mut two = purchase(refunded / 3);
+        refund(&mut two, refunded);
+        assert_eq!(
+            (two.refunds.credits.get(), two.refunds.amount),
+            (taken, refunded.min(4_900)),
+            "{refunded}"
+        );
+    }
+}
+
+#[test]
+fn a_refund_that_fails_gives_credits_again() {
+    let mut purchase = purchase(4_900);
+    refund(&mut purchase, 900);
+    assert_eq!((purchase.refunds.credits.get(), purchase.refunds.steps), (91, 2));
+    refund(&mut purchase, 0);
+    assert_eq!((purchase.refunds.credits.get(), purchase.refunds.steps), (0, 3));
+}
+
+/// refunded before; disputed; then it is won or lost, and all is refunded => credits of the dispute, credits of
+/// the refunds at the end
+#[test]
+fn disputes_and_refunds_together_take_what_was_bought() {
+    for (before, disputed, lost, of_dispute, of_refunds) in [
+        (0, 4_900, true, 500, 0),
+        (0, 4_900, false, 500, 500),
+        (2_450, 2_450, true, 250, 250),
+        (2_450, 2_450, false, 250, 500),
+        (0, 1_000, true, 102, 398),
+        // What was refunded can't be disputed for its credits as well.
+        (2_450, 4_900, true, 250, 250),
+        (4_900, 4_900, true, 0, 500),
+    ] {
+        let mut purchase = purchase(before);
+        assert_eq!(dispute(&mut purchase, "dp", disputed).get(), of_dispute, "{before} {disputed}");
+        assert_eq!(purchase.is_disputed(), of_dispute > 0);
+        close(&mut purchase, "dp", lost);
+        refund(&mut purchase, 4_900);
+        assert_eq!(purchase.refunds.credits.get(), of_refunds, "{before} {disputed} {lost}");
+    }
+}
+
+/// amount => what is refunded, or why not; of £49 of which £9 were refunded and £10 lost
+#[test]
+fn an_operator_refunds_what_is_left() {
+    let mut purchase = purchase(900);
+    let refused = |purchase: &Purchase, amount| RefundOrder::checked(purchase, amount).is_err();
+    dispute(&mut purchase, "dp", 1_000);
+    assert!(refused(&purchase, None), "while it is disputed");
+    close(&mut purchase, "dp", true);
+    assert_eq!(RefundOrder::checked(&purchase, None), Ok(3_000));
+    assert_eq!(RefundOrder::checked(&purchase, Some(1)), Ok(1));
+    let refundable = Money::new(3_000, Currency::GBP).unwrap();
+    assert_eq!(RefundOrder::checked(&purchase, Some(3_001)), Err(Refusal::MoreThanPaid { refundable }));
+    // An order that is not booked yet counts; one that was refused does not.
+    let order = |state| RefundOrder {
+        id: id(20),
+        amount: 3_000,
+        reason: Reference::try_from("why".to_owned()).unwrap(),
+        by: KeyId::new(at(NOW), 1),
+        at: at(NOW),
+        state,
+        step: None,
+    };
+    purchase.refunds.orders = vec![order(RefundState::Open)];
+    assert_eq!(RefundOrder::checked(&purchase, None), Err(Refusal::AlreadyRefunded));
+    assert!(purchase.has_open_reversal());
+    purchase.refunds.orders = vec![order(RefundState::Refused("no".into()))];
+    assert_eq!(RefundOrder::checked(&purchase, None), Ok(3_000));
+    purchase.refunds.orders = vec![order(RefundState::Made)];
+    refund(&mut purchase, 3_900);
+    assert_eq!(purchase.refunds.orders[0].step, Some(purchase.refunds.steps));
+    assert!(!purchase.has_open_reversal());
+    assert_eq!(RefundOrder::checked(&purchase, None), Err(Refusal::AlreadyRefunded));
+}
+
+/// account before the purchase of nine; spent since; refunded => left, owed
+#[test]
+fn refunded_money_takes_credits_or_becomes_a_debt() {
+    for (line, spent, credits, expected) in [
+        ("", 0, 9, (0, 0)),
+        ("", 0, 4, (5, 0)),
+        ("", 4, 9, (0, 4)),
+        ("", 9, 3, (0, 3)),
+        ("purchased 3", 0, 9, (3, 0)),
+        // Other purchased credits pay before a debt is made.
+        ("purchased 3", 5, 9, (0, 2)),
+        ("purchased 20", 9, 9, (11, 0)),
+        // A part of what was bought has settled a debt.
+        ("owed 4", 0, 9, (0, 4)),
+        ("owed 9", 0, 2, (0, 2)),
+        // Bonus credits and credits of one service are left alone.
+        ("bonus 5, purchased 4 smartcheck until 2024-03-01", 9, 9, (9, 9)),
+    ] {
+        let before = account(line);
+        let posting = super::grant::give(&before, "purchased", 9, 99);
+        let entry = posting.entry.clone();
+        let mut now = before.apply(&posting).unwrap();
+        if spent > 0 {
+            let operation = Operation::try_from("x".to_owned()).unwrap();
+            let request = Consume { operation, amount: super::credits(spent), service: None };
+            now = now.clone().apply(&consume(&now, &request, &head(100, at(NOW))).unwrap()).unwrap();
+        }
+        let bought = Bought { credits: super::credits(credits), ..Bought::by(&entry) };
+        let taken = payment_refunded(&now, &bought, &head(200, at(NOW))).unwrap();
+        assert_eq!((taken.entry.amount, taken.entry.direction), (bought.credits, Direction::Debit));
+        let after = now.apply(&taken).unwrap();
+        let left: u64 = after.lots.values().map(|lot| lot.left.get()).sum();
+        assert_eq!((left, after.post_paid.outstanding.get()), expected, "{line}, {spent}, {credits}");
+        // What comes back settles the debt first.
+        let amount = Amount::try_from(credits).unwrap();
+        let restored = payment_restored(&after, amount, &head(201, at(NOW))).unwrap();
+        let again = after.apply(&restored).unwrap();
+        let left_again: u64 = again.lots.values().map(|lot| lot.left.get()).sum();
+        assert_eq!(left_again + expected.1, left + credits, "{line}, {spent}, {credits}");
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Refunded(u64),
+    Disputed(usize, u64),
+    Closed(usize, bool),
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let act = prop_oneof![
+        (0u64..6_000).prop_map(Act::Refunded),
+        (0usize..3, 1u64..6_000).prop_map(|(name, money)| Act::Disputed(name, money)),
+        (0usize..3, any::<bool>()).prop_map(|(name, lost)| Act::Closed(name, lost)),
+    ];
+    proptest::collection::vec(act, 0..12)
+}
+
+proptest! {
+    /// Whatever is refunded and disputed, in any order: the credits taken belong to the money that is gone, and
+    /// are never more than were bought.
+    #[test]
+    fn credits_taken_belong_to_the_money_that_is_gone(acts in acts()) {
+        const NAMES: [&str; 3] = ["dp_a", "dp_b", "dp_c"];
+        let mut purchase = purchase(0);
+        let mut refunded = 0;
+        for act in acts {
+            match act {
+                Act::Refunded(money) => refunded = money.min(4_900),
+                Act::Disputed(name, money) if !purchase.disputes.contains_key(NAMES[name]) => {
+                    dispute(&mut purchase, NAMES[name], money);
+                }
+                Act::Disputed(..) => (),
+                Act::Closed(name, lost) => {
+                    if purchase.disputes.get(NAMES[name]).is_some_and(|known| known.closed.is_none()) {
+                        close(&mut purchase, NAMES[name], lost);
+                    }
+                }
+            }
+            refund(&mut purchase, refunded);
+        }
+        let standing = purchase.disputes.values().filter(|dispute| dispute.closed.is_none() || dispute.lost);
+        let (mut money, mut taken) = (refunded, purchase.refunds.credits.get());
+        for dispute in standing {
+            money += dispute.amount.unwrap();
+            taken += dispute.credits.unwrap().get();
+        }
+        prop_assert!(taken <= 500);
+        if money >= 4_900 && purchase.disputes.len() <= 1 {
+            prop_assert_eq!(taken, 500);
+        }
+        prop_assert!(taken <= purchase.credits_for(money).get() + 3);
+    }
+}
