@@ -197,6 +197,16 @@ impl Scene {
                     |note: &str| json!({ "transactionId": id, "reason": "false_positive", "note": note });
                 (same, body("a"), body("b"))
             }
+            "POST /admin/v1/organisations/{id}/purchases/{transactionId}/refund" => {
+                let body = json!({ "amount": 20, "paymentMethod": "card_1" });
+                let bought = self.made("/api/v3/credits/purchase", body, "transactionId").await;
+                let body = |reason: &str| json!({ "amount": 1, "reason": reason });
+                (at(&format!("/purchases/{bought}/refund")), body("a"), body("b"))
+            }
+            "PUT /admin/v1/organisations/{id}/spending-limit" => {
+                let body = |amount: u64| json!({ "perDay": { "amount": amount, "currency": "GBP" } });
+                (same, body(5_000_000), body(6_000_000))
+            }
             "PUT /admin/v1/organisations/{id}/post-paid" => {
                 (same, json!({ "limit": 5 }), json!({ "limit": 6 }))
             }
@@ -272,7 +282,12 @@ impl Example {
 }
 
 /// Routes that change nothing, or take no key of a caller.
-const WITHOUT: [&str; 2] = ["POST /api/v3/credits/quote", "POST /api/v3/payments/events"];
+const WITHOUT: [&str; 3] = [
+    "POST /api/v3/credits/quote",
+    "POST /api/v3/payments/events",
+    // It needs an account that was broken by hand: `broken_accounts` sends it again under its key.
+    "POST /admin/v1/organisations/{id}/repair",
+];
 
 /// Every route of the document that changes something, so that a new one is in it: sent again it is answered the
 /// same and changes nothing; the key serves no other request.

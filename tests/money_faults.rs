@@ -58,7 +58,7 @@ async fn an_unlimited_plan_mints_nothing() {
                 "capture" => Some(world.post(&path("capture"), &org.key, "c", &json!({})).await.created()),
                 _ => None,
             };
-            plan(&world, &org, "free").await;
+            plan(&world, &org, "professional").await;
             go_to(&world, months).await;
             let before = buckets(&world, &org).await;
             if debit == "hold" {
@@ -156,18 +156,18 @@ async fn a_release_keeps_the_terms_of_a_promotion() {
 async fn a_correction_survives_changes_of_plan() {
     let world = World::at(NOW).await;
     let org = world.open(0).await;
-    plan(&world, &org, "basic").await;
+    plan(&world, &org, "professional").await;
     let path = format!("/admin/v1/organisations/{}/adjustments", org.id);
-    for (amount, left, then) in [(-900, 100, 100), (50, 150, 150)] {
+    for (amount, left) in [(-900, 4_100), (50, 4_150)] {
         let body = json!({ "amount": amount, "source": "subscription", "reason": "A wrong invoice" });
         world.post(&path, world.operator(), &unique(), &body).await.created();
         assert_eq!(buckets(&world, &org).await[0], left);
+        plan(&world, &org, "enterprise").await;
         plan(&world, &org, "professional").await;
-        plan(&world, &org, "basic").await;
-        assert_eq!(buckets(&world, &org).await[0], then);
+        assert_eq!(buckets(&world, &org).await[0], left);
     }
     go_to(&world, "2024-02-01T00:00:10Z").await;
-    assert_eq!(buckets(&world, &org).await[0], 1_000);
+    assert_eq!(buckets(&world, &org).await[0], 5_000);
     is_sound(&world, &org).await;
 }
 

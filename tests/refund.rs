@@ -187,14 +187,15 @@ async fn what_has_ended_comes_back_as_bonus_credits() {
         .iter()
         .map(|part| (part["source"].as_str().unwrap(), part["amount"].as_u64().unwrap()))
         .collect();
-    assert_eq!(told, [("bonus", 3), ("bonus", 9)]);
+    assert_eq!(told, [("bonus", 9), ("bonus", 3)]);
     let balance = &back["balance"];
     assert_eq!(
         (&balance["subscriptionCredits"], &balance["bonusCredits"], &balance["usedCredits"]),
         (&json!(5), &json!(12), &json!(0))
     );
-    // The scoped ones have their date, and the others none.
-    assert_eq!(balance["expiring"].as_array().unwrap().len(), 1);
+    // The scoped ones keep their date, and the others have 31 days.
+    assert_eq!(balance["expiring"].as_array().unwrap().len(), 2);
+    assert_eq!(balance["expiring"][1]["expiresAt"], json!("2024-03-17T00:00:00Z"));
     assert_eq!(
         (&balance["expiring"][0]["amount"], &balance["expiring"][0]["expiresAt"]),
         (&json!(3), &json!("2024-03-01T00:00:00Z"))

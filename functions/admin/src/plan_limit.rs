@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 /// How many credits an unlimited plan may spend in a month.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct NewPlanLimit {
+pub(super) struct NewSafetyLimit {
     /// Credits a month, 10^15 to 4 x 10^15.
     #[schema(value_type = u64, minimum = 1_000_000_000_000_000_u64, maximum = 4_000_000_000_000_000_u64)]
     limit: Credits,
@@ -21,7 +21,7 @@ pub(super) struct NewPlanLimit {
 /// The safety limit as it is now.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct PlanLimit {
+struct SafetyLimit {
     organisation_id: String,
     #[schema(value_type = String)]
     mode: Mode,
@@ -36,14 +36,14 @@ struct PlanLimit {
     path = "/admin/v1/organisations/{id}/plan-limit",
     tag = "operator",
     params(("id" = String, Path, description = "org_…")),
-    request_body = NewPlanLimit,
-    responses((status = 200, body = PlanLimit), (status = 404, description = "NOT_FOUND")),
+    request_body = NewSafetyLimit,
+    responses((status = 200, body = SafetyLimit), (status = 404, description = "NOT_FOUND")),
 )]
 pub(super) async fn set_plan_limit(
     State(app): State<Arc<App>>,
     operator: Operator,
     Path(id): Path<String>,
-    Once { body: NewPlanLimit { limit, mode }, .. }: Once<NewPlanLimit>,
+    Once { body: NewSafetyLimit { limit, mode }, .. }: Once<NewSafetyLimit>,
 ) -> Result<Reply, ApiError> {
     if !(PLAN_CAP..=PLAN_CAP_MAX).contains(&limit.get()) {
         let words = format!("must be a whole number from {PLAN_CAP} to {PLAN_CAP_MAX}");
@@ -53,7 +53,7 @@ pub(super) async fn set_plan_limit(
     let is_so = |account: &Account| account.monthly_cap() == limit;
     let decide = |account: &Account, head: &_| set_cap(account, limit, head);
     let account = super::terms::change(&app, id, (&operator, None), is_so, decide).await?;
-    Reply::ok(&PlanLimit {
+    Reply::ok(&SafetyLimit {
         organisation_id: account.id.org.to_string(),
         mode: account.id.mode,
         limit: account.monthly_cap().get(),

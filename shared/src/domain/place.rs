@@ -186,20 +186,29 @@ impl<'a> Arrivals<'a> {
     fn join(&mut self, id: EntryId, amount: Credits) -> Result<(), Refusal> {
         if let Some(lot) = self.opened.get_mut(&id) {
             lot.left = lot.left.plus(amount).ok_or(Refusal::BalanceLimit)?;
-            let (source, terms) = (lot.source, lot.terms());
-            self.moves.push(Move::into(LotId::Granted(id), source, amount).on(terms));
+            let part = Move::into(LotId::Granted(id), lot.source, amount).on(lot.terms());
+            self.told(part);
             return Ok(());
         }
         let lot = self.account.lots.get(&id).ok_or(Refusal::BalanceLimit)?;
         let given = self.given.entry(id).or_default();
         *given = given.plus(amount).ok_or(Refusal::BalanceLimit)?;
-        self.moves.push(Move::into(LotId::Granted(id), lot.source, amount).on(lot.terms()));
+        self.told(Move::into(LotId::Granted(id), lot.source, amount).on(lot.terms()));
         // A rival debit may have emptied it meanwhile, and had it forgotten.
         let stands = Guard::AtLeast(LotId::Granted(id), Credits::ZERO);
         if !self.guards.contains(&stands) {
             self.guards.push(stands);
         }
         Ok(())
+    }
+
+    /// A lot that receives twice is told once.
+    fn told(&mut self, part: Move) {
+        let same = |known: &&mut Move| known.lot == part.lot && known.direction == part.direction;
+        match self.moves.iter_mut().find(same) {
+            Some(known) => known.amount = known.amount.plus(part.amount).unwrap_or(Credits::MAX),
+            None => self.moves.push(part),
+        }
     }
 
     fn open(&mut self, id: EntryId, lot: Lot) -> Result<(), Refusal> {
