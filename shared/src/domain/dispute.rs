@@ -69,29 +69,26 @@ pub fn dispute_opened(account: &Account, bought: &Bought, head: &Head) -> Result
     let mut guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)];
     let (mut moves, mut effects) = (vec![], vec![]);
     let mut aside = Credits::ZERO;
-    if let Some((lot, brought)) = bought.lot {
-        let most = bought.credits.min(brought);
-        for id in [Some(lot), (lot != POOL).then_some(POOL)].into_iter().flatten() {
-            let left = account.lots.get(&id).map_or(Credits::ZERO, |lot| lot.left);
-            let part = left.min(most.less(aside).unwrap_or_default());
-            if part.is_zero() {
-                continue;
-            }
-            moves.push(Move::out(LotId::Granted(id), Source::Purchased, part));
-            // Rivals that spend from it meanwhile leave less to set aside.
-            guards.push(Guard::Exactly(LotId::Granted(id), left));
-            effects.push(if part == left {
-                Effect::Drop(id)
-            } else {
-                Effect::Take(LotId::Granted(id), part)
-            });
-            aside = aside.plus(part).unwrap_or(Credits::MAX);
+    let most = bought.credits;
+    let lot = bought.lot.map_or(POOL, |(lot, _)| lot);
+    let own = bought.lot.filter(|(lot, _)| *lot != POOL);
+    // What came back of credits that had settled a debt, or found no place, is in the pool.
+    for (id, cap) in own.into_iter().chain([(POOL, most)]) {
+        let left = account.lots.get(&id).map_or(Credits::ZERO, |lot| lot.left);
+        let part = left.min(cap).min(most.less(aside).unwrap_or_default());
+        if part.is_zero() {
+            continue;
         }
-        if !aside.is_zero() {
-            moves.push(Move::into(LotId::Disputed(head.id), Source::Purchased, aside));
-        }
-        effects.push(Effect::Dispute(head.id, Some(Disputed { lot, aside, most })));
+        moves.push(Move::out(LotId::Granted(id), Source::Purchased, part));
+        // Rivals that spend from it meanwhile leave less to set aside.
+        guards.push(Guard::Exactly(LotId::Granted(id), left));
+        effects.push(if part == left { Effect::Drop(id) } else { Effect::Take(LotId::Granted(id), part) });
+        aside = aside.plus(part).unwrap_or(Credits::MAX);
     }
+    if !aside.is_zero() {
+        moves.push(Move::into(LotId::Disputed(head.id), Source::Purchased, aside));
+    }
+    effects.push(Effect::Dispute(head.id, Some(Disputed { lot, aside, most })));
     let entry = entry(account, "credit.dispute", Direction::Debit, (aside, moves), head);
     Ok(Posting { entry, guards, effects })
 }
@@ -156,14 +153,15 @@ fn lost_in_part(
 }
 
 /// Decides what happens when a payment, or a part of it, was given back: the credits that it paid for are taken
-/// back, from the purchase's lot, from what a dispute has set aside of it, and from other purchased credits that
-/// settle a debt. What is spent already is owed.
+/// back, from the purchase's lot, from other purchased credits that settle a debt, and then from what a dispute
+/// has set aside of the purchase. What is spent already is owed.
 ///
 /// # Errors
 /// [`Refusal::BalanceLimit`].
 pub fn payment_refunded(account: &Account, bought: &Bought, head: &Head) -> Result<Posting, Refusal> {
     let lot = bought.lot.map(|(lot, _)| lot);
-    let standing = lot.and_then(|lot| account.lots.get(&lot)).map_or(Credits::ZERO, |lot| lot.left);
+    let plus = |sum: Credits, left| sum.plus(left).unwrap_or(Credits::MAX);
+    let standing = account.plain_purchases().fold(Credits::ZERO, |sum, (_, left)| plus(sum, left));
     let mut wanted = bought.credits.less(standing.min(bought.credits)).unwrap_or_default();
     let mut from_disputes = vec![];
     let mut changes = BTreeMap::new();
@@ -171,8 +169,8 @@ pub fn payment_refunded(account: &Account, bought: &Bought, head: &Head) -> Resu
         let part = dispute.aside.min(wanted);
         if !part.is_zero() {
             wanted = wanted.less(part).unwrap_or_default();
-            let less = |credits: Credits| credits.less(part).unwrap_or_default();
-            let left = super::Disputed { aside: less(dispute.aside), most: less(dispute.most), ..*dispute };
+            // What the dispute is about stays: the refunded credits are others of the same purchase.
+            let left = Disputed { aside: dispute.aside.less(part).unwrap_or_default(), ..*dispute };
             from_disputes.push(Move::out(LotId::Disputed(*id), Source::Purchased, part));
             changes.insert(*id, left);
         }

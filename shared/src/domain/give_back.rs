@@ -1,11 +1,9 @@
-use std::collections::BTreeMap;
-
 use chrono::{Duration, SubsecRound};
 
-use super::place::Arrivals;
+use super::place::{Arrivals, POOL};
 use super::{
-    Account, Allowance, Credits, Direction, Disputed, Effect, EntryId, Guard, Head, Lot, LotId, Move,
-    Operation, Period, Posting, Refusal, Service, Share, Source, Subscription, Why,
+    Account, Allowance, Credits, Direction, Effect, EntryId, Guard, Head, Lot, LotId, Move, Operation,
+    Period, Posting, Refusal, Service, Share, Source, Subscription, Why,
 };
 
 /// For how many days credits of a month, or of a lot, that has ended can be spent when a refund brings them
@@ -68,8 +66,6 @@ struct Back<'a> {
     effects: Vec<Effect>,
     /// Usage that nothing is counted up for.
     unspent: Credits,
-    /// Open disputes, with what has come back to them.
-    disputes: BTreeMap<EntryId, Disputed>,
 }
 
 impl<'a> Back<'a> {
@@ -81,7 +77,6 @@ impl<'a> Back<'a> {
             arrivals: Arrivals::new(account, head),
             effects: vec![],
             unspent: Credits::ZERO,
-            disputes: account.disputes.clone(),
         }
     }
 
@@ -98,17 +93,29 @@ impl<'a> Back<'a> {
             LotId::Subscription(_) => self.ended(share, None),
             LotId::Unlimited(month) => {
                 moves.push(Move::into(share.lot, share.source, share.amount));
-                if month == self.account.period { self.not_spent(share.amount) } else { Ok(()) }
+                self.not_spent(self.unlimited(month, share.amount))
             }
             LotId::Granted(id) => self.granted(id, share),
             LotId::PostPaid => {
+                // What purchases have settled since belongs to no lot of one of them.
                 let bought = self.arrivals.settle(share.amount);
-                let id = self.arrivals.new_id();
-                self.arrivals.plain_purchase(id, bought)
+                let rest = self.arrivals.disputed(POOL, bought);
+                self.arrivals.plain_purchase(POOL, rest)
             }
             LotId::Disputed(_) => {
                 Err(Refusal::NotEligible("what a dispute has set aside was spent by no debit"))
             }
+        }
+    }
+
+    /// How much of what an unlimited plan paid counts as not spent: on a plan that is counted down, what was spent
+    /// beyond it. The rest stays spent, or a change of plan would bring it back as credits.
+    fn unlimited(&self, month: Period, amount: Credits) -> Credits {
+        let over = self.account.subscription.over.less(self.unspent).unwrap_or_default();
+        match self.account.allowance {
+            _ if month != self.account.period => Credits::ZERO,
+            Allowance::Unlimited => amount,
+            Allowance::Monthly(_) => amount.min(over),
         }
     }
 
@@ -162,27 +169,8 @@ impl<'a> Back<'a> {
         if !lot.is_plain_purchase() {
             return self.arrivals.place(id, lot);
         }
-        let rest = self.disputed(id, share.amount);
+        let rest = self.arrivals.disputed(id, share.amount);
         self.arrivals.plain_purchase(id, rest)
-    }
-
-    /// What comes back to a lot in dispute joins what the dispute has set aside, up to what it is about; returns
-    /// the rest. The disputed credits count as spent last, so they come back first.
-    fn disputed(&mut self, lot: EntryId, amount: Credits) -> Credits {
-        let mut rest = amount;
-        for (id, dispute) in &mut self.disputes {
-            let part = dispute.missing().min(rest);
-            if !dispute.concerns(lot) || part.is_zero() {
-                continue;
-            }
-            rest = rest.less(part).unwrap_or_default();
-            dispute.aside = dispute.aside.plus(part).unwrap_or(Credits::MAX);
-            let aside = LotId::Disputed(*id);
-            self.arrivals.moves.push(Move::into(aside, Source::Purchased, part));
-            self.effects.retain(|effect| !matches!(effect, Effect::Dispute(known, _) if known == id));
-            self.effects.push(Effect::Dispute(*id, Some(*dispute)));
-        }
-        rest
     }
 
     /// Credits whose month or own date has come.

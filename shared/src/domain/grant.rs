@@ -140,9 +140,11 @@ fn lot_of(request: &Grant) -> Lot {
     }
 }
 
-/// Whether all credits together, spendable or not, stay within [`Credits::MAX`]. What is held counts, so that
-/// it always finds its way back.
+/// Whether all credits together, spendable or not, stay within [`Credits::MAX`]. What is held, or set aside by
+/// disputes, counts, so that it always finds its way back.
 pub(super) fn fits(account: &Account, amount: Credits) -> bool {
     let lots = account.lots.values().map(|lot| lot.left);
-    lots.chain([account.subscription.granted, account.held]).try_fold(amount, Credits::plus).is_some()
+    let aside = account.disputes.values().map(|dispute| dispute.aside);
+    let others = [account.subscription.left, account.held];
+    lots.chain(aside).chain(others).try_fold(amount, Credits::plus).is_some()
 }

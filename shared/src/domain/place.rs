@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Duration, Utc};
 
 use super::{
-    Account, Credits, Effect, EntryId, Guard, Head, LOTS_ALIKE_MAX, LOTS_MAX, Lot, LotId, Move, Refusal,
-    Source, Terms,
+    Account, Credits, Disputed, Effect, EntryId, Guard, Head, LOTS_ALIKE_MAX, LOTS_MAX, Lot, LotId, Move,
+    Refusal, Source, Terms,
 };
 
 /// The lot of plain purchased credits of several purchases that came back and found no place in lots of their
@@ -31,6 +31,8 @@ pub(super) struct Arrivals<'a> {
     /// Lots whose credits have merged into another.
     merged: BTreeMap<EntryId, Credits>,
     repaid: Credits,
+    /// Open disputes that credits came back to, as they are then.
+    disputes: BTreeMap<EntryId, Disputed>,
     /// How many lots of this posting have an id made from its own.
     new_ids: u64,
 }
@@ -46,6 +48,7 @@ impl<'a> Arrivals<'a> {
             opened: BTreeMap::new(),
             merged: BTreeMap::new(),
             repaid: Credits::ZERO,
+            disputes: BTreeMap::new(),
             new_ids: 0,
         }
     }
@@ -55,6 +58,24 @@ impl<'a> Arrivals<'a> {
         let id = self.head.id.after(self.new_ids);
         self.new_ids = self.new_ids.saturating_add(1);
         id
+    }
+
+    /// What comes back to a lot in dispute joins what the dispute has set aside, up to what it is about; returns
+    /// the rest. The disputed credits count as spent last, so they come back first.
+    pub(super) fn disputed(&mut self, lot: EntryId, amount: Credits) -> Credits {
+        let mut rest = amount;
+        for (id, known) in &self.account.disputes {
+            let mut dispute = self.disputes.get(id).copied().unwrap_or(*known);
+            let part = dispute.missing().min(rest);
+            if !dispute.concerns(lot) || part.is_zero() {
+                continue;
+            }
+            rest = rest.less(part).unwrap_or_default();
+            dispute.aside = dispute.aside.plus(part).unwrap_or(Credits::MAX);
+            self.disputes.insert(*id, dispute);
+            self.told(Move::into(LotId::Disputed(*id), Source::Purchased, part));
+        }
+        rest
     }
 
     /// Purchased credits that pay for every service and never end: they settle what is outstanding, and what is
@@ -97,6 +118,10 @@ impl<'a> Arrivals<'a> {
         if stands || self.opened.contains_key(&id) {
             return self.join(id, lot.left);
         }
+        // A lot that this very posting has merged away goes with what it merged into.
+        if self.merged.contains_key(&id) {
+            return self.merge(id, lot);
+        }
         let alike = self.standing().filter(|(_, other)| other.is_like(&lot)).map(|(id, _)| id);
         let alike: Vec<_> = alike.filter(|id| *id != POOL).collect();
         let enough = alike.len() >= LOTS_ALIKE_MAX;
@@ -124,10 +149,12 @@ impl<'a> Arrivals<'a> {
         let day_before = end.checked_sub_signed(Duration::try_days(1).unwrap_or_default()).unwrap_or(end);
         let same_day = self.of_kind(&lot).filter(|(_, other)| day_before < ends(other) && ends(other) <= end);
         if let Some(id) = same_day.map(|(id, _)| id).last() {
+            self.must_stand(&[id]);
             return self.join(id, lot.left);
         }
         let id = self.new_id();
-        if self.standing().count() < RETURNED_LOTS_MAX {
+        let has_earlier = self.of_kind(&lot).any(|(_, other)| ends(other) <= end);
+        if self.standing().count() < RETURNED_LOTS_MAX || self.has_room() && !has_earlier {
             return self.place(id, lot);
         }
         self.must_all_stand();
@@ -136,10 +163,19 @@ impl<'a> Arrivals<'a> {
 
     /// What changes, with lots that hold nothing forgotten.
     pub(super) fn effects(&self) -> Vec<Effect> {
-        let kept = |id: &EntryId| self.given.contains_key(id) || self.opened.contains_key(id);
+        let touched = |id: &EntryId| {
+            self.given.contains_key(id) || self.opened.contains_key(id) || self.merged.contains_key(id)
+        };
         let mut effects: Vec<_> =
-            self.account.empty_lots().filter(|id| !kept(id)).map(Effect::Drop).collect();
-        effects.extend(self.merged.keys().map(|id| Effect::Drop(*id)));
+            self.account.empty_lots().filter(|id| !touched(id)).map(Effect::Drop).collect();
+        // One that stands again on its own terms has the same name in the item, and is set there.
+        let stands_again = |id: &EntryId| match (self.opened.get(id), self.account.lots.get(id)) {
+            (Some(new), Some(old)) => new.is_like(old),
+            (Some(_) | None, _) => false,
+        };
+        let gone = self.merged.keys().filter(|id| !stands_again(id));
+        effects.extend(gone.map(|id| Effect::Drop(*id)));
+        effects.extend(self.disputes.iter().map(|(id, dispute)| Effect::Dispute(*id, Some(*dispute))));
         effects.extend(self.given.iter().map(|(id, amount)| Effect::Give(LotId::Granted(*id), *amount)));
         effects.extend(self.opened.iter().map(|(id, lot)| Effect::Open(*id, lot.clone())));
         if !self.repaid.is_zero() {

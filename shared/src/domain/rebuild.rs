@@ -182,11 +182,28 @@ impl Totals {
             }
             Why::Release | Why::Expiry => self.held = self.held.saturating_sub(amount),
         }
-        if drawn.why != Why::Capture {
-            let back = drawn.shares.iter().filter(|share| months.contains(&Some(share.lot)));
-            let back = back.map(|share| i128::from(share.amount.get()));
-            self.spent = back.fold(self.spent, i128::saturating_sub).max(0);
+        if drawn.why == Why::Capture {
+            return;
         }
+        let [subscription, unlimited] = months;
+        for share in &drawn.shares {
+            let amount = i128::from(share.amount.get());
+            let back = if Some(share.lot) == subscription || Some(share.lot) == unlimited && self.unlimited {
+                amount
+            } else if Some(share.lot) == unlimited {
+                // On a plan that is counted down, only what was spent beyond it.
+                amount.min(self.over())
+            } else {
+                0
+            };
+            self.spent = self.spent.saturating_sub(back).max(0);
+        }
+    }
+
+    /// What was spent beyond what the plan brings.
+    fn over(&self) -> i128 {
+        let brings = self.allowance.map_or(Credits::ZERO, Allowance::monthly);
+        self.spent.saturating_sub(brings.get().into()).max(0)
     }
 
     /// What is left of the month's subscription credits.

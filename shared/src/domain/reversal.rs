@@ -1,9 +1,10 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::place::{Arrivals, POOL};
 use super::{
-    Account, Amount, Bought, Credits, Entry, EntryId, Grant, Head, KeyId, Money, Operation, Origin, Posting,
-    Purchase, Reference, Refusal, Source, grant,
+    Account, Bought, Credits, Direction, Entry, EntryId, Head, KeyId, Money, Operation, Posting, Purchase,
+    Reference, Refusal,
 };
 
 /// The refunds of a purchase's payment: how much money was refunded in all, and how many credits the ledger
@@ -258,20 +259,21 @@ impl RefundOrder {
     }
 }
 
-/// A refund of the payment came to nothing: credits that were taken back for it are given again. Like every
-/// purchase they settle first what is owed.
+/// A refund of the payment came to nothing: `bought.credits` that were taken back for it are given again, to the
+/// purchase's own lot. They settle first what is owed, and join what a dispute of the purchase has set aside.
 ///
 /// # Errors
 /// [`Refusal::BalanceLimit`].
-pub fn payment_restored(account: &Account, amount: Amount, head: &Head) -> Result<Posting, Refusal> {
-    let request = Grant {
-        source: Source::Purchased,
-        amount,
-        service: None,
-        expires_at: None,
-        origin: Origin::Purchase,
-    };
-    let mut posting = grant(account, &request, head)?;
-    posting.entry.operation = Operation::own("credit.refund_failed");
-    Ok(posting)
+pub fn payment_restored(account: &Account, bought: &Bought, head: &Head) -> Result<Posting, Refusal> {
+    if !super::grant::fits(account, bought.credits) {
+        return Err(Refusal::BalanceLimit);
+    }
+    let mut arrivals = Arrivals::new(account, head);
+    let lot = bought.lot.map_or(POOL, |(lot, _)| lot);
+    let rest = arrivals.disputed(lot, bought.credits);
+    arrivals.plain_purchase(lot, rest)?;
+    let effects = arrivals.effects();
+    let total = (Direction::Credit, bought.credits);
+    let entry = head.entry(account, Operation::own("credit.refund_failed"), total, arrivals.moves);
+    Ok(Posting { entry, guards: arrivals.guards, effects })
 }

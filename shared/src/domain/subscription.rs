@@ -77,6 +77,10 @@ pub fn subscribe(account: &Account, request: &Subscribe, head: &Head) -> Result<
     if over != account.subscription.over {
         effects.push(Effect::Over(over));
     }
+    if !over.is_zero() {
+        // What is left and what was spent decide on it together: a rival debit has it decided again.
+        guards.push(Guard::Exactly(lot, account.subscription.left));
+    }
     let (direction, amount) = difference(account, request.allowance);
     match direction {
         _ if amount.is_zero() => (),
@@ -125,14 +129,30 @@ fn entry(
     Entry { switch: Some(Switch { from: account.plan.clone(), to, allowance }), ..entry }
 }
 
-/// By how much what was spent this month exceeds an allowance, with the operators' corrections. Where it does, nothing is left and nothing
-/// can be spent before the change lands, so the number is sure.
+/// By how much what was spent this month, and is left, exceeds an allowance with the operators' corrections.
 fn over(account: &Account, allowance: Allowance) -> Credits {
     match allowance {
         Allowance::Monthly(credits) => {
             let brings = account.subscription.corrected_allowance(credits);
-            account.subscription.spent().less(brings).unwrap_or_default()
+            let used = account.subscription.spent().plus(wanted(account, allowance)).unwrap_or(Credits::MAX);
+            used.less(brings).unwrap_or_default()
         }
+        Allowance::Unlimited => Credits::ZERO,
+    }
+}
+
+/// How many subscription credits are left with an allowance: what it and the operators' corrections bring and was
+/// not spent yet. What operators have added and is left stays, however much was spent before.
+fn wanted(account: &Account, allowance: Allowance) -> Credits {
+    let subscription = account.subscription;
+    match allowance {
+        Allowance::Monthly(credits) => {
+            let added = u64::try_from(subscription.corrected).ok();
+            let added = added.and_then(|added| Credits::try_from(added).ok()).unwrap_or_default();
+            let brings = subscription.corrected_allowance(credits);
+            brings.less(subscription.spent()).unwrap_or_default().max(subscription.left.min(added))
+        }
+        // Nothing is counted down, so nothing is left.
         Allowance::Unlimited => Credits::ZERO,
     }
 }
@@ -140,14 +160,7 @@ fn over(account: &Account, allowance: Allowance) -> Credits {
 /// How many subscription credits arrive or leave with an allowance.
 fn difference(account: &Account, allowance: Allowance) -> (Direction, Credits) {
     let left = account.subscription.left;
-    let wanted = match allowance {
-        Allowance::Monthly(credits) => {
-            let brings = account.subscription.corrected_allowance(credits);
-            brings.less(account.subscription.spent()).unwrap_or_default()
-        }
-        // Nothing is counted down, so nothing is left.
-        Allowance::Unlimited => Credits::ZERO,
-    };
+    let wanted = wanted(account, allowance);
     match wanted.less(left) {
         Some(more) => (Direction::Credit, more),
         None => (Direction::Debit, left.less(wanted).unwrap_or_default()),

@@ -156,9 +156,10 @@ impl Till<'_> {
                 decide.await?
             }
             (None, Some(restored)) => {
-                let decide = self.ledger.settle(account, claim, moment, |account, head| {
-                    payment_restored(account, restored, head)
-                });
+                let bought = self.part_of(purchase, restored.into()).await?;
+                let decide = self
+                    .ledger
+                    .settle(account, claim, moment, |account, head| payment_restored(account, &bought, head));
                 decide.await?
             }
             (None, None) => return Ok(None),

@@ -72,3 +72,58 @@ proptest! {
         prop_assert_eq!(after.post_paid.outstanding.get(), before);
     }
 }
+
+/// What comes back, and what is left of the disputed purchase: lots before; shares => in dispute, left elsewhere
+#[test]
+fn a_dispute_reaches_the_pool_and_what_had_settled_a_debt() {
+    let pool = Lot { source: Source::Purchased, left: credits(5), service: None, expires_at: None };
+    let mut before = account("sub 0, purchased 3");
+    before.lots.insert(EntryId::FIRST, pool);
+    let bought = Bought { credits: credits(9), lot: Some((id(2), credits(9))) };
+    let opened = dispute_opened(&before, &bought, &head(200, at(NOW))).unwrap();
+    assert_eq!((opened.entry.amount, moves(&opened).as_str()), (credits(8), "lot2 3, pool 5, disputed 8"));
+    // Of a purchase that settled a debt, what is refunded of the debt is set aside, up to what was bought.
+    for (lot, share, aside, left) in [
+        (None, "owed 4", 4, 0),
+        (None, "owed 12", 9, 3),
+        (Some((id(2), credits(5))), "owed 4", 4, 0),
+        (Some((id(2), credits(5))), "lot2 6 purchased", 6, 0),
+        (Some((id(2), credits(5))), "lot3 6 purchased", 0, 6),
+        (Some((id(2), credits(5))), "pool 6 purchased", 6, 0),
+    ] {
+        let mut before = account("sub 0");
+        (before.used, before.held) = (credits(50), credits(50));
+        let bought = Bought { credits: credits(9), lot };
+        let disputed = dispute_opened(&before, &bought, &head(200, at(NOW))).unwrap();
+        let disputed = before.apply(&disputed).unwrap();
+        let request =
+            GiveBack { shares: super::give_back::shares(share), why: Why::Release, month: disputed.period };
+        let after = disputed.clone().apply(&give_back(&disputed, &request, &head(201, at(NOW))).unwrap());
+        let after = after.unwrap();
+        let known: u64 = after.disputes.values().map(|dispute| dispute.aside.get()).sum();
+        let others: u64 = after.lots.values().map(|lot| lot.left.get()).sum();
+        assert_eq!((known, others), (aside, left), "{lot:?}: {share}");
+    }
+}
+
+/// A part of the payment is disputed and the other part refunded: what is about the dispute stays with it.
+#[test]
+fn a_refund_leaves_the_dispute_what_it_is_about() {
+    let (account, whole) = bought("");
+    let part = Bought { credits: credits(5), ..whole };
+    let account = Account { held: credits(5), ..spend(&account, 4) };
+    let disputed = dispute_opened(&account, &part, &head(200, at(NOW))).unwrap();
+    let disputed = account.clone().apply(&disputed).unwrap();
+    let refunded = payment_refunded(&disputed, &Bought { credits: credits(4), ..whole }, &head(201, at(NOW)));
+    let refunded = disputed.clone().apply(&refunded.unwrap()).unwrap();
+    let known = *refunded.disputes.values().next().unwrap();
+    assert_eq!((known.aside.get(), known.most.get()), (1, 5));
+    let request = GiveBack {
+        shares: super::give_back::shares("lot99 4 purchased"),
+        why: Why::Release,
+        month: refunded.period,
+    };
+    let back = give_back(&refunded, &request, &head(202, at(NOW))).unwrap();
+    let back = refunded.apply(&back).unwrap();
+    assert_eq!((back.disputes.values().next().unwrap().aside.get(), back.lots.len()), (5, 0));
+}

@@ -52,6 +52,29 @@ pub(super) fn operations() -> Vec<Named> {
             }));
         }
     }
+    // Lots that are gone, on terms for which there may be no place.
+    let until = |text: &str| Some(at(&format!("{text}T00:00:00Z")));
+    for (line, terms) in [
+        ("old 2, lot2 2", Terms::default()),
+        ("lot700 2", Terms { service: None, expires_at: until("2024-01-21") }),
+        ("lot700 2", Terms { service: None, expires_at: until("2024-06-01") }),
+        ("lot700 2", Terms { service: Some(Service::Api), expires_at: None }),
+        (
+            "lot700 2 purchased, lot2 1",
+            Terms { service: Some(Service::Biometric), expires_at: until("2024-06-01") },
+        ),
+        ("pool 2 purchased", Terms::default()),
+    ] {
+        for why in [give_back::refund(), Why::Release] {
+            all.push(named(format!("give back {line} on {terms:?} {why:?}"), move |account, head| {
+                let mut shares = give_back::shares(line);
+                let gone = LotId::Granted(id(700));
+                shares.iter_mut().filter(|share| share.lot == gone).for_each(|share| share.terms = terms);
+                let request = GiveBack { shares, why: why.clone(), month: account.period };
+                super::super::give_back(account, &request, head)
+            }));
+        }
+    }
     for line in ["sub 3", "purchased 3", "bonus 3", "bonus 3 api until 2024-01-20", "purchased 3 api"] {
         for origin in [Origin::Purchase, Origin::Operator, Origin::Adjustment] {
             all.push(named(format!("grant {line} {origin:?}"), move |account, head| {
@@ -102,9 +125,12 @@ pub(super) fn operations() -> Vec<Named> {
             payment_refunded(account, &bought, head)
         }));
     }
-    all.push(named("payment restored", |account, head| {
-        payment_restored(account, Amount::try_from(4).unwrap(), head)
-    }));
+    for lot in [Some((id(2), credits(9))), None] {
+        let bought = Bought { credits: credits(4), lot };
+        all.push(named(format!("payment restored {lot:?}"), move |account, head| {
+            payment_restored(account, &bought, head)
+        }));
+    }
     all.push(named("dispute won", |account, head| dispute_won(account, &opened(account), head)));
     for now in ["2024-01-25T00:00:00Z", "2024-02-01T00:00:00Z"] {
         all.push(named(format!("due at {now}"), move |account, _| {
@@ -165,6 +191,22 @@ pub(super) fn states() -> Vec<(String, Account)> {
     (full.used, full.held) = (credits(30), credits(20));
     full.subscription.granted = credits(13);
     states.push(("sixteen lots".to_owned(), full));
+    let kinds = ["smartcheck", "smartaccess", "smartenroll", "api", "biometric"];
+    let twelve: Vec<_> =
+        (0..11).map(|n| format!("bonus 1 {} until 2024-03-{:02}", kinds[n % 5], n + 1)).collect();
+    for first in ["bonus 5 until 2024-04-05", "bonus 5", "purchased 5"] {
+        let mut account = super::account(&format!("sub 0, {first}, {}", twelve.join(", ")));
+        (account.used, account.held) = (credits(30), credits(20));
+        account.subscription.granted = credits(8);
+        states.push((format!("twelve lots, {first}"), account));
+    }
+    let mut pooled = states.iter().find(|(known, _)| known == "disputed and spent").unwrap().1.clone();
+    pooled.lots = super::account("sub 0, purchased 3").lots;
+    pooled.lots.insert(
+        EntryId::FIRST,
+        Lot { source: Source::Purchased, left: credits(5), service: None, expires_at: None },
+    );
+    states.push(("with a pool".to_owned(), pooled));
     states.extend(at_the_limits());
     states
 }
@@ -188,7 +230,14 @@ pub(super) fn at_the_limits() -> Vec<(String, Account)> {
     for account in [&mut used, &mut held, &mut lots] {
         account.subscription.granted = credits(13);
     }
-    let names = ["used", "held", "owed", "granted", "a lot", "raised"];
-    let accounts = [used, held, owed, spent, lots, fences];
+    let mut disputed = account("sub 5, purchased 9");
+    disputed.subscription.granted = credits(13);
+    let bought = Bought { credits: credits(9), lot: Some((id(2), credits(9))) };
+    let opened = dispute_opened(&disputed, &bought, &head(80, at(NOW))).unwrap();
+    let mut disputed = disputed.apply(&opened).unwrap();
+    let full = Lot { source: Source::Purchased, left: near(9 + 13 + 2), service: None, expires_at: None };
+    disputed.lots.insert(id(5), full);
+    let names = ["disputed", "used", "held", "owed", "granted", "a lot", "raised"];
+    let accounts = [disputed, used, held, owed, spent, lots, fences];
     names.into_iter().zip(accounts).map(|(name, account)| (format!("{name} at its limit"), account)).collect()
 }

@@ -171,8 +171,7 @@ fn refunded_money_takes_credits_or_becomes_a_debt() {
         let left: u64 = after.lots.values().map(|lot| lot.left.get()).sum();
         assert_eq!((left, after.post_paid.outstanding.get()), expected, "{line}, {spent}, {credits}");
         // What comes back settles the debt first.
-        let amount = Amount::try_from(credits).unwrap();
-        let restored = payment_restored(&after, amount, &head(201, at(NOW))).unwrap();
+        let restored = payment_restored(&after, &bought, &head(201, at(NOW))).unwrap();
         let again = after.apply(&restored).unwrap();
         let left_again: u64 = again.lots.values().map(|lot| lot.left.get()).sum();
         assert_eq!(left_again + expected.1, left + credits, "{line}, {spent}, {credits}");

@@ -1,6 +1,6 @@
 //! A rival between decision and write, for every operation and every state.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::operations::{operations, states};
 use super::*;
@@ -70,10 +70,43 @@ fn what_is_decided_keeps_every_law() {
             assert!(was_so || !(owes && settles(&after)), "{words}: owes beside what could settle it");
             assert!(after.subscription.left <= after.subscription.granted, "{words}");
             assert!(after.lots.len() <= LOTS_MAX + 2, "{words}: {} lots", after.lots.len());
+            moves_are_what_changed(&account, &posting, &after, &words);
             for dispute in after.disputes.values() {
                 assert!(dispute.aside <= dispute.most, "{words}: more is set aside than is disputed");
             }
         }
+    }
+}
+
+/// The moves of a posting are just what changed, lot by lot; and no two effects touch one lot, which the table would
+/// refuse.
+fn moves_are_what_changed(before: &Account, posting: &Posting, after: &Account, words: &str) {
+    let number = |credits: Credits| i128::from(credits.get());
+    let holds = |account: &Account| {
+        let lots = account.lots.iter().map(|(id, lot)| (LotId::Granted(*id), number(lot.left)));
+        let aside = account.disputes.iter().map(|(id, known)| (LotId::Disputed(*id), number(known.aside)));
+        let month = (account.subscription_lot(), number(account.subscription.left));
+        let owed = (LotId::PostPaid, -number(account.post_paid.outstanding));
+        lots.chain(aside).chain([month, owed]).collect::<BTreeMap<_, _>>()
+    };
+    let mut sums = holds(before);
+    for part in posting.entry.moves.iter().filter(|part| !matches!(part.lot, LotId::Unlimited(_))) {
+        *sums.entry(part.lot).or_default() += i128::from(part.direction.signed(part.amount));
+    }
+    let mut held = holds(after);
+    sums.retain(|_, left| *left != 0);
+    held.retain(|_, left| *left != 0);
+    assert_eq!(sums, held, "{words}: its moves are not what changed: {posting:?}");
+    let mut touched = BTreeSet::new();
+    for effect in &posting.effects {
+        let lot = if let Effect::Take(lot, _) | Effect::Give(lot, _) = effect {
+            Some(*lot)
+        } else if let Effect::Open(id, _) | Effect::Drop(id) = effect {
+            Some(LotId::Granted(*id))
+        } else {
+            None
+        };
+        assert!(lot.is_none_or(|lot| touched.insert(lot)), "{words}: two effects on a lot: {posting:?}");
     }
 }
 

@@ -210,3 +210,21 @@ proptest! {
         }
     }
 }
+
+/// What an operator has added stays through changes of plan, also where more was spent than the plan brings.
+#[test]
+fn what_an_operator_has_added_stays_beyond_the_plan() {
+    let (account, _) = switch(spend(on("basic"), 900, 10), "free", 11);
+    assert_eq!((account.subscription.left.get(), account.subscription.over.get()), (0, 800));
+    let amount = Amount::try_from(50).unwrap();
+    let request = Adjustment { direction: Direction::Credit, amount, source: Some(Source::Subscription) };
+    let mut account =
+        account.clone().apply(&adjust(&account, &request, &head(12, at(NOW))).unwrap()).unwrap();
+    for (number, (plan, left, over)) in
+        (13..).zip([("basic", 150, 0), ("free", 50, 800), ("basic", 150, 0), ("free", 50, 800)])
+    {
+        account = switch(account, plan, number).0;
+        let Subscription { left: has, over: beyond, .. } = account.subscription;
+        assert_eq!((has.get(), beyond.get()), (left, over), "{plan}");
+    }
+}
