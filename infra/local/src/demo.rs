@@ -50,7 +50,6 @@ pub struct Keys {
 
 impl Keys {
     /// Random keys that nobody has yet; for an organisation that is opened at `at`, if there is to be one.
-    #[must_use]
     pub(crate) fn fresh(with_organisation: bool, at: DateTime<Utc>) -> Result<Self, Fault> {
         let secret = |mode| {
             let secret = Secret::for_organisation(mode, secret_bytes()?);

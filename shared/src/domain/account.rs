@@ -1,13 +1,11 @@
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Allowance, BadId, Bound, Counter, Credits, Direction, Disputed, Effect, Entry, EntryId, Guard, Lot,
-    LotId, Mode, OrgId, Period, PlanId, Posting, Service, Source, Terms,
+    AccountId, Allowance, Bound, Counter, Credits, Direction, Disputed, Effect, Entry, EntryId, Guard, Lot,
+    LotId, Period, PlanId, Posting, Service, Source, Terms,
 };
 
 /// How many lots an account keeps apart, besides one of plain purchased credits, which always finds a
@@ -26,16 +24,6 @@ pub const PLAN_CAP: u64 = 1_000_000_000_000_000;
 /// The most that an operator may raise [`PLAN_CAP`] to, so that what was spent and what is there still fit into
 /// one number together.
 pub const PLAN_CAP_MAX: u64 = 4_000_000_000_000_000;
-
-/// Whose credits: an organisation's real ones, or those of its test keys. Written `org_…#live`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct AccountId {
-    /// The organisation.
-    pub org: OrgId,
-    /// Real or test.
-    pub mode: Mode,
-}
 
 /// An organisation's credits, as last seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +103,15 @@ impl Subscription {
     #[must_use]
     pub fn spent(self) -> Credits {
         self.granted.less(self.left).unwrap_or_default()
+    }
+
+    fn correct(&mut self, direction: Direction, amount: Credits) -> Option<()> {
+        let amount = i64::try_from(amount.get()).ok()?;
+        self.corrected = match direction {
+            Direction::Credit => self.corrected.checked_add(amount)?,
+            Direction::Debit => self.corrected.checked_sub(amount)?,
+        };
+        Some(())
     }
 
     /// What a month brings by `allowance` and by the operators' corrections together.
@@ -288,23 +285,8 @@ impl Account {
 
     fn change(&mut self, effect: &Effect) -> Option<()> {
         match effect {
-            Effect::Take(LotId::Subscription(_), amount) => {
-                self.subscription.left = self.subscription.left.less(*amount)?;
-            }
-            Effect::Take(LotId::PostPaid | LotId::Unlimited(_) | LotId::Disputed(_), _)
-            | Effect::Give(LotId::PostPaid | LotId::Unlimited(_) | LotId::Disputed(_), _) => return None,
-            Effect::Take(LotId::Granted(id), amount) => {
-                let lot = self.lots.get_mut(id)?;
-                lot.left = lot.left.less(*amount)?;
-            }
-            Effect::Give(LotId::Subscription(_), amount) => {
-                self.subscription.left = self.subscription.left.plus(*amount)?;
-                self.subscription.granted = self.subscription.granted.plus(*amount)?;
-            }
-            Effect::Give(LotId::Granted(id), amount) => {
-                let lot = self.lots.get_mut(id)?;
-                lot.left = lot.left.plus(*amount)?;
-            }
+            Effect::Take(lot, amount) => self.take(*lot, *amount)?,
+            Effect::Give(lot, amount) => self.give(*lot, *amount)?,
             Effect::Open(id, lot) => {
                 self.lots.insert(*id, lot.clone());
             }
@@ -323,14 +305,7 @@ impl Account {
                 self.subscription.left = self.subscription.left.less(*amount)?;
                 self.subscription.granted = self.subscription.granted.less(*amount)?;
             }
-            Effect::Correct(direction, amount) => {
-                let amount = i64::try_from(amount.get()).ok()?;
-                let corrected = self.subscription.corrected;
-                self.subscription.corrected = match direction {
-                    Direction::Credit => corrected.checked_add(amount)?,
-                    Direction::Debit => corrected.checked_sub(amount)?,
-                };
-            }
+            Effect::Correct(direction, amount) => self.subscription.correct(*direction, *amount)?,
             Effect::Cap(cap) => self.cap = Some(*cap),
             Effect::Dispute(id, Some(disputed)) => drop(self.disputes.insert(*id, *disputed)),
             Effect::Dispute(id, None) => drop(self.disputes.remove(id)),
@@ -363,33 +338,27 @@ impl Account {
     }
 }
 
-impl From<AccountId> for String {
-    fn from(id: AccountId) -> String {
-        id.to_string()
+impl Account {
+    fn take(&mut self, lot: LotId, amount: Credits) -> Option<()> {
+        let left = match lot {
+            LotId::Subscription(_) => &mut self.subscription.left,
+            LotId::Granted(id) => &mut self.lots.get_mut(&id)?.left,
+            LotId::PostPaid | LotId::Unlimited(_) | LotId::Disputed(_) => return None,
+        };
+        *left = left.less(amount)?;
+        Some(())
     }
-}
 
-impl TryFrom<String> for AccountId {
-    type Error = BadId;
-
-    fn try_from(text: String) -> Result<Self, BadId> {
-        text.parse()
-    }
-}
-
-impl fmt::Display for AccountId {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}#{}", self.org, self.mode.as_str())
-    }
-}
-
-impl FromStr for AccountId {
-    type Err = BadId;
-
-    /// Reads what [`Display`](fmt::Display) writes: `org_…#live`.
-    fn from_str(text: &str) -> Result<Self, BadId> {
-        let (org, mode) = text.split_once('#').ok_or(BadId::ACCOUNT)?;
-        let mode = [Mode::Live, Mode::Test].into_iter().find(|known| known.as_str() == mode);
-        Ok(Self { org: OrgId::try_from(org.to_owned())?, mode: mode.ok_or(BadId::ACCOUNT)? })
+    fn give(&mut self, lot: LotId, amount: Credits) -> Option<()> {
+        let left = match lot {
+            LotId::Subscription(_) => {
+                self.subscription.granted = self.subscription.granted.plus(amount)?;
+                &mut self.subscription.left
+            }
+            LotId::Granted(id) => &mut self.lots.get_mut(&id)?.left,
+            LotId::PostPaid | LotId::Unlimited(_) | LotId::Disputed(_) => return None,
+        };
+        *left = left.plus(amount)?;
+        Some(())
     }
 }

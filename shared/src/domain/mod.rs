@@ -2,6 +2,7 @@
 
 mod access;
 mod account;
+mod account_id;
 mod adjustment;
 mod alert_state;
 mod alerts;
@@ -63,9 +64,8 @@ mod version;
 mod webhook;
 
 pub use access::{ApiKey, Denial, Mode, Principal, Scope, Secret};
-pub use account::{
-    Account, AccountId, Fence, LOTS_ALIKE_MAX, LOTS_MAX, PLAN_CAP, PLAN_CAP_MAX, PostPaid, Subscription,
-};
+pub use account::{Account, Fence, LOTS_ALIKE_MAX, LOTS_MAX, PLAN_CAP, PLAN_CAP_MAX, PostPaid, Subscription};
+pub use account_id::AccountId;
 pub use adjustment::{Adjustment, adjust};
 pub use alert_state::{AlertState, Level, Low, Mark};
 pub use alerts::{Alerts, Threshold};

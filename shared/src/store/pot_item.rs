@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     fn drawdown(number: u64, (_, cause): (char, DrawdownCause)) -> Drawdown {
-        let amount = Credits::try_from(number * 125_000_000_000).unwrap();
+        let amount = Credits::try_from(number.saturating_mul(125_000_000_000)).unwrap();
         Drawdown { id: EntryId::FIRST.after(number), amount, cause }
     }
 

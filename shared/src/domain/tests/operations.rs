@@ -5,8 +5,10 @@ use super::*;
 /// An operation that a rule decides.
 pub(super) struct Named {
     pub(super) name: String,
-    pub(super) decide: Box<dyn Fn(&Account, &Head) -> Result<Posting, Refusal>>,
+    pub(super) decide: Decide,
 }
+
+type Decide = Box<dyn Fn(&Account, &Head) -> Result<Posting, Refusal>>;
 
 fn named(
     name: impl Into<String>,
@@ -21,6 +23,13 @@ fn request(amount: u64, service: Option<Service>) -> Consume {
 
 /// The one list of operations. A rule that is not in it fails `every_rule_is_in_the_list`.
 pub(super) fn operations() -> Vec<Named> {
+    [spending(), returning(), returning_on_terms(), arriving(), changing_terms(), of_payments()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn spending() -> Vec<Named> {
     let mut all = vec![];
     for amount in [0, 1, 4, 9] {
         for service in [None, Some(Service::Api)] {
@@ -39,6 +48,11 @@ pub(super) fn operations() -> Vec<Named> {
             batch(account, &Batch { items, atomic }, head)
         }));
     }
+    all
+}
+
+fn returning() -> Vec<Named> {
+    let mut all = vec![];
     let shares = "sub 2; old 2; lot2 2 purchased; lot3 2; lot7 2 purchased; owed 2; unlimited 2; unlimited-old 2; sub 1, lot2 1 purchased";
     for line in shares.split("; ") {
         all.push(named(format!("capture {line}"), move |account, head| {
@@ -52,6 +66,11 @@ pub(super) fn operations() -> Vec<Named> {
             }));
         }
     }
+    all
+}
+
+fn returning_on_terms() -> Vec<Named> {
+    let mut all = vec![];
     // Lots that are gone, on terms for which there may be no place.
     let until = |text: &str| Some(at(&format!("{text}T00:00:00Z")));
     for (line, terms) in [
@@ -75,6 +94,11 @@ pub(super) fn operations() -> Vec<Named> {
             }));
         }
     }
+    all
+}
+
+fn arriving() -> Vec<Named> {
+    let mut all = vec![];
     for line in ["sub 3", "purchased 3", "bonus 3", "bonus 3 api until 2024-01-20", "purchased 3 api"] {
         for origin in [Origin::Purchase, Origin::Operator, Origin::Adjustment] {
             all.push(named(format!("grant {line} {origin:?}"), move |account, head| {
@@ -90,6 +114,11 @@ pub(super) fn operations() -> Vec<Named> {
             }));
         }
     }
+    all
+}
+
+fn changing_terms() -> Vec<Named> {
+    let mut all = vec![];
     for limit in [0, 8] {
         all.push(named(format!("limit {limit}"), move |account, head| {
             Ok(set_limit(account, credits(limit), head))
@@ -113,6 +142,11 @@ pub(super) fn operations() -> Vec<Named> {
             }));
         }
     }
+    all
+}
+
+fn of_payments() -> Vec<Named> {
+    let mut all = vec![];
     for part in [4, 9] {
         let bought = Bought { credits: credits(part), lot: Some((id(2), credits(9))) };
         all.push(named(format!("dispute {part}"), move |account, head| {

@@ -32,7 +32,7 @@ fn a_posting_lands_only_where_it_would_be_decided_again() {
             }
         }
     }
-    println!("{landed} landed and {refused} refused, of {} operations", operations.len());
+    eprintln!("{landed} landed and {refused} refused, of {} operations", operations.len());
     assert!(landed > 1_000 && refused > 1_000, "{landed} landed, {refused} refused");
 }
 
