@@ -153,20 +153,22 @@ async fn purchases_at_once_stay_within_the_limit() {
     assert_eq!(world.balance(&key).await["purchasedCredits"], json!(5_000));
 }
 
-/// A late sending of an old limit does not undo a newer one.
+/// A late sending of an old limit is answered as it was, and does not undo a newer one.
 #[tokio::test]
 async fn a_late_duplicate_does_not_set_the_limit_again() {
     let world = World::at(NOW).await;
-    let (org, _) = open(&world, "GBP").await;
+    let (org, key) = open(&world, "GBP").await;
     let path = format!("/admin/v1/organisations/{org}/spending-limit");
     let put = async |name: &str, amount: u64| {
         let body = json!({ "perDay": { "amount": amount, "currency": "GBP" } });
         let request = world.request(reqwest::Method::PUT, &path, world.operator());
-        tests::send(request.header("Idempotency-Key", name).json(&body)).await.data()["perDay"]["amount"]
-            .clone()
+        let answer = tests::send(request.header("Idempotency-Key", name).json(&body)).await;
+        (answer.data()["perDay"]["amount"].clone(), answer.header("idempotent-replayed").is_some())
     };
-    assert_eq!(
-        (put("a", 100).await, put("b", 200).await, put("a", 100).await),
-        (json!(100), json!(200), json!(200))
-    );
+    assert_eq!(put("a", 100).await, (json!(100), false));
+    assert_eq!(put("b", 200).await, (json!(200), false));
+    assert_eq!(put("a", 100).await, (json!(100), true));
+    let starter = json!({ "package": "starter", "paymentMethod": "card_1" });
+    let refused = buy(&world, &key, &starter).await;
+    assert_eq!(refused.body["error"]["details"]["perDay"]["amount"], json!(200));
 }
