@@ -85,7 +85,7 @@ impl Recharge {
     pub const SPEND_LIMIT_USUAL: u64 = 100_000;
 
     /// The settings after `change`. Switched on, or left on, it begins afresh: without failures, without a dispute, at
-    /// once. A charge under way is finished in any case.
+    /// once. A charge that was asked for is finished in any case.
     ///
     /// # Errors
     /// [`BadRecharge::Missing`], [`BadRecharge::LimitBelowAmount`].

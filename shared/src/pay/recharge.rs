@@ -169,7 +169,8 @@ impl Till<'_> {
         Ok(Look::Again)
     }
 
-    /// The purchase that a charge is; or the state to be in, where there can be none at what was counted for it.
+    /// The purchase that a charge is; or the state to be in, where there can be none at what was counted for it, or
+    /// none any more.
     async fn wanted(
         &self,
         recharge: &Recharge,
@@ -177,6 +178,11 @@ impl Till<'_> {
         charge: &Charge,
         moment: Moment,
     ) -> Result<Result<Purchase, RechargeState>, Unsettled> {
+        let is_frozen = self.ledger.account(id.account).await?.is_some_and(|account| account.frozen);
+        if recharge.disputed || !recharge.enabled || is_frozen {
+            // Nobody was asked for it yet, and what has stopped it since stops it here.
+            return Ok(Err(RechargeState::Ready));
+        }
         let currency = self.billed_in(id.account.org).await?;
         let offer = match self.quoted(currency, charge.credits, moment).await? {
             Ok(offer) => offer,
