@@ -73,6 +73,13 @@ pub enum News {
         /// The dispute, by the provider's name.
         dispute: String,
     },
+    /// Auto-recharge waits for its owner, for a payment was refunded.
+    RechargeRefunded {
+        /// The purchase's transaction.
+        purchase: EntryId,
+        /// Which step of its refunds takes credits back.
+        step: u32,
+    },
     /// A purchase has failed.
     PurchaseFailed(Box<Purchase>, Decline),
     /// A webhook gets no more deliveries until its owner resumes it.
@@ -161,9 +168,10 @@ impl News {
             Self::Depleted => EventName::CreditsDepleted,
             Self::Recharged(_) => EventName::AutoRechargeSucceeded,
             Self::RechargeFailed(_) => EventName::AutoRechargeFailed,
-            Self::RechargePaused { .. } | Self::RechargeOff { .. } | Self::RechargeDisputed { .. } => {
-                EventName::AutoRechargePaused
-            }
+            Self::RechargePaused { .. }
+            | Self::RechargeOff { .. }
+            | Self::RechargeDisputed { .. }
+            | Self::RechargeRefunded { .. } => EventName::AutoRechargePaused,
             Self::PurchaseFailed(..) => EventName::PurchaseFailed,
             Self::WebhookPaused(_) => EventName::WebhookPaused,
         }
@@ -189,6 +197,9 @@ impl News {
                 format!("recharge paused/{}/{until}/{revision}", why.as_str())
             }
             Self::RechargeDisputed { dispute } => format!("recharge disputed/{dispute}"),
+            Self::RechargeRefunded { purchase, step } => {
+                format!("recharge refunded/{}/{step}", purchase.bare())
+            }
             Self::RechargeOff { after } => format!("recharge off/{}", after.bare()),
             Self::PurchaseFailed(purchase, _) => format!("failed/{}", purchase.id.transaction.bare()),
             Self::WebhookPaused(paused) => {
@@ -235,6 +246,7 @@ impl News {
             Self::RechargePaused { why, until, .. } => paused(*why, *until),
             Self::RechargeOff { .. } => paused(Pause::PaymentFailed, None),
             Self::RechargeDisputed { .. } => paused(Pause::Disputed, None),
+            Self::RechargeRefunded { .. } => paused(Pause::Refunded, None),
             Self::PurchaseFailed(purchase, decline) => json!({
                 "transactionId": purchase.id.transaction,
                 "credits": purchase.offer.credits,
@@ -313,6 +325,9 @@ fn paused(why: Pause, until: Option<DateTime<Utc>>) -> Value {
             }
             Pause::Disputed => {
                 "A payment is disputed; auto-recharge charges nothing more until you set it again"
+            }
+            Pause::Refunded => {
+                "A payment was refunded; auto-recharge charges nothing more until you set it again"
             }
             Pause::PaymentFailed => {
                 "Auto-recharge has switched itself off after too many failed payments; switch it on again with another payment method"

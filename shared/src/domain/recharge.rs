@@ -45,6 +45,9 @@ pub struct Recharge {
     /// A payment is disputed: nothing is charged until the owner sets auto-recharge anew.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub disputed: bool,
+    /// A payment was refunded: nothing is charged until the owner sets auto-recharge anew.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refunded: bool,
     /// How many payments have failed one after the other.
     pub failures: u32,
     /// The last failure's reason.
@@ -117,6 +120,8 @@ pub enum Pause {
     Debt,
     /// A payment is disputed.
     Disputed,
+    /// A payment was refunded.
+    Refunded,
 }
 
 impl Pause {
@@ -132,6 +137,7 @@ impl Pause {
             Self::NotOnSale => "not_on_sale",
             Self::Debt => "debt",
             Self::Disputed => "disputed",
+            Self::Refunded => "refunded",
         }
     }
 
@@ -139,7 +145,7 @@ impl Pause {
     /// happens meanwhile.
     pub(super) fn ends_with_credits(self) -> bool {
         match self {
-            Self::PaymentFailed | Self::Disputed => false,
+            Self::PaymentFailed | Self::Disputed | Self::Refunded => false,
             Self::MonthlyLimit
             | Self::MonthlySpendLimit
             | Self::PaymentLimit
@@ -196,7 +202,7 @@ impl Recharge {
             RechargeState::Charging { .. } => soon(),
             // Nothing is charged then, so there is nothing to look for.
             RechargeState::Ready | RechargeState::Paused { .. } | RechargeState::Stopped { .. }
-                if self.disputed =>
+                if self.reversed().is_some() =>
             {
                 None
             }
@@ -286,10 +292,26 @@ impl Recharge {
         (self.failures > 0).then(|| Self { failures: 0, ..self.clone() })
     }
 
+    /// Why it waits until its owner sets it anew, for money of a payment has left or may leave; none while it does
+    /// not.
+    #[must_use]
+    pub fn reversed(&self) -> Option<Pause> {
+        if self.disputed {
+            return Some(Pause::Disputed);
+        }
+        self.refunded.then_some(Pause::Refunded)
+    }
+
     /// With a payment disputed.
     #[must_use]
     pub fn with_dispute(&self) -> Self {
         Self { disputed: true, edition: self.edition.saturating_add(1), ..self.clone() }
+    }
+
+    /// With a payment refunded.
+    #[must_use]
+    pub fn with_refund(&self) -> Self {
+        Self { refunded: true, edition: self.edition.saturating_add(1), ..self.clone() }
     }
 }
 

@@ -179,7 +179,7 @@ impl Till<'_> {
         moment: Moment,
     ) -> Result<Result<Purchase, RechargeState>, Unsettled> {
         let is_frozen = self.ledger.account(id.account).await?.is_some_and(|account| account.frozen);
-        if recharge.disputed || !recharge.enabled || is_frozen {
+        if recharge.reversed().is_some() || !recharge.enabled || is_frozen {
             // Nobody was asked for it yet, and what has stopped it since stops it here.
             return Ok(Err(RechargeState::Ready));
         }
@@ -254,15 +254,40 @@ impl Till<'_> {
         moment: Moment,
     ) -> Result<(), Fault> {
         let news = News::RechargeDisputed { dispute: dispute.0.clone() };
+        self.pause_until_set(account, &news, Recharge::with_dispute, moment).await
+    }
+
+    /// A step of a purchase's refunds takes credits back: as for a dispute, the card whose money went back is charged no
+    /// more until the owner sets auto-recharge anew.
+    ///
+    /// # Errors
+    /// When the table does not serve; it should then be called again.
+    pub(super) async fn pause_recharge_for_refund(
+        &self,
+        purchase: PurchaseId,
+        step: u32,
+        moment: Moment,
+    ) -> Result<(), Fault> {
+        let news = News::RechargeRefunded { purchase: purchase.transaction, step };
+        self.pause_until_set(purchase.account, &news, Recharge::with_refund, moment).await
+    }
+
+    async fn pause_until_set(
+        &self,
+        account: AccountId,
+        news: &News,
+        paused: fn(&Recharge) -> Recharge,
+        moment: Moment,
+    ) -> Result<(), Fault> {
         for _ in 0..ATTEMPTS_MAX {
             let Some(known) = self.ledger.recharge(account).await? else { return Ok(()) };
-            if !known.enabled || self.ledger.was_told(account, &news).await? {
+            if !known.enabled || self.ledger.was_told(account, news).await? {
                 return Ok(());
             }
-            let is_paused =
-                known.disputed || self.ledger.save_recharge(account, &known.with_dispute()).await?.is_some();
-            if is_paused {
-                return self.ledger.tell(account, &news, moment).await;
+            let next = paused(&known);
+            let is_so = (known.disputed, known.refunded) == (next.disputed, next.refunded);
+            if is_so || self.ledger.save_recharge(account, &next).await?.is_some() {
+                return self.ledger.tell(account, news, moment).await;
             }
         }
         Err(Fault::Busy)
