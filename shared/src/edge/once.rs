@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+use super::error::Told;
 use super::{ApiError, App, Call, Reply, body, intent};
 use crate::domain::{AccountId, ClaimKey, EntryId, Mode, OrgId, Principal};
 use crate::store::{Begun, Changes, ClaimsOf, Fault, Start};
@@ -163,10 +164,9 @@ fn reply(kept: &str) -> Result<Reply, ApiError> {
 pub(super) async fn conclude(app: &App, call: &Call, response: Response) -> Response {
     let Some(Ongoing { changes, begun }) = call.ongoing() else { return response };
     let Some(reply) = response.extensions().get::<Reply>() else {
-        // A fault may have come after the change was made: only a refusal says that nothing was.
-        let done = match response.status().is_server_error() {
-            true => app.ledger.break_off(changes, begun).await,
-            false => app.ledger.give_key_back(changes, begun).await,
+        let done = match is_refused(&response) {
+            true => app.ledger.give_key_back(changes, begun).await,
+            false => app.ledger.break_off(changes, begun).await,
         };
         if let Err(fault) = done {
             tracing::warn!(request = %call.id, fault = &fault as &dyn Error, "an idempotency key stays taken for a while");
@@ -177,6 +177,14 @@ pub(super) async fn conclude(app: &App, call: &Call, response: Response) -> Resp
         Ok(()) => response,
         Err(error) => error.into_response(),
     }
+}
+
+/// Whether a failure says that nothing was changed. A fault may have come after the change was made, and so may the
+/// answer that a change is not settled yet: the same request is to be sent again then.
+fn is_refused(response: &Response) -> bool {
+    let refused = response.extensions().get::<Arc<(ApiError, Told)>>();
+    let is_to_be_sent_again = refused.is_some_and(|refused| refused.1.retry_after.is_some());
+    !response.status().is_server_error() && !is_to_be_sent_again
 }
 
 async fn keep(app: &App, reply: &Reply, (changes, begun): (&Changes, &Begun)) -> Result<(), ApiError> {
