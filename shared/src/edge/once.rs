@@ -145,12 +145,13 @@ fn operators(path: &str) -> ClaimsOf {
 
 /// The thing that a request sets, in which a later request undoes an earlier one. What is made, sent or
 /// deleted has an id of its own, and nothing undoes it.
-fn thing<'a>(method: &Method, path: &'a str) -> Option<&'a str> {
+fn thing(method: &Method, path: &str) -> Option<String> {
     if *method == Method::PUT || *method == Method::PATCH {
-        return Some(path);
+        return Some(path.to_owned());
     }
     let frozen = path.strip_suffix("/unfreeze").or_else(|| path.strip_suffix("/freeze"));
-    frozen.filter(|_| *method == Method::POST)
+    // A name of its own: what is set by PATCH of the organisation is something else.
+    frozen.filter(|_| *method == Method::POST).map(|organisation| format!("{organisation}/frozen"))
 }
 
 fn reply(kept: &str) -> Result<Reply, ApiError> {
@@ -206,5 +207,20 @@ impl IntoResponse for Unstarted {
             Self::Answered(reply) => reply.into_response(),
             Self::Refused(error) => error.into_response(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn freeze_and_unfreeze_undo_each_other_and_no_other_change_undoes_them() {
+        let of = |method, path: &str| thing(&method, path);
+        let [freeze, unfreeze] =
+            ["freeze", "unfreeze"].map(|end| of(Method::POST, &format!("/organisations/org_1/{end}")));
+        assert!(freeze.is_some() && freeze == unfreeze);
+        assert_ne!(freeze, of(Method::PATCH, "/organisations/org_1"));
+        assert_eq!(of(Method::POST, "/organisations"), None);
     }
 }
