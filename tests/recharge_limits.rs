@@ -334,6 +334,28 @@ async fn a_refund_pauses_it_until_it_is_set_anew() {
     assert_eq!(charges(&world, &org).await.len(), 2, "set anew, it goes on");
 }
 
+/// The day's limit is the organisation's, so nothing of auto-recharge is wrong: it waits for the next day, and says so
+/// once.
+#[tokio::test]
+async fn a_day_without_room_is_waited_out() {
+    let (world, org) = world(105).await;
+    let path = format!("/admin/v1/organisations/{}/spending-limit", org.id);
+    let limit = json!({ "perDay": { "amount": 4_899, "currency": "GBP" } });
+    world.put(&path, world.operator(), &limit).await.data();
+    set(&world, &org, &seed()).await.data();
+    spend(&world, &org, 10).await;
+    pass(&world, 3 * 3600).await;
+    assert_eq!(standing(&world, &org).await, (json!("paused"), json!("daily_spend_limit")));
+    pass(&world, 24 * 3600).await;
+    let paused = told(&world, &org, "auto_recharge.paused").await;
+    assert_eq!(paused.len(), 1, "{paused:?}");
+    assert_eq!(paused[0]["until"], json!("2024-01-16T00:00:00Z"));
+    let limit = json!({ "perDay": { "amount": 4_900, "currency": "GBP" } });
+    world.put(&path, world.operator(), &limit).await.data();
+    pass(&world, 12 * 3600).await;
+    assert_eq!(prices(&world, &org).await, [4_900]);
+}
+
 async fn owe(world: &World, org: &Org, credits: u64) {
     let path = format!("/admin/v1/organisations/{}/post-paid", org.id);
     world.put(&path, world.operator(), &json!({ "limit": 1_000_000 })).await.data();

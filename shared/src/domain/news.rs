@@ -315,6 +315,9 @@ fn paused(why: Pause, until: Option<DateTime<Utc>>) -> Value {
             Pause::MonthlySpendLimit => {
                 "Auto-recharge has reached what it may spend this month and waits for the next; raise monthlySpendLimit to go on now"
             }
+            Pause::DailySpendLimit => {
+                "The purchases of today cost all that your organisation may spend a day; auto-recharge tries again tomorrow (UTC). Set it again to go on once the operator has raised the limit"
+            }
             Pause::PaymentLimit => {
                 "One payment cannot bring the balance back to the threshold; lower the threshold, or raise the limits"
             }

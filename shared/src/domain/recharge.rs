@@ -1,4 +1,4 @@
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Duration, NaiveTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Amount, Credits, Decline, EntryId, Money, Period, Reference, Service};
@@ -110,6 +110,8 @@ pub enum Pause {
     MonthlyLimit,
     /// The month's limit of money is reached.
     MonthlySpendLimit,
+    /// The organisation's purchases of the day cost all that they may.
+    DailySpendLimit,
     /// One payment cannot bring the balance back to the threshold.
     PaymentLimit,
     /// There were too many charges within an hour.
@@ -132,6 +134,7 @@ impl Pause {
             Self::PaymentFailed => "payment_failed",
             Self::MonthlyLimit => "monthly_limit",
             Self::MonthlySpendLimit => "monthly_spend_limit",
+            Self::DailySpendLimit => "daily_spend_limit",
             Self::PaymentLimit => "payment_limit",
             Self::TooManyCharges => "too_many_charges",
             Self::NotOnSale => "not_on_sale",
@@ -148,6 +151,7 @@ impl Pause {
             Self::PaymentFailed | Self::Disputed | Self::Refunded => false,
             Self::MonthlyLimit
             | Self::MonthlySpendLimit
+            | Self::DailySpendLimit
             | Self::PaymentLimit
             | Self::TooManyCharges
             | Self::NotOnSale
@@ -161,6 +165,13 @@ impl RechargeState {
     #[must_use]
     pub fn for_an_hour(why: Pause, now: DateTime<Utc>) -> Self {
         Self::Paused { why, until: hours_after(now, 1) }
+    }
+
+    /// Waiting for the next day (UTC).
+    #[must_use]
+    pub fn for_this_day(why: Pause, now: DateTime<Utc>) -> Self {
+        let next = now.date_naive().succ_opt().map(|day| day.and_time(NaiveTime::MIN).and_utc());
+        Self::Paused { why, until: next.unwrap_or(DateTime::<Utc>::MAX_UTC) }
     }
 
     /// Waiting for the next month.

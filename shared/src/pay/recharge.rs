@@ -81,7 +81,7 @@ impl Till<'_> {
         Ok(Look::Again)
     }
 
-    /// What so many credits cost, where that is within the limits of its owner; else the state to be in.
+    /// What so many credits cost, where that is within the limits of its owner and of the operator; else the state to be in.
     async fn affordable(
         &self,
         recharge: &Recharge,
@@ -94,7 +94,11 @@ impl Till<'_> {
             Ok(offer) => offer,
             Err(refusal) => return Ok(Err(waits_for(&refusal, moment.now))),
         };
-        Ok(recharge.may_spend(offer.price, currency, moment.now).map(|()| offer.price))
+        if let Err(state) = recharge.may_spend(offer.price, currency, moment.now) {
+            return Ok(Err(state));
+        }
+        let fits = self.fits_today(account, offer.price, moment).await?;
+        Ok(fits.map(|()| offer.price).map_err(|refusal| waits_for(&refusal, moment.now)))
     }
 
     /// Writes a new state, and before it the errand that finds it again after a crash. Its owner is told first of a
@@ -328,6 +332,9 @@ fn offered(
 /// What a charge waits for that can't even be asked for.
 fn waits_for(refusal: &Refusal, now: DateTime<Utc>) -> RechargeState {
     tracing::warn!(cause = refusal as &dyn Error, "auto-recharge can't buy");
+    if let Refusal::SpendingLimit { .. } = refusal {
+        return RechargeState::for_this_day(Pause::DailySpendLimit, now);
+    }
     let is_missing = matches!(refusal, Refusal::NothingOnSale | Refusal::UnknownPackage(_));
     RechargeState::for_an_hour(if is_missing { Pause::NotOnSale } else { Pause::PaymentLimit }, now)
 }
