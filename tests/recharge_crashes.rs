@@ -2,9 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use shared::domain::{
-    AccountId, Amount, Consume, Credits, Currency, EntryId, Money, Operation, Recharge, RechargeChange,
-    RechargeState, Reference, consume, set_frozen,
+    AccountId, Amount, ClaimKey, Consume, Credits, Currency, EntryId, Fingerprint, IdempotencyKey, Money,
+    Operation, Recharge, RechargeChange, RechargeState, Reference, consume, set_frozen,
 };
+use shared::pay::DisputeId;
+use shared::store::{Changes, ClaimsOf, Start};
 use tests::{Fault, Shop, count, moment, settle};
 
 fn now() -> DateTime<Utc> {
@@ -170,5 +172,38 @@ async fn a_charge_that_was_not_asked_for_is_not_made_after_a_stop() {
         let recharge = shop.books.ledger.recharge(account).await.unwrap().unwrap();
         assert_eq!((shop.taken(account).len(), recharge.bought.get()), expected, "{stop}");
         assert_eq!(recharge.state, RechargeState::Ready, "{stop}");
+    }
+}
+
+/// An owner's change broke off, and since then a payment is disputed, or the third one was refused. Sent again, the
+/// change is not made.
+#[tokio::test]
+async fn a_change_that_broke_off_does_not_undo_what_stopped_it_since() {
+    for method in ["card_1", "card_declined"] {
+        let mut shop = Shop::open(now()).await;
+        let account = crossed(&shop, method).await;
+        let app = shop.process();
+        let key = ClaimKey::Caller(IdempotencyKey::try_from("on".to_owned()).unwrap());
+        let thing = Some(Changes::digest("/api/v3/credits/auto-recharge"));
+        let changes = Changes { of: ClaimsOf::Account(account), key: Some(key), thing };
+        let asked = Fingerprint("on".to_owned());
+        let begun = app.ledger.begin(&changes, &asked, app.clock.moment()).await.unwrap();
+        let Start::CarryOut(begun) = begun else { panic!("{begun:?}") };
+        app.ledger.break_off(&changes, &begun).await.unwrap();
+        shop.pass(1);
+        if method == "card_1" {
+            let (till, dispute) = (app.till(account.mode), DisputeId("dp_1".to_owned()));
+            till.pause_recharge_for_dispute(account, &dispute, app.clock.moment()).await.unwrap();
+        }
+        shop.look(account).await;
+        shop.come_to_rest().await;
+        let recharge = app.ledger.recharge(account).await.unwrap().unwrap();
+        assert_eq!(
+            (recharge.enabled, recharge.disputed),
+            (method == "card_1", method == "card_1"),
+            "{method}"
+        );
+        let again = app.ledger.begin(&changes, &asked, app.clock.moment()).await.unwrap();
+        assert_eq!(again, Start::Overtaken, "{method}");
     }
 }

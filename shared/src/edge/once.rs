@@ -3,14 +3,11 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 
 use super::error::Told;
 use super::{ApiError, App, Call, Reply, body, intent};
@@ -107,7 +104,7 @@ impl Asked {
             }
             Principal::Operator { .. } => (operators(&path), key.map(ClaimKey::Operator)),
         };
-        let thing = thing(&method, &path).map(|thing| URL_SAFE_NO_PAD.encode(Sha256::digest(thing)));
+        let thing = thing(&method, &path).map(|thing| Changes::digest(&thing));
         Ok(Self { method, path, changes: Changes { of, key, thing }, call: call.clone() })
     }
 

@@ -7,10 +7,13 @@ use crate::domain::{
     AccountId, Amount, BadRecharge, Cause, Currency, EntryId, Money, News, Offer, OrgId, PackageList, Pause,
     Purchase, PurchaseId, Recharge, RechargeState, Refusal, Stage, Wish,
 };
-use crate::store::{Errand, Fault, Moment, Unsettled, random};
+use crate::store::{Changes, ClaimsOf, Errand, Fault, Moment, Unsettled, random};
 
 /// How many steps one look at an account takes at most: a charge, what it came to, and the next wish.
 const STEPS_MAX: u32 = 8;
+
+/// What the owner's changes set, by the path of its route.
+const SETTINGS: &str = "/api/v3/credits/auto-recharge";
 
 /// How often one change of the settings may lose the race for their row.
 const ATTEMPTS_MAX: u32 = 64;
@@ -121,8 +124,17 @@ impl Till<'_> {
         if let Some(due) = next.look_at(moment.now) {
             self.ledger.note(Errand::Recharge(account), due).await?;
         }
+        if next.edition != known.edition {
+            self.overtake(account, moment).await?;
+        }
         self.ledger.save_recharge(account, &next).await?;
         Ok(())
+    }
+
+    /// A change of the settings that their owner has sent before, and that broke off, does not undo the one that
+    /// follows.
+    async fn overtake(&self, account: AccountId, moment: Moment) -> Result<(), Fault> {
+        self.ledger.note_change(ClaimsOf::Account(account), &Changes::digest(SETTINGS), moment.wall).await
     }
 
     /// What has become of the charge under way.
@@ -290,6 +302,7 @@ impl Till<'_> {
             }
             let next = paused(&known);
             let is_so = (known.disputed, known.refunded) == (next.disputed, next.refunded);
+            self.overtake(account, moment).await?;
             if is_so || self.ledger.save_recharge(account, &next).await?.is_some() {
                 return self.ledger.tell(account, news, moment).await;
             }
