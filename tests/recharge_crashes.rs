@@ -2,9 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use shared::domain::{
-    AccountId, Amount, Consume, Credits, Operation, Recharge, RechargeChange, RechargeState, Reference,
-    consume,
+    AccountId, Amount, ClaimKey, Consume, Credits, Currency, EntryId, Fingerprint, IdempotencyKey, Money,
+    Operation, Recharge, RechargeChange, RechargeState, Reference, consume, set_frozen,
 };
+use shared::pay::DisputeId;
+use shared::store::{Changes, ClaimsOf, Start};
 use tests::{Fault, Shop, count, moment, settle};
 
 fn now() -> DateTime<Utc> {
@@ -137,4 +139,71 @@ async fn a_crossing_that_is_charged_in_silence_is_charged_once() {
 #[tokio::test]
 async fn a_card_that_declines_is_tried_three_times() {
     every_fault("card_declined").await;
+}
+
+/// A process crashes after it has claimed a crossing and before it asks for the charge. What stops auto-recharge
+/// meanwhile stops that charge.
+#[tokio::test]
+async fn a_charge_that_was_not_asked_for_is_not_made_after_a_stop() {
+    for stop in ["nothing", "disputed", "off", "frozen"] {
+        let mut shop = Shop::open(now()).await;
+        let account = crossed(&shop, "card_1").await;
+        let ledger = shop.books.restarted();
+        let known = ledger.recharge(account).await.unwrap().unwrap();
+        let bought = (Amount::try_from(500).unwrap(), Money::at_most(4_900, Currency::GBP));
+        let charging = known.charging(EntryId::new(shop.now(), 7), bought, shop.now());
+        let charging = ledger.save_recharge(account, &charging).await.unwrap().unwrap();
+        let stopped = match stop {
+            "disputed" => charging.with_dispute(),
+            "off" => Recharge { enabled: false, ..charging },
+            _ => charging,
+        };
+        ledger.save_recharge(account, &stopped).await.unwrap().unwrap();
+        if stop == "frozen" {
+            settle(&ledger, account, ("stop", "stop"), moment(shop.now()), |account, head| {
+                Ok(set_frozen(account, true, head))
+            })
+            .await
+            .unwrap();
+        }
+        shop.look(account).await;
+        shop.come_to_rest().await;
+        let expected = if stop == "nothing" { (1, 500) } else { (0, 0) };
+        let recharge = shop.books.ledger.recharge(account).await.unwrap().unwrap();
+        assert_eq!((shop.taken(account).len(), recharge.bought.get()), expected, "{stop}");
+        assert_eq!(recharge.state, RechargeState::Ready, "{stop}");
+    }
+}
+
+/// An owner's change broke off, and since then a payment is disputed, or the third one was refused. Sent again, the
+/// change is not made.
+#[tokio::test]
+async fn a_change_that_broke_off_does_not_undo_what_stopped_it_since() {
+    for method in ["card_1", "card_declined"] {
+        let mut shop = Shop::open(now()).await;
+        let account = crossed(&shop, method).await;
+        let app = shop.process();
+        let key = ClaimKey::Caller(IdempotencyKey::try_from("on".to_owned()).unwrap());
+        let thing = Some(Changes::digest("/api/v3/credits/auto-recharge"));
+        let changes = Changes { of: ClaimsOf::Account(account), key: Some(key), thing };
+        let asked = Fingerprint("on".to_owned());
+        let begun = app.ledger.begin(&changes, &asked, app.clock.moment()).await.unwrap();
+        let Start::CarryOut(begun) = begun else { panic!("{begun:?}") };
+        app.ledger.break_off(&changes, &begun).await.unwrap();
+        shop.pass(1);
+        if method == "card_1" {
+            let (till, dispute) = (app.till(account.mode), DisputeId("dp_1".to_owned()));
+            till.pause_recharge_for_dispute(account, &dispute, app.clock.moment()).await.unwrap();
+        }
+        shop.look(account).await;
+        shop.come_to_rest().await;
+        let recharge = app.ledger.recharge(account).await.unwrap().unwrap();
+        assert_eq!(
+            (recharge.enabled, recharge.disputed),
+            (method == "card_1", method == "card_1"),
+            "{method}"
+        );
+        let again = app.ledger.begin(&changes, &asked, app.clock.moment()).await.unwrap();
+        assert_eq!(again, Start::Overtaken, "{method}");
+    }
 }

@@ -314,6 +314,48 @@ async fn a_dispute_of_a_purchase_by_hand_pauses_it_too() {
     assert_eq!(charges(&world, &org).await.len(), 2, "set anew, it goes on");
 }
 
+/// A refund takes its credits along, and the card that got its money back is not charged for them again.
+#[tokio::test]
+async fn a_refund_pauses_it_until_it_is_set_anew() {
+    let (world, org) = world(100).await;
+    set(&world, &org, &seed()).await.data();
+    let bought = buy(&world, &org, 500).await;
+    spend(&world, &org, 50).await;
+    let path = format!("/_local/payments/{}/refund", bought["transactionId"].as_str().unwrap());
+    world.post_plain(&path, &json!({})).await.data();
+    world.settle().await;
+    pass(&world, 2 * 3600).await;
+    assert_eq!(charges(&world, &org).await.len(), 1);
+    assert_eq!(standing(&world, &org).await, (json!("paused"), json!("refunded")));
+    let paused = told(&world, &org, "auto_recharge.paused").await;
+    assert_eq!(paused.len(), 1, "{paused:?}");
+    assert_eq!((&paused[0]["reason"], &paused[0]["until"]), (&json!("refunded"), &Value::Null));
+    set(&world, &org, &seed()).await.data();
+    assert_eq!(charges(&world, &org).await.len(), 2, "set anew, it goes on");
+}
+
+/// The day's limit is the organisation's, so nothing of auto-recharge is wrong: it waits for the next day, and says so
+/// once.
+#[tokio::test]
+async fn a_day_without_room_is_waited_out() {
+    let (world, org) = world(105).await;
+    let path = format!("/admin/v1/organisations/{}/spending-limit", org.id);
+    let limit = json!({ "perDay": { "amount": 4_899, "currency": "GBP" } });
+    world.put(&path, world.operator(), &limit).await.data();
+    set(&world, &org, &seed()).await.data();
+    spend(&world, &org, 10).await;
+    pass(&world, 3 * 3600).await;
+    assert_eq!(standing(&world, &org).await, (json!("paused"), json!("daily_spend_limit")));
+    pass(&world, 24 * 3600).await;
+    let paused = told(&world, &org, "auto_recharge.paused").await;
+    assert_eq!(paused.len(), 1, "{paused:?}");
+    assert_eq!(paused[0]["until"], json!("2024-01-16T00:00:00Z"));
+    let limit = json!({ "perDay": { "amount": 4_900, "currency": "GBP" } });
+    world.put(&path, world.operator(), &limit).await.data();
+    pass(&world, 12 * 3600).await;
+    assert_eq!(prices(&world, &org).await, [4_900]);
+}
+
 async fn owe(world: &World, org: &Org, credits: u64) {
     let path = format!("/admin/v1/organisations/{}/post-paid", org.id);
     world.put(&path, world.operator(), &json!({ "limit": 1_000_000 })).await.data();

@@ -163,6 +163,23 @@ fn the_alarm_goes_by_the_words_of_the_log() {
     let template = read("template.yaml");
     let filter = format!("FilterPattern: '\"{words}\"'");
     assert_eq!(template.matches(&filter).count(), template.matches("MetricName: PartsPutBack,").count());
-    assert_eq!(template.matches(&filter).count(), 6);
+    let functions = [
+        "Admin",
+        "Balance",
+        "Clock",
+        "Consume",
+        "Holds",
+        "Recharge",
+        "Reconcile",
+        "Refund",
+        "Renewal",
+        "Settings",
+        "Subscription",
+    ];
+    for function in functions {
+        let watched = format!("LogGroupName: !Ref {function}Log\n      {filter}");
+        assert_eq!(template.matches(&watched).count(), 1, "{function}");
+    }
+    assert_eq!(template.matches(&filter).count(), functions.len());
     assert!(template.contains("  PartsPutBackAlarm:\n    Type: AWS::CloudWatch::Alarm\n"));
 }

@@ -64,6 +64,9 @@ async fn an_organisation_pays_in_its_own_currency() {
     };
     let path = "/api/v3/credits/packages";
     assert_eq!(names(&world.get(path, &pounds).await), ["starter", "growth", "professional"]);
+    for key in [pounds.as_str(), ""] {
+        assert_eq!(world.get(path, key).await.header("vary"), Some("Authorization"));
+    }
     assert_eq!(names(&world.get(path, &dollars).await), ["dollars"]);
     assert_eq!(names(&world.get(path, &euros).await), Vec::<String>::new());
     assert_eq!(names(&world.get(path, "").await).len(), 5);
@@ -111,6 +114,10 @@ async fn a_day_costs_no_more_than_its_limit() {
         charges.as_array().unwrap().iter().filter(|charge| charge["organisationId"] == org).count(),
         1
     );
+    // A refused purchase takes no key: another one may be made under it.
+    let under_one_key = async |body: &Value| world.post("/api/v3/credits/purchase", &key, "one", body).await;
+    assert_eq!(under_one_key(&starter).await.failure(), "403 SPENDING_LIMIT_REACHED");
+    under_one_key(&json!({ "amount": 5, "paymentMethod": "card_1" })).await.created();
     // A payment that is declined does not count.
     let declined = json!({ "amount": 5, "paymentMethod": "card_declined" });
     for _ in 0..3 {
@@ -122,7 +129,7 @@ async fn a_day_costs_no_more_than_its_limit() {
     }
     let raised = limit(&world, &org, 1_000_000, "GBP").await.data();
     assert_eq!(raised["perDay"], json!({ "amount": 1_000_000, "currency": "GBP" }));
-    assert_eq!(raised["spentToday"], json!(494_900));
+    assert_eq!(raised["spentToday"], json!(499_800));
     buy(&world, &key, &starter).await.created();
     assert_eq!(buy(&world, &key, &starter).await.failure(), "403 SPENDING_LIMIT_REACHED");
     world.pass(24 * 3600).await;
@@ -153,20 +160,22 @@ async fn purchases_at_once_stay_within_the_limit() {
     assert_eq!(world.balance(&key).await["purchasedCredits"], json!(5_000));
 }
 
-/// A late sending of an old limit does not undo a newer one.
+/// A late sending of an old limit is answered as it was, and does not undo a newer one.
 #[tokio::test]
 async fn a_late_duplicate_does_not_set_the_limit_again() {
     let world = World::at(NOW).await;
-    let (org, _) = open(&world, "GBP").await;
+    let (org, key) = open(&world, "GBP").await;
     let path = format!("/admin/v1/organisations/{org}/spending-limit");
     let put = async |name: &str, amount: u64| {
         let body = json!({ "perDay": { "amount": amount, "currency": "GBP" } });
         let request = world.request(reqwest::Method::PUT, &path, world.operator());
-        tests::send(request.header("Idempotency-Key", name).json(&body)).await.data()["perDay"]["amount"]
-            .clone()
+        let answer = tests::send(request.header("Idempotency-Key", name).json(&body)).await;
+        (answer.data()["perDay"]["amount"].clone(), answer.header("idempotent-replayed").is_some())
     };
-    assert_eq!(
-        (put("a", 100).await, put("b", 200).await, put("a", 100).await),
-        (json!(100), json!(200), json!(200))
-    );
+    assert_eq!(put("a", 100).await, (json!(100), false));
+    assert_eq!(put("b", 200).await, (json!(200), false));
+    assert_eq!(put("a", 100).await, (json!(100), true));
+    let starter = json!({ "package": "starter", "paymentMethod": "card_1" });
+    let refused = buy(&world, &key, &starter).await;
+    assert_eq!(refused.body["error"]["details"]["perDay"]["amount"], json!(200));
 }

@@ -28,8 +28,7 @@ pub(super) struct NewAdjustment {
 }
 
 /// Puts an organisation's credits right, in either direction, never below zero. What is given or taken of
-/// the month's subscription credits holds until the plan changes or the month turns: then they are what the
-/// plan brings, less what was spent.
+/// the month's subscription credits holds until the month turns, whatever plan follows.
 #[utoipa::path(
     post,
     path = "/admin/v1/organisations/{id}/adjustments",

@@ -2,9 +2,9 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
-use shared::domain::{AccountId, ClaimKey, Mode, Money, OrgId, SpendingLimit};
-use shared::edge::{self, ApiError, App, Operator, Reply, Setting};
-use shared::store::{ClaimsOf, Moment, Organisation};
+use shared::domain::{AccountId, Mode, Money, OrgId, SpendingLimit};
+use shared::edge::{self, ApiError, App, Once, Operator, Reply};
+use shared::store::{Moment, Organisation};
 use utoipa::ToSchema;
 
 /// How much money an organisation may spend a day.
@@ -36,44 +36,29 @@ struct SpendingTerms {
     put,
     path = "/admin/v1/organisations/{id}/spending-limit",
     tag = "operator",
-    params(
-        ("id" = String, Path, description = "org_…"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Your name for this request, if you want one"),
-    ),
+    params(("id" = String, Path, description = "org_…")),
     request_body = NewSpendingLimit,
     responses(
         (status = 200, body = SpendingTerms),
         (status = 400, description = "VALIDATION_ERROR: `perDay` is in another currency than the organisation's"),
         (status = 404, description = "NOT_FOUND"),
-        (status = 422, description = "IDEMPOTENCY_KEY_REUSED: same key, other body"),
     ),
 )]
 pub(super) async fn set_spending_limit(
     State(app): State<Arc<App>>,
     operator: Operator,
     Path(id): Path<String>,
-    wanted: Setting<NewSpendingLimit>,
+    Once { body: NewSpendingLimit { per_day: limit }, .. }: Once<NewSpendingLimit>,
 ) -> Result<Reply, ApiError> {
-    let (org, moment, limit) = (super::organisation(id)?, operator.call.moment, wanted.body.per_day);
+    let (org, moment) = (super::organisation(id)?, operator.call.moment);
     let known = app.settings.organisation(org).await?.ok_or(super::NO_ORGANISATION)?;
     if limit.currency() != known.currency {
         let problem = format!("must be in {}, the currency of the organisation", known.currency.code());
         return Err(ApiError::field("perDay.currency", problem));
     }
-    let replayed = match wanted.key.map(ClaimKey::Operator) {
-        Some(key) => {
-            let of = ClaimsOf::Account(AccountId { org, mode: Mode::Live });
-            app.ledger.claim_once(of, &key, &wanted.fingerprint, moment).await?.replayed
-        }
-        None => false,
-    };
-    // A sending that comes late does not undo what was set since.
-    let organisation = match replayed {
-        true => Some(known),
-        false => app.settings.set_spending_limit(org, SpendingLimit::new(limit)).await?,
-    };
+    let organisation = app.settings.set_spending_limit(org, SpendingLimit::new(limit)).await?;
     let organisation = organisation.ok_or(super::NO_ORGANISATION)?;
-    Ok(Reply::ok(&spending(&app, org, &organisation, moment).await?)?.replayed(replayed))
+    Reply::ok(&spending(&app, org, &organisation, moment).await?)
 }
 
 async fn spending(

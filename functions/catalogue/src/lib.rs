@@ -74,13 +74,15 @@ async fn packages(
     call: Call,
     Asks(org): Asks,
     Params(PackagesQuery { currency }): Params<PackagesQuery>,
-) -> Result<Reply, ApiError> {
+) -> Result<([(&'static str, &'static str); 1], Reply), ApiError> {
+    // A cache must not serve the list for everybody to an organisation that asks with its key.
+    const BY_KEY: [(&str, &str); 1] = [("vary", "Authorization")];
     let catalogue = app.settings.catalogue(call.moment.wall).await?;
     let (packages, now) = (&catalogue.packages, call.moment.now);
     let Some(org) = org else {
         let on_sale =
             currency.map_or_else(|| packages.on_sale(now), |currency| packages.on_sale_in(currency, now));
-        return Ok(Reply::page(&PackageOnSale::all(&on_sale), None)?.public());
+        return Ok((BY_KEY, Reply::page(&PackageOnSale::all(&on_sale), None)?.public()));
     };
     if currency.is_some() {
         let problem =
@@ -89,7 +91,8 @@ async fn packages(
     }
     let organisation = app.settings.organisation(org).await?;
     let organisation = organisation.ok_or(ApiError::NotFound("there is no such organisation"))?;
-    Reply::page(&PackageOnSale::all(&packages.on_sale_in(organisation.currency, now)), None)
+    let reply = Reply::page(&PackageOnSale::all(&packages.on_sale_in(organisation.currency, now)), None)?;
+    Ok((BY_KEY, reply))
 }
 
 /// What every operation costs, by category; and what it will cost, where a change is planned.

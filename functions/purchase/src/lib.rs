@@ -87,7 +87,7 @@ async fn purchase(
     let (of, key) = (ClaimsOf::Account(caller.account), ClaimKey::Caller(intent.key));
     let currency = app.till(caller.account.mode).currency(caller.account.org).await?;
     let offer = match intent.body.offer(&app, currency, moment).await? {
-        Ok(offer) => may_buy(&app, caller.account, offer).await?,
+        Ok(offer) => may_buy(&app, caller.account, offer, moment).await?,
         Err(refusal) => Err(refusal),
     };
     let offer = match offer {
@@ -140,10 +140,19 @@ impl Order {
     }
 }
 
-/// Whether the account may buy and hold that much, before anybody is charged for it.
-async fn may_buy(app: &App, account: AccountId, offer: Offer) -> Result<Result<Offer, Refusal>, ApiError> {
-    let account = app.ledger.account(account).await?.ok_or(Unsettled::NoAccount)?;
-    Ok(domain::may_buy(&account, &offer).map(|()| offer))
+/// Whether the account may buy and hold that much, and spend it today, before anybody is charged for it and before the
+/// request's key is taken.
+async fn may_buy(
+    app: &App,
+    id: AccountId,
+    offer: Offer,
+    moment: Moment,
+) -> Result<Result<Offer, Refusal>, ApiError> {
+    let account = app.ledger.account(id).await?.ok_or(Unsettled::NoAccount)?;
+    if let Err(refusal) = domain::may_buy(&account, &offer) {
+        return Ok(Err(refusal));
+    }
+    Ok(app.till(id.mode).fits_today(id, offer.price, moment).await?.map(|()| offer))
 }
 
 /// The answer to a request that was sent before; none when its purchase was never begun.

@@ -33,8 +33,10 @@ struct Progress {
     /// paused: it waits for `nextAttempt`, or, where that is null, for what `reason` says.
     status: &'static str,
     /// Why it is paused, or has switched itself off: payment_failed, monthly_limit, monthly_spend_limit,
-    /// payment_limit (one payment cannot bring the balance back), too_many_charges, not_on_sale, debt (more is owed
-    /// than `debtLimit`), disputed (set it again to go on).
+    /// daily_spend_limit (today's purchases cost all that the operator allows the organisation a day), payment_limit
+    /// (one payment cannot bring the balance back), too_many_charges, not_on_sale, debt (more is owed than
+    /// `debtLimit`), disputed and refunded (a payment is disputed, or was refunded; set it
+    /// again to go on).
     reason: Option<&'static str>,
     /// Payments that failed one after the other; after the third it switches itself off.
     failures: u32,
@@ -112,9 +114,10 @@ impl Progress {
                 let failed = recharge.failure.as_ref().map(|_| Pause::PaymentFailed.as_str());
                 Self { reason: failed, ..known }
             }
-            _ if recharge.disputed => paused(Pause::Disputed, None),
-            (_, Some((why, until))) => paused(why, until),
-            (_, None) => Self { status: "ready", ..known },
+            (_, pause) => match recharge.reversed().map(|why| (why, None)).or(pause) {
+                Some((why, until)) => paused(why, until),
+                None => Self { status: "ready", ..known },
+            },
         }
     }
 }

@@ -78,7 +78,7 @@ pub(super) async fn read_auto_recharge(
 }
 
 /// Sets auto-recharge. Switched on, or left on, it begins afresh: at once when the balance is below the
-/// threshold, and after a dispute has paused it.
+/// threshold, and after a dispute or a refund has paused it.
 #[utoipa::path(
     put,
     path = "/api/v3/credits/auto-recharge",

@@ -73,6 +73,13 @@ pub enum News {
         /// The dispute, by the provider's name.
         dispute: String,
     },
+    /// Auto-recharge waits for its owner, for a payment was refunded.
+    RechargeRefunded {
+        /// The purchase's transaction.
+        purchase: EntryId,
+        /// Which step of its refunds takes credits back.
+        step: u32,
+    },
     /// A purchase has failed.
     PurchaseFailed(Box<Purchase>, Decline),
     /// A webhook gets no more deliveries until its owner resumes it.
@@ -161,9 +168,10 @@ impl News {
             Self::Depleted => EventName::CreditsDepleted,
             Self::Recharged(_) => EventName::AutoRechargeSucceeded,
             Self::RechargeFailed(_) => EventName::AutoRechargeFailed,
-            Self::RechargePaused { .. } | Self::RechargeOff { .. } | Self::RechargeDisputed { .. } => {
-                EventName::AutoRechargePaused
-            }
+            Self::RechargePaused { .. }
+            | Self::RechargeOff { .. }
+            | Self::RechargeDisputed { .. }
+            | Self::RechargeRefunded { .. } => EventName::AutoRechargePaused,
             Self::PurchaseFailed(..) => EventName::PurchaseFailed,
             Self::WebhookPaused(_) => EventName::WebhookPaused,
         }
@@ -189,6 +197,9 @@ impl News {
                 format!("recharge paused/{}/{until}/{revision}", why.as_str())
             }
             Self::RechargeDisputed { dispute } => format!("recharge disputed/{dispute}"),
+            Self::RechargeRefunded { purchase, step } => {
+                format!("recharge refunded/{}/{step}", purchase.bare())
+            }
             Self::RechargeOff { after } => format!("recharge off/{}", after.bare()),
             Self::PurchaseFailed(purchase, _) => format!("failed/{}", purchase.id.transaction.bare()),
             Self::WebhookPaused(paused) => {
@@ -235,6 +246,7 @@ impl News {
             Self::RechargePaused { why, until, .. } => paused(*why, *until),
             Self::RechargeOff { .. } => paused(Pause::PaymentFailed, None),
             Self::RechargeDisputed { .. } => paused(Pause::Disputed, None),
+            Self::RechargeRefunded { .. } => paused(Pause::Refunded, None),
             Self::PurchaseFailed(purchase, decline) => json!({
                 "transactionId": purchase.id.transaction,
                 "credits": purchase.offer.credits,
@@ -303,6 +315,9 @@ fn paused(why: Pause, until: Option<DateTime<Utc>>) -> Value {
             Pause::MonthlySpendLimit => {
                 "Auto-recharge has reached what it may spend this month and waits for the next; raise monthlySpendLimit to go on now"
             }
+            Pause::DailySpendLimit => {
+                "The purchases of today cost all that your organisation may spend a day; auto-recharge tries again tomorrow (UTC). Set it again to go on once the operator has raised the limit"
+            }
             Pause::PaymentLimit => {
                 "One payment cannot bring the balance back to the threshold; lower the threshold, or raise the limits"
             }
@@ -313,6 +328,9 @@ fn paused(why: Pause, until: Option<DateTime<Utc>>) -> Value {
             }
             Pause::Disputed => {
                 "A payment is disputed; auto-recharge charges nothing more until you set it again"
+            }
+            Pause::Refunded => {
+                "A payment was refunded; auto-recharge charges nothing more until you set it again"
             }
             Pause::PaymentFailed => {
                 "Auto-recharge has switched itself off after too many failed payments; switch it on again with another payment method"

@@ -1,4 +1,4 @@
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Duration, NaiveTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Amount, Credits, Decline, EntryId, Money, Period, Reference, Service};
@@ -45,6 +45,9 @@ pub struct Recharge {
     /// A payment is disputed: nothing is charged until the owner sets auto-recharge anew.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub disputed: bool,
+    /// A payment was refunded: nothing is charged until the owner sets auto-recharge anew.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refunded: bool,
     /// How many payments have failed one after the other.
     pub failures: u32,
     /// The last failure's reason.
@@ -107,6 +110,8 @@ pub enum Pause {
     MonthlyLimit,
     /// The month's limit of money is reached.
     MonthlySpendLimit,
+    /// The organisation's purchases of the day cost all that they may.
+    DailySpendLimit,
     /// One payment cannot bring the balance back to the threshold.
     PaymentLimit,
     /// There were too many charges within an hour.
@@ -117,6 +122,8 @@ pub enum Pause {
     Debt,
     /// A payment is disputed.
     Disputed,
+    /// A payment was refunded.
+    Refunded,
 }
 
 impl Pause {
@@ -127,11 +134,13 @@ impl Pause {
             Self::PaymentFailed => "payment_failed",
             Self::MonthlyLimit => "monthly_limit",
             Self::MonthlySpendLimit => "monthly_spend_limit",
+            Self::DailySpendLimit => "daily_spend_limit",
             Self::PaymentLimit => "payment_limit",
             Self::TooManyCharges => "too_many_charges",
             Self::NotOnSale => "not_on_sale",
             Self::Debt => "debt",
             Self::Disputed => "disputed",
+            Self::Refunded => "refunded",
         }
     }
 
@@ -139,9 +148,10 @@ impl Pause {
     /// happens meanwhile.
     pub(super) fn ends_with_credits(self) -> bool {
         match self {
-            Self::PaymentFailed | Self::Disputed => false,
+            Self::PaymentFailed | Self::Disputed | Self::Refunded => false,
             Self::MonthlyLimit
             | Self::MonthlySpendLimit
+            | Self::DailySpendLimit
             | Self::PaymentLimit
             | Self::TooManyCharges
             | Self::NotOnSale
@@ -155,6 +165,13 @@ impl RechargeState {
     #[must_use]
     pub fn for_an_hour(why: Pause, now: DateTime<Utc>) -> Self {
         Self::Paused { why, until: hours_after(now, 1) }
+    }
+
+    /// Waiting for the next day (UTC).
+    #[must_use]
+    pub fn for_this_day(why: Pause, now: DateTime<Utc>) -> Self {
+        let next = now.date_naive().succ_opt().map(|day| day.and_time(NaiveTime::MIN).and_utc());
+        Self::Paused { why, until: next.unwrap_or(DateTime::<Utc>::MAX_UTC) }
     }
 
     /// Waiting for the next month.
@@ -196,7 +213,7 @@ impl Recharge {
             RechargeState::Charging { .. } => soon(),
             // Nothing is charged then, so there is nothing to look for.
             RechargeState::Ready | RechargeState::Paused { .. } | RechargeState::Stopped { .. }
-                if self.disputed =>
+                if self.reversed().is_some() =>
             {
                 None
             }
@@ -286,10 +303,26 @@ impl Recharge {
         (self.failures > 0).then(|| Self { failures: 0, ..self.clone() })
     }
 
+    /// Why it waits until its owner sets it anew, for money of a payment has left or may leave; none while it does
+    /// not.
+    #[must_use]
+    pub fn reversed(&self) -> Option<Pause> {
+        if self.disputed {
+            return Some(Pause::Disputed);
+        }
+        self.refunded.then_some(Pause::Refunded)
+    }
+
     /// With a payment disputed.
     #[must_use]
     pub fn with_dispute(&self) -> Self {
         Self { disputed: true, edition: self.edition.saturating_add(1), ..self.clone() }
+    }
+
+    /// With a payment refunded.
+    #[must_use]
+    pub fn with_refund(&self) -> Self {
+        Self { refunded: true, edition: self.edition.saturating_add(1), ..self.clone() }
     }
 }
 

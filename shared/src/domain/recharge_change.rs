@@ -84,8 +84,8 @@ impl Recharge {
     /// GBP 1,000.00.
     pub const SPEND_LIMIT_USUAL: u64 = 100_000;
 
-    /// The settings after `change`. Switched on, or left on, it begins afresh: without failures, without a dispute, at
-    /// once. A charge under way is finished in any case.
+    /// The settings after `change`. Switched on, or left on, it begins afresh: without failures, whatever was
+    /// disputed or refunded before, at once. A charge that was asked for is finished in any case.
     ///
     /// # Errors
     /// [`BadRecharge::Missing`], [`BadRecharge::LimitBelowAmount`].
@@ -115,6 +115,7 @@ impl Recharge {
                 | None => RechargeState::Ready,
             },
             disputed: false,
+            refunded: false,
             failures: 0,
             failure: None,
             month: known.map_or(Period::of(now), |known| known.month),

@@ -19,7 +19,7 @@ impl Recharge {
     /// not made, so no crossing takes two.
     #[must_use]
     pub fn wish(&self, account: &Account, now: DateTime<Utc>) -> Wish {
-        if self.disputed {
+        if self.reversed().is_some() {
             return Wish::Rest;
         }
         let is_low = account.spendable(self.service, now) < self.threshold;

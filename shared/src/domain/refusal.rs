@@ -89,7 +89,7 @@ pub enum Refusal {
     )]
     SubscriptionTerms,
     /// Subscription credits where there is no limit to raise.
-    #[error("the plan is unlimited: it has no subscription credits to add to")]
+    #[error("the plan is unlimited: it has no subscription credits to add to; grant bonus credits")]
     UnlimitedPlan,
     /// The account has as many lots as it may keep apart, and none on the same terms.
     #[error(
@@ -97,7 +97,7 @@ pub enum Refusal {
     )]
     TooManyLots,
     /// The balance or the month's usage would pass [`Credits::MAX`].
-    #[error("the balance would pass {} credits", Credits::MAX.get())]
+    #[error("the balance would pass {} credits; ask for fewer, or spend some first", Credits::MAX.get())]
     BalanceLimit,
     /// An unlimited plan has spent what the safety bound of a month allows.
     #[error(

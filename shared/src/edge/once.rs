@@ -3,15 +3,13 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 
+use super::error::Told;
 use super::{ApiError, App, Call, Reply, body, intent};
 use crate::domain::{AccountId, ClaimKey, EntryId, Mode, OrgId, Principal};
 use crate::store::{Begun, Changes, ClaimsOf, Fault, Start};
@@ -106,7 +104,7 @@ impl Asked {
             }
             Principal::Operator { .. } => (operators(&path), key.map(ClaimKey::Operator)),
         };
-        let thing = thing(&method, &path).map(|thing| URL_SAFE_NO_PAD.encode(Sha256::digest(thing)));
+        let thing = thing(&method, &path).map(|thing| Changes::digest(&thing));
         Ok(Self { method, path, changes: Changes { of, key, thing }, call: call.clone() })
     }
 
@@ -144,12 +142,13 @@ fn operators(path: &str) -> ClaimsOf {
 
 /// The thing that a request sets, in which a later request undoes an earlier one. What is made, sent or
 /// deleted has an id of its own, and nothing undoes it.
-fn thing<'a>(method: &Method, path: &'a str) -> Option<&'a str> {
+fn thing(method: &Method, path: &str) -> Option<String> {
     if *method == Method::PUT || *method == Method::PATCH {
-        return Some(path);
+        return Some(path.to_owned());
     }
     let frozen = path.strip_suffix("/unfreeze").or_else(|| path.strip_suffix("/freeze"));
-    frozen.filter(|_| *method == Method::POST)
+    // A name of its own: what is set by PATCH of the organisation is something else.
+    frozen.filter(|_| *method == Method::POST).map(|organisation| format!("{organisation}/frozen"))
 }
 
 fn reply(kept: &str) -> Result<Reply, ApiError> {
@@ -163,10 +162,9 @@ fn reply(kept: &str) -> Result<Reply, ApiError> {
 pub(super) async fn conclude(app: &App, call: &Call, response: Response) -> Response {
     let Some(Ongoing { changes, begun }) = call.ongoing() else { return response };
     let Some(reply) = response.extensions().get::<Reply>() else {
-        // A fault may have come after the change was made: only a refusal says that nothing was.
-        let done = match response.status().is_server_error() {
-            true => app.ledger.break_off(changes, begun).await,
-            false => app.ledger.give_key_back(changes, begun).await,
+        let done = match is_refused(&response) {
+            true => app.ledger.give_key_back(changes, begun).await,
+            false => app.ledger.break_off(changes, begun).await,
         };
         if let Err(fault) = done {
             tracing::warn!(request = %call.id, fault = &fault as &dyn Error, "an idempotency key stays taken for a while");
@@ -177,6 +175,14 @@ pub(super) async fn conclude(app: &App, call: &Call, response: Response) -> Resp
         Ok(()) => response,
         Err(error) => error.into_response(),
     }
+}
+
+/// Whether a failure says that nothing was changed. A fault may have come after the change was made, and so may the
+/// answer that a change is not settled yet: the same request is to be sent again then.
+fn is_refused(response: &Response) -> bool {
+    let refused = response.extensions().get::<Arc<(ApiError, Told)>>();
+    let is_to_be_sent_again = refused.is_some_and(|refused| refused.1.retry_after.is_some());
+    !response.status().is_server_error() && !is_to_be_sent_again
 }
 
 async fn keep(app: &App, reply: &Reply, (changes, begun): (&Changes, &Begun)) -> Result<(), ApiError> {
@@ -198,5 +204,20 @@ impl IntoResponse for Unstarted {
             Self::Answered(reply) => reply.into_response(),
             Self::Refused(error) => error.into_response(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn freeze_and_unfreeze_undo_each_other_and_no_other_change_undoes_them() {
+        let of = |method, path: &str| thing(&method, path);
+        let [freeze, unfreeze] =
+            ["freeze", "unfreeze"].map(|end| of(Method::POST, &format!("/organisations/org_1/{end}")));
+        assert!(freeze.is_some() && freeze == unfreeze);
+        assert_ne!(freeze, of(Method::PATCH, "/organisations/org_1"));
+        assert_eq!(of(Method::POST, "/organisations"), None);
     }
 }

@@ -7,10 +7,13 @@ use crate::domain::{
     AccountId, Amount, BadRecharge, Cause, Currency, EntryId, Money, News, Offer, OrgId, PackageList, Pause,
     Purchase, PurchaseId, Recharge, RechargeState, Refusal, Stage, Wish,
 };
-use crate::store::{Errand, Fault, Moment, Unsettled, random};
+use crate::store::{Changes, ClaimsOf, Errand, Fault, Moment, Unsettled, random};
 
 /// How many steps one look at an account takes at most: a charge, what it came to, and the next wish.
 const STEPS_MAX: u32 = 8;
+
+/// What the owner's changes set, by the path of its route.
+const SETTINGS: &str = "/api/v3/credits/auto-recharge";
 
 /// How often one change of the settings may lose the race for their row.
 const ATTEMPTS_MAX: u32 = 64;
@@ -81,7 +84,7 @@ impl Till<'_> {
         Ok(Look::Again)
     }
 
-    /// What so many credits cost, where that is within the limits of its owner; else the state to be in.
+    /// What so many credits cost, where that is within the limits of its owner and of the operator; else the state to be in.
     async fn affordable(
         &self,
         recharge: &Recharge,
@@ -94,7 +97,11 @@ impl Till<'_> {
             Ok(offer) => offer,
             Err(refusal) => return Ok(Err(waits_for(&refusal, moment.now))),
         };
-        Ok(recharge.may_spend(offer.price, currency, moment.now).map(|()| offer.price))
+        if let Err(state) = recharge.may_spend(offer.price, currency, moment.now) {
+            return Ok(Err(state));
+        }
+        let fits = self.fits_today(account, offer.price, moment).await?;
+        Ok(fits.map(|()| offer.price).map_err(|refusal| waits_for(&refusal, moment.now)))
     }
 
     /// Writes a new state, and before it the errand that finds it again after a crash. Its owner is told first of a
@@ -117,8 +124,17 @@ impl Till<'_> {
         if let Some(due) = next.look_at(moment.now) {
             self.ledger.note(Errand::Recharge(account), due).await?;
         }
+        if next.edition != known.edition {
+            self.overtake(account, moment).await?;
+        }
         self.ledger.save_recharge(account, &next).await?;
         Ok(())
+    }
+
+    /// A change of the settings that their owner has sent before, and that broke off, does not undo the one that
+    /// follows.
+    async fn overtake(&self, account: AccountId, moment: Moment) -> Result<(), Fault> {
+        self.ledger.note_change(ClaimsOf::Account(account), &Changes::digest(SETTINGS), moment.wall).await
     }
 
     /// What has become of the charge under way.
@@ -169,7 +185,8 @@ impl Till<'_> {
         Ok(Look::Again)
     }
 
-    /// The purchase that a charge is; or the state to be in, where there can be none at what was counted for it.
+    /// The purchase that a charge is; or the state to be in, where there can be none at what was counted for it, or
+    /// none any more.
     async fn wanted(
         &self,
         recharge: &Recharge,
@@ -177,6 +194,11 @@ impl Till<'_> {
         charge: &Charge,
         moment: Moment,
     ) -> Result<Result<Purchase, RechargeState>, Unsettled> {
+        let is_frozen = self.ledger.account(id.account).await?.is_some_and(|account| account.frozen);
+        if recharge.reversed().is_some() || !recharge.enabled || is_frozen {
+            // Nobody was asked for it yet, and what has stopped it since stops it here.
+            return Ok(Err(RechargeState::Ready));
+        }
         let currency = self.billed_in(id.account.org).await?;
         let offer = match self.quoted(currency, charge.credits, moment).await? {
             Ok(offer) => offer,
@@ -248,15 +270,41 @@ impl Till<'_> {
         moment: Moment,
     ) -> Result<(), Fault> {
         let news = News::RechargeDisputed { dispute: dispute.0.clone() };
+        self.pause_until_set(account, &news, Recharge::with_dispute, moment).await
+    }
+
+    /// A step of a purchase's refunds takes credits back: as for a dispute, the card whose money went back is charged no
+    /// more until the owner sets auto-recharge anew.
+    ///
+    /// # Errors
+    /// When the table does not serve; it should then be called again.
+    pub(super) async fn pause_recharge_for_refund(
+        &self,
+        purchase: PurchaseId,
+        step: u32,
+        moment: Moment,
+    ) -> Result<(), Fault> {
+        let news = News::RechargeRefunded { purchase: purchase.transaction, step };
+        self.pause_until_set(purchase.account, &news, Recharge::with_refund, moment).await
+    }
+
+    async fn pause_until_set(
+        &self,
+        account: AccountId,
+        news: &News,
+        paused: fn(&Recharge) -> Recharge,
+        moment: Moment,
+    ) -> Result<(), Fault> {
         for _ in 0..ATTEMPTS_MAX {
             let Some(known) = self.ledger.recharge(account).await? else { return Ok(()) };
-            if !known.enabled || self.ledger.was_told(account, &news).await? {
+            if !known.enabled || self.ledger.was_told(account, news).await? {
                 return Ok(());
             }
-            let is_paused =
-                known.disputed || self.ledger.save_recharge(account, &known.with_dispute()).await?.is_some();
-            if is_paused {
-                return self.ledger.tell(account, &news, moment).await;
+            let next = paused(&known);
+            let is_so = (known.disputed, known.refunded) == (next.disputed, next.refunded);
+            self.overtake(account, moment).await?;
+            if is_so || self.ledger.save_recharge(account, &next).await?.is_some() {
+                return self.ledger.tell(account, news, moment).await;
             }
         }
         Err(Fault::Busy)
@@ -297,6 +345,9 @@ fn offered(
 /// What a charge waits for that can't even be asked for.
 fn waits_for(refusal: &Refusal, now: DateTime<Utc>) -> RechargeState {
     tracing::warn!(cause = refusal as &dyn Error, "auto-recharge can't buy");
+    if let Refusal::SpendingLimit { .. } = refusal {
+        return RechargeState::for_this_day(Pause::DailySpendLimit, now);
+    }
     let is_missing = matches!(refusal, Refusal::NothingOnSale | Refusal::UnknownPackage(_));
     RechargeState::for_an_hour(if is_missing { Pause::NotOnSale } else { Pause::PaymentLimit }, now)
 }

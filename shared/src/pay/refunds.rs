@@ -149,6 +149,8 @@ impl Till<'_> {
         let restored = before.less(step.credits).and_then(amount);
         let settled = match (taken, restored) {
             (Some(taken), _) => {
+                // Before the balance changes, which would have auto-recharge charge the same card.
+                self.pause_recharge_for_refund(purchase.id, number, moment).await?;
                 let bought = self.part_of(purchase, taken.into()).await?;
                 let decide = self
                     .ledger

@@ -1,7 +1,7 @@
 use std::error::Error;
 
 use super::Till;
-use crate::domain::{Currency, Money, OrgId, Purchase, Rate, Refusal};
+use crate::domain::{AccountId, Currency, Money, OrgId, Purchase, Rate, Refusal};
 use crate::store::{Fault, Moment, Organisation, Unsettled};
 
 impl Till<'_> {
@@ -26,6 +26,23 @@ impl Till<'_> {
     pub(super) async fn organisation(&self, org: OrgId) -> Result<Organisation, Fault> {
         let organisation = self.settings.organisation(org).await?;
         organisation.ok_or_else(|| Fault::corrupt("an account", "its organisation is gone"))
+    }
+
+    /// Whether a price is within what its organisation may still spend today. A purchase is counted by
+    /// [`Till::sell`], and may be refused there all the same: others buy meanwhile.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn fits_today(
+        &self,
+        account: AccountId,
+        price: Money,
+        moment: Moment,
+    ) -> Result<Result<(), Refusal>, Fault> {
+        let limit = self.organisation(account.org).await?.may_spend();
+        let spent = self.ledger.spent(account, moment.now.date_naive()).await?;
+        let fits = limit.room_for(price).is_some_and(|room| spent <= room);
+        Ok(if fits { Ok(()) } else { Err(Refusal::SpendingLimit { price, limit, spent }) })
     }
 
     /// Counts a purchase toward what its organisation may spend a day.

@@ -1,6 +1,9 @@
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
 
 use super::chain::number;
 use super::claim::{Held, Wish, claim_item, later};
@@ -45,6 +48,14 @@ pub struct Changes {
     pub key: Option<ClaimKey>,
     /// A digest of the thing that is set, in which later requests undo earlier ones.
     pub thing: Option<String>,
+}
+
+impl Changes {
+    /// The digest of a thing that is set.
+    #[must_use]
+    pub fn digest(thing: &str) -> String {
+        URL_SAFE_NO_PAD.encode(Sha256::digest(thing))
+    }
 }
 
 impl Ledger {
@@ -102,16 +113,7 @@ impl Ledger {
     /// When the table does not serve; the caller must not be told that the request succeeded then.
     pub async fn keep_answer(&self, changes: &Changes, begun: &Begun, answer: &str) -> Result<(), Fault> {
         if let Some(thing) = &changes.thing {
-            let update = self.client.update_item().table_name(&self.table);
-            let update = update.set_key(Some(Key::LastChange(changes.of, thing).attributes()));
-            let update = update.update_expression("SET #changed = :changed, #ttl = :ttl");
-            let update = update.condition_expression("attribute_not_exists(pk) OR #changed < :changed");
-            let update = update.expression_attribute_names("#changed", "changed");
-            let update = update.expression_attribute_names("#ttl", "ttl");
-            let update = update.expression_attribute_values(":changed", digits(millis(begun.wall)));
-            let ttl = AttributeValue::N(later(begun.wall).timestamp().to_string());
-            let update = update.expression_attribute_values(":ttl", ttl);
-            made(update.send().await, "note a change")?;
+            self.note_change(changes.of, thing, begun.wall).await?;
         }
         let Some(key) = &changes.key else { return Ok(()) };
         let update = self.client.update_item().table_name(&self.table);
@@ -123,6 +125,24 @@ impl Ledger {
         let update = update.expression_attribute_values(":id", AttributeValue::S(begun.id.bare()));
         // A key that has come to its end meanwhile is somebody else's.
         made(update.send().await, "keep an answer").map(|_| ())
+    }
+
+    /// Notes that a thing, by its digest, was changed at an instant of the machine's own time: no sending of an earlier
+    /// request that broke off undoes it.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn note_change(&self, of: ClaimsOf, thing: &str, at: DateTime<Utc>) -> Result<(), Fault> {
+        let update = self.client.update_item().table_name(&self.table);
+        let update = update.set_key(Some(Key::LastChange(of, thing).attributes()));
+        let update = update.update_expression("SET #changed = :changed, #ttl = :ttl");
+        let update = update.condition_expression("attribute_not_exists(pk) OR #changed < :changed");
+        let update = update.expression_attribute_names("#changed", "changed");
+        let update = update.expression_attribute_names("#ttl", "ttl");
+        let update = update.expression_attribute_values(":changed", digits(millis(at)));
+        let ttl = AttributeValue::N(later(at).timestamp().to_string());
+        let update = update.expression_attribute_values(":ttl", ttl);
+        made(update.send().await, "note a change").map(|_| ())
     }
 
     /// Gives the key of a refused request back: it may be sent again, with another body too.

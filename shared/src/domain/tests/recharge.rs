@@ -218,6 +218,22 @@ fn a_dispute_stops_it_until_it_is_set_anew() {
     assert!(set(&seed()).edition < disputed.edition && disputed.edition < again.edition);
 }
 
+/// So does a refund, whose card would be charged for the same credits again.
+#[test]
+fn a_refund_stops_it_until_it_is_set_anew() {
+    let refunded = set(&seed()).with_refund();
+    let low = account("sub 5");
+    assert_eq!((refunded.wish(&low, hours(10_000)), refunded.look_at(at(NOW))), (Wish::Rest, None));
+    assert_eq!(
+        (refunded.reversed(), refunded.with_dispute().reversed()),
+        (Some(Pause::Refunded), Some(Pause::Disputed))
+    );
+    let again =
+        Recharge::changed(Some(&refunded.with_dispute()), &RechargeChange::default(), at(NOW)).unwrap();
+    assert_eq!(told(&again.wish(&low, at(NOW))), "buy 500");
+    assert!(set(&seed()).edition < refunded.edition && refunded.edition < again.edition);
+}
+
 /// A purchase by hand sets the count of failures back, and the wait stays what it is.
 #[test]
 fn a_top_up_by_hand_sets_failures_back() {
