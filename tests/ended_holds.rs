@@ -79,7 +79,10 @@ fn cold(books: &Books) -> (Ledger, UnitMeter) {
 #[track_caller]
 fn took(what: &str, meter: &UnitMeter, most: u64) {
     let units = meter.take();
-    println!("{what}: {} requests, {} read units, {} write units", units.requests, units.read, units.written);
+    eprintln!(
+        "{what}: {} requests, {} read units, {} write units",
+        units.requests, units.read, units.written
+    );
     assert!(units.requests <= most, "{what}: {units:?}");
 }
 

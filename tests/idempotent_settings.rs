@@ -14,6 +14,7 @@ const ALERTS: &str = "/api/v3/credits/alerts";
 
 /// Each line: a request, another one that undoes it, and what is to be read once the first has come again.
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one history, told from its beginning to its end")]
 async fn a_late_duplicate_undoes_nothing() {
     let world = World::at(NOW).await;
     let org = world.open(10).await;

@@ -14,6 +14,7 @@ mod queues;
 mod receiver;
 mod shop;
 mod shop_operator;
+#[expect(clippy::arithmetic_side_effects, clippy::float_arithmetic, reason = "capacity units are fractions")]
 mod units;
 
 use std::sync::atomic::{AtomicU64, Ordering};
