@@ -187,6 +187,8 @@ async fn a_price_that_rises_is_not_paid_in_parts() {
 async fn a_threshold_far_away_is_one_payment() {
     let (world, org) = world(5).await;
     let limit = json!({ "amount": 99_999_999, "currency": "GBP" });
+    let path = format!("/admin/v1/organisations/{}/spending-limit", org.id);
+    world.put(&path, world.operator(), &json!({ "perDay": limit })).await.data();
     let body = seed_with(&json!({ "threshold": 1_000_000, "monthlySpendLimit": limit }));
     set(&world, &org, &body).await.data();
     pass(&world, 2 * 3600).await;
