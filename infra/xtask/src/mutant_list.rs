@@ -59,7 +59,8 @@ impl Where {
     pub(crate) fn target(self) -> [&'static str; 2] {
         match self {
             Self::Shared => ["--package=shared", "--lib"],
-            Self::Tests => ["--package=tests", "--test=all"],
+            // The whole workspace is chosen, so that dependencies have the features that they were built with.
+            Self::Tests => ["--workspace", "--test=all"],
         }
     }
 }

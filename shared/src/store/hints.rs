@@ -22,6 +22,11 @@ impl Hints {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
+    /// Takes `account` for what was last seen, however old it is.
+    pub(super) fn replace(&self, account: &Account) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(account.id, account.clone());
+    }
+
     /// Remembers `account`, unless something newer is known.
     pub(super) fn put(&self, account: &Account) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
