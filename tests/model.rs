@@ -63,6 +63,7 @@ impl Request {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one list of requests")]
     pub(crate) fn roll(dice: &mut Dice, now: DateTime<Utc>) -> Self {
         let service = [None, None, Some(Service::Smartcheck), Some(Service::Api)]
             [usize::try_from(dice.roll(4)).unwrap()];
