@@ -67,6 +67,11 @@ async fn the_largest_account_stays_a_small_item() {
     let body = json!({ "operation": "verification.standard" });
     world.consume(&org.key, "k1", &body).await.created();
     world.delete("/_local/capacity", "").await.data();
+    world.consume(&org.key, "9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d", &body).await.created();
+    let told = cost(&world, "POST /api/v3/credits/consume").await;
+    // Claim, account and row are each below 1 KB.
+    assert_eq!(told["writeUnits"], json!(3.0));
+    world.delete("/_local/capacity", "").await.data();
     world.consume(&org.key, &"k".repeat(255), &body).await.created();
     let told = cost(&world, "POST /api/v3/credits/consume").await;
     // Claim 1, account 2, row 1: the account's item is below 2 KB.

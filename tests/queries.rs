@@ -48,7 +48,8 @@ async fn every_route_refuses_a_parameter_that_it_does_not_take() {
         // What it does take passes, whatever else is wrong.
         for name in known {
             let answer = send(world.request(method.clone(), &format!("{path}?{name}=1"), "")).await;
-            assert_eq!(fields(&answer)[&name], Value::Null, "{told} {name}");
+            let problem = fields(&answer)[&name].as_str().unwrap_or_default().to_owned();
+            assert!(!problem.starts_with("is not a parameter"), "{told} {name}: {problem}");
         }
     }
 }
