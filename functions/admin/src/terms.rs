@@ -121,7 +121,7 @@ async fn set(
         })
     };
     let set = async |mode| match change(mode).await {
-        // Its item does not read, and is stopped all the same.
+        // The freeze of an account that cannot be read is a raw update of its item.
         Err(error) if error.is_broken_account() => {
             let id = AccountId { org, mode };
             super::broken::set_frozen(app, operator, id, (frozen, &why.reason)).await.map(|()| None)

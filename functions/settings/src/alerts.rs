@@ -78,8 +78,8 @@ struct Alerts {
 #[serde(deny_unknown_fields)]
 pub(super) struct Query {}
 
-/// How the organisation is told of things. The `ETag` names these settings: send it in `If-Match` to change just what
-/// was read.
+/// Returns the alert settings. The `ETag` identifies this version of them: send it in `If-Match`, and the update succeeds only
+/// if the settings have not changed since.
 #[utoipa::path(
     get,
     path = "/api/v3/credits/alerts",

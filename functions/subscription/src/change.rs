@@ -45,7 +45,7 @@ impl<'a> Wanted<'a> {
 
     /// Whether the account may not move to that plan by its own key.
     fn is_refused(&self, account: &Account, now: DateTime<Utc>) -> bool {
-        // A plan that somebody has is in the catalogue, so what is not there is no cheaper.
+        // The catalogue keeps every plan that an account has; an unknown one counts as cheaper.
         let costs_more =
             self.plans.plan(&account.plan, now).is_none_or(|present| self.plan.costs_more_than(present));
         !self.may_cost_more && costs_more
@@ -57,7 +57,7 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// Changes the plan of an account, and has everything that goes by it follow.
+/// Changes the plan of an account, then updates the organisation, the test ledger and the monitors.
 pub(super) async fn carry_out(
     app: &App,
     account: AccountId,
@@ -66,7 +66,7 @@ pub(super) async fn carry_out(
 ) -> Result<Reply, ApiError> {
     let catalogue = app.settings.catalogue(moment.wall).await?;
     let wanted = Wanted::of(change, &catalogue, moment.now)?;
-    // Before anything is changed: whatever crashes, everything that goes by the plan follows it.
+    // Schedule the follow-up before the change, so that a crash cannot leave it out.
     if account.mode == Mode::Live {
         app.calendar().expect(Errand::Plan(account), moment).await?;
     }
@@ -103,7 +103,7 @@ async fn settle(
             Ok(settled) => return Ok(Ok(settled)),
             Err(Unsettled::Refused(Refusal::SamePlan)) => {
                 let known = app.ledger.catch_up(account, moment).await?;
-                // Somebody may have changed it since.
+                // Another request may have changed the plan since.
                 if known.plan == wanted.request.plan {
                     return Ok(Err(known));
                 }
@@ -153,7 +153,7 @@ fn up_to_date(mut account: Account, now: DateTime<Utc>) -> Result<Account, ApiEr
     Err(Fault::Busy.into())
 }
 
-/// A plan that somebody has is in the catalogue, which forgets none.
+/// The plan of an account. The catalogue keeps every version of every plan.
 pub(super) fn known<'a>(plans: &'a PlanList, plan: &PlanId, at: DateTime<Utc>) -> Result<&'a Plan, ApiError> {
     let missing =
         || Fault::Corrupt { what: "an organisation", source: "its plan is not in the catalogue".into() };

@@ -121,8 +121,8 @@ pub fn dispute_lost(
     let aside = account.disputes.get(&opened.id).map_or(Credits::ZERO, |dispute| dispute.aside);
     let gone = aside.min(bought.credits);
     let spent = bought.credits.less(gone).unwrap_or_default();
-    if gone < aside {
-        return lost_in_part(account, (gone, aside), opened, head);
+    if let Some(back) = aside.less(gone).filter(|back| !back.is_zero()) {
+        return lost_in_part(account, back, opened, head);
     }
     let Taken { mut moves, guards, mut effects } = collect(account, spent, None, head)?;
     if !gone.is_zero() {
@@ -133,15 +133,12 @@ pub fn dispute_lost(
     Ok(Posting { entry, guards, effects })
 }
 
-/// A part of what was set aside was taken back with a refund meanwhile, and the dispute is about no more.
-fn lost_in_part(
-    account: &Account,
-    (gone, aside): (Credits, Credits),
-    opened: &Entry,
-    head: &Head,
-) -> Result<Posting, Refusal> {
+/// The dispute is about fewer credits than it has set aside: `back` of them return, and the others are gone.
+fn lost_in_part(account: &Account, back: Credits, opened: &Entry, head: &Head) -> Result<Posting, Refusal> {
     let mut arrivals = Arrivals::new(account, head);
-    thaw(account, opened, aside.less(gone).unwrap_or_default(), &mut arrivals)?;
+    thaw(account, opened, back, &mut arrivals)?;
+    let aside = account.disputes.get(&opened.id).map_or(Credits::ZERO, |dispute| dispute.aside);
+    let gone = aside.less(back).unwrap_or_default();
     if !gone.is_zero() {
         arrivals.moves.push(Move::out(LotId::Disputed(opened.id), Source::Purchased, gone));
     }

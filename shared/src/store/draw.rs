@@ -326,35 +326,20 @@ fn in_full(from: &Receipt, details: &Details) -> Details {
     if !from.is_hold() {
         return details.clone();
     }
-    let Details { quantity, price_version, resource_id, customer_id, member_id, service, purpose, .. } =
-        of_hold(from);
-    Details {
-        quantity,
-        price_version,
-        resource_id,
-        customer_id,
-        member_id,
-        service,
-        purpose,
-        ..details.clone()
-    }
+    with_purpose_of(from, details.clone())
 }
 
 /// What is told of a hold wherever credits of it move: whose it was and for what.
 #[must_use]
 pub fn of_hold(hold: &Receipt) -> Details {
+    with_purpose_of(hold, Details::default())
+}
+
+/// `details`, with whose a hold was and for what.
+fn with_purpose_of(hold: &Receipt, details: Details) -> Details {
     let Details { quantity, price_version, resource_id, customer_id, member_id, service, purpose, .. } =
         hold.details.clone();
-    Details {
-        quantity,
-        price_version,
-        resource_id,
-        customer_id,
-        member_id,
-        service,
-        purpose,
-        ..Details::default()
-    }
+    Details { quantity, price_version, resource_id, customer_id, member_id, service, purpose, ..details }
 }
 
 /// What was taken from a pot will be carried out by whoever comes next, so nobody is told that nothing happened.

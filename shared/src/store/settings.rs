@@ -148,19 +148,7 @@ impl Settings {
     ) -> Result<Option<Organisation>, Fault> {
         let limit = serde_dynamo::to_attribute_value(limit)
             .map_err(|source| Fault::corrupt("a spending limit", source))?;
-        let update = self.client.update_item().table_name(&self.table);
-        let update = update.set_key(Some(Key::Organisation(org).attributes()));
-        let update = update.update_expression("SET spendingLimit = :limit");
-        let update = update.expression_attribute_values(":limit", limit);
-        let update = update.condition_expression("attribute_exists(pk)");
-        let update = update.return_values(aws_sdk_dynamodb::types::ReturnValue::AllNew);
-        match update.send().await {
-            Ok(answer) => decode("an organisation", answer.attributes.unwrap_or_default()).map(Some),
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(None),
-                Some(_) | None => Err(Fault::unavailable("set a spending limit")(error.into())),
-            },
-        }
+        self.set_term(org, "spendingLimit", limit).await
     }
 
     /// Sets whether an organisation's own keys may move it to a plan that costs more; the organisation as it
@@ -173,17 +161,27 @@ impl Settings {
         org: OrgId,
         allowed: bool,
     ) -> Result<Option<Organisation>, Fault> {
+        self.set_term(org, "selfServicePlans", AttributeValue::Bool(allowed)).await
+    }
+
+    /// Sets one attribute of an organisation; the organisation as it then is, or `None` when there is none.
+    async fn set_term(
+        &self,
+        org: OrgId,
+        name: &'static str,
+        value: AttributeValue,
+    ) -> Result<Option<Organisation>, Fault> {
         let update = self.client.update_item().table_name(&self.table);
         let update = update.set_key(Some(Key::Organisation(org).attributes()));
-        let update = update.update_expression("SET selfServicePlans = :allowed");
-        let update = update.expression_attribute_values(":allowed", AttributeValue::Bool(allowed));
+        let update = update.update_expression("SET #term = :value").expression_attribute_names("#term", name);
+        let update = update.expression_attribute_values(":value", value);
         let update = update.condition_expression("attribute_exists(pk)");
         let update = update.return_values(aws_sdk_dynamodb::types::ReturnValue::AllNew);
         match update.send().await {
             Ok(answer) => decode("an organisation", answer.attributes.unwrap_or_default()).map(Some),
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(None),
-                Some(_) | None => Err(Fault::unavailable("set terms of an organisation")(error.into())),
+                Some(_) | None => Err(Fault::unavailable("set a term of an organisation")(error.into())),
             },
         }
     }
