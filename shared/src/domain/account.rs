@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccountId, Allowance, Bound, Counter, Credits, Direction, Disputed, Effect, Entry, EntryId, Guard, Lot,
-    LotId, Period, PlanId, Posting, Service, Source, Terms,
+    AccountId, Allowance, Bound, Counter, Credits, Disputed, Effect, Entry, EntryId, Extras, Guard, Lot,
+    LotId, Period, PlanId, Posting, Service, Source, Subscription, Terms,
 };
 
 /// How many lots an account keeps apart, besides one of plain purchased credits, which always finds a
@@ -81,45 +81,6 @@ pub struct PostPaid {
     pub limit: Credits,
     /// How many there are. A dispute that was lost may have brought it past the limit.
     pub outstanding: Credits,
-}
-
-/// The subscription credits of one month.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Subscription {
-    /// Not spent yet.
-    pub left: Credits,
-    /// Those left and those spent. On an unlimited plan nothing is left, and what is spent is counted
-    /// here, so that a change of plan knows of it (contract, rule 4).
-    pub granted: Credits,
-    /// By how much more was spent than the plan brings, since it became a smaller one: a refund makes up for
-    /// that first, so that what is left never exceeds the plan.
-    pub over: Credits,
-    /// What operators have added this month, less what they have taken. A change of plan leaves it alone.
-    pub corrected: i64,
-}
-
-impl Subscription {
-    /// How many were spent this month.
-    #[must_use]
-    pub fn spent(self) -> Credits {
-        self.granted.less(self.left).unwrap_or_default()
-    }
-
-    fn correct(&mut self, direction: Direction, amount: Credits) -> Option<()> {
-        let amount = i64::try_from(amount.get()).ok()?;
-        self.corrected = match direction {
-            Direction::Credit => self.corrected.checked_add(amount)?,
-            Direction::Debit => self.corrected.checked_sub(amount)?,
-        };
-        Some(())
-    }
-
-    /// What a month brings by `allowance` and by the operators' corrections together.
-    #[must_use]
-    pub fn corrected_allowance(self, allowance: Credits) -> Credits {
-        let sum = i128::from(allowance.get()).saturating_add(self.corrected.into()).max(0);
-        u64::try_from(sum).ok().and_then(|sum| Credits::try_from(sum).ok()).unwrap_or(Credits::MAX)
-    }
 }
 
 /// A lot that may pay, and how much.
@@ -305,7 +266,7 @@ impl Account {
                 self.subscription.left = self.subscription.left.less(*amount)?;
                 self.subscription.granted = self.subscription.granted.less(*amount)?;
             }
-            Effect::Correct(direction, amount) => self.subscription.correct(*direction, *amount)?,
+            Effect::Extras(extras) => self.subscription.extras = *extras,
             Effect::Cap(cap) => self.cap = Some(*cap),
             Effect::Dispute(id, Some(disputed)) => drop(self.disputes.insert(*id, *disputed)),
             Effect::Dispute(id, None) => drop(self.disputes.remove(id)),
@@ -319,7 +280,6 @@ impl Account {
             Effect::Unspend(amount) => {
                 self.subscription.granted = self.subscription.granted.less(*amount)?;
             }
-            Effect::Over(amount) => self.subscription.over = *amount,
             Effect::Hold(amount) => self.held = self.held.plus(*amount)?,
             Effect::Unhold(amount) => self.held = self.held.less(*amount)?,
             Effect::Use(amount) => self.used = self.used.plus(*amount)?,
@@ -327,7 +287,7 @@ impl Account {
             Effect::Renew(period, allowance) => {
                 self.period = *period;
                 (self.subscription.left, self.subscription.granted) = (*allowance, *allowance);
-                self.subscription.corrected = 0;
+                self.subscription.extras = Extras::default();
                 self.used = Credits::ZERO;
             }
             Effect::Fence(up_to) => {

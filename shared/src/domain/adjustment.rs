@@ -1,7 +1,7 @@
 use super::consume::{Taken, take};
 use super::{
-    Account, Amount, Credits, Direction, Effect, Grant, Guard, Head, LotId, Move, Operation, Origin, Posting,
-    Refusal, Source, grant,
+    Account, Amount, Credits, Direction, Effect, Extras, Grant, Guard, Head, LotId, Move, Operation, Origin,
+    Posting, Refusal, Source, grant,
 };
 
 /// What an operator puts right, with a reason that stands in the record.
@@ -59,18 +59,29 @@ fn leave(
     let mut payers = account.in_order(|lot| lot.is_current(head.now));
     payers.retain(|payer| source.is_none_or(|source| payer.source == source));
     let mut taken = take(account, amount, payers, Credits::ZERO)?;
-    let mut corrected = Credits::ZERO;
     for effect in &mut taken.effects {
         // What is taken back was not spent, and a change of plan must not count it so.
         if let Effect::Take(LotId::Subscription(_), amount) = *effect {
             *effect = Effect::Withdraw(amount);
-            corrected = amount;
+            taken.effects.push(Effect::Extras(without(account, amount)));
+            taken.guards.push(Guard::Exactly(account.subscription_lot(), account.subscription.left));
+            break;
         }
     }
-    if !corrected.is_zero() {
-        taken.effects.push(Effect::Correct(Direction::Debit, corrected));
-    }
     Ok(posting(account, (Direction::Debit, amount), taken, head))
+}
+
+/// What operators have added and taken, once they take `amount` more: what the plan brings goes first.
+fn without(account: &Account, amount: Credits) -> Extras {
+    let extras = account.extras();
+    let plan = account.subscription.left.less(extras.left).unwrap_or_default();
+    let of_plan = plan.min(amount);
+    let of_extras = amount.less(of_plan).unwrap_or_default();
+    Extras {
+        left: extras.left.less(of_extras).unwrap_or_default(),
+        taken: extras.taken.plus(of_plan).unwrap_or(Credits::MAX),
+        ..extras
+    }
 }
 
 fn posting(

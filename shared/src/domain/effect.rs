@@ -1,4 +1,4 @@
-use super::{Allowance, Credits, Direction, Disputed, EntryId, Lot, LotId, Period, PlanId};
+use super::{Allowance, Credits, Disputed, EntryId, Extras, Lot, LotId, Period, PlanId};
 
 /// What a posting changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub enum Effect {
     /// Subscription credits leave without having been spent: the plan has become a smaller one, or an operator
     /// has taken them.
     Withdraw(Credits),
-    /// An operator has added or taken subscription credits of this month; a change of plan leaves that alone.
-    Correct(Direction, Credits),
+    /// What operators have added to this month's subscription credits and taken from them.
+    Extras(Extras),
     /// How many credits an unlimited plan may spend in a month.
     Cap(Credits),
     /// What the dispute that this transaction opened has set aside; none when the dispute has ended.
@@ -37,8 +37,6 @@ pub enum Effect {
     /// Subscription credits were not spent after all, and are not there either: the plan is unlimited, or
     /// has become one that does not bring so many.
     Unspend(Credits),
-    /// By how much more was spent than the plan brings, see [`Subscription`](super::Subscription).
-    Over(Credits),
     /// Credits are set aside.
     Hold(Credits),
     /// Credits that were set aside are so no longer.
@@ -105,12 +103,11 @@ impl Effect {
             | Self::Limit(_)
             | Self::Freeze(_)
             | Self::Withdraw(_)
-            | Self::Correct(..)
+            | Self::Extras(_)
             | Self::Cap(_)
             | Self::Dispute(..)
             | Self::Plan(..)
             | Self::Unspend(_)
-            | Self::Over(_)
             | Self::Unhold(_)
             | Self::Unuse(_)
             | Self::Renew(..)
@@ -131,15 +128,14 @@ impl Effect {
             | Self::Limit(_)
             | Self::Cap(_)
             | Self::Dispute(..)
+            | Self::Extras(_)
             // There is room on account again: what was refused may be paid now.
             | Self::Repay(_)
             | Self::Freeze(_) => true,
             Self::Take(..)
-            | Self::Correct(..)
             | Self::Withdraw(_)
             | Self::Spend(_)
             | Self::Drop(_)
-            | Self::Over(_)
             | Self::Hold(_)
             | Self::Unhold(_)
             | Self::Use(_)

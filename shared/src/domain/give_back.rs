@@ -2,8 +2,8 @@ use chrono::{Duration, SubsecRound};
 
 use super::place::{Arrivals, POOL};
 use super::{
-    Account, Allowance, Credits, Direction, Effect, EntryId, Guard, Head, Lot, LotId, Move, Operation,
-    Period, Posting, Refusal, Service, Share, Source, Subscription, Why,
+    Account, Allowance, Credits, Direction, Effect, EntryId, Extras, Guard, Head, Lot, LotId, Move,
+    Operation, Period, Posting, Refusal, Service, Share, Source, Why,
 };
 
 /// For how many days credits of a month, or of a lot, that has ended can be spent when a refund brings them
@@ -66,6 +66,8 @@ struct Back<'a> {
     effects: Vec<Effect>,
     /// Usage that nothing is counted up for.
     unspent: Credits,
+    /// What operators have added, with what comes back of it.
+    extras: Extras,
 }
 
 impl<'a> Back<'a> {
@@ -77,6 +79,7 @@ impl<'a> Back<'a> {
             arrivals: Arrivals::new(account, head),
             effects: vec![],
             unspent: Credits::ZERO,
+            extras: account.extras(),
         }
     }
 
@@ -111,7 +114,7 @@ impl<'a> Back<'a> {
     /// How much of what an unlimited plan paid counts as not spent: on a plan that is counted down, what was spent
     /// beyond it. The rest stays spent, or a change of plan would bring it back as credits.
     fn unlimited(&self, month: Period, amount: Credits) -> Credits {
-        let over = self.account.subscription.over.less(self.unspent).unwrap_or_default();
+        let over = self.account.beyond_plan().less(self.unspent).unwrap_or_default();
         match self.account.allowance {
             _ if month != self.account.period => Credits::ZERO,
             Allowance::Unlimited => amount,
@@ -119,11 +122,16 @@ impl<'a> Back<'a> {
         }
     }
 
-    /// Subscription credits of the month that goes on: what was spent beyond the plan is made up for first.
+    /// Subscription credits of the month that goes on. What operators had added was spent last, so it comes back
+    /// first; of the rest, what was spent beyond the plan is made up for.
     fn this_month(&mut self, share: &Share) -> Result<(), Refusal> {
+        let added = self.extras.spent.min(share.amount);
+        self.extras.spent = self.extras.spent.less(added).unwrap_or_default();
+        self.extras.left = self.extras.left.plus(added).ok_or(Refusal::BalanceLimit)?;
         let is_unlimited = self.account.allowance == Allowance::Unlimited;
-        let over = self.account.subscription.over.less(self.unspent).unwrap_or_default();
-        let lost = if is_unlimited { share.amount } else { share.amount.min(over) };
+        let over = self.account.beyond_plan().less(self.unspent).unwrap_or_default();
+        let of_plan = share.amount.less(added).unwrap_or_default();
+        let lost = if is_unlimited { share.amount } else { of_plan.min(over) };
         let back = share.amount.less(lost).unwrap_or_default();
         self.arrivals.moves.push(Move::into(share.lot, share.source, share.amount));
         if !lost.is_zero() {
@@ -143,14 +151,17 @@ impl<'a> Back<'a> {
 
     /// Lowers what was spent this month by what comes back of it and is nowhere counted up.
     fn unspend(&mut self) -> Result<(), Refusal> {
-        let Subscription { over, granted, .. } = self.account.subscription;
-        if self.unspent.is_zero() {
-            return Ok(());
+        if self.extras != self.account.extras() {
+            self.effects.push(Effect::Extras(self.extras));
         }
-        granted.less(self.unspent).ok_or(Refusal::BalanceLimit)?;
-        self.effects.push(Effect::Unspend(self.unspent));
-        if !over.is_zero() {
-            self.effects.push(Effect::Over(over.less(self.unspent).unwrap_or_default()));
+        let moves_subscription = |share: &&Share| matches!(share.lot, LotId::Subscription(month) | LotId::Unlimited(month) if month == self.account.period);
+        if self.request.shares.iter().any(|share| moves_subscription(&share)) {
+            // How far the parts of the month's credits are spent decides on what comes back.
+            self.arrivals.guards.extend(self.account.extras_stand());
+        }
+        if !self.unspent.is_zero() {
+            self.account.subscription.granted.less(self.unspent).ok_or(Refusal::BalanceLimit)?;
+            self.effects.push(Effect::Unspend(self.unspent));
         }
         Ok(())
     }

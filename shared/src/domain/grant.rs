@@ -1,8 +1,8 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    Account, Allowance, Amount, Credits, Direction, Effect, EntryId, Guard, Head, LOTS_ALIKE_MAX, LOTS_MAX,
-    Lot, LotId, Move, Operation, Posting, Refusal, Service, Source,
+    Account, Allowance, Amount, Credits, Direction, Effect, EntryId, Extras, Guard, Head, LOTS_ALIKE_MAX,
+    LOTS_MAX, Lot, LotId, Move, Operation, Posting, Refusal, Service, Source,
 };
 
 /// Credits that arrive.
@@ -71,7 +71,10 @@ pub fn grant(account: &Account, request: &Grant, head: &Head) -> Result<Posting,
         };
         moves.push(Move::into(lot, request.source, rest).on(lot_of(request).terms()));
         if let LotId::Subscription(_) = lot {
-            effects.push(Effect::Correct(Direction::Credit, rest));
+            let extras = account.extras();
+            let left = extras.left.plus(rest).ok_or(Refusal::BalanceLimit)?;
+            effects.push(Effect::Extras(Extras { left, ..extras }));
+            guards.extend(account.extras_stand());
         }
         effects.push(match lot {
             LotId::Granted(id) if id == head.id => Effect::Open(id, Lot { left: rest, ..lot_of(request) }),

@@ -31,6 +31,7 @@ mod ids;
 mod lot;
 mod money;
 mod monitor;
+mod month;
 mod news;
 mod news_of;
 mod package;
@@ -64,7 +65,7 @@ mod version;
 mod webhook;
 
 pub use access::{ApiKey, Denial, Mode, Principal, Scope, Secret};
-pub use account::{Account, Fence, LOTS_ALIKE_MAX, LOTS_MAX, PLAN_CAP, PLAN_CAP_MAX, PostPaid, Subscription};
+pub use account::{Account, Fence, LOTS_ALIKE_MAX, LOTS_MAX, PLAN_CAP, PLAN_CAP_MAX, PostPaid};
 pub use account_id::AccountId;
 pub use adjustment::{Adjustment, adjust};
 pub use alert_state::{AlertState, Level, Low, Mark};
@@ -102,6 +103,7 @@ pub use ids::{
 pub use lot::{Lot, LotId, Service, Source, Terms};
 pub use money::{BadCurrency, BadMoney, BadRate, Currency, Money, Rate};
 pub use monitor::{Monitor, OnBehalf, Subject, Suspension, Watch, Watched, charge_month};
+pub use month::{Extras, Subscription};
 pub use news::{Event, HookPaused, News, RechargeFailure};
 pub use package::{Offer, Package, PackageChange, PackageId, PackageList};
 pub use payment::{Decline, Payment, PaymentId, PurchaseId, Standing};

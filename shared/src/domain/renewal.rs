@@ -81,10 +81,7 @@ fn renew(account: &Account) -> Posting {
         Guard::Revision(account.revision),
         Guard::Exactly(account.subscription_lot(), left),
     ];
-    let mut effects = vec![Effect::Renew(period, allowance)];
-    if !account.subscription.over.is_zero() {
-        effects.push(Effect::Over(Credits::ZERO));
-    }
+    let effects = vec![Effect::Renew(period, allowance)];
     Posting { entry, guards, effects }
 }
 

@@ -73,14 +73,11 @@ pub fn subscribe(account: &Account, request: &Subscribe, head: &Head) -> Result<
         Guard::FenceBelow(head.id),
     ];
     let mut effects = vec![Effect::Plan(request.plan.clone(), request.allowance, since)];
-    let over = over(account, request.allowance);
-    if over != account.subscription.over {
-        effects.push(Effect::Over(over));
+    let extras = account.extras();
+    if extras != account.subscription.extras {
+        effects.push(Effect::Extras(extras));
     }
-    if !over.is_zero() {
-        // What is left and what was spent decide on it together: a rival debit has it decided again.
-        guards.push(Guard::Exactly(lot, account.subscription.left));
-    }
+    guards.extend(account.extras_stand());
     let (direction, amount) = difference(account, request.allowance);
     match direction {
         _ if amount.is_zero() => (),
@@ -89,11 +86,13 @@ pub fn subscribe(account: &Account, request: &Subscribe, head: &Head) -> Result<
             effects.push(Effect::Give(lot, amount));
         }
         Direction::Debit => {
-            // Where all that is left goes, a rival debit that takes some of it has it decided again.
-            guards.push(if amount == account.subscription.left {
-                Guard::Exactly(lot, amount)
+            // Where all that the plan brought goes, a rival debit that takes some of it has it decided again.
+            let (left, kept) = (account.subscription.left, account.left_with(request.allowance));
+            let untouched = amount.plus(extras.left).unwrap_or(Credits::MAX);
+            guards.push(if kept == extras.left || request.allowance == Allowance::Unlimited {
+                Guard::Exactly(lot, left)
             } else {
-                Guard::AtLeast(lot, amount)
+                Guard::AtLeast(lot, untouched)
             });
             effects.push(Effect::Withdraw(amount));
         }
@@ -129,38 +128,10 @@ fn entry(
     Entry { switch: Some(Switch { from: account.plan.clone(), to, allowance }), ..entry }
 }
 
-/// By how much what was spent this month, and is left, exceeds an allowance with the operators' corrections.
-fn over(account: &Account, allowance: Allowance) -> Credits {
-    match allowance {
-        Allowance::Monthly(credits) => {
-            let brings = account.subscription.corrected_allowance(credits);
-            let used = account.subscription.spent().plus(wanted(account, allowance)).unwrap_or(Credits::MAX);
-            used.less(brings).unwrap_or_default()
-        }
-        Allowance::Unlimited => Credits::ZERO,
-    }
-}
-
-/// How many subscription credits are left with an allowance: what it and the operators' corrections bring and was
-/// not spent yet. What operators have added and is left stays, however much was spent before.
-fn wanted(account: &Account, allowance: Allowance) -> Credits {
-    let subscription = account.subscription;
-    match allowance {
-        Allowance::Monthly(credits) => {
-            let added = u64::try_from(subscription.corrected).ok();
-            let added = added.and_then(|added| Credits::try_from(added).ok()).unwrap_or_default();
-            let brings = subscription.corrected_allowance(credits);
-            brings.less(subscription.spent()).unwrap_or_default().max(subscription.left.min(added))
-        }
-        // Nothing is counted down, so nothing is left.
-        Allowance::Unlimited => Credits::ZERO,
-    }
-}
-
 /// How many subscription credits arrive or leave with an allowance.
 fn difference(account: &Account, allowance: Allowance) -> (Direction, Credits) {
     let left = account.subscription.left;
-    let wanted = wanted(account, allowance);
+    let wanted = account.left_with(allowance);
     match wanted.less(left) {
         Some(more) => (Direction::Credit, more),
         None => (Direction::Debit, left.less(wanted).unwrap_or_default()),

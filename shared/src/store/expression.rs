@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::item::{AccountItem, DisputeItem, EntryItem, encode};
 use super::{Fault, lot_key};
 use crate::domain::{
-    Account, Allowance, Bound, Counter, Direction, Disputed, Effect, Entry, EntryId, Guard, LotId, Period,
+    Account, Allowance, Bound, Counter, Disputed, Effect, Entry, EntryId, Extras, Guard, LotId, Period,
     PlanId, Posting,
 };
 
@@ -143,7 +143,7 @@ impl Expression {
                 let path = self.known_lot(*id);
                 self.removes.push(path);
             }
-            Effect::Correct(direction, amount) => self.correct(*direction, amount.get()),
+            Effect::Extras(extras) => self.set_extras(*extras),
             Effect::Cap(cap) => {
                 let (name, value) = (self.name("cap"), self.number(cap.get()));
                 self.sets.push(format!("{name} = {value}"));
@@ -165,7 +165,6 @@ impl Expression {
             Effect::Plan(plan, allowance, since) => self.set_plan(plan, *allowance, *since)?,
             Effect::Restore(amount) => self.shift("+", &["left"], amount.get()),
             Effect::Unspend(amount) => self.shift("-", &["granted"], amount.get()),
-            Effect::Over(amount) => self.set_over(amount.get()),
             Effect::Hold(amount) => self.raise("held", amount.get()),
             Effect::Unhold(amount) => self.lower("held", amount.get()),
             Effect::Use(amount) => {
@@ -198,21 +197,17 @@ impl Expression {
         self.sets.push(format!("{name} = if_not_exists({name}, {zero}) + {value}"));
     }
 
-    fn set_over(&mut self, amount: u64) {
-        let over = format!("{}.{}", self.name("sub"), self.name("over"));
-        if amount == 0 {
-            self.removes.push(over);
-        } else {
-            let value = self.number(amount);
-            self.sets.push(format!("{over} = {value}"));
+    /// Those of which there are some; most accounts have none.
+    fn set_extras(&mut self, extras: Extras) {
+        for (part, amount) in [("ext", extras.left), ("xsp", extras.spent), ("took", extras.taken)] {
+            let path = format!("{}.{}", self.name("sub"), self.name(part));
+            if amount.is_zero() {
+                self.removes.push(path);
+            } else {
+                let value = self.number(amount.get());
+                self.sets.push(format!("{path} = {value}"));
+            }
         }
-    }
-
-    fn correct(&mut self, direction: Direction, amount: u64) {
-        let path = format!("{}.{}", self.name("sub"), self.name("adj"));
-        let (value, zero) = (self.number(amount), self.number(0));
-        let sign = if direction == Direction::Credit { "+" } else { "-" };
-        self.sets.push(format!("{path} = if_not_exists({path}, {zero}) {sign} {value}"));
     }
 
     /// All open disputes: whatever changes one is decided on all of them as they are.
@@ -245,8 +240,7 @@ impl Expression {
         self.sets.push(format!("{sub}.{left} = {allowance}, {sub}.{granted} = {allowance}"));
         let (used, zero) = (self.name("used"), self.number(0));
         self.sets.push(format!("{used} = {zero}"));
-        let corrected = format!("{sub}.{}", self.name("adj"));
-        self.removes.push(corrected);
+        self.set_extras(Extras::default());
     }
 
     fn set_plan(&mut self, plan: &PlanId, allowance: Allowance, since: u64) -> Result<(), Fault> {

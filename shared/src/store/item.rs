@@ -10,7 +10,7 @@ use super::packed::Moves;
 use super::{Fault, lot_key};
 use crate::domain::{
     Account, AccountId, Allowance, Balance, ClaimKey, Credits, Details, Direction, Disputed, Entry, EntryId,
-    Fence, Operation, Part, Period, PlanId, PostPaid, Receipt, Subscription, Switch,
+    Extras, Fence, Operation, Part, Period, PlanId, PostPaid, Receipt, Subscription, Switch,
 };
 
 /// Writes `value` beside the attributes of its key.
@@ -95,16 +95,15 @@ fn is_nought(number: &u64) -> bool {
 struct SubscriptionItem {
     left: Credits,
     granted: Credits,
-    #[serde(default, skip_serializing_if = "is_none")]
-    over: Credits,
-    /// What operators have added, less what they have taken.
-    #[serde(default, rename = "adj", skip_serializing_if = "is_uncorrected")]
-    corrected: i64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
-fn is_uncorrected(number: &i64) -> bool {
-    *number == 0
+    /// What operators have added and is not spent.
+    #[serde(default, rename = "ext", skip_serializing_if = "is_none")]
+    extra: Credits,
+    /// What operators have added and was spent.
+    #[serde(default, rename = "xsp", skip_serializing_if = "is_none")]
+    extra_spent: Credits,
+    /// What operators have taken.
+    #[serde(default, rename = "took", skip_serializing_if = "is_none")]
+    taken: Credits,
 }
 
 /// What an open dispute has set aside.
@@ -153,8 +152,9 @@ impl From<&Account> for AccountItem {
             sub: SubscriptionItem {
                 left: account.subscription.left,
                 granted: account.subscription.granted,
-                over: account.subscription.over,
-                corrected: account.subscription.corrected,
+                extra: account.subscription.extras.left,
+                extra_spent: account.subscription.extras.spent,
+                taken: account.subscription.extras.taken,
             },
             used: account.used,
             held: account.held,
@@ -192,8 +192,7 @@ impl AccountItem {
             subscription: Subscription {
                 left: self.sub.left,
                 granted: self.sub.granted,
-                over: self.sub.over,
-                corrected: self.sub.corrected,
+                extras: Extras { left: self.sub.extra, spent: self.sub.extra_spent, taken: self.sub.taken },
             },
             used: self.used,
             held: self.held,

@@ -112,17 +112,9 @@ impl Make<'_> {
             let name = format!("sub.{part}");
             self.damages.iter().any(|damage| damage.attribute == name || damage.attribute == "sub")
         };
-        // As a change of plan has it: what was spent beyond the plan.
-        let over = match totals.allowance {
-            Some(Allowance::Monthly(plan)) => totals.spent.saturating_sub(plan.get().into()).max(0),
-            Some(Allowance::Unlimited) | None => 0,
-        };
         if is_broken("left") || is_broken("granted") {
             let granted = totals.subscription().saturating_add(totals.spent).max(0);
             sub.insert("granted".to_owned(), AttributeValue::N(granted.to_string()));
-        }
-        if is_broken("over") {
-            sub.insert("over".to_owned(), AttributeValue::N(over.to_string()));
         }
         sub.insert("left".to_owned(), left);
         self.set("sub", AttributeValue::M(sub));

@@ -300,7 +300,7 @@ impl World {
         match self.account.allowance {
             // Rule 4, however plans, debits and refunds came one after the other.
             Allowance::Monthly(most) => {
-                let Subscription { left, over, .. } = self.account.subscription;
+                let (left, over) = (self.account.subscription.left, self.account.beyond_plan());
                 let spent = self.account.subscription.spent();
                 prop_assert_eq!(left, most.less(spent).unwrap_or_default());
                 prop_assert_eq!(over, spent.less(most).unwrap_or_default());

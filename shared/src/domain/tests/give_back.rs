@@ -148,8 +148,7 @@ fn a_refund_after_a_downgrade_makes_up_first_for_what_was_spent_beyond_the_plan(
         [(0, 3, 3, "sub 3"), (5, 3, 0, "sub 3, sub 3"), (5, 8, 3, "sub 8, sub 5")]
     {
         let mut before = world("sub 0");
-        before.subscription =
-            Subscription { granted: credits(10 + over), over: credits(over), ..Subscription::default() };
+        before.subscription = Subscription { granted: credits(10 + over), ..Subscription::default() };
         let posting = back(&before, &format!("sub {amount}"), refund(), &[]);
         assert_eq!(moves(&posting), told);
         let after = before.apply(&posting).unwrap();

@@ -78,7 +78,11 @@ fn extra_subscription_credits_end_with_their_month() {
     let account = account.clone().apply(&give(&account, "sub", 3, 1)).unwrap();
     assert_eq!(
         account.subscription,
-        Subscription { left: credits(8), granted: credits(8), corrected: 3, ..Subscription::default() }
+        Subscription {
+            left: credits(8),
+            granted: credits(8),
+            extras: Extras { left: credits(3), ..Extras::default() }
+        }
     );
     let renewal = due(&account, at("2024-02-01T00:00:00Z")).unwrap();
     let account = account.apply(&renewal).unwrap();

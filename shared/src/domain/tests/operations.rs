@@ -204,6 +204,7 @@ pub(super) fn states() -> Vec<(String, Account)> {
             let mut account = account(line);
             (account.used, account.held) = (credits(30), credits(20));
             account.subscription.granted = account.subscription.left.plus(credits(8)).unwrap();
+            brings_what_it_had(&mut account);
             (line.to_owned(), account)
         })
         .collect();
@@ -218,12 +219,25 @@ pub(super) fn states() -> Vec<(String, Account)> {
         states.push((name.to_owned(), account.apply(&opened).unwrap()));
     }
     let mut over = states.iter().find(|(known, _)| known == "sub 5").unwrap().1.clone();
-    over.subscription = Subscription { granted: credits(17), over: credits(7), ..Subscription::default() };
+    over.subscription = Subscription { granted: credits(17), ..Subscription::default() };
     states.push(("spent beyond the plan".to_owned(), over));
+    let mut extra = states.iter().find(|(known, _)| known == "sub 5").unwrap().1.clone();
+    for (name, left, added) in
+        [("more than was added", 5, 3), ("what was added", 2, 4), ("beyond the plan", 2, 2)]
+    {
+        let spent = if name == "beyond the plan" { 15 } else { 8 };
+        let extras = Extras { left: credits(added), spent: credits(2), taken: credits(1) };
+        extra.subscription = Subscription { left: credits(left), granted: credits(left + spent), extras };
+        states.push((format!("{name} is left"), extra.clone()));
+    }
+    extra.allowance = Allowance::Unlimited;
+    extra.subscription.left = Credits::ZERO;
+    states.push(("unlimited, with what was added".to_owned(), extra));
     let promotions: Vec<_> = (1..=16).map(|day| format!("bonus 1 until 2024-02-{day:02}")).collect();
     let mut full = super::account(&format!("sub 5, {}", promotions.join(", ")));
     (full.used, full.held) = (credits(30), credits(20));
     full.subscription.granted = credits(13);
+    brings_what_it_had(&mut full);
     states.push(("sixteen lots".to_owned(), full));
     let kinds = ["smartcheck", "smartaccess", "smartenroll", "api", "biometric"];
     let twelve: Vec<_> =
@@ -232,6 +246,7 @@ pub(super) fn states() -> Vec<(String, Account)> {
         let mut account = super::account(&format!("sub 0, {first}, {}", twelve.join(", ")));
         (account.used, account.held) = (credits(30), credits(20));
         account.subscription.granted = credits(8);
+        brings_what_it_had(&mut account);
         states.push((format!("twelve lots, {first}"), account));
     }
     let mut pooled = states.iter().find(|(known, _)| known == "disputed and spent").unwrap().1.clone();
@@ -243,6 +258,13 @@ pub(super) fn states() -> Vec<(String, Account)> {
     states.push(("with a pool".to_owned(), pooled));
     states.extend(at_the_limits());
     states
+}
+
+/// Has a plan bring what is left and what was spent.
+fn brings_what_it_had(account: &mut Account) {
+    if account.allowance != Allowance::Unlimited {
+        account.allowance = Allowance::Monthly(account.subscription.granted);
+    }
 }
 
 /// Accounts whose numbers have nearly reached the ends of their ranges.
@@ -263,9 +285,11 @@ pub(super) fn at_the_limits() -> Vec<(String, Account)> {
     fences.subscription.granted = credits(PLAN_CAP_MAX - 3);
     for account in [&mut used, &mut held, &mut lots] {
         account.subscription.granted = credits(13);
+        brings_what_it_had(account);
     }
     let mut disputed = account("sub 5, purchased 9");
     disputed.subscription.granted = credits(13);
+    brings_what_it_had(&mut disputed);
     let bought = Bought { credits: credits(9), lot: Some((id(2), credits(9))) };
     let opened = dispute_opened(&disputed, &bought, &head(80, at(NOW))).unwrap();
     let mut disputed = disputed.apply(&opened).unwrap();

@@ -215,7 +215,7 @@ proptest! {
 #[test]
 fn what_an_operator_has_added_stays_beyond_the_plan() {
     let (account, _) = switch(spend(on("basic"), 900, 10), "free", 11);
-    assert_eq!((account.subscription.left.get(), account.subscription.over.get()), (0, 800));
+    assert_eq!((account.subscription.left.get(), account.beyond_plan().get()), (0, 800));
     let amount = Amount::try_from(50).unwrap();
     let request = Adjustment { direction: Direction::Credit, amount, source: Some(Source::Subscription) };
     let mut account =
@@ -224,7 +224,66 @@ fn what_an_operator_has_added_stays_beyond_the_plan() {
         (13..).zip([("basic", 150, 0), ("free", 50, 800), ("basic", 150, 0), ("free", 50, 800)])
     {
         account = switch(account, plan, number).0;
-        let Subscription { left: has, over: beyond, .. } = account.subscription;
-        assert_eq!((has.get(), beyond.get()), (left, over), "{plan}");
+        assert_eq!((account.subscription.left.get(), account.beyond_plan().get()), (left, over), "{plan}");
+    }
+}
+
+/// What operators add beyond the plan is spent last and comes back first, and no change of plan refills it.
+#[test]
+fn what_operators_add_is_spent_once() {
+    let account = |steps: &[&str]| {
+        let mut account = switch(spend(on("basic"), 669, 10), "free", 11).0;
+        let mut number = 11;
+        for step in steps {
+            number += 1;
+            let (head, (what, amount)) = (head(number, at(NOW)), step.split_once(' ').unwrap());
+            let amount = || amount.parse::<u64>().unwrap();
+            let change = |direction| Adjustment {
+                direction,
+                amount: Amount::try_from(amount()).unwrap(),
+                source: Some(Source::Subscription),
+            };
+            let back = |why| GiveBack {
+                shares: super::give_back::shares(step.split_once(' ').unwrap().1),
+                why,
+                month: account.period,
+            };
+            let posting = match what {
+                "add" => adjust(&account, &change(Direction::Credit), &head),
+                "take" => adjust(&account, &change(Direction::Debit), &head),
+                "use" => {
+                    account = spend(account, amount(), number);
+                    continue;
+                }
+                "hold" => {
+                    let operation = Operation::try_from("x".to_owned()).unwrap();
+                    let request = Consume { operation, amount: credits(amount()), service: None };
+                    hold(&account, &request, &head)
+                }
+                "release" => give_back(&account, &back(Why::Release), &head),
+                "refund" => give_back(&account, &back(super::give_back::refund()), &head),
+                _ => {
+                    account = switch(account, what, number).0;
+                    continue;
+                }
+            };
+            account = account.clone().apply(&posting.unwrap()).unwrap();
+        }
+        account.subscription.left.get()
+    };
+    for (steps, left) in [
+        (vec!["add 15"], 15),
+        (vec!["add 15", "hold 15", "release sub 15"], 15),
+        (vec!["add 15", "use 15", "refund sub 15"], 15),
+        (vec!["add 15", "use 15", "refund sub 20"], 15),
+        (vec!["add 15", "use 15", "professional x", "free x"], 0),
+        (vec!["add 15", "use 15", "professional x", "free x", "refund sub 15"], 15),
+        (vec!["add 15", "use 5", "enterprise x", "use 400", "free x"], 10),
+        (vec!["add 15", "take 5", "basic x", "free x"], 10),
+        (vec!["basic x", "take 300", "add 15", "free x", "basic x"], 46),
+        (vec!["basic x", "add 15", "use 340", "refund sub 340"], 346),
+        (vec!["basic x", "add 15", "use 340", "free x", "refund sub 340"], 15),
+    ] {
+        assert_eq!(account(&steps), left, "{steps:?}");
     }
 }

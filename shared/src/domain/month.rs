@@ -1,0 +1,95 @@
+use super::{Account, Allowance, Credits, Guard};
+
+/// The subscription credits of one month.
+///
+/// They have two parts: what the plan brings, which is spent first, and what operators have added. Debits lower
+/// `left` alone; how far the two parts are spent follows from it, see [`Account::extras`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Subscription {
+    /// Not spent yet.
+    pub left: Credits,
+    /// Those left and those spent. On an unlimited plan nothing is left, and what is spent is counted
+    /// here, so that a change of plan knows of it (contract, rule 4).
+    pub granted: Credits,
+    /// What operators have added and taken, as it was last written.
+    pub extras: Extras,
+}
+
+/// What operators have added to a month's subscription credits, and taken from them. A change of plan leaves all
+/// three alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// Added and not spent.
+    pub left: Credits,
+    /// Added and spent.
+    pub spent: Credits,
+    /// Taken from what the plan brings.
+    pub taken: Credits,
+}
+
+impl Subscription {
+    /// How many were spent this month.
+    #[must_use]
+    pub fn spent(self) -> Credits {
+        self.granted.less(self.left).unwrap_or_default()
+    }
+
+    /// How much of what the plan brings was spent or taken.
+    fn plan_used(self, extras: Extras) -> Credits {
+        let spent = self.spent().less(extras.spent).unwrap_or_default();
+        spent.plus(extras.taken).unwrap_or(Credits::MAX)
+    }
+}
+
+impl Account {
+    /// What operators have added and taken this month, as far as it is spent by now.
+    #[must_use]
+    pub fn extras(&self) -> Extras {
+        let Extras { left: written, spent, taken } = self.subscription.extras;
+        // An unlimited plan takes nothing from what was added.
+        let left = match self.allowance {
+            Allowance::Unlimited => written,
+            Allowance::Monthly(_) => written.min(self.subscription.left),
+        };
+        let more = written.less(left).unwrap_or_default();
+        Extras { left, spent: spent.plus(more).unwrap_or(Credits::MAX), taken }
+    }
+
+    /// Holds while no debit has changed [`Account::extras`] since the account was seen.
+    pub(super) fn extras_stand(&self) -> Option<Guard> {
+        let (lot, left) = (self.subscription_lot(), self.subscription.left);
+        let added = self.subscription.extras.left;
+        match self.allowance {
+            _ if added.is_zero() => None,
+            Allowance::Unlimited => None,
+            Allowance::Monthly(_) if added <= left => Some(Guard::AtLeast(lot, added)),
+            Allowance::Monthly(_) => Some(Guard::Exactly(lot, left)),
+        }
+    }
+
+    /// How many subscription credits are left with an allowance: what it brings and was neither spent nor taken, and
+    /// what operators have added.
+    pub(super) fn left_with(&self, allowance: Allowance) -> Credits {
+        let extras = self.extras();
+        match allowance {
+            Allowance::Monthly(brings) => {
+                let plan = brings.less(self.subscription.plan_used(extras)).unwrap_or_default();
+                plan.plus(extras.left).unwrap_or(Credits::MAX)
+            }
+            // Nothing is counted down, so nothing is left.
+            Allowance::Unlimited => Credits::ZERO,
+        }
+    }
+
+    /// By how much what was spent or taken exceeds what the plan brings, since it became a smaller one: a refund
+    /// makes up for that first, so that what is left never exceeds the plan.
+    #[must_use]
+    pub fn beyond_plan(&self) -> Credits {
+        match self.allowance {
+            Allowance::Monthly(brings) => {
+                self.subscription.plan_used(self.extras()).less(brings).unwrap_or_default()
+            }
+            Allowance::Unlimited => Credits::ZERO,
+        }
+    }
+}
