@@ -219,6 +219,7 @@ impl IntoResponse for Unstarted {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Unsettled;
 
     #[test]
     fn freeze_and_unfreeze_undo_each_other_and_no_other_change_undoes_them() {
@@ -230,5 +231,13 @@ mod tests {
         assert_eq!(of(Method::POST, "/organisations"), None);
         let plan = of(Method::PUT, "/api/v3/subscription");
         assert_eq!(of(Method::PUT, "/admin/v1/organisations/org_1/subscription"), plan);
+    }
+
+    #[test]
+    fn only_a_refusal_gives_the_key_back() {
+        let gives_back = |error: ApiError| is_refused(&error.into_response());
+        assert!(gives_back(OVERTAKEN));
+        assert!(!gives_back(Unsettled::InProgress.into()), "the change may have been made");
+        assert!(!gives_back(Fault::Busy.into()));
     }
 }

@@ -196,6 +196,8 @@ pub(super) fn states() -> Vec<(String, Account)> {
         "sub 5, purchased 9, frozen",
         "unlimited, purchased 9",
         "unlimited, limit 6, owed 4",
+        // A batch owes nearly up to the limit, and no lot tells of a rival.
+        "limit 8",
         "sub 5, purchased 1, purchased 1, purchased 1, purchased 1, bonus 1",
     ];
     let mut states: Vec<_> = lines
@@ -306,6 +308,9 @@ pub(super) fn at_the_limits() -> Vec<(String, Account)> {
     let mut fences = account("unlimited");
     fences.cap = Some(credits(PLAN_CAP_MAX));
     fences.subscription.granted = credits(PLAN_CAP_MAX - 3);
+    // A batch as a whole fits, and no rival beside it.
+    let mut batched = account("unlimited");
+    batched.subscription.granted = credits(PLAN_CAP - 9);
     for account in [&mut used, &mut held, &mut lots] {
         account.subscription.granted = credits(13);
         brings_what_it_had(account);
@@ -318,7 +323,7 @@ pub(super) fn at_the_limits() -> Vec<(String, Account)> {
     let mut disputed = disputed.apply(&opened).unwrap();
     let full = Lot { source: Source::Purchased, left: near(9 + 13 + 2), service: None, expires_at: None };
     disputed.lots.insert(id(5), full);
-    let names = ["disputed", "used", "held", "owed", "granted", "a lot", "raised"];
-    let accounts = [disputed, used, held, owed, spent, lots, fences];
+    let names = ["disputed", "used", "held", "owed", "granted", "a lot", "raised", "batched"];
+    let accounts = [disputed, used, held, owed, spent, lots, fences, batched];
     names.into_iter().zip(accounts).map(|(name, account)| (format!("{name} at its limit"), account)).collect()
 }
