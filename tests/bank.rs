@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -7,6 +8,7 @@ use shared::pay::{
     CustomerId, Event, MoneyRefund, Order, Payment, PaymentId, Provider, RefundAnswer, Refused, Reversals,
     Silence, Simulated,
 };
+use tokio::sync::Barrier;
 
 use crate::{Faults, Kind};
 
@@ -59,6 +61,14 @@ pub struct Bank {
     pub(crate) inner: Simulated,
     pub(crate) faults: Faults,
     pub(crate) script: Arc<Mutex<Script>>,
+    pub(crate) meeting: Arc<Mutex<Option<Meeting>>>,
+}
+
+/// Where each question for an order waits until so many are asked; and how many went on from there.
+#[derive(Clone)]
+pub(crate) struct Meeting {
+    pub(crate) barrier: Arc<Barrier>,
+    pub(crate) met: Arc<AtomicUsize>,
 }
 
 impl Bank {
@@ -105,6 +115,11 @@ impl Provider for Bank {
     }
 
     async fn find(&self, order: &Order) -> Result<Option<Payment>, Silence> {
+        let meeting = self.meeting.lock().unwrap().clone();
+        if let Some(Meeting { barrier, met }) = meeting {
+            barrier.wait().await;
+            met.fetch_add(1, Ordering::Relaxed);
+        }
         self.call(self.inner.find(order)).await
     }
 

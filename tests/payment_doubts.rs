@@ -1,5 +1,7 @@
 //! What two sides say differently of one payment.
 
+use std::sync::atomic::Ordering;
+
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use shared::domain::{AccountId, Currency, Decline, Mode, Money, Payment, Purchase, Stage, Standing};
@@ -89,4 +91,27 @@ async fn a_purchase_that_was_granted_has_not_failed() {
         assert_eq!(purchased(&shop, account).await, 500, "{number}");
     }
     assert!(met > 0, "no crash leaves a purchase granted and pending");
+}
+
+/// Two customers' purchases are in doubt, and the provider answers neither question before both are asked: one customer
+/// does not wait for another one's payment.
+#[tokio::test]
+async fn no_customer_waits_for_anothers_payment() {
+    let mut shop = Shop::open(now()).await;
+    let mut doubts = vec![];
+    for _ in 0..2 {
+        shop.heal();
+        let (account, key) = shop.customer(0).await;
+        let body = json!({ "package": "starter", "paymentMethod": "card_timeout_charged" });
+        assert_eq!(shop.buy(&key, &unique(), &body).await.0, 202);
+        doubts.push(account);
+    }
+    shop.project().await;
+    shop.pass(120);
+    let met = shop.meet(2);
+    shop.reconcile().await;
+    assert_eq!(met.load(Ordering::Relaxed), 2);
+    for account in doubts {
+        assert_eq!(purchased(&shop, account).await, 500);
+    }
 }

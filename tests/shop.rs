@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -19,9 +20,10 @@ use shared::hooks::{Bus, Dispatch, NoSeal, Published, Sender, Undispatched, Unpu
 use shared::pay::simulated::{Memory, Notice, Voice};
 use shared::pay::{Providers, Simulated, sign};
 use shared::store::{Listed, Moment, Organisation, random};
+use tokio::sync::Barrier;
 use tower::ServiceExt;
 
-use crate::bank::{Bank, Script};
+use crate::bank::{Bank, Meeting, Script};
 use crate::queues::{Listeners, Sent, Woken};
 use crate::{Books, Fault, Faults, Kind};
 
@@ -77,6 +79,7 @@ pub struct Shop {
     sent: Sent,
     notices: Arc<Mutex<Vec<Notice>>>,
     calls: Arc<Mutex<Script>>,
+    meeting: Arc<Mutex<Option<Meeting>>>,
 }
 
 impl Shop {
@@ -107,6 +110,7 @@ impl Shop {
             sent,
             notices,
             calls: Arc::default(),
+            meeting: Arc::default(),
         }
     }
 
@@ -159,6 +163,7 @@ impl Shop {
             inner: self.company.clone(),
             faults: self.faults.clone(),
             script: self.calls.clone(),
+            meeting: self.meeting.clone(),
         });
         Arc::new(App {
             cursors: shared::edge::CursorKey::none(),
@@ -191,6 +196,15 @@ impl Shop {
     pub fn heal(&self) {
         *self.calls.lock().unwrap() = (0, None);
         self.faults.arm(usize::MAX, Kind::CrashBefore);
+    }
+
+    /// From now on the payment company says nothing of an order before so many are asked for at once. How many
+    /// questions got that far is counted.
+    pub fn meet(&self, orders: usize) -> Arc<AtomicUsize> {
+        let meeting = Meeting { barrier: Arc::new(Barrier::new(orders)), met: Arc::default() };
+        let met = meeting.met.clone();
+        *self.meeting.lock().unwrap() = Some(meeting);
+        met
     }
 
     /// From now on this goes wrong, and nothing else.

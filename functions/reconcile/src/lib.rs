@@ -3,12 +3,15 @@
 
 mod look;
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::StreamExt;
+use futures_util::stream;
 use shared::calendar::NotMade;
-use shared::domain::{PurchaseId, Step};
+use shared::domain::{AccountId, PurchaseId, Step};
 use shared::edge::App;
 use shared::store::{Errand, Fault, Moment, Noted, Unsettled};
 use tokio::time::timeout;
@@ -17,6 +20,9 @@ pub use look::look;
 
 /// How many errands one call works off at most; the next call goes on.
 const ERRANDS_MAX: usize = 5_000;
+
+/// How many accounts' errands are worked off side by side.
+const ACCOUNTS_AT_ONCE: usize = 16;
 
 /// For how many seconds one call begins errands. With the longest that it may be at then, and with putting
 /// it off, it ends before the function's 240.
@@ -29,7 +35,8 @@ const ERRAND_SECONDS: u64 = 28;
 /// For how many seconds an errand is put off that could not be done.
 const PUT_OFF_SECONDS: i64 = 120;
 
-/// Works off the errands that are due by `moment`, the earliest first; how many there were. One that fails
+/// Works off the errands that are due by `moment`; how many there were. Each account's go one after the other, the
+/// earliest first; accounts go side by side, so that none waits for another one's payment provider. One that fails
 /// or takes too long is put off, and is tried again later. Once a day it also asks the payment providers for
 /// refunds and disputes.
 ///
@@ -38,31 +45,51 @@ const PUT_OFF_SECONDS: i64 = 120;
 pub async fn tick(app: &App, moment: Moment) -> Result<usize, Fault> {
     let mut handled = Box::pin(look::look_daily(app, moment)).await;
     let end = moment.wall.checked_add_signed(TimeDelta::seconds(WORK_SECONDS)).unwrap_or(moment.wall);
-    while handled < ERRANDS_MAX {
+    while handled < ERRANDS_MAX && app.clock.moment().wall < end {
         let due = app.ledger.errands(moment.now).await?;
         if due.is_empty() {
             break;
         }
-        for noted in &due {
-            // A lease begins when its errand does, and not when the first of them did.
-            let moment = Moment { wall: app.clock.moment().wall, ..moment };
-            if end <= moment.wall {
-                return Ok(handled);
+        let mut accounts: BTreeMap<AccountId, Vec<Noted>> = BTreeMap::new();
+        for noted in due {
+            accounts.entry(noted.errand.account()).or_default().push(noted);
+        }
+        let each = accounts.into_values().map(|errands| in_turn(app, errands, moment, end));
+        let done: Vec<_> = stream::iter(each).buffer_unordered(ACCOUNTS_AT_ONCE).collect().await;
+        for errands in done {
+            handled = handled.saturating_add(errands?);
+        }
+    }
+    Ok(handled)
+}
+
+/// Works off errands of one account until `end`; how many. Once one of them takes too long, those behind it are put
+/// off with it: they would mostly wait for the same, and other accounts for them.
+async fn in_turn(app: &App, errands: Vec<Noted>, moment: Moment, end: DateTime<Utc>) -> Result<usize, Fault> {
+    let (mut handled, mut is_slow) = (0usize, false);
+    for noted in errands {
+        // A lease begins when its errand does, and not when the first of them did.
+        let moment = Moment { wall: app.clock.moment().wall, ..moment };
+        if end <= moment.wall {
+            break;
+        }
+        handled = handled.saturating_add(1);
+        if is_slow {
+            put_off(app, &noted, moment).await?;
+            continue;
+        }
+        let attended = Box::pin(attend(app, &noted, moment));
+        match timeout(Duration::from_secs(ERRAND_SECONDS), attended).await {
+            Ok(Ok(())) => (),
+            Ok(Err(unsettled)) => {
+                tracing::warn!(errand = ?noted.errand, cause = &unsettled as &dyn Error, "errand put off");
+                put_off(app, &noted, moment).await?;
             }
-            let attended = Box::pin(attend(app, noted, moment));
-            let attended = timeout(Duration::from_secs(ERRAND_SECONDS), attended);
-            match attended.await {
-                Ok(Ok(())) => (),
-                Ok(Err(unsettled)) => {
-                    tracing::warn!(errand = ?noted.errand, cause = &unsettled as &dyn Error, "errand put off");
-                    put_off(app, noted, moment).await?;
-                }
-                Err(_) => {
-                    tracing::warn!(errand = ?noted.errand, "errand cut off and put off");
-                    put_off(app, noted, moment).await?;
-                }
+            Err(_) => {
+                tracing::warn!(errand = ?noted.errand, "errand cut off and put off");
+                put_off(app, &noted, moment).await?;
+                is_slow = true;
             }
-            handled = handled.saturating_add(1);
         }
     }
     Ok(handled)

@@ -5,7 +5,6 @@ use async_trait::async_trait;
 use shared::domain::AccountId;
 use shared::edge::App;
 use shared::hooks::{Bus, Dispatch, Published, Undispatched, Unpublished};
-use tokio::sync::Semaphore;
 
 use crate::duties;
 use crate::lane::{Lane, Work};
@@ -47,23 +46,19 @@ impl Dispatch for LocalBus {
 }
 
 /// Looks at accounts side by side: none waits for another's endpoint.
-pub(crate) async fn carry(mut work: Work<AccountId>, app: Arc<App>) {
-    let places = Arc::new(Semaphore::new(AT_ONCE));
-    while let Some(account) = work.next().await {
-        let (app, done) = (app.clone(), work.finisher());
-        let Ok(place) = places.clone().acquire_owned().await else { return };
-        tokio::spawn(async move {
-            for attempt in 1..=ATTEMPTS_MAX {
-                let Err(error) = duties::deliver(&app, account).await else { return drop((place, done)) };
-                tracing::warn!(%account, attempt, error = format!("{error:#}"), "webhooks could not be looked at");
-                tokio::time::sleep(PAUSE).await;
-            }
-            // It may be in the hands of whoever has failed for a while.
-            if let Err(error) = duties::deliver_later(&app, account).await {
-                tracing::error!(%account, error = format!("{error:#}"), "webhooks wait for the next event");
-            }
-            drop((place, done));
-        });
+pub(crate) async fn carry(work: Work<AccountId>, app: Arc<App>) {
+    work.side_by_side(AT_ONCE, |account| look(account, app.clone())).await;
+}
+
+async fn look(account: AccountId, app: Arc<App>) {
+    for attempt in 1..=ATTEMPTS_MAX {
+        let Err(error) = duties::deliver(&app, account).await else { return };
+        tracing::warn!(%account, attempt, error = format!("{error:#}"), "webhooks could not be looked at");
+        tokio::time::sleep(PAUSE).await;
+    }
+    // It may be in the hands of whoever has failed for a while.
+    if let Err(error) = duties::deliver_later(&app, account).await {
+        tracing::error!(%account, error = format!("{error:#}"), "webhooks wait for the next event");
     }
 }
 

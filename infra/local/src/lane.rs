@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// A queue within the process that knows when it is worked off.
 pub(crate) struct Lane<T> {
@@ -16,7 +16,7 @@ pub(crate) struct Work<T> {
 }
 
 /// Says that one is done, when it is dropped.
-pub(crate) struct Finisher(Arc<watch::Sender<Counts>>);
+struct Finisher(Arc<watch::Sender<Counts>>);
 
 /// How much has gone through a lane since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,9 +73,21 @@ impl<T> Work<T> {
         self.counts.send_modify(Counts::one_done);
     }
 
-    /// For whoever does one side by side with others, to say that it is done.
-    pub(crate) fn finisher(&self) -> Finisher {
-        Finisher(self.counts.clone())
+    /// Does everything that comes, at most so many at once.
+    pub(crate) async fn side_by_side<D>(mut self, at_once: usize, does: impl Fn(T) -> D)
+    where
+        D: Future<Output = ()> + Send + 'static,
+    {
+        let places = Arc::new(Semaphore::new(at_once));
+        while let Some(one) = self.next().await {
+            let done = Finisher(self.counts.clone());
+            let Ok(place) = places.clone().acquire_owned().await else { return };
+            let doing = does(one);
+            tokio::spawn(async move {
+                doing.await;
+                drop((place, done));
+            });
+        }
     }
 }
 

@@ -9,6 +9,10 @@ use shared::pay::{Asleep, Wakes};
 use crate::duties;
 use crate::lane::{Lane, Work};
 
+/// How many accounts are looked at side by side, as a queue calls so many functions. A local company that is slow on
+/// purpose holds one of them for seconds.
+const AT_ONCE: usize = 256;
+
 /// How often a wake is handled before it is given up, as a queue gives up a message.
 const ATTEMPTS_MAX: u32 = 3;
 
@@ -25,14 +29,15 @@ impl Wakes for LocalWakes {
     }
 }
 
-/// Handles wakes one after the other.
-pub(crate) async fn consume(mut work: Work<AccountId>, app: Arc<App>) {
-    while let Some(account) = work.next().await {
-        for attempt in 1..=ATTEMPTS_MAX {
-            let Err(error) = duties::attend(&app, account).await else { break };
-            tracing::warn!(%account, attempt, error = format!("{error:#}"), "a wake could not be handled");
-            tokio::time::sleep(PAUSE).await;
-        }
-        work.done();
+/// Handles wakes side by side: no account waits for another one's payment provider.
+pub(crate) async fn consume(work: Work<AccountId>, app: Arc<App>) {
+    work.side_by_side(AT_ONCE, |account| attend(account, app.clone())).await;
+}
+
+async fn attend(account: AccountId, app: Arc<App>) {
+    for attempt in 1..=ATTEMPTS_MAX {
+        let Err(error) = duties::attend(&app, account).await else { return };
+        tracing::warn!(%account, attempt, error = format!("{error:#}"), "a wake could not be handled");
+        tokio::time::sleep(PAUSE).await;
     }
 }
