@@ -34,6 +34,7 @@ mod draw_races;
 mod ended_holds;
 mod events;
 mod field_errors;
+mod first_steps;
 mod holds;
 mod hooks;
 mod idempotent_routes;

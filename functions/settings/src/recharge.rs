@@ -69,7 +69,7 @@ pub(super) struct Query {}
 )]
 pub(super) async fn read_auto_recharge(
     State(app): State<Arc<App>>,
-    caller: Caller<may::Read>,
+    caller: Caller<may::SeeSettings>,
     Params(Query {}): Params<Query>,
 ) -> Result<Reply, ApiError> {
     let currency = app.till(caller.account.mode).billed_in(caller.account.org).await?;

@@ -20,6 +20,10 @@ pub struct Amount(NonZeroU64);
 #[serde(into = "u64")]
 pub struct Quantity(NonZeroU64);
 
+/// How many credits an operator allows an organisation, `0..=Amount::MAX`: an allowance, or credits on account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowed(u64);
+
 /// A number outside the range that its kind allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be a whole number from {min} to {max}")]
@@ -74,6 +78,10 @@ impl Amount {
     const RANGE: OutOfRange = OutOfRange { min: 1, max: Self::MAX };
 }
 
+impl Allowed {
+    const RANGE: OutOfRange = OutOfRange { min: 0, max: Amount::MAX };
+}
+
 impl Quantity {
     /// The most that one request may ask for.
     pub const MAX: u64 = 1_000_000;
@@ -104,6 +112,14 @@ impl TryFrom<u64> for Amount {
     }
 }
 
+impl TryFrom<u64> for Allowed {
+    type Error = OutOfRange;
+
+    fn try_from(count: u64) -> Result<Self, OutOfRange> {
+        if count <= Amount::MAX { Ok(Self(count)) } else { Err(Self::RANGE) }
+    }
+}
+
 impl TryFrom<u64> for Quantity {
     type Error = OutOfRange;
 
@@ -123,6 +139,12 @@ impl<'de> Deserialize<'de> for Credits {
 }
 
 impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        input.deserialize_u64(Reader(Self::RANGE, PhantomData))
+    }
+}
+
+impl<'de> Deserialize<'de> for Allowed {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         input.deserialize_u64(Reader(Self::RANGE, PhantomData))
     }
@@ -156,6 +178,12 @@ impl<T: TryFrom<u64, Error = OutOfRange>> Visitor<'_> for Reader<T> {
 impl From<Credits> for u64 {
     fn from(credits: Credits) -> u64 {
         credits.0
+    }
+}
+
+impl From<Allowed> for Credits {
+    fn from(allowed: Allowed) -> Credits {
+        Credits(allowed.0)
     }
 }
 
