@@ -241,8 +241,8 @@ async fn what_is_not_found_says_where_it_may_be() {
         body["mode"] = json!("test");
         world.post(&path, world.operator(), &unique(), &body).await.created();
     }
-    for method in ["GET", "POST", "DELETE"] {
-        let unknown = tests::send(world.request(method.parse().unwrap(), "/_local/clok", "")).await;
+    for (method, path) in [("GET", "/_local/clok"), ("POST", "/_local/clok"), ("DELETE", "/_local/a/b"), ("GET", "/_local/")] {
+        let unknown = tests::send(world.request(method.parse().unwrap(), path, "")).await;
         assert_eq!(unknown.failure(), "404 NOT_FOUND");
         assert!(unknown.body["error"]["message"].as_str().unwrap().contains("README"), "{unknown:?}");
     }

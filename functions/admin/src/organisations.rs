@@ -17,7 +17,8 @@ pub(super) struct NewOrganisation {
     /// Its name.
     #[schema(value_type = String, max_length = 255)]
     name: Reference,
-    /// A plan of the catalogue; `free` when left out.
+    /// A plan of the catalogue; `free` when left out. Keys work on plans with API access: `professional` and
+    /// `enterprise` have it, `free` and `basic` do not.
     plan: Option<String>,
     /// A negotiated monthly allowance in place of the plan's; may be 0.
     #[schema(value_type = Option<u64>, minimum = 0)]

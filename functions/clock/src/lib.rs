@@ -54,7 +54,15 @@ struct TestTime {
 struct Query {}
 
 /// What time it is for the test ledger.
-#[utoipa::path(get, path = "/api/v3/test-clock", tag = "test", responses((status = 200, body = TestTime)))]
+#[utoipa::path(
+    get,
+    path = "/api/v3/test-clock",
+    tag = "test",
+    responses(
+        (status = 200, body = TestTime),
+        (status = 403, description = "INSUFFICIENT_PERMISSIONS: the key is not a test key"),
+    ),
+)]
 async fn read_clock(
     State(app): State<Arc<App>>,
     caller: Caller<may::Read>,

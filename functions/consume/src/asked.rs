@@ -27,7 +27,8 @@ pub(super) struct Consume {
     /// Your name for the member of staff who did it.
     #[schema(value_type = Option<String>, max_length = 255)]
     pub(super) member_id: Option<Reference>,
-    /// The service that was used: lots set aside for it pay, and pay first.
+    /// The service that was used: smartcheck, smartaccess, smartenroll, api or biometric. Lots set aside for it pay, and
+    /// pay first.
     #[schema(value_type = Option<String>)]
     pub(super) service: Option<Service>,
     /// Your own key and value pairs: at most 20, keys of 40 characters, values of 500 in one line or several, 2 KB in all.

@@ -154,21 +154,16 @@ async fn affordable(
     (packages, lacking): (&PackageList, u64),
     moment: Moment,
 ) -> Result<Result<Offer, Refusal>, ApiError> {
-    let till = app.till(account.id.mode);
-    let currency = till.currency(account.id.org).await?;
     let Ok(lacking) = Amount::try_from(lacking) else { return Ok(Err(Refusal::PriceLimit)) };
-    let package = packages.cheapest(lacking, currency, moment.now).map(Ok);
-    let mut found = Err(Refusal::NothingOnSale);
-    for offer in package.into_iter().chain([packages.amount(lacking, currency, moment.now)]) {
-        found = match offer.and_then(|offer| domain::may_buy(account, &offer).map(|()| offer)) {
-            Ok(offer) => till.fits_today(account.id, offer.price, moment).await?.map(|()| offer),
-            refused @ Err(_) => refused,
-        };
-        if found.is_ok() {
-            break;
-        }
-    }
-    Ok(found)
+    let today = app.till(account.id.mode).spending_today(account.id, moment).await?;
+    let may_buy = |offer: Offer| {
+        domain::may_buy(account, &offer)?;
+        today.fits(offer.price)?;
+        Ok(offer)
+    };
+    let package = packages.cheapest(lacking, today.currency, moment.now).map(may_buy);
+    let amount = || packages.amount(lacking, today.currency, moment.now).and_then(may_buy);
+    Ok(package.and_then(Result::ok).map_or_else(amount, Ok))
 }
 
 fn of_batch(account: &Account, priced: &Priced, moment: Moment) -> Quote {

@@ -15,7 +15,7 @@ use super::progress::AutoRecharge;
 /// How often one change may lose the race for the settings' row: each time, another change has landed.
 const ATTEMPTS_MAX: u32 = 64;
 
-/// Auto-recharge (seed). What is left out keeps its value.
+/// Auto-recharge (seed). What is left out keeps its value, and so does null, except where a field says what null means.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(example = json!({ "enabled": true, "threshold": 100, "amount": 500, "paymentMethod": "card_xyz123" }))]

@@ -46,6 +46,8 @@ pub(crate) fn routes(local: Local) -> Router<Arc<App>> {
         .route("/_local/clock", get(clock).post(set_clock))
         .route("/_local/settle", post(settle))
         .route("/_local/capacity", get(capacity).delete(reset_capacity))
+        .route("/_local", any(unknown))
+        .route("/_local/", any(unknown))
         .route("/_local/{*rest}", any(unknown))
         .merge(payments::routes())
         .merge(inbox::routes())
