@@ -207,6 +207,20 @@ async fn an_operator_is_told_what_a_field_takes() {
             most.to_owned(),
         ),
         (
+            "PUT",
+            of("plan-limit"),
+            json!({ "limit": -1 }),
+            "limit",
+            "must be a whole number from 1000000000000000 to 4000000000000000".to_owned(),
+        ),
+        (
+            "PUT",
+            "/admin/v1/pricing/aml.pep".to_owned(),
+            json!({ "credits": -1 }),
+            "credits",
+            "must be a whole number from 0 to 1000000".to_owned(),
+        ),
+        (
             "POST",
             "/admin/v1/organisations".to_owned(),
             json!({ "name": "A", "allowance": 1.5 }),
@@ -241,7 +255,9 @@ async fn what_is_not_found_says_where_it_may_be() {
         body["mode"] = json!("test");
         world.post(&path, world.operator(), &unique(), &body).await.created();
     }
-    for (method, path) in [("GET", "/_local/clok"), ("POST", "/_local/clok"), ("DELETE", "/_local/a/b"), ("GET", "/_local/")] {
+    for (method, path) in
+        [("GET", "/_local/clok"), ("POST", "/_local/clok"), ("DELETE", "/_local/a/b"), ("GET", "/_local/")]
+    {
         let unknown = tests::send(world.request(method.parse().unwrap(), path, "")).await;
         assert_eq!(unknown.failure(), "404 NOT_FOUND");
         assert!(unknown.body["error"]["message"].as_str().unwrap().contains("README"), "{unknown:?}");

@@ -135,7 +135,8 @@ async fn every_operation_names_its_scopes() {
         let path = path.replace(['{', '}'], "");
         for (scope, key) in &keys {
             let request = world.request(method.parse().unwrap(), &path, key);
-            let answer = tests::send(request.header("Idempotency-Key", tests::unique()).json(&json!({}))).await;
+            let answer =
+                tests::send(request.header("Idempotency-Key", tests::unique()).json(&json!({}))).await;
             let is_refused = answer.body["error"]["code"] == json!("INSUFFICIENT_PERMISSIONS");
             assert_eq!(is_refused, !named.contains(scope), "{route} {scope} {answer:?}");
         }

@@ -20,9 +20,12 @@ pub struct Amount(NonZeroU64);
 #[serde(into = "u64")]
 pub struct Quantity(NonZeroU64);
 
-/// How many credits an operator allows an organisation, `0..=Amount::MAX`: an allowance, or credits on account.
+/// How many credits an operator sets for something that takes `MIN..=MAX` of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Allowed(u64);
+pub struct CreditsWithin<const MIN: u64, const MAX: u64>(u64);
+
+/// How many credits an operator allows an organisation: an allowance, or credits on account.
+pub type Allowed = CreditsWithin<0, { Amount::MAX }>;
 
 /// A number outside the range that its kind allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -78,8 +81,8 @@ impl Amount {
     const RANGE: OutOfRange = OutOfRange { min: 1, max: Self::MAX };
 }
 
-impl Allowed {
-    const RANGE: OutOfRange = OutOfRange { min: 0, max: Amount::MAX };
+impl<const MIN: u64, const MAX: u64> CreditsWithin<MIN, MAX> {
+    const RANGE: OutOfRange = OutOfRange { min: MIN, max: MAX };
 }
 
 impl Quantity {
@@ -112,11 +115,11 @@ impl TryFrom<u64> for Amount {
     }
 }
 
-impl TryFrom<u64> for Allowed {
+impl<const MIN: u64, const MAX: u64> TryFrom<u64> for CreditsWithin<MIN, MAX> {
     type Error = OutOfRange;
 
     fn try_from(count: u64) -> Result<Self, OutOfRange> {
-        if count <= Amount::MAX { Ok(Self(count)) } else { Err(Self::RANGE) }
+        if (MIN..=MAX).contains(&count) { Ok(Self(count)) } else { Err(Self::RANGE) }
     }
 }
 
@@ -144,7 +147,7 @@ impl<'de> Deserialize<'de> for Amount {
     }
 }
 
-impl<'de> Deserialize<'de> for Allowed {
+impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for CreditsWithin<MIN, MAX> {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         input.deserialize_u64(Reader(Self::RANGE, PhantomData))
     }
@@ -181,9 +184,9 @@ impl From<Credits> for u64 {
     }
 }
 
-impl From<Allowed> for Credits {
-    fn from(allowed: Allowed) -> Credits {
-        Credits(allowed.0)
+impl<const MIN: u64, const MAX: u64> From<CreditsWithin<MIN, MAX>> for Credits {
+    fn from(credits: CreditsWithin<MIN, MAX>) -> Credits {
+        Credits(credits.0)
     }
 }
 

@@ -144,18 +144,14 @@ fn name_scopes((method, path): (&str, &str), operation: &mut Map<String, Value>)
     let any = scopes.iter().map(|scope| json!({ "apiKey": [scope.as_str()] })).collect();
     operation.insert("security".to_owned(), Value::Array(any));
     let names: Vec<_> = scopes.iter().map(|scope| format!("`{}`", scope.as_str())).collect();
-    format!("INSUFFICIENT_PERMISSIONS: the key lacks the scope {}; API_ACCESS_NOT_INCLUDED", names.join(" or "))
+    format!(
+        "INSUFFICIENT_PERMISSIONS: the key lacks the scope {}; API_ACCESS_NOT_INCLUDED",
+        names.join(" or ")
+    )
 }
 
-/// Puts the envelope around what an operation answers, and adds the errors that any may give.
-fn around((method, path): (&str, &str), operation: &mut Map<String, Value>) {
-    let is_public = operation.get("security") == Some(&json!([]));
-    let forbidden = if is_public { String::new() } else { name_scopes((method, path), operation) };
-    if method != "get" && !is_public {
-        name_key(operation);
-    }
-    let responses = operation.entry("responses").or_insert_with(|| json!({}));
-    let Some(responses) = responses.as_object_mut() else { return };
+/// Puts the envelope around the answers of an operation, and describes those that have no description.
+fn envelop(responses: &mut Map<String, Value>) {
     for (status, response) in responses.iter_mut() {
         if let Some(response) = response.as_object_mut() {
             response.entry("description").or_insert_with(|| "As asked".into());
@@ -173,6 +169,18 @@ fn around((method, path): (&str, &str), operation: &mut Map<String, Value>) {
             });
         }
     }
+}
+
+/// Puts the envelope around what an operation answers, and adds the errors that any may give.
+fn around((method, path): (&str, &str), operation: &mut Map<String, Value>) {
+    let is_public = operation.get("security") == Some(&json!([]));
+    let forbidden = if is_public { String::new() } else { name_scopes((method, path), operation) };
+    if method != "get" && !is_public {
+        name_key(operation);
+    }
+    let responses = operation.entry("responses").or_insert_with(|| json!({}));
+    let Some(responses) = responses.as_object_mut() else { return };
+    envelop(responses);
     if let Some(own) = responses.get_mut("403").and_then(|response| response.get_mut("description")) {
         *own = format!("{}; {forbidden}", own.as_str().unwrap_or_default()).into();
     }
