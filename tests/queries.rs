@@ -57,7 +57,7 @@ async fn every_route_refuses_a_parameter_that_it_does_not_take() {
 #[tokio::test]
 async fn a_misplaced_preview_charges_nothing() {
     let world = World::demo().await;
-    let before = world.balance(world.key()).await;
+    let before = world.transactions(world.key(), "").await;
     for (path, body) in [
         ("/api/v3/credits/consume", json!({ "operation": "aml.basic" })),
         ("/api/v3/credits/consume/batch", json!({ "items": [{ "operation": "aml.basic" }] })),
@@ -72,7 +72,7 @@ async fn a_misplaced_preview_charges_nothing() {
             "{path}"
         );
     }
-    assert_eq!(world.balance(world.key()).await, before);
+    assert_eq!(world.transactions(world.key(), "").await, before);
     // The key was not used up: the request is sent again without the parameter.
     world.consume(world.key(), "k1", &json!({ "operation": "aml.basic" })).await.created();
 }

@@ -37,7 +37,7 @@ const ORDERS: [[Then; 3]; 6] = {
 };
 
 /// A customer with the seed's configuration and 95 credits left.
-async fn crossed(shop: &Shop, method: &str) -> AccountId {
+pub(super) async fn crossed(shop: &Shop, method: &str) -> AccountId {
     shop.heal();
     let (account, _) = shop.customer(105).await;
     let change = RechargeChange {

@@ -88,12 +88,19 @@ impl World {
     pub async fn patient() -> Self {
         let options = Options { port: 0, data: Data::Memory, seed: Seed::Demo, now: None, endpoint: None };
         let limits = Limits { whole: PATIENCE, connect: PATIENCE };
-        Self { machine: Machine::start_with(options, limits).await.unwrap(), client: client() }
+        Self::of(Machine::start_with(options, limits).await.unwrap()).await
     }
 
     async fn start(now: Option<DateTime<Utc>>, endpoint: Option<String>) -> Self {
         let options = Options { port: 0, data: Data::Memory, seed: Seed::Demo, now, endpoint };
-        Self { machine: Machine::start(options).await.unwrap(), client: client() }
+        Self::of(Machine::start(options).await.unwrap()).await
+    }
+
+    /// Waits until the events of the demo data are out, so that no webhook of a test is sent them.
+    async fn of(machine: Machine) -> Self {
+        let world = Self { machine, client: client() };
+        world.settle().await;
+        world
     }
 
     /// The demo organisation's live key.

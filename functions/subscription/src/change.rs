@@ -26,7 +26,19 @@ pub(super) struct Change {
     pub(super) may_cost_more: bool,
 }
 
-/// The same, with the plans as they are in force.
+/// A request for a change of plan.
+pub(super) struct Asked {
+    /// Whose plan.
+    pub(super) account: AccountId,
+    /// The request: every sending under one idempotency key has the same.
+    pub(super) request: EntryId,
+    /// What the transaction says.
+    pub(super) details: Details,
+    /// When.
+    pub(super) moment: Moment,
+}
+
+/// A change of plan, with the plans as they are in force.
 struct Wanted<'a> {
     plans: &'a PlanList,
     plan: &'a Plan,
@@ -58,19 +70,18 @@ impl<'a> Wanted<'a> {
 }
 
 /// Changes the plan of an account, then updates the organisation, the test ledger and the monitors.
-pub(super) async fn carry_out(
-    app: &App,
-    account: AccountId,
-    claim: (&ClaimKey, &Fingerprint, &Details),
-    (change, moment): (Change, Moment),
-) -> Result<Reply, ApiError> {
+pub(super) async fn carry_out(app: &App, change: Change, asked: Asked) -> Result<Reply, ApiError> {
+    let Asked { account, request, details, moment } = asked;
     let catalogue = app.settings.catalogue(moment.wall).await?;
     let wanted = Wanted::of(change, &catalogue, moment.now)?;
     // Schedule the follow-up before the change, so that a crash cannot leave it out.
     if account.mode == Mode::Live {
         app.calendar().expect(Errand::Plan(account), moment).await?;
     }
-    let settled = match settle(app, account, claim, (&wanted, moment)).await? {
+    // Every sending under one idempotency key has the same name, so the ledger settles it once.
+    let name = format!("plan/{request}");
+    let (key, fingerprint) = (system_key(&name)?, Fingerprint(name));
+    let settled = match settle(app, account, (&key, &fingerprint, &details), (&wanted, moment)).await? {
         Ok(settled) => settled,
         Err(account) => {
             return Reply::ok(&SubscriptionChange::nothing(&account, wanted.plan, false, moment.now));

@@ -2,12 +2,11 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use serde::Deserialize;
-use shared::domain::{AccountId, Allowance, Allowed, ClaimKey, Details, Mode, OrgId, PlanId, SubscribeCause};
-use shared::edge::{ApiError, App, Operator, Params, Reply, Setting};
-use shared::store::system_key;
+use shared::domain::{AccountId, Allowance, Allowed, Details, Mode, OrgId, PlanId, SubscribeCause};
+use shared::edge::{ApiError, App, Once, Operator, Params, Reply};
 use utoipa::ToSchema;
 
-use crate::change::{Change, carry_out, foresee};
+use crate::change::{Asked, Change, carry_out, foresee};
 use crate::plan::Query;
 use crate::shape::SubscriptionChange;
 
@@ -36,14 +35,12 @@ pub(super) struct OperatorSubscription {
     params(
         ("id" = String, Path, description = "org_…"),
         Query,
-        ("Idempotency-Key" = Option<String>, Header, description = "Your name for this request, if you want one"),
     ),
     request_body = OperatorSubscription,
     responses(
         (status = 200, body = SubscriptionChange),
         (status = 404, description = "NOT_FOUND"),
-        (status = 409, description = "OPERATION_IN_PROGRESS, with Retry-After; CONFLICT: the balance would pass its limit"),
-        (status = 422, description = "IDEMPOTENCY_KEY_REUSED: same key, other body"),
+        (status = 409, description = "OPERATION_IN_PROGRESS, with Retry-After; CONFLICT: the balance would pass its limit, or an earlier sending of this request broke off and the plan was changed since"),
     ),
 )]
 pub(super) async fn set_subscription(
@@ -51,10 +48,10 @@ pub(super) async fn set_subscription(
     operator: Operator,
     Path(id): Path<String>,
     Params(Query { preview }): Params<Query>,
-    wanted: Setting<OperatorSubscription>,
+    Once { body, id: request }: Once<OperatorSubscription>,
 ) -> Result<Reply, ApiError> {
     const UNKNOWN: ApiError = ApiError::NotFound("there is no such organisation");
-    let OperatorSubscription { plan, allowance, mode } = wanted.body;
+    let OperatorSubscription { plan, allowance, mode } = body;
     let org = OrgId::try_from(id).map_err(|_| UNKNOWN)?;
     let account = AccountId { org, mode: mode.unwrap_or(Mode::Live) };
     app.settings.organisation(org).await?.ok_or(UNKNOWN)?;
@@ -62,20 +59,16 @@ pub(super) async fn set_subscription(
     let change = Change {
         plan: PlanId(plan),
         allowance: allowance.map(|credits| Allowance::Monthly(credits.into())),
-        cause: SubscribeCause::Operator { by_key: wanted.key.is_some() },
+        cause: SubscribeCause::Operator,
         may_cost_more: true,
     };
     if preview {
         return foresee(&app, account, change, moment).await;
     }
-    let key = match wanted.key {
-        Some(key) => ClaimKey::Operator(key),
-        None => system_key(&format!("plan/{}", operator.call.id))?,
-    };
     let details = Details {
         super_admin: Some(operator.key),
         request_id: Some(operator.call.id.to_string()),
         ..Details::default()
     };
-    carry_out(&app, account, (&key, &wanted.fingerprint, &details), (change, moment)).await
+    carry_out(&app, change, Asked { account, request, details, moment }).await
 }

@@ -2,12 +2,12 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use serde::Deserialize;
-use shared::domain::{ClaimKey, Details, PlanId, SubscribeCause};
-use shared::edge::{ApiError, App, Caller, Params, Reply, Setting, may};
-use shared::store::{Unsettled, system_key};
+use shared::domain::{Details, PlanId, SubscribeCause};
+use shared::edge::{ApiError, App, Caller, Once, Params, Reply, may};
+use shared::store::Unsettled;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::change::{Change, carry_out, foresee, known};
+use crate::change::{Asked, Change, carry_out, foresee, known};
 use crate::shape::{Subscription, SubscriptionChange};
 
 /// The plan that is wanted.
@@ -57,44 +57,35 @@ pub(super) async fn read_subscription(
     put,
     path = "/api/v3/subscription",
     tag = "subscription",
-    params(
-        Query,
-        ("Idempotency-Key" = Option<String>, Header, description = "Your name for this request, if you want one"),
-    ),
+    params(Query),
     request_body = NewSubscription,
     responses(
         (status = 200, body = SubscriptionChange),
         (status = 403, description = "PLAN_CHANGE_NOT_ALLOWED: the plan costs more, and only an operator changes to it; ORGANISATION_FROZEN"),
-        (status = 409, description = "OPERATION_IN_PROGRESS, with Retry-After; CONFLICT: the balance would pass its limit"),
-        (status = 422, description = "IDEMPOTENCY_KEY_REUSED: same key, other body"),
+        (status = 409, description = "OPERATION_IN_PROGRESS, with Retry-After; CONFLICT: the balance would pass its limit, or an earlier sending of this request broke off and the plan was changed since"),
     ),
 )]
 pub(super) async fn change_subscription(
     State(app): State<Arc<App>>,
     caller: Caller<may::Set>,
     Params(Query { preview }): Params<Query>,
-    wanted: Setting<NewSubscription>,
+    Once { body: NewSubscription { plan }, id }: Once<NewSubscription>,
 ) -> Result<Reply, ApiError> {
     let (account, moment) = (caller.account, caller.call.moment);
     let organisation = app.settings.organisation(account.org).await?.ok_or(Unsettled::NoAccount)?;
-    let cause = if wanted.key.is_some() { SubscribeCause::OwnerByKey } else { SubscribeCause::Owner };
     let change = Change {
-        plan: PlanId(wanted.body.plan),
+        plan: PlanId(plan),
         allowance: None,
-        cause,
+        cause: SubscribeCause::Owner,
         may_cost_more: organisation.self_service_plans,
     };
     if preview {
         return foresee(&app, account, change, moment).await;
     }
-    let key = match wanted.key {
-        Some(key) => ClaimKey::Caller(key),
-        None => system_key(&format!("plan/{}", caller.call.id))?,
-    };
     let details = Details {
         key_id: Some(caller.key),
         request_id: Some(caller.call.id.to_string()),
         ..Details::default()
     };
-    carry_out(&app, account, (&key, &wanted.fingerprint, &details), (change, moment)).await
+    carry_out(&app, change, Asked { account, request: id, details, moment }).await
 }

@@ -20,15 +20,8 @@ pub struct Subscribe {
 pub enum SubscribeCause {
     /// The organisation. The plan that it has already is no change.
     Owner,
-    /// The organisation, under a key of its own: that nothing changes is an entry too, so that the same
-    /// request, sent again after another one, still changes nothing.
-    OwnerByKey,
-    /// An operator, who may change the allowance of the same plan too. Whether under a key: then that nothing
-    /// changes is an entry.
-    Operator {
-        /// Whether the request has an idempotency key.
-        by_key: bool,
-    },
+    /// An operator, who may change the allowance of the same plan too.
+    Operator,
     /// A test ledger that follows what the live one has since this revision.
     Follows(u64),
 }
@@ -44,19 +37,14 @@ pub fn subscribe(account: &Account, request: &Subscribe, head: &Head) -> Result<
     let since = match request.cause {
         SubscribeCause::Follows(followed) if account.since < followed => followed,
         SubscribeCause::Follows(_) => return Err(Refusal::SamePlan),
-        SubscribeCause::Owner | SubscribeCause::OwnerByKey | SubscribeCause::Operator { .. } => {
-            let by_operator = matches!(request.cause, SubscribeCause::Operator { .. });
+        SubscribeCause::Owner | SubscribeCause::Operator => {
+            let by_operator = request.cause == SubscribeCause::Operator;
             if !by_operator {
                 may_move(account)?;
             }
             let same_terms = !by_operator || account.allowance == request.allowance;
             if account.plan == request.plan && same_terms {
-                let by_key = [SubscribeCause::OwnerByKey, SubscribeCause::Operator { by_key: true }];
-                return if by_key.contains(&request.cause) {
-                    Ok(nothing(account, head))
-                } else {
-                    Err(Refusal::SamePlan)
-                };
+                return Err(Refusal::SamePlan);
             }
             // A test ledger remembers what it has followed, and its own changes are nobody else's.
             match account.id.mode {
@@ -99,17 +87,6 @@ pub fn subscribe(account: &Account, request: &Subscribe, head: &Head) -> Result<
     }
     let entry = entry(account, (direction, amount), (request.plan.clone(), request.allowance), head);
     Ok(Posting { entry, guards, effects })
-}
-
-/// The plan stays what it is, and that is written down.
-fn nothing(account: &Account, head: &Head) -> Posting {
-    let stays = (account.plan.clone(), account.allowance);
-    let entry = entry(account, (Direction::Credit, Credits::ZERO), stays, head);
-    Posting {
-        entry,
-        guards: vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)],
-        effects: vec![],
-    }
 }
 
 fn entry(

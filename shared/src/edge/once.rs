@@ -97,7 +97,8 @@ impl Asked {
         let (Some(principal), Some(call)) = (extensions.get::<Principal>(), extensions.get::<Call>()) else {
             return Err(ApiError::MissingKey);
         };
-        let key = intent::optional_key(request.headers())?;
+        // A preview changes nothing, so it takes no key.
+        let key = intent::optional_key(request.headers())?.filter(|_| !is_preview(request.uri()));
         let (of, key) = match principal {
             Principal::Organisation { account, .. } => {
                 (ClaimsOf::Account(*account), key.map(ClaimKey::Caller))
@@ -143,12 +144,20 @@ fn operators(path: &str) -> ClaimsOf {
 /// The thing that a request sets, in which a later request undoes an earlier one. What is made, sent or
 /// deleted has an id of its own, and nothing undoes it.
 fn thing(method: &Method, path: &str) -> Option<String> {
+    if *method == Method::PUT && path.ends_with("/subscription") {
+        // An operator and the organisation change the same plan, by paths of their own.
+        return Some("subscription".to_owned());
+    }
     if *method == Method::PUT || *method == Method::PATCH {
         return Some(path.to_owned());
     }
     let frozen = path.strip_suffix("/unfreeze").or_else(|| path.strip_suffix("/freeze"));
     // A name of its own: what is set by PATCH of the organisation is something else.
     frozen.filter(|_| *method == Method::POST).map(|organisation| format!("{organisation}/frozen"))
+}
+
+fn is_preview(uri: &http::Uri) -> bool {
+    uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "preview=true"))
 }
 
 fn reply(kept: &str) -> Result<Reply, ApiError> {
@@ -210,6 +219,7 @@ impl IntoResponse for Unstarted {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Unsettled;
 
     #[test]
     fn freeze_and_unfreeze_undo_each_other_and_no_other_change_undoes_them() {
@@ -219,5 +229,15 @@ mod tests {
         assert!(freeze.is_some() && freeze == unfreeze);
         assert_ne!(freeze, of(Method::PATCH, "/organisations/org_1"));
         assert_eq!(of(Method::POST, "/organisations"), None);
+        let plan = of(Method::PUT, "/api/v3/subscription");
+        assert_eq!(of(Method::PUT, "/admin/v1/organisations/org_1/subscription"), plan);
+    }
+
+    #[test]
+    fn only_a_refusal_gives_the_key_back() {
+        let gives_back = |error: ApiError| is_refused(&error.into_response());
+        assert!(gives_back(OVERTAKEN));
+        assert!(!gives_back(Unsettled::InProgress.into()), "the change may have been made");
+        assert!(!gives_back(Fault::Busy.into()));
     }
 }

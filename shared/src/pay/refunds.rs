@@ -41,6 +41,14 @@ impl Till<'_> {
         match Box::pin(self.reverse(purchase, moment)).await {
             Ok(purchase) => unless_refused(purchase, id),
             Err(unsettled) => {
+                let is_booked = |now: &Purchase| {
+                    now.refunds.orders.iter().any(|order| order.id == id && order.step.is_some())
+                };
+                if let Unsettled::InProgress = unsettled
+                    && let Some(booked) = self.finished_by_another(known, is_booked).await
+                {
+                    return Ok(booked);
+                }
                 tracing::warn!(purchase = %known.transaction, %unsettled, "a refund is left to its job");
                 let purchase = self.ledger.purchase(known).await?;
                 unless_refused(purchase.ok_or_else(|| Fault::corrupt("a purchase", "it is gone"))?, id)

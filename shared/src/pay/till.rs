@@ -5,8 +5,8 @@ use chrono::DateTime;
 
 use super::{CustomerId, Order, Provider, Silence, Wakes};
 use crate::domain::{
-    BOUGHT_BY_RECHARGE, Cause, Details, Fingerprint, Paid, Payment, Purchase, Reference, Stage, Step,
-    Verdict, grant,
+    BOUGHT_BY_RECHARGE, Cause, Details, Fingerprint, Paid, Payment, Purchase, PurchaseId, Reference, Stage,
+    Step, Verdict, grant,
 };
 use crate::store::{Errand, Fault, Ledger, Moment, Settings, Settled, Unsettled, random, system_key};
 
@@ -101,7 +101,7 @@ impl Till<'_> {
     /// schedule finishes it.
     async fn left(&self, known: Purchase, unsettled: &Unsettled) -> Purchase {
         if let Unsettled::InProgress = unsettled
-            && let Some(finished) = self.finished_by_another(&known).await
+            && let Some(finished) = self.finished_by_another(known.id, |now| now.next() == Step::Rest).await
         {
             return finished;
         }
@@ -113,13 +113,17 @@ impl Till<'_> {
         }
     }
 
-    /// The payment's own event may be granting it just now: then it is finished a moment later, and its
-    /// caller is spared a second look.
-    async fn finished_by_another(&self, known: &Purchase) -> Option<Purchase> {
+    /// The purchase once another process has finished what was asked. The payment's own event may be at it just
+    /// now: then it is finished a moment later, and the caller is spared a second request.
+    pub(super) async fn finished_by_another(
+        &self,
+        id: PurchaseId,
+        is_finished: impl Fn(&Purchase) -> bool,
+    ) -> Option<Purchase> {
         for _ in 0..LOOKS_MAX {
             tokio::time::sleep(LOOK_AGAIN).await;
-            let purchase = self.ledger.purchase(known.id).await.ok()??;
-            if purchase.next() == Step::Rest {
+            let purchase = self.ledger.purchase(id).await.ok()??;
+            if is_finished(&purchase) {
                 return Some(purchase);
             }
         }

@@ -127,3 +127,18 @@ fn a_refund_leaves_the_dispute_what_it_is_about() {
     let back = refunded.apply(&back).unwrap();
     assert_eq!((back.disputes.values().next().unwrap().aside.get(), back.lots.len()), (5, 0));
 }
+
+/// What is set aside for one purchase pays for no refund of another.
+#[test]
+fn a_refund_leaves_disputes_of_other_purchases_alone() {
+    let before = account("sub 0, purchased 9");
+    let bought = Bought { credits: credits(9), lot: Some((id(2), credits(9))) };
+    let opened = dispute_opened(&before, &bought, &head(200, at(NOW))).unwrap();
+    let disputed = before.apply(&opened).unwrap();
+    let other = Bought { credits: credits(4), lot: Some((id(50), credits(4))) };
+    let refunded = payment_refunded(&disputed, &other, &head(201, at(NOW))).unwrap();
+    assert_eq!(moves(&refunded), "owed 4");
+    let own = Bought { credits: credits(4), ..bought };
+    let refunded = payment_refunded(&disputed, &own, &head(201, at(NOW))).unwrap();
+    assert_eq!(moves(&refunded), "disputed 4");
+}

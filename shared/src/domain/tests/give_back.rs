@@ -322,3 +322,46 @@ fn a_pot_is_drawn_from_either_end() {
     let two = pot.next(credits(4), Order::Last).unwrap();
     assert_eq!(two[0].lot, LotId::Granted(id(2)), "in the order in which they were taken");
 }
+
+/// On a plan that is counted down, a refund of what an unlimited plan paid makes up for what was spent beyond the plan,
+/// and for no more. Of a plan that brings ten 17 were spent; what comes back => spent then, beyond the plan then
+#[test]
+fn a_refund_of_what_an_unlimited_plan_paid_makes_up_for_what_is_beyond_the_plan() {
+    for (amount, spent, beyond) in [(4, 13, 3), (7, 10, 0), (9, 10, 0)] {
+        let mut before = world("sub 0");
+        before.subscription.granted = credits(17);
+        let posting = back(&before, &format!("unlimited {amount}"), refund(), &[]);
+        let after = before.apply(&posting).unwrap();
+        assert_eq!(
+            (after.subscription.spent().get(), after.beyond_plan().get()),
+            (spent, beyond),
+            "{amount}"
+        );
+        assert_eq!((after.subscription.left.get(), total(&after)), (0, 0), "{amount}");
+    }
+}
+
+/// Two kinds that come back together and share a place: the entry tells the end that the place has then.
+#[test]
+fn what_merges_tells_the_terms_that_it_has_then() {
+    let promotions: Vec<_> = (1..=16).map(|day| format!("bonus 1 until 2024-02-{day:02}")).collect();
+    let before = world(&format!("sub 0, {}", promotions.join(", ")));
+    let api = |end: &str| Terms { service: Some(Service::Api), expires_at: Some(at(end)) };
+    let (late, early) = (api("2024-04-05T00:00:00Z"), api("2024-03-01T00:00:00Z"));
+    let posting = back(&before, "lot700 3, lot701 2", refund(), &[(700, late), (701, early)]);
+    let part = posting.entry.moves.iter().find(|part| part.lot == LotId::Granted(id(700))).unwrap();
+    assert_eq!((part.amount, part.terms), (credits(5), early));
+    assert_eq!(before.apply(&posting).unwrap().lots[&id(700)].terms(), early);
+}
+
+/// The pool leaves all sixteen places to the others.
+#[test]
+fn the_pool_takes_no_place() {
+    let promotions: Vec<_> = (1..=15).map(|day| format!("bonus 1 until 2024-02-{day:02}")).collect();
+    let mut before = world(&format!("sub 0, {}", promotions.join(", ")));
+    let pool = Lot { source: Source::Purchased, left: credits(5), service: None, expires_at: None };
+    before.lots.insert(EntryId::FIRST, pool);
+    let api = Terms { service: Some(Service::Api), expires_at: None };
+    let posting = back(&before, "lot700 3", refund(), &[(700, api)]);
+    assert_eq!(moves(&posting), "lot700 3");
+}

@@ -136,7 +136,7 @@ fn changing_terms() -> Vec<Named> {
         ("enterprise", Allowance::Unlimited),
     ];
     for (plan, allowance) in plans {
-        for cause in [SubscribeCause::Owner, SubscribeCause::OwnerByKey, SubscribeCause::Follows(9)] {
+        for cause in [SubscribeCause::Owner, SubscribeCause::Operator, SubscribeCause::Follows(9)] {
             all.push(named(format!("plan {plan} {cause:?}"), move |account, head| {
                 subscribe(account, &Subscribe { plan: PlanId(plan.to_owned()), allowance, cause }, head)
             }));
@@ -197,6 +197,8 @@ pub(super) fn states() -> Vec<(String, Account)> {
         "sub 5, purchased 9, frozen",
         "unlimited, purchased 9",
         "unlimited, limit 6, owed 4",
+        // A batch owes nearly up to the limit, and no lot tells of a rival.
+        "limit 8",
         "sub 5, purchased 1, purchased 1, purchased 1, purchased 1, bonus 1",
     ];
     let mut states: Vec<_> = lines
@@ -209,55 +211,78 @@ pub(super) fn states() -> Vec<(String, Account)> {
             (line.to_owned(), account)
         })
         .collect();
-    for (name, line) in
-        [("disputed", "sub 5, purchased 9"), ("disputed and spent", "sub 0, purchased 2, limit 6")]
-    {
-        let mut account = states.iter().find(|(known, _)| known == "sub 5").unwrap().1.clone();
+    let plain = states.iter().find(|(known, _)| known == "sub 5").unwrap().1.clone();
+    states.extend(with_disputes(&plain));
+    states.extend(with_extras(&plain));
+    states.extend(with_many_lots());
+    states.extend(at_the_limits());
+    states
+}
+
+fn with_disputes(plain: &Account) -> Vec<(String, Account)> {
+    let disputed = |line: &str| {
+        let mut account = plain.clone();
         account.lots = super::account(line).lots;
         account.post_paid = super::account(line).post_paid;
         let bought = Bought { credits: credits(9), lot: Some((id(2), credits(9))) };
         let opened = dispute_opened(&account, &bought, &head(80, at(NOW))).unwrap();
-        states.push((name.to_owned(), account.apply(&opened).unwrap()));
-    }
-    let mut over = states.iter().find(|(known, _)| known == "sub 5").unwrap().1.clone();
+        account.apply(&opened).unwrap()
+    };
+    let spent = disputed("sub 0, purchased 2, limit 6");
+    let mut pooled = spent.clone();
+    pooled.lots = super::account("sub 0, purchased 3").lots;
+    pooled.lots.insert(
+        EntryId::FIRST,
+        Lot { source: Source::Purchased, left: credits(5), service: None, expires_at: None },
+    );
+    let states = [
+        ("disputed", disputed("sub 5, purchased 9")),
+        ("disputed and spent", spent),
+        ("with a pool", pooled),
+    ];
+    states.into_iter().map(|(name, account)| (name.to_owned(), account)).collect()
+}
+
+/// Months in which operators have added and taken credits, and one in which more was spent than the plan brings.
+fn with_extras(plain: &Account) -> Vec<(String, Account)> {
+    let mut states = vec![];
+    let mut over = plain.clone();
     over.subscription = Subscription { granted: credits(17), ..Subscription::default() };
     states.push(("spent beyond the plan".to_owned(), over));
-    let mut extra = states.iter().find(|(known, _)| known == "sub 5").unwrap().1.clone();
-    for (name, left, added) in
-        [("more than was added", 5, 3), ("what was added", 2, 4), ("beyond the plan", 2, 2)]
-    {
-        let spent = if name == "beyond the plan" { 15 } else { 8 };
+    let mut extra = plain.clone();
+    for (name, spent, left, added, brings) in [
+        ("more than was added", 8, 5, 3, 9),
+        ("what was added", 8, 2, 4, 5),
+        ("beyond the plan", 15, 2, 2, 10),
+    ] {
         let extras = Extras { left: credits(added), spent: credits(2), taken: credits(1) };
+        extra.allowance = Allowance::Monthly(credits(brings));
         extra.subscription = Subscription { left: credits(left), granted: credits(left + spent), extras };
         states.push((format!("{name} is left"), extra.clone()));
     }
     extra.allowance = Allowance::Unlimited;
     extra.subscription.left = Credits::ZERO;
     states.push(("unlimited, with what was added".to_owned(), extra));
+    states
+}
+
+fn with_many_lots() -> Vec<(String, Account)> {
+    let full = |line: &str| {
+        let mut account = super::account(line);
+        (account.used, account.held) = (credits(30), credits(20));
+        account.subscription.granted = account.subscription.left.plus(credits(8)).unwrap();
+        brings_what_it_had(&mut account);
+        account
+    };
     let promotions: Vec<_> = (1..=16).map(|day| format!("bonus 1 until 2024-02-{day:02}")).collect();
-    let mut full = super::account(&format!("sub 5, {}", promotions.join(", ")));
-    (full.used, full.held) = (credits(30), credits(20));
-    full.subscription.granted = credits(13);
-    brings_what_it_had(&mut full);
-    states.push(("sixteen lots".to_owned(), full));
+    let mut states = vec![("sixteen lots".to_owned(), full(&format!("sub 5, {}", promotions.join(", "))))];
     let kinds = ["smartcheck", "smartaccess", "smartenroll", "api", "biometric"];
-    let twelve: Vec<_> =
+    let eleven: Vec<_> =
         (0..11).map(|n| format!("bonus 1 {} until 2024-03-{:02}", kinds[n % 5], n + 1)).collect();
     for first in ["bonus 5 until 2024-04-05", "bonus 5", "purchased 5"] {
-        let mut account = super::account(&format!("sub 0, {first}, {}", twelve.join(", ")));
-        (account.used, account.held) = (credits(30), credits(20));
-        account.subscription.granted = credits(8);
-        brings_what_it_had(&mut account);
+        let account = full(&format!("sub 0, {first}, {}", eleven.join(", ")));
         states.push((format!("twelve lots, {first}"), account));
     }
-    let mut pooled = states.iter().find(|(known, _)| known == "disputed and spent").unwrap().1.clone();
-    pooled.lots = super::account("sub 0, purchased 3").lots;
-    pooled.lots.insert(
-        EntryId::FIRST,
-        Lot { source: Source::Purchased, left: credits(5), service: None, expires_at: None },
-    );
-    states.push(("with a pool".to_owned(), pooled));
-    states.extend(at_the_limits());
     states
 }
 
@@ -284,6 +309,9 @@ pub(super) fn at_the_limits() -> Vec<(String, Account)> {
     let mut fences = account("unlimited");
     fences.cap = Some(credits(PLAN_CAP_MAX));
     fences.subscription.granted = credits(PLAN_CAP_MAX - 3);
+    // A batch as a whole fits, and no rival beside it.
+    let mut batched = account("unlimited");
+    batched.subscription.granted = credits(PLAN_CAP - 9);
     for account in [&mut used, &mut held, &mut lots] {
         account.subscription.granted = credits(13);
         brings_what_it_had(account);
@@ -296,7 +324,7 @@ pub(super) fn at_the_limits() -> Vec<(String, Account)> {
     let mut disputed = disputed.apply(&opened).unwrap();
     let full = Lot { source: Source::Purchased, left: near(9 + 13 + 2), service: None, expires_at: None };
     disputed.lots.insert(id(5), full);
-    let names = ["disputed", "used", "held", "owed", "granted", "a lot", "raised"];
-    let accounts = [disputed, used, held, owed, spent, lots, fences];
+    let names = ["disputed", "used", "held", "owed", "granted", "a lot", "raised", "batched"];
+    let accounts = [disputed, used, held, owed, spent, lots, fences, batched];
     names.into_iter().zip(accounts).map(|(name, account)| (format!("{name} at its limit"), account)).collect()
 }

@@ -178,6 +178,80 @@ fn refunded_money_takes_credits_or_becomes_a_debt() {
     }
 }
 
+/// A step that is being posted counts already: a dispute that comes meanwhile is about the rest.
+/// refunded of £49 => credits of a dispute of all of it, minor units that can still be refunded
+#[test]
+fn a_step_under_way_counts() {
+    for (refunded, of_dispute, refundable) in [(0, 500, 4_900), (2_450, 250, 2_450), (4_900, 0, 0)] {
+        let mut purchase = purchase(0);
+        purchase.refunds.open = purchase.refund_due(refunded);
+        assert_eq!(purchase.disputed_credits(Some(4_900)).get(), of_dispute, "{refunded}");
+        assert_eq!(purchase.refundable(), refundable, "{refunded}");
+    }
+}
+
+/// What is on the row and not booked is left to the scheduled job.
+#[test]
+fn what_was_begun_is_open_until_it_is_booked() {
+    let mut refunded = purchase(0);
+    refunded.refunds.open = refunded.refund_due(900);
+    assert!(refunded.has_open_reversal());
+    refund(&mut refunded, 900);
+    assert!(!refunded.has_open_reversal());
+    let mut disputed = purchase(0);
+    dispute(&mut disputed, "dp", 900);
+    assert!(!disputed.has_open_reversal());
+    disputed.disputes.get_mut("dp").unwrap().opened = None;
+    assert!(disputed.has_open_reversal());
+}
+
+/// Of the purchase's lot, what a refund has taken counts for no dispute after it.
+#[test]
+fn of_the_lot_only_what_is_not_taken_counts() {
+    let granted = super::grant::give(&account("owed 400"), "purchased", 500, 99).entry;
+    let lot = id(99);
+    for (refunded, expected) in [(0, Some((lot, credits(100)))), (490, Some((lot, credits(50)))), (980, None)]
+    {
+        let mut purchase = purchase(refunded);
+        let disputed = dispute(&mut purchase, "dp", 2_450);
+        assert_eq!(disputed, credits(250), "{refunded}");
+        // A hundred went into the lot, the others settled a debt.
+        assert_eq!(
+            purchase.bought(&granted, disputed),
+            Bought { credits: disputed, lot: expected },
+            "{refunded}"
+        );
+    }
+}
+
+/// A refund takes the credits of its own purchase before those of others.
+#[test]
+fn a_refund_takes_its_own_purchase_first() {
+    let bought = Bought { credits: credits(5), lot: Some((id(2), credits(9))) };
+    for (line, expected) in
+        [("purchased 3, purchased 9", "lot2 5"), ("purchased 3, purchased 4", "lot2 4, lot1 1")]
+    {
+        let taken = payment_refunded(&account(line), &bought, &head(200, at(NOW))).unwrap();
+        assert_eq!(moves(&taken), expected, "{line}");
+    }
+}
+
+/// A refund came to nothing while the purchase is in dispute: what comes back stays set aside.
+#[test]
+fn what_comes_back_during_a_dispute_is_set_aside() {
+    let before = account("sub 0, purchased 9");
+    let whole = Bought { credits: credits(9), lot: Some((id(2), credits(9))) };
+    let part = Bought { credits: credits(4), ..whole };
+    let opened = dispute_opened(&before, &whole, &head(200, at(NOW))).unwrap();
+    let disputed = before.apply(&opened).unwrap();
+    let refunded = payment_refunded(&disputed, &part, &head(201, at(NOW))).unwrap();
+    let refunded = disputed.apply(&refunded).unwrap();
+    let restored = payment_restored(&refunded, &part, &head(202, at(NOW))).unwrap();
+    let after = refunded.apply(&restored).unwrap();
+    let aside: u64 = after.disputes.values().map(|known| known.aside.get()).sum();
+    assert_eq!((aside, after.lots.len()), (9, 0));
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Act {
     Refunded(u64),

@@ -113,19 +113,6 @@ fn a_plan_that_is_there_already_and_a_frozen_account_are_refused() {
     assert_eq!(refused(&account, &plan("free")), Refusal::Frozen.to_string());
 }
 
-/// Under a key, a change to the plan that is there already is written down and moves nothing, so that the same
-/// request still changes nothing when it comes again after another one.
-#[test]
-fn under_a_key_no_change_is_an_entry_too() {
-    let account = spend(on("basic"), 600, 10);
-    let request = Subscribe { cause: SubscribeCause::OwnerByKey, ..plan("basic") };
-    let posting = subscribe(&account, &request, &head(20, at(NOW))).unwrap();
-    assert_eq!((posting.entry.moves.len(), posting.entry.amount), (0, Credits::ZERO));
-    let after = account.clone().apply(&posting).unwrap();
-    let same = (after.subscription, after.allowance, after.since, after.revision);
-    assert_eq!(same, (account.subscription, account.allowance, account.since, account.revision));
-}
-
 /// What an operator gives and takes back was not spent, and a change of plan does not count it so.
 #[test]
 fn an_adjustment_is_no_spending() {
