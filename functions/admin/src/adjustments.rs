@@ -71,11 +71,12 @@ pub(super) async fn adjust_credits(
     let claim = (&ClaimKey::Operator(intent.key), &intent.fingerprint, &details);
     let settled =
         app.ledger.spend(account, claim, moment, |account, head| adjust(account, &request, head)).await;
-    let settled = settled.map_err(|unsettled| match unsettled {
-        Unsettled::Refused(Refusal::InsufficientCredits { required, available }) => {
+    let settled = settled.map_err(|unsettled| {
+        if let Unsettled::Refused(Refusal::InsufficientCredits { required, available }) = unsettled {
             ApiError::TooFewToTake { required, available }
+        } else {
+            unsettled.into()
         }
-        other => other.into(),
     })?;
     Reply::created(&Booked::from(&settled.receipt), settled.replayed)
 }

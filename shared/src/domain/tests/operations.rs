@@ -183,7 +183,6 @@ fn opened(account: &Account) -> Entry {
 }
 
 /// Accounts on which the rules have something to decide.
-#[expect(clippy::too_many_lines, reason = "a table")]
 pub(super) fn states() -> Vec<(String, Account)> {
     let lines = [
         "",
