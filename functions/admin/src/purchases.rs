@@ -64,7 +64,7 @@ struct RefundedPurchase {
         (status = 201, body = RefundedPurchase),
         (status = 202, body = RefundedPurchase, description = "pending: the payment provider did not answer, or the refund is being booked; Scrip finishes it. Send the request again with the same Idempotency-Key to see how far it is"),
         (status = 404, description = "NOT_FOUND"),
-        (status = 409, description = "ALREADY_REFUNDED: `details.refundable` is 0 and `details.refunds` names the refunds that operators made; OPERATION_IN_PROGRESS, with Retry-After"),
+        (status = 409, description = "ALREADY_REFUNDED: `details.refundable` is 0 and `details.refunds` names the refunds that operators asked for; OPERATION_IN_PROGRESS, with Retry-After"),
         (status = 422, description = "REFUND_NOT_ELIGIBLE: it was not paid, is disputed, or `amount` is more than `details.refundable`; IDEMPOTENCY_KEY_REUSED"),
     ),
 )]

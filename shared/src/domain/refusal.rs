@@ -130,12 +130,12 @@ pub enum Refusal {
     /// Nothing is left of a purchase's payment to refund.
     #[error(
         "all of this purchase's payment has been refunded, or is lost to a dispute; `details.refunds` names the \
-         refunds that operators made"
+         refunds that operators asked for"
     )]
     PurchaseRefunded {
         /// What the payment was made in.
         currency: Currency,
-        /// The refunds that operators made, earliest first.
+        /// The refunds that operators asked for, but those that were refused; the earliest first.
         refunds: Vec<EntryId>,
     },
     /// More money is to be refunded than is left of a payment.
