@@ -225,7 +225,7 @@ async fn a_quote_is_what_happens() {
             if made.status == 201 {
                 assert_eq!(quote["balanceAfter"], made.data()["balance"]["available"], "{quote} {made:?}");
             } else {
-                assert_eq!(quote["error"], made.body["error"], "{quote}");
+                assert_eq!(but_mend(&quote["error"]), but_mend(&made.body["error"]), "{quote}");
                 assert_eq!(quote["balanceAfter"], before["available"]);
             }
             if path != BATCH && made.status == 201 {
@@ -240,12 +240,21 @@ async fn a_quote_is_what_happens() {
     assert!(outcomes.iter().all(|count| *count > 20), "{outcomes:?}");
 }
 
+/// An error without what a caller can do about it, which differs: a quote has no key to send again.
+fn but_mend(error: &Value) -> Value {
+    let mut error = error.clone();
+    if let Some(mend) = error.pointer_mut("/details/mend") {
+        mend.take();
+    }
+    error
+}
+
 /// Item by item.
 fn agrees(quote: &Value, made: &Value) {
     let (quoted, results) = (quote["items"].as_array().unwrap(), made["results"].as_array().unwrap());
     for (quoted, result) in quoted.iter().zip(results) {
         assert_eq!(quoted["allowed"], json!(result["status"] == json!("approved")), "{quote} {made}");
-        assert_eq!(quoted["error"], result["error"]);
+        assert_eq!(but_mend(&quoted["error"]), but_mend(&result["error"]));
     }
     assert_eq!(quote["balanceAfter"], made["balance"]["available"]);
 }

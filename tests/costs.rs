@@ -72,6 +72,13 @@ async fn drawing_costs_what_it_writes() {
     let quote = world.post(&format!("{CREDITS}/quote"), key, "", &hold()).await;
     assert_eq!(quote.data()["amount"], json!(3));
     assert_eq!(units(&world, "POST /api/v3/credits/quote").await, (1.0, 0.0, 1));
+    forget(&world).await;
+
+    // Where credits are lacking, the organisation and what it has spent today are read for what it may buy.
+    let many = json!({ "operation": "verification.enhanced", "quantity": 1_000 });
+    let quote = world.post(&format!("{CREDITS}/quote"), key, "", &many).await;
+    assert_eq!(quote.data()["mend"]["action"], json!("purchase"));
+    assert_eq!(units(&world, "POST /api/v3/credits/quote").await, (3.0, 0.0, 1));
 }
 
 /// A batch of a hundred with a hundred different amounts out of three buckets: the account is written once,

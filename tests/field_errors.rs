@@ -83,8 +83,16 @@ async fn a_value_of_the_wrong_kind_is_told_what_it_must_be() {
         (CONSUME, r#"{"operation": "a", "quantity": 1e999}"#, "quantity: must be a number nearer to zero"),
         (CONSUME, r#"{"operation": "a", "metadata": []}"#, "metadata: must be a JSON object, not a list"),
         (CONSUME, r#"{"operation": "a", "metadata": {"a": 1}}"#, "metadata.a: must be text, not a number"),
-        (CONSUME, r#"{"operation": "a", "dedupe": 7}"#, "dedupe: must be a JSON object, not a number"),
-        (CONSUME, r#"{"operation": "a", "dedupe": []}"#, "dedupe: must be a JSON object"),
+        (
+            CONSUME,
+            r#"{"operation": "a", "dedupe": 7}"#,
+            "dedupe: must be a JSON object, {\"windowSeconds\": 1 to 2592000}, not a number",
+        ),
+        (
+            CONSUME,
+            r#"{"operation": "a", "dedupe": []}"#,
+            "dedupe: must be a JSON object, {\"windowSeconds\": 1 to 2592000}",
+        ),
         (
             CONSUME,
             r#"{"operation": "a", "dedupe": {"windowSeconds": "x"}}"#,
@@ -133,7 +141,11 @@ async fn settings_of_the_wrong_kind_are_told_what_they_must_be() {
         (RATE, r#"{"rate": true}"#, "rate: must be a number, not a boolean"),
         (RATE, r#"{"rate": 1e300}"#, "rate: must be a smaller number"),
         (RATE, r#"{"rate": 0}"#, "rate: must be above 0, at most 1000000, with at most 6 decimals"),
-        ("/admin/v1/packages/growth", r#"{"price": 7}"#, "price: must be a JSON object, not a number"),
+        (
+            "/admin/v1/packages/growth",
+            r#"{"price": 7}"#,
+            "price: must be a JSON object, {\"amount\": minor units, \"currency\": \"GBP\"}, not a number",
+        ),
         ("/admin/v1/packages/growth", r#"{"price": {"amount": 1}}"#, "price.currency: is required"),
         (
             "/admin/v1/packages/growth",

@@ -35,6 +35,7 @@ mod draw_races;
 mod ended_holds;
 mod events;
 mod field_errors;
+mod first_steps;
 mod holds;
 mod hooks;
 mod idempotent_routes;

@@ -109,6 +109,40 @@ async fn every_answer_is_described_in_its_envelope() {
     }
 }
 
+/// An operation names the scopes that it needs: a key with one of them may call it, a key with another one may not.
+#[tokio::test]
+async fn every_operation_names_its_scopes() {
+    let world = World::demo().await;
+    let org = world.open(0).await;
+    let path = format!("/admin/v1/organisations/{}/keys", org.id);
+    let mut keys = Vec::new();
+    for scope in tests::EVERY_SCOPE {
+        let body = json!({ "mode": "test", "scopes": [scope] });
+        let made = world.post(&path, world.operator(), &tests::unique(), &body).await.created();
+        keys.push((scope, made["key"].as_str().unwrap().to_owned()));
+    }
+    let document = world.get("/openapi.json", "").await.body;
+    for route in described(&document) {
+        let (method, path) = route.split_once(' ').unwrap();
+        let operation = &document["paths"][path][method.to_lowercase()];
+        if is_public(operation) || path.starts_with("/admin/") {
+            continue;
+        }
+        let named = operation["security"].as_array().unwrap().iter();
+        let named: BTreeSet<_> = named.map(|one| one["apiKey"][0].as_str().unwrap()).collect();
+        let forbidden = operation["responses"]["403"]["description"].as_str().unwrap();
+        assert!(named.iter().all(|scope| forbidden.contains(scope)), "{route}: {forbidden}");
+        let path = path.replace(['{', '}'], "");
+        for (scope, key) in &keys {
+            let request = world.request(method.parse().unwrap(), &path, key);
+            let answer =
+                tests::send(request.header("Idempotency-Key", tests::unique()).json(&json!({}))).await;
+            let is_refused = answer.body["error"]["code"] == json!("INSUFFICIENT_PERMISSIONS");
+            assert_eq!(is_refused, !named.contains(scope), "{route} {scope} {answer:?}");
+        }
+    }
+}
+
 /// What a debit answers has the fields that the document says, and no others.
 #[tokio::test]
 async fn a_debit_answers_what_is_described() {

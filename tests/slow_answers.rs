@@ -24,7 +24,7 @@ async fn a_slow_answer_does_not_forget_a_later_change() {
         let carried_out = async |changes: &Changes, seconds: i64| -> Begun {
             match begin(changes, seconds).await {
                 Start::CarryOut(begun) => begun,
-                other => panic!("{other:?}"),
+                other @ (Start::Answered(_) | Start::Overtaken) => panic!("{other:?}"),
             }
         };
         let (slow, broken, later) = (of("slow"), of("broken"), of("later"));

@@ -3,9 +3,10 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use serde::Deserialize;
 use shared::domain::{
-    AccountId, Adjustment, Amount, ClaimKey, Details, Direction, Mode, Reference, Source, adjust,
+    AccountId, Adjustment, Amount, ClaimKey, Details, Direction, Mode, Reference, Refusal, Source, adjust,
 };
 use shared::edge::{ApiError, App, Booked, Intent, Operator, Reply};
+use shared::store::Unsettled;
 use utoipa::ToSchema;
 
 /// What an operator puts right.
@@ -40,7 +41,7 @@ pub(super) struct NewAdjustment {
     request_body = NewAdjustment,
     responses(
         (status = 201, body = Booked),
-        (status = 402, description = "INSUFFICIENT_CREDITS: there is not that much to take"),
+        (status = 402, description = "INSUFFICIENT_CREDITS: the organisation has fewer credits than the adjustment takes; `details.available` says how many it could take"),
         (status = 404, description = "NOT_FOUND"),
     ),
 )]
@@ -69,6 +70,13 @@ pub(super) async fn adjust_credits(
     };
     let claim = (&ClaimKey::Operator(intent.key), &intent.fingerprint, &details);
     let settled =
-        app.ledger.spend(account, claim, moment, |account, head| adjust(account, &request, head)).await?;
+        app.ledger.spend(account, claim, moment, |account, head| adjust(account, &request, head)).await;
+    let settled = settled.map_err(|unsettled| {
+        if let Unsettled::Refused(Refusal::InsufficientCredits { required, available }) = unsettled {
+            ApiError::TooFewToTake { required, available }
+        } else {
+            unsettled.into()
+        }
+    })?;
     Reply::created(&Booked::from(&settled.receipt), settled.replayed)
 }

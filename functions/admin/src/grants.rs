@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 pub(super) struct NewGrant {
     /// purchased, bonus, or subscription (extra credits for this month alone).
     #[schema(value_type = String, example = "bonus")]
-    source: Source,
+    source: GrantSource,
     /// Whole credits, 1 to 10^12.
     #[schema(value_type = u64, minimum = 1, maximum = 1_000_000_000_000_u64)]
     amount: Amount,
@@ -37,6 +37,25 @@ pub(super) struct NewGrant {
     /// Which ledger: live, when left out, or test.
     #[schema(value_type = Option<String>)]
     mode: Option<Mode>,
+}
+
+/// What kind of credits an operator can give.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum GrantSource {
+    Subscription,
+    Purchased,
+    Bonus,
+}
+
+impl From<GrantSource> for Source {
+    fn from(source: GrantSource) -> Self {
+        match source {
+            GrantSource::Subscription => Self::Subscription,
+            GrantSource::Purchased => Self::Purchased,
+            GrantSource::Bonus => Self::Bonus,
+        }
+    }
 }
 
 /// The grant as a transaction, the lot that it made or joined, and the balance after it.
@@ -83,6 +102,7 @@ pub(super) async fn grant(
         (end, None) => end.map(|Instant(end)| end),
         (None, Some(days)) => Some(end_of_day(moment.now, days)?),
     };
+    let source = source.into();
     let request = Grant { source, amount, service, expires_at, origin: Origin::Operator };
     let details = Details {
         service,

@@ -13,10 +13,12 @@ use utoipa::ToSchema;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewKey {
-    /// live or test.
+    /// live or test: which ledger of the organisation the key works on.
     #[schema(value_type = String, example = "live")]
     mode: Mode,
-    /// What it may do; `credits:read` and `credits:consume` when left out.
+    /// What it may do: `credits:read`, `credits:consume`, `credits:purchase`, `credits:refund`, `settings:write`,
+    /// `team:write`, and `dashboard`, which makes a key work on a plan without API access. `credits:read` and
+    /// `credits:consume` when left out.
     #[schema(value_type = Option<Vec<String>>)]
     scopes: Option<BTreeSet<Scope>>,
     /// In words.

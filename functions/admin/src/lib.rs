@@ -20,7 +20,7 @@ mod terms;
 
 use std::sync::Arc;
 
-use shared::domain::{Credits, OrgId};
+use shared::domain::OrgId;
 use shared::edge::{ApiError, App};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -47,12 +47,6 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(plans::set_plan))
         .routes(routes!(rates::set_rate))
         .routes(routes!(rates::list_rates))
-}
-
-/// Credits of a field that takes up to `max`.
-fn at_most(credits: Credits, max: u64, field: &str) -> Result<Credits, ApiError> {
-    let problem = || ApiError::field(field, format!("must be a whole number from 0 to {max}"));
-    Some(credits).filter(|credits| credits.get() <= max).ok_or_else(problem)
 }
 
 /// The organisation that a path names.

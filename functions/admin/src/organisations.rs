@@ -4,8 +4,7 @@ use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use shared::domain::{
-    Account, AccountId, Allowance, Amount, ClaimKey, Credits, Currency, Mode, OrgId, PlanId, Reference,
-    Refusal,
+    Account, AccountId, Allowance, Allowed, ClaimKey, Currency, Mode, OrgId, PlanId, Reference, Refusal,
 };
 use shared::edge::{ApiError, App, Intent, Once, Operator, Reply, instant};
 use shared::store::{ClaimsOf, Organisation};
@@ -18,11 +17,12 @@ pub(super) struct NewOrganisation {
     /// Its name.
     #[schema(value_type = String, max_length = 255)]
     name: Reference,
-    /// A plan of the catalogue; `free` when left out.
+    /// A plan of the catalogue; `free` when left out. Keys work on plans with API access: `professional` and
+    /// `enterprise` have it, `free` and `basic` do not.
     plan: Option<String>,
     /// A negotiated monthly allowance in place of the plan's; may be 0.
     #[schema(value_type = Option<u64>, minimum = 0)]
-    allowance: Option<Credits>,
+    allowance: Option<Allowed>,
     /// ISO 4217 code of the currency that it is billed in; GBP when left out.
     #[schema(value_type = Option<String>, example = "GBP")]
     currency: Option<Currency>,
@@ -78,7 +78,7 @@ pub(super) async fn create(
     let catalogue = app.settings.catalogue(moment.wall).await?;
     let known = catalogue.plan(&plan, moment.now).ok_or(Refusal::UnknownPlan(plan))?;
     let allowance = match wanted.allowance {
-        Some(credits) => Allowance::Monthly(super::at_most(credits, Amount::MAX, "allowance")?),
+        Some(credits) => Allowance::Monthly(credits.into()),
         None => known.allowance,
     };
     let key = ClaimKey::Operator(intent.key);

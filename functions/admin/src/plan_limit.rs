@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
-use shared::domain::{Account, AccountId, Credits, Mode, PLAN_CAP, PLAN_CAP_MAX, set_cap};
+use shared::domain::{Account, AccountId, Credits, CreditsWithin, Mode, PLAN_CAP, PLAN_CAP_MAX, set_cap};
 use shared::edge::{ApiError, App, Once, Operator, Reply};
 use utoipa::ToSchema;
 
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 pub(super) struct NewSafetyLimit {
     /// Credits a month, 10^15 to 4 x 10^15.
     #[schema(value_type = u64, minimum = 1_000_000_000_000_000_u64, maximum = 4_000_000_000_000_000_u64)]
-    limit: Credits,
+    limit: CreditsWithin<PLAN_CAP, PLAN_CAP_MAX>,
     /// Which ledger: live, when left out, or test.
     #[schema(value_type = Option<String>)]
     mode: Option<Mode>,
@@ -45,10 +45,7 @@ pub(super) async fn set_plan_limit(
     Path(id): Path<String>,
     Once { body: NewSafetyLimit { limit, mode }, .. }: Once<NewSafetyLimit>,
 ) -> Result<Reply, ApiError> {
-    if !(PLAN_CAP..=PLAN_CAP_MAX).contains(&limit.get()) {
-        let words = format!("must be a whole number from {PLAN_CAP} to {PLAN_CAP_MAX}");
-        return Err(ApiError::field("limit", words));
-    }
+    let limit = Credits::from(limit);
     let id = AccountId { org: super::organisation(id)?, mode: mode.unwrap_or(Mode::Live) };
     let is_so = |account: &Account| account.monthly_cap() == limit;
     let decide = |account: &Account, head: &_| set_cap(account, limit, head);

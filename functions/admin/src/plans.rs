@@ -36,7 +36,7 @@ pub(super) struct NewPlan {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a JSON object, {\"amount\": minor units, \"currency\": \"GBP\"}")]
 struct Price {
     amount: u64,
     currency: Currency,

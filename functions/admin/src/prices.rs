@@ -4,7 +4,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use chrono::TimeDelta;
 use serde::Deserialize;
-use shared::domain::{Category, Credits, Operation, Price, PriceChange, PriceList, When};
+use shared::domain::{Category, CreditsWithin, Operation, Price, PriceChange, PriceList, When};
 use shared::edge::{ApiError, App, Instant, Once, OperationPrice, Operator, Reply};
 use shared::store::Moment;
 use utoipa::ToSchema;
@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 pub(super) struct NewPrice {
     /// Credits each time, 0 to 1,000,000.
     #[schema(value_type = u64, maximum = 1_000_000)]
-    credits: Credits,
+    credits: CreditsWithin<0, { Price::MAX }>,
     /// In force from this instant on; at once when left out. Never in the past.
     #[schema(value_type = Option<String>, format = DateTime)]
     effective_from: Option<Instant>,
@@ -52,9 +52,8 @@ pub(super) async fn set_price(
     let NewPrice { credits, effective_from, category, monthly } = wanted;
     let operation =
         Operation::try_from(operation).map_err(|problem| ApiError::field("operation", problem))?;
-    let credits = super::at_most(credits, Price::MAX, "credits")?;
     let when = When::new(effective_from.map(|Instant(from)| from), operator.call.moment.now);
-    let wanted = PriceChange { credits, category, monthly };
+    let wanted = PriceChange { credits: credits.into(), category, monthly };
     let listed = app.settings.change(|prices: &PriceList| prices.change(&operation, wanted, when)).await?;
     retry_monitors(&app, operator.call.moment).await;
     Reply::ok(&OperationPrice::from(&listed))

@@ -64,7 +64,7 @@ struct RefundedPurchase {
         (status = 201, body = RefundedPurchase),
         (status = 202, body = RefundedPurchase, description = "pending: the payment provider did not answer, or the refund is being booked; Scrip finishes it. Send the request again with the same Idempotency-Key to see how far it is"),
         (status = 404, description = "NOT_FOUND"),
-        (status = 409, description = "ALREADY_REFUNDED; OPERATION_IN_PROGRESS, with Retry-After"),
+        (status = 409, description = "ALREADY_REFUNDED: `details.refundable` is 0 and `details.refunds` names the refunds that operators asked for; OPERATION_IN_PROGRESS, with Retry-After"),
         (status = 422, description = "REFUND_NOT_ELIGIBLE: it was not paid, is disputed, or `amount` is more than `details.refundable`; IDEMPOTENCY_KEY_REUSED"),
     ),
 )]
@@ -74,7 +74,10 @@ pub(super) async fn refund_purchase(
     Path((id, transaction)): Path<(String, String)>,
     intent: Intent<PurchaseRefund>,
 ) -> Result<Reply, ApiError> {
-    const UNKNOWN: ApiError = ApiError::NotFound("there is no such purchase");
+    const UNKNOWN: ApiError = ApiError::NotFound(
+        "this ledger of the organisation has no purchase with this id; send `mode: \"test\"` for a purchase of a test \
+         key",
+    );
     let PurchaseRefund { amount, reason, mode } = intent.body;
     if amount == Some(0) {
         return Err(ApiError::field("amount", "must be at least 1 minor unit, or left out"));

@@ -56,7 +56,8 @@ pub(super) async fn refund_debit(
     intent: Intent<OperatorRefund>,
 ) -> Result<Reply, ApiError> {
     const UNKNOWN: ApiError = ApiError::NotFound(
-        "the organisation has no transaction with this id; name one as its list of transactions has it",
+        "this ledger of the organisation has no transaction with this id; send the id as its list of transactions has \
+         it, and `mode: \"test\"` for a transaction of a test key",
     );
     let OperatorRefund { transaction_id, reason, amount, note, mode } = intent.body;
     let account = AccountId { org: super::organisation(id)?, mode: mode.unwrap_or(Mode::Live) };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
 use shared::domain::{
-    Account, AccountId, Amount, Credits, Details, Fingerprint, Head, Mode, OrgId, Posting, Reference,
+    Account, AccountId, Allowed, Credits, Details, Fingerprint, Head, Mode, OrgId, Posting, Reference,
     set_frozen, set_limit,
 };
 use shared::edge::{ApiError, App, Once, Operator, PostPaid, Reply};
@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 pub(super) struct NewLimit {
     /// Credits that may be outstanding, up to 10^12; 0 switches it off.
     #[schema(value_type = u64, minimum = 0, maximum = 1_000_000_000_000_u64)]
-    limit: Credits,
+    limit: Allowed,
     /// Which ledger: live, when left out, or test.
     #[schema(value_type = Option<String>)]
     mode: Option<Mode>,
@@ -62,9 +62,7 @@ pub(super) async fn set_post_paid(
     Path(id): Path<String>,
     Once { body: NewLimit { limit, mode }, .. }: Once<NewLimit>,
 ) -> Result<Reply, ApiError> {
-    if limit.get() > Amount::MAX {
-        return Err(ApiError::field("limit", format!("must be a whole number from 0 to {}", Amount::MAX)));
-    }
+    let limit = Credits::from(limit);
     let id = AccountId { org: super::organisation(id)?, mode: mode.unwrap_or(Mode::Live) };
     let is_so = |account: &Account| account.post_paid.limit == limit;
     let account = change(&app, id, (&operator, None), is_so, |account, head| set_limit(account, limit, head));

@@ -34,7 +34,10 @@ struct Query {
     path = "/api/v3/credits/balance",
     tag = "credits",
     params(Query),
-    responses((status = 200, body = Balance)),
+    responses(
+        (status = 200, body = Balance),
+        (status = 404, description = "NOT_FOUND: the ledger had no transaction yet at `at`"),
+    ),
 )]
 async fn balance(
     State(app): State<Arc<App>>,

@@ -54,7 +54,15 @@ struct TestTime {
 struct Query {}
 
 /// What time it is for the test ledger.
-#[utoipa::path(get, path = "/api/v3/test-clock", tag = "test", responses((status = 200, body = TestTime)))]
+#[utoipa::path(
+    get,
+    path = "/api/v3/test-clock",
+    tag = "test",
+    responses(
+        (status = 200, body = TestTime),
+        (status = 403, description = "INSUFFICIENT_PERMISSIONS: the key is not a test key"),
+    ),
+)]
 async fn read_clock(
     State(app): State<Arc<App>>,
     caller: Caller<may::Read>,
@@ -74,7 +82,7 @@ async fn read_clock(
     tag = "test",
     params(("Idempotency-Key" = Option<String>, Header, description = "Your name for this request, if you want one: `advanceSeconds` sent again then moves the time once")),
     request_body = ClockMove,
-    responses((status = 200, body = TestTime), (status = 403, description = "INSUFFICIENT_PERMISSIONS: not a test key")),
+    responses((status = 200, body = TestTime), (status = 403, description = "INSUFFICIENT_PERMISSIONS: the key is not a test key")),
 )]
 async fn move_clock(
     State(app): State<Arc<App>>,

@@ -27,7 +27,8 @@ pub(super) struct Consume {
     /// Your name for the member of staff who did it.
     #[schema(value_type = Option<String>, max_length = 255)]
     pub(super) member_id: Option<Reference>,
-    /// The service that was used: lots set aside for it pay, and pay first.
+    /// The service that was used: smartcheck, smartaccess, smartenroll, api or biometric. Lots set aside for it pay, and
+    /// pay first.
     #[schema(value_type = Option<String>)]
     pub(super) service: Option<Service>,
     /// Your own key and value pairs: at most 20, keys of 40 characters, values of 500 in one line or several, 2 KB in all.
@@ -42,9 +43,14 @@ pub(super) struct Consume {
 }
 
 /// The same operation on the same `resourceId` for the same `customerId` (or none) is charged once within
-/// the window. Both names are compared in Unicode's form NFC. Requests that ask for it know of one another.
+/// the window. Both names are compared in Unicode's form NFC. The service compares only requests that carry
+/// `dedupe`. It ignores a charge that was fully refunded.
 #[derive(Clone, Copy, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[serde(
+    deny_unknown_fields,
+    rename_all = "camelCase",
+    expecting = "a JSON object, {\"windowSeconds\": 1 to 2592000}"
+)]
 pub(super) struct Dedupe {
     /// For how many seconds after it was charged, 1 to 2,592,000 (30 days).
     #[schema(minimum = 1, maximum = 2_592_000)]

@@ -83,7 +83,8 @@ pub(super) struct Priced {
     request_body = Batch,
     responses(
         (status = 201, body = Batched),
-        (status = 402, description = "INSUFFICIENT_CREDITS, for an atomic batch: `details` has `required` and `available` of all items together; nothing was charged"),
+        (status = 402, description = "INSUFFICIENT_CREDITS, for an atomic batch: `details` has `required`, the price of all items, and `available`, the credits that they could use, with what is left of the post-paid limit; nothing was charged"),
+        (status = 403, description = "PLAN_LIMIT_REACHED: this month's debits would pass the safety limit of an unlimited plan; ORGANISATION_FROZEN"),
         (status = 413, description = "PAYLOAD_TOO_LARGE: over 512 KiB"),
     ),
 )]
@@ -186,5 +187,5 @@ pub(super) fn unpriced(operation: &Reference) -> Refusal {
 }
 
 fn refused(refusal: Refusal) -> BatchResult {
-    BatchResult { status: "refused", transaction: None, error: Some(refusal.into()) }
+    BatchResult { status: "refused", transaction: None, error: Some(Refused::item(refusal)) }
 }

@@ -46,7 +46,8 @@ struct Consumed {
     responses(
         (status = 201, body = Consumed),
         (status = 200, body = Consumed, description = "paid for before, see `dedupe`: nothing was charged"),
-        (status = 402, description = "INSUFFICIENT_CREDITS: `details` has `required` and `available`; nothing was charged"),
+        (status = 402, description = "INSUFFICIENT_CREDITS: `details` has `required` and `available`, the credits that this debit could use, with what is left of the post-paid limit; nothing was charged"),
+        (status = 403, description = "PLAN_LIMIT_REACHED: this month's debits would pass the safety limit of an unlimited plan; ORGANISATION_FROZEN"),
         (status = 409, description = "OPERATION_IN_PROGRESS, with Retry-After: an earlier sending is not settled yet, or holds that have ended are being closed and their credits may pay; send it again with the same Idempotency-Key. CONFLICT"),
     ),
 )]

@@ -2,9 +2,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use serde::Serialize;
-use shared::domain::{
-    self, Account, Amount, Credits, Currency, Head, Offer, PackageList, Part, Posting, Refusal,
-};
+use shared::domain::{self, Account, Amount, Credits, Head, Offer, PackageList, Part, Posting, Refusal};
 use shared::edge::{
     ApiError, App, BATCH_BYTES_MAX, Caller, Either, Money, Payload, Refused, Reply, SourceShare, may,
 };
@@ -73,20 +71,23 @@ struct QuotedItem {
     error: Option<Refused>,
 }
 
-/// A purchase that would cover what is lacking.
+/// A purchase that would cover what is lacking, if the organisation may make it now.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Mend {
-    /// purchase
+    /// purchase: this purchase would cover it. none: no purchase that the organisation may make now would.
     action: &'static str,
     /// How many credits are lacking.
     lacking: u64,
-    /// The cheapest package that covers it; null when none is as large.
+    /// The cheapest package that covers it; null when none does that the organisation may buy now.
     package: Option<String>,
-    /// The credits it brings.
-    credits: u64,
-    /// What it costs.
-    price: Money,
+    /// The credits that the purchase brings; null without a purchase.
+    credits: Option<u64>,
+    /// What it costs; null without a purchase.
+    price: Option<Money>,
+    /// Why no purchase covers it: one payment's limit, the day's spending limit, or nothing is on sale.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
 }
 
 /// Says what a consume or a batch would cost now, from which lots, at which version of the price and whether
@@ -108,7 +109,7 @@ pub(super) async fn quote(
 ) -> Result<Reply, ApiError> {
     let moment = caller.call.moment;
     let catalogue = app.settings.catalogue(moment.wall).await?;
-    let (account, quote) = match wanted {
+    let (account, mut quote) = match wanted {
         Either::One(one) => {
             one.check("", moment.now)?;
             let (request, details) = one.priced(&catalogue.prices, moment.now)?;
@@ -140,8 +141,29 @@ pub(super) async fn quote(
     if quote.lacking == 0 {
         return Reply::ok(&quote);
     }
-    let currency = app.till(caller.account.mode).currency(caller.account.org).await?;
-    Reply::ok(&quote.mended(&account, (&catalogue.packages, currency), moment))
+    let lacking = quote.lacking(&account);
+    let found = affordable(&app, &account, (&catalogue.packages, lacking), moment).await?;
+    quote.mend = Some(Mend::new(lacking, found));
+    Reply::ok(&quote)
+}
+
+/// The cheapest package that covers what is lacking, or just so many credits: whichever the organisation may buy now.
+async fn affordable(
+    app: &App,
+    account: &Account,
+    (packages, lacking): (&PackageList, u64),
+    moment: Moment,
+) -> Result<Result<Offer, Refusal>, ApiError> {
+    let Ok(lacking) = Amount::try_from(lacking) else { return Ok(Err(Refusal::PriceLimit)) };
+    let today = app.till(account.id.mode).spending_today(account.id, moment).await?;
+    let may_buy = |offer: Offer| {
+        domain::may_buy(account, &offer)?;
+        today.fits(offer.price)?;
+        Ok(offer)
+    };
+    let package = packages.cheapest(lacking, today.currency, moment.now).map(may_buy);
+    let amount = || packages.amount(lacking, today.currency, moment.now).and_then(may_buy);
+    Ok(package.and_then(Result::ok).map_or_else(amount, Ok))
 }
 
 fn of_batch(account: &Account, priced: &Priced, moment: Moment) -> Quote {
@@ -164,7 +186,7 @@ fn of_batch(account: &Account, priced: &Priced, moment: Moment) -> Quote {
             amount: item.amount.map(Credits::get),
             price_version: item.details.price_version,
             allowed: error.is_none() && quote.error.is_none(),
-            error: error.map(Refused::from),
+            error: error.map(Refused::quoted),
         }
     };
     let quoted: Vec<_> = items.iter().enumerate().map(of_item).collect();
@@ -222,25 +244,38 @@ impl Quote {
             Err(refusal) => {
                 let lacking = lacking(&refusal);
                 let nothing = Self::nothing(available(account), None);
-                Self { allowed: false, error: Some(refusal.into()), lacking, ..nothing }
+                Self { allowed: false, error: Some(Refused::quoted(refusal)), lacking, ..nothing }
             }
         }
     }
 
-    /// With what would cover what is lacking.
-    fn mended(mut self, account: &Account, sold: (&PackageList, Currency), moment: Moment) -> Self {
+    /// How many credits have to be bought: those that are lacking, and those that a purchase settles first.
+    fn lacking(&self, account: &Account) -> u64 {
         let owed = account.post_paid.outstanding.less(account.post_paid.limit).unwrap_or_default();
-        let lacking = self.lacking.saturating_add(owed.get());
-        let offer = Amount::try_from(lacking).ok().filter(|_| self.lacking > 0);
-        let offer = offer.and_then(|lacking| cheapest(sold, lacking, moment));
-        self.mend = offer.map(|offer| Mend {
-            action: "purchase",
-            lacking,
-            package: offer.package.map(|package| package.0),
-            credits: u64::from(offer.credits),
-            price: offer.price.into(),
-        });
-        self
+        self.lacking.saturating_add(owed.get())
+    }
+}
+
+impl Mend {
+    fn new(lacking: u64, found: Result<Offer, Refusal>) -> Self {
+        match found {
+            Ok(offer) => Self {
+                action: "purchase",
+                lacking,
+                package: offer.package.map(|package| package.0),
+                credits: Some(u64::from(offer.credits)),
+                price: Some(offer.price.into()),
+                reason: None,
+            },
+            Err(refusal) => Self {
+                action: "none",
+                lacking,
+                package: None,
+                credits: None,
+                price: None,
+                reason: Some(refusal.to_string()),
+            },
+        }
     }
 }
 
@@ -251,14 +286,4 @@ fn lacking(refusal: &Refusal) -> u64 {
     } else {
         0
     }
-}
-
-/// The cheapest package that covers it; without one as large, just so many credits.
-fn cheapest(
-    (packages, currency): (&PackageList, Currency),
-    lacking: Amount,
-    moment: Moment,
-) -> Option<Offer> {
-    let package = packages.cheapest(lacking, currency, moment.now);
-    package.or_else(|| packages.amount(lacking, currency, moment.now).ok())
 }

@@ -72,7 +72,7 @@ struct Capture {
     amount: Option<Amount>,
 }
 
-/// Nothing more is to be said.
+/// The body is empty.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Release {}
@@ -87,7 +87,8 @@ struct Release {}
     request_body = NewHold,
     responses(
         (status = 201, body = Hold),
-        (status = 402, description = "INSUFFICIENT_CREDITS: `details` has `required` and `available`; nothing was set aside"),
+        (status = 402, description = "INSUFFICIENT_CREDITS: `details` has `required` and `available`, the credits that this hold could use, with what is left of the post-paid limit; nothing was set aside"),
+        (status = 403, description = "PLAN_LIMIT_REACHED: this month's debits would pass the safety limit of an unlimited plan; ORGANISATION_FROZEN"),
     ),
 )]
 async fn make_hold(
@@ -150,6 +151,7 @@ async fn hold(
     responses(
         (status = 201, body = Hold),
         (status = 402, description = "INSUFFICIENT_CREDITS: more is to be captured than the hold has left, which is `details.available`; nothing was captured"),
+        (status = 403, description = "ORGANISATION_FROZEN"),
         (status = 404, description = "NOT_FOUND"),
         (status = 409, description = "HOLD_CLOSED: captured, released or expired; OPERATION_IN_PROGRESS, with Retry-After; CONFLICT"),
     ),

@@ -44,7 +44,8 @@ pub(super) struct Hold {
     #[serde(with = "instant")]
     #[schema(value_type = String, format = DateTime)]
     created_at: DateTime<Utc>,
-    /// From when on it can't be captured, and what is left is available again.
+    /// From when on it can't be captured, and what is left is available again: the whole second by which it was
+    /// held for all of `expiresInSeconds`.
     #[serde(with = "instant")]
     #[schema(value_type = String, format = DateTime)]
     expires_at: DateTime<Utc>,

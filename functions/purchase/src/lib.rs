@@ -74,7 +74,7 @@ struct Purchased {
         (status = 201, body = Purchased, description = "approved: the credits are there"),
         (status = 202, body = Purchased, description = "pending: `nextAction` says what the customer has to do, if anything; GET …/transactions/{id} tells what became of it"),
         (status = 402, description = "PAYMENT_FAILED: `details` has `reason` and `declineCode`; nothing was charged. Try again under a new Idempotency-Key"),
-        (status = 403, description = "SPENDING_LIMIT_REACHED: with this purchase the day would cost more than the operator allows; nothing was charged"),
+        (status = 403, description = "SPENDING_LIMIT_REACHED: with this purchase the day would cost more than the operator allows; nothing was charged. ORGANISATION_FROZEN"),
         (status = 422, description = "PACKAGE_UNKNOWN: not on sale, or not in the organisation's own currency; IDEMPOTENCY_KEY_REUSED"),
     ),
 )]

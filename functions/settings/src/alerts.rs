@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 /// How often one change may lose the race for the row: each time, another change has landed.
 const ATTEMPTS_MAX: u32 = 64;
 
-/// How an organisation wants to be told of things. What is left out keeps its value.
+/// How an organisation wants to be told of things. What is left out, or null, keeps its value.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(example = json!({ "lowBalanceThreshold": 100, "expiryNoticeDays": 7 }))]
@@ -20,7 +20,7 @@ pub(super) struct AlertsChange {
     /// balance runs low; 0 for never. It takes the place of all thresholds that there are but those of services.
     #[schema(value_type = Option<u64>)]
     low_balance_threshold: Option<Credits>,
-    /// Several of them, at most 10: each is told when it is crossed.
+    /// Several of them, at most 10: each is told when it is crossed. An empty list removes all of them.
     #[schema(value_type = Option<Vec<u64>>, max_items = 10)]
     low_balance_thresholds: Option<Vec<Credits>>,
     /// Thresholds of what the debits of a service can spend, at most 10. They take the place of those that there are.
@@ -88,7 +88,7 @@ pub(super) struct Query {}
 )]
 pub(super) async fn read_alerts(
     State(app): State<Arc<App>>,
-    caller: Caller<may::Read>,
+    caller: Caller<may::SeeSettings>,
     Params(Query {}): Params<Query>,
 ) -> Result<Reply, ApiError> {
     reply(app.ledger.alerts(caller.account).await?)

@@ -15,7 +15,7 @@ use super::progress::AutoRecharge;
 /// How often one change may lose the race for the settings' row: each time, another change has landed.
 const ATTEMPTS_MAX: u32 = 64;
 
-/// Auto-recharge (seed). What is left out keeps its value.
+/// Auto-recharge (seed). What is left out keeps its value, and so does null, except where a field says what null means.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(example = json!({ "enabled": true, "threshold": 100, "amount": 500, "paymentMethod": "card_xyz123" }))]
@@ -69,7 +69,7 @@ pub(super) struct Query {}
 )]
 pub(super) async fn read_auto_recharge(
     State(app): State<Arc<App>>,
-    caller: Caller<may::Read>,
+    caller: Caller<may::SeeSettings>,
     Params(Query {}): Params<Query>,
 ) -> Result<Reply, ApiError> {
     let currency = app.till(caller.account.mode).billed_in(caller.account.org).await?;

@@ -128,6 +128,7 @@ pub(super) struct Query {
     responses(
         (status = 201, body = Monitor),
         (status = 402, description = "INSUFFICIENT_CREDITS: `details` has `required` and `available`; nothing was charged and nothing is watched"),
+        (status = 403, description = "PLAN_LIMIT_REACHED: this month's debits would pass the safety limit of an unlimited plan; ORGANISATION_FROZEN"),
         (status = 409, description = "CONFLICT: another monitor watches the same; `details.monitorId` names it. OPERATION_IN_PROGRESS, with Retry-After"),
     ),
 )]

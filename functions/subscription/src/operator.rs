@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use serde::Deserialize;
-use shared::domain::{AccountId, Allowance, Amount, Credits, Details, Mode, OrgId, PlanId, SubscribeCause};
+use shared::domain::{AccountId, Allowance, Allowed, Details, Mode, OrgId, PlanId, SubscribeCause};
 use shared::edge::{ApiError, App, Once, Operator, Params, Reply};
 use utoipa::ToSchema;
 
@@ -20,7 +20,7 @@ pub(super) struct OperatorSubscription {
     /// A negotiated monthly allowance in place of the plan's, 0 to 10^12; the plan's when left out. It ends with
     /// the next change of plan.
     #[schema(value_type = Option<u64>, minimum = 0, maximum = 1_000_000_000_000_u64)]
-    allowance: Option<Credits>,
+    allowance: Option<Allowed>,
     /// Which ledger: live, which the test ledger follows, when left out; or test.
     #[schema(value_type = Option<String>)]
     mode: Option<Mode>,
@@ -54,17 +54,11 @@ pub(super) async fn set_subscription(
     let OperatorSubscription { plan, allowance, mode } = body;
     let org = OrgId::try_from(id).map_err(|_| UNKNOWN)?;
     let account = AccountId { org, mode: mode.unwrap_or(Mode::Live) };
-    if allowance.is_some_and(|credits| Amount::MAX < credits.get()) {
-        return Err(ApiError::field(
-            "allowance",
-            format!("must be a whole number from 0 to {}", Amount::MAX),
-        ));
-    }
     app.settings.organisation(org).await?.ok_or(UNKNOWN)?;
     let moment = app.ledger.moment_of(account, operator.call.moment).await?;
     let change = Change {
         plan: PlanId(plan),
-        allowance: allowance.map(Allowance::Monthly),
+        allowance: allowance.map(|credits| Allowance::Monthly(credits.into())),
         cause: SubscribeCause::Operator,
         may_cost_more: true,
     };

@@ -61,7 +61,7 @@ pub(super) async fn read_subscription(
     request_body = NewSubscription,
     responses(
         (status = 200, body = SubscriptionChange),
-        (status = 403, description = "PLAN_CHANGE_NOT_ALLOWED: the plan costs more, and only an operator changes to it; INSUFFICIENT_PERMISSIONS, API_ACCESS_NOT_INCLUDED, ORGANISATION_FROZEN"),
+        (status = 403, description = "PLAN_CHANGE_NOT_ALLOWED: the plan costs more, and only an operator changes to it; ORGANISATION_FROZEN"),
         (status = 409, description = "OPERATION_IN_PROGRESS, with Retry-After; CONFLICT: the balance would pass its limit, or an earlier sending of this request broke off and the plan was changed since"),
     ),
 )]

@@ -84,7 +84,7 @@ impl Keys {
         for (mode, key) in [(Mode::Live, &self.api_key), (Mode::Test, &self.test_key)] {
             let id = AccountId { org, mode };
             app.ledger.open(&Account::open(id, plan.clone(), allowance, org.time())).await?;
-            catch_up(app, id, moment).await?;
+            go_on(id, catch_up(app, id, moment).await)?;
             if let Some(key) = key {
                 add_key(app, key, Some(org), mode, moment).await?;
             }
@@ -110,6 +110,33 @@ const ENTRIES: usize = 3 + USED.len();
 pub(crate) async fn fill(app: &App, keys: &Keys, moment: Moment) -> anyhow::Result<()> {
     let Some(org) = keys.organisation()? else { return Ok(()) };
     let account = AccountId { org, mode: Mode::Live };
+    go_on(account, fill_ledger(app, account, moment).await)
+}
+
+/// An account whose record cannot be read does not stop the start: an operator can repair it only while the machine is
+/// up.
+///
+/// # Errors
+/// Any other fault.
+fn go_on(account: AccountId, done: anyhow::Result<()>) -> anyhow::Result<()> {
+    let Err(error) = done else { return Ok(()) };
+    let is_broken = error.chain().any(|cause| {
+        matches!(cause.downcast_ref(), Some(Fault::BrokenAccount { .. }))
+            || matches!(cause.downcast_ref(), Some(Unsettled::Failed(Fault::BrokenAccount { .. })))
+    });
+    if !is_broken {
+        return Err(error);
+    }
+    tracing::warn!(
+        %account,
+        error = format!("{error:#}"),
+        "the record of the demo account cannot be read: GET /admin/v1/organisations/{{id}} names what does not read, and POST \
+         /admin/v1/organisations/{{id}}/repair repairs it"
+    );
+    Ok(())
+}
+
+async fn fill_ledger(app: &App, account: AccountId, moment: Moment) -> anyhow::Result<()> {
     let known = app.ledger.account(account).await?.context("the demo organisation has no account")?;
     if usize::try_from(known.sequence)? >= ENTRIES {
         return Ok(());

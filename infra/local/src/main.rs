@@ -94,7 +94,6 @@ struct Ready<'a> {
     api_key: Option<&'a str>,
     test_key: Option<&'a str>,
     operator_key: &'a str,
-    dashboard_url: String,
 }
 
 /// A thread's stack in bytes. The database runs on the stack of whoever calls it, below the SDK and
@@ -233,7 +232,6 @@ fn json(machine: &Machine) -> anyhow::Result<String> {
         api_key: keys.api_key.as_deref(),
         test_key: keys.test_key.as_deref(),
         operator_key: &keys.operator_key,
-        dashboard_url: format!("{base_url}/"),
     };
     Ok(serde_json::to_string(&ready)? + "\n")
 }

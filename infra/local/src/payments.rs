@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Extension, Path};
+use axum::response::Html;
 use axum::routing::{get, post};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -44,11 +45,18 @@ pub(crate) fn open(
     Ok(Simulated::new(Memory::Remembering { earlier, journal }, payments_url, Some(voice)))
 }
 
+/// A page with a button that sends a POST to the page's own address.
+const AUTHENTICATE_PAGE: &str = r#"<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Authenticate the payment</title></head>
+<body><h1>Authenticate the payment</h1><p>This is the simulated payment company of the local machine.</p>
+<form method="post"><button>Authenticate</button></form></body></html>
+"#;
+
 /// What the simulated payment company did, and what its customers do.
 pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/_local/payments", get(list))
-        .route("/_local/payments/{transactionId}/authenticate", post(authenticate))
+        .route("/_local/payments/{transactionId}/authenticate", get(authenticate_page).post(authenticate))
         .route("/_local/payments/{transactionId}/dispute", post(dispute))
         .route("/_local/payments/{transactionId}/refund", post(refund))
 }
@@ -128,6 +136,11 @@ async fn authenticate(
 ) -> Result<Reply, ApiError> {
     let charge = local.company.authenticate(known(transaction)?).map_err(undone)?;
     Reply::ok(&Shown::from(charge))
+}
+
+/// Where `nextAction.url` leads a browser. It shows nothing of the payment: the button sends the POST.
+async fn authenticate_page() -> Html<&'static str> {
+    Html(AUTHENTICATE_PAGE)
 }
 
 async fn dispute(

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use axum::extract::{Extension, State};
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,9 @@ pub(crate) fn routes(local: Local) -> Router<Arc<App>> {
         .route("/_local/clock", get(clock).post(set_clock))
         .route("/_local/settle", post(settle))
         .route("/_local/capacity", get(capacity).delete(reset_capacity))
+        .route("/_local", any(unknown))
+        .route("/_local/", any(unknown))
+        .route("/_local/{*rest}", any(unknown))
         .merge(payments::routes())
         .merge(inbox::routes())
         .layer(from_fn_with_state(local.port, only_from_here))
@@ -63,6 +66,12 @@ struct Time {
 struct SetTime {
     now: Option<Instant>,
     advance_seconds: Option<u32>,
+}
+
+async fn unknown() -> ApiError {
+    ApiError::NotFound(
+        "the local machine has no such route below /_local; the README, \"The local machine\", lists those that it has",
+    )
 }
 
 async fn health() -> Result<Reply, ApiError> {

@@ -94,7 +94,7 @@ pub enum Principal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denial {
     /// It was revoked.
-    #[error("this API key was revoked; create another one")]
+    #[error("this API key was revoked; ask an operator for another")]
     Revoked,
     /// The organisation's plan has no API access.
     #[error(

@@ -20,6 +20,13 @@ pub struct Amount(NonZeroU64);
 #[serde(into = "u64")]
 pub struct Quantity(NonZeroU64);
 
+/// How many credits an operator sets for something that takes `MIN..=MAX` of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CreditsWithin<const MIN: u64, const MAX: u64>(u64);
+
+/// How many credits an operator allows an organisation: an allowance, or credits on account.
+pub type Allowed = CreditsWithin<0, { Amount::MAX }>;
+
 /// A number outside the range that its kind allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be a whole number from {min} to {max}")]
@@ -74,6 +81,10 @@ impl Amount {
     const RANGE: OutOfRange = OutOfRange { min: 1, max: Self::MAX };
 }
 
+impl<const MIN: u64, const MAX: u64> CreditsWithin<MIN, MAX> {
+    const RANGE: OutOfRange = OutOfRange { min: MIN, max: MAX };
+}
+
 impl Quantity {
     /// The most that one request may ask for.
     pub const MAX: u64 = 1_000_000;
@@ -104,6 +115,14 @@ impl TryFrom<u64> for Amount {
     }
 }
 
+impl<const MIN: u64, const MAX: u64> TryFrom<u64> for CreditsWithin<MIN, MAX> {
+    type Error = OutOfRange;
+
+    fn try_from(count: u64) -> Result<Self, OutOfRange> {
+        if (MIN..=MAX).contains(&count) { Ok(Self(count)) } else { Err(Self::RANGE) }
+    }
+}
+
 impl TryFrom<u64> for Quantity {
     type Error = OutOfRange;
 
@@ -123,6 +142,12 @@ impl<'de> Deserialize<'de> for Credits {
 }
 
 impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        input.deserialize_u64(Reader(Self::RANGE, PhantomData))
+    }
+}
+
+impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for CreditsWithin<MIN, MAX> {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         input.deserialize_u64(Reader(Self::RANGE, PhantomData))
     }
@@ -156,6 +181,12 @@ impl<T: TryFrom<u64, Error = OutOfRange>> Visitor<'_> for Reader<T> {
 impl From<Credits> for u64 {
     fn from(credits: Credits) -> u64 {
         credits.0
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> From<CreditsWithin<MIN, MAX>> for Credits {
+    fn from(credits: CreditsWithin<MIN, MAX>) -> Credits {
+        Credits(credits.0)
     }
 }
 

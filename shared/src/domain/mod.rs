@@ -76,7 +76,7 @@ pub use balance::{Balance, EXPIRING_MAX, Expiring};
 pub use batch::{BATCH_MAX, Batch, Item, Place, batch};
 pub use chain::{Checkpoint, Growth, Hash, Link, RowText, Span, Tip};
 pub use consume::{Consume, consume};
-pub use credits::{Amount, Credits, OutOfRange, Quantity};
+pub use credits::{Allowed, Amount, Credits, CreditsWithin, OutOfRange, Quantity};
 pub use delivery::{Attempt, Delivery, DeliveryKind, DeliveryStanding, SentRequest, SentResponse};
 pub use delivery_state::{DeliveryState, Flow, Lane, Outcome, Replay};
 pub use details::{BadMetadata, Details, Metadata, Paid};

@@ -44,7 +44,7 @@ const NOT_MONEY: [&str; 23] = [
 ];
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a JSON object, {\"amount\": minor units, \"currency\": \"GBP\"}")]
 struct MoneyText {
     amount: u64,
     currency: Currency,

@@ -264,6 +264,7 @@ impl From<&Refusal> for Suspension {
             | Refusal::MoreThanPaid { .. }
             | Refusal::RefundRefused(_)
             | Refusal::AlreadyRefunded
+            | Refusal::PurchaseRefunded { .. }
             | Refusal::MoreThanHeld { .. }
             | Refusal::HoldClosed(_)
             | Refusal::TooManyDraws

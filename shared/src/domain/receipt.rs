@@ -1,4 +1,4 @@
-use super::{Balance, Details, Entry, Move};
+use super::{Balance, Credits, Details, Direction, Entry, LotId, Move};
 
 /// A transaction, whole: the entry, its place in the ledger, what was asked, and the balance that
 /// it left.
@@ -15,6 +15,23 @@ pub struct Receipt {
 }
 
 impl Receipt {
+    /// How many credits had ended when it was booked: what was left of the month before, in a renewal, and what
+    /// came back to a month or a lot that is over. `None` where none had.
+    #[must_use]
+    pub fn ended(&self) -> Option<Credits> {
+        let leaves =
+            |part: &&Move| self.entry.direction == Direction::Credit && part.direction == Direction::Debit;
+        let has_ended = |part: &&Move| match part.lot {
+            // A renewal ends them, and so does a refund of what was spent beyond a smaller plan.
+            LotId::Subscription(_) => true,
+            // Without an end of its own, or before it, a lot gave its credits to another that it was merged with.
+            LotId::Granted(_) => part.terms.expires_at.is_some_and(|end| end <= self.entry.at),
+            LotId::PostPaid | LotId::Unlimited(_) | LotId::Disputed(_) => false,
+        };
+        let ended = self.entry.moves.iter().filter(leaves).filter(has_ended).map(|part| part.amount);
+        ended.reduce(|sum, part| sum.plus(part).unwrap_or(Credits::MAX))
+    }
+
     /// By how many credits it changed what the balance counts: above zero for more, below it for less. What is owed,
     /// in dispute, or paid by an unlimited plan is no part of a balance.
     #[must_use]

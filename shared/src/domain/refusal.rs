@@ -1,5 +1,6 @@
 use super::{
-    Credits, Currency, DRAWS_MAX, HoldStatus, LOTS_MAX, Money, Operation, PlanId, Reference, SpendingLimit,
+    Credits, Currency, DRAWS_MAX, EntryId, HoldStatus, LOTS_MAX, Money, Operation, PlanId, Reference,
+    SpendingLimit,
 };
 
 /// Why the rules said no. A refusal is an answer, not a fault: no credit was moved.
@@ -126,6 +127,17 @@ pub enum Refusal {
     /// All of the debit was refunded before.
     #[error("all of this debit has been refunded; `refunds` of the transaction names when")]
     AlreadyRefunded,
+    /// Nothing is left of a purchase's payment to refund.
+    #[error(
+        "all of this purchase's payment has been refunded, or is lost to a dispute; `details.refunds` names the \
+         refunds that operators asked for"
+    )]
+    PurchaseRefunded {
+        /// What the payment was made in.
+        currency: Currency,
+        /// The refunds that operators asked for, but those that were refused; the earliest first.
+        refunds: Vec<EntryId>,
+    },
     /// More money is to be refunded than is left of a payment.
     #[error("only {} minor units of {} of this payment can still be refunded; ask for as many, or leave `amount` out", .refundable.amount(), .refundable.currency().code())]
     MoreThanPaid {

@@ -241,7 +241,7 @@ impl RefundOrder {
     /// said.
     ///
     /// # Errors
-    /// [`Refusal::NotEligible`], [`Refusal::AlreadyRefunded`], [`Refusal::MoreThanPaid`].
+    /// [`Refusal::NotEligible`], [`Refusal::PurchaseRefunded`], [`Refusal::MoreThanPaid`].
     pub fn checked(purchase: &Purchase, amount: Option<u64>) -> Result<u64, Refusal> {
         if purchase.is_disputed() {
             return Err(Refusal::NotEligible(
@@ -252,8 +252,14 @@ impl RefundOrder {
             return Err(Refusal::NotEligible("this purchase was refunded in as many parts as it may be"));
         }
         let left = purchase.refundable();
-        let refundable = Money::new(left, purchase.offer.price.currency());
-        let Ok(refundable) = refundable else { return Err(Refusal::AlreadyRefunded) };
+        let currency = purchase.offer.price.currency();
+        let Ok(refundable) = Money::new(left, currency) else {
+            let wanted = purchase.refunds.orders.iter().filter(|order| order.is_wanted());
+            return Err(Refusal::PurchaseRefunded {
+                currency,
+                refunds: wanted.map(|order| order.id).collect(),
+            });
+        };
         let amount = amount.unwrap_or(left);
         if (1..=left).contains(&amount) { Ok(amount) } else { Err(Refusal::MoreThanPaid { refundable }) }
     }

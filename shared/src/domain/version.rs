@@ -32,7 +32,7 @@ pub enum BadChange {
     #[error("is kept for the ledger's own operations; choose a name that does not begin so")]
     Reserved,
     /// Something new, of which these fields are missing.
-    #[error("must be given: there is nothing of that name yet, or not by then")]
+    #[error("is required, because no package, plan or operation of this name exists at `effectiveFrom`")]
     Incomplete(Vec<&'static str>),
     /// A rate between a currency and itself.
     #[error("is the same currency; one is always worth one")]

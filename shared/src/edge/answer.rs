@@ -173,7 +173,9 @@ pub fn finish(routes: OpenApiRouter<Arc<App>>, app: Arc<App>) -> Router {
     let (routes, document) = routes.split_for_parts();
     let house = House { app: app.clone(), queries: Arc::new(Queries::of(&document)) };
     routes
-        .fallback(|| async { ApiError::NotFound("there is no such path; GET /openapi.json lists them") })
+        .fallback(|| async {
+            ApiError::NotFound("there is no such path; GET /openapi.json lists the paths of the API")
+        })
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
         .layer(from_fn_with_state(house, envelop))
         .with_state(app)

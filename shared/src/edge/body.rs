@@ -99,6 +99,8 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let value = serde_path_to_error::deserialize(&mut input).map_err(|error| {
         let told = told::<T>(bytes, &error);
         let (path, problem) = plain::mend(Part::Body, &error.path().to_string(), &told);
+        let known = plain::missing(&told).and_then(|name| words_of::<T>(error.path(), name));
+        let problem = known.map_or_else(|| problem.clone(), |known| format!("{problem}: {known}"));
         ApiError::field(path, problem)
     })?;
     input.end().map_err(|error| ApiError::field("body", place(&error)))?;
@@ -117,16 +119,29 @@ fn told<T: DeserializeOwned>(bytes: &[u8], error: &serde_path_to_error::Error<se
     }
 }
 
+/// The words that a missing field takes, as `one of: …`; `None` for a field that takes others.
+fn words_of<T: DeserializeOwned>(path: &Path, name: &str) -> Option<String> {
+    let empty = Value::Object([(name.to_owned(), Value::String(String::new()))].into_iter().collect());
+    let told = told_of::<T>(path, empty).filter(|told| told.starts_with("unknown variant "))?;
+    let (_, words) = plain::mend(Part::Body, "", &told);
+    words.strip_prefix("must be ").map(str::to_owned)
+}
+
 /// What would be told of a word that nobody knows, were it sent at that path: which words are known.
 fn no_word<T: DeserializeOwned>(path: &Path) -> String {
-    let body = path.iter().rev().try_fold(Value::String(String::new()), |value, segment| match segment {
+    let told = told_of::<T>(path, Value::String(String::new()));
+    told.filter(|told| told.starts_with("unknown variant ")).unwrap_or_else(|| "must be text".to_owned())
+}
+
+/// What the parser says of a body that has only this value, at that path.
+fn told_of<T: DeserializeOwned>(path: &Path, value: Value) -> Option<String> {
+    let body = path.iter().rev().try_fold(value, |value, segment| match segment {
         Segment::Seq { .. } => Some(Value::Array(vec![value])),
         Segment::Map { key } => Some(Value::Object([(key.clone(), value)].into_iter().collect())),
         Segment::Enum { .. } | Segment::Unknown => None,
     });
     let text = body.unwrap_or_default().to_string();
-    let told = serde_json::from_slice::<T>(text.as_bytes()).err().map(|error| words(&error));
-    told.filter(|told| told.starts_with("unknown variant ")).unwrap_or_else(|| "must be text".to_owned())
+    serde_json::from_slice::<T>(text.as_bytes()).err().map(|error| words(&error))
 }
 
 /// The words alone.
@@ -175,6 +190,13 @@ mod tests {
     struct Outer {
         quantity: Option<Quantity>,
         items: Option<Vec<Inner>>,
+        must: Option<Must>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only read from text")]
+    struct Must {
+        mode: Mode,
     }
 
     #[derive(Debug, Deserialize)]
@@ -202,9 +224,10 @@ mod tests {
             (r#"{"quantity": 1e999}"#, "quantity: must be a number nearer to zero"),
             (
                 r#"{"quantitty": 1}"#,
-                "quantitty: is not a field of this request (did you mean quantity?); the fields are: quantity, items",
+                "quantitty: is not a field of this request (did you mean quantity?); the fields are: quantity, items, must",
             ),
             (r#"{"items": [{"name": "a"}, {}]}"#, "items[1].name: is required"),
+            (r#"{"must": {}}"#, "must.mode: is required: one of: live, test"),
             (
                 r#"{"items": [{"name": "a", "x": 1}]}"#,
                 "items[0].x: is not a field of items[0]; the fields are: name, mode",

@@ -1,6 +1,8 @@
 use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 
+use crate::domain::Scope;
+
 /// The OpenAPI document of `routes`: the functions' own descriptions, with what the house puts
 /// around every answer.
 ///
@@ -23,10 +25,10 @@ pub fn describe(routes: &OpenApi) -> Result<Value, serde_json::Error> {
             }
         }
         let paths = document.get_mut("paths").and_then(Value::as_object_mut);
-        for item in paths.into_iter().flat_map(Map::values_mut).filter_map(Value::as_object_mut) {
-            for (method, operation) in item.iter_mut() {
+        for (path, item) in paths.into_iter().flatten() {
+            for (method, operation) in item.as_object_mut().into_iter().flatten() {
                 if let Some(operation) = operation.as_object_mut() {
-                    around(method, operation);
+                    around((method, path), operation);
                 }
             }
         }
@@ -38,7 +40,11 @@ fn info() -> Value {
     json!({
         "title": "Scrip",
         "version": "3.0.0",
-        "description": "Prepaid credits: who has how many, taken the moment a call is made, every one of them explained.",
+        "description": "Prepaid credits: who has how many, taken the moment a call is made, every one of them explained.\n\n\
+            Beside the errors of each operation: 404 NOT_FOUND for a path that no operation has, and 405 \
+            METHOD_NOT_ALLOWED for a path that exists with other methods.\n\n\
+            The `security` of an operation names the scope that a key of an organisation needs for it. Operations below \
+            `/admin/` take an operator's key, which has no scopes.",
     })
 }
 
@@ -108,14 +114,44 @@ fn name_key(operation: &mut Map<String, Value>) {
     }
 }
 
-/// Puts the envelope around what an operation answers, and adds the errors that any may give.
-fn around(method: &str, operation: &mut Map<String, Value>) {
-    let is_public = operation.get("security") == Some(&json!([]));
-    if method != "get" && !is_public {
-        name_key(operation);
+/// Which scopes a key of an organisation needs: any of these.
+fn scopes(method: &str, path: &str) -> &'static [Scope] {
+    let below = |places: &[&str]| places.iter().any(|place| path.starts_with(place));
+    let is_read = method == "get" || path.ends_with("/quote");
+    if is_read && below(&["/api/v3/credits/alerts", "/api/v3/credits/auto-recharge", "/api/v3/webhooks"]) {
+        &[Scope::CreditsRead, Scope::SettingsWrite]
+    } else if is_read {
+        &[Scope::CreditsRead]
+    } else if below(&["/api/v3/credits/consume", "/api/v3/credits/holds", "/api/v3/monitors"]) {
+        &[Scope::CreditsConsume]
+    } else if path.ends_with("/purchase") {
+        &[Scope::CreditsPurchase]
+    } else if path.ends_with("/refund") {
+        &[Scope::CreditsRefund]
+    } else if path.ends_with("/fail") {
+        &[Scope::CreditsRefund, Scope::CreditsConsume]
+    } else {
+        &[Scope::SettingsWrite]
     }
-    let responses = operation.entry("responses").or_insert_with(|| json!({}));
-    let Some(responses) = responses.as_object_mut() else { return };
+}
+
+/// Names the scopes that an operation needs; the text for the keys that lack them.
+fn name_scopes((method, path): (&str, &str), operation: &mut Map<String, Value>) -> String {
+    if path.starts_with("/admin/") {
+        return "INSUFFICIENT_PERMISSIONS: the key is not an operator's".to_owned();
+    }
+    let scopes = scopes(method, path);
+    let any = scopes.iter().map(|scope| json!({ "apiKey": [scope.as_str()] })).collect();
+    operation.insert("security".to_owned(), Value::Array(any));
+    let names: Vec<_> = scopes.iter().map(|scope| format!("`{}`", scope.as_str())).collect();
+    format!(
+        "INSUFFICIENT_PERMISSIONS: the key lacks the scope {}; API_ACCESS_NOT_INCLUDED",
+        names.join(" or ")
+    )
+}
+
+/// Puts the envelope around the answers of an operation, and describes those that have no description.
+fn envelop(responses: &mut Map<String, Value>) {
     for (status, response) in responses.iter_mut() {
         if let Some(response) = response.as_object_mut() {
             response.entry("description").or_insert_with(|| "As asked".into());
@@ -133,13 +169,28 @@ fn around(method: &str, operation: &mut Map<String, Value>) {
             });
         }
     }
+}
+
+/// Puts the envelope around what an operation answers, and adds the errors that any may give.
+fn around((method, path): (&str, &str), operation: &mut Map<String, Value>) {
+    let is_public = operation.get("security") == Some(&json!([]));
+    let forbidden = if is_public { String::new() } else { name_scopes((method, path), operation) };
+    if method != "get" && !is_public {
+        name_key(operation);
+    }
+    let responses = operation.entry("responses").or_insert_with(|| json!({}));
+    let Some(responses) = responses.as_object_mut() else { return };
+    envelop(responses);
+    if let Some(own) = responses.get_mut("403").and_then(|response| response.get_mut("description")) {
+        *own = format!("{}; {forbidden}", own.as_str().unwrap_or_default()).into();
+    }
     let always = [
         ("400", "VALIDATION_ERROR and its like: `details.fields` names what to mend"),
         ("401", "MISSING_API_KEY, INVALID_API_KEY, EXPIRED_API_KEY"),
-        ("403", "INSUFFICIENT_PERMISSIONS, API_ACCESS_NOT_INCLUDED, ORGANISATION_FROZEN"),
+        ("403", forbidden.as_str()),
         (
             "503",
-            "TEMPORARILY_UNAVAILABLE, with Retry-After: nothing was charged; RECORD_UNREADABLE: do not retry",
+            "TEMPORARILY_UNAVAILABLE, with Retry-After: send the request again; RECORD_UNREADABLE: do not retry",
         ),
     ];
     let always = always.into_iter().filter(|(status, _)| !is_public || !["401", "403"].contains(status));

@@ -3,9 +3,9 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
-use utoipa::ToSchema;
 
-use crate::domain::{BadChange, Decline, Denial, EntryId, MonitorId, Refusal};
+use super::refused::{Remedy, refusal_code, refusal_details};
+use crate::domain::{BadChange, Credits, Decline, Denial, EntryId, MonitorId, Refusal};
 use crate::store::{Fault, Unchanged, Unsettled};
 
 /// Why a call was not answered with what it asked.
@@ -49,6 +49,14 @@ pub enum ApiError {
     /// The payment was refused, and nothing was charged.
     #[error("the payment was refused ({}); use another payment method, under a new Idempotency-Key", .1.reason)]
     PaymentFailed(EntryId, Decline),
+    /// An adjustment takes more credits than there are. The words are the seed's.
+    #[error("Not enough credits to perform this operation")]
+    TooFewToTake {
+        /// How many credits the adjustment takes.
+        required: Credits,
+        /// How many credits it could take.
+        available: Credits,
+    },
     /// Another monitor watches the same.
     #[error(
         "another monitor watches this operation and resource, be it active or suspended; `details.monitorId` names it: go on with it, or delete it first"
@@ -92,30 +100,6 @@ pub(super) struct Told {
     /// Seconds.
     #[serde(skip)]
     pub(super) retry_after: Option<u32>,
-}
-
-/// Why one of several things that were asked together was refused.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[schema(example = json!({
-    "code": "INSUFFICIENT_CREDITS", "message": "Not enough credits to perform this operation",
-    "details": { "required": 2, "available": 0 }
-}))]
-pub struct Refused {
-    /// Stable; a program may match on it.
-    pub code: &'static str,
-    /// What to do next.
-    pub message: String,
-    /// What it takes.
-    #[serde(skip_serializing_if = "Value::is_null")]
-    #[schema(value_type = Object)]
-    pub details: Value,
-}
-
-impl From<Refusal> for Refused {
-    fn from(refusal: Refusal) -> Self {
-        let Told { code, message, details, .. } = ApiError::from(refusal).told();
-        Self { code, message, details }
-    }
 }
 
 impl From<Refusal> for ApiError {
@@ -189,6 +173,7 @@ impl ApiError {
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE"),
             Self::NotJson | Self::Encoded => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE"),
             Self::PaymentFailed(..) => (StatusCode::PAYMENT_REQUIRED, "PAYMENT_FAILED"),
+            Self::TooFewToTake { .. } => (StatusCode::PAYMENT_REQUIRED, "INSUFFICIENT_CREDITS"),
             Self::Unsettled(Unsettled::KeyReused) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED")
             }
@@ -251,6 +236,7 @@ impl ApiError {
             | Self::NotJson
             | Self::Encoded
             | Self::PaymentFailed(..)
+            | Self::TooFewToTake { .. }
             | Self::CatalogueFull(_)
             | Self::AlreadyWatched(_)
             | Self::Conflict(_)
@@ -277,7 +263,10 @@ impl ApiError {
                 "transactionId": transaction,
             })
         } else if let Self::Unsettled(Unsettled::Refused(refusal)) = self {
-            refusal_details(refusal)
+            refusal_details(refusal, Remedy::Request)
+        } else if let Self::TooFewToTake { required, available } = self {
+            let refusal = Refusal::InsufficientCredits { required: *required, available: *available };
+            refusal_details(&refusal, Remedy::Adjustment)
         } else {
             Value::Null
         }
@@ -294,97 +283,5 @@ impl ApiError {
             details: self.details(),
             retry_after: passes.then_some(1),
         }
-    }
-}
-
-fn refusal_code(refusal: &Refusal) -> (StatusCode, &'static str) {
-    match refusal {
-        Refusal::UnknownOperation(_) => (StatusCode::BAD_REQUEST, "UNKNOWN_OPERATION"),
-        Refusal::SpendingLimit { .. } => (StatusCode::FORBIDDEN, "SPENDING_LIMIT_REACHED"),
-        Refusal::UnknownPackage(_) | Refusal::OtherCurrency { .. } | Refusal::NothingOnSale => {
-            (StatusCode::UNPROCESSABLE_ENTITY, "PACKAGE_UNKNOWN")
-        }
-        Refusal::NotMonthly(_)
-        | Refusal::UnknownPlan(_)
-        | Refusal::PriceLimit
-        | Refusal::NothingToHold
-        | Refusal::NotOwed { .. }
-        | Refusal::ExpiresInThePast
-        | Refusal::PurchasedNeverExpire
-        | Refusal::SubscriptionTerms => (StatusCode::BAD_REQUEST, "VALIDATION_ERROR"),
-        Refusal::ReasonNotEligible(_)
-        | Refusal::NotEligible(_)
-        | Refusal::MoreThanDebited { .. }
-        | Refusal::MoreThanPaid { .. }
-        | Refusal::RefundRefused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "REFUND_NOT_ELIGIBLE"),
-        Refusal::AlreadyRefunded => (StatusCode::CONFLICT, "ALREADY_REFUNDED"),
-        Refusal::HoldClosed(_) => (StatusCode::CONFLICT, "HOLD_CLOSED"),
-        Refusal::SamePlan
-        | Refusal::MonthOver
-        | Refusal::TooManyDraws
-        | Refusal::UnlimitedPlan
-        | Refusal::TooManyLots
-        | Refusal::TooManyDisputes
-        | Refusal::BalanceLimit => (StatusCode::CONFLICT, "CONFLICT"),
-        Refusal::PlanLimit { .. } => (StatusCode::FORBIDDEN, "PLAN_LIMIT_REACHED"),
-        Refusal::Frozen => (StatusCode::FORBIDDEN, "ORGANISATION_FROZEN"),
-        Refusal::PlanChangeNotAllowed => (StatusCode::FORBIDDEN, "PLAN_CHANGE_NOT_ALLOWED"),
-        Refusal::InsufficientCredits { .. } | Refusal::MoreThanHeld { .. } => {
-            (StatusCode::PAYMENT_REQUIRED, "INSUFFICIENT_CREDITS")
-        }
-    }
-}
-
-fn refusal_details(refusal: &Refusal) -> Value {
-    let field = |path: &str| json!({ "fields": { path: refusal.to_string() } });
-    match refusal {
-        Refusal::InsufficientCredits { required, available } => json!({
-            "required": required,
-            "available": available,
-            "mend": "purchase credits, move to a larger plan, or enable auto-recharge; then send the request again \
-                     with the same Idempotency-Key",
-        }),
-        Refusal::MoreThanHeld { required, available } => json!({
-            "required": required,
-            "available": available,
-            "mend": "capture at most what `available` says, or omit `amount` to capture all of it; to charge more, \
-                     make another hold or a debit of its own",
-        }),
-        Refusal::UnknownOperation(operation) => json!({ "operation": operation }),
-        Refusal::PlanLimit { cap } => json!({ "limit": cap }),
-        Refusal::MoreThanDebited { refundable } => json!({ "refundable": refundable }),
-        Refusal::MoreThanPaid { refundable } => json!({ "refundable": refundable }),
-        Refusal::RefundRefused(reason) => json!({ "reason": reason }),
-        Refusal::OtherCurrency { package, sold_in, pays_in } => json!({
-            "package": package,
-            "currency": sold_in,
-            "organisationCurrency": pays_in,
-        }),
-        Refusal::SpendingLimit { price, limit, spent } => json!({
-            "price": price,
-            "perDay": limit.per_day(),
-            "spentToday": spent,
-        }),
-        Refusal::AlreadyRefunded => json!({ "refundable": 0 }),
-        Refusal::HoldClosed(status) => json!({ "status": status.as_str() }),
-        Refusal::UnknownPackage(package) => json!({ "package": package }),
-        Refusal::PriceLimit | Refusal::NotOwed { .. } => field("amount"),
-        Refusal::NothingToHold => field("source"),
-        Refusal::NotMonthly(_) => field("operation"),
-        Refusal::UnknownPlan(_) => field("plan"),
-        Refusal::ExpiresInThePast | Refusal::PurchasedNeverExpire => field("expiresAt"),
-        Refusal::SubscriptionTerms => field("source"),
-        Refusal::Frozen
-        | Refusal::PlanChangeNotAllowed
-        | Refusal::SamePlan
-        | Refusal::MonthOver
-        | Refusal::NothingOnSale
-        | Refusal::ReasonNotEligible(_)
-        | Refusal::NotEligible(_)
-        | Refusal::TooManyDraws
-        | Refusal::UnlimitedPlan
-        | Refusal::TooManyLots
-        | Refusal::TooManyDisputes
-        | Refusal::BalanceLimit => Value::Null,
     }
 }

@@ -19,6 +19,7 @@ mod once;
 mod params;
 mod plain;
 mod queries;
+mod refused;
 mod serve;
 mod shape;
 
@@ -30,7 +31,7 @@ pub use caller::{Caller, Needs, Operator, may};
 pub use clock::{Clock, System};
 pub use cursor::{CursorKey, Listing, WeakKey};
 pub use docs::describe;
-pub use error::{ApiError, Refused};
+pub use error::ApiError;
 pub use etag::IfMatch;
 pub use goods::{ExchangeRate, Money, NextPrice, OperationPrice, Package, PackageOnSale, Plan};
 pub use instant::Instant;
@@ -38,6 +39,7 @@ pub use intent::{Brief, Intent, Setting};
 pub use once::{NoFields, Once, OnceOptional, Unstarted};
 pub use params::Params;
 pub use queries::in_order;
+pub use refused::Refused;
 pub use serve::{Fatal, serve, start};
 pub use shape::{
     AsOf, Audit, AuditCheckpoint, AuditProblem, AuditRow, AuditTip, Balance, BatchItem, Booked, Expiring,

@@ -42,7 +42,7 @@ pub(super) fn mend(part: Part, path: &str, told: &str) -> (String, String) {
             None => parent,
         };
         (below(parent, name), no_field(part, parent, name, &known))
-    } else if let Some(name) = quoted(told, "missing field `") {
+    } else if let Some(name) = missing(told) {
         (below(parent, name), "is required".to_owned())
     } else if let Some(name) = quoted(told, "duplicate field `") {
         (below(parent, name), "must be sent once".to_owned())
@@ -55,6 +55,11 @@ pub(super) fn mend(part: Part, path: &str, told: &str) -> (String, String) {
         (if is_whole { whole.to_owned() } else { path.to_owned() }, words)
     };
     (excerpt(path), words)
+}
+
+/// The field that is missing.
+pub(super) fn missing(told: &str) -> Option<&str> {
+    quoted(told, "missing field `")
 }
 
 /// Where a query parameter is that a route does not take, and what mends it.

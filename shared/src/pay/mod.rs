@@ -26,6 +26,7 @@ pub use providers::{NotConfigured, Providers};
 pub use queue::{Asleep, Wake, Wakes};
 pub use signature::{TOLERANCE_SECONDS, sign, verify};
 pub use simulated::Simulated;
+pub use spending::SpendingToday;
 pub use sqs::{NoQueue, Queue, Sqs};
 pub use stripe::{Misconfigured, SecretsManager, Stripe, StripeConfig, StripeSecrets};
 pub use till::Till;

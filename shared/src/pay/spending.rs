@@ -1,8 +1,29 @@
 use std::error::Error;
 
 use super::Till;
-use crate::domain::{AccountId, Currency, Money, OrgId, Purchase, Rate, Refusal};
+use crate::domain::{AccountId, Currency, Money, OrgId, Purchase, Rate, Refusal, SpendingLimit};
 use crate::store::{Fault, Moment, Organisation, Unsettled};
+
+/// What an organisation may spend on a day, and has spent.
+#[derive(Clone, Copy, Debug)]
+pub struct SpendingToday {
+    /// The currency that the organisation pays in.
+    pub currency: Currency,
+    limit: SpendingLimit,
+    spent: u64,
+}
+
+impl SpendingToday {
+    /// Whether a price is within what is left of the day.
+    ///
+    /// # Errors
+    /// [`Refusal::SpendingLimit`].
+    pub fn fits(&self, price: Money) -> Result<(), Refusal> {
+        let Self { limit, spent, .. } = *self;
+        let fits = limit.room_for(price).is_some_and(|room| spent <= room);
+        if fits { Ok(()) } else { Err(Refusal::SpendingLimit { price, limit, spent }) }
+    }
+}
 
 impl Till<'_> {
     /// What one unit of the price's currency is worth in the organisation's own; none when nobody has
@@ -28,6 +49,16 @@ impl Till<'_> {
         organisation.ok_or_else(|| Fault::corrupt("an account", "its organisation is gone"))
     }
 
+    /// What an organisation may spend today, and has spent.
+    ///
+    /// # Errors
+    /// When the table does not serve.
+    pub async fn spending_today(&self, account: AccountId, moment: Moment) -> Result<SpendingToday, Fault> {
+        let organisation = self.organisation(account.org).await?;
+        let spent = self.ledger.spent(account, moment.now.date_naive()).await?;
+        Ok(SpendingToday { currency: organisation.currency, limit: organisation.may_spend(), spent })
+    }
+
     /// Whether a price is within what its organisation may still spend today. A purchase is counted by
     /// [`Till::sell`], and may be refused there all the same: others buy meanwhile.
     ///
@@ -39,10 +70,7 @@ impl Till<'_> {
         price: Money,
         moment: Moment,
     ) -> Result<Result<(), Refusal>, Fault> {
-        let limit = self.organisation(account.org).await?.may_spend();
-        let spent = self.ledger.spent(account, moment.now.date_naive()).await?;
-        let fits = limit.room_for(price).is_some_and(|room| spent <= room);
-        Ok(if fits { Ok(()) } else { Err(Refusal::SpendingLimit { price, limit, spent }) })
+        Ok(self.spending_today(account, moment).await?.fits(price))
     }
 
     /// Counts a purchase toward what its organisation may spend a day.

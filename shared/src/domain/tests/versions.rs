@@ -100,7 +100,7 @@ fn operations_are_made_and_named() {
     for (name, category, expected) in [
         ("aml.pep", None, "v2"),
         ("aml.new", Some(Category::Aml), "v1"),
-        ("aml.new", None, "nothing of that name yet"),
+        ("aml.new", None, "is required, because no"),
         ("credit.grant", Some(Category::Other), "the ledger's own"),
         ("credit.mine", None, "the ledger's own"),
         ("ledger.fence", Some(Category::Other), "the ledger's own"),

@@ -39,7 +39,7 @@ pub struct Audit {
     pub checkpoints: Vec<AuditCheckpoint>,
     /// Whether these rows are as they were chained, as the service itself finds.
     pub verified: bool,
-    /// What is not.
+    /// The rows that are not as they were chained, and why.
     pub problems: Vec<AuditProblem>,
 }
 

@@ -55,7 +55,8 @@ pub struct Transaction {
     pub service: Option<Service>,
     /// Which lots gave or received, in the order of consumption; for a capture, those that its hold had taken from.
     pub sources: Vec<SourceShare>,
-    /// What was left of the month before, in a renewal; in what comes back, what had ended meanwhile.
+    /// How many credits had ended when it was booked: what was left of the month before, in a renewal; in a refund
+    /// or a release, what came back to a month or a lot that is over. Left out where none had.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expired: Option<u64>,
     /// Credits right after it, as the lines add up: those available, and for a minute after the end of a lot
@@ -217,8 +218,7 @@ pub struct SourceShare {
 impl From<&Receipt> for Transaction {
     fn from(receipt: &Receipt) -> Self {
         let Receipt { entry, sequence, details, balance } = receipt;
-        let (sources, others): (Vec<&Move>, Vec<&Move>) =
-            entry.moves.iter().partition(|part| part.direction == entry.direction);
+        let sources = entry.moves.iter().filter(|part| part.direction == entry.direction);
         let on_account =
             |part: &&Move| part.source == Source::PostPaid && entry.direction == Direction::Debit;
         let bought = details.paid.as_ref().map(|paid| paid.transaction);
@@ -235,9 +235,9 @@ impl From<&Receipt> for Transaction {
             operation: entry.operation.as_str().to_owned(),
             sources: match details.drawn.as_ref().filter(|drawn| drawn.why == Why::Capture) {
                 Some(captured) => captured.shares.iter().map(SourceShare::from).collect(),
-                None => sources.into_iter().map(SourceShare::from).collect(),
+                None => sources.map(SourceShare::from).collect(),
             },
-            expired: others.into_iter().map(|part| part.amount.get()).reduce(u64::saturating_add),
+            expired: receipt.ended().map(domain::Credits::get),
             balance_after: Some(balance.booked().unwrap_or(domain::Credits::MAX).get()),
             sequence: Some(*sequence),
             timestamp: entry.at,
