@@ -5,10 +5,28 @@ use chrono::{DateTime, Duration, Utc};
 use projector::Others;
 use shared::calendar::{Task, Tasks, Unsent};
 use shared::domain::AccountId;
+use shared::hooks::{Bus, Dispatch, Published, Undispatched, Unpublished};
 use shared::pay::{Asleep, Wakes};
 use shared::store::{Activity, Moment};
 
-use crate::Heard;
+/// Events that were published, as often as they were; and nobody whom to call.
+#[derive(Clone, Default)]
+pub struct Heard(pub Arc<Mutex<Vec<Published>>>);
+
+#[async_trait]
+impl Bus for Heard {
+    async fn publish(&self, events: &[Published]) -> Result<(), Unpublished> {
+        self.0.lock().unwrap().extend_from_slice(events);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Dispatch for Heard {
+    async fn dispatch(&self, _: AccountId, _: u16) -> Result<(), Undispatched> {
+        Ok(())
+    }
+}
 
 /// Wakes that wait until somebody takes them.
 #[derive(Clone, Default)]

@@ -3,7 +3,6 @@ use std::io::Write;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
-use async_trait::async_trait;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use chrono::{DateTime, Duration, Utc};
@@ -16,7 +15,7 @@ use shared::domain::{
     Scope, Secret,
 };
 use shared::edge::{App, Clock, finish};
-use shared::hooks::{Bus, Dispatch, NoSeal, Published, Sender, Undispatched, Unpublished};
+use shared::hooks::{NoSeal, Sender};
 use shared::pay::simulated::{Memory, Notice, Voice};
 use shared::pay::{Providers, Simulated, sign};
 use shared::store::{Listed, Moment, Organisation, random};
@@ -24,7 +23,7 @@ use tokio::sync::Barrier;
 use tower::ServiceExt;
 
 use crate::bank::{Bank, Meeting, Script};
-use crate::queues::{Listeners, Sent, Woken};
+use crate::queues::{Heard, Listeners, Sent, Woken};
 use crate::{Books, Fault, Faults, Kind};
 
 /// What the payment company signs its events with.
@@ -41,25 +40,6 @@ impl Clock for Hand {
 
     fn moment(&self) -> Moment {
         Moment { now: self.now(), wall: self.now() }
-    }
-}
-
-/// Events that were published, as often as they were; and nobody whom to call.
-#[derive(Clone, Default)]
-pub struct Heard(pub Arc<Mutex<Vec<Published>>>);
-
-#[async_trait]
-impl Bus for Heard {
-    async fn publish(&self, events: &[Published]) -> Result<(), Unpublished> {
-        self.0.lock().unwrap().extend_from_slice(events);
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Dispatch for Heard {
-    async fn dispatch(&self, _: AccountId, _: u16) -> Result<(), Undispatched> {
-        Ok(())
     }
 }
 

@@ -30,8 +30,9 @@ pub use bank::{Bank, BankFault, Fault};
 pub use books::{Books, Item, backends, moment, others, settle};
 pub use event_schema::{EVENT_SCHEMAS, assert_event, event_problems};
 pub use faults::{Faults, Kind};
+pub use queues::Heard;
 pub use receiver::{Received, Receiver};
-pub use shop::{Heard, Shop, count};
+pub use shop::{Shop, count};
 pub use units::{UnitMeter, Units};
 
 /// Past this nobody waits any more for what should have happened: longer than it takes on the slowest machine.
