@@ -2,11 +2,11 @@
 //! DynamoDB there is.
 
 use chrono::{DateTime, Duration, Utc};
-use shared::domain::{
+use domain::{
     AccountId, Amount, Credits, Currency, EntryId, Money, Offer, Purchase, PurchaseId, Recharge,
     RechargeChange, Reference, Stage,
 };
-use shared::store::{Errand, random};
+use store::{Errand, random};
 use tests::{Books, backends};
 
 fn now() -> DateTime<Utc> {

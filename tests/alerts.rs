@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
-use serde_json::{Value, json};
-use shared::domain::{
+use domain::{
     Account, AccountId, AlertState, Alerts, Allowance, Amount, Consume, Credits, Grant, Head, Level, Mode,
     Operation, OrgId, Origin, Period, PlanId, Source, consume, grant,
 };
-use shared::store::Change;
+use serde_json::{Value, json};
+use store::Change;
 use tests::{Books, World, moment, unique};
 
 const ALERTS: &str = "/api/v3/credits/alerts";

@@ -10,7 +10,7 @@ use local::LEDGER_TABLE;
 use local::engine::Engine;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use shared::store::Ledger;
+use store::Ledger;
 use tests::{Item, World, unique};
 
 /// A machine on a database that somebody else has in hand too.

@@ -2,10 +2,10 @@
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
+use domain::{AccountId, HookSecret, Mode, OrgId, WebhookId};
+use scrip_webhooks::{Kms, KmsKey, Owner, Seal};
 use serde_json::{Value, json};
-use shared::domain::{AccountId, HookSecret, Mode, OrgId, WebhookId};
-use shared::hooks::{Kms, KmsKey, Owner, Seal};
-use shared::store::{Connection, random};
+use store::{Connection, random};
 use tests::{Books, moment, settle};
 
 use crate::model::Request;
@@ -81,7 +81,7 @@ async fn records_that_the_projector_failed_at_are_followed_from_the_stream() {
     let shard = described.stream_description().unwrap().shards()[0].shard_id().unwrap();
     let records = books.records().await;
     let of_account = |record: &&projector::Record| {
-        let image = record.image.clone().and_then(|image| shared::store::account_image(image).unwrap());
+        let image = record.image.clone().and_then(|image| store::account_image(image).unwrap());
         image.is_some_and(|account| account.last.is_some())
     };
     let places: Vec<_> = records.iter().filter(of_account).map(|record| &record.place).collect();

@@ -3,8 +3,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use shared::domain::OrgId;
-use shared::pay::{
+use domain::OrgId;
+use scrip_payments::{
     CustomerId, Event, MoneyRefund, Order, Payment, PaymentId, Provider, RefundAnswer, Refused, Reversals,
     Silence, Simulated,
 };

@@ -6,17 +6,17 @@ use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_dynamodbstreams::types::ShardIteratorType;
 use chrono::{DateTime, Utc};
-use local::Follower;
-use local::engine::Engine;
-use projector::{Others, Record, project};
-use shared::calendar::{Task, Tasks, Unsent};
-use shared::domain::{
+use domain::{
     Account, AccountId, Allowance, ClaimKey, Credits, Details, Fingerprint, Head, IdempotencyKey, Mode,
     OrgId, PlanId, Posting, Receipt, Refusal,
 };
-use shared::hooks::{Bus, Published, Unpublished};
-use shared::pay::{Asleep, Wakes};
-use shared::store::{Activity, Connection, Ledger, Moment, Query, Settings, Settled, Unsettled, random};
+use jobs::{Task, Tasks, Unsent};
+use local::Follower;
+use local::engine::Engine;
+use projector::{Others, Record, project};
+use scrip_payments::{Asleep, Wakes};
+use scrip_webhooks::{Bus, Published, Unpublished};
+use store::{Activity, Connection, Ledger, Moment, Query, Settings, Settled, Unsettled, random};
 
 use crate::{Faults, UnitMeter};
 

@@ -1,9 +1,9 @@
 //! Whatever does not read, its account stands still and no other waits for it; what was skipped is found again.
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use domain::{AccountId, Consume, Credits, Operation, consume};
 use projector::{Record, project};
-use shared::domain::{AccountId, Consume, Credits, Operation, consume};
-use shared::store::{Ledger, Unsettled};
+use store::{Ledger, Unsettled};
 use tests::{Books, Item, moment, others, settle};
 
 use crate::broken_accounts::Edit;
@@ -61,12 +61,10 @@ async fn what_has_landed_unread_is_found_again() {
     assert_eq!(books.items(&format!("SKIPPED#{id}")).await.len(), 4);
     assert_eq!(books.ledger.watermark(id).await.unwrap(), 4);
 
-    let (key, details) = (shared::store::system_key("mend").unwrap(), shared::domain::Details::default());
-    let asked = shared::domain::Fingerprint("mend".to_owned());
+    let (key, details) = (store::system_key("mend").unwrap(), domain::Details::default());
+    let asked = domain::Fingerprint("mend".to_owned());
     let mended = books.restarted().repair(id, (&key, &asked, &details), moment(start())).await.unwrap();
-    let shared::store::Repaired::Made { written: 3, replayed: false, .. } = mended else {
-        panic!("{mended:?}")
-    };
+    let store::Repaired::Made { written: 3, replayed: false, .. } = mended else { panic!("{mended:?}") };
     assert!(books.items(&format!("SKIPPED#{id}")).await.is_empty());
     books.project().await;
     assert_eq!(books.ledger.watermark(id).await.unwrap(), 8);
@@ -78,7 +76,7 @@ async fn what_has_landed_unread_is_found_again() {
         [0, 7, 14, 21, 28, 35, 42, 42]
     );
     assert!(told <= books.items(&format!("EVENTS#{id}")).await.len());
-    let usage = books.activity().usage(id, shared::domain::Period::of(start())).await.unwrap();
+    let usage = books.activity().usage(id, domain::Period::of(start())).await.unwrap();
     assert_eq!(usage.days[0].usage.0["x"].count, 6);
     let report = books.restarted().audit(id, start(), |_| ()).await.unwrap().unwrap();
     assert!(report.added_up && report.findings.is_empty(), "{report:?}");

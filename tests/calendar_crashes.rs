@@ -1,19 +1,17 @@
 //! Plans, monitors and months, whatever crashes or is lost on the way.
 
 use chrono::{DateTime, Utc};
+use domain::{AccountId, Amount, Direction, Grant, Mode, Origin, Period, Source, Suspension, Watch, grant};
 use http::Method;
 use serde_json::{Value, json};
-use shared::domain::{
-    AccountId, Amount, Direction, Grant, Mode, Origin, Period, Source, Suspension, Watch, grant,
-};
-use shared::store::account_image;
+use store::account_image;
 use tests::{Fault, Shop, count, moment, settle};
 
 fn now() -> DateTime<Utc> {
     "2024-01-15T10:30:00Z".parse().unwrap()
 }
 
-async fn account(shop: &Shop, id: AccountId) -> shared::domain::Account {
+async fn account(shop: &Shop, id: AccountId) -> domain::Account {
     shop.books.restarted().account(id).await.unwrap().unwrap()
 }
 

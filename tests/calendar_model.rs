@@ -1,11 +1,11 @@
 //! Plans and months on the table as in the model, on every DynamoDB there is.
 
 use chrono::{DateTime, Duration, Utc};
-use shared::calendar::{Calendar, NoTasks};
-use shared::domain::{
+use domain::{
     Account, Allowance, ClaimKey, Consume, Credits, EntryId, Head, Monitor, MonitorId, OnBehalf, Operation,
     Period, PlanId, Reference, Subscribe, SubscribeCause, Watch, consume, subscribe,
 };
+use jobs::{Calendar, NoTasks};
 use tests::{Books, backends, moment, settle};
 
 fn now() -> DateTime<Utc> {

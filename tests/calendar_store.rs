@@ -2,11 +2,11 @@
 //! subjects, events, test clocks, alerts, and plans that change.
 
 use chrono::{DateTime, Duration, Utc};
-use shared::domain::{
+use domain::{
     Account, AccountId, Alerts, Allowance, Credits, EntryId, Lot, Mode, Monitor, MonitorId, News, OnBehalf,
     Operation, OrgId, Period, PlanId, Reference, Source, Subject, Suspension, Watch, Watched,
 };
-use shared::store::{Errand, Listed, Progress, Taken, random};
+use store::{Errand, Listed, Progress, Taken, random};
 use tests::{Books, backends, moment};
 
 fn now() -> DateTime<Utc> {
@@ -50,7 +50,7 @@ async fn every_account_is_in_the_directory_once() {
         }
         books.ledger.list_monitored(opened[0]).await.unwrap();
         let mut found = Vec::new();
-        for shard in 0..shared::store::SHARDS {
+        for shard in 0..store::SHARDS {
             let mut after = None;
             loop {
                 let (page, is_last) = books.ledger.listed(shard, after, 1).await.unwrap();

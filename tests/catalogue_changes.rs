@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use domain::{Category, Credits, Operation, PriceChange, PriceList, Rate, RateList, Reference, When};
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::domain::{Category, Credits, Operation, PriceChange, PriceList, Rate, RateList, Reference, When};
 use tests::{Books, Kind, World, backends, send, unique};
 
 use crate::catalogue::{NOW, advance, entry, put};

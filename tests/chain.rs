@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Duration, Utc};
-use shared::domain::{AccountId, Allowance, PlanId, Problem, Subscribe, SubscribeCause};
-use shared::store::{Place, Report};
+use domain::{AccountId, Allowance, PlanId, Problem, Subscribe, SubscribeCause};
+use store::{Place, Report};
 use tests::{Books, Item, backends, moment, settle};
 
 use crate::model::{Dice, Request};

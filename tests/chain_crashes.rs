@@ -2,8 +2,8 @@
 //! once, to the byte.
 
 use chrono::{DateTime, Utc};
+use domain::AccountId;
 use projector::Record;
-use shared::domain::AccountId;
 use tests::{Books, Item, Kind, backends, moment, settle};
 
 use crate::chain::history;

@@ -1,10 +1,10 @@
 //! What setting aside, giving back and charging a hundred at once cost in request units, exact.
 
-use serde_json::{Value, json};
-use shared::domain::{
+use domain::{
     Amount, Batch, ClaimKey, Consume, Credits, Details, Fingerprint, Grant, IdempotencyKey, Item, Operation,
     Origin, Reference, Service, Source, batch, grant,
 };
+use serde_json::{Value, json};
 use tests::{Books, World, moment, settle};
 
 const CREDITS: &str = "/api/v3/credits";

@@ -1,11 +1,11 @@
 //! Crashes and lost answers at every write, then retry and projector: exactly one effect.
 
 use chrono::{DateTime, Duration, Utc};
-use shared::domain::{
+use domain::{
     Account, AccountId, Amount, Consume, Credits, Direction, Grant, Head, Operation, Origin, Posting,
     Refusal, Source, consume, grant,
 };
-use shared::store::{Ledger, Settled, Unsettled};
+use store::{Ledger, Settled, Unsettled};
 use tests::{Books, Kind, moment, settle};
 
 pub(crate) const KINDS: [Kind; 6] = [

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use local::{Data, Machine, Options, Seed};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use shared::store::{Cursor, Query};
+use store::{Cursor, Query};
 use tests::{Answer, Books, Org, World, moment};
 
 const TRANSACTIONS: &str = "/api/v3/credits/transactions";

@@ -1,12 +1,12 @@
 //! What a day costs is counted once, whoever counts it and whichever answer is lost.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use serde_json::{Value, json};
-use shared::domain::{
+use domain::{
     AccountId, Currency, Decline, EntryId, Mode, Money, Payment, Purchase, PurchaseId, SpendingLimit, Stage,
     Standing,
 };
-use shared::edge::App;
+use scrip_http::App;
+use serde_json::{Value, json};
 use tests::{Books, Kind, Shop, unique};
 
 fn now() -> DateTime<Utc> {

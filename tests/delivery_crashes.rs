@@ -7,12 +7,12 @@ use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Duration, Utc};
-use shared::domain::{
+use domain::{
     AccountId, Credits, DeliveryStanding, DeliveryState, EntryId, Flow, HookSecret, HookUrl, Lot, News,
     Reach, SealedSecret, Source, Webhook, WebhookId,
 };
-use shared::hooks::{Courier, Dispatch, Now, Owner, Seal, Sender, Undispatched, Unsealed};
-use shared::store::{Activity, Errand, Fault, Ledger, Moment};
+use scrip_webhooks::{Courier, Dispatch, Now, Owner, Seal, Sender, Undispatched, Unsealed};
+use store::{Activity, Errand, Fault, Ledger, Moment};
 use tests::{Books, Faults, Kind, Receiver};
 
 const EVENTS: u64 = 4;

@@ -1,10 +1,10 @@
 //! A dispute moves credits once, in whatever order its events come and whatever crashes meanwhile.
 
 use chrono::{DateTime, Utc};
+use domain::{AccountId, Consume, Credits, EntryId, Mode, Operation, consume};
+use scrip_payments::simulated::DisputeAction;
+use scrip_payments::{DisputeId, Disputed, Outcome};
 use serde_json::json;
-use shared::domain::{AccountId, Consume, Credits, EntryId, Mode, Operation, consume};
-use shared::pay::simulated::DisputeAction;
-use shared::pay::{DisputeId, Disputed, Outcome};
 use tests::{Fault, Shop, count, moment, settle, unique};
 
 fn now() -> DateTime<Utc> {

@@ -2,12 +2,12 @@
 //! retry, projector and whoever looks after it. One effect, and the pot and the account agree.
 
 use chrono::{DateTime, Duration, Utc};
-use shared::domain::{
+use domain::{
     Account, AccountId, Amount, Batch, ClaimKey, Consume, Credits, Details, Direction, EntryId, Fingerprint,
     Grant, Head, IdempotencyKey, Item, Operation, Origin, Posting, Pot, Reason, Receipt, Reference, Refusal,
     Source, Why, batch, consume, grant, hold,
 };
-use shared::store::{Asking, Decides, Ledger, Moment, Refund, Same, Settled, Unsettled};
+use store::{Asking, Decides, Ledger, Moment, Refund, Same, Settled, Unsettled};
 use tests::{Books, Kind, moment, settle};
 
 use crate::crashes::{KINDS, Then};

@@ -4,12 +4,12 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Duration, Utc};
-use futures_util::future::join_all;
-use shared::domain::{
+use domain::{
     Account, AccountId, Amount, ClaimKey, Consume, Credits, Details, Fingerprint, Head, HoldStatus,
     IdempotencyKey, Operation, Pot, Reason, Receipt, Reference, Refusal, Why, consume, hold, set_frozen,
 };
-use shared::store::{Asking, Decides, DrawTaken, Ledger, Refund, Same, Unsettled};
+use futures_util::future::join_all;
+use store::{Asking, Decides, DrawTaken, Ledger, Refund, Same, Unsettled};
 use tests::{Books, Kind, moment, settle};
 
 fn start() -> DateTime<Utc> {
@@ -318,11 +318,7 @@ async fn the_same_asked_many_times_at_once_is_charged_once() {
     }
 }
 
-async fn once(
-    ledger: &Ledger,
-    id: AccountId,
-    name: &str,
-) -> Result<(shared::domain::EntryId, bool), Unsettled> {
+async fn once(ledger: &Ledger, id: AccountId, name: &str) -> Result<(domain::EntryId, bool), Unsettled> {
     let request = charge(7);
     let resource = Reference::try_from("verif_1".to_owned()).unwrap();
     let same =

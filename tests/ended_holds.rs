@@ -1,12 +1,12 @@
 //! Holds that have ended and are not closed yet: what a request pays for them is bounded, and stated here.
 
 use chrono::{DateTime, Duration, Utc};
-use serde_json::json;
-use shared::domain::{
+use domain::{
     Account, AccountId, Batch, ClaimKey, Consume, Credits, Details, Fingerprint, Head, IdempotencyKey, Item,
     Operation, Reference, Refusal, batch, consume, hold,
 };
-use shared::store::{Ledger, Settled, Unsettled};
+use serde_json::json;
+use store::{Ledger, Settled, Unsettled};
 use tests::{Books, UnitMeter, World, moment, unique};
 
 /// Requests to the table at most, without rivals. Of a process that remembers nothing; a warm one needs fewer.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use domain::EventName;
 use serde_json::{Value, json};
-use shared::domain::EventName;
 use tests::{World, unique};
 
 const CREDITS: &str = "/api/v3/credits";

@@ -9,9 +9,9 @@ mod tls;
 use std::time::Duration;
 
 use bytes::Bytes;
+use domain::{HookUrl, Reach};
 use http::HeaderMap;
-use shared::domain::{HookUrl, Reach};
-use shared::hooks::{Limits, Sender, Sent};
+use scrip_webhooks::{Limits, Sender, Sent};
 use tests::PATIENCE;
 
 /// Little enough for a test to wait for what never comes.

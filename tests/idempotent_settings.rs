@@ -2,10 +2,10 @@
 //! undoes nothing.
 
 use chrono::TimeDelta;
+use domain::{ClaimKey, Fingerprint, IdempotencyKey};
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::domain::{ClaimKey, Fingerprint, IdempotencyKey};
-use shared::store::{Begun, Changes, ClaimsOf, Moment, Start, Unsettled};
+use store::{Begun, Changes, ClaimsOf, Moment, Start, Unsettled};
 use tests::{Books, World, backends, moment, unique};
 
 const NOW: &str = "2024-01-15T10:30:00Z";
@@ -167,7 +167,7 @@ struct Setting<'a> {
 }
 
 impl<'a> Setting<'a> {
-    fn new(books: &'a Books, account: shared::domain::AccountId, name: &str, thing: Option<&str>) -> Self {
+    fn new(books: &'a Books, account: domain::AccountId, name: &str, thing: Option<&str>) -> Self {
         let key = ClaimKey::Caller(IdempotencyKey::try_from(name.to_owned()).unwrap());
         let (of, thing) = (ClaimsOf::Account(account), thing.map(str::to_owned));
         Self {

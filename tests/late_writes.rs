@@ -1,15 +1,11 @@
 //! A write that arrives long after its request was given up.
 
 use chrono::{DateTime, Duration, Utc};
-use shared::domain::{Account, Consume, Credits, Head, Operation, consume};
-use shared::store::{Ledger, Settled, Unsettled};
+use domain::{Account, Consume, Credits, Head, Operation, consume};
+use store::{Ledger, Settled, Unsettled};
 use tests::{Books, Kind, moment, settle};
 
-async fn debit(
-    ledger: &Ledger,
-    id: shared::domain::AccountId,
-    at: DateTime<Utc>,
-) -> Result<Settled, Unsettled> {
+async fn debit(ledger: &Ledger, id: domain::AccountId, at: DateTime<Utc>) -> Result<Settled, Unsettled> {
     let operation = Operation::try_from("verification.standard".to_owned()).unwrap();
     let charge = Consume { operation, amount: Credits::try_from(3).unwrap(), service: None };
     let decide = |account: &Account, head: &Head| consume(account, &charge, head);

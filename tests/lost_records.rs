@@ -1,6 +1,6 @@
 //! What the stream has lost is told, counted and chained all the same: the rows of the ledger say it too.
 
-use shared::store::Moment;
+use store::Moment;
 use tests::{Books, Kind, backends, moment, settle};
 
 use crate::chain_crashes::{Ledgers, ledgers, made, told};

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Duration, Utc};
-use shared::domain::{
+use domain::{
     Account, Adjustment, Allowance, Amount, Batch, Bought, ClaimKey, Consume, Credits, Details, Direction,
     Entry, EntryId, GiveBack, Grant, Head, IdempotencyKey, LotId, Operation, Origin, PlanId, Posting, Reason,
     Receipt, Refusal, Service, Share, Source, Subscribe, SubscribeCause, Terms, Why, adjust, batch, capture,
     consume, dispute_lost, dispute_opened, dispute_won, due, give_back, grant, hold, payment_refunded,
     set_frozen, set_limit, subscribe,
 };
-use shared::store::{Settled, Unsettled};
+use store::{Settled, Unsettled};
 use tests::{Books, backends, moment, settle};
 
 /// A small generator: the same seed, the same history, on every backend.

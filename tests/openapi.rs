@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use domain::EventName;
 use serde_json::{Value, json};
-use shared::domain::EventName;
 use tests::World;
 
 /// `GET /a/{b}` for every route that the document describes.

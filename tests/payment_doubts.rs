@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use chrono::{DateTime, Utc};
+use domain::{AccountId, Currency, Decline, Mode, Money, Payment, Purchase, Stage, Standing};
+use scrip_payments::{DisputeId, Disputed};
 use serde_json::json;
-use shared::domain::{AccountId, Currency, Decline, Mode, Money, Payment, Purchase, Stage, Standing};
-use shared::pay::{DisputeId, Disputed};
 use tests::{Fault, Kind, Shop, unique};
 
 fn now() -> DateTime<Utc> {

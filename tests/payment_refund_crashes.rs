@@ -2,10 +2,10 @@
 //! that is gone, and a refund that an operator orders is never money without credits nor credits without money.
 
 use chrono::{DateTime, Utc};
+use domain::{AccountId, EntryId, PurchaseId};
 use http::Method;
+use scrip_payments::simulated::DisputeAction;
 use serde_json::json;
-use shared::domain::{AccountId, EntryId, PurchaseId};
-use shared::pay::simulated::DisputeAction;
 use tests::{Fault, Kind, Shop, count, unique};
 
 fn now() -> DateTime<Utc> {

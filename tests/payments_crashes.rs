@@ -1,8 +1,8 @@
 //! Payments that succeeded and grants are one to one, whatever crashes, is lost, comes twice or comes late.
 
 use chrono::{DateTime, Utc};
+use domain::{AccountId, PurchaseId, Stage};
 use serde_json::{Value, json};
-use shared::domain::{AccountId, PurchaseId, Stage};
 use tests::{Fault, Kind, Shop, count, unique};
 
 /// What comes after the first sending, in some order.

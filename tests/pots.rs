@@ -2,11 +2,11 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Duration, Utc};
-use shared::domain::{
+use domain::{
     Account, AccountId, Amount, ClaimKey, Consume, Credits, Details, Fingerprint, Head, IdempotencyKey,
     Operation, Reason, consume, hold,
 };
-use shared::store::{Decides, Refund};
+use store::{Decides, Refund};
 use tests::{Books, Item, moment, settle};
 
 fn now() -> DateTime<Utc> {

@@ -2,12 +2,12 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Duration, Utc};
+use domain::AccountId;
+use jobs::{Task, Tasks, Unsent};
 use projector::Others;
-use shared::calendar::{Task, Tasks, Unsent};
-use shared::domain::AccountId;
-use shared::hooks::{Bus, Dispatch, Published, Undispatched, Unpublished};
-use shared::pay::{Asleep, Wakes};
-use shared::store::{Activity, Moment};
+use scrip_payments::{Asleep, Wakes};
+use scrip_webhooks::{Bus, Dispatch, Published, Undispatched, Unpublished};
+use store::{Activity, Moment};
 
 /// Events that were published, as often as they were; and nobody whom to call.
 #[derive(Clone, Default)]

@@ -1,12 +1,12 @@
 //! A crossing is charged once, whatever crashes or is lost on the way.
 
 use chrono::{DateTime, Utc};
-use shared::domain::{
+use domain::{
     AccountId, Amount, ClaimKey, Consume, Credits, Currency, EntryId, Fingerprint, IdempotencyKey, Money,
     Operation, Recharge, RechargeChange, RechargeState, Reference, consume, set_frozen,
 };
-use shared::pay::DisputeId;
-use shared::store::{Changes, ClaimsOf, Start};
+use scrip_payments::DisputeId;
+use store::{Changes, ClaimsOf, Start};
 use tests::{Fault, Shop, count, moment, settle};
 
 fn now() -> DateTime<Utc> {

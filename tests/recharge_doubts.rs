@@ -1,8 +1,8 @@
 //! What changes between two steps of auto-recharge.
 
 use chrono::{DateTime, Utc};
-use shared::domain::{Amount, Currency, EntryId, Money, Recharge, RechargeChange};
-use shared::pay::DisputeId;
+use domain::{Amount, Currency, EntryId, Money, Recharge, RechargeChange};
+use scrip_payments::DisputeId;
 use tests::Shop;
 
 use crate::recharge_crashes::crossed;

@@ -2,12 +2,12 @@
 //! may be: the same. And all of them are still told of.
 
 use chrono::{DateTime, Duration, Utc};
-use shared::domain::{
+use domain::{
     Account, AccountId, Amount, ClaimKey, Consume, Credits, Decides, Details, Fingerprint, Grant, Head,
     IdempotencyKey, Operation, Origin, Pot, Reason, Receipt, Reference, Refund, Refusal, Source, Why,
     consume, grant, hold,
 };
-use shared::store::{Asking, DrawTaken, Ledger, Unsettled, of_hold};
+use store::{Asking, DrawTaken, Ledger, Unsettled, of_hold};
 use tests::{Books, Units, moment, settle};
 
 fn start() -> DateTime<Utc> {
@@ -274,7 +274,7 @@ async fn a_remainder_of_the_old_kind_goes_on() {
     is_sound(&mut books, id).await;
 }
 
-fn serde_dynamo_share(share: &shared::domain::Share) -> aws_sdk_dynamodb::types::AttributeValue {
+fn serde_dynamo_share(share: &domain::Share) -> aws_sdk_dynamodb::types::AttributeValue {
     use aws_sdk_dynamodb::types::AttributeValue;
 
     let source = serde_json::to_value(share.source).unwrap().as_str().unwrap().to_owned();

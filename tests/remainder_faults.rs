@@ -2,11 +2,11 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Duration, Utc};
-use shared::domain::{
+use domain::{
     Account, AccountId, Amount, ClaimKey, Consume, Credits, Decides, Details, Fingerprint, Head,
     IdempotencyKey, Operation, Reason, Receipt, Refund, consume,
 };
-use shared::store::{DrawTaken, Ledger, Unsettled};
+use store::{DrawTaken, Ledger, Unsettled};
 use tests::{Books, Kind, moment, settle};
 
 use crate::crashes::KINDS;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use serde_json::json;
-use shared::domain::{
+use domain::{
     Account, AccountId, Adjustment, Amount, Direction, Grant, Head, Origin, Posting, Refusal, Source, adjust,
     grant,
 };
+use serde_json::json;
 use tests::{Books, World, moment, settle, unique};
 
 const RIVALS: u64 = 32;

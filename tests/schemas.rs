@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use domain::EventName;
 use serde_json::{Map, Value, json};
-use shared::domain::EventName;
 use tests::{EVENT_SCHEMAS, assert_event, event_problems};
 
 /// What the data of each event has, as promised; `?` after what may be null, `*` after what may be left out.

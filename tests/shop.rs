@@ -6,19 +6,19 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use chrono::{DateTime, Duration, Utc};
-use http::{Method, Request};
-use projector::{Record, project};
-use serde_json::{Value, json};
-use shared::calendar::Task;
-use shared::domain::{
+use domain::{
     Account, AccountId, Allowance, ApiKey, Credits, Currency, KeyId, Mode, OrgId, Period, PlanId, Reach,
     Scope, Secret,
 };
-use shared::edge::{App, Clock, finish};
-use shared::hooks::{NoSeal, Sender};
-use shared::pay::simulated::{Memory, Notice, Voice};
-use shared::pay::{Providers, Simulated, sign};
-use shared::store::{Listed, Moment, Organisation, random};
+use http::{Method, Request};
+use jobs::Task;
+use projector::{Record, project};
+use scrip_http::{App, Clock, finish};
+use scrip_payments::simulated::{Memory, Notice, Voice};
+use scrip_payments::{Providers, Simulated, sign};
+use scrip_webhooks::{NoSeal, Sender};
+use serde_json::{Value, json};
+use store::{Listed, Moment, Organisation, random};
 use tokio::sync::Barrier;
 use tower::ServiceExt;
 
@@ -146,7 +146,7 @@ impl Shop {
             meeting: self.meeting.clone(),
         });
         Arc::new(App {
-            cursors: shared::edge::CursorKey::none(),
+            cursors: scrip_http::CursorKey::none(),
             ledger: self.books.restarted(),
             settings: self.books.settings(),
             clock: Arc::new(self.clock.clone()),
@@ -356,7 +356,7 @@ impl Shop {
     pub fn taken(&self, account: AccountId) -> BTreeMap<String, u64> {
         let charges = self.company.charges().into_iter();
         let ours = charges.filter(|charge| {
-            let taken = charge.state == shared::pay::simulated::State::Succeeded && !charge.refunded;
+            let taken = charge.state == scrip_payments::simulated::State::Succeeded && !charge.refunded;
             taken && charge.purchase().account == account
         });
         ours.map(|charge| (charge.transaction.to_string(), charge.price.amount())).collect()

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
-use shared::domain::{ApiKey, KeyId, Mode, Purchase, Secret};
-use shared::store::random;
+use domain::{ApiKey, KeyId, Mode, Purchase, Secret};
+use store::random;
 
 use crate::Shop;
 

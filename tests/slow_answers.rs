@@ -1,8 +1,8 @@
 //! A request is answered after others that began later.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use shared::domain::{ClaimKey, Fingerprint, IdempotencyKey};
-use shared::store::{Begun, Changes, ClaimsOf, Moment, Start};
+use domain::{ClaimKey, Fingerprint, IdempotencyKey};
+use store::{Begun, Changes, ClaimsOf, Moment, Start};
 use tests::{Books, backends, moment};
 
 /// A slow request that is answered after a later one does not make way for what broke off between them.

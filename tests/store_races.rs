@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use shared::domain::{Amount, Consume, Credits, Grant, Operation, Origin, Refusal, Source, consume, grant};
-use shared::store::Unsettled;
+use domain::{Amount, Consume, Credits, Grant, Operation, Origin, Refusal, Source, consume, grant};
+use store::Unsettled;
 use tests::{Books, backends, moment, settle};
 
 /// Functions that remember nothing of one another, on one account: exactly as many debits as there

@@ -11,11 +11,11 @@ mod signers;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use shared::domain::{AccountId, Currency, EntryId, Mode, Money, OrgId, Reference};
-use shared::pay::{
+use domain::{AccountId, Currency, EntryId, Mode, Money, OrgId, Reference};
+use scrip_payments::{
     CustomerId, Decline, Order, Provider, PurchaseId, Standing, Stripe, StripeConfig, StripeSecrets,
 };
-use shared::store::random;
+use store::random;
 
 use crate::stripe_fake::{API_KEY, Fake, Fault};
 

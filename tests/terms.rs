@@ -1,8 +1,8 @@
 //! Terms between an organisation and its operators: credits on account, freezes, adjustments, disputes.
 
 use reqwest::Method;
+use scrip_http::{Clock, System};
 use serde_json::{Value, json};
-use shared::edge::{Clock, System};
 use tests::{Answer, Org, World, send, unique};
 
 const NOW: &str = "2024-01-15T10:30:00Z";

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use chrono::{DateTime, Duration, SecondsFormat, Utc};
+use domain::Period;
 use serde_json::{Value, json};
-use shared::domain::Period;
 use tests::{World, unique};
 
 fn text(at: DateTime<Utc>) -> String {

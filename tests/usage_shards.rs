@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
-use shared::domain::{Credits, Period, Reference, Spent, Used};
-use shared::store::UsageOf;
+use domain::{Credits, Period, Reference, Spent, Used};
+use store::UsageOf;
 use tests::{Books, Item};
 
 fn at() -> DateTime<Utc> {

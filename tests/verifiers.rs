@@ -10,14 +10,14 @@ use std::thread;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
+use domain::{EventId, EventName, HookSecret};
 use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
+use scrip_http::{Clock, System};
+use scrip_webhooks::{Envelope, Message, body, header, headers, verify};
 use serde_json::{Map, Value, json};
-use shared::domain::{EventId, EventName, HookSecret};
-use shared::edge::{Clock, System};
-use shared::hooks::{Envelope, Message, body, header, headers, verify};
 
 /// How many deliveries are signed.
 const DELIVERIES: usize = 1_000;

@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use domain::HookSecret;
 use http::HeaderMap;
 use serde_json::{Value, json};
-use shared::domain::HookSecret;
 use tests::{Org, Received, Receiver, World, unique};
 
 pub(crate) const WEBHOOKS: &str = "/api/v3/webhooks";
@@ -27,7 +27,7 @@ pub(crate) async fn adjust(world: &World, org: &str) {
 
 pub(crate) fn verifies(received: &Received, secret: &str) -> bool {
     let secret = HookSecret::try_from(secret.to_owned()).unwrap();
-    shared::hooks::verify(&[secret], &received.headers, received.text.as_bytes()).is_ok()
+    scrip_webhooks::verify(&[secret], &received.headers, received.text.as_bytes()).is_ok()
 }
 
 pub(crate) async fn deliveries(world: &World, path: &str, key: &str) -> Vec<Value> {

@@ -23,8 +23,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use local::{Data, Machine, Options, Seed};
 use reqwest::{Client, Method, RequestBuilder};
+use scrip_webhooks::Limits;
 use serde_json::{Value, json};
-use shared::hooks::Limits;
 
 pub use bank::{Bank, BankFault, Fault};
 pub use books::{Books, Item, backends, moment, others, settle};

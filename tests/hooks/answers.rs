@@ -1,9 +1,9 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use domain::{BadUrl, HookUrl, Reach};
 use http::HeaderMap;
-use shared::domain::{BadUrl, HookUrl, Reach};
-use shared::hooks::{Forbidden, KEPT_BYTES_MAX, Limits, Reply, SENT_BYTES_MAX, Sender, Trouble};
+use scrip_webhooks::{Forbidden, KEPT_BYTES_MAX, Limits, Reply, SENT_BYTES_MAX, Sender, Trouble};
 
 use super::peer::{Answer, Peer};
 use super::{LONG, SHORT, post, url};

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use shared::domain::Reach;
-use shared::hooks::{Forbidden, Resolve, RootCertStore, Sender, TRIES_MAX, Trouble};
+use domain::Reach;
+use scrip_webhooks::{Forbidden, Resolve, RootCertStore, Sender, TRIES_MAX, Trouble};
 
 use super::peer::{Answer, Peer};
 use super::{SHORT, post};

@@ -8,9 +8,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
 use bytes::Bytes;
+use domain::{HookUrl, Reach};
 use http::HeaderMap;
-use shared::domain::{HookUrl, Reach};
-use shared::hooks::{Forbidden, RootCertStore, Sender, Trouble};
+use scrip_webhooks::{Forbidden, RootCertStore, Sender, Trouble};
 use tests::PATIENCE;
 
 use super::names::Answers;

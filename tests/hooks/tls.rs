@@ -1,8 +1,8 @@
 use std::sync::{Arc, Mutex};
 
+use domain::Reach;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
-use shared::domain::Reach;
-use shared::hooks::{Limits, RootCertStore, Sender, Trouble};
+use scrip_webhooks::{Limits, RootCertStore, Sender, Trouble};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;

@@ -1,12 +1,12 @@
 //! What became of a charge, giving up, giving back, and what Stripe tells by itself.
 
 use chrono::TimeDelta;
-use serde_json::json;
-use shared::domain::OrgId;
-use shared::pay::{
+use domain::OrgId;
+use scrip_payments::{
     Event, Order, Outcome, PaymentId, Provider, Refused, Standing, Stripe, StripeConfig, StripeSecrets, sign,
 };
-use shared::store::random;
+use serde_json::json;
+use store::random;
 
 use super::{Bench, SECRET, client, failed, now};
 use crate::stripe_fake::{API_KEY, Fault};

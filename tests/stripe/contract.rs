@@ -2,9 +2,9 @@
 //! have written, where `SCRIP_LOCALSTRIPE` names one, as `cargo xtask test` does.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use shared::domain::{EntryId, OrgId};
-use shared::pay::{CustomerId, Order, Provider, PurchaseId, Standing, Stripe};
-use shared::store::random;
+use domain::{EntryId, OrgId};
+use scrip_payments::{CustomerId, Order, Provider, PurchaseId, Standing, Stripe};
+use store::random;
 
 use super::localstripe::{self, Filter};
 use super::{Bench, now, order};

@@ -7,9 +7,11 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
+use scrip_payments::{
+    Provider, Refused, SecretsManager, Standing, Stripe, StripeConfig, StripeSecrets, sign,
+};
 use serde_json::{Value, json};
-use shared::pay::{Provider, Refused, SecretsManager, Standing, Stripe, StripeConfig, StripeSecrets, sign};
-use shared::store::random;
+use store::random;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 

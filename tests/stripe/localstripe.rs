@@ -7,11 +7,11 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use domain::OrgId;
+use scrip_http::{Clock, System};
+use scrip_payments::{Event, Order, Provider, Standing};
 use serde_json::Value;
-use shared::domain::OrgId;
-use shared::edge::{Clock, System};
-use shared::pay::{Event, Order, Provider, Standing};
-use shared::store::random;
+use store::random;
 use tests::PATIENCE;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};

@@ -1,7 +1,7 @@
 //! Refunds in parts, disputes, and events that are asked for.
 
 use chrono::TimeDelta;
-use shared::pay::{
+use scrip_payments::{
     DisputeId, Disputed, Event, MoneyRefund, Outcome, PaymentId, Provider, RefundAnswer, Reversals,
 };
 

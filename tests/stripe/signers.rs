@@ -5,9 +5,9 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use scrip_payments::{Refused, TOLERANCE_SECONDS, sign, verify};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
-use shared::pay::{Refused, TOLERANCE_SECONDS, sign, verify};
 
 use super::now;
 

@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use serde::Deserialize;
-use shared::domain::{
+use domain::{
     AccountId, Adjustment, Amount, ClaimKey, Details, Direction, Mode, Reference, Refusal, Source, adjust,
 };
-use shared::edge::{ApiError, App, Booked, Intent, Operator, Reply};
-use shared::store::Unsettled;
+use scrip_http::{ApiError, App, Booked, Intent, Operator, Reply};
+use serde::Deserialize;
+use store::Unsettled;
 use utoipa::ToSchema;
 
 /// What an operator puts right.

@@ -1,7 +1,7 @@
+use domain::{AccountId, Reference};
+use scrip_http::{ApiError, App, Operator};
 use serde::Serialize;
-use shared::domain::{AccountId, Reference};
-use shared::edge::{ApiError, App, Operator};
-use shared::store::{Damage, Unsettled};
+use store::{Damage, Unsettled};
 use utoipa::ToSchema;
 
 /// An attribute of a stored item that does not read.

@@ -3,13 +3,13 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use chrono::{DateTime, Days, Utc};
-use serde::{Deserialize, Serialize};
-use shared::domain::{
+use domain::{
     self, AccountId, Amount, ClaimKey, Details, Grant, Mode, Origin, Receipt, Reference, Refusal, Service,
     Source,
 };
-use shared::edge::{ApiError, App, Balance, Instant, Intent, Operator, Reply, Transaction};
-use shared::store::{Errand, Unsettled};
+use scrip_http::{ApiError, App, Balance, Instant, Intent, Operator, Reply, Transaction};
+use serde::{Deserialize, Serialize};
+use store::{Errand, Unsettled};
 use utoipa::ToSchema;
 
 /// Credits to be given.

@@ -2,10 +2,10 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
+use domain::{AccountId, Allowance, Mode};
+use scrip_http::{ApiError, App, Balance, Operator, Reply, instant};
 use serde::Serialize;
-use shared::domain::{AccountId, Allowance, Mode};
-use shared::edge::{ApiError, App, Balance, Operator, Reply, instant};
-use shared::store::{Inspected, Moment};
+use store::{Inspected, Moment};
 use utoipa::ToSchema;
 
 use super::broken::Unreadable;

@@ -3,10 +3,10 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
+use domain::{AccountId, ApiKey, ClaimKey, KeyId, Mode, Reference, Scope, Secret};
+use scrip_http::{ApiError, App, Intent, NoFields, OnceOptional, Operator, Reply, instant};
 use serde::{Deserialize, Serialize};
-use shared::domain::{AccountId, ApiKey, ClaimKey, KeyId, Mode, Reference, Scope, Secret};
-use shared::edge::{ApiError, App, Intent, NoFields, OnceOptional, Operator, Reply, instant};
-use shared::store::{ClaimsOf, secret_bytes};
+use store::{ClaimsOf, secret_bytes};
 use utoipa::ToSchema;
 
 /// A key for an organisation.

@@ -20,8 +20,8 @@ mod terms;
 
 use std::sync::Arc;
 
-use shared::domain::OrgId;
-use shared::edge::{ApiError, App};
+use domain::OrgId;
+use scrip_http::{ApiError, App};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 

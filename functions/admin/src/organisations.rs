@@ -2,12 +2,12 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
-use shared::domain::{
+use domain::{
     Account, AccountId, Allowance, Allowed, ClaimKey, Currency, Mode, OrgId, PlanId, Reference, Refusal,
 };
-use shared::edge::{ApiError, App, Intent, Once, Operator, Reply, instant};
-use shared::store::{ClaimsOf, Organisation};
+use scrip_http::{ApiError, App, Intent, Once, Operator, Reply, instant};
+use serde::{Deserialize, Serialize};
+use store::{ClaimsOf, Organisation};
 use utoipa::ToSchema;
 
 /// Who is to have credits.
@@ -139,7 +139,7 @@ impl From<Organisation> for Opened {
     }
 }
 
-async fn open(app: &App, organisation: &Organisation, moment: shared::store::Moment) -> Result<(), ApiError> {
+async fn open(app: &App, organisation: &Organisation, moment: store::Moment) -> Result<(), ApiError> {
     app.settings.add_organisation(organisation).await?;
     for mode in [Mode::Live, Mode::Test] {
         let id = AccountId { org: organisation.org, mode };

@@ -2,9 +2,9 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
+use domain::{Amount, Money, PackageChange, PackageId, PackageList, Reference, When};
+use scrip_http::{ApiError, App, Instant, Once, Operator, Reply, instant};
 use serde::{Deserialize, Serialize};
-use shared::domain::{Amount, Money, PackageChange, PackageId, PackageList, Reference, When};
-use shared::edge::{self, ApiError, App, Instant, Once, Operator, Reply, instant};
 use utoipa::ToSchema;
 
 /// What a package is to be. What is left out stays; a new one needs name, credits and price.
@@ -19,7 +19,7 @@ pub(super) struct NewPackage {
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 1_000_000_000_000_u64)]
     credits: Option<Amount>,
     /// For all of them: 1 to 99,999,999 minor units of a currency of ISO 4217.
-    #[schema(value_type = Option<edge::Money>)]
+    #[schema(value_type = Option<scrip_http::Money>)]
     price: Option<Money>,
     /// Whether it is sold no more.
     withdrawn: Option<bool>,
@@ -33,7 +33,7 @@ pub(super) struct NewPackage {
 #[serde(rename_all = "camelCase")]
 struct PackageVersion {
     #[serde(flatten)]
-    package: edge::Package,
+    package: scrip_http::Package,
     /// Whether it is sold no more.
     withdrawn: bool,
     /// In force from then on.

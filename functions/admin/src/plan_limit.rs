@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
+use domain::{Account, AccountId, Credits, CreditsWithin, Mode, PLAN_CAP, PLAN_CAP_MAX, set_cap};
+use scrip_http::{ApiError, App, Once, Operator, Reply};
 use serde::{Deserialize, Serialize};
-use shared::domain::{Account, AccountId, Credits, CreditsWithin, Mode, PLAN_CAP, PLAN_CAP_MAX, set_cap};
-use shared::edge::{ApiError, App, Once, Operator, Reply};
 use utoipa::ToSchema;
 
 /// How many credits an unlimited plan may spend in a month.

@@ -3,11 +3,11 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
-use shared::domain::{
+use domain::{
     Allowance, Amount, Credits, Currency, Fee, Plan, PlanChange, PlanId, PlanList, Reference, When,
 };
-use shared::edge::{self, ApiError, App, Instant, Once, Operator, Reply, instant};
+use scrip_http::{ApiError, App, Instant, Once, Operator, Reply, instant};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// What a plan is to be. What is left out stays; a new one needs all but effectiveFrom.
@@ -21,7 +21,7 @@ pub(super) struct NewPlan {
     #[schema(value_type = Option<String>, max_length = 255)]
     name: Option<Reference>,
     /// For a month: 0 to 99,999,999 minor units of a currency of ISO 4217.
-    #[schema(value_type = Option<edge::Money>)]
+    #[schema(value_type = Option<scrip_http::Money>)]
     price: Option<Price>,
     /// Credits a month, 0 to 10^12, or `unlimited`. Organisations that have the plan keep the allowance
     /// that they took it with.
@@ -61,7 +61,7 @@ enum Unlimited {
 #[serde(rename_all = "camelCase")]
 struct PlanVersion {
     #[serde(flatten)]
-    plan: edge::Plan,
+    plan: scrip_http::Plan,
     /// In force from then on.
     #[serde(with = "instant")]
     #[schema(value_type = String, format = DateTime)]

@@ -3,10 +3,10 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use chrono::TimeDelta;
+use domain::{Category, CreditsWithin, Operation, Price, PriceChange, PriceList, When};
+use scrip_http::{ApiError, App, Instant, Once, OperationPrice, Operator, Reply};
 use serde::Deserialize;
-use shared::domain::{Category, CreditsWithin, Operation, Price, PriceChange, PriceList, When};
-use shared::edge::{ApiError, App, Instant, Once, OperationPrice, Operator, Reply};
-use shared::store::Moment;
+use store::Moment;
 use utoipa::ToSchema;
 
 /// What an operation is to cost.

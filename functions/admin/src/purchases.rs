@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use serde::{Deserialize, Serialize};
-use shared::domain::{
+use domain::{
     AccountId, ClaimKey, EntryId, Mode, Money, Purchase, PurchaseId, Reference, RefundOrder, RefundState,
 };
-use shared::edge::{self, ApiError, App, Balance, Intent, Operator, Reply};
-use shared::store::ClaimsOf;
+use scrip_http::{ApiError, App, Balance, Intent, Operator, Reply};
+use serde::{Deserialize, Serialize};
+use store::ClaimsOf;
 use utoipa::ToSchema;
 
 /// Money of a purchase that is refunded, with its credits.
@@ -36,7 +36,7 @@ struct RefundedPurchase {
     /// refunded: the money is on its way and the credits are taken back; pending: both follow.
     status: &'static str,
     /// The money of this refund.
-    amount: edge::Money,
+    amount: scrip_http::Money,
     /// The money of this purchase that was refunded in all, as the ledger has it: minor units.
     total_refunded: u64,
     /// The credits that were taken back for all refunds of this purchase.

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
+use domain::{Currency, Rate, RateList};
+use scrip_http::{ApiError, App, ExchangeRate, Once, Operator, Params, Reply};
 use serde::Deserialize;
-use shared::domain::{Currency, Rate, RateList};
-use shared::edge::{ApiError, App, ExchangeRate, Once, Operator, Params, Reply};
 use utoipa::ToSchema;
 
 /// What a currency is worth in another.

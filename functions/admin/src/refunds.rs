@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
+use domain::{AccountId, Amount, ClaimKey, Details, EntryId, Mode, Reason, Reference};
+use scrip_http::{ApiError, App, Booked, Intent, Operator, Reply};
 use serde::Deserialize;
-use shared::domain::{AccountId, Amount, ClaimKey, Details, EntryId, Mode, Reason, Reference};
-use shared::edge::{ApiError, App, Booked, Intent, Operator, Reply};
-use shared::store::{Decides, Refund};
+use store::{Decides, Refund};
 use utoipa::ToSchema;
 
 /// Credits that an operator gives back.

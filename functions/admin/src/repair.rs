@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
+use domain::{Account, AccountId, ClaimKey, Details, Mode, Receipt, Reference};
+use scrip_http::{ApiError, App, Balance, Intent, Operator, Reply, Transaction};
 use serde::{Deserialize, Serialize};
-use shared::domain::{Account, AccountId, ClaimKey, Details, Mode, Receipt, Reference};
-use shared::edge::{ApiError, App, Balance, Intent, Operator, Reply, Transaction};
-use shared::store::{Rebuild, Rebuilt, Repaired, Unsettled};
+use store::{Rebuild, Rebuilt, Repaired, Unsettled};
 use utoipa::ToSchema;
 
 use super::broken::Unreadable;

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
+use domain::{AccountId, Mode, Money, OrgId, SpendingLimit};
+use scrip_http::{ApiError, App, Once, Operator, Reply};
 use serde::{Deserialize, Serialize};
-use shared::domain::{AccountId, Mode, Money, OrgId, SpendingLimit};
-use shared::edge::{self, ApiError, App, Once, Operator, Reply};
-use shared::store::{Moment, Organisation};
+use store::{Moment, Organisation};
 use utoipa::ToSchema;
 
 /// How much money an organisation may spend a day.
@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 pub(super) struct NewSpendingLimit {
     /// What all purchases of a day (UTC) may cost together: 1 to 99,999,999 minor units of the organisation's
     /// own currency.
-    #[schema(value_type = edge::Money)]
+    #[schema(value_type = scrip_http::Money)]
     per_day: Money,
 }
 
@@ -24,7 +24,7 @@ pub(super) struct NewSpendingLimit {
 struct SpendingTerms {
     organisation_id: String,
     /// The limit, for live and for test keys alike.
-    per_day: edge::Money,
+    per_day: scrip_http::Money,
     /// What the purchases of today by live keys cost so far, in minor units.
     spent_today: u64,
 }

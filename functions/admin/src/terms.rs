@@ -2,13 +2,13 @@ use std::error::Error;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use serde::{Deserialize, Serialize};
-use shared::domain::{
+use domain::{
     Account, AccountId, Allowed, Credits, Details, Fingerprint, Head, Mode, OrgId, Posting, Reference,
     set_frozen, set_limit,
 };
-use shared::edge::{ApiError, App, Once, Operator, PostPaid, Reply};
-use shared::store::{Unsettled, system_key};
+use scrip_http::{ApiError, App, Once, Operator, PostPaid, Reply};
+use serde::{Deserialize, Serialize};
+use store::{Unsettled, system_key};
 use utoipa::ToSchema;
 
 /// How much an organisation may spend on account.

@@ -4,10 +4,10 @@ use std::error::Error;
 use std::sync::Arc;
 
 use axum::extract::State;
+use domain::Account;
+use scrip_http::{ApiError, App, Balance, Caller, Instant, Params, Reply, instant, may};
 use serde::Deserialize;
-use shared::domain::Account;
-use shared::edge::{ApiError, App, Balance, Caller, Instant, Params, Reply, instant, may};
-use shared::store::Unsettled;
+use store::Unsettled;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, State};
+use domain::{Currency, OrgId, Scope};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use scrip_http::{ApiError, App, Call, Caller, Needs, OperationPrice, PackageOnSale, Params, Plan, Reply};
 use serde::Deserialize;
-use shared::domain::{Currency, OrgId, Scope};
-use shared::edge::{ApiError, App, Call, Caller, Needs, OperationPrice, PackageOnSale, Params, Plan, Reply};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;

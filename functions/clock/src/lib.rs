@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
+use domain::{AccountId, ClaimKey, Mode};
+use scrip_http::{ApiError, App, Caller, Instant, Params, Reply, Setting, instant, may};
 use serde::{Deserialize, Serialize};
-use shared::domain::{AccountId, ClaimKey, Mode};
-use shared::edge::{ApiError, App, Caller, Instant, Params, Reply, Setting, instant, may};
-use shared::store::{ClaimsOf, Moment};
+use store::{ClaimsOf, Moment};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;

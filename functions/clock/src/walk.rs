@@ -2,9 +2,9 @@ use std::error::Error;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use shared::domain::{AccountId, Period};
-use shared::edge::{ApiError, App};
-use shared::store::{Fault, Moment, Noted, Unsettled};
+use domain::{AccountId, Period};
+use scrip_http::{ApiError, App};
+use store::{Fault, Moment, Noted, Unsettled};
 
 /// For how many seconds one call works off what falls due on the way. It answers before API Gateway gives
 /// up, and the next call goes on.

@@ -1,10 +1,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
+use domain::{self, Details, Metadata, PriceList, Quantity, Reference, Refusal, SETTLE_DAYS_MAX, Service};
+use scrip_http::{ApiError, Instant, instant};
 use serde::Deserialize;
-use shared::domain::{
-    self, Details, Metadata, PriceList, Quantity, Reference, Refusal, SETTLE_DAYS_MAX, Service,
-};
-use shared::edge::{ApiError, Instant, instant};
-use shared::store::Same;
+use store::Same;
 use utoipa::ToSchema;
 
 /// What was done, and for whom.

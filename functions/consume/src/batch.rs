@@ -2,12 +2,12 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
-use shared::domain::{self, BATCH_MAX, ClaimKey, Details, Item, Part, PriceList, Reference, Refusal};
-use shared::edge::{
+use domain::{BATCH_MAX, ClaimKey, Details, Item, Part, PriceList, Reference, Refusal};
+use scrip_http::{
     ApiError, App, BATCH_BYTES_MAX, Balance, Caller, Distinct, Intent, Refused, Reply, Transaction, may,
 };
-use shared::store::Settled;
+use serde::{Deserialize, Serialize};
+use store::Settled;
 use utoipa::ToSchema;
 
 use super::asked::Consume;

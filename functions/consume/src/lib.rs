@@ -8,10 +8,10 @@ mod quote;
 use std::sync::Arc;
 
 use axum::extract::State;
+use domain::{ClaimKey, Fingerprint, IdempotencyKey};
+use scrip_http::{ApiError, App, Booked, Caller, Intent, Reply, may};
 use serde::Serialize;
-use shared::domain::{self, ClaimKey, Fingerprint, IdempotencyKey};
-use shared::edge::{ApiError, App, Booked, Caller, Intent, Reply, may};
-use shared::store::ClaimsOf;
+use store::ClaimsOf;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;

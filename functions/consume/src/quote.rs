@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use serde::Serialize;
-use shared::domain::{self, Account, Amount, Credits, Head, Offer, PackageList, Part, Posting, Refusal};
-use shared::edge::{
+use domain::{Account, Amount, Credits, Head, Offer, PackageList, Part, Posting, Refusal};
+use scrip_http::{
     ApiError, App, BATCH_BYTES_MAX, Caller, Either, Money, Payload, Refused, Reply, SourceShare, may,
 };
-use shared::store::Moment;
+use serde::Serialize;
+use store::Moment;
 use utoipa::ToSchema;
 
 use super::asked::Consume;

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
-use shared::domain::{
+use domain::{
     self, Amount, ClaimKey, Credits, Details, Fingerprint, HOLD_SECONDS, HOLD_SECONDS_MAX, HoldId,
     IdempotencyKey, Metadata, Operation, Portion, Pot, PriceList, Quantity, Receipt, Reference, Refusal,
     Service, Why, hold_ends,
 };
-use shared::edge::{ApiError, App, Brief, Caller, Intent, Reply, may};
-use shared::store::{Asking, Errand, Unsettled, of_hold};
+use scrip_http::{ApiError, App, Brief, Caller, Intent, Reply, may};
+use serde::Deserialize;
+use store::{Asking, Errand, Unsettled, of_hold};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -223,11 +223,7 @@ async fn draw(
     }
 }
 
-async fn find<S: shared::edge::Needs>(
-    app: &App,
-    caller: &Caller<S>,
-    id: String,
-) -> Result<Receipt, ApiError> {
+async fn find<S: scrip_http::Needs>(app: &App, caller: &Caller<S>, id: String) -> Result<Receipt, ApiError> {
     const UNKNOWN: ApiError = ApiError::NotFound(
         "there is no hold with this id in this ledger; send the `holdId` that POST /api/v3/credits/holds answered",
     );

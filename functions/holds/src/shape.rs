@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use domain::{HoldId, HoldStatus, Pot, Receipt, Reference, Service};
+use scrip_http::{SourceShare, instant};
 use serde::Serialize;
-use shared::domain::{HoldId, HoldStatus, Pot, Receipt, Reference, Service};
-use shared::edge::{SourceShare, instant};
 use utoipa::ToSchema;
 
 /// Credits that are set aside, and what became of them.
@@ -81,7 +81,7 @@ impl Hold {
             captured: pot.captured().get(),
             remaining: entry.amount.get().saturating_sub(pot.drawn().get()),
             operation: details.purpose.as_ref().map(|purpose| purpose.as_str().to_owned()),
-            quantity: details.quantity.map(shared::domain::Quantity::get),
+            quantity: details.quantity.map(domain::Quantity::get),
             resource_id: text(&details.resource_id),
             customer_id: text(&details.customer_id),
             member_id: text(&details.member_id),

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
+use domain::Mode;
 use http::HeaderMap;
+use scrip_http::{ApiError, App, Call, Reply};
+use scrip_payments::{Event, Refused};
 use serde::Serialize;
-use shared::domain::Mode;
-use shared::edge::{ApiError, App, Call, Reply};
-use shared::pay::{Event, Refused};
-use shared::store::{Moment, Unsettled};
+use store::{Moment, Unsettled};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;

@@ -7,13 +7,13 @@ use std::error::Error;
 use aws_lambda_events::event::dynamodb::Event;
 use aws_lambda_events::event::streams::{KinesisBatchItemFailure, KinesisEventResponse};
 use chrono::{DateTime, Utc};
+use domain::{Account, AccountId, Direction, Entry, Level, News, Spent, Wish};
+use jobs::{Task, Tasks};
 use lambda_runtime::LambdaEvent;
-use shared::calendar::{Task, Tasks};
-use shared::domain::{Account, AccountId, Direction, Entry, Level, News, Spent, Wish};
-use shared::edge::App;
-use shared::hooks::{Bus, Published};
-use shared::pay::Wakes;
-use shared::store::{
+use scrip_http::App;
+use scrip_payments::Wakes;
+use scrip_webhooks::{Bus, Published};
+use store::{
     Activity, Change, Fault, Image, Ledger, Mark, Moment, Projected, Rows, account_image, event_image,
 };
 

@@ -1,7 +1,7 @@
 use std::error::Error;
 
-use shared::domain::{AccountId, Spent};
-use shared::store::{Change, Ledger, Rows};
+use domain::{AccountId, Spent};
+use store::{Change, Ledger, Rows};
 
 use super::skip::{is_unreadable, skipped};
 use super::{Done, Others, Span, earlier_of, follow_changes, look_at_monitors, pays};

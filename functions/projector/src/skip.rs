@@ -2,8 +2,8 @@
 
 use std::error::Error;
 
-use shared::domain::AccountId;
-use shared::store::{Fault, Image, Ledger, account_of};
+use domain::AccountId;
+use store::{Fault, Image, Ledger, account_of};
 
 use super::Shown;
 

@@ -4,12 +4,12 @@ use std::error::Error;
 use std::sync::Arc;
 
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
-use shared::domain::{
+use domain::{
     self, Account, AccountId, Amount, ClaimKey, Currency, Money, Offer, PurchaseId, Reference, Refusal, Stage,
 };
-use shared::edge::{ApiError, App, Balance, Caller, Intent, NextAction, Reply, may};
-use shared::store::{ClaimsOf, Fault, Made, Moment, Unsettled};
+use scrip_http::{ApiError, App, Balance, Caller, Intent, NextAction, Reply, may};
+use serde::{Deserialize, Serialize};
+use store::{ClaimsOf, Fault, Made, Moment, Unsettled};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;

@@ -4,11 +4,11 @@
 use std::error::Error;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use domain::AccountId;
 use lambda_runtime::LambdaEvent;
-use shared::domain::AccountId;
-use shared::edge::{App, Fatal};
-use shared::pay::Wake;
-use shared::store::{Moment, Unsettled};
+use scrip_http::{App, Fatal};
+use scrip_payments::Wake;
+use store::{Moment, Unsettled};
 
 /// Handles a batch; only what failed comes again.
 ///

@@ -8,12 +8,12 @@ use std::error::Error;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use domain::{AccountId, PurchaseId, Step};
 use futures_util::StreamExt;
 use futures_util::stream;
-use shared::calendar::NotMade;
-use shared::domain::{AccountId, PurchaseId, Step};
-use shared::edge::App;
-use shared::store::{Errand, Fault, Moment, Noted, Unsettled};
+use jobs::NotMade;
+use scrip_http::App;
+use store::{Errand, Fault, Moment, Noted, Unsettled};
 use tokio::time::timeout;
 
 pub use look::look;

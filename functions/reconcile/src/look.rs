@@ -3,10 +3,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use shared::domain::Mode;
-use shared::edge::App;
-use shared::pay::{Event, Provider};
-use shared::store::{Fault, Looked, Moment, Unsettled};
+use domain::Mode;
+use scrip_http::App;
+use scrip_payments::{Event, Provider};
+use store::{Fault, Looked, Moment, Unsettled};
 use tokio::time::timeout;
 
 /// How often payment providers are asked for refunds and disputes.

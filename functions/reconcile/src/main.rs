@@ -1,8 +1,8 @@
 //! The Lambda function `reconcile`.
 
 use lambda_runtime::{LambdaEvent, run, service_fn};
+use scrip_http::{Fatal, start};
 use serde::de::IgnoredAny;
-use shared::edge::{Fatal, start};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Fatal> {

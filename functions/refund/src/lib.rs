@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
+use domain::{Amount, ClaimKey, Details, EntryId, Reason, Reference};
+use scrip_http::{ApiError, App, Booked, Brief, Caller, Intent, Needs, Reply, may};
 use serde::Deserialize;
-use shared::domain::{Amount, ClaimKey, Details, EntryId, Reason, Reference};
-use shared::edge::{ApiError, App, Booked, Brief, Caller, Intent, Needs, Reply, may};
-use shared::store::{Decides, Refund};
+use store::{Decides, Refund};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -134,7 +134,7 @@ async fn settle<S: Needs>(
     app: &App,
     caller: &Caller<S>,
     request: Refund,
-    (key, asked): (shared::domain::IdempotencyKey, shared::domain::Fingerprint),
+    (key, asked): (domain::IdempotencyKey, domain::Fingerprint),
 ) -> Result<Reply, ApiError> {
     let details = Details {
         description: request.note.clone(),

@@ -1,6 +1,6 @@
 //! The Lambda function `refund`.
 
-use shared::edge::{Fatal, serve};
+use scrip_http::{Fatal, serve};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Fatal> {

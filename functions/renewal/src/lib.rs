@@ -3,12 +3,12 @@
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsMessage};
 use chrono::{DateTime, Utc};
+use domain::Period;
+use jobs::{Task, Unfinished};
 use lambda_runtime::LambdaEvent;
+use scrip_http::{App, Fatal};
 use serde::{Deserialize, Serialize};
-use shared::calendar::{Task, Unfinished};
-use shared::domain::Period;
-use shared::edge::{App, Fatal};
-use shared::store::{Moment, Unsettled};
+use store::{Moment, Unsettled};
 
 /// What the function is called with.
 #[derive(Debug, Deserialize)]

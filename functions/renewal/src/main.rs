@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use lambda_runtime::{LambdaEvent, run, service_fn};
-use shared::edge::{Fatal, start};
+use scrip_http::{Fatal, start};
 
 /// A call at work, without its type: that of the whole way down is more than the compiler looks through.
 type Handled<'a> = Pin<Box<dyn Future<Output = Result<renewal::Answer, Fatal>> + Send + 'a>>;

@@ -2,10 +2,10 @@ use std::error::Error;
 use std::sync::Arc;
 
 use axum::extract::State;
+use domain::{Account, Amount, Credits, Service};
+use scrip_http::{ApiError, App, Caller, IfMatch, Once, Params, Reply, may};
 use serde::{Deserialize, Serialize};
-use shared::domain::{self, Account, Amount, Credits, Service};
-use shared::edge::{ApiError, App, Caller, IfMatch, Once, Params, Reply, may};
-use shared::store::{Errand, Fault};
+use store::{Errand, Fault};
 use utoipa::ToSchema;
 
 /// How often one change may lose the race for the row: each time, another change has landed.

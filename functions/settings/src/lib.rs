@@ -6,7 +6,7 @@ mod recharge;
 
 use std::sync::Arc;
 
-use shared::edge::App;
+use scrip_http::App;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 

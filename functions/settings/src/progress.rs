@@ -1,8 +1,8 @@
 use chrono::{DateTime, Utc};
+use domain::{Credits, Currency, Pause, Period, Recharge, RechargeState, Service};
+use scrip_http::{Money, instant};
 use serde::Serialize;
-use shared::domain::{Credits, Currency, Pause, Period, Recharge, RechargeState, Service};
-use shared::edge::{Money, instant};
-use shared::store::Moment;
+use store::Moment;
 use utoipa::ToSchema;
 
 /// Auto-recharge as it is set, and how far it is.
@@ -42,7 +42,7 @@ struct Progress {
     failures: u32,
     /// What the payment provider said of the last one.
     #[schema(value_type = Option<Object>)]
-    failure: Option<shared::domain::Decline>,
+    failure: Option<domain::Decline>,
     /// When it goes on.
     #[serde(serialize_with = "maybe")]
     #[schema(value_type = Option<String>, format = DateTime)]

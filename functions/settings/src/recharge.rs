@@ -2,12 +2,10 @@ use std::error::Error;
 use std::sync::Arc;
 
 use axum::extract::State;
+use domain::{AccountId, Amount, Credits, Currency, Money, Recharge, RechargeChange, Reference, Service};
+use scrip_http::{ApiError, App, Caller, IfMatch, Once, Params, Reply, may};
 use serde::{Deserialize, Deserializer};
-use shared::domain::{
-    AccountId, Amount, Credits, Currency, Money, Recharge, RechargeChange, Reference, Service,
-};
-use shared::edge::{self, ApiError, App, Caller, IfMatch, Once, Params, Reply, may};
-use shared::store::{Errand, Fault, Moment};
+use store::{Errand, Fault, Moment};
 use utoipa::ToSchema;
 
 use super::progress::AutoRecharge;
@@ -42,7 +40,7 @@ pub(super) struct Change {
     /// What a calendar month (UTC) may cost at most, in the organisation's currency; null for the usual limit, 100,000
     /// minor units (GBP 1,000.00).
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<edge::Money>)]
+    #[schema(value_type = Option<scrip_http::Money>)]
     monthly_spend_limit: Option<Option<Money>>,
     /// Up to how many credits of debt one charge may settle, 0 unless set. Where more is owed nothing is charged: a
     /// purchase would settle the debt before anything else.

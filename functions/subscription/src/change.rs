@@ -1,12 +1,12 @@
 use std::error::Error;
 
 use chrono::{DateTime, Utc};
-use shared::domain::{
+use domain::{
     Account, AccountId, Allowance, ClaimKey, DUE_MAX, Details, EntryId, Fingerprint, Head, Mode, Plan,
     PlanId, PlanList, Posting, Refusal, Subscribe, SubscribeCause, due, subscribe,
 };
-use shared::edge::{ApiError, App, Reply};
-use shared::store::{Catalogue, Errand, Fault, Moment, Settled, Unsettled, system_key};
+use scrip_http::{ApiError, App, Reply};
+use store::{Catalogue, Errand, Fault, Moment, Settled, Unsettled, system_key};
 
 use crate::shape::{Plans, SubscriptionChange};
 

@@ -9,7 +9,7 @@ mod shape;
 
 use std::sync::Arc;
 
-use shared::edge::App;
+use scrip_http::App;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 

@@ -3,15 +3,15 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
-use shared::calendar::NotMade;
-use shared::domain::{
+use domain::{
     self, AccountId, ClaimKey, EntryId, Metadata, MonitorId, OnBehalf, Reference, Service, Watch, Watched,
 };
-use shared::edge::{
+use jobs::NotMade;
+use scrip_http::{
     ApiError, App, Caller, Intent, Listing, NoFields, OnceOptional, Params, Reply, instant, may,
 };
-use shared::store::{ClaimsOf, MonitorPage};
+use serde::{Deserialize, Serialize};
+use store::{ClaimsOf, MonitorPage};
 use utoipa::{IntoParams, ToSchema};
 
 /// Monitors on a page when nothing is asked, and at most.

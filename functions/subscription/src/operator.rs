@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
+use domain::{AccountId, Allowance, Allowed, Details, Mode, OrgId, PlanId, SubscribeCause};
+use scrip_http::{ApiError, App, Once, Operator, Params, Reply};
 use serde::Deserialize;
-use shared::domain::{AccountId, Allowance, Allowed, Details, Mode, OrgId, PlanId, SubscribeCause};
-use shared::edge::{ApiError, App, Once, Operator, Params, Reply};
 use utoipa::ToSchema;
 
 use crate::change::{Asked, Change, carry_out, foresee};

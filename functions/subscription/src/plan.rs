@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use domain::{Details, PlanId, SubscribeCause};
+use scrip_http::{ApiError, App, Caller, Once, Params, Reply, may};
 use serde::Deserialize;
-use shared::domain::{Details, PlanId, SubscribeCause};
-use shared::edge::{ApiError, App, Caller, Once, Params, Reply, may};
-use shared::store::Unsettled;
+use store::Unsettled;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::change::{Asked, Change, carry_out, foresee, known};

@@ -1,8 +1,8 @@
 use chrono::{DateTime, Utc};
+use domain::{Account, Allowance, Direction, Entry, Plan, Switch};
+use scrip_http::{Balance, Money, instant};
 use serde::Serialize;
-use shared::domain::{self, Account, Allowance, Direction, Entry, Plan, Switch};
-use shared::edge::{Balance, Money, instant};
-use shared::store::PlanSwitch;
+use store::PlanSwitch;
 use utoipa::ToSchema;
 
 /// What a plan means for an organisation.

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use scrip_http::{ApiError, App, Audit, Caller, Instant, Listing, Params, Reply, in_order, may};
 use serde::{Deserialize, Deserializer, de::Error};
-use shared::edge::{ApiError, App, Audit, Caller, Instant, Listing, Params, Reply, in_order, may};
-use shared::store::{ExcerptCursor, Place};
+use store::{ExcerptCursor, Place};
 use utoipa::IntoParams;
 
 /// Rows on a page when nothing is asked.

@@ -6,12 +6,10 @@ mod receipt;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
+use domain::{Direction, EntryId, Operation, PurchaseId, Reference, Stage};
+use scrip_http::{ApiError, App, Caller, Instant, Listing, Params, Proof, Reply, Transaction, in_order, may};
 use serde::Deserialize;
-use shared::domain::{self, Direction, EntryId, Operation, PurchaseId, Reference, Stage};
-use shared::edge::{
-    ApiError, App, Caller, Instant, Listing, Params, Proof, Reply, Transaction, in_order, may,
-};
-use shared::store::{Cursor, Query};
+use store::{Cursor, Query};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;

@@ -1,6 +1,6 @@
+use domain::{Credits, Direction, Pot, Purchase};
+use scrip_http::{Balance, Proof, Transaction};
 use serde::Serialize;
-use shared::domain::{self, Credits, Direction, Pot, Purchase};
-use shared::edge::{Balance, Proof, Transaction};
 use utoipa::ToSchema;
 
 /// A transaction and all that explains it.

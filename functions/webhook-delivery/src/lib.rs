@@ -5,12 +5,12 @@
 use std::collections::BTreeSet;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use domain::AccountId;
 use futures_util::future::join_all;
 use lambda_runtime::LambdaEvent;
-use shared::domain::AccountId;
-use shared::edge::{App, Fatal};
-use shared::hooks::Dispatched;
-use shared::store::Fault;
+use scrip_http::{App, Fatal};
+use scrip_webhooks::Dispatched;
+use store::Fault;
 
 /// Handles a batch; only what failed comes again.
 ///

@@ -1,7 +1,7 @@
 //! The Lambda function `webhook-delivery`.
 
 use lambda_runtime::{LambdaEvent, run, service_fn};
-use shared::edge::{Fatal, start};
+use scrip_http::{Fatal, start};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Fatal> {

@@ -1,14 +1,14 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use serde::Deserialize;
-use shared::domain::{
+use domain::{
     self, AccountId, DeliveryId, DeliveryKind, DeliveryStanding, DeliveryState, EventId, EventName, Flow,
     WebhookId,
 };
-use shared::edge::{ApiError, App, Caller, Listing, NoFields, Once, OnceOptional, Params, Reply, may};
-use shared::hooks::{Told, sample};
-use shared::store::random;
+use scrip_http::{ApiError, App, Caller, Listing, NoFields, Once, OnceOptional, Params, Reply, may};
+use scrip_webhooks::{Told, sample};
+use serde::Deserialize;
+use store::random;
 use utoipa::{IntoParams, ToSchema};
 
 use super::endpoints::{deliver_soon, expect_delivery};

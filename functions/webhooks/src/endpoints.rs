@@ -3,14 +3,14 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use chrono::SubsecRound;
-use serde::{Deserialize, Deserializer};
-use serde_json::json;
-use shared::domain::{
+use domain::{
     self, AccountId, DeliveryState, EventName, HookSecret, HookUrl, Lane, Reference, SealedSecret, WebhookId,
 };
-use shared::edge::{ApiError, App, Caller, NoFields, Once, OnceOptional, Params, Reply, may};
-use shared::hooks::Owner;
-use shared::store::{Errand, Fault, secret_bytes};
+use scrip_http::{ApiError, App, Caller, NoFields, Once, OnceOptional, Params, Reply, may};
+use scrip_webhooks::Owner;
+use serde::{Deserialize, Deserializer};
+use serde_json::json;
+use store::{Errand, Fault, secret_bytes};
 use utoipa::ToSchema;
 
 use super::names::Happening;

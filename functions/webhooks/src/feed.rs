@@ -2,10 +2,10 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
+use domain::AccountId;
+use scrip_http::{ApiError, App, Caller, Params, Reply, instant, may};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::domain::{self, AccountId};
-use shared::edge::{ApiError, App, Caller, Params, Reply, instant, may};
 use utoipa::{IntoParams, ToSchema};
 
 use super::names::Happening;

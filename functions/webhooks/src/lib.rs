@@ -9,8 +9,8 @@ mod shape;
 
 use std::sync::Arc;
 
-use shared::domain::{self, AccountId, WebhookId};
-use shared::edge::{ApiError, App};
+use domain::{AccountId, WebhookId};
+use scrip_http::{ApiError, App};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 

@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use shared::domain::EventName;
+use domain::EventName;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};

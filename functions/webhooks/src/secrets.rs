@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
+use domain::HookSecret;
+use scrip_http::{ApiError, App, Caller, Once, OnceOptional, Reply, may};
+use scrip_webhooks::Owner;
 use serde::Deserialize;
-use shared::domain::{self, HookSecret};
-use shared::edge::{ApiError, App, Caller, Once, OnceOptional, Reply, may};
-use shared::hooks::Owner;
-use shared::store::{Fault, secret_bytes};
+use store::{Fault, secret_bytes};
 use utoipa::ToSchema;
 
 use super::shape::{Webhook, WebhookWithSecret};

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use domain::{DeliveryKind, DeliveryStanding, DeliveryState, EventName, Flow, HookSecret};
+use scrip_http::instant;
 use serde::{Serialize, Serializer};
-use shared::domain::{self, DeliveryKind, DeliveryStanding, DeliveryState, EventName, Flow, HookSecret};
-use shared::edge::instant;
 use utoipa::ToSchema;
 
 use super::names::{Happening, Sendable};

@@ -2,8 +2,8 @@ use std::path::Path;
 
 use anyhow::{Context, ensure};
 use chrono::{DateTime, Utc};
-use shared::domain::{AccountId, Finding};
-use shared::store::{Ledger, Report};
+use domain::{AccountId, Finding};
+use store::{Ledger, Report};
 
 use crate::directory::Directory;
 use crate::engine::Engine;

@@ -1,4 +1,4 @@
-use shared::store::Catalogue;
+use store::Catalogue;
 
 /// The prices, plans and packages that an empty database begins with (seed: "Credit Costs",
 /// "Subscription Plans", "Credit Packs"). From then on the database has them.

@@ -1,7 +1,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Datelike, SubsecRound, Utc};
-use shared::edge::{Clock, System, instant};
+use scrip_http::{Clock, System, instant};
 
 /// A clock that can be set. Once set it stands still until it is set again; it never goes back.
 #[derive(Debug, Default)]

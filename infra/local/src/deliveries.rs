@@ -4,7 +4,7 @@ use axum::Router;
 use axum::body::Body;
 use http::header::CONTENT_TYPE;
 use http::{Request, StatusCode};
-use shared::pay::simulated::Notice;
+use scrip_payments::simulated::Notice;
 use tower::ServiceExt;
 
 use crate::lane::Work;

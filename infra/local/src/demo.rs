@@ -1,13 +1,13 @@
 use anyhow::Context;
 use chrono::{DateTime, SubsecRound, Utc};
-use serde::{Deserialize, Serialize};
-use shared::domain::{
+use domain::{
     Account, AccountId, Allowance, Amount, ApiKey, ClaimKey, Consume, Credits, Currency, Details, EntryId,
     Fingerprint, Grant, IdempotencyKey, KeyId, Mode, OrgId, Origin, PlanId, Quantity, Reference, Scope,
     Secret, Source, consume, grant,
 };
-use shared::edge::App;
-use shared::store::{Fault, Moment, Organisation, Unsettled, random, secret_bytes};
+use scrip_http::App;
+use serde::{Deserialize, Serialize};
+use store::{Fault, Moment, Organisation, Unsettled, random, secret_bytes};
 
 /// The demo organisation's monthly allowance: negotiated, so that 250 are left after 150 were used,
 /// as in the seed's example balance.
@@ -188,9 +188,7 @@ async fn settle(
     account: AccountId,
     (name, details): (&str, &Details),
     moment: Moment,
-    decide: impl Fn(&Account, &shared::domain::Head) -> Result<shared::domain::Posting, shared::domain::Refusal>
-    + Send
-    + Sync,
+    decide: impl Fn(&Account, &domain::Head) -> Result<domain::Posting, domain::Refusal> + Send + Sync,
 ) -> anyhow::Result<()> {
     let key = ClaimKey::Operator(IdempotencyKey::try_from(format!("demo/{}", name.replace(' ', "-")))?);
     app.ledger.settle(account, (&key, &Fingerprint(name.to_owned()), details), moment, decide).await?;

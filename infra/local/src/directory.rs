@@ -1,5 +1,5 @@
-use shared::domain::AccountId;
-use shared::store::{Fault, Ledger, SHARDS};
+use domain::AccountId;
+use store::{Fault, Ledger, SHARDS};
 
 /// Accounts that one read of the directory asks for.
 const PAGE: i32 = 200;

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use shared::calendar::Task;
-use shared::domain::{AccountId, DeliveryState, Period, Purchase, Step};
-use shared::edge::App;
-use shared::store::Errand;
+use domain::{AccountId, DeliveryState, Period, Purchase, Step};
+use jobs::Task;
+use scrip_http::App;
+use store::Errand;
 use tokio::time::timeout;
 
 use crate::directory::Directory;

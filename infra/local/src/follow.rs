@@ -7,12 +7,12 @@ use aws_sdk_dynamodbstreams::types::ShardIteratorType;
 use aws_sdk_sqs::Client as Queues;
 use aws_sdk_sqs::types::Message;
 use chrono::Duration;
+use domain::AccountId;
 use futures_util::stream::{self, StreamExt};
 use projector::{Others, follow, is_after, project};
+use scrip_webhooks::Dispatch;
 use serde::Deserialize;
-use shared::domain::AccountId;
-use shared::hooks::Dispatch;
-use shared::store::{Activity, Ledger, Moment};
+use store::{Activity, Ledger, Moment};
 
 use crate::directory::Directory;
 use crate::follower::records;

@@ -6,8 +6,8 @@ use aws_sdk_dynamodbstreams::Client;
 use aws_sdk_dynamodbstreams::operation::get_records::GetRecordsOutput;
 use aws_sdk_dynamodbstreams::types::ShardIteratorType;
 use projector::{Others, Record, project};
-use shared::edge::App;
-use shared::store::Ledger;
+use scrip_http::App;
+use store::Ledger;
 
 use crate::engine::Engine;
 

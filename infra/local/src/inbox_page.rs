@@ -1,5 +1,5 @@
+use scrip_http::instant;
 use serde_json::Value;
-use shared::edge::instant;
 
 use crate::inbox::Received;
 

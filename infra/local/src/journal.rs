@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context;
-use shared::pay::simulated::{Charge, Journal};
+use scrip_payments::simulated::{Charge, Journal};
 
 /// Its name in the data folder.
 pub(crate) const JOURNAL_FILE: &str = "payments.jsonl";
@@ -68,9 +68,9 @@ impl JournalFile {
 
 #[cfg(test)]
 mod tests {
-    use shared::domain::Mode;
-    use shared::pay::simulated::{Memory, State};
-    use shared::pay::{Order, Provider, PurchaseId, Simulated};
+    use domain::Mode;
+    use scrip_payments::simulated::{Memory, State};
+    use scrip_payments::{Order, Provider, PurchaseId, Simulated};
 
     use super::*;
 

@@ -7,10 +7,10 @@ use std::process::ExitCode;
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
+use domain::AccountId;
 use local::{Data, Machine, Options, Seed};
+use scrip_http::{App, Clock, Instant, System};
 use serde::Serialize;
-use shared::domain::AccountId;
-use shared::edge::{App, Clock, Instant, System};
 use tracing_subscriber::EnvFilter;
 
 /// Prepaid credits, whole on one machine: all functions behind one port, on an embedded DynamoDB.

@@ -5,12 +5,12 @@ use axum::extract::{Extension, Path};
 use axum::response::Html;
 use axum::routing::{get, post};
 use chrono::{DateTime, Utc};
+use domain::{Currency, EntryId, Mode, OrgId, Reference};
+use scrip_http::{ApiError, App, Clock, Payload, Reply, System, instant};
+use scrip_payments::Simulated;
+use scrip_payments::simulated::{Charge, Dispute, DisputeAction, Memory, Notice, State, Undone, Voice};
 use serde::{Deserialize, Serialize};
-use shared::domain::{Currency, EntryId, Mode, OrgId, Reference};
-use shared::edge::{ApiError, App, Clock, Payload, Reply, System, instant};
-use shared::pay::Simulated;
-use shared::pay::simulated::{Charge, Dispute, DisputeAction, Memory, Notice, State, Undone, Voice};
-use shared::store::random;
+use store::random;
 
 use crate::journal;
 use crate::lane::Lane;
@@ -177,12 +177,12 @@ fn undone(problem: Undone) -> ApiError {
 
 /// An order of £49 for tests.
 #[cfg(test)]
-pub(crate) fn order(method: &str, number: u128, mode: Mode) -> shared::pay::Order {
-    use shared::domain::{AccountId, Money};
+pub(crate) fn order(method: &str, number: u128, mode: Mode) -> scrip_payments::Order {
+    use domain::{AccountId, Money};
 
     let at = "2024-01-15T10:30:00.5Z".parse().unwrap();
-    shared::pay::Order {
-        purchase: shared::pay::PurchaseId {
+    scrip_payments::Order {
+        purchase: scrip_payments::PurchaseId {
             account: AccountId { org: OrgId::new(at, 1), mode },
             transaction: EntryId::new(at, number),
         },
@@ -199,8 +199,8 @@ pub(crate) fn order(method: &str, number: u128, mode: Mode) -> shared::pay::Orde
 #[cfg(test)]
 mod tests {
     use reqwest::{Client, Method};
+    use scrip_payments::Provider;
     use serde_json::{Value, json};
-    use shared::pay::Provider;
 
     use super::*;
     use crate::{Data, Machine, Options, Seed};

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use domain::AccountId;
+use jobs::Task;
 use projector::Others;
-use shared::calendar::Task;
-use shared::domain::AccountId;
-use shared::edge::App;
-use shared::pay::simulated::Notice;
+use scrip_http::App;
+use scrip_payments::simulated::Notice;
 use tokio::sync::Mutex;
 
 use crate::follower::Follower;

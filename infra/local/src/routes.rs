@@ -5,10 +5,10 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
+use scrip_http::{ApiError, App, Call, Clock, Instant, Payload, Reply, instant};
+use scrip_payments::Simulated;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use shared::edge::{ApiError, App, Call, Clock, Instant, Payload, Reply, instant};
-use shared::pay::Simulated;
 use tokio::sync::Mutex;
 
 use crate::capacity::Meter;
@@ -125,8 +125,5 @@ async fn reset_capacity(Extension(local): Extension<Local>) -> Result<Reply, Api
 }
 
 pub(crate) fn unkept(error: anyhow::Error) -> ApiError {
-    ApiError::Failed(shared::store::Fault::Unavailable {
-        doing: "run the local machine",
-        source: error.into(),
-    })
+    ApiError::Failed(store::Fault::Unavailable { doing: "run the local machine", source: error.into() })
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use shared::domain::Period;
-use shared::edge::{App, Clock};
+use domain::Period;
+use scrip_http::{App, Clock};
 
 use crate::duties;
 use crate::routes::Local;

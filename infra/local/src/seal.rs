@@ -3,9 +3,9 @@ use async_trait::async_trait;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use shared::domain::HookSecret;
-use shared::hooks::{Owner, Seal, Unsealed};
-use shared::store::random;
+use domain::HookSecret;
+use scrip_webhooks::{Owner, Seal, Unsealed};
+use store::random;
 
 /// What stands for KMS here: a key of the machine's own, kept in its folder beside the demo keys.
 pub(crate) struct LocalSeal(LessSafeKey);
@@ -63,7 +63,7 @@ impl Seal for LocalSeal {
 
 #[cfg(test)]
 mod tests {
-    use shared::domain::{AccountId, Mode, OrgId, WebhookId};
+    use domain::{AccountId, Mode, OrgId, WebhookId};
 
     use super::*;
 

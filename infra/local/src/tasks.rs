@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use shared::calendar::{Task, Tasks, Unsent};
-use shared::edge::App;
+use jobs::{Task, Tasks, Unsent};
+use scrip_http::App;
 
 use crate::duties;
 use crate::lane::{Lane, Work};

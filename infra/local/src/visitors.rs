@@ -7,7 +7,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{HOST, HeaderName, ORIGIN};
 use http::{HeaderMap, Method, Uri};
-use shared::edge::ApiError;
+use scrip_http::ApiError;
 
 /// What the machine is called from here. Nobody can own these names.
 const NAMES: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];

@@ -2,9 +2,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use shared::domain::AccountId;
-use shared::edge::App;
-use shared::pay::{Asleep, Wakes};
+use domain::AccountId;
+use scrip_http::App;
+use scrip_payments::{Asleep, Wakes};
 
 use crate::duties;
 use crate::lane::{Lane, Work};

@@ -1,0 +1,318 @@
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that overflows, or meets other news, fails, as it should"
+)]
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn credits(number: u64) -> Credits {
+    Credits::try_from(number).unwrap()
+}
+
+fn alerts(thresholds: &[u64], margin: u64, cooldown_minutes: u32) -> Alerts {
+    let alerts = Alerts { recovery_margin: credits(margin), cooldown_minutes, ..Alerts::default() };
+    set(alerts, thresholds, 0)
+}
+
+/// With thresholds of which the new ones are set by an account's change of that number.
+fn set(alerts: Alerts, thresholds: &[u64], since: u64) -> Alerts {
+    alerts.with_thresholds(thresholds.iter().copied().map(credits), since)
+}
+
+fn level(sequence: u64, spendable: u64, minute: i64) -> Level {
+    let at = DateTime::from_timestamp(minute * 60, 0).unwrap();
+    let spendable = credits(spendable);
+    Level { sequence, spendable, by_service: Some([spendable; 5]), unlimited: false, at }
+}
+
+fn of(service: Option<Service>) -> String {
+    service.map(|service| format!(" {}", service.as_str())).unwrap_or_default()
+}
+
+fn word(news: &News) -> String {
+    let number = |credits: Credits| credits.get();
+    match news {
+        News::LowBalance { balance, threshold, service } => {
+            format!("low {} of {}{}", number(*balance), number(*threshold), of(*service))
+        }
+        News::Recovered { balance, threshold, service } => {
+            format!("up {} of {}{}", number(*balance), number(*threshold), of(*service))
+        }
+        News::Depleted => "none".to_owned(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What an owner is told as the balance goes through `levels`, from 1,000 on, a minute apart.
+fn told(alerts: &Alerts, levels: &[u64]) -> Vec<String> {
+    let (mut state, mut told) = (AlertState::default(), Vec::new());
+    for (number, available) in (1u64..).zip(std::iter::once(&1000).chain(levels)) {
+        let minute = i64::try_from(number).unwrap();
+        let (next, news) = state.follow(alerts, level(number, *available, minute), None);
+        told.extend(news.iter().map(word));
+        state = next;
+    }
+    told
+}
+
+/// thresholds; margin; cool-down in minutes; levels => what is told
+#[test]
+fn a_crossing_is_told_once() {
+    for (thresholds, margin, minutes, levels, expected) in [
+        // Below is below: at the threshold nothing is low.
+        (&[100][..], 0, 0, &[100][..], &[][..]),
+        (&[100], 0, 0, &[99], &["low 99 of 100"]),
+        (&[100], 0, 0, &[99, 98, 50, 1], &["low 99 of 100"]),
+        // Back above is above; at the threshold it stays what it was, so it does not flutter there.
+        (&[100], 0, 0, &[99, 100, 99, 100, 99], &["low 99 of 100"]),
+        (&[100], 0, 0, &[99, 101, 100, 99], &["low 99 of 100", "up 101 of 100", "low 99 of 100"]),
+        // A margin keeps it quiet for longer.
+        (&[100], 20, 0, &[99, 119, 120, 99, 121], &["low 99 of 100", "up 121 of 100"]),
+        // Used up.
+        (&[100], 0, 0, &[0], &["low 0 of 100", "none"]),
+        (&[100], 0, 0, &[0, 0, 5, 0], &["low 0 of 100", "none", "none"]),
+        (&[], 0, 0, &[99, 0, 1000], &["none"]),
+        (&[1], 0, 0, &[1, 0, 2], &["low 0 of 1", "none", "up 2 of 1"]),
+        // Several thresholds, each by itself.
+        (
+            &[50, 500],
+            0,
+            0,
+            &[400, 40, 60, 600],
+            &["low 400 of 500", "low 40 of 50", "up 60 of 50", "up 600 of 500"],
+        ),
+        (
+            &[50, 500],
+            0,
+            0,
+            &[0, 900],
+            &["low 0 of 500", "low 0 of 50", "none", "up 900 of 500", "up 900 of 50"],
+        ),
+        // A cool-down keeps the next crossing back: for good, if it is over by then; else it is told late.
+        (&[100], 0, 60, &[99, 101, 99, 101], &["low 99 of 100", "up 101 of 100"]),
+        (
+            &[100],
+            0,
+            3,
+            &[99, 101, 98, 97, 101],
+            &["low 99 of 100", "up 101 of 100", "low 97 of 100", "up 101 of 100"],
+        ),
+    ] {
+        let alerts = alerts(thresholds, margin, minutes);
+        assert_eq!(told(&alerts, levels), expected, "{thresholds:?} {margin} {minutes} {levels:?}");
+    }
+}
+
+#[test]
+fn an_account_that_begins_low_has_not_fallen() {
+    let alerts = alerts(&[100], 0, 0);
+    let (state, news) = AlertState::default().follow(&alerts, level(1, 0, 0), None);
+    assert_eq!(news, []);
+    let (state, news) = state.follow(&alerts, level(2, 50, 1), None);
+    assert_eq!(news, []);
+    let (state, news) = state.follow(&alerts, level(3, 500, 2), None);
+    assert_eq!(news, [], "who was not told that it is low is not told that it has recovered");
+    let (_, news) = state.follow(&alerts, level(4, 99, 3), None);
+    assert_eq!(news.iter().map(word).collect::<Vec<_>>(), ["low 99 of 100"]);
+}
+
+#[test]
+fn nothing_is_low_on_an_unlimited_plan() {
+    let alerts = alerts(&[100], 0, 0);
+    let unlimited = |sequence| Level { unlimited: true, ..level(sequence, 0, 5) };
+    let (low, _) = AlertState::default().follow(&alerts, level(2, 99, 1), None);
+    let (state, news) = low.follow(&alerts, unlimited(3), None);
+    assert_eq!(news, [], "nothing has recovered where nothing is counted");
+    assert!(!state.depleted);
+    assert_eq!(state.follow(&alerts, unlimited(4), None).1, []);
+    // Counted again, what is low is so anew.
+    let (_, news) = state.follow(&alerts, level(5, 99, 6), None);
+    assert_eq!(news.iter().map(word).collect::<Vec<_>>(), ["low 99 of 100"]);
+}
+
+/// A threshold of a service goes by what its debits can spend, beside one of the same number without a service.
+#[test]
+fn a_threshold_of_a_service_goes_by_its_own_level() {
+    let of = |count| (Service::Smartaccess, credits(count));
+    let alerts = alerts(&[100], 0, 0).with_service_thresholds([of(100), of(20), of(100), of(0)], 0);
+    let below: Vec<_> = alerts.thresholds.iter().map(|known| (known.service, known.below.get())).collect();
+    let own = Some(Service::Smartaccess);
+    assert_eq!(below, [(None, 100), (own, 100), (own, 20)]);
+    // The two kinds are set apart from each other.
+    assert_eq!(set(alerts.clone(), &[7], 3).thresholds[1..], alerts.thresholds[1..]);
+    assert_eq!(alerts.clone().with_service_thresholds([], 3).thresholds, alerts.thresholds[..1]);
+    let (mut state, mut told) = (AlertState::default(), Vec::new());
+    for (number, plain, own) in [
+        (2, 500, Some(500)),
+        (3, 99, Some(400)),
+        (4, 50, Some(99)),
+        (5, 0, Some(19)),
+        (6, 300, None),
+        (7, 300, Some(50)),
+    ] {
+        let plain_level = level(number, plain, 1);
+        let other = credits(plain);
+        let by_service = own.map(|own| [other, credits(own), other, other, other]);
+        let (next, news) = state.follow(&alerts, Level { by_service, ..plain_level }, None);
+        told.push(news.iter().map(word).collect::<Vec<_>>().join(", "));
+        state = next;
+    }
+    let expected = [
+        "",
+        "low 99 of 100",
+        "low 99 of 100 smartaccess",
+        "low 19 of 20 smartaccess, none",
+        // By a row alone nobody knows what a service can spend: it stays as it was.
+        "up 300 of 100",
+        "up 50 of 20 smartaccess",
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn a_threshold_that_is_set_is_looked_at_without_a_change() {
+    let (state, news) = AlertState::default().look(&alerts(&[100], 0, 0), level(7, 300, 1));
+    assert_eq!((news, state.level), (vec![], 0));
+    let (state, news) = state.look(&alerts(&[100, 400], 0, 0), level(7, 300, 1));
+    assert_eq!(news.iter().map(word).collect::<Vec<_>>(), ["low 300 of 400"]);
+    // The changes that led there still tell what they are, and no more of the level.
+    let own = || {
+        Some(News::Booked {
+            name: crate::EventName::CreditsRefunded,
+            entry: crate::EntryId::FIRST,
+            data: serde_json::Value::Null,
+        })
+    };
+    let (next, news) = state.follow(&alerts(&[100, 400], 0, 0), level(6, 900, 1), own());
+    assert_eq!((news.len(), next.through, next.level), (1, 6, 7));
+    assert_eq!(next.follow(&alerts(&[100, 400], 0, 0), level(6, 900, 1), own()).1, []);
+    // Taken away, it is forgotten.
+    let (state, news) = next.follow(&alerts(&[100], 0, 0), level(8, 299, 2), None);
+    assert_eq!((news, state.marks), (vec![], vec![]));
+}
+
+/// Requests that came the other way round: the later number has the earlier time.
+#[test]
+fn a_time_that_goes_back_keeps_nothing_back() {
+    let alerts = alerts(&[100], 0, 0);
+    let (mut state, mut told) = (AlertState::default(), Vec::new());
+    for (number, available, minute) in [(2, 99, 9), (3, 101, 8), (4, 98, 7), (5, 102, 6)] {
+        let (next, news) = state.follow(&alerts, level(number, available, minute), None);
+        told.extend(news.iter().map(word));
+        state = next;
+    }
+    assert_eq!(told, ["low 99 of 100", "up 101 of 100", "low 98 of 100", "up 102 of 100"]);
+}
+
+/// With its first credits an account is low only by what its owner has set since: whether they are followed before
+/// that, or only after it.
+#[test]
+fn a_new_account_is_low_by_what_its_owner_sets_alone() {
+    let (usual, changed) = (alerts(&[100], 0, 0), set(alerts(&[100], 0, 0), &[100, 20], 1));
+    let (state, news) = AlertState::default().look(&usual, level(1, 10, 1));
+    assert_eq!(news, []);
+    let (state, news) = state.look(&changed, level(1, 10, 1));
+    assert_eq!(news.iter().map(word).collect::<Vec<_>>(), ["low 10 of 20"]);
+    assert_eq!(state.marks.len(), 2);
+    let (late, news) = AlertState::default().follow(&changed, level(1, 10, 1), None);
+    assert_eq!(news.iter().map(word).collect::<Vec<_>>(), ["low 10 of 20"]);
+    assert_eq!(late.marks, state.marks);
+}
+
+#[test]
+fn a_threshold_does_not_go_by_what_was_before_it() {
+    let alerts = set(alerts(&[100], 0, 0), &[100, 500], 4);
+    for (levels, expected) in [
+        // Below it and above it again before it was set: nothing has fallen or recovered.
+        (&[(2, 300), (3, 900), (4, 800)][..], &[][..]),
+        // What it was set at counts, whoever comes to it first.
+        (&[(2, 300), (3, 200), (4, 300), (5, 200)], &["low 300 of 500"]),
+        (&[(3, 900), (4, 900), (5, 499)], &["low 499 of 500"]),
+        // The thresholds from before stay as they were.
+        (&[(2, 99), (3, 101), (4, 800)], &["low 99 of 100", "up 101 of 100"]),
+    ] {
+        let (mut state, mut told) = (AlertState::default(), Vec::new());
+        for (number, available) in levels {
+            let (next, news) = state.follow(&alerts, level(*number, *available, 1), None);
+            told.extend(news.iter().map(word));
+            state = next;
+        }
+        assert_eq!(told, expected, "{levels:?}");
+    }
+    // Kept, it is as it was; taken away and set again, it is a new one.
+    assert_eq!(set(alerts.clone(), &[500], 9).thresholds, alerts.thresholds[..1]);
+    let again = set(set(alerts, &[], 9), &[500], 9);
+    assert_eq!(again.thresholds[0].since, 9);
+}
+
+/// A look at an account that is behind what was followed already says nothing.
+#[test]
+fn a_look_at_what_is_over_tells_nothing() {
+    let alerts = alerts(&[100], 0, 0);
+    let (low, _) = AlertState::default().follow(&alerts, level(5, 50, 1), None);
+    let (high, _) = low.follow(&alerts, level(6, 500, 1), None);
+    assert_eq!(high.look(&alerts, level(5, 50, 2)), (high.clone(), vec![]));
+}
+
+#[test]
+fn whoever_waits_out_a_cool_down_is_looked_at_when_it_ends() {
+    let alerts = alerts(&[100], 0, 60);
+    let mut state = AlertState::default();
+    for (number, available) in (2..).zip([99, 101, 98]) {
+        state = state.follow(&alerts, level(number, available, 10), None).0;
+    }
+    let ends = DateTime::from_timestamp(70 * 60, 0).unwrap();
+    assert_eq!(state.look_at(&alerts), Some(ends));
+    assert_eq!(state.look(&alerts, level(4, 98, 69)).1, []);
+    let (state, news) = state.look(&alerts, level(4, 98, 70));
+    assert_eq!(news.iter().map(word).collect::<Vec<_>>(), ["low 98 of 100"]);
+    assert_eq!(state.look_at(&alerts), None);
+}
+
+/// What is told of one threshold by somebody who counts by hand: pairs of a fall and a rise.
+fn by_hand(levels: &[u64]) -> Vec<&'static str> {
+    let (mut told, mut low) = (Vec::new(), false);
+    for level in levels {
+        if *level < 100 && !low {
+            (low, told) = (true, [told, vec!["low"]].concat());
+        } else if *level > 100 && low {
+            (low, told) = (false, [told, vec!["up"]].concat());
+        }
+    }
+    told
+}
+
+proptest! {
+    /// However the changes are cut into batches, and however often each batch comes again, what is told is
+    /// what is told of them one by one.
+    #[test]
+    fn changes_that_come_again_tell_nothing_again(
+        levels in proptest::collection::vec(90u64..110, 1..60),
+        batches in proptest::collection::vec((0usize..60, 1usize..20, any::<bool>()), 0..40),
+    ) {
+        let alerts = alerts(&[100], 0, 0);
+        let changes: Vec<_> = (2u64..).zip(&levels).map(|(number, available)| level(number, *available, 1)).collect();
+        let (mut state, mut told, mut through) = (AlertState::default(), Vec::new(), 0usize);
+        // A stream goes back as often as it likes, and never skips anything.
+        for (start, count, looks) in batches.into_iter().chain([(0, levels.len(), true)]) {
+            let start = start.min(through);
+            for change in changes.iter().skip(start).take(count) {
+                let (next, news) = state.follow(&alerts, *change, None);
+                told.extend(news);
+                state = next;
+            }
+            through = through.max((start + count).min(changes.len()));
+            // Somebody looks at the account as it is after what was followed.
+            if looks && through > 0 {
+                let (next, news) = state.look(&alerts, changes[through - 1]);
+                told.extend(news);
+                state = next;
+            }
+        }
+        let kinds: Vec<_> = told.iter().map(|news| word(news).split(' ').next().unwrap().to_owned()).collect();
+        prop_assert_eq!(kinds, by_hand(&levels));
+    }
+}

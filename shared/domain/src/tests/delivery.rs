@@ -1,0 +1,139 @@
+#![expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
+
+use chrono::Duration;
+use proptest::prelude::*;
+
+use super::*;
+use crate::{Flow, Outcome};
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_705_312_800, 0).unwrap()
+}
+
+fn id(random: u128) -> DeliveryId {
+    DeliveryId::new(now(), random)
+}
+
+/// A line of the log.
+fn line(id: DeliveryId, standing: DeliveryStanding) -> Delivery {
+    Delivery {
+        id,
+        event_id: "evt_1".to_owned(),
+        number: 5,
+        event: "credits.depleted".to_owned(),
+        kind: DeliveryKind::Event,
+        standing,
+        created_at: now(),
+        next: None,
+        request: SentRequest { url: String::new(), headers: vec![], body: String::new() },
+        response: None,
+        attempts: vec![],
+    }
+}
+
+/// What becomes of an endpoint.
+type Change = fn(&DeliveryState) -> DeliveryState;
+
+/// An endpoint that has failed once on either way, with lines 1 and 2.
+fn failing() -> DeliveryState {
+    let state = DeliveryState::new(4).replaying((0, 3));
+    let state = state.beginning(Lane::Live, id(1)).beginning(Lane::Replay, id(2));
+    let state = state.after((Lane::Live, 5), Outcome::Failed(None), now(), 0);
+    state.after((Lane::Replay, 1), Outcome::Failed(None), now(), 0)
+}
+
+/// what becomes of an endpoint => the lines of what is new and what is sent again: w waits, p waits without a time,
+/// s superseded
+#[test]
+fn a_line_waits_for_as_long_as_its_endpoint_does() {
+    let states: [(&str, Change, &str); 15] = [
+        ("nothing", DeliveryState::clone, "ww"),
+        ("leased", |state| state.leased(7, now()), "ww"),
+        ("rewound", |state| state.from_after(0), "sw"),
+        ("passed over", |state| state.from_after(5), "sw"),
+        ("not wanted any more", |state| state.past(Lane::Live, 5), "sw"),
+        ("moved", DeliveryState::unhindered, "ss"),
+        ("gone", |state| state.after((Lane::Replay, 1), Outcome::Gone, now(), 0), "ss"),
+        ("narrowed", |state| state.unwanted(Lane::Live, 5).unwanted(Lane::Replay, 1), "ss"),
+        ("narrowed elsewhere", |state| state.unwanted(Lane::Live, 6).unwanted(Lane::Replay, 2), "ww"),
+        ("let go of", |state| state.unbegun(Lane::Live).unbegun(Lane::Replay).free(), "ww"),
+        ("paused", DeliveryState::paused, "ss"),
+        ("paused and resumed", |state| state.paused().resumed(), "ss"),
+        ("another range", |state| state.replaying((1, 3)), "ws"),
+        ("out of the feed", |state| state.past(Lane::Replay, 3), "ws"),
+        ("begun again", |state| state.beginning(Lane::Live, id(3)).beginning(Lane::Replay, id(4)), "ww"),
+    ];
+    for (told, change, expected) in states {
+        let state = change(&failing());
+        let seen = [1, 2].map(|of| {
+            let seen = line(id(of), DeliveryStanding::Retrying).by(&state);
+            match (seen.standing, seen.next) {
+                (DeliveryStanding::Retrying, Some(_)) => 'w',
+                (DeliveryStanding::Retrying, None) => 'p',
+                (DeliveryStanding::Superseded, None) => 's',
+                (other, next) => panic!("{told}: {other:?} {next:?}"),
+            }
+        });
+        assert_eq!(String::from_iter(seen), expected, "{told}");
+    }
+}
+
+/// An attempt was under way as its event was given up: the next one does not wait for that, nor count it.
+#[test]
+fn an_attempt_at_what_was_given_up_counts_for_nothing() {
+    let narrowed = failing().unwanted(Lane::Live, 5).unwanted(Lane::Replay, 1);
+    assert_eq!(narrowed.after((Lane::Live, 5), Outcome::Failed(None), now(), 0), narrowed);
+    assert_eq!(narrowed.after((Lane::Replay, 1), Outcome::Failed(None), now(), 0), narrowed);
+    let next = narrowed.after((Lane::Live, 6), Outcome::Failed(None), now(), 0);
+    assert_eq!((next.failures, next.through), (1, 5));
+}
+
+#[test]
+fn what_has_ended_stays_as_it_ended() {
+    for standing in [DeliveryStanding::Succeeded, DeliveryStanding::Failed] {
+        for of in [1, 9] {
+            assert_eq!(line(id(of), standing).by(&failing()), line(id(of), standing));
+        }
+    }
+}
+
+/// Attempts at a new address count from the first. One under way at the old one does not count among them; the first
+/// attempt of all does, for nothing has failed yet.
+#[test]
+fn a_new_address_begins_a_run_of_its_own_once_something_has_failed() {
+    let moved = failing().unhindered();
+    assert_eq!((moved.failures, moved.retry_at, moved.delivery), (0, None, None));
+    assert!(!moved.goes_on(Lane::Live, &failing()) && !moved.goes_on(Lane::Replay, &failing()));
+    let again = moved.replay.unwrap();
+    assert_eq!((again.failures, again.retry_at, again.delivery, again.run), (0, None, None, moved.replays));
+    let first = DeliveryState::new(4).beginning(Lane::Live, id(1));
+    assert_eq!(first.unhindered(), first);
+    // Nor is there a line of it in the log: whoever lets go without an attempt leaves none behind.
+    assert_eq!(first.unbegun(Lane::Live), DeliveryState::new(4));
+    // Somebody is at work on the first: what they come to is no answer of the new address.
+    let leased = first.leased(7, now());
+    assert!(!leased.unhindered().goes_on(Lane::Live, &leased));
+    // Nobody is at work on one that has stopped: it is not begun afresh before it is resumed.
+    for status in [Flow::Paused, Flow::Failing, Flow::Gone] {
+        let stopped = DeliveryState { status, ..failing() };
+        assert_eq!((stopped.unhindered().run, stopped.unhindered().failures), (stopped.run, 0));
+    }
+}
+
+proptest! {
+    /// Ids sort by the account's time, and by the machine's where that stands still.
+    #[test]
+    fn lines_sort_as_they_begin(
+        (one, next) in (0i64..2_000_000_000_000, 0i64..2_000_000_000_000),
+        (wall, more) in (0i64..2_000_000_000_000_000, 1i64..1_000_000),
+        (first, second) in (any::<u128>(), any::<u128>()),
+    ) {
+        let at = |milliseconds| DateTime::from_timestamp_millis(milliseconds).unwrap();
+        let wall = DateTime::from_timestamp_micros(wall).unwrap();
+        let later = wall + Duration::microseconds(more);
+        let (first, second) =
+            (DeliveryId::begun(at(one), wall, first), DeliveryId::begun(at(next), later, second));
+        prop_assert_eq!(first.cmp(&second), one.cmp(&next).then(std::cmp::Ordering::Less));
+        prop_assert_eq!(first.time(), at(one));
+    }
+}

@@ -1,0 +1,127 @@
+#![expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::ATTEMPTS_MAX;
+use crate::back_off::RETRY_SECONDS;
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_705_312_800, 0).unwrap()
+}
+
+fn failed(state: &DeliveryState, chance: u16) -> DeliveryState {
+    state.after((Lane::Live, state.through + 1), Outcome::Failed(None), now(), chance)
+}
+
+#[test]
+fn the_waits_are_those_of_standard_webhooks_and_then_it_is_paused() {
+    let mut state = DeliveryState::new(4);
+    let mut waits = Vec::new();
+    while state.status == Flow::Active {
+        state = failed(&state, 0);
+        waits.extend(state.retry_at.map(|at| (at - now()).num_seconds()));
+    }
+    assert_eq!(waits, [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400]);
+    assert_eq!((state.status, state.failures, state.through), (Flow::Failing, ATTEMPTS_MAX, 4));
+    assert_eq!(state.stopped_at, Some(5));
+    // Its owner resumes it: it goes on with the very event.
+    let resumed = state.resumed();
+    assert_eq!((resumed.status, resumed.failures, resumed.through, resumed.run), (Flow::Active, 0, 4, 1));
+    assert!(resumed.is_open(now(), now()) && resumed.stopped_at.is_none());
+}
+
+/// Retry-After in seconds; attempts before => the wait
+#[test]
+fn an_endpoint_may_ask_for_a_longer_wait() {
+    for (asked, before, wait) in [
+        (None, 0, 5),
+        (Some(3), 0, 5),
+        (Some(120), 0, 120),
+        (Some(120), 2, 1_800),
+        (Some(u32::MAX), 0, 3_600),
+    ] {
+        let state = DeliveryState { failures: before, ..DeliveryState::new(0) };
+        let next = state.after((Lane::Live, 1), Outcome::Failed(asked), now(), 0);
+        assert_eq!((next.retry_at.unwrap() - now()).num_seconds(), wait, "{asked:?} {before}");
+    }
+}
+
+#[test]
+fn what_was_taken_is_done_with_and_failures_are_forgotten() {
+    let state = failed(&failed(&DeliveryState::new(4), 0), 0);
+    let taken = state.after((Lane::Live, 5), Outcome::Taken, now(), 0);
+    assert_eq!((taken.through, taken.failures, taken.retry_at), (5, 0, None));
+}
+
+#[test]
+fn whoever_says_that_it_is_gone_is_switched_off_at_once() {
+    let gone = DeliveryState::new(4).after((Lane::Live, 5), Outcome::Gone, now(), 0);
+    assert_eq!((gone.status, gone.through), (Flow::Gone, 4));
+    assert_eq!(gone.stopped_at, Some(5));
+    assert_eq!(gone.paused().status, Flow::Gone, "its owner can't make it less gone by pausing it");
+}
+
+#[test]
+fn a_pause_that_its_owner_has_set_meanwhile_stands() {
+    let paused = DeliveryState { failures: 9, ..DeliveryState::new(4) }.paused();
+    for outcome in [Outcome::Failed(None), Outcome::Gone] {
+        let next = paused.after((Lane::Live, 5), outcome, now(), 0);
+        assert_eq!((next.status, next.stopped_at), (Flow::Paused, None));
+    }
+    assert_eq!(paused.after((Lane::Live, 5), Outcome::Taken, now(), 0).through, 5);
+}
+
+#[test]
+fn a_range_is_sent_once_more_to_its_end() {
+    let state = DeliveryState::new(9).replaying((1, 3));
+    let second = state.after((Lane::Replay, 2), Outcome::Taken, now(), 0);
+    assert_eq!((second.through, second.replay.map(|left| left.through)), (9, Some(2)));
+    assert_eq!(second.after((Lane::Replay, 3), Outcome::Taken, now(), 0).replay, None);
+}
+
+/// What is sent again and not taken holds up nothing that is new, and pauses nothing.
+#[test]
+fn a_range_that_fails_is_given_up_by_itself() {
+    let mut state = DeliveryState::new(9).replaying((1, 3));
+    for _ in 0..9 {
+        state = state.after((Lane::Replay, 2), Outcome::Failed(None), now(), 0);
+        assert!(state.may_send(Lane::Live, now()) && !state.may_send(Lane::Replay, now()));
+        assert_eq!((state.failures, state.failures(Lane::Live)), (0, 0));
+    }
+    assert_eq!(state.failures(Lane::Replay), 9);
+    let state = state.after((Lane::Replay, 2), Outcome::Failed(None), now(), 0);
+    assert_eq!((state.status, state.replay), (Flow::Active, None));
+}
+
+/// Its owner begins a way afresh while an attempt is under way: what that comes to is of the way before.
+#[test]
+fn a_way_that_was_begun_afresh_is_another_one() {
+    let seen = DeliveryState::new(9).replaying((0, 5));
+    assert!(seen.goes_on(Lane::Live, &seen) && seen.goes_on(Lane::Replay, &seen));
+    assert!(!seen.from_after(0).goes_on(Lane::Live, &seen));
+    assert!(!seen.resumed().goes_on(Lane::Live, &seen));
+    let again = seen.replaying((0, 2));
+    assert!(again.goes_on(Lane::Live, &seen) && !again.goes_on(Lane::Replay, &seen));
+}
+
+#[test]
+fn one_has_it_alone_for_a_while() {
+    let state = DeliveryState::new(0);
+    let leased = state.leased(7, now());
+    assert!(leased.is_held_by(7) && !leased.is_held_by(8) && !leased.free().is_held_by(7));
+    assert!(!leased.is_open(now(), now()));
+    assert!(leased.is_open(now(), now() + Duration::seconds(LEASE_SECONDS)));
+    assert!(leased.free().is_open(now(), now()));
+}
+
+proptest! {
+    /// A wait is never shorter than the schedule's, and at most a tenth longer.
+    #[test]
+    fn jitter_only_makes_a_wait_longer(before in 0u32..9, chance in 0u16..=u16::MAX) {
+        let state = DeliveryState { failures: before, ..DeliveryState::new(0) };
+        let wait = RETRY_SECONDS[before as usize] * 1_000;
+        let next = (failed(&state, chance).retry_at.unwrap() - now()).num_milliseconds();
+        prop_assert!((wait..=wait + wait / 10).contains(&next), "{next}");
+    }
+}

@@ -1,0 +1,248 @@
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
+
+use super::instant;
+use domain::{Allowance, Category, Fee, ListedPrice, PackageId, Rate};
+
+/// An amount of money.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(example = json!({ "amount": 4900, "currency": "GBP" }))]
+pub struct Money {
+    /// Minor units: pence, cents.
+    pub amount: u64,
+    /// ISO 4217 code.
+    pub currency: &'static str,
+}
+
+/// What an operation costs.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(example = json!({
+    "operation": "verification.enhanced", "category": "verification", "credits": 2, "monthly": false, "priceVersion": 1,
+    "effectiveFrom": "1970-01-01T00:00:00Z",
+    "next": { "credits": 3, "priceVersion": 2, "effectiveFrom": "2026-11-01T00:00:00Z" }
+}))]
+pub struct OperationPrice {
+    /// Its name in requests.
+    pub operation: String,
+    /// verification, aml, deepfake, kyt or other.
+    #[schema(value_type = String)]
+    pub category: Category,
+    /// Credits each time.
+    pub credits: u64,
+    /// Whether it is charged once a month for as long as it goes on.
+    pub monthly: bool,
+    /// Transactions say which version they were charged at.
+    pub price_version: u32,
+    /// In force since.
+    #[serde(with = "instant")]
+    #[schema(value_type = String, format = DateTime)]
+    pub effective_from: DateTime<Utc>,
+    /// The price that will take its place, where one is planned.
+    pub next: Option<NextPrice>,
+}
+
+/// A price that will be in force.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NextPrice {
+    /// Credits each time.
+    pub credits: u64,
+    /// Its version.
+    pub price_version: u32,
+    /// In force from then on.
+    #[serde(with = "instant")]
+    #[schema(value_type = String, format = DateTime)]
+    pub effective_from: DateTime<Utc>,
+}
+
+/// Credits for money.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Package {
+    /// Its name in requests.
+    pub package: String,
+    /// Its name for people.
+    pub name: String,
+    /// How many credits.
+    pub credits: u64,
+    /// For how much in all.
+    pub price: Money,
+    /// The version of the package that this is.
+    pub price_version: u32,
+}
+
+/// A package as it is sold now.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(example = json!({
+    "package": "growth", "name": "Growth Pack", "credits": 1000, "price": { "amount": 8900, "currency": "GBP" },
+    "perCredit": 0.089, "saving": 9.2, "priceVersion": 1
+}))]
+pub struct PackageOnSale {
+    #[serde(flatten)]
+    package: Package,
+    /// What one credit costs, in whole units of the currency (pounds, not pence).
+    #[serde(serialize_with = "number")]
+    #[schema(value_type = f64)]
+    per_credit: Decimal,
+    /// How much less that is than in the smallest package of the same currency, in per cent.
+    #[serde(serialize_with = "number")]
+    #[schema(value_type = f64)]
+    saving: Decimal,
+}
+
+/// What a currency is worth in another.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(example = json!({ "from": "GBP", "to": "EUR", "rate": 1.17 }))]
+pub struct ExchangeRate {
+    /// ISO 4217 code.
+    from: String,
+    /// ISO 4217 code.
+    to: String,
+    /// How many units of `to` one of `from` is worth.
+    #[serde(serialize_with = "number")]
+    #[schema(value_type = f64)]
+    rate: Decimal,
+}
+
+/// A whole number, or `unlimited`.
+#[derive(ToSchema)]
+#[schema(as = PlanLimit)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only the description names it")]
+enum Limit {
+    /// So many.
+    Number(u64),
+    /// The word `unlimited`.
+    Unlimited(String),
+}
+
+/// A subscription plan.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(example = json!({
+    "plan": "professional", "name": "Professional", "price": { "amount": 29900, "currency": "GBP" }, "allowance": 5000,
+    "credits": 5000, "unlimited": false, "apiAccess": true, "maxUsers": 10, "priceVersion": 1
+}))]
+pub struct Plan {
+    /// Its name in requests.
+    pub plan: String,
+    /// Its name for people.
+    pub name: String,
+    /// For a month; an amount of 0 is free.
+    pub price: Money,
+    /// Credits a month, or `unlimited`: as a plan is set.
+    #[schema(value_type = Limit)]
+    pub allowance: Allowance,
+    /// Credits a month; null when there is no limit.
+    pub credits: Option<u64>,
+    /// Whether debits are never refused for want of credits.
+    pub unlimited: bool,
+    /// Whether keys without the `dashboard` scope may be used.
+    pub api_access: bool,
+    /// Users that an organisation may have; null for any number.
+    pub max_users: Option<u32>,
+    /// The version of the plan that this is.
+    pub price_version: u32,
+}
+
+impl From<domain::Money> for Money {
+    fn from(money: domain::Money) -> Self {
+        Self { amount: money.amount(), currency: money.currency().code() }
+    }
+}
+
+impl From<Fee> for Money {
+    fn from(fee: Fee) -> Self {
+        Self { amount: fee.amount(), currency: fee.currency().code() }
+    }
+}
+
+impl From<&ListedPrice> for OperationPrice {
+    fn from(listed: &ListedPrice) -> Self {
+        let next = listed.next.map(|next| NextPrice {
+            credits: next.credits.get(),
+            price_version: next.version,
+            effective_from: next.effective_from,
+        });
+        Self {
+            operation: listed.operation.as_str().to_owned(),
+            category: listed.category,
+            credits: listed.price.credits.get(),
+            monthly: listed.monthly,
+            price_version: listed.price.version,
+            effective_from: listed.price.effective_from,
+            next,
+        }
+    }
+}
+
+impl From<&domain::Package> for Package {
+    fn from(package: &domain::Package) -> Self {
+        let PackageId(id) = &package.package;
+        Self {
+            package: id.clone(),
+            name: package.name.clone(),
+            credits: package.credits.into(),
+            price: package.price.into(),
+            price_version: package.version,
+        }
+    }
+}
+
+impl PackageOnSale {
+    /// Those of `on_sale`, which has the smallest first.
+    #[must_use]
+    pub fn all(on_sale: &[&domain::Package]) -> Vec<Self> {
+        let one = |package: &&domain::Package| {
+            let alike = |other: &&&domain::Package| other.price.currency() == package.price.currency();
+            let smallest = on_sale.iter().find(alike).unwrap_or(package);
+            Self {
+                package: (*package).into(),
+                per_credit: package.price.per_credit(package.credits),
+                saving: package.saving(smallest),
+            }
+        };
+        on_sale.iter().map(one).collect()
+    }
+}
+
+impl ExchangeRate {
+    /// One of `from` in units of `to`.
+    #[must_use]
+    pub fn new(from: &str, to: &str, rate: Rate) -> Self {
+        Self { from: from.to_owned(), to: to.to_owned(), rate: rate.get() }
+    }
+}
+
+impl From<&domain::Plan> for Plan {
+    fn from(plan: &domain::Plan) -> Self {
+        let credits = match plan.allowance {
+            Allowance::Monthly(credits) => Some(credits.get()),
+            Allowance::Unlimited => None,
+        };
+        Self {
+            plan: plan.plan.0.clone(),
+            name: plan.name.clone(),
+            price: plan.fee.into(),
+            allowance: plan.allowance,
+            credits,
+            unlimited: credits.is_none(),
+            api_access: plan.api_access,
+            max_users: plan.max_users,
+            price_version: plan.version,
+        }
+    }
+}
+
+/// Writes a decimal as a JSON number, a whole one without a point.
+fn number<S: Serializer>(number: &Decimal, out: S) -> Result<S::Ok, S::Error> {
+    match number.normalize() {
+        whole if whole.is_integer() => out.serialize_i64(whole.to_i64().unwrap_or_default()),
+        fraction => out.serialize_f64(fraction.to_f64().unwrap_or_default()),
+    }
+}

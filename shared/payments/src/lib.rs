@@ -1,0 +1,32 @@
+//! Money in: what is asked of the companies that take it. The only room that names one of them.
+
+mod disputes;
+mod event;
+mod intent;
+mod provider;
+mod providers;
+mod queue;
+mod recharge;
+mod refunds;
+mod returns;
+mod signature;
+pub mod simulated;
+mod spending;
+mod sqs;
+mod stripe;
+mod telling;
+mod till;
+
+pub use domain::{Decline, Payment, PaymentId, PurchaseId, Standing};
+pub use provider::{
+    CustomerId, DisputeId, Disputed, Event, MoneyRefund, Order, Outcome, Provider, RefundAnswer, Refused,
+    Reversals, Silence,
+};
+pub use providers::{NotConfigured, Providers};
+pub use queue::{Asleep, Wake, Wakes};
+pub use signature::{TOLERANCE_SECONDS, sign, verify};
+pub use simulated::Simulated;
+pub use spending::SpendingToday;
+pub use sqs::{NoQueue, Queue, Sqs};
+pub use stripe::{Misconfigured, SecretsManager, Stripe, StripeConfig, StripeSecrets};
+pub use till::Till;

@@ -1,0 +1,262 @@
+use super::disputes::ATTEMPTS_MAX;
+use super::{MoneyRefund, PaymentId, RefundAnswer, Reversals, Silence, Till};
+use domain::{
+    Amount, Credits, Details, EntryId, Fingerprint, Purchase, PurchaseId, Reference, RefundOrder,
+    RefundState, RefundStep, Refunds, Refusal, Stage, payment_refunded, payment_restored,
+};
+use store::{Errand, Fault, Moment, Unsettled, system_key};
+
+/// How many steps bring a purchase's refunds to where the provider has them. More than one is needed when others
+/// refund meanwhile.
+const STEPS_MAX: u32 = 8;
+
+impl Till<'_> {
+    /// Money of a payment was refunded, or a refund has changed: the ledger takes back the credits that belong to
+    /// all the money that is refunded now, as far as it has not yet. Heard twice or late, it changes nothing.
+    ///
+    /// # Errors
+    /// As [`Till::on_event`].
+    pub async fn payment_refunded(&self, payment: &PaymentId, moment: Moment) -> Result<(), Unsettled> {
+        let Some(purchase) = self.paid_by(payment, moment).await? else { return Ok(()) };
+        let moment = self.ledger.moment_of(purchase.id.account, moment).await?;
+        self.follow_refunds(purchase, moment).await.map(|_| ())
+    }
+
+    /// Refunds money of a purchase, as an operator orders, and takes back its credits. The order is on the
+    /// purchase's row before the provider is asked, so whatever crashes, a scheduled job finishes both. The
+    /// purchase comes back as far as it is.
+    ///
+    /// # Errors
+    /// [`Unsettled::Refused`] when it is not refunded; [`Unsettled::Failed`] when the table does not serve.
+    pub async fn refund_purchase(
+        &self,
+        purchase: Purchase,
+        order: RefundOrder,
+        amount: Option<u64>,
+        moment: Moment,
+    ) -> Result<Purchase, Unsettled> {
+        let id = order.id;
+        let purchase = self.place(purchase, order, amount, moment).await?;
+        let known = purchase.id;
+        match Box::pin(self.reverse(purchase, moment)).await {
+            Ok(purchase) => unless_refused(purchase, id),
+            Err(unsettled) => {
+                let is_booked = |now: &Purchase| {
+                    now.refunds.orders.iter().any(|order| order.id == id && order.step.is_some())
+                };
+                if let Unsettled::InProgress = unsettled
+                    && let Some(booked) = self.finished_by_another(known, is_booked).await
+                {
+                    return Ok(booked);
+                }
+                tracing::warn!(purchase = %known.transaction, %unsettled, "a refund is left to its job");
+                let purchase = self.ledger.purchase(known).await?;
+                unless_refused(purchase.ok_or_else(|| Fault::corrupt("a purchase", "it is gone"))?, id)
+            }
+        }
+    }
+
+    /// Finishes whatever was begun with a purchase's refunds and disputes: money that has to be returned, refunds
+    /// that operators ordered, and what the provider has of it.
+    ///
+    /// # Errors
+    /// As [`Till::on_event`]; it should then be tried again.
+    pub async fn reverse(&self, mut purchase: Purchase, moment: Moment) -> Result<Purchase, Unsettled> {
+        if purchase.to_return {
+            return self.return_money(purchase).await;
+        }
+        let Some(payment) = purchase.payment.clone() else { return Ok(purchase) };
+        while let Some(order) = purchase.refunds.orders.iter().find(|order| order.state == RefundState::Open)
+        {
+            let wanted = MoneyRefund { name: order.id.to_string(), amount: order.amount };
+            let (id, answer) = (order.id, self.provider.refund_part(&payment, &wanted).await?);
+            purchase = self.answered(purchase, id, &answer).await?;
+        }
+        if let Some(Reversals { disputes, .. }) = self.provider.reversals(&payment).await? {
+            for (disputed, outcome) in &disputes {
+                purchase = match outcome {
+                    Some(outcome) => self.close_dispute((disputed, *outcome), purchase, moment).await?,
+                    None => self.open_dispute(disputed, purchase, moment).await?.0,
+                };
+            }
+        }
+        self.follow_refunds(purchase, moment).await
+    }
+
+    /// Brings what the ledger has taken back for refunds to what the provider has refunded.
+    pub(super) async fn follow_refunds(
+        &self,
+        mut purchase: Purchase,
+        moment: Moment,
+    ) -> Result<Purchase, Unsettled> {
+        for _ in 0..STEPS_MAX {
+            if purchase.refunds.open.is_some() {
+                purchase = self.book(purchase, moment).await?;
+                continue;
+            }
+            let refunded = self.refunded(&purchase).await?;
+            let refunds = match purchase.refund_due(refunded) {
+                Some(step) => Refunds { open: Some(step), ..purchase.refunds.clone() },
+                None if purchase.has_open_reversal() && !purchase.to_return => purchase.refunds_followed(),
+                None => return Ok(purchase),
+            };
+            if refunds == purchase.refunds {
+                return Ok(purchase);
+            }
+            self.ledger.note(Errand::Purchase(purchase.id), purchase.look_at(moment.now)).await?;
+            let next = Purchase { refunds, ..purchase };
+            purchase = match self.ledger.save_purchase(&next).await? {
+                Some(saved) => saved,
+                None => self.again(&next).await?,
+            };
+        }
+        Err(Fault::Busy.into())
+    }
+
+    /// How many minor units were refunded in all: as the provider says, or as operators ordered where it can't.
+    async fn refunded(&self, purchase: &Purchase) -> Result<u64, Silence> {
+        let told = match &purchase.payment {
+            Some(payment) => self.provider.reversals(payment).await?,
+            None => None,
+        };
+        Ok(told.map_or_else(|| purchase.refunds.ordered(), |reversals| reversals.refunded))
+    }
+
+    /// Posts the step that the row has, once under its own key, and writes down that it is posted.
+    async fn book(&self, mut purchase: Purchase, moment: Moment) -> Result<Purchase, Unsettled> {
+        let (Some(step), number) = (purchase.refunds.open, purchase.refunds.steps.saturating_add(1)) else {
+            return Ok(purchase);
+        };
+        let entry = self.post(&purchase, step, (number, moment)).await?;
+        for _ in 0..ATTEMPTS_MAX {
+            if purchase.refunds.steps >= number {
+                return Ok(purchase);
+            }
+            let next = Purchase { refunds: purchase.refund_booked(step, entry), ..purchase };
+            if let Some(saved) = self.ledger.save_purchase(&next).await? {
+                return Ok(saved);
+            }
+            purchase = self.again(&next).await?;
+        }
+        Err(Fault::Busy.into())
+    }
+
+    async fn post(
+        &self,
+        purchase: &Purchase,
+        step: RefundStep,
+        (number, moment): (u32, Moment),
+    ) -> Result<Option<EntryId>, Unsettled> {
+        let before = purchase.refunds.credits;
+        let name = format!("purchase/{}/refund/{number}", purchase.id.transaction);
+        let (key, asked) = (system_key(&name)?, Fingerprint(name));
+        let details = about(purchase, step);
+        let (account, claim) = (purchase.id.account, (&key, &asked, &details));
+        let amount = |credits: Credits| Amount::try_from(credits.get()).ok();
+        let taken = step.credits.less(before).and_then(amount);
+        let restored = before.less(step.credits).and_then(amount);
+        let settled = match (taken, restored) {
+            (Some(taken), _) => {
+                // Before the balance changes, which would have auto-recharge charge the same card.
+                self.pause_recharge_for_refund(purchase.id, number, moment).await?;
+                let bought = self.part_of(purchase, taken.into()).await?;
+                let decide = self
+                    .ledger
+                    .settle(account, claim, moment, |account, head| payment_refunded(account, &bought, head));
+                decide.await?
+            }
+            (None, Some(restored)) => {
+                let bought = self.part_of(purchase, restored.into()).await?;
+                let decide = self
+                    .ledger
+                    .settle(account, claim, moment, |account, head| payment_restored(account, &bought, head));
+                decide.await?
+            }
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(settled.receipt.entry.id))
+    }
+
+    /// Writes an operator's order on the purchase's row, unless it is there.
+    async fn place(
+        &self,
+        mut purchase: Purchase,
+        order: RefundOrder,
+        amount: Option<u64>,
+        moment: Moment,
+    ) -> Result<Purchase, Unsettled> {
+        for _ in 0..ATTEMPTS_MAX {
+            if purchase.refunds.orders.iter().any(|known| known.id == order.id) {
+                return Ok(purchase);
+            }
+            let amount = RefundOrder::checked(&purchase, amount)?;
+            self.ledger.note(Errand::Purchase(purchase.id), purchase.look_at(moment.now)).await?;
+            purchase.refunds.orders.push(RefundOrder { amount, ..order.clone() });
+            if let Some(saved) = self.ledger.save_purchase(&purchase).await? {
+                return Ok(saved);
+            }
+            purchase = self.again(&purchase).await?;
+        }
+        Err(Fault::Busy.into())
+    }
+
+    /// Writes down what the provider made of an order.
+    async fn answered(
+        &self,
+        mut purchase: Purchase,
+        id: EntryId,
+        answer: &RefundAnswer,
+    ) -> Result<Purchase, Unsettled> {
+        let state = match answer {
+            RefundAnswer::Made => RefundState::Made,
+            RefundAnswer::Refused(reason) => RefundState::Refused(reason.clone()),
+        };
+        for _ in 0..ATTEMPTS_MAX {
+            let order = purchase.refunds.orders.iter_mut().find(|order| order.id == id);
+            let Some(order) = order.filter(|order| order.state == RefundState::Open) else {
+                return Ok(purchase);
+            };
+            order.state = state.clone();
+            if let Some(saved) = self.ledger.save_purchase(&purchase).await? {
+                return Ok(saved);
+            }
+            purchase = self.again(&purchase).await?;
+        }
+        Err(Fault::Busy.into())
+    }
+
+    /// A purchase whose money can be refunded; `None` when there is none of that name.
+    ///
+    /// # Errors
+    /// [`Unsettled::Refused`] for one that was not paid.
+    pub async fn refundable(&self, id: PurchaseId) -> Result<Option<Purchase>, Unsettled> {
+        let Some(purchase) = self.ledger.purchase(id).await? else { return Ok(None) };
+        match purchase.stage {
+            Stage::Approved(_) => Ok(Some(purchase)),
+            Stage::Pending(_) | Stage::Failed(_) => {
+                Err(Refusal::NotEligible("this purchase was not paid, so there is no money to refund").into())
+            }
+        }
+    }
+}
+
+/// The purchase, unless the provider refused that order.
+fn unless_refused(purchase: Purchase, id: EntryId) -> Result<Purchase, Unsettled> {
+    let order = purchase.refunds.orders.iter().find(|order| order.id == id);
+    match order.map(|order| &order.state) {
+        Some(RefundState::Refused(reason)) => Err(Refusal::RefundRefused(reason.clone()).into()),
+        Some(RefundState::Open | RefundState::Made) | None => Ok(purchase),
+    }
+}
+
+/// What the record says beside the credits: which purchase, and who ordered it and why.
+fn about(purchase: &Purchase, step: RefundStep) -> Details {
+    let order = purchase.refunds.orders.iter().find(|order| step.order == Some(order.id));
+    let words = order.map_or("Refund by the payment provider", |order| order.reason.as_str());
+    Details {
+        resource_id: Reference::try_from(purchase.id.transaction.to_string()).ok(),
+        description: Reference::try_from(words.to_owned()).ok(),
+        super_admin: order.map(|order| order.by),
+        ..Details::default()
+    }
+}

@@ -1,8 +1,0 @@
-#![doc = include_str!("../README.md")]
-
-pub mod calendar;
-pub mod domain;
-pub mod edge;
-pub mod hooks;
-pub mod pay;
-pub mod store;

@@ -1,0 +1,168 @@
+//! The rows that an account is rebuilt from, held against their chain, and those that nobody has written.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::{DateTime, Utc};
+
+use super::chain::Mark;
+use super::item::{EntryItem, RowItem, decode};
+use super::key::{Item, Key};
+use super::raw::{RawRow, RawRows};
+use super::rebuilt::rebuilt;
+use super::{Fault, Ledger, broken};
+use domain::{Account, AccountId, Entry, Growth, Period, Receipt, RowFacts, RowText, Tip};
+
+/// How many rows one repair reads at most: what a call has time for.
+const ROWS_MAX: u64 = 200_000;
+
+/// Rows that were read, and what they tell.
+#[derive(Default)]
+pub(super) struct Rows {
+    pub(super) facts: RowFacts,
+    /// Rows whose number is not the next one.
+    waiting: BTreeMap<u64, RawRow>,
+    pub(super) problems: Vec<String>,
+}
+
+impl Ledger {
+    /// What the rows of an account tell, held against its chain.
+    pub(super) async fn told_by_rows(
+        &self,
+        id: AccountId,
+        mark: &Mark,
+        now: DateTime<Utc>,
+    ) -> Result<Rows, Fault> {
+        let mut rows = Rows::default();
+        let mut tip = Tip::genesis(id);
+        let latest = mark.tip.iter().flat_map(|tip| &tip.open.links).map(|link| link.id.time()).max();
+        let last = Period::of(latest.map_or(now, |latest| latest.max(now)));
+        let mut pages = RawRows::of(self, id, (Period::of(id.org.time()), last));
+        while let Some(page) = pages.read().await? {
+            for row in page {
+                rows.wait(row);
+            }
+            rows.follow(&mut tip, mark);
+            if ROWS_MAX <= rows.facts.totals().sequence {
+                rows.problems.push(format!("it has more than {ROWS_MAX} rows, which one call can't read"));
+                return Ok(rows);
+            }
+        }
+        if mark.is_broken() {
+            rows.problems.push(
+                "the end of its hash chain does not read, so nobody can say whether its rows are \
+                                as they were; audit it"
+                    .to_owned(),
+            );
+        } else if rows.facts.totals().sequence < mark.chained() {
+            let first = rows.facts.totals().sequence.saturating_add(1);
+            rows.problems.push(format!("row {first} is missing or does not read, and was chained; audit it"));
+        }
+        Ok(rows)
+    }
+
+    /// Makes the rows that nobody has written, from the entries that skipped records and the item itself show.
+    pub(super) async fn missing_rows(
+        &self,
+        id: AccountId,
+        rows: &mut Rows,
+        images: &[&Item],
+    ) -> Result<Vec<Receipt>, Fault> {
+        let mut missing = Vec::new();
+        for image in images {
+            if !rows.problems.is_empty() {
+                break;
+            }
+            let Some(entry) = last_entry(image) else { continue };
+            let known = rows.facts.totals().sequence;
+            let first = broken::sequence(image).and_then(|seq| seq.checked_sub(entry.rows()));
+            let is_known = first.is_some_and(|first| first < known)
+                || rows.facts.last().is_some_and(|last| last.entry.id == entry.last_id())
+                || self.get(&Key::Row(id, entry.last_id()), true, "look for a row").await?.is_some();
+            if is_known {
+                continue;
+            }
+            if first.is_some_and(|first| known < first) {
+                rows.problems.push(lost(known));
+                break;
+            }
+            let details = self.details(id, &entry).await?;
+            let totals = rows.facts.totals().after(&entry, &details);
+            match rebuilt(id, image, &totals, &rows.facts) {
+                Ok(account) => {
+                    let receipts = Account { last: Some(entry), ..account }.receipts(details);
+                    receipts.iter().cloned().for_each(|receipt| rows.facts.add(receipt));
+                    missing.extend(receipts);
+                }
+                Err(problems) => rows.problems.extend(problems),
+            }
+        }
+        if let Some(number) = rows.waiting.keys().next().filter(|_| rows.problems.is_empty()) {
+            rows.problems.push(format!("rows before row {number} are missing, or it does not belong there"));
+        }
+        Ok(missing)
+    }
+}
+
+/// The rows end, and the ledger goes on.
+pub(super) fn lost(known: u64) -> String {
+    let next = known.saturating_add(1);
+    format!(
+        "row {next} is missing, and no record of the stream that tells of it was kept; if the projector is behind, \
+         try again"
+    )
+}
+
+/// The last entry of an account's item, if that part of it reads.
+pub(super) fn last_entry(image: &Item) -> Option<Entry> {
+    match image.get("last") {
+        Some(AttributeValue::M(last)) => {
+            decode::<EntryItem>("an entry", last.clone()).ok().map(EntryItem::entry)
+        }
+        Some(_) | None => None,
+    }
+}
+
+impl Rows {
+    /// Takes a row up until it is its turn.
+    fn wait(&mut self, row: RawRow) {
+        let place = row.place.1.clone();
+        match row.number() {
+            Some(number) if self.facts.totals().sequence < number && !self.waiting.contains_key(&number) => {
+                self.waiting.insert(number, row);
+            }
+            Some(number) => self.problems.push(format!("there is more than one row {number} (txn_{place})")),
+            None => self.problems.push(format!("the row txn_{place} has no number")),
+        }
+    }
+
+    /// Adds the rows whose turn it is.
+    fn follow(&mut self, tip: &mut Tip, mark: &Mark) {
+        while let Some((sequence, row)) = self.next() {
+            let (id, text) = (row.id(), row.text());
+            let receipt = decode::<RowItem>("a transaction", row.item).map(RowItem::receipt).ok();
+            let receipt =
+                receipt.filter(|receipt| receipt.sequence == sequence && Some(receipt.entry.id) == id);
+            let (Some(id), Some(receipt)) = (id, receipt) else {
+                self.problems.push(format!("row {sequence} does not read as a transaction"));
+                self.waiting.clear();
+                return;
+            };
+            tip.add(&RowText { id, text }, &mut Growth::default());
+            if sequence == mark.chained() && mark.tip.as_ref().is_some_and(|known| known.hash() != tip.hash())
+            {
+                let wrong = format!(
+                    "the rows up to row {sequence} are not what they were when they were chained; audit it"
+                );
+                self.problems.push(wrong);
+            }
+            self.facts.add(receipt);
+        }
+    }
+
+    /// The row whose turn it is, if it was read.
+    fn next(&mut self) -> Option<(u64, RawRow)> {
+        let next = self.facts.totals().sequence.saturating_add(1);
+        self.waiting.remove(&next).map(|row| (next, row))
+    }
+}
