@@ -1,11 +1,11 @@
 //! What AWS does for us, as an emulator of it does, where `SCRIP_SECRETS_MANAGER` names one that serves all of it.
 
+use aws::{Connection, Kms, KmsKey};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
 use domain::{AccountId, HookSecret, Mode, OrgId, WebhookId};
-use scrip_webhooks::{Kms, KmsKey, Owner, Seal};
+use ports::{Seal, SecretOf, random};
 use serde_json::{Value, json};
-use store::{Connection, random};
 use tests::{Books, moment, settle};
 
 use crate::model::Request;
@@ -39,7 +39,7 @@ async fn a_secret_that_kms_has_sealed_opens_for_its_own_webhook_alone() {
     };
     let now = "2026-01-15T10:30:00Z".parse().unwrap();
     let account = AccountId { org: OrgId::new(now, 1), mode: Mode::Live };
-    let owner = |webhook| Owner { account, webhook: WebhookId::new(now, webhook) };
+    let owner = |webhook| SecretOf { account, webhook: WebhookId::new(now, webhook) };
     let secret = HookSecret::new([42; 32]);
     let (sealer, opener) = (kms(), kms());
     let sealed = sealer.seal(owner(1), &secret).await.unwrap();

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use aws::Connection;
 use aws_sdk_dynamodb::Config;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -10,13 +11,11 @@ use domain::{
     Account, AccountId, Allowance, ClaimKey, Credits, Details, Fingerprint, Head, IdempotencyKey, Mode,
     OrgId, PlanId, Posting, Receipt, Refusal,
 };
-use jobs::{Task, Tasks, Unsent};
 use local::Follower;
 use local::engine::Engine;
+use ports::{Bus, Published, Queue, QueueError, Unpublished};
 use projector::{Others, Record, project};
-use scrip_payments::{Asleep, Wakes};
-use scrip_webhooks::{Bus, Published, Unpublished};
-use store::{Activity, Connection, Ledger, Moment, Query, Settings, Settled, Unsettled, random};
+use store::{Activity, Ledger, Moment, Query, Settings, Settled, Unsettled, random};
 
 use crate::{Faults, UnitMeter};
 
@@ -50,15 +49,8 @@ pub fn backends() -> Vec<Option<String>> {
 struct Unheard;
 
 #[async_trait::async_trait]
-impl Wakes for Unheard {
-    async fn wake(&self, _: AccountId) -> Result<(), Asleep> {
-        Ok(())
-    }
-}
-
-#[async_trait::async_trait]
-impl Tasks for Unheard {
-    async fn send(&self, _: Task, _: u16) -> Result<(), Unsent> {
+impl<M: Sync> Queue<M> for Unheard {
+    async fn send(&self, _: &M, _: u16) -> Result<(), QueueError> {
         Ok(())
     }
 }
@@ -74,7 +66,7 @@ impl Bus for Unheard {
 #[must_use]
 pub fn others(activity: &Activity) -> Others<'_> {
     let moment = moment(DateTime::UNIX_EPOCH);
-    Others { activity, bus: &Unheard, wakes: &Unheard, tasks: &Unheard, moment }
+    Others { activity, bus: &Unheard, recharges: &Unheard, tasks: &Unheard, moment }
 }
 
 impl Books {

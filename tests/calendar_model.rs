@@ -5,7 +5,8 @@ use domain::{
     Account, Allowance, ClaimKey, Consume, Credits, EntryId, Head, Monitor, MonitorId, OnBehalf, Operation,
     Period, PlanId, Reference, Subscribe, SubscribeCause, Watch, consume, subscribe,
 };
-use jobs::{Calendar, NoTasks};
+use jobs::Calendar;
+use ports::NoQueue;
 use tests::{Books, backends, moment, settle};
 
 fn now() -> DateTime<Utc> {
@@ -140,7 +141,7 @@ async fn a_monitor_that_the_month_overtakes_pays_for_the_new_one() {
         let books = Books::on(backend.as_deref()).await;
         let settings = books.settings();
         settings.load(&local::catalogue().unwrap()).await.unwrap();
-        let calendar = Calendar { ledger: &books.ledger, settings: &settings, tasks: &NoTasks };
+        let calendar = Calendar { ledger: &books.ledger, settings: &settings, tasks: &NoQueue };
         for is_turned in [true, false] {
             let account = books.open(10, now()).await;
             if is_turned {

@@ -11,7 +11,8 @@ use domain::{
     AccountId, Credits, DeliveryStanding, DeliveryState, EntryId, Flow, HookSecret, HookUrl, Lot, News,
     Reach, SealedSecret, Source, Webhook, WebhookId,
 };
-use scrip_webhooks::{Courier, Dispatch, Now, Owner, Seal, Sender, Undispatched, Unsealed};
+use ports::{Queue, QueueError, Seal, SecretOf, Unsealed};
+use scrip_webhooks::{Courier, DeliveryRequest, Now, Sender};
 use store::{Activity, Errand, Fault, Ledger, Moment};
 use tests::{Books, Faults, Kind, Receiver};
 
@@ -31,8 +32,8 @@ impl Now for Hand {
 pub(crate) struct Nobody;
 
 #[async_trait]
-impl Dispatch for Nobody {
-    async fn dispatch(&self, _: AccountId, _: u16) -> Result<(), Undispatched> {
+impl Queue<DeliveryRequest> for Nobody {
+    async fn send(&self, _: &DeliveryRequest, _: u16) -> Result<(), QueueError> {
         Ok(())
     }
 }
@@ -42,11 +43,11 @@ struct Open;
 
 #[async_trait]
 impl Seal for Open {
-    async fn seal(&self, _: Owner, secret: &HookSecret) -> Result<String, Unsealed> {
+    async fn seal(&self, _: SecretOf, secret: &HookSecret) -> Result<String, Unsealed> {
         Ok(STANDARD.encode(secret.reveal()))
     }
 
-    async fn open(&self, _: Owner, sealed: &str) -> Result<HookSecret, Unsealed> {
+    async fn open(&self, _: SecretOf, sealed: &str) -> Result<HookSecret, Unsealed> {
         let text = String::from_utf8(STANDARD.decode(sealed).unwrap()).unwrap();
         Ok(HookSecret::try_from(text).unwrap())
     }
@@ -71,7 +72,7 @@ impl Post {
         let account = books.open(400, start()).await;
         let receiver = Receiver::start().await;
         let webhook = WebhookId::new(start(), 7);
-        let sealed = Open.seal(Owner { account, webhook }, &HookSecret::new([7; 32])).await.unwrap();
+        let sealed = Open.seal(SecretOf { account, webhook }, &HookSecret::new([7; 32])).await.unwrap();
         let settings = Webhook {
             id: webhook,
             url: HookUrl::parse(&receiver.url, Reach::AndLoopback).unwrap(),
@@ -114,7 +115,7 @@ impl Post {
             activity: &activity,
             seal: &Open,
             sender: &sender,
-            dispatch: &Nobody,
+            requests: &Nobody,
             clock: &self.clock,
         };
         courier.look(self.account).await
@@ -344,9 +345,9 @@ async fn somebody_is_had_to_look_when_a_wait_is_over() {
 struct Called(Mutex<Vec<AccountId>>);
 
 #[async_trait]
-impl Dispatch for Called {
-    async fn dispatch(&self, account: AccountId, _: u16) -> Result<(), Undispatched> {
-        self.0.lock().unwrap().push(account);
+impl Queue<DeliveryRequest> for Called {
+    async fn send(&self, request: &DeliveryRequest, _: u16) -> Result<(), QueueError> {
+        self.0.lock().unwrap().push(request.account());
         Ok(())
     }
 }

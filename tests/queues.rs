@@ -3,10 +3,11 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use chrono::{DateTime, Duration, Utc};
 use domain::AccountId;
-use jobs::{Task, Tasks, Unsent};
+use jobs::Task;
+use ports::{Bus, Published, Queue, QueueError, Unpublished};
 use projector::Others;
-use scrip_payments::{Asleep, Wakes};
-use scrip_webhooks::{Bus, Dispatch, Published, Undispatched, Unpublished};
+use scrip_payments::RechargeRequest;
+use scrip_webhooks::DeliveryRequest;
 use store::{Activity, Moment};
 
 /// Events that were published, as often as they were; and nobody whom to call.
@@ -22,8 +23,8 @@ impl Bus for Heard {
 }
 
 #[async_trait]
-impl Dispatch for Heard {
-    async fn dispatch(&self, _: AccountId, _: u16) -> Result<(), Undispatched> {
+impl Queue<DeliveryRequest> for Heard {
+    async fn send(&self, _: &DeliveryRequest, _: u16) -> Result<(), QueueError> {
         Ok(())
     }
 }
@@ -33,9 +34,9 @@ impl Dispatch for Heard {
 pub(crate) struct Woken(Arc<Mutex<Vec<AccountId>>>);
 
 #[async_trait]
-impl Wakes for Woken {
-    async fn wake(&self, account: AccountId) -> Result<(), Asleep> {
-        self.0.lock().unwrap().push(account);
+impl Queue<RechargeRequest> for Woken {
+    async fn send(&self, request: &RechargeRequest, _: u16) -> Result<(), QueueError> {
+        self.0.lock().unwrap().push(request.account);
         Ok(())
     }
 }
@@ -93,9 +94,9 @@ impl Sent {
 }
 
 #[async_trait]
-impl Tasks for Sent {
-    async fn send(&self, task: Task, _: u16) -> Result<(), Unsent> {
-        self.push(task);
+impl Queue<Task> for Sent {
+    async fn send(&self, task: &Task, _: u16) -> Result<(), QueueError> {
+        self.push(*task);
         Ok(())
     }
 }
@@ -112,6 +113,6 @@ pub(crate) struct Listeners {
 impl Listeners {
     pub(crate) fn others(&self) -> Others<'_> {
         let Self { activity, bus, wakes, tasks, moment } = self;
-        Others { activity, bus, wakes, tasks, moment: *moment }
+        Others { activity, bus, recharges: wakes, tasks, moment: *moment }
     }
 }

@@ -12,11 +12,12 @@ use domain::{
 };
 use http::{Method, Request};
 use jobs::Task;
+use ports::NoSeal;
 use projector::{Record, project};
 use scrip_http::{App, Clock, finish};
 use scrip_payments::simulated::{Memory, Notice, Voice};
 use scrip_payments::{Providers, Simulated, sign};
-use scrip_webhooks::{NoSeal, Sender};
+use scrip_webhooks::Sender;
 use serde_json::{Value, json};
 use store::{Listed, Moment, Organisation, random};
 use tokio::sync::Barrier;
@@ -151,11 +152,11 @@ impl Shop {
             settings: self.books.settings(),
             clock: Arc::new(self.clock.clone()),
             providers: Providers { live: bank.clone(), test: bank },
-            wakes: Arc::new(self.woken.clone()),
+            recharges: Arc::new(self.woken.clone()),
             tasks: Arc::new(self.sent.clone()),
             activity: self.books.activity(),
             bus: Arc::new(self.published.clone()),
-            dispatch: Arc::new(self.published.clone()),
+            deliveries: Arc::new(self.published.clone()),
             seal: Arc::new(NoSeal),
             sender: Arc::new(Sender::new(Reach::Public)),
         })

@@ -1,5 +1,6 @@
 //! Where the keys for Stripe are kept: an AWS Secrets Manager, in so far as it is asked.
 
+use aws::SecretsManager;
 use std::sync::{Arc, Mutex};
 
 use axum::body::Bytes;
@@ -7,9 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
-use scrip_payments::{
-    Provider, Refused, SecretsManager, Standing, Stripe, StripeConfig, StripeSecrets, sign,
-};
+use scrip_payments::{Provider, Refused, Standing, Stripe, StripeConfig, StripeSecrets, sign};
 use serde_json::{Value, json};
 use store::random;
 use tokio::net::TcpListener;

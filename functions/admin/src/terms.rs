@@ -1,3 +1,4 @@
+use scrip_payments::RechargeRequest;
 use std::error::Error;
 use std::sync::Arc;
 
@@ -130,8 +131,11 @@ async fn set(
     let account = set(Mode::Live).await?;
     for mode in [Mode::Live, Mode::Test] {
         // What was crossed meanwhile is looked at again.
-        if !frozen && let Err(asleep) = app.wakes.wake(AccountId { org, mode }).await {
-            tracing::warn!(cause = &asleep as &dyn Error, "auto-recharge was not woken");
+        if !frozen
+            && let Err(error) =
+                app.recharges.send(&RechargeRequest { account: AccountId { org, mode } }, 0).await
+        {
+            tracing::warn!(cause = &error as &dyn Error, "auto-recharge was not woken");
         }
     }
     Reply::ok(&Terms {

@@ -1,6 +1,7 @@
 //! The projector: follows the ledger table's stream and completes what whoever wrote it may have
 //! left undone. Its first duty: every sequence has its row, and every row its place in the account's chain.
 
+use ports::Queue;
 use std::collections::BTreeMap;
 use std::error::Error;
 
@@ -8,11 +9,11 @@ use aws_lambda_events::event::dynamodb::Event;
 use aws_lambda_events::event::streams::{KinesisBatchItemFailure, KinesisEventResponse};
 use chrono::{DateTime, Utc};
 use domain::{Account, AccountId, Direction, Entry, Level, News, Spent, Wish};
-use jobs::{Task, Tasks};
+use jobs::Task;
 use lambda_runtime::LambdaEvent;
+use ports::{Bus, Published};
 use scrip_http::App;
-use scrip_payments::Wakes;
-use scrip_webhooks::{Bus, Published};
+use scrip_payments::RechargeRequest;
 use store::{
     Activity, Change, Fault, Image, Ledger, Mark, Moment, Projected, Rows, account_image, event_image,
 };
@@ -66,9 +67,9 @@ pub struct Others<'a> {
     /// Where events are published.
     pub bus: &'a dyn Bus,
     /// Auto-recharge, of accounts that have fallen below their threshold.
-    pub wakes: &'a dyn Wakes,
+    pub recharges: &'a dyn Queue<RechargeRequest>,
     /// Renewal, of accounts with monitors that credits have reached.
-    pub tasks: &'a dyn Tasks,
+    pub tasks: &'a dyn Queue<Task>,
     /// When the records came.
     pub moment: Moment,
 }
@@ -80,7 +81,7 @@ impl<'a> Others<'a> {
         Self {
             activity: &app.activity,
             bus: app.bus.as_ref(),
-            wakes: app.wakes.as_ref(),
+            recharges: app.recharges.as_ref(),
             tasks: app.tasks.as_ref(),
             moment: app.clock.moment(),
         }
@@ -171,7 +172,7 @@ async fn wake(
     }
     let Some(recharge) = ledger.recharge(account.id).await? else { return Ok(()) };
     if recharge.wish(account, account.floor().time()) != Wish::Rest {
-        others.wakes.wake(account.id).await?;
+        others.recharges.send(&RechargeRequest { account: account.id }, 0).await?;
     }
     Ok(())
 }
@@ -183,7 +184,7 @@ async fn look_at_monitors(
     account: AccountId,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     if ledger.is_monitored(account).await? {
-        others.tasks.send(Task::Monitors { account, after: None }, 0).await?;
+        others.tasks.send(&Task::Monitors { account, after: None }, 0).await?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent
 use domain::AccountId;
 use lambda_runtime::LambdaEvent;
 use scrip_http::{App, Fatal};
-use scrip_payments::Wake;
+use scrip_payments::RechargeRequest;
 use store::{Moment, Unsettled};
 
 /// Handles a batch; only what failed comes again.
@@ -30,7 +30,7 @@ pub async fn handle(app: &App, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchR
 }
 
 async fn one(app: &App, message: &SqsMessage) -> Result<(), Fatal> {
-    let wake: Wake = serde_json::from_str(message.body.as_deref().unwrap_or_default())?;
+    let wake: RechargeRequest = serde_json::from_str(message.body.as_deref().unwrap_or_default())?;
     Ok(attend(app, wake.account, app.clock.moment()).await?)
 }
 

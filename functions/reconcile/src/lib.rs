@@ -3,6 +3,7 @@
 
 mod look;
 
+use scrip_webhooks::DeliveryRequest;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::time::Duration;
@@ -136,10 +137,12 @@ async fn work_off(app: &App, noted: &Noted, moment: Moment) -> Result<Option<Dat
         }
         Errand::Calendar(account) => app.calendar().look_after(account, moment).await,
         Errand::Pot(pot) => app.ledger.look_after_pot(pot.account, pot.of, moment).await.map(|()| None),
-        Errand::Webhooks(account) => match app.dispatch.dispatch(account, 0).await {
-            Ok(()) => Ok(None),
-            Err(undispatched) => Err(undispatched.into()),
-        },
+        Errand::Webhooks(account) => {
+            match app.deliveries.send(&DeliveryRequest::Account { account }, 0).await {
+                Ok(()) => Ok(None),
+                Err(error) => Err(error.into()),
+            }
+        }
         Errand::Plan(account) => app.calendar().follow_plan(account, moment).await.map(|()| None),
         Errand::Monitor(id) => match app.calendar().finish_monitor(id, moment).await {
             Ok(_) | Err(NotMade::Taken(_) | NotMade::Unsettled(Unsettled::Refused(_))) => Ok(None),

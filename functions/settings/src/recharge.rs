@@ -1,3 +1,4 @@
+use scrip_payments::RechargeRequest;
 use std::error::Error;
 use std::sync::Arc;
 
@@ -101,9 +102,9 @@ pub(super) async fn set_auto_recharge(
     app.ledger.note(Errand::Recharge(account), moment.now).await?;
     let saved = save(&app, account, (&change, &seen, currency), moment).await?;
     if saved.as_ref().is_some_and(|saved| saved.enabled)
-        && let Err(asleep) = app.wakes.wake(account).await
+        && let Err(error) = app.recharges.send(&RechargeRequest { account }, 0).await
     {
-        tracing::warn!(cause = &asleep as &dyn Error, "auto-recharge was not woken");
+        tracing::warn!(cause = &error as &dyn Error, "auto-recharge was not woken");
     }
     reply(saved.as_ref(), currency, moment)
 }

@@ -9,7 +9,7 @@ use domain::AccountId;
 use futures_util::future::join_all;
 use lambda_runtime::LambdaEvent;
 use scrip_http::{App, Fatal};
-use scrip_webhooks::Dispatched;
+use scrip_webhooks::DeliveryRequest;
 use store::Fault;
 
 /// Handles a batch; only what failed comes again.
@@ -47,7 +47,7 @@ pub async fn look(app: &App, account: AccountId) -> Result<(), Fault> {
 /// Whose webhooks a message is about; none where it does not read, which no repetition mends: after some it is
 /// among the failures.
 fn account(message: &SqsMessage) -> Option<AccountId> {
-    match serde_json::from_str::<Dispatched>(message.body.as_deref().unwrap_or_default()) {
+    match serde_json::from_str::<DeliveryRequest>(message.body.as_deref().unwrap_or_default()) {
         Ok(dispatched) => Some(dispatched.account()),
         Err(error) => {
             tracing::error!(message = message.message_id, %error, "a message does not read");

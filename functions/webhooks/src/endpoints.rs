@@ -1,3 +1,4 @@
+use scrip_webhooks::DeliveryRequest;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -6,8 +7,8 @@ use chrono::SubsecRound;
 use domain::{
     self, AccountId, DeliveryState, EventName, HookSecret, HookUrl, Lane, Reference, SealedSecret, WebhookId,
 };
+use ports::SecretOf;
 use scrip_http::{ApiError, App, Caller, NoFields, Once, OnceOptional, Params, Reply, may};
-use scrip_webhooks::Owner;
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use store::{Errand, Fault, secret_bytes};
@@ -117,7 +118,7 @@ pub(super) async fn create_webhook(
     wanted(body.events.as_ref())?;
     let url = url(&app, &body.url).await?;
     let id = WebhookId::from(id);
-    let owner = Owner { account: caller.account, webhook: id };
+    let owner = SecretOf { account: caller.account, webhook: id };
     if app.activity.webhook(caller.account, id).await?.is_none()
         && domain::Webhook::COUNT_MAX <= app.activity.webhooks(caller.account).await?.len()
     {
@@ -267,8 +268,8 @@ pub(super) async fn expect_delivery<S>(app: &App, caller: &Caller<S>) -> Result<
 
 /// Has what is due delivered at once. Where that can't be said, its errand does.
 pub(super) async fn deliver_soon<S>(app: &App, caller: &Caller<S>) {
-    if let Err(undispatched) = app.dispatch.dispatch(caller.account, 0).await {
-        tracing::warn!(account = %caller.account, cause = &undispatched as &dyn std::error::Error, "webhooks wait for their errand");
+    if let Err(error) = app.deliveries.send(&DeliveryRequest::Account { account: caller.account }, 0).await {
+        tracing::warn!(account = %caller.account, cause = &error as &dyn std::error::Error, "webhooks wait for their errand");
     }
 }
 

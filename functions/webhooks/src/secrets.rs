@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use domain::HookSecret;
+use ports::SecretOf;
 use scrip_http::{ApiError, App, Caller, Once, OnceOptional, Reply, may};
-use scrip_webhooks::Owner;
 use serde::Deserialize;
 use store::{Fault, secret_bytes};
 use utoipa::ToSchema;
@@ -51,7 +51,7 @@ pub(super) async fn rotate_secret(
     if domain::Webhook::OVERLAP_SECONDS < overlap {
         return Err(ApiError::field("overlapSeconds", "must be a whole number from 0 to 86400"));
     }
-    let owner = Owner { account: caller.account, webhook: id };
+    let owner = SecretOf { account: caller.account, webhook: id };
     let secret = HookSecret::new(secret_bytes()?);
     let known = app.activity.webhook(caller.account, id).await?.ok_or(UNKNOWN)?;
     let sealed = app.seal.seal(owner, &secret).await.map_err(Fault::from)?;

@@ -3,8 +3,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::AccountId;
+use ports::{Bus, Published, Unpublished};
 use scrip_http::App;
-use scrip_webhooks::{Bus, Dispatch, Published, Undispatched, Unpublished};
+use scrip_webhooks::DeliveryRequest;
 
 use crate::duties;
 use crate::lane::{Lane, Work};
@@ -18,36 +19,24 @@ const ATTEMPTS_MAX: u32 = 5;
 /// How long a message that could not be handled waits.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The event bus, its rule and the queue of webhooks, within the process.
+/// The event bus and its rule, within the process.
 #[derive(Clone)]
-pub(crate) struct LocalBus(pub(crate) Lane<AccountId>);
+pub(crate) struct LocalBus(pub(crate) Lane<DeliveryRequest>);
 
 #[async_trait]
 impl Bus for LocalBus {
     async fn publish(&self, events: &[Published]) -> Result<(), Unpublished> {
         for event in events {
             // It fails when the machine is ending: the next one looks at all webhooks when it starts.
-            self.0.send(event.account);
+            self.0.send(DeliveryRequest::Account { account: event.account });
         }
         Ok(())
     }
 }
 
-#[async_trait]
-impl Dispatch for LocalBus {
-    /// What waits goes by the machine's own clock, which may be moved: its errand has it looked at.
-    async fn dispatch(&self, account: AccountId, after_seconds: u16) -> Result<(), Undispatched> {
-        if after_seconds > 0 || self.0.send(account) {
-            Ok(())
-        } else {
-            Err(Undispatched("the machine is ending".to_owned()))
-        }
-    }
-}
-
 /// Looks at accounts side by side: none waits for another's endpoint.
-pub(crate) async fn carry(work: Work<AccountId>, app: Arc<App>) {
-    work.side_by_side(AT_ONCE, |account| look(account, app.clone())).await;
+pub(crate) async fn carry(work: Work<DeliveryRequest>, app: Arc<App>) {
+    work.side_by_side(AT_ONCE, |request| look(request.account(), app.clone())).await;
 }
 
 async fn look(account: AccountId, app: Arc<App>) {
@@ -66,9 +55,9 @@ async fn look(account: AccountId, app: Arc<App>) {
 ///
 /// # Errors
 /// When the database does not serve.
-pub(crate) async fn look_at_all(app: &App, lane: &Lane<AccountId>) -> anyhow::Result<()> {
+pub(crate) async fn look_at_all(app: &App, lane: &Lane<DeliveryRequest>) -> anyhow::Result<()> {
     for account in duties::accounts(app).await? {
-        lane.send(account);
+        lane.send(DeliveryRequest::Account { account });
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
+use aws::aws_client;
 use aws_sdk_dynamodbstreams::Client as Streams;
 use aws_sdk_sqs::Client as Queues;
 use scrip_http::{NotConfigured, connection};
-use store::aws_client;
 
 /// How many seconds one attempt of one call may take: what waits for messages takes some.
 const ATTEMPT_SECONDS: u64 = 15;

@@ -9,8 +9,9 @@ use aws_sdk_sqs::types::Message;
 use chrono::Duration;
 use domain::AccountId;
 use futures_util::stream::{self, StreamExt};
+use ports::Queue;
 use projector::{Others, follow, is_after, project};
-use scrip_webhooks::Dispatch;
+use scrip_webhooks::DeliveryRequest;
 use serde::Deserialize;
 use store::{Activity, Ledger, Moment};
 
@@ -169,7 +170,7 @@ fn is_gone(code: Option<&str>) -> bool {
 /// # Errors
 /// When the directory can't be read, or an account can't be looked after; the others are.
 pub async fn follow_accounts(
-    (ledger, others, dispatch): (&Ledger, &Others<'_>, &dyn Dispatch),
+    (ledger, others, deliveries): (&Ledger, &Others<'_>, &dyn Queue<DeliveryRequest>),
     clock: impl Fn() -> Moment,
     tell: &mut (dyn FnMut(&str) + Send),
 ) -> anyhow::Result<()> {
@@ -178,7 +179,7 @@ pub async fn follow_accounts(
     while let Some(accounts) = directory.next().await? {
         let looks = accounts.into_iter().map(|account| {
             let others = Others { moment: clock(), ..*others };
-            async move { (account, look_after(ledger, &others, dispatch, account).await) }
+            async move { (account, look_after(ledger, &others, deliveries, account).await) }
         });
         let mut looks = stream::iter(looks).buffer_unordered(ACCOUNTS_AT_ONCE);
         while let Some((account, looked)) = looks.next().await {
@@ -239,13 +240,13 @@ impl Count {
 async fn look_after(
     ledger: &Ledger,
     others: &Others<'_>,
-    dispatch: &dyn Dispatch,
+    deliveries: &dyn Queue<DeliveryRequest>,
     account: AccountId,
 ) -> anyhow::Result<Looked> {
     let followed = follow_up(ledger, others, account).await?;
     let undelivered = is_undelivered(ledger, others.activity, account).await?;
     if undelivered {
-        dispatch.dispatch(account, 0).await?;
+        deliveries.send(&DeliveryRequest::Account { account }, 0).await?;
     }
     Ok(Looked { followed, undelivered })
 }

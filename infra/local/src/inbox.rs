@@ -14,8 +14,9 @@ use domain::{HookSecret, WebhookId};
 use http::header::ACCEPT;
 use http::{HeaderMap, StatusCode};
 use percent_encoding::percent_decode_str;
+use ports::SecretOf;
 use scrip_http::{ApiError, App, Clock, Params, Reply, System, instant};
-use scrip_webhooks::{Owner, verify};
+use scrip_webhooks::verify;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
@@ -260,7 +261,7 @@ async fn secrets(app: &App, name: &str) -> Result<Vec<(WebhookId, HookSecret)>, 
             if path.split('?').next().map(decoded).as_deref() != Some(name) {
                 continue;
             }
-            let owner = Owner { account, webhook: webhook.id };
+            let owner = SecretOf { account, webhook: webhook.id };
             for secret in webhook.current(app.clock.moment().wall) {
                 let secret = app.seal.open(owner, &secret.sealed).await.map_err(Fault::from)?;
                 found.push((webhook.id, secret));

@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use ports::{Queue, QueueError};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Semaphore, watch};
 
@@ -106,5 +108,38 @@ impl Counts {
 
     fn one_done(&mut self) {
         self.done = self.done.saturating_add(1);
+    }
+}
+
+/// A queue within the process, in place of SQS.
+pub(crate) struct InProcess<M> {
+    lane: Lane<M>,
+    delay: Delay,
+}
+
+/// What becomes of a message that is to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Delay {
+    /// It is delivered at once: one machine has no crowd to spread.
+    Ignored,
+    /// It is not sent: it goes by the machine's clock, which may be moved, so its scheduled job delivers it.
+    LeftToItsJob,
+}
+
+impl<M> InProcess<M> {
+    pub(crate) fn new(lane: Lane<M>, delay: Delay) -> Self {
+        Self { lane, delay }
+    }
+}
+
+#[async_trait]
+impl<M: Copy + Send + Sync> Queue<M> for InProcess<M> {
+    async fn send(&self, message: &M, delay_seconds: u16) -> Result<(), QueueError> {
+        let waits = delay_seconds > 0 && self.delay == Delay::LeftToItsJob;
+        if waits || self.lane.send(*message) {
+            Ok(())
+        } else {
+            Err(QueueError("the machine is ending".to_owned()))
+        }
     }
 }

@@ -3,17 +3,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
+use aws::Connection;
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use chrono::SubsecRound;
-use domain::{AccountId, Reach};
+use domain::Reach;
 use jobs::Task;
 use scrip_http::{App, Clock, CursorKey, describe, finish, instant, stripe};
+use scrip_payments::RechargeRequest;
 use scrip_payments::{Providers, Simulated};
+use scrip_webhooks::DeliveryRequest;
 use scrip_webhooks::{Limits, Sender};
-use store::{Activity, Connection, Ledger, Settings};
+use store::{Activity, Ledger, Settings};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
@@ -29,15 +32,15 @@ use crate::engine::Engine;
 use crate::folder::{Memory, MemoryFile, keep_private};
 use crate::follower::Follower;
 use crate::inbox::Inbox;
-use crate::lane::{Lane, lane};
+use crate::lane::{Delay, InProcess, Lane, lane};
 use crate::options::{Data, Options, Seed};
 use crate::quiet::Quiet;
 use crate::routes::{Local, routes};
 use crate::schedule::House;
 use crate::seal::{LocalSeal, fresh_key};
 use crate::tables::{LEDGER_TABLE, Tables, create};
-use crate::tasks::{LocalTasks, perform};
-use crate::wakes::{LocalWakes, consume};
+use crate::tasks::perform;
+use crate::wakes::consume;
 
 /// The local machine, up and answering. It ends when it is dropped.
 pub struct Machine {
@@ -187,9 +190,9 @@ impl Machine {
 
 /// The queues within the process.
 struct Queues {
-    wakes: Lane<AccountId>,
+    wakes: Lane<RechargeRequest>,
     tasks: Lane<Task>,
-    hooks: Lane<AccountId>,
+    hooks: Lane<DeliveryRequest>,
 }
 
 /// What an app of this machine is made of beside its database and its queues.
@@ -226,7 +229,6 @@ fn remembered(options: &Options) -> anyhow::Result<(MemoryFile, Memory)> {
 /// What the functions work with: on this machine's tables, clock, company and queues.
 fn app(config: &aws_sdk_dynamodb::Config, parts: Parts, queues: Queues) -> anyhow::Result<Arc<App>> {
     let provider = Arc::new(parts.company);
-    let bus = LocalBus(queues.hooks);
     Ok(Arc::new(App {
         ledger: Ledger::new(config, Tables::OWN.ledger),
         settings: Settings::new(config, Tables::OWN.settings),
@@ -234,10 +236,10 @@ fn app(config: &aws_sdk_dynamodb::Config, parts: Parts, queues: Queues) -> anyho
         clock: parts.clock,
         // With keys of Stripe in the environment, real payments are made there.
         providers: Providers { live: stripe()?.unwrap_or_else(|| provider.clone()), test: provider },
-        wakes: Arc::new(LocalWakes(queues.wakes)),
-        tasks: Arc::new(LocalTasks(queues.tasks)),
-        bus: Arc::new(bus.clone()),
-        dispatch: Arc::new(bus),
+        recharges: Arc::new(InProcess::new(queues.wakes, Delay::Ignored)),
+        tasks: Arc::new(InProcess::new(queues.tasks, Delay::Ignored)),
+        bus: Arc::new(LocalBus(queues.hooks.clone())),
+        deliveries: Arc::new(InProcess::new(queues.hooks, Delay::LeftToItsJob)),
         seal: Arc::new(parts.seal),
         sender: Arc::new(parts.sender),
         cursors: parts.cursors,

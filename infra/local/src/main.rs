@@ -184,7 +184,7 @@ async fn follow(from: Option<String>) -> anyhow::Result<()> {
         None => Ok(()),
     };
     let accounts =
-        local::follow_accounts((ledger, others, app.dispatch.as_ref()), || app.clock.moment(), print).await;
+        local::follow_accounts((ledger, others, app.deliveries.as_ref()), || app.clock.moment(), print).await;
     // Both are told, whichever comes first.
     match (records, accounts) {
         (Err(records), Err(accounts)) => Err(records.context(format!("{accounts:#}"))),

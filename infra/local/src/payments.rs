@@ -310,7 +310,7 @@ mod tests {
         called.order("card_visa", 1, Mode::Live).await;
         let account = order("card_visa", 1, Mode::Live).purchase.account;
         let quiet = &called.machine.local().quiet;
-        assert!(quiet.wakes.send(account));
+        assert!(quiet.wakes.send(scrip_payments::RechargeRequest { account }));
         assert_eq!(called.post("/_local/settle", &json!({})).await, (200, json!({ "settled": true })));
         assert!(quiet.events.counts().is_idle() && quiet.wakes.counts().is_idle());
         let (status, time) = called.post("/_local/clock", &json!({ "advanceSeconds": 3_600 })).await;

@@ -1,11 +1,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use domain::AccountId;
 use jobs::Task;
 use projector::Others;
 use scrip_http::App;
+use scrip_payments::RechargeRequest;
 use scrip_payments::simulated::Notice;
+use scrip_webhooks::DeliveryRequest;
 use tokio::sync::Mutex;
 
 use crate::follower::Follower;
@@ -25,10 +26,10 @@ const BUSY_ROUNDS: u32 = 2;
 pub(crate) struct Quiet {
     pub(crate) follower: Arc<Mutex<Follower>>,
     pub(crate) events: Lane<Notice>,
-    pub(crate) wakes: Lane<AccountId>,
+    pub(crate) wakes: Lane<RechargeRequest>,
     pub(crate) tasks: Lane<Task>,
     /// Accounts whose webhooks are to be looked at.
-    pub(crate) hooks: Lane<AccountId>,
+    pub(crate) hooks: Lane<DeliveryRequest>,
     /// How many calls there were from outside.
     pub(crate) calls: Arc<AtomicU64>,
 }

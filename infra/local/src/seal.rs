@@ -4,7 +4,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKe
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use domain::HookSecret;
-use scrip_webhooks::{Owner, Seal, Unsealed};
+use ports::{Seal, SecretOf, Unsealed};
 use store::random;
 
 /// What stands for KMS here: a key of the machine's own, kept in its folder beside the demo keys.
@@ -29,13 +29,13 @@ impl LocalSeal {
 }
 
 /// A cipher text opens for its owner alone.
-fn bound(of: Owner) -> Aad<Vec<u8>> {
+fn bound(of: SecretOf) -> Aad<Vec<u8>> {
     Aad::from(format!("{}/{}", of.account, of.webhook).into_bytes())
 }
 
 #[async_trait]
 impl Seal for LocalSeal {
-    async fn seal(&self, of: Owner, secret: &HookSecret) -> Result<String, Unsealed> {
+    async fn seal(&self, of: SecretOf, secret: &HookSecret) -> Result<String, Unsealed> {
         let failed = |why: &str| Unsealed { doing: "encrypted", why: why.to_owned() };
         let nonce: Vec<u8> = random().to_be_bytes().into_iter().take(NONCE_LEN).collect();
         let mut text = secret.reveal().as_bytes().to_vec();
@@ -46,7 +46,7 @@ impl Seal for LocalSeal {
         Ok(STANDARD.encode([nonce, text].concat()))
     }
 
-    async fn open(&self, of: Owner, sealed: &str) -> Result<HookSecret, Unsealed> {
+    async fn open(&self, of: SecretOf, sealed: &str) -> Result<HookSecret, Unsealed> {
         let failed = |why: String| Unsealed { doing: "decrypted", why };
         let bytes = STANDARD.decode(sealed).map_err(|error| failed(error.to_string()))?;
         let (nonce, text) =
@@ -70,7 +70,7 @@ mod tests {
     #[tokio::test]
     async fn a_secret_opens_for_its_own_webhook_and_under_its_own_key_alone() {
         let at = chrono::DateTime::UNIX_EPOCH;
-        let owner = |webhook| Owner {
+        let owner = |webhook| SecretOf {
             account: AccountId { org: OrgId::new(at, 1), mode: Mode::Live },
             webhook: WebhookId::new(at, webhook),
         };

@@ -1,13 +1,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use domain::AccountId;
 use scrip_http::App;
-use scrip_payments::{Asleep, Wakes};
+use scrip_payments::RechargeRequest;
 
 use crate::duties;
-use crate::lane::{Lane, Work};
+use crate::lane::Work;
 
 /// How many accounts are looked at side by side, as a queue calls so many functions. A local company that is slow on
 /// purpose holds one of them for seconds.
@@ -19,19 +18,9 @@ const ATTEMPTS_MAX: u32 = 3;
 /// How long a wake that could not be handled waits.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The queue of wakes, within the process.
-pub(crate) struct LocalWakes(pub(crate) Lane<AccountId>);
-
-#[async_trait]
-impl Wakes for LocalWakes {
-    async fn wake(&self, account: AccountId) -> Result<(), Asleep> {
-        if self.0.send(account) { Ok(()) } else { Err(Asleep("the machine is ending".to_owned())) }
-    }
-}
-
 /// Handles wakes side by side: no account waits for another one's payment provider.
-pub(crate) async fn consume(work: Work<AccountId>, app: Arc<App>) {
-    work.side_by_side(AT_ONCE, |account| attend(account, app.clone())).await;
+pub(crate) async fn consume(work: Work<RechargeRequest>, app: Arc<App>) {
+    work.side_by_side(AT_ONCE, |request| attend(request.account, app.clone())).await;
 }
 
 async fn attend(account: AccountId, app: Arc<App>) {

@@ -1,17 +1,18 @@
 use std::env;
 use std::sync::Arc;
 
-use super::{Clock, CursorKey, System};
+use aws::{Connection, EventBridge, EventBus, Kms, KmsKey, QueueUrl, SecretsManager, Sqs};
 use domain::{Mode, Reach};
-use jobs::{Calendar, NoTasks, Tasks};
+use jobs::{Calendar, Task};
+use ports::{Bus, Clock, Moment, NoBus, NoQueue, NoSeal, Queue, Seal, System};
 use scrip_payments::{
-    self, NoQueue, Provider, Providers, Queue, SecretsManager, Simulated, Sqs, Stripe, StripeConfig,
-    StripeSecrets, Till, Wakes,
+    Provider, Providers, RechargeRequest, Simulated, Stripe, StripeConfig, StripeSecrets, Till,
 };
-use scrip_webhooks::{
-    Bus, Courier, Dispatch, EventBridge, EventBus, Kms, KmsKey, NoBus, NoDispatch, NoSeal, Now, Seal, Sender,
-};
-use store::{Activity, Connection, Ledger, Moment, Settings};
+use scrip_webhooks::{Courier, DeliveryRequest, Now, Sender};
+use serde::Serialize;
+use store::{Activity, Ledger, Settings};
+
+use super::CursorKey;
 
 /// What every handler works with.
 pub struct App {
@@ -25,14 +26,14 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// Those who take money.
     pub providers: Providers,
-    /// How auto-recharge is woken.
-    pub wakes: Arc<dyn Wakes>,
-    /// Where work for the function `renewal` goes.
-    pub tasks: Arc<dyn Tasks>,
+    /// The queue of the function `recharge`.
+    pub recharges: Arc<dyn Queue<RechargeRequest>>,
+    /// The queue of the function `renewal`.
+    pub tasks: Arc<dyn Queue<Task>>,
     /// Where events are published.
     pub bus: Arc<dyn Bus>,
-    /// How somebody is had to look at webhooks.
-    pub dispatch: Arc<dyn Dispatch>,
+    /// The queue of the function `webhook-delivery`.
+    pub deliveries: Arc<dyn Queue<DeliveryRequest>>,
     /// Who encrypts what webhooks are signed with.
     pub seal: Arc<dyn Seal>,
     /// Who calls webhooks.
@@ -54,7 +55,7 @@ impl App {
             ledger: &self.ledger,
             settings: &self.settings,
             provider: self.providers.of(mode),
-            wakes: self.wakes.as_ref(),
+            recharges: self.recharges.as_ref(),
         }
     }
 
@@ -72,7 +73,7 @@ impl App {
             activity: &self.activity,
             seal: self.seal.as_ref(),
             sender: &self.sender,
-            dispatch: self.dispatch.as_ref(),
+            requests: self.deliveries.as_ref(),
             clock: self,
         }
     }
@@ -89,10 +90,10 @@ impl App {
             activity: Activity::new(&config, variable("ACTIVITY_TABLE")?),
             clock: Arc::new(System),
             providers: Providers { live: live()?, test: Arc::new(Simulated::by_rule()) },
-            wakes: wakes()?,
-            tasks: tasks()?,
+            recharges: queue("RECHARGE_QUEUE_URL")?,
+            tasks: queue("RENEWAL_QUEUE_URL")?,
             bus: bus()?,
-            dispatch: dispatch()?,
+            deliveries: queue("WEBHOOK_QUEUE_URL")?,
             seal: seal()?,
             sender: Arc::new(Sender::new(Reach::Public)),
             cursors: cursors()?,
@@ -139,22 +140,6 @@ pub fn stripe() -> Result<Option<Arc<dyn Provider>>, NotConfigured> {
     }
 }
 
-/// Wakes go through the queue of `RECHARGE_QUEUE_URL`. A function without one sends none.
-fn wakes() -> Result<Arc<dyn Wakes>, NotConfigured> {
-    Ok(queue("RECHARGE_QUEUE_URL")?.map_or_else(|| Arc::new(NoQueue) as Arc<dyn Wakes>, |sqs| Arc::new(sqs)))
-}
-
-/// Tasks go through the queue of `RENEWAL_QUEUE_URL`. A function without one sends none.
-fn tasks() -> Result<Arc<dyn Tasks>, NotConfigured> {
-    Ok(queue("RENEWAL_QUEUE_URL")?.map_or_else(|| Arc::new(NoTasks) as Arc<dyn Tasks>, |sqs| Arc::new(sqs)))
-}
-
-/// Work for webhooks goes through the queue of `WEBHOOK_QUEUE_URL`. A function without one sends none.
-fn dispatch() -> Result<Arc<dyn Dispatch>, NotConfigured> {
-    let queue = queue("WEBHOOK_QUEUE_URL")?;
-    Ok(queue.map_or_else(|| Arc::new(NoDispatch) as Arc<dyn Dispatch>, |sqs| Arc::new(sqs)))
-}
-
 /// Webhooks' secrets are under the key of KMS that `WEBHOOK_KEY_ARN` names. A function without one has none.
 fn seal() -> Result<Arc<dyn Seal>, NotConfigured> {
     let Some(key) = env::var("WEBHOOK_KEY_ARN").ok().filter(|key| !key.is_empty()) else {
@@ -185,10 +170,10 @@ fn bus() -> Result<Arc<dyn Bus>, NotConfigured> {
     Ok(Arc::new(EventBridge::new(EventBus { name, connection: connection("AWS_ENDPOINT_URL_EVENTBRIDGE")? })))
 }
 
-/// The queue whose URL a variable has, if it has one.
-fn queue(name: &str) -> Result<Option<Sqs>, NotConfigured> {
-    let Some(url) = env::var(name).ok().filter(|url| !url.is_empty()) else { return Ok(None) };
-    Ok(Some(Sqs::new(Queue { url, connection: connection("AWS_ENDPOINT_URL_SQS")? })))
+/// The queue whose URL a variable has. A function without one sends no such message.
+fn queue<M: Serialize + Sync>(name: &str) -> Result<Arc<dyn Queue<M>>, NotConfigured> {
+    let Some(url) = env::var(name).ok().filter(|url| !url.is_empty()) else { return Ok(Arc::new(NoQueue)) };
+    Ok(Arc::new(Sqs::new(QueueUrl { url, connection: connection("AWS_ENDPOINT_URL_SQS")? })))
 }
 
 /// How to reach a service, by the environment of a function: `AWS_REGION`, `AWS_ACCESS_KEY_ID`,

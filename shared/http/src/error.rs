@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::refused::{Remedy, refusal_code, refusal_details};
 use domain::{BadChange, Credits, Decline, Denial, EntryId, MonitorId, Refusal};
+use ports::NoRandomness;
 use store::{Fault, Unchanged, Unsettled};
 
 /// Why a call was not answered with what it asked.
@@ -100,6 +101,12 @@ pub(super) struct Told {
     /// Seconds.
     #[serde(skip)]
     pub(super) retry_after: Option<u32>,
+}
+
+impl From<NoRandomness> for ApiError {
+    fn from(error: NoRandomness) -> Self {
+        Self::Failed(error.into())
+    }
 }
 
 impl From<Refusal> for ApiError {

@@ -11,9 +11,10 @@ mod tasks;
 mod tests;
 
 use chrono::Duration;
+use ports::{Queue, QueueError};
 
 pub use monitors::NotMade;
-pub use tasks::{NoTasks, Task, Tasks, Unsent};
+pub use tasks::Task;
 
 use store::{Errand, Fault, Ledger, Moment, Settings, Unsettled};
 
@@ -25,7 +26,7 @@ pub struct Calendar<'a> {
     /// Prices and plans.
     pub settings: &'a Settings,
     /// Where work goes that is too much for one call.
-    pub tasks: &'a dyn Tasks,
+    pub tasks: &'a dyn Queue<Task>,
 }
 
 /// Why a task is to be done again.
@@ -39,7 +40,7 @@ pub enum Unfinished {
     Failed(#[from] Fault),
     /// What follows could not be sent.
     #[error(transparent)]
-    Unsent(#[from] Unsent),
+    Unsent(#[from] QueueError),
 }
 
 /// After how many seconds somebody looks at what is about to be begun: by then it is there, or never will be.

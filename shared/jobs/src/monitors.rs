@@ -177,7 +177,7 @@ impl Calendar<'_> {
     ) -> Result<(), Unfinished> {
         let next = self.charge_page(account, after, moment).await?;
         if next.is_some() {
-            self.tasks.send(Task::Monitors { account, after: next }, 0).await?;
+            self.tasks.send(&Task::Monitors { account, after: next }, 0).await?;
         }
         Ok(())
     }

@@ -25,7 +25,7 @@ impl Calendar<'_> {
             return Ok(0);
         }
         for shard in 0..SHARDS {
-            self.tasks.send(Task::Waiting { shard, after: None }, FORGOTTEN_SECONDS).await?;
+            self.tasks.send(&Task::Waiting { shard, after: None }, FORGOTTEN_SECONDS).await?;
         }
         Ok(SHARDS)
     }
@@ -44,10 +44,10 @@ impl Calendar<'_> {
     pub(super) async fn retry_page(&self, shard: u8, after: Option<AccountId>) -> Result<(), Unfinished> {
         let (page, is_last) = self.ledger.listed(shard, after, PAGE).await?;
         for listed in page.iter().filter(|listed| listed.monitored) {
-            self.tasks.send(Task::Monitors { account: listed.account, after: None }, 0).await?;
+            self.tasks.send(&Task::Monitors { account: listed.account, after: None }, 0).await?;
         }
         if let Some(last) = page.last().filter(|_| !is_last) {
-            self.tasks.send(Task::Waiting { shard, after: Some(last.account) }, 0).await?;
+            self.tasks.send(&Task::Waiting { shard, after: Some(last.account) }, 0).await?;
         }
         Ok(())
     }

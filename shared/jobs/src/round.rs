@@ -8,7 +8,9 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{Calendar, Task, Tasks, Unfinished};
+use ports::Queue;
+
+use super::{Calendar, Task, Unfinished};
 use domain::Period;
 use store::{Errand, Fault, Listed, Moment, Progress, SHARDS, Unsettled};
 
@@ -51,11 +53,15 @@ pub trait Register: Send + Sync {
 ///
 /// # Errors
 /// When the store or the queue does not serve.
-pub async fn begin(register: &dyn Register, tasks: &dyn Tasks, month: Period) -> Result<u8, Unfinished> {
+pub async fn begin(
+    register: &dyn Register,
+    tasks: &dyn Queue<Task>,
+    month: Period,
+) -> Result<u8, Unfinished> {
     let mut begun = 0u8;
     for shard in 0..SHARDS {
         if !register.progress(month, shard).await?.done {
-            tasks.send(Task::Round { month, shard }, wait_of(shard)).await?;
+            tasks.send(&Task::Round { month, shard }, wait_of(shard)).await?;
             begun = begun.saturating_add(1);
         }
     }
@@ -74,7 +80,7 @@ fn wait_of(shard: u8) -> u16 {
 /// When the store or the queue does not serve; the task should then come again.
 pub async fn go_on(
     register: &dyn Register,
-    tasks: &dyn Tasks,
+    tasks: &dyn Queue<Task>,
     (month, shard): (Period, u8),
     now: DateTime<Utc>,
 ) -> Result<(), Unfinished> {
@@ -82,7 +88,7 @@ pub async fn go_on(
     if now < month.start() {
         // This host's clock is behind the scheduler's. Nothing is turned before its time.
         let wait = u16::try_from(early.saturating_add(1)).unwrap_or(SPREAD_SECONDS).min(SPREAD_SECONDS);
-        return Ok(tasks.send(Task::Round { month, shard }, wait).await?);
+        return Ok(tasks.send(&Task::Round { month, shard }, wait).await?);
     }
     let progress = register.progress(month, shard).await?;
     if progress.done {
@@ -95,7 +101,7 @@ pub async fn go_on(
     let after = page.last().map(|last| last.account).or(progress.after);
     let is_ours = register.step(month, shard, Progress { after, done: is_last, ..progress }).await?;
     if is_ours && !is_last {
-        tasks.send(Task::Round { month, shard }, 0).await?;
+        tasks.send(&Task::Round { month, shard }, 0).await?;
     }
     Ok(())
 }
@@ -151,7 +157,7 @@ impl Register for Books<'_> {
             }
         }
         if monitored {
-            calendar.tasks.send(Task::Monitors { account, after: None }, 0).await?;
+            calendar.tasks.send(&Task::Monitors { account, after: None }, 0).await?;
         }
         Ok(())
     }

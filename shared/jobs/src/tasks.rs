@@ -1,8 +1,6 @@
-use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use domain::{AccountId, MonitorId, Period};
-use scrip_payments::Sqs;
 
 /// Work for the function `renewal`, as a message of its queue says it. A task that is done twice changes
 /// nothing.
@@ -32,40 +30,6 @@ pub enum Task {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<MonitorId>,
     },
-}
-
-/// The queue did not take a task.
-#[derive(Debug, thiserror::Error)]
-#[error("the queue of renewals did not take a message: {0}")]
-pub struct Unsent(pub String);
-
-/// Where tasks go.
-#[async_trait]
-pub trait Tasks: Send + Sync {
-    /// Has a task done, no sooner than so many seconds from now.
-    ///
-    /// # Errors
-    /// [`Unsent`].
-    async fn send(&self, task: Task, after_seconds: u16) -> Result<(), Unsent>;
-}
-
-#[async_trait]
-impl Tasks for Sqs {
-    async fn send(&self, task: Task, after_seconds: u16) -> Result<(), Unsent> {
-        let body = serde_json::to_string(&task).map_err(|error| Unsent(error.to_string()))?;
-        self.message(body, after_seconds).await.map_err(Unsent)
-    }
-}
-
-/// No queue is configured.
-#[derive(Clone, Copy, Debug)]
-pub struct NoTasks;
-
-#[async_trait]
-impl Tasks for NoTasks {
-    async fn send(&self, _: Task, _: u16) -> Result<(), Unsent> {
-        Err(Unsent("none is configured".to_owned()))
-    }
 }
 
 #[cfg(test)]

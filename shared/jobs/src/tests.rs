@@ -14,7 +14,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::{Instant, sleep};
 
 use super::round::{Register, begin, go_on};
-use super::{Task, Tasks, Unfinished, Unsent};
+use ports::{Queue, QueueError};
+
+use super::{Task, Unfinished};
 use domain::{AccountId, EntryId, Mode, OrgId, Period};
 use store::{Fault, Listed, Progress, SHARDS};
 
@@ -147,9 +149,11 @@ impl Register for World {
 }
 
 #[async_trait]
-impl Tasks for World {
-    async fn send(&self, task: Task, after_seconds: u16) -> Result<(), Unsent> {
-        let Task::Round { month, shard } = task else { return Err(Unsent("no monitors here".to_owned())) };
+impl Queue<Task> for World {
+    async fn send(&self, task: &Task, after_seconds: u16) -> Result<(), QueueError> {
+        let Task::Round { month, shard } = *task else {
+            return Err(QueueError("no monitors here".to_owned()));
+        };
         if after_seconds > 0 || self.dice.lock().unwrap().roll(self.lost) > 0 {
             self.put(Message { month, shard }, Duration::from_secs(after_seconds.into()));
         }

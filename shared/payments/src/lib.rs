@@ -5,14 +5,13 @@ mod event;
 mod intent;
 mod provider;
 mod providers;
-mod queue;
 mod recharge;
+mod recharge_request;
 mod refunds;
 mod returns;
 mod signature;
 pub mod simulated;
 mod spending;
-mod sqs;
 mod stripe;
 mod telling;
 mod till;
@@ -23,10 +22,9 @@ pub use provider::{
     Reversals, Silence,
 };
 pub use providers::{NotConfigured, Providers};
-pub use queue::{Asleep, Wake, Wakes};
+pub use recharge_request::RechargeRequest;
 pub use signature::{TOLERANCE_SECONDS, sign, verify};
 pub use simulated::Simulated;
 pub use spending::SpendingToday;
-pub use sqs::{NoQueue, Queue, Sqs};
-pub use stripe::{Misconfigured, SecretsManager, Stripe, StripeConfig, StripeSecrets};
+pub use stripe::{Misconfigured, Stripe, StripeConfig, StripeSecrets};
 pub use till::Till;

@@ -3,7 +3,9 @@ use std::time::Duration;
 
 use chrono::DateTime;
 
-use super::{CustomerId, Order, Provider, Silence, Wakes};
+use ports::Queue;
+
+use super::{CustomerId, Order, Provider, RechargeRequest, Silence};
 use domain::{
     BOUGHT_BY_RECHARGE, Cause, Details, Fingerprint, Paid, Payment, Purchase, PurchaseId, Reference, Stage,
     Step, Verdict, grant,
@@ -36,7 +38,7 @@ pub struct Till<'a> {
     /// Who takes the payments of this mode.
     pub provider: &'a dyn Provider,
     /// Who is told of automatic purchases that are finished.
-    pub wakes: &'a dyn Wakes,
+    pub recharges: &'a dyn Queue<RechargeRequest>,
 }
 
 /// What became of one step.
@@ -330,9 +332,9 @@ impl Till<'_> {
         self.count_top_up(&saved).await;
         if saved.cause == Cause::Recharge
             && saved.next() == Step::Rest
-            && let Err(asleep) = self.wakes.wake(saved.id.account).await
+            && let Err(error) = self.recharges.send(&RechargeRequest { account: saved.id.account }, 0).await
         {
-            tracing::warn!(account = %saved.id.account, cause = &asleep as &dyn Error, "auto-recharge left to its errand");
+            tracing::warn!(account = %saved.id.account, cause = &error as &dyn Error, "auto-recharge left to its errand");
         }
         Ok(After::Enough(saved.into()))
     }

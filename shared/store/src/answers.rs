@@ -9,9 +9,9 @@ use super::chain::number;
 use super::claim::{Held, Wish, claim_item, later};
 use super::item::{decode, with_key};
 use super::key::{Item, Key};
-use super::settle::random;
 use super::{ClaimsOf, Fault, Ledger, Moment, Unsettled};
 use domain::{ClaimKey, Details, EntryId, Fingerprint};
+use ports::random;
 
 /// For how many seconds an earlier sending of the same request counts as still at work. The slowest such
 /// request calls a customer's endpoint, which takes 10 s at most.

@@ -5,9 +5,9 @@ use chrono::{DateTime, Duration, SubsecRound, Utc};
 
 use super::item::{ClaimItem, decode, with_key};
 use super::key::Key;
-use super::settle::random;
 use super::{Fault, Ledger, Moment, Unsettled};
 use domain::{AccountId, ClaimKey, Details, EntryId, Fingerprint, IdempotencyKey};
+use ports::random;
 
 /// For how many days an idempotency key is remembered. The contract promises 30; the table deletes
 /// some time after that, so the end is judged by our clock and not by whether the item is there.

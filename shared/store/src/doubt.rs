@@ -1,7 +1,7 @@
 use super::post::Commit;
-use super::settle::random;
 use super::{Ledger, Moment, Unsettled};
 use domain::{Account, AccountId, Details, EntryId, Receipt, fence};
+use ports::random;
 
 impl Ledger {
     /// Settles whether the attempt `doubted` has landed: its lines when it has, `None` when it

@@ -1,6 +1,7 @@
 use aws_sdk_dynamodb::error::BoxError;
 
 use domain::AccountId;
+use ports::{NoRandomness, QueueError, Unsealed};
 
 /// The store could not answer. No credit was moved, unless the operation says otherwise.
 #[derive(Debug, thiserror::Error)]
@@ -53,5 +54,23 @@ impl Fault {
     /// A stored item does not read, or is gone that must be there: `what` names it.
     pub fn corrupt(what: &'static str, source: impl Into<BoxError>) -> Self {
         Self::Corrupt { what, source: source.into() }
+    }
+}
+
+impl From<QueueError> for Fault {
+    fn from(error: QueueError) -> Self {
+        Self::Unavailable { doing: "send a message", source: error.into() }
+    }
+}
+
+impl From<Unsealed> for Fault {
+    fn from(unsealed: Unsealed) -> Self {
+        Self::Unavailable { doing: "use a webhook's secret", source: unsealed.into() }
+    }
+}
+
+impl From<NoRandomness> for Fault {
+    fn from(error: NoRandomness) -> Self {
+        Self::Unavailable { doing: "make a secret", source: error.into() }
     }
 }

@@ -3,7 +3,6 @@ use std::error::Error;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_dynamodb::{Client, Config};
-use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
 use tracing::warn;
 
@@ -26,15 +25,6 @@ pub struct Ledger {
 
 /// How many rows of a batch are written at the same time.
 const ROWS_AT_ONCE: usize = 25;
-
-/// When a request reached us, by two clocks.
-#[derive(Clone, Copy, Debug)]
-pub struct Moment {
-    /// The business's time, which all rules go by. A test clock may hold or move it.
-    pub now: DateTime<Utc>,
-    /// The machine's own time, for how long an attempt has been running.
-    pub wall: DateTime<Utc>,
-}
 
 impl Ledger {
     /// A ledger kept in `table`.

@@ -10,9 +10,9 @@ use super::item::{AccountItem, with_key};
 use super::key::{Item, Key};
 use super::rebuilt::rebuilt;
 use super::repair_rows::{Rows, last_entry, lost};
-use super::settle::random;
 use super::{ClaimsOf, Fault, Ledger, Moment, Unsettled};
 use domain::{Account, AccountId, ClaimKey, Details, EntryId, Fingerprint, Head, Receipt, repaired};
+use ports::random;
 
 /// How often others may change the item while it is rebuilt.
 const ATTEMPTS_MAX: u32 = 3;

@@ -11,12 +11,12 @@ use sha2::{Digest, Sha256};
 use super::claim::{Claimed, Held, Wish};
 use super::item::{decode, with_key};
 use super::key::Key;
-use super::settle::random;
 use super::{ClaimsOf, Fault, Ledger, Moment, Settled, Unsettled, system_key};
 use domain::{
     Account, AccountId, ClaimKey, Details, EntryId, Fingerprint, Head, Operation, Posting, Receipt,
     Reference, Refusal,
 };
+use ports::random;
 
 /// How often, and how long, a request waits for another one that is being charged for the same just now.
 const WAITS: u32 = 12;

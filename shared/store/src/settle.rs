@@ -1,6 +1,8 @@
 use std::error::Error;
 use std::time::Duration;
 
+use ports::{QueueError, random};
+
 use super::claim::{Claimed, Held, Wish};
 use super::post::Commit;
 use super::{ClaimsOf, Fault, Ledger, Moment};
@@ -39,6 +41,12 @@ pub enum Unsettled {
     /// The store could not say. Nothing was moved.
     #[error(transparent)]
     Failed(#[from] Fault),
+}
+
+impl From<QueueError> for Unsettled {
+    fn from(error: QueueError) -> Self {
+        Self::Failed(error.into())
+    }
 }
 
 /// A request that was settled.
@@ -313,18 +321,6 @@ fn in_doubt(unsettled: Unsettled) -> Unsettled {
         | Unsettled::InProgress
         | Unsettled::HoldsEnded => unsettled,
     }
-}
-
-/// 128 bits that nobody else draws, for ids.
-#[must_use]
-pub fn random() -> u128 {
-    let mut bytes = [0u8; 16];
-    // Without the system's randomness there is nothing sensible to go on with; ids would still be
-    // told apart by the claim, which two attempts can't both hold.
-    if getrandom::fill(&mut bytes).is_err() {
-        tracing::error!("the system gives no random bytes");
-    }
-    u128::from_be_bytes(bytes)
 }
 
 /// Waits before an attempt, for a random time below a limit that doubles with each attempt: of many rivals, few

@@ -2,7 +2,9 @@ use chrono::{DateTime, Duration, Utc};
 use futures_util::future::join_all;
 use sha2::{Digest, Sha256};
 
-use super::{Dispatch, Seal, Sender, Told};
+use ports::{Queue, Seal};
+
+use super::{DeliveryRequest, Sender, Told};
 use domain::{
     AccountId, Delivery, DeliveryId, DeliveryKind, DeliveryStanding, DeliveryState, Event, Flow, HookPaused,
     Lane, News, Outcome, Webhook, WebhookId,
@@ -36,7 +38,7 @@ pub struct Courier<'a> {
     /// Who calls.
     pub sender: &'a Sender,
     /// Who has somebody look again.
-    pub dispatch: &'a dyn Dispatch,
+    pub requests: &'a dyn Queue<DeliveryRequest>,
     /// What time it is.
     pub clock: &'a dyn Now,
 }
@@ -106,7 +108,7 @@ impl Courier<'_> {
                 return Ok(());
             }
         }
-        Ok(self.dispatch.dispatch(account, 0).await?)
+        Ok(self.requests.send(&DeliveryRequest::Account { account }, 0).await?)
     }
 
     /// Whoever was called a moment too early, by a clock that is a little ahead of ours, is called again: else
@@ -123,7 +125,7 @@ impl Courier<'_> {
         match wait.filter(|wait| state.is_active() && (0..A_MOMENT_SECONDS).contains(wait)) {
             Some(wait) => {
                 let wait = u16::try_from(wait.saturating_add(1)).unwrap_or(1);
-                Ok(self.dispatch.dispatch(account, wait).await?)
+                Ok(self.requests.send(&DeliveryRequest::Account { account }, wait).await?)
             }
             None => Ok(()),
         }
@@ -333,8 +335,8 @@ impl Courier<'_> {
     }
 
     async fn call_again(&self, account: AccountId, after_seconds: u16) {
-        if let Err(undispatched) = self.dispatch.dispatch(account, after_seconds).await {
-            tracing::warn!(%account, cause = &undispatched as &dyn std::error::Error, "webhooks are left to their errand");
+        if let Err(error) = self.requests.send(&DeliveryRequest::Account { account }, after_seconds).await {
+            tracing::warn!(%account, cause = &error as &dyn std::error::Error, "webhooks are left to their errand");
         }
     }
 }

@@ -2,14 +2,12 @@
 //! caller and no time of its own.
 
 mod body;
-mod bus;
 mod courier;
-mod dispatch;
+mod delivery_request;
 pub mod header;
 mod metered;
 mod resolver;
 mod samples;
-mod seal;
 mod sender;
 mod sending;
 mod sent;
@@ -17,12 +15,10 @@ mod signature;
 mod told;
 
 pub use body::{Envelope, body};
-pub use bus::{Bus, EventBridge, EventBus, NoBus, Published, Unpublished};
 pub use courier::{Courier, Now};
-pub use dispatch::{Dispatch, Dispatched, NoDispatch, Undispatched};
+pub use delivery_request::DeliveryRequest;
 pub use resolver::{Resolve, SystemResolver};
 pub use samples::{sample, schema};
-pub use seal::{Kms, KmsKey, NoSeal, Owner, Seal, Unsealed};
 pub use sender::{Limits, READ_BYTES_MAX, SENT_BYTES_MAX, Sender, TRIES_MAX};
 pub use sent::{Forbidden, KEPT_BYTES_MAX, Reply, Sent, Trouble};
 pub use signature::{Message, NotVerified, Unsigned, headers, verify};

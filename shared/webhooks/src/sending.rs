@@ -5,7 +5,9 @@ use http::HeaderMap;
 
 use super::courier::next_line;
 use super::signature::{Message, headers};
-use super::{Courier, Owner, Sent, Told};
+use ports::SecretOf;
+
+use super::{Courier, Sent, Told};
 use domain::{
     AccountId, Attempt, Delivery, DeliveryId, DeliveryKind, DeliveryStanding, HookSecret, Outcome,
     SentRequest, SentResponse, Webhook,
@@ -108,7 +110,7 @@ impl Courier<'_> {
         webhook: &Webhook,
         wall: DateTime<Utc>,
     ) -> Result<Vec<HookSecret>, Fault> {
-        let owner = Owner { account, webhook: webhook.id };
+        let owner = SecretOf { account, webhook: webhook.id };
         let open = webhook.current(wall).map(|secret| self.seal.open(owner, &secret.sealed));
         Ok(try_join_all(open).await?)
     }

@@ -24,7 +24,7 @@ use super::{
 };
 use domain::{OrgId, REPEATABLE_HOURS};
 
-pub use self::secrets::{SecretsManager, StripeSecrets};
+pub use self::secrets::StripeSecrets;
 
 /// Where the payments are.
 const INTENTS: &str = "payment_intents";

@@ -1,10 +1,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use aws_sdk_secretsmanager::Config;
-use aws_sdk_secretsmanager::config::timeout::TimeoutConfig;
-use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
-use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
+use aws::{ManagedSecret, SecretsManager};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tracing::warn;
@@ -13,12 +10,6 @@ use super::{Misconfigured, Silence};
 
 /// For how long the keys are remembered: as long as a new one may take to be used everywhere.
 const REMEMBERED: Duration = Duration::from_secs(5 * 60);
-
-/// One attempt to read the keys.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Reading the keys with all of the SDK's attempts.
-const READ_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Where the API key and the webhooks' signing secrets are.
 #[derive(Clone, Debug)]
@@ -34,24 +25,6 @@ pub enum StripeSecrets {
     Managed(SecretsManager),
 }
 
-/// How to reach a secret in AWS Secrets Manager. In Lambda all of it stands in the environment, so no
-/// chain of credential providers is asked.
-#[derive(Clone, Debug)]
-pub struct SecretsManager {
-    /// The secret.
-    pub arn: String,
-    /// The AWS region.
-    pub region: String,
-    /// The role's key id.
-    pub access_key: String,
-    /// The role's secret key.
-    pub secret_key: SecretString,
-    /// The role's session token; none for an emulator.
-    pub session_token: Option<SecretString>,
-    /// Another Secrets Manager than the region's own.
-    pub endpoint: Option<String>,
-}
-
 /// The keys in clear, but never printed.
 pub(super) struct Keys {
     pub(super) api_key: SecretString,
@@ -61,7 +34,7 @@ pub(super) struct Keys {
 /// What has the keys.
 pub(super) enum Secrets {
     Fixed(Arc<Keys>),
-    Managed { client: aws_sdk_secretsmanager::Client, arn: String, known: Mutex<Option<Known>> },
+    Managed { secret: ManagedSecret, known: Mutex<Option<Known>> },
 }
 
 /// Keys that were read, and when.
@@ -88,9 +61,7 @@ impl Secrets {
                 Ok(Self::Fixed(Arc::new(keys)))
             }
             StripeSecrets::Managed(manager) => {
-                let arn = manager.arn.clone();
-                let client = aws_sdk_secretsmanager::Client::from_conf(manager.config());
-                Ok(Self::Managed { client, arn, known: Mutex::default() })
+                Ok(Self::Managed { secret: ManagedSecret::new(manager), known: Mutex::default() })
             }
         }
     }
@@ -98,9 +69,9 @@ impl Secrets {
     /// The keys: those that were read in the last five minutes, or read now. Old ones are better than
     /// none.
     pub(super) async fn keys(&self) -> Result<Arc<Keys>, Silence> {
-        let (client, arn, known) = match self {
+        let (secret, known) = match self {
             Self::Fixed(keys) => return Ok(Arc::clone(keys)),
-            Self::Managed { client, arn, known } => (client, arn, known),
+            Self::Managed { secret, known } => (secret, known),
         };
         let last = known.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(Known { keys, read }) = &last
@@ -108,7 +79,7 @@ impl Secrets {
         {
             return Ok(Arc::clone(keys));
         }
-        match (read(client, arn).await, last) {
+        match (read(secret).await, last) {
             (Ok(keys), _) => {
                 let keys = Arc::new(keys);
                 let now = Known { keys: Arc::clone(&keys), read: Instant::now() };
@@ -133,11 +104,10 @@ impl Secrets {
 }
 
 /// Reads the keys. What is said of a failure never quotes what was read.
-async fn read(client: &aws_sdk_secretsmanager::Client, arn: &str) -> Result<Keys, Silence> {
-    let answer = client.get_secret_value().secret_id(arn).send().await.map_err(|error| {
-        Silence(format!("AWS Secrets Manager did not give its keys: {}", error.code().unwrap_or("no answer")))
-    })?;
-    let text = answer.secret_string().and_then(|text| serde_json::from_str::<KeysText>(text).ok());
+async fn read(secret: &ManagedSecret) -> Result<Keys, Silence> {
+    let text = secret.read().await;
+    let text = text.map_err(|code| Silence(format!("AWS Secrets Manager did not give its keys: {code}")))?;
+    let text = text.and_then(|text| serde_json::from_str::<KeysText>(text.expose_secret()).ok());
     let keys = text.map(Keys::from).and_then(Keys::checked);
     keys.ok_or_else(|| Silence("its keys do not read {\"apiKey\", \"webhookSecrets\"}".into()))
 }
@@ -157,25 +127,5 @@ impl Keys {
             !secret.is_empty() && secret.bytes().all(|byte| byte.is_ascii_graphic())
         };
         (fits(&self.api_key) && self.webhook_secrets.iter().all(fits)).then_some(self)
-    }
-}
-
-impl SecretsManager {
-    fn config(self) -> Config {
-        let secret = |secret: &SecretString| secret.expose_secret().to_owned();
-        let token = self.session_token.as_ref().map(secret);
-        let credentials =
-            Credentials::new(self.access_key, secret(&self.secret_key), token, None, "environment");
-        let timeouts = TimeoutConfig::builder()
-            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-            .operation_timeout(READ_TIMEOUT)
-            .build();
-        let mut config = Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .timeout_config(timeouts)
-            .region(Region::new(self.region))
-            .credentials_provider(credentials);
-        config.set_endpoint_url(self.endpoint);
-        config.build()
     }
 }

@@ -7,48 +7,13 @@ use aws_sdk_kms::error::DisplayErrorContext;
 use aws_sdk_kms::primitives::Blob;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use domain::HookSecret;
+use ports::{Seal, SecretOf, Unsealed};
 
-use domain::{AccountId, HookSecret, WebhookId};
-use store::{Connection, Fault, aws_client};
+use crate::{Connection, aws_client};
 
 /// How many secrets a warm function keeps open; past it, all are opened again.
 const OPEN_MAX: usize = 1_000;
-
-/// What a webhook's deliveries are signed with is stored encrypted, bound to the webhook: a cipher text that is
-/// copied to another one does not open there.
-#[async_trait]
-pub trait Seal: Send + Sync {
-    /// Encrypts a secret; the cipher text in base64.
-    ///
-    /// # Errors
-    /// [`Unsealed`].
-    async fn seal(&self, of: Owner, secret: &HookSecret) -> Result<String, Unsealed>;
-
-    /// Decrypts what [`Seal::seal`] made for the same owner.
-    ///
-    /// # Errors
-    /// [`Unsealed`].
-    async fn open(&self, of: Owner, sealed: &str) -> Result<HookSecret, Unsealed>;
-}
-
-/// Whose secret it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Owner {
-    /// The account.
-    pub account: AccountId,
-    /// The webhook.
-    pub webhook: WebhookId,
-}
-
-/// A secret could not be encrypted or decrypted.
-#[derive(Debug, thiserror::Error)]
-#[error("a webhook's secret could not be {doing}: {why}")]
-pub struct Unsealed {
-    /// `encrypted` or `decrypted`.
-    pub doing: &'static str,
-    /// Why.
-    pub why: String,
-}
 
 /// A key of KMS and how to reach it.
 #[derive(Clone, Debug)]
@@ -63,7 +28,7 @@ pub struct KmsKey {
 pub struct Kms {
     key: KmsKey,
     client: OnceLock<Client>,
-    open: Mutex<HashMap<(Owner, String), HookSecret>>,
+    open: Mutex<HashMap<(SecretOf, String), HookSecret>>,
 }
 
 impl Kms {
@@ -84,12 +49,12 @@ impl Kms {
         })
     }
 
-    fn remembered(&self, of: Owner, sealed: &str) -> Option<HookSecret> {
+    fn remembered(&self, of: SecretOf, sealed: &str) -> Option<HookSecret> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.get(&(of, sealed.to_owned())).cloned()
     }
 
-    fn remember(&self, of: Owner, sealed: &str, secret: HookSecret) {
+    fn remember(&self, of: SecretOf, sealed: &str, secret: HookSecret) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if OPEN_MAX <= open.len() {
             open.clear();
@@ -99,7 +64,7 @@ impl Kms {
 }
 
 /// What a cipher text is bound to.
-fn context(of: Owner) -> HashMap<String, String> {
+fn context(of: SecretOf) -> HashMap<String, String> {
     HashMap::from([
         ("account".to_owned(), of.account.to_string()),
         ("webhook".to_owned(), of.webhook.to_string()),
@@ -108,7 +73,7 @@ fn context(of: Owner) -> HashMap<String, String> {
 
 #[async_trait]
 impl Seal for Kms {
-    async fn seal(&self, of: Owner, secret: &HookSecret) -> Result<String, Unsealed> {
+    async fn seal(&self, of: SecretOf, secret: &HookSecret) -> Result<String, Unsealed> {
         let failed = |why: String| Unsealed { doing: "encrypted", why };
         let call = self.client().encrypt().key_id(&self.key.key).set_encryption_context(Some(context(of)));
         let answer = call.plaintext(Blob::new(secret.reveal())).send().await;
@@ -117,7 +82,7 @@ impl Seal for Kms {
         Ok(STANDARD.encode(cipher))
     }
 
-    async fn open(&self, of: Owner, sealed: &str) -> Result<HookSecret, Unsealed> {
+    async fn open(&self, of: SecretOf, sealed: &str) -> Result<HookSecret, Unsealed> {
         if let Some(secret) = self.remembered(of, sealed) {
             return Ok(secret);
         }
@@ -132,26 +97,5 @@ impl Seal for Kms {
         let secret = HookSecret::try_from(text).map_err(|error| failed(error.to_string()))?;
         self.remember(of, sealed, secret.clone());
         Ok(secret)
-    }
-}
-
-/// No key is configured.
-#[derive(Clone, Copy, Debug)]
-pub struct NoSeal;
-
-#[async_trait]
-impl Seal for NoSeal {
-    async fn seal(&self, _: Owner, _: &HookSecret) -> Result<String, Unsealed> {
-        Err(Unsealed { doing: "encrypted", why: "no key is configured".to_owned() })
-    }
-
-    async fn open(&self, _: Owner, _: &str) -> Result<HookSecret, Unsealed> {
-        Err(Unsealed { doing: "decrypted", why: "no key is configured".to_owned() })
-    }
-}
-
-impl From<Unsealed> for Fault {
-    fn from(unsealed: Unsealed) -> Self {
-        Self::Unavailable { doing: "use a webhook's secret", source: unsealed.into() }
     }
 }

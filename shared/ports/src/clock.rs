@@ -1,8 +1,15 @@
 use chrono::{DateTime, Utc};
 
-use store::Moment;
+/// When a request arrived, by two clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// The business's time, which all rules go by. A test clock may hold or move it.
+    pub now: DateTime<Utc>,
+    /// The machine's own time, for how long an attempt has been running.
+    pub wall: DateTime<Utc>,
+}
 
-/// What time it is. The rules take it as an argument; this is where it comes from.
+/// The source of the time. Rules take the time as an argument.
 pub trait Clock: Send + Sync {
     /// The business's time.
     fn now(&self) -> DateTime<Utc>;

@@ -4,60 +4,15 @@ use async_trait::async_trait;
 use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::error::DisplayErrorContext;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
-use serde_json::Value;
+use ports::{Bus, Published, Unpublished};
 
-use super::dispatch::Of;
-use domain::{AccountId, Event};
-use store::{Connection, aws_client};
+use crate::{Connection, aws_client};
 
 /// What our events say that they come from.
 const SOURCE: &str = "scrip";
 
 /// How many events one call takes (EventBridge: 10).
 const ENTRIES_MAX: usize = 10;
-
-/// An event of an account.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Published {
-    /// Whose.
-    pub account: AccountId,
-    /// The event.
-    pub event: Event,
-}
-
-impl Published {
-    /// The event as it stands on the bus: its body, and whose it is.
-    #[must_use]
-    pub fn detail(&self) -> Value {
-        let mut detail = self.event.body(self.account);
-        if let (Some(detail), Ok(Value::Object(of))) =
-            (detail.as_object_mut(), serde_json::to_value(Of::account(self.account)))
-        {
-            detail.extend(of);
-        }
-        detail
-    }
-}
-
-/// Where everything that happens is told to whoever listens.
-#[async_trait]
-pub trait Bus: Send + Sync {
-    /// Puts events on the bus. One that was put there twice is the same event.
-    ///
-    /// # Errors
-    /// [`Unpublished`], when at least one of them is not there.
-    async fn publish(&self, events: &[Published]) -> Result<(), Unpublished>;
-}
-
-/// Events that are not on the bus.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the event bus did not take {} of the events: {why}", .places.len())]
-pub struct Unpublished {
-    /// Which of those that were to be published, by their places.
-    pub places: Vec<usize>,
-    /// Why the first of them is not.
-    pub why: String,
-}
 
 /// A bus of EventBridge's and how to reach it.
 #[derive(Clone, Debug)]
@@ -134,18 +89,6 @@ impl Bus for EventBridge {
     }
 }
 
-/// No bus is configured: what happens is in the feed, and nobody else is told.
-#[derive(Clone, Copy, Debug)]
-pub struct NoBus;
-
-#[async_trait]
-impl Bus for NoBus {
-    async fn publish(&self, events: &[Published]) -> Result<(), Unpublished> {
-        let places = (0..events.len()).collect();
-        Err(Unpublished { places, why: "none is configured".to_owned() })
-    }
-}
-
 #[cfg(test)]
-#[path = "bus_tests.rs"]
+#[path = "event_bridge_tests.rs"]
 mod tests;

@@ -7,8 +7,11 @@ use http::HeaderMap;
 use serde_json::json;
 use tokio::net::TcpListener;
 
+use ports::NoBus;
+
 use super::*;
-use domain::{Mode, OrgId};
+use domain::{AccountId, Event, Mode, OrgId};
+use serde_json::Value;
 
 fn published(number: u64) -> Published {
     let at = chrono::DateTime::from_timestamp(1_705_312_800, 0).unwrap();

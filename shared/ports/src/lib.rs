@@ -1,0 +1,13 @@
+//! Ports: traits for what lies outside the process, and the values that cross them. Knows no SDK and no table.
+
+mod clock;
+mod event_bus;
+mod queue;
+mod random;
+mod seal;
+
+pub use clock::{Clock, Moment, System};
+pub use event_bus::{Bus, NoBus, Owner, Published, Unpublished};
+pub use queue::{NoQueue, Queue, QueueError};
+pub use random::{NoRandomness, random, secret_bytes};
+pub use seal::{NoSeal, Seal, SecretOf, Unsealed};
