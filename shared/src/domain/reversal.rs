@@ -161,7 +161,13 @@ impl Purchase {
     pub fn refundable(&self) -> u64 {
         let waits = self.refunds.orders.iter().filter(|order| order.step.is_none() && order.is_wanted());
         let ordered = waits.fold(0u64, |sum, order| sum.saturating_add(order.amount));
-        let gone = self.refund_totals().amount.saturating_add(self.disputed().money).saturating_add(ordered);
+        self.undisputed().saturating_sub(ordered)
+    }
+
+    /// How many minor units of its price no refund and no dispute is about.
+    #[must_use]
+    pub fn undisputed(&self) -> u64 {
+        let gone = self.refund_totals().amount.saturating_add(self.disputed().money);
         self.offer.price.amount().saturating_sub(gone)
     }
 
