@@ -255,7 +255,10 @@ impl RefundOrder {
             ));
         }
         if purchase.refunds.orders.len() >= Purchase::ORDERS_MAX {
-            return Err(Refusal::NotEligible("this purchase was refunded in as many parts as it may be"));
+            return Err(Refusal::NotEligible(
+                "operators have refunded this purchase in 50 parts, and that is the most; refund the rest at the payment provider, \
+                 and its credits are taken back",
+            ));
         }
         let left = purchase.refundable();
         let currency = purchase.offer.price.currency();
