@@ -36,7 +36,6 @@ async fn dispute(world: &World, purchase: &str, body: &Value) {
     world.settle().await;
 }
 
-/// An operator refunds a purchase.
 /// An operator orders a refund. While the provider's event books it at the same time, it is sent again.
 async fn refund(world: &World, org: &Org, purchase: &str, name: &str, body: &Value) -> Answer {
     let path = format!("/admin/v1/organisations/{}/purchases/{purchase}/refund", org.id);
@@ -131,6 +130,9 @@ async fn disputes_of_a_part_go_with_refunds() {
         (0, 2450, "win", 0, (250, 0), (500, 0)),
         (980, 2450, "lose", 1470, (150, 0), (0, 0)),
         (980, 2450, "win", 3920, (150, 0), (0, 0)),
+        // Less than a credit's price counts with what is refunded later.
+        (0, 9, "lose", 4891, (500, 0), (0, 0)),
+        (0, 9, "win", 4900, (500, 0), (0, 0)),
     ] {
         let (world, org) = world().await;
         let purchase = buy(&world, &org).await;
@@ -193,6 +195,19 @@ async fn an_operator_refunds_money_and_credits_together() {
     assert_eq!((stands(&world, &org).await, refunded_there(&world, &purchase).await), ((0, 100), 4900));
     let nothing = refund(&world, &org, &purchase, "r4", &json!({ "reason": "x" })).await;
     assert_eq!(nothing.failure(), "409 ALREADY_REFUNDED");
+}
+
+/// A lost dispute of less than a credit's price leaves the operator the rest of the money.
+#[tokio::test]
+async fn an_operator_refunds_what_a_small_dispute_has_left() {
+    let (world, org) = world().await;
+    let purchase = buy(&world, &org).await;
+    for action in [json!({ "action": "open", "amount": 4 }), json!({ "action": "lose" })] {
+        dispute(&world, &purchase, &action).await;
+    }
+    let rest = refund(&world, &org, &purchase, "r1", &json!({ "reason": "Goodwill" })).await.created();
+    assert_eq!((&rest["amount"]["amount"], stands(&world, &org).await), (&json!(4896), (0, 0)));
+    assert_eq!(rows(&world, &org, "credit.dispute").await, 1);
 }
 
 #[tokio::test]

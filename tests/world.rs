@@ -38,6 +38,9 @@ pub use units::{UnitMeter, Units};
 /// Past this nobody waits any more for what should have happened: longer than it takes on the slowest machine.
 pub const PATIENCE: Duration = Duration::from_secs(900);
 
+/// How often a GET is sent again that the machine was too busy to answer.
+const RESENDINGS: usize = 5;
+
 /// A local machine, and a client to call it with.
 pub struct World {
     /// The machine, in this process.
@@ -130,8 +133,15 @@ impl World {
         if key.is_empty() { request } else { request.bearer_auth(key) }
     }
 
-    /// GET.
+    /// GET. What a busy machine cannot read now is asked for again, as the answer's `Retry-After` says.
     pub async fn get(&self, path: &str, key: &str) -> Answer {
+        for _ in 0..RESENDINGS {
+            let answer = send(self.request(Method::GET, path, key)).await;
+            if !answer.is_temporary() {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
         send(self.request(Method::GET, path, key)).await
     }
 
@@ -244,6 +254,11 @@ impl Answer {
         assert!((200..300).contains(&self.status), "{self:?}");
         assert_eq!(self.body["success"], json!(true), "{self:?}");
         self.body["data"].clone()
+    }
+
+    /// Whether the machine was too busy to read: a client sends the same request again.
+    fn is_temporary(&self) -> bool {
+        self.status == 503 && self.body["error"]["code"] == json!("TEMPORARILY_UNAVAILABLE")
     }
 
     /// The data of a 201.

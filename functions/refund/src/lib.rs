@@ -50,7 +50,8 @@ struct Failure {
 }
 
 /// Gives credits of a debit back, to the very lots that they came from. What belonged to a month that is over,
-/// or to a lot that has expired, comes back as bonus credits for 31 days. All refunds of a debit
+/// or to a lot that has expired, comes back as bonus credits for 31 days; those of one
+/// day end with the first of them. All refunds of a debit
 /// together never exceed it. A debit can be refunded for 31 days; after that, ask your operator.
 #[utoipa::path(
     post,

@@ -194,8 +194,7 @@ impl Account {
         for (item, part) in (0u32..).zip(&last.parts).collect::<Vec<_>>().into_iter().rev() {
             let Part::Taken(amount) = *part else { continue };
             let asked = usize::try_from(item).ok().and_then(|item| items.get(item));
-            let mut entry = Entry {
-                id: last.id,
+            let entry = Entry {
                 operation: asked.and_then(Item::operation).unwrap_or_else(|| last.operation.clone()),
                 amount,
                 moves: split_off(&mut moves, amount),
@@ -207,14 +206,13 @@ impl Account {
             let place = Place { batch: last.id, item, rows };
             let own = asked.map_or_else(Details::default, |asked| asked.details.clone());
             let details = own.of_batch(&details, place);
-            entry.id = last.id;
             receipts.push(Receipt { entry, sequence: 0, details, balance });
         }
         receipts.reverse();
         if receipts.is_empty() {
             let details = Details { batch: Some(Place { batch: last.id, item: 0, rows }), ..details };
-            let entry = Entry { parts: vec![], ..last.clone() };
-            receipts.push(Receipt { entry, sequence: 0, details, balance: self.balance(last.at) });
+            let balance = self.balance(last.at);
+            receipts.push(Receipt { entry: last.clone(), sequence: 0, details, balance });
         }
         let first = self.sequence.saturating_sub(last.rows()).saturating_add(1);
         for (place, receipt) in (0u64..).zip(&mut receipts) {

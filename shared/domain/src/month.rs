@@ -15,8 +15,8 @@ pub struct Subscription {
     pub extras: Extras,
 }
 
-/// What operators have added to a month's subscription credits, and taken from them. A change of plan leaves all
-/// three alone.
+/// What operators have added to a month's subscription credits, and taken from them. A change of plan leaves it alone,
+/// but that what was taken and the new plan does not bring is taken from what was added.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extras {
     /// Added and not spent.
@@ -27,6 +27,15 @@ pub struct Extras {
     pub taken: Credits,
 }
 
+/// A month's subscription credits with another allowance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct WithAllowance {
+    /// Not spent yet.
+    pub(super) left: Credits,
+    /// What operators have added and taken.
+    pub(super) extras: Extras,
+}
+
 impl Subscription {
     /// How many were spent this month.
     #[must_use]
@@ -34,10 +43,9 @@ impl Subscription {
         self.granted.less(self.left).unwrap_or_default()
     }
 
-    /// How much of what the plan brings was spent or taken.
-    fn plan_used(self, extras: Extras) -> Credits {
-        let spent = self.spent().less(extras.spent).unwrap_or_default();
-        spent.plus(extras.taken).unwrap_or(Credits::MAX)
+    /// How much of what the plan brings was spent.
+    fn plan_spent(self, extras: Extras) -> Credits {
+        self.spent().less(extras.spent).unwrap_or_default()
     }
 }
 
@@ -67,18 +75,23 @@ impl Account {
         }
     }
 
-    /// How many subscription credits are left with an allowance: what it brings and was neither spent nor taken, and
-    /// what operators have added.
-    pub(super) fn left_with(&self, allowance: Allowance) -> Credits {
+    /// The month with an allowance: what it brings and was neither spent nor taken, and what operators have added.
+    pub(super) fn with_allowance(&self, allowance: Allowance) -> WithAllowance {
         let extras = self.extras();
-        match allowance {
-            Allowance::Monthly(brings) => {
-                let plan = brings.less(self.subscription.plan_used(extras)).unwrap_or_default();
-                plan.plus(extras.left).unwrap_or(Credits::MAX)
-            }
+        let Allowance::Monthly(brings) = allowance else {
             // Nothing is counted down, so nothing is left.
-            Allowance::Unlimited => Credits::ZERO,
-        }
+            return WithAllowance { left: Credits::ZERO, extras };
+        };
+        let plan = brings.less(self.subscription.plan_spent(extras)).unwrap_or_default();
+        let of_plan = plan.min(extras.taken);
+        let of_extras = extras.taken.less(of_plan).unwrap_or_default().min(extras.left);
+        let extras = Extras {
+            left: extras.left.less(of_extras).unwrap_or_default(),
+            taken: extras.taken.less(of_extras).unwrap_or_default(),
+            ..extras
+        };
+        let left = plan.less(of_plan).unwrap_or_default().plus(extras.left).unwrap_or(Credits::MAX);
+        WithAllowance { left, extras }
     }
 
     /// By how much what was spent or taken exceeds what the plan brings, since it became a smaller one: a refund
@@ -87,7 +100,9 @@ impl Account {
     pub fn beyond_plan(&self) -> Credits {
         match self.allowance {
             Allowance::Monthly(brings) => {
-                self.subscription.plan_used(self.extras()).less(brings).unwrap_or_default()
+                let extras = self.extras();
+                let used = self.subscription.plan_spent(extras).plus(extras.taken).unwrap_or(Credits::MAX);
+                used.less(brings).unwrap_or_default()
             }
             Allowance::Unlimited => Credits::ZERO,
         }

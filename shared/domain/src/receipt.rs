@@ -19,17 +19,45 @@ impl Receipt {
     /// came back to a month or a lot that is over. `None` where none had.
     #[must_use]
     pub fn ended(&self) -> Option<Credits> {
-        let leaves =
-            |part: &&Move| self.entry.direction == Direction::Credit && part.direction == Direction::Debit;
-        let has_ended = |part: &&Move| match part.lot {
+        let ended = self.leaving().filter(|part| self.has_ended(part)).map(|part| part.amount);
+        ended.reduce(|sum, part| sum.plus(part).unwrap_or(Credits::MAX))
+    }
+
+    /// What each lot gave, for a debit, or received, for a credit. Where a lot made room for a credit, it moved into
+    /// another lot of its kind: that amount is left out.
+    #[must_use]
+    pub fn sources(&self) -> Vec<Move> {
+        let with = |part: &&Move| part.direction == self.entry.direction;
+        let mut sources: Vec<Move> = self.entry.moves.iter().filter(with).copied().collect();
+        let is_merged = |part: &&Move| matches!(part.lot, LotId::Granted(_)) && !self.has_ended(part);
+        for merged in self.leaving().filter(is_merged) {
+            let mut rest = merged.amount;
+            let kind =
+                |part: &&mut Move| part.source == merged.source && part.terms.service == merged.terms.service;
+            for part in sources.iter_mut().filter(kind) {
+                let moved = part.amount.min(rest);
+                part.amount = part.amount.less(moved).unwrap_or_default();
+                rest = rest.less(moved).unwrap_or_default();
+            }
+        }
+        sources.retain(|part| !part.amount.is_zero());
+        sources
+    }
+
+    /// What leaves a lot in a credit.
+    fn leaving(&self) -> impl Iterator<Item = &Move> {
+        let is_credit = self.entry.direction == Direction::Credit;
+        self.entry.moves.iter().filter(move |part| is_credit && part.direction == Direction::Debit)
+    }
+
+    fn has_ended(&self, part: &Move) -> bool {
+        match part.lot {
             // A renewal ends them, and so does a refund of what was spent beyond a smaller plan.
             LotId::Subscription(_) => true,
             // Without an end of its own, or before it, a lot gave its credits to another that it was merged with.
             LotId::Granted(_) => part.terms.expires_at.is_some_and(|end| end <= self.entry.at),
             LotId::PostPaid | LotId::Unlimited(_) | LotId::Disputed(_) => false,
-        };
-        let ended = self.entry.moves.iter().filter(leaves).filter(has_ended).map(|part| part.amount);
-        ended.reduce(|sum, part| sum.plus(part).unwrap_or(Credits::MAX))
+        }
     }
 
     /// By how many credits it changed what the balance counts: above zero for more, below it for less. What is owed,

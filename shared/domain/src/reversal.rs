@@ -161,7 +161,13 @@ impl Purchase {
     pub fn refundable(&self) -> u64 {
         let waits = self.refunds.orders.iter().filter(|order| order.step.is_none() && order.is_wanted());
         let ordered = waits.fold(0u64, |sum, order| sum.saturating_add(order.amount));
-        let gone = self.refund_totals().amount.saturating_add(self.disputed().money).saturating_add(ordered);
+        self.undisputed().saturating_sub(ordered)
+    }
+
+    /// How many minor units of its price no refund and no dispute is about.
+    #[must_use]
+    pub fn undisputed(&self) -> u64 {
+        let gone = self.refund_totals().amount.saturating_add(self.disputed().money);
         self.offer.price.amount().saturating_sub(gone)
     }
 
@@ -249,7 +255,10 @@ impl RefundOrder {
             ));
         }
         if purchase.refunds.orders.len() >= Purchase::ORDERS_MAX {
-            return Err(Refusal::NotEligible("this purchase was refunded in as many parts as it may be"));
+            return Err(Refusal::NotEligible(
+                "operators have refunded this purchase in 50 parts, and that is the most; refund the rest at the payment provider, \
+                 and its credits are taken back",
+            ));
         }
         let left = purchase.refundable();
         let currency = purchase.offer.price.currency();

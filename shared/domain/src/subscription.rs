@@ -1,4 +1,5 @@
 use super::consume::may_move;
+use super::month::WithAllowance;
 use super::{
     Account, Allowance, Credits, Direction, Effect, Entry, Guard, Head, Mode, Move, Operation, PlanId,
     Posting, Refusal, Source, Switch,
@@ -61,12 +62,12 @@ pub fn subscribe(account: &Account, request: &Subscribe, head: &Head) -> Result<
         Guard::FenceBelow(head.id),
     ];
     let mut effects = vec![Effect::Plan(request.plan.clone(), request.allowance, since)];
-    let extras = account.extras();
+    let WithAllowance { left: kept, extras } = account.with_allowance(request.allowance);
     if extras != account.subscription.extras {
         effects.push(Effect::Extras(extras));
     }
     guards.extend(account.extras_stand());
-    let (direction, amount) = difference(account, request.allowance);
+    let (direction, amount) = difference(account.subscription.left, kept);
     match direction {
         _ if amount.is_zero() => (),
         Direction::Credit => {
@@ -75,7 +76,7 @@ pub fn subscribe(account: &Account, request: &Subscribe, head: &Head) -> Result<
         }
         Direction::Debit => {
             // Where all that the plan brought goes, a rival debit that takes some of it has it decided again.
-            let (left, kept) = (account.subscription.left, account.left_with(request.allowance));
+            let left = account.subscription.left;
             let untouched = amount.plus(extras.left).unwrap_or(Credits::MAX);
             guards.push(if kept == extras.left || request.allowance == Allowance::Unlimited {
                 Guard::Exactly(lot, left)
@@ -106,9 +107,7 @@ fn entry(
 }
 
 /// How many subscription credits arrive or leave with an allowance.
-fn difference(account: &Account, allowance: Allowance) -> (Direction, Credits) {
-    let left = account.subscription.left;
-    let wanted = account.left_with(allowance);
+fn difference(left: Credits, wanted: Credits) -> (Direction, Credits) {
     match wanted.less(left) {
         Some(more) => (Direction::Credit, more),
         None => (Direction::Debit, left.less(wanted).unwrap_or_default()),

@@ -133,8 +133,9 @@ impl Till<'_> {
         Ok((self.remember(purchase, dispute, Dispute { opened, ..known }).await?, true))
     }
 
-    /// The purchase with the dispute in its row; false when other disputes and refunds have taken all that was
-    /// bought. A scheduled job finishes what is begun here.
+    /// The purchase with the dispute in its row; false when other disputes and refunds have taken all of its money.
+    /// A dispute of less than one credit's price stands there too, because the next one or a refund may make up the
+    /// credit with it. A scheduled job finishes what is begun here.
     async fn reserve(
         &self,
         disputed: &Disputed,
@@ -149,10 +150,10 @@ impl Till<'_> {
             let price = purchase.offer.price;
             let amount = disputed.amount.filter(|amount| amount.currency() == price.currency());
             let amount = amount.map(|amount| amount.amount()).filter(|amount| *amount < price.amount());
-            let credits = purchase.disputed_credits(amount);
-            if credits.is_zero() {
+            if purchase.undisputed() == 0 {
                 return Ok((purchase, false));
             }
+            let credits = purchase.disputed_credits(amount);
             if attempt == 0 {
                 self.ledger.note(Errand::Purchase(purchase.id), purchase.look_at(moment.now)).await?;
             }

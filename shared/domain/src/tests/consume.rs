@@ -47,6 +47,15 @@ fn consume_takes_in_order() {
     ]);
 }
 
+/// A debit forgets the lots that earlier ones have emptied, so that the account does not grow with them.
+#[test]
+fn a_debit_forgets_emptied_lots() {
+    let before = account("sub 5, purchased 0, bonus 0, bonus 1");
+    let posting = consume(&before, &request(1, ""), &head(99, at(NOW))).unwrap();
+    let after = before.apply(&posting).unwrap();
+    assert_eq!(after.lots.into_keys().collect::<Vec<_>>(), [id(4)]);
+}
+
 #[track_caller]
 fn check(table: &[(&str, u64, &str, &str)]) {
     for &(line, amount, service, expected) in table {

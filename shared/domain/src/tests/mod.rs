@@ -1,6 +1,7 @@
 //! The rules as tables and as laws.
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 
+mod batch;
 mod consume;
 mod dispute;
 mod draws;

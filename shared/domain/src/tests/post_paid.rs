@@ -104,6 +104,7 @@ fn adjustments_never_go_below_zero() {
         ("sub 5, owed 9", 12, Some(Source::Purchased), "owed 9, lot99 3"),
         ("sub 5, owed 9", 4, Some(Source::Bonus), "lot99 4"),
         ("sub 5, owed 9", 4, Some(Source::PostPaid), "owed 4"),
+        ("sub 5, owed 9", 9, Some(Source::PostPaid), "owed 9"),
         ("sub 5, owed 9", 10, Some(Source::PostPaid), "is more than the 9 credits outstanding"),
         ("sub 5, owed 9", -1, Some(Source::PostPaid), "must be subscription, purchased or bonus"),
         // An operator may put right what is stopped.

@@ -71,6 +71,7 @@ fn what_is_decided_keeps_every_law() {
             assert!(after.subscription.left <= after.subscription.granted, "{words}");
             assert!(after.lots.len() <= LOTS_MAX + 2, "{words}: {} lots", after.lots.len());
             moves_are_what_changed(&account, &posting, &after, &words);
+            sources_are_what_came(&after, &words);
             for dispute in after.disputes.values() {
                 assert!(dispute.aside <= dispute.most, "{words}: more is set aside than is disputed");
             }
@@ -107,6 +108,18 @@ fn moves_are_what_changed(before: &Account, posting: &Posting, after: &Account, 
             None
         };
         assert!(lot.is_none_or(|lot| touched.insert(lot)), "{words}: two effects on a lot: {posting:?}");
+    }
+}
+
+/// The sources of a transaction add up to its amount, wherever lots were merged for it. A lost dispute has taken what it
+/// set aside before, when it was opened.
+fn sources_are_what_came(after: &Account, words: &str) {
+    for receipt in after.receipts(Details::default()) {
+        let sources = receipt.sources();
+        let is_lost = receipt.entry.operation.as_str() == "credit.dispute_lost";
+        let was_aside = |part: &&Move| is_lost && matches!(part.lot, LotId::Disputed(_));
+        let sum: u64 = sources.iter().filter(|part| !was_aside(part)).map(|part| part.amount.get()).sum();
+        assert_eq!(sum, receipt.entry.amount.get(), "{words}: {sources:?} of {:?}", receipt.entry);
     }
 }
 

@@ -267,6 +267,12 @@ fn what_operators_add_is_spent_once() {
         (vec!["add 15", "use 15", "professional x", "free x", "refund sub 15"], 15),
         (vec!["add 15", "use 5", "enterprise x", "use 400", "free x"], 10),
         (vec!["add 15", "take 5", "basic x", "free x"], 10),
+        (vec!["add 15", "take 10", "basic x"], 336),
+        // What was taken and the smaller plan does not bring is taken from what was added, and from the plan again.
+        (vec!["basic x", "take 300", "add 315", "free x"], 15),
+        (vec!["basic x", "take 300", "add 315", "free x", "basic x"], 346),
+        (vec!["basic x", "take 300", "add 15", "free x"], 0),
+        (vec!["basic x", "take 300", "add 15", "free x", "add 9", "basic x"], 55),
         (vec!["basic x", "take 300", "add 15", "free x", "basic x"], 46),
         (vec!["basic x", "add 15", "use 340", "refund sub 340"], 346),
         (vec!["basic x", "add 15", "use 340", "free x", "refund sub 340"], 15),

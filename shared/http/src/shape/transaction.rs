@@ -218,7 +218,6 @@ pub struct SourceShare {
 impl From<&Receipt> for Transaction {
     fn from(receipt: &Receipt) -> Self {
         let Receipt { entry, sequence, details, balance } = receipt;
-        let sources = entry.moves.iter().filter(|part| part.direction == entry.direction);
         let on_account =
             |part: &&Move| part.source == Source::PostPaid && entry.direction == Direction::Debit;
         let bought = details.paid.as_ref().map(|paid| paid.transaction);
@@ -235,7 +234,7 @@ impl From<&Receipt> for Transaction {
             operation: entry.operation.as_str().to_owned(),
             sources: match details.drawn.as_ref().filter(|drawn| drawn.why == Why::Capture) {
                 Some(captured) => captured.shares.iter().map(SourceShare::from).collect(),
-                None => sources.map(SourceShare::from).collect(),
+                None => receipt.sources().iter().map(SourceShare::from).collect(),
             },
             expired: receipt.ended().map(domain::Credits::get),
             balance_after: Some(balance.booked().unwrap_or(domain::Credits::MAX).get()),

@@ -1,0 +1,99 @@
+//! Several debits that land together.
+
+use super::*;
+
+fn item(amount: u64) -> Consume {
+    Consume {
+        operation: Operation::try_from("aml.pep".to_owned()).unwrap(),
+        amount: credits(amount),
+        service: None,
+    }
+}
+
+/// Items by their prices; `-` for one without a price.
+fn items(line: &str) -> Vec<Option<Consume>> {
+    line.split(' ').map(|price| price.parse().ok().map(item)).collect()
+}
+
+/// account; items; atomic => what was taken in all, or why nothing was
+#[test]
+fn items_are_charged_in_order() {
+    for (line, prices, atomic, expected) in [
+        ("sub 5, bonus 3", "2 3 2", false, "sub 5, lot2 2"),
+        ("sub 5, bonus 3", "2 3 2", true, "sub 5, lot2 2"),
+        // One that is short, or has no price, takes nothing; those after it are charged.
+        ("sub 5", "4 3 1", false, "sub 5"),
+        ("sub 5", "4 - 1", false, "sub 5"),
+        ("sub 5", "6 9", false, ""),
+        // Of an atomic batch all are charged or none. What it could have used goes to its items in order.
+        ("sub 5", "4 3 1", true, "needs 8, has 5"),
+        ("sub 5, limit 2", "4 3 1", true, "needs 8, has 7"),
+        ("sub 5", "4 - 1", true, "needs 5, has 5"),
+    ] {
+        let request = Batch { items: items(prices), atomic };
+        let told = match batch(&account(line), &request, &head(99, at(NOW))) {
+            Ok(posting) => moves(&posting),
+            Err(Refusal::InsufficientCredits { required, available }) => {
+                format!("needs {}, has {}", required.get(), available.get())
+            }
+            Err(refusal) => panic!("{refusal}"),
+        };
+        assert_eq!(told, expected, "{line}: {prices}, atomic {atomic}");
+    }
+}
+
+fn asked(operation: &str) -> Item {
+    Item {
+        operation: Reference::try_from(operation.to_owned()).unwrap(),
+        amount: None,
+        details: Details::default(),
+    }
+}
+
+/// Each charged item is a line of the ledger under its own operation, with the balance that it left; the first line
+/// says what became of all items.
+#[test]
+fn each_charged_item_is_a_line() {
+    let mut before = account("sub 5, bonus 3");
+    before.sequence = 40;
+    let request = Batch { items: items("2 9 4"), atomic: false };
+    let posting = batch(&before, &request, &head(99, at(NOW))).unwrap();
+    let after = before.apply(&posting).unwrap();
+    let details = Details {
+        items: vec![asked("aml.pep"), asked("aml.full"), asked("face.match")],
+        ..Details::default()
+    };
+    let lines = after.receipts(details);
+    let told: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            let Receipt { entry, sequence, details, balance } = line;
+            let left = (balance.subscription.get(), balance.bonus.get());
+            let place = details.batch.map(|place| (place.batch, place.item, place.rows));
+            (entry.operation.as_str(), *sequence, entry.amount.get(), left, entry.parts.len(), place)
+        })
+        .collect();
+    let batch = id(99);
+    assert_eq!(
+        told,
+        [
+            ("aml.pep", 41, 2, (3, 3), 3, Some((batch, 0, 2))),
+            ("face.match", 42, 4, (0, 2), 0, Some((batch, 2, 2))),
+        ]
+    );
+    assert_eq!(lines.iter().map(|line| line.entry.id).collect::<Vec<_>>(), [batch, batch.after(1)]);
+}
+
+/// A batch of which nothing was charged is one line of no credits.
+#[test]
+fn a_batch_that_charges_nothing_is_a_line() {
+    let before = account("");
+    let request = Batch { items: items("2 -"), atomic: false };
+    let posting = batch(&before, &request, &head(99, at(NOW))).unwrap();
+    let after = before.apply(&posting).unwrap();
+    let lines = after.receipts(Details::default());
+    let [line] = lines.as_slice() else { panic!("{lines:?}") };
+    let place = Some(Place { batch: id(99), item: 0, rows: 1 });
+    assert_eq!((line.entry.amount, line.entry.parts.len(), line.details.batch), (Credits::ZERO, 2, place));
+    assert_eq!((line.entry.id, line.sequence), (id(99), after.sequence));
+}
