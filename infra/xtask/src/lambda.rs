@@ -228,8 +228,7 @@ impl Events<'_> {
         self.invoke(function, &text.replace("ok_live_REPLACE", &self.machine.operator_key))
     }
 
-    /// Sends the files of all functions whose answers nothing here looks into: these have to be successes of the API, or
-    /// nothing where no caller waits.
+    /// Sends the event files that no check above has sent, for example that of a new function. Each has to succeed.
     fn send_the_others(&self) -> Result<()> {
         for Function { name, .. } in &self.functions {
             if !self.sent.borrow().contains(name) {

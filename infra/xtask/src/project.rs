@@ -1,3 +1,5 @@
+//! Where things are, and which functions there are: what `cargo metadata` says of the workspace.
+
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -99,7 +101,7 @@ impl Project {
         };
         let mut functions: Vec<_> = packages.into_iter().flatten().filter_map(function).collect();
         functions.sort();
-        ensure!(!functions.is_empty(), "cargo metadata tells no package below functions/");
+        ensure!(!functions.is_empty(), "cargo metadata names no package below functions/");
         Ok(functions)
     }
 

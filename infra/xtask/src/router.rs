@@ -1,5 +1,5 @@
-//! The routes that the functions' fragments lead to them, and the router of `cargo lambda watch` that is made of them. That
-//! the functions serve these routes is a test's business (tests/openapi.rs).
+//! Reads the routes from the functions' fragments and writes the router of `cargo lambda watch`. Whether the functions serve
+//! these routes is checked by tests/openapi.rs.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -23,7 +23,7 @@ pub(crate) fn routes(fragments: &[Fragment]) -> Result<Routes<'_>> {
     for fragment in fragments {
         let Some(function) = &fragment.function else {
             let stray = count(fragment, "Type: AWS::Serverless::Function") > 0;
-            ensure!(!stray, "{} has a function; it belongs in that function's folder", fragment.path);
+            ensure!(!stray, "{} defines a function; it belongs in that function's folder", fragment.path);
             continue;
         };
         defines(fragment, function)?;
@@ -53,7 +53,7 @@ pub(crate) fn routes(fragments: &[Fragment]) -> Result<Routes<'_>> {
 /// A function's fragment defines that function and no other one.
 fn defines(fragment: &Fragment, function: &str) -> Result<()> {
     let functions = count(fragment, "Type: AWS::Serverless::Function");
-    ensure!(functions == 1, "{} has {functions} functions and not one", fragment.path);
+    ensure!(functions == 1, "{} defines {functions} functions instead of one", fragment.path);
     let folder = fragment.path.rsplit_once('/').map_or("", |(folder, _)| folder);
     for (name, expected) in [("Binary: ", function), ("CodeUri: ", folder)] {
         let found = content(fragment).find_map(|line| value(line, name));
@@ -67,7 +67,7 @@ fn content(fragment: &Fragment) -> impl Iterator<Item = &str> {
     fragment.text.lines().filter(|line| !line.trim_start().starts_with('#'))
 }
 
-/// How many lines say just this.
+/// How many lines are exactly this.
 fn count(fragment: &Fragment, words: &str) -> usize {
     content(fragment).filter(|line| line.trim() == words).count()
 }
@@ -172,7 +172,7 @@ mod checks {
         assert!(refused(&[elsewhere]).contains("has to have CodeUri: functions/admin"));
         let mut none = function("admin", &[]);
         none.text = "Resources:\n  A:\n    Type: AWS::Logs::LogGroup\n".into();
-        assert!(refused(&[none]).contains("has 0 functions and not one"));
+        assert!(refused(&[none]).contains("defines 0 functions instead of one"));
         let shared = Fragment { function: None, ..function("admin", &[]) };
         assert!(refused(&[shared]).contains("belongs in that function's folder"));
     }

@@ -1,5 +1,5 @@
-//! template.yaml, put together from infra/stack/*.yaml and functions/*/function.yaml. It is done with the text and not with
-//! a YAML library, so that comments stay.
+//! Assembles template.yaml from infra/stack/*.yaml and functions/*/function.yaml. It works on the text and not through a
+//! YAML library, which would lose the comments.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -17,7 +17,7 @@ const HEADER: &str = "# Written by `cargo xtask template --write` from infra/sta
 /// The folder of the fragments that several functions share.
 const SHARED: &str = "infra/stack";
 
-/// Its files that come before those of the functions, and those that come after them.
+/// Its files that come before the functions in the template, and those that come after them.
 const BEFORE: [&str; 4] = ["parameters.yaml", "tables.yaml", "events.yaml", "api.yaml"];
 const AFTER: [&str; 3] = ["queues.yaml", "alarms.yaml", "outputs.yaml"];
 
@@ -33,7 +33,7 @@ const SECTIONS: [(&str, bool); 8] = [
     ("Outputs", true),
 ];
 
-/// A file that a part of the template is in. It is YAML by itself: sections of a template with some of their entries.
+/// A file with a part of the template. It is valid YAML: some of the template's sections, each with some of its entries.
 #[derive(Debug)]
 pub(crate) struct Fragment {
     /// From the root of the repository on.
@@ -46,18 +46,18 @@ pub(crate) struct Fragment {
 /// All fragments, in the order of the template.
 ///
 /// # Errors
-/// When a function's folder is not complete, or infra/stack has a file that would not be deployed.
+/// When a function's folder is incomplete, or infra/stack has a file that the template would leave out.
 pub(crate) fn read(root: &Path, functions: &[Function]) -> Result<Vec<Fragment>> {
     let mut missing = Vec::new();
     for function in functions {
         let files = ["function.yaml", "event.json"].map(|file| format!("{}/{file}", function.folder));
         missing.extend(files.into_iter().filter(|file| !root.join(file).is_file()));
     }
-    ensure!(missing.is_empty(), "not there: {}; each function has these files", missing.join(", "));
+    ensure!(missing.is_empty(), "missing: {}; every function has these files", missing.join(", "));
     for file in fs::read_dir(root.join(SHARED)).context(SHARED)? {
         let name = file?.file_name().to_string_lossy().into_owned();
         let known = BEFORE.iter().chain(&AFTER).any(|known| *known == name) || !name.ends_with(".yaml");
-        ensure!(known, "{SHARED}/{name} is in no place of the template; add it to infra/xtask/src/stack.rs");
+        ensure!(known, "the template leaves out {SHARED}/{name}; name it in infra/xtask/src/stack.rs");
     }
     let shared = |name: &&str| open(root, format!("{SHARED}/{name}"), None);
     let own = |function: &Function| {
@@ -101,7 +101,7 @@ pub(crate) fn origin(template: &str, line: usize) -> Option<&str> {
     template.lines().take(line).filter_map(|line| line.strip_prefix(RULE)?.rsplit(' ').next()).last()
 }
 
-/// What the line above a fragment's entries begins with; its path follows.
+/// How the line above a fragment's entries begins; the fragment's path follows.
 const RULE: &str = "  # ----------------------------------------------------- ";
 
 /// One section of a fragment.
@@ -116,12 +116,12 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
-    /// What is one line, below its comment.
+    /// A section of one line, below its comment.
     fn whole(&self) -> String {
         self.comment.iter().chain([&self.line]).map(|line| format!("{line}\n")).collect()
     }
 
-    /// Its entries, below a line that says where they are from.
+    /// Its entries, below a line that names the fragment.
     fn entries(&self) -> String {
         let comment = self.comment.iter().map(|line| format!("  {line}\n")).collect::<String>();
         let space = if comment.is_empty() { "" } else { "\n" };
@@ -136,8 +136,8 @@ impl Part<'_> {
         })
     }
 
-    /// Its body ends with its last line that is not empty, and begins with an entry: lines that are indented by more would
-    /// become a part of what stands above them.
+    /// Drops empty lines at the end, and checks that the body begins with an entry: YAML would take lines that are indented
+    /// by more for a part of the entry above them.
     fn finish(&mut self, has_entries: bool) -> Result<()> {
         while self.body.last().is_some_and(|line| line.trim().is_empty()) {
             self.body.pop();
@@ -191,7 +191,7 @@ fn sections(fragment: &Fragment) -> Result<Vec<Part<'_>>> {
     Ok(parts)
 }
 
-/// YAML would let the later one win.
+/// Refuses what is defined twice: YAML parsers take the later one without a word.
 fn are_defined_once(parts: &[Part<'_>]) -> Result<()> {
     let mut known = BTreeMap::new();
     let sections = parts.iter().filter(|part| SECTIONS.contains(&(part.name, false)));
@@ -306,10 +306,10 @@ mod checks {
     }
 
     #[test]
-    fn a_fragment_that_would_not_be_deployed_is_named() {
+    fn a_fragment_that_the_template_leaves_out_is_named() {
         let (root, functions) = repository();
         fs::write(root.path().join(SHARED).join("topics.yaml"), "").unwrap();
         let words = read(root.path(), &functions).unwrap_err().to_string();
-        assert!(words.starts_with("infra/stack/topics.yaml is in no place"), "{words}");
+        assert!(words.starts_with("the template leaves out infra/stack/topics.yaml"), "{words}");
     }
 }
