@@ -1,3 +1,7 @@
+//! The functions as Lambda runs them: `cargo lambda watch`, on an emulator of AWS that others have written.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -10,7 +14,7 @@ use tempfile::TempDir;
 use crate::machine::Machine;
 use crate::ministack::{Ministack, REGION, free_port};
 use crate::process::{self, Log, Run, Running};
-use crate::project::Project;
+use crate::project::{Function, Project};
 use crate::routes;
 use crate::steps::Steps;
 use crate::tools::{CARGO_LAMBDA, MINISTACK};
@@ -22,7 +26,9 @@ pub(crate) fn check(project: &Project, steps: &mut Steps) -> Result<()> {
         Ok(CARGO_LAMBDA.install(project)?.join("cargo-lambda"))
     })?;
     steps.step("cargo build --bin …, as cargo lambda watch does", || {
-        process::run(project.cargo(["build"]).args(FUNCTIONS.iter().flat_map(|name| ["--bin", name])))
+        let functions = project.functions()?;
+        let binaries = functions.iter().flat_map(|function| ["--bin", function.name.as_str()]);
+        process::run(project.cargo(["build"]).args(binaries))
     })?;
     let (world, watch) = steps.step("cargo lambda watch", || {
         let stack = Ministack::start(project)?;
@@ -99,28 +105,6 @@ fn environment(command: Run, stack: &Ministack, queues: &Queues) -> Run {
         .env("ACTIVITY_TABLE", ACTIVITY)
 }
 
-/// All that are deployed (drift.rs).
-pub(crate) const FUNCTIONS: [&str; 18] = [
-    "balance",
-    "catalogue",
-    "consume",
-    "holds",
-    "refund",
-    "transactions",
-    "purchase",
-    "payments",
-    "settings",
-    "subscription",
-    "webhooks",
-    "clock",
-    "admin",
-    "projector",
-    "recharge",
-    "reconcile",
-    "renewal",
-    "webhook-delivery",
-];
-
 /// How long a function may take; its first answer waits for cargo to find that all is built.
 const PATIENCE: Duration = Duration::from_secs(600);
 const LEDGER: &str = "scrip-ledger";
@@ -160,9 +144,10 @@ impl Watch {
     }
 }
 
-/// Each file of tests/events is sent to the function that it is named after.
+/// Each function is sent its event file.
 fn events(project: &Project, watch: &Watch, world: &World) -> Result<()> {
-    let events = Events { project, watch, machine: &world.machine, folder: TempDir::new()? };
+    let (functions, sent, folder) = (project.functions()?, RefCell::default(), TempDir::new()?);
+    let events = Events { project, watch, machine: &world.machine, functions, sent, folder };
     let balance = routed(&events)?;
     is_woken(world)?;
     for function in ["projector", "recharge", "renewal", "webhook-delivery"] {
@@ -175,7 +160,8 @@ fn events(project: &Project, watch: &Watch, world: &World) -> Result<()> {
     let reconciled = events.send("reconcile")?;
     ensure!(reconciled.is_null(), "reconcile answered {reconciled}");
     let turn = balance.pointer("/data/nextRenewal").and_then(Value::as_str);
-    begins_a_round(&events, world, turn.context("a balance that is never renewed")?)
+    begins_a_round(&events, world, turn.context("a balance that is never renewed")?)?;
+    events.send_the_others()
 }
 
 /// Those of the functions behind the API; the balance before anything was spent.
@@ -212,11 +198,14 @@ fn routed(events: &Events<'_>) -> Result<Value> {
     Ok(balance)
 }
 
-/// The files of tests/events, and whom they are sent to.
+/// The functions' event files, and where they are sent.
 struct Events<'a> {
     project: &'a Project,
     watch: &'a Watch,
     machine: &'a Machine,
+    functions: Vec<Function>,
+    /// The functions that have been sent theirs.
+    sent: RefCell<BTreeSet<String>>,
     folder: TempDir,
 }
 
@@ -228,12 +217,26 @@ impl Events<'_> {
 
     /// The same, with something in place of what stands in the file.
     fn send_for(&self, function: &str, (from, to): (&str, &str)) -> Result<Value> {
-        let event = self.project.root.join("tests/events").join(function).with_extension("json");
+        let known = self.functions.iter().find(|known| known.name == function);
+        let known = known.with_context(|| format!("there is no function {function}"))?;
+        let event = self.project.root.join(&known.folder).join("event.json");
+        self.sent.borrow_mut().insert(function.to_owned());
         let text = fs::read_to_string(&event).with_context(|| event.display().to_string())?;
         let text = if from.is_empty() { text } else { text.replace(from, to) };
         let text = text.replace("sk_live_REPLACE", &self.machine.api_key);
         let text = text.replace("sk_test_REPLACE", &self.machine.test_key);
         self.invoke(function, &text.replace("ok_live_REPLACE", &self.machine.operator_key))
+    }
+
+    /// Sends the event files that no check above has sent, for example that of a new function. Each has to succeed.
+    fn send_the_others(&self) -> Result<()> {
+        for Function { name, .. } in &self.functions {
+            if !self.sent.borrow().contains(name) {
+                let answer = self.send(name)?;
+                ensure!(is_success(&answer), "{name} answered {answer}");
+            }
+        }
+        Ok(())
     }
 
     fn invoke(&self, function: &str, event: &str) -> Result<Value> {
@@ -242,6 +245,14 @@ impl Events<'_> {
         let answer = self.watch.invoke(self.project, function, &file)?;
         println!("    {function}");
         Ok(answer)
+    }
+}
+
+/// Whether an answer says that a call of the API, a batch of messages or a scheduled call succeeded.
+fn is_success(answer: &Value) -> bool {
+    match answer.get("statusCode").and_then(Value::as_u64) {
+        Some(status) => (200..300).contains(&status),
+        None => answer.is_null() || *answer == json!({ "batchItemFailures": [] }),
     }
 }
 
@@ -327,4 +338,20 @@ fn item(stack: &Ministack, (partition, sort): (&str, &str)) -> Result<Value> {
     let key = json!({ "pk": { "S": partition }, "sk": { "S": sort } });
     let wanted = json!({ "TableName": LEDGER, "Key": key });
     stack.call(("dynamodb", "DynamoDB_20120810.GetItem"), wanted)
+}
+
+#[cfg(test)]
+mod checks {
+    use super::*;
+
+    #[test]
+    fn successes_are_told_from_failures() {
+        for success in [json!(null), json!({ "statusCode": 201 }), json!({ "batchItemFailures": [] })] {
+            assert!(is_success(&success), "{success}");
+        }
+        let failed = json!({ "batchItemFailures": [{ "itemIdentifier": "1" }] });
+        for failure in [failed, json!({ "statusCode": 400 }), json!({ "errorMessage": "crashed" })] {
+            assert!(!is_success(&failure), "{failure}");
+        }
+    }
 }

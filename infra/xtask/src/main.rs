@@ -5,7 +5,6 @@
 
 #![expect(clippy::print_stdout, reason = "progress is what a command-line tool prints")]
 
-mod drift;
 mod guided;
 mod http;
 mod lambda;
@@ -19,9 +18,11 @@ mod mutants;
 mod planted;
 mod process;
 mod project;
+mod router;
 mod routes;
 mod scratch;
 mod snippet;
+mod stack;
 mod steps;
 mod template;
 mod tests;
@@ -48,8 +49,13 @@ enum Command {
     Test,
     /// rustfmt and clippy.
     Lint,
-    /// template.yaml, by cfn-lint and `sam validate --lint`.
-    Template,
+    /// template.yaml: that it and the router of Cargo.toml are what infra/stack and functions/*/function.yaml say; then
+    /// cfn-lint and `sam validate --lint`.
+    Template {
+        /// Writes them, and checks nothing.
+        #[arg(long)]
+        write: bool,
+    },
     /// The functions as Lambda runs them: `cargo lambda watch`, every event file, every route.
     Lambda,
     /// The JavaScript of the API's documentation, against a machine with demo data.
@@ -111,7 +117,7 @@ fn run(command: Command, steps: &mut Steps) -> anyhow::Result<()> {
         Command::Redrive { arguments } => return process::run(project::scrip(["redrive"]).args(arguments)),
         Command::Test
         | Command::Lint
-        | Command::Template
+        | Command::Template { .. }
         | Command::Lambda
         | Command::Snippet
         | Command::Mutants { .. } => (),
@@ -120,7 +126,8 @@ fn run(command: Command, steps: &mut Steps) -> anyhow::Result<()> {
     match command {
         Command::Test => tests::everything(project, steps),
         Command::Lint => lint::check(&project, steps),
-        Command::Template => template::check(&project, steps),
+        Command::Template { write: true } => template::write(&project, steps),
+        Command::Template { write: false } => template::check(&project, steps),
         Command::Lambda => {
             tests::build(&project, steps)?;
             lambda::check(&project, steps)

@@ -1,9 +1,11 @@
+//! Where things are, and which functions there are: what `cargo metadata` says of the workspace.
+
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::process::{self, Run};
@@ -18,6 +20,14 @@ pub(crate) struct Project {
     pub(crate) metadata: Value,
     /// What makes cargo's builds lint.
     lint: Vec<(&'static str, OsString)>,
+}
+
+/// A Lambda function: a package below functions/, whose binary has its name.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Function {
+    pub(crate) name: String,
+    /// From the root of the repository on.
+    pub(crate) folder: String,
 }
 
 impl Project {
@@ -77,6 +87,22 @@ impl Project {
             bail!("{} is not there; run `cargo build --workspace`", path.display());
         }
         Ok(path)
+    }
+
+    /// All functions, by name.
+    pub(crate) fn functions(&self) -> Result<Vec<Function>> {
+        let packages = self.metadata.get("packages").and_then(Value::as_array);
+        let function = |package: &Value| {
+            let manifest = Path::new(package.get("manifest_path")?.as_str()?);
+            let folder = manifest.parent()?.strip_prefix(&self.root).ok()?.to_str()?;
+            let name = package.get("name")?.as_str()?;
+            let is_function = folder.starts_with("functions/");
+            is_function.then(|| Function { name: name.to_owned(), folder: folder.to_owned() })
+        };
+        let mut functions: Vec<_> = packages.into_iter().flatten().filter_map(function).collect();
+        functions.sort();
+        ensure!(!functions.is_empty(), "cargo metadata names no package below functions/");
+        Ok(functions)
     }
 
     /// Where tools are installed.
