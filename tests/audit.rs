@@ -37,11 +37,7 @@ async fn write(client: &Client, item: &Item) {
 async fn verify(world: &World, key: &str, kept: &[&str]) -> (bool, String) {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions/transactions/verify.py");
     let mut python = tokio::process::Command::new("python3");
-    python
-        .arg(program)
-        .args(kept)
-        .env("SCRIP_URL", world.machine.base_url())
-        .env("SCRIP_KEY", key);
+    python.arg(program).args(kept).env("SCRIP_URL", world.machine.base_url()).env("SCRIP_KEY", key);
     let ended = python.output().await.unwrap();
     let said = [ended.stdout, ended.stderr].concat();
     (ended.status.success(), String::from_utf8(said).unwrap().trim().to_owned())
