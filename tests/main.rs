@@ -51,6 +51,7 @@ mod monitors;
 mod net;
 mod notes;
 mod openapi;
+mod pages;
 mod past;
 mod payment_doubts;
 mod payment_refund_crashes;

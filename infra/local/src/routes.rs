@@ -70,7 +70,7 @@ struct SetTime {
 
 async fn unknown() -> ApiError {
     ApiError::NotFound(
-        "the local machine has no such route below /_local; the README, \"The local machine\", lists those that it has",
+        "the local machine has no such route below /_local; infra/local/README.md lists the routes that it has",
     )
 }
 
