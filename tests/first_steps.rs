@@ -260,7 +260,10 @@ async fn what_is_not_found_says_where_it_may_be() {
     {
         let unknown = tests::send(world.request(method.parse().unwrap(), path, "")).await;
         assert_eq!(unknown.failure(), "404 NOT_FOUND");
-        assert!(unknown.body["error"]["message"].as_str().unwrap().contains("infra/local/README.md"), "{unknown:?}");
+        assert!(
+            unknown.body["error"]["message"].as_str().unwrap().contains("infra/local/README.md"),
+            "{unknown:?}"
+        );
     }
 }
 

@@ -173,7 +173,7 @@ async fn a_debit_answers_what_is_described() {
 #[test]
 fn no_two_schemas_share_a_name() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut folders = vec![root.join("functions"), root.join("shared/src/edge")];
+    let mut folders = vec![root.join("functions"), root.join("shared/http/src")];
     let mut names: Vec<String> = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {

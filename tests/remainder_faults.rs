@@ -159,7 +159,7 @@ fn the_alarm_goes_by_the_words_of_the_log() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
     let words = "a part that was put back was carried out all the same";
-    assert!(read("shared/src/store/draw.rs").contains(&format!("\"{words}\"")));
+    assert!(read("shared/store/src/draw.rs").contains(&format!("\"{words}\"")));
     let template = read("template.yaml");
     let filter = format!("FilterPattern: '\"{words}\"'");
     assert_eq!(template.matches(&filter).count(), template.matches("MetricName: PartsPutBack,").count());

@@ -60,7 +60,7 @@ enum Command {
     Lambda,
     /// The JavaScript of the API's documentation, against a machine with demo data.
     Snippet,
-    /// Mutates the rules of credit and the write path with cargo-mutants, and has the fast tests (`cargo test -p shared --lib`)
+    /// Mutates the rules of credit and the write path with cargo-mutants, and has the fast tests (`cargo test --lib` of the mutated crate)
     /// tell each mutant from the code. What survives needs a reason in tests/mutants.toml. It takes hours; interrupted, it
     /// goes on where it was.
     Mutants {

@@ -47,9 +47,9 @@ pub(crate) struct Planted {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Where {
-    /// The unit tests of the crate `shared`.
+    /// The unit tests of the crate `domain`.
     #[default]
-    Shared,
+    Domain,
     /// The package `tests`, which takes longer to build.
     Tests,
 }
@@ -58,7 +58,7 @@ impl Where {
     /// What cargo is asked for.
     pub(crate) fn target(self) -> [&'static str; 2] {
         match self {
-            Self::Shared => ["--package=shared", "--lib"],
+            Self::Domain => ["--package=domain", "--lib"],
             // The whole workspace is chosen, so that dependencies have the features that they were built with.
             Self::Tests => ["--workspace", "--test=all"],
         }
@@ -107,8 +107,8 @@ mod checks {
 
     fn planted(from: &str, to: &str) -> Planted {
         let (from, to) = (from.to_owned(), to.to_owned());
-        let killed_by = vec!["domain::tests::a".to_owned()];
-        Planted { name: "n".into(), file: "f.rs".into(), from, to, killed_by, tests: Where::Shared }
+        let killed_by = vec!["tests::a".to_owned()];
+        Planted { name: "n".into(), file: "f.rs".into(), from, to, killed_by, tests: Where::Domain }
     }
 
     #[test]

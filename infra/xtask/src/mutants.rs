@@ -25,7 +25,7 @@ const ONE_MUTANT_SECONDS: &str = "600";
 /// Outcomes that are no failure of the tool itself: all caught, some missed, some timed out.
 const ENDS: [i32; 3] = [0, 2, 3];
 
-/// Mutates `files`, or those that tests/mutants.toml names: each mutant is built, and tested by `cargo test -p shared --lib`.
+/// Mutates `files`, or those that tests/mutants.toml names: each mutant is built, and tested by `cargo test --lib` of its crate.
 /// Every one that survives has its reason in tests/mutants.toml. Interrupted, it goes on where it was: what was caught is
 /// in target/mutants.
 pub(crate) fn all(project: &Project, files: &[String], steps: &mut Steps) -> Result<()> {
@@ -95,8 +95,8 @@ fn command(project: &Project, scratch: &Scratch, tool: &Path) -> Run {
         .env("CARGO_TARGET_DIR", &project.target)
         .args(["mutants", "--in-place"]);
     let run = run.args([
-        "--package",
-        "shared",
+        "--package=domain",
+        "--package=store",
         "--no-shuffle",
         "--baseline",
         "skip",
@@ -167,7 +167,7 @@ impl Outcomes {
     }
 }
 
-/// `shared/src/domain/hold.rs:12:5: replace a with b in c` without `:12:5`.
+/// `shared/domain/src/hold.rs:12:5: replace a with b in c` without `:12:5`.
 fn without_place(line: &str) -> String {
     match line.split_once(": ") {
         Some((place, mutation)) => format!("{}: {mutation}", place.split(':').next().unwrap_or(place)),
@@ -200,9 +200,9 @@ mod checks {
     fn a_mutant_is_known_by_its_file_and_what_it_does() {
         assert_eq!(
             without_place(
-                "shared/src/domain/hold.rs:92:5: replace capture -> Result<Posting> with Ok(Default::default())"
+                "shared/domain/src/hold.rs:92:5: replace capture -> Result<Posting> with Ok(Default::default())"
             ),
-            "shared/src/domain/hold.rs: replace capture -> Result<Posting> with Ok(Default::default())"
+            "shared/domain/src/hold.rs: replace capture -> Result<Posting> with Ok(Default::default())"
         );
     }
 

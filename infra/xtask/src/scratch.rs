@@ -36,7 +36,7 @@ impl Scratch {
         for file in &files {
             let bytes = fs::read(project.root.join(file)).with_context(|| file.display().to_string())?;
             let bytes = match file.to_str() {
-                Some("shared/Cargo.toml") => {
+                Some("shared/store/Cargo.toml") => {
                     as_in_the_workspace(project, &String::from_utf8(bytes)?)?.into_bytes()
                 }
                 // Cargo adds to it what follows from that, so it is written anew with the tree's own alone.
@@ -96,8 +96,8 @@ fn collect(root: &Path, folder: &Path, files: &mut BTreeSet<PathBuf>) -> Result<
     Ok(())
 }
 
-/// The manifest of `shared` with all that any crate of the workspace depends on among the tests' dependencies. Cargo then
-/// chooses the same features for `shared` alone as for the whole workspace, and finds everything built.
+/// The manifest of `store` with all that any crate of the workspace depends on among the tests' dependencies. Cargo then
+/// chooses the same features for `store` alone as for the whole workspace, and finds everything built.
 fn as_in_the_workspace(project: &Project, manifest: &str) -> Result<String> {
     let workspace: Table = toml::from_str(&fs::read_to_string(project.root.join("Cargo.toml"))?)?;
     let own: Table = toml::from_str(manifest)?;
@@ -112,6 +112,6 @@ fn as_in_the_workspace(project: &Project, manifest: &str) -> Result<String> {
         }
     }
     let place = "[dev-dependencies]\n";
-    ensure!(manifest.contains(place), "shared/Cargo.toml has no [dev-dependencies]");
+    ensure!(manifest.contains(place), "shared/store/Cargo.toml has no [dev-dependencies]");
     Ok(manifest.replacen(place, &format!("{place}{added}"), 1))
 }
