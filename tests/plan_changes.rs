@@ -63,6 +63,26 @@ async fn a_customer_takes_no_dearer_plan_unless_it_is_allowed_to() {
     assert_eq!(refused.failure(), "403 PLAN_CHANGE_NOT_ALLOWED");
 }
 
+/// An allowance that an operator has made smaller is not ended by a cheaper plan that brings more.
+#[tokio::test]
+async fn a_customer_does_not_end_a_smaller_allowance_itself() {
+    let world = World::at("2024-01-15T10:30:00Z").await;
+    let customer = customer(&world, "professional").await;
+    for (allowance, plan, expected) in [
+        (200, "basic", 403),
+        (200, "free", 200),
+        (100, "free", 200),
+        (99, "free", 403),
+        (4_999, "basic", 200),
+    ] {
+        let agreed = json!({ "plan": "professional", "allowance": allowance });
+        let path = format!("{}/subscription", customer.path);
+        world.put(&path, world.operator(), &agreed).await.data();
+        let moved = world.put(SUBSCRIPTION, &customer.live, &json!({ "plan": plan })).await;
+        assert_eq!(moved.status, expected, "{allowance}, {plan}: {moved:?}");
+    }
+}
+
 /// A refused change takes no idempotency key, and one that was made is answered the same afterwards.
 #[tokio::test]
 async fn a_change_that_was_made_is_answered_the_same_later() {

@@ -301,39 +301,42 @@ async fn a_dispute_pauses_it_until_it_is_set_anew() {
     assert_eq!(prices(&world, &org).await, [4_900]);
 }
 
-/// A dispute of a payment made by hand is of the same card.
+/// A dispute of a payment made by hand is of the same card, also where it is about less than a credit's price.
 #[tokio::test]
 async fn a_dispute_of_a_purchase_by_hand_pauses_it_too() {
-    let (world, org) = world(100).await;
-    set(&world, &org, &seed()).await.data();
-    let bought = buy(&world, &org, 500).await;
-    let path = format!("/_local/payments/{}/dispute", bought["transactionId"].as_str().unwrap());
-    world.post_plain(&path, &json!({ "action": "open" })).await.data();
-    spend(&world, &org, 50).await;
-    assert_eq!(charges(&world, &org).await.len(), 1);
-    assert_eq!(standing(&world, &org).await, (json!("paused"), json!("disputed")));
-    set(&world, &org, &seed()).await.data();
-    assert_eq!(charges(&world, &org).await.len(), 2, "set anew, it goes on");
+    for open in [json!({ "action": "open" }), json!({ "action": "open", "amount": 5 })] {
+        let (world, org) = world(100).await;
+        set(&world, &org, &seed()).await.data();
+        let bought = buy(&world, &org, 500).await["transactionId"].as_str().unwrap().to_owned();
+        world.post_plain(&format!("/_local/payments/{bought}/dispute"), &open).await.data();
+        world.settle().await;
+        spend(&world, &org, 50).await;
+        assert_eq!(standing(&world, &org).await, (json!("paused"), json!("disputed")), "{open}");
+        assert_eq!(charges(&world, &org).await.len(), 1);
+    }
 }
 
 /// A refund takes its credits along, and the card that got its money back is not charged for them again.
 #[tokio::test]
 async fn a_refund_pauses_it_until_it_is_set_anew() {
-    let (world, org) = world(100).await;
-    set(&world, &org, &seed()).await.data();
-    let bought = buy(&world, &org, 500).await;
-    spend(&world, &org, 50).await;
-    let path = format!("/_local/payments/{}/refund", bought["transactionId"].as_str().unwrap());
-    world.post_plain(&path, &json!({})).await.data();
-    world.settle().await;
-    pass(&world, 2 * 3600).await;
-    assert_eq!(charges(&world, &org).await.len(), 1);
-    assert_eq!(standing(&world, &org).await, (json!("paused"), json!("refunded")));
-    let paused = told(&world, &org, "auto_recharge.paused").await;
-    assert_eq!(paused.len(), 1, "{paused:?}");
-    assert_eq!((&paused[0]["reason"], &paused[0]["until"]), (&json!("refunded"), &Value::Null));
-    set(&world, &org, &seed()).await.data();
-    assert_eq!(charges(&world, &org).await.len(), 2, "set anew, it goes on");
+    // Refunded, and how many credits are spent then to be below the threshold.
+    for (refund, spent) in [(json!({}), 10), (json!({ "amount": 5 }), 500)] {
+        let (world, org) = world(100).await;
+        set(&world, &org, &seed()).await.data();
+        let bought = buy(&world, &org, 500).await;
+        spend(&world, &org, 50).await;
+        let path = format!("/_local/payments/{}/refund", bought["transactionId"].as_str().unwrap());
+        world.post_plain(&path, &refund).await.data();
+        world.settle().await;
+        pass(&world, 2 * 3600).await;
+        assert_eq!(charges(&world, &org).await.len(), 1, "{refund}");
+        assert_eq!(standing(&world, &org).await, (json!("paused"), json!("refunded")), "{refund}");
+        let [paused] = told(&world, &org, "auto_recharge.paused").await.try_into().unwrap();
+        assert_eq!((&paused["reason"], &paused["until"]), (&json!("refunded"), &Value::Null));
+        set(&world, &org, &seed()).await.data();
+        spend(&world, &org, spent).await;
+        assert_eq!(charges(&world, &org).await.len(), 2, "set anew, it goes on");
+    }
 }
 
 /// The day's limit is the organisation's, so nothing of auto-recharge is wrong: it waits for the next day, and says so

@@ -58,9 +58,12 @@ impl<'a> Wanted<'a> {
     /// Whether the account may not move to that plan by its own key.
     fn is_refused(&self, account: &Account, now: DateTime<Utc>) -> bool {
         // The catalogue keeps every plan that an account has; an unknown one counts as cheaper.
-        let costs_more =
-            self.plans.plan(&account.plan, now).is_none_or(|present| self.plan.costs_more_than(present));
-        !self.may_cost_more && costs_more
+        let present = self.plans.plan(&account.plan, now);
+        let costs_more = present.is_none_or(|present| self.plan.costs_more_than(present));
+        // An operator has agreed on a smaller allowance: another plan does not end that.
+        let is_negotiated = present.is_none_or(|present| present.allowance != account.allowance);
+        let brings_more = is_negotiated && self.request.allowance.exceeds(account.allowance);
+        !self.may_cost_more && (costs_more || brings_more)
     }
 
     fn decide(&self, account: &Account, head: &Head) -> Result<Posting, Refusal> {

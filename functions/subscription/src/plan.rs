@@ -49,8 +49,8 @@ pub(super) async fn read_subscription(
 
 /// Changes the plan, at once, up or down. Of this month's subscription credits those are left that the new
 /// plan brings and that were not spent yet, so moving down and up again refills nothing; purchased and bonus
-/// credits stay. A negotiated allowance ends. To a plan that costs more than the present one the organisation
-/// moves itself only where an operator has allowed it (`selfServicePlans`); `preview` answers always. With a live
+/// credits stay. A negotiated allowance ends. To a plan that costs more than the present one, or brings more
+/// than a negotiated allowance, the organisation moves itself only where an operator has allowed it (`selfServicePlans`); `preview` answers always. With a live
 /// key the test ledger follows; with a test key only the test ledger changes, until the live one does. Sent again
 /// it changes nothing; with an `Idempotency-Key`, a sending that comes late does not undo what was set since.
 #[utoipa::path(
@@ -61,7 +61,7 @@ pub(super) async fn read_subscription(
     request_body = NewSubscription,
     responses(
         (status = 200, body = SubscriptionChange),
-        (status = 403, description = "PLAN_CHANGE_NOT_ALLOWED: the plan costs more, and only an operator changes to it; ORGANISATION_FROZEN"),
+        (status = 403, description = "PLAN_CHANGE_NOT_ALLOWED: the plan costs more, or brings more than a negotiated allowance, and only an operator changes to it; ORGANISATION_FROZEN"),
         (status = 409, description = "OPERATION_IN_PROGRESS, with Retry-After; CONFLICT: the balance would pass its limit, or an earlier sending of this request broke off and the plan was changed since"),
     ),
 )]

@@ -199,8 +199,8 @@ impl SubscriptionChange {
     pub(super) fn for_an_operator(mut self, is_refused: bool) -> Self {
         if is_refused {
             self.notices.push(
-                "the plan costs more than the present one: an operator has to change to it, or to allow it \
-                 (PLAN_CHANGE_NOT_ALLOWED)"
+                "the plan costs more than the present one, or brings more than a negotiated allowance: an operator has \
+                 to change to it, or to allow it (PLAN_CHANGE_NOT_ALLOWED)"
                     .to_owned(),
             );
         }

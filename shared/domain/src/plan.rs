@@ -90,6 +90,16 @@ impl Allowance {
             Self::Unlimited => Credits::ZERO,
         }
     }
+
+    /// Whether it brings more than another one.
+    #[must_use]
+    pub fn exceeds(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Monthly(brings), Self::Monthly(least)) => least < brings,
+            (Self::Unlimited, Self::Monthly(_)) => true,
+            (Self::Monthly(_) | Self::Unlimited, Self::Unlimited) => false,
+        }
+    }
 }
 
 impl Plan {

@@ -153,12 +153,14 @@ impl Till<'_> {
         let details = about(purchase, step);
         let (account, claim) = (purchase.id.account, (&key, &asked, &details));
         let amount = |credits: Credits| Amount::try_from(credits.get()).ok();
+        if purchase.refunds.amount < step.amount {
+            // Before the balance changes, which would have auto-recharge charge the same card.
+            self.pause_recharge_for_refund(purchase.id, number, moment).await?;
+        }
         let taken = step.credits.less(before).and_then(amount);
         let restored = before.less(step.credits).and_then(amount);
         let settled = match (taken, restored) {
             (Some(taken), _) => {
-                // Before the balance changes, which would have auto-recharge charge the same card.
-                self.pause_recharge_for_refund(purchase.id, number, moment).await?;
                 let bought = self.part_of(purchase, taken.into()).await?;
                 let decide = self
                     .ledger
