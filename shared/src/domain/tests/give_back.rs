@@ -65,6 +65,21 @@ fn world(line: &str) -> Account {
     Account { used: credits(50), held: credits(50), ..account(line) }
 }
 
+/// All lots together keep within what a balance can be. What an unlimited plan paid comes back to none of them.
+#[test]
+fn what_comes_back_keeps_the_balance_in_its_range() {
+    let most = Credits::MAX.get();
+    for (left, line, fits) in
+        [(most - 8, "lot2 3", true), (most - 7, "lot2 3", false), (most - 5, "unlimited 3", true)]
+    {
+        let before = Account { used: credits(50), ..account(&format!("sub 0, bonus {left} api, bonus 5")) };
+        let request = GiveBack { shares: shares(line), why: refund(), month: before.period };
+        let told = give_back(&before, &request, &head(900, at(NOW)));
+        assert_eq!(told.is_ok(), fits, "{left}: {line}");
+        assert!(fits || told == Err(Refusal::BalanceLimit));
+    }
+}
+
 #[test]
 fn a_refund_goes_back_to_the_very_lots() {
     let scoped = Terms { service: Some(Service::Api), expires_at: Some(at("2024-01-20T00:00:00Z")) };
