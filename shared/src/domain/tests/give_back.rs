@@ -65,6 +65,17 @@ fn world(line: &str) -> Account {
     Account { used: credits(50), held: credits(50), ..account(line) }
 }
 
+/// Where nothing is left to come back, nothing changes.
+#[test]
+fn nothing_that_comes_back_changes_nothing() {
+    for why in [refund(), Why::Release, Why::Expiry] {
+        let before = world("sub 4");
+        let request = GiveBack { shares: vec![], why, month: before.period };
+        let posting = give_back(&before, &request, &head(900, at(NOW))).unwrap();
+        assert_eq!((posting.effects, posting.entry.amount), (vec![], Credits::ZERO));
+    }
+}
+
 /// All lots together keep within what a balance can be. What an unlimited plan paid comes back to none of them.
 #[test]
 fn what_comes_back_keeps_the_balance_in_its_range() {
