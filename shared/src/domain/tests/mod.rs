@@ -8,6 +8,7 @@ mod draws;
 mod ends;
 mod give_back;
 mod grant;
+mod hold;
 mod hook_url;
 mod laws;
 mod money;
