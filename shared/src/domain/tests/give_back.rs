@@ -99,6 +99,13 @@ fn a_refund_goes_back_to_the_very_lots() {
         ("sub 4, purchased 3", "lot2 2 purchased", None, "sub 4, lot2 5 Purchased"),
         // Emptied and forgotten: it stands again, on its terms.
         ("sub 0", "lot7 2 purchased", None, "sub 0, lot7 2 Purchased"),
+        // Of four alike, the youngest takes what has no lot any more.
+        (
+            "sub 0, bonus 1, bonus 1, bonus 1, bonus 1",
+            "lot7 2",
+            None,
+            "sub 0, lot2 1 Bonus, lot3 1 Bonus, lot4 1 Bonus, lot5 3 Bonus",
+        ),
         ("sub 0", "lot7 2", Some((7, scoped)), "sub 0, lot7 2 Bonus api until 2024-01-20"),
         // Ended meanwhile, with its month or by its own date: bonus credits of the same service for 31 days.
         ("sub 0", "old 4", None, "sub 0, lot900 4 Bonus until 2024-02-15"),
