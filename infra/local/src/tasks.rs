@@ -6,13 +6,10 @@ use shared::calendar::{Task, Tasks, Unsent};
 use shared::edge::App;
 
 use crate::duties;
-use crate::lane::{Lane, Work};
+use crate::lane::{Lane, Retries, Work};
 
-/// How often a task is done before it is given up, as a queue gives up a message.
-const ATTEMPTS_MAX: u32 = 8;
-
-/// How long a task that could not be done waits. An attempt that was given up is settled after two seconds.
-const PAUSE: Duration = Duration::from_millis(400);
+/// An attempt that was given up is settled after two seconds.
+const RETRIES: Retries = Retries { attempts: 8, pause: Duration::from_millis(400) };
 
 /// The queue of renewals, within the process. It holds nothing back: here no crowd is to be spread.
 pub(crate) struct LocalTasks(pub(crate) Lane<Task>);
@@ -27,11 +24,7 @@ impl Tasks for LocalTasks {
 /// Does tasks one after the other.
 pub(crate) async fn perform(mut work: Work<Task>, app: Arc<App>) {
     while let Some(task) = work.next().await {
-        for attempt in 1..=ATTEMPTS_MAX {
-            let Err(error) = duties::perform(&app, task).await else { break };
-            tracing::warn!(?task, attempt, error = format!("{error:#}"), "a task could not be done");
-            tokio::time::sleep(PAUSE).await;
-        }
+        RETRIES.handle(&format!("{task:?}"), || duties::perform(&app, task)).await;
         work.done();
     }
 }
