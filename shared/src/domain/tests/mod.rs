@@ -14,6 +14,7 @@ mod laws;
 mod money;
 mod monitor;
 mod operations;
+mod place;
 mod post_paid;
 mod purchase;
 mod reach;
