@@ -18,6 +18,7 @@ mod place;
 mod post_paid;
 mod purchase;
 mod reach;
+mod receipt;
 mod recharge;
 mod recharge_limits;
 mod remainder;

@@ -97,6 +97,25 @@ fn what_makes_room_is_of_a_kind_and_current() {
     }
 }
 
+/// Where no two lots are of a kind, the oldest plain purchase makes room: it moves into the pool.
+#[test]
+fn the_oldest_plain_purchase_makes_room() {
+    let services = ["smartcheck", "smartaccess", "smartenroll", "api", "biometric"];
+    let of_each =
+        |kind: &str, end: &str| services.map(|service| format!("{kind} 1 {service}{end}")).join(", ");
+    let lots = format!(
+        "sub 0, purchased 1, purchased 1, {}, {}, bonus 1, {}",
+        of_each("bonus", ""),
+        of_each("purchased", ""),
+        ["purchased 1 smartcheck", "purchased 1 smartaccess", "purchased 1 smartenroll"]
+            .map(|lot| format!("{lot} until 2024-04-05"))
+            .join(", "),
+    );
+    let ends = Terms { service: Some(Service::Api), expires_at: Some(at("2024-04-05T00:00:00Z")) };
+    let posting = back_on(&world(&lots), "lot700 3 purchased", ends);
+    assert_eq!(moves(&posting), "lot2 1, pool 1, lot700 3");
+}
+
 /// The pool keeps what it has, whatever joins it, and opens once for all that one refund brings.
 #[test]
 fn the_pool_adds_up() {

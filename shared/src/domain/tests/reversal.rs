@@ -332,16 +332,3 @@ fn a_step_belongs_to_an_order_of_no_more_money() {
         assert_eq!(purchase.refund_due(refunded).unwrap().order, expected, "{refunded}");
     }
 }
-
-/// A lot that made room for a credit is left out of its sources, and no other lot.
-#[test]
-fn a_lot_that_made_room_is_left_out_in_its_own_kind() {
-    let before = account("sub 0");
-    let mut entry = super::grant::give(&before, "purchased", 5, 99).entry;
-    entry.moves.push(Move::out(LotId::Granted(id(1)), Source::Bonus, credits(3)));
-    entry.moves.push(Move::into(LotId::Granted(id(2)), Source::Bonus, credits(3)));
-    let receipt =
-        Receipt { entry, sequence: 1, details: Details::default(), balance: before.balance(at(NOW)) };
-    let told: Vec<_> = receipt.sources().iter().map(|part| (part.lot, part.amount.get())).collect();
-    assert_eq!(told, [(LotId::Granted(id(99)), 5)]);
-}
