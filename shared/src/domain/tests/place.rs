@@ -112,8 +112,14 @@ fn the_oldest_plain_purchase_makes_room() {
             .join(", "),
     );
     let ends = Terms { service: Some(Service::Api), expires_at: Some(at("2024-04-05T00:00:00Z")) };
-    let posting = back_on(&world(&lots), "lot700 3 purchased", ends);
-    assert_eq!(moves(&posting), "lot2 1, pool 1, lot700 3");
+    let before = world(&lots);
+    let mut with_pool = before.clone();
+    let pool = Lot { source: Source::Purchased, left: credits(5), service: None, expires_at: None };
+    with_pool.lots.insert(EntryId::FIRST, pool);
+    for before in [before, with_pool] {
+        let posting = back_on(&before, "lot700 3 purchased", ends);
+        assert_eq!(moves(&posting), "lot2 1, pool 1, lot700 3");
+    }
 }
 
 /// The pool keeps what it has, whatever joins it, and opens once for all that one refund brings.
