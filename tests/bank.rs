@@ -64,7 +64,7 @@ pub struct Bank {
     pub(crate) meeting: Arc<Mutex<Option<Meeting>>>,
 }
 
-/// Where each question for an order waits until so many are asked; and how many went on from there.
+/// Holds back each question for an order until a number of them wait, and counts those that went on.
 #[derive(Clone)]
 pub(crate) struct Meeting {
     pub(crate) barrier: Arc<Barrier>,

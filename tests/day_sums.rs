@@ -1,4 +1,4 @@
-//! What a day costs is counted once, whoever counts it and whichever answer is lost.
+//! Each purchase counts once towards what its organisation spends in a day.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::{
@@ -21,7 +21,7 @@ fn starter(method: &str) -> Value {
     json!({ "package": "starter", "paymentMethod": method })
 }
 
-/// A purchase by that card, as its row is, once the caller was answered by `status`.
+/// Buys with a card, and returns the row of the purchase. The answer has `status`.
 async fn bought(shop: &Shop, (account, key): &(AccountId, String), method: &str, status: u16) -> Purchase {
     let (told, answer) = shop.buy(key, &unique(), &starter(method)).await;
     assert_eq!(told, status, "{answer}");
@@ -75,7 +75,7 @@ async fn a_failed_purchase_comes_off_its_day_once() {
     }
 }
 
-/// A purchase that somebody has begun counts once, however often it is begun.
+/// A purchase that is begun twice counts once.
 #[tokio::test]
 async fn a_purchase_that_is_begun_twice_counts_once() {
     let shop = Shop::open(now()).await;
@@ -89,7 +89,7 @@ async fn a_purchase_that_is_begun_twice_counts_once() {
     assert_eq!(shop.books.ledger.spent(customer.0, today()).await.unwrap(), 4_900);
 }
 
-/// The answer is lost: nobody counts a price a second time, and nobody takes it off a second time.
+/// The store loses the answer: the SDK does not repeat the write, so the price is neither added nor subtracted twice.
 #[tokio::test]
 async fn a_lost_answer_counts_nothing_twice() {
     let books = Books::new().await;

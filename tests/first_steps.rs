@@ -336,3 +336,19 @@ async fn a_revoked_key_says_who_issues_another() {
     assert_eq!(refused.failure(), "401 EXPIRED_API_KEY");
     assert!(refused.body["error"]["message"].as_str().unwrap().contains("ask an operator for another"));
 }
+
+/// A purchase settles first what is owed, so the purchase that a quote proposes covers that too.
+#[tokio::test]
+async fn a_quote_counts_what_a_purchase_settles_first() {
+    let world = World::at(NOW).await;
+    let org = world.open(0).await;
+    let limit = async |limit: u64| {
+        let path = format!("/admin/v1/organisations/{}/post-paid", org.id);
+        world.put(&path, world.operator(), &json!({ "limit": limit })).await.data();
+    };
+    limit(20).await;
+    world.consume(&org.key, &unique(), &item(20)).await.created();
+    limit(0).await;
+    let quote = world.post(QUOTE, &org.key, "", &item(495)).await.data();
+    assert_eq!((&quote["mend"]["lacking"], &quote["mend"]["package"]), (&json!(515), &json!("growth")));
+}

@@ -83,6 +83,36 @@ async fn a_customer_does_not_end_a_smaller_allowance_itself() {
     }
 }
 
+#[tokio::test]
+async fn a_customer_does_not_trade_a_smaller_allowance_for_an_unlimited_one() {
+    let world = World::at("2024-01-15T10:30:00Z").await;
+    let customer = customer(&world, "professional").await;
+    let price = json!({ "price": { "amount": 0, "currency": "GBP" } });
+    world.put("/admin/v1/plans/enterprise", world.operator(), &price).await.data();
+    let agreed = json!({ "plan": "professional", "allowance": 200 });
+    world.put(&format!("{}/subscription", customer.path), world.operator(), &agreed).await.data();
+    let moved = world.put(SUBSCRIPTION, &customer.live, &json!({ "plan": "enterprise" })).await;
+    assert_eq!(moved.failure(), "403 PLAN_CHANGE_NOT_ALLOWED");
+}
+
+/// A preview changes nothing and leaves the key free, however the parameter is written.
+#[tokio::test]
+async fn a_preview_takes_no_key() {
+    let world = World::at("2024-01-15T10:30:00Z").await;
+    let customer = customer(&world, "professional").await;
+    let put = async |query: &str| {
+        let path = format!("{SUBSCRIPTION}{query}");
+        world.call(Method::PUT, &path, &customer.live, ("k1", &json!({ "plan": "free" }))).await
+    };
+    for preview in ["?preview=true", "?p%72eview=%74rue"] {
+        assert_eq!(put(preview).await.data()["preview"], json!(true));
+    }
+    let made = put("?preview=false").await;
+    assert_eq!((made.header("idempotent-replayed"), &made.data()["changed"]), (None, &json!(true)));
+    assert_eq!(put("?preview=false").await.header("idempotent-replayed"), Some("true"));
+    assert_eq!(world.balance(&customer.live).await["plan"], json!("free"));
+}
+
 /// A refused change takes no idempotency key, and one that was made is answered the same afterwards.
 #[tokio::test]
 async fn a_change_that_was_made_is_answered_the_same_later() {

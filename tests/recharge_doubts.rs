@@ -28,6 +28,29 @@ async fn a_charge_whose_price_has_risen_is_decided_anew() {
     assert_eq!((shop.taken(account).len(), recharge.bought.get(), recharge.spent), (1, 500, 4_900));
 }
 
+/// A refund that the provider does not make after all pauses nothing again.
+#[tokio::test]
+async fn a_refund_that_fails_pauses_nothing() {
+    let mut shop = Shop::open(now()).await;
+    let account = crossed(&shop, "card_1").await;
+    shop.look(account).await;
+    shop.come_to_rest().await;
+    let charges = shop.company.charges();
+    let charge = charges.iter().find(|charge| charge.purchase().account == account).unwrap();
+    let bought = charge.purchase().transaction;
+    shop.company.give_back(bought, Some(980)).unwrap();
+    shop.deliver().await;
+    shop.come_to_rest().await;
+    let paused = shop.books.ledger.recharge(account).await.unwrap().unwrap();
+    assert!(paused.refunded);
+    let anew = Recharge::changed(Some(&paused), &RechargeChange::default(), shop.now()).unwrap();
+    shop.books.ledger.save_recharge(account, &anew).await.unwrap().unwrap();
+    shop.company.fail_refunds(bought).unwrap();
+    shop.deliver().await;
+    shop.come_to_rest().await;
+    assert!(!shop.books.ledger.recharge(account).await.unwrap().unwrap().refunded);
+}
+
 /// Heard again, a dispute does not pause what its owner has set anew since.
 #[tokio::test]
 async fn a_dispute_pauses_once() {

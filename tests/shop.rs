@@ -179,8 +179,8 @@ impl Shop {
         self.faults.arm(usize::MAX, Kind::CrashBefore);
     }
 
-    /// From now on the payment company says nothing of an order before so many are asked for at once. How many
-    /// questions got that far is counted.
+    /// From now on the payment company answers no question for an order until `orders` questions wait. The counter
+    /// counts the questions that it answers.
     pub fn meet(&self, orders: usize) -> Arc<AtomicUsize> {
         let meeting = Meeting { barrier: Arc::new(Barrier::new(orders)), met: Arc::default() };
         let met = meeting.met.clone();

@@ -112,7 +112,7 @@ impl RefundedPurchase {
         Some(Self {
             refund_id: id.to_string(),
             transaction_id: purchase.id.transaction.to_string(),
-            status: if order.step.is_some() { "refunded" } else { "pending" },
+            status: if purchase.is_refund_booked(id) { "refunded" } else { "pending" },
             amount: amount.into(),
             total_refunded: refunds.amount,
             credits_taken: refunds.credits.get(),

@@ -142,18 +142,27 @@ pub(super) async fn quote(
         return Reply::ok(&quote);
     }
     let lacking = quote.lacking(&account);
-    let found = affordable(&app, &account, (&catalogue.packages, lacking), moment).await?;
+    let found =
+        affordable(&app, &account, Shortage { packages: &catalogue.packages, lacking }, moment).await?;
     quote.mend = Some(Mend::new(lacking, found));
     Reply::ok(&quote)
 }
 
-/// The cheapest package that covers what is lacking, or just so many credits: whichever the organisation may buy now.
+/// Credits that a request lacks, and the packages on sale.
+struct Shortage<'a> {
+    packages: &'a PackageList,
+    lacking: u64,
+}
+
+/// What the organisation may buy now to cover what is lacking: the cheapest package that covers it, else exactly that
+/// number of credits.
 async fn affordable(
     app: &App,
     account: &Account,
-    (packages, lacking): (&PackageList, u64),
+    shortage: Shortage<'_>,
     moment: Moment,
 ) -> Result<Result<Offer, Refusal>, ApiError> {
+    let Shortage { packages, lacking } = shortage;
     let Ok(lacking) = Amount::try_from(lacking) else { return Ok(Err(Refusal::PriceLimit)) };
     let today = app.till(account.id.mode).spending_today(account.id, moment).await?;
     let may_buy = |offer: Offer| {

@@ -64,8 +64,8 @@ pub async fn tick(app: &App, moment: Moment) -> Result<usize, Fault> {
     Ok(handled)
 }
 
-/// Works off errands of one account until `end`; how many. Once one of them takes too long, those behind it are put
-/// off with it: they would mostly wait for the same, and other accounts for them.
+/// Works off errands of one account until `end`; how many. Once one of them takes too long, those behind it that ask a
+/// payment provider too are put off with it: they would wait for the same, and other accounts for them.
 async fn in_turn(app: &App, errands: Vec<Noted>, moment: Moment, end: DateTime<Utc>) -> Result<usize, Fault> {
     let (mut handled, mut is_slow) = (0usize, false);
     for noted in errands {
@@ -75,7 +75,7 @@ async fn in_turn(app: &App, errands: Vec<Noted>, moment: Moment, end: DateTime<U
             break;
         }
         handled = handled.saturating_add(1);
-        if is_slow {
+        if is_slow && asks_provider(noted.errand) {
             put_off(app, &noted, moment).await?;
             continue;
         }
@@ -94,6 +94,16 @@ async fn in_turn(app: &App, errands: Vec<Noted>, moment: Moment, end: DateTime<U
         }
     }
     Ok(handled)
+}
+
+/// Whether an errand may wait for a payment provider.
+fn asks_provider(errand: Errand) -> bool {
+    match errand {
+        Errand::Purchase(_) | Errand::Recharge(_) => true,
+        Errand::Calendar(_) | Errand::Plan(_) | Errand::Monitor(_) | Errand::Pot(_) | Errand::Webhooks(_) => {
+            false
+        }
+    }
 }
 
 /// An errand that could not be done does not stand in the way of those behind it.

@@ -8,16 +8,12 @@ use scrip_http::App;
 use scrip_webhooks::DeliveryRequest;
 
 use crate::duties;
-use crate::lane::{Lane, Work};
+use crate::lane::{Lane, Retries, Work};
 
-/// How many accounts' webhooks are looked at side by side, as a queue calls so many functions.
+/// How many accounts' webhooks are served at the same time. SQS likewise invokes several functions at once.
 const AT_ONCE: usize = 256;
 
-/// How often a message is handled before it is given up, as a queue gives one up.
-const ATTEMPTS_MAX: u32 = 5;
-
-/// How long a message that could not be handled waits.
-const PAUSE: Duration = Duration::from_millis(200);
+const RETRIES: Retries = Retries { attempts: 5, pause: Duration::from_millis(200) };
 
 /// The event bus and its rule, within the process.
 #[derive(Clone)]
@@ -40,12 +36,11 @@ pub(crate) async fn carry(work: Work<DeliveryRequest>, app: Arc<App>) {
 }
 
 async fn look(account: AccountId, app: Arc<App>) {
-    for attempt in 1..=ATTEMPTS_MAX {
-        let Err(error) = duties::deliver(&app, account).await else { return };
-        tracing::warn!(%account, attempt, error = format!("{error:#}"), "webhooks could not be looked at");
-        tokio::time::sleep(PAUSE).await;
+    if RETRIES.handle(&format!("delivery to webhooks of {account}"), || duties::deliver(&app, account)).await
+    {
+        return;
     }
-    // It may be in the hands of whoever has failed for a while.
+    // A process that failed may still hold the webhook's lease.
     if let Err(error) = duties::deliver_later(&app, account).await {
         tracing::error!(%account, error = format!("{error:#}"), "webhooks wait for the next event");
     }

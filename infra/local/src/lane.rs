@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use ports::{Queue, QueueError};
@@ -15,6 +16,13 @@ pub(crate) struct Lane<T> {
 pub(crate) struct Work<T> {
     receiver: UnboundedReceiver<T>,
     counts: Arc<watch::Sender<Counts>>,
+}
+
+/// How often a message is handled before it is given up, and how long it waits in between, as a queue does it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Retries {
+    pub(crate) attempts: u32,
+    pub(crate) pause: Duration,
 }
 
 /// Says that one is done, when it is dropped.
@@ -58,6 +66,21 @@ impl<T> Lane<T> {
     }
 }
 
+impl Retries {
+    /// Handles a message until that succeeds; whether it has. The log names `what` failed.
+    pub(crate) async fn handle<H>(self, what: &str, handle: impl Fn() -> H) -> bool
+    where
+        H: Future<Output = anyhow::Result<()>>,
+    {
+        for attempt in 1..=self.attempts {
+            let Err(error) = handle().await else { return true };
+            tracing::warn!(attempt, error = format!("{error:#}"), "{what} failed");
+            tokio::time::sleep(self.pause).await;
+        }
+        false
+    }
+}
+
 impl<T> Clone for Lane<T> {
     fn clone(&self) -> Self {
         Self { sender: self.sender.clone(), counts: self.counts.clone() }
@@ -75,7 +98,7 @@ impl<T> Work<T> {
         self.counts.send_modify(Counts::one_done);
     }
 
-    /// Does everything that comes, at most so many at once.
+    /// Handles each message as it comes, at most `at_once` at the same time.
     pub(crate) async fn side_by_side<D>(mut self, at_once: usize, does: impl Fn(T) -> D)
     where
         D: Future<Output = ()> + Send + 'static,

@@ -5,22 +5,15 @@ use jobs::Task;
 use scrip_http::App;
 
 use crate::duties;
-use crate::lane::Work;
+use crate::lane::{Retries, Work};
 
-/// How often a task is done before it is given up, as a queue gives up a message.
-const ATTEMPTS_MAX: u32 = 8;
-
-/// How long a task that could not be done waits. An attempt that was given up is settled after two seconds.
-const PAUSE: Duration = Duration::from_millis(400);
+/// An attempt that was given up is settled after two seconds.
+const RETRIES: Retries = Retries { attempts: 8, pause: Duration::from_millis(400) };
 
 /// Does tasks one after the other.
 pub(crate) async fn perform(mut work: Work<Task>, app: Arc<App>) {
     while let Some(task) = work.next().await {
-        for attempt in 1..=ATTEMPTS_MAX {
-            let Err(error) = duties::perform(&app, task).await else { break };
-            tracing::warn!(?task, attempt, error = format!("{error:#}"), "a task could not be done");
-            tokio::time::sleep(PAUSE).await;
-        }
+        RETRIES.handle(&format!("{task:?}"), || duties::perform(&app, task)).await;
         work.done();
     }
 }

@@ -6,17 +6,13 @@ use scrip_http::App;
 use scrip_payments::RechargeRequest;
 
 use crate::duties;
-use crate::lane::Work;
+use crate::lane::{Retries, Work};
 
-/// How many accounts are looked at side by side, as a queue calls so many functions. A local company that is slow on
-/// purpose holds one of them for seconds.
+/// How many accounts are handled at the same time. SQS likewise invokes several functions at once. The simulated
+/// payment provider can hold one of them for seconds (`card_slow`).
 const AT_ONCE: usize = 256;
 
-/// How often a wake is handled before it is given up, as a queue gives up a message.
-const ATTEMPTS_MAX: u32 = 3;
-
-/// How long a wake that could not be handled waits.
-const PAUSE: Duration = Duration::from_millis(100);
+const RETRIES: Retries = Retries { attempts: 3, pause: Duration::from_millis(100) };
 
 /// Handles wakes side by side: no account waits for another one's payment provider.
 pub(crate) async fn consume(work: Work<RechargeRequest>, app: Arc<App>) {
@@ -24,9 +20,5 @@ pub(crate) async fn consume(work: Work<RechargeRequest>, app: Arc<App>) {
 }
 
 async fn attend(account: AccountId, app: Arc<App>) {
-    for attempt in 1..=ATTEMPTS_MAX {
-        let Err(error) = duties::attend(&app, account).await else { return };
-        tracing::warn!(%account, attempt, error = format!("{error:#}"), "a wake could not be handled");
-        tokio::time::sleep(PAUSE).await;
-    }
+    RETRIES.handle(&format!("auto-recharge of {account}"), || duties::attend(&app, account)).await;
 }

@@ -63,8 +63,8 @@ pub enum Refusal {
     SamePlan,
     /// A plan that costs more than the present one, asked for by the organisation itself.
     #[error(
-        "the plan costs more than the present one, or brings more than the allowance that an operator has agreed with \
-         this organisation, and the organisation may not move to such a plan itself; ask the operator to change the plan, or to allow it (`selfServicePlans`)"
+        "the plan costs more than the present one, or brings more than the allowance that this \
+         organisation has now, and the organisation may not move to such a plan itself; ask the operator to change the plan, or to allow it (`selfServicePlans`)"
     )]
     PlanChangeNotAllowed,
     /// Credits on account are no lot.

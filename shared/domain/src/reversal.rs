@@ -118,9 +118,11 @@ impl Purchase {
         let disputed = self.disputed();
         let credits = self.credits_for(refunded.saturating_add(disputed.money));
         let credits = credits.less(disputed.credits).unwrap_or_default();
-        let waits = |order: &&RefundOrder| order.step.is_none() && order.is_wanted();
-        let order = self.refunds.orders.iter().rfind(waits).map(|order| order.id);
         let known = &self.refunds;
+        let more = refunded.saturating_sub(known.amount);
+        // The event of a refund may come before the answer to its order. One of less money is of another refund.
+        let waits = |order: &&RefundOrder| order.step.is_none() && order.is_wanted() && order.amount <= more;
+        let order = known.orders.iter().rfind(waits).map(|order| order.id);
         ((known.amount, known.credits) != (refunded, credits)).then_some(RefundStep {
             amount: refunded,
             credits,
@@ -141,6 +143,15 @@ impl Purchase {
         }
         let entry = entry.or(known.entry);
         Refunds { amount: step.amount, credits: step.credits, steps, open: None, entry, orders }
+    }
+
+    /// Whether the provider has made the refund that an operator ordered, and its credits are taken back.
+    #[must_use]
+    pub fn is_refund_booked(&self, order: EntryId) -> bool {
+        let is_booked = |known: &RefundOrder| {
+            known.id == order && known.state == RefundState::Made && known.step.is_some()
+        };
+        self.refunds.orders.iter().any(is_booked)
     }
 
     /// The refunds, once the provider has no more than is booked: orders that were made are part of it.

@@ -28,7 +28,7 @@ pub fn describe(routes: &OpenApi) -> Result<Value, serde_json::Error> {
         for (path, item) in paths.into_iter().flatten() {
             for (method, operation) in item.as_object_mut().into_iter().flatten() {
                 if let Some(operation) = operation.as_object_mut() {
-                    around((method, path), operation);
+                    around(method, path, operation);
                 }
             }
         }
@@ -136,7 +136,7 @@ fn scopes(method: &str, path: &str) -> &'static [Scope] {
 }
 
 /// Names the scopes that an operation needs; the text for the keys that lack them.
-fn name_scopes((method, path): (&str, &str), operation: &mut Map<String, Value>) -> String {
+fn name_scopes(method: &str, path: &str, operation: &mut Map<String, Value>) -> String {
     if path.starts_with("/admin/") {
         return "INSUFFICIENT_PERMISSIONS: the key is not an operator's".to_owned();
     }
@@ -172,9 +172,9 @@ fn envelop(responses: &mut Map<String, Value>) {
 }
 
 /// Puts the envelope around what an operation answers, and adds the errors that any may give.
-fn around((method, path): (&str, &str), operation: &mut Map<String, Value>) {
+fn around(method: &str, path: &str, operation: &mut Map<String, Value>) {
     let is_public = operation.get("security") == Some(&json!([]));
-    let forbidden = if is_public { String::new() } else { name_scopes((method, path), operation) };
+    let forbidden = if is_public { String::new() } else { name_scopes(method, path, operation) };
     if method != "get" && !is_public {
         name_key(operation);
     }

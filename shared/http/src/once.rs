@@ -157,7 +157,8 @@ fn thing(method: &Method, path: &str) -> Option<String> {
 }
 
 fn is_preview(uri: &http::Uri) -> bool {
-    uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "preview=true"))
+    let query = uri.query().unwrap_or_default();
+    form_urlencoded::parse(query.as_bytes()).any(|(name, value)| name == "preview" && value == "true")
 }
 
 fn reply(kept: &str) -> Result<Reply, ApiError> {

@@ -41,11 +41,9 @@ impl Till<'_> {
         match Box::pin(self.reverse(purchase, moment)).await {
             Ok(purchase) => unless_refused(purchase, id),
             Err(unsettled) => {
-                let is_booked = |now: &Purchase| {
-                    now.refunds.orders.iter().any(|order| order.id == id && order.step.is_some())
-                };
                 if let Unsettled::InProgress = unsettled
-                    && let Some(booked) = self.finished_by_another(known, is_booked).await
+                    && let Some(booked) =
+                        self.finished_by_another(known, |now| now.is_refund_booked(id)).await
                 {
                     return Ok(booked);
                 }

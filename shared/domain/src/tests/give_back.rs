@@ -65,6 +65,32 @@ fn world(line: &str) -> Account {
     Account { used: credits(50), held: credits(50), ..account(line) }
 }
 
+/// Where nothing is left to come back, nothing changes.
+#[test]
+fn nothing_that_comes_back_changes_nothing() {
+    for why in [refund(), Why::Release, Why::Expiry] {
+        let before = world("sub 4");
+        let request = GiveBack { shares: vec![], why, month: before.period };
+        let posting = give_back(&before, &request, &head(900, at(NOW))).unwrap();
+        assert_eq!((posting.effects, posting.entry.amount), (vec![], Credits::ZERO));
+    }
+}
+
+/// All lots together keep within what a balance can be. What an unlimited plan paid comes back to none of them.
+#[test]
+fn what_comes_back_keeps_the_balance_in_its_range() {
+    let most = Credits::MAX.get();
+    for (left, line, fits) in
+        [(most - 8, "lot2 3", true), (most - 7, "lot2 3", false), (most - 5, "unlimited 3", true)]
+    {
+        let before = Account { used: credits(50), ..account(&format!("sub 0, bonus {left} api, bonus 5")) };
+        let request = GiveBack { shares: shares(line), why: refund(), month: before.period };
+        let told = give_back(&before, &request, &head(900, at(NOW)));
+        assert_eq!(told.is_ok(), fits, "{left}: {line}");
+        assert!(fits || told == Err(Refusal::BalanceLimit));
+    }
+}
+
 #[test]
 fn a_refund_goes_back_to_the_very_lots() {
     let scoped = Terms { service: Some(Service::Api), expires_at: Some(at("2024-01-20T00:00:00Z")) };
@@ -73,6 +99,13 @@ fn a_refund_goes_back_to_the_very_lots() {
         ("sub 4, purchased 3", "lot2 2 purchased", None, "sub 4, lot2 5 Purchased"),
         // Emptied and forgotten: it stands again, on its terms.
         ("sub 0", "lot7 2 purchased", None, "sub 0, lot7 2 Purchased"),
+        // Of four alike, the youngest takes what has no lot any more.
+        (
+            "sub 0, bonus 1, bonus 1, bonus 1, bonus 1",
+            "lot7 2",
+            None,
+            "sub 0, lot2 1 Bonus, lot3 1 Bonus, lot4 1 Bonus, lot5 3 Bonus",
+        ),
         ("sub 0", "lot7 2", Some((7, scoped)), "sub 0, lot7 2 Bonus api until 2024-01-20"),
         // Ended meanwhile, with its month or by its own date: bonus credits of the same service for 31 days.
         ("sub 0", "old 4", None, "sub 0, lot900 4 Bonus until 2024-02-15"),

@@ -34,6 +34,7 @@ fn grant_decides() {
         ("sub 5", "bonus 3 smartcheck until 2024-02-20", "lot99 3"),
         ("sub 5", "sub 3", "sub 3"),
         // Beyond a few lots on the same terms, credits join the youngest of them.
+        ("purchased 1, purchased 1, purchased 1", "purchased 3", "lot99 3"),
         (&four, "purchased 3", "lot4 3"),
         (&four, "purchased 3 api", "lot99 3"),
         (&four, "bonus 3", "lot99 3"),

@@ -246,7 +246,7 @@ fn with_disputes(plain: &Account) -> Vec<(String, Account)> {
 fn with_extras(plain: &Account) -> Vec<(String, Account)> {
     let mut states = vec![];
     let mut over = plain.clone();
-    over.subscription = Subscription { granted: credits(17), ..Subscription::default() };
+    over.subscription = Subscription { granted: credits(16), ..Subscription::default() };
     states.push(("spent beyond the plan".to_owned(), over));
     let mut extra = plain.clone();
     for (name, spent, left, added, brings) in [

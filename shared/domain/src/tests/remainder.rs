@@ -36,6 +36,42 @@ fn left(pot: &Pot) -> Vec<u64> {
     pot.rest.iter().map(|rest| rest.amount.get()).collect()
 }
 
+/// A part is known by the key that it was taken under, and once it is made by its transaction.
+#[test]
+fn a_part_is_known_by_its_own_key_and_transaction() {
+    let taken = pot().with(draw("a", vec![share(2, 4)], false)).unwrap();
+    let key = |name: &str| ClaimKey::Caller(IdempotencyKey::try_from(name.to_owned()).unwrap());
+    assert_eq!(taken.open_under(&key("a")).map(Draw::amount), Some(credits(4)));
+    assert_eq!(taken.open_under(&key("b")), None);
+    let made = taken.followed(id(7)).unwrap();
+    assert!(made.has_made(id(7)) && !made.has_made(id(8)));
+}
+
+/// What can be drawn from a transaction: what it moved; of a capture, what its hold had taken for it.
+#[test]
+fn a_capture_can_give_back_what_its_hold_had_taken() {
+    let debit = consume(&account("sub 5, bonus 3"), &request(7), &head(9, at(NOW))).unwrap();
+    let receipt = |drawn: Option<Drawn>| Receipt {
+        entry: debit.entry.clone(),
+        sequence: 1,
+        details: Details { drawn, ..Details::default() },
+        balance: account("").balance(at(NOW)),
+    };
+    let rest = |why: Option<Why>| {
+        let shares = vec![share(2, 4)];
+        let drawn = why.map(|why| Drawn { of: id(1), why, shares });
+        left(&Pot::of(&receipt(drawn)))
+    };
+    assert_eq!(rest(None), [5, 2]);
+    assert_eq!(rest(Some(Why::Capture)), [4]);
+    assert_eq!(rest(Some(Why::Release)), [5, 2]);
+}
+
+fn request(amount: u64) -> Consume {
+    let operation = Operation::try_from("x".to_owned()).unwrap();
+    Consume { operation, amount: credits(amount), service: None }
+}
+
 #[test]
 fn a_part_is_taken_and_followed_or_put_back() {
     let taken = pot().with(draw("a", vec![share(2, 4), share(3, 1)], false)).unwrap();
@@ -88,6 +124,12 @@ fn a_part_that_lands_after_it_was_put_back_is_written_down() {
         let landed = pot.landed(&late, id(7)).unwrap();
         assert_eq!((landed.overdrawn.get(), left(&landed.pot)), (overdrawn, rest));
         assert!(landed.pot.has_made(id(7)) && landed.pot.open.is_some());
+    }
+    // It closes what it closed, and opens nothing that another part has closed.
+    for (is_closed, closes, closed) in [(false, false, false), (false, true, true), (true, false, true)] {
+        let pot = Pot { closed: is_closed, ..pot() };
+        let landed = pot.landed(&draw("a", vec![share(2, 4)], closes), id(7)).unwrap();
+        assert_eq!(landed.pot.closed, closed, "{is_closed}, {closes}");
     }
 }
 

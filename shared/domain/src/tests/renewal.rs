@@ -118,3 +118,16 @@ fn what_time_has_done_is_written_in_its_order() {
     ];
     assert_eq!(told, expected);
 }
+
+/// A lot whose end is booked at the very instant at which the month turns is booked after it.
+#[test]
+fn a_month_that_turns_at_the_instant_of_a_booking_comes_first() {
+    for (end, expected) in
+        [("2024-01-31T23:58:59Z", "credit.expiry"), ("2024-01-31T23:59:00Z", "credit.renewal")]
+    {
+        let mut before = account("sub 5, bonus 3");
+        before.lots.get_mut(&id(2)).unwrap().expires_at = Some(at(end));
+        let first = due(&before, at("2024-02-01T00:05:00Z")).unwrap();
+        assert_eq!(first.entry.operation.as_str(), expected, "{end}");
+    }
+}

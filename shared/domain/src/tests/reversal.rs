@@ -305,3 +305,30 @@ proptest! {
         prop_assert!(taken <= purchase.credits_for(money).get() + 3);
     }
 }
+
+fn order(number: u64, amount: u64, state: RefundState, step: Option<u32>) -> RefundOrder {
+    let reason = Reference::try_from("Ordered twice".to_owned()).unwrap();
+    RefundOrder { id: id(number), amount, reason, by: KeyId::new(at(NOW), 1), at: at(NOW), state, step }
+}
+
+/// An operator's refund is booked once the provider has made it and its credits are taken back.
+#[test]
+fn an_order_is_booked_once_its_own_money_went_back() {
+    let mut purchase = purchase(0);
+    purchase.refunds.orders = vec![
+        order(20, 980, RefundState::Made, Some(1)),
+        order(21, 980, RefundState::Made, None),
+        order(22, 980, RefundState::Open, Some(2)),
+    ];
+    assert_eq!([20, 21, 22].map(|number| purchase.is_refund_booked(id(number))), [true, false, false]);
+}
+
+/// A step belongs to an order whose money it can be: a refund of less was made by another.
+#[test]
+fn a_step_belongs_to_an_order_of_no_more_money() {
+    for (refunded, expected) in [(979, None), (980, Some(id(20))), (4_900, Some(id(20)))] {
+        let mut purchase = purchase(0);
+        purchase.refunds.orders = vec![order(20, 980, RefundState::Open, None)];
+        assert_eq!(purchase.refund_due(refunded).unwrap().order, expected, "{refunded}");
+    }
+}

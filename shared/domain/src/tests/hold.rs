@@ -1,0 +1,84 @@
+//! Holds: how long they last, how they stand, and what is left to capture or release.
+
+use super::*;
+
+fn request(amount: u64) -> Consume {
+    let operation = Operation::try_from("x".to_owned()).unwrap();
+    Consume { operation, amount: credits(amount), service: None }
+}
+
+/// What is left of a hold of 8 that ends at 11:00.
+fn held() -> Pot {
+    let posting = hold(&account("sub 5, bonus 4"), &request(8), &head(9, at(NOW))).unwrap();
+    let receipt = Receipt {
+        entry: posting.entry,
+        sequence: 1,
+        details: Details { expires_at: Some(at("2024-01-15T11:00:00Z")), ..Details::default() },
+        balance: account("").balance(at(NOW)),
+    };
+    Pot::of(&receipt)
+}
+
+/// The remainder once a part was drawn for `why`: as many credits as `amount`, or all that is left.
+fn drawn(pot: Pot, why: Why, amount: Option<u64>, number: u64) -> Pot {
+    let portion = match why {
+        Why::Capture => pot.to_capture(amount.map(credits), at(NOW)).unwrap(),
+        Why::Release | Why::Expiry | Why::Refund { .. } => pot.to_release(&why, at(NOW)).unwrap(),
+    };
+    let drawn = Drawn { of: pot.of, why, shares: portion.shares };
+    let key = ClaimKey::Caller(IdempotencyKey::try_from(format!("d{number}")).unwrap());
+    let details = Details { drawn: Some(drawn), ..Details::default() };
+    let draw = Draw { key, asked: Fingerprint("x".to_owned()), details, closes: portion.closes };
+    pot.with(draw).unwrap().followed(id(number)).unwrap()
+}
+
+/// A hold lasts at least as long as it was asked for, and ends at a whole second.
+#[test]
+fn a_hold_ends_at_a_whole_second() {
+    assert_eq!(HOLD_SECONDS_MAX, 2_678_400);
+    for (now, seconds, end) in [
+        ("2024-01-15T10:30:00Z", 60, "2024-01-15T10:31:00Z"),
+        ("2024-01-15T10:30:00.001Z", 60, "2024-01-15T10:31:01Z"),
+        ("2024-01-15T10:30:00.999Z", 1, "2024-01-15T10:30:02Z"),
+        ("2024-01-15T10:30:00Z", HOLD_SECONDS_MAX, "2024-02-15T10:30:00Z"),
+    ] {
+        assert_eq!(hold_ends(at(now), seconds), at(end), "{now}, {seconds}");
+    }
+}
+
+/// what was drawn, in order; the instant => how it stands, how much of it was captured
+#[test]
+fn a_hold_stands_as_what_was_drawn_of_it_says() {
+    let before = "2024-01-15T10:59:59Z";
+    for (draws, now, status, captured) in [
+        (vec![], before, "held", 0),
+        (vec![], "2024-01-15T11:00:00Z", "expired", 0),
+        (vec![(Why::Capture, Some(3))], before, "held", 3),
+        (vec![(Why::Capture, Some(3))], "2024-01-15T11:00:00Z", "expired", 3),
+        (vec![(Why::Capture, Some(3)), (Why::Capture, None)], "2024-01-15T11:00:00Z", "captured", 8),
+        (vec![(Why::Capture, Some(3)), (Why::Release, None)], before, "released", 3),
+        (vec![(Why::Expiry, None)], before, "expired", 0),
+    ] {
+        let told = format!("{draws:?} at {now}");
+        let pot =
+            (10..).zip(draws).fold(held(), |pot, (number, (why, amount))| drawn(pot, why, amount, number));
+        let (stands, taken) = (pot.status(at(now)), pot.captured().get());
+        assert_eq!((stands.as_str(), taken), (status, captured), "{told}");
+    }
+}
+
+/// No more than is held is captured, and nothing of a hold that has ended.
+#[test]
+fn what_can_be_captured_is_what_is_held() {
+    let pot = held();
+    let closes = |amount| pot.to_capture(Some(credits(amount)), at(NOW)).map(|portion| portion.closes);
+    assert_eq!((closes(7), closes(8)), (Ok(false), Ok(true)));
+    assert_eq!(closes(9), Err(Refusal::MoreThanHeld { required: credits(9), available: credits(8) }));
+    let late = at("2024-01-15T11:00:00Z");
+    assert_eq!(pot.to_capture(None, late), Err(Refusal::HoldClosed(HoldStatus::Expired)));
+    assert_eq!(pot.to_release(&Why::Release, late), Err(Refusal::HoldClosed(HoldStatus::Expired)));
+    assert!(pot.to_release(&Why::Expiry, late).is_ok());
+    let released = drawn(pot, Why::Release, None, 10);
+    let twice = released.to_release(&Why::Expiry, at(NOW));
+    assert_eq!(twice, Err(Refusal::HoldClosed(HoldStatus::Released)));
+}

@@ -1,0 +1,72 @@
+//! What a transaction says of its lots and of the balance.
+
+use super::*;
+
+fn receipt(account: &Account, posting: &Posting) -> Receipt {
+    let after = account.clone().apply(posting).unwrap();
+    let lines = after.receipts(Details::default());
+    lines.into_iter().next().unwrap()
+}
+
+/// account; what is refunded of it => how many credits had ended, and by how many the balance changed
+#[test]
+fn a_refund_says_what_had_ended_and_what_came_of_it() {
+    let until = |text: &str| Terms { service: None, expires_at: Some(at(text)) };
+    for (line, came, terms, why, ended, net) in [
+        ("sub 0", "sub 3", Terms::default(), super::give_back::refund(), None, 3),
+        ("sub 0", "lot700 3", until("2024-01-15T10:30:01Z"), Why::Release, None, 3),
+        ("sub 0", "lot700 3", until("2024-01-15T10:30:00Z"), Why::Release, Some(3), 0),
+        ("sub 0", "old 3", Terms::default(), Why::Release, Some(3), 0),
+        ("unlimited", "unlimited 3", Terms::default(), super::give_back::refund(), None, 0),
+        ("sub 0, owed 2", "lot700 3 purchased", Terms::default(), super::give_back::refund(), None, 1),
+    ] {
+        let mut before = Account { used: credits(50), held: credits(50), ..account(line) };
+        before.subscription.granted = before.subscription.granted.plus(credits(9)).unwrap();
+        let mut shares = super::give_back::shares(came);
+        let gone = shares.iter_mut().filter(|share| share.lot == LotId::Granted(id(700)));
+        gone.for_each(|share| share.terms = terms);
+        let request = GiveBack { shares, why, month: before.period };
+        let posting = give_back(&before, &request, &head(900, at(NOW))).unwrap();
+        let told = receipt(&before, &posting);
+        assert_eq!((told.ended().map(Credits::get), told.net()), (ended, net), "{line}: {came}");
+    }
+}
+
+/// A debit lowers the balance by what lots gave, and lots give what they have on their terms.
+#[test]
+fn a_debit_says_what_lots_gave_on_which_terms() {
+    let before = account("sub 2, bonus 3 until 2024-02-20, limit 9");
+    let operation = Operation::try_from("x".to_owned()).unwrap();
+    let request = Consume { operation, amount: credits(7), service: None };
+    let told = receipt(&before, &consume(&before, &request, &head(99, at(NOW))).unwrap());
+    assert_eq!((told.ended(), told.net(), told.entry.amount), (None, -5, credits(7)));
+    let terms: Vec<_> = told.sources().iter().map(|part| part.terms.expires_at).collect();
+    assert_eq!(terms, [None, Some(at("2024-02-20T00:00:00Z")), None]);
+}
+
+/// A claim's key is stored as text that says who has made it.
+#[test]
+fn a_claim_key_reads_as_it_was_written() {
+    let key = || IdempotencyKey::try_from("k1".to_owned()).unwrap();
+    for (key, text) in [
+        (ClaimKey::Caller(key()), "c#k1"),
+        (ClaimKey::Operator(key()), "o#k1"),
+        (ClaimKey::System(key()), "s#k1"),
+    ] {
+        assert_eq!((key.to_string(), String::from(key.clone())), (text.to_owned(), text.to_owned()));
+        assert_eq!(ClaimKey::try_from(text.to_owned()), Ok(key));
+    }
+}
+
+/// A lot that made room for a credit is left out of its sources, and no other lot.
+#[test]
+fn a_lot_that_made_room_is_left_out_in_its_own_kind() {
+    let before = account("sub 0");
+    let mut entry = super::grant::give(&before, "purchased", 5, 99).entry;
+    entry.moves.push(Move::out(LotId::Granted(id(1)), Source::Bonus, credits(3)));
+    entry.moves.push(Move::into(LotId::Granted(id(2)), Source::Bonus, credits(3)));
+    let receipt =
+        Receipt { entry, sequence: 1, details: Details::default(), balance: before.balance(at(NOW)) };
+    let told: Vec<_> = receipt.sources().iter().map(|part| (part.lot, part.amount.get())).collect();
+    assert_eq!(told, [(LotId::Granted(id(99)), 5)]);
+}
