@@ -167,7 +167,7 @@ impl Outcomes {
     }
 }
 
-/// `shared/domain/src/hold.rs:12:5: replace a with b in c` without `:12:5`.
+/// `shared/domain/src/operation/hold.rs:12:5: replace a with b in c` without `:12:5`.
 fn without_place(line: &str) -> String {
     match line.split_once(": ") {
         Some((place, mutation)) => format!("{}: {mutation}", place.split(':').next().unwrap_or(place)),
@@ -200,9 +200,9 @@ mod checks {
     fn a_mutant_is_known_by_its_file_and_what_it_does() {
         assert_eq!(
             without_place(
-                "shared/domain/src/hold.rs:92:5: replace capture -> Result<Posting> with Ok(Default::default())"
+                "shared/domain/src/operation/hold.rs:92:5: replace capture -> Result<Posting> with Ok(Default::default())"
             ),
-            "shared/domain/src/hold.rs: replace capture -> Result<Posting> with Ok(Default::default())"
+            "shared/domain/src/operation/hold.rs: replace capture -> Result<Posting> with Ok(Default::default())"
         );
     }
 

@@ -7,17 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{AccountId, KeyId, Plan};
-
-/// Real credits, or the separate ledger of an organisation's test keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// Real.
-    Live,
-    /// Test.
-    Test,
-}
+use crate::{AccountId, KeyId, Mode, Plan};
 
 /// What a key may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -53,7 +43,7 @@ pub struct ApiKey {
     pub key_id: KeyId,
     /// Whose it is; an operator's when there is no account.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub org: Option<super::OrgId>,
+    pub org: Option<crate::OrgId>,
     /// Which ledger it sees.
     pub mode: Mode,
     /// What it may do. An operator's key has none: it may do what operators may.
@@ -68,7 +58,7 @@ pub struct ApiKey {
     pub revoked_at: Option<DateTime<Utc>>,
     /// In words, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<super::Reference>,
+    pub description: Option<crate::Reference>,
 }
 
 /// Who calls, once their key has been checked.
@@ -211,17 +201,6 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "Secret(…{})", self.last4())
-    }
-}
-
-impl Mode {
-    /// `live` or `test`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Live => "live",
-            Self::Test => "test",
-        }
     }
 }
 

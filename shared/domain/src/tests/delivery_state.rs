@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ATTEMPTS_MAX;
-use crate::back_off::RETRY_SECONDS;
+use crate::webhook::backoff::RETRY_SECONDS;
 
 fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_705_312_800, 0).unwrap()

@@ -1,0 +1,287 @@
+use std::fmt;
+
+use chrono::NaiveDate;
+use serde::{Serialize, Serializer};
+use sha2::{Digest, Sha256};
+
+use crate::{AccountId, EntryId};
+
+/// A hash of an account's chain: SHA-256, 32 bytes, written as 64 hexadecimal digits.
+///
+/// Each row's hash is made from the one before and the row's own text, so whoever knows the last one
+/// knows whether any row before it is still what it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Hash([u8; 32]);
+
+/// A row's place in the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Which row.
+    pub id: EntryId,
+    /// The hash of the chain with it.
+    pub hash: Hash,
+}
+
+/// Links of consecutive rows, which are kept together. Where a span begins does not hang on how many
+/// rows were chained at once, so whoever makes it makes the same one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The number of its first row: 1, 17, 33, …
+    pub first: u64,
+    /// The hash before its first row.
+    pub before: Hash,
+    /// Its rows, by rising number; at most [`Span::ROWS`].
+    pub links: Vec<Link>,
+}
+
+/// How far the chain of an account has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tip {
+    /// The span that is not full yet.
+    pub open: Span,
+    /// The latest day, in UTC, of any row so far, by the ids' time; none before the first row.
+    pub day: Option<NaiveDate>,
+}
+
+/// The end of a day, as the chain had it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The day, in UTC.
+    pub date: NaiveDate,
+    /// The number of its last row.
+    pub sequence: u64,
+    /// The hash of the chain with that row.
+    pub hash: Hash,
+}
+
+/// What is to be kept of a chain that has grown, besides its tip.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Growth {
+    /// Spans that are full now.
+    pub spans: Vec<Span>,
+    /// Days that are over now.
+    pub checkpoints: Vec<Checkpoint>,
+}
+
+/// The text of a row, over which its hash goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowText {
+    /// Which row.
+    pub id: EntryId,
+    /// All that is stored of it, in its one spelling.
+    pub text: String,
+}
+
+impl Hash {
+    /// How long it is, in bytes.
+    pub const BYTES: usize = 32;
+
+    /// Where an account's chain begins. It is made from the account's name, so a chain can't be passed off
+    /// as another account's.
+    #[must_use]
+    pub fn genesis(account: AccountId) -> Self {
+        Self(Sha256::digest(format!("scrip ledger of {account}")).into())
+    }
+
+    /// The hash of the chain with one more row: SHA-256 over these 32 bytes and the row's text.
+    #[must_use]
+    pub fn link(self, text: &str) -> Self {
+        Self(Sha256::new().chain_update(self.0).chain_update(text).finalize().into())
+    }
+
+    /// A hash from its 32 bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// Its 32 bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Span {
+    /// How many rows a full one has. Their ids and hashes, with the item's key, stay below 1 KB: one write
+    /// unit, also beside the watermark.
+    pub const ROWS: usize = 16;
+
+    /// The number with which the span of a row begins.
+    #[must_use]
+    pub fn first_of(sequence: u64) -> u64 {
+        let rows = u64::try_from(Self::ROWS).unwrap_or(u64::MAX);
+        let past = sequence.saturating_sub(1).checked_rem(rows).unwrap_or(0);
+        sequence.saturating_sub(past).max(1)
+    }
+
+    /// The number of the row after its last.
+    #[must_use]
+    pub fn next(&self) -> u64 {
+        self.first.saturating_add(u64::try_from(self.links.len()).unwrap_or(u64::MAX))
+    }
+
+    /// The hash with its last row.
+    #[must_use]
+    pub fn hash(&self) -> Hash {
+        self.links.last().map_or(self.before, |last| last.hash)
+    }
+
+    /// The hash before a row, and the row's link.
+    #[must_use]
+    pub fn link(&self, sequence: u64) -> Option<(Hash, Link)> {
+        let place = usize::try_from(sequence.checked_sub(self.first)?).ok()?;
+        let link = *self.links.get(place)?;
+        let before = match place.checked_sub(1) {
+            Some(place) => self.links.get(place)?.hash,
+            None => self.before,
+        };
+        Some((before, link))
+    }
+
+    /// Whether `full` is the same span, further on.
+    #[must_use]
+    pub fn begins(&self, full: &Self) -> bool {
+        (self.first, self.before) == (full.first, full.before) && full.links.starts_with(&self.links)
+    }
+
+    /// What of it lies in `from..=to`; none when nothing does.
+    #[must_use]
+    pub fn within(&self, from: u64, to: u64) -> Option<Self> {
+        let first = from.max(self.first);
+        let (before, _) = self.link(first)?;
+        let links = self.numbered().filter(|(number, _)| (first..=to).contains(number));
+        let links: Vec<_> = links.map(|(_, link)| link).collect();
+        (!links.is_empty()).then_some(Self { first, before, links })
+    }
+
+    /// Its links, each with the row's number.
+    pub fn numbered(&self) -> impl Iterator<Item = (u64, Link)> {
+        (self.first..).zip(self.links.iter().copied())
+    }
+}
+
+impl Tip {
+    /// The chain of an account without rows.
+    #[must_use]
+    pub fn genesis(account: AccountId) -> Self {
+        Self { open: Span { first: 1, before: Hash::genesis(account), links: vec![] }, day: None }
+    }
+
+    /// The number of the last row; 0 before the first.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.open.next().saturating_sub(1)
+    }
+
+    /// The hash with it.
+    #[must_use]
+    pub fn hash(&self) -> Hash {
+        self.open.hash()
+    }
+
+    /// Adds the row with the next number.
+    pub fn add(&mut self, row: &RowText, growth: &mut Growth) {
+        let (sequence, hash) = (self.sequence(), self.hash());
+        growth.checkpoints.extend(closes(&mut self.day, row.id, (sequence, hash)));
+        self.open.links.push(Link { id: row.id, hash: hash.link(&row.text) });
+        if self.open.links.len() >= Span::ROWS {
+            let open = Span { first: self.open.next(), before: self.open.hash(), links: vec![] };
+            growth.spans.push(std::mem::replace(&mut self.open, open));
+        }
+    }
+}
+
+/// The day that is over with the row `id`, where it is the first of a later one; `before` is where the
+/// chain stood. Ids rise with numbers but for requests under way together, so the latest day counts.
+pub(crate) fn closes(
+    day: &mut Option<NaiveDate>,
+    id: EntryId,
+    (sequence, hash): (u64, Hash),
+) -> Option<Checkpoint> {
+    let today = id.time().date_naive();
+    let over = day.filter(|day| *day < today);
+    *day = (*day).max(Some(today));
+    over.map(|date| Checkpoint { date, sequence, hash })
+}
+
+impl fmt::Display for Hash {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+    }
+}
+
+impl Serialize for Hash {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        out.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(mode: &str) -> AccountId {
+        format!("org_01HKZNPZB0YQ3T5N1C8V6W2X4G#{mode}").parse().unwrap()
+    }
+
+    fn row(at: &str, number: u128) -> RowText {
+        RowText { id: EntryId::new(at.parse().unwrap(), number), text: format!(r#"{{"seq":{number}}}"#) }
+    }
+
+    /// As `printf` and `sha256sum` have it, so that others can verify what we hash.
+    #[test]
+    fn hashes_are_those_of_any_other_sha_256() {
+        let genesis = Hash::genesis(account("live"));
+        assert_eq!(genesis.to_string(), "fe688976ed1ac756d46e8b9b6bee384f13e3cceff996760bbe88f2aebf74e711");
+        assert_eq!(
+            genesis.link(r#"{"seq":1}"#).to_string(),
+            "3e66f3fbf1ad2703ac0a9624d8b0ee7426fb053c5b1efec78af7ee9799b7d508"
+        );
+        assert_ne!(Hash::genesis(account("test")), genesis);
+        assert_eq!(Hash::from_bytes(genesis.bytes()), Some(genesis));
+        assert_eq!(Hash::from_bytes(&[0; 31]), None);
+    }
+
+    #[test]
+    fn spans_begin_where_their_numbers_say() {
+        for (number, first) in
+            [(0, 1), (1, 1), (2, 1), (16, 1), (17, 17), (32, 17), (33, 33), (u64::MAX, u64::MAX - 14)]
+        {
+            assert_eq!(Span::first_of(number), first, "{number}");
+        }
+    }
+
+    #[test]
+    fn a_chain_grows_by_full_spans_and_ended_days() {
+        let mut tip = Tip::genesis(account("live"));
+        let (mut growth, mut hash) = (Growth::default(), tip.hash());
+        for number in 1..=40_u64 {
+            // The tenth comes late: its id is of the day before.
+            let at = match number {
+                1..=5 | 10 => "2024-01-15T23:59:59Z",
+                6..=30 => "2024-01-16T00:00:00Z",
+                _ => "2024-01-31T12:00:00Z",
+            };
+            let row = row(at, number.into());
+            hash = hash.link(&row.text);
+            tip.add(&row, &mut growth);
+            assert_eq!((tip.sequence(), tip.hash()), (number, hash));
+        }
+        let firsts: Vec<_> = growth.spans.iter().map(|span| (span.first, span.links.len())).collect();
+        assert_eq!((firsts, tip.open.first), (vec![(1, 16), (17, 16)], 33));
+        assert_eq!(growth.spans[1].before, growth.spans[0].hash());
+        let days: Vec<_> =
+            growth.checkpoints.iter().map(|day| (day.date.to_string(), day.sequence)).collect();
+        assert_eq!(days, [("2024-01-15".to_owned(), 5), ("2024-01-16".to_owned(), 30)]);
+        assert_eq!(growth.checkpoints[1].hash, growth.spans[1].link(30).unwrap().1.hash);
+        assert_eq!(growth.spans[1].link(17).unwrap().0, growth.spans[0].hash());
+        assert_eq!(growth.spans[1].link(33), None);
+        let part = growth.spans[1].within(20, 25).unwrap();
+        assert_eq!(
+            (part.first, part.next(), part.before),
+            (20, 26, growth.spans[1].link(19).unwrap().1.hash)
+        );
+        assert_eq!(growth.spans[1].within(33, 40), None);
+    }
+}

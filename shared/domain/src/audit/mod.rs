@@ -1,0 +1,11 @@
+//! The hash chain of a ledger, and what an audit finds.
+
+mod chain;
+mod finding;
+mod rebuild;
+mod sums;
+
+pub use chain::{Checkpoint, Growth, Hash, Link, RowText, Span, Tip};
+pub use finding::{ChainCheck, Finding, Problem};
+pub use rebuild::{RowFacts, Totals, repaired};
+pub use sums::Sums;

@@ -1,0 +1,249 @@
+//! What the rows of a ledger tell of their account: enough to rebuild an account whose own item does not read.
+
+use std::collections::BTreeMap;
+
+use crate::ledger::receipt::HOLD;
+use crate::{
+    Account, Allowance, Credits, Details, Direction, Drawn, Entry, EntryId, Fence, Finding, Head, Lot, LotId,
+    Operation, Period, PlanId, Receipt, Sums, Terms, Why,
+};
+
+/// What turns a month.
+const RENEWAL: &str = "credit.renewal";
+
+/// The entry that a repair makes. It moves nothing.
+const REPAIR: &str = "account.repair";
+
+/// The operations that open a lot on the terms that their details name.
+const OPENS: [&str; 3] = ["credit.grant", "credit.purchase", "credit.adjustment"];
+
+/// What the rows of an account tell of it, gathered in the order of their numbers.
+#[derive(Debug, Default)]
+pub struct RowFacts {
+    sums: Sums,
+    /// Each lot as the rows tell it, with nothing in it.
+    lots: BTreeMap<EntryId, Lot>,
+    totals: Totals,
+}
+
+/// What an account has after some entries, as far as these tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// How many entries there were.
+    pub sequence: u64,
+    /// The month of the account; none before its first renewal.
+    pub period: Option<Period>,
+    /// What is left of each lot. What is owed has left, so it counts below zero.
+    pub lots: BTreeMap<LotId, i128>,
+    /// Debits of the month.
+    pub used: i128,
+    /// Set aside by holds.
+    pub held: i128,
+    /// The month's subscription credits that were spent.
+    pub spent: i128,
+    /// How much may be spent on account; none where an entry has changed it and no row says how.
+    pub limit: Option<Credits>,
+    /// The plan.
+    pub plan: Option<PlanId>,
+    /// What a month brings.
+    pub allowance: Option<Allowance>,
+    /// Whether debits leave all counters but usage alone.
+    pub unlimited: bool,
+    /// Whether an operator has stopped it.
+    pub frozen: bool,
+}
+
+impl RowFacts {
+    /// Adds the next row.
+    pub fn add(&mut self, receipt: Receipt) {
+        if receipt.entry.switch.is_none() {
+            self.totals.unlimited = receipt.balance.unlimited;
+        }
+        self.totals = self.totals.after(&receipt.entry, &receipt.details);
+        let told = &receipt.balance;
+        let totals = &mut self.totals;
+        totals.sequence = receipt.sequence;
+        totals.limit = Some(told.post_paid.unwrap_or_default().limit);
+        totals.held = told.held.get().into();
+        (totals.plan, totals.unlimited) = (Some(told.plan.clone()), told.unlimited);
+        if totals.period == Some(told.period) {
+            totals.used = told.used.get().into();
+        }
+        for part in &receipt.entry.moves {
+            let LotId::Granted(id) = part.lot else { continue };
+            let is_opened = receipt.entry.id == id && OPENS.contains(&receipt.entry.operation.as_str());
+            let mut terms = part.terms;
+            if is_opened && terms.are_plain() {
+                terms = Terms { service: receipt.details.service, expires_at: receipt.details.expires_at };
+            }
+            let Terms { service, expires_at } = terms;
+            let lot = Lot { source: part.source, left: Credits::ZERO, service, expires_at };
+            // Only credits that arrive can change what a lot is.
+            if part.direction == Direction::Credit || !self.lots.contains_key(&id) {
+                self.lots.insert(id, lot);
+            }
+        }
+        self.sums.add(receipt);
+        self.totals.allowance = self.sums.allowance();
+    }
+
+    /// What the account has after the rows.
+    #[must_use]
+    pub fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// A lot as the rows tell it, with nothing in it.
+    #[must_use]
+    pub fn lot(&self, id: EntryId) -> Option<Lot> {
+        self.lots.get(&id).cloned()
+    }
+
+    /// The last row.
+    #[must_use]
+    pub fn last(&self) -> Option<&Receipt> {
+        self.sums.last()
+    }
+
+    /// Adds the rows of the repair and holds the repaired account against all rows.
+    #[must_use]
+    pub fn against(mut self, repaired: &Account, details: Details) -> Vec<Finding> {
+        for receipt in repaired.receipts(details) {
+            self.add(receipt);
+        }
+        self.sums.against(repaired)
+    }
+}
+
+impl Totals {
+    /// What the account has after one more entry.
+    #[must_use]
+    pub fn after(&self, entry: &Entry, details: &Details) -> Self {
+        let mut next = self.clone();
+        let operation = entry.operation.as_str();
+        if operation == RENEWAL {
+            next.period = Some(Period::of(entry.at));
+            (next.used, next.spent) = (0, 0);
+        }
+        let is_usage = !entry.operation.is_own();
+        let subscription = next.period.map(LotId::Subscription);
+        let unlimited = next.period.map(LotId::Unlimited);
+        for part in &entry.moves {
+            let amount = i128::from(part.amount.get());
+            let change = match part.direction {
+                Direction::Credit => amount,
+                Direction::Debit => amount.saturating_neg(),
+            };
+            if !matches!(part.lot, LotId::Unlimited(_)) {
+                let lot = next.lots.entry(part.lot).or_default();
+                *lot = lot.saturating_add(change);
+            }
+            let is_months = Some(part.lot) == subscription || Some(part.lot) == unlimited;
+            if is_months && (is_usage || operation == HOLD) {
+                next.spent = next.spent.saturating_sub(change);
+            }
+        }
+        let amount = i128::from(entry.amount.get());
+        if is_usage && entry.direction == Direction::Debit {
+            next.used = next.used.saturating_add(amount);
+        }
+        if operation == HOLD {
+            next.held = next.held.saturating_add(amount);
+        }
+        if let Some(drawn) = &details.drawn {
+            next.draw(drawn, [subscription, unlimited]);
+        }
+        if let Some(switch) = &entry.switch {
+            next.plan = Some(switch.to.clone());
+            next.allowance = Some(switch.allowance);
+            next.unlimited = switch.allowance == Allowance::Unlimited;
+        }
+        match operation {
+            "account.freeze" => next.frozen = true,
+            "account.unfreeze" => next.frozen = false,
+            "account.post_paid" => next.limit = None,
+            _ => (),
+        }
+        next.sequence = next.sequence.saturating_add(entry.rows());
+        next
+    }
+
+    /// What a refund, a capture or a release changes beside the lots.
+    fn draw(&mut self, drawn: &Drawn, months: [Option<LotId>; 2]) {
+        let amount = i128::from(drawn.amount().get());
+        match drawn.why {
+            Why::Refund { .. } if Some(Period::of(drawn.of.time())) == self.period => {
+                self.used = self.used.saturating_sub(amount);
+            }
+            Why::Refund { .. } => (),
+            Why::Capture => {
+                self.held = self.held.saturating_sub(amount);
+                self.used = self.used.saturating_add(amount);
+            }
+            Why::Release | Why::Expiry => self.held = self.held.saturating_sub(amount),
+        }
+        if drawn.why == Why::Capture {
+            return;
+        }
+        let [subscription, unlimited] = months;
+        for share in &drawn.shares {
+            let amount = i128::from(share.amount.get());
+            let back = if Some(share.lot) == subscription || Some(share.lot) == unlimited && self.unlimited {
+                amount
+            } else if Some(share.lot) == unlimited {
+                // On a plan that is counted down, only what was spent beyond it.
+                amount.min(self.over())
+            } else {
+                0
+            };
+            self.spent = self.spent.saturating_sub(back).max(0);
+        }
+    }
+
+    /// What was spent beyond what the plan brings.
+    fn over(&self) -> i128 {
+        let brings = self.allowance.map_or(Credits::ZERO, Allowance::monthly);
+        self.spent.saturating_sub(brings.get().into()).max(0)
+    }
+
+    /// What is left of the month's subscription credits.
+    #[must_use]
+    pub fn subscription(&self) -> i128 {
+        self.period.and_then(|period| self.lots.get(&LotId::Subscription(period)).copied()).unwrap_or(0)
+    }
+
+    /// What is owed.
+    #[must_use]
+    pub fn owed(&self) -> i128 {
+        self.lots.get(&LotId::PostPaid).copied().unwrap_or(0).saturating_neg()
+    }
+
+    /// Granted lots that hold something.
+    pub fn granted(&self) -> impl Iterator<Item = (EntryId, i128)> {
+        self.lots.iter().filter_map(|(lot, left)| match lot {
+            LotId::Granted(id) if *left != 0 => Some((*id, *left)),
+            LotId::Granted(_)
+            | LotId::Subscription(_)
+            | LotId::PostPaid
+            | LotId::Unlimited(_)
+            | LotId::Disputed(_) => None,
+        })
+    }
+}
+
+/// An account that was rebuilt, with the entry that says so. It closes the account to all attempts before it: what
+/// was decided on the account as it was must not land.
+#[must_use]
+pub fn repaired(account: Account, head: &Head) -> Account {
+    let none = (Direction::Credit, Credits::ZERO);
+    let entry = head.entry(&account, Operation::own(REPAIR), none, vec![]);
+    let sequence = account.sequence.saturating_add(1);
+    Account {
+        sequence,
+        // Above every revision that anybody remembers.
+        revision: account.revision.max(sequence).saturating_add(1),
+        fence: Fence { up_to: head.id.before(), sequence },
+        last: Some(entry),
+        ..account
+    }
+}

@@ -1,0 +1,217 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::ledger::receipt::{CAPTURE, HOLD, RELEASE};
+use crate::{
+    Account, Allowance, ClaimKey, Credits, Details, Direction, Draw, Entry, EntryId, Finding, LotId, Pot,
+    Problem, Receipt, Why,
+};
+
+/// What turns a month, and tells what it brings.
+const RENEWAL: &str = "credit.renewal";
+
+/// What the rows of an account add up to, in the order of their numbers.
+#[derive(Debug, Default)]
+pub struct Sums {
+    lots: BTreeMap<LotId, i128>,
+    /// All lots together, as the next row's balance must say.
+    booked: i128,
+    /// What is set aside, as the next row's balance must say.
+    held: i128,
+    /// What can still be drawn from each debit and each hold.
+    left: BTreeMap<EntryId, Credits>,
+    /// From which of them something was drawn, and the rows that drew.
+    drawn_from: BTreeSet<EntryId>,
+    drew: BTreeSet<EntryId>,
+    /// The same by what was drawn from, and the key under which.
+    drew_under: BTreeSet<(EntryId, ClaimKey)>,
+    last: Option<Receipt>,
+    /// What a month brings, as the last renewal or change of plan tells.
+    allowance: Option<Allowance>,
+    findings: Vec<Finding>,
+}
+
+impl Sums {
+    /// Adds the next row, and holds its balance against the sum.
+    pub fn add(&mut self, receipt: Receipt) {
+        for part in receipt.entry.moves.iter().filter(|part| is_summed(part.lot)) {
+            let amount = i128::from(part.amount.get());
+            let amount = match part.direction {
+                Direction::Credit => amount,
+                Direction::Debit => amount.saturating_neg(),
+            };
+            let lot = self.lots.entry(part.lot).or_default();
+            *lot = lot.saturating_add(amount);
+            if part.lot.is_counted() {
+                self.booked = self.booked.saturating_add(amount);
+            }
+        }
+        let told = receipt.balance.booked().unwrap_or(Credits::MAX).get();
+        let sum = self.booked.min(i128::from(Credits::MAX.get()));
+        if has_minted(&receipt) {
+            self.findings.push(Finding::row(receipt.sequence, Some(receipt.entry.id), Problem::Minted));
+        }
+        if i128::from(told) != sum {
+            let problem = Problem::Balance { told, sum };
+            self.findings.push(Finding::row(receipt.sequence, Some(receipt.entry.id), problem));
+            // One wrong row is named once.
+            self.booked = i128::from(told);
+        }
+        self.hold(&receipt);
+        self.draw(&receipt);
+        if let Some(switch) = &receipt.entry.switch {
+            self.allowance = Some(switch.allowance);
+        } else if receipt.entry.operation.as_str() == RENEWAL && !receipt.balance.unlimited {
+            self.allowance = Some(Allowance::Monthly(receipt.entry.amount));
+        }
+        self.last = Some(receipt);
+    }
+
+    /// Lowers what is left of the transaction that a row draws from.
+    fn draw(&mut self, receipt: &Receipt) {
+        if let Some(drawn) = &receipt.details.drawn {
+            self.drawn_from.insert(drawn.of);
+            self.drew.insert(receipt.entry.id);
+            self.drew_under.extend(receipt.entry.claim.clone().map(|key| (drawn.of, key)));
+            let left = self.left.get(&drawn.of).and_then(|left| left.less(drawn.amount()));
+            match left {
+                Some(left) => drop(self.left.insert(drawn.of, left)),
+                None => {
+                    let problem = Problem::Overdrawn { of: drawn.of };
+                    self.findings.push(Finding::row(receipt.sequence, Some(receipt.entry.id), problem));
+                }
+            }
+        }
+        if receipt.is_hold() {
+            self.left.insert(receipt.entry.id, receipt.entry.amount);
+        } else if receipt.may_be_refunded().is_ok() {
+            self.left.insert(receipt.entry.id, receipt.spent());
+        }
+    }
+
+    /// Adds what a row sets aside or takes up, and holds its balance against the sum.
+    fn hold(&mut self, receipt: &Receipt) {
+        let told = receipt.balance.held.get();
+        let amount = i128::from(receipt.entry.amount.get());
+        let drawn = receipt.details.drawn.as_ref().map(|drawn| i128::from(drawn.amount().get()));
+        self.held = match receipt.entry.operation.as_str() {
+            HOLD => self.held.saturating_add(amount),
+            RELEASE => self.held.saturating_sub(amount),
+            // Where its details are lost, nobody knows how much it was.
+            CAPTURE => drawn.map_or(told.into(), |drawn| self.held.saturating_sub(drawn)),
+            _ => self.held,
+        };
+        if i128::from(told) != self.held {
+            let problem = Problem::Held { told, sum: self.held };
+            self.findings.push(Finding::row(receipt.sequence, Some(receipt.entry.id), problem));
+            self.held = told.into();
+        }
+    }
+
+    /// Holds the account's remainders against its rows. A part that was taken and has no row among these is on its
+    /// way, or has landed since. A part whose row is there, and of which the remainder does not know yet that the
+    /// account has followed, is carried out: a crash came in between, and a job writes that down.
+    pub fn pots(&mut self, pots: &[Pot]) {
+        let mut missing = std::mem::take(&mut self.drawn_from);
+        for pot in pots {
+            missing.remove(&pot.of);
+            let made = pot.made.iter().filter(|made| !self.drew.contains(&made.id)).map(|made| made.amount);
+            let is_on_its_way = |open: &&Draw| !self.drew_under.contains(&(pot.of, open.key.clone()));
+            let open = pot.open.iter().filter(is_on_its_way).map(Draw::amount);
+            let left = made.chain(open).try_fold(pot.left(), Credits::plus);
+            if left != self.left.get(&pot.of).copied() {
+                missing.insert(pot.of);
+            }
+        }
+        let wrong = missing.into_iter();
+        let finding = |of| Finding { sequence: None, transaction: Some(of), problem: Problem::Pot };
+        self.findings.extend(wrong.map(finding));
+    }
+
+    /// The number of the last row that was added; 0 before the first.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.last.as_ref().map_or(0, |last| last.sequence)
+    }
+
+    /// The last row that was added.
+    #[must_use]
+    pub fn last(&self) -> Option<&Receipt> {
+        self.last.as_ref()
+    }
+
+    /// What a month brings, as the last renewal or change of plan tells.
+    #[must_use]
+    pub fn allowance(&self) -> Option<Allowance> {
+        self.allowance
+    }
+
+    /// Holds the account against its rows: each lot, what is owed, its last entry, and the balance that the
+    /// last row told of it.
+    #[must_use]
+    pub fn against(mut self, account: &Account) -> Vec<Finding> {
+        let signed = |credits: Credits| i128::from(credits.get());
+        let lots = account.lots.iter().map(|(id, lot)| (LotId::Granted(*id), signed(lot.left)));
+        let subscription = (account.subscription_lot(), signed(account.subscription.left));
+        // What is owed has left, and came from nowhere.
+        let owed = (LotId::PostPaid, signed(account.post_paid.outstanding).saturating_neg());
+        let disputes =
+            account.disputes.iter().map(|(id, dispute)| (LotId::Disputed(*id), signed(dispute.aside)));
+        let held: BTreeMap<_, _> = lots.chain(disputes).chain([subscription, owed]).collect();
+        let names: BTreeSet<_> = held.keys().chain(self.lots.keys()).copied().collect();
+        for lot in names {
+            let in_hand = |lots: &BTreeMap<LotId, i128>| lots.get(&lot).copied().unwrap_or(0);
+            let (held, sum) = (in_hand(&held), in_hand(&self.lots));
+            if held != sum {
+                self.findings.push(Finding::account(Problem::Lot { lot, held, sum }));
+            }
+        }
+        if !account.post_paid.outstanding.is_zero() && account.plain_purchases().next().is_some() {
+            let words = "owes credits beside purchased credits that could settle them";
+            self.findings.push(Finding::account(Problem::Account(words)));
+        }
+        let last = self.last.as_ref();
+        if self.allowance.is_some_and(|told| told != account.allowance) {
+            self.findings
+                .push(Finding::account(Problem::Account("has another allowance than its rows tell")));
+        }
+        if account.sequence != last.map_or(0, |last| last.sequence) {
+            self.findings.push(Finding::account(Problem::Account("has another number of entries")));
+        } else if last.is_some_and(|last| !is_last(account, last)) {
+            self.findings.push(Finding::account(Problem::Account("has another last entry than its rows")));
+        } else if last.is_some_and(|last| account.balance(last.entry.at) != last.balance) {
+            let words = "does not have the balance that its last row tells";
+            self.findings.push(Finding::account(Problem::Account(words)));
+        }
+        self.findings
+    }
+}
+
+/// Whether a row is the last line of the account's last entry. The lines of a batch follow from the account, but
+/// for the name of the operation, which its claim has.
+fn is_last(account: &Account, row: &Receipt) -> bool {
+    account.receipts(Details::default()).pop().is_some_and(|line| {
+        let is_batch = account.last.as_ref().is_some_and(|last| !last.parts.is_empty());
+        let operation = if is_batch { row.entry.operation.clone() } else { line.entry.operation.clone() };
+        Entry { operation, ..line.entry } == row.entry
+    })
+}
+
+/// Whether what a row moves into or out of `lot` is counted there. What an unlimited plan pays is only told.
+fn is_summed(lot: LotId) -> bool {
+    !matches!(lot, LotId::Unlimited(_))
+}
+
+/// Whether a row gives more credits back than the transaction that it is drawn from took from lots.
+fn has_minted(receipt: &Receipt) -> bool {
+    let Some(drawn) = receipt.details.drawn.as_ref().filter(|drawn| drawn.why != Why::Capture) else {
+        return false;
+    };
+    let taken = drawn.shares.iter().filter(|share| is_summed(share.lot));
+    let taken = taken.fold(0i128, |sum, share| sum.saturating_add(share.amount.get().into()));
+    let moves = receipt.entry.moves.iter().filter(|part| is_summed(part.lot));
+    let returned = moves.fold(0i128, |sum, part| match part.direction {
+        Direction::Credit => sum.saturating_add(part.amount.get().into()),
+        Direction::Debit => sum.saturating_sub(part.amount.get().into()),
+    });
+    taken < returned
+}

@@ -1,0 +1,222 @@
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use crate::catalogue::version::{Version, in_force, revise, room};
+use crate::{Amount, BadChange, Currency, Money, PackageId, Reference, Refusal, When};
+
+/// One version of a package of credits, sold for one price (seed: "Credit Packs").
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Package {
+    /// Its name in requests.
+    pub package: PackageId,
+    /// 1 for its first version, 2 for the next, …
+    #[serde(default = "first")]
+    pub version: u32,
+    /// Its name for people.
+    pub name: String,
+    /// How many credits.
+    pub credits: Amount,
+    /// For how much in all.
+    pub price: Money,
+    /// Not sold any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withdrawn: bool,
+    /// In force from this instant on, until a later version is.
+    pub effective_from: DateTime<Utc>,
+}
+
+/// Every package that is or was sold, all versions; the later version of a package lies after the
+/// earlier.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PackageList(pub Vec<Package>);
+
+/// Credits for money, as asked now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// How many.
+    pub credits: Amount,
+    /// For how much.
+    pub price: Money,
+    /// The package, where a whole one is bought.
+    pub package: Option<PackageId>,
+    /// Which version of the package the price was taken from.
+    pub version: u32,
+}
+
+/// What is to be changed of a package; what is left out stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PackageChange {
+    /// Its name for people.
+    pub name: Option<Reference>,
+    /// How many credits.
+    pub credits: Option<Amount>,
+    /// For how much in all.
+    pub price: Option<Money>,
+    /// Whether it is sold no more.
+    pub withdrawn: Option<bool>,
+}
+
+fn first() -> u32 {
+    1
+}
+
+impl Version for Package {
+    const MAX: (usize, &'static str) = (Self::VERSIONS_MAX, "versions of one package");
+
+    fn number(&self) -> u32 {
+        self.version
+    }
+
+    fn effective_from(&self) -> DateTime<Utc> {
+        self.effective_from
+    }
+
+    fn renumbered(self, version: u32, effective_from: DateTime<Utc>) -> Self {
+        Self { version, effective_from, ..self }
+    }
+}
+
+impl PackageList {
+    /// Versions of all packages together at most, so that the list stays one item of the database,
+    /// whatever is in it.
+    pub const VERSIONS_MAX: usize = 200;
+
+    /// The list with another version of a package, and that version.
+    ///
+    /// # Errors
+    /// [`BadChange::Incomplete`] for a new package without a name, credits or a price;
+    /// [`BadChange::InThePast`]; [`BadChange::TooMany`].
+    pub fn change(
+        &self,
+        package: &PackageId,
+        wanted: &PackageChange,
+        when: When,
+    ) -> Result<(Self, Package), BadChange> {
+        let versions: Vec<_> = self.0.iter().filter(|known| known.package == *package).cloned().collect();
+        let terms = wanted.terms(package, in_force(&versions, when.from()), when)?;
+        let (version, is_new) = revise(&versions, terms, when)?;
+        let mut changed = self.clone();
+        if is_new {
+            room(self.0.len(), (Self::VERSIONS_MAX, "versions of packages"))?;
+            changed.0.push(version.clone());
+        }
+        Ok((changed, version))
+    }
+
+    /// What is sold at `at`, the smallest first: of the versions of each package in force then, the
+    /// latest.
+    #[must_use]
+    pub fn on_sale(&self, at: DateTime<Utc>) -> Vec<&Package> {
+        let in_force = |package: &&Package| package.effective_from <= at;
+        let mut on_sale: Vec<&Package> = Vec::new();
+        for package in self.0.iter().filter(in_force) {
+            on_sale.retain(|known| known.package != package.package);
+            on_sale.push(package);
+        }
+        on_sale.retain(|package| !package.withdrawn);
+        on_sale.sort_by(|one, other| (one.credits, &one.package).cmp(&(other.credits, &other.package)));
+        on_sale
+    }
+
+    /// What is sold at `at` in `currency`, the smallest first, and of one size the cheapest first.
+    #[must_use]
+    pub fn on_sale_in(&self, currency: Currency, at: DateTime<Utc>) -> Vec<&Package> {
+        let mut on_sale = self.on_sale(at);
+        on_sale.retain(|package| package.price.currency() == currency);
+        on_sale.sort_by_key(|package| (package.credits, package.price.amount()));
+        on_sale
+    }
+
+    /// The offer for one package, for an organisation that pays in `currency`.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownPackage`] when it is not on sale; [`Refusal::OtherCurrency`] when it is sold in another
+    /// currency.
+    pub fn whole(&self, name: &Reference, currency: Currency, at: DateTime<Utc>) -> Result<Offer, Refusal> {
+        let found = self.on_sale(at).into_iter().find(|package| package.package.0 == name.as_str());
+        let package = found.ok_or_else(|| Refusal::UnknownPackage(name.clone()))?;
+        let sold_in = package.price.currency();
+        if sold_in != currency {
+            return Err(Refusal::OtherCurrency { package: name.clone(), sold_in, pays_in: currency });
+        }
+        Ok(package.offer())
+    }
+
+    /// The cheapest package in `currency` with at least so many credits; none when there is no such package.
+    #[must_use]
+    pub fn cheapest(&self, credits: Amount, currency: Currency, at: DateTime<Utc>) -> Option<Offer> {
+        let on_sale = self.on_sale_in(currency, at).into_iter();
+        let covers = on_sale.filter(|package| package.credits >= credits);
+        covers.min_by_key(|package| package.price.amount()).map(Package::offer)
+    }
+
+    /// The offer for just so many credits, for an organisation that pays in `currency`: at the per-credit price
+    /// of the largest package not above them, or the smallest package's below that (contract, "Packages"). Of
+    /// several packages of that size, the cheapest sets the price.
+    ///
+    /// # Errors
+    /// [`Refusal::NothingOnSale`]; [`Refusal::PriceLimit`] when it is more than one payment may be.
+    pub fn amount(&self, credits: Amount, currency: Currency, at: DateTime<Utc>) -> Result<Offer, Refusal> {
+        let on_sale = self.on_sale_in(currency, at);
+        let largest = on_sale.iter().rfind(|package| package.credits <= credits).or(on_sale.first());
+        let size = largest.ok_or(Refusal::NothingOnSale)?.credits;
+        let package = on_sale.iter().find(|package| package.credits == size).ok_or(Refusal::NothingOnSale)?;
+        let price = package.price.in_proportion(credits, package.credits).map_err(|_| Refusal::PriceLimit)?;
+        Ok(Offer { credits, price, package: None, version: package.version })
+    }
+}
+
+impl PackageChange {
+    fn terms(&self, package: &PackageId, before: Option<&Package>, when: When) -> Result<Package, BadChange> {
+        let name = self.name.as_ref().map(|name| name.as_str().to_owned());
+        let name = name.or(before.map(|before| before.name.clone()));
+        let credits = self.credits.or(before.map(|before| before.credits));
+        let price = self.price.or(before.map(|before| before.price));
+        let (Some(name), Some(credits), Some(price)) = (name, credits, price) else {
+            let given = [
+                ("name", self.name.is_some()),
+                ("credits", self.credits.is_some()),
+                ("price", self.price.is_some()),
+            ];
+            return Err(BadChange::without(given));
+        };
+        Ok(Package {
+            package: package.clone(),
+            version: 0,
+            name,
+            credits,
+            price,
+            withdrawn: self.withdrawn.or(before.map(|before| before.withdrawn)).unwrap_or(false),
+            effective_from: when.from(),
+        })
+    }
+}
+
+impl Package {
+    /// How many versions a package keeps.
+    pub const VERSIONS_MAX: usize = 50;
+
+    fn offer(&self) -> Offer {
+        Offer {
+            credits: self.credits,
+            price: self.price,
+            package: Some(self.package.clone()),
+            version: self.version,
+        }
+    }
+
+    /// How much less one credit costs than in `smallest`, in per cent with one decimal; none when it
+    /// is not less, or the two are sold in different currencies.
+    #[must_use]
+    pub fn saving(&self, smallest: &Self) -> Decimal {
+        let (each, most) = (self.price.per_credit(self.credits), smallest.price.per_credit(smallest.credits));
+        if self.price.currency() != smallest.price.currency() || each >= most {
+            return Decimal::ZERO;
+        }
+        let share = most.checked_sub(each).and_then(|less| less.checked_div(most)).unwrap_or_default();
+        share.checked_mul(Decimal::ONE_HUNDRED).unwrap_or_default().round_dp(1).normalize()
+    }
+}

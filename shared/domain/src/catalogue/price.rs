@@ -1,0 +1,217 @@
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::catalogue::version::{Version, in_force, next, revise, room};
+use crate::{BadChange, Credits, Operation, Reference, Refusal, When};
+
+/// What every operation costs, and cost before: the database's own table (seed: "Credit Costs …
+/// automatically pulled from our database").
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PriceList {
+    operations: BTreeMap<Operation, PricedOperation>,
+}
+
+/// One operation's prices.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PricedOperation {
+    /// The group it is listed under.
+    pub category: Category,
+    /// Whether it is charged once a month for as long as it goes on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub monthly: bool,
+    /// Every price it ever had, the oldest first. Version n is the n-th.
+    pub prices: Vec<Price>,
+}
+
+/// The group that an operation is listed under in the seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Category {
+    /// Identity verification.
+    Verification,
+    /// AML screening.
+    Aml,
+    /// Deepfake detection.
+    Deepfake,
+    /// KYT crypto.
+    Kyt,
+    /// Everything else.
+    Other,
+}
+
+/// One version of a price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Price {
+    /// 1 for the first price of the operation, 2 for the next, …
+    #[serde(rename = "v")]
+    pub version: u32,
+    /// Credits each time, `0..=Price::MAX`.
+    #[serde(rename = "n")]
+    pub credits: Credits,
+    /// In force from this instant on, until a later version is.
+    #[serde(rename = "from", with = "chrono::serde::ts_seconds")]
+    pub effective_from: DateTime<Utc>,
+}
+
+impl Price {
+    /// The highest price: with the highest quantity it stays the most that one request may move.
+    pub const MAX: u64 = 1_000_000;
+    /// How many versions an operation keeps. A price changed daily for a year stays within it.
+    pub const VERSIONS_MAX: usize = 400;
+}
+
+impl Version for Price {
+    const MAX: (usize, &'static str) = (Self::VERSIONS_MAX, "prices of one operation");
+
+    fn number(&self) -> u32 {
+        self.version
+    }
+
+    fn effective_from(&self) -> DateTime<Utc> {
+        self.effective_from
+    }
+
+    fn renumbered(self, version: u32, effective_from: DateTime<Utc>) -> Self {
+        Self { version, effective_from, ..self }
+    }
+}
+
+/// What is to be changed of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PriceChange {
+    /// Credits each time, `0..=Price::MAX`.
+    pub credits: Credits,
+    /// Its group. Of the operation, not of a price: it changes at once.
+    pub category: Option<Category>,
+    /// Whether it is charged once a month. It changes at once, too.
+    pub monthly: Option<bool>,
+}
+
+/// An operation with one of its prices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedPrice {
+    /// Its name.
+    pub operation: Operation,
+    /// The group it is listed under.
+    pub category: Category,
+    /// Whether it is charged once a month for as long as it goes on.
+    pub monthly: bool,
+    /// The price.
+    pub price: Price,
+    /// The price that will take its place, as things stand.
+    pub next: Option<Price>,
+}
+
+impl PricedOperation {
+    fn listed(&self, operation: &Operation, price: Price) -> ListedPrice {
+        ListedPrice {
+            operation: operation.clone(),
+            category: self.category,
+            monthly: self.monthly,
+            price,
+            next: next(&self.prices, price.effective_from).copied(),
+        }
+    }
+}
+
+impl PriceList {
+    /// Operations at most. With [`PriceList::PRICES_MAX`] it keeps the list's one item at half of the
+    /// 400 KB that DynamoDB allows.
+    pub const OPERATIONS_MAX: usize = 500;
+    /// Prices of all operations together at most.
+    pub const PRICES_MAX: usize = 4_000;
+
+    /// The operations that have a price at `at`, by category and name.
+    #[must_use]
+    pub fn listed(&self, at: DateTime<Utc>) -> Vec<ListedPrice> {
+        let priced = |(name, operation): (&Operation, &PricedOperation)| {
+            let price = *in_force(&operation.prices, at)?;
+            Some(ListedPrice { next: next(&operation.prices, at).copied(), ..operation.listed(name, price) })
+        };
+        let mut listed: Vec<_> = self.operations.iter().filter_map(priced).collect();
+        listed.sort_by_key(|listed| listed.category);
+        listed
+    }
+
+    /// The list with another price, and that price.
+    ///
+    /// # Errors
+    /// [`BadChange::Reserved`]; [`BadChange::Incomplete`] for a new operation without a category;
+    /// [`BadChange::InThePast`]; [`BadChange::TooMany`].
+    pub fn change(
+        &self,
+        name: &Operation,
+        wanted: PriceChange,
+        when: When,
+    ) -> Result<(Self, ListedPrice), BadChange> {
+        if name.is_own() {
+            return Err(BadChange::Reserved);
+        }
+        let known = self.operations.get(name);
+        let category = wanted.category.or(known.map(|known| known.category));
+        let category = category.ok_or_else(|| BadChange::Incomplete(vec!["category"]))?;
+        let monthly = wanted.monthly.or(known.map(|known| known.monthly)).unwrap_or(false);
+        let mut prices = known.map(|known| known.prices.clone()).unwrap_or_default();
+        let terms = Price { version: 0, credits: wanted.credits, effective_from: when.from() };
+        let (price, is_new) = revise(&prices, terms, when)?;
+        if is_new {
+            room(self.operations.values().map(|each| each.prices.len()).sum(), (Self::PRICES_MAX, "prices"))?;
+            prices.push(price);
+        }
+        if known.is_none() {
+            room(self.operations.len(), (Self::OPERATIONS_MAX, "operations"))?;
+        }
+        let priced = PricedOperation { category, monthly, prices };
+        let listed = priced.listed(name, price);
+        let mut changed = self.clone();
+        changed.insert(name.clone(), priced);
+        Ok((changed, listed))
+    }
+
+    /// The operation of that name and its price at `at`: of the versions in force then, the latest.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownOperation`] when there is none.
+    pub fn price(&self, name: &Reference, at: DateTime<Utc>) -> Result<(Operation, Price), Refusal> {
+        let known = Operation::try_from(name.as_str().to_owned()).ok();
+        let known = known.and_then(|name| self.operations.get_key_value(&name));
+        let in_force =
+            known.and_then(|(name, operation)| Some((name.clone(), *in_force(&operation.prices, at)?)));
+        in_force.ok_or_else(|| Refusal::UnknownOperation(name.clone()))
+    }
+
+    /// The same of an operation that is charged once a month for as long as it goes on.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownOperation`]; [`Refusal::NotMonthly`].
+    pub fn monthly(&self, name: &Reference, at: DateTime<Utc>) -> Result<(Operation, Price), Refusal> {
+        let (name, price) = self.price(name, at)?;
+        if self.operations.get(&name).is_some_and(|operation| operation.monthly) {
+            Ok((name, price))
+        } else {
+            Err(Refusal::NotMonthly(name))
+        }
+    }
+
+    /// Whether the monthly price of an operation has fallen after `since`, and by `until`.
+    #[must_use]
+    pub fn monthly_fell(&self, since: DateTime<Utc>, until: DateTime<Utc>) -> bool {
+        let fell = |prices: &[Price], from: DateTime<Utc>| {
+            let before = from.checked_sub_signed(TimeDelta::seconds(1));
+            let before = before.and_then(|before| in_force(prices, before));
+            before.zip(in_force(prices, from)).is_some_and(|(before, now)| now.credits < before.credits)
+        };
+        self.operations.values().filter(|operation| operation.monthly).any(|operation| {
+            let begun = operation.prices.iter().map(|price| price.effective_from);
+            begun.filter(|from| since < *from && *from <= until).any(|from| fell(&operation.prices, from))
+        })
+    }
+
+    /// Adds an operation, or replaces all that is known of it.
+    pub fn insert(&mut self, operation: Operation, priced: PricedOperation) {
+        self.operations.insert(operation, priced);
+    }
+}

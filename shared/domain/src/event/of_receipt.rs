@@ -1,0 +1,179 @@
+use serde_json::{Map, Value, json};
+
+use crate::event::event::text;
+use crate::{
+    Allowance, BOUGHT_BY_RECHARGE, Credits, Entry, EventName, HoldId, Money, Move, News, Paid, Receipt, Why,
+};
+
+impl News {
+    /// What an organisation is told of a transaction; nothing of most, which whoever made them knows.
+    #[must_use]
+    pub fn of(receipt: &Receipt) -> Option<Self> {
+        let entry = &receipt.entry;
+        let (name, message, more) = match entry.operation.as_str() {
+            "credit.purchase" => (EventName::CreditsPurchased, "Credits were bought", purchased(receipt)),
+            // With its first month an account is opened, and nothing is renewed.
+            "credit.renewal" if 1 < receipt.sequence => {
+                (EventName::CreditsRenewed, "Your credits of the month were renewed", renewed(receipt))
+            }
+            "credit.expiry" => (EventName::CreditsExpired, "Credits have expired", expired(entry)),
+            "credit.refund" => (EventName::CreditsRefunded, "Credits were given back", refunded(receipt)),
+            "credit.grant" => {
+                (EventName::CreditsGranted, "Credits were given to you by our team", granted(receipt))
+            }
+            "credit.adjustment" => {
+                (EventName::CreditsAdjusted, "Your credits were adjusted by our team", adjusted(receipt))
+            }
+            "credit.release" => (
+                EventName::HoldExpired,
+                "Credits that were set aside were given back, for their time has come",
+                ended(receipt)?,
+            ),
+            "credit.plan_change" => (EventName::PlanChanged, "Your plan has changed", switched(entry)?),
+            "credit.payment_refund" => (
+                EventName::PurchaseRefunded,
+                "Money of a purchase was refunded, and its credits were taken back",
+                refunded_purchase(receipt),
+            ),
+            "credit.dispute" => (
+                EventName::DisputeOpened,
+                "A payment is disputed; what is left of its credits is set aside until that ends",
+                disputed(receipt),
+            ),
+            "credit.dispute_won" => (
+                EventName::DisputeClosed,
+                "A dispute was won; its credits are there again",
+                closed(receipt, "won"),
+            ),
+            "credit.dispute_lost" => (
+                EventName::DisputeClosed,
+                "A dispute was lost; what was set aside is gone, and what had been spent before is owed",
+                closed(receipt, "lost"),
+            ),
+            _ => return None,
+        };
+        let mut data = Map::new();
+        data.insert("transactionId".to_owned(), json!(transaction(receipt)));
+        data.insert("amount".to_owned(), json!(entry.amount));
+        data.extend(more);
+        data.insert("available".to_owned(), json!(receipt.balance.available()));
+        data.insert("message".to_owned(), json!(message));
+        if name == EventName::PlanChanged {
+            data.remove("amount");
+        }
+        Some(Self::Booked { name, entry: entry.id, data: Value::Object(data) })
+    }
+}
+
+type Fields = Map<String, Value>;
+
+fn fields<const N: usize>(pairs: [(&str, Value); N]) -> Fields {
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// The transaction's name for callers: a purchase had one before its entry was made.
+fn transaction(receipt: &Receipt) -> Value {
+    let paid = receipt.details.paid.as_ref().map(|paid| paid.transaction);
+    json!(paid.unwrap_or(receipt.entry.id))
+}
+
+/// What was paid, as the API writes money.
+pub(crate) fn price(money: Money) -> Value {
+    json!({ "amount": money.amount(), "currency": money.currency().code() })
+}
+
+fn purchased(receipt: &Receipt) -> Fields {
+    let paid = receipt.details.paid.as_ref();
+    let of = |field: fn(&Paid) -> Value| paid.map_or(Value::Null, field);
+    let words = receipt.details.description.as_ref().map(|words| words.as_str());
+    fields([
+        ("package", of(|paid| json!(paid.package))),
+        ("price", of(|paid| price(paid.price))),
+        ("paymentMethod", of(|paid| json!(paid.method))),
+        ("autoRecharge", json!(words == Some(BOUGHT_BY_RECHARGE))),
+    ])
+}
+
+fn renewed(receipt: &Receipt) -> Fields {
+    let balance = &receipt.balance;
+    fields([
+        ("plan", json!(balance.plan)),
+        ("unlimited", json!(balance.unlimited)),
+        ("nextRenewal", json!(text(balance.next_renewal()))),
+    ])
+}
+
+fn expired(entry: &Entry) -> Fields {
+    fields([("sources", sources(entry))])
+}
+
+/// Which lots, and how much of each.
+fn sources(entry: &Entry) -> Value {
+    let part = |part: &Move| json!({ "source": part.source, "lotId": part.lot, "amount": part.amount });
+    entry.moves.iter().map(part).collect()
+}
+
+fn granted(receipt: &Receipt) -> Fields {
+    let details = &receipt.details;
+    fields([
+        ("sources", sources(&receipt.entry)),
+        ("service", json!(details.service)),
+        ("expiresAt", json!(details.expires_at.map(text))),
+        ("description", json!(details.description)),
+    ])
+}
+
+fn refunded(receipt: &Receipt) -> Fields {
+    let drawn = receipt.details.drawn.as_ref();
+    let reason = drawn.and_then(|drawn| match &drawn.why {
+        Why::Refund { reason, .. } => Some(*reason),
+        Why::Capture | Why::Release | Why::Expiry => None,
+    });
+    fields([("refundOf", json!(drawn.map(|drawn| drawn.of))), ("reason", json!(reason))])
+}
+
+fn adjusted(receipt: &Receipt) -> Fields {
+    fields([
+        ("direction", json!(receipt.entry.direction)),
+        ("description", json!(receipt.details.description)),
+    ])
+}
+
+/// Of a hold that has ended by itself; whoever releases one knows that they do.
+fn ended(receipt: &Receipt) -> Option<Fields> {
+    let drawn = receipt.details.drawn.as_ref().filter(|drawn| drawn.why == Why::Expiry)?;
+    Some(fields([("holdId", json!(HoldId::from(drawn.of)))]))
+}
+
+fn switched(entry: &Entry) -> Option<Fields> {
+    // Under an idempotency key, that nothing changes is an entry too.
+    let switch =
+        entry.switch.as_ref().filter(|switch| switch.from != switch.to || !entry.amount.is_zero())?;
+    let allowance = match switch.allowance {
+        Allowance::Monthly(credits) => Some(credits),
+        Allowance::Unlimited => None,
+    };
+    Some(fields([("from", json!(switch.from)), ("to", json!(switch.to)), ("allowance", json!(allowance))]))
+}
+
+fn refunded_purchase(receipt: &Receipt) -> Fields {
+    fields([
+        ("purchaseId", json!(receipt.details.resource_id)),
+        ("reason", json!(receipt.details.description)),
+        ("outstanding", json!(receipt.balance.post_paid.map_or(Credits::ZERO, |owed| owed.outstanding))),
+    ])
+}
+
+fn disputed(receipt: &Receipt) -> Fields {
+    let words = receipt.details.description.as_ref().map(|words| words.as_str());
+    fields([
+        ("disputeId", json!(words.and_then(|words| words.strip_prefix("Dispute ")))),
+        ("purchaseId", json!(receipt.details.resource_id)),
+    ])
+}
+
+fn closed(receipt: &Receipt, outcome: &str) -> Fields {
+    let mut fields = disputed(receipt);
+    fields.insert("outcome".to_owned(), json!(outcome));
+    fields
+}

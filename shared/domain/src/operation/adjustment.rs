@@ -1,0 +1,97 @@
+use crate::operation::consume::{Taken, take};
+use crate::{
+    Account, Amount, Credits, Direction, Effect, Extras, Grant, Guard, Head, LotId, Move, Operation, Origin,
+    Posting, Refusal, Source, grant,
+};
+
+/// What an operator puts right, with a reason that stands in the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Adjustment {
+    /// Whether credits arrive or leave.
+    pub direction: Direction,
+    /// How many.
+    pub amount: Amount,
+    /// Which bucket. Left out, credits arrive as bonus credits, and leave in the order of consumption.
+    pub source: Option<Source>,
+}
+
+/// Decides an adjustment. Nothing goes below zero: what is not there can't be taken, whatever limit
+/// the organisation has on account, and what is not owed can't be settled.
+///
+/// # Errors
+/// For credits that arrive those of [`grant`]; [`Refusal::NothingToHold`] for more credits on account;
+/// [`Refusal::NotOwed`]; [`Refusal::InsufficientCredits`].
+pub fn adjust(account: &Account, request: &Adjustment, head: &Head) -> Result<Posting, Refusal> {
+    match (request.direction, request.source) {
+        (Direction::Credit, Some(Source::PostPaid)) => settle(account, request.amount.into(), head),
+        (Direction::Credit, source) => {
+            let source = source.unwrap_or(Source::Bonus);
+            let origin = Origin::Adjustment;
+            let arriving = Grant { source, amount: request.amount, service: None, expires_at: None, origin };
+            grant(account, &arriving, head)
+        }
+        (Direction::Debit, Some(Source::PostPaid)) => Err(Refusal::NothingToHold),
+        (Direction::Debit, source) => leave(account, request.amount.into(), source, head),
+    }
+}
+
+/// What is outstanding was paid for in another way.
+fn settle(account: &Account, amount: Credits, head: &Head) -> Result<Posting, Refusal> {
+    let outstanding = account.post_paid.outstanding;
+    if outstanding < amount {
+        return Err(Refusal::NotOwed { outstanding });
+    }
+    let taken = Taken {
+        moves: vec![Move::into(LotId::PostPaid, Source::PostPaid, amount)],
+        guards: vec![Guard::Revision(account.revision), Guard::Owing(outstanding)],
+        effects: vec![Effect::Repay(amount)],
+    };
+    Ok(posting(account, (Direction::Credit, amount), taken, head))
+}
+
+fn leave(
+    account: &Account,
+    amount: Credits,
+    source: Option<Source>,
+    head: &Head,
+) -> Result<Posting, Refusal> {
+    // Those that a service was set aside for can be put right too.
+    let mut payers = account.in_order(|lot| lot.is_current(head.now));
+    payers.retain(|payer| source.is_none_or(|source| payer.source == source));
+    let mut taken = take(account, amount, payers, Credits::ZERO)?;
+    for effect in &mut taken.effects {
+        // What is taken back was not spent, and a change of plan must not count it so.
+        if let Effect::Take(LotId::Subscription(_), amount) = *effect {
+            *effect = Effect::Withdraw(amount);
+            taken.effects.push(Effect::Extras(without(account, amount)));
+            taken.guards.push(Guard::Exactly(account.subscription_lot(), account.subscription.left));
+            break;
+        }
+    }
+    Ok(posting(account, (Direction::Debit, amount), taken, head))
+}
+
+/// What operators have added and taken, once they take `amount` more: what the plan brings goes first.
+fn without(account: &Account, amount: Credits) -> Extras {
+    let extras = account.extras();
+    let plan = account.subscription.left.less(extras.left).unwrap_or_default();
+    let of_plan = plan.min(amount);
+    let of_extras = amount.less(of_plan).unwrap_or_default();
+    Extras {
+        left: extras.left.less(of_extras).unwrap_or_default(),
+        taken: extras.taken.plus(of_plan).unwrap_or(Credits::MAX),
+        ..extras
+    }
+}
+
+fn posting(
+    account: &Account,
+    (direction, amount): (Direction, Credits),
+    taken: Taken,
+    head: &Head,
+) -> Posting {
+    let Taken { moves, mut guards, effects } = taken;
+    guards.push(Guard::FenceBelow(head.id));
+    let entry = head.entry(account, Operation::own("credit.adjustment"), (direction, amount), moves);
+    Posting { entry, guards, effects }
+}

@@ -1,0 +1,236 @@
+use std::collections::BTreeMap;
+
+use crate::{
+    Account, Consume, Credits, Details, Direction, Effect, Entry, Guard, Head, Item, LotId, Move, Operation,
+    Part, Place, Posting, Receipt, Refusal, consume,
+};
+
+/// Debits that are decided together and land together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// What each item asks for, in order; none for one that can't be charged whatever there is.
+    pub items: Vec<Option<Consume>>,
+    /// Whether one that can't be paid lets none be charged.
+    pub atomic: bool,
+}
+
+/// Decides a batch: its items one after the other, each as a debit of its own would be, and then all of them
+/// as one change of the account. Of an atomic one all are charged or none.
+///
+/// # Errors
+/// As [`consume`]; a batch that is not atomic is never refused for want of credits.
+pub fn batch(account: &Account, request: &Batch, head: &Head) -> Result<Posting, Refusal> {
+    crate::operation::consume::may_move(account)?;
+    let mut after = account.clone();
+    let mut made = Made::default();
+    for item in &request.items {
+        let part = match item {
+            None => Part::Unpriced,
+            Some(item) => match consume(&after, item, head) {
+                Ok(posting) => {
+                    after = after.apply(&posting).ok_or(Refusal::BalanceLimit)?;
+                    made.add(&posting);
+                    Part::Taken(item.amount)
+                }
+                Err(Refusal::InsufficientCredits { required, available }) => {
+                    Part::Short { required, available }
+                }
+                Err(refusal) => return Err(refusal),
+            },
+        };
+        made.parts.push(part);
+    }
+    if request.atomic && !made.parts.iter().all(|part| matches!(part, Part::Taken(_))) {
+        return Err(short(account, request, head));
+    }
+    Ok(made.posting(account, head))
+}
+
+/// What an atomic batch needs, and what it could have used: each item as much as it finds, in order.
+fn short(account: &Account, request: &Batch, head: &Head) -> Refusal {
+    let plus = |sum: Credits, more| sum.plus(more).unwrap_or(Credits::MAX);
+    let (mut required, mut available) = (Credits::ZERO, Credits::ZERO);
+    let mut after = account.clone();
+    for item in request.items.iter().flatten() {
+        required = plus(required, item.amount);
+        let found = match consume(&after, item, head) {
+            Err(Refusal::InsufficientCredits { available, .. }) => available,
+            Ok(_) | Err(_) => item.amount,
+        };
+        available = plus(available, found);
+        let taken = consume(&after, &Consume { amount: found, ..item.clone() }, head);
+        if let Some(next) = taken.ok().and_then(|posting| after.clone().apply(&posting)) {
+            after = next;
+        }
+    }
+    Refusal::InsufficientCredits { required, available }
+}
+
+/// What the items of a batch come to together.
+#[derive(Default)]
+struct Made {
+    parts: Vec<Part>,
+    moves: Vec<Move>,
+    taken: BTreeMap<LotId, Credits>,
+    owed: Credits,
+    spent: Credits,
+    used: Credits,
+}
+
+impl Made {
+    fn add(&mut self, posting: &Posting) {
+        let more = |sum: &mut Credits, amount| *sum = sum.plus(amount).unwrap_or(Credits::MAX);
+        for part in &posting.entry.moves {
+            match self.moves.last_mut().filter(|last| last.lot == part.lot) {
+                Some(last) => more(&mut last.amount, part.amount),
+                None => self.moves.push(*part),
+            }
+        }
+        for effect in &posting.effects {
+            // What leaves the lots is told by the moves.
+            if let Effect::Owe(amount) = effect {
+                more(&mut self.owed, *amount);
+            } else if let Effect::Spend(amount) = effect {
+                more(&mut self.spent, *amount);
+            } else if let Effect::Use(amount) = effect {
+                more(&mut self.used, *amount);
+            }
+        }
+        for part in &posting.entry.moves {
+            if let LotId::Subscription(_) | LotId::Granted(_) = part.lot {
+                more(self.taken.entry(part.lot).or_default(), part.amount);
+            }
+        }
+    }
+
+    fn posting(self, account: &Account, head: &Head) -> Posting {
+        let mut guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)];
+        // A lot that is emptied here stays, with nothing in it, so that its lines can be told apart.
+        let mut effects: Vec<_> = account.empty_lots().map(Effect::Drop).collect();
+        for (lot, amount) in self.taken {
+            let seen = match lot {
+                LotId::Subscription(_) => account.subscription.left,
+                LotId::Granted(id) => account.lots.get(&id).map_or(Credits::ZERO, |lot| lot.left),
+                LotId::PostPaid | LotId::Unlimited(_) | LotId::Disputed(_) => continue,
+            };
+            guards.push(if amount == seen {
+                Guard::Exactly(lot, amount)
+            } else {
+                Guard::AtLeast(lot, amount)
+            });
+            effects.push(Effect::Take(lot, amount));
+        }
+        if let Some(most) = account.post_paid.limit.less(self.owed).filter(|_| !self.owed.is_zero()) {
+            guards.push(Guard::OwingAtMost(most));
+            effects.push(Effect::Owe(self.owed));
+        }
+        if !self.spent.is_zero() {
+            let most = account.monthly_cap().less(self.spent).unwrap_or_default();
+            guards.push(Guard::GrantedAtMost(most));
+            effects.push(Effect::Spend(self.spent));
+        }
+        if !self.used.is_zero() {
+            effects.push(Effect::Use(self.used));
+        }
+        let total = (Direction::Debit, self.used);
+        let entry = head.entry(account, Operation::own("credit.batch"), total, self.moves);
+        let entry = Entry { parts: self.parts, ..entry };
+        Posting { entry, guards, effects }
+    }
+}
+
+impl Account {
+    /// The lines of the ledger that made the account what it is, the earliest first: its last entry, or one
+    /// line for each item of a batch that was charged. A batch of which none was is one line of no credits.
+    /// None for an account that was just opened.
+    #[must_use]
+    pub fn receipts(&self, details: Details) -> Vec<Receipt> {
+        let Some(last) = self.last.clone() else { return vec![] };
+        if last.parts.is_empty() {
+            let balance = self.balance(last.at);
+            return vec![Receipt { entry: last, sequence: self.sequence, details, balance }];
+        }
+        self.lines(&last, details)
+    }
+
+    fn lines(&self, last: &Entry, mut details: Details) -> Vec<Receipt> {
+        let items = std::mem::take(&mut details.items);
+        let rows = u32::try_from(last.rows()).unwrap_or(u32::MAX);
+        let mut before = self.clone();
+        let mut moves = last.moves.clone();
+        let mut receipts = Vec::new();
+        // The last first: what it took is put back to see how things stood after the one before it.
+        for (item, part) in (0u32..).zip(&last.parts).collect::<Vec<_>>().into_iter().rev() {
+            let Part::Taken(amount) = *part else { continue };
+            let asked = usize::try_from(item).ok().and_then(|item| items.get(item));
+            let entry = Entry {
+                operation: asked.and_then(Item::operation).unwrap_or_else(|| last.operation.clone()),
+                amount,
+                moves: split_off(&mut moves, amount),
+                parts: vec![],
+                ..last.clone()
+            };
+            let balance = before.balance(last.at);
+            before = before.undo(&entry);
+            let place = Place { batch: last.id, item, rows };
+            let own = asked.map_or_else(Details::default, |asked| asked.details.clone());
+            let details = own.of_batch(&details, place);
+            receipts.push(Receipt { entry, sequence: 0, details, balance });
+        }
+        receipts.reverse();
+        if receipts.is_empty() {
+            let details = Details { batch: Some(Place { batch: last.id, item: 0, rows }), ..details };
+            let balance = self.balance(last.at);
+            receipts.push(Receipt { entry: last.clone(), sequence: 0, details, balance });
+        }
+        let first = self.sequence.saturating_sub(last.rows()).saturating_add(1);
+        for (place, receipt) in (0u64..).zip(&mut receipts) {
+            receipt.sequence = first.saturating_add(place);
+            receipt.entry.id = last.id.after(place);
+        }
+        // What became of the others is told with the first.
+        if let Some(first) = receipts.first_mut() {
+            first.entry.parts.clone_from(&last.parts);
+        }
+        receipts
+    }
+
+    /// The account as it was before a debit.
+    fn undo(mut self, entry: &Entry) -> Self {
+        let plus = |sum: &mut Credits, amount| *sum = sum.plus(amount).unwrap_or(Credits::MAX);
+        for part in &entry.moves {
+            match part.lot {
+                LotId::Unlimited(_) | LotId::Disputed(_) => (),
+                LotId::Subscription(_) => plus(&mut self.subscription.left, part.amount),
+                LotId::Granted(id) => {
+                    if let Some(lot) = self.lots.get_mut(&id) {
+                        plus(&mut lot.left, part.amount);
+                    }
+                }
+                LotId::PostPaid => {
+                    let owed = &mut self.post_paid.outstanding;
+                    *owed = owed.less(part.amount).unwrap_or_default();
+                }
+            }
+        }
+        self.used = self.used.less(entry.amount).unwrap_or_default();
+        self
+    }
+}
+
+/// The last `amount` credits of some moves.
+fn split_off(moves: &mut Vec<Move>, amount: Credits) -> Vec<Move> {
+    let mut wanted = amount;
+    let mut split = Vec::new();
+    while let Some(last) = moves.last_mut().filter(|_| !wanted.is_zero()) {
+        let part = last.amount.min(wanted);
+        split.push(Move { amount: part, ..*last });
+        wanted = wanted.less(part).unwrap_or_default();
+        last.amount = last.amount.less(part).unwrap_or_default();
+        if last.amount.is_zero() {
+            moves.pop();
+        }
+    }
+    split.reverse();
+    split
+}

@@ -1,0 +1,162 @@
+use chrono::{DateTime, SubsecRound, Utc};
+
+use crate::ledger::account::Payer;
+use crate::{
+    Account, Allowance, Credits, Direction, Effect, Entry, Guard, Head, LotId, Move, Operation, Posting,
+    Price, Quantity, Refusal, Service, Source,
+};
+
+/// A request to spend credits on one operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consume {
+    /// What was done.
+    pub operation: Operation,
+    /// What it costs in all: quantity × price.
+    pub amount: Credits,
+    /// The service it was done with; lots of that service may pay, and pay first.
+    pub service: Option<Service>,
+}
+
+impl Consume {
+    /// What `quantity` times `operation` costs at `price`.
+    ///
+    /// # Errors
+    /// [`Refusal::BalanceLimit`] when that is more than one request may move.
+    pub fn priced(
+        operation: Operation,
+        price: Price,
+        quantity: Quantity,
+        service: Option<Service>,
+    ) -> Result<Self, Refusal> {
+        let amount = price.credits.times(quantity).ok_or(Refusal::BalanceLimit)?;
+        Ok(Self { operation, amount, service })
+    }
+}
+
+/// Decides whether `account` may spend, and what changes if so. All or nothing, over as many lots
+/// as it takes.
+///
+/// # Errors
+/// [`Refusal::Frozen`]; [`Refusal::BalanceLimit`] when the month's usage would leave its range; then
+/// [`Refusal::PlanLimit`] on an unlimited plan, [`Refusal::InsufficientCredits`] on any other.
+pub fn consume(account: &Account, request: &Consume, head: &Head) -> Result<Posting, Refusal> {
+    let amount = request.amount;
+    may_move(account)?;
+    account.used.plus(amount).ok_or(Refusal::BalanceLimit)?;
+    let Taken { moves, mut guards, mut effects } = match account.allowance {
+        _ if amount.is_zero() => {
+            Taken { guards: vec![Guard::Revision(account.revision)], ..Taken::default() }
+        }
+        // Nothing is counted down, but what was used is told (contract, rule 4).
+        Allowance::Unlimited => {
+            let cap = account.monthly_cap();
+            let at_most = cap.less(amount).filter(|most| account.subscription.granted <= *most);
+            let at_most = at_most.ok_or(Refusal::PlanLimit { cap })?;
+            let paid_by = LotId::Unlimited(account.period);
+            Taken {
+                moves: vec![Move::out(paid_by, Source::Subscription, amount)],
+                guards: vec![Guard::Revision(account.revision), Guard::GrantedAtMost(at_most)],
+                effects: vec![Effect::Spend(amount)],
+            }
+        }
+        Allowance::Monthly(_) => {
+            let room = account.post_paid.limit.less(account.post_paid.outstanding).unwrap_or_default();
+            take(account, amount, account.payers(request.service, head.now), room)?
+        }
+    };
+    guards.push(Guard::FenceBelow(head.id));
+    if !amount.is_zero() {
+        effects.push(Effect::Use(amount));
+    }
+    let entry = head.entry(account, request.operation.clone(), (Direction::Debit, amount), moves);
+    Ok(Posting { entry, guards, effects })
+}
+
+/// Whether credits may be spent or bought at all.
+pub(crate) fn may_move(account: &Account) -> Result<(), Refusal> {
+    if account.frozen { Err(Refusal::Frozen) } else { Ok(()) }
+}
+
+/// Credits that leave, and what must be true for it.
+#[derive(Default)]
+pub(crate) struct Taken {
+    pub(crate) moves: Vec<Move>,
+    pub(crate) guards: Vec<Guard>,
+    pub(crate) effects: Vec<Effect>,
+}
+
+/// Takes `amount` from `payers` one after the other, and what they lack on account, where there is
+/// `room` for it (contract, rule 9).
+pub(crate) fn take(
+    account: &Account,
+    amount: Credits,
+    payers: Vec<Payer>,
+    room: Credits,
+) -> Result<Taken, Refusal> {
+    let available = payers.iter().fold(room, |sum, payer| sum.plus(payer.left).unwrap_or(Credits::MAX));
+    if available < amount {
+        return Err(Refusal::InsufficientCredits { required: amount, available });
+    }
+    // The lots' order is sure as long as no lot was added or refilled since it was seen.
+    let mut taken = Taken { guards: vec![Guard::Revision(account.revision)], ..Taken::default() };
+    taken.effects.extend(account.empty_lots().map(Effect::Drop));
+    let mut wanted = amount;
+    for payer in payers {
+        if wanted.is_zero() {
+            break;
+        }
+        let part = payer.left.min(wanted);
+        wanted = wanted.less(part).unwrap_or(Credits::ZERO);
+        taken.moves.push(Move::out(payer.lot, payer.source, part).on(payer.terms));
+        if wanted.is_zero() {
+            // The last lot need only cover its part: rivals may take from it before or after us.
+            taken.guards.push(Guard::AtLeast(payer.lot, part));
+            taken.effects.push(Effect::Take(payer.lot, part));
+        } else {
+            // A lot that is passed over must be empty, or a later lot would pay too early.
+            taken.guards.push(Guard::Exactly(payer.lot, part));
+            taken.effects.push(match payer.lot {
+                LotId::Granted(id) => Effect::Drop(id),
+                LotId::Subscription(_) | LotId::PostPaid | LotId::Unlimited(_) | LotId::Disputed(_) => {
+                    Effect::Take(payer.lot, part)
+                }
+            });
+        }
+    }
+    if let Some(most) = account.post_paid.limit.less(wanted).filter(|_| !wanted.is_zero()) {
+        taken.moves.push(Move::out(LotId::PostPaid, Source::PostPaid, wanted));
+        // Rivals may owe more meanwhile, as long as there is room for all.
+        taken.guards.push(Guard::OwingAtMost(most));
+        taken.effects.push(Effect::Owe(wanted));
+    }
+    Ok(taken)
+}
+
+impl Head {
+    /// The entry of this attempt on an account.
+    pub(crate) fn entry(
+        &self,
+        account: &Account,
+        operation: Operation,
+        (direction, amount): (Direction, Credits),
+        moves: Vec<Move>,
+    ) -> Entry {
+        Entry {
+            id: self.id,
+            at: effective(account, self.now),
+            operation,
+            direction,
+            amount,
+            moves,
+            claim: Some(self.claim.clone()),
+            switch: None,
+            parts: vec![],
+        }
+    }
+}
+
+/// When an entry takes effect: as it reached us, but never before the month it is booked in. A
+/// request that was overtaken by the month's renewal belongs wholly to the new month. Whole seconds.
+pub(crate) fn effective(account: &Account, now: DateTime<Utc>) -> DateTime<Utc> {
+    now.max(account.period.start()).trunc_subsecs(0)
+}

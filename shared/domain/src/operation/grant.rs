@@ -1,0 +1,153 @@
+use chrono::{DateTime, Utc};
+
+use crate::{
+    Account, Allowance, Amount, Credits, Direction, Effect, EntryId, Extras, Guard, Head, LOTS_ALIKE_MAX,
+    LOTS_MAX, Lot, LotId, Move, Operation, Posting, Refusal, Service, Source,
+};
+
+/// Credits that arrive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Which bucket they join.
+    pub source: Source,
+    /// How many.
+    pub amount: Amount,
+    /// Pays only for debits that name this service.
+    pub service: Option<Service>,
+    /// Not spendable from this instant on.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// What brought them.
+    pub origin: Origin,
+}
+
+/// What brings credits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// They were paid for: `credit.purchase`.
+    Purchase,
+    /// An operator gave them: `credit.grant`.
+    Operator,
+    /// An operator put something right: `credit.adjustment`.
+    Adjustment,
+}
+
+/// Decides whether `account` may receive, and what changes if so. A grant opens a lot of its own; with
+/// [`LOTS_ALIKE_MAX`] lots on the same terms, or [`LOTS_MAX`] in all, it joins the youngest on its
+/// terms. Plain purchased credits settle first what is outstanding (contract, rule 9).
+///
+/// # Errors
+/// [`Refusal::NothingToHold`], [`Refusal::ExpiresInThePast`], [`Refusal::PurchasedNeverExpire`], [`Refusal::SubscriptionTerms`],
+/// [`Refusal::UnlimitedPlan`], [`Refusal::TooManyLots`], [`Refusal::BalanceLimit`], in this order.
+pub fn grant(account: &Account, request: &Grant, head: &Head) -> Result<Posting, Refusal> {
+    may_stand(account, request, head.now)?;
+    let amount = Credits::from(request.amount);
+    if !fits(account, amount) {
+        return Err(Refusal::BalanceLimit);
+    }
+    let settled = if settles(request) { account.post_paid.outstanding.min(amount) } else { Credits::ZERO };
+    let (mut moves, mut guards) =
+        (vec![], vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)]);
+    let mut effects: Vec<_> = account.empty_lots().map(Effect::Drop).collect();
+    if settles(request) {
+        // All that is owed, so that nothing is left beside credits that could have settled it.
+        guards.push(Guard::Owing(account.post_paid.outstanding));
+    }
+    if !settled.is_zero() {
+        moves.push(Move::into(LotId::PostPaid, Source::PostPaid, settled));
+        effects.push(Effect::Repay(settled));
+    }
+    if let Some(rest) = amount.less(settled).filter(|rest| !rest.is_zero()) {
+        let lot = match request.source {
+            Source::Subscription => account.subscription_lot(),
+            Source::Purchased | Source::Bonus | Source::PostPaid => {
+                let id = place(account, request, head.id)?;
+                if id != head.id {
+                    // A rival debit that empties one of them leaves room for a lot of its own.
+                    let standing = account.lots.iter().filter(|(_, lot)| !lot.left.is_zero());
+                    guards.extend(standing.map(|(id, _)| crate::operation::place::stands(*id)));
+                }
+                LotId::Granted(id)
+            }
+        };
+        moves.push(Move::into(lot, request.source, rest).on(lot_of(request).terms()));
+        if let LotId::Subscription(_) = lot {
+            let extras = account.extras();
+            let left = extras.left.plus(rest).ok_or(Refusal::BalanceLimit)?;
+            effects.push(Effect::Extras(Extras { left, ..extras }));
+            guards.extend(account.extras_stand());
+        }
+        effects.push(match lot {
+            LotId::Granted(id) if id == head.id => Effect::Open(id, Lot { left: rest, ..lot_of(request) }),
+            LotId::Granted(_)
+            | LotId::Subscription(_)
+            | LotId::PostPaid
+            | LotId::Unlimited(_)
+            | LotId::Disputed(_) => Effect::Give(lot, rest),
+        });
+    }
+    let entry = head.entry(
+        account,
+        Operation::own(match request.origin {
+            Origin::Purchase => "credit.purchase",
+            Origin::Operator => "credit.grant",
+            Origin::Adjustment => "credit.adjustment",
+        }),
+        (Direction::Credit, amount),
+        moves,
+    );
+    Ok(Posting { entry, guards, effects })
+}
+
+fn may_stand(account: &Account, request: &Grant, now: DateTime<Utc>) -> Result<(), Refusal> {
+    let Grant { source, service, expires_at, .. } = request;
+    if *source == Source::PostPaid {
+        return Err(Refusal::NothingToHold);
+    }
+    if expires_at.is_some_and(|end| end <= now) {
+        return Err(Refusal::ExpiresInThePast);
+    }
+    match source {
+        Source::Purchased if expires_at.is_some() && service.is_none() => Err(Refusal::PurchasedNeverExpire),
+        Source::Subscription if expires_at.is_some() || service.is_some() => Err(Refusal::SubscriptionTerms),
+        Source::Subscription if account.allowance == Allowance::Unlimited => Err(Refusal::UnlimitedPlan),
+        Source::Subscription | Source::Purchased | Source::Bonus | Source::PostPaid => Ok(()),
+    }
+}
+
+/// Whether the credits settle first what is outstanding: those that were bought for any service, whoever brings
+/// them (decision 10).
+fn settles(request: &Grant) -> bool {
+    request.source == Source::Purchased && request.service.is_none()
+}
+
+/// Which lot the credits go to: a new one, or the youngest alike when there are enough.
+fn place(account: &Account, request: &Grant, id: EntryId) -> Result<EntryId, Refusal> {
+    let wanted = lot_of(request);
+    let standing = || account.lots.iter().filter(|(_, lot)| !lot.left.is_zero());
+    let alike = || standing().filter(|(_, lot)| lot.is_like(&wanted));
+    let youngest = alike().map(|(id, _)| *id).next_back();
+    let paid_for = request.source == Source::Purchased && request.service.is_none();
+    match youngest {
+        Some(youngest) if standing().count() >= LOTS_MAX || alike().count() >= LOTS_ALIKE_MAX => Ok(youngest),
+        None if standing().count() >= LOTS_MAX && !paid_for => Err(Refusal::TooManyLots),
+        Some(_) | None => Ok(id),
+    }
+}
+
+fn lot_of(request: &Grant) -> Lot {
+    Lot {
+        source: request.source,
+        left: request.amount.into(),
+        service: request.service,
+        expires_at: request.expires_at,
+    }
+}
+
+/// Whether all credits together, spendable or not, stay within [`Credits::MAX`]. What is held, or set aside by
+/// disputes, counts, so that it always finds its way back.
+pub(crate) fn fits(account: &Account, amount: Credits) -> bool {
+    let lots = account.lots.values().map(|lot| lot.left);
+    let aside = account.disputes.values().map(|dispute| dispute.aside);
+    let others = [account.subscription.left, account.held];
+    lots.chain(aside).chain(others).try_fold(amount, Credits::plus).is_some()
+}

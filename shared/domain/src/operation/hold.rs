@@ -1,0 +1,122 @@
+use chrono::{DateTime, Duration, SubsecRound, Utc};
+
+use crate::ledger::receipt::{CAPTURE, HOLD};
+use crate::{
+    Account, Consume, Credits, Direction, DrawdownCause, Effect, Guard, Head, HoldStatus, Operation, Order,
+    Portion, Posting, Pot, Refusal, Share, Why, consume,
+};
+
+/// For how many seconds credits are held when nothing is said: an hour.
+pub const HOLD_SECONDS: u32 = 3_600;
+
+/// For how many seconds credits are held at most: 31 days.
+pub const HOLD_SECONDS_MAX: u32 = 31 * 86_400;
+
+impl Operation {
+    /// That of credits that are set aside for no operation of the price list.
+    #[must_use]
+    pub fn of_hold() -> Self {
+        Self::own(HOLD)
+    }
+}
+
+/// When a hold that is made at `now` ends: the whole second by which it was held for so long.
+#[must_use]
+pub fn hold_ends(now: DateTime<Utc>, seconds: u32) -> DateTime<Utc> {
+    let wait = Duration::try_seconds(seconds.into()).unwrap_or_default();
+    let end = now.checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC);
+    let whole = end.trunc_subsecs(0);
+    let next = Duration::try_seconds(1).and_then(|second| whole.checked_add_signed(second));
+    if whole < end { next.unwrap_or(whole) } else { whole }
+}
+
+/// Decides whether credits may be set aside, and which: those that a debit would take. They are not
+/// available to anybody else, and not used.
+///
+/// # Errors
+/// As [`consume`].
+pub fn hold(account: &Account, request: &Consume, head: &Head) -> Result<Posting, Refusal> {
+    let mut posting = consume(account, request, head)?;
+    account.held.plus(request.amount).ok_or(Refusal::BalanceLimit)?;
+    for effect in &mut posting.effects {
+        if let Effect::Use(amount) = *effect {
+            *effect = Effect::Hold(amount);
+        }
+    }
+    posting.entry.operation = Operation::of_hold();
+    Ok(posting)
+}
+
+/// What was set aside is spent: no lot changes, and usage grows.
+///
+/// # Errors
+/// [`Refusal::Frozen`]; [`Refusal::BalanceLimit`] when the month's usage would leave its range, or less is held.
+pub fn capture(account: &Account, shares: &[Share], head: &Head) -> Result<Posting, Refusal> {
+    crate::operation::consume::may_move(account)?;
+    let amount = crate::ledger::share::sum(shares);
+    account.used.plus(amount).ok_or(Refusal::BalanceLimit)?;
+    account.held.less(amount).ok_or(Refusal::BalanceLimit)?;
+    let entry = head.entry(account, Operation::own(CAPTURE), (Direction::Debit, Credits::ZERO), vec![]);
+    // It counts as this month's usage, and must land neither in the next nor on a frozen account.
+    let mut guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)];
+    let mut effects = vec![];
+    if !amount.is_zero() {
+        guards.push(Guard::Held(amount));
+        effects.extend([Effect::Unhold(amount), Effect::Use(amount)]);
+    }
+    Ok(Posting { entry, guards, effects })
+}
+
+impl Pot {
+    /// The status of the hold at `now`. One whose end has come is expired, also before that is written down.
+    #[must_use]
+    pub fn status(&self, now: DateTime<Utc>) -> HoldStatus {
+        match self.closed_by() {
+            Some(DrawdownCause::Capture) => HoldStatus::Captured,
+            Some(DrawdownCause::Release) => HoldStatus::Released,
+            Some(DrawdownCause::Expiry | DrawdownCause::Refund(_)) => HoldStatus::Expired,
+            None if self.ends.is_some_and(|end| end <= now) => HoldStatus::Expired,
+            None => HoldStatus::Held,
+        }
+    }
+
+    /// How much of a hold was captured.
+    #[must_use]
+    pub fn captured(&self) -> Credits {
+        let made = self.made.iter().map(|made| (Some(made.cause), made.amount));
+        let all = made.chain(self.open.iter().map(|open| (open.cause(), open.amount())));
+        let captured = all.filter(|(cause, _)| *cause == Some(DrawdownCause::Capture));
+        captured.fold(Credits::ZERO, |sum, (_, amount)| sum.plus(amount).unwrap_or(Credits::MAX))
+    }
+
+    /// What is captured when `amount` is asked for, or all that is left, which ends the hold.
+    ///
+    /// # Errors
+    /// [`Refusal::HoldClosed`]; [`Refusal::MoreThanHeld`].
+    pub fn to_capture(&self, amount: Option<Credits>, now: DateTime<Utc>) -> Result<Portion, Refusal> {
+        self.must_be_open(now)?;
+        let left = self.left();
+        let amount = amount.unwrap_or(left);
+        let shares = self.next(amount, Order::First);
+        let shares = shares.ok_or(Refusal::MoreThanHeld { required: amount, available: left })?;
+        Ok(Portion { shares, closes: amount == left })
+    }
+
+    /// What is given back when the hold is released, or expires.
+    ///
+    /// # Errors
+    /// [`Refusal::HoldClosed`].
+    pub fn to_release(&self, why: &Why, now: DateTime<Utc>) -> Result<Portion, Refusal> {
+        match why {
+            Why::Expiry => self.closed_by().map_or(Ok(()), |_| Err(Refusal::HoldClosed(self.status(now)))),
+            Why::Release | Why::Capture | Why::Refund { .. } => self.must_be_open(now),
+        }?;
+        let shares = self.next(self.left(), Order::First).unwrap_or_default();
+        Ok(Portion { shares, closes: true })
+    }
+
+    fn must_be_open(&self, now: DateTime<Utc>) -> Result<(), Refusal> {
+        let status = self.status(now);
+        if status == HoldStatus::Held { Ok(()) } else { Err(Refusal::HoldClosed(status)) }
+    }
+}

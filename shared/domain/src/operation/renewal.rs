@@ -1,0 +1,83 @@
+use chrono::{DateTime, Utc};
+
+use crate::ledger::lot::booked_at;
+use crate::value::ids::digest;
+use crate::{
+    Account, AccountId, Credits, Direction, Effect, Entry, EntryId, Guard, LotId, Move, Operation, Period,
+    Posting, Source,
+};
+
+/// What time alone has done to `account` at `now` and nobody has written down yet, the earliest first:
+/// the renewal of the month after the account's, or the expiry of a lot. `None` when nothing is due.
+/// An account that was idle has them written one after the other.
+///
+/// An entry's id is made from what it books, so everyone who tries writes the same one, and its guards
+/// let it land once.
+#[must_use]
+pub fn due(account: &Account, now: DateTime<Utc>) -> Option<Posting> {
+    let renewal = account.period.next().start();
+    let expired = account.lots.iter().filter(|(_, lot)| !lot.left.is_zero());
+    let expired = expired.filter_map(|(id, lot)| Some((booked_at(lot.expires_at?), *id))).min();
+    match expired {
+        Some((booked_at, lot)) if booked_at <= now && booked_at < renewal => expiry(account, lot, booked_at),
+        Some(_) | None => (renewal <= now).then(|| renew(account)),
+    }
+}
+
+/// What is left of a lot is gone since its end.
+fn expiry(account: &Account, id: EntryId, booked_at: DateTime<Utc>) -> Option<Posting> {
+    let lot = account.lots.get(&id)?;
+    let entry = Entry {
+        id: derived_id(account.id, booked_at, &format!("expiry of {id}")),
+        at: lot.expires_at?,
+        operation: Operation::own("credit.expiry"),
+        direction: Direction::Debit,
+        amount: lot.left,
+        moves: vec![Move::out(LotId::Granted(id), lot.source, lot.left).on(lot.terms())],
+        claim: None,
+        switch: None,
+        parts: vec![],
+    };
+    // What expires is told to the credit, so a debit that lands first has it decided again.
+    let guards = vec![Guard::Revision(account.revision), Guard::Exactly(LotId::Granted(id), lot.left)];
+    Some(Posting { entry, guards, effects: vec![Effect::Drop(id)] })
+}
+
+/// The next month begins: what was left of the old one is booked as expired in the same entry.
+fn renew(account: &Account) -> Posting {
+    let period = account.period.next();
+    let allowance = account.allowance.monthly();
+    let left = account.subscription.left;
+    let moves = [
+        Move::out(account.subscription_lot(), Source::Subscription, left),
+        Move::into(LotId::Subscription(period), Source::Subscription, allowance),
+    ];
+    let entry = Entry {
+        id: renewal_id(account.id, period),
+        at: period.start(),
+        operation: Operation::own("credit.renewal"),
+        direction: Direction::Credit,
+        amount: allowance,
+        moves: moves.into_iter().filter(|part| part.amount != Credits::ZERO).collect(),
+        claim: None,
+        switch: None,
+        parts: vec![],
+    };
+    let guards = vec![
+        Guard::Period(account.period),
+        Guard::Revision(account.revision),
+        Guard::Exactly(account.subscription_lot(), left),
+    ];
+    let effects = vec![Effect::Renew(period, allowance)];
+    Posting { entry, guards, effects }
+}
+
+/// The id of the entry with which an account's month begins, whoever writes it.
+#[must_use]
+pub fn renewal_id(account: AccountId, month: Period) -> EntryId {
+    derived_id(account, month.start(), &format!("renewal of {month}"))
+}
+
+fn derived_id(account: AccountId, at: DateTime<Utc>, what: &str) -> EntryId {
+    EntryId::derived(at, digest(&format!("{what} for {account}")))
+}

@@ -1,0 +1,217 @@
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+
+use crate::{Amount, Credits, Currency, Money, Period, Recharge, RechargeState, Reference, Refusal, Service};
+
+/// What an owner changes; what is left out keeps its value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RechargeChange {
+    /// See [`Recharge::enabled`].
+    pub enabled: Option<bool>,
+    /// See [`Recharge::threshold`].
+    pub threshold: Option<Credits>,
+    /// See [`Recharge::service`]; `Some(None)` is for debits without one.
+    pub service: Option<Option<Service>>,
+    /// See [`Recharge::amount`].
+    pub amount: Option<Amount>,
+    /// See [`Recharge::payment_method`].
+    pub payment_method: Option<Reference>,
+    /// See [`Recharge::monthly_limit`]; `Some(None)` takes the limit away.
+    pub monthly_limit: Option<Option<Credits>>,
+    /// See [`Recharge::monthly_spend_limit`]; `Some(None)` is the usual limit again.
+    pub monthly_spend_limit: Option<Option<Money>>,
+    /// See [`Recharge::debt_limit`].
+    pub debt_limit: Option<Credits>,
+}
+
+/// What a change lacks or gets wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadRecharge {
+    /// The first setting needs it.
+    #[error("is needed before auto-recharge can be set up")]
+    Missing(&'static str),
+    /// Not even one pack fits into the month's limit of credits.
+    #[error("must be at least amount, or null for no limit")]
+    LimitBelowAmount,
+    /// Not even one pack fits into the month's limit of money, or into one payment.
+    #[error("must be smaller: one pack of so many credits costs {0}")]
+    PackTooDear(String),
+    /// One payment cannot bring the balance back to the threshold.
+    #[error("must be at most {most}: one payment, within {within}, cannot bring back more")]
+    ThresholdTooHigh {
+        /// The largest threshold that would do.
+        most: u64,
+        /// What limits a payment.
+        within: String,
+    },
+    /// One payment cannot settle so much debt.
+    #[error("must be at most {most}: one payment, within {within}, cannot settle more")]
+    DebtLimitTooHigh {
+        /// The largest limit that would do.
+        most: u64,
+        /// What limits a payment.
+        within: String,
+    },
+}
+
+impl BadRecharge {
+    /// The field of the request that has to change.
+    #[must_use]
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::Missing(field) => field,
+            Self::LimitBelowAmount => "monthlyLimit",
+            Self::PackTooDear(_) => "amount",
+            Self::ThresholdTooHigh { .. } => "threshold",
+            Self::DebtLimitTooHigh { .. } => "debtLimit",
+        }
+    }
+}
+
+impl RechargeChange {
+    /// Whether it sets nothing up where nothing is: it switches off at most.
+    #[must_use]
+    pub fn sets_nothing_up(&self) -> bool {
+        let off = Self { enabled: Some(false), ..Self::default() };
+        *self == off || *self == Self::default()
+    }
+}
+
+impl Recharge {
+    /// What a calendar month may cost where its owner has said nothing, in minor units of the organisation's currency:
+    /// GBP 1,000.00.
+    pub const SPEND_LIMIT_USUAL: u64 = 100_000;
+
+    /// The settings after `change`. Switched on, or left on, it begins afresh: without failures, whatever was
+    /// disputed or refunded before, at once. A charge that was asked for is finished in any case.
+    ///
+    /// # Errors
+    /// [`BadRecharge::Missing`], [`BadRecharge::LimitBelowAmount`].
+    pub fn changed(
+        known: Option<&Self>,
+        change: &RechargeChange,
+        now: DateTime<Utc>,
+    ) -> Result<Self, BadRecharge> {
+        let known_or = |name| BadRecharge::Missing(name);
+        let threshold = change.threshold.or(known.map(|known| known.threshold));
+        let amount = change.amount.or(known.map(|known| known.amount));
+        let method = change.payment_method.clone().or(known.map(|known| known.payment_method.clone()));
+        let changed = Self {
+            enabled: change.enabled.or(known.map(|known| known.enabled)).unwrap_or(false),
+            threshold: threshold.ok_or(known_or("threshold"))?,
+            service: change.service.unwrap_or(known.and_then(|known| known.service)),
+            amount: amount.ok_or(known_or("amount"))?,
+            payment_method: method.ok_or(known_or("paymentMethod"))?,
+            monthly_limit: change.monthly_limit.unwrap_or(known.and_then(|known| known.monthly_limit)),
+            monthly_spend_limit: change
+                .monthly_spend_limit
+                .unwrap_or(known.and_then(|known| known.monthly_spend_limit)),
+            debt_limit: change.debt_limit.or(known.map(|known| known.debt_limit)).unwrap_or_default(),
+            state: match known.map(|known| &known.state) {
+                Some(charging @ RechargeState::Charging { .. }) => charging.clone(),
+                Some(RechargeState::Ready | RechargeState::Paused { .. } | RechargeState::Stopped { .. })
+                | None => RechargeState::Ready,
+            },
+            disputed: false,
+            refunded: false,
+            failures: 0,
+            failure: None,
+            month: known.map_or(Period::of(now), |known| known.month),
+            bought: known.map_or(Credits::ZERO, |known| known.bought),
+            spent: known.map_or(0, |known| known.spent),
+            recent: known.map(|known| known.recent.clone()).unwrap_or_default(),
+            edition: known.map_or(0, |known| known.edition).saturating_add(1),
+            revision: known.map_or(0, |known| known.revision),
+        };
+        if changed.monthly_limit.is_some_and(|limit| limit < changed.amount.into()) {
+            return Err(BadRecharge::LimitBelowAmount);
+        }
+        Ok(changed)
+    }
+
+    /// What a calendar month may cost, in minor units of `currency`, the organisation's own.
+    #[must_use]
+    pub fn spend_limit(&self, currency: Currency) -> u64 {
+        let own = self.monthly_spend_limit.filter(|limit| limit.currency() == currency);
+        own.map_or(Self::SPEND_LIMIT_USUAL, Money::amount)
+    }
+
+    /// Whether one payment can always bring the balance back to the threshold: for every gap up to all of it with the
+    /// largest debt that a charge may settle, at what credits cost by `price`. That changes where a package of one of
+    /// `sizes` sets it, and rises in between. Where nothing is on sale nobody can say, and that is no objection.
+    ///
+    /// # Errors
+    /// [`BadRecharge`] with the largest threshold that would do.
+    pub fn satisfiable(
+        &self,
+        currency: Currency,
+        sizes: &[Amount],
+        price: impl Fn(Amount) -> Result<Money, Refusal>,
+    ) -> Result<(), BadRecharge> {
+        let (pack, limit) = (u64::from(self.amount), self.spend_limit(currency));
+        let fits = |packs: u64| {
+            let credits = packs.checked_mul(pack).and_then(|credits| Amount::try_from(credits).ok());
+            let may_buy = |credits| self.monthly_limit.is_none_or(|most| Credits::from(credits) <= most);
+            credits.filter(|credits| may_buy(*credits)).is_some_and(|credits| match price(credits) {
+                Ok(price) => price.amount() <= limit,
+                Err(refusal) => refusal != Refusal::PriceLimit,
+            })
+        };
+        let wanted = self.threshold.get().saturating_add(self.debt_limit.get()).div_ceil(pack).max(1);
+        let below = |size: &Amount| u64::from(*size).saturating_sub(1).checked_div(pack);
+        let ends = sizes.iter().filter_map(below).filter(|end| (1..wanted).contains(end));
+        let ends: BTreeSet<u64> = ends.chain([wanted]).collect();
+        let mut packs = 0;
+        for end in ends {
+            if !fits(end) {
+                return Err(self.beyond(last(packs, end, fits), (currency, price(self.amount).ok())));
+            }
+            packs = end;
+        }
+        Ok(())
+    }
+
+    /// What is wrong when a payment may be for so many packs at most.
+    fn beyond(&self, packs: u64, (currency, pack): (Currency, Option<Money>)) -> BadRecharge {
+        let limit = text(self.spend_limit(currency), currency);
+        if packs == 0 {
+            let costs = pack.map_or("more than one payment may be".to_owned(), |pack| {
+                format!("{}, and monthlySpendLimit is {limit}", text(pack.amount(), currency))
+            });
+            return BadRecharge::PackTooDear(costs);
+        }
+        let most = packs.saturating_mul(self.amount.into());
+        let mut within = format!("monthlySpendLimit ({limit})");
+        if let Some(limit) = self.monthly_limit {
+            within.push_str(&format!(" and monthlyLimit ({} credits)", limit.get()));
+        }
+        match most.checked_sub(self.debt_limit.get()) {
+            Some(most) => BadRecharge::ThresholdTooHigh { most, within },
+            None => BadRecharge::DebtLimitTooHigh { most, within },
+        }
+    }
+}
+
+/// The last number after `first` that `fits`, before `beyond`, which does not; `first` when none does.
+fn last(mut first: u64, mut beyond: u64, fits: impl Fn(u64) -> bool) -> u64 {
+    loop {
+        let half = beyond.saturating_sub(first).checked_div(2).unwrap_or(0);
+        if half == 0 {
+            return first;
+        }
+        let middle = first.saturating_add(half);
+        if fits(middle) {
+            first = middle;
+        } else {
+            beyond = middle;
+        }
+    }
+}
+
+/// Money in words: `GBP 49.00`.
+fn text(minor: u64, currency: Currency) -> String {
+    let amount = Decimal::new(i64::try_from(minor).unwrap_or(i64::MAX), currency.decimals());
+    format!("{} {amount}", currency.code())
+}

@@ -1,0 +1,79 @@
+//! Whose credits: an organisation's ledger, and one purchase of it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{BadId, EntryId, OrgId};
+
+/// Real credits, or the separate ledger of an organisation's test keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Real.
+    Live,
+    /// Test.
+    Test,
+}
+
+/// Whose credits: an organisation's real ones, or those of its test keys. Written `org_…#live`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AccountId {
+    /// The organisation.
+    pub org: OrgId,
+    /// Real or test.
+    pub mode: Mode,
+}
+
+/// One purchase of one account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PurchaseId {
+    /// Whose credits it buys.
+    pub account: AccountId,
+    /// Its transaction, as callers know it.
+    pub transaction: EntryId,
+}
+
+impl Mode {
+    /// `live` or `test`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Test => "test",
+        }
+    }
+}
+
+impl From<AccountId> for String {
+    fn from(id: AccountId) -> String {
+        id.to_string()
+    }
+}
+
+impl TryFrom<String> for AccountId {
+    type Error = BadId;
+
+    fn try_from(text: String) -> Result<Self, BadId> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}#{}", self.org, self.mode.as_str())
+    }
+}
+
+impl FromStr for AccountId {
+    type Err = BadId;
+
+    /// Reads what [`Display`](fmt::Display) writes: `org_…#live`.
+    fn from_str(text: &str) -> Result<Self, BadId> {
+        let (org, mode) = text.split_once('#').ok_or(BadId::ACCOUNT)?;
+        let mode = [Mode::Live, Mode::Test].into_iter().find(|known| known.as_str() == mode);
+        Ok(Self { org: OrgId::try_from(org.to_owned())?, mode: mode.ok_or(BadId::ACCOUNT)? })
+    }
+}

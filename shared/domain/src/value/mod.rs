@@ -1,0 +1,24 @@
+//! Values that everything speaks of: credits, money, months, names and limits.
+
+mod account_id;
+mod allowance;
+mod credits;
+pub(crate) mod ids;
+mod limits;
+mod money;
+mod names;
+mod period;
+
+pub use account_id::{AccountId, Mode, PurchaseId};
+pub use allowance::{Allowance, BadAllowance};
+pub use credits::{Allowed, Amount, Credits, CreditsWithin, OutOfRange, Quantity};
+pub use ids::{
+    BadId, DeliveryId, EntryId, EventId, Fingerprint, HoldId, IdempotencyKey, KeyId, MonitorId, Operation,
+    OrgId, Reference, WebhookId,
+};
+pub use limits::{
+    BATCH_MAX, DISPUTES_MAX, DRAWS_MAX, DUE_MAX, LOTS_ALIKE_MAX, LOTS_MAX, PLAN_CAP, PLAN_CAP_MAX,
+};
+pub use money::{BadCurrency, BadMoney, BadRate, Currency, Money, Rate};
+pub use names::{PackageId, PaymentId, PlanId};
+pub use period::Period;

@@ -1,0 +1,36 @@
+//! Names that others give: plans, packages and payments.
+
+use serde::{Deserialize, Serialize};
+
+use crate::BadId;
+
+/// The name of a subscription plan: `free`, `basic`, `professional`, `enterprise`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PlanId(pub String);
+
+impl TryFrom<String> for PlanId {
+    type Error = BadId;
+
+    fn try_from(text: String) -> Result<Self, BadId> {
+        BadId::name(text).map(Self)
+    }
+}
+
+/// The name of a package: `starter`, `growth`, `professional`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PackageId(pub String);
+
+impl TryFrom<String> for PackageId {
+    type Error = BadId;
+
+    fn try_from(text: String) -> Result<Self, BadId> {
+        BadId::name(text).map(Self)
+    }
+}
+
+/// The provider's name for a payment.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PaymentId(pub String);

@@ -1,0 +1,17 @@
+//! Webhook endpoints and the state of their deliveries.
+
+mod address;
+pub(crate) mod backoff;
+mod delivery;
+mod delivery_state;
+mod endpoint;
+mod secret;
+mod url;
+
+pub use address::{RUNTIME_PORT, Reach};
+pub use backoff::ATTEMPTS_MAX;
+pub use delivery::{Attempt, Delivery, DeliveryKind, DeliveryStanding, SentRequest, SentResponse};
+pub use delivery_state::{DeliveryState, Flow, Lane, Outcome, Replay};
+pub use endpoint::{SealedSecret, Webhook};
+pub use secret::{BadHookSecret, HookSecret};
+pub use url::{BadUrl, HookUrl, URL_CHARS_MAX};
