@@ -210,7 +210,7 @@ impl Till<'_> {
         }
         let rate = self.rate(id.account.org, offer.price, moment).await?;
         let purchase = Purchase::begun(id, offer, recharge.payment_method.clone(), charge.at);
-        Ok(Ok(Purchase { rate, cause: Cause::Recharge, ..purchase }))
+        Ok(Ok(Purchase { rate, cause: Cause::AutoRecharge, ..purchase }))
     }
 
     /// What so many credits cost in that currency now: the one place that asks for the price of a charge.

@@ -8,7 +8,7 @@ impl Till<'_> {
     /// Tells its owner of a purchase that has failed; one of auto-recharge is told as such.
     pub(super) async fn tell_of(&self, purchase: &Purchase, moment: Moment) -> Result<(), Fault> {
         let Stage::Failed(decline) = &purchase.stage else { return Ok(()) };
-        if purchase.cause == Cause::Recharge {
+        if purchase.cause == Cause::AutoRecharge {
             return Ok(());
         }
         let news = News::PurchaseFailed(purchase.clone().into(), decline.clone());

@@ -330,7 +330,7 @@ impl Till<'_> {
             tracing::warn!(purchase = %saved.id.transaction, cause = &fault as &dyn Error, "its errand tells that it has failed");
         }
         self.count_top_up(&saved).await;
-        if saved.cause == Cause::Recharge
+        if saved.cause == Cause::AutoRecharge
             && saved.next() == Step::Rest
             && let Err(error) = self.recharges.send(&RechargeRequest { account: saved.id.account }, 0).await
         {
@@ -359,7 +359,7 @@ impl Till<'_> {
             method: purchase.method.clone(),
             price: purchase.offer.price,
             description: format!("{} credits", u64::from(purchase.offer.credits)),
-            off_session: purchase.cause == Cause::Recharge,
+            off_session: purchase.cause == Cause::AutoRecharge,
             made_at: purchase.made_at,
             payment: purchase.payment.clone(),
         }))
@@ -389,7 +389,7 @@ fn heard(purchase: Purchase, payment: &Payment, moment: Moment) -> (Purchase, Ve
 fn describe(purchase: &Purchase) -> Option<Reference> {
     let cause = match purchase.cause {
         Cause::Caller => return None,
-        Cause::Recharge => BOUGHT_BY_RECHARGE,
+        Cause::AutoRecharge => BOUGHT_BY_RECHARGE,
     };
     Reference::try_from(cause.to_owned()).ok()
 }

@@ -111,7 +111,8 @@ pub enum Cause {
     /// Somebody who asked.
     Caller,
     /// Auto-recharge.
-    Recharge,
+    #[serde(rename = "recharge")]
+    AutoRecharge,
 }
 
 /// How far a purchase is. From `Approved` and `Failed` it never goes on.
