@@ -110,8 +110,9 @@ async fn a_crossing_is_claimed_by_one() {
         for _ in 0..16 {
             let (ledger, saved) = (books.restarted(), saved.clone());
             let transaction = EntryId::new(now(), random());
-            let pack = (Amount::try_from(500).unwrap(), Money::new(4_900, Currency::GBP).unwrap());
-            let charging = saved.charging(transaction, pack, now());
+            let (credits, price) =
+                (Amount::try_from(500).unwrap(), Money::new(4_900, Currency::GBP).unwrap());
+            let charging = saved.charging(transaction, credits, price, now());
             claims.spawn(async move { ledger.save_recharge(account, &charging).await.unwrap() });
         }
         let won: Vec<_> = claims.join_all().await.into_iter().flatten().collect();

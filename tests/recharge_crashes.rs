@@ -150,8 +150,8 @@ async fn a_charge_that_was_not_asked_for_is_not_made_after_a_stop() {
         let account = crossed(&shop, "card_1").await;
         let ledger = shop.books.restarted();
         let known = ledger.recharge(account).await.unwrap().unwrap();
-        let bought = (Amount::try_from(500).unwrap(), Money::at_most(4_900, Currency::GBP));
-        let charging = known.charging(EntryId::new(shop.now(), 7), bought, shop.now());
+        let (credits, price) = (Amount::try_from(500).unwrap(), Money::at_most(4_900, Currency::GBP));
+        let charging = known.charging(EntryId::new(shop.now(), 7), credits, price, shop.now());
         let charging = ledger.save_recharge(account, &charging).await.unwrap().unwrap();
         let stopped = match stop {
             "disputed" => charging.with_dispute(),

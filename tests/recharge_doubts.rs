@@ -19,8 +19,8 @@ async fn a_charge_whose_price_has_risen_is_decided_anew() {
     let account = crossed(&shop, "card_1").await;
     let ledger = shop.books.restarted();
     let known = ledger.recharge(account).await.unwrap().unwrap();
-    let counted = (Amount::try_from(500).unwrap(), Money::at_most(4_899, Currency::GBP));
-    let charging = known.charging(EntryId::new(shop.now(), 7), counted, shop.now());
+    let (credits, price) = (Amount::try_from(500).unwrap(), Money::at_most(4_899, Currency::GBP));
+    let charging = known.charging(EntryId::new(shop.now(), 7), credits, price, shop.now());
     ledger.save_recharge(account, &charging).await.unwrap().unwrap();
     shop.look(account).await;
     shop.come_to_rest().await;

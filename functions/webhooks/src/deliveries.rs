@@ -231,7 +231,7 @@ pub(super) async fn replay_events(
         return Err(ApiError::field("after", "must be below through"));
     }
     expect_delivery(&app, &caller).await?;
-    let replaying = |known: &DeliveryState| known.replaying((after, last));
+    let replaying = |known: &DeliveryState| known.replaying(after, last);
     let state = app.activity.change_delivery_state(caller.account, webhook.id, replaying);
     let state = state.await?.ok_or(UNKNOWN)?;
     deliver_soon(&app, &caller).await;

@@ -292,7 +292,7 @@ impl Calendar<'_> {
         for _ in 0..ATTEMPTS_MAX {
             let name = monitor.subject().charge(month);
             let (key, asked) = (system_key(&name)?, Fingerprint(name));
-            let decide = |account: &Account, head: &Head| charge_month(account, (&request, month), head);
+            let decide = |account: &Account, head: &Head| charge_month(account, &request, month, head);
             match self.ledger.spend(account, (&key, &asked, &details), moment, decide).await {
                 Ok(settled) => return Ok((month, settled.receipt.entry.id)),
                 Err(Unsettled::Refused(Refusal::MonthOver)) => month = month.next(),

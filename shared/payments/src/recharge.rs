@@ -74,7 +74,7 @@ impl Till<'_> {
             Wish::Charge(credits) => match self.affordable(recharge, account, credits, moment).await? {
                 Ok(price) => {
                     let transaction = EntryId::new(moment.now, random());
-                    recharge.charging(transaction, (credits, price), moment.now)
+                    recharge.charging(transaction, credits, price, moment.now)
                 }
                 Err(state) => Recharge { state, ..recharge.clone() },
             },

@@ -7,7 +7,7 @@ use ports::{Queue, Seal};
 use super::{DeliveryRequest, Sender, Told};
 use domain::{
     AccountId, Delivery, DeliveryId, DeliveryKind, DeliveryStanding, DeliveryState, Event, Flow, HookPaused,
-    Lane, News, Outcome, Webhook, WebhookId,
+    Lane, LaneEvent, News, Outcome, Webhook, WebhookId,
 };
 use store::{Activity, Errand, Fault, Ledger, Moment, random};
 
@@ -246,7 +246,8 @@ impl Courier<'_> {
             if !known.goes_on(*lane, state) {
                 return known.free();
             }
-            let next = known.after((*lane, event.number), outcome, moment.now, chance);
+            let next =
+                known.after(LaneEvent { lane: *lane, number: event.number }, outcome, moment.now, chance);
             let goes_on = outcome == Outcome::Taken && next.is_active() && !is_last;
             if !goes_on {
                 return next.free();

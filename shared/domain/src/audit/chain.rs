@@ -183,7 +183,7 @@ impl Tip {
     /// Adds the row with the next number.
     pub fn add(&mut self, row: &RowText, growth: &mut Growth) {
         let (sequence, hash) = (self.sequence(), self.hash());
-        growth.checkpoints.extend(closes(&mut self.day, row.id, (sequence, hash)));
+        growth.checkpoints.extend(closes(&mut self.day, row.id, sequence, hash));
         self.open.links.push(Link { id: row.id, hash: hash.link(&row.text) });
         if self.open.links.len() >= Span::ROWS {
             let open = Span { first: self.open.next(), before: self.open.hash(), links: vec![] };
@@ -197,7 +197,8 @@ impl Tip {
 pub(crate) fn closes(
     day: &mut Option<NaiveDate>,
     id: EntryId,
-    (sequence, hash): (u64, Hash),
+    sequence: u64,
+    hash: Hash,
 ) -> Option<Checkpoint> {
     let today = id.time().date_naive();
     let over = day.filter(|day| *day < today);

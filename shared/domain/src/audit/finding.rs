@@ -218,8 +218,8 @@ impl ChainCheck {
                 }
             },
         }
-        let before = (self.next.saturating_sub(1), self.hash);
-        if let Some(expected) = closes(&mut self.day, link.id, before) {
+        let before = self.next.saturating_sub(1);
+        if let Some(expected) = closes(&mut self.day, link.id, before, self.hash) {
             self.meet(expected);
         }
         (self.hash, self.doubted) = (link.hash, doubted);

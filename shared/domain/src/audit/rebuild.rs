@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::ledger::receipt::HOLD;
+use crate::operation::consume::NewEntry;
 use crate::{
     Account, Allowance, Credits, Details, Direction, Drawn, Entry, EntryId, Fence, Finding, Head, Lot, LotId,
-    Operation, Period, PlanId, Receipt, Sums, Terms, Why,
+    Period, PlanId, Receipt, Sums, Terms, Why,
 };
 
 /// What turns a month.
@@ -235,8 +236,7 @@ impl Totals {
 /// was decided on the account as it was must not land.
 #[must_use]
 pub fn repaired(account: Account, head: &Head) -> Account {
-    let none = (Direction::Credit, Credits::ZERO);
-    let entry = head.entry(&account, Operation::own(REPAIR), none, vec![]);
+    let entry = head.entry(&account, NewEntry::without_moves(REPAIR, Direction::Credit));
     let sequence = account.sequence.saturating_add(1);
     Account {
         sequence,

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalogue::version::room;
+use crate::catalogue::version::{Limit, room};
 use crate::{BadChange, Currency, Rate};
 
 /// Exchange rates, as somebody has set them. By pair, `GBP/EUR`: how many EUR one GBP is worth. A
@@ -37,7 +37,7 @@ impl RateList {
         }
         let mut changed = self.clone();
         if changed.0.insert(pair(from, to), rate).is_none() {
-            room(self.0.len(), (Self::MAX, "exchange rates"))?;
+            room(self.0.len(), Limit { max: Self::MAX, kept: "exchange rates" })?;
         }
         Ok(changed)
     }

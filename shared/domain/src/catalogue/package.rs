@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use crate::catalogue::version::{Version, in_force, revise, room};
+use crate::catalogue::version::{Limit, Version, in_force, revise, room};
 use crate::{Amount, BadChange, Currency, Money, PackageId, Reference, Refusal, When};
 
 /// One version of a package of credits, sold for one price (seed: "Credit Packs").
@@ -64,7 +64,7 @@ fn first() -> u32 {
 }
 
 impl Version for Package {
-    const MAX: (usize, &'static str) = (Self::VERSIONS_MAX, "versions of one package");
+    const MAX: Limit = Limit { max: Self::VERSIONS_MAX, kept: "versions of one package" };
 
     fn number(&self) -> u32 {
         self.version
@@ -100,7 +100,7 @@ impl PackageList {
         let (version, is_new) = revise(&versions, terms, when)?;
         let mut changed = self.clone();
         if is_new {
-            room(self.0.len(), (Self::VERSIONS_MAX, "versions of packages"))?;
+            room(self.0.len(), Limit { max: Self::VERSIONS_MAX, kept: "versions of packages" })?;
             changed.0.push(version.clone());
         }
         Ok((changed, version))

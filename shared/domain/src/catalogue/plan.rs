@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::catalogue::version::{Version, in_force, revise, room};
+use crate::catalogue::version::{Limit, Version, in_force, revise, room};
 use crate::{Allowance, BadChange, Currency, Money, PlanId, Reference, When};
 
 /// One version of a subscription plan (seed: "Subscription Plans").
@@ -80,7 +80,7 @@ impl Plan {
 }
 
 impl Version for Plan {
-    const MAX: (usize, &'static str) = (Self::VERSIONS_MAX, "versions of one plan");
+    const MAX: Limit = Limit { max: Self::VERSIONS_MAX, kept: "versions of one plan" };
 
     fn number(&self) -> u32 {
         self.version
@@ -126,7 +126,7 @@ impl PlanList {
         let (version, is_new) = revise(&versions, terms, when)?;
         let mut changed = self.clone();
         if is_new {
-            room(self.0.len(), (Self::VERSIONS_MAX, "versions of plans"))?;
+            room(self.0.len(), Limit { max: Self::VERSIONS_MAX, kept: "versions of plans" })?;
             changed.0.push(version.clone());
         }
         Ok((changed, version))

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::catalogue::version::{Version, in_force, next, revise, room};
+use crate::catalogue::version::{Limit, Version, in_force, next, revise, room};
 use crate::{BadChange, Credits, Operation, Reference, Refusal, When};
 
 /// What every operation costs, and cost before: the database's own table (seed: "Credit Costs …
@@ -64,7 +64,7 @@ impl Price {
 }
 
 impl Version for Price {
-    const MAX: (usize, &'static str) = (Self::VERSIONS_MAX, "prices of one operation");
+    const MAX: Limit = Limit { max: Self::VERSIONS_MAX, kept: "prices of one operation" };
 
     fn number(&self) -> u32 {
         self.version
@@ -158,11 +158,14 @@ impl PriceList {
         let terms = Price { version: 0, credits: wanted.credits, effective_from: when.from() };
         let (price, is_new) = revise(&prices, terms, when)?;
         if is_new {
-            room(self.operations.values().map(|each| each.prices.len()).sum(), (Self::PRICES_MAX, "prices"))?;
+            room(
+                self.operations.values().map(|each| each.prices.len()).sum(),
+                Limit { max: Self::PRICES_MAX, kept: "prices" },
+            )?;
             prices.push(price);
         }
         if known.is_none() {
-            room(self.operations.len(), (Self::OPERATIONS_MAX, "operations"))?;
+            room(self.operations.len(), Limit { max: Self::OPERATIONS_MAX, kept: "operations" })?;
         }
         let priced = PricedOperation { category, monthly, prices };
         let listed = priced.listed(name, price);

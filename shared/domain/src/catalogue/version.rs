@@ -4,8 +4,8 @@ use chrono::{DateTime, SubsecRound, Utc};
 /// version is. A version that was made later wins over all that were made before it, so a change
 /// also supersedes whatever was planned for after it.
 pub(crate) trait Version: Clone + PartialEq {
-    /// How many are kept of one thing, and what they are called.
-    const MAX: (usize, &'static str);
+    /// How many versions are kept of one thing.
+    const MAX: Limit;
 
     /// 1 for the first, 2 for the next, …
     fn number(&self) -> u32;
@@ -16,6 +16,13 @@ pub(crate) trait Version: Clone + PartialEq {
     /// The same terms as another version.
     #[must_use]
     fn renumbered(self, number: u32, effective_from: DateTime<Utc>) -> Self;
+}
+
+/// How many of something the catalogue keeps at most, and what they are called in the refusal.
+#[derive(Clone, Copy)]
+pub(crate) struct Limit {
+    pub(crate) max: usize,
+    pub(crate) kept: &'static str,
 }
 
 /// From when on a change is wanted, and when it was asked for.
@@ -104,6 +111,7 @@ pub(crate) fn revise<V: Version>(versions: &[V], terms: V, when: When) -> Result
 }
 
 /// Whether one more fits where there are `count`.
-pub(crate) fn room(count: usize, (max, kept): (usize, &'static str)) -> Result<(), BadChange> {
+pub(crate) fn room(count: usize, limit: Limit) -> Result<(), BadChange> {
+    let Limit { max, kept } = limit;
     if count < max { Ok(()) } else { Err(BadChange::TooMany { max, kept }) }
 }

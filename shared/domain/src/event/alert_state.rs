@@ -151,7 +151,7 @@ impl AlertState {
             // Below a threshold with its first credits, an account has not fallen below it.
             let is_first = level.sequence <= 1 && threshold.since == 0;
             let known = known.unwrap_or_else(|| Mark::new(threshold));
-            let (next, told) = known.look(alerts, (spendable, level), is_first);
+            let (next, told) = known.look(alerts, spendable, level, is_first);
             news.extend(told);
             (next.low != Low::No || next.told_at.is_some()).then_some(next)
         });
@@ -185,7 +185,8 @@ impl Mark {
     fn look(
         mut self,
         alerts: &Alerts,
-        (spendable, level): (Credits, Level),
+        spendable: Credits,
+        level: Level,
         is_first: bool,
     ) -> (Self, Option<News>) {
         if level.unlimited {
@@ -201,15 +202,15 @@ impl Mark {
                 self.low = Low::Always;
                 (self, None)
             }
-            Low::No if is_below => self.fallen(alerts, (spendable, level.at)),
-            Low::Waiting if is_below => self.fallen(alerts, (spendable, level.at)),
+            Low::No if is_below => self.fallen(alerts, spendable, level.at),
+            Low::Waiting if is_below => self.fallen(alerts, spendable, level.at),
             Low::Told | Low::Waiting | Low::Always if enough < spendable => self.recovered(spendable),
             Low::No | Low::Told | Low::Waiting | Low::Always => (self, None),
         }
     }
 
     /// Its owner is told, unless they were a short while ago.
-    fn fallen(mut self, alerts: &Alerts, (balance, at): (Credits, DateTime<Utc>)) -> (Self, Option<News>) {
+    fn fallen(mut self, alerts: &Alerts, balance: Credits, at: DateTime<Utc>) -> (Self, Option<News>) {
         if self.cooled_at(alerts).is_some_and(|cooled| at < cooled) {
             self.low = Low::Waiting;
             return (self, None);

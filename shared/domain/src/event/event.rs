@@ -226,13 +226,13 @@ impl News {
                 level(*balance, *threshold, "Your credit balance is running low")
             }
             Self::LowBalance { balance, threshold, service: Some(service) } => {
-                level_of(*service, (*balance, *threshold), "are running low")
+                level_of(*service, *balance, *threshold, "are running low")
             }
             Self::Recovered { balance, threshold, service: None } => {
                 level(*balance, *threshold, "Your credit balance has recovered")
             }
             Self::Recovered { balance, threshold, service: Some(service) } => {
-                level_of(*service, (*balance, *threshold), "have recovered")
+                level_of(*service, *balance, *threshold, "have recovered")
             }
             Self::Depleted => level(Credits::ZERO, Credits::ZERO, "Your credits are used up"),
             Self::Recharged(purchase) => json!({
@@ -268,7 +268,7 @@ fn level(balance: Credits, threshold: Credits, message: &str) -> Value {
 }
 
 /// The same of what debits of a service can spend.
-fn level_of(service: Service, (balance, threshold): (Credits, Credits), what: &str) -> Value {
+fn level_of(service: Service, balance: Credits, threshold: Credits, what: &str) -> Value {
     json!({
         "currentBalance": balance,
         "threshold": threshold,

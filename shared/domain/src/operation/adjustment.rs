@@ -1,4 +1,4 @@
-use crate::operation::consume::{Taken, take};
+use crate::operation::consume::{LotChanges, NewEntry, take};
 use crate::{
     Account, Amount, Credits, Direction, Effect, Extras, Grant, Guard, Head, LotId, Move, Operation, Origin,
     Posting, Refusal, Source, grant,
@@ -41,12 +41,12 @@ fn settle(account: &Account, amount: Credits, head: &Head) -> Result<Posting, Re
     if outstanding < amount {
         return Err(Refusal::NotOwed { outstanding });
     }
-    let taken = Taken {
+    let taken = LotChanges {
         moves: vec![Move::into(LotId::PostPaid, Source::PostPaid, amount)],
         guards: vec![Guard::Revision(account.revision), Guard::Owing(outstanding)],
         effects: vec![Effect::Repay(amount)],
     };
-    Ok(posting(account, (Direction::Credit, amount), taken, head))
+    Ok(posting(account, Direction::Credit, amount, taken, head))
 }
 
 fn leave(
@@ -68,7 +68,7 @@ fn leave(
             break;
         }
     }
-    Ok(posting(account, (Direction::Debit, amount), taken, head))
+    Ok(posting(account, Direction::Debit, amount, taken, head))
 }
 
 /// What operators have added and taken, once they take `amount` more: what the plan brings goes first.
@@ -86,12 +86,14 @@ fn without(account: &Account, amount: Credits) -> Extras {
 
 fn posting(
     account: &Account,
-    (direction, amount): (Direction, Credits),
-    taken: Taken,
+    direction: Direction,
+    amount: Credits,
+    changes: LotChanges,
     head: &Head,
 ) -> Posting {
-    let Taken { moves, mut guards, effects } = taken;
+    let LotChanges { moves, mut guards, effects } = changes;
     guards.push(Guard::FenceBelow(head.id));
-    let entry = head.entry(account, Operation::own("credit.adjustment"), (direction, amount), moves);
+    let operation = Operation::own("credit.adjustment");
+    let entry = head.entry(account, NewEntry { operation, direction, amount, moves });
     Posting { entry, guards, effects }
 }

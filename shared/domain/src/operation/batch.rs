@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use crate::operation::consume::NewEntry;
 use crate::{
     Account, Consume, Credits, Details, Direction, Effect, Entry, Guard, Head, Item, LotId, Move, Operation,
     Part, Place, Posting, Receipt, Refusal, consume,
@@ -22,14 +23,14 @@ pub struct Batch {
 pub fn batch(account: &Account, request: &Batch, head: &Head) -> Result<Posting, Refusal> {
     crate::operation::consume::may_move(account)?;
     let mut after = account.clone();
-    let mut made = Made::default();
+    let mut totals = BatchTotals::default();
     for item in &request.items {
         let part = match item {
             None => Part::Unpriced,
             Some(item) => match consume(&after, item, head) {
                 Ok(posting) => {
                     after = after.apply(&posting).ok_or(Refusal::BalanceLimit)?;
-                    made.add(&posting);
+                    totals.add(&posting);
                     Part::Taken(item.amount)
                 }
                 Err(Refusal::InsufficientCredits { required, available }) => {
@@ -38,12 +39,12 @@ pub fn batch(account: &Account, request: &Batch, head: &Head) -> Result<Posting,
                 Err(refusal) => return Err(refusal),
             },
         };
-        made.parts.push(part);
+        totals.parts.push(part);
     }
-    if request.atomic && !made.parts.iter().all(|part| matches!(part, Part::Taken(_))) {
+    if request.atomic && !totals.parts.iter().all(|part| matches!(part, Part::Taken(_))) {
         return Err(short(account, request, head));
     }
-    Ok(made.posting(account, head))
+    Ok(totals.posting(account, head))
 }
 
 /// What an atomic batch needs, and what it could have used: each item as much as it finds, in order.
@@ -68,7 +69,7 @@ fn short(account: &Account, request: &Batch, head: &Head) -> Refusal {
 
 /// What the items of a batch come to together.
 #[derive(Default)]
-struct Made {
+struct BatchTotals {
     parts: Vec<Part>,
     moves: Vec<Move>,
     taken: BTreeMap<LotId, Credits>,
@@ -77,7 +78,7 @@ struct Made {
     used: Credits,
 }
 
-impl Made {
+impl BatchTotals {
     fn add(&mut self, posting: &Posting) {
         let more = |sum: &mut Credits, amount| *sum = sum.plus(amount).unwrap_or(Credits::MAX);
         for part in &posting.entry.moves {
@@ -132,9 +133,13 @@ impl Made {
         if !self.used.is_zero() {
             effects.push(Effect::Use(self.used));
         }
-        let total = (Direction::Debit, self.used);
-        let entry = head.entry(account, Operation::own("credit.batch"), total, self.moves);
-        let entry = Entry { parts: self.parts, ..entry };
+        let new = NewEntry {
+            operation: Operation::own("credit.batch"),
+            direction: Direction::Debit,
+            amount: self.used,
+            moves: self.moves,
+        };
+        let entry = Entry { parts: self.parts, ..head.entry(account, new) };
         Posting { entry, guards, effects }
     }
 }

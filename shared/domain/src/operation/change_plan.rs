@@ -1,5 +1,5 @@
 use crate::ledger::month::WithAllowance;
-use crate::operation::consume::may_move;
+use crate::operation::consume::{NewEntry, may_move};
 use crate::{
     Account, Allowance, Credits, Direction, Effect, Entry, Guard, Head, Mode, Move, Operation, PlanId,
     Posting, Refusal, Source, Switch,
@@ -67,7 +67,8 @@ pub fn subscribe(account: &Account, request: &Subscribe, head: &Head) -> Result<
         effects.push(Effect::Extras(extras));
     }
     guards.extend(account.extras_stand());
-    let (direction, amount) = difference(account.subscription.left, kept);
+    let difference = Difference::between(account.subscription.left, kept);
+    let Difference { direction, amount } = difference;
     match direction {
         _ if amount.is_zero() => (),
         Direction::Credit => {
@@ -86,30 +87,36 @@ pub fn subscribe(account: &Account, request: &Subscribe, head: &Head) -> Result<
             effects.push(Effect::Withdraw(amount));
         }
     }
-    let entry = entry(account, (direction, amount), (request.plan.clone(), request.allowance), head);
+    let entry = entry(account, difference, request, head);
     Ok(Posting { entry, guards, effects })
 }
 
-fn entry(
-    account: &Account,
-    (direction, amount): (Direction, Credits),
-    (to, allowance): (PlanId, Allowance),
-    head: &Head,
-) -> Entry {
+fn entry(account: &Account, difference: Difference, request: &Subscribe, head: &Head) -> Entry {
+    let Difference { direction, amount } = difference;
     let (lot, source) = (account.subscription_lot(), Source::Subscription);
     let moves = match direction {
         _ if amount.is_zero() => vec![],
         Direction::Credit => vec![Move::into(lot, source, amount)],
         Direction::Debit => vec![Move::out(lot, source, amount)],
     };
-    let entry = head.entry(account, Operation::own("credit.plan_change"), (direction, amount), moves);
+    let operation = Operation::own("credit.plan_change");
+    let entry = head.entry(account, NewEntry { operation, direction, amount, moves });
+    let (to, allowance) = (request.plan.clone(), request.allowance);
     Entry { switch: Some(Switch { from: account.plan.clone(), to, allowance }), ..entry }
 }
 
 /// How many subscription credits arrive or leave with an allowance.
-fn difference(left: Credits, wanted: Credits) -> (Direction, Credits) {
-    match wanted.less(left) {
-        Some(more) => (Direction::Credit, more),
-        None => (Direction::Debit, left.less(wanted).unwrap_or_default()),
+#[derive(Clone, Copy)]
+struct Difference {
+    direction: Direction,
+    amount: Credits,
+}
+
+impl Difference {
+    fn between(left: Credits, wanted: Credits) -> Self {
+        match wanted.less(left) {
+            Some(amount) => Self { direction: Direction::Credit, amount },
+            None => Self { direction: Direction::Debit, amount: left.less(wanted).unwrap_or_default() },
+        }
     }
 }

@@ -43,9 +43,9 @@ pub fn consume(account: &Account, request: &Consume, head: &Head) -> Result<Post
     let amount = request.amount;
     may_move(account)?;
     account.used.plus(amount).ok_or(Refusal::BalanceLimit)?;
-    let Taken { moves, mut guards, mut effects } = match account.allowance {
+    let LotChanges { moves, mut guards, mut effects } = match account.allowance {
         _ if amount.is_zero() => {
-            Taken { guards: vec![Guard::Revision(account.revision)], ..Taken::default() }
+            LotChanges { guards: vec![Guard::Revision(account.revision)], ..LotChanges::default() }
         }
         // Nothing is counted down, but what was used is told (contract, rule 4).
         Allowance::Unlimited => {
@@ -53,7 +53,7 @@ pub fn consume(account: &Account, request: &Consume, head: &Head) -> Result<Post
             let at_most = cap.less(amount).filter(|most| account.subscription.granted <= *most);
             let at_most = at_most.ok_or(Refusal::PlanLimit { cap })?;
             let paid_by = LotId::Unlimited(account.period);
-            Taken {
+            LotChanges {
                 moves: vec![Move::out(paid_by, Source::Subscription, amount)],
                 guards: vec![Guard::Revision(account.revision), Guard::GrantedAtMost(at_most)],
                 effects: vec![Effect::Spend(amount)],
@@ -68,7 +68,8 @@ pub fn consume(account: &Account, request: &Consume, head: &Head) -> Result<Post
     if !amount.is_zero() {
         effects.push(Effect::Use(amount));
     }
-    let entry = head.entry(account, request.operation.clone(), (Direction::Debit, amount), moves);
+    let operation = request.operation.clone();
+    let entry = head.entry(account, NewEntry { operation, direction: Direction::Debit, amount, moves });
     Ok(Posting { entry, guards, effects })
 }
 
@@ -77,9 +78,9 @@ pub(crate) fn may_move(account: &Account) -> Result<(), Refusal> {
     if account.frozen { Err(Refusal::Frozen) } else { Ok(()) }
 }
 
-/// Credits that leave, and what must be true for it.
+/// Credits that move between lots, and what must be true of the account for it.
 #[derive(Default)]
-pub(crate) struct Taken {
+pub(crate) struct LotChanges {
     pub(crate) moves: Vec<Move>,
     pub(crate) guards: Vec<Guard>,
     pub(crate) effects: Vec<Effect>,
@@ -92,13 +93,13 @@ pub(crate) fn take(
     amount: Credits,
     payers: Vec<Payer>,
     room: Credits,
-) -> Result<Taken, Refusal> {
+) -> Result<LotChanges, Refusal> {
     let available = payers.iter().fold(room, |sum, payer| sum.plus(payer.left).unwrap_or(Credits::MAX));
     if available < amount {
         return Err(Refusal::InsufficientCredits { required: amount, available });
     }
     // The lots' order is sure as long as no lot was added or refilled since it was seen.
-    let mut taken = Taken { guards: vec![Guard::Revision(account.revision)], ..Taken::default() };
+    let mut taken = LotChanges { guards: vec![Guard::Revision(account.revision)], ..LotChanges::default() };
     taken.effects.extend(account.empty_lots().map(Effect::Drop));
     let mut wanted = amount;
     for payer in payers {
@@ -132,15 +133,25 @@ pub(crate) fn take(
     Ok(taken)
 }
 
+/// What an operation says in its entry.
+pub(crate) struct NewEntry {
+    pub(crate) operation: Operation,
+    pub(crate) direction: Direction,
+    pub(crate) amount: Credits,
+    pub(crate) moves: Vec<Move>,
+}
+
+impl NewEntry {
+    /// The entry of an operation of the ledger that moves no credits.
+    pub(crate) fn without_moves(operation: &'static str, direction: Direction) -> Self {
+        Self { operation: Operation::own(operation), direction, amount: Credits::ZERO, moves: vec![] }
+    }
+}
+
 impl Head {
     /// The entry of this attempt on an account.
-    pub(crate) fn entry(
-        &self,
-        account: &Account,
-        operation: Operation,
-        (direction, amount): (Direction, Credits),
-        moves: Vec<Move>,
-    ) -> Entry {
+    pub(crate) fn entry(&self, account: &Account, new: NewEntry) -> Entry {
+        let NewEntry { operation, direction, amount, moves } = new;
         Entry {
             id: self.id,
             at: effective(account, self.now),

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use crate::ledger::account::Payer;
 use crate::ledger::lot::POOL;
-use crate::operation::consume::{Taken, take};
+use crate::operation::consume::{LotChanges, NewEntry, take};
 use crate::operation::place::Arrivals;
 use crate::{
     Account, Credits, DISPUTES_MAX, Direction, Disputed, Effect, Entry, EntryId, Guard, Head, LotId, Move,
@@ -63,7 +63,13 @@ pub fn dispute_opened(account: &Account, bought: &Bought, head: &Head) -> Result
         moves.push(Move::into(LotId::Disputed(head.id), Source::Purchased, aside));
     }
     effects.push(Effect::Dispute(head.id, Some(Disputed { lot, aside, most })));
-    let entry = entry(account, "credit.dispute", Direction::Debit, (aside, moves), head);
+    let new = NewEntry {
+        operation: Operation::own("credit.dispute"),
+        direction: Direction::Debit,
+        amount: aside,
+        moves,
+    };
+    let entry = head.entry(account, new);
     Ok(Posting { entry, guards, effects })
 }
 
@@ -77,7 +83,13 @@ pub fn dispute_won(account: &Account, opened: &Entry, head: &Head) -> Result<Pos
     let aside = thaw(account, opened, Credits::MAX, &mut arrivals)?;
     let mut effects = arrivals.effects();
     effects.extend(end(account, opened));
-    let entry = entry(account, "credit.dispute_won", Direction::Credit, (aside, arrivals.moves), head);
+    let new = NewEntry {
+        operation: Operation::own("credit.dispute_won"),
+        direction: Direction::Credit,
+        amount: aside,
+        moves: arrivals.moves,
+    };
+    let entry = head.entry(account, new);
     Ok(Posting { entry, guards: arrivals.guards, effects })
 }
 
@@ -98,12 +110,18 @@ pub fn dispute_lost(
     if let Some(back) = aside.less(gone).filter(|back| !back.is_zero()) {
         return lost_in_part(account, back, opened, head);
     }
-    let Taken { mut moves, guards, mut effects } = collect(account, spent, None, head)?;
+    let LotChanges { mut moves, guards, mut effects } = collect(account, spent, None, head)?;
     if !gone.is_zero() {
         moves.push(Move::out(LotId::Disputed(opened.id), Source::Purchased, gone));
     }
     effects.extend(end(account, opened));
-    let entry = entry(account, "credit.dispute_lost", Direction::Debit, (spent, moves), head);
+    let new = NewEntry {
+        operation: Operation::own("credit.dispute_lost"),
+        direction: Direction::Debit,
+        amount: spent,
+        moves,
+    };
+    let entry = head.entry(account, new);
     Ok(Posting { entry, guards, effects })
 }
 
@@ -118,8 +136,13 @@ fn lost_in_part(account: &Account, back: Credits, opened: &Entry, head: &Head) -
     }
     let mut effects = arrivals.effects();
     effects.extend(end(account, opened));
-    let amount = (Credits::ZERO, arrivals.moves);
-    let entry = entry(account, "credit.dispute_lost", Direction::Debit, amount, head);
+    let new = NewEntry {
+        operation: Operation::own("credit.dispute_lost"),
+        direction: Direction::Debit,
+        amount: Credits::ZERO,
+        moves: arrivals.moves,
+    };
+    let entry = head.entry(account, new);
     Ok(Posting { entry, guards: arrivals.guards, effects })
 }
 
@@ -148,11 +171,11 @@ pub fn payment_refunded(account: &Account, bought: &Bought, head: &Head) -> Resu
     }
     let aside = from_disputes.iter().fold(Credits::ZERO, |sum, part| sum.plus(part.amount).unwrap_or(sum));
     let from_lots = bought.credits.less(aside).unwrap_or_default();
-    let Taken { mut moves, guards, mut effects } = collect(account, from_lots, lot, head)?;
+    let LotChanges { mut moves, guards, mut effects } = collect(account, from_lots, lot, head)?;
     moves.extend(from_disputes);
     effects.extend(changes.into_iter().map(|(id, dispute)| Effect::Dispute(id, Some(dispute))));
-    let amount = (bought.credits, moves);
-    let entry = entry(account, "credit.payment_refund", Direction::Debit, amount, head);
+    let (operation, amount) = (Operation::own("credit.payment_refund"), bought.credits);
+    let entry = head.entry(account, NewEntry { operation, direction: Direction::Debit, amount, moves });
     Ok(Posting { entry, guards, effects })
 }
 
@@ -163,7 +186,7 @@ fn collect(
     amount: Credits,
     first: Option<EntryId>,
     head: &Head,
-) -> Result<Taken, Refusal> {
+) -> Result<LotChanges, Refusal> {
     let mut lots: Vec<_> = account.plain_purchases().collect();
     lots.sort_by_key(|(id, _)| (Some(*id) != first, *id));
     let standing = lots.iter().fold(Credits::ZERO, |sum, (_, left)| sum.plus(*left).unwrap_or(Credits::MAX));
@@ -203,14 +226,4 @@ fn thaw(
 
 fn end(account: &Account, opened: &Entry) -> Option<Effect> {
     account.disputes.contains_key(&opened.id).then_some(Effect::Dispute(opened.id, None))
-}
-
-fn entry(
-    account: &Account,
-    operation: &'static str,
-    direction: Direction,
-    (amount, moves): (Credits, Vec<Move>),
-    head: &Head,
-) -> Entry {
-    head.entry(account, Operation::own(operation), (direction, amount), moves)
 }

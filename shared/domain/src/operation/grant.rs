@@ -1,5 +1,6 @@
 use chrono::{DateTime, Utc};
 
+use crate::operation::consume::NewEntry;
 use crate::{
     Account, Allowance, Amount, Credits, Direction, Effect, EntryId, Extras, Guard, Head, LOTS_ALIKE_MAX,
     LOTS_MAX, Lot, LotId, Move, Operation, Posting, Refusal, Service, Source,
@@ -85,16 +86,12 @@ pub fn grant(account: &Account, request: &Grant, head: &Head) -> Result<Posting,
             | LotId::Disputed(_) => Effect::Give(lot, rest),
         });
     }
-    let entry = head.entry(
-        account,
-        Operation::own(match request.origin {
-            Origin::Purchase => "credit.purchase",
-            Origin::Operator => "credit.grant",
-            Origin::Adjustment => "credit.adjustment",
-        }),
-        (Direction::Credit, amount),
-        moves,
-    );
+    let operation = Operation::own(match request.origin {
+        Origin::Purchase => "credit.purchase",
+        Origin::Operator => "credit.grant",
+        Origin::Adjustment => "credit.adjustment",
+    });
+    let entry = head.entry(account, NewEntry { operation, direction: Direction::Credit, amount, moves });
     Ok(Posting { entry, guards, effects })
 }
 

@@ -1,6 +1,7 @@
 use chrono::{DateTime, Duration, SubsecRound, Utc};
 
 use crate::ledger::receipt::{CAPTURE, HOLD};
+use crate::operation::consume::NewEntry;
 use crate::{
     Account, Consume, Credits, Direction, DrawdownCause, Effect, Guard, Head, HoldStatus, Operation, Order,
     Portion, Posting, Pot, Refusal, Share, Why, consume,
@@ -56,7 +57,7 @@ pub fn capture(account: &Account, shares: &[Share], head: &Head) -> Result<Posti
     let amount = crate::ledger::share::sum(shares);
     account.used.plus(amount).ok_or(Refusal::BalanceLimit)?;
     account.held.less(amount).ok_or(Refusal::BalanceLimit)?;
-    let entry = head.entry(account, Operation::own(CAPTURE), (Direction::Debit, Credits::ZERO), vec![]);
+    let entry = head.entry(account, NewEntry::without_moves(CAPTURE, Direction::Debit));
     // It counts as this month's usage, and must land neither in the next nor on a frozen account.
     let mut guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)];
     let mut effects = vec![];

@@ -114,7 +114,8 @@ impl Suspension {
 /// [`Refusal::MonthOver`]; those of [`consume`].
 pub fn charge_month(
     account: &Account,
-    (request, month): (&Consume, Period),
+    request: &Consume,
+    month: Period,
     head: &Head,
 ) -> Result<Posting, Refusal> {
     if month < account.period { Err(Refusal::MonthOver) } else { consume(account, request, head) }

@@ -1,6 +1,7 @@
 use chrono::{Duration, SubsecRound};
 
 use crate::ledger::lot::POOL;
+use crate::operation::consume::NewEntry;
 use crate::operation::place::Arrivals;
 use crate::{
     Account, Allowance, Credits, Direction, Effect, EntryId, Extras, Guard, Head, Lot, LotId, Move,
@@ -47,15 +48,12 @@ pub fn give_back(account: &Account, request: &GiveBack, head: &Head) -> Result<P
     back.usage(amount)?;
     let Back { arrivals, mut effects, .. } = back;
     effects.extend(arrivals.effects());
-    let entry = head.entry(
-        account,
-        Operation::own(match request.why {
-            Why::Refund { .. } => "credit.refund",
-            Why::Release | Why::Expiry | Why::Capture => crate::ledger::receipt::RELEASE,
-        }),
-        (Direction::Credit, amount),
-        arrivals.moves,
-    );
+    let operation = Operation::own(match request.why {
+        Why::Refund { .. } => "credit.refund",
+        Why::Release | Why::Expiry | Why::Capture => crate::ledger::receipt::RELEASE,
+    });
+    let moves = arrivals.moves;
+    let entry = head.entry(account, NewEntry { operation, direction: Direction::Credit, amount, moves });
     Ok(Posting { entry, guards: arrivals.guards, effects })
 }
 

@@ -1,4 +1,5 @@
-use crate::{Account, Credits, Direction, Effect, Guard, Head, Operation, Posting};
+use crate::operation::consume::NewEntry;
+use crate::{Account, Credits, Direction, Effect, Guard, Head, Posting};
 
 /// Lets `account` spend up to `limit` credits on account; none switches it off (contract, rule 9). What
 /// is outstanding stays so, also past a lower limit.
@@ -23,7 +24,7 @@ pub fn set_frozen(account: &Account, frozen: bool, head: &Head) -> Posting {
 /// Terms change by an entry of their own, which moves nothing, so that the ledger tells since when they
 /// hold.
 fn change(account: &Account, operation: &'static str, effect: Effect, head: &Head) -> Posting {
-    let entry = head.entry(account, Operation::own(operation), (Direction::Credit, Credits::ZERO), vec![]);
+    let entry = head.entry(account, NewEntry::without_moves(operation, Direction::Credit));
     let guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)];
     Posting { entry, guards, effects: vec![effect] }
 }

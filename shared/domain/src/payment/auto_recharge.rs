@@ -224,12 +224,7 @@ impl Recharge {
 
     /// With a charge of `credits` for `price` begun as `transaction`.
     #[must_use]
-    pub fn charging(
-        &self,
-        transaction: EntryId,
-        (credits, price): (Amount, Money),
-        now: DateTime<Utc>,
-    ) -> Self {
+    pub fn charging(&self, transaction: EntryId, credits: Amount, price: Money, now: DateTime<Utc>) -> Self {
         let month = Period::of(now);
         let (bought, spent) = self.bought_in(month);
         let mut recent = self.recent.clone();

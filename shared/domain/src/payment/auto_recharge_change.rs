@@ -166,7 +166,7 @@ impl Recharge {
         let mut packs = 0;
         for end in ends {
             if !fits(end) {
-                return Err(self.beyond(last(packs, end, fits), (currency, price(self.amount).ok())));
+                return Err(self.beyond(last(packs, end, fits), currency, price(self.amount).ok()));
             }
             packs = end;
         }
@@ -174,7 +174,7 @@ impl Recharge {
     }
 
     /// What is wrong when a payment may be for so many packs at most.
-    fn beyond(&self, packs: u64, (currency, pack): (Currency, Option<Money>)) -> BadRecharge {
+    fn beyond(&self, packs: u64, currency: Currency, pack: Option<Money>) -> BadRecharge {
         let limit = text(self.spend_limit(currency), currency);
         if packs == 0 {
             let costs = pack.map_or("more than one payment may be".to_owned(), |pack| {

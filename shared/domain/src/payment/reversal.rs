@@ -2,6 +2,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::lot::POOL;
+use crate::operation::consume::NewEntry;
 use crate::operation::place::Arrivals;
 use crate::{
     Account, Bought, Credits, Direction, Entry, EntryId, Head, KeyId, Money, Operation, Posting, Purchase,
@@ -300,7 +301,12 @@ pub fn payment_restored(account: &Account, bought: &Bought, head: &Head) -> Resu
     let rest = arrivals.disputed(lot, bought.credits);
     arrivals.plain_purchase(lot, rest)?;
     let effects = arrivals.effects();
-    let total = (Direction::Credit, bought.credits);
-    let entry = head.entry(account, Operation::own("credit.refund_failed"), total, arrivals.moves);
+    let new = NewEntry {
+        operation: Operation::own("credit.refund_failed"),
+        direction: Direction::Credit,
+        amount: bought.credits,
+        moves: arrivals.moves,
+    };
+    let entry = head.entry(account, new);
     Ok(Posting { entry, guards: arrivals.guards, effects })
 }

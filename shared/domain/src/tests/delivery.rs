@@ -4,6 +4,7 @@ use chrono::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::LaneEvent;
 use crate::{Flow, Outcome};
 
 fn now() -> DateTime<Utc> {
@@ -36,10 +37,10 @@ type Change = fn(&DeliveryState) -> DeliveryState;
 
 /// An endpoint that has failed once on either way, with lines 1 and 2.
 fn failing() -> DeliveryState {
-    let state = DeliveryState::new(4).replaying((0, 3));
+    let state = DeliveryState::new(4).replaying(0, 3);
     let state = state.beginning(Lane::Live, id(1)).beginning(Lane::Replay, id(2));
-    let state = state.after((Lane::Live, 5), Outcome::Failed(None), now(), 0);
-    state.after((Lane::Replay, 1), Outcome::Failed(None), now(), 0)
+    let state = state.after(LaneEvent::live(5), Outcome::Failed(None), now(), 0);
+    state.after(LaneEvent::replay(1), Outcome::Failed(None), now(), 0)
 }
 
 /// what becomes of an endpoint => the lines of what is new and what is sent again: w waits, p waits without a time,
@@ -53,13 +54,13 @@ fn a_line_waits_for_as_long_as_its_endpoint_does() {
         ("passed over", |state| state.from_after(5), "sw"),
         ("not wanted any more", |state| state.past(Lane::Live, 5), "sw"),
         ("moved", DeliveryState::unhindered, "ss"),
-        ("gone", |state| state.after((Lane::Replay, 1), Outcome::Gone, now(), 0), "ss"),
+        ("gone", |state| state.after(LaneEvent::replay(1), Outcome::Gone, now(), 0), "ss"),
         ("narrowed", |state| state.unwanted(Lane::Live, 5).unwanted(Lane::Replay, 1), "ss"),
         ("narrowed elsewhere", |state| state.unwanted(Lane::Live, 6).unwanted(Lane::Replay, 2), "ww"),
         ("let go of", |state| state.unbegun(Lane::Live).unbegun(Lane::Replay).free(), "ww"),
         ("paused", DeliveryState::paused, "ss"),
         ("paused and resumed", |state| state.paused().resumed(), "ss"),
-        ("another range", |state| state.replaying((1, 3)), "ws"),
+        ("another range", |state| state.replaying(1, 3), "ws"),
         ("out of the feed", |state| state.past(Lane::Replay, 3), "ws"),
         ("begun again", |state| state.beginning(Lane::Live, id(3)).beginning(Lane::Replay, id(4)), "ww"),
     ];
@@ -82,9 +83,9 @@ fn a_line_waits_for_as_long_as_its_endpoint_does() {
 #[test]
 fn an_attempt_at_what_was_given_up_counts_for_nothing() {
     let narrowed = failing().unwanted(Lane::Live, 5).unwanted(Lane::Replay, 1);
-    assert_eq!(narrowed.after((Lane::Live, 5), Outcome::Failed(None), now(), 0), narrowed);
-    assert_eq!(narrowed.after((Lane::Replay, 1), Outcome::Failed(None), now(), 0), narrowed);
-    let next = narrowed.after((Lane::Live, 6), Outcome::Failed(None), now(), 0);
+    assert_eq!(narrowed.after(LaneEvent::live(5), Outcome::Failed(None), now(), 0), narrowed);
+    assert_eq!(narrowed.after(LaneEvent::replay(1), Outcome::Failed(None), now(), 0), narrowed);
+    let next = narrowed.after(LaneEvent::live(6), Outcome::Failed(None), now(), 0);
     assert_eq!((next.failures, next.through), (1, 5));
 }
 

@@ -11,7 +11,7 @@ fn now() -> DateTime<Utc> {
 }
 
 fn failed(state: &DeliveryState, chance: u16) -> DeliveryState {
-    state.after((Lane::Live, state.through + 1), Outcome::Failed(None), now(), chance)
+    state.after(LaneEvent::live(state.through + 1), Outcome::Failed(None), now(), chance)
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn an_endpoint_may_ask_for_a_longer_wait() {
         (Some(u32::MAX), 0, 3_600),
     ] {
         let state = DeliveryState { failures: before, ..DeliveryState::new(0) };
-        let next = state.after((Lane::Live, 1), Outcome::Failed(asked), now(), 0);
+        let next = state.after(LaneEvent::live(1), Outcome::Failed(asked), now(), 0);
         assert_eq!((next.retry_at.unwrap() - now()).num_seconds(), wait, "{asked:?} {before}");
     }
 }
@@ -50,13 +50,13 @@ fn an_endpoint_may_ask_for_a_longer_wait() {
 #[test]
 fn what_was_taken_is_done_with_and_failures_are_forgotten() {
     let state = failed(&failed(&DeliveryState::new(4), 0), 0);
-    let taken = state.after((Lane::Live, 5), Outcome::Taken, now(), 0);
+    let taken = state.after(LaneEvent::live(5), Outcome::Taken, now(), 0);
     assert_eq!((taken.through, taken.failures, taken.retry_at), (5, 0, None));
 }
 
 #[test]
 fn whoever_says_that_it_is_gone_is_switched_off_at_once() {
-    let gone = DeliveryState::new(4).after((Lane::Live, 5), Outcome::Gone, now(), 0);
+    let gone = DeliveryState::new(4).after(LaneEvent::live(5), Outcome::Gone, now(), 0);
     assert_eq!((gone.status, gone.through), (Flow::Gone, 4));
     assert_eq!(gone.stopped_at, Some(5));
     assert_eq!(gone.paused().status, Flow::Gone, "its owner can't make it less gone by pausing it");
@@ -66,42 +66,42 @@ fn whoever_says_that_it_is_gone_is_switched_off_at_once() {
 fn a_pause_that_its_owner_has_set_meanwhile_stands() {
     let paused = DeliveryState { failures: 9, ..DeliveryState::new(4) }.paused();
     for outcome in [Outcome::Failed(None), Outcome::Gone] {
-        let next = paused.after((Lane::Live, 5), outcome, now(), 0);
+        let next = paused.after(LaneEvent::live(5), outcome, now(), 0);
         assert_eq!((next.status, next.stopped_at), (Flow::Paused, None));
     }
-    assert_eq!(paused.after((Lane::Live, 5), Outcome::Taken, now(), 0).through, 5);
+    assert_eq!(paused.after(LaneEvent::live(5), Outcome::Taken, now(), 0).through, 5);
 }
 
 #[test]
 fn a_range_is_sent_once_more_to_its_end() {
-    let state = DeliveryState::new(9).replaying((1, 3));
-    let second = state.after((Lane::Replay, 2), Outcome::Taken, now(), 0);
+    let state = DeliveryState::new(9).replaying(1, 3);
+    let second = state.after(LaneEvent::replay(2), Outcome::Taken, now(), 0);
     assert_eq!((second.through, second.replay.map(|left| left.through)), (9, Some(2)));
-    assert_eq!(second.after((Lane::Replay, 3), Outcome::Taken, now(), 0).replay, None);
+    assert_eq!(second.after(LaneEvent::replay(3), Outcome::Taken, now(), 0).replay, None);
 }
 
 /// What is sent again and not taken holds up nothing that is new, and pauses nothing.
 #[test]
 fn a_range_that_fails_is_given_up_by_itself() {
-    let mut state = DeliveryState::new(9).replaying((1, 3));
+    let mut state = DeliveryState::new(9).replaying(1, 3);
     for _ in 0..9 {
-        state = state.after((Lane::Replay, 2), Outcome::Failed(None), now(), 0);
+        state = state.after(LaneEvent::replay(2), Outcome::Failed(None), now(), 0);
         assert!(state.may_send(Lane::Live, now()) && !state.may_send(Lane::Replay, now()));
         assert_eq!((state.failures, state.failures(Lane::Live)), (0, 0));
     }
     assert_eq!(state.failures(Lane::Replay), 9);
-    let state = state.after((Lane::Replay, 2), Outcome::Failed(None), now(), 0);
+    let state = state.after(LaneEvent::replay(2), Outcome::Failed(None), now(), 0);
     assert_eq!((state.status, state.replay), (Flow::Active, None));
 }
 
 /// Its owner begins a way afresh while an attempt is under way: what that comes to is of the way before.
 #[test]
 fn a_way_that_was_begun_afresh_is_another_one() {
-    let seen = DeliveryState::new(9).replaying((0, 5));
+    let seen = DeliveryState::new(9).replaying(0, 5);
     assert!(seen.goes_on(Lane::Live, &seen) && seen.goes_on(Lane::Replay, &seen));
     assert!(!seen.from_after(0).goes_on(Lane::Live, &seen));
     assert!(!seen.resumed().goes_on(Lane::Live, &seen));
-    let again = seen.replaying((0, 2));
+    let again = seen.replaying(0, 2);
     assert!(again.goes_on(Lane::Live, &seen) && !again.goes_on(Lane::Replay, &seen));
 }
 

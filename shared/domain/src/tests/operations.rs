@@ -1,6 +1,7 @@
 //! Every operation there is, and the states of an account that it may meet.
 
 use super::*;
+use crate::operation::consume::NewEntry;
 
 /// An operation that a rule decides.
 pub(super) struct Named {
@@ -179,7 +180,7 @@ fn of_payments() -> Vec<Named> {
 fn opened(account: &Account) -> Entry {
     let known = account.disputes.keys().next().copied().unwrap_or(id(77));
     let head = Head { id: known, ..head(77, at(NOW)) };
-    head.entry(account, Operation::own("credit.dispute"), (Direction::Debit, Credits::ZERO), vec![])
+    head.entry(account, NewEntry::without_moves("credit.dispute", Direction::Debit))
 }
 
 /// Accounts on which the rules have something to decide.

@@ -21,7 +21,7 @@ pub(super) fn pence(amount: u64) -> Money {
 
 /// With a charge of a pack for £49 begun.
 fn charging(recharge: &Recharge, now: DateTime<Utc>) -> Recharge {
-    recharge.charging(id(7), (Amount::try_from(500).unwrap(), pence(4_900)), now)
+    recharge.charging(id(7), Amount::try_from(500).unwrap(), pence(4_900), now)
 }
 
 fn hours(hours: i64) -> DateTime<Utc> {

@@ -139,7 +139,7 @@ proptest! {
                         balance += u64::from(credits);
                         let month = bought.entry(Period::of(now)).or_default();
                         *month = (month.0 + u64::from(credits), month.1 + price.amount());
-                        recharge = recharge.charging(id(7), (credits, price), now).paid();
+                        recharge = recharge.charging(id(7), credits, price, now).paid();
                     }
                 }
             }

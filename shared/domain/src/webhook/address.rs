@@ -19,72 +19,78 @@ pub enum Reach {
     AndLoopback,
 }
 
-/// A block of IPv4: its first address, and how many leading bits its addresses share.
-type Block4 = (Ipv4Addr, u32);
+/// A block of addresses in CIDR notation: `first/prefix`.
+#[derive(Clone, Copy)]
+struct Block<A> {
+    first: A,
+    /// The number of leading bits that all addresses of the block share.
+    prefix: u32,
+}
 
-/// A block of IPv6, the same way.
-type Block6 = (Ipv6Addr, u32);
+const fn block<A: Copy>(first: A, prefix: u32) -> Block<A> {
+    Block { first, prefix }
+}
 
 /// IPv4 that is no public unicast: all of the IANA IPv4 Special-Purpose Address Registry (RFC 6890), also
 /// what it calls globally reachable, and multicast.
-const CLOSED4: [Block4; 18] = [
+const CLOSED4: [Block<Ipv4Addr>; 18] = [
     // "This network", which some systems take for themselves (RFC 791).
-    (Ipv4Addr::new(0, 0, 0, 0), 8),
+    block(Ipv4Addr::new(0, 0, 0, 0), 8),
     // Private (RFC 1918).
-    (Ipv4Addr::new(10, 0, 0, 0), 8),
+    block(Ipv4Addr::new(10, 0, 0, 0), 8),
     // Shared by carriers, and by clouds for their own (RFC 6598).
-    (Ipv4Addr::new(100, 64, 0, 0), 10),
+    block(Ipv4Addr::new(100, 64, 0, 0), 10),
     // This machine (RFC 1122).
     LOOPBACK4,
     // Link local (RFC 3927): where clouds keep metadata and credentials.
-    (Ipv4Addr::new(169, 254, 0, 0), 16),
+    block(Ipv4Addr::new(169, 254, 0, 0), 16),
     // Private (RFC 1918).
-    (Ipv4Addr::new(172, 16, 0, 0), 12),
+    block(Ipv4Addr::new(172, 16, 0, 0), 12),
     // Protocol assignments, DS-Lite, NAT64 discovery (RFC 6890, 7335, 7050).
-    (Ipv4Addr::new(192, 0, 0, 0), 24),
+    block(Ipv4Addr::new(192, 0, 0, 0), 24),
     // Documentation (RFC 5737).
-    (Ipv4Addr::new(192, 0, 2, 0), 24),
+    block(Ipv4Addr::new(192, 0, 2, 0), 24),
     // AS112, which answers what should never have been asked (RFC 7535).
-    (Ipv4Addr::new(192, 31, 196, 0), 24),
+    block(Ipv4Addr::new(192, 31, 196, 0), 24),
     // Multicast tunnels (RFC 7450).
-    (Ipv4Addr::new(192, 52, 193, 0), 24),
+    block(Ipv4Addr::new(192, 52, 193, 0), 24),
     // Relays of 6to4, deprecated (RFC 7526).
-    (Ipv4Addr::new(192, 88, 99, 0), 24),
+    block(Ipv4Addr::new(192, 88, 99, 0), 24),
     // Private (RFC 1918).
-    (Ipv4Addr::new(192, 168, 0, 0), 16),
+    block(Ipv4Addr::new(192, 168, 0, 0), 16),
     // AS112 (RFC 7534).
-    (Ipv4Addr::new(192, 175, 48, 0), 24),
+    block(Ipv4Addr::new(192, 175, 48, 0), 24),
     // Benchmarks (RFC 2544).
-    (Ipv4Addr::new(198, 18, 0, 0), 15),
+    block(Ipv4Addr::new(198, 18, 0, 0), 15),
     // Documentation (RFC 5737).
-    (Ipv4Addr::new(198, 51, 100, 0), 24),
-    (Ipv4Addr::new(203, 0, 113, 0), 24),
+    block(Ipv4Addr::new(198, 51, 100, 0), 24),
+    block(Ipv4Addr::new(203, 0, 113, 0), 24),
     // Multicast (RFC 5771).
-    (Ipv4Addr::new(224, 0, 0, 0), 4),
+    block(Ipv4Addr::new(224, 0, 0, 0), 4),
     // Reserved, and the broadcast that ends it (RFC 1112, 919).
-    (Ipv4Addr::new(240, 0, 0, 0), 4),
+    block(Ipv4Addr::new(240, 0, 0, 0), 4),
 ];
 
 /// What of IPv6 is handed out as global unicast (IANA IPv6 Address Space). Outside of it are loopback, all
 /// embedded IPv4, NAT64, discard-only, SRv6, unique local, link local, site local and multicast.
-const GLOBAL6: Block6 = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
+const GLOBAL6: Block<Ipv6Addr> = block(Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
 /// Within [`GLOBAL6`], what is no public unicast all the same: all of the IANA IPv6 Special-Purpose
 /// Address Registry (RFC 6890; as of 2024-10-22), also what it calls globally reachable.
-const CLOSED6: [Block6; 5] = [
+const CLOSED6: [Block<Ipv6Addr>; 5] = [
     // Protocol assignments: Teredo, benchmarks, AMT, AS112, ORCHID, drones (RFC 2928 and those after it).
-    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
+    block(Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
     // Documentation (RFC 3849).
-    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
+    block(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
     // 6to4: IPv4 within (RFC 3056).
-    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
+    block(Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
     // AS112 (RFC 7534).
-    (Ipv6Addr::new(0x2620, 0x4f, 0x8000, 0, 0, 0, 0, 0), 48),
+    block(Ipv6Addr::new(0x2620, 0x4f, 0x8000, 0, 0, 0, 0, 0), 48),
     // Documentation (RFC 9637).
-    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
+    block(Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
 ];
 
-const LOOPBACK4: Block4 = (Ipv4Addr::new(127, 0, 0, 0), 8);
+const LOOPBACK4: Block<Ipv4Addr> = block(Ipv4Addr::new(127, 0, 0, 0), 8);
 
 impl Reach {
     /// Whether something may be sent to `address` at all; see [`Reach::admits_at`] for a port of it.
@@ -118,10 +124,10 @@ fn is_loopback(address: IpAddr) -> bool {
     }
 }
 
-fn holds4((first, shared): Block4, address: Ipv4Addr) -> bool {
-    (first.to_bits() ^ address.to_bits()).leading_zeros() >= shared
+fn holds4(block: Block<Ipv4Addr>, address: Ipv4Addr) -> bool {
+    (block.first.to_bits() ^ address.to_bits()).leading_zeros() >= block.prefix
 }
 
-fn holds6((first, shared): Block6, address: Ipv6Addr) -> bool {
-    (first.to_bits() ^ address.to_bits()).leading_zeros() >= shared
+fn holds6(block: Block<Ipv6Addr>, address: Ipv6Addr) -> bool {
+    (block.first.to_bits() ^ address.to_bits()).leading_zeros() >= block.prefix
 }

@@ -110,6 +110,29 @@ pub enum Outcome {
     Gone,
 }
 
+/// The event that an attempt delivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaneEvent {
+    /// The lane that it is delivered on.
+    pub lane: Lane,
+    /// Its number in the account's feed.
+    pub number: u64,
+}
+
+impl LaneEvent {
+    /// An event on the live lane.
+    #[must_use]
+    pub fn live(number: u64) -> Self {
+        Self { lane: Lane::Live, number }
+    }
+
+    /// An event on the replay lane.
+    #[must_use]
+    pub fn replay(number: u64) -> Self {
+        Self { lane: Lane::Replay, number }
+    }
+}
+
 impl Replay {
     /// With nothing attempted yet at its present event.
     fn anew(self) -> Self {
@@ -276,13 +299,8 @@ impl DeliveryState {
 
     /// After an attempt at the event of that number. `chance`, from 0 to 1,000, makes the wait a little longer.
     #[must_use]
-    pub fn after(
-        &self,
-        (lane, number): (Lane, u64),
-        outcome: Outcome,
-        now: DateTime<Utc>,
-        chance: u16,
-    ) -> Self {
+    pub fn after(&self, event: LaneEvent, outcome: Outcome, now: DateTime<Utc>, chance: u16) -> Self {
+        let LaneEvent { lane, number } = event;
         match outcome {
             Outcome::Taken => self.past(lane, number),
             Outcome::Gone => self.at(lane, number).stopped(Flow::Gone, number),
@@ -386,7 +404,7 @@ impl DeliveryState {
 
     /// With a range of events that is to be sent once more: those after a number, through another.
     #[must_use]
-    pub fn replaying(&self, (after, last): (u64, u64)) -> Self {
+    pub fn replaying(&self, after: u64, last: u64) -> Self {
         let run = self.replays.saturating_add(1);
         let replay = Replay { through: after, last, run, delivery: None, failures: 0, retry_at: None };
         Self { replay: Some(replay), replays: run, ..self.clone() }

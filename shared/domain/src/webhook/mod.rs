@@ -11,7 +11,7 @@ mod url;
 pub use address::{RUNTIME_PORT, Reach};
 pub use backoff::ATTEMPTS_MAX;
 pub use delivery::{Attempt, Delivery, DeliveryKind, DeliveryStanding, SentRequest, SentResponse};
-pub use delivery_state::{DeliveryState, Flow, Lane, Outcome, Replay};
+pub use delivery_state::{DeliveryState, Flow, Lane, LaneEvent, Outcome, Replay};
 pub use endpoint::{SealedSecret, Webhook};
 pub use secret::{BadHookSecret, HookSecret};
 pub use url::{BadUrl, HookUrl, URL_CHARS_MAX};
