@@ -5,29 +5,28 @@ use serde::{Deserialize, Serialize};
 use crate::catalogue::version::{Limit, room};
 use crate::{BadChange, Currency, Rate};
 
-/// Exchange rates, as somebody has set them. By pair, `GBP/EUR`: how many EUR one GBP is worth. A
-/// rate says nothing about the way back.
+/// Exchange rates that operators set, by currency pair: `GBP/EUR` is the number of EUR per GBP. A rate does not
+/// imply the inverse rate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RateList(BTreeMap<String, Rate>);
 
 impl RateList {
-    /// Rates at most.
+    /// The maximum number of rates.
     pub const MAX: usize = 1_000;
 
-    /// How many units of `to` one of `from` is worth; one for the same currency, `None` when nobody
-    /// has said.
+    /// The units of `to` per unit of `from`; 1 for the same currency, `None` when no operator has set the rate.
     #[must_use]
     pub fn rate(&self, from: Currency, to: Currency) -> Option<Rate> {
         if from == to { Some(Rate::ONE) } else { self.0.get(&pair(from, to)).copied() }
     }
 
-    /// Every rate that was set: from, to, and how much.
+    /// All rates: source currency, target currency, rate.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str, Rate)> {
         self.0.iter().filter_map(|(pair, rate)| pair.split_once('/').map(|(from, to)| (from, to, *rate)))
     }
 
-    /// The list with a rate set.
+    /// A copy of the list with this rate set.
     ///
     /// # Errors
     /// [`BadChange::SameCurrency`]; [`BadChange::TooMany`].

@@ -1,4 +1,4 @@
-//! What is sold, by version: prices, plans, packages, and exchange rates.
+//! The catalogue: versions of prices, plans and packages, and exchange rates.
 
 mod exchange_rate;
 mod package;

@@ -5,57 +5,56 @@ use serde::{Deserialize, Serialize};
 use crate::catalogue::version::{Limit, Version, in_force, revise, room};
 use crate::{Amount, BadChange, Currency, Money, PackageId, Reference, Refusal, When};
 
-/// One version of a package of credits, sold for one price (seed: "Credit Packs").
+/// One version of a package of credits (seed: "Credit Packs").
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Package {
-    /// Its name in requests.
+    /// Its id.
     pub package: PackageId,
-    /// 1 for its first version, 2 for the next, …
+    /// The number of the version, from 1.
     #[serde(default = "first")]
     pub version: u32,
-    /// Its name for people.
+    /// Its display name.
     pub name: String,
-    /// How many credits.
+    /// The number of credits.
     pub credits: Amount,
-    /// For how much in all.
+    /// The price of the whole package.
     pub price: Money,
-    /// Not sold any more.
+    /// Whether it is no longer sold.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub withdrawn: bool,
-    /// In force from this instant on, until a later version is.
+    /// Effective from this instant until a later version is.
     pub effective_from: DateTime<Utc>,
 }
 
-/// Every package that is or was sold, all versions; the later version of a package lies after the
-/// earlier.
+/// All versions of all packages. The versions of one package are in ascending order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PackageList(pub Vec<Package>);
 
-/// Credits for money, as asked now.
+/// An offer of credits at a price.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
-    /// How many.
+    /// The number of credits.
     pub credits: Amount,
-    /// For how much.
+    /// The price.
     pub price: Money,
-    /// The package, where a whole one is bought.
+    /// The package, if one is bought as a whole.
     pub package: Option<PackageId>,
-    /// Which version of the package the price was taken from.
+    /// The version of the package that set the price.
     pub version: u32,
 }
 
-/// What is to be changed of a package; what is left out stays.
+/// A change of a package; `None` keeps a field's value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PackageChange {
-    /// Its name for people.
+    /// Its display name.
     pub name: Option<Reference>,
-    /// How many credits.
+    /// The number of credits.
     pub credits: Option<Amount>,
-    /// For how much in all.
+    /// The price of the whole package.
     pub price: Option<Money>,
-    /// Whether it is sold no more.
+    /// Whether it is no longer sold.
     pub withdrawn: Option<bool>,
 }
 
@@ -80,11 +79,10 @@ impl Version for Package {
 }
 
 impl PackageList {
-    /// Versions of all packages together at most, so that the list stays one item of the database,
-    /// whatever is in it.
+    /// The maximum number of versions of all packages together, so that the list fits into one database item.
     pub const VERSIONS_MAX: usize = 200;
 
-    /// The list with another version of a package, and that version.
+    /// A copy of the list with a new version of a package, and that version.
     ///
     /// # Errors
     /// [`BadChange::Incomplete`] for a new package without a name, credits or a price;
@@ -106,8 +104,7 @@ impl PackageList {
         Ok((changed, version))
     }
 
-    /// What is sold at `at`, the smallest first: of the versions of each package in force then, the
-    /// latest.
+    /// The packages on sale at `at`, the smallest first; of each package the latest effective version.
     #[must_use]
     pub fn on_sale(&self, at: DateTime<Utc>) -> Vec<&Package> {
         let in_force = |package: &&Package| package.effective_from <= at;
@@ -121,7 +118,7 @@ impl PackageList {
         on_sale
     }
 
-    /// What is sold at `at` in `currency`, the smallest first, and of one size the cheapest first.
+    /// The packages on sale at `at` in `currency`, the smallest first; packages of the same size by price.
     #[must_use]
     pub fn on_sale_in(&self, currency: Currency, at: DateTime<Utc>) -> Vec<&Package> {
         let mut on_sale = self.on_sale(at);
@@ -130,11 +127,11 @@ impl PackageList {
         on_sale
     }
 
-    /// The offer for one package, for an organisation that pays in `currency`.
+    /// The offer for a whole package, for an organisation that pays in `currency`.
     ///
     /// # Errors
-    /// [`Refusal::UnknownPackage`] when it is not on sale; [`Refusal::OtherCurrency`] when it is sold in another
-    /// currency.
+    /// [`Refusal::UnknownPackage`] when it is not on sale; [`Refusal::OtherCurrency`] when it is sold in
+    /// another currency.
     pub fn whole(&self, name: &Reference, currency: Currency, at: DateTime<Utc>) -> Result<Offer, Refusal> {
         let found = self.on_sale(at).into_iter().find(|package| package.package.0 == name.as_str());
         let package = found.ok_or_else(|| Refusal::UnknownPackage(name.clone()))?;
@@ -145,7 +142,7 @@ impl PackageList {
         Ok(package.offer())
     }
 
-    /// The cheapest package in `currency` with at least so many credits; none when there is no such package.
+    /// The cheapest package in `currency` with at least `credits` credits, if there is one.
     #[must_use]
     pub fn cheapest(&self, credits: Amount, currency: Currency, at: DateTime<Utc>) -> Option<Offer> {
         let on_sale = self.on_sale_in(currency, at).into_iter();
@@ -153,12 +150,12 @@ impl PackageList {
         covers.min_by_key(|package| package.price.amount()).map(Package::offer)
     }
 
-    /// The offer for just so many credits, for an organisation that pays in `currency`: at the per-credit price
-    /// of the largest package not above them, or the smallest package's below that (contract, "Packages"). Of
+    /// The offer for exactly `credits` credits, for an organisation that pays in `currency`: at the per-credit
+    /// price of the largest package not above that size, or of the smallest package (contract, "Packages"). Of
     /// several packages of that size, the cheapest sets the price.
     ///
     /// # Errors
-    /// [`Refusal::NothingOnSale`]; [`Refusal::PriceLimit`] when it is more than one payment may be.
+    /// [`Refusal::NothingOnSale`]; [`Refusal::PriceLimit`] when the price exceeds the maximum of one payment.
     pub fn amount(&self, credits: Amount, currency: Currency, at: DateTime<Utc>) -> Result<Offer, Refusal> {
         let on_sale = self.on_sale_in(currency, at);
         let largest = on_sale.iter().rfind(|package| package.credits <= credits).or(on_sale.first());
@@ -196,7 +193,7 @@ impl PackageChange {
 }
 
 impl Package {
-    /// How many versions a package keeps.
+    /// The maximum number of versions of one package.
     pub const VERSIONS_MAX: usize = 50;
 
     fn offer(&self) -> Offer {
@@ -208,8 +205,8 @@ impl Package {
         }
     }
 
-    /// How much less one credit costs than in `smallest`, in per cent with one decimal; none when it
-    /// is not less, or the two are sold in different currencies.
+    /// The discount per credit relative to `smallest`, in per cent with one decimal; 0 when there is none, or
+    /// when the currencies differ.
     #[must_use]
     pub fn saving(&self, smallest: &Self) -> Decimal {
         let (each, most) = (self.price.per_credit(self.credits), smallest.price.per_credit(smallest.credits));

@@ -8,32 +8,32 @@ use crate::{Allowance, BadChange, Currency, Money, PlanId, Reference, When};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
-    /// Its name in requests.
+    /// Its id.
     pub plan: PlanId,
-    /// 1 for its first version, 2 for the next, …
+    /// The number of the version, from 1.
     #[serde(default = "first")]
     pub version: u32,
-    /// Its name for people.
+    /// Its display name.
     pub name: String,
-    /// Price a month.
+    /// The monthly fee.
     #[serde(flatten)]
     pub fee: Fee,
-    /// Credits a month.
+    /// The monthly allowance.
     pub allowance: Allowance,
-    /// Whether keys without the `dashboard` scope may be used.
+    /// Whether API keys without the `dashboard` scope may be used.
     pub api_access: bool,
-    /// How many users an organisation may have; `None` for any number.
+    /// The maximum number of users of an organisation; `None` for no limit.
     pub max_users: Option<u32>,
-    /// In force from this instant on, until a later version is.
+    /// Effective from this instant until a later version is.
     pub effective_from: DateTime<Utc>,
 }
 
-/// Every plan, all versions; the later version of a plan lies after the earlier.
+/// All versions of all plans. The versions of one plan are in ascending order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PlanList(pub Vec<Plan>);
 
-/// What a plan costs a month, in minor units, `0..=Money::MAX`.
+/// The monthly fee of a plan in minor units, `0..=Money::MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "FeeText", into = "FeeText")]
 pub struct Fee {
@@ -41,34 +41,34 @@ pub struct Fee {
     currency: Currency,
 }
 
-/// A price that no plan has.
+/// The fee is outside its range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be from 0 to {} minor units", Money::MAX)]
 pub struct BadFee;
 
-/// What is to be changed of a plan; what is left out stays.
+/// A change of a plan; `None` keeps a field's value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlanChange {
-    /// Its name for people.
+    /// Its display name.
     pub name: Option<Reference>,
-    /// Price a month.
+    /// The monthly fee.
     pub fee: Option<Fee>,
-    /// Credits a month.
+    /// The monthly allowance.
     pub allowance: Option<Allowance>,
-    /// Whether keys without the `dashboard` scope may be used.
+    /// Whether API keys without the `dashboard` scope may be used.
     pub api_access: Option<bool>,
-    /// How many users an organisation may have; `Some(None)` for any number.
+    /// The maximum number of users of an organisation; `Some(None)` for no limit.
     pub max_users: Option<Option<u32>>,
 }
 
 impl Plan {
-    /// How many versions a plan keeps.
+    /// The maximum number of versions of one plan.
     pub const VERSIONS_MAX: usize = 50;
-    /// The highest number of users that a plan may name.
+    /// The highest limit of users.
     pub const USERS_MAX: u32 = 1_000_000;
 
-    /// Whether a month of it costs more than a month of `other`. Prices in two currencies can't be compared:
-    /// then it does, unless it costs nothing.
+    /// Whether its fee is higher than that of `other`. Fees in different currencies cannot be compared: then
+    /// any fee above 0 counts as higher.
     #[must_use]
     pub fn costs_more_than(&self, other: &Self) -> bool {
         if self.fee.currency == other.fee.currency {
@@ -96,17 +96,16 @@ impl Version for Plan {
 }
 
 impl PlanList {
-    /// Versions of all plans together at most, so that the list stays one item of the database,
-    /// whatever is in it.
+    /// The maximum number of versions of all plans together, so that the list fits into one database item.
     pub const VERSIONS_MAX: usize = 200;
 
-    /// A plan as it is at `at`.
+    /// The version of a plan that is effective at `at`.
     #[must_use]
     pub fn plan(&self, plan: &PlanId, at: DateTime<Utc>) -> Option<&Plan> {
         self.0.iter().rfind(|known| known.plan == *plan && known.effective_from <= at)
     }
 
-    /// Every plan as it is at `at`, the cheapest first.
+    /// The effective versions of all plans at `at`, the cheapest first.
     #[must_use]
     pub fn offered(&self, at: DateTime<Utc>) -> Vec<&Plan> {
         let is_latest = |plan: &&Plan| self.plan(&plan.plan, at) == Some(*plan);
@@ -115,10 +114,10 @@ impl PlanList {
         offered
     }
 
-    /// The list with another version of a plan, and that version.
+    /// A copy of the list with a new version of a plan, and that version.
     ///
     /// # Errors
-    /// [`BadChange::Incomplete`] for a new plan that is not told whole; [`BadChange::InThePast`];
+    /// [`BadChange::Incomplete`] for a new plan with missing fields; [`BadChange::InThePast`];
     /// [`BadChange::TooMany`].
     pub fn change(&self, plan: &PlanId, wanted: &PlanChange, when: When) -> Result<(Self, Plan), BadChange> {
         let versions: Vec<_> = self.0.iter().filter(|known| known.plan == *plan).cloned().collect();
@@ -167,7 +166,7 @@ impl PlanChange {
 }
 
 impl Fee {
-    /// That many minor units a month.
+    /// A fee of `amount` minor units.
     ///
     /// # Errors
     /// [`BadFee`] past [`Money::MAX`].
@@ -175,20 +174,20 @@ impl Fee {
         if amount <= Money::MAX { Ok(Self { amount, currency }) } else { Err(BadFee) }
     }
 
-    /// Minor units.
+    /// The number of minor units.
     #[must_use]
     pub fn amount(self) -> u64 {
         self.amount
     }
 
-    /// Of which currency.
+    /// The currency.
     #[must_use]
     pub fn currency(self) -> Currency {
         self.currency
     }
 }
 
-/// How a plan's price is stored: beside what else the plan has.
+/// The stored form of a fee: two fields beside the plan's others.
 #[derive(Serialize, Deserialize)]
 struct FeeText {
     price: u64,

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::catalogue::version::{Limit, Version, in_force, next, revise, room};
 use crate::{BadChange, Credits, Operation, Reference, Refusal, When};
 
-/// What every operation costs, and cost before: the database's own table (seed: "Credit Costs …
-/// automatically pulled from our database").
+/// The price list: all versions of all operations' prices (seed: "Credit Costs … automatically pulled from our
+/// database").
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PriceList {
@@ -17,16 +17,16 @@ pub struct PriceList {
 /// One operation's prices.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PricedOperation {
-    /// The group it is listed under.
+    /// Its category.
     pub category: Category,
-    /// Whether it is charged once a month for as long as it goes on.
+    /// Whether it is a monthly operation, charged once a month while it is active.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub monthly: bool,
-    /// Every price it ever had, the oldest first. Version n is the n-th.
+    /// All its prices, the oldest first. Version n is the n-th.
     pub prices: Vec<Price>,
 }
 
-/// The group that an operation is listed under in the seed.
+/// The category of an operation in the seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Category {
@@ -45,21 +45,21 @@ pub enum Category {
 /// One version of a price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Price {
-    /// 1 for the first price of the operation, 2 for the next, …
+    /// The number of the version, from 1.
     #[serde(rename = "v")]
     pub version: u32,
-    /// Credits each time, `0..=Price::MAX`.
+    /// Credits per use,
     #[serde(rename = "n")]
     pub credits: Credits,
-    /// In force from this instant on, until a later version is.
+    /// Effective from this instant until a later version is.
     #[serde(rename = "from", with = "chrono::serde::ts_seconds")]
     pub effective_from: DateTime<Utc>,
 }
 
 impl Price {
-    /// The highest price: with the highest quantity it stays the most that one request may move.
+    /// The highest price. With the highest quantity it is still within what one request may move.
     pub const MAX: u64 = 1_000_000;
-    /// How many versions an operation keeps. A price changed daily for a year stays within it.
+    /// The maximum number of versions of one operation's price. A year of daily changes is within it.
     pub const VERSIONS_MAX: usize = 400;
 }
 
@@ -79,29 +79,29 @@ impl Version for Price {
     }
 }
 
-/// What is to be changed of an operation.
+/// A change of an operation and its price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PriceChange {
-    /// Credits each time, `0..=Price::MAX`.
+    /// Credits per use,
     pub credits: Credits,
-    /// Its group. Of the operation, not of a price: it changes at once.
+    /// Its category. It belongs to the operation, not to a price, so it changes immediately.
     pub category: Option<Category>,
-    /// Whether it is charged once a month. It changes at once, too.
+    /// Whether it is a monthly operation. It changes immediately.
     pub monthly: Option<bool>,
 }
 
 /// An operation with one of its prices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedPrice {
-    /// Its name.
+    /// The operation.
     pub operation: Operation,
-    /// The group it is listed under.
+    /// Its category.
     pub category: Category,
-    /// Whether it is charged once a month for as long as it goes on.
+    /// Whether it is a monthly operation, charged once a month while it is active.
     pub monthly: bool,
     /// The price.
     pub price: Price,
-    /// The price that will take its place, as things stand.
+    /// The next price that is scheduled.
     pub next: Option<Price>,
 }
 
@@ -118,13 +118,13 @@ impl PricedOperation {
 }
 
 impl PriceList {
-    /// Operations at most. With [`PriceList::PRICES_MAX`] it keeps the list's one item at half of the
+    /// The maximum number of operations. With [`PriceList::PRICES_MAX`] it keeps the list's item at half of the
     /// 400 KB that DynamoDB allows.
     pub const OPERATIONS_MAX: usize = 500;
-    /// Prices of all operations together at most.
+    /// The maximum number of prices of all operations together.
     pub const PRICES_MAX: usize = 4_000;
 
-    /// The operations that have a price at `at`, by category and name.
+    /// The operations with an effective price at `at`, by category and name.
     #[must_use]
     pub fn listed(&self, at: DateTime<Utc>) -> Vec<ListedPrice> {
         let priced = |(name, operation): (&Operation, &PricedOperation)| {
@@ -136,7 +136,7 @@ impl PriceList {
         listed
     }
 
-    /// The list with another price, and that price.
+    /// A copy of the list with a new price, and that price.
     ///
     /// # Errors
     /// [`BadChange::Reserved`]; [`BadChange::Incomplete`] for a new operation without a category;
@@ -174,10 +174,10 @@ impl PriceList {
         Ok((changed, listed))
     }
 
-    /// The operation of that name and its price at `at`: of the versions in force then, the latest.
+    /// The operation with this name and its effective price at `at`.
     ///
     /// # Errors
-    /// [`Refusal::UnknownOperation`] when there is none.
+    /// [`Refusal::UnknownOperation`] when it has none.
     pub fn price(&self, name: &Reference, at: DateTime<Utc>) -> Result<(Operation, Price), Refusal> {
         let known = Operation::try_from(name.as_str().to_owned()).ok();
         let known = known.and_then(|name| self.operations.get_key_value(&name));
@@ -186,7 +186,7 @@ impl PriceList {
         in_force.ok_or_else(|| Refusal::UnknownOperation(name.clone()))
     }
 
-    /// The same of an operation that is charged once a month for as long as it goes on.
+    /// The monthly operation with this name and its effective price at `at`.
     ///
     /// # Errors
     /// [`Refusal::UnknownOperation`]; [`Refusal::NotMonthly`].
@@ -199,7 +199,7 @@ impl PriceList {
         }
     }
 
-    /// Whether the monthly price of an operation has fallen after `since`, and by `until`.
+    /// Whether the price of any monthly operation was reduced after `since` and up to `until`.
     #[must_use]
     pub fn monthly_fell(&self, since: DateTime<Utc>, until: DateTime<Utc>) -> bool {
         let fell = |prices: &[Price], from: DateTime<Utc>| {
@@ -213,7 +213,7 @@ impl PriceList {
         })
     }
 
-    /// Adds an operation, or replaces all that is known of it.
+    /// Adds or replaces an operation.
     pub fn insert(&mut self, operation: Operation, priced: PricedOperation) {
         self.operations.insert(operation, priced);
     }

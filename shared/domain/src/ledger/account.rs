@@ -8,65 +8,66 @@ use crate::{
     LotId, PLAN_CAP, Period, PlanId, Posting, Service, Source, Subscription, Terms,
 };
 
-/// An organisation's credits, as last seen.
+/// The credits of an organisation, as last read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// Whose they are.
+    /// Its id.
     pub id: AccountId,
-    /// How many entries the ledger has of it. The last entry has this number.
+    /// The number of entries in its ledger, which is the number of the last entry.
     pub sequence: u64,
-    /// Grows with every change of lots and terms; debits leave it alone.
+    /// Incremented with every change of lots or terms, but not by debits.
     pub revision: u64,
     /// The subscription plan.
     pub plan: PlanId,
-    /// Credits that a month brings: the plan's, or a negotiated number.
+    /// The monthly allowance: the plan's, or a negotiated one.
     pub allowance: Allowance,
-    /// The revision of the live ledger since which the plan is what it is; 0 for the one that it began with.
-    /// In a test ledger, the last one that it has followed.
+    /// The revision of the live ledger at which the plan was last changed; 0 for the initial plan. In a test
+    /// ledger: the last such revision that was copied from the live ledger.
     pub since: u64,
-    /// The month that `subscription` and `used` belong to.
+    /// The month of `subscription` and `used`.
     pub period: Period,
     /// This month's subscription credits.
     pub subscription: Subscription,
-    /// Debits of this month from all sources.
+    /// The credits debited this month, from all sources.
     pub used: Credits,
-    /// Set aside by holds: out of all lots, and not spent.
+    /// The credits set aside by holds: no longer in a lot, and not spent.
     pub held: Credits,
-    /// Purchased and bonus credits, by age.
+    /// Purchased and bonus credits, the oldest lot first.
     pub lots: BTreeMap<EntryId, Lot>,
-    /// What may be spent beyond all lots, and what was.
+    /// The post-paid limit and the outstanding credits.
     pub post_paid: PostPaid,
-    /// Open disputes, by the transaction that opened each.
+    /// Open disputes, by the transaction that opened them.
     pub disputes: BTreeMap<EntryId, Disputed>,
-    /// How many credits an unlimited plan may spend in a month, where an operator has said so; else [`PLAN_CAP`].
+    /// The number of credits that an unlimited plan may spend in a month; [`PLAN_CAP`] when no operator has set
+    /// it.
     pub cap: Option<Credits>,
-    /// An operator has stopped it: nothing is spent and nothing bought.
+    /// Whether an operator has frozen the account: it can neither spend nor buy.
     pub frozen: bool,
-    /// What can no longer land.
+    /// The fence against late attempts.
     pub fence: Fence,
-    /// The entry that made the account what it is; none when it was just opened.
+    /// The last entry; `None` for a new account.
     pub last: Option<Entry>,
 }
 
-/// Which attempts can no longer land.
+/// A fence: the attempts that can no longer be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fence {
-    /// Those with this id or an older one.
+    /// Attempts with this id or an older one.
     pub up_to: EntryId,
-    /// The number of the entry that says so: whichever of them did land has a lower one.
+    /// The number of the fence's entry. Attempts up to `up_to` that were written have a lower number.
     pub sequence: u64,
 }
 
-/// Credits on account: spent before they are bought (contract, rule 9).
+/// Post-paid credits: spent before they are bought (contract, rule 9).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PostPaid {
-    /// Up to how many; none for an organisation that only spends what it has.
+    /// The limit; 0 for an organisation that can only spend what it has.
     pub limit: Credits,
-    /// How many there are. A dispute that was lost may have brought it past the limit.
+    /// The outstanding credits. A lost dispute can raise them above the limit.
     pub outstanding: Credits,
 }
 
-/// A lot that may pay, and how much.
+/// A lot that can pay for a debit, and its credits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Payer {
     pub(crate) lot: LotId,
@@ -76,8 +77,8 @@ pub(crate) struct Payer {
 }
 
 impl Account {
-    /// An account as it is opened: without credits, in the month before `now`'s, so that its first
-    /// renewal brings the first allowance.
+    /// A new account: without credits, in the month before `now`'s, so that its first renewal grants the first
+    /// allowance.
     #[must_use]
     pub fn open(id: AccountId, plan: PlanId, allowance: Allowance, now: DateTime<Utc>) -> Self {
         Self {
@@ -107,21 +108,21 @@ impl Account {
         LotId::Subscription(self.period)
     }
 
-    /// Above which the id of the next attempt has to lie: it must not be fenced off, and the ids of an
-    /// account rise with its numbers, but for requests that are under way together.
+    /// The id of the next attempt must be above this: beyond the fence, and beyond the last entry. Ids rise
+    /// with numbers, except for concurrent requests.
     #[must_use]
     pub fn floor(&self) -> EntryId {
         self.last.as_ref().map_or(self.fence.up_to, |last| last.last_id().max(self.fence.up_to))
     }
 
-    /// The lots that may pay for a debit, in the order of consumption (contract, rule 1):
-    /// subscription, purchased, bonus; within a bucket a lot of the debit's own service first, then
-    /// the soonest to expire, then the oldest.
+    /// The lots that can pay for a debit, in the order of consumption (contract, rule 1): subscription,
+    /// purchased, bonus; within a source a lot of the debit's own service first, then the soonest to expire,
+    /// then the oldest.
     pub(crate) fn payers(&self, service: Option<Service>, now: DateTime<Utc>) -> Vec<Payer> {
         self.in_order(|lot| lot.pays_for(service, now))
     }
 
-    /// The lots that `may` give, and the month's subscription credits, in the order of consumption.
+    /// The month's subscription credits and the lots that `may` pay, in the order of consumption.
     pub(crate) fn in_order(&self, may: impl Fn(&Lot) -> bool) -> Vec<Payer> {
         let mut lots: Vec<_> = self.lots.iter().filter(|(_, lot)| may(lot) && !lot.left.is_zero()).collect();
         lots.sort_by_key(|(id, lot)| {
@@ -142,8 +143,8 @@ impl Account {
         std::iter::once(subscription).filter(|payer| !payer.left.is_zero()).chain(lots).collect()
     }
 
-    /// How many credits a debit for `service` could take from lots at `now`; [`Credits::MAX`] at most. What may be
-    /// spent on account is not counted, and an unlimited plan takes from no lot.
+    /// The credits that a debit for `service` can take from lots at `now`, at most [`Credits::MAX`]. The
+    /// post-paid limit does not count, and an unlimited plan takes from no lot.
     #[must_use]
     pub fn spendable(&self, service: Option<Service>, now: DateTime<Utc>) -> Credits {
         let renewed = self.period < Period::of(now);
@@ -152,28 +153,27 @@ impl Account {
         lots.fold(month, |sum, lot| sum.plus(lot.left).unwrap_or(Credits::MAX))
     }
 
-    /// How many credits an unlimited plan may spend in a month.
+    /// The number of credits that an unlimited plan may spend in a month.
     #[must_use]
     pub fn monthly_cap(&self) -> Credits {
         self.cap.unwrap_or_else(|| Credits::try_from(PLAN_CAP).unwrap_or(Credits::MAX))
     }
 
-    /// Lots of purchased credits that pay for every service and never end, the oldest first: those that settle
-    /// a debt.
+    /// Lots of purchased credits without a service and without an expiry, the oldest first: those that settle
+    /// outstanding credits.
     pub(crate) fn plain_purchases(&self) -> impl Iterator<Item = (EntryId, Credits)> {
         let lots = self.lots.iter().filter(|(_, lot)| lot.is_plain_purchase() && !lot.left.is_zero());
         lots.map(|(id, lot)| (*id, lot.left))
     }
 
-    /// Granted lots that hold nothing and may be forgotten.
+    /// Granted lots that are empty and can be removed.
     pub(crate) fn empty_lots(&self) -> impl Iterator<Item = EntryId> {
         self.lots.iter().filter(|(_, lot)| lot.left.is_zero()).map(|(id, _)| *id)
     }
 
-    /// The account after `posting`, or `None` when a guard does not hold or a number would leave
-    /// its range.
+    /// The account after `posting`, or `None` when a guard fails or a number leaves its range.
     ///
-    /// This is the model that the store must agree with; the tests hold the two together.
+    /// This is the model of the store's conditional write; tests compare the two.
     #[must_use]
     pub fn apply(mut self, posting: &Posting) -> Option<Self> {
         if !posting.guards.iter().all(|guard| self.holds(*guard)) {

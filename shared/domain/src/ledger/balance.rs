@@ -4,15 +4,14 @@ use serde::{Deserialize, Serialize};
 use crate::ledger::lot::booked_at;
 use crate::{Account, Allowance, Credits, EntryId, Lot, LotId, Period, PlanId, PostPaid, Service, Source};
 
-/// How many of the lots that expire next a balance names, besides those that end within a minute of the
-/// first. Three tell a customer what to hurry with, and keep a ledger row, which holds the balance after
-/// it, a small item.
+/// The number of lots in [`Balance::expiring`], besides those that end within a minute of the first. Three are
+/// enough to warn a customer, and keep a ledger row, which contains the balance, small.
 pub const EXPIRING_MAX: usize = 3;
 
-/// What an account holds at one instant.
+/// The balance of an account at one instant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Balance {
-    /// Subscription credits left this month; none on an unlimited plan.
+    /// Subscription credits left this month; 0 on an unlimited plan.
     #[serde(rename = "sub")]
     pub subscription: Credits,
     /// Purchased credits left.
@@ -21,30 +20,29 @@ pub struct Balance {
     /// Bonus credits left.
     #[serde(rename = "bon")]
     pub bonus: Credits,
-    /// Debits of this month.
+    /// Credits debited this month.
     pub used: Credits,
     /// The subscription plan.
     pub plan: PlanId,
-    /// Whether debits are never refused for want of credits.
+    /// Whether the plan is unlimited.
     #[serde(rename = "unl", default, skip_serializing_if = "is_false")]
     pub unlimited: bool,
-    /// The month that the balance belongs to.
+    /// The month of the balance.
     #[serde(rename = "month")]
     pub period: Period,
-    /// Credits on account; none for an organisation that has and owes none.
+    /// Post-paid credits; `None` for an organisation without a limit and without outstanding credits.
     #[serde(rename = "post", default, skip_serializing_if = "Option::is_none")]
     pub post_paid: Option<PostPaid>,
-    /// What is left of lots that have ended and are not booked as expired yet: nobody can spend it, and the
-    /// ledger still has it.
+    /// Credits of lots that have expired but whose expiry is not booked yet. They cannot be spent.
     #[serde(rename = "laps", default, skip_serializing_if = "is_none")]
     pub lapsed: Credits,
-    /// Set aside by holds: in no bucket, and not used.
+    /// Credits set aside by holds: not available, and not used.
     #[serde(rename = "held", default, skip_serializing_if = "is_none")]
     pub held: Credits,
-    /// Set aside by open disputes: in no bucket, and nobody can spend it.
+    /// Credits set aside by open disputes: not available.
     #[serde(rename = "disp", default, skip_serializing_if = "is_none")]
     pub disputed: Credits,
-    /// What a debit that names no service cannot spend: what is left in lots of a service.
+    /// Credits in lots that are restricted to a service, which a debit without a service cannot spend.
     #[serde(rename = "scop", default, skip_serializing_if = "is_none")]
     pub scoped: Credits,
     /// The lots that expire next, soonest first.
@@ -52,41 +50,41 @@ pub struct Balance {
     pub expiring: Vec<Expiring>,
 }
 
-/// Credits that will expire.
+/// A lot that will expire.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expiring {
-    /// Which lot.
+    /// The lot.
     pub lot: LotId,
-    /// Its bucket.
+    /// Its source.
     #[serde(rename = "src")]
     pub source: Source,
-    /// How many are left in it.
+    /// The credits left in it.
     #[serde(rename = "n")]
     pub amount: Credits,
-    /// It pays only for debits that name this service.
+    /// It pays only for debits of this service.
     #[serde(rename = "svc", default, skip_serializing_if = "Option::is_none")]
     pub service: Option<Service>,
-    /// The first instant at which they can't be spent.
+    /// The first instant at which they can no longer be spent.
     #[serde(with = "chrono::serde::ts_seconds", rename = "at")]
     pub expires_at: DateTime<Utc>,
 }
 
 impl Balance {
-    /// All that is left, or `None` past [`Credits::MAX`].
+    /// All available credits, or `None` past [`Credits::MAX`].
     #[must_use]
     pub fn available(&self) -> Option<Credits> {
         self.subscription.plus(self.purchased)?.plus(self.bonus)
     }
 
-    /// What a debit that names no service can spend; `None` past [`Credits::MAX`].
+    /// The credits that a debit without a service can spend; `None` past [`Credits::MAX`].
     #[must_use]
     pub fn spendable(&self) -> Option<Credits> {
         self.available()?.less(self.scoped)
     }
 
-    /// The balance at `at`, if nothing was booked since: lots that have ended by then are gone. A row names
-    /// all lots that can have ended before somebody has booked the first of them, so this is exact as long
-    /// as `at` lies before the next row.
+    /// The balance at `at`, if nothing was booked since: lots that have expired by then are removed. A row
+    /// names all lots that can expire before the first expiry is booked, so the result is exact as long as `at`
+    /// is before the next row.
     #[must_use]
     pub fn aged(mut self, at: DateTime<Utc>) -> Self {
         let (gone, stay): (Vec<_>, Vec<_>) = self.expiring.into_iter().partition(|lot| lot.expires_at <= at);
@@ -95,7 +93,7 @@ impl Balance {
             let bucket = match lot.source {
                 Source::Purchased => &mut self.purchased,
                 Source::Bonus => &mut self.bonus,
-                // Neither has lots that end by themselves.
+                // Neither source has lots with an expiry of their own.
                 Source::Subscription | Source::PostPaid => continue,
             };
             *bucket = bucket.less(lot.amount).unwrap_or_default();
@@ -107,14 +105,13 @@ impl Balance {
         self
     }
 
-    /// All that the ledger has, spendable or not: what its entries add up to. `None` past
-    /// [`Credits::MAX`].
+    /// All credits in the ledger, spendable or not: the sum of its entries. `None` past [`Credits::MAX`].
     #[must_use]
     pub fn booked(&self) -> Option<Credits> {
         self.available()?.plus(self.lapsed)
     }
 
-    /// When the month of this balance ends.
+    /// The end of the balance's month.
     #[must_use]
     pub fn next_renewal(&self) -> DateTime<Utc> {
         self.period.next().start()
@@ -122,9 +119,8 @@ impl Balance {
 }
 
 impl Account {
-    /// The balance at `now`, whether or not the month's renewal and the expiry of lots have been
-    /// written down yet (contract, rule 2). A bucket past [`Credits::MAX`] shows that maximum; no
-    /// grant lets it get there.
+    /// The balance at `now`, including a renewal and expiries that are due but not booked yet (contract, rule
+    /// 2). A source past [`Credits::MAX`] shows that maximum; grants are limited so that this does not happen.
     #[must_use]
     pub fn balance(&self, now: DateTime<Utc>) -> Balance {
         let period = self.period.max(Period::of(now));
@@ -171,7 +167,7 @@ impl Account {
             }
         }
         expiring.sort_by_key(|(id, lot)| (lot.expires_at, *id));
-        // Those that can end before the first is booked, see [`Balance::aged`].
+        // Lots that can expire before the first expiry is booked, see [`Balance::aged`].
         let together = expiring.first().map(|(_, first)| booked_at(first.expires_at));
         let named = expiring.into_iter().map(|(_, lot)| lot).enumerate();
         let named = named.take_while(|(place, lot)| *place < EXPIRING_MAX || Some(lot.expires_at) < together);

@@ -1,32 +1,32 @@
-//! An item of a batch, and its place in it.
+//! An item of a batch, and its position.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Credits, Details, EntryId, Operation, Reference};
 
-/// An item of a batch, as it was asked for.
+/// An item of a batch, as requested.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
-    /// The operation, by the caller's word.
+    /// The operation, as the caller named it.
     #[serde(rename = "op")]
     pub operation: Reference,
-    /// What it costs; none for one that can't be charged whatever there is.
+    /// Its price; `None` for an operation without a price.
     #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
     pub amount: Option<Credits>,
-    /// What its transaction says.
+    /// The details of its transaction.
     #[serde(rename = "d", default)]
     pub details: Details,
 }
 
-/// Which item of a batch a transaction is.
+/// The position of a transaction in a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
-    /// The batch, by its first line.
+    /// The batch: the id of its first line.
     pub batch: EntryId,
-    /// Which item, from 0.
+    /// The item's index, from 0.
     #[serde(rename = "i")]
     pub item: u32,
-    /// How many lines of the ledger the batch has.
+    /// The number of ledger lines of the batch.
     pub rows: u32,
 }
 

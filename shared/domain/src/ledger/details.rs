@@ -10,78 +10,78 @@ use crate::{
     Reference, Service,
 };
 
-/// What a transaction says beyond the credits it moved. Kept in the claim, so that whoever records
-/// the transaction after a crash writes the same line.
+/// The details of a transaction: everything but the credits that it moved. They are kept in the claim, so that
+/// a retry after a crash writes the same line.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Details {
-    /// How many times the operation was charged; absent for what is not a priced operation.
+    /// The number of times that the operation was charged; absent for an operation without a price.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quantity: Option<Quantity>,
-    /// Which version of the operation's price was charged.
+    /// The version of the operation's price.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price_version: Option<u32>,
-    /// What was checked, by the caller's name for it.
+    /// The caller's id of the resource that was checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource_id: Option<Reference>,
-    /// The caller's customer on whose behalf it was done.
+    /// The caller's id of the customer for whom it was done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub customer_id: Option<Reference>,
-    /// The caller's member of staff who did it.
+    /// The caller's id of the staff member who did it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub member_id: Option<Reference>,
-    /// The service that was used, or that a grant is set aside for.
+    /// The service that was used, or that a grant is restricted to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<Service>,
     /// When a grant expires.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<DateTime<Utc>>,
-    /// What was paid for it, where credits were bought.
+    /// The payment, for a purchase.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paid: Option<Paid>,
-    /// What credits were set aside for, or captured for.
+    /// The operation that the credits were held or captured for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub purpose: Option<Operation>,
-    /// Until when whoever was charged may report that it has failed, and has it refunded at once.
+    /// The time until which the caller can report that the operation failed and have it refunded at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settle_by: Option<DateTime<Utc>>,
-    /// What was drawn from another transaction: a refund, a capture, a release.
+    /// The drawdown from another transaction: a refund, a capture, a release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drawn: Option<Drawn>,
-    /// The items of a batch, as they were asked for; in the batch's claim alone.
+    /// The items of a batch, as requested; only in the batch's claim.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<Item>,
-    /// Which item of which batch it is.
+    /// Its position in a batch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch: Option<Place>,
-    /// The request that was not to be charged twice for the same, by its attempt.
+    /// The deduplicated request, as the id of its attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dedupe: Option<EntryId>,
-    /// The how manieth charge for the same that was.
+    /// The ordinal of this charge among those with the same dedupe key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nth: Option<u64>,
     /// The monitor whose month was charged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub monitor: Option<MonitorId>,
-    /// In words, for people.
+    /// A free text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<Reference>,
     /// The caller's own key and value pairs.
     #[serde(skip_serializing_if = "Metadata::is_empty")]
     pub metadata: Metadata,
-    /// The API key that asked.
+    /// The API key of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_id: Option<KeyId>,
-    /// The operator's key, where an operator asked (seed: `superAdmin`).
+    /// The operator's key, for an operator's request (seed: `superAdmin`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub super_admin: Option<KeyId>,
-    /// The request that was answered first, for the log.
+    /// The id of the first request, for the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
 }
 
 impl Details {
-    /// What an item of a batch says: its own, and who asked for the batch.
+    /// The details of a batch item: its own, and those of the request for the batch.
     pub(crate) fn of_batch(self, batch: &Self, place: Place) -> Self {
         Self {
             batch: Some(place),
@@ -93,23 +93,23 @@ impl Details {
     }
 }
 
-/// The payment behind credits that were bought.
+/// The payment of a purchase.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Paid {
-    /// The purchase: the transaction's name for callers, who had it before the entry was made.
+    /// The purchase's transaction id, which callers know before the entry is written.
     pub transaction: EntryId,
-    /// The payment method, by the provider's name (seed: `paymentMethod`).
+    /// The payment provider's id of the payment method (seed: `paymentMethod`).
     pub method: Reference,
-    /// How much (seed: `currency`).
+    /// The price (seed: `currency`).
     pub price: Money,
-    /// What one unit of that currency was worth in the organisation's own (seed: `exchangeRate`).
+    /// The exchange rate from that currency into the organisation's own (seed: `exchangeRate`).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub rate: Option<Rate>,
-    /// The package, where a whole one was bought.
+    /// The package, if one was bought.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub package: Option<PackageId>,
-    /// The provider's name for the payment.
+    /// The provider's id of the payment.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub payment: Option<PaymentId>,
     /// The provider's receipt or invoice.
@@ -117,30 +117,30 @@ pub struct Paid {
     pub receipt: Option<String>,
 }
 
-/// The caller's own notes on a transaction: at most [`Metadata::KEYS_MAX`] pairs of text.
+/// The caller's metadata on a transaction: at most [`Metadata::KEYS_MAX`] key and value pairs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(into = "BTreeMap<String, String>")]
 pub struct Metadata(BTreeMap<String, String>);
 
-/// Metadata past one of its limits.
+/// The metadata exceeds a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadMetadata {
-    /// A key.
+    /// A key is too long or contains control characters.
     #[error(
         "is a key that must have 1 to {} characters, without control characters",
         Metadata::KEY_CHARS_MAX
     )]
     Key,
-    /// A value.
+    /// A value is too long or contains control characters.
     #[error(
         "must be at most {} characters, without control characters other than line breaks and tabs",
         Metadata::VALUE_CHARS_MAX
     )]
     Value,
-    /// A key that stands there twice.
+    /// A key occurs twice.
     #[error("must be sent once")]
     Twice,
-    /// All of it.
+    /// There are too many keys, or too many bytes in all.
     #[error(
         "must be at most {} keys, and {} bytes of keys and values in all",
         Metadata::KEYS_MAX,
@@ -150,16 +150,16 @@ pub enum BadMetadata {
 }
 
 impl Metadata {
-    /// Pairs at most.
+    /// The maximum number of pairs.
     pub const KEYS_MAX: usize = 20;
-    /// Characters a key at most.
+    /// The maximum length of a key, in characters.
     pub const KEY_CHARS_MAX: usize = 40;
-    /// Characters a value at most.
+    /// The maximum length of a value, in characters.
     pub const VALUE_CHARS_MAX: usize = 500;
-    /// Bytes of all keys and values together at most, so that a row stays a few kilobytes.
+    /// The maximum length of all keys and values together, in bytes, so that a row stays a few kilobytes.
     pub const BYTES_MAX: usize = 2048;
 
-    /// Whether there is none.
+    /// Whether there are no pairs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -189,7 +189,7 @@ impl TryFrom<BTreeMap<String, String>> for Metadata {
     }
 }
 
-/// Whether a pair keeps within its limits. Values may be of several lines.
+/// Checks the limits of one pair. Values may have several lines.
 fn fits(key: &str, value: &str) -> Result<(), BadMetadata> {
     let is_line = |letter: char| matches!(letter, '\n' | '\r' | '\t');
     if !(1..=Metadata::KEY_CHARS_MAX).contains(&key.chars().count()) || key.chars().any(char::is_control) {
@@ -203,7 +203,7 @@ fn fits(key: &str, value: &str) -> Result<(), BadMetadata> {
     }
 }
 
-/// Reads pair by pair, so that what is wrong with one is told at its own path, `metadata.<key>`.
+/// Deserialises pair by pair, so that an error has the path of its own pair, `metadata.<key>`.
 impl<'de> Deserialize<'de> for Metadata {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         input.deserialize_map(Pairs)
@@ -229,7 +229,7 @@ impl<'de> Visitor<'de> for Pairs {
     }
 }
 
-/// The value of a key.
+/// The value of a pair.
 struct ValueOf<'a> {
     key: &'a str,
     is_known: bool,

@@ -1,27 +1,27 @@
-//! What an open dispute has set aside.
+//! The credits that an open dispute has set aside.
 
 use crate::ledger::lot::POOL;
 use crate::{Credits, EntryId};
 
-/// What an open dispute has set aside.
+/// The credits that an open dispute has set aside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Disputed {
     /// The lot of the purchase.
     pub lot: EntryId,
-    /// How many credits are set aside: nobody can spend them.
+    /// The credits set aside, which cannot be spent.
     pub aside: Credits,
-    /// How many it is about. What comes back to the lot is set aside too, up to that.
+    /// The number of disputed credits. Credits that return to the lot are set aside too, up to this number.
     pub most: Credits,
 }
 
 impl Disputed {
-    /// How many credits may still come back to it.
+    /// The credits that can still be added to it.
     #[must_use]
     pub fn missing(&self) -> Credits {
         self.most.less(self.aside).unwrap_or_default()
     }
 
-    /// Whether credits of the lot may be credits of the disputed purchase.
+    /// Whether credits of this lot can be credits of the disputed purchase.
     #[must_use]
     pub fn concerns(&self, lot: EntryId) -> bool {
         self.lot == lot || lot == POOL

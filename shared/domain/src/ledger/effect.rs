@@ -1,84 +1,82 @@
 use crate::{Allowance, Credits, Disputed, EntryId, Extras, Lot, LotId, Period, PlanId};
 
-/// What a posting changes.
+/// A change that a posting makes to an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Credits leave a lot.
     Take(LotId, Credits),
-    /// Credits join a lot that stands.
+    /// Credits are added to an existing lot.
     Give(LotId, Credits),
-    /// A new lot.
+    /// A new lot is added.
     Open(EntryId, Lot),
-    /// A granted lot that is empty, or emptied here, is forgotten.
+    /// A granted lot that is empty, or becomes empty here, is removed.
     Drop(EntryId),
-    /// Credits are spent beyond all lots.
+    /// Credits are spent post-paid.
     Owe(Credits),
-    /// What is outstanding shrinks.
+    /// Outstanding credits are repaid.
     Repay(Credits),
-    /// How much may be outstanding.
+    /// The post-paid limit is set.
     Limit(Credits),
-    /// The account is stopped, or goes on.
+    /// The account is frozen or unfrozen.
     Freeze(bool),
-    /// Subscription credits leave without having been spent: the plan has become a smaller one, or an operator
-    /// has taken them.
+    /// Subscription credits are removed without being spent: the plan was downgraded, or an operator took them.
     Withdraw(Credits),
-    /// What operators have added to this month's subscription credits and taken from them.
+    /// The credits that operators added to or took from this month's subscription credits.
     Extras(Extras),
-    /// How many credits an unlimited plan may spend in a month.
+    /// The monthly cap of an unlimited plan is set.
     Cap(Credits),
-    /// What the dispute that this transaction opened has set aside; none when the dispute has ended.
+    /// The credits that this dispute has set aside; `None` when the dispute is closed.
     Dispute(EntryId, Option<Disputed>),
-    /// Subscription credits are spent that nothing is counted down from: the plan is unlimited.
+    /// Subscription credits are spent on an unlimited plan, where no balance is reduced.
     Spend(Credits),
-    /// The plan, what it brings a month, and the revision since which that is so.
+    /// The plan, its allowance, and the revision at which it was changed.
     Plan(PlanId, Allowance, u64),
-    /// Subscription credits that were spent are there again.
+    /// Spent subscription credits are available again.
     Restore(Credits),
-    /// Subscription credits were not spent after all, and are not there either: the plan is unlimited, or
-    /// has become one that does not bring so many.
+    /// Spent subscription credits are refunded without becoming available: the plan is unlimited, or was
+    /// downgraded to a lower allowance.
     Unspend(Credits),
-    /// Credits are set aside.
+    /// Credits are held.
     Hold(Credits),
-    /// Credits that were set aside are so no longer.
+    /// Held credits are no longer held.
     Unhold(Credits),
-    /// Usage of this month grows.
+    /// This month's usage is increased.
     Use(Credits),
-    /// Usage of this month shrinks: some of it was refunded.
+    /// This month's usage is reduced by a refund.
     Unuse(Credits),
-    /// The month turns: usage starts again, and this is the allowance.
+    /// A new month begins: usage restarts at 0, with this allowance.
     Renew(Period, Credits),
-    /// Attempts up to this id can no longer land.
+    /// Attempts up to this id can no longer be written.
     Fence(EntryId),
 }
 
-/// A number of the account that grows, and the most that it may be before an effect for the effect to fit.
+/// The highest value that a counter may have before an effect, so that the effect stays in range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bound {
-    /// Which number.
+    /// The counter.
     pub counter: Counter,
-    /// The most that it may be before.
+    /// Its highest value before the effect.
     pub at_most: Credits,
 }
 
-/// A number of the account that grows by arithmetic.
+/// A counter of the account that effects increase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter {
-    /// What is left in a lot.
+    /// The credits of a lot.
     Left(LotId),
-    /// This month's subscription credits, those left and those spent.
+    /// This month's subscription credits, both remaining and spent.
     Granted,
     /// This month's usage.
     Used,
-    /// What holds have set aside.
+    /// Credits held.
     Held,
-    /// What is outstanding.
+    /// Outstanding post-paid credits.
     Owed,
 }
 
 impl Effect {
-    /// The numbers that it makes grow, each with the most that it may be before. The write that makes the effect
-    /// is refused when one of them is larger, so no number leaves its range, whatever landed since the
-    /// account was seen.
+    /// The bounds of the counters that it increases. The conditional write fails when a counter is above its
+    /// bound, so no counter leaves its range, whatever was written since the account was read.
     #[must_use]
     pub fn bounds(&self) -> Vec<Bound> {
         let fits = |counter, amount| {
@@ -90,7 +88,7 @@ impl Effect {
                 vec![fits(Counter::Left(lot), amount), fits(Counter::Granted, amount)]
             }
             Self::Give(lot, amount) => vec![fits(Counter::Left(lot), amount)],
-            // What was spent and is left never exceeds what was granted, whose bound is another's.
+            // Spent and remaining credits never exceed the granted credits, which have a bound of their own.
             Self::Restore(_) => vec![],
             Self::Spend(amount) => vec![fits(Counter::Granted, amount)],
             Self::Use(amount) => vec![fits(Counter::Used, amount)],
@@ -115,7 +113,7 @@ impl Effect {
         }
     }
 
-    /// Whether debits decided before it may have to be decided again, see [`Guard::Revision`].
+    /// Whether debits that were decided before it may have to be decided again, see [`Guard::Revision`].
     #[must_use]
     pub fn revises(&self) -> bool {
         match self {
@@ -129,7 +127,7 @@ impl Effect {
             | Self::Cap(_)
             | Self::Dispute(..)
             | Self::Extras(_)
-            // There is room on account again: what was refused may be paid now.
+            // The post-paid limit has room again, so a refused debit may succeed now.
             | Self::Repay(_)
             | Self::Freeze(_) => true,
             Self::Take(..)

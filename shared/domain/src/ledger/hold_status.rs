@@ -1,20 +1,20 @@
-//! How a hold stands.
+//! The status of a hold.
 
-/// How a hold stands.
+/// The status of a hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HoldStatus {
-    /// Some of it is set aside.
+    /// Some of its credits are still held.
     Held,
-    /// All of it was spent.
+    /// All of its credits were captured.
     Captured,
-    /// What was not spent was given back before its time.
+    /// The remaining credits were released before its end.
     Released,
-    /// What was not spent was given back when its time had come.
+    /// The remaining credits were released at its end.
     Expired,
 }
 
 impl HoldStatus {
-    /// As callers know it.
+    /// The word in the API.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

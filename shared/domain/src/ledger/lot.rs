@@ -5,23 +5,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::{BadId, Credits, EntryId, Period};
 
-/// Where credits came from. The order is the order of consumption (seed: "Subscription →
+/// The source of credits. The order of the variants is the order of consumption (seed: "Subscription →
 /// Purchased → Bonus").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
-    /// The monthly allowance of a subscription plan; gone when the month turns.
+    /// The monthly allowance of a subscription plan; it expires with the month.
     Subscription,
-    /// Bought once; stays until used.
+    /// Bought; they do not expire.
     Purchased,
     /// Promotional or loyalty credits.
     Bonus,
-    /// Nothing that is there: credits on account, settled by a later purchase (contract, rule 9).
+    /// Post-paid credits, settled by a later purchase (contract, rule 9).
     #[serde(rename = "postPaid")]
     PostPaid,
 }
 
-/// A service that a lot may be set aside for (seed: Verifik's credit types).
+/// A service that a lot can be restricted to (seed: Verifik's credit types).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Service {
@@ -37,8 +37,8 @@ pub enum Service {
     Biometric,
 }
 
-/// Which lot: the subscription credits of a month, or those of one grant. A grant's lot carries the
-/// id of the transaction that granted it, so lots of one bucket sort by age.
+/// The id of a lot: the subscription credits of a month, or those of one grant. A grant's lot has the id of its
+/// transaction, so lots of one source sort by age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum LotId {
@@ -46,22 +46,22 @@ pub enum LotId {
     Subscription(Period),
     /// `credit_01HM…`, granted by `txn_01HM…`
     Granted(EntryId),
-    /// `post_paid`: what is outstanding. No lot, but another place that credits go to and come from.
+    /// `post_paid`: outstanding credits. Not a lot, but an account that credits move to and from.
     PostPaid,
-    /// `unlimited_2024-01`: what an unlimited plan paid in a month. No lot: nothing was counted down for it, so
-    /// nothing but usage ever comes back of it.
+    /// `unlimited_2024-01`: what an unlimited plan paid in a month. Not a lot: no balance was reduced, so a
+    /// refund restores nothing but usage.
     Unlimited(Period),
-    /// `disputed_01HM…`: what the dispute that this transaction opened has set aside.
+    /// `disputed_01HM…`: credits set aside by the dispute that this transaction opened.
     Disputed(EntryId),
 }
 
-/// On which terms the credits of a lot are spent.
+/// The terms of a lot: its service and its expiry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Terms {
-    /// Pays only for debits that name this service.
+    /// Pays only for debits of this service.
     #[serde(rename = "svc", default, skip_serializing_if = "Option::is_none")]
     pub service: Option<Service>,
-    /// Not spendable from this instant on.
+    /// The instant of expiry; the credits cannot be spent from then on.
     #[serde(
         rename = "exp",
         default,
@@ -71,22 +71,21 @@ pub struct Terms {
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// Credits that arrived together and are spent on the same terms.
+/// Credits that were granted together and have the same terms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lot {
-    /// Purchased or bonus; subscription credits are kept apart, see
-    /// [`Subscription`](crate::Subscription).
+    /// Purchased or bonus; subscription credits are in [`Subscription`](crate::Subscription).
     pub source: Source,
-    /// What is not spent yet.
+    /// The credits left.
     pub left: Credits,
-    /// Pays only for debits that name this service.
+    /// Pays only for debits of this service.
     pub service: Option<Service>,
-    /// Not spendable from this instant on. Whole seconds.
+    /// The instant of expiry, in whole seconds; the credits cannot be spent from then on.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
 impl Terms {
-    /// Whether they limit nothing: the credits pay for every service and never end.
+    /// Whether there are no restrictions: no service and no expiry.
     #[must_use]
     pub fn are_plain(&self) -> bool {
         *self == Self::default()
@@ -94,19 +93,20 @@ impl Terms {
 }
 
 impl Lot {
-    /// On which terms it is spent.
+    /// Its terms.
     #[must_use]
     pub fn terms(&self) -> Terms {
         Terms { service: self.service, expires_at: self.expires_at }
     }
 
-    /// Whether it holds purchased credits that pay for every service and never end. They settle a debt.
+    /// Whether it holds purchased credits without a service and without an expiry. Only these settle
+    /// outstanding credits.
     #[must_use]
     pub fn is_plain_purchase(&self) -> bool {
         self.source == Source::Purchased && self.terms().are_plain()
     }
 
-    /// Whether a debit for `service` that reached us at `now` may take from it.
+    /// Whether a debit for `service` received at `now` can take from it.
     #[must_use]
     pub fn pays_for(&self, service: Option<Service>, now: DateTime<Utc>) -> bool {
         self.is_current(now) && (self.service.is_none() || self.service == service)
@@ -118,7 +118,7 @@ impl Lot {
         self.expires_at.is_none_or(|end| now < end)
     }
 
-    /// Whether credits of the two would be spent on the same terms.
+    /// Whether both lots have the same source and terms.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
         self.source == other.source && self.service == other.service && self.expires_at == other.expires_at
@@ -126,11 +126,11 @@ impl Lot {
 }
 
 impl Service {
-    /// Every service, for the message that names what could be asked.
+    /// Every service.
     pub const ALL: [Self; 5] =
         [Self::Smartcheck, Self::Smartaccess, Self::Smartenroll, Self::Api, Self::Biometric];
 
-    /// Its name in requests.
+    /// Its name in the API.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -144,7 +144,7 @@ impl Service {
 }
 
 impl LotId {
-    /// Whether what it holds is part of a balance: subscription credits of a month, and what was granted.
+    /// Whether its credits are part of the balance: subscription and granted credits.
     #[must_use]
     pub fn is_counted(self) -> bool {
         match self {
@@ -189,16 +189,16 @@ impl TryFrom<String> for LotId {
     }
 }
 
-/// How many seconds after its end a lot is booked as expired. It pays for nothing from its end on; a
-/// debit that reached us before must find it, and none is under way for so long.
+/// The number of seconds between a lot's expiry and its booking. The lot cannot pay from its expiry on, but a
+/// debit that was received before must still find it, and no request takes this long.
 const BOOKED_AFTER_SECONDS: i64 = 60;
 
-/// When what is left of a lot that ends at `end` is booked as expired.
+/// When the expiry of a lot that ends at `end` is booked.
 pub(crate) fn booked_at(end: DateTime<Utc>) -> DateTime<Utc> {
     let wait = Duration::try_seconds(BOOKED_AFTER_SECONDS).unwrap_or_default();
     end.checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
-/// The lot of plain purchased credits of several purchases that came back and found no place in lots of their
-/// own. It always finds one. A dispute about one of these purchases sets aside what is in it.
+/// The pool: a lot of plain purchased credits of several purchases that were returned and found no lot of their
+/// own. Credits can always be added to it. A dispute of one of these purchases sets aside credits of the pool.
 pub(crate) const POOL: EntryId = EntryId::FIRST;

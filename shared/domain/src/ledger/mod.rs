@@ -1,4 +1,4 @@
-//! What an account holds, and what a change of it is: lots, postings, transactions, refusals.
+//! The ledger of an account: lots, postings, transactions, balances, refusals.
 
 pub(crate) mod account;
 mod balance;

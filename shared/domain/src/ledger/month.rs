@@ -2,21 +2,21 @@ use crate::{Account, Allowance, Credits, Guard};
 
 /// The subscription credits of one month.
 ///
-/// They have two parts: what the plan brings, which is spent first, and what operators have added. Debits lower
-/// `left` alone; how far the two parts are spent follows from it, see [`Account::extras`].
+/// They have two parts: the plan's allowance, which is spent first, and credits that operators added. Debits
+/// only lower `left`; the spent share of each part follows from it, see [`Account::extras`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Subscription {
-    /// Not spent yet.
+    /// The credits left.
     pub left: Credits,
-    /// Those left and those spent. On an unlimited plan nothing is left, and what is spent is counted
-    /// here, so that a change of plan knows of it (contract, rule 4).
+    /// Remaining and spent credits together. On an unlimited plan nothing remains, and spent credits are
+    /// counted here, so that a later change of plan takes them into account (contract, rule 4).
     pub granted: Credits,
-    /// What operators have added and taken, as it was last written.
+    /// What operators added and took, as last stored.
     pub extras: Extras,
 }
 
-/// What operators have added to a month's subscription credits, and taken from them. A change of plan leaves it alone,
-/// but that what was taken and the new plan does not bring is taken from what was added.
+/// The credits that operators added to a month's subscription credits, and took from them. A change of plan
+/// keeps them, but credits that were taken beyond the new allowance are taken from the added ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extras {
     /// Added and not spent.
@@ -27,34 +27,34 @@ pub struct Extras {
     pub taken: Credits,
 }
 
-/// A month's subscription credits with another allowance.
+/// A month's subscription credits under another allowance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WithAllowance {
-    /// Not spent yet.
+    /// The credits left.
     pub(crate) left: Credits,
-    /// What operators have added and taken.
+    /// What operators added and took.
     pub(crate) extras: Extras,
 }
 
 impl Subscription {
-    /// How many were spent this month.
+    /// The credits spent this month.
     #[must_use]
     pub fn spent(self) -> Credits {
         self.granted.less(self.left).unwrap_or_default()
     }
 
-    /// How much of what the plan brings was spent.
+    /// The spent credits of the plan's allowance.
     fn plan_spent(self, extras: Extras) -> Credits {
         self.spent().less(extras.spent).unwrap_or_default()
     }
 }
 
 impl Account {
-    /// What operators have added and taken this month, as far as it is spent by now.
+    /// The credits that operators added and took this month, with the added credits that are spent by now.
     #[must_use]
     pub fn extras(&self) -> Extras {
         let Extras { left: written, spent, taken } = self.subscription.extras;
-        // An unlimited plan takes nothing from what was added.
+        // An unlimited plan spends none of the added credits.
         let left = match self.allowance {
             Allowance::Unlimited => written,
             Allowance::Monthly(_) => written.min(self.subscription.left),
@@ -63,7 +63,7 @@ impl Account {
         Extras { left, spent: spent.plus(more).unwrap_or(Credits::MAX), taken }
     }
 
-    /// Holds while no debit has changed [`Account::extras`] since the account was seen.
+    /// A guard that fails when a debit has changed [`Account::extras`] since the account was read.
     pub(crate) fn extras_stand(&self) -> Option<Guard> {
         let (lot, left) = (self.subscription_lot(), self.subscription.left);
         let added = self.subscription.extras.left;
@@ -75,11 +75,12 @@ impl Account {
         }
     }
 
-    /// The month with an allowance: what it brings and was neither spent nor taken, and what operators have added.
+    /// The month under an allowance: the part that was neither spent nor taken, and the credits that operators
+    /// added.
     pub(crate) fn with_allowance(&self, allowance: Allowance) -> WithAllowance {
         let extras = self.extras();
         let Allowance::Monthly(brings) = allowance else {
-            // Nothing is counted down, so nothing is left.
+            // An unlimited plan has no balance.
             return WithAllowance { left: Credits::ZERO, extras };
         };
         let plan = brings.less(self.subscription.plan_spent(extras)).unwrap_or_default();
@@ -94,8 +95,8 @@ impl Account {
         WithAllowance { left, extras }
     }
 
-    /// By how much what was spent or taken exceeds what the plan brings, since it became a smaller one: a refund
-    /// makes up for that first, so that what is left never exceeds the plan.
+    /// The credits spent or taken beyond the allowance, after a downgrade. A refund makes up for these first,
+    /// so that the remaining credits never exceed the plan.
     #[must_use]
     pub fn beyond_plan(&self) -> Credits {
         match self.allowance {

@@ -7,102 +7,101 @@ use crate::{
     Allowance, Credits, Effect, EntryId, IdempotencyKey, LotId, Operation, Period, PlanId, Source, Terms,
 };
 
-/// One change of one account, decided and not yet made. It is a value with two readers: the store,
-/// which turns guards and effects into one conditional write, and
-/// [`Account::apply`](crate::Account::apply), the model that the store must agree with.
+/// A decided change of one account. It has two readers: the store, which turns guards and effects into one
+/// conditional write, and [`Account::apply`](crate::Account::apply), the model of that write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Posting {
-    /// The line that the ledger will have.
+    /// The ledger entry.
     pub entry: Entry,
-    /// What must still be true of the account when the posting lands; all of it.
+    /// What must still be true of the account when the posting is written.
     pub guards: Vec<Guard>,
-    /// What changes; no two effects touch the same lot.
+    /// The changes; no two effects change the same lot.
     pub effects: Vec<Effect>,
 }
 
-/// What a decision is told about the attempt it decides for.
+/// One attempt to carry out a request: the id and time of its posting, and its claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// The id that the transaction will have if this attempt lands.
+    /// The id of the transaction if this attempt is written.
     pub id: EntryId,
-    /// When the request reached us.
+    /// When the request was received.
     pub now: DateTime<Utc>,
-    /// The claim that this attempt holds.
+    /// The claim of this attempt.
     pub claim: ClaimKey,
 }
 
-/// One line of the ledger, as the posting knows it. The account keeps the last one, so that the
-/// table's stream carries every line even when whoever wrote it crashed before recording it.
+/// One ledger entry. The account keeps the last one, so that the table's stream contains every entry even when
+/// a process crashed before it recorded the row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Names the transaction.
+    /// The transaction id.
     pub id: EntryId,
-    /// When it took effect. Whole seconds are shown.
+    /// When it took effect, in whole seconds.
     pub at: DateTime<Utc>,
-    /// What was done.
+    /// The operation.
     pub operation: Operation,
-    /// Which way the credits went.
+    /// Debit or credit.
     pub direction: Direction,
-    /// How many credits the operation is worth; the moves may be fewer (an unlimited plan) or more
-    /// (a renewal also books what expired).
+    /// The amount of the operation. The moves can be fewer (an unlimited plan) or more (a renewal also books
+    /// the expired credits).
     pub amount: Credits,
-    /// Which lots gave or received.
+    /// The lots that changed.
     pub moves: Vec<Move>,
-    /// The claim that holds the transaction's details; absent for what the ledger does by itself.
+    /// The claim with the transaction's details; absent for the ledger's own entries.
     pub claim: Option<ClaimKey>,
-    /// From which plan to which, where the plan has changed.
+    /// The change of plan, if it is one.
     pub switch: Option<Switch>,
-    /// What became of each item of a batch, in order: it is one change of the account and several lines of
-    /// the ledger, see [`Account::receipts`](crate::Account::receipts). Empty for everything else.
+    /// The outcome of each item of a batch, in order. A batch is one change of the account and several ledger
+    /// lines, see [`Account::receipts`](crate::Account::receipts). Empty for everything else.
     pub parts: Vec<Part>,
 }
 
-/// What became of one item of a batch.
+/// The outcome of a batch item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// It was charged so much.
+    /// It was charged this amount.
     Taken(Credits),
-    /// It was not charged: it costs so much, and so much is what it could have used.
+    /// It was not charged, for lack of credits.
     Short {
-        /// What it costs.
+        /// Its price.
         required: Credits,
-        /// What it could have used.
+        /// The credits that it could have used.
         available: Credits,
     },
-    /// It was not charged: it has no price, or one past what a request may move.
+    /// It was not charged: it has no price, or a price above what a request may move.
     Unpriced,
 }
 
-/// One plan in place of another.
+/// A change of plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Switch {
-    /// The plan before.
+    /// The previous plan.
     #[serde(rename = "f")]
     pub from: PlanId,
-    /// The plan from now on.
+    /// The new plan.
     #[serde(rename = "t")]
     pub to: PlanId,
-    /// What a month brings from now on.
+    /// The new allowance.
     #[serde(rename = "a")]
     pub allowance: Allowance,
 }
 
-/// Credits leaving or reaching one lot.
+/// Credits that leave or enter one lot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Move {
-    /// Which lot.
+    /// The lot.
     pub lot: LotId,
-    /// Its bucket.
+    /// Its source.
     pub source: Source,
-    /// Which way.
+    /// The direction.
     pub direction: Direction,
-    /// How many.
+    /// The number of credits.
     pub amount: Credits,
-    /// On which terms the lot is spent: what comes back one day comes back on these.
+    /// The terms of the lot; refunded credits have the same terms.
     pub terms: Terms,
 }
 
-/// Which way credits go, seen from the organisation (seed: `type`).
+/// The direction of credits, as the organisation sees it (seed: `type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Direction {
@@ -113,7 +112,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// So many credits as a change: above zero when they arrive.
+    /// The amount as a signed change: positive for a credit.
     #[must_use]
     pub fn signed(self, amount: Credits) -> i64 {
         let amount = i64::try_from(amount.get()).unwrap_or(i64::MAX);
@@ -124,47 +123,46 @@ impl Direction {
     }
 }
 
-/// Who holds a claim, and under which of their keys. An operator's keys never meet those of the
-/// organisation that the operator works on.
+/// The owner and the key of a claim. An operator's keys never collide with those of the organisation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum ClaimKey {
-    /// The organisation's own key.
+    /// A key of the organisation.
     Caller(IdempotencyKey),
     /// A key of an operator.
     Operator(IdempotencyKey),
-    /// A name that we give to what we do by ourselves, such as what follows from a payment.
+    /// A key that the system uses for its own requests, such as those that follow from a payment.
     System(IdempotencyKey),
 }
 
-/// What must still be true of an account when a posting lands.
+/// A condition on the account when a posting is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guard {
-    /// No lot was added, refilled or changed, and no terms, since the account was seen. Debits do
-    /// not count: two that both fit both land, in any order.
+    /// No lots or terms were added or changed since the account was read. Debits do not count: two debits that
+    /// both fit are both written, in any order.
     Revision(u64),
-    /// The account still is in this month.
+    /// The account is still in this month.
     Period(Period),
-    /// The lot covers what is taken.
+    /// The lot has at least this many credits.
     AtLeast(LotId, Credits),
-    /// The lot holds just what was seen: it is emptied before another is touched.
+    /// The lot has exactly these credits, because it is emptied before another lot is used.
     Exactly(LotId, Credits),
-    /// The month's subscription credits, those left and those spent, are as many as were seen.
+    /// The month's remaining and spent subscription credits are exactly this number.
     Granted(Credits),
-    /// The month's subscription credits, those left and those spent, are at most so many.
+    /// The month's remaining and spent subscription credits are at most this number.
     GrantedAtMost(Credits),
-    /// No more than this is outstanding.
+    /// At most this number of credits is outstanding.
     OwingAtMost(Credits),
-    /// Just what was seen is outstanding.
+    /// Exactly this number of credits is outstanding.
     Owing(Credits),
-    /// At least so many are held.
+    /// At least this number of credits is held.
     Held(Credits),
-    /// No attempt as late as this one has been fenced off.
+    /// The fence is below this attempt.
     FenceBelow(EntryId),
 }
 
 impl Posting {
-    /// Whether it changes the account's revision.
+    /// Whether it increments the account's revision.
     #[must_use]
     pub fn revises(&self) -> bool {
         self.effects.iter().any(Effect::revises)
@@ -172,7 +170,7 @@ impl Posting {
 }
 
 impl Head {
-    /// An attempt that is only thought of, to see what would come of it.
+    /// An attempt for a dry run.
     #[must_use]
     pub fn imagined(account: &crate::Account, now: DateTime<Utc>) -> Self {
         let id = EntryId::above(account.floor(), now, 0);
@@ -181,14 +179,14 @@ impl Head {
 }
 
 impl Entry {
-    /// How many lines of the ledger it is: one, but for a batch of which several items were charged.
+    /// The number of ledger lines: 1, or the number of charged items of a batch.
     #[must_use]
     pub fn rows(&self) -> u64 {
         let taken = self.parts.iter().filter(|part| matches!(part, Part::Taken(_))).count();
         u64::try_from(taken).unwrap_or(u64::MAX).max(1)
     }
 
-    /// The id of its last line: a batch has ids one after the other from [`Entry::id`] on.
+    /// The id of its last line. The lines of a batch have consecutive ids from [`Entry::id`] on.
     #[must_use]
     pub fn last_id(&self) -> EntryId {
         self.id.after(self.rows().saturating_sub(1))
@@ -196,19 +194,19 @@ impl Entry {
 }
 
 impl Move {
-    /// Credits that leave `lot`.
+    /// A debit of `lot`.
     #[must_use]
     pub fn out(lot: LotId, source: Source, amount: Credits) -> Self {
         Self { lot, source, direction: Direction::Debit, amount, terms: Terms::default() }
     }
 
-    /// Credits that reach `lot`.
+    /// A credit to `lot`.
     #[must_use]
     pub fn into(lot: LotId, source: Source, amount: Credits) -> Self {
         Self { lot, source, direction: Direction::Credit, amount, terms: Terms::default() }
     }
 
-    /// The same, of a lot that is spent on these terms.
+    /// The move with the terms of its lot.
     #[must_use]
     pub fn on(self, terms: Terms) -> Self {
         Self { terms, ..self }
@@ -216,7 +214,7 @@ impl Move {
 }
 
 impl ClaimKey {
-    /// That of an attempt that is only thought of.
+    /// The claim of a dry run.
     fn imagined() -> Self {
         Self::System(IdempotencyKey::imagined())
     }

@@ -1,30 +1,30 @@
 use crate::{Balance, Credits, Details, Direction, Entry, LotId, Move};
 
-/// A transaction, whole: the entry, its place in the ledger, what was asked, and the balance that
-/// it left.
+/// A transaction as recorded: the entry, its number in the ledger, the request's details, and the balance after
+/// it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
     /// The entry.
     pub entry: Entry,
-    /// Its number: 1, 2, 3, … without a gap per account.
+    /// Its number: 1, 2, 3, … without gaps per account.
     pub sequence: u64,
-    /// What was asked.
+    /// The details of the request.
     pub details: Details,
-    /// What the account held right after it.
+    /// The balance right after it.
     pub balance: Balance,
 }
 
 impl Receipt {
-    /// How many credits had ended when it was booked: what was left of the month before, in a renewal, and what
-    /// came back to a month or a lot that is over. `None` where none had.
+    /// The credits that had expired when it was booked: the rest of the previous month in a renewal, and
+    /// credits returned to a month or a lot that has ended. `None` when there were none.
     #[must_use]
     pub fn ended(&self) -> Option<Credits> {
         let ended = self.leaving().filter(|part| self.has_ended(part)).map(|part| part.amount);
         ended.reduce(|sum, part| sum.plus(part).unwrap_or(Credits::MAX))
     }
 
-    /// What each lot gave, for a debit, or received, for a credit. Where a lot made room for a credit, it moved into
-    /// another lot of its kind: that amount is left out.
+    /// The credits that each lot gave (debit) or received (credit). Where a lot made room for a credit, its
+    /// credits moved to another lot of its kind: that amount is left out.
     #[must_use]
     pub fn sources(&self) -> Vec<Move> {
         let with = |part: &&Move| part.direction == self.entry.direction;
@@ -44,7 +44,7 @@ impl Receipt {
         sources
     }
 
-    /// What leaves a lot in a credit.
+    /// The moves out of lots in a credit.
     fn leaving(&self) -> impl Iterator<Item = &Move> {
         let is_credit = self.entry.direction == Direction::Credit;
         self.entry.moves.iter().filter(move |part| is_credit && part.direction == Direction::Debit)
@@ -52,16 +52,16 @@ impl Receipt {
 
     fn has_ended(&self, part: &Move) -> bool {
         match part.lot {
-            // A renewal ends them, and so does a refund of what was spent beyond a smaller plan.
+            // They expire by a renewal, or by a refund of credits spent beyond a downgraded plan.
             LotId::Subscription(_) => true,
-            // Without an end of its own, or before it, a lot gave its credits to another that it was merged with.
+            // A lot that had not expired gave its credits to another lot that it was merged with.
             LotId::Granted(_) => part.terms.expires_at.is_some_and(|end| end <= self.entry.at),
             LotId::PostPaid | LotId::Unlimited(_) | LotId::Disputed(_) => false,
         }
     }
 
-    /// By how many credits it changed what the balance counts: above zero for more, below it for less. What is owed,
-    /// in dispute, or paid by an unlimited plan is no part of a balance.
+    /// The change of the balance in credits: positive for an increase. Outstanding credits, disputed credits
+    /// and those of an unlimited plan are not part of the balance.
     #[must_use]
     pub fn net(&self) -> i64 {
         let counts = |part: &&Move| part.lot.is_counted();
@@ -70,11 +70,11 @@ impl Receipt {
     }
 }
 
-/// The operations of entries that set credits aside, spend them, and give them back.
+/// The operation of an entry that holds credits.
 pub(crate) const HOLD: &str = "credit.hold";
 
 impl Receipt {
-    /// Whether it has set credits aside.
+    /// Whether it is a hold.
     #[must_use]
     pub fn is_hold(&self) -> bool {
         self.entry.operation.as_str() == HOLD

@@ -1,4 +1,4 @@
-//! Credits of one lot that a transaction moved, and why another one draws them from it.
+//! Credits of one lot in a drawdown, and the reason for the drawdown.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,54 +7,54 @@ use crate::{Credits, EntryId, LotId, Move, Reference, Source, Terms};
 /// Credits of one lot that a transaction moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Share {
-    /// Which lot.
+    /// The lot.
     pub lot: LotId,
-    /// Its bucket.
+    /// Its source.
     #[serde(rename = "src")]
     pub source: Source,
-    /// How many.
+    /// The number of credits.
     #[serde(rename = "n")]
     pub amount: Credits,
-    /// On which terms the lot is spent.
+    /// The lot's terms.
     #[serde(flatten)]
     pub terms: Terms,
 }
 
-/// Why credits are drawn from a transaction.
+/// The reason for a drawdown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Why {
-    /// They are given back.
+    /// The credits of a debit are refunded.
     Refund {
-        /// For which of the seed's reasons.
+        /// The refund's reason, one of the seed's.
         reason: Reason,
-        /// In words; always there where an operator has overridden a refusal.
+        /// A free text; required when an operator overrides a refusal.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         note: Option<Reference>,
-        /// The earlier debit for the same, where that is the reason.
+        /// The earlier debit that this one duplicates, if that is the reason.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         twin: Option<EntryId>,
     },
-    /// What was set aside is spent.
+    /// Held credits are spent.
     Capture,
-    /// What was set aside is given back before its time.
+    /// Held credits are given back before the hold's end.
     Release,
-    /// What was set aside is given back because its time has come.
+    /// Held credits are given back at the hold's end.
     Expiry,
 }
 
-/// What one transaction drew from another.
+/// A drawdown as its own transaction records it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drawn {
-    /// From which.
+    /// The transaction that was drawn from.
     pub of: EntryId,
-    /// Why.
+    /// The reason.
     pub why: Why,
-    /// Which credits, in the order in which they were taken.
+    /// The credits, in the order in which they were taken.
     pub shares: Vec<Share>,
 }
 
-/// Why a part was drawn, without its words.
+/// The reason for a drawdown, without its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DrawdownCause {
     /// A refund, for one of the seed's reasons.
@@ -85,24 +85,24 @@ impl From<&Move> for Share {
 }
 
 impl Drawn {
-    /// How many credits.
+    /// The number of credits.
     #[must_use]
     pub fn amount(&self) -> Credits {
         sum(&self.shares)
     }
 }
 
-/// Whether two shares are of one lot, on the same terms.
+/// Whether two shares have the same lot and the same terms.
 pub(crate) fn is_same_lot(one: &Share, other: &Share) -> bool {
     Share { amount: other.amount, ..*one } == *other
 }
 
-/// How many credits some shares are.
+/// The sum of the shares' credits.
 pub(crate) fn sum(shares: &[Share]) -> Credits {
     shares.iter().fold(Credits::ZERO, |sum, share| sum.plus(share.amount).unwrap_or(Credits::MAX))
 }
 
-/// Why credits are asked back (seed: "Credit Refunds").
+/// The reason for a refund (seed: "Credit Refunds").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
@@ -119,7 +119,7 @@ pub enum Reason {
 }
 
 impl Share {
-    /// Whether it is a granted lot's.
+    /// The grant of its lot; `None` for other lots.
     #[must_use]
     pub fn granted(&self) -> Option<crate::EntryId> {
         match self.lot {

@@ -2,14 +2,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Currency, Money};
 
-/// How much money the purchases of one day (UTC) may cost an organisation. A price that is wrong by two digits
-/// is stopped here, whoever buys.
+/// The most money that an organisation's purchases of one day (UTC) may cost. It limits the damage of a price
+/// that is wrong by orders of magnitude.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SpendingLimit(Money);
 
 impl SpendingLimit {
-    /// The limit of an organisation for which an operator set none, in minor units: 5,000 pounds.
+    /// The default limit in minor units: 5,000 pounds.
     pub const DEFAULT: u64 = 500_000;
 
     /// A limit that an operator sets.
@@ -18,19 +18,20 @@ impl SpendingLimit {
         Self(per_day)
     }
 
-    /// The limit in a currency for which an operator set none.
+    /// The default limit in a currency.
     #[must_use]
     pub fn of(currency: Currency) -> Self {
         Self(Money::at_most(Self::DEFAULT, currency))
     }
 
-    /// What a day's purchases may cost together.
+    /// The limit of a day.
     #[must_use]
     pub fn per_day(self) -> Money {
         self.0
     }
 
-    /// The most that may be spent already for `price` to fit; none when the price alone is too much.
+    /// The most that may already be spent so that `price` still fits; `None` when the price alone exceeds the
+    /// limit.
     #[must_use]
     pub fn room_for(self, price: Money) -> Option<u64> {
         let fits = price.currency() == self.0.currency();

@@ -4,22 +4,22 @@ use crate::{
     Posting, Refusal, Source, grant,
 };
 
-/// What an operator puts right, with a reason that stands in the record.
+/// A correction by an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Adjustment {
-    /// Whether credits arrive or leave.
+    /// Credit or debit.
     pub direction: Direction,
-    /// How many.
+    /// The number of credits.
     pub amount: Amount,
-    /// Which bucket. Left out, credits arrive as bonus credits, and leave in the order of consumption.
+    /// The source. When `None`, a credit goes to bonus credits and a debit follows the order of consumption.
     pub source: Option<Source>,
 }
 
-/// Decides an adjustment. Nothing goes below zero: what is not there can't be taken, whatever limit
-/// the organisation has on account, and what is not owed can't be settled.
+/// Decides an adjustment. Nothing goes below zero: an adjustment can neither take more credits than there are,
+/// whatever the post-paid limit, nor settle more than is outstanding.
 ///
 /// # Errors
-/// For credits that arrive those of [`grant`]; [`Refusal::NothingToHold`] for more credits on account;
+/// For a credit those of [`grant`]; [`Refusal::NothingToHold`] for a credit of post-paid credits;
 /// [`Refusal::NotOwed`]; [`Refusal::InsufficientCredits`].
 pub fn adjust(account: &Account, request: &Adjustment, head: &Head) -> Result<Posting, Refusal> {
     match (request.direction, request.source) {
@@ -35,7 +35,7 @@ pub fn adjust(account: &Account, request: &Adjustment, head: &Head) -> Result<Po
     }
 }
 
-/// What is outstanding was paid for in another way.
+/// Settles outstanding credits that were paid for outside of the system.
 fn settle(account: &Account, amount: Credits, head: &Head) -> Result<Posting, Refusal> {
     let outstanding = account.post_paid.outstanding;
     if outstanding < amount {
@@ -55,12 +55,12 @@ fn leave(
     source: Option<Source>,
     head: &Head,
 ) -> Result<Posting, Refusal> {
-    // Those that a service was set aside for can be put right too.
+    // Lots that are restricted to a service can be corrected too.
     let mut payers = account.in_order(|lot| lot.is_current(head.now));
     payers.retain(|payer| source.is_none_or(|source| payer.source == source));
     let mut taken = take(account, amount, payers, Credits::ZERO)?;
     for effect in &mut taken.effects {
-        // What is taken back was not spent, and a change of plan must not count it so.
+        // Credits that an operator takes were not spent, so a change of plan must not count them as spent.
         if let Effect::Take(LotId::Subscription(_), amount) = *effect {
             *effect = Effect::Withdraw(amount);
             taken.effects.push(Effect::Extras(without(account, amount)));
@@ -71,7 +71,7 @@ fn leave(
     Ok(posting(account, Direction::Debit, amount, taken, head))
 }
 
-/// What operators have added and taken, once they take `amount` more: what the plan brings goes first.
+/// The operators' extras after they take `amount` more: the plan's credits are taken first.
 fn without(account: &Account, amount: Credits) -> Extras {
     let extras = account.extras();
     let plan = account.subscription.left.less(extras.left).unwrap_or_default();

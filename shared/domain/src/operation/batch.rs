@@ -6,20 +6,20 @@ use crate::{
     Part, Place, Posting, Receipt, Refusal, consume,
 };
 
-/// Debits that are decided together and land together.
+/// A batch: debits that are decided and written together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
-    /// What each item asks for, in order; none for one that can't be charged whatever there is.
+    /// The items in order; `None` for one that cannot be charged.
     pub items: Vec<Option<Consume>>,
-    /// Whether one that can't be paid lets none be charged.
+    /// Whether all items are charged or none.
     pub atomic: bool,
 }
 
-/// Decides a batch: its items one after the other, each as a debit of its own would be, and then all of them
-/// as one change of the account. Of an atomic one all are charged or none.
+/// Decides a batch: each item in turn as a separate debit, then all of them as one change of the account. Of an
+/// atomic batch all items are charged or none.
 ///
 /// # Errors
-/// As [`consume`]; a batch that is not atomic is never refused for want of credits.
+/// As [`consume`]; a batch that is not atomic is never refused for lack of credits.
 pub fn batch(account: &Account, request: &Batch, head: &Head) -> Result<Posting, Refusal> {
     crate::operation::consume::may_move(account)?;
     let mut after = account.clone();
@@ -47,7 +47,7 @@ pub fn batch(account: &Account, request: &Batch, head: &Head) -> Result<Posting,
     Ok(totals.posting(account, head))
 }
 
-/// What an atomic batch needs, and what it could have used: each item as much as it finds, in order.
+/// The refusal of an atomic batch: the credits it needs, and the credits its items could have used, in order.
 fn short(account: &Account, request: &Batch, head: &Head) -> Refusal {
     let plus = |sum: Credits, more| sum.plus(more).unwrap_or(Credits::MAX);
     let (mut required, mut available) = (Credits::ZERO, Credits::ZERO);
@@ -67,7 +67,7 @@ fn short(account: &Account, request: &Batch, head: &Head) -> Refusal {
     Refusal::InsufficientCredits { required, available }
 }
 
-/// What the items of a batch come to together.
+/// The totals of a batch's items.
 #[derive(Default)]
 struct BatchTotals {
     parts: Vec<Part>,
@@ -88,7 +88,7 @@ impl BatchTotals {
             }
         }
         for effect in &posting.effects {
-            // What leaves the lots is told by the moves.
+            // Debits of lots are summed from the moves.
             if let Effect::Owe(amount) = effect {
                 more(&mut self.owed, *amount);
             } else if let Effect::Spend(amount) = effect {
@@ -106,7 +106,7 @@ impl BatchTotals {
 
     fn posting(self, account: &Account, head: &Head) -> Posting {
         let mut guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)];
-        // A lot that is emptied here stays, with nothing in it, so that its lines can be told apart.
+        // A lot that is emptied here is kept, so that the batch's lines can be derived from the account.
         let mut effects: Vec<_> = account.empty_lots().map(Effect::Drop).collect();
         for (lot, amount) in self.taken {
             let seen = match lot {
@@ -145,9 +145,8 @@ impl BatchTotals {
 }
 
 impl Account {
-    /// The lines of the ledger that made the account what it is, the earliest first: its last entry, or one
-    /// line for each item of a batch that was charged. A batch of which none was is one line of no credits.
-    /// None for an account that was just opened.
+    /// The ledger lines of the account's last entry, in order: one line, or one for each charged item of a
+    /// batch. A batch without a charged item is one line of 0 credits. Empty for a new account.
     #[must_use]
     pub fn receipts(&self, details: Details) -> Vec<Receipt> {
         let Some(last) = self.last.clone() else { return vec![] };
@@ -164,7 +163,8 @@ impl Account {
         let mut before = self.clone();
         let mut moves = last.moves.clone();
         let mut receipts = Vec::new();
-        // The last first: what it took is put back to see how things stood after the one before it.
+        // From the last line to the first: the debit of each is undone to get the balance after the line before
+        // it.
         for (item, part) in (0u32..).zip(&last.parts).collect::<Vec<_>>().into_iter().rev() {
             let Part::Taken(amount) = *part else { continue };
             let asked = usize::try_from(item).ok().and_then(|item| items.get(item));
@@ -193,14 +193,14 @@ impl Account {
             receipt.sequence = first.saturating_add(place);
             receipt.entry.id = last.id.after(place);
         }
-        // What became of the others is told with the first.
+        // The first line contains the outcomes of all items.
         if let Some(first) = receipts.first_mut() {
             first.entry.parts.clone_from(&last.parts);
         }
         receipts
     }
 
-    /// The account as it was before a debit.
+    /// The account before a debit.
     fn undo(mut self, entry: &Entry) -> Self {
         let plus = |sum: &mut Credits, amount| *sum = sum.plus(amount).unwrap_or(Credits::MAX);
         for part in &entry.moves {
@@ -223,7 +223,7 @@ impl Account {
     }
 }
 
-/// The last `amount` credits of some moves.
+/// Removes the last `amount` credits from the moves and returns them.
 fn split_off(moves: &mut Vec<Move>, amount: Credits) -> Vec<Move> {
     let mut wanted = amount;
     let mut split = Vec::new();

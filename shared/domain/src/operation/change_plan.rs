@@ -5,35 +5,35 @@ use crate::{
     Posting, Refusal, Source, Switch,
 };
 
-/// Another plan for an account.
+/// A change of an account's plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscribe {
-    /// The plan.
+    /// The new plan.
     pub plan: PlanId,
-    /// What it brings a month.
+    /// Its allowance.
     pub allowance: Allowance,
-    /// Who asks.
+    /// Who requested it.
     pub cause: SubscribeCause,
 }
 
-/// Who wants another plan.
+/// Who requested a change of plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SubscribeCause {
-    /// The organisation. The plan that it has already is no change.
+    /// The organisation itself. Its current plan is refused.
     Owner,
-    /// An operator, who may change the allowance of the same plan too.
+    /// An operator, who can also change the allowance of the current plan.
     Operator,
-    /// A test ledger that follows what the live one has since this revision.
+    /// A test ledger that copies the live ledger's plan, which was changed at this revision.
     Follows(u64),
 }
 
-/// Decides a change of plan, which takes effect at once (contract, rule 4): of the month's subscription
-/// credits those are left that the new plan brings and that were not spent yet. Whoever moves down and
-/// up again finds what was spent still spent. Purchased and bonus credits stay.
+/// Decides a change of plan, which takes effect immediately (contract, rule 4): the month's subscription
+/// credits become the new allowance less the credits spent. After a downgrade and an upgrade, spent credits are
+/// still spent. Purchased and bonus credits are unchanged.
 ///
 /// # Errors
-/// [`Refusal::Frozen`], [`Refusal::SamePlan`], [`Refusal::BalanceLimit`]. A test ledger that follows is
-/// refused with [`Refusal::SamePlan`] alone: it has followed already, or gone its own way since.
+/// [`Refusal::Frozen`], [`Refusal::SamePlan`], [`Refusal::BalanceLimit`]. A test ledger that copies a plan is
+/// only refused with [`Refusal::SamePlan`]: it has already copied it, or has changed its plan since.
 pub fn subscribe(account: &Account, request: &Subscribe, head: &Head) -> Result<Posting, Refusal> {
     let since = match request.cause {
         SubscribeCause::Follows(followed) if account.since < followed => followed,
@@ -47,9 +47,9 @@ pub fn subscribe(account: &Account, request: &Subscribe, head: &Head) -> Result<
             if account.plan == request.plan && same_terms {
                 return Err(Refusal::SamePlan);
             }
-            // A test ledger remembers what it has followed, and its own changes are nobody else's.
+            // A test ledger keeps the revision that it copied; its own changes do not advance it.
             match account.id.mode {
-                // Unlike ids, revisions rise in the order in which changes land.
+                // Unlike ids, revisions rise in the order in which changes are written.
                 Mode::Live => account.revision.saturating_add(1),
                 Mode::Test => account.since,
             }
@@ -76,7 +76,7 @@ pub fn subscribe(account: &Account, request: &Subscribe, head: &Head) -> Result<
             effects.push(Effect::Give(lot, amount));
         }
         Direction::Debit => {
-            // Where all that the plan brought goes, a rival debit that takes some of it has it decided again.
+            // Where all of the plan's credits are removed, a concurrent debit of them requires a new decision.
             let left = account.subscription.left;
             let untouched = amount.plus(extras.left).unwrap_or(Credits::MAX);
             guards.push(if kept == extras.left || request.allowance == Allowance::Unlimited {
@@ -105,7 +105,7 @@ fn entry(account: &Account, difference: Difference, request: &Subscribe, head: &
     Entry { switch: Some(Switch { from: account.plan.clone(), to, allowance }), ..entry }
 }
 
-/// How many subscription credits arrive or leave with an allowance.
+/// The subscription credits that a new allowance adds or removes.
 #[derive(Clone, Copy)]
 struct Difference {
     direction: Direction,

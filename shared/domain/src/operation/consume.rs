@@ -9,19 +9,19 @@ use crate::{
 /// A request to spend credits on one operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Consume {
-    /// What was done.
+    /// The operation.
     pub operation: Operation,
-    /// What it costs in all: quantity × price.
+    /// The total price: quantity × price.
     pub amount: Credits,
-    /// The service it was done with; lots of that service may pay, and pay first.
+    /// The service that was used; lots restricted to it can pay, and pay first.
     pub service: Option<Service>,
 }
 
 impl Consume {
-    /// What `quantity` times `operation` costs at `price`.
+    /// A request for `quantity` times `operation` at `price`.
     ///
     /// # Errors
-    /// [`Refusal::BalanceLimit`] when that is more than one request may move.
+    /// [`Refusal::BalanceLimit`] when the total exceeds what one request may move.
     pub fn priced(
         operation: Operation,
         price: Price,
@@ -33,8 +33,7 @@ impl Consume {
     }
 }
 
-/// Decides whether `account` may spend, and what changes if so. All or nothing, over as many lots
-/// as it takes.
+/// Decides a debit. It is charged in full or refused, over any number of lots.
 ///
 /// # Errors
 /// [`Refusal::Frozen`]; [`Refusal::BalanceLimit`] when the month's usage would leave its range; then
@@ -47,7 +46,7 @@ pub fn consume(account: &Account, request: &Consume, head: &Head) -> Result<Post
         _ if amount.is_zero() => {
             LotChanges { guards: vec![Guard::Revision(account.revision)], ..LotChanges::default() }
         }
-        // Nothing is counted down, but what was used is told (contract, rule 4).
+        // No balance is reduced, but usage is recorded (contract, rule 4).
         Allowance::Unlimited => {
             let cap = account.monthly_cap();
             let at_most = cap.less(amount).filter(|most| account.subscription.granted <= *most);
@@ -73,7 +72,7 @@ pub fn consume(account: &Account, request: &Consume, head: &Head) -> Result<Post
     Ok(Posting { entry, guards, effects })
 }
 
-/// Whether credits may be spent or bought at all.
+/// Refuses a frozen account, which can neither spend nor buy.
 pub(crate) fn may_move(account: &Account) -> Result<(), Refusal> {
     if account.frozen { Err(Refusal::Frozen) } else { Ok(()) }
 }
@@ -86,8 +85,7 @@ pub(crate) struct LotChanges {
     pub(crate) effects: Vec<Effect>,
 }
 
-/// Takes `amount` from `payers` one after the other, and what they lack on account, where there is
-/// `room` for it (contract, rule 9).
+/// Takes `amount` from `payers` in order, and the rest post-paid, up to `room` (contract, rule 9).
 pub(crate) fn take(
     account: &Account,
     amount: Credits,
@@ -98,7 +96,7 @@ pub(crate) fn take(
     if available < amount {
         return Err(Refusal::InsufficientCredits { required: amount, available });
     }
-    // The lots' order is sure as long as no lot was added or refilled since it was seen.
+    // The order of the lots is valid as long as no lot was added or refilled since the account was read.
     let mut taken = LotChanges { guards: vec![Guard::Revision(account.revision)], ..LotChanges::default() };
     taken.effects.extend(account.empty_lots().map(Effect::Drop));
     let mut wanted = amount;
@@ -110,11 +108,11 @@ pub(crate) fn take(
         wanted = wanted.less(part).unwrap_or(Credits::ZERO);
         taken.moves.push(Move::out(payer.lot, payer.source, part).on(payer.terms));
         if wanted.is_zero() {
-            // The last lot need only cover its part: rivals may take from it before or after us.
+            // The last lot only has to cover its part: concurrent debits may take from it before or after.
             taken.guards.push(Guard::AtLeast(payer.lot, part));
             taken.effects.push(Effect::Take(payer.lot, part));
         } else {
-            // A lot that is passed over must be empty, or a later lot would pay too early.
+            // A lot before the last must be emptied, or a later lot would pay too early.
             taken.guards.push(Guard::Exactly(payer.lot, part));
             taken.effects.push(match payer.lot {
                 LotId::Granted(id) => Effect::Drop(id),
@@ -126,14 +124,14 @@ pub(crate) fn take(
     }
     if let Some(most) = account.post_paid.limit.less(wanted).filter(|_| !wanted.is_zero()) {
         taken.moves.push(Move::out(LotId::PostPaid, Source::PostPaid, wanted));
-        // Rivals may owe more meanwhile, as long as there is room for all.
+        // Concurrent debits may add to the outstanding credits, as long as all fit.
         taken.guards.push(Guard::OwingAtMost(most));
         taken.effects.push(Effect::Owe(wanted));
     }
     Ok(taken)
 }
 
-/// What an operation says in its entry.
+/// The operation-specific fields of an entry.
 pub(crate) struct NewEntry {
     pub(crate) operation: Operation,
     pub(crate) direction: Direction,
@@ -166,8 +164,8 @@ impl Head {
     }
 }
 
-/// When an entry takes effect: as it reached us, but never before the month it is booked in. A
-/// request that was overtaken by the month's renewal belongs wholly to the new month. Whole seconds.
+/// When an entry takes effect: when the request was received, but never before the month in which it is booked.
+/// A request that a renewal overtook belongs entirely to the new month. Whole seconds.
 pub(crate) fn effective(account: &Account, now: DateTime<Utc>) -> DateTime<Utc> {
     now.max(account.period.start()).trunc_subsecs(0)
 }

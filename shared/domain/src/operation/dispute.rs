@@ -9,17 +9,18 @@ use crate::{
     Operation, Posting, Refusal, Source,
 };
 
-/// The credits of a purchase that an event of its payment is about.
+/// The credits of a purchase that a refund or a dispute of its payment concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bought {
-    /// How many of those that were paid for: all, or a part in proportion to the money.
+    /// The number of credits: all, or a part in proportion to the money.
     pub credits: Credits,
-    /// The lot that the purchase opened or joined, and with how many; none when all of them settled a debt.
+    /// The lot to which the purchase added credits, and how many; `None` when all of them settled outstanding
+    /// credits.
     pub lot: Option<(EntryId, Credits)>,
 }
 
 impl Bought {
-    /// What an entry of a purchase brought.
+    /// The credits that a purchase's entry granted.
     #[must_use]
     pub fn by(entry: &Entry) -> Self {
         let lot = entry.moves.iter().find_map(|part| match part.lot {
@@ -30,9 +31,9 @@ impl Bought {
     }
 }
 
-/// Decides what happens when a customer disputes a payment: what is left of its lot is set aside until the dispute
-/// ends (contract, rule 10). Where the lot was joined by other purchases, the disputed one counts as spent
-/// last. What comes back to the lot meanwhile is set aside too, see [`give_back`](crate::give_back).
+/// Decides the opening of a dispute: the remaining credits of the purchase's lot are set aside until the
+/// dispute is closed (contract, rule 10). Where other purchases joined the lot, the disputed credits count as
+/// spent last. Credits that return to the lot meanwhile are set aside too, see [`give_back`](crate::give_back).
 ///
 /// # Errors
 /// [`Refusal::TooManyDisputes`].
@@ -46,7 +47,7 @@ pub fn dispute_opened(account: &Account, bought: &Bought, head: &Head) -> Result
     let most = bought.credits;
     let lot = bought.lot.map_or(POOL, |(lot, _)| lot);
     let own = bought.lot.filter(|(lot, _)| *lot != POOL);
-    // What came back of credits that had settled a debt, or found no place, is in the pool.
+    // The pool contains returned credits that had settled a debt or found no lot.
     for (id, cap) in own.into_iter().chain([(POOL, most)]) {
         let left = account.lots.get(&id).map_or(Credits::ZERO, |lot| lot.left);
         let part = left.min(cap).min(most.less(aside).unwrap_or_default());
@@ -54,7 +55,7 @@ pub fn dispute_opened(account: &Account, bought: &Bought, head: &Head) -> Result
             continue;
         }
         moves.push(Move::out(LotId::Granted(id), Source::Purchased, part));
-        // Rivals that spend from it meanwhile leave less to set aside.
+        // Concurrent debits of this lot leave less to set aside.
         guards.push(Guard::Exactly(LotId::Granted(id), left));
         effects.push(if part == left { Effect::Drop(id) } else { Effect::Take(LotId::Granted(id), part) });
         aside = aside.plus(part).unwrap_or(Credits::MAX);
@@ -73,8 +74,7 @@ pub fn dispute_opened(account: &Account, bought: &Bought, head: &Head) -> Result
     Ok(Posting { entry, guards, effects })
 }
 
-/// Decides what happens when the dispute was won: what it has set aside is there again, in the very lot. It
-/// settles what is outstanding first.
+/// Decides a won dispute: the credits set aside return to the same lot. They first settle outstanding credits.
 ///
 /// # Errors
 /// [`Refusal::BalanceLimit`].
@@ -93,8 +93,8 @@ pub fn dispute_won(account: &Account, opened: &Entry, head: &Head) -> Result<Pos
     Ok(Posting { entry, guards: arrivals.guards, effects })
 }
 
-/// Decides what happens when the dispute was lost: what it has set aside is gone. What had been spent is taken
-/// from other purchased credits that settle a debt, and owed where these do not suffice.
+/// Decides a lost dispute: the credits set aside are removed. Credits that were already spent are taken from
+/// other plain purchased credits, and the rest becomes outstanding.
 ///
 /// # Errors
 /// [`Refusal::BalanceLimit`].
@@ -125,7 +125,8 @@ pub fn dispute_lost(
     Ok(Posting { entry, guards, effects })
 }
 
-/// The dispute is about fewer credits than it has set aside: `back` of them return, and the others are gone.
+/// The lost dispute concerns fewer credits than were set aside: `back` of them return, and the others are
+/// removed.
 fn lost_in_part(account: &Account, back: Credits, opened: &Entry, head: &Head) -> Result<Posting, Refusal> {
     let mut arrivals = Arrivals::new(account, head);
     thaw(account, opened, back, &mut arrivals)?;
@@ -146,9 +147,9 @@ fn lost_in_part(account: &Account, back: Credits, opened: &Entry, head: &Head) -
     Ok(Posting { entry, guards: arrivals.guards, effects })
 }
 
-/// Decides what happens when a payment, or a part of it, was given back: the credits that it paid for are taken
-/// back, from the purchase's lot, from other purchased credits that settle a debt, and then from what a dispute
-/// has set aside of the purchase. What is spent already is owed.
+/// Decides a refund of a payment or a part of it: its credits are taken back, first from the purchase's lot,
+/// then from other plain purchased credits, then from credits that a dispute of the purchase has set aside.
+/// Credits that were already spent become outstanding.
 ///
 /// # Errors
 /// [`Refusal::BalanceLimit`].
@@ -163,7 +164,8 @@ pub fn payment_refunded(account: &Account, bought: &Bought, head: &Head) -> Resu
         let part = dispute.aside.min(wanted);
         if !part.is_zero() {
             wanted = wanted.less(part).unwrap_or_default();
-            // What the dispute is about stays: the refunded credits are others of the same purchase.
+            // The dispute still concerns the same credits: the refunded credits are others of the same
+            // purchase.
             let left = Disputed { aside: dispute.aside.less(part).unwrap_or_default(), ..*dispute };
             from_disputes.push(Move::out(LotId::Disputed(*id), Source::Purchased, part));
             changes.insert(*id, left);
@@ -179,8 +181,8 @@ pub fn payment_refunded(account: &Account, bought: &Bought, head: &Head) -> Resu
     Ok(Posting { entry, guards, effects })
 }
 
-/// Takes `amount` from purchased credits that settle a debt, those of the lot `first` before others, and owes
-/// what they lack.
+/// Takes `amount` from plain purchased credits, those of the lot `first` before others. The rest becomes
+/// outstanding.
 fn collect(
     account: &Account,
     amount: Credits,
@@ -208,7 +210,7 @@ fn collect(
     Ok(collected)
 }
 
-/// Puts up to `most` credits that a dispute has set aside back into its lot; returns how many.
+/// Returns up to `most` credits that a dispute has set aside to their lot; returns the number.
 fn thaw(
     account: &Account,
     opened: &Entry,

@@ -7,67 +7,66 @@ use crate::{
     Share, Why,
 };
 
-/// What is drawn from a pot, as the rules say.
+/// The credits of a new drawdown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Portion {
-    /// Which credits.
+    /// The credits, by lot.
     pub shares: Vec<Share>,
-    /// Whether nothing more is drawn after it.
+    /// Whether it is the last drawdown.
     pub closes: bool,
 }
 
-/// The remainder of a transaction: what was drawn from it, and what is left to draw. Refunds draw from a debit;
-/// captures and a release draw from a hold. A request takes its part here first, by one conditional write, so
-/// that all parts together never exceed the transaction; then the account follows.
+/// The remainder of a transaction: its drawdowns, and the credits left to draw. Refunds draw from a debit;
+/// captures and a release draw from a hold. A request first takes its part here by one conditional write, so
+/// that all drawdowns together never exceed the transaction; then the account is changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pot {
     /// The transaction.
     pub of: EntryId,
-    /// What is left to draw of each of its moves, in their order.
+    /// The credits left of each of its moves, in order.
     pub rest: Vec<Share>,
-    /// Until when it is open; a debit's has no end.
+    /// The end of a hold; `None` for a debit.
     pub ends: Option<DateTime<Utc>>,
-    /// The parts that the account has followed, the earliest first.
+    /// The drawdowns that are posted to the account, the earliest first.
     pub made: Vec<Drawdown>,
-    /// How many of `made` are stored in items of their own; the store's business.
+    /// The number of `made` that the store keeps in separate items.
     pub paged: usize,
-    /// The part that was taken last, while it is not known that the account has followed. The next part is only
-    /// taken when there is none.
+    /// The last drawdown, while it is not known to be posted to the account. The next one is only taken when
+    /// this is `None`.
     pub open: Option<Draw>,
-    /// Whether nothing more is drawn after the last part.
+    /// Whether the last drawdown closed it.
     pub closed: bool,
-    /// Grows with every change.
+    /// Incremented with every change.
     pub revision: u64,
 }
 
-/// A part that was drawn, and that the account has followed: all that is remembered of it. The rest is in the
-/// row of its transaction.
+/// A drawdown that was posted to the account. The row of its transaction has the details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drawdown {
-    /// The part's transaction.
+    /// The drawdown's transaction.
     pub id: EntryId,
-    /// How many credits.
+    /// The number of credits.
     pub amount: Credits,
-    /// Why.
+    /// The reason.
     pub cause: DrawdownCause,
 }
 
-/// One part that is taken from a remainder.
+/// A drawdown that was taken from a remainder and is not yet known to be posted to the account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Draw {
-    /// The claim under which the account follows.
+    /// The claim of its posting.
     pub key: ClaimKey,
-    /// What was asked under it.
+    /// The fingerprint of the request.
     pub asked: Fingerprint,
-    /// What its transaction will say: [`Details::drawn`] has the part itself. What it says of a hold is not
-    /// repeated here.
+    /// The details of its transaction: [`Details::drawn`] has the credits. Details of the hold are not repeated
+    /// here.
     pub details: Details,
-    /// Whether nothing more is drawn after it.
+    /// Whether it is the last drawdown.
     pub closes: bool,
 }
 
-/// A part and its remainder contradict each other: the part has more credits of a lot than the remainder has left,
-/// or its transaction never had them. No request can bring this about; it is a fault.
+/// A drawdown and its remainder are inconsistent: the drawdown has more credits of a lot than the remainder, or
+/// credits that the transaction never had. Requests cannot cause this; it is a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a part of {of} does not fit what is left of it")]
 pub struct Misfit {
@@ -75,43 +74,43 @@ pub struct Misfit {
     pub of: EntryId,
 }
 
-/// Why a part was not taken.
+/// The reason why a drawdown was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotTaken {
-    /// By the rules.
+    /// The rules refuse it.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// It does not fit the remainder.
+    /// It is inconsistent with the remainder.
     #[error(transparent)]
     Misfit(#[from] Misfit),
 }
 
-/// A remainder with a part that had been put back and was carried out all the same.
+/// A remainder with a drawdown that was cancelled but posted nevertheless.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Landed {
-    /// The remainder, with the part.
+    /// The remainder with the drawdown.
     pub pot: Pot,
-    /// How many of the part's credits other requests had drawn meanwhile: they were moved twice.
+    /// The credits that other requests drew in the meantime, which were therefore moved twice.
     pub overdrawn: Credits,
 }
 
-/// Which end of a pot is drawn from first.
+/// The order in which a drawdown takes the credits of a remainder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// What was taken first: captures spend in the order of consumption.
+    /// First in, first out: captures spend in the order of consumption.
     First,
-    /// What was taken last: refunds undo it.
+    /// Last in, first out: refunds reverse the order of consumption.
     Last,
 }
 
 impl Draw {
-    /// How many credits were drawn.
+    /// The number of credits drawn.
     #[must_use]
     pub fn amount(&self) -> Credits {
         self.details.drawn.as_ref().map_or(Credits::ZERO, Drawn::amount)
     }
 
-    /// Why they were drawn.
+    /// The reason for the drawdown.
     #[must_use]
     pub fn cause(&self) -> Option<DrawdownCause> {
         self.details.drawn.as_ref().map(|drawn| DrawdownCause::from(&drawn.why))
@@ -121,14 +120,14 @@ impl Draw {
         self.details.drawn.as_ref().map_or(&[], |drawn| &drawn.shares)
     }
 
-    /// The same, once its transaction is known.
+    /// The posted drawdown, with the id of its transaction.
     fn made(&self, id: EntryId) -> Option<Drawdown> {
         Some(Drawdown { id, amount: self.amount(), cause: self.cause()? })
     }
 }
 
 impl Pot {
-    /// The pot of a transaction from which nothing was drawn: the credits that it moved, or captured.
+    /// The remainder of a transaction without drawdowns: the credits that it moved, or captured.
     #[must_use]
     pub fn of(receipt: &Receipt) -> Self {
         let rest = match &receipt.details.drawn {
@@ -140,19 +139,19 @@ impl Pot {
         Self { of, rest, ends, made: vec![], paged: 0, open: None, closed: false, revision: 0 }
     }
 
-    /// How many credits are left to draw.
+    /// The number of credits left to draw.
     #[must_use]
     pub fn left(&self) -> Credits {
         sum(&self.rest)
     }
 
-    /// How many parts were drawn.
+    /// The number of drawdowns.
     #[must_use]
     pub fn parts(&self) -> usize {
         self.made.len().saturating_add(usize::from(self.open.is_some()))
     }
 
-    /// How many credits were drawn.
+    /// The number of credits drawn.
     #[must_use]
     pub fn drawn(&self) -> Credits {
         let made = self.made.iter().map(|made| made.amount);
@@ -160,27 +159,27 @@ impl Pot {
         amounts.fold(Credits::ZERO, |sum, amount| sum.plus(amount).unwrap_or(Credits::MAX))
     }
 
-    /// The open part, if it was taken under `key`.
+    /// The open drawdown, if it has this claim key.
     #[must_use]
     pub fn open_under(&self, key: &ClaimKey) -> Option<&Draw> {
         self.open.as_ref().filter(|open| open.key == *key)
     }
 
-    /// Whether the account is known to have followed the part that became this transaction.
+    /// Whether the drawdown with this transaction is known to be posted to the account.
     #[must_use]
     pub fn has_made(&self, id: EntryId) -> bool {
         self.made.iter().any(|made| made.id == id)
     }
 
-    /// Why the part was drawn after which nothing more can be drawn, whatever the time.
+    /// The reason for the drawdown that closed the remainder, whatever the time.
     #[must_use]
     pub fn closed_by(&self) -> Option<DrawdownCause> {
         let last = self.made.last().map(|made| made.cause);
         self.open.as_ref().and_then(Draw::cause).or(last).filter(|_| self.closed)
     }
 
-    /// The next `amount` credits from one end, share by share in the order in which they were taken; `None`
-    /// when there are not as many.
+    /// The next `amount` credits in `order`, returned share by share in the order of consumption; `None` when
+    /// there are not enough.
     #[must_use]
     pub fn next(&self, amount: Credits, order: Order) -> Option<Vec<Share>> {
         let mut wanted = amount;
@@ -202,12 +201,12 @@ impl Pot {
         wanted.is_zero().then_some(shares)
     }
 
-    /// The remainder once a part is taken.
+    /// The remainder with a new open drawdown.
     ///
     /// # Errors
     /// [`Refusal::TooManyDraws`]; [`Misfit`].
     pub fn with(mut self, draw: Draw) -> Result<Self, NotTaken> {
-        // The last place is for the part that takes all that is left.
+        // The last drawdown is reserved for one that takes everything left.
         let most = if draw.closes { DRAWS_MAX } else { DRAWS_MAX.saturating_sub(1) };
         if self.parts() >= most {
             return Err(Refusal::TooManyDraws.into());
@@ -224,20 +223,20 @@ impl Pot {
         Ok(self)
     }
 
-    /// The remainder once the account has followed its open part.
+    /// The remainder once its open drawdown is posted to the account.
     ///
     /// # Errors
-    /// [`Misfit`] when no part is open.
+    /// [`Misfit`] when no drawdown is open.
     pub fn followed(mut self, made: EntryId) -> Result<Self, Misfit> {
         let part = self.open.take().and_then(|open| open.made(made));
         self.made.push(part.ok_or(Misfit { of: self.of })?);
         Ok(self)
     }
 
-    /// The remainder once its open part is put back: the account will not follow.
+    /// The remainder without its open drawdown, which is cancelled.
     ///
     /// # Errors
-    /// [`Misfit`] when no part is open, or its credits have no place.
+    /// [`Misfit`] when no drawdown is open, or its credits do not belong to the remainder.
     pub fn without_open(mut self) -> Result<Self, Misfit> {
         let misfit = Misfit { of: self.of };
         let open = self.open.take().ok_or(misfit)?;
@@ -249,11 +248,11 @@ impl Pot {
         Ok(self)
     }
 
-    /// The remainder with a part that was put back and that the account has followed all the same. What other
-    /// requests have drawn meanwhile can't be taken again.
+    /// The remainder with a drawdown that was cancelled but posted to the account nevertheless. Credits that
+    /// other requests drew in the meantime cannot be taken again.
     ///
     /// # Errors
-    /// [`Misfit`] when the part is of another transaction.
+    /// [`Misfit`] when the drawdown is of another transaction.
     pub fn landed(mut self, draw: &Draw, made: EntryId) -> Result<Landed, Misfit> {
         let misfit = Misfit { of: self.of };
         let mut overdrawn = Credits::ZERO;
@@ -266,7 +265,7 @@ impl Pot {
         Ok(Landed { pot: self, overdrawn })
     }
 
-    /// The remainder as it was right after one of its parts.
+    /// The remainder as it was right after one of its drawdowns.
     #[must_use]
     pub fn as_of(mut self, made: EntryId) -> Self {
         let through = self.made.iter().take_while(|part| part.id != made).count().saturating_add(1);
@@ -277,8 +276,8 @@ impl Pot {
         self
     }
 
-    /// Takes a share out of what is left, as far as it is there; how much is not there. `None` when the
-    /// transaction never had any of that lot.
+    /// Takes a share from the credits left, as far as available, and returns the credits lacking. `None` when
+    /// the transaction never had credits of that lot.
     fn take(&mut self, share: &Share) -> Option<Credits> {
         let rest = self.rest.iter_mut().find(|rest| is_same_lot(rest, share))?;
         let part = rest.amount.min(share.amount);

@@ -2,9 +2,9 @@ use chrono::{DateTime, Utc};
 
 use crate::{Account, Credits, Direction, Effect, Entry, EntryId, Guard, Operation, Posting};
 
-/// Closes the account to the attempt `doubted` and to every older one that has not landed yet:
-/// from here on each of them either is in the ledger or never will be. Takes a sequence of its own,
-/// so that "every entry before it" is a number that can be waited for.
+/// Fences off the attempt `doubted` and all older attempts: each of them either is in the ledger already or can
+/// never be written. The fence has a sequence number of its own, so that a request can wait for all entries
+/// before it.
 #[must_use]
 pub fn fence(account: &Account, doubted: EntryId, id: EntryId, now: DateTime<Utc>) -> Posting {
     let entry = Entry {

@@ -6,39 +6,40 @@ use crate::{
     LOTS_MAX, Lot, LotId, Move, Operation, Posting, Refusal, Service, Source,
 };
 
-/// Credits that arrive.
+/// A grant of credits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
-    /// Which bucket they join.
+    /// Their source.
     pub source: Source,
-    /// How many.
+    /// The number of credits.
     pub amount: Amount,
-    /// Pays only for debits that name this service.
+    /// They pay only for debits of this service.
     pub service: Option<Service>,
-    /// Not spendable from this instant on.
+    /// The instant of expiry.
     pub expires_at: Option<DateTime<Utc>>,
-    /// What brought them.
+    /// What the grant results from.
     pub origin: Origin,
 }
 
-/// What brings credits.
+/// What a grant results from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// They were paid for: `credit.purchase`.
+    /// A purchase: `credit.purchase`.
     Purchase,
-    /// An operator gave them: `credit.grant`.
+    /// An operator's grant: `credit.grant`.
     Operator,
-    /// An operator put something right: `credit.adjustment`.
+    /// An operator's adjustment: `credit.adjustment`.
     Adjustment,
 }
 
-/// Decides whether `account` may receive, and what changes if so. A grant opens a lot of its own; with
-/// [`LOTS_ALIKE_MAX`] lots on the same terms, or [`LOTS_MAX`] in all, it joins the youngest on its
-/// terms. Plain purchased credits settle first what is outstanding (contract, rule 9).
+/// Decides a grant. It opens a lot of its own; with [`LOTS_ALIKE_MAX`] lots on the same terms, or [`LOTS_MAX`]
+/// in all, it joins the youngest lot with its terms. Plain purchased credits first settle outstanding credits
+/// (contract, rule 9).
 ///
 /// # Errors
-/// [`Refusal::NothingToHold`], [`Refusal::ExpiresInThePast`], [`Refusal::PurchasedNeverExpire`], [`Refusal::SubscriptionTerms`],
-/// [`Refusal::UnlimitedPlan`], [`Refusal::TooManyLots`], [`Refusal::BalanceLimit`], in this order.
+/// [`Refusal::NothingToHold`], [`Refusal::ExpiresInThePast`], [`Refusal::PurchasedNeverExpire`],
+/// [`Refusal::SubscriptionTerms`], [`Refusal::UnlimitedPlan`], [`Refusal::TooManyLots`],
+/// [`Refusal::BalanceLimit`], in this order.
 pub fn grant(account: &Account, request: &Grant, head: &Head) -> Result<Posting, Refusal> {
     may_stand(account, request, head.now)?;
     let amount = Credits::from(request.amount);
@@ -50,7 +51,7 @@ pub fn grant(account: &Account, request: &Grant, head: &Head) -> Result<Posting,
         (vec![], vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)]);
     let mut effects: Vec<_> = account.empty_lots().map(Effect::Drop).collect();
     if settles(request) {
-        // All that is owed, so that nothing is left beside credits that could have settled it.
+        // All outstanding credits, so that none are left beside credits that could have settled them.
         guards.push(Guard::Owing(account.post_paid.outstanding));
     }
     if !settled.is_zero() {
@@ -63,7 +64,7 @@ pub fn grant(account: &Account, request: &Grant, head: &Head) -> Result<Posting,
             Source::Purchased | Source::Bonus | Source::PostPaid => {
                 let id = place(account, request, head.id)?;
                 if id != head.id {
-                    // A rival debit that empties one of them leaves room for a lot of its own.
+                    // A concurrent debit that empties one of them makes room for a separate lot.
                     let standing = account.lots.iter().filter(|(_, lot)| !lot.left.is_zero());
                     guards.extend(standing.map(|(id, _)| crate::operation::place::stands(*id)));
                 }
@@ -111,13 +112,13 @@ fn may_stand(account: &Account, request: &Grant, now: DateTime<Utc>) -> Result<(
     }
 }
 
-/// Whether the credits settle first what is outstanding: those that were bought for any service, whoever brings
-/// them (decision 10).
+/// Whether the credits first settle outstanding credits: purchased credits without a service, whatever the
+/// grant results from (decision 10).
 fn settles(request: &Grant) -> bool {
     request.source == Source::Purchased && request.service.is_none()
 }
 
-/// Which lot the credits go to: a new one, or the youngest alike when there are enough.
+/// The lot that receives the credits: a new one, or the youngest one with the same terms when there are enough.
 fn place(account: &Account, request: &Grant, id: EntryId) -> Result<EntryId, Refusal> {
     let wanted = lot_of(request);
     let standing = || account.lots.iter().filter(|(_, lot)| !lot.left.is_zero());
@@ -140,8 +141,8 @@ fn lot_of(request: &Grant) -> Lot {
     }
 }
 
-/// Whether all credits together, spendable or not, stay within [`Credits::MAX`]. What is held, or set aside by
-/// disputes, counts, so that it always finds its way back.
+/// Whether all credits together, spendable or not, stay within [`Credits::MAX`]. Held and disputed credits
+/// count, so that they can always be returned.
 pub(crate) fn fits(account: &Account, amount: Credits) -> bool {
     let lots = account.lots.values().map(|lot| lot.left);
     let aside = account.disputes.values().map(|dispute| dispute.aside);

@@ -7,21 +7,21 @@ use crate::{
     Portion, Posting, Pot, Refusal, Share, Why, consume,
 };
 
-/// For how many seconds credits are held when nothing is said: an hour.
+/// The default duration of a hold in seconds: an hour.
 pub const HOLD_SECONDS: u32 = 3_600;
 
-/// For how many seconds credits are held at most: 31 days.
+/// The maximum duration of a hold in seconds: 31 days.
 pub const HOLD_SECONDS_MAX: u32 = 31 * 86_400;
 
 impl Operation {
-    /// That of credits that are set aside for no operation of the price list.
+    /// The operation of a hold that names no operation of the price list.
     #[must_use]
     pub fn of_hold() -> Self {
         Self::own(HOLD)
     }
 }
 
-/// When a hold that is made at `now` ends: the whole second by which it was held for so long.
+/// The end of a hold that begins at `now`, rounded up to a whole second.
 #[must_use]
 pub fn hold_ends(now: DateTime<Utc>, seconds: u32) -> DateTime<Utc> {
     let wait = Duration::try_seconds(seconds.into()).unwrap_or_default();
@@ -31,8 +31,8 @@ pub fn hold_ends(now: DateTime<Utc>, seconds: u32) -> DateTime<Utc> {
     if whole < end { next.unwrap_or(whole) } else { whole }
 }
 
-/// Decides whether credits may be set aside, and which: those that a debit would take. They are not
-/// available to anybody else, and not used.
+/// Decides a hold: it sets aside the credits that a debit would take. They are no longer available, and do not
+/// count as used.
 ///
 /// # Errors
 /// As [`consume`].
@@ -48,17 +48,19 @@ pub fn hold(account: &Account, request: &Consume, head: &Head) -> Result<Posting
     Ok(posting)
 }
 
-/// What was set aside is spent: no lot changes, and usage grows.
+/// Decides a capture: held credits are spent. No lot changes, and usage increases.
 ///
 /// # Errors
-/// [`Refusal::Frozen`]; [`Refusal::BalanceLimit`] when the month's usage would leave its range, or less is held.
+/// [`Refusal::Frozen`]; [`Refusal::BalanceLimit`] when the month's usage would leave its range, or fewer
+/// credits are held.
 pub fn capture(account: &Account, shares: &[Share], head: &Head) -> Result<Posting, Refusal> {
     crate::operation::consume::may_move(account)?;
     let amount = crate::ledger::share::sum(shares);
     account.used.plus(amount).ok_or(Refusal::BalanceLimit)?;
     account.held.less(amount).ok_or(Refusal::BalanceLimit)?;
     let entry = head.entry(account, NewEntry::without_moves(CAPTURE, Direction::Debit));
-    // It counts as this month's usage, and must land neither in the next nor on a frozen account.
+    // The capture counts as this month's usage, and must be written neither in the next month nor on a frozen
+    // account.
     let mut guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)];
     let mut effects = vec![];
     if !amount.is_zero() {
@@ -69,7 +71,7 @@ pub fn capture(account: &Account, shares: &[Share], head: &Head) -> Result<Posti
 }
 
 impl Pot {
-    /// The status of the hold at `now`. One whose end has come is expired, also before that is written down.
+    /// The status of the hold at `now`. A hold past its end is expired even before the expiry is written.
     #[must_use]
     pub fn status(&self, now: DateTime<Utc>) -> HoldStatus {
         match self.closed_by() {
@@ -81,7 +83,7 @@ impl Pot {
         }
     }
 
-    /// How much of a hold was captured.
+    /// The captured credits of a hold.
     #[must_use]
     pub fn captured(&self) -> Credits {
         let made = self.made.iter().map(|made| (Some(made.cause), made.amount));
@@ -90,7 +92,7 @@ impl Pot {
         captured.fold(Credits::ZERO, |sum, (_, amount)| sum.plus(amount).unwrap_or(Credits::MAX))
     }
 
-    /// What is captured when `amount` is asked for, or all that is left, which ends the hold.
+    /// The credits that a capture of `amount` takes. `None` captures everything left, which closes the hold.
     ///
     /// # Errors
     /// [`Refusal::HoldClosed`]; [`Refusal::MoreThanHeld`].
@@ -103,7 +105,7 @@ impl Pot {
         Ok(Portion { shares, closes: amount == left })
     }
 
-    /// What is given back when the hold is released, or expires.
+    /// The credits that a release or an expiry gives back.
     ///
     /// # Errors
     /// [`Refusal::HoldClosed`].

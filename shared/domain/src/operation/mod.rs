@@ -1,4 +1,4 @@
-//! The rules: one file decides one operation.
+//! The rules of each operation, one file per operation.
 
 mod adjustment;
 mod batch;

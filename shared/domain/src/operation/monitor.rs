@@ -7,96 +7,96 @@ use crate::{
     Posting, Quantity, Reference, Refusal, Service, consume,
 };
 
-/// A monthly charge on a subject (seed: "Monitoring (per month)"): taken when it is made, and once in
-/// every month that it goes on.
+/// A monitor: a monthly charge on a subject (seed: "Monitoring (per month)"), taken when it is created and once
+/// in every month while it is active.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Monitor {
-    /// Its name for callers.
+    /// Its id.
     pub id: MonitorId,
-    /// What is charged: an operation that the price list has by the month.
+    /// The operation that is charged: a monthly operation of the price list.
     pub operation: Operation,
-    /// What is watched, by the caller's name for it.
+    /// The caller's id of the monitored resource.
     pub resource_id: Reference,
-    /// What else the caller says of it; in the details of every charge.
+    /// The caller's attribution, which is in the details of every charge.
     pub on_behalf: OnBehalf,
-    /// When it was made.
+    /// The creation time.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub made_at: DateTime<Utc>,
-    /// How far it is.
+    /// Its status.
     pub stage: Watch,
-    /// The latest month that is paid for; none before the first charge.
+    /// The latest month that is paid for; `None` before the first charge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paid: Option<Period>,
     /// The latest charge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub charge: Option<EntryId>,
-    /// The month and the charge that it was made with.
+    /// The month and the entry of the first charge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made_with: Option<(Period, EntryId)>,
-    /// Grows with every change of the row.
+    /// Incremented with every change of the row.
     pub revision: u64,
 }
 
-/// For whom and by whom something is watched.
+/// For whom and by whom a resource is monitored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct OnBehalf {
-    /// The caller's customer.
+    /// The caller's id of the customer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub customer_id: Option<Reference>,
-    /// The caller's member of staff.
+    /// The caller's id of the staff member.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub member_id: Option<Reference>,
-    /// The service that it belongs to.
+    /// The service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<Service>,
-    /// The caller's own key and value pairs.
+    /// The caller's metadata.
     #[serde(skip_serializing_if = "Metadata::is_empty")]
     pub metadata: Metadata,
-    /// The API key that asked.
+    /// The API key of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_id: Option<KeyId>,
 }
 
-/// How far a monitor is.
+/// The status of a monitor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "is")]
 pub enum Watch {
-    /// It is being made: nobody has been told of it, and it may not be paid yet.
+    /// It is being created: the caller has no answer yet, and it may not be paid.
     Pending,
-    /// It goes on.
+    /// It is active.
     Active,
-    /// This month could not be paid. It goes on as soon as it can.
+    /// This month could not be paid. The monitor resumes as soon as it can be.
     Suspended {
-        /// Since when.
+        /// The time since when.
         #[serde(with = "chrono::serde::ts_seconds")]
         since: DateTime<Utc>,
-        /// Why.
+        /// The reason.
         why: Suspension,
     },
-    /// Its owner has ended it.
+    /// Its owner ended it.
     Ended {
-        /// When.
+        /// The time of the end.
         #[serde(with = "chrono::serde::ts_seconds")]
         at: DateTime<Utc>,
     },
 }
 
-/// Why a monitor does not go on.
+/// The reason why a monitor is suspended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Suspension {
-    /// There are too few credits.
+    /// There are not enough credits.
     InsufficientCredits,
     /// The organisation is frozen.
     Frozen,
-    /// Its operation is not in the price list any more, or costs more than one request may move.
+    /// Its operation is no longer in the price list, or costs more than one request may move.
     NotPriced,
 }
 
 impl Suspension {
-    /// The word that callers are told.
+    /// The word in the API.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -107,8 +107,8 @@ impl Suspension {
     }
 }
 
-/// Decides the charge of a month of a monitor: a debit like any other, of an account that is still in that
-/// month. One that the month's renewal has overtaken would be a debit of the next.
+/// Decides a monitor's charge for a month: a debit of an account that is still in that month. After the month's
+/// renewal it would be a debit of the next month.
 ///
 /// # Errors
 /// [`Refusal::MonthOver`]; those of [`consume`].
@@ -121,12 +121,12 @@ pub fn charge_month(
     if month < account.period { Err(Refusal::MonthOver) } else { consume(account, request, head) }
 }
 
-/// What is watched: one operation on one resource. An account has at most one monitor of it.
+/// The subject of a monitor: one operation on one resource. An account has at most one monitor per subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject(String);
 
 impl Subject {
-    /// The subject of that name.
+    /// The subject of this operation and resource.
     #[must_use]
     pub fn new(operation: &Operation, resource: &Reference) -> Self {
         let digest = Sha256::digest(format!("{}\n{}", operation.as_str(), resource.as_str()));
@@ -139,8 +139,8 @@ impl Subject {
         &self.0
     }
 
-    /// The name of its charge for a month. Whoever charges it charges it under this name, so it is paid
-    /// once, also where it is ended and made again.
+    /// The claim key of its charge for a month. All requests that charge it use this key, so each month is paid
+    /// once, even when a monitor is ended and created again.
     #[must_use]
     pub fn charge(&self, month: Period) -> String {
         format!("monitor/{}/{month}", self.0)
@@ -148,7 +148,7 @@ impl Subject {
 }
 
 impl Monitor {
-    /// Why it is suspended, if it is.
+    /// The reason why it is suspended, if it is.
     #[must_use]
     pub fn waits_for(&self) -> Option<Suspension> {
         match self.stage {
@@ -157,14 +157,13 @@ impl Monitor {
         }
     }
 
-    /// What it watches.
+    /// Its subject.
     #[must_use]
     pub fn subject(&self) -> Subject {
         Subject::new(&self.operation, &self.resource_id)
     }
 
-    /// The month that is to be paid for at `now`, if one is. Months that are over are not charged: nothing
-    /// was watched in them.
+    /// The month that is due at `now`, if any. Past months are not charged: nothing was monitored in them.
     #[must_use]
     pub fn owes(&self, now: DateTime<Utc>) -> Option<Period> {
         let month = Period::of(now);
@@ -176,7 +175,7 @@ impl Monitor {
         }
     }
 
-    /// With `month` paid by `charge`.
+    /// The monitor with `month` paid by `charge`.
     #[must_use]
     pub fn charged(&self, month: Period, charge: EntryId) -> Self {
         let stage = match self.stage {
@@ -187,14 +186,14 @@ impl Monitor {
         Self { stage, paid: Some(month), charge: Some(charge), made_with, ..self.clone() }
     }
 
-    /// As it was when it had just been made.
+    /// The monitor as it was right after its creation.
     #[must_use]
     pub fn as_made(&self) -> Self {
         let Some((month, charge)) = self.made_with else { return self.clone() };
         Self { stage: Watch::Active, paid: Some(month), charge: Some(charge), ..self.clone() }
     }
 
-    /// Suspended at `now`, if it goes on. One that is suspended stays so since then.
+    /// The monitor suspended at `now`, unless it has ended. An already suspended monitor keeps its time.
     #[must_use]
     pub fn suspended(&self, why: Suspension, now: DateTime<Utc>) -> Self {
         let since = match self.stage {
@@ -208,7 +207,7 @@ impl Monitor {
         Self { stage, ..self.clone() }
     }
 
-    /// Ended at `now`. One that has ended keeps its time.
+    /// The monitor ended at `now`. An already ended monitor keeps its time.
     #[must_use]
     pub fn ended(&self, now: DateTime<Utc>) -> Self {
         let stage = match self.stage {
@@ -218,7 +217,7 @@ impl Monitor {
         Self { stage, ..self.clone() }
     }
 
-    /// What a charge of it says beyond the credits.
+    /// The details of a charge.
     #[must_use]
     pub fn details(&self, price_version: u32) -> Details {
         Details {
@@ -276,11 +275,11 @@ impl From<&Refusal> for Suspension {
     }
 }
 
-/// A monitor of an account, by its full name.
+/// The key of a monitor: account and id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Watched {
-    /// Whose.
+    /// The account.
     pub account: AccountId,
-    /// Which.
+    /// The monitor.
     pub monitor: MonitorId,
 }

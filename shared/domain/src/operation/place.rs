@@ -8,29 +8,31 @@ use crate::{
     Refusal, Source, Terms,
 };
 
-/// Up to how many lots the ends of returned credits make places for. The others are kept for what operators grant.
+/// The number of lots up to which refunded credits with new expiries open lots. The others are reserved for
+/// operators' grants.
 const RETURNED_LOTS_MAX: usize = 12;
 
-/// Credits on their way into an account's lots: where each finds its place, and what changes for it.
+/// Credits that enter an account's lots in one posting: the lot that receives each amount, and the resulting
+/// changes.
 ///
-/// Credits keep their terms. Where an account has no place left, they merge only within a bucket and a service,
-/// towards the nearest end; purchased credits without an end never merge with any that end. Plain purchased
-/// credits settle what is outstanding before they stand anywhere (decision 10).
+/// Credits keep their terms. When an account has no lot left, credits merge only within a source and a service,
+/// towards the earlier expiry; purchased credits without an expiry never merge with credits that expire. Plain
+/// purchased credits settle outstanding credits before they are added to a lot (decision 10).
 pub(crate) struct Arrivals<'a> {
     account: &'a Account,
     head: &'a Head,
     pub(crate) moves: Vec<Move>,
     pub(crate) guards: Vec<Guard>,
-    /// What standing lots receive.
+    /// The credits that existing lots receive.
     given: BTreeMap<EntryId, Credits>,
-    /// Lots that stand again, or are new.
+    /// Lots that are new, or opened again.
     opened: BTreeMap<EntryId, Lot>,
-    /// Lots whose credits have merged into another.
+    /// Lots whose credits were merged into another lot.
     merged: BTreeMap<EntryId, Credits>,
     repaid: Credits,
-    /// Open disputes that credits came back to, as they are then.
+    /// Open disputes to which credits returned, with these credits.
     disputes: BTreeMap<EntryId, Disputed>,
-    /// How many lots of this posting have an id made from its own.
+    /// The number of lots of this posting whose id is derived from the posting's.
     new_ids: u64,
 }
 
@@ -50,15 +52,15 @@ impl<'a> Arrivals<'a> {
         }
     }
 
-    /// An id for a lot that this posting makes.
+    /// An id for a lot that this posting opens.
     pub(crate) fn new_id(&mut self) -> EntryId {
         let id = self.head.id.after(self.new_ids);
         self.new_ids = self.new_ids.saturating_add(1);
         id
     }
 
-    /// What comes back to a lot in dispute joins what the dispute has set aside, up to what it is about; returns
-    /// the rest. The disputed credits count as spent last, so they come back first.
+    /// Credits that return to a disputed lot are set aside too, up to the disputed number; returns the rest.
+    /// Disputed credits count as spent last, so they return first.
     pub(crate) fn disputed(&mut self, lot: EntryId, amount: Credits) -> Credits {
         let mut rest = amount;
         for (id, known) in &self.account.disputes {
@@ -75,8 +77,7 @@ impl<'a> Arrivals<'a> {
         rest
     }
 
-    /// Purchased credits that pay for every service and never end: they settle what is outstanding, and what is
-    /// left of them goes to the lot `id`.
+    /// Plain purchased credits: they settle outstanding credits, and the rest goes to the lot `id`.
     ///
     /// # Errors
     /// As [`Arrivals::place`].
@@ -86,10 +87,10 @@ impl<'a> Arrivals<'a> {
         self.place(id, lot)
     }
 
-    /// Lowers what is outstanding, as far as it goes; returns what is left of `amount`.
+    /// Settles outstanding credits with up to `amount` credits; returns the rest.
     pub(crate) fn settle(&mut self, amount: Credits) -> Credits {
         let outstanding = self.account.post_paid.outstanding;
-        // All that is owed is lowered before anything stands beside it.
+        // All outstanding credits are settled before any credits are added to a lot.
         if !self.guards.contains(&Guard::Owing(outstanding)) {
             self.guards.push(Guard::Owing(outstanding));
         }
@@ -102,8 +103,8 @@ impl<'a> Arrivals<'a> {
         amount.less(repaid).unwrap_or_default()
     }
 
-    /// Puts credits into the lot `id` where that stands, else into one on the very same terms or a lot of their
-    /// own, and where there is no place into one that they may merge with.
+    /// Adds credits to the lot `id` if it exists, else to one with the same terms or a lot of their own, and
+    /// when no lot is left to one that they can merge with.
     ///
     /// # Errors
     /// [`Refusal::BalanceLimit`].
@@ -115,7 +116,7 @@ impl<'a> Arrivals<'a> {
         if stands || self.opened.contains_key(&id) {
             return self.join(id, lot.left);
         }
-        // A lot that this very posting has merged away goes with what it merged into.
+        // Credits of a lot that this posting has merged follow it.
         if self.merged.contains_key(&id) {
             return self.merge(id, lot);
         }
@@ -136,8 +137,8 @@ impl<'a> Arrivals<'a> {
         }
     }
 
-    /// Puts bonus credits that end some time after they came back into a lot that ends on the same day, or into
-    /// one of their own, so that however often credits come back, they take few places.
+    /// Adds bonus credits that expire some time after their return to a lot that expires on the same day, or to
+    /// one of their own, so that repeated returns use few lots.
     ///
     /// # Errors
     /// [`Refusal::BalanceLimit`].
@@ -158,14 +159,14 @@ impl<'a> Arrivals<'a> {
         self.merge(id, lot)
     }
 
-    /// What changes, with lots that hold nothing forgotten.
+    /// The effects of this posting; empty lots are removed.
     pub(crate) fn effects(&self) -> Vec<Effect> {
         let touched = |id: &EntryId| {
             self.given.contains_key(id) || self.opened.contains_key(id) || self.merged.contains_key(id)
         };
         let mut effects: Vec<_> =
             self.account.empty_lots().filter(|id| !touched(id)).map(Effect::Drop).collect();
-        // One that stands again on its own terms has the same name in the item, and is set there.
+        // A lot that is opened again on its old terms has the same key in the item, and is set there.
         let stands_again = |id: &EntryId| match (self.opened.get(id), self.account.lots.get(id)) {
             (Some(new), Some(old)) => new.is_like(old),
             (Some(_) | None, _) => false,
@@ -181,7 +182,7 @@ impl<'a> Arrivals<'a> {
         effects
     }
 
-    /// The lots that stand when this posting lands, as they are without what it gives them.
+    /// The lots that exist once this posting is written, without the credits that it adds.
     fn standing(&self) -> impl Iterator<Item = (EntryId, &Lot)> {
         let stands = |id: &EntryId, lot: &Lot| {
             !self.merged.contains_key(id) && (!lot.left.is_zero() || self.given.contains_key(id))
@@ -194,7 +195,8 @@ impl<'a> Arrivals<'a> {
         self.standing().filter(|(id, _)| *id != POOL).count() < LOTS_MAX
     }
 
-    /// These lots take the places: a rival debit that empties one of them has it decided again.
+    /// Guards that these lots are not empty: a concurrent debit that empties one of them requires a new
+    /// decision.
     fn must_stand(&mut self, lots: &[EntryId]) {
         let known = |id: &&EntryId| self.account.lots.get(id).is_some_and(|lot| !lot.left.is_zero());
         let guards = lots.iter().filter(known).map(|id| stands(*id)).collect::<Vec<_>>();
@@ -210,7 +212,7 @@ impl<'a> Arrivals<'a> {
         self.must_stand(&lots);
     }
 
-    /// The lots that credits may merge with.
+    /// The lots that these credits can merge with.
     fn of_kind(&self, lot: &Lot) -> impl Iterator<Item = (EntryId, &Lot)> {
         let (kind, now) = (Kind::of(lot), self.head.now);
         self.standing().filter(move |(_, other)| Kind::of(other) == kind && other.is_current(now))
@@ -227,7 +229,7 @@ impl<'a> Arrivals<'a> {
         let given = self.given.entry(id).or_default();
         *given = given.plus(amount).ok_or(Refusal::BalanceLimit)?;
         self.told(Move::into(LotId::Granted(id), lot.source, amount).on(lot.terms()));
-        // A rival debit may have emptied it meanwhile, and had it forgotten.
+        // A concurrent debit may have emptied and removed it.
         let stands = Guard::AtLeast(LotId::Granted(id), Credits::ZERO);
         if !self.guards.contains(&stands) {
             self.guards.push(stands);
@@ -235,7 +237,7 @@ impl<'a> Arrivals<'a> {
         Ok(())
     }
 
-    /// A lot that receives twice is told once.
+    /// Adds a move. A lot that receives credits twice has one move.
     fn told(&mut self, part: Move) {
         let same = |known: &&mut Move| known.lot == part.lot && known.direction == part.direction;
         match self.moves.iter_mut().find(same) {
@@ -257,8 +259,8 @@ impl<'a> Arrivals<'a> {
         self.open(POOL, Lot { source: Source::Purchased, left: amount, service: None, expires_at: None })
     }
 
-    /// There is no place for credits on their own terms: they join the lot of their kind that ends last before
-    /// they do. Where all end later, the first of these ends with them.
+    /// Merges credits for which no lot is left: they join the lot of their kind with the latest expiry not
+    /// after theirs. If all expire later, the first of these takes their expiry.
     fn merge(&mut self, id: EntryId, lot: Lot) -> Result<(), Refusal> {
         let earlier = self.of_kind(&lot).filter(|(_, other)| ends(other) <= ends(&lot));
         if let Some((into, _)) = earlier.max_by_key(|(id, other)| (ends(other), *id)) {
@@ -278,7 +280,7 @@ impl<'a> Arrivals<'a> {
         self.join(id, moved)
     }
 
-    /// Two lots of another kind merge, so that credits of a kind that has none find a place.
+    /// Merges two lots of another kind to make room for credits of a kind that has no lot.
     fn make_room_for(&mut self, id: EntryId, lot: Lot) -> Result<(), Refusal> {
         let may = |id: &EntryId, lot: &Lot| {
             !lot.left.is_zero()
@@ -302,11 +304,11 @@ impl<'a> Arrivals<'a> {
             let moved = self.take_away(oldest)?;
             self.pool(moved)?;
         }
-        // Where neither is found, lots that have ended take the places, and give them up within a minute.
+        // If neither is found, expired lots use up the room, and their expiry is booked within a minute.
         self.open(id, lot)
     }
 
-    /// All that a standing lot has, with what it was given, leaves it.
+    /// Takes all credits of an existing lot, including those that this posting added.
     fn take_away(&mut self, id: EntryId) -> Result<Credits, Refusal> {
         let lot = self.account.lots.get(&id).ok_or(Refusal::BalanceLimit)?;
         let from = LotId::Granted(id);
@@ -320,12 +322,12 @@ impl<'a> Arrivals<'a> {
     }
 }
 
-/// Holds while a lot has credits, and so takes a place.
+/// A guard that the lot is not empty.
 pub(crate) fn stands(id: EntryId) -> Guard {
     Guard::AtLeast(LotId::Granted(id), Credits::ONE)
 }
 
-/// What credits must have in common to merge.
+/// The kind of a lot. Only credits of the same kind merge.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Kind {
     source: Source,
@@ -338,7 +340,7 @@ impl Kind {
         Self {
             source: lot.source,
             terms: Terms { service: lot.service, expires_at: None },
-            // Bonus credits without an end may have to take one.
+            // Bonus credits without an expiry may have to take one.
             ends: lot.source == Source::Purchased && lot.expires_at.is_some(),
         }
     }

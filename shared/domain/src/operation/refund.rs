@@ -5,53 +5,54 @@ use crate::{
     Why,
 };
 
-/// For how many days after a debit its `settleBy` may lie at most.
+/// The maximum number of days between a debit and its `settleBy`.
 pub const SETTLE_DAYS_MAX: i64 = 31;
 
-/// For how many days after a debit its caller may ask for a refund. An operator may refund it at any time.
+/// The number of days after a debit in which the caller can request a refund. An operator can refund it at any
+/// time.
 pub const REFUND_DAYS: i64 = 31;
 
-/// Credits asked back.
+/// A request for a refund.
 #[derive(Clone, Debug)]
 pub struct Refund {
-    /// Of which debit.
+    /// The debit.
     pub transaction: EntryId,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
-    /// How many; all that was not refunded yet when left out.
+    /// The number of credits; `None` for everything that was not refunded yet.
     pub amount: Option<Amount>,
-    /// In words.
+    /// A free text.
     pub note: Option<Reference>,
-    /// The earlier debit for the same, where that is the reason and it lies far back.
+    /// The earlier debit that this one duplicates. Required only when it is far back.
     pub duplicate_of: Option<EntryId>,
-    /// Who decides.
+    /// The authority that decides.
     pub by: Decides,
 }
 
-/// Who decides on a refund.
+/// The authority that decides on a refund.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decides {
     /// The seed's table.
     Table,
-    /// The table, for a debit whose caller reports in time that it has failed.
+    /// The table, for a caller that reports in time that the operation failed.
     Policy,
-    /// An operator, whatever the table says.
+    /// An operator, regardless of the table.
     Operator,
 }
 
-/// Which earlier debit for the same a refund depends on.
+/// The earlier debit of the same operation and resource on which a refund depends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Twin {
-    /// None. An operator may name one for the record.
+    /// None. An operator can name one for the record.
     NotNeeded(Option<EntryId>),
-    /// This one, if it is one and stands.
+    /// This one, if it qualifies and was not refunded.
     Named(EntryId),
-    /// The latest one that stands.
+    /// The latest one that was not refunded.
     Latest,
 }
 
 impl Refund {
-    /// Whether `debit` is refunded by the rules, and on which earlier debit that still depends.
+    /// Checks whether the rules allow a refund of `debit`, and returns the earlier debit on which that depends.
     ///
     /// # Errors
     /// [`Refusal::NotEligible`], [`Refusal::ReasonNotEligible`].
@@ -76,7 +77,7 @@ impl Refund {
         Ok(self.duplicate_of.map_or(Twin::Latest, Twin::Named))
     }
 
-    /// The refusal when the debit has no earlier twin that stands.
+    /// The refusal when there is no earlier debit of the same operation and resource that was not refunded.
     #[must_use]
     pub fn no_twin(&self) -> Refusal {
         Refusal::NotEligible(match self.duplicate_of {
@@ -90,7 +91,7 @@ impl Refund {
 }
 
 impl Refusal {
-    /// The refusal for the name of a purchase in place of a debit's.
+    /// The refusal when the id of a purchase is given instead of a debit's.
     #[must_use]
     pub fn purchase_is_no_debit() -> Self {
         Self::NotEligible(
@@ -100,10 +101,10 @@ impl Refusal {
 }
 
 impl Reason {
-    /// What the seed's table says of it.
+    /// Applies the seed's table.
     ///
     /// # Errors
-    /// [`Refusal::ReasonNotEligible`] for those that get no refund.
+    /// [`Refusal::ReasonNotEligible`] for reasons that do not qualify.
     pub fn may_refund(self) -> Result<(), Refusal> {
         match self {
             Self::TechnicalFailure | Self::DuplicateOperation | Self::CanceledVerification => Ok(()),
@@ -118,10 +119,10 @@ impl Reason {
 }
 
 impl Receipt {
-    /// Whether credits were spent by it: a debit of a priced operation, or a capture.
+    /// Checks that it spent credits: it is a debit of a priced operation, or a capture.
     ///
     /// # Errors
-    /// [`Refusal::NotEligible`] saying what it is instead.
+    /// [`Refusal::NotEligible`] with the kind of transaction.
     pub fn may_be_refunded(&self) -> Result<(), Refusal> {
         let not = |words| Err(Refusal::NotEligible(words));
         if self.is_hold() {
@@ -138,10 +139,10 @@ impl Receipt {
         Ok(())
     }
 
-    /// Whether its caller may still ask for a refund.
+    /// Checks that the caller can still request a refund.
     ///
     /// # Errors
-    /// [`Refusal::NotEligible`] from [`REFUND_DAYS`] after it on.
+    /// [`Refusal::NotEligible`] from [`REFUND_DAYS`] after it.
     pub fn is_in_refund_window(&self, now: DateTime<Utc>) -> Result<(), Refusal> {
         let end = self.entry.at.checked_add_signed(TimeDelta::days(REFUND_DAYS));
         if end.is_none_or(|end| now < end) {
@@ -153,7 +154,7 @@ impl Receipt {
         ))
     }
 
-    /// How many credits were spent by it.
+    /// The number of credits that it spent.
     #[must_use]
     pub fn spent(&self) -> Credits {
         match &self.details.drawn {
@@ -162,7 +163,7 @@ impl Receipt {
         }
     }
 
-    /// Whether `self` is an earlier debit for the same as `later`: same operation, same resource.
+    /// Whether `self` is an earlier debit of the same operation and resource as `later`.
     #[must_use]
     pub fn is_twin_of(&self, later: &Self) -> bool {
         let resource = |receipt: &Self| receipt.details.resource_id.as_ref().map(Reference::composed);
@@ -170,14 +171,14 @@ impl Receipt {
             && resource(self) == resource(later)
             && self.paid_for() == later.paid_for()
             && self.sequence < later.sequence
-            // Parts of one hold are parts of one operation.
+            // Captures of one hold belong to one operation.
             && (!self.is_capture() || self.drawn_from() != later.drawn_from())
-            // Months of a monitor are charged one after the other, each for itself.
+            // Monthly charges of a monitor are not duplicates.
             && self.details.monitor.is_none()
             && self.may_be_refunded().is_ok()
     }
 
-    /// The operation that was paid: a capture's is the one that its credits were set aside for, if it was one.
+    /// The operation that was paid for: for a capture, the operation of its hold, if it has one.
     #[must_use]
     pub fn paid_for(&self) -> &Operation {
         let own = &self.entry.operation;
@@ -192,7 +193,7 @@ impl Receipt {
         self.details.drawn.as_ref().is_some_and(|drawn| drawn.why == Why::Capture)
     }
 
-    /// Whether its caller may still report that it has failed.
+    /// Checks that the caller can still report a failure.
     ///
     /// # Errors
     /// [`Refusal::NotEligible`] without a `settleBy`, or after it.
@@ -210,8 +211,8 @@ impl Receipt {
 }
 
 impl Pot {
-    /// What is given back of a debit when `amount` is asked for, or all that was not refunded yet; what was
-    /// taken last comes first.
+    /// The credits that a refund of `amount` gives back; `None` refunds everything left. Credits that were
+    /// taken last are refunded first.
     ///
     /// # Errors
     /// [`Refusal::AlreadyRefunded`], [`Refusal::MoreThanDebited`].

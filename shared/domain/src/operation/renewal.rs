@@ -7,12 +7,11 @@ use crate::{
     Posting, Source,
 };
 
-/// What time alone has done to `account` at `now` and nobody has written down yet, the earliest first:
-/// the renewal of the month after the account's, or the expiry of a lot. `None` when nothing is due.
-/// An account that was idle has them written one after the other.
+/// The earliest change of `account` that is due at `now` and not written yet: the next renewal, or the expiry
+/// of a lot. `None` when nothing is due. An idle account has all of them written, one after the other.
 ///
-/// An entry's id is made from what it books, so everyone who tries writes the same one, and its guards
-/// let it land once.
+/// The id of such an entry is derived from what it books, so all processes write the same entry, and its guards
+/// let it be written once.
 #[must_use]
 pub fn due(account: &Account, now: DateTime<Utc>) -> Option<Posting> {
     let renewal = account.period.next().start();
@@ -24,7 +23,7 @@ pub fn due(account: &Account, now: DateTime<Utc>) -> Option<Posting> {
     }
 }
 
-/// What is left of a lot is gone since its end.
+/// The expiry of what is left of a lot.
 fn expiry(account: &Account, id: EntryId, booked_at: DateTime<Utc>) -> Option<Posting> {
     let lot = account.lots.get(&id)?;
     let entry = Entry {
@@ -38,12 +37,12 @@ fn expiry(account: &Account, id: EntryId, booked_at: DateTime<Utc>) -> Option<Po
         switch: None,
         parts: vec![],
     };
-    // What expires is told to the credit, so a debit that lands first has it decided again.
+    // The entry contains the exact credits, so a concurrent debit requires a new decision.
     let guards = vec![Guard::Revision(account.revision), Guard::Exactly(LotId::Granted(id), lot.left)];
     Some(Posting { entry, guards, effects: vec![Effect::Drop(id)] })
 }
 
-/// The next month begins: what was left of the old one is booked as expired in the same entry.
+/// The renewal of the month. The same entry books the unused credits of the old month as expired.
 fn renew(account: &Account) -> Posting {
     let period = account.period.next();
     let allowance = account.allowance.monthly();
@@ -72,7 +71,7 @@ fn renew(account: &Account) -> Posting {
     Posting { entry, guards, effects }
 }
 
-/// The id of the entry with which an account's month begins, whoever writes it.
+/// The id of an account's renewal for a month, which is the same for all processes.
 #[must_use]
 pub fn renewal_id(account: AccountId, month: Period) -> EntryId {
     derived_id(account, month.start(), &format!("renewal of {month}"))

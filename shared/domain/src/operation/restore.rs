@@ -8,32 +8,31 @@ use crate::{
     Operation, Period, Posting, Refusal, Service, Share, Source, Why,
 };
 
-/// For how many days credits of a month, or of a lot, that has ended can be spent when a refund brings them
-/// back.
+/// The number of days in which refunded credits can be spent when their month or lot has expired.
 pub const RETURNED_DAYS: i64 = 31;
 
-/// Credits that go back to where they were taken from: a refund, or what was set aside and not spent.
+/// Credits that return to their lots: a refund, or held credits that were not spent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GiveBack {
-    /// Which.
+    /// The credits, by lot.
     pub shares: Vec<Share>,
-    /// A refund, a release or an expiry. A capture gives nothing back.
+    /// A refund, a release or an expiry; never a capture.
     pub why: Why,
-    /// The month that a refund's debit was counted as usage of.
+    /// The month in which a refunded debit counted as usage.
     pub month: Period,
 }
 
-/// Decides where credits go back to: the very lots that they came from, on their very terms (contract, rule 5).
+/// Decides the return of credits: to the same lots, with the same terms (contract, rule 5).
 ///
-/// - A refund of what has ended meanwhile, with its month or by its own date, comes back as bonus credits of the
-///   same service that end after [`RETURNED_DAYS`]; what a hold set aside of it is gone.
-/// - Of what an unlimited plan paid only the usage comes back: it was taken from no lot.
-/// - What returns to a purchase in dispute stays set aside with it.
-/// - What was spent on account lowers what is outstanding, and so do purchased credits that come back while
-///   something is; what a purchase has settled since comes back as purchased credits.
+/// - Refunded credits whose month or lot has expired return as bonus credits of the same service that expire
+///   after [`RETURNED_DAYS`]; held credits that have expired are lost.
+/// - Credits that an unlimited plan paid only reduce usage: they were not taken from a lot.
+/// - Credits that return to a disputed purchase are set aside with it.
+/// - Post-paid credits reduce the outstanding credits, and so do plain purchased credits that return while
+///   credits are outstanding; post-paid credits that a purchase has settled since return as purchased credits.
 ///
 /// # Errors
-/// [`Refusal::BalanceLimit`]. [`Refusal::NotEligible`] of a share that no debit takes.
+/// [`Refusal::BalanceLimit`]. [`Refusal::NotEligible`] for a share that no debit can have.
 pub fn give_back(account: &Account, request: &GiveBack, head: &Head) -> Result<Posting, Refusal> {
     let amount = crate::ledger::share::sum(&request.shares);
     let mut back = Back::new(account, request, head);
@@ -63,9 +62,9 @@ struct Back<'a> {
     head: &'a Head,
     arrivals: Arrivals<'a>,
     effects: Vec<Effect>,
-    /// Usage that nothing is counted up for.
+    /// Spent subscription credits that are refunded without becoming available.
     unspent: Credits,
-    /// What operators have added, with what comes back of it.
+    /// The credits that operators added, including those that return.
     extras: Extras,
 }
 
@@ -82,7 +81,7 @@ impl<'a> Back<'a> {
         }
     }
 
-    /// How many credits may be in lots again: those that were taken from one.
+    /// The credits that can return to lots: those that were taken from one.
     fn returning(&self) -> Credits {
         let taken = self.request.shares.iter().filter(|share| !matches!(share.lot, LotId::Unlimited(_)));
         taken.fold(Credits::ZERO, |sum, share| sum.plus(share.amount).unwrap_or(Credits::MAX))
@@ -99,7 +98,7 @@ impl<'a> Back<'a> {
             }
             LotId::Granted(id) => self.granted(id, share),
             LotId::PostPaid => {
-                // What purchases have settled since belongs to no lot of one of them.
+                // Credits that purchases have settled since belong to no lot of a purchase.
                 let bought = self.arrivals.settle(share.amount);
                 let rest = self.arrivals.disputed(POOL, bought);
                 self.arrivals.plain_purchase(POOL, rest)
@@ -110,8 +109,8 @@ impl<'a> Back<'a> {
         }
     }
 
-    /// How much of what an unlimited plan paid counts as not spent: on a plan that is counted down, what was spent
-    /// beyond it. The rest stays spent, or a change of plan would bring it back as credits.
+    /// How many credits that an unlimited plan paid count as not spent: on a limited plan, those spent beyond
+    /// it. The rest stays spent, or a change of plan would turn it into credits.
     fn unlimited(&self, month: Period, amount: Credits) -> Credits {
         let over = self.account.beyond_plan().less(self.unspent).unwrap_or_default();
         match self.account.allowance {
@@ -121,8 +120,8 @@ impl<'a> Back<'a> {
         }
     }
 
-    /// Subscription credits of the month that goes on. What operators had added was spent last, so it comes back
-    /// first; of the rest, what was spent beyond the plan is made up for.
+    /// Subscription credits of the current month. Credits that operators added are spent last, so they return
+    /// first; of the rest, credits spent beyond the plan are made up for.
     fn this_month(&mut self, share: &Share) -> Result<(), Refusal> {
         let added = self.extras.spent.min(share.amount);
         self.extras.spent = self.extras.spent.less(added).unwrap_or_default();
@@ -148,14 +147,14 @@ impl<'a> Back<'a> {
         Ok(())
     }
 
-    /// Lowers what was spent this month by what comes back of it and is nowhere counted up.
+    /// Reduces the month's spent credits by those that return without becoming available.
     fn unspend(&mut self) -> Result<(), Refusal> {
         if self.extras != self.account.extras() {
             self.effects.push(Effect::Extras(self.extras));
         }
         let moves_subscription = |share: &&Share| matches!(share.lot, LotId::Subscription(month) | LotId::Unlimited(month) if month == self.account.period);
         if self.request.shares.iter().any(|share| moves_subscription(&share)) {
-            // How far the parts of the month's credits are spent decides on what comes back.
+            // The result depends on how much of each part of the month's credits is spent.
             self.arrivals.guards.extend(self.account.extras_stand());
         }
         if !self.unspent.is_zero() {
@@ -183,7 +182,7 @@ impl<'a> Back<'a> {
         self.arrivals.plain_purchase(id, rest)
     }
 
-    /// Credits whose month or own date has come.
+    /// Credits whose month or lot has expired.
     fn ended(&mut self, share: &Share, service: Option<Service>) -> Result<(), Refusal> {
         if !matches!(self.request.why, Why::Refund { .. }) {
             let (lot, source, amount) = (share.lot, share.source, share.amount);
@@ -197,7 +196,7 @@ impl<'a> Back<'a> {
         self.arrivals.place_returned(lot)
     }
 
-    /// A refund of this month's usage lowers it; what was held is so no longer.
+    /// A refund of this month's usage reduces it; returned held credits are no longer held.
     fn usage(&mut self, amount: Credits) -> Result<(), Refusal> {
         match self.request.why {
             _ if amount.is_zero() => (),

@@ -1,9 +1,9 @@
-//! How many credits a refusal, or an item that a batch leaves out, lacks.
+//! The credits lacking for a refused request, or for an item that a batch does not charge.
 
 use crate::{Credits, Part, Posting, Refusal};
 
 impl Refusal {
-    /// How many credits more would have done; `None` when credits are not what it lacks.
+    /// The credits lacking; `None` when the refusal is not for lack of credits.
     #[must_use]
     pub fn lacking(&self) -> Option<Credits> {
         if let Self::InsufficientCredits { required, available } = self {
@@ -15,7 +15,7 @@ impl Refusal {
 }
 
 impl Posting {
-    /// The refusal of that item of a batch which lacks the fewest credits; `None` when no item lacks any.
+    /// The refusal of the batch item that lacks the fewest credits; `None` when no item lacks any.
     #[must_use]
     pub fn shortest(&self) -> Option<Refusal> {
         let short = self.entry.parts.iter().filter_map(|part| match *part {

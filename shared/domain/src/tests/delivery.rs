@@ -4,8 +4,7 @@ use chrono::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::LaneEvent;
-use crate::{Flow, Outcome};
+use crate::{Flow, LaneEvent, Outcome};
 
 fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_705_312_800, 0).unwrap()

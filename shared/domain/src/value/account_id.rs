@@ -1,4 +1,4 @@
-//! Whose credits: an organisation's ledger, and one purchase of it.
+//! Ids of an organisation's ledger and of a purchase in it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,32 +7,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::{BadId, EntryId, OrgId};
 
-/// Real credits, or the separate ledger of an organisation's test keys.
+/// The mode of a ledger: real credits, or the separate credits of an organisation's test keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// Real.
+    /// Real credits.
     Live,
-    /// Test.
+    /// Test credits.
     Test,
 }
 
-/// Whose credits: an organisation's real ones, or those of its test keys. Written `org_…#live`.
+/// The ledger of an organisation in one mode. Written `org_…#live`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct AccountId {
     /// The organisation.
     pub org: OrgId,
-    /// Real or test.
+    /// Its mode.
     pub mode: Mode,
 }
 
-/// One purchase of one account.
+/// The id of a purchase: the account and the transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PurchaseId {
-    /// Whose credits it buys.
+    /// The account that receives the credits.
     pub account: AccountId,
-    /// Its transaction, as callers know it.
+    /// The purchase's transaction id, which callers use.
     pub transaction: EntryId,
 }
 
@@ -70,7 +70,7 @@ impl fmt::Display for AccountId {
 impl FromStr for AccountId {
     type Err = BadId;
 
-    /// Reads what [`Display`](fmt::Display) writes: `org_…#live`.
+    /// Parses what [`Display`](fmt::Display) writes: `org_…#live`.
     fn from_str(text: &str) -> Result<Self, BadId> {
         let (org, mode) = text.split_once('#').ok_or(BadId::ACCOUNT)?;
         let mode = [Mode::Live, Mode::Test].into_iter().find(|known| known.as_str() == mode);

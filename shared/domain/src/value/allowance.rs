@@ -1,26 +1,26 @@
-//! How many subscription credits a month brings.
+//! The subscription credits that a plan grants each month.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Credits;
 
-/// How many subscription credits a month brings.
+/// The subscription credits that a plan grants each month.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "AllowanceText", into = "AllowanceText")]
 pub enum Allowance {
-    /// That many, unused ones gone when the month turns. May be none.
+    /// A number of credits, which may be 0. Unused credits expire when the month ends.
     Monthly(Credits),
-    /// Debits are recorded and never refused for want of credits.
+    /// No limit: debits are recorded and never refused for lack of credits.
     Unlimited,
 }
 
-/// Text that is not an allowance.
+/// The text is not an allowance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an allowance is a number of credits or `unlimited`")]
 pub struct BadAllowance;
 
 impl Allowance {
-    /// The credits that a month begins with: none where there is no limit to count down from.
+    /// The credits that a month begins with; 0 for an unlimited plan.
     #[must_use]
     pub fn monthly(self) -> Credits {
         match self {
@@ -29,7 +29,7 @@ impl Allowance {
         }
     }
 
-    /// Whether it brings more than another one.
+    /// Whether this allowance grants more than `other`.
     #[must_use]
     pub fn exceeds(self, other: Self) -> bool {
         match (self, other) {
@@ -40,7 +40,7 @@ impl Allowance {
     }
 }
 
-/// How an allowance is written: a number, or `"unlimited"`.
+/// The serialised form of an allowance: a number, or `"unlimited"`.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum AllowanceText {

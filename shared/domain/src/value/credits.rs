@@ -10,24 +10,24 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 #[serde(into = "u64")]
 pub struct Credits(u64);
 
-/// How many credits a request names, `1..=Amount::MAX`. A request that moves nothing is no request.
+/// A number of credits in a request, `1..=Amount::MAX`. Never zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(into = "u64")]
 pub struct Amount(NonZeroU64);
 
-/// How many times an operation is charged in one request, `1..=Quantity::MAX`.
+/// The number of times that one request charges an operation, `1..=Quantity::MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(into = "u64")]
 pub struct Quantity(NonZeroU64);
 
-/// How many credits an operator sets for something that takes `MIN..=MAX` of them.
+/// A number of credits in `MIN..=MAX` that an operator sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CreditsWithin<const MIN: u64, const MAX: u64>(u64);
 
-/// How many credits an operator allows an organisation: an allowance, or credits on account.
+/// A number of credits that an operator allows an organisation: an allowance, or a post-paid limit.
 pub type Allowed = CreditsWithin<0, { Amount::MAX }>;
 
-/// A number outside the range that its kind allows.
+/// The number is outside its allowed range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be a whole number from {min} to {max}")]
 pub struct OutOfRange {
@@ -44,25 +44,25 @@ impl Credits {
     pub const MAX: Self = Self(9_007_199_254_740_991);
     const RANGE: OutOfRange = OutOfRange { min: 0, max: Self::MAX.0 };
 
-    /// What remains after `other` leaves, or `None` when it is not covered.
+    /// `self - other`, or `None` when `other` is larger.
     #[must_use]
     pub fn less(self, other: Self) -> Option<Self> {
         self.0.checked_sub(other.0).map(Self)
     }
 
-    /// What there is after `other` arrives, or `None` past [`Credits::MAX`].
+    /// `self + other`, or `None` past [`Credits::MAX`].
     #[must_use]
     pub fn plus(self, other: Self) -> Option<Self> {
         self.0.checked_add(other.0).and_then(|sum| Self::try_from(sum).ok())
     }
 
-    /// `quantity` times as many, or `None` past [`Amount::MAX`], the most that one request may move.
+    /// `self * quantity`, or `None` past [`Amount::MAX`], the most that one request may move.
     #[must_use]
     pub fn times(self, quantity: Quantity) -> Option<Self> {
         self.0.checked_mul(quantity.0.get()).filter(|product| *product <= Amount::MAX).map(Self)
     }
 
-    /// Whether there are none.
+    /// Whether the number is 0.
     #[must_use]
     pub fn is_zero(self) -> bool {
         self.0 == 0
@@ -86,7 +86,7 @@ impl<const MIN: u64, const MAX: u64> CreditsWithin<MIN, MAX> {
 }
 
 impl Quantity {
-    /// The most that one request may ask for.
+    /// The highest quantity of one request.
     pub const MAX: u64 = 1_000_000;
     /// Once.
     pub const ONE: Self = Self(NonZeroU64::MIN);
@@ -159,7 +159,7 @@ impl<'de> Deserialize<'de> for Quantity {
     }
 }
 
-/// Reads a number, and says its range of whatever is none too.
+/// Deserialises a number. Its error names the allowed range, also for input that is not a number.
 struct Reader<T>(OutOfRange, PhantomData<T>);
 
 impl<T: TryFrom<u64, Error = OutOfRange>> Visitor<'_> for Reader<T> {

@@ -8,7 +8,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::AccountId;
 
-/// An identifier that does not read as one.
+/// The text is not a valid id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadId(&'static str);
@@ -16,11 +16,11 @@ pub struct BadId(&'static str);
 impl BadId {
     pub(crate) const ACCOUNT: Self = Self("must be an organisation's id, # and live or test");
     pub(crate) const CLAIM: Self = Self("must be c#, o# or s# and an idempotency key");
-    /// Moves packed into one text.
+    /// The error for moves that were packed into one string.
     pub const MOVES: Self = Self("must be lots, | and what each gave");
     pub(crate) const LOT: Self = Self("must be sub_ and a month, credit_ and 26 characters, or post_paid");
 
-    /// The name of a plan or a package, if `text` can be one.
+    /// Checks that `text` can name a plan or a package.
     pub(crate) fn name(text: String) -> Result<String, Self> {
         let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
         if (1..=64).contains(&text.len()) && text.bytes().all(fits) {
@@ -31,7 +31,7 @@ impl BadId {
     }
 }
 
-/// The bits of a ULID that are not its time.
+/// The number of random bits of a ULID.
 const RANDOM_BITS: u32 = 80;
 
 macro_rules! ulid_id {
@@ -42,20 +42,20 @@ macro_rules! ulid_id {
         pub struct $name(Ulid);
 
         impl $name {
-            /// The id of something made at `at`; `random` tells it from others of the same
-            /// millisecond, and only its lowest 80 bits count.
+            /// The id of something created at `at`. `random` distinguishes ids of the same millisecond; only
+            /// its lowest 80 bits count.
             #[must_use]
             pub fn new(at: DateTime<Utc>, random: u128) -> Self {
                 Self(Ulid::from_parts(u64::try_from(at.timestamp_millis()).unwrap_or(0), random))
             }
 
-            /// When it was made, to the millisecond.
+            /// The creation time, to the millisecond.
             #[must_use]
             pub fn time(self) -> DateTime<Utc> {
                 i64::try_from(self.0.timestamp_ms()).ok().and_then(DateTime::from_timestamp_millis).unwrap_or_default()
             }
 
-            /// Its 26 characters without the prefix. They sort as the ids do: by time.
+            /// Its 26 characters without the prefix. They sort by time, as the ids do.
             #[must_use]
             pub fn bare(self) -> String {
                 self.0.to_string()
@@ -79,7 +79,8 @@ macro_rules! ulid_id {
 
             fn try_from(text: String) -> Result<Self, BadId> {
                 let bare = text.strip_prefix($prefix).and_then(|bare| Ulid::from_string(bare).ok());
-                // One id, one spelling: what decodes but would be written otherwise is refused.
+                // Each id has exactly one spelling: text that decodes but would be written differently is
+                // refused.
                 let id = bare.map(Self).filter(|id| id.to_string() == text);
                 id.ok_or(BadId(concat!("must be ", $prefix, " and 26 characters")))
             }
@@ -88,84 +89,84 @@ macro_rules! ulid_id {
 }
 
 ulid_id!(
-    /// An organisation. It tells the time it was opened.
+    /// The id of an organisation. It contains the time when the organisation was created.
     OrgId, "org_"
 );
 ulid_id!(
-    /// One attempt to post, and the transaction that it becomes when it lands.
+    /// The id of an attempt to post, and of the transaction that it becomes when it is written.
     EntryId, "txn_"
 );
 ulid_id!(
-    /// An API key's public name. The key itself is never stored.
+    /// The public id of an API key. The key itself is never stored.
     KeyId, "key_"
 );
 
 ulid_id!(
-    /// A monitor. It tells the time it was made.
+    /// The id of a monitor. It contains the creation time.
     MonitorId, "mon_"
 );
 ulid_id!(
-    /// A hold. It tells the time it was made.
+    /// The id of a hold. It contains the creation time.
     HoldId, "hold_"
 );
 ulid_id!(
-    /// An event. It tells the time of what happened.
+    /// The id of an event. It contains the time of the event.
     EventId, "evt_"
 );
 ulid_id!(
-    /// Names a webhook for callers, `wh_…`.
+    /// The id of a webhook, `wh_…`.
     WebhookId, "wh_"
 );
 ulid_id!(
-    /// Names a delivery of an event to a webhook, `del_…`.
+    /// The id of a delivery of an event to a webhook, `del_…`.
     DeliveryId, "del_"
 );
 
 impl From<EntryId> for MonitorId {
-    /// The monitor that a claim makes carries the claim's id.
+    /// A monitor has the id of the claim that created it.
     fn from(id: EntryId) -> Self {
         Self(id.0)
     }
 }
 
 impl From<EntryId> for WebhookId {
-    /// A webhook carries an id as an entry made at its time would.
+    /// A webhook's id has the format of an entry's id created at the same time.
     fn from(id: EntryId) -> Self {
         Self(id.0)
     }
 }
 
 impl From<EntryId> for HoldId {
-    /// A hold carries the id of the entry that set its credits aside.
+    /// A hold has the id of the entry that set its credits aside.
     fn from(id: EntryId) -> Self {
         Self(id.0)
     }
 }
 
 impl From<HoldId> for EntryId {
-    /// The entry that has set a hold's credits aside.
+    /// The entry that set the hold's credits aside.
     fn from(id: HoldId) -> Self {
         Self(id.0)
     }
 }
 
 impl From<MonitorId> for EntryId {
-    /// The claim that has made a monitor.
+    /// The claim that created the monitor.
     fn from(id: MonitorId) -> Self {
         Self(id.0)
     }
 }
 
 impl EventId {
-    /// The id of the event with that number of an account. It is made from the two, so it is the same
-    /// whoever makes it.
+    /// The id of an account's event with this number. It is derived from both, so repeated attempts produce the
+    /// same id.
     #[must_use]
     pub fn of(account: AccountId, number: u64, at: DateTime<Utc>) -> Self {
         Self(EntryId::derived(at, digest(&format!("event {number} for {account}"))).0)
     }
 }
 
-/// The first 16 bytes of a digest: what is not time in an id that is derived.
+/// The first 16 bytes of a SHA-256 digest, used as the random part of a derived id.
 pub(crate) fn digest(what: &str) -> [u8; 16] {
     let mut bits = [0u8; 16];
     bits.iter_mut().zip(Sha256::digest(what)).for_each(|(bit, byte)| *bit = byte);
@@ -173,66 +174,66 @@ pub(crate) fn digest(what: &str) -> [u8; 16] {
 }
 
 impl From<EntryId> for OrgId {
-    /// The organisation that a claim opens carries the claim's id.
+    /// An organisation has the id of the claim that created it.
     fn from(id: EntryId) -> Self {
         Self(id.0)
     }
 }
 
 impl From<EntryId> for KeyId {
-    /// The key that a claim issues carries the claim's id.
+    /// An API key has the id of the claim that issued it.
     fn from(id: EntryId) -> Self {
         Self(id.0)
     }
 }
 
 impl EntryId {
-    /// Below every other id.
+    /// The lowest id.
     pub const FIRST: Self = Self(Ulid::nil());
 
-    /// The smallest id of a millisecond: where the entries of that time begin.
+    /// The smallest id of a millisecond: the lower bound of the entries of that time.
     #[must_use]
     pub fn first_at(at: DateTime<Utc>) -> Self {
         Self::new(at, 0)
     }
 
-    /// The id right before it.
+    /// The previous id.
     #[must_use]
     pub fn before(self) -> Self {
         Self(Ulid(self.0.0.saturating_sub(1)))
     }
 
-    /// The id right after it.
+    /// The next id.
     #[must_use]
     pub fn next(self) -> Self {
         self.after(1)
     }
 
-    /// The id that many places after it: the lines of a batch have ids one after the other.
+    /// The id `places` after this one. The lines of a batch have consecutive ids.
     #[must_use]
     pub fn after(self, places: u64) -> Self {
         Self(Ulid(self.0.0.saturating_add(places.into())))
     }
 
-    /// An id above `floor` for something made at `at`: the time is `at` unless `floor` is later.
+    /// An id above `floor` for something created at `at`. Its time is `at`, or later when `floor` is later.
     #[must_use]
     pub fn above(floor: Self, at: DateTime<Utc>, random: u128) -> Self {
         let wanted = Self::new(at, random);
         if wanted > floor {
             return wanted;
         }
-        // A step of at most 2^64 keeps the id close to the floor and still tells rivals apart.
+        // A step of at most 2^64 stays close to the floor and still distinguishes concurrent attempts.
         let step = (random & u128::from(u64::MAX)).saturating_add(1);
         Self(Ulid(floor.0.0.saturating_add(step)))
     }
 
-    /// The id that has `bits` for what is not its time: for entries whose id is derived.
+    /// An id with `bits` as its random part, for entries whose id is derived.
     #[must_use]
     pub fn derived(at: DateTime<Utc>, bits: [u8; 16]) -> Self {
         Self::new(at, u128::from_be_bytes(bits) >> (u128::BITS.saturating_sub(RANDOM_BITS)))
     }
 
-    /// How long one is where it stands as bytes.
+    /// The length of an id in bytes.
     pub const BYTES: usize = 16;
 
     /// Its 16 bytes.
@@ -247,7 +248,7 @@ impl EntryId {
         Self(Ulid(u128::from_be_bytes(bytes)))
     }
 
-    /// Reads the 26 characters that [`EntryId::bare`] writes.
+    /// Parses the 26 characters that [`EntryId::bare`] writes.
     #[must_use]
     pub fn from_bare(text: &str) -> Option<Self> {
         Ulid::from_string(text).ok().map(Self).filter(|id| id.bare() == text)
@@ -287,36 +288,36 @@ macro_rules! text_id {
 }
 
 text_id!(
-    /// The caller's own name for one intent, so that a retry is recognised: 1 to 255 visible ASCII
-    /// characters, as in Stripe's `Idempotency-Key`.
+    /// The caller's key for one request, by which a retry is recognised: 1 to 255 visible ASCII characters, as
+    /// in Stripe's `Idempotency-Key`.
     IdempotencyKey,
     |text| (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()),
     "must be 1 to 255 visible ASCII characters, without spaces"
 );
 impl IdempotencyKey {
-    /// That of an attempt that is only thought of.
+    /// A placeholder key for a dry run.
     pub(crate) fn imagined() -> Self {
         Self("imagined".to_owned())
     }
 }
 
 text_id!(
-    /// A name that the caller gives to something of their own (a resource, a customer, a member):
-    /// 1 to 255 characters without control characters.
+    /// A caller-defined name (a resource, a customer, a member): 1 to 255 characters without control
+    /// characters.
     Reference,
     |text| (1..=255).contains(&text.chars().count()) && !text.chars().any(char::is_control),
     "must be 1 to 255 characters without control characters"
 );
 
 impl Reference {
-    /// The text in Unicode's normal form C, to compare names by: a letter with its accent is one name, however the
-    /// caller's system composes it.
+    /// The text in Unicode normal form C. Names are compared in this form, so that precomposed and combining
+    /// characters are equal.
     #[must_use]
     pub fn composed(&self) -> String {
         self.0.nfc().collect()
     }
 
-    /// The text in Unicode's normal form D, as some systems send it.
+    /// The text in Unicode normal form D, as some systems send it.
     #[must_use]
     pub fn decomposed(&self) -> String {
         self.0.nfd().collect()
@@ -334,23 +335,23 @@ text_id!(
 );
 
 impl Operation {
-    /// How the names of the ledger's own operations begin.
+    /// The prefixes of the ledger's own operations.
     const OWN: [&'static str; 3] = ["account.", "credit.", "ledger."];
 
-    /// Whether it is one of the ledger's own, which has no price.
+    /// Whether it is one of the ledger's own operations, which have no price.
     #[must_use]
     pub fn is_own(&self) -> bool {
         Self::OWN.iter().any(|start| self.0.starts_with(start))
     }
 
-    /// The name of one of the ledger's own operations.
+    /// An operation of the ledger itself.
     pub(crate) fn own(name: &'static str) -> Self {
         Self(name.to_owned())
     }
 }
 
-/// A digest of what was asked: method, path and the JSON value of the body. Two requests under one
-/// idempotency key must share it.
+/// A digest of a request: method, path and the JSON value of the body. Requests with the same idempotency key
+/// must have the same fingerprint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint(pub String);
 

@@ -1,32 +1,32 @@
-//! How many there may be: lots, parts, items, disputes, credits of an unlimited plan.
+//! Limits on the number of lots, drawdowns, batch items, disputes and entries.
 
-/// How many lots an account keeps apart, besides one of plain purchased credits, which always finds a
-/// place because it is paid for. Sixteen keep the account's item a small one, so that a debit costs
-/// what one small write costs.
+/// The number of lots that an account can have, besides one pool of plain purchased credits, which can always
+/// be added to because they were paid for. Sixteen lots keep the account's item small, so that a debit costs
+/// one small write.
 pub const LOTS_MAX: usize = 16;
 
-/// How many lots on the same terms an account keeps apart; what arrives beyond them joins the
-/// youngest, so that one kind of credits never takes all places.
+/// The number of lots with the same terms that an account can have. Further credits join the youngest of them,
+/// so that one kind of credits never uses up all lots.
 pub const LOTS_ALIKE_MAX: usize = 4;
 
-/// How many credits an unlimited plan may spend in a month unless an operator says otherwise: 10^15. It is no
-/// limit of the plan; it keeps the account's counters within their range.
+/// The number of credits that an unlimited plan may spend in a month by default: 10^15. It is not a limit of
+/// the plan; it keeps the account's counters within their range.
 pub const PLAN_CAP: u64 = 1_000_000_000_000_000;
 
-/// The most that an operator may raise [`PLAN_CAP`] to, so that what was spent and what is there still fit into
-/// one number together.
+/// The highest value to which an operator can raise [`PLAN_CAP`], so that spent and remaining credits still fit
+/// into one number.
 pub const PLAN_CAP_MAX: u64 = 4_000_000_000_000_000;
 
-/// How often credits are drawn from one transaction at most: a hold captured in as many parts, a debit
-/// refunded in as many. It keeps what is remembered of it a small item.
+/// The number of drawdowns from one transaction: captures of a hold, refunds of a debit. It keeps the
+/// remainder's item small.
 pub const DRAWS_MAX: usize = 100;
 
-/// Items of a batch at most.
+/// The number of items in a batch.
 pub const BATCH_MAX: usize = 100;
 
-/// How many disputes of one account may be open at once.
+/// The number of disputes that can be open on one account.
 pub const DISPUTES_MAX: usize = 100;
 
-/// How many entries one request writes down at most for what time has done: ten years of renewals and
-/// some. An account that was idle for longer takes a second request.
+/// The number of overdue entries (renewals, expiries) that one request writes: more than ten years of renewals.
+/// An account that was idle for longer takes a second request.
 pub const DUE_MAX: u32 = 160;

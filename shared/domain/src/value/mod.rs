@@ -1,4 +1,4 @@
-//! Values that everything speaks of: credits, money, months, names and limits.
+//! Value types that all other modules use: credits, money, months, ids and limits.
 
 mod account_id;
 mod allowance;

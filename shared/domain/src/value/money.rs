@@ -3,12 +3,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::Amount;
 
-/// A currency of ISO 4217 that people pay with.
+/// A currency of ISO 4217 in which payments are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Currency(iso_currency::Currency);
 
-/// Text that is no currency.
+/// The text is not the code of such a currency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be the code of a currency in ISO 4217 that people pay with, such as GBP")]
 pub struct BadCurrency;
@@ -21,23 +21,24 @@ pub struct Money {
     currency: Currency,
 }
 
-/// A sum that nobody can be charged.
+/// The amount of money is outside the allowed range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be from 1 to {} minor units", Money::MAX)]
 pub struct BadMoney;
 
-/// How many units of one currency one of another is worth, `0 < rate <= Rate::MAX`, six decimals.
+/// An exchange rate: units of the target currency per unit of the source currency, `0 < rate <= Rate::MAX`, at
+/// most six decimals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Decimal", into = "Decimal")]
 pub struct Rate(Decimal);
 
-/// A number that is no exchange rate.
+/// The number is outside the range of exchange rates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be above 0, at most {}, with at most {} decimals", Rate::MAX, Rate::DECIMALS)]
 pub struct BadRate;
 
-/// Codes of ISO 4217 that nobody can be charged in: metals, units of account and of bond markets, funds, tests,
-/// and no currency at all.
+/// Codes of ISO 4217 that are not payment currencies: metals, units of account, bond market units, funds, test
+/// codes, and "no currency".
 const NOT_MONEY: [&str; 23] = [
     "XAU", "XAG", "XPD", "XPT", "XBA", "XBB", "XBC", "XBD", "XDR", "XSU", "XUA", "XTS", "XXX", "BOV", "CHE",
     "CHW", "CLF", "COU", "MXV", "USN", "UYI", "UYW", "XFU",
@@ -51,16 +52,16 @@ struct MoneyText {
 }
 
 impl Currency {
-    /// What organisations are billed in unless something else is agreed.
+    /// The default billing currency of organisations.
     pub const GBP: Self = Self(iso_currency::Currency::GBP);
 
-    /// Its three letters.
+    /// Its three-letter code.
     #[must_use]
     pub fn code(self) -> &'static str {
         self.0.code()
     }
 
-    /// How many decimals its minor unit has: 2 for GBP, 0 for JPY.
+    /// The number of decimals of its minor unit: 2 for GBP, 0 for JPY.
     #[must_use]
     pub fn decimals(self) -> u32 {
         self.0.exponent().map_or(0, u32::from)
@@ -83,37 +84,37 @@ impl From<Currency> for String {
 }
 
 impl Money {
-    /// The most that one payment may be: eight digits, as card networks have it.
+    /// The highest amount of one payment: eight digits, as card networks allow.
     pub const MAX: u64 = 99_999_999;
 
-    /// That many minor units.
+    /// An amount of minor units.
     ///
     /// # Errors
-    /// [`BadMoney`] for none, and past [`Money::MAX`].
+    /// [`BadMoney`] for 0 and above [`Money::MAX`].
     pub fn new(amount: u64, currency: Currency) -> Result<Self, BadMoney> {
         if (1..=Self::MAX).contains(&amount) { Ok(Self { amount, currency }) } else { Err(BadMoney) }
     }
 
-    /// That many minor units, or the nearest number that a payment may be.
+    /// The amount, limited to `1..=Money::MAX`.
     #[must_use]
     pub fn at_most(amount: u64, currency: Currency) -> Self {
         Self { amount: amount.clamp(1, Self::MAX), currency }
     }
 
-    /// Minor units.
+    /// The number of minor units.
     #[must_use]
     pub fn amount(self) -> u64 {
         self.amount
     }
 
-    /// Of which currency.
+    /// The currency.
     #[must_use]
     pub fn currency(self) -> Currency {
         self.currency
     }
 
-    /// What one of `credits` costs when all of them cost this: in whole units of the currency
-    /// (pounds, not pence), six decimals.
+    /// The price of one credit when `credits` cost this amount: in major units of the currency (pounds, not
+    /// pence), rounded to six decimals.
     #[must_use]
     pub fn per_credit(self, credits: Amount) -> Decimal {
         let price = Decimal::new(i64::try_from(self.amount).unwrap_or(i64::MAX), self.currency.decimals());
@@ -123,8 +124,8 @@ impl Money {
 
     const PER_CREDIT_DECIMALS: u32 = 6;
 
-    /// What `wanted` credits cost when `credits` cost this, rounded up to a whole minor unit: a purchase in
-    /// several parts never costs less than in one.
+    /// The price of `wanted` credits when `credits` cost this amount, rounded up to a whole minor unit:
+    /// splitting a purchase never makes it cheaper.
     ///
     /// # Errors
     /// [`BadMoney`] when that is more than [`Money::MAX`].
@@ -151,11 +152,11 @@ impl From<Money> for MoneyText {
 }
 
 impl Rate {
-    /// One for one.
+    /// 1.
     pub const ONE: Self = Self(Decimal::ONE);
-    /// The highest.
+    /// The highest rate.
     pub const MAX: u32 = 1_000_000;
-    /// Decimals at most.
+    /// The maximum number of decimals.
     pub const DECIMALS: u32 = 6;
 
     /// The number.

@@ -1,10 +1,10 @@
-//! Names that others give: plans, packages and payments.
+//! Ids of plans, packages and payments.
 
 use serde::{Deserialize, Serialize};
 
 use crate::BadId;
 
-/// The name of a subscription plan: `free`, `basic`, `professional`, `enterprise`.
+/// The id of a subscription plan: `free`, `basic`, `professional`, `enterprise`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PlanId(pub String);
@@ -17,7 +17,7 @@ impl TryFrom<String> for PlanId {
     }
 }
 
-/// The name of a package: `starter`, `growth`, `professional`.
+/// The id of a package: `starter`, `growth`, `professional`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PackageId(pub String);
@@ -30,7 +30,7 @@ impl TryFrom<String> for PackageId {
     }
 }
 
-/// The provider's name for a payment.
+/// The payment provider's id of a payment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PaymentId(pub String);

@@ -3,7 +3,7 @@ use std::fmt;
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
-/// A calendar month in UTC, the life of subscription credits. Written `2024-01`.
+/// A calendar month in UTC, in which subscription credits are valid. Written `2024-01`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Period {
@@ -11,13 +11,13 @@ pub struct Period {
     month: u32,
 }
 
-/// Text that is not a month.
+/// The text is not a month.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be a month such as 2024-01")]
 pub struct BadPeriod;
 
 impl Period {
-    /// The month that `at` lies in.
+    /// The month of an instant.
     #[must_use]
     pub fn of(at: DateTime<Utc>) -> Self {
         Self { year: at.year(), month: at.month() }
@@ -26,12 +26,12 @@ impl Period {
     /// Its first instant.
     #[must_use]
     pub fn start(self) -> DateTime<Utc> {
-        // Every month that can be made here exists, so the fallback is never reached.
+        // Every `Period` is a valid month, so the fallback is never used.
         let first = NaiveDate::from_ymd_opt(self.year, self.month, 1).unwrap_or_default();
         first.and_time(chrono::NaiveTime::MIN).and_utc()
     }
 
-    /// The month after it.
+    /// The next month.
     #[must_use]
     pub fn next(self) -> Self {
         if self.month == 12 {
@@ -41,7 +41,7 @@ impl Period {
         }
     }
 
-    /// The month before it.
+    /// The previous month.
     #[must_use]
     pub fn previous(self) -> Self {
         if self.month == 1 {
