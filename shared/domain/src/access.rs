@@ -9,78 +9,78 @@ use sha2::{Digest, Sha256};
 
 use crate::{AccountId, KeyId, Mode, Plan};
 
-/// What a key may do.
+/// A permission of an API key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Scope {
-    /// Balance, lists and everything else that only reads.
+    /// Read the balance, lists and everything else.
     #[serde(rename = "credits:read")]
     CreditsRead,
-    /// Spend.
+    /// Spend credits.
     #[serde(rename = "credits:consume")]
     CreditsConsume,
-    /// Buy.
+    /// Buy credits.
     #[serde(rename = "credits:purchase")]
     CreditsPurchase,
-    /// Take back.
+    /// Refund credits.
     #[serde(rename = "credits:refund")]
     CreditsRefund,
-    /// Settings, webhooks and the subscription.
+    /// Change settings, webhooks and the subscription.
     #[serde(rename = "settings:write")]
     SettingsWrite,
-    /// Members and keys.
+    /// Manage members and keys.
     #[serde(rename = "team:write")]
     TeamWrite,
-    /// Works on every plan, with or without API access.
+    /// Use the API on every plan, with or without API access.
     #[serde(rename = "dashboard")]
     Dashboard,
 }
 
-/// An API key as the database has it: everything but the key itself.
+/// An API key as stored: everything but the key itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ApiKey {
-    /// Its public name.
+    /// Its public id.
     pub key_id: KeyId,
-    /// Whose it is; an operator's when there is no account.
+    /// Its organisation; `None` for an operator's key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub org: Option<crate::OrgId>,
-    /// Which ledger it sees.
+    /// The mode of its ledger.
     pub mode: Mode,
-    /// What it may do. An operator's key has none: it may do what operators may.
+    /// Its scopes. An operator's key has none: it may do everything that operators may.
     pub scopes: BTreeSet<Scope>,
-    /// The last four characters, to recognise it by.
+    /// The last four characters, by which people recognise it.
     pub last4: String,
-    /// When it was issued.
+    /// The time when it was issued.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub created_at: DateTime<Utc>,
-    /// From when on it is refused.
+    /// The time from which it is refused.
     #[serde(with = "chrono::serde::ts_seconds_option", default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<DateTime<Utc>>,
-    /// In words, for people.
+    /// A free text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<crate::Reference>,
 }
 
-/// Who calls, once their key has been checked.
+/// The authenticated caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Principal {
-    /// An organisation, by one of its keys.
+    /// An organisation.
     Organisation {
-        /// The ledger that the key sees.
+        /// The key's ledger.
         account: AccountId,
         /// The key.
         key: KeyId,
-        /// What it may do.
+        /// Its scopes.
         scopes: BTreeSet<Scope>,
     },
-    /// The one who runs the service.
+    /// The operator of the service.
     Operator {
         /// The key.
         key: KeyId,
     },
 }
 
-/// Why a key does not open the door. In the order in which it is checked.
+/// The reason why a key is refused. The variants are in the order in which they are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denial {
     /// It was revoked.
@@ -91,16 +91,16 @@ pub enum Denial {
         "the organisation's plan has no API access; move to a plan that has, or use a key with the `dashboard` scope"
     )]
     NoApiAccess,
-    /// It is for another side of the house.
+    /// The route is for the other kind of caller.
     #[error("{0}")]
     WrongSide(&'static str),
-    /// It may not do this.
+    /// The key lacks a scope.
     #[error("this API key lacks the scope `{}`; use a key that has it", .0.as_str())]
     Lacks(Scope),
 }
 
 impl ApiKey {
-    /// Who calls with this key at `now`, where `plan` is that of its organisation.
+    /// Authenticates a request with this key at `now`; `plan` is that of its organisation.
     ///
     /// # Errors
     /// [`Denial::Revoked`], then [`Denial::NoApiAccess`].
@@ -118,9 +118,8 @@ impl ApiKey {
     }
 }
 
-/// An API key in clear: a prefix of eight characters, 34 random ones and a checksum of six, so that
-/// a typing error is told from an unknown key without asking the database. Shown once, never
-/// stored, never printed by accident.
+/// An API key in plain text: a prefix of eight characters, 34 random ones and a checksum of six, so that a
+/// typing error is recognised without the database. Shown once, never stored, never printed by accident.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -130,7 +129,7 @@ impl Secret {
     const CHECKSUM_CHARS: usize = 6;
     const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-    /// A key of an organisation, made from 34 bytes that nobody can guess.
+    /// A key of an organisation, from 34 random bytes.
     #[must_use]
     pub fn for_organisation(mode: Mode, bytes: [u8; Self::RANDOM_CHARS]) -> Self {
         match mode {
@@ -146,15 +145,14 @@ impl Secret {
     }
 
     fn new(prefix: &str, bytes: [u8; Self::RANDOM_CHARS]) -> Self {
-        // 256 does not divide by 62; the slight preference for some characters costs less than one
-        // of some 200 bits.
+        // 256 is not a multiple of 62; the slight bias costs less than one of some 200 bits.
         let body: String = bytes.into_iter().map(|byte| Self::digit(u32::from(byte))).collect();
         let start = format!("{prefix}{body}");
         let checksum = Self::checksum(&start);
         Self(start + &checksum)
     }
 
-    /// Reads a key; `None` when it can't be one of ours.
+    /// Parses a key; `None` when it cannot be valid.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let ours = Self::PREFIXES.iter().any(|prefix| text.starts_with(prefix)) && text.is_ascii();
@@ -164,7 +162,7 @@ impl Secret {
             .then(|| Self(text.to_owned()))
     }
 
-    /// What the database knows it by: SHA-256. A key has some 200 random bits, so it needs no slow hash.
+    /// The hash that is stored: SHA-256. A key has some 200 random bits, so it needs no slow hash.
     #[must_use]
     pub fn hash(&self) -> String {
         URL_SAFE_NO_PAD.encode(Sha256::digest(self.0.as_bytes()))
@@ -176,7 +174,7 @@ impl Secret {
         self.0.chars().skip(self.0.len().saturating_sub(4)).collect()
     }
 
-    /// The key in clear, to be shown once.
+    /// The key in plain text, to be shown once.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -205,7 +203,7 @@ impl fmt::Debug for Secret {
 }
 
 impl Scope {
-    /// The word that stands for it in requests.
+    /// The word in the API.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -219,7 +217,7 @@ impl Scope {
         }
     }
 
-    /// Every scope there is.
+    /// Every scope.
     pub const ALL: [Self; 7] = [
         Self::CreditsRead,
         Self::CreditsConsume,
@@ -230,8 +228,8 @@ impl Scope {
         Self::Dashboard,
     ];
 
-    /// The scopes of a key that is created without any: it reads and spends. To buy, to give back and to
-    /// change settings a key has to be created for.
+    /// The scopes of a key that is created without any: read and spend. Keys that buy, refund or change
+    /// settings must be created with these scopes.
     #[must_use]
     pub fn default_scopes() -> BTreeSet<Self> {
         [Self::CreditsRead, Self::CreditsConsume].into()

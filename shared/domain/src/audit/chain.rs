@@ -6,84 +6,83 @@ use sha2::{Digest, Sha256};
 
 use crate::{AccountId, EntryId};
 
-/// A hash of an account's chain: SHA-256, 32 bytes, written as 64 hexadecimal digits.
+/// A hash in an account's chain: SHA-256, 32 bytes, written as 64 hexadecimal digits.
 ///
-/// Each row's hash is made from the one before and the row's own text, so whoever knows the last one
-/// knows whether any row before it is still what it was.
+/// Each row's hash is computed from the previous hash and the row's text, so the last hash verifies all rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Hash([u8; 32]);
 
-/// A row's place in the chain.
+/// A row's link in the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// Which row.
+    /// The row's id.
     pub id: EntryId,
-    /// The hash of the chain with it.
+    /// The chain's hash including the row.
     pub hash: Hash,
 }
 
-/// Links of consecutive rows, which are kept together. Where a span begins does not hang on how many
-/// rows were chained at once, so whoever makes it makes the same one.
+/// A span: links of consecutive rows, stored in one item. Spans begin at fixed numbers, however many rows are
+/// chained at once, so that all processes write the same spans.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {
     /// The number of its first row: 1, 17, 33, …
     pub first: u64,
     /// The hash before its first row.
     pub before: Hash,
-    /// Its rows, by rising number; at most [`Span::ROWS`].
+    /// Its rows, by ascending number; at most [`Span::ROWS`].
     pub links: Vec<Link>,
 }
 
-/// How far the chain of an account has come.
+/// The end of an account's chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tip {
     /// The span that is not full yet.
     pub open: Span,
-    /// The latest day, in UTC, of any row so far, by the ids' time; none before the first row.
+    /// The latest day (UTC) of any row so far, by the ids' time; `None` before the first row.
     pub day: Option<NaiveDate>,
 }
 
-/// The end of a day, as the chain had it.
+/// A checkpoint: the chain at the end of a day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// The day, in UTC.
+    /// The day (UTC).
     pub date: NaiveDate,
     /// The number of its last row.
     pub sequence: u64,
-    /// The hash of the chain with that row.
+    /// The chain's hash including that row.
     pub hash: Hash,
 }
 
-/// What is to be kept of a chain that has grown, besides its tip.
+/// The spans and checkpoints to store after rows were chained, besides the tip.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Growth {
-    /// Spans that are full now.
+    /// Spans that became full.
     pub spans: Vec<Span>,
-    /// Days that are over now.
+    /// Checkpoints of days that ended.
     pub checkpoints: Vec<Checkpoint>,
 }
 
-/// The text of a row, over which its hash goes.
+/// The text of a row, which is hashed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowText {
-    /// Which row.
+    /// The row's id.
     pub id: EntryId,
-    /// All that is stored of it, in its one spelling.
+    /// All its stored attributes, in canonical form.
     pub text: String,
 }
 
 impl Hash {
-    /// How long it is, in bytes.
+    /// Its length in bytes.
     pub const BYTES: usize = 32;
 
-    /// Where an account's chain begins. It is made from the account's name, so a chain can't be passed off
-    /// as another account's.
+    /// The hash before an account's first row. It is computed from the account's id, so that a chain cannot be
+    /// passed off as another account's.
     #[must_use]
     pub fn genesis(account: AccountId) -> Self {
         Self(Sha256::digest(format!("scrip ledger of {account}")).into())
     }
 
-    /// The hash of the chain with one more row: SHA-256 over these 32 bytes and the row's text.
+    /// The hash of the chain with one more row: SHA-256 of these 32 bytes and the row's text.
     #[must_use]
     pub fn link(self, text: &str) -> Self {
         Self(Sha256::new().chain_update(self.0).chain_update(text).finalize().into())
@@ -103,11 +102,11 @@ impl Hash {
 }
 
 impl Span {
-    /// How many rows a full one has. Their ids and hashes, with the item's key, stay below 1 KB: one write
-    /// unit, also beside the watermark.
+    /// The number of rows of a full span. Their ids and hashes, with the item's key, stay below 1 KB: one write
+    /// unit, also together with the watermark.
     pub const ROWS: usize = 16;
 
-    /// The number with which the span of a row begins.
+    /// The first number of a row's span.
     #[must_use]
     pub fn first_of(sequence: u64) -> u64 {
         let rows = u64::try_from(Self::ROWS).unwrap_or(u64::MAX);
@@ -121,7 +120,7 @@ impl Span {
         self.first.saturating_add(u64::try_from(self.links.len()).unwrap_or(u64::MAX))
     }
 
-    /// The hash with its last row.
+    /// The hash including its last row.
     #[must_use]
     pub fn hash(&self) -> Hash {
         self.links.last().map_or(self.before, |last| last.hash)
@@ -139,13 +138,13 @@ impl Span {
         Some((before, link))
     }
 
-    /// Whether `full` is the same span, further on.
+    /// Whether `full` is the same span with the same or more rows.
     #[must_use]
     pub fn begins(&self, full: &Self) -> bool {
         (self.first, self.before) == (full.first, full.before) && full.links.starts_with(&self.links)
     }
 
-    /// What of it lies in `from..=to`; none when nothing does.
+    /// The part of it within `from..=to`; `None` when there is none.
     #[must_use]
     pub fn within(&self, from: u64, to: u64) -> Option<Self> {
         let first = from.max(self.first);
@@ -155,14 +154,14 @@ impl Span {
         (!links.is_empty()).then_some(Self { first, before, links })
     }
 
-    /// Its links, each with the row's number.
+    /// Its links with the rows' numbers.
     pub fn numbered(&self) -> impl Iterator<Item = (u64, Link)> {
         (self.first..).zip(self.links.iter().copied())
     }
 }
 
 impl Tip {
-    /// The chain of an account without rows.
+    /// The tip of an account without rows.
     #[must_use]
     pub fn genesis(account: AccountId) -> Self {
         Self { open: Span { first: 1, before: Hash::genesis(account), links: vec![] }, day: None }
@@ -174,7 +173,7 @@ impl Tip {
         self.open.next().saturating_sub(1)
     }
 
-    /// The hash with it.
+    /// The hash including the last row.
     #[must_use]
     pub fn hash(&self) -> Hash {
         self.open.hash()
@@ -192,8 +191,8 @@ impl Tip {
     }
 }
 
-/// The day that is over with the row `id`, where it is the first of a later one; `before` is where the
-/// chain stood. Ids rise with numbers but for requests under way together, so the latest day counts.
+/// The checkpoint of the day that ends with the row `id`, if it is the first row of a later day; `sequence` and
+/// `hash` are those before it. Ids rise with numbers except for concurrent requests, so the latest day counts.
 pub(crate) fn closes(
     day: &mut Option<NaiveDate>,
     id: EntryId,
@@ -230,7 +229,7 @@ mod tests {
         RowText { id: EntryId::new(at.parse().unwrap(), number), text: format!(r#"{{"seq":{number}}}"#) }
     }
 
-    /// As `printf` and `sha256sum` have it, so that others can verify what we hash.
+    /// The expected values are those of `printf` and `sha256sum`, with which others can verify the chain.
     #[test]
     fn hashes_are_those_of_any_other_sha_256() {
         let genesis = Hash::genesis(account("live"));
@@ -258,7 +257,7 @@ mod tests {
         let mut tip = Tip::genesis(account("live"));
         let (mut growth, mut hash) = (Growth::default(), tip.hash());
         for number in 1..=40_u64 {
-            // The tenth comes late: its id is of the day before.
+            // The tenth row is late: its id is of the day before.
             let at = match number {
                 1..=5 | 10 => "2024-01-15T23:59:59Z",
                 6..=30 => "2024-01-16T00:00:00Z",

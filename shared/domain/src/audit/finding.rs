@@ -5,98 +5,98 @@ use chrono::NaiveDate;
 use crate::audit::chain::closes;
 use crate::{AccountId, Checkpoint, EntryId, Hash, Link, LotId, Span};
 
-/// Something that an audit found wrong.
+/// A finding of an audit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// The number of the row that it is about; none for what is about the account as a whole.
+    /// The number of the row; `None` for a finding about the whole account.
     pub sequence: Option<u64>,
-    /// The row's id, where it is known.
+    /// The row's id, if it is known.
     pub transaction: Option<EntryId>,
-    /// What is wrong.
+    /// The problem.
     pub problem: Problem,
 }
 
-/// What can be wrong with a ledger.
+/// A problem of a ledger.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// Some byte of the row was changed, or its hash at the very end of the chain.
+    /// The row was changed, or its hash at the end of the chain.
     #[error("the row is not what it was when it was chained")]
     Altered,
-    /// There is no such row in its place.
+    /// The row is missing.
     #[error("the row is missing")]
     Missing,
-    /// A copy, a row that was moved, or one that nobody has posted.
+    /// A copied or moved row, or one that was never posted.
     #[error("a row is there that the chain does not have")]
     Stray,
-    /// It is no transaction of this ledger.
+    /// It is not a transaction.
     #[error("the row does not read as a transaction")]
     Unreadable,
-    /// The chain was changed, and the row was not.
+    /// The chain was changed, but not the row.
     #[error("the chain's hash of this row was changed; the row is what it was")]
     HashAltered,
-    /// Two parts of the chain do not fit.
+    /// Two spans of the chain are inconsistent.
     #[error("the part of the chain that begins here does not go on from the one before it")]
     LinkAltered,
-    /// A part of the chain is gone.
+    /// A span of the chain is missing.
     #[error("the part of the chain that begins here is missing or does not read")]
     SpanMissing,
-    /// The watermark's item was changed.
+    /// The tip was changed.
     #[error("the end of the chain does not read, or is not that of the chain")]
     TipAltered,
-    /// A day's end was changed, or the chain since.
+    /// A checkpoint was changed, or the chain since.
     #[error("the checkpoint of {0} is not what the chain says")]
     CheckpointAltered(NaiveDate),
-    /// A day's end is gone.
+    /// A checkpoint is missing.
     #[error("the checkpoint of {0} is missing")]
     CheckpointMissing(NaiveDate),
-    /// A day's end, or what was put among them.
+    /// A checkpoint is unreadable.
     #[error("a checkpoint does not read")]
     CheckpointUnreadable,
-    /// A row's balance is not the one before and what the row moved.
+    /// A row's balance is not the previous balance plus the row's moves.
     #[error("the balance after it is told as {told}, and the rows add up to {sum}")]
     Balance {
-        /// What the row says.
+        /// The value in the row.
         told: u64,
-        /// What the rows' moves come to.
+        /// The sum of the rows' moves.
         sum: i128,
     },
-    /// A row's balance holds another number of credits than those that were set aside and not taken up.
+    /// A row's held credits are not the sum of holds, captures and releases.
     #[error("{told} credits are told as held after it, and the rows come to {sum}")]
     Held {
-        /// What the row says.
+        /// The value in the row.
         told: u64,
-        /// What holds, captures and releases come to.
+        /// The sum of holds, captures and releases.
         sum: i128,
     },
-    /// More was given back, or captured, than the transaction that it was drawn from had.
+    /// More credits were refunded or captured than the transaction had.
     #[error("it draws more from {of} than that had left")]
     Overdrawn {
         /// The debit or the hold.
         of: EntryId,
     },
-    /// Credits that no lot has given came back into one.
+    /// Credits were returned to a lot that never came from one.
     #[error("it gives back more than was once taken from a lot")]
     Minted,
-    /// What decides on the next refund, capture or release was changed, or is gone.
+    /// A remainder was changed or is missing. It limits the next refund, capture or release.
     #[error("what is left to draw from it is not what the rows have left")]
     Pot,
-    /// A lot of the account, or what it owes, is not what the rows moved.
+    /// A lot of the account, or its outstanding credits, are not the sum of the rows' moves.
     #[error("the account has {held} in {lot}, and the rows add up to {sum}")]
     Lot {
-        /// Which.
+        /// The lot.
         lot: LotId,
-        /// What the account says; less than none for what is owed.
+        /// The value in the account; negative for outstanding credits.
         held: i128,
-        /// What the rows' moves come to.
+        /// The sum of the rows' moves.
         sum: i128,
     },
-    /// Something else of the account's item does not go with its rows.
+    /// Another field of the account's item is inconsistent with its rows.
     #[error("the account's item {0}")]
     Account(&'static str),
 }
 
 impl Problem {
-    /// A word for programs.
+    /// A code for programs.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -123,46 +123,46 @@ impl Problem {
 }
 
 impl Finding {
-    /// About one row.
+    /// A finding about one row.
     #[must_use]
     pub fn row(sequence: u64, transaction: Option<EntryId>, problem: Problem) -> Self {
         Self { sequence: Some(sequence), transaction, problem }
     }
 
-    /// About the account.
+    /// A finding about the account.
     #[must_use]
     pub fn account(problem: Problem) -> Self {
         Self { sequence: None, transaction: None, problem }
     }
 }
 
-/// Goes along a chain, row by row, and holds each against its hash. One change by hand is one finding: past a
-/// row that was changed it goes on from the hash that is kept.
+/// Verifies a chain row by row. Each change causes one finding: after a changed row it continues from the
+/// stored hash.
 #[derive(Debug)]
 pub struct ChainCheck {
     next: u64,
-    /// The hash before the next row, as the chain has it.
+    /// The hash before the next row, as stored in the chain.
     hash: Hash,
-    /// The same as the last row says, where the two differ: then one of them was changed, and the row after
-    /// it tells which.
+    /// The same hash as computed from the last row, if the two differ: either the row or the hash was changed,
+    /// and the next row shows which.
     doubted: Option<Hash>,
     day: Option<NaiveDate>,
-    /// Those not met yet; none where a part of a chain is looked at, which does not know its days.
+    /// The checkpoints not verified yet; `None` when a part of a chain is verified, whose days are not known.
     checkpoints: Option<BTreeMap<NaiveDate, Checkpoint>>,
-    /// Numbers whose part of the chain is not there, `from..to`.
+    /// Ranges of numbers whose spans are missing, `from..to`.
     gaps: Vec<(u64, u64)>,
     findings: Vec<Finding>,
 }
 
 impl ChainCheck {
-    /// From the beginning of an account's chain, which has these checkpoints.
+    /// A check from the beginning of an account's chain with these checkpoints.
     #[must_use]
     pub fn whole(account: AccountId, checkpoints: impl IntoIterator<Item = Checkpoint>) -> Self {
         let checkpoints = checkpoints.into_iter().map(|checkpoint| (checkpoint.date, checkpoint));
         Self { checkpoints: Some(checkpoints.collect()), ..Self::from(1, Hash::genesis(account)) }
     }
 
-    /// From a row in the midst of it, with the hash before it.
+    /// A check from a row within the chain, with the hash before it.
     #[must_use]
     pub fn from(next: u64, hash: Hash) -> Self {
         Self { next, hash, doubted: None, day: None, checkpoints: None, gaps: vec![], findings: vec![] }
@@ -174,19 +174,19 @@ impl ChainCheck {
         self.next
     }
 
-    /// The hash before the next row, as the chain has it.
+    /// The hash before the next row, as stored in the chain.
     #[must_use]
     pub fn hash(&self) -> Hash {
         self.hash
     }
 
-    /// Whether `day` is the latest day of its rows; not known where a part of the chain is missing.
+    /// Whether `day` is the latest day of its rows; `true` when a part of the chain is missing.
     #[must_use]
     pub fn is_at(&self, day: Option<NaiveDate>) -> bool {
         self.day == day || !self.gaps.is_empty()
     }
 
-    /// The next rows are those of `span`, which begins with the next number or leaves some out.
+    /// Begins the rows of `span`, which begins with the next number or leaves a gap.
     pub fn begin(&mut self, span: &Span) {
         if self.next < span.first {
             self.gaps.push((self.next, span.first));
@@ -201,7 +201,7 @@ impl ChainCheck {
         (self.hash, self.doubted) = (span.before, None);
     }
 
-    /// The next row, as the chain has it, and its text as the table has it.
+    /// Verifies the next row: its link in the chain, and its text in the table.
     pub fn row(&mut self, link: Link, text: Option<&str>) {
         let mut doubted = None;
         match text {
@@ -226,14 +226,14 @@ impl ChainCheck {
         self.next = self.next.saturating_add(1);
     }
 
-    /// What was found, and the parts of the chain that are not there. `checkpoints` that nobody has met by
-    /// now belong to no day of this chain.
+    /// The findings, and the missing ranges of the chain. Checkpoints that were not verified belong to no day
+    /// of this chain.
     #[must_use]
     pub fn finish(mut self) -> (Vec<Finding>, Vec<(u64, u64)>) {
         let last = self.next.saturating_sub(1);
         for Checkpoint { date, sequence, hash } in self.checkpoints.take().unwrap_or_default().into_values() {
             let is_skipped = self.gaps.iter().any(|(from, to)| (*from..*to).contains(&sequence));
-            // The chain may be on its way past the end of today.
+            // The chain may be in the process of closing today.
             let is_coming =
                 self.day <= Some(date) && (last < sequence || last == sequence && self.hash == hash);
             if !is_skipped && !is_coming {
@@ -243,7 +243,7 @@ impl ChainCheck {
         (self.findings, self.gaps)
     }
 
-    /// It was the hash of the row before `sequence` that was changed, and not the row.
+    /// Corrects the finding on the row before `sequence`: its hash was changed, not the row.
     fn clear(&mut self, sequence: u64) {
         let last = sequence.checked_sub(1);
         let found = self.findings.iter_mut().rev();

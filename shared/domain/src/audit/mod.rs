@@ -1,4 +1,4 @@
-//! The hash chain of a ledger, and what an audit finds.
+//! The hash chain of a ledger, and the checks of an audit.
 
 mod chain;
 mod finding;

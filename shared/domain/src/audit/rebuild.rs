@@ -1,4 +1,5 @@
-//! What the rows of a ledger tell of their account: enough to rebuild an account whose own item does not read.
+//! The facts that the rows of a ledger contain about their account: enough to rebuild an account whose own item
+//! is unreadable.
 
 use std::collections::BTreeMap;
 
@@ -9,48 +10,48 @@ use crate::{
     Period, PlanId, Receipt, Sums, Terms, Why,
 };
 
-/// What turns a month.
+/// The operation of a renewal.
 const RENEWAL: &str = "credit.renewal";
 
-/// The entry that a repair makes. It moves nothing.
+/// The operation of a repair's entry, which moves no credits.
 const REPAIR: &str = "account.repair";
 
-/// The operations that open a lot on the terms that their details name.
+/// The operations that open a lot with the terms in their details.
 const OPENS: [&str; 3] = ["credit.grant", "credit.purchase", "credit.adjustment"];
 
-/// What the rows of an account tell of it, gathered in the order of their numbers.
+/// The facts from an account's rows, added in the order of their numbers.
 #[derive(Debug, Default)]
 pub struct RowFacts {
     sums: Sums,
-    /// Each lot as the rows tell it, with nothing in it.
+    /// Each lot's source and terms, without credits.
     lots: BTreeMap<EntryId, Lot>,
     totals: Totals,
 }
 
-/// What an account has after some entries, as far as these tell.
+/// The totals of an account after some entries, as far as these show them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// How many entries there were.
+    /// The number of entries.
     pub sequence: u64,
-    /// The month of the account; none before its first renewal.
+    /// The month of the account; `None` before its first renewal.
     pub period: Option<Period>,
-    /// What is left of each lot. What is owed has left, so it counts below zero.
+    /// The credits left of each lot. Outstanding credits are negative.
     pub lots: BTreeMap<LotId, i128>,
-    /// Debits of the month.
+    /// The credits debited in the month.
     pub used: i128,
-    /// Set aside by holds.
+    /// The credits held.
     pub held: i128,
-    /// The month's subscription credits that were spent.
+    /// The month's spent subscription credits.
     pub spent: i128,
-    /// How much may be spent on account; none where an entry has changed it and no row says how.
+    /// The post-paid limit; `None` when an entry has changed it and no row shows the new one.
     pub limit: Option<Credits>,
     /// The plan.
     pub plan: Option<PlanId>,
-    /// What a month brings.
+    /// The allowance.
     pub allowance: Option<Allowance>,
-    /// Whether debits leave all counters but usage alone.
+    /// Whether the plan is unlimited: debits only change usage.
     pub unlimited: bool,
-    /// Whether an operator has stopped it.
+    /// Whether it is frozen.
     pub frozen: bool,
 }
 
@@ -79,7 +80,7 @@ impl RowFacts {
             }
             let Terms { service, expires_at } = terms;
             let lot = Lot { source: part.source, left: Credits::ZERO, service, expires_at };
-            // Only credits that arrive can change what a lot is.
+            // Only credits that arrive can change a lot's terms.
             if part.direction == Direction::Credit || !self.lots.contains_key(&id) {
                 self.lots.insert(id, lot);
             }
@@ -88,13 +89,13 @@ impl RowFacts {
         self.totals.allowance = self.sums.allowance();
     }
 
-    /// What the account has after the rows.
+    /// The totals after the rows.
     #[must_use]
     pub fn totals(&self) -> &Totals {
         &self.totals
     }
 
-    /// A lot as the rows tell it, with nothing in it.
+    /// A lot's source and terms, without credits.
     #[must_use]
     pub fn lot(&self, id: EntryId) -> Option<Lot> {
         self.lots.get(&id).cloned()
@@ -106,7 +107,7 @@ impl RowFacts {
         self.sums.last()
     }
 
-    /// Adds the rows of the repair and holds the repaired account against all rows.
+    /// Adds the rows of the repair and compares the repaired account with all rows.
     #[must_use]
     pub fn against(mut self, repaired: &Account, details: Details) -> Vec<Finding> {
         for receipt in repaired.receipts(details) {
@@ -117,7 +118,7 @@ impl RowFacts {
 }
 
 impl Totals {
-    /// What the account has after one more entry.
+    /// The totals after one more entry.
     #[must_use]
     pub fn after(&self, entry: &Entry, details: &Details) -> Self {
         let mut next = self.clone();
@@ -169,7 +170,7 @@ impl Totals {
         next
     }
 
-    /// What a refund, a capture or a release changes beside the lots.
+    /// Applies the changes of a refund, a capture or a release besides the lots.
     fn draw(&mut self, drawn: &Drawn, months: [Option<LotId>; 2]) {
         let amount = i128::from(drawn.amount().get());
         match drawn.why {
@@ -192,7 +193,7 @@ impl Totals {
             let back = if Some(share.lot) == subscription || Some(share.lot) == unlimited && self.unlimited {
                 amount
             } else if Some(share.lot) == unlimited {
-                // On a plan that is counted down, only what was spent beyond it.
+                // On a limited plan, only credits spent beyond it.
                 amount.min(self.over())
             } else {
                 0
@@ -201,25 +202,25 @@ impl Totals {
         }
     }
 
-    /// What was spent beyond what the plan brings.
+    /// The credits spent beyond the allowance.
     fn over(&self) -> i128 {
         let brings = self.allowance.map_or(Credits::ZERO, Allowance::monthly);
         self.spent.saturating_sub(brings.get().into()).max(0)
     }
 
-    /// What is left of the month's subscription credits.
+    /// The month's remaining subscription credits.
     #[must_use]
     pub fn subscription(&self) -> i128 {
         self.period.and_then(|period| self.lots.get(&LotId::Subscription(period)).copied()).unwrap_or(0)
     }
 
-    /// What is owed.
+    /// The outstanding credits.
     #[must_use]
     pub fn owed(&self) -> i128 {
         self.lots.get(&LotId::PostPaid).copied().unwrap_or(0).saturating_neg()
     }
 
-    /// Granted lots that hold something.
+    /// Granted lots with credits left.
     pub fn granted(&self) -> impl Iterator<Item = (EntryId, i128)> {
         self.lots.iter().filter_map(|(lot, left)| match lot {
             LotId::Granted(id) if *left != 0 => Some((*id, *left)),
@@ -232,15 +233,15 @@ impl Totals {
     }
 }
 
-/// An account that was rebuilt, with the entry that says so. It closes the account to all attempts before it: what
-/// was decided on the account as it was must not land.
+/// A rebuilt account with the entry of its repair. It fences off all earlier attempts: postings decided on the
+/// damaged account must not be written.
 #[must_use]
 pub fn repaired(account: Account, head: &Head) -> Account {
     let entry = head.entry(&account, NewEntry::without_moves(REPAIR, Direction::Credit));
     let sequence = account.sequence.saturating_add(1);
     Account {
         sequence,
-        // Above every revision that anybody remembers.
+        // Above every revision that a process may have read.
         revision: account.revision.max(sequence).saturating_add(1),
         fence: Fence { up_to: head.id.before(), sequence },
         last: Some(entry),

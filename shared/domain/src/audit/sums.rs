@@ -6,32 +6,32 @@ use crate::{
     Problem, Receipt, Why,
 };
 
-/// What turns a month, and tells what it brings.
+/// The operation of a renewal, which contains the allowance.
 const RENEWAL: &str = "credit.renewal";
 
-/// What the rows of an account add up to, in the order of their numbers.
+/// The sums of an account's rows, added in the order of their numbers.
 #[derive(Debug, Default)]
 pub struct Sums {
     lots: BTreeMap<LotId, i128>,
-    /// All lots together, as the next row's balance must say.
+    /// The sum of all lots, which the next row's balance must have.
     booked: i128,
-    /// What is set aside, as the next row's balance must say.
+    /// The held credits, which the next row's balance must have.
     held: i128,
-    /// What can still be drawn from each debit and each hold.
+    /// The credits left to draw from each debit and each hold.
     left: BTreeMap<EntryId, Credits>,
-    /// From which of them something was drawn, and the rows that drew.
+    /// The transactions that were drawn from, and the rows of the drawdowns.
     drawn_from: BTreeSet<EntryId>,
     drew: BTreeSet<EntryId>,
-    /// The same by what was drawn from, and the key under which.
+    /// The drawdowns by transaction and claim key.
     drew_under: BTreeSet<(EntryId, ClaimKey)>,
     last: Option<Receipt>,
-    /// What a month brings, as the last renewal or change of plan tells.
+    /// The allowance, as of the last renewal or change of plan.
     allowance: Option<Allowance>,
     findings: Vec<Finding>,
 }
 
 impl Sums {
-    /// Adds the next row, and holds its balance against the sum.
+    /// Adds the next row, and compares its balance with the sum.
     pub fn add(&mut self, receipt: Receipt) {
         for part in receipt.entry.moves.iter().filter(|part| is_summed(part.lot)) {
             let amount = i128::from(part.amount.get());
@@ -53,7 +53,7 @@ impl Sums {
         if i128::from(told) != sum {
             let problem = Problem::Balance { told, sum };
             self.findings.push(Finding::row(receipt.sequence, Some(receipt.entry.id), problem));
-            // One wrong row is named once.
+            // One wrong row causes one finding.
             self.booked = i128::from(told);
         }
         self.hold(&receipt);
@@ -66,7 +66,7 @@ impl Sums {
         self.last = Some(receipt);
     }
 
-    /// Lowers what is left of the transaction that a row draws from.
+    /// Reduces the credits left of the transaction that a row draws from.
     fn draw(&mut self, receipt: &Receipt) {
         if let Some(drawn) = &receipt.details.drawn {
             self.drawn_from.insert(drawn.of);
@@ -88,7 +88,7 @@ impl Sums {
         }
     }
 
-    /// Adds what a row sets aside or takes up, and holds its balance against the sum.
+    /// Adds the credits that a row holds or returns, and compares its balance with the sum.
     fn hold(&mut self, receipt: &Receipt) {
         let told = receipt.balance.held.get();
         let amount = i128::from(receipt.entry.amount.get());
@@ -96,7 +96,7 @@ impl Sums {
         self.held = match receipt.entry.operation.as_str() {
             HOLD => self.held.saturating_add(amount),
             RELEASE => self.held.saturating_sub(amount),
-            // Where its details are lost, nobody knows how much it was.
+            // Without its details the captured amount is not known.
             CAPTURE => drawn.map_or(told.into(), |drawn| self.held.saturating_sub(drawn)),
             _ => self.held,
         };
@@ -107,9 +107,9 @@ impl Sums {
         }
     }
 
-    /// Holds the account's remainders against its rows. A part that was taken and has no row among these is on its
-    /// way, or has landed since. A part whose row is there, and of which the remainder does not know yet that the
-    /// account has followed, is carried out: a crash came in between, and a job writes that down.
+    /// Compares the account's remainders with its rows. A drawdown without a row among these is being posted,
+    /// or has been posted since. An open drawdown with a row is posted: the process crashed before it completed
+    /// the remainder, and a job does so.
     pub fn pots(&mut self, pots: &[Pot]) {
         let mut missing = std::mem::take(&mut self.drawn_from);
         for pot in pots {
@@ -127,32 +127,32 @@ impl Sums {
         self.findings.extend(wrong.map(finding));
     }
 
-    /// The number of the last row that was added; 0 before the first.
+    /// The number of the last added row; 0 before the first.
     #[must_use]
     pub fn sequence(&self) -> u64 {
         self.last.as_ref().map_or(0, |last| last.sequence)
     }
 
-    /// The last row that was added.
+    /// The last added row.
     #[must_use]
     pub fn last(&self) -> Option<&Receipt> {
         self.last.as_ref()
     }
 
-    /// What a month brings, as the last renewal or change of plan tells.
+    /// The allowance, as of the last renewal or change of plan.
     #[must_use]
     pub fn allowance(&self) -> Option<Allowance> {
         self.allowance
     }
 
-    /// Holds the account against its rows: each lot, what is owed, its last entry, and the balance that the
-    /// last row told of it.
+    /// Compares the account with its rows: each lot, the outstanding credits, its last entry, and the balance
+    /// of the last row.
     #[must_use]
     pub fn against(mut self, account: &Account) -> Vec<Finding> {
         let signed = |credits: Credits| i128::from(credits.get());
         let lots = account.lots.iter().map(|(id, lot)| (LotId::Granted(*id), signed(lot.left)));
         let subscription = (account.subscription_lot(), signed(account.subscription.left));
-        // What is owed has left, and came from nowhere.
+        // Outstanding credits left the account without coming from a lot.
         let owed = (LotId::PostPaid, signed(account.post_paid.outstanding).saturating_neg());
         let disputes =
             account.disputes.iter().map(|(id, dispute)| (LotId::Disputed(*id), signed(dispute.aside)));
@@ -186,8 +186,8 @@ impl Sums {
     }
 }
 
-/// Whether a row is the last line of the account's last entry. The lines of a batch follow from the account, but
-/// for the name of the operation, which its claim has.
+/// Whether a row is the last line of the account's last entry. The lines of a batch are derived from the
+/// account, except for the operation's name, which is in its claim.
 fn is_last(account: &Account, row: &Receipt) -> bool {
     account.receipts(Details::default()).pop().is_some_and(|line| {
         let is_batch = account.last.as_ref().is_some_and(|last| !last.parts.is_empty());
@@ -196,12 +196,12 @@ fn is_last(account: &Account, row: &Receipt) -> bool {
     })
 }
 
-/// Whether what a row moves into or out of `lot` is counted there. What an unlimited plan pays is only told.
+/// Whether moves of `lot` are summed. Those of an unlimited plan are only informative.
 fn is_summed(lot: LotId) -> bool {
     !matches!(lot, LotId::Unlimited(_))
 }
 
-/// Whether a row gives more credits back than the transaction that it is drawn from took from lots.
+/// Whether a row returns more credits than the transaction that it draws from took from lots.
 fn has_minted(receipt: &Receipt) -> bool {
     let Some(drawn) = receipt.details.drawn.as_ref().filter(|drawn| drawn.why != Why::Capture) else {
         return false;

@@ -5,56 +5,56 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Credits, Service};
 
-/// How an organisation wants to be told of things.
+/// The alert settings of an organisation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Alerts {
-    /// Below how many credits its owner is told that the balance runs low: those of debits without a service, then
-    /// those of each service, the highest first; of either at most [`Alerts::THRESHOLDS_MAX`], none of them 0. None of
-    /// them: never.
+    /// The thresholds of low balance alerts: those for debits without a service, then those of each service,
+    /// the highest first; at most [`Alerts::THRESHOLDS_MAX`] of each kind, none of them 0. Empty for no alerts.
     #[serde(default = "Alerts::usual")]
     pub thresholds: Vec<Threshold>,
-    /// By how many credits the balance has to rise above a threshold until it counts as recovered.
+    /// The credits by which the balance has to exceed a threshold to count as recovered.
     #[serde(default)]
     pub recovery_margin: Credits,
-    /// For how many minutes after a crossing of a threshold another one of the same is kept back,
-    /// `0..=`[`Alerts::MINUTES_MAX`]. Still low then, its owner is told.
+    /// The number of minutes after a low balance alert in which the same threshold causes no other,
+    /// `0..=`[`Alerts::MINUTES_MAX`]. If the balance is still low afterwards, the alert is sent then.
     #[serde(default)]
     pub cooldown_minutes: u32,
-    /// How many days before credits expire their owner is told, `0..=`[`Alerts::DAYS_MAX`]; 0 for never.
+    /// The number of days before an expiry at which its notice is sent, `0..=`[`Alerts::DAYS_MAX`]; 0 for no
+    /// notice.
     pub expiry_notice_days: u32,
-    /// Grows with every change.
+    /// Incremented with every change.
     pub revision: u64,
 }
 
-/// A balance below which an owner is told that it runs low.
+/// A threshold of low balance alerts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Threshold {
-    /// Below how many credits.
+    /// The alert is sent below this number of credits.
     pub below: Credits,
-    /// Whose debits it follows: those of this service, or those without one.
+    /// The service whose debits it concerns; `None` for debits without a service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<Service>,
-    /// By which number of the account's changes it was set. It does not go by what they left before; by this one it
-    /// does, so a balance that is below it when it is set is told of. 0: from the account's beginning.
+    /// The number of the account's change at which it was set; 0 for the account's beginning. It is not
+    /// evaluated for earlier changes, but for this one, so a balance that is already below it causes an alert.
     pub since: u64,
 }
 
 impl Alerts {
-    /// The longest notice, in days: a quarter.
+    /// The longest notice in days: a quarter.
     pub const DAYS_MAX: u32 = 92;
-    /// The longest cool-down, in minutes: a week.
+    /// The longest cool-down in minutes: a week.
     pub const MINUTES_MAX: u32 = 7 * 24 * 60;
-    /// How many thresholds there may be.
+    /// The maximum number of thresholds of each kind.
     pub const THRESHOLDS_MAX: usize = 10;
 
-    /// The threshold of whoever has said nothing: the seed's (seed: "Webhook Payload").
+    /// The default threshold (seed: "Webhook Payload").
     fn usual() -> Vec<Threshold> {
         Credits::try_from(100).into_iter().map(|below| Threshold { below, service: None, since: 0 }).collect()
     }
 
-    /// With other thresholds of debits without a service, each once; 0 is none. One that is there already stays as it
-    /// is, a new one is there since the account's change of that number.
+    /// The settings with other thresholds for debits without a service; duplicates and 0 are dropped. A known
+    /// threshold is kept, a new one is valid from the account's change `since`.
     #[must_use]
     pub fn with_thresholds(self, wanted: impl IntoIterator<Item = Credits>, since: u64) -> Self {
         let kept = self.thresholds.iter().filter(|threshold| threshold.service.is_some());
@@ -62,7 +62,7 @@ impl Alerts {
         self.with(kept.into_iter().chain(wanted.into_iter().map(|below| (None, below))), since)
     }
 
-    /// The same for thresholds of services.
+    /// The settings with other thresholds for services, as in [`Alerts::with_thresholds`].
     #[must_use]
     pub fn with_service_thresholds(
         self,
@@ -87,7 +87,7 @@ impl Alerts {
 }
 
 impl Default for Alerts {
-    /// The seed's threshold, and a week's notice.
+    /// The seed's threshold, and a notice of a week.
     fn default() -> Self {
         Self {
             thresholds: Self::usual(),

@@ -3,75 +3,75 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Account, Alerts, Allowance, Credits, News, Receipt, Service, Threshold};
 
-/// What an account's owner was last told of its balance (contract, rule 7; seed: "Low Balance Alerts"): which
-/// thresholds it is below, and whether it is used up.
+/// The state of an account's alerts (contract, rule 7; seed: "Low Balance Alerts"): the thresholds that the
+/// balance is below, and whether it is used up.
 ///
-/// It goes through the account's changes in the order of their numbers. One that it has been through already
-/// tells nothing again, so it does not matter how often a change is looked at, nor by how many.
+/// It is evaluated for the account's changes in the order of their numbers. A change that was already evaluated
+/// causes no further notification, so repeated and concurrent evaluations are safe.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AlertState {
-    /// Through which number of the account's changes it has told what they are.
+    /// The number of the last change whose own event was notified.
     pub through: u64,
-    /// Through which number it goes by how many credits they left: not below `through`, and above it where
-    /// somebody has looked at the balance before the changes that led there were gone through.
+    /// The number of the last change whose balance was evaluated: at least `through`, and above it when the
+    /// balance was checked before the changes that led to it were evaluated.
     pub level: u64,
-    /// One of each threshold that was ever crossed and still is set.
+    /// The state of each threshold that was ever crossed and still is set.
     pub marks: Vec<Mark>,
-    /// Whether nothing is left.
+    /// Whether no credits are left.
     pub depleted: bool,
-    /// Grows with every change of it.
+    /// Incremented with every change.
     pub revision: u64,
 }
 
-/// Where the balance is as to one threshold.
+/// The state of one threshold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Mark {
-    /// The threshold, in credits.
+    /// The threshold in credits.
     pub threshold: Credits,
-    /// Whose debits it follows: those of this service, or those without one.
+    /// The service whose debits it concerns; `None` for debits without a service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<Service>,
     /// Whether the balance is below it.
     pub low: Low,
-    /// When its owner was last told that it is.
+    /// The time of the last low balance alert.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "chrono::serde::ts_seconds_option")]
     pub told_at: Option<DateTime<Utc>>,
 }
 
-/// Whether the balance is below a threshold, and what its owner knows of that.
+/// Whether the balance is below a threshold, and whether the owner was notified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Low {
-    /// It is not.
+    /// It is not below.
     No,
-    /// It is, and its owner was told.
+    /// It is below, and the owner was notified.
     Told,
-    /// It is, and its owner is told once the cool-down is over, if it still is.
+    /// It is below, and the owner will be notified after the cool-down if it still is.
     Waiting,
-    /// It has been from the account's beginning: nothing has fallen.
+    /// It has been below since the account's beginning, so it has not fallen below.
     Always,
 }
 
-/// An account after one of its changes, as far as alerts go by it.
+/// The balance of an account after one of its changes, as alerts need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Level {
     /// The number of the change.
     pub sequence: u64,
-    /// What a debit without a service can spend.
+    /// The credits that a debit without a service can spend.
     pub spendable: Credits,
-    /// What a debit of each service can spend, in the order of [`Service::ALL`]; not known where only a row tells of
-    /// the change.
+    /// The credits that a debit of each service can spend, in the order of [`Service::ALL`]; `None` when only
+    /// the row of the change is known.
     pub by_service: Option<[Credits; Service::ALL.len()]>,
-    /// Whether the plan counts nothing down: then nothing is ever low.
+    /// Whether the plan is unlimited: then the balance is never low.
     pub unlimited: bool,
     /// When it took effect.
     pub at: DateTime<Utc>,
 }
 
 impl Level {
-    /// The level of an account right after its last change.
+    /// The balance of an account right after its last change.
     #[must_use]
     pub fn of(account: &Account) -> Self {
         let at = account.last.as_ref().map_or(DateTime::UNIX_EPOCH, |last| last.at);
@@ -85,7 +85,7 @@ impl Level {
         }
     }
 
-    /// The same, by the row of that change.
+    /// The balance right after a change, from its row.
     #[must_use]
     pub fn after(receipt: &Receipt) -> Self {
         let at = receipt.entry.at;
@@ -94,7 +94,7 @@ impl Level {
         Self { sequence: receipt.sequence, spendable, by_service: None, unlimited, at }
     }
 
-    /// What a debit of that service, or without one, can spend; `None` where that is not known.
+    /// The credits that a debit of this service, or without one, can spend; `None` when that is not known.
     #[must_use]
     pub fn spendable_for(&self, service: Option<Service>) -> Option<Credits> {
         let Some(service) = service else { return Some(self.spendable) };
@@ -104,8 +104,8 @@ impl Level {
 }
 
 impl AlertState {
-    /// How it is after a change that itself is to be told as `own`, and all that its owner is to be told. Where
-    /// it is as before, it need not be written: whoever looks again comes to the same.
+    /// Evaluates a change whose own notification is `own`: the new state, and all notifications. An unchanged
+    /// state need not be written, because a repeated evaluation has the same result.
     #[must_use]
     pub fn follow(&self, alerts: &Alerts, level: Level, own: Option<News>) -> (Self, Vec<News>) {
         if level.sequence <= self.through {
@@ -125,8 +125,8 @@ impl AlertState {
         (next, news)
     }
 
-    /// How it is when an account is looked at between its changes, all of which were followed: its owner has set
-    /// thresholds, or a cool-down may be over.
+    /// Evaluates an account between its changes, all of which were evaluated: thresholds were set, or a
+    /// cool-down has ended.
     #[must_use]
     pub fn look(&self, alerts: &Alerts, level: Level) -> (Self, Vec<News>) {
         if level.sequence < self.level {
@@ -145,10 +145,10 @@ impl AlertState {
             let known = self.marks.iter().find(|mark| mark.is_of(threshold)).cloned();
             let spendable = level.spendable_for(threshold.service);
             let Some(spendable) = spendable.filter(|_| threshold.since <= level.sequence) else {
-                // It does not count yet, or nobody knows: it stays as it was.
+                // The threshold is not valid yet, or the balance is not known: the state stays.
                 return known;
             };
-            // Below a threshold with its first credits, an account has not fallen below it.
+            // An account whose first credits are below a threshold has not fallen below it.
             let is_first = level.sequence <= 1 && threshold.since == 0;
             let known = known.unwrap_or_else(|| Mark::new(threshold));
             let (next, told) = known.look(alerts, spendable, level, is_first);
@@ -163,8 +163,8 @@ impl AlertState {
         (Self { marks, depleted, ..self.clone() }, news)
     }
 
-    /// When somebody should look again although nothing changes: the cool-down of a threshold ends that its
-    /// owner waits to be told of.
+    /// The time at which alerts must be checked although nothing changes: the end of the first cool-down that
+    /// holds back an alert.
     #[must_use]
     pub fn look_at(&self, alerts: &Alerts) -> Option<DateTime<Utc>> {
         let waiting = self.marks.iter().filter(|mark| mark.low == Low::Waiting);
@@ -190,12 +190,12 @@ impl Mark {
         is_first: bool,
     ) -> (Self, Option<News>) {
         if level.unlimited {
-            // Nothing is low any more, and nothing has recovered: there is no balance to tell of.
+            // An unlimited plan has no balance, so it is neither low nor recovered.
             self.low = Low::No;
             return (self, None);
         }
         let is_below = spendable < self.threshold;
-        // At the threshold itself, and within the margin above it, it stays what it was.
+        // Between the threshold and the margin above it, the state stays.
         let enough = self.threshold.plus(alerts.recovery_margin).unwrap_or(Credits::MAX);
         match self.low {
             Low::No if is_below && is_first => {
@@ -209,7 +209,7 @@ impl Mark {
         }
     }
 
-    /// Its owner is told, unless they were a short while ago.
+    /// Notifies the owner, unless the cool-down holds it back.
     fn fallen(mut self, alerts: &Alerts, balance: Credits, at: DateTime<Utc>) -> (Self, Option<News>) {
         if self.cooled_at(alerts).is_some_and(|cooled| at < cooled) {
             self.low = Low::Waiting;
@@ -220,7 +220,7 @@ impl Mark {
         (self, Some(news))
     }
 
-    /// Who was not told that it is low is not told that it is no longer.
+    /// The recovery is only notified if the low balance was.
     fn recovered(mut self, balance: Credits) -> (Self, Option<News>) {
         let news = News::Recovered { balance, threshold: self.threshold, service: self.service };
         let was_told = self.low == Low::Told;
@@ -228,10 +228,10 @@ impl Mark {
         (self, Some(news).filter(|_| was_told))
     }
 
-    /// When the owner may be told again.
+    /// The end of the cool-down.
     fn cooled_at(&self, alerts: &Alerts) -> Option<DateTime<Utc>> {
-        // Requests under way together land in another order than they came in, so times may go back a little: without a
-        // cool-down nothing is kept back by them.
+        // Concurrent requests are written in another order than they are received, so times can go back
+        // slightly: without a cool-down they must not hold back an alert.
         let minutes = Some(alerts.cooldown_minutes).filter(|minutes| *minutes > 0)?;
         let pause = Duration::try_minutes(minutes.into())?;
         self.told_at?.checked_add_signed(pause)

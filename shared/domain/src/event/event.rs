@@ -7,82 +7,82 @@ use crate::{
     Service, Suspension, WebhookId,
 };
 
-/// Something that an organisation is told.
+/// A notification: something that becomes an event of an organisation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
     /// Credits will expire.
     Expiring {
         /// The lot.
         lot: EntryId,
-        /// What it is now.
+        /// The lot as it is now.
         terms: Lot,
     },
     /// A month of a monitor could not be paid.
     MonitorSuspended(Monitor),
-    /// A monitor that was suspended goes on.
+    /// A suspended monitor has resumed.
     MonitorResumed(Monitor),
-    /// A transaction that its owner has not made themselves, see [`News::of`].
+    /// A transaction that the owner did not cause themselves, see [`News::of`].
     Booked {
-        /// What has happened.
+        /// The name of the event.
         name: EventName,
         /// The transaction.
         entry: EntryId,
-        /// The particulars.
+        /// The data of the event.
         data: Value,
     },
     /// The balance has fallen below a threshold.
     LowBalance {
-        /// What is left.
+        /// The balance.
         balance: Credits,
-        /// Below which.
+        /// The threshold.
         threshold: Credits,
-        /// Of which service's debits; none for those without one.
+        /// The service whose debits it concerns; `None` for debits without a service.
         service: Option<Service>,
     },
     /// The balance is above a threshold again.
     Recovered {
-        /// What there is.
+        /// The balance.
         balance: Credits,
-        /// Above which.
+        /// The threshold.
         threshold: Credits,
-        /// Of which service's debits; none for those without one.
+        /// The service whose debits it concerns; `None` for debits without a service.
         service: Option<Service>,
     },
-    /// Nothing is left.
+    /// No credits are left.
     Depleted,
     /// Auto-recharge has bought credits.
     Recharged(Box<Purchase>),
     /// A payment of auto-recharge has failed.
     RechargeFailed(Box<RechargeFailure>),
-    /// Auto-recharge waits.
+    /// Auto-recharge is paused.
     RechargePaused {
-        /// Why.
+        /// The reason.
         why: Pause,
-        /// Until when; none where it is not for a time.
+        /// The end of the pause; `None` when it has no fixed end.
         until: Option<DateTime<Utc>>,
-        /// The revision of its settings: another limit that is reached is other news.
+        /// The revision of its settings, so that a limit reached under other settings is another notification.
         revision: u64,
     },
-    /// Auto-recharge has switched itself off, for too many payments have failed.
+    /// Auto-recharge was switched off after too many failed payments.
     RechargeOff {
-        /// The last of them.
+        /// The last failed payment.
         after: EntryId,
     },
-    /// Auto-recharge waits for its owner, for a payment is disputed.
+    /// Auto-recharge waits for its owner because a payment is disputed.
     RechargeDisputed {
-        /// The dispute, by the provider's name.
+        /// The provider's id of the dispute.
         dispute: String,
     },
-    /// Auto-recharge waits for its owner, for a payment was refunded.
+    /// Auto-recharge waits for its owner because a payment was refunded.
     RechargeRefunded {
         /// The purchase's transaction.
         purchase: EntryId,
-        /// Which step of its refunds takes credits back.
+        /// The step of its refunds that takes credits back.
         step: u32,
     },
     /// A purchase has failed.
     PurchaseFailed(Box<Purchase>, Decline),
-    /// A webhook gets no more deliveries until its owner resumes it.
+    /// A webhook was paused and gets no deliveries until its owner resumes it.
     WebhookPaused(HookPaused),
 }
 
@@ -91,56 +91,56 @@ pub enum News {
 pub struct RechargeFailure {
     /// The purchase's transaction.
     pub transaction: EntryId,
-    /// How many credits it was to buy.
+    /// The number of credits.
     pub credits: Amount,
-    /// The payment method, by the provider's name.
+    /// The payment provider's id of the payment method.
     pub method: String,
-    /// Why.
+    /// The reason.
     pub decline: Decline,
-    /// The how manieth failure in a row it is.
+    /// The number of consecutive failures.
     pub failures: u32,
-    /// When it is tried again; none once it has switched itself off.
+    /// The time of the next attempt; `None` once auto-recharge is switched off.
     pub next: Option<DateTime<Utc>>,
 }
 
-/// A webhook that was paused without its owner.
+/// A webhook that was paused automatically.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookPaused {
-    /// Which.
+    /// The webhook.
     pub webhook: WebhookId,
-    /// Where it is, without what only its owner should know: a path or a query may be a secret.
+    /// The URL's origin only: a path or a query can contain a secret.
     pub url: String,
-    /// Whether it has said that it is gone; else it has failed too often.
+    /// Whether it answered that it is gone; otherwise it failed too often.
     pub gone: bool,
-    /// The event that it did not take; none when that is older than the feed.
+    /// The event that was not delivered; `None` when it is older than the feed.
     pub event: Option<EventId>,
     /// That event's number.
     pub number: u64,
-    /// The how manieth time that its deliveries were begun afresh.
+    /// The number of times that deliveries were restarted.
     pub run: u32,
 }
 
-/// News with its number, as the feed has it. Numbers are 1, 2, 3, … per account, without a gap.
+/// An event in the feed of an account. Numbers are 1, 2, 3, … per account, without gaps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// Its number.
     pub number: u64,
-    /// What has happened: `credits.expiring`.
+    /// The name of the event, such as `credits.expiring`.
     pub name: String,
-    /// When.
+    /// The time of the event.
     pub at: DateTime<Utc>,
-    /// The particulars.
+    /// The data of the event.
     pub data: Value,
 }
 
 impl Event {
-    /// Its id, which is made from whose it is and its number.
+    /// Its id, derived from the account and the number.
     #[must_use]
     pub fn id(&self, account: AccountId) -> EventId {
         EventId::of(account, self.number, self.at)
     }
 
-    /// The event as callers get it, from the feed and in deliveries (contract: "An event is").
+    /// The event as the feed and deliveries contain it (contract: "An event is").
     #[must_use]
     pub fn body(&self, account: AccountId) -> Value {
         json!({
@@ -155,7 +155,7 @@ impl Event {
 }
 
 impl News {
-    /// What has happened, by the name that callers subscribe to.
+    /// The name of the event, to which callers subscribe.
     #[must_use]
     pub fn name(&self) -> EventName {
         match self {
@@ -177,9 +177,10 @@ impl News {
         }
     }
 
-    /// What it goes by, so that it is told once however often somebody finds it out. A monitor may be
-    /// suspended more than once; each time its row has another revision. What follows from the account
-    /// itself goes by the number of its change (see [`AlertState`](crate::AlertState)), and this is not used.
+    /// The deduplication key, by which a notification becomes one event however often it is found. A monitor
+    /// can be suspended repeatedly; its row has another revision each time. Notifications that follow from the
+    /// account's changes are deduplicated by the number of the change (see [`AlertState`](crate::AlertState)),
+    /// and this key is not used.
     #[must_use]
     pub fn source(&self) -> String {
         match self {
@@ -208,7 +209,7 @@ impl News {
         }
     }
 
-    /// The particulars, as the schemas of infra/events describe them.
+    /// The data of the event, as the schemas of infra/events describe it.
     #[must_use]
     pub fn data(&self) -> Value {
         match self {
@@ -262,12 +263,12 @@ impl News {
     }
 }
 
-/// The seed's payload (seed: "Webhook Payload").
+/// The data of a balance event (seed: "Webhook Payload").
 fn level(balance: Credits, threshold: Credits, message: &str) -> Value {
     json!({ "currentBalance": balance, "threshold": threshold, "message": message })
 }
 
-/// The same of what debits of a service can spend.
+/// The data of a balance event of a service.
 fn level_of(service: Service, balance: Credits, threshold: Credits, what: &str) -> Value {
     json!({
         "currentBalance": balance,
@@ -307,7 +308,7 @@ fn suspended(monitor: &Monitor) -> Value {
 fn paused(why: Pause, until: Option<DateTime<Utc>>) -> Value {
     json!({
         "reason": why.as_str(),
-        // Of all these, too many failed payments alone switch it off.
+        // Only too many failed payments switch it off.
         "enabled": why != Pause::PaymentFailed,
         "until": until.map(text),
         "message": match why {
@@ -372,7 +373,7 @@ impl HookPaused {
     }
 }
 
-/// A time as the API writes it.
+/// A time in the API's format.
 pub(crate) fn text(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

@@ -3,18 +3,17 @@ use chrono::{DateTime, Duration, Utc};
 use crate::ledger::lot::booked_at;
 use crate::{Account, Alerts, EntryId, Lot};
 
-/// What is to be done about the ends of an account's lots at one time.
+/// The expiry notices of an account that are due, and the time of the next check.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ends {
-    /// Lots whose owner is to be told that they end.
+    /// Lots whose expiry notice is due.
     pub notices: Vec<(EntryId, Lot)>,
-    /// When to look again; none when no lot has an end.
+    /// The time of the next check; `None` when no lot has an expiry.
     pub next: Option<DateTime<Utc>>,
 }
 
 impl Account {
-    /// What is to be done about the ends of its lots at `now`: whose owner is to be told, and when
-    /// there is something to do next, be it to tell or to book.
+    /// The expiry notices that are due at `now`, and the time at which the next notice or expiry is due.
     #[must_use]
     pub fn ends(&self, alerts: &Alerts, now: DateTime<Utc>) -> Ends {
         let mut ends = Ends::default();
@@ -32,7 +31,7 @@ impl Account {
     }
 }
 
-/// When the owner of a lot that ends at `end` is told; never with a notice of no days.
+/// The time of the notice for a lot that expires at `end`; `None` when notices are switched off.
 fn notice_at(end: DateTime<Utc>, alerts: &Alerts) -> Option<DateTime<Utc>> {
     let days = Some(alerts.expiry_notice_days).filter(|days| *days > 0)?;
     end.checked_sub_signed(Duration::try_days(days.into())?)

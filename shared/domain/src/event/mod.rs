@@ -1,4 +1,4 @@
-//! Events that an organisation receives, and what leads to them.
+//! Events that an organisation receives, the alerts that cause them, and usage.
 
 mod alert_settings;
 mod alert_state;

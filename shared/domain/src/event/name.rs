@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-/// What an organisation can be told. The schema of each stands in `infra/events`.
+/// The name of an event. Its schema is in `infra/events`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "&'static str")]
 pub enum EventName {
@@ -12,17 +12,17 @@ pub enum EventName {
     CreditsRecovered,
     /// `credits.purchased`: credits were bought.
     CreditsPurchased,
-    /// `credits.renewed`: a month has turned and its subscription credits are there.
+    /// `credits.renewed`: a new month has begun and its subscription credits are available.
     CreditsRenewed,
     /// `credits.expiring`: some credits will expire soon.
     CreditsExpiring,
-    /// `credits.expired`: credits have expired that nobody had used.
+    /// `credits.expired`: unused credits have expired.
     CreditsExpired,
-    /// `credits.refunded`: credits were given back.
+    /// `credits.refunded`: credits were refunded.
     CreditsRefunded,
-    /// `credits.granted`: an operator has given credits.
+    /// `credits.granted`: an operator has granted credits.
     CreditsGranted,
-    /// `credits.adjusted`: an operator has put the credits right.
+    /// `credits.adjusted`: an operator has adjusted the credits.
     CreditsAdjusted,
     /// `hold.expired`: a hold has ended, and what was left of it is available again.
     HoldExpired,
@@ -30,37 +30,37 @@ pub enum EventName {
     AutoRechargeSucceeded,
     /// `auto_recharge.failed`: a payment of auto-recharge has failed.
     AutoRechargeFailed,
-    /// `auto_recharge.paused`: auto-recharge waits although the balance is below its threshold.
+    /// `auto_recharge.paused`: auto-recharge is paused although the balance is below its threshold.
     AutoRechargePaused,
     /// `purchase.failed`: a purchase could not be paid.
     PurchaseFailed,
     /// `purchase.refunded`: money of a purchase was refunded, and its credits were taken back.
     PurchaseRefunded,
-    /// `monitor.suspended`: a month of a monitor could not be paid, so the monitor waits.
+    /// `monitor.suspended`: a month of a monitor could not be paid, so the monitor is suspended.
     MonitorSuspended,
-    /// `monitor.resumed`: a monitor that was suspended goes on.
+    /// `monitor.resumed`: a suspended monitor has resumed.
     MonitorResumed,
     /// `budget.reached`: a budget is used up for its period.
     BudgetReached,
-    /// `plan.changed`: the organisation has another subscription plan.
+    /// `plan.changed`: the organisation's subscription plan has changed.
     PlanChanged,
-    /// `dispute.opened`: a customer's bank disputes a payment, and what is left of its credits is frozen.
+    /// `dispute.opened`: a customer's bank disputes a payment, and its remaining credits are set aside.
     DisputeOpened,
-    /// `dispute.closed`: a dispute is decided.
+    /// `dispute.closed`: a dispute is closed.
     DisputeClosed,
     /// `webhook.paused`: deliveries to an endpoint have stopped until its owner resumes them.
     WebhookPaused,
-    /// `webhook.test`: a test delivery that its owner has asked for.
+    /// `webhook.test`: a test delivery that the owner requested.
     WebhookTest,
 }
 
-/// Text that names no event.
+/// The text is not the name of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be one of: {}", EventName::ALL.map(EventName::as_str).join(", "))]
 pub struct BadEventName;
 
 impl EventName {
-    /// Every event there is.
+    /// Every event.
     pub const ALL: [Self; 24] = [
         Self::CreditsLowBalance,
         Self::CreditsDepleted,
@@ -88,7 +88,7 @@ impl EventName {
         Self::WebhookTest,
     ];
 
-    /// The word that stands for it in deliveries and subscriptions: `credits.low_balance`.
+    /// The name in deliveries and subscriptions: `credits.low_balance`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -119,7 +119,7 @@ impl EventName {
         }
     }
 
-    /// What has happened, in one sentence for the documentation.
+    /// A summary in one sentence, for the documentation.
     #[must_use]
     pub fn summary(self) -> &'static str {
         match self {
@@ -152,7 +152,7 @@ impl EventName {
         }
     }
 
-    /// Whether an endpoint can ask for it. Test deliveries come when they are asked for, to whoever asks.
+    /// Whether a webhook can subscribe to it. Test deliveries are sent on request, to any webhook.
     #[must_use]
     pub fn is_subscribable(self) -> bool {
         self != Self::WebhookTest

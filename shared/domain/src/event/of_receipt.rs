@@ -6,13 +6,13 @@ use crate::{
 };
 
 impl News {
-    /// What an organisation is told of a transaction; nothing of most, which whoever made them knows.
+    /// The notification of a transaction; `None` for most, because their callers know of them.
     #[must_use]
     pub fn of(receipt: &Receipt) -> Option<Self> {
         let entry = &receipt.entry;
         let (name, message, more) = match entry.operation.as_str() {
             "credit.purchase" => (EventName::CreditsPurchased, "Credits were bought", purchased(receipt)),
-            // With its first month an account is opened, and nothing is renewed.
+            // The first renewal opens the account, and is not an event.
             "credit.renewal" if 1 < receipt.sequence => {
                 (EventName::CreditsRenewed, "Your credits of the month were renewed", renewed(receipt))
             }
@@ -71,13 +71,13 @@ fn fields<const N: usize>(pairs: [(&str, Value); N]) -> Fields {
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// The transaction's name for callers: a purchase had one before its entry was made.
+/// The transaction's id for callers: a purchase has one before its entry is written.
 fn transaction(receipt: &Receipt) -> Value {
     let paid = receipt.details.paid.as_ref().map(|paid| paid.transaction);
     json!(paid.unwrap_or(receipt.entry.id))
 }
 
-/// What was paid, as the API writes money.
+/// An amount of money in the API's format.
 pub(crate) fn price(money: Money) -> Value {
     json!({ "amount": money.amount(), "currency": money.currency().code() })
 }
@@ -107,7 +107,7 @@ fn expired(entry: &Entry) -> Fields {
     fields([("sources", sources(entry))])
 }
 
-/// Which lots, and how much of each.
+/// The lots and their amounts.
 fn sources(entry: &Entry) -> Value {
     let part = |part: &Move| json!({ "source": part.source, "lotId": part.lot, "amount": part.amount });
     entry.moves.iter().map(part).collect()
@@ -139,14 +139,14 @@ fn adjusted(receipt: &Receipt) -> Fields {
     ])
 }
 
-/// Of a hold that has ended by itself; whoever releases one knows that they do.
+/// Only a hold that has expired is an event; the caller of a release knows of it.
 fn ended(receipt: &Receipt) -> Option<Fields> {
     let drawn = receipt.details.drawn.as_ref().filter(|drawn| drawn.why == Why::Expiry)?;
     Some(fields([("holdId", json!(HoldId::from(drawn.of)))]))
 }
 
 fn switched(entry: &Entry) -> Option<Fields> {
-    // Under an idempotency key, that nothing changes is an entry too.
+    // A request with an idempotency key is an entry even when nothing changes.
     let switch =
         entry.switch.as_ref().filter(|switch| switch.from != switch.to || !entry.amount.is_zero())?;
     let allowance = match switch.allowance {

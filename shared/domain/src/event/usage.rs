@@ -5,43 +5,43 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Credits, Direction, Receipt, Reference, Source};
 
-/// How much was used, by operation.
+/// Usage by operation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Usage(pub BTreeMap<String, Used>);
 
-/// How much was used of one operation.
+/// The usage of one operation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Used {
-    /// How many debits, captures or refunds there were.
+    /// The number of debits, captures or refunds.
     pub count: u64,
-    /// How many credits they were worth.
+    /// Their credits.
     pub credits: Credits,
-    /// From which buckets, or back to which.
+    /// The credits by source.
     pub sources: BTreeMap<Source, Credits>,
 }
 
-/// What one transaction adds to usage.
+/// The usage of one transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spent {
-    /// Its number.
+    /// The transaction's number.
     pub sequence: u64,
     /// When it took effect.
     pub at: DateTime<Utc>,
-    /// What was done: for a capture what was held for; for a refund `credit.refund`.
+    /// The operation: for a capture the hold's operation; for a refund `credit.refund`.
     pub operation: String,
-    /// What it adds.
+    /// Its usage.
     pub used: Used,
-    /// On behalf of whom, by the caller's name.
+    /// The caller's id of the customer.
     pub customer: Option<Reference>,
-    /// Who did it, by the caller's name.
+    /// The caller's id of the staff member.
     pub member: Option<Reference>,
 }
 
 impl Spent {
-    /// What a transaction adds to usage; nothing when it spends nothing and gives nothing back. Holds are no
-    /// usage until they are captured.
+    /// The usage of a transaction; `None` when it neither spends nor refunds credits. Holds are not usage until
+    /// they are captured.
     #[must_use]
     pub fn by(receipt: &Receipt) -> Option<Self> {
         let Receipt { entry, details, sequence, .. } = receipt;
@@ -99,14 +99,14 @@ impl Used {
 }
 
 impl Usage {
-    /// With another count of the same.
+    /// Adds other usage.
     pub fn join(&mut self, other: &Self) {
         for (operation, used) in &other.0 {
             self.0.entry(operation.clone()).or_default().add(used);
         }
     }
 
-    /// With what a transaction adds.
+    /// Adds the usage of a transaction.
     pub fn add(&mut self, spent: &Spent) {
         self.0.entry(spent.operation.clone()).or_default().add(&spent.used);
     }

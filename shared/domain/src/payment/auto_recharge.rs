@@ -3,104 +3,103 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Amount, Credits, Decline, EntryId, Money, Period, Reference, Service};
 
-/// How many automatic charges there may be within an hour. A threshold that debits cross again and again
-/// within minutes is a mistake somewhere, and a card is not to pay for it.
+/// The maximum number of automatic charges within an hour. Debits that cross a threshold repeatedly within
+/// minutes indicate a mistake, and the card must not pay for it.
 pub const BURST_MAX: usize = 5;
 const BURST_HOURS: i64 = 1;
 
-/// How many seconds after it began a charge under way is looked at again.
+/// The number of seconds after which a charge in progress is checked again.
 const LOOK_SECONDS: i64 = 60;
 
-/// After how many hours a failed payment is tried again: the first time, the second time. After one
-/// failure more it is switched off.
+/// The number of hours after which a failed payment is retried: the first time, the second time. After one more
+/// failure auto-recharge is switched off.
 const RETRY_HOURS: [i64; 2] = [1, 6];
 
-/// Auto-recharge of one account (contract, rule 6; seed: "Auto-Recharge"): what its owner has set, and how
-/// far it is.
+/// The auto-recharge of one account: its settings and its state (contract, rule 6; seed: "Auto-Recharge").
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Recharge {
-    /// Whether it may charge.
+    /// Whether it is enabled.
     pub enabled: bool,
     /// It charges when a debit can spend fewer credits than this.
     pub threshold: Credits,
-    /// Whose debits count: those of this service, or those without one.
+    /// The service whose debits the threshold concerns; `None` for debits without a service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<Service>,
-    /// How many credits a pack has. One charge buys as many packs as bring the balance back to the
-    /// threshold.
+    /// The credits per pack. One charge buys as many packs as bring the balance back to the threshold.
     pub amount: Amount,
-    /// The payment method, by the provider's name.
+    /// The payment provider's id of the payment method.
     pub payment_method: Reference,
-    /// How many credits a calendar month (UTC) may bring; none for any number.
+    /// The maximum number of credits bought in a calendar month (UTC); `None` for no limit.
     pub monthly_limit: Option<Credits>,
-    /// What a calendar month may cost; the usual limit when its owner has said nothing.
+    /// The maximum spend in a calendar month; `None` for the default limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monthly_spend_limit: Option<Money>,
-    /// Up to how many credits of debt a charge may settle. Where more is owed, nothing is charged.
+    /// The maximum number of outstanding credits that a charge may settle. With more outstanding nothing is
+    /// charged.
     #[serde(default, skip_serializing_if = "no_credits")]
     pub debt_limit: Credits,
-    /// How far it is.
+    /// Its state.
     pub state: RechargeState,
-    /// A payment is disputed: nothing is charged until the owner sets auto-recharge anew.
+    /// Whether a payment is disputed: nothing is charged until the owner sets auto-recharge again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub disputed: bool,
-    /// A payment was refunded: nothing is charged until the owner sets auto-recharge anew.
+    /// Whether a payment was refunded: nothing is charged until the owner sets auto-recharge again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub refunded: bool,
-    /// How many payments have failed one after the other.
+    /// The number of consecutive failed payments.
     pub failures: u32,
     /// The last failure's reason.
     pub failure: Option<Decline>,
-    /// The month that `bought` and `spent` belong to.
+    /// The month of `bought` and `spent`.
     pub month: Period,
-    /// Credits of this month's charges: those that were paid, and one that is under way.
+    /// The credits of this month's charges: paid, and in progress.
     pub bought: Credits,
-    /// What they cost, in minor units of the organisation's currency.
+    /// Their price in minor units of the organisation's currency.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub spent: u64,
-    /// When the latest charges began, oldest first; at most [`BURST_MAX`].
+    /// The times of the latest charges, oldest first; at most [`BURST_MAX`].
     pub recent: Vec<DateTime<Utc>>,
-    /// Grows whenever the settings change, and stays where only the progress does: what a change was made of.
+    /// Incremented with every change of the settings, but not of the state.
     #[serde(default)]
     pub edition: u64,
-    /// Grows with every change of the row.
+    /// Incremented with every change of the row.
     pub revision: u64,
 }
 
-/// How far auto-recharge is.
+/// The state of auto-recharge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "is")]
 pub enum RechargeState {
     /// It waits for the balance to fall below the threshold.
     Ready,
-    /// A purchase is under way for this crossing.
+    /// A purchase for this crossing is in progress.
     Charging {
-        /// The purchase.
+        /// The purchase's transaction.
         transaction: EntryId,
-        /// How many credits it buys.
+        /// The number of credits.
         credits: Amount,
-        /// For how much; not known of a charge that began before this was kept.
+        /// The price; `None` for a charge that began before the price was stored.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         price: Option<Money>,
-        /// When it began.
+        /// The time when it began.
         at: DateTime<Utc>,
     },
-    /// It waits for a time.
+    /// It waits until a given time.
     Paused {
-        /// Why.
+        /// The reason.
         why: Pause,
-        /// It goes on at this instant.
+        /// The time when it resumes.
         until: DateTime<Utc>,
     },
-    /// It waits for the account to change: a debt to be paid, credits to arrive.
+    /// It waits for a change of the account: a repayment, or more credits.
     Stopped {
-        /// Why.
+        /// The reason.
         why: Pause,
     },
 }
 
-/// Why auto-recharge waits.
+/// The reason why auto-recharge waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Pause {
@@ -110,7 +109,7 @@ pub enum Pause {
     MonthlyLimit,
     /// The month's limit of money is reached.
     MonthlySpendLimit,
-    /// The organisation's purchases of the day cost all that they may.
+    /// The organisation's daily spending limit is reached.
     DailySpendLimit,
     /// One payment cannot bring the balance back to the threshold.
     PaymentLimit,
@@ -118,7 +117,7 @@ pub enum Pause {
     TooManyCharges,
     /// No package is on sale in the organisation's currency.
     NotOnSale,
-    /// More is owed than a charge may settle.
+    /// More credits are outstanding than a charge may settle.
     Debt,
     /// A payment is disputed.
     Disputed,
@@ -127,7 +126,7 @@ pub enum Pause {
 }
 
 impl Pause {
-    /// In a word, as events have it.
+    /// The word in events.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -144,8 +143,8 @@ impl Pause {
         }
     }
 
-    /// Whether credits that come from elsewhere end it. The wait after a failed payment lasts its time, whatever
-    /// happens meanwhile.
+    /// Whether it ends when credits arrive from elsewhere. The wait after a failed payment always lasts its
+    /// full time.
     pub(crate) fn ends_with_credits(self) -> bool {
         match self {
             Self::PaymentFailed | Self::Disputed | Self::Refunded => false,
@@ -161,26 +160,26 @@ impl Pause {
 }
 
 impl RechargeState {
-    /// Waiting for an hour, for what its owner or ours may mend meanwhile.
+    /// A pause of an hour, so that the owner or an operator can resolve its cause.
     #[must_use]
     pub fn for_an_hour(why: Pause, now: DateTime<Utc>) -> Self {
         Self::Paused { why, until: hours_after(now, 1) }
     }
 
-    /// Waiting for the next day (UTC).
+    /// A pause until the next day (UTC).
     #[must_use]
     pub fn for_this_day(why: Pause, now: DateTime<Utc>) -> Self {
         let next = now.date_naive().succ_opt().map(|day| day.and_time(NaiveTime::MIN).and_utc());
         Self::Paused { why, until: next.unwrap_or(DateTime::<Utc>::MAX_UTC) }
     }
 
-    /// Waiting for the next month.
+    /// A pause until the next month (UTC).
     #[must_use]
     pub fn for_this_month(why: Pause, now: DateTime<Utc>) -> Self {
         Self::Paused { why, until: Period::of(now).next().start() }
     }
 
-    /// Why it waits, and until when where it is for a time; none while it does not.
+    /// The reason for the pause and its end, if it has one; `None` when it is not paused.
     #[must_use]
     pub fn pause(&self) -> Option<(Pause, Option<DateTime<Utc>>)> {
         match self {
@@ -192,26 +191,26 @@ impl RechargeState {
 }
 
 impl Recharge {
-    /// What was bought in a month: credits, and minor units of the organisation's currency.
+    /// The credits bought in a month, and their price in minor units of the organisation's currency.
     #[must_use]
     pub fn bought_in(&self, month: Period) -> (Credits, u64) {
         if self.month == month { (self.bought, self.spent) } else { (Credits::ZERO, 0) }
     }
 
-    /// When the burst guard lets go, if it holds.
+    /// The time until which [`BURST_MAX`] prevents another charge; `None` when it does not.
     pub(crate) fn burst_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let latest = self.recent.len().checked_sub(BURST_MAX)?;
         let until = hours_after(*self.recent.get(latest)?, BURST_HOURS);
         (now < until).then_some(until)
     }
 
-    /// When it is to be looked at again if nobody wakes it before; none while it waits for the account.
+    /// The time of the next scheduled check; `None` while it waits for a change of the account.
     #[must_use]
     pub fn look_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let soon = || now.checked_add_signed(Duration::try_seconds(LOOK_SECONDS)?);
         match &self.state {
             RechargeState::Charging { .. } => soon(),
-            // Nothing is charged then, so there is nothing to look for.
+            // Nothing is charged then, so no check is needed.
             RechargeState::Ready | RechargeState::Paused { .. } | RechargeState::Stopped { .. }
                 if self.reversed().is_some() =>
             {
@@ -222,7 +221,7 @@ impl Recharge {
         }
     }
 
-    /// With a charge of `credits` for `price` begun as `transaction`.
+    /// The auto-recharge with a charge of `credits` for `price` begun as `transaction`.
     #[must_use]
     pub fn charging(&self, transaction: EntryId, credits: Amount, price: Money, now: DateTime<Utc>) -> Self {
         let month = Period::of(now);
@@ -240,14 +239,14 @@ impl Recharge {
         }
     }
 
-    /// With its charge paid.
+    /// The auto-recharge with its charge paid.
     #[must_use]
     pub fn paid(&self) -> Self {
         Self { state: RechargeState::Ready, failures: 0, failure: None, ..self.clone() }
     }
 
-    /// With its charge refused: it tries again after an hour, then after six, and then switches itself
-    /// off.
+    /// The auto-recharge with its charge refused: it is retried after one hour, then after six, and then
+    /// switched off.
     #[must_use]
     pub fn refused(&self, decline: &Decline, now: DateTime<Utc>) -> Self {
         let failures = self.failures.saturating_add(1);
@@ -266,7 +265,7 @@ impl Recharge {
         }
     }
 
-    /// In that state in place of a charge that was never asked for: no payment has failed.
+    /// The auto-recharge with `state` in place of a charge that was never requested: no payment failed.
     #[must_use]
     pub fn abandoned(&self, state: RechargeState) -> Self {
         let mut recent = self.recent.clone();
@@ -276,7 +275,7 @@ impl Recharge {
         Self { recent, ..self.without_charge(state) }
     }
 
-    /// In that state, without what the charge under way counts for in its month.
+    /// The auto-recharge with `state`, and without the charge in progress in the totals of its month.
     fn without_charge(&self, state: RechargeState) -> Self {
         let (bought, spent) = match &self.state {
             RechargeState::Charging { credits, price, at, .. } if Period::of(*at) == self.month => (
@@ -291,15 +290,15 @@ impl Recharge {
         Self { state, bought, spent, ..self.clone() }
     }
 
-    /// After a purchase that its owner has made and paid: what failed before it does not count. The wait for the next
-    /// attempt stays what it is. None where nothing has failed.
+    /// The auto-recharge after a paid purchase by its owner: earlier failures no longer count, but the wait for
+    /// the next attempt stays. `None` when nothing has failed.
     #[must_use]
     pub fn topped_up(&self) -> Option<Self> {
         (self.failures > 0).then(|| Self { failures: 0, ..self.clone() })
     }
 
-    /// Why it waits until its owner sets it anew, for money of a payment has left or may leave; none while it does
-    /// not.
+    /// The reason why it waits until its owner sets it again: a payment is disputed or was refunded. `None`
+    /// when neither is.
     #[must_use]
     pub fn reversed(&self) -> Option<Pause> {
         if self.disputed {
@@ -308,13 +307,13 @@ impl Recharge {
         self.refunded.then_some(Pause::Refunded)
     }
 
-    /// With a payment disputed.
+    /// The auto-recharge with a disputed payment.
     #[must_use]
     pub fn with_dispute(&self) -> Self {
         Self { disputed: true, edition: self.edition.saturating_add(1), ..self.clone() }
     }
 
-    /// With a payment refunded.
+    /// The auto-recharge with a refunded payment.
     #[must_use]
     pub fn with_refund(&self) -> Self {
         Self { refunded: true, edition: self.edition.saturating_add(1), ..self.clone() }

@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 
 use crate::{Amount, Credits, Currency, Money, Period, Recharge, RechargeState, Reference, Refusal, Service};
 
-/// What an owner changes; what is left out keeps its value.
+/// A change of an owner's settings; `None` keeps a field's value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RechargeChange {
     /// See [`Recharge::enabled`].
@@ -18,46 +18,46 @@ pub struct RechargeChange {
     pub amount: Option<Amount>,
     /// See [`Recharge::payment_method`].
     pub payment_method: Option<Reference>,
-    /// See [`Recharge::monthly_limit`]; `Some(None)` takes the limit away.
+    /// See [`Recharge::monthly_limit`]; `Some(None)` removes the limit.
     pub monthly_limit: Option<Option<Credits>>,
-    /// See [`Recharge::monthly_spend_limit`]; `Some(None)` is the usual limit again.
+    /// See [`Recharge::monthly_spend_limit`]; `Some(None)` restores the default limit.
     pub monthly_spend_limit: Option<Option<Money>>,
     /// See [`Recharge::debt_limit`].
     pub debt_limit: Option<Credits>,
 }
 
-/// What a change lacks or gets wrong.
+/// The reason why a change is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadRecharge {
-    /// The first setting needs it.
+    /// The field is required for the first setting.
     #[error("is needed before auto-recharge can be set up")]
     Missing(&'static str),
-    /// Not even one pack fits into the month's limit of credits.
+    /// One pack exceeds the monthly limit of credits.
     #[error("must be at least amount, or null for no limit")]
     LimitBelowAmount,
-    /// Not even one pack fits into the month's limit of money, or into one payment.
+    /// One pack exceeds the monthly limit of money, or one payment.
     #[error("must be smaller: one pack of so many credits costs {0}")]
     PackTooDear(String),
     /// One payment cannot bring the balance back to the threshold.
     #[error("must be at most {most}: one payment, within {within}, cannot bring back more")]
     ThresholdTooHigh {
-        /// The largest threshold that would do.
+        /// The highest possible threshold.
         most: u64,
-        /// What limits a payment.
+        /// The limits of a payment.
         within: String,
     },
-    /// One payment cannot settle so much debt.
+    /// One payment cannot settle the debt limit.
     #[error("must be at most {most}: one payment, within {within}, cannot settle more")]
     DebtLimitTooHigh {
-        /// The largest limit that would do.
+        /// The highest possible debt limit.
         most: u64,
-        /// What limits a payment.
+        /// The limits of a payment.
         within: String,
     },
 }
 
 impl BadRecharge {
-    /// The field of the request that has to change.
+    /// The request's field that is wrong.
     #[must_use]
     pub fn field(&self) -> &'static str {
         match self {
@@ -71,7 +71,7 @@ impl BadRecharge {
 }
 
 impl RechargeChange {
-    /// Whether it sets nothing up where nothing is: it switches off at most.
+    /// Whether it needs no existing settings: it is empty, or only switches auto-recharge off.
     #[must_use]
     pub fn sets_nothing_up(&self) -> bool {
         let off = Self { enabled: Some(false), ..Self::default() };
@@ -80,12 +80,11 @@ impl RechargeChange {
 }
 
 impl Recharge {
-    /// What a calendar month may cost where its owner has said nothing, in minor units of the organisation's currency:
-    /// GBP 1,000.00.
+    /// The default monthly limit of money, in minor units of the organisation's currency: GBP 1,000.00.
     pub const SPEND_LIMIT_USUAL: u64 = 100_000;
 
-    /// The settings after `change`. Switched on, or left on, it begins afresh: without failures, whatever was
-    /// disputed or refunded before, at once. A charge that was asked for is finished in any case.
+    /// The settings after `change`. Auto-recharge starts again without failures, disputes or refunds. A charge
+    /// that was requested is completed in any case.
     ///
     /// # Errors
     /// [`BadRecharge::Missing`], [`BadRecharge::LimitBelowAmount`].
@@ -131,19 +130,19 @@ impl Recharge {
         Ok(changed)
     }
 
-    /// What a calendar month may cost, in minor units of `currency`, the organisation's own.
+    /// The monthly limit of money, in minor units of `currency`, the organisation's own.
     #[must_use]
     pub fn spend_limit(&self, currency: Currency) -> u64 {
         let own = self.monthly_spend_limit.filter(|limit| limit.currency() == currency);
         own.map_or(Self::SPEND_LIMIT_USUAL, Money::amount)
     }
 
-    /// Whether one payment can always bring the balance back to the threshold: for every gap up to all of it with the
-    /// largest debt that a charge may settle, at what credits cost by `price`. That changes where a package of one of
-    /// `sizes` sets it, and rises in between. Where nothing is on sale nobody can say, and that is no objection.
+    /// Checks that one payment can always bring the balance back to the threshold: for every gap up to the
+    /// whole threshold plus the debt limit, at the prices given by `price`. The price per credit changes at the
+    /// package `sizes`, and the total rises in between. When no package is on sale, the check passes.
     ///
     /// # Errors
-    /// [`BadRecharge`] with the largest threshold that would do.
+    /// [`BadRecharge`] with the highest possible threshold.
     pub fn satisfiable(
         &self,
         currency: Currency,
@@ -173,7 +172,7 @@ impl Recharge {
         Ok(())
     }
 
-    /// What is wrong when a payment may be for so many packs at most.
+    /// The refusal when one payment can be for at most `packs` packs.
     fn beyond(&self, packs: u64, currency: Currency, pack: Option<Money>) -> BadRecharge {
         let limit = text(self.spend_limit(currency), currency);
         if packs == 0 {
@@ -194,7 +193,7 @@ impl Recharge {
     }
 }
 
-/// The last number after `first` that `fits`, before `beyond`, which does not; `first` when none does.
+/// The last number after `first` that `fits`, before `beyond`, which does not fit; `first` when none does.
 fn last(mut first: u64, mut beyond: u64, fits: impl Fn(u64) -> bool) -> u64 {
     loop {
         let half = beyond.saturating_sub(first).checked_div(2).unwrap_or(0);
@@ -210,7 +209,7 @@ fn last(mut first: u64, mut beyond: u64, fits: impl Fn(u64) -> bool) -> u64 {
     }
 }
 
-/// Money in words: `GBP 49.00`.
+/// Money as text: `GBP 49.00`.
 fn text(minor: u64, currency: Currency) -> String {
     let amount = Decimal::new(i64::try_from(minor).unwrap_or(i64::MAX), currency.decimals());
     format!("{} {amount}", currency.code())

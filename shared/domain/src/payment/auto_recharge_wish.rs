@@ -2,21 +2,21 @@ use chrono::{DateTime, Utc};
 
 use crate::{Account, Allowance, Amount, Credits, Currency, Money, Pause, Period, Recharge, RechargeState};
 
-/// What auto-recharge wants to do.
+/// The next action of auto-recharge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wish {
-    /// Nothing now.
+    /// Do nothing.
     Rest,
-    /// Buy that many credits, in one charge.
+    /// Buy this number of credits, in one charge.
     Charge(Amount),
-    /// Be in this state.
+    /// Change to this state.
     Turn(RechargeState),
 }
 
 impl Recharge {
-    /// What it wants to do for `account` at `now`. One crossing gives one charge: whoever makes it turns
-    /// the state to `Charging` first, by a conditional write. A charge brings the balance back to the threshold or is
-    /// not made, so no crossing takes two.
+    /// The next action for `account` at `now`. Each crossing of the threshold causes one charge: the process
+    /// that makes it first changes the state to `Charging` by a conditional write. A charge brings the balance
+    /// back to the threshold or is not made, so no crossing causes two.
     #[must_use]
     pub fn wish(&self, account: &Account, now: DateTime<Utc>) -> Wish {
         if self.reversed().is_some() {
@@ -33,7 +33,7 @@ impl Recharge {
         if let Some((why, is_over)) = pause {
             let is_over = is_over || (!is_low && why.ends_with_credits());
             if is_over && !(is_low && may_charge) {
-                // Nothing is to be charged now: the next crossing is a new one.
+                // There is nothing to charge now, so the next crossing counts as a new one.
                 return Wish::Turn(RechargeState::Ready);
             }
             let is_settled = why == Pause::Debt && !self.owes_too_much(account);
@@ -47,7 +47,8 @@ impl Recharge {
         self.charge(account, now).unwrap_or_else(Wish::Turn)
     }
 
-    /// The charge that brings the balance back; or the state to be in, where there can be none.
+    /// The charge that brings the balance back to the threshold, or the state to change to if there can be
+    /// none.
     fn charge(&self, account: &Account, now: DateTime<Utc>) -> Result<Wish, RechargeState> {
         if self.owes_too_much(account) {
             return Err(RechargeState::Stopped { why: Pause::Debt });
@@ -69,10 +70,11 @@ impl Recharge {
         Ok(Wish::Charge(credits))
     }
 
-    /// Whether a charge for so much is within the month's limit of money, in `currency`, the organisation's own.
+    /// Checks that a charge for `price` is within the monthly limit of money, in `currency`, the organisation's
+    /// own.
     ///
     /// # Errors
-    /// The state to be in where it is not.
+    /// The state to change to when it is not.
     pub fn may_spend(
         &self,
         price: Money,
@@ -89,13 +91,13 @@ impl Recharge {
         Ok(())
     }
 
-    /// A purchase settles what is owed first, so a charge would pay for the debt before anything else.
+    /// A purchase first settles outstanding credits, so a charge would pay for the debt before anything else.
     fn owes_too_much(&self, account: &Account) -> bool {
         self.debt_limit < account.post_paid.outstanding
     }
 
-    /// As many credits, in whole packs, as settle what is owed and bring the balance back to the threshold; `None` when
-    /// that is more than a request may move.
+    /// The credits, in whole packs, that settle the debt and bring the balance back to the threshold; `None`
+    /// when that exceeds what a request may move.
     fn packs(&self, account: &Account, now: DateTime<Utc>) -> Option<Amount> {
         let pack = u64::from(self.amount);
         let spendable = account.spendable(self.service, now);

@@ -1,4 +1,4 @@
-//! Purchases and their payments, and auto-recharge.
+//! Purchases, their payments and refunds, and auto-recharge.
 
 mod auto_recharge;
 mod auto_recharge_change;

@@ -2,45 +2,45 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Money, PaymentId, PurchaseId};
 
-/// A payment as the company that takes it has it.
+/// A payment as the payment provider reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payment {
-    /// Its name; none for one that was refused before it was made.
+    /// Its id; `None` for a payment that was refused before it was created.
     pub id: Option<PaymentId>,
-    /// What it pays for; none for payments that are not ours.
+    /// The purchase that it pays for; `None` for other payments.
     pub purchase: Option<PurchaseId>,
-    /// How much.
+    /// The amount.
     pub price: Money,
-    /// What became of it.
+    /// Its status.
     pub standing: Standing,
-    /// The provider's receipt or invoice, by name or link.
+    /// The provider's receipt or invoice: an id or a link.
     pub receipt: Option<String>,
 }
 
-/// What became of a payment.
+/// The status of a payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// The money is taken.
+    /// It succeeded.
     Succeeded,
-    /// The provider needs time.
+    /// The provider is processing it.
     Processing,
-    /// The customer has to do something, at this link.
+    /// The customer has to act at this link.
     Action(String),
-    /// It was refused, for good.
+    /// It was declined.
     Failed(Decline),
-    /// It was given up before it was taken.
+    /// It was cancelled before it succeeded.
     Cancelled,
-    /// The money was taken and given back.
+    /// It succeeded and was refunded.
     Refunded,
 }
 
-/// Why a payment was refused.
+/// The reason why a payment was declined.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Decline {
-    /// In a word: `card_declined`, `insufficient_funds`, `authentication_required`.
+    /// The provider's code: `card_declined`, `insufficient_funds`, `authentication_required`.
     pub reason: String,
-    /// The bank's own code, where there is one.
+    /// The bank's code, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decline_code: Option<String>,
 }

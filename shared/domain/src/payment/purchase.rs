@@ -10,90 +10,88 @@ use crate::{
     Rate, Reference, Refunds, Refusal, Source, Standing,
 };
 
-/// For how many hours a provider answers a repeated charge with what the first one came to. Past that,
-/// repeating it could charge again, so it is only looked for. An hour less than the 24 that Stripe
-/// promises.
+/// The number of hours in which a provider answers a repeated charge with the result of the first. Later, a
+/// repeated charge could charge twice, so the payment is only searched for. One hour less than the 24 that
+/// Stripe guarantees.
 pub const REPEATABLE_HOURS: i64 = 23;
 
-/// How often a charge is sent whose payment the provider then says, for certain, that it does not have.
-/// After that the purchase has failed.
+/// The number of times that a charge is sent when the provider then reports that it has no such payment. After
+/// that the purchase fails.
 const CHARGES_MAX: u32 = 2;
 
-/// After how many hours a payment that waits for its customer is given up.
+/// The number of hours after which a payment that waits for the customer is cancelled.
 const ABANDONED_HOURS: i64 = 24;
 
-/// For how many seconds whoever drives a purchase has it alone. Longer than a function may run, so that
-/// after it nobody is at work any more. What is proven by the provider's own event needs no wait.
+/// The duration of a lease on a purchase in seconds: longer than a function's timeout, so that the holder has
+/// stopped when it ends. A provider's event is applied without the lease.
 const LEASE_SECONDS: i64 = 30;
 
-/// How many seconds after it was last driven an unfinished purchase is looked at again: longer than a
-/// lease, so that nobody is at work any more. Each look doubles it, up to [`LOOK_SECONDS_MAX`].
+/// The number of seconds after which an unfinished purchase is checked again: longer than a lease. It doubles
+/// with each check, up to [`LOOK_SECONDS_MAX`].
 const LOOK_SECONDS: i64 = 60;
 const LOOK_SECONDS_MAX: i64 = 3600;
 
-/// Credits for money: a saga on one row. It is written before the provider is asked, and whatever
-/// happens then, somebody finishes it: the caller, the provider's own event, or the reconcile schedule.
+/// A purchase of credits: a saga on one row. It is written before the provider is called, and is completed by
+/// the caller's request, by the provider's event, or by the reconcile schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Purchase {
-    /// Whose, and its transaction as callers know it.
+    /// Its account and transaction id.
     pub id: PurchaseId,
-    /// Credits and price.
+    /// The credits and the price.
     pub offer: Offer,
-    /// The payment method, by the provider's name.
+    /// The payment provider's id of the payment method.
     pub method: Reference,
-    /// What one unit of the price's currency is worth in the organisation's own; none when nobody has
-    /// said.
+    /// The exchange rate from the price's currency into the organisation's own; `None` when none is set.
     pub rate: Option<Rate>,
-    /// Who wanted it.
+    /// What caused it.
     pub cause: Cause,
-    /// When.
+    /// The time of the request.
     pub made_at: DateTime<Utc>,
-    /// The API key that asked.
+    /// The API key of the request.
     pub key_id: Option<KeyId>,
-    /// The request that asked.
+    /// The id of the request.
     pub request_id: Option<String>,
-    /// How far it is.
+    /// Its status.
     pub stage: Stage,
-    /// How often the provider was asked to charge.
+    /// The number of charges sent to the provider.
     pub charges: u32,
-    /// How often it was looked at since.
+    /// The number of checks since then.
     pub looks: u32,
-    /// The payment, once the provider has named it.
+    /// The provider's id of the payment, once known.
     pub payment: Option<PaymentId>,
     /// The provider's receipt or invoice.
     pub receipt: Option<String>,
-    /// Disputes about it, by the provider's name.
+    /// Its disputes, by the provider's id.
     pub disputes: BTreeMap<String, Dispute>,
-    /// Refunds of its money.
+    /// Refunds of its payment.
     pub refunds: Refunds,
-    /// It has failed, and money that was taken for it all the same has to be returned.
+    /// Whether it has failed and a payment that succeeded nevertheless has to be refunded.
     pub to_return: bool,
-    /// The day on which its price counts toward what the organisation may spend a day; none once it does not
-    /// count any more.
+    /// The day on which its price counts toward the daily spending limit; `None` once it no longer counts.
     pub counted: Option<NaiveDate>,
-    /// Which attempt took its price off that day again: two that find out together write different rows, so only
+    /// The attempt that removed its price from that day: two concurrent attempts write different rows, so only
     /// one of them does.
     pub uncounted_by: Option<String>,
-    /// Until when somebody is at work on it, by the machine's own clock.
+    /// The end of the lease, by the machine's own clock.
     pub leased_until: DateTime<Utc>,
-    /// Grows with every change of the row.
+    /// Incremented with every change of the row.
     pub revision: u64,
 }
 
-/// A dispute, as far as the ledger has it.
+/// A dispute of a purchase, as far as the ledger has processed it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Dispute {
-    /// Minor units that are disputed; none for all of the price.
+    /// The disputed minor units; `None` for the whole price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount: Option<u64>,
-    /// The credits that it is about; none for all that were bought.
+    /// The disputed credits; `None` for all that were bought.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credits: Option<Credits>,
-    /// The entry that set aside what was left; none while that is being done.
+    /// The entry that set credits aside; `None` until it is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opened: Option<EntryId>,
-    /// The entry that ended it.
+    /// The entry that closed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed: Option<EntryId>,
     /// Whether it was lost.
@@ -101,66 +99,66 @@ pub struct Dispute {
     pub lost: bool,
 }
 
-/// What the transaction of a purchase says that auto-recharge wanted.
+/// The description of a purchase's transaction by auto-recharge.
 pub const BOUGHT_BY_RECHARGE: &str = "Auto-recharge";
 
-/// Who wanted a purchase.
+/// What caused a purchase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Cause {
-    /// Somebody who asked.
+    /// A caller's request.
     Caller,
     /// Auto-recharge.
     #[serde(rename = "recharge")]
     AutoRecharge,
 }
 
-/// How far a purchase is. From `Approved` and `Failed` it never goes on.
+/// The status of a purchase. `Approved` and `Failed` are final.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Stage {
-    /// Nobody knows yet; with a link, where the customer has something to do.
+    /// The result is not known yet; with a link where the customer has to act, if any.
     Pending(Option<String>),
-    /// Paid, and granted by this entry of the ledger.
+    /// Paid, and granted by this ledger entry.
     Approved(EntryId),
-    /// Not paid, or given back.
+    /// Not paid, or refunded.
     Failed(Decline),
 }
 
-/// What is to be done next for a purchase.
+/// The next step of a purchase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Ask the provider to charge.
+    /// Send a charge to the provider.
     Charge,
-    /// Ask the provider what became of it.
+    /// Ask the provider for the payment.
     Find,
-    /// Give the money back.
+    /// Refund the payment.
     Return,
-    /// Nothing: it is finished.
+    /// Nothing: it is complete.
     Rest,
 }
 
-/// What follows from what the provider says of a purchase.
+/// The decision after the provider's report on a purchase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It is paid: grant the credits.
     Grant,
     /// It is not paid and never will be.
     Fail(Decline),
-    /// Ask again later; with a link, where the customer has something to do.
+    /// Ask again later; with a link where the customer has to act, if any.
     Wait(Option<String>),
-    /// Ask the provider to charge, again.
+    /// Send the charge again.
     Charge,
-    /// Give the payment up, it has waited too long for its customer.
+    /// Cancel the payment, which has waited too long for the customer.
     Cancel(PaymentId),
-    /// Give the money back: it was told that nothing was paid.
+    /// Refund the payment: the caller was told that the purchase failed.
     Refund(PaymentId),
-    /// Nothing: it is known already.
+    /// Nothing new.
     Nothing,
 }
 
 impl Purchase {
-    /// A purchase that is just wanted, by a caller; nobody has been asked for anything yet.
+    /// A new purchase by a caller, before the provider is called.
     #[must_use]
     pub fn begun(id: PurchaseId, offer: Offer, method: Reference, made_at: DateTime<Utc>) -> Self {
         Self {
@@ -169,7 +167,7 @@ impl Purchase {
             method,
             rate: None,
             cause: Cause::Caller,
-            // Whole seconds, as it is kept: a row that comes back is known again.
+            // Whole seconds, as stored, so that a stored row equals the one written.
             made_at: made_at.trunc_subsecs(0),
             key_id: None,
             request_id: None,
@@ -188,7 +186,7 @@ impl Purchase {
         }
     }
 
-    /// What is to be done next.
+    /// The next step.
     #[must_use]
     pub fn next(&self) -> Step {
         match &self.stage {
@@ -199,31 +197,31 @@ impl Purchase {
         }
     }
 
-    /// Whether somebody else may be at work on it.
+    /// Whether another process may hold the lease.
     #[must_use]
     pub fn is_leased(&self, wall: DateTime<Utc>) -> bool {
         wall < self.leased_until
     }
 
-    /// Until when whoever begins at `wall` has it alone. Whole milliseconds, as it is kept: a row that comes
-    /// back is known again.
+    /// The end of a lease that begins at `wall`. Whole milliseconds, as stored, so that a stored row equals the
+    /// one written.
     #[must_use]
     pub fn lease(wall: DateTime<Utc>) -> DateTime<Utc> {
         later(wall, Duration::try_seconds(LEASE_SECONDS)).trunc_subsecs(3)
     }
 
-    /// When it is to be looked at again if nobody finishes it before.
+    /// The time of the next scheduled check.
     #[must_use]
     pub fn look_at(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         let seconds = LOOK_SECONDS.checked_shl(self.looks.min(6)).unwrap_or(LOOK_SECONDS_MAX);
         later(now, Duration::try_seconds(seconds.min(LOOK_SECONDS_MAX)))
     }
 
-    /// What follows when the provider has this payment for it at `now`. Words come late, twice and in any
-    /// order: what is finished stays so.
+    /// The decision when the provider reports this payment at `now`. Reports can be late, repeated and in any
+    /// order: a final status stays.
     #[must_use]
     pub fn hear(&self, payment: &Payment, now: DateTime<Utc>) -> Verdict {
-        // Somebody else's payment under our name is not believed.
+        // A payment with another price is not the one that we requested.
         if payment.price != self.offer.price {
             return Verdict::Nothing;
         }
@@ -245,7 +243,7 @@ impl Purchase {
         }
     }
 
-    /// What follows when the provider is certain that it has no payment for it.
+    /// The decision when the provider reports that it has no payment.
     #[must_use]
     pub fn not_found(&self, now: DateTime<Utc>) -> Verdict {
         if self.charges < CHARGES_MAX && !self.is_older_than(REPEATABLE_HOURS, now) {
@@ -255,9 +253,8 @@ impl Purchase {
         }
     }
 
-    /// What follows when the provider does not say what became of it. While a repeated charge is answered
-    /// with what the first one came to, repeating it asks the same question and is always answered in the
-    /// end; a payment that the provider has named is only looked for.
+    /// The decision when the provider gives no answer. While a repeated charge returns the result of the first,
+    /// it is sent again; a payment whose id is known is only searched for.
     #[must_use]
     pub fn unheard(&self, now: DateTime<Utc>) -> Verdict {
         if self.payment.is_none() && !self.is_older_than(REPEATABLE_HOURS, now) {
@@ -271,7 +268,7 @@ impl Purchase {
         later(self.made_at, Duration::try_hours(hours)) <= now
     }
 
-    /// The credits that it brings once it is paid.
+    /// The grant of its credits once it is paid.
     #[must_use]
     pub fn grant(&self) -> Grant {
         Grant {
@@ -285,14 +282,14 @@ impl Purchase {
 }
 
 impl Decline {
-    /// A reason without a bank's code.
+    /// A decline without a bank's code.
     #[must_use]
     pub fn plain(reason: &str) -> Self {
         Self { reason: reason.to_owned(), decline_code: None }
     }
 }
 
-/// Whether `account` may buy, and hold what it buys.
+/// Checks that `account` can buy, and hold the bought credits.
 ///
 /// # Errors
 /// [`Refusal::Frozen`], [`Refusal::BalanceLimit`].
@@ -306,7 +303,7 @@ fn later(at: DateTime<Utc>, by: Option<Duration>) -> DateTime<Utc> {
 }
 
 impl Paid {
-    /// What is known of the payment of a purchase.
+    /// The payment of a purchase, as far as it is known.
     #[must_use]
     pub fn by(purchase: &Purchase) -> Self {
         Self {

@@ -9,8 +9,7 @@ use crate::{
     Reference, Refusal,
 };
 
-/// The refunds of a purchase's payment: how much money was refunded in all, and how many credits the ledger
-/// has taken back for it.
+/// The refunds of a purchase's payment: the refunded money, and the credits taken back for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Refunds {
@@ -26,7 +25,7 @@ pub struct Refunds {
     /// The entry of the latest step that moved credits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entry: Option<EntryId>,
-    /// Refunds that operators ordered, earliest first.
+    /// Refunds ordered by operators, the earliest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub orders: Vec<RefundOrder>,
 }
@@ -48,25 +47,25 @@ pub struct RefundStep {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RefundOrder {
-    /// Its id, which is also its name at the payment provider.
+    /// Its id, which the payment provider also knows.
     pub id: EntryId,
     /// Minor units.
     pub amount: u64,
-    /// Why, in the operator's words.
+    /// The operator's reason, a free text.
     pub reason: Reference,
     /// The operator's key.
     pub by: KeyId,
     /// When it was ordered.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub at: DateTime<Utc>,
-    /// How far it is.
+    /// Its state.
     pub state: RefundState,
     /// The step that took the credits back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<u32>,
 }
 
-/// How far an operator's refund is.
+/// The state of an operator's refund.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RefundState {
@@ -74,11 +73,11 @@ pub enum RefundState {
     Open,
     /// The provider has refunded the money.
     Made,
-    /// The provider refused it, in its own word. Nothing was refunded.
+    /// The provider refused it with this code. Nothing was refunded.
     Refused(String),
 }
 
-/// What a purchase's money that left by disputes comes to.
+/// The totals of a purchase's open and lost disputes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Disputed {
     money: u64,
@@ -86,10 +85,10 @@ struct Disputed {
 }
 
 impl Purchase {
-    /// How many refunds an operator may order for one purchase.
+    /// The maximum number of operators' refunds of one purchase.
     pub const ORDERS_MAX: usize = 50;
 
-    /// How many credits belong to `money` minor units of the price: in proportion, rounded down, and all
+    /// The credits that belong to `money` minor units of the price: in proportion, rounded down, and all
     /// credits for the whole price.
     #[must_use]
     pub fn credits_for(&self, money: u64) -> Credits {
@@ -100,8 +99,8 @@ impl Purchase {
         part.and_then(|part| Credits::try_from(part).ok()).unwrap_or_else(|| self.offer.credits.into())
     }
 
-    /// How many credits a new dispute of `money` minor units (all of the price, when not said) is about. Refunds
-    /// and disputes together are never about more than was bought.
+    /// The credits that a new dispute of `money` minor units concerns (`None`: the whole price). Refunds and
+    /// disputes together never concern more credits than were bought.
     #[must_use]
     pub fn disputed_credits(&self, money: Option<u64>) -> Credits {
         let money = money.unwrap_or_else(|| self.offer.price.amount());
@@ -113,7 +112,7 @@ impl Purchase {
             .unwrap_or_default()
     }
 
-    /// The step that brings the refunds to `refunded` minor units in all; `None` when they are there.
+    /// The step that brings the refunds to `refunded` minor units in all; `None` when that is already booked.
     #[must_use]
     pub fn refund_due(&self, refunded: u64) -> Option<RefundStep> {
         let refunded = refunded.min(self.offer.price.amount());
@@ -122,7 +121,8 @@ impl Purchase {
         let credits = credits.less(disputed.credits).unwrap_or_default();
         let known = &self.refunds;
         let more = refunded.saturating_sub(known.amount);
-        // The event of a refund may come before the answer to its order. One of less money is of another refund.
+        // The event of a refund can arrive before the answer to its order. An event of less money belongs to
+        // another refund.
         let waits = |order: &&RefundOrder| order.step.is_none() && order.is_wanted() && order.amount <= more;
         let order = known.orders.iter().rfind(waits).map(|order| order.id);
         ((known.amount, known.credits) != (refunded, credits)).then_some(RefundStep {
@@ -132,7 +132,7 @@ impl Purchase {
         })
     }
 
-    /// The refunds after their open step was posted as `entry`.
+    /// The refunds after the open step was posted as `entry`.
     #[must_use]
     pub fn refund_booked(&self, step: RefundStep, entry: Option<EntryId>) -> Refunds {
         let known = &self.refunds;
@@ -156,7 +156,7 @@ impl Purchase {
         self.refunds.orders.iter().any(is_booked)
     }
 
-    /// The refunds, once the provider has no more than is booked: orders that were made are part of it.
+    /// The refunds when the provider reports no more than is booked: orders with state `Made` are part of it.
     #[must_use]
     pub fn refunds_followed(&self) -> Refunds {
         let mut refunds = self.refunds.clone();
@@ -168,8 +168,7 @@ impl Purchase {
         refunds
     }
 
-    /// How many minor units can still be refunded: what no refund and no dispute has taken, and no order is
-    /// about to take.
+    /// The minor units that can still be refunded: neither refunded, disputed nor ordered to be refunded.
     #[must_use]
     pub fn refundable(&self) -> u64 {
         let waits = self.refunds.orders.iter().filter(|order| order.step.is_none() && order.is_wanted());
@@ -177,21 +176,20 @@ impl Purchase {
         self.undisputed().saturating_sub(ordered)
     }
 
-    /// How many minor units of its price no refund and no dispute is about.
+    /// The minor units of its price that are neither refunded nor disputed.
     #[must_use]
     pub fn undisputed(&self) -> u64 {
         let gone = self.refund_totals().amount.saturating_add(self.disputed().money);
         self.offer.price.amount().saturating_sub(gone)
     }
 
-    /// Whether a dispute about it is not decided.
+    /// Whether it has an open dispute.
     #[must_use]
     pub fn is_disputed(&self) -> bool {
         self.disputes.values().any(|dispute| dispute.closed.is_none())
     }
 
-    /// Whether a refund or a dispute of it was begun and is not booked, or money that has to be returned was
-    /// not.
+    /// Whether a refund or a dispute was begun and is not booked, or a payment still has to be refunded.
     #[must_use]
     pub fn has_open_reversal(&self) -> bool {
         let is_open = |order: &RefundOrder| order.state == RefundState::Open;
@@ -206,8 +204,8 @@ impl Purchase {
             || self.disputes.values().any(|dispute| dispute.opened.is_none())
     }
 
-    /// What a refund or a dispute of so many credits is about, by the entry that granted the purchase. Of the
-    /// lot, only what other refunds and disputes have not taken counts.
+    /// The credits that a refund or a dispute of `credits` concerns, given the entry that granted the purchase.
+    /// Of the lot only credits count that other refunds and disputes have not taken.
     #[must_use]
     pub fn bought(&self, granted: &Entry, credits: Credits) -> Bought {
         let others = self.refund_totals().credits.plus(self.disputed().credits).unwrap_or(Credits::MAX);
@@ -217,13 +215,13 @@ impl Purchase {
         Bought { credits, lot: lot.filter(|(_, most)| !most.is_zero()) }
     }
 
-    /// The refunds, with a step that is being posted.
+    /// The totals of the refunds, including the open step.
     fn refund_totals(&self) -> RefundStep {
         let Refunds { amount, credits, open, .. } = &self.refunds;
         open.unwrap_or(RefundStep { amount: *amount, credits: *credits, order: None })
     }
 
-    /// What disputes have taken that are open or lost.
+    /// The totals of open and lost disputes.
     fn disputed(&self) -> Disputed {
         let standing = self.disputes.values().filter(|dispute| dispute.closed.is_none() || dispute.lost);
         standing.fold(Disputed::default(), |sum, dispute| {
@@ -238,7 +236,7 @@ impl Purchase {
 }
 
 impl Refunds {
-    /// How many minor units operators' refunds have come to; no less than is booked.
+    /// The minor units that operators' refunds have refunded; at least those that are booked.
     #[must_use]
     pub fn ordered(&self) -> u64 {
         let made = self.orders.iter().filter(|order| order.state == RefundState::Made);
@@ -247,7 +245,7 @@ impl Refunds {
 }
 
 impl RefundOrder {
-    /// Whether its money was refunded, or is to be.
+    /// Whether its money was or will be refunded.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
         match self.state {
@@ -256,8 +254,8 @@ impl RefundOrder {
         }
     }
 
-    /// Whether an operator may order a refund of `amount` minor units of a purchase; all that is left, when not
-    /// said.
+    /// Checks that an operator can order a refund of `amount` minor units of a purchase; `None` for everything
+    /// left. Returns the amount.
     ///
     /// # Errors
     /// [`Refusal::NotEligible`], [`Refusal::PurchaseRefunded`], [`Refusal::MoreThanPaid`].
@@ -287,8 +285,9 @@ impl RefundOrder {
     }
 }
 
-/// A refund of the payment came to nothing: `bought.credits` that were taken back for it are given again, to the
-/// purchase's own lot. They settle first what is owed, and join what a dispute of the purchase has set aside.
+/// Decides a failed refund of the payment: the `bought.credits` that were taken back for it return to the
+/// purchase's lot. They first settle outstanding credits, and are set aside with an open dispute of the
+/// purchase.
 ///
 /// # Errors
 /// [`Refusal::BalanceLimit`].

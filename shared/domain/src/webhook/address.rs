@@ -1,25 +1,23 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// The port of 127.0.0.1 at which Lambda hands a function its events: what is
-/// posted there is taken for the function's own answer.
+/// The port on 127.0.0.1 of Lambda's runtime API. A request there could be taken for the function's own answer.
 pub const RUNTIME_PORT: u16 = 9001;
 
-/// Which addresses may be sent to. An address is open because it is known to be public, not because it is
-/// not known to be private.
+/// The policy for addresses that deliveries may be sent to. An address is allowed because it is known to be
+/// public, not because it is not known to be private.
 ///
-/// Addresses that carry another one inside (IPv4-mapped, NAT64, 6to4, Teredo …) are closed, whatever they
-/// carry: what they lead to is decided by whoever translates them, and nobody's name has to resolve to one.
-/// What can't be told by looking is a NAT64 prefix of a network's own (RFC 6052, section 2.2); a function
-/// that sends must not run in a network that has one.
+/// Addresses that embed another one (IPv4-mapped, NAT64, 6to4, Teredo …) are refused, whatever they embed: a
+/// translator decides where they lead, and no public host needs one. A network-specific NAT64 prefix (RFC 6052,
+/// section 2.2) cannot be recognised, so a function that delivers must not run in a network that has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// Globally reachable unicast.
+    /// Globally reachable unicast addresses.
     Public,
-    /// That, and this very machine; for the local mode only.
+    /// Public addresses and the loopback address; only for the local machine.
     AndLoopback,
 }
 
-/// A block of addresses in CIDR notation: `first/prefix`.
+/// A block of addresses, in CIDR notation `first/prefix`.
 #[derive(Clone, Copy)]
 struct Block<A> {
     first: A,
@@ -31,18 +29,18 @@ const fn block<A: Copy>(first: A, prefix: u32) -> Block<A> {
     Block { first, prefix }
 }
 
-/// IPv4 that is no public unicast: all of the IANA IPv4 Special-Purpose Address Registry (RFC 6890), also
-/// what it calls globally reachable, and multicast.
+/// IPv4 blocks that are not public unicast: all of the IANA IPv4 Special-Purpose Address Registry (RFC 6890),
+/// including those it calls globally reachable, and multicast.
 const CLOSED4: [Block<Ipv4Addr>; 18] = [
-    // "This network", which some systems take for themselves (RFC 791).
+    // "This network", which some systems treat as the local host (RFC 791).
     block(Ipv4Addr::new(0, 0, 0, 0), 8),
     // Private (RFC 1918).
     block(Ipv4Addr::new(10, 0, 0, 0), 8),
-    // Shared by carriers, and by clouds for their own (RFC 6598).
+    // Carrier-grade NAT, also used internally by clouds (RFC 6598).
     block(Ipv4Addr::new(100, 64, 0, 0), 10),
-    // This machine (RFC 1122).
+    // Loopback (RFC 1122).
     LOOPBACK4,
-    // Link local (RFC 3927): where clouds keep metadata and credentials.
+    // Link local (RFC 3927): cloud metadata and credentials.
     block(Ipv4Addr::new(169, 254, 0, 0), 16),
     // Private (RFC 1918).
     block(Ipv4Addr::new(172, 16, 0, 0), 12),
@@ -50,7 +48,7 @@ const CLOSED4: [Block<Ipv4Addr>; 18] = [
     block(Ipv4Addr::new(192, 0, 0, 0), 24),
     // Documentation (RFC 5737).
     block(Ipv4Addr::new(192, 0, 2, 0), 24),
-    // AS112, which answers what should never have been asked (RFC 7535).
+    // AS112, the sink for misdirected queries (RFC 7535).
     block(Ipv4Addr::new(192, 31, 196, 0), 24),
     // Multicast tunnels (RFC 7450).
     block(Ipv4Addr::new(192, 52, 193, 0), 24),
@@ -71,18 +69,18 @@ const CLOSED4: [Block<Ipv4Addr>; 18] = [
     block(Ipv4Addr::new(240, 0, 0, 0), 4),
 ];
 
-/// What of IPv6 is handed out as global unicast (IANA IPv6 Address Space). Outside of it are loopback, all
-/// embedded IPv4, NAT64, discard-only, SRv6, unique local, link local, site local and multicast.
+/// The global unicast block of IPv6 (IANA IPv6 Address Space). Outside of it are loopback, embedded IPv4,
+/// NAT64, discard-only, SRv6, unique local, link local, site local and multicast.
 const GLOBAL6: Block<Ipv6Addr> = block(Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
-/// Within [`GLOBAL6`], what is no public unicast all the same: all of the IANA IPv6 Special-Purpose
-/// Address Registry (RFC 6890; as of 2024-10-22), also what it calls globally reachable.
+/// The blocks within [`GLOBAL6`] that are not public unicast: all of the IANA IPv6 Special-Purpose Address
+/// Registry (RFC 6890; as of 2024-10-22), including those it calls globally reachable.
 const CLOSED6: [Block<Ipv6Addr>; 5] = [
     // Protocol assignments: Teredo, benchmarks, AMT, AS112, ORCHID, drones (RFC 2928 and those after it).
     block(Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
     // Documentation (RFC 3849).
     block(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
-    // 6to4: IPv4 within (RFC 3056).
+    // 6to4, which embeds IPv4 (RFC 3056).
     block(Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
     // AS112 (RFC 7534).
     block(Ipv6Addr::new(0x2620, 0x4f, 0x8000, 0, 0, 0, 0, 0), 48),
@@ -93,7 +91,7 @@ const CLOSED6: [Block<Ipv6Addr>; 5] = [
 const LOOPBACK4: Block<Ipv4Addr> = block(Ipv4Addr::new(127, 0, 0, 0), 8);
 
 impl Reach {
-    /// Whether something may be sent to `address` at all; see [`Reach::admits_at`] for a port of it.
+    /// Whether deliveries to `address` are allowed; see [`Reach::admits_at`] for a port of it.
     #[must_use]
     pub fn admits(self, address: IpAddr) -> bool {
         let is_open = match address {
@@ -108,15 +106,15 @@ impl Reach {
         }
     }
 
-    /// Whether something may be sent to that port of that address. Lambda's runtime is never within reach,
-    /// not even where the rest of this machine is.
+    /// Whether deliveries to this port of this address are allowed. Lambda's runtime API is never allowed, not
+    /// even where the loopback address is.
     #[must_use]
     pub fn admits_at(self, place: SocketAddr) -> bool {
         self.admits(place.ip()) && !(is_loopback(place.ip()) && place.port() == RUNTIME_PORT)
     }
 }
 
-/// Whether it is this machine by its plain address; IPv4 within IPv6 is not plain.
+/// Whether it is a plain loopback address; IPv4 embedded in IPv6 is not.
 fn is_loopback(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => holds4(LOOPBACK4, address),

@@ -1,20 +1,22 @@
 use chrono::{DateTime, Duration, Utc};
 
-/// After how many seconds a delivery that was not taken is sent again: for the second time, the third, and so
-/// on (Standard Webhooks, "Deliverability and reliability"; the first is sent at once).
+/// The waits between the attempts of a delivery in seconds (Standard Webhooks, "Deliverability and
+/// reliability"; the first attempt is made immediately).
 pub(crate) const RETRY_SECONDS: [i64; 9] = [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400];
 
-/// How often a delivery is attempted before its endpoint is paused.
+/// The number of attempts of a delivery before its endpoint is paused.
 pub const ATTEMPTS_MAX: u32 = 10;
 
-/// By how many thousandths a wait is longer at most: whoever was away is not met by everybody at once.
+/// The maximum jitter in thousandths of a wait, so that an endpoint that was down does not receive all
+/// deliveries at once.
 const JITTER_MAX: i64 = 100;
 
-/// For how long an endpoint may ask to be left alone: an hour, so that three days do not become weeks.
+/// The maximum `Retry-After` that is respected, in seconds: an hour, so that three days of attempts do not
+/// become weeks.
 const RETRY_AFTER_SECONDS_MAX: i64 = 3_600;
 
-/// When the next attempt is made, so many having failed before this one: after its wait, or when the endpoint says,
-/// whichever is later. `None` after the last.
+/// The time of the next attempt after `failed` earlier failures: after its wait, or when the endpoint asks for
+/// it, whichever is later. `None` after the last attempt.
 pub(crate) fn back_off(
     failed: u32,
     retry_after: Option<u32>,
@@ -31,7 +33,7 @@ pub(crate) fn back_off(
     Some(whole_milliseconds(now.checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC)))
 }
 
-/// As the table keeps it.
+/// The time in whole milliseconds, as stored.
 pub(crate) fn whole_milliseconds(at: DateTime<Utc>) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(at.timestamp_millis()).unwrap_or(at)
 }

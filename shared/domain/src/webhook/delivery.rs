@@ -3,106 +3,106 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ATTEMPTS_MAX, DeliveryId, DeliveryState, Lane};
 
-/// One event on its way to one endpoint, with all attempts: a line of the delivery log.
+/// A delivery of one event to one endpoint, with all its attempts: a line of the delivery log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Delivery {
-    /// Its name for callers; the same with every attempt.
+    /// Its id, the same for all attempts.
     pub id: DeliveryId,
     /// The event's id.
     pub event_id: String,
-    /// The event's number; 0 of a test.
+    /// The event's number; 0 for a test.
     pub number: u64,
     /// The event's name.
     pub event: String,
-    /// Why it was sent.
+    /// Why the event is delivered.
     pub kind: DeliveryKind,
-    /// How far it is.
+    /// Its status.
     pub standing: DeliveryStanding,
-    /// When it was first sent.
+    /// The time of the first attempt.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub created_at: DateTime<Utc>,
-    /// When the next attempt is made; not logged, for it may change (see [`Delivery::by`]).
+    /// The time of the next attempt; not stored, because it can change (see [`Delivery::by`]).
     #[serde(skip)]
     pub next: Option<DateTime<Utc>>,
-    /// What was sent last.
+    /// The last request.
     pub request: SentRequest,
-    /// What was answered last; nothing when nothing was.
+    /// The last response; `None` when there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<SentResponse>,
     /// All attempts, the earliest first.
     pub attempts: Vec<Attempt>,
 }
 
-/// Why something was sent.
+/// Why an event is delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum DeliveryKind {
-    /// It has happened.
+    /// It is new.
     Event,
-    /// The owner wanted a range of events once more.
+    /// The owner requested a replay of a range of events.
     Replay,
-    /// The owner wanted this one once more, at once.
+    /// The owner requested an immediate redelivery of this event.
     Once,
-    /// The owner wanted to see whether the endpoint works.
+    /// The owner requested a test.
     Test,
 }
 
-/// How far a delivery is.
+/// The status of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum DeliveryStanding {
-    /// It was taken.
+    /// The endpoint accepted it.
     Succeeded,
-    /// It was not, and is tried again.
+    /// It failed and will be retried.
     Retrying,
-    /// It was not, and is not tried again by itself.
+    /// It failed and will not be retried automatically.
     Failed,
-    /// It was not, and what its owner has set since stands in its place. Never logged: see [`Delivery::by`].
+    /// It failed, and a later change by the owner replaced it. Never stored: see [`Delivery::by`].
     Superseded,
 }
 
-/// What was sent.
+/// A delivery request, as logged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SentRequest {
-    /// Where to.
+    /// The URL.
     pub url: String,
-    /// Names and values.
+    /// The header names and values.
     pub headers: Vec<(String, String)>,
-    /// The body, whole.
+    /// The whole body.
     pub body: String,
 }
 
-/// What was answered.
+/// An endpoint's response, as logged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SentResponse {
     /// The HTTP status.
     pub status: u16,
-    /// Names and values.
+    /// The header names and values.
     pub headers: Vec<(String, String)>,
     /// The first 4 KB of the body.
     pub body: String,
 }
 
-/// One attempt.
+/// One attempt of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Attempt {
-    /// When it was made.
+    /// The time of the attempt.
     #[serde(with = "chrono::serde::ts_milliseconds")]
     pub at: DateTime<Utc>,
-    /// How long it took, in milliseconds.
+    /// Its duration in milliseconds.
     pub took_ms: u64,
-    /// The HTTP status that was answered; none when nothing was.
+    /// The HTTP status of the response; `None` when there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// Why nothing was answered, in words.
+    /// Why there was no response, as text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
 impl DeliveryKind {
-    /// How many attempts there are at most.
+    /// The maximum number of attempts.
     #[must_use]
     pub fn attempts_max(self) -> u32 {
         match self {
@@ -113,9 +113,9 @@ impl DeliveryKind {
 }
 
 impl Delivery {
-    /// As it is by how far its webhook is, which was read before it. The log says what the last attempt came to.
-    /// Whether another follows stands in the state alone: so what an owner begins afresh, passes over or pauses
-    /// leaves no line behind that goes on waiting.
+    /// The delivery with its current status, given the webhook's state, which must be read first. The log has
+    /// the result of the last attempt; whether another follows is only known from the state. So restarting,
+    /// skipping or pausing deliveries leaves no log line that seems to wait.
     #[must_use]
     pub fn by(self, state: &DeliveryState) -> Self {
         let lane = [Lane::Live, Lane::Replay].into_iter().find(|lane| state.delivery(*lane) == Some(self.id));
@@ -131,12 +131,12 @@ impl Delivery {
     }
 }
 
-/// How many of an id's 80 bits that are not its time are chance; the others are microseconds.
+/// The number of truly random bits of an id; its other random bits contain microseconds.
 const CHANCE_BITS: u32 = 26;
 
 impl DeliveryId {
-    /// The id of what begins to be sent at `now`. Ids sort as their deliveries begin: those of one millisecond by
-    /// `wall`, the machine's own clock, for the other one may stand still.
+    /// The id of a delivery that begins at `now`. Ids sort in the order in which deliveries begin: within a
+    /// millisecond by `wall`, the machine's own clock, because the test clock can stand still.
     #[must_use]
     pub fn begun(now: DateTime<Utc>, wall: DateTime<Utc>, random: u128) -> Self {
         let microseconds = u128::try_from(wall.timestamp_micros()).unwrap_or(0);

@@ -4,84 +4,83 @@ use serde::{Deserialize, Serialize};
 use crate::DeliveryId;
 use crate::webhook::backoff::{back_off, whole_milliseconds};
 
-/// For how many seconds whoever delivers to an endpoint has it alone: far longer than one attempt takes.
+/// The duration of a lease on an endpoint in seconds: far longer than one attempt.
 const LEASE_SECONDS: i64 = 60;
 
-/// How far deliveries to one endpoint are. It follows the feed of its account's events in the order of their
-/// numbers, and goes on to the next when one was taken: so nothing is lost, and nothing overtakes.
+/// The state of deliveries to one endpoint. Events of the account's feed are delivered in the order of their
+/// numbers, each after the one before was accepted, so that none is lost or reordered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeliveryState {
-    /// Whether it is delivered to.
+    /// Whether deliveries are active.
     pub status: Flow,
-    /// The number of the last event that it is done with.
+    /// The number of the last event that is done.
     pub through: u64,
-    /// Events that are sent once more, when nothing new is to be sent.
+    /// The range of events that is being replayed while no new event is due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay: Option<Replay>,
-    /// The line of the log that attempts at the present event belong to; none before the first of them.
+    /// The delivery of the current event; `None` before its first attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<DeliveryId>,
-    /// How many attempts at the present event have failed.
+    /// The number of failed attempts at the current event.
     pub failures: u32,
-    /// When the next attempt is made; at once when there is no time. Milliseconds count.
+    /// The time of the next attempt, in milliseconds; `None` for immediately.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         with = "chrono::serde::ts_milliseconds_option"
     )]
     pub retry_at: Option<DateTime<Utc>>,
-    /// Until when somebody is at work on it, by the machine's own clock.
+    /// The end of the lease, by the machine's own clock.
     #[serde(with = "chrono::serde::ts_milliseconds")]
     pub leased_until: DateTime<Utc>,
-    /// Whose lease it is or was last: a random number. Two who take it in the same millisecond must not both take
-    /// it for theirs.
+    /// The last holder of the lease: a random number, so that two workers that take it in the same millisecond
+    /// are distinguished.
     #[serde(default)]
     pub holder: u64,
-    /// The how manieth time that its owner has had deliveries begun afresh.
+    /// The number of times that the owner restarted deliveries.
     pub run: u32,
-    /// How many ranges were sent once more.
+    /// The number of replays.
     #[serde(default)]
     pub replays: u32,
-    /// The number of the event that it was stopped at, and has not been told of yet; none while its owner knows
-    /// all there is to know.
+    /// The number of the event at which deliveries were stopped, until the owner is notified of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped_at: Option<u64>,
-    /// Grows with every change.
+    /// Incremented with every change.
     pub revision: u64,
 }
 
-/// Whether an endpoint is delivered to.
+/// Whether deliveries to an endpoint are active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Flow {
-    /// It is.
+    /// Deliveries are active.
     Active,
-    /// Its owner has paused it.
+    /// The owner paused it.
     Paused,
-    /// It has failed too often.
+    /// It was paused after too many failures.
     Failing,
-    /// It has said that it is gone.
+    /// It was paused because the endpoint answered that it is gone.
     Gone,
 }
 
-/// A range of events that are sent once more. What it comes to is its own: it does not hold up what is new.
+/// A replay of a range of events. It does not delay new events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Replay {
-    /// The number of the last event that was sent again, or the one before the first.
+    /// The number of the last replayed event, or the one before the range.
     pub through: u64,
-    /// The number of the last that is to be.
+    /// The number of the range's last event.
     pub last: u64,
-    /// The how manieth range it is.
+    /// The number of the replay.
     pub run: u32,
-    /// The line of the log that attempts at its present event belong to; none before the first of them.
+    /// The delivery of its current event; `None` before its first attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<DeliveryId>,
-    /// How many attempts at its present event have failed.
+    /// The number of failed attempts at its current event.
     #[serde(default)]
     pub failures: u32,
-    /// When the next of them is made; at once when there is no time.
+    /// The time of the next attempt; `None` for immediately.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -90,23 +89,23 @@ pub struct Replay {
     pub retry_at: Option<DateTime<Utc>>,
 }
 
-/// Which way an event comes to an endpoint.
+/// The lane of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
-    /// For the first time.
+    /// New events.
     Live,
-    /// Once more.
+    /// Replayed events.
     Replay,
 }
 
-/// What became of one attempt.
+/// The outcome of one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was taken.
+    /// The endpoint accepted the event.
     Taken,
-    /// It was not; the endpoint may have said for how many seconds it wants to be left alone.
+    /// It failed; the endpoint may have asked for a wait of this number of seconds.
     Failed(Option<u32>),
-    /// There is no such endpoint any more, it says.
+    /// The endpoint answered that it is gone.
     Gone,
 }
 
@@ -134,14 +133,14 @@ impl LaneEvent {
 }
 
 impl Replay {
-    /// With nothing attempted yet at its present event.
+    /// The replay without attempts at its current event.
     fn anew(self) -> Self {
         Self { delivery: None, failures: 0, retry_at: None, ..self }
     }
 }
 
 impl DeliveryState {
-    /// That of an endpoint that is made when there are so many events: it hears of the next.
+    /// The state of a new endpoint: it receives events after number `through`.
     #[must_use]
     pub fn new(through: u64) -> Self {
         Self {
@@ -160,14 +159,15 @@ impl DeliveryState {
         }
     }
 
-    /// Whether somebody may deliver: it is active, a wait is over, and nobody is at work.
+    /// Whether a worker can deliver: deliveries are active, no wait is left on one of the lanes, and the lease
+    /// is free.
     #[must_use]
     pub fn is_open(&self, now: DateTime<Utc>, wall: DateTime<Utc>) -> bool {
         let may_send = self.may_send(Lane::Live, now) || self.may_send(Lane::Replay, now);
         self.status == Flow::Active && may_send && self.leased_until <= wall
     }
 
-    /// Whether nothing has to be waited for on that way.
+    /// Whether an attempt is due on this lane.
     #[must_use]
     pub fn may_send(&self, lane: Lane, now: DateTime<Utc>) -> bool {
         match lane {
@@ -178,7 +178,7 @@ impl DeliveryState {
         }
     }
 
-    /// The number of the last event that it is done with on that way; none where nothing is sent again.
+    /// The number of the last event that is done on this lane; `None` without a replay.
     #[must_use]
     pub fn place(&self, lane: Lane) -> Option<u64> {
         match lane {
@@ -191,7 +191,7 @@ impl DeliveryState {
         self.place(lane).is_some_and(|place| number <= place)
     }
 
-    /// The line of the log that is being written on that way.
+    /// The delivery of the current event on this lane.
     #[must_use]
     pub fn delivery(&self, lane: Lane) -> Option<DeliveryId> {
         match lane {
@@ -200,8 +200,8 @@ impl DeliveryState {
         }
     }
 
-    /// With a line of the log for attempts at the next event of that way, unless there is one: whoever died over
-    /// an attempt may have written it.
+    /// The state with a delivery for the next event on this lane, unless there is one: a worker that crashed
+    /// may have logged an attempt under it.
     #[must_use]
     pub fn beginning(&self, lane: Lane, id: DeliveryId) -> Self {
         let delivery = Some(self.delivery(lane).unwrap_or(id));
@@ -213,7 +213,7 @@ impl DeliveryState {
         }
     }
 
-    /// Without a line of the log in which no attempt has failed: whoever sends that event begins it anew.
+    /// The state without a delivery that has no failed attempt, so that the next worker begins a new one.
     #[must_use]
     pub fn unbegun(&self, lane: Lane) -> Self {
         match (lane, self.failures(lane)) {
@@ -223,7 +223,7 @@ impl DeliveryState {
         }
     }
 
-    /// How many attempts at the present event of that way have failed.
+    /// The number of failed attempts at this lane's current event.
     #[must_use]
     pub fn failures(&self, lane: Lane) -> u32 {
         match lane {
@@ -232,7 +232,7 @@ impl DeliveryState {
         }
     }
 
-    /// When the next attempt is made on that way; at once when there is no time.
+    /// The time of the next attempt on this lane; `None` for immediately.
     #[must_use]
     pub fn retry_at(&self, lane: Lane) -> Option<DateTime<Utc>> {
         match lane {
@@ -241,7 +241,7 @@ impl DeliveryState {
         }
     }
 
-    /// Whether that way is still the one that `seen` is on: its owner has not had it begun afresh meanwhile.
+    /// Whether this lane is still in the run of `seen`: the owner has not restarted it since.
     #[must_use]
     pub fn goes_on(&self, lane: Lane, seen: &Self) -> bool {
         match lane {
@@ -250,7 +250,7 @@ impl DeliveryState {
         }
     }
 
-    /// In the hands of `holder`, who takes it at `wall`, or keeps it.
+    /// The state leased to `holder` at `wall`, or with its lease renewed.
     #[must_use]
     pub fn leased(&self, holder: u64, wall: DateTime<Utc>) -> Self {
         let lease = Duration::try_seconds(LEASE_SECONDS).unwrap_or_default();
@@ -258,19 +258,19 @@ impl DeliveryState {
         Self { leased_until: whole_milliseconds(until), holder, ..self.clone() }
     }
 
-    /// Whether it is in the hands of `holder`.
+    /// Whether `holder` has the lease.
     #[must_use]
     pub fn is_held_by(&self, holder: u64) -> bool {
         self.holder == holder && self.leased_until > DateTime::UNIX_EPOCH
     }
 
-    /// Let go of.
+    /// The state without a lease.
     #[must_use]
     pub fn free(&self) -> Self {
         Self { leased_until: DateTime::UNIX_EPOCH, ..self.clone() }
     }
 
-    /// Past events up to that number, which were taken or are not wanted.
+    /// The state with events up to this number done: delivered, or not subscribed to.
     #[must_use]
     pub fn past(&self, lane: Lane, number: u64) -> Self {
         match lane {
@@ -284,7 +284,8 @@ impl DeliveryState {
         }
     }
 
-    /// With the event of that number as the next: none of those before it is wanted. What was attempted stays.
+    /// The state with this event as the next one, when those before are not subscribed to. Failed attempts are
+    /// kept.
     #[must_use]
     fn at(&self, lane: Lane, number: u64) -> Self {
         let before = number.saturating_sub(1);
@@ -297,14 +298,15 @@ impl DeliveryState {
         }
     }
 
-    /// After an attempt at the event of that number. `chance`, from 0 to 1,000, makes the wait a little longer.
+    /// The state after an attempt at an event. `chance`, from 0 to 1,000, is the share of the maximum jitter.
     #[must_use]
     pub fn after(&self, event: LaneEvent, outcome: Outcome, now: DateTime<Utc>, chance: u16) -> Self {
         let LaneEvent { lane, number } = event;
         match outcome {
             Outcome::Taken => self.past(lane, number),
             Outcome::Gone => self.at(lane, number).stopped(Flow::Gone, number),
-            // Whoever resumes it begins anew; and what its owner gave up meanwhile leaves the next event alone.
+            // A later resume starts again; and an event that the owner skipped meanwhile must not affect the
+            // next one.
             Outcome::Failed(_) if self.status != Flow::Active || self.is_past(lane, number) => self.clone(),
             Outcome::Failed(retry_after) => {
                 let known = self.at(lane, number);
@@ -318,7 +320,7 @@ impl DeliveryState {
                         let replay = known.replay.map(|replay| Replay { failures, retry_at, ..replay });
                         Self { replay, ..known }
                     }
-                    // What was to be sent again is given up; what is new goes on.
+                    // The replay is given up; new events go on.
                     (Lane::Replay, None) => Self { replay: None, ..known },
                 }
             }
@@ -327,16 +329,16 @@ impl DeliveryState {
 
     fn stopped(&self, status: Flow, number: u64) -> Self {
         let failures = self.failures.saturating_add(1);
-        // Whatever its owner has set meanwhile stands.
+        // A change by the owner in the meantime is kept.
         if self.status != Flow::Active {
             return Self { failures, retry_at: None, ..self.clone() };
         }
-        // What was being tried again is begun anew once it is resumed.
+        // The current event of the replay starts again after a resume.
         let replay = self.replay.map(Replay::anew);
         Self { status, failures, replay, stopped_at: Some(number), ..self.anew() }
     }
 
-    /// Paused by its owner. What happens meanwhile is kept for it.
+    /// The state paused by its owner. Events are kept meanwhile.
     #[must_use]
     pub fn paused(&self) -> Self {
         match self.status {
@@ -348,21 +350,21 @@ impl DeliveryState {
         }
     }
 
-    /// Delivered to again, at once and as if nothing had failed.
+    /// The state with deliveries resumed immediately, without failures.
     #[must_use]
     pub fn resumed(&self) -> Self {
         let run = self.run.saturating_add(1);
         Self { status: Flow::Active, run, stopped_at: None, ..self.anew() }
     }
 
-    /// Whether it is delivered to.
+    /// Whether deliveries are active.
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.status == Flow::Active
     }
 
-    /// Tried again at once, as if nothing had failed. What is sent is of another run: none of the attempts before, be
-    /// it one that is under way, counts among the new ones.
+    /// The state retried immediately, without failures, as a new run: no attempt of the old run counts, not
+    /// even one in progress.
     #[must_use]
     pub fn unhindered(&self) -> Self {
         let is_at_work = self.leased_until > DateTime::UNIX_EPOCH;
@@ -383,26 +385,26 @@ impl DeliveryState {
         }
     }
 
-    /// With nothing attempted yet.
+    /// The state without attempts.
     fn anew(&self) -> Self {
         Self { delivery: None, failures: 0, retry_at: None, ..self.clone() }
     }
 
-    /// Past the event of that number, if attempts at it have failed: its owner does not want it any more.
+    /// The state with this event skipped, if attempts at it have failed: the owner no longer subscribes to it.
     #[must_use]
     pub fn unwanted(&self, lane: Lane, number: u64) -> Self {
         let is_next = self.place(lane).and_then(|place| place.checked_add(1)) == Some(number);
         if is_next && 0 < self.failures(lane) { self.past(lane, number) } else { self.clone() }
     }
 
-    /// Delivered to from the event on that follows that number.
+    /// The state with deliveries restarted after this event.
     #[must_use]
     pub fn from_after(&self, number: u64) -> Self {
         let run = self.run.saturating_add(1);
         Self { through: number, run, ..self.anew() }
     }
 
-    /// With a range of events that is to be sent once more: those after a number, through another.
+    /// The state with a replay of the events after number `after` through `last`.
     #[must_use]
     pub fn replaying(&self, after: u64, last: u64) -> Self {
         let run = self.replays.saturating_add(1);

@@ -5,50 +5,50 @@ use serde::{Deserialize, Serialize};
 
 use crate::{EventName, HookUrl, Reference, WebhookId};
 
-/// A customer's endpoint, as its owner has set it (contract: "Webhook deliveries").
+/// A webhook: a customer's endpoint and its settings (contract: "Webhook deliveries").
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Webhook {
-    /// Its name for callers.
+    /// Its id.
     pub id: WebhookId,
-    /// Where events are sent.
+    /// The URL that events are sent to.
     pub url: HookUrl,
-    /// Which; all of them when there are none.
+    /// The events that it subscribes to; all events when empty.
     pub events: BTreeSet<EventName>,
-    /// In words, for people.
+    /// A free text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<Reference>,
-    /// What deliveries are signed with, the newest first.
+    /// The secrets that sign deliveries, the newest first.
     pub secrets: Vec<SealedSecret>,
-    /// Whether it has had another secret than the one that it was made with.
+    /// Whether its secret was ever rotated.
     #[serde(default)]
     pub rotated: bool,
-    /// When it was made.
+    /// The creation time.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub created_at: DateTime<Utc>,
-    /// Grows with every change.
+    /// Incremented with every change.
     pub revision: u64,
 }
 
-/// A secret as it is stored: encrypted.
+/// An encrypted secret, as stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealedSecret {
     /// The cipher text, in base64.
     pub sealed: String,
-    /// Until when it signs; for good when there is no time.
+    /// The time until which it signs; `None` for no end.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "chrono::serde::ts_seconds_option")]
     pub until: Option<DateTime<Utc>>,
 }
 
 impl Webhook {
-    /// How many an account may have.
+    /// The maximum number of webhooks of one account.
     pub const COUNT_MAX: usize = 20;
-    /// How many secrets may sign at a time.
+    /// The maximum number of secrets that sign at the same time.
     pub const SECRETS_MAX: usize = 5;
-    /// For how many seconds a secret that was replaced goes on signing, at most and when nothing is said.
+    /// The default and maximum number of seconds in which a rotated secret still signs.
     pub const OVERLAP_SECONDS: u32 = 24 * 60 * 60;
 
-    /// Whether its owner wants to hear of that.
+    /// Whether it subscribes to this event.
     #[must_use]
     pub fn wants(&self, event: &str) -> bool {
         self.events.is_empty() || self.events.iter().any(|name| name.as_str() == event)
@@ -59,7 +59,8 @@ impl Webhook {
         self.secrets.iter().filter(move |secret| secret.until.is_none_or(|until| now < until))
     }
 
-    /// With a new secret; those before it go on signing for so many seconds. `None` while too many do.
+    /// The webhook with a new secret; earlier ones still sign for `overlap_seconds`. `None` when too many would
+    /// sign.
     #[must_use]
     pub fn rotated(&self, sealed: String, overlap_seconds: u32, now: DateTime<Utc>) -> Option<Self> {
         let overlap = Duration::try_seconds(overlap_seconds.into()).unwrap_or_default();

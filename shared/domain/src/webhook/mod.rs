@@ -1,4 +1,4 @@
-//! Webhook endpoints and the state of their deliveries.
+//! Webhook endpoints, their URLs and secrets, and the state of their deliveries.
 
 mod address;
 pub(crate) mod backoff;

@@ -6,41 +6,41 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use serde::Deserialize;
 
-/// How many bytes a secret of a webhook has (Standard Webhooks 1.0.0: 24 to 64).
+/// The length of a secret in bytes (Standard Webhooks 1.0.0: 24 to 64).
 const BYTES: RangeInclusive<usize> = 24..=64;
 
-/// What every secret begins with.
+/// The prefix of every secret.
 const PREFIX: &str = "whsec_";
 
-/// What deliveries to an endpoint are signed with: `whsec_` and the base64 of 24 to 64 bytes. The
-/// customer's side verifies by the bytes, so each secret has exactly one spelling: padded, of the
-/// standard alphabet. There is deliberately no `Serialize`: who stores or shows it has to say so.
+/// The secret that signs deliveries to an endpoint: `whsec_` and the base64 of 24 to 64 bytes. The customer
+/// verifies with the bytes, so each secret has exactly one spelling: padded, in the standard alphabet. It
+/// deliberately has no `Serialize`, so that code that stores or shows it must do so explicitly.
 #[derive(Clone)]
 pub struct HookSecret {
     text: SecretString,
     bytes: SecretSlice<u8>,
 }
 
-/// Text that is no secret of a webhook. It does not repeat the text.
+/// The text is not a secret of a webhook. The error does not contain the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be {PREFIX} and the base64, padded, of {} to {} random bytes; without one, we make it", BYTES.start(), BYTES.end())]
 pub struct BadHookSecret;
 
 impl HookSecret {
-    /// A secret of 32 bytes that nobody can guess.
+    /// A secret of 32 random bytes.
     #[must_use]
     pub fn new(bytes: [u8; 32]) -> Self {
         let text = format!("{PREFIX}{}", STANDARD.encode(bytes));
         Self { text: text.into(), bytes: bytes.to_vec().into() }
     }
 
-    /// The secret in clear: `whsec_…`.
+    /// The secret in plain text: `whsec_…`.
     #[must_use]
     pub fn reveal(&self) -> &str {
         self.text.expose_secret()
     }
 
-    /// The key that its text stands for, 24 to 64 bytes.
+    /// Its key, 24 to 64 bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         self.bytes.expose_secret()
@@ -133,7 +133,7 @@ mod tests {
             let secret = HookSecret::new(bytes);
             prop_assert_eq!(secret.bytes(), bytes);
             prop_assert_eq!(read(secret.reveal()).unwrap(), secret.clone());
-            // The last digit before the padding has two bits to spare; they must be zero.
+            // The last digit before the padding has two unused bits, which must be zero.
             let digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
             let last = secret.reveal().len().checked_sub(2).unwrap();
             let spellings = digits.iter().filter(|digit| {

@@ -6,73 +6,73 @@ use url::{Host, Position, Url};
 
 use crate::Reach;
 
-/// Characters that a URL may have, as it was given and once it is normalised (contract).
+/// The maximum length of a URL in characters, both as given and normalised (contract).
 pub const URL_CHARS_MAX: usize = 2_048;
 
-/// Characters of a host's name, and of one label of it (RFC 1035, section 2.3.4).
+/// The maximum lengths of a host name and of one label of it (RFC 1035, section 2.3.4).
 const NAME_CHARS_MAX: usize = 253;
 const LABEL_CHARS_MAX: usize = 63;
 
-/// Names that stand for something only inside of a network, or for nothing (RFC 6761, 6762, 7686, 8375, and
-/// ICANN's reservation of `.internal`); in clouds they lead to metadata and neighbours.
+/// Names that are only valid inside a network, or never (RFC 6761, 6762, 7686, 8375, and ICANN's reservation of
+/// `.internal`); in clouds they can lead to metadata and internal hosts.
 const PRIVATE_NAMES: [&str; 7] =
     ["internal", "local", "localhost", "localdomain", "home.arpa", "onion", "invalid"];
 
-/// The one name without a dot that may be sent to, on the local machine.
+/// The only name without a dot that is allowed, on the local machine.
 const THIS_MACHINE: &str = "localhost";
 
-/// Where a customer wants events to be posted: an absolute URL as the WHATWG's standard normalises it. What
-/// browsers and other programs take for different hosts (backslashes, tabs, missing slashes) is refused
-/// before it is read, so that nobody sees another host in it than the one that is sent to.
+/// The URL of a webhook: an absolute URL, normalised according to the WHATWG's standard. Text that programs
+/// parse to different hosts (backslashes, tabs, missing slashes) is refused before parsing, so that all of them
+/// see the host that is sent to.
 ///
-/// That the *name* is fit says nothing of what it resolves to: that is for the sender to check, each time.
+/// A valid name says nothing about the addresses it resolves to: the sender must check these for every request.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct HookUrl(Url);
 
-/// What is wrong with a URL; each says how to mend it.
+/// The reason why a URL is refused, with what to change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadUrl {
-    /// More than [`URL_CHARS_MAX`].
+    /// It is longer than [`URL_CHARS_MAX`].
     #[error("must be at most {URL_CHARS_MAX} characters, counted with all that has to be percent-encoded")]
     TooLong,
-    /// Characters that programs read in different ways.
+    /// It has characters that programs parse differently.
     #[error("must be without spaces, control characters and backslashes; percent-encode them")]
     Character,
-    /// Another scheme, or none.
+    /// It has another scheme, or none.
     #[error("must begin with https://")]
     Scheme,
-    /// A name or a password before the host.
+    /// It has a user name or a password.
     #[error("must be without a user name or password; a delivery's signature says whom it comes from")]
     UserInfo,
-    /// Something after `#`.
+    /// It has a fragment.
     #[error("must be without a fragment; what follows # is never sent")]
     Fragment,
-    /// No host, or nothing that can be the name of one.
+    /// It has no host, or an invalid one.
     #[error("must name a host, such as https://hooks.example.com/")]
     Host,
-    /// No port, or none that can be sent to.
+    /// Its port is invalid or not allowed.
     #[error("must name a port from 1 to 65535, or none")]
     Port,
-    /// A name of one label.
+    /// Its host name has one label.
     #[error("must name its host in full, such as hooks.example.com")]
     SingleLabel,
-    /// A name that ends with a dot.
+    /// Its host name ends with a dot.
     #[error("must name its host without a dot at the end")]
     TrailingDot,
-    /// A name known only inside of a network.
+    /// Its host name is only valid inside a network.
     #[error("must name a public host; names that end with .{0} are not")]
     PrivateName(&'static str),
-    /// An address that [`Reach`] closes.
+    /// Its address is refused by [`Reach`].
     #[error("must lead to a public address")]
     Address,
 }
 
 impl HookUrl {
-    /// Reads what a customer gives.
+    /// Parses a customer's URL.
     ///
     /// # Errors
-    /// The first [`BadUrl`] in it.
+    /// The first [`BadUrl`] that applies.
     pub fn parse(text: &str, reach: Reach) -> Result<Self, BadUrl> {
         if text.chars().count() > URL_CHARS_MAX {
             return Err(BadUrl::TooLong);
@@ -85,7 +85,7 @@ impl HookUrl {
             return Err(BadUrl::Scheme);
         }
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        // An empty host would be skipped with its slash, and empty user information be lost.
+        // The parser would skip an empty host with its slash, and drop empty user information.
         if authority.is_empty() {
             return Err(BadUrl::Host);
         }
@@ -97,10 +97,10 @@ impl HookUrl {
         Ok(url)
     }
 
-    /// Reads what was stored. Rules may have changed since: see [`HookUrl::check`].
+    /// Parses a stored URL. The rules may have changed since: see [`HookUrl::check`].
     ///
     /// # Errors
-    /// [`BadUrl`] for what is no URL of a web server at all.
+    /// [`BadUrl`] for text that is not an HTTP URL at all.
     pub fn stored(text: &str) -> Result<Self, BadUrl> {
         let url = Url::parse(text).map_err(|error| {
             if error == url::ParseError::InvalidPort { BadUrl::Port } else { BadUrl::Host }
@@ -118,10 +118,10 @@ impl HookUrl {
         self.0.origin().ascii_serialization()
     }
 
-    /// Whether it may be sent to as far as the URL tells.
+    /// Checks whether deliveries to this URL are allowed, as far as the URL shows.
     ///
     /// # Errors
-    /// The first [`BadUrl`] in it.
+    /// The first [`BadUrl`] that applies.
     pub fn check(&self, reach: Reach) -> Result<(), BadUrl> {
         let Self(url) = self;
         if !(self.is_tls() || reach == Reach::AndLoopback) {
@@ -157,7 +157,7 @@ impl HookUrl {
         self.0.host_str().unwrap_or_default()
     }
 
-    /// The host, if it is an address.
+    /// The host's address, if it is one.
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {
         match self.0.host()? {
@@ -167,13 +167,13 @@ impl HookUrl {
         }
     }
 
-    /// The port; the scheme's own unless it is named.
+    /// The port, or the scheme's default port.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.0.port_or_known_default().unwrap_or(0)
     }
 
-    /// The host, and the port unless it is the scheme's own: what the field `Host` says.
+    /// The host, and the port unless it is the scheme's default: the value of the `Host` header.
     #[must_use]
     pub fn authority(&self) -> &str {
         &self.0[Position::BeforeHost..Position::AfterPort]
@@ -185,14 +185,14 @@ impl HookUrl {
         self.0.scheme() == "https"
     }
 
-    /// The path, `/` at least, and the query if there is one.
+    /// The path, at least `/`, and the query if there is one.
     #[must_use]
     pub fn path_and_query(&self) -> &str {
         &self.0[Position::BeforePath..Position::AfterQuery]
     }
 }
 
-/// Whether a name can be that of a public host.
+/// Checks that a name can be that of a public host.
 fn check_name(name: &str, reach: Reach) -> Result<(), BadUrl> {
     if name.ends_with('.') {
         return Err(BadUrl::TrailingDot);
