@@ -1,3 +1,5 @@
+//! API keys, their scopes, and who calls with them.
+
 use std::collections::BTreeSet;
 use std::fmt;
 

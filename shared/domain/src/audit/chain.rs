@@ -1,3 +1,5 @@
+//! The hash chain of an account's rows: links, spans, checkpoints.
+
 use std::fmt;
 
 use chrono::NaiveDate;

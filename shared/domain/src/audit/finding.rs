@@ -1,3 +1,5 @@
+//! The findings of an audit, and the verification of the chain.
+
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;

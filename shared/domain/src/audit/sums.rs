@@ -1,3 +1,5 @@
+//! Sums of an account's rows, and their comparison with the account.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ledger::receipt::{CAPTURE, HOLD, RELEASE};

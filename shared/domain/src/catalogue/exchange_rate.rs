@@ -1,3 +1,5 @@
+//! The list of exchange rates.
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

@@ -1,3 +1,5 @@
+//! Packages of credits, and the offers made from them.
+
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};

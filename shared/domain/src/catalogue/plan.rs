@@ -1,3 +1,5 @@
+//! Subscription plans.
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 

@@ -1,3 +1,5 @@
+//! The price list.
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};

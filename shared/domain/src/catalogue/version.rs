@@ -1,3 +1,5 @@
+//! Versions of catalogue items: which is effective when, and how a new one is added.
+
 use chrono::{DateTime, SubsecRound, Utc};
 
 /// One version of a catalogue item: effective from an instant until a later version is. A version that was

@@ -1,3 +1,5 @@
+//! The alert settings of an organisation.
+
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 

@@ -1,3 +1,5 @@
+//! Which low balance alerts an account has caused, and which are due.
+
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 

@@ -1,3 +1,5 @@
+//! Notifications, and the events that they become.
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 

@@ -1,3 +1,5 @@
+//! Expiry notices that are due.
+
 use chrono::{DateTime, Duration, Utc};
 
 use crate::ledger::lot::booked_at;

@@ -1,3 +1,5 @@
+//! The names of events.
+
 use serde::{Deserialize, Serialize};
 
 /// The name of an event. Its schema is in `infra/events`.

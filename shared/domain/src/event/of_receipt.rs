@@ -1,3 +1,5 @@
+//! The notifications that follow from transactions.
+
 use serde_json::{Map, Value, json};
 
 use crate::event::event::text;

@@ -1,3 +1,5 @@
+//! Usage by operation, from transactions.
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};

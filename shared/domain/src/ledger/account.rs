@@ -1,3 +1,5 @@
+//! An account, and the model of how postings change it.
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};

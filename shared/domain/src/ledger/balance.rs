@@ -1,3 +1,5 @@
+//! The balance of an account at one instant.
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 

@@ -1,3 +1,5 @@
+//! The details of a transaction: everything but the credits that it moved.
+
 use std::collections::BTreeMap;
 use std::fmt;
 

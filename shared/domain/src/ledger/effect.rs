@@ -1,3 +1,5 @@
+//! The changes that a posting makes to an account.
+
 use crate::{Allowance, Credits, Disputed, EntryId, Extras, Lot, LotId, Period, PlanId};
 
 /// A change that a posting makes to an account.

@@ -1,3 +1,5 @@
+//! Lots of credits: source, service, expiry.
+
 use std::fmt;
 
 use chrono::{DateTime, Duration, Utc};

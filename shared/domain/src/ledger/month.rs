@@ -1,3 +1,5 @@
+//! The subscription credits of a month.
+
 use crate::{Account, Allowance, Credits, Guard};
 
 /// The subscription credits of one month.

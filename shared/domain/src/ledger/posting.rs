@@ -1,3 +1,5 @@
+//! A posting: one change of one account, with its entry and its guards.
+
 use std::fmt;
 
 use chrono::{DateTime, Utc};

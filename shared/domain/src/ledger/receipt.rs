@@ -1,3 +1,5 @@
+//! A transaction as recorded in the ledger.
+
 use crate::{Balance, Credits, Details, Direction, Entry, LotId, Move};
 
 /// A transaction as recorded: the entry, its number in the ledger, the request's details, and the balance after

@@ -1,3 +1,5 @@
+//! The reasons why a request is refused.
+
 use crate::{
     Credits, Currency, DRAWS_MAX, EntryId, HoldStatus, LOTS_MAX, Money, Operation, PlanId, Reference,
     SpendingLimit,

@@ -1,3 +1,5 @@
+//! The daily spending limit of an organisation.
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Currency, Money};

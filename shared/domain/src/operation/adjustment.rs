@@ -1,3 +1,5 @@
+//! The rules of an operator's adjustment.
+
 use crate::operation::consume::{LotChanges, NewEntry, take};
 use crate::{
     Account, Amount, Credits, Direction, Effect, Extras, Grant, Guard, Head, LotId, Move, Operation, Origin,

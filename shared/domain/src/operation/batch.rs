@@ -1,3 +1,5 @@
+//! The rules of a batch, and its ledger lines.
+
 use std::collections::BTreeMap;
 
 use crate::operation::consume::NewEntry;

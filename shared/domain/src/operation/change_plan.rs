@@ -1,3 +1,5 @@
+//! The rules of a change of plan.
+
 use crate::ledger::month::WithAllowance;
 use crate::operation::consume::{NewEntry, may_move};
 use crate::{

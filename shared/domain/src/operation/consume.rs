@@ -1,3 +1,5 @@
+//! The rules of a debit.
+
 use chrono::{DateTime, SubsecRound, Utc};
 
 use crate::ledger::account::Payer;

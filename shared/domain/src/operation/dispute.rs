@@ -1,3 +1,5 @@
+//! The rules of disputes and of refunded payments.
+
 use std::collections::BTreeMap;
 
 use crate::ledger::account::Payer;

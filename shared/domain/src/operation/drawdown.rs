@@ -1,3 +1,5 @@
+//! Drawdowns from a transaction, and its remainder.
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 

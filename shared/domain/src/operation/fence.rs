@@ -1,3 +1,5 @@
+//! The fence against late attempts.
+
 use chrono::{DateTime, Utc};
 
 use crate::{Account, Credits, Direction, Effect, Entry, EntryId, Guard, Operation, Posting};

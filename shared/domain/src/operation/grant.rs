@@ -1,3 +1,5 @@
+//! The rules of a grant.
+
 use chrono::{DateTime, Utc};
 
 use crate::operation::consume::NewEntry;

@@ -1,3 +1,5 @@
+//! The rules of holds, captures and releases.
+
 use chrono::{DateTime, Duration, SubsecRound, Utc};
 
 use crate::ledger::receipt::{CAPTURE, HOLD};

@@ -1,3 +1,5 @@
+//! Monitors, and the rules of their monthly charges.
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

@@ -1,3 +1,5 @@
+//! Adds credits to the lots of an account: opens, joins and merges lots.
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Duration, Utc};

@@ -1,3 +1,5 @@
+//! The rules of a refund: which debits, for which reasons, until when.
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{

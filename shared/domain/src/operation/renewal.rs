@@ -1,3 +1,5 @@
+//! Renewals and expiries that are due.
+
 use chrono::{DateTime, Utc};
 
 use crate::ledger::lot::booked_at;

@@ -1,3 +1,5 @@
+//! The rules by which refunded and released credits return to their lots.
+
 use chrono::{Duration, SubsecRound};
 
 use crate::ledger::lot::POOL;

@@ -1,3 +1,5 @@
+//! Changes of an account's terms: post-paid limit, monthly cap, freeze.
+
 use crate::operation::consume::NewEntry;
 use crate::{Account, Credits, Direction, Effect, Guard, Head, Posting};
 

@@ -1,3 +1,5 @@
+//! The settings and the state of auto-recharge.
+
 use chrono::{DateTime, Duration, NaiveTime, Utc};
 use serde::{Deserialize, Serialize};
 

@@ -1,3 +1,5 @@
+//! Changes of the settings of auto-recharge.
+
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};

@@ -1,3 +1,5 @@
+//! The next action of auto-recharge.
+
 use chrono::{DateTime, Utc};
 
 use crate::{Account, Allowance, Amount, Credits, Currency, Money, Pause, Period, Recharge, RechargeState};

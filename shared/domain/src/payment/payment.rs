@@ -1,3 +1,5 @@
+//! A payment as the payment provider reports it.
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Money, PaymentId, PurchaseId};

@@ -1,3 +1,5 @@
+//! A purchase, and the decisions that complete it.
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Duration, NaiveDate, SubsecRound, Utc};

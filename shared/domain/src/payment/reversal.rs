@@ -1,3 +1,5 @@
+//! Refunds and disputes of a purchase's payment.
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 

@@ -1,3 +1,4 @@
+//! Tests of low balance alerts.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::wildcard_enum_match_arm,

@@ -1,3 +1,5 @@
+//! Tests of debits.
+
 use super::*;
 
 /// account; amount; service => which lots pay, in which order

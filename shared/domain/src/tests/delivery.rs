@@ -1,3 +1,4 @@
+//! Tests of deliveries and their ids.
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 
 use chrono::Duration;

@@ -1,3 +1,4 @@
+//! Tests of the state of deliveries.
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Tests of disputes.
+
 use proptest::prelude::*;
 
 use super::*;

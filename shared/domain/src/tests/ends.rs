@@ -1,3 +1,5 @@
+//! Tests of expiry notices.
+
 use super::*;
 
 /// What is to be done at a time, in words: whom to tell of, and when to look again.

@@ -1,3 +1,5 @@
+//! Tests of grants.
+
 use super::*;
 
 pub(super) fn give(account: &Account, source: &str, amount: u64, number: u64) -> Posting {

@@ -1,3 +1,5 @@
+//! Tests of webhook URLs.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Laws that hold for every sequence of operations.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of money, packages and offers.
+
 use proptest::prelude::*;
 use rust_decimal::Decimal;
 

@@ -1,3 +1,5 @@
+//! Tests of monitors.
+
 use super::*;
 
 fn monitor() -> Monitor {

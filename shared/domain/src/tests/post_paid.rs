@@ -1,3 +1,5 @@
+//! Tests of post-paid credits.
+
 use super::*;
 
 fn spend(line: &str, amount: u64) -> Result<Posting, Refusal> {

@@ -1,3 +1,5 @@
+//! Tests of purchases.
+
 use super::*;
 
 fn price() -> Money {

@@ -1,3 +1,5 @@
+//! Tests of the address policy.
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Tests of auto-recharge.
+
 use super::*;
 
 /// The seed's configuration.

@@ -1,3 +1,5 @@
+//! Tests of the limits of auto-recharge.
+
 use proptest::prelude::*;
 
 use super::recharge::{pence, seed, set};

@@ -1,3 +1,5 @@
+//! Tests of renewals and expiries.
+
 use super::*;
 
 #[test]

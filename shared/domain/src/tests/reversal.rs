@@ -1,3 +1,5 @@
+//! Tests of refunds and disputes of payments.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of changes of plan.
+
 use proptest::prelude::*;
 
 use super::*;

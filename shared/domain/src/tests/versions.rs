@@ -1,3 +1,5 @@
+//! Tests of versions in the catalogue.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Numbers of credits, with their ranges.
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::num::NonZeroU64;

@@ -1,3 +1,5 @@
+//! Ids and names, with their formats.
+
 use std::fmt;
 
 use chrono::{DateTime, Utc};

@@ -1,3 +1,5 @@
+//! Amounts of money, currencies and exchange rates.
+
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 

@@ -1,3 +1,5 @@
+//! A calendar month.
+
 use std::fmt;
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};

@@ -1,3 +1,5 @@
+//! The policy for addresses that deliveries may be sent to.
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The port on 127.0.0.1 of Lambda's runtime API. A request there could be taken for the function's own answer.

@@ -1,3 +1,5 @@
+//! The waits between the attempts of a delivery.
+
 use chrono::{DateTime, Duration, Utc};
 
 /// The waits between the attempts of a delivery in seconds (Standard Webhooks, "Deliverability and

@@ -1,3 +1,5 @@
+//! A delivery and its attempts: a line of the delivery log.
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 

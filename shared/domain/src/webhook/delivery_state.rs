@@ -1,3 +1,5 @@
+//! The state of deliveries to one endpoint: position, failures, replay, lease.
+
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 

@@ -1,3 +1,5 @@
+//! A webhook: a customer's endpoint and its settings.
+
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Duration, Utc};

@@ -1,3 +1,5 @@
+//! The secret that signs deliveries.
+
 use std::fmt;
 use std::ops::RangeInclusive;
 

@@ -1,3 +1,5 @@
+//! The URL of a webhook, and which URLs are refused.
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
