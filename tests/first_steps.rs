@@ -95,7 +95,7 @@ async fn a_quote_proposes_no_purchase_that_would_be_refused() {
     let many: Vec<_> = (0..100).map(|_| item(1_000_000)).collect();
     let quote = world.post(QUOTE, &org.key, "", &json!({ "items": many })).await.data();
     let reason = quote["mend"]["reason"].as_str().unwrap();
-    assert!(reason.contains("more than one payment may be"), "{quote}");
+    assert!(reason.contains("more than the maximum of one payment"), "{quote}");
 }
 
 /// The dispute moves credits out of one place and into another: none of them has ended.

@@ -90,7 +90,7 @@ pub enum Denial {
     Revoked,
     /// The organisation's plan has no API access.
     #[error(
-        "the organisation's plan has no API access; move to a plan that has, or use a key with the `dashboard` scope"
+        "the organisation's plan has no API access; change to a plan that has it, or use a key with the `dashboard` scope"
     )]
     NoApiAccess,
     /// The route is for the other kind of caller.

@@ -22,40 +22,40 @@ pub struct Finding {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// The row was changed, or its hash at the end of the chain.
-    #[error("the row is not what it was when it was chained")]
+    #[error("the row was changed after it was chained")]
     Altered,
     /// The row is missing.
     #[error("the row is missing")]
     Missing,
     /// A copied or moved row, or one that was never posted.
-    #[error("a row is there that the chain does not have")]
+    #[error("the row is not in the chain")]
     Stray,
     /// It is not a transaction.
-    #[error("the row does not read as a transaction")]
+    #[error("the row is not a valid transaction")]
     Unreadable,
     /// The chain was changed, but not the row.
-    #[error("the chain's hash of this row was changed; the row is what it was")]
+    #[error("the chain's hash of this row was changed, but not the row")]
     HashAltered,
     /// Two spans of the chain are inconsistent.
-    #[error("the part of the chain that begins here does not go on from the one before it")]
+    #[error("the part of the chain that begins here does not continue the previous part")]
     LinkAltered,
     /// A span of the chain is missing.
-    #[error("the part of the chain that begins here is missing or does not read")]
+    #[error("the part of the chain that begins here is missing or unreadable")]
     SpanMissing,
     /// The tip was changed.
-    #[error("the end of the chain does not read, or is not that of the chain")]
+    #[error("the stored end of the chain is unreadable, or does not match the chain")]
     TipAltered,
     /// A checkpoint was changed, or the chain since.
-    #[error("the checkpoint of {0} is not what the chain says")]
+    #[error("the checkpoint of {0} does not match the chain")]
     CheckpointAltered(NaiveDate),
     /// A checkpoint is missing.
     #[error("the checkpoint of {0} is missing")]
     CheckpointMissing(NaiveDate),
     /// A checkpoint is unreadable.
-    #[error("a checkpoint does not read")]
+    #[error("a checkpoint is unreadable")]
     CheckpointUnreadable,
     /// A row's balance is not the previous balance plus the row's moves.
-    #[error("the balance after it is told as {told}, and the rows add up to {sum}")]
+    #[error("its balance is {told}, but the rows add up to {sum}")]
     Balance {
         /// The value in the row.
         told: u64,
@@ -63,7 +63,7 @@ pub enum Problem {
         sum: i128,
     },
     /// A row's held credits are not the sum of holds, captures and releases.
-    #[error("{told} credits are told as held after it, and the rows come to {sum}")]
+    #[error("its held credits are {told}, but the rows add up to {sum}")]
     Held {
         /// The value in the row.
         told: u64,
@@ -71,19 +71,19 @@ pub enum Problem {
         sum: i128,
     },
     /// More credits were refunded or captured than the transaction had.
-    #[error("it draws more from {of} than that had left")]
+    #[error("it draws more credits from {of} than were left")]
     Overdrawn {
         /// The debit or the hold.
         of: EntryId,
     },
     /// Credits were returned to a lot that never came from one.
-    #[error("it gives back more than was once taken from a lot")]
+    #[error("it returns more credits than were taken from a lot")]
     Minted,
     /// A remainder was changed or is missing. It limits the next refund, capture or release.
-    #[error("what is left to draw from it is not what the rows have left")]
+    #[error("the stored remainder does not match the rows")]
     Pot,
     /// A lot of the account, or its outstanding credits, are not the sum of the rows' moves.
-    #[error("the account has {held} in {lot}, and the rows add up to {sum}")]
+    #[error("the account has {held} in {lot}, but the rows add up to {sum}")]
     Lot {
         /// The lot.
         lot: LotId,

@@ -168,20 +168,21 @@ impl Sums {
             }
         }
         if !account.post_paid.outstanding.is_zero() && account.plain_purchases().next().is_some() {
-            let words = "owes credits beside purchased credits that could settle them";
+            let words = "has outstanding credits beside purchased credits that could settle them";
             self.findings.push(Finding::account(Problem::Account(words)));
         }
         let last = self.last.as_ref();
         if self.allowance.is_some_and(|told| told != account.allowance) {
             self.findings
-                .push(Finding::account(Problem::Account("has another allowance than its rows tell")));
+                .push(Finding::account(Problem::Account("has an allowance other than its rows show")));
         }
         if account.sequence != last.map_or(0, |last| last.sequence) {
-            self.findings.push(Finding::account(Problem::Account("has another number of entries")));
+            self.findings
+                .push(Finding::account(Problem::Account("has a number of entries other than its rows")));
         } else if last.is_some_and(|last| !is_last(account, last)) {
-            self.findings.push(Finding::account(Problem::Account("has another last entry than its rows")));
+            self.findings.push(Finding::account(Problem::Account("has a last entry other than its rows")));
         } else if last.is_some_and(|last| account.balance(last.entry.at) != last.balance) {
-            let words = "does not have the balance that its last row tells";
+            let words = "has a balance other than its last row";
             self.findings.push(Finding::account(Problem::Account(words)));
         }
         self.findings

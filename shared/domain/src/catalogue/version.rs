@@ -38,19 +38,19 @@ pub struct When {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadChange {
     /// The operation's name has a prefix of the ledger's own operations.
-    #[error("is kept for the ledger's own operations; choose a name that does not begin so")]
+    #[error("has a prefix that is reserved for the ledger's own operations; choose another name")]
     Reserved,
     /// These fields are missing for a new item.
     #[error("is required, because no package, plan or operation of this name exists at `effectiveFrom`")]
     Incomplete(Vec<&'static str>),
     /// The two currencies are the same.
-    #[error("is the same currency; one is always worth one")]
+    #[error("must be another currency")]
     SameCurrency,
     /// It would change the past.
-    #[error("must not lie in the past; leave it out to change the catalogue now")]
+    #[error("must not be in the past; omit it to change the catalogue now")]
     InThePast,
     /// A limit of the catalogue is reached.
-    #[error("the catalogue keeps at most {max} {kept}, and never forgets one")]
+    #[error("the catalogue can have at most {max} {kept}, which are never deleted")]
     TooMany {
         /// The limit.
         max: usize,

@@ -222,7 +222,7 @@ impl News {
                 "operation": monitor.operation,
                 "resourceId": monitor.resource_id,
                 "transactionId": monitor.charge,
-                "message": "A monitor that was suspended goes on",
+                "message": "A suspended monitor has resumed",
             }),
             Self::Booked { data, .. } => data.clone(),
             Self::LowBalance { balance, threshold, service: None } => {
@@ -298,10 +298,10 @@ fn suspended(monitor: &Monitor) -> Value {
         "resourceId": monitor.resource_id,
         "reason": monitor.waits_for().map(Suspension::as_str),
         "message": match monitor.waits_for() {
-            Some(Suspension::Frozen) => "A monitor waits; it goes on once the organisation is unfrozen",
-            Some(Suspension::NotPriced) => "A monitor waits; its operation has no monthly price any more. It is tried again with the next month",
+            Some(Suspension::Frozen) => "A monitor is suspended; it resumes once the organisation is unfrozen",
+            Some(Suspension::NotPriced) => "A monitor is suspended because its operation no longer has a monthly price. It is tried again next month",
             Some(Suspension::InsufficientCredits) | None => {
-                "This month of a monitor could not be paid; it goes on once there are credits"
+                "This month of a monitor could not be paid; it resumes once there are credits"
             }
         },
     })
@@ -314,20 +314,20 @@ fn paused(why: Pause, until: Option<DateTime<Utc>>) -> Value {
         "enabled": why != Pause::PaymentFailed,
         "until": until.map(text),
         "message": match why {
-            Pause::MonthlyLimit => "Auto-recharge has reached its limit of credits for this month and waits for the next",
+            Pause::MonthlyLimit => "Auto-recharge has reached its limit of credits for this month and is paused until the next",
             Pause::MonthlySpendLimit => {
-                "Auto-recharge has reached what it may spend this month and waits for the next; raise monthlySpendLimit to go on now"
+                "Auto-recharge has reached its spending limit for this month and is paused until the next; raise monthlySpendLimit to resume now"
             }
             Pause::DailySpendLimit => {
-                "The purchases of today cost all that your organisation may spend a day; auto-recharge tries again tomorrow (UTC). Set it again to go on once the operator has raised the limit"
+                "Your organisation has reached its daily spending limit; auto-recharge tries again tomorrow (UTC). Set it again to resume once the operator has raised the limit"
             }
             Pause::PaymentLimit => {
                 "One payment cannot bring the balance back to the threshold; lower the threshold, or raise the limits"
             }
-            Pause::TooManyCharges => "Auto-recharge has charged too often within an hour and waits",
+            Pause::TooManyCharges => "Auto-recharge has charged too often within an hour and is paused",
             Pause::NotOnSale => "No package is on sale in your currency; auto-recharge tries again in an hour",
             Pause::Debt => {
-                "More credits are owed than auto-recharge may settle; buy credits to settle them, or set debtLimit"
+                "More credits are outstanding than auto-recharge may settle; buy credits to settle them, or set debtLimit"
             }
             Pause::Disputed => {
                 "A payment is disputed; auto-recharge charges nothing more until you set it again"
@@ -367,9 +367,9 @@ impl HookPaused {
             "eventId": self.event,
             "sequence": self.number,
             "message": if self.gone {
-                "A webhook answered that it is gone (410) and was switched off; resume it to have what it missed"
+                "A webhook answered that it is gone (410) and was switched off; resume it to receive the missed events"
             } else {
-                "A webhook has failed for three days and was paused; resume it to have what it missed"
+                "A webhook has failed for three days and was paused; resume it to receive the missed events"
             },
         })
     }

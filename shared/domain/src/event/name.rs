@@ -129,28 +129,30 @@ impl EventName {
             Self::CreditsDepleted => "Debits without a service have no credits left to spend.",
             Self::CreditsRecovered => "What debits can spend is above a threshold again.",
             Self::CreditsPurchased => "Credits were bought.",
-            Self::CreditsRenewed => "A month has turned and its subscription credits are there.",
+            Self::CreditsRenewed => "A new month has begun and its subscription credits are available.",
             Self::CreditsExpiring => "Some credits will expire soon.",
-            Self::CreditsExpired => "Credits have expired that nobody had used.",
-            Self::CreditsRefunded => "Credits were given back.",
-            Self::CreditsGranted => "An operator has given credits.",
-            Self::CreditsAdjusted => "An operator has put the credits right.",
+            Self::CreditsExpired => "Unused credits have expired.",
+            Self::CreditsRefunded => "Credits were refunded.",
+            Self::CreditsGranted => "An operator has granted credits.",
+            Self::CreditsAdjusted => "An operator has adjusted the credits.",
             Self::HoldExpired => "A hold has ended, and what was left of it is available again.",
             Self::AutoRechargeSucceeded => "Auto-recharge has bought credits.",
             Self::AutoRechargeFailed => "A payment of auto-recharge has failed.",
-            Self::AutoRechargePaused => "Auto-recharge waits although the balance is below its threshold.",
+            Self::AutoRechargePaused => {
+                "Auto-recharge is paused although the balance is below its threshold."
+            }
             Self::PurchaseFailed => "A purchase could not be paid.",
             Self::PurchaseRefunded => "Money of a purchase was refunded, and its credits were taken back.",
-            Self::MonitorSuspended => "A month of a monitor could not be paid, so the monitor waits.",
-            Self::MonitorResumed => "A monitor that was suspended goes on.",
+            Self::MonitorSuspended => "A month of a monitor could not be paid, so the monitor is suspended.",
+            Self::MonitorResumed => "A suspended monitor has resumed.",
             Self::BudgetReached => "A budget is used up for its period.",
-            Self::PlanChanged => "The organisation has another subscription plan.",
+            Self::PlanChanged => "The organisation's subscription plan has changed.",
             Self::DisputeOpened => {
-                "A customer's bank disputes a payment, and what is left of its credits is frozen."
+                "A customer's bank disputes a payment, and its remaining credits are set aside."
             }
-            Self::DisputeClosed => "A dispute is decided.",
+            Self::DisputeClosed => "A dispute is closed.",
             Self::WebhookPaused => "Deliveries to an endpoint have stopped until its owner resumes them.",
-            Self::WebhookTest => "A test delivery that its owner has asked for.",
+            Self::WebhookTest => "A test delivery that the owner requested.",
         }
     }
 

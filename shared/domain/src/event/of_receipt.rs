@@ -16,10 +16,10 @@ impl News {
             "credit.purchase" => (EventName::CreditsPurchased, "Credits were bought", purchased(receipt)),
             // The first renewal opens the account, and is not an event.
             "credit.renewal" if 1 < receipt.sequence => {
-                (EventName::CreditsRenewed, "Your credits of the month were renewed", renewed(receipt))
+                (EventName::CreditsRenewed, "Your monthly credits were renewed", renewed(receipt))
             }
             "credit.expiry" => (EventName::CreditsExpired, "Credits have expired", expired(entry)),
-            "credit.refund" => (EventName::CreditsRefunded, "Credits were given back", refunded(receipt)),
+            "credit.refund" => (EventName::CreditsRefunded, "Credits were refunded", refunded(receipt)),
             "credit.grant" => {
                 (EventName::CreditsGranted, "Credits were given to you by our team", granted(receipt))
             }
@@ -28,7 +28,7 @@ impl News {
             }
             "credit.release" => (
                 EventName::HoldExpired,
-                "Credits that were set aside were given back, for their time has come",
+                "A hold has expired, and its remaining credits are available again",
                 ended(receipt)?,
             ),
             "credit.plan_change" => (EventName::PlanChanged, "Your plan has changed", switched(entry)?),
@@ -39,17 +39,17 @@ impl News {
             ),
             "credit.dispute" => (
                 EventName::DisputeOpened,
-                "A payment is disputed; what is left of its credits is set aside until that ends",
+                "A payment is disputed; its remaining credits are set aside until the dispute is closed",
                 disputed(receipt),
             ),
             "credit.dispute_won" => (
                 EventName::DisputeClosed,
-                "A dispute was won; its credits are there again",
+                "A dispute was won; its credits are available again",
                 closed(receipt, "won"),
             ),
             "credit.dispute_lost" => (
                 EventName::DisputeClosed,
-                "A dispute was lost; what was set aside is gone, and what had been spent before is owed",
+                "A dispute was lost; the credits set aside are removed, and those already spent are outstanding",
                 closed(receipt, "lost"),
             ),
             _ => return None,

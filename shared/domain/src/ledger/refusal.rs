@@ -12,13 +12,13 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The price list does not have this operation.
-    #[error("unknown operation `{}`; the price list has no such name; GET /api/v3/pricing lists those that it has", .0.as_str())]
+    #[error("unknown operation `{}`; GET /api/v3/pricing lists all operations", .0.as_str())]
     UnknownOperation(Reference),
     /// The operation is charged per use, but a monthly operation is required.
-    #[error("`{}` is charged each time it is done; monitors take an operation that is charged by the month", .0.as_str())]
+    #[error("`{}` is charged per use; a monitor needs an operation that is charged monthly", .0.as_str())]
     NotMonthly(Operation),
     /// The catalogue does not have this plan.
-    #[error("unknown plan `{}`; the catalogue has no such name; GET /api/v3/plans lists those that it has", .0.0)]
+    #[error("unknown plan `{}`; GET /api/v3/plans lists all plans", .0.0)]
     UnknownPlan(PlanId),
     /// The package is not on sale.
     #[error("no package `{}` is on sale; GET /api/v3/credits/packages lists those that are", .0.as_str())]
@@ -43,7 +43,7 @@ pub enum Refusal {
     NothingOnSale,
     /// The charge would exceed the organisation's daily spending limit.
     #[error(
-        "costs {} minor units of {}, and {} of the {} that this organisation may spend a day are spent; try again tomorrow (UTC), or ask the operator to raise the limit",
+        "costs {} minor units of {}, but this organisation has already spent {} of its daily limit of {}; try again tomorrow (UTC), or ask the operator to raise the limit",
         .price.amount(), .price.currency().code(), .spent, .limit.per_day().amount()
     )]
     SpendingLimit {
@@ -55,13 +55,16 @@ pub enum Refusal {
         spent: u64,
     },
     /// The price exceeds the maximum of one payment.
-    #[error("costs more than one payment may be ({} minor units); buy less at once", Money::MAX)]
+    #[error(
+        "costs more than the maximum of one payment ({} minor units); buy fewer credits at once",
+        Money::MAX
+    )]
     PriceLimit,
     /// The organisation is frozen.
-    #[error("the organisation is frozen: nothing is spent and nothing bought until an operator unfreezes it")]
+    #[error("the organisation is frozen and cannot spend or buy credits until an operator unfreezes it")]
     Frozen,
     /// The organisation already has this plan.
-    #[error("the organisation has that plan already")]
+    #[error("the organisation already has this plan")]
     SamePlan,
     /// The organisation itself asked for a plan that costs or grants more than the current one.
     #[error(
@@ -70,7 +73,7 @@ pub enum Refusal {
     )]
     PlanChangeNotAllowed,
     /// Post-paid credits cannot be granted or taken.
-    #[error("must be subscription, purchased or bonus; what may be spent on account is set by …/post-paid")]
+    #[error("must be subscription, purchased or bonus; …/post-paid sets the limit of post-paid credits")]
     NothingToHold,
     /// The adjustment would settle more than is outstanding.
     #[error("is more than the {} credits outstanding", .outstanding.get())]
@@ -79,17 +82,17 @@ pub enum Refusal {
         outstanding: Credits,
     },
     /// The grant would already be expired.
-    #[error("must lie in the future")]
+    #[error("must be in the future")]
     ExpiresInThePast,
     /// Purchased credits with an expiry but without a service (contract: purchased credits never expire, except
     /// those of a service).
     #[error(
-        "purchased credits expire only when they are set aside for a service; leave it out or name a service"
+        "purchased credits can only expire if they are restricted to a service; omit it or name a service"
     )]
     PurchasedNeverExpire,
     /// Subscription credits with a service or an expiry of their own.
     #[error(
-        "subscription credits end with their month and pay for every service; leave it out or grant bonus credits"
+        "subscription credits expire with their month and pay for every service; omit it or grant bonus credits"
     )]
     SubscriptionTerms,
     /// Subscription credits for an unlimited plan.
@@ -97,15 +100,15 @@ pub enum Refusal {
     UnlimitedPlan,
     /// The account has the maximum number of lots, and none with the same terms.
     #[error(
-        "the organisation has {LOTS_MAX} lots on other terms; grant on the terms of one of them, or wait until one is used up"
+        "the organisation has {LOTS_MAX} lots with other terms; grant credits with the terms of one of them, or wait until one is used up"
     )]
     TooManyLots,
     /// The balance or the month's usage would exceed [`Credits::MAX`].
-    #[error("the balance would pass {} credits; ask for fewer, or spend some first", Credits::MAX.get())]
+    #[error("the balance would exceed {} credits; ask for fewer, or spend some first", Credits::MAX.get())]
     BalanceLimit,
     /// The debit would exceed the monthly cap of an unlimited plan.
     #[error(
-        "this month's debits would pass the safety limit of {} credits; ask an operator to raise it",
+        "this month's debits would exceed the safety limit of {} credits; ask an operator to raise it",
         .cap.get()
     )]
     PlanLimit {
@@ -113,7 +116,7 @@ pub enum Refusal {
         cap: Credits,
     },
     /// The account has the maximum number of open disputes.
-    #[error("the organisation has as many open disputes as it can keep apart; close one of them first")]
+    #[error("the organisation has the maximum number of open disputes; close one of them first")]
     TooManyDisputes,
     /// The reason does not qualify for a refund (seed: "Credit Refunds").
     #[error("{0}")]
@@ -122,18 +125,18 @@ pub enum Refusal {
     #[error("{0}")]
     NotEligible(&'static str),
     /// The refund exceeds what is left of the debit.
-    #[error("only {} credits of this debit can still be refunded; ask for as many, or leave `amount` out", .refundable.get())]
+    #[error("only {} credits of this debit can still be refunded; request at most that many, or omit `amount`", .refundable.get())]
     MoreThanDebited {
         /// What can still be refunded.
         refundable: Credits,
     },
     /// The debit was refunded in full.
-    #[error("all of this debit has been refunded; `refunds` of the transaction names when")]
+    #[error("this debit has been refunded in full; see `refunds` of the transaction")]
     AlreadyRefunded,
     /// Nothing is left to refund of the purchase's payment.
     #[error(
-        "all of this purchase's payment has been refunded, or is lost to a dispute; `details.refunds` names the \
-         refunds that operators asked for"
+        "this purchase's payment has been refunded in full, or lost in a dispute; `details.refunds` lists the \
+         refunds that operators ordered"
     )]
     PurchaseRefunded {
         /// The currency of the payment.
@@ -142,7 +145,7 @@ pub enum Refusal {
         refunds: Vec<EntryId>,
     },
     /// The refund exceeds what is left of the payment.
-    #[error("only {} minor units of {} of this payment can still be refunded; ask for as many, or leave `amount` out", .refundable.amount(), .refundable.currency().code())]
+    #[error("only {} minor units of {} of this payment can still be refunded; request at most that many, or omit `amount`", .refundable.amount(), .refundable.currency().code())]
     MoreThanPaid {
         /// What can still be refunded.
         refundable: Money,
@@ -164,11 +167,12 @@ pub enum Refusal {
         available: Credits,
     },
     /// The hold is closed.
-    #[error("the hold is {} and moves no more credits; make a new one", .0.as_str())]
+    #[error("the hold is {} and can no longer be used; create a new one", .0.as_str())]
     HoldClosed(HoldStatus),
     /// The transaction has the maximum number of drawdowns.
     #[error(
-        "credits were drawn from this transaction {DRAWS_MAX} times but for one, which is kept for all that is left; leave `amount` out"
+        "this transaction already has {} partial refunds or captures; omit `amount` to take the remainder",
+        DRAWS_MAX.saturating_sub(1)
     )]
     TooManyDraws,
     /// The charge is for a month that has ended.

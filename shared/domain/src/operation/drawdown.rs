@@ -70,7 +70,7 @@ pub struct Draw {
 /// A drawdown and its remainder are inconsistent: the drawdown has more credits of a lot than the remainder, or
 /// credits that the transaction never had. Requests cannot cause this; it is a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a part of {of} does not fit what is left of it")]
+#[error("a drawdown from {of} does not match its remainder")]
 pub struct Misfit {
     /// The transaction.
     pub of: EntryId,

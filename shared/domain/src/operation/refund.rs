@@ -73,7 +73,7 @@ impl Refund {
         }
         if debit.details.resource_id.is_none() {
             return Err(Refusal::NotEligible(
-                "this debit names no resource, so it is the duplicate of none; an operator may decide otherwise",
+                "this debit has no resource, so it cannot be a duplicate; an operator can still refund it",
             ));
         }
         Ok(self.duplicate_of.map_or(Twin::Latest, Twin::Named))
@@ -83,9 +83,11 @@ impl Refund {
     #[must_use]
     pub fn no_twin(&self) -> Refusal {
         Refusal::NotEligible(match self.duplicate_of {
-            Some(_) => "`duplicateOf` names no earlier debit for the same operation and resource that stands",
+            Some(_) => {
+                "`duplicateOf` is not an earlier debit of the same operation and resource, or it has been refunded"
+            }
             None => {
-                "no earlier debit for the same operation and resource stands; if it lies more than 10,000 \
+                "there is no earlier debit of the same operation and resource that has not been refunded; if it is more than 10,000 \
                  transactions back, name it in `duplicateOf`"
             }
         })
@@ -96,9 +98,7 @@ impl Refusal {
     /// The refusal when the id of a purchase is given instead of a debit's.
     #[must_use]
     pub fn purchase_is_no_debit() -> Self {
-        Self::NotEligible(
-            "this transaction has brought credits and spent none; name the debit of an operation",
-        )
+        Self::NotEligible("this transaction added credits and spent none; name the debit of an operation")
     }
 }
 
@@ -111,10 +111,10 @@ impl Reason {
         match self {
             Self::TechnicalFailure | Self::DuplicateOperation | Self::CanceledVerification => Ok(()),
             Self::PoorQualityDocument => Err(Refusal::ReasonNotEligible(
-                "the document was processed, in low quality: that is not refunded; an operator may decide otherwise",
+                "the document was processed, although in low quality, which is not refunded; an operator can still refund it",
             )),
             Self::FalsePositive => Err(Refusal::ReasonNotEligible(
-                "the screening was completed: a false positive is not refunded; an operator may decide otherwise",
+                "the screening was completed: a false positive is not refunded; an operator can still refund it",
             )),
         }
     }
@@ -129,11 +129,11 @@ impl Receipt {
         let not = |words| Err(Refusal::NotEligible(words));
         if self.is_hold() {
             return not(
-                "this transaction has set credits aside and spent none; release the hold, or refund a capture of it",
+                "this transaction is a hold and spent no credits; release the hold, or refund one of its captures",
             );
         }
         if self.entry.direction == Direction::Credit || !self.is_capture() && self.entry.operation.is_own() {
-            return not("this transaction has spent no credits; name the debit of an operation");
+            return not("this transaction spent no credits; name the debit of an operation");
         }
         if self.spent().is_zero() {
             return not("this debit cost nothing, so there is nothing to refund");
@@ -203,10 +203,10 @@ impl Receipt {
         match self.details.settle_by {
             Some(end) if now < end => Ok(()),
             Some(_) => Err(Refusal::NotEligible(
-                "its `settleBy` has passed, so it counts as done; ask for a refund in place of reporting a failure",
+                "`settleBy` of this debit has passed; request a refund instead of reporting a failure",
             )),
             None => Err(Refusal::NotEligible(
-                "this debit was made without `settleBy`; ask for a refund in place of reporting a failure",
+                "this debit has no `settleBy`; request a refund instead of reporting a failure",
             )),
         }
     }

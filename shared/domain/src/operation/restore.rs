@@ -106,7 +106,7 @@ impl<'a> Back<'a> {
                 self.arrivals.plain_purchase(POOL, rest)
             }
             LotId::Disputed(_) => {
-                Err(Refusal::NotEligible("what a dispute has set aside was spent by no debit"))
+                Err(Refusal::NotEligible("credits that a dispute has set aside were not spent by a debit"))
             }
         }
     }

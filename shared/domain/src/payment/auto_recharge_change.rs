@@ -32,13 +32,13 @@ pub struct RechargeChange {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadRecharge {
     /// The field is required for the first setting.
-    #[error("is needed before auto-recharge can be set up")]
+    #[error("is required to set up auto-recharge")]
     Missing(&'static str),
     /// One pack exceeds the monthly limit of credits.
     #[error("must be at least amount, or null for no limit")]
     LimitBelowAmount,
     /// One pack exceeds the monthly limit of money, or one payment.
-    #[error("must be smaller: one pack of so many credits costs {0}")]
+    #[error("must be smaller: one pack of this size costs {0}")]
     PackTooDear(String),
     /// One payment cannot bring the balance back to the threshold.
     #[error("must be at most {most}: one payment, within {within}, cannot bring back more")]
@@ -178,7 +178,7 @@ impl Recharge {
     fn beyond(&self, packs: u64, currency: Currency, pack: Option<Money>) -> BadRecharge {
         let limit = text(self.spend_limit(currency), currency);
         if packs == 0 {
-            let costs = pack.map_or("more than one payment may be".to_owned(), |pack| {
+            let costs = pack.map_or("more than the maximum of one payment".to_owned(), |pack| {
                 format!("{}, and monthlySpendLimit is {limit}", text(pack.amount(), currency))
             });
             return BadRecharge::PackTooDear(costs);

@@ -264,12 +264,12 @@ impl RefundOrder {
     pub fn checked(purchase: &Purchase, amount: Option<u64>) -> Result<u64, Refusal> {
         if purchase.is_disputed() {
             return Err(Refusal::NotEligible(
-                "the payment is disputed, and its money can't be refunded until the dispute is decided",
+                "the payment is disputed and cannot be refunded until the dispute is closed",
             ));
         }
         if purchase.refunds.orders.len() >= Purchase::ORDERS_MAX {
             return Err(Refusal::NotEligible(
-                "operators have refunded this purchase in 50 parts, and that is the most; refund the rest at the payment provider, \
+                "this purchase already has the maximum of 50 refunds; refund the rest at the payment provider, \
                  and its credits are taken back",
             ));
         }

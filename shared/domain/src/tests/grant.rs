@@ -47,15 +47,15 @@ fn grant_decides() {
         (&full, "purchased 3", "lot99 3"),
         (&half_empty, "bonus 3", "lot99 3"),
         // In the order of the refusals.
-        (&full, "bonus 3 until 2024-01-15", "must lie in the future"),
-        ("", "bonus 3 until 2024-01-15", "must lie in the future"),
-        ("", "purchased 3 until 2024-01-20", "purchased credits expire only"),
+        (&full, "bonus 3 until 2024-01-15", "must be in the future"),
+        ("", "bonus 3 until 2024-01-15", "must be in the future"),
+        ("", "purchased 3 until 2024-01-20", "purchased credits can only expire"),
         ("", "purchased 3 api until 2024-01-20", "lot99 3"),
-        ("", "sub 3 api", "subscription credits end with their month"),
-        ("", "sub 3 until 2024-01-20", "subscription credits end with their month"),
+        ("", "sub 3 api", "subscription credits expire with their month"),
+        ("", "sub 3 until 2024-01-20", "subscription credits expire with their month"),
         ("unlimited", "sub 3", "the plan is unlimited"),
         ("unlimited", "purchased 3", "lot99 3"),
-        ("purchased 9007199254740991", "bonus 1", "the balance would pass"),
+        ("purchased 9007199254740991", "bonus 1", "the balance would exceed"),
         ("purchased 9007199254740990", "bonus 1", "lot99 1"),
     ]);
 }

@@ -62,10 +62,10 @@ fn what_is_in_force_is_the_latest_that_has_begun() {
         // The same price from another day on is another version.
         ("mon: 1, mon: 1 from wed", "v2 1 wed", "1111111", "v2 1 wed"),
         // What was is never rewritten.
-        ("mon: 1, wed: 2 from tue", "must not lie in the past", "1111111", "-"),
+        ("mon: 1, wed: 2 from tue", "must not be in the past", "1111111", "-"),
         (
             "mon: 1, mon: 2 from tue, wed: 3, fri: 5 from tue",
-            "must not lie in the past",
+            "must not be in the past",
             "1233333",
             "v2 2 tue",
         ),

@@ -12,7 +12,7 @@ pub struct Currency(iso_currency::Currency);
 
 /// The text is not the code of such a currency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be the code of a currency in ISO 4217 that people pay with, such as GBP")]
+#[error("must be the ISO 4217 code of a payment currency, such as GBP")]
 pub struct BadCurrency;
 
 /// An amount of money in minor units (pence, cents), `1..=Money::MAX`.

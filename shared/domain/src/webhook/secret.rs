@@ -25,7 +25,7 @@ pub struct HookSecret {
 
 /// The text is not a secret of a webhook. The error does not contain the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be {PREFIX} and the base64, padded, of {} to {} random bytes; without one, we make it", BYTES.start(), BYTES.end())]
+#[error("must be {PREFIX} and the base64, padded, of {} to {} random bytes; omit it to have one generated", BYTES.start(), BYTES.end())]
 pub struct BadHookSecret;
 
 impl HookSecret {
@@ -113,8 +113,7 @@ mod tests {
             &unpadded,
             &url_safe,
         ] {
-            let said =
-                "must be whsec_ and the base64, padded, of 24 to 64 random bytes; without one, we make it";
+            let said = "must be whsec_ and the base64, padded, of 24 to 64 random bytes; omit it to have one generated";
             assert_eq!(read(wrong).unwrap_err().to_string(), said, "{wrong}");
         }
     }

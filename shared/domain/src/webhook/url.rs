@@ -36,19 +36,19 @@ pub struct HookUrl(Url);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadUrl {
     /// It is longer than [`URL_CHARS_MAX`].
-    #[error("must be at most {URL_CHARS_MAX} characters, counted with all that has to be percent-encoded")]
+    #[error("must be at most {URL_CHARS_MAX} characters, including percent-encoding")]
     TooLong,
     /// It has characters that programs parse differently.
-    #[error("must be without spaces, control characters and backslashes; percent-encode them")]
+    #[error("must not contain spaces, control characters or backslashes; percent-encode them")]
     Character,
     /// It has another scheme, or none.
     #[error("must begin with https://")]
     Scheme,
     /// It has a user name or a password.
-    #[error("must be without a user name or password; a delivery's signature says whom it comes from")]
+    #[error("must not contain a user name or password; verify the signature of deliveries instead")]
     UserInfo,
     /// It has a fragment.
-    #[error("must be without a fragment; what follows # is never sent")]
+    #[error("must not contain a fragment; the part after # is never sent")]
     Fragment,
     /// It has no host, or an invalid one.
     #[error("must name a host, such as https://hooks.example.com/")]
@@ -57,10 +57,10 @@ pub enum BadUrl {
     #[error("must name a port from 1 to 65535, or none")]
     Port,
     /// Its host name has one label.
-    #[error("must name its host in full, such as hooks.example.com")]
+    #[error("must have a fully qualified host name, such as hooks.example.com")]
     SingleLabel,
     /// Its host name ends with a dot.
-    #[error("must name its host without a dot at the end")]
+    #[error("must have a host name without a dot at the end")]
     TrailingDot,
     /// Its host name is only valid inside a network.
     #[error("must name a public host; names that end with .{0} are not")]

@@ -1,0 +1,81 @@
+//! The lanes of a webhook's deliveries: new events, and the replay of earlier ones.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::DeliveryId;
+
+/// A replay of a range of events. It does not delay new events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Replay {
+    /// The number of the last replayed event, or the one before the range.
+    pub through: u64,
+    /// The number of the range's last event.
+    pub last: u64,
+    /// The number of the replay.
+    pub run: u32,
+    /// The delivery of its current event; `None` before its first attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<DeliveryId>,
+    /// The number of failed attempts at its current event.
+    #[serde(default)]
+    pub failures: u32,
+    /// The time of the next attempt; `None` for immediately.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "chrono::serde::ts_milliseconds_option"
+    )]
+    pub retry_at: Option<DateTime<Utc>>,
+}
+
+/// The lane of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// New events.
+    Live,
+    /// Replayed events.
+    Replay,
+}
+
+/// The outcome of one attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The endpoint accepted the event.
+    Taken,
+    /// It failed; the endpoint may have asked for a wait of this number of seconds.
+    Failed(Option<u32>),
+    /// The endpoint answered that it is gone.
+    Gone,
+}
+
+/// The event that an attempt delivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaneEvent {
+    /// The lane that it is delivered on.
+    pub lane: Lane,
+    /// Its number in the account's feed.
+    pub number: u64,
+}
+
+impl LaneEvent {
+    /// An event on the live lane.
+    #[must_use]
+    pub fn live(number: u64) -> Self {
+        Self { lane: Lane::Live, number }
+    }
+
+    /// An event on the replay lane.
+    #[must_use]
+    pub fn replay(number: u64) -> Self {
+        Self { lane: Lane::Replay, number }
+    }
+}
+
+impl Replay {
+    /// The replay without attempts at its current event.
+    pub(super) fn anew(self) -> Self {
+        Self { delivery: None, failures: 0, retry_at: None, ..self }
+    }
+}
