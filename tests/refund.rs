@@ -122,7 +122,7 @@ async fn only_what_was_spent_is_refunded() {
     for (line, words) in [
         (&back, "spent no credits"),
         (&free, "cost nothing"),
-        (&held, "set credits aside"),
+        (&held, "is a hold"),
         (&granted, "spent no credits"),
     ] {
         let told = refund(&world, &org, line, "technical_failure", None).await;

@@ -42,8 +42,8 @@ fn grant_decides() {
         (&four, "bonus 3", "lot99 3"),
         // Beyond its number of lots, an account takes only what joins one, and what is paid for.
         (&full, "bonus 3 until 2024-03-20", "lot5 3"),
-        (&full, "bonus 3", "16 lots on other terms"),
-        (&full, "purchased 3 api", "16 lots on other terms"),
+        (&full, "bonus 3", "16 lots with other terms"),
+        (&full, "purchased 3 api", "16 lots with other terms"),
         (&full, "purchased 3", "lot99 3"),
         (&half_empty, "bonus 3", "lot99 3"),
         // In the order of the refusals.
