@@ -243,7 +243,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_has_48_characters_and_reads_back() {
+    fn a_key_has_48_characters_and_is_parsed() {
         for key in [
             Secret::for_organisation(Mode::Live, [7; 34]),
             Secret::for_organisation(Mode::Test, [255; 34]),
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn one_wrong_character_is_seen_without_the_database() {
+    fn one_wrong_character_is_recognised_without_the_database() {
         let key = Secret::for_organisation(Mode::Live, [42; 34]);
         for place in 0..48 {
             let mut typed = key.reveal().to_owned();

@@ -344,7 +344,8 @@ impl<'a> Audit<'a> {
         if let Some(last) = account.and_then(|account| account.last.as_ref()).filter(|_| unwritten > 0) {
             let row = self.ledger.get(&Key::Row(self.id, last.id), true, "look for a row").await?;
             if row.is_some_and(|row| number(&row, "seq") != Some(self.entries)) {
-                self.findings.push(Finding::account(Problem::Account("has a number of entries other than its rows")));
+                self.findings
+                    .push(Finding::account(Problem::Account("has a number of entries other than its rows")));
             }
         }
         if self.entries < mark.through {

@@ -233,7 +233,7 @@ mod tests {
 
     /// The expected values are those of `printf` and `sha256sum`, with which others can verify the chain.
     #[test]
-    fn hashes_are_those_of_any_other_sha_256() {
+    fn hashes_are_plain_sha_256() {
         let genesis = Hash::genesis(account("live"));
         assert_eq!(genesis.to_string(), "fe688976ed1ac756d46e8b9b6bee384f13e3cceff996760bbe88f2aebf74e711");
         assert_eq!(
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_begin_where_their_numbers_say() {
+    fn spans_begin_at_fixed_numbers() {
         for (number, first) in
             [(0, 1), (1, 1), (2, 1), (16, 1), (17, 17), (32, 17), (33, 33), (u64::MAX, u64::MAX - 14)]
         {

@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_reads_back_and_none_is_there_twice() {
+    fn every_name_is_parsed_and_unique() {
         for name in EventName::ALL {
             assert_eq!(EventName::try_from(name.as_str().to_owned()), Ok(name));
             let text = serde_json::to_string(&name).unwrap();
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_event_is_told_what_is() {
+    fn an_unknown_event_is_refused_with_all_names() {
         for wrong in ["", "credits", "credits.*", "*", "Credits.depleted", "credits.depleted "] {
             let said = EventName::try_from(wrong.to_owned()).unwrap_err().to_string();
             assert!(said.starts_with("must be one of: credits.low_balance, credits.depleted, "), "{said}");
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn only_tests_cannot_be_subscribed_to() {
+    fn only_test_events_cannot_be_subscribed_to() {
         let not: Vec<_> = EventName::ALL.into_iter().filter(|name| !name.is_subscribable()).collect();
         assert_eq!(not, [EventName::WebhookTest]);
     }

@@ -18,7 +18,7 @@ fn alerts(thresholds: &[u64], margin: u64, cooldown_minutes: u32) -> Alerts {
     set(alerts, thresholds, 0)
 }
 
-/// With thresholds of which the new ones are set by an account's change of that number.
+/// The settings with these thresholds; new ones are set by the account's change `since`.
 fn set(alerts: Alerts, thresholds: &[u64], since: u64) -> Alerts {
     alerts.with_thresholds(thresholds.iter().copied().map(credits), since)
 }
@@ -47,7 +47,7 @@ fn word(news: &News) -> String {
     }
 }
 
-/// What an owner is told as the balance goes through `levels`, from 1,000 on, a minute apart.
+/// The notifications while the balance changes through `levels`, beginning at 1,000, one minute apart.
 fn told(alerts: &Alerts, levels: &[u64]) -> Vec<String> {
     let (mut state, mut told) = (AlertState::default(), Vec::new());
     for (number, available) in (1u64..).zip(std::iter::once(&1000).chain(levels)) {
@@ -59,25 +59,25 @@ fn told(alerts: &Alerts, levels: &[u64]) -> Vec<String> {
     told
 }
 
-/// thresholds; margin; cool-down in minutes; levels => what is told
+/// thresholds; margin; cool-down in minutes; levels => notifications
 #[test]
-fn a_crossing_is_told_once() {
+fn a_crossing_causes_one_alert() {
     for (thresholds, margin, minutes, levels, expected) in [
-        // Below is below: at the threshold nothing is low.
+        // At the threshold itself the balance is not low.
         (&[100][..], 0, 0, &[100][..], &[][..]),
         (&[100], 0, 0, &[99], &["low 99 of 100"]),
         (&[100], 0, 0, &[99, 98, 50, 1], &["low 99 of 100"]),
-        // Back above is above; at the threshold it stays what it was, so it does not flutter there.
+        // It recovers above the threshold; at the threshold the state stays, so it does not flutter.
         (&[100], 0, 0, &[99, 100, 99, 100, 99], &["low 99 of 100"]),
         (&[100], 0, 0, &[99, 101, 100, 99], &["low 99 of 100", "up 101 of 100", "low 99 of 100"]),
-        // A margin keeps it quiet for longer.
+        // A margin delays the recovery.
         (&[100], 20, 0, &[99, 119, 120, 99, 121], &["low 99 of 100", "up 121 of 100"]),
         // Used up.
         (&[100], 0, 0, &[0], &["low 0 of 100", "none"]),
         (&[100], 0, 0, &[0, 0, 5, 0], &["low 0 of 100", "none", "none"]),
         (&[], 0, 0, &[99, 0, 1000], &["none"]),
         (&[1], 0, 0, &[1, 0, 2], &["low 0 of 1", "none", "up 2 of 1"]),
-        // Several thresholds, each by itself.
+        // Several thresholds are independent.
         (
             &[50, 500],
             0,
@@ -92,7 +92,8 @@ fn a_crossing_is_told_once() {
             &[0, 900],
             &["low 0 of 500", "low 0 of 50", "none", "up 900 of 500", "up 900 of 50"],
         ),
-        // A cool-down keeps the next crossing back: for good, if it is over by then; else it is told late.
+        // A cool-down holds back the next crossing: for good if the balance has recovered by its end, otherwise
+        // until then.
         (&[100], 0, 60, &[99, 101, 99, 101], &["low 99 of 100", "up 101 of 100"]),
         (
             &[100],
@@ -108,7 +109,7 @@ fn a_crossing_is_told_once() {
 }
 
 #[test]
-fn an_account_that_begins_low_has_not_fallen() {
+fn an_account_that_starts_below_a_threshold_causes_no_alert() {
     let alerts = alerts(&[100], 0, 0);
     let (state, news) = AlertState::default().follow(&alerts, level(1, 0, 0), None);
     assert_eq!(news, []);
@@ -121,7 +122,7 @@ fn an_account_that_begins_low_has_not_fallen() {
 }
 
 #[test]
-fn nothing_is_low_on_an_unlimited_plan() {
+fn an_unlimited_plan_is_never_low() {
     let alerts = alerts(&[100], 0, 0);
     let unlimited = |sequence| Level { unlimited: true, ..level(sequence, 0, 5) };
     let (low, _) = AlertState::default().follow(&alerts, level(2, 99, 1), None);
@@ -129,20 +130,20 @@ fn nothing_is_low_on_an_unlimited_plan() {
     assert_eq!(news, [], "nothing has recovered where nothing is counted");
     assert!(!state.depleted);
     assert_eq!(state.follow(&alerts, unlimited(4), None).1, []);
-    // Counted again, what is low is so anew.
+    // On a limited plan again, a low balance causes a new alert.
     let (_, news) = state.follow(&alerts, level(5, 99, 6), None);
     assert_eq!(news.iter().map(word).collect::<Vec<_>>(), ["low 99 of 100"]);
 }
 
-/// A threshold of a service goes by what its debits can spend, beside one of the same number without a service.
+/// A threshold of a service concerns what its debits can spend, next to an equal threshold without a service.
 #[test]
-fn a_threshold_of_a_service_goes_by_its_own_level() {
+fn a_threshold_of_a_service_concerns_what_its_debits_can_spend() {
     let of = |count| (Service::Smartaccess, credits(count));
     let alerts = alerts(&[100], 0, 0).with_service_thresholds([of(100), of(20), of(100), of(0)], 0);
     let below: Vec<_> = alerts.thresholds.iter().map(|known| (known.service, known.below.get())).collect();
     let own = Some(Service::Smartaccess);
     assert_eq!(below, [(None, 100), (own, 100), (own, 20)]);
-    // The two kinds are set apart from each other.
+    // The two kinds are set independently.
     assert_eq!(set(alerts.clone(), &[7], 3).thresholds[1..], alerts.thresholds[1..]);
     assert_eq!(alerts.clone().with_service_thresholds([], 3).thresholds, alerts.thresholds[..1]);
     let (mut state, mut told) = (AlertState::default(), Vec::new());
@@ -166,7 +167,7 @@ fn a_threshold_of_a_service_goes_by_its_own_level() {
         "low 99 of 100",
         "low 99 of 100 smartaccess",
         "low 19 of 20 smartaccess, none",
-        // By a row alone nobody knows what a service can spend: it stays as it was.
+        // A row alone does not show what a service can spend: the state stays.
         "up 300 of 100",
         "up 50 of 20 smartaccess",
     ];
@@ -174,12 +175,12 @@ fn a_threshold_of_a_service_goes_by_its_own_level() {
 }
 
 #[test]
-fn a_threshold_that_is_set_is_looked_at_without_a_change() {
+fn a_new_threshold_is_checked_without_a_change() {
     let (state, news) = AlertState::default().look(&alerts(&[100], 0, 0), level(7, 300, 1));
     assert_eq!((news, state.level), (vec![], 0));
     let (state, news) = state.look(&alerts(&[100, 400], 0, 0), level(7, 300, 1));
     assert_eq!(news.iter().map(word).collect::<Vec<_>>(), ["low 300 of 400"]);
-    // The changes that led there still tell what they are, and no more of the level.
+    // The changes that led there still cause their own events, but no further balance alerts.
     let own = || {
         Some(News::Booked {
             name: crate::EventName::CreditsRefunded,
@@ -190,14 +191,14 @@ fn a_threshold_that_is_set_is_looked_at_without_a_change() {
     let (next, news) = state.follow(&alerts(&[100, 400], 0, 0), level(6, 900, 1), own());
     assert_eq!((news.len(), next.through, next.level), (1, 6, 7));
     assert_eq!(next.follow(&alerts(&[100, 400], 0, 0), level(6, 900, 1), own()).1, []);
-    // Taken away, it is forgotten.
+    // A removed threshold has no state.
     let (state, news) = next.follow(&alerts(&[100], 0, 0), level(8, 299, 2), None);
     assert_eq!((news, state.marks), (vec![], vec![]));
 }
 
-/// Requests that came the other way round: the later number has the earlier time.
+/// Concurrent requests: the later number has the earlier time.
 #[test]
-fn a_time_that_goes_back_keeps_nothing_back() {
+fn an_earlier_time_holds_back_no_alert() {
     let alerts = alerts(&[100], 0, 0);
     let (mut state, mut told) = (AlertState::default(), Vec::new());
     for (number, available, minute) in [(2, 99, 9), (3, 101, 8), (4, 98, 7), (5, 102, 6)] {
@@ -208,10 +209,10 @@ fn a_time_that_goes_back_keeps_nothing_back() {
     assert_eq!(told, ["low 99 of 100", "up 101 of 100", "low 98 of 100", "up 102 of 100"]);
 }
 
-/// With its first credits an account is low only by what its owner has set since: whether they are followed before
-/// that, or only after it.
+/// A new account is low only by thresholds that its owner has set since, whether they are evaluated before or
+/// after its first change.
 #[test]
-fn a_new_account_is_low_by_what_its_owner_sets_alone() {
+fn a_new_account_is_low_only_by_thresholds_its_owner_sets() {
     let (usual, changed) = (alerts(&[100], 0, 0), set(alerts(&[100], 0, 0), &[100, 20], 1));
     let (state, news) = AlertState::default().look(&usual, level(1, 10, 1));
     assert_eq!(news, []);
@@ -224,15 +225,15 @@ fn a_new_account_is_low_by_what_its_owner_sets_alone() {
 }
 
 #[test]
-fn a_threshold_does_not_go_by_what_was_before_it() {
+fn a_threshold_is_not_evaluated_for_earlier_changes() {
     let alerts = set(alerts(&[100], 0, 0), &[100, 500], 4);
     for (levels, expected) in [
-        // Below it and above it again before it was set: nothing has fallen or recovered.
+        // The balance was below and above it again before it was set: no alert.
         (&[(2, 300), (3, 900), (4, 800)][..], &[][..]),
-        // What it was set at counts, whoever comes to it first.
+        // The balance at which it was set counts, whichever evaluation is first.
         (&[(2, 300), (3, 200), (4, 300), (5, 200)], &["low 300 of 500"]),
         (&[(3, 900), (4, 900), (5, 499)], &["low 499 of 500"]),
-        // The thresholds from before stay as they were.
+        // Thresholds set before keep their state.
         (&[(2, 99), (3, 101), (4, 800)], &["low 99 of 100", "up 101 of 100"]),
     ] {
         let (mut state, mut told) = (AlertState::default(), Vec::new());
@@ -243,15 +244,15 @@ fn a_threshold_does_not_go_by_what_was_before_it() {
         }
         assert_eq!(told, expected, "{levels:?}");
     }
-    // Kept, it is as it was; taken away and set again, it is a new one.
+    // A kept threshold keeps its state; one that is removed and set again is new.
     assert_eq!(set(alerts.clone(), &[500], 9).thresholds, alerts.thresholds[..1]);
     let again = set(set(alerts, &[], 9), &[500], 9);
     assert_eq!(again.thresholds[0].since, 9);
 }
 
-/// A look at an account that is behind what was followed already says nothing.
+/// A check of an account older than the last evaluated change has no effect.
 #[test]
-fn a_look_at_what_is_over_tells_nothing() {
+fn a_check_of_an_older_account_has_no_effect() {
     let alerts = alerts(&[100], 0, 0);
     let (low, _) = AlertState::default().follow(&alerts, level(5, 50, 1), None);
     let (high, _) = low.follow(&alerts, level(6, 500, 1), None);
@@ -259,7 +260,7 @@ fn a_look_at_what_is_over_tells_nothing() {
 }
 
 #[test]
-fn whoever_waits_out_a_cool_down_is_looked_at_when_it_ends() {
+fn an_alert_held_back_is_checked_when_the_cool_down_ends() {
     let alerts = alerts(&[100], 0, 60);
     let mut state = AlertState::default();
     for (number, available) in (2..).zip([99, 101, 98]) {
@@ -273,7 +274,7 @@ fn whoever_waits_out_a_cool_down_is_looked_at_when_it_ends() {
     assert_eq!(state.look_at(&alerts), None);
 }
 
-/// What is told of one threshold by somebody who counts by hand: pairs of a fall and a rise.
+/// The expected notifications of one threshold: pairs of a fall and a recovery.
 fn by_hand(levels: &[u64]) -> Vec<&'static str> {
     let (mut told, mut low) = (Vec::new(), false);
     for level in levels {
@@ -287,17 +288,16 @@ fn by_hand(levels: &[u64]) -> Vec<&'static str> {
 }
 
 proptest! {
-    /// However the changes are cut into batches, and however often each batch comes again, what is told is
-    /// what is told of them one by one.
+    /// However changes are batched and repeated, the notifications are those of each change evaluated once.
     #[test]
-    fn changes_that_come_again_tell_nothing_again(
+    fn repeated_changes_cause_no_further_alerts(
         levels in proptest::collection::vec(90u64..110, 1..60),
         batches in proptest::collection::vec((0usize..60, 1usize..20, any::<bool>()), 0..40),
     ) {
         let alerts = alerts(&[100], 0, 0);
         let changes: Vec<_> = (2u64..).zip(&levels).map(|(number, available)| level(number, *available, 1)).collect();
         let (mut state, mut told, mut through) = (AlertState::default(), Vec::new(), 0usize);
-        // A stream goes back as often as it likes, and never skips anything.
+        // A stream can repeat records, but never skips any.
         for (start, count, looks) in batches.into_iter().chain([(0, levels.len(), true)]) {
             let start = start.min(through);
             for change in changes.iter().skip(start).take(count) {
@@ -306,7 +306,7 @@ proptest! {
                 state = next;
             }
             through = through.max((start + count).min(changes.len()));
-            // Somebody looks at the account as it is after what was followed.
+            // A check evaluates the account after the evaluated changes.
             if looks && through > 0 {
                 let (next, news) = state.look(&alerts, changes[through - 1]);
                 told.extend(news);

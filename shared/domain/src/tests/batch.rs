@@ -1,4 +1,4 @@
-//! Several debits that land together.
+//! Tests of batches.
 
 use super::*;
 
@@ -15,17 +15,18 @@ fn items(line: &str) -> Vec<Option<Consume>> {
     line.split(' ').map(|price| price.parse().ok().map(item)).collect()
 }
 
-/// account; items; atomic => what was taken in all, or why nothing was
+/// account; items; atomic => total debited, or the refusal
 #[test]
 fn items_are_charged_in_order() {
     for (line, prices, atomic, expected) in [
         ("sub 5, bonus 3", "2 3 2", false, "sub 5, lot2 2"),
         ("sub 5, bonus 3", "2 3 2", true, "sub 5, lot2 2"),
-        // One that is short, or has no price, takes nothing; those after it are charged.
+        // An item without enough credits or without a price is not charged; those after it are.
         ("sub 5", "4 3 1", false, "sub 5"),
         ("sub 5", "4 - 1", false, "sub 5"),
         ("sub 5", "6 9", false, ""),
-        // Of an atomic batch all are charged or none. What it could have used goes to its items in order.
+        // Of an atomic batch all are charged or none. The available credits are allocated to its items in
+        // order.
         ("sub 5", "4 3 1", true, "needs 8, has 5"),
         ("sub 5, limit 2", "4 3 1", true, "needs 8, has 7"),
         ("sub 5", "4 - 1", true, "needs 5, has 5"),
@@ -50,10 +51,10 @@ fn asked(operation: &str) -> Item {
     }
 }
 
-/// Each charged item is a line of the ledger under its own operation, with the balance that it left; the first line
-/// says what became of all items.
+/// Each charged item is a ledger line with its own operation and balance; the first line has the outcomes of
+/// all items.
 #[test]
-fn each_charged_item_is_a_line() {
+fn each_charged_item_is_a_ledger_line() {
     let mut before = account("sub 5, bonus 3");
     before.sequence = 40;
     let request = Batch { items: items("2 9 4"), atomic: false };
@@ -84,9 +85,9 @@ fn each_charged_item_is_a_line() {
     assert_eq!(lines.iter().map(|line| line.entry.id).collect::<Vec<_>>(), [batch, batch.after(1)]);
 }
 
-/// A batch of which nothing was charged is one line of no credits.
+/// A batch without a charged item is one line of 0 credits.
 #[test]
-fn a_batch_that_charges_nothing_is_a_line() {
+fn a_batch_that_charges_nothing_is_one_ledger_line() {
     let before = account("");
     let request = Batch { items: items("2 -"), atomic: false };
     let posting = batch(&before, &request, &head(99, at(NOW))).unwrap();

@@ -2,9 +2,9 @@
 
 use super::*;
 
-/// account; amount; service => which lots pay, in which order
+/// account; amount; service => the lots that pay, in order
 #[test]
-fn consume_takes_in_order() {
+fn lots_pay_in_the_order_of_consumption() {
     check(&[
         // Subscription, then purchased, then bonus.
         ("sub 5, purchased 3, bonus 2", 1, "", "sub 1"),
@@ -13,11 +13,11 @@ fn consume_takes_in_order() {
         ("sub 5, purchased 3, bonus 2", 9, "", "sub 5, lot2 3, lot3 1"),
         ("sub 5, purchased 3, bonus 2", 10, "", "sub 5, lot2 3, lot3 2"),
         ("bonus 2, purchased 3", 4, "", "lot2 3, lot1 1"),
-        // All or nothing; what this very debit could have used is told.
+        // All or nothing; the refusal has the credits that this debit could have used.
         ("sub 5, purchased 3, bonus 2", 11, "", "needs 11, has 10"),
         ("", 1, "", "needs 1, has 0"),
         ("sub 1", 2, "", "needs 2, has 1"),
-        // Within a bucket: its own service first, then the soonest to expire, then the oldest.
+        // Within a source: its own service first, then the soonest to expire, then the oldest.
         ("bonus 2, bonus 2", 3, "", "lot1 2, lot2 1"),
         ("bonus 2, bonus 2 until 2024-01-20", 3, "", "lot2 2, lot1 1"),
         ("bonus 2 until 2024-02-20, bonus 2 until 2024-01-20", 3, "", "lot2 2, lot1 1"),
@@ -29,29 +29,29 @@ fn consume_takes_in_order() {
             "lot2 2, lot1 1",
         ),
         ("sub 1, purchased 2, bonus 2 smartcheck", 4, "smartcheck", "sub 1, lot2 2, lot3 1"),
-        // A scoped lot pays only for its service.
+        // A lot with a service pays only for that service.
         ("bonus 2 smartcheck", 1, "", "needs 1, has 0"),
         ("bonus 2 smartcheck", 1, "biometric", "needs 1, has 0"),
         ("bonus 2 smartcheck, bonus 1", 3, "api", "needs 3, has 1"),
         ("purchased 2 api, purchased 2", 3, "api", "lot1 2, lot2 1"),
-        // A lot that has expired pays nothing; one that expires at the next instant still does.
+        // An expired lot does not pay; one that expires at the next instant does.
         ("bonus 2 until 2024-01-15, bonus 1", 1, "", "lot2 1"),
         ("bonus 2 until 2024-01-15", 1, "", "needs 1, has 0"),
         ("bonus 2 until 2024-01-16", 2, "", "lot1 2"),
-        // An empty lot is passed over.
+        // An empty lot is skipped.
         ("sub 0, purchased 0, bonus 1", 1, "", "lot3 1"),
-        // Free of charge: recorded, and nothing is touched.
+        // A price of 0: the debit is recorded, and no lot changes.
         ("sub 5", 0, "", ""),
         ("", 0, "", ""),
-        // Unlimited: no lot pays, whatever there is.
+        // Unlimited: no lot pays, even if there are some.
         ("unlimited", 7, "", "unlimited 7"),
         ("unlimited, purchased 3", 7, "", "unlimited 7"),
     ]);
 }
 
-/// A debit forgets the lots that earlier ones have emptied, so that the account does not grow with them.
+/// A debit removes lots that earlier debits emptied, so that the account does not grow with them.
 #[test]
-fn a_debit_forgets_emptied_lots() {
+fn a_debit_removes_emptied_lots() {
     let before = account("sub 5, purchased 0, bonus 0, bonus 1");
     let posting = consume(&before, &request(1, ""), &head(99, at(NOW))).unwrap();
     let after = before.apply(&posting).unwrap();
@@ -86,35 +86,35 @@ fn request(amount: u64, service: &str) -> Consume {
 }
 
 #[test]
-fn an_unlimited_debit_leaves_every_counter_but_used_alone() {
+fn an_unlimited_debit_only_changes_usage_and_spent_credits() {
     let before = account("unlimited, purchased 3");
     let posting = consume(&before, &request(7, ""), &head(99, at(NOW))).unwrap();
     let after = before.clone().apply(&posting).unwrap();
     assert_eq!(after.used, credits(7));
     assert_eq!((after.lots, after.subscription.left), (before.lots, before.subscription.left));
-    // That it was spent is remembered, for a change of plan.
+    // The spent credits are counted, for a later change of plan.
     assert_eq!((before.subscription.spent(), after.subscription.spent()), (Credits::ZERO, credits(7)));
 }
 
 #[test]
-fn what_was_decided_on_an_older_view_lands_only_where_it_still_holds() {
+fn an_older_decision_is_written_only_where_its_guards_hold() {
     let decide =
         |account: &Account, amount| consume(account, &request(amount, ""), &head(99, at(NOW))).unwrap();
     let seen = account("sub 5, purchased 3");
-    // Two debits that both fit both land, in either order.
+    // Two debits that both fit are both written, in either order.
     let (one, other) = (decide(&seen, 2), decide(&seen, 3));
     assert!(seen.clone().apply(&one).unwrap().apply(&other).is_some());
     assert!(seen.clone().apply(&other).unwrap().apply(&one).is_some());
     // A third does not fit any more.
     assert!(seen.clone().apply(&one).unwrap().apply(&other).unwrap().apply(&one).is_none());
-    // One that empties a lot and goes on to the next needs the lot as it was seen.
+    // A debit that empties a lot and continues with the next needs the lot as it was read.
     let across = decide(&seen, 6);
     assert!(seen.clone().apply(&across).is_some());
     assert!(seen.clone().apply(&one).unwrap().apply(&across).is_none());
-    // A lot that has come since may stand before the one taken from.
+    // A lot that was added since may come before the one that pays.
     let granted = super::grant::give(&seen, "bonus", 1, 50);
     assert!(seen.clone().apply(&granted).unwrap().apply(&one).is_none());
-    // A fence at or above the attempt's id keeps it out for good.
+    // A fence at or above the attempt's id refuses it permanently.
     let fenced = seen.clone().apply(&fence(&seen, id(99), id(100), at(NOW))).unwrap();
     assert!(fenced.clone().apply(&one).is_none());
     let later = consume(&fenced, &request(2, ""), &head(101, at(NOW))).unwrap();
@@ -137,7 +137,7 @@ fn quantity_times_price_stays_in_range() {
 }
 
 #[test]
-fn a_price_holds_from_its_instant_until_the_next_ones() {
+fn a_price_is_effective_until_the_next_one() {
     let mut list = PriceList::default();
     let price =
         |version, count, from: &str| Price { version, credits: credits(count), effective_from: at(from) };

@@ -15,7 +15,7 @@ fn id(random: u128) -> DeliveryId {
     DeliveryId::new(now(), random)
 }
 
-/// A line of the log.
+/// A delivery in the log.
 fn line(id: DeliveryId, standing: DeliveryStanding) -> Delivery {
     Delivery {
         id,
@@ -32,10 +32,10 @@ fn line(id: DeliveryId, standing: DeliveryStanding) -> Delivery {
     }
 }
 
-/// What becomes of an endpoint.
+/// A change of an endpoint's state.
 type Change = fn(&DeliveryState) -> DeliveryState;
 
-/// An endpoint that has failed once on either way, with lines 1 and 2.
+/// An endpoint that has failed once on each lane, with deliveries 1 and 2.
 fn failing() -> DeliveryState {
     let state = DeliveryState::new(4).replaying(0, 3);
     let state = state.beginning(Lane::Live, id(1)).beginning(Lane::Replay, id(2));
@@ -43,10 +43,10 @@ fn failing() -> DeliveryState {
     state.after(LaneEvent::replay(1), Outcome::Failed(None), now(), 0)
 }
 
-/// what becomes of an endpoint => the lines of what is new and what is sent again: w waits, p waits without a time,
-/// s superseded
+/// change of the endpoint => deliveries on the live and the replay lane: w waits, p waits without a time, s
+/// superseded
 #[test]
-fn a_line_waits_for_as_long_as_its_endpoint_does() {
+fn a_delivery_waits_as_long_as_its_endpoint_retries_it() {
     let states: [(&str, Change, &str); 15] = [
         ("nothing", DeliveryState::clone, "ww"),
         ("leased", |state| state.leased(7, now()), "ww"),
@@ -79,9 +79,10 @@ fn a_line_waits_for_as_long_as_its_endpoint_does() {
     }
 }
 
-/// An attempt was under way as its event was given up: the next one does not wait for that, nor count it.
+/// An attempt was in progress when its event was skipped: it affects neither the wait nor the failures of the
+/// next event.
 #[test]
-fn an_attempt_at_what_was_given_up_counts_for_nothing() {
+fn an_attempt_at_a_skipped_event_does_not_count() {
     let narrowed = failing().unwanted(Lane::Live, 5).unwanted(Lane::Replay, 1);
     assert_eq!(narrowed.after(LaneEvent::live(5), Outcome::Failed(None), now(), 0), narrowed);
     assert_eq!(narrowed.after(LaneEvent::replay(1), Outcome::Failed(None), now(), 0), narrowed);
@@ -90,7 +91,7 @@ fn an_attempt_at_what_was_given_up_counts_for_nothing() {
 }
 
 #[test]
-fn what_has_ended_stays_as_it_ended() {
+fn a_final_status_stays() {
     for standing in [DeliveryStanding::Succeeded, DeliveryStanding::Failed] {
         for of in [1, 9] {
             assert_eq!(line(id(of), standing).by(&failing()), line(id(of), standing));
@@ -98,10 +99,10 @@ fn what_has_ended_stays_as_it_ended() {
     }
 }
 
-/// Attempts at a new address count from the first. One under way at the old one does not count among them; the first
-/// attempt of all does, for nothing has failed yet.
+/// Attempts at a new URL count from the first. An attempt in progress at the old URL does not count among them;
+/// the very first attempt does, because nothing has failed yet.
 #[test]
-fn a_new_address_begins_a_run_of_its_own_once_something_has_failed() {
+fn a_new_url_starts_a_new_run_after_failures() {
     let moved = failing().unhindered();
     assert_eq!((moved.failures, moved.retry_at, moved.delivery), (0, None, None));
     assert!(!moved.goes_on(Lane::Live, &failing()) && !moved.goes_on(Lane::Replay, &failing()));
@@ -109,12 +110,12 @@ fn a_new_address_begins_a_run_of_its_own_once_something_has_failed() {
     assert_eq!((again.failures, again.retry_at, again.delivery, again.run), (0, None, None, moved.replays));
     let first = DeliveryState::new(4).beginning(Lane::Live, id(1));
     assert_eq!(first.unhindered(), first);
-    // Nor is there a line of it in the log: whoever lets go without an attempt leaves none behind.
+    // There is no delivery in the log either: a worker that releases the lease without an attempt leaves none.
     assert_eq!(first.unbegun(Lane::Live), DeliveryState::new(4));
-    // Somebody is at work on the first: what they come to is no answer of the new address.
+    // An attempt is in progress: its outcome is not that of the new URL.
     let leased = first.leased(7, now());
     assert!(!leased.unhindered().goes_on(Lane::Live, &leased));
-    // Nobody is at work on one that has stopped: it is not begun afresh before it is resumed.
+    // No attempt is in progress on a stopped endpoint: it is only restarted when it is resumed.
     for status in [Flow::Paused, Flow::Failing, Flow::Gone] {
         let stopped = DeliveryState { status, ..failing() };
         assert_eq!((stopped.unhindered().run, stopped.unhindered().failures), (stopped.run, 0));
@@ -122,9 +123,9 @@ fn a_new_address_begins_a_run_of_its_own_once_something_has_failed() {
 }
 
 proptest! {
-    /// Ids sort by the account's time, and by the machine's where that stands still.
+    /// Ids sort by the account's time, and by the machine's clock where that stands still.
     #[test]
-    fn lines_sort_as_they_begin(
+    fn ids_sort_in_the_order_in_which_deliveries_begin(
         (one, next) in (0i64..2_000_000_000_000, 0i64..2_000_000_000_000),
         (wall, more) in (0i64..2_000_000_000_000_000, 1i64..1_000_000),
         (first, second) in (any::<u128>(), any::<u128>()),

@@ -16,7 +16,7 @@ fn failed(state: &DeliveryState, chance: u16) -> DeliveryState {
 }
 
 #[test]
-fn the_waits_are_those_of_standard_webhooks_and_then_it_is_paused() {
+fn waits_are_those_of_standard_webhooks_and_then_it_is_paused() {
     let mut state = DeliveryState::new(4);
     let mut waits = Vec::new();
     while state.status == Flow::Active {
@@ -26,13 +26,13 @@ fn the_waits_are_those_of_standard_webhooks_and_then_it_is_paused() {
     assert_eq!(waits, [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400]);
     assert_eq!((state.status, state.failures, state.through), (Flow::Failing, ATTEMPTS_MAX, 4));
     assert_eq!(state.stopped_at, Some(5));
-    // Its owner resumes it: it goes on with the very event.
+    // When its owner resumes it, it continues with the same event.
     let resumed = state.resumed();
     assert_eq!((resumed.status, resumed.failures, resumed.through, resumed.run), (Flow::Active, 0, 4, 1));
     assert!(resumed.is_open(now(), now()) && resumed.stopped_at.is_none());
 }
 
-/// Retry-After in seconds; attempts before => the wait
+/// Retry-After in seconds; earlier attempts => the wait
 #[test]
 fn an_endpoint_may_ask_for_a_longer_wait() {
     for (asked, before, wait) in [
@@ -49,14 +49,14 @@ fn an_endpoint_may_ask_for_a_longer_wait() {
 }
 
 #[test]
-fn what_was_taken_is_done_with_and_failures_are_forgotten() {
+fn an_accepted_event_is_done_and_resets_failures() {
     let state = failed(&failed(&DeliveryState::new(4), 0), 0);
     let taken = state.after(LaneEvent::live(5), Outcome::Taken, now(), 0);
     assert_eq!((taken.through, taken.failures, taken.retry_at), (5, 0, None));
 }
 
 #[test]
-fn whoever_says_that_it_is_gone_is_switched_off_at_once() {
+fn an_endpoint_that_is_gone_is_paused_immediately() {
     let gone = DeliveryState::new(4).after(LaneEvent::live(5), Outcome::Gone, now(), 0);
     assert_eq!((gone.status, gone.through), (Flow::Gone, 4));
     assert_eq!(gone.stopped_at, Some(5));
@@ -64,7 +64,7 @@ fn whoever_says_that_it_is_gone_is_switched_off_at_once() {
 }
 
 #[test]
-fn a_pause_that_its_owner_has_set_meanwhile_stands() {
+fn a_pause_by_the_owner_is_kept() {
     let paused = DeliveryState { failures: 9, ..DeliveryState::new(4) }.paused();
     for outcome in [Outcome::Failed(None), Outcome::Gone] {
         let next = paused.after(LaneEvent::live(5), outcome, now(), 0);
@@ -74,16 +74,16 @@ fn a_pause_that_its_owner_has_set_meanwhile_stands() {
 }
 
 #[test]
-fn a_range_is_sent_once_more_to_its_end() {
+fn a_replay_ends_with_its_range() {
     let state = DeliveryState::new(9).replaying(1, 3);
     let second = state.after(LaneEvent::replay(2), Outcome::Taken, now(), 0);
     assert_eq!((second.through, second.replay.map(|left| left.through)), (9, Some(2)));
     assert_eq!(second.after(LaneEvent::replay(3), Outcome::Taken, now(), 0).replay, None);
 }
 
-/// What is sent again and not taken holds up nothing that is new, and pauses nothing.
+/// A replay that fails neither delays new events nor pauses the endpoint.
 #[test]
-fn a_range_that_fails_is_given_up_by_itself() {
+fn a_failing_replay_is_given_up() {
     let mut state = DeliveryState::new(9).replaying(1, 3);
     for _ in 0..9 {
         state = state.after(LaneEvent::replay(2), Outcome::Failed(None), now(), 0);
@@ -95,9 +95,9 @@ fn a_range_that_fails_is_given_up_by_itself() {
     assert_eq!((state.status, state.replay), (Flow::Active, None));
 }
 
-/// Its owner begins a way afresh while an attempt is under way: what that comes to is of the way before.
+/// The owner restarts a lane while an attempt is in progress: its outcome belongs to the previous run.
 #[test]
-fn a_way_that_was_begun_afresh_is_another_one() {
+fn a_restarted_lane_is_another_run() {
     let seen = DeliveryState::new(9).replaying(0, 5);
     assert!(seen.goes_on(Lane::Live, &seen) && seen.goes_on(Lane::Replay, &seen));
     assert!(!seen.from_after(0).goes_on(Lane::Live, &seen));
@@ -107,7 +107,7 @@ fn a_way_that_was_begun_afresh_is_another_one() {
 }
 
 #[test]
-fn one_has_it_alone_for_a_while() {
+fn a_lease_excludes_other_workers() {
     let state = DeliveryState::new(0);
     let leased = state.leased(7, now());
     assert!(leased.is_held_by(7) && !leased.is_held_by(8) && !leased.free().is_held_by(7));
@@ -117,7 +117,7 @@ fn one_has_it_alone_for_a_while() {
 }
 
 proptest! {
-    /// A wait is never shorter than the schedule's, and at most a tenth longer.
+    /// A wait is never shorter than scheduled, and at most a tenth longer.
     #[test]
     fn jitter_only_makes_a_wait_longer(before in 0u32..9, chance in 0u16..=u16::MAX) {
         let state = DeliveryState { failures: before, ..DeliveryState::new(0) };

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A purchase of nine credits into an account, and the account then.
+/// An account after a purchase of nine credits.
 fn bought(line: &str) -> (Account, Bought) {
     let before = account(line);
     let posting = super::grant::give(&before, "purchased", 9, 99);
@@ -18,21 +18,21 @@ fn spend(account: &Account, amount: u64) -> Account {
     account.clone().apply(&posting).unwrap()
 }
 
-/// account before the purchase of nine; spent since; => set aside; after it was lost; after it was won
+/// account before the purchase of nine; spent since => set aside; after a lost dispute; after a won dispute
 /// (contract, rule 10)
 #[test]
-fn a_dispute_sets_aside_takes_or_gives_back() {
+fn a_dispute_sets_credits_aside_and_takes_or_returns_them() {
     for (line, spent, aside, lost, won) in [
         ("", 0, 9, "0 left, 0 owed", "9 left, 0 owed"),
         ("", 4, 5, "0 left, 4 owed", "5 left, 0 owed"),
         ("", 9, 0, "0 left, 9 owed", "0 left, 0 owed"),
-        // Another lot stays, whichever was bought first.
+        // Other lots stay, whichever was bought first.
         ("purchased 3", 0, 9, "3 left, 0 owed", "12 left, 0 owed"),
         ("purchased 3", 5, 7, "0 left, 2 owed", "7 left, 0 owed"),
-        // A part of what was bought has settled a debt.
+        // A part of the purchase has settled outstanding credits.
         ("owed 4", 0, 5, "0 left, 4 owed", "5 left, 0 owed"),
         ("owed 9", 0, 0, "0 left, 9 owed", "0 left, 0 owed"),
-        // Where it joined others, the disputed credits count as spent last.
+        // In a joined lot the disputed credits count as spent last.
         ("purchased 1, purchased 1, purchased 1, purchased 2", 4, 9, "1 left, 0 owed", "10 left, 0 owed"),
     ] {
         let (account, bought) = bought(line);
@@ -49,7 +49,7 @@ fn a_dispute_sets_aside_takes_or_gives_back() {
         let after = dispute_won(&frozen, &opened.entry, &head(201, at(NOW))).unwrap();
         let thawed = frozen.apply(&after).unwrap();
         assert_eq!(told(thawed.clone()), won, "{line}, {spent}");
-        // What is won back is the very lot.
+        // A won dispute restores the same lot.
         let standing = |account: Account| -> Vec<_> {
             account.lots.into_iter().filter(|(_, lot)| !lot.left.is_zero()).collect()
         };
@@ -58,10 +58,10 @@ fn a_dispute_sets_aside_takes_or_gives_back() {
 }
 
 proptest! {
-    /// Whatever is spent before and during a dispute that is lost: what was bought is spent, taken back or
-    /// owed, and nothing twice.
+    /// Whatever is spent before and during a lost dispute: the bought credits are spent, taken back or
+    /// outstanding, each once.
     #[test]
-    fn a_lost_dispute_costs_what_was_bought(before in 0u64..=9, during in 0u64..=20) {
+    fn a_lost_dispute_costs_the_bought_credits(before in 0u64..=9, during in 0u64..=20) {
         let (account, bought) = bought("bonus 20");
         let account = spend(&account, before);
         let opened = dispute_opened(&account, &bought, &head(200, at(NOW))).unwrap();
@@ -75,16 +75,17 @@ proptest! {
     }
 }
 
-/// What comes back, and what is left of the disputed purchase: lots before; shares => in dispute, left elsewhere
+/// Returned credits, and what is left of the disputed purchase: lots before; shares => in dispute, left
+/// elsewhere
 #[test]
-fn a_dispute_reaches_the_pool_and_what_had_settled_a_debt() {
+fn a_dispute_includes_the_pool_and_settled_credits() {
     let pool = Lot { source: Source::Purchased, left: credits(5), service: None, expires_at: None };
     let mut before = account("sub 0, purchased 3");
     before.lots.insert(EntryId::FIRST, pool);
     let bought = Bought { credits: credits(9), lot: Some((id(2), credits(9))) };
     let opened = dispute_opened(&before, &bought, &head(200, at(NOW))).unwrap();
     assert_eq!((opened.entry.amount, moves(&opened).as_str()), (credits(8), "lot2 3, pool 5, disputed 8"));
-    // Of a purchase that settled a debt, what is refunded of the debt is set aside, up to what was bought.
+    // Of a purchase that settled outstanding credits, refunds of these are set aside, up to the purchase.
     for (lot, share, aside, left) in [
         (None, "owed 4", 4, 0),
         (None, "owed 12", 9, 3),
@@ -99,7 +100,7 @@ fn a_dispute_reaches_the_pool_and_what_had_settled_a_debt() {
         let disputed = dispute_opened(&before, &bought, &head(200, at(NOW))).unwrap();
         let disputed = before.apply(&disputed).unwrap();
         let request =
-            GiveBack { shares: super::give_back::shares(share), why: Why::Release, month: disputed.period };
+            GiveBack { shares: super::restore::shares(share), why: Why::Release, month: disputed.period };
         let after = disputed.clone().apply(&give_back(&disputed, &request, &head(201, at(NOW))).unwrap());
         let after = after.unwrap();
         let known: u64 = after.disputes.values().map(|dispute| dispute.aside.get()).sum();
@@ -108,9 +109,9 @@ fn a_dispute_reaches_the_pool_and_what_had_settled_a_debt() {
     }
 }
 
-/// A part of the payment is disputed and the other part refunded: what is about the dispute stays with it.
+/// A part of the payment is disputed and the rest refunded: the disputed part stays set aside.
 #[test]
-fn a_refund_leaves_the_dispute_what_it_is_about() {
+fn a_refund_keeps_disputed_credits_set_aside() {
     let (account, whole) = bought("");
     let part = Bought { credits: credits(5), ..whole };
     let account = Account { held: credits(5), ..spend(&account, 4) };
@@ -121,7 +122,7 @@ fn a_refund_leaves_the_dispute_what_it_is_about() {
     let known = *refunded.disputes.values().next().unwrap();
     assert_eq!((known.aside.get(), known.most.get()), (1, 5));
     let request = GiveBack {
-        shares: super::give_back::shares("lot99 4 purchased"),
+        shares: super::restore::shares("lot99 4 purchased"),
         why: Why::Release,
         month: refunded.period,
     };
@@ -130,7 +131,7 @@ fn a_refund_leaves_the_dispute_what_it_is_about() {
     assert_eq!((back.disputes.values().next().unwrap().aside.get(), back.lots.len()), (5, 0));
 }
 
-/// What is set aside for one purchase pays for no refund of another.
+/// Credits set aside for one purchase do not pay for the refund of another.
 #[test]
 fn a_refund_leaves_disputes_of_other_purchases_alone() {
     let before = account("sub 0, purchased 9");

@@ -23,10 +23,10 @@ pub(super) fn request(line: &str) -> Grant {
     }
 }
 
-/// account; grant => lots that receive, or why not
+/// account; grant => the lots that receive credits, or the refusal
 #[test]
-fn grant_decides() {
-    // Sixteen lots on sixteen terms: each expires on a day of its own.
+fn a_grant_opens_or_joins_a_lot_or_is_refused() {
+    // Sixteen lots with sixteen terms: each expires on another day.
     let full: Vec<_> = (16..32).map(|day| format!("bonus 1 until 2024-03-{day}")).collect();
     let half_empty = full.join(", ").replacen("bonus 1", "bonus 0", 1);
     let full = full.join(", ");
@@ -35,12 +35,13 @@ fn grant_decides() {
         ("sub 5", "purchased 3", "lot99 3"),
         ("sub 5", "bonus 3 smartcheck until 2024-02-20", "lot99 3"),
         ("sub 5", "sub 3", "sub 3"),
-        // Beyond a few lots on the same terms, credits join the youngest of them.
+        // Beyond a few lots with the same terms, credits join the youngest of them.
         ("purchased 1, purchased 1, purchased 1", "purchased 3", "lot99 3"),
         (&four, "purchased 3", "lot4 3"),
         (&four, "purchased 3 api", "lot99 3"),
         (&four, "bonus 3", "lot99 3"),
-        // Beyond its number of lots, an account takes only what joins one, and what is paid for.
+        // With the maximum number of lots, an account only accepts credits that join a lot, and plain
+        // purchases.
         (&full, "bonus 3 until 2024-03-20", "lot5 3"),
         (&full, "bonus 3", "16 lots with other terms"),
         (&full, "purchased 3 api", "16 lots with other terms"),
@@ -76,7 +77,7 @@ fn check(table: &[(&str, &str, &str)]) {
 }
 
 #[test]
-fn extra_subscription_credits_end_with_their_month() {
+fn extra_subscription_credits_expire_with_their_month() {
     let account = account("sub 5");
     let account = account.clone().apply(&give(&account, "sub", 3, 1)).unwrap();
     assert_eq!(

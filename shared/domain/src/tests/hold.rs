@@ -1,4 +1,4 @@
-//! Holds: how long they last, how they stand, and what is left to capture or release.
+//! Tests of holds: duration, status, and what is left to capture or release.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn request(amount: u64) -> Consume {
     Consume { operation, amount: credits(amount), service: None }
 }
 
-/// What is left of a hold of 8 that ends at 11:00.
+/// The remainder of a hold of 8 that ends at 11:00.
 fn held() -> Pot {
     let posting = hold(&account("sub 5, bonus 4"), &request(8), &head(9, at(NOW))).unwrap();
     let receipt = Receipt {
@@ -19,7 +19,7 @@ fn held() -> Pot {
     Pot::of(&receipt)
 }
 
-/// The remainder once a part was drawn for `why`: as many credits as `amount`, or all that is left.
+/// The remainder after a drawdown for `why` of `amount` credits, or of everything left.
 fn drawn(pot: Pot, why: Why, amount: Option<u64>, number: u64) -> Pot {
     let portion = match why {
         Why::Capture => pot.to_capture(amount.map(credits), at(NOW)).unwrap(),
@@ -32,7 +32,7 @@ fn drawn(pot: Pot, why: Why, amount: Option<u64>, number: u64) -> Pot {
     pot.with(draw).unwrap().followed(id(number)).unwrap()
 }
 
-/// A hold lasts at least as long as it was asked for, and ends at a whole second.
+/// A hold lasts at least as long as requested, and ends at a whole second.
 #[test]
 fn a_hold_ends_at_a_whole_second() {
     assert_eq!(HOLD_SECONDS_MAX, 2_678_400);
@@ -46,9 +46,9 @@ fn a_hold_ends_at_a_whole_second() {
     }
 }
 
-/// what was drawn, in order; the instant => how it stands, how much of it was captured
+/// drawdowns in order; the instant => status, captured credits
 #[test]
-fn a_hold_stands_as_what_was_drawn_of_it_says() {
+fn a_holds_status_follows_from_its_drawdowns() {
     let before = "2024-01-15T10:59:59Z";
     for (draws, now, status, captured) in [
         (vec![], before, "held", 0),
@@ -67,9 +67,9 @@ fn a_hold_stands_as_what_was_drawn_of_it_says() {
     }
 }
 
-/// No more than is held is captured, and nothing of a hold that has ended.
+/// At most the held credits can be captured, and nothing of a closed hold.
 #[test]
-fn what_can_be_captured_is_what_is_held() {
+fn only_held_credits_can_be_captured() {
     let pot = held();
     let closes = |amount| pot.to_capture(Some(credits(amount)), at(NOW)).map(|portion| portion.closes);
     assert_eq!((closes(7), closes(8)), (Ok(false), Ok(true)));

@@ -14,9 +14,9 @@ enum Step {
     Grant(Grant),
     Adjust(Adjustment),
     Limit(u64),
-    /// Another allowance, with a plan of its own.
+    /// A change to a plan with this allowance.
     Plan(u64),
-    /// The oldest purchased lot is disputed, and the dispute lost or won.
+    /// A dispute of the oldest purchased lot, lost or won.
     Dispute {
         lost: bool,
     },
@@ -54,7 +54,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(steps, 1..80)
 }
 
-/// All credits of an account, spendable or not, less those it owes.
+/// All credits of an account, spendable or not, minus the outstanding ones.
 fn held(account: &Account) -> i128 {
     let lots = account.lots.values().map(|lot| lot.left.get()).sum::<u64>() + account.subscription.left.get();
     i128::from(lots) - i128::from(account.post_paid.outstanding.get())
@@ -63,8 +63,8 @@ fn held(account: &Account) -> i128 {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    /// Whatever is asked in whatever order: no credit is made or lost, each entry's moves are what
-    /// changed, numbers have no gap, and no debit is refused that could be paid.
+    /// For any requests in any order: no credit is created or lost, each entry's moves are exactly the changes,
+    /// numbers have no gaps, and no debit is refused that could be paid.
     #[test]
     fn credits_are_conserved(steps in steps()) {
         let mut account = account("sub 10");
@@ -136,7 +136,7 @@ fn payable(account: &Account, service: Option<Service>, now: DateTime<Utc>) -> u
     lots.sum::<u64>() + account.subscription.left.get()
 }
 
-/// Applies a posting, and checks that its moves are just what changed.
+/// Applies a posting, and checks that its moves are exactly the changes.
 fn book(account: Account, posting: &Posting) -> Result<Account, TestCaseError> {
     let before = held(&account);
     let (sequence, used) = (account.sequence, account.used.get());
@@ -159,7 +159,7 @@ fn book(account: Account, posting: &Posting) -> Result<Account, TestCaseError> {
     prop_assert_eq!(after.sequence, sequence + 1);
     if posting.entry.direction == Direction::Debit {
         prop_assert_eq!(moved(Direction::Debit), posting.entry.amount.get());
-        // The ledger's own debits are no usage.
+        // The ledger's own debits do not count as usage.
         let own = posting.entry.operation.as_str().starts_with("credit.");
         let more = if own { 0 } else { posting.entry.amount.get() };
         prop_assert_eq!(after.used.get(), used + more);
@@ -167,8 +167,7 @@ fn book(account: Account, posting: &Posting) -> Result<Account, TestCaseError> {
     Ok(after)
 }
 
-/// No lot is passed over that stands before one that pays: said anew, pair by pair, from the words
-/// of the contract.
+/// No lot before a paying one is skipped: the contract's order, restated pair by pair.
 fn in_order(
     account: &Account,
     posting: &Posting,

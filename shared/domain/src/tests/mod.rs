@@ -1,15 +1,17 @@
-//! The rules as tables and as laws.
+//! Tests of the rules: tables of examples, and laws that hold for generated histories.
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 
+mod address_policy;
+mod auto_recharge;
+mod auto_recharge_limits;
 mod batch;
+mod change_plan;
 mod consume;
 mod dispute;
-mod draws;
-mod ends;
-mod give_back;
+mod drawdowns;
+mod expiry_notices;
 mod grant;
 mod hold;
-mod hook_url;
 mod laws;
 mod money;
 mod monitor;
@@ -17,22 +19,20 @@ mod operations;
 mod place;
 mod post_paid;
 mod purchase;
-mod reach;
 mod receipt;
-mod recharge;
-mod recharge_limits;
 mod remainder;
 mod renewal;
+mod restore;
 mod reversal;
 mod rivals;
-mod subscription;
 mod versions;
+mod webhook_url;
 
 use chrono::{DateTime, Utc};
 
 use super::*;
 
-/// The moment of most tables.
+/// The current time in most tables.
 const NOW: &str = "2024-01-15T10:30:00Z";
 
 fn at(text: &str) -> DateTime<Utc> {

@@ -29,7 +29,7 @@ fn package(name: &str, count: u64, price: Money) -> Package {
     }
 }
 
-/// The seed's packages, in no order.
+/// The seed's packages, unordered.
 fn seed() -> PackageList {
     PackageList(vec![
         package("professional", 5_000, money(39_900, "GBP")),
@@ -39,7 +39,7 @@ fn seed() -> PackageList {
 }
 
 #[test]
-fn a_number_of_credits_costs_what_they_cost_in_the_largest_package_below() {
+fn an_amount_is_priced_by_the_largest_package_below_it() {
     for (credits, pence) in [
         (1, 10),
         (499, 4_891),
@@ -51,7 +51,7 @@ fn a_number_of_credits_costs_what_they_cost_in_the_largest_package_below() {
         (4_999, 44_492),
         (5_000, 39_900),
         (12_345, 98_514),
-        // The most that one payment may be.
+        // The maximum of one payment.
         (12_531_327, 99_999_990),
         (12_531_328, 99_999_998),
     ] {
@@ -94,7 +94,7 @@ fn savings_are_computed() {
         (1_000, money(8_900, "GBP"), "0.089", "9.2"),
         (5_000, money(39_900, "GBP"), "0.0798", "18.6"),
         (1_000, money(9_800, "GBP"), "0.098", "0"),
-        // Dearer is no saving, and pounds don't compare with euros.
+        // A higher price is no saving, and pounds are not compared with euros.
         (1_000, money(9_900, "GBP"), "0.099", "0"),
         (1_000, money(8_900, "EUR"), "0.089", "0"),
         (1_000_000_000_000, money(1, "GBP"), "0", "100"),
@@ -111,7 +111,7 @@ fn savings_are_computed() {
 }
 
 #[test]
-fn money_rates_and_currencies_are_checked_once_at_the_door() {
+fn money_rates_and_currencies_are_validated_when_parsed() {
     let reads = |text: &str| serde_json::from_str::<Money>(text).is_ok();
     assert!(reads(r#"{"amount": 1, "currency": "GBP"}"#));
     assert!(reads(r#"{"amount": 99999999, "currency": "JPY"}"#));
@@ -132,7 +132,7 @@ fn money_rates_and_currencies_are_checked_once_at_the_door() {
     let rate = |text: &str| Rate::try_from(text.parse::<Decimal>().unwrap()).is_ok();
     assert!(rate("1.17") && rate("0.000001") && rate("1000000") && rate("1.1000000000"));
     assert!(!rate("0") && !rate("-1") && !rate("0.0000001") && !rate("1000000.000001"));
-    // A rate comes back from the table as it went there.
+    // A rate is stored and read unchanged.
     for text in ["1.17", "0.000001", "999999.999999", "1000000", "123456.789012"] {
         let rate = Rate::try_from(text.parse::<Decimal>().unwrap()).unwrap();
         let stored = serde_json::to_string(&rate).unwrap();
@@ -141,7 +141,7 @@ fn money_rates_and_currencies_are_checked_once_at_the_door() {
 }
 
 #[test]
-fn a_rate_says_nothing_about_the_way_back() {
+fn a_rate_does_not_imply_the_inverse_rate() {
     let (gbp, eur) = (currency("GBP"), currency("EUR"));
     let rate = Rate::try_from("1.17".parse::<Decimal>().unwrap()).unwrap();
     let rates = RateList::default().change(gbp, eur, rate).unwrap();
@@ -168,9 +168,9 @@ fn fair() -> impl Strategy<Value = PackageList> {
 }
 
 proptest! {
-    /// More credits at once never cost more each, but for the rounding of the price up to a whole minor unit.
+    /// More credits at once never cost more per credit, except for the rounding up to a whole minor unit.
     #[test]
-    fn more_credits_at_once_never_cost_more_each(list in fair(), one in 1u64..30_000, more in 1u64..30_000) {
+    fn larger_purchases_never_cost_more_per_credit(list in fair(), one in 1u64..30_000, more in 1u64..30_000) {
         let price = |credits: u64| list.amount(amount(credits), Currency::GBP, at(NOW)).unwrap().price.amount();
         let other = one + more;
         prop_assert!(
@@ -179,7 +179,7 @@ proptest! {
         );
     }
 
-    /// A purchase in two parts never costs less than in one.
+    /// Two smaller purchases never cost less than one.
     #[test]
     fn splitting_a_purchase_is_never_cheaper(list in fair(), one in 1u64..30_000, other in 1u64..30_000) {
         let price = |credits: u64| list.amount(amount(credits), Currency::GBP, at(NOW)).unwrap().price.amount();
@@ -201,7 +201,7 @@ proptest! {
 
 /// At £100 a million, 149 credits cost £0.02, and not £0.01 like 100.
 #[test]
-fn a_fraction_of_a_minor_unit_is_a_whole_one() {
+fn a_fraction_of_a_minor_unit_is_rounded_up() {
     let list = PackageList(vec![package("million", 1_000_000, money(10_000, "GBP"))]);
     for (credits, pence) in [(1, 1), (100, 1), (101, 2), (149, 2), (200, 2), (201, 3)] {
         let offer = list.amount(amount(credits), Currency::GBP, at(NOW)).unwrap();
@@ -211,7 +211,7 @@ fn a_fraction_of_a_minor_unit_is_a_whole_one() {
 
 /// packages as (credits, price), by name; wanted => price
 #[test]
-fn only_packages_in_the_own_currency_count_and_of_one_size_the_cheapest() {
+fn only_packages_in_the_organisations_currency_count() {
     let list = PackageList(vec![
         package("zulu", 500, money(4_900, "GBP")),
         package("alpha", 500, money(4_000, "GBP")),
@@ -240,7 +240,7 @@ fn only_packages_in_the_own_currency_count_and_of_one_size_the_cheapest() {
 }
 
 #[test]
-fn metals_tests_and_nothing_are_no_currencies() {
+fn metals_and_test_codes_are_not_payment_currencies() {
     let is_one = |code: &str| Currency::try_from(code.to_owned()).is_ok();
     for code in ["XXX", "XTS", "XAU", "XAG", "XPT", "XPD", "XDR", "XBA", "XUA", "XSU", "CLF", "CHE", "USN"] {
         assert!(!is_one(code), "{code}");
@@ -250,9 +250,9 @@ fn metals_tests_and_nothing_are_no_currencies() {
     }
 }
 
-/// limit, price => what may be spent already
+/// limit, price => the most that may already be spent
 #[test]
-fn a_price_fits_what_may_be_spent_a_day() {
+fn a_price_must_fit_the_daily_spending_limit() {
     let limit = SpendingLimit::new(money(5_000, "GBP"));
     assert_eq!(limit.room_for(money(4_900, "GBP")), Some(100));
     assert_eq!(limit.room_for(money(5_000, "GBP")), Some(0));

@@ -28,12 +28,12 @@ fn a_month_is_paid_for_once() {
     let active = made.charged(month("2024-01"), id(2));
     assert_eq!((active.stage, active.owes(at("2024-01-31T23:59:59Z"))), (Watch::Active, None));
     assert_eq!(active.owes(at("2024-02-01T00:00:00Z")), Some(month("2024-02")));
-    // Months in which nobody looked are not charged afterwards.
+    // Missed months are not charged afterwards.
     assert_eq!(active.owes(at("2024-07-09T00:00:00Z")), Some(month("2024-07")));
 }
 
 #[test]
-fn what_cant_be_paid_is_suspended_and_goes_on_when_it_can() {
+fn an_unpaid_monitor_is_suspended_and_resumes_once_paid() {
     let active = monitor().charged(month("2024-01"), id(2));
     let short = Suspension::InsufficientCredits;
     let (first, later) = (at("2024-02-01T00:00:00Z"), at("2024-02-09T00:00:00Z"));
@@ -46,13 +46,13 @@ fn what_cant_be_paid_is_suspended_and_goes_on_when_it_can() {
     assert_eq!(suspended.owes(later), Some(month("2024-02")));
     let resumed = suspended.charged(month("2024-02"), id(3));
     assert_eq!((resumed.stage, resumed.owes(later)), (Watch::Active, None));
-    // How it was made is remembered, for a request that is sent again.
+    // Its initial state is kept, for a repeated request.
     let made = resumed.ended(later).as_made();
     assert_eq!((made.stage, made.paid, made.charge), (Watch::Active, Some(month("2024-01")), Some(id(2))));
 }
 
 #[test]
-fn what_has_ended_owes_nothing_and_never_begins_again() {
+fn an_ended_monitor_is_never_charged_again() {
     let ended = monitor().charged(month("2024-01"), id(2)).ended(at(NOW));
     assert_eq!(ended.owes(at("2024-03-01T00:00:00Z")), None);
     let stage = Watch::Ended { at: at(NOW) };
@@ -78,7 +78,7 @@ fn a_subject_is_one_operation_on_one_resource() {
 }
 
 #[test]
-fn why_a_charge_was_refused_is_why_a_monitor_waits() {
+fn a_refusal_gives_the_reason_of_a_suspension() {
     let insufficient = Refusal::InsufficientCredits { required: credits(1), available: Credits::ZERO };
     assert_eq!(Suspension::from(&insufficient), Suspension::InsufficientCredits);
     assert_eq!(Suspension::from(&Refusal::Frozen), Suspension::Frozen);

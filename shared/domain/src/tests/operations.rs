@@ -1,9 +1,9 @@
-//! Every operation there is, and the states of an account that it may meet.
+//! The list of all operations, and of account states on which the tests run them.
 
 use super::*;
 use crate::operation::consume::NewEntry;
 
-/// An operation that a rule decides.
+/// An operation with its rule.
 pub(super) struct Named {
     pub(super) name: String,
     pub(super) decide: Decide,
@@ -22,7 +22,7 @@ fn request(amount: u64, service: Option<Service>) -> Consume {
     Consume { operation: Operation::try_from("x".to_owned()).unwrap(), amount: credits(amount), service }
 }
 
-/// The one list of operations. A rule that is not in it fails `every_rule_is_in_the_list`.
+/// The list of all operations. A rule that is missing fails `every_rule_is_in_the_list`.
 pub(super) fn operations() -> Vec<Named> {
     [spending(), returning(), returning_on_terms(), arriving(), changing_terms(), of_payments()]
         .into_iter()
@@ -72,7 +72,7 @@ fn returning() -> Vec<Named> {
 
 fn returning_on_terms() -> Vec<Named> {
     let mut all = vec![];
-    // Lots that are gone, on terms for which there may be no place.
+    // Removed lots, with terms for which there may be no lot left.
     let until = |text: &str| Some(at(&format!("{text}T00:00:00Z")));
     for (line, terms) in [
         ("old 2, lot2 2", Terms::default()),
@@ -176,14 +176,14 @@ fn of_payments() -> Vec<Named> {
     all
 }
 
-/// The entry that opened the account's dispute, or one that it does not know.
+/// The entry that opened the account's dispute, or an unknown one.
 fn opened(account: &Account) -> Entry {
     let known = account.disputes.keys().next().copied().unwrap_or(id(77));
     let head = Head { id: known, ..head(77, at(NOW)) };
     head.entry(account, NewEntry::without_moves("credit.dispute", Direction::Debit))
 }
 
-/// Accounts on which the rules have something to decide.
+/// Accounts in states that matter to the rules.
 pub(super) fn states() -> Vec<(String, Account)> {
     let lines = [
         "",
@@ -197,7 +197,7 @@ pub(super) fn states() -> Vec<(String, Account)> {
         "sub 5, purchased 9, frozen",
         "unlimited, purchased 9",
         "unlimited, limit 6, owed 4",
-        // A batch owes nearly up to the limit, and no lot tells of a rival.
+        // A batch uses nearly all of the post-paid limit, and no lot shows a concurrent debit.
         "limit 8",
         "sub 5, purchased 1, purchased 1, purchased 1, purchased 1, bonus 1",
     ];
@@ -243,7 +243,7 @@ fn with_disputes(plain: &Account) -> Vec<(String, Account)> {
     states.into_iter().map(|(name, account)| (name.to_owned(), account)).collect()
 }
 
-/// Months in which operators have added and taken credits, and one in which more was spent than the plan brings.
+/// Months in which operators added and took credits, and one in which more was spent than the allowance.
 fn with_extras(plain: &Account) -> Vec<(String, Account)> {
     let mut states = vec![];
     let mut over = plain.clone();
@@ -286,14 +286,14 @@ fn with_many_lots() -> Vec<(String, Account)> {
     states
 }
 
-/// Has a plan bring what is left and what was spent.
+/// Sets an allowance of the remaining and spent credits.
 fn brings_what_it_had(account: &mut Account) {
     if account.allowance != Allowance::Unlimited {
         account.allowance = Allowance::Monthly(account.subscription.granted);
     }
 }
 
-/// Accounts whose numbers have nearly reached the ends of their ranges.
+/// Accounts whose counters are close to the limits of their ranges.
 pub(super) fn at_the_limits() -> Vec<(String, Account)> {
     let near = |less: u64| Credits::MAX.less(credits(less)).unwrap();
     let mut used = account("sub 5, purchased 9");
@@ -309,7 +309,7 @@ pub(super) fn at_the_limits() -> Vec<(String, Account)> {
     let mut fences = account("unlimited");
     fences.cap = Some(credits(PLAN_CAP_MAX));
     fences.subscription.granted = credits(PLAN_CAP_MAX - 3);
-    // A batch as a whole fits, and no rival beside it.
+    // The batch as a whole fits, but not together with a concurrent debit.
     let mut batched = account("unlimited");
     batched.subscription.granted = credits(PLAN_CAP - 9);
     for account in [&mut used, &mut held, &mut lots] {

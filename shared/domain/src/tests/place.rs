@@ -1,6 +1,6 @@
-//! Where credits that come back find their place.
+//! Tests of how returned credits are added to lots.
 
-use super::give_back::{refund, shares};
+use super::restore::{refund, shares};
 use super::*;
 
 fn world(line: &str) -> Account {
@@ -11,7 +11,7 @@ fn back(account: &Account, line: &str) -> Posting {
     back_on(account, line, Terms::default())
 }
 
-/// The same, with the terms that lot 700 was on.
+/// The same, with the terms of lot 700.
 fn back_on(account: &Account, line: &str, terms: Terms) -> Posting {
     let mut shares = shares(line);
     let gone = shares.iter_mut().filter(|share| share.lot == LotId::Granted(id(700)));
@@ -20,16 +20,16 @@ fn back_on(account: &Account, line: &str, terms: Terms) -> Posting {
     give_back(account, &request, &head(900, at(NOW))).unwrap()
 }
 
-/// Promotions of one credit that end on so many days of February, which are days before returned credits do.
+/// Promotions of one credit that expire on `count` days of February, before returned credits do.
 fn ending_earlier(count: u32) -> String {
     let days: Vec<_> = (1..=count).map(|day| format!("bonus 1 until 2024-02-{day:02}")).collect();
     format!("sub 0, {}", days.join(", "))
 }
 
-/// Up to twelve lots, credits of a month that is over get a lot of their own. Beyond that they join one of their kind
-/// that ends earlier, where there is one.
+/// Up to twelve lots, credits of a past month get a lot of their own. Beyond that they join a lot of their kind
+/// that expires earlier, if there is one.
 #[test]
-fn returned_credits_take_few_places() {
+fn returned_credits_use_few_lots() {
     let others: Vec<_> = (1..=12).map(|day| format!("bonus 1 api until 2024-04-{day:02}")).collect();
     for (line, expected) in [
         (ending_earlier(11), "lot900 3"),
@@ -40,7 +40,7 @@ fn returned_credits_take_few_places() {
     }
 }
 
-/// Returned credits end on 15 February at 10:30. They join a lot that ends within the day before.
+/// Returned credits expire on 15 February at 10:30. They join a lot that expires within the day before.
 #[test]
 fn returned_credits_join_those_of_the_same_day() {
     for (end, expected) in [
@@ -55,7 +55,7 @@ fn returned_credits_join_those_of_the_same_day() {
     }
 }
 
-/// An emptied lot takes no place, and stands again where its own credits come back.
+/// An emptied lot does not count, and is used again when its own credits return.
 #[test]
 fn an_emptied_lot_makes_room() {
     let full: Vec<_> = (1..=15).map(|day| format!("bonus 1 api until 2024-04-{day:02}")).collect();
@@ -68,10 +68,10 @@ fn an_emptied_lot_makes_room() {
     assert_eq!(before.apply(&own).unwrap().lots[&id(2)].left, credits(3));
 }
 
-/// A lot that was emptied, receives credits and makes room in one posting is dropped once: the table refuses two
-/// effects on one lot.
+/// A lot that was emptied, receives credits and makes room in one posting is removed once: the table refuses
+/// two effects on one lot.
 #[test]
-fn a_lot_that_comes_and_goes_is_dropped_once() {
+fn a_lot_is_removed_once_in_a_posting() {
     let before = world(&format!("{}, bonus 0 api until 2024-04-05", ending_earlier(15)));
     let sooner = Terms { service: Some(Service::Api), expires_at: Some(at("2024-03-01T00:00:00Z")) };
     let posting = back_on(&before, "lot17 3, lot700 2", sooner);
@@ -81,9 +81,9 @@ fn a_lot_that_comes_and_goes_is_dropped_once() {
     assert_eq!((after.lots[&id(700)].left, after.lots[&id(700)].terms()), (credits(5), sooner));
 }
 
-/// Plain purchases and lots that have ended merge with none, so that others make room.
+/// Plain purchases and expired lots do not merge, so other lots make room.
 #[test]
-fn what_makes_room_is_of_a_kind_and_current() {
+fn only_current_lots_of_one_kind_make_room() {
     let api = Terms { service: Some(Service::Api), expires_at: None };
     let promotions = ending_earlier(14);
     for (line, expected) in [
@@ -97,7 +97,7 @@ fn what_makes_room_is_of_a_kind_and_current() {
     }
 }
 
-/// Where no two lots are of a kind, the oldest plain purchase makes room: it moves into the pool.
+/// If no two lots are of the same kind, the oldest plain purchase makes room: it moves into the pool.
 #[test]
 fn the_oldest_plain_purchase_makes_room() {
     let services = ["smartcheck", "smartaccess", "smartenroll", "api", "biometric"];
@@ -122,7 +122,7 @@ fn the_oldest_plain_purchase_makes_room() {
     }
 }
 
-/// The pool keeps what it has, whatever joins it, and opens once for all that one refund brings.
+/// The pool keeps its credits when others are added, and is opened once for all credits of one refund.
 #[test]
 fn the_pool_adds_up() {
     let full = world(&format!("sub 0, {}", ["purchased 1"; LOTS_ALIKE_MAX].join(", ")));
@@ -145,9 +145,9 @@ fn the_pool_adds_up() {
     }
 }
 
-/// Credits that join a lot need it to be there still: a rival debit may have had it forgotten.
+/// Credits that join a lot require it to exist: a concurrent debit may have removed it.
 #[test]
-fn a_lot_that_is_joined_has_to_be_there() {
+fn a_joined_lot_must_exist() {
     let posting = back(&world("sub 0, bonus 5"), "lot2 3, lot2 1");
     let there = Guard::AtLeast(LotId::Granted(id(2)), Credits::ZERO);
     assert_eq!(posting.guards.iter().filter(|guard| **guard == there).count(), 1);

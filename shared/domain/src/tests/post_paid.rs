@@ -11,9 +11,9 @@ fn spend(line: &str, amount: u64) -> Result<Posting, Refusal> {
     )
 }
 
-/// account; debit => where it is taken from, or why not (contract, rule 9)
+/// account; debit => the lots that pay, or the refusal (contract, rule 9)
 #[test]
-fn what_lots_lack_is_spent_on_account() {
+fn credits_lacking_in_lots_are_spent_post_paid() {
     for (line, amount, expected) in [
         ("sub 5, limit 10", 5, "sub 5"),
         ("sub 5, limit 10", 6, "sub 5, owed 1"),
@@ -21,7 +21,7 @@ fn what_lots_lack_is_spent_on_account() {
         ("sub 5, limit 10", 16, "16 of 15"),
         ("limit 10, owed 10", 1, "1 of 0"),
         ("limit 10, owed 9", 1, "owed 1"),
-        // What a lost dispute left is past the limit.
+        // A lost dispute left the outstanding credits above the limit.
         ("purchased 3, limit 10, owed 50", 3, "lot1 3"),
         ("purchased 3, limit 10, owed 50", 4, "4 of 3"),
         ("owed 5", 1, "1 of 0"),
@@ -29,7 +29,7 @@ fn what_lots_lack_is_spent_on_account() {
         ("unlimited, limit 10", 7, "unlimited 7"),
         ("sub 5, frozen", 1, "the organisation is frozen"),
         ("unlimited, frozen", 1, "the organisation is frozen"),
-        // Lots of another service do not pay, and do not stand in the way.
+        // Lots of another service do not pay, and do not prevent post-paid debits.
         ("bonus 5 api, limit 10", 7, "owed 7"),
     ] {
         let told = match spend(line, amount) {
@@ -49,10 +49,10 @@ fn what_lots_lack_is_spent_on_account() {
     }
 }
 
-/// Two debits that were decided on the same account both land on account as long as there is room for
-/// both, and not beyond it.
+/// Two debits decided on the same account are both written as long as the limit has room for both, and not
+/// beyond it.
 #[test]
-fn rivals_owe_together_up_to_the_limit() {
+fn concurrent_debits_share_the_post_paid_limit() {
     for (limit, both) in [("limit 10", true), ("limit 9", false)] {
         let first = spend(limit, 5).unwrap();
         let second = spend(limit, 5).unwrap();
@@ -62,9 +62,9 @@ fn rivals_owe_together_up_to_the_limit() {
     }
 }
 
-/// account; grant of purchased credits => where they go
+/// account; grant of purchased credits => the lots that receive them
 #[test]
-fn what_is_bought_settles_first_what_is_owed() {
+fn purchases_first_settle_outstanding_credits() {
     for (line, source, amount, expected) in [
         ("owed 4, limit 10", "purchased", 3, "owed 3"),
         ("owed 4, limit 10", "purchased", 4, "owed 4"),
@@ -81,14 +81,14 @@ fn what_is_bought_settles_first_what_is_owed() {
         let settled = posting.entry.moves.iter().filter(|part| part.source == Source::PostPaid);
         let settled: u64 = settled.map(|part| part.amount.get()).sum();
         assert_eq!(after.post_paid.outstanding.get() + settled, before.post_paid.outstanding.get(), "{line}");
-        // A debit that owes more meanwhile has it decided again.
+        // A concurrent post-paid debit requires a new decision.
         let mut meanwhile = before.clone();
         meanwhile.post_paid.outstanding = credits(5);
         assert_eq!(meanwhile.apply(&posting).is_some(), source != "purchased", "{line}");
     }
 }
 
-/// account; adjustment => where credits come from or go to, or why not
+/// account; adjustment => the lots that change, or the refusal
 #[test]
 fn adjustments_never_go_below_zero() {
     for (line, amount, source, expected) in [
@@ -109,7 +109,7 @@ fn adjustments_never_go_below_zero() {
         ("sub 5, owed 9", 9, Some(Source::PostPaid), "owed 9"),
         ("sub 5, owed 9", 10, Some(Source::PostPaid), "is more than the 9 credits outstanding"),
         ("sub 5, owed 9", -1, Some(Source::PostPaid), "must be subscription, purchased or bonus"),
-        // An operator may put right what is stopped.
+        // An operator can adjust a frozen account.
         ("sub 5, frozen", -5, None, "sub 5"),
     ] {
         let before = account(line);
@@ -128,9 +128,9 @@ fn adjustments_never_go_below_zero() {
     }
 }
 
-/// Terms change by an entry, and a debit that was decided before has to be decided again.
+/// A change of terms has an entry, and a debit decided before it requires a new decision.
 #[test]
-fn terms_are_part_of_the_ledger() {
+fn changes_of_terms_are_ledger_entries() {
     let before = account("sub 5, limit 10");
     let debit = spend("sub 5, limit 10", 15).unwrap();
     for (posting, operation) in [

@@ -20,9 +20,9 @@ fn payment(standing: Standing) -> Payment {
     Payment { id, purchase: None, price: price(), standing, receipt: None }
 }
 
-/// What is known of a purchase; what the provider has; hours since; => what follows.
+/// status of a purchase; the provider's report; hours since => the decision
 #[test]
-fn every_word_of_the_provider_has_one_consequence() {
+fn every_report_of_the_provider_has_one_decision() {
     use Standing::{Action, Cancelled, Failed, Processing, Refunded, Succeeded};
 
     let declined = || Decline::plain("card_declined");
@@ -37,34 +37,34 @@ fn every_word_of_the_provider_has_one_consequence() {
         (Stage::Pending(None), Action(link().unwrap()), 24, Verdict::Cancel(pi())),
         (Stage::Pending(None), Cancelled, 25, Verdict::Fail(Decline::plain("cancelled"))),
         (Stage::Pending(None), Refunded, 0, Verdict::Fail(Decline::plain("refunded"))),
-        // What is finished stays so, whatever is said late.
+        // A final status stays, whatever is reported late.
         (Stage::Approved(id(8)), Succeeded, 0, Verdict::Nothing),
         (Stage::Approved(id(8)), Failed(declined()), 0, Verdict::Nothing),
         (Stage::Approved(id(8)), Refunded, 0, Verdict::Nothing),
         (Stage::Failed(declined()), Failed(declined()), 0, Verdict::Nothing),
         (Stage::Failed(declined()), Processing, 0, Verdict::Nothing),
-        // But money is not kept for what was told to have failed.
+        // But a payment is refunded when the purchase was reported as failed.
         (Stage::Failed(declined()), Succeeded, 0, Verdict::Refund(pi())),
     ] {
         let known = purchase(stage, 1);
         let now = at(NOW) + chrono::Duration::hours(hours);
         assert_eq!(known.hear(&payment(standing.clone()), now), expected, "{:?} {standing:?}", known.stage);
-        // A payment of another sum is not ours.
+        // A payment of another amount is not the requested one.
         let pounds = Money::new(4901, price().currency()).unwrap();
         let other = Payment { price: pounds, ..payment(standing) };
         assert_eq!(known.hear(&other, now), Verdict::Nothing);
     }
 }
 
-/// A charge that nobody answered is looked for before it is sent again, is sent again once, and never when
-/// the provider may have forgotten the first.
+/// A charge without an answer is searched for before it is sent again, is sent again once, and never when the
+/// provider may have forgotten the first.
 #[test]
 fn a_charge_is_repeated_only_while_that_is_safe() {
     let pending = |charges| purchase(Stage::Pending(None), charges);
     assert_eq!(pending(0).next(), Step::Charge);
     assert_eq!(pending(1).next(), Step::Find);
     let hours = |hours| at(NOW) + chrono::Duration::hours(hours);
-    // Where the provider does not say, only a charge that it would not make twice is repeated.
+    // Without an answer, only a charge that the provider would not make twice is repeated.
     assert_eq!(pending(5).unheard(hours(0)), Verdict::Charge);
     assert_eq!(pending(1).unheard(hours(REPEATABLE_HOURS)), Verdict::Wait(None));
     let named = Purchase { payment: Some(PaymentId("pi_1".into())), ..pending(1) };
@@ -79,7 +79,7 @@ fn a_charge_is_repeated_only_while_that_is_safe() {
 }
 
 #[test]
-fn an_unfinished_purchase_is_looked_at_ever_more_seldom() {
+fn an_unfinished_purchase_is_checked_ever_less_often() {
     let minutes: Vec<_> = (0..9)
         .map(|looks| {
             let purchase = Purchase { looks, ..purchase(Stage::Pending(None), 1) };
@@ -95,7 +95,7 @@ fn an_unfinished_purchase_is_looked_at_ever_more_seldom() {
 }
 
 #[test]
-fn nothing_is_sold_that_could_not_be_held() {
+fn a_purchase_must_fit_the_balance() {
     let offer = purchase(Stage::Pending(None), 0).offer;
     assert_eq!(may_buy(&account("sub 5"), &offer), Ok(()));
     assert_eq!(may_buy(&account("sub 5, frozen"), &offer), Err(Refusal::Frozen));

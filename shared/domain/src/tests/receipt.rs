@@ -1,4 +1,4 @@
-//! What a transaction says of its lots and of the balance.
+//! Tests of what a transaction shows about its lots and the balance.
 
 use super::*;
 
@@ -8,21 +8,21 @@ fn receipt(account: &Account, posting: &Posting) -> Receipt {
     lines.into_iter().next().unwrap()
 }
 
-/// account; what is refunded of it => how many credits had ended, and by how many the balance changed
+/// account; refund => expired credits, change of the balance
 #[test]
-fn a_refund_says_what_had_ended_and_what_came_of_it() {
+fn a_refund_shows_expired_credits_and_the_change_of_balance() {
     let until = |text: &str| Terms { service: None, expires_at: Some(at(text)) };
     for (line, came, terms, why, ended, net) in [
-        ("sub 0", "sub 3", Terms::default(), super::give_back::refund(), None, 3),
+        ("sub 0", "sub 3", Terms::default(), super::restore::refund(), None, 3),
         ("sub 0", "lot700 3", until("2024-01-15T10:30:01Z"), Why::Release, None, 3),
         ("sub 0", "lot700 3", until("2024-01-15T10:30:00Z"), Why::Release, Some(3), 0),
         ("sub 0", "old 3", Terms::default(), Why::Release, Some(3), 0),
-        ("unlimited", "unlimited 3", Terms::default(), super::give_back::refund(), None, 0),
-        ("sub 0, owed 2", "lot700 3 purchased", Terms::default(), super::give_back::refund(), None, 1),
+        ("unlimited", "unlimited 3", Terms::default(), super::restore::refund(), None, 0),
+        ("sub 0, owed 2", "lot700 3 purchased", Terms::default(), super::restore::refund(), None, 1),
     ] {
         let mut before = Account { used: credits(50), held: credits(50), ..account(line) };
         before.subscription.granted = before.subscription.granted.plus(credits(9)).unwrap();
-        let mut shares = super::give_back::shares(came);
+        let mut shares = super::restore::shares(came);
         let gone = shares.iter_mut().filter(|share| share.lot == LotId::Granted(id(700)));
         gone.for_each(|share| share.terms = terms);
         let request = GiveBack { shares, why, month: before.period };
@@ -32,9 +32,9 @@ fn a_refund_says_what_had_ended_and_what_came_of_it() {
     }
 }
 
-/// A debit lowers the balance by what lots gave, and lots give what they have on their terms.
+/// A debit reduces the balance by what lots gave, and its moves have the lots' terms.
 #[test]
-fn a_debit_says_what_lots_gave_on_which_terms() {
+fn a_debit_shows_lots_and_their_terms() {
     let before = account("sub 2, bonus 3 until 2024-02-20, limit 9");
     let operation = Operation::try_from("x".to_owned()).unwrap();
     let request = Consume { operation, amount: credits(7), service: None };
@@ -44,9 +44,9 @@ fn a_debit_says_what_lots_gave_on_which_terms() {
     assert_eq!(terms, [None, Some(at("2024-02-20T00:00:00Z")), None]);
 }
 
-/// A claim's key is stored as text that says who has made it.
+/// A claim key is stored as text that shows its owner.
 #[test]
-fn a_claim_key_reads_as_it_was_written() {
+fn a_claim_key_is_parsed_as_it_was_written() {
     let key = || IdempotencyKey::try_from("k1".to_owned()).unwrap();
     for (key, text) in [
         (ClaimKey::Caller(key()), "c#k1"),
@@ -58,9 +58,9 @@ fn a_claim_key_reads_as_it_was_written() {
     }
 }
 
-/// A lot that made room for a credit is left out of its sources, and no other lot.
+/// A lot that made room for a credit is left out of its sources, but no other lot.
 #[test]
-fn a_lot_that_made_room_is_left_out_in_its_own_kind() {
+fn a_lot_that_made_room_is_not_a_source() {
     let before = account("sub 0");
     let mut entry = super::grant::give(&before, "purchased", 5, 99).entry;
     entry.moves.push(Move::out(LotId::Granted(id(1)), Source::Bonus, credits(3)));

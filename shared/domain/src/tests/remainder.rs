@@ -1,4 +1,4 @@
-//! What is taken from a remainder, put back, and followed; and which debits are refunded.
+//! Tests of drawdowns from a remainder, and of the rules of refunds.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn share(lot: u64, count: u64) -> Share {
     }
 }
 
-/// What is left of a transaction that took 5 and 3 of two lots.
+/// The remainder of a transaction that took 5 and 3 of two lots.
 fn pot() -> Pot {
     Pot {
         of: id(1),
@@ -36,9 +36,9 @@ fn left(pot: &Pot) -> Vec<u64> {
     pot.rest.iter().map(|rest| rest.amount.get()).collect()
 }
 
-/// A part is known by the key that it was taken under, and once it is made by its transaction.
+/// A drawdown is found by its claim key while open, and by its transaction once posted.
 #[test]
-fn a_part_is_known_by_its_own_key_and_transaction() {
+fn a_drawdown_is_found_by_its_key_and_transaction() {
     let taken = pot().with(draw("a", vec![share(2, 4)], false)).unwrap();
     let key = |name: &str| ClaimKey::Caller(IdempotencyKey::try_from(name.to_owned()).unwrap());
     assert_eq!(taken.open_under(&key("a")).map(Draw::amount), Some(credits(4)));
@@ -47,9 +47,10 @@ fn a_part_is_known_by_its_own_key_and_transaction() {
     assert!(made.has_made(id(7)) && !made.has_made(id(8)));
 }
 
-/// What can be drawn from a transaction: what it moved; of a capture, what its hold had taken for it.
+/// The credits that can be drawn from a transaction: those that it moved; for a capture, those that its hold
+/// had taken for it.
 #[test]
-fn a_capture_can_give_back_what_its_hold_had_taken() {
+fn a_capture_can_refund_what_its_hold_took() {
     let debit = consume(&account("sub 5, bonus 3"), &request(7), &head(9, at(NOW))).unwrap();
     let receipt = |drawn: Option<Drawn>| Receipt {
         entry: debit.entry.clone(),
@@ -73,7 +74,7 @@ fn request(amount: u64) -> Consume {
 }
 
 #[test]
-fn a_part_is_taken_and_followed_or_put_back() {
+fn a_drawdown_is_taken_and_posted_or_cancelled() {
     let taken = pot().with(draw("a", vec![share(2, 4), share(3, 1)], false)).unwrap();
     assert_eq!((left(&taken), taken.drawn().get(), taken.parts()), (vec![1, 2], 5, 1));
     let back = taken.clone().without_open().unwrap();
@@ -90,18 +91,18 @@ fn a_part_is_taken_and_followed_or_put_back() {
     let first = ended.clone().as_of(id(7));
     assert_eq!((first.made.len(), first.closed), (1, false));
     assert_eq!(ended.clone().as_of(id(8)), ended);
-    // Put back, it is open again.
+    // Once it is cancelled, the remainder is open again.
     assert!(!last.without_open().unwrap().closed);
 }
 
-/// No request can bring this about, and none of it is passed over.
+/// Requests cannot cause this, but each case is a fault.
 #[test]
-fn what_does_not_fit_is_a_fault() {
+fn an_inconsistent_drawdown_is_a_fault() {
     let misfit = Misfit { of: id(1) };
     for shares in [vec![share(2, 6)], vec![share(4, 1)], vec![share(3, 1), share(3, 3)]] {
         assert_eq!(pot().with(draw("a", shares, false)), Err(NotTaken::Misfit(misfit)));
     }
-    // On other terms it is another lot.
+    // A lot with other terms is another lot.
     let purchased = Share { source: Source::Purchased, ..share(2, 1) };
     assert_eq!(pot().with(draw("a", vec![purchased], false)), Err(NotTaken::Misfit(misfit)));
     let taken = pot().with(draw("a", vec![share(2, 1)], false)).unwrap();
@@ -113,9 +114,9 @@ fn what_does_not_fit_is_a_fault() {
     assert_eq!(pot().landed(&draw("a", vec![share(4, 1)], false), id(7)), Err(misfit));
 }
 
-/// A part that was put back and that the account follows all the same is taken again, as far as it is there.
+/// A drawdown that was cancelled but posted nevertheless is taken again, as far as credits are left.
 #[test]
-fn a_part_that_lands_after_it_was_put_back_is_written_down() {
+fn a_cancelled_drawdown_that_is_posted_is_recorded() {
     let late = draw("a", vec![share(2, 4), share(3, 1)], false);
     for (others, overdrawn, rest) in
         [(vec![], 0, vec![1, 2]), (vec![share(2, 1), share(3, 3)], 1, vec![0, 0])]
@@ -125,7 +126,7 @@ fn a_part_that_lands_after_it_was_put_back_is_written_down() {
         assert_eq!((landed.overdrawn.get(), left(&landed.pot)), (overdrawn, rest));
         assert!(landed.pot.has_made(id(7)) && landed.pot.open.is_some());
     }
-    // It closes what it closed, and opens nothing that another part has closed.
+    // It closes the remainder if it was the last one, and does not reopen one that another drawdown has closed.
     for (is_closed, closes, closed) in [(false, false, false), (false, true, true), (true, false, true)] {
         let pot = Pot { closed: is_closed, ..pot() };
         let landed = pot.landed(&draw("a", vec![share(2, 4)], closes), id(7)).unwrap();
@@ -134,7 +135,7 @@ fn a_part_that_lands_after_it_was_put_back_is_written_down() {
 }
 
 #[test]
-fn a_remainder_has_a_hundred_parts() {
+fn a_remainder_has_at_most_a_hundred_drawdowns() {
     let mut pot = Pot { rest: vec![share(2, 1_000)], ..pot() };
     for number in 1..DRAWS_MAX {
         let part = pot.with(draw("a", vec![share(2, 1)], false)).unwrap();
@@ -145,7 +146,7 @@ fn a_remainder_has_a_hundred_parts() {
     assert!(pot.with(draw("a", vec![share(2, 901)], true)).is_ok());
 }
 
-/// Who decides, for which reason and when: what follows.
+/// authority, reason and time => the decision
 #[test]
 fn a_refund_follows_the_rules() {
     use super::super::{Decides, Refund, Twin};

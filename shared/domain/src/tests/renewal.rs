@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_month_turns_at_its_first_instant_and_not_before() {
+fn a_renewal_is_due_at_the_first_instant_of_a_month() {
     let account = account("sub 5, purchased 3");
     assert_eq!(due(&account, at("2024-01-31T23:59:59Z")), None);
     let renewal = due(&account, at("2024-02-01T00:00:00Z")).unwrap();
@@ -12,12 +12,12 @@ fn a_month_turns_at_its_first_instant_and_not_before() {
     assert_eq!(after.lots, account.lots);
     assert_eq!(renewal.entry.at, at("2024-02-01T00:00:00Z"));
     assert_eq!(moves(&renewal), "sub 5, sub 10");
-    // It lands once, whoever sends it.
+    // It is written once, whichever process writes it.
     assert_eq!(after.apply(&renewal), None);
 }
 
 #[test]
-fn missed_months_come_one_after_the_other_and_bring_no_windfall() {
+fn missed_months_are_renewed_one_by_one_without_a_windfall() {
     let mut account = account("sub 5");
     let now = at("2024-05-20T12:00:00Z");
     let mut months = Vec::new();
@@ -30,7 +30,7 @@ fn missed_months_come_one_after_the_other_and_bring_no_windfall() {
 }
 
 #[test]
-fn everyone_who_renews_a_month_writes_the_same_entry() {
+fn all_processes_write_the_same_renewal() {
     let (one, other) = (account("sub 5"), account("sub 5, bonus 7"));
     let id_at = |account: &Account, now| due(account, at(now)).unwrap().entry.id;
     let first = id_at(&one, "2024-02-01T00:00:00Z");
@@ -41,8 +41,8 @@ fn everyone_who_renews_a_month_writes_the_same_entry() {
     assert_eq!(Period::of(first.time()), Period::of(at("2024-02-01T00:00:00Z")));
 }
 
-/// A debit that reached us in the old month and finds the account in the new one belongs to the new
-/// one wholly.
+/// A debit received in the old month that is decided on the account in the new month belongs entirely to the
+/// new month.
 #[test]
 fn an_overtaken_debit_is_booked_in_the_month_that_pays() {
     let account = account("sub 5");
@@ -58,7 +58,7 @@ fn an_overtaken_debit_is_booked_in_the_month_that_pays() {
 }
 
 #[test]
-fn a_balance_is_what_is_true_whether_or_not_it_was_written_down() {
+fn a_balance_includes_what_is_due_and_not_written() {
     let account =
         account("sub 5, purchased 3, bonus 2 until 2024-01-20, bonus 4 smartcheck until 2024-02-05");
     let told = |now: &str| {
@@ -80,7 +80,7 @@ fn a_balance_is_what_is_true_whether_or_not_it_was_written_down() {
 }
 
 #[test]
-fn a_lot_is_booked_as_expired_once_nobody_can_still_be_using_it() {
+fn an_expiry_is_booked_after_requests_in_progress_have_ended() {
     let account = account("sub 5, bonus 2 until 2024-01-20, bonus 4 until 2024-01-18, purchased 3");
     assert_eq!(due(&account, at("2024-01-18T00:00:59Z")), None);
     let first = due(&account, at("2024-01-25T00:00:00Z")).unwrap();
@@ -90,7 +90,8 @@ fn a_lot_is_booked_as_expired_once_nobody_can_still_be_using_it() {
     assert_eq!(account.used, Credits::ZERO);
     let second = due(&account, at("2024-01-25T00:00:00Z")).unwrap();
     assert_eq!(moves(&second), "lot2 2");
-    // A debit that reached us before the end and lands before the booking has the rest booked.
+    // A debit that was received before the expiry and is written before its booking requires a new decision of
+    // the booking.
     let request = Consume {
         operation: Operation::try_from("x".to_owned()).unwrap(),
         amount: credits(8),
@@ -103,7 +104,7 @@ fn a_lot_is_booked_as_expired_once_nobody_can_still_be_using_it() {
 }
 
 #[test]
-fn what_time_has_done_is_written_in_its_order() {
+fn due_changes_are_written_in_order() {
     let mut account =
         account("sub 5, bonus 2 until 2024-02-10, bonus 4 until 2024-01-20, bonus 1 until 2024-02-01");
     let mut told = Vec::new();
@@ -121,9 +122,9 @@ fn what_time_has_done_is_written_in_its_order() {
     assert_eq!(told, expected);
 }
 
-/// A lot whose end is booked at the very instant at which the month turns is booked after it.
+/// A lot whose expiry is booked at the instant of a renewal is booked after it.
 #[test]
-fn a_month_that_turns_at_the_instant_of_a_booking_comes_first() {
+fn a_renewal_at_the_instant_of_an_expiry_comes_first() {
     for (end, expected) in
         [("2024-01-31T23:58:59Z", "credit.expiry"), ("2024-01-31T23:59:00Z", "credit.renewal")]
     {

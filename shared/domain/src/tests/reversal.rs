@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A purchase of 500 credits for £49, approved, with disputes as (name, money, how it stands).
+/// An approved purchase of 500 credits for £49.
 fn purchase(refunded: u64) -> Purchase {
     let account = AccountId { org: OrgId::new(at(NOW), 1), mode: Mode::Live };
     let price = Money::new(4_900, Currency::GBP).unwrap();
@@ -17,7 +17,7 @@ fn purchase(refunded: u64) -> Purchase {
     purchase
 }
 
-/// The provider has refunded so much in all, and the ledger follows.
+/// Books refunds of `refunded` minor units in all.
 fn refund(purchase: &mut Purchase, refunded: u64) {
     if let Some(step) = purchase.refund_due(refunded) {
         purchase.refunds.open = Some(step);
@@ -46,9 +46,9 @@ fn close(purchase: &mut Purchase, name: &str, lost: bool) {
     }
 }
 
-/// refunded of £49 in all => credits taken of 500
+/// refunded of £49 in all => credits taken back of 500
 #[test]
-fn credits_go_in_proportion_to_the_money() {
+fn credits_are_taken_back_in_proportion_to_the_money() {
     for (refunded, taken) in [
         (0, 0),
         (1, 0),
@@ -58,7 +58,7 @@ fn credits_go_in_proportion_to_the_money() {
         (3_333, 340),
         (4_899, 499),
         (4_900, 500),
-        // More than was paid is not possible, and takes no more than was bought.
+        // A refund cannot exceed the payment, and takes back no more than was bought.
         (9_999, 500),
     ] {
         assert_eq!(purchase(refunded).refunds.credits.get(), taken, "{refunded}");
@@ -74,7 +74,7 @@ fn credits_go_in_proportion_to_the_money() {
 }
 
 #[test]
-fn a_refund_that_fails_gives_credits_again() {
+fn a_failed_refund_returns_credits() {
     let mut purchase = purchase(4_900);
     refund(&mut purchase, 900);
     assert_eq!((purchase.refunds.credits.get(), purchase.refunds.steps), (91, 2));
@@ -82,17 +82,17 @@ fn a_refund_that_fails_gives_credits_again() {
     assert_eq!((purchase.refunds.credits.get(), purchase.refunds.steps), (0, 3));
 }
 
-/// refunded before; disputed; then it is won or lost, and all is refunded => credits of the dispute, credits of
+/// refunded before; disputed; then won or lost, and everything refunded => credits of the dispute, credits of
 /// the refunds at the end
 #[test]
-fn disputes_and_refunds_together_take_what_was_bought() {
+fn disputes_and_refunds_together_take_the_bought_credits() {
     for (before, disputed, lost, of_dispute, of_refunds) in [
         (0, 4_900, true, 500, 0),
         (0, 4_900, false, 500, 500),
         (2_450, 2_450, true, 250, 250),
         (2_450, 2_450, false, 250, 500),
         (0, 1_000, true, 102, 398),
-        // What was refunded can't be disputed for its credits as well.
+        // Refunded credits cannot be disputed as well.
         (2_450, 4_900, true, 250, 250),
         (4_900, 4_900, true, 0, 500),
     ] {
@@ -105,7 +105,7 @@ fn disputes_and_refunds_together_take_what_was_bought() {
     }
 }
 
-/// amount => what is refunded, or why not; of £49 of which £9 were refunded and £10 lost
+/// amount => refund, or refusal; of £49, £9 were refunded and £10 lost in a dispute
 #[test]
 fn an_operator_refunds_what_is_left() {
     let mut purchase = purchase(900);
@@ -118,7 +118,7 @@ fn an_operator_refunds_what_is_left() {
     let refundable = Money::new(3_000, Currency::GBP).unwrap();
     assert_eq!(RefundOrder::checked(&purchase, Some(3_001)), Err(Refusal::MoreThanPaid { refundable }));
     let nothing_left = Refusal::PurchaseRefunded { currency: Currency::GBP, refunds: vec![id(20)] };
-    // An order that is not booked yet counts; one that was refused does not.
+    // An order that is not booked yet counts; a refused one does not.
     let order = |state| RefundOrder {
         id: id(20),
         amount: 3_000,
@@ -140,7 +140,7 @@ fn an_operator_refunds_what_is_left() {
     assert_eq!(RefundOrder::checked(&purchase, None), Err(nothing_left.clone()));
 }
 
-/// account before the purchase of nine; spent since; refunded => left, owed
+/// account before the purchase of nine; spent since; refunded => left, outstanding
 #[test]
 fn refunded_money_takes_credits_or_becomes_a_debt() {
     for (line, spent, credits, expected) in [
@@ -149,13 +149,13 @@ fn refunded_money_takes_credits_or_becomes_a_debt() {
         ("", 4, 9, (0, 4)),
         ("", 9, 3, (0, 3)),
         ("purchased 3", 0, 9, (3, 0)),
-        // Other purchased credits pay before a debt is made.
+        // Other purchased credits pay before credits become outstanding.
         ("purchased 3", 5, 9, (0, 2)),
         ("purchased 20", 9, 9, (11, 0)),
-        // A part of what was bought has settled a debt.
+        // A part of the purchase has settled outstanding credits.
         ("owed 4", 0, 9, (0, 4)),
         ("owed 9", 0, 2, (0, 2)),
-        // Bonus credits and credits of one service are left alone.
+        // Bonus credits and credits of a service are not taken.
         ("bonus 5, purchased 4 smartcheck until 2024-03-01", 9, 9, (9, 9)),
     ] {
         let before = account(line);
@@ -173,7 +173,7 @@ fn refunded_money_takes_credits_or_becomes_a_debt() {
         let after = now.apply(&taken).unwrap();
         let left: u64 = after.lots.values().map(|lot| lot.left.get()).sum();
         assert_eq!((left, after.post_paid.outstanding.get()), expected, "{line}, {spent}, {credits}");
-        // What comes back settles the debt first.
+        // Returned credits first settle outstanding credits.
         let restored = payment_restored(&after, &bought, &head(201, at(NOW))).unwrap();
         let again = after.apply(&restored).unwrap();
         let left_again: u64 = again.lots.values().map(|lot| lot.left.get()).sum();
@@ -181,8 +181,8 @@ fn refunded_money_takes_credits_or_becomes_a_debt() {
     }
 }
 
-/// A step that is being posted counts already: a dispute that comes meanwhile is about the rest.
-/// refunded of £49 => credits of a dispute of all of it, minor units that can still be refunded
+/// An open step already counts: a dispute opened meanwhile concerns the rest. refunded of £49 => credits of a
+/// dispute of all of it, minor units that can still be refunded
 #[test]
 fn a_step_under_way_counts() {
     for (refunded, of_dispute, refundable) in [(0, 500, 4_900), (2_450, 250, 2_450), (4_900, 0, 0)] {
@@ -193,9 +193,9 @@ fn a_step_under_way_counts() {
     }
 }
 
-/// What is on the row and not booked is left to the scheduled job.
+/// A reversal on the row that is not booked is completed by the scheduled job.
 #[test]
-fn what_was_begun_is_open_until_it_is_booked() {
+fn a_reversal_is_open_until_it_is_booked() {
     let mut refunded = purchase(0);
     refunded.refunds.open = refunded.refund_due(900);
     assert!(refunded.has_open_reversal());
@@ -208,9 +208,9 @@ fn what_was_begun_is_open_until_it_is_booked() {
     assert!(disputed.has_open_reversal());
 }
 
-/// Of the purchase's lot, what a refund has taken counts for no dispute after it.
+/// Credits of the purchase's lot that a refund has taken do not count for a later dispute.
 #[test]
-fn of_the_lot_only_what_is_not_taken_counts() {
+fn credits_taken_by_other_reversals_do_not_count() {
     let granted = super::grant::give(&account("owed 400"), "purchased", 500, 99).entry;
     let lot = id(99);
     for (refunded, expected) in [(0, Some((lot, credits(100)))), (490, Some((lot, credits(50)))), (980, None)]
@@ -218,7 +218,7 @@ fn of_the_lot_only_what_is_not_taken_counts() {
         let mut purchase = purchase(refunded);
         let disputed = dispute(&mut purchase, "dp", 2_450);
         assert_eq!(disputed, credits(250), "{refunded}");
-        // A hundred went into the lot, the others settled a debt.
+        // A hundred went into the lot, the others settled outstanding credits.
         assert_eq!(
             purchase.bought(&granted, disputed),
             Bought { credits: disputed, lot: expected },
@@ -239,7 +239,7 @@ fn a_refund_takes_its_own_purchase_first() {
     }
 }
 
-/// A refund came to nothing while the purchase is in dispute: what comes back stays set aside.
+/// A refund fails while the purchase is disputed: the returned credits stay set aside.
 #[test]
 fn what_comes_back_during_a_dispute_is_set_aside() {
     let before = account("sub 0, purchased 9");
@@ -272,10 +272,10 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 }
 
 proptest! {
-    /// Whatever is refunded and disputed, in any order: the credits taken belong to the money that is gone, and
-    /// are never more than were bought.
+    /// For refunds and disputes in any order: the credits taken back correspond to the refunded or disputed
+    /// money, and are never more than were bought.
     #[test]
-    fn credits_taken_belong_to_the_money_that_is_gone(acts in acts()) {
+    fn credits_taken_correspond_to_the_money(acts in acts()) {
         const NAMES: [&str; 3] = ["dp_a", "dp_b", "dp_c"];
         let mut purchase = purchase(0);
         let mut refunded = 0;
@@ -315,7 +315,7 @@ fn order(number: u64, amount: u64, state: RefundState, step: Option<u32>) -> Ref
 
 /// An operator's refund is booked once the provider has made it and its credits are taken back.
 #[test]
-fn an_order_is_booked_once_its_own_money_went_back() {
+fn an_order_is_booked_once_its_money_was_refunded() {
     let mut purchase = purchase(0);
     purchase.refunds.orders = vec![
         order(20, 980, RefundState::Made, Some(1)),
@@ -325,7 +325,7 @@ fn an_order_is_booked_once_its_own_money_went_back() {
     assert_eq!([20, 21, 22].map(|number| purchase.is_refund_booked(id(number))), [true, false, false]);
 }
 
-/// A step belongs to an order whose money it can be: a refund of less was made by another.
+/// A step belongs to an order of at most its money: a smaller refund was made by another order.
 #[test]
 fn a_step_belongs_to_an_order_of_no_more_money() {
     for (refunded, expected) in [(979, None), (980, Some(id(20))), (4_900, Some(id(20)))] {

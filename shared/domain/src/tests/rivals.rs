@@ -1,13 +1,13 @@
-//! A rival between decision and write, for every operation and every state.
+//! Tests with a concurrent operation between decision and write, for every operation and every state.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::operations::{operations, states};
 use super::*;
 
-/// What is decided on a state and lands on another one is what would be decided there: the guards of a posting
-/// name all that it rests on. So whatever lands between, the ledger is what its numbers say: one after the
-/// other.
+/// A posting that was decided on one state and is written on another equals the decision on that other state:
+/// its guards name everything that it depends on. So whatever is written between, the result is that of the
+/// operations in the order of their numbers.
 #[test]
 fn a_posting_lands_only_where_it_would_be_decided_again() {
     let operations = operations();
@@ -36,14 +36,14 @@ fn a_posting_lands_only_where_it_would_be_decided_again() {
     assert!(landed > 1_000 && refused > 1_000, "{landed} landed, {refused} refused");
 }
 
-/// An account without what a decision does not rest on.
+/// An account without the fields that decisions do not depend on.
 fn essence(mut account: Account) -> Account {
     account.lots.retain(|_, lot| !lot.left.is_zero());
-    // A fence lands whatever the month is, so that a doubt is settled for good.
+    // A fence is written whatever the month is, so that an uncertain attempt is settled for good.
     if let Some(last) = account.last.as_mut().filter(|last| last.operation.as_str() == "ledger.fence") {
         last.at = at(NOW);
     }
-    // What a refused item of a batch could have used is told as it was seen.
+    // The available credits of a refused batch item are those at the time of the decision.
     for part in account.last.iter_mut().flat_map(|last| &mut last.parts) {
         if let Part::Short { available, .. } = part {
             *available = Credits::ZERO;
@@ -52,10 +52,10 @@ fn essence(mut account: Account) -> Account {
     account
 }
 
-/// On every state: what is decided applies to that very state, keeps every number in its range and every law, and
-/// what comes back was once taken.
+/// On every state: the decided posting applies to the same state, keeps every number in range and every law,
+/// and returned credits were taken before.
 #[test]
-fn what_is_decided_keeps_every_law() {
+fn every_decision_keeps_every_law() {
     for (state, account) in states() {
         for operation in operations() {
             let Ok(posting) = (operation.decide)(&account, &head(905, at(NOW))) else { continue };
@@ -70,8 +70,8 @@ fn what_is_decided_keeps_every_law() {
             assert!(was_so || !(owes && settles(&after)), "{words}: owes beside what could settle it");
             assert!(after.subscription.left <= after.subscription.granted, "{words}");
             assert!(after.lots.len() <= LOTS_MAX + 2, "{words}: {} lots", after.lots.len());
-            moves_are_what_changed(&account, &posting, &after, &words);
-            sources_are_what_came(&after, &words);
+            assert_moves_are_the_changes(&account, &posting, &after, &words);
+            assert_sources_are_the_amount(&after, &words);
             for dispute in after.disputes.values() {
                 assert!(dispute.aside <= dispute.most, "{words}: more is set aside than is disputed");
             }
@@ -79,9 +79,9 @@ fn what_is_decided_keeps_every_law() {
     }
 }
 
-/// The moves of a posting are just what changed, lot by lot; and no two effects touch one lot, which the table would
-/// refuse.
-fn moves_are_what_changed(before: &Account, posting: &Posting, after: &Account, words: &str) {
+/// The moves of a posting are exactly the changes of each lot; and no two effects change one lot, which the
+/// table would refuse.
+fn assert_moves_are_the_changes(before: &Account, posting: &Posting, after: &Account, words: &str) {
     let number = |credits: Credits| i128::from(credits.get());
     let holds = |account: &Account| {
         let lots = account.lots.iter().map(|(id, lot)| (LotId::Granted(*id), number(lot.left)));
@@ -111,9 +111,9 @@ fn moves_are_what_changed(before: &Account, posting: &Posting, after: &Account, 
     }
 }
 
-/// The sources of a transaction add up to its amount, wherever lots were merged for it. A lost dispute has taken what it
-/// set aside before, when it was opened.
-fn sources_are_what_came(after: &Account, words: &str) {
+/// The sources of a transaction add up to its amount, even if lots were merged for it. A lost dispute only
+/// removes credits that were set aside when it was opened.
+fn assert_sources_are_the_amount(after: &Account, words: &str) {
     for receipt in after.receipts(Details::default()) {
         let sources = receipt.sources();
         let is_lost = receipt.entry.operation.as_str() == "credit.dispute_lost";
@@ -123,7 +123,7 @@ fn sources_are_what_came(after: &Account, words: &str) {
     }
 }
 
-/// Each rule's own operation, by the name that its entry has in the ledger, is made by something in the list.
+/// The list contains an operation for each name that the rules give to entries.
 #[test]
 fn every_rule_is_in_the_list() {
     let mut made = BTreeSet::new();
@@ -154,15 +154,15 @@ fn every_rule_is_in_the_list() {
             named.extend(words.filter(is_own).map(str::to_owned));
         }
     }
-    // A repair is no posting: it replaces an item as it was seen, whole.
+    // A repair is not a posting: it replaces the account's item as a whole.
     named.remove("account.repair");
     let missing: Vec<_> = named.difference(&made).collect();
     assert!(missing.is_empty(), "no operation of the list makes {missing:?}; add them to operations.rs");
 }
 
-/// Effects; the numbers that they make grow, and how large these may be before.
+/// effects => the counters that they increase, and their bounds
 #[test]
-fn whatever_grows_has_its_bound() {
+fn every_increased_counter_has_a_bound() {
     let month = LotId::Subscription(account("").period);
     let lot = LotId::Granted(id(1));
     let most = Credits::MAX.less(credits(7)).unwrap();

@@ -20,8 +20,8 @@ fn price(count: u64) -> PriceChange {
     PriceChange { credits: credits(count), category: Some(Category::Aml), monthly: None }
 }
 
-/// A list of one operation, from changes such as `mon: 2 from wed` or, at once, `mon: 2`; and what the
-/// last of them was answered: `v2 2 wed`.
+/// The price list after changes of one operation such as `mon: 2 from wed` or, immediately, `mon: 2`; and the
+/// answer to the last: `v2 2 wed`.
 fn changed(line: &str) -> (PriceList, String) {
     let (mut list, mut told) = (PriceList::default(), String::new());
     for change in line.split(", ") {
@@ -41,27 +41,27 @@ fn changed(line: &str) -> (PriceList, String) {
     (list, told)
 }
 
-/// changes => answer of the last; credits on each day of the week; what is next on Monday
+/// changes => answer to the last; credits on each day of the week; the next price on Monday
 #[test]
-fn what_is_in_force_is_the_latest_that_has_begun() {
+fn the_latest_version_that_has_begun_is_effective() {
     for (line, told, week, next) in [
         ("mon: 1", "v1 1 mon", "1111111", "-"),
         ("mon: 1, tue: 2", "v2 2 tue", "1222222", "v2 2 tue"),
         ("mon: 1, mon: 2 from wed", "v2 2 wed", "1122222", "v2 2 wed"),
-        // Sent again, at whatever time and whatever came in between, it changes nothing.
+        // A repeated change has no effect, whenever it is sent and whatever came in between.
         ("mon: 1, tue: 1", "v1 1 mon", "1111111", "-"),
         ("mon: 1, mon: 2 from wed, mon: 2 from wed", "v2 2 wed", "1122222", "v2 2 wed"),
         ("mon: 1, mon: 2 from wed, fri: 2 from wed", "v2 2 wed", "1122222", "v2 2 wed"),
         ("mon: 1, mon: 2 from wed, mon: 3 from fri, mon: 2 from wed", "v2 2 wed", "1122333", "v2 2 wed"),
         ("mon: 1, mon: 2 from wed, tue: 1", "v1 1 mon", "1122222", "v2 2 wed"),
-        // A change supersedes what was planned for after it, and can so be taken back.
+        // A change supersedes scheduled ones after it, so they can be taken back.
         ("mon: 1, mon: 2 from wed, mon: 3", "v3 3 mon", "3333333", "-"),
         ("mon: 1, mon: 2 from fri, mon: 3 from wed", "v3 3 wed", "1133333", "v3 3 wed"),
         ("mon: 1, mon: 2 from wed, mon: 1 from wed", "v3 1 wed", "1111111", "v3 1 wed"),
         ("mon: 1, mon: 2 from wed, mon: 1 from wed, mon: 2 from wed", "v4 2 wed", "1122222", "v4 2 wed"),
-        // The same price from another day on is another version.
+        // The same price from another day is another version.
         ("mon: 1, mon: 1 from wed", "v2 1 wed", "1111111", "v2 1 wed"),
-        // What was is never rewritten.
+        // The past is never changed.
         ("mon: 1, wed: 2 from tue", "must not be in the past", "1111111", "-"),
         (
             "mon: 1, mon: 2 from tue, wed: 3, fri: 5 from tue",
@@ -69,7 +69,7 @@ fn what_is_in_force_is_the_latest_that_has_begun() {
             "1233333",
             "v2 2 tue",
         ),
-        // The first price may lie ahead.
+        // The first price can be in the future.
         ("mon: 4 from thu", "v1 4 thu", "---4444", "v1 4 thu"),
         ("mon: 4 from thu, tue: 2", "v2 2 tue", "-222222", "v2 2 tue"),
     ] {
@@ -84,7 +84,7 @@ fn what_is_in_force_is_the_latest_that_has_begun() {
         let listed = list.listed(day("mon"));
         let known = match listed.first() {
             Some(listed) => listed.next,
-            // Nothing is in force yet: what comes is known only to whoever set it.
+            // Nothing is effective yet: a scheduled first price is not listed.
             None => continue,
         };
         let known = known.map_or("-".to_owned(), |price| {
@@ -97,7 +97,7 @@ fn what_is_in_force_is_the_latest_that_has_begun() {
 
 /// operation; category => answer
 #[test]
-fn operations_are_made_and_named() {
+fn operations_are_created_and_named() {
     let (list, _) = changed("mon: 1");
     for (name, category, expected) in [
         ("aml.pep", None, "v2"),
@@ -116,7 +116,7 @@ fn operations_are_made_and_named() {
         };
         assert!(told.contains(expected), "{name}: {told}");
     }
-    // Category and period are the operation's own; they change without a new price.
+    // Category and period belong to the operation; they change without a new price.
     let wanted = PriceChange { credits: credits(1), category: Some(Category::Kyt), monthly: Some(true) };
     let (list, told) = list.change(&operation("aml.pep"), wanted, When::new(None, day("tue"))).unwrap();
     assert_eq!((told.price.version, told.category, told.monthly), (1, Category::Kyt, true));
@@ -126,7 +126,7 @@ fn operations_are_made_and_named() {
 }
 
 #[test]
-fn the_catalogue_keeps_so_many_versions_and_no_more() {
+fn the_number_of_versions_is_limited() {
     let now = When::new(None, day("mon"));
     let mut list = PriceList::default();
     let set = |list: &PriceList, name: &str, count| list.change(&operation(name), price(count), now);
@@ -135,7 +135,7 @@ fn the_catalogue_keeps_so_many_versions_and_no_more() {
     }
     let full = set(&list, "aml.pep", Price::MAX);
     assert!(matches!(full, Err(BadChange::TooMany { max: Price::VERSIONS_MAX, .. })), "{full:?}");
-    // The last one sent again is no further version, and another operation has room.
+    // Repeating the last change is not another version, and another operation has room.
     assert_eq!(set(&list, "aml.pep", 399).unwrap().0, list);
     for other in 1..10 {
         for count in 0..u64::try_from(Price::VERSIONS_MAX).unwrap() {
@@ -154,7 +154,7 @@ fn the_catalogue_keeps_so_many_versions_and_no_more() {
 }
 
 #[test]
-fn a_package_keeps_what_is_left_out() {
+fn omitted_fields_of_a_package_keep_their_values() {
     let (id, name) = (PackageId("mini".into()), Reference::try_from("Mini".to_owned()).unwrap());
     let (ten, price) = (Amount::try_from(10).unwrap(), Money::new(100, Currency::GBP).unwrap());
     let when = |asked: Option<&str>| When::new(asked.map(day), day("mon"));
@@ -164,7 +164,7 @@ fn a_package_keeps_what_is_left_out() {
     let whole = PackageChange { name: Some(name), credits: Some(ten), price: Some(price), withdrawn: None };
     let (list, first) = list.change(&id, &whole, when(Some("tue"))).unwrap();
     assert_eq!((first.version, first.withdrawn, first.effective_from), (1, false, day("tue")));
-    // On Monday there is nothing of that name to leave out something of.
+    // On Monday there is no item of that name whose fields could be kept.
     assert!(matches!(list.change(&id, &part, when(None)), Err(BadChange::Incomplete(_))));
     let gone = PackageChange { withdrawn: Some(true), ..PackageChange::default() };
     let (list, second) = list.change(&id, &gone, when(Some("thu"))).unwrap();
@@ -189,7 +189,7 @@ fn a_package_keeps_what_is_left_out() {
 }
 
 #[test]
-fn a_plan_keeps_what_is_left_out_and_old_ones_read() {
+fn omitted_fields_of_a_plan_keep_their_values_and_old_plans_are_read() {
     let stored = r#"[{"plan": "free", "name": "Free", "price": 0, "currency": "GBP", "allowance": 100,
         "apiAccess": false, "maxUsers": 1, "effectiveFrom": "1970-01-01T00:00:00Z"}]"#;
     let list: PlanList = serde_json::from_str(stored).unwrap();
@@ -211,9 +211,9 @@ fn a_plan_keeps_what_is_left_out_and_old_ones_read() {
     assert!(Fee::new(Money::MAX, Currency::GBP).is_ok() && Fee::new(Money::MAX + 1, Currency::GBP).is_err());
 }
 
-/// changes of a monthly price; after which day, through which => whether it has fallen
+/// changes of a monthly price; after which day, up to which => whether it was reduced
 #[test]
-fn a_monthly_price_falls_when_a_lower_one_begins() {
+fn a_monthly_price_is_reduced_when_a_lower_one_begins() {
     for (line, since, until, expected) in [
         ("mon: 3, wed: 2", "tue", "wed", true),
         ("mon: 3, wed: 2", "mon", "sun", true),
@@ -223,9 +223,9 @@ fn a_monthly_price_falls_when_a_lower_one_begins() {
         ("mon: 3, wed: 4", "mon", "sun", false),
         ("mon: 3, tue: 9, wed: 4", "mon", "sun", true),
         ("mon: 3, tue: 3 from wed", "mon", "sun", false),
-        // The first price is no fall.
+        // The first price is not a reduction.
         ("tue: 3", "mon", "sun", false),
-        // What was planned and taken back never began.
+        // A scheduled price that was taken back never began.
         ("mon: 3, mon: 1 from wed, tue: 4", "mon", "sun", false),
     ] {
         let mut list = PriceList::default();
@@ -236,14 +236,14 @@ fn a_monthly_price_falls_when_a_lower_one_begins() {
             list = list.change(&operation("aml.monitoring"), wanted, when).unwrap().0;
         }
         assert_eq!(list.monthly_fell(day(since), day(until)), expected, "{line}: {since} {until}");
-        // An operation that is charged each time wakes no monitor.
+        // An operation that is charged per use does not wake monitors.
         assert!(!changed(line).0.monthly_fell(day(since), day(until)), "{line}");
     }
 }
 
 proptest! {
-    /// Whatever is changed and planned: what was in force before a change took effect stays so, what
-    /// was asked is in force from then on, versions have no gap, and nothing once written changes.
+    /// For any changes and schedules: what was effective before a change stays so, the requested version is
+    /// effective from then on, versions have no gaps, and written versions never change.
     #[test]
     fn history_is_never_rewritten(steps in proptest::collection::vec((0i64..3, -2i64..6, 0u64..4), 1..40)) {
         let name = Reference::try_from("aml.pep".to_owned()).unwrap();
@@ -266,7 +266,7 @@ proptest! {
                     prop_assert_eq!(charged(&changed, before), charged(&list, before));
                 }
             }
-            // Sent again it is answered the same and changes nothing.
+            // A repeated request has the same answer and no effect.
             let again = changed.change(&operation("aml.pep"), price(count), when).unwrap();
             prop_assert_eq!((&again.0, &again.1.price), (&changed, &told.price));
             list = changed;

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_month_reads_as_one() {
+    fn only_months_are_parsed() {
         for wrong in ["2024-13", "2024-0", "2024-1", "202401", "", "x-y", "+2024-01"] {
             assert!(Period::try_from(wrong.to_owned()).is_err(), "{wrong}");
         }

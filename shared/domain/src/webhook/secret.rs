@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_secret_is_told_how_to_mend_it() {
+    fn an_invalid_secret_is_refused_with_the_format() {
         let coded = |bytes: usize| format!("whsec_{}", STANDARD.encode(vec![7; bytes]));
         for bytes in 24..=64 {
             assert_eq!(read(&coded(bytes)).unwrap().bytes(), vec![7; bytes]);
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_never_printed_by_accident() {
+    fn a_secret_is_never_printed_by_accident() {
         let secret = HookSecret::new([0x5a; 32]);
         let coded = secret.reveal().strip_prefix("whsec_").unwrap();
         let printed = format!("{secret:?} {:?}", Some([&secret]));

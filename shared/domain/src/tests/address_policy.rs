@@ -11,8 +11,8 @@ fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-/// What Svix's own test holds closed (svix-webhooks, `server/svix-server/src/core/webhook_http_client.rs`,
-/// `is_allowed_test`), its list as of 0453fac.
+/// Addresses that Svix's own test refuses (svix-webhooks, `server/svix-server/src/core/webhook_http_client.rs`,
+/// `is_allowed_test`), as of 0453fac.
 const SVIX_CLOSED: [&str; 19] = [
     "10.254.0.0",
     "192.168.10.65",
@@ -35,12 +35,13 @@ const SVIX_CLOSED: [&str; 19] = [
     "::ffff:0.0.0.1",
 ];
 
-/// What it holds open, and whether we do: IPv4 within IPv6 and what nobody has been given are closed here.
+/// Addresses that it allows, and whether this policy does: embedded IPv4 and unassigned addresses are refused
+/// here.
 const SVIX_OPEN: [(&str, bool); 4] =
     [("1.1.1.1", true), ("2001:4860:4860::8888", true), ("::ffff:8.8.8.8", false), ("0:0:0:ffff::1", false)];
 
 #[test]
-fn what_svix_closes_is_closed() {
+fn addresses_that_svix_refuses_are_refused() {
     for address in SVIX_CLOSED {
         assert!(!Reach::Public.admits(ip(address)), "{address}");
     }
@@ -49,9 +50,9 @@ fn what_svix_closes_is_closed() {
     }
 }
 
-/// Where harm was done or would be: clouds' metadata and credentials, and ways of writing them in IPv6.
+/// Targets of known attacks: clouds' metadata and credentials, and their spellings in IPv6.
 #[test]
-fn what_attackers_ask_for_is_closed() {
+fn targets_of_known_attacks_are_refused() {
     for address in [
         // EC2, ECS, EKS Pod Identity, Time Sync, EC2's IPv6.
         "169.254.169.254",
@@ -96,10 +97,10 @@ fn what_attackers_ask_for_is_closed() {
     }
 }
 
-/// A special block by its ends, and whether the addresses beside it are open.
+/// A special block: its first and last address, and whether the addresses beside it are allowed.
 type Row = (&'static str, &'static str, bool, bool);
 
-/// The IANA IPv4 Special-Purpose Address Registry, row by row, also of blocks within blocks; and multicast.
+/// The IANA IPv4 Special-Purpose Address Registry, row by row, including nested blocks; and multicast.
 const REGISTRY4: [Row; 26] = [
     ("0.0.0.0", "0.255.255.255", false, true),
     ("0.0.0.0", "0.0.0.0", false, false),
@@ -129,8 +130,7 @@ const REGISTRY4: [Row; 26] = [
     ("255.255.255.255", "255.255.255.255", false, false),
 ];
 
-/// The IANA IPv6 Special-Purpose Address Registry, the same way; site local, multicast, and the ends of
-/// what is global unicast.
+/// The IANA IPv6 Special-Purpose Address Registry; site local, multicast, and the limits of global unicast.
 const REGISTRY6: [Row; 29] = [
     ("::", "::", false, false),
     ("::1", "::1", false, false),
@@ -163,7 +163,7 @@ const REGISTRY6: [Row; 29] = [
     ("ff00::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", false, false),
 ];
 
-/// The address that many places after `address`; none past the ends.
+/// The address `places` after `address`; `None` past the ends.
 fn next(address: IpAddr, places: i8) -> Option<IpAddr> {
     match address {
         IpAddr::V4(address) => {
@@ -176,7 +176,7 @@ fn next(address: IpAddr, places: i8) -> Option<IpAddr> {
 }
 
 #[test]
-fn special_blocks_are_closed_to_their_ends_and_no_further() {
+fn special_blocks_are_refused_exactly() {
     for (first, last, is_open_before, is_open_after) in REGISTRY4.into_iter().chain(REGISTRY6) {
         let (first, last) = (ip(first), ip(last));
         assert!(first <= last, "{first}");
@@ -197,7 +197,7 @@ fn special_blocks_are_closed_to_their_ends_and_no_further() {
 }
 
 #[test]
-fn this_machine_is_open_to_itself_by_its_plain_addresses_and_never_at_the_port_of_lambdas_runtime() {
+fn loopback_is_allowed_locally_but_never_lambdas_runtime_port() {
     for address in ["127.0.0.0", "127.0.0.1", "127.1.2.3", "127.255.255.255", "::1"] {
         let address = ip(address);
         assert!(!Reach::Public.admits(address), "{address}");
@@ -212,8 +212,7 @@ fn this_machine_is_open_to_itself_by_its_plain_addresses_and_never_at_the_port_o
     assert!(Reach::Public.admits_at((ip("1.1.1.1"), 9001).into()));
 }
 
-/// What is closed, as others write it: in CIDR. What lies outside of 2000::/3 is told by the blocks that
-/// make it whole.
+/// The refused blocks in CIDR notation. The space outside of 2000::/3 is given by its complement.
 const ORACLE: &str = "
     0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24
     192.31.196.0/24 192.52.193.0/24 192.88.99.0/24 192.168.0.0/16 192.175.48.0/24 198.18.0.0/15
@@ -246,7 +245,7 @@ fn oracle(blocks: &[(bool, u128, u128)], address: IpAddr) -> bool {
     !blocks.iter().any(|(of_v4, first, mask)| *of_v4 == is_v4 && bits & mask == *first)
 }
 
-/// Any address; and, since most of them are far from every block, ones a few flipped bits from an end of one.
+/// Any address; and, because most are far from every block, addresses a few flipped bits from a block's limits.
 fn addresses() -> impl Strategy<Value = IpAddr> {
     let ends: Vec<IpAddr> =
         REGISTRY4.iter().chain(&REGISTRY6).flat_map(|(first, last, ..)| [ip(first), ip(last)]).collect();
@@ -266,7 +265,7 @@ fn addresses() -> impl Strategy<Value = IpAddr> {
 }
 
 #[test]
-fn an_address_is_open_when_another_reading_of_the_registries_says_so() {
+fn the_policy_agrees_with_an_independent_oracle() {
     let (blocks, mut open) = (blocks(), 0u32);
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(200_000));
     let outcome = runner.run(&addresses(), |address| {

@@ -1,10 +1,10 @@
-//! Whatever is debited, refunded, held, captured, released, renewed and expired, in whatever order.
+//! Laws of debits, refunds, holds, captures, releases, renewals and expiries in any order.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// One step of a history. Numbers that choose go round.
+/// One step of a history. Indexes wrap around.
 #[derive(Clone, Debug)]
 enum Step {
     Consume { amount: u64, service: Option<Service> },
@@ -41,7 +41,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..80)
 }
 
-/// A ledger, its pots, and what usage must be.
+/// A ledger, its remainders, and the expected usage.
 struct World {
     account: Account,
     now: DateTime<Utc>,
@@ -59,7 +59,7 @@ impl World {
         Head { id: self.account.floor().next().next(), now: self.now, ..head(self.number, self.now) }
     }
 
-    /// Applies a posting, and checks that its moves are just what changed.
+    /// Applies a posting, and checks that its moves are exactly the changes.
     fn book(&mut self, posting: &Posting) -> Done {
         let counted = |account: &Account| {
             let lots = account.lots.values().map(|lot| lot.left.get()).sum::<u64>();
@@ -67,7 +67,7 @@ impl World {
                 - i128::from(account.post_paid.outstanding.get())
         };
         let before = counted(&self.account);
-        // What an unlimited plan pays is only told.
+        // Moves of an unlimited plan are only informative.
         let moves = posting.entry.moves.iter().filter(|part| !matches!(part.lot, LotId::Unlimited(_)));
         let moved: i128 = moves
             .map(|part| match part.direction {
@@ -92,7 +92,7 @@ impl World {
         self.account.receipts(details.clone())
     }
 
-    /// What time has done: months and lots as they are due, then holds that have ended.
+    /// Writes what is due: renewals and expiries in order, then holds that have ended.
     fn pass(&mut self) -> Done {
         while let Some(posting) = due(&self.account, self.now) {
             if posting.effects.iter().any(|effect| matches!(effect, Effect::Renew(..))) {
@@ -228,7 +228,7 @@ impl World {
             amount: Some(credits(*amount)),
             details: Details::default(),
         });
-        // The same, one after the other.
+        // The same items, one after the other.
         let mut one_by_one = self.account.clone();
         let mut balances = vec![];
         for amount in amounts {
@@ -298,7 +298,7 @@ impl World {
         prop_assert_eq!(self.account.used.get(), self.used, "what is used");
         prop_assert!(self.account.subscription.left <= self.account.subscription.granted);
         match self.account.allowance {
-            // Rule 4, however plans, debits and refunds came one after the other.
+            // Rule 4, for any order of plans, debits and refunds.
             Allowance::Monthly(most) => {
                 let (left, over) = (self.account.subscription.left, self.account.beyond_plan());
                 let spent = self.account.subscription.spent();
@@ -313,7 +313,7 @@ impl World {
     }
 }
 
-/// Credits that a lot never gave don't come into one: what an unlimited plan paid has no way back.
+/// Credits that no lot gave are not added to one: what an unlimited plan paid is not returned to lots.
 fn has_minted_nothing(posting: &Posting) -> Done {
     let moves = &posting.entry.moves;
     for part in moves.iter().filter(|part| matches!(part.lot, LotId::Unlimited(_))) {
@@ -324,7 +324,7 @@ fn has_minted_nothing(posting: &Posting) -> Done {
     Ok(())
 }
 
-/// Which lot an effect changes.
+/// The lot that an effect changes.
 fn touched(effect: &Effect) -> Option<LotId> {
     if let Effect::Take(lot, _) | Effect::Give(lot, _) = effect {
         Some(*lot)
@@ -345,7 +345,7 @@ fn drawn(pot: Pot, shares: &[Share], why: Why, closes: bool) -> Result<Pot, Test
     let key = ClaimKey::Caller(IdempotencyKey::try_from(format!("d{number}")).unwrap());
     let draw = Draw { key, asked: Fingerprint(String::new()), details, closes };
     let taken = pot.with(draw).map_err(|not_taken| TestCaseError::fail(not_taken.to_string()))?;
-    // Put back and taken again, it is the same.
+    // A drawdown that is cancelled and taken again gives the same remainder.
     let back = taken.clone().without_open().map_err(|misfit| TestCaseError::fail(misfit.to_string()))?;
     prop_assert_eq!(back.with(taken.open.clone().unwrap()), Ok(taken.clone()));
     taken.followed(of).map_err(|misfit| TestCaseError::fail(misfit.to_string()))
@@ -354,8 +354,8 @@ fn drawn(pot: Pot, shares: &[Share], why: Why, closes: bool) -> Result<Pot, Test
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
-    /// No credit is made or lost, nothing is given back twice, what is held and used is what was, and what is
-    /// left of a month never exceeds its plan.
+    /// No credit is created or lost, none is returned twice, held and used credits are as expected, and the
+    /// credits left of a month never exceed the plan.
     #[test]
     fn every_credit_is_accounted_for(steps in steps()) {
         let mut world = World {
@@ -372,7 +372,7 @@ proptest! {
             world.pass()?;
             world.is_sound()?;
         }
-        // In the end all of it goes back.
+        // Finally everything is returned.
         for place in 0..world.holds.len() {
             world.give_back(place, Why::Release)?;
         }

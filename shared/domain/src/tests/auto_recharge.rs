@@ -21,7 +21,7 @@ pub(super) fn pence(amount: u64) -> Money {
     Money::new(amount, Currency::GBP).unwrap()
 }
 
-/// With a charge of a pack for £49 begun.
+/// The auto-recharge with a charge of one pack for £49 in progress.
 fn charging(recharge: &Recharge, now: DateTime<Utc>) -> Recharge {
     recharge.charging(id(7), Amount::try_from(500).unwrap(), pence(4_900), now)
 }
@@ -40,7 +40,7 @@ fn told(wish: &Wish) -> String {
     }
 }
 
-/// threshold, pack, limit of credits, limit of debt; account => what it wants (contract, rule 6)
+/// threshold, pack, limit of credits, limit of debt; account => the next action (contract, rule 6)
 #[test]
 fn one_charge_covers_the_gap() {
     let hour = "pause PaymentLimit until 2024-01-15T11:30:00Z";
@@ -51,16 +51,16 @@ fn one_charge_covers_the_gap() {
         (100, 500, None, 0, "sub 100", "rest"),
         (100, 500, None, 0, "sub 60, purchased 20, bonus 15", "buy 500"),
         (100, 500, None, 0, "", "buy 500"),
-        // As many packs as it takes, in one charge.
+        // As many packs as needed, in one charge.
         (2000, 500, None, 0, "sub 95", "buy 2000"),
         (2000, 500, None, 0, "sub 1500", "buy 500"),
         (2000, 500, None, 0, "sub 1499", "buy 1000"),
-        // What only a service may spend brings nobody else back to the threshold.
+        // Credits of a service do not bring debits without a service back to the threshold.
         (100, 500, None, 0, "sub 60, bonus 500 smartcheck", "buy 500"),
         (2000, 500, None, 0, "sub 95, purchased 900 api, bonus 900 smartcheck", "buy 2000"),
         (100, 500, None, 0, "sub 60, bonus 40 smartcheck, bonus 40", "rest"),
         (100, 500, None, 0, "sub 60, bonus 500 until 2024-01-10", "buy 500"),
-        // Within the month's limit, whole or not at all.
+        // Within the month's limit, in full or not at all.
         (2000, 500, Some(2000), 0, "sub 95", "buy 2000"),
         (2000, 500, Some(1999), 0, "sub 95", hour),
         (2000, 500, Some(1999), 0, "sub 501", "buy 1500"),
@@ -68,7 +68,7 @@ fn one_charge_covers_the_gap() {
         (0, 500, None, 0, "", "rest"),
         (100, 500, None, 0, "sub 95, frozen", "rest"),
         (100, 500, None, 0, "unlimited", "rest"),
-        // Debt is settled first, so it is charged only as far as its owner says.
+        // Outstanding credits are settled first, so it only charges up to the owner's debt limit.
         (100, 500, None, 0, "limit 900, owed 600", "stop Debt"),
         (100, 500, None, 0, "limit 900, owed 1", "stop Debt"),
         (100, 500, None, 599, "limit 900, owed 600", "stop Debt"),
@@ -90,9 +90,9 @@ fn one_charge_covers_the_gap() {
     }
 }
 
-/// A threshold of a service follows what its debits can spend: its own lots, and those of everybody.
+/// A threshold of a service concerns what its debits can spend: the service's lots and unrestricted lots.
 #[test]
-fn a_threshold_may_follow_a_service() {
+fn a_threshold_can_concern_a_service() {
     for (line, expected) in [
         ("sub 60, bonus 40 smartcheck", "rest"),
         ("sub 60, bonus 39 smartcheck", "buy 500"),
@@ -103,9 +103,9 @@ fn a_threshold_may_follow_a_service() {
     }
 }
 
-/// What is paid for a month in which nobody has looked yet counts, and what ends does not.
+/// The allowance of a month whose renewal is not written yet counts, and expired credits do not.
 #[test]
-fn what_is_spendable_is_so_at_an_instant() {
+fn spendable_credits_depend_on_the_time() {
     let of = |line: &str, service, now| account(line).spendable(service, at(now)).get();
     let line = "sub 5, purchased 7, bonus 11 until 2024-01-20, bonus 13 api, bonus 17 api until 2024-01-20";
     let (early, late, next) = (NOW, "2024-01-20T00:00:00Z", "2024-02-01T00:00:00Z");
@@ -137,7 +137,7 @@ fn a_crossing_is_charged_once() {
 }
 
 #[test]
-fn a_refused_payment_is_tried_after_one_and_six_hours_and_then_never() {
+fn a_refused_payment_is_retried_after_one_and_six_hours() {
     let declined = Decline::plain("card_declined");
     let low = account("sub 5");
     let mut recharge = set(&seed());
@@ -154,13 +154,14 @@ fn a_refused_payment_is_tried_after_one_and_six_hours_and_then_never() {
     recharge = charging(&recharge, now).refused(&declined, now);
     assert_eq!((recharge.enabled, recharge.failures), (false, 3));
     assert_eq!(recharge.wish(&low, hours(10_000)), Wish::Rest);
-    // Switched on again, it begins afresh.
+    // Switched on again, it starts without failures.
     let again = RechargeChange { enabled: Some(true), ..RechargeChange::default() };
     let again = Recharge::changed(Some(&recharge), &again, now).unwrap();
     assert_eq!((again.failures, told(&again.wish(&low, now))), (0, "buy 500".into()));
 }
 
-/// The wait after a failed payment lasts its time; every other pause ends with credits from elsewhere.
+/// The wait after a failed payment lasts its full time; every other pause ends when credits arrive from
+/// elsewhere.
 #[test]
 fn credits_from_elsewhere_end_a_pause_but_not_a_back_off() {
     let waiting = charging(&set(&seed()), at(NOW)).refused(&Decline::plain("x"), at(NOW));
@@ -190,7 +191,7 @@ fn credits_from_elsewhere_end_a_pause_but_not_a_back_off() {
 }
 
 #[test]
-fn debt_that_is_paid_ends_the_wait_for_it() {
+fn repaid_debt_ends_the_pause() {
     let stopped = Recharge { state: RechargeState::Stopped { why: Pause::Debt }, ..set(&seed()) };
     for (line, expected) in [
         ("owed 600", "rest"),
@@ -204,10 +205,10 @@ fn debt_that_is_paid_ends_the_wait_for_it() {
     assert_eq!(stopped.look_at(at(NOW)), None);
 }
 
-/// Whatever else holds, a dispute lets nothing be charged until the owner has set it anew; a charge under way is
-/// finished.
+/// After a dispute nothing is charged until the owner sets auto-recharge again; a charge in progress is
+/// completed.
 #[test]
-fn a_dispute_stops_it_until_it_is_set_anew() {
+fn a_dispute_stops_auto_recharge_until_it_is_set_again() {
     let disputed = set(&seed()).with_dispute();
     let low = account("sub 5");
     assert_eq!(disputed.wish(&low, hours(10_000)), Wish::Rest);
@@ -220,9 +221,9 @@ fn a_dispute_stops_it_until_it_is_set_anew() {
     assert!(set(&seed()).edition < disputed.edition && disputed.edition < again.edition);
 }
 
-/// So does a refund, whose card would be charged for the same credits again.
+/// The same for a refund, after which the card would be charged for the same credits again.
 #[test]
-fn a_refund_stops_it_until_it_is_set_anew() {
+fn a_refund_stops_auto_recharge_until_it_is_set_again() {
     let refunded = set(&seed()).with_refund();
     let low = account("sub 5");
     assert_eq!((refunded.wish(&low, hours(10_000)), refunded.look_at(at(NOW))), (Wish::Rest, None));
@@ -236,9 +237,9 @@ fn a_refund_stops_it_until_it_is_set_anew() {
     assert!(set(&seed()).edition < refunded.edition && refunded.edition < again.edition);
 }
 
-/// A purchase by hand sets the count of failures back, and the wait stays what it is.
+/// A purchase by the owner resets the count of failures, but not the wait.
 #[test]
-fn a_top_up_by_hand_sets_failures_back() {
+fn a_purchase_by_the_owner_resets_failures() {
     assert_eq!(set(&seed()).topped_up(), None, "nothing has failed");
     let declined = Decline::plain("card_declined");
     let mut recharge = set(&seed());
@@ -252,18 +253,18 @@ fn a_top_up_by_hand_sets_failures_back() {
     assert_eq!(next.state, RechargeState::Paused { why: Pause::PaymentFailed, until: hours(7) });
 }
 
-/// A charge that was never asked for counts for nothing, and is no failure.
+/// A charge that was never requested does not count, and is not a failure.
 #[test]
-fn an_abandoned_charge_counts_for_nothing() {
+fn an_abandoned_charge_does_not_count() {
     let before = charging(&set(&seed()), at(NOW)).paid();
     let state = RechargeState::for_an_hour(Pause::NotOnSale, hours(1));
     let after = charging(&before, hours(1)).abandoned(state.clone());
     assert_eq!(after, Recharge { state, ..before });
 }
 
-/// What is frozen while it waits does not wait for ever: it goes on when it is crossed again.
+/// An account that is frozen during a pause is not paused forever: the next crossing charges again.
 #[test]
-fn a_pause_ends_at_its_time_whatever_holds_then() {
+fn a_pause_ends_at_its_time_in_any_case() {
     let recharge = charging(&set(&seed()), at(NOW)).refused(&Decline::plain("x"), at(NOW));
     for line in ["sub 5, frozen", "unlimited"] {
         assert_eq!(recharge.wish(&account(line), at(NOW)), Wish::Rest);
@@ -272,7 +273,7 @@ fn a_pause_ends_at_its_time_whatever_holds_then() {
 }
 
 #[test]
-fn a_month_brings_no_more_than_its_limit() {
+fn a_month_stays_within_its_limit_of_credits() {
     let change = RechargeChange { monthly_limit: Some(Some(credits(1000))), ..seed() };
     let mut recharge = set(&change);
     for _ in 0..2 {
@@ -283,12 +284,12 @@ fn a_month_brings_no_more_than_its_limit() {
     let pause = RechargeState::Paused { why: Pause::MonthlyLimit, until: february };
     assert_eq!(recharge.wish(&account("sub 5"), at(NOW)), Wish::Turn(pause.clone()));
     let paused = Recharge { state: pause, ..recharge };
-    // In February the allowance of ten arrives, which is below the threshold too.
+    // The allowance of ten in February is below the threshold too.
     assert_eq!(told(&paused.wish(&account("sub 5"), february)), "buy 500");
 }
 
 #[test]
-fn an_hour_has_a_few_charges_at_most() {
+fn an_hour_has_a_limited_number_of_charges() {
     let mut recharge = set(&seed());
     for minute in 0..5 {
         let now = at(NOW) + chrono::Duration::minutes(minute);
@@ -300,13 +301,13 @@ fn an_hour_has_a_few_charges_at_most() {
     let pause = RechargeState::Paused { why: Pause::TooManyCharges, until };
     assert_eq!(recharge.wish(&account("sub 5"), hours(0) + chrono::Duration::minutes(59)), Wish::Turn(pause));
     assert_eq!(told(&recharge.wish(&account("sub 5"), until)), "buy 500");
-    // Settings that are saved again do not make room.
+    // Saving the settings again does not reset the limit.
     let again = Recharge::changed(Some(&recharge), &seed(), at(NOW)).unwrap();
     assert_eq!(again.recent, recharge.recent);
 }
 
 #[test]
-fn what_a_change_leaves_out_stays() {
+fn omitted_settings_keep_their_values() {
     let all = set(&RechargeChange { monthly_limit: Some(Some(credits(5000))), ..seed() });
     let none = Recharge::changed(Some(&all), &RechargeChange::default(), at(NOW)).unwrap();
     assert_eq!(none, Recharge { edition: all.edition + 1, ..all.clone() });
@@ -321,7 +322,7 @@ fn what_a_change_leaves_out_stays() {
     ] {
         assert_eq!(Recharge::changed(None, &change, at(NOW)), Err(BadRecharge::Missing(missing)));
     }
-    // A charge under way is finished with the credits that it was begun for.
+    // A charge in progress is completed with its own number of credits.
     let charging = charging(&all, at(NOW));
     let changed = Recharge::changed(Some(&charging), &seed(), at(NOW)).unwrap();
     assert_eq!((changed.state, changed.bought), (charging.state, charging.bought));

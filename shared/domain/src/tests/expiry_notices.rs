@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What is to be done at a time, in words: whom to tell of, and when to look again.
+/// The due notices and the time of the next check, as text.
 fn told(line: &str, days: u32, now: &str) -> String {
     let ends = account(line).ends(&Alerts { expiry_notice_days: days, ..Alerts::default() }, at(now));
     let lots: Vec<_> = ends.notices.iter().map(|(_, lot)| lot.left.get().to_string()).collect();
@@ -11,29 +11,29 @@ fn told(line: &str, days: u32, now: &str) -> String {
 }
 
 #[test]
-fn owners_are_told_before_and_the_end_is_booked_after() {
+fn notices_come_before_an_expiry_and_bookings_after() {
     let line = "sub 5, purchased 3, bonus 2 until 2024-01-20, bonus 4 smartcheck until 2024-02-05";
     for (days, now, expected) in [
         (7, "2024-01-10T00:00:00Z", "tell , look 01-13T00:00"),
         (7, "2024-01-13T00:00:00Z", "tell 2, look 01-20T00:01"),
         (7, "2024-01-19T23:59:59Z", "tell 2, look 01-20T00:01"),
-        // It ends, and is booked a minute later.
+        // It expires, and is booked a minute later.
         (7, "2024-01-20T00:00:00Z", "tell , look 01-20T00:01"),
         (30, "2024-01-10T00:00:00Z", "tell 2 and 4, look 01-20T00:01"),
-        // No notice is wanted; the ends are booked all the same.
+        // Notices are switched off; expiries are booked nevertheless.
         (0, "2024-01-10T00:00:00Z", "tell , look 01-20T00:01"),
         (92, "2024-01-01T00:00:00Z", "tell 2 and 4, look 01-20T00:01"),
     ] {
         assert_eq!(told(line, days, now), expected, "{days} {now}");
     }
     assert_eq!(told("sub 5, purchased 3, bonus 9", 7, NOW), "tell , look never");
-    // What is spent can't end.
+    // Spent credits do not expire.
     assert_eq!(told("bonus 0 until 2024-01-20", 7, NOW), "tell , look never");
 }
 
-/// A balance of a row, some time later and before anything else is booked, is what the account says.
+/// A row's balance, aged to a time before the next row, equals the account's.
 #[test]
-fn a_balance_ages_as_its_account_does() {
+fn an_aged_balance_equals_the_accounts() {
     for line in [
         "sub 5, purchased 3",
         "bonus 2 until 2024-01-20, bonus 4 until 2024-01-20, bonus 8 until 2024-01-20, bonus 16 until 2024-01-20, \
@@ -54,7 +54,7 @@ fn a_balance_ages_as_its_account_does() {
 }
 
 #[test]
-fn a_balance_names_the_next_three_and_all_that_end_with_the_first() {
+fn a_balance_lists_the_next_three_expiries_and_all_with_the_first() {
     let count = |line: &str| account(line).balance(at(NOW)).expiring.len();
     assert_eq!(count("bonus 1 until 2024-01-20, bonus 2 until 2024-01-21"), 2);
     let days = (20..=29).map(|day| format!("bonus 1 until 2024-01-{day}")).collect::<Vec<_>>().join(", ");

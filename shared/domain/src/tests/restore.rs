@@ -1,9 +1,9 @@
-//! Where credits go back to.
+//! Tests of credits that return to their lots.
 
 use super::*;
 
 /// The shares of a debit, as `sub 5, lot1 3 purchased, owed 2`; `old 4` are subscription credits of the
-/// month before.
+/// previous month.
 pub(super) fn shares(line: &str) -> Vec<Share> {
     let share = |words: &str| {
         let words: Vec<_> = words.split(' ').collect();
@@ -42,7 +42,7 @@ fn back(account: &Account, line: &str, why: Why, terms: &[(u64, Terms)]) -> Post
     give_back(account, &request, &head(900, at(NOW))).unwrap()
 }
 
-/// What an account holds, in the words of [`account`].
+/// The credits of an account, in the words of [`account`].
 fn told(account: &Account) -> String {
     let mut words = vec![format!("sub {}", account.subscription.left.get())];
     for (id, lot) in &account.lots {
@@ -60,14 +60,14 @@ fn told(account: &Account) -> String {
     words.join(", ")
 }
 
-/// An account that has used 50 and holds 50, so that a refund and a release both have what to undo.
+/// An account that has used 50 and holds 50 credits, so that both a refund and a release are possible.
 fn world(line: &str) -> Account {
     Account { used: credits(50), held: credits(50), ..account(line) }
 }
 
-/// Where nothing is left to come back, nothing changes.
+/// When no credits are left to return, nothing changes.
 #[test]
-fn nothing_that_comes_back_changes_nothing() {
+fn returning_no_credits_changes_nothing() {
     for why in [refund(), Why::Release, Why::Expiry] {
         let before = world("sub 4");
         let request = GiveBack { shares: vec![], why, month: before.period };
@@ -76,9 +76,9 @@ fn nothing_that_comes_back_changes_nothing() {
     }
 }
 
-/// All lots together keep within what a balance can be. What an unlimited plan paid comes back to none of them.
+/// All lots together stay within the range of a balance. What an unlimited plan paid returns to none of them.
 #[test]
-fn what_comes_back_keeps_the_balance_in_its_range() {
+fn returned_credits_keep_the_balance_in_range() {
     let most = Credits::MAX.get();
     for (left, line, fits) in
         [(most - 8, "lot2 3", true), (most - 7, "lot2 3", false), (most - 5, "unlimited 3", true)]
@@ -92,14 +92,14 @@ fn what_comes_back_keeps_the_balance_in_its_range() {
 }
 
 #[test]
-fn a_refund_goes_back_to_the_very_lots() {
+fn a_refund_returns_credits_to_the_same_lots() {
     let scoped = Terms { service: Some(Service::Api), expires_at: Some(at("2024-01-20T00:00:00Z")) };
     let ended = Terms { service: None, expires_at: Some(at("2024-01-15T10:30:00Z")) };
     for (before, line, terms, after) in [
         ("sub 4, purchased 3", "lot2 2 purchased", None, "sub 4, lot2 5 Purchased"),
-        // Emptied and forgotten: it stands again, on its terms.
+        // A lot that was emptied and removed is opened again with its terms.
         ("sub 0", "lot7 2 purchased", None, "sub 0, lot7 2 Purchased"),
-        // Of four alike, the youngest takes what has no lot any more.
+        // Of four lots with the same terms, the youngest receives credits whose lot is gone.
         (
             "sub 0, bonus 1, bonus 1, bonus 1, bonus 1",
             "lot7 2",
@@ -107,7 +107,7 @@ fn a_refund_goes_back_to_the_very_lots() {
             "sub 0, lot2 1 Bonus, lot3 1 Bonus, lot4 1 Bonus, lot5 3 Bonus",
         ),
         ("sub 0", "lot7 2", Some((7, scoped)), "sub 0, lot7 2 Bonus api until 2024-01-20"),
-        // Ended meanwhile, with its month or by its own date: bonus credits of the same service for 31 days.
+        // Expired in the meantime, with the month or the lot: bonus credits of the same service for 31 days.
         ("sub 0", "old 4", None, "sub 0, lot900 4 Bonus until 2024-02-15"),
         ("sub 0", "lot7 2", Some((7, ended)), "sub 0, lot900 2 Bonus until 2024-02-15"),
         (
@@ -123,12 +123,12 @@ fn a_refund_goes_back_to_the_very_lots() {
             "sub 0, lot2 9 Bonus until 2024-01-15, lot900 2 Bonus until 2024-02-15",
         ),
         ("sub 0, bonus 1", "old 4", None, "sub 0, lot2 1 Bonus, lot900 4 Bonus until 2024-02-15"),
-        // Of what an unlimited plan paid nothing comes back but the usage.
+        // Of what an unlimited plan paid only the usage is returned.
         ("sub 0", "unlimited-old 4", None, "sub 0"),
-        // Spent on account: less is owed; what a purchase has settled is purchased.
+        // Post-paid: outstanding credits are reduced; those that a purchase has settled are purchased credits.
         ("sub 0, owed 5", "owed 2", None, "sub 0, owed 3"),
         ("sub 0, owed 1", "owed 4", None, "sub 0, pool 3 Purchased"),
-        // Purchased credits that come back settle what is owed, like any others.
+        // Returned purchased credits settle outstanding credits, like others.
         ("sub 0, owed 5", "lot3 3 purchased", None, "sub 0, owed 2"),
         ("sub 0, owed 1", "lot3 3 purchased", None, "sub 0, lot3 2 Purchased"),
         ("sub 0, owed 5", "lot3 3", None, "sub 0, lot3 3 Bonus, owed 5"),
@@ -151,7 +151,7 @@ fn a_refund_goes_back_to_the_very_lots() {
 }
 
 #[test]
-fn what_was_held_and_has_ended_is_gone() {
+fn held_credits_that_expired_are_lost() {
     for (before, line, after, expired) in [
         ("sub 4", "old 3", "sub 4", 3),
         ("sub 4, bonus 9 until 2024-01-15", "lot2 2", "sub 4, lot2 9 Bonus until 2024-01-15", 2),
@@ -173,10 +173,10 @@ fn what_was_held_and_has_ended_is_gone() {
     }
 }
 
-/// Rule 4: what is left of a month never exceeds its plan, also where the plan has become a smaller one
-/// before a debit is refunded.
+/// Rule 4: the credits left of a month never exceed its plan, even if the plan was downgraded before a debit is
+/// refunded.
 #[test]
-fn a_refund_after_a_downgrade_makes_up_first_for_what_was_spent_beyond_the_plan() {
+fn a_refund_after_a_downgrade_first_makes_up_for_credits_spent_beyond_the_plan() {
     for (over, amount, left, told) in
         [(0, 3, 3, "sub 3"), (5, 3, 0, "sub 3, sub 3"), (5, 8, 3, "sub 8, sub 5")]
     {
@@ -194,10 +194,10 @@ fn a_refund_after_a_downgrade_makes_up_first_for_what_was_spent_beyond_the_plan(
     assert_eq!(after.subscription, Subscription { granted: credits(5), ..Subscription::default() });
 }
 
-/// Where no lot has room, credits merge with their like: within a bucket and a service, towards the nearest end.
-/// account with sixteen lots; what comes back => where it goes
+/// When no lot is left, credits merge within a source and a service, towards the earlier expiry. account with
+/// sixteen lots; returned credits => the lots that receive them
 #[test]
-fn there_is_always_a_place() {
+fn returned_credits_always_find_a_lot() {
     let days = |kind: &str, from: usize, to: usize| {
         let lots = (from..=to).map(|day| format!("{kind} until 2024-02-{day:02}"));
         lots.collect::<Vec<_>>().join(", ")
@@ -206,19 +206,19 @@ fn there_is_always_a_place() {
     let until = |text: &str| Some(at(&format!("{text}T00:00:00Z")));
     let api = Some(Service::Api);
     for (line, came, terms, expected) in [
-        // On the very terms of one of them.
+        // With the terms of one of them.
         (promotions.clone(), "lot700 3", Terms { service: None, expires_at: until("2024-02-04") }, "lot3 3"),
-        // Between two of them, and after all: with the one that ends before.
+        // Between two of them, and after all: with the one that expires before.
         (promotions.clone(), "lot700 3", Terms { service: None, expires_at: until("2024-04-05") }, "lot17 3"),
         (promotions.clone(), "lot700 3", Terms::default(), "lot17 3"),
-        // Before all of them: the first one ends with it.
+        // Before all of them: the first one takes its expiry.
         (
             promotions.clone(),
             "lot700 3",
             Terms { service: None, expires_at: until("2024-02-01") },
             "lot2 1, lot700 4",
         ),
-        // Nothing of its kind stands: two others merge.
+        // There is no lot of its kind: two others merge.
         (
             promotions.clone(),
             "lot700 3",
@@ -231,7 +231,7 @@ fn there_is_always_a_place() {
             Terms { service: api, expires_at: until("2024-03-01") },
             "lot3 1, lot2 1, lot700 3",
         ),
-        // What was paid for and never ends has a place of its own.
+        // Plain purchased credits always have a lot.
         (promotions.clone(), "lot700 3 purchased", Terms::default(), "pool 3"),
         (
             "purchased 1, purchased 1, purchased 1, purchased 1".to_owned(),
@@ -239,7 +239,7 @@ fn there_is_always_a_place() {
             Terms::default(),
             "pool 3",
         ),
-        // Credits of a month that is over.
+        // Credits of a past month.
         (promotions.clone(), "old 3", Terms::default(), "lot14 3"),
         (days("bonus 1 api", 1, 16), "old 3", Terms::default(), "lot3 1, lot2 1, lot900 3"),
     ] {
@@ -256,9 +256,9 @@ fn total(account: &Account) -> u64 {
     account.lots.values().map(|lot| lot.left.get()).sum()
 }
 
-/// One debit of an ended month, refunded by one credit again and again, day after day.
+/// A debit of a past month, refunded credit by credit, day after day.
 #[test]
-fn however_often_credits_come_back_they_leave_places_for_grants() {
+fn repeated_returns_leave_lots_for_grants() {
     let mut account = world("sub 0, bonus 5 api until 2024-12-01");
     let (mut now, mut most) = (at(NOW), 0);
     for number in 0..200u64 {
@@ -282,9 +282,9 @@ fn however_often_credits_come_back_they_leave_places_for_grants() {
     assert!(account.apply(&granted).is_some());
 }
 
-/// account; shares; terms of lot7 => what a release leaves
+/// account; shares; terms of lot7 => the account after a release
 #[test]
-fn a_release_keeps_terms_and_what_has_ended_is_gone() {
+fn a_release_keeps_terms_and_expired_credits_are_lost() {
     let until = |text: &str| Some(at(&format!("{text}T00:00:00Z")));
     for (terms, after) in [
         (Terms { service: None, expires_at: until("2024-04-05") }, "sub 0, lot7 6 Bonus until 2024-04-05"),
@@ -300,9 +300,9 @@ fn a_release_keeps_terms_and_what_has_ended_is_gone() {
     }
 }
 
-/// Fault of November 2026: what an unlimited plan had paid came back as bonus credits without end.
+/// Regression: what an unlimited plan had paid was returned as bonus credits without an expiry.
 #[test]
-fn what_an_unlimited_plan_paid_never_comes_back_as_credits() {
+fn what_an_unlimited_plan_paid_never_returns_as_credits() {
     for why in [refund(), Why::Release, Why::Expiry] {
         for (line, share) in [
             ("unlimited", "unlimited 9"),
@@ -319,16 +319,16 @@ fn what_an_unlimited_plan_paid_never_comes_back_as_credits() {
                 (0, before.subscription.left),
                 "{line}, {share}"
             );
-            // On a plan that is counted down it stays spent: a change of plan must not bring it back.
+            // On a limited plan it stays spent: a change of plan must not return it.
             let unspent = if share == "unlimited 9" && line == "unlimited" { 9 } else { 0 };
             assert_eq!(after.subscription.spent().get(), 9 - unspent, "{line}, {share}");
         }
     }
 }
 
-/// Refunds undo what was taken last; captures spend what was taken first.
+/// Refunds return the credits that were taken last; captures spend those that were taken first.
 #[test]
-fn a_pot_is_drawn_from_either_end() {
+fn a_remainder_is_drawn_first_in_first_out_or_last_in_first_out() {
     let pot = Pot {
         of: id(1),
         rest: shares("sub 5, lot2 3, lot3 2"),
@@ -356,10 +356,10 @@ fn a_pot_is_drawn_from_either_end() {
     assert_eq!(two[0].lot, LotId::Granted(id(2)), "in the order in which they were taken");
 }
 
-/// On a plan that is counted down, a refund of what an unlimited plan paid makes up for what was spent beyond the plan,
-/// and for no more. Of a plan that brings ten 17 were spent; what comes back => spent then, beyond the plan then
+/// On a limited plan, a refund of what an unlimited plan paid makes up for credits spent beyond the plan, and
+/// for no more. Of a plan of ten, 17 were spent; refunded => spent then, beyond the plan then
 #[test]
-fn a_refund_of_what_an_unlimited_plan_paid_makes_up_for_what_is_beyond_the_plan() {
+fn a_refund_of_an_unlimited_month_makes_up_for_credits_spent_beyond_the_plan() {
     for (amount, spent, beyond) in [(4, 13, 3), (7, 10, 0), (9, 10, 0)] {
         let mut before = world("sub 0");
         before.subscription.granted = credits(17);
@@ -374,9 +374,9 @@ fn a_refund_of_what_an_unlimited_plan_paid_makes_up_for_what_is_beyond_the_plan(
     }
 }
 
-/// Two kinds that come back together and share a place: the entry tells the end that the place has then.
+/// Credits with two expiries that return together and share a lot: the entry has the lot's final expiry.
 #[test]
-fn what_merges_tells_the_terms_that_it_has_then() {
+fn merged_credits_have_the_terms_of_their_lot() {
     let promotions: Vec<_> = (1..=16).map(|day| format!("bonus 1 until 2024-02-{day:02}")).collect();
     let before = world(&format!("sub 0, {}", promotions.join(", ")));
     let api = |end: &str| Terms { service: Some(Service::Api), expires_at: Some(at(end)) };
@@ -387,9 +387,9 @@ fn what_merges_tells_the_terms_that_it_has_then() {
     assert_eq!(before.apply(&posting).unwrap().lots[&id(700)].terms(), early);
 }
 
-/// The pool leaves all sixteen places to the others.
+/// The pool does not count as one of the sixteen lots.
 #[test]
-fn the_pool_takes_no_place() {
+fn the_pool_does_not_count_as_a_lot() {
     let promotions: Vec<_> = (1..=15).map(|day| format!("bonus 1 until 2024-02-{day:02}")).collect();
     let mut before = world(&format!("sub 0, {}", promotions.join(", ")));
     let pool = Lot { source: Source::Purchased, left: credits(5), service: None, expires_at: None };

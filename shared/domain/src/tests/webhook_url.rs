@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What is said of a URL under a reach; how it is written when nothing is.
+/// The refusal of a URL under a policy, or its normalised form.
 fn said(text: &str, reach: Reach) -> Result<String, BadUrl> {
     HookUrl::parse(text, reach).map(|url| url.to_string())
 }
@@ -13,9 +13,9 @@ const ADDRESS: BadUrl = BadUrl::Address;
 const INTERNAL: BadUrl = BadUrl::PrivateName("internal");
 const LOCALHOST: BadUrl = BadUrl::PrivateName("localhost");
 
-/// Ways of writing what must not be sent to, and why each is refused.
+/// Spellings of URLs that must be refused, with the refusals.
 const TRICKS: [(&str, BadUrl); 112] = [
-    // Addresses, plainly.
+    // Plain addresses.
     ("https://127.0.0.1/", ADDRESS),
     ("https://127.0.0.1:9001/2018-06-01/runtime/invocation/next", ADDRESS),
     ("https://169.254.169.254/latest/meta-data/", ADDRESS),
@@ -56,7 +56,7 @@ const TRICKS: [(&str, BadUrl); 112] = [
     ("https://127.1./", ADDRESS),
     ("https://012.1/", ADDRESS),
     ("https://192.168.257/", ADDRESS),
-    // What is no address although it ends like one.
+    // Invalid hosts that end like an address.
     ("https://127.0.0.1.1/", BadUrl::Host),
     ("https://256.0.0.1/", BadUrl::Host),
     ("https://4294967296/", BadUrl::Host),
@@ -64,7 +64,7 @@ const TRICKS: [(&str, BadUrl); 112] = [
     ("https://127.0.0.0x/", ADDRESS),
     ("https://127.0.0.08/", BadUrl::Host),
     ("https://hooks.example.0x7f/", BadUrl::Host),
-    // IPv4 within IPv6.
+    // IPv4 embedded in IPv6.
     ("https://[::ffff:127.0.0.1]/", ADDRESS),
     ("https://[::ffff:169.254.169.254]/", ADDRESS),
     ("https://[::ffff:a9fe:a9fe]/", ADDRESS),
@@ -81,7 +81,7 @@ const TRICKS: [(&str, BadUrl); 112] = [
     ("https://[::1/", BadUrl::Host),
     ("https://::1/", BadUrl::Host),
     ("https://[127.0.0.1]/", BadUrl::Host),
-    // Characters that become others.
+    // Characters that are normalised to others.
     ("https://①②⑦.⓪.⓪.①/", ADDRESS),
     ("https://１２７.０.０.１/", ADDRESS),
     ("https://127。0。0。1/", ADDRESS),
@@ -103,7 +103,7 @@ const TRICKS: [(&str, BadUrl); 112] = [
     ("https://127.0.0.1%40hooks.example.com/", BadUrl::Host),
     ("https://127.0.0.1%23.example.com/", BadUrl::Host),
     ("https://xn--a.example.com/", BadUrl::Host),
-    // A host that only seems to be one.
+    // Text that only seems to be the host.
     ("https://hooks.example.com@127.0.0.1/", BadUrl::UserInfo),
     ("https://hooks.example.com:443@127.0.0.1/", BadUrl::UserInfo),
     ("https://@hooks.example.com/", BadUrl::UserInfo),
@@ -120,7 +120,7 @@ const TRICKS: [(&str, BadUrl); 112] = [
     ("https://?@127.0.0.1/", BadUrl::Host),
     ("https:127.0.0.1/", BadUrl::Scheme),
     ("https:/127.0.0.1/", BadUrl::Scheme),
-    // Whitespace and control characters, also those that are left out in silence.
+    // Whitespace and control characters, including those that parsers drop silently.
     ("https://127.0\t.0.1/", BadUrl::Character),
     ("https://hooks.example.com/\r\nHost: 127.0.0.1", BadUrl::Character),
     ("\nhttps://hooks.example.com/", BadUrl::Character),
@@ -137,7 +137,7 @@ const TRICKS: [(&str, BadUrl); 112] = [
     ("https://[::1]:9001/", ADDRESS),
 ];
 
-/// Names of hosts, and why each is refused.
+/// Host names, with the refusals.
 const NAMES: [(&str, BadUrl); 25] = [
     ("localhost", LOCALHOST),
     ("LOCALHOST", LOCALHOST),
@@ -166,7 +166,7 @@ const NAMES: [(&str, BadUrl); 25] = [
     ("*.example.com", BadUrl::Host),
 ];
 
-/// Other schemes than https.
+/// Schemes other than https.
 const SCHEMES: [&str; 14] = [
     "",
     "hooks.example.com",
@@ -185,7 +185,7 @@ const SCHEMES: [&str; 14] = [
 ];
 
 #[test]
-fn what_hides_a_host_is_refused() {
+fn urls_that_hide_their_host_are_refused() {
     let tricks = TRICKS.map(|(text, why)| (text.to_owned(), why)).into_iter();
     let names = NAMES.into_iter().flat_map(|(name, why)| {
         [(format!("https://{name}/"), why), (format!("https://{name}:8443/hooks?a=b"), why)]
@@ -202,7 +202,7 @@ fn what_hides_a_host_is_refused() {
 }
 
 #[test]
-fn what_leads_to_a_public_host_is_kept_as_it_is_sent() {
+fn urls_of_public_hosts_are_normalised() {
     for (text, written) in [
         ("https://hooks.example.com/", "https://hooks.example.com/"),
         ("https://hooks.example.com", "https://hooks.example.com/"),
@@ -229,7 +229,7 @@ fn what_leads_to_a_public_host_is_kept_as_it_is_sent() {
 }
 
 #[test]
-fn the_local_machine_may_send_to_itself_and_without_tls() {
+fn the_local_machine_allows_loopback_and_http() {
     for (text, expected) in [
         ("http://127.0.0.1:3000/_local/inbox/a", Ok("http://127.0.0.1:3000/_local/inbox/a")),
         ("http://localhost:3000/", Ok("http://localhost:3000/")),
@@ -257,7 +257,7 @@ fn the_local_machine_may_send_to_itself_and_without_tls() {
 }
 
 #[test]
-fn lengths_count_as_given_and_as_sent() {
+fn lengths_are_limited_as_given_and_as_normalised() {
     let with_path = |path: &str| said(&format!("https://hooks.example.com/{path}"), Reach::Public);
     let left = URL_CHARS_MAX - "https://hooks.example.com/".len();
     assert!(with_path(&"a".repeat(left)).is_ok());
@@ -274,7 +274,7 @@ fn lengths_count_as_given_and_as_sent() {
 }
 
 #[test]
-fn a_stored_url_reads_under_any_rules_and_is_checked_when_it_is_sent_to() {
+fn a_stored_url_is_read_under_any_policy_and_checked_for_each_request() {
     let url: HookUrl = serde_json::from_str("\"http://127.0.0.1:3000/a?b\"").unwrap();
     assert_eq!(serde_json::to_string(&url).unwrap(), "\"http://127.0.0.1:3000/a?b\"");
     assert_eq!(url.check(Reach::AndLoopback), Ok(()));
@@ -293,7 +293,7 @@ fn a_stored_url_reads_under_any_rules_and_is_checked_when_it_is_sent_to() {
 }
 
 #[test]
-fn a_url_is_told_in_the_parts_that_are_sent() {
+fn a_url_has_the_parts_of_a_request() {
     for (text, parts) in [
         ("https://hooks.example.com", ("hooks.example.com", 443, "hooks.example.com", true, "/")),
         ("https://a.example:8443/b/c?d=e", ("a.example", 8443, "a.example:8443", true, "/b/c?d=e")),
@@ -309,9 +309,9 @@ fn a_url_is_told_in_the_parts_that_are_sent() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_096))]
 
-    /// Whatever is accepted reads again as itself, keeps the rules, and names no closed address.
+    /// An accepted URL parses again as itself, passes the check, and names no refused address.
     #[test]
-    fn what_is_accepted_stays_accepted(
+    fn an_accepted_url_stays_accepted(
         scheme in "(https?|HTTPS)://",
         host in r"([a-zA-Z0-9.\-_:\[\]@%①②⑦。．\u{ad}ü]{1,24}|[0-9xXa-f.]{1,16}|\[[0-9a-f:.]{2,20}\])",
         rest in r"(:[0-9]{0,6})?(/[\PC]{0,12})?(\?[\PC]{0,12})?",

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// The plans that count credits down.
+/// The limited plans.
 const COUNTED: [&str; 3] = ["free", "basic", "professional"];
 
 /// The seed's plans.
@@ -19,7 +19,7 @@ fn plan(name: &str) -> Subscribe {
     Subscribe { plan: PlanId(name.to_owned()), allowance, cause: SubscribeCause::Owner }
 }
 
-/// An account on a plan, in January, with its month begun.
+/// An account on a plan in January, with its first renewal.
 fn on(name: &str) -> Account {
     let request = plan(name);
     let org = OrgId::new(at("2024-01-01T00:00:00Z"), 1);
@@ -41,9 +41,9 @@ fn switch(account: Account, name: &str, number: u64) -> (Account, Posting) {
     (account.apply(&posting).unwrap(), posting)
 }
 
-/// The contract's rule 4, step by step: each line is a plan or a debit, and what is left then.
+/// The contract's rule 4 in steps: each line is a change of plan or a debit, and the credits left after it.
 #[test]
-fn moving_down_and_up_again_refills_nothing() {
+fn a_downgrade_and_an_upgrade_refill_nothing() {
     for (start, steps) in [
         (
             "basic",
@@ -51,7 +51,7 @@ fn moving_down_and_up_again_refills_nothing() {
         ),
         ("free", vec![("use 100", 0), ("basic", 900), ("free", 0), ("basic", 900)]),
         ("professional", vec![("basic", 1_000), ("use 1000", 0), ("free", 0), ("professional", 4_000)]),
-        // What was spent where nothing is counted down was spent all the same.
+        // Credits spent on an unlimited plan count as spent.
         (
             "enterprise",
             vec![("use 700", 0), ("basic", 300), ("enterprise", 0), ("use 250", 0), ("basic", 50)],
@@ -70,7 +70,7 @@ fn moving_down_and_up_again_refills_nothing() {
 }
 
 #[test]
-fn a_change_of_plan_says_what_it_moves() {
+fn a_change_of_plan_shows_its_moves() {
     for (from, used, to, expected) in [
         ("basic", 600, "free", "DEBIT 400: sub 400"),
         ("basic", 950, "free", "DEBIT 50: sub 50"),
@@ -88,14 +88,14 @@ fn a_change_of_plan_says_what_it_moves() {
         assert_eq!(told, expected, "{from} {used} {to}");
         let switch = posting.entry.switch.clone().unwrap();
         assert_eq!((switch.from.0.as_str(), switch.to.0.as_str()), (from, to));
-        // What was used stays used, and purchased and bonus credits stay.
+        // Used credits stay used, and purchased and bonus credits stay.
         assert_eq!((after.used, &after.lots), (account.used, &account.lots));
         assert_eq!((after.plan, after.since), (PlanId(to.to_owned()), after.revision));
     }
 }
 
 #[test]
-fn the_next_month_brings_the_new_plans_allowance() {
+fn the_next_month_grants_the_new_allowance() {
     let (account, _) = switch(spend(on("basic"), 600, 10), "professional", 11);
     let renewal = due(&account, at("2024-02-01T00:00:00Z")).unwrap();
     assert_eq!(moves(&renewal), "sub 4400, sub 5000");
@@ -105,7 +105,7 @@ fn the_next_month_brings_the_new_plans_allowance() {
 }
 
 #[test]
-fn a_plan_that_is_there_already_and_a_frozen_account_are_refused() {
+fn the_same_plan_and_a_frozen_account_are_refused() {
     let refused = |account: &Account, request: &Subscribe| {
         subscribe(account, request, &head(20, at(NOW))).unwrap_err().to_string()
     };
@@ -115,9 +115,9 @@ fn a_plan_that_is_there_already_and_a_frozen_account_are_refused() {
     assert_eq!(refused(&account, &plan("free")), Refusal::Frozen.to_string());
 }
 
-/// What an operator gives and takes back was not spent, and a change of plan does not count it so.
+/// Credits that an operator adds and takes were not spent, and a change of plan does not count them as spent.
 #[test]
-fn an_adjustment_is_no_spending() {
+fn an_adjustment_does_not_count_as_spent() {
     let adjusted = |account: Account, direction, amount, number| {
         let amount = Amount::try_from(amount).unwrap();
         let request = Adjustment { direction, amount, source: Some(Source::Subscription) };
@@ -130,10 +130,10 @@ fn an_adjustment_is_no_spending() {
     assert_eq!(switch(account, "professional", 13).0.subscription.left, credits(4_400));
 }
 
-/// A test ledger follows the live one's changes in their order, however late it hears of them, and goes
-/// its own way in between.
+/// A test ledger copies the live ledger's changes in order, however late it receives them, and keeps its own
+/// changes in between.
 #[test]
-fn a_test_ledger_follows_in_order() {
+fn a_test_ledger_copies_changes_in_order() {
     let follow = |account: &Account, name: &str, since: u64, number: u64| {
         let request = Subscribe { cause: SubscribeCause::Follows(since), ..plan(name) };
         subscribe(account, &request, &head(number, at(NOW)))
@@ -146,15 +146,15 @@ fn a_test_ledger_follows_in_order() {
     assert_eq!(follow(&account, "professional", 19, 32), Err(Refusal::SamePlan));
     let mut account = account.clone().apply(&follow(&account, "professional", 21, 33).unwrap()).unwrap();
     account.frozen = false;
-    // What it tries out by itself is not undone by a change that it has followed before.
+    // Its own changes are not undone by a change that it has already copied.
     let (account, _) = switch(account, "basic", 40);
     assert_eq!((account.since, follow(&account, "professional", 21, 41)), (21, Err(Refusal::SamePlan)));
     assert!(follow(&account, "enterprise", 22, 42).is_ok());
 }
 
-/// A debit that lands between is never given back: the change is decided again, or still holds.
+/// A concurrent debit is never lost: the change is decided again, or is still valid.
 #[test]
-fn a_debit_in_between_is_counted() {
+fn a_concurrent_debit_is_counted() {
     for (from, to) in
         [("basic", "free"), ("basic", "professional"), ("basic", "enterprise"), ("enterprise", "basic")]
     {
@@ -176,8 +176,8 @@ fn a_debit_in_between_is_counted() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
-    /// However often the plan changes, a month never yields more subscription credits than the largest
-    /// allowance that it had: those spent where they are counted, and those left.
+    /// However often the plan changes, a month never grants more subscription credits than its largest
+    /// allowance: spent on limited plans, and remaining.
     #[test]
     fn no_sequence_of_changes_yields_more_than_the_largest_allowance(
         start in 0usize..3,
@@ -200,9 +200,9 @@ proptest! {
     }
 }
 
-/// What an operator has added stays through changes of plan, also where more was spent than the plan brings.
+/// Credits that an operator added stay through changes of plan, even if more was spent than the allowance.
 #[test]
-fn what_an_operator_has_added_stays_beyond_the_plan() {
+fn credits_an_operator_added_stay_beyond_the_plan() {
     let (account, _) = switch(spend(on("basic"), 900, 10), "free", 11);
     assert_eq!((account.subscription.left.get(), account.beyond_plan().get()), (0, 800));
     let amount = Amount::try_from(50).unwrap();
@@ -217,8 +217,7 @@ fn what_an_operator_has_added_stays_beyond_the_plan() {
     }
 }
 
-/// How many subscription credits are left after 669 were spent on the plan `basic`, a change to `free`, and then these
-/// steps.
+/// The subscription credits left after 669 were spent on the plan `basic`, a change to `free`, and these steps.
 fn left_after(steps: &[&str]) -> u64 {
     let mut account = switch(spend(on("basic"), 669, 10), "free", 11).0;
     let mut number = 11;
@@ -232,7 +231,7 @@ fn left_after(steps: &[&str]) -> u64 {
             source: Some(Source::Subscription),
         };
         let back = |why| GiveBack {
-            shares: super::give_back::shares(step.split_once(' ').unwrap().1),
+            shares: super::restore::shares(step.split_once(' ').unwrap().1),
             why,
             month: account.period,
         };
@@ -249,7 +248,7 @@ fn left_after(steps: &[&str]) -> u64 {
                 hold(&account, &request, &head)
             }
             "release" => give_back(&account, &back(Why::Release), &head),
-            "refund" => give_back(&account, &back(super::give_back::refund()), &head),
+            "refund" => give_back(&account, &back(super::restore::refund()), &head),
             _ => {
                 account = switch(account, what, number).0;
                 continue;
@@ -260,9 +259,9 @@ fn left_after(steps: &[&str]) -> u64 {
     account.subscription.left.get()
 }
 
-/// What operators add beyond the plan is spent last and comes back first, and no change of plan refills it.
+/// Credits that operators add are spent last and returned first, and no change of plan refills them.
 #[test]
-fn what_operators_add_is_spent_once() {
+fn credits_operators_add_are_spent_once() {
     for (steps, left) in [
         (vec!["add 15"], 15),
         (vec!["add 15", "hold 15", "release sub 15"], 15),
@@ -273,11 +272,11 @@ fn what_operators_add_is_spent_once() {
         (vec!["add 15", "use 5", "enterprise x", "use 400", "free x"], 10),
         (vec!["add 15", "take 5", "basic x", "free x"], 10),
         (vec!["add 15", "take 10", "basic x"], 336),
-        // What was spent and taken beyond a smaller plan is made up for first.
+        // Credits spent and taken beyond a smaller plan are made up for first.
         (vec!["basic x", "take 300", "free x", "refund sub 600"], 0),
         (vec!["add 15", "use 15", "enterprise x", "refund sub 15", "free x"], 15),
         (vec!["add 15", "hold 15", "enterprise x", "release sub 15", "free x"], 15),
-        // What was taken and the smaller plan does not bring is taken from what was added, and from the plan again.
+        // Credits taken beyond the smaller plan are taken from the added ones, and from the larger plan again.
         (vec!["basic x", "take 300", "add 315", "free x"], 15),
         (vec!["basic x", "take 300", "add 315", "free x", "basic x"], 346),
         (vec!["basic x", "take 300", "add 15", "free x"], 0),

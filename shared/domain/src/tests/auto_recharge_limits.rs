@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::recharge::{pence, seed, set};
+use super::auto_recharge::{pence, seed, set};
 use super::*;
 
 /// The seed's packages: £49 for 500, £89 for 1,000, £399 for 5,000.
@@ -20,9 +20,9 @@ fn sizes() -> [Amount; 3] {
     [500, 1_000, 5_000].map(|size| Amount::try_from(size).unwrap())
 }
 
-/// limit, spent; price => whether it may be spent
+/// limit, spent; price => whether it is allowed
 #[test]
-fn a_month_costs_no_more_than_its_limit() {
+fn a_month_stays_within_its_limit_of_money() {
     let month = RechargeState::for_this_month(Pause::MonthlySpendLimit, at(NOW));
     let hour = RechargeState::for_an_hour(Pause::PaymentLimit, at(NOW));
     for (limit, spent, price, expected) in [
@@ -43,9 +43,9 @@ fn a_month_costs_no_more_than_its_limit() {
     }
 }
 
-/// threshold, pack; limits of credits, pence and debt => the field that has to change, and the most that would do
+/// threshold, pack; limits of credits, pence and debt => the field to change, and its highest possible value
 #[test]
-fn settings_that_one_payment_cannot_satisfy_name_what_would_do() {
+fn settings_that_one_payment_cannot_satisfy_are_refused_with_the_highest_value() {
     let most = Money::MAX;
     for (threshold, pack, (limit, spend, debt), expected) in [
         (100, 500, (None, None, 0), None),
@@ -62,7 +62,7 @@ fn settings_that_one_payment_cannot_satisfy_name_what_would_do() {
         (0, 12_600, (None, None, 0), Some(("amount", 0))),
         (100, 500, (None, Some(4_899), 0), Some(("amount", 0))),
         (100, 500, (None, Some(4_900), 0), None),
-        // A thousand cost £89, and 950 more than that: a payment for fewer has to be possible too.
+        // A thousand cost £89, and 950 cost more than that: a payment for fewer must be possible too.
         (1_000, 50, (None, Some(8_900), 0), Some(("threshold", 900))),
         (1_000, 500, (None, Some(8_900), 0), None),
     ] {
@@ -84,7 +84,7 @@ fn settings_that_one_payment_cannot_satisfy_name_what_would_do() {
             expected,
             "{threshold} {pack} {told:?}"
         );
-        // What would do does, and one more does not.
+        // The highest possible value is accepted, and one more is not.
         if let Some(("threshold", most)) = expected {
             let with = |threshold| {
                 let change = RechargeChange { threshold: Some(credits(threshold)), ..change.clone() };
@@ -93,16 +93,16 @@ fn settings_that_one_payment_cannot_satisfy_name_what_would_do() {
             assert!(with(most) && !with(most + 1), "{threshold} {pack}");
         }
     }
-    // With nothing on sale nobody can say.
+    // When no package is on sale, the check passes.
     let huge = RechargeChange { threshold: Some(credits(10_000_000)), ..seed() };
     assert_eq!(set(&huge).satisfiable(Currency::GBP, &[], |_| Err(Refusal::NothingOnSale)), Ok(()));
 }
 
 proptest! {
-    /// However it goes, a month's automatic charges never pass its limits, each brings the balance back to the
-    /// threshold, and settings that are accepted are never too much for one payment of a fresh month.
+    /// In any history, a month's automatic charges never exceed its limits, each brings the balance back to the
+    /// threshold, and accepted settings never need more than one payment in a new month.
     #[test]
-    fn limits_hold(
+    fn limits_hold_in_any_history(
         (threshold, pack, limit) in (1u64..3000, 1u64..700, proptest::option::of(1u64..4000)),
         spend in proptest::option::of(1u64..60_000),
         spent in proptest::collection::vec((0u64..1500, 0i64..400), 1..40),
@@ -123,7 +123,7 @@ proptest! {
         for (amount, hours) in spent {
             balance = balance.saturating_sub(amount);
             now += chrono::Duration::hours(hours);
-            // Without an allowance, which would arrive as the months pass.
+            // Without an allowance, which would be granted as months pass.
             let low = Account { allowance: Allowance::Monthly(Credits::ZERO), ..account(&format!("purchased {balance}")) };
             let wish = recharge.wish(&low, now);
             if let Wish::Turn(RechargeState::Paused { why: Pause::PaymentLimit, .. }) = &wish {
