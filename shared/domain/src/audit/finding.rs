@@ -55,18 +55,18 @@ pub enum Problem {
     #[error("a checkpoint is unreadable")]
     CheckpointUnreadable,
     /// A row's balance is not the previous balance plus the row's moves.
-    #[error("its balance is {told}, but the rows add up to {sum}")]
+    #[error("its balance is {stated}, but the rows add up to {sum}")]
     Balance {
         /// The value in the row.
-        told: u64,
+        stated: u64,
         /// The sum of the rows' moves.
         sum: i128,
     },
     /// A row's held credits are not the sum of holds, captures and releases.
-    #[error("its held credits are {told}, but the rows add up to {sum}")]
+    #[error("its held credits are {stated}, but the rows add up to {sum}")]
     Held {
         /// The value in the row.
-        told: u64,
+        stated: u64,
         /// The sum of holds, captures and releases.
         sum: i128,
     },

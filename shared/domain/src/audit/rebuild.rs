@@ -62,14 +62,14 @@ impl RowFacts {
             self.totals.unlimited = receipt.balance.unlimited;
         }
         self.totals = self.totals.after(&receipt.entry, &receipt.details);
-        let told = &receipt.balance;
+        let balance = &receipt.balance;
         let totals = &mut self.totals;
         totals.sequence = receipt.sequence;
-        totals.limit = Some(told.post_paid.unwrap_or_default().limit);
-        totals.held = told.held.get().into();
-        (totals.plan, totals.unlimited) = (Some(told.plan.clone()), told.unlimited);
-        if totals.period == Some(told.period) {
-            totals.used = told.used.get().into();
+        totals.limit = Some(balance.post_paid.unwrap_or_default().limit);
+        totals.held = balance.held.get().into();
+        (totals.plan, totals.unlimited) = (Some(balance.plan.clone()), balance.unlimited);
+        if totals.period == Some(balance.period) {
+            totals.used = balance.used.get().into();
         }
         for part in &receipt.entry.moves {
             let LotId::Granted(id) = part.lot else { continue };

@@ -47,16 +47,16 @@ impl Sums {
                 self.booked = self.booked.saturating_add(amount);
             }
         }
-        let told = receipt.balance.booked().unwrap_or(Credits::MAX).get();
+        let stated = receipt.balance.booked().unwrap_or(Credits::MAX).get();
         let sum = self.booked.min(i128::from(Credits::MAX.get()));
         if has_minted(&receipt) {
             self.findings.push(Finding::row(receipt.sequence, Some(receipt.entry.id), Problem::Minted));
         }
-        if i128::from(told) != sum {
-            let problem = Problem::Balance { told, sum };
+        if i128::from(stated) != sum {
+            let problem = Problem::Balance { stated, sum };
             self.findings.push(Finding::row(receipt.sequence, Some(receipt.entry.id), problem));
             // One wrong row causes one finding.
-            self.booked = i128::from(told);
+            self.booked = i128::from(stated);
         }
         self.hold(&receipt);
         self.draw(&receipt);
@@ -92,20 +92,20 @@ impl Sums {
 
     /// Adds the credits that a row holds or returns, and compares its balance with the sum.
     fn hold(&mut self, receipt: &Receipt) {
-        let told = receipt.balance.held.get();
+        let stated = receipt.balance.held.get();
         let amount = i128::from(receipt.entry.amount.get());
         let drawn = receipt.details.drawn.as_ref().map(|drawn| i128::from(drawn.amount().get()));
         self.held = match receipt.entry.operation.as_str() {
             HOLD => self.held.saturating_add(amount),
             RELEASE => self.held.saturating_sub(amount),
             // Without its details the captured amount is not known.
-            CAPTURE => drawn.map_or(told.into(), |drawn| self.held.saturating_sub(drawn)),
+            CAPTURE => drawn.map_or(stated.into(), |drawn| self.held.saturating_sub(drawn)),
             _ => self.held,
         };
-        if i128::from(told) != self.held {
-            let problem = Problem::Held { told, sum: self.held };
+        if i128::from(stated) != self.held {
+            let problem = Problem::Held { stated, sum: self.held };
             self.findings.push(Finding::row(receipt.sequence, Some(receipt.entry.id), problem));
-            self.held = told.into();
+            self.held = stated.into();
         }
     }
 
@@ -172,7 +172,7 @@ impl Sums {
             self.findings.push(Finding::account(Problem::Account(words)));
         }
         let last = self.last.as_ref();
-        if self.allowance.is_some_and(|told| told != account.allowance) {
+        if self.allowance.is_some_and(|allowance| allowance != account.allowance) {
             self.findings
                 .push(Finding::account(Problem::Account("has an allowance other than its rows show")));
         }

@@ -29,7 +29,7 @@ pub(crate) struct Limit {
 /// The time from which a change is effective, and the time of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct When {
-    asked: Option<DateTime<Utc>>,
+    requested: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 }
 
@@ -67,17 +67,17 @@ impl BadChange {
 }
 
 impl When {
-    /// A change requested at `now`, effective from `asked` or immediately. Truncated to whole seconds, as in
+    /// A change requested at `now`, effective from `requested` or immediately. Truncated to whole seconds, as in
     /// the catalogue.
     #[must_use]
-    pub fn new(asked: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Self {
-        Self { asked, now: now.trunc_subsecs(0) }
+    pub fn new(requested: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Self {
+        Self { requested, now: now.trunc_subsecs(0) }
     }
 
     /// The instant from which the change is effective.
     #[must_use]
     pub fn from(self) -> DateTime<Utc> {
-        self.asked.unwrap_or(self.now)
+        self.requested.unwrap_or(self.now)
     }
 }
 
@@ -99,7 +99,7 @@ pub(crate) fn next<V: Version>(versions: &[V], at: DateTime<Utc>) -> Option<&V> 
 pub(crate) fn revise<V: Version>(versions: &[V], terms: V, when: When) -> Result<(V, bool), BadChange> {
     let from = when.from();
     if let Some(known) = in_force(versions, from) {
-        let same_date = when.asked.is_none_or(|asked| known.effective_from() == asked);
+        let same_date = when.requested.is_none_or(|asked| known.effective_from() == asked);
         if same_date && terms.clone().renumbered(known.number(), known.effective_from()) == *known {
             return Ok((known.clone(), false));
         }

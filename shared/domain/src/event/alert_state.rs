@@ -19,7 +19,8 @@ pub struct AlertState {
     /// balance was checked before the changes that led to it were evaluated.
     pub level: u64,
     /// The state of each threshold that was ever crossed and still is set.
-    pub marks: Vec<Mark>,
+    #[serde(rename = "marks")]
+    pub thresholds: Vec<Mark>,
     /// Whether no credits are left.
     pub depleted: bool,
     /// Incremented with every change.
@@ -38,8 +39,13 @@ pub struct Mark {
     /// Whether the balance is below it.
     pub low: Low,
     /// The time of the last low balance alert.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "chrono::serde::ts_seconds_option")]
-    pub told_at: Option<DateTime<Utc>>,
+    #[serde(
+        rename = "toldAt",
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "chrono::serde::ts_seconds_option"
+    )]
+    pub notified_at: Option<DateTime<Utc>>,
 }
 
 /// Whether the balance is below a threshold, and whether the owner was notified.
@@ -116,9 +122,9 @@ impl AlertState {
         let mut news: Vec<News> = own.into_iter().collect();
         let mut next = self.clone();
         if self.level < level.sequence {
-            let (looked, told) = self.looked(alerts, level);
-            news.extend(told);
-            next = looked;
+            let (evaluated, caused) = self.evaluate_level(alerts, level);
+            news.extend(caused);
+            next = evaluated;
         }
         if !news.is_empty() || next != *self {
             next.through = level.sequence;
@@ -134,17 +140,17 @@ impl AlertState {
         if level.sequence < self.level {
             return (self.clone(), vec![]);
         }
-        let (mut next, news) = self.looked(alerts, level);
+        let (mut next, news) = self.evaluate_level(alerts, level);
         if next != *self {
             next.level = level.sequence;
         }
         (next, news)
     }
 
-    fn looked(&self, alerts: &Alerts, level: Level) -> (Self, Vec<News>) {
+    fn evaluate_level(&self, alerts: &Alerts, level: Level) -> (Self, Vec<News>) {
         let mut news = Vec::new();
-        let marks = alerts.thresholds.iter().filter_map(|threshold| {
-            let known = self.marks.iter().find(|mark| mark.is_of(threshold)).cloned();
+        let thresholds = alerts.thresholds.iter().filter_map(|threshold| {
+            let known = self.thresholds.iter().find(|state| state.is_of(threshold)).cloned();
             let spendable = level.spendable_for(threshold.service);
             let Some(spendable) = spendable.filter(|_| threshold.since <= level.sequence) else {
                 // The threshold is not valid yet, or the balance is not known: the state stays.
@@ -153,38 +159,38 @@ impl AlertState {
             // An account whose first credits are below a threshold has not fallen below it.
             let is_first = level.sequence <= 1 && threshold.since == 0;
             let known = known.unwrap_or_else(|| Mark::new(threshold));
-            let (next, told) = known.look(alerts, spendable, level, is_first);
-            news.extend(told);
-            (next.low != Low::No || next.told_at.is_some()).then_some(next)
+            let (next, caused) = known.evaluate(alerts, spendable, level, is_first);
+            news.extend(caused);
+            (next.low != Low::No || next.notified_at.is_some()).then_some(next)
         });
-        let marks = marks.collect();
+        let thresholds = thresholds.collect();
         let depleted = level.spendable.is_zero() && !level.unlimited;
         if depleted && !self.depleted && level.sequence > 1 {
             news.push(News::Depleted);
         }
-        (Self { marks, depleted, ..self.clone() }, news)
+        (Self { thresholds, depleted, ..self.clone() }, news)
     }
 
     /// The time at which alerts must be checked although nothing changes: the end of the first cool-down that
     /// holds back an alert.
     #[must_use]
     pub fn look_at(&self, alerts: &Alerts) -> Option<DateTime<Utc>> {
-        let waiting = self.marks.iter().filter(|mark| mark.low == Low::Waiting);
-        waiting.filter_map(|mark| mark.cooled_at(alerts)).min()
+        let waiting = self.thresholds.iter().filter(|state| state.low == Low::Waiting);
+        waiting.filter_map(|state| state.cooled_at(alerts)).min()
     }
 }
 
 impl Mark {
     fn new(threshold: &Threshold) -> Self {
         let Threshold { below, service, .. } = *threshold;
-        Self { threshold: below, service, low: Low::No, told_at: None }
+        Self { threshold: below, service, low: Low::No, notified_at: None }
     }
 
     fn is_of(&self, threshold: &Threshold) -> bool {
         self.threshold == threshold.below && self.service == threshold.service
     }
 
-    fn look(
+    fn evaluate(
         mut self,
         alerts: &Alerts,
         spendable: Credits,
@@ -217,7 +223,7 @@ impl Mark {
             self.low = Low::Waiting;
             return (self, None);
         }
-        (self.low, self.told_at) = (Low::Told, Some(at));
+        (self.low, self.notified_at) = (Low::Told, Some(at));
         let news = News::LowBalance { balance, threshold: self.threshold, service: self.service };
         (self, Some(news))
     }
@@ -225,9 +231,9 @@ impl Mark {
     /// The recovery is only notified if the low balance was.
     fn recovered(mut self, balance: Credits) -> (Self, Option<News>) {
         let news = News::Recovered { balance, threshold: self.threshold, service: self.service };
-        let was_told = self.low == Low::Told;
+        let was_notified = self.low == Low::Told;
         self.low = Low::No;
-        (self, Some(news).filter(|_| was_told))
+        (self, Some(news).filter(|_| was_notified))
     }
 
     /// The end of the cool-down.
@@ -236,7 +242,7 @@ impl Mark {
         // slightly: without a cool-down they must not hold back an alert.
         let minutes = Some(alerts.cooldown_minutes).filter(|minutes| *minutes > 0)?;
         let pause = Duration::try_minutes(minutes.into())?;
-        self.told_at?.checked_add_signed(pause)
+        self.notified_at?.checked_add_signed(pause)
     }
 }
 

@@ -169,9 +169,9 @@ impl Account {
         // it.
         for (item, part) in (0u32..).zip(&last.parts).collect::<Vec<_>>().into_iter().rev() {
             let Part::Taken(amount) = *part else { continue };
-            let asked = usize::try_from(item).ok().and_then(|item| items.get(item));
+            let requested = usize::try_from(item).ok().and_then(|item| items.get(item));
             let entry = Entry {
-                operation: asked.and_then(Item::operation).unwrap_or_else(|| last.operation.clone()),
+                operation: requested.and_then(Item::operation).unwrap_or_else(|| last.operation.clone()),
                 amount,
                 moves: split_off(&mut moves, amount),
                 parts: vec![],
@@ -180,7 +180,7 @@ impl Account {
             let balance = before.balance(last.at);
             before = before.undo(&entry);
             let place = Place { batch: last.id, item, rows };
-            let own = asked.map_or_else(Details::default, |asked| asked.details.clone());
+            let own = requested.map_or_else(Details::default, |requested| requested.details.clone());
             let details = own.of_batch(&details, place);
             receipts.push(Receipt { entry, sequence: 0, details, balance });
         }

@@ -74,7 +74,7 @@ impl<'a> Arrivals<'a> {
             rest = rest.less(part).unwrap_or_default();
             dispute.aside = dispute.aside.plus(part).unwrap_or(Credits::MAX);
             self.disputes.insert(*id, dispute);
-            self.told(Move::into(LotId::Disputed(*id), Source::Purchased, part));
+            self.push_move(Move::into(LotId::Disputed(*id), Source::Purchased, part));
         }
         rest
     }
@@ -224,13 +224,13 @@ impl<'a> Arrivals<'a> {
         if let Some(lot) = self.opened.get_mut(&id) {
             lot.left = lot.left.plus(amount).ok_or(Refusal::BalanceLimit)?;
             let part = Move::into(LotId::Granted(id), lot.source, amount).on(lot.terms());
-            self.told(part);
+            self.push_move(part);
             return Ok(());
         }
         let lot = self.account.lots.get(&id).ok_or(Refusal::BalanceLimit)?;
         let given = self.given.entry(id).or_default();
         *given = given.plus(amount).ok_or(Refusal::BalanceLimit)?;
-        self.told(Move::into(LotId::Granted(id), lot.source, amount).on(lot.terms()));
+        self.push_move(Move::into(LotId::Granted(id), lot.source, amount).on(lot.terms()));
         // A concurrent debit may have emptied and removed it.
         let stands = Guard::AtLeast(LotId::Granted(id), Credits::ZERO);
         if !self.guards.contains(&stands) {
@@ -240,7 +240,7 @@ impl<'a> Arrivals<'a> {
     }
 
     /// Adds a move. A lot that receives credits twice has one move.
-    fn told(&mut self, part: Move) {
+    fn push_move(&mut self, part: Move) {
         let same = |known: &&mut Move| known.lot == part.lot && known.direction == part.direction;
         match self.moves.iter_mut().find(same) {
             Some(known) => known.amount = known.amount.plus(part.amount).unwrap_or(Credits::MAX),

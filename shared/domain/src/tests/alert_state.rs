@@ -48,15 +48,15 @@ fn word(news: &News) -> String {
 }
 
 /// The notifications while the balance changes through `levels`, beginning at 1,000, one minute apart.
-fn told(alerts: &Alerts, levels: &[u64]) -> Vec<String> {
-    let (mut state, mut told) = (AlertState::default(), Vec::new());
+fn notifications(alerts: &Alerts, levels: &[u64]) -> Vec<String> {
+    let (mut state, mut notifications) = (AlertState::default(), Vec::new());
     for (number, available) in (1u64..).zip(std::iter::once(&1000).chain(levels)) {
         let minute = i64::try_from(number).unwrap();
         let (next, news) = state.follow(alerts, level(number, *available, minute), None);
-        told.extend(news.iter().map(word));
+        notifications.extend(news.iter().map(word));
         state = next;
     }
-    told
+    notifications
 }
 
 /// thresholds; margin; cool-down in minutes; levels => notifications
@@ -104,7 +104,7 @@ fn a_crossing_causes_one_alert() {
         ),
     ] {
         let alerts = alerts(thresholds, margin, minutes);
-        assert_eq!(told(&alerts, levels), expected, "{thresholds:?} {margin} {minutes} {levels:?}");
+        assert_eq!(notifications(&alerts, levels), expected, "{thresholds:?} {margin} {minutes} {levels:?}");
     }
 }
 
@@ -116,7 +116,11 @@ fn an_account_that_starts_below_a_threshold_causes_no_alert() {
     let (state, news) = state.follow(&alerts, level(2, 50, 1), None);
     assert_eq!(news, []);
     let (state, news) = state.follow(&alerts, level(3, 500, 2), None);
-    assert_eq!(news, [], "who was not told that it is low is not told that it has recovered");
+    assert_eq!(
+        news,
+        [],
+        "who was not notifications that it is low is not notifications that it has recovered"
+    );
     let (_, news) = state.follow(&alerts, level(4, 99, 3), None);
     assert_eq!(news.iter().map(word).collect::<Vec<_>>(), ["low 99 of 100"]);
 }
@@ -146,7 +150,7 @@ fn a_threshold_of_a_service_concerns_what_its_debits_can_spend() {
     // The two kinds are set independently.
     assert_eq!(set(alerts.clone(), &[7], 3).thresholds[1..], alerts.thresholds[1..]);
     assert_eq!(alerts.clone().with_service_thresholds([], 3).thresholds, alerts.thresholds[..1]);
-    let (mut state, mut told) = (AlertState::default(), Vec::new());
+    let (mut state, mut notifications) = (AlertState::default(), Vec::new());
     for (number, plain, own) in [
         (2, 500, Some(500)),
         (3, 99, Some(400)),
@@ -159,7 +163,7 @@ fn a_threshold_of_a_service_concerns_what_its_debits_can_spend() {
         let other = credits(plain);
         let by_service = own.map(|own| [other, credits(own), other, other, other]);
         let (next, news) = state.follow(&alerts, Level { by_service, ..plain_level }, None);
-        told.push(news.iter().map(word).collect::<Vec<_>>().join(", "));
+        notifications.push(news.iter().map(word).collect::<Vec<_>>().join(", "));
         state = next;
     }
     let expected = [
@@ -171,7 +175,7 @@ fn a_threshold_of_a_service_concerns_what_its_debits_can_spend() {
         "up 300 of 100",
         "up 50 of 20 smartaccess",
     ];
-    assert_eq!(told, expected);
+    assert_eq!(notifications, expected);
 }
 
 #[test]
@@ -193,20 +197,20 @@ fn a_new_threshold_is_checked_without_a_change() {
     assert_eq!(next.follow(&alerts(&[100, 400], 0, 0), level(6, 900, 1), own()).1, []);
     // A removed threshold has no state.
     let (state, news) = next.follow(&alerts(&[100], 0, 0), level(8, 299, 2), None);
-    assert_eq!((news, state.marks), (vec![], vec![]));
+    assert_eq!((news, state.thresholds), (vec![], vec![]));
 }
 
 /// Concurrent requests: the later number has the earlier time.
 #[test]
 fn an_earlier_time_holds_back_no_alert() {
     let alerts = alerts(&[100], 0, 0);
-    let (mut state, mut told) = (AlertState::default(), Vec::new());
+    let (mut state, mut notifications) = (AlertState::default(), Vec::new());
     for (number, available, minute) in [(2, 99, 9), (3, 101, 8), (4, 98, 7), (5, 102, 6)] {
         let (next, news) = state.follow(&alerts, level(number, available, minute), None);
-        told.extend(news.iter().map(word));
+        notifications.extend(news.iter().map(word));
         state = next;
     }
-    assert_eq!(told, ["low 99 of 100", "up 101 of 100", "low 98 of 100", "up 102 of 100"]);
+    assert_eq!(notifications, ["low 99 of 100", "up 101 of 100", "low 98 of 100", "up 102 of 100"]);
 }
 
 /// A new account is low only by thresholds that its owner has set since, whether they are evaluated before or
@@ -218,10 +222,10 @@ fn a_new_account_is_low_only_by_thresholds_its_owner_sets() {
     assert_eq!(news, []);
     let (state, news) = state.look(&changed, level(1, 10, 1));
     assert_eq!(news.iter().map(word).collect::<Vec<_>>(), ["low 10 of 20"]);
-    assert_eq!(state.marks.len(), 2);
+    assert_eq!(state.thresholds.len(), 2);
     let (late, news) = AlertState::default().follow(&changed, level(1, 10, 1), None);
     assert_eq!(news.iter().map(word).collect::<Vec<_>>(), ["low 10 of 20"]);
-    assert_eq!(late.marks, state.marks);
+    assert_eq!(late.thresholds, state.thresholds);
 }
 
 #[test]
@@ -236,13 +240,13 @@ fn a_threshold_is_not_evaluated_for_earlier_changes() {
         // Thresholds set before keep their state.
         (&[(2, 99), (3, 101), (4, 800)], &["low 99 of 100", "up 101 of 100"]),
     ] {
-        let (mut state, mut told) = (AlertState::default(), Vec::new());
+        let (mut state, mut notifications) = (AlertState::default(), Vec::new());
         for (number, available) in levels {
             let (next, news) = state.follow(&alerts, level(*number, *available, 1), None);
-            told.extend(news.iter().map(word));
+            notifications.extend(news.iter().map(word));
             state = next;
         }
-        assert_eq!(told, expected, "{levels:?}");
+        assert_eq!(notifications, expected, "{levels:?}");
     }
     // A kept threshold keeps its state; one that is removed and set again is new.
     assert_eq!(set(alerts.clone(), &[500], 9).thresholds, alerts.thresholds[..1]);
@@ -276,15 +280,15 @@ fn an_alert_held_back_is_checked_when_the_cool_down_ends() {
 
 /// The expected notifications of one threshold: pairs of a fall and a recovery.
 fn by_hand(levels: &[u64]) -> Vec<&'static str> {
-    let (mut told, mut low) = (Vec::new(), false);
+    let (mut notifications, mut low) = (Vec::new(), false);
     for level in levels {
         if *level < 100 && !low {
-            (low, told) = (true, [told, vec!["low"]].concat());
+            (low, notifications) = (true, [notifications, vec!["low"]].concat());
         } else if *level > 100 && low {
-            (low, told) = (false, [told, vec!["up"]].concat());
+            (low, notifications) = (false, [notifications, vec!["up"]].concat());
         }
     }
-    told
+    notifications
 }
 
 proptest! {
@@ -296,24 +300,24 @@ proptest! {
     ) {
         let alerts = alerts(&[100], 0, 0);
         let changes: Vec<_> = (2u64..).zip(&levels).map(|(number, available)| level(number, *available, 1)).collect();
-        let (mut state, mut told, mut through) = (AlertState::default(), Vec::new(), 0usize);
+        let (mut state, mut notifications, mut through) = (AlertState::default(), Vec::new(), 0usize);
         // A stream can repeat records, but never skips any.
         for (start, count, looks) in batches.into_iter().chain([(0, levels.len(), true)]) {
             let start = start.min(through);
             for change in changes.iter().skip(start).take(count) {
                 let (next, news) = state.follow(&alerts, *change, None);
-                told.extend(news);
+                notifications.extend(news);
                 state = next;
             }
             through = through.max((start + count).min(changes.len()));
             // A check evaluates the account after the evaluated changes.
             if looks && through > 0 {
                 let (next, news) = state.look(&alerts, changes[through - 1]);
-                told.extend(news);
+                notifications.extend(news);
                 state = next;
             }
         }
-        let kinds: Vec<_> = told.iter().map(|news| word(news).split(' ').next().unwrap().to_owned()).collect();
+        let kinds: Vec<_> = notifications.iter().map(|news| word(news).split(' ').next().unwrap().to_owned()).collect();
         prop_assert_eq!(kinds, by_hand(&levels));
     }
 }

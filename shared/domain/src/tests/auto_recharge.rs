@@ -30,7 +30,7 @@ fn hours(hours: i64) -> DateTime<Utc> {
     at(NOW) + chrono::Duration::hours(hours)
 }
 
-fn told(wish: &Wish) -> String {
+fn summary(wish: &Wish) -> String {
     match wish {
         Wish::Rest => "rest".into(),
         Wish::Charge(credits) => format!("buy {}", u64::from(*credits)),
@@ -84,7 +84,7 @@ fn one_charge_covers_the_gap() {
             ..seed()
         };
         let wish = set(&change).wish(&account(line), at(NOW));
-        assert_eq!(told(&wish), expected, "{threshold} {pack} {debt} {line}");
+        assert_eq!(summary(&wish), expected, "{threshold} {pack} {debt} {line}");
         let off = RechargeChange { enabled: Some(false), ..change };
         assert_eq!(set(&off).wish(&account(line), at(NOW)), Wish::Rest);
     }
@@ -99,7 +99,7 @@ fn a_threshold_can_concern_a_service() {
         ("sub 60, bonus 400 api", "buy 500"),
     ] {
         let change = RechargeChange { service: Some(Some(Service::Smartcheck)), ..seed() };
-        assert_eq!(told(&set(&change).wish(&account(line), at(NOW))), expected, "{line}");
+        assert_eq!(summary(&set(&change).wish(&account(line), at(NOW))), expected, "{line}");
     }
 }
 
@@ -133,7 +133,7 @@ fn a_crossing_is_charged_once() {
     let recharge = charging(&set(&seed()), at(NOW));
     assert_eq!(recharge.wish(&account("sub 5"), hours(100)), Wish::Rest, "a charge is under way");
     assert_eq!(recharge.paid().wish(&account("sub 505"), at(NOW)), Wish::Rest);
-    assert_eq!(told(&recharge.paid().wish(&account("sub 99"), at(NOW))), "buy 500", "the next crossing");
+    assert_eq!(summary(&recharge.paid().wish(&account("sub 99"), at(NOW))), "buy 500", "the next crossing");
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn a_refused_payment_is_retried_after_one_and_six_hours() {
         assert_eq!((recharge.bought, recharge.spent), (Credits::ZERO, 0));
         let until = now + chrono::Duration::hours(wait);
         assert_eq!(recharge.wish(&low, until - chrono::Duration::seconds(1)), Wish::Rest);
-        assert_eq!(told(&recharge.wish(&low, until)), "buy 500");
+        assert_eq!(summary(&recharge.wish(&low, until)), "buy 500");
         now = until;
     }
     recharge = charging(&recharge, now).refused(&declined, now);
@@ -157,7 +157,7 @@ fn a_refused_payment_is_retried_after_one_and_six_hours() {
     // Switched on again, it starts without failures.
     let again = RechargeChange { enabled: Some(true), ..RechargeChange::default() };
     let again = Recharge::changed(Some(&recharge), &again, now).unwrap();
-    assert_eq!((again.failures, told(&again.wish(&low, now))), (0, "buy 500".into()));
+    assert_eq!((again.failures, summary(&again.wish(&low, now))), (0, "buy 500".into()));
 }
 
 /// The wait after a failed payment lasts its full time; every other pause ends when credits arrive from
@@ -174,7 +174,7 @@ fn credits_from_elsewhere_end_a_pause_but_not_a_back_off() {
         (&low, hours(1), "buy 500"),
         (&rich, hours(1), "Ready"),
     ] {
-        assert_eq!(told(&waiting.wish(account, now)), expected, "{now}");
+        assert_eq!(summary(&waiting.wish(account, now)), expected, "{now}");
     }
     for why in [
         Pause::MonthlyLimit,
@@ -185,8 +185,8 @@ fn credits_from_elsewhere_end_a_pause_but_not_a_back_off() {
     ] {
         let paused = Recharge { state: RechargeState::Paused { why, until: hours(1) }, ..set(&seed()) };
         assert_eq!(paused.wish(&low, at(NOW)), Wish::Rest, "{why:?}");
-        assert_eq!(told(&paused.wish(&rich, at(NOW))), "Ready", "{why:?}");
-        assert_eq!(told(&paused.wish(&low, hours(1))), "buy 500", "{why:?}");
+        assert_eq!(summary(&paused.wish(&rich, at(NOW))), "Ready", "{why:?}");
+        assert_eq!(summary(&paused.wish(&low, hours(1))), "buy 500", "{why:?}");
     }
 }
 
@@ -200,7 +200,7 @@ fn repaid_debt_ends_the_pause() {
         ("sub 5", "buy 500"),
         ("sub 500", "Ready"),
     ] {
-        assert_eq!(told(&stopped.wish(&account(line), hours(9))), expected, "{line}");
+        assert_eq!(summary(&stopped.wish(&account(line), hours(9))), expected, "{line}");
     }
     assert_eq!(stopped.look_at(at(NOW)), None);
 }
@@ -217,7 +217,7 @@ fn a_dispute_stops_auto_recharge_until_it_is_set_again() {
     let paid = charging(&set(&seed()), at(NOW)).with_dispute().paid();
     assert_eq!(paid.wish(&low, at(NOW)), Wish::Rest);
     let again = Recharge::changed(Some(&paid), &RechargeChange::default(), at(NOW)).unwrap();
-    assert_eq!(told(&again.wish(&low, at(NOW))), "buy 500");
+    assert_eq!(summary(&again.wish(&low, at(NOW))), "buy 500");
     assert!(set(&seed()).edition < disputed.edition && disputed.edition < again.edition);
 }
 
@@ -233,7 +233,7 @@ fn a_refund_stops_auto_recharge_until_it_is_set_again() {
     );
     let again =
         Recharge::changed(Some(&refunded.with_dispute()), &RechargeChange::default(), at(NOW)).unwrap();
-    assert_eq!(told(&again.wish(&low, at(NOW))), "buy 500");
+    assert_eq!(summary(&again.wish(&low, at(NOW))), "buy 500");
     assert!(set(&seed()).edition < refunded.edition && refunded.edition < again.edition);
 }
 
@@ -277,7 +277,7 @@ fn a_month_stays_within_its_limit_of_credits() {
     let change = RechargeChange { monthly_limit: Some(Some(credits(1000))), ..seed() };
     let mut recharge = set(&change);
     for _ in 0..2 {
-        assert_eq!(told(&recharge.wish(&account("sub 5"), at(NOW))), "buy 500");
+        assert_eq!(summary(&recharge.wish(&account("sub 5"), at(NOW))), "buy 500");
         recharge = charging(&recharge, at(NOW)).paid();
     }
     let february = at("2024-02-01T00:00:00Z");
@@ -285,7 +285,7 @@ fn a_month_stays_within_its_limit_of_credits() {
     assert_eq!(recharge.wish(&account("sub 5"), at(NOW)), Wish::Turn(pause.clone()));
     let paused = Recharge { state: pause, ..recharge };
     // The allowance of ten in February is below the threshold too.
-    assert_eq!(told(&paused.wish(&account("sub 5"), february)), "buy 500");
+    assert_eq!(summary(&paused.wish(&account("sub 5"), february)), "buy 500");
 }
 
 #[test]
@@ -293,14 +293,14 @@ fn an_hour_has_a_limited_number_of_charges() {
     let mut recharge = set(&seed());
     for minute in 0..5 {
         let now = at(NOW) + chrono::Duration::minutes(minute);
-        assert_eq!(told(&recharge.wish(&account("sub 5"), now)), "buy 500", "{minute}");
+        assert_eq!(summary(&recharge.wish(&account("sub 5"), now)), "buy 500", "{minute}");
         recharge = charging(&recharge, now).paid();
     }
     assert_eq!(recharge.recent.len(), BURST_MAX);
     let until = hours(1);
     let pause = RechargeState::Paused { why: Pause::TooManyCharges, until };
     assert_eq!(recharge.wish(&account("sub 5"), hours(0) + chrono::Duration::minutes(59)), Wish::Turn(pause));
-    assert_eq!(told(&recharge.wish(&account("sub 5"), until)), "buy 500");
+    assert_eq!(summary(&recharge.wish(&account("sub 5"), until)), "buy 500");
     // Saving the settings again does not reset the limit.
     let again = Recharge::changed(Some(&recharge), &seed(), at(NOW)).unwrap();
     assert_eq!(again.recent, recharge.recent);

@@ -74,15 +74,15 @@ fn settings_that_one_payment_cannot_satisfy_are_refused_with_the_highest_value()
             debt_limit: Some(credits(debt)),
             ..seed()
         };
-        let told = set(&change).satisfiable(Currency::GBP, &sizes(), price).err();
+        let summary = set(&change).satisfiable(Currency::GBP, &sizes(), price).err();
         let most = |bad: &BadRecharge| match bad {
             BadRecharge::ThresholdTooHigh { most, .. } | BadRecharge::DebtLimitTooHigh { most, .. } => *most,
             BadRecharge::Missing(_) | BadRecharge::LimitBelowAmount | BadRecharge::PackTooDear(_) => 0,
         };
         assert_eq!(
-            told.as_ref().map(|bad| (bad.field(), most(bad))),
+            summary.as_ref().map(|bad| (bad.field(), most(bad))),
             expected,
-            "{threshold} {pack} {told:?}"
+            "{threshold} {pack} {summary:?}"
         );
         // The highest possible value is accepted, and one more is not.
         if let Some(("threshold", most)) = expected {

@@ -32,14 +32,14 @@ fn items_are_charged_in_order() {
         ("sub 5", "4 - 1", true, "needs 5, has 5"),
     ] {
         let request = Batch { items: items(prices), atomic };
-        let told = match batch(&account(line), &request, &head(99, at(NOW))) {
+        let summary = match batch(&account(line), &request, &head(99, at(NOW))) {
             Ok(posting) => moves(&posting),
             Err(Refusal::InsufficientCredits { required, available }) => {
                 format!("needs {}, has {}", required.get(), available.get())
             }
             Err(refusal) => panic!("{refusal}"),
         };
-        assert_eq!(told, expected, "{line}: {prices}, atomic {atomic}");
+        assert_eq!(summary, expected, "{line}: {prices}, atomic {atomic}");
     }
 }
 
@@ -65,7 +65,7 @@ fn each_charged_item_is_a_ledger_line() {
         ..Details::default()
     };
     let lines = after.receipts(details);
-    let told: Vec<_> = lines
+    let summary: Vec<_> = lines
         .iter()
         .map(|line| {
             let Receipt { entry, sequence, details, balance } = line;
@@ -76,7 +76,7 @@ fn each_charged_item_is_a_ledger_line() {
         .collect();
     let batch = id(99);
     assert_eq!(
-        told,
+        summary,
         [
             ("aml.pep", 41, 2, (3, 3), 3, Some((batch, 0, 2))),
             ("face.match", 42, 4, (0, 2), 0, Some((batch, 2, 2))),

@@ -83,9 +83,9 @@ fn a_change_of_plan_shows_its_moves() {
         let account = spend(on(from), used, 10);
         let (after, posting) = switch(account.clone(), to, 11);
         let direction = serde_json::to_value(posting.entry.direction).unwrap();
-        let told =
+        let summary =
             format!("{} {}: {}", direction.as_str().unwrap(), posting.entry.amount.get(), moves(&posting));
-        assert_eq!(told, expected, "{from} {used} {to}");
+        assert_eq!(summary, expected, "{from} {used} {to}");
         let switch = posting.entry.switch.clone().unwrap();
         assert_eq!((switch.from.0.as_str(), switch.to.0.as_str()), (from, to));
         // Used credits stay used, and purchased and bonus credits stay.

@@ -62,7 +62,7 @@ fn a_debit_removes_emptied_lots() {
 fn check(table: &[(&str, u64, &str, &str)]) {
     for &(line, amount, service, expected) in table {
         let before = account(line);
-        let told = match consume(&before, &request(amount, service), &head(99, at(NOW))) {
+        let summary = match consume(&before, &request(amount, service), &head(99, at(NOW))) {
             Ok(posting) => {
                 let after = before.clone().apply(&posting).expect("what is decided can be applied");
                 assert_eq!(after.used, credits(amount), "{line}: {amount}");
@@ -73,7 +73,7 @@ fn check(table: &[(&str, u64, &str, &str)]) {
             }
             Err(other) => other.to_string(),
         };
-        assert_eq!(told, expected, "{line}: {amount} for {service:?}");
+        assert_eq!(summary, expected, "{line}: {amount} for {service:?}");
     }
 }
 
@@ -152,8 +152,8 @@ fn a_price_is_effective_until_the_next_one() {
         ("2030-01-01T00:00:00Z", Some((2, 5))),
     ] {
         let name = Reference::try_from("aml.pep".to_owned()).unwrap();
-        let told = list.price(&name, at(when)).ok().map(|(_, price)| (price.version, price.credits.get()));
-        assert_eq!(told, expected, "{when}");
+        let summary = list.price(&name, at(when)).ok().map(|(_, price)| (price.version, price.credits.get()));
+        assert_eq!(summary, expected, "{when}");
     }
     let unknown = Reference::try_from("Aml Pep".to_owned()).unwrap();
     assert_eq!(list.price(&unknown, at(NOW)), Err(Refusal::UnknownOperation(unknown)));

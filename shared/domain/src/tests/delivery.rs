@@ -64,7 +64,7 @@ fn a_delivery_waits_as_long_as_its_endpoint_retries_it() {
         ("out of the feed", |state| state.past(Lane::Replay, 3), "ws"),
         ("begun again", |state| state.beginning(Lane::Live, id(3)).beginning(Lane::Replay, id(4)), "ww"),
     ];
-    for (told, change, expected) in states {
+    for (summary, change, expected) in states {
         let state = change(&failing());
         let seen = [1, 2].map(|of| {
             let seen = line(id(of), DeliveryStanding::Retrying).by(&state);
@@ -72,10 +72,10 @@ fn a_delivery_waits_as_long_as_its_endpoint_retries_it() {
                 (DeliveryStanding::Retrying, Some(_)) => 'w',
                 (DeliveryStanding::Retrying, None) => 'p',
                 (DeliveryStanding::Superseded, None) => 's',
-                (other, next) => panic!("{told}: {other:?} {next:?}"),
+                (other, next) => panic!("{summary}: {other:?} {next:?}"),
             }
         });
-        assert_eq!(String::from_iter(seen), expected, "{told}");
+        assert_eq!(String::from_iter(seen), expected, "{summary}");
     }
 }
 

@@ -40,15 +40,15 @@ fn a_dispute_sets_credits_aside_and_takes_or_returns_them() {
         let opened = dispute_opened(&account, &bought, &head(200, at(NOW))).unwrap();
         assert_eq!(opened.entry.amount.get(), aside, "{line}, {spent}");
         let frozen = account.clone().apply(&opened).unwrap();
-        let told = |account: Account| {
+        let summary = |account: Account| {
             let left: u64 = account.lots.values().map(|lot| lot.left.get()).sum();
             format!("{left} left, {} owed", account.post_paid.outstanding.get())
         };
         let after = dispute_lost(&frozen, &bought, &opened.entry, &head(201, at(NOW))).unwrap();
-        assert_eq!(told(frozen.clone().apply(&after).unwrap()), lost, "{line}, {spent}");
+        assert_eq!(summary(frozen.clone().apply(&after).unwrap()), lost, "{line}, {spent}");
         let after = dispute_won(&frozen, &opened.entry, &head(201, at(NOW))).unwrap();
         let thawed = frozen.apply(&after).unwrap();
-        assert_eq!(told(thawed.clone()), won, "{line}, {spent}");
+        assert_eq!(summary(thawed.clone()), won, "{line}, {spent}");
         // A won dispute restores the same lot.
         let standing = |account: Account| -> Vec<_> {
             account.lots.into_iter().filter(|(_, lot)| !lot.left.is_zero()).collect()

@@ -241,8 +241,8 @@ impl World {
         self.spend(&posting, &Details { items: items.collect(), ..Details::default() })?;
         let lines = self.receipts(&Details::default());
         if !balances.is_empty() {
-            let told: Vec<_> = lines.into_iter().map(|line| (line.entry.moves, line.balance)).collect();
-            prop_assert_eq!(told, balances, "as if they came one after the other");
+            let summary: Vec<_> = lines.into_iter().map(|line| (line.entry.moves, line.balance)).collect();
+            prop_assert_eq!(summary, balances, "as if they came one after the other");
         }
         Ok(())
     }
@@ -318,8 +318,8 @@ fn has_minted_nothing(posting: &Posting) -> Done {
     let moves = &posting.entry.moves;
     for part in moves.iter().filter(|part| matches!(part.lot, LotId::Unlimited(_))) {
         let others = moves.iter().filter(|other| other.direction == part.direction && other.lot != part.lot);
-        let told = others.map(|other| other.amount.get()).sum::<u64>() + part.amount.get();
-        prop_assert!(told <= posting.entry.amount.get() || posting.entry.amount.is_zero());
+        let summary = others.map(|other| other.amount.get()).sum::<u64>() + part.amount.get();
+        prop_assert!(summary <= posting.entry.amount.get() || posting.entry.amount.is_zero());
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 /// The due notices and the time of the next check, as text.
-fn told(line: &str, days: u32, now: &str) -> String {
+fn summary(line: &str, days: u32, now: &str) -> String {
     let ends = account(line).ends(&Alerts { expiry_notice_days: days, ..Alerts::default() }, at(now));
     let lots: Vec<_> = ends.notices.iter().map(|(_, lot)| lot.left.get().to_string()).collect();
     let next = ends.next.map_or_else(|| "never".to_owned(), |next| next.format("%m-%dT%H:%M").to_string());
@@ -24,11 +24,11 @@ fn notices_come_before_an_expiry_and_bookings_after() {
         (0, "2024-01-10T00:00:00Z", "tell , look 01-20T00:01"),
         (92, "2024-01-01T00:00:00Z", "tell 2 and 4, look 01-20T00:01"),
     ] {
-        assert_eq!(told(line, days, now), expected, "{days} {now}");
+        assert_eq!(summary(line, days, now), expected, "{days} {now}");
     }
-    assert_eq!(told("sub 5, purchased 3, bonus 9", 7, NOW), "tell , look never");
+    assert_eq!(summary("sub 5, purchased 3, bonus 9", 7, NOW), "tell , look never");
     // Spent credits do not expire.
-    assert_eq!(told("bonus 0 until 2024-01-20", 7, NOW), "tell , look never");
+    assert_eq!(summary("bonus 0 until 2024-01-20", 7, NOW), "tell , look never");
 }
 
 /// A row's balance, aged to a time before the next row, equals the account's.

@@ -65,14 +65,14 @@ fn a_grant_opens_or_joins_a_lot_or_is_refused() {
 fn check(table: &[(&str, &str, &str)]) {
     for &(line, granted, expected) in table {
         let before = account(line);
-        let told = match grant(&before, &request(granted), &head(99, at(NOW))) {
+        let summary = match grant(&before, &request(granted), &head(99, at(NOW))) {
             Ok(posting) => {
                 assert!(before.clone().apply(&posting).is_some(), "{line}: {granted}");
                 moves(&posting)
             }
             Err(refusal) => refusal.to_string(),
         };
-        assert!(told.contains(expected), "{line}: {granted}: {told}, not {expected}");
+        assert!(summary.contains(expected), "{line}: {granted}: {summary}, not {expected}");
     }
 }
 

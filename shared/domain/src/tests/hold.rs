@@ -59,11 +59,11 @@ fn a_holds_status_follows_from_its_drawdowns() {
         (vec![(Why::Capture, Some(3)), (Why::Release, None)], before, "released", 3),
         (vec![(Why::Expiry, None)], before, "expired", 0),
     ] {
-        let told = format!("{draws:?} at {now}");
+        let summary = format!("{draws:?} at {now}");
         let pot =
             (10..).zip(draws).fold(held(), |pot, (number, (why, amount))| drawn(pot, why, amount, number));
         let (stands, taken) = (pot.status(at(now)), pot.captured().get());
-        assert_eq!((stands.as_str(), taken), (status, captured), "{told}");
+        assert_eq!((stands.as_str(), taken), (status, captured), "{summary}");
     }
 }
 

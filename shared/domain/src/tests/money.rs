@@ -81,8 +81,8 @@ fn a_package_costs_its_price() {
     };
     assert_eq!(offer, expected);
     for unknown in ["Growth", "growth ", "huge"] {
-        let told = seed().whole(&name(unknown), Currency::GBP, at(NOW));
-        assert_eq!(told, Err(Refusal::UnknownPackage(name(unknown))));
+        let summary = seed().whole(&name(unknown), Currency::GBP, at(NOW));
+        assert_eq!(summary, Err(Refusal::UnknownPackage(name(unknown))));
     }
 }
 
@@ -191,11 +191,11 @@ proptest! {
     fn a_price_in_proportion_is_rounded_up(
         minor in 1u64..=Money::MAX, credits in 1u64..=1_000_000, wanted in 1u64..=1_000_000,
     ) {
-        let told = money(minor, "GBP").in_proportion(amount(wanted), amount(credits));
+        let summary = money(minor, "GBP").in_proportion(amount(wanted), amount(credits));
         let (exact, credits) = (u128::from(minor) * u128::from(wanted), u128::from(credits));
         let up = exact / credits + u128::from(exact % credits > 0);
         let expected = u64::try_from(up).ok().and_then(|up| Money::new(up, currency("GBP")).ok());
-        prop_assert_eq!(told.ok(), expected);
+        prop_assert_eq!(summary.ok(), expected);
     }
 }
 

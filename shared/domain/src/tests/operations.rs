@@ -57,12 +57,12 @@ fn returning() -> Vec<Named> {
     let shares = "sub 2; old 2; lot2 2 purchased; lot3 2; lot7 2 purchased; owed 2; unlimited 2; unlimited-old 2; sub 1, lot2 1 purchased";
     for line in shares.split("; ") {
         all.push(named(format!("capture {line}"), move |account, head| {
-            capture(account, &give_back::shares(line), head)
+            capture(account, &restore::shares(line), head)
         }));
-        for why in [give_back::refund(), Why::Release, Why::Expiry] {
+        for why in [restore::refund(), Why::Release, Why::Expiry] {
             all.push(named(format!("give back {line} {why:?}"), move |account, head| {
                 let request =
-                    GiveBack { shares: give_back::shares(line), why: why.clone(), month: account.period };
+                    GiveBack { shares: restore::shares(line), why: why.clone(), month: account.period };
                 super::super::give_back(account, &request, head)
             }));
         }
@@ -85,9 +85,9 @@ fn returning_on_terms() -> Vec<Named> {
         ),
         ("pool 2 purchased", Terms::default()),
     ] {
-        for why in [give_back::refund(), Why::Release] {
+        for why in [restore::refund(), Why::Release] {
             all.push(named(format!("give back {line} on {terms:?} {why:?}"), move |account, head| {
-                let mut shares = give_back::shares(line);
+                let mut shares = restore::shares(line);
                 let gone = LotId::Granted(id(700));
                 shares.iter_mut().filter(|share| share.lot == gone).for_each(|share| share.terms = terms);
                 let request = GiveBack { shares, why: why.clone(), month: account.period };

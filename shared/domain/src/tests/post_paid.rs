@@ -32,7 +32,7 @@ fn credits_lacking_in_lots_are_spent_post_paid() {
         // Lots of another service do not pay, and do not prevent post-paid debits.
         ("bonus 5 api, limit 10", 7, "owed 7"),
     ] {
-        let told = match spend(line, amount) {
+        let summary = match spend(line, amount) {
             Ok(posting) => {
                 assert!(account(line).apply(&posting).is_some(), "{line}: {amount}");
                 moves(&posting)
@@ -43,8 +43,8 @@ fn credits_lacking_in_lots_are_spent_post_paid() {
             Err(refusal) => refusal.to_string(),
         };
         assert!(
-            told.starts_with(expected) && expected.is_empty() == told.is_empty(),
-            "{line}: {amount}: {told}"
+            summary.starts_with(expected) && expected.is_empty() == summary.is_empty(),
+            "{line}: {amount}: {summary}"
         );
     }
 }
@@ -115,7 +115,7 @@ fn adjustments_never_go_below_zero() {
         let before = account(line);
         let direction = if amount < 0 { Direction::Debit } else { Direction::Credit };
         let amount = Amount::try_from(i64::unsigned_abs(amount)).unwrap();
-        let told = match adjust(&before, &Adjustment { direction, amount, source }, &head(99, at(NOW))) {
+        let summary = match adjust(&before, &Adjustment { direction, amount, source }, &head(99, at(NOW))) {
             Ok(posting) => {
                 assert_eq!(posting.entry.operation.as_str(), "credit.adjustment");
                 let after = before.clone().apply(&posting).unwrap();
@@ -124,7 +124,7 @@ fn adjustments_never_go_below_zero() {
             }
             Err(refusal) => refusal.to_string(),
         };
-        assert!(told.starts_with(expected), "{line}: {told}, not {expected}");
+        assert!(summary.starts_with(expected), "{line}: {summary}, not {expected}");
     }
 }
 

@@ -27,8 +27,8 @@ fn a_refund_shows_expired_credits_and_the_change_of_balance() {
         gone.for_each(|share| share.terms = terms);
         let request = GiveBack { shares, why, month: before.period };
         let posting = give_back(&before, &request, &head(900, at(NOW))).unwrap();
-        let told = receipt(&before, &posting);
-        assert_eq!((told.ended().map(Credits::get), told.net()), (ended, net), "{line}: {came}");
+        let summary = receipt(&before, &posting);
+        assert_eq!((summary.ended().map(Credits::get), summary.net()), (ended, net), "{line}: {came}");
     }
 }
 
@@ -38,9 +38,9 @@ fn a_debit_shows_lots_and_their_terms() {
     let before = account("sub 2, bonus 3 until 2024-02-20, limit 9");
     let operation = Operation::try_from("x".to_owned()).unwrap();
     let request = Consume { operation, amount: credits(7), service: None };
-    let told = receipt(&before, &consume(&before, &request, &head(99, at(NOW))).unwrap());
-    assert_eq!((told.ended(), told.net(), told.entry.amount), (None, -5, credits(7)));
-    let terms: Vec<_> = told.sources().iter().map(|part| part.terms.expires_at).collect();
+    let summary = receipt(&before, &consume(&before, &request, &head(99, at(NOW))).unwrap());
+    assert_eq!((summary.ended(), summary.net(), summary.entry.amount), (None, -5, credits(7)));
+    let terms: Vec<_> = summary.sources().iter().map(|part| part.terms.expires_at).collect();
     assert_eq!(terms, [None, Some(at("2024-02-20T00:00:00Z")), None]);
 }
 
@@ -67,6 +67,6 @@ fn a_lot_that_made_room_is_not_a_source() {
     entry.moves.push(Move::into(LotId::Granted(id(2)), Source::Bonus, credits(3)));
     let receipt =
         Receipt { entry, sequence: 1, details: Details::default(), balance: before.balance(at(NOW)) };
-    let told: Vec<_> = receipt.sources().iter().map(|part| (part.lot, part.amount.get())).collect();
-    assert_eq!(told, [(LotId::Granted(id(99)), 5)]);
+    let summary: Vec<_> = receipt.sources().iter().map(|part| (part.lot, part.amount.get())).collect();
+    assert_eq!(summary, [(LotId::Granted(id(99)), 5)]);
 }

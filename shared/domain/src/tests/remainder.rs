@@ -184,8 +184,8 @@ fn a_refund_follows_the_rules() {
         (Decides::Operator, Reason::FalsePositive, None, late, Some(Twin::NotNeeded(None))),
         (Decides::Operator, duplicate, Some(id(3)), late, Some(Twin::NotNeeded(Some(id(3))))),
     ] {
-        let told = refund(by, reason, named).of(&debit, now).ok();
-        assert_eq!(told, expected, "{by:?} {reason:?} {now}");
+        let summary = refund(by, reason, named).of(&debit, now).ok();
+        assert_eq!(summary, expected, "{by:?} {reason:?} {now}");
     }
     let settled =
         Receipt { details: Details { settle_by: Some(last), ..debit.details.clone() }, ..debit.clone() };

@@ -61,7 +61,7 @@ fn an_overtaken_debit_is_booked_in_the_month_that_pays() {
 fn a_balance_includes_what_is_due_and_not_written() {
     let account =
         account("sub 5, purchased 3, bonus 2 until 2024-01-20, bonus 4 smartcheck until 2024-02-05");
-    let told = |now: &str| {
+    let summary = |now: &str| {
         let balance = account.balance(at(now));
         let buckets = [balance.subscription, balance.purchased, balance.bonus].map(Credits::get);
         (
@@ -71,12 +71,12 @@ fn a_balance_includes_what_is_due_and_not_written() {
             balance.next_renewal().to_rfc3339(),
         )
     };
-    assert_eq!(told("2024-01-19T23:59:59Z"), ([5, 3, 6], 14, 2, "2024-02-01T00:00:00+00:00".into()));
-    assert_eq!(told("2024-01-20T00:00:00Z"), ([5, 3, 4], 12, 1, "2024-02-01T00:00:00+00:00".into()));
-    assert_eq!(told("2024-01-31T23:59:59Z"), ([5, 3, 4], 12, 1, "2024-02-01T00:00:00+00:00".into()));
-    assert_eq!(told("2024-02-01T00:00:00Z"), ([10, 3, 4], 17, 1, "2024-03-01T00:00:00+00:00".into()));
-    assert_eq!(told("2024-02-05T00:00:00Z"), ([10, 3, 0], 13, 0, "2024-03-01T00:00:00+00:00".into()));
-    assert_eq!(told("2024-07-09T00:00:00Z"), ([10, 3, 0], 13, 0, "2024-08-01T00:00:00+00:00".into()));
+    assert_eq!(summary("2024-01-19T23:59:59Z"), ([5, 3, 6], 14, 2, "2024-02-01T00:00:00+00:00".into()));
+    assert_eq!(summary("2024-01-20T00:00:00Z"), ([5, 3, 4], 12, 1, "2024-02-01T00:00:00+00:00".into()));
+    assert_eq!(summary("2024-01-31T23:59:59Z"), ([5, 3, 4], 12, 1, "2024-02-01T00:00:00+00:00".into()));
+    assert_eq!(summary("2024-02-01T00:00:00Z"), ([10, 3, 4], 17, 1, "2024-03-01T00:00:00+00:00".into()));
+    assert_eq!(summary("2024-02-05T00:00:00Z"), ([10, 3, 0], 13, 0, "2024-03-01T00:00:00+00:00".into()));
+    assert_eq!(summary("2024-07-09T00:00:00Z"), ([10, 3, 0], 13, 0, "2024-08-01T00:00:00+00:00".into()));
 }
 
 #[test]
@@ -107,9 +107,9 @@ fn an_expiry_is_booked_after_requests_in_progress_have_ended() {
 fn due_changes_are_written_in_order() {
     let mut account =
         account("sub 5, bonus 2 until 2024-02-10, bonus 4 until 2024-01-20, bonus 1 until 2024-02-01");
-    let mut told = Vec::new();
+    let mut summary = Vec::new();
     while let Some(posting) = due(&account, at("2024-03-05T00:00:00Z")) {
-        told.push(format!("{} {}", posting.entry.at.format("%m-%d"), posting.entry.operation.as_str()));
+        summary.push(format!("{} {}", posting.entry.at.format("%m-%d"), posting.entry.operation.as_str()));
         account = account.apply(&posting).unwrap();
     }
     let expected = [
@@ -119,7 +119,7 @@ fn due_changes_are_written_in_order() {
         "02-10 credit.expiry",
         "03-01 credit.renewal",
     ];
-    assert_eq!(told, expected);
+    assert_eq!(summary, expected);
 }
 
 /// A lot whose expiry is booked at the instant of a renewal is booked after it.

@@ -43,7 +43,7 @@ fn back(account: &Account, line: &str, why: Why, terms: &[(u64, Terms)]) -> Post
 }
 
 /// The credits of an account, in the words of [`account`].
-fn told(account: &Account) -> String {
+fn summary(account: &Account) -> String {
     let mut words = vec![format!("sub {}", account.subscription.left.get())];
     for (id, lot) in &account.lots {
         let number = match *id {
@@ -85,9 +85,9 @@ fn returned_credits_keep_the_balance_in_range() {
     {
         let before = Account { used: credits(50), ..account(&format!("sub 0, bonus {left} api, bonus 5")) };
         let request = GiveBack { shares: shares(line), why: refund(), month: before.period };
-        let told = give_back(&before, &request, &head(900, at(NOW)));
-        assert_eq!(told.is_ok(), fits, "{left}: {line}");
-        assert!(fits || told == Err(Refusal::BalanceLimit));
+        let summary = give_back(&before, &request, &head(900, at(NOW)));
+        assert_eq!(summary.is_ok(), fits, "{left}: {line}");
+        assert!(fits || summary == Err(Refusal::BalanceLimit));
     }
 }
 
@@ -143,7 +143,7 @@ fn a_refund_returns_credits_to_the_same_lots() {
         let terms: Vec<_> = terms.into_iter().collect();
         let posting = back(&before, line, refund(), &terms);
         let after_ = before.apply(&posting).unwrap();
-        assert_eq!(told(&after_), after, "{line}");
+        assert_eq!(summary(&after_), after, "{line}");
         let amount: u64 = shares(line).iter().map(|share| share.amount.get()).sum();
         assert_eq!(posting.entry.amount.get(), amount);
         assert_eq!((after_.used.get(), after_.held.get()), (50 - amount, 50), "{line}");
@@ -168,7 +168,7 @@ fn held_credits_that_expired_are_lost() {
             .sum();
         assert_eq!(gone, expired, "{line}");
         let after_ = before.apply(&posting).unwrap();
-        assert_eq!(told(&after_), after, "{line}");
+        assert_eq!(summary(&after_), after, "{line}");
         assert_eq!((after_.used.get(), after_.held.get()), (50, 50 - posting.entry.amount.get()), "{line}");
     }
 }
@@ -177,13 +177,13 @@ fn held_credits_that_expired_are_lost() {
 /// refunded.
 #[test]
 fn a_refund_after_a_downgrade_first_makes_up_for_credits_spent_beyond_the_plan() {
-    for (over, amount, left, told) in
+    for (over, amount, left, summary) in
         [(0, 3, 3, "sub 3"), (5, 3, 0, "sub 3, sub 3"), (5, 8, 3, "sub 8, sub 5")]
     {
         let mut before = world("sub 0");
         before.subscription = Subscription { granted: credits(10 + over), ..Subscription::default() };
         let posting = back(&before, &format!("sub {amount}"), refund(), &[]);
-        assert_eq!(moves(&posting), told);
+        assert_eq!(moves(&posting), summary);
         let after = before.apply(&posting).unwrap();
         assert_eq!(after.subscription.left.get(), left, "over {over}, {amount} back");
         assert_eq!(after.subscription.spent().get(), 10 + over - amount);
@@ -247,7 +247,7 @@ fn returned_credits_always_find_a_lot() {
         let posting = back(&before, came, refund(), &[(700, terms)]);
         assert_eq!(moves(&posting), expected, "{line}: {came} {terms:?}");
         let after = before.clone().apply(&posting).unwrap();
-        assert!(after.lots.len() <= LOTS_MAX + 1, "{}", told(&after));
+        assert!(after.lots.len() <= LOTS_MAX + 1, "{}", summary(&after));
         assert_eq!(total(&after), total(&before) + 3, "{line}");
     }
 }
@@ -296,7 +296,7 @@ fn a_release_keeps_terms_and_expired_credits_are_lost() {
     ] {
         let before = world("sub 0");
         let posting = back(&before, "lot7 6", Why::Release, &[(7, terms)]);
-        assert_eq!(told(&before.apply(&posting).unwrap()), after);
+        assert_eq!(summary(&before.apply(&posting).unwrap()), after);
     }
 }
 
@@ -339,7 +339,7 @@ fn a_remainder_is_drawn_first_in_first_out_or_last_in_first_out() {
         closed: false,
         revision: 0,
     };
-    let told = |shares: Option<Vec<Share>>| {
+    let summary = |shares: Option<Vec<Share>>| {
         shares.map(|shares| shares.iter().map(|share| share.amount.get()).collect::<Vec<_>>())
     };
     for (amount, first, last) in [
@@ -349,8 +349,8 @@ fn a_remainder_is_drawn_first_in_first_out_or_last_in_first_out() {
         (10, Some(vec![5, 3, 2]), Some(vec![5, 3, 2])),
         (11, None, None),
     ] {
-        assert_eq!(told(pot.next(credits(amount), Order::First)), first, "{amount} from the first");
-        assert_eq!(told(pot.next(credits(amount), Order::Last)), last, "{amount} from the last");
+        assert_eq!(summary(pot.next(credits(amount), Order::First)), first, "{amount} from the first");
+        assert_eq!(summary(pot.next(credits(amount), Order::Last)), last, "{amount} from the last");
     }
     let two = pot.next(credits(4), Order::Last).unwrap();
     assert_eq!(two[0].lot, LotId::Granted(id(2)), "in the order in which they were taken");

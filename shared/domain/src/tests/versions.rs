@@ -23,12 +23,12 @@ fn price(count: u64) -> PriceChange {
 /// The price list after changes of one operation such as `mon: 2 from wed` or, immediately, `mon: 2`; and the
 /// answer to the last: `v2 2 wed`.
 fn changed(line: &str) -> (PriceList, String) {
-    let (mut list, mut told) = (PriceList::default(), String::new());
+    let (mut list, mut summary) = (PriceList::default(), String::new());
     for change in line.split(", ") {
         let words: Vec<_> = change.split([':', ' ']).filter(|word| !word.is_empty()).collect();
         let asked = words.get(3).map(|name| day(name));
         let when = When::new(asked, day(words[0]) + chrono::Duration::milliseconds(700));
-        told = match list.change(&operation("aml.pep"), price(words[1].parse().unwrap()), when) {
+        summary = match list.change(&operation("aml.pep"), price(words[1].parse().unwrap()), when) {
             Ok((next, listed)) => {
                 list = next;
                 let ListedPrice { price, .. } = listed;
@@ -38,13 +38,13 @@ fn changed(line: &str) -> (PriceList, String) {
             Err(reason) => reason.to_string(),
         };
     }
-    (list, told)
+    (list, summary)
 }
 
 /// changes => answer to the last; credits on each day of the week; the next price on Monday
 #[test]
 fn the_latest_version_that_has_begun_is_effective() {
-    for (line, told, week, next) in [
+    for (line, summary, week, next) in [
         ("mon: 1", "v1 1 mon", "1111111", "-"),
         ("mon: 1, tue: 2", "v2 2 tue", "1222222", "v2 2 tue"),
         ("mon: 1, mon: 2 from wed", "v2 2 wed", "1122222", "v2 2 wed"),
@@ -74,7 +74,7 @@ fn the_latest_version_that_has_begun_is_effective() {
         ("mon: 4 from thu, tue: 2", "v2 2 tue", "-222222", "v2 2 tue"),
     ] {
         let (list, answer) = changed(line);
-        assert!(answer.contains(told), "{line}: {answer}");
+        assert!(answer.contains(summary), "{line}: {answer}");
         let name = Reference::try_from("aml.pep".to_owned()).unwrap();
         let charged = |name_of_day: &&str| match list.price(&name, day(name_of_day)) {
             Ok((_, price)) => price.credits.get().to_string(),
@@ -110,19 +110,19 @@ fn operations_are_created_and_named() {
         ("credits.x", Some(Category::Other), "v1"),
     ] {
         let wanted = PriceChange { credits: credits(7), category, monthly: None };
-        let told = match list.change(&operation(name), wanted, When::new(None, day("tue"))) {
+        let summary = match list.change(&operation(name), wanted, When::new(None, day("tue"))) {
             Ok((_, listed)) => format!("v{}", listed.price.version),
             Err(reason) => reason.to_string(),
         };
-        assert!(told.contains(expected), "{name}: {told}");
+        assert!(summary.contains(expected), "{name}: {summary}");
     }
     // Category and period belong to the operation; they change without a new price.
     let wanted = PriceChange { credits: credits(1), category: Some(Category::Kyt), monthly: Some(true) };
-    let (list, told) = list.change(&operation("aml.pep"), wanted, When::new(None, day("tue"))).unwrap();
-    assert_eq!((told.price.version, told.category, told.monthly), (1, Category::Kyt, true));
+    let (list, summary) = list.change(&operation("aml.pep"), wanted, When::new(None, day("tue"))).unwrap();
+    assert_eq!((summary.price.version, summary.category, summary.monthly), (1, Category::Kyt, true));
     let wanted = PriceChange { category: None, monthly: None, ..wanted };
-    let (_, told) = list.change(&operation("aml.pep"), wanted, When::new(None, day("wed"))).unwrap();
-    assert_eq!((told.category, told.monthly), (Category::Kyt, true));
+    let (_, summary) = list.change(&operation("aml.pep"), wanted, When::new(None, day("wed"))).unwrap();
+    assert_eq!((summary.category, summary.monthly), (Category::Kyt, true));
 }
 
 #[test]
@@ -254,12 +254,12 @@ proptest! {
             now += chrono::Duration::hours(pass);
             let from = now + chrono::Duration::hours(ahead);
             let when = When::new((ahead != 0).then_some(from), now);
-            let Ok((changed, told)) = list.change(&operation("aml.pep"), price(count), when) else {
+            let Ok((changed, summary)) = list.change(&operation("aml.pep"), price(count), when) else {
                 prop_assert!(ahead < 0);
                 continue;
             };
-            prop_assert_eq!(told.price.credits, credits(count));
-            prop_assert_eq!(charged(&changed, from), Some(told.price));
+            prop_assert_eq!(summary.price.credits, credits(count));
+            prop_assert_eq!(charged(&changed, from), Some(summary.price));
             for hours in 0..200 {
                 let before = day("mon") + chrono::Duration::hours(hours);
                 if before < from {
@@ -268,7 +268,7 @@ proptest! {
             }
             // A repeated request has the same answer and no effect.
             let again = changed.change(&operation("aml.pep"), price(count), when).unwrap();
-            prop_assert_eq!((&again.0, &again.1.price), (&changed, &told.price));
+            prop_assert_eq!((&again.0, &again.1.price), (&changed, &summary.price));
             list = changed;
         }
         let stored = serde_json::to_value(&list).unwrap();

@@ -301,8 +301,8 @@ fn a_url_has_the_parts_of_a_request() {
         ("http://localhost", ("localhost", 80, "localhost", false, "/")),
     ] {
         let url = HookUrl::parse(text, Reach::AndLoopback).unwrap();
-        let told = (url.host(), url.port(), url.authority(), url.is_tls(), url.path_and_query());
-        assert_eq!(told, parts, "{text}");
+        let summary = (url.host(), url.port(), url.authority(), url.is_tls(), url.path_and_query());
+        assert_eq!(summary, parts, "{text}");
     }
 }
 

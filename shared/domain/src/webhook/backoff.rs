@@ -30,8 +30,8 @@ pub(crate) fn back_off(
     let more = i64::from(chance).clamp(0, 1_000).saturating_mul(JITTER_MAX);
     let more = wait.num_milliseconds().saturating_mul(more).checked_div(1_000_000).unwrap_or(0);
     let wait = wait.checked_add(&Duration::milliseconds(more)).unwrap_or(wait);
-    let asked = i64::from(retry_after.unwrap_or(0)).min(RETRY_AFTER_SECONDS_MAX);
-    let wait = wait.max(Duration::try_seconds(asked).unwrap_or_default());
+    let requested = i64::from(retry_after.unwrap_or(0)).min(RETRY_AFTER_SECONDS_MAX);
+    let wait = wait.max(Duration::try_seconds(requested).unwrap_or_default());
     Some(whole_milliseconds(now.checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC)))
 }
 
