@@ -1,25 +1,27 @@
+//! The provider of each mode, and the provider for when none is configured.
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::{
-    CustomerId, Decline, Event, MoneyRefund, Order, Payment, PaymentId, Provider, RefundAnswer, Refused,
-    Reversals, Silence, Standing,
+    ChargeOrder, CustomerId, Decline, EventRejected, MoneyRefund, Payment, PaymentId, Provider,
+    ProviderEvent, RefundAnswer, Reversals, Silence, Standing,
 };
 use domain::{Mode, OrgId};
 
-/// Who takes the money, by whose credits it buys.
+/// The payment provider of each mode.
 #[derive(Clone)]
 pub struct Providers {
-    /// For real credits.
+    /// For live credits.
     pub live: Arc<dyn Provider>,
-    /// For those of test keys.
+    /// For test credits.
     pub test: Arc<dyn Provider>,
 }
 
 impl Providers {
-    /// The one for credits of that mode.
+    /// The provider of a mode.
     #[must_use]
     pub fn of(&self, mode: Mode) -> &dyn Provider {
         match mode {
@@ -29,24 +31,23 @@ impl Providers {
     }
 }
 
-/// No payment company is configured: every charge is refused. What became of earlier ones, when there
-/// was one, it can't say.
+/// The provider when none is configured: it declines every charge, and knows nothing of charges by an earlier provider.
 #[derive(Clone, Copy, Debug)]
-pub struct NotConfigured;
+pub struct NoProvider;
 
-impl NotConfigured {
+impl NoProvider {
     fn silence() -> Silence {
         Silence("no payment provider is configured".to_owned())
     }
 }
 
 #[async_trait]
-impl Provider for NotConfigured {
+impl Provider for NoProvider {
     async fn enrol(&self, _: OrgId, _: &str) -> Result<Option<CustomerId>, Silence> {
         Ok(None)
     }
 
-    async fn charge(&self, order: &Order) -> Result<Payment, Silence> {
+    async fn charge(&self, order: &ChargeOrder) -> Result<Payment, Silence> {
         Ok(Payment {
             id: None,
             purchase: Some(order.purchase),
@@ -59,7 +60,7 @@ impl Provider for NotConfigured {
         })
     }
 
-    async fn find(&self, _: &Order) -> Result<Option<Payment>, Silence> {
+    async fn find(&self, _: &ChargeOrder) -> Result<Option<Payment>, Silence> {
         Err(Self::silence())
     }
 
@@ -83,11 +84,16 @@ impl Provider for NotConfigured {
         Err(Self::silence())
     }
 
-    async fn events_since(&self, _: DateTime<Utc>) -> Result<Vec<Event>, Silence> {
+    async fn events_since(&self, _: DateTime<Utc>) -> Result<Vec<ProviderEvent>, Silence> {
         Ok(vec![])
     }
 
-    async fn event(&self, _: &str, _: &[u8], _: DateTime<Utc>) -> Result<Option<Event>, Refused> {
+    async fn event(
+        &self,
+        _: &str,
+        _: &[u8],
+        _: DateTime<Utc>,
+    ) -> Result<Option<ProviderEvent>, EventRejected> {
         Err(Self::silence().into())
     }
 }
