@@ -184,7 +184,6 @@ impl<'a> Dispatcher<'a> {
         let checkout = self.checkout(id.account.mode);
         let purchase = match checkout.resume(purchase.clone(), moment).await {
             Ok(purchase) => purchase,
-            // Another process holds the lease.
             Err(Unsettled::InProgress) => purchase,
             Err(unsettled) => return Err(unsettled),
         };

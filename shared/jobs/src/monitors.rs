@@ -213,7 +213,6 @@ impl Jobs<'_> {
     ) -> Result<(), Unsettled> {
         for _ in 0..ATTEMPTS_MAX {
             let Some(monitor) = self.ledger.monitor(id).await? else { return Ok(()) };
-            // A pending monitor is charged when it is created.
             if monitor.stage == Watch::Pending || monitor.owes(moment.now).is_none() {
                 return Ok(());
             }

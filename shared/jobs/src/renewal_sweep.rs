@@ -135,7 +135,6 @@ impl Jobs<'_> {
                 renew_page(&directory, self.tasks, ShardRenewal { month, shard }, moment.now).await
             }
             Task::Waiting { shard, after } => self.retry_page(shard, after).await,
-            // The future of a charge is large, so it is boxed.
             Task::Monitors { account, after } => Box::pin(self.charge_monitors(account, after, moment)).await,
         }
     }

@@ -51,7 +51,6 @@ impl Till<'_> {
             let next = match recharge.state {
                 RechargeState::Charging { transaction, credits, price, at } => {
                     let charge = PendingCharge { transaction, credits, price, at };
-                    // The future of a purchase is large, so it is boxed.
                     Box::pin(self.continue_charge(&recharge, account, charge, moment)).await?
                 }
                 RechargeState::Ready | RechargeState::Paused { .. } | RechargeState::Stopped { .. } => {

@@ -14,12 +14,12 @@ mod stripe;
 pub use checkout::{SpendingToday, Till};
 pub use domain::{Decline, Payment, PaymentId, PurchaseId, Standing};
 pub use provider::{
-    ChargeOrder, CustomerId, DisputeId, DisputeOutcome, EventRejected, MoneyRefund, Provider,
-    ProviderDispute, ProviderEvent, RefundAnswer, Reversals, Silence,
+    ChargeOrder, CustomerId, DisputeId, DisputeOutcome, EventRejected, MoneyRefund, NoAnswer, Provider,
+    ProviderDispute, ProviderEvent, RefundAnswer, Reversals,
 };
 pub use provider::{
-    ChargeOrder as Order, DisputeOutcome as Outcome, EventRejected as Refused, ProviderDispute as Disputed,
-    ProviderEvent as Event,
+    ChargeOrder as Order, DisputeOutcome as Outcome, EventRejected as Refused, NoAnswer as Silence,
+    ProviderDispute as Disputed, ProviderEvent as Event,
 };
 pub use providers::{NoProvider, NoProvider as NotConfigured, Providers};
 pub use recharge_request::RechargeRequest;

@@ -14,60 +14,60 @@ pub trait Provider: Send + Sync {
     /// provider needs no customers. A repeated call may create another customer.
     ///
     /// # Errors
-    /// [`Silence`] when the provider did not answer.
-    async fn enrol(&self, org: OrgId, name: &str) -> Result<Option<CustomerId>, Silence>;
+    /// [`NoAnswer`] when the provider did not answer.
+    async fn enrol(&self, org: OrgId, name: &str) -> Result<Option<CustomerId>, NoAnswer>;
 
     /// Charges, once per transaction for any number of equal orders within
     /// [`REPEATABLE_HOURS`](domain::REPEATABLE_HOURS). A declined payment is a result: [`Standing::Failed`].
     ///
     /// # Errors
-    /// [`Silence`]: the charge may have been made.
-    async fn charge(&self, order: &ChargeOrder) -> Result<Payment, Silence>;
+    /// [`NoAnswer`]: the charge may have been made.
+    async fn charge(&self, order: &ChargeOrder) -> Result<Payment, NoAnswer>;
 
     /// Looks up the payment of an order, for when it may not be charged again. `None` only when it is certain that no charge
     /// exists. A charge in progress is not visible, so for an order that could be repeated within the last hour, finding
-    /// nothing is [`Silence`].
+    /// nothing is [`NoAnswer`].
     ///
     /// # Errors
-    /// [`Silence`] when the result is not certain.
-    async fn find(&self, order: &ChargeOrder) -> Result<Option<Payment>, Silence>;
+    /// [`NoAnswer`] when the result is not certain.
+    async fn find(&self, order: &ChargeOrder) -> Result<Option<Payment>, NoAnswer>;
 
     /// A payment by the provider's id; `None` when there is none.
     ///
     /// # Errors
-    /// [`Silence`] when the provider did not answer.
-    async fn payment(&self, id: &PaymentId) -> Result<Option<Payment>, Silence>;
+    /// [`NoAnswer`] when the provider did not answer.
+    async fn payment(&self, id: &PaymentId) -> Result<Option<Payment>, NoAnswer>;
 
     /// Cancels a payment that waits for its customer, and returns its state after that. A payment that had succeeded is not
     /// cancelled.
     ///
     /// # Errors
-    /// [`Silence`] when the provider did not answer.
-    async fn cancel(&self, id: &PaymentId) -> Result<Payment, Silence>;
+    /// [`NoAnswer`] when the provider did not answer.
+    async fn cancel(&self, id: &PaymentId) -> Result<Payment, NoAnswer>;
 
     /// Refunds all of a payment. A repeated call refunds nothing more.
     ///
     /// # Errors
-    /// [`Silence`]: the money may have been refunded.
-    async fn refund(&self, id: &PaymentId) -> Result<(), Silence>;
+    /// [`NoAnswer`]: the money may have been refunded.
+    async fn refund(&self, id: &PaymentId) -> Result<(), NoAnswer>;
 
     /// Refunds a part of a payment, once per name for any number of calls.
     ///
     /// # Errors
-    /// [`Silence`]: the money may have been refunded.
-    async fn refund_part(&self, id: &PaymentId, refund: &MoneyRefund) -> Result<RefundAnswer, Silence>;
+    /// [`NoAnswer`]: the money may have been refunded.
+    async fn refund_part(&self, id: &PaymentId, refund: &MoneyRefund) -> Result<RefundAnswer, NoAnswer>;
 
     /// The refunds and disputes of a payment as they are now; `None` when this process cannot know them.
     ///
     /// # Errors
-    /// [`Silence`] when the provider did not answer.
-    async fn reversals(&self, id: &PaymentId) -> Result<Option<Reversals>, Silence>;
+    /// [`NoAnswer`] when the provider did not answer.
+    async fn reversals(&self, id: &PaymentId) -> Result<Option<Reversals>, NoAnswer>;
 
     /// The events about refunds and disputes since a time, in any order, possibly with earlier ones.
     ///
     /// # Errors
-    /// [`Silence`] when the provider did not answer.
-    async fn events_since(&self, since: DateTime<Utc>) -> Result<Vec<ProviderEvent>, Silence>;
+    /// [`NoAnswer`] when the provider did not answer.
+    async fn events_since(&self, since: DateTime<Utc>) -> Result<Vec<ProviderEvent>, NoAnswer>;
 
     /// Verifies the signature and age of an event and reads it; `None` for an event that is not handled.
     ///
@@ -83,8 +83,8 @@ pub trait Provider: Send + Sync {
 
 /// The provider gave no answer that says what happened: unreachable, too slow, or invalid.
 #[derive(Debug, thiserror::Error)]
-#[error("the payment provider did not say what became of it: {0}")]
-pub struct Silence(pub String);
+#[error("the result of the call to the payment provider is unknown: {0}")]
+pub struct NoAnswer(pub String);
 
 /// Why an event of the provider was not read.
 #[derive(Debug, thiserror::Error)]
@@ -94,7 +94,7 @@ pub enum EventRejected {
     Forged(&'static str),
     /// It cannot be verified now; the provider should send it again.
     #[error(transparent)]
-    Later(#[from] Silence),
+    Later(#[from] NoAnswer),
 }
 
 /// The provider's id of an organisation.
@@ -188,8 +188,8 @@ pub enum DisputeOutcome {
     Lost,
 }
 
-impl From<Silence> for Unsettled {
-    fn from(silence: Silence) -> Self {
-        Self::Failed(Fault::Unavailable { doing: "ask the payment provider", source: silence.into() })
+impl From<NoAnswer> for Unsettled {
+    fn from(no_answer: NoAnswer) -> Self {
+        Self::Failed(Fault::Unavailable { doing: "ask the payment provider", source: no_answer.into() })
     }
 }

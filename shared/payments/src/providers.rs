@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::{
-    ChargeOrder, CustomerId, Decline, EventRejected, MoneyRefund, Payment, PaymentId, Provider,
-    ProviderEvent, RefundAnswer, Reversals, Silence, Standing,
+    ChargeOrder, CustomerId, Decline, EventRejected, MoneyRefund, NoAnswer, Payment, PaymentId, Provider,
+    ProviderEvent, RefundAnswer, Reversals, Standing,
 };
 use domain::{Mode, OrgId};
 
@@ -36,18 +36,18 @@ impl Providers {
 pub struct NoProvider;
 
 impl NoProvider {
-    fn silence() -> Silence {
-        Silence("no payment provider is configured".to_owned())
+    fn no_answer() -> NoAnswer {
+        NoAnswer("no payment provider is configured".to_owned())
     }
 }
 
 #[async_trait]
 impl Provider for NoProvider {
-    async fn enrol(&self, _: OrgId, _: &str) -> Result<Option<CustomerId>, Silence> {
+    async fn enrol(&self, _: OrgId, _: &str) -> Result<Option<CustomerId>, NoAnswer> {
         Ok(None)
     }
 
-    async fn charge(&self, order: &ChargeOrder) -> Result<Payment, Silence> {
+    async fn charge(&self, order: &ChargeOrder) -> Result<Payment, NoAnswer> {
         Ok(Payment {
             id: None,
             purchase: Some(order.purchase),
@@ -60,31 +60,31 @@ impl Provider for NoProvider {
         })
     }
 
-    async fn find(&self, _: &ChargeOrder) -> Result<Option<Payment>, Silence> {
-        Err(Self::silence())
+    async fn find(&self, _: &ChargeOrder) -> Result<Option<Payment>, NoAnswer> {
+        Err(Self::no_answer())
     }
 
-    async fn payment(&self, _: &PaymentId) -> Result<Option<Payment>, Silence> {
-        Err(Self::silence())
+    async fn payment(&self, _: &PaymentId) -> Result<Option<Payment>, NoAnswer> {
+        Err(Self::no_answer())
     }
 
-    async fn cancel(&self, _: &PaymentId) -> Result<Payment, Silence> {
-        Err(Self::silence())
+    async fn cancel(&self, _: &PaymentId) -> Result<Payment, NoAnswer> {
+        Err(Self::no_answer())
     }
 
-    async fn refund(&self, _: &PaymentId) -> Result<(), Silence> {
-        Err(Self::silence())
+    async fn refund(&self, _: &PaymentId) -> Result<(), NoAnswer> {
+        Err(Self::no_answer())
     }
 
-    async fn refund_part(&self, _: &PaymentId, _: &MoneyRefund) -> Result<RefundAnswer, Silence> {
-        Err(Self::silence())
+    async fn refund_part(&self, _: &PaymentId, _: &MoneyRefund) -> Result<RefundAnswer, NoAnswer> {
+        Err(Self::no_answer())
     }
 
-    async fn reversals(&self, _: &PaymentId) -> Result<Option<Reversals>, Silence> {
-        Err(Self::silence())
+    async fn reversals(&self, _: &PaymentId) -> Result<Option<Reversals>, NoAnswer> {
+        Err(Self::no_answer())
     }
 
-    async fn events_since(&self, _: DateTime<Utc>) -> Result<Vec<ProviderEvent>, Silence> {
+    async fn events_since(&self, _: DateTime<Utc>) -> Result<Vec<ProviderEvent>, NoAnswer> {
         Ok(vec![])
     }
 
@@ -94,6 +94,6 @@ impl Provider for NoProvider {
         _: &[u8],
         _: DateTime<Utc>,
     ) -> Result<Option<ProviderEvent>, EventRejected> {
-        Err(Self::silence().into())
+        Err(Self::no_answer().into())
     }
 }

@@ -1,7 +1,7 @@
 //! Refunds: keeps the credits that are taken back in step with the money that the provider has refunded.
 
 use super::disputes::ATTEMPTS_MAX;
-use super::{MoneyRefund, PaymentId, RefundAnswer, Reversals, Silence, Till};
+use super::{MoneyRefund, NoAnswer, PaymentId, RefundAnswer, Reversals, Till};
 use domain::{
     Amount, Credits, Details, EntryId, Fingerprint, Purchase, PurchaseId, Reference, RefundOrder,
     RefundState, RefundStep, Refunds, Refusal, Stage, payment_refunded, payment_restored,
@@ -113,7 +113,7 @@ impl Till<'_> {
     }
 
     /// The refunded money in minor units: from the provider, or from the operators' orders when the provider cannot say.
-    async fn refunded(&self, purchase: &Purchase) -> Result<u64, Silence> {
+    async fn refunded(&self, purchase: &Purchase) -> Result<u64, NoAnswer> {
         let reversals = match &purchase.payment {
             Some(payment) => self.provider.reversals(payment).await?,
             None => None,

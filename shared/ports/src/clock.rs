@@ -18,15 +18,15 @@ pub trait Clock: Send + Sync {
 
     /// Business time and system time.
     fn moment(&self) -> Moment {
-        Moment { now: self.now(), wall: System.now() }
+        Moment { now: self.now(), wall: SystemClock.now() }
     }
 }
 
 /// The system clock.
 #[derive(Clone, Copy, Debug)]
-pub struct System;
+pub struct SystemClock;
 
-impl Clock for System {
+impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
     fn now(&self) -> DateTime<Utc> {
         Utc::now()

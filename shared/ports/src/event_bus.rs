@@ -9,19 +9,19 @@ use serde_json::Value;
 /// The account that an event on the bus belongs to: two fields of the event's detail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Owner {
+pub struct EventOwner {
     organisation_id: OrgId,
     livemode: bool,
 }
 
-impl From<AccountId> for Owner {
+impl From<AccountId> for EventOwner {
     fn from(account: AccountId) -> Self {
         Self { organisation_id: account.org, livemode: account.mode == Mode::Live }
     }
 }
 
-impl From<Owner> for AccountId {
-    fn from(owner: Owner) -> Self {
+impl From<EventOwner> for AccountId {
+    fn from(owner: EventOwner) -> Self {
         Self { org: owner.organisation_id, mode: if owner.livemode { Mode::Live } else { Mode::Test } }
     }
 }

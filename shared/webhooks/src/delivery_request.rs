@@ -1,7 +1,7 @@
 //! The message of the webhook delivery queue.
 
 use domain::AccountId;
-use ports::Owner;
+use ports::EventOwner;
 use serde::{Deserialize, Serialize};
 
 /// A message for the function `webhook-delivery`: deliver pending events to the webhooks of an account. A message that
@@ -17,7 +17,7 @@ pub enum DeliveryRequest {
     /// A message from the event bus. Only the owner is read from it: the feed has the events and their order.
     Event {
         /// The event's detail.
-        detail: Owner,
+        detail: EventOwner,
     },
 }
 

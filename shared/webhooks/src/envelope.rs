@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use domain::{AccountId, Event};
-use ports::{Owner, Published};
+use ports::{EventOwner, Published};
 use serde_json::{Value, json};
 
 /// An event with its fields as receivers get them.
@@ -67,7 +67,7 @@ impl EventEnvelope {
             "data": envelope.data,
         });
         if let (Some(detail), Ok(Value::Object(owner))) =
-            (detail.as_object_mut(), serde_json::to_value(Owner::from(account)))
+            (detail.as_object_mut(), serde_json::to_value(EventOwner::from(account)))
         {
             detail.extend(owner);
         }
@@ -150,8 +150,7 @@ mod tests {
         expected["organisationId"] = json!(account.org);
         expected["livemode"] = json!(false);
         assert_eq!(published.detail, expected);
-        // A subscriber reads the account back from the owner's fields.
-        let owner: Owner = serde_json::from_value(published.detail).unwrap();
+        let owner: EventOwner = serde_json::from_value(published.detail).unwrap();
         assert_eq!(AccountId::from(owner), account);
     }
 

@@ -26,7 +26,9 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::limited_reader::LimitedReader;
-use super::{EndpointResponse, Forbidden, KEPT_BYTES_MAX, PostResult, Resolve, SystemResolver, Trouble};
+use super::{
+    EndpointResponse, ForbiddenTarget, KEPT_BYTES_MAX, PostResult, Resolve, SystemResolver, Trouble,
+};
 use domain::{BadUrl, HookUrl, Reach};
 
 /// The maximum size of a request body, in bytes.
@@ -57,7 +59,7 @@ const RESERVED: [HeaderName; 10] = [
 
 /// The timeouts of a post.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct PostTimeouts {
     /// The whole exchange, from name resolution to the end of the response.
     pub whole: Duration,
     /// All connection attempts; each address gets an equal share.
@@ -67,7 +69,7 @@ pub struct Limits {
 /// Posts events, each over its own connection, in these steps: check the URL, resolve its name once, check every
 /// address, connect to one of the checked addresses, and verify the host's certificate. It uses no proxy, follows no
 /// redirect and decompresses nothing.
-pub struct Sender {
+pub struct WebhookClient {
     reach: Reach,
     resolver: Arc<dyn Resolve>,
     /// `None` for the system's root certificates, which are read with the first post over TLS because reading them is
@@ -75,28 +77,28 @@ pub struct Sender {
     roots: Option<RootCertStore>,
     /// `None` only if the cryptography provider supports no TLS version.
     tls: OnceLock<Option<TlsConnector>>,
-    limits: Limits,
+    limits: PostTimeouts,
 }
 
-impl Default for Limits {
+impl Default for PostTimeouts {
     /// 10 s for the whole exchange (contract), 5 s to connect.
     fn default() -> Self {
         Self { whole: Duration::from_secs(10), connect: Duration::from_secs(5) }
     }
 }
 
-impl Sender {
+impl WebhookClient {
     /// A client with the system's resolver and root certificates.
     #[must_use]
     pub fn new(reach: Reach) -> Self {
         let resolver = Arc::new(SystemResolver);
-        Self { reach, resolver, roots: None, tls: OnceLock::new(), limits: Limits::default() }
+        Self { reach, resolver, roots: None, tls: OnceLock::new(), limits: PostTimeouts::default() }
     }
 
     /// A client with the given resolver and root certificates.
     #[must_use]
     pub fn with(reach: Reach, resolver: Arc<dyn Resolve>, roots: RootCertStore) -> Self {
-        Self { reach, resolver, roots: Some(roots), tls: OnceLock::new(), limits: Limits::default() }
+        Self { reach, resolver, roots: Some(roots), tls: OnceLock::new(), limits: PostTimeouts::default() }
     }
 
     /// The address policy.
@@ -109,8 +111,8 @@ impl Sender {
     /// because it may resolve when an event is sent, and is then checked again.
     ///
     /// # Errors
-    /// [`Forbidden`] when the URL or one of its addresses is not allowed.
-    pub async fn check(&self, url: &HookUrl) -> Result<(), Forbidden> {
+    /// [`ForbiddenTarget`] when the URL or one of its addresses is not allowed.
+    pub async fn check(&self, url: &HookUrl) -> Result<(), ForbiddenTarget> {
         match timeout(self.limits.connect, self.resolve(url)).await {
             Ok(Err(Trouble::Forbidden(forbidden))) => Err(forbidden),
             Ok(Ok(_) | Err(_)) | Err(_) => Ok(()),
@@ -119,7 +121,7 @@ impl Sender {
 
     /// The same client with other timeouts.
     #[must_use]
-    pub fn limited(self, limits: Limits) -> Self {
+    pub fn limited(self, limits: PostTimeouts) -> Self {
         Self { limits, ..self }
     }
 
@@ -168,7 +170,7 @@ impl Sender {
             return Err(Trouble::NotResolved);
         }
         if !addresses.iter().all(|address| self.reach.admits_at(*address)) {
-            return Err(Trouble::Forbidden(Forbidden::Address));
+            return Err(Trouble::Forbidden(ForbiddenTarget::Address));
         }
         Ok(addresses)
     }
@@ -280,7 +282,7 @@ fn broken(error: hyper::Error) -> Trouble {
 }
 
 fn forbidden(bad: BadUrl) -> Trouble {
-    Trouble::Forbidden(Forbidden::Url(bad))
+    Trouble::Forbidden(ForbiddenTarget::Url(bad))
 }
 
 #[cfg(test)]

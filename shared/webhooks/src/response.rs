@@ -46,7 +46,7 @@ pub struct EndpointResponse {
 pub enum Trouble {
     /// The policy forbids the URL or its address; nothing was sent.
     #[error("not sent: {0}")]
-    Forbidden(Forbidden),
+    Forbidden(ForbiddenTarget),
     /// The host name has no address, or could not be resolved.
     #[error("no address was found for the host's name")]
     NotResolved,
@@ -72,7 +72,7 @@ pub enum Trouble {
 
 /// Why the address policy forbids a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Forbidden {
+pub enum ForbiddenTarget {
     /// The URL itself is not allowed.
     #[error("the URL {0}")]
     Url(BadUrl),
@@ -179,11 +179,11 @@ mod tests {
     fn error_texts_do_not_contain_addresses() {
         for (error, text) in [
             (
-                Trouble::Forbidden(Forbidden::Url(BadUrl::Scheme)),
+                Trouble::Forbidden(ForbiddenTarget::Url(BadUrl::Scheme)),
                 "not sent: the URL must begin with https://",
             ),
             (
-                Trouble::Forbidden(Forbidden::Address),
+                Trouble::Forbidden(ForbiddenTarget::Address),
                 "not sent: the host's name leads to an address that is not public",
             ),
             (Trouble::NotResolved, "no address was found for the host's name"),

@@ -32,7 +32,7 @@ pub struct MessageToSign<'a> {
 
 /// Why a message cannot be signed.
 #[derive(Debug, thiserror::Error)]
-pub enum Unsigned {
+pub enum SigningError {
     /// There is no secret.
     #[error("the endpoint has no secret")]
     NoSecret,
@@ -46,7 +46,7 @@ pub enum Unsigned {
 
 /// Why the signature of a delivery is rejected.
 #[derive(Debug, thiserror::Error)]
-pub enum NotVerified {
+pub enum SignatureError {
     /// There is no secret.
     #[error("there is no secret to verify the delivery with")]
     NoSecret,
@@ -68,29 +68,29 @@ pub enum NotVerified {
 /// with their own clocks, so it is system time even with a test clock, and each attempt has its own.
 ///
 /// # Errors
-/// [`Unsigned`] when there is no secret, or a text cannot be a header value.
+/// [`SigningError`] when there is no secret, or a text cannot be a header value.
 pub fn headers(
     secrets: &[HookSecret],
     message: &MessageToSign<'_>,
     at: DateTime<Utc>,
-) -> Result<HeaderMap, Unsigned> {
+) -> Result<HeaderMap, SigningError> {
     let MessageToSign { id, delivery, event, body } = *message;
     // Id and timestamp are signed with a dot between them, so an id with a dot would be ambiguous.
     if id.contains('.') {
-        return Err(Unsigned::Unwritable(header::ID));
+        return Err(SigningError::Unwritable(header::ID));
     }
     for (name, text) in [(header::ID, id), (header::EVENT, event), (header::DELIVERY, delivery)] {
         if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Unsigned::Unwritable(name));
+            return Err(SigningError::Unwritable(name));
         }
     }
     if secrets.is_empty() {
-        return Err(Unsigned::NoSecret);
+        return Err(SigningError::NoSecret);
     }
     let standard = secrets.iter().map(|secret| signer(secret)?.sign(id, at.timestamp(), body.as_bytes()));
     let standard = standard.collect::<Result<Vec<_>, _>>()?.join(" ");
     let own = secrets.iter().map(|secret| own(secret, body.as_bytes())).collect::<Option<Vec<_>>>();
-    let own = own.ok_or(Unsigned::NoSecret)?.join(SEPARATOR);
+    let own = own.ok_or(SigningError::NoSecret)?.join(SEPARATOR);
     let mut headers = HeaderMap::new();
     for (name, value) in [
         ("content-type", "application/json"),
@@ -101,7 +101,7 @@ pub fn headers(
         (header::DELIVERY, delivery),
         (header::SCRIP_SIGNATURE, own.as_str()),
     ] {
-        let value = HeaderValue::from_str(value).map_err(|_| Unsigned::Unwritable(name))?;
+        let value = HeaderValue::from_str(value).map_err(|_| SigningError::Unwritable(name))?;
         headers.insert(name, value);
     }
     Ok(headers)
@@ -111,19 +111,19 @@ pub fn headers(
 /// library reads the system clock.
 ///
 /// # Errors
-/// [`NotVerified`] with the first check that failed.
-pub fn verify(secrets: &[HookSecret], headers: &HeaderMap, body: &[u8]) -> Result<(), NotVerified> {
+/// [`SignatureError`] with the first check that failed.
+pub fn verify(secrets: &[HookSecret], headers: &HeaderMap, body: &[u8]) -> Result<(), SignatureError> {
     let (_, time, _) =
         (only(headers, header::ID)?, only(headers, header::TIMESTAMP)?, only(headers, header::SIGNATURE)?);
     // The library subtracts timestamps unchecked: a huge one would panic, so it is rejected here.
     let is_time = (1..=TIME_DIGITS_MAX).contains(&time.len()) && time.bytes().all(|b| b.is_ascii_digit());
     if !is_time {
-        return Err(NotVerified::Time);
+        return Err(SignatureError::Time);
     }
-    let mut verified = Err(NotVerified::NoSecret);
+    let mut verified = Err(SignatureError::NoSecret);
     for secret in secrets {
         let outcome = signer(secret).and_then(|signer| signer.verify(body, headers));
-        verified = outcome.map_err(NotVerified::Standard);
+        verified = outcome.map_err(SignatureError::Standard);
         if verified.is_ok() {
             break;
         }
@@ -132,14 +132,16 @@ pub fn verify(secrets: &[HookSecret], headers: &HeaderMap, body: &[u8]) -> Resul
     let received = only(headers, header::SCRIP_SIGNATURE)?;
     let expected: Vec<_> = secrets.iter().filter_map(|secret| own(secret, body)).collect();
     let matches = received.split(SEPARATOR).any(|one| expected.iter().any(|known| is_same(one, known)));
-    if matches { Ok(()) } else { Err(NotVerified::Own) }
+    if matches { Ok(()) } else { Err(SignatureError::Own) }
 }
 
 /// The value of a header that must be present exactly once: of two, receivers may read either.
-fn only<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, NotVerified> {
+fn only<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, SignatureError> {
     let mut values = headers.get_all(name).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return Err(NotVerified::Header(name)) };
-    value.to_str().map_err(|_| NotVerified::Header(name))
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(SignatureError::Header(name));
+    };
+    value.to_str().map_err(|_| SignatureError::Header(name))
 }
 
 fn signer(secret: &HookSecret) -> Result<Webhook, WebhookError> {
@@ -238,7 +240,7 @@ mod tests {
         let at = DateTime::UNIX_EPOCH;
         let good = MessageToSign { id: "evt_1", delivery: "del_1", event: "webhook.test", body: "" };
         assert!(headers(&secrets, &good, at).is_ok());
-        assert!(matches!(headers(&[], &good, at), Err(Unsigned::NoSecret)));
+        assert!(matches!(headers(&[], &good, at), Err(SigningError::NoSecret)));
         for (message, name) in [
             (MessageToSign { id: "", ..good }, header::ID),
             (MessageToSign { id: "evt_1.1700000000", ..good }, header::ID),
@@ -249,7 +251,7 @@ mod tests {
             (MessageToSign { event: "\u{1f980}", ..good }, header::EVENT),
         ] {
             let refused = headers(&secrets, &message, at);
-            assert!(matches!(refused, Err(Unsigned::Unwritable(found)) if found == name), "{message:?}");
+            assert!(matches!(refused, Err(SigningError::Unwritable(found)) if found == name), "{message:?}");
         }
     }
 

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use ports::{Queue, Seal};
 
-use super::{DeliveryRequest, Sender, WebhookMessage};
+use super::{DeliveryRequest, WebhookClient, WebhookMessage};
 use domain::{
     AccountId, Delivery, DeliveryId, DeliveryKind, DeliveryStanding, DeliveryState, Event, Flow, HookPaused,
     Lane, News, Outcome, Webhook, WebhookId,
@@ -40,15 +40,15 @@ pub struct Courier<'a> {
     /// Decrypts signing secrets.
     pub seal: &'a dyn Seal,
     /// The HTTP client.
-    pub sender: &'a Sender,
+    pub sender: &'a WebhookClient,
     /// The queue of delivery requests, for the next call.
     pub requests: &'a dyn Queue<DeliveryRequest>,
     /// The clock.
-    pub clock: &'a dyn Now,
+    pub clock: &'a dyn MomentSource,
 }
 
 /// A clock that returns business time and system time.
-pub trait Now: Send + Sync {
+pub trait MomentSource: Send + Sync {
     /// Business time and system time.
     fn now(&self) -> Moment;
 }
@@ -210,7 +210,6 @@ impl Courier<'_> {
             skipped = None;
             if is_stopped {
                 let state = self.emit_paused(leased.account, leased.webhook, leased.state).await?;
-                // A replay may be due while the live lane waits.
                 let is_due = state.is_active() && state.may_send(Lane::Replay, self.clock.now().now);
                 return Ok(if leased.lane == Lane::Live && is_due { HasMore::Yes } else { HasMore::No });
             }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use chrono::DateTime;
 use ports::Queue;
 
-use super::{Provider, RechargeRequest, Silence};
+use super::{NoAnswer, Provider, RechargeRequest};
 use domain::{Cause, Payment, Purchase, PurchaseId, Stage, Step, Verdict};
 use store::{Errand, Fault, Ledger, Moment, Settings, Unsettled, random};
 
@@ -162,7 +162,7 @@ impl Till<'_> {
             let verdict = purchase.hear(payment, moment.now);
             match verdict {
                 Verdict::Nothing => return Ok(Some(purchase)),
-                // The holder of the lease finds the same by itself.
+                // The holder of the lease will find the same.
                 Verdict::Wait(_) if purchase.is_leased(moment.wall) => return Ok(Some(purchase)),
                 Verdict::Grant
                 | Verdict::Fail(_)
@@ -286,7 +286,7 @@ fn judged(purchase: Purchase, payment: &Payment, moment: Moment) -> (Purchase, V
 }
 
 /// The verdict when the provider did not answer.
-fn unanswered(silence: &Silence) -> Verdict {
-    tracing::warn!(cause = silence as &dyn Error, "no answer from the payment provider");
+fn unanswered(no_answer: &NoAnswer) -> Verdict {
+    tracing::warn!(cause = no_answer as &dyn Error, "no answer from the payment provider");
     Verdict::Wait(None)
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Till, judged, unanswered};
-use crate::{ChargeOrder, CustomerId, Silence};
+use crate::{ChargeOrder, CustomerId, NoAnswer};
 use domain::{Cause, Purchase, Verdict};
 use store::{Fault, Moment};
 
@@ -23,11 +23,11 @@ impl Till<'_> {
     ) -> Result<(Purchase, Verdict), Fault> {
         let payment = match self.order(&purchase).await? {
             Ok(order) => within(CHARGE_TIMEOUT, self.provider.charge(&order)).await,
-            Err(silence) => Err(silence),
+            Err(no_answer) => Err(no_answer),
         };
         Ok(match payment {
             Ok(payment) => judged(purchase, &payment, moment),
-            Err(silence) => (purchase, unanswered(&silence)),
+            Err(no_answer) => (purchase, unanswered(&no_answer)),
         })
     }
 
@@ -39,7 +39,7 @@ impl Till<'_> {
     ) -> Result<(Purchase, Verdict), Fault> {
         let found = match self.order(&purchase).await? {
             Ok(order) => within(FIND_TIMEOUT, self.provider.find(&order)).await,
-            Err(silence) => Err(silence),
+            Err(no_answer) => Err(no_answer),
         };
         Ok(match found {
             Ok(Some(payment)) => judged(purchase, &payment, moment),
@@ -47,9 +47,9 @@ impl Till<'_> {
                 let verdict = purchase.not_found(moment.now);
                 (purchase, verdict)
             }
-            Err(silence) => {
+            Err(no_answer) => {
                 let Verdict::Charge = purchase.unheard(moment.now) else {
-                    return Ok((purchase, unanswered(&silence)));
+                    return Ok((purchase, unanswered(&no_answer)));
                 };
                 (purchase, Verdict::Charge)
             }
@@ -66,16 +66,15 @@ impl Till<'_> {
         let Verdict::Cancel(id) = verdict else { return (purchase, verdict) };
         match self.provider.cancel(&id).await {
             Ok(payment) => match judged(purchase, &payment, moment) {
-                // A payment that still waits is cancelled by the next job.
                 (purchase, Verdict::Cancel(_)) => (purchase, Verdict::Wait(None)),
                 known => known,
             },
-            Err(silence) => (purchase, unanswered(&silence)),
+            Err(no_answer) => (purchase, unanswered(&no_answer)),
         }
     }
 
     /// The order for the provider, with the organisation's customer id there.
-    async fn order(&self, purchase: &Purchase) -> Result<Result<ChargeOrder, Silence>, Fault> {
+    async fn order(&self, purchase: &Purchase) -> Result<Result<ChargeOrder, NoAnswer>, Fault> {
         let org = purchase.id.account.org;
         let organisation = self.organisation(org).await?;
         let customer = match organisation.customer {
@@ -85,7 +84,7 @@ impl Till<'_> {
                     Some(CustomerId(self.settings.add_customer(org, &customer).await?))
                 }
                 Ok(None) => None,
-                Err(silence) => return Ok(Err(silence)),
+                Err(no_answer) => return Ok(Err(no_answer)),
             },
         };
         Ok(Ok(ChargeOrder {
@@ -101,7 +100,7 @@ impl Till<'_> {
     }
 }
 
-/// A call to the provider; [`Silence`] after the timeout.
-async fn within<T>(limit: Duration, call: impl Future<Output = Result<T, Silence>>) -> Result<T, Silence> {
-    tokio::time::timeout(limit, call).await.unwrap_or_else(|_| Err(Silence("it takes too long".to_owned())))
+/// A call to the provider; [`NoAnswer`] after the timeout.
+async fn within<T>(limit: Duration, call: impl Future<Output = Result<T, NoAnswer>>) -> Result<T, NoAnswer> {
+    tokio::time::timeout(limit, call).await.unwrap_or_else(|_| Err(NoAnswer("it takes too long".to_owned())))
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::outcome::MethodOutcome;
 use crate::{
-    ChargeOrder, Decline, DisputeId, DisputeOutcome, PaymentId, ProviderDispute, PurchaseId, Silence,
+    ChargeOrder, Decline, DisputeId, DisputeOutcome, NoAnswer, PaymentId, ProviderDispute, PurchaseId,
 };
 use domain::{AccountId, Currency, EntryId, Mode, Money, OrgId, Reference};
 
@@ -31,7 +31,7 @@ pub struct SimulatedCharge {
     pub refunded: bool,
     /// The partial refunds, and a full one after a partial one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub refunds: Vec<Returned>,
+    pub refunds: Vec<PartialRefund>,
     /// The state of the dispute, if there is one.
     pub dispute: Option<SimulatedDispute>,
     /// The disputed amount in minor units; `None` for all of the charge.
@@ -47,7 +47,7 @@ pub struct SimulatedCharge {
 /// A partial refund.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Returned {
+pub struct PartialRefund {
     /// The name in our order; `None` for a refund in the provider's dashboard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -111,7 +111,7 @@ pub enum Undone {
     NotNow(#[from] NotNow),
     /// The change could not be stored.
     #[error(transparent)]
-    Silent(#[from] Silence),
+    Silent(#[from] NoAnswer),
 }
 
 impl SimulatedCharge {
@@ -219,7 +219,7 @@ impl SimulatedCharge {
             return Err(NotNow("more than is left of the payment can't be refunded"));
         }
         if !self.refunds.is_empty() || amount < self.price.amount() || name.is_some() {
-            self.refunds.push(Returned { name: name.map(str::to_owned), amount });
+            self.refunds.push(PartialRefund { name: name.map(str::to_owned), amount });
         }
         self.refunded = self.amount_refunded().max(amount) == self.price.amount();
         Ok(())

@@ -17,7 +17,7 @@ use chrono::{DateTime, Utc};
 
 use self::charge::PaymentName;
 pub use self::charge::{
-    ChargeState, DisputeAction, NotNow, Returned, SimulatedCharge, SimulatedDispute, Undone,
+    ChargeState, DisputeAction, NotNow, PartialRefund, SimulatedCharge, SimulatedDispute, Undone,
 };
 pub use self::charge::{ChargeState as State, SimulatedCharge as Charge, SimulatedDispute as Dispute};
 use self::events::ChargeChange;
@@ -27,8 +27,8 @@ use self::shared::SharedProvider;
 use self::state::SimulatedState;
 pub use self::state::{ChargeMemory, ChargeMemory as Memory, Journal};
 use super::{
-    ChargeOrder, CustomerId, EventRejected, MoneyRefund, Payment, PaymentId, Provider, ProviderEvent,
-    RefundAnswer, Reversals, Silence, Standing,
+    ChargeOrder, CustomerId, EventRejected, MoneyRefund, NoAnswer, Payment, PaymentId, Provider,
+    ProviderEvent, RefundAnswer, Reversals, Standing,
 };
 use domain::{EntryId, OrgId};
 
@@ -61,9 +61,9 @@ impl Simulated {
         let shared = SharedProvider { state: Mutex::new(state), payments_url, sender };
         let mut state = shared.state();
         for charge in finished {
-            if let Err(silence) = shared.store(&mut state, &charge, ChargeChange::Payment) {
+            if let Err(no_answer) = shared.store(&mut state, &charge, ChargeChange::Payment) {
                 tracing::warn!(
-                    cause = &silence as &dyn Error,
+                    cause = &no_answer as &dyn Error,
                     "the event of a finished charge is sent at the next start"
                 );
             }
@@ -76,7 +76,7 @@ impl Simulated {
     /// methods. Customers cannot authenticate there, so the URL is not a page.
     #[must_use]
     pub fn by_rule() -> Self {
-        Self::new(ChargeMemory::ByRule, "https://payments.invalid".to_owned(), None)
+        Self::new(ChargeMemory::Derived, "https://payments.invalid".to_owned(), None)
     }
 
     /// Every charge, including declined ones, newest first, without slow ones that are in progress.
@@ -139,16 +139,16 @@ impl Simulated {
 
 #[async_trait]
 impl Provider for Simulated {
-    async fn enrol(&self, _: OrgId, _: &str) -> Result<Option<CustomerId>, Silence> {
+    async fn enrol(&self, _: OrgId, _: &str) -> Result<Option<CustomerId>, NoAnswer> {
         Ok(None)
     }
 
     /// An order for the same purchase with another price or method gets no answer: nothing is charged, and the earlier charge
     /// can still be found.
-    async fn charge(&self, order: &ChargeOrder) -> Result<Payment, Silence> {
+    async fn charge(&self, order: &ChargeOrder) -> Result<Payment, NoAnswer> {
         let outcome = MethodOutcome::of(order);
         if outcome == MethodOutcome::SilentUncharged {
-            return Err(Silence("it did not answer".to_owned()));
+            return Err(NoAnswer("it did not answer".to_owned()));
         }
         let (charge, is_new) = self.0.order(order, outcome)?;
         let charge = match charge.state {
@@ -159,66 +159,66 @@ impl Provider for Simulated {
             | ChargeState::Cancelled => charge,
         };
         if is_new && outcome == MethodOutcome::SilentCharged {
-            return Err(Silence("it did not answer".to_owned()));
+            return Err(NoAnswer("it did not answer".to_owned()));
         }
         Ok(self.0.payment_of(&charge))
     }
 
-    async fn find(&self, order: &ChargeOrder) -> Result<Option<Payment>, Silence> {
+    async fn find(&self, order: &ChargeOrder) -> Result<Option<Payment>, NoAnswer> {
         let found = self.0.state().recall(order);
         Ok(found.map(|charge| self.0.payment_of(&charge)))
     }
 
-    async fn payment(&self, id: &PaymentId) -> Result<Option<Payment>, Silence> {
+    async fn payment(&self, id: &PaymentId) -> Result<Option<Payment>, NoAnswer> {
         Ok(self.0.payment_by_id(id))
     }
 
-    async fn cancel(&self, id: &PaymentId) -> Result<Payment, Silence> {
+    async fn cancel(&self, id: &PaymentId) -> Result<Payment, NoAnswer> {
         let cancelled = self.0.change_by_id(id, ChargeChange::Payment, |charge| {
             if charge.state == ChargeState::Waiting {
                 charge.state = ChargeState::Cancelled;
             }
             Ok(())
         });
-        let cancelled = cancelled.map_err(|undone| Silence(undone.to_string()))?;
+        let cancelled = cancelled.map_err(|undone| NoAnswer(undone.to_string()))?;
         if let Some(charge) = cancelled {
             return Ok(self.0.payment_of(&charge));
         }
         let mut payment =
-            self.0.payment_by_id(id).ok_or_else(|| Silence(format!("it has no payment {}", id.0)))?;
+            self.0.payment_by_id(id).ok_or_else(|| NoAnswer(format!("it has no payment {}", id.0)))?;
         if matches!(payment.standing, Standing::Action(_)) {
             payment.standing = Standing::Cancelled;
         }
         Ok(payment)
     }
 
-    async fn refund(&self, id: &PaymentId) -> Result<(), Silence> {
+    async fn refund(&self, id: &PaymentId) -> Result<(), NoAnswer> {
         let changed = self.0.change_by_id(id, ChargeChange::Refund, SimulatedCharge::refund);
-        if changed.map_err(|undone| Silence(undone.to_string()))?.is_some() {
+        if changed.map_err(|undone| NoAnswer(undone.to_string()))?.is_some() {
             return Ok(());
         }
         match self.0.payment_by_id(id).map(|payment| payment.standing) {
             Some(Standing::Succeeded | Standing::Refunded) => Ok(()),
             Some(Standing::Processing | Standing::Action(_) | Standing::Failed(_) | Standing::Cancelled)
-            | None => Err(Silence(format!("it has taken no money by a payment {}", id.0))),
+            | None => Err(NoAnswer(format!("it has taken no money by a payment {}", id.0))),
         }
     }
 
-    async fn refund_part(&self, id: &PaymentId, refund: &MoneyRefund) -> Result<RefundAnswer, Silence> {
+    async fn refund_part(&self, id: &PaymentId, refund: &MoneyRefund) -> Result<RefundAnswer, NoAnswer> {
         let part = |charge: &mut SimulatedCharge| charge.refund_part(Some(&refund.name), refund.amount);
         match self.0.change_by_id(id, ChargeChange::Refund, part) {
             Ok(Some(_)) => Ok(RefundAnswer::Made),
             Err(Undone::NotNow(problem)) => Ok(RefundAnswer::Refused(problem.to_string())),
-            Err(undone) => Err(Silence(undone.to_string())),
+            Err(undone) => Err(NoAnswer(undone.to_string())),
             Ok(None) => match self.0.payment_by_id(id) {
                 Some(payment) if payment.standing == Standing::Succeeded => Ok(RefundAnswer::Made),
-                Some(_) | None => Err(Silence(format!("it has taken no money by a payment {}", id.0))),
+                Some(_) | None => Err(NoAnswer(format!("it has taken no money by a payment {}", id.0))),
             },
         }
     }
 
     /// Without a complete memory, the refunds and disputes of other processes are unknown.
-    async fn reversals(&self, id: &PaymentId) -> Result<Option<Reversals>, Silence> {
+    async fn reversals(&self, id: &PaymentId) -> Result<Option<Reversals>, NoAnswer> {
         let state = self.0.state();
         let known = PaymentName::read(id).and_then(|name| state.get(name.purchase));
         let known = known.filter(|_| !state.is_derived());
@@ -228,7 +228,7 @@ impl Provider for Simulated {
         }))
     }
 
-    async fn events_since(&self, since: DateTime<Utc>) -> Result<Vec<ProviderEvent>, Silence> {
+    async fn events_since(&self, since: DateTime<Utc>) -> Result<Vec<ProviderEvent>, NoAnswer> {
         let mut events = Vec::new();
         let changed = |charge: &SimulatedCharge| charge.changed_at.is_none_or(|at| since <= at);
         for charge in self.charges().into_iter().filter(changed) {
@@ -258,12 +258,12 @@ impl Provider for Simulated {
 
 impl Simulated {
     /// Waits until a slow charge is finished. It finishes even if the caller stops waiting.
-    async fn finish(&self, order: &ChargeOrder) -> Result<SimulatedCharge, Silence> {
+    async fn finish(&self, order: &ChargeOrder) -> Result<SimulatedCharge, NoAnswer> {
         let (shared, order) = (self.0.clone(), order.clone());
         let made = tokio::spawn(async move {
             tokio::time::sleep(SLOW).await;
             shared.finish(&order)
         });
-        made.await.map_err(|error| Silence(error.to_string()))?
+        made.await.map_err(|error| NoAnswer(error.to_string()))?
     }
 }

@@ -6,7 +6,7 @@ use super::charge::{ChargeState, NotNow, PaymentName, SimulatedCharge, Undone};
 use super::events::{ChargeChange, Voice};
 use super::outcome::MethodOutcome;
 use super::state::SimulatedState;
-use crate::{ChargeOrder, Payment, PaymentId, PurchaseId, Silence, Standing};
+use crate::{ChargeOrder, NoAnswer, Payment, PaymentId, PurchaseId, Standing};
 use domain::EntryId;
 
 /// What the clones share.
@@ -29,11 +29,11 @@ impl SharedProvider {
         &self,
         order: &ChargeOrder,
         outcome: MethodOutcome,
-    ) -> Result<(SimulatedCharge, bool), Silence> {
+    ) -> Result<(SimulatedCharge, bool), NoAnswer> {
         let mut state = self.state();
         if let Some(known) = state.get(order.purchase) {
             if !known.is_of(order) {
-                return Err(Silence("the purchase was ordered before with other terms".to_owned()));
+                return Err(NoAnswer("the purchase was ordered before with other terms".to_owned()));
             }
             return Ok((known.clone(), false));
         }
@@ -42,10 +42,10 @@ impl SharedProvider {
         Ok((charge, true))
     }
 
-    pub(super) fn finish(&self, order: &ChargeOrder) -> Result<SimulatedCharge, Silence> {
+    pub(super) fn finish(&self, order: &ChargeOrder) -> Result<SimulatedCharge, NoAnswer> {
         let mut state = self.state();
         let Some(known) = state.recall(order) else {
-            return Err(Silence("it has no such payment".to_owned()));
+            return Err(NoAnswer("it has no such payment".to_owned()));
         };
         let charge = SimulatedCharge { state: known.state.clone().finished(), ..known.clone() };
         if charge != known {
@@ -91,7 +91,7 @@ impl SharedProvider {
         state: &mut SimulatedState,
         charge: &SimulatedCharge,
         what: ChargeChange,
-    ) -> Result<(), Silence> {
+    ) -> Result<(), NoAnswer> {
         let changed_at = self.sender.as_ref().map(|sender| (sender.now)());
         state.put(SimulatedCharge { changed_at, ..charge.clone() })?;
         if let Some(sender) = &self.sender {

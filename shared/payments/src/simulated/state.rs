@@ -5,7 +5,7 @@ use std::io;
 
 use super::charge::{ChargeState, SimulatedCharge};
 use super::outcome::MethodOutcome;
-use crate::{ChargeOrder, PurchaseId, Silence};
+use crate::{ChargeOrder, NoAnswer, PurchaseId};
 use domain::EntryId;
 
 /// Stores a charge permanently, before its event is sent. The last stored charge of a purchase is valid.
@@ -24,7 +24,7 @@ pub enum ChargeMemory {
     /// The charge is derived from the payment method, because another process may have made it; all processes derive the same
     /// charge. Authentication, refunds and cancellation are known only to the process that made both the charge and the
     /// change. For functions in Lambda, whose containers share no state.
-    ByRule,
+    Derived,
 }
 
 /// The charges in memory.
@@ -44,7 +44,7 @@ impl SimulatedState {
     pub(super) fn new(memory: ChargeMemory) -> (Self, Vec<SimulatedCharge>) {
         let (earlier, complete) = match memory {
             ChargeMemory::Remembering { earlier, journal } => (earlier, Some(journal)),
-            ChargeMemory::ByRule => (Vec::new(), None),
+            ChargeMemory::Derived => (Vec::new(), None),
         };
         let mut state = Self { charges: Vec::new(), places: HashMap::new(), complete };
         earlier.into_iter().for_each(|charge| state.insert(charge));
@@ -83,9 +83,9 @@ impl SimulatedState {
     }
 
     /// Stores a charge. Nothing changes when it cannot be stored.
-    pub(super) fn put(&mut self, charge: SimulatedCharge) -> Result<(), Silence> {
+    pub(super) fn put(&mut self, charge: SimulatedCharge) -> Result<(), NoAnswer> {
         if let Some(Some(journal)) = &self.complete {
-            journal(&charge).map_err(|error| Silence(format!("its journal cannot be written: {error}")))?;
+            journal(&charge).map_err(|error| NoAnswer(format!("its journal cannot be written: {error}")))?;
         }
         self.insert(charge);
         Ok(())

@@ -14,7 +14,7 @@ use tracing::error;
 use super::intent::PaymentIntent;
 use super::meaning::{ErrorBody, Meaning, meaning};
 use super::secrets::{KeySource, StripeKeys, StripeSecrets};
-use super::{Misconfigured, Payment, Silence};
+use super::{Misconfigured, NoAnswer, Payment};
 
 /// The API version. The webhook endpoint is configured with a version of its own, which should be this one.
 const VERSION: &str = "2026-10-28.endive";
@@ -62,7 +62,7 @@ pub(super) fn is_id(text: &str) -> bool {
 
 impl StripeClient {
     pub(super) fn new(base: &str, source: StripeSecrets, timeout: Duration) -> Result<Self, Misconfigured> {
-        let base = Url::parse(base).map_err(|_| Misconfigured("the address of Stripe's API is no URL"))?;
+        let base = Url::parse(base).map_err(|_| Misconfigured("the address of Stripe's API is not a URL"))?;
         if !is_secure(&base) {
             return Err(Misconfigured("Stripe's API must be at https, or at http on this machine"));
         }
@@ -77,7 +77,7 @@ impl StripeClient {
             // A Lambda function is frozen between calls, so a pooled connection may be dead.
             .pool_max_idle_per_host(0)
             .build()
-            .map_err(|_| Misconfigured("there is no TLS on this machine"))?;
+            .map_err(|_| Misconfigured("TLS is not available on this machine"))?;
         Ok(Self {
             http,
             base,
@@ -87,11 +87,11 @@ impl StripeClient {
     }
 
     /// The current keys.
-    pub(super) async fn keys(&self) -> Result<Arc<StripeKeys>, Silence> {
+    pub(super) async fn keys(&self) -> Result<Arc<StripeKeys>, NoAnswer> {
         self.secrets.keys().await
     }
 
-    pub(super) async fn get(&self, path: &[&str], query: &[FormField]) -> Result<StripeResponse, Silence> {
+    pub(super) async fn get(&self, path: &[&str], query: &[FormField]) -> Result<StripeResponse, NoAnswer> {
         self.send(self.http.get(self.url(path)).query(query)).await
     }
 
@@ -101,13 +101,17 @@ impl StripeClient {
         path: &[&str],
         form: &[FormField],
         key: Option<&str>,
-    ) -> Result<StripeResponse, Silence> {
+    ) -> Result<StripeResponse, NoAnswer> {
         let request = self.http.post(self.url(path)).form(form);
         self.send(key.into_iter().fold(request, |request, key| request.header("Idempotency-Key", key))).await
     }
 
     /// Posts a form before a charge, with a short timeout. It must be harmless when repeated.
-    pub(super) async fn prepare(&self, path: &[&str], form: &[FormField]) -> Result<StripeResponse, Silence> {
+    pub(super) async fn prepare(
+        &self,
+        path: &[&str],
+        form: &[FormField],
+    ) -> Result<StripeResponse, NoAnswer> {
         self.send(self.http.post(self.url(path)).timeout(self.prepare_timeout).form(form)).await
     }
 
@@ -119,7 +123,7 @@ impl StripeClient {
         url
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<StripeResponse, Silence> {
+    async fn send(&self, request: RequestBuilder) -> Result<StripeResponse, NoAnswer> {
         let keys = self.keys().await?;
         let request = request.bearer_auth(keys.api_key.expose_secret()).header("Stripe-Version", VERSION);
         let response = request.send().await.map_err(|error| broken(&error))?;
@@ -140,7 +144,7 @@ impl StripeClient {
 }
 
 impl StripeResponse {
-    async fn of(mut response: Response) -> Result<Self, Silence> {
+    async fn of(mut response: Response) -> Result<Self, NoAnswer> {
         let (status, headers) = (response.status().as_u16(), response.headers());
         let request = text(headers, "request-id").unwrap_or_default().to_owned();
         let date = text(headers, DATE.as_str()).and_then(|date| DateTime::parse_from_rfc2822(date).ok());
@@ -148,7 +152,7 @@ impl StripeResponse {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| broken(&error))? {
             if body.len().saturating_add(chunk.len()) > RESPONSE_BYTES_MAX {
-                return Err(Silence("its answer is too long".into()));
+                return Err(NoAnswer("its answer is too long".into()));
             }
             body.extend_from_slice(&chunk);
         }
@@ -167,18 +171,18 @@ impl StripeResponse {
     }
 
     /// The object in a successful response.
-    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, Silence> {
+    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, NoAnswer> {
         if self.meaning() != Meaning::Done {
-            return Err(self.silence());
+            return Err(self.no_answer());
         }
         let mut json = serde_json::Deserializer::from_slice(&self.body);
         serde_path_to_error::deserialize(&mut json)
-            .map_err(|error| Silence(format!("its answer is not readable at {}", error.path())))
+            .map_err(|error| NoAnswer(format!("its answer is not readable at {}", error.path())))
     }
 
     /// The payment in a successful response.
-    pub(super) fn payment(&self) -> Result<Payment, Silence> {
-        self.read::<PaymentIntent>()?.payment().map_err(|unknown| Silence(unknown.to_string()))
+    pub(super) fn payment(&self) -> Result<Payment, NoAnswer> {
+        self.read::<PaymentIntent>()?.payment().map_err(|unknown| NoAnswer(unknown.to_string()))
     }
 
     /// Whether the requested object does not exist.
@@ -197,9 +201,9 @@ impl StripeResponse {
     }
 
     /// The error for an unknown result. It omits Stripe's message, which may quote anything.
-    pub(super) fn silence(&self) -> Silence {
+    pub(super) fn no_answer(&self) -> NoAnswer {
         let code = self.error.code().or(self.error.kind()).unwrap_or("no code");
-        Silence(format!("it answered {} with {code} to {}", self.status, self.request))
+        NoAnswer(format!("it answered {} with {code} to {}", self.status, self.request))
     }
 }
 
@@ -213,11 +217,11 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-fn broken(error: &reqwest::Error) -> Silence {
+fn broken(error: &reqwest::Error) -> NoAnswer {
     let words = match (error.is_connect(), error.is_timeout()) {
         (true, _) => "it could not be reached",
         (false, true) => "it took too long",
         (false, false) => "the connection broke",
     };
-    Silence(words.into())
+    NoAnswer(words.into())
 }

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::intent::PaymentIntent;
-use crate::{DisputeId, DisputeOutcome, EventRejected, PaymentId, ProviderDispute, ProviderEvent, Silence};
+use crate::{DisputeId, DisputeOutcome, EventRejected, NoAnswer, PaymentId, ProviderDispute, ProviderEvent};
 use domain::{Currency, Money};
 
 #[derive(Deserialize)]
@@ -95,7 +95,7 @@ fn payment(intent: PaymentIntent) -> Result<Option<ProviderEvent>, EventRejected
     let is_ours = intent.purchase().is_some();
     match intent.payment() {
         Ok(payment) => Ok(Some(ProviderEvent::Payment(payment))),
-        Err(unknown) if is_ours => Err(Silence(unknown.to_string()).into()),
+        Err(unknown) if is_ours => Err(NoAnswer(unknown.to_string()).into()),
         Err(_) => Ok(None),
     }
 }
@@ -114,7 +114,7 @@ fn object<T: DeserializeOwned>(event: &StripeEvent) -> Result<T, EventRejected> 
     let mut json = serde_json::Deserializer::from_str(event.data.object.get());
     serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let (kind, path) = (&event.kind, error.path());
-        Silence(format!("an event {kind} is not readable at {path}")).into()
+        NoAnswer(format!("an event {kind} is not readable at {path}")).into()
     })
 }
 

@@ -75,7 +75,6 @@ pub(super) fn meaning(status: u16, body: &ErrorBody) -> Meaning {
         (404, Some("invalid_request_error"), _) if is(&[MISSING]) => Meaning::Refused,
         // Unknown path: this is not Stripe's API.
         (404, _, _) => Meaning::Misconfigured,
-        // The parameters are invalid, so nothing was started.
         (400, Some("invalid_request_error"), Some(param)) if ORDER_PARAMS.contains(&param) => {
             Meaning::Refused
         }

@@ -22,8 +22,8 @@ use self::client::{StripeClient, StripeResponse};
 use self::intent::PaymentIntent;
 use self::meaning::Meaning;
 use super::{
-    ChargeOrder, CustomerId, EventRejected, MoneyRefund, Payment, PaymentId, Provider, ProviderEvent,
-    RefundAnswer, Reversals, Silence, Standing,
+    ChargeOrder, CustomerId, EventRejected, MoneyRefund, NoAnswer, Payment, PaymentId, Provider,
+    ProviderEvent, RefundAnswer, Reversals, Standing,
 };
 use domain::{OrgId, REPEATABLE_HOURS};
 
@@ -110,7 +110,7 @@ impl Stripe {
 
     /// Attaches a payment method to its customer, so that it can be used again. A refusal is ignored here: an earlier attempt
     /// of the same order may have been charged, and only the charge's idempotency key reveals that.
-    async fn attach(&self, order: &ChargeOrder) -> Result<(), Silence> {
+    async fn attach(&self, order: &ChargeOrder) -> Result<(), NoAnswer> {
         let (Some(CustomerId(customer)), method) = (&order.customer, order.method.as_str()) else {
             return Ok(());
         };
@@ -121,12 +121,12 @@ impl Stripe {
         let response = self.client.prepare(&["payment_methods", method, "attach"], &form).await?;
         match response.meaning() {
             Meaning::Done | Meaning::Refused => Ok(()),
-            Meaning::Unknown | Meaning::Misconfigured => Err(response.silence()),
+            Meaning::Unknown | Meaning::Misconfigured => Err(response.no_answer()),
         }
     }
 
     /// Finds a payment by the purchase in its metadata.
-    async fn search(&self, order: &ChargeOrder) -> Result<Option<Payment>, Silence> {
+    async fn search(&self, order: &ChargeOrder) -> Result<Option<Payment>, NoAnswer> {
         let (mut found, mut after) = (None, None);
         for _ in 0..PAGES_MAX {
             let response = self.client.get(&[INTENTS], &order::search(order, after.as_deref())).await?;
@@ -136,7 +136,7 @@ impl Stripe {
                 if intent.purchase() != Some(order.purchase) {
                     continue;
                 }
-                let payment = intent.payment().map_err(|unknown| Silence(unknown.to_string()))?;
+                let payment = intent.payment().map_err(|unknown| NoAnswer(unknown.to_string()))?;
                 if !matches!(payment.standing, Standing::Failed(_) | Standing::Cancelled) {
                     return Ok(Some(payment));
                 }
@@ -149,30 +149,30 @@ impl Stripe {
                 };
             }
         }
-        Err(Silence("the customer has too many payments to look through".into()))
+        Err(NoAnswer("the customer has too many payments to look through".into()))
     }
 }
 
 /// `None` once no charge can be in progress, by Stripe's clock.
-fn missing(response: &StripeResponse, order: &ChargeOrder) -> Result<Option<Payment>, Silence> {
+fn missing(response: &StripeResponse, order: &ChargeOrder) -> Result<Option<Payment>, NoAnswer> {
     let age = response.date.map(|date| date.signed_duration_since(order.made_at));
     let settled = TimeDelta::hours(REPEATABLE_HOURS.saturating_add(VISIBLE_HOURS));
     match age {
         Some(age) if age >= settled => Ok(None),
-        Some(_) | None => Err(Silence("no charge was found, and one may still be in progress".into())),
+        Some(_) | None => Err(NoAnswer("no charge was found, and one may still be in progress".into())),
     }
 }
 
 #[async_trait]
 impl Provider for Stripe {
-    async fn enrol(&self, org: OrgId, name: &str) -> Result<Option<CustomerId>, Silence> {
+    async fn enrol(&self, org: OrgId, name: &str) -> Result<Option<CustomerId>, NoAnswer> {
         let form = [("name", name.to_owned()), ("metadata[organisation]", org.to_string())];
         let response = self.client.post(&["customers"], &form, Some(&format!("{org}:customer"))).await?;
         let StripeCustomer { id } = response.read()?;
         Ok(Some(CustomerId(id)))
     }
 
-    async fn charge(&self, order: &ChargeOrder) -> Result<Payment, Silence> {
+    async fn charge(&self, order: &ChargeOrder) -> Result<Payment, NoAnswer> {
         self.attach(order).await?;
         let form = order::charge(order, self.return_url.as_deref());
         let response = self.client.post(&[INTENTS], &form, Some(&order::key(order))).await?;
@@ -182,7 +182,7 @@ impl Provider for Stripe {
                 if payment.purchase == Some(order.purchase) && payment.price == order.price {
                     return Ok(payment);
                 }
-                Err(Silence("the response is about another payment".into()))
+                Err(NoAnswer("the response is about another payment".into()))
             }
             Meaning::Refused => Ok(Payment {
                 id: response.error().payment(),
@@ -191,19 +191,19 @@ impl Provider for Stripe {
                 standing: Standing::Failed(response.error().decline()),
                 receipt: None,
             }),
-            Meaning::Unknown | Meaning::Misconfigured => Err(response.silence()),
+            Meaning::Unknown | Meaning::Misconfigured => Err(response.no_answer()),
         }
     }
 
-    async fn find(&self, order: &ChargeOrder) -> Result<Option<Payment>, Silence> {
+    async fn find(&self, order: &ChargeOrder) -> Result<Option<Payment>, NoAnswer> {
         let Some(id) = &order.payment else { return self.search(order).await };
         match self.payment(id).await? {
             Some(payment) => Ok(Some(payment)),
-            None => Err(Silence("it does not know a payment that it has created".into())),
+            None => Err(NoAnswer("it does not know a payment that it has created".into())),
         }
     }
 
-    async fn payment(&self, id: &PaymentId) -> Result<Option<Payment>, Silence> {
+    async fn payment(&self, id: &PaymentId) -> Result<Option<Payment>, NoAnswer> {
         if !client::is_id(&id.0) {
             return Ok(None);
         }
@@ -211,7 +211,7 @@ impl Provider for Stripe {
         if response.is_missing() { Ok(None) } else { response.payment().map(Some) }
     }
 
-    async fn cancel(&self, id: &PaymentId) -> Result<Payment, Silence> {
+    async fn cancel(&self, id: &PaymentId) -> Result<Payment, NoAnswer> {
         if client::is_id(&id.0) {
             let response =
                 self.client.post(&[INTENTS, &id.0, "cancel"], &order::expand_charge(), None).await?;
@@ -219,13 +219,13 @@ impl Provider for Stripe {
                 Meaning::Done => return response.payment(),
                 // It can no longer be cancelled; its state is read below.
                 Meaning::Refused => (),
-                Meaning::Unknown | Meaning::Misconfigured => return Err(response.silence()),
+                Meaning::Unknown | Meaning::Misconfigured => return Err(response.no_answer()),
             }
         }
-        self.payment(id).await?.ok_or_else(|| Silence("there is no such payment".into()))
+        self.payment(id).await?.ok_or_else(|| NoAnswer("there is no such payment".into()))
     }
 
-    async fn refund(&self, PaymentId(id): &PaymentId) -> Result<(), Silence> {
+    async fn refund(&self, PaymentId(id): &PaymentId) -> Result<(), NoAnswer> {
         let form = [("payment_intent", id.clone())];
         let response = self.client.post(&["refunds"], &form, Some(&format!("{id}:refund"))).await?;
         if response.is_refunded_before() {
@@ -233,20 +233,20 @@ impl Provider for Stripe {
         }
         let RefundStatus { status } = response.read()?;
         match status.as_deref() {
-            Some("failed" | "canceled") => Err(Silence("the refund failed".into())),
+            Some("failed" | "canceled") => Err(NoAnswer("the refund failed".into())),
             Some(_) | None => Ok(()),
         }
     }
 
-    async fn refund_part(&self, id: &PaymentId, refund: &MoneyRefund) -> Result<RefundAnswer, Silence> {
+    async fn refund_part(&self, id: &PaymentId, refund: &MoneyRefund) -> Result<RefundAnswer, NoAnswer> {
         reversals::refund(&self.client, id, refund).await
     }
 
-    async fn reversals(&self, id: &PaymentId) -> Result<Option<Reversals>, Silence> {
+    async fn reversals(&self, id: &PaymentId) -> Result<Option<Reversals>, NoAnswer> {
         reversals::of(&self.client, id).await.map(Some)
     }
 
-    async fn events_since(&self, since: DateTime<Utc>) -> Result<Vec<ProviderEvent>, Silence> {
+    async fn events_since(&self, since: DateTime<Utc>) -> Result<Vec<ProviderEvent>, NoAnswer> {
         reversals::events(&self.client, since).await
     }
 
@@ -258,7 +258,7 @@ impl Provider for Stripe {
     ) -> Result<Option<ProviderEvent>, EventRejected> {
         let keys = self.client.keys().await?;
         if keys.webhook_secrets.is_empty() {
-            return Err(Silence("no signing secret for its events is configured".into()).into());
+            return Err(NoAnswer("no signing secret for its events is configured".into()).into());
         }
         verify(&keys.webhook_secrets, signature, body, now)?;
         event::read(body)

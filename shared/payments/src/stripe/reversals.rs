@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::client::{FormField, StripeClient, is_id};
 use super::event::{self, REVERSALS, StripeDispute};
 use super::meaning::Meaning;
-use super::{MoneyRefund, PaymentId, ProviderEvent, RefundAnswer, Reversals, Silence, order};
+use super::{MoneyRefund, NoAnswer, PaymentId, ProviderEvent, RefundAnswer, Reversals, order};
 
 /// The maximum number of pages that are read of a list. A longer list is incomplete.
 const PAGES_MAX: u32 = 50;
@@ -76,9 +76,9 @@ pub(super) async fn refund(
     client: &StripeClient,
     id: &PaymentId,
     wanted: &MoneyRefund,
-) -> Result<RefundAnswer, Silence> {
+) -> Result<RefundAnswer, NoAnswer> {
     if !is_id(&id.0) {
-        return Err(Silence("there is no such payment".into()));
+        return Err(NoAnswer("there is no such payment".into()));
     }
     let is_ours = |refund: &&StripeRefund| {
         refund.metadata.as_ref().and_then(|notes| notes.get(NAME_FIELD)) == Some(&wanted.name)
@@ -96,14 +96,14 @@ pub(super) async fn refund(
     match response.meaning() {
         Meaning::Done => Ok(response.read::<StripeRefund>()?.answer()),
         Meaning::Refused => Ok(RefundAnswer::Refused(response.refusal())),
-        Meaning::Unknown | Meaning::Misconfigured => Err(response.silence()),
+        Meaning::Unknown | Meaning::Misconfigured => Err(response.no_answer()),
     }
 }
 
 /// The refunds and disputes of a payment.
-pub(super) async fn of(client: &StripeClient, id: &PaymentId) -> Result<Reversals, Silence> {
+pub(super) async fn of(client: &StripeClient, id: &PaymentId) -> Result<Reversals, NoAnswer> {
     if !is_id(&id.0) {
-        return Err(Silence("there is no such payment".into()));
+        return Err(NoAnswer("there is no such payment".into()));
     }
     let refunds = refunds(client, id).await?;
     let valid = refunds.iter().filter(|refund| !refund.has_failed());
@@ -111,7 +111,7 @@ pub(super) async fn of(client: &StripeClient, id: &PaymentId) -> Result<Reversal
     let (disputes, _) = list::<RawObject>(client, "disputes", &of_payment(id)).await?;
     let read = |listed: RawObject| {
         let dispute = serde_json::from_str::<StripeDispute>(listed.json.get());
-        dispute.map_err(|_| Silence(format!("the dispute {} is not readable", listed.id)))
+        dispute.map_err(|_| NoAnswer(format!("the dispute {} is not readable", listed.id)))
     };
     let disputes = disputes.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
     Ok(Reversals { refunded, disputes: disputes.into_iter().filter_map(StripeDispute::read).collect() })
@@ -121,7 +121,7 @@ pub(super) async fn of(client: &StripeClient, id: &PaymentId) -> Result<Reversal
 pub(super) async fn events(
     client: &StripeClient,
     since: DateTime<Utc>,
-) -> Result<Vec<ProviderEvent>, Silence> {
+) -> Result<Vec<ProviderEvent>, NoAnswer> {
     let mut query: Vec<FormField> = vec![("created[gte]", since.timestamp().to_string())];
     query.extend(REVERSALS.map(|kind| ("types[]", kind.to_owned())));
     let (listed, is_complete) = list::<RawObject>(client, "events", &query).await?;
@@ -146,10 +146,10 @@ pub(super) async fn events(
     Ok(listed.into_iter().filter_map(read).collect())
 }
 
-async fn refunds(client: &StripeClient, id: &PaymentId) -> Result<Vec<StripeRefund>, Silence> {
+async fn refunds(client: &StripeClient, id: &PaymentId) -> Result<Vec<StripeRefund>, NoAnswer> {
     match list(client, "refunds", &of_payment(id)).await? {
         (refunds, true) => Ok(refunds),
-        (_, false) => Err(Silence("the payment has too many refunds to look through".into())),
+        (_, false) => Err(NoAnswer("the payment has too many refunds to look through".into())),
     }
 }
 
@@ -162,7 +162,7 @@ async fn list<T: HasId>(
     client: &StripeClient,
     what: &str,
     query: &[FormField],
-) -> Result<(Vec<T>, bool), Silence> {
+) -> Result<(Vec<T>, bool), NoAnswer> {
     let mut found = Vec::new();
     for _ in 0..PAGES_MAX {
         let mut query = query.to_vec();

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tracing::warn;
 
-use super::{Misconfigured, Silence};
+use super::{Misconfigured, NoAnswer};
 
 /// For how long keys are cached, and so how long a rotated key may take to be used everywhere.
 const CACHED_FOR: Duration = Duration::from_secs(5 * 60);
@@ -71,7 +71,7 @@ impl KeySource {
     }
 
     /// The keys: cached for five minutes, or read now. If reading fails, old keys are used.
-    pub(super) async fn keys(&self) -> Result<Arc<StripeKeys>, Silence> {
+    pub(super) async fn keys(&self) -> Result<Arc<StripeKeys>, NoAnswer> {
         let (secret, known) = match self {
             Self::Fixed(keys) => return Ok(Arc::clone(keys)),
             Self::Managed { secret, known } => (secret, known),
@@ -89,11 +89,11 @@ impl KeySource {
                 *known.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
                 Ok(keys)
             }
-            (Err(Silence(why)), Some(CachedKeys { keys, .. })) => {
+            (Err(NoAnswer(why)), Some(CachedKeys { keys, .. })) => {
                 warn!(why, "the keys for Stripe could not be read again; the cached ones are used");
                 Ok(keys)
             }
-            (Err(silence), None) => Err(silence),
+            (Err(no_answer), None) => Err(no_answer),
         }
     }
 
@@ -107,12 +107,12 @@ impl KeySource {
 }
 
 /// Reads the keys. An error never quotes what was read.
-async fn read(secret: &ManagedSecret) -> Result<StripeKeys, Silence> {
+async fn read(secret: &ManagedSecret) -> Result<StripeKeys, NoAnswer> {
     let text = secret.read().await;
-    let text = text.map_err(|code| Silence(format!("AWS Secrets Manager did not give its keys: {code}")))?;
+    let text = text.map_err(|code| NoAnswer(format!("AWS Secrets Manager did not give its keys: {code}")))?;
     let text = text.and_then(|text| serde_json::from_str::<KeysText>(text.expose_secret()).ok());
     let keys = text.map(StripeKeys::from).and_then(StripeKeys::checked);
-    keys.ok_or_else(|| Silence("its keys are not JSON with apiKey and webhookSecrets".into()))
+    keys.ok_or_else(|| NoAnswer("its keys are not JSON with apiKey and webhookSecrets".into()))
 }
 
 impl From<KeysText> for StripeKeys {

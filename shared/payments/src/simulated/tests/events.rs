@@ -69,7 +69,6 @@ async fn an_event_is_accepted_only_as_it_was_signed() {
     *other.last_mut().unwrap() = b' ';
     assert!(forged(provider.event(&signature, &other, now()).await));
     assert!(forged(with_events("whsec_2").0.event(&signature, &body, now()).await));
-    // A provider without a sender rejects all events.
     assert!(forged(with_memory().event(&signature, &body, now()).await));
     assert!(forged(Simulated::by_rule().event(&signature, &body, now()).await));
 }

@@ -42,7 +42,7 @@ fn with_memory() -> Simulated {
 }
 
 fn without_memory() -> Simulated {
-    Simulated::new(ChargeMemory::ByRule, URL.to_owned(), None)
+    Simulated::new(ChargeMemory::Derived, URL.to_owned(), None)
 }
 
 /// A provider and the events that it sends.
@@ -79,8 +79,8 @@ fn word(standing: &Standing) -> String {
     }
 }
 
-fn answer(answer: &Result<Payment, Silence>) -> String {
-    answer.as_ref().map_or_else(|_| "silence".to_owned(), |payment| word(&payment.standing))
+fn answer(answer: &Result<Payment, NoAnswer>) -> String {
+    answer.as_ref().map_or_else(|_| "no_answer".to_owned(), |payment| word(&payment.standing))
 }
 
 fn found(found: &Option<Payment>) -> String {
@@ -105,8 +105,8 @@ fn table() -> Vec<(&'static str, bool, [String; 3])> {
         ("card_insufficient_funds", false, all("failed card_declined insufficient_funds")),
         ("card_authentication", false, all(&waits)),
         ("card_authentication", true, all("failed authentication_required authentication_required")),
-        ("card_timeout_charged", false, these(["silence", "succeeded", "succeeded"])),
-        ("card_timeout_uncharged", false, these(["silence", "silence", "none"])),
+        ("card_timeout_charged", false, these(["no_answer", "succeeded", "succeeded"])),
+        ("card_timeout_uncharged", false, these(["no_answer", "no_answer", "none"])),
         ("pm_visa", false, all("failed payment_method_unknown -")),
         ("CARD_visa", false, all("failed payment_method_unknown -")),
     ]
@@ -162,7 +162,6 @@ async fn an_order_without_a_charge_in_memory() {
         assert_eq!(found(&with_memory().find(&order).await.unwrap()), "none", "{method}");
         let elsewhere = without_memory().find(&order).await.unwrap();
         assert_eq!(found(&elsewhere), expected, "{method}");
-        // Its id derives the same payment.
         if let Some(id) = elsewhere.as_ref().and_then(|payment| payment.id.clone()) {
             assert_eq!(without_memory().payment(&id).await.unwrap(), elsewhere, "{method}");
             assert_eq!(with_memory().payment(&id).await.unwrap(), None, "{method}");

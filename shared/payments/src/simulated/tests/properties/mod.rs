@@ -98,10 +98,10 @@ fn standing(standing: &Standing) -> String {
 }
 
 /// The result of a call as text.
-fn answer(answer: Result<Option<Payment>, Silence>) -> String {
+fn answer(answer: Result<Option<Payment>, NoAnswer>) -> String {
     match answer {
         Ok(Some(payment)) => standing(&payment.standing),
         Ok(None) => "none".to_owned(),
-        Err(_) => "silence".to_owned(),
+        Err(_) => "no_answer".to_owned(),
     }
 }
