@@ -36,7 +36,7 @@ async fn fails(app: &App, purchase: &Purchase) {
     let standing = Standing::Failed(Decline::plain("card_declined"));
     let (id, price) = (purchase.id, purchase.offer.price);
     let payment = Payment { id: None, purchase: Some(id), price, standing, receipt: None };
-    app.till(Mode::Live).hear(&payment, app.clock.moment()).await.ok();
+    app.till(Mode::Live).on_payment_event(&payment, app.clock.moment()).await.ok();
 }
 
 /// Two processes find out that a purchase has failed, and one of the first one's writes arrives after all that the
@@ -84,7 +84,7 @@ async fn a_purchase_that_is_begun_twice_counts_once() {
     let known = bought(&shop, &customer, "card_1", 201).await;
     let app = shop.process();
     let again = Purchase { stage: Stage::Pending(None), ..known.clone() };
-    let told = app.till(Mode::Live).sell(again, app.clock.moment()).await.unwrap();
+    let told = app.till(Mode::Live).start(again, app.clock.moment()).await.unwrap();
     assert_eq!(told.stage, known.stage);
     assert_eq!(shop.books.ledger.spent(customer.0, today()).await.unwrap(), 4_900);
 }

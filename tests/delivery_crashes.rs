@@ -118,7 +118,7 @@ impl Post {
             requests: &Nobody,
             clock: &self.clock,
         };
-        courier.look(self.account).await
+        courier.deliver_pending(self.account).await
     }
 
     /// Whoever failed is called again, as the queue has it, when nobody else can be at work any more; and then

@@ -111,8 +111,8 @@ async fn two_disputes_about_one_payment_count_once() {
             };
             let lose = async |shop: &Shop, dispute: &Disputed| {
                 let app = shop.process();
-                let closed = (dispute, Outcome::Lost);
-                app.till(Mode::Live).dispute_closed(closed, app.clock.moment()).await.ok();
+                let till = app.till(Mode::Live);
+                till.dispute_closed(dispute, Outcome::Lost, app.clock.moment()).await.ok();
             };
             if let Some(fault) = fault {
                 shop.strike(fault);

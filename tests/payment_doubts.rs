@@ -82,7 +82,7 @@ async fn a_purchase_that_was_granted_has_not_failed() {
         let standing = Standing::Failed(Decline::plain("provider_unavailable"));
         let payment = Payment { id: None, purchase: Some(id), price, standing, receipt: None };
         // Where the grant's own attempt may still be under way, this is told to come back.
-        app.till(Mode::Live).hear(&payment, app.clock.moment()).await.ok();
+        app.till(Mode::Live).on_payment_event(&payment, app.clock.moment()).await.ok();
         let known = shop.books.ledger.purchase(id).await.unwrap().unwrap();
         assert!(!matches!(known.stage, Stage::Failed(_)), "{number}: {known:?}");
         shop.come_to_rest().await;

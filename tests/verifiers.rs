@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use scrip_http::{Clock, System};
-use scrip_webhooks::{Envelope, Message, body, header, headers, verify};
+use scrip_webhooks::{EventEnvelope, Message, header, headers, verify};
 use serde_json::{Map, Value, json};
 
 /// How many deliveries are signed.
@@ -119,10 +119,9 @@ fn unsigned() -> Vec<Unsigned> {
 impl Unsigned {
     /// As we send it; every third time indented, every third with everything escaped, as JSON may be too.
     fn body(&self, now: DateTime<Utc>) -> String {
-        let (event, id) = (self.event(), self.id(now));
         let sequence = self.number as u64;
-        let envelope = Envelope { event, id: &id, sequence, timestamp: now, data: &self.data };
-        let text = body(&envelope);
+        let envelope = EventEnvelope::unnumbered(self.id(now), self.event(), now, self.data.clone());
+        let text = EventEnvelope { sequence, ..envelope }.body();
         match self.number % 3 {
             0 => text,
             1 => serde_json::to_string_pretty(&serde_json::from_str::<Value>(&text).unwrap()).unwrap(),

@@ -111,7 +111,7 @@ async fn the_keys_are_read_once_and_used_for_calls_and_events() {
         let header = sign(&known.into(), b"{}", now());
         // It is believed, and is no event.
         let told = stripe.event(&header, b"{}", now()).await;
-        assert!(matches!(told, Err(Refused::Forged("the body is no event"))), "{told:?}");
+        assert!(matches!(told, Err(Refused::Forged("the body is not an event"))), "{told:?}");
     }
     let foreign = sign(&"whsec_other".into(), b"{}", now());
     let told = stripe.event(&foreign, b"{}", now()).await;

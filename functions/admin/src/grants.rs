@@ -114,7 +114,7 @@ pub(super) async fn grant(
     };
     let claim = (&ClaimKey::Operator(intent.key), &intent.fingerprint, &details);
     if expires_at.is_some() {
-        app.calendar().expect(Errand::Calendar(account), moment).await?;
+        app.calendar().schedule_check(Errand::Calendar(account), moment).await?;
     }
     let decide = |account: &domain::Account, head: &domain::Head| domain::grant(account, &request, head);
     let settled = app.ledger.settle(account, claim, moment, decide).await;
@@ -126,7 +126,7 @@ pub(super) async fn grant(
     }
     let settled = settled?;
     if expires_at.is_some()
-        && let Err(unsettled) = app.calendar().look_after(account, moment).await
+        && let Err(unsettled) = app.calendar().run_account_job(account, moment).await
     {
         tracing::warn!(%account, cause = &unsettled as &dyn Error, "a notice is left to the schedule");
     }

@@ -39,10 +39,10 @@ pub(super) async fn walk(
         let here = Moment { now: stands_at, ..app.clock.moment() };
         look_after(app, account, here).await?;
         for noted in errands {
-            if let Err(unsettled) = Box::pin(reconcile::attend(app, &noted, here)).await {
+            if let Err(unsettled) = Box::pin(app.dispatcher().run(&noted, here)).await {
                 // One errand does not stop the time.
                 tracing::warn!(errand = ?noted.errand, cause = &unsettled as &dyn Error, "errand put off");
-                reconcile::put_off(app, &noted, here).await?;
+                app.dispatcher().postpone(&noted, here).await?;
             }
         }
     }
@@ -66,11 +66,11 @@ async fn next(
 
 /// Does what time alone brings the account: its month, the ends of its lots, its monitors, auto-recharge.
 async fn look_after(app: &App, account: AccountId, moment: Moment) -> Result<(), ApiError> {
-    app.calendar().look_after(account, moment).await?;
+    app.calendar().run_account_job(account, moment).await?;
     if app.ledger.is_monitored(account).await? {
         charge(app, account, moment).await?;
     }
-    Ok(Box::pin(app.till(account.mode).attend(account, moment)).await?)
+    Ok(Box::pin(app.till(account.mode).run_auto_recharge(account, moment)).await?)
 }
 
 /// Charges all monitors of the account. The queue may be about the same ones; then it is waited for, so

@@ -14,6 +14,7 @@ use lambda_runtime::LambdaEvent;
 use ports::{Bus, Published};
 use scrip_http::App;
 use scrip_payments::RechargeRequest;
+use scrip_webhooks::EventEnvelope;
 use store::{
     Activity, Change, Fault, Image, Ledger, Mark, Moment, Projected, Rows, account_image, event_image,
 };
@@ -153,7 +154,7 @@ pub async fn follow(ledger: &Ledger, others: &Others<'_>, account: Account) -> R
 async fn show(ledger: &Ledger, image: Option<Image>) -> Result<Shown, Fault> {
     let Some(image) = image else { return Ok(Shown::Nothing) };
     if let Some((account, event)) = event_image(image.clone())? {
-        return Ok(Shown::Event(Published { account, event }));
+        return Ok(Shown::Event(EventEnvelope::published(account, &event)));
     }
     let Some(account) = account_image(image)? else { return Ok(Shown::Nothing) };
     let projected = ledger.complete(&account).await?;

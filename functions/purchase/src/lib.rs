@@ -117,7 +117,7 @@ async fn purchase(
         request_id: Some(caller.call.id.to_string()),
         ..domain::Purchase::begun(id, offer, method, made.at)
     };
-    let purchase = till.sell(begun, moment).await?;
+    let purchase = till.start(begun, moment).await?;
     answer(&app, &purchase, (made.replayed, moment)).await
 }
 

@@ -81,7 +81,7 @@ pub async fn begin(app: &App, month: Period, moment: Moment) -> Result<u8, Unfin
 /// # Errors
 /// When it should come again.
 pub async fn perform(app: &App, task: Task, moment: Moment) -> Result<(), Unfinished> {
-    Box::pin(app.calendar().perform(task, moment)).await
+    Box::pin(app.calendar().run_task(task, moment)).await
 }
 
 /// Does a batch of tasks; only what failed comes again.

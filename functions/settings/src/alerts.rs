@@ -115,14 +115,14 @@ pub(super) async fn set_alerts(
 ) -> Result<Reply, ApiError> {
     change.check()?;
     // What is there already is looked at anew, once this has been written.
-    app.calendar().expect(Errand::Calendar(caller.account), caller.call.moment).await?;
+    app.calendar().schedule_check(Errand::Calendar(caller.account), caller.call.moment).await?;
     let now = app.ledger.catch_up(caller.account, caller.call.moment).await?;
     for _ in 0..ATTEMPTS_MAX {
         let known = app.ledger.alerts(caller.account).await?;
         seen.check(known.revision)?;
         if let Some(saved) = app.ledger.save_alerts(caller.account, change.applied(known, &now)).await? {
             // What is low by thresholds that are new is told at once, and what will expire by another notice.
-            if let Err(unsettled) = app.calendar().look_after(caller.account, caller.call.moment).await {
+            if let Err(unsettled) = app.calendar().run_account_job(caller.account, caller.call.moment).await {
                 tracing::warn!(account = %caller.account, cause = &unsettled as &dyn Error, "notices are left to the schedule");
             }
             return reply(saved);

@@ -79,7 +79,7 @@ pub(super) async fn carry_out(app: &App, change: Change, asked: Asked) -> Result
     let wanted = Wanted::of(change, &catalogue, moment.now)?;
     // Schedule the follow-up before the change, so that a crash cannot leave it out.
     if account.mode == Mode::Live {
-        app.calendar().expect(Errand::Plan(account), moment).await?;
+        app.calendar().schedule_check(Errand::Plan(account), moment).await?;
     }
     // Every sending under one idempotency key has the same name, so the ledger settles it once.
     let name = format!("plan/{request}");

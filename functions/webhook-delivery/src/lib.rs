@@ -41,7 +41,7 @@ pub async fn handle(app: &App, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchR
 /// # Errors
 /// When a table does not serve; the message should then come again.
 pub async fn look(app: &App, account: AccountId) -> Result<(), Fault> {
-    app.courier().look(account).await
+    app.courier().deliver_pending(account).await
 }
 
 /// Whose webhooks a message is about; none where it does not read, which no repetition mends: after some it is

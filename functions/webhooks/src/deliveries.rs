@@ -6,7 +6,7 @@ use domain::{
     WebhookId,
 };
 use scrip_http::{ApiError, App, Caller, Listing, NoFields, Once, OnceOptional, Params, Reply, may};
-use scrip_webhooks::{Told, sample};
+use scrip_webhooks::{EventEnvelope, WebhookMessage, sample};
 use serde::Deserialize;
 use store::random;
 use utoipa::{IntoParams, ToSchema};
@@ -75,8 +75,8 @@ pub(super) async fn test_webhook(
     let now = app.clock.moment().now;
     let event = event.unwrap_or(EventName::WebhookTest);
     let id = EventId::new(now, random()).to_string();
-    let told = Told::new((id, 0), event.as_str(), now, &sample(event, webhook.id));
-    let sent = app.courier().send_once(caller.account, &webhook, (DeliveryKind::Test, told)).await?;
+    let message = EventEnvelope::unnumbered(id, event.as_str(), now, sample(event, webhook.id)).into();
+    let sent = app.courier().send_once(caller.account, &webhook, DeliveryKind::Test, message).await?;
     Reply::ok(&Delivery::of(sent))
 }
 
@@ -183,13 +183,13 @@ pub(super) async fn replay_delivery(
     _: OnceOptional<NoFields>,
 ) -> Result<Reply, ApiError> {
     let (webhook, earlier) = delivery(&app, &caller, ids).await?;
-    let told = Told {
+    let message = WebhookMessage {
         id: earlier.event_id,
         number: earlier.number,
         name: earlier.event,
         body: earlier.request.body,
     };
-    let sent = app.courier().send_once(caller.account, &webhook, (DeliveryKind::Once, told)).await?;
+    let sent = app.courier().send_once(caller.account, &webhook, DeliveryKind::Once, message).await?;
     Reply::ok(&Delivery::of(sent))
 }
 

@@ -1,9 +1,8 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use chrono::{DateTime, Utc};
-use domain::AccountId;
-use scrip_http::{ApiError, App, Caller, Params, Reply, instant, may};
+use scrip_http::{ApiError, App, Caller, Params, Reply, may};
+use scrip_webhooks::EventEnvelope;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -49,9 +48,8 @@ struct Event {
     #[schema(value_type = Happening)]
     kind: String,
     /// When.
-    #[serde(with = "instant")]
     #[schema(value_type = String, format = DateTime)]
-    timestamp: DateTime<Utc>,
+    timestamp: String,
     /// The particulars.
     data: Value,
 }
@@ -74,19 +72,13 @@ pub(super) async fn feed(
     }
     let (events, more) = app.ledger.events(caller.account, after.unwrap_or(0), limit).await?;
     let next = events.last().map(|last| last.number.to_string()).filter(|_| more);
-    let events: Vec<_> = events.into_iter().map(|event| Event::of(caller.account, event)).collect();
+    let events: Vec<Event> =
+        events.iter().map(|event| EventEnvelope::of(caller.account, event).into()).collect();
     Reply::page(&events, next)
 }
 
-impl Event {
-    fn of(account: AccountId, event: domain::Event) -> Self {
-        Self {
-            id: event.id(account).to_string(),
-            sequence: event.number,
-            kind: event.name.clone(),
-            event: event.name,
-            timestamp: event.at,
-            data: event.data,
-        }
+impl From<EventEnvelope> for Event {
+    fn from(EventEnvelope { event, id, sequence, timestamp, data }: EventEnvelope) -> Self {
+        Self { id, sequence, kind: event.clone(), event, timestamp, data }
     }
 }

@@ -87,7 +87,7 @@ pub(crate) async fn accounts(app: &App) -> anyhow::Result<Vec<AccountId>> {
 /// may have been lost with the process.
 pub(crate) async fn look_for_reversals(app: &App) {
     const WAIT: Duration = Duration::from_secs(5);
-    match timeout(WAIT, reconcile::look(app, app.clock.moment())).await {
+    match timeout(WAIT, reconcile::poll_providers(app, app.clock.moment())).await {
         Ok(Ok(events)) => tracing::debug!(events, "looked for refunds and disputes"),
         Ok(Err(unsettled)) => {
             tracing::warn!(error = %unsettled, "refunds and disputes are looked for again soon")

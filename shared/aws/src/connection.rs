@@ -1,11 +1,13 @@
+//! How the SDK clients reach AWS.
+
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Config;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 
-/// How to reach DynamoDB, or another service of AWS. In Lambda all of it stands in the environment, so no chain of
-/// credential providers is asked at a cold start.
+/// The region, credentials and endpoint for an AWS service. In Lambda all of them come from the environment, so no
+/// credential provider chain runs at a cold start.
 #[derive(Clone, Debug)]
 pub struct Connection {
     /// The AWS region.
@@ -16,18 +18,18 @@ pub struct Connection {
     pub secret_key: String,
     /// The role's session token; none for an emulator.
     pub session_token: Option<String>,
-    /// Another DynamoDB, or whatever service it is, than the region's own.
+    /// An endpoint that replaces the region's own, for example an emulator.
     pub endpoint: Option<String>,
 }
 
 impl Connection {
-    /// One attempt of one call, in seconds: far above what DynamoDB takes, and low enough that a
-    /// request with a call that hangs is answered before API Gateway gives up at 30.
+    /// The timeout of one attempt, in seconds: far above DynamoDB's latency, and low enough that a request with a
+    /// hanging call is answered before API Gateway's timeout of 30.
     const ATTEMPT_SECONDS: u64 = 3;
-    /// One call with all of the SDK's attempts, in seconds.
+    /// The timeout of one call with all of the SDK's attempts, in seconds.
     const CALL_SECONDS: u64 = 8;
 
-    /// The SDK's configuration for it.
+    /// The DynamoDB client configuration for this connection.
     #[must_use]
     pub fn config(self) -> Config {
         let credentials =
@@ -37,7 +39,7 @@ impl Connection {
         config.build()
     }
 
-    /// What every connection shares, whatever it leads to.
+    /// The timeouts and behaviour version that every DynamoDB client shares.
     pub fn defaults() -> aws_sdk_dynamodb::config::Builder {
         let timeouts = TimeoutConfig::builder()
             .operation_attempt_timeout(Duration::from_secs(Self::ATTEMPT_SECONDS))
@@ -47,8 +49,8 @@ impl Connection {
     }
 }
 
-/// A client of one of AWS's SDKs for a [`Connection`], with the seconds that one attempt of one call may take, and
-/// one call with all attempts. The SDKs have the same types under names of their own.
+/// Builds an SDK client for a [`Connection`], with the timeout of one attempt and of one call with all attempts, in
+/// seconds. A macro, because each SDK crate defines its own copies of the same types.
 #[macro_export]
 macro_rules! aws_client {
     ($sdk:ident, $connection:expr, $attempt_seconds:expr, $call_seconds:expr) => {{

@@ -1,3 +1,5 @@
+//! The event bus port on Amazon EventBridge.
+
 use std::sync::OnceLock;
 
 use async_trait::async_trait;
@@ -8,34 +10,34 @@ use ports::{Bus, Published, Unpublished};
 
 use crate::{Connection, aws_client};
 
-/// What our events say that they come from.
+/// The `source` of our events.
 const SOURCE: &str = "scrip";
 
-/// How many events one call takes (EventBridge: 10).
+/// The maximum number of events in one call (EventBridge: 10).
 const ENTRIES_MAX: usize = 10;
 
-/// A bus of EventBridge's and how to reach it.
+/// The name of an EventBridge bus and how to reach it.
 #[derive(Clone, Debug)]
 pub struct EventBus {
     /// The bus's name.
     pub name: String,
-    /// How to reach it.
+    /// How to reach EventBridge.
     pub connection: Connection,
 }
 
-/// EventBridge. The client is made with the first event.
+/// An EventBridge bus. The client is created with the first event.
 pub struct EventBridge {
     bus: EventBus,
     client: OnceLock<Client>,
 }
 
 impl EventBridge {
-    /// One attempt of one call, in seconds.
+    /// The timeout of one attempt, in seconds.
     const ATTEMPT_SECONDS: u64 = 3;
-    /// One call with all of the SDK's attempts, in seconds.
+    /// The timeout of one call with all of the SDK's attempts, in seconds.
     const CALL_SECONDS: u64 = 10;
 
-    /// Publishes to `bus`.
+    /// A publisher to `bus`.
     #[must_use]
     pub fn new(bus: EventBus) -> Self {
         Self { bus, client: OnceLock::new() }
@@ -47,25 +49,25 @@ impl EventBridge {
         })
     }
 
-    /// Puts up to [`ENTRIES_MAX`] events; the places of those that were not taken, and why. The call may
-    /// succeed although some, or all, of its entries failed: each of them says so by itself.
+    /// Puts up to [`ENTRIES_MAX`] events and returns the indices of rejected ones, with the reason. A successful
+    /// call may still have rejected entries, so each entry of the response is checked.
     async fn put(&self, events: &[Published]) -> (Vec<usize>, String) {
         let entries = events.iter().map(|published| {
             let entry = PutEventsRequestEntry::builder().event_bus_name(&self.bus.name).source(SOURCE);
-            let at = aws_sdk_eventbridge::primitives::DateTime::from_secs(published.event.at.timestamp());
-            let entry = entry.detail_type(&published.event.name).time(at);
-            entry.detail(published.detail().to_string()).build()
+            let at = aws_sdk_eventbridge::primitives::DateTime::from_secs(published.at.timestamp());
+            let entry = entry.detail_type(&published.name).time(at);
+            entry.detail(published.detail.to_string()).build()
         });
         match self.client().put_events().set_entries(Some(entries.collect())).send().await {
-            Ok(answer) => {
+            Ok(response) => {
                 let failed =
-                    answer.entries().iter().enumerate().filter(|(_, entry)| entry.event_id().is_none());
-                let why = answer.entries().iter().find_map(|entry| {
+                    response.entries().iter().enumerate().filter(|(_, entry)| entry.event_id().is_none());
+                let why = response.entries().iter().find_map(|entry| {
                     Some(format!("{}: {}", entry.error_code()?, entry.error_message().unwrap_or_default()))
                 });
                 let mut failed: Vec<_> = failed.map(|(place, _)| place).collect();
-                // What the answer says nothing of was not taken.
-                failed.extend(answer.entries().len()..events.len());
+                // An event without an entry in the response was not accepted.
+                failed.extend(response.entries().len()..events.len());
                 (failed, why.unwrap_or_default())
             }
             Err(error) => ((0..events.len()).collect(), DisplayErrorContext(error).to_string()),

@@ -1,3 +1,5 @@
+//! The seal port on AWS KMS.
+
 use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -12,35 +14,35 @@ use ports::{Seal, SecretOf, Unsealed};
 
 use crate::{Connection, aws_client};
 
-/// How many secrets a warm function keeps open; past it, all are opened again.
-const OPEN_MAX: usize = 1_000;
+/// The maximum number of decrypted secrets that a warm function caches. A full cache is cleared.
+const CACHED_MAX: usize = 1_000;
 
-/// A key of KMS and how to reach it.
+/// A KMS key and how to reach it.
 #[derive(Clone, Debug)]
 pub struct KmsKey {
     /// The key's ARN or id.
     pub key: String,
-    /// How to reach it.
+    /// How to reach KMS.
     pub connection: Connection,
 }
 
-/// Secrets under a key that never leaves KMS. What was opened once is remembered while the function is warm.
+/// Encrypts secrets with a key that never leaves KMS. Decrypted secrets are cached while the function is warm.
 pub struct Kms {
     key: KmsKey,
     client: OnceLock<Client>,
-    open: Mutex<HashMap<(SecretOf, String), HookSecret>>,
+    cache: Mutex<HashMap<(SecretOf, String), HookSecret>>,
 }
 
 impl Kms {
-    /// One attempt of one call, in seconds.
+    /// The timeout of one attempt, in seconds.
     const ATTEMPT_SECONDS: u64 = 3;
-    /// One call with all of the SDK's attempts, in seconds.
+    /// The timeout of one call with all of the SDK's attempts, in seconds.
     const CALL_SECONDS: u64 = 8;
 
-    /// Seals with `key`.
+    /// A seal with `key`.
     #[must_use]
     pub fn new(key: KmsKey) -> Self {
-        Self { key, client: OnceLock::new(), open: Mutex::default() }
+        Self { key, client: OnceLock::new(), cache: Mutex::default() }
     }
 
     fn client(&self) -> &Client {
@@ -49,21 +51,21 @@ impl Kms {
         })
     }
 
-    fn remembered(&self, of: SecretOf, sealed: &str) -> Option<HookSecret> {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.get(&(of, sealed.to_owned())).cloned()
+    fn cached(&self, of: SecretOf, sealed: &str) -> Option<HookSecret> {
+        let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.get(&(of, sealed.to_owned())).cloned()
     }
 
-    fn remember(&self, of: SecretOf, sealed: &str, secret: HookSecret) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if OPEN_MAX <= open.len() {
-            open.clear();
+    fn insert(&self, of: SecretOf, sealed: &str, secret: HookSecret) {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if CACHED_MAX <= cache.len() {
+            cache.clear();
         }
-        open.insert((of, sealed.to_owned()), secret);
+        cache.insert((of, sealed.to_owned()), secret);
     }
 }
 
-/// What a cipher text is bound to.
+/// The encryption context, which binds a ciphertext to its webhook.
 fn context(of: SecretOf) -> HashMap<String, String> {
     HashMap::from([
         ("account".to_owned(), of.account.to_string()),
@@ -76,26 +78,29 @@ impl Seal for Kms {
     async fn seal(&self, of: SecretOf, secret: &HookSecret) -> Result<String, Unsealed> {
         let failed = |why: String| Unsealed { doing: "encrypted", why };
         let call = self.client().encrypt().key_id(&self.key.key).set_encryption_context(Some(context(of)));
-        let answer = call.plaintext(Blob::new(secret.reveal())).send().await;
-        let answer = answer.map_err(|error| failed(DisplayErrorContext(error).to_string()))?;
-        let cipher = answer.ciphertext_blob.ok_or_else(|| failed("no cipher text came back".to_owned()))?;
+        let response = call.plaintext(Blob::new(secret.reveal())).send().await;
+        let response = response.map_err(|error| failed(DisplayErrorContext(error).to_string()))?;
+        let cipher =
+            response.ciphertext_blob.ok_or_else(|| failed("the response has no ciphertext".to_owned()))?;
         Ok(STANDARD.encode(cipher))
     }
 
     async fn open(&self, of: SecretOf, sealed: &str) -> Result<HookSecret, Unsealed> {
-        if let Some(secret) = self.remembered(of, sealed) {
+        if let Some(secret) = self.cached(of, sealed) {
             return Ok(secret);
         }
         let failed = |why: String| Unsealed { doing: "decrypted", why };
         let cipher = STANDARD.decode(sealed).map_err(|error| failed(error.to_string()))?;
         let call = self.client().decrypt().key_id(&self.key.key).set_encryption_context(Some(context(of)));
-        let answer = call.ciphertext_blob(Blob::new(cipher)).send().await;
-        let answer = answer.map_err(|error| failed(DisplayErrorContext(error).to_string()))?;
-        let bytes =
-            answer.plaintext.ok_or_else(|| failed("no plain text came back".to_owned()))?.into_inner();
-        let text = String::from_utf8(bytes).map_err(|_| failed("it is no text".to_owned()))?;
+        let response = call.ciphertext_blob(Blob::new(cipher)).send().await;
+        let response = response.map_err(|error| failed(DisplayErrorContext(error).to_string()))?;
+        let bytes = response
+            .plaintext
+            .ok_or_else(|| failed("the response has no plaintext".to_owned()))?
+            .into_inner();
+        let text = String::from_utf8(bytes).map_err(|_| failed("the plaintext is not UTF-8".to_owned()))?;
         let secret = HookSecret::try_from(text).map_err(|error| failed(error.to_string()))?;
-        self.remember(of, sealed, secret.clone());
+        self.insert(of, sealed, secret.clone());
         Ok(secret)
     }
 }

@@ -1,4 +1,4 @@
-//! AWS: the ports, implemented with the SDK. Knows no table and no rule.
+//! AWS: implementations of the ports with the AWS SDK. This crate knows no table and no business rule.
 
 mod connection;
 mod event_bridge;

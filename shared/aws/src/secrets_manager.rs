@@ -1,3 +1,5 @@
+//! Secrets in AWS Secrets Manager.
+
 use std::time::Duration;
 
 use aws_sdk_secretsmanager::config::timeout::TimeoutConfig;
@@ -6,17 +8,17 @@ use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
 use aws_sdk_secretsmanager::{Client, Config};
 use secrecy::{ExposeSecret, SecretString};
 
-/// One attempt to read a secret.
+/// The timeout of one attempt to read a secret.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Reading a secret with all of the SDK's attempts.
+/// The timeout of reading a secret with all of the SDK's attempts.
 const READ_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// How to reach a secret in AWS Secrets Manager. In Lambda all of it stands in the environment, so no
-/// chain of credential providers is asked.
+/// The ARN of a secret and how to reach it. In Lambda all of it comes from the environment, so no credential provider
+/// chain runs.
 #[derive(Clone, Debug)]
 pub struct SecretsManager {
-    /// The secret.
+    /// The secret's ARN.
     pub arn: String,
     /// The AWS region.
     pub region: String,
@@ -26,7 +28,7 @@ pub struct SecretsManager {
     pub secret_key: SecretString,
     /// The role's session token; none for an emulator.
     pub session_token: Option<SecretString>,
-    /// Another Secrets Manager than the region's own.
+    /// An endpoint that replaces the region's own.
     pub endpoint: Option<String>,
 }
 
@@ -37,21 +39,21 @@ pub struct ManagedSecret {
 }
 
 impl ManagedSecret {
-    /// The secret that `manager` names.
+    /// A reader of the secret that `manager` names.
     #[must_use]
     pub fn new(manager: SecretsManager) -> Self {
         let arn = manager.arn.clone();
         Self { client: Client::from_conf(manager.config()), arn }
     }
 
-    /// The secret's text; none when it has none.
+    /// Reads the secret's text; `None` when it has no text.
     ///
     /// # Errors
-    /// The code that Secrets Manager answered with, or `no answer`. It never quotes the secret.
+    /// The error code of Secrets Manager, or `no answer`. The error never quotes the secret.
     pub async fn read(&self) -> Result<Option<SecretString>, String> {
-        let answer = self.client.get_secret_value().secret_id(&self.arn).send().await;
-        let answer = answer.map_err(|error| error.code().unwrap_or("no answer").to_owned())?;
-        Ok(answer.secret_string().map(SecretString::from))
+        let response = self.client.get_secret_value().secret_id(&self.arn).send().await;
+        let response = response.map_err(|error| error.code().unwrap_or("no answer").to_owned())?;
+        Ok(response.secret_string().map(SecretString::from))
     }
 }
 

@@ -1,3 +1,5 @@
+//! The queue port on Amazon SQS.
+
 use std::sync::OnceLock;
 
 use async_trait::async_trait;
@@ -8,30 +10,29 @@ use serde::Serialize;
 
 use crate::{Connection, aws_client};
 
-/// The URL of a queue and how to reach it. In Lambda all of it is in the environment.
+/// The URL of a queue and how to reach it. In Lambda all of it comes from the environment.
 #[derive(Clone, Debug)]
 pub struct QueueUrl {
     /// The queue's URL.
     pub url: String,
-    /// How to reach it.
+    /// How to reach SQS.
     pub connection: Connection,
 }
 
-/// An SQS queue. The client is made with the first message: a function that sends none does not pay for it at its
-/// start.
+/// An SQS queue. The client is created with the first message, so that a function that sends none starts without it.
 pub struct Sqs {
     queue: QueueUrl,
     client: OnceLock<Client>,
 }
 
 impl Sqs {
-    /// One attempt of one call, in seconds.
+    /// The timeout of one attempt, in seconds.
     const ATTEMPT_SECONDS: u64 = 2;
-    /// One call with all of the SDK's attempts, in seconds. A caller does not wait long for a message: scheduled
-    /// jobs make up for one that is lost.
+    /// The timeout of one call with all of the SDK's attempts, in seconds. It is short because callers wait for it and
+    /// scheduled jobs cover a lost message.
     const CALL_SECONDS: u64 = 5;
 
-    /// Sends to `queue`.
+    /// A sender to `queue`.
     #[must_use]
     pub fn new(queue: QueueUrl) -> Self {
         Self { queue, client: OnceLock::new() }
@@ -70,11 +71,11 @@ mod tests {
     use super::*;
 
     #[derive(Serialize)]
-    struct Message {
+    struct NumberedMessage {
         number: u8,
     }
 
-    /// A queue at loopback that answers with `status`, and the messages that it was sent.
+    /// A queue at loopback that responds with `status`, and the messages that it received.
     async fn queue(status: StatusCode) -> (Sqs, Arc<Mutex<Vec<Value>>>) {
         let received = Arc::new(Mutex::new(Vec::new()));
         let log = received.clone();
@@ -105,21 +106,21 @@ mod tests {
     async fn a_message_is_sent_as_json_with_its_delay() {
         let (sqs, received) = queue(StatusCode::OK).await;
         for (number, delay) in [(1, 0), (2, 30)] {
-            sqs.send(&Message { number }, delay).await.unwrap();
+            sqs.send(&NumberedMessage { number }, delay).await.unwrap();
         }
         let messages = received.lock().unwrap().clone();
-        let told: Vec<_> =
+        let sent: Vec<_> =
             messages.iter().map(|sent| (&sent["MessageBody"], &sent["DelaySeconds"])).collect();
         let (one, two) = (json!("{\"number\":1}"), json!("{\"number\":2}"));
-        assert_eq!(told, [(&one, &Value::Null), (&two, &json!(30))]);
+        assert_eq!(sent, [(&one, &Value::Null), (&two, &json!(30))]);
         assert!(messages.iter().all(|sent| sent["QueueUrl"] == json!(sqs.queue.url)));
     }
 
     #[tokio::test]
-    async fn a_queue_that_does_not_take_a_message_says_why() {
+    async fn a_rejected_message_is_an_error_with_its_reason() {
         let (sqs, _) = queue(StatusCode::BAD_REQUEST).await;
-        let error = sqs.send(&Message { number: 1 }, 0).await.unwrap_err();
+        let error = sqs.send(&NumberedMessage { number: 1 }, 0).await.unwrap_err();
         assert!(error.0.contains("QueueDoesNotExist"), "{error}");
-        NoQueue.send(&Message { number: 1 }, 0).await.unwrap_err();
+        NoQueue.send(&NumberedMessage { number: 1 }, 0).await.unwrap_err();
     }
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use aws::{Connection, EventBridge, EventBus, Kms, KmsKey, QueueUrl, SecretsManager, Sqs};
 use domain::{Mode, Reach};
-use jobs::{Calendar, Task};
+use jobs::{Calendar, Dispatcher, Task};
 use ports::{Bus, Clock, Moment, NoBus, NoQueue, NoSeal, Queue, Seal, System};
 use scrip_payments::{
     Provider, Providers, RechargeRequest, Simulated, Stripe, StripeConfig, StripeSecrets, Till,
@@ -63,6 +63,18 @@ impl App {
     #[must_use]
     pub fn calendar(&self) -> Calendar<'_> {
         Calendar { ledger: &self.ledger, settings: &self.settings, tasks: self.tasks.as_ref() }
+    }
+
+    /// Runs scheduled jobs.
+    #[must_use]
+    pub fn dispatcher(&self) -> Dispatcher<'_> {
+        Dispatcher {
+            jobs: self.calendar(),
+            providers: &self.providers,
+            recharges: self.recharges.as_ref(),
+            deliveries: self.deliveries.as_ref(),
+            clock: self.clock.as_ref(),
+        }
     }
 
     /// Who delivers events.

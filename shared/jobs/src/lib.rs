@@ -1,59 +1,63 @@
-//! What the calendar brings: months turn, monitors are charged, lots end, plans are followed. All of it is
-//! true before anybody has written it down; what is here writes it down, in whatever order it is asked.
+//! Jobs: what happens because of the time and not of a request. Renewals, monitor charges, expiry, plan changes, and the
+//! scheduled jobs that finish interrupted requests. Every job may run late, repeatedly and in any order.
 
-mod ends;
+mod account_due;
+mod dispatch;
 mod monitors;
-mod plans;
-mod reprice;
-pub mod round;
-mod tasks;
+mod plan_follow;
+mod price_drop;
+mod provider_poll;
+mod renewal_queue;
+mod renewal_sweep;
 #[cfg(test)]
-mod tests;
+mod renewal_sweep_tests;
 
 use chrono::Duration;
 use ports::{Queue, QueueError};
 
+pub use self::Jobs as Calendar;
+pub use dispatch::Dispatcher;
 pub use monitors::NotMade;
-pub use tasks::Task;
+pub use renewal_queue::Task;
 
 use store::{Errand, Fault, Ledger, Moment, Settings, Unsettled};
 
-/// Who writes down what the calendar brings.
+/// Runs jobs on the ledger.
 #[derive(Clone, Copy)]
-pub struct Calendar<'a> {
-    /// The money.
+pub struct Jobs<'a> {
+    /// The ledger.
     pub ledger: &'a Ledger,
-    /// Prices and plans.
+    /// Prices, plans and organisations.
     pub settings: &'a Settings,
-    /// Where work goes that is too much for one call.
+    /// The renewal queue, for work that is too large for one call.
     pub tasks: &'a dyn Queue<Task>,
 }
 
-/// Why a task is to be done again.
+/// Why a task has to be retried.
 #[derive(Debug, thiserror::Error)]
 pub enum Unfinished {
     /// A request was not settled.
     #[error(transparent)]
     Unsettled(#[from] Unsettled),
-    /// The store could not answer.
+    /// The store is unavailable.
     #[error(transparent)]
     Failed(#[from] Fault),
-    /// What follows could not be sent.
+    /// The next task could not be sent.
     #[error(transparent)]
     Unsent(#[from] QueueError),
 }
 
-/// After how many seconds somebody looks at what is about to be begun: by then it is there, or never will be.
-const LOOK_SECONDS: i64 = 60;
+/// After how many seconds a scheduled job checks on a request that is starting. By then it has finished or crashed.
+const CHECK_AFTER_SECONDS: i64 = 60;
 
-impl Calendar<'_> {
-    /// Sees to it that somebody looks after what is about to be begun, whatever crashes.
+impl Jobs<'_> {
+    /// Schedules a job before a request starts, in case the process that handles the request crashes.
     ///
     /// # Errors
-    /// When the table does not serve.
-    pub async fn expect(&self, errand: Errand, moment: Moment) -> Result<(), Fault> {
-        let wait = Duration::try_seconds(LOOK_SECONDS).unwrap_or_default();
+    /// When the table is unavailable.
+    pub async fn schedule_check(&self, job: Errand, moment: Moment) -> Result<(), Fault> {
+        let wait = Duration::try_seconds(CHECK_AFTER_SECONDS).unwrap_or_default();
         let due = moment.now.checked_add_signed(wait).unwrap_or(moment.now);
-        self.ledger.note(errand, due).await.map(|_| ())
+        self.ledger.note(job, due).await.map(|_| ())
     }
 }

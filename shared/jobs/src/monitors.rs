@@ -1,32 +1,34 @@
+//! Monitors: creation, monthly charge, suspension and end.
+
 use std::error::Error;
 
-use super::{Calendar, Task, Unfinished};
+use super::{Jobs, Task, Unfinished};
 use domain::{
     Account, AccountId, Consume, EntryId, Fingerprint, Head, Monitor, MonitorId, News, Period, Quantity,
     Reference, Refusal, Suspension, Watch, Watched, charge_month,
 };
 use store::{Errand, Fault, MONITORS_AT_ONCE, Moment, Taken, Unsettled, system_key};
 
-/// How often somebody else may take a subject, or write a monitor, before we are told to come again.
+/// How often a call retries when another process writes the same monitor or subject.
 const ATTEMPTS_MAX: u32 = 8;
 
-/// Why a monitor was not made.
+/// Why a monitor was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum NotMade {
-    /// Another monitor watches the same. Nothing was charged.
+    /// Another monitor has the same operation and resource. Nothing was charged.
     #[error("{0} watches the same operation and resource")]
     Taken(MonitorId),
-    /// Refused, with nothing charged; or not settled yet.
+    /// The charge was refused, or is not settled yet.
     #[error(transparent)]
     Unsettled(#[from] Unsettled),
 }
 
 impl NotMade {
-    /// Once it is written down that a monitor is wanted, a fault must not be told as "nothing was charged".
+    /// After the monitor is stored, a fault does not mean that nothing was charged.
     fn in_doubt(self) -> Self {
         match self {
             Self::Unsettled(Unsettled::Failed(fault)) => {
-                tracing::warn!(fault = &fault as &dyn Error, "a monitor is left to its errand");
+                tracing::warn!(fault = &fault as &dyn Error, "a monitor is left to its scheduled job");
                 Self::Unsettled(Unsettled::InProgress)
             }
             Self::Taken(_) | Self::Unsettled(_) => self,
@@ -34,13 +36,13 @@ impl NotMade {
     }
 }
 
-/// Debits that could not be paid on one page. The same and more can't be either; what credits set aside for
-/// a service can't pay, those for every service can't.
+/// Debits of one page that were refused for lack of credits. An equal or larger debit is then refused without a request,
+/// and so is one without a service after one with a service, which could use more credits.
 #[derive(Default)]
-struct Beyond(Vec<Consume>);
+struct Unaffordable(Vec<Consume>);
 
-impl Beyond {
-    fn covers(&self, request: &Consume) -> bool {
+impl Unaffordable {
+    fn includes(&self, request: &Consume) -> bool {
         self.0.iter().any(|refused| {
             refused.amount <= request.amount
                 && (refused.service == request.service || request.service.is_none())
@@ -54,12 +56,12 @@ impl From<Fault> for NotMade {
     }
 }
 
-impl Calendar<'_> {
-    /// Makes a monitor: it is written down, takes its subject, is charged for this month, and goes on.
-    /// Whatever crashes, somebody finishes it, and sent again it is the same monitor; whether it was made before.
+impl Jobs<'_> {
+    /// Creates a monitor: stores it, claims its subject and charges it for this month. After a crash a scheduled job
+    /// finishes it, and a repeated request finds the same monitor. Returns the monitor and whether it existed before.
     ///
     /// # Errors
-    /// [`NotMade`]; it is then as if nobody had asked, unless the store could not say.
+    /// [`NotMade`]; then no monitor exists and nothing is charged, unless the error is [`Unsettled::InProgress`].
     pub async fn make_monitor(
         &self,
         account: AccountId,
@@ -73,19 +75,18 @@ impl Calendar<'_> {
         }
         if known.is_none() {
             self.ledger.list_monitored(account).await?;
-            self.expect(Errand::Monitor(id), moment).await?;
+            self.schedule_check(Errand::Monitor(id), moment).await?;
             self.ledger.begin_monitor(account, wanted).await?;
         }
-        // From here on somebody may make it, whatever becomes of this sending.
+        // From here on another process may finish it, even if this request fails.
         let made = self.finish_monitor(id, moment).await.map_err(NotMade::in_doubt)?;
         made.map(|made| (made, false)).ok_or(NotMade::Unsettled(Unsettled::InProgress))
     }
 
-    /// Goes on with a monitor that is being made; as it is when it is made already, `None` when there is
-    /// none.
+    /// Continues the creation of a monitor. Returns an existing one unchanged, and `None` when there is none.
     ///
     /// # Errors
-    /// As [`Calendar::make_monitor`].
+    /// As [`Jobs::make_monitor`].
     pub async fn finish_monitor(&self, id: Watched, moment: Moment) -> Result<Option<Monitor>, NotMade> {
         let account = id.account;
         for _ in 0..ATTEMPTS_MAX {
@@ -102,7 +103,7 @@ impl Calendar<'_> {
             let (month, charge) = match self.charge(account, &monitor, moment).await {
                 Ok(charged) => charged,
                 Err(Unsettled::Refused(refusal)) => {
-                    // Somebody else may have been luckier meanwhile.
+                    // Another process may have charged it meanwhile.
                     if !self.ledger.forget_monitor(account, &monitor).await? {
                         continue;
                     }
@@ -115,7 +116,7 @@ impl Calendar<'_> {
             if let Some(made) = self.ledger.save_monitor(account, &made).await? {
                 return Ok(Some(made));
             }
-            // It is paid for, so it is not to be forgotten: whoever was refused has taken it away.
+            // A process whose charge was refused has deleted the monitor, but it is paid, so it is stored again.
             self.ledger.begin_monitor(account, &made).await?;
             if let Some(other) = self.take_subject(account, &made).await?
                 && self.ledger.forget_monitor(account, &made).await?
@@ -126,7 +127,7 @@ impl Calendar<'_> {
         Err(Fault::Busy.into())
     }
 
-    /// Takes the subject of a monitor; whose it is when it is another one's that goes on.
+    /// Claims the subject of a monitor. Returns the other monitor when one that has not ended holds it.
     async fn take_subject(&self, account: AccountId, monitor: &Monitor) -> Result<Option<MonitorId>, Fault> {
         let subject = monitor.subject();
         for _ in 0..ATTEMPTS_MAX {
@@ -145,10 +146,10 @@ impl Calendar<'_> {
         Err(Fault::Busy)
     }
 
-    /// Ends a monitor; as it then is, `None` when there is none. One that has ended stays as it is.
+    /// Ends a monitor. Returns it as it then is, and `None` when there is none. A monitor that has ended does not change.
     ///
     /// # Errors
-    /// When the table does not serve.
+    /// When the table is unavailable.
     pub async fn end_monitor(&self, id: Watched, moment: Moment) -> Result<Option<Monitor>, Fault> {
         for _ in 0..ATTEMPTS_MAX {
             let Some(monitor) = self.ledger.monitor(id).await? else { return Ok(None) };
@@ -165,10 +166,10 @@ impl Calendar<'_> {
         Err(Fault::Busy)
     }
 
-    /// Charges a page of the monitors of an account, and sends for the rest.
+    /// Charges a page of the monitors of an account, and sends a task for the next page.
     ///
     /// # Errors
-    /// When the store or the queue does not serve; it should then be asked again.
+    /// When the store or the queue is unavailable; the call should then be retried.
     pub(super) async fn charge_monitors(
         &self,
         account: AccountId,
@@ -182,11 +183,11 @@ impl Calendar<'_> {
         Ok(())
     }
 
-    /// Charges the monitors of an account that are not paid for this month, the oldest first, and suspends
-    /// those that can't be paid; a page of them, and after which the rest are.
+    /// Charges a page of the monitors of an account that are not paid for this month, oldest first, and suspends those
+    /// that cannot be paid. Returns the last monitor of the page when there are more.
     ///
     /// # Errors
-    /// When the store does not serve, or somebody else is charging one; it should then be asked again.
+    /// When the store is unavailable, or another process is charging one; the call should then be retried.
     pub async fn charge_page(
         &self,
         account: AccountId,
@@ -195,29 +196,33 @@ impl Calendar<'_> {
     ) -> Result<Option<MonitorId>, Unsettled> {
         let moment = self.ledger.moment_of(account, moment).await?;
         let page = self.ledger.monitors(account, after, MONITORS_AT_ONCE).await?;
-        let mut beyond = Beyond::default();
+        let mut unaffordable = Unaffordable::default();
         for monitor in page.monitors.iter().filter(|monitor| monitor.owes(moment.now).is_some()) {
             let id = Watched { account, monitor: monitor.id };
-            Box::pin(self.renew_monitor(id, &mut beyond, moment)).await?;
+            Box::pin(self.renew_monitor(id, &mut unaffordable, moment)).await?;
         }
         Ok(page.next)
     }
 
-    /// Charges one monitor for this month, or suspends it; as it is now, for a page is read some time before.
-    async fn renew_monitor(&self, id: Watched, beyond: &mut Beyond, moment: Moment) -> Result<(), Unsettled> {
+    /// Charges one monitor for this month, or suspends it. The monitor is read again, because the page may be old.
+    async fn renew_monitor(
+        &self,
+        id: Watched,
+        unaffordable: &mut Unaffordable,
+        moment: Moment,
+    ) -> Result<(), Unsettled> {
         for _ in 0..ATTEMPTS_MAX {
             let Some(monitor) = self.ledger.monitor(id).await? else { return Ok(()) };
-            // One that is being made is charged by whoever makes it.
             if monitor.stage == Watch::Pending || monitor.owes(moment.now).is_none() {
                 return Ok(());
             }
-            let charged = self.try_charge(id.account, &monitor, beyond, moment).await?;
+            let charged = self.try_charge(id.account, &monitor, unaffordable, moment).await?;
             let was_suspended = matches!(monitor.stage, Watch::Suspended { .. });
             let saved = match charged {
                 Ok((month, charge)) if was_suspended => {
                     let resumed = monitor.charged(month, charge);
-                    let news = (News::MonitorResumed as fn(Monitor) -> News, moment);
-                    self.ledger.save_monitor_and_tell(id.account, &resumed, news).await?
+                    let notification = (News::MonitorResumed as fn(Monitor) -> News, moment);
+                    self.ledger.save_monitor_and_tell(id.account, &resumed, notification).await?
                 }
                 Ok((month, charge)) => {
                     self.ledger.save_monitor(id.account, &monitor.charged(month, charge)).await?
@@ -225,8 +230,8 @@ impl Calendar<'_> {
                 Err(_) if was_suspended => return Ok(()),
                 Err(why) => {
                     let suspended = monitor.suspended(why, moment.now);
-                    let news = (News::MonitorSuspended as fn(Monitor) -> News, moment);
-                    self.ledger.save_monitor_and_tell(id.account, &suspended, news).await?
+                    let notification = (News::MonitorSuspended as fn(Monitor) -> News, moment);
+                    self.ledger.save_monitor_and_tell(id.account, &suspended, notification).await?
                 }
             };
             if saved.is_some() {
@@ -236,26 +241,26 @@ impl Calendar<'_> {
         Err(Fault::Busy.into())
     }
 
-    /// The charge of the present month; or why it can't be paid.
+    /// Charges a monitor for this month, or returns why it cannot be paid.
     async fn try_charge(
         &self,
         account: AccountId,
         monitor: &Monitor,
-        beyond: &mut Beyond,
+        unaffordable: &mut Unaffordable,
         moment: Moment,
     ) -> Result<Result<(Period, EntryId), Suspension>, Unsettled> {
         let request = match self.price(monitor, moment).await? {
             Ok((_, request)) => request,
             Err(refusal) => return Ok(Err(Suspension::from(&refusal))),
         };
-        if beyond.covers(&request) {
+        if unaffordable.includes(&request) {
             return Ok(Err(Suspension::InsufficientCredits));
         }
         match self.charge(account, monitor, moment).await {
             Ok(charged) => Ok(Ok(charged)),
             Err(Unsettled::Refused(refusal)) => {
                 if let Refusal::InsufficientCredits { .. } = refusal {
-                    beyond.0.push(request.clone());
+                    unaffordable.0.push(request.clone());
                 }
                 Ok(Err(Suspension::from(&refusal)))
             }
@@ -263,7 +268,7 @@ impl Calendar<'_> {
         }
     }
 
-    /// What a month of a monitor costs: the price's version and the debit. The rules may have no price.
+    /// The monthly price of a monitor: the price version and the debit.
     async fn price(
         &self,
         monitor: &Monitor,
@@ -278,8 +283,8 @@ impl Calendar<'_> {
         }))
     }
 
-    /// Charges the present month of a monitor: once, whoever asks and however often. Where the month has turned
-    /// since the request reached us, the new one is charged, and which one it was comes back.
+    /// Charges a monitor for this month, exactly once for any number of calls. If the month has ended since the request
+    /// arrived, the next month is charged. Returns the month that was charged.
     async fn charge(
         &self,
         account: AccountId,

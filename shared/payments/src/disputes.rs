@@ -1,88 +1,111 @@
+//! Disputes: sets credits aside when a dispute opens, and returns or takes them when it closes.
+
 use domain::{
     Bought, Credits, Details, Dispute, EntryId, Fingerprint, Purchase, Receipt, Reference, Stage,
     dispute_lost, dispute_opened, dispute_won,
 };
 use store::{Errand, Fault, Moment, Unsettled, system_key};
 
-use super::{DisputeId, Disputed, Event, Outcome, PaymentId, Till};
+use super::{DisputeId, DisputeOutcome, PaymentId, ProviderDispute, ProviderEvent, Till};
 
-/// How often one event may lose the race for a purchase's row.
+/// How often a change is retried when another process changes the purchase's row.
 pub(super) const ATTEMPTS_MAX: u32 = 8;
 
+/// Whether a dispute is recorded on its purchase's row.
+pub(super) enum Reservation {
+    /// The row has the dispute.
+    Recorded(Purchase),
+    /// Other disputes and refunds have taken all of the purchase's money.
+    NothingLeft(Purchase),
+}
+
+impl Reservation {
+    pub(super) fn into_purchase(self) -> Purchase {
+        match self {
+            Self::Recorded(purchase) | Self::NothingLeft(purchase) => purchase,
+        }
+    }
+}
+
 impl Till<'_> {
-    /// Takes an event of the provider, whenever it comes and however often.
+    /// Handles an event of the provider, in any order and any number of times.
     ///
     /// # Errors
-    /// As [`Ledger::settle`](store::Ledger::settle); the event should then be sent again.
-    pub async fn on_event(&self, event: &Event, moment: Moment) -> Result<(), Unsettled> {
+    /// As [`Ledger::settle`](store::Ledger::settle); the provider should then send the event again.
+    pub async fn on_event(&self, event: &ProviderEvent, moment: Moment) -> Result<(), Unsettled> {
         match event {
-            Event::Payment(payment) => self.hear(payment, moment).await.map(|_| ()),
-            Event::DisputeOpened(disputed) => self.dispute_opened(disputed, moment).await,
-            Event::DisputeClosed(disputed, outcome) => {
-                self.dispute_closed((disputed, *outcome), moment).await
+            ProviderEvent::Payment(payment) => self.on_payment_event(payment, moment).await.map(|_| ()),
+            ProviderEvent::DisputeOpened(disputed) => self.dispute_opened(disputed, moment).await,
+            ProviderEvent::DisputeClosed(disputed, outcome) => {
+                self.dispute_closed(disputed, *outcome, moment).await
             }
-            Event::Refunded(payment) => self.payment_refunded(payment, moment).await,
+            ProviderEvent::Refunded(payment) => self.payment_refunded(payment, moment).await,
         }
     }
 
-    /// A customer disputes a payment: what is left of what it paid for is set aside, in proportion to the money
-    /// that is disputed (contract, rule 10). Heard twice, or after the end, it changes nothing.
+    /// Opens a dispute: sets aside what is left of the purchased credits, in proportion to the disputed money (contract,
+    /// rule 10). A repeated event, or one after the dispute has closed, changes nothing.
     ///
     /// # Errors
     /// As [`Till::on_event`].
-    pub async fn dispute_opened(&self, disputed: &Disputed, moment: Moment) -> Result<(), Unsettled> {
-        let Some(purchase) = self.paid_by(&disputed.payment, moment).await? else { return Ok(()) };
+    pub async fn dispute_opened(&self, disputed: &ProviderDispute, moment: Moment) -> Result<(), Unsettled> {
+        let Some(purchase) = self.purchase_of(&disputed.payment, moment).await? else { return Ok(()) };
         let moment = self.ledger.moment_of(purchase.id.account, moment).await?;
         self.open_dispute(disputed, purchase, moment).await.map(|_| ())
     }
 
-    /// A dispute has ended. When its beginning was not heard of, it is booked first: events come in any
-    /// order.
+    /// Closes a dispute. It is opened first if that event has not arrived: events arrive in any order.
     ///
     /// # Errors
     /// As [`Till::on_event`].
     pub async fn dispute_closed(
         &self,
-        (disputed, outcome): (&Disputed, Outcome),
+        disputed: &ProviderDispute,
+        outcome: DisputeOutcome,
         moment: Moment,
     ) -> Result<(), Unsettled> {
-        let Some(purchase) = self.paid_by(&disputed.payment, moment).await? else { return Ok(()) };
+        let Some(purchase) = self.purchase_of(&disputed.payment, moment).await? else { return Ok(()) };
         let moment = self.ledger.moment_of(purchase.id.account, moment).await?;
-        let purchase = self.close_dispute((disputed, outcome), purchase, moment).await?;
-        // A refund may have taken less because of the dispute.
-        self.follow_refunds(purchase, moment).await.map(|_| ())
+        let purchase = self.close_dispute(disputed, outcome, purchase, moment).await?;
+        // Refunds may have taken less because of the dispute.
+        self.reconcile_refunds(purchase, moment).await.map(|_| ())
     }
 
     pub(super) async fn close_dispute(
         &self,
-        (disputed, outcome): (&Disputed, Outcome),
+        disputed: &ProviderDispute,
+        outcome: DisputeOutcome,
         purchase: Purchase,
         moment: Moment,
     ) -> Result<Purchase, Unsettled> {
-        let (purchase, is_ours) = self.open_dispute(disputed, purchase, moment).await?;
+        let purchase = match self.open_dispute(disputed, purchase, moment).await? {
+            Reservation::Recorded(purchase) => purchase,
+            Reservation::NothingLeft(purchase) => return Ok(purchase),
+        };
         let dispute = &disputed.dispute;
         let known = purchase.disputes.get(&dispute.0).copied().filter(|known| known.closed.is_none());
-        let opened = known.filter(|_| is_ours).and_then(|known| Some((known, known.opened?)));
+        let opened = known.and_then(|known| Some((known, known.opened?)));
         let Some((known, opened)) = opened else { return Ok(purchase) };
         let opened = self.entry(&purchase, opened).await?.entry;
         let bought = self.bought(&purchase, known).await?;
         let name = format!("dispute/{}/closed", dispute.0);
         let (key, asked) = (system_key(&name)?, Fingerprint(name));
-        let details = about(&purchase, dispute);
+        let details = details_of(&purchase, dispute);
         let settled =
             self.ledger.settle(purchase.id.account, (&key, &asked, &details), moment, |account, head| {
                 match outcome {
-                    Outcome::Won => dispute_won(account, &opened, head),
-                    Outcome::Lost => dispute_lost(account, &bought, &opened, head),
+                    DisputeOutcome::Won => dispute_won(account, &opened, head),
+                    DisputeOutcome::Lost => dispute_lost(account, &bought, &opened, head),
                 }
             });
         let closed = Some(settled.await?.receipt.entry.id);
-        let news = Dispute { closed, lost: outcome == Outcome::Lost, ..known };
-        self.remember(purchase, dispute, news).await
+        let known = Dispute { closed, lost: outcome == DisputeOutcome::Lost, ..known };
+        self.save_dispute(purchase, dispute, known).await
     }
 
-    /// The purchase behind a payment, finished: a dispute or a refund may be heard of before the payment itself.
-    pub(super) async fn paid_by(
+    /// The approved purchase of a payment. The state of the payment is applied first, because events of disputes and refunds
+    /// may arrive before those of the payment.
+    pub(super) async fn purchase_of(
         &self,
         payment: &PaymentId,
         moment: Moment,
@@ -93,65 +116,64 @@ impl Till<'_> {
             Some(purchase) => self.ledger.moment_of(purchase.account, moment).await?,
             None => moment,
         };
-        let purchase = self.hear(&payment, moment).await?;
-        // What has failed was given back, or never taken.
+        let purchase = self.on_payment_event(&payment, moment).await?;
+        // The money of a failed purchase was returned or never taken.
         Ok(purchase.filter(|purchase| matches!(purchase.stage, Stage::Approved(_))))
     }
 
-    /// Sets aside what is left, unless that was done; and whether the dispute is on the purchase's row. The row
-    /// says first which dispute does it and how many credits it is about, so that disputes and refunds together
-    /// never take more than was bought; then it is posted, once, under a key of the dispute's; and then the row
-    /// remembers the entry, for longer than keys live.
+    /// Sets credits aside, unless that is done. First the dispute and its credits are recorded on the purchase's row, so that
+    /// disputes and refunds together never take more than was bought. Then the entry is posted, exactly once, under the key
+    /// of the dispute. Then the row records the entry, because rows outlive keys.
     pub(super) async fn open_dispute(
         &self,
-        disputed: &Disputed,
+        disputed: &ProviderDispute,
         purchase: Purchase,
         moment: Moment,
-    ) -> Result<(Purchase, bool), Unsettled> {
+    ) -> Result<Reservation, Unsettled> {
         let dispute = &disputed.dispute;
         let purchase = match self.reserve(disputed, purchase, moment).await? {
-            (purchase, true) => purchase,
-            (purchase, false) => {
-                tracing::warn!(dispute = dispute.0, "nothing of its payment is left to dispute; left alone");
-                return Ok((purchase, false));
+            Reservation::Recorded(purchase) => purchase,
+            Reservation::NothingLeft(purchase) => {
+                tracing::warn!(dispute = dispute.0, "no money of the payment is left to dispute; ignored");
+                return Ok(Reservation::NothingLeft(purchase));
             }
         };
         let known = purchase.disputes.get(&dispute.0).copied().unwrap_or_default();
         if known.opened.is_some() {
-            return Ok((purchase, true));
+            return Ok(Reservation::Recorded(purchase));
         }
         self.pause_recharge_for_dispute(purchase.id.account, dispute, moment).await?;
         let bought = self.bought(&purchase, known).await?;
         let name = format!("dispute/{}/opened", dispute.0);
         let (key, asked) = (system_key(&name)?, Fingerprint(name));
-        let details = about(&purchase, dispute);
+        let details = details_of(&purchase, dispute);
         let settled =
             self.ledger.settle(purchase.id.account, (&key, &asked, &details), moment, |account, head| {
                 dispute_opened(account, &bought, head)
             });
         let opened = Some(settled.await?.receipt.entry.id);
-        Ok((self.remember(purchase, dispute, Dispute { opened, ..known }).await?, true))
+        let purchase = self.save_dispute(purchase, dispute, Dispute { opened, ..known }).await?;
+        Ok(Reservation::Recorded(purchase))
     }
 
-    /// The purchase with the dispute in its row; false when other disputes and refunds have taken all of its money.
-    /// A dispute of less than one credit's price stands there too, because the next one or a refund may make up the
-    /// credit with it. A scheduled job finishes what is begun here.
+    /// Records the dispute on the purchase's row, even if its amount is below the price of one credit, because it may add up
+    /// to a credit with another dispute or refund. A scheduled job finishes what is started here.
     async fn reserve(
         &self,
-        disputed: &Disputed,
+        disputed: &ProviderDispute,
         mut purchase: Purchase,
         moment: Moment,
-    ) -> Result<(Purchase, bool), Unsettled> {
+    ) -> Result<Reservation, Unsettled> {
         let name = &disputed.dispute.0;
         for attempt in 0..ATTEMPTS_MAX {
             if purchase.disputes.contains_key(name) {
-                return Ok((purchase, true));
+                return Ok(Reservation::Recorded(purchase));
             }
             let price = purchase.offer.price;
             let amount = disputed.amount.filter(|amount| amount.currency() == price.currency());
             let amount = amount.map(|amount| amount.amount()).filter(|amount| *amount < price.amount());
             if purchase.undisputed() == 0 {
-                return Ok((purchase, false));
+                return Ok(Reservation::NothingLeft(purchase));
             }
             let credits = purchase.disputed_credits(amount);
             if attempt == 0 {
@@ -160,30 +182,26 @@ impl Till<'_> {
             let dispute = Dispute { amount, credits: Some(credits), ..Dispute::default() };
             purchase.disputes.insert(name.clone(), dispute);
             if let Some(saved) = self.ledger.save_purchase(&purchase).await? {
-                return Ok((saved, true));
+                return Ok(Reservation::Recorded(saved));
             }
-            purchase = self.again(&purchase).await?;
+            purchase = self.reload(&purchase).await?;
         }
         Err(Fault::Busy.into())
     }
 
-    pub(super) async fn again(&self, purchase: &Purchase) -> Result<Purchase, Fault> {
-        let known = self.ledger.purchase(purchase.id).await?;
-        known.ok_or_else(|| Fault::corrupt("a purchase", "it is gone"))
-    }
-
-    async fn remember(
+    /// Stores a dispute on the purchase's row, unless the stored dispute is closed.
+    async fn save_dispute(
         &self,
         mut purchase: Purchase,
         dispute: &DisputeId,
-        news: Dispute,
+        known: Dispute,
     ) -> Result<Purchase, Unsettled> {
         for _ in 0..ATTEMPTS_MAX {
-            purchase.disputes.insert(dispute.0.clone(), news);
+            purchase.disputes.insert(dispute.0.clone(), known);
             if let Some(saved) = self.ledger.save_purchase(&purchase).await? {
                 return Ok(saved);
             }
-            purchase = self.again(&purchase).await?;
+            purchase = self.reload(&purchase).await?;
             if purchase.disputes.get(&dispute.0).is_some_and(|known| known.closed.is_some()) {
                 return Ok(purchase);
             }
@@ -191,14 +209,18 @@ impl Till<'_> {
         Err(Fault::Busy.into())
     }
 
-    /// What a dispute is about.
+    /// The credits that a dispute is about.
     async fn bought(&self, purchase: &Purchase, dispute: Dispute) -> Result<Bought, Unsettled> {
         let credits = dispute.credits.unwrap_or_else(|| purchase.offer.credits.into());
-        self.part_of(purchase, credits).await
+        self.bought_part(purchase, credits).await
     }
 
-    /// So many credits of what a purchase brought.
-    pub(super) async fn part_of(&self, purchase: &Purchase, credits: Credits) -> Result<Bought, Unsettled> {
+    /// A number of the credits that a purchase granted.
+    pub(super) async fn bought_part(
+        &self,
+        purchase: &Purchase,
+        credits: Credits,
+    ) -> Result<Bought, Unsettled> {
         match purchase.stage {
             Stage::Approved(entry) => Ok(purchase.bought(&self.entry(purchase, entry).await?.entry, credits)),
             Stage::Pending(_) | Stage::Failed(_) => {
@@ -207,15 +229,15 @@ impl Till<'_> {
         }
     }
 
-    /// An entry of the purchase's account. One that has landed and has no row yet has one soon.
+    /// An entry of the purchase's account. One that is committed but not projected yet has a row soon.
     async fn entry(&self, purchase: &Purchase, entry: EntryId) -> Result<Receipt, Unsettled> {
         let receipt = self.ledger.transaction(purchase.id.account, entry).await?;
         receipt.ok_or(Unsettled::InProgress)
     }
 }
 
-/// What the record says beside the credits.
-fn about(purchase: &Purchase, dispute: &DisputeId) -> Details {
+/// The details of an entry for a dispute.
+fn details_of(purchase: &Purchase, dispute: &DisputeId) -> Details {
     Details {
         resource_id: Reference::try_from(purchase.id.transaction.to_string()).ok(),
         description: Reference::try_from(format!("Dispute {}", dispute.0)).ok(),

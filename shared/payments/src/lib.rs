@@ -1,30 +1,28 @@
-//! Money in: what is asked of the companies that take it. The only room that names one of them.
+//! Payments: checkout, payment providers, refunds, disputes and auto-recharge. The only crate that names a payment
+//! provider.
 
+mod auto_recharge;
+mod checkout;
 mod disputes;
-mod event;
-mod intent;
 mod provider;
 mod providers;
-mod recharge;
 mod recharge_request;
 mod refunds;
-mod returns;
-mod signature;
 pub mod simulated;
-mod spending;
 mod stripe;
-mod telling;
-mod till;
 
+pub use checkout::{SpendingToday, Till};
 pub use domain::{Decline, Payment, PaymentId, PurchaseId, Standing};
 pub use provider::{
-    CustomerId, DisputeId, Disputed, Event, MoneyRefund, Order, Outcome, Provider, RefundAnswer, Refused,
-    Reversals, Silence,
+    ChargeOrder, CustomerId, DisputeId, DisputeOutcome, EventRejected, MoneyRefund, NoAnswer, Provider,
+    ProviderDispute, ProviderEvent, RefundAnswer, Reversals,
 };
-pub use providers::{NotConfigured, Providers};
+pub use provider::{
+    ChargeOrder as Order, DisputeOutcome as Outcome, EventRejected as Refused, NoAnswer as Silence,
+    ProviderDispute as Disputed, ProviderEvent as Event,
+};
+pub use providers::{NoProvider, NoProvider as NotConfigured, Providers};
 pub use recharge_request::RechargeRequest;
-pub use signature::{TOLERANCE_SECONDS, sign, verify};
 pub use simulated::Simulated;
-pub use spending::SpendingToday;
 pub use stripe::{Misconfigured, Stripe, StripeConfig, StripeSecrets};
-pub use till::Till;
+pub use stripe::{TOLERANCE_SECONDS, sign, verify};

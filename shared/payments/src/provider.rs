@@ -1,3 +1,5 @@
+//! The payment provider port, and the values that cross it.
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -5,187 +7,189 @@ use serde::{Deserialize, Serialize};
 use domain::{Money, OrgId, Payment, PaymentId, PurchaseId, Reference};
 use store::{Fault, Unsettled};
 
-/// A company that takes money: one trait, so that the rest does not know which.
+/// A payment provider.
 #[async_trait]
 pub trait Provider: Send + Sync {
-    /// Makes an organisation known; the provider's name for it, which is kept and sent with every
-    /// order. `None` from a provider that needs none. Asked again, it may make another: ask once.
+    /// Creates a customer for an organisation and returns its id, which is stored and sent with every order; `None` when the
+    /// provider needs no customers. A repeated call may create another customer.
     ///
     /// # Errors
-    /// [`Silence`].
-    async fn enrol(&self, org: OrgId, name: &str) -> Result<Option<CustomerId>, Silence>;
+    /// [`NoAnswer`] when the provider did not answer.
+    async fn enrol(&self, org: OrgId, name: &str) -> Result<Option<CustomerId>, NoAnswer>;
 
-    /// Charges, once per transaction however often the same order is sent within
-    /// [`REPEATABLE_HOURS`](domain::REPEATABLE_HOURS). A refusal is an answer: [`Standing::Failed`].
+    /// Charges, once per transaction for any number of equal orders within
+    /// [`REPEATABLE_HOURS`](domain::REPEATABLE_HOURS). A declined payment is a result: [`Standing::Failed`].
     ///
     /// # Errors
-    /// [`Silence`]: the charge was made or not.
-    async fn charge(&self, order: &Order) -> Result<Payment, Silence>;
+    /// [`NoAnswer`]: the charge may have been made.
+    async fn charge(&self, order: &ChargeOrder) -> Result<Payment, NoAnswer>;
 
-    /// What became of an order: what is left when it may be charged no more. `None` only when it is
-    /// certain that no charge of it exists: a charge that is still under way can't be seen, so of an
-    /// order that could still be repeated, or could an hour ago, nothing found is [`Silence`].
+    /// Looks up the payment of an order, for when it may not be charged again. `None` only when it is certain that no charge
+    /// exists. A charge in progress is not visible, so for an order that could be repeated within the last hour, finding
+    /// nothing is [`NoAnswer`].
     ///
     /// # Errors
-    /// [`Silence`].
-    async fn find(&self, order: &Order) -> Result<Option<Payment>, Silence>;
+    /// [`NoAnswer`] when the result is not certain.
+    async fn find(&self, order: &ChargeOrder) -> Result<Option<Payment>, NoAnswer>;
 
-    /// A payment by the provider's own id; `None` when there is none.
+    /// A payment by the provider's id; `None` when there is none.
     ///
     /// # Errors
-    /// [`Silence`].
-    async fn payment(&self, id: &PaymentId) -> Result<Option<Payment>, Silence>;
+    /// [`NoAnswer`] when the provider did not answer.
+    async fn payment(&self, id: &PaymentId) -> Result<Option<Payment>, NoAnswer>;
 
-    /// Gives up a payment that waits for its customer; as it is then, which is not cancelled when it
-    /// had succeeded before.
+    /// Cancels a payment that waits for its customer, and returns its state after that. A payment that had succeeded is not
+    /// cancelled.
     ///
     /// # Errors
-    /// [`Silence`].
-    async fn cancel(&self, id: &PaymentId) -> Result<Payment, Silence>;
+    /// [`NoAnswer`] when the provider did not answer.
+    async fn cancel(&self, id: &PaymentId) -> Result<Payment, NoAnswer>;
 
-    /// Gives all of a payment back. Asked again, it gives nothing more.
+    /// Refunds all of a payment. A repeated call refunds nothing more.
     ///
     /// # Errors
-    /// [`Silence`].
-    async fn refund(&self, id: &PaymentId) -> Result<(), Silence>;
+    /// [`NoAnswer`]: the money may have been refunded.
+    async fn refund(&self, id: &PaymentId) -> Result<(), NoAnswer>;
 
-    /// Refunds a part of a payment, once per name however often it is asked.
+    /// Refunds a part of a payment, once per name for any number of calls.
     ///
     /// # Errors
-    /// [`Silence`]: the money was refunded or not.
-    async fn refund_part(&self, id: &PaymentId, refund: &MoneyRefund) -> Result<RefundAnswer, Silence>;
+    /// [`NoAnswer`]: the money may have been refunded.
+    async fn refund_part(&self, id: &PaymentId, refund: &MoneyRefund) -> Result<RefundAnswer, NoAnswer>;
 
-    /// The refunds and disputes of a payment as they are now; `None` when this process can't say.
+    /// The refunds and disputes of a payment as they are now; `None` when this process cannot know them.
     ///
     /// # Errors
-    /// [`Silence`].
-    async fn reversals(&self, id: &PaymentId) -> Result<Option<Reversals>, Silence>;
+    /// [`NoAnswer`] when the provider did not answer.
+    async fn reversals(&self, id: &PaymentId) -> Result<Option<Reversals>, NoAnswer>;
 
-    /// The events about refunds and disputes since a time, in any order; earlier ones may be among them.
+    /// The events about refunds and disputes since a time, in any order, possibly with earlier ones.
     ///
     /// # Errors
-    /// [`Silence`].
-    async fn events_since(&self, since: DateTime<Utc>) -> Result<Vec<Event>, Silence>;
+    /// [`NoAnswer`] when the provider did not answer.
+    async fn events_since(&self, since: DateTime<Utc>) -> Result<Vec<ProviderEvent>, NoAnswer>;
 
-    /// Reads an event that the provider has sent, once its signature and age are right; `None` for
-    /// one that is of no interest.
+    /// Verifies the signature and age of an event and reads it; `None` for an event that is not handled.
     ///
     /// # Errors
-    /// [`Refused`].
-    async fn event(&self, signature: &str, body: &[u8], now: DateTime<Utc>)
-    -> Result<Option<Event>, Refused>;
+    /// [`EventRejected`] when the event is forged, or cannot be verified now.
+    async fn event(
+        &self,
+        signature: &str,
+        body: &[u8],
+        now: DateTime<Utc>,
+    ) -> Result<Option<ProviderEvent>, EventRejected>;
 }
 
-/// No answer that says what happened: away, too slow, or broken.
+/// The provider gave no answer that says what happened: unreachable, too slow, or invalid.
 #[derive(Debug, thiserror::Error)]
-#[error("the payment provider did not say what became of it: {0}")]
-pub struct Silence(pub String);
+#[error("the result of the call to the payment provider is unknown: {0}")]
+pub struct NoAnswer(pub String);
 
-/// Why an event was not read.
+/// Why an event of the provider was not read.
 #[derive(Debug, thiserror::Error)]
-pub enum Refused {
-    /// Not from the provider, or too old, or not whole: nothing of it may be believed.
+pub enum EventRejected {
+    /// It is not from the provider, too old, or incomplete. Nothing in it can be trusted.
     #[error("{0}")]
     Forged(&'static str),
-    /// It can't be checked now; it should be sent again.
+    /// It cannot be verified now; the provider should send it again.
     #[error(transparent)]
-    Later(#[from] Silence),
+    Later(#[from] NoAnswer),
 }
 
-/// The provider's name for an organisation.
+/// The provider's id of an organisation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CustomerId(pub String);
 
-/// The provider's name for a dispute.
+/// The provider's id of a dispute.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DisputeId(pub String);
 
-/// A charge that is wanted.
+/// An order for a charge.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Order {
-    /// Whose credits it buys, and the purchase: together the charge's idempotency key.
+pub struct ChargeOrder {
+    /// The account and the purchase: together the charge's idempotency key.
     pub purchase: PurchaseId,
-    /// What the organisation is called by the provider.
+    /// The provider's id of the organisation.
     pub customer: Option<CustomerId>,
-    /// The organisation's payment method, by the provider's name for it.
+    /// The provider's id of the payment method.
     pub method: Reference,
-    /// How much.
+    /// The amount to charge.
     pub price: Money,
-    /// In words, for the customer's bank statement and receipt.
+    /// The text for the customer's bank statement and receipt.
     pub description: String,
-    /// Nobody is there to authenticate it: it fails where that is needed.
+    /// The customer is not present: a payment that needs authentication fails.
     pub off_session: bool,
-    /// When it was first wanted, by a clock that goes with the provider's.
+    /// When the charge was first ordered, in system time, to match the provider's clock.
     pub made_at: DateTime<Utc>,
-    /// The payment, once the provider has named it.
+    /// The provider's id of the payment, once it is known.
     pub payment: Option<PaymentId>,
 }
 
-/// Something that the provider tells by itself, in whatever order and however often.
+/// An event of the provider. Events arrive in any order and may repeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A payment has changed; this is how it was then.
+pub enum ProviderEvent {
+    /// A payment has changed; this is its state at that time.
     Payment(Payment),
-    /// A payment's customer disputes it.
-    DisputeOpened(Disputed),
-    /// A dispute has ended; whether the money stays with us.
-    DisputeClosed(Disputed, Outcome),
-    /// A refund of a payment was made, or has changed. How much was refunded in all, the payment itself tells.
+    /// The customer disputes a payment.
+    DisputeOpened(ProviderDispute),
+    /// A dispute has closed, with its outcome.
+    DisputeClosed(ProviderDispute, DisputeOutcome),
+    /// A refund of a payment was made or has changed. [`Provider::reversals`] has the total.
     Refunded(PaymentId),
 }
 
 /// A dispute about a payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Disputed {
-    /// The dispute.
+pub struct ProviderDispute {
+    /// The provider's id of the dispute.
     pub dispute: DisputeId,
-    /// The payment.
+    /// The disputed payment.
     pub payment: PaymentId,
-    /// How much of it is disputed; none for all of it.
+    /// The disputed amount; `None` for all of the payment.
     pub amount: Option<Money>,
 }
 
-/// A part of a payment that is to be refunded.
+/// An order to refund a part of a payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MoneyRefund {
-    /// Our name for it: letters, digits and `_`.
+    /// Our name of the refund: letters, digits and `_`.
     pub name: String,
-    /// Minor units.
+    /// The amount in minor units.
     pub amount: u64,
 }
 
-/// What a provider makes of a refund.
+/// The provider's answer to an order for a refund.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RefundAnswer {
-    /// The money is on its way to the customer.
+    /// The refund was made.
     Made,
-    /// It refuses, for this reason in a word: nothing was refunded.
+    /// The refund was refused for this reason; nothing was refunded.
     Refused(String),
 }
 
-/// What was taken back from a payment.
+/// The refunds and disputes of a payment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reversals {
-    /// Minor units that were refunded in all, without refunds that came to nothing.
+    /// The refunded total in minor units, without refunds that failed.
     pub refunded: u64,
-    /// Its disputes, with how they ended.
-    pub disputes: Vec<(Disputed, Option<Outcome>)>,
+    /// The disputes, with their outcomes if they are closed.
+    pub disputes: Vec<(ProviderDispute, Option<DisputeOutcome>)>,
 }
 
-/// How a dispute ended.
+/// The outcome of a dispute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The money stays.
+pub enum DisputeOutcome {
+    /// The merchant keeps the money.
     Won,
-    /// The money is gone.
+    /// The customer gets the money.
     Lost,
 }
 
-impl From<Silence> for Unsettled {
-    /// The provider has to be asked again.
-    fn from(silence: Silence) -> Self {
-        Self::Failed(Fault::Unavailable { doing: "ask the payment provider", source: silence.into() })
+impl From<NoAnswer> for Unsettled {
+    fn from(no_answer: NoAnswer) -> Self {
+        Self::Failed(Fault::Unavailable { doing: "ask the payment provider", source: no_answer.into() })
     }
 }

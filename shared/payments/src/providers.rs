@@ -1,25 +1,27 @@
+//! The provider of each mode, and the provider for when none is configured.
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::{
-    CustomerId, Decline, Event, MoneyRefund, Order, Payment, PaymentId, Provider, RefundAnswer, Refused,
-    Reversals, Silence, Standing,
+    ChargeOrder, CustomerId, Decline, EventRejected, MoneyRefund, NoAnswer, Payment, PaymentId, Provider,
+    ProviderEvent, RefundAnswer, Reversals, Standing,
 };
 use domain::{Mode, OrgId};
 
-/// Who takes the money, by whose credits it buys.
+/// The payment provider of each mode.
 #[derive(Clone)]
 pub struct Providers {
-    /// For real credits.
+    /// For live credits.
     pub live: Arc<dyn Provider>,
-    /// For those of test keys.
+    /// For test credits.
     pub test: Arc<dyn Provider>,
 }
 
 impl Providers {
-    /// The one for credits of that mode.
+    /// The provider of a mode.
     #[must_use]
     pub fn of(&self, mode: Mode) -> &dyn Provider {
         match mode {
@@ -29,24 +31,23 @@ impl Providers {
     }
 }
 
-/// No payment company is configured: every charge is refused. What became of earlier ones, when there
-/// was one, it can't say.
+/// The provider when none is configured: it declines every charge, and knows nothing of charges by an earlier provider.
 #[derive(Clone, Copy, Debug)]
-pub struct NotConfigured;
+pub struct NoProvider;
 
-impl NotConfigured {
-    fn silence() -> Silence {
-        Silence("no payment provider is configured".to_owned())
+impl NoProvider {
+    fn no_answer() -> NoAnswer {
+        NoAnswer("no payment provider is configured".to_owned())
     }
 }
 
 #[async_trait]
-impl Provider for NotConfigured {
-    async fn enrol(&self, _: OrgId, _: &str) -> Result<Option<CustomerId>, Silence> {
+impl Provider for NoProvider {
+    async fn enrol(&self, _: OrgId, _: &str) -> Result<Option<CustomerId>, NoAnswer> {
         Ok(None)
     }
 
-    async fn charge(&self, order: &Order) -> Result<Payment, Silence> {
+    async fn charge(&self, order: &ChargeOrder) -> Result<Payment, NoAnswer> {
         Ok(Payment {
             id: None,
             purchase: Some(order.purchase),
@@ -59,35 +60,40 @@ impl Provider for NotConfigured {
         })
     }
 
-    async fn find(&self, _: &Order) -> Result<Option<Payment>, Silence> {
-        Err(Self::silence())
+    async fn find(&self, _: &ChargeOrder) -> Result<Option<Payment>, NoAnswer> {
+        Err(Self::no_answer())
     }
 
-    async fn payment(&self, _: &PaymentId) -> Result<Option<Payment>, Silence> {
-        Err(Self::silence())
+    async fn payment(&self, _: &PaymentId) -> Result<Option<Payment>, NoAnswer> {
+        Err(Self::no_answer())
     }
 
-    async fn cancel(&self, _: &PaymentId) -> Result<Payment, Silence> {
-        Err(Self::silence())
+    async fn cancel(&self, _: &PaymentId) -> Result<Payment, NoAnswer> {
+        Err(Self::no_answer())
     }
 
-    async fn refund(&self, _: &PaymentId) -> Result<(), Silence> {
-        Err(Self::silence())
+    async fn refund(&self, _: &PaymentId) -> Result<(), NoAnswer> {
+        Err(Self::no_answer())
     }
 
-    async fn refund_part(&self, _: &PaymentId, _: &MoneyRefund) -> Result<RefundAnswer, Silence> {
-        Err(Self::silence())
+    async fn refund_part(&self, _: &PaymentId, _: &MoneyRefund) -> Result<RefundAnswer, NoAnswer> {
+        Err(Self::no_answer())
     }
 
-    async fn reversals(&self, _: &PaymentId) -> Result<Option<Reversals>, Silence> {
-        Err(Self::silence())
+    async fn reversals(&self, _: &PaymentId) -> Result<Option<Reversals>, NoAnswer> {
+        Err(Self::no_answer())
     }
 
-    async fn events_since(&self, _: DateTime<Utc>) -> Result<Vec<Event>, Silence> {
+    async fn events_since(&self, _: DateTime<Utc>) -> Result<Vec<ProviderEvent>, NoAnswer> {
         Ok(vec![])
     }
 
-    async fn event(&self, _: &str, _: &[u8], _: DateTime<Utc>) -> Result<Option<Event>, Refused> {
-        Err(Self::silence().into())
+    async fn event(
+        &self,
+        _: &str,
+        _: &[u8],
+        _: DateTime<Utc>,
+    ) -> Result<Option<ProviderEvent>, EventRejected> {
+        Err(Self::no_answer().into())
     }
 }

@@ -1,33 +1,34 @@
+//! Refunds: keeps the credits that are taken back in step with the money that the provider has refunded.
+
 use super::disputes::ATTEMPTS_MAX;
-use super::{MoneyRefund, PaymentId, RefundAnswer, Reversals, Silence, Till};
+use super::{MoneyRefund, NoAnswer, PaymentId, RefundAnswer, Reversals, Till};
 use domain::{
     Amount, Credits, Details, EntryId, Fingerprint, Purchase, PurchaseId, Reference, RefundOrder,
     RefundState, RefundStep, Refunds, Refusal, Stage, payment_refunded, payment_restored,
 };
 use store::{Errand, Fault, Moment, Unsettled, system_key};
 
-/// How many steps bring a purchase's refunds to where the provider has them. More than one is needed when others
-/// refund meanwhile.
+/// The maximum number of steps to match the provider's refunds. More than one is needed when money is refunded meanwhile.
 const STEPS_MAX: u32 = 8;
 
 impl Till<'_> {
-    /// Money of a payment was refunded, or a refund has changed: the ledger takes back the credits that belong to
-    /// all the money that is refunded now, as far as it has not yet. Heard twice or late, it changes nothing.
+    /// Handles a new or changed refund: takes back the credits for all money that is refunded now, as far as that is not
+    /// done. A repeated or late event changes nothing.
     ///
     /// # Errors
     /// As [`Till::on_event`].
     pub async fn payment_refunded(&self, payment: &PaymentId, moment: Moment) -> Result<(), Unsettled> {
-        let Some(purchase) = self.paid_by(payment, moment).await? else { return Ok(()) };
+        let Some(purchase) = self.purchase_of(payment, moment).await? else { return Ok(()) };
         let moment = self.ledger.moment_of(purchase.id.account, moment).await?;
-        self.follow_refunds(purchase, moment).await.map(|_| ())
+        self.reconcile_refunds(purchase, moment).await.map(|_| ())
     }
 
-    /// Refunds money of a purchase, as an operator orders, and takes back its credits. The order is on the
-    /// purchase's row before the provider is asked, so whatever crashes, a scheduled job finishes both. The
-    /// purchase comes back as far as it is.
+    /// Refunds money of a purchase by order of an operator, and takes back its credits. The order is stored on the purchase's
+    /// row before the provider is called, so that a scheduled job finishes both after a crash. Returns the purchase in its
+    /// last known state.
     ///
     /// # Errors
-    /// [`Unsettled::Refused`] when it is not refunded; [`Unsettled::Failed`] when the table does not serve.
+    /// [`Unsettled::Refused`] when the money is not refunded; [`Unsettled::Failed`] when the table is unavailable.
     pub async fn refund_purchase(
         &self,
         purchase: Purchase,
@@ -36,7 +37,7 @@ impl Till<'_> {
         moment: Moment,
     ) -> Result<Purchase, Unsettled> {
         let id = order.id;
-        let purchase = self.place(purchase, order, amount, moment).await?;
+        let purchase = self.place_order(purchase, order, amount, moment).await?;
         let known = purchase.id;
         match Box::pin(self.reverse(purchase, moment)).await {
             Ok(purchase) => unless_refused(purchase, id),
@@ -47,18 +48,18 @@ impl Till<'_> {
                 {
                     return Ok(booked);
                 }
-                tracing::warn!(purchase = %known.transaction, %unsettled, "a refund is left to its job");
+                tracing::warn!(purchase = %known.transaction, %unsettled, "a refund is left to its scheduled job");
                 let purchase = self.ledger.purchase(known).await?;
                 unless_refused(purchase.ok_or_else(|| Fault::corrupt("a purchase", "it is gone"))?, id)
             }
         }
     }
 
-    /// Finishes whatever was begun with a purchase's refunds and disputes: money that has to be returned, refunds
-    /// that operators ordered, and what the provider has of it.
+    /// Finishes the refunds and disputes of a purchase: money to return, refunds that operators ordered, and the refunds and
+    /// disputes that the provider has.
     ///
     /// # Errors
-    /// As [`Till::on_event`]; it should then be tried again.
+    /// As [`Till::on_event`]; the call should then be retried.
     pub async fn reverse(&self, mut purchase: Purchase, moment: Moment) -> Result<Purchase, Unsettled> {
         if purchase.to_return {
             return self.return_money(purchase).await;
@@ -68,28 +69,28 @@ impl Till<'_> {
         {
             let wanted = MoneyRefund { name: order.id.to_string(), amount: order.amount };
             let (id, answer) = (order.id, self.provider.refund_part(&payment, &wanted).await?);
-            purchase = self.answered(purchase, id, &answer).await?;
+            purchase = self.record_answer(purchase, id, &answer).await?;
         }
         if let Some(Reversals { disputes, .. }) = self.provider.reversals(&payment).await? {
             for (disputed, outcome) in &disputes {
                 purchase = match outcome {
-                    Some(outcome) => self.close_dispute((disputed, *outcome), purchase, moment).await?,
-                    None => self.open_dispute(disputed, purchase, moment).await?.0,
+                    Some(outcome) => self.close_dispute(disputed, *outcome, purchase, moment).await?,
+                    None => self.open_dispute(disputed, purchase, moment).await?.into_purchase(),
                 };
             }
         }
-        self.follow_refunds(purchase, moment).await
+        self.reconcile_refunds(purchase, moment).await
     }
 
-    /// Brings what the ledger has taken back for refunds to what the provider has refunded.
-    pub(super) async fn follow_refunds(
+    /// Takes credits back, or restores them, until they match the money that the provider has refunded.
+    pub(super) async fn reconcile_refunds(
         &self,
         mut purchase: Purchase,
         moment: Moment,
     ) -> Result<Purchase, Unsettled> {
         for _ in 0..STEPS_MAX {
             if purchase.refunds.open.is_some() {
-                purchase = self.book(purchase, moment).await?;
+                purchase = self.book_step(purchase, moment).await?;
                 continue;
             }
             let refunded = self.refunded(&purchase).await?;
@@ -105,27 +106,27 @@ impl Till<'_> {
             let next = Purchase { refunds, ..purchase };
             purchase = match self.ledger.save_purchase(&next).await? {
                 Some(saved) => saved,
-                None => self.again(&next).await?,
+                None => self.reload(&next).await?,
             };
         }
         Err(Fault::Busy.into())
     }
 
-    /// How many minor units were refunded in all: as the provider says, or as operators ordered where it can't.
-    async fn refunded(&self, purchase: &Purchase) -> Result<u64, Silence> {
-        let told = match &purchase.payment {
+    /// The refunded money in minor units: from the provider, or from the operators' orders when the provider cannot say.
+    async fn refunded(&self, purchase: &Purchase) -> Result<u64, NoAnswer> {
+        let reversals = match &purchase.payment {
             Some(payment) => self.provider.reversals(payment).await?,
             None => None,
         };
-        Ok(told.map_or_else(|| purchase.refunds.ordered(), |reversals| reversals.refunded))
+        Ok(reversals.map_or_else(|| purchase.refunds.ordered(), |reversals| reversals.refunded))
     }
 
-    /// Posts the step that the row has, once under its own key, and writes down that it is posted.
-    async fn book(&self, mut purchase: Purchase, moment: Moment) -> Result<Purchase, Unsettled> {
+    /// Posts the step that is recorded on the row, exactly once under its own key, and records that it is posted.
+    async fn book_step(&self, mut purchase: Purchase, moment: Moment) -> Result<Purchase, Unsettled> {
         let (Some(step), number) = (purchase.refunds.open, purchase.refunds.steps.saturating_add(1)) else {
             return Ok(purchase);
         };
-        let entry = self.post(&purchase, step, (number, moment)).await?;
+        let entry = self.post_step(&purchase, step, number, moment).await?;
         for _ in 0..ATTEMPTS_MAX {
             if purchase.refunds.steps >= number {
                 return Ok(purchase);
@@ -134,39 +135,40 @@ impl Till<'_> {
             if let Some(saved) = self.ledger.save_purchase(&next).await? {
                 return Ok(saved);
             }
-            purchase = self.again(&next).await?;
+            purchase = self.reload(&next).await?;
         }
         Err(Fault::Busy.into())
     }
 
-    async fn post(
+    async fn post_step(
         &self,
         purchase: &Purchase,
         step: RefundStep,
-        (number, moment): (u32, Moment),
+        number: u32,
+        moment: Moment,
     ) -> Result<Option<EntryId>, Unsettled> {
         let before = purchase.refunds.credits;
         let name = format!("purchase/{}/refund/{number}", purchase.id.transaction);
         let (key, asked) = (system_key(&name)?, Fingerprint(name));
-        let details = about(purchase, step);
+        let details = details_of(purchase, step);
         let (account, claim) = (purchase.id.account, (&key, &asked, &details));
         let amount = |credits: Credits| Amount::try_from(credits.get()).ok();
         if purchase.refunds.amount < step.amount {
-            // Before the balance changes, which would have auto-recharge charge the same card.
+            // Before the balance changes, which would make auto-recharge charge the same card.
             self.pause_recharge_for_refund(purchase.id, number, moment).await?;
         }
         let taken = step.credits.less(before).and_then(amount);
         let restored = before.less(step.credits).and_then(amount);
         let settled = match (taken, restored) {
             (Some(taken), _) => {
-                let bought = self.part_of(purchase, taken.into()).await?;
+                let bought = self.bought_part(purchase, taken.into()).await?;
                 let decide = self
                     .ledger
                     .settle(account, claim, moment, |account, head| payment_refunded(account, &bought, head));
                 decide.await?
             }
             (None, Some(restored)) => {
-                let bought = self.part_of(purchase, restored.into()).await?;
+                let bought = self.bought_part(purchase, restored.into()).await?;
                 let decide = self
                     .ledger
                     .settle(account, claim, moment, |account, head| payment_restored(account, &bought, head));
@@ -177,8 +179,8 @@ impl Till<'_> {
         Ok(Some(settled.receipt.entry.id))
     }
 
-    /// Writes an operator's order on the purchase's row, unless it is there.
-    async fn place(
+    /// Stores an operator's order on the purchase's row, unless it is stored.
+    async fn place_order(
         &self,
         mut purchase: Purchase,
         order: RefundOrder,
@@ -195,13 +197,13 @@ impl Till<'_> {
             if let Some(saved) = self.ledger.save_purchase(&purchase).await? {
                 return Ok(saved);
             }
-            purchase = self.again(&purchase).await?;
+            purchase = self.reload(&purchase).await?;
         }
         Err(Fault::Busy.into())
     }
 
-    /// Writes down what the provider made of an order.
-    async fn answered(
+    /// Records the provider's answer to an order.
+    async fn record_answer(
         &self,
         mut purchase: Purchase,
         id: EntryId,
@@ -220,15 +222,15 @@ impl Till<'_> {
             if let Some(saved) = self.ledger.save_purchase(&purchase).await? {
                 return Ok(saved);
             }
-            purchase = self.again(&purchase).await?;
+            purchase = self.reload(&purchase).await?;
         }
         Err(Fault::Busy.into())
     }
 
-    /// A purchase whose money can be refunded; `None` when there is none of that name.
+    /// A purchase whose money can be refunded; `None` when there is no such purchase.
     ///
     /// # Errors
-    /// [`Unsettled::Refused`] for one that was not paid.
+    /// [`Unsettled::Refused`] for a purchase that was not paid.
     pub async fn refundable(&self, id: PurchaseId) -> Result<Option<Purchase>, Unsettled> {
         let Some(purchase) = self.ledger.purchase(id).await? else { return Ok(None) };
         match purchase.stage {
@@ -240,7 +242,7 @@ impl Till<'_> {
     }
 }
 
-/// The purchase, unless the provider refused that order.
+/// The purchase, unless the provider refused the order.
 fn unless_refused(purchase: Purchase, id: EntryId) -> Result<Purchase, Unsettled> {
     let order = purchase.refunds.orders.iter().find(|order| order.id == id);
     match order.map(|order| &order.state) {
@@ -249,13 +251,13 @@ fn unless_refused(purchase: Purchase, id: EntryId) -> Result<Purchase, Unsettled
     }
 }
 
-/// What the record says beside the credits: which purchase, and who ordered it and why.
-fn about(purchase: &Purchase, step: RefundStep) -> Details {
+/// The details of an entry for a refund: the purchase, the operator and the reason.
+fn details_of(purchase: &Purchase, step: RefundStep) -> Details {
     let order = purchase.refunds.orders.iter().find(|order| step.order == Some(order.id));
-    let words = order.map_or("Refund by the payment provider", |order| order.reason.as_str());
+    let description = order.map_or("Refund by the payment provider", |order| order.reason.as_str());
     Details {
         resource_id: Reference::try_from(purchase.id.transaction.to_string()).ok(),
-        description: Reference::try_from(words.to_owned()).ok(),
+        description: Reference::try_from(description.to_owned()).ok(),
         super_admin: order.map(|order| order.by),
         ..Details::default()
     }

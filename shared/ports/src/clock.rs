@@ -1,30 +1,32 @@
+//! The clock port and the system clock.
+
 use chrono::{DateTime, Utc};
 
 /// When a request arrived, by two clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
-    /// The business's time, which all rules go by. A test clock may hold or move it.
+    /// Business time, which all rules use. A test clock may hold or advance it.
     pub now: DateTime<Utc>,
-    /// The machine's own time, for how long an attempt has been running.
+    /// System time, used for leases and timeouts.
     pub wall: DateTime<Utc>,
 }
 
 /// The source of the time. Rules take the time as an argument.
 pub trait Clock: Send + Sync {
-    /// The business's time.
+    /// Business time.
     fn now(&self) -> DateTime<Utc>;
 
-    /// The business's time and the machine's.
+    /// Business time and system time.
     fn moment(&self) -> Moment {
-        Moment { now: self.now(), wall: System.now() }
+        Moment { now: self.now(), wall: SystemClock.now() }
     }
 }
 
-/// The machine's own clock.
+/// The system clock.
 #[derive(Clone, Copy, Debug)]
-pub struct System;
+pub struct SystemClock;
 
-impl Clock for System {
+impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
     fn now(&self) -> DateTime<Utc> {
         Utc::now()

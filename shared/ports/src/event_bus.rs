@@ -1,72 +1,65 @@
+//! The event bus port.
+
 use async_trait::async_trait;
-use domain::{AccountId, Event, Mode, OrgId};
+use chrono::{DateTime, Utc};
+use domain::{AccountId, Mode, OrgId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Whose event it is, as events on the bus say it.
+/// The account that an event on the bus belongs to: two fields of the event's detail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Owner {
+pub struct EventOwner {
     organisation_id: OrgId,
     livemode: bool,
 }
 
-impl From<AccountId> for Owner {
+impl From<AccountId> for EventOwner {
     fn from(account: AccountId) -> Self {
         Self { organisation_id: account.org, livemode: account.mode == Mode::Live }
     }
 }
 
-impl From<Owner> for AccountId {
-    fn from(owner: Owner) -> Self {
+impl From<EventOwner> for AccountId {
+    fn from(owner: EventOwner) -> Self {
         Self { org: owner.organisation_id, mode: if owner.livemode { Mode::Live } else { Mode::Test } }
     }
 }
 
-/// An event of an account.
+/// An event to publish on the bus.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Published {
-    /// Whose.
+    /// The account that the event belongs to.
     pub account: AccountId,
-    /// The event.
-    pub event: Event,
+    /// The event's name, such as `credits.low_balance`.
+    pub name: String,
+    /// When the event happened.
+    pub at: DateTime<Utc>,
+    /// The rendered event together with its owner.
+    pub detail: Value,
 }
 
-impl Published {
-    /// The event as it stands on the bus: its body, and whose it is.
-    #[must_use]
-    pub fn detail(&self) -> Value {
-        let mut detail = self.event.body(self.account);
-        if let (Some(detail), Ok(Value::Object(of))) =
-            (detail.as_object_mut(), serde_json::to_value(Owner::from(self.account)))
-        {
-            detail.extend(of);
-        }
-        detail
-    }
-}
-
-/// The event bus, where everybody who listens gets every event.
+/// The event bus, which delivers every event to every subscriber.
 #[async_trait]
 pub trait Bus: Send + Sync {
-    /// Puts events on the bus. One that was put there twice is the same event.
+    /// Publishes events. An event that is published twice keeps its id.
     ///
     /// # Errors
-    /// [`Unpublished`], when at least one of them is not there.
+    /// [`Unpublished`] when at least one event was not published.
     async fn publish(&self, events: &[Published]) -> Result<(), Unpublished>;
 }
 
-/// Events that are not on the bus.
+/// Events that the bus did not accept.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the event bus did not take {} of the events: {why}", .places.len())]
+#[error("the event bus did not accept {} of the events: {why}", .places.len())]
 pub struct Unpublished {
-    /// Which of those that were to be published, by their places.
+    /// The indices of the rejected events in the slice passed to [`Bus::publish`].
     pub places: Vec<usize>,
-    /// Why the first of them is not.
+    /// Why the first of them was rejected.
     pub why: String,
 }
 
-/// The bus of a function that has none: it takes no event. The feed has them all the same.
+/// The bus of a function that has none configured: it rejects every event. The feed has all events regardless.
 #[derive(Clone, Copy, Debug)]
 pub struct NoBus;
 

@@ -6,8 +6,8 @@ mod queue;
 mod random;
 mod seal;
 
-pub use clock::{Clock, Moment, System};
-pub use event_bus::{Bus, NoBus, Owner, Published, Unpublished};
+pub use clock::{Clock, Moment, SystemClock, SystemClock as System};
+pub use event_bus::{Bus, EventOwner, NoBus, Published, Unpublished};
 pub use queue::{NoQueue, Queue, QueueError};
 pub use random::{NoRandomness, random, secret_bytes};
 pub use seal::{NoSeal, Seal, SecretOf, Unsealed};

@@ -1,9 +1,11 @@
-/// The system gave no random bytes.
+//! Random numbers for ids and secrets.
+
+/// The system returned no random bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the system gave no random bytes: {0}")]
+#[error("the system returned no random bytes: {0}")]
 pub struct NoRandomness(pub String);
 
-/// Bytes for a secret. Unlike an id, a secret is never made without the system's randomness.
+/// Random bytes for a secret. Unlike an id, a secret is never created without system randomness.
 ///
 /// # Errors
 /// [`NoRandomness`].
@@ -19,10 +21,9 @@ pub fn secret_bytes<const BYTES: usize>() -> Result<[u8; BYTES], NoRandomness> {
 #[must_use]
 pub fn random() -> u128 {
     let mut bytes = [0u8; 16];
-    // Without the system's randomness there is nothing sensible to go on with. Two attempts with one id are still
-    // told apart by the claim, which only one of them can hold.
+    // Without system randomness the id is zero. Two attempts with the same id remain safe: only one can hold the claim.
     if getrandom::fill(&mut bytes).is_err() {
-        tracing::error!("the system gives no random bytes");
+        tracing::error!("the system returns no random bytes");
     }
     u128::from_be_bytes(bytes)
 }

@@ -1,17 +1,19 @@
+//! The port that encrypts webhook signing secrets.
+
 use async_trait::async_trait;
 use domain::{AccountId, HookSecret, WebhookId};
 
-/// Encrypts the signing secrets of webhooks. A cipher text is bound to its webhook: copied to another one, it does
-/// not open.
+/// Encrypts the signing secrets of webhooks. A ciphertext is bound to its webhook: for another webhook it does not
+/// decrypt.
 #[async_trait]
 pub trait Seal: Send + Sync {
-    /// Encrypts a secret; the cipher text in base64.
+    /// Encrypts a secret and returns the ciphertext in base64.
     ///
     /// # Errors
     /// [`Unsealed`].
     async fn seal(&self, of: SecretOf, secret: &HookSecret) -> Result<String, Unsealed>;
 
-    /// Decrypts what [`Seal::seal`] made for the same owner.
+    /// Decrypts a ciphertext that [`Seal::seal`] returned for the same webhook.
     ///
     /// # Errors
     /// [`Unsealed`].
@@ -27,17 +29,17 @@ pub struct SecretOf {
     pub webhook: WebhookId,
 }
 
-/// A secret could not be encrypted or decrypted.
+/// The error when a secret cannot be encrypted or decrypted.
 #[derive(Debug, thiserror::Error)]
 #[error("a webhook's secret could not be {doing}: {why}")]
 pub struct Unsealed {
     /// `encrypted` or `decrypted`.
     pub doing: &'static str,
-    /// Why.
+    /// The reason, without the secret.
     pub why: String,
 }
 
-/// The seal of a function that has no key.
+/// The seal of a function that has no key configured: every call fails.
 #[derive(Clone, Copy, Debug)]
 pub struct NoSeal;
 

@@ -1,26 +1,28 @@
+//! The message of the webhook delivery queue.
+
 use domain::AccountId;
-use ports::Owner;
+use ports::EventOwner;
 use serde::{Deserialize, Serialize};
 
-/// A message for the function `webhook-delivery`: deliver what waits in an account's webhooks. A message that comes
-/// twice, late or for nothing does no harm, because the table says what is to be delivered.
+/// A message for the function `webhook-delivery`: deliver pending events to the webhooks of an account. A message that
+/// is repeated, late or unnecessary does no harm, because the table says what is pending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum DeliveryRequest {
-    /// One of our functions sent it.
+    /// A message from one of our functions.
     Account {
-        /// Whose webhooks: `org_…#live`.
+        /// The account: `org_…#live`.
         account: AccountId,
     },
-    /// The event bus sent it. Only the owner is taken from it: the feed says what happened, and in which order.
+    /// A message from the event bus. Only the owner is read from it: the feed has the events and their order.
     Event {
-        /// The event.
-        detail: Owner,
+        /// The event's detail.
+        detail: EventOwner,
     },
 }
 
 impl DeliveryRequest {
-    /// Whose webhooks are to be served.
+    /// The account whose webhooks have pending events.
     #[must_use]
     pub fn account(self) -> AccountId {
         match self {
@@ -35,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_names_an_account_whichever_side_sent_it() {
+    fn a_message_of_a_function_or_of_the_bus_names_an_account() {
         for (text, account) in [
             (r#"{"account":"org_01HKZNPZB0YQ3T5N1C8V6W2X4G#live"}"#, "org_01HKZNPZB0YQ3T5N1C8V6W2X4G#live"),
             (

@@ -1,27 +1,29 @@
-//! Webhooks out: how what has happened reaches customers, and what it looks like on the wire. Knows no table, no
-//! caller and no time of its own.
+//! Webhooks: delivers events to the endpoints of customers, and renders and signs them. This crate knows no caller, no
+//! table layout and no clock.
 
-mod body;
-mod courier;
+mod attempt;
 mod delivery_request;
+mod envelope;
 pub mod header;
-mod metered;
+mod http_client;
+mod limited_reader;
+mod message;
 mod resolver;
+mod response;
 mod samples;
-mod sender;
-mod sending;
-mod sent;
 mod signature;
-mod told;
+mod worker;
 
-pub use body::{Envelope, body};
-pub use courier::{Courier, Now};
 pub use delivery_request::DeliveryRequest;
+pub use envelope::EventEnvelope;
+pub use http_client::{PostTimeouts, PostTimeouts as Limits, WebhookClient, WebhookClient as Sender};
+pub use http_client::{READ_BYTES_MAX, SENT_BYTES_MAX, TRIES_MAX};
+pub use message::WebhookMessage;
 pub use resolver::{Resolve, SystemResolver};
+pub use response::{EndpointResponse, EndpointResponse as Reply, PostResult, PostResult as Sent};
+pub use response::{ForbiddenTarget, ForbiddenTarget as Forbidden, KEPT_BYTES_MAX, Trouble};
 pub use samples::{sample, schema};
-pub use sender::{Limits, READ_BYTES_MAX, SENT_BYTES_MAX, Sender, TRIES_MAX};
-pub use sent::{Forbidden, KEPT_BYTES_MAX, Reply, Sent, Trouble};
-pub use signature::{Message, NotVerified, Unsigned, headers, verify};
-pub use told::Told;
-// What a sender for tests is made with.
+pub use signature::{MessageToSign, MessageToSign as Message, SignatureError, SigningError, headers, verify};
+pub use worker::{Courier, MomentSource, MomentSource as Now};
+// For tests that create a sender with their own root certificates.
 pub use tokio_rustls::rustls::RootCertStore;

@@ -1,3 +1,5 @@
+//! The JSON Schemas of events, and sample data from their examples.
+
 use serde_json::{Value, json};
 
 use domain::{EventName, WebhookId};
@@ -8,7 +10,7 @@ macro_rules! schema {
     };
 }
 
-/// The JSON Schema of an event's whole body (infra/events).
+/// The JSON Schema of an event's body (infra/events).
 #[must_use]
 pub fn schema(event: EventName) -> &'static str {
     match event {
@@ -39,15 +41,15 @@ pub fn schema(event: EventName) -> &'static str {
     }
 }
 
-/// What a test of an event comes with: the particulars of its schema's example.
+/// The data of a test event: the example of its schema.
 #[must_use]
 pub fn sample(event: EventName, webhook: WebhookId) -> Value {
     let schema: Value = serde_json::from_str(schema(event)).unwrap_or_default();
     let mut data = schema.pointer("/examples/0/data").cloned().unwrap_or_default();
     if event == EventName::WebhookTest
-        && let Some(named) = data.get_mut("webhookId")
+        && let Some(id) = data.get_mut("webhookId")
     {
-        *named = json!(webhook);
+        *id = json!(webhook);
     }
     data
 }
@@ -57,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_event_has_an_example_and_a_test_names_its_webhook() {
+    fn every_event_has_sample_data_and_a_test_event_has_its_webhooks_id() {
         let webhook = WebhookId::new(chrono::DateTime::UNIX_EPOCH, 7);
         for event in EventName::ALL {
             let data = sample(event, webhook);

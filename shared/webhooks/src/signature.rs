@@ -1,5 +1,5 @@
-//! How a delivery says that it comes from us: by Standard Webhooks 1.0.0, and by a header of our own over
-//! the body alone. While a secret is exchanged for another, both sign.
+//! Signatures of deliveries: Standard Webhooks 1.0.0, and our own header over the body alone. During a secret rotation,
+//! both secrets sign.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -11,87 +11,86 @@ use standardwebhooks::{Webhook, WebhookError};
 use super::header;
 use domain::HookSecret;
 
-/// Digits of a time: enough until the year 33658.
+/// The maximum number of digits of a timestamp: enough until the year 33658.
 const TIME_DIGITS_MAX: usize = 12;
 
-/// What stands between two values of our own header.
+/// The separator of the values in our own header.
 const SEPARATOR: &str = ", ";
 
-/// What is sent to one endpoint.
+/// A message to sign.
 #[derive(Clone, Copy, Debug)]
-pub struct Message<'a> {
-    /// `evt_…`: receivers know by it that they have had it before.
+pub struct MessageToSign<'a> {
+    /// The event's id, `evt_…`, by which receivers detect duplicates.
     pub id: &'a str,
-    /// `del_…`
+    /// The delivery's id, `del_…`.
     pub delivery: &'a str,
-    /// `credits.low_balance`
+    /// The event's name, such as `credits.low_balance`.
     pub event: &'a str,
-    /// The very text that is sent, as [`body`](super::body) makes it.
+    /// The exact text that is sent, see [`EventEnvelope::body`](super::EventEnvelope::body).
     pub body: &'a str,
 }
 
-/// Why a message can't be signed.
+/// Why a message cannot be signed.
 #[derive(Debug, thiserror::Error)]
-pub enum Unsigned {
-    /// There is nothing to sign with.
+pub enum SigningError {
+    /// There is no secret.
     #[error("the endpoint has no secret")]
     NoSecret,
-    /// A text does not fit into its header.
-    #[error("what is to stand in {0} can't stand there")]
+    /// A text cannot be a header value.
+    #[error("the text of the header {0} is not a valid header value")]
     Unwritable(&'static str),
-    /// The signer would not.
+    /// The signing library failed.
     #[error("the message can't be signed")]
     Refused(#[from] WebhookError),
 }
 
-/// Why a delivery is not believed.
+/// Why the signature of a delivery is rejected.
 #[derive(Debug, thiserror::Error)]
-pub enum NotVerified {
-    /// There is no secret to hold it against.
-    #[error("there is no secret to verify it by")]
+pub enum SignatureError {
+    /// There is no secret.
+    #[error("there is no secret to verify the delivery with")]
     NoSecret,
-    /// A header is not there, is there twice, or is no text.
-    #[error("it should have {0}, once")]
+    /// A header is missing, repeated, or not text.
+    #[error("the header {0} must be present exactly once")]
     Header(&'static str),
-    /// Its time is no number of seconds.
-    #[error("its time is no number of seconds")]
+    /// The timestamp is not a number of seconds.
+    #[error("the timestamp is not a number of seconds")]
     Time,
-    /// It is not what was signed, or was signed more than five minutes from now.
-    #[error("its webhook-signature does not verify")]
+    /// The Standard Webhooks signature is wrong, or its timestamp is more than five minutes from now.
+    #[error("the webhook-signature header does not match")]
     Standard(#[source] WebhookError),
-    /// Our own header is not over this body.
-    #[error("its x-scrip-signature does not fit its body")]
+    /// The signature in our own header is wrong.
+    #[error("the x-scrip-signature header does not match")]
     Own,
 }
 
-/// The headers of a message that is sent at `at`, signed with every secret that is valid, the newest first.
-/// Receivers hold `at` against clocks of their own, so it is the machine's time, whatever a test clock says;
-/// a later attempt has a later one.
+/// The headers of a message that is sent at `at`, signed with every valid secret, newest first. Receivers compare `at`
+/// with their own clocks, so it is system time even with a test clock, and each attempt has its own.
 ///
 /// # Errors
-/// [`Unsigned`].
+/// [`SigningError`] when there is no secret, or a text cannot be a header value.
 pub fn headers(
     secrets: &[HookSecret],
-    message: &Message<'_>,
+    message: &MessageToSign<'_>,
     at: DateTime<Utc>,
-) -> Result<HeaderMap, Unsigned> {
-    let Message { id, delivery, event, body } = *message;
-    // Id and time are signed with a point between them; an id with a point in it could be read as another.
+) -> Result<HeaderMap, SigningError> {
+    let MessageToSign { id, delivery, event, body } = *message;
+    // Id and timestamp are signed with a dot between them, so an id with a dot would be ambiguous.
     if id.contains('.') {
-        return Err(Unsigned::Unwritable(header::ID));
+        return Err(SigningError::Unwritable(header::ID));
     }
     for (name, text) in [(header::ID, id), (header::EVENT, event), (header::DELIVERY, delivery)] {
         if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Unsigned::Unwritable(name));
+            return Err(SigningError::Unwritable(name));
         }
     }
     if secrets.is_empty() {
-        return Err(Unsigned::NoSecret);
+        return Err(SigningError::NoSecret);
     }
     let standard = secrets.iter().map(|secret| signer(secret)?.sign(id, at.timestamp(), body.as_bytes()));
     let standard = standard.collect::<Result<Vec<_>, _>>()?.join(" ");
     let own = secrets.iter().map(|secret| own(secret, body.as_bytes())).collect::<Option<Vec<_>>>();
-    let own = own.ok_or(Unsigned::NoSecret)?.join(SEPARATOR);
+    let own = own.ok_or(SigningError::NoSecret)?.join(SEPARATOR);
     let mut headers = HeaderMap::new();
     for (name, value) in [
         ("content-type", "application/json"),
@@ -102,61 +101,63 @@ pub fn headers(
         (header::DELIVERY, delivery),
         (header::SCRIP_SIGNATURE, own.as_str()),
     ] {
-        let value = HeaderValue::from_str(value).map_err(|_| Unsigned::Unwritable(name))?;
+        let value = HeaderValue::from_str(value).map_err(|_| SigningError::Unwritable(name))?;
         headers.insert(name, value);
     }
     Ok(headers)
 }
 
-/// Whether a delivery was signed with one of `secrets` less than five minutes ago, in the one way and the
-/// other. The time is the machine's: the verifier reads it itself.
+/// Verifies both signatures of a delivery with `secrets`, and that it was signed less than five minutes ago. The
+/// library reads the system clock.
 ///
 /// # Errors
-/// [`NotVerified`].
-pub fn verify(secrets: &[HookSecret], headers: &HeaderMap, body: &[u8]) -> Result<(), NotVerified> {
+/// [`SignatureError`] with the first check that failed.
+pub fn verify(secrets: &[HookSecret], headers: &HeaderMap, body: &[u8]) -> Result<(), SignatureError> {
     let (_, time, _) =
         (only(headers, header::ID)?, only(headers, header::TIMESTAMP)?, only(headers, header::SIGNATURE)?);
-    // The verifier subtracts times without looking: one far enough away would be a panic, not a refusal.
+    // The library subtracts timestamps unchecked: a huge one would panic, so it is rejected here.
     let is_time = (1..=TIME_DIGITS_MAX).contains(&time.len()) && time.bytes().all(|b| b.is_ascii_digit());
     if !is_time {
-        return Err(NotVerified::Time);
+        return Err(SignatureError::Time);
     }
-    let mut verified = Err(NotVerified::NoSecret);
+    let mut verified = Err(SignatureError::NoSecret);
     for secret in secrets {
         let outcome = signer(secret).and_then(|signer| signer.verify(body, headers));
-        verified = outcome.map_err(NotVerified::Standard);
+        verified = outcome.map_err(SignatureError::Standard);
         if verified.is_ok() {
             break;
         }
     }
     verified?;
-    let told = only(headers, header::SCRIP_SIGNATURE)?;
+    let received = only(headers, header::SCRIP_SIGNATURE)?;
     let expected: Vec<_> = secrets.iter().filter_map(|secret| own(secret, body)).collect();
-    let fits = told.split(SEPARATOR).any(|told| expected.iter().any(|known| is_same(told, known)));
-    if fits { Ok(()) } else { Err(NotVerified::Own) }
+    let matches = received.split(SEPARATOR).any(|one| expected.iter().any(|known| is_same(one, known)));
+    if matches { Ok(()) } else { Err(SignatureError::Own) }
 }
 
-/// The value of a header that must be there once: of two, some receivers read the one and some the other.
-fn only<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, NotVerified> {
+/// The value of a header that must be present exactly once: of two, receivers may read either.
+fn only<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, SignatureError> {
     let mut values = headers.get_all(name).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return Err(NotVerified::Header(name)) };
-    value.to_str().map_err(|_| NotVerified::Header(name))
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(SignatureError::Header(name));
+    };
+    value.to_str().map_err(|_| SignatureError::Header(name))
 }
 
 fn signer(secret: &HookSecret) -> Result<Webhook, WebhookError> {
     Webhook::from_bytes(secret.bytes().to_vec())
 }
 
-/// One value of our own header. Every key makes one; that there may be none is in HMAC's type only.
+/// One value of our own header. `None` exists only in HMAC's types: every key is valid.
 fn own(secret: &HookSecret, body: &[u8]) -> Option<String> {
     let mac = Hmac::<Sha256>::new_from_slice(secret.bytes()).ok()?.chain_update(body);
     Some(format!("sha256={:x}", Bytes::copy_from_slice(&mac.finalize().into_bytes())))
 }
 
-/// Compares to the end, wherever the first difference is: the time taken does not tell how much was right.
-fn is_same(told: &str, known: &str) -> bool {
-    let differences = told.bytes().zip(known.bytes()).fold(0, |found, (a, b)| found | (a ^ b));
-    told.len() == known.len() && differences == 0
+/// Compares in constant time, so that the duration does not reveal how many bytes match.
+fn is_same(received: &str, known: &str) -> bool {
+    let differences = received.bytes().zip(known.bytes()).fold(0, |found, (a, b)| found | (a ^ b));
+    received.len() == known.len() && differences == 0
 }
 
 #[cfg(test)]
@@ -168,13 +169,13 @@ mod tests {
     }
 
     fn signed(secrets: &[HookSecret], id: &str, seconds: i64, body: &str) -> HeaderMap {
-        let message = Message { id, delivery: "del_1", event: "credits.low_balance", body };
+        let message = MessageToSign { id, delivery: "del_1", event: "credits.low_balance", body };
         headers(secrets, &message, DateTime::from_timestamp(seconds, 0).unwrap()).unwrap()
     }
 
     /// From the tests of the JavaScript library and of the Rust library of Standard Webhooks.
     #[test]
-    fn the_published_vectors_are_signed_as_published() {
+    fn the_published_test_vectors_have_the_published_signatures() {
         for (key, id, seconds, body, expected) in [
             (
                 "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
@@ -200,14 +201,14 @@ mod tests {
 
     #[test]
     fn a_delivery_has_seven_headers() {
-        // The signatures were worked out with `openssl dgst -sha256 -mac HMAC -macopt hexkey:…`.
+        // The signatures were computed with `openssl dgst -sha256 -mac HMAC -macopt hexkey:…`.
         let headers =
             signed(&[secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")], "evt_1", 1_700_000_000, "{}");
-        let mut told: Vec<_> =
+        let mut lines: Vec<_> =
             headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
-        told.sort();
+        lines.sort();
         assert_eq!(
-            told,
+            lines,
             [
                 "content-type: application/json",
                 "webhook-id: evt_1",
@@ -221,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn while_a_secret_is_exchanged_both_sign_the_newest_first() {
+    fn during_a_rotation_both_secrets_sign_and_the_newest_is_first() {
         let (new, old) = (HookSecret::new([1; 32]), HookSecret::new([2; 32]));
         let value = |secrets: &[HookSecret], name| {
             let headers = signed(secrets, "evt_1", 1_700_000_000, "{}");
@@ -234,48 +235,48 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_told_from_something_else_is_not_signed() {
+    fn ambiguous_or_invalid_header_values_are_not_signed() {
         let secrets = [HookSecret::new([1; 32])];
         let at = DateTime::UNIX_EPOCH;
-        let good = Message { id: "evt_1", delivery: "del_1", event: "webhook.test", body: "" };
+        let good = MessageToSign { id: "evt_1", delivery: "del_1", event: "webhook.test", body: "" };
         assert!(headers(&secrets, &good, at).is_ok());
-        assert!(matches!(headers(&[], &good, at), Err(Unsigned::NoSecret)));
+        assert!(matches!(headers(&[], &good, at), Err(SigningError::NoSecret)));
         for (message, name) in [
-            (Message { id: "", ..good }, header::ID),
-            (Message { id: "evt_1.1700000000", ..good }, header::ID),
-            (Message { id: "evt_1\r\nx: y", ..good }, header::ID),
-            (Message { id: "evt 1", ..good }, header::ID),
-            (Message { delivery: "", ..good }, header::DELIVERY),
-            (Message { delivery: "del_\n", ..good }, header::DELIVERY),
-            (Message { event: "\u{1f980}", ..good }, header::EVENT),
+            (MessageToSign { id: "", ..good }, header::ID),
+            (MessageToSign { id: "evt_1.1700000000", ..good }, header::ID),
+            (MessageToSign { id: "evt_1\r\nx: y", ..good }, header::ID),
+            (MessageToSign { id: "evt 1", ..good }, header::ID),
+            (MessageToSign { delivery: "", ..good }, header::DELIVERY),
+            (MessageToSign { delivery: "del_\n", ..good }, header::DELIVERY),
+            (MessageToSign { event: "\u{1f980}", ..good }, header::EVENT),
         ] {
             let refused = headers(&secrets, &message, at);
-            assert!(matches!(refused, Err(Unsigned::Unwritable(found)) if found == name), "{message:?}");
+            assert!(matches!(refused, Err(SigningError::Unwritable(found)) if found == name), "{message:?}");
         }
     }
 
     #[test]
-    fn what_is_wrong_with_a_delivery_is_told_in_its_order() {
+    fn the_first_failed_check_is_reported() {
         let secrets = [HookSecret::new([1; 32])];
         let old = signed(&secrets, "evt_1", 1_700_000_000, "{}");
-        let said = |headers: &HeaderMap| verify(&secrets, headers, b"{}").unwrap_err().to_string();
-        assert_eq!(said(&HeaderMap::new()), "it should have webhook-id, once");
+        let error = |headers: &HeaderMap| verify(&secrets, headers, b"{}").unwrap_err().to_string();
+        assert_eq!(error(&HeaderMap::new()), "the header webhook-id must be present exactly once");
         for name in [header::ID, header::TIMESTAMP, header::SIGNATURE] {
-            let (mut away, mut twice) = (old.clone(), old.clone());
-            away.remove(name);
+            let (mut missing, mut twice) = (old.clone(), old.clone());
+            missing.remove(name);
             twice.append(name, old[name].clone());
-            for headers in [away, twice] {
-                assert_eq!(said(&headers), format!("it should have {name}, once"));
+            for headers in [missing, twice] {
+                assert_eq!(error(&headers), format!("the header {name} must be present exactly once"));
             }
         }
         for time in ["", "+1700000000", "-9223372036854775808", "9223372036854775807", "17e8", "1700000000.0"]
         {
             let mut headers = old.clone();
             headers.insert(header::TIMESTAMP, HeaderValue::from_static(time));
-            assert_eq!(said(&headers), "its time is no number of seconds", "{time}");
+            assert_eq!(error(&headers), "the timestamp is not a number of seconds", "{time}");
         }
-        assert_eq!(said(&old), "its webhook-signature does not verify");
+        assert_eq!(error(&old), "the webhook-signature header does not match");
         let unknown = verify(&[], &old, b"{}").unwrap_err();
-        assert_eq!(unknown.to_string(), "there is no secret to verify it by");
+        assert_eq!(unknown.to_string(), "there is no secret to verify the delivery with");
     }
 }

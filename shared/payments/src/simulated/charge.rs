@@ -1,104 +1,122 @@
+//! A charge of the simulated provider, with its refunds and its dispute.
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::rule::Rule;
-use crate::{Decline, DisputeId, Disputed, Order, Outcome, PaymentId, PurchaseId};
+use super::outcome::MethodOutcome;
+use crate::{
+    ChargeOrder, Decline, DisputeId, DisputeOutcome, NoAnswer, PaymentId, ProviderDispute, PurchaseId,
+};
 use domain::{AccountId, Currency, EntryId, Mode, Money, OrgId, Reference};
 
-/// A charge as the simulated company has it, and a line of its journal.
+/// A charge of the simulated provider, and a line of its journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Charge {
-    /// Whose credits it buys.
+pub struct SimulatedCharge {
+    /// The organisation.
     pub organisation: OrgId,
-    /// Real credits or a test key's. The money is simulated in both.
+    /// Live or test credits. The money is simulated in both modes.
     pub mode: Mode,
-    /// The purchase.
+    /// The transaction of the purchase.
     pub transaction: EntryId,
-    /// How much.
+    /// The charged amount.
     pub price: Money,
-    /// The payment method that it was ordered with.
+    /// The payment method of the order.
     pub method: Reference,
-    /// Nobody was there to authenticate it.
+    /// The customer was not present.
     pub off_session: bool,
-    /// What became of it.
-    pub state: State,
-    /// All of it was given back.
+    /// The state of the charge.
+    pub state: ChargeState,
+    /// All of it is refunded.
     pub refunded: bool,
-    /// What was given back in parts, or in one after a part was.
+    /// The partial refunds, and a full one after a partial one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub refunds: Vec<Returned>,
-    /// What the customer's bank says against it.
-    pub dispute: Option<Dispute>,
-    /// Minor units that the dispute is about; none for all of it.
+    pub refunds: Vec<PartialRefund>,
+    /// The state of the dispute, if there is one.
+    pub dispute: Option<SimulatedDispute>,
+    /// The disputed amount in minor units; `None` for all of the charge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disputed: Option<u64>,
-    /// When it was last changed, by the machine's own clock; none when that is not known.
+    /// When the charge last changed, in system time; `None` when that is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_at: Option<DateTime<Utc>>,
-    /// When it was first wanted.
+    /// When the charge was first ordered.
     pub created_at: DateTime<Utc>,
 }
 
-/// A part of a charge that was given back.
+/// A partial refund.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Returned {
-    /// The name that it was ordered under; none for what the company did by itself.
+pub struct PartialRefund {
+    /// The name in our order; `None` for a refund in the provider's dashboard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Minor units.
+    /// The amount in minor units.
     pub amount: u64,
 }
 
-/// What became of a charge.
+/// The state of a charge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum State {
-    /// It is being made.
+pub enum ChargeState {
+    /// In progress.
     Processing,
-    /// It waits for its customer.
+    /// Waiting for the customer to authenticate it.
     Waiting,
     /// The money is taken.
     Succeeded,
-    /// It was refused.
+    /// Declined.
     Failed(Decline),
-    /// It was given up.
+    /// Cancelled while it waited for the customer.
     Cancelled,
 }
 
-/// How far a dispute has come.
+/// The state of a dispute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Dispute {
-    /// It is not decided.
+pub enum SimulatedDispute {
+    /// Not decided yet.
     Open,
-    /// The money stays.
+    /// The merchant keeps the money.
     Won,
-    /// The money is gone.
+    /// The customer gets the money.
     Lost,
 }
 
-/// What a dispute is told to do.
+/// A change of a dispute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DisputeAction {
     /// The customer disputes the payment.
     Open,
-    /// The customer's bank decides for us.
+    /// The customer's bank decides for the merchant.
     Win,
     /// The customer's bank decides for the customer.
     Lose,
 }
 
-/// Why a charge does not change so.
+/// Why the state of a charge does not allow a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotNow(pub &'static str);
 
-impl Charge {
-    /// What an order comes to by its rule, at once.
-    pub(super) fn of(order: &Order, rule: Rule) -> Self {
+/// Why a charge could not be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Undone {
+    /// There is no charge for the transaction.
+    #[error("no charge was made for this transaction")]
+    Unknown,
+    /// The charge's state does not allow the change.
+    #[error(transparent)]
+    NotNow(#[from] NotNow),
+    /// The change could not be stored.
+    #[error(transparent)]
+    Silent(#[from] NoAnswer),
+}
+
+impl SimulatedCharge {
+    /// The charge that an order creates.
+    pub(super) fn of(order: &ChargeOrder, outcome: MethodOutcome) -> Self {
         let PurchaseId { account, transaction } = order.purchase;
         Self {
             organisation: account.org,
@@ -107,7 +125,7 @@ impl Charge {
             price: order.price,
             method: order.method.clone(),
             off_session: order.off_session,
-            state: State::of(rule),
+            state: ChargeState::of(outcome),
             refunded: false,
             refunds: Vec::new(),
             dispute: None,
@@ -117,7 +135,7 @@ impl Charge {
         }
     }
 
-    /// What it pays for.
+    /// The purchase that the charge pays for.
     #[must_use]
     pub fn purchase(&self) -> PurchaseId {
         PurchaseId {
@@ -126,64 +144,64 @@ impl Charge {
         }
     }
 
-    /// Whether an order asks for just this charge.
-    pub(super) fn is_of(&self, order: &Order) -> bool {
+    /// Whether an order has the same terms as this charge.
+    pub(super) fn is_of(&self, order: &ChargeOrder) -> bool {
         self.purchase() == order.purchase && self.price == order.price && self.method == order.method
     }
 
-    pub(super) fn named(&self) -> Named {
-        let rule = Rule::of_method(&self.method, self.off_session);
-        Named { rule, price: self.price, purchase: self.purchase() }
+    pub(super) fn name(&self) -> PaymentName {
+        let outcome = MethodOutcome::of_method(&self.method, self.off_session);
+        PaymentName { outcome, price: self.price, purchase: self.purchase() }
     }
 
     pub(super) fn id(&self) -> PaymentId {
-        self.named().id()
+        self.name().id()
     }
 
-    /// Its dispute as it is told.
-    pub(super) fn told_dispute(&self) -> Option<(Disputed, Option<Outcome>)> {
+    /// The dispute as the provider reports it, with its outcome.
+    pub(super) fn provider_dispute(&self) -> Option<(ProviderDispute, Option<DisputeOutcome>)> {
         let outcome = match self.dispute? {
-            Dispute::Open => None,
-            Dispute::Won => Some(Outcome::Won),
-            Dispute::Lost => Some(Outcome::Lost),
+            SimulatedDispute::Open => None,
+            SimulatedDispute::Won => Some(DisputeOutcome::Won),
+            SimulatedDispute::Lost => Some(DisputeOutcome::Lost),
         };
         let amount = self.disputed.unwrap_or_else(|| self.price.amount());
         let amount = Money::new(amount, self.price.currency()).ok();
-        Some((Disputed { dispute: self.dispute_id(), payment: self.id(), amount }, outcome))
+        Some((ProviderDispute { dispute: self.dispute_id(), payment: self.id(), amount }, outcome))
     }
 
     pub(super) fn dispute_id(&self) -> DisputeId {
         DisputeId(format!("dp_sim_{}", self.transaction.bare()))
     }
 
-    /// The customer has authenticated it.
+    /// Authenticates the payment.
     pub(super) fn authenticate(&mut self) -> Result<(), NotNow> {
         match self.state {
-            State::Waiting | State::Succeeded => self.state = State::Succeeded,
-            State::Processing | State::Failed(_) | State::Cancelled => {
+            ChargeState::Waiting | ChargeState::Succeeded => self.state = ChargeState::Succeeded,
+            ChargeState::Processing | ChargeState::Failed(_) | ChargeState::Cancelled => {
                 return Err(NotNow("this payment does not wait for its customer"));
             }
         }
         Ok(())
     }
 
-    /// How many minor units were given back in all.
+    /// The refunded total in minor units.
     #[must_use]
     pub fn amount_refunded(&self) -> u64 {
         let parts = self.refunds.iter().fold(0u64, |sum, part| sum.saturating_add(part.amount));
         if self.refunded { self.price.amount() } else { parts }
     }
 
-    /// How many minor units the company can still give back: the bank has taken what a lost dispute was about.
+    /// The amount that can still be refunded, in minor units, without the amount of a lost dispute.
     fn refundable(&self) -> u64 {
         let lost = match self.dispute {
-            Some(Dispute::Lost) => self.disputed.unwrap_or_else(|| self.price.amount()),
-            Some(Dispute::Open | Dispute::Won) | None => 0,
+            Some(SimulatedDispute::Lost) => self.disputed.unwrap_or_else(|| self.price.amount()),
+            Some(SimulatedDispute::Open | SimulatedDispute::Won) | None => 0,
         };
         self.price.amount().saturating_sub(self.amount_refunded()).saturating_sub(lost)
     }
 
-    /// Gives all that is left of it back, once.
+    /// Refunds all that is left, once.
     pub(super) fn refund(&mut self) -> Result<(), NotNow> {
         match self.refundable() {
             0 => self.may_refund(),
@@ -191,7 +209,7 @@ impl Charge {
         }
     }
 
-    /// Gives a part of it back; under one name once.
+    /// Refunds an amount, once per name.
     pub(super) fn refund_part(&mut self, name: Option<&str>, amount: u64) -> Result<(), NotNow> {
         if name.is_some() && self.refunds.iter().any(|part| part.name.as_deref() == name) {
             return Ok(());
@@ -201,13 +219,13 @@ impl Charge {
             return Err(NotNow("more than is left of the payment can't be refunded"));
         }
         if !self.refunds.is_empty() || amount < self.price.amount() || name.is_some() {
-            self.refunds.push(Returned { name: name.map(str::to_owned), amount });
+            self.refunds.push(PartialRefund { name: name.map(str::to_owned), amount });
         }
         self.refunded = self.amount_refunded().max(amount) == self.price.amount();
         Ok(())
     }
 
-    /// The customer's bank sends all refunds back.
+    /// Fails all refunds.
     pub(super) fn fail_refunds(&mut self) -> Result<(), NotNow> {
         if self.amount_refunded() == 0 {
             return Err(NotNow("nothing of this payment was refunded"));
@@ -218,36 +236,40 @@ impl Charge {
 
     fn may_refund(&self) -> Result<(), NotNow> {
         match (&self.state, self.dispute) {
-            (State::Succeeded, Some(Dispute::Open)) => {
+            (ChargeState::Succeeded, Some(SimulatedDispute::Open)) => {
                 Err(NotNow("the payment is disputed and can't be refunded until that is decided"))
             }
-            (State::Succeeded, Some(Dispute::Won | Dispute::Lost) | None) => Ok(()),
-            (State::Processing | State::Waiting | State::Failed(_) | State::Cancelled, _) => {
-                Err(NotNow("no money of this payment was taken"))
-            }
+            (ChargeState::Succeeded, Some(SimulatedDispute::Won | SimulatedDispute::Lost) | None) => Ok(()),
+            (
+                ChargeState::Processing
+                | ChargeState::Waiting
+                | ChargeState::Failed(_)
+                | ChargeState::Cancelled,
+                _,
+            ) => Err(NotNow("no money of this payment was taken")),
         }
     }
 
-    /// Opens or ends its dispute. What has happened already is no error.
+    /// Opens or decides the dispute. A repeated action is not an error.
     pub(super) fn disputed(&mut self, action: DisputeAction, amount: Option<u64>) -> Result<(), NotNow> {
         let left = self.price.amount().saturating_sub(self.amount_refunded());
         if amount.is_some_and(|amount| amount == 0 || left < amount) {
             return Err(NotNow("more than was taken and kept of the payment can't be disputed"));
         }
         let after = match action {
-            DisputeAction::Open => Dispute::Open,
-            DisputeAction::Win => Dispute::Won,
-            DisputeAction::Lose => Dispute::Lost,
+            DisputeAction::Open => SimulatedDispute::Open,
+            DisputeAction::Win => SimulatedDispute::Won,
+            DisputeAction::Lose => SimulatedDispute::Lost,
         };
         match (self.dispute, action) {
             (Some(before), _) if before == after => Ok(()),
-            (None, DisputeAction::Open) if self.state == State::Succeeded && !self.refunded => {
+            (None, DisputeAction::Open) if self.state == ChargeState::Succeeded && !self.refunded => {
                 self.dispute = Some(after);
                 let is_whole = left == self.price.amount() && amount.is_none_or(|amount| amount == left);
                 self.disputed = (!is_whole).then(|| amount.unwrap_or(left));
                 Ok(())
             }
-            (Some(Dispute::Open), DisputeAction::Win | DisputeAction::Lose) => {
+            (Some(SimulatedDispute::Open), DisputeAction::Win | DisputeAction::Lose) => {
                 self.dispute = Some(after);
                 Ok(())
             }
@@ -258,38 +280,38 @@ impl Charge {
     }
 }
 
-impl State {
-    /// What an order comes to at once.
-    pub(super) fn of(rule: Rule) -> Self {
-        match (rule.decline(), rule) {
+impl ChargeState {
+    /// The state of a new charge.
+    pub(super) fn of(outcome: MethodOutcome) -> Self {
+        match (outcome.decline(), outcome) {
             (Some(decline), _) => Self::Failed(decline),
-            (None, Rule::NeedsCustomer) => Self::Waiting,
-            (None, Rule::Slow) => Self::Processing,
+            (None, MethodOutcome::NeedsCustomer) => Self::Waiting,
+            (None, MethodOutcome::Slow) => Self::Processing,
             (None, _) => Self::Succeeded,
         }
     }
 
-    /// What an order that was sent elsewhere has come to; `None` when it makes no charge.
-    pub(super) fn by_now(rule: Rule) -> Option<Self> {
-        (rule != Rule::SilentUncharged).then(|| Self::of(rule).done())
+    /// The state of a charge that another process made, finished; `None` when the outcome makes no charge.
+    pub(super) fn derived(outcome: MethodOutcome) -> Option<Self> {
+        (outcome != MethodOutcome::SilentUncharged).then(|| Self::of(outcome).finished())
     }
 
-    /// What it is once the company has done its part.
-    pub(super) fn done(self) -> Self {
+    /// The state after a slow charge has finished.
+    pub(super) fn finished(self) -> Self {
         if self == Self::Processing { Self::Succeeded } else { self }
     }
 }
 
-/// What a payment's id tells by itself, so that a process that did not make the payment can answer
-/// for it: `pay_sim_{rule}_{currency}{minor units}_{mode}_{organisation}_{transaction}`.
+/// The content of a payment's id, from which any process can derive the payment:
+/// `pay_sim_{outcome}_{currency}{minor units}_{mode}_{organisation}_{transaction}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Named {
-    pub(super) rule: Rule,
+pub(super) struct PaymentName {
+    pub(super) outcome: MethodOutcome,
     pub(super) price: Money,
     pub(super) purchase: PurchaseId,
 }
 
-impl Named {
+impl PaymentName {
     const PREFIX: &str = "pay_sim_";
 
     pub(super) fn id(&self) -> PaymentId {
@@ -297,7 +319,7 @@ impl Named {
         PaymentId(format!(
             "{}{}_{}{}_{}_{}_{}",
             Self::PREFIX,
-            self.rule.word(),
+            self.outcome.word(),
             self.price.currency().code(),
             self.price.amount(),
             account.mode.as_str(),
@@ -306,22 +328,22 @@ impl Named {
         ))
     }
 
-    /// `None` for an id that is none of ours.
+    /// Parses an id; `None` when it is not one of this provider.
     pub(super) fn read(id: &PaymentId) -> Option<Self> {
         let words: Vec<_> = id.0.strip_prefix(Self::PREFIX)?.split('_').collect();
-        let [rule, price, mode, org, transaction] = words.try_into().ok()?;
+        let [outcome, price, mode, org, transaction] = words.try_into().ok()?;
         let (currency, amount) = price.split_at_checked(3)?;
         let currency = Currency::try_from(currency.to_owned()).ok()?;
         let mode = [Mode::Live, Mode::Test].into_iter().find(|known| known.as_str() == mode)?;
-        let named = Self {
-            rule: Rule::from_word(rule)?,
+        let name = Self {
+            outcome: MethodOutcome::from_word(outcome)?,
             price: Money::new(amount.parse().ok()?, currency).ok()?,
             purchase: PurchaseId {
                 account: AccountId { org: OrgId::try_from(format!("org_{org}")).ok()?, mode },
                 transaction: EntryId::from_bare(transaction)?,
             },
         };
-        // One id, one spelling.
-        (named.id() == *id).then_some(named)
+        // Only the canonical spelling is an id.
+        (name.id() == *id).then_some(name)
     }
 }

@@ -1,11 +1,14 @@
-//! Stripe, by its HTTP API: a thin client, since the idempotency key and what an answer means must be in
-//! our own hands.
+//! Stripe as a payment provider, by its HTTP API. The client is our own because the idempotency keys and the meaning of
+//! each response decide whether money is charged twice.
 
-mod answer;
-mod http;
+mod client;
+mod event;
+mod intent;
+mod meaning;
 mod order;
 mod reversals;
 mod secrets;
+mod signature;
 #[cfg(test)]
 mod tests;
 
@@ -15,77 +18,79 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 
-use self::answer::Meaning;
-use self::http::{Answer, Client};
-use super::intent::Intent;
+use self::client::{StripeClient, StripeResponse};
+use self::intent::PaymentIntent;
+use self::meaning::Meaning;
 use super::{
-    CustomerId, Event, MoneyRefund, Order, Payment, PaymentId, Provider, RefundAnswer, Refused, Reversals,
-    Silence, Standing, event, signature,
+    ChargeOrder, CustomerId, EventRejected, MoneyRefund, NoAnswer, Payment, PaymentId, Provider,
+    ProviderEvent, RefundAnswer, Reversals, Standing,
 };
 use domain::{OrgId, REPEATABLE_HOURS};
 
+pub(super) use self::event::read as read_event;
 pub use self::secrets::StripeSecrets;
+pub use self::signature::{TOLERANCE_SECONDS, sign, verify};
 
-/// Where the payments are.
+/// The path of payments.
 const INTENTS: &str = "payment_intents";
 
-/// A search for a payment reads at most so many pages of [`order::PAGE`]; past them nothing is certain.
+/// The maximum number of pages of [`order::PAGE`] that a search for a payment reads.
 const PAGES_MAX: u32 = 20;
 
-/// How long a charge may take to show, in hours after it can be repeated no more.
-const SHOWN_HOURS: i64 = 1;
+/// For how many hours a charge may stay invisible after the order can no longer be repeated.
+const VISIBLE_HOURS: i64 = 1;
 
-/// Stripe.
+/// Stripe as a payment provider.
 pub struct Stripe {
-    client: Client,
+    client: StripeClient,
     return_url: Option<String>,
 }
 
-/// How to reach Stripe.
+/// The configuration of the Stripe provider.
 #[derive(Clone, Debug)]
 pub struct StripeConfig {
-    /// Where the API key and the webhooks' signing secrets are.
+    /// The source of the API key and the signing secrets.
     pub secrets: StripeSecrets,
-    /// Another Stripe than [`StripeConfig::API_BASE`]: https, or http on this machine.
+    /// A base URL that replaces [`StripeConfig::API_BASE`]: https, or http at loopback.
     pub api_base: Option<String>,
-    /// Where customers return to when they have authenticated a payment. Without it nobody can be sent
-    /// to do so, and payments that need it fail.
+    /// The URL to which customers return after they authenticated a payment. Without it, payments that need authentication
+    /// fail.
     pub return_url: Option<String>,
-    /// How long one call may take in all.
+    /// The timeout of one call.
     pub timeout: Duration,
 }
 
-/// A setting that no client can be made of.
+/// An invalid setting of the Stripe provider.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Misconfigured(&'static str);
 
-/// A page of payments, the newest first.
+/// A page of payments, newest first.
 #[derive(Deserialize)]
-struct Page {
-    data: Vec<Intent>,
+struct IntentPage {
+    data: Vec<PaymentIntent>,
     has_more: bool,
 }
 
 #[derive(Deserialize)]
-struct Customer {
+struct StripeCustomer {
     id: String,
 }
 
 #[derive(Deserialize)]
-struct Refund {
+struct RefundStatus {
     status: Option<String>,
 }
 
 impl StripeConfig {
-    /// Stripe itself.
+    /// The base URL of Stripe's API.
     pub const API_BASE: &str = "https://api.stripe.com";
 
-    /// One call: far above what Stripe takes, and low enough that a charge is answered before API
-    /// Gateway gives up at 30 s.
+    /// The default timeout of one call: far above Stripe's latency, and low enough that a charge is answered before API
+    /// Gateway's timeout of 30 s.
     pub const TIMEOUT: Duration = Duration::from_secs(20);
 
-    /// Stripe itself, without a place to return to.
+    /// The default configuration, without a return URL.
     #[must_use]
     pub fn new(secrets: StripeSecrets) -> Self {
         Self { secrets, api_base: None, return_url: None, timeout: Self::TIMEOUT }
@@ -93,46 +98,45 @@ impl StripeConfig {
 }
 
 impl Stripe {
-    /// A client; nothing is asked yet.
+    /// A provider; it makes no call yet.
     ///
     /// # Errors
-    /// [`Misconfigured`].
+    /// [`Misconfigured`] when a setting is invalid.
     pub fn new(config: StripeConfig) -> Result<Self, Misconfigured> {
         let StripeConfig { secrets, api_base, return_url, timeout } = config;
         let base = api_base.as_deref().unwrap_or(StripeConfig::API_BASE);
-        Ok(Self { client: Client::new(base, secrets, timeout)?, return_url })
+        Ok(Self { client: StripeClient::new(base, secrets, timeout)?, return_url })
     }
 
-    /// Has a payment method belong to its customer, so that it may be used more than once. Whether it
-    /// can be is not decided here: an earlier sending of the same order may have been charged, and
-    /// only the charge's own idempotency key knows.
-    async fn attach(&self, order: &Order) -> Result<(), Silence> {
+    /// Attaches a payment method to its customer, so that it can be used again. A refusal is ignored here: an earlier attempt
+    /// of the same order may have been charged, and only the charge's idempotency key reveals that.
+    async fn attach(&self, order: &ChargeOrder) -> Result<(), NoAnswer> {
         let (Some(CustomerId(customer)), method) = (&order.customer, order.method.as_str()) else {
             return Ok(());
         };
-        if !http::is_id(method) {
+        if !client::is_id(method) {
             return Ok(());
         }
         let form = [("customer", customer.clone())];
-        let answer = self.client.prepare(&["payment_methods", method, "attach"], &form).await?;
-        match answer.meaning() {
+        let response = self.client.prepare(&["payment_methods", method, "attach"], &form).await?;
+        match response.meaning() {
             Meaning::Done | Meaning::Refused => Ok(()),
-            Meaning::Silent | Meaning::Mend => Err(answer.silence()),
+            Meaning::Unknown | Meaning::Misconfigured => Err(response.no_answer()),
         }
     }
 
-    /// Looks for a charge by what is written on it.
-    async fn search(&self, order: &Order) -> Result<Option<Payment>, Silence> {
+    /// Finds a payment by the purchase in its metadata.
+    async fn search(&self, order: &ChargeOrder) -> Result<Option<Payment>, NoAnswer> {
         let (mut found, mut after) = (None, None);
         for _ in 0..PAGES_MAX {
-            let answer = self.client.get(&[INTENTS], &order::search(order, after.as_deref())).await?;
-            let page: Page = answer.read()?;
+            let response = self.client.get(&[INTENTS], &order::search(order, after.as_deref())).await?;
+            let page: IntentPage = response.read()?;
             after = page.data.last().map(|last| last.id.clone());
             for intent in page.data {
                 if intent.purchase() != Some(order.purchase) {
                     continue;
                 }
-                let payment = intent.payment().map_err(|unknown| Silence(unknown.to_string()))?;
+                let payment = intent.payment().map_err(|unknown| NoAnswer(unknown.to_string()))?;
                 if !matches!(payment.standing, Standing::Failed(_) | Standing::Cancelled) {
                     return Ok(Some(payment));
                 }
@@ -141,107 +145,108 @@ impl Stripe {
             if !page.has_more || after.is_none() {
                 return match found {
                     Some(payment) => Ok(Some(payment)),
-                    None => missing(&answer, order),
+                    None => missing(&response, order),
                 };
             }
         }
-        Err(Silence("the customer has too many payments to look through".into()))
+        Err(NoAnswer("the customer has too many payments to look through".into()))
     }
 }
 
-/// `None` once nothing can be under way any more, by the other side's clock.
-fn missing(answer: &Answer, order: &Order) -> Result<Option<Payment>, Silence> {
-    let age = answer.date.map(|date| date.signed_duration_since(order.made_at));
-    let settled = TimeDelta::hours(REPEATABLE_HOURS.saturating_add(SHOWN_HOURS));
+/// `None` once no charge can be in progress, by Stripe's clock.
+fn missing(response: &StripeResponse, order: &ChargeOrder) -> Result<Option<Payment>, NoAnswer> {
+    let age = response.date.map(|date| date.signed_duration_since(order.made_at));
+    let settled = TimeDelta::hours(REPEATABLE_HOURS.saturating_add(VISIBLE_HOURS));
     match age {
         Some(age) if age >= settled => Ok(None),
-        Some(_) | None => Err(Silence("no charge is to be seen, and one may still be under way".into())),
+        Some(_) | None => Err(NoAnswer("no charge was found, and one may still be in progress".into())),
     }
 }
 
 #[async_trait]
 impl Provider for Stripe {
-    async fn enrol(&self, org: OrgId, name: &str) -> Result<Option<CustomerId>, Silence> {
+    async fn enrol(&self, org: OrgId, name: &str) -> Result<Option<CustomerId>, NoAnswer> {
         let form = [("name", name.to_owned()), ("metadata[organisation]", org.to_string())];
-        let answer = self.client.post(&["customers"], &form, Some(&format!("{org}:customer"))).await?;
-        let Customer { id } = answer.read()?;
+        let response = self.client.post(&["customers"], &form, Some(&format!("{org}:customer"))).await?;
+        let StripeCustomer { id } = response.read()?;
         Ok(Some(CustomerId(id)))
     }
 
-    async fn charge(&self, order: &Order) -> Result<Payment, Silence> {
+    async fn charge(&self, order: &ChargeOrder) -> Result<Payment, NoAnswer> {
         self.attach(order).await?;
         let form = order::charge(order, self.return_url.as_deref());
-        let answer = self.client.post(&[INTENTS], &form, Some(&order::key(order))).await?;
-        match answer.meaning() {
+        let response = self.client.post(&[INTENTS], &form, Some(&order::key(order))).await?;
+        match response.meaning() {
             Meaning::Done => {
-                let payment = answer.payment()?;
+                let payment = response.payment()?;
                 if payment.purchase == Some(order.purchase) && payment.price == order.price {
                     return Ok(payment);
                 }
-                Err(Silence("what was answered is another payment".into()))
+                Err(NoAnswer("the response is about another payment".into()))
             }
             Meaning::Refused => Ok(Payment {
-                id: answer.error().payment(),
+                id: response.error().payment(),
                 purchase: Some(order.purchase),
                 price: order.price,
-                standing: Standing::Failed(answer.error().decline()),
+                standing: Standing::Failed(response.error().decline()),
                 receipt: None,
             }),
-            Meaning::Silent | Meaning::Mend => Err(answer.silence()),
+            Meaning::Unknown | Meaning::Misconfigured => Err(response.no_answer()),
         }
     }
 
-    async fn find(&self, order: &Order) -> Result<Option<Payment>, Silence> {
+    async fn find(&self, order: &ChargeOrder) -> Result<Option<Payment>, NoAnswer> {
         let Some(id) = &order.payment else { return self.search(order).await };
         match self.payment(id).await? {
             Some(payment) => Ok(Some(payment)),
-            None => Err(Silence("a payment that it has named is unknown to it".into())),
+            None => Err(NoAnswer("it does not know a payment that it has created".into())),
         }
     }
 
-    async fn payment(&self, id: &PaymentId) -> Result<Option<Payment>, Silence> {
-        if !http::is_id(&id.0) {
+    async fn payment(&self, id: &PaymentId) -> Result<Option<Payment>, NoAnswer> {
+        if !client::is_id(&id.0) {
             return Ok(None);
         }
-        let answer = self.client.get(&[INTENTS, &id.0], &order::whole()).await?;
-        if answer.is_missing() { Ok(None) } else { answer.payment().map(Some) }
+        let response = self.client.get(&[INTENTS, &id.0], &order::expand_charge()).await?;
+        if response.is_missing() { Ok(None) } else { response.payment().map(Some) }
     }
 
-    async fn cancel(&self, id: &PaymentId) -> Result<Payment, Silence> {
-        if http::is_id(&id.0) {
-            let answer = self.client.post(&[INTENTS, &id.0, "cancel"], &order::whole(), None).await?;
-            match answer.meaning() {
-                Meaning::Done => return answer.payment(),
-                // It is past cancelling, and how it stands is told by itself alone.
+    async fn cancel(&self, id: &PaymentId) -> Result<Payment, NoAnswer> {
+        if client::is_id(&id.0) {
+            let response =
+                self.client.post(&[INTENTS, &id.0, "cancel"], &order::expand_charge(), None).await?;
+            match response.meaning() {
+                Meaning::Done => return response.payment(),
+                // It can no longer be cancelled; its state is read below.
                 Meaning::Refused => (),
-                Meaning::Silent | Meaning::Mend => return Err(answer.silence()),
+                Meaning::Unknown | Meaning::Misconfigured => return Err(response.no_answer()),
             }
         }
-        self.payment(id).await?.ok_or_else(|| Silence("there is no such payment".into()))
+        self.payment(id).await?.ok_or_else(|| NoAnswer("there is no such payment".into()))
     }
 
-    async fn refund(&self, PaymentId(id): &PaymentId) -> Result<(), Silence> {
+    async fn refund(&self, PaymentId(id): &PaymentId) -> Result<(), NoAnswer> {
         let form = [("payment_intent", id.clone())];
-        let answer = self.client.post(&["refunds"], &form, Some(&format!("{id}:refund"))).await?;
-        if answer.is_refunded_before() {
+        let response = self.client.post(&["refunds"], &form, Some(&format!("{id}:refund"))).await?;
+        if response.is_refunded_before() {
             return Ok(());
         }
-        let Refund { status } = answer.read()?;
+        let RefundStatus { status } = response.read()?;
         match status.as_deref() {
-            Some("failed" | "canceled") => Err(Silence("the refund has come to nothing".into())),
+            Some("failed" | "canceled") => Err(NoAnswer("the refund failed".into())),
             Some(_) | None => Ok(()),
         }
     }
 
-    async fn refund_part(&self, id: &PaymentId, refund: &MoneyRefund) -> Result<RefundAnswer, Silence> {
+    async fn refund_part(&self, id: &PaymentId, refund: &MoneyRefund) -> Result<RefundAnswer, NoAnswer> {
         reversals::refund(&self.client, id, refund).await
     }
 
-    async fn reversals(&self, id: &PaymentId) -> Result<Option<Reversals>, Silence> {
+    async fn reversals(&self, id: &PaymentId) -> Result<Option<Reversals>, NoAnswer> {
         reversals::of(&self.client, id).await.map(Some)
     }
 
-    async fn events_since(&self, since: DateTime<Utc>) -> Result<Vec<Event>, Silence> {
+    async fn events_since(&self, since: DateTime<Utc>) -> Result<Vec<ProviderEvent>, NoAnswer> {
         reversals::events(&self.client, since).await
     }
 
@@ -250,12 +255,12 @@ impl Provider for Stripe {
         signature: &str,
         body: &[u8],
         now: DateTime<Utc>,
-    ) -> Result<Option<Event>, Refused> {
+    ) -> Result<Option<ProviderEvent>, EventRejected> {
         let keys = self.client.keys().await?;
         if keys.webhook_secrets.is_empty() {
-            return Err(Silence("no signing secret of its events is known".into()).into());
+            return Err(NoAnswer("no signing secret for its events is configured".into()).into());
         }
-        signature::verify(&keys.webhook_secrets, signature, body, now)?;
+        verify(&keys.webhook_secrets, signature, body, now)?;
         event::read(body)
     }
 }

@@ -1,28 +1,30 @@
+//! The forms and queries of an order at Stripe.
+
 use chrono::TimeDelta;
 
-use super::http::Field;
-use super::{Order, REPEATABLE_HOURS};
+use super::client::FormField;
+use super::{ChargeOrder, REPEATABLE_HOURS};
 
-/// Payments on a page of a search: the most that Stripe gives.
+/// The number of payments on a page of a search: Stripe's maximum.
 pub(super) const PAGE: u32 = 100;
 
-/// How far our clock may be from Stripe's, in hours, with the time that a call takes.
-const APART_HOURS: i64 = 2;
+/// The maximum difference between our clock and Stripe's, in hours, including the duration of a call.
+const SKEW_HOURS: i64 = 2;
 
 /// The idempotency key of a charge.
-pub(super) fn key(order: &Order) -> String {
+pub(super) fn key(order: &ChargeOrder) -> String {
     let purchase = order.purchase;
     format!("{}:{}", purchase.account, purchase.transaction)
 }
 
-/// What a charge says. Two sendings of an order must say the same to the letter.
-pub(super) fn charge(order: &Order, return_url: Option<&str>) -> Vec<Field> {
+/// The form of a charge. A repeated order must have exactly the same form.
+pub(super) fn charge(order: &ChargeOrder, return_url: Option<&str>) -> Vec<FormField> {
     let purchase = order.purchase;
     let mut form = vec![
         ("amount", order.price.amount().to_string()),
         ("currency", order.price.currency().code().to_ascii_lowercase()),
         ("confirm", "true".into()),
-        // Cards only: they are what can be charged while nobody is there, and they answer at once.
+        // Cards only: they can be charged without the customer, and the result is immediate.
         ("payment_method_types[]", "card".into()),
         ("payment_method", order.method.as_str().into()),
         ("metadata[account]", purchase.account.to_string()),
@@ -37,23 +39,23 @@ pub(super) fn charge(order: &Order, return_url: Option<&str>) -> Vec<Field> {
     form.push(match (order.off_session, return_url) {
         (true, _) => ("off_session", "true".into()),
         (false, Some(url)) => ("return_url", url.into()),
-        // With nowhere to return to, the customer would be asked for what nobody can show them.
+        // Without a return URL the customer could not authenticate.
         (false, None) => ("error_on_requires_action", "true".into()),
     });
-    form.extend(whole());
+    form.extend(expand_charge());
     form
 }
 
-/// Has a payment come with its charge, which tells receipt and refund.
-pub(super) fn whole() -> [Field; 1] {
+/// The parameter that includes the charge, with receipt and refund, in a payment.
+pub(super) fn expand_charge() -> [FormField; 1] {
     [("expand[]", "latest_charge".into())]
 }
 
-/// A page of the payments among which that of an order is, after the payment `after`.
-pub(super) fn search(order: &Order, after: Option<&str>) -> Vec<Field> {
+/// The query for a page of the payments that include that of an order, after the payment `after`.
+pub(super) fn search(order: &ChargeOrder, after: Option<&str>) -> Vec<FormField> {
     let hours = |hours: i64| TimeDelta::try_hours(hours).unwrap_or_default();
-    let since = order.made_at.checked_sub_signed(hours(APART_HOURS)).unwrap_or(order.made_at);
-    let span = hours(REPEATABLE_HOURS.saturating_add(APART_HOURS));
+    let since = order.made_at.checked_sub_signed(hours(SKEW_HOURS)).unwrap_or(order.made_at);
+    let span = hours(REPEATABLE_HOURS.saturating_add(SKEW_HOURS));
     let until = order.made_at.checked_add_signed(span).unwrap_or(order.made_at);
     let mut query = vec![
         ("limit", PAGE.to_string()),

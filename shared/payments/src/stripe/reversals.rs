@@ -1,4 +1,4 @@
-//! Refunds and disputes, as Stripe has them.
+//! Refunds, disputes and their events in Stripe's API.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -8,26 +8,26 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::super::event::{self, Dispute, REVERSALS};
-use super::answer::Meaning;
-use super::http::{Client, Field, is_id};
-use super::{Event, MoneyRefund, PaymentId, RefundAnswer, Reversals, Silence, order};
+use super::client::{FormField, StripeClient, is_id};
+use super::event::{self, REVERSALS, StripeDispute};
+use super::meaning::Meaning;
+use super::{MoneyRefund, NoAnswer, PaymentId, ProviderEvent, RefundAnswer, Reversals, order};
 
-/// A list is read through so many pages at most; past them it is not known whole.
+/// The maximum number of pages that are read of a list. A longer list is incomplete.
 const PAGES_MAX: u32 = 50;
 
-/// What we write on a refund of ours, to find it by.
-const NAME: &str = "refund";
+/// The metadata field with our name of a refund.
+const NAME_FIELD: &str = "refund";
 
 /// A page of a list, newest first.
 #[derive(Deserialize)]
-struct Page<T> {
+struct StripePage<T> {
     data: Vec<T>,
     has_more: bool,
 }
 
 #[derive(Deserialize)]
-struct Refund {
+struct StripeRefund {
     id: String,
     amount: u64,
     status: Option<String>,
@@ -35,53 +35,54 @@ struct Refund {
     metadata: Option<BTreeMap<String, String>>,
 }
 
-/// What a list pages by.
-trait Listed: DeserializeOwned {
+/// An object with an id, by which a list is paged.
+trait HasId: DeserializeOwned {
     fn id(&self) -> String;
 }
 
-impl Listed for Refund {
+impl HasId for StripeRefund {
     fn id(&self) -> String {
         self.id.clone()
     }
 }
 
-/// Anything else that is listed: its id, and itself.
-struct Whole {
+/// Any object of a list: its id and its JSON.
+struct RawObject {
     id: String,
     json: Box<RawValue>,
 }
 
-impl<'de> Deserialize<'de> for Whole {
+impl<'de> Deserialize<'de> for RawObject {
     fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        struct Named {
+        struct ObjectId {
             id: String,
         }
         let json = Box::<RawValue>::deserialize(input)?;
-        let Named { id } = serde_json::from_str(json.get()).map_err(serde::de::Error::custom)?;
+        let ObjectId { id } = serde_json::from_str(json.get()).map_err(serde::de::Error::custom)?;
         Ok(Self { id, json })
     }
 }
 
-impl Listed for Whole {
+impl HasId for RawObject {
     fn id(&self) -> String {
         self.id.clone()
     }
 }
 
-/// Refunds a part of a payment. It is looked for first: Stripe forgets idempotency keys after a day, and a
-/// refund never.
+/// Refunds a part of a payment. An earlier refund of the same name is searched first, because Stripe drops idempotency
+/// keys after a day.
 pub(super) async fn refund(
-    client: &Client,
+    client: &StripeClient,
     id: &PaymentId,
     wanted: &MoneyRefund,
-) -> Result<RefundAnswer, Silence> {
+) -> Result<RefundAnswer, NoAnswer> {
     if !is_id(&id.0) {
-        return Err(Silence("there is no such payment".into()));
+        return Err(NoAnswer("there is no such payment".into()));
     }
-    let is_ours =
-        |refund: &&Refund| refund.metadata.as_ref().and_then(|notes| notes.get(NAME)) == Some(&wanted.name);
+    let is_ours = |refund: &&StripeRefund| {
+        refund.metadata.as_ref().and_then(|notes| notes.get(NAME_FIELD)) == Some(&wanted.name)
+    };
     if let Some(made) = refunds(client, id).await?.iter().find(is_ours) {
         return Ok(made.answer());
     }
@@ -91,47 +92,53 @@ pub(super) async fn refund(
         ("metadata[refund]", wanted.name.clone()),
     ];
     let key = format!("{}:refund:{}", id.0, wanted.name);
-    let answer = client.post(&["refunds"], &form, Some(&key)).await?;
-    match answer.meaning() {
-        Meaning::Done => Ok(answer.read::<Refund>()?.answer()),
-        Meaning::Refused => Ok(RefundAnswer::Refused(answer.refusal())),
-        Meaning::Silent | Meaning::Mend => Err(answer.silence()),
+    let response = client.post(&["refunds"], &form, Some(&key)).await?;
+    match response.meaning() {
+        Meaning::Done => Ok(response.read::<StripeRefund>()?.answer()),
+        Meaning::Refused => Ok(RefundAnswer::Refused(response.refusal())),
+        Meaning::Unknown | Meaning::Misconfigured => Err(response.no_answer()),
     }
 }
 
-/// What was taken back from a payment.
-pub(super) async fn of(client: &Client, id: &PaymentId) -> Result<Reversals, Silence> {
+/// The refunds and disputes of a payment.
+pub(super) async fn of(client: &StripeClient, id: &PaymentId) -> Result<Reversals, NoAnswer> {
     if !is_id(&id.0) {
-        return Err(Silence("there is no such payment".into()));
+        return Err(NoAnswer("there is no such payment".into()));
     }
-    let standing = refunds(client, id).await?;
-    let standing = standing.iter().filter(|refund| !refund.has_failed());
-    let refunded = standing.fold(0u64, |sum, refund| sum.saturating_add(refund.amount));
-    let (disputes, _) = list::<Whole>(client, "disputes", &of_payment(id)).await?;
-    let read = |listed: Whole| {
-        let dispute = serde_json::from_str::<Dispute>(listed.json.get());
-        dispute.map_err(|_| Silence(format!("the dispute {} does not read", listed.id)))
+    let refunds = refunds(client, id).await?;
+    let valid = refunds.iter().filter(|refund| !refund.has_failed());
+    let refunded = valid.fold(0u64, |sum, refund| sum.saturating_add(refund.amount));
+    let (disputes, _) = list::<RawObject>(client, "disputes", &of_payment(id)).await?;
+    let read = |listed: RawObject| {
+        let dispute = serde_json::from_str::<StripeDispute>(listed.json.get());
+        dispute.map_err(|_| NoAnswer(format!("the dispute {} is not readable", listed.id)))
     };
     let disputes = disputes.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    Ok(Reversals { refunded, disputes: disputes.into_iter().filter_map(Dispute::read).collect() })
+    Ok(Reversals { refunded, disputes: disputes.into_iter().filter_map(StripeDispute::read).collect() })
 }
 
 /// The events about refunds and disputes since a time.
-pub(super) async fn events(client: &Client, since: DateTime<Utc>) -> Result<Vec<Event>, Silence> {
-    let mut query: Vec<Field> = vec![("created[gte]", since.timestamp().to_string())];
+pub(super) async fn events(
+    client: &StripeClient,
+    since: DateTime<Utc>,
+) -> Result<Vec<ProviderEvent>, NoAnswer> {
+    let mut query: Vec<FormField> = vec![("created[gte]", since.timestamp().to_string())];
     query.extend(REVERSALS.map(|kind| ("types[]", kind.to_owned())));
-    let (listed, is_whole) = list::<Whole>(client, "events", &query).await?;
-    if !is_whole {
-        tracing::error!(pages = PAGES_MAX, "Stripe has more events about refunds and disputes than are read");
+    let (listed, is_complete) = list::<RawObject>(client, "events", &query).await?;
+    if !is_complete {
+        tracing::error!(
+            pages = PAGES_MAX,
+            "Stripe has more events about refunds and disputes than were read"
+        );
     }
-    let read = |listed: Whole| match event::read(listed.json.get().as_bytes()) {
+    let read = |listed: RawObject| match event::read(listed.json.get().as_bytes()) {
         Ok(event) => event,
-        // One that does not read must not hide the others.
+        // An unreadable event must not hide the others.
         Err(refused) => {
             tracing::error!(
                 event = listed.id,
                 cause = &refused as &dyn Error,
-                "an event of Stripe does not read"
+                "an event of Stripe is not readable"
             );
             None
         }
@@ -139,25 +146,29 @@ pub(super) async fn events(client: &Client, since: DateTime<Utc>) -> Result<Vec<
     Ok(listed.into_iter().filter_map(read).collect())
 }
 
-async fn refunds(client: &Client, id: &PaymentId) -> Result<Vec<Refund>, Silence> {
+async fn refunds(client: &StripeClient, id: &PaymentId) -> Result<Vec<StripeRefund>, NoAnswer> {
     match list(client, "refunds", &of_payment(id)).await? {
         (refunds, true) => Ok(refunds),
-        (_, false) => Err(Silence("the payment has too many refunds to look through".into())),
+        (_, false) => Err(NoAnswer("the payment has too many refunds to look through".into())),
     }
 }
 
-fn of_payment(PaymentId(id): &PaymentId) -> Vec<Field> {
+fn of_payment(PaymentId(id): &PaymentId) -> Vec<FormField> {
     vec![("payment_intent", id.clone())]
 }
 
-/// A list, and whether it is whole.
-async fn list<T: Listed>(client: &Client, what: &str, query: &[Field]) -> Result<(Vec<T>, bool), Silence> {
+/// The objects of a list, and whether the list is complete.
+async fn list<T: HasId>(
+    client: &StripeClient,
+    what: &str,
+    query: &[FormField],
+) -> Result<(Vec<T>, bool), NoAnswer> {
     let mut found = Vec::new();
     for _ in 0..PAGES_MAX {
         let mut query = query.to_vec();
         query.push(("limit", order::PAGE.to_string()));
         query.extend(found.last().map(|last: &T| ("starting_after", last.id())));
-        let page: Page<T> = client.get(&[what], &query).await?.read()?;
+        let page: StripePage<T> = client.get(&[what], &query).await?.read()?;
         let is_last = !page.has_more || page.data.is_empty();
         found.extend(page.data);
         if is_last {
@@ -167,7 +178,7 @@ async fn list<T: Listed>(client: &Client, what: &str, query: &[Field]) -> Result
     Ok((found, false))
 }
 
-impl Refund {
+impl StripeRefund {
     fn has_failed(&self) -> bool {
         matches!(self.status.as_deref(), Some("failed" | "canceled"))
     }

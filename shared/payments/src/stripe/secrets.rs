@@ -1,3 +1,5 @@
+//! The source of Stripe's API key and signing secrets.
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -6,41 +8,41 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tracing::warn;
 
-use super::{Misconfigured, Silence};
+use super::{Misconfigured, NoAnswer};
 
-/// For how long the keys are remembered: as long as a new one may take to be used everywhere.
-const REMEMBERED: Duration = Duration::from_secs(5 * 60);
+/// For how long keys are cached, and so how long a rotated key may take to be used everywhere.
+const CACHED_FOR: Duration = Duration::from_secs(5 * 60);
 
-/// Where the API key and the webhooks' signing secrets are.
+/// The source of the API key and the signing secrets.
 #[derive(Clone, Debug)]
 pub enum StripeSecrets {
-    /// Here: on a developer's machine, and in tests.
+    /// Given values, for a developer's machine and for tests.
     Fixed {
         /// The secret or restricted API key.
         api_key: SecretString,
-        /// What Stripe signs events with; two while one takes the place of the other.
+        /// The signing secrets of events; two during a rotation.
         webhook_secrets: Vec<SecretString>,
     },
-    /// In AWS Secrets Manager, as JSON: `{"apiKey": "…", "webhookSecrets": ["whsec_…"]}`.
+    /// A secret in AWS Secrets Manager, as JSON: `{"apiKey": "…", "webhookSecrets": ["whsec_…"]}`.
     Managed(SecretsManager),
 }
 
-/// The keys in clear, but never printed.
-pub(super) struct Keys {
+/// The keys in plain text. They have no `Debug`.
+pub(super) struct StripeKeys {
     pub(super) api_key: SecretString,
     pub(super) webhook_secrets: Vec<SecretString>,
 }
 
-/// What has the keys.
-pub(super) enum Secrets {
-    Fixed(Arc<Keys>),
-    Managed { secret: ManagedSecret, known: Mutex<Option<Known>> },
+/// Where keys come from, with the cache.
+pub(super) enum KeySource {
+    Fixed(Arc<StripeKeys>),
+    Managed { secret: ManagedSecret, known: Mutex<Option<CachedKeys>> },
 }
 
-/// Keys that were read, and when.
+/// Cached keys, and when they were read.
 #[derive(Clone)]
-pub(super) struct Known {
-    keys: Arc<Keys>,
+pub(super) struct CachedKeys {
+    keys: Arc<StripeKeys>,
     read: Instant,
 }
 
@@ -52,12 +54,14 @@ struct KeysText {
     webhook_secrets: Vec<String>,
 }
 
-impl Secrets {
+impl KeySource {
     pub(super) fn new(source: StripeSecrets) -> Result<Self, Misconfigured> {
         match source {
             StripeSecrets::Fixed { api_key, webhook_secrets } => {
-                let keys = Keys { api_key, webhook_secrets }.checked();
-                let keys = keys.ok_or(Misconfigured("an API key or signing secret of Stripe's is empty"))?;
+                let keys = StripeKeys { api_key, webhook_secrets }.checked();
+                let keys = keys.ok_or(Misconfigured(
+                    "an API key or signing secret of Stripe is empty or not printable",
+                ))?;
                 Ok(Self::Fixed(Arc::new(keys)))
             }
             StripeSecrets::Managed(manager) => {
@@ -66,35 +70,34 @@ impl Secrets {
         }
     }
 
-    /// The keys: those that were read in the last five minutes, or read now. Old ones are better than
-    /// none.
-    pub(super) async fn keys(&self) -> Result<Arc<Keys>, Silence> {
+    /// The keys: cached for five minutes, or read now. If reading fails, old keys are used.
+    pub(super) async fn keys(&self) -> Result<Arc<StripeKeys>, NoAnswer> {
         let (secret, known) = match self {
             Self::Fixed(keys) => return Ok(Arc::clone(keys)),
             Self::Managed { secret, known } => (secret, known),
         };
         let last = known.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(Known { keys, read }) = &last
-            && read.elapsed() < REMEMBERED
+        if let Some(CachedKeys { keys, read }) = &last
+            && read.elapsed() < CACHED_FOR
         {
             return Ok(Arc::clone(keys));
         }
         match (read(secret).await, last) {
             (Ok(keys), _) => {
                 let keys = Arc::new(keys);
-                let now = Known { keys: Arc::clone(&keys), read: Instant::now() };
+                let now = CachedKeys { keys: Arc::clone(&keys), read: Instant::now() };
                 *known.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
                 Ok(keys)
             }
-            (Err(Silence(why)), Some(Known { keys, .. })) => {
-                warn!(why, "the keys for Stripe could not be read again; the last ones are used");
+            (Err(NoAnswer(why)), Some(CachedKeys { keys, .. })) => {
+                warn!(why, "the keys for Stripe could not be read again; the cached ones are used");
                 Ok(keys)
             }
-            (Err(silence), None) => Err(silence),
+            (Err(no_answer), None) => Err(no_answer),
         }
     }
 
-    /// Has the keys be read again: those that are known were refused.
+    /// Clears the cache, after Stripe rejected the keys.
     pub(super) fn forget(&self) {
         match self {
             Self::Fixed(_) => (),
@@ -103,24 +106,24 @@ impl Secrets {
     }
 }
 
-/// Reads the keys. What is said of a failure never quotes what was read.
-async fn read(secret: &ManagedSecret) -> Result<Keys, Silence> {
+/// Reads the keys. An error never quotes what was read.
+async fn read(secret: &ManagedSecret) -> Result<StripeKeys, NoAnswer> {
     let text = secret.read().await;
-    let text = text.map_err(|code| Silence(format!("AWS Secrets Manager did not give its keys: {code}")))?;
+    let text = text.map_err(|code| NoAnswer(format!("AWS Secrets Manager did not give its keys: {code}")))?;
     let text = text.and_then(|text| serde_json::from_str::<KeysText>(text.expose_secret()).ok());
-    let keys = text.map(Keys::from).and_then(Keys::checked);
-    keys.ok_or_else(|| Silence("its keys do not read {\"apiKey\", \"webhookSecrets\"}".into()))
+    let keys = text.map(StripeKeys::from).and_then(StripeKeys::checked);
+    keys.ok_or_else(|| NoAnswer("its keys are not JSON with apiKey and webhookSecrets".into()))
 }
 
-impl From<KeysText> for Keys {
+impl From<KeysText> for StripeKeys {
     fn from(text: KeysText) -> Self {
         let webhook_secrets = text.webhook_secrets.into_iter().map(SecretString::from).collect();
         Self { api_key: text.api_key.into(), webhook_secrets }
     }
 }
 
-impl Keys {
-    /// The keys when each may be one: some visible ASCII characters.
+impl StripeKeys {
+    /// The keys, if each of them is printable ASCII and not empty.
     fn checked(self) -> Option<Self> {
         let fits = |secret: &SecretString| {
             let secret = secret.expose_secret();

@@ -1,13 +1,13 @@
-//! What answers mean, and what charges say.
+//! Tests of the meaning of responses, and of the forms of orders.
 
 use serde_json::{Value, json};
 
-use super::super::{CustomerId, Decline, Order, PurchaseId};
-use super::answer::{ErrorBody, Meaning, meaning};
+use super::meaning::{ErrorBody, Meaning, meaning};
 use super::order;
+use crate::{ChargeOrder, CustomerId, Decline, PurchaseId};
 use domain::{Currency, Money, Reference};
 
-/// An error as Stripe words it: type, code, decline code, parameter.
+/// An error body in Stripe's format: type, code, decline code, parameter.
 fn error(kind: &str, code: Option<&str>, decline_code: Option<&str>, param: Option<&str>) -> String {
     let mut error = json!({
         "type": kind,
@@ -35,7 +35,7 @@ fn check(expected: Meaning, rows: &[(u16, String)]) {
 }
 
 #[test]
-fn what_refuses_a_charge() {
+fn responses_that_refuse_a_charge() {
     let card = |code, decline| error("card_error", Some(code), decline, None);
     check(
         Meaning::Refused,
@@ -52,7 +52,7 @@ fn what_refuses_a_charge() {
             (404, invalid(Some("resource_missing"), Some("payment_method"))),
             (404, invalid(Some("resource_missing"), Some("intent"))),
             (400, invalid(Some("payment_method_unactivated"), Some("payment_method"))),
-            // A method that belongs to another customer, or was used up.
+            // A payment method that belongs to another customer, or was used already.
             (400, invalid(None, Some("payment_method"))),
             (400, invalid(None, None)),
             (400, invalid(Some("payment_method_unexpected_state"), None)),
@@ -66,10 +66,10 @@ fn what_refuses_a_charge() {
 }
 
 #[test]
-fn what_leaves_open_whether_it_was_charged() {
+fn responses_that_leave_the_result_unknown() {
     let api_error = || error("api_error", None, None, None);
     check(
-        Meaning::Silent,
+        Meaning::Unknown,
         &[
             (409, error("idempotency_error", Some("idempotency_key_in_use"), None, None)),
             (409, invalid(Some("idempotency_key_in_use"), None)),
@@ -83,7 +83,7 @@ fn what_leaves_open_whether_it_was_charged() {
             (502, "<html>Bad Gateway</html>".into()),
             (503, String::new()),
             (504, "upstream request timeout".into()),
-            // Not an answer of Stripe's, whatever status it has.
+            // Not a response of Stripe, with any status.
             (402, "Payment Required".into()),
             (402, "{}".into()),
             (402, "{\"error\": \"no\"}".into()),
@@ -98,9 +98,9 @@ fn what_leaves_open_whether_it_was_charged() {
 }
 
 #[test]
-fn what_refuses_us_and_not_the_customer() {
+fn responses_that_reject_our_configuration() {
     check(
-        Meaning::Mend,
+        Meaning::Misconfigured,
         &[
             (401, invalid(None, None)),
             (401, invalid(Some("api_key_expired"), None)),
@@ -120,7 +120,7 @@ fn what_refuses_us_and_not_the_customer() {
 }
 
 #[test]
-fn a_refusal_keeps_stripes_words_and_the_payments_name() {
+fn a_decline_keeps_stripes_codes_and_the_payments_id() {
     let decline = |reason: &str, code: Option<&str>| Decline {
         reason: reason.into(),
         decline_code: code.map(str::to_owned),
@@ -148,8 +148,8 @@ fn a_refusal_keeps_stripes_words_and_the_payments_name() {
     assert_eq!(error.payment().unwrap().0, "pi_1");
 }
 
-fn order() -> Order {
-    Order {
+fn order() -> ChargeOrder {
+    ChargeOrder {
         purchase: PurchaseId {
             account: "org_01HM6QY8R00000000000000001#live".parse().unwrap(),
             transaction: "txn_01HM6QY8R00000000000000002".to_owned().try_into().unwrap(),
@@ -165,10 +165,10 @@ fn order() -> Order {
 }
 
 #[test]
-fn what_a_charge_says() {
-    let said = |order: &Order, url: Option<&str>| {
-        let form = order::charge(order, url);
-        form.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>()
+fn the_form_of_a_charge() {
+    let form = |order: &ChargeOrder, url: Option<&str>| {
+        let fields = order::charge(order, url);
+        fields.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>()
     };
     let usual = [
         "amount=4900",
@@ -182,30 +182,30 @@ fn what_a_charge_says() {
         "description=500 credits",
     ];
     let off_session = order();
-    let on_session = Order { off_session: false, ..order() };
+    let on_session = ChargeOrder { off_session: false, ..order() };
     for (order, url, last) in [
         (&off_session, None, "off_session=true"),
         (&off_session, Some("https://us"), "off_session=true"),
         (&on_session, Some("https://us"), "return_url=https://us"),
         (&on_session, None, "error_on_requires_action=true"),
     ] {
-        assert_eq!(said(order, url), [&usual[..], &[last, "expand[]=latest_charge"]].concat());
+        assert_eq!(form(order, url), [&usual[..], &[last, "expand[]=latest_charge"]].concat());
     }
-    let bare = Order { customer: None, description: String::new(), ..order() };
+    let bare = ChargeOrder { customer: None, description: String::new(), ..order() };
     assert!(
-        !said(&bare, None)
+        !form(&bare, None)
             .iter()
             .any(|field| field.starts_with("customer") || field.starts_with("description"))
     );
     let key = "org_01HM6QY8R00000000000000001#live:txn_01HM6QY8R00000000000000002";
     assert_eq!(order::key(&order()), key);
-    // A charge that can still be repeated is the same charge, whatever has become known of it.
-    let named = Order { payment: Some(super::PaymentId("pi_1".into())), ..order() };
-    assert_eq!((said(&named, None), order::key(&named)), (said(&order(), None), order::key(&order())));
+    // A repeated order has the same form and key, even after the payment's id is known.
+    let named = ChargeOrder { payment: Some(super::PaymentId("pi_1".into())), ..order() };
+    assert_eq!((form(&named, None), order::key(&named)), (form(&order(), None), order::key(&order())));
 }
 
 #[test]
-fn a_search_spans_all_the_time_in_which_a_charge_may_have_been_made() {
+fn a_search_covers_the_whole_time_in_which_a_charge_may_have_been_made() {
     let search = order::search(&order(), Some("pi_9"));
     let value = |name: &str| search.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
     let time =
@@ -219,7 +219,7 @@ fn a_search_spans_all_the_time_in_which_a_charge_may_have_been_made() {
 }
 
 #[test]
-fn keys_are_never_printed_and_never_sent_in_clear() {
+fn keys_are_never_printed_and_never_sent_unencrypted() {
     use super::{Stripe, StripeConfig, StripeSecrets};
 
     let secrets =

@@ -1,68 +1,74 @@
+//! Events of the simulated provider.
+
 use chrono::Duration;
 
 use super::*;
-use crate::{DisputeId, Disputed, Outcome};
+use crate::{DisputeId, DisputeOutcome, ProviderDispute};
 
 #[tokio::test]
-async fn every_change_is_told_as_the_event_that_it_is() {
-    let (company, told) = telling("whsec_1");
+async fn every_change_sends_its_event() {
+    let (provider, sent) = with_events("whsec_1");
     for (number, method) in (1u128..).zip(["card_visa", "card_declined", "card_timeout_charged", "pm_visa"]) {
         let order = order(method, number);
-        company.charge(&order).await.ok();
-        company.charge(&order).await.ok();
-        let payment = company.find(&order).await.unwrap().unwrap();
-        assert_eq!(heard(&company, &told).await, [Event::Payment(payment)], "{method}");
+        provider.charge(&order).await.ok();
+        provider.charge(&order).await.ok();
+        let payment = provider.find(&order).await.unwrap().unwrap();
+        assert_eq!(received(&provider, &sent).await, [ProviderEvent::Payment(payment)], "{method}");
     }
-    company.charge(&order("card_timeout_uncharged", 9)).await.unwrap_err();
-    assert_eq!(heard(&company, &told).await, []);
+    provider.charge(&order("card_timeout_uncharged", 9)).await.unwrap_err();
+    assert_eq!(received(&provider, &sent).await, []);
 
     let waits = order("card_authentication", 10);
-    let waiting = company.charge(&waits).await.unwrap();
-    company.authenticate(waits.purchase.transaction).unwrap();
-    let paid = company.find(&waits).await.unwrap().unwrap();
+    let waiting = provider.charge(&waits).await.unwrap();
+    provider.authenticate(waits.purchase.transaction).unwrap();
+    let paid = provider.find(&waits).await.unwrap().unwrap();
     assert_eq!(word(&paid.standing), "succeeded");
-    assert_eq!(heard(&company, &told).await, [Event::Payment(waiting), Event::Payment(paid.clone())]);
+    assert_eq!(
+        received(&provider, &sent).await,
+        [ProviderEvent::Payment(waiting), ProviderEvent::Payment(paid.clone())]
+    );
 
-    let given_up = company.charge(&order("card_authentication", 11)).await.unwrap().id.unwrap();
-    heard(&company, &told).await;
-    let cancelled = company.cancel(&given_up).await.unwrap();
-    company.cancel(&given_up).await.unwrap();
-    assert_eq!(heard(&company, &told).await, [Event::Payment(cancelled)]);
+    let waiting_id = provider.charge(&order("card_authentication", 11)).await.unwrap().id.unwrap();
+    received(&provider, &sent).await;
+    let cancelled = provider.cancel(&waiting_id).await.unwrap();
+    provider.cancel(&waiting_id).await.unwrap();
+    assert_eq!(received(&provider, &sent).await, [ProviderEvent::Payment(cancelled)]);
 
     let (id, of) = (paid.id.clone().unwrap(), waits.purchase.transaction);
     for action in [DisputeAction::Open, DisputeAction::Open, DisputeAction::Lose] {
-        company.dispute(of, action).unwrap();
+        provider.dispute(of, action).unwrap();
     }
-    let disputed = || Disputed {
+    let disputed = || ProviderDispute {
         dispute: DisputeId(format!("dp_sim_{}", of.bare())),
         payment: id.clone(),
         amount: Some(paid.price),
     };
-    let opened = || Event::DisputeOpened(disputed());
-    let closed = Event::DisputeClosed(disputed(), Outcome::Lost);
-    assert_eq!(heard(&company, &told).await, [opened(), opened(), closed]);
+    let opened = || ProviderEvent::DisputeOpened(disputed());
+    let closed = ProviderEvent::DisputeClosed(disputed(), DisputeOutcome::Lost);
+    assert_eq!(received(&provider, &sent).await, [opened(), opened(), closed]);
 
     let returned = order("card_visa", 12);
-    company.refund(&company.charge(&returned).await.unwrap().id.unwrap()).await.unwrap();
-    let refunded = company.find(&returned).await.unwrap().unwrap();
+    provider.refund(&provider.charge(&returned).await.unwrap().id.unwrap()).await.unwrap();
+    let refunded = provider.find(&returned).await.unwrap().unwrap();
     assert_eq!(word(&refunded.standing), "refunded");
-    assert_eq!(heard(&company, &told).await.last(), refunded.id.map(Event::Refunded).as_ref());
+    assert_eq!(received(&provider, &sent).await.last(), refunded.id.map(ProviderEvent::Refunded).as_ref());
 }
 
 #[tokio::test]
-async fn an_event_is_believed_only_as_it_was_signed() {
-    let (company, told) = telling("whsec_1");
-    company.charge(&order("card_visa", 1)).await.unwrap();
-    let Notice { signature, body } = told.lock().unwrap().pop().unwrap();
-    let forged = |answer: Result<Option<Event>, Refused>| matches!(answer, Err(Refused::Forged(_)));
-    assert!(company.event(&signature, &body, now() + Duration::seconds(300)).await.unwrap().is_some());
-    assert!(forged(company.event(&signature, &body, now() + Duration::seconds(301)).await));
-    assert!(forged(company.event("", &body, now()).await));
+async fn an_event_is_accepted_only_as_it_was_signed() {
+    let (provider, sent) = with_events("whsec_1");
+    provider.charge(&order("card_visa", 1)).await.unwrap();
+    let Notice { signature, body } = sent.lock().unwrap().pop().unwrap();
+    let forged = |answer: Result<Option<ProviderEvent>, EventRejected>| {
+        matches!(answer, Err(EventRejected::Forged(_)))
+    };
+    assert!(provider.event(&signature, &body, now() + Duration::seconds(300)).await.unwrap().is_some());
+    assert!(forged(provider.event(&signature, &body, now() + Duration::seconds(301)).await));
+    assert!(forged(provider.event("", &body, now()).await));
     let mut other = body.clone();
     *other.last_mut().unwrap() = b' ';
-    assert!(forged(company.event(&signature, &other, now()).await));
-    assert!(forged(telling("whsec_2").0.event(&signature, &body, now()).await));
-    // Whoever tells nothing believes nothing.
-    assert!(forged(remembering().event(&signature, &body, now()).await));
+    assert!(forged(provider.event(&signature, &other, now()).await));
+    assert!(forged(with_events("whsec_2").0.event(&signature, &body, now()).await));
+    assert!(forged(with_memory().event(&signature, &body, now()).await));
     assert!(forged(Simulated::by_rule().event(&signature, &body, now()).await));
 }

@@ -1,0 +1,209 @@
+//! Dispatch of scheduled jobs: runs the jobs that are due, and postpones those that fail.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::{AccountId, Mode, PurchaseId, Step};
+use futures_util::StreamExt;
+use futures_util::stream;
+use ports::{Clock, Queue};
+use scrip_payments::{Providers, RechargeRequest, Till};
+use scrip_webhooks::DeliveryRequest;
+use store::{Errand, Fault, Moment, Noted, Unsettled};
+use tokio::time::timeout;
+
+use super::{Jobs, NotMade};
+
+/// The maximum number of jobs in one call; the next call continues.
+const JOBS_MAX: usize = 5_000;
+
+/// For how many accounts jobs run concurrently.
+const ACCOUNTS_AT_ONCE: usize = 16;
+
+/// For how many seconds one call starts jobs. Including the longest job and postponing it, the call ends before the
+/// function's timeout of 240.
+const WORK_SECONDS: i64 = 180;
+
+/// The timeout of one job, in seconds. It is below the 30 seconds of the lease on a purchase: after that, another process
+/// may work on the purchase.
+const JOB_SECONDS: u64 = 28;
+
+/// By how many seconds a job that failed is postponed.
+const POSTPONE_SECONDS: i64 = 120;
+
+/// Runs scheduled jobs. The list of jobs says which accounts to check, so no call scans a table.
+#[derive(Clone, Copy)]
+pub struct Dispatcher<'a> {
+    /// The jobs on the ledger.
+    pub jobs: Jobs<'a>,
+    /// The payment providers.
+    pub providers: &'a Providers,
+    /// The queue of the function `recharge`.
+    pub recharges: &'a dyn Queue<RechargeRequest>,
+    /// The queue of the function `webhook-delivery`.
+    pub deliveries: &'a dyn Queue<DeliveryRequest>,
+    /// The clock.
+    pub clock: &'a dyn Clock,
+}
+
+impl<'a> Dispatcher<'a> {
+    pub(super) fn checkout(&self, mode: Mode) -> Till<'a> {
+        let Jobs { ledger, settings, .. } = self.jobs;
+        Till { ledger, settings, provider: self.providers.of(mode), recharges: self.recharges }
+    }
+
+    /// Runs the jobs that are due by `moment`, and returns how many. The jobs of one account run in sequence, earliest
+    /// first; accounts run concurrently, so that a slow payment provider delays one account only. A job that fails or
+    /// times out is postponed. Once a day the payment providers are also polled for refunds and disputes.
+    ///
+    /// # Errors
+    /// When the list of jobs cannot be read or written.
+    pub async fn run_due(&self, moment: Moment) -> Result<usize, Fault> {
+        let mut handled = Box::pin(self.poll_daily(moment)).await;
+        let end = moment.wall.checked_add_signed(TimeDelta::seconds(WORK_SECONDS)).unwrap_or(moment.wall);
+        while handled < JOBS_MAX && self.clock.moment().wall < end {
+            let due = self.jobs.ledger.errands(moment.now).await?;
+            if due.is_empty() {
+                break;
+            }
+            let mut accounts: BTreeMap<AccountId, Vec<Noted>> = BTreeMap::new();
+            for job in due {
+                accounts.entry(job.errand.account()).or_default().push(job);
+            }
+            let each = accounts.into_values().map(|jobs| self.run_account(jobs, moment, end));
+            let done: Vec<_> = stream::iter(each).buffer_unordered(ACCOUNTS_AT_ONCE).collect().await;
+            for jobs in done {
+                handled = handled.saturating_add(jobs?);
+            }
+        }
+        Ok(handled)
+    }
+
+    /// Runs the jobs of one account until `end`, and returns how many. After a timeout, the account's other jobs that
+    /// call a payment provider are postponed too, because they would probably time out as well.
+    async fn run_account(
+        &self,
+        jobs: Vec<Noted>,
+        moment: Moment,
+        end: DateTime<Utc>,
+    ) -> Result<usize, Fault> {
+        let (mut handled, mut is_slow) = (0usize, false);
+        for job in jobs {
+            // Leases start with their own job, not with the first one.
+            let moment = Moment { wall: self.clock.moment().wall, ..moment };
+            if end <= moment.wall {
+                break;
+            }
+            handled = handled.saturating_add(1);
+            if is_slow && calls_provider(job.errand) {
+                self.postpone(&job, moment).await?;
+                continue;
+            }
+            let run = Box::pin(self.run(&job, moment));
+            match timeout(Duration::from_secs(JOB_SECONDS), run).await {
+                Ok(Ok(())) => (),
+                Ok(Err(unsettled)) => {
+                    tracing::warn!(job = ?job.errand, cause = &unsettled as &dyn Error, "job postponed");
+                    self.postpone(&job, moment).await?;
+                }
+                Err(_) => {
+                    tracing::warn!(job = ?job.errand, "job timed out and postponed");
+                    self.postpone(&job, moment).await?;
+                    is_slow = true;
+                }
+            }
+        }
+        Ok(handled)
+    }
+
+    /// Postpones a job that failed, so that it does not delay the jobs behind it.
+    ///
+    /// # Errors
+    /// When the list of jobs cannot be written.
+    pub async fn postpone(&self, job: &Noted, moment: Moment) -> Result<(), Fault> {
+        let wait = TimeDelta::seconds(POSTPONE_SECONDS);
+        let due = moment.now.checked_add_signed(wait).unwrap_or(moment.now);
+        self.jobs.ledger.note(job.errand, due).await?;
+        self.jobs.ledger.cross_out(job).await
+    }
+
+    /// Runs one job. A job that is to run again is scheduled before the present one is deleted.
+    ///
+    /// A job of a test ledger that was scheduled before the ledger got a test clock is due by the test clock from now on.
+    ///
+    /// # Errors
+    /// When the job failed; it is still scheduled.
+    pub async fn run(&self, job: &Noted, moment: Moment) -> Result<(), Unsettled> {
+        let ledger = self.jobs.ledger;
+        let moment = match job.errand.goes_by_account() {
+            true => ledger.moment_of(job.errand.account(), moment).await?,
+            false => moment,
+        };
+        let next = if moment.now < job.due { Some(job.due) } else { self.work(job, moment).await? };
+        if let Some(due) = next {
+            ledger.note(job.errand, due).await?;
+        }
+        ledger.cross_out(job).await?;
+        Ok(())
+    }
+
+    /// The work of a job. Returns when the job is due again, if it is.
+    async fn work(&self, job: &Noted, moment: Moment) -> Result<Option<DateTime<Utc>>, Unsettled> {
+        let jobs = self.jobs;
+        match job.errand {
+            Errand::Purchase(id) => self.finish_purchase(id, moment).await,
+            Errand::Recharge(account) => {
+                self.checkout(account.mode).run_auto_recharge(account, moment).await?;
+                let recharge = jobs.ledger.recharge(account).await?;
+                Ok(recharge.and_then(|recharge| recharge.look_at(moment.now)))
+            }
+            Errand::Calendar(account) => jobs.run_account_job(account, moment).await,
+            Errand::Pot(pot) => jobs.ledger.look_after_pot(pot.account, pot.of, moment).await.map(|()| None),
+            Errand::Webhooks(account) => {
+                match self.deliveries.send(&DeliveryRequest::Account { account }, 0).await {
+                    Ok(()) => Ok(None),
+                    Err(error) => Err(error.into()),
+                }
+            }
+            Errand::Plan(account) => jobs.follow_plan(account, moment).await.map(|()| None),
+            Errand::Monitor(id) => match jobs.finish_monitor(id, moment).await {
+                Ok(_) | Err(NotMade::Taken(_) | NotMade::Unsettled(Unsettled::Refused(_))) => Ok(None),
+                Err(NotMade::Unsettled(unsettled)) => Err(unsettled),
+            },
+        }
+    }
+
+    async fn finish_purchase(
+        &self,
+        id: PurchaseId,
+        moment: Moment,
+    ) -> Result<Option<DateTime<Utc>>, Unsettled> {
+        let Some(purchase) = self.jobs.ledger.purchase(id).await? else { return Ok(None) };
+        let checkout = self.checkout(id.account.mode);
+        let purchase = match checkout.resume(purchase.clone(), moment).await {
+            Ok(purchase) => purchase,
+            Err(Unsettled::InProgress) => purchase,
+            Err(unsettled) => return Err(unsettled),
+        };
+        if purchase.next() != Step::Rest {
+            return Ok(Some(purchase.look_at(moment.now)));
+        }
+        if !purchase.has_open_reversal() {
+            return Ok(None);
+        }
+        let purchase = Box::pin(checkout.reverse(purchase, moment)).await?;
+        Ok(purchase.has_open_reversal().then(|| purchase.look_at(moment.now)))
+    }
+}
+
+/// Whether a job may call a payment provider.
+fn calls_provider(job: Errand) -> bool {
+    match job {
+        Errand::Purchase(_) | Errand::Recharge(_) => true,
+        Errand::Calendar(_) | Errand::Plan(_) | Errand::Monitor(_) | Errand::Pot(_) | Errand::Webhooks(_) => {
+            false
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The job after a plan change: applies the plan of a live ledger to its organisation and test ledger.
+
+use super::Jobs;
+use domain::{AccountId, Details, Fingerprint, Mode, Refusal, Subscribe, SubscribeCause, subscribe};
+use store::{Moment, Unsettled, system_key};
+
+impl Jobs<'_> {
+    /// Applies the plan of a live ledger to the organisation, for its limits, and to the test ledger. A repeated call, or
+    /// one for an older change, changes nothing.
+    ///
+    /// # Errors
+    /// When a table is unavailable; the call should then be retried.
+    pub async fn follow_plan(&self, account: AccountId, moment: Moment) -> Result<(), Unsettled> {
+        let Some(live) = self.ledger.account(account).await? else { return Ok(()) };
+        if live.since == 0 || account.mode == Mode::Test {
+            return Ok(());
+        }
+        self.settings.set_plan(account.org, &live.plan, live.allowance, live.since).await?;
+        let test = AccountId { mode: Mode::Test, ..account };
+        let name = format!("plan/{}", live.since);
+        let key = system_key(&name)?;
+        let (details, own) = (Details::default(), self.ledger.moment_of(test, moment).await?);
+        let claim = (&key, &Fingerprint(name), &details);
+        let wanted = Subscribe {
+            plan: live.plan,
+            allowance: live.allowance,
+            cause: SubscribeCause::Follows(live.since),
+        };
+        let settled =
+            self.ledger.settle(test, claim, own, |account, head| subscribe(account, &wanted, head)).await;
+        match settled {
+            // The test ledger has the plan already, or does not exist.
+            Ok(_) | Err(Unsettled::Refused(Refusal::SamePlan) | Unsettled::NoAccount) => Ok(()),
+            Err(unsettled) => Err(unsettled),
+        }
+    }
+}

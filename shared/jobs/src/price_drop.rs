@@ -1,0 +1,55 @@
+//! Retries suspended monitors after the monthly price of an operation has dropped.
+
+use chrono::{DateTime, Duration, Utc};
+
+use super::{Jobs, Task, Unfinished};
+use domain::AccountId;
+use store::{Moment, SHARDS};
+
+/// The maximum number of accounts in one task.
+const PAGE: i32 = 200;
+
+/// How many hours the hourly sweep looks back for price drops: longer than the time between two sweeps.
+const SWEEP_HOURS: i64 = 2;
+
+/// The delay of the first tasks, in seconds: by then every function has dropped cached prices (after 60).
+const CACHE_SECONDS: u16 = 61;
+
+impl Jobs<'_> {
+    /// Retries the monitors that wait for credits if the monthly price of an operation has dropped since `since`. Returns
+    /// the number of directory shards for which a task was sent.
+    ///
+    /// # Errors
+    /// When the store or the queue is unavailable.
+    pub async fn retry_fallen(&self, since: DateTime<Utc>, moment: Moment) -> Result<u8, Unfinished> {
+        let catalogue = self.settings.catalogue(moment.wall).await?;
+        if !catalogue.prices.monthly_fell(since, moment.now) {
+            return Ok(0);
+        }
+        for shard in 0..SHARDS {
+            self.tasks.send(&Task::Waiting { shard, after: None }, CACHE_SECONDS).await?;
+        }
+        Ok(SHARDS)
+    }
+
+    /// As [`Jobs::retry_fallen`] since the last hourly sweep: a planned price takes effect without a request.
+    ///
+    /// # Errors
+    /// When the store or the queue is unavailable.
+    pub async fn sweep_fallen(&self, moment: Moment) -> Result<u8, Unfinished> {
+        let back = Duration::try_hours(SWEEP_HOURS).unwrap_or_default();
+        self.retry_fallen(moment.now.checked_sub_signed(back).unwrap_or(moment.now), moment).await
+    }
+
+    /// Sends a task for each account of a page that has monitors, and a task for the next page.
+    pub(super) async fn retry_page(&self, shard: u8, after: Option<AccountId>) -> Result<(), Unfinished> {
+        let (page, is_last) = self.ledger.listed(shard, after, PAGE).await?;
+        for listed in page.iter().filter(|listed| listed.monitored) {
+            self.tasks.send(&Task::Monitors { account: listed.account, after: None }, 0).await?;
+        }
+        if let Some(last) = page.last().filter(|_| !is_last) {
+            self.tasks.send(&Task::Waiting { shard, after: Some(last.account) }, 0).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,352 @@
+//! Auto-recharge: buys credits when the balance falls below the threshold.
+
+use std::error::Error;
+
+use chrono::{DateTime, Utc};
+
+use super::checkout::RechargeOutcome;
+use super::{DisputeId, Till};
+use domain::{
+    AccountId, Amount, BadRecharge, Cause, Currency, EntryId, Money, News, Offer, OrgId, Pause, Purchase,
+    PurchaseId, Recharge, RechargeState, Refusal, Stage, Wish,
+};
+use store::{Changes, ClaimsOf, Errand, Fault, Moment, Unsettled, random};
+
+/// The maximum number of steps in one call: a charge, its result, and the next decision.
+const STEPS_MAX: u32 = 8;
+
+/// The route by which the owner changes the settings: the scope of its change claims.
+const SETTINGS: &str = "/api/v3/credits/auto-recharge";
+
+/// How often a change of the settings is retried when another process changes their row.
+const ATTEMPTS_MAX: u32 = 64;
+
+/// Whether another step follows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum NextStep {
+    /// Nothing more can be done now.
+    Done,
+    /// The settings have changed: decide again.
+    DecideAgain,
+}
+
+/// A charge in progress.
+struct PendingCharge {
+    transaction: EntryId,
+    credits: Amount,
+    price: Option<Money>,
+    at: DateTime<Utc>,
+}
+
+impl Till<'_> {
+    /// Runs auto-recharge of an account: charges when the balance is below the threshold, continues a charge in progress,
+    /// and retries a failed one (contract, rule 6). Any number of processes may call it at any time: a charge is claimed by
+    /// a conditional write, and by nothing else.
+    ///
+    /// # Errors
+    /// When the table is unavailable; the call should then be retried.
+    pub async fn run_auto_recharge(&self, account: AccountId, moment: Moment) -> Result<(), Unsettled> {
+        for _ in 0..STEPS_MAX {
+            let Some(recharge) = self.ledger.recharge(account).await? else { return Ok(()) };
+            let next = match recharge.state {
+                RechargeState::Charging { transaction, credits, price, at } => {
+                    let charge = PendingCharge { transaction, credits, price, at };
+                    Box::pin(self.continue_charge(&recharge, account, charge, moment)).await?
+                }
+                RechargeState::Ready | RechargeState::Paused { .. } | RechargeState::Stopped { .. } => {
+                    Box::pin(self.decide(&recharge, account, moment)).await?
+                }
+            };
+            if next == NextStep::Done {
+                return Ok(());
+            }
+        }
+        Err(Fault::Busy.into())
+    }
+
+    /// Decides from the balance whether to charge.
+    async fn decide(
+        &self,
+        recharge: &Recharge,
+        account: AccountId,
+        moment: Moment,
+    ) -> Result<NextStep, Unsettled> {
+        let known = self.ledger.catch_up(account, moment).await?;
+        let next = match recharge.wish(&known, moment.now) {
+            Wish::Rest => return Ok(NextStep::Done),
+            Wish::Charge(credits) => {
+                match self.quote_within_limits(recharge, account, credits, moment).await? {
+                    Ok(price) => {
+                        let transaction = EntryId::new(moment.now, random());
+                        recharge.charging(transaction, credits, price, moment.now)
+                    }
+                    Err(state) => Recharge { state, ..recharge.clone() },
+                }
+            }
+            Wish::Turn(state) => Recharge { state, ..recharge.clone() },
+        };
+        self.save_settings(account, recharge, next, moment).await?;
+        Ok(NextStep::DecideAgain)
+    }
+
+    /// The price of a number of credits, if it is within the limits of the owner and of the operator; otherwise the state to
+    /// enter.
+    async fn quote_within_limits(
+        &self,
+        recharge: &Recharge,
+        account: AccountId,
+        credits: Amount,
+        moment: Moment,
+    ) -> Result<Result<Money, RechargeState>, Fault> {
+        let currency = self.billed_in(account.org).await?;
+        let offer = match self.quote(currency, credits, moment).await? {
+            Ok(offer) => offer,
+            Err(refusal) => return Ok(Err(state_after(&refusal, moment.now))),
+        };
+        if let Err(state) = recharge.may_spend(offer.price, currency, moment.now) {
+            return Ok(Err(state));
+        }
+        let fits = self.fits_today(account, offer.price, moment).await?;
+        Ok(fits.map(|()| offer.price).map_err(|refusal| state_after(&refusal, moment.now)))
+    }
+
+    /// Stores new settings, after the job that continues after a crash. A pause is emitted first, so that a stored pause is
+    /// known to have been emitted. Nothing is stored when another process has changed the settings.
+    async fn save_settings(
+        &self,
+        account: AccountId,
+        known: &Recharge,
+        next: Recharge,
+        moment: Moment,
+    ) -> Result<(), Unsettled> {
+        let (before, after) = (known.state.pause(), next.state.pause());
+        if let Some((why, until)) = after
+            && why != Pause::PaymentFailed
+            && before.is_none_or(|(before, _)| before != why)
+        {
+            let notification = News::RechargePaused { why, until, revision: known.revision };
+            self.ledger.tell(account, &notification, moment).await?;
+        }
+        if let Some(due) = next.look_at(moment.now) {
+            self.ledger.note(Errand::Recharge(account), due).await?;
+        }
+        if next.edition != known.edition {
+            self.supersede_change(account, moment).await?;
+        }
+        self.ledger.save_recharge(account, &next).await?;
+        Ok(())
+    }
+
+    /// Prevents an interrupted earlier change by the owner from being resumed and undoing the change that follows.
+    async fn supersede_change(&self, account: AccountId, moment: Moment) -> Result<(), Fault> {
+        self.ledger.note_change(ClaimsOf::Account(account), &Changes::digest(SETTINGS), moment.wall).await
+    }
+
+    /// Continues the charge in progress.
+    async fn continue_charge(
+        &self,
+        recharge: &Recharge,
+        account: AccountId,
+        charge: PendingCharge,
+        moment: Moment,
+    ) -> Result<NextStep, Unsettled> {
+        let id = PurchaseId { account, transaction: charge.transaction };
+        let purchase = match self.ledger.purchase(id).await? {
+            Some(purchase) => Box::pin(self.resume(purchase, moment)).await,
+            None => match Box::pin(self.purchase_for(recharge, id, &charge, moment)).await? {
+                Ok(purchase) => Box::pin(self.start(purchase, moment)).await,
+                Err(state) => {
+                    self.save_settings(account, recharge, recharge.abandoned(state), moment).await?;
+                    return Ok(NextStep::DecideAgain);
+                }
+            },
+        };
+        let purchase = match purchase {
+            Ok(purchase) => purchase,
+            // The process that holds the lease sends a recharge request when it finishes.
+            Err(Unsettled::InProgress) => return Ok(NextStep::Done),
+            // The purchase was never started, so no payment has failed.
+            Err(Unsettled::Refused(refusal)) => {
+                let state = state_after(&refusal, moment.now);
+                self.save_settings(account, recharge, recharge.abandoned(state), moment).await?;
+                return Ok(NextStep::DecideAgain);
+            }
+            Err(unsettled) => return Err(unsettled),
+        };
+        // The event is emitted before the result is stored, so it is never lost; emitted twice, it is one event.
+        let next = match &purchase.stage {
+            Stage::Pending(_) => return Ok(NextStep::Done),
+            Stage::Approved(_) => {
+                self.ledger.tell(account, &News::Recharged(purchase.into()), moment).await?;
+                recharge.paid()
+            }
+            Stage::Failed(decline) => {
+                let next = recharge.refused(decline, moment.now);
+                self.emit_recharge_failed(
+                    id,
+                    RechargeOutcome { before: recharge, after: &next },
+                    charge.credits,
+                    moment,
+                )
+                .await?;
+                next
+            }
+        };
+        self.save_settings(account, recharge, next, moment).await?;
+        Ok(NextStep::DecideAgain)
+    }
+
+    /// The purchase of a charge; or the state to enter when auto-recharge has stopped, or the price has risen above the one
+    /// that was counted.
+    async fn purchase_for(
+        &self,
+        recharge: &Recharge,
+        id: PurchaseId,
+        charge: &PendingCharge,
+        moment: Moment,
+    ) -> Result<Result<Purchase, RechargeState>, Unsettled> {
+        let is_frozen = self.ledger.account(id.account).await?.is_some_and(|account| account.frozen);
+        if recharge.reversed().is_some() || !recharge.enabled || is_frozen {
+            // The provider was not called yet, so the charge can still be stopped.
+            return Ok(Err(RechargeState::Ready));
+        }
+        let currency = self.billed_in(id.account.org).await?;
+        let offer = match self.quote(currency, charge.credits, moment).await? {
+            Ok(offer) => offer,
+            Err(refusal) => return Ok(Err(state_after(&refusal, moment.now))),
+        };
+        if charge.price.is_some_and(|counted| counted.amount() < offer.price.amount()) {
+            return Ok(Err(RechargeState::Ready));
+        }
+        let rate = self.rate(id.account.org, offer.price, moment).await?;
+        let purchase = Purchase::begun(id, offer, recharge.payment_method.clone(), charge.at);
+        Ok(Ok(Purchase { rate, cause: Cause::AutoRecharge, ..purchase }))
+    }
+
+    /// The price of a number of credits in a currency now.
+    async fn quote(
+        &self,
+        currency: Currency,
+        credits: Amount,
+        moment: Moment,
+    ) -> Result<Result<Offer, Refusal>, Fault> {
+        let catalogue = self.settings.catalogue(moment.wall).await?;
+        Ok(catalogue.packages.amount(credits, currency, moment.now))
+    }
+
+    /// The billing currency of an organisation.
+    ///
+    /// # Errors
+    /// When the table is unavailable.
+    pub async fn billed_in(&self, org: OrgId) -> Result<Currency, Fault> {
+        let organisation = self.settings.organisation(org).await?;
+        let organisation =
+            organisation.ok_or_else(|| Fault::corrupt("an account", "its organisation is gone"))?;
+        Ok(organisation.currency)
+    }
+
+    /// Whether one payment can satisfy the settings at current prices, see [`Recharge::satisfiable`].
+    ///
+    /// # Errors
+    /// When the table is unavailable.
+    pub async fn can_satisfy(
+        &self,
+        recharge: &Recharge,
+        currency: Currency,
+        moment: Moment,
+    ) -> Result<Result<(), BadRecharge>, Fault> {
+        let catalogue = self.settings.catalogue(moment.wall).await?;
+        let sizes: Vec<_> = catalogue
+            .packages
+            .on_sale_in(currency, moment.now)
+            .iter()
+            .map(|package| package.credits)
+            .collect();
+        Ok(recharge.satisfiable(currency, &sizes, |credits| {
+            catalogue.packages.amount(credits, currency, moment.now).map(|offer| offer.price)
+        }))
+    }
+
+    /// Pauses auto-recharge after a dispute, until the owner sets it again. A repeated call for the same dispute changes
+    /// nothing. Callers call it before the dispute lowers the balance, which would make auto-recharge charge the same card.
+    ///
+    /// # Errors
+    /// When the table is unavailable; the call should then be retried.
+    pub async fn pause_recharge_for_dispute(
+        &self,
+        account: AccountId,
+        dispute: &DisputeId,
+        moment: Moment,
+    ) -> Result<(), Fault> {
+        let notification = News::RechargeDisputed { dispute: dispute.0.clone() };
+        self.pause_until_set(account, &notification, Recharge::with_dispute, moment).await
+    }
+
+    /// Pauses auto-recharge before a refund takes credits back, until the owner sets it again, as for a dispute.
+    ///
+    /// # Errors
+    /// When the table is unavailable; the call should then be retried.
+    pub(super) async fn pause_recharge_for_refund(
+        &self,
+        purchase: PurchaseId,
+        step: u32,
+        moment: Moment,
+    ) -> Result<(), Fault> {
+        let notification = News::RechargeRefunded { purchase: purchase.transaction, step };
+        self.pause_until_set(purchase.account, &notification, Recharge::with_refund, moment).await
+    }
+
+    async fn pause_until_set(
+        &self,
+        account: AccountId,
+        notification: &News,
+        paused: fn(&Recharge) -> Recharge,
+        moment: Moment,
+    ) -> Result<(), Fault> {
+        for _ in 0..ATTEMPTS_MAX {
+            let Some(known) = self.ledger.recharge(account).await? else { return Ok(()) };
+            if !known.enabled || self.ledger.was_told(account, notification).await? {
+                return Ok(());
+            }
+            let next = paused(&known);
+            let is_paused = (known.disputed, known.refunded) == (next.disputed, next.refunded);
+            self.supersede_change(account, moment).await?;
+            if is_paused || self.ledger.save_recharge(account, &next).await?.is_some() {
+                return self.ledger.tell(account, notification, moment).await;
+            }
+        }
+        Err(Fault::Busy)
+    }
+
+    /// Resets the failure count of auto-recharge after a paid purchase by a caller.
+    pub(super) async fn reset_failures_after_top_up(&self, purchase: &Purchase) {
+        if purchase.cause == Cause::Caller
+            && let Stage::Approved(_) = purchase.stage
+            && let Err(fault) = self.reset_failures(purchase.id.account).await
+        {
+            let account = purchase.id.account;
+            tracing::warn!(%account, fault = &fault as &dyn Error, "the failure count of auto-recharge was not reset after a top-up");
+        }
+    }
+
+    async fn reset_failures(&self, account: AccountId) -> Result<(), Fault> {
+        for _ in 0..ATTEMPTS_MAX {
+            let known = self.ledger.recharge(account).await?;
+            let Some(next) = known.and_then(|known| known.topped_up()) else { return Ok(()) };
+            if self.ledger.save_recharge(account, &next).await?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(Fault::Busy)
+    }
+}
+
+/// The state to enter after a refusal, when no charge can be ordered.
+fn state_after(refusal: &Refusal, now: DateTime<Utc>) -> RechargeState {
+    tracing::warn!(cause = refusal as &dyn Error, "auto-recharge cannot buy");
+    if let Refusal::SpendingLimit { .. } = refusal {
+        return RechargeState::for_this_day(Pause::DailySpendLimit, now);
+    }
+    let is_missing = matches!(refusal, Refusal::NothingOnSale | Refusal::UnknownPackage(_));
+    RechargeState::for_an_hour(if is_missing { Pause::NotOnSale } else { Pause::PaymentLimit }, now)
+}

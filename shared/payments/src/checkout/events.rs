@@ -1,0 +1,59 @@
+//! Notifications about purchases that failed.
+
+use super::Till;
+use domain::{
+    Amount, Cause, Decline, News, Purchase, PurchaseId, Recharge, RechargeFailure, RechargeState, Stage,
+};
+use store::{Fault, Moment};
+
+/// The settings of auto-recharge before and after a payment.
+#[derive(Clone, Copy)]
+pub(crate) struct RechargeOutcome<'a> {
+    pub(crate) before: &'a Recharge,
+    pub(crate) after: &'a Recharge,
+}
+
+impl Till<'_> {
+    /// Emits `purchase.failed` for a failed purchase. A purchase of auto-recharge has its own event.
+    pub(super) async fn emit_failed(&self, purchase: &Purchase, moment: Moment) -> Result<(), Fault> {
+        let Stage::Failed(decline) = &purchase.stage else { return Ok(()) };
+        if purchase.cause == Cause::AutoRecharge {
+            return Ok(());
+        }
+        let notification = News::PurchaseFailed(purchase.clone().into(), decline.clone());
+        self.ledger.tell(purchase.id.account, &notification, moment).await
+    }
+
+    /// Emits `auto_recharge.failed`, and a second event if auto-recharge has switched itself off.
+    pub(crate) async fn emit_recharge_failed(
+        &self,
+        id: PurchaseId,
+        RechargeOutcome { before, after }: RechargeOutcome<'_>,
+        credits: Amount,
+        moment: Moment,
+    ) -> Result<(), Fault> {
+        let until = match &after.state {
+            RechargeState::Paused { until, .. } => Some(*until),
+            RechargeState::Ready | RechargeState::Charging { .. } | RechargeState::Stopped { .. } => None,
+        };
+        let failure = RechargeFailure {
+            transaction: id.transaction,
+            credits,
+            method: before.payment_method.as_str().to_owned(),
+            decline: after.failure.clone().unwrap_or_else(|| Decline::plain("unknown")),
+            failures: after.failures,
+            next: until.filter(|_| after.enabled),
+        };
+        if before.enabled && !after.enabled {
+            let cause = failure.decline.reason.as_str();
+            tracing::warn!(account = %id.account, cause, "auto-recharge has switched itself off");
+        }
+        let is_off = !after.enabled;
+        self.ledger.tell(id.account, &News::RechargeFailed(failure.into()), moment).await?;
+        if is_off {
+            let notification = News::RechargeOff { after: id.transaction };
+            self.ledger.tell(id.account, &notification, moment).await?;
+        }
+        Ok(())
+    }
+}

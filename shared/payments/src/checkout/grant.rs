@@ -1,0 +1,49 @@
+//! The grant of credits that were paid for.
+
+use super::{StepResult, Till};
+use domain::{BOUGHT_BY_RECHARGE, Cause, Details, Fingerprint, Paid, Purchase, Reference, Stage, grant};
+use store::{Moment, Settled, Unsettled, system_key};
+
+impl Till<'_> {
+    /// Grants a paid purchase. If it cannot be granted, or was decided to have failed, the money is returned.
+    pub(super) async fn approve(&self, purchase: Purchase, moment: Moment) -> Result<StepResult, Unsettled> {
+        match Box::pin(self.grant(&purchase, moment)).await {
+            Ok(settled) => self.save(purchase, Stage::Approved(settled.receipt.entry.id), moment).await,
+            Err(Unsettled::Refused(refusal)) => {
+                Box::pin(self.give_back(purchase, Some(&refusal), moment)).await
+            }
+            Err(Unsettled::KeyReused) => Box::pin(self.give_back(purchase, None, moment)).await,
+            Err(unsettled) => Err(unsettled),
+        }
+    }
+
+    /// Posts the grant: exactly once for any number of processes, because all of them post under one key.
+    async fn grant(&self, purchase: &Purchase, moment: Moment) -> Result<Settled, Unsettled> {
+        let Purchase { id, offer, .. } = purchase;
+        let details = Details {
+            price_version: Some(offer.version),
+            paid: Some(Paid::by(purchase)),
+            description: description(purchase),
+            key_id: purchase.key_id,
+            request_id: purchase.request_id.clone(),
+            ..Details::default()
+        };
+        let name = format!("purchase/{}", id.transaction);
+        let key = system_key(&name)?;
+        let wanted = purchase.grant();
+        let asked = Fingerprint(name);
+        self.ledger
+            .settle(id.account, (&key, &asked, &details), moment, |account, head| {
+                grant(account, &wanted, head)
+            })
+            .await
+    }
+}
+
+fn description(purchase: &Purchase) -> Option<Reference> {
+    let cause = match purchase.cause {
+        Cause::Caller => return None,
+        Cause::AutoRecharge => BOUGHT_BY_RECHARGE,
+    };
+    Reference::try_from(cause.to_owned()).ok()
+}

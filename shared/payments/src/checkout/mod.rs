@@ -1,0 +1,292 @@
+//! Checkout: drives purchases from the charge to the grant.
+
+mod events;
+mod grant;
+mod provider_calls;
+mod returns;
+mod spending;
+
+use std::error::Error;
+use std::time::Duration;
+
+use chrono::DateTime;
+use ports::Queue;
+
+use super::{NoAnswer, Provider, RechargeRequest};
+use domain::{Cause, Payment, Purchase, PurchaseId, Stage, Step, Verdict};
+use store::{Errand, Fault, Ledger, Moment, Settings, Unsettled, random};
+
+pub(super) use events::RechargeOutcome;
+pub use spending::SpendingToday;
+
+/// The maximum number of steps in one call: find, charge, grant, and some for concurrent changes.
+const STEPS_MAX: u32 = 8;
+
+/// How often, and how long apart, a purchase is read while another process finishes it: 300 ms in total, many times
+/// what finishing takes.
+const READS_MAX: u32 = 12;
+const READ_AGAIN: Duration = Duration::from_millis(25);
+
+/// Sells credits. Each step of a purchase is stored before the provider is called, so that any process that finds an
+/// unfinished purchase knows what may have happened and finishes it.
+///
+/// The futures of its steps are large, so they are boxed.
+#[derive(Clone, Copy)]
+pub struct Till<'a> {
+    /// The ledger, with the purchases.
+    pub ledger: &'a Ledger,
+    /// Organisations, packages and exchange rates.
+    pub settings: &'a Settings,
+    /// The payment provider of this mode.
+    pub provider: &'a dyn Provider,
+    /// The recharge queue, for automatic purchases that are finished.
+    pub recharges: &'a dyn Queue<RechargeRequest>,
+}
+
+/// The result of one step.
+enum StepResult {
+    /// Nothing more can be done now.
+    Done(Box<Purchase>),
+    /// The purchase as it now is, and its next step.
+    Next(Box<Purchase>, Step),
+}
+
+impl Till<'_> {
+    /// Starts a purchase and drives it as far as possible. The scheduled job is stored before the purchase, and the
+    /// purchase before the provider is called, so every purchase that was started is finished.
+    ///
+    /// # Errors
+    /// [`Unsettled::Refused`] with [`Refusal::SpendingLimit`](domain::Refusal::SpendingLimit) when the price exceeds the
+    /// organisation's spending limit for today. [`Unsettled::InProgress`] when another process holds the lease.
+    /// [`Unsettled::Failed`] when the purchase could not be started; nothing was charged. Once the provider may have been
+    /// called, there are no errors: the purchase is returned in its last known state.
+    pub async fn start(&self, purchase: Purchase, moment: Moment) -> Result<Purchase, Unsettled> {
+        let leased_until = Purchase::lease(moment.wall);
+        let counted = Some(moment.now.date_naive());
+        let started = Purchase { charges: 1, leased_until, counted, ..purchase };
+        self.count(&started).await?;
+        self.ledger.note(Errand::Purchase(started.id), started.look_at(moment.now)).await?;
+        if let Some(existing) = self.ledger.begin_purchase(&started).await? {
+            self.uncount(&started).await;
+            return self.resume(existing, moment).await;
+        }
+        match Box::pin(self.drive(started.clone(), Step::Charge, moment)).await {
+            Ok(purchase) => Ok(purchase),
+            Err(unsettled) => Ok(Box::pin(self.leave_to_job(started, &unsettled)).await),
+        }
+    }
+
+    /// Continues a purchase that was started.
+    ///
+    /// # Errors
+    /// [`Unsettled::InProgress`] when another process holds the lease; [`Unsettled::Failed`] when the table is
+    /// unavailable.
+    pub async fn resume(&self, purchase: Purchase, moment: Moment) -> Result<Purchase, Unsettled> {
+        if purchase.next() == Step::Rest {
+            // The process that stored the failure may have crashed before it emitted the event.
+            self.emit_failed(&purchase, moment).await?;
+            return Ok(purchase);
+        }
+        if purchase.is_leased(moment.wall) {
+            return Err(Unsettled::InProgress);
+        }
+        let looks = purchase.looks.saturating_add(1);
+        let leased = Purchase { looks, leased_until: Purchase::lease(moment.wall), ..purchase };
+        let Some(leased) = self.ledger.save_purchase(&leased).await? else {
+            return Err(Unsettled::InProgress);
+        };
+        match Box::pin(self.drive(leased.clone(), leased.next(), moment)).await {
+            Ok(purchase) => Ok(purchase),
+            Err(unsettled) => Ok(Box::pin(self.leave_to_job(leased, &unsettled)).await),
+        }
+    }
+
+    /// The last known state of a purchase that could not be finished now. It stays pending, and its scheduled job finishes
+    /// it.
+    async fn leave_to_job(&self, known: Purchase, unsettled: &Unsettled) -> Purchase {
+        if let Unsettled::InProgress = unsettled
+            && let Some(finished) = self.finished_by_another(known.id, |now| now.next() == Step::Rest).await
+        {
+            return finished;
+        }
+        tracing::warn!(purchase = %known.id.transaction, cause = unsettled as &dyn Error, "purchase left to its scheduled job");
+        match self.ledger.purchase(known.id).await {
+            Ok(Some(purchase)) if purchase.leased_until == known.leased_until => self.release(purchase).await,
+            Ok(Some(purchase)) => purchase,
+            Ok(None) | Err(_) => known,
+        }
+    }
+
+    /// The purchase once another process has finished it. The provider's event may be handled at the same moment: waiting
+    /// briefly spares the caller a second request.
+    pub(super) async fn finished_by_another(
+        &self,
+        id: PurchaseId,
+        is_finished: impl Fn(&Purchase) -> bool,
+    ) -> Option<Purchase> {
+        for _ in 0..READS_MAX {
+            tokio::time::sleep(READ_AGAIN).await;
+            let purchase = self.ledger.purchase(id).await.ok()??;
+            if is_finished(&purchase) {
+                return Some(purchase);
+            }
+        }
+        None
+    }
+
+    /// Releases our lease. If that fails, the lease expires.
+    async fn release(&self, purchase: Purchase) -> Purchase {
+        if purchase.next() == Step::Rest {
+            return purchase;
+        }
+        let released = Purchase { leased_until: DateTime::UNIX_EPOCH, ..purchase.clone() };
+        match self.ledger.save_purchase(&released).await {
+            Ok(Some(released)) => released,
+            Ok(None) | Err(_) => purchase,
+        }
+    }
+
+    /// Applies the state of a payment, from an event or a query. It needs no lease: the state of the payment is a fact,
+    /// whatever another process is doing.
+    ///
+    /// # Errors
+    /// As [`Ledger::settle`]; the call should then be retried.
+    pub async fn on_payment_event(
+        &self,
+        payment: &Payment,
+        moment: Moment,
+    ) -> Result<Option<Purchase>, Unsettled> {
+        let Some(id) = payment.purchase else { return Ok(None) };
+        let Some(mut purchase) = self.ledger.purchase(id).await? else { return Ok(None) };
+        for _ in 0..STEPS_MAX {
+            let verdict = purchase.hear(payment, moment.now);
+            match verdict {
+                Verdict::Nothing => return Ok(Some(purchase)),
+                // The holder of the lease will find the same.
+                Verdict::Wait(_) if purchase.is_leased(moment.wall) => return Ok(Some(purchase)),
+                Verdict::Grant
+                | Verdict::Fail(_)
+                | Verdict::Wait(_)
+                | Verdict::Charge
+                | Verdict::Cancel(_)
+                | Verdict::Refund(_) => (),
+            }
+            match Box::pin(self.apply(with_payment(purchase, payment), verdict, moment)).await? {
+                StepResult::Done(purchase) => return Ok(Some(*purchase)),
+                StepResult::Next(next, _) => purchase = *next,
+            }
+        }
+        Err(Fault::Busy.into())
+    }
+
+    /// Runs steps until nothing more can be done now.
+    async fn drive(
+        &self,
+        mut purchase: Purchase,
+        mut step: Step,
+        moment: Moment,
+    ) -> Result<Purchase, Unsettled> {
+        for _ in 0..STEPS_MAX {
+            let (known, verdict) = match step {
+                Step::Rest => return Ok(purchase),
+                Step::Return => return self.return_money(purchase).await,
+                Step::Charge => Box::pin(self.charge(purchase, moment)).await?,
+                Step::Find => Box::pin(self.find(purchase, moment)).await?,
+            };
+            match Box::pin(self.apply(known, verdict, moment)).await? {
+                StepResult::Done(purchase) => return Ok(*purchase),
+                StepResult::Next(next, next_step) => (purchase, step) = (*next, next_step),
+            }
+        }
+        Err(Fault::Busy.into())
+    }
+
+    /// Applies a verdict to a purchase.
+    async fn apply(
+        &self,
+        purchase: Purchase,
+        verdict: Verdict,
+        moment: Moment,
+    ) -> Result<StepResult, Unsettled> {
+        let (purchase, verdict) = Box::pin(self.cancelled(purchase, verdict, moment)).await;
+        let has_failed = matches!(verdict, Verdict::Fail(_));
+        let is_granted = has_failed && !Box::pin(self.decide_failed(&purchase, moment)).await?;
+        match verdict {
+            Verdict::Grant => Box::pin(self.approve(purchase, moment)).await,
+            // Another process knows that the purchase is paid, and is granting it.
+            Verdict::Fail(_) if is_granted => Box::pin(self.approve(purchase, moment)).await,
+            Verdict::Fail(decline) => self.save(purchase, Stage::Failed(decline), moment).await,
+            Verdict::Wait(link) => {
+                let waiting = Purchase { leased_until: DateTime::UNIX_EPOCH, ..purchase };
+                self.save(waiting, Stage::Pending(link), moment).await
+            }
+            Verdict::Charge => {
+                let counted = Purchase { charges: purchase.charges.saturating_add(1), ..purchase };
+                let saved = self.ledger.save_purchase(&counted).await?.ok_or(Unsettled::InProgress)?;
+                Ok(StepResult::Next(saved.into(), Step::Charge))
+            }
+            Verdict::Refund(id) => Box::pin(self.paid_too_late(purchase, id, moment)).await,
+            Verdict::Cancel(_) | Verdict::Nothing => {
+                tracing::error!(purchase = %purchase.id.transaction, "the payment is not the one that was ordered");
+                Ok(StepResult::Done(purchase.into()))
+            }
+        }
+    }
+
+    /// Stores the stage of a purchase. If another process has changed the purchase, its state is the result.
+    async fn save(&self, purchase: Purchase, stage: Stage, moment: Moment) -> Result<StepResult, Unsettled> {
+        let counted = purchase.counted.filter(|_| !matches!(stage, Stage::Failed(_)));
+        let before = Purchase { stage, ..purchase };
+        let uncounted_by = match before.counted == counted {
+            true => before.uncounted_by.clone(),
+            false => Some(format!("{:032x}", random())),
+        };
+        let closed = Purchase { counted, uncounted_by, ..before.clone() };
+        let Some(saved) = self.ledger.save_purchase(&closed).await? else {
+            let known = self.reload(&closed).await?;
+            let next = known.next();
+            return Ok(StepResult::Next(known.into(), next));
+        };
+        if saved.counted != before.counted {
+            self.uncount(&before).await;
+        }
+        if let Err(fault) = self.emit_failed(&saved, moment).await {
+            tracing::warn!(purchase = %saved.id.transaction, cause = &fault as &dyn Error, "purchase.failed is left to a scheduled job");
+        }
+        self.reset_failures_after_top_up(&saved).await;
+        if saved.cause == Cause::AutoRecharge
+            && saved.next() == Step::Rest
+            && let Err(error) = self.recharges.send(&RechargeRequest { account: saved.id.account }, 0).await
+        {
+            tracing::warn!(account = %saved.id.account, cause = &error as &dyn Error, "auto-recharge is left to its scheduled job");
+        }
+        Ok(StepResult::Done(saved.into()))
+    }
+
+    /// The purchase as it is now stored.
+    pub(super) async fn reload(&self, purchase: &Purchase) -> Result<Purchase, Fault> {
+        let known = self.ledger.purchase(purchase.id).await?;
+        known.ok_or_else(|| Fault::corrupt("a purchase", "it is gone"))
+    }
+}
+
+/// The purchase with the provider's ids of the payment and its receipt.
+fn with_payment(purchase: Purchase, payment: &Payment) -> Purchase {
+    Purchase {
+        payment: payment.id.clone().or(purchase.payment),
+        receipt: payment.receipt.clone().or(purchase.receipt),
+        ..purchase
+    }
+}
+
+/// The verdict on a payment, and the purchase with the provider's ids.
+fn judged(purchase: Purchase, payment: &Payment, moment: Moment) -> (Purchase, Verdict) {
+    let verdict = purchase.hear(payment, moment.now);
+    (with_payment(purchase, payment), verdict)
+}
+
+/// The verdict when the provider did not answer.
+fn unanswered(no_answer: &NoAnswer) -> Verdict {
+    tracing::warn!(cause = no_answer as &dyn Error, "no answer from the payment provider");
+    Verdict::Wait(None)
+}

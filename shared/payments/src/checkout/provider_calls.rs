@@ -1,0 +1,106 @@
+//! Calls to the payment provider for a purchase: charge, find, cancel.
+
+use std::time::Duration;
+
+use super::{Till, judged, unanswered};
+use crate::{ChargeOrder, CustomerId, NoAnswer};
+use domain::{Cause, Purchase, Verdict};
+use store::{Fault, Moment};
+
+/// How long the provider may take to find a charge. Together with [`CHARGE_TIMEOUT`], a function can still answer within
+/// API Gateway's 30 seconds.
+const FIND_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the provider may take to make a charge.
+const CHARGE_TIMEOUT: Duration = Duration::from_secs(18);
+
+impl Till<'_> {
+    /// Orders the charge that the row has already counted.
+    pub(super) async fn charge(
+        &self,
+        purchase: Purchase,
+        moment: Moment,
+    ) -> Result<(Purchase, Verdict), Fault> {
+        let payment = match self.order(&purchase).await? {
+            Ok(order) => within(CHARGE_TIMEOUT, self.provider.charge(&order)).await,
+            Err(no_answer) => Err(no_answer),
+        };
+        Ok(match payment {
+            Ok(payment) => judged(purchase, &payment, moment),
+            Err(no_answer) => (purchase, unanswered(&no_answer)),
+        })
+    }
+
+    /// Looks up the result of an earlier charge.
+    pub(super) async fn find(
+        &self,
+        purchase: Purchase,
+        moment: Moment,
+    ) -> Result<(Purchase, Verdict), Fault> {
+        let found = match self.order(&purchase).await? {
+            Ok(order) => within(FIND_TIMEOUT, self.provider.find(&order)).await,
+            Err(no_answer) => Err(no_answer),
+        };
+        Ok(match found {
+            Ok(Some(payment)) => judged(purchase, &payment, moment),
+            Ok(None) => {
+                let verdict = purchase.not_found(moment.now);
+                (purchase, verdict)
+            }
+            Err(no_answer) => {
+                let Verdict::Charge = purchase.unheard(moment.now) else {
+                    return Ok((purchase, unanswered(&no_answer)));
+                };
+                (purchase, Verdict::Charge)
+            }
+        })
+    }
+
+    /// Cancels a payment that has waited too long, and returns the verdict on its state after that.
+    pub(super) async fn cancelled(
+        &self,
+        purchase: Purchase,
+        verdict: Verdict,
+        moment: Moment,
+    ) -> (Purchase, Verdict) {
+        let Verdict::Cancel(id) = verdict else { return (purchase, verdict) };
+        match self.provider.cancel(&id).await {
+            Ok(payment) => match judged(purchase, &payment, moment) {
+                (purchase, Verdict::Cancel(_)) => (purchase, Verdict::Wait(None)),
+                known => known,
+            },
+            Err(no_answer) => (purchase, unanswered(&no_answer)),
+        }
+    }
+
+    /// The order for the provider, with the organisation's customer id there.
+    async fn order(&self, purchase: &Purchase) -> Result<Result<ChargeOrder, NoAnswer>, Fault> {
+        let org = purchase.id.account.org;
+        let organisation = self.organisation(org).await?;
+        let customer = match organisation.customer {
+            Some(customer) => Some(CustomerId(customer)),
+            None => match self.provider.enrol(org, &organisation.name).await {
+                Ok(Some(CustomerId(customer))) => {
+                    Some(CustomerId(self.settings.add_customer(org, &customer).await?))
+                }
+                Ok(None) => None,
+                Err(no_answer) => return Ok(Err(no_answer)),
+            },
+        };
+        Ok(Ok(ChargeOrder {
+            purchase: purchase.id,
+            customer,
+            method: purchase.method.clone(),
+            price: purchase.offer.price,
+            description: format!("{} credits", u64::from(purchase.offer.credits)),
+            off_session: purchase.cause == Cause::AutoRecharge,
+            made_at: purchase.made_at,
+            payment: purchase.payment.clone(),
+        }))
+    }
+}
+
+/// A call to the provider; [`NoAnswer`] after the timeout.
+async fn within<T>(limit: Duration, call: impl Future<Output = Result<T, NoAnswer>>) -> Result<T, NoAnswer> {
+    tokio::time::timeout(limit, call).await.unwrap_or_else(|_| Err(NoAnswer("it takes too long".to_owned())))
+}

@@ -1,0 +1,79 @@
+//! The return of money for which no credits can be granted.
+
+use super::{StepResult, Till};
+use crate::PaymentId;
+use domain::{Decline, Fingerprint, Purchase, Refusal, Stage, Step};
+use store::{ClaimsOf, Errand, Fault, Moment, Unsettled, system_key};
+
+impl Till<'_> {
+    /// Decides that a purchase has failed, by claiming the key under which it would be granted: after that no process can
+    /// grant it. Returns false when another process has claimed the key in order to grant the purchase.
+    ///
+    /// # Errors
+    /// [`Unsettled::Failed`] when the table is unavailable.
+    pub async fn decide_failed(&self, purchase: &Purchase, moment: Moment) -> Result<bool, Unsettled> {
+        let name = format!("purchase/{}", purchase.id.transaction);
+        let (key, asked) = (system_key(&name)?, Fingerprint(format!("{name}/failed")));
+        let of = ClaimsOf::Account(purchase.id.account);
+        match self.ledger.claim_once(of, &key, &asked, moment).await {
+            Ok(_) => Ok(true),
+            Err(Unsettled::KeyReused) => Ok(false),
+            Err(unsettled) => Err(unsettled),
+        }
+    }
+
+    /// Returns the money of a paid purchase that cannot be granted. The failure is decided and stored before the provider
+    /// is called, so no process grants what another is refunding.
+    pub(super) async fn give_back(
+        &self,
+        purchase: Purchase,
+        refusal: Option<&Refusal>,
+        moment: Moment,
+    ) -> Result<StepResult, Unsettled> {
+        let why = refusal.map(Refusal::to_string);
+        tracing::error!(purchase = %purchase.id.transaction, why, "paid but cannot be granted; refunding");
+        if !self.decide_failed(&purchase, moment).await? {
+            return Err(Unsettled::InProgress);
+        }
+        let returning = Purchase { to_return: purchase.payment.is_some(), ..purchase };
+        match self.save(returning, Stage::Failed(Decline::plain("refunded")), moment).await? {
+            StepResult::Done(failed) if failed.next() == Step::Return => {
+                Ok(StepResult::Next(failed, Step::Return))
+            }
+            StepResult::Done(failed) => Ok(StepResult::Done(failed)),
+            StepResult::Next(known, next) => Ok(StepResult::Next(known, next)),
+        }
+    }
+
+    /// Returns the money of a payment that succeeded after its purchase was reported as failed.
+    pub(super) async fn paid_too_late(
+        &self,
+        purchase: Purchase,
+        payment: PaymentId,
+        moment: Moment,
+    ) -> Result<StepResult, Unsettled> {
+        tracing::warn!(purchase = %purchase.id.transaction, "paid after it was reported as failed; refunding");
+        if !self.decide_failed(&purchase, moment).await? {
+            return Err(Unsettled::InProgress);
+        }
+        let returning = Purchase { to_return: true, payment: Some(payment), ..purchase };
+        self.ledger.note(Errand::Purchase(returning.id), returning.look_at(moment.now)).await?;
+        match self.ledger.save_purchase(&returning).await? {
+            Some(saved) => Ok(StepResult::Done(self.return_money(saved).await?.into())),
+            None => Err(Fault::Busy.into()),
+        }
+    }
+
+    /// Refunds all money of a failed purchase. A repeated call refunds nothing more.
+    pub(crate) async fn return_money(&self, purchase: Purchase) -> Result<Purchase, Unsettled> {
+        if let Some(payment) = &purchase.payment {
+            self.provider.refund(payment).await?;
+        }
+        let returned = Purchase { to_return: false, ..purchase };
+        match self.ledger.save_purchase(&returned).await? {
+            Some(saved) => Ok(saved),
+            // Another process has changed the row. If it still asks for a refund, that is repeated without effect.
+            None => Ok(self.reload(&returned).await?),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Spending limits: what an organisation may still spend today.
+
+use std::error::Error;
+
+use super::Till;
+use domain::{AccountId, Currency, Money, OrgId, Purchase, Rate, Refusal, SpendingLimit};
+use store::{Fault, Moment, Organisation, Unsettled};
+
+/// The daily spending limit of an organisation, and what it has spent today.
+#[derive(Clone, Copy, Debug)]
+pub struct SpendingToday {
+    /// The billing currency of the organisation.
+    pub currency: Currency,
+    limit: SpendingLimit,
+    spent: u64,
+}
+
+impl SpendingToday {
+    /// Checks a price against the rest of the limit.
+    ///
+    /// # Errors
+    /// [`Refusal::SpendingLimit`] when the price exceeds it.
+    pub fn fits(&self, price: Money) -> Result<(), Refusal> {
+        let Self { limit, spent, .. } = *self;
+        let fits = limit.room_for(price).is_some_and(|room| spent <= room);
+        if fits { Ok(()) } else { Err(Refusal::SpendingLimit { price, limit, spent }) }
+    }
+}
+
+impl Till<'_> {
+    /// The exchange rate from the currency of a price to the billing currency; `None` when no rate is configured.
+    ///
+    /// # Errors
+    /// When the table is unavailable.
+    pub async fn rate(&self, org: OrgId, price: Money, moment: Moment) -> Result<Option<Rate>, Fault> {
+        let currency = self.currency(org).await?;
+        Ok(self.settings.catalogue(moment.wall).await?.rate(price.currency(), currency))
+    }
+
+    /// The billing currency of an organisation.
+    ///
+    /// # Errors
+    /// When the table is unavailable.
+    pub async fn currency(&self, org: OrgId) -> Result<Currency, Fault> {
+        Ok(self.organisation(org).await?.currency)
+    }
+
+    pub(crate) async fn organisation(&self, org: OrgId) -> Result<Organisation, Fault> {
+        let organisation = self.settings.organisation(org).await?;
+        organisation.ok_or_else(|| Fault::corrupt("an account", "its organisation is gone"))
+    }
+
+    /// The spending limit of an organisation, and what it has spent today.
+    ///
+    /// # Errors
+    /// When the table is unavailable.
+    pub async fn spending_today(&self, account: AccountId, moment: Moment) -> Result<SpendingToday, Fault> {
+        let organisation = self.organisation(account.org).await?;
+        let spent = self.ledger.spent(account, moment.now.date_naive()).await?;
+        Ok(SpendingToday { currency: organisation.currency, limit: organisation.may_spend(), spent })
+    }
+
+    /// Checks a price against what the organisation may still spend today. [`Till::start`] counts the purchase and may still
+    /// refuse it, because of other purchases meanwhile.
+    ///
+    /// # Errors
+    /// When the table is unavailable.
+    pub async fn fits_today(
+        &self,
+        account: AccountId,
+        price: Money,
+        moment: Moment,
+    ) -> Result<Result<(), Refusal>, Fault> {
+        Ok(self.spending_today(account, moment).await?.fits(price))
+    }
+
+    /// Counts a purchase against the spending limit of its organisation.
+    ///
+    /// # Errors
+    /// [`Unsettled::Refused`] when the price exceeds the rest of the limit.
+    pub(super) async fn count(&self, purchase: &Purchase) -> Result<(), Unsettled> {
+        let Some(day) = purchase.counted else { return Ok(()) };
+        let (account, price) = (purchase.id.account, purchase.offer.price);
+        let limit = self.organisation(account.org).await?.may_spend();
+        match self.ledger.count_spending(account, day, (price, limit)).await? {
+            Ok(()) => Ok(()),
+            Err(spent) => Err(Refusal::SpendingLimit { price, limit, spent }.into()),
+        }
+    }
+
+    /// Removes a purchase from the count. If that fails, the limit of the day is lower than it should be.
+    pub(super) async fn uncount(&self, purchase: &Purchase) {
+        let Some(day) = purchase.counted else { return };
+        let (account, price) = (purchase.id.account, purchase.offer.price);
+        if let Err(fault) = self.ledger.uncount_spending(account, day, price).await {
+            tracing::warn!(%account, cause = &fault as &dyn Error, "a failed purchase stays counted for its day");
+        }
+    }
+}
