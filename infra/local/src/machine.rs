@@ -14,6 +14,7 @@ use domain::Reach;
 use jobs::Task;
 use scrip_http::{App, Clock, CursorKey, describe, finish, instant, stripe};
 use scrip_payments::RechargeRequest;
+use scrip_payments::simulated::Notice;
 use scrip_payments::{Providers, Simulated};
 use scrip_webhooks::DeliveryRequest;
 use scrip_webhooks::{Limits, Sender};
@@ -28,9 +29,9 @@ use crate::clock::LocalClock;
 use crate::database::Database;
 use crate::demo::{DemoKeys, fill};
 use crate::emulation::{
-    Background, Delay, Follower, InProcessEventBus, InProcessQueue, LocalKms, QueuePort, Scheduler,
-    ask_for_reversals, check_recharges, deliver_to_all, deliver_webhooks, in_process_queue, release_leases,
-    run_renewals, send_payment_events,
+    Background, Delay, Follower, InProcessEventBus, InProcessQueue, LocalKms, QueuePort, QueueReceiver,
+    Scheduler, ask_for_reversals, check_recharges, deliver_to_all, deliver_webhooks, in_process_queue,
+    release_leases, run_renewals, send_payment_events,
 };
 use crate::engine::Engine;
 use crate::folder::{SavedState, StateFile, fresh_key, keep_private};
@@ -90,20 +91,12 @@ impl Machine {
         let config = database.ledger.interceptor(meter.clone()).build();
         create(&aws_sdk_dynamodb::Client::from_conf(config.clone()), Tables::OWN).await?;
         let clock = start_clock(&options, &saved)?;
-        let (payment_events, events_to_send) = in_process_queue();
-        let (recharges, recharges_to_check) = in_process_queue();
-        let (renewals, renewals_to_run) = in_process_queue();
-        let (deliveries, deliveries_to_make) = in_process_queue();
+        let (queues, receivers) = MachineQueues::new();
         let payments_url = format!("http://{address}/_local/payments");
-        let provider =
-            crate::payments::open(options.folder().as_deref(), payments_url, payment_events.clone())?;
-        let queues = AppQueues {
-            recharges: recharges.clone(),
-            renewals: renewals.clone(),
-            deliveries: deliveries.clone(),
-        };
+        let events = queues.payment_events.clone();
+        let provider = crate::payments::open(options.folder().as_deref(), payments_url, events)?;
         let parts = AppParts::new(clock.clone(), provider.clone(), &mut saved, limits)?;
-        let app = app(&config, parts, queues)?;
+        let app = app(&config, parts, &queues)?;
         app.settings.load(&crate::catalogue()?).await?;
         let keys = load_seed(&app, &options, &mut saved, &file).await?;
         if database.engine.is_some() {
@@ -113,37 +106,24 @@ impl Machine {
         saved.now = clock.stands_at();
         file.write(&saved)?;
         let stream = Follower::new(database.streams, LEDGER_TABLE, database.engine.clone()).await?;
-        let stream = Arc::new(Mutex::new(stream));
-        let calls = meter.calls();
-        let background = Background { stream, payment_events, recharges, renewals, deliveries, calls };
-        let scheduler = Scheduler {
-            app: app.clone(),
-            clock: clock.clone(),
-            background: background.clone(),
-            renewals: Arc::default(),
-            turn: Arc::default(),
-            saved: Arc::new(Mutex::new(saved)),
-            file,
-        };
+        let background = queues.background(stream, &meter);
+        let saved = Arc::new(Mutex::new(saved));
+        let (renewals, turn) = (Arc::default(), Arc::default());
+        let scheduler = Scheduler { app: app.clone(), clock, background, renewals, turn, saved, file };
         let functions = functions();
         let openapi = Arc::new(describe(functions.get_openapi())?);
-        let inbox = Inbox::default();
-        let port = address.port();
+        let (port, inbox) = (address.port(), Inbox::default());
         let state = MachineState { port, scheduler, provider, inbox, meter: meter.clone(), openapi };
         meter.reset();
-        let mut running = JoinSet::new();
-        running.spawn(read_stream(app.clone(), background.stream.clone()));
-        if let Some(engine) = database.engine {
-            running.spawn(sweep(engine, clock));
-        }
-        running.spawn(check_recharges(recharges_to_check, app.clone()));
-        running.spawn(run_renewals(renewals_to_run, app.clone()));
-        running.spawn(deliver_webhooks(deliveries_to_make, app.clone()));
-        deliver_to_all(&app, &background.deliveries).await?;
-        running.spawn(state.scheduler.clone().run());
-        let router = finish(functions.merge(routes(state.clone()).into()), app);
+        let router = finish(functions.merge(routes(state.clone()).into()), app.clone());
         let router = router.layer(from_fn_with_state(meter, measure));
-        running.spawn(send_payment_events(events_to_send, router.clone()));
+        let mut running = receivers.run(&app, router.clone());
+        running.spawn(read_stream(app.clone(), state.scheduler.background.stream.clone()));
+        if let Some(engine) = database.engine {
+            running.spawn(sweep(engine, state.scheduler.clock.clone()));
+        }
+        deliver_to_all(&app, &state.scheduler.background.deliveries).await?;
+        running.spawn(state.scheduler.clone().run());
         running.spawn(serve(listener, router));
         Ok(Self { address, keys, running, state })
     }
@@ -186,11 +166,54 @@ impl Machine {
     }
 }
 
-/// The queues that the functions send to.
-struct AppQueues {
+/// The queues of the machine: the ends that messages are sent to.
+struct MachineQueues {
+    payment_events: InProcessQueue<Notice>,
     recharges: InProcessQueue<RechargeRequest>,
     renewals: InProcessQueue<Task>,
     deliveries: InProcessQueue<DeliveryRequest>,
+}
+
+/// The ends of the same queues that messages are taken from.
+struct MachineReceivers {
+    payment_events: QueueReceiver<Notice>,
+    recharges: QueueReceiver<RechargeRequest>,
+    renewals: QueueReceiver<Task>,
+    deliveries: QueueReceiver<DeliveryRequest>,
+}
+
+impl MachineQueues {
+    fn new() -> (Self, MachineReceivers) {
+        let (payment_events, payment_events_out) = in_process_queue();
+        let (recharges, recharges_out) = in_process_queue();
+        let (renewals, renewals_out) = in_process_queue();
+        let (deliveries, deliveries_out) = in_process_queue();
+        let receivers = MachineReceivers {
+            payment_events: payment_events_out,
+            recharges: recharges_out,
+            renewals: renewals_out,
+            deliveries: deliveries_out,
+        };
+        (Self { payment_events, recharges, renewals, deliveries }, receivers)
+    }
+
+    fn background(self, stream: Follower, meter: &Meter) -> Background {
+        let Self { payment_events, recharges, renewals, deliveries } = self;
+        let (stream, calls) = (Arc::new(Mutex::new(stream)), meter.calls());
+        Background { stream, payment_events, recharges, renewals, deliveries, calls }
+    }
+}
+
+impl MachineReceivers {
+    /// Starts a task for each queue, which handles its messages.
+    fn run(self, app: &Arc<App>, router: Router) -> JoinSet<()> {
+        let mut running = JoinSet::new();
+        running.spawn(check_recharges(self.recharges, app.clone()));
+        running.spawn(run_renewals(self.renewals, app.clone()));
+        running.spawn(deliver_webhooks(self.deliveries, app.clone()));
+        running.spawn(send_payment_events(self.payment_events, router));
+        running
+    }
 }
 
 /// What the functions use beside the database and the queues.
@@ -226,7 +249,11 @@ fn saved_state(options: &Options) -> anyhow::Result<(StateFile, SavedState)> {
 }
 
 /// The app that the functions work with: on this machine's tables, clock, payment provider and queues.
-fn app(config: &aws_sdk_dynamodb::Config, parts: AppParts, queues: AppQueues) -> anyhow::Result<Arc<App>> {
+fn app(
+    config: &aws_sdk_dynamodb::Config,
+    parts: AppParts,
+    queues: &MachineQueues,
+) -> anyhow::Result<Arc<App>> {
     let provider = Arc::new(parts.provider);
     Ok(Arc::new(App {
         ledger: Ledger::new(config, Tables::OWN.ledger),
@@ -235,10 +262,10 @@ fn app(config: &aws_sdk_dynamodb::Config, parts: AppParts, queues: AppQueues) ->
         clock: parts.clock,
         // With Stripe's keys in the environment, live keys make real payments.
         providers: Providers { live: stripe()?.unwrap_or_else(|| provider.clone()), test: provider },
-        recharges: Arc::new(QueuePort::new(queues.recharges, Delay::Ignored)),
-        tasks: Arc::new(QueuePort::new(queues.renewals, Delay::Ignored)),
+        recharges: Arc::new(QueuePort::new(queues.recharges.clone(), Delay::Ignored)),
+        tasks: Arc::new(QueuePort::new(queues.renewals.clone(), Delay::Ignored)),
         bus: Arc::new(InProcessEventBus(queues.deliveries.clone())),
-        deliveries: Arc::new(QueuePort::new(queues.deliveries, Delay::LeftToItsJob)),
+        deliveries: Arc::new(QueuePort::new(queues.deliveries.clone(), Delay::LeftToItsJob)),
         seal: Arc::new(parts.seal),
         sender: Arc::new(parts.sender),
         cursors: parts.cursors,
