@@ -20,9 +20,9 @@ const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 pub(crate) async fn only_from_here(State(port): State<u16>, request: Request, next: Next) -> Response {
     let is_local = request.uri().path().starts_with("/_local");
     if is_local && !is_from_here(port, request.method(), request.uri(), request.headers()) {
-        let words = "the routes below /_local accept calls under the machine's own name and port, such as \
+        let message = "the routes below /_local accept calls under the machine's own name and port, such as \
                      http://localhost:3000, and from no page of another origin";
-        return ApiError::wrong_side(words).into_response();
+        return ApiError::wrong_side(message).into_response();
     }
     next.run(request).await
 }

@@ -114,8 +114,8 @@ mod checks {
     fn a_mutant_is_planted_if_the_file_has_its_text_once() {
         assert_eq!(planted("a + b", "a").plant("let x = a + b;").unwrap(), "let x = a;");
         for text in ["let x = a;", "a + b; a + b"] {
-            let words = planted("a + b", "a").plant(text).unwrap_err().to_string();
-            assert!(words.contains("f.rs") && words.contains("not once"), "{words}");
+            let message = planted("a + b", "a").plant(text).unwrap_err().to_string();
+            assert!(message.contains("f.rs") && message.contains("not once"), "{message}");
         }
         assert!(planted("a", "a").plant("a").is_err());
         assert!(Planted { killed_by: vec![], ..planted("a", "b") }.plant("a").is_err());

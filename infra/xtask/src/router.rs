@@ -1,5 +1,5 @@
 //! Reads the routes from the functions' fragments and writes the router of `cargo lambda watch`. Whether the functions serve
-//! these routes is checked by tests/openapi.rs.
+//! these routes is checked by tests/contract/openapi.rs.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -150,15 +150,15 @@ mod checks {
     #[test]
     fn a_route_of_two_functions_is_refused() {
         let route = "Method: GET, Path: /a";
-        let words = refused(&[function("admin", &[route]), function("balance", &[route])]);
-        assert_eq!(words, "GET /a leads to two functions: admin and balance");
+        let message = refused(&[function("admin", &[route]), function("balance", &[route])]);
+        assert_eq!(message, "GET /a leads to two functions: admin and balance");
     }
 
     #[test]
     fn a_route_that_is_not_seen_is_refused() {
         let hidden = function("admin", &["Method: GET,\n            Path: /a"]);
-        let words = refused(&[hidden]);
-        assert!(words.starts_with("functions/admin/function.yaml has a route whose"), "{words}");
+        let message = refused(&[hidden]);
+        assert!(message.starts_with("functions/admin/function.yaml has a route whose"), "{message}");
     }
 
     #[test]

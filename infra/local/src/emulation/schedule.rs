@@ -23,9 +23,9 @@ const STOPS_MAX: u32 = 10_000;
 /// How many ticks in a row may find something to run while the clock stands still.
 const TICKS_MAX: u32 = 1_000;
 
-/// What a scheduler schedules: the work of the machine, or of a test.
+/// The work that falls due on a machine, or in a test.
 #[async_trait]
-pub(crate) trait Schedule: Send + Sync {
+pub(crate) trait DueWork: Send + Sync {
     /// Returns once the background work is done.
     async fn wait_until_idle(&self) -> anyhow::Result<()>;
 
@@ -43,29 +43,29 @@ pub(crate) trait Schedule: Send + Sync {
 ///
 /// # Errors
 /// When something fails; the clock then stays where it has stopped.
-pub(crate) async fn advance(schedule: &impl Schedule, to: DateTime<Utc>) -> anyhow::Result<()> {
+pub(crate) async fn advance(work: &impl DueWork, to: DateTime<Utc>) -> anyhow::Result<()> {
     for _ in 0..STOPS_MAX {
-        schedule.wait_until_idle().await?;
-        let Some(due) = schedule.next_due().await?.filter(|due| *due <= to) else { break };
-        schedule.move_to(due).await?;
-        if schedule.tick().await? == 0 {
+        work.wait_until_idle().await?;
+        let Some(due) = work.next_due().await?.filter(|due| *due <= to) else { break };
+        work.move_to(due).await?;
+        if work.tick().await? == 0 {
             // The same job would be found at every further stop.
             tracing::warn!(%due, "a scheduled job is due and did not run");
             break;
         }
     }
-    schedule.move_to(to).await?;
-    run_due(schedule).await
+    work.move_to(to).await?;
+    run_due(work).await
 }
 
 /// Runs what is due by now and everything that follows from it.
 ///
 /// # Errors
 /// When something fails, or the work has no end.
-pub(crate) async fn run_due(schedule: &impl Schedule) -> anyhow::Result<()> {
+pub(crate) async fn run_due(work: &impl DueWork) -> anyhow::Result<()> {
     for _ in 0..TICKS_MAX {
-        schedule.wait_until_idle().await?;
-        if schedule.tick().await? == 0 {
+        work.wait_until_idle().await?;
+        if work.tick().await? == 0 {
             return Ok(());
         }
     }
@@ -103,7 +103,7 @@ impl Scheduler {
 }
 
 #[async_trait]
-impl Schedule for Scheduler {
+impl DueWork for Scheduler {
     async fn wait_until_idle(&self) -> anyhow::Result<()> {
         self.background.wait_until_idle(&self.app).await
     }
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct FakeSchedule(Mutex<FakeState>);
+    struct FakeWork(Mutex<FakeState>);
 
     /// Jobs by the second at which they are due, and which ran when.
     #[derive(Default)]
@@ -159,7 +159,7 @@ mod tests {
         ticks: usize,
     }
 
-    impl FakeSchedule {
+    impl FakeWork {
         fn new(due: &[(i64, &'static str)]) -> Self {
             Self(Mutex::new(FakeState { due: due.iter().copied().collect(), ..FakeState::default() }))
         }
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[async_trait]
-    impl Schedule for FakeSchedule {
+    impl DueWork for FakeWork {
         async fn wait_until_idle(&self) -> anyhow::Result<()> {
             self.0.lock().unwrap().busy = false;
             Ok(())
@@ -219,7 +219,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_falls_due_on_the_way_runs_at_its_time() {
-        let fake = FakeSchedule::new(&[(30, "c"), (10, "a"), (10, "b"), (99, "after")]);
+        let fake = FakeWork::new(&[(30, "c"), (10, "a"), (10, "b"), (99, "after")]);
         assert_eq!(fake.advance(50).await.unwrap(), [(10, "a"), (10, "b"), (30, "c")]);
         assert_eq!(fake.advance(98).await.unwrap().len(), 3);
         assert_eq!(fake.advance(99).await.unwrap().last(), Some(&(99, "after")));
@@ -227,14 +227,14 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_overdue_runs_now_and_not_in_the_past() {
-        let fake = FakeSchedule::new(&[(10, "late")]);
+        let fake = FakeWork::new(&[(10, "late")]);
         fake.0.lock().unwrap().now = 40;
         assert_eq!(fake.advance(60).await.unwrap(), [(40, "late")]);
     }
 
     #[tokio::test]
     async fn a_postponed_job_runs_on_the_same_way_if_it_falls_due_there() {
-        let fake = FakeSchedule::new(&[(10, "retry"), (20, "other")]);
+        let fake = FakeWork::new(&[(10, "retry"), (20, "other")]);
         fake.0.lock().unwrap().postponed = vec![("retry", 25), ("retry", 100)];
         assert_eq!(fake.advance(60).await.unwrap(), [(10, "retry"), (20, "other"), (35, "retry")]);
         assert_eq!(fake.advance(200).await.unwrap().last(), Some(&(135, "retry")));
@@ -242,14 +242,14 @@ mod tests {
 
     #[tokio::test]
     async fn what_follows_from_the_last_stop_runs_too() {
-        let fake = FakeSchedule::new(&[(60, "end")]);
+        let fake = FakeWork::new(&[(60, "end")]);
         fake.0.lock().unwrap().postponed = vec![("end", 0)];
         assert_eq!(fake.advance(60).await.unwrap(), [(60, "end"), (60, "end")]);
     }
 
     #[tokio::test]
     async fn a_job_that_does_not_run_does_not_stop_the_clock() {
-        let fake = FakeSchedule::new(&[(10, "stuck")]);
+        let fake = FakeWork::new(&[(10, "stuck")]);
         fake.0.lock().unwrap().stuck = true;
         assert_eq!(fake.advance(60).await.unwrap(), []);
         assert_eq!(fake.0.lock().unwrap().ticks, 2);
@@ -257,7 +257,7 @@ mod tests {
 
     #[tokio::test]
     async fn ticks_without_an_end_are_an_error() {
-        let fake = FakeSchedule::new(&[(10, "loop")]);
+        let fake = FakeWork::new(&[(10, "loop")]);
         fake.0.lock().unwrap().postponed = vec![("loop", 0); 20_000];
         fake.advance(60).await.unwrap_err();
     }

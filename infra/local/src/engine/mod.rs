@@ -85,11 +85,11 @@ pub enum EngineError {
 
 /// An embedded DynamoDB. Clones share one database, which closes with the last clone and the last client made from one.
 #[derive(Clone, Debug)]
-pub struct Engine(Arc<Shared>);
+pub struct Engine(Arc<EngineParts>);
 
 /// The fields are dropped in this order: no thread may write to the file once another process can lock it.
 #[derive(Debug)]
-struct Shared {
+struct EngineParts {
     worker: EngineThread,
     servers: HttpServers,
     database: OpenDatabase,
@@ -134,7 +134,7 @@ impl Engine {
         stream::create_index(&home)?;
         let worker = EngineThread::start(database.clone()).map_err(EngineError::Thread)?;
         let database = OpenDatabase(database);
-        Ok(Self(Arc::new(Shared { worker, servers: HttpServers::default(), database, home })))
+        Ok(Self(Arc::new(EngineParts { worker, servers: HttpServers::default(), database, home })))
     }
 
     /// An HTTP client for the AWS SDK that hands each request to the engine, whatever the endpoint. It serves the operations

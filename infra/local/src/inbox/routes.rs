@@ -87,7 +87,7 @@ async fn receive(
     Extension(inbox): Extension<Inbox>,
     Path(name): Path<String>,
     Params(ReceiveQuery { answer }): Params<ReceiveQuery>,
-    delivery: Delivery,
+    delivery: ReceivedDelivery,
 ) -> Result<Response, ApiError> {
     let status = StatusCode::from_u16(answer.unwrap_or(200));
     let status = status.map_err(|_| ApiError::field("answer", "must be an HTTP status, 100 to 999"))?;
@@ -99,12 +99,12 @@ async fn receive(
 }
 
 /// The headers and the body of a delivery.
-struct Delivery {
+struct ReceivedDelivery {
     headers: HeaderMap,
     body: Bytes,
 }
 
-impl<S: Send + Sync> FromRequest<S> for Delivery {
+impl<S: Send + Sync> FromRequest<S> for ReceivedDelivery {
     type Rejection = BytesRejection;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, BytesRejection> {
@@ -113,7 +113,7 @@ impl<S: Send + Sync> FromRequest<S> for Delivery {
     }
 }
 
-impl Delivery {
+impl ReceivedDelivery {
     /// What the inbox keeps of it.
     fn into_received(
         self,
@@ -168,7 +168,7 @@ async fn verify_delivery(
     inbox: &Inbox,
     app: &App,
     name: &str,
-    delivery: &Delivery,
+    delivery: &ReceivedDelivery,
 ) -> Result<Result<WebhookId, String>, ApiError> {
     let verified = signer(&inbox.secrets(name), delivery);
     if verified.is_ok() {
@@ -180,7 +180,7 @@ async fn verify_delivery(
     Ok(verified)
 }
 
-fn signer(secrets: &WebhookSecrets, delivery: &Delivery) -> Result<WebhookId, String> {
+fn signer(secrets: &WebhookSecrets, delivery: &ReceivedDelivery) -> Result<WebhookId, String> {
     let mut problem = "no webhook has this URL".to_owned();
     for (id, secret) in secrets {
         match verify(std::slice::from_ref(secret), &delivery.headers, &delivery.body) {

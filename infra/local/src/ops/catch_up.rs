@@ -67,7 +67,7 @@ struct StreamBatch {
 
 /// What became of a batch.
 #[derive(PartialEq, Eq)]
-enum BatchOutcome {
+enum StreamBatchOutcome {
     /// The records that the stream still has were processed.
     Processed,
     /// The stream has none of its records any more.
@@ -100,7 +100,8 @@ pub async fn follow_failures(
         for Message { body, receipt_handle, .. } in new {
             match process_batch(streams, ledger, others, &body.unwrap_or_default()).await {
                 Ok(outcome) => {
-                    let count = if outcome == BatchOutcome::Expired { &mut expired } else { &mut processed };
+                    let count =
+                        if outcome == StreamBatchOutcome::Expired { &mut expired } else { &mut processed };
                     *count = count.saturating_add(1);
                     let delete = client.delete_message().queue_url(url).set_receipt_handle(receipt_handle);
                     delete.send().await.context("cannot delete a message whose records were processed")?;
@@ -125,10 +126,10 @@ async fn process_batch(
     ledger: &Ledger,
     others: &Others<'_>,
     body: &str,
-) -> anyhow::Result<BatchOutcome> {
+) -> anyhow::Result<StreamBatchOutcome> {
     let FailureMessage { batch } =
         serde_json::from_str(body).context("a message that Lambda did not send")?;
-    let (mut next, mut outcome) = (iterator(streams, &batch).await?, BatchOutcome::Expired);
+    let (mut next, mut outcome) = (iterator(streams, &batch).await?, StreamBatchOutcome::Expired);
     while let Some(iterator) = next {
         let read = match streams.get_records().shard_iterator(iterator).send().await {
             Ok(read) => read,
@@ -144,7 +145,7 @@ async fn process_batch(
         let is_over =
             ours.len() < count || ours.last().is_some_and(|last| last.place == batch.end_sequence_number);
         if !ours.is_empty() {
-            outcome = BatchOutcome::Processed;
+            outcome = StreamBatchOutcome::Processed;
         }
         if let Some(place) = project(ledger, others, ours).await {
             bail!("the record {place} of {} could not be handled", batch.shard_id);

@@ -127,7 +127,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("payments.jsonl"), "{}\n").unwrap();
         let error = open(folder.path()).map(|_| ()).unwrap_err();
-        let words = format!("{error:#}");
-        assert!(words.contains("payments.jsonl is invalid") && words.contains("--data"), "{words}");
+        let message = format!("{error:#}");
+        assert!(message.contains("payments.jsonl is invalid") && message.contains("--data"), "{message}");
     }
 }
