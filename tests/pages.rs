@@ -119,6 +119,20 @@ fn comments_and_strings_are_in_plain_english() {
 }
 
 #[test]
+fn names_of_functions_are_in_plain_english() {
+    let mut found = Vec::new();
+    for (path, text) in SOURCES.into_iter().flat_map(|folder| files(folder, "rs")) {
+        for (line, text) in (1..).zip(text.lines()) {
+            let is_part = |character: char| character.is_alphanumeric() || character == '_';
+            let name = text.split_once("fn ").and_then(|(_, rest)| rest.split(|c: char| !is_part(c)).next());
+            let name = name.unwrap_or_default().replace('_', " ");
+            found.extend(Prose { line, text: name }.phrases(PHRASES, &path));
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
 fn comments_and_strings_are_found() {
     let source = concat!(
         "//! Said by somebody.\nfn nobody<'a>(c: char) -> bool {\n    // So\n    // many lines, `nobody` in code.\n",
