@@ -208,7 +208,7 @@ async fn settle(
     Ok(())
 }
 
-/// Issues an operator's key: the first one of a deployment.
+/// Issues an operator's key.
 ///
 /// # Errors
 /// When the database fails.

@@ -9,7 +9,7 @@ use http::header::{HOST, HeaderName, ORIGIN};
 use http::{HeaderMap, Method, Uri};
 use scrip_http::ApiError;
 
-/// The machine's own names, which no one can register.
+/// The machine's own names, which can't be registered as domains.
 const NAMES: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 
 /// The headers by which a browser says where a request comes from. A page can't change them.
