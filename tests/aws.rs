@@ -106,8 +106,14 @@ async fn records_that_the_projector_failed_at_are_followed_from_the_stream() {
     let (activity, mut said) = (books.activity(), Vec::new());
     let others = tests::others(&activity);
     let tell = &mut |line: &str| said.push(line.to_owned());
-    let followed =
-        local::follow_failures((&client, &failures), &streams, (&books.ledger, &others), tell).await;
+    let followed = local::follow_failures(
+        local::QueueAddress { client: &client, url: &failures },
+        &streams,
+        &books.ledger,
+        &others,
+        tell,
+    )
+    .await;
     assert!(followed.unwrap_err().to_string().starts_with("1 batches failed again"));
     assert_eq!(said.last().unwrap(), "batches of the stream: 1 followed, 1 older than the stream keeps them");
     // No further than the batch went.
@@ -115,7 +121,15 @@ async fn records_that_the_projector_failed_at_are_followed_from_the_stream() {
     // What was followed is no longer there; the other is hidden for a while.
     let said_then = said.clone();
     let tell = &mut |line: &str| said.push(line.to_owned());
-    local::follow_failures((&client, &failures), &streams, (&books.ledger, &others), tell).await.unwrap();
+    local::follow_failures(
+        local::QueueAddress { client: &client, url: &failures },
+        &streams,
+        &books.ledger,
+        &others,
+        tell,
+    )
+    .await
+    .unwrap();
     assert_eq!(said.len(), said_then.len() + 1);
 }
 
@@ -129,11 +143,11 @@ async fn what_failed_is_sent_again_once_and_no_more_than_was_there() {
     }
     let mut said = Vec::new();
     let mut tell = |line: &str| said.push(line.to_owned());
-    let sent = local::redrive(&client, (&failures, &work), Some(5), &mut tell).await.unwrap();
+    let sent = local::redrive(&client, &failures, &work, Some(5), &mut tell).await.unwrap();
     assert_eq!(sent, 5);
-    let sent = local::redrive(&client, (&failures, &work), None, &mut tell).await.unwrap();
+    let sent = local::redrive(&client, &failures, &work, None, &mut tell).await.unwrap();
     assert_eq!(sent, 18);
-    assert_eq!(local::redrive(&client, (&failures, &work), None, &mut tell).await.unwrap(), 0);
+    assert_eq!(local::redrive(&client, &failures, &work, None, &mut tell).await.unwrap(), 0);
     assert_eq!(said.first().map(String::as_str), Some("23 messages are there; 5 are sent again"));
     let mut found = Vec::new();
     while found.len() < 23 {
@@ -145,5 +159,5 @@ async fn what_failed_is_sent_again_once_and_no_more_than_was_there() {
     }
     found.sort_unstable();
     assert_eq!(found, (0..23).collect::<Vec<_>>());
-    local::redrive(&client, (&work, &work), None, &mut |_| ()).await.unwrap_err();
+    local::redrive(&client, &work, &work, None, &mut |_| ()).await.unwrap_err();
 }

@@ -361,7 +361,7 @@ async fn a_call_that_the_bus_has_lost_is_made_by_who_goes_round() {
     let round = async || {
         let others = tests::others(&activity);
         let told = &mut |_: &str| ();
-        local::follow_accounts((&post.books.ledger, &others, &called), || tests::moment(start()), told)
+        local::follow_accounts(&post.books.ledger, &others, &called, || tests::moment(start()), told)
             .await
             .unwrap();
         std::mem::take(&mut *called.0.lock().unwrap())

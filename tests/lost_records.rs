@@ -149,7 +149,7 @@ async fn what_was_lost_at_the_end_is_followed_by_who_goes_round() {
         let mut said = Vec::new();
         let others = tests::others(&activity);
         let tell = &mut |line: &str| said.push(line.to_owned());
-        local::follow_accounts((&ledger, &others, &Nobody), || Moment { now, ..others.moment }, tell)
+        local::follow_accounts(&ledger, &others, &Nobody, || Moment { now, ..others.moment }, tell)
             .await
             .unwrap();
         said.join("\n")

@@ -1,4 +1,5 @@
-//! The pages: short where they have to be, without a dead link or a dead path, and in plain English.
+//! The pages: short where they have to be, without a dead link or a dead path. And plain English on pages, in comments and
+//! in strings.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,41 +9,42 @@ use std::path::{Component, Path, PathBuf};
 const README_LINES: usize = 150;
 const README_COLUMNS: usize = 120;
 
-/// Where prose is checked for [`PHRASES`]: files below a folder, by their extension. Of Rust files, comments are checked.
-const CHECKED: &[(&str, &str)] = &[(".", "md")];
-
-/// What no page and no comment says: an actor has a name, and a thing has one word (shared/README.md, "Glossary").
+/// Phrases that no page, no comment and no string may use: an actor has a name (the caller, the projector, the customer).
 const PHRASES: &[&str] = &[
     "anybody",
-    "are told",
     "be told",
-    "be had",
-    "does not read",
-    "errand",
-    "errands",
+    "everybody",
     "go by",
     "goes by",
     "going by",
     "how manieth",
-    "is told",
+    "in our hands",
     "look after",
     "looked after",
     "looks after",
     "nobody",
+    "so many",
     "somebody",
-    "so many credits",
     "the mend",
     "told of",
-    "was told",
     "went by",
-    "were told",
     "whoever",
 ];
 
-/// Pages that are not ours, and folders that have none.
+/// Phrases that no page may use. The glossary (shared/README.md) has the words that replace them.
+const PHRASES_ON_PAGES: &[&str] =
+    &["are told", "be had", "does not read", "errand", "errands", "is told", "was told", "were told"];
+
+/// Folders whose Rust files are checked.
+const SOURCES: [&str; 4] = ["shared", "functions", "infra", "tests"];
+
+/// This file, which quotes the phrases.
+const THIS_FILE: &str = "pages.rs";
+
+/// Folders without pages or sources of this project.
 const PASSED_OVER: [&str; 3] = ["target", "node_modules", ".git"];
 
-/// Words that a page may quote as they are in the code.
+/// The mark around code, which may have any word.
 const CODE: char = '`';
 
 #[test]
@@ -96,18 +98,60 @@ fn paths_on_pages_exist() {
 }
 
 #[test]
-fn prose_is_plain() {
+fn pages_are_in_plain_english() {
+    let phrases: Vec<_> = PHRASES.iter().chain(PHRASES_ON_PAGES).copied().collect();
     let mut found = Vec::new();
-    for (folder, extension) in CHECKED {
-        for (path, text) in files(folder, extension) {
-            let text = if *extension == "rs" { comments(&text) } else { prose(&text) };
-            let words = format!(" {} ", words(&text).join(" "));
-            for phrase in PHRASES.iter().filter(|phrase| words.contains(&format!(" {phrase} "))) {
-                found.push(format!("{}: \"{phrase}\"", path.display()));
-            }
+    for (path, text) in files(".", "md") {
+        found.extend(Prose { line: 1, text: prose(&text) }.phrases(&phrases, &path));
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn comments_and_strings_are_in_plain_english() {
+    let mut found = Vec::new();
+    for (path, text) in SOURCES.into_iter().flat_map(|folder| files(folder, "rs")) {
+        if !path.ends_with(THIS_FILE) {
+            found.extend(comments_and_strings(&text).iter().flat_map(|prose| prose.phrases(PHRASES, &path)));
         }
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn names_of_functions_are_in_plain_english() {
+    let mut found = Vec::new();
+    for (path, text) in SOURCES.into_iter().flat_map(|folder| files(folder, "rs")) {
+        for (line, text) in (1..).zip(text.lines()) {
+            let is_part = |character: char| character.is_alphanumeric() || character == '_';
+            let name = text.split_once("fn ").and_then(|(_, rest)| rest.split(|c: char| !is_part(c)).next());
+            let name = name.unwrap_or_default().replace('_', " ");
+            found.extend(Prose { line, text: name }.phrases(PHRASES, &path));
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn comments_and_strings_are_found() {
+    let source = concat!(
+        "//! Said by somebody.\nfn nobody<'a>(c: char) -> bool {\n    // So\n    // many lines, `nobody` in code.\n",
+        "    c == '\"' || c == '\\'' // Nobody's.\n}\n/* Whoever. */\nconst A: &str = \"\\\"be \\\n  told {nobody} \";\n",
+        "const B: &str = r#\"be \"told\"\"#;\n",
+    );
+    let found: Vec<_> = comments_and_strings(source)
+        .iter()
+        .flat_map(|prose| prose.phrases(PHRASES, &root().join("a.rs")))
+        .collect();
+    let expected = [
+        "a.rs:1: \"somebody\"",
+        "a.rs:3: \"so many\"",
+        "a.rs:5: \"nobody\"",
+        "a.rs:7: \"whoever\"",
+        "a.rs:8: \"be told\"",
+        "a.rs:10: \"be told\"",
+    ];
+    assert_eq!(found, expected);
 }
 
 /// Every decision is in the index.
@@ -162,11 +206,20 @@ fn files(folder: &str, extension: &str) -> Vec<(PathBuf, String)> {
     found
 }
 
-/// A page without its listings and code spans.
+/// A page with its listings and code spans emptied; every line keeps its number.
 fn prose(text: &str) -> String {
-    let lines = text.lines().filter(|line| !line.starts_with("    "));
-    let lines: Vec<_> = lines.collect();
-    lines.join("\n").split(CODE).step_by(2).collect()
+    let lines = text.lines().map(|line| if line.starts_with("    ") { "" } else { line });
+    without_spans(&lines.collect::<Vec<_>>().join("\n"), CODE)
+}
+
+/// A text with every other part between `mark`s emptied but for its line breaks.
+fn without_spans(text: &str, mark: char) -> String {
+    let parts = text.split(mark).enumerate();
+    let parts = parts.map(|(number, part)| match number.is_multiple_of(2) {
+        true => part.to_owned(),
+        false => part.chars().filter(|character| *character == '\n').collect(),
+    });
+    parts.collect::<Vec<_>>().join(" ")
 }
 
 /// The code spans of a page.
@@ -175,18 +228,117 @@ fn spans(text: &str) -> Vec<String> {
     lines.join("\n").split(CODE).skip(1).step_by(2).map(str::to_owned).collect()
 }
 
-/// The comments of a file of Rust, without its code spans.
-fn comments(text: &str) -> String {
-    let lines = text.lines().filter_map(|line| line.trim_start().strip_prefix("//"));
-    let lines: Vec<_> = lines.map(|line| line.trim_start_matches(['/', '!'])).collect();
-    lines.join("\n").split(CODE).step_by(2).collect()
+/// A text that people read, and the line of the file that it begins in.
+struct Prose {
+    line: usize,
+    text: String,
 }
 
-/// Words in lower case, without what stands between them.
-fn words(text: &str) -> Vec<String> {
+impl Prose {
+    /// Each of `phrases` that the text uses, with the file and the line.
+    fn phrases(&self, phrases: &[&str], path: &Path) -> Vec<String> {
+        let lines = (self.line..).zip(self.text.lines());
+        let words: Vec<_> =
+            lines.flat_map(|(line, text)| words(text).map(move |word| (line, word))).collect();
+        let mut found = Vec::new();
+        for phrase in phrases {
+            let wanted: Vec<_> = phrase.split(' ').collect();
+            for window in words.windows(wanted.len()) {
+                if window.iter().map(|(_, word)| word.as_str()).eq(wanted.iter().copied()) {
+                    found.push((window[0].0, phrase));
+                }
+            }
+        }
+        found.sort_unstable();
+        let path = path.strip_prefix(root()).unwrap_or(path).display();
+        found.into_iter().map(|(line, phrase)| format!("{path}:{line}: \"{phrase}\"")).collect()
+    }
+}
+
+/// Words in lower case, without a possessive `'s`.
+fn words(text: &str) -> impl Iterator<Item = String> {
     let is_part = |character: char| character.is_alphanumeric() || character == '\'';
-    let words = text.split(|character: char| !is_part(character)).filter(|word| !word.is_empty());
-    words.map(str::to_lowercase).collect()
+    let words = text.split(move |character: char| !is_part(character)).filter(|word| !word.is_empty());
+    words.map(|word| word.trim_end_matches("'s").to_lowercase())
+}
+
+/// The comments and string literals of a Rust file. Comments on consecutive lines are one text, because a phrase may be
+/// broken between them.
+fn comments_and_strings(source: &str) -> Vec<Prose> {
+    let mut found: Vec<Prose> = Vec::new();
+    let (mut rest, mut line, mut after_word) = (source, 1, false);
+    // Where the last comment is in `found`, and the line that it ends in.
+    let mut last: Option<(usize, usize)> = None;
+    while let Some(first) = rest.chars().next() {
+        let (length, text, is_comment) = token(rest, after_word);
+        let (taken, later) = rest.split_at(length);
+        match (text, last.filter(|(_, end)| is_comment && end + 1 == line)) {
+            (Some(text), Some((place, _))) => {
+                found[place].text += &format!("\n{text}");
+                last = Some((place, line));
+            }
+            (Some(text), None) => {
+                last = if is_comment { Some((found.len(), line)) } else { last };
+                found.push(Prose { line, text });
+            }
+            (None, _) => (),
+        }
+        line += taken.matches('\n').count();
+        // The `b` of a byte string is no part of a word before it.
+        after_word = (first.is_alphanumeric() || first == '_') && (after_word || first != 'b');
+        rest = later;
+    }
+    for prose in &mut found {
+        prose.text = without_spans(&prose.text, CODE);
+    }
+    found
+}
+
+/// The length of the first token, its text if it is a comment or a string, and whether it is a comment of one line.
+fn token(source: &str, after_word: bool) -> (usize, Option<String>, bool) {
+    let until = |from: usize, end: &str| {
+        source[from..].find(end).map_or(source.len(), |found| from + found + end.len())
+    };
+    if source.starts_with("//") {
+        let text = source.lines().next().unwrap();
+        return (text.len(), Some(text.trim_start_matches(['/', '!']).to_owned()), true);
+    }
+    if source.starts_with("/*") {
+        let length = until(2, "*/");
+        return (length, Some(source[..length].to_owned()), false);
+    }
+    let hashes: String = source.chars().skip(1).take_while(|character| *character == '#').collect();
+    if !after_word && source.starts_with('r') && source[1 + hashes.len()..].starts_with('"') {
+        let length = until(hashes.len() + 2, &format!("\"{hashes}"));
+        return (length, Some(source[..length].to_owned()), false);
+    }
+    if source.starts_with('"') {
+        let (mut text, mut characters) = (String::new(), source.char_indices().skip(1));
+        let mut in_braces = false;
+        while let Some((place, character)) = characters.next() {
+            match character {
+                '"' => return (place + 1, Some(text), false),
+                // An escape is no part of a word; one at the end of a line keeps the line break.
+                '\\' => text.extend(characters.next().map(|(_, next)| if next == '\n' { '\n' } else { ' ' })),
+                '{' | '}' => in_braces = character == '{',
+                // A placeholder of `format!` has no space.
+                space if space.is_whitespace() => {
+                    in_braces = false;
+                    text.push(space);
+                }
+                other => text.push(if in_braces { ' ' } else { other }),
+            }
+        }
+        return (source.len(), Some(text), false);
+    }
+    // A quote begins a character, such as '"', or a lifetime.
+    let mut next = source.chars().skip(1);
+    let length = match (source.starts_with('\''), next.next(), next.next()) {
+        (true, Some('\\'), Some(escaped)) => until(2 + escaped.len_utf8(), "'"),
+        (true, Some(character), Some('\'')) => 2 + character.len_utf8(),
+        (_, _, _) => source.chars().next().map_or(1, char::len_utf8),
+    };
+    (length, None, false)
 }
 
 /// Where the links of a page lead.

@@ -1,3 +1,5 @@
+//! Counts the requests and request units that each route uses in the database (`GET /_local/capacity`).
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,31 +24,31 @@ use aws_smithy_types::config_bag::ConfigBag;
 use serde::Serialize;
 
 tokio::task_local! {
-    /// Which route the present task answers.
+    /// The route that the present task answers.
     pub(crate) static ROUTE: String;
 }
 
-/// What the database was asked for and what it cost, by route.
+/// The counts of all routes. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Meter {
-    counts: Arc<Mutex<BTreeMap<String, Count>>>,
-    /// How many calls there were since the machine was started.
+    counts: Arc<Mutex<BTreeMap<String, RouteCapacity>>>,
+    /// How many calls there were since the machine started.
     calls: Arc<AtomicU64>,
 }
 
-/// One route's share.
+/// What one route has used.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Count {
+pub(crate) struct RouteCapacity {
     /// Calls of the route.
     pub(crate) calls: u64,
-    /// Requests to the database, repeated ones too.
+    /// Requests to the database, including retries.
     pub(crate) requests: u64,
     /// Read request units: 4 KB each, half for a read that may be stale.
     pub(crate) read_units: f64,
     /// Write request units: 1 KB each.
     pub(crate) write_units: f64,
-    /// Those among them of writes whose condition failed: how many that are differs where two race for the same.
+    /// The write units of writes whose condition failed. Their number differs between runs where two writes race.
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) vain_write_units: f64,
 }
@@ -57,7 +59,7 @@ fn is_zero(units: &f64) -> bool {
 }
 
 impl Meter {
-    pub(crate) fn counts(&self) -> BTreeMap<String, Count> {
+    pub(crate) fn counts(&self) -> BTreeMap<String, RouteCapacity> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -74,13 +76,13 @@ impl Meter {
         self.add(route, |count| count.calls = count.calls.saturating_add(1));
     }
 
-    fn add(&self, route: &str, change: impl FnOnce(&mut Count)) {
+    fn add(&self, route: &str, change: impl FnOnce(&mut RouteCapacity)) {
         change(
             self.counts.lock().unwrap_or_else(PoisonError::into_inner).entry(route.to_owned()).or_default(),
         );
     }
 
-    fn add_here(&self, change: impl FnOnce(&mut Count)) {
+    fn add_here(&self, change: impl FnOnce(&mut RouteCapacity)) {
         let route = ROUTE.try_with(Clone::clone).unwrap_or_else(|_| "background".to_owned());
         self.add(&route, change);
     }
@@ -98,7 +100,7 @@ impl Intercept for Meter {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        ask(context.input_mut());
+        request_units(context.input_mut());
         Ok(())
     }
 
@@ -120,11 +122,11 @@ impl Intercept for Meter {
     ) -> Result<(), BoxError> {
         let (read, written, in_vain) = match context.output_or_error() {
             Ok(output) => {
-                let (read, written) = told(output);
+                let (read, written) = units(output);
                 (read, written, 0.0)
             }
-            // A write whose condition fails costs what it would have, and DynamoDB does not say how
-            // much: at least one unit.
+            // A write whose condition fails costs as much as if it had landed. DynamoDB does not say how much; it is at
+            // least one unit.
             Err(error) => match error.as_operation_error() {
                 Some(error) if format!("{error:?}").contains("ConditionalCheckFailed") => (0.0, 1.0, 1.0),
                 Some(_) | None => (0.0, 0.0, 0.0),
@@ -143,8 +145,8 @@ impl Intercept for Meter {
     }
 }
 
-/// Asks for the cost, in whichever request it is.
-fn ask(input: &mut Input) {
+/// Makes a request return its cost, whatever its operation.
+fn request_units(input: &mut Input) {
     let wanted = Some(ReturnConsumedCapacity::Total);
     if let Some(input) = input.downcast_mut::<GetItemInput>() {
         input.return_consumed_capacity = wanted;
@@ -161,22 +163,21 @@ fn ask(input: &mut Input) {
     }
 }
 
-/// Read and write units of an answer.
-fn told(output: &Output) -> (f64, f64) {
-    let units =
-        |cost: Option<&ConsumedCapacity>| cost.and_then(ConsumedCapacity::capacity_units).unwrap_or(0.0);
+/// The read and write units that an answer reports.
+fn units(output: &Output) -> (f64, f64) {
+    let of = |cost: Option<&ConsumedCapacity>| cost.and_then(ConsumedCapacity::capacity_units).unwrap_or(0.0);
     if let Some(output) = output.downcast_ref::<GetItemOutput>() {
-        (units(output.consumed_capacity()), 0.0)
+        (of(output.consumed_capacity()), 0.0)
     } else if let Some(output) = output.downcast_ref::<QueryOutput>() {
-        (units(output.consumed_capacity()), 0.0)
+        (of(output.consumed_capacity()), 0.0)
     } else if let Some(output) = output.downcast_ref::<PutItemOutput>() {
-        (0.0, units(output.consumed_capacity()))
+        (0.0, of(output.consumed_capacity()))
     } else if let Some(output) = output.downcast_ref::<UpdateItemOutput>() {
-        (0.0, units(output.consumed_capacity()))
+        (0.0, of(output.consumed_capacity()))
     } else if let Some(output) = output.downcast_ref::<DeleteItemOutput>() {
-        (0.0, units(output.consumed_capacity()))
+        (0.0, of(output.consumed_capacity()))
     } else if let Some(output) = output.downcast_ref::<TransactWriteItemsOutput>() {
-        (0.0, output.consumed_capacity().iter().map(|cost| units(Some(cost))).sum())
+        (0.0, output.consumed_capacity().iter().map(|cost| of(Some(cost))).sum())
     } else {
         (0.0, 0.0)
     }

@@ -1,10 +1,11 @@
+//! The catalogue that an empty database starts with.
+
 use store::Catalogue;
 
-/// The prices, plans and packages that an empty database begins with (seed: "Credit Costs",
-/// "Subscription Plans", "Credit Packs"). From then on the database has them.
+/// The prices, plans and packages of `infra/catalogue.json`. Once they are loaded, the database is their only source.
 ///
 /// # Errors
-/// When the file does not read, which a test rules out.
+/// When the file is invalid, which a test rules out.
 pub fn catalogue() -> serde_json::Result<Catalogue> {
     serde_json::from_str(include_str!("../../catalogue.json"))
 }

@@ -1,31 +1,33 @@
+//! The machine's clock.
+
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Datelike, SubsecRound, Utc};
 use scrip_http::{Clock, System, instant};
 
-/// A clock that can be set. Once set it stands still until it is set again; it never goes back.
+/// A clock that can be set. Once set it stands still until it is set again. It never goes back.
 #[derive(Debug, Default)]
 pub struct LocalClock(Mutex<Option<DateTime<Utc>>>);
 
-/// The time asked for lies before the clock's own, or after all that a time can be written for.
+/// A clock can't be set to a time before its own or after the year 9999. It holds the clock's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the clock shows {}; it does not go back, nor past the year 9999", instant::text(.0))]
 pub struct OutOfReach(DateTime<Utc>);
 
 impl LocalClock {
-    /// A clock that stands still at `at`, or the machine's own when there is none.
+    /// A clock that stands still at `at`, or that runs when `at` is `None`.
     #[must_use]
     pub fn new(at: Option<DateTime<Utc>>) -> Self {
         Self(Mutex::new(at))
     }
 
-    /// Where it stands still, if it does.
+    /// The time at which it stands still; `None` while it runs.
     #[must_use]
     pub fn stands_at(&self) -> Option<DateTime<Utc>> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets it to what `wanted` makes of the present time.
+    /// Sets it to what `wanted` returns for the present time, and returns the time that it then shows.
     ///
     /// # Errors
     /// [`OutOfReach`].
@@ -39,7 +41,7 @@ impl LocalClock {
         Ok(reached)
     }
 
-    /// Where [`LocalClock::set`] would set it.
+    /// The time that [`LocalClock::set`] would set it to.
     ///
     /// # Errors
     /// [`OutOfReach`].
@@ -56,7 +58,7 @@ fn reached(
     wanted: impl FnOnce(DateTime<Utc>) -> DateTime<Utc>,
 ) -> Result<DateTime<Utc>, OutOfReach> {
     let wanted = wanted(now);
-    // Callers are shown whole seconds, so setting it to what was shown is not going back.
+    // Answers show whole seconds, so a caller may set the clock to the time that an answer showed.
     if wanted < now.trunc_subsecs(0) || wanted.year() > 9999 {
         return Err(OutOfReach(now));
     }

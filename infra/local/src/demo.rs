@@ -1,3 +1,5 @@
+//! The demo data: its keys, one organisation, and the organisation's ledger.
+
 use anyhow::Context;
 use chrono::{DateTime, SubsecRound, Utc};
 use domain::{
@@ -9,11 +11,11 @@ use scrip_http::App;
 use serde::{Deserialize, Serialize};
 use store::{Fault, Moment, Organisation, Unsettled, random, secret_bytes};
 
-/// The demo organisation's monthly allowance: negotiated, so that 250 are left after 150 were used,
-/// as in the seed's example balance.
+/// The demo organisation's monthly allowance. It is negotiated, so that 250 credits are left after 150 were used, as in the
+/// example balance of the API documentation.
 const ALLOWANCE: u64 = 400;
 
-/// What it has used this month: 150 credits in all.
+/// What the organisation has used this month, 150 credits in all: operation, quantity, resource.
 const USED: [(&str, u64, &str); 14] = [
     ("verification.document", 20, "doc_3001"),
     ("verification.standard", 25, "verif_xyz700"),
@@ -31,11 +33,11 @@ const USED: [(&str, u64, &str); 14] = [
     ("verification.standard", 13, "verif_xyz789"),
 ];
 
-/// The keys of the local machine, in clear: it is the only place that has them so.
+/// The keys of the local machine in clear text, which no other place has.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Keys {
-    /// The demo organisation.
+pub struct DemoKeys {
+    /// The id of the demo organisation; `None` without demo data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub organisation_id: Option<String>,
     /// Its live key.
@@ -48,8 +50,8 @@ pub struct Keys {
     pub operator_key: String,
 }
 
-impl Keys {
-    /// Random keys that nobody has yet; for an organisation that is opened at `at`, if there is to be one.
+impl DemoKeys {
+    /// New random keys; with those of an organisation that was opened at `at`, if wanted.
     pub(crate) fn fresh(with_organisation: bool, at: DateTime<Utc>) -> Result<Self, Fault> {
         let secret = |mode| {
             let secret = Secret::for_organisation(mode, secret_bytes()?);
@@ -63,7 +65,7 @@ impl Keys {
         })
     }
 
-    /// Puts the keys into the database, and opens the organisation that they are for.
+    /// Adds the keys to the database, and opens their organisation.
     pub(crate) async fn install(&self, app: &App, moment: Moment) -> anyhow::Result<()> {
         add_key(app, &self.operator_key, None, Mode::Live, moment).await?;
         let Some(org) = self.organisation()? else { return Ok(()) };
@@ -84,7 +86,7 @@ impl Keys {
         for (mode, key) in [(Mode::Live, &self.api_key), (Mode::Test, &self.test_key)] {
             let id = AccountId { org, mode };
             app.ledger.open(&Account::open(id, plan.clone(), allowance, org.time())).await?;
-            go_on(id, catch_up(app, id, moment).await)?;
+            tolerate_broken_account(id, catch_up(app, id, moment).await)?;
             if let Some(key) = key {
                 add_key(app, key, Some(org), mode, moment).await?;
             }
@@ -101,25 +103,24 @@ impl Keys {
     }
 }
 
-/// The entries of the demo ledger: the opening allowance, two grants, and what was used. They are its
-/// first, so an account with as many has them all.
+/// The entries of the demo ledger: the opening allowance, two grants, and the debits. They are the account's first entries,
+/// so an account that has this many has all of them.
 const ENTRIES: usize = 3 + USED.len();
 
-/// Fills the demo organisation's live ledger. Every step has an idempotency key of its own, so a
-/// start that was interrupted goes on where it was.
-pub(crate) async fn fill(app: &App, keys: &Keys, moment: Moment) -> anyhow::Result<()> {
+/// Fills the demo organisation's live ledger. Every step has an idempotency key of its own, so a start continues what an
+/// interrupted one has begun.
+pub(crate) async fn fill(app: &App, keys: &DemoKeys, moment: Moment) -> anyhow::Result<()> {
     let Some(org) = keys.organisation()? else { return Ok(()) };
     let account = AccountId { org, mode: Mode::Live };
-    go_on(account, fill_ledger(app, account, moment).await)
+    tolerate_broken_account(account, fill_ledger(app, account, moment).await)
 }
 
-/// An account whose record cannot be read does not stop the start: an operator can repair it only while the machine is
-/// up.
+/// Lets the start continue when an account can't be read: an operator can repair it only while the machine is up.
 ///
 /// # Errors
-/// Any other fault.
-fn go_on(account: AccountId, done: anyhow::Result<()>) -> anyhow::Result<()> {
-    let Err(error) = done else { return Ok(()) };
+/// Any other error.
+fn tolerate_broken_account(account: AccountId, outcome: anyhow::Result<()>) -> anyhow::Result<()> {
+    let Err(error) = outcome else { return Ok(()) };
     let is_broken = error.chain().any(|cause| {
         matches!(cause.downcast_ref(), Some(Fault::BrokenAccount { .. }))
             || matches!(cause.downcast_ref(), Some(Unsettled::Failed(Fault::BrokenAccount { .. })))
@@ -130,7 +131,7 @@ fn go_on(account: AccountId, done: anyhow::Result<()>) -> anyhow::Result<()> {
     tracing::warn!(
         %account,
         error = format!("{error:#}"),
-        "the record of the demo account cannot be read: GET /admin/v1/organisations/{{id}} names what does not read, and POST \
+        "the record of the demo account cannot be read: GET /admin/v1/organisations/{{id}} names the unreadable attributes, and POST \
          /admin/v1/organisations/{{id}}/repair repairs it"
     );
     Ok(())
@@ -141,16 +142,18 @@ async fn fill_ledger(app: &App, account: AccountId, moment: Moment) -> anyhow::R
     if usize::try_from(known.sequence)? >= ENTRIES {
         return Ok(());
     }
-    for (source, amount, origin, words) in [
+    for (source, amount, origin, description) in [
         (Source::Purchased, 100, Origin::Purchase, "Credits bought by bank transfer"),
         (Source::Bonus, 50, Origin::Operator, "Welcome bonus"),
     ] {
         let amount = Amount::try_from(amount)?;
         let request = Grant { source, amount, service: None, expires_at: None, origin };
         let details =
-            Details { description: Some(Reference::try_from(words.to_owned())?), ..Details::default() };
-        settle(app, account, (words, &details), moment, |account, head| grant(account, &request, head))
-            .await?;
+            Details { description: Some(Reference::try_from(description.to_owned())?), ..Details::default() };
+        settle(app, account, DemoEntry { name: description, details: &details, moment }, |account, head| {
+            grant(account, &request, head)
+        })
+        .await?;
     }
     let catalogue = app.settings.catalogue(moment.wall).await?;
     for (operation, quantity, resource) in USED {
@@ -165,13 +168,15 @@ async fn fill_ledger(app: &App, account: AccountId, moment: Moment) -> anyhow::R
             customer_id: Some(Reference::try_from("cust_acme".to_owned())?),
             ..Details::default()
         };
-        settle(app, account, (resource, &details), moment, |account, head| consume(account, &request, head))
-            .await?;
+        settle(app, account, DemoEntry { name: resource, details: &details, moment }, |account, head| {
+            consume(account, &request, head)
+        })
+        .await?;
     }
     Ok(())
 }
 
-/// One call writes ten years down; a clock may have been moved by more.
+/// Books the months up to `moment`. One call books ten years; the clock may have been moved further.
 async fn catch_up(app: &App, id: AccountId, moment: Moment) -> anyhow::Result<()> {
     const CALLS_MAX: u32 = 1_000;
     for _ in 0..CALLS_MAX {
@@ -180,35 +185,43 @@ async fn catch_up(app: &App, id: AccountId, moment: Moment) -> anyhow::Result<()
             other => return Ok(other.map(|_| ())?),
         }
     }
-    anyhow::bail!("the demo ledger can't be brought up to {}", moment.now)
+    anyhow::bail!("the demo ledger can't be caught up to {}", moment.now)
+}
+
+/// What identifies an entry of the demo ledger.
+struct DemoEntry<'a> {
+    /// The entry's idempotency key is made from it.
+    name: &'a str,
+    details: &'a Details,
+    moment: Moment,
 }
 
 async fn settle(
     app: &App,
     account: AccountId,
-    (name, details): (&str, &Details),
-    moment: Moment,
+    entry: DemoEntry<'_>,
     decide: impl Fn(&Account, &domain::Head) -> Result<domain::Posting, domain::Refusal> + Send + Sync,
 ) -> anyhow::Result<()> {
+    let DemoEntry { name, details, moment } = entry;
     let key = ClaimKey::Operator(IdempotencyKey::try_from(format!("demo/{}", name.replace(' ', "-")))?);
     app.ledger.settle(account, (&key, &Fingerprint(name.to_owned()), details), moment, decide).await?;
     Ok(())
 }
 
-/// A new operator's key, put into the database: the first one of a deployment.
+/// Issues an operator's key.
 ///
 /// # Errors
-/// When the database refuses.
+/// When the database fails.
 pub async fn operator_key(app: &App, moment: Moment) -> anyhow::Result<String> {
-    let keys = Keys::fresh(false, moment.now)?;
+    let keys = DemoKeys::fresh(false, moment.now)?;
     keys.install(app, moment).await?;
     Ok(keys.operator_key)
 }
 
 async fn add_key(app: &App, key: &str, org: Option<OrgId>, mode: Mode, moment: Moment) -> anyhow::Result<()> {
-    let secret = Secret::parse(key).context("local.json holds a key that is none")?;
+    let secret = Secret::parse(key).context("local.json holds an invalid key")?;
     let scopes = Scope::ALL.into();
-    // The name is made from the key, so that every start names it the same.
+    // The id is made from the key, so every start gives it the same id.
     let mut bits = [0u8; 16];
     bits.iter_mut().zip(secret.hash().into_bytes()).for_each(|(bit, byte)| *bit = byte);
     let since = org.map_or(DateTime::UNIX_EPOCH, OrgId::time);

@@ -1,10 +1,12 @@
+//! Reads the directory of accounts page by page.
+
 use domain::AccountId;
 use store::{Fault, Ledger, SHARDS};
 
 /// Accounts that one read of the directory asks for.
 const PAGE: i32 = 200;
 
-/// All accounts that the directory has, a page at a time.
+/// A position in the directory, from its first account on.
 pub(crate) struct Directory<'a> {
     ledger: &'a Ledger,
     shard: u8,
@@ -19,7 +21,7 @@ impl<'a> Directory<'a> {
     /// The next page, which may be empty; `None` after the last.
     ///
     /// # Errors
-    /// When the database does not serve.
+    /// When the database fails.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<AccountId>>, Fault> {
         if SHARDS <= self.shard {
             return Ok(None);
@@ -31,4 +33,17 @@ impl<'a> Directory<'a> {
         }
         Ok(Some(accounts.iter().map(|listed| listed.account).collect()))
     }
+}
+
+/// All accounts of the ledger.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) async fn accounts(ledger: &Ledger) -> Result<Vec<AccountId>, Fault> {
+    let mut found = Vec::new();
+    let mut directory = Directory::of(ledger);
+    while let Some(accounts) = directory.next().await? {
+        found.extend(accounts);
+    }
+    Ok(found)
 }

@@ -1,4 +1,4 @@
-//! The data folder: who may read it, and what the machine remembers in it beside the database.
+//! The data folder: its files, their access rights, and the state that the machine keeps beside the database.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, Permissions};
@@ -7,27 +7,36 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use store::random;
 use tempfile::NamedTempFile;
 
-use crate::demo::Keys;
+use crate::demo::DemoKeys;
 use crate::engine::{DATABASE_FILES, LOCK_FILE};
-use crate::journal::JOURNAL_FILE;
-use crate::seal::fresh_key;
 
-const MEMORY_FILE: &str = "local.json";
+const STATE_FILE: &str = "local.json";
 
-/// Whether a file is one of those that a data folder consists of.
+/// The journal of the simulated payment provider.
+pub(crate) const JOURNAL_FILE: &str = "payments.jsonl";
+
+/// Whether a data folder consists of files such as this one.
 fn is_ours(name: &OsStr) -> bool {
-    [MEMORY_FILE, JOURNAL_FILE].into_iter().chain(DATABASE_FILES).any(|ours| ours == name)
+    [STATE_FILE, JOURNAL_FILE].into_iter().chain(DATABASE_FILES).any(|ours| ours == name)
 }
 
-/// Makes the folder where there is none, and has nobody but its owner read what is in it: keys in clear are. A folder with
-/// anything else in it than ours stays as open as it is, for it is not ours alone; our files in it do not.
+/// A new key of 32 bytes, in base64.
+pub(crate) fn fresh_key() -> String {
+    STANDARD.encode([random().to_be_bytes(), random().to_be_bytes()].concat())
+}
+
+/// Creates the folder if it does not exist, and lets only its owner read it, because it holds keys in clear text. A folder
+/// that also holds other files keeps its own access rights; the data files in it are closed all the same.
 ///
 /// # Errors
-/// When the folder can't be made, or is somebody else's.
+/// When the folder can't be created, or belongs to another user.
 pub(crate) fn keep_private(folder: &Path) -> anyhow::Result<()> {
     let unusable = || format!("cannot use the folder {}", folder.display());
     DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(unusable)?;
@@ -46,42 +55,42 @@ pub(crate) fn keep_private(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the local machine remembers beside the database: the demo keys in clear, which the database
-/// has only as hashes, and where the clock stands.
+/// The state that a machine keeps beside the database: the demo keys in clear text, of which the database has only hashes,
+/// and the time at which the clock stands still.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Memory {
+pub(crate) struct SavedState {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) keys: Option<Keys>,
-    /// The key that webhooks' secrets are encrypted with.
+    pub(crate) keys: Option<DemoKeys>,
+    /// The key that encrypts webhooks' secrets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) webhook_key: Option<String>,
-    /// The key that cursors are authenticated with.
+    /// The key that signs cursors.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cursor_key: Option<String>,
-    /// Where the clock stands still, if it does.
+    /// The time at which the clock stands still; `None` while it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) now: Option<DateTime<Utc>>,
-    /// The latest time that a start or an end of the machine has seen.
+    /// The latest time at which a machine started or stopped on this data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) seen: Option<DateTime<Utc>>,
 }
 
-/// The file of that memory; none when nothing is to stay.
+/// The file of the saved state; without a path nothing is kept.
 #[derive(Clone, Debug)]
-pub(crate) struct MemoryFile(Option<PathBuf>);
+pub(crate) struct StateFile(Option<PathBuf>);
 
-impl MemoryFile {
+impl StateFile {
     pub(crate) fn new(folder: Option<&Path>) -> Self {
-        Self(folder.map(|folder| folder.join(MEMORY_FILE)))
+        Self(folder.map(|folder| folder.join(STATE_FILE)))
     }
 
-    /// What is remembered; in an empty folder a beginning, which is on disk before anything else is.
+    /// Reads the state. In an empty folder it writes a new one first, before any other file exists.
     ///
     /// # Errors
-    /// When it does not read, or is gone while what belongs to it is there.
-    pub(crate) fn begin(&self) -> anyhow::Result<Memory> {
-        let fresh = || Memory { webhook_key: Some(fresh_key()), ..Memory::default() };
+    /// When the file is invalid, or missing beside data that needs it.
+    pub(crate) fn begin(&self) -> anyhow::Result<SavedState> {
+        let fresh = || SavedState { webhook_key: Some(fresh_key()), ..SavedState::default() };
         let Some(path) = &self.0 else { return Ok(fresh()) };
         if let Some(known) = read(path)? {
             return Ok(known);
@@ -91,12 +100,12 @@ impl MemoryFile {
         let left: Vec<_> = others.filter(|name| folder.join(name).exists()).collect();
         ensure!(
             left.is_empty(),
-            "{} is gone, and {} is there: without it nobody has the keys that the data was made with, and what webhooks \
-             are signed with can't be read. Restore it, or choose another --data folder",
+            "{} is gone, and {} is there: the keys of this data were in it, and without it the secrets of webhooks can't \
+             be read. Restore it, or choose another --data folder",
             path.display(),
             left.join(", ")
         );
-        // Who comes second goes by what the first has written.
+        // Of two processes that start at once, the second takes the state that the first has written.
         match self.draft(&fresh())?.persist_noclobber(path) {
             Ok(_) => (),
             Err(error) if error.error.kind() == ErrorKind::AlreadyExists => (),
@@ -106,26 +115,26 @@ impl MemoryFile {
     }
 
     /// Writes it whole or not at all: a crash leaves the old file or the new one.
-    pub(crate) fn write(&self, memory: &Memory) -> anyhow::Result<()> {
+    pub(crate) fn write(&self, state: &SavedState) -> anyhow::Result<()> {
         let Some(path) = &self.0 else { return Ok(()) };
-        self.draft(memory)?.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
+        self.draft(state)?.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(())
     }
 
-    /// What is to be written, under another name, for its owner alone.
-    fn draft(&self, memory: &Memory) -> anyhow::Result<NamedTempFile> {
+    /// A temporary file with the state, which only its owner can read.
+    fn draft(&self, state: &SavedState) -> anyhow::Result<NamedTempFile> {
         let folder = self.0.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
         let mut draft = NamedTempFile::new_in(folder)?;
-        draft.write_all(&serde_json::to_vec_pretty(memory)?)?;
+        draft.write_all(&serde_json::to_vec_pretty(state)?)?;
         draft.as_file().sync_all()?;
         Ok(draft)
     }
 }
 
-fn read(path: &Path) -> anyhow::Result<Option<Memory>> {
+fn read(path: &Path) -> anyhow::Result<Option<SavedState>> {
     match fs::read(path) {
         Ok(text) => serde_json::from_slice(&text).map(Some).with_context(|| {
-            format!("{} does not read; restore it, or start with an empty --data folder", path.display())
+            format!("{} is invalid; restore it, or start with an empty --data folder", path.display())
         }),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),

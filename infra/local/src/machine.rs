@@ -1,9 +1,10 @@
+//! Starts and stops the local machine: puts the database, the functions and their surroundings together.
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
-use aws::Connection;
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
@@ -13,6 +14,7 @@ use domain::Reach;
 use jobs::Task;
 use scrip_http::{App, Clock, CursorKey, describe, finish, instant, stripe};
 use scrip_payments::RechargeRequest;
+use scrip_payments::simulated::Notice;
 use scrip_payments::{Providers, Simulated};
 use scrip_webhooks::DeliveryRequest;
 use scrip_webhooks::{Limits, Sender};
@@ -24,32 +26,29 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::capacity::{Meter, ROUTE};
 use crate::clock::LocalClock;
-use crate::couriers::{LocalBus, carry, look_at_all};
-use crate::deliveries::deliver;
-use crate::demo::{Keys, fill};
-use crate::duties;
+use crate::database::Database;
+use crate::demo::{DemoKeys, fill};
+use crate::emulation::{
+    Background, Delay, Follower, InProcessEventBus, InProcessQueue, LocalKms, QueuePort, QueueReceiver,
+    Scheduler, ask_for_reversals, check_recharges, deliver_to_all, deliver_webhooks, in_process_queue,
+    release_leases, run_renewals, send_payment_events,
+};
 use crate::engine::Engine;
-use crate::folder::{Memory, MemoryFile, keep_private};
-use crate::follower::Follower;
+use crate::folder::{SavedState, StateFile, fresh_key, keep_private};
 use crate::inbox::Inbox;
-use crate::lane::{Delay, InProcess, Lane, lane};
 use crate::options::{Data, Options, Seed};
-use crate::quiet::Quiet;
-use crate::routes::{Local, routes};
-use crate::schedule::House;
-use crate::seal::{LocalSeal, fresh_key};
+use crate::routes::routes;
+use crate::state::MachineState;
 use crate::tables::{LEDGER_TABLE, Tables, create};
-use crate::tasks::perform;
-use crate::wakes::consume;
 
-/// The local machine, up and answering. It ends when it is dropped.
+/// A running local machine. It stops when it is dropped.
 pub struct Machine {
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
     /// Keys to call it with.
-    pub keys: Keys,
+    pub keys: DemoKeys,
     running: JoinSet<()>,
-    local: Local,
+    state: MachineState,
 }
 
 /// The routes of every function that answers HTTP.
@@ -69,100 +68,78 @@ pub fn functions() -> OpenApiRouter<Arc<App>> {
         .merge(webhooks::routes())
 }
 
-/// A database: the embedded engine, or another one.
-struct Database {
-    engine: Option<Engine>,
-    ledger: aws_sdk_dynamodb::config::Builder,
-    streams: aws_sdk_dynamodbstreams::Client,
-}
-
 impl Machine {
-    /// Starts it: opens the database, makes the tables, loads what an empty one begins with, and
+    /// Starts a machine: opens the database, creates the tables, loads the data that an empty database starts with, and
     /// listens.
     ///
     /// # Errors
-    /// When the port is taken, the data is in use or does not read, or the database refuses. The
-    /// message says what to do.
+    /// When the port is taken, the data is in use or invalid, or the database fails. The message says what to do.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
         Self::start_with(options, Limits::default()).await
     }
 
-    /// The same, with other limits for calls of webhooks than those that are deployed.
+    /// Starts a machine with limits for calls of webhooks that differ from the deployed ones.
     ///
     /// # Errors
     /// As [`Machine::start`].
     pub async fn start_with(options: Options, limits: Limits) -> anyhow::Result<Self> {
         let listener = listen(options.port).await?;
         let address = listener.local_addr()?;
-        let (file, mut memory) = remembered(&options)?;
+        let (file, mut saved) = saved_state(&options)?;
         let database = Database::open(&options)?;
         let meter = Meter::default();
         let config = database.ledger.interceptor(meter.clone()).build();
         create(&aws_sdk_dynamodb::Client::from_conf(config.clone()), Tables::OWN).await?;
-        let clock = start_clock(&options, &memory)?;
-        let ((events, to_deliver), (wakes, to_attend), (tasks, to_do)) = (lane(), lane(), lane());
-        let (hooks, to_carry) = lane();
+        let clock = start_clock(&options, &saved)?;
+        let (queues, receivers) = MachineQueues::new();
         let payments_url = format!("http://{address}/_local/payments");
-        let company = crate::payments::open(options.folder().as_deref(), payments_url, events.clone())?;
-        let queues = Queues { wakes: wakes.clone(), tasks: tasks.clone(), hooks: hooks.clone() };
-        let parts = Parts::new(clock.clone(), company.clone(), (&mut memory, limits))?;
-        let app = app(&config, parts, queues)?;
+        let events = queues.payment_events.clone();
+        let provider = crate::payments::open(options.folder().as_deref(), payments_url, events)?;
+        let parts = AppParts::new(clock.clone(), provider.clone(), &mut saved, limits)?;
+        let app = app(&config, parts, &queues)?;
         app.settings.load(&crate::catalogue()?).await?;
-        let keys = furnish(&app, &options, (&mut memory, &file)).await?;
+        let keys = load_seed(&app, &options, &mut saved, &file).await?;
         if database.engine.is_some() {
-            duties::free(&app).await?;
+            release_leases(&app).await?;
         }
-        duties::look_for_reversals(&app).await;
-        memory.now = clock.stands_at();
-        file.write(&memory)?;
-        let follower = Follower::new(database.streams, LEDGER_TABLE, database.engine.clone()).await?;
-        let follower = Arc::new(Mutex::new(follower));
+        ask_for_reversals(&app).await;
+        saved.now = clock.stands_at();
+        file.write(&saved)?;
+        let stream = Follower::new(database.streams, LEDGER_TABLE, database.engine.clone()).await?;
+        let background = queues.background(stream, &meter);
+        let saved = Arc::new(Mutex::new(saved));
+        let (renewals, turn) = (Arc::default(), Arc::default());
+        let scheduler = Scheduler { app: app.clone(), clock, background, renewals, turn, saved, file };
         let functions = functions();
-        let openapi = describe(functions.get_openapi())?;
-        let local = Local {
-            port: address.port(),
-            clock,
-            quiet: Quiet { follower, events, wakes, tasks, hooks, calls: meter.calls() },
-            inbox: Inbox::default(),
-            rounds: Arc::default(),
-            company,
-            turn: Arc::default(),
-            meter: meter.clone(),
-            memory: Arc::new(Mutex::new(memory)),
-            file,
-            openapi: Arc::new(openapi),
-        };
+        let openapi = Arc::new(describe(functions.get_openapi())?);
+        let (port, inbox) = (address.port(), Inbox::default());
+        let state = MachineState { port, scheduler, provider, inbox, meter: meter.clone(), openapi };
         meter.reset();
-        let mut running = JoinSet::new();
-        running.spawn(follow(app.clone(), local.quiet.follower.clone()));
-        if let Some(engine) = database.engine {
-            running.spawn(sweep(engine, local.clock.clone()));
-        }
-        running.spawn(consume(to_attend, app.clone()));
-        running.spawn(perform(to_do, app.clone()));
-        running.spawn(carry(to_carry, app.clone()));
-        look_at_all(&app, &local.quiet.hooks).await?;
-        running.spawn(House { app: app.clone(), local: local.clone() }.run());
-        let router = finish(functions.merge(routes(local.clone()).into()), app);
+        let router = finish(functions.merge(routes(state.clone()).into()), app.clone());
         let router = router.layer(from_fn_with_state(meter, measure));
-        running.spawn(deliver(to_deliver, router.clone()));
+        let mut running = receivers.run(&app, router.clone());
+        running.spawn(read_stream(app.clone(), state.scheduler.background.stream.clone()));
+        if let Some(engine) = database.engine {
+            running.spawn(sweep(engine, state.scheduler.clock.clone()));
+        }
+        deliver_to_all(&app, &state.scheduler.background.deliveries).await?;
+        running.spawn(state.scheduler.clone().run());
         running.spawn(serve(listener, router));
-        Ok(Self { address, keys, running, local })
+        Ok(Self { address, keys, running, state })
     }
 
-    /// Sets the clock, and does nothing that falls due: as if the scheduler slept.
+    /// Sets the clock without running what falls due, as if the scheduler had been stopped meanwhile. For tests.
     ///
     /// # Errors
-    /// When it would go back.
+    /// When `until` lies before the clock's time.
     pub fn oversleep(&self, until: chrono::DateTime<chrono::Utc>) -> anyhow::Result<()> {
-        self.local.clock.set(|_| until)?;
+        self.state.scheduler.clock.set(|_| until)?;
         Ok(())
     }
 
-    /// Has nobody follow the stream for as long as the answer is kept: what is written meanwhile is followed later, by
-    /// whoever settles or by the machine itself.
+    /// Stops the reader of the stream for as long as the returned guard lives. Its records are handled later. For tests.
     pub async fn hold_the_stream(&self) -> impl Sized + use<> {
-        self.local.quiet.follower.clone().lock_owned().await
+        self.state.scheduler.background.stream.clone().lock_owned().await
     }
 
     /// The URL that it answers at.
@@ -172,74 +149,123 @@ impl Machine {
     }
 
     #[cfg(test)]
-    pub(crate) fn local(&self) -> &Local {
-        &self.local
+    pub(crate) fn state(&self) -> &MachineState {
+        &self.state
     }
 
-    /// Ends it, and lets go of the data.
+    /// Stops it, and unlocks the data.
     ///
     /// # Errors
-    /// When the time can't be noted in the data folder.
+    /// When the time can't be written to the data folder.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         self.running.shutdown().await;
-        let mut memory = self.local.memory.lock().await;
-        memory.seen = Some(self.local.clock.now());
-        self.local.file.write(&memory)
+        let scheduler = &self.state.scheduler;
+        let mut saved = scheduler.saved.lock().await;
+        saved.seen = Some(scheduler.clock.now());
+        scheduler.file.write(&saved)
     }
 }
 
-/// The queues within the process.
-struct Queues {
-    wakes: Lane<RechargeRequest>,
-    tasks: Lane<Task>,
-    hooks: Lane<DeliveryRequest>,
+/// The queues of the machine: the ends that messages are sent to.
+struct MachineQueues {
+    payment_events: InProcessQueue<Notice>,
+    recharges: InProcessQueue<RechargeRequest>,
+    renewals: InProcessQueue<Task>,
+    deliveries: InProcessQueue<DeliveryRequest>,
 }
 
-/// What an app of this machine is made of beside its database and its queues.
-struct Parts {
+/// The ends of the same queues that messages are taken from.
+struct MachineReceivers {
+    payment_events: QueueReceiver<Notice>,
+    recharges: QueueReceiver<RechargeRequest>,
+    renewals: QueueReceiver<Task>,
+    deliveries: QueueReceiver<DeliveryRequest>,
+}
+
+impl MachineQueues {
+    fn new() -> (Self, MachineReceivers) {
+        let (payment_events, payment_events_out) = in_process_queue();
+        let (recharges, recharges_out) = in_process_queue();
+        let (renewals, renewals_out) = in_process_queue();
+        let (deliveries, deliveries_out) = in_process_queue();
+        let receivers = MachineReceivers {
+            payment_events: payment_events_out,
+            recharges: recharges_out,
+            renewals: renewals_out,
+            deliveries: deliveries_out,
+        };
+        (Self { payment_events, recharges, renewals, deliveries }, receivers)
+    }
+
+    fn background(self, stream: Follower, meter: &Meter) -> Background {
+        let Self { payment_events, recharges, renewals, deliveries } = self;
+        let (stream, calls) = (Arc::new(Mutex::new(stream)), meter.calls());
+        Background { stream, payment_events, recharges, renewals, deliveries, calls }
+    }
+}
+
+impl MachineReceivers {
+    /// Starts a task for each queue, which handles its messages.
+    fn run(self, app: &Arc<App>, router: Router) -> JoinSet<()> {
+        let mut running = JoinSet::new();
+        running.spawn(check_recharges(self.recharges, app.clone()));
+        running.spawn(run_renewals(self.renewals, app.clone()));
+        running.spawn(deliver_webhooks(self.deliveries, app.clone()));
+        running.spawn(send_payment_events(self.payment_events, router));
+        running
+    }
+}
+
+/// What the functions use beside the database and the queues.
+struct AppParts {
     clock: Arc<LocalClock>,
-    company: Simulated,
-    seal: LocalSeal,
+    provider: Simulated,
+    seal: LocalKms,
     sender: Sender,
     cursors: CursorKey,
 }
 
-impl Parts {
+impl AppParts {
     fn new(
         clock: Arc<LocalClock>,
-        company: Simulated,
-        (memory, limits): (&mut Memory, Limits),
+        provider: Simulated,
+        saved: &mut SavedState,
+        limits: Limits,
     ) -> anyhow::Result<Self> {
-        let seal = LocalSeal::new(memory.webhook_key.get_or_insert_with(fresh_key))?;
-        let cursors = CursorKey::new(memory.cursor_key.get_or_insert_with(fresh_key).clone())?;
+        let seal = LocalKms::new(saved.webhook_key.get_or_insert_with(fresh_key))?;
+        let cursors = CursorKey::new(saved.cursor_key.get_or_insert_with(fresh_key).clone())?;
         let sender = Sender::new(Reach::AndLoopback).limited(limits);
-        Ok(Self { clock, company, seal, sender, cursors })
+        Ok(Self { clock, provider, seal, sender, cursors })
     }
 }
 
-/// What is remembered of earlier starts, in a folder that nobody else may read.
-fn remembered(options: &Options) -> anyhow::Result<(MemoryFile, Memory)> {
+/// The state that earlier starts have saved, in a folder that only its owner can read.
+fn saved_state(options: &Options) -> anyhow::Result<(StateFile, SavedState)> {
     let folder = options.folder();
     folder.as_deref().map_or(Ok(()), keep_private)?;
-    let file = MemoryFile::new(folder.as_deref());
-    let memory = file.begin()?;
-    Ok((file, memory))
+    let file = StateFile::new(folder.as_deref());
+    let saved = file.begin()?;
+    Ok((file, saved))
 }
 
-/// What the functions work with: on this machine's tables, clock, company and queues.
-fn app(config: &aws_sdk_dynamodb::Config, parts: Parts, queues: Queues) -> anyhow::Result<Arc<App>> {
-    let provider = Arc::new(parts.company);
+/// The app that the functions work with: on this machine's tables, clock, payment provider and queues.
+fn app(
+    config: &aws_sdk_dynamodb::Config,
+    parts: AppParts,
+    queues: &MachineQueues,
+) -> anyhow::Result<Arc<App>> {
+    let provider = Arc::new(parts.provider);
     Ok(Arc::new(App {
         ledger: Ledger::new(config, Tables::OWN.ledger),
         settings: Settings::new(config, Tables::OWN.settings),
         activity: Activity::new(config, Tables::OWN.activity),
         clock: parts.clock,
-        // With keys of Stripe in the environment, real payments are made there.
+        // With Stripe's keys in the environment, live keys make real payments.
         providers: Providers { live: stripe()?.unwrap_or_else(|| provider.clone()), test: provider },
-        recharges: Arc::new(InProcess::new(queues.wakes, Delay::Ignored)),
-        tasks: Arc::new(InProcess::new(queues.tasks, Delay::Ignored)),
-        bus: Arc::new(LocalBus(queues.hooks.clone())),
-        deliveries: Arc::new(InProcess::new(queues.hooks, Delay::LeftToItsJob)),
+        recharges: Arc::new(QueuePort::new(queues.recharges.clone(), Delay::Ignored)),
+        tasks: Arc::new(QueuePort::new(queues.renewals.clone(), Delay::Ignored)),
+        bus: Arc::new(InProcessEventBus(queues.deliveries.clone())),
+        deliveries: Arc::new(QueuePort::new(queues.deliveries.clone(), Delay::LeftToItsJob)),
         seal: Arc::new(parts.seal),
         sender: Arc::new(parts.sender),
         cursors: parts.cursors,
@@ -255,79 +281,31 @@ impl Options {
     }
 }
 
-impl Database {
-    fn open(options: &Options) -> anyhow::Result<Self> {
-        if let Some(endpoint) = &options.endpoint {
-            return Ok(Self::elsewhere(endpoint));
-        }
-        let engine = match &options.data {
-            Data::Folder(folder) => Engine::open(folder)?,
-            Data::Memory => Engine::temporary()?,
-        };
-        Ok(Self {
-            ledger: engine.dynamodb_config(),
-            streams: aws_sdk_dynamodbstreams::Client::from_conf(engine.streams_config().build()),
-            engine: Some(engine),
-        })
-    }
-
-    fn elsewhere(endpoint: &str) -> Self {
-        use aws_sdk_dynamodbstreams::config::{BehaviorVersion, Credentials, Region};
-
-        let variable =
-            |name: &str, otherwise: &str| std::env::var(name).unwrap_or_else(|_| otherwise.to_owned());
-        let connection = Connection {
-            region: variable("AWS_REGION", "us-east-1"),
-            access_key: variable("AWS_ACCESS_KEY_ID", "local"),
-            secret_key: variable("AWS_SECRET_ACCESS_KEY", "local"),
-            session_token: std::env::var("AWS_SESSION_TOKEN").ok(),
-            endpoint: Some(endpoint.to_owned()),
-        };
-        let credentials = Credentials::new(
-            connection.access_key.clone(),
-            connection.secret_key.clone(),
-            connection.session_token.clone(),
-            None,
-            "environment",
-        );
-        let streams = aws_sdk_dynamodbstreams::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(connection.region.clone()))
-            .credentials_provider(credentials)
-            .endpoint_url(endpoint)
-            .build();
-        Self {
-            engine: None,
-            ledger: connection.config().to_builder(),
-            streams: aws_sdk_dynamodbstreams::Client::from_conf(streams),
-        }
-    }
-}
-
-/// Puts into an empty database what it begins with, and the keys to call it with.
-async fn furnish(
+/// Loads the data that an empty database starts with, and returns the keys to call the machine with.
+async fn load_seed(
     app: &App,
     options: &Options,
-    (memory, file): (&mut Memory, &MemoryFile),
-) -> anyhow::Result<Keys> {
+    saved: &mut SavedState,
+    file: &StateFile,
+) -> anyhow::Result<DemoKeys> {
     let moment = app.clock.moment();
-    let keys = match &memory.keys {
+    let keys = match &saved.keys {
         Some(keys) => keys.clone(),
-        None => Keys::fresh(options.seed == Seed::Demo, moment.now)?,
+        None => DemoKeys::fresh(options.seed == Seed::Demo, moment.now)?,
     };
-    memory.keys = Some(keys.clone());
-    // The keys first: what is made with them must never be without them.
-    file.write(memory)?;
+    saved.keys = Some(keys.clone());
+    // The keys are saved first, so that data made with them never exists without them.
+    file.write(saved)?;
     keys.install(app, moment).await?;
     fill(app, &keys, moment).await?;
-    memory.seen = Some(moment.now);
+    saved.seen = Some(moment.now);
     Ok(keys)
 }
 
-/// The clock, where it stood or where it is wanted; never before a time that the data has seen.
-fn start_clock(options: &Options, memory: &Memory) -> anyhow::Result<Arc<LocalClock>> {
-    let clock = LocalClock::new(options.now.or(memory.now));
-    if let Some(seen) = memory.seen.max(memory.now).map(|seen| seen.trunc_subsecs(0)) {
+/// The clock, at the time of the options or of the saved state, and never before a time that the data has seen.
+fn start_clock(options: &Options, saved: &SavedState) -> anyhow::Result<Arc<LocalClock>> {
+    let clock = LocalClock::new(options.now.or(saved.now));
+    if let Some(seen) = saved.seen.max(saved.now).map(|seen| seen.trunc_subsecs(0)) {
         let seen_text = instant::text(&seen);
         anyhow::ensure!(
             clock.now() >= seen,
@@ -350,12 +328,12 @@ async fn serve(listener: TcpListener, router: Router) {
     }
 }
 
-async fn follow(app: Arc<App>, follower: Arc<Mutex<Follower>>) {
-    Follower::follow(&follower, &app).await;
+async fn read_stream(app: Arc<App>, stream: Arc<Mutex<Follower>>) {
+    Follower::run(&stream, &app).await;
 }
 
-/// Deletes expired items now and then, as DynamoDB does. It goes by the machine's own clock, so it
-/// waits while the local clock stands elsewhere: a claim must not go before its time.
+/// Deletes expired items every ten minutes, as DynamoDB does. The engine compares them with real time, so nothing is
+/// deleted while the machine's clock stands still: a claim must not go before its time.
 async fn sweep(engine: Engine, clock: Arc<LocalClock>) {
     const EVERY: std::time::Duration = std::time::Duration::from_secs(600);
     loop {
@@ -371,7 +349,7 @@ async fn sweep(engine: Engine, clock: Arc<LocalClock>) {
     }
 }
 
-/// Tells the meter which route the database is asked for.
+/// Counts a call under its route.
 async fn measure(State(meter): State<Meter>, request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let Some(path) = path.filter(|path| !path.starts_with("/_local/")) else {

@@ -1,4 +1,4 @@
-//! `scrip`: the whole service on one machine.
+//! The program `scrip`: the local machine, and the operator's commands.
 
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::path::PathBuf;
@@ -8,84 +8,82 @@ use anyhow::Context;
 use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
 use domain::AccountId;
-use local::{Data, Machine, Options, Seed};
+use local::{Data, Machine, Options, QueueAddress, Seed};
 use scrip_http::{App, Clock, Instant, System};
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
-/// Prepaid credits, whole on one machine: all functions behind one port, on an embedded DynamoDB.
+/// Scrip on one machine: all functions behind one port, on an embedded DynamoDB.
 #[derive(Parser)]
 #[command(name = "scrip", version, args_conflicts_with_subcommands = true)]
-struct Arguments {
+struct ScripArguments {
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<ScripCommand>,
     /// The port on 127.0.0.1; 0 picks a free one.
     #[arg(long, default_value_t = 3000)]
     port: u16,
     /// Where the data is kept.
     #[arg(long, value_name = "DIR", default_value = ".scrip", conflicts_with = "memory")]
     data: PathBuf,
-    /// Keep no data after the end.
+    /// Keep no data.
     #[arg(long)]
     memory: bool,
-    /// What an empty database begins with.
+    /// What an empty database starts with.
     #[arg(long, value_enum, default_value_t = Seed::Demo)]
     seed: Seed,
-    /// A time, such as 2024-01-15T10:30:00Z, at which the clock stands still.
+    /// A time at which the clock stands still, such as 2024-01-15T10:30:00Z.
     #[arg(long, value_name = "TIME", value_parser = time)]
     now: Option<DateTime<Utc>>,
-    /// Print one line of JSON, once ready, in place of the banner.
+    /// Print one line of JSON instead of the banner.
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Subcommand)]
-enum Command {
-    /// Load prices, plans and packages into the tables of a deployment, and issue its first
-    /// operator's key. Region, credentials and tables are taken from the environment: `AWS_REGION`,
-    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `LEDGER_TABLE`,
-    /// `SETTINGS_TABLE`, `ACTIVITY_TABLE`.
+enum ScripCommand {
+    /// Load prices, plans and packages into the tables of a deployment, and issue an operator's key. Region, credentials and
+    /// tables come from the environment: `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`,
+    /// `LEDGER_TABLE`, `SETTINGS_TABLE`, `ACTIVITY_TABLE`.
     Load,
-    /// Verify ledgers: every row against the hash chain and its checkpoints, numbers without a gap, sums against
-    /// the account. Prints a line an account and what is wrong; ends with 1 when something is. Tables as for `load`, or
-    /// a data folder.
+    /// Verify ledgers: rows against the hash chain and its checkpoints, numbers without a gap, sums against the account.
+    /// Prints a line for each account and names what is wrong; the exit code is then 1. Tables as for `load`, or a data
+    /// folder.
     Audit {
-        /// One account, such as `org_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA#live`; all of them when left out.
+        /// One account, such as `org_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA#live`; by default all accounts.
         #[arg(long)]
         account: Option<AccountId>,
-        /// A data folder of the local machine, which must not be running, in place of a deployment's tables.
+        /// The data folder of a local machine that is not running, instead of a deployment's tables.
         #[arg(long, value_name = "DIR")]
         data: Option<PathBuf>,
     },
-    /// Have the projector follow what it has missed. `ProjectorFailures` tells of records of the stream that it could
-    /// not handle: those are read from the stream, which keeps them for a day, and followed. Then all accounts are gone
-    /// through: those whose last changes nobody has followed are, from the rows of their ledgers, and webhooks that have
-    /// not had all events are looked at. Region, credentials and tables as for `load`, and `EVENT_BUS`,
+    /// Have the projector process what it has missed: first the records of the stream that it could not handle (the stream
+    /// keeps them for a day), then, from the rows of their ledgers, all accounts that it is behind on. Also requests
+    /// delivery to webhooks that have not had all events. Region, credentials and tables as for `load`, and `EVENT_BUS`,
     /// `RECHARGE_QUEUE_URL`, `RENEWAL_QUEUE_URL` and `WEBHOOK_QUEUE_URL`: the stack's outputs `EventBusName`,
     /// `RechargeQueueUrl`, `RenewalQueueUrl` and `WebhookQueueUrl`.
     Follow {
-        /// The queue of failures, by its URL: the stack's output `ProjectorFailuresUrl`. Left out, accounts alone are
-        /// followed.
+        /// The URL of the projector's failure queue, the stack's output `ProjectorFailuresUrl`. Without it, only the
+        /// accounts are processed.
         #[arg(long, value_name = "URL")]
         from: Option<String>,
     },
-    /// Send the messages of a queue of failures again, to the queue that they come from. Both stand in the outputs
-    /// of the stack: `WebhookFailuresUrl` and `WebhookQueueUrl`, `RechargeFailuresUrl` and `RechargeQueueUrl`, `RenewalFailuresUrl`
-    /// and `RenewalQueueUrl`. Region and credentials are taken from the environment, as for `load`.
+    /// Send the messages of a failure queue to their queue again. The stack's outputs have both URLs:
+    /// `WebhookFailuresUrl` and `WebhookQueueUrl`, `RechargeFailuresUrl` and `RechargeQueueUrl`, `RenewalFailuresUrl` and
+    /// `RenewalQueueUrl`. Region and credentials as for `load`.
     Redrive {
-        /// The queue of failures, by its URL.
+        /// The URL of the failure queue.
         #[arg(long, value_name = "URL")]
         from: String,
-        /// The queue that its messages come from.
+        /// The URL of the queue that its messages were in before.
         #[arg(long, value_name = "URL")]
         to: String,
-        /// How many at most; all that are there when left out.
+        /// How many messages at most; by default all.
         #[arg(long, value_name = "COUNT")]
         most: Option<u64>,
     },
 }
 
-/// What a program needs to call the machine.
+/// The line of `--json`: what a program needs to call the machine.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Ready<'a> {
@@ -96,8 +94,8 @@ struct Ready<'a> {
     operator_key: &'a str,
 }
 
-/// A thread's stack in bytes. The database runs on the stack of whoever calls it, below the SDK and
-/// everything that leads there, which is much for code that is not optimised.
+/// The stack of a thread in bytes. The database runs on its caller's stack, below the SDK, which needs much of it in an
+/// unoptimised build.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
 
 fn main() -> ExitCode {
@@ -106,31 +104,31 @@ fn main() -> ExitCode {
     match runtime {
         Ok(runtime) => runtime.block_on(start()),
         Err(error) => {
-            tell(&mut stderr(), &format!("scrip: {error}\n"));
+            print(&mut stderr(), &format!("scrip: {error}\n"));
             ExitCode::FAILURE
         }
     }
 }
 
 async fn start() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = ScripArguments::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(stderr)
         .with_ansi(stderr().is_terminal())
         .init();
-    let done = match arguments.command {
-        Some(Command::Load) => load().await,
-        Some(Command::Audit { account, data }) => audit(account, data).await,
-        Some(Command::Follow { from }) => follow(from).await,
-        Some(Command::Redrive { from, to, most }) => redrive(&from, &to, most).await,
+    let outcome = match arguments.command {
+        Some(ScripCommand::Load) => load().await,
+        Some(ScripCommand::Audit { account, data }) => audit(account, data).await,
+        Some(ScripCommand::Follow { from }) => follow(from).await,
+        Some(ScripCommand::Redrive { from, to, most }) => redrive(&from, &to, most).await,
         None => run(arguments).await,
     };
-    match done {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tell(&mut stderr(), &format!("scrip: {error:#}\n"));
+            print(&mut stderr(), &format!("scrip: {error:#}\n"));
             ExitCode::FAILURE
         }
     }
@@ -142,23 +140,23 @@ fn time(text: &str) -> Result<DateTime<Utc>, &'static str> {
         .ok_or("write it like 2024-01-15T10:30:00Z, of the years 2000 to 9999")
 }
 
-/// What is in the tables already stays as it is; each run issues one more key.
+/// Loads the catalogue; what the tables have already stays as it is. Each run issues one more key.
 async fn load() -> anyhow::Result<()> {
     let app = App::from_env()?;
     app.settings.load(&local::catalogue()?).await?;
     let key = local::operator_key(&app, app.clock.moment()).await?;
-    tell(&mut stdout(), &format!("The catalogue is loaded. Operator key, shown once: {key}\n"));
+    print(&mut stdout(), &format!("The catalogue is loaded. Operator key, shown once: {key}\n"));
     Ok(())
 }
 
 async fn audit(account: Option<AccountId>, data: Option<PathBuf>) -> anyhow::Result<()> {
-    let print = &mut |line: &str| tell(&mut stdout(), &format!("{line}\n"));
+    let line = &mut |line: &str| print(&mut stdout(), &format!("{line}\n"));
     let now = System.now();
     match data {
-        Some(folder) => local::audit(&local::ledger_in(&folder)?, account, now, print).await,
+        Some(folder) => local::audit(&local::ledger_in(&folder)?, account, now, line).await,
         None => {
-            let app = App::from_env().context("for a folder of the local machine, say --data DIR")?;
-            local::audit(&app.ledger, account, now, print).await
+            let app = App::from_env().context("for a data folder of the local machine, use --data DIR")?;
+            local::audit(&app.ledger, account, now, line).await
         }
     }
 }
@@ -175,17 +173,18 @@ async fn follow(from: Option<String>) -> anyhow::Result<()> {
     }
     let app = App::from_env()?;
     let (ledger, others) = (&app.ledger, &projector::Others::of(&app));
-    let print = &mut |line: &str| tell(&mut stdout(), &format!("{line}\n"));
+    let line = &mut |line: &str| print(&mut stdout(), &format!("{line}\n"));
     let records = match from {
         Some(queue) => {
             let (queues, streams) = (local::queues()?, local::streams()?);
-            local::follow_failures((&queues, &queue), &streams, (ledger, others), print).await
+            let queue = QueueAddress { client: &queues, url: &queue };
+            local::follow_failures(queue, &streams, ledger, others, line).await
         }
         None => Ok(()),
     };
-    let accounts =
-        local::follow_accounts((ledger, others, app.deliveries.as_ref()), || app.clock.moment(), print).await;
-    // Both are told, whichever comes first.
+    let deliveries = app.deliveries.as_ref();
+    let accounts = local::follow_accounts(ledger, others, deliveries, || app.clock.moment(), line).await;
+    // If both fail, both errors are printed.
     match (records, accounts) {
         (Err(records), Err(accounts)) => Err(records.context(format!("{accounts:#}"))),
         (records, accounts) => records.and(accounts),
@@ -193,11 +192,11 @@ async fn follow(from: Option<String>) -> anyhow::Result<()> {
 }
 
 async fn redrive(from: &str, to: &str, most: Option<u64>) -> anyhow::Result<()> {
-    let print = &mut |line: &str| tell(&mut stdout(), &format!("{line}\n"));
-    local::redrive(&local::queues()?, (from, to), most, print).await.map(|_| ())
+    let line = &mut |line: &str| print(&mut stdout(), &format!("{line}\n"));
+    local::redrive(&local::queues()?, from, to, most, line).await.map(|_| ())
 }
 
-async fn run(arguments: Arguments) -> anyhow::Result<()> {
+async fn run(arguments: ScripArguments) -> anyhow::Result<()> {
     let options = Options {
         port: arguments.port,
         data: if arguments.memory { Data::Memory } else { Data::Folder(arguments.data.clone()) },
@@ -207,13 +206,13 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     };
     let machine = Machine::start(options).await?;
     let text = if arguments.json { json(&machine)? } else { banner(&machine, &arguments) };
-    tell(&mut stdout(), &text);
-    ended().await?;
+    print(&mut stdout(), &text);
+    until_interrupted().await?;
     machine.stop().await
 }
 
-/// Returns when the user, or whoever runs us, asks for the end.
-async fn ended() -> anyhow::Result<()> {
+/// Returns at Ctrl-C or SIGTERM.
+async fn until_interrupted() -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut terminated = signal(SignalKind::terminate())?;
@@ -236,7 +235,7 @@ fn json(machine: &Machine) -> anyhow::Result<String> {
     Ok(serde_json::to_string(&ready)? + "\n")
 }
 
-fn banner(machine: &Machine, arguments: &Arguments) -> String {
+fn banner(machine: &Machine, arguments: &ScripArguments) -> String {
     let (url, keys) = (machine.base_url(), &machine.keys);
     let data = if arguments.memory { "in memory".to_owned() } else { arguments.data.display().to_string() };
     let mut text = format!(
@@ -257,9 +256,9 @@ fn banner(machine: &Machine, arguments: &Arguments) -> String {
     text + "\n  Ctrl-C stops it.\n\n"
 }
 
-/// A reader that has gone away is no reason to end.
-fn tell(out: &mut impl Write, text: &str) {
+/// Prints a text. A reader that has gone away does not end the program.
+fn print(out: &mut impl Write, text: &str) {
     if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
-        tracing::debug!("nobody reads what is printed");
+        tracing::debug!("the output has no reader any more");
     }
 }

@@ -1,3 +1,5 @@
+//! The options of the local machine.
+
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
@@ -8,29 +10,29 @@ use clap::ValueEnum;
 pub struct Options {
     /// The port on 127.0.0.1; 0 picks a free one.
     pub port: u16,
-    /// Where the data is.
+    /// Where the data is kept.
     pub data: Data,
-    /// What an empty database begins with.
+    /// What an empty database starts with.
     pub seed: Seed,
-    /// The time at which the clock stands still; `None` lets it go as it went before.
+    /// The time at which the clock stands still; `None` keeps the clock of the data folder.
     pub now: Option<DateTime<Utc>>,
-    /// Another DynamoDB than the embedded one.
+    /// The endpoint of a DynamoDB to use in place of the embedded one.
     pub endpoint: Option<String>,
 }
 
 /// Where the local machine keeps its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Data {
-    /// In a folder: it is there again after a restart, whatever ended the process.
+    /// In a folder, where it survives a restart, whatever ended the process.
     Folder(PathBuf),
-    /// Nowhere: gone with the process.
+    /// In memory, until the process ends.
     Memory,
 }
 
-/// What an empty database begins with.
+/// What an empty database starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Seed {
-    /// The catalogue and one organisation with the balance of the seed's own example.
+    /// The catalogue and one organisation with the balance of the API documentation's example.
     Demo,
     /// The catalogue and an operator's key.
     Empty,

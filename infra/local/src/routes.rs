@@ -1,45 +1,24 @@
+//! The routes that only the local machine has: `/health`, `/openapi.json` and everything below `/_local`.
+
 use std::sync::Arc;
 
-use axum::extract::{Extension, State};
+use axum::extract::Extension;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use scrip_http::{ApiError, App, Call, Clock, Instant, Payload, Reply, instant};
-use scrip_payments::Simulated;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
 
-use crate::capacity::Meter;
-use crate::clock::LocalClock;
-use crate::folder::{Memory, MemoryFile};
-use crate::inbox::{self, Inbox};
-use crate::payments;
-use crate::quiet::Quiet;
-use crate::schedule::{House, Rounds, advance, work_off};
+use crate::emulation::{advance, run_due};
+use crate::error::machine_failed;
+use crate::state::MachineState;
 use crate::visitors::only_from_here;
+use crate::{inbox, payments};
 
-/// What the local routes work with beside the app.
-#[derive(Clone)]
-pub(crate) struct Local {
-    /// Where the machine listens, on 127.0.0.1.
-    pub(crate) port: u16,
-    pub(crate) clock: Arc<LocalClock>,
-    pub(crate) quiet: Quiet,
-    pub(crate) company: Simulated,
-    pub(crate) inbox: Inbox,
-    pub(crate) rounds: Arc<Rounds>,
-    /// Held by whoever makes time pass or does what is due: one at a time.
-    pub(crate) turn: Arc<Mutex<()>>,
-    pub(crate) meter: Meter,
-    pub(crate) memory: Arc<Mutex<Memory>>,
-    pub(crate) file: MemoryFile,
-    pub(crate) openapi: Arc<Value>,
-}
-
-/// The routes that only the local machine has.
-pub(crate) fn routes(local: Local) -> Router<Arc<App>> {
+/// The router of these routes.
+pub(crate) fn routes(state: MachineState) -> Router<Arc<App>> {
     Router::new()
         .route("/health", get(health))
         .route("/openapi.json", get(openapi))
@@ -49,21 +28,22 @@ pub(crate) fn routes(local: Local) -> Router<Arc<App>> {
         .route("/_local", any(unknown))
         .route("/_local/", any(unknown))
         .route("/_local/{*rest}", any(unknown))
-        .merge(payments::routes())
-        .merge(inbox::routes())
-        .layer(from_fn_with_state(local.port, only_from_here))
-        .layer(Extension(local))
+        .merge(payments::routes(state.provider.clone()))
+        .merge(inbox::routes(state.inbox.clone()))
+        .layer(from_fn_with_state(state.port, only_from_here))
+        .layer(Extension(state))
 }
 
 #[derive(Serialize)]
-struct Time {
+struct ClockView {
     #[serde(with = "instant")]
     now: DateTime<Utc>,
 }
 
+/// Sets the clock to `now`, or moves it by `advance_seconds`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct SetTime {
+struct SetClock {
     now: Option<Instant>,
     advance_seconds: Option<u32>,
 }
@@ -78,52 +58,49 @@ async fn health() -> Result<Reply, ApiError> {
     Reply::ok(&json!({ "status": "ok" }))
 }
 
-async fn openapi(Extension(local): Extension<Local>) -> Json<Value> {
-    Json(Value::clone(&local.openapi))
+async fn openapi(Extension(state): Extension<MachineState>) -> Json<Value> {
+    Json(Value::clone(&state.openapi))
 }
 
 async fn clock(call: Call) -> Result<Reply, ApiError> {
-    Reply::ok(&Time { now: call.moment.now })
+    Reply::ok(&ClockView { now: call.moment.now })
 }
 
-/// Moves the clock, which stands still from then on, and does what falls due on the way.
+/// Moves the clock, which then stands still, and runs what falls due on the way.
 async fn set_clock(
-    State(app): State<Arc<App>>,
-    Extension(local): Extension<Local>,
-    Payload(wanted): Payload<SetTime>,
+    Extension(MachineState { scheduler, .. }): Extension<MachineState>,
+    Payload(wanted): Payload<SetClock>,
 ) -> Result<Reply, ApiError> {
-    let unclear = || ApiError::field("now", "send either now or advanceSeconds");
-    let _turn = local.turn.lock().await;
+    let _turn = scheduler.turn.lock().await;
     let to = match (wanted.now, wanted.advance_seconds) {
-        (Some(Instant(now)), None) => local.clock.reach(|_| now),
-        (None, Some(seconds)) => local.clock.reach(|now| {
+        (Some(Instant(now)), None) => scheduler.clock.reach(|_| now),
+        (None, Some(seconds)) => scheduler.clock.reach(|now| {
             let step = chrono::Duration::seconds(seconds.into());
             now.checked_add_signed(step).unwrap_or(now)
         }),
-        (Some(_), Some(_)) | (None, None) => return Err(unclear()),
+        (Some(_), Some(_)) | (None, None) => {
+            return Err(ApiError::field("now", "send either now or advanceSeconds"));
+        }
     };
     let to = to.map_err(|problem| ApiError::field("now", problem))?;
-    let house = House { app, local: local.clone() };
-    advance(&house, to).await.map_err(unkept)?;
-    Reply::ok(&Time { now: local.clock.now() })
+    advance(&scheduler, to).await.map_err(machine_failed)?;
+    Reply::ok(&ClockView { now: scheduler.clock.now() })
 }
 
-/// Answers once stream, events, wakes, webhooks and what is due by now are worked off.
-async fn settle(State(app): State<Arc<App>>, Extension(local): Extension<Local>) -> Result<Reply, ApiError> {
-    let _turn = local.turn.lock().await;
-    work_off(&House { app, local: local.clone() }).await.map_err(unkept)?;
+/// Answers when the background work and everything that is due by now are done.
+async fn settle(
+    Extension(MachineState { scheduler, .. }): Extension<MachineState>,
+) -> Result<Reply, ApiError> {
+    let _turn = scheduler.turn.lock().await;
+    run_due(&scheduler).await.map_err(machine_failed)?;
     Reply::ok(&json!({ "settled": true }))
 }
 
-async fn capacity(Extension(local): Extension<Local>) -> Result<Reply, ApiError> {
-    Reply::ok(&json!({ "routes": local.meter.counts() }))
+async fn capacity(Extension(state): Extension<MachineState>) -> Result<Reply, ApiError> {
+    Reply::ok(&json!({ "routes": state.meter.counts() }))
 }
 
-async fn reset_capacity(Extension(local): Extension<Local>) -> Result<Reply, ApiError> {
-    local.meter.reset();
+async fn reset_capacity(Extension(state): Extension<MachineState>) -> Result<Reply, ApiError> {
+    state.meter.reset();
     Reply::ok(&json!({ "reset": true }))
-}
-
-pub(crate) fn unkept(error: anyhow::Error) -> ApiError {
-    ApiError::Failed(store::Fault::Unavailable { doing: "run the local machine", source: error.into() })
 }

@@ -1,3 +1,5 @@
+//! Creates the three tables of the local machine.
+
 use anyhow::Context;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
@@ -14,35 +16,35 @@ pub const SETTINGS_TABLE: &str = "scrip-settings";
 /// Webhooks, deliveries and usage.
 pub const ACTIVITY_TABLE: &str = "scrip-activity";
 
-/// Names of the three tables.
+/// The names of the three tables.
 #[derive(Clone, Copy, Debug)]
 pub struct Tables<'a> {
-    /// Of the money.
+    /// The table of accounts, claims and rows.
     pub ledger: &'a str,
-    /// Of the settings.
+    /// The table of organisations, keys and the catalogue.
     pub settings: &'a str,
-    /// Of what goes on around the money.
+    /// The table of webhooks, deliveries and usage.
     pub activity: &'a str,
 }
 
 impl Tables<'static> {
-    /// Those of the local machine.
+    /// The names that the local machine uses.
     pub const OWN: Self = Self { ledger: LEDGER_TABLE, settings: SETTINGS_TABLE, activity: ACTIVITY_TABLE };
 }
 
-/// Makes the tables as template.yaml has them; those that exist stay.
+/// Creates the tables as template.yaml defines them. Tables that exist stay as they are.
 ///
 /// # Errors
-/// When the database refuses.
+/// When the database fails.
 pub async fn create(client: &Client, tables: Tables<'_>) -> anyhow::Result<()> {
     make(client, tables, true).await
 }
 
-/// The same, but for the time to live: of what was written there nothing goes by itself. For tests whose clock stands in
-/// the past, on a database that sweeps by its own.
+/// Creates the tables without a time to live, so that the database never deletes an item by itself. For tests whose clock
+/// stands in the past.
 ///
 /// # Errors
-/// When the database refuses.
+/// When the database fails.
 pub async fn create_keeping_all(client: &Client, tables: Tables<'_>) -> anyhow::Result<()> {
     make(client, tables, false).await
 }

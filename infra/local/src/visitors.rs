@@ -1,6 +1,6 @@
-//! Who may call what only the local machine has (`/_local/…`): programs and pages of this machine. No key is asked for
-//! there, so a page of the web must not get in, neither by a name of its own that leads to 127.0.0.1 (DNS rebinding)
-//! nor by having a browser here send for it (cross-site requests).
+//! Admits only programs and pages of this machine to the routes below `/_local`. These routes need no key, so a page of the
+//! web must not reach them: neither by a name of its own that resolves to 127.0.0.1 (DNS rebinding) nor through a browser
+//! on this machine (cross-site requests).
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -9,32 +9,32 @@ use http::header::{HOST, HeaderName, ORIGIN};
 use http::{HeaderMap, Method, Uri};
 use scrip_http::ApiError;
 
-/// What the machine is called from here. Nobody can own these names.
+/// The machine's own names, which can't be registered as domains.
 const NAMES: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 
-/// What a browser says of where a request comes from, as far as the page that sends it can't change.
+/// The headers by which a browser says where a request comes from. A page can't change them.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
-/// Lets nobody else through to `/_local/…`, on a machine that listens at that port.
+/// Refuses all other requests below `/_local` with 403. `port` is the one that the machine listens on.
 pub(crate) async fn only_from_here(State(port): State<u16>, request: Request, next: Next) -> Response {
     let is_local = request.uri().path().starts_with("/_local");
-    if is_local && !is_from_here(port, (request.method(), request.uri(), request.headers())) {
-        let words = "the routes below /_local take calls by the machine's own name and port, such as \
+    if is_local && !is_from_here(port, request.method(), request.uri(), request.headers()) {
+        let message = "the routes below /_local accept calls under the machine's own name and port, such as \
                      http://localhost:3000, and from no page of another origin";
-        return ApiError::wrong_side(words).into_response();
+        return ApiError::wrong_side(message).into_response();
     }
     next.run(request).await
 }
 
-fn is_from_here(port: u16, (method, uri, headers): (&Method, &Uri, &HeaderMap)) -> bool {
+fn is_from_here(port: u16, method: &Method, uri: &Uri, headers: &HeaderMap) -> bool {
     let text =
         |name| headers.get_all(name).iter().map(|value| value.to_str().unwrap_or("?")).collect::<Vec<_>>();
     let hosts = match uri.authority() {
         Some(authority) => vec![authority.as_str()],
         None => text(HOST),
     };
-    // Pages may lead here, to look: what is seen then, they don't see.
+    // A link on any page may lead here: the page can't read what the browser then shows.
     let navigates = method == Method::GET && text(FETCH_MODE) == ["navigate"];
     let is_page_of_ours = |site: &str| ["same-origin", "none"].contains(&site) || navigates;
     matches!(hosts.as_slice(), [host] if is_own_host(host, port))
@@ -46,7 +46,7 @@ fn is_own_origin(origin: &str, port: u16) -> bool {
     origin.strip_prefix("http://").is_some_and(|host| is_own_host(host, port))
 }
 
-/// A port that is left out is that of HTTP.
+/// Whether a host is one of the machine's names with its port; without a port it is port 80.
 fn is_own_host(host: &str, port: u16) -> bool {
     let own = port.to_string();
     let of = |name: &&str| {
@@ -62,14 +62,14 @@ fn is_own_host(host: &str, port: u16) -> bool {
 mod tests {
     use super::*;
 
-    /// `GET` or `POST` of a path, with these headers.
+    /// Whether a request with these headers is admitted.
     fn is_let_in(port: u16, method: &Method, headers: &[(&'static str, &str)]) -> bool {
         let uri: Uri = "/_local/clock".parse().unwrap();
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
         }
-        is_from_here(port, (method, &uri, &map))
+        is_from_here(port, method, &uri, &map)
     }
 
     #[test]
@@ -121,9 +121,9 @@ mod tests {
         }
     }
 
-    /// Browsers send no `Origin` with a GET of another page's, and say in another way that it is one.
+    /// Browsers send no `Origin` with a GET that another page has caused; `Sec-Fetch-Site` says so instead.
     #[test]
-    fn a_browser_sends_for_no_other_page_but_may_be_led_here() {
+    fn a_link_of_another_page_is_admitted_and_its_requests_are_not() {
         for (method, site, mode, expected) in [
             (Method::GET, "same-origin", "cors", true),
             (Method::GET, "none", "navigate", true),

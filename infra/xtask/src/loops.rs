@@ -1,11 +1,13 @@
+//! Checks which functions of the template may call themselves through their queues.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
 
-/// Lambda stops a function after some sixteen rounds in which it is called by what it has sent itself, unless its block
-/// says `RecursiveLoop: Allow`. A function says that exactly when its role lets it send to a queue that leads back to it,
-/// directly or through other functions.
+/// Checks that exactly those functions have `RecursiveLoop: Allow` whose role lets them send to a queue that leads back to
+/// them, directly or through other functions. Without it Lambda stops a function that has called itself some sixteen times
+/// in a row.
 pub(crate) fn check(template: &Value) -> Result<()> {
     let functions = functions(template);
     ensure!(!functions.is_empty(), "template.yaml has no function");
@@ -15,32 +17,32 @@ pub(crate) fn check(template: &Value) -> Result<()> {
         functions.iter().filter(|(_, function)| function.allowed).map(|(name, _)| *name).collect();
     ensure!(
         looping == allowed,
-        "`RecursiveLoop: Allow` has to stand with the functions that may send to a queue that leads back to them, \
-         {looping:?}; it stands with {allowed:?}"
+        "the functions that may send to a queue that leads back to them need `RecursiveLoop: Allow`, and no others: \
+         {looping:?}; it is set for {allowed:?}"
     );
     Ok(())
 }
 
-/// What a function's block and its role say.
-struct Function<'a> {
+/// A function of the template: its block and its role.
+struct TemplateFunction<'a> {
     allowed: bool,
-    /// The queues that it is called by.
+    /// The queues that call it.
     called_by: BTreeSet<&'a str>,
-    /// The queues that it may send to; `*` is every one.
+    /// The queues that it may send to; `*` is every queue.
     sends_to: BTreeSet<&'a str>,
 }
 
-impl Function<'_> {
-    fn calls(&self, other: &Function<'_>) -> bool {
+impl TemplateFunction<'_> {
+    fn calls(&self, other: &TemplateFunction<'_>) -> bool {
         let any = self.sends_to.contains("*") && !other.called_by.is_empty();
         any || self.sends_to.intersection(&other.called_by).next().is_some()
     }
 }
 
-/// Whether what a function sends may end with a call of that function.
-fn comes_back(functions: &BTreeMap<&str, Function<'_>>, start: &str) -> bool {
+/// Whether a message of a function may lead to a call of the same function.
+fn comes_back(functions: &BTreeMap<&str, TemplateFunction<'_>>, start: &str) -> bool {
     let mut found = BTreeSet::new();
-    let mut open: Vec<&Function<'_>> = functions.get(start).into_iter().collect();
+    let mut open: Vec<&TemplateFunction<'_>> = functions.get(start).into_iter().collect();
     while let Some(function) = open.pop() {
         for (name, called) in functions.iter().filter(|(_, other)| function.calls(other)) {
             if found.insert(*name) {
@@ -51,7 +53,7 @@ fn comes_back(functions: &BTreeMap<&str, Function<'_>>, start: &str) -> bool {
     found.contains(start)
 }
 
-fn functions(template: &Value) -> BTreeMap<&str, Function<'_>> {
+fn functions(template: &Value) -> BTreeMap<&str, TemplateFunction<'_>> {
     let resources = template.get("Resources").and_then(Value::as_object).into_iter().flatten();
     let functions = resources.filter(|(_, resource)| is(resource, "Type", "AWS::Serverless::Function"));
     functions
@@ -66,12 +68,12 @@ fn functions(template: &Value) -> BTreeMap<&str, Function<'_>> {
             let called_by =
                 queues.filter_map(|(_, event)| named(event.pointer("/Properties/Queue")?)).collect();
             let allowed = is(of("/Properties"), "RecursiveLoop", "Allow");
-            (name.as_str(), Function { allowed, called_by, sends_to })
+            (name.as_str(), TemplateFunction { allowed, called_by, sends_to })
         })
         .collect()
 }
 
-/// The queues that a role may send to, wherever in it that stands.
+/// Collects the queues that a role may send to, from all parts of its policies.
 fn granted<'a>(part: &'a Value, queues: &mut BTreeSet<&'a str>) {
     if let Some(actions) = part.get("Action").filter(|_| is(part, "Effect", "Allow"))
         && each(actions)
@@ -87,12 +89,12 @@ fn granted<'a>(part: &'a Value, queues: &mut BTreeSet<&'a str>) {
     }
 }
 
-/// What stands alone where a list may stand, or the list.
+/// The elements of a list; a single value counts as a list of one.
 fn each(one_or_many: &Value) -> impl Iterator<Item = &Value> {
     one_or_many.as_array().map_or(std::slice::from_ref(one_or_many), Vec::as_slice).iter()
 }
 
-/// The resource whose ARN `!GetAtt` takes; a text as it stands.
+/// The resource that `!GetAtt` names; a plain text is returned as it is.
 fn named(value: &Value) -> Option<&str> {
     let attribute = value.get("Fn::GetAtt").unwrap_or(value);
     let name = attribute.get(0).unwrap_or(attribute).as_str()?;
@@ -109,7 +111,8 @@ mod checks {
 
     use super::check;
 
-    /// A function by its name, the queue that it is called by, the one that it may send to, and what its block says.
+    /// A template of functions: each with its name, the queue that calls it, the queue that it may send to, and its
+    /// `RecursiveLoop`.
     fn template(functions: &[(&str, &str, &str, Option<&str>)]) -> Value {
         let mut resources = serde_json::Map::new();
         for (name, called_by, sends_to, recursive) in functions {
@@ -134,7 +137,7 @@ mod checks {
     }
 
     #[test]
-    fn who_sends_to_its_own_queue_has_to_say_so_and_nobody_else() {
+    fn only_a_function_that_may_call_itself_has_to_allow_it() {
         assert!(check(&template(&[("A", "a", "b", None)])).is_ok());
         assert!(check(&template(&[("A", "a", "b", Some("Allow"))])).is_err());
         assert!(check(&template(&[("A", "a", "a", None)])).is_err());

@@ -1,3 +1,5 @@
+//! Runs the local machine, `scrip`, for the checks.
+
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -11,8 +13,8 @@ use serde_json::Value;
 use crate::process::{Run, Running};
 use crate::project::Project;
 
-/// A `scrip` with demo data, at a free port.
-pub(crate) struct Machine {
+/// A running `scrip` with demo data, on a free port.
+pub(crate) struct ScripProcess {
     pub(crate) base_url: String,
     pub(crate) api_key: String,
     pub(crate) test_key: String,
@@ -20,8 +22,8 @@ pub(crate) struct Machine {
     _running: Running,
 }
 
-impl Machine {
-    /// Starts one that was built, and waits until it is ready.
+impl ScripProcess {
+    /// Starts the `scrip` that was built, and waits until it is ready.
     pub(crate) fn start<A: AsRef<OsStr>>(
         project: &Project,
         arguments: impl IntoIterator<Item = A>,
@@ -30,25 +32,25 @@ impl Machine {
         let command = project.run(project.built("scrip")?).args(["--port", "0", "--json"]).args(arguments);
         let mut running = environment(command).stdout(Stdio::piped()).start()?;
         let stdout = running.child.stdout.take().context("no stdout")?;
-        let (say, hear) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         thread::spawn(move || {
             let first = BufReader::new(stdout).lines().next();
-            // Nobody listens any more when it took too long.
-            say.send(first).ok();
+            // The receiver is gone if this took too long.
+            sender.send(first).ok();
         });
-        let first = hear.recv_timeout(Duration::from_secs(600));
+        let first = receiver.recv_timeout(Duration::from_secs(600));
         let first = first.context("scrip was not ready within 600 s")?;
         let ready: Value = serde_json::from_str(&first.context("scrip ended before it was ready")??)
-            .context("the first line of scrip --json is no JSON")?;
-        let told = |name: &str| {
+            .context("the first line of scrip --json is not JSON")?;
+        let field = |name: &str| {
             let text = ready.get(name).and_then(Value::as_str).map(str::to_owned);
-            text.with_context(|| format!("scrip --json does not tell {name}"))
+            text.with_context(|| format!("scrip --json does not print {name}"))
         };
         Ok(Self {
-            base_url: told("baseUrl")?,
-            api_key: told("apiKey")?,
-            test_key: told("testKey")?,
-            operator_key: told("operatorKey")?,
+            base_url: field("baseUrl")?,
+            api_key: field("apiKey")?,
+            test_key: field("testKey")?,
+            operator_key: field("operatorKey")?,
             _running: running,
         })
     }

@@ -1,7 +1,7 @@
 //! The project's own commands: `cargo xtask test` and its parts.
 //!
-//! Linux and macOS. What a command needs beside Rust and Python 3 it installs into `target/tools`; what
-//! it starts it ends, also on Ctrl-C.
+//! They run on Linux and macOS, and need Rust and Python 3. Everything else they install into `target/tools`. A command
+//! ends the processes that it has started, also on Ctrl-C.
 
 #![expect(clippy::print_stdout, reason = "progress is what a command-line tool prints")]
 
@@ -35,67 +35,67 @@ use clap::{Parser, Subcommand};
 use project::Project;
 use steps::Steps;
 
-/// Checks the project.
+/// The project's own commands.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
-struct Arguments {
+struct XtaskArguments {
     #[command(subcommand)]
-    command: Command,
+    command: XtaskCommand,
 }
 
 #[derive(Clone, Subcommand)]
-enum Command {
-    /// Everything: lint, template, lambda, snippet, planted mutants, and all tests.
+enum XtaskCommand {
+    /// Run everything: lint, template, lambda, snippet, planted mutants, and all tests.
     Test,
-    /// rustfmt and clippy.
+    /// Run rustfmt and clippy.
     Lint,
-    /// template.yaml: that it and the router of Cargo.toml are what infra/stack and functions/*/function.yaml say; then
-    /// cfn-lint and `sam validate --lint`.
+    /// Check that template.yaml and the router of Cargo.toml match infra/stack and functions/*/function.yaml, and lint the
+    /// template with cfn-lint and `sam validate --lint`.
     Template {
-        /// Writes them, and checks nothing.
+        /// Write both files instead of checking them.
         #[arg(long)]
         write: bool,
     },
-    /// The functions as Lambda runs them: `cargo lambda watch`, every event file, every route.
+    /// Run the functions as Lambda runs them (`cargo lambda watch`): send every event file, call every route.
     Lambda,
-    /// The JavaScript of the API's documentation, against a machine with demo data.
+    /// Run the JavaScript of the API's documentation against a local machine with demo data.
     Snippet,
-    /// Mutates the rules of credit and the write path with cargo-mutants, and has the fast tests (`cargo test --lib` of the mutated crate)
-    /// tell each mutant from the code. What survives needs a reason in tests/mutants.toml. It takes hours; interrupted, it
-    /// goes on where it was.
+    /// Mutate the rules of credit and the write path with cargo-mutants, and check that the fast tests (`cargo test --lib` of
+    /// the mutated crate) fail for each mutant. A mutant that survives needs a reason in tests/mutants.toml. This takes
+    /// hours; after an interruption it continues where it stopped.
     Mutants {
-        /// Only the mutants of tests/mutants.toml that were planted by hand, which takes minutes.
+        /// Only the mutants that tests/mutants.toml plants by hand, which takes minutes.
         #[arg(long, conflicts_with = "files")]
         planted: bool,
-        /// The files to be mutated; those of tests/mutants.toml when none is given.
+        /// The files to mutate; by default those that tests/mutants.toml names.
         files: Vec<String>,
     },
-    /// Sends the messages of a queue of failures again: `cargo run -- redrive`, which has `--help`.
+    /// Send the messages of a failure queue to their queue again: `cargo run -- redrive`, which has `--help`.
     Redrive {
-        /// What `scrip redrive` is to be told.
+        /// The arguments of `scrip redrive`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Has the projector follow what it has missed: `cargo run -- follow`, which has `--help`.
+    /// Have the projector process what it has missed: `cargo run -- follow`, which has `--help`.
     Follow {
-        /// What `scrip follow` is to be told.
+        /// The arguments of `scrip follow`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Verifies the ledgers of a deployment, or with `--data DIR` of a data folder: `cargo run -- audit`, which has
+    /// Verify the ledgers of a deployment, or with `--data DIR` of a data folder: `cargo run -- audit`, which has
     /// `--account` and `--help`.
     Audit {
-        /// What `scrip audit` is to be told.
+        /// The arguments of `scrip audit`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
 }
 
 fn main() -> ExitCode {
-    let Arguments { command } = Arguments::parse();
+    let XtaskArguments { command } = XtaskArguments::parse();
     let mut steps = Steps::default();
     let outcome = process::end_with_us().and_then(|()| run(command, &mut steps));
-    steps.tell();
+    steps.print();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if process::is_interrupted() => {
@@ -109,35 +109,39 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command, steps: &mut Steps) -> anyhow::Result<()> {
-    // It is the service's own code that audits, follows and sends again, and this is built without it.
+fn run(command: XtaskCommand, steps: &mut Steps) -> anyhow::Result<()> {
+    // These commands are the service's own code, and xtask is built without it.
     match &command {
-        Command::Audit { arguments } => return process::run(project::scrip(["audit"]).args(arguments)),
-        Command::Follow { arguments } => return process::run(project::scrip(["follow"]).args(arguments)),
-        Command::Redrive { arguments } => return process::run(project::scrip(["redrive"]).args(arguments)),
-        Command::Test
-        | Command::Lint
-        | Command::Template { .. }
-        | Command::Lambda
-        | Command::Snippet
-        | Command::Mutants { .. } => (),
+        XtaskCommand::Audit { arguments } => return process::run(project::scrip(["audit"]).args(arguments)),
+        XtaskCommand::Follow { arguments } => {
+            return process::run(project::scrip(["follow"]).args(arguments));
+        }
+        XtaskCommand::Redrive { arguments } => {
+            return process::run(project::scrip(["redrive"]).args(arguments));
+        }
+        XtaskCommand::Test
+        | XtaskCommand::Lint
+        | XtaskCommand::Template { .. }
+        | XtaskCommand::Lambda
+        | XtaskCommand::Snippet
+        | XtaskCommand::Mutants { .. } => (),
     }
     let project = Project::find()?;
     match command {
-        Command::Test => tests::everything(project, steps),
-        Command::Lint => lint::check(&project, steps),
-        Command::Template { write: true } => template::write(&project, steps),
-        Command::Template { write: false } => template::check(&project, steps),
-        Command::Lambda => {
+        XtaskCommand::Test => tests::everything(project, steps),
+        XtaskCommand::Lint => lint::check(&project, steps),
+        XtaskCommand::Template { write: true } => template::write(&project, steps),
+        XtaskCommand::Template { write: false } => template::check(&project, steps),
+        XtaskCommand::Lambda => {
             tests::build(&project, steps)?;
             lambda::check(&project, steps)
         }
-        Command::Snippet => {
+        XtaskCommand::Snippet => {
             tests::build(&project, steps)?;
             snippet::check(&project, steps)
         }
-        Command::Mutants { planted: true, .. } => planted::check(&project, steps),
-        Command::Mutants { files, .. } => mutants::all(&project, &files, steps),
-        Command::Audit { .. } | Command::Follow { .. } | Command::Redrive { .. } => Ok(()),
+        XtaskCommand::Mutants { planted: true, .. } => planted::check(&project, steps),
+        XtaskCommand::Mutants { files, .. } => mutants::all(&project, &files, steps),
+        XtaskCommand::Audit { .. } | XtaskCommand::Follow { .. } | XtaskCommand::Redrive { .. } => Ok(()),
     }
 }

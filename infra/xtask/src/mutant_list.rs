@@ -1,4 +1,4 @@
-//! tests/mutants.toml: what is mutated, which mutants may survive and why, and those that are planted by hand.
+//! Reads tests/mutants.toml: which files are mutated, which mutants may survive and why, and which are planted by hand.
 
 use std::fs;
 
@@ -19,7 +19,7 @@ pub(crate) struct MutantList {
     pub(crate) planted: Vec<Planted>,
 }
 
-/// A mutant that no fast test can tell from the code, and why that does no harm.
+/// A mutant for which no fast test fails, and why that does no harm.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Survivor {
@@ -28,16 +28,16 @@ pub(crate) struct Survivor {
     pub(crate) reason: String,
 }
 
-/// A change for the worse, made by hand, and the fast tests that have to fail for it.
+/// A mutant that was written by hand, and the tests that have to fail for it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Planted {
     pub(crate) name: String,
     pub(crate) file: String,
-    /// A text that stands in the file once, and what stands there instead.
+    /// A text that the file has exactly once, and the text that replaces it.
     pub(crate) from: String,
     pub(crate) to: String,
-    /// The tests' whole names. Every one of them has to fail.
+    /// The full names of the tests. Every one of them has to fail.
     pub(crate) killed_by: Vec<String>,
     #[serde(default)]
     pub(crate) tests: Where,
@@ -55,11 +55,11 @@ pub(crate) enum Where {
 }
 
 impl Where {
-    /// What cargo is asked for.
+    /// The arguments of `cargo test`.
     pub(crate) fn target(self) -> [&'static str; 2] {
         match self {
             Self::Domain => ["--package=domain", "--lib"],
-            // The whole workspace is chosen, so that dependencies have the features that they were built with.
+            // With the whole workspace, dependencies keep the features that they were built with.
             Self::Tests => ["--workspace", "--test=all"],
         }
     }
@@ -69,7 +69,7 @@ impl MutantList {
     pub(crate) fn read(project: &Project) -> Result<Self> {
         let path = project.root.join("tests/mutants.toml");
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let list: Self = toml::from_str(&text).context("tests/mutants.toml does not read")?;
+        let list: Self = toml::from_str(&text).context("tests/mutants.toml is invalid")?;
         ensure!(!list.files.is_empty(), "tests/mutants.toml names no files");
         let missing =
             list.files.iter().find(|file| !file.contains('*') && !project.root.join(file).is_file());
@@ -84,16 +84,15 @@ impl Planted {
     /// The text of its file with the mutant in it.
     ///
     /// # Errors
-    /// When the text that it replaces does not stand there exactly once: then the code has changed, and the mutant has to be
-    /// made of what stands there now.
+    /// When the file does not have the text exactly once. Then the code has changed, and the mutant has to change too.
     pub(crate) fn plant(&self, text: &str) -> Result<String> {
         ensure!(!self.killed_by.is_empty(), "the planted mutant {:?} names no test", self.name);
         ensure!(self.from != self.to, "the planted mutant {:?} changes nothing", self.name);
         let times = text.matches(&self.from).count();
         ensure!(
             times == 1,
-            "{} has the text of the planted mutant {:?} {times} times, not once; the code has changed, so write \
-             into tests/mutants.toml what stands there now",
+            "{} has the text of the planted mutant {:?} {times} times, not once; the code has changed, so \
+             update the mutant in tests/mutants.toml",
             self.file,
             self.name
         );
@@ -112,18 +111,18 @@ mod checks {
     }
 
     #[test]
-    fn a_mutant_is_planted_where_its_text_stands_once() {
+    fn a_mutant_is_planted_if_the_file_has_its_text_once() {
         assert_eq!(planted("a + b", "a").plant("let x = a + b;").unwrap(), "let x = a;");
         for text in ["let x = a;", "a + b; a + b"] {
-            let words = planted("a + b", "a").plant(text).unwrap_err().to_string();
-            assert!(words.contains("f.rs") && words.contains("not once"), "{words}");
+            let message = planted("a + b", "a").plant(text).unwrap_err().to_string();
+            assert!(message.contains("f.rs") && message.contains("not once"), "{message}");
         }
         assert!(planted("a", "a").plant("a").is_err());
         assert!(Planted { killed_by: vec![], ..planted("a", "b") }.plant("a").is_err());
     }
 
     #[test]
-    fn a_list_reads() {
+    fn a_list_is_parsed() {
         let list: MutantList = toml::from_str(
             "files = ['a.rs']\n[[survivor]]\nmutant = 'm'\nreason = 'r'\n\
              [[planted]]\nname = 'n'\nfile = 'f'\nfrom = 'x'\nto = ''\nkilled_by = ['t']\ntests = 'tests'\n",

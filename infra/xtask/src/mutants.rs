@@ -1,4 +1,4 @@
-//! What the fast tests let pass: mutants of the rules of credit and of the write path.
+//! `cargo xtask mutants`: finds mutants of the rules of credit and of the write path for which no fast test fails.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,26 +8,28 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::mutant_list::{MutantList, Survivor};
-use crate::process::{self, Log, Run, Running};
+use crate::process::{self, ProcessLog, Run, Running};
 use crate::project::Project;
 use crate::scratch::Scratch;
 use crate::steps::Steps;
 
-/// The version that `cargo xtask mutants` installs. Other versions mutate otherwise.
+/// The version of cargo-mutants. Other versions make other mutants.
 const VERSION: &str = "27.1.0";
 
-/// How long the lines of the last commit are mutated for.
+/// How long the mutants of the last commit's lines may take in all.
 const LAST_COMMIT: Duration = Duration::from_secs(600);
 
-/// How long the fast tests may take over one mutant: one that never ends is caught too.
+/// How long the fast tests may take for one mutant. A mutant that never ends counts as caught.
 const ONE_MUTANT_SECONDS: &str = "600";
 
-/// Outcomes that are no failure of the tool itself: all caught, some missed, some timed out.
-const ENDS: [i32; 3] = [0, 2, 3];
+/// Exit codes that are not failures of cargo-mutants itself: all caught, some missed, some timed out.
+const RESULTS: [i32; 3] = [0, 2, 3];
 
-/// Mutates `files`, or those that tests/mutants.toml names: each mutant is built, and tested by `cargo test --lib` of its crate.
-/// Every one that survives has its reason in tests/mutants.toml. Interrupted, it goes on where it was: what was caught is
-/// in target/mutants.
+/// Mutates `files`, or those that tests/mutants.toml names. Each mutant is built, and tested by `cargo test --lib` of its
+/// crate. After an interruption it continues where it stopped: target/mutants has what was caught.
+///
+/// # Errors
+/// When a mutant survives without a reason in tests/mutants.toml, or a reason is out of date.
 pub(crate) fn all(project: &Project, files: &[String], steps: &mut Steps) -> Result<()> {
     let list = MutantList::read(project)?;
     let scratch = steps.step("a scratch copy of the tree", || Scratch::make(project))?;
@@ -40,15 +42,14 @@ pub(crate) fn all(project: &Project, files: &[String], steps: &mut Steps) -> Res
         let ended = run.args(["--", "--lib"]).start()?.code()?;
         ended_well(ended)?;
         let outcomes = Outcomes::read(project)?;
-        let told = format!("{} caught, {} survived", outcomes.caught.len(), outcomes.survived.len());
-        println!("    {told}");
+        println!("    {} caught, {} survived", outcomes.caught.len(), outcomes.survived.len());
         explained(&outcomes.survived, &list.survivors)?;
         up_to_date(&outcomes, &list.survivors)
     })
 }
 
-/// The lines that the last commit, or what is not committed yet, has changed, for as long as CI has time for them. Without a
-/// result that is said.
+/// Mutates the lines that the last commit, or changes not yet committed, have changed, for at most ten minutes. Without a
+/// result the step is reported as not run.
 pub(crate) fn of_last_commit(project: &Project, steps: &mut Steps) -> Result<()> {
     let list = MutantList::read(project)?;
     let name = "cargo mutants of the last commit's lines";
@@ -66,7 +67,7 @@ pub(crate) fn of_last_commit(project: &Project, steps: &mut Steps) -> Result<()>
     let file = folder(project).join("last.diff");
     fs::write(&file, diff)?;
     let run = command(project, &scratch, &tool).args(["--in-diff"]).args([file]).args(["--", "--lib"]);
-    let (log, run) = Log::of(run, folder(project).join("last.log"))?;
+    let (log, run) = ProcessLog::of(run, folder(project).join("last.log"))?;
     let mut ended = None;
     steps.step(name, || {
         let mut running: Running = run.start()?;
@@ -87,8 +88,8 @@ fn folder(project: &Project) -> PathBuf {
     project.target.join("mutants")
 }
 
-/// `cargo mutants` in the scratch copy, which is mutated in its place: the builds are incremental, and what the tree
-/// depends on is built already. That the tests pass without a mutant is the business of `cargo test`.
+/// `cargo mutants` on the scratch copy, which it changes in place: the builds are incremental, and the dependencies are
+/// built already. It skips the tests without a mutant, because `cargo test` runs them.
 fn command(project: &Project, scratch: &Scratch, tool: &Path) -> Run {
     let run = Run::new(tool)
         .within(&scratch.tree)
@@ -107,11 +108,11 @@ fn command(project: &Project, scratch: &Scratch, tool: &Path) -> Run {
 }
 
 fn ended_well(code: i32) -> Result<()> {
-    ensure!(ENDS.contains(&code), "cargo mutants ended with {code}");
+    ensure!(RESULTS.contains(&code), "cargo mutants ended with {code}");
     Ok(())
 }
 
-/// Installs it unless it is there; the program.
+/// Installs cargo-mutants if necessary, and returns the program.
 fn install(project: &Project) -> Result<PathBuf> {
     let root = project.tools().join("cargo-mutants");
     let program = root.join("bin").join("cargo-mutants");
@@ -128,7 +129,7 @@ fn install(project: &Project) -> Result<PathBuf> {
     Ok(program)
 }
 
-/// What has changed in those files since the commit before the last; nothing where there is none.
+/// The diff of those files since the commit before the last; `None` if there is no such commit.
 fn last_commit(project: &Project, files: &[String]) -> Result<Option<String>> {
     let git = |arguments: &[&str]| {
         let git = Run::new("git").within(&project.root).args(arguments).stderr(std::process::Stdio::null());
@@ -141,7 +142,7 @@ fn last_commit(project: &Project, files: &[String]) -> Result<Option<String>> {
     git(&arguments.chain(files.iter().map(String::as_str)).collect::<Vec<_>>()).map(Some)
 }
 
-/// How a run has ended. Mutants are named without the place of their line, which changes all the time.
+/// The results of a run. Mutants are named without line and column, which change often.
 #[derive(Debug, Default)]
 struct Outcomes {
     caught: BTreeSet<String>,
@@ -149,13 +150,13 @@ struct Outcomes {
 }
 
 impl Outcomes {
-    /// From what cargo-mutants has written.
+    /// Reads what cargo-mutants has written.
     fn read(project: &Project) -> Result<Self> {
-        let told = folder(project).join("mutants.out");
+        let written = folder(project).join("mutants.out");
         let read = |names: &[&str]| -> Result<BTreeSet<String>> {
             let mut found = BTreeSet::new();
             for name in names {
-                let text = fs::read_to_string(told.join(name)).unwrap_or_default();
+                let text = fs::read_to_string(written.join(name)).unwrap_or_default();
                 found.extend(text.lines().map(without_place));
             }
             Ok(found)
@@ -175,7 +176,8 @@ fn without_place(line: &str) -> String {
     }
 }
 
-/// Nothing survives without a reason.
+/// # Errors
+/// When a mutant survives without a reason.
 fn explained(survived: &BTreeSet<String>, known: &[Survivor]) -> Result<()> {
     let open: Vec<_> =
         survived.iter().filter(|name| !known.iter().any(|known| known.mutant == **name)).collect();
@@ -184,7 +186,8 @@ fn explained(survived: &BTreeSet<String>, known: &[Survivor]) -> Result<()> {
     Ok(())
 }
 
-/// No reason is kept for a mutant that is caught.
+/// # Errors
+/// When there is a reason for a mutant that is caught.
 fn up_to_date(outcomes: &Outcomes, known: &[Survivor]) -> Result<()> {
     let stale: Vec<_> =
         known.iter().map(|known| &known.mutant).filter(|name| outcomes.caught.contains(*name)).collect();
@@ -197,7 +200,7 @@ mod checks {
     use super::*;
 
     #[test]
-    fn a_mutant_is_known_by_its_file_and_what_it_does() {
+    fn a_mutant_is_named_by_its_file_and_its_change() {
         assert_eq!(
             without_place(
                 "shared/domain/src/operation/hold.rs:92:5: replace capture -> Result<Posting> with Ok(Default::default())"
@@ -207,7 +210,7 @@ mod checks {
     }
 
     #[test]
-    fn whatever_survives_has_a_reason_and_whatever_is_caught_has_none() {
+    fn a_survivor_needs_a_reason_and_a_caught_mutant_must_not_have_one() {
         let known = [Survivor { mutant: "a.rs: replace b with c".to_owned(), reason: "equal".to_owned() }];
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
         assert!(explained(&names(&[]), &known).is_ok());

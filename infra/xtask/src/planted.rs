@@ -1,5 +1,5 @@
-//! Mutants that were planted by hand: changes that have once passed every test, or might. Each has to be seen by the fast
-//! tests that tests/mutants.toml names for it.
+//! `cargo xtask mutants --planted`: mutants that were written by hand, because they once passed every test or might. The
+//! tests that tests/mutants.toml names have to fail for each.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,15 +8,15 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::mutant_list::{MutantList, Planted, Where};
-use crate::process::Log;
+use crate::process::ProcessLog;
 use crate::project::Project;
 use crate::scratch::Scratch;
 use crate::steps::Steps;
 
-/// How long a build and its tests may take: a mutant that never ends is no mutant that a test has seen.
+/// How long a build and its tests may take. A mutant that never ends does not count as caught.
 const PATIENCE: Duration = Duration::from_secs(1_800);
 
-/// Plants one after the other in a scratch copy.
+/// Plants one mutant after the other in a scratch copy.
 pub(crate) fn check(project: &Project, steps: &mut Steps) -> Result<()> {
     let list = MutantList::read(project)?;
     ensure!(!list.planted.is_empty(), "tests/mutants.toml has no planted mutants");
@@ -27,9 +27,9 @@ pub(crate) fn check(project: &Project, steps: &mut Steps) -> Result<()> {
             named.entry(planted.tests).or_default().extend(planted.killed_by.iter().map(String::as_str));
         }
         for (place, names) in named {
-            let told = run(project, &scratch, place, &names)?;
-            let failed: Vec<_> = names.iter().filter(|name| told.get(**name) != Some(&true)).collect();
-            ensure!(failed.is_empty(), "these tests don't pass, or are not there: {failed:?}");
+            let passed = run(project, &scratch, place, &names)?;
+            let failed: Vec<_> = names.iter().filter(|name| passed.get(**name) != Some(&true)).collect();
+            ensure!(failed.is_empty(), "these tests fail or do not exist: {failed:?}");
         }
         Ok(())
     })?;
@@ -39,21 +39,21 @@ pub(crate) fn check(project: &Project, steps: &mut Steps) -> Result<()> {
     Ok(())
 }
 
-/// Plants one, and has its tests fail.
+/// Plants a mutant, and checks that its tests fail.
 fn kill(project: &Project, scratch: &Scratch, planted: &Planted) -> Result<()> {
     let text = fs::read_to_string(scratch.tree.join(&planted.file)).with_context(|| planted.file.clone())?;
     let before = scratch.replace(&planted.file, &planted.plant(&text)?)?;
     let names: BTreeSet<_> = planted.killed_by.iter().map(String::as_str).collect();
-    let told = run(project, scratch, planted.tests, &names);
+    let passed = run(project, scratch, planted.tests, &names);
     scratch.replace(&planted.file, &before)?;
-    let told = told?;
-    let blind: Vec<_> = names.iter().filter(|name| told.get(**name) != Some(&false)).collect();
-    ensure!(blind.is_empty(), "the mutant lives: these tests have not failed: {blind:?}");
+    let passed = passed?;
+    let blind: Vec<_> = names.iter().filter(|name| passed.get(**name) != Some(&false)).collect();
+    ensure!(blind.is_empty(), "the mutant survives: these tests have not failed: {blind:?}");
     println!("    killed by {}", planted.killed_by.join(", "));
     Ok(())
 }
 
-/// Runs those tests; whether each of them has passed.
+/// Runs those tests, and returns whether each of them has passed.
 fn run(
     project: &Project,
     scratch: &Scratch,
@@ -62,15 +62,15 @@ fn run(
 ) -> Result<BTreeMap<String, bool>> {
     let cargo = scratch.cargo(project).args(["test", "--offline"]).args(place.target());
     let cargo = cargo.args(["--", "--exact", "--format=pretty"]).args(names);
-    let (log, cargo) = Log::of(cargo, project.target.join("mutants").join("planted.log"))?;
+    let (log, cargo) = ProcessLog::of(cargo, project.target.join("mutants").join("planted.log"))?;
     let ended = cargo.start()?.code_within(PATIENCE)?;
-    let told = outcomes(&log.text()?);
-    // Without a result there was nothing to run: it does not compile.
-    let ended = log.explain(ended.filter(|_| !told.is_empty()).context("no test has run"));
-    ended.map(|_| told)
+    let passed = outcomes(&log.text()?);
+    // Without any result the mutant does not compile.
+    let ended = log.explain(ended.filter(|_| !passed.is_empty()).context("no test has run"));
+    ended.map(|_| passed)
 }
 
-/// What libtest says of each test: `test a::b ... ok`.
+/// Reads which tests have passed from libtest's output: `test a::b ... ok`.
 fn outcomes(text: &str) -> BTreeMap<String, bool> {
     let each = text.lines().filter_map(|line| line.strip_prefix("test ")?.split_once(" ... "));
     let known = each.filter_map(|(name, outcome)| match outcome.split_whitespace().next()? {
@@ -86,13 +86,13 @@ mod checks {
     use super::outcomes;
 
     #[test]
-    fn outcomes_are_read_from_what_libtest_says() {
-        let told = outcomes(
+    fn outcomes_are_read_from_libtests_output() {
+        let passed = outcomes(
             "\nrunning 3 tests\ntest a::b ... ok\ntest a::c ... FAILED\ntest a::d ... ignored\n\
              test result: FAILED. 1 passed; 1 failed; 1 ignored\n",
         );
         assert_eq!(
-            told.into_iter().collect::<Vec<_>>(),
+            passed.into_iter().collect::<Vec<_>>(),
             [("a::b".to_owned(), true), ("a::c".to_owned(), false)]
         );
     }

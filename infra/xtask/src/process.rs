@@ -1,5 +1,5 @@
-//! Child processes that never outlive us. Each leads a process group of its own, so that ending it
-//! ends what it has started too; Ctrl-C and a request to terminate are passed on to all groups.
+//! Child processes that never outlive the command. Each leads a process group of its own, so that ending it also ends what
+//! it has started. Ctrl-C and SIGTERM are passed on to all groups.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -17,20 +17,20 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-/// How long a process has to end after it was asked to.
+/// How long a process may take to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// How often something that is waited for is looked at.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often a condition is checked that a caller waits for.
+const CHECK_EVERY: Duration = Duration::from_millis(50);
 
-/// The groups that live.
+/// The process groups that are running.
 static GROUPS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
-/// How often we were asked to end.
+/// How many signals to end this process has received.
 static INTERRUPTS: AtomicU32 = AtomicU32::new(0);
 
-/// From now on, being asked to end (Ctrl-C, SIGTERM, SIGHUP) ends the children. The step that waits
-/// for one of them then fails, and so does the run. Asked again, children are killed.
+/// From now on Ctrl-C, SIGTERM and SIGHUP end the children. The step that waits for one of them then fails, and so does the
+/// run. A second signal kills the children.
 pub(crate) fn end_with_us() -> Result<()> {
     ctrlc::set_handler(|| {
         let asked_before = INTERRUPTS.fetch_add(1, Ordering::SeqCst) > 0;
@@ -42,17 +42,17 @@ pub(crate) fn end_with_us() -> Result<()> {
     .context("cannot listen for Ctrl-C")
 }
 
-/// Whether we were asked to end.
+/// Whether this process has received a signal to end.
 pub(crate) fn is_interrupted() -> bool {
     INTERRUPTS.load(Ordering::SeqCst) > 0
 }
 
-/// A group that has just ended by itself is no error.
+/// Sends a signal. A group that has just ended by itself is no error.
 fn send(group: i32, signal: Signal) {
     killpg(Pid::from_raw(group), signal).ok();
 }
 
-/// A command to be run.
+/// A command to run.
 pub(crate) struct Run(Command);
 
 impl Run {
@@ -101,7 +101,7 @@ impl Run {
         Path::new(self.0.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    /// Starts it.
+    /// Starts the command.
     pub(crate) fn start(mut self) -> Result<Running> {
         let name = self.name();
         let child = self.0.spawn().with_context(|| format!("{name} cannot be started"))?;
@@ -115,23 +115,23 @@ impl Run {
     }
 }
 
-/// Where a process in the background writes, so that its lines don't mix with the run's own.
-pub(crate) struct Log(PathBuf);
+/// The file that a background process writes to, so that its lines don't mix with the run's own.
+pub(crate) struct ProcessLog(PathBuf);
 
-impl Log {
+impl ProcessLog {
     /// Sends a command's output to `file`, which is emptied.
     pub(crate) fn of(command: Run, file: PathBuf) -> Result<(Self, Run)> {
         let open = File::create(&file).with_context(|| format!("cannot write {}", file.display()))?;
         Ok((Self(file), command.stdout(open.try_clone()?).stderr(open)))
     }
 
-    /// What the process has said so far.
+    /// What the process has written so far.
     pub(crate) fn text(&self) -> Result<String> {
         let bytes = fs::read(&self.0).with_context(|| format!("cannot read {}", self.0.display()))?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// Adds to an error what the process said last.
+    /// Adds the last lines of the process to an error.
     pub(crate) fn explain<T>(&self, outcome: Result<T>) -> Result<T> {
         const LINES: usize = 40;
         if is_interrupted() {
@@ -146,12 +146,15 @@ impl Log {
     }
 }
 
-/// Runs a command to its end, its output shown; an error when it fails.
+/// Runs a command to its end and shows its output.
+///
+/// # Errors
+/// When it fails.
 pub(crate) fn run(command: Run) -> Result<()> {
     command.start()?.finish()
 }
 
-/// Runs a command to its end, which takes `most` at most, and returns what it wrote to stdout.
+/// Runs a command to its end, for at most `most`, and returns what it wrote to stdout.
 pub(crate) fn output(command: Run, most: Duration) -> Result<String> {
     let mut running = command.stdout(Stdio::piped()).start()?;
     let mut stdout = running.child.stdout.take().context("no stdout")?;
@@ -165,7 +168,7 @@ pub(crate) fn output(command: Run, most: Duration) -> Result<String> {
     Ok(text?)
 }
 
-/// Runs a command to its end and hands on each line of its stdout.
+/// Runs a command to its end and calls `line` with each line of its stdout.
 pub(crate) fn each_line(command: Run, mut line: impl FnMut(&str)) -> Result<()> {
     let mut running = command.stdout(Stdio::piped()).start()?;
     let stdout = running.child.stdout.take().context("no stdout")?;
@@ -175,7 +178,7 @@ pub(crate) fn each_line(command: Run, mut line: impl FnMut(&str)) -> Result<()> 
     running.finish()
 }
 
-/// A child at work. It is ended when this is dropped.
+/// A running child. Dropping this ends it.
 pub(crate) struct Running {
     name: String,
     pub(crate) child: Child,
@@ -184,6 +187,9 @@ pub(crate) struct Running {
 
 impl Running {
     /// Waits for its end.
+    ///
+    /// # Errors
+    /// When it fails.
     pub(crate) fn finish(mut self) -> Result<()> {
         let status = self.child.wait().with_context(|| format!("{} is lost", self.name))?;
         if status.success() {
@@ -192,13 +198,13 @@ impl Running {
         bail!("{} ended with {status}", self.name)
     }
 
-    /// Waits for its end; the code that it ends with.
+    /// Waits for its end, and returns its exit code.
     pub(crate) fn code(mut self) -> Result<i32> {
         let status = self.child.wait().with_context(|| format!("{} is lost", self.name))?;
         status.code().with_context(|| format!("{} ended with {status}", self.name))
     }
 
-    /// The same, with an end after `most`: none when it is still at work then.
+    /// Waits for its end, for at most `most`, and returns its exit code; `None` if it is still running then.
     pub(crate) fn code_within(&mut self, most: Duration) -> Result<Option<i32>> {
         let mut status = None;
         wait(most, || {
@@ -212,7 +218,10 @@ impl Running {
         status.code().map(Some).with_context(|| format!("{} ended with {status}", self.name))
     }
 
-    /// Waits until `ready`; an error when the child ends first or it takes longer than `most`.
+    /// Waits until `ready`.
+    ///
+    /// # Errors
+    /// When the child ends first, or it takes longer than `most`.
     pub(crate) fn until(&mut self, most: Duration, mut ready: impl FnMut() -> bool) -> Result<()> {
         let mut status = None;
         let in_time = wait(most, || {
@@ -247,22 +256,21 @@ impl Drop for Running {
             send(self.group, signal);
             let asked = Instant::now();
             while self.ended().is_none() && asked.elapsed() < GRACE {
-                thread::sleep(LOOK);
+                thread::sleep(CHECK_EVERY);
             }
         }
         GROUPS.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.group);
     }
 }
 
-/// Looks again and again until `done`; `false` when that takes longer than `most`, or we were asked to
-/// end.
+/// Waits until `done`; `false` when that takes longer than `most`, or this process has received a signal to end.
 fn wait(most: Duration, mut done: impl FnMut() -> bool) -> bool {
     let started = Instant::now();
     while !done() {
         if is_interrupted() || started.elapsed() > most {
             return false;
         }
-        thread::sleep(LOOK);
+        thread::sleep(CHECK_EVERY);
     }
     true
 }

@@ -1,4 +1,4 @@
-//! Where things are, and which functions there are: what `cargo metadata` says of the workspace.
+//! The workspace, read from `cargo metadata`: its folders and its functions.
 
 use std::env;
 use std::ffi::OsString;
@@ -10,34 +10,34 @@ use serde_json::Value;
 
 use crate::process::{self, Run};
 
-/// Where things are.
+/// The workspace.
 pub(crate) struct Project {
-    /// The repository.
+    /// The root of the repository.
     pub(crate) root: PathBuf,
-    /// What cargo builds into.
+    /// The folder that cargo builds into.
     pub(crate) target: PathBuf,
-    /// What cargo says of the workspace.
+    /// The output of `cargo metadata`.
     pub(crate) metadata: Value,
-    /// What makes cargo's builds lint.
+    /// The environment variables that make cargo's builds lint.
     lint: Vec<(&'static str, OsString)>,
 }
 
 /// A Lambda function: a package below functions/, whose binary has its name.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Function {
+pub(crate) struct LambdaFunction {
     pub(crate) name: String,
-    /// From the root of the repository on.
+    /// Relative to the root of the repository.
     pub(crate) folder: String,
 }
 
 impl Project {
-    /// Asks cargo.
+    /// Runs `cargo metadata`.
     pub(crate) fn find() -> Result<Self> {
         let metadata = Run::new(cargo()).args(["metadata", "--no-deps", "--format-version", "1"]);
         let metadata: Value = serde_json::from_str(&process::output(metadata, Duration::from_secs(600))?)?;
         let path = |name: &str| {
             let path = metadata.get(name).and_then(Value::as_str);
-            path.map(PathBuf::from).with_context(|| format!("cargo metadata does not tell {name}"))
+            path.map(PathBuf::from).with_context(|| format!("cargo metadata has no {name}"))
         };
         Ok(Self {
             root: path("workspace_root")?,
@@ -47,9 +47,8 @@ impl Project {
         })
     }
 
-    /// The same, with clippy looking at whatever is built of ours: what others have written is then built once, and not for
-    /// clippy and for the tests. This is what `cargo clippy` does, with `cargo check` in the place of the build; warnings
-    /// are errors.
+    /// Makes every build of the workspace's own crates run clippy, with warnings as errors. `cargo clippy` does the same
+    /// around `cargo check`; this way dependencies are built once, and not for clippy and again for the tests.
     pub(crate) fn linting(mut self) -> Result<Self> {
         let root = process::output(
             Run::new("rustc").within(&self.root).args(["--print", "sysroot"]),
@@ -64,17 +63,17 @@ impl Project {
         Ok(self)
     }
 
-    /// `cargo …`, anywhere, which lints nothing.
+    /// `cargo …` that does not lint.
     pub(crate) fn plain_cargo(&self) -> Run {
         Run::new(cargo()).without("RUSTC_WORKSPACE_WRAPPER")
     }
 
-    /// `cargo …` in the repository.
+    /// `cargo …` at the root of the repository.
     pub(crate) fn cargo<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Run {
         self.run(cargo()).args(arguments)
     }
 
-    /// A program in the repository.
+    /// A program at the root of the repository.
     pub(crate) fn run(&self, program: impl Into<OsString>) -> Run {
         let run = Run::new(program).within(&self.root);
         self.lint.iter().fold(run, |run, (name, value)| run.env(name, value))
@@ -84,20 +83,20 @@ impl Project {
     pub(crate) fn built(&self, name: &str) -> Result<PathBuf> {
         let path = self.target.join("debug").join(name);
         if !path.is_file() {
-            bail!("{} is not there; run `cargo build --workspace`", path.display());
+            bail!("{} does not exist; run `cargo build --workspace`", path.display());
         }
         Ok(path)
     }
 
-    /// All functions, by name.
-    pub(crate) fn functions(&self) -> Result<Vec<Function>> {
+    /// All functions, sorted by name.
+    pub(crate) fn functions(&self) -> Result<Vec<LambdaFunction>> {
         let packages = self.metadata.get("packages").and_then(Value::as_array);
         let function = |package: &Value| {
             let manifest = Path::new(package.get("manifest_path")?.as_str()?);
             let folder = manifest.parent()?.strip_prefix(&self.root).ok()?.to_str()?;
             let name = package.get("name")?.as_str()?;
             let is_function = folder.starts_with("functions/");
-            is_function.then(|| Function { name: name.to_owned(), folder: folder.to_owned() })
+            is_function.then(|| LambdaFunction { name: name.to_owned(), folder: folder.to_owned() })
         };
         let mut functions: Vec<_> = packages.into_iter().flatten().filter_map(function).collect();
         functions.sort();
@@ -105,13 +104,13 @@ impl Project {
         Ok(functions)
     }
 
-    /// Where tools are installed.
+    /// The folder that tools are installed in.
     pub(crate) fn tools(&self) -> PathBuf {
         self.target.join("tools")
     }
 }
 
-/// `scrip …`, built if need be, in the folder that the user is in.
+/// `scrip …`, built if necessary, in the user's current folder.
 pub(crate) fn scrip<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Run {
     Run::new(cargo()).args(["run", "--quiet", "--package", "local", "--bin", "scrip", "--"]).args(arguments)
 }

@@ -1,5 +1,5 @@
 //! Reads the routes from the functions' fragments and writes the router of `cargo lambda watch`. Whether the functions serve
-//! these routes is checked by tests/openapi.rs.
+//! these routes is checked by tests/contract/openapi.rs.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::stack::Fragment;
 
-/// Where the router begins in Cargo.toml. It ends at an empty line.
+/// The heading of the router in Cargo.toml. The router ends at an empty line.
 const TABLE: &str = "[workspace.metadata.lambda.watch.router]\n";
 
 /// Functions by path and method.
@@ -62,17 +62,17 @@ fn defines(fragment: &Fragment, function: &str) -> Result<()> {
     Ok(())
 }
 
-/// The lines of a fragment that are no comments.
+/// The lines of a fragment that are not comments.
 fn content(fragment: &Fragment) -> impl Iterator<Item = &str> {
     fragment.text.lines().filter(|line| !line.trim_start().starts_with('#'))
 }
 
-/// How many lines are exactly this.
-fn count(fragment: &Fragment, words: &str) -> usize {
-    content(fragment).filter(|line| line.trim() == words).count()
+/// How many lines of a fragment are exactly `text`.
+fn count(fragment: &Fragment, text: &str) -> usize {
+    content(fragment).filter(|line| line.trim() == text).count()
 }
 
-/// What follows a name in a line of YAML.
+/// The value that follows a name in a line of YAML.
 fn value<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     let (_, after) = line.split_once(name)?;
     match after.strip_prefix('"') {
@@ -81,7 +81,7 @@ fn value<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     }
 }
 
-/// Cargo.toml with these routes in its router.
+/// Returns Cargo.toml with these routes as its router.
 pub(crate) fn put_into(manifest: &str, routes: &Routes<'_>) -> Result<String> {
     let name = TABLE.trim_end();
     let (before, after) = manifest.split_once(TABLE).with_context(|| format!("Cargo.toml has no {name}"))?;
@@ -91,7 +91,7 @@ pub(crate) fn put_into(manifest: &str, routes: &Routes<'_>) -> Result<String> {
     Ok(format!("{before}{TABLE}{router}{space}{rest}"))
 }
 
-/// One path of the router.
+/// The line of one path in the router.
 fn entry(path: &str, methods: &BTreeMap<&str, &str>) -> String {
     let one =
         |(method, function): (&&str, &&str)| format!("{{ method = {method:?}, function = {function:?} }}");
@@ -150,15 +150,15 @@ mod checks {
     #[test]
     fn a_route_of_two_functions_is_refused() {
         let route = "Method: GET, Path: /a";
-        let words = refused(&[function("admin", &[route]), function("balance", &[route])]);
-        assert_eq!(words, "GET /a leads to two functions: admin and balance");
+        let message = refused(&[function("admin", &[route]), function("balance", &[route])]);
+        assert_eq!(message, "GET /a leads to two functions: admin and balance");
     }
 
     #[test]
     fn a_route_that_is_not_seen_is_refused() {
         let hidden = function("admin", &["Method: GET,\n            Path: /a"]);
-        let words = refused(&[hidden]);
-        assert!(words.starts_with("functions/admin/function.yaml has a route whose"), "{words}");
+        let message = refused(&[hidden]);
+        assert!(message.starts_with("functions/admin/function.yaml has a route whose"), "{message}");
     }
 
     #[test]

@@ -1,26 +1,28 @@
+//! Calls every route of the API once, as one story.
+
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::http::{Answer, Call};
-use crate::machine::Machine;
+use crate::http::{HttpAnswer, HttpCall};
+use crate::machine::ScripProcess;
 
-/// Calls every route once, as one story: spend, look, set aside, take back, buy, have credits bought, open an organisation, give
-/// it credits, stop it, revoke its key, open another one, change its plan, watch somebody, be told, see a month pass
-/// and hear of it, see what is sold, change it.
-pub(crate) fn check(url: &str, machine: &Machine) -> Result<()> {
-    spend(url, &machine.api_key)?;
-    set_aside(url, &machine.api_key)?;
-    take_back(url, &machine.api_key)?;
-    buy(url, machine)?;
+/// Calls every route: a customer consumes, holds, batches, refunds and buys credits; an operator opens an organisation,
+/// grants credits, freezes it and revokes its key; another organisation changes its plan, makes a monitor and a webhook, and
+/// moves its test clock by a month; the operator changes the catalogue.
+pub(crate) fn check(url: &str, machine: &ScripProcess) -> Result<()> {
+    consume(url, &machine.api_key)?;
+    hold(url, &machine.api_key)?;
+    batch_and_refund(url, &machine.api_key)?;
+    purchase(url, machine)?;
     operate(url, &machine.operator_key)?;
-    live_on(url, &machine.operator_key)?;
-    sell(url, &machine.operator_key)
+    use_another_organisation(url, &machine.operator_key)?;
+    change_catalogue(url, &machine.operator_key)
 }
 
-fn spend(url: &str, key: &str) -> Result<()> {
-    let customer = Caller { url, key: Some(key) };
-    let anybody = Caller { url, key: None };
-    let refused = anybody.get("/api/v3/credits/balance", 401)?;
+fn consume(url: &str, key: &str) -> Result<()> {
+    let customer = RouteCaller { url, key: Some(key) };
+    let anonymous = RouteCaller { url, key: None };
+    let refused = anonymous.get("/api/v3/credits/balance", 401)?;
     ensure!(refused.at("/error/code")? == "MISSING_API_KEY", "{}", refused.body);
 
     let before = customer.get("/api/v3/credits/balance", 200)?.number("/data/available")?;
@@ -31,7 +33,7 @@ fn spend(url: &str, key: &str) -> Result<()> {
     ensure!(debit.body.get("data") == again.body.get("data"), "a replay differs: {}", again.body);
     let now = customer.get("/api/v3/credits/balance", 200)?;
     let after = now.number("/data/available")?;
-    ensure!(before.checked_sub(3) == Some(after), "3 were to be taken from {before}, and {after} are left");
+    ensure!(before.checked_sub(3) == Some(after), "a debit of 3 left {after} of {before}");
     let past = format!("/api/v3/credits/balance?at={}", now.at("/data/asOf/timestamp")?);
     let past = customer.get(&past, 200)?;
     ensure!(past.number("/data/available")? == after, "{}", past.body);
@@ -47,9 +49,9 @@ fn spend(url: &str, key: &str) -> Result<()> {
     Ok(())
 }
 
-fn set_aside(url: &str, key: &str) -> Result<()> {
+fn hold(url: &str, key: &str) -> Result<()> {
     const HOLDS: &str = "/api/v3/credits/holds";
-    let customer = Caller { url, key: Some(key) };
+    let customer = RouteCaller { url, key: Some(key) };
     let hold = customer.post(HOLDS, "route-hold", &json!({ "operation": "verification.enhanced" }))?;
     let hold = format!("{HOLDS}/{}", hold.at("/data/holdId")?);
     let captured = customer.post(&format!("{hold}/capture"), "route-capture", &json!({ "amount": 1 }))?;
@@ -61,8 +63,8 @@ fn set_aside(url: &str, key: &str) -> Result<()> {
     Ok(())
 }
 
-fn take_back(url: &str, key: &str) -> Result<()> {
-    let customer = Caller { url, key: Some(key) };
+fn batch_and_refund(url: &str, key: &str) -> Result<()> {
+    let customer = RouteCaller { url, key: Some(key) };
     let items = json!({ "items": [
         { "operation": "verification.standard", "settleBy": "2099-01-01T00:00:00Z" },
         { "operation": "aml.pep" },
@@ -90,14 +92,14 @@ fn take_back(url: &str, key: &str) -> Result<()> {
     Ok(())
 }
 
-fn buy(url: &str, machine: &Machine) -> Result<()> {
-    let customer = Caller { url, key: Some(&machine.test_key) };
+fn purchase(url: &str, machine: &ScripProcess) -> Result<()> {
+    let customer = RouteCaller { url, key: Some(&machine.test_key) };
     let body = json!({ "package": "starter", "paymentMethod": "card_xyz123" });
     let bought = customer.post("/api/v3/credits/purchase", "route-purchase", &body)?;
     let again = customer.post("/api/v3/credits/purchase", "route-purchase", &body)?;
     ensure!(bought.at("/data/status")? == "approved", "{}", bought.body);
     ensure!(again.replayed && bought.body.get("data") == again.body.get("data"), "{}", again.body);
-    let live = Caller { url, key: Some(&machine.api_key) };
+    let live = RouteCaller { url, key: Some(&machine.api_key) };
     let refused = live.post_for(402, "/api/v3/credits/purchase", "route-purchase", &body)?;
     ensure!(refused.at("/error/details/reason")? == "payments_not_configured", "{}", refused.body);
 
@@ -106,15 +108,15 @@ fn buy(url: &str, machine: &Machine) -> Result<()> {
     let set = customer.get("/api/v3/credits/auto-recharge", 200)?;
     ensure!(set.at("/data/state/status")? == "ready", "{}", set.body);
 
-    let anybody = Caller { url, key: None };
+    let anonymous = RouteCaller { url, key: None };
     let forged =
-        anybody.post_for(400, "/api/v3/payments/events", "route-event", &json!({ "id": "evt_1" }))?;
+        anonymous.post_for(400, "/api/v3/payments/events", "route-event", &json!({ "id": "evt_1" }))?;
     ensure!(forged.at("/error/code")? == "VALIDATION_ERROR", "{}", forged.body);
     Ok(())
 }
 
 fn operate(url: &str, key: &str) -> Result<()> {
-    let operator = Caller { url, key: Some(key) };
+    let operator = RouteCaller { url, key: Some(key) };
     let body = json!({ "name": "Cirrus Checks", "plan": "professional" });
     let opened = operator.post("/admin/v1/organisations", "route-open", &body)?;
     let organisation = format!("/admin/v1/organisations/{}", opened.at("/data/organisationId")?);
@@ -122,7 +124,7 @@ fn operate(url: &str, key: &str) -> Result<()> {
     let body = json!({ "source": "bonus", "amount": 25 });
     operator.post(&format!("{organisation}/grants"), "route-grant", &body)?;
 
-    let customer = Caller { url, key: Some(issued.at("/data/key")?) };
+    let customer = RouteCaller { url, key: Some(issued.at("/data/key")?) };
     let balance = customer.get("/api/v3/credits/balance", 200)?;
     ensure!(balance.number("/data/bonusCredits")? == 25, "{}", balance.body);
 
@@ -157,9 +159,9 @@ fn operate(url: &str, key: &str) -> Result<()> {
     Ok(())
 }
 
-/// An organisation of its own, so that its plan and its time may be changed.
-fn live_on(url: &str, key: &str) -> Result<()> {
-    let operator = Caller { url, key: Some(key) };
+/// Uses an organisation of its own, whose plan and test clock can be changed.
+fn use_another_organisation(url: &str, key: &str) -> Result<()> {
+    let operator = RouteCaller { url, key: Some(key) };
     let body = json!({ "name": "Nimbus Identity", "plan": "professional", "selfServicePlans": true });
     let opened = operator.post("/admin/v1/organisations", "route-open-another", &body)?;
     let organisation = format!("/admin/v1/organisations/{}", opened.at("/data/organisationId")?);
@@ -170,33 +172,37 @@ fn live_on(url: &str, key: &str) -> Result<()> {
         operator.post(&format!("{organisation}/keys"), &name, &json!({ "mode": mode, "scopes": scopes }))
     };
     let (live, test) = (issue("live")?, issue("test")?);
-    let live = Caller { url, key: Some(live.at("/data/key")?) };
-    let test = Caller { url, key: Some(test.at("/data/key")?) };
+    let live = RouteCaller { url, key: Some(live.at("/data/key")?) };
+    let test = RouteCaller { url, key: Some(test.at("/data/key")?) };
     change_plan(&live, &test)?;
-    watch(&test)?;
-    hear(&test)?;
+    monitor(&test)?;
+    webhooks(&test)?;
     let body = json!({ "source": "bonus", "amount": 25, "expiresInDays": 1, "mode": "test" });
     operator.post(&format!("{organisation}/grants"), "route-grant-for-a-day", &body)?;
     pass_a_month(&live, &test)
 }
 
-/// Only between plans with API access: on the others these keys would be refused.
-fn change_plan(live: &Caller<'_>, test: &Caller<'_>) -> Result<()> {
+/// Changes only between plans with API access, because the others refuse these keys.
+fn change_plan(live: &RouteCaller<'_>, test: &RouteCaller<'_>) -> Result<()> {
     const SUBSCRIPTION: &str = "/api/v3/subscription";
-    let foreseen = live.put(&format!("{SUBSCRIPTION}?preview=true"), &json!({ "plan": "basic" }))?;
-    ensure!(foreseen.number("/data/allowance")? == 1_000, "{}", foreseen.body);
+    let previewed = live.put(&format!("{SUBSCRIPTION}?preview=true"), &json!({ "plan": "basic" }))?;
+    ensure!(previewed.number("/data/allowance")? == 1_000, "{}", previewed.body);
     let known = live.get(SUBSCRIPTION, 200)?;
     ensure!(known.at("/data/plan")? == "professional", "{}", known.body);
     for plan in ["enterprise", "professional"] {
         let changed = live.put(SUBSCRIPTION, &json!({ "plan": plan }))?;
         ensure!(changed.body.pointer("/data/changed") == Some(&json!(true)), "{}", changed.body);
-        let followed = test.get(SUBSCRIPTION, 200)?;
-        ensure!(followed.at("/data/plan")? == plan, "the test ledger does not follow: {}", followed.body);
+        let changed = test.get(SUBSCRIPTION, 200)?;
+        ensure!(
+            changed.at("/data/plan")? == plan,
+            "the test ledger's plan has not changed: {}",
+            changed.body
+        );
     }
     Ok(())
 }
 
-fn watch(customer: &Caller<'_>) -> Result<()> {
+fn monitor(customer: &RouteCaller<'_>) -> Result<()> {
     const MONITORS: &str = "/api/v3/monitors";
     let body = json!({ "operation": "aml.monitoring", "resourceId": "applicant_42" });
     let made = customer.post(MONITORS, "route-monitor", &body)?;
@@ -212,8 +218,8 @@ fn watch(customer: &Caller<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Nobody answers at this address, which is what a test of it says.
-fn hear(customer: &Caller<'_>) -> Result<()> {
+/// Nothing answers at the webhook's address, so its test delivery fails.
+fn webhooks(customer: &RouteCaller<'_>) -> Result<()> {
     const WEBHOOKS: &str = "/api/v3/webhooks";
     let internal = json!({ "url": "https://169.254.169.254/latest/meta-data" });
     let refused = customer.post_for(400, WEBHOOKS, "route-webhook-internal", &internal)?;
@@ -258,8 +264,8 @@ fn hear(customer: &Caller<'_>) -> Result<()> {
     Ok(())
 }
 
-/// What falls due on the way is done: a month turns, and a lot is told of before it ends.
-fn pass_a_month(live: &Caller<'_>, test: &Caller<'_>) -> Result<()> {
+/// Moves the test clock to the next month: the month turns, and the notice of a lot that ends is emitted.
+fn pass_a_month(live: &RouteCaller<'_>, test: &RouteCaller<'_>) -> Result<()> {
     const CLOCK: &str = "/api/v3/test-clock";
     test.put("/api/v3/credits/alerts", &json!({ "expiryNoticeDays": 14 }))?;
     let alerts = test.get("/api/v3/credits/alerts", 200)?;
@@ -279,14 +285,14 @@ fn pass_a_month(live: &Caller<'_>, test: &Caller<'_>) -> Result<()> {
     Ok(())
 }
 
-fn sell(url: &str, key: &str) -> Result<()> {
-    let operator = Caller { url, key: Some(key) };
-    let anybody = Caller { url, key: None };
-    let packages = anybody.get("/api/v3/credits/packages", 200)?;
+fn change_catalogue(url: &str, key: &str) -> Result<()> {
+    let operator = RouteCaller { url, key: Some(key) };
+    let anonymous = RouteCaller { url, key: None };
+    let packages = anonymous.get("/api/v3/credits/packages", 200)?;
     ensure!(packages.at("/data/0/package")? == "starter", "{}", packages.body);
-    let plans = anybody.get("/api/v3/plans", 200)?;
+    let plans = anonymous.get("/api/v3/plans", 200)?;
     ensure!(plans.at("/data/0/plan")? == "free", "{}", plans.body);
-    let pricing = anybody.get("/api/v3/pricing", 200)?;
+    let pricing = anonymous.get("/api/v3/pricing", 200)?;
     ensure!(pricing.number("/data/0/priceVersion")? == 1, "{}", pricing.body);
 
     for (path, body) in [
@@ -303,51 +309,55 @@ fn sell(url: &str, key: &str) -> Result<()> {
     Ok(())
 }
 
-struct Caller<'a> {
+/// A caller of the routes; without a key an anonymous one.
+struct RouteCaller<'a> {
     url: &'a str,
     key: Option<&'a str>,
 }
 
-impl Caller<'_> {
-    fn get(&self, path: &str, status: u16) -> Result<Answer> {
+impl RouteCaller<'_> {
+    fn get(&self, path: &str, status: u16) -> Result<HttpAnswer> {
         self.call("GET", path, status)
     }
 
-    fn call(&self, method: &str, path: &str, status: u16) -> Result<Answer> {
-        self.send(Call { method, url: format!("{}{path}", self.url), headers: vec![], body: None }, status)
+    fn call(&self, method: &str, path: &str, status: u16) -> Result<HttpAnswer> {
+        self.send(
+            HttpCall { method, url: format!("{}{path}", self.url), headers: vec![], body: None },
+            status,
+        )
     }
 
-    fn post(&self, path: &str, idempotency_key: &str, body: &Value) -> Result<Answer> {
+    fn post(&self, path: &str, idempotency_key: &str, body: &Value) -> Result<HttpAnswer> {
         self.post_for(201, path, idempotency_key, body)
     }
 
-    fn post_for(&self, status: u16, path: &str, idempotency_key: &str, body: &Value) -> Result<Answer> {
+    fn post_for(&self, status: u16, path: &str, idempotency_key: &str, body: &Value) -> Result<HttpAnswer> {
         let headers = vec![("Idempotency-Key", idempotency_key.to_owned())];
         let url = format!("{}{path}", self.url);
-        self.send(Call { method: "POST", url, headers, body: Some(body.clone()) }, status)
+        self.send(HttpCall { method: "POST", url, headers, body: Some(body.clone()) }, status)
     }
 
-    fn put(&self, path: &str, body: &Value) -> Result<Answer> {
+    fn put(&self, path: &str, body: &Value) -> Result<HttpAnswer> {
         let url = format!("{}{path}", self.url);
-        self.send(Call { method: "PUT", url, headers: vec![], body: Some(body.clone()) }, 200)
+        self.send(HttpCall { method: "PUT", url, headers: vec![], body: Some(body.clone()) }, 200)
     }
 
-    fn patch(&self, path: &str, body: &Value) -> Result<Answer> {
+    fn patch(&self, path: &str, body: &Value) -> Result<HttpAnswer> {
         let url = format!("{}{path}", self.url);
-        self.send(Call { method: "PATCH", url, headers: vec![], body: Some(body.clone()) }, 200)
+        self.send(HttpCall { method: "PATCH", url, headers: vec![], body: Some(body.clone()) }, 200)
     }
 
-    fn send(&self, mut call: Call<'_>, status: u16) -> Result<Answer> {
-        let told = format!("{} {}", call.method, call.url);
+    fn send(&self, mut call: HttpCall<'_>, status: u16) -> Result<HttpAnswer> {
+        let name = format!("{} {}", call.method, call.url);
         call.headers.extend(self.key.map(|key| ("Authorization", format!("Bearer {key}"))));
         let answer = call.send()?;
-        ensure!(answer.status == status, "{told}: {} {}", answer.status, answer.body);
-        println!("    {status} {told}");
+        ensure!(answer.status == status, "{name}: {} {}", answer.status, answer.body);
+        println!("    {status} {name}");
         Ok(answer)
     }
 }
 
-impl Answer {
+impl HttpAnswer {
     fn at(&self, place: &str) -> Result<&str> {
         self.body.pointer(place).and_then(Value::as_str).with_context(|| format!("no {place}: {}", self.body))
     }

@@ -1,4 +1,4 @@
-//! A copy of the tree that may be broken. It shares what cargo has built of other people's crates.
+//! A copy of the repository in which mutants are planted. It shares the built dependencies.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use toml::Table;
 use crate::process::Run;
 use crate::project::Project;
 
-/// What at the top is not copied.
+/// Folders at the root that are not copied.
 const LEFT: [&str; 4] = ["target", ".git", ".scrip", ".aws-sam"];
 
 /// The copy.
@@ -20,7 +20,7 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    /// Makes it, or brings it up to date: what is the same stays untouched, so that cargo does not build it again.
+    /// Creates the copy, or updates it. Files that are the same stay untouched, so that cargo does not build them again.
     pub(crate) fn make(project: &Project) -> Result<Self> {
         let tree = project.target.join("mutants").join("tree");
         let lock = project.target.join("mutants").join("Cargo.lock");
@@ -39,7 +39,7 @@ impl Scratch {
                 Some("shared/store/Cargo.toml") => {
                     as_in_the_workspace(project, &String::from_utf8(bytes)?)?.into_bytes()
                 }
-                // Cargo adds to it what follows from that, so it is written anew with the tree's own alone.
+                // Cargo adds the dependencies above to the copy's lock file, so it is replaced only if the original has changed.
                 Some("Cargo.lock") if is_known(&lock, &bytes) && tree.join(file).is_file() => continue,
                 _ => bytes,
             };
@@ -49,7 +49,7 @@ impl Scratch {
         Ok(Self { tree, target: project.target.clone() })
     }
 
-    /// Puts a text in the place of a file's; what stood there.
+    /// Replaces the text of a file, and returns its old text.
     pub(crate) fn replace(&self, file: &str, text: &str) -> Result<String> {
         let path = self.tree.join(file);
         let before = fs::read_to_string(&path).with_context(|| file.to_owned())?;
@@ -57,13 +57,13 @@ impl Scratch {
         Ok(before)
     }
 
-    /// Cargo within it.
+    /// `cargo …` in the copy.
     pub(crate) fn cargo(&self, project: &Project) -> Run {
         project.plain_cargo().within(&self.tree).env("CARGO_TARGET_DIR", &self.target)
     }
 }
 
-/// Whether a file has just that.
+/// Whether a file has exactly these bytes.
 fn is_known(path: &Path, bytes: &[u8]) -> bool {
     fs::read(path).is_ok_and(|there| there == bytes)
 }
@@ -78,7 +78,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// All files below `folder`, but for those that are left.
+/// Collects all files below `folder`, except those of folders that are not copied.
 fn collect(root: &Path, folder: &Path, files: &mut BTreeSet<PathBuf>) -> Result<()> {
     for entry in fs::read_dir(root.join(folder))? {
         let entry = entry?;
@@ -96,8 +96,8 @@ fn collect(root: &Path, folder: &Path, files: &mut BTreeSet<PathBuf>) -> Result<
     Ok(())
 }
 
-/// The manifest of `store` with all that any crate of the workspace depends on among the tests' dependencies. Cargo then
-/// chooses the same features for `store` alone as for the whole workspace, and finds everything built.
+/// The manifest of `store`, with all dependencies of the workspace added to its dev-dependencies. Cargo then chooses the
+/// same features for `store` alone as for the whole workspace, and builds no dependency again.
 fn as_in_the_workspace(project: &Project, manifest: &str) -> Result<String> {
     let workspace: Table = toml::from_str(&fs::read_to_string(project.root.join("Cargo.toml"))?)?;
     let own: Table = toml::from_str(manifest)?;

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::project::Function;
+use crate::project::LambdaFunction;
 
 /// The first lines of the template.
 const HEADER: &str = "# Written by `cargo xtask template --write` from infra/stack/*.yaml and functions/*/function.yaml; do \
@@ -36,7 +36,7 @@ const SECTIONS: [(&str, bool); 8] = [
 /// A file with a part of the template. It is valid YAML: some of the template's sections, each with some of its entries.
 #[derive(Debug)]
 pub(crate) struct Fragment {
-    /// From the root of the repository on.
+    /// Relative to the root of the repository.
     pub(crate) path: String,
     pub(crate) text: String,
     /// The function whose folder it is in.
@@ -47,7 +47,7 @@ pub(crate) struct Fragment {
 ///
 /// # Errors
 /// When a function's folder is incomplete, or infra/stack has a file that the template would leave out.
-pub(crate) fn read(root: &Path, functions: &[Function]) -> Result<Vec<Fragment>> {
+pub(crate) fn read(root: &Path, functions: &[LambdaFunction]) -> Result<Vec<Fragment>> {
     let mut missing = Vec::new();
     for function in functions {
         let files = ["function.yaml", "event.json"].map(|file| format!("{}/{file}", function.folder));
@@ -57,10 +57,10 @@ pub(crate) fn read(root: &Path, functions: &[Function]) -> Result<Vec<Fragment>>
     for file in fs::read_dir(root.join(SHARED)).context(SHARED)? {
         let name = file?.file_name().to_string_lossy().into_owned();
         let known = BEFORE.iter().chain(&AFTER).any(|known| *known == name) || !name.ends_with(".yaml");
-        ensure!(known, "the template leaves out {SHARED}/{name}; name it in infra/xtask/src/stack.rs");
+        ensure!(known, "the template leaves out {SHARED}/{name}; add it to infra/xtask/src/stack.rs");
     }
     let shared = |name: &&str| open(root, format!("{SHARED}/{name}"), None);
-    let own = |function: &Function| {
+    let own = |function: &LambdaFunction| {
         open(root, format!("{}/function.yaml", function.folder), Some(function.name.clone()))
     };
     let before = BEFORE.iter().map(shared);
@@ -72,7 +72,7 @@ fn open(root: &Path, path: String, function: Option<String>) -> Result<Fragment>
     Ok(Fragment { path, text, function })
 }
 
-/// The template.
+/// Assembles the template.
 ///
 /// # Errors
 /// When a fragment is not made of sections with entries, or two define the same.
@@ -86,11 +86,11 @@ pub(crate) fn assemble(fragments: &[Fragment]) -> Result<String> {
     for (name, has_entries) in SECTIONS {
         let parts = parts.iter().filter(|part| part.name == name);
         if has_entries {
-            let entries: String = parts.map(Part::entries).collect();
+            let entries: String = parts.map(TemplateSection::entries).collect();
             let title = if entries.is_empty() { String::new() } else { format!("\n{name}:") };
             template.extend([title, entries]);
         } else {
-            template.extend(parts.map(Part::whole));
+            template.extend(parts.map(TemplateSection::whole));
         }
     }
     Ok(template)
@@ -105,7 +105,7 @@ pub(crate) fn origin(template: &str, line: usize) -> Option<&str> {
 const RULE: &str = "  # ----------------------------------------------------- ";
 
 /// One section of a fragment.
-struct Part<'a> {
+struct TemplateSection<'a> {
     fragment: &'a str,
     name: &'a str,
     /// The line that it begins with.
@@ -115,7 +115,7 @@ struct Part<'a> {
     body: Vec<&'a str>,
 }
 
-impl Part<'_> {
+impl TemplateSection<'_> {
     /// A section of one line, below its comment.
     fn whole(&self) -> String {
         self.comment.iter().chain([&self.line]).map(|line| format!("{line}\n")).collect()
@@ -156,8 +156,8 @@ impl Part<'_> {
 }
 
 /// The sections of a fragment.
-fn sections(fragment: &Fragment) -> Result<Vec<Part<'_>>> {
-    let mut parts: Vec<Part<'_>> = Vec::new();
+fn sections(fragment: &Fragment) -> Result<Vec<TemplateSection<'_>>> {
+    let mut parts: Vec<TemplateSection<'_>> = Vec::new();
     // Comments that stand at the left belong to the section that follows.
     let mut comment = Vec::new();
     for (number, line) in (1_usize..).zip(fragment.text.lines()) {
@@ -169,7 +169,7 @@ fn sections(fragment: &Fragment) -> Result<Vec<Part<'_>>> {
                 Some(part) => part.body.push(line),
                 None if line.is_empty() => (),
                 None => bail!(
-                    "line {number} of {} stands in no section; a comment within a section is indented",
+                    "line {number} of {} belongs to no section; a comment within a section is indented",
                     fragment.path
                 ),
             }
@@ -180,10 +180,10 @@ fn sections(fragment: &Fragment) -> Result<Vec<Part<'_>>> {
                 .any(|(known, has_entries)| *known == name && *has_entries == line.trim_end().ends_with(':'));
             ensure!(known, "line {number} of {} begins no section: {line}", fragment.path);
             let comment = std::mem::take(&mut comment);
-            parts.push(Part { fragment: &fragment.path, name, line, comment, body: Vec::new() });
+            parts.push(TemplateSection { fragment: &fragment.path, name, line, comment, body: Vec::new() });
         }
     }
-    ensure!(comment.is_empty(), "{} ends with a comment that stands in no section", fragment.path);
+    ensure!(comment.is_empty(), "{} ends with a comment that belongs to no section", fragment.path);
     for part in &mut parts {
         let has_entries = SECTIONS.contains(&(part.name, true));
         part.finish(has_entries)?;
@@ -191,8 +191,8 @@ fn sections(fragment: &Fragment) -> Result<Vec<Part<'_>>> {
     Ok(parts)
 }
 
-/// Refuses what is defined twice: YAML parsers take the later one without a word.
-fn are_defined_once(parts: &[Part<'_>]) -> Result<()> {
+/// Refuses a name that is defined twice: YAML parsers silently take the later definition.
+fn are_defined_once(parts: &[TemplateSection<'_>]) -> Result<()> {
     let mut known = BTreeMap::new();
     let sections = parts.iter().filter(|part| SECTIONS.contains(&(part.name, false)));
     let sections = sections.map(|part| ("template", part.name, part.fragment));
@@ -253,8 +253,8 @@ mod checks {
             fragment("a.yaml", "Resources:\n  A:\n    Type: X\n"),
             fragment("b.yaml", "Resources:\n  B:\n    Type: X\n\n  A:\n    Type: Y\n"),
         ];
-        let words = assemble(&twice).unwrap_err().to_string();
-        assert_eq!(words, "Resources has A twice: a.yaml and b.yaml define it");
+        let message = assemble(&twice).unwrap_err().to_string();
+        assert_eq!(message, "Resources has A twice: a.yaml and b.yaml define it");
         let twice = [fragment("a.yaml", "Transform: T\n"), fragment("b.yaml", "Transform: T\n")];
         assert!(assemble(&twice).unwrap_err().to_string().contains("Transform twice"));
     }
@@ -262,10 +262,10 @@ mod checks {
     #[test]
     fn what_is_in_no_section_is_refused() {
         for (text, expected) in [
-            ("  A:\n    Type: X\n", "line 1 of a.yaml stands in no section"),
+            ("  A:\n    Type: X\n", "line 1 of a.yaml belongs to no section"),
             (
                 "Resources:\n  A:\n    Type: X\n# Lost.\n    More: Y\n",
-                "line 5 of a.yaml stands in no section",
+                "line 5 of a.yaml belongs to no section",
             ),
             ("Resources:\n  A:\n    Type: X\n# Lost.\n", "a.yaml ends with a comment"),
             ("Resurces:\n  A:\n    Type: X\n", "line 1 of a.yaml begins no section: Resurces:"),
@@ -275,13 +275,13 @@ mod checks {
             ("Resources:\n", "Resources of a.yaml has to begin with an entry"),
             ("Transform: T\n  More: T\n", "Transform of a.yaml has to be one line"),
         ] {
-            let words = assemble(&[fragment("a.yaml", text)]).unwrap_err().to_string();
-            assert!(words.starts_with(expected), "{words}");
+            let message = assemble(&[fragment("a.yaml", text)]).unwrap_err().to_string();
+            assert!(message.starts_with(expected), "{message}");
         }
     }
 
     /// A repository with one function, `pay`.
-    fn repository() -> (TempDir, Vec<Function>) {
+    fn repository() -> (TempDir, Vec<LambdaFunction>) {
         let root = TempDir::new().unwrap();
         fs::create_dir_all(root.path().join(SHARED)).unwrap();
         fs::create_dir_all(root.path().join("functions/pay")).unwrap();
@@ -291,7 +291,7 @@ mod checks {
         for name in ["function.yaml", "event.json"] {
             fs::write(root.path().join("functions/pay").join(name), "").unwrap();
         }
-        (root, vec![Function { name: "pay".into(), folder: "functions/pay".into() }])
+        (root, vec![LambdaFunction { name: "pay".into(), folder: "functions/pay".into() }])
     }
 
     #[test]
@@ -300,8 +300,8 @@ mod checks {
             let (root, functions) = repository();
             assert_eq!(read(root.path(), &functions).unwrap().len(), 8);
             fs::remove_file(root.path().join("functions/pay").join(name)).unwrap();
-            let words = read(root.path(), &functions).unwrap_err().to_string();
-            assert!(words.contains(&format!("functions/pay/{name}")), "{words}");
+            let message = read(root.path(), &functions).unwrap_err().to_string();
+            assert!(message.contains(&format!("functions/pay/{name}")), "{message}");
         }
     }
 
@@ -309,7 +309,7 @@ mod checks {
     fn a_fragment_that_the_template_leaves_out_is_named() {
         let (root, functions) = repository();
         fs::write(root.path().join(SHARED).join("topics.yaml"), "").unwrap();
-        let words = read(root.path(), &functions).unwrap_err().to_string();
-        assert!(words.starts_with("the template leaves out infra/stack/topics.yaml"), "{words}");
+        let message = read(root.path(), &functions).unwrap_err().to_string();
+        assert!(message.starts_with("the template leaves out infra/stack/topics.yaml"), "{message}");
     }
 }

@@ -1,17 +1,19 @@
+//! The steps of a run: prints each, and a summary at the end.
+
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-/// What a run does, one after the other, and how long each took.
+/// The steps that were run, how long each took, and whether it passed.
 #[derive(Default)]
 pub(crate) struct Steps {
     done: Vec<(String, Duration, bool)>,
     not_run: Vec<(String, &'static str)>,
-    last_words: Option<String>,
+    summary: Option<String>,
 }
 
 impl Steps {
-    /// Does one step. Its own output has been shown when it fails.
+    /// Runs one step, which prints its own output.
     pub(crate) fn step<T>(&mut self, name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
         println!("==> {name}");
         let started = Instant::now();
@@ -20,20 +22,20 @@ impl Steps {
         outcome.with_context(|| name.to_owned())
     }
 
-    /// Notes what has had no result, which is no failure, and why.
+    /// Records that a step had no result, which is not a failure, and why.
     pub(crate) fn not_run(&mut self, name: &str, why: &'static str) -> Result<()> {
         println!("==> NOT RUN: {name}: {why}");
         self.not_run.push((name.to_owned(), why));
         Ok(())
     }
 
-    /// What the run is to close with.
-    pub(crate) fn close_with(&mut self, words: String) {
-        self.last_words = Some(words);
+    /// Sets the last line of the run's output.
+    pub(crate) fn close_with(&mut self, summary: String) {
+        self.summary = Some(summary);
     }
 
-    /// Prints how it went.
-    pub(crate) fn tell(&self) {
+    /// Prints the outcome of each step.
+    pub(crate) fn print(&self) {
         if self.done.is_empty() {
             return;
         }
@@ -47,8 +49,8 @@ impl Steps {
         for (name, why) in &self.not_run {
             println!("NOT RUN            {name}: {why}");
         }
-        if let Some(words) = &self.last_words {
-            println!("\n{words}");
+        if let Some(summary) = &self.summary {
+            println!("\n{summary}");
         }
     }
 }

@@ -27,7 +27,7 @@ pub(crate) fn write(project: &Project, steps: &mut Steps) -> Result<()> {
     })
 }
 
-/// template.yaml and samconfig.toml, without an account.
+/// Checks template.yaml and samconfig.toml, without an AWS account.
 pub(crate) fn check(project: &Project, steps: &mut Steps) -> Result<()> {
     steps.step("template.yaml and Cargo.toml are written from the fragments", || {
         generate(project)?.iter().try_for_each(Written::is_current)
@@ -45,17 +45,18 @@ pub(crate) fn check(project: &Project, steps: &mut Steps) -> Result<()> {
     steps.step("sam deploy --guided, Enter throughout", || guided::check(project, &programs.join("sam")))
 }
 
-/// A file that is written from the fragments.
+/// A file that is generated from the fragments.
 struct Written {
     name: &'static str,
-    /// What is there.
+    /// The file's present text.
     found: String,
-    /// What has to be there.
+    /// The text that it should have.
     text: String,
 }
 
 impl Written {
-    /// An error that names the first line that differs.
+    /// # Errors
+    /// When the file differs from the fragments; names the first line that differs.
     fn is_current(&self) -> Result<()> {
         if self.found == self.text {
             return Ok(());
@@ -68,13 +69,13 @@ impl Written {
         let text = self.text.lines().nth(same).unwrap_or("(the end)");
         let fragment = stack::origin(&self.text, line).unwrap_or("functions/*/function.yaml");
         bail!(
-            "{name} is not what the fragments say. Run cargo xtask template --write; what was changed in {name} itself \
-             belongs in a fragment. Line {line}, of {fragment}:\n  in {name}: {found}\n  in the fragments: {text}"
+            "{name} differs from the fragments. Run cargo xtask template --write; make changes in a fragment, not in {name} \
+             itself. Line {line}, of {fragment}:\n  in {name}: {found}\n  in the fragments: {text}"
         )
     }
 }
 
-/// What the fragments say.
+/// Generates both files from the fragments.
 fn generate(project: &Project) -> Result<[Written; 2]> {
     let fragments = stack::read(&project.root, &project.functions()?)?;
     let routes = router::routes(&fragments)?;
@@ -107,18 +108,18 @@ mod checks {
     }
 
     #[test]
-    fn a_fragment_that_was_changed_is_noticed() {
+    fn a_changed_fragment_is_found() {
         let same = Written { name: "template.yaml", found: written(256), text: written(256) };
         assert!(same.is_current().is_ok());
         let changed = Written { name: "template.yaml", found: written(256), text: written(512) };
-        let words = changed.is_current().unwrap_err().to_string();
+        let error = changed.is_current().unwrap_err().to_string();
         for expected in [
             "cargo xtask template --write",
             "of functions/pay/function.yaml",
             "in template.yaml:     MemorySize: 256",
             "in the fragments:     MemorySize: 512",
         ] {
-            assert!(words.contains(expected), "{expected} is missing: {words}");
+            assert!(error.contains(expected), "{expected} is missing: {error}");
         }
         let cut = Written { name: "template.yaml", found: String::new(), text: written(256) };
         assert!(cut.is_current().unwrap_err().to_string().contains("(the end)"));

@@ -1,3 +1,5 @@
+//! `cargo xtask test`: everything that CI runs.
+
 use anyhow::{Result, ensure};
 
 use crate::localstripe::Localstripe;
@@ -7,8 +9,8 @@ use crate::steps::Steps;
 use crate::tools::{DATEUTIL, STRIPE_SDK, WEBHOOK_VERIFIER, WEBHOOK_VERIFIERS, node};
 use crate::{lambda, lint, mutants, planted, process, snippet, template};
 
-/// All checks, the quick ones first; `cargo test` last, so that a run closes with what it says. Everything is built once:
-/// clippy looks at what the tests, the functions and the local machine are run from.
+/// Runs all checks, the quick ones first and `cargo test` last, so that a run ends with its result. Everything is built once:
+/// the build that clippy checks is the one that the tests, the functions and the local machine run from.
 pub(crate) fn everything(project: Project, steps: &mut Steps) -> Result<()> {
     let project = &project.linting()?;
     lint::format(project, steps)?;
@@ -21,19 +23,19 @@ pub(crate) fn everything(project: Project, steps: &mut Steps) -> Result<()> {
     test(project, steps)
 }
 
-/// Builds what the tests and the local machine run, with the features that `cargo test` gives it.
+/// Builds what the tests and the local machine run, with the features that `cargo test` chooses.
 pub(crate) fn build(project: &Project, steps: &mut Steps) -> Result<()> {
     steps.step("cargo build", || process::run(project.cargo(["build", "--workspace", "--all-targets"])))
 }
 
-/// All tests; those that take a second opinion, on DynamoDB, Secrets Manager, Stripe, webhooks or dates, ask
-/// what others have written.
+/// Runs all tests, including those that compare Scrip with other implementations: of DynamoDB, Secrets Manager, Stripe,
+/// webhook verification, and dates.
 fn test(project: &Project, steps: &mut Steps) -> Result<()> {
     let mut counted = Counted::default();
     let outcome = steps.step("cargo test", || {
         let second = Ministack::start(project)?;
         let localstripe = Localstripe::start(project)?;
-        // All but the examples in documentation, of which there are none (tests/architecture.rs).
+        // Without the examples in documentation, because there are none (tests/contract/architecture).
         let tests = project.cargo(["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"]);
         let tests = tests
             .env("SCRIP_SECOND_DYNAMODB", &second.endpoint)
@@ -55,7 +57,7 @@ fn test(project: &Project, steps: &mut Steps) -> Result<()> {
     Ok(())
 }
 
-/// What libtest says at the end of each binary, added up.
+/// The results that libtest prints at the end of each binary, added up.
 #[derive(Default)]
 struct Counted {
     passed: u32,

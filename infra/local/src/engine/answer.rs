@@ -1,4 +1,4 @@
-//! One request in DynamoDB's JSON, one answer, as the engine's own HTTP server would give it.
+//! Answers a request in DynamoDB's JSON as the engine's own HTTP server does.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,17 +9,17 @@ use dynoxide::{Database, DynoxideError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The services, as `x-amz-target` names them before the dot.
+/// The services, as `x-amz-target` names them before its dot.
 const SERVICES: [&str; 2] = ["DynamoDB_20120810", "DynamoDBStreams_20120810"];
 
-/// What DynamoDB writes before the refusal of a value in a write of one item.
+/// The text that DynamoDB puts before a refused value in a write of one item.
 const ENVELOPE: &str = "1 validation error detected: ";
 
-/// What DynamoDB says to a value without a type.
+/// DynamoDB's message for a value without a type.
 const EMPTY_VALUE: &str =
     "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes";
 
-/// Answers one request. Blocks while the engine works on it.
+/// Answers one request. Blocks until the engine is done.
 pub(super) fn answer(database: &Database, request: &HttpRequest) -> HttpResponse {
     let target = request.headers().get("x-amz-target").and_then(|target| target.split_once('.'));
     let (Some((service, operation)), Some(body)) = (target, request.body().bytes()) else {
@@ -35,9 +35,9 @@ pub(super) fn answer(database: &Database, request: &HttpRequest) -> HttpResponse
     }
 }
 
-/// `None` when there is no such operation.
+/// Runs an operation; `None` if it does not exist.
 fn run(database: &Database, operation: &str, body: &[u8]) -> Option<dynoxide::Result<String>> {
-    let call = Call { operation, body };
+    let call = EngineCall { operation, body };
     Some(match operation {
         "BatchGetItem" => call.of(|request| database.batch_get_item(request)),
         "BatchWriteItem" => call.of(|request| database.batch_write_item(request)),
@@ -68,12 +68,12 @@ fn run(database: &Database, operation: &str, body: &[u8]) -> Option<dynoxide::Re
 }
 
 #[derive(Clone, Copy)]
-struct Call<'a> {
+struct EngineCall<'a> {
     operation: &'a str,
     body: &'a [u8],
 }
 
-impl Call<'_> {
+impl EngineCall<'_> {
     fn of<Q: DeserializeOwned, A: Serialize>(
         self,
         act: impl FnOnce(Q) -> dynoxide::Result<A>,
@@ -84,10 +84,10 @@ impl Call<'_> {
             .map_err(|unwritten| DynoxideError::InternalServerError(unwritten.to_string()))
     }
 
-    /// The engine refuses some values while it reads them, and marks its reason with the kind of refusal.
+    /// The error for a body that the engine can't read. The engine marks its reason with the kind of error.
     fn unread(self, unread: &serde_json::Error) -> DynoxideError {
-        let told = unread.to_string();
-        let reason = told.split(" at line ").next().unwrap_or_default();
+        let message = unread.to_string();
+        let reason = message.split(" at line ").next().unwrap_or_default();
         if let Some(reason) = reason.strip_prefix("VALIDATION_REQUEST:") {
             let envelope = match self.operation {
                 "DeleteItem" | "PutItem" | "UpdateItem" => ENVELOPE,
@@ -102,9 +102,9 @@ impl Call<'_> {
             return DynoxideError::ValidationException(EMPTY_VALUE.to_owned());
         }
         if reason.contains("missing field") {
-            return DynoxideError::ValidationException(told);
+            return DynoxideError::ValidationException(message);
         }
-        // Anything else is a body that no SDK writes; DynamoDB often says no more than this.
+        // No SDK writes such a body; DynamoDB often gives no message for it.
         DynoxideError::SerializationException(String::new())
     }
 }
@@ -114,10 +114,10 @@ fn unknown_operation() -> String {
 }
 
 fn response(status: u16, body: String) -> HttpResponse {
-    /// Requests answered by this process, which is what makes a request's id its own.
+    /// Counts the requests of this process, to make their ids unique.
     static ANSWERED: AtomicU64 = AtomicU64::new(1);
     let status = StatusCode::try_from(status)
-        // The engine names its statuses itself: 200, 400, 500 and 501.
+        // The engine uses only 200, 400, 500 and 501.
         .unwrap_or_else(|_| http::StatusCode::INTERNAL_SERVER_ERROR.into());
     let checksum = crc32fast::hash(body.as_bytes()).to_string();
     let id = format!("{:052X}", ANSWERED.fetch_add(1, Ordering::Relaxed));

@@ -1,4 +1,4 @@
-//! The SDK's requests, taken to the engine without a socket.
+//! Hands the SDK's requests to the engine without a socket.
 
 use std::io;
 use std::sync::mpsc;
@@ -15,35 +15,35 @@ use tokio::sync::oneshot;
 use super::Engine;
 use super::answer::answer;
 
-/// Never resolved (RFC 2606), so a client that lost its connector fails instead of leaving the machine.
+/// A name that never resolves (RFC 2606), so a client without the connector fails instead of leaving the machine.
 const ENDPOINT: &str = "http://engine.invalid";
 
-/// The engine checks that a request is signed, not by whom.
+/// Any region and credentials will do: the engine checks only that a request is signed.
 const KEY: &str = "local";
 
-/// One request and the place where its answer is awaited.
-struct Job {
+/// A request, and the channel that takes its answer.
+struct EngineRequest {
     request: HttpRequest,
     reply: oneshot::Sender<HttpResponse>,
 }
 
-/// The thread that does the engine's blocking work, in the order in which the requests came. One, since the
-/// database has one lock. Dropping it waits for the request that it is at.
+/// The thread that does the engine's blocking work, one request after the other, because the database has one lock.
+/// Dropping it waits for the present request.
 #[derive(Debug)]
-pub(super) struct Worker {
-    /// Taken on drop: the thread ends when there is nobody left to send.
-    jobs: Option<mpsc::Sender<Job>>,
+pub(super) struct EngineThread {
+    /// Taken on drop, which ends the thread.
+    jobs: Option<mpsc::Sender<EngineRequest>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Worker {
+impl EngineThread {
     pub(super) fn start(database: Database) -> io::Result<Self> {
-        let (jobs, queue) = mpsc::channel::<Job>();
+        let (jobs, queue) = mpsc::channel::<EngineRequest>();
         let thread = std::thread::Builder::new().name("engine".to_owned()).spawn(move || {
-            for Job { request, reply } in queue {
+            for EngineRequest { request, reply } in queue {
                 if reply.send(answer(&database, &request)).is_err() {
-                    // As over a network: the caller gave up, the write stands.
-                    tracing::debug!("nobody waited for the answer of the engine");
+                    // As over a network: the caller has given up, and the write stands.
+                    tracing::debug!("the caller has given up waiting for the engine's answer");
                 }
             }
         })?;
@@ -54,12 +54,12 @@ impl Worker {
         let gone = || ConnectorError::io("the engine has stopped".into());
         let (reply, answered) = oneshot::channel();
         let jobs = self.jobs.as_ref().ok_or_else(gone)?;
-        jobs.send(Job { request, reply }).map_err(|_| gone())?;
+        jobs.send(EngineRequest { request, reply }).map_err(|_| gone())?;
         answered.await.map_err(|_| gone())
     }
 }
 
-impl Drop for Worker {
+impl Drop for EngineThread {
     fn drop(&mut self) {
         drop(self.jobs.take());
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
@@ -92,7 +92,7 @@ pub(super) fn dynamodb_config(client: SharedHttpClient) -> aws_sdk_dynamodb::con
         .region(Region::from_static(KEY))
         .credentials_provider(Credentials::new(KEY, KEY, None, None, KEY))
         .endpoint_url(ENDPOINT)
-        // An answer arrives whole or not at all.
+        // An answer arrives whole or not at all, so no stream can stall.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .http_client(client)
 }

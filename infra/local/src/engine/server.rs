@@ -1,4 +1,4 @@
-//! The same database for clients outside this process, over loopback HTTP.
+//! Serves the database over HTTP on loopback, for clients outside this process.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -11,18 +11,18 @@ use tokio::sync::oneshot;
 
 use super::EngineError;
 
-/// The listeners of one engine. Dropping them cuts their connections and waits for the request at work.
+/// The listeners of one engine. Dropping them closes their connections and waits for the present request.
 #[derive(Debug, Default)]
-pub(super) struct Servers(Mutex<Vec<Server>>);
+pub(super) struct HttpServers(Mutex<Vec<HttpServer>>);
 
 #[derive(Debug)]
-struct Server {
+struct HttpServer {
     /// Taken on drop, which ends the thread.
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Servers {
+impl HttpServers {
     pub(super) fn start(&self, database: Database, port: u16) -> Result<SocketAddr, EngineError> {
         let (listener, address) = listen(port).map_err(|source| EngineError::Listen { port, source })?;
         let runtime = Builder::new_current_thread().enable_all().build().map_err(EngineError::Thread)?;
@@ -34,7 +34,7 @@ impl Servers {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(Server { stop: Some(stop), thread: Some(thread) });
+            .push(HttpServer { stop: Some(stop), thread: Some(thread) });
         Ok(address)
     }
 }
@@ -51,7 +51,7 @@ fn serve(runtime: &Runtime, listener: TcpListener, database: Database, stopped: 
         let listener = tokio::net::TcpListener::from_std(listener).map_err(|error| error.to_string())?;
         tokio::select! {
             served = dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()) => served,
-            // Not the server's own shutdown: that one waits for a client which sent half a request.
+            // The server's own shutdown would wait for a client that has sent half a request.
             _ = stopped => Ok(()),
         }
     });
@@ -60,7 +60,7 @@ fn serve(runtime: &Runtime, listener: TcpListener, database: Database, stopped: 
     }
 }
 
-impl Drop for Server {
+impl Drop for HttpServer {
     fn drop(&mut self) {
         drop(self.stop.take());
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {

@@ -1,7 +1,7 @@
-//! The engine's table of stream records, put in order and kept short from outside.
+//! Adds an index to the engine's table of stream records, and trims the table.
 //!
-//! Every write to a table with a stream looks up that table's largest sequence number, for which the engine
-//! keeps no index, and it never deletes a record: left alone, each write reads all the writes before it.
+//! Every write to a table with a stream looks up that table's largest sequence number. The engine has no index for it and
+//! never deletes a record, so without this module each write would read all the writes before it.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use rusqlite::{Connection, params};
 
 use super::{EngineError, Home};
 
-/// How long to wait for the engine's own writes: far longer than the longest of them.
+/// How long to wait for the engine's own writes. They take far less.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Records deleted in one write, a few milliseconds' worth: requests wait for it.
+/// How many records one write deletes. It takes a few milliseconds, for which requests wait.
 const TRIM_AT_ONCE: usize = 500;
 
-/// What the engine adds to its stored numbers, so that the public ones have 21 digits.
+/// The engine adds this to a stored number to make the public one, which has 21 digits.
 const PUBLIC_OFFSET: u128 = 100_000_000_000_000_000_000;
 
-/// The expression must be the engine's, to the letter: SQLite matches an index on an expression by it.
+/// The expression must be exactly the engine's, because SQLite matches an index on an expression by its text.
 const INDEX: &str = "CREATE INDEX IF NOT EXISTS _stream_records_in_order
     ON _stream_records (table_name, CAST(sequence_number AS INTEGER))";
 
@@ -31,13 +31,13 @@ const TRIM: &str = "DELETE FROM _stream_records WHERE id IN (
         ORDER BY CAST(sequence_number AS INTEGER)
         LIMIT ?3)";
 
-/// Gives the stream records the index that they lack. Costs nothing when they have it.
-pub(super) fn put_in_order(home: &Home) -> Result<(), EngineError> {
+/// Creates the index if it does not exist.
+pub(super) fn create_index(home: &Home) -> Result<(), EngineError> {
     connect(home).and_then(|sqlite| sqlite.execute(INDEX, [])).map_err(|source| home.stream_fault(source))?;
     Ok(())
 }
 
-/// Deletes the records of `table` up to and including `through`, but for the newest.
+/// Deletes the records of `table` up to and including `through`, except the newest one.
 pub(super) fn trim(home: &Home, table: &str, through: &str) -> Result<usize, EngineError> {
     let stored = stored(through).ok_or_else(|| EngineError::SequenceNumber(through.to_owned()))?;
     let trimmed = || {
@@ -55,14 +55,14 @@ pub(super) fn trim(home: &Home, table: &str, through: &str) -> Result<usize, Eng
     trimmed().map_err(|source| home.stream_fault(source))
 }
 
-/// A second connection to the file; the engine does not lend its own.
+/// Opens a connection of its own to the file, because the engine does not share its connection.
 pub(super) fn connect(home: &Home) -> rusqlite::Result<Connection> {
     let sqlite = Connection::open(home.file())?;
     sqlite.busy_timeout(BUSY_TIMEOUT)?;
     Ok(sqlite)
 }
 
-/// The stored form of a public sequence number; `None` when the engine cannot have given it out.
+/// The stored form of a public sequence number; `None` if the engine can't have assigned it.
 fn stored(public: &str) -> Option<i64> {
     let number: u128 = public.parse().ok()?;
     i64::try_from(number.checked_sub(PUBLIC_OFFSET)?).ok().filter(|stored| *stored > 0)

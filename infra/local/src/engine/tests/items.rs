@@ -1,3 +1,5 @@
+//! Items: conditions, arithmetic, transactions, queries, capacity and time to live.
+
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::RequestId;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
@@ -19,27 +21,27 @@ async fn a_debit_reads_and_writes_a_nested_path() {
     assert_eq!(debited.attributes().unwrap()["lots"], lots(&[("a", 6), ("b", 3)]));
     assert_eq!(debited.attributes().unwrap()["pk"], s("ORG#1"));
 
-    let asked = debit(&client, "ORG#1", 7)
+    let request = debit(&client, "ORG#1", 7)
         .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-    let met = refused(asked).await.unwrap().unwrap();
-    assert_eq!(met["lots"], lots(&[("a", 6), ("b", 3)]));
-    assert_eq!(refused(debit(&client, "ORG#1", 7)).await, Some(None), "the item comes only when asked for");
+    let item = refused(request).await.unwrap().unwrap();
+    assert_eq!(item["lots"], lots(&[("a", 6), ("b", 3)]));
+    assert_eq!(refused(debit(&client, "ORG#1", 7)).await, Some(None), "the item is returned only on request");
     assert_eq!(get(&client, "ORG#1", "ACCOUNT").await.unwrap()["lots"], lots(&[("a", 6), ("b", 3)]));
 }
 
 #[tokio::test]
-async fn a_condition_on_what_is_not_there_is_false() {
+async fn a_condition_on_a_missing_attribute_is_false() {
     let engine = Engine::temporary().unwrap();
     let client = with_table(&engine).await;
     put(&client, "ORG#1", "ACCOUNT", &[("lots", lots(&[("b", 3)]))]).await;
     put(&client, "ORG#2", "ACCOUNT", &[]).await;
-    let asked = |pk: &str| {
+    let request = |pk: &str| {
         debit(&client, pk, 1)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
     };
-    assert_eq!(refused(asked("ORG#1")).await.unwrap().unwrap()["lots"], lots(&[("b", 3)]));
-    assert_eq!(refused(asked("ORG#2")).await.unwrap().unwrap().len(), 2);
-    assert_eq!(refused(asked("ORG#3")).await, Some(None), "no item, no old item");
+    assert_eq!(refused(request("ORG#1")).await.unwrap().unwrap()["lots"], lots(&[("b", 3)]));
+    assert_eq!(refused(request("ORG#2")).await.unwrap().unwrap().len(), 2);
+    assert_eq!(refused(request("ORG#3")).await, Some(None), "no item, no old item");
     assert_eq!(get(&client, "ORG#3", "ACCOUNT").await, None, "a refused update creates nothing");
 
     let unchecked = update(&client, "ORG#2", "ACCOUNT")
@@ -54,7 +56,7 @@ async fn a_condition_on_what_is_not_there_is_false() {
 }
 
 #[tokio::test]
-async fn removing_what_is_not_there_is_no_error() {
+async fn removing_a_missing_attribute_is_no_error() {
     let engine = Engine::temporary().unwrap();
     let client = with_table(&engine).await;
     put(&client, "ORG#1", "ACCOUNT", &[("lots", lots(&[("a", 1), ("b", 3)]))]).await;
@@ -191,7 +193,7 @@ async fn capacity_is_counted_as_dynamodb_counts_it() {
 async fn racing_debits_are_all_counted_and_never_overdraw() {
     const TASKS: i64 = 64;
     const DEBITS: i64 = 50;
-    /// Less than the racers ask for.
+    /// Fewer than the racing debits request.
     const CREDITS: i64 = 3_000;
     let engine = Engine::temporary().unwrap();
     let client = with_table(&engine).await;
@@ -217,7 +219,7 @@ async fn racing_debits_are_all_counted_and_never_overdraw() {
 }
 
 #[tokio::test]
-async fn what_has_expired_is_swept() {
+async fn expired_items_are_swept() {
     let engine = Engine::temporary().unwrap();
     let client = with_table(&engine).await;
     let ttl = TimeToLiveSpecification::builder().attribute_name("expires").enabled(true).build().unwrap();

@@ -1,10 +1,12 @@
+//! Opening, closing and serving a database, and a process that is killed.
+
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 use super::super::EngineError;
 use super::*;
 
-/// Names the folder of [`a_writer_that_is_killed`]; without it that test does nothing.
+/// The variable with the folder of [`a_writer_that_is_killed`]; without it that test does nothing.
 const WRITER_FOLDER: &str = "SCRIP_ENGINE_WRITER_FOLDER";
 
 #[test]
@@ -13,8 +15,8 @@ fn a_folder_is_opened_once() {
     let folder = folder.path().join("new").join("data");
     let engine = Engine::open(&folder).unwrap();
     let second = Engine::open(&folder).unwrap_err().to_string();
-    let mend = "is in use by another scrip; stop it or choose another --data folder";
-    assert_eq!(second, format!("the data in {} {mend}", folder.display()));
+    let advice = "is in use by another scrip; stop it or choose another --data folder";
+    assert_eq!(second, format!("the data in {} {advice}", folder.display()));
     let client = client(&engine);
     drop(engine);
     assert!(Engine::open(&folder).is_err(), "a client keeps it open");
@@ -23,7 +25,7 @@ fn a_folder_is_opened_once() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_is_told() {
+fn a_folder_that_cannot_be_used_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, "not a folder").unwrap();
@@ -38,7 +40,7 @@ fn a_folder_that_cannot_be_is_told() {
 }
 
 #[tokio::test]
-async fn a_temporary_folder_goes_with_the_last_clone() {
+async fn a_temporary_folder_is_deleted_with_the_last_clone() {
     let engine = Engine::temporary().unwrap();
     let folder = engine.0.home.folder.clone();
     let client = with_table(&engine).await;
@@ -51,7 +53,7 @@ async fn a_temporary_folder_goes_with_the_last_clone() {
 }
 
 #[tokio::test]
-async fn what_is_served_over_http_is_the_same_data() {
+async fn the_data_served_over_http_is_the_same() {
     let engine = Engine::temporary().unwrap();
     let client = with_table(&engine).await;
     let address = engine.serve(0).unwrap();
@@ -69,11 +71,11 @@ async fn what_is_served_over_http_is_the_same_data() {
     let taken = engine.serve(address.port()).unwrap_err().to_string();
     assert_eq!(taken, format!("cannot listen on 127.0.0.1:{}", address.port()));
     drop((engine, client));
-    assert!(std::net::TcpStream::connect(address).is_err(), "nobody listens any longer");
+    assert!(std::net::TcpStream::connect(address).is_err(), "nothing listens any longer");
 }
 
-/// Not a test of its own: the child of [`what_was_acknowledged_survives_kill_9`]. Writes until it is killed,
-/// and prints a number once the write of it was acknowledged.
+/// Not a test of its own, but the child process of [`acknowledged_writes_survive_kill_9`]. Writes until it is killed, and
+/// prints each number once its write is acknowledged.
 #[tokio::test]
 async fn a_writer_that_is_killed() {
     let Some(folder) = std::env::var_os(WRITER_FOLDER) else { return };
@@ -89,8 +91,8 @@ async fn a_writer_that_is_killed() {
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_survives_kill_9() {
-    /// The writer is killed after these many acknowledged rounds, in the middle of a later one.
+async fn acknowledged_writes_survive_kill_9() {
+    /// The writer is killed after this many acknowledged rounds, in the middle of a later one.
     const ROUNDS: i64 = 40;
     let folder = tempfile::tempdir().unwrap();
     let mut writer = Command::new(std::env::current_exe().unwrap())
@@ -101,7 +103,7 @@ async fn what_was_acknowledged_survives_kill_9() {
         .unwrap();
     let mut acknowledged = 0;
     for line in BufReader::new(writer.stdout.take().unwrap()).lines() {
-        // The harness writes its own words on the same line as the first of ours.
+        // The test harness writes on the same line as the first of these.
         if let Some((_, number)) = line.unwrap().split_once("acknowledged ") {
             acknowledged = number.parse().unwrap();
         }
@@ -118,7 +120,7 @@ async fn what_was_acknowledged_survives_kill_9() {
         assert!(get(&client, "ORG#1", &format!("ENTRY#{number}")).await.is_some(), "{number} is lost");
     }
     let account = get(&client, "ORG#1", "ACCOUNT").await.unwrap();
-    // One more may have landed without its acknowledgement.
+    // One more debit may have landed without being acknowledged.
     let left = [acknowledged, acknowledged + 1].map(|debited| lots(&[("a", 1_000_000 - debited)]));
     assert!(left.contains(&account["lots"]), "{account:?}");
 }

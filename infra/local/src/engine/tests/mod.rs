@@ -1,4 +1,4 @@
-//! The engine through the ordinary SDK clients: what the rest of the workspace relies on.
+//! Tests of the engine through the ordinary SDK clients: everything that the rest of the workspace relies on.
 
 mod items;
 mod lifecycle;
@@ -17,10 +17,10 @@ use aws_sdk_dynamodb::types::{
 
 use super::Engine;
 
-/// The one table of these tests: keys `pk` and `sk`, a stream with both images.
+/// The table of these tests: keys `pk` and `sk`, and a stream with both images.
 const TABLE: &str = "Ledger";
 
-type Item = HashMap<String, AttributeValue>;
+type ItemMap = HashMap<String, AttributeValue>;
 
 fn s(text: impl Into<String>) -> AttributeValue {
     AttributeValue::S(text.into())
@@ -79,7 +79,7 @@ async fn put(client: &Client, pk: &str, sk: &str, more: &[(&str, AttributeValue)
     put.send().await.unwrap();
 }
 
-async fn get(client: &Client, pk: &str, sk: &str) -> Option<Item> {
+async fn get(client: &Client, pk: &str, sk: &str) -> Option<ItemMap> {
     let get = client.get_item().table_name(TABLE).key("pk", s(pk)).key("sk", s(sk)).consistent_read(true);
     get.send().await.unwrap().item
 }
@@ -98,8 +98,8 @@ fn debit(client: &Client, pk: &str, amount: i64) -> UpdateItemFluentBuilder {
         .expression_attribute_values(":n", n(amount))
 }
 
-/// `None` when the update landed; else the item that its condition met, as far as it was asked for.
-async fn refused(update: UpdateItemFluentBuilder) -> Option<Option<Item>> {
+/// `None` when the update landed; otherwise the item that its condition was checked on, if the request asks for it.
+async fn refused(update: UpdateItemFluentBuilder) -> Option<Option<ItemMap>> {
     match update.send().await.map_err(aws_sdk_dynamodb::error::SdkError::into_service_error) {
         Ok(_) => None,
         Err(UpdateItemError::ConditionalCheckFailedException(refusal)) => Some(refusal.item().cloned()),

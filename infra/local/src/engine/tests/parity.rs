@@ -1,4 +1,4 @@
-//! What the SDK is told in this process is what the engine's own server tells it over HTTP.
+//! The connector answers as the engine's own HTTP server does.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -121,19 +121,23 @@ const REQUESTS: &[(&str, &str)] = &[
         "ShardId":"shardId-00000001-Ledger","ShardIteratorType":"AFTER_SEQUENCE_NUMBER","SequenceNumber":"7"}"#,
     ),
     ("GetRecords", r#"{"ShardIterator":"nonsense"}"#),
-    ("Unheard", "{}"),
+    ("UnknownOperation", "{}"),
 ];
 
 #[tokio::test]
-async fn refusals_and_reads_are_the_servers() {
+async fn refusals_and_reads_are_the_same_as_the_servers() {
     let engine = Engine::temporary().unwrap();
     let client = with_table(&engine).await;
     put(&client, "a", "b", &[("lots", lots(&[("a", 1)]))]).await;
     let address = engine.serve(0).unwrap();
     for (operation, body) in REQUESTS {
         let here = in_process(&engine, operation, body);
-        let (status, headers, told) = over_http(address, operation, body);
-        assert_eq!((here.status().as_u16(), json(&text(&here))), (status, json(&told)), "{operation} {body}");
+        let (status, headers, body_over_http) = over_http(address, operation, body);
+        assert_eq!(
+            (here.status().as_u16(), json(&text(&here))),
+            (status, json(&body_over_http)),
+            "{operation} {body}"
+        );
         for (name, _) in here.headers() {
             assert!(headers.contains(&format!("{name}: ")), "the server sends no {name}: {headers}");
         }
@@ -143,9 +147,9 @@ async fn refusals_and_reads_are_the_servers() {
     }
     for body in ["", "not json", r#"{"TableName":7}"#] {
         let here = in_process(&engine, "GetItem", body);
-        let (status, _, told) = over_http(address, "GetItem", body);
+        let (status, _, body_over_http) = over_http(address, "GetItem", body);
         assert_eq!(here.status().as_u16(), status);
-        assert_eq!(json(&text(&here))["__type"], json(&told)["__type"], "no SDK writes {body:?}");
+        assert_eq!(json(&text(&here))["__type"], json(&body_over_http)["__type"], "no SDK writes {body:?}");
     }
 }
 
@@ -179,7 +183,7 @@ fn over_http(address: SocketAddr, operation: &str, body: &str) -> (u16, String, 
     .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
-    let (headers, told) = answer.split_once("\r\n\r\n").unwrap();
+    let (headers, body) = answer.split_once("\r\n\r\n").unwrap();
     let status = headers.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, format!("{headers}\r\n"), told.to_owned())
+    (status, format!("{headers}\r\n"), body.to_owned())
 }

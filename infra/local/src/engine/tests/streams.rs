@@ -1,3 +1,5 @@
+//! Streams: their records, trimming, and the index.
+
 use aws_sdk_dynamodbstreams as sdk;
 use sdk::types::{OperationType, Record, ShardIteratorType};
 
@@ -8,7 +10,7 @@ fn reader(engine: &Engine) -> sdk::Client {
     sdk::Client::from_conf(engine.streams_config().build())
 }
 
-/// The records of [`TABLE`] after the sequence number `after`, or from the oldest.
+/// The records of [`TABLE`] after the sequence number `after`, or all of them.
 async fn records(engine: &Engine, after: Option<&str>) -> Vec<Record> {
     let reader = reader(engine);
     let stream = client(engine).describe_table().table_name(TABLE).send().await.unwrap().table.unwrap();
@@ -45,7 +47,7 @@ fn number(record: &Record) -> &str {
     record.dynamodb().unwrap().sequence_number().unwrap()
 }
 
-/// What became of `credits`: `"1>2"`, `"->1"`.
+/// The change of `credits` in each record: `"1>2"`, `"->1"`.
 fn changes(records: &[Record]) -> Vec<String> {
     let credits = |image: Option<&HashMap<String, sdk::types::AttributeValue>>| {
         image.map_or("-".to_owned(), |image| image["credits"].as_n().unwrap().clone())
@@ -64,7 +66,7 @@ async fn set(client: &Client, credits: std::ops::RangeInclusive<i64>) {
 }
 
 #[tokio::test]
-async fn the_stream_tells_what_was_and_what_is() {
+async fn a_record_has_the_old_and_the_new_image() {
     let engine = Engine::temporary().unwrap();
     let client = with_table(&engine).await;
     set(&client, 1..=5).await;
@@ -77,7 +79,7 @@ async fn the_stream_tells_what_was_and_what_is() {
         .await
         .unwrap();
     put(&client, "ORG#2", "ACCOUNT", &[("credits", n(9))]).await;
-    assert!(refused(debit(&client, "ORG#2", 1)).await.is_some(), "a refused write is no record");
+    assert!(refused(debit(&client, "ORG#2", 1)).await.is_some(), "a refused write makes no record");
 
     let all = records(&engine, None).await;
     assert_eq!(changes(&all), ["->1", "1>2", "2>3", "3>4", "4>5", "5>-", "->9"]);
@@ -91,7 +93,7 @@ async fn the_stream_tells_what_was_and_what_is() {
 }
 
 #[tokio::test]
-async fn a_trimmed_stream_goes_on_where_it_was() {
+async fn a_trimmed_stream_continues_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let engine = Engine::open(folder.path()).unwrap();
     let client = with_table(&engine).await;
@@ -119,7 +121,7 @@ async fn a_trimmed_stream_goes_on_where_it_was() {
 }
 
 #[tokio::test]
-async fn a_long_stream_is_trimmed_whole_while_it_is_written() {
+async fn a_long_stream_is_trimmed_completely_while_it_is_written() {
     let engine = Engine::temporary().unwrap();
     let client = with_table(&engine).await;
     set(&client, 1..=1_203).await;
@@ -139,7 +141,7 @@ async fn a_long_stream_is_trimmed_whole_while_it_is_written() {
 }
 
 #[test]
-fn only_numbers_that_the_engine_gives_out_can_be_trimmed() {
+fn only_sequence_numbers_of_the_engine_can_be_trimmed() {
     let engine = Engine::temporary().unwrap();
     for wrong in ["", "5", "abc", "100000000000000000000", "999999999999999999999999999999999999999"] {
         let refusal = engine.trim_stream(TABLE, wrong).unwrap_err().to_string();
@@ -147,10 +149,10 @@ fn only_numbers_that_the_engine_gives_out_can_be_trimmed() {
     }
 }
 
-/// The costs of a write and of a poll do not grow with the stream, as long as SQLite finds its way by the
-/// index. The queries are the engine's.
+/// The costs of a write and of a poll do not grow with the stream as long as SQLite uses the index. The queries are the
+/// engine's.
 #[test]
-fn the_next_number_and_the_next_records_are_found_by_the_index() {
+fn the_next_number_and_the_next_records_are_found_through_the_index() {
     let engine = Engine::temporary().unwrap();
     let sqlite = stream::connect(&engine.0.home).unwrap();
     let queries = [

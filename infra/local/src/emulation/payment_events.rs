@@ -1,3 +1,5 @@
+//! Sends the simulated payment provider's events to `POST /api/v3/payments/events`.
+
 use std::time::Duration;
 
 use axum::Router;
@@ -7,23 +9,22 @@ use http::{Request, StatusCode};
 use scrip_payments::simulated::Notice;
 use tower::ServiceExt;
 
-use crate::lane::Work;
+use super::queue::QueueReceiver;
 
-/// Where the payment company's events go.
+/// The route that receives the payment provider's events.
 const PATH: &str = "/api/v3/payments/events";
 
-/// How often an event is sent before it is given up.
+/// How often an event is sent before the provider gives it up.
 const ATTEMPTS_MAX: u32 = 6;
 
-/// How long the company waits before it sends an event for the second time; doubled from then on.
+/// How long the provider waits before the second attempt; each later wait is twice as long.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Sends the simulated payment company's events to `router`, one after the other: again when it
-/// answers that it can't take one now.
-pub(crate) async fn deliver(mut work: Work<Notice>, router: Router) {
-    while let Some(notice) = work.next().await {
+/// Sends events to `router` one after the other. An event that is answered 409 or 5xx is sent again.
+pub(crate) async fn send_payment_events(mut notices: QueueReceiver<Notice>, router: Router) {
+    while let Some(notice) = notices.next().await {
         send(&router, &notice).await;
-        work.done();
+        notices.done();
     }
 }
 
@@ -58,7 +59,7 @@ async fn post(router: &Router, notice: &Notice) -> StatusCode {
             answer.status()
         }
         Err(error) => {
-            tracing::error!(%error, "an event of the payment provider is no request");
+            tracing::error!(%error, "an event of the payment provider could not be sent");
             StatusCode::BAD_REQUEST
         }
     }
@@ -73,20 +74,20 @@ mod tests {
     use http::HeaderMap;
 
     use super::*;
-    use crate::lane::lane;
+    use crate::emulation::in_process_queue;
 
-    /// A router that answers with `statuses`, in turn, and notes what it was sent.
+    /// A router that answers with `statuses`, in turn, and keeps what it received.
     fn answering(statuses: &[u16]) -> (Router, Arc<Mutex<Vec<String>>>) {
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let (noted, statuses) = (seen.clone(), statuses.to_vec());
-        let take = move |headers: HeaderMap, body: Bytes| async move {
-            let mut noted = noted.lock().unwrap();
-            let status = statuses.get(noted.len()).copied().unwrap_or(200);
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let (kept, statuses) = (received.clone(), statuses.to_vec());
+        let receive = move |headers: HeaderMap, body: Bytes| async move {
+            let mut kept = kept.lock().unwrap();
+            let status = statuses.get(kept.len()).copied().unwrap_or(200);
             let signature = headers["stripe-signature"].to_str().unwrap();
-            noted.push(format!("{signature} {}", String::from_utf8_lossy(&body)));
+            kept.push(format!("{signature} {}", String::from_utf8_lossy(&body)));
             StatusCode::from_u16(status).unwrap()
         };
-        (Router::new().route(PATH, post(take)), seen)
+        (Router::new().route(PATH, post(receive)), received)
     }
 
     fn notice(body: &str) -> Notice {
@@ -94,8 +95,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_event_is_sent_until_it_is_taken_or_refused() {
-        for (statuses, sent) in [
+    async fn an_event_is_sent_until_it_is_accepted_or_refused() {
+        for (statuses, attempts) in [
             (vec![200], 1),
             (vec![500, 503, 200], 3),
             (vec![400], 1),
@@ -103,25 +104,26 @@ mod tests {
             (vec![409, 200], 2),
             (vec![503; 9], 6),
         ] {
-            let (router, seen) = answering(&statuses);
-            let (lane, work) = lane();
-            assert!(lane.send(notice("{}")));
-            drop(tokio::spawn(deliver(work, router)));
-            lane.idle().await;
-            assert_eq!(*seen.lock().unwrap(), vec!["t=1,v1=00 {}"; sent], "{statuses:?}");
+            let (router, received) = answering(&statuses);
+            let (queue, notices) = in_process_queue();
+            assert!(queue.send(notice("{}")));
+            drop(tokio::spawn(send_payment_events(notices, router)));
+            queue.wait_until_idle().await;
+            assert_eq!(*received.lock().unwrap(), vec!["t=1,v1=00 {}"; attempts], "{statuses:?}");
         }
     }
 
     #[tokio::test]
     async fn events_keep_their_order() {
-        let (router, seen) = answering(&[503, 200, 500, 200, 200]);
-        let (lane, work) = lane();
+        let (router, received) = answering(&[503, 200, 500, 200, 200]);
+        let (queue, notices) = in_process_queue();
         for body in ["a", "b", "c"] {
-            assert!(lane.send(notice(body)));
+            assert!(queue.send(notice(body)));
         }
-        drop(tokio::spawn(deliver(work, router)));
-        lane.idle().await;
-        let bodies: Vec<_> = seen.lock().unwrap().iter().map(|told| told.replace("t=1,v1=00 ", "")).collect();
+        drop(tokio::spawn(send_payment_events(notices, router)));
+        queue.wait_until_idle().await;
+        let bodies: Vec<_> =
+            received.lock().unwrap().iter().map(|sent| sent.replace("t=1,v1=00 ", "")).collect();
         assert_eq!(bodies, ["a", "a", "b", "b", "c"]);
     }
 }

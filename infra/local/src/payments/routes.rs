@@ -1,3 +1,5 @@
+//! The routes below `/_local/payments`: list charges, and act as the customer, the bank and the provider.
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -6,65 +8,34 @@ use axum::response::Html;
 use axum::routing::{get, post};
 use chrono::{DateTime, Utc};
 use domain::{Currency, EntryId, Mode, OrgId, Reference};
-use scrip_http::{ApiError, App, Clock, Payload, Reply, System, instant};
+use scrip_http::{ApiError, App, Payload, Reply, instant};
 use scrip_payments::Simulated;
-use scrip_payments::simulated::{Charge, Dispute, DisputeAction, Memory, Notice, State, Undone, Voice};
+use scrip_payments::simulated::{Charge, Dispute, DisputeAction, State, Undone};
 use serde::{Deserialize, Serialize};
-use store::random;
 
-use crate::journal;
-use crate::lane::Lane;
-use crate::routes::{Local, unkept};
-
-/// The simulated payment company of this machine. Like a real one it keeps its charges when the
-/// machine ends, in `folder`; without a folder nothing is kept, here as elsewhere.
-///
-/// # Errors
-/// When its journal can't be used.
-pub(crate) fn open(
-    folder: Option<&std::path::Path>,
-    payments_url: String,
-    events: Lane<Notice>,
-) -> anyhow::Result<Simulated> {
-    let (earlier, journal) = match folder {
-        Some(folder) => {
-            let (earlier, journal) = journal::open(folder)?;
-            (earlier, Some(journal))
-        }
-        None => (Vec::new(), None),
-    };
-    let voice = Voice {
-        secret: format!("whsec_{:032x}", random()).into(),
-        listener: Box::new(move |notice| {
-            if !events.send(notice) {
-                tracing::debug!("the machine is ending; an event of the payment provider is not sent");
-            }
-        }),
-        now: Box::new(|| System.now()),
-    };
-    Ok(Simulated::new(Memory::Remembering { earlier, journal }, payments_url, Some(voice)))
-}
+use crate::error::machine_failed;
 
 /// A page with a button that sends a POST to the page's own address.
 const AUTHENTICATE_PAGE: &str = r#"<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Authenticate the payment</title></head>
-<body><h1>Authenticate the payment</h1><p>This is the simulated payment company of the local machine.</p>
+<body><h1>Authenticate the payment</h1><p>This is the simulated payment provider of the local machine.</p>
 <form method="post"><button>Authenticate</button></form></body></html>
 "#;
 
-/// What the simulated payment company did, and what its customers do.
-pub(crate) fn routes() -> Router<Arc<App>> {
+/// The router of the simulated payment provider.
+pub(crate) fn routes(provider: Simulated) -> Router<Arc<App>> {
     Router::new()
         .route("/_local/payments", get(list))
         .route("/_local/payments/{transactionId}/authenticate", get(authenticate_page).post(authenticate))
         .route("/_local/payments/{transactionId}/dispute", post(dispute))
         .route("/_local/payments/{transactionId}/refund", post(refund))
+        .layer(Extension(provider))
 }
 
-/// A charge as callers see it.
+/// A charge, as these routes show it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Shown {
+struct ChargeView {
     transaction_id: EntryId,
     /// Minor units.
     amount: u64,
@@ -75,31 +46,31 @@ struct Shown {
     livemode: bool,
     #[serde(with = "instant")]
     created_at: DateTime<Utc>,
-    /// Whether all of it was refunded.
+    /// Whether the whole amount was refunded.
     refunded: bool,
-    /// Minor units that were refunded.
+    /// Minor units.
     amount_refunded: u64,
     dispute: Option<Dispute>,
-    /// Minor units that are disputed; null without a dispute.
+    /// Minor units; null without a dispute.
     amount_disputed: Option<u64>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Disputed {
+struct DisputeRequest {
     action: DisputeAction,
-    /// Minor units; all of the payment when left out. Of interest where the dispute opens.
+    /// Minor units; by default the whole payment. Read only when the dispute opens.
     amount: Option<u64>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Refunded {
-    /// Minor units; all that is left when left out.
+struct RefundRequest {
+    /// Minor units; by default what is left.
     amount: Option<u64>,
 }
 
-impl From<Charge> for Shown {
+impl From<Charge> for ChargeView {
     fn from(charge: Charge) -> Self {
         let status = match charge.state {
             State::Processing => "processing",
@@ -125,45 +96,45 @@ impl From<Charge> for Shown {
     }
 }
 
-async fn list(Extension(local): Extension<Local>) -> Result<Reply, ApiError> {
-    let charges: Vec<_> = local.company.charges().into_iter().map(Shown::from).collect();
+async fn list(Extension(provider): Extension<Simulated>) -> Result<Reply, ApiError> {
+    let charges: Vec<_> = provider.charges().into_iter().map(ChargeView::from).collect();
     Reply::ok(&charges)
 }
 
 async fn authenticate(
-    Extension(local): Extension<Local>,
+    Extension(provider): Extension<Simulated>,
     Path(transaction): Path<String>,
 ) -> Result<Reply, ApiError> {
-    let charge = local.company.authenticate(known(transaction)?).map_err(undone)?;
-    Reply::ok(&Shown::from(charge))
+    let charge = provider.authenticate(parse_id(transaction)?).map_err(undone)?;
+    Reply::ok(&ChargeView::from(charge))
 }
 
-/// Where `nextAction.url` leads a browser. It shows nothing of the payment: the button sends the POST.
+/// The page that `nextAction.url` names. It shows nothing of the payment; its button sends the POST.
 async fn authenticate_page() -> Html<&'static str> {
     Html(AUTHENTICATE_PAGE)
 }
 
 async fn dispute(
-    Extension(local): Extension<Local>,
+    Extension(provider): Extension<Simulated>,
     Path(transaction): Path<String>,
-    Payload(wanted): Payload<Disputed>,
+    Payload(wanted): Payload<DisputeRequest>,
 ) -> Result<Reply, ApiError> {
-    let charge = local.company.dispute_part(known(transaction)?, wanted.action, wanted.amount);
+    let charge = provider.dispute_part(parse_id(transaction)?, wanted.action, wanted.amount);
     let charge = charge.map_err(undone)?;
-    Reply::ok(&Shown::from(charge))
+    Reply::ok(&ChargeView::from(charge))
 }
 
-/// The company refunds a payment by itself, as it does when an operator clicks there.
+/// Refunds a payment as in the provider's own dashboard, without Scrip.
 async fn refund(
-    Extension(local): Extension<Local>,
+    Extension(provider): Extension<Simulated>,
     Path(transaction): Path<String>,
-    Payload(wanted): Payload<Refunded>,
+    Payload(wanted): Payload<RefundRequest>,
 ) -> Result<Reply, ApiError> {
-    let charge = local.company.give_back(known(transaction)?, wanted.amount).map_err(undone)?;
-    Reply::ok(&Shown::from(charge))
+    let charge = provider.give_back(parse_id(transaction)?, wanted.amount).map_err(undone)?;
+    Reply::ok(&ChargeView::from(charge))
 }
 
-fn known(transaction: String) -> Result<EntryId, ApiError> {
+fn parse_id(transaction: String) -> Result<EntryId, ApiError> {
     EntryId::try_from(transaction).map_err(|_| undone(Undone::Unknown))
 }
 
@@ -171,13 +142,13 @@ fn undone(problem: Undone) -> ApiError {
     match problem {
         Undone::Unknown => ApiError::NotFound("the payment provider has no charge of this transaction"),
         Undone::NotNow(problem) => ApiError::Conflict(problem.0),
-        Undone::Silent(silence) => unkept(silence.into()),
+        Undone::Silent(silence) => machine_failed(silence.into()),
     }
 }
 
 /// An order of £49 for tests.
 #[cfg(test)]
-pub(crate) fn order(method: &str, number: u128, mode: Mode) -> scrip_payments::Order {
+pub(super) fn order(method: &str, number: u128, mode: Mode) -> scrip_payments::Order {
     use domain::{AccountId, Money};
 
     let at = "2024-01-15T10:30:00.5Z".parse().unwrap();
@@ -205,22 +176,23 @@ mod tests {
     use super::*;
     use crate::{Data, Machine, Options, Seed};
 
-    struct Called {
+    /// A machine and a client that calls it.
+    struct TestMachine {
         machine: Machine,
         client: Client,
     }
 
-    impl Called {
+    impl TestMachine {
         async fn new() -> Self {
             let now = Some("2024-01-15T10:30:00Z".parse().unwrap());
             let options = Options { port: 0, data: Data::Memory, seed: Seed::Empty, now, endpoint: None };
             Self { machine: Machine::start(options).await.unwrap(), client: Client::new() }
         }
 
-        /// Orders by `method`; the path of the payment.
+        /// Charges by `method`, and returns the path of the payment.
         async fn order(&self, method: &str, number: u128, mode: Mode) -> String {
             let order = order(method, number, mode);
-            self.machine.local().company.charge(&order).await.ok();
+            self.machine.state().provider.charge(&order).await.ok();
             format!("/_local/payments/{}", order.purchase.transaction)
         }
 
@@ -250,18 +222,18 @@ mod tests {
 
     #[tokio::test]
     async fn charges_are_listed_newest_first_and_whole() {
-        let called = Called::new().await;
+        let machine = TestMachine::new().await;
         for (number, method) in (1u128..).zip(["card_visa", "card_declined", "card_timeout_uncharged"]) {
-            called.order(method, number, Mode::Live).await;
+            machine.order(method, number, Mode::Live).await;
         }
-        called.order("card_authentication", 4, Mode::Test).await;
-        called.order("card_timeout_charged", 5, Mode::Test).await;
-        let charges = called.charges().await;
-        let told: Vec<_> =
+        machine.order("card_authentication", 4, Mode::Test).await;
+        machine.order("card_timeout_charged", 5, Mode::Test).await;
+        let charges = machine.charges().await;
+        let listed: Vec<_> =
             charges.iter().map(|charge| (charge["status"].as_str().unwrap(), &charge["livemode"])).collect();
         let (yes, no) = (json!(true), json!(false));
         assert_eq!(
-            told,
+            listed,
             [("succeeded", &no), ("requires_action", &no), ("failed", &yes), ("succeeded", &yes)]
         );
         let order = order("card_visa", 1, Mode::Live);
@@ -275,45 +247,45 @@ mod tests {
 
     #[tokio::test]
     async fn a_customer_authenticates_and_disputes() {
-        let called = Called::new().await;
-        let path = called.order("card_authentication", 1, Mode::Live).await;
+        let machine = TestMachine::new().await;
+        let path = machine.order("card_authentication", 1, Mode::Live).await;
         let authenticate = format!("{path}/authenticate");
         for _ in 0..2 {
-            let (status, charge) = called.post(&authenticate, &json!({})).await;
+            let (status, charge) = machine.post(&authenticate, &json!({})).await;
             assert_eq!((status, &charge["status"]), (200, &json!("succeeded")));
         }
         let dispute = format!("{path}/dispute");
         for (action, expected) in [("open", "open"), ("open", "open"), ("lose", "lost")] {
-            let (status, charge) = called.post(&dispute, &json!({ "action": action })).await;
+            let (status, charge) = machine.post(&dispute, &json!({ "action": action })).await;
             assert_eq!((status, &charge["dispute"]), (200, &json!(expected)));
         }
         let conflict = (409, json!("CONFLICT"));
-        assert_eq!(called.post(&dispute, &json!({ "action": "win" })).await, conflict);
-        let declined = called.order("card_declined", 2, Mode::Live).await;
-        assert_eq!(called.post(&format!("{declined}/authenticate"), &json!({})).await, conflict);
+        assert_eq!(machine.post(&dispute, &json!({ "action": "win" })).await, conflict);
+        let declined = machine.order("card_declined", 2, Mode::Live).await;
+        assert_eq!(machine.post(&format!("{declined}/authenticate"), &json!({})).await, conflict);
         let invalid = (400, json!("VALIDATION_ERROR"));
-        assert_eq!(called.post(&dispute, &json!({ "action": "forget" })).await, invalid);
-        assert_eq!(called.post(&dispute, &json!({ "action": "open", "note": "" })).await, invalid);
+        assert_eq!(machine.post(&dispute, &json!({ "action": "forget" })).await, invalid);
+        assert_eq!(machine.post(&dispute, &json!({ "action": "open", "note": "" })).await, invalid);
         let unknown = (404, json!("NOT_FOUND"));
-        let nobody = order("card_visa", 99, Mode::Live).purchase.transaction;
-        for path in ["/_local/payments/txn_1".to_owned(), format!("/_local/payments/{nobody}")] {
-            assert_eq!(called.post(&format!("{path}/authenticate"), &json!({})).await, unknown);
+        let absent = order("card_visa", 99, Mode::Live).purchase.transaction;
+        for path in ["/_local/payments/txn_1".to_owned(), format!("/_local/payments/{absent}")] {
+            assert_eq!(machine.post(&format!("{path}/authenticate"), &json!({})).await, unknown);
             let open = json!({ "action": "open" });
-            assert_eq!(called.post(&format!("{path}/dispute"), &open).await, unknown);
+            assert_eq!(machine.post(&format!("{path}/dispute"), &open).await, unknown);
         }
     }
 
-    /// An event and a wake of an organisation that does not exist: both are worked off all the same.
+    /// A payment event and a recharge message of an organisation that does not exist: both are handled all the same.
     #[tokio::test]
-    async fn settling_waits_for_events_and_wakes() {
-        let called = Called::new().await;
-        called.order("card_visa", 1, Mode::Live).await;
+    async fn settling_waits_for_payment_events_and_recharges() {
+        let machine = TestMachine::new().await;
+        machine.order("card_visa", 1, Mode::Live).await;
         let account = order("card_visa", 1, Mode::Live).purchase.account;
-        let quiet = &called.machine.local().quiet;
-        assert!(quiet.wakes.send(scrip_payments::RechargeRequest { account }));
-        assert_eq!(called.post("/_local/settle", &json!({})).await, (200, json!({ "settled": true })));
-        assert!(quiet.events.counts().is_idle() && quiet.wakes.counts().is_idle());
-        let (status, time) = called.post("/_local/clock", &json!({ "advanceSeconds": 3_600 })).await;
+        let background = &machine.machine.state().scheduler.background;
+        assert!(background.recharges.send(scrip_payments::RechargeRequest { account }));
+        assert_eq!(machine.post("/_local/settle", &json!({})).await, (200, json!({ "settled": true })));
+        assert!(background.payment_events.counts().is_idle() && background.recharges.counts().is_idle());
+        let (status, time) = machine.post("/_local/clock", &json!({ "advanceSeconds": 3_600 })).await;
         assert_eq!((status, time), (200, json!({ "now": "2024-01-15T11:30:00Z" })));
     }
 }

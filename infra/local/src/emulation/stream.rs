@@ -1,3 +1,5 @@
+//! Reads the ledger table's stream and hands its records to the projector, as Lambda's event source does.
+
 use std::error::Error;
 use std::time::Duration;
 
@@ -11,17 +13,17 @@ use store::Ledger;
 
 use crate::engine::Engine;
 
-/// How long the follower rests when there is nothing to do.
+/// How long the reader waits when the stream has no new record.
 const REST: Duration = Duration::from_millis(50);
 
-/// How many records one read asks for. Whoever waits for quiet while callers keep calling waits for a few reads.
+/// How many records one read asks for. While callers keep calling, `POST /_local/settle` waits for a few reads.
 const RECORDS: i32 = 100;
 
-/// After how many handled records the embedded engine is told to forget them.
+/// After how many handled records they are deleted from the embedded engine.
 const TRIM_AFTER: usize = 5_000;
 
-/// Follows the ledger table's stream as Lambda's event source does: in order, from where it left
-/// off, again from the first record that failed.
+/// A reader of the ledger table's stream. It reads in order, continues where it stopped, and starts again at the first
+/// record that failed.
 pub struct Follower {
     client: Client,
     stream: String,
@@ -33,17 +35,17 @@ pub struct Follower {
 
 struct Shard {
     id: String,
-    /// The last record that was handled.
+    /// The sequence number of the last record that was handled.
     through: Option<String>,
-    /// Where to read on; lost with an error.
+    /// Where the next read begins; lost when a read fails.
     iterator: Option<String>,
 }
 
 impl Follower {
-    /// A follower of `table`'s stream from its beginning.
+    /// A reader of `table`'s stream from its oldest record on.
     ///
     /// # Errors
-    /// When the table has no stream, or the database refuses.
+    /// When the table has no stream, or the database fails.
     pub async fn new(client: Client, table: &str, engine: Option<Engine>) -> anyhow::Result<Self> {
         let streams = client.list_streams().table_name(table).send().await.context("cannot list streams")?;
         let stream = streams.streams().first().and_then(|stream| stream.stream_arn());
@@ -56,8 +58,8 @@ impl Follower {
         Ok(Self { client, stream, table: table.to_owned(), shards, engine, untrimmed: 0 })
     }
 
-    /// Follows for good.
-    pub async fn follow(this: &tokio::sync::Mutex<Self>, app: &App) {
+    /// Reads for as long as the machine runs.
+    pub(crate) async fn run(this: &tokio::sync::Mutex<Self>, app: &App) {
         loop {
             let handled = this.lock().await.step(&app.ledger, &Others::of(app)).await;
             match handled {
@@ -65,17 +67,17 @@ impl Follower {
                 Ok(_) => (),
                 Err(error) => {
                     let error: &(dyn Error + Send + Sync) = error.as_ref();
-                    tracing::error!(error = error as &dyn Error, "the stream could not be followed");
+                    tracing::error!(error = error as &dyn Error, "the stream could not be read");
                     tokio::time::sleep(REST).await;
                 }
             }
         }
     }
 
-    /// Handles all that is there; how many records that were.
+    /// Handles all records, and returns how many there were.
     ///
     /// # Errors
-    /// When a record can't be handled, or the stream not be read.
+    /// When a record can't be handled, or the stream can't be read.
     pub async fn drain(&mut self, ledger: &Ledger, others: &Others<'_>) -> anyhow::Result<usize> {
         let mut handled = 0usize;
         loop {
@@ -86,7 +88,7 @@ impl Follower {
         }
     }
 
-    /// Handles the next records of every shard; how many there were.
+    /// Handles the next records of every shard, and returns how many there were.
     pub(crate) async fn step(&mut self, ledger: &Ledger, others: &Others<'_>) -> anyhow::Result<usize> {
         let mut handled = 0usize;
         for shard in &mut self.shards {
@@ -101,7 +103,7 @@ impl Follower {
             let count = answer.records().len();
             let next = answer.next_shard_iterator.clone();
             if let Some(place) = project(ledger, others, records(answer)).await {
-                // Delivered again from here: the whole read is, and what was done changes nothing.
+                // The whole read is delivered again; records that were handled have no second effect.
                 anyhow::bail!("the record {place} of the stream could not be handled");
             }
             shard.through = last.or(shard.through.take());
@@ -139,7 +141,7 @@ impl Shard {
     }
 }
 
-/// The records of a read.
+/// The records of a read, as the projector takes them.
 pub(crate) fn records(read: GetRecordsOutput) -> Vec<Record> {
     let changes = read.records.unwrap_or_default().into_iter().filter_map(|record| record.dynamodb);
     let records = changes.map(|change| Record {

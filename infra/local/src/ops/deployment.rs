@@ -1,16 +1,18 @@
+//! Clients of a deployment's queues and streams, configured by the environment.
+
 use aws::aws_client;
 use aws_sdk_dynamodbstreams::Client as Streams;
 use aws_sdk_sqs::Client as Queues;
 use scrip_http::{NotConfigured, connection};
 
-/// How many seconds one attempt of one call may take: what waits for messages takes some.
+/// How many seconds one attempt of a call may take. A call that waits for messages takes several.
 const ATTEMPT_SECONDS: u64 = 15;
 
-/// How many seconds one call takes at most, with all attempts.
+/// How many seconds a call takes at most, with all attempts.
 const CALL_SECONDS: u64 = 30;
 
-/// A deployment's queues, as the environment says: `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
-/// `AWS_SESSION_TOKEN`, `AWS_ENDPOINT_URL_SQS`.
+/// A client of SQS. It reads `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, and if set `AWS_SESSION_TOKEN` and
+/// `AWS_ENDPOINT_URL_SQS`.
 ///
 /// # Errors
 /// When one of the first three is missing.
@@ -18,7 +20,7 @@ pub fn queues() -> Result<Queues, NotConfigured> {
     Ok(aws_client!(aws_sdk_sqs, connection("AWS_ENDPOINT_URL_SQS")?, ATTEMPT_SECONDS, CALL_SECONDS))
 }
 
-/// The streams of its tables, in the same way; `AWS_ENDPOINT_URL_DYNAMODB_STREAMS`.
+/// A client of DynamoDB Streams. It reads the variables of [`queues`], with `AWS_ENDPOINT_URL_DYNAMODB_STREAMS`.
 ///
 /// # Errors
 /// When one of the first three is missing.

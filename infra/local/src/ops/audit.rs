@@ -1,3 +1,5 @@
+//! `scrip audit`: verifies ledgers and prints what is wrong.
+
 use std::path::Path;
 
 use anyhow::{Context, ensure};
@@ -9,13 +11,13 @@ use crate::directory::Directory;
 use crate::engine::Engine;
 use crate::tables::LEDGER_TABLE;
 
-/// After how many rows of one account a word is said: some seconds' worth.
-const ROWS_A_WORD: u64 = 10_000;
+/// After how many rows of one account a line of progress is printed: every few seconds.
+const ROWS_A_LINE: u64 = 10_000;
 
-/// The ledger in a data folder of the local machine, which must not be running.
+/// Opens the ledger in a data folder of a local machine that is not running.
 ///
 /// # Errors
-/// When the folder has no data, or somebody uses it.
+/// When the folder has no data, or another process uses it.
 pub fn ledger_in(folder: &Path) -> anyhow::Result<Ledger> {
     ensure!(
         folder.join("dynamo.db").is_file(),
@@ -26,56 +28,57 @@ pub fn ledger_in(folder: &Path) -> anyhow::Result<Ledger> {
     Ok(Ledger::new(&engine.dynamodb_config().build(), LEDGER_TABLE))
 }
 
-/// Audits one account, or all that the directory has, and tells how it goes.
+/// Audits one account, or all accounts of the directory, and prints a line for each.
 ///
 /// # Errors
-/// When the database does not serve, there is no such account, or something is wrong with one.
+/// When the database fails, the account does not exist, or the audit of an account has findings.
 pub async fn audit(
     ledger: &Ledger,
     account: Option<AccountId>,
     now: DateTime<Utc>,
-    tell: &mut (dyn FnMut(&str) + Send),
+    print: &mut (dyn FnMut(&str) + Send),
 ) -> anyhow::Result<()> {
-    let mut count = Count::default();
+    let mut totals = AuditTotals::default();
     if let Some(account) = account {
-        let report = one(ledger, account, now, tell).await?;
-        count.add(&report.with_context(|| format!("there is no account {account}"))?);
-        return count.tell(tell);
+        let report = audit_account(ledger, account, now, print).await?;
+        totals.add(&report.with_context(|| format!("there is no account {account}"))?);
+        return totals.finish(print);
     }
     let mut directory = Directory::of(ledger);
     while let Some(accounts) = directory.next().await? {
         for account in accounts {
-            // One that is listed and not open is just being opened.
-            if let Some(report) = one(ledger, account, now, tell).await? {
-                count.add(&report);
+            // An account that is listed and does not exist yet is being opened.
+            if let Some(report) = audit_account(ledger, account, now, print).await? {
+                totals.add(&report);
             }
         }
     }
-    count.tell(tell)
+    totals.finish(print)
 }
 
-async fn one(
+/// Audits one account; `None` if it does not exist.
+async fn audit_account(
     ledger: &Ledger,
     account: AccountId,
     now: DateTime<Utc>,
-    tell: &mut (dyn FnMut(&str) + Send),
+    print: &mut (dyn FnMut(&str) + Send),
 ) -> anyhow::Result<Option<Report>> {
-    let mut said = 0_u64;
+    let mut printed = 0_u64;
     let mut progress = |rows: u64| {
-        if said.saturating_add(ROWS_A_WORD) <= rows {
-            said = rows;
-            tell(&format!("{account}: {rows} rows so far"));
+        if printed.saturating_add(ROWS_A_LINE) <= rows {
+            printed = rows;
+            print(&format!("{account}: {rows} rows so far"));
         }
     };
     let report = ledger.audit(account, now, &mut progress).await?;
     if let Some(report) = &report {
-        tell(&summary(report));
-        report.findings.iter().for_each(|finding| tell(&line(finding)));
+        print(&summary(report));
+        report.findings.iter().for_each(|finding| print(&line(finding)));
     }
     Ok(report)
 }
 
-/// One line of an account.
+/// The line of an account.
 fn summary(report: &Report) -> String {
     let (chained, hash) = report.chained;
     let mut text = format!(
@@ -90,11 +93,14 @@ fn summary(report: &Report) -> String {
     }
     text + match (report.findings.len(), report.added_up) {
         (0, true) => ": sound, and adds up",
-        (0, false) => ": sound; its sums were not compared, for rows are on their way: audit it again",
+        (0, false) => {
+            ": sound; its sums were not compared, because the projector is writing rows: audit it again"
+        }
         (_, _) => ": NOT SOUND",
     }
 }
 
+/// The line of a finding.
 fn line(finding: &Finding) -> String {
     let row = match (finding.sequence, finding.transaction) {
         (Some(number), Some(id)) => format!("row {number} ({id}): "),
@@ -105,24 +111,27 @@ fn line(finding: &Finding) -> String {
     format!("    {row}{}", finding.problem)
 }
 
+/// What an audit found in all.
 #[derive(Default)]
-struct Count {
+struct AuditTotals {
     accounts: u64,
     unsound: u64,
     problems: usize,
 }
 
-impl Count {
+impl AuditTotals {
     fn add(&mut self, report: &Report) {
         self.accounts = self.accounts.saturating_add(1);
         self.unsound = self.unsound.saturating_add(u64::from(!report.findings.is_empty()));
         self.problems = self.problems.saturating_add(report.findings.len());
     }
 
-    fn tell(&self, tell: &mut (dyn FnMut(&str) + Send)) -> anyhow::Result<()> {
+    /// # Errors
+    /// When there were findings.
+    fn finish(&self, print: &mut (dyn FnMut(&str) + Send)) -> anyhow::Result<()> {
         let Self { accounts, unsound, problems } = self;
         ensure!(*problems == 0, "problems: {problems}, in {unsound} of {accounts} accounts");
-        tell(&format!("accounts: {accounts}, all sound"));
+        print(&format!("accounts: {accounts}, all sound"));
         Ok(())
     }
 }

@@ -1,3 +1,5 @@
+//! Encrypts webhooks' secrets with a key of the machine's own, in place of KMS.
+
 use anyhow::anyhow;
 use async_trait::async_trait;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -7,19 +9,14 @@ use domain::HookSecret;
 use ports::{Seal, SecretOf, Unsealed};
 use store::random;
 
-/// What stands for KMS here: a key of the machine's own, kept in its folder beside the demo keys.
-pub(crate) struct LocalSeal(LessSafeKey);
+/// The machine's key for secrets, which its data folder keeps beside the demo keys.
+pub(crate) struct LocalKms(LessSafeKey);
 
-/// A new key, in base64.
-pub(crate) fn fresh_key() -> String {
-    STANDARD.encode([random().to_be_bytes(), random().to_be_bytes()].concat())
-}
-
-impl LocalSeal {
-    /// Seals with a key that [`fresh_key`] has made.
+impl LocalKms {
+    /// Takes a key of 32 bytes, in base64.
     ///
     /// # Errors
-    /// When it is no such key.
+    /// When `key` is not one.
     pub(crate) fn new(key: &str) -> anyhow::Result<Self> {
         let bytes = STANDARD.decode(key)?;
         let key =
@@ -28,21 +25,21 @@ impl LocalSeal {
     }
 }
 
-/// A cipher text opens for its owner alone.
-fn bound(of: SecretOf) -> Aad<Vec<u8>> {
+/// Binds a cipher text to its owner: it opens for no other webhook.
+fn owner_context(of: SecretOf) -> Aad<Vec<u8>> {
     Aad::from(format!("{}/{}", of.account, of.webhook).into_bytes())
 }
 
 #[async_trait]
-impl Seal for LocalSeal {
+impl Seal for LocalKms {
     async fn seal(&self, of: SecretOf, secret: &HookSecret) -> Result<String, Unsealed> {
         let failed = |why: &str| Unsealed { doing: "encrypted", why: why.to_owned() };
         let nonce: Vec<u8> = random().to_be_bytes().into_iter().take(NONCE_LEN).collect();
         let mut text = secret.reveal().as_bytes().to_vec();
-        let spot = Nonce::try_assume_unique_for_key(&nonce).map_err(|_| failed("no nonce"))?;
+        let unique = Nonce::try_assume_unique_for_key(&nonce).map_err(|_| failed("no nonce"))?;
         self.0
-            .seal_in_place_append_tag(spot, bound(of), &mut text)
-            .map_err(|_| failed("the cipher says no"))?;
+            .seal_in_place_append_tag(unique, owner_context(of), &mut text)
+            .map_err(|_| failed("the cipher refused it"))?;
         Ok(STANDARD.encode([nonce, text].concat()))
     }
 
@@ -51,12 +48,12 @@ impl Seal for LocalSeal {
         let bytes = STANDARD.decode(sealed).map_err(|error| failed(error.to_string()))?;
         let (nonce, text) =
             bytes.split_at_checked(NONCE_LEN).ok_or_else(|| failed("it is too short".to_owned()))?;
-        let spot = Nonce::try_assume_unique_for_key(nonce).map_err(|_| failed("no nonce".to_owned()))?;
+        let unique = Nonce::try_assume_unique_for_key(nonce).map_err(|_| failed("no nonce".to_owned()))?;
         let mut text = text.to_vec();
-        let opened = self.0.open_in_place(spot, bound(of), &mut text);
+        let opened = self.0.open_in_place(unique, owner_context(of), &mut text);
         let opened =
             opened.map_err(|_| failed("it was made with another key, or for another webhook".to_owned()))?;
-        let text = String::from_utf8(opened.to_vec()).map_err(|_| failed("it is no text".to_owned()))?;
+        let text = String::from_utf8(opened.to_vec()).map_err(|_| failed("it is not a text".to_owned()))?;
         HookSecret::try_from(text).map_err(|error| failed(error.to_string()))
     }
 }
@@ -66,22 +63,23 @@ mod tests {
     use domain::{AccountId, Mode, OrgId, WebhookId};
 
     use super::*;
+    use crate::folder::fresh_key;
 
     #[tokio::test]
-    async fn a_secret_opens_for_its_own_webhook_and_under_its_own_key_alone() {
+    async fn a_secret_opens_only_for_its_own_webhook_and_with_its_own_key() {
         let at = chrono::DateTime::UNIX_EPOCH;
         let owner = |webhook| SecretOf {
             account: AccountId { org: OrgId::new(at, 1), mode: Mode::Live },
             webhook: WebhookId::new(at, webhook),
         };
         let secret = HookSecret::new([7; 32]);
-        let seal = LocalSeal::new(&fresh_key()).unwrap();
+        let seal = LocalKms::new(&fresh_key()).unwrap();
         let sealed = seal.seal(owner(1), &secret).await.unwrap();
-        assert_ne!(sealed, seal.seal(owner(1), &secret).await.unwrap(), "no two look alike");
+        assert_ne!(sealed, seal.seal(owner(1), &secret).await.unwrap(), "no two cipher texts are the same");
         assert!(!STANDARD.decode(&sealed).unwrap().windows(6).any(|part| part == b"whsec_"));
         assert_eq!(seal.open(owner(1), &sealed).await.unwrap(), secret);
         seal.open(owner(2), &sealed).await.unwrap_err();
-        LocalSeal::new(&fresh_key()).unwrap().open(owner(1), &sealed).await.unwrap_err();
+        LocalKms::new(&fresh_key()).unwrap().open(owner(1), &sealed).await.unwrap_err();
         for broken in ["", "AAAA", "no base64!", &sealed[..sealed.len() - 4]] {
             seal.open(owner(1), broken).await.unwrap_err();
         }

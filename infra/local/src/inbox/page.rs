@@ -1,7 +1,9 @@
+//! Renders the inbox as an HTML page.
+
 use scrip_http::instant;
 use serde_json::Value;
 
-use crate::inbox::Received;
+use super::received::ReceivedRequest;
 
 const HEAD: &str = r#"<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -20,21 +22,21 @@ summary { cursor: pointer; margin-top: .5rem }
 </style></head><body><main><h1>Webhook inbox</h1>
 "#;
 
-/// How large a page may grow before the last request that is shown on it; how many bytes of one body are shown, and of an
-/// event's name; and from which depth on JSON is not set further in.
+/// The size in bytes after which a page takes no further request; how many bytes of a body and of an event's name it shows;
+/// and the depth from which on JSON is not indented further.
 const PAGE_BYTES_MAX: usize = 1024 * 1024;
 const SHOWN_BYTES_MAX: usize = 16 * 1024;
 const NAME_BYTES_MAX: usize = 100;
 const DEPTH_MAX: usize = 8;
 
-/// The inbox for people: plain HTML that loads nothing and looks again by itself. It shows the newest of those that are
-/// `kept`.
-pub(crate) fn page(received: &[Received], kept: usize) -> String {
+/// The page: plain HTML that loads nothing and refreshes itself. It shows the newest requests, of `kept` in all.
+pub(super) fn page(received: &[ReceivedRequest], kept: usize) -> String {
     let mut page = HEAD.to_owned();
-    page += "<p>Whatever is sent to <code>/_local/inbox/…</code> on this machine, the newest first. ";
-    page += "With <code>?answer=503</code> in a webhook's URL its deliveries are answered with that status.</p>\n";
+    page += "<p>Requests to <code>/_local/inbox/…</code> on this machine, newest first. ";
+    page +=
+        "Add <code>?answer=503</code> to a webhook's URL to answer its deliveries with that status.</p>\n";
     if received.is_empty() {
-        page += "<p>Nothing yet. Make a webhook whose URL ends in <code>/_local/inbox/me</code>, then \
+        page += "<p>Nothing yet. Create a webhook whose URL ends in <code>/_local/inbox/me</code>, then \
                  POST <code>/api/v3/webhooks/{id}/test</code>.</p>\n";
     }
     let mut shown = 0usize;
@@ -53,7 +55,7 @@ pub(crate) fn page(received: &[Received], kept: usize) -> String {
     page + "</main></body></html>\n"
 }
 
-fn article(one: &Received) -> String {
+fn article(one: &ReceivedRequest) -> String {
     let body: Value = serde_json::from_str(&one.text).unwrap_or_default();
     let field = |name: &str| match body.get(name) {
         Some(Value::String(text)) => escaped(beginning(text, NAME_BYTES_MAX)),
@@ -88,7 +90,7 @@ fn article(one: &Received) -> String {
     )
 }
 
-/// JSON over several lines: what stands there, as it is written and in its order.
+/// Indents JSON over several lines, and changes neither its order nor its spelling.
 fn indented(json: &str) -> String {
     let (mut out, mut depth) = (String::with_capacity(json.len()), 0usize);
     let (mut in_string, mut is_escaped) = (false, false);
@@ -127,12 +129,12 @@ fn indented(json: &str) -> String {
     out
 }
 
-/// A new line so many steps in.
+/// A line break and the indentation of a depth.
 fn line(depth: usize) -> String {
     format!("\n{}", "  ".repeat(depth.min(DEPTH_MAX)))
 }
 
-/// A text as far as so many bytes go.
+/// The beginning of a text, at most `most` bytes.
 fn beginning(text: &str, most: usize) -> &str {
     text.get(..text.floor_char_boundary(most)).unwrap_or(text)
 }
@@ -162,10 +164,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_sent_is_shown_and_never_run() {
+    fn what_was_received_is_shown_and_never_executed() {
         let hostile = "<script>alert('x')</script>";
         let body = json!({ "event": hostile, "sequence": 5, "data": [hostile] });
-        let one = Received {
+        let one = ReceivedRequest {
             received_at: chrono::DateTime::UNIX_EPOCH,
             name: hostile.to_owned(),
             verified: false,
@@ -184,9 +186,9 @@ mod tests {
         assert!(page.contains("<span>#5</span>"));
     }
 
-    /// what was sent => what is shown
+    /// The body that was sent => what the page shows.
     #[test]
-    fn a_body_is_shown_in_its_own_order_and_its_own_words() {
+    fn a_body_is_shown_in_its_own_order_and_spelling() {
         for (sent, shown) in [
             (
                 r#"{"b":1,"a":[2,{}],"b":3}"#,

@@ -1,3 +1,5 @@
+//! The journal of the simulated payment provider: a file with one charge a line.
+
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -7,22 +9,21 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::Context;
 use scrip_payments::simulated::{Charge, Journal};
 
-/// Its name in the data folder.
-pub(crate) const JOURNAL_FILE: &str = "payments.jsonl";
+use crate::folder::JOURNAL_FILE;
 
-/// The journal of the simulated payment company: one charge a line, as JSON; the last line of a
-/// purchase holds. It is on disk before a charge is told to anybody.
+/// The open journal. Each line is a charge as JSON; of several lines of one purchase the last one counts. A charge is on
+/// disk before the provider answers.
 struct JournalFile {
     file: File,
-    /// Up to where the lines are whole.
+    /// The length of the complete lines.
     bytes: u64,
 }
 
-/// Opens the journal in `folder`, which may be new; what it holds, and how it goes on. A line that a
-/// crash cut off was told to nobody, and is dropped.
+/// Opens the journal in `folder`, which is created if it does not exist, and returns its charges and the function that
+/// appends to it. A last line that a crash has cut off is dropped: the provider has not answered for it.
 ///
 /// # Errors
-/// When the file can't be read, or a whole line of it does not read.
+/// When the file can't be read, or a complete line is invalid.
 pub(crate) fn open(folder: &Path) -> anyhow::Result<(Vec<Charge>, Journal)> {
     fs::create_dir_all(folder).with_context(|| format!("cannot use the folder {}", folder.display()))?;
     let path = folder.join(JOURNAL_FILE);
@@ -31,7 +32,7 @@ pub(crate) fn open(folder: &Path) -> anyhow::Result<(Vec<Charge>, Journal)> {
         File::options().mode(0o600).create(true).truncate(false).read(true).write(true).open(&path);
     let file = file.as_mut().map_err(|error| io::Error::new(error.kind(), error.to_string()));
     let file = file.with_context(unusable)?;
-    // The file's name has to be as lasting as its lines.
+    // Without this sync a power cut could lose the file's name while its lines are on disk.
     File::open(folder).and_then(|folder| folder.sync_all()).with_context(unusable)?;
     let mut text = Vec::new();
     file.read_to_end(&mut text).with_context(unusable)?;
@@ -42,7 +43,7 @@ pub(crate) fn open(folder: &Path) -> anyhow::Result<(Vec<Charge>, Journal)> {
         .map(serde_json::from_slice)
         .collect::<Result<_, _>>()
         .with_context(|| {
-            format!("{} does not read; restore it, or start with an empty --data folder", path.display())
+            format!("{} is invalid; restore it, or start with an empty --data folder", path.display())
         })?;
     let journal =
         JournalFile { file: file.try_clone().with_context(unusable)?, bytes: u64::try_from(whole)? };
@@ -56,7 +57,7 @@ impl JournalFile {
     fn append(&mut self, charge: &Charge) -> io::Result<()> {
         let mut line = serde_json::to_vec(charge)?;
         line.push(b'\n');
-        // Whatever a crash or a failed write left behind the last whole line goes first.
+        // Cuts off what a crash or a failed write has left behind the last complete line.
         self.file.set_len(self.bytes)?;
         self.file.seek(SeekFrom::Start(self.bytes))?;
         self.file.write_all(&line)?;
@@ -74,59 +75,59 @@ mod tests {
 
     use super::*;
 
-    fn company(folder: &Path) -> Simulated {
+    fn provider(folder: &Path) -> Simulated {
         let (earlier, journal) = open(folder).unwrap();
         let memory = Memory::Remembering { earlier, journal: Some(journal) };
         Simulated::new(memory, "http://127.0.0.1/_local/payments".to_owned(), None)
     }
 
     fn order(number: u128) -> Order {
-        crate::payments::order("card_visa", number, Mode::Live)
+        super::super::order("card_visa", number, Mode::Live)
     }
 
-    fn charged(company: &Simulated) -> Vec<PurchaseId> {
-        company.charges().iter().map(Charge::purchase).collect()
+    fn charged(provider: &Simulated) -> Vec<PurchaseId> {
+        provider.charges().iter().map(Charge::purchase).collect()
     }
 
     #[tokio::test]
-    async fn charges_are_there_after_a_restart() {
+    async fn charges_survive_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let home = folder.path().join("new");
-        let first = company(&home);
+        let first = provider(&home);
         for number in 1..=3 {
             first.charge(&order(number)).await.unwrap();
         }
         first.refund(&first.charge(&order(2)).await.unwrap().id.unwrap()).await.unwrap();
-        let again = company(&home);
+        let again = provider(&home);
         assert_eq!(again.charges(), first.charges());
         assert!(again.charges()[1].refunded);
         assert!(again.charges().iter().all(|charge| charge.state == State::Succeeded));
     }
 
-    /// A crash may cut a line anywhere; what was told before it stays, and what comes after it reads.
+    /// A crash may cut a line anywhere. The lines before it stay, and lines that follow can be read.
     #[tokio::test]
     async fn a_line_that_was_cut_off_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("payments.jsonl");
-        company(folder.path()).charge(&order(1)).await.unwrap();
+        provider(folder.path()).charge(&order(1)).await.unwrap();
         let one = fs::read(&file).unwrap();
-        company(folder.path()).charge(&order(2)).await.unwrap();
+        provider(folder.path()).charge(&order(2)).await.unwrap();
         let two = fs::read(&file).unwrap();
         for cut in one.len()..two.len() {
             fs::write(&file, &two[..cut]).unwrap();
-            let again = company(folder.path());
+            let again = provider(folder.path());
             assert_eq!(charged(&again), [order(1).purchase], "cut at {cut}");
             again.charge(&order(3)).await.unwrap();
-            assert_eq!(charged(&company(folder.path())), [order(3).purchase, order(1).purchase]);
+            assert_eq!(charged(&provider(folder.path())), [order(3).purchase, order(1).purchase]);
         }
     }
 
     #[test]
-    fn a_whole_line_that_does_not_read_is_told() {
+    fn a_complete_line_that_is_invalid_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("payments.jsonl"), "{}\n").unwrap();
         let error = open(folder.path()).map(|_| ()).unwrap_err();
-        let words = format!("{error:#}");
-        assert!(words.contains("payments.jsonl does not read") && words.contains("--data"), "{words}");
+        let message = format!("{error:#}");
+        assert!(message.contains("payments.jsonl is invalid") && message.contains("--data"), "{message}");
     }
 }

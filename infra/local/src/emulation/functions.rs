@@ -1,0 +1,115 @@
+//! Calls the functions that have no route, as their queues and schedules do. Nothing else on the machine calls them.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::{AccountId, DeliveryState, Period, Purchase, Step};
+use jobs::Task;
+use scrip_http::App;
+use store::Errand;
+use tokio::time::timeout;
+
+use crate::directory;
+
+/// How long after a failed delivery the next one is due: by then the lease of the failed one (60 s) has ended.
+const AFTER_THE_LEASE: TimeDelta = TimeDelta::seconds(61);
+
+/// `recharge`: checks an account.
+///
+/// # Errors
+/// When the account has to be checked again.
+pub(crate) async fn recharge(app: &App, account: AccountId) -> anyhow::Result<()> {
+    Ok(recharge::attend(app, account, app.clock.moment()).await?)
+}
+
+/// When the earliest scheduled job falls due; `None` without any.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn next_job_due(app: &App) -> anyhow::Result<Option<DateTime<Utc>>> {
+    Ok(app.ledger.next_errand().await?)
+}
+
+/// `reconcile`: runs the jobs that are due by now, and returns how many there were.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn reconcile(app: &App) -> anyhow::Result<usize> {
+    Ok(reconcile::tick(app, app.clock.moment()).await?)
+}
+
+/// `renewal`, from its schedule: starts the renewal sweep of the present month, or the parts of it that are not finished.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn start_renewals(app: &App) -> anyhow::Result<u8> {
+    let moment = app.clock.moment();
+    Ok(renewal::begin(app, Period::of(moment.now), moment).await?)
+}
+
+/// `renewal`, from its queue.
+///
+/// # Errors
+/// When the task has to be run again.
+pub(crate) async fn renew(app: &App, task: Task) -> anyhow::Result<()> {
+    Ok(renewal::perform(app, task, app.clock.moment()).await?)
+}
+
+/// `webhook-delivery`: delivers to the webhooks of an account.
+///
+/// # Errors
+/// When it has to be called again.
+pub(crate) async fn deliver_webhooks(app: &App, account: AccountId) -> anyhow::Result<()> {
+    Ok(webhook_delivery::look(app, account).await?)
+}
+
+/// Schedules a delivery to the webhooks of an account, for when no worker can hold a lease on them any more.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn schedule_delivery(app: &App, account: AccountId) -> anyhow::Result<()> {
+    let due = app.clock.now().checked_add_signed(AFTER_THE_LEASE).unwrap_or_default();
+    app.ledger.note(Errand::Webhooks(account), due).await?;
+    Ok(())
+}
+
+/// Asks the payment provider for the refunds and disputes that it reported before this machine started, because their
+/// events may have been lost with the process.
+pub(crate) async fn ask_for_reversals(app: &App) {
+    const WAIT: Duration = Duration::from_secs(5);
+    match timeout(WAIT, reconcile::poll_providers(app, app.clock.moment())).await {
+        Ok(Ok(events)) => tracing::debug!(events, "asked for refunds and disputes"),
+        Ok(Err(unsettled)) => {
+            tracing::warn!(error = %unsettled, "the payment provider will be asked again soon for refunds and disputes")
+        }
+        Err(_) => {
+            tracing::warn!(
+                "the payment provider is slow; it will be asked again for refunds and disputes within a day"
+            )
+        }
+    }
+}
+
+/// Ends the leases on purchases and webhooks that an earlier process held when it ended. The data is locked for one
+/// process, so no other process can hold a lease, whatever its end.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn release_leases(app: &App) -> anyhow::Result<()> {
+    for noted in app.ledger.errands(DateTime::<Utc>::MAX_UTC).await? {
+        let Errand::Purchase(id) = noted.errand else { continue };
+        let Some(purchase) = app.ledger.purchase(id).await? else { continue };
+        if purchase.next() != Step::Rest {
+            let free = Purchase { leased_until: DateTime::UNIX_EPOCH, ..purchase };
+            app.ledger.save_purchase(&free).await?;
+        }
+    }
+    for account in directory::accounts(&app.ledger).await? {
+        for (webhook, state) in app.activity.webhooks(account).await? {
+            if state != state.free() {
+                app.activity.change_delivery_state(account, webhook.id, DeliveryState::free).await?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,11 @@
+//! The operator's commands: `scrip audit`, `scrip follow` and `scrip redrive`.
+
+mod audit;
+mod catch_up;
+mod deployment;
+mod redrive;
+
+pub use audit::{audit, ledger_in};
+pub use catch_up::{QueueAddress, follow_accounts, follow_failures};
+pub use deployment::{queues, streams};
+pub use redrive::redrive;
