@@ -1,5 +1,5 @@
 //! Reads the routes from the functions' fragments and writes the router of `cargo lambda watch`. Whether the functions serve
-//! these routes is checked by tests/openapi.rs.
+//! these routes is checked by tests/contract/openapi.rs.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

@@ -1,0 +1,324 @@
+//! What we sign, verified by other hands than ours. The crate of Standard Webhooks always does; its libraries of
+//! PyPI and npm, Svix's, and the hmac of Python and of Node do where `SCRIP_WEBHOOK_VERIFIERS` names a Python that
+//! has them, `SCRIP_NODE` a Node and `SCRIP_NODE_MODULES` its modules, as `cargo xtask test` has it.
+
+use std::collections::BTreeMap;
+use std::io::{BufWriter, Write};
+use std::process::{Command, Stdio};
+use std::thread;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::{EventId, EventName, HookSecret};
+use http::{HeaderMap, HeaderValue};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use scrip_http::{Clock, System};
+use scrip_webhooks::{Envelope, Message, body, header, headers, verify};
+use serde_json::{Map, Value, json};
+
+/// How many deliveries are signed.
+const DELIVERIES: usize = 1_000;
+
+/// Digits of a signature in base64 that carry six bits each. The next one carries four: with another one in its
+/// place, PyPI's library reads the same signature.
+const WHOLE_DIGITS: usize = 42;
+
+/// Characters that have been somebody's undoing.
+const CHARACTERS: [char; 16] = [
+    '\n',
+    '\r',
+    '\t',
+    '\0',
+    '\u{1f}',
+    '\u{7f}',
+    '"',
+    '\\',
+    '/',
+    '.',
+    '\u{e9}',
+    '\u{301}',
+    '\u{200d}',
+    '\u{2028}',
+    '\u{feff}',
+    '\u{1f980}',
+];
+
+/// A delivery as its receiver gets it, and what it is verified by.
+#[derive(Clone)]
+struct Delivery {
+    secrets: Vec<HookSecret>,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+/// What verifiers are to say of a delivery.
+struct Case {
+    what: &'static str,
+    delivery: Delivery,
+    /// Those of Standard Webhooks.
+    standard: bool,
+    /// Those of X-Scrip-Signature, which is over the body alone.
+    own: bool,
+}
+
+/// What was said of a delivery under each of its secrets: by what was asked of whom.
+type Verdict = BTreeMap<String, BTreeMap<String, Vec<bool>>>;
+
+/// What is to be signed.
+#[derive(Clone, Debug)]
+struct Unsigned {
+    secrets: Vec<HookSecret>,
+    random: u128,
+    data: Value,
+    number: usize,
+}
+
+/// Any text but U+FFFD: npm's library reads bytes that are no UTF-8 as that, so it can't tell it from them.
+fn texts() -> impl Strategy<Value = String> {
+    let character = prop_oneof![any::<char>(), prop::sample::select(CHARACTERS.to_vec())];
+    let character = character.prop_filter("is U+FFFD", |character| *character != '\u{fffd}');
+    prop::collection::vec(character, 0..40).prop_map(|characters| characters.into_iter().collect())
+}
+
+fn values() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        texts().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((texts(), inner), 0..4)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+fn secrets() -> impl Strategy<Value = Vec<HookSecret>> {
+    let secret = prop::collection::vec(any::<u8>(), 24..=64)
+        .prop_map(|bytes| HookSecret::try_from(format!("whsec_{}", STANDARD.encode(bytes))).unwrap());
+    prop::collection::vec(secret, 1..=2)
+}
+
+/// The same ones at every run.
+fn unsigned() -> Vec<Unsigned> {
+    let mut chance = TestRunner::deterministic();
+    let any = (secrets(), any::<u128>(), values());
+    let mut draw = |number| {
+        let (secrets, random, data) = any.new_tree(&mut chance).unwrap().current();
+        Unsigned { secrets, random, data, number }
+    };
+    (0..DELIVERIES).map(&mut draw).collect()
+}
+
+impl Unsigned {
+    /// As we send it; every third time indented, every third with everything escaped, as JSON may be too.
+    fn body(&self, now: DateTime<Utc>) -> String {
+        let (event, id) = (self.event(), self.id(now));
+        let sequence = self.number as u64;
+        let envelope = Envelope { event, id: &id, sequence, timestamp: now, data: &self.data };
+        let text = body(&envelope);
+        match self.number % 3 {
+            0 => text,
+            1 => serde_json::to_string_pretty(&serde_json::from_str::<Value>(&text).unwrap()).unwrap(),
+            _ => escaped(&text),
+        }
+    }
+
+    fn event(&self) -> &'static str {
+        EventName::ALL[self.number % EventName::ALL.len()].as_str()
+    }
+
+    fn id(&self, now: DateTime<Utc>) -> String {
+        EventId::new(now, self.random).to_string()
+    }
+
+    fn signed(&self, now: DateTime<Utc>, at: DateTime<Utc>) -> Delivery {
+        let (id, body) = (self.id(now), self.body(now));
+        let delivery = id.replace("evt_", "del_");
+        let message = Message { id: &id, delivery: &delivery, event: self.event(), body: &body };
+        let headers = headers(&self.secrets, &message, at).unwrap();
+        Delivery { secrets: self.secrets.clone(), headers, body: body.into_bytes() }
+    }
+}
+
+/// JSON in ASCII.
+fn escaped(text: &str) -> String {
+    let escape = |character: char| {
+        let units = character.encode_utf16(&mut [0; 2]).to_vec();
+        units.into_iter().map(|unit| format!("\\u{unit:04x}")).collect::<String>()
+    };
+    text.chars().map(|one| if one.is_ascii() { one.to_string() } else { escape(one) }).collect()
+}
+
+impl Delivery {
+    fn text(&self, name: &str) -> &str {
+        self.headers[name].to_str().unwrap()
+    }
+
+    fn with(&self, name: &'static str, value: &str) -> Self {
+        let mut changed = self.clone();
+        changed.headers.insert(name, HeaderValue::from_str(value).unwrap());
+        changed
+    }
+
+    fn without(&self, name: &str) -> Self {
+        let mut changed = self.clone();
+        changed.headers.remove(name).unwrap();
+        changed
+    }
+
+    /// With every signature of a header changed, so that no secret is left that fits.
+    fn each(&self, name: &'static str, separator: &str, change: impl Fn(&str) -> String) -> Self {
+        let changed: Vec<_> = self.text(name).split(separator).map(change).collect();
+        self.with(name, &changed.join(separator))
+    }
+
+    fn with_body(&self, change: impl Fn(&mut Vec<u8>)) -> Self {
+        let mut changed = self.clone();
+        change(&mut changed.body);
+        changed
+    }
+}
+
+/// Another digit at a place: another one of any alphabet that there is here.
+fn other(text: &str, place: usize) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    bytes[place] = if bytes[place] == b'0' { b'1' } else { b'0' };
+    String::from_utf8(bytes).unwrap()
+}
+
+/// A delivery as it was signed, and with one thing about it changed: of the `number`th, another place than of
+/// the next.
+fn cases(unsigned: &Unsigned, next: &Unsigned, now: DateTime<Utc>) -> Vec<Case> {
+    use header::{ID, SCRIP_SIGNATURE as OWN, SIGNATURE, TIMESTAMP};
+    let (good, next) = (unsigned.signed(now, now), next.signed(now, now));
+    let number = unsigned.number;
+    let place = number % good.body.len();
+    let (id, time) = (good.text(ID).len(), good.text(TIMESTAMP).len());
+    let signatures = |change: fn(&str, usize) -> String| good.each(SIGNATURE, " ", |one| change(one, number));
+    let hexes = |change: fn(&str, usize) -> String| good.each(OWN, ", ", |one| change(one, number));
+    let case = |what, delivery, (standard, own)| Case { what, delivery, standard, own };
+    let (nobody, only_own, only_standard) = ((false, false), (false, true), (true, false));
+    vec![
+        case("as signed", good.clone(), (true, true)),
+        case("a bit of the body", good.with_body(|body| body[place] ^= 1), nobody),
+        case(
+            "a byte of the body less",
+            good.with_body(|body| {
+                body.remove(place);
+            }),
+            nobody,
+        ),
+        case("a byte of the body more", good.with_body(|body| body.insert(place, b' ')), nobody),
+        case("no body", good.with_body(Vec::clear), nobody),
+        case("another's body", Delivery { body: next.body.clone(), ..good.clone() }, nobody),
+        case("another secret", Delivery { secrets: next.secrets.clone(), ..good.clone() }, nobody),
+        case("another id", good.with(ID, &other(good.text(ID), id - 1 - number % 26)), only_own),
+        case("no id", good.without(ID), only_own),
+        case("another second", good.with(TIMESTAMP, &other(good.text(TIMESTAMP), time - 1)), only_own),
+        case("no time", good.without(TIMESTAMP), only_own),
+        case("too old", unsigned.signed(now, now - TimeDelta::seconds(301)), only_own),
+        case("yet to come", unsigned.signed(now, now + TimeDelta::hours(1)), only_own),
+        case("a digit of the signature", signatures(|one, n| other(one, 3 + n % WHOLE_DIGITS)), only_own),
+        case("a shorter signature", signatures(|one, n| one[..3 + n % 44].to_owned()), only_own),
+        case("another version", signatures(|one, _| one.replace("v1,", "v2,")), only_own),
+        case("another's signature", good.with(SIGNATURE, next.text(SIGNATURE)), only_own),
+        case("no signature", good.without(SIGNATURE), only_own),
+        case("a digit of our own", hexes(|one, n| other(one, 7 + n % 64)), only_standard),
+        case("a shorter one of our own", hexes(|one, n| one[..7 + n % 64].to_owned()), only_standard),
+        case("another hash", hexes(|one, _| one.replace("sha256=", "sha1=")), only_standard),
+        case("another's own", good.with(OWN, next.text(OWN)), only_standard),
+        case("none of our own", good.without(OWN), only_standard),
+    ]
+}
+
+/// What the crate of Standard Webhooks and our own inbox say.
+fn here(delivery: &Delivery) -> Verdict {
+    let Delivery { secrets, headers, body } = delivery;
+    let by = |verifies: &dyn Fn(&HookSecret) -> bool| secrets.iter().map(verifies).collect::<Vec<_>>();
+    let standard =
+        by(&|secret| standardwebhooks::Webhook::new(secret.reveal()).unwrap().verify(body, headers).is_ok());
+    let inbox = by(&|secret| verify(std::slice::from_ref(secret), headers, body).is_ok());
+    BTreeMap::from([
+        ("standard".into(), BTreeMap::from([("crates.io standardwebhooks".into(), standard)])),
+        ("both".into(), BTreeMap::from([("our inbox".into(), inbox)])),
+    ])
+}
+
+/// What a program says that reads deliveries and prints verdicts, line by line.
+fn elsewhere(mut program: Command, cases: &[Case]) -> Vec<Verdict> {
+    let mut child = program.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdin = BufWriter::new(child.stdin.take().unwrap());
+    let output = thread::scope(|scope| {
+        scope.spawn(move || {
+            for Case { delivery: Delivery { secrets, headers, body }, .. } in cases {
+                let secrets: Vec<_> = secrets.iter().map(HookSecret::reveal).collect();
+                let headers = headers
+                    .iter()
+                    .map(|(name, value)| (name.to_string(), Value::from(value.to_str().unwrap())));
+                let headers: Map<_, _> = headers.collect();
+                let line = json!({ "secrets": secrets, "headers": headers, "body": STANDARD.encode(body) });
+                writeln!(stdin, "{line}").unwrap();
+            }
+        });
+        child.wait_with_output().unwrap()
+    });
+    assert!(output.status.success(), "{program:?} failed");
+    let lines = String::from_utf8(output.stdout).unwrap();
+    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Every verifier that there is, and what it says of each delivery.
+fn verdicts(cases: &[Case]) -> Vec<Vec<Verdict>> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/contract");
+    let mut said = vec![cases.iter().map(|case| here(&case.delivery)).collect()];
+    if let Ok(python) = std::env::var("SCRIP_WEBHOOK_VERIFIERS") {
+        let mut program = Command::new(python);
+        program.arg(format!("{folder}/webhook_verifiers.py"));
+        said.push(elsewhere(program, cases));
+    }
+    if let (Ok(node), Ok(_)) = (std::env::var("SCRIP_NODE"), std::env::var("SCRIP_NODE_MODULES")) {
+        let mut program = Command::new(node);
+        program.arg(format!("{folder}/webhook_verifier.mjs"));
+        said.push(elsewhere(program, cases));
+    }
+    said
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "it tells how much was tried")]
+fn what_was_signed_is_accepted_by_everybody_and_nothing_else_by_anybody() {
+    let (now, unsigned) = (System.now(), unsigned());
+    let next = unsigned.iter().cycle().skip(1);
+    let cases: Vec<_> = unsigned.iter().zip(next).flat_map(|(one, next)| cases(one, next, now)).collect();
+    let mut counts: BTreeMap<String, (u32, u32)> = BTreeMap::new();
+    for verdicts in verdicts(&cases) {
+        assert_eq!(verdicts.len(), cases.len());
+        for (place, (case, verdict)) in cases.iter().zip(verdicts).enumerate() {
+            for (asked, verifiers) in verdict {
+                let expected = match asked.as_str() {
+                    "standard" => case.standard,
+                    "own" => case.own,
+                    "both" => case.standard && case.own,
+                    _ => panic!("{asked}"),
+                };
+                for (verifier, said) in verifiers {
+                    let everywhere = vec![expected; case.delivery.secrets.len()];
+                    assert_eq!(said, everywhere, "{verifier} of {place}: {}", case.what);
+                    let (accepted, refused) = counts.entry(verifier).or_default();
+                    *(if expected { accepted } else { refused }) += 1;
+                }
+            }
+        }
+    }
+    println!("{DELIVERIES} deliveries, each as signed and with one thing changed in turn:");
+    for (verifier, (accepted, refused)) in counts {
+        println!("    {verifier}: {accepted} accepted, {refused} refused");
+    }
+}
