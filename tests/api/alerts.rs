@@ -1,4 +1,4 @@
-//! Alerts: an owner is told once of each crossing, however many debits make it.
+//! Alerts: an owner gets one event for each crossing of a threshold, however many debits cause it.
 
 use std::sync::Arc;
 
@@ -9,35 +9,35 @@ use domain::{
 };
 use serde_json::{Value, json};
 use store::Change;
-use tests::{Books, Dice, World, moment, unique};
+use tests::{Dice, TestLedger, World, moment, unique};
 
 const ALERTS: &str = "/api/v3/credits/alerts";
 const NOW: &str = "2024-01-15T10:00:00Z";
 
-/// Falls below and rises above a threshold, in a series of balances.
+/// The crossings of a threshold in a series of balances.
 fn crossings(threshold: u64, balances: impl IntoIterator<Item = u64>) -> Vec<&'static str> {
-    let (mut told, mut is_low) = (Vec::new(), false);
+    let (mut reported, mut is_low) = (Vec::new(), false);
     for balance in balances {
         if balance < threshold && !is_low {
-            told.push("credits.low_balance");
+            reported.push("credits.low_balance");
             is_low = true;
         } else if balance > threshold && is_low {
-            told.push("credits.recovered");
+            reported.push("credits.recovered");
             is_low = false;
         }
     }
-    told
+    reported
 }
 
-/// What an owner was told of a threshold, in order, by name.
-fn told_of(threshold: u64, events: &[Value]) -> Vec<String> {
+/// The names of an owner's events about a threshold, in order.
+fn events_about(threshold: u64, events: &[Value]) -> Vec<String> {
     let of = |event: &&Value| event["data"]["threshold"] == json!(threshold);
     let name = |event: &Value| event["event"].as_str().unwrap().to_owned();
     events.iter().filter(of).map(name).collect()
 }
 
-/// What an account holds after each of so many debits, and of the grants between them that take it back over 100:
-/// decided and posted by the rules themselves.
+/// The balance after each of `debits` debits, and after the grants between them that bring it back over 100, by the
+/// rules themselves.
 fn levels(debits: usize, dice: &mut Dice) -> Vec<Level> {
     let now: DateTime<Utc> = NOW.parse().unwrap();
     let id = AccountId { org: OrgId::new(now, 1), mode: Mode::Live };
@@ -75,34 +75,34 @@ fn levels(debits: usize, dice: &mut Dice) -> Vec<Level> {
     levels
 }
 
-/// A hundred thousand debits that take a balance back and forth over the threshold, told in batches of any size,
-/// some of which come twice or thrice.
+/// A hundred thousand debits move a balance across the threshold; their records come in batches of any size, some
+/// of them repeated.
 #[test]
-fn a_hundred_thousand_debits_tell_each_crossing_once() {
+fn a_hundred_thousand_debits_report_each_crossing_once() {
     let mut dice = Dice(42);
     let levels = levels(100_000, &mut dice);
     let expected = crossings(100, levels.iter().map(|level| level.spendable.get()));
-    let (alerts, mut state, mut told) = (Alerts::default(), AlertState::default(), Vec::new());
+    let (alerts, mut state, mut reported) = (Alerts::default(), AlertState::default(), Vec::new());
     let mut begin = 0;
     while begin < levels.len() {
         let end = (begin + 1 + usize::try_from(dice.roll(200)).unwrap()).min(levels.len());
         for _ in 0..=dice.roll(3) {
             for level in &levels[begin..end] {
                 let (next, news) = state.follow(&alerts, *level, None);
-                told.extend(news.iter().map(|news| news.name().as_str()));
+                reported.extend(news.iter().map(|news| news.name().as_str()));
                 state = next;
             }
         }
         begin = end;
     }
-    assert_eq!(told, expected);
-    assert!(told.len() > 1_000, "{}", told.len());
+    assert_eq!(reported, expected);
+    assert!(reported.len() > 1_000, "{}", reported.len());
 }
 
-/// The same through the whole machine: callers who debit side by side, an operator who gives, and a projector that
-/// tells meanwhile. What is told is what the ledger's own balances say.
+/// The same through the whole machine: simultaneous debits, grants by an operator, and a projector meanwhile. The
+/// events match the ledger's own balances.
 #[tokio::test(flavor = "multi_thread")]
-async fn side_by_side_they_tell_what_the_ledger_says() {
+async fn events_of_simultaneous_debits_match_the_ledger() {
     let world = Arc::new(World::demo().await);
     let org = world.open(160).await;
     let callers = (0..8).map(|caller| {
@@ -128,7 +128,7 @@ async fn side_by_side_they_tell_what_the_ledger_says() {
     let expected = crossings(100, balances);
     let events = world.events(&org.key).await;
     assert!(expected.len() > 2, "{expected:?}");
-    assert_eq!(told_of(100, &events), expected);
+    assert_eq!(events_about(100, &events), expected);
     events.iter().for_each(tests::assert_event);
     let numbers: Vec<_> = events.iter().map(|event| event["sequence"].as_u64().unwrap()).collect();
     assert_eq!(numbers, (1..=events.len() as u64).collect::<Vec<_>>());
@@ -141,15 +141,19 @@ async fn alerts_are_set_field_by_field() {
         "recoveryMargin": 0, "cooldownMinutes": 0, "expiryNoticeDays": 7 });
     assert_eq!(world.get(ALERTS, world.key()).await.data(), usual);
     let set = async |body: Value| world.put(ALERTS, world.key(), &body).await;
-    let told = set(json!({ "lowBalanceThresholds": [50, 300, 50, 0], "cooldownMinutes": 60 })).await.data();
+    let reported =
+        set(json!({ "lowBalanceThresholds": [50, 300, 50, 0], "cooldownMinutes": 60 })).await.data();
     assert_eq!(
-        (&told["lowBalanceThreshold"], &told["lowBalanceThresholds"]),
+        (&reported["lowBalanceThreshold"], &reported["lowBalanceThresholds"]),
         (&json!(300), &json!([300, 50]))
     );
-    let told = set(json!({ "lowBalanceThreshold": 20 })).await.data();
-    assert_eq!((&told["lowBalanceThresholds"], &told["cooldownMinutes"]), (&json!([20]), &json!(60)));
-    let told = set(json!({ "lowBalanceThreshold": 0, "recoveryMargin": 5 })).await.data();
-    assert_eq!((&told["lowBalanceThreshold"], &told["lowBalanceThresholds"]), (&json!(0), &json!([])));
+    let reported = set(json!({ "lowBalanceThreshold": 20 })).await.data();
+    assert_eq!((&reported["lowBalanceThresholds"], &reported["cooldownMinutes"]), (&json!([20]), &json!(60)));
+    let reported = set(json!({ "lowBalanceThreshold": 0, "recoveryMargin": 5 })).await.data();
+    assert_eq!(
+        (&reported["lowBalanceThreshold"], &reported["lowBalanceThresholds"]),
+        (&json!(0), &json!([]))
+    );
     for (body, field) in [
         (json!({ "lowBalanceThreshold": -1 }), "lowBalanceThreshold"),
         (json!({ "lowBalanceThreshold": 1.5 }), "lowBalanceThreshold"),
@@ -166,32 +170,32 @@ async fn alerts_are_set_field_by_field() {
 }
 
 #[tokio::test]
-async fn a_threshold_above_what_is_there_is_told_at_once() {
+async fn a_threshold_above_the_balance_is_reported_at_once() {
     let world = World::at(NOW).await;
     let org = world.open(1_000).await;
     world.put(ALERTS, &org.key, &json!({ "lowBalanceThresholds": [2_000, 500] })).await.data();
     world.settle().await;
     let events = world.events(&org.key).await;
-    assert_eq!(told_of(2_000, &events), ["credits.low_balance"]);
+    assert_eq!(events_about(2_000, &events), ["credits.low_balance"]);
     assert_eq!(events.len(), 1);
     world.grant(&org.id, &json!({ "source": "bonus", "amount": 1_001 })).await;
     world.settle().await;
     let events = world.events(&org.key).await;
-    assert_eq!(told_of(2_000, &events), ["credits.low_balance", "credits.recovered"]);
-    let told = events.iter().find(|event| event["event"] == json!("credits.recovered")).unwrap();
+    assert_eq!(events_about(2_000, &events), ["credits.low_balance", "credits.recovered"]);
+    let reported = events.iter().find(|event| event["event"] == json!("credits.recovered")).unwrap();
     assert_eq!(
-        told["data"],
+        reported["data"],
         json!({ "currentBalance": 2_001, "threshold": 2_000, "message": "Your credit balance has recovered" })
     );
 }
 
-/// Whoever sets a threshold is told at once, wherever the projector is meanwhile: it has seen nothing yet, has told and
-/// is about to say so, or is through.
+/// A new threshold above the balance emits an event at once, whether the projector has seen nothing yet, is about
+/// to save that it emitted one, or is done.
 #[tokio::test]
-async fn a_threshold_is_told_wherever_the_projector_is() {
+async fn a_threshold_is_reported_at_any_progress_of_the_projector() {
     let now = NOW.parse().unwrap();
     for place in ["behind", "about to mark", "through"] {
-        let mut books = Books::new().await;
+        let mut books = TestLedger::new().await;
         let id = books.open(1_000, now).await;
         let account = books.ledger.account(id).await.unwrap().unwrap();
         match place {
@@ -205,16 +209,16 @@ async fn a_threshold_is_told_wherever_the_projector_is() {
         let high = [Credits::try_from(2_000).unwrap()];
         let alerts = Alerts::default().with_thresholds(high, account.sequence);
         books.ledger.save_alerts(id, alerts).await.unwrap().unwrap();
-        let told = async |books: &Books| books.items(&format!("EVENTS#{id}")).await.len();
+        let reported = async |books: &TestLedger| books.items(&format!("EVENTS#{id}")).await.len();
         books.ledger.look_at(&account, moment(now)).await.unwrap();
-        assert_eq!(told(&books).await, 1, "{place}");
+        assert_eq!(reported(&books).await, 1, "{place}");
         books.project().await;
         books.ledger.look_at(&account, moment(now)).await.unwrap();
-        assert_eq!(told(&books).await, 1, "{place}: once");
+        assert_eq!(reported(&books).await, 1, "{place}: once");
     }
 }
 
-/// Kept back by the cool-down, a crossing that lasts is told when it is over, though nothing happens then.
+/// A crossing within the cool-down is reported when the cool-down ends, even if nothing else happens.
 #[tokio::test]
 async fn a_cool_down_keeps_the_next_crossing_back() {
     let world = World::at(NOW).await;
@@ -229,23 +233,23 @@ async fn a_cool_down_keeps_the_next_crossing_back() {
         world.grant(&org.id, &json!({ "source": "bonus", "amount": amount })).await;
         world.settle().await;
     };
-    let told = async || told_of(100, &world.events(&org.key).await);
+    let reported = async || events_about(100, &world.events(&org.key).await);
     spend(2).await;
     give(5).await;
-    assert_eq!(told().await, ["credits.low_balance", "credits.recovered"]);
+    assert_eq!(reported().await, ["credits.low_balance", "credits.recovered"]);
     spend(10).await;
     give(10).await;
     spend(10).await;
-    assert_eq!(told().await.len(), 2);
+    assert_eq!(reported().await.len(), 2);
     world.pass(3_540).await;
-    assert_eq!(told().await.len(), 2);
+    assert_eq!(reported().await.len(), 2);
     world.pass(120).await;
-    assert_eq!(told().await, ["credits.low_balance", "credits.recovered", "credits.low_balance"]);
+    assert_eq!(reported().await, ["credits.low_balance", "credits.recovered", "credits.low_balance"]);
 }
 
-/// A month that turns brings back what was low, and a plan that counts nothing down is never low.
+/// A renewal recovers a low balance, and an unlimited plan is never low.
 #[tokio::test]
-async fn what_is_low_recovers_with_the_month() {
+async fn a_low_balance_recovers_with_the_month() {
     let world = World::at(NOW).await;
     let org = world.open(400).await;
     let body = json!({ "operation": "verification.standard", "quantity": 399 });

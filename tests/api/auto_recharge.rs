@@ -1,20 +1,20 @@
-//! Auto-recharge over HTTP: one charge per crossing, tried again and switched off as promised.
+//! Auto-recharge over HTTP: one charge for each crossing, retries, and switching itself off.
 
 use std::sync::Arc;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, Org, World, send, unique};
+use tests::{ApiAnswer, Org, World, send, unique};
 use tokio::task::JoinSet;
 
 const NOW: &str = "2024-01-15T10:30:00Z";
 const PATH: &str = "/api/v3/credits/auto-recharge";
 
-async fn set(world: &World, key: &str, body: &Value) -> Answer {
+async fn set(world: &World, key: &str, body: &Value) -> ApiAnswer {
     send(world.request(Method::PUT, PATH, key).json(body)).await
 }
 
-/// The seed's configuration.
+/// The configuration of the seed document.
 fn seed() -> Value {
     json!({ "enabled": true, "threshold": 100, "amount": 500, "paymentMethod": "card_xyz123" })
 }
@@ -24,7 +24,7 @@ async fn pass(world: &World, seconds: u64) {
     world.settle().await;
 }
 
-/// When each charge of an organisation began, oldest first, and its status.
+/// The start and status of each charge of an organisation, oldest first.
 async fn charges(world: &World, org: &str) -> Vec<(String, String)> {
     let all = world.get("/_local/payments", "").await.data();
     let ours = all.as_array().unwrap().iter().rev().filter(|charge| charge["organisationId"] == org);
@@ -32,7 +32,7 @@ async fn charges(world: &World, org: &str) -> Vec<(String, String)> {
     ours.map(|charge| (text(charge, "createdAt"), text(charge, "status"))).collect()
 }
 
-async fn spend(world: &World, org: &Org, amount: u64) -> Answer {
+async fn spend(world: &World, org: &Org, amount: u64) -> ApiAnswer {
     let body = json!({ "operation": "verification.standard", "quantity": amount });
     let answer = world.consume(&org.key, &unique(), &body).await;
     world.settle().await;
@@ -43,7 +43,7 @@ async fn available(world: &World, org: &Org) -> u64 {
     world.balance(&org.key).await["available"].as_u64().unwrap()
 }
 
-async fn operate(world: &World, org: &Org, what: &str) -> Answer {
+async fn operate(world: &World, org: &Org, what: &str) -> ApiAnswer {
     let path = format!("/admin/v1/organisations/{}/{what}", org.id);
     world.post(&path, world.operator(), &unique(), &json!({ "reason": "Unpaid" })).await
 }
@@ -54,19 +54,19 @@ async fn world(allowance: u64) -> (World, Org) {
     (world, org)
 }
 
-/// The seed's example: balance reaches 95, auto-recharge triggers, credits are purchased.
+/// The seed's example: the balance reaches 95, auto-recharge buys credits.
 #[tokio::test]
 async fn the_seeds_example() {
     let (world, org) = world(105).await;
     let off = world.get(PATH, &org.key).await.data();
     assert_eq!((&off["enabled"], &off["state"]["status"]), (&json!(false), &json!("off")));
-    let told = set(&world, &org.key, &seed()).await.data();
+    let reported = set(&world, &org.key, &seed()).await.data();
     for (field, expected) in seed().as_object().unwrap() {
-        assert_eq!(&told[field], expected, "{field}");
+        assert_eq!(&reported[field], expected, "{field}");
     }
-    assert_eq!((&told["monthlyLimit"], &told["state"]["status"]), (&Value::Null, &json!("ready")));
+    assert_eq!((&reported["monthlyLimit"], &reported["state"]["status"]), (&Value::Null, &json!("ready")));
     spend(&world, &org, 5).await.created();
-    assert_eq!(available(&world, &org).await, 100, "at the threshold nothing happens");
+    assert_eq!(available(&world, &org).await, 100, "nothing happens at the threshold");
     spend(&world, &org, 5).await.created();
     assert_eq!(available(&world, &org).await, 595);
     let line = &world.transactions(&org.key, "operation=credit.purchase").await[0];
@@ -78,20 +78,23 @@ async fn the_seeds_example() {
     ] {
         assert_eq!(line[field], expected, "{field}");
     }
-    let told = world.get(PATH, &org.key).await.data();
-    assert_eq!((&told["state"]["status"], &told["state"]["boughtThisMonth"]), (&json!("ready"), &json!(500)));
+    let reported = world.get(PATH, &org.key).await.data();
+    assert_eq!(
+        (&reported["state"]["status"], &reported["state"]["boughtThisMonth"]),
+        (&json!("ready"), &json!(500))
+    );
     assert_eq!(charges(&world, &org.id).await.len(), 1);
 }
 
 #[tokio::test]
-async fn switched_on_below_the_threshold_it_fires_at_once() {
+async fn auto_recharge_charges_at_once_below_the_threshold() {
     let (world, org) = world(5).await;
     set(&world, &org.key, &seed()).await.data();
     world.settle().await;
     assert_eq!(available(&world, &org).await, 505);
-    let told = set(&world, &org.key, &json!({ "threshold": 50 })).await.data();
+    let reported = set(&world, &org.key, &json!({ "threshold": 50 })).await.data();
     assert_eq!(
-        (&told["amount"], &told["enabled"], &told["threshold"]),
+        (&reported["amount"], &reported["enabled"], &reported["threshold"]),
         (&json!(500), &json!(true), &json!(50))
     );
     world.settle().await;
@@ -108,7 +111,7 @@ async fn one_charge_covers_the_gap() {
     assert_eq!(charges(&world, &org.id).await.len(), 1);
 }
 
-/// Two hundred debits cross the threshold together.
+/// Two hundred simultaneous debits cross the threshold once.
 #[tokio::test]
 async fn debits_that_cross_together_are_one_crossing() {
     let (world, org) = world(250).await;
@@ -130,7 +133,8 @@ async fn debits_that_cross_together_are_one_crossing() {
     assert_eq!(charges(&world, &org.id).await.len(), 1);
 }
 
-/// Tried again an hour and then six hours later, and after the third failure switched off.
+/// A failed payment is retried after one hour and after six hours; after the third failure auto-recharge switches
+/// itself off.
 #[tokio::test]
 async fn a_declining_card_is_tried_three_times_and_then_never() {
     let (world, org) = world(5).await;
@@ -138,11 +142,11 @@ async fn a_declining_card_is_tried_three_times_and_then_never() {
     change["paymentMethod"] = json!("card_declined");
     set(&world, &org.key, &change).await.data();
     world.settle().await;
-    let told = world.get(PATH, &org.key).await.data();
-    assert_eq!(told["state"]["status"], json!("paused"));
-    assert_eq!(told["state"]["reason"], json!("payment_failed"));
-    assert_eq!(told["state"]["nextAttempt"], json!("2024-01-15T11:30:00Z"));
-    assert_eq!(told["state"]["failure"]["declineCode"], json!("generic_decline"));
+    let reported = world.get(PATH, &org.key).await.data();
+    assert_eq!(reported["state"]["status"], json!("paused"));
+    assert_eq!(reported["state"]["reason"], json!("payment_failed"));
+    assert_eq!(reported["state"]["nextAttempt"], json!("2024-01-15T11:30:00Z"));
+    assert_eq!(reported["state"]["failure"]["declineCode"], json!("generic_decline"));
     spend(&world, &org, 1).await.created();
     pass(&world, 3599).await;
     assert_eq!(charges(&world, &org.id).await.len(), 1);
@@ -151,10 +155,10 @@ async fn a_declining_card_is_tried_three_times_and_then_never() {
     let failed = |at: &str| (at.to_owned(), "failed".to_owned());
     let expected = [failed(NOW), failed("2024-01-15T11:30:00Z"), failed("2024-01-15T17:30:00Z")];
     assert_eq!(charges(&world, &org.id).await, expected);
-    let told = world.get(PATH, &org.key).await.data();
-    assert_eq!((&told["enabled"], &told["state"]["failures"]), (&json!(false), &json!(3)));
+    let reported = world.get(PATH, &org.key).await.data();
+    assert_eq!((&reported["enabled"], &reported["state"]["failures"]), (&json!(false), &json!(3)));
     assert_eq!(
-        (&told["state"]["status"], &told["state"]["reason"]),
+        (&reported["state"]["status"], &reported["state"]["reason"]),
         (&json!("off"), &json!("payment_failed"))
     );
     spend(&world, &org, 1).await;
@@ -165,21 +169,21 @@ async fn a_declining_card_is_tried_three_times_and_then_never() {
     assert_eq!(charges(&world, &org.id).await.len(), 4);
 }
 
-/// Nobody is there to authenticate: it counts as a failure, and nothing waits.
+/// A payment that needs authentication counts as failed.
 #[tokio::test]
-async fn a_card_that_needs_its_owner_fails() {
+async fn a_card_that_needs_authentication_fails() {
     let (world, org) = world(5).await;
     let mut change = seed();
     change["paymentMethod"] = json!("card_authentication");
     set(&world, &org.key, &change).await.data();
     world.settle().await;
-    let told = world.get(PATH, &org.key).await.data();
-    assert_eq!(told["state"]["failure"]["reason"], json!("authentication_required"));
+    let reported = world.get(PATH, &org.key).await.data();
+    assert_eq!(reported["state"]["failure"]["reason"], json!("authentication_required"));
 }
 
-/// A charge that nobody answered is found by reconcile, and nothing is charged twice meanwhile.
+/// A charge without an answer is found by reconcile, and nothing is charged twice meanwhile.
 #[tokio::test]
-async fn a_silent_provider_is_asked_again() {
+async fn a_provider_that_did_not_answer_is_asked_again() {
     let (world, org) = world(5).await;
     let mut change = seed();
     change["paymentMethod"] = json!("card_timeout_charged");
@@ -189,13 +193,16 @@ async fn a_silent_provider_is_asked_again() {
     spend(&world, &org, 1).await.created();
     pass(&world, 600).await;
     assert_eq!(available(&world, &org).await, 504);
-    let told = world.get(PATH, &org.key).await.data();
-    assert_eq!((&told["state"]["status"], &told["state"]["boughtThisMonth"]), (&json!("ready"), &json!(500)));
+    let reported = world.get(PATH, &org.key).await.data();
+    assert_eq!(
+        (&reported["state"]["status"], &reported["state"]["boughtThisMonth"]),
+        (&json!("ready"), &json!(500))
+    );
     assert_eq!(charges(&world, &org.id).await.len(), 1);
 }
 
 #[tokio::test]
-async fn a_month_has_its_limit() {
+async fn a_month_has_a_limit() {
     let (world, org) = world(5).await;
     let mut change = seed();
     change["monthlyLimit"] = json!(1000);
@@ -208,9 +215,9 @@ async fn a_month_has_its_limit() {
     }
     assert_eq!(charges(&world, &org.id).await.len(), 2);
     assert_eq!(available(&world, &org).await, 0);
-    let told = world.get(PATH, &org.key).await.data();
+    let reported = world.get(PATH, &org.key).await.data();
     assert_eq!(
-        (&told["state"]["reason"], &told["state"]["nextAttempt"]),
+        (&reported["state"]["reason"], &reported["state"]["nextAttempt"]),
         (&json!("monthly_limit"), &json!("2024-02-01T00:00:00Z"))
     );
     pass(&world, 20 * 24 * 3600).await;
@@ -218,7 +225,7 @@ async fn a_month_has_its_limit() {
 }
 
 #[tokio::test]
-async fn what_is_off_or_frozen_charges_nothing() {
+async fn nothing_is_charged_when_switched_off_or_frozen() {
     let (world, org) = world(105).await;
     set(&world, &org.key, &seed()).await.data();
     set(&world, &org.key, &json!({ "enabled": false })).await.data();
@@ -234,7 +241,7 @@ async fn what_is_off_or_frozen_charges_nothing() {
 }
 
 #[tokio::test]
-async fn settings_that_do_not_read_change_nothing() {
+async fn invalid_settings_change_nothing() {
     let (world, org) = world(105).await;
     for (body, field) in [
         (json!({ "enabled": true }), "threshold"),

@@ -1,7 +1,7 @@
-//! What auto-recharge may take from a card: one payment a crossing, within limits that its owner has set knowingly.
+//! The limits of auto-recharge: one payment for each crossing, within limits that the owner has set.
 
 use serde_json::{Value, json};
-use tests::{Answer, Org, World, unique};
+use tests::{ApiAnswer, Org, World, unique};
 
 const NOW: &str = "2024-01-15T10:30:00Z";
 const PATH: &str = "/api/v3/credits/auto-recharge";
@@ -16,14 +16,14 @@ fn seed() -> Value {
     json!({ "enabled": true, "threshold": 100, "amount": 500, "paymentMethod": "card_xyz123" })
 }
 
-/// The seed's configuration with some fields changed.
+/// The seed's settings with some fields changed.
 fn seed_with(fields: &Value) -> Value {
     let mut body = seed();
     body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     body
 }
 
-async fn set(world: &World, org: &Org, body: &Value) -> Answer {
+async fn set(world: &World, org: &Org, body: &Value) -> ApiAnswer {
     let answer = world.put(PATH, &org.key, body).await;
     world.settle().await;
     answer
@@ -50,7 +50,7 @@ async fn pass(world: &World, seconds: u64) {
     world.settle().await;
 }
 
-/// The charges of an organisation: when each began and for how much, oldest first.
+/// The start and amount of each charge of an organisation, oldest first.
 async fn charges(world: &World, org: &Org) -> Vec<(String, u64)> {
     let all = world.get("/_local/payments", "").await.data();
     let ours =
@@ -65,7 +65,7 @@ async fn prices(world: &World, org: &Org) -> Vec<u64> {
     charges(world, org).await.into_iter().map(|(_, price)| price).collect()
 }
 
-async fn told(world: &World, org: &Org, name: &str) -> Vec<Value> {
+async fn reported(world: &World, org: &Org, name: &str) -> Vec<Value> {
     let mut events = world.events(&org.key).await;
     events.iter().for_each(tests::assert_event);
     events.retain(|event| event["event"] == json!(name));
@@ -122,7 +122,7 @@ async fn settings_that_one_payment_cannot_satisfy_are_refused() {
 }
 
 #[tokio::test]
-async fn what_a_month_may_cost_has_a_default_that_its_owner_raises() {
+async fn the_monthly_limit_has_a_default_that_the_owner_can_raise() {
     let (world, org) = world(5).await;
     let told_back = set(&world, &org, &seed()).await.data();
     for (field, value) in seed().as_object().unwrap() {
@@ -139,7 +139,7 @@ async fn what_a_month_may_cost_has_a_default_that_its_owner_raises() {
     spend(&world, &org, 500).await;
     assert_eq!(prices(&world, &org).await, [4_900, 4_900]);
     assert_eq!(standing(&world, &org).await, (json!("paused"), json!("monthly_spend_limit")));
-    let paused = told(&world, &org, "auto_recharge.paused").await;
+    let paused = reported(&world, &org, "auto_recharge.paused").await;
     assert_eq!(
         (&paused[0]["reason"], &paused[0]["until"]),
         (&json!("monthly_spend_limit"), &json!("2024-02-01T00:00:00Z"))
@@ -154,9 +154,9 @@ async fn what_a_month_may_cost_has_a_default_that_its_owner_raises() {
     assert_eq!(state(&world, &org).await["spentThisMonth"], money(19_600));
 }
 
-/// A price that rises beyond what a payment may cost: nothing is charged, and nothing in part.
+/// If the price exceeds the limit of a payment, nothing is charged, not even in part.
 #[tokio::test]
-async fn a_price_that_rises_is_not_paid_in_parts() {
+async fn a_higher_price_is_not_paid_in_parts() {
     let (world, org) = world(3_000).await;
     set(&world, &org, &seed_with(&json!({ "threshold": 2_000 }))).await.data();
     for (package, credits) in [("starter", 500), ("growth", 1_000), ("professional", 5_000)] {
@@ -166,11 +166,11 @@ async fn a_price_that_rises_is_not_paid_in_parts() {
     spend(&world, &org, 2_900).await;
     assert_eq!(prices(&world, &org).await, Vec::<u64>::new());
     assert_eq!(standing(&world, &org).await, (json!("paused"), json!("payment_limit")));
-    let paused = told(&world, &org, "auto_recharge.paused").await;
+    let paused = reported(&world, &org, "auto_recharge.paused").await;
     assert_eq!((&paused[0]["until"], &paused[0]["enabled"]), (&json!("2024-01-15T11:30:00Z"), &json!(true)));
     pass(&world, 5 * 3600).await;
     assert_eq!(prices(&world, &org).await, Vec::<u64>::new());
-    assert_eq!(told(&world, &org, "auto_recharge.paused").await.len(), 1);
+    assert_eq!(reported(&world, &org, "auto_recharge.paused").await.len(), 1);
     world.grant(&org.id, &json!({ "source": "bonus", "amount": 5_000 })).await;
     world.settle().await;
     assert_eq!(standing(&world, &org).await.0, json!("ready"));
@@ -189,7 +189,7 @@ async fn a_threshold_far_away_is_one_payment() {
 }
 
 #[tokio::test]
-async fn nothing_on_sale_is_not_a_failed_payment() {
+async fn a_missing_package_is_not_a_failed_payment() {
     let (world, org) = world(200).await;
     set(&world, &org, &seed()).await.data();
     for package in ["starter", "growth", "professional"] {
@@ -201,13 +201,13 @@ async fn nothing_on_sale_is_not_a_failed_payment() {
     pass(&world, 24 * 3600).await;
     let told_back = world.get(PATH, &org.key).await.data();
     assert_eq!((&told_back["enabled"], &told_back["state"]["failures"]), (&json!(true), &json!(0)));
-    assert_eq!(told(&world, &org, "auto_recharge.failed").await, Vec::<Value>::new());
+    assert_eq!(reported(&world, &org, "auto_recharge.failed").await, Vec::<Value>::new());
     set_package(&world, "starter", &json!({ "withdrawn": false })).await;
     pass(&world, 3600).await;
     assert_eq!(prices(&world, &org).await, [4_900]);
 }
 
-/// Grants, debits and looks in between neither shorten the wait after a failed payment nor lengthen it.
+/// Grants, debits and reads neither shorten nor lengthen the wait after a failed payment.
 #[tokio::test]
 async fn a_failed_payment_is_tried_again_after_exactly_an_hour() {
     let (world, org) = world(105).await;
@@ -228,9 +228,9 @@ async fn a_failed_payment_is_tried_again_after_exactly_an_hour() {
     assert_eq!(times, [NOW, "2024-01-15T11:30:00Z", "2024-01-15T17:30:00Z"]);
 }
 
-/// A purchase by hand that succeeds: what failed before it does not count any more.
+/// A successful purchase by the customer resets the count of failures.
 #[tokio::test]
-async fn a_top_up_by_hand_resets_the_failures() {
+async fn a_purchase_by_the_customer_resets_the_failures() {
     let (world, org) = world(105).await;
     set(&world, &org, &seed_with(&json!({ "paymentMethod": "card_declined" }))).await.data();
     spend(&world, &org, 10).await;
@@ -250,13 +250,13 @@ async fn a_top_up_by_hand_resets_the_failures() {
     assert_eq!(world.get(PATH, &org.key).await.data()["enabled"], json!(false));
 }
 
-/// A failed payment is told with a transaction that its owner can look up.
+/// The event of a failed payment names a transaction that the owner can read.
 #[tokio::test]
-async fn a_failure_names_a_transaction_that_exists() {
+async fn a_failure_names_an_existing_transaction() {
     let (world, org) = world(5).await;
     set(&world, &org, &seed_with(&json!({ "paymentMethod": "card_declined" }))).await.data();
     pass(&world, 24 * 3600).await;
-    let failed = told(&world, &org, "auto_recharge.failed").await;
+    let failed = reported(&world, &org, "auto_recharge.failed").await;
     assert_eq!(failed.len(), 3);
     for failure in failed {
         let path = format!("/api/v3/credits/transactions/{}", failure["transactionId"].as_str().unwrap());
@@ -264,9 +264,9 @@ async fn a_failure_names_a_transaction_that_exists() {
     }
 }
 
-/// A card that is disputed is left alone, whatever is spent, until the owner sets auto-recharge anew.
+/// After a dispute nothing is charged until the owner enables auto-recharge again.
 #[tokio::test]
-async fn a_dispute_pauses_it_until_it_is_set_anew() {
+async fn a_dispute_pauses_auto_recharge_until_it_is_enabled_again() {
     let (world, org) = world(5).await;
     set(&world, &org, &seed()).await.data();
     spend(&world, &org, 300).await;
@@ -283,7 +283,7 @@ async fn a_dispute_pauses_it_until_it_is_set_anew() {
     assert_eq!(prices(&world, &org).await, [4_900], "the card is charged once");
     let told_back = world.get(PATH, &org.key).await.data();
     assert_eq!((&told_back["enabled"], &told_back["state"]["nextAttempt"]), (&json!(true), &Value::Null));
-    let paused = told(&world, &org, "auto_recharge.paused").await;
+    let paused = reported(&world, &org, "auto_recharge.paused").await;
     assert_eq!(paused.len(), 1, "{paused:?}");
     assert_eq!((&paused[0]["reason"], &paused[0]["until"]), (&json!("disputed"), &Value::Null));
     // The credits of the lost payment that were spent are owed, and not charged again unless the owner asks for it.
@@ -293,9 +293,10 @@ async fn a_dispute_pauses_it_until_it_is_set_anew() {
     assert_eq!(prices(&world, &org).await, [4_900]);
 }
 
-/// A dispute of a payment made by hand is of the same card, also where it is about less than a credit's price.
+/// A dispute of a purchase by the customer pauses auto-recharge too, even if it is about less than the price of one
+/// credit.
 #[tokio::test]
-async fn a_dispute_of_a_purchase_by_hand_pauses_it_too() {
+async fn a_dispute_of_a_purchase_by_the_customer_pauses_auto_recharge() {
     for open in [json!({ "action": "open" }), json!({ "action": "open", "amount": 5 })] {
         let (world, org) = world(100).await;
         set(&world, &org, &seed()).await.data();
@@ -308,9 +309,9 @@ async fn a_dispute_of_a_purchase_by_hand_pauses_it_too() {
     }
 }
 
-/// A refund takes its credits along, and the card that got its money back is not charged for them again.
+/// A refund takes its credits back, and auto-recharge does not charge the card for them again.
 #[tokio::test]
-async fn a_refund_pauses_it_until_it_is_set_anew() {
+async fn a_refund_pauses_auto_recharge_until_it_is_enabled_again() {
     for (refund, spent) in [(json!({}), 10), (json!({ "amount": 5 }), 500)] {
         let (world, org) = world(100).await;
         set(&world, &org, &seed()).await.data();
@@ -322,18 +323,18 @@ async fn a_refund_pauses_it_until_it_is_set_anew() {
         pass(&world, 2 * 3600).await;
         assert_eq!(charges(&world, &org).await.len(), 1, "{refund}");
         assert_eq!(standing(&world, &org).await, (json!("paused"), json!("refunded")), "{refund}");
-        let [paused] = told(&world, &org, "auto_recharge.paused").await.try_into().unwrap();
+        let [paused] = reported(&world, &org, "auto_recharge.paused").await.try_into().unwrap();
         assert_eq!((&paused["reason"], &paused["until"]), (&json!("refunded"), &Value::Null));
         set(&world, &org, &seed()).await.data();
         spend(&world, &org, spent).await;
-        assert_eq!(charges(&world, &org).await.len(), 2, "set anew, it goes on");
+        assert_eq!(charges(&world, &org).await.len(), 2, "enabled again, it charges");
     }
 }
 
-/// The day's limit is the organisation's, so nothing of auto-recharge is wrong: it waits for the next day, and says so
-/// once.
+/// The daily limit belongs to the organisation, so it is no failure of auto-recharge: it waits for the next day and
+/// emits one event.
 #[tokio::test]
-async fn a_day_without_room_is_waited_out() {
+async fn auto_recharge_waits_when_the_daily_limit_is_reached() {
     let (world, org) = world(105).await;
     let path = format!("/admin/v1/organisations/{}/spending-limit", org.id);
     let limit = json!({ "perDay": { "amount": 4_899, "currency": "GBP" } });
@@ -343,7 +344,7 @@ async fn a_day_without_room_is_waited_out() {
     pass(&world, 3 * 3600).await;
     assert_eq!(standing(&world, &org).await, (json!("paused"), json!("daily_spend_limit")));
     pass(&world, 24 * 3600).await;
-    let paused = told(&world, &org, "auto_recharge.paused").await;
+    let paused = reported(&world, &org, "auto_recharge.paused").await;
     assert_eq!(paused.len(), 1, "{paused:?}");
     assert_eq!(paused[0]["until"], json!("2024-01-16T00:00:00Z"));
     let limit = json!({ "perDay": { "amount": 4_900, "currency": "GBP" } });
@@ -358,16 +359,16 @@ async fn owe(world: &World, org: &Org, credits: u64) {
     spend(world, org, credits).await;
 }
 
-/// A post-paid debt of a million and packs of 500: the debt is nobody's wish.
+/// A post-paid debt of a million credits is not charged unless the owner allows it.
 #[tokio::test]
-async fn debt_is_not_charged_unless_its_owner_says_so() {
+async fn debt_is_not_charged_unless_the_owner_allows_it() {
     let (world, org) = world(0).await;
     owe(&world, &org, 1_000_000).await;
     set(&world, &org, &seed()).await.data();
     pass(&world, 3600).await;
     assert_eq!(prices(&world, &org).await, Vec::<u64>::new());
     assert_eq!(standing(&world, &org).await, (json!("paused"), json!("debt")));
-    assert_eq!(told(&world, &org, "auto_recharge.paused").await[0]["reason"], json!("debt"));
+    assert_eq!(reported(&world, &org, "auto_recharge.paused").await[0]["reason"], json!("debt"));
 }
 
 #[tokio::test]

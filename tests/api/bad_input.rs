@@ -1,13 +1,13 @@
-//! Bad input gets a clear error and loses nothing.
+//! Invalid input gets a clear error and changes nothing.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{World, send, unique};
 
-/// A body for consume, and the field that `details.fields` names.
+/// Bodies of consume, each with the field that `details.fields` names.
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-async fn a_debit_that_does_not_read_names_the_field_and_takes_nothing() {
+async fn an_invalid_debit_names_the_field_and_takes_nothing() {
     let world = World::demo().await;
     let before = world.balance(world.key()).await;
     let with = |field: &str, value: Value| {
@@ -90,9 +90,9 @@ async fn a_debit_that_does_not_read_names_the_field_and_takes_nothing() {
     );
 }
 
-/// What JSON can't say, and what is not JSON.
+/// Values outside JSON, and bodies that are not JSON.
 #[tokio::test]
-async fn a_body_that_is_none_is_refused_before_anything_else() {
+async fn a_malformed_body_is_refused_before_anything_else() {
     let world = World::demo().await;
     let megabyte = format!(r#"{{"operation":"aml.basic","resourceId":"{}"}}"#, "x".repeat(1 << 20));
     let deep =
@@ -167,9 +167,9 @@ async fn an_idempotency_key_is_one_visible_word() {
     assert_eq!(world.balance(world.key()).await["available"], json!(398));
 }
 
-/// Unicode is kept as it was sent.
+/// Unicode is stored as it was sent.
 #[tokio::test]
-async fn names_and_notes_come_back_unchanged() {
+async fn names_and_notes_are_returned_unchanged() {
     let world = World::demo().await;
     let body = json!({ "operation": "aml.basic", "resourceId": "\u{65e5}\u{672c} \u{1f980} <script>", "customerId": "e\u{301}",
         "memberId": "\u{202e}x'\"", "metadata": { "\u{1f511}": "\u{1f980}\u{200d}" , "__proto__": "x" } });
@@ -182,7 +182,7 @@ async fn names_and_notes_come_back_unchanged() {
 }
 
 #[tokio::test]
-async fn a_grant_that_does_not_read_gives_nothing() {
+async fn an_invalid_grant_is_refused() {
     let world = World::at("2024-01-15T10:30:00Z").await;
     let path = format!("/admin/v1/organisations/{}/grants", world.org());
     for (body, expected) in [
@@ -221,7 +221,7 @@ async fn a_grant_that_does_not_read_gives_nothing() {
 }
 
 #[tokio::test]
-async fn an_organisation_that_does_not_read_is_not_opened() {
+async fn an_invalid_organisation_is_refused() {
     let world = World::demo().await;
     for body in [
         json!({}),
@@ -244,7 +244,7 @@ async fn an_organisation_that_does_not_read_is_not_opened() {
 }
 
 #[tokio::test]
-async fn what_no_route_answers_is_told_so() {
+async fn an_unknown_route_is_a_404() {
     let world = World::demo().await;
     let answer = async |method: Method, path: &str| send(world.request(method, path, world.key())).await;
     assert_eq!(answer(Method::GET, "/api/v3/credits/nope").await.failure(), "404 NOT_FOUND");

@@ -1,4 +1,4 @@
-//! What an organisation had at a past time: `GET /api/v3/credits/balance?at=`.
+//! Balances at a past time: `GET /api/v3/credits/balance?at=`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,17 +20,17 @@ async fn clock(world: &World, now: &str) {
     world.post_plain("/_local/clock", &json!({ "now": now })).await.data();
 }
 
-/// What a balance says, without after which entry. Ends of lots are numbered when they are booked.
-fn told(balance: &Value) -> Value {
-    let mut told = balance.clone();
-    told["asOf"] = Value::Null;
-    told
+/// A balance without its sequence number, because the end of a lot gets its number when it is booked.
+fn without_sequence(balance: &Value) -> Value {
+    let mut reported = balance.clone();
+    reported["asOf"] = Value::Null;
+    reported
 }
 
-/// A history with everything in it: months that turn, lots that end, a plan that changes. What was told
-/// then is told of then, at every instant that was looked at and between.
+/// A history with renewals, expiring lots and a plan change: the balance at any past time, recorded or between,
+/// equals what the API answered then.
 #[tokio::test]
-async fn the_past_is_told_as_it_was() {
+async fn a_past_balance_equals_what_was_answered_then() {
     let world = World::at("2024-01-15T10:30:00Z").await;
     let org = world.open(100).await;
     let mut seen: BTreeMap<String, Value> = BTreeMap::new();
@@ -73,10 +73,10 @@ async fn the_past_is_told_as_it_was() {
             ),
             _ => (),
         }
-        seen.insert(now.to_owned(), told(&world.balance(&org.key).await));
+        seen.insert(now.to_owned(), without_sequence(&world.balance(&org.key).await));
     }
     for (now, balance) in &seen {
-        assert_eq!(&told(&at(&world, &org.key, now).await), balance, "{now}");
+        assert_eq!(&without_sequence(&at(&world, &org.key, now).await), balance, "{now}");
     }
     for (between, available, plan) in [
         ("2024-01-15T10:30:00Z", 100, "professional"),
@@ -92,31 +92,31 @@ async fn the_past_is_told_as_it_was() {
     }
 }
 
-/// What the lines of the ledger, in the order of their numbers, say of a time: the last before the first
-/// that is later.
+/// The balance at a time by the rows of the ledger: the last row before the first later one.
 fn by_the_lines(lines: &[Value], now: &str) -> (u64, u64) {
     let before = lines.iter().take_while(|line| line["timestamp"].as_str().unwrap() <= now);
     let last = before.last().unwrap();
     (last["balanceAfter"].as_u64().unwrap(), last["sequence"].as_u64().unwrap())
 }
 
-/// Sixteen clients spend while time goes on: at each second the balance is what the lines add up to.
+/// Sixteen clients make debits while the clock advances: the balance at each second equals the sum of the rows.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_instant_is_what_the_lines_add_up_to() {
+async fn the_balance_at_every_instant_is_the_sum_of_the_rows() {
     let world = Arc::new(World::at("2024-01-31T23:59:50Z").await);
     let org = world.open(100_000).await;
     let stop = Arc::new(AtomicBool::new(false));
-    let told = Arc::new(AtomicUsize::new(0));
+    let reported = Arc::new(AtomicUsize::new(0));
     let clients: Vec<_> = (0..16)
         .map(|client: u64| {
-            let (world, key, stop, told) = (world.clone(), org.key.clone(), stop.clone(), told.clone());
+            let (world, key, stop, reported) =
+                (world.clone(), org.key.clone(), stop.clone(), reported.clone());
             tokio::spawn(async move {
                 let mut number = 0;
                 while !stop.load(Ordering::Relaxed) {
                     number += 1;
                     let body = json!({ "operation": "verification.standard", "quantity": client / 4 + 1 });
                     world.consume(&key, &format!("{client}-{number}"), &body).await.created();
-                    told.fetch_add(1, Ordering::Relaxed);
+                    reported.fetch_add(1, Ordering::Relaxed);
                     tokio::time::sleep(std::time::Duration::from_millis(60)).await;
                 }
             })
@@ -125,8 +125,8 @@ async fn every_instant_is_what_the_lines_add_up_to() {
     let start: DateTime<Utc> = "2024-01-31T23:59:50Z".parse().unwrap();
     for second in 1..=12 {
         // More answers than clients: at least one was requested in this second.
-        let enough = told.load(Ordering::Relaxed) + 17;
-        while told.load(Ordering::Relaxed) < enough {
+        let enough = reported.load(Ordering::Relaxed) + 17;
+        while reported.load(Ordering::Relaxed) < enough {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
         clock(&world, &text(start + Duration::seconds(second))).await;
@@ -150,19 +150,19 @@ async fn every_instant_is_what_the_lines_add_up_to() {
         );
         instants.insert(sequence);
     }
-    assert!(instants.len() >= 4, "time went on while they spent: {instants:?}");
+    assert!(instants.len() >= 4, "the clock advanced during the debits: {instants:?}");
 }
 
 async fn reads(world: &World, org: &Org, now: &str) -> u64 {
     world.delete("/_local/capacity", "").await.data();
     at(world, &org.key, now).await;
-    let told = world.get("/_local/capacity", "").await.data();
-    told["routes"]["GET /api/v3/credits/balance"]["requests"].as_u64().unwrap()
+    let reported = world.get("/_local/capacity", "").await.data();
+    reported["routes"]["GET /api/v3/credits/balance"]["requests"].as_u64().unwrap()
 }
 
-/// However long the ledger, a look at the past takes a few reads.
+/// A past balance takes a few reads, however long the ledger is.
 #[tokio::test]
-async fn a_look_at_the_past_takes_a_few_reads() {
+async fn a_past_balance_takes_a_few_reads() {
     let world = World::at("2024-01-15T10:30:00Z").await;
     let org = world.open(5_000).await;
     let body = json!({ "operation": "verification.standard" });
@@ -188,7 +188,7 @@ async fn a_look_at_the_past_takes_a_few_reads() {
 }
 
 #[tokio::test]
-async fn only_the_time_of_the_organisation_can_be_asked_for() {
+async fn only_the_organisations_lifetime_can_be_asked_for() {
     let world = World::at("2024-01-15T10:30:00Z").await;
     let org = world.open(10).await;
     for wrong in [
@@ -209,10 +209,10 @@ async fn only_the_time_of_the_organisation_can_be_asked_for() {
     assert_eq!(answer.failure(), "400 VALIDATION_ERROR");
 }
 
-/// For the minute after a lot's end, in which its end is not booked yet, lines still add up: what is in it is
-/// nobody's to spend, and the ledger still has it.
+/// In the minute between a lot's end and its booking, the rows still add up: its credits are not available, but
+/// still in the ledger.
 #[tokio::test]
-async fn lines_add_up_also_before_an_end_is_booked() {
+async fn rows_add_up_before_an_expiry_is_booked() {
     let world = World::at("2024-01-15T10:30:00Z").await;
     let org = world.open(100).await;
     world

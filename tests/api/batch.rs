@@ -1,13 +1,13 @@
-//! Many charged together, and what it would cost beforehand.
+//! Batches, and quotes for them.
 
 use serde_json::{Value, json};
-use tests::{Answer, Dice, Org, World, unique};
+use tests::{ApiAnswer, Dice, Org, World, unique};
 
 const NOW: &str = "2024-01-15T10:30:00Z";
 const BATCH: &str = "/api/v3/credits/consume/batch";
 const QUOTE: &str = "/api/v3/credits/quote";
 
-async fn batch(world: &World, org: &Org, name: &str, items: &[Value], mode: &str) -> Answer {
+async fn batch(world: &World, org: &Org, name: &str, items: &[Value], mode: &str) -> ApiAnswer {
     world.post(BATCH, &org.key, name, &json!({ "items": items, "mode": mode })).await
 }
 
@@ -15,8 +15,8 @@ fn item(operation: &str, quantity: u64) -> Value {
     json!({ "operation": operation, "quantity": quantity })
 }
 
-/// Each result in short: amount and balance after it, or why not.
-fn told(batch: &Value) -> Vec<(u64, String)> {
+/// Each result in short: amount and balance after it, or the reason.
+fn results(batch: &Value) -> Vec<(u64, String)> {
     let results = batch["results"].as_array().unwrap().iter();
     let short = results.map(|result| match result["status"].as_str().unwrap() {
         "approved" => {
@@ -44,7 +44,7 @@ async fn an_atomic_batch_is_charged_whole_or_not_at_all() {
     let made = first.created();
     let expected =
         [(4, "15"), (3, "12"), (0, "12"), (6, "6")].map(|(amount, after)| (amount, after.to_owned()));
-    assert_eq!(told(&made), expected);
+    assert_eq!(results(&made), expected);
     assert_eq!(made["balance"]["available"], json!(6));
     let sources: Vec<Vec<(&str, u64)>> = made["results"].as_array().unwrap().iter().map(sources).collect();
     assert_eq!(
@@ -60,7 +60,7 @@ async fn an_atomic_batch_is_charged_whole_or_not_at_all() {
     let mut of_batch: Vec<_> =
         made["results"].as_array().unwrap().iter().map(|result| &result["transaction"]).collect();
     of_batch.reverse();
-    assert_eq!(lines.iter().collect::<Vec<_>>(), of_batch, "one line an item, as it was answered");
+    assert_eq!(lines.iter().collect::<Vec<_>>(), of_batch, "one row for each item, equal to the answer");
     let again = batch(&world, &org, "b1", &items, "atomic").await;
     assert_eq!((again.header("idempotent-replayed"), again.created()), (Some("true"), made));
     assert_eq!(
@@ -83,7 +83,7 @@ fn sources(result: &Value) -> Vec<(&str, u64)> {
 }
 
 #[tokio::test]
-async fn a_partial_batch_charges_in_order_what_can_be_paid() {
+async fn a_partial_batch_charges_payable_items_in_order() {
     let world = World::at(NOW).await;
     let org = world.open(6).await;
     let items = [
@@ -101,7 +101,7 @@ async fn a_partial_batch_charges_in_order_what_can_be_paid() {
         (1, "1"),
         (0, "INSUFFICIENT_CREDITS"),
     ];
-    assert_eq!(told(&first), expected.map(|(amount, after)| (amount, after.to_owned())));
+    assert_eq!(results(&first), expected.map(|(amount, after)| (amount, after.to_owned())));
     let short = &first["results"][1]["error"]["details"];
     assert_eq!((&short["required"], &short["available"]), (&json!(3), &json!(2)));
     world.grant(&org.id, &json!({ "source": "bonus", "amount": 100 })).await;
@@ -172,9 +172,9 @@ async fn some_state(world: &World, dice: &mut Dice) -> Org {
     org
 }
 
-/// What is quoted is what then happens, to the credit, and nothing was written for it.
+/// A request has exactly the result that its quote predicted, and the quote writes nothing.
 #[tokio::test]
-async fn a_quote_is_what_happens() {
+async fn a_quote_predicts_the_result() {
     let world = World::at(NOW).await;
     let mut dice = Dice(7);
     let mut outcomes = [0, 0];
@@ -225,7 +225,7 @@ async fn a_quote_is_what_happens() {
     assert!(outcomes.iter().all(|count| *count > 20), "{outcomes:?}");
 }
 
-/// An error without what a caller can do about it, which differs: a quote has no key to send again.
+/// An error without its hints, which differ: a quote has no key to repeat.
 fn but_mend(error: &Value) -> Value {
     let mut error = error.clone();
     if let Some(mend) = error.pointer_mut("/details/mend") {
@@ -234,7 +234,7 @@ fn but_mend(error: &Value) -> Value {
     error
 }
 
-/// Item by item.
+/// Compares a quote with the batch, item by item.
 fn agrees(quote: &Value, made: &Value) {
     let (quoted, results) = (quote["items"].as_array().unwrap(), made["results"].as_array().unwrap());
     for (quoted, result) in quoted.iter().zip(results) {
@@ -244,9 +244,9 @@ fn agrees(quote: &Value, made: &Value) {
     assert_eq!(quote["balanceAfter"], made["balance"]["available"]);
 }
 
-/// Required and available => the package that mends it, and for how many credits.
+/// Required and available credits, with the package that covers the difference.
 #[tokio::test]
-async fn a_quote_says_what_would_mend_it() {
+async fn a_quote_proposes_a_sufficient_package() {
     let world = World::at(NOW).await;
     let org = world.open(10).await;
     for (quantity, lacking, package, credits, price) in [

@@ -1,15 +1,15 @@
-//! What is sold, for how much, and since when.
+//! The catalogue: packages, prices and plans, and since when they apply.
 
 use std::collections::BTreeSet;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, World, send};
+use tests::{ApiAnswer, World, send};
 
 const PUBLIC: [&str; 3] = ["/api/v3/credits/packages", "/api/v3/pricing", "/api/v3/plans"];
 pub(crate) const NOW: &str = "2024-01-15T10:30:00Z";
 
-/// The entry of a list that has `value` in `field`.
+/// The entry of a list whose `field` is `value`.
 pub(crate) fn entry(list: &Value, field: &str, value: &str) -> Value {
     list.as_array().unwrap().iter().find(|one| one[field] == json!(value)).cloned().unwrap_or_default()
 }
@@ -18,7 +18,7 @@ async fn price(world: &World, operation: &str) -> Value {
     entry(&world.get("/api/v3/pricing", "").await.data(), "operation", operation)
 }
 
-pub(crate) async fn put(world: &World, path: &str, body: Value) -> Answer {
+pub(crate) async fn put(world: &World, path: &str, body: Value) -> ApiAnswer {
     world.put(&format!("/admin/v1/{path}"), world.operator(), &body).await
 }
 
@@ -52,7 +52,7 @@ async fn prices_are_the_seeds() {
         json!({ "operation": "verification.enhanced", "category": "verification", "credits": 2, "monthly": false,
             "priceVersion": 1, "effectiveFrom": "1970-01-01T00:00:00Z", "next": null })
     );
-    let told: Vec<_> = listed
+    let reported: Vec<_> = listed
         .as_array()
         .unwrap()
         .iter()
@@ -67,7 +67,7 @@ async fn prices_are_the_seeds() {
         })
         .collect();
     assert_eq!(
-        told,
+        reported,
         [
             "verification verification.biometric 3",
             "verification verification.document 1",
@@ -111,9 +111,9 @@ async fn plans_are_the_seeds() {
     assert_eq!(world.get("/api/v3/plans", "").await.data(), expected);
 }
 
-/// No key is asked for. Of one that is sent, only the currency of its organisation counts, for packages.
+/// No API key is needed. If one is sent, packages use the currency of its organisation.
 #[tokio::test]
-async fn anybody_may_read_what_is_sold() {
+async fn the_catalogue_is_public() {
     let world = World::demo().await;
     for path in PUBLIC {
         let expected = world.get(path, "").await.data();
@@ -134,7 +134,7 @@ async fn anybody_may_read_what_is_sold() {
 }
 
 #[tokio::test]
-async fn what_is_unchanged_is_not_sent_again() {
+async fn an_unchanged_catalogue_is_not_sent_again() {
     let world = World::demo().await;
     let mut tags = BTreeSet::new();
     for path in PUBLIC {
@@ -181,8 +181,8 @@ async fn what_is_unchanged_is_not_sent_again() {
     }
 }
 
-/// A price that is changed with effect from tomorrow: today's debits cost what they did, tomorrow's
-/// the new price, and each row keeps the version that it was charged at.
+/// A price change for tomorrow: debits of today cost the old price, debits of tomorrow the new one, and each row
+/// names its version.
 #[tokio::test]
 async fn a_debit_keeps_the_price_it_was_charged_at() {
     let world = World::at(NOW).await;

@@ -1,4 +1,4 @@
-//! The operator's side of what is sold: versions, and that none is lost.
+//! The operator's changes of the catalogue: versions, and that none is lost.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,12 +7,12 @@ use chrono::{DateTime, Utc};
 use domain::{Category, Credits, Operation, PriceChange, PriceList, Rate, RateList, Reference, When};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Books, Kind, World, backends, send, unique};
+use tests::{TestLedger, World, WriteFault, backends, send, unique};
 
 use crate::api::catalogue::{NOW, advance, entry, put};
 
 #[tokio::test]
-async fn the_same_put_sent_again_changes_nothing() {
+async fn a_repeated_put_changes_nothing() {
     let world = World::at(NOW).await;
     let later = "2024-02-01T00:00:00Z";
     for (path, body) in [
@@ -34,8 +34,8 @@ async fn the_same_put_sent_again_changes_nothing() {
         let name = tests::unique();
         for replayed in [None, Some("true")] {
             let answer = named(&name).await;
-            let told = (answer.data(), answer.header("idempotent-replayed"));
-            assert_eq!(told, (first.clone(), replayed), "{path} {body}");
+            let reported = (answer.data(), answer.header("idempotent-replayed"));
+            assert_eq!(reported, (first.clone(), replayed), "{path} {body}");
         }
     }
     // Repeating the first of two changes keeps the one that was planned after it.
@@ -98,7 +98,7 @@ async fn packages_come_change_and_go() {
 }
 
 #[tokio::test]
-async fn plans_change_at_their_time_for_whoever_has_them() {
+async fn plan_changes_take_effect_at_their_time() {
     let world = World::at(NOW).await;
     let opened = async |plan: &str| {
         let body = json!({ "name": "Own", "plan": plan });
@@ -164,9 +164,9 @@ async fn rates_are_set_one_way() {
     assert_eq!(answer.header("cache-control"), Some("no-store"));
 }
 
-/// Changes that come together are all made, whether they touch the same thing or not.
+/// Simultaneous changes are all made, whether or not they concern the same entry.
 #[tokio::test(flavor = "multi_thread")]
-async fn changes_at_once_are_all_made() {
+async fn simultaneous_changes_are_all_made() {
     let world = Arc::new(World::demo().await);
     let changes = (0..16).flat_map(|n| {
         let price = json!({ "amount": 100 + n, "currency": "GBP" });
@@ -190,12 +190,12 @@ async fn changes_at_once_are_all_made() {
         versions.push(sent.await.unwrap());
     }
     for path in ["pricing/aml.pep", "plans/basic"] {
-        let told = versions
+        let reported = versions
             .iter()
             .filter(|(changed, _)| changed == path)
             .map(|(_, version)| version.as_u64().unwrap());
-        let told: BTreeSet<_> = told.collect();
-        assert_eq!(told, (2..18).collect::<BTreeSet<_>>(), "{path}");
+        let reported: BTreeSet<_> = reported.collect();
+        assert_eq!(reported, (2..18).collect::<BTreeSet<_>>(), "{path}");
     }
     let prices = world.get("/api/v3/pricing", "").await.data();
     let packages = world.get("/api/v3/credits/packages", "").await.data();
@@ -206,12 +206,12 @@ async fn changes_at_once_are_all_made() {
     assert_eq!(entry(&prices, "operation", "aml.pep")["priceVersion"], json!(17));
 }
 
-/// The same with functions that remember nothing of one another, on every DynamoDB there is; and what
-/// a function has read before, it goes by for a minute and no longer.
+/// The same with processes that share no cache, on every available DynamoDB; a function's cache is valid for one
+/// minute.
 #[tokio::test(flavor = "multi_thread")]
-async fn processes_that_share_nothing_lose_no_change() {
+async fn processes_without_shared_caches_lose_no_change() {
     for backend in backends() {
-        let books = Books::on(backend.as_deref()).await;
+        let books = TestLedger::on(backend.as_deref()).await;
         let start = "2024-01-15T10:30:00Z".parse().unwrap();
         let settings = Arc::new(books.settings());
         settings.load(&local::catalogue().unwrap()).await.unwrap();
@@ -244,12 +244,14 @@ async fn processes_that_share_nothing_lose_no_change() {
     }
 }
 
-/// A change whose answer or sending is lost is sent again, and is one version all the same.
+/// A change whose request or answer is lost is repeated, and makes one version.
 #[tokio::test]
 async fn a_change_with_a_lost_answer_is_made_once() {
     let start = NOW.parse().unwrap();
-    for kind in [Kind::AnswerLost, Kind::RequestLost, Kind::Throttled, Kind::ServerError] {
-        let books = Books::new().await;
+    for kind in
+        [WriteFault::AnswerLost, WriteFault::RequestLost, WriteFault::Throttled, WriteFault::ServerError]
+    {
+        let books = TestLedger::new().await;
         books.settings().load(&local::catalogue().unwrap()).await.unwrap();
         let settings = books.settings();
         let operation = Operation::try_from("aml.pep".to_owned()).unwrap();
@@ -266,11 +268,10 @@ async fn a_change_with_a_lost_answer_is_made_once() {
     }
 }
 
-/// Whoever has read before a change, and is done reading after it, is not remembered: a function goes
-/// by its own changes at once.
+/// A read that started before a change and ends after it is not cached: a function sees its own changes at once.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_read_before_a_change_is_not_remembered_after_it() {
-    let books = Books::new().await;
+async fn a_read_before_a_change_is_not_cached_after_it() {
+    let books = TestLedger::new().await;
     let settings = Arc::new(books.settings());
     settings.load(&local::catalogue().unwrap()).await.unwrap();
     let operation = Operation::try_from("aml.pep".to_owned()).unwrap();
@@ -288,17 +289,17 @@ async fn what_was_read_before_a_change_is_not_remembered_after_it() {
         let credits = Credits::try_from(version).unwrap();
         let wanted = PriceChange { credits, category: None, monthly: None };
         let set = |list: &PriceList| list.change(&operation, wanted, When::new(None, now));
-        let told = settings.change(set).await.unwrap().price;
+        let reported = settings.change(set).await.unwrap().price;
         for reader in readers {
             reader.await.unwrap();
         }
         let known = settings.catalogue(now).await.unwrap();
-        assert_eq!(known.prices.price(&name, now).unwrap().1, told, "{version}");
+        assert_eq!(known.prices.price(&name, now).unwrap().1, reported, "{version}");
     }
 }
 
 #[tokio::test]
-async fn only_operators_change_what_is_sold() {
+async fn only_operators_change_the_catalogue() {
     let world = World::demo().await;
     let before = world.get("/api/v3/pricing", "").await.data();
     for (path, body) in [

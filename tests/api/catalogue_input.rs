@@ -1,4 +1,4 @@
-//! Changes of the catalogue that do not read, and are not made.
+//! Invalid changes of the catalogue are refused.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -6,32 +6,32 @@ use tests::{World, send};
 
 use crate::api::catalogue::NOW;
 
-/// Before it.
+/// A time before the clock's.
 const PAST: &str = "2024-01-15T10:29:59Z";
 
 async fn everything(world: &World) -> Vec<Value> {
-    let mut told = vec![world.get("/admin/v1/exchange-rates", world.operator()).await.data()];
+    let mut reported = vec![world.get("/admin/v1/exchange-rates", world.operator()).await.data()];
     for path in ["credits/packages", "pricing", "plans"] {
-        told.push(world.get(&format!("/api/v3/{path}"), "").await.data());
+        reported.push(world.get(&format!("/api/v3/{path}"), "").await.data());
     }
-    told
+    reported
 }
 
-/// Sends each body to each path; it is refused for the fields that are named, and changes nothing.
+/// Checks that each body is refused at its path with exactly these fields, and changes nothing.
 async fn check(world: &World, table: &[(&str, Value, &str)]) {
     let before = everything(world).await;
     for (path, body, fields) in table {
         let answer = world.put(&format!("/admin/v1/{path}"), world.operator(), body).await;
         assert_eq!(answer.failure(), "400 VALIDATION_ERROR", "{path} {body}");
-        let told = answer.body["error"]["details"]["fields"].as_object().unwrap();
-        let told: Vec<_> = told.keys().map(String::as_str).collect();
-        assert_eq!(told.join(" "), *fields, "{path} {body}: {}", answer.body);
+        let reported = answer.body["error"]["details"]["fields"].as_object().unwrap();
+        let reported: Vec<_> = reported.keys().map(String::as_str).collect();
+        assert_eq!(reported.join(" "), *fields, "{path} {body}: {}", answer.body);
     }
     assert_eq!(everything(world).await, before);
 }
 
 #[tokio::test]
-async fn a_price_that_does_not_read_is_not_set() {
+async fn an_invalid_price_is_refused() {
     let world = World::at(NOW).await;
     let long = format!("pricing/{}", "x".repeat(65));
     check(
@@ -64,7 +64,7 @@ async fn a_price_that_does_not_read_is_not_set() {
 }
 
 #[tokio::test]
-async fn a_package_that_does_not_read_is_not_sold() {
+async fn an_invalid_package_is_refused() {
     let world = World::at(NOW).await;
     let long = format!("packages/{}", "x".repeat(65));
     let price = json!({ "amount": 100, "currency": "GBP" });
@@ -101,7 +101,7 @@ async fn a_package_that_does_not_read_is_not_sold() {
 }
 
 #[tokio::test]
-async fn a_plan_that_does_not_read_is_not_offered() {
+async fn an_invalid_plan_is_refused() {
     let world = World::at(NOW).await;
     let price = json!({ "amount": 100, "currency": "GBP" });
     let priced = |amount: Value| json!({ "price": { "amount": amount, "currency": "GBP" } });
@@ -132,7 +132,7 @@ async fn a_plan_that_does_not_read_is_not_offered() {
 }
 
 #[tokio::test]
-async fn a_rate_that_does_not_read_is_not_set() {
+async fn an_invalid_rate_is_refused() {
     let world = World::at(NOW).await;
     check(
         &world,
@@ -155,7 +155,7 @@ async fn a_rate_that_does_not_read_is_not_set() {
 }
 
 #[tokio::test]
-async fn a_put_that_is_none_is_refused_before_anything_else() {
+async fn a_malformed_put_is_refused_before_anything_else() {
     let world = World::at(NOW).await;
     let before = everything(&world).await;
     let request = |path: &str| world.request(Method::PUT, &format!("/admin/v1/{path}"), world.operator());
@@ -170,7 +170,7 @@ async fn a_put_that_is_none_is_refused_before_anything_else() {
     assert_eq!(everything(&world).await, before);
 }
 
-/// What stands at a limit is taken, and null is as good as left out.
+/// Values at the limits are accepted, and null is the same as no value.
 #[tokio::test]
 async fn limits_are_within_reach() {
     let world = World::at(NOW).await;

@@ -1,7 +1,7 @@
-//! Ways in which outsiders once made credits, or kept them beyond their end: each with what is right.
+//! Former loopholes that created credits or kept them beyond their end, each with the correct behaviour.
 
 use serde_json::{Value, json};
-use tests::{Answer, Org, World, unique};
+use tests::{ApiAnswer, Org, World, unique};
 
 const NOW: &str = "2024-01-15T10:30:00Z";
 
@@ -10,7 +10,7 @@ async fn plan(world: &World, org: &Org, plan: &str) {
     world.put(&path, world.operator(), &json!({ "plan": plan })).await.data();
 }
 
-async fn refund(world: &World, org: &Org, transaction: &Value, more: Value) -> Answer {
+async fn refund(world: &World, org: &Org, transaction: &Value, more: Value) -> ApiAnswer {
     let mut body = json!({ "transactionId": transaction, "reason": "technical_failure" });
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     world.post("/api/v3/credits/refund", &org.key, &unique(), &body).await
@@ -31,7 +31,7 @@ async fn is_sound(world: &World, org: &Org) {
     assert_eq!(audit["problems"], json!([]), "{audit}");
 }
 
-/// Ten to the twelfth credits, captured on an unlimited plan and refunded a month later, were bonus credits without
+/// Once, 10^12 credits captured on an unlimited plan and refunded a month later became bonus credits without an
 /// end.
 #[tokio::test]
 async fn an_unlimited_plan_mints_nothing() {
@@ -75,7 +75,7 @@ async fn an_unlimited_plan_mints_nothing() {
     }
 }
 
-/// A month of an unlimited plan has a safety bound, which two debits cannot pass together and an operator may raise.
+/// An unlimited plan has a monthly safety limit, which two debits cannot exceed together and an operator may raise.
 #[tokio::test]
 async fn an_unlimited_plan_has_a_safety_bound() {
     let world = World::at(NOW).await;
@@ -95,16 +95,16 @@ async fn an_unlimited_plan_has_a_safety_bound() {
     assert_eq!(raised.data()["limit"], json!(1_000_000_000_000_001_u64));
     let both =
         tokio::join!(world.consume(&org.key, "over", &debit), world.consume(&org.key, "over-too", &debit),);
-    let mut told = [both.0.status, both.1.status];
-    told.sort_unstable();
-    assert_eq!(told, [201, 403]);
+    let mut reported = [both.0.status, both.1.status];
+    reported.sort_unstable();
+    assert_eq!(reported, [201, 403]);
     for limit in [5, 999_999_999_999_999_u64, 4_000_000_000_000_001] {
         let refused = world.put(&path, world.operator(), &json!({ "limit": limit })).await;
         assert_eq!(refused.failure(), "400 VALIDATION_ERROR", "{limit}");
     }
 }
 
-/// An old debit, refunded sixteen times by one credit, took all places of the account.
+/// Once, sixteen refunds of one credit of an old debit filled all lots of the account.
 #[tokio::test]
 async fn refunds_take_no_places() {
     let world = World::at(NOW).await;
@@ -125,8 +125,7 @@ async fn refunds_take_no_places() {
     is_sound(&world, &org).await;
 }
 
-/// Sixteen promotions with different ends, and a hold of the one that ends on 5 April: released, its credits keep
-/// their service and their end.
+/// A released hold of one of sixteen promotions keeps the service and the end of its credits.
 #[tokio::test]
 async fn a_release_keeps_the_terms_of_a_promotion() {
     let world = World::at(NOW).await;
@@ -150,7 +149,7 @@ async fn a_release_keeps_the_terms_of_a_promotion() {
     is_sound(&world, &org).await;
 }
 
-/// What an operator has put right stays so through changes of plan.
+/// An operator's correction survives plan changes.
 #[tokio::test]
 async fn a_correction_survives_changes_of_plan() {
     let world = World::at(NOW).await;
@@ -181,7 +180,7 @@ async fn dispute(world: &World, purchase: &Value, action: &str) {
     world.settle().await;
 }
 
-/// available, in dispute, held, owed
+/// Credits that are available, in dispute, held and owed.
 async fn stand(world: &World, org: &Org) -> [u64; 4] {
     let balance = world.balance(&org.key).await;
     let number = |name: &str| balance[name].as_u64().unwrap();
@@ -189,10 +188,10 @@ async fn stand(world: &World, org: &Org) -> [u64; 4] {
     [number("available"), number("disputedCredits"), number("heldCredits"), owed]
 }
 
-/// Credits that come back to a purchase in dispute: while it is open they stay set aside, and once it is lost they
-/// lower the debt.
+/// Credits that return to a disputed purchase stay reserved while the dispute is open, and lower the debt once it
+/// is lost.
 #[tokio::test]
-async fn what_comes_back_to_a_disputed_purchase_is_not_spendable() {
+async fn credits_that_return_to_a_disputed_purchase_are_not_spendable() {
     let quantity = |count: u64| json!({ "operation": "verification.standard", "quantity": count });
     for (outcome, back_before, expected) in [
         ("open", true, [0, 450, 0, 0]),
@@ -231,7 +230,7 @@ async fn what_comes_back_to_a_disputed_purchase_is_not_spendable() {
     }
 }
 
-/// A debt never stands beside purchased credits that could settle it.
+/// A debt never remains beside purchased credits that could settle it.
 #[tokio::test]
 async fn a_debt_is_settled_by_whatever_could() {
     let all = json!({ "operation": "verification.standard", "quantity": 500 });

@@ -1,13 +1,13 @@
-//! Terms between an organisation and its operators: credits on account, freezes, adjustments, disputes.
+//! Credit terms: credits on account, freezes, adjustments, disputes.
 
 use reqwest::Method;
 use scrip_http::{Clock, System};
 use serde_json::{Value, json};
-use tests::{Answer, Org, World, send, unique};
+use tests::{ApiAnswer, Org, World, send, unique};
 
 const NOW: &str = "2024-01-15T10:30:00Z";
 
-async fn operate(world: &World, org: &Org, what: &str) -> Answer {
+async fn operate(world: &World, org: &Org, what: &str) -> ApiAnswer {
     let path = format!("/admin/v1/organisations/{}/{what}", org.id);
     world.post(&path, world.operator(), &unique(), &json!({ "reason": "Fraud" })).await
 }
@@ -18,7 +18,7 @@ async fn world(allowance: u64) -> (World, Org) {
     (world, org)
 }
 
-async fn spend(world: &World, org: &Org, amount: u64) -> Answer {
+async fn spend(world: &World, org: &Org, amount: u64) -> ApiAnswer {
     let body = json!({ "operation": "verification.standard", "quantity": amount });
     world.consume(&org.key, &unique(), &body).await
 }
@@ -28,7 +28,7 @@ async fn limit(world: &World, org: &Org, limit: u64) -> Value {
     send(world.request(Method::PUT, &path, world.operator()).json(&json!({ "limit": limit }))).await.data()
 }
 
-async fn adjust(world: &World, org: &Org, body: &Value) -> Answer {
+async fn adjust(world: &World, org: &Org, body: &Value) -> ApiAnswer {
     world
         .post(&format!("/admin/v1/organisations/{}/adjustments", org.id), world.operator(), &unique(), body)
         .await
@@ -45,7 +45,7 @@ async fn dispute(world: &World, bought: &Value, action: &str) {
     world.settle().await;
 }
 
-/// Rule 9 from the first credit on account to the purchase that settles it.
+/// Rule 9, from the first credit on account to the purchase that settles it.
 #[tokio::test]
 async fn credits_are_spent_on_account_and_settled_first() {
     let (world, org) = world(5).await;
@@ -146,12 +146,12 @@ async fn adjustments_say_who_and_why() {
 }
 
 #[tokio::test]
-async fn a_frozen_organisation_spends_and_buys_nothing() {
+async fn a_frozen_organisation_cannot_spend_or_buy() {
     let (world, org) = world(5).await;
     assert_eq!(operate(&world, &org, "freeze").await.data()["frozen"], json!(true));
     let rows = world.transactions(&org.key, "").await.len();
     assert_eq!(operate(&world, &org, "freeze").await.data()["frozen"], json!(true));
-    assert_eq!(world.transactions(&org.key, "").await.len(), rows, "said again, it changes nothing");
+    assert_eq!(world.transactions(&org.key, "").await.len(), rows, "a repeat changes nothing");
     assert_eq!(spend(&world, &org, 1).await.failure(), "403 ORGANISATION_FROZEN");
     let body = json!({ "package": "starter", "paymentMethod": "card_1" });
     let refused = world.post("/api/v3/credits/purchase", &org.key, "p", &body).await;
@@ -196,12 +196,12 @@ async fn a_dispute_sets_aside_and_gives_or_takes() {
     assert_eq!((&next["balance"]["available"], &next["balance"]["postPaid"]), (&json!(5), &Value::Null));
     let operations: Vec<_> =
         world.transactions(&org.key, "").await.iter().map(|line| line["operation"].clone()).collect();
-    let told =
+    let reported =
         operations.iter().filter(|operation| operation.as_str().unwrap().starts_with("credit.dispute"));
-    assert_eq!(told.count(), 4, "{operations:?}");
+    assert_eq!(reported.count(), 4, "{operations:?}");
 }
 
-/// An event that is not the provider's is refused before anything is done.
+/// A forged event is refused before anything is done.
 #[tokio::test]
 async fn a_forged_event_changes_nothing() {
     let (world, org) = world(0).await;

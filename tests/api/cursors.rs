@@ -1,4 +1,4 @@
-//! Lists are read by cursors of ours alone, and every page is a bounded number of requests.
+//! Lists accept only signed cursors, and every page makes a bounded number of requests.
 
 use std::fs;
 use std::path::Path;
@@ -10,32 +10,32 @@ use local::{Data, Machine, Options, Seed};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use store::{Cursor, Query};
-use tests::{Answer, Books, Org, World, moment};
+use tests::{ApiAnswer, Org, TestLedger, World, moment};
 
 const TRANSACTIONS: &str = "/api/v3/credits/transactions";
 const AUDIT: &str = "/api/v3/credits/audit";
 
-/// Requests to the tables that one page makes at most: 31 for a statement, one for the refunds of its lines, and four
-/// for who calls (key, organisation, catalogue, test clock).
+/// The most requests of one page: 31 for a statement, one for the refunds of its rows, and four for the caller
+/// (key, organisation, catalogue, test clock).
 const REQUESTS_MAX: u64 = 36;
 
-/// Reads of a statement's page at most.
+/// The most reads of one page of a statement.
 const READS_MAX: u64 = 24;
 
-/// A page, and how many requests it made.
-async fn page(world: &World, route: &str, query: &str, key: &str) -> (Answer, u64) {
+/// A page, and the number of its requests.
+async fn page(world: &World, route: &str, query: &str, key: &str) -> (ApiAnswer, u64) {
     world.delete("/_local/capacity", "").await.data();
     let answer = world.get(&format!("{route}?{query}"), key).await;
-    let told = world.get("/_local/capacity", "").await.data();
-    let requests = told["routes"][format!("GET {route}")]["requests"].as_u64().unwrap_or(0);
+    let reported = world.get("/_local/capacity", "").await.data();
+    let requests = reported["routes"][format!("GET {route}")]["requests"].as_u64().unwrap_or(0);
     (answer, requests)
 }
 
-fn next(answer: &Answer) -> Option<String> {
+fn next(answer: &ApiAnswer) -> Option<String> {
     answer.body["meta"]["pagination"]["nextCursor"].as_str().map(str::to_owned)
 }
 
-/// All pages of a list: what they have, and how many there were. None makes more requests than it may.
+/// The entries of all pages of a list, and the number of pages. Checks the requests of each page.
 async fn pages(world: &World, (route, rows): (&str, &str), query: &str, key: &str) -> (Vec<Value>, usize) {
     let (mut lines, mut count, mut cursor) = (Vec::new(), 0, String::new());
     loop {
@@ -57,9 +57,10 @@ async fn spend(world: &World, org: &Org, count: usize) {
     }
 }
 
-/// Thirty years without a transaction: a page ends after its reads, whatever was found, and the next goes on.
+/// Thirty years without a transaction: a page ends after a number of reads, whatever it found, and the next one
+/// continues.
 #[tokio::test]
-async fn years_of_silence_are_read_a_bounded_number_of_requests_at_a_time() {
+async fn years_without_rows_are_read_in_bounded_pages() {
     let world = World::at("2024-01-15T10:30:00Z").await;
     let org = world.open(100).await;
     spend(&world, &org, 3).await;
@@ -85,7 +86,7 @@ async fn years_of_silence_are_read_a_bounded_number_of_requests_at_a_time() {
     assert_eq!(rows.len(), 4);
 }
 
-/// A filter that few rows pass reads more rows at a time, not more often.
+/// A filter that few rows pass reads more rows at once, not more often.
 #[tokio::test]
 async fn a_sparse_filter_makes_no_more_requests_than_a_page_may() {
     let world = World::at("2024-01-15T10:30:00Z").await;
@@ -104,7 +105,7 @@ async fn a_sparse_filter_makes_no_more_requests_than_a_page_may() {
     }
 }
 
-/// What the list knew before: a digest that anybody can make. 106,363 months would have been read.
+/// A cursor with a digest that anyone can compute. Once, it caused 106,363 reads.
 #[tokio::test]
 async fn a_forged_cursor_reads_nothing() {
     let world = World::at("2024-01-15T10:30:00Z").await;
@@ -127,11 +128,11 @@ async fn a_forged_cursor_reads_nothing() {
     }
 }
 
-/// A place that lies outside the account's months is read from where the account has months. Nobody can send one;
-/// should a key be lost, it costs no more than any other page.
+/// A position outside the account's months is read from the account's own months. Only a leaked key could make such
+/// a cursor, and it costs no more than any other page.
 #[tokio::test]
 async fn a_place_outside_the_accounts_months_is_read_within_them() {
-    let books = Books::new().await;
+    let books = TestLedger::new().await;
     let now: DateTime<Utc> = "2024-01-15T10:30:00Z".parse().unwrap();
     let id = books.open(100, now).await;
     let cursor = Cursor::parse(&format!("{}.{}", u64::MAX, "7ZZZZZZZZZZZZZZZZZZZZZZZZZ")).unwrap();
@@ -139,10 +140,10 @@ async fn a_place_outside_the_accounts_months_is_read_within_them() {
     assert_eq!((page.receipts.len(), page.next), (1, None));
 }
 
-/// Rows years apart, and one of them is gone: the others are told, in a bounded number of reads each page.
+/// Rows are years apart and one is missing: the others are listed, with a bounded number of reads for each page.
 #[tokio::test]
 async fn a_missing_row_does_not_stop_a_list_that_spans_years() {
-    let mut books = Books::new().await;
+    let mut books = TestLedger::new().await;
     let mut now: DateTime<Utc> = "2020-01-15T10:30:00Z".parse().unwrap();
     let id = books.open(100, now).await;
     for year in 2020..2030 {
@@ -159,14 +160,14 @@ async fn a_missing_row_does_not_stop_a_list_that_spans_years() {
             books.delete(&item).await;
         }
     }
-    let told: Vec<_> = books.rows(id, now).await.iter().map(|row| row.sequence).collect();
+    let reported: Vec<_> = books.rows(id, now).await.iter().map(|row| row.sequence).collect();
     let expected: Vec<_> = whole.iter().map(|row| row.sequence).filter(|row| *row != lost.sequence).collect();
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
 }
 
-/// Each list's cursor is its own: for its account, its filters and, of deliveries, its webhook.
+/// A cursor is valid for one list only: its account, its filters and, for deliveries, its webhook.
 #[tokio::test]
-async fn a_cursor_of_one_list_is_none_of_another() {
+async fn a_cursor_is_valid_for_its_own_list_only() {
     let world = World::at("2024-01-15T10:30:00Z").await;
     let (org, other) = (world.open(100).await, world.open(100).await);
     spend(&world, &org, 3).await;
@@ -195,9 +196,9 @@ async fn a_cursor_of_one_list_is_none_of_another() {
     }
 }
 
-/// The log of one webhook's deliveries is none of another's.
+/// A cursor of one webhook's deliveries is invalid for another webhook.
 #[tokio::test]
-async fn a_cursor_of_one_webhooks_deliveries_is_none_of_anothers() {
+async fn a_cursor_of_deliveries_is_valid_for_its_own_webhook_only() {
     let world = World::demo().await;
     let mut paths = Vec::new();
     for name in ["a", "b"] {
@@ -216,7 +217,7 @@ async fn a_cursor_of_one_webhooks_deliveries_is_none_of_anothers() {
     assert_eq!(world.get(&at(&paths[1]), world.key()).await.failure(), "400 INVALID_CURSOR");
 }
 
-/// One data folder has one key: a cursor lives on over a restart, and another folder's does not read.
+/// A data folder has one cursor key: a cursor survives a restart, and another folder's is invalid.
 #[tokio::test]
 async fn the_key_stays_in_the_data_folder() {
     let client = reqwest::Client::new();
@@ -244,9 +245,9 @@ async fn the_key_stays_in_the_data_folder() {
     assert!(remembered["cursorKey"].as_str().unwrap().len() >= 32);
 }
 
-/// The functions that write and read cursors have the key, and no others.
+/// Exactly the functions that write and read cursors have the key.
 #[test]
-fn the_template_gives_the_key_to_those_who_need_it() {
+fn the_template_gives_the_key_to_the_functions_that_need_it() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let template = fs::read_to_string(root.join("template.yaml")).unwrap();
     let mut given = Vec::new();

@@ -1,4 +1,4 @@
-//! What is told of a field that does not read: what it must be, in one voice, at every path.
+//! Errors of invalid fields: what the field must be, in the same words at every path.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ const BATCH: &str = "/api/v3/credits/consume/batch";
 const KEYS: &str = "/admin/v1/organisations/{org}/keys";
 const FIELDS_OF_CONSUME: &str = "the fields are: operation, quantity, resourceId, customerId, memberId, service, metadata, settleBy, dedupe";
 
-/// Sends each body to its path; what is told is the path of the one field and what mends it.
+/// Checks that each body is refused at its path with one field and its hint.
 async fn check(table: &[(Method, &str, &str, &str)]) {
     let world = World::demo().await;
     for (method, path, body, expected) in table {
@@ -21,17 +21,17 @@ async fn check(table: &[(Method, &str, &str, &str)]) {
         }
         let answer = send(request).await;
         assert_eq!(answer.failure(), "400 VALIDATION_ERROR", "{path} {body}: {answer:?}");
-        let told: Vec<_> = answer.body["error"]["details"]["fields"]
+        let reported: Vec<_> = answer.body["error"]["details"]["fields"]
             .as_object()
             .unwrap()
             .iter()
             .map(|(field, problem)| format!("{field}: {}", problem.as_str().unwrap()))
             .collect();
-        assert_eq!(told, [*expected], "{path} {body}");
+        assert_eq!(reported, [*expected], "{path} {body}");
     }
 }
 
-/// A row of a table: path, body, and what is told.
+/// A table row: path, body, and the error.
 type Row<'a> = (&'a str, &'a str, &'a str);
 
 fn post<'a>(table: &[Row<'a>]) -> Vec<(Method, &'a str, &'a str, &'a str)> {
@@ -44,7 +44,7 @@ fn put<'a>(table: &[Row<'a>]) -> Vec<(Method, &'a str, &'a str, &'a str)> {
 
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-async fn a_value_of_the_wrong_kind_is_told_what_it_must_be() {
+async fn a_value_of_the_wrong_type_names_the_expected_type() {
     const HOLDS: &str = "/api/v3/credits/holds";
     check(&post(&[
         (CONSUME, r#"{"operation": 7}"#, "operation: must be text, not a number"),
@@ -121,7 +121,7 @@ async fn a_value_of_the_wrong_kind_is_told_what_it_must_be() {
 }
 
 #[tokio::test]
-async fn settings_of_the_wrong_kind_are_told_what_they_must_be() {
+async fn settings_of_the_wrong_type_name_the_expected_type() {
     const RECHARGE: &str = "/api/v3/credits/auto-recharge";
     const RATE: &str = "/admin/v1/exchange-rates/GBP/EUR";
     check(&put(&[
@@ -164,7 +164,7 @@ async fn settings_of_the_wrong_kind_are_told_what_they_must_be() {
 }
 
 #[tokio::test]
-async fn a_word_that_nobody_knows_is_told_those_that_are_known() {
+async fn an_unknown_word_gets_the_known_ones() {
     const SERVICES: &str = "service: must be one of: smartcheck, smartaccess, smartenroll, api, biometric";
     check(&post(&[
         (CONSUME, r#"{"operation": "a", "service": "x"}"#, SERVICES),
@@ -189,7 +189,7 @@ async fn a_word_that_nobody_knows_is_told_those_that_are_known() {
 }
 
 #[tokio::test]
-async fn a_field_that_is_missing_unknown_or_twice_is_named() {
+async fn a_missing_unknown_or_duplicate_field_is_named() {
     let unknown = |name: &str, meant: &str| {
         format!("{name}: is not a field of this request{meant}; {FIELDS_OF_CONSUME}")
     };
@@ -219,7 +219,7 @@ async fn a_field_that_is_missing_unknown_or_twice_is_named() {
 }
 
 #[tokio::test]
-async fn a_query_is_told_what_it_must_be() {
+async fn an_invalid_query_names_the_expected_value() {
     const LIST: &str = "/api/v3/credits/transactions?";
     const PARAMETERS: &str =
         "the parameters are: limit, cursor, type, category, operation, customerId, memberId, from, to";
@@ -240,7 +240,7 @@ async fn a_query_is_told_what_it_must_be() {
     .map(|(query, expected)| (Method::GET, format!("{LIST}{query}"), expected))
     .collect();
     let table: Vec<_> =
-        table.iter().map(|(method, path, told)| (method.clone(), path.as_str(), "", *told)).collect();
+        table.iter().map(|(method, path, reported)| (method.clone(), path.as_str(), "", *reported)).collect();
     check(&table).await;
     check(&[(
         Method::GET,
@@ -252,7 +252,7 @@ async fn a_query_is_told_what_it_must_be() {
 }
 
 #[tokio::test]
-async fn what_is_no_json_is_told_with_its_place() {
+async fn invalid_json_is_reported_with_its_place() {
     const ENDS: &str = "body: the body is not JSON: it ends inside an object at line 1, column 16";
     check(&post(&[
         (CONSUME, "", "body: must be a JSON object, and is empty"),
@@ -299,9 +299,9 @@ async fn what_is_no_json_is_told_with_its_place() {
     .await;
 }
 
-/// What was sent may be a secret that stands in the wrong place.
+/// The value that was sent may be a secret in the wrong field.
 #[tokio::test]
-async fn nothing_that_was_sent_is_told_again() {
+async fn errors_never_repeat_sent_values() {
     let world = World::demo().await;
     let secret = "sk_live_secret".repeat(50);
     for (field, value) in [
@@ -322,7 +322,7 @@ async fn nothing_that_was_sent_is_told_again() {
     let body = json!({ "operation": "aml.basic", secret.clone(): 1 });
     let answer = world.consume(world.key(), &unique(), &body).await;
     let fields: Vec<_> = answer.body["error"]["details"]["fields"].as_object().unwrap().iter().collect();
-    let [(name, Value::String(told))] = fields.as_slice() else { panic!("{}", answer.body) };
+    let [(name, Value::String(reported))] = fields.as_slice() else { panic!("{}", answer.body) };
     assert_eq!(name.chars().count(), 121);
-    assert!(!told.contains("secret"), "{told}");
+    assert!(!reported.contains("secret"), "{reported}");
 }

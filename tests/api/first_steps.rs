@@ -1,4 +1,4 @@
-//! What a caller meets on the first day: errors, quotes and answers that say what to do, and what they may not say.
+//! A caller's first requests: errors, quotes and answers that say what to do, and what they must not say.
 
 use local::engine::Engine;
 use local::{Data, LEDGER_TABLE, Machine, Options, Seed};
@@ -18,14 +18,14 @@ fn mend(error: &Value) -> String {
     error["details"]["mend"].as_str().unwrap().to_owned()
 }
 
-/// A key of an organisation with these scopes.
+/// A new key of an organisation.
 async fn key(world: &World, org: &str, body: &Value) -> String {
     let path = format!("/admin/v1/organisations/{org}/keys");
     let made = world.post(&path, world.operator(), &unique(), body).await.created();
     made["key"].as_str().unwrap().to_owned()
 }
 
-/// Buys 500 credits for £49; the purchase.
+/// Buys 500 credits for £49; returns the purchase's id.
 async fn buy(world: &World, key: &str) -> String {
     let body = json!({ "package": "starter", "paymentMethod": "card_1" });
     let bought = world.post("/api/v3/credits/purchase", key, &unique(), &body).await.created();
@@ -33,7 +33,7 @@ async fn buy(world: &World, key: &str) -> String {
 }
 
 #[tokio::test]
-async fn too_few_credits_say_what_this_caller_can_do() {
+async fn insufficient_credits_say_what_this_caller_can_do() {
     let world = World::at(NOW).await;
     let org = world.open(10).await;
     let again = "then send the request again with the same Idempotency-Key";
@@ -61,7 +61,7 @@ async fn too_few_credits_say_what_this_caller_can_do() {
     assert!(text.starts_with("take at most") && !text.contains("purchase"), "{text}");
 }
 
-/// What a quote proposes can be bought.
+/// A purchase that a quote proposes succeeds.
 #[tokio::test]
 async fn a_quote_proposes_no_purchase_that_would_be_refused() {
     let world = World::at(NOW).await;
@@ -97,7 +97,7 @@ async fn a_quote_proposes_no_purchase_that_would_be_refused() {
     assert!(reason.contains("more than one payment may be"), "{quote}");
 }
 
-/// The dispute moves credits out of one place and into another: none of them has ended.
+/// A dispute moves credits between buckets: none of them has expired.
 #[tokio::test]
 async fn credits_in_dispute_have_not_expired() {
     let world = World::at(NOW).await;
@@ -116,7 +116,7 @@ async fn credits_in_dispute_have_not_expired() {
     }
 }
 
-/// Lots that merge give their credits to one another: none of them has ended. What comes back after its end has.
+/// Merging lots move credits between lots: none of them has expired. Credits that return after their end have.
 #[tokio::test]
 async fn credits_of_merged_lots_have_not_expired() {
     let world = World::at(NOW).await;
@@ -159,7 +159,7 @@ async fn a_purchase_that_was_refunded_says_so_in_money() {
 }
 
 #[tokio::test]
-async fn a_key_that_sets_may_read_what_it_sets() {
+async fn a_settings_key_may_read_what_it_writes() {
     let world = World::at(NOW).await;
     let org = world.open(0).await;
     let sets = key(&world, &org.id, &json!({ "mode": "live", "scopes": ["settings:write"] })).await;
@@ -176,9 +176,9 @@ async fn a_key_that_sets_may_read_what_it_sets() {
     assert_eq!(put(json!({ "lowBalanceThreshold": 0 })).await, json!(0));
 }
 
-/// Each refused body, and what is told of its one field.
+/// Bodies that are refused, each with the error of its one field.
 #[tokio::test]
-async fn an_operator_is_told_what_a_field_takes() {
+async fn errors_of_operators_requests_name_valid_values() {
     let world = World::at(NOW).await;
     let org = world.open(0).await;
     let of = |path: &str| format!("/admin/v1/organisations/{}/{path}", org.id);
@@ -233,7 +233,7 @@ async fn an_operator_is_told_what_a_field_takes() {
 }
 
 #[tokio::test]
-async fn what_is_not_found_says_where_it_may_be() {
+async fn a_404_says_where_the_thing_may_be() {
     let world = World::at(NOW).await;
     let org = world.open(50).await;
     let test = key(&world, &org.id, &json!({ "mode": "test", "scopes": tests::EVERY_SCOPE })).await;
@@ -264,7 +264,7 @@ async fn what_is_not_found_says_where_it_may_be() {
     }
 }
 
-/// The page that `nextAction.url` names is one that a browser can open, and its button finishes the payment.
+/// The page of `nextAction.url` opens in a browser, and its button completes the payment.
 #[tokio::test]
 async fn a_payment_is_authenticated_in_a_browser() {
     let world = World::at(NOW).await;
@@ -284,7 +284,7 @@ async fn a_payment_is_authenticated_in_a_browser() {
     assert_eq!(line["status"], json!("approved"));
 }
 
-/// A demo account whose record was broken by hand does not stop the start, so that an operator can repair it.
+/// A damaged demo account does not stop the start, so that an operator can repair it.
 #[tokio::test]
 async fn a_broken_demo_account_starts_and_is_repaired() {
     use aws_sdk_dynamodb::types::AttributeValue;
@@ -334,7 +334,7 @@ async fn a_revoked_key_says_who_issues_another() {
     assert!(refused.body["error"]["message"].as_str().unwrap().contains("ask an operator for another"));
 }
 
-/// A purchase settles first what is owed, so the purchase that a quote proposes covers that too.
+/// A purchase settles debt first, so the purchase that a quote proposes covers the debt too.
 #[tokio::test]
 async fn a_quote_counts_what_a_purchase_settles_first() {
     let world = World::at(NOW).await;

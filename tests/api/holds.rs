@@ -1,7 +1,7 @@
-//! Holds as callers see them.
+//! Holds, captures and releases over HTTP.
 
 use serde_json::{Value, json};
-use tests::{Answer, Org, World, unique};
+use tests::{ApiAnswer, Org, World, unique};
 
 const NOW: &str = "2024-01-15T10:30:00Z";
 const HOLDS: &str = "/api/v3/credits/holds";
@@ -10,7 +10,7 @@ async fn hold(world: &World, org: &Org, body: Value) -> Value {
     world.post(HOLDS, &org.key, &unique(), &body).await.created()
 }
 
-async fn act(world: &World, org: &Org, hold: &Value, (act, name): (&str, &str), body: Value) -> Answer {
+async fn act(world: &World, org: &Org, hold: &Value, (act, name): (&str, &str), body: Value) -> ApiAnswer {
     world.post(&format!("{HOLDS}/{}/{act}", hold["holdId"].as_str().unwrap()), &org.key, name, &body).await
 }
 
@@ -29,7 +29,7 @@ async fn numbers(world: &World, org: &Org) -> [u64; 3] {
 }
 
 /// Status, captured and remaining.
-fn told(hold: &Value) -> (String, u64, u64) {
+fn summary(hold: &Value) -> (String, u64, u64) {
     let number = |name: &str| hold[name].as_u64().unwrap();
     (hold["status"].as_str().unwrap().to_owned(), number("captured"), number("remaining"))
 }
@@ -44,15 +44,15 @@ async fn a_hold_is_captured_in_parts_and_released() {
     assert_eq!(made["sources"], json!([{ "source": "subscription", "lotId": "sub_2024-01", "amount": 12 }]));
     assert_eq!(numbers(&world, &org).await, [8, 12, 0]);
     let first = act(&world, &org, &made, ("capture", "c1"), json!({ "amount": 5 })).await;
-    assert_eq!(told(&first.created()), ("held".into(), 5, 7));
+    assert_eq!(summary(&first.created()), ("held".into(), 5, 7));
     assert_eq!(numbers(&world, &org).await, [8, 7, 5]);
     let more = act(&world, &org, &made, ("capture", &unique()), json!({ "amount": 8 })).await;
     assert_eq!(more.failure(), "402 INSUFFICIENT_CREDITS");
     assert_eq!(more.body["error"]["details"]["available"], json!(7));
     let second = act(&world, &org, &made, ("capture", "c2"), json!({ "amount": 3 })).await.created();
-    assert_eq!(told(&second), ("held".into(), 8, 4));
+    assert_eq!(summary(&second), ("held".into(), 8, 4));
     let end = act(&world, &org, &made, ("release", "r1"), json!({})).await.created();
-    assert_eq!(told(&end), ("released".into(), 8, 0));
+    assert_eq!(summary(&end), ("released".into(), 8, 0));
     assert_eq!(numbers(&world, &org).await, [12, 0, 8]);
     for (what, body) in [("capture", json!({})), ("capture", json!({ "amount": 1 })), ("release", json!({}))]
     {
@@ -73,7 +73,7 @@ async fn a_hold_is_captured_in_parts_and_released() {
     lines_of(&world, &org, &end).await;
 }
 
-/// The lines of the ledger: a debit, captures of 0, a credit; and what was captured is found by its operation.
+/// The rows of the ledger: a debit, captures of 0, a credit; captures are found by their operation.
 async fn lines_of(world: &World, org: &Org, end: &Value) {
     let mut lines = world.transactions(&org.key, "limit=4").await;
     lines.truncate(4);
@@ -113,7 +113,7 @@ async fn a_hold_captured_whole_is_closed() {
         let made = hold(&world, &org, json!({ "amount": 6 })).await;
         assert_eq!(made["operation"], Value::Null);
         let end = act(&world, &org, &made, ("capture", &unique()), body).await.created();
-        assert_eq!(told(&end), ("captured".into(), 6, 0));
+        assert_eq!(summary(&end), ("captured".into(), 6, 0));
         let closed = act(&world, &org, &made, ("release", &unique()), json!({})).await;
         assert_eq!(
             (closed.failure().as_str(), &closed.body["error"]["details"]["status"]),
@@ -123,13 +123,13 @@ async fn a_hold_captured_whole_is_closed() {
     assert_eq!(numbers(&world, &org).await, [8, 0, 12]);
     let made = hold(&world, &org, json!({ "operation": "applicants.import" })).await;
     let end = act(&world, &org, &made, ("capture", &unique()), json!({})).await.created();
-    assert_eq!(told(&end), ("captured".into(), 0, 0));
+    assert_eq!(summary(&end), ("captured".into(), 0, 0));
 }
 
-/// Whoever looks finds it expired, before anybody has gone round: the hold itself, the balance, a debit that
-/// needs the credits, a batch, a quote; and the scheduler for everybody else.
+/// Any request finds an ended hold expired before the scheduler has closed it: a read of the hold, the balance, a
+/// debit that needs the credits, a batch, a quote.
 #[tokio::test]
-async fn a_hold_that_has_ended_gives_back_what_it_has_to_whoever_looks() {
+async fn any_request_finds_an_ended_hold_expired() {
     for who in ["hold", "capture", "balance", "consume", "batch", "scheduler"] {
         let world = World::at(NOW).await;
         let org = world.open(20).await;
@@ -156,7 +156,7 @@ async fn a_hold_that_has_ended_gives_back_what_it_has_to_whoever_looks() {
             "nothing is written"
         );
         match who {
-            "hold" => assert_eq!(told(&look(&world, &org, &made).await), ("expired".into(), 4, 0)),
+            "hold" => assert_eq!(summary(&look(&world, &org, &made).await), ("expired".into(), 4, 0)),
             "capture" => {
                 let late = act(&world, &org, &made, ("capture", &unique()), json!({})).await;
                 assert_eq!(late.failure(), "409 HOLD_CLOSED");
@@ -165,8 +165,8 @@ async fn a_hold_that_has_ended_gives_back_what_it_has_to_whoever_looks() {
             "batch" => {
                 let batch = json!({ "items": [body], "mode": "partial" });
                 let path = "/api/v3/credits/consume/batch";
-                let told = world.post(path, &org.key, &unique(), &batch).await.created();
-                assert_eq!(told["results"][0]["status"], json!("approved"));
+                let reported = world.post(path, &org.key, &unique(), &batch).await.created();
+                assert_eq!(reported["results"][0]["status"], json!("approved"));
             }
             _ => (),
         }
@@ -177,9 +177,9 @@ async fn a_hold_that_has_ended_gives_back_what_it_has_to_whoever_looks() {
     }
 }
 
-/// Captured after the month has turned it counts there; what is given back of the month before is gone.
+/// A capture after the end of the month counts in the new month; released credits of the old month are gone.
 #[tokio::test]
-async fn a_hold_goes_on_when_the_month_turns() {
+async fn a_hold_outlives_the_month() {
     let world = World::at("2024-01-31T23:00:00Z").await;
     let org = world.open(10).await;
     world.grant(&org.id, &json!({ "source": "purchased", "amount": 10 })).await;
@@ -198,7 +198,7 @@ async fn a_hold_goes_on_when_the_month_turns() {
 }
 
 #[tokio::test]
-async fn holds_go_by_the_rules_of_debits() {
+async fn holds_follow_the_rules_of_debits() {
     let world = World::at(NOW).await;
     let org = world.open(0).await;
     world
@@ -225,13 +225,13 @@ async fn holds_go_by_the_rules_of_debits() {
     assert_eq!(refused.failure(), "403 ORGANISATION_FROZEN");
     let refused = act(&world, &org, &made, ("capture", &unique()), json!({})).await;
     assert_eq!(refused.failure(), "403 ORGANISATION_FROZEN");
-    assert_eq!(told(&look(&world, &org, &made).await), ("held".into(), 0, 5), "nothing is kept back");
+    assert_eq!(summary(&look(&world, &org, &made).await), ("held".into(), 0, 5), "nothing is reserved");
     act(&world, &org, &made, ("release", &unique()), json!({})).await.created();
     assert_eq!(numbers(&world, &org).await, [0, 0, 200]);
 }
 
 #[tokio::test]
-async fn what_does_not_read_is_told() {
+async fn an_invalid_request_is_refused() {
     let world = World::at(NOW).await;
     let org = world.open(20).await;
     for (body, field) in [
@@ -266,10 +266,10 @@ async fn what_does_not_read_is_told() {
     assert_eq!(world.get(&format!("{HOLDS}/{id}"), &org.key).await.failure(), "404 NOT_FOUND");
 }
 
-/// More ended holds than one request closes: a debit that needs them all is told to come again, and each time two
-/// more are closed. The largest come first.
+/// More ended holds than one request closes: a debit that needs them all is to be repeated, and each repeat closes
+/// two more, the largest first.
 #[tokio::test]
-async fn many_holds_that_end_together_are_given_back_bit_by_bit() {
+async fn many_ended_holds_are_closed_step_by_step() {
     let world = World::at(NOW).await;
     let org = world.open(60).await;
     for _ in 0..20 {
@@ -279,9 +279,9 @@ async fn many_holds_that_end_together_are_given_back_bit_by_bit() {
     world.machine.oversleep("2024-01-15T10:31:00Z".parse().unwrap()).unwrap();
     let body = json!({ "operation": "verification.standard", "quantity": 60 });
     assert_eq!(world.post("/api/v3/credits/quote", &org.key, "", &body).await.data()["allowed"], json!(true));
-    let told = world.consume(&org.key, "all", &body).await;
+    let reported = world.consume(&org.key, "all", &body).await;
     assert_eq!(
-        (told.failure().as_str(), told.header("retry-after")),
+        (reported.failure().as_str(), reported.header("retry-after")),
         ("409 OPERATION_IN_PROGRESS", Some("1"))
     );
     let large = json!({ "operation": "verification.standard", "quantity": 40 });
@@ -297,10 +297,10 @@ async fn many_holds_that_end_together_are_given_back_bit_by_bit() {
     assert_eq!(numbers(&world, &org).await, [0, 0, 60]);
 }
 
-/// What an ended hold gives back is available once the hold is closed. A debit that needs it closes the hold; one
-/// that does not is paid from what is available, in the order of consumption, and so a quote says.
+/// Credits of an ended hold are available once it is closed. A debit that needs them closes it; any other is paid
+/// from available credits, in the order of consumption, and a quote says the same.
 #[tokio::test]
-async fn what_has_come_back_is_spent_in_its_turn() {
+async fn returned_credits_are_spent_in_order() {
     let world = World::at(NOW).await;
     let org = world.open(10).await;
     world.grant(&org.id, &json!({ "source": "purchased", "amount": 10 })).await;

@@ -1,21 +1,21 @@
-//! Every route that changes something, by the OpenAPI document: under an idempotency key it is carried out once.
+//! Every route of the OpenAPI document that changes something takes effect once under an idempotency key.
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{World, unique};
+use tests::{ApiRequest, World, unique};
 
 const NOW: &str = "2024-01-15T10:30:00Z";
 
-/// A request that an example is made of.
+/// An example request of a route.
 struct Example {
     method: Method,
     path: String,
     body: Value,
-    /// Another request that may not have the same key.
+    /// A different request, which the same key refuses.
     other: (String, Value),
 }
 
-/// What the examples are about.
+/// The machine and organisation of the examples.
 struct Scene {
     world: World,
     org: String,
@@ -40,7 +40,7 @@ impl Scene {
         Self { world, org, key, test }
     }
 
-    /// Makes something by POST, and says what it is called.
+    /// Creates something by POST; returns its id.
     async fn made(&self, path: &str, body: Value, field: &str) -> String {
         let made = self.world.post(path, &self.key, &unique(), &body).await.created();
         made[field].as_str().unwrap().to_owned()
@@ -55,14 +55,14 @@ impl Scene {
         self.made("/api/v3/credits/holds", json!({ "amount": 3 }), "holdId").await
     }
 
-    /// Every webhook goes to an address that nothing answers at, so that it is always as quick.
+    /// Creates a webhook at an address without a listener, so that every delivery is equally fast.
     async fn webhook(&self) -> String {
         let body = json!({ "url": "http://127.0.0.1:9/" });
         let id = self.made("/api/v3/webhooks", body, "webhookId").await;
         format!("/api/v3/webhooks/{id}")
     }
 
-    /// A webhook that has taken what has happened so far.
+    /// Creates a webhook that has received every event so far.
     async fn delivered(&self) -> String {
         let inbox = format!("{}/_local/inbox/own", self.world.machine.base_url());
         let id = self.made("/api/v3/webhooks", json!({ "url": inbox }), "webhookId").await;
@@ -73,7 +73,7 @@ impl Scene {
         format!("/api/v3/webhooks/{id}")
     }
 
-    /// A request for a route of the OpenAPI document; none for a route that nobody has given one.
+    /// The example request of a route of the OpenAPI document; none if there is none.
     #[expect(clippy::too_many_lines, reason = "one list, a place for each route")]
     async fn example(&self, route: &str) -> Option<Example> {
         let at = |path: &str| format!("/admin/v1/organisations/{}{path}", self.org);
@@ -239,7 +239,7 @@ impl Scene {
         Some(Example { method, other: (path.clone(), other), path, body })
     }
 
-    /// Whose key the route takes.
+    /// The API key or operator key that the route takes.
     fn key(&self, route: &str) -> &str {
         match route {
             "POST /api/v3/test-clock" => &self.test,
@@ -248,7 +248,7 @@ impl Scene {
         }
     }
 
-    /// What can be read of everything that the routes change.
+    /// The answers of every read of what the routes change.
     async fn snapshot(&self) -> Vec<Value> {
         self.world.settle().await;
         let mut seen = Vec::new();
@@ -276,13 +276,13 @@ impl Scene {
 }
 
 impl Example {
-    /// One that says it all by its path.
+    /// An example without a body.
     fn by_path(method: &str, path: String, other: &str) -> Self {
         Self { method: method.parse().unwrap(), path, body: json!({}), other: (other.to_owned(), json!({})) }
     }
 }
 
-/// Routes that change nothing, or take no key of a caller.
+/// Routes that change nothing, or take no API key.
 const WITHOUT: [&str; 3] = [
     "POST /api/v3/credits/quote",
     "POST /api/v3/payments/events",
@@ -290,8 +290,8 @@ const WITHOUT: [&str; 3] = [
     "POST /admin/v1/organisations/{id}/repair",
 ];
 
-/// Every route of the document that changes something, so that a new one is in it: sent again it is answered the
-/// same and changes nothing; the key serves no other request.
+/// Every route of the document that changes something: repeated, it gives the same answer and changes nothing; its
+/// key refuses any other request.
 #[tokio::test]
 async fn every_route_that_changes_something_honours_a_key() {
     let document = World::demo().await.get("/openapi.json", "").await.body;
@@ -312,7 +312,8 @@ async fn every_route_that_changes_something_honours_a_key() {
             };
             let (key, name) = (scene.key(&route), unique());
             let send = async |path: &str, body: &Value| {
-                scene.world.call(method.clone(), path, key, (&name, body)).await
+                let request = ApiRequest::new(method.clone(), path, key);
+                scene.world.call(&request.under(&name).with(body)).await
             };
             let first = send(&path, &body).await;
             assert!((200..300).contains(&first.status), "{route}: {first:?}");
@@ -334,7 +335,7 @@ async fn every_route_that_changes_something_honours_a_key() {
             assert_eq!(again.data(), expected, "{route}");
             let reused = send(&other.0, &other.1).await;
             assert_eq!(reused.failure(), "422 IDEMPOTENCY_KEY_REUSED", "{route}");
-            assert_eq!(scene.snapshot().await, before, "{route} changed something when it was sent again");
+            assert_eq!(scene.snapshot().await, before, "the repeated {route} changed something");
             routes += 1;
             if route.ends_with("/freeze") {
                 let path = format!("/admin/v1/organisations/{}/unfreeze", scene.org);

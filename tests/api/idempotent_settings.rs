@@ -1,21 +1,20 @@
-//! A request under an idempotency key is carried out once, whichever route it is for: a sending that comes late
-//! undoes nothing.
+//! A request under an idempotency key takes effect once, on any route: a late repeat undoes nothing.
 
 use chrono::TimeDelta;
 use domain::{ClaimKey, Fingerprint, IdempotencyKey};
 use reqwest::Method;
 use serde_json::{Value, json};
 use store::{Begun, Changes, ClaimsOf, Moment, Start, Unsettled};
-use tests::{Books, World, backends, moment, unique};
+use tests::{ApiRequest, TestLedger, World, backends, moment, unique};
 
 const NOW: &str = "2024-01-15T10:30:00Z";
 const RECHARGE: &str = "/api/v3/credits/auto-recharge";
 const ALERTS: &str = "/api/v3/credits/alerts";
 
-/// Each line: a request, another one that undoes it, and what is to be read once the first has come again.
+/// Each row: a request, another one that undoes it, and the state after the first was repeated.
 #[tokio::test]
-#[expect(clippy::too_many_lines, reason = "one history, told from its beginning to its end")]
-async fn a_late_duplicate_undoes_nothing() {
+#[expect(clippy::too_many_lines, reason = "one history from beginning to end")]
+async fn a_late_repeat_undoes_nothing() {
     let world = World::at(NOW).await;
     let org = world.open(10).await;
     let at = |path: &str| format!("/admin/v1/organisations/{}{path}", org.id);
@@ -93,10 +92,13 @@ async fn a_late_duplicate_undoes_nothing() {
         ),
     ] {
         let name = unique();
-        let send = async || world.call(method.clone(), first, key, (&name, &body)).await;
+        let send = async || {
+            let request = ApiRequest::new(method.clone(), first, key);
+            world.call(&request.under(&name).with(&body)).await
+        };
         let answered = send().await;
         assert_eq!((answered.status, answered.header("idempotent-replayed")), (200, None), "{answered:?}");
-        world.call(method.clone(), later, key, (&unique(), &other)).await.data();
+        world.call(&ApiRequest::new(method.clone(), later, key).under(&unique()).with(&other)).await.data();
         let late = send().await;
         assert_eq!(late.header("idempotent-replayed"), Some("true"), "{first}");
         assert_eq!(late.data(), answered.data(), "{first}");
@@ -107,12 +109,14 @@ async fn a_late_duplicate_undoes_nothing() {
     world.put("/api/v3/subscription", owner, &json!({ "plan": "enterprise" })).await.data();
 }
 
-/// A refused request takes no key: it may be sent again, and so may another one.
+/// A refused request does not use up its key: it may be repeated, and the key may serve another request.
 #[tokio::test]
 async fn a_refused_request_takes_no_key() {
     let world = World::at(NOW).await;
     let org = world.open(10).await;
-    let put = async |body: Value| world.call(Method::PUT, RECHARGE, &org.key, ("k", &body)).await;
+    let put = async |body: Value| {
+        world.call(&ApiRequest::new(Method::PUT, RECHARGE, &org.key).under("k").with(&body)).await
+    };
     assert_eq!(put(json!({ "enabled": true, "threshold": 5 })).await.failure(), "400 VALIDATION_ERROR");
     assert_eq!(put(json!({ "enabled": 7 })).await.failure(), "400 VALIDATION_ERROR");
     let on = json!({ "enabled": true, "threshold": 5, "amount": 500, "paymentMethod": "card_1" });
@@ -128,14 +132,14 @@ async fn a_refused_request_takes_no_key() {
     // shared, and a conflict is refused.
     let other = world.open(10).await;
     let body = json!({ "enabled": false, "threshold": 5, "amount": 500, "paymentMethod": "card_1" });
-    world.call(Method::PUT, RECHARGE, &other.key, ("k", &body)).await.data();
+    world.call(&ApiRequest::new(Method::PUT, RECHARGE, &other.key).under("k").with(&body)).await.data();
     let debit = world.consume(&org.key, "k", &json!({ "operation": "aml.basic" })).await;
     assert_eq!(debit.failure(), "422 IDEMPOTENCY_KEY_REUSED");
 }
 
-/// Many sendings of one request at once: one is carried out, the others are answered the same or told to wait.
+/// Many simultaneous copies of one request: one takes effect, the others get the same answer or are to wait.
 #[tokio::test(flavor = "multi_thread")]
-async fn sendings_at_once_are_one_request() {
+async fn simultaneous_copies_are_one_request() {
     let world = std::sync::Arc::new(World::at(NOW).await);
     let org = world.open(10).await;
     let mut sendings = tokio::task::JoinSet::new();
@@ -158,15 +162,15 @@ async fn sendings_at_once_are_one_request() {
     assert_eq!(world.get("/api/v3/webhooks", &org.key).await.data().as_array().unwrap().len(), 1);
 }
 
-/// A request to change something, in the store.
-struct Setting<'a> {
-    books: &'a Books,
+/// A request that changes a setting, in the store.
+struct SettingChange<'a> {
+    books: &'a TestLedger,
     changes: Changes,
     asked: Fingerprint,
 }
 
-impl<'a> Setting<'a> {
-    fn new(books: &'a Books, account: domain::AccountId, name: &str, thing: Option<&str>) -> Self {
+impl<'a> SettingChange<'a> {
+    fn new(books: &'a TestLedger, account: domain::AccountId, name: &str, thing: Option<&str>) -> Self {
         let key = ClaimKey::Caller(IdempotencyKey::try_from(name.to_owned()).unwrap());
         let (of, thing) = (ClaimsOf::Account(account), thing.map(str::to_owned));
         Self {
@@ -192,17 +196,17 @@ impl<'a> Setting<'a> {
     }
 }
 
-/// A sending that broke off is gone on with by the next, under the same id; but not once another request has set
-/// the same thing and was answered.
+/// A repeat continues an interrupted request under the same id, unless another request has changed the same setting
+/// since and was answered.
 #[tokio::test]
-async fn a_request_that_broke_off_does_not_undo_a_later_one() {
+async fn an_interrupted_request_does_not_undo_a_later_one() {
     for backend in backends() {
-        let books = Books::on(backend.as_deref()).await;
+        let books = TestLedger::on(backend.as_deref()).await;
         let start = moment(NOW.parse().unwrap());
         let account = books.open(10, start.now).await;
         let at = |seconds: i64| Moment { wall: start.wall + TimeDelta::seconds(seconds), ..start };
-        let on = Setting::new(&books, account, "on", Some("recharge"));
-        let off = Setting::new(&books, account, "off", Some("recharge"));
+        let on = SettingChange::new(&books, account, "on", Some("recharge"));
+        let off = SettingChange::new(&books, account, "off", Some("recharge"));
         let begun = on.carried_out(at(0)).await;
         assert!(matches!(on.begin(at(29)).await, Err(Unsettled::InProgress)));
         // The first request has not been answered, so the next one continues it, one at a time.
@@ -210,15 +214,15 @@ async fn a_request_that_broke_off_does_not_undo_a_later_one() {
         assert_eq!(next.id, begun.id);
         assert!(matches!(on.begin(at(31)).await, Err(Unsettled::InProgress)));
         let other = off.carried_out(at(40)).await;
-        assert!(matches!(on.begin(at(61)).await, Ok(Start::CarryOut(_))), "nobody was answered yet");
+        assert!(matches!(on.begin(at(61)).await, Ok(Start::CarryOut(_))), "no request was answered yet");
         off.answer(&other, "off").await;
         assert_eq!(on.begin(at(92)).await.unwrap(), Start::Overtaken);
         assert_eq!(off.begin(at(92)).await.unwrap(), Start::Answered("off".to_owned()));
-        let made = Setting::new(&books, account, "made", None);
+        let made = SettingChange::new(&books, account, "made", None);
         let first = made.carried_out(at(0)).await;
         assert_eq!(made.carried_out(at(100)).await.id, first.id);
         // A request that a fault interrupted can continue at once; a refused request frees its key.
-        let broken = Setting::new(&books, account, "broken", Some("alerts"));
+        let broken = SettingChange::new(&books, account, "broken", Some("alerts"));
         let first = broken.carried_out(at(0)).await;
         books.ledger.break_off(&broken.changes, &first).await.unwrap();
         let second = broken.carried_out(at(1)).await;
@@ -226,7 +230,7 @@ async fn a_request_that_broke_off_does_not_undo_a_later_one() {
         books.ledger.give_key_back(&broken.changes, &second).await.unwrap();
         assert_ne!(broken.carried_out(at(2)).await.id, first.id);
         let late = Moment { wall: start.wall + TimeDelta::days(32), ..start };
-        let reused = Setting { asked: Fingerprint("another".to_owned()), ..off };
+        let reused = SettingChange { asked: Fingerprint("another".to_owned()), ..off };
         assert!(matches!(reused.begin(at(100)).await, Err(Unsettled::KeyReused)));
         reused.carried_out(late).await;
     }

@@ -1,11 +1,11 @@
-//! Who may call, and whose credits they see.
+//! API keys: which requests a key may make, and which credits it sees.
 
 use reqwest::Method;
 use serde_json::json;
 use tests::{World, send, unique};
 
 #[tokio::test]
-async fn keys_that_are_none_open_nothing() {
+async fn invalid_keys_are_refused() {
     let world = World::demo().await;
     let last = if world.key().ends_with('x') { 'y' } else { 'x' };
     let near_miss = format!("{}{last}", &world.key()[..47]);
@@ -39,7 +39,7 @@ async fn keys_that_are_none_open_nothing() {
 }
 
 #[tokio::test]
-async fn a_revoked_key_opens_nothing_and_a_new_one_does() {
+async fn a_revoked_key_is_refused_and_a_new_one_works() {
     let world = World::demo().await;
     let org = world.open(10).await;
     let path = format!("/admin/v1/organisations/{}/keys", org.id);
@@ -72,9 +72,10 @@ async fn a_revoked_key_opens_nothing_and_a_new_one_does() {
     assert_eq!(reused.failure(), "422 IDEMPOTENCY_KEY_REUSED");
 }
 
-/// Of many sendings of one creation at once, exactly one is shown the key, and it is the key that works.
+/// Of many simultaneous copies of a request that creates a key, exactly one answer shows the key, and it is the key
+/// that works.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_is_shown_to_one_sending() {
+async fn a_key_is_shown_in_one_answer() {
     let world = std::sync::Arc::new(World::demo().await);
     let org = world.open(10).await;
     let path = format!("/admin/v1/organisations/{}/keys", org.id);
@@ -92,7 +93,7 @@ async fn a_key_is_shown_to_one_sending() {
     assert_eq!(world.balance(shown[0]).await["available"], json!(10));
 }
 
-/// A key that is created without scopes reads and spends, and nothing else.
+/// A key that is created without scopes can read and spend, and nothing else.
 #[tokio::test]
 async fn a_key_without_scopes_reads_and_spends() {
     let world = World::demo().await;
@@ -151,9 +152,9 @@ async fn a_key_does_what_its_scopes_say() {
     }
 }
 
-/// scope => whether webhooks and their deliveries are shown, whether they can be changed
+/// Each scope, whether it reads webhooks and deliveries, and whether it changes them.
 #[tokio::test]
-async fn whoever_may_set_webhooks_up_may_look_at_them() {
+async fn webhook_scopes_include_reading() {
     let world = World::demo().await;
     let org = world.open(10).await;
     let keys = format!("/admin/v1/organisations/{}/keys", org.id);
@@ -204,7 +205,7 @@ async fn a_plan_without_api_access_takes_only_dashboard_keys() {
 }
 
 #[tokio::test]
-async fn nobody_sees_another_organisations_credits() {
+async fn no_key_sees_another_organisations_credits() {
     let world = World::demo().await;
     let (one, other) = (world.open(10).await, world.open(20).await);
     let body = json!({ "operation": "aml.basic", "resourceId": "secret" });
@@ -248,7 +249,7 @@ async fn a_test_key_sees_a_ledger_of_its_own() {
 }
 
 #[tokio::test]
-async fn each_side_of_the_house_has_its_keys() {
+async fn api_keys_and_operator_keys_are_separate() {
     let world = World::demo().await;
     let path = "/admin/v1/organisations";
     assert_eq!(

@@ -1,4 +1,4 @@
-//! What only the local machine has: who may call it, what its inbox keeps, and what it leaves on the disk.
+//! The local machine's own routes: which requests it accepts, what its inbox keeps, and its files.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,9 +10,9 @@ use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use tests::{World, send};
 
-/// What a page of the web would have a browser here send, and what a program here sends.
+/// Requests that a web page makes a local browser send, and requests of a local program.
 #[tokio::test]
-async fn no_page_of_the_web_reaches_the_local_routes() {
+async fn no_web_page_reaches_the_local_routes() {
     let world = World::at("2024-01-15T10:30:00Z").await;
     let port = world.machine.address.port();
     let advance = json!({ "advanceSeconds": 60 });
@@ -68,9 +68,9 @@ async fn page(world: &World) -> String {
     page.send().await.unwrap().text().await.unwrap()
 }
 
-/// Bodies that would be large as a page, and many of them.
+/// Large bodies, and many of them.
 #[tokio::test]
-async fn what_the_inbox_keeps_and_shows_has_a_bound() {
+async fn the_inbox_is_bounded() {
     let world = World::at("2024-01-15T10:30:00Z").await;
     let deep = "[".repeat(120) + &"0,".repeat(850_000) + "0" + &"]".repeat(120);
     assert!(deep.len() > 1_700_000);
@@ -91,7 +91,7 @@ async fn what_the_inbox_keeps_and_shows_has_a_bound() {
     assert!(shown.len() < 2_000_000, "{}", shown.len());
     assert!(
         shown.contains("The newest") && shown.contains("/_local/inbox/149"),
-        "it says that there are more"
+        "the answer says that there are more"
     );
     let all = world.get("/_local/inbox?limit=100", "").await.data();
     let names: Vec<_> = all.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
@@ -100,9 +100,9 @@ async fn what_the_inbox_keeps_and_shows_has_a_bound() {
     for number in 0..60 {
         post(format!("{number}"), json!({ "n": number }).to_string()).await.data();
     }
-    let told = world.get("/_local/inbox", "").await.data();
-    assert_eq!(told.as_array().unwrap().len(), 50);
-    assert_eq!(told[0]["body"], json!({ "n": 59 }));
+    let reported = world.get("/_local/inbox", "").await.data();
+    assert_eq!(reported.as_array().unwrap().len(), 50);
+    assert_eq!(reported[0]["body"], json!({ "n": 59 }));
     assert_eq!(world.get("/_local/inbox?limit=100", "").await.data().as_array().unwrap().len(), 60);
     for limit in ["0", "101", "x"] {
         let answer = world.get(&format!("/_local/inbox?limit={limit}"), "").await;
@@ -124,9 +124,9 @@ fn modes(folder: &Path) -> Vec<(String, u32)> {
     files.map(|file| (file.file_name().into_string().unwrap(), mode(&file.path()))).collect()
 }
 
-/// Keys in clear are in the folder.
+/// The data folder contains keys in clear text.
 #[tokio::test]
-async fn nobody_else_reads_the_data_folder() {
+async fn the_data_folder_is_private() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("new/data");
     let machine = start(&folder).await.unwrap();
@@ -154,9 +154,9 @@ async fn nobody_else_reads_the_data_folder() {
     assert_eq!((mode(&folder), mode(&folder.join("notes.txt"))), (0o755, 0o644));
 }
 
-/// The data is of no use without it, and new keys beside the old data would look as if all was lost.
+/// Without local.json the data is unusable, and new keys beside old data would look as if all was lost.
 #[tokio::test]
-async fn a_folder_whose_local_json_is_gone_says_so_and_stays_as_it_is() {
+async fn a_folder_without_its_local_json_is_refused_unchanged() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("local.json");
     let machine = start(home.path()).await.unwrap();
@@ -168,7 +168,7 @@ async fn a_folder_whose_local_json_is_gone_says_so_and_stays_as_it_is() {
         let words = format!("{:#}", start(home.path()).await.err().unwrap());
         assert!(words.contains("local.json is gone") && words.contains("dynamo.db"), "{words}");
         assert!(words.contains("Restore it, or choose another --data folder"), "{words}");
-        assert!(!file.exists(), "it is not begun anew");
+        assert!(!file.exists(), "no new data was created");
     }
     fs::write(&file, kept).unwrap();
     let again = start(home.path()).await.unwrap();

@@ -1,11 +1,11 @@
-//! The caller's own words: metadata, names that look alike, and what a refusal says to do.
+//! Metadata, names that look alike, and hints of refusals.
 
 use serde_json::{Value, json};
-use tests::{Answer, World};
+use tests::{ApiAnswer, World};
 
 const CONSUME: &str = "/api/v3/credits/consume";
 
-fn fields(answer: &Answer) -> Value {
+fn fields(answer: &ApiAnswer) -> Value {
     assert_eq!(answer.failure(), "400 VALIDATION_ERROR");
     answer.body["error"]["details"]["fields"].clone()
 }
@@ -29,7 +29,7 @@ async fn metadata_may_have_several_lines() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_metadata_is_told_by_its_key() {
+async fn invalid_metadata_is_reported_by_its_key() {
     let world = World::demo().await;
     let long = "k".repeat(41);
     let value = "must be at most 500 characters, without control characters other than line breaks and tabs";
@@ -63,9 +63,9 @@ async fn what_is_wrong_with_metadata_is_told_by_its_key() {
     assert_eq!(fields(&answer), json!({ "metadata.a": "must be sent once" }));
 }
 
-/// A letter with its accent is one name, whether it is one character or two.
+/// A letter with an accent is the same name in its composed and decomposed forms.
 #[tokio::test]
-async fn dedupe_knows_a_resource_however_its_letters_are_composed() {
+async fn dedupe_matches_a_resource_in_any_unicode_form() {
     let world = World::demo().await;
     let body = |resource: &str, customer: &str| {
         json!({ "operation": "aml.basic", "resourceId": resource, "customerId": customer,
@@ -87,9 +87,9 @@ async fn dedupe_knows_a_resource_however_its_letters_are_composed() {
     world.consume(world.key(), "k3", &body("resume", "Zoe")).await.created();
 }
 
-/// The duplicate of a debit is found the same way.
+/// The duplicate of a debit is found by the same comparison.
 #[tokio::test]
-async fn a_duplicate_is_known_however_its_letters_are_composed() {
+async fn a_duplicate_is_found_in_any_unicode_form() {
     let world = World::demo().await;
     let mut ids = Vec::new();
     for (name, resource) in [("k1", "caf\u{e9}"), ("k2", "cafe\u{301}")] {
@@ -107,7 +107,7 @@ async fn a_duplicate_is_known_however_its_letters_are_composed() {
     }
 }
 
-/// A hold has what it has: buying credits would not make it more, so nobody is told to.
+/// Buying credits would not enlarge a hold, so no hint proposes it.
 #[tokio::test]
 async fn capturing_more_than_is_held_says_so() {
     let world = World::demo().await;

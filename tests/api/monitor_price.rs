@@ -1,7 +1,7 @@
-//! A monitor that waits for credits goes on when its price falls to what is there.
+//! A monitor without credits resumes when its price falls to the balance.
 
 use serde_json::{Value, json};
-use tests::{Answer, Org, World, unique};
+use tests::{ApiAnswer, Org, World, unique};
 
 const PRICE: &str = "/admin/v1/pricing/aml.monitoring";
 
@@ -10,11 +10,11 @@ async fn status(world: &World, org: &Org) -> String {
     list[0]["status"].as_str().unwrap().to_owned()
 }
 
-async fn set_price(world: &World, body: &Value) -> Answer {
+async fn set_price(world: &World, body: &Value) -> ApiAnswer {
     world.put(PRICE, world.operator(), body).await
 }
 
-/// A monitor that costs five a month, of an organisation that has two.
+/// A monitor that costs five credits a month, of an organisation that has two.
 async fn suspended() -> (World, Org) {
     let world = World::at("2024-01-15T10:30:00Z").await;
     let org = world.open(2).await;
@@ -28,11 +28,11 @@ async fn suspended() -> (World, Org) {
 }
 
 #[tokio::test]
-async fn a_monitor_goes_on_when_its_price_falls() {
+async fn a_monitor_resumes_when_its_price_falls() {
     let (world, org) = suspended().await;
     set_price(&world, &json!({ "credits": 3 })).await.data();
     world.settle().await;
-    assert_eq!(status(&world, &org).await, "suspended", "three are still more than two");
+    assert_eq!(status(&world, &org).await, "suspended", "the price of three is more than the balance of two");
     set_price(&world, &json!({ "credits": 2 })).await.data();
     world.settle().await;
     assert_eq!(status(&world, &org).await, "active");
@@ -41,9 +41,9 @@ async fn a_monitor_goes_on_when_its_price_falls() {
     assert!(names.contains(&json!("monitor.resumed")), "{names:?}");
 }
 
-/// A price that was planned: the monitor goes on within the hour in which it comes into force.
+/// A planned price: the monitor resumes within an hour after it takes effect.
 #[tokio::test]
-async fn a_monitor_goes_on_when_a_planned_price_comes_into_force() {
+async fn a_monitor_resumes_when_a_planned_price_takes_effect() {
     let (world, org) = suspended().await;
     set_price(&world, &json!({ "credits": 1, "effectiveFrom": "2024-02-03T12:00:00Z" })).await.data();
     world.post_plain("/_local/clock", &json!({ "now": "2024-02-03T11:59:00Z" })).await.data();
@@ -54,9 +54,9 @@ async fn a_monitor_goes_on_when_a_planned_price_comes_into_force() {
     assert_eq!(status(&world, &org).await, "active");
 }
 
-/// An operation that costs nothing for a while: what waits goes on, and is not charged for it.
+/// An operation that is free for a while: suspended monitors resume and are not charged.
 #[tokio::test]
-async fn a_monitor_goes_on_for_nothing() {
+async fn a_monitor_resumes_when_its_operation_is_free() {
     let (world, org) = suspended().await;
     set_price(&world, &json!({ "credits": 0 })).await.data();
     world.settle().await;

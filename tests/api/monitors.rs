@@ -1,22 +1,22 @@
-//! Monitors: a monthly charge on a subject, once a month, suspended when it can't be paid.
+//! Monitors: a monthly charge for a subject, suspended while it cannot be paid.
 
 use serde_json::{Value, json};
-use tests::{Answer, Org, World, unique};
+use tests::{ApiAnswer, Org, World, unique};
 
-async fn watch(world: &World, key: &str, resource: &str) -> Answer {
+async fn watch(world: &World, key: &str, resource: &str) -> ApiAnswer {
     let body = json!({ "operation": "aml.monitoring", "resourceId": resource });
     world.post("/api/v3/monitors", key, &unique(), &body).await
 }
 
 async fn listed(world: &World, org: &Org) -> Vec<String> {
     let list = world.get("/api/v3/monitors?limit=100", &org.key).await.data();
-    let told = |monitor: &Value| {
+    let reported = |monitor: &Value| {
         format!("{} {}", monitor["resourceId"].as_str().unwrap(), monitor["status"].as_str().unwrap())
     };
-    list.as_array().unwrap().iter().map(told).collect()
+    list.as_array().unwrap().iter().map(reported).collect()
 }
 
-/// What an owner is told of monitors.
+/// The events of monitors.
 async fn events(world: &World, key: &str) -> Vec<Value> {
     let mut events = world.events(key).await;
     events.iter().for_each(tests::assert_event);
@@ -31,10 +31,10 @@ async fn clock(world: &World, now: &str) {
 /// The charges of monitors, by month.
 async fn charges(world: &World, org: &Org) -> Vec<String> {
     let lines = world.transactions(&org.key, "operation=aml.monitoring").await;
-    let told = |line: &Value| {
+    let reported = |line: &Value| {
         format!("{} {}", &line["timestamp"].as_str().unwrap()[..7], line["resourceId"].as_str().unwrap())
     };
-    let mut charges: Vec<_> = lines.iter().map(told).collect();
+    let mut charges: Vec<_> = lines.iter().map(reported).collect();
     charges.sort();
     charges
 }
@@ -83,10 +83,10 @@ async fn a_monitor_is_charged_when_it_is_made_and_in_every_month() {
     assert_eq!(world.balance(&org.key).await["available"], json!(10));
 }
 
-/// Short of credits a month is not paid: the monitor waits and its owner is told; whatever brings credits
-/// has it go on.
+/// Without enough credits a month is not paid: the monitor is suspended with an event, and resumes when credits
+/// arrive.
 #[tokio::test]
-async fn a_monitor_that_cant_be_paid_waits_for_credits() {
+async fn a_monitor_without_credits_is_suspended() {
     let world = World::at("2024-01-15T10:30:00Z").await;
     let org = world.open(3).await;
     for resource in ["a", "b", "c"] {
@@ -109,29 +109,29 @@ async fn a_monitor_that_cant_be_paid_waits_for_credits() {
     assert_eq!(listed(&world, &org).await, ["a active", "b active", "c active", "d active"]);
     clock(&world, "2024-04-01T00:00:00Z").await;
     assert_eq!(listed(&world, &org).await, ["a active", "b active", "c active", "d suspended"]);
-    let told = events(&world, &org.key).await;
-    assert_eq!(told.len(), 1, "{told:?}");
+    let reported = events(&world, &org.key).await;
+    assert_eq!(reported.len(), 1, "{reported:?}");
     assert_eq!(
-        (&told[0]["event"], &told[0]["type"]),
+        (&reported[0]["event"], &reported[0]["type"]),
         (&json!("monitor.suspended"), &json!("monitor.suspended"))
     );
-    assert_eq!(told[0]["timestamp"], json!("2024-04-01T00:00:00Z"));
-    assert_eq!(told[0]["data"]["resourceId"], json!("d"));
-    assert_eq!(told[0]["data"]["reason"], json!("insufficient_credits"));
+    assert_eq!(reported[0]["timestamp"], json!("2024-04-01T00:00:00Z"));
+    assert_eq!(reported[0]["data"]["resourceId"], json!("d"));
+    assert_eq!(reported[0]["data"]["reason"], json!("insufficient_credits"));
     clock(&world, "2024-04-20T00:00:00Z").await;
     assert_eq!(events(&world, &org.key).await.len(), 1);
     world.grant(&org.id, &json!({ "source": "purchased", "amount": 5 })).await;
     world.settle().await;
     assert_eq!(listed(&world, &org).await[3], "d active");
-    let told = events(&world, &org.key).await;
-    assert_eq!(told.len(), 2);
-    assert_eq!(told[1]["event"], json!("monitor.resumed"));
+    let reported = events(&world, &org.key).await;
+    assert_eq!(reported.len(), 2);
+    assert_eq!(reported[1]["event"], json!("monitor.resumed"));
     assert_eq!(world.balance(&org.key).await["available"], json!(4));
-    let path = format!("/api/v3/events?after={}", told[1]["sequence"].as_u64().unwrap() - 1);
-    assert_eq!(world.get(&path, &org.key).await.data()[0], told[1]);
+    let path = format!("/api/v3/events?after={}", reported[1]["sequence"].as_u64().unwrap() - 1);
+    assert_eq!(world.get(&path, &org.key).await.data()[0], reported[1]);
 }
 
-/// A frozen organisation's monitors wait, and go on when it does.
+/// Monitors of a frozen organisation are suspended and resume with it.
 #[tokio::test]
 async fn monitors_of_a_frozen_organisation_wait() {
     let world = World::at("2024-01-15T10:30:00Z").await;
@@ -149,7 +149,7 @@ async fn monitors_of_a_frozen_organisation_wait() {
     assert_eq!(charges(&world, &org).await, ["2024-01 a", "2024-02 a"]);
 }
 
-/// A subject has one monitor, and pays once a month whatever is deleted and made again.
+/// A subject has one monitor and pays once a month, even if it is deleted and created again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subject_has_one_monitor() {
     let world = std::sync::Arc::new(World::at("2024-01-15T10:30:00Z").await);
@@ -186,7 +186,7 @@ async fn a_subject_has_one_monitor() {
     assert_eq!(world.balance(&org.key).await["available"], json!(8));
 }
 
-/// Many monitors: charged page by page, all of them, once.
+/// Many monitors are charged page by page, each exactly once.
 #[tokio::test]
 async fn hundreds_of_monitors_are_charged_once_each() {
     let world = World::at("2024-01-31T23:00:00Z").await;
@@ -215,7 +215,7 @@ async fn hundreds_of_monitors_are_charged_once_each() {
 }
 
 #[tokio::test]
-async fn what_does_not_read_watches_nothing() {
+async fn an_invalid_monitor_is_refused() {
     let world = World::at("2024-01-15T10:30:00Z").await;
     let org = world.open(10).await;
     for (body, code, field) in [
@@ -258,7 +258,7 @@ async fn what_does_not_read_watches_nothing() {
     assert_eq!(world.balance(&org.key).await["available"], json!(10));
 }
 
-/// Credits that are set aside for a service pay for the monitors of that service, whoever else must wait.
+/// Credits of a service pay for its monitors while other monitors are suspended.
 #[tokio::test]
 async fn credits_of_a_service_pay_for_its_monitors() {
     let world = World::at("2024-01-15T10:30:00Z").await;
@@ -275,7 +275,7 @@ async fn credits_of_a_service_pay_for_its_monitors() {
     assert_eq!(world.balance(&org.key).await["bonusCredits"], json!(3));
 }
 
-/// A plan without credits: the operator makes one, and the organisation takes it.
+/// Moves the organisation to a plan without credits.
 async fn change_allowance_to_nothing(world: &World, org: &Org) {
     let terms = json!({ "name": "Nothing", "price": { "amount": 0, "currency": "GBP" }, "allowance": 0,
         "apiAccess": true, "maxUsers": 1 });
@@ -283,9 +283,9 @@ async fn change_allowance_to_nothing(world: &World, org: &Org) {
     world.put("/api/v3/subscription", &org.key, &json!({ "plan": "nothing" })).await.data();
 }
 
-/// A plan under which nothing is counted down takes credits away and pays for everything: monitors go on.
+/// An unlimited plan pays for everything: suspended monitors resume.
 #[tokio::test]
-async fn an_unlimited_plan_has_monitors_go_on() {
+async fn an_unlimited_plan_resumes_monitors() {
     let world = World::at("2024-01-15T10:30:00Z").await;
     let org = world.open(1).await;
     watch(&world, &org.key, "a").await.created();
@@ -297,10 +297,10 @@ async fn an_unlimited_plan_has_monitors_go_on() {
     assert_eq!(listed(&world, &org).await, ["a active"]);
 }
 
-/// A request that is sent again is answered as it was, whatever has become of the monitor; and one that was
-/// refused is not taken for one that was made.
+/// A repeated request gets its first answer, whatever has become of the monitor; a refused one is not mistaken for
+/// a successful one.
 #[tokio::test]
-async fn a_replay_answers_what_the_first_sending_did() {
+async fn a_repeated_request_gets_the_first_answer() {
     let world = World::at("2024-01-15T10:30:00Z").await;
     let org = world.open(0).await;
     let body = json!({ "operation": "aml.monitoring", "resourceId": "a" });
@@ -320,9 +320,9 @@ async fn a_replay_answers_what_the_first_sending_did() {
     assert_eq!(reused.failure(), "422 IDEMPOTENCY_KEY_REUSED");
 }
 
-/// A monitor that is deleted while others are charged is not charged any more.
+/// A monitor that is deleted while others are being charged is not charged.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_deleted_is_not_charged() {
+async fn a_deleted_monitor_is_not_charged() {
     let world = std::sync::Arc::new(World::at("2024-01-31T23:00:00Z").await);
     let org = world.open(1_000).await;
     let mut ids = Vec::new();

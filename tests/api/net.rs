@@ -1,9 +1,9 @@
-//! `net`: by how much a row changed the balance, where that is not its amount.
+//! `net`: the change of the balance by a row, where it differs from the row's amount.
 
 use serde_json::{Value, json};
 use tests::{World, unique};
 
-/// Holds every row against the balances that the ledger has before and after it.
+/// Compares every row with the balances before and after it.
 async fn check(world: &World, key: &str) -> Vec<Value> {
     let mut lines = world.transactions(key, "limit=100").await;
     lines.reverse();
@@ -14,7 +14,7 @@ async fn check(world: &World, key: &str) -> Vec<Value> {
         let signed = if line["type"] == json!("DEBIT") { -amount } else { amount };
         let net = line["net"].as_i64();
         assert_eq!(after - before, net.unwrap_or(signed), "{line}");
-        assert_ne!(net, Some(signed), "net says nothing new: {line}");
+        assert_ne!(net, Some(signed), "`net` equals the amount: {line}");
         before = after;
     }
     lines
@@ -81,7 +81,7 @@ async fn an_unlimited_plan_and_credits_on_account_move_nothing() {
     assert_eq!(nets(&lines, "aml.basic"), [Some(0)]);
 }
 
-/// A receipt has it too, and its balance before is what it says.
+/// A receipt has `net` too, and its balances add up.
 #[tokio::test]
 async fn a_receipt_adds_up() {
     let world = World::at("2024-01-15T10:30:00Z").await;

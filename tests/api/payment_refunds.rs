@@ -1,8 +1,8 @@
-//! Money that goes back takes its credits with it, over HTTP: whoever refunds, in parts or whole, and disputes of a
-//! part.
+//! Refunds of payments take their credits back, over HTTP: by the provider or an operator, in parts or in full, and
+//! with disputes of a part.
 
 use serde_json::{Value, json};
-use tests::{Answer, Org, World, unique};
+use tests::{ApiAnswer, Org, World, unique};
 
 const NOW: &str = "2024-01-15T10:30:00Z";
 
@@ -12,7 +12,7 @@ async fn world() -> (World, Org) {
     (world, org)
 }
 
-/// Buys 500 credits for £49; the purchase.
+/// Buys 500 credits for £49; returns the purchase's id.
 async fn buy(world: &World, org: &Org) -> String {
     let body = json!({ "package": "starter", "paymentMethod": "card_1" });
     let bought = world.post("/api/v3/credits/purchase", &org.key, &unique(), &body).await.created();
@@ -24,8 +24,8 @@ async fn spend(world: &World, org: &Org, amount: u64) {
     world.consume(&org.key, &unique(), &body).await.created();
 }
 
-/// The payment company refunds by itself, and its events are worked off.
-async fn refund_there(world: &World, purchase: &str, body: &Value) -> Answer {
+/// The payment provider refunds on its own, and its events are processed.
+async fn refund_there(world: &World, purchase: &str, body: &Value) -> ApiAnswer {
     let answer = world.post_plain(&format!("/_local/payments/{purchase}/refund"), body).await;
     world.settle().await;
     answer
@@ -36,8 +36,8 @@ async fn dispute(world: &World, purchase: &str, body: &Value) {
     world.settle().await;
 }
 
-/// An operator orders a refund. While the provider's event books it at the same time, it is sent again.
-async fn refund(world: &World, org: &Org, purchase: &str, name: &str, body: &Value) -> Answer {
+/// An operator's refund, repeated while the provider's event is booking it.
+async fn refund(world: &World, org: &Org, purchase: &str, name: &str, body: &Value) -> ApiAnswer {
     let path = format!("/admin/v1/organisations/{}/purchases/{purchase}/refund", org.id);
     let answer = world.post(&path, world.operator(), name, body).await;
     if answer.status != 202 {
@@ -65,7 +65,7 @@ async fn rows(world: &World, org: &Org, operation: &str) -> usize {
     world.transactions(&org.key, &format!("operation={operation}")).await.len()
 }
 
-/// spent before; refunds of £49 in pence, one after the other; left and owed at the end
+/// Credits spent before, refunds of £49 in pence, and the credits left and owed at the end.
 #[tokio::test]
 async fn a_refund_made_at_the_provider_takes_the_credits() {
     for (spent, refunds, expected) in [
@@ -120,7 +120,7 @@ async fn a_debt_from_a_refund_is_settled_by_the_next_purchase() {
     assert_eq!(stands(&world, &org).await, (50, 0));
 }
 
-/// disputed part in pence, refunded before and after, how it ends; left and owed
+/// The disputed part in pence, the refunds before and after, the dispute's end, and the credits left and owed.
 #[tokio::test]
 async fn disputes_of_a_part_go_with_refunds() {
     for (before, disputed, end, after, open, expected) in [
@@ -194,9 +194,9 @@ async fn an_operator_refunds_money_and_credits_together() {
     assert_eq!(nothing.failure(), "409 ALREADY_REFUNDED");
 }
 
-/// A lost dispute of less than a credit's price leaves the operator the rest of the money.
+/// After a lost dispute of less than a credit's price, the operator can refund the rest of the money.
 #[tokio::test]
-async fn an_operator_refunds_what_a_small_dispute_has_left() {
+async fn an_operator_refunds_the_rest_after_a_small_dispute() {
     let (world, org) = world().await;
     let purchase = buy(&world, &org).await;
     for action in [json!({ "action": "open", "amount": 4 }), json!({ "action": "lose" })] {
@@ -208,7 +208,7 @@ async fn an_operator_refunds_what_a_small_dispute_has_left() {
 }
 
 #[tokio::test]
-async fn what_an_operator_can_not_refund_is_said() {
+async fn an_impossible_refund_of_an_operator_says_why() {
     let (world, org) = world().await;
     let purchase = buy(&world, &org).await;
     let path = format!("/admin/v1/organisations/{}/purchases/{purchase}/refund", org.id);
@@ -240,14 +240,14 @@ async fn what_an_operator_can_not_refund_is_said() {
 }
 
 #[tokio::test]
-async fn an_owner_is_told_of_a_refund() {
+async fn a_refund_emits_an_event() {
     let (world, org) = world().await;
     let purchase = buy(&world, &org).await;
     refund_there(&world, &purchase, &json!({ "amount": 2450 })).await.data();
     let events = world.events(&org.key).await;
-    let told: Vec<_> = events.iter().filter(|event| event["event"] == "purchase.refunded").collect();
-    assert_eq!(told.len(), 1, "{events:?}");
-    tests::assert_event(told[0]);
-    let data = &told[0]["data"];
+    let reported: Vec<_> = events.iter().filter(|event| event["event"] == "purchase.refunded").collect();
+    assert_eq!(reported.len(), 1, "{events:?}");
+    tests::assert_event(reported[0]);
+    let data = &reported[0]["data"];
     assert_eq!((&data["purchaseId"], &data["amount"]), (&json!(purchase), &json!(250)));
 }

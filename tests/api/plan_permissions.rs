@@ -1,20 +1,20 @@
-//! Who may move an organisation to which plan, while fees are not collected.
+//! Which plan changes customers and operators may make, while fees are not collected.
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{World, unique};
+use tests::{ApiRequest, World, unique};
 
 const SUBSCRIPTION: &str = "/api/v3/subscription";
 
-struct Customer {
+struct PlanCustomer {
     /// `/admin/v1/organisations/org_…`
     path: String,
     live: String,
     test: String,
 }
 
-/// An organisation on a plan that nobody has allowed anything.
-async fn customer(world: &World, plan: &str) -> Customer {
+/// An organisation on a plan, without permission to change it.
+async fn customer(world: &World, plan: &str) -> PlanCustomer {
     let body = json!({ "name": "Own", "plan": plan });
     let opened = world.post("/admin/v1/organisations", world.operator(), &unique(), &body).await.created();
     assert_eq!(opened["selfServicePlans"], json!(false));
@@ -24,11 +24,11 @@ async fn customer(world: &World, plan: &str) -> Customer {
         let issued = world.post(&format!("{path}/keys"), world.operator(), &unique(), &body).await.created();
         issued["key"].as_str().unwrap().to_owned()
     };
-    Customer { live: key("live").await, test: key("test").await, path }
+    PlanCustomer { live: key("live").await, test: key("test").await, path }
 }
 
 #[tokio::test]
-async fn a_customer_takes_no_dearer_plan_unless_it_is_allowed_to() {
+async fn a_customer_needs_permission_for_a_more_expensive_plan() {
     let world = World::at("2024-01-15T10:30:00Z").await;
     let customer = customer(&world, "free").await;
     for key in [&customer.live, &customer.test] {
@@ -60,9 +60,9 @@ async fn a_customer_takes_no_dearer_plan_unless_it_is_allowed_to() {
     assert_eq!(refused.failure(), "403 PLAN_CHANGE_NOT_ALLOWED");
 }
 
-/// An allowance that an operator has made smaller is not ended by a cheaper plan that brings more.
+/// A customer cannot end a smaller allowance that an operator set by moving to a cheaper plan with a larger one.
 #[tokio::test]
-async fn a_customer_does_not_end_a_smaller_allowance_itself() {
+async fn a_customer_cannot_end_a_smaller_allowance() {
     let world = World::at("2024-01-15T10:30:00Z").await;
     let customer = customer(&world, "professional").await;
     for (allowance, plan, expected) in [
@@ -81,7 +81,7 @@ async fn a_customer_does_not_end_a_smaller_allowance_itself() {
 }
 
 #[tokio::test]
-async fn a_customer_does_not_trade_a_smaller_allowance_for_an_unlimited_one() {
+async fn a_customer_cannot_replace_a_smaller_allowance_by_an_unlimited_one() {
     let world = World::at("2024-01-15T10:30:00Z").await;
     let customer = customer(&world, "professional").await;
     let price = json!({ "price": { "amount": 0, "currency": "GBP" } });
@@ -92,14 +92,15 @@ async fn a_customer_does_not_trade_a_smaller_allowance_for_an_unlimited_one() {
     assert_eq!(moved.failure(), "403 PLAN_CHANGE_NOT_ALLOWED");
 }
 
-/// A preview changes nothing and leaves the key free, however the parameter is written.
+/// A preview changes nothing and does not use up the key, however the parameter is written.
 #[tokio::test]
 async fn a_preview_takes_no_key() {
     let world = World::at("2024-01-15T10:30:00Z").await;
     let customer = customer(&world, "professional").await;
     let put = async |query: &str| {
         let path = format!("{SUBSCRIPTION}{query}");
-        world.call(Method::PUT, &path, &customer.live, ("k1", &json!({ "plan": "free" }))).await
+        let body = json!({ "plan": "free" });
+        world.call(&ApiRequest::new(Method::PUT, &path, &customer.live).under("k1").with(&body)).await
     };
     for preview in ["?preview=true", "?p%72eview=%74rue"] {
         assert_eq!(put(preview).await.data()["preview"], json!(true));
@@ -110,13 +111,14 @@ async fn a_preview_takes_no_key() {
     assert_eq!(world.balance(&customer.live).await["plan"], json!("free"));
 }
 
-/// A refused change takes no idempotency key, and one that was made is answered the same afterwards.
+/// A refused change does not use up its idempotency key, and a successful one is answered the same later.
 #[tokio::test]
 async fn a_change_that_was_made_is_answered_the_same_later() {
     let world = World::at("2024-01-15T10:30:00Z").await;
     let customer = customer(&world, "free").await;
     let body = json!({ "plan": "basic" });
-    let send = async || world.call(Method::PUT, SUBSCRIPTION, &customer.live, ("up", &body)).await;
+    let request = ApiRequest::new(Method::PUT, SUBSCRIPTION, &customer.live).under("up").with(&body);
+    let send = async || world.call(&request).await;
     assert_eq!(send().await.failure(), "403 PLAN_CHANGE_NOT_ALLOWED");
     world.patch(&customer.path, world.operator(), &json!({ "selfServicePlans": true })).await.data();
     let first = send().await;
@@ -128,7 +130,7 @@ async fn a_change_that_was_made_is_answered_the_same_later() {
     assert_eq!(world.balance(&customer.live).await["plan"], json!("free"));
 }
 
-/// Prices are compared within a currency; a plan in another one costs more unless it is free.
+/// Prices are compared within a currency; a plan in another currency counts as more expensive unless it is free.
 #[tokio::test]
 async fn plans_in_two_currencies_are_not_compared() {
     let world = World::at("2024-01-15T10:30:00Z").await;
@@ -197,16 +199,16 @@ async fn operators_change_any_plan_and_its_allowance() {
     );
 }
 
-/// The demo's owner tries plans out.
+/// The demo organisation may change its plan itself.
 #[tokio::test]
 async fn the_demo_changes_its_plan_itself() {
     let world = World::demo().await;
     world.put(SUBSCRIPTION, world.key(), &json!({ "plan": "enterprise" })).await.data();
 }
 
-/// What operators give is announced, once.
+/// A grant by an operator emits one event.
 #[tokio::test]
-async fn operators_grants_are_announced() {
+async fn grants_by_operators_emit_an_event() {
     let world = World::at("2024-01-15T10:30:00Z").await;
     let org = world.open(10).await;
     let body = json!({ "source": "bonus", "amount": 25, "expiresAt": "2024-03-01T00:00:00Z", "service": "smartcheck",

@@ -1,16 +1,16 @@
-//! Credits for money, over HTTP: charged once, granted once, told truthfully.
+//! Purchases over HTTP: charged once, granted once, reported correctly.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, Org, World, line_of, send, unique};
+use tests::{ApiAnswer, Org, World, line_of, send, unique};
 use tokio::task::JoinSet;
 
 const NOW: &str = "2024-01-15T10:30:00Z";
 
-async fn buy(world: &World, key: &str, name: &str, body: &Value) -> Answer {
+async fn buy(world: &World, key: &str, name: &str, body: &Value) -> ApiAnswer {
     world.post("/api/v3/credits/purchase", key, name, body).await
 }
 
@@ -18,7 +18,7 @@ fn starter(method: &str) -> Value {
     json!({ "package": "starter", "paymentMethod": method })
 }
 
-/// What the payment company did for an organisation, by transaction: status and sum.
+/// The provider's charges for an organisation, by transaction: status and amount.
 async fn charges(world: &World, org: &str) -> BTreeMap<String, (String, u64)> {
     let all = world.get("/_local/payments", "").await.data();
     let ours = all.as_array().unwrap().iter().filter(|charge| charge["organisationId"] == org);
@@ -57,7 +57,7 @@ async fn a_package_is_bought() {
     assert_eq!(bought["balance"]["purchasedCredits"], json!(500));
     assert_eq!(bought["balance"]["available"], json!(505));
     assert_eq!(bought.get("nextAction"), None);
-    let told = world.get(&format!("/api/v3/credits/transactions/{id}"), &org.key).await.data();
+    let reported = world.get(&format!("/api/v3/credits/transactions/{id}"), &org.key).await.data();
     for (field, expected) in [
         ("transactionId", json!(id)),
         ("type", json!("CREDIT")),
@@ -75,18 +75,18 @@ async fn a_package_is_bought() {
         ("balanceAfter", json!(505)),
         ("timestamp", json!(NOW)),
     ] {
-        assert_eq!(told[field], expected, "{field}");
+        assert_eq!(reported[field], expected, "{field}");
     }
-    assert!(told["receipt"].as_str().is_some_and(|receipt| receipt.starts_with("rcpt_")), "{told}");
+    assert!(reported["receipt"].as_str().is_some_and(|receipt| receipt.starts_with("rcpt_")), "{reported}");
     let list = world.transactions(&org.key, "operation=credit.purchase").await;
-    assert_eq!(list, [line_of(&told)]);
+    assert_eq!(list, [line_of(&reported)]);
     assert_eq!(
         charges(&world, &org.id).await,
         BTreeMap::from([(id.to_owned(), ("succeeded".to_owned(), 4900))])
     );
 }
 
-/// credits => price in pence, by the per-credit price of the largest package not above them
+/// Credits and their price in pence, at the price per credit of the largest package that is not larger.
 #[tokio::test]
 async fn any_number_of_credits_is_bought_at_its_price() {
     let (world, org) = world().await;
@@ -105,7 +105,7 @@ async fn any_number_of_credits_is_bought_at_its_price() {
 }
 
 #[tokio::test]
-async fn a_purchase_that_does_not_read_charges_nothing() {
+async fn an_invalid_purchase_charges_nothing() {
     let (world, org) = world().await;
     for (body, expected) in [
         (json!({ "package": "giant", "paymentMethod": "card_1" }), "422 PACKAGE_UNKNOWN"),
@@ -132,7 +132,7 @@ async fn a_purchase_that_does_not_read_charges_nothing() {
     buy(&world, &org.key, "bad", &starter("card_1")).await.created();
 }
 
-/// payment method => what is answered, its details
+/// Payment methods, each with its answer and its details.
 #[tokio::test]
 async fn a_refused_payment_says_why_and_is_remembered() {
     let (world, org) = world().await;
@@ -150,9 +150,9 @@ async fn a_refused_payment_says_why_and_is_remembered() {
         let other = buy(&world, &org.key, method, &starter("card_1")).await;
         assert_eq!(other.failure(), "422 IDEMPOTENCY_KEY_REUSED");
         let id = details["transactionId"].as_str().unwrap();
-        let told = world.get(&format!("/api/v3/credits/transactions/{id}"), &org.key).await.data();
-        assert_eq!((&told["status"], &told["sequence"]), (&json!("failed"), &Value::Null));
-        assert_eq!(told["failure"]["reason"], json!(reason));
+        let reported = world.get(&format!("/api/v3/credits/transactions/{id}"), &org.key).await.data();
+        assert_eq!((&reported["status"], &reported["sequence"]), (&json!("failed"), &Value::Null));
+        assert_eq!(reported["failure"]["reason"], json!(reason));
     }
     assert!(charges(&world, &org.id).await.values().all(|(status, _)| status == "failed"));
     assert_eq!(world.balance(&org.key).await["available"], json!(5));
@@ -170,9 +170,9 @@ async fn a_customer_authenticates_and_has_the_credits() {
     let link = pending["nextAction"]["url"].as_str().unwrap();
     let id = pending["transactionId"].as_str().unwrap();
     let path = format!("/api/v3/credits/transactions/{id}");
-    let told = world.get(&path, &org.key).await.data();
+    let reported = world.get(&path, &org.key).await.data();
     assert_eq!(
-        (&told["status"], &told["sequence"], &told["balanceAfter"]),
+        (&reported["status"], &reported["sequence"], &reported["balanceAfter"]),
         (&json!("pending"), &Value::Null, &Value::Null)
     );
     let other = world.open(5).await;
@@ -182,22 +182,22 @@ async fn a_customer_authenticates_and_has_the_credits() {
     let here = link.strip_prefix(&world.machine.base_url()).unwrap();
     world.post_plain(here, &json!({})).await.data();
     world.settle().await;
-    let told = world.get(&path, &org.key).await.data();
-    assert_eq!((&told["status"], &told["amount"]), (&json!("approved"), &json!(500)));
+    let reported = world.get(&path, &org.key).await.data();
+    assert_eq!((&reported["status"], &reported["amount"]), (&json!("approved"), &json!(500)));
     let again = buy(&world, &org.key, "p1", &starter("card_authentication")).await;
     assert_eq!((again.status, again.header("idempotent-replayed")), (201, Some("true")));
     assert_eq!(world.balance(&org.key).await["purchasedCredits"], json!(500));
 }
 
-/// A customer who never authenticates is waited for for a day, and then not charged any more.
+/// A payment that a customer never authenticates is cancelled after a day.
 #[tokio::test]
-async fn a_payment_that_waits_too_long_is_given_up() {
+async fn a_payment_that_waits_too_long_is_cancelled() {
     let (world, org) = world().await;
     let pending = buy(&world, &org.key, "p1", &starter("card_authentication")).await.data();
     let id = pending["transactionId"].as_str().unwrap();
     pass(&world, 26 * 3600).await;
-    let told = world.get(&format!("/api/v3/credits/transactions/{id}"), &org.key).await.data();
-    assert_eq!(told["status"], json!("failed"));
+    let reported = world.get(&format!("/api/v3/credits/transactions/{id}"), &org.key).await.data();
+    assert_eq!(reported["status"], json!("failed"));
     assert_eq!(charges(&world, &org.id).await[id].0, "canceled");
     assert_eq!(
         buy(&world, &org.key, "p1", &starter("card_authentication")).await.failure(),
@@ -205,9 +205,9 @@ async fn a_payment_that_waits_too_long_is_given_up() {
     );
 }
 
-/// A silent provider: the charge happened or not, and reconcile finds out which.
+/// A provider that does not answer: reconcile finds out whether the charge was made.
 #[tokio::test]
-async fn what_nobody_answered_is_found_out() {
+async fn reconcile_finds_out_about_unanswered_charges() {
     let (world, org) = world().await;
     for (method, status, credits) in
         [("card_timeout_charged", "approved", 500), ("card_timeout_uncharged", "failed", 500)]
@@ -216,30 +216,30 @@ async fn what_nobody_answered_is_found_out() {
         assert_eq!(pending.status, 202, "{method}");
         let id = pending.data()["transactionId"].as_str().unwrap().to_owned();
         pass(&world, 300).await;
-        let told = world.get(&format!("/api/v3/credits/transactions/{id}"), &org.key).await.data();
-        assert_eq!(told["status"], json!(status), "{method}");
+        let reported = world.get(&format!("/api/v3/credits/transactions/{id}"), &org.key).await.data();
+        assert_eq!(reported["status"], json!(status), "{method}");
         assert_eq!(world.balance(&org.key).await["purchasedCredits"], json!(credits), "{method}");
         let again = buy(&world, &org.key, method, &starter(method)).await;
         assert_eq!(again.status, if status == "approved" { 201 } else { 402 }, "{method}");
     }
-    assert_eq!(charges(&world, &org.id).await.len(), 1, "one was charged, and once");
+    assert_eq!(charges(&world, &org.id).await.len(), 1, "one charge was made");
 }
 
-/// One purchase sent by sixty-four at once.
+/// Sixty-four simultaneous copies of one purchase.
 #[tokio::test]
 async fn copies_of_one_purchase_charge_once() {
     let (world, org) = world().await;
     let world = Arc::new(world);
     for method in ["card_1", "card_declined"] {
         let answers = at_once(&world, &org, vec![(method.to_owned(), starter(method)); 64]).await;
-        let mut told = BTreeMap::<u16, usize>::new();
+        let mut reported = BTreeMap::<u16, usize>::new();
         for answer in &answers {
-            *told.entry(answer.status).or_default() += 1;
+            *reported.entry(answer.status).or_default() += 1;
         }
         let settled = if method == "card_1" { 201 } else { 402 };
         assert!(
-            told.keys().all(|status| [settled, 409].contains(status)) && told.contains_key(&settled),
-            "{told:?}"
+            reported.keys().all(|status| [settled, 409].contains(status)) && reported.contains_key(&settled),
+            "{reported:?}"
         );
         let again = buy(&world, &org.key, method, &starter(method)).await;
         assert_eq!(again.status, settled);
@@ -248,9 +248,9 @@ async fn copies_of_one_purchase_charge_once() {
     assert_eq!(world.balance(&org.key).await["purchasedCredits"], json!(500));
 }
 
-/// Different purchases at once are all charged and all granted.
+/// Different simultaneous purchases are all charged and granted.
 #[tokio::test]
-async fn rivals_all_get_what_they_pay_for() {
+async fn simultaneous_purchases_are_all_granted() {
     let (world, org) = world().await;
     let world = Arc::new(world);
     let wanted = (0..48u64)
@@ -263,7 +263,7 @@ async fn rivals_all_get_what_they_pay_for() {
     assert_eq!(charges(&world, &org.id).await.len(), 48);
 }
 
-/// Test keys have simulated payments and a ledger of their own.
+/// Test keys have simulated payments and a separate ledger.
 #[tokio::test]
 async fn a_test_key_buys_test_credits() {
     let world = World::at(NOW).await;
@@ -273,19 +273,19 @@ async fn a_test_key_buys_test_credits() {
     assert_eq!(world.balance(world.key()).await["available"], before["available"]);
 }
 
-/// An organisation pays in its own currency and no other.
+/// An organisation pays in its own currency only.
 #[tokio::test]
 async fn the_exchange_rate_of_the_own_currency_is_one() {
     let world = World::at(NOW).await;
     let org = world.open(0).await;
     let bought = buy(&world, &org.key, "p1", &starter("card_1")).await.created();
     let path = format!("/api/v3/credits/transactions/{}", bought["transactionId"].as_str().unwrap());
-    let told = world.get(&path, &org.key).await.data();
-    assert_eq!((&told["exchangeRate"], &told["currency"]), (&json!(1.0), &json!("GBP")));
+    let reported = world.get(&path, &org.key).await.data();
+    assert_eq!((&reported["exchangeRate"], &reported["currency"]), (&json!(1.0), &json!("GBP")));
 }
 
-/// So many purchases at once; what each was answered.
-async fn at_once(world: &Arc<World>, org: &Org, bodies: Vec<(String, Value)>) -> Vec<Answer> {
+/// Sends purchases simultaneously; returns their answers.
+async fn at_once(world: &Arc<World>, org: &Org, bodies: Vec<(String, Value)>) -> Vec<ApiAnswer> {
     let mut tasks = JoinSet::new();
     for (name, body) in bodies {
         let (world, key) = (world.clone(), org.key.clone());

@@ -1,10 +1,10 @@
-//! What stands in the URL and in the headers is read as strictly as a body: for every route that is described.
+//! URLs and headers are validated as strictly as bodies, on every documented route.
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, World, send, unique};
+use tests::{ApiAnswer, World, send, unique};
 
-/// Every route of the document: method, path, and the query parameters that it takes.
+/// Every route of the document: method, path and query parameters.
 async fn routes(world: &World) -> Vec<(Method, String, Vec<String>)> {
     let document = world.get("/openapi.json", "").await.body;
     let mut routes = Vec::new();
@@ -25,8 +25,8 @@ fn key_for<'a>(world: &'a World, path: &str) -> &'a str {
     if path.starts_with("/admin/") { world.operator() } else { world.key() }
 }
 
-/// What an answer tells of fields that do not read.
-fn fields(answer: &Answer) -> Value {
+/// `details.fields` of an answer.
+fn fields(answer: &ApiAnswer) -> Value {
     answer.body["error"]["details"]["fields"].clone()
 }
 
@@ -34,21 +34,21 @@ fn fields(answer: &Answer) -> Value {
 async fn every_route_refuses_a_parameter_that_it_does_not_take() {
     let world = World::demo().await;
     for (method, path, known) in routes(&world).await {
-        let told = format!("{method} {path}");
+        let reported = format!("{method} {path}");
         for key in ["", key_for(&world, &path)] {
             let url = format!("{path}?unknownParameter=1");
             let request = world.request(method.clone(), &url, key).header("Idempotency-Key", unique());
             let request = if method == Method::GET { request } else { request.json(&json!({})) };
             let answer = send(request).await;
-            assert_eq!(answer.failure(), "400 VALIDATION_ERROR", "{told}");
+            assert_eq!(answer.failure(), "400 VALIDATION_ERROR", "{reported}");
             let problem = fields(&answer)["unknownParameter"].as_str().unwrap().to_owned();
-            assert!(problem.starts_with("is not a parameter of this request"), "{told}: {problem}");
-            assert!(known.iter().all(|name| problem.contains(name)), "{told}: {problem}");
+            assert!(problem.starts_with("is not a parameter of this request"), "{reported}: {problem}");
+            assert!(known.iter().all(|name| problem.contains(name)), "{reported}: {problem}");
         }
         for name in known {
             let answer = send(world.request(method.clone(), &format!("{path}?{name}=1"), "")).await;
             let problem = fields(&answer)[&name].as_str().unwrap_or_default().to_owned();
-            assert!(!problem.starts_with("is not a parameter"), "{told} {name}: {problem}");
+            assert!(!problem.starts_with("is not a parameter"), "{reported} {name}: {problem}");
         }
     }
 }
@@ -76,7 +76,7 @@ async fn a_misplaced_preview_charges_nothing() {
 }
 
 #[tokio::test]
-async fn a_mistyped_parameter_is_told_which_was_meant() {
+async fn a_mistyped_parameter_gets_a_suggestion() {
     let world = World::demo().await;
     let answer = world.get("/api/v3/credits/transactions?limt=5", world.key()).await;
     assert_eq!(
@@ -90,9 +90,9 @@ async fn a_mistyped_parameter_is_told_which_was_meant() {
     assert_eq!(fields(&answer)["limit"], json!("must be sent once"));
 }
 
-/// A path or a query that does not decode asks for nothing that could be known.
+/// A path or query with an invalid encoding is refused.
 #[tokio::test]
-async fn what_does_not_decode_is_refused_at_every_route() {
+async fn an_invalid_encoding_is_refused_at_every_route() {
     let world = World::demo().await;
     for (method, path, known) in routes(&world).await {
         let name = known.first().map_or("a", String::as_str);
@@ -133,7 +133,7 @@ async fn a_range_that_ends_before_it_begins_is_refused() {
     }
 }
 
-/// No body is unpacked, so none that is packed is taken for what it is not.
+/// Bodies are not decompressed, so compressed ones are refused.
 #[tokio::test]
 async fn an_encoded_body_is_refused_at_every_route() {
     let world = World::demo().await;
@@ -154,9 +154,9 @@ async fn an_encoded_body_is_refused_at_every_route() {
     send(request.json(&json!({ "operation": "aml.basic" }))).await.created();
 }
 
-/// Numbers past those that JSON carries are no places in the feed.
+/// Numbers beyond JSON's exact integers are no positions in the feed.
 #[tokio::test]
-async fn the_feed_goes_on_after_numbers_that_there_can_be() {
+async fn the_feed_accepts_exact_integers_only() {
     let world = World::demo().await;
     let answer = world.get("/api/v3/events?after=9007199254740992", world.key()).await;
     assert_eq!(answer.failure(), "400 VALIDATION_ERROR");

@@ -1,7 +1,7 @@
-//! Refunds as callers see them.
+//! Refunds of debits over HTTP.
 
 use serde_json::{Value, json};
-use tests::{Answer, Org, World, line_of, unique};
+use tests::{ApiAnswer, Org, World, line_of, unique};
 
 const NOW: &str = "2024-01-15T10:30:00Z";
 const REFUND: &str = "/api/v3/credits/refund";
@@ -10,7 +10,7 @@ async fn debit(world: &World, org: &Org, body: Value) -> Value {
     world.consume(&org.key, &unique(), &body).await.created()
 }
 
-async fn refund(world: &World, org: &Org, debit: &Value, reason: &str, amount: Option<u64>) -> Answer {
+async fn refund(world: &World, org: &Org, debit: &Value, reason: &str, amount: Option<u64>) -> ApiAnswer {
     let body = json!({ "transactionId": debit["transactionId"], "reason": reason, "amount": amount });
     world.post(REFUND, &org.key, &unique(), &body).await
 }
@@ -40,12 +40,12 @@ async fn the_seeds_reasons_are_refunded_or_not() {
         ("cancelled_verification", "400 VALIDATION_ERROR"),
     ] {
         let paid = debit(&world, &org, check.clone()).await;
-        let told = refund(&world, &org, &paid, reason, None).await;
+        let reported = refund(&world, &org, &paid, reason, None).await;
         if expected != "201" {
-            assert_eq!(told.failure(), expected, "{reason}");
+            assert_eq!(reported.failure(), expected, "{reason}");
             continue;
         }
-        let back = told.created();
+        let back = reported.created();
         assert_eq!((&back["type"], &back["operation"]), (&json!("CREDIT"), &json!("credit.refund")));
         assert_eq!((&back["category"], &back["status"]), (&json!("purchase"), &json!("approved")));
         assert_eq!((&back["amount"], &back["sources"]), (&json!(2), &paid["sources"]), "{reason}");
@@ -86,7 +86,7 @@ async fn a_debit_is_refunded_in_parts_and_never_beyond() {
 }
 
 #[tokio::test]
-async fn a_refund_sent_again_is_the_same_and_its_key_nobody_elses() {
+async fn a_repeated_refund_is_the_same_and_its_key_serves_no_other() {
     let world = World::at(NOW).await;
     let org = world.open(100).await;
     let paid = debit(&world, &org, json!({ "operation": "aml.pep" })).await;
@@ -107,9 +107,9 @@ async fn a_refund_sent_again_is_the_same_and_its_key_nobody_elses() {
     world.post(REFUND, &org.key, "free", &body(&other)).await.created();
 }
 
-/// What can't be refunded says what it is.
+/// A transaction that cannot be refunded is refused with its type.
 #[tokio::test]
-async fn only_what_was_spent_is_refunded() {
+async fn only_debits_can_be_refunded() {
     let world = World::at(NOW).await;
     let org = world.open(100).await;
     let paid = debit(&world, &org, json!({ "operation": "aml.pep" })).await;
@@ -125,14 +125,15 @@ async fn only_what_was_spent_is_refunded() {
         (&held, "set credits aside"),
         (&granted, "spent no credits"),
     ] {
-        let told = refund(&world, &org, line, "technical_failure", None).await;
-        assert_eq!(told.failure(), "422 REFUND_NOT_ELIGIBLE", "{words}");
-        assert!(told.body["error"]["message"].as_str().unwrap().contains(words), "{:?}", told.body);
+        let reported = refund(&world, &org, line, "technical_failure", None).await;
+        assert_eq!(reported.failure(), "422 REFUND_NOT_ELIGIBLE", "{words}");
+        assert!(reported.body["error"]["message"].as_str().unwrap().contains(words), "{:?}", reported.body);
     }
     let other = world.open(100).await;
     for id in [paid["transactionId"].as_str().unwrap(), "txn_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA", "txn_1"] {
-        let told = refund(&world, &other, &json!({ "transactionId": id }), "technical_failure", None).await;
-        assert_eq!(told.failure(), "404 NOT_FOUND", "{id}");
+        let reported =
+            refund(&world, &other, &json!({ "transactionId": id }), "technical_failure", None).await;
+        assert_eq!(reported.failure(), "404 NOT_FOUND", "{id}");
     }
 }
 
@@ -147,8 +148,8 @@ async fn a_duplicate_needs_an_earlier_twin_that_stands() {
     let second = debit(&world, &org, check("a")).await;
     let third = debit(&world, &org, check("a")).await;
     for line in [&first, &other, &unnamed] {
-        let told = refund(&world, &org, line, "duplicate_operation", None).await;
-        assert_eq!(told.failure(), "422 REFUND_NOT_ELIGIBLE");
+        let reported = refund(&world, &org, line, "duplicate_operation", None).await;
+        assert_eq!(reported.failure(), "422 REFUND_NOT_ELIGIBLE");
     }
     let named = async |line: &Value, twin: &Value| {
         let body = json!({ "transactionId": line["transactionId"], "reason": "duplicate_operation", "duplicateOf": twin["transactionId"] });
@@ -156,8 +157,8 @@ async fn a_duplicate_needs_an_earlier_twin_that_stands() {
     };
     assert_eq!(named(&second, &third).await.failure(), "422 REFUND_NOT_ELIGIBLE");
     assert_eq!(named(&second, &other).await.failure(), "422 REFUND_NOT_ELIGIBLE");
-    let told = named(&third, &first).await.created();
-    assert_eq!(told["duplicateOf"], first["transactionId"]);
+    let reported = named(&third, &first).await.created();
+    assert_eq!(reported["duplicateOf"], first["transactionId"]);
     // The first charge is refunded for another reason, so the second is the one that paid.
     refund(&world, &org, &first, "technical_failure", None).await.created();
     assert_eq!(
@@ -166,9 +167,9 @@ async fn a_duplicate_needs_an_earlier_twin_that_stands() {
     );
 }
 
-/// What has ended meanwhile comes back as bonus credits that never expire; what was scoped, scoped.
+/// Credits that have ended return as bonus credits without an end; credits of a service stay with it.
 #[tokio::test]
-async fn what_has_ended_comes_back_as_bonus_credits() {
+async fn ended_credits_return_as_bonus_credits() {
     let world = World::at(NOW).await;
     let org = world.open(5).await;
     let scoped =
@@ -180,13 +181,13 @@ async fn what_has_ended_comes_back_as_bonus_credits() {
     let paid = debit(&world, &org, body).await;
     go_to(&world, "2024-02-15T00:00:00Z").await;
     let back = refund(&world, &org, &paid, "technical_failure", None).await.created();
-    let told: Vec<_> = back["sources"]
+    let reported: Vec<_> = back["sources"]
         .as_array()
         .unwrap()
         .iter()
         .map(|part| (part["source"].as_str().unwrap(), part["amount"].as_u64().unwrap()))
         .collect();
-    assert_eq!(told, [("bonus", 9), ("bonus", 3)]);
+    assert_eq!(reported, [("bonus", 9), ("bonus", 3)]);
     let balance = &back["balance"];
     assert_eq!(
         (&balance["subscriptionCredits"], &balance["bonusCredits"], &balance["usedCredits"]),
@@ -200,15 +201,15 @@ async fn what_has_ended_comes_back_as_bonus_credits() {
         (&json!(3), &json!("2024-03-01T00:00:00Z"))
     );
     let other = json!({ "operation": "verification.standard", "quantity": 15 });
-    let told = world.consume(&org.key, &unique(), &other).await;
+    let reported = world.consume(&org.key, &unique(), &other).await;
     assert_eq!(
-        told.body["error"]["details"]["available"],
+        reported.body["error"]["details"]["available"],
         json!(14),
-        "the scoped ones pay for their service alone"
+        "credits of a service pay for it alone"
     );
 }
 
-/// Rule 4: a refund after a downgrade never leaves more than the plan brings.
+/// Rule 4: a refund after a downgrade never leaves more than the plan's allowance.
 #[tokio::test]
 async fn a_refund_never_refills_beyond_the_plan() {
     let world = World::at(NOW).await;
@@ -227,7 +228,7 @@ async fn a_refund_never_refills_beyond_the_plan() {
 }
 
 #[tokio::test]
-async fn what_was_spent_on_account_lowers_what_is_owed() {
+async fn a_refund_of_credits_on_account_lowers_the_debt() {
     let world = World::at(NOW).await;
     let org = world.open(0).await;
     let terms = format!("/admin/v1/organisations/{}/post-paid", org.id);
@@ -283,13 +284,13 @@ async fn a_failure_reported_in_time_is_refunded_at_once() {
     assert_eq!(tests::send(bare(&org.key, &path(&late))).await.failure(), "422 REFUND_NOT_ELIGIBLE");
     for wrong in ["2024-01-15T11:00:00Z", "2024-02-15T11:00:01Z", "tomorrow"] {
         let body = json!({ "operation": "aml.pep", "settleBy": wrong });
-        let told = world.consume(&org.key, &unique(), &body).await;
-        assert_eq!(told.failure(), "400 VALIDATION_ERROR", "{wrong}");
-        assert!(told.body["error"]["details"]["fields"]["settleBy"].is_string(), "{:?}", told.body);
+        let reported = world.consume(&org.key, &unique(), &body).await;
+        assert_eq!(reported.failure(), "400 VALIDATION_ERROR", "{wrong}");
+        assert!(reported.body["error"]["details"]["fields"]["settleBy"].is_string(), "{:?}", reported.body);
     }
 }
 
-/// An operator may refund for any reason, with a note, and never more than was debited.
+/// An operator may refund for any reason with a note, but never more than was debited.
 #[tokio::test]
 async fn an_operator_overrides_a_refusal_with_a_note() {
     let world = World::at(NOW).await;
@@ -315,12 +316,12 @@ async fn an_operator_overrides_a_refusal_with_a_note() {
         world.post(&path, &org.key, &unique(), &body(json!({ "note": "x" }))).await.failure(),
         "403 INSUFFICIENT_PERMISSIONS"
     );
-    let told = receipt(&world, &org, &back).await;
-    assert_eq!(line_of(&told)["refundOf"], paid["transactionId"]);
-    assert_eq!((&told["keyId"], &told["refundable"]), (&Value::Null, &Value::Null));
+    let reported = receipt(&world, &org, &back).await;
+    assert_eq!(line_of(&reported)["refundOf"], paid["transactionId"]);
+    assert_eq!((&reported["keyId"], &reported["refundable"]), (&Value::Null, &Value::Null));
 }
 
-/// Where the last charge for the same was refunded, one before it may still pay.
+/// If the last of several equal charges was refunded, an earlier one counts as the paid one.
 #[tokio::test]
 async fn an_earlier_charge_pays_where_a_later_one_was_refunded() {
     let world = World::at(NOW).await;
@@ -334,8 +335,8 @@ async fn an_earlier_charge_pays_where_a_later_one_was_refunded() {
     go_to(&world, "2024-01-15T10:30:50Z").await;
     let second = once(10).await.created();
     refund(&world, &org, &second, "technical_failure", None).await.created();
-    let told = once(1_000).await;
-    assert_eq!((told.status, &told.data()["transactionId"]), (200, &first["transactionId"]));
+    let reported = once(1_000).await;
+    assert_eq!((reported.status, &reported.data()["transactionId"]), (200, &first["transactionId"]));
     let body = json!({ "operation": "kyt.wallet", "resourceId": "w" });
     let hold = world.post("/api/v3/credits/holds", &org.key, &unique(), &body).await.created();
     let path = format!("/api/v3/credits/holds/{}/capture", hold["holdId"].as_str().unwrap());
@@ -344,6 +345,6 @@ async fn an_earlier_charge_pays_where_a_later_one_was_refunded() {
     }
     let part = world.transactions(&org.key, "operation=kyt.wallet").await[0].clone();
     assert_eq!(part["sources"], json!([{ "source": "subscription", "lotId": "sub_2024-01", "amount": 1 }]));
-    let told = refund(&world, &org, &part, "duplicate_operation", None).await;
-    assert_eq!(told.failure(), "422 REFUND_NOT_ELIGIBLE");
+    let reported = refund(&world, &org, &part, "duplicate_operation", None).await;
+    assert_eq!(reported.failure(), "422 REFUND_NOT_ELIGIBLE");
 }

@@ -1,9 +1,9 @@
-//! For how long a caller may ask for a refund.
+//! The time limit of refunds.
 
 use serde_json::{Value, json};
-use tests::{Answer, Org, World, unique};
+use tests::{ApiAnswer, Org, World, unique};
 
-async fn refund(world: &World, org: &Org, debit: &Value) -> Answer {
+async fn refund(world: &World, org: &Org, debit: &Value) -> ApiAnswer {
     let body = json!({ "transactionId": debit["transactionId"], "reason": "technical_failure", "amount": 1 });
     world.post("/api/v3/credits/refund", &org.key, &unique(), &body).await
 }
@@ -12,7 +12,7 @@ async fn go_to(world: &World, now: &str) {
     world.post_plain("/_local/clock", &json!({ "now": now })).await.data();
 }
 
-/// 31 days, to the second; an operator may refund at any time.
+/// Callers may refund for 31 days, to the second; operators at any time.
 #[tokio::test]
 async fn a_callers_refund_window_is_31_days() {
     let world = World::at("2024-01-15T10:30:00Z").await;
@@ -39,6 +39,6 @@ async fn a_callers_refund_window_is_31_days() {
     go_to(&world, "2025-02-15T10:30:00Z").await;
     let path = format!("/admin/v1/organisations/{}/refunds", org.id);
     let body = json!({ "transactionId": paid["transactionId"], "reason": "poor_quality_document", "note": "Goodwill" });
-    let told = world.post(&path, world.operator(), &unique(), &body).await.created();
-    assert_eq!(told["amount"], json!(2));
+    let reported = world.post(&path, world.operator(), &unique(), &body).await.created();
+    assert_eq!(reported["amount"], json!(2));
 }

@@ -1,4 +1,4 @@
-//! Thresholds follow what a debit can spend: credits that only one service may use do not hide an empty account.
+//! Thresholds follow spendable credits: credits of one service do not hide an empty account.
 
 use serde_json::{Value, json};
 use tests::{Org, World, unique};
@@ -7,7 +7,7 @@ const NOW: &str = "2024-01-15T10:00:00Z";
 const ALERTS: &str = "/api/v3/credits/alerts";
 const RECHARGE: &str = "/api/v3/credits/auto-recharge";
 
-/// 110 credits for every debit, and 500 that only pay for smartcheck.
+/// 110 credits for any debit, and 500 only for smartcheck.
 async fn scoped() -> (World, Org) {
     let world = World::at(NOW).await;
     let org = world.open(110).await;
@@ -31,8 +31,8 @@ async fn levels(world: &World, org: &Org) -> (Value, Value) {
     (balance["available"].clone(), balance["spendable"].clone())
 }
 
-/// The data of an organisation's events of some names, in order.
-async fn told(world: &World, org: &Org, names: &[&str]) -> Vec<(String, Value)> {
+/// The data of an organisation's events with these names, in order.
+async fn events_named(world: &World, org: &Org, names: &[&str]) -> Vec<(String, Value)> {
     let mut events = world.events(&org.key).await;
     events.iter().for_each(tests::assert_event);
     events.retain(|event| names.contains(&event["event"].as_str().unwrap()));
@@ -41,7 +41,7 @@ async fn told(world: &World, org: &Org, names: &[&str]) -> Vec<(String, Value)> 
 }
 
 #[tokio::test]
-async fn available_is_the_sum_and_spendable_is_what_a_plain_debit_can_spend() {
+async fn available_is_the_sum_and_spendable_excludes_credits_of_services() {
     let (world, org) = scoped().await;
     assert_eq!(levels(&world, &org).await, (json!(610), json!(110)));
     spend(&world, &org, 10, Some("smartcheck")).await;
@@ -61,9 +61,9 @@ async fn available_is_the_sum_and_spendable_is_what_a_plain_debit_can_spend() {
     assert_eq!((&past["available"], &past["spendable"]), (&json!(499), &json!(0)));
 }
 
-/// Credits of one service that have ended were never spendable, and plain ones that end are no longer.
+/// Ended credits are not spendable, and credits of one service never were.
 #[tokio::test]
-async fn what_has_ended_is_not_spendable() {
+async fn ended_credits_are_not_spendable() {
     let world = World::at(NOW).await;
     let org = world.open(10).await;
     for (amount, service) in [(100, Some("smartcheck")), (7, None)] {
@@ -94,26 +94,26 @@ async fn auto_recharge_buys_although_scoped_credits_are_left() {
     assert_eq!(world.transactions(&org.key, "operation=credit.purchase").await.len(), 1);
 }
 
-/// The threshold of a service: its own credits count, and it is not crossed while they last.
+/// The threshold of a service counts its own credits, and is not crossed while they last.
 #[tokio::test]
 async fn auto_recharge_may_follow_a_service() {
     let (world, org) = scoped().await;
     let seed = json!({ "enabled": true, "threshold": 100, "amount": 500, "paymentMethod": "card_xyz123",
         "service": "smartcheck" });
-    let told = world.put(RECHARGE, &org.key, &seed).await.data();
-    assert_eq!(told["service"], json!("smartcheck"));
+    let reported = world.put(RECHARGE, &org.key, &seed).await.data();
+    assert_eq!(reported["service"], json!("smartcheck"));
     spend(&world, &org, 110, None).await;
     assert_eq!(levels(&world, &org).await, (json!(500), json!(0)));
     spend(&world, &org, 400, Some("smartcheck")).await;
     assert_eq!(levels(&world, &org).await, (json!(100), json!(0)));
     spend(&world, &org, 1, Some("smartcheck")).await;
     assert_eq!(levels(&world, &org).await, (json!(599), json!(500)));
-    let told = world.put(RECHARGE, &org.key, &json!({ "service": null })).await.data();
-    assert_eq!(told["service"], Value::Null);
+    let reported = world.put(RECHARGE, &org.key, &json!({ "service": null })).await.data();
+    assert_eq!(reported["service"], Value::Null);
 }
 
 #[tokio::test]
-async fn alerts_follow_what_a_plain_debit_can_spend() {
+async fn alerts_follow_spendable_credits() {
     let (world, org) = scoped().await;
     spend(&world, &org, 11, None).await;
     spend(&world, &org, 99, None).await;
@@ -130,11 +130,11 @@ async fn alerts_follow_what_a_plain_debit_can_spend() {
         ("credits.recovered", level(101, 100, "Your credit balance has recovered")),
     ];
     let expected = expected.map(|(name, data)| (name.to_owned(), data));
-    assert_eq!(told(&world, &org, &names).await, expected);
+    assert_eq!(events_named(&world, &org, &names).await, expected);
 }
 
 #[tokio::test]
-async fn a_threshold_of_a_service_follows_what_its_debits_can_spend() {
+async fn a_threshold_of_a_service_follows_its_spendable_credits() {
     let (world, org) = scoped().await;
     let set = json!({ "lowBalanceThreshold": 0,
         "serviceThresholds": [{ "service": "smartcheck", "threshold": 400 }, { "service": "api", "threshold": 50 }] });
@@ -154,9 +154,9 @@ async fn a_threshold_of_a_service_follows_what_its_debits_can_spend() {
         let data = json!({ "currentBalance": balance, "threshold": threshold, "service": service, "message": message });
         ("credits.low_balance".to_owned(), data)
     };
-    assert_eq!(told(&world, &org, &names).await, [low("api", 40, 50)]);
+    assert_eq!(events_named(&world, &org, &names).await, [low("api", 40, 50)]);
     spend(&world, &org, 141, Some("smartcheck")).await;
-    let events = told(&world, &org, &names).await;
+    let events = events_named(&world, &org, &names).await;
     assert_eq!(
         events[1..],
         [
@@ -172,7 +172,7 @@ async fn a_threshold_of_a_service_follows_what_its_debits_can_spend() {
     world.settle().await;
     let recovered = json!({ "currentBalance": 401, "threshold": 400, "service": "smartcheck",
         "message": "Your credits for smartcheck have recovered" });
-    assert_eq!(told(&world, &org, &names).await[3..], [("credits.recovered".to_owned(), recovered)]);
+    assert_eq!(events_named(&world, &org, &names).await[3..], [("credits.recovered".to_owned(), recovered)]);
 }
 
 #[tokio::test]
@@ -197,9 +197,9 @@ async fn thresholds_of_services_that_do_not_read_are_refused() {
     }
 }
 
-/// Nothing is low, and nothing has recovered, on a plan that counts nothing down.
+/// An unlimited plan is never low and never recovers.
 #[tokio::test]
-async fn an_unlimited_plan_tells_no_recovery() {
+async fn an_unlimited_plan_reports_no_recovery() {
     let world = World::at(NOW).await;
     let org = world.open(110).await;
     spend(&world, &org, 20, None).await;
@@ -207,7 +207,7 @@ async fn an_unlimited_plan_tells_no_recovery() {
     world.put(path, &org.key, &json!({ "plan": "enterprise" })).await.data();
     world.settle().await;
     let names = ["credits.low_balance", "credits.recovered", "credits.depleted"];
-    let events = told(&world, &org, &names).await;
+    let events = events_named(&world, &org, &names).await;
     assert_eq!(events.len(), 1, "{events:?}");
     assert_eq!(events[0].0, "credits.low_balance");
 }

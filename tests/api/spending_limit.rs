@@ -1,14 +1,14 @@
-//! What an organisation pays in and how much a day: only its own currency, and no more than its operator allows.
+//! The currency and the daily limit of purchases.
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tests::{Answer, World, unique};
+use tests::{ApiAnswer, World, unique};
 use tokio::task::JoinSet;
 
 const NOW: &str = "2024-01-15T10:30:00Z";
 
-/// An organisation that pays in a currency: its id and its key.
+/// An organisation with a currency; returns its id and key.
 async fn open(world: &World, currency: &str) -> (String, String) {
     let body = json!({ "name": "Own", "plan": "professional", "allowance": 0, "currency": currency });
     let org = world.post("/admin/v1/organisations", world.operator(), &unique(), &body).await.created();
@@ -25,11 +25,11 @@ async fn package(world: &World, name: &str, credits: u64, price: Value) {
     world.put(&format!("/admin/v1/packages/{name}"), world.operator(), &body).await.data();
 }
 
-async fn buy(world: &World, key: &str, body: &Value) -> Answer {
+async fn buy(world: &World, key: &str, body: &Value) -> ApiAnswer {
     world.post("/api/v3/credits/purchase", key, &unique(), body).await
 }
 
-async fn limit(world: &World, org: &str, amount: u64, currency: &str) -> Answer {
+async fn limit(world: &World, org: &str, amount: u64, currency: &str) -> ApiAnswer {
     let body = json!({ "perDay": { "amount": amount, "currency": currency } });
     world.put(&format!("/admin/v1/organisations/{org}/spending-limit"), world.operator(), &body).await
 }
@@ -57,7 +57,7 @@ async fn an_organisation_pays_in_its_own_currency() {
     let details = &refused.body["error"]["details"];
     assert_eq!(details, &json!({ "package": "dollars", "currency": "USD", "organisationCurrency": "GBP" }));
     buy(&world, &dollars, &named("dollars")).await.created();
-    let names = |answer: &Answer| -> Vec<String> {
+    let names = |answer: &ApiAnswer| -> Vec<String> {
         let listed = answer.data();
         listed.as_array().unwrap().iter().map(|one| one["package"].as_str().unwrap().to_owned()).collect()
     };
@@ -136,9 +136,9 @@ async fn a_day_costs_no_more_than_its_limit() {
     assert_eq!(world.put(&own, &key, &body).await.failure(), "403 INSUFFICIENT_PERMISSIONS");
 }
 
-/// Sixteen purchases at once, of which ten fit.
+/// Sixteen simultaneous purchases, of which ten are within the limit.
 #[tokio::test]
-async fn purchases_at_once_stay_within_the_limit() {
+async fn simultaneous_purchases_stay_within_the_limit() {
     let world = Arc::new(World::at(NOW).await);
     let (org, key) = open(&world, "GBP").await;
     limit(&world, &org, 49_000, "GBP").await.data();
@@ -155,9 +155,9 @@ async fn purchases_at_once_stay_within_the_limit() {
     assert_eq!(world.balance(&key).await["purchasedCredits"], json!(5_000));
 }
 
-/// A late sending of an old limit is answered as it was, and does not undo a newer one.
+/// A late repeat of an old limit gets its first answer and does not undo a newer one.
 #[tokio::test]
-async fn a_late_duplicate_does_not_set_the_limit_again() {
+async fn a_late_repeat_does_not_set_the_limit_again() {
     let world = World::at(NOW).await;
     let (org, key) = open(&world, "GBP").await;
     let path = format!("/admin/v1/organisations/{org}/spending-limit");

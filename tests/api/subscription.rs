@@ -1,17 +1,17 @@
-//! Plans: changed at once, up and down, and never to make credits.
+//! Plan changes, up and down, at once, and never creating credits.
 
 use serde_json::{Value, json};
-use tests::{Answer, World, unique};
+use tests::{ApiAnswer, World, unique};
 
-/// An organisation on a plan, with a key that works on every plan and one that needs API access.
-struct Customer {
+/// An organisation on a plan, with a key for any plan and one that needs API access.
+struct Subscriber {
     id: String,
     key: String,
     plain: String,
     test: String,
 }
 
-async fn customer(world: &World, plan: &str) -> Customer {
+async fn customer(world: &World, plan: &str) -> Subscriber {
     let body = json!({ "name": "Own", "plan": plan, "selfServicePlans": true });
     let opened = world.post("/admin/v1/organisations", world.operator(), &unique(), &body).await.created();
     let id = opened["organisationId"].as_str().unwrap().to_owned();
@@ -21,7 +21,7 @@ async fn customer(world: &World, plan: &str) -> Customer {
         issued["key"].as_str().unwrap().to_owned()
     };
     let all = ["credits:read", "credits:consume", "settings:write", "dashboard"];
-    Customer {
+    Subscriber {
         key: key(json!({ "mode": "live", "scopes": all })).await,
         plain: key(json!({ "mode": "live", "scopes": tests::EVERY_SCOPE })).await,
         test: key(json!({ "mode": "test", "scopes": all })).await,
@@ -29,12 +29,11 @@ async fn customer(world: &World, plan: &str) -> Customer {
     }
 }
 
-async fn change(world: &World, key: &str, plan: &str) -> Answer {
+async fn change(world: &World, key: &str, plan: &str) -> ApiAnswer {
     world.put("/api/v3/subscription", key, &json!({ "plan": plan })).await
 }
 
-/// Sends a change until it is settled: where many change the account at once, one that lost too often is told
-/// that nothing has happened, and to come again.
+/// Repeats a plan change while it loses races against other changes.
 async fn insist(world: &World, key: &str, plan: &str) -> Value {
     for _ in 0..50 {
         let answer = change(world, key, plan).await;
@@ -46,7 +45,7 @@ async fn insist(world: &World, key: &str, plan: &str) -> Value {
             ("503 TEMPORARILY_UNAVAILABLE", Some("1"))
         );
     }
-    panic!("fifty times were not enough");
+    panic!("not settled after fifty attempts");
 }
 
 async fn spend(world: &World, key: &str, amount: u64) {
@@ -54,9 +53,9 @@ async fn spend(world: &World, key: &str, amount: u64) {
     world.consume(key, &unique(), &body).await.created();
 }
 
-/// The four plans, each step as the contract's rule 4 says it.
+/// Moves through the four plans, each step by the contract's rule 4.
 #[tokio::test]
-async fn moving_down_and_up_again_refills_nothing() {
+async fn moving_down_and_up_refills_nothing() {
     let world = World::at("2024-01-15T10:30:00Z").await;
     let customer = customer(&world, "basic").await;
     world.grant(&customer.id, &json!({ "source": "purchased", "amount": 70 })).await;
@@ -98,15 +97,16 @@ async fn moving_down_and_up_again_refills_nothing() {
         }
         assert_eq!((&foreseen["preview"], &foreseen["transactionId"]), (&json!(true), &Value::Null));
     }
-    let told = world.get("/api/v3/subscription", &customer.key).await.data();
-    let history: Vec<_> = told["history"].as_array().unwrap().iter().map(|past| past["to"].clone()).collect();
+    let reported = world.get("/api/v3/subscription", &customer.key).await.data();
+    let history: Vec<_> =
+        reported["history"].as_array().unwrap().iter().map(|past| past["to"].clone()).collect();
     assert_eq!(history, ["enterprise", "basic", "professional", "free"]);
-    assert_eq!(told["history"][3]["from"], json!("basic"));
-    assert_eq!(told["usedSubscriptionCredits"], json!(600));
+    assert_eq!(reported["history"][3]["from"], json!("basic"));
+    assert_eq!(reported["usedSubscriptionCredits"], json!(600));
     let lines = world.transactions(&customer.key, "operation=credit.plan_change").await;
-    let told: Vec<_> =
+    let reported: Vec<_> =
         lines.iter().map(|line| format!("{} {}", line["type"].as_str().unwrap(), line["amount"])).collect();
-    assert_eq!(told, ["DEBIT 400", "DEBIT 4000", "CREDIT 4400", "DEBIT 400"]);
+    assert_eq!(reported, ["DEBIT 400", "DEBIT 4000", "CREDIT 4400", "DEBIT 400"]);
     assert_eq!(lines[0]["plan"], json!({ "from": "basic", "to": "enterprise" }));
 }
 
@@ -121,18 +121,18 @@ async fn the_plans_are_the_seeds() {
         ("enterprise", "Enterprise", 99_900, Value::Null, true, Value::Null),
     ] {
         change(&world, &customer.key, plan).await.data();
-        let told = world.get("/api/v3/subscription", &customer.key).await.data();
+        let reported = world.get("/api/v3/subscription", &customer.key).await.data();
         let shown = json!({
             "plan": plan, "name": name, "price": { "amount": price, "currency": "GBP" }, "allowance": allowance,
             "apiAccess": api_access, "maxUsers": max_users, "nextRenewal": "2024-02-01T00:00:00Z",
         });
         for (field, value) in shown.as_object().unwrap() {
-            assert_eq!(&told[field], value, "{plan} {field}");
+            assert_eq!(&reported[field], value, "{plan} {field}");
         }
     }
 }
 
-/// Nothing is refused on an unlimited plan, all of it is recorded, and only `used` moves.
+/// An unlimited plan refuses nothing, records everything, and only `used` changes.
 #[tokio::test]
 async fn an_unlimited_plan_never_refuses() {
     let world = World::at("2024-01-15T10:30:00Z").await;
@@ -157,7 +157,7 @@ async fn an_unlimited_plan_never_refuses() {
     assert_eq!(world.balance(&customer.key).await["subscriptionCredits"], json!(5_000));
 }
 
-/// A negotiated allowance ends with a change of plan, and not with a change to the same plan.
+/// A negotiated allowance ends with a change of plan, but not with a change to the same plan.
 #[tokio::test]
 async fn the_same_plan_is_no_change() {
     let world = World::at("2024-01-15T10:30:00Z").await;
@@ -175,9 +175,9 @@ async fn the_same_plan_is_no_change() {
     assert_eq!((&back["allowance"], &back["balance"]["subscriptionCredits"]), (&json!(5_000), &json!(4_850)));
 }
 
-/// Keys that need API access stop and begin to work with the plan; those of the dashboard always do.
+/// Keys that need API access work on plans with API access only; dashboard keys always work.
 #[tokio::test]
-async fn api_access_goes_by_the_plan() {
+async fn api_access_depends_on_the_plan() {
     let world = World::at("2024-01-15T10:30:00Z").await;
     let customer = customer(&world, "professional").await;
     world.balance(&customer.plain).await;
@@ -191,7 +191,7 @@ async fn api_access_goes_by_the_plan() {
     world.balance(&customer.plain).await;
 }
 
-/// The test ledger follows the live one; a test key tries plans out without touching it.
+/// The test ledger follows the live one's plan; a test key can try plans without changing the live one.
 #[tokio::test]
 async fn a_test_ledger_follows_and_tries_out() {
     let world = World::at("2024-01-15T10:30:00Z").await;
@@ -200,10 +200,10 @@ async fn a_test_ledger_follows_and_tries_out() {
     change(&world, &customer.key, "free").await.data();
     let plans = async || {
         let (live, test) = (world.balance(&customer.key).await, world.balance(&customer.test).await);
-        let told = |balance: &Value| {
+        let reported = |balance: &Value| {
             format!("{} {}", balance["plan"].as_str().unwrap(), balance["subscriptionCredits"])
         };
-        (told(&live), told(&test))
+        (reported(&live), reported(&test))
     };
     assert_eq!(plans().await, ("free 100".to_owned(), "free 0".to_owned()));
     change(&world, &customer.test, "professional").await.data();
@@ -212,7 +212,7 @@ async fn a_test_ledger_follows_and_tries_out() {
     assert_eq!(plans().await, ("basic 1000".to_owned(), "basic 400".to_owned()));
 }
 
-/// A key makes a sending that comes late harmless.
+/// An idempotency key makes a late repeat harmless.
 #[tokio::test]
 async fn an_idempotency_key_is_honoured_and_not_required() {
     let world = World::at("2024-01-15T10:30:00Z").await;
@@ -232,7 +232,7 @@ async fn an_idempotency_key_is_honoured_and_not_required() {
 }
 
 #[tokio::test]
-async fn what_does_not_read_changes_nothing() {
+async fn an_invalid_request_changes_nothing() {
     let world = World::at("2024-01-15T10:30:00Z").await;
     let customer = customer(&world, "basic").await;
     for (body, field) in [
@@ -264,10 +264,9 @@ async fn what_does_not_read_changes_nothing() {
     assert_eq!(world.balance(&customer.key).await["plan"], json!("basic"));
 }
 
-/// Plans changed by many at once: each answer is of one piece, and when all is done everything has the plan
-/// that the ledger has.
+/// Simultaneous plan changes: each answer is consistent, and in the end everything has the ledger's plan.
 #[tokio::test(flavor = "multi_thread")]
-async fn changes_at_once_leave_one_plan() {
+async fn simultaneous_changes_leave_one_plan() {
     let world = std::sync::Arc::new(World::at("2024-01-15T10:30:00Z").await);
     let customer = customer(&world, "basic").await;
     let plans = ["free", "basic", "professional", "enterprise"];
@@ -296,8 +295,8 @@ async fn changes_at_once_leave_one_plan() {
     let with_access = ["professional", "enterprise"].contains(&live["plan"].as_str().unwrap());
     let plain = world.get("/api/v3/credits/balance", &customer.plain).await;
     assert_eq!(plain.status, if with_access { 200 } else { 403 }, "{plain:?}");
-    let told = world.get("/api/v3/subscription", &customer.key).await.data();
-    let history = told["history"].as_array().unwrap();
+    let reported = world.get("/api/v3/subscription", &customer.key).await.data();
+    let history = reported["history"].as_array().unwrap();
     assert_eq!(history[0]["to"], live["plan"]);
     assert!(history.windows(2).all(|pair| pair[0]["from"] == pair[1]["to"]), "{history:?}");
     let lines = world.transactions(&customer.key, "operation=credit.plan_change&limit=100").await;
@@ -305,7 +304,7 @@ async fn changes_at_once_leave_one_plan() {
     assert_eq!(history.iter().map(|past| past["transactionId"].clone()).collect::<Vec<_>>(), ids);
 }
 
-/// Debits on an unlimited plan while it changes: what was spent is spent, whichever plan it was.
+/// Debits during changes from and to an unlimited plan: every debit counts, on whichever plan.
 #[tokio::test(flavor = "multi_thread")]
 async fn debits_race_with_changes_of_plan() {
     let world = std::sync::Arc::new(World::at("2024-01-15T10:30:00Z").await);
@@ -334,17 +333,17 @@ async fn debits_race_with_changes_of_plan() {
         spent += client.await.unwrap();
     }
     change(&world, &customer.key, "professional").await.data();
-    let told = world.get("/api/v3/subscription", &customer.key).await.data();
+    let reported = world.get("/api/v3/subscription", &customer.key).await.data();
     assert_eq!(
-        (&told["usedSubscriptionCredits"], &told["subscriptionCredits"]),
+        (&reported["usedSubscriptionCredits"], &reported["subscriptionCredits"]),
         (&json!(spent), &json!(5_000 - spent))
     );
     assert_eq!(world.balance(&customer.key).await["usedCredits"], json!(spent));
 }
 
-/// Under a key, "no change" is remembered like any other answer.
+/// Under a key, "no change" is stored like any other answer.
 #[tokio::test]
-async fn no_change_is_remembered_under_its_key() {
+async fn no_change_is_stored_under_its_key() {
     let world = World::at("2024-01-15T10:30:00Z").await;
     let customer = customer(&world, "basic").await;
     let send = async |name: &str, plan: &str| {
@@ -358,6 +357,6 @@ async fn no_change_is_remembered_under_its_key() {
     assert_eq!((late.header("idempotent-replayed"), late.data()), (Some("true"), first.data()));
     assert_eq!(world.balance(&customer.key).await["plan"], json!("professional"));
     assert_eq!(send("n1", "free").await.failure(), "422 IDEMPOTENCY_KEY_REUSED");
-    let told = world.get("/api/v3/subscription", &customer.key).await.data();
-    assert_eq!(told["history"].as_array().unwrap().len(), 1, "no change is no history");
+    let reported = world.get("/api/v3/subscription", &customer.key).await.data();
+    assert_eq!(reported["history"].as_array().unwrap().len(), 1, "no change adds no history");
 }

@@ -1,31 +1,31 @@
-//! The clock of a test ledger: a developer moves it with a test key, and nobody else's time moves.
+//! The clock of a test ledger: a test key moves it, and no other ledger's time changes.
 
 use serde_json::{Value, json};
-use tests::{Answer, World, unique};
+use tests::{ApiAnswer, World, unique};
 
 const PATH: &str = "/api/v3/test-clock";
 
-async fn set(world: &World, key: &str, body: Value) -> Answer {
+async fn set(world: &World, key: &str, body: Value) -> ApiAnswer {
     tests::send(world.request("POST".parse().unwrap(), PATH, key).json(&body)).await
 }
 
 async fn operations(world: &World, key: &str) -> Vec<String> {
     let mut lines = world.transactions(key, "").await;
     lines.reverse();
-    let told = |line: &Value| {
+    let reported = |line: &Value| {
         format!("{} {}", &line["timestamp"].as_str().unwrap()[..10], line["operation"].as_str().unwrap())
     };
-    lines.iter().map(told).collect()
+    lines.iter().map(reported).collect()
 }
 
 fn event_of(event: &Value) -> String {
     format!("{} {}", &event["timestamp"].as_str().unwrap()[..10], event["event"].as_str().unwrap())
 }
 
-/// A year in one call: renewals, monitors, ends of lots and notices, in their order. The live ledger and
-/// other organisations' stay where they are.
+/// A year in one call: renewals, monitors, expiries and notices, in order. The live ledger and other organisations
+/// stay where they are.
 #[tokio::test]
-async fn a_test_ledger_lives_through_a_year_in_one_call() {
+async fn a_test_ledger_passes_a_year_in_one_call() {
     let world = World::at("2024-01-15T10:30:00Z").await;
     let (key, other) = (world.test_key(), world.open(10).await);
     let before = world.get(PATH, key).await.data();
@@ -56,10 +56,10 @@ async fn a_test_ledger_lives_through_a_year_in_one_call() {
     // The expiry notice is sent on the way. Events of transactions come from the projector, which may be ahead of
     // it or behind.
     world.settle().await;
-    let mut told: Vec<_> = world.events(key).await.iter().map(event_of).collect();
-    told.sort();
+    let mut reported: Vec<_> = world.events(key).await.iter().map(event_of).collect();
+    reported.sort();
     assert_eq!(
-        told,
+        reported,
         [
             "2024-01-15 credits.granted",
             "2024-02-01 credits.renewed",
@@ -85,7 +85,7 @@ async fn a_test_ledger_lives_through_a_year_in_one_call() {
     assert_eq!(world.balance(&other.key).await["nextRenewal"], json!("2024-04-01T00:00:00Z"));
 }
 
-/// Payments are tried again by its time: an hour, six hours, and off.
+/// Payments are retried by the test clock: after one hour, after six hours, then switched off.
 #[tokio::test]
 async fn retries_follow_the_test_clock() {
     let world = World::at("2024-01-15T10:30:00Z").await;
@@ -114,7 +114,7 @@ async fn retries_follow_the_test_clock() {
 }
 
 #[tokio::test]
-async fn only_test_keys_move_it_and_only_forward() {
+async fn only_test_keys_move_the_clock_and_only_forward() {
     let world = World::at("2024-01-15T10:30:00Z").await;
     for answer in
         [world.get(PATH, world.key()).await, set(&world, world.key(), json!({ "advanceSeconds": 1 })).await]
@@ -140,7 +140,7 @@ async fn only_test_keys_move_it_and_only_forward() {
     assert_eq!(world.get(PATH, key).await.data()["now"], json!("2024-01-16T00:00:00Z"));
 }
 
-/// Under a key the time is moved once, however often the request is sent.
+/// Under a key the clock moves once, however often the request is repeated.
 #[tokio::test]
 async fn a_key_moves_the_time_once() {
     let world = World::at("2024-01-15T10:30:00Z").await;

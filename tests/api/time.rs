@@ -1,4 +1,4 @@
-//! Time passes: months turn for everybody once, lots end, and whoever is to be told is told.
+//! The passing of time: every account is renewed once a month, lots expire, and owners get their events.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -25,8 +25,8 @@ async fn renewals(world: &World, key: &str) -> Vec<String> {
     times
 }
 
-/// Fourteen months in steps of a second to seventy days: one renewal a month, in order, also of those
-/// who never looked.
+/// Fourteen months in steps of a second to seventy days: one renewal a month, in order, also for accounts that no
+/// request read.
 #[tokio::test]
 async fn fourteen_months_bring_fourteen_renewals() {
     let world = World::at("2024-01-15T10:30:00Z").await;
@@ -51,8 +51,8 @@ async fn fourteen_months_bring_fourteen_renewals() {
     ] {
         now += Duration::seconds(step);
         world.post_plain("/_local/clock", &json!({ "advanceSeconds": step })).await.data();
-        let told = world.get("/_local/clock", "").await.data();
-        assert_eq!(told["now"], json!(text(now)));
+        let reported = world.get("/_local/clock", "").await.data();
+        assert_eq!(reported["now"], json!(text(now)));
         let body = json!({ "operation": "verification.standard", "quantity": 3 });
         world.consume(&busy.key, &unique(), &body).await.created();
     }
@@ -74,24 +74,25 @@ async fn fourteen_months_bring_fourteen_renewals() {
     }
 }
 
-/// Sixty-four clients spend while the month turns: every debit belongs to one month wholly, and both
-/// months' sums are exact.
+/// Sixty-four clients make debits while the month ends: every debit belongs to one month, and both months' sums are
+/// exact.
 #[tokio::test(flavor = "multi_thread")]
 async fn debits_across_midnight_belong_to_one_month_each() {
     let world = Arc::new(World::at("2024-01-31T23:59:59Z").await);
     let org = world.open(100_000).await;
     let stop = Arc::new(AtomicBool::new(false));
-    let told = Arc::new(AtomicUsize::new(0));
+    let reported = Arc::new(AtomicUsize::new(0));
     let clients: Vec<_> = (0..64)
         .map(|client| {
-            let (world, key, stop, told) = (world.clone(), org.key.clone(), stop.clone(), told.clone());
+            let (world, key, stop, reported) =
+                (world.clone(), org.key.clone(), stop.clone(), reported.clone());
             tokio::spawn(async move {
                 let mut answers = Vec::new();
                 while !stop.load(Ordering::Relaxed) {
                     let body = json!({ "operation": "verification.standard" });
                     let name = format!("{client}-{}", answers.len());
                     answers.push(world.consume(&key, &name, &body).await);
-                    told.fetch_add(1, Ordering::Relaxed);
+                    reported.fetch_add(1, Ordering::Relaxed);
                     tokio::time::sleep(std::time::Duration::from_millis(150)).await;
                 }
                 answers
@@ -100,8 +101,8 @@ async fn debits_across_midnight_belong_to_one_month_each() {
         .collect();
     // More answers than clients: at least one was requested in between.
     let some_more = async || {
-        let enough = told.load(Ordering::Relaxed) + 65;
-        while told.load(Ordering::Relaxed) < enough {
+        let enough = reported.load(Ordering::Relaxed) + 65;
+        while reported.load(Ordering::Relaxed) < enough {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
     };
@@ -124,7 +125,7 @@ async fn debits_across_midnight_belong_to_one_month_each() {
             assert!(!lot.starts_with("sub_") || lot == format!("sub_{month}"), "{debit}");
         }
     }
-    assert_eq!(sums.len(), 2, "they spent before and after: {sums:?}");
+    assert_eq!(sums.len(), 2, "debits before and after the renewal: {sums:?}");
     let balance = world.balance(&org.key).await;
     assert_eq!(balance["usedCredits"], json!(sums["2024-02"]));
     assert_eq!(renewals(&world, &org.key).await, ["2024-01-01T00:00:00Z", "2024-02-01T00:00:00Z"]);
@@ -134,15 +135,15 @@ async fn debits_across_midnight_belong_to_one_month_each() {
     assert_eq!(world.transactions(&org.key, "limit=100&type=DEBIT").await.len(), answers.len());
 }
 
-/// Renewal dates by another hand: Python's dateutil, where `SCRIP_DATEUTIL` names a Python that has it, as
-/// `cargo xtask test` does. 480 months, beginning on each of the days that a month can have.
+/// Renewal dates compared with Python's dateutil, if `SCRIP_DATEUTIL` names a Python that has it: 480 months,
+/// beginning on each day that a month can have.
 #[test]
 fn renewal_dates_are_those_of_dateutil() {
     let Ok(python) = std::env::var("SCRIP_DATEUTIL") else { return };
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/api/dateutil_oracle.py");
-    let told = Command::new(python).args([script, "480"]).output().unwrap();
-    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
-    let theirs = String::from_utf8(told.stdout).unwrap();
+    let reported = Command::new(python).args([script, "480"]).output().unwrap();
+    assert!(reported.status.success(), "{}", String::from_utf8_lossy(&reported.stderr));
+    let theirs = String::from_utf8(reported.stdout).unwrap();
     let mut compared = 0;
     for line in theirs.lines() {
         let (now, expected) = line.split_once(' ').unwrap();
@@ -153,9 +154,9 @@ fn renewal_dates_are_those_of_dateutil() {
     assert_eq!(compared, 480 * 31);
 }
 
-/// The balance says when the next month comes, as it does come.
+/// The balance names the next renewal, and it happens then.
 #[tokio::test]
-async fn the_next_renewal_is_told_and_kept() {
+async fn the_next_renewal_happens_as_announced() {
     let world = World::at("2023-12-31T23:59:59Z").await;
     let org = world.open(10).await;
     for (now, next) in [
@@ -174,7 +175,7 @@ async fn the_next_renewal_is_told_and_kept() {
     }
 }
 
-/// What an owner is told of credits that will end.
+/// The events of credits that will expire.
 async fn events(world: &World, key: &str) -> Vec<Value> {
     let mut events = world.events(key).await;
     events.iter().for_each(tests::assert_event);
@@ -182,10 +183,9 @@ async fn events(world: &World, key: &str) -> Vec<Value> {
     events
 }
 
-/// Credits that end are told of in time, once, and booked when they have ended, whether or not anybody
-/// moves credits.
+/// Expiring credits are announced in time, once, and booked when they have expired, whether or not credits move.
 #[tokio::test]
-async fn owners_are_told_before_credits_end() {
+async fn owners_get_an_event_before_credits_expire() {
     let world = World::at("2024-01-15T10:30:00Z").await;
     let org = world.open(10).await;
     let gift = json!({ "source": "bonus", "amount": 50, "expiresInDays": 28 });
@@ -195,22 +195,22 @@ async fn owners_are_told_before_credits_end() {
         json!({ "source": "bonus", "amount": 5, "service": "api", "expiresAt": "2024-01-16T00:00:00Z" });
     world.grant(&org.id, &soon).await;
     clock(&world, "2024-01-15T10:32:00Z").await;
-    let told = events(&world, &org.key).await;
-    assert_eq!(told.len(), 1, "what ends sooner than the notice is told at once");
-    assert_eq!((&told[0]["data"]["amount"], &told[0]["data"]["service"]), (&json!(5), &json!("api")));
+    let reported = events(&world, &org.key).await;
+    assert_eq!(reported.len(), 1, "credits that end within the notice period are announced at once");
+    assert_eq!((&reported[0]["data"]["amount"], &reported[0]["data"]["service"]), (&json!(5), &json!("api")));
     clock(&world, "2024-02-05T23:59:58Z").await;
     assert_eq!(events(&world, &org.key).await.len(), 1);
     clock(&world, "2024-02-05T23:59:59Z").await;
-    let told = events(&world, &org.key).await;
-    assert_eq!(told.len(), 2);
+    let reported = events(&world, &org.key).await;
+    assert_eq!(reported.len(), 2);
     let shown = json!({ "event": "credits.expiring", "type": "credits.expiring",
         "timestamp": "2024-02-05T23:59:59Z", "data": { "lotId": granted["creditId"], "source": "bonus",
         "service": null, "amount": 50, "expiresAt": "2024-02-12T23:59:59Z",
         "message": "Some of your credits will expire soon" } });
     for (field, value) in shown.as_object().unwrap() {
-        assert_eq!(&told[1][field], value, "{field}");
+        assert_eq!(&reported[1][field], value, "{field}");
     }
-    assert!(told[1]["id"].as_str().unwrap().starts_with("evt_"));
+    assert!(reported[1]["id"].as_str().unwrap().starts_with("evt_"));
     clock(&world, "2024-02-13T00:01:00Z").await;
     let lines = world.transactions(&org.key, "").await;
     assert_eq!((&lines[0]["operation"], &lines[0]["amount"]), (&json!("credit.expiry"), &json!(50)));
@@ -219,9 +219,9 @@ async fn owners_are_told_before_credits_end() {
     assert_eq!(world.balance(&org.key).await["available"], json!(10));
 }
 
-/// The notice is each organisation's own, for credits that are there already, too; none is none.
+/// Each organisation sets its own notice period, also for existing credits; it may be none.
 #[tokio::test]
-async fn the_notice_is_for_the_owner_to_choose() {
+async fn the_owner_chooses_the_notice_period() {
     let world = World::at("2024-01-15T10:30:00Z").await;
     let org = world.open(10).await;
     let path = "/api/v3/credits/alerts";
@@ -251,9 +251,9 @@ async fn the_notice_is_for_the_owner_to_choose() {
     assert_eq!((events(&world, &quiet.key).await.len(), events(&world, &org.key).await.len()), (0, 1));
 }
 
-/// A grant to an organisation that there is not leaves nothing behind that would stop the time.
+/// A grant to an unknown organisation leaves no job behind that would stop the clock.
 #[tokio::test]
-async fn an_errand_for_nobody_stops_no_clock() {
+async fn a_grant_to_an_unknown_organisation_stops_no_clock() {
     let world = World::at("2024-01-15T10:30:00Z").await;
     let nobody = "/admin/v1/organisations/org_01HKZNPZB0YQ3T5N1C8V6W2X4G/grants";
     let gift = json!({ "source": "bonus", "amount": 1, "expiresInDays": 3 });
@@ -262,13 +262,13 @@ async fn an_errand_for_nobody_stops_no_clock() {
     clock(&world, "2024-01-15T12:00:00Z").await;
     world.delete("/_local/capacity", "").await.data();
     clock(&world, "2024-01-30T00:00:00Z").await;
-    let told = world.get("/_local/capacity", "").await.data();
-    assert!(told["routes"]["background"]["requests"].as_u64().unwrap_or(0) < 400, "{told}");
+    let reported = world.get("/_local/capacity", "").await.data();
+    assert!(reported["routes"]["background"]["requests"].as_u64().unwrap_or(0) < 400, "{reported}");
 }
 
-/// A wrong end is blamed on the field that was sent.
+/// An invalid end is reported with the field that was sent.
 #[tokio::test]
-async fn an_end_in_days_is_blamed_by_its_name() {
+async fn an_invalid_end_in_days_is_reported_by_its_field() {
     let world = World::at("2024-01-15T10:30:00Z").await;
     let org = world.open(10).await;
     let path = format!("/admin/v1/organisations/{}/grants", org.id);

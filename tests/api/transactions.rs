@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tests::World;
 
 #[tokio::test]
-async fn pages_of_every_size_tell_every_line_once() {
+async fn pages_of_every_size_list_every_row_once() {
     let world = World::at("2024-01-31T23:59:00Z").await;
     let org = world.open(1_000).await;
     for (advance, count) in [(0, 7), (120, 5), (40 * 86_400, 4), (70 * 86_400, 3)] {
@@ -39,7 +39,7 @@ async fn pages_of_every_size_tell_every_line_once() {
     }
 }
 
-/// What is written while somebody turns pages neither shifts nor hides a line.
+/// New rows between two pages neither shift nor hide a row.
 #[tokio::test]
 async fn turning_pages_while_debits_come_in_shows_each_line_once() {
     let world = World::demo().await;
@@ -64,10 +64,10 @@ async fn turning_pages_while_debits_come_in_shows_each_line_once() {
     assert_eq!(seen, (1..=31).rev().collect::<Vec<_>>());
 }
 
-/// Hundreds of requests under way at once land in quite another order than they came: once the stream
-/// is worked off, every line is told all the same.
+/// Hundreds of simultaneous requests are committed in another order than they arrived: once the stream is
+/// projected, every row is listed.
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_that_overtake_one_another_by_the_hundred_are_all_told() {
+async fn hundreds_of_requests_that_overtake_each_other_are_all_listed() {
     for now in [None, Some("2024-01-15T10:30:00Z")] {
         let world = match now {
             Some(now) => World::at(now).await,
@@ -88,15 +88,15 @@ async fn requests_that_overtake_one_another_by_the_hundred_are_all_told() {
         world.settle().await;
         for limit in [20, 100] {
             let lines = world.transactions(&org.key, &format!("limit={limit}")).await;
-            let told: Vec<_> = lines.iter().map(|line| line["sequence"].as_u64().unwrap()).collect();
-            assert_eq!(told, (1..=701).rev().collect::<Vec<_>>(), "limit {limit}, clock at {now:?}");
+            let reported: Vec<_> = lines.iter().map(|line| line["sequence"].as_u64().unwrap()).collect();
+            assert_eq!(reported, (1..=701).rev().collect::<Vec<_>>(), "limit {limit}, clock at {now:?}");
         }
     }
 }
 
-/// With the clock held still all requests have one time; their numbers tell the order all the same.
+/// With the clock stopped all requests have the same time; their numbers still give the order.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_stands_still_mixes_nothing_up() {
+async fn a_stopped_clock_keeps_the_order() {
     let world = std::sync::Arc::new(World::at("2024-01-15T10:30:00Z").await);
     let org = world.open(1_000).await;
     let clients: Vec<_> = (0..16)
@@ -115,7 +115,7 @@ async fn a_clock_that_stands_still_mixes_nothing_up() {
     }
     for limit in [1, 7, 100] {
         let lines = world.transactions(&org.key, &format!("limit={limit}")).await;
-        let told: Vec<_> = lines.iter().map(|line| line["sequence"].as_u64().unwrap()).collect();
-        assert_eq!(told, (1..=401).rev().collect::<Vec<_>>(), "limit {limit}");
+        let reported: Vec<_> = lines.iter().map(|line| line["sequence"].as_u64().unwrap()).collect();
+        assert_eq!(reported, (1..=401).rev().collect::<Vec<_>>(), "limit {limit}");
     }
 }

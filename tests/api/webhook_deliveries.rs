@@ -1,25 +1,25 @@
-//! The log of deliveries says what is so, and in which order it was sent.
+//! The log of deliveries: its states are correct, and its order is the order of sending.
 
 use serde_json::{Value, json};
 use tests::{Receiver, World, unique};
 
 use crate::api::webhooks::{NOW, adjust, deliveries, hook};
 
-/// The log, the newest first: number, kind, status and attempts of each delivery.
+/// The log, newest first: number, event, status and attempts of each delivery.
 async fn log(world: &World, path: &str, key: &str) -> Vec<String> {
-    let told = |one: &Value| {
+    let reported = |one: &Value| {
         let [sequence, attempt, most] = ["sequence", "attempt", "attemptsMax"].map(|name| one[name].clone());
         let [kind, status] = ["kind", "status"].map(|name| one[name].as_str().unwrap());
         assert_eq!(one["attempts"].as_array().unwrap().len() as u64, attempt.as_u64().unwrap());
         assert!(status == "retrying" || one["nextAttempt"].is_null(), "{one}");
         format!("{sequence} {kind} {status} {attempt}/{most}")
     };
-    deliveries(world, path, key).await.iter().map(told).collect()
+    deliveries(world, path, key).await.iter().map(reported).collect()
 }
 
-/// What an owner does after the second attempt, one after the other => the log, the newest first
+/// Each row: what an owner does after the second attempt, and the log, newest first.
 #[tokio::test]
-async fn what_is_set_in_the_midst_of_a_retry_leaves_nothing_waiting() {
+async fn settings_during_a_retry_leave_nothing_waiting() {
     const LEFT: &str = "1 event superseded 2/10";
     const ANEW: [&str; 2] = ["1 event retrying 1/10", LEFT];
     let world = World::at(NOW).await;
@@ -55,9 +55,9 @@ async fn what_is_set_in_the_midst_of_a_retry_leaves_nothing_waiting() {
     }
 }
 
-/// Of an event that is no longer wanted another attempt was to be made.
+/// An event that is unsubscribed during its retries is not retried.
 #[tokio::test]
-async fn an_event_that_is_no_longer_wanted_is_not_waited_for() {
+async fn an_unsubscribed_event_is_not_retried() {
     let world = World::at(NOW).await;
     let receiver = Receiver::start().await;
     let org = world.open(1_000).await;
@@ -84,9 +84,9 @@ async fn an_event_that_is_no_longer_wanted_is_not_waited_for() {
     assert_eq!(sent.iter().map(|body| &body["event"]).collect::<Vec<_>>(), ["credits.purchased"]);
 }
 
-/// Its new address has all the attempts, and how many have failed is told alike wherever it is told.
+/// A new URL gets all attempts again, and every page shows the same number of failures.
 #[tokio::test]
-async fn a_new_address_is_tried_from_the_first_attempt_on() {
+async fn a_new_url_gets_all_attempts_again() {
     let world = World::at(NOW).await;
     let (before, after) = (Receiver::start().await, Receiver::start().await);
     let org = world.open(1_000).await;
@@ -109,7 +109,7 @@ async fn a_new_address_is_tried_from_the_first_attempt_on() {
 }
 
 #[tokio::test]
-async fn a_range_that_gives_way_to_another_is_not_waited_for() {
+async fn a_replaced_range_is_not_waited_for() {
     let world = World::at(NOW).await;
     let receiver = Receiver::start().await;
     let org = world.open(1_000).await;
@@ -126,23 +126,22 @@ async fn a_range_that_gives_way_to_another_is_not_waited_for() {
     }
     let earlier =
         ["1 replay superseded 1/10", "2 event succeeded 1/10", "1 event succeeded 1/10"].map(str::to_owned);
-    let told = log(&world, &path, &org.key).await;
-    assert_eq!((told[0].as_str(), &told[1..]), ("2 replay retrying 1/10", &earlier[..]));
+    let reported = log(&world, &path, &org.key).await;
+    assert_eq!((reported[0].as_str(), &reported[1..]), ("2 replay retrying 1/10", &earlier[..]));
     // A paused webhook has no retry pending; after it is resumed, delivery starts again at once.
     world.patch(&path, &org.key, &json!({ "status": "PAUSED" })).await.data();
     assert_eq!(log(&world, &path, &org.key).await[0], "2 replay superseded 1/10");
     receiver.answer(200);
     world.patch(&path, &org.key, &json!({ "status": "ACTIVE" })).await.data();
     world.settle().await;
-    let told = log(&world, &path, &org.key).await;
-    assert_eq!(told[..2], ["2 replay succeeded 1/10", "2 replay superseded 1/10"]);
-    assert_eq!(told[2..], earlier);
+    let reported = log(&world, &path, &org.key).await;
+    assert_eq!(reported[..2], ["2 replay succeeded 1/10", "2 replay superseded 1/10"]);
+    assert_eq!(reported[2..], earlier);
 }
 
-/// However much falls into one moment of a clock that stands still, and whatever is sent again long after it
-/// happened: the log is what the endpoint was sent, the last first.
+/// With the clock stopped, and with replays long after an event: the log is in the order of sending, newest first.
 #[tokio::test]
-async fn the_log_stands_in_the_order_of_sending() {
+async fn the_log_is_in_the_order_of_sending() {
     let world = World::at(NOW).await;
     let receiver = Receiver::start().await;
     let org = world.open(1_000).await;
@@ -185,9 +184,9 @@ async fn the_log_stands_in_the_order_of_sending() {
     assert!(times.is_sorted_by(|one, next| one >= next), "{times:?}");
 }
 
-/// Whoever looks when the next attempt is said to be made finds it made.
+/// The next attempt is made by the time that was announced.
 #[tokio::test]
-async fn the_next_attempt_is_made_by_the_time_that_is_told() {
+async fn the_next_attempt_is_made_by_the_announced_time() {
     let world = World::at(NOW).await;
     let receiver = Receiver::start().await;
     let org = world.open(1_000).await;
@@ -205,9 +204,10 @@ async fn the_next_attempt_is_made_by_the_time_that_is_told() {
     assert_eq!(receiver.received().len(), 6);
 }
 
-/// Attempts belong to their event: what nobody wants before it is passed over, and stays so whatever is wanted later.
+/// Attempts belong to their event: unwanted events before it are skipped, and stay so whatever the owner subscribes
+/// to later.
 #[tokio::test]
-async fn attempts_stay_with_their_event_whatever_is_wanted_around_it() {
+async fn attempts_stay_with_their_event() {
     let world = World::at(NOW).await;
     let receiver = Receiver::start().await;
     let org = world.open(1_000).await;
@@ -236,9 +236,9 @@ async fn attempts_stay_with_their_event_whatever_is_wanted_around_it() {
     assert_eq!(receiver.numbers(), [3]);
 }
 
-/// A range that is sent once more is tried when it is due, though what is new fails at the same time.
+/// A replayed range is retried when it is due, even if new events fail at the same time.
 #[tokio::test]
-async fn a_range_is_tried_when_it_is_due_beside_what_is_new() {
+async fn a_replayed_range_is_retried_when_due_beside_new_events() {
     let world = World::at(NOW).await;
     let receiver = Receiver::start().await;
     let org = world.open(1_000).await;

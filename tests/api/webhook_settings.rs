@@ -1,7 +1,7 @@
-//! What owners of webhooks can do with them.
+//! Settings of webhooks: secrets, tests, replays, pauses.
 
 use serde_json::{Value, json};
-use tests::{Answer, Receiver, World, unique};
+use tests::{ApiAnswer, Receiver, World, unique};
 
 use crate::api::webhooks::{NOW, WEBHOOKS, adjust, deliveries, hook, status, verifies};
 
@@ -42,8 +42,8 @@ async fn a_secret_is_shown_once_and_never_again() {
     let (path, secret) = hook(&world, world.key(), &receiver, json!([])).await;
     world.post(&format!("{path}/test"), world.key(), "", &json!({})).await.data();
     for path in [WEBHOOKS, &path, &format!("{path}/deliveries")] {
-        let told = world.get(path, world.key()).await.data().to_string();
-        assert!(!told.contains(&secret) && !told.contains("whsec_"), "{told}");
+        let reported = world.get(path, world.key()).await.data().to_string();
+        assert!(!reported.contains(&secret) && !reported.contains("whsec_"), "{reported}");
     }
     let body = json!({ "url": receiver.url });
     let first = world.post(WEBHOOKS, world.key(), "again", &body).await.created();
@@ -66,19 +66,19 @@ async fn a_secret_is_shown_once_and_never_again() {
 }
 
 #[tokio::test]
-async fn a_test_tells_what_came_of_it() {
+async fn a_test_event_returns_its_outcome() {
     let world = World::at(NOW).await;
     let receiver = Receiver::start().await;
     let org = world.open(1_000).await;
     let (path, secret) = hook(&world, &org.key, &receiver, json!(["credits.depleted"])).await;
     let test = async |body: Value| world.post(&format!("{path}/test"), &org.key, "", &body).await;
-    let told = test(json!({})).await.data();
+    let reported = test(json!({})).await.data();
     assert_eq!(
-        (&told["status"], &told["kind"], &told["sequence"]),
+        (&reported["status"], &reported["kind"], &reported["sequence"]),
         (&json!("succeeded"), &json!("test"), &json!(0))
     );
-    let told = test(json!({ "event": "credits.low_balance" })).await.data();
-    assert_eq!(told["attempts"][0]["status"], json!(200));
+    let reported = test(json!({ "event": "credits.low_balance" })).await.data();
+    assert_eq!(reported["attempts"][0]["status"], json!(200));
     for received in receiver.received() {
         assert!(verifies(&received, &secret));
         if received.body["event"] == json!("webhook.test") {
@@ -87,9 +87,9 @@ async fn a_test_tells_what_came_of_it() {
     }
     assert_eq!(receiver.received()[1].body["data"]["currentBalance"], json!(50));
     receiver.answer(404);
-    let told = test(json!({})).await.data();
-    assert_eq!((&told["status"], &told["attemptsMax"]), (&json!("failed"), &json!(1)));
-    assert_eq!(told["response"]["status"], json!(404));
+    let reported = test(json!({})).await.data();
+    assert_eq!((&reported["status"], &reported["attemptsMax"]), (&json!("failed"), &json!(1)));
+    assert_eq!(reported["response"]["status"], json!(404));
     world.patch(&path, &org.key, &json!({ "status": "PAUSED" })).await.data();
     receiver.answer(200);
     assert_eq!(test(json!({})).await.data()["status"], json!("succeeded"));
@@ -98,7 +98,7 @@ async fn a_test_tells_what_came_of_it() {
 }
 
 #[tokio::test]
-async fn what_was_sent_can_be_sent_again_one_by_one_or_as_a_range() {
+async fn webhooks_can_be_replayed_one_by_one_or_as_a_range() {
     let world = World::at(NOW).await;
     let receiver = Receiver::start().await;
     let org = world.open(1_000).await;
@@ -145,7 +145,7 @@ async fn what_was_sent_can_be_sent_again_one_by_one_or_as_a_range() {
 }
 
 #[tokio::test]
-async fn a_pause_keeps_what_happens_and_whoever_wants_may_pass_over_it() {
+async fn a_pause_keeps_events_and_owners_may_skip_them() {
     let world = World::at(NOW).await;
     let receiver = Receiver::start().await;
     let org = world.open(1_000).await;
@@ -190,7 +190,7 @@ async fn a_pause_keeps_what_happens_and_whoever_wants_may_pass_over_it() {
     }
 }
 
-/// what is sent => the description that it then has; none where it is refused
+/// What is sent, and the description after it; none if it is refused.
 #[tokio::test]
 async fn a_description_is_changed_and_removed() {
     let world = World::at(NOW).await;
@@ -220,9 +220,9 @@ async fn a_description_is_changed_and_removed() {
     }
 }
 
-/// Each ledger, and each organisation, has webhooks of its own.
+/// Webhooks belong to one ledger of one organisation.
 #[tokio::test]
-async fn nobody_sees_or_hears_of_anothers_webhooks() {
+async fn webhooks_belong_to_one_ledger() {
     let world = World::at(NOW).await;
     let receiver = Receiver::start().await;
     let org = world.open(1_000).await;
@@ -232,7 +232,7 @@ async fn nobody_sees_or_hears_of_anothers_webhooks() {
     receiver.forget();
     for key in [world.test_key(), &org.key] {
         assert_eq!(world.get(WEBHOOKS, key).await.data(), json!([]));
-        let answers: Vec<Answer> = vec![
+        let answers: Vec<ApiAnswer> = vec![
             world.get(&path, key).await,
             world.patch(&path, key, &json!({ "status": "PAUSED" })).await,
             world.delete(&path, key).await,
@@ -254,9 +254,9 @@ async fn nobody_sees_or_hears_of_anothers_webhooks() {
     assert!(receiver.received().is_empty());
 }
 
-/// body => the field that is named
+/// Bodies, each with the field that the error names.
 #[tokio::test]
-async fn what_does_not_read_is_told_by_field() {
+async fn an_invalid_request_names_the_field() {
     let world = World::at(NOW).await;
     let hook = |url: &str| json!({ "url": url });
     for (body, field) in [
@@ -292,7 +292,7 @@ async fn what_does_not_read_is_told_by_field() {
 }
 
 #[tokio::test]
-async fn the_inbox_shows_what_is_sent_and_whether_it_verifies() {
+async fn the_inbox_shows_webhooks_and_whether_they_verify() {
     let world = World::at(NOW).await;
     let url = format!("{}/_local/inbox/me", world.machine.base_url());
     let made = world.post(WEBHOOKS, world.key(), &unique(), &json!({ "url": url })).await.created();
@@ -314,8 +314,8 @@ async fn the_inbox_shows_what_is_sent_and_whether_it_verifies() {
     );
     assert_eq!(inbox[1]["text"].as_str().unwrap().find("\"event\""), Some(1));
     world.patch(&path, world.key(), &json!({ "url": format!("{url}?answer=503") })).await.data();
-    let told = world.post(&format!("{path}/test"), world.key(), "", &json!({})).await.data();
-    assert_eq!((&told["status"], &told["response"]["status"]), (&json!("failed"), &json!(503)));
+    let reported = world.post(&format!("{path}/test"), world.key(), "", &json!({})).await.data();
+    assert_eq!((&reported["status"], &reported["response"]["status"]), (&json!("failed"), &json!(503)));
     world.patch(&path, world.key(), &json!({ "url": format!("{url}/caf%C3%A9%20b") })).await.data();
     world.post(&format!("{path}/test"), world.key(), "", &json!({})).await.data();
     let newest = world.get("/_local/inbox", "").await.data()[0].clone();

@@ -1,16 +1,16 @@
-//! Webhooks, as their owners and their servers see them.
+//! Webhooks, as their owners and receivers see them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use domain::HookSecret;
 use http::HeaderMap;
 use serde_json::{Value, json};
-use tests::{Org, Received, Receiver, World, unique};
+use tests::{Org, ReceivedWebhook, Receiver, World, unique};
 
 pub(crate) const WEBHOOKS: &str = "/api/v3/webhooks";
 pub(crate) const NOW: &str = "2024-01-15T10:00:00Z";
 
-/// A webhook of `key`'s that points to a receiver; its path and its secret.
+/// Creates a webhook that points to a receiver; returns its path and secret.
 pub(crate) async fn hook(world: &World, key: &str, to: &Receiver, events: Value) -> (String, String) {
     let body = json!({ "url": to.url, "events": events });
     let made = world.post(WEBHOOKS, key, &unique(), &body).await.created();
@@ -18,14 +18,14 @@ pub(crate) async fn hook(world: &World, key: &str, to: &Receiver, events: Value)
     (path, made["secret"].as_str().unwrap().to_owned())
 }
 
-/// Has an organisation told something: an operator adjusts its credits by one.
+/// Causes an event: an operator adjusts an organisation's credits by one.
 pub(crate) async fn adjust(world: &World, org: &str) {
     let body = json!({ "amount": 1, "source": "bonus", "reason": "Goodwill" });
     let path = format!("/admin/v1/organisations/{org}/adjustments");
     world.post(&path, world.operator(), &unique(), &body).await.created();
 }
 
-pub(crate) fn verifies(received: &Received, secret: &str) -> bool {
+pub(crate) fn verifies(received: &ReceivedWebhook, secret: &str) -> bool {
     let secret = HookSecret::try_from(secret.to_owned()).unwrap();
     scrip_webhooks::verify(&[secret], &received.headers, received.text.as_bytes()).is_ok()
 }
@@ -35,13 +35,13 @@ pub(crate) async fn deliveries(world: &World, path: &str, key: &str) -> Vec<Valu
 }
 
 pub(crate) async fn status(world: &World, path: &str, key: &str) -> (String, Value) {
-    let told = world.get(path, key).await.data();
-    (told["status"].as_str().unwrap().to_owned(), told["pausedReason"].clone())
+    let reported = world.get(path, key).await.data();
+    (reported["status"].as_str().unwrap().to_owned(), reported["pausedReason"].clone())
 }
 
 /// Seed: "Low Balance Alerts", "Webhook Payload".
 #[tokio::test]
-async fn a_low_balance_is_told_as_the_seed_shows() {
+async fn a_low_balance_event_equals_the_seeds() {
     let world = World::at(NOW).await;
     let receiver = Receiver::start().await;
     let events = json!(["credits.low_balance", "credits.depleted"]);
@@ -70,13 +70,13 @@ async fn a_low_balance_is_told_as_the_seed_shows() {
     let body = json!({ "operation": "verification.standard", "quantity": 50 });
     world.consume(world.key(), "k2", &body).await.created();
     world.settle().await;
-    let told: Vec<_> = receiver.taken().iter().map(|body| body["event"].clone()).collect();
-    assert_eq!(told, [json!("credits.low_balance"), json!("credits.depleted")]);
+    let reported: Vec<_> = receiver.taken().iter().map(|body| body["event"].clone()).collect();
+    assert_eq!(reported, [json!("credits.low_balance"), json!("credits.depleted")]);
 }
 
-/// A debit from above the threshold to nothing is two events, in this order.
+/// A debit from above the threshold to zero emits two events, in this order.
 #[tokio::test]
-async fn running_low_comes_before_running_out() {
+async fn low_balance_comes_before_depleted() {
     let world = World::at(NOW).await;
     let body = json!({ "operation": "verification.standard", "quantity": 400 });
     world.consume(world.key(), "k1", &body).await.created();
@@ -86,7 +86,7 @@ async fn running_low_comes_before_running_out() {
 }
 
 #[tokio::test]
-async fn what_a_receiver_missed_while_it_was_down_arrives_in_order() {
+async fn missed_webhooks_arrive_in_order() {
     let world = World::at(NOW).await;
     let receiver = Receiver::start().await;
     let org = world.open(1_000).await;
@@ -125,9 +125,10 @@ async fn what_a_receiver_missed_while_it_was_down_arrives_in_order() {
     assert_eq!((&known["deliveredThrough"], &known["consecutiveFailures"]), (&json!(25), &json!(0)));
 }
 
-/// After ten attempts, more than three days, an endpoint is paused, and its owner is told wherever they listen.
+/// After ten attempts in more than three days a webhook is paused, and its owner gets an event on every other
+/// webhook.
 #[tokio::test]
-async fn an_endpoint_that_never_answers_is_paused_and_its_owner_told() {
+async fn an_endpoint_that_never_answers_is_paused_with_an_event() {
     let world = World::at(NOW).await;
     let (dead, alive) = (Receiver::start().await, Receiver::start().await);
     let org = world.open(1_000).await;
@@ -141,9 +142,9 @@ async fn an_endpoint_that_never_answers_is_paused_and_its_owner_told() {
     world.pass(24 * 3600).await;
     assert_eq!(status(&world, &path, &org.key).await, ("PAUSED".to_owned(), json!("failing")));
     assert_eq!(dead.received().len(), 10);
-    let [told] = &alive.taken()[..] else { panic!("{:?}", alive.taken()) };
-    tests::assert_event(told);
-    assert_eq!((&told["data"]["reason"], &told["data"]["sequence"]), (&json!("failing"), &json!(1)));
+    let [reported] = &alive.taken()[..] else { panic!("{:?}", alive.taken()) };
+    tests::assert_event(reported);
+    assert_eq!((&reported["data"]["reason"], &reported["data"]["sequence"]), (&json!("failing"), &json!(1)));
     let delivery = deliveries(&world, &path, &org.key).await.remove(0);
     assert_eq!((&delivery["status"], &delivery["attempt"]), (&json!("failed"), &json!(10)));
     assert_eq!(delivery["nextAttempt"], Value::Null);
@@ -159,7 +160,7 @@ async fn an_endpoint_that_never_answers_is_paused_and_its_owner_told() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_says_it_is_gone_is_switched_off() {
+async fn an_endpoint_that_answers_gone_is_paused() {
     let world = World::at(NOW).await;
     let receiver = Receiver::start().await;
     let org = world.open(1_000).await;
@@ -170,14 +171,14 @@ async fn an_endpoint_that_says_it_is_gone_is_switched_off() {
     assert_eq!(status(&world, &path, &org.key).await, ("DISABLED".to_owned(), json!("gone")));
     world.pass(3600).await;
     assert_eq!(receiver.received().len(), 1);
-    let told = world.events(&org.key).await.remove(1);
-    tests::assert_event(&told);
-    assert_eq!((&told["event"], &told["data"]["reason"]), (&json!("webhook.paused"), &json!("gone")));
+    let reported = world.events(&org.key).await.remove(1);
+    tests::assert_event(&reported);
+    assert_eq!((&reported["event"], &reported["data"]["reason"]), (&json!("webhook.paused"), &json!("gone")));
 }
 
-/// A redirect is not followed; what asks for time is given it.
+/// Redirects are not followed; `Retry-After` is respected.
 #[tokio::test]
-async fn what_is_not_a_success_is_tried_again_when_it_says() {
+async fn a_failed_delivery_is_retried_when_the_receiver_says() {
     let world = World::at(NOW).await;
     let (receiver, elsewhere) = (Receiver::start().await, Receiver::start().await);
     let org = world.open(1_000).await;
@@ -201,15 +202,15 @@ async fn what_is_not_a_success_is_tried_again_when_it_says() {
     world.pass(6).await;
     assert_eq!(receiver.received().len(), 2);
     world.pass(1_190).await;
-    assert_eq!(receiver.received().len(), 2, "it has asked for 20 minutes");
+    assert_eq!(receiver.received().len(), 2, "the receiver asked for 20 minutes");
     world.pass(10).await;
     assert_eq!(receiver.numbers(), [1]);
     assert!(elsewhere.received().is_empty());
 }
 
-/// While one endpoint of one organisation hangs, another one, and another organisation's, have theirs.
+/// While one endpoint hangs, others of the same and of other organisations get their events.
 #[tokio::test]
-async fn nobody_waits_for_somebody_elses_endpoint() {
+async fn no_endpoint_delays_another() {
     let world = World::patient().await;
     let (slow, quick, other) = (Receiver::start().await, Receiver::start().await, Receiver::start().await);
     let (org, neighbour) = (world.open(1_000).await, world.open(1_000).await);

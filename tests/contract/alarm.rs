@@ -1,11 +1,11 @@
-//! What the projector logs of items that it has skipped, and the alarm that counts it.
+//! The alarm on the projector's log of skipped items.
 
 use std::fs;
 use std::path::Path;
 
-/// The alarm of the stack counts the very words that the projector logs, in the projector's own log.
+/// The alarm in the stack counts the text that the projector logs, in the projector's log group.
 #[test]
-fn the_stack_has_an_alarm_for_what_was_skipped() {
+fn the_stack_has_an_alarm_for_skipped_items() {
     let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
     let template = fs::read_to_string(template).unwrap();
     let block = |name: &str| {

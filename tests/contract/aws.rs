@@ -1,4 +1,4 @@
-//! What AWS does for us, as an emulator of it does, where `SCRIP_SECRETS_MANAGER` names one that serves all of it.
+//! Services of AWS, on an emulator that `SCRIP_SECRETS_MANAGER` names.
 
 use aws::{Connection, Kms, KmsKey};
 use aws_sdk_sqs::Client;
@@ -6,11 +6,11 @@ use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
 use domain::{AccountId, HookSecret, Mode, OrgId, WebhookId};
 use ports::{Seal, SecretOf, random};
 use serde_json::{Value, json};
-use tests::{Books, moment, settle};
+use tests::{TestLedger, keyed, moment, settle};
 
 use crate::model::ledger::Request;
 
-/// Calls a service of the emulator, as an SDK would.
+/// Calls a service of the emulator as an SDK does.
 async fn call(endpoint: &str, (service, operation): (&str, &str), body: Value) -> Value {
     let scope = format!(
         "AWS4-HMAC-SHA256 Credential=test/20260115/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
@@ -65,16 +65,17 @@ async fn queue(client: &Client, name: &str) -> String {
     made.queue_url.unwrap()
 }
 
-/// Lambda says where the records are that a function could not handle; they are read from there and followed.
+/// Lambda's failure message names the records that the function could not process; they are read from the stream
+/// and projected.
 #[tokio::test]
 async fn records_that_the_projector_failed_at_are_followed_from_the_stream() {
     let Ok(endpoint) = std::env::var("SCRIP_SECRETS_MANAGER") else { return };
-    let books = Books::on(Some(&endpoint)).await;
+    let books = TestLedger::on(Some(&endpoint)).await;
     let now = "2024-01-15T10:30:00Z".parse().unwrap();
     let id = books.open(40, now).await;
     for number in 0..5 {
         let decide = |account: &_, head: &_| Request::Freeze(false).decide(account, head);
-        settle(&books.ledger, id, (&format!("k{number}"), "x"), moment(now), decide).await.unwrap();
+        settle(&books.ledger, id, keyed(&format!("k{number}"), "x"), moment(now), decide).await.unwrap();
     }
     let (streams, stream) = books.stream().await;
     let described = streams.describe_stream().stream_arn(&stream).send().await.unwrap();
@@ -119,7 +120,7 @@ async fn records_that_the_projector_failed_at_are_followed_from_the_stream() {
 }
 
 #[tokio::test]
-async fn what_failed_is_sent_again_once_and_no_more_than_was_there() {
+async fn failed_messages_are_redriven_once() {
     let Ok(endpoint) = std::env::var("SCRIP_SECRETS_MANAGER") else { return };
     let client = queues(&endpoint);
     let (failures, work) = (queue(&client, "failures").await, queue(&client, "work").await);

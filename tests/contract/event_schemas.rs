@@ -1,4 +1,4 @@
-//! What `infra/events` says that organisations are told.
+//! The schemas of events in `infra/events`.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use domain::EventName;
 use serde_json::{Map, Value, json};
 use tests::{EVENT_SCHEMAS, assert_event, event_problems};
 
-/// What the data of each event has, as promised; `?` after what may be null, `*` after what may be left out.
+/// The fields of each event's data; `?` after a nullable one, `*` after an optional one.
 const DATA: [(&str, &str); 24] = [
     ("credits.low_balance", "currentBalance threshold service* message"),
     ("credits.depleted", "currentBalance threshold message"),
@@ -40,7 +40,7 @@ const DATA: [(&str, &str); 24] = [
     ("webhook.test", "webhookId message"),
 ];
 
-/// Each event with an example of it.
+/// Each event with its examples.
 fn examples() -> Vec<(&'static str, &'static Value)> {
     let of = |(name, schema): (&'static String, &'static Value)| {
         let examples = schema["examples"].as_array().unwrap();
@@ -52,13 +52,13 @@ fn examples() -> Vec<(&'static str, &'static Value)> {
 /// Whether a field of the data may be null.
 fn is_nullable(event: &str, field: &str) -> bool {
     let (_, fields) = DATA.iter().find(|(name, _)| *name == event).unwrap();
-    fields.split(' ').any(|told| told.strip_suffix('?') == Some(field))
+    fields.split(' ').any(|reported| reported.strip_suffix('?') == Some(field))
 }
 
 /// Whether a field of the data may be left out.
 fn is_optional(event: &str, field: &str) -> bool {
     let (_, fields) = DATA.iter().find(|(name, _)| *name == event).unwrap();
-    fields.split(' ').any(|told| told.strip_suffix('*') == Some(field))
+    fields.split(' ').any(|reported| reported.strip_suffix('*') == Some(field))
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn the_folder_and_the_code_name_the_same_events() {
 }
 
 #[test]
-fn an_event_has_the_fields_that_are_promised_and_each_is_explained() {
+fn an_event_has_the_documented_fields_with_descriptions() {
     for (name, fields) in DATA {
         let schema = &EVENT_SCHEMAS[name];
         let promised = fields.split(' ').filter(|field| !field.ends_with('*'));
@@ -87,8 +87,8 @@ fn an_event_has_the_fields_that_are_promised_and_each_is_explained() {
     }
 }
 
-/// Every object of a schema requires what it names, but for what may be left out, and takes nothing else; every field has
-/// a type and words.
+/// Checks that every object of a schema requires its fields, except optional ones, and allows no others; and that
+/// every field has a type and a description.
 fn explained(path: &str, (event, place): (&str, &str), schema: &Value) {
     assert!(schema["description"].as_str().is_some_and(|words| words.ends_with(['.', '…'])), "{path}");
     let types = schema["type"].as_array().cloned().unwrap_or(vec![schema["type"].clone()]);
@@ -108,7 +108,7 @@ fn explained(path: &str, (event, place): (&str, &str), schema: &Value) {
 }
 
 #[test]
-fn every_example_is_what_its_file_says() {
+fn every_example_matches_its_schema() {
     for (name, example) in examples() {
         assert_event(example);
         assert_eq!((&example["event"], &example["type"]), (&json!(name), &json!(name)));
@@ -117,7 +117,7 @@ fn every_example_is_what_its_file_says() {
     assert_eq!(named.len(), EventName::ALL.len(), "every event has an example");
 }
 
-/// What can be null is so in an example, and is something in another: both are tried below.
+/// A nullable field is null in one example and not in another, so that both cases are tested below.
 #[test]
 fn examples_show_both_sides_of_what_may_be_null() {
     for (event, fields) in DATA {
@@ -129,7 +129,7 @@ fn examples_show_both_sides_of_what_may_be_null() {
     }
 }
 
-/// The seed's payload, to the letter; id and sequence have been added.
+/// The seed's payload, unchanged, with id and sequence added.
 #[test]
 fn the_seeds_payload_is_an_example() {
     let mut example = EVENT_SCHEMAS["credits.low_balance"]["examples"][0].clone();
@@ -145,8 +145,8 @@ fn the_seeds_payload_is_an_example() {
     assert_eq!(example, seed);
 }
 
-/// One by one, every change of one place of a value that makes it another kind of thing: of each object, at
-/// any depth, a field more, and each that is there away, under another name, of every other type.
+/// Every change of one place of a value, at any depth: a field more in each object, and each field removed, renamed
+/// and of every other type.
 fn edits(path: &str, value: &Value, may_be_null: &dyn Fn(&str) -> bool) -> Vec<(String, Value)> {
     let (fields, is_list) = match value {
         Value::Object(fields) => (fields.clone(), false),
@@ -187,8 +187,8 @@ fn edits(path: &str, value: &Value, may_be_null: &dyn Fn(&str) -> bool) -> Vec<(
     changed
 }
 
-/// Whether the one can't stand in place of the other, whatever it means. There is no field for a number that
-/// is not whole or below 0. Where null stands, what could stand there is not to be seen.
+/// Whether a value of one field is never valid for the other. There is no field for numbers that are negative or
+/// not whole; where null stands, other values cannot be judged.
 fn is_another(field: &Value, other: &Value) -> bool {
     match (field, other) {
         (Value::Number(_), Value::Number(_)) => other.as_u64().is_none(),
@@ -198,7 +198,7 @@ fn is_another(field: &Value, other: &Value) -> bool {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "it tells how much was tried")]
+#[expect(clippy::print_stdout, reason = "prints the number of cases")]
 fn an_example_with_one_thing_changed_is_refused() {
     let mut tried = 0;
     for (name, example) in examples() {
@@ -218,9 +218,9 @@ fn an_example_with_one_thing_changed_is_refused() {
     println!("{tried} examples with one thing changed are refused");
 }
 
-/// Texts have a form of their own; another form is refused where a word would do for a reader.
+/// Ids, times and enumerated words have a fixed format, and any other is refused.
 #[test]
-#[expect(clippy::print_stdout, reason = "it tells how much was tried")]
+#[expect(clippy::print_stdout, reason = "prints the number of cases")]
 fn ids_times_and_words_are_held_to_their_form() {
     let mut tried = 0;
     for (name, example) in examples() {

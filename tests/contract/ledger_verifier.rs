@@ -1,4 +1,5 @@
-//! A customer verifies their ledger with functions/transactions/verify.py, whatever has been changed in the table.
+//! A customer verifies their ledger with functions/transactions/verify.py: it finds whatever was changed in the
+//! table.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,16 +11,16 @@ use local::engine::Engine;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use store::Ledger;
-use tests::{Item, World, unique};
+use tests::{TableItem, World, unique};
 
-/// A machine on a database that somebody else has in hand too.
+/// A machine on a database that the test can change.
 async fn tampered_world() -> (World, Engine) {
     let engine = Engine::temporary().unwrap();
     let address = engine.serve(0).unwrap();
     (World::on(&format!("http://{address}"), "2024-01-30T09:00:00Z").await, engine)
 }
 
-async fn rows(client: &Client, org: &str) -> Vec<Item> {
+async fn rows(client: &Client, org: &str) -> Vec<TableItem> {
     let mut rows = Vec::new();
     for month in ["2024-01", "2024-02"] {
         let pk = AttributeValue::S(format!("TXN#{org}#live#{month}"));
@@ -29,11 +30,11 @@ async fn rows(client: &Client, org: &str) -> Vec<Item> {
     rows
 }
 
-async fn write(client: &Client, item: &Item) {
+async fn write(client: &Client, item: &TableItem) {
     client.put_item().table_name(LEDGER_TABLE).set_item(Some(item.clone())).send().await.unwrap();
 }
 
-/// Whether it finds the ledger sound, and what it says.
+/// Whether the program accepts the ledger, and its output.
 async fn verify(world: &World, key: &str, kept: &[&str]) -> (bool, String) {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions/transactions/verify.py");
     let mut python = tokio::process::Command::new("python3");
@@ -44,7 +45,7 @@ async fn verify(world: &World, key: &str, kept: &[&str]) -> (bool, String) {
 }
 
 #[tokio::test]
-async fn the_verifier_finds_what_was_changed() {
+async fn the_verifier_finds_every_change() {
     let (world, engine) = tampered_world().await;
     let client = Client::from_conf(engine.dynamodb_config().build());
     let org = world.open(1_000).await;
@@ -95,7 +96,7 @@ async fn the_verifier_finds_what_was_changed() {
     assert_eq!((sound, said.as_str()), (false, "the ledger up to row 123 is not what it was"));
 }
 
-/// A ledger of some days, and its key.
+/// A ledger of several days, and its key.
 async fn ledger() -> (World, String) {
     let world = World::at("2024-01-30T09:00:00Z").await;
     let org = world.open(1_000).await;
@@ -112,7 +113,7 @@ async fn ledger() -> (World, String) {
 }
 
 #[tokio::test]
-async fn an_audit_tells_the_chain_page_by_page() {
+async fn an_audit_lists_the_chain_page_by_page() {
     let (world, key) = ledger().await;
     let all = world.get("/api/v3/credits/audit?limit=100", &key).await.data();
     let rows = all["rows"].as_array().unwrap();
@@ -128,10 +129,10 @@ async fn an_audit_tells_the_chain_page_by_page() {
         assert_eq!((&row["transactionId"], &row["timestamp"]), (&line["transactionId"], &line["timestamp"]));
     }
     for limit in [1, 7, 29] {
-        let (mut told, mut cursor) = (Vec::new(), String::new());
+        let (mut reported, mut cursor) = (Vec::new(), String::new());
         loop {
             let page = world.get(&format!("/api/v3/credits/audit?limit={limit}{cursor}"), &key).await;
-            told.extend(page.data()["rows"].as_array().unwrap().clone());
+            reported.extend(page.data()["rows"].as_array().unwrap().clone());
             let pagination = &page.body["meta"]["pagination"];
             assert_eq!(pagination["hasMore"], json!(pagination["nextCursor"].is_string()));
             match pagination["nextCursor"].as_str() {
@@ -139,7 +140,7 @@ async fn an_audit_tells_the_chain_page_by_page() {
                 None => break,
             }
         }
-        assert_eq!(&told, rows, "limit {limit}");
+        assert_eq!(&reported, rows, "limit {limit}");
     }
     for (query, from, to) in [
         ("from=5&to=9", 5, 9),
@@ -162,7 +163,7 @@ async fn an_audit_tells_the_chain_page_by_page() {
     }
 }
 
-/// What a proof says is true, and it is the audit's.
+/// A receipt's proof is valid and equals the audit's.
 #[tokio::test]
 async fn a_receipt_carries_its_proof() {
     let (world, key) = ledger().await;
@@ -187,10 +188,10 @@ async fn a_receipt_carries_its_proof() {
     let bought = world.post("/api/v3/credits/purchase", &key, "p1", &body).await.created();
     world.settle().await;
     let path = format!("/api/v3/credits/transactions/{}", bought["transactionId"].as_str().unwrap());
-    let told = world.get(&path, &key).await.data();
+    let reported = world.get(&path, &key).await.data();
     assert_eq!(
-        (&told["transactionId"], &told["proof"]["sequence"]),
-        (&bought["transactionId"], &told["sequence"])
+        (&reported["transactionId"], &reported["proof"]["sequence"]),
+        (&bought["transactionId"], &reported["sequence"])
     );
     let last = world.get("/api/v3/credits/audit?from=30", &key).await.data();
     assert_eq!(last["rows"][0]["transactionId"], bought["transactionId"]);
@@ -244,7 +245,7 @@ async fn an_audit_is_of_the_callers_own_ledger() {
     }
 }
 
-/// What the command prints, and that it ends badly when something is wrong.
+/// The command's output, and its exit code when it finds a problem.
 #[tokio::test]
 async fn all_ledgers_of_a_database_are_audited() {
     let (world, engine) = tampered_world().await;

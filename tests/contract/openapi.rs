@@ -1,4 +1,4 @@
-//! The description tells the truth: routes, template and document are one list.
+//! The OpenAPI document, the routes and template.yaml agree.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,7 @@ use domain::EventName;
 use serde_json::{Value, json};
 use tests::World;
 
-/// `GET /a/{b}` for every route that the document describes.
+/// Every route of the document, as `GET /a/{b}`.
 fn described(document: &Value) -> BTreeSet<String> {
     let paths = document["paths"].as_object().unwrap();
     let routes = paths.iter().flat_map(|(path, item)| {
@@ -17,7 +17,7 @@ fn described(document: &Value) -> BTreeSet<String> {
     routes.collect()
 }
 
-/// The same for every route that template.yaml leads to a function.
+/// Every route that template.yaml sends to a function.
 fn deployed() -> BTreeSet<String> {
     let template =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml")).unwrap();
@@ -55,7 +55,7 @@ async fn every_route_is_described_and_deployed() {
     }
 }
 
-/// Whether an operation takes no key.
+/// Whether an operation needs no API key.
 fn is_public(operation: &Value) -> bool {
     operation["security"] == json!([])
 }
@@ -106,7 +106,7 @@ async fn every_answer_is_described_in_its_envelope() {
     }
 }
 
-/// An operation names the scopes that it needs: a key with one of them may call it, a key with another one may not.
+/// An operation names its scopes: a key with one of them may call it, a key with another may not.
 #[tokio::test]
 async fn every_operation_names_its_scopes() {
     let world = World::demo().await;
@@ -140,9 +140,9 @@ async fn every_operation_names_its_scopes() {
     }
 }
 
-/// What a debit answers has the fields that the document says, and no others.
+/// A debit's answer has exactly the documented fields.
 #[tokio::test]
-async fn a_debit_answers_what_is_described() {
+async fn a_debit_has_the_documented_fields() {
     let world = World::demo().await;
     let document = world.get("/openapi.json", "").await.body;
     let charged = world.consume(world.key(), "k1", &json!({ "operation": "aml.pep" })).await.created();
@@ -159,14 +159,14 @@ async fn a_debit_answers_what_is_described() {
         assert!(expected.remove(other), "{other}");
     }
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
-    let mut told = keys(&charged);
-    assert!(told.remove("balance"));
-    assert_eq!(told, expected);
+    let mut reported = keys(&charged);
+    assert!(reported.remove("balance"));
+    assert_eq!(reported, expected);
     assert_eq!(keys(&charged["balance"]), fields("Balance"));
     assert_eq!(keys(&charged["sources"][0]), fields("SourceShare"));
 }
 
-/// Schemas are known by their names, so no two types may share one: the second would take the first's place.
+/// Schemas are identified by name: two types with one name would replace each other.
 #[test]
 fn no_two_schemas_share_a_name() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -188,7 +188,7 @@ fn no_two_schemas_share_a_name() {
     assert!(twice.is_empty(), "{twice:?}");
 }
 
-/// The names of the schemas that a source derives.
+/// The names of the schemas that a source file derives.
 fn schemas(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for derived in text.split("ToSchema)]").skip(1) {
@@ -207,16 +207,16 @@ fn schemas(text: &str) -> Vec<String> {
     found
 }
 
-/// What a change of plan and a monitor answer has the fields that the document says, and no others.
+/// The answers of plan changes and monitors have exactly the documented fields.
 #[tokio::test]
-async fn plans_and_monitors_answer_what_is_described() {
+async fn plans_and_monitors_have_the_documented_fields() {
     let world = World::demo().await;
     let document = world.get("/openapi.json", "").await.body;
     let schemas = &document["components"]["schemas"];
     let fields = |name: &str| properties(schemas, &schemas[name]);
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
-    let told = world.get("/api/v3/subscription", world.key()).await.data();
-    assert_eq!(keys(&told), fields("Subscription"));
+    let reported = world.get("/api/v3/subscription", world.key()).await.data();
+    assert_eq!(keys(&reported), fields("Subscription"));
     let changed =
         world.put("/api/v3/subscription", world.key(), &json!({ "plan": "enterprise" })).await.data();
     assert_eq!(keys(&changed), fields("SubscriptionChange"));
@@ -227,9 +227,9 @@ async fn plans_and_monitors_answer_what_is_described() {
     assert_eq!(keys(&clock), fields("TestTime"));
 }
 
-/// What an audit and a receipt answer has the fields that the document says, and no others.
+/// The answers of audits and receipts have exactly the documented fields.
 #[tokio::test]
-async fn audits_and_receipts_answer_what_is_described() {
+async fn audits_and_receipts_have_the_documented_fields() {
     let world = World::demo().await;
     world.settle().await;
     let document = world.get("/openapi.json", "").await.body;
@@ -247,9 +247,9 @@ async fn audits_and_receipts_answer_what_is_described() {
     assert_eq!(keys(&receipt["proof"]), fields("Proof"));
 }
 
-/// What webhooks, deliveries and the feed answer has the fields that the document says, and no others.
+/// The answers of webhooks, deliveries and the feed have exactly the documented fields.
 #[tokio::test]
-async fn webhooks_answer_what_is_described() {
+async fn webhooks_have_the_documented_fields() {
     let world = World::demo().await;
     let document = world.get("/openapi.json", "").await.body;
     let schemas = &document["components"]["schemas"];
@@ -274,7 +274,7 @@ async fn webhooks_answer_what_is_described() {
     assert_eq!(keys(&world.events(world.key()).await[0]), fields("Event"));
 }
 
-/// where a name stands => the schema that lists what it may be
+/// Each place of an event name, with the schema that lists the names.
 #[tokio::test]
 async fn events_are_described_by_name() {
     let world = World::demo().await;
@@ -299,9 +299,9 @@ async fn events_are_described_by_name() {
     }
 }
 
-/// A body that may be left out is described as one, and any other as one that may not.
+/// An optional body is documented as optional, and any other as required.
 #[tokio::test]
-async fn bodies_are_required_where_they_are() {
+async fn bodies_are_documented_as_required_or_optional() {
     let world = World::demo().await;
     let document = world.get("/openapi.json", "").await.body;
     let mut optional = BTreeSet::new();
@@ -322,7 +322,7 @@ async fn bodies_are_required_where_they_are() {
     assert_eq!(optional, expected.map(str::to_owned).into());
 }
 
-/// The properties of a schema, also of those that it is put together from.
+/// The properties of a schema, including those of the schemas that it combines.
 fn properties(schemas: &Value, schema: &Value) -> BTreeSet<String> {
     let mut found: BTreeSet<String> =
         schema["properties"].as_object().into_iter().flat_map(|fields| fields.keys().cloned()).collect();

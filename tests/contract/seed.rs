@@ -1,4 +1,4 @@
-//! What the seed documents show is served exactly.
+//! The API serves exactly what the seed documents show.
 
 use serde_json::{Value, json};
 use tests::{World, line_of};
@@ -32,7 +32,7 @@ async fn the_demo_organisation_has_the_seeds_balance() {
 
 /// The seed's 402, on an organisation without credits.
 #[tokio::test]
-async fn a_debit_that_cant_be_paid_is_refused_in_the_seeds_words() {
+async fn a_debit_without_credits_is_refused_in_the_seeds_words() {
     let world = World::demo().await;
     let org = world.open(0).await;
     let answer = world.consume(&org.key, "k1", &json!({ "operation": "verification.enhanced" })).await;
@@ -133,7 +133,7 @@ async fn every_operation_costs_what_the_seed_says() {
     }
 }
 
-/// Whatever of the contract's balance a caller reads, it is what the last debit said it would be.
+/// Every balance field that a caller reads equals what the last debit announced.
 #[tokio::test]
 async fn the_answer_of_a_debit_carries_the_balance_after_it() {
     let world = World::at("2024-01-15T10:30:00Z").await;
@@ -148,10 +148,10 @@ async fn the_answer_of_a_debit_carries_the_balance_after_it() {
     assert_eq!(charged["balance"]["subscriptionCredits"], json!(0));
 }
 
-/// Subscription credits are gone at the instant the month turns, whether or not anybody has written
-/// it down (contract, rule 2).
+/// Subscription credits end at the instant the month ends, whether or not the renewal was written (contract, rule
+/// 2).
 #[tokio::test]
-async fn the_month_turns_for_whoever_looks_first() {
+async fn the_first_request_of_a_month_renews_it() {
     let world = World::at("2024-01-31T23:59:58Z").await;
     world.post_plain("/_local/clock", &json!({ "advanceSeconds": 1 })).await.data();
     assert_eq!(world.balance(world.key()).await["available"], json!(400));
@@ -167,9 +167,9 @@ async fn the_month_turns_for_whoever_looks_first() {
     assert_eq!(renewal["timestamp"], json!("2024-02-01T00:00:00Z"));
 }
 
-/// Credits that expire are told as they go; what they leave adds up, and their places are free again.
+/// Expired credits are reported; the rest adds up, and their lots are free again.
 #[tokio::test]
-async fn expired_credits_are_told() {
+async fn expired_credits_are_reported() {
     let world = World::at("2024-01-15T10:30:00Z").await;
     let org = world.open(0).await;
     for day in 1..=16 {
@@ -201,7 +201,7 @@ async fn expired_credits_are_told() {
     assert_eq!(world.balance(&org.key).await["available"], json!(sum));
 }
 
-/// However many packs are bought, they are all there.
+/// Many purchases of packs merge into a few lots, and no credit is lost.
 #[tokio::test]
 async fn many_purchases_take_no_more_than_a_few_places() {
     let world = World::demo().await;

@@ -1,6 +1,6 @@
-//! What we sign, verified by other hands than ours. The crate of Standard Webhooks always does; its libraries of
-//! PyPI and npm, Svix's, and the hmac of Python and of Node do where `SCRIP_WEBHOOK_VERIFIERS` names a Python that
-//! has them, `SCRIP_NODE` a Node and `SCRIP_NODE_MODULES` its modules, as `cargo xtask test` has it.
+//! Webhook signatures, verified by other implementations: the `standardwebhooks` crate always; its PyPI and npm
+//! libraries, Svix's, and the hmac modules of Python and Node if `SCRIP_WEBHOOK_VERIFIERS` names a Python that has
+//! them, `SCRIP_NODE` a Node and `SCRIP_NODE_MODULES` its modules.
 
 use std::collections::BTreeMap;
 use std::io::{BufWriter, Write};
@@ -19,14 +19,14 @@ use scrip_http::{Clock, System};
 use scrip_webhooks::{Envelope, Message, body, header, headers, verify};
 use serde_json::{Map, Value, json};
 
-/// How many deliveries are signed.
+/// The number of signed deliveries.
 const DELIVERIES: usize = 1_000;
 
-/// Digits of a signature in base64 that carry six bits each. The next one carries four: with another one in its
-/// place, PyPI's library reads the same signature.
+/// The base64 digits of a signature that carry six bits each. The next one carries four: PyPI's library accepts
+/// another digit in its place.
 const WHOLE_DIGITS: usize = 42;
 
-/// Characters that have been somebody's undoing.
+/// Characters that encoders and parsers often get wrong.
 const CHARACTERS: [char; 16] = [
     '\n',
     '\r',
@@ -46,7 +46,7 @@ const CHARACTERS: [char; 16] = [
     '\u{1f980}',
 ];
 
-/// A delivery as its receiver gets it, and what it is verified by.
+/// A delivery as its receiver gets it, with the secrets to verify it by.
 #[derive(Clone)]
 struct Delivery {
     secrets: Vec<HookSecret>,
@@ -54,20 +54,20 @@ struct Delivery {
     body: Vec<u8>,
 }
 
-/// What verifiers are to say of a delivery.
+/// A delivery and the expected verdicts.
 struct Case {
     what: &'static str,
     delivery: Delivery,
-    /// Those of Standard Webhooks.
+    /// The verdict of Standard Webhooks.
     standard: bool,
-    /// Those of X-Scrip-Signature, which is over the body alone.
+    /// The verdict of X-Scrip-Signature, which covers the body alone.
     own: bool,
 }
 
-/// What was said of a delivery under each of its secrets: by what was asked of whom.
+/// The verdicts on a delivery, by verifier and check, one for each secret.
 type Verdict = BTreeMap<String, BTreeMap<String, Vec<bool>>>;
 
-/// What is to be signed.
+/// A delivery before it is signed.
 #[derive(Clone, Debug)]
 struct Unsigned {
     secrets: Vec<HookSecret>,
@@ -76,7 +76,7 @@ struct Unsigned {
     number: usize,
 }
 
-/// Any text but U+FFFD: npm's library reads bytes that are no UTF-8 as that, so it can't tell it from them.
+/// Any text without U+FFFD: npm's library reads invalid UTF-8 as that character, so it cannot tell them apart.
 fn texts() -> impl Strategy<Value = String> {
     let character = prop_oneof![any::<char>(), prop::sample::select(CHARACTERS.to_vec())];
     let character = character.prop_filter("is U+FFFD", |character| *character != '\u{fffd}');
@@ -105,7 +105,7 @@ fn secrets() -> impl Strategy<Value = Vec<HookSecret>> {
     prop::collection::vec(secret, 1..=2)
 }
 
-/// The same ones at every run.
+/// Random deliveries, the same in every run.
 fn unsigned() -> Vec<Unsigned> {
     let mut chance = TestRunner::deterministic();
     let any = (secrets(), any::<u128>(), values());
@@ -117,7 +117,8 @@ fn unsigned() -> Vec<Unsigned> {
 }
 
 impl Unsigned {
-    /// As we send it; every third time indented, every third with everything escaped, as JSON may be too.
+    /// The body as Scrip sends it; every third one indented, every third one with every character escaped,
+    /// which JSON allows.
     fn body(&self, now: DateTime<Utc>) -> String {
         let (event, id) = (self.event(), self.id(now));
         let sequence = self.number as u64;
@@ -147,7 +148,7 @@ impl Unsigned {
     }
 }
 
-/// JSON in ASCII.
+/// The text as JSON in ASCII.
 fn escaped(text: &str) -> String {
     let escape = |character: char| {
         let units = character.encode_utf16(&mut [0; 2]).to_vec();
@@ -173,7 +174,7 @@ impl Delivery {
         changed
     }
 
-    /// With every signature of a header changed, so that no secret is left that fits.
+    /// The delivery with every signature of a header changed, so that no secret matches.
     fn each(&self, name: &'static str, separator: &str, change: impl Fn(&str) -> String) -> Self {
         let changed: Vec<_> = self.text(name).split(separator).map(change).collect();
         self.with(name, &changed.join(separator))
@@ -186,15 +187,14 @@ impl Delivery {
     }
 }
 
-/// Another digit at a place: another one of any alphabet that there is here.
+/// The text with another digit at a place, in any alphabet that signatures use.
 fn other(text: &str, place: usize) -> String {
     let mut bytes = text.as_bytes().to_vec();
     bytes[place] = if bytes[place] == b'0' { b'1' } else { b'0' };
     String::from_utf8(bytes).unwrap()
 }
 
-/// A delivery as it was signed, and with one thing about it changed: of the `number`th, another place than of
-/// the next.
+/// A delivery as it was signed, and with one thing changed; each `number` changes another place.
 fn cases(unsigned: &Unsigned, next: &Unsigned, now: DateTime<Utc>) -> Vec<Case> {
     use header::{ID, SCRIP_SIGNATURE as OWN, SIGNATURE, TIMESTAMP};
     let (good, next) = (unsigned.signed(now, now), next.signed(now, now));
@@ -238,7 +238,7 @@ fn cases(unsigned: &Unsigned, next: &Unsigned, now: DateTime<Utc>) -> Vec<Case> 
     ]
 }
 
-/// What the crate of Standard Webhooks and our own inbox say.
+/// The verdicts of the `standardwebhooks` crate and of the local inbox.
 fn here(delivery: &Delivery) -> Verdict {
     let Delivery { secrets, headers, body } = delivery;
     let by = |verifies: &dyn Fn(&HookSecret) -> bool| secrets.iter().map(verifies).collect::<Vec<_>>();
@@ -251,7 +251,7 @@ fn here(delivery: &Delivery) -> Verdict {
     ])
 }
 
-/// What a program says that reads deliveries and prints verdicts, line by line.
+/// The verdicts of a program that reads deliveries and prints verdicts, line by line.
 fn elsewhere(mut program: Command, cases: &[Case]) -> Vec<Verdict> {
     let mut child = program.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut stdin = BufWriter::new(child.stdin.take().unwrap());
@@ -274,7 +274,7 @@ fn elsewhere(mut program: Command, cases: &[Case]) -> Vec<Verdict> {
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Every verifier that there is, and what it says of each delivery.
+/// The verdicts of every available verifier on each delivery.
 fn verdicts(cases: &[Case]) -> Vec<Vec<Verdict>> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/contract");
     let mut said = vec![cases.iter().map(|case| here(&case.delivery)).collect()];
@@ -292,8 +292,8 @@ fn verdicts(cases: &[Case]) -> Vec<Vec<Verdict>> {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "it tells how much was tried")]
-fn what_was_signed_is_accepted_by_everybody_and_nothing_else_by_anybody() {
+#[expect(clippy::print_stdout, reason = "prints the number of cases")]
+fn every_verifier_accepts_signed_deliveries_and_refuses_changed_ones() {
     let (now, unsigned) = (System.now(), unsigned());
     let next = unsigned.iter().cycle().skip(1);
     let cases: Vec<_> = unsigned.iter().zip(next).flat_map(|(one, next)| cases(one, next, now)).collect();
@@ -317,7 +317,7 @@ fn what_was_signed_is_accepted_by_everybody_and_nothing_else_by_anybody() {
             }
         }
     }
-    println!("{DELIVERIES} deliveries, each as signed and with one thing changed in turn:");
+    println!("{DELIVERIES} deliveries, each as signed, and with one thing changed:");
     for (verifier, (accepted, refused)) in counts {
         println!("    {verifier}: {accepted} accepted, {refused} refused");
     }

@@ -1,14 +1,14 @@
 //! Does a debit cost the same after many others? `cargo bench --bench debits [-- COUNT]`.
 //!
-//! One client, one account, COUNT debits one after the other over HTTP, on a machine that keeps its
-//! data in a folder. Printed: the median of the second thousand and of the last, and their ratio.
+//! One client makes COUNT debits of one account, one after the other over HTTP, on a machine that keeps its data in
+//! a folder. Printed: the median of the second thousand and of the last thousand, and their ratio.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::float_arithmetic,
     clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a bench prints figures, and ends where it can't"
+    reason = "a benchmark prints figures"
 )]
 
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Holds that have ended and are not closed yet: what a request pays for them is bounded, and stated here.
+//! The cost of holds that have ended and are not closed: what a request pays for them is bounded.
 
 use chrono::{DateTime, Duration, Utc};
 use domain::{
@@ -7,9 +7,9 @@ use domain::{
 };
 use serde_json::json;
 use store::{Ledger, Settled, Unsettled};
-use tests::{Books, UnitMeter, World, moment, unique};
+use tests::{TestLedger, UnitMeter, World, moment, unique};
 
-/// Requests to the table at most, without rivals. Of a process that remembers nothing; a warm one needs fewer.
+/// The most requests to the table of a process with empty caches, without races. A warm process needs fewer.
 const CONSUME_MAX: u64 = 26;
 const CATCH_UP_MAX: u64 = 22;
 const QUOTE_MAX: u64 = 54;
@@ -35,9 +35,9 @@ fn claim(name: &str) -> (ClaimKey, Fingerprint) {
     (ClaimKey::Caller(IdempotencyKey::try_from(name.to_owned()).unwrap()), Fingerprint(name.to_owned()))
 }
 
-/// 300 credits of which 220 are set aside by as many holds, all of which have ended.
-async fn world() -> (Books, AccountId) {
-    let books = Books::new().await;
+/// 300 credits, of which 220 ended holds reserve one each.
+async fn world() -> (TestLedger, AccountId) {
+    let books = TestLedger::new().await;
     let id = books.open(300, start()).await;
     let details = Details { expires_at: Some(start() + Duration::seconds(60)), ..Details::default() };
     for number in 0..HOLDS {
@@ -71,8 +71,8 @@ async fn spend_batch(
     ledger.spend(id, (&key, &asked, &details), moment(ended()), decide).await
 }
 
-/// A process that remembers nothing, and its meter.
-fn cold(books: &Books) -> (Ledger, UnitMeter) {
+/// A process with empty caches, and its meter.
+fn cold(books: &TestLedger) -> (Ledger, UnitMeter) {
     books.metered()
 }
 
@@ -87,7 +87,7 @@ fn took(what: &str, meter: &UnitMeter, most: u64) {
 }
 
 #[tokio::test]
-async fn a_consume_closes_two_ended_holds_at_most() {
+async fn a_consume_closes_at_most_two_ended_holds() {
     let (books, id) = world().await;
     let held = async || books.ledger.account(id).await.unwrap().unwrap().held.get();
     let (ledger, meter) = cold(&books);
@@ -108,10 +108,10 @@ async fn a_consume_closes_two_ended_holds_at_most() {
     let mut asked = 0;
     loop {
         let (ledger, meter) = cold(&books);
-        let told = spend(&ledger, id, ("ten", 10)).await;
+        let reported = spend(&ledger, id, ("ten", 10)).await;
         took("consume that needs ten holds", &meter, CONSUME_MAX);
         asked += 1;
-        match told {
+        match reported {
             Ok(settled) => break assert_eq!(settled.receipt.entry.amount.get(), 10),
             Err(Unsettled::HoldsEnded) => assert_eq!(held().await, 218 - 2 * asked),
             Err(other) => panic!("{other:?}"),
@@ -121,7 +121,7 @@ async fn a_consume_closes_two_ended_holds_at_most() {
 }
 
 #[tokio::test]
-async fn a_batch_closes_two_ended_holds_at_most() {
+async fn a_batch_closes_at_most_two_ended_holds() {
     for atomic in [true, false] {
         let (books, id) = world().await;
         let held = async || books.ledger.account(id).await.unwrap().unwrap().held.get();
@@ -130,13 +130,13 @@ async fn a_batch_closes_two_ended_holds_at_most() {
         took("batch that needs two holds", &meter, CONSUME_MAX + 2);
         assert_eq!((settled.more.len(), held().await), (2, 218), "{atomic}");
         let (ledger, meter) = cold(&books);
-        let told = spend_batch(&ledger, id, ("ten", &[9, 1], atomic)).await;
-        assert!(matches!(told, Err(Unsettled::HoldsEnded)), "{atomic}: {told:?}");
+        let reported = spend_batch(&ledger, id, ("ten", &[9, 1], atomic)).await;
+        assert!(matches!(reported, Err(Unsettled::HoldsEnded)), "{atomic}: {reported:?}");
         took("batch that needs ten holds", &meter, CONSUME_MAX);
         // Where closing a hold cannot help, a partial batch skips items and an atomic batch is refused.
-        let told = spend_batch(&ledger, id, ("beyond", &[1, 10_000], atomic)).await;
+        let reported = spend_batch(&ledger, id, ("beyond", &[1, 10_000], atomic)).await;
         took("batch beyond all holds", &meter, CONSUME_MAX);
-        match told {
+        match reported {
             Ok(settled) => assert!(!atomic && settled.more.is_empty()),
             Err(Unsettled::Refused(refusal)) => assert!(atomic && refusal.wants_credits()),
             Err(other) => panic!("{other:?}"),
@@ -145,7 +145,7 @@ async fn a_batch_closes_two_ended_holds_at_most() {
 }
 
 #[tokio::test]
-async fn a_look_closes_two_ended_holds_at_most() {
+async fn a_read_closes_at_most_two_ended_holds() {
     let (books, id) = world().await;
     let (ledger, meter) = cold(&books);
     let account = ledger.catch_up(id, moment(ended())).await.unwrap();
@@ -168,7 +168,7 @@ async fn a_look_closes_two_ended_holds_at_most() {
     assert_eq!(ledger.account(id).await.unwrap().unwrap().held.get(), 215);
 }
 
-/// The scheduled job of their end closes them all.
+/// The scheduled job of a hold's end closes all of them.
 #[tokio::test]
 async fn the_scheduler_closes_all_of_them() {
     let world = World::at("2024-01-15T10:30:00Z").await;

@@ -1,5 +1,5 @@
-//! What a capture and a refund cost from the 1st to the 100th of one transaction, with the longest names that there
-//! may be: the same. And all of them are still told of.
+//! The cost of captures and refunds of one transaction, from the 1st to the 100th and with the longest names: it
+//! stays the same, and every part stays readable.
 
 use chrono::{DateTime, Duration, Utc};
 use domain::{
@@ -8,7 +8,7 @@ use domain::{
     consume, grant, hold,
 };
 use store::{Asking, DrawTaken, Ledger, Unsettled, of_hold};
-use tests::{Books, Units, moment, settle};
+use tests::{TestLedger, Units, keyed, moment, settle};
 
 fn start() -> DateTime<Utc> {
     "2024-01-15T10:30:00Z".parse().unwrap()
@@ -45,8 +45,8 @@ fn named() -> Details {
 }
 
 /// An account with credits of the month and of `lots` grants.
-async fn world(lots: u64) -> (Books, AccountId) {
-    let books = Books::new().await;
+async fn world(lots: u64) -> (TestLedger, AccountId) {
+    let books = TestLedger::new().await;
     let id = books.open(100, start()).await;
     for number in 0..lots {
         let gift = Grant {
@@ -58,19 +58,19 @@ async fn world(lots: u64) -> (Books, AccountId) {
         };
         let give = |account: &Account, head: &Head| grant(account, &gift, head);
         let name = format!("gift-{number}");
-        settle(&books.ledger, id, (&name, &name), moment(start()), give).await.unwrap();
+        settle(&books.ledger, id, keyed(&name, &name), moment(start()), give).await.unwrap();
     }
     (books, id)
 }
 
-async fn held(books: &Books, id: AccountId, count: u64) -> Receipt {
+async fn held(books: &TestLedger, id: AccountId, count: u64) -> Receipt {
     let details = Details { expires_at: Some(start() + Duration::days(30)), ..named() };
     let decide = |account: &Account, head: &Head| hold(account, &charge(count), head);
     let claim = (&key(1_000), &asked(1_000), &details);
     books.ledger.settle(id, claim, moment(start()), decide).await.unwrap().receipt
 }
 
-async fn debited(books: &Books, id: AccountId, count: u64) -> Receipt {
+async fn debited(books: &TestLedger, id: AccountId, count: u64) -> Receipt {
     let decide = |account: &Account, head: &Head| consume(account, &charge(count), head);
     let claim = (&key(1_000), &asked(1_000), &named());
     books.ledger.settle(id, claim, moment(start()), decide).await.unwrap().receipt
@@ -112,7 +112,7 @@ async fn refund(
     Ok(ledger.refund(id, &request, claim, moment(start())).await?.unwrap())
 }
 
-/// Prints what each operation cost, and holds it against the first.
+/// Prints the cost of each operation and compares it with the first.
 #[expect(clippy::float_arithmetic, reason = "capacity units are fractions")]
 fn are_flat(what: &str, costs: &[Units]) {
     for (number, cost) in (1..).zip(costs) {
@@ -131,7 +131,7 @@ fn are_flat(what: &str, costs: &[Units]) {
     }
 }
 
-async fn is_sound(books: &mut Books, id: AccountId) {
+async fn is_sound(books: &mut TestLedger, id: AccountId) {
     books.project().await;
     let end = start() + Duration::minutes(1);
     let report = books.restarted().audit(id, end, |_| ()).await.unwrap().unwrap();
@@ -199,7 +199,7 @@ async fn a_refund_costs_the_same_from_the_first_to_the_hundredth() {
     }
 }
 
-/// The last place is for the part that takes all that is left.
+/// The last part takes all that is left.
 #[tokio::test]
 async fn the_hundredth_part_takes_all_that_is_left() {
     let (books, id) = world(3).await;
@@ -207,15 +207,15 @@ async fn the_hundredth_part_takes_all_that_is_left() {
     for number in 1..100 {
         refund(&books.ledger, id, &from, (number, Some(1))).await.unwrap();
     }
-    let told = refund(&books.ledger, id, &from, (100, Some(1))).await;
-    assert!(matches!(told, Err(Unsettled::Refused(Refusal::TooManyDraws))), "{told:?}");
-    let told = refund(&books.ledger, id, &from, (101, None)).await.unwrap();
-    assert_eq!(told.settled.receipt.entry.amount.get(), 101);
+    let reported = refund(&books.ledger, id, &from, (100, Some(1))).await;
+    assert!(matches!(reported, Err(Unsettled::Refused(Refusal::TooManyDraws))), "{reported:?}");
+    let reported = refund(&books.ledger, id, &from, (101, None)).await.unwrap();
+    assert_eq!(reported.settled.receipt.entry.amount.get(), 101);
 }
 
-/// A remainder as it was stored when all of its parts stood in one item goes on, and tells of all of them.
+/// A remainder in the older format, which kept all of its parts in one item, still works and still lists its parts.
 #[tokio::test]
-async fn a_remainder_of_the_old_kind_goes_on() {
+async fn a_remainder_in_the_older_format_still_works() {
     use aws_sdk_dynamodb::types::AttributeValue;
 
     let (mut books, id) = world(0).await;
@@ -259,10 +259,10 @@ async fn a_remainder_of_the_old_kind_goes_on() {
     }
     books.write(&old).await;
     let made: Vec<_> = receipts.iter().map(|receipt| receipt.entry.id).collect();
-    let told = |pot: Pot| pot.made.iter().map(|made| made.id).collect::<Vec<_>>();
-    assert_eq!(told(books.ledger.pot(id, from.entry.id).await.unwrap().unwrap()), made);
+    let reported = |pot: Pot| pot.made.iter().map(|made| made.id).collect::<Vec<_>>();
+    assert_eq!(reported(books.ledger.pot(id, from.entry.id).await.unwrap().unwrap()), made);
     let again = capture(&books.ledger, id, &from, (7, Some(1))).await.unwrap();
-    assert_eq!((again.settled.replayed, told(again.pot)), (true, made[..7].to_vec()));
+    assert_eq!((again.settled.replayed, reported(again.pot)), (true, made[..7].to_vec()));
     let next = capture(&books.ledger, id, &from, (21, Some(1))).await.unwrap();
     assert_eq!(next.pot.made.len(), 21);
     assert_eq!(books.items(&format!("POT#{id}#2024-01")).await.len(), 3, "two full pages");

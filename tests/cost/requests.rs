@@ -1,20 +1,20 @@
-//! What setting aside, giving back and charging a hundred at once cost in request units, exact.
+//! The exact cost of holds, captures, refunds and batches of a hundred, in request units.
 
 use domain::{
     Amount, Batch, ClaimKey, Consume, Credits, Details, Fingerprint, Grant, IdempotencyKey, Item, Operation,
     Origin, Reference, Service, Source, batch, grant,
 };
 use serde_json::{Value, json};
-use tests::{Books, World, moment, settle};
+use tests::{TestLedger, World, keyed, moment, settle};
 
 const CREDITS: &str = "/api/v3/credits";
 
-/// Read and write units of the calls that `calls` makes to a route, of as many calls.
+/// The read units, write units and number of the calls of a route.
 async fn units(world: &World, route: &str) -> (f64, f64, u64) {
-    let told = world.get("/_local/capacity", "").await.data();
-    let told = &told["routes"][route];
-    let unit = |name: &str| told[name].as_f64().unwrap();
-    (unit("readUnits"), unit("writeUnits"), told["calls"].as_u64().unwrap())
+    let reported = world.get("/_local/capacity", "").await.data();
+    let reported = &reported["routes"][route];
+    let unit = |name: &str| reported[name].as_f64().unwrap();
+    (unit("readUnits"), unit("writeUnits"), reported["calls"].as_u64().unwrap())
 }
 
 async fn forget(world: &World) {
@@ -22,9 +22,9 @@ async fn forget(world: &World) {
     world.delete("/_local/capacity", "").await.data();
 }
 
-/// What each costs, warm, with the projector at rest.
+/// The cost of each operation, with warm caches and an idle projector.
 #[tokio::test]
-async fn drawing_costs_what_it_writes() {
+async fn drawdowns_cost_what_they_write() {
     let world = World::at("2024-01-15T10:30:00Z").await;
     let key = world.key();
     let post =
@@ -77,12 +77,11 @@ async fn drawing_costs_what_it_writes() {
     assert_eq!(units(&world, "POST /api/v3/credits/quote").await, (3.0, 0.0, 1));
 }
 
-/// A batch of a hundred with a hundred different amounts out of three buckets: the account is written once,
-/// for two units at most.
+/// A batch of a hundred different amounts from three buckets writes the account once, for at most two units.
 #[tokio::test]
 async fn a_batch_of_a_hundred_writes_the_account_once() {
     let now = "2024-01-15T10:30:00Z".parse().unwrap();
-    let books = Books::new().await;
+    let books = TestLedger::new().await;
     let id = books.open(2_000, now).await;
     for (name, source) in [("p", Source::Purchased), ("b", Source::Bonus)] {
         let gift = Grant {
@@ -92,9 +91,11 @@ async fn a_batch_of_a_hundred_writes_the_account_once() {
             expires_at: None,
             origin: Origin::Operator,
         };
-        settle(&books.ledger, id, (name, name), moment(now), |account, head| grant(account, &gift, head))
-            .await
-            .unwrap();
+        settle(&books.ledger, id, keyed(name, name), moment(now), |account, head| {
+            grant(account, &gift, head)
+        })
+        .await
+        .unwrap();
     }
     assert_eq!(books.units_of(id).await, 1.0);
     let operation = |text: &str| Operation::try_from(text.to_owned()).unwrap();
@@ -114,7 +115,7 @@ async fn a_batch_of_a_hundred_writes_the_account_once() {
     let key = ClaimKey::Caller(IdempotencyKey::try_from("k".repeat(255)).unwrap());
     let claim = (&key, &Fingerprint("hundred".into()), &details);
     let faults = books.faults.clone().unwrap();
-    faults.arm(usize::MAX, tests::Kind::CrashBefore);
+    faults.arm(usize::MAX, tests::WriteFault::CrashBefore);
     let settled = books
         .ledger
         .settle(id, claim, moment(now), |account, head| batch(account, &request, head))
@@ -124,17 +125,16 @@ async fn a_batch_of_a_hundred_writes_the_account_once() {
     let units = books.units_of(id).await;
     assert!(units <= 2.0, "{units}");
     let lines: Vec<_> = std::iter::once(settled.receipt).chain(settled.more).collect();
-    let told: Vec<_> = lines.iter().map(|line| (line.sequence, line.entry.amount.get())).collect();
-    assert_eq!(told, (1..=100).map(|count| (3 + count, count)).collect::<Vec<_>>());
+    let reported: Vec<_> = lines.iter().map(|line| (line.sequence, line.entry.amount.get())).collect();
+    assert_eq!(reported, (1..=100).map(|count| (3 + count, count)).collect::<Vec<_>>());
     assert_eq!(lines.last().unwrap().balance.available().unwrap().get(), 6_000 - 5_050);
 }
 
-/// Items that take turns between lots of two services, so that no two of them take from the same one after the
-/// other: what the account keeps of them is still a small item.
+/// A batch whose items alternate between lots of two services still leaves a small account item.
 #[tokio::test]
 async fn a_batch_that_takes_turns_between_lots_writes_no_more() {
     let now = "2024-01-15T10:30:00Z".parse().unwrap();
-    let books = Books::new().await;
+    let books = TestLedger::new().await;
     let id = books.open(0, now).await;
     let services = [Service::Smartcheck, Service::Api];
     for (name, service) in ["one", "two"].into_iter().zip(services) {
@@ -145,9 +145,11 @@ async fn a_batch_that_takes_turns_between_lots_writes_no_more() {
             expires_at: None,
             origin: Origin::Operator,
         };
-        settle(&books.ledger, id, (name, name), moment(now), |account, head| grant(account, &gift, head))
-            .await
-            .unwrap();
+        settle(&books.ledger, id, keyed(name, name), moment(now), |account, head| {
+            grant(account, &gift, head)
+        })
+        .await
+        .unwrap();
     }
     let wanted = (1..=100).map(|count: u64| {
         let operation = Operation::try_from("x".to_owned()).unwrap();
@@ -157,11 +159,11 @@ async fn a_batch_that_takes_turns_between_lots_writes_no_more() {
     let request = Batch { items: wanted.collect(), atomic: true };
     let key = "k".repeat(255);
     let decide = |account: &_, head: &_| batch(account, &request, head);
-    let settled = settle(&books.ledger, id, (&key, "hundred"), moment(now), decide).await.unwrap();
+    let settled = settle(&books.ledger, id, keyed(&key, "hundred"), moment(now), decide).await.unwrap();
     assert!(books.units_of(id).await <= 2.0, "{}", books.units_of(id).await);
     let lots: Vec<_> =
         std::iter::once(&settled.receipt).chain(&settled.more).map(|line| line.entry.moves[0].lot).collect();
     assert!(lots.windows(2).all(|pair| pair[0] != pair[1]));
-    let again = settle(&books.restarted(), id, (&key, "hundred"), moment(now), decide).await.unwrap();
+    let again = settle(&books.restarted(), id, keyed(&key, "hundred"), moment(now), decide).await.unwrap();
     assert_eq!((again.replayed, again.receipt, again.more), (true, settled.receipt, settled.more));
 }

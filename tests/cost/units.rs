@@ -1,12 +1,12 @@
-//! What an operation costs in request units: exact, and told by the service itself.
+//! The exact cost of an operation in request units, as the service reports it.
 
 use serde_json::{Value, json};
 use tests::World;
 
-/// A warm call of `route`, its average over a few.
+/// The average cost of a warm call of `route`.
 async fn cost(world: &World, route: &str) -> Value {
-    let told = world.get("/_local/capacity", "").await.data();
-    told.pointer("/routes").and_then(|routes| routes.get(route)).cloned().unwrap_or_default()
+    let reported = world.get("/_local/capacity", "").await.data();
+    reported.pointer("/routes").and_then(|routes| routes.get(route)).cloned().unwrap_or_default()
 }
 
 #[tokio::test]
@@ -22,8 +22,8 @@ async fn a_warm_consume_costs_three_writes_and_reads_nothing() {
             .await
             .created();
     }
-    let told = cost(&world, "POST /api/v3/credits/consume").await;
-    assert_eq!(told, json!({ "calls": 20, "requests": 60, "readUnits": 0.0, "writeUnits": 60.0 }));
+    let reported = cost(&world, "POST /api/v3/credits/consume").await;
+    assert_eq!(reported, json!({ "calls": 20, "requests": 60, "readUnits": 0.0, "writeUnits": 60.0 }));
 }
 
 #[tokio::test]
@@ -34,8 +34,8 @@ async fn a_balance_costs_one_read() {
     for _ in 0..10 {
         world.balance(world.key()).await;
     }
-    let told = cost(&world, "GET /api/v3/credits/balance").await;
-    assert_eq!(told, json!({ "calls": 10, "requests": 10, "readUnits": 10.0, "writeUnits": 0.0 }));
+    let reported = cost(&world, "GET /api/v3/credits/balance").await;
+    assert_eq!(reported, json!({ "calls": 10, "requests": 10, "readUnits": 10.0, "writeUnits": 0.0 }));
 }
 
 #[tokio::test]
@@ -47,12 +47,11 @@ async fn a_refused_consume_costs_two_reads_and_writes_nothing() {
     for n in 0..10 {
         assert_eq!(world.consume(world.key(), &format!("k{n}"), &body).await.status, 402);
     }
-    let told = cost(&world, "POST /api/v3/credits/consume").await;
-    assert_eq!(told, json!({ "calls": 10, "requests": 20, "readUnits": 20.0, "writeUnits": 0.0 }));
+    let reported = cost(&world, "POST /api/v3/credits/consume").await;
+    assert_eq!(reported, json!({ "calls": 10, "requests": 20, "readUnits": 20.0, "writeUnits": 0.0 }));
 }
 
-/// An account with as many lots as it may have, and rows with all that a caller may send, still fit
-/// their limits.
+/// The largest account and the largest rows fit their limits.
 #[tokio::test]
 async fn the_largest_account_stays_a_small_item() {
     let world = World::demo().await;
@@ -68,17 +67,17 @@ async fn the_largest_account_stays_a_small_item() {
     world.consume(&org.key, "k1", &body).await.created();
     world.delete("/_local/capacity", "").await.data();
     world.consume(&org.key, "9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d", &body).await.created();
-    let told = cost(&world, "POST /api/v3/credits/consume").await;
+    let reported = cost(&world, "POST /api/v3/credits/consume").await;
     // Claim, account and row are each smaller than 1 KB.
-    assert_eq!(told["writeUnits"], json!(3.0));
+    assert_eq!(reported["writeUnits"], json!(3.0));
     world.delete("/_local/capacity", "").await.data();
     world.consume(&org.key, &"k".repeat(255), &body).await.created();
-    let told = cost(&world, "POST /api/v3/credits/consume").await;
+    let reported = cost(&world, "POST /api/v3/credits/consume").await;
     // Claim 1, account 2 and row 1: the account's item is smaller than 2 KB.
-    assert_eq!(told["writeUnits"], json!(4.0));
+    assert_eq!(reported["writeUnits"], json!(4.0));
 }
 
-/// What the round of a month costs, with so many organisations: all of it goes on in the background.
+/// The background cost of a month's renewal of some organisations.
 async fn month(organisations: usize) -> [f64; 3] {
     let world = World::at("2024-01-15T10:30:00Z").await;
     for _ in 0..organisations {
@@ -87,16 +86,16 @@ async fn month(organisations: usize) -> [f64; 3] {
     world.settle().await;
     world.delete("/_local/capacity", "").await.data();
     world.post_plain("/_local/clock", &json!({ "now": "2024-02-01T00:00:00Z" })).await.data();
-    let told = world.get("/_local/capacity", "").await.data();
+    let reported = world.get("/_local/capacity", "").await.data();
     ["writeUnits", "vainWriteUnits", "readUnits"]
-        .map(|name| told["routes"]["background"][name].as_f64().unwrap_or_default())
+        .map(|name| reported["routes"]["background"][name].as_f64().unwrap_or_default())
 }
 
-/// An organisation more costs a round ten writes for each of its two ledgers: the account, its row, its mark with
-/// the chain, and the checkpoint of the day before, which is over with it; and its owner is told, for which three items
-/// are written together: the event, how many there are, and how far its owner knows. And the reads of that.
+/// One more organisation costs a renewal ten writes for each of its two ledgers: the account, its row, its
+/// watermark with the chain, the checkpoint of the day before, and for the event three items in one transaction:
+/// the event, the number of events, and how far its owner was notified.
 #[tokio::test]
-async fn a_renewal_costs_four_writes_and_the_news_of_it_six() {
+async fn a_renewal_costs_four_writes_and_its_event_six() {
     let ([few, few_in_vain, few_reads], [many, many_in_vain, many_reads]) = (month(4).await, month(24).await);
     // If the projector runs close behind, it may write a row first, and then the request's own write fails its
     // condition; or the other way round.
@@ -107,7 +106,7 @@ async fn a_renewal_costs_four_writes_and_the_news_of_it_six() {
     assert!((20.0 * 13.5..20.0 * 14.75).contains(&reads), "{reads}");
 }
 
-/// What the background does while so many debits are made, each worked off before the next one comes.
+/// The background cost of some debits, each projected before the next is made.
 async fn background(debits: u32) -> [f64; 2] {
     // The clock stands still, so the scheduler does nothing.
     let world = World::at("2024-01-15T10:30:00Z").await;
@@ -126,13 +125,13 @@ async fn background(debits: u32) -> [f64; 2] {
         }
         world.settle().await;
     }
-    let told = cost(&world, "background").await;
-    ["writeUnits", "readUnits"].map(|name| told[name].as_f64().unwrap())
+    let reported = cost(&world, "background").await;
+    ["writeUnits", "readUnits"].map(|name| reported[name].as_f64().unwrap())
 }
 
-/// A debit costs the background two writes and four reads: the mark with the end of the chain and the day's usage,
-/// written and read, the row, alerts, and auto-recharge. One in sixteen fills a part of the chain: one write more. With
-/// many debits in a batch all but the rows is shared.
+/// A debit costs the background two writes and four reads: the watermark with the end of the chain and the day's
+/// usage are written and read; the row, alerts and auto-recharge are read. One debit in sixteen completes a segment
+/// of the chain, which is one more write. In a batch everything but the rows is shared.
 #[tokio::test]
 async fn a_debit_costs_two_writes_in_the_background() {
     let ([with, read], [without, waited]) = (background(160).await, background(0).await);
@@ -142,8 +141,8 @@ async fn a_debit_costs_two_writes_in_the_background() {
     assert!((635.0..690.0).contains(&reads), "{reads}");
 }
 
-/// A debit explained is its row, what was refunded of it, and a proof: a read where the row is in a full part of
-/// the chain, and half a read more where it is not.
+/// An explained debit reads its row, its refunds and a proof: one read if the row is in a completed segment of the
+/// chain, and half a read more if not.
 #[tokio::test]
 async fn a_proof_costs_a_read_and_an_audit_those_of_its_rows() {
     let world = World::demo().await;
@@ -157,14 +156,14 @@ async fn a_proof_costs_a_read_and_an_audit_those_of_its_rows() {
     world.settle().await;
     for (id, units) in [(&ids[0], 3.0), (&ids[59], 3.5)] {
         world.delete("/_local/capacity", "").await.data();
-        let told = world.get(&format!("/api/v3/credits/transactions/{id}"), &org.key).await.data();
-        assert!(told["proof"]["hash"].is_string(), "{told}");
-        let told = cost(&world, "GET /api/v3/credits/transactions/{id}").await;
-        assert_eq!(told["readUnits"], json!(units));
+        let reported = world.get(&format!("/api/v3/credits/transactions/{id}"), &org.key).await.data();
+        assert!(reported["proof"]["hash"].is_string(), "{reported}");
+        let reported = cost(&world, "GET /api/v3/credits/transactions/{id}").await;
+        assert_eq!(reported["readUnits"], json!(units));
     }
     world.delete("/_local/capacity", "").await.data();
     world.get("/api/v3/credits/audit?limit=50", &org.key).await.data();
-    let told = cost(&world, "GET /api/v3/credits/audit").await;
+    let reported = cost(&world, "GET /api/v3/credits/audit").await;
     // The watermark, four segments of the chain, 52 rows of half a kilobyte, no checkpoint.
-    assert_eq!(told, json!({ "calls": 1, "requests": 4, "readUnits": 9.0, "writeUnits": 0.0 }));
+    assert_eq!(reported, json!({ "calls": 1, "requests": 4, "readUnits": 9.0, "writeUnits": 0.0 }));
 }

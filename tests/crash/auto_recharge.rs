@@ -1,4 +1,4 @@
-//! A crossing is charged once, whatever crashes or is lost on the way.
+//! Auto-recharge charges once when the balance crosses the threshold, whatever crashes or is lost.
 
 use chrono::{DateTime, Utc};
 use domain::{
@@ -7,25 +7,25 @@ use domain::{
 };
 use scrip_payments::DisputeId;
 use store::{Changes, ClaimsOf, Start};
-use tests::{Fault, Shop, count, moment, settle};
+use tests::{FaultAt, TestProcess, count, keyed, moment, settle};
 
 fn now() -> DateTime<Utc> {
     "2024-01-15T10:30:00Z".parse().unwrap()
 }
 
-/// What comes after the first look, in some order.
+/// What happens after the first run of auto-recharge, in some order.
 #[derive(Clone, Copy, Debug)]
-enum Then {
-    /// The queue delivers the wake again.
+enum RechargeStep {
+    /// The queue delivers the recharge request again.
     Wake,
-    /// The provider's events arrive, the latest first.
+    /// The provider's events arrive, newest first.
     Events,
-    /// The schedule fires.
+    /// The scheduled `reconcile` runs.
     Reconcile,
 }
 
-const ORDERS: [[Then; 3]; 6] = {
-    use Then::{Events, Reconcile, Wake};
+const ORDERS: [[RechargeStep; 3]; 6] = {
+    use RechargeStep::{Events, Reconcile, Wake};
     [
         [Wake, Events, Reconcile],
         [Wake, Reconcile, Events],
@@ -36,10 +36,10 @@ const ORDERS: [[Then; 3]; 6] = {
     ]
 };
 
-/// A customer with the seed's configuration and 95 credits left.
-pub(super) async fn crossed(shop: &Shop, method: &str) -> AccountId {
-    shop.heal();
-    let (account, _) = shop.customer(105).await;
+/// A customer with the seed's auto-recharge settings and 95 credits left.
+pub(super) async fn crossed(process: &TestProcess, method: &str) -> AccountId {
+    process.clear_faults();
+    let (account, _) = process.customer(105).await;
     let change = RechargeChange {
         enabled: Some(true),
         threshold: Some(Credits::try_from(100).unwrap()),
@@ -47,77 +47,78 @@ pub(super) async fn crossed(shop: &Shop, method: &str) -> AccountId {
         payment_method: Some(Reference::try_from(method.to_owned()).unwrap()),
         ..RechargeChange::default()
     };
-    let recharge = Recharge::changed(None, &change, shop.now()).unwrap();
-    let ledger = shop.books.restarted();
+    let recharge = Recharge::changed(None, &change, process.now()).unwrap();
+    let ledger = process.books.restarted();
     ledger.save_recharge(account, &recharge).await.unwrap().unwrap();
     let ten = Consume {
         operation: Operation::try_from("x".to_owned()).unwrap(),
         amount: Credits::try_from(10).unwrap(),
         service: None,
     };
-    settle(&ledger, account, ("ten", "ten"), moment(shop.now()), |account, head| {
+    settle(&ledger, account, keyed("ten", "ten"), moment(process.now()), |account, head| {
         consume(account, &ten, head)
     })
     .await
     .unwrap();
-    shop.forget_events();
+    process.forget_events();
     account
 }
 
-async fn one_history(shop: &mut Shop, method: &str, fault: Fault, order: [Then; 3]) {
-    let told = format!("{method}, {fault:?}, then {order:?}");
-    let account = crossed(shop, method).await;
-    shop.strike(fault);
-    shop.look(account).await;
-    shop.heal();
+async fn one_history(process: &mut TestProcess, method: &str, fault: FaultAt, order: [RechargeStep; 3]) {
+    let case = format!("{method}, {fault:?}, then {order:?}");
+    let account = crossed(process, method).await;
+    process.inject(fault);
+    process.run_recharge(account).await;
+    process.clear_faults();
     for then in order {
-        shop.pass(70);
+        process.pass(70);
         match then {
-            Then::Wake => shop.look(account).await,
-            Then::Events => {
-                shop.sign_again();
-                shop.deliver().await;
+            RechargeStep::Wake => process.run_recharge(account).await,
+            RechargeStep::Events => {
+                process.sign_again();
+                process.deliver().await;
             }
-            Then::Reconcile => shop.reconcile().await,
+            RechargeStep::Reconcile => process.reconcile().await,
         }
     }
-    shop.look(account).await;
-    shop.come_to_rest().await;
-    shop.sign_again();
-    shop.deliver().await;
-    shop.come_to_rest().await;
-    let recharge = shop.books.ledger.recharge(account).await.unwrap().unwrap();
-    let taken = shop.taken(account);
-    assert_eq!(taken, shop.granted(account).await, "{told}");
-    assert_eq!(recharge.state, RechargeState::Ready, "{told}");
-    let attempts = shop.company.charges().into_iter().filter(|charge| charge.purchase().account == account);
+    process.run_recharge(account).await;
+    process.run_until_idle().await;
+    process.sign_again();
+    process.deliver().await;
+    process.run_until_idle().await;
+    let recharge = process.books.ledger.recharge(account).await.unwrap().unwrap();
+    let taken = process.taken(account);
+    assert_eq!(taken, process.granted(account).await, "{case}");
+    assert_eq!(recharge.state, RechargeState::Ready, "{case}");
+    let attempts =
+        process.provider.charges().into_iter().filter(|charge| charge.purchase().account == account);
     if method == "card_declined" {
-        assert_eq!((taken.len(), attempts.count()), (0, 3), "{told}");
+        assert_eq!((taken.len(), attempts.count()), (0, 3), "{case}");
         assert_eq!(
             (recharge.enabled, recharge.failures, recharge.bought),
             (false, 3, Credits::ZERO),
-            "{told}"
+            "{case}"
         );
     } else {
-        assert_eq!((taken.len(), attempts.count()), (1, 1), "{told}");
-        assert_eq!((recharge.enabled, recharge.failures, recharge.bought.get()), (true, 0, 500), "{told}");
+        assert_eq!((taken.len(), attempts.count()), (1, 1), "{case}");
+        assert_eq!((recharge.enabled, recharge.failures, recharge.bought.get()), (true, 0, 500), "{case}");
     }
 }
 
 async fn every_fault(method: &str) {
-    let mut shop = Shop::open(now()).await;
-    let account = crossed(&shop, method).await;
-    shop.heal();
-    shop.look(account).await;
-    let (writes, calls) = shop.steps();
+    let mut process = TestProcess::open(now()).await;
+    let account = crossed(&process, method).await;
+    process.clear_faults();
+    process.run_recharge(account).await;
+    let (writes, calls) = process.steps();
     assert!(writes >= 5 && calls >= 1, "{writes} writes, {calls} calls");
-    shop.come_to_rest().await;
+    process.run_until_idle().await;
     let mut histories = 0;
-    for fault in Fault::all(writes, calls) {
+    for fault in FaultAt::all(writes, calls) {
         // Each history advances the clock by hours, and must not reach the next month's allowance.
-        let mut shop = Shop::open(now()).await;
+        let mut process = TestProcess::open(now()).await;
         for order in ORDERS {
-            one_history(&mut shop, method, fault, order).await;
+            one_history(&mut process, method, fault, order).await;
             histories += 1;
         }
     }
@@ -131,7 +132,7 @@ async fn a_crossing_is_charged_once() {
 }
 
 #[tokio::test]
-async fn a_crossing_that_is_charged_in_silence_is_charged_once() {
+async fn a_crossing_whose_charge_gets_no_answer_is_charged_once() {
     every_fault("card_timeout_charged").await;
 }
 
@@ -140,17 +141,17 @@ async fn a_card_that_declines_is_tried_three_times() {
     every_fault("card_declined").await;
 }
 
-/// A process crashes after it has claimed a crossing and before it asks for the charge. What stops auto-recharge
-/// meanwhile stops that charge.
+/// A process crashes between claiming a crossing and requesting the charge. What stops auto-recharge meanwhile
+/// stops that charge.
 #[tokio::test]
-async fn a_charge_that_was_not_asked_for_is_not_made_after_a_stop() {
+async fn an_unrequested_charge_is_not_made_after_a_stop() {
     for stop in ["nothing", "disputed", "off", "frozen"] {
-        let mut shop = Shop::open(now()).await;
-        let account = crossed(&shop, "card_1").await;
-        let ledger = shop.books.restarted();
+        let mut process = TestProcess::open(now()).await;
+        let account = crossed(&process, "card_1").await;
+        let ledger = process.books.restarted();
         let known = ledger.recharge(account).await.unwrap().unwrap();
         let bought = (Amount::try_from(500).unwrap(), Money::at_most(4_900, Currency::GBP));
-        let charging = known.charging(EntryId::new(shop.now(), 7), bought, shop.now());
+        let charging = known.charging(EntryId::new(process.now(), 7), bought, process.now());
         let charging = ledger.save_recharge(account, &charging).await.unwrap().unwrap();
         let stopped = match stop {
             "disputed" => charging.with_dispute(),
@@ -159,29 +160,29 @@ async fn a_charge_that_was_not_asked_for_is_not_made_after_a_stop() {
         };
         ledger.save_recharge(account, &stopped).await.unwrap().unwrap();
         if stop == "frozen" {
-            settle(&ledger, account, ("stop", "stop"), moment(shop.now()), |account, head| {
+            settle(&ledger, account, keyed("stop", "stop"), moment(process.now()), |account, head| {
                 Ok(set_frozen(account, true, head))
             })
             .await
             .unwrap();
         }
-        shop.look(account).await;
-        shop.come_to_rest().await;
+        process.run_recharge(account).await;
+        process.run_until_idle().await;
         let expected = if stop == "nothing" { (1, 500) } else { (0, 0) };
-        let recharge = shop.books.ledger.recharge(account).await.unwrap().unwrap();
-        assert_eq!((shop.taken(account).len(), recharge.bought.get()), expected, "{stop}");
+        let recharge = process.books.ledger.recharge(account).await.unwrap().unwrap();
+        assert_eq!((process.taken(account).len(), recharge.bought.get()), expected, "{stop}");
         assert_eq!(recharge.state, RechargeState::Ready, "{stop}");
     }
 }
 
-/// An owner's change broke off, and since then a payment is disputed, or the third one was refused. Sent again, the
-/// change is not made.
+/// An owner's change of settings was interrupted, and then a payment was disputed or failed for the third time. The
+/// repeated change is not made.
 #[tokio::test]
-async fn a_change_that_broke_off_does_not_undo_what_stopped_it_since() {
+async fn an_interrupted_change_does_not_undo_a_later_pause() {
     for method in ["card_1", "card_declined"] {
-        let mut shop = Shop::open(now()).await;
-        let account = crossed(&shop, method).await;
-        let app = shop.process();
+        let mut process = TestProcess::open(now()).await;
+        let account = crossed(&process, method).await;
+        let app = process.start();
         let key = ClaimKey::Caller(IdempotencyKey::try_from("on".to_owned()).unwrap());
         let thing = Some(Changes::digest("/api/v3/credits/auto-recharge"));
         let changes = Changes { of: ClaimsOf::Account(account), key: Some(key), thing };
@@ -189,13 +190,13 @@ async fn a_change_that_broke_off_does_not_undo_what_stopped_it_since() {
         let begun = app.ledger.begin(&changes, &asked, app.clock.moment()).await.unwrap();
         let Start::CarryOut(begun) = begun else { panic!("{begun:?}") };
         app.ledger.break_off(&changes, &begun).await.unwrap();
-        shop.pass(1);
+        process.pass(1);
         if method == "card_1" {
             let (till, dispute) = (app.till(account.mode), DisputeId("dp_1".to_owned()));
             till.pause_recharge_for_dispute(account, &dispute, app.clock.moment()).await.unwrap();
         }
-        shop.look(account).await;
-        shop.come_to_rest().await;
+        process.run_recharge(account).await;
+        process.run_until_idle().await;
         let recharge = app.ledger.recharge(account).await.unwrap().unwrap();
         assert_eq!(
             (recharge.enabled, recharge.disputed),

@@ -1,9 +1,9 @@
-//! What changes between two steps of auto-recharge.
+//! Prices, refunds and disputes that change between two steps of auto-recharge.
 
 use chrono::{DateTime, Utc};
 use domain::{Amount, Currency, EntryId, Money, Recharge, RechargeChange};
 use scrip_payments::DisputeId;
-use tests::Shop;
+use tests::TestProcess;
 
 use crate::crash::auto_recharge::crossed;
 
@@ -11,59 +11,59 @@ fn now() -> DateTime<Utc> {
     "2024-01-15T10:30:00Z".parse().unwrap()
 }
 
-/// The price rises after a crossing was claimed and before it is charged: that is decided anew, at what the credits cost
-/// now, and the month counts what is charged.
+/// The price rises between the claim of a crossing and its charge: the charge is decided again at the new price,
+/// and the month counts what is charged.
 #[tokio::test]
-async fn a_charge_whose_price_has_risen_is_decided_anew() {
-    let mut shop = Shop::open(now()).await;
-    let account = crossed(&shop, "card_1").await;
-    let ledger = shop.books.restarted();
+async fn a_charge_is_decided_again_when_its_price_has_risen() {
+    let mut process = TestProcess::open(now()).await;
+    let account = crossed(&process, "card_1").await;
+    let ledger = process.books.restarted();
     let known = ledger.recharge(account).await.unwrap().unwrap();
     let counted = (Amount::try_from(500).unwrap(), Money::at_most(4_899, Currency::GBP));
-    let charging = known.charging(EntryId::new(shop.now(), 7), counted, shop.now());
+    let charging = known.charging(EntryId::new(process.now(), 7), counted, process.now());
     ledger.save_recharge(account, &charging).await.unwrap().unwrap();
-    shop.look(account).await;
-    shop.come_to_rest().await;
-    let recharge = shop.books.ledger.recharge(account).await.unwrap().unwrap();
-    assert_eq!((shop.taken(account).len(), recharge.bought.get(), recharge.spent), (1, 500, 4_900));
+    process.run_recharge(account).await;
+    process.run_until_idle().await;
+    let recharge = process.books.ledger.recharge(account).await.unwrap().unwrap();
+    assert_eq!((process.taken(account).len(), recharge.bought.get(), recharge.spent), (1, 500, 4_900));
 }
 
-/// A refund that the provider does not make after all pauses nothing again.
+/// A refund that fails at the provider does not pause auto-recharge again.
 #[tokio::test]
 async fn a_refund_that_fails_pauses_nothing() {
-    let mut shop = Shop::open(now()).await;
-    let account = crossed(&shop, "card_1").await;
-    shop.look(account).await;
-    shop.come_to_rest().await;
-    let charges = shop.company.charges();
+    let mut process = TestProcess::open(now()).await;
+    let account = crossed(&process, "card_1").await;
+    process.run_recharge(account).await;
+    process.run_until_idle().await;
+    let charges = process.provider.charges();
     let charge = charges.iter().find(|charge| charge.purchase().account == account).unwrap();
     let bought = charge.purchase().transaction;
-    shop.company.give_back(bought, Some(980)).unwrap();
-    shop.deliver().await;
-    shop.come_to_rest().await;
-    let paused = shop.books.ledger.recharge(account).await.unwrap().unwrap();
+    process.provider.give_back(bought, Some(980)).unwrap();
+    process.deliver().await;
+    process.run_until_idle().await;
+    let paused = process.books.ledger.recharge(account).await.unwrap().unwrap();
     assert!(paused.refunded);
-    let anew = Recharge::changed(Some(&paused), &RechargeChange::default(), shop.now()).unwrap();
-    shop.books.ledger.save_recharge(account, &anew).await.unwrap().unwrap();
-    shop.company.fail_refunds(bought).unwrap();
-    shop.deliver().await;
-    shop.come_to_rest().await;
-    assert!(!shop.books.ledger.recharge(account).await.unwrap().unwrap().refunded);
+    let anew = Recharge::changed(Some(&paused), &RechargeChange::default(), process.now()).unwrap();
+    process.books.ledger.save_recharge(account, &anew).await.unwrap().unwrap();
+    process.provider.fail_refunds(bought).unwrap();
+    process.deliver().await;
+    process.run_until_idle().await;
+    assert!(!process.books.ledger.recharge(account).await.unwrap().unwrap().refunded);
 }
 
-/// Heard again, a dispute does not pause what its owner has set anew since.
+/// A repeated event of a dispute does not pause auto-recharge that its owner has enabled again.
 #[tokio::test]
 async fn a_dispute_pauses_once() {
-    let shop = Shop::open(now()).await;
-    let account = crossed(&shop, "card_1").await;
-    let (app, dispute) = (shop.process(), DisputeId("dp_1".to_owned()));
+    let process = TestProcess::open(now()).await;
+    let account = crossed(&process, "card_1").await;
+    let (app, dispute) = (process.start(), DisputeId("dp_1".to_owned()));
     let pause = async || {
         let till = app.till(account.mode);
         till.pause_recharge_for_dispute(account, &dispute, app.clock.moment()).await.unwrap();
         app.ledger.recharge(account).await.unwrap().unwrap()
     };
     let paused = pause().await;
-    let anew = Recharge::changed(Some(&paused), &RechargeChange::default(), shop.now()).unwrap();
+    let anew = Recharge::changed(Some(&paused), &RechargeChange::default(), process.now()).unwrap();
     app.ledger.save_recharge(account, &anew).await.unwrap().unwrap();
     assert_eq!((paused.disputed, pause().await.disputed), (true, false));
 }

@@ -1,16 +1,16 @@
-//! However the stream is delivered and whoever dies over it, the chain, the events and the counters are as if
-//! once, to the byte.
+//! The chain, the events and the counters are byte for byte the same, however the stream is delivered and wherever
+//! the projector dies.
 
 use chrono::{DateTime, Utc};
 use domain::AccountId;
 use projector::Record;
-use tests::{Books, Item, Kind, backends, moment, settle};
+use tests::{TableItem, TestLedger, WriteFault, backends, keyed, moment, settle};
 
 use crate::crash::tampering::history;
 use crate::model::ledger::Request;
 
-/// All that the projector has made of an account's records.
-pub(crate) async fn made(books: &Books, id: AccountId) -> Vec<Item> {
+/// Everything that the projector wrote for an account.
+pub(crate) async fn made(books: &TestLedger, id: AccountId) -> Vec<TableItem> {
     let mut made = Vec::new();
     for partition in ["MARK", "CHAIN", "CHECK"] {
         made.extend(books.items(&format!("{partition}#{id}")).await);
@@ -18,8 +18,8 @@ pub(crate) async fn made(books: &Books, id: AccountId) -> Vec<Item> {
     made
 }
 
-/// What owners were told of them, but for how long it is kept, and what was counted.
-pub(crate) async fn told(books: &Books, id: AccountId) -> [Vec<Item>; 2] {
+/// The events and counters of an account, without their expiry.
+pub(crate) async fn emitted(books: &TestLedger, id: AccountId) -> [Vec<TableItem>; 2] {
     let mut events = books.items(&format!("EVENTS#{id}")).await;
     events.extend(books.items(&format!("EVENTHEAD#{id}")).await);
     for event in &mut events {
@@ -36,7 +36,7 @@ pub(crate) async fn told(books: &Books, id: AccountId) -> [Vec<Item>; 2] {
 
 const MONTHS: [&str; 5] = ["2024-01", "2024-02", "2024-03", "2024-04", "2024-05"];
 
-async fn rows(books: &Books, id: AccountId) -> Vec<Item> {
+async fn rows(books: &TestLedger, id: AccountId) -> Vec<TableItem> {
     let mut rows = Vec::new();
     for month in MONTHS {
         rows.extend(books.items(&format!("TXN#{id}#{month}")).await);
@@ -44,49 +44,50 @@ async fn rows(books: &Books, id: AccountId) -> Vec<Item> {
     rows
 }
 
-/// The table as if nobody had projected anything, and some who posted had died before they recorded.
-async fn undo(books: &Books, made: &[Item], rows: &[Item]) {
+/// Restores the table to the state before projection, and removes the rows of some requests that then died before
+/// they wrote them.
+async fn undo(books: &TestLedger, made: &[TableItem], rows: &[TableItem]) {
     for item in made.iter().chain(rows.iter().step_by(5)) {
         books.delete(item).await;
     }
 }
 
-/// The records of accounts alone, as Lambda's filter lets them through.
-async fn records(books: &Books) -> Vec<Record> {
+/// The records of accounts, as Lambda's filter passes them.
+async fn records(books: &TestLedger) -> Vec<Record> {
     let of_account = |record: &Record| {
-        let pk = record.image.clone().map(Item::from).and_then(|image| image["pk"].as_s().ok().cloned());
+        let pk = record.image.clone().map(TableItem::from).and_then(|image| image["pk"].as_s().ok().cloned());
         pk.is_some_and(|pk| pk.starts_with("ACCT#"))
     };
     books.records().await.into_iter().filter(of_account).collect()
 }
 
-/// Books of which all was projected, as they are, and what they are made from.
-pub(crate) struct Ledgers {
-    pub(crate) books: Books,
+/// A ledger that was projected completely, and what it was projected from.
+pub(crate) struct ProjectedLedger {
+    pub(crate) books: TestLedger,
     pub(crate) id: AccountId,
     pub(crate) now: DateTime<Utc>,
-    pub(crate) made: Vec<Item>,
-    pub(crate) told: [Vec<Item>; 2],
-    pub(crate) rows: Vec<Item>,
+    pub(crate) made: Vec<TableItem>,
+    pub(crate) case: [Vec<TableItem>; 2],
+    pub(crate) rows: Vec<TableItem>,
     pub(crate) records: Vec<Record>,
 }
 
-pub(crate) async fn ledgers(backend: Option<&str>, entries: u64) -> Ledgers {
-    let mut books = Books::on(backend).await;
+pub(crate) async fn ledgers(backend: Option<&str>, entries: u64) -> ProjectedLedger {
+    let mut books = TestLedger::on(backend).await;
     let (id, now) = history(&mut books, 2, entries).await;
-    let ledgers = Ledgers::of(books, id, now).await;
+    let ledgers = ProjectedLedger::of(books, id, now).await;
     assert!(ledgers.records.len() as u64 >= entries);
-    assert!(ledgers.told.iter().all(|items| items.len() > 2), "{:?}", ledgers.told);
+    assert!(ledgers.case.iter().all(|items| items.len() > 2), "{:?}", ledgers.case);
     ledgers
 }
 
-impl Ledgers {
-    pub(crate) async fn of(books: Books, id: AccountId, now: DateTime<Utc>) -> Self {
-        let (made, told, rows) = (made(&books, id).await, told(&books, id).await, rows(&books, id).await);
-        Self { made, told, rows, records: records(&books).await, books, id, now }
+impl ProjectedLedger {
+    pub(crate) async fn of(books: TestLedger, id: AccountId, now: DateTime<Utc>) -> Self {
+        let (made, case, rows) = (made(&books, id).await, emitted(&books, id).await, rows(&books, id).await);
+        Self { made, case, rows, records: records(&books).await, books, id, now }
     }
 
-    /// As if nobody had projected anything, and everybody had recorded what they posted.
+    /// Restores the state before projection, in which every request had written its row.
     pub(crate) async fn begin_with_rows(&self) {
         self.begin().await;
         for row in &self.rows {
@@ -96,7 +97,7 @@ impl Ledgers {
 
     pub(crate) async fn begin(&self) {
         undo(&self.books, &self.made, &self.rows).await;
-        let [events, usage] = told(&self.books, self.id).await;
+        let [events, usage] = emitted(&self.books, self.id).await;
         for item in events.iter().chain(&self.books.items(&format!("ALERT#{}", self.id)).await) {
             self.books.delete(item).await;
         }
@@ -104,20 +105,20 @@ impl Ledgers {
             self.books.delete_activity(item).await;
         }
         assert!(made(&self.books, self.id).await.is_empty());
-        assert!(told(&self.books, self.id).await.iter().all(Vec::is_empty));
+        assert!(emitted(&self.books, self.id).await.iter().all(Vec::is_empty));
     }
 
-    /// The chain, and all that was told and counted.
+    /// Checks the chain, the events and the counters.
     pub(crate) async fn is_wholly_as_if_once(&self, when: &str) {
-        assert_eq!(told(&self.books, self.id).await, self.told, "{when}");
+        assert_eq!(emitted(&self.books, self.id).await, self.case, "{when}");
         self.is_as_if_once(when).await;
     }
 
-    pub(crate) async fn is_as_if_once(&self, told: &str) {
-        assert_eq!(made(&self.books, self.id).await, self.made, "{told}");
-        assert_eq!(rows(&self.books, self.id).await, self.rows, "{told}");
+    pub(crate) async fn is_as_if_once(&self, case: &str) {
+        assert_eq!(made(&self.books, self.id).await, self.made, "{case}");
+        assert_eq!(rows(&self.books, self.id).await, self.rows, "{case}");
         let report = self.books.restarted().audit(self.id, self.now, |_| ()).await.unwrap().unwrap();
-        assert!(report.findings.is_empty() && report.added_up, "{told}: {report:?}");
+        assert!(report.findings.is_empty() && report.added_up, "{case}: {report:?}");
     }
 }
 
@@ -144,7 +145,7 @@ async fn records_delivered_again_and_in_other_pieces_make_the_same() {
     }
 }
 
-/// The projector dies at every write, before and after it, and comes again; or its answer is lost.
+/// The projector dies at every write, before and after it, and runs again; or the answer is lost.
 #[tokio::test]
 async fn a_projector_that_is_killed_at_any_write_leaves_the_same() {
     let ledgers = ledgers(None, 19).await;
@@ -152,15 +153,20 @@ async fn a_projector_that_is_killed_at_any_write_leaves_the_same() {
     let faults = books.faults.clone().unwrap();
     for size in [1, 7, 100] {
         ledgers.begin().await;
-        faults.arm(usize::MAX, Kind::CrashBefore);
+        faults.arm(usize::MAX, WriteFault::CrashBefore);
         for batch in records.chunks(size) {
             assert_eq!(books.deliver(&books.restarted(), batch).await, None);
         }
         let writes = faults.writes();
         assert!(writes > 6, "{writes}");
         for number in 0..writes {
-            for kind in [Kind::CrashBefore, Kind::CrashAfter, Kind::AnswerLost, Kind::ServerError] {
-                let told = format!("batches of {size}, write {number}, {kind:?}");
+            for kind in [
+                WriteFault::CrashBefore,
+                WriteFault::CrashAfter,
+                WriteFault::AnswerLost,
+                WriteFault::ServerError,
+            ] {
+                let case = format!("batches of {size}, write {number}, {kind:?}");
                 faults.arm(usize::MAX, kind);
                 ledgers.begin().await;
                 faults.arm(number, kind);
@@ -169,18 +175,21 @@ async fn a_projector_that_is_killed_at_any_write_leaves_the_same() {
                     while books.deliver(&books.restarted(), batch).await.is_some() {
                         failed += 1;
                         faults.arm(usize::MAX, kind);
-                        assert!(failed < 3, "{told}");
+                        assert!(failed < 3, "{case}");
                     }
                 }
-                assert!(failed == 1 || matches!(kind, Kind::AnswerLost | Kind::ServerError), "{told}");
+                assert!(
+                    failed == 1 || matches!(kind, WriteFault::AnswerLost | WriteFault::ServerError),
+                    "{case}"
+                );
                 faults.arm(usize::MAX, kind);
-                ledgers.is_wholly_as_if_once(&told).await;
+                ledgers.is_wholly_as_if_once(&case).await;
             }
         }
     }
 }
 
-/// Two at the same records, out of step, as when Lambda gives up one that goes on.
+/// Two projectors at the same records, out of step, as when Lambda times out a function that goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_projectors_at_once_make_the_same() {
     for backend in backends() {
@@ -199,10 +208,10 @@ async fn two_projectors_at_once_make_the_same() {
     }
 }
 
-/// Requests that overtake one another are chained by number all the same.
+/// Requests that overtake each other are chained by number.
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_under_way_together_are_chained_by_number() {
-    let mut books = Books::new().await;
+async fn simultaneous_requests_are_chained_by_number() {
+    let mut books = TestLedger::new().await;
     let now = crate::crash::tampering::start();
     let id = books.open(1_000, now).await;
     let ledger = std::sync::Arc::new(books.restarted());
@@ -212,7 +221,7 @@ async fn requests_under_way_together_are_chained_by_number() {
             let request = Request::Freeze(false);
             let key = format!("c{n}");
             let decide = |account: &_, head: &_| request.decide(account, head);
-            settle(&ledger, id, (&key, "x"), moment(now), decide).await.is_ok()
+            settle(&ledger, id, keyed(&key, "x"), moment(now), decide).await.is_ok()
         })
     });
     let callers: Vec<_> = callers.collect();

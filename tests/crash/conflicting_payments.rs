@@ -1,4 +1,4 @@
-//! What two sides say differently of one payment.
+//! Contradictory reports about one payment.
 
 use std::sync::atomic::Ordering;
 
@@ -6,112 +6,112 @@ use chrono::{DateTime, Utc};
 use domain::{AccountId, Currency, Decline, Mode, Money, Payment, Purchase, Stage, Standing};
 use scrip_payments::{DisputeId, Disputed};
 use serde_json::json;
-use tests::{Fault, Kind, Shop, unique};
+use tests::{FaultAt, TestProcess, WriteFault, unique};
 
 fn now() -> DateTime<Utc> {
     "2024-01-15T10:30:00Z".parse().unwrap()
 }
 
-/// A purchase of 500 credits for £49.
-struct Bought {
+/// A purchase of 500 credits for £49 that was interrupted.
+struct InterruptedPurchase {
     account: AccountId,
     /// Its row, if the provider was asked for a charge.
     purchase: Option<Purchase>,
-    /// How many writes it took.
+    /// The number of its writes.
     writes: usize,
 }
 
-/// A new customer buys while `fault` strikes.
-async fn bought(shop: &Shop, fault: Option<Fault>) -> Bought {
-    shop.heal();
-    let (account, key) = shop.customer(0).await;
+/// A new customer buys while `fault` occurs.
+async fn bought(process: &TestProcess, fault: Option<FaultAt>) -> InterruptedPurchase {
+    process.clear_faults();
+    let (account, key) = process.customer(0).await;
     if let Some(fault) = fault {
-        shop.strike(fault);
+        process.inject(fault);
     }
-    shop.buy(&key, &unique(), &json!({ "package": "starter", "paymentMethod": "card_1" })).await;
-    let writes = shop.steps().0;
-    shop.heal();
-    let charge = shop.company.charges().into_iter().find(|charge| charge.purchase().account == account);
+    process.buy(&key, &unique(), &json!({ "package": "starter", "paymentMethod": "card_1" })).await;
+    let writes = process.steps().0;
+    process.clear_faults();
+    let charge = process.provider.charges().into_iter().find(|charge| charge.purchase().account == account);
     let purchase = match charge {
-        Some(charge) => shop.books.ledger.purchase(charge.purchase()).await.unwrap(),
+        Some(charge) => process.books.ledger.purchase(charge.purchase()).await.unwrap(),
         None => None,
     };
-    Bought { account, purchase, writes }
+    InterruptedPurchase { account, purchase, writes }
 }
 
-async fn purchased(shop: &Shop, account: AccountId) -> u64 {
-    let state = shop.books.ledger.account(account).await.unwrap().unwrap();
-    state.balance(shop.now()).purchased.get()
+async fn purchased(process: &TestProcess, account: AccountId) -> u64 {
+    let state = process.books.ledger.account(account).await.unwrap().unwrap();
+    state.balance(process.now()).purchased.get()
 }
 
-/// A sum in another currency than was paid says nothing of a part: all of the purchase is in dispute.
+/// A disputed amount in another currency than the payment's counts as the whole purchase.
 #[tokio::test]
 async fn a_sum_in_another_currency_is_no_part() {
-    let shop = Shop::open(now()).await;
+    let process = TestProcess::open(now()).await;
     for (currency, left) in [("GBP", 250), ("USD", 0)] {
-        let Bought { account, purchase, .. } = bought(&shop, None).await;
+        let InterruptedPurchase { account, purchase, .. } = bought(&process, None).await;
         let currency = Currency::try_from(currency.to_owned()).unwrap();
         let disputed = Disputed {
             dispute: DisputeId(format!("dp_{}", account.org)),
             payment: purchase.unwrap().payment.unwrap(),
             amount: Some(Money::new(2_450, currency).unwrap()),
         };
-        let app = shop.process();
+        let app = process.start();
         app.till(Mode::Live).dispute_opened(&disputed, app.clock.moment()).await.unwrap();
-        assert_eq!(purchased(&shop, account).await, left, "{currency:?}");
+        assert_eq!(purchased(&process, account).await, left, "{currency:?}");
     }
 }
 
-/// A process has granted a purchase and died before its row says so. Another one hears then that it failed, and does
-/// not write that: the credits stand, and in the end the row says so.
+/// A process grants a purchase and dies before the row says so. Another one then gets the event that it failed, and
+/// does not write that: the credits stay, and in the end the row says so.
 #[tokio::test]
 async fn a_purchase_that_was_granted_has_not_failed() {
-    let mut shop = Shop::open(now()).await;
-    let (writes, mut met) = (bought(&shop, None).await.writes, 0);
+    let mut process = TestProcess::open(now()).await;
+    let (writes, mut met) = (bought(&process, None).await.writes, 0);
     for number in 0..writes {
-        let Bought { account, purchase, .. } =
-            bought(&shop, Some(Fault::Write(number, Kind::CrashBefore))).await;
+        let InterruptedPurchase { account, purchase, .. } =
+            bought(&process, Some(FaultAt::Write(number, WriteFault::CrashBefore))).await;
         let Some(purchase) = purchase.filter(|known| matches!(known.stage, Stage::Pending(_))) else {
             continue;
         };
-        if purchased(&shop, account).await != 500 {
+        if purchased(&process, account).await != 500 {
             continue;
         }
         met += 1;
-        let (id, price, app) = (purchase.id, purchase.offer.price, shop.process());
+        let (id, price, app) = (purchase.id, purchase.offer.price, process.start());
         let standing = Standing::Failed(Decline::plain("provider_unavailable"));
         let payment = Payment { id: None, purchase: Some(id), price, standing, receipt: None };
         // If the attempt of the grant may still be in progress, the event is to be sent again.
         app.till(Mode::Live).hear(&payment, app.clock.moment()).await.ok();
-        let known = shop.books.ledger.purchase(id).await.unwrap().unwrap();
+        let known = process.books.ledger.purchase(id).await.unwrap().unwrap();
         assert!(!matches!(known.stage, Stage::Failed(_)), "{number}: {known:?}");
-        shop.come_to_rest().await;
-        let known = shop.books.ledger.purchase(id).await.unwrap().unwrap();
+        process.run_until_idle().await;
+        let known = process.books.ledger.purchase(id).await.unwrap().unwrap();
         assert!(matches!(known.stage, Stage::Approved(_)), "{number}: {known:?}");
-        assert_eq!(purchased(&shop, account).await, 500, "{number}");
+        assert_eq!(purchased(&process, account).await, 500, "{number}");
     }
     assert!(met > 0, "no crash leaves a purchase granted and pending");
 }
 
-/// Two customers' purchases are in doubt, and the provider answers neither question before both are asked: one customer
-/// does not wait for another one's payment.
+/// Two customers' purchases are in doubt, and the provider answers neither lookup before it has both: no customer
+/// waits for another one's payment.
 #[tokio::test]
-async fn no_customer_waits_for_anothers_payment() {
-    let mut shop = Shop::open(now()).await;
+async fn no_customer_waits_for_another_customers_payment() {
+    let mut process = TestProcess::open(now()).await;
     let mut doubts = vec![];
     for _ in 0..2 {
-        shop.heal();
-        let (account, key) = shop.customer(0).await;
+        process.clear_faults();
+        let (account, key) = process.customer(0).await;
         let body = json!({ "package": "starter", "paymentMethod": "card_timeout_charged" });
-        assert_eq!(shop.buy(&key, &unique(), &body).await.0, 202);
+        assert_eq!(process.buy(&key, &unique(), &body).await.0, 202);
         doubts.push(account);
     }
-    shop.project().await;
-    shop.pass(120);
-    let met = shop.meet(2);
-    shop.reconcile().await;
+    process.project().await;
+    process.pass(120);
+    let met = process.meet(2);
+    process.reconcile().await;
     assert_eq!(met.load(Ordering::Relaxed), 2);
     for account in doubts {
-        assert_eq!(purchased(&shop, account).await, 500);
+        assert_eq!(purchased(&process, account).await, 500);
     }
 }

@@ -1,4 +1,4 @@
-//! Crashes and lost answers at every write, then retry and projector: exactly one effect.
+//! Crashes and lost answers at every write of a debit, then retry and projector: exactly one effect.
 
 use chrono::{DateTime, Duration, Utc};
 use domain::{
@@ -6,15 +6,15 @@ use domain::{
     Refusal, Source, consume, grant,
 };
 use store::{Ledger, Settled, Unsettled};
-use tests::{Books, Kind, moment, settle};
+use tests::{TestLedger, WriteFault, keyed, moment, settle};
 
-pub(crate) const KINDS: [Kind; 6] = [
-    Kind::CrashBefore,
-    Kind::CrashAfter,
-    Kind::AnswerLost,
-    Kind::RequestLost,
-    Kind::Throttled,
-    Kind::ServerError,
+pub(crate) const KINDS: [WriteFault; 6] = [
+    WriteFault::CrashBefore,
+    WriteFault::CrashAfter,
+    WriteFault::AnswerLost,
+    WriteFault::RequestLost,
+    WriteFault::Throttled,
+    WriteFault::ServerError,
 ];
 
 fn now() -> DateTime<Utc> {
@@ -28,11 +28,11 @@ fn seven(account: &Account, head: &Head) -> Result<Posting, Refusal> {
 }
 
 async fn send(ledger: &Ledger, id: AccountId, at: DateTime<Utc>) -> Result<Settled, Unsettled> {
-    settle(ledger, id, ("k1", "seven"), moment(at), seven).await
+    settle(ledger, id, keyed("k1", "seven"), moment(at), seven).await
 }
 
-async fn world() -> (Books, AccountId) {
-    let mut books = Books::new().await;
+async fn world() -> (TestLedger, AccountId) {
+    let mut books = TestLedger::new().await;
     let id = books.open(5, now()).await;
     let gift = Grant {
         source: Source::Purchased,
@@ -41,39 +41,40 @@ async fn world() -> (Books, AccountId) {
         expires_at: None,
         origin: Origin::Operator,
     };
-    settle(&books.ledger, id, ("gift", "gift"), moment(now()), |account, head| grant(account, &gift, head))
-        .await
-        .unwrap();
+    settle(&books.ledger, id, keyed("gift", "gift"), moment(now()), |account, head| {
+        grant(account, &gift, head)
+    })
+    .await
+    .unwrap();
     books.project().await;
     (books, id)
 }
 
-/// How a history goes on after the fault.
+/// What happens after the fault.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Then {
+pub(crate) enum AfterFault {
     RetryFirst,
     ProjectorFirst,
-    /// Nobody retries, as when the caller has gone.
+    /// No retry, as when the caller has gone.
     NobodyRetries,
 }
 
-/// Every write of one consume, with the renewal of a month on its way: each of them lost before it
-/// is made, or made with its answer lost, with the process dead from then on or alive; then retries
-/// and projector in both orders.
+/// Every write of one consume that also renews the month is lost before it is made, or is made with its answer
+/// lost, in a process that dies or lives; then retries and projector in both orders.
 #[tokio::test]
-async fn whatever_is_lost_a_debit_has_one_effect() {
+async fn a_debit_has_one_effect_whatever_is_lost() {
     let february = now() + Duration::seconds(15);
     let mut histories = 0;
     for at in [now(), february] {
         let (books, id) = world().await;
         let faults = books.faults.clone().unwrap();
-        faults.arm(usize::MAX, Kind::CrashBefore);
+        faults.arm(usize::MAX, WriteFault::CrashBefore);
         send(&books.restarted(), id, at).await.unwrap();
         let writes = faults.writes();
         assert_eq!(writes, if at == february { 5 } else { 3 });
         for number in 0..writes {
             for kind in KINDS {
-                for then in [Then::RetryFirst, Then::ProjectorFirst, Then::NobodyRetries] {
+                for then in [AfterFault::RetryFirst, AfterFault::ProjectorFirst, AfterFault::NobodyRetries] {
                     one_history(at, number, kind, then).await;
                     histories += 1;
                 }
@@ -83,8 +84,8 @@ async fn whatever_is_lost_a_debit_has_one_effect() {
     assert_eq!(histories, 8 * 6 * 3);
 }
 
-async fn one_history(at: DateTime<Utc>, number: usize, kind: Kind, then: Then) {
-    let told = format!("write {number}, {kind:?}, {then:?}, {at}");
+async fn one_history(at: DateTime<Utc>, number: usize, kind: WriteFault, then: AfterFault) {
+    let case = format!("write {number}, {kind:?}, {then:?}, {at}");
     let (mut books, id) = world().await;
     let faults = books.faults.clone().unwrap();
     let started = books.ledger.account(id).await.unwrap().unwrap().sequence;
@@ -93,42 +94,42 @@ async fn one_history(at: DateTime<Utc>, number: usize, kind: Kind, then: Then) {
     faults.arm(number, kind);
     let first = send(&process, id, at).await;
     // A throttled write was not made, so the SDK makes it again.
-    assert!(kind != Kind::Throttled || first.is_ok(), "{told}: {first:?}");
-    let dead = matches!(kind, Kind::CrashBefore | Kind::CrashAfter);
+    assert!(kind != WriteFault::Throttled || first.is_ok(), "{case}: {first:?}");
+    let dead = matches!(kind, WriteFault::CrashBefore | WriteFault::CrashAfter);
     faults.arm(usize::MAX, kind);
     if dead {
         process = books.restarted();
     }
     let mut answered = first.ok();
-    if matches!(then, Then::ProjectorFirst) {
+    if matches!(then, AfterFault::ProjectorFirst) {
         books.project().await;
     }
-    if !matches!(then, Then::NobodyRetries) {
+    if !matches!(then, AfterFault::NobodyRetries) {
         for attempt in 0..3 {
             let later = at + Duration::seconds(5 * (attempt + 1));
             match send(&process, id, later).await {
                 Ok(settled) => {
                     if let Some(before) = &answered {
-                        assert_eq!(settled.receipt, before.receipt, "{told}");
+                        assert_eq!(settled.receipt, before.receipt, "{case}");
                     }
                     answered = Some(settled);
                     break;
                 }
                 Err(Unsettled::InProgress | Unsettled::Failed(_)) => books.project().await,
-                Err(other) => panic!("{told}: {other:?}"),
+                Err(other) => panic!("{case}: {other:?}"),
             }
         }
-        assert!(answered.is_some(), "{told}: three retries did not settle it");
+        assert!(answered.is_some(), "{case}: three retries did not settle it");
     }
     books.project().await;
     let account = books.ledger.account(id).await.unwrap().unwrap();
     let rows = books.rows(id, at + Duration::minutes(1)).await;
     let debits: Vec<_> =
         rows.iter().filter(|row| row.entry.operation.as_str() == "verification.standard").collect();
-    assert!(debits.len() <= 1, "{told}: {} debits", debits.len());
+    assert!(debits.len() <= 1, "{case}: {} debits", debits.len());
     if let Some(settled) = &answered {
-        assert_eq!(debits.len(), 1, "{told}");
-        assert_eq!(&settled.receipt, debits[0], "{told}");
+        assert_eq!(debits.len(), 1, "{case}");
+        assert_eq!(&settled.receipt, debits[0], "{case}");
     }
     let taken = 7 * u64::try_from(debits.len()).unwrap();
     let held = account.subscription.left.get() + account.lots.values().map(|lot| lot.left.get()).sum::<u64>();
@@ -136,57 +137,57 @@ async fn one_history(at: DateTime<Utc>, number: usize, kind: Kind, then: Then) {
         let parts = rows.iter().flat_map(|row| &row.entry.moves);
         parts.filter(|part| part.direction == direction).map(|part| part.amount.get()).sum::<u64>()
     };
-    assert_eq!(held + moved(Direction::Debit), moved(Direction::Credit), "{told}");
-    assert_eq!(account.used.get(), taken, "{told}");
+    assert_eq!(held + moved(Direction::Debit), moved(Direction::Credit), "{case}");
+    assert_eq!(account.used.get(), taken, "{case}");
     let numbers: Vec<_> = rows.iter().rev().map(|row| row.sequence).collect();
-    assert_eq!(numbers, (1..=account.sequence).collect::<Vec<_>>(), "{told}");
-    assert!(account.sequence <= started + 3, "{told}: one renewal, one fence and one debit at most");
-    assert_eq!(books.ledger.watermark(id).await.unwrap(), account.sequence, "{told}");
+    assert_eq!(numbers, (1..=account.sequence).collect::<Vec<_>>(), "{case}");
+    assert!(account.sequence <= started + 3, "{case}: one renewal, one fence and one debit at most");
+    assert_eq!(books.ledger.watermark(id).await.unwrap(), account.sequence, "{case}");
 }
 
-/// The claim, the debit and the row of one consume each go wrong in turn, and the retry is hit too.
+/// The claim, the debit and the row of one consume fail in turn, and the retry fails too.
 #[tokio::test]
-async fn two_faults_in_a_row_are_no_worse() {
+async fn two_faults_in_a_row_are_handled() {
     for first in 0..3 {
         for second in 0..4 {
-            for kind in [Kind::CrashBefore, Kind::CrashAfter] {
-                let told = format!("writes {first} and {second}, {kind:?}");
+            for kind in [WriteFault::CrashBefore, WriteFault::CrashAfter] {
+                let case = format!("writes {first} and {second}, {kind:?}");
                 let (mut books, id) = world().await;
                 let faults = books.faults.clone().unwrap();
                 faults.arm(first, kind);
-                assert!(send(&books.restarted(), id, now()).await.is_err() || first == 2, "{told}");
+                assert!(send(&books.restarted(), id, now()).await.is_err() || first == 2, "{case}");
                 faults.arm(second, kind);
                 let retried = send(&books.restarted(), id, now() + Duration::seconds(3)).await.ok();
                 faults.arm(usize::MAX, kind);
                 books.project().await;
                 let settled = send(&books.restarted(), id, now() + Duration::seconds(6)).await.unwrap();
-                assert!(retried.is_none_or(|before| before.receipt == settled.receipt), "{told}");
+                assert!(retried.is_none_or(|before| before.receipt == settled.receipt), "{case}");
                 books.project().await;
                 let rows = books.rows(id, now() + Duration::minutes(1)).await;
                 let debits =
                     rows.iter().filter(|row| row.entry.operation.as_str() == "verification.standard");
-                assert_eq!(debits.count(), 1, "{told}");
-                assert_eq!(books.ledger.account(id).await.unwrap().unwrap().used.get(), 7, "{told}");
+                assert_eq!(debits.count(), 1, "{case}");
+                assert_eq!(books.ledger.account(id).await.unwrap().unwrap().used.get(), 7, "{case}");
             }
         }
     }
 }
 
-/// A key that was claimed and never used does not wait for anybody: while its holder may be at work
-/// the answer is "in progress", and from then on the next sending takes it over, as soon as the
-/// projector has seen that nothing landed before the fence.
+/// A claim that was never used does not block its key: while its holder may be running, the answer is "in
+/// progress"; after that the next request takes it over, once the projector has seen that nothing was committed
+/// before the fence.
 #[tokio::test]
 async fn an_abandoned_claim_is_taken_over() {
     for projected in [true, false] {
         let (mut books, id) = world().await;
         let faults = books.faults.clone().unwrap();
         if !projected {
-            let other = settle(&books.ledger, id, ("k0", "seven"), moment(now()), seven).await;
+            let other = settle(&books.ledger, id, keyed("k0", "seven"), moment(now()), seven).await;
             assert!(other.is_ok());
         }
-        faults.arm(0, Kind::CrashAfter);
+        faults.arm(0, WriteFault::CrashAfter);
         send(&books.restarted(), id, now()).await.unwrap_err();
-        faults.arm(usize::MAX, Kind::CrashAfter);
+        faults.arm(usize::MAX, WriteFault::CrashAfter);
         let soon = send(&books.restarted(), id, now() + Duration::seconds(1)).await;
         assert!(matches!(soon, Err(Unsettled::InProgress)), "{soon:?}");
         let mut later = send(&books.restarted(), id, now() + Duration::seconds(4)).await;
@@ -202,15 +203,15 @@ async fn an_abandoned_claim_is_taken_over() {
     }
 }
 
-/// An attempt that is only slow finds itself fenced off, and goes on under another id or leaves the
-/// key to whoever took it: one effect either way.
+/// A slow attempt that was fenced off goes on under another id, or leaves the key to the request that took it: one
+/// effect either way.
 #[tokio::test]
-async fn an_attempt_that_was_taken_for_dead_has_no_second_effect() {
+async fn a_slow_attempt_has_no_second_effect() {
     let (mut books, id) = world().await;
     let faults = books.faults.clone().unwrap();
     // The debit is lost: the retry fences it off while the caller waits, and the answer is to send the request
     // again.
-    faults.arm(1, Kind::RequestLost);
+    faults.arm(1, WriteFault::RequestLost);
     let slow = send(&books.restarted(), id, now()).await;
     assert!(matches!(slow, Err(Unsettled::InProgress | Unsettled::Failed(_))), "{slow:?}");
     books.project().await;
@@ -220,9 +221,9 @@ async fn an_attempt_that_was_taken_for_dead_has_no_second_effect() {
     assert_eq!(books.ledger.account(id).await.unwrap().unwrap().used.get(), 7);
 }
 
-/// The projector sees every record again, and again in pieces: nothing changes.
+/// The projector gets every record again, also in smaller batches: nothing changes.
 #[tokio::test]
-async fn records_that_come_again_change_nothing() {
+async fn repeated_records_change_nothing() {
     let (mut books, id) = world().await;
     send(&books.ledger, id, now()).await.unwrap();
     books.project().await;

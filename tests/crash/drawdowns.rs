@@ -1,5 +1,5 @@
-//! Crashes and lost answers at every write of what sets aside, gives back, and charges many or the same: then
-//! retry, projector and whoever looks after it. One effect, and the pot and the account agree.
+//! Crashes and lost answers at every write of holds, captures, refunds, batches and deduplicated charges; then
+//! retry, projector and scheduled jobs. Exactly one effect, and the remainder agrees with the account.
 
 use chrono::{DateTime, Duration, Utc};
 use domain::{
@@ -8,28 +8,28 @@ use domain::{
     Source, Why, batch, consume, grant, hold,
 };
 use store::{Asking, Decides, Ledger, Moment, Refund, Same, Settled, Unsettled};
-use tests::{Books, Kind, moment, settle};
+use tests::{TestLedger, WriteFault, keyed, moment, settle};
 
-use crate::crash::debit::{KINDS, Then};
+use crate::crash::debit::{AfterFault, KINDS};
 
-/// What is under way when something goes wrong.
+/// The request that a fault interrupts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Act {
+enum Interrupted {
     Refund,
-    /// The month that paid is over.
+    /// A refund after the month that paid has ended.
     RefundLate,
-    /// Of a lot that was emptied and forgotten.
+    /// A refund to a lot that was emptied and removed.
     RefundReopens,
     Hold,
     CapturePart,
     CaptureAll,
     Release,
-    /// By whoever looks after the hold's end.
+    /// The end of a hold by its scheduled job.
     Expire,
     Batch,
-    /// Items of it can't be paid.
+    /// A partial batch in which some items cannot be paid.
     Partial,
-    /// Charged unless the same was.
+    /// A deduplicated charge.
     Once,
 }
 
@@ -53,18 +53,18 @@ fn details() -> Details {
     Details { resource_id: Reference::try_from("verif_1".to_owned()).ok(), ..Details::default() }
 }
 
-/// Books in which an act may be done: 5 subscription credits and 20 purchased ones, of which a debit or a hold
-/// has taken 7, or 25.
-struct World {
-    books: Books,
+/// A ledger in which the request is possible: 5 subscription credits and 20 purchased ones, of which a debit or a
+/// hold has taken 7 or 25.
+struct Drawdown {
+    books: TestLedger,
     id: AccountId,
     /// The debit or the hold.
     from: Option<Receipt>,
 }
 
-impl World {
-    async fn new(act: Act) -> Self {
-        let mut books = Books::new().await;
+impl Drawdown {
+    async fn new(act: Interrupted) -> Self {
+        let mut books = TestLedger::new().await;
         let id = books.open(5, start()).await;
         let gift = Grant {
             source: Source::Purchased,
@@ -74,39 +74,47 @@ impl World {
             origin: Origin::Operator,
         };
         let give = |account: &Account, head: &Head| grant(account, &gift, head);
-        settle(&books.ledger, id, ("gift", "gift"), moment(start()), give).await.unwrap();
+        settle(&books.ledger, id, keyed("gift", "gift"), moment(start()), give).await.unwrap();
         let from = match act {
-            Act::Refund | Act::RefundLate | Act::RefundReopens => {
-                let wanted = charge(if act == Act::RefundReopens { 25 } else { 7 });
+            Interrupted::Refund | Interrupted::RefundLate | Interrupted::RefundReopens => {
+                let wanted = charge(if act == Interrupted::RefundReopens { 25 } else { 7 });
                 let debit = |account: &Account, head: &Head| consume(account, &wanted, head);
                 Some(
-                    settle(&books.ledger, id, ("debit", "debit"), moment(start()), debit)
+                    settle(&books.ledger, id, keyed("debit", "debit"), moment(start()), debit)
                         .await
                         .unwrap()
                         .receipt,
                 )
             }
-            Act::CapturePart | Act::CaptureAll | Act::Release | Act::Expire => {
+            Interrupted::CapturePart
+            | Interrupted::CaptureAll
+            | Interrupted::Release
+            | Interrupted::Expire => {
                 Some(make_hold(&books.ledger, id, "hold", moment(start())).await.unwrap().receipt)
             }
-            Act::Hold | Act::Batch | Act::Partial | Act::Once => None,
+            Interrupted::Hold | Interrupted::Batch | Interrupted::Partial | Interrupted::Once => None,
         };
-        if act == Act::RefundReopens {
+        if act == Interrupted::RefundReopens {
             let nothing = |account: &Account, head: &Head| consume(account, &charge(0), head);
-            settle(&books.ledger, id, ("nothing", "nothing"), moment(start()), nothing).await.unwrap();
+            settle(&books.ledger, id, keyed("nothing", "nothing"), moment(start()), nothing).await.unwrap();
         }
         books.project().await;
         Self { books, id, from }
     }
 
-    /// Does the act, or does it again; what is answered.
-    async fn act(&self, ledger: &Ledger, act: Act, at: DateTime<Utc>) -> Result<Vec<Receipt>, Unsettled> {
+    /// Sends the request, or repeats it; returns the answer.
+    async fn act(
+        &self,
+        ledger: &Ledger,
+        act: Interrupted,
+        at: DateTime<Utc>,
+    ) -> Result<Vec<Receipt>, Unsettled> {
         let now = moment(at);
         let key = ClaimKey::Caller(IdempotencyKey::try_from("act".to_owned()).unwrap());
         let asked = Fingerprint("act".into());
         let lines = |settled: Settled| std::iter::once(settled.receipt).chain(settled.more).collect();
         match act {
-            Act::Refund | Act::RefundLate | Act::RefundReopens => {
+            Interrupted::Refund | Interrupted::RefundLate | Interrupted::RefundReopens => {
                 let request = Refund {
                     transaction: self.from.as_ref().unwrap().entry.id,
                     reason: Reason::TechnicalFailure,
@@ -118,18 +126,18 @@ impl World {
                 let claim = (&key, &asked, &Details::default());
                 Ok(vec![ledger.refund(self.id, &request, claim, now).await?.unwrap().settled.receipt])
             }
-            Act::Hold => Ok(vec![make_hold(ledger, self.id, "act", now).await?.receipt]),
-            Act::CapturePart | Act::CaptureAll | Act::Release => {
+            Interrupted::Hold => Ok(vec![make_hold(ledger, self.id, "act", now).await?.receipt]),
+            Interrupted::CapturePart | Interrupted::CaptureAll | Interrupted::Release => {
                 self.draw(ledger, act, (&key, &asked), now).await
             }
-            Act::Expire => {
+            Interrupted::Expire => {
                 ledger.expire(self.id, self.from.as_ref().unwrap(), now).await?;
                 Ok(vec![])
             }
-            Act::Batch | Act::Partial => {
-                let amounts = if act == Act::Batch { [3, 4, 0, 5] } else { [3, 40, 4, 90] };
+            Interrupted::Batch | Interrupted::Partial => {
+                let amounts = if act == Interrupted::Batch { [3, 4, 0, 5] } else { [3, 40, 4, 90] };
                 let items = amounts.into_iter().map(|count| Some(charge(count))).collect();
-                let request = Batch { items, atomic: act == Act::Batch };
+                let request = Batch { items, atomic: act == Interrupted::Batch };
                 let item = |count| Item {
                     operation: Reference::try_from("verification.standard".to_owned()).unwrap(),
                     amount: Some(credits(count)),
@@ -140,23 +148,23 @@ impl World {
                 let decide = |account: &Account, head: &Head| batch(account, &request, head);
                 Ok(lines(ledger.settle(self.id, (&key, &asked, &details), now, decide).await?))
             }
-            Act::Once => charge_once(ledger, self.id, (&key, &asked), now).await,
+            Interrupted::Once => charge_once(ledger, self.id, (&key, &asked), now).await,
         }
     }
 
     async fn draw(
         &self,
         ledger: &Ledger,
-        act: Act,
+        act: Interrupted,
         (key, asked): (&ClaimKey, &Fingerprint),
         now: Moment,
     ) -> Result<Vec<Receipt>, Unsettled> {
-        let why = if act == Act::Release { Why::Release } else { Why::Capture };
+        let why = if act == Interrupted::Release { Why::Release } else { Why::Capture };
         let details = Details::default();
         let asking = Asking { key, asked, details: &details, why: &why, moment: now };
-        let amount = (act == Act::CapturePart).then(|| credits(6));
+        let amount = (act == Interrupted::CapturePart).then(|| credits(6));
         let decide = |pot: &Pot| {
-            if act == Act::Release {
+            if act == Interrupted::Release {
                 pot.to_release(&Why::Release, now.now)
             } else {
                 pot.to_capture(amount, now.now)
@@ -166,17 +174,17 @@ impl World {
         Ok(vec![ledger.draw(self.id, hold, asking, decide).await?.settled.receipt])
     }
 
-    /// When the act is done.
-    fn at(act: Act) -> DateTime<Utc> {
-        let after = if act == Act::RefundLate {
+    /// The time of the request.
+    fn at(act: Interrupted) -> DateTime<Utc> {
+        let after = if act == Interrupted::RefundLate {
             Duration::days(1)
         } else {
-            Duration::seconds(if act == Act::Expire { 60 } else { 1 })
+            Duration::seconds(if act == Interrupted::Expire { 60 } else { 1 })
         };
         start() + after
     }
 
-    /// Whoever comes by later: the errand of a refund; the account's own, for the end of a hold.
+    /// Runs later jobs: the job of a refund, or the account's own for the end of a hold.
     async fn look_after(&mut self, at: DateTime<Utc>) {
         for attempt in 0..4 {
             let now = moment(at + Duration::seconds(10 * attempt));
@@ -203,7 +211,7 @@ impl World {
                 Err(other) => panic!("{other:?}"),
             }
         }
-        panic!("nobody could look after it");
+        panic!("the scheduled job failed every time");
     }
 }
 
@@ -218,7 +226,7 @@ async fn charge_once(
     let same = Same { operation: &operation, resource: &resource, customer: None, window_seconds: 3_600 };
     let decide = |account: &Account, head: &Head| consume(account, &charge(7), head);
     let once = ledger.settle_once(id, (key, asked, &details), (same, now), decide).await?;
-    assert!(!once.is_duplicate, "nobody else has asked");
+    assert!(!once.is_duplicate, "no other request has asked");
     Ok(vec![once.settled.receipt])
 }
 
@@ -230,19 +238,19 @@ async fn make_hold(ledger: &Ledger, id: AccountId, name: &str, now: Moment) -> R
     ledger.settle(id, (&key, &Fingerprint("act".into()), &details), now, decide).await
 }
 
-/// Each write of each act lost before it is made, or made with its answer lost, with the process dead from
-/// then on or alive; then retries and projector in both orders, or nobody but those who look after it.
-async fn histories_of(acts: &[Act], written: &[usize]) {
+/// Every write of each request is lost before it is made, or is made with its answer lost, in a process that dies
+/// or lives; then retries and projector in both orders, or only the scheduled jobs.
+async fn histories_of(acts: &[Interrupted], written: &[usize]) {
     let mut histories = 0;
     for (act, expected) in acts.iter().zip(written) {
-        let world = World::new(*act).await;
+        let world = Drawdown::new(*act).await;
         let faults = world.books.faults.clone().unwrap();
-        faults.arm(usize::MAX, Kind::CrashBefore);
-        world.act(&world.books.restarted(), *act, World::at(*act)).await.unwrap();
+        faults.arm(usize::MAX, WriteFault::CrashBefore);
+        world.act(&world.books.restarted(), *act, Drawdown::at(*act)).await.unwrap();
         assert_eq!(faults.writes(), *expected, "{act:?}");
         for number in 0..*expected {
             for kind in KINDS {
-                for then in [Then::RetryFirst, Then::ProjectorFirst, Then::NobodyRetries] {
+                for then in [AfterFault::RetryFirst, AfterFault::ProjectorFirst, AfterFault::NobodyRetries] {
                     one_history(*act, number, kind, then).await;
                     histories += 1;
                 }
@@ -252,116 +260,127 @@ async fn histories_of(acts: &[Act], written: &[usize]) {
     assert_eq!(histories, written.iter().sum::<usize>() * 6 * 3);
 }
 
-/// Errand, pot, claim, account, row, pot; one turns the month first (account, row).
+/// The writes: job, remainder, claim, account, row, remainder; one renews the month first (account, row).
 #[tokio::test]
-async fn whatever_is_lost_a_refund_has_one_effect() {
-    histories_of(&[Act::Refund, Act::RefundLate, Act::RefundReopens], &[6, 8, 6]).await;
+async fn a_refund_has_one_effect_whatever_is_lost() {
+    histories_of(&[Interrupted::Refund, Interrupted::RefundLate, Interrupted::RefundReopens], &[6, 8, 6])
+        .await;
 }
 
-/// A hold: claim, account, what says that it is open, row. A capture: errand, pot, claim, account, row, pot; what ends
-/// a hold: and no longer open.
+/// A hold writes the claim, the account, the marker that it is open, and the row. A capture writes the job, the
+/// remainder, claim, account, row and remainder; an end of the hold also removes the marker.
 #[tokio::test]
-async fn whatever_is_lost_a_hold_is_captured_or_given_back() {
-    let acts = [Act::Hold, Act::CapturePart, Act::CaptureAll, Act::Release, Act::Expire];
+async fn a_hold_is_captured_or_released_whatever_is_lost() {
+    let acts = [
+        Interrupted::Hold,
+        Interrupted::CapturePart,
+        Interrupted::CaptureAll,
+        Interrupted::Release,
+        Interrupted::Expire,
+    ];
     histories_of(&acts, &[4, 6, 7, 7, 6]).await;
 }
 
-/// Claim, account, and a row for each item that was charged. Charged once: two claims, account, row, and whom
-/// it was charged to.
+/// A batch writes the claim, the account, and a row for each item that is charged. A deduplicated charge writes two
+/// claims, account, row, and the customer of the charge.
 #[tokio::test]
-async fn whatever_is_lost_many_are_charged_together_and_the_same_once() {
-    histories_of(&[Act::Batch, Act::Partial, Act::Once], &[6, 4, 5]).await;
+async fn batches_and_deduplicated_charges_have_one_effect_whatever_is_lost() {
+    histories_of(&[Interrupted::Batch, Interrupted::Partial, Interrupted::Once], &[6, 4, 5]).await;
 }
 
-async fn one_history(act: Act, number: usize, kind: Kind, then: Then) {
-    let told = format!("{act:?}: write {number}, {kind:?}, {then:?}");
-    let mut world = World::new(act).await;
+async fn one_history(act: Interrupted, number: usize, kind: WriteFault, then: AfterFault) {
+    let case = format!("{act:?}: write {number}, {kind:?}, {then:?}");
+    let mut world = Drawdown::new(act).await;
     let faults = world.books.faults.clone().unwrap();
     let mut process = world.books.restarted();
-    let at = World::at(act);
+    let at = Drawdown::at(act);
     faults.arm(number, kind);
     let first = world.act(&process, act, at).await;
-    assert!(kind != Kind::Throttled || first.is_ok(), "{told}: {first:?}");
+    assert!(kind != WriteFault::Throttled || first.is_ok(), "{case}: {first:?}");
     faults.arm(usize::MAX, kind);
-    if matches!(kind, Kind::CrashBefore | Kind::CrashAfter) {
+    if matches!(kind, WriteFault::CrashBefore | WriteFault::CrashAfter) {
         process = world.books.restarted();
     }
     let mut answered = first.ok();
-    if matches!(then, Then::ProjectorFirst) {
+    if matches!(then, AfterFault::ProjectorFirst) {
         world.books.project().await;
         // Work that is still in progress is not a finding.
         let audited = world.books.restarted().audit(world.id, at, |_| ()).await.unwrap().unwrap();
-        assert_eq!((audited.findings.as_slice(), audited.added_up), ([].as_slice(), true), "{told}");
+        assert_eq!((audited.findings.as_slice(), audited.added_up), ([].as_slice(), true), "{case}");
     }
-    if !matches!(then, Then::NobodyRetries) {
+    if !matches!(then, AfterFault::NobodyRetries) {
         for attempt in 0..4 {
             let later = at + Duration::seconds(5 * (attempt + 1));
             match world.act(&process, act, later).await {
                 Ok(again) => {
                     if let Some(before) = &answered {
-                        assert_eq!(&again, before, "{told}");
+                        assert_eq!(&again, before, "{case}");
                     }
                     answered = Some(again);
                     break;
                 }
                 Err(Unsettled::InProgress | Unsettled::Failed(_)) => world.books.project().await,
-                Err(other) => panic!("{told}: {other:?}"),
+                Err(other) => panic!("{case}: {other:?}"),
             }
         }
-        assert!(answered.is_some(), "{told}: four retries did not settle it");
+        assert!(answered.is_some(), "{case}: four retries did not settle it");
     }
-    let late =
-        if act == Act::RefundLate { at + Duration::seconds(90) } else { start() + Duration::seconds(90) };
+    let late = if act == Interrupted::RefundLate {
+        at + Duration::seconds(90)
+    } else {
+        start() + Duration::seconds(90)
+    };
     world.look_after(late).await;
-    world.is_sound(act, answered.as_deref(), &told, late).await;
+    world.is_sound(act, answered.as_deref(), &case, late).await;
     let account = world.books.ledger.account(world.id).await.unwrap().unwrap();
-    assert!(account.held.is_zero(), "{told}");
+    assert!(account.held.is_zero(), "{case}");
     let end = late + Duration::minutes(1);
     let audited = world.books.restarted().audit(world.id, end, |_| ()).await.unwrap().unwrap();
-    assert_eq!((audited.findings.as_slice(), audited.added_up), ([].as_slice(), true), "{told}");
+    assert_eq!((audited.findings.as_slice(), audited.added_up), ([].as_slice(), true), "{case}");
 }
 
-impl World {
-    async fn is_sound(&self, act: Act, answered: Option<&[Receipt]>, told: &str, at: DateTime<Utc>) {
+impl Drawdown {
+    async fn is_sound(&self, act: Interrupted, answered: Option<&[Receipt]>, case: &str, at: DateTime<Utc>) {
         let rows = self.books.rows(self.id, at + Duration::minutes(1)).await;
         let name = match act {
-            Act::Refund | Act::RefundLate | Act::RefundReopens => "credit.refund",
-            Act::Hold => "credit.hold",
-            Act::CapturePart | Act::CaptureAll => "credit.capture",
-            Act::Release | Act::Expire => "credit.release",
-            Act::Batch | Act::Partial | Act::Once => "verification.standard",
+            Interrupted::Refund | Interrupted::RefundLate | Interrupted::RefundReopens => "credit.refund",
+            Interrupted::Hold => "credit.hold",
+            Interrupted::CapturePart | Interrupted::CaptureAll => "credit.capture",
+            Interrupted::Release | Interrupted::Expire => "credit.release",
+            Interrupted::Batch | Interrupted::Partial | Interrupted::Once => "verification.standard",
         };
         let mut made: Vec<_> = rows.iter().filter(|row| row.entry.operation.as_str() == name).collect();
         made.reverse();
-        let most = if act == Act::Batch { 4 } else { 1 + usize::from(act == Act::Partial) };
-        assert!(made.is_empty() || made.len() == most, "{told}: {} lines", made.len());
+        let most = if act == Interrupted::Batch { 4 } else { 1 + usize::from(act == Interrupted::Partial) };
+        assert!(made.is_empty() || made.len() == most, "{case}: {} lines", made.len());
         if let Some(answered) = answered.filter(|answered| !answered.is_empty()) {
-            assert_eq!(made, answered.iter().collect::<Vec<_>>(), "{told}");
+            assert_eq!(made, answered.iter().collect::<Vec<_>>(), "{case}");
         }
         let numbers: Vec<_> = rows.iter().rev().map(|row| row.sequence).collect();
         let account = self.books.ledger.account(self.id).await.unwrap().unwrap();
-        assert_eq!(numbers, (1..=account.sequence).collect::<Vec<_>>(), "{told}");
-        assert_eq!(self.books.ledger.watermark(self.id).await.unwrap(), account.sequence, "{told}");
+        assert_eq!(numbers, (1..=account.sequence).collect::<Vec<_>>(), "{case}");
+        assert_eq!(self.books.ledger.watermark(self.id).await.unwrap(), account.sequence, "{case}");
         let mut held = 0;
         for row in rows.iter().filter(|row| row.is_hold()) {
             held += self.pot(row.entry.id).await.map_or(row.entry.amount.get(), |pot| pot.left().get());
         }
-        assert_eq!(account.held.get(), held, "{told}");
+        assert_eq!(account.held.get(), held, "{case}");
         let this_month = |row: &&Receipt| account.period.start() <= row.entry.at;
         let spent = rows.iter().filter(this_month).filter(|row| row.may_be_refunded().is_ok());
         let spent: u64 = spent.map(|row| row.spent().get()).sum();
         let back = rows.iter().filter(|row| row.entry.operation.as_str() == "credit.refund");
-        let back: u64 = if act == Act::RefundLate { 0 } else { back.map(|row| row.entry.amount.get()).sum() };
-        assert_eq!(account.used.get(), spent - back, "{told}");
+        let back: u64 =
+            if act == Interrupted::RefundLate { 0 } else { back.map(|row| row.entry.amount.get()).sum() };
+        assert_eq!(account.used.get(), spent - back, "{case}");
         if let Some(from) = &self.from {
             let pot = self.pot(from.entry.id).await;
-            assert!(pot.iter().all(|pot| pot.open.is_none()), "{told}");
+            assert!(pot.iter().all(|pot| pot.open.is_none()), "{case}");
             let drawn: Vec<_> = pot.iter().flat_map(|pot| &pot.made).map(|made| made.id).collect();
             let of =
                 |row: &&Receipt| row.details.drawn.as_ref().is_some_and(|drawn| drawn.of == from.entry.id);
             let mut lines: Vec<_> = rows.iter().filter(of).map(|row| row.entry.id).collect();
             lines.reverse();
-            assert_eq!(drawn, lines, "{told}");
+            assert_eq!(drawn, lines, "{case}");
         }
         let moved = |direction| {
             let parts = rows.iter().flat_map(|row| &row.entry.moves);
@@ -369,7 +388,7 @@ impl World {
         };
         let left =
             account.lots.values().map(|lot| lot.left.get()).sum::<u64>() + account.subscription.left.get();
-        assert_eq!(left + moved(Direction::Debit), moved(Direction::Credit), "{told}");
+        assert_eq!(left + moved(Direction::Debit), moved(Direction::Credit), "{case}");
     }
 
     async fn pot(&self, of: EntryId) -> Option<Pot> {

@@ -1,28 +1,28 @@
-//! A write that arrives long after its request was given up.
+//! A write that arrives long after its request timed out.
 
 use chrono::{DateTime, Duration, Utc};
 use domain::{Account, Consume, Credits, Head, Operation, consume};
 use store::{Ledger, Settled, Unsettled};
-use tests::{Books, Kind, moment, settle};
+use tests::{TestLedger, WriteFault, keyed, moment, settle};
 
 async fn debit(ledger: &Ledger, id: domain::AccountId, at: DateTime<Utc>) -> Result<Settled, Unsettled> {
     let operation = Operation::try_from("verification.standard".to_owned()).unwrap();
     let charge = Consume { operation, amount: Credits::try_from(3).unwrap(), service: None };
     let decide = |account: &Account, head: &Head| consume(account, &charge, head);
-    settle(ledger, id, ("once", "once"), moment(at), decide).await
+    settle(ledger, id, keyed("once", "once"), moment(at), decide).await
 }
 
-/// The first sending's debit is on its way for minutes. The second sending fences it off, takes the key over and
-/// debits. When the first one's write arrives at last it is refused, and the first sending must not debit under a new
-/// id: the key is no longer its own. It answers as the second one did, or that it does not know yet.
+/// The debit of the first attempt is delayed for minutes. The second attempt fences it off, takes the key over and
+/// debits. When the delayed write arrives it is refused, and the first attempt must not debit under a new id,
+/// because the key is no longer its own. It gives the second attempt's answer, or says that it does not know yet.
 #[tokio::test]
-async fn a_sending_that_was_fenced_off_does_not_debit_again() {
+async fn an_attempt_that_was_fenced_off_does_not_debit_again() {
     let start: DateTime<Utc> = "2024-01-15T10:30:00Z".parse().unwrap();
-    let mut books = Books::new().await;
+    let mut books = TestLedger::new().await;
     let id = books.open(10, start).await;
     books.project().await;
     let faults = books.faults.clone().unwrap();
-    faults.arm(1, Kind::Late);
+    faults.arm(1, WriteFault::Late);
     let (first, second) = (books.restarted(), books.restarted());
     let late = async { debit(&first, id, start).await };
     let others = async {
@@ -41,9 +41,9 @@ async fn a_sending_that_was_fenced_off_does_not_debit_again() {
         faults.let_through();
         made
     };
-    let (told, made) = tokio::join!(late, others);
-    match told {
-        Ok(told) => assert_eq!(told.receipt.entry.id, made.receipt.entry.id),
+    let (case, made) = tokio::join!(late, others);
+    match case {
+        Ok(case) => assert_eq!(case.receipt.entry.id, made.receipt.entry.id),
         Err(unsettled) => assert!(matches!(unsettled, Unsettled::InProgress), "{unsettled:?}"),
     }
     let account = books.restarted().account(id).await.unwrap().unwrap();

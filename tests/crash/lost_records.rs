@@ -1,16 +1,16 @@
-//! What the stream has lost is told, counted and chained all the same: the rows of the ledger say it too.
+//! Stream records that were lost are recovered from the ledger's rows: emitted, counted and chained.
 
 use store::Moment;
-use tests::{Books, Kind, backends, moment, settle};
+use tests::{TestLedger, WriteFault, backends, keyed, moment, settle};
 
-use crate::crash::chain::{Ledgers, ledgers, made, told};
-use crate::crash::webhook_delivery::Nobody;
+use crate::crash::chain::{ProjectedLedger, emitted, ledgers, made};
+use crate::crash::webhook_delivery::LosingQueue;
 use crate::model::ledger::Request;
 
-/// Records that the stream has lost are made up for by their rows: what they were to tell is told and counted, in its
-/// place. A table that is older than its chain gets one.
+/// Lost records are recovered from their rows: their events are emitted and counted in order. A table from before
+/// the chain gets one.
 #[tokio::test]
-async fn what_the_stream_has_lost_is_followed_from_the_rows() {
+async fn lost_records_are_recovered_from_the_rows() {
     for backend in backends() {
         let ledgers = ledgers(backend.as_deref(), 45).await;
         let (books, records) = (&ledgers.books, &ledgers.records);
@@ -35,9 +35,9 @@ async fn what_the_stream_has_lost_is_followed_from_the_rows() {
     }
 }
 
-/// Whoever makes up for lost records dies at every write, and comes again.
+/// The process that recovers lost records dies at every write, and runs again.
 #[tokio::test]
-async fn who_dies_over_what_was_lost_comes_again() {
+async fn recovery_that_dies_at_any_write_runs_again() {
     let ledgers = ledgers(None, 19).await;
     let (books, records) = (&ledgers.books, &ledgers.records);
     let faults = books.faults.clone().unwrap();
@@ -46,29 +46,31 @@ async fn who_dies_over_what_was_lost_comes_again() {
         faults.arm(usize::MAX, kind);
         ledgers.begin_with_rows().await;
     };
-    begin(Kind::CrashBefore).await;
-    faults.arm(usize::MAX, Kind::CrashBefore);
+    begin(WriteFault::CrashBefore).await;
+    faults.arm(usize::MAX, WriteFault::CrashBefore);
     assert_eq!(books.deliver(&books.restarted(), last).await, None);
     let writes = faults.writes();
     assert!(writes > 6, "{writes}");
     for number in 0..writes {
-        for kind in [Kind::CrashBefore, Kind::CrashAfter, Kind::AnswerLost, Kind::ServerError] {
-            let told = format!("write {number}, {kind:?}");
+        for kind in
+            [WriteFault::CrashBefore, WriteFault::CrashAfter, WriteFault::AnswerLost, WriteFault::ServerError]
+        {
+            let case = format!("write {number}, {kind:?}");
             begin(kind).await;
             faults.arm(number, kind);
             let died = books.deliver(&books.restarted(), last).await.is_some();
-            assert!(died || matches!(kind, Kind::AnswerLost | Kind::ServerError), "{told}");
+            assert!(died || matches!(kind, WriteFault::AnswerLost | WriteFault::ServerError), "{case}");
             faults.arm(usize::MAX, kind);
-            assert_eq!(books.deliver(&books.restarted(), last).await, None, "{told}");
-            ledgers.is_wholly_as_if_once(&told).await;
+            assert_eq!(books.deliver(&books.restarted(), last).await, None, "{case}");
+            ledgers.is_wholly_as_if_once(&case).await;
         }
     }
 }
 
-/// What could not be told or counted is given up by the stream, and never comes again: the next record makes up for it,
-/// though the rows of it were there and the watermark has gone past them.
+/// A record that the stream gave up without its events and counts is recovered by the next record, though its rows
+/// exist and the watermark has passed them.
 #[tokio::test]
-async fn what_was_given_up_is_made_up_for_by_the_next_record() {
+async fn a_record_that_was_given_up_is_recovered_by_the_next() {
     let ledgers = ledgers(None, 19).await;
     let (books, records) = (&ledgers.books, &ledgers.records);
     let faults = books.faults.clone().unwrap();
@@ -77,12 +79,14 @@ async fn what_was_given_up_is_made_up_for_by_the_next_record() {
         faults.arm(usize::MAX, kind);
         ledgers.begin_with_rows().await;
     };
-    begin(Kind::CrashBefore).await;
-    faults.arm(usize::MAX, Kind::CrashBefore);
+    begin(WriteFault::CrashBefore).await;
+    faults.arm(usize::MAX, WriteFault::CrashBefore);
     assert_eq!(books.deliver(&books.restarted(), lost).await, None);
     let (writes, mut given_up) = (faults.writes(), 0);
     for number in 0..writes {
-        for kind in [Kind::CrashBefore, Kind::CrashAfter, Kind::AnswerLost, Kind::ServerError] {
+        for kind in
+            [WriteFault::CrashBefore, WriteFault::CrashAfter, WriteFault::AnswerLost, WriteFault::ServerError]
+        {
             begin(kind).await;
             faults.arm(number, kind);
             given_up += usize::from(books.deliver(&books.restarted(), lost).await.is_some());
@@ -94,14 +98,14 @@ async fn what_was_given_up_is_made_up_for_by_the_next_record() {
     assert!(given_up >= 2 * writes, "{given_up} of {writes}");
 }
 
-/// Another hand has written what a counter can't be: nobody can count on, and no one is told twice or never for that.
-/// The watermark does not wait, and when the counter is mended all is counted.
+/// An unreadable counter stops counting, but no event is lost or emitted twice. The watermark goes on, and once the
+/// counter is repaired everything is counted.
 #[tokio::test]
-async fn a_counter_that_does_not_read_holds_up_counting_alone() {
+async fn an_unreadable_counter_stops_only_the_counting() {
     let ledgers = ledgers(None, 19).await;
     let (books, records) = (&ledgers.books, &ledgers.records);
     ledgers.begin_with_rows().await;
-    let mut broken = ledgers.told[1][0].clone();
+    let mut broken = ledgers.case[1][0].clone();
     broken.insert("usage".to_owned(), aws_sdk_dynamodb::types::AttributeValue::S("none".to_owned()));
     books.write_activity(&broken).await;
     let last = ledgers.made[0]["seq"].clone();
@@ -116,28 +120,27 @@ async fn a_counter_that_does_not_read_holds_up_counting_alone() {
     ledgers.is_wholly_as_if_once("mended").await;
 }
 
-/// More was lost than is followed at once, in batches of which one lies across the limit.
+/// More records are lost than are recovered at once, in batches of which one spans the limit.
 #[tokio::test]
-async fn thousands_that_were_lost_are_followed() {
-    let mut books = Books::new().await;
+async fn thousands_of_lost_records_are_recovered() {
+    let mut books = TestLedger::new().await;
     let now = crate::crash::tampering::start();
     let id = books.open(26 * 4_950 + 60, now).await;
     for number in 0..26 {
         let decide = |account: &_, head: &_| Request::Batch(99, true).decide(account, head);
-        settle(&books.ledger, id, (&format!("k{number}"), "x"), moment(now), decide).await.unwrap();
+        settle(&books.ledger, id, keyed(&format!("k{number}"), "x"), moment(now), decide).await.unwrap();
     }
     books.project().await;
-    let ledgers = Ledgers::of(books, id, now).await;
+    let ledgers = ProjectedLedger::of(books, id, now).await;
     ledgers.begin_with_rows().await;
     let last = &ledgers.records[ledgers.records.len() - 1..];
     assert_eq!(ledgers.books.deliver(&ledgers.books.restarted(), last).await, None);
     ledgers.is_wholly_as_if_once("thousands").await;
 }
 
-/// An account that nothing happens to any more is found by whoever goes round, and left alone while its records may
-/// be on their way.
+/// An inactive account is recovered by the scheduled sweep, and left alone while its records may still arrive.
 #[tokio::test]
-async fn what_was_lost_at_the_end_is_followed_by_who_goes_round() {
+async fn records_lost_at_the_end_are_recovered_by_the_sweep() {
     let ledgers = ledgers(None, 45).await;
     let (books, ledger) = (&ledgers.books, ledgers.books.restarted());
     ledgers.begin_with_rows().await;
@@ -149,7 +152,7 @@ async fn what_was_lost_at_the_end_is_followed_by_who_goes_round() {
         let mut said = Vec::new();
         let others = tests::others(&activity);
         let tell = &mut |line: &str| said.push(line.to_owned());
-        local::follow_accounts((&ledger, &others, &Nobody), || Moment { now, ..others.moment }, tell)
+        local::follow_accounts((&ledger, &others, &LosingQueue), || Moment { now, ..others.moment }, tell)
             .await
             .unwrap();
         said.join("\n")
@@ -162,26 +165,26 @@ async fn what_was_lost_at_the_end_is_followed_by_who_goes_round() {
         "accounts: 1; behind, and followed now: 0; with webhooks to be looked at: 0"
     );
     let later = last.floor().time() + chrono::Duration::minutes(5);
-    let told = round(later).await;
-    assert!(told.contains(&format!("followed from {behind} to {}", last.sequence)), "{told}");
+    let case = round(later).await;
+    assert!(case.contains(&format!("followed from {behind} to {}", last.sequence)), "{case}");
     assert!(
-        told.ends_with("accounts: 1; behind, and followed now: 1; with webhooks to be looked at: 0"),
-        "{told}"
+        case.ends_with("accounts: 1; behind, and followed now: 1; with webhooks to be looked at: 0"),
+        "{case}"
     );
     ledgers.is_wholly_as_if_once("by who goes round").await;
     assert!(round(later).await.contains("behind, and followed now: 0;"));
 }
 
-/// Where rows are missing too, nothing that follows them is told, counted or chained; and no other account waits for
+/// Where rows are missing too, nothing after them is emitted, counted or chained, and no other account waits for
 /// that.
 #[tokio::test]
-async fn what_is_lost_with_its_row_stops_its_account() {
+async fn a_record_that_is_lost_with_its_row_stops_its_account() {
     let ledgers = ledgers(None, 19).await;
     let (books, records) = (&ledgers.books, &ledgers.records);
     ledgers.begin().await;
     let last = &records[records.len() - 1..];
     assert_eq!(books.deliver(&books.restarted(), last).await, None);
-    assert!(told(books, ledgers.id).await.iter().all(Vec::is_empty));
+    assert!(emitted(books, ledgers.id).await.iter().all(Vec::is_empty));
     assert!(made(books, ledgers.id).await.is_empty());
     for batch in records.chunks(5) {
         assert_eq!(books.deliver(&books.restarted(), batch).await, None);

@@ -1,55 +1,55 @@
-//! Refunds and disputes of one payment, in any order and whatever crashes: the credits taken belong to the money
-//! that is gone, and a refund that an operator orders is never money without credits nor credits without money.
+//! Refunds and disputes of one payment, in any order and whatever crashes: the credits that are taken match the
+//! money that was returned, and an operator's refund moves both or neither.
 
 use chrono::{DateTime, Utc};
 use domain::{AccountId, EntryId, PurchaseId};
 use http::Method;
 use scrip_payments::simulated::DisputeAction;
 use serde_json::json;
-use tests::{Fault, Kind, Shop, count, unique};
+use tests::{ApiRequest, FaultAt, TestProcess, WriteFault, count, unique};
 
 fn now() -> DateTime<Utc> {
     "2024-01-15T10:30:00Z".parse().unwrap()
 }
 
-/// A customer who has bought 500 credits for £49, and a fresh history.
-async fn customer(shop: &Shop) -> (AccountId, EntryId) {
-    shop.heal();
-    let (account, key) = shop.customer(0).await;
+/// A customer who has bought 500 credits for £49, with all events delivered.
+async fn customer(process: &TestProcess) -> (AccountId, EntryId) {
+    process.clear_faults();
+    let (account, key) = process.customer(0).await;
     let body = json!({ "package": "starter", "paymentMethod": "card_1" });
-    let (status, bought) = shop.buy(&key, &unique(), &body).await;
+    let (status, bought) = process.buy(&key, &unique(), &body).await;
     assert_eq!(status, 201);
-    shop.forget_events();
+    process.forget_events();
     (account, EntryId::try_from(bought["data"]["transactionId"].as_str().unwrap().to_owned()).unwrap())
 }
 
 /// Purchased credits left, and credits owed.
-async fn stands(shop: &Shop, account: AccountId) -> (u64, u64) {
-    let state = shop.books.ledger.account(account).await.unwrap().unwrap();
-    (state.balance(shop.now()).purchased.get(), state.post_paid.outstanding.get())
+async fn stands(process: &TestProcess, account: AccountId) -> (u64, u64) {
+    let state = process.books.ledger.account(account).await.unwrap().unwrap();
+    (state.balance(process.now()).purchased.get(), state.post_paid.outstanding.get())
 }
 
-/// The provider's events come again, in both orders, and days go by.
-async fn come_again(shop: &mut Shop) {
-    shop.heal();
+/// Delivers the provider's events again, in both orders, and advances the clock by days.
+async fn come_again(process: &mut TestProcess) {
+    process.clear_faults();
     for days in [0, 1, 40] {
-        shop.books.project().await;
-        shop.pass(days * 24 * 3600 + 70);
-        shop.sign_again();
-        shop.deliver_in(days == 0).await;
-        shop.deliver_in(days != 0).await;
+        process.books.project().await;
+        process.pass(days * 24 * 3600 + 70);
+        process.sign_again();
+        process.deliver_in(days == 0).await;
+        process.deliver_in(days != 0).await;
     }
-    shop.come_to_rest().await;
+    process.run_until_idle().await;
 }
 
-/// What happens at the provider before its events come, and what is left of 500 then.
-fn happens(shop: &Shop, bought: EntryId, what: &str) -> u64 {
-    let refund = |amount| shop.company.give_back(bought, amount).map(|_| ()).unwrap();
-    let dispute = |action, amount| shop.company.dispute_part(bought, action, amount).map(|_| ()).unwrap();
+/// Something happens at the provider before its events arrive; returns what must be left of 500.
+fn happens(process: &TestProcess, bought: EntryId, what: &str) -> u64 {
+    let refund = |amount| process.provider.give_back(bought, amount).map(|_| ()).unwrap();
+    let dispute = |action, amount| process.provider.dispute_part(bought, action, amount).map(|_| ()).unwrap();
     match what {
         "whole" => refund(None),
         "parts" => [980, 980].into_iter().for_each(|amount| refund(Some(amount))),
-        "fails" => shop.company.fail_refunds(bought).map(|_| ()).unwrap(),
+        "fails" => process.provider.fail_refunds(bought).map(|_| ()).unwrap(),
         "part, lost" => {
             refund(Some(980));
             dispute(DisputeAction::Open, Some(2450));
@@ -71,25 +71,30 @@ fn happens(shop: &Shop, bought: EntryId, what: &str) -> u64 {
     }
 }
 
-async fn one_history(shop: &mut Shop, what: &str, fault: Option<Fault>, backwards: bool) -> (usize, usize) {
-    let told = format!("{what}, {fault:?}, backwards: {backwards}");
-    let (account, bought) = customer(shop).await;
+async fn one_history(
+    process: &mut TestProcess,
+    what: &str,
+    fault: Option<FaultAt>,
+    backwards: bool,
+) -> (usize, usize) {
+    let case = format!("{what}, {fault:?}, backwards: {backwards}");
+    let (account, bought) = customer(process).await;
     if what == "fails" {
-        shop.company.give_back(bought, Some(2450)).unwrap();
-        shop.deliver_in(backwards).await;
-        assert_eq!(stands(shop, account).await, (250, 0), "{told}");
-        shop.forget_events();
+        process.provider.give_back(bought, Some(2450)).unwrap();
+        process.deliver_in(backwards).await;
+        assert_eq!(stands(process, account).await, (250, 0), "{case}");
+        process.forget_events();
     }
-    let left = happens(shop, bought, what);
+    let left = happens(process, bought, what);
     match fault {
-        Some(fault) => shop.strike(fault),
-        None => shop.heal(),
+        Some(fault) => process.inject(fault),
+        None => process.clear_faults(),
     }
-    shop.deliver_in(backwards).await;
-    let steps = shop.steps();
-    come_again(shop).await;
-    assert_eq!(stands(shop, account).await, (left, 0), "{told}");
-    let rows = shop.books.rows(account, shop.now()).await;
+    process.deliver_in(backwards).await;
+    let steps = process.steps();
+    come_again(process).await;
+    assert_eq!(stands(process, account).await, (left, 0), "{case}");
+    let rows = process.books.rows(account, process.now()).await;
     let taken = rows.iter().filter(|row| row.entry.operation.as_str() == "credit.payment_refund");
     let taken: u64 = taken.map(|row| row.entry.amount.get()).sum();
     let again = rows.iter().filter(|row| row.entry.operation.as_str() == "credit.refund_failed");
@@ -100,19 +105,19 @@ async fn one_history(shop: &mut Shop, what: &str, fault: Option<Fault>, backward
         "fails" => 0,
         _ => 100,
     };
-    assert_eq!(taken - again, refunded, "{told}");
+    assert_eq!(taken - again, refunded, "{case}");
     steps
 }
 
 #[tokio::test]
-async fn refunds_and_disputes_take_what_belongs_to_the_money() {
-    let mut shop = Shop::open(now()).await;
+async fn refunds_and_disputes_take_the_credits_of_the_money() {
+    let mut process = TestProcess::open(now()).await;
     let mut histories = 0;
     for what in ["whole", "parts", "fails", "part, lost", "won, part"] {
         for backwards in [false, true] {
-            let (writes, calls) = one_history(&mut shop, what, None, backwards).await;
-            for fault in Fault::all(writes, calls).into_iter().filter(is_deadly) {
-                one_history(&mut shop, what, Some(fault), backwards).await;
+            let (writes, calls) = one_history(&mut process, what, None, backwards).await;
+            for fault in FaultAt::all(writes, calls).into_iter().filter(is_deadly) {
+                one_history(&mut process, what, Some(fault), backwards).await;
                 histories += 1;
             }
         }
@@ -120,55 +125,58 @@ async fn refunds_and_disputes_take_what_belongs_to_the_money() {
     count(&format!("refunds and disputes at the provider: {histories} histories"));
 }
 
-/// The process dies, or an answer of the provider is lost; what else can befall a write is shown elsewhere.
-fn is_deadly(fault: &Fault) -> bool {
+/// A crash, or a lost answer of the provider. Other faults of writes are tested elsewhere.
+fn is_deadly(fault: &FaultAt) -> bool {
     match fault {
-        Fault::Write(_, kind) => matches!(kind, Kind::CrashBefore | Kind::CrashAfter),
-        Fault::Call(..) => true,
+        FaultAt::Write(_, kind) => matches!(kind, WriteFault::CrashBefore | WriteFault::CrashAfter),
+        FaultAt::Call(..) => true,
     }
 }
 
-/// An operator's refund, hit at every write and every call of the provider; sent again or not; with the provider's
-/// own events before or after.
+/// An operator's refund fails at every write and every provider call; repeated or not; with the provider's events
+/// before or after.
 #[tokio::test]
-async fn an_operators_refund_is_money_and_credits_or_neither() {
-    let mut shop = Shop::open(now()).await;
-    let operator = shop.operator().await;
+async fn an_operators_refund_moves_money_and_credits_or_neither() {
+    let mut process = TestProcess::open(now()).await;
+    let operator = process.operator().await;
     let (mut histories, mut steps) = (0, None);
     for again in [false, true] {
         let faults = match steps {
             None => vec![None],
-            Some((writes, calls)) => Fault::all(writes, calls).into_iter().map(Some).collect(),
+            Some((writes, calls)) => FaultAt::all(writes, calls).into_iter().map(Some).collect(),
         };
         for fault in faults.into_iter().chain([None]) {
-            let told = format!("{fault:?}, again: {again}");
-            let (account, bought) = customer(&shop).await;
+            let case = format!("{fault:?}, again: {again}");
+            let (account, bought) = customer(&process).await;
             let path = format!("/admin/v1/organisations/{}/purchases/{bought}/refund", account.org);
             let (name, body) = (unique(), json!({ "amount": 2450, "reason": "Goodwill" }));
             match fault {
-                Some(fault) => shop.strike(fault),
-                None => shop.heal(),
+                Some(fault) => process.inject(fault),
+                None => process.clear_faults(),
             }
-            let first = shop.call((Method::POST, &path), (&operator, &name), &body).await;
-            steps = steps.or(Some(shop.steps()));
-            shop.heal();
+            let first =
+                process.call(&ApiRequest::new(Method::POST, &path, &operator).under(&name).with(&body)).await;
+            steps = steps.or(Some(process.steps()));
+            process.clear_faults();
             if again {
-                shop.pass(70);
-                let second = shop.call((Method::POST, &path), (&operator, &name), &body).await;
-                assert!([201, 202, 409].contains(&second.0), "{told}: {second:?}");
+                process.pass(70);
+                let second = process
+                    .call(&ApiRequest::new(Method::POST, &path, &operator).under(&name).with(&body))
+                    .await;
+                assert!([201, 202, 409].contains(&second.0), "{case}: {second:?}");
             }
-            come_again(&mut shop).await;
-            let purchase = shop.books.ledger.purchase(PurchaseId { account, transaction: bought }).await;
+            come_again(&mut process).await;
+            let purchase = process.books.ledger.purchase(PurchaseId { account, transaction: bought }).await;
             let purchase = purchase.unwrap().unwrap();
-            assert!(!purchase.has_open_reversal(), "{told}: {purchase:?}");
-            let charge = shop.company.charges().into_iter().find(|charge| charge.transaction == bought);
+            assert!(!purchase.has_open_reversal(), "{case}: {purchase:?}");
+            let charge = process.provider.charges().into_iter().find(|charge| charge.transaction == bought);
             let refunded = charge.unwrap().amount_refunded();
-            let (left, owed) = stands(&shop, account).await;
-            assert_eq!((500 - left, owed), (refunded * 500 / 4900, 0), "{told}");
-            assert!([0, 2450].contains(&refunded), "{told}");
+            let (left, owed) = stands(&process, account).await;
+            assert_eq!((500 - left, owed), (refunded * 500 / 4900, 0), "{case}");
+            assert!([0, 2450].contains(&refunded), "{case}");
             // A client that got an answer, or repeated the request until it did, has the refund.
             if again || [201, 202].contains(&first.0) {
-                assert_eq!(refunded, 2450, "{told}: {first:?}");
+                assert_eq!(refunded, 2450, "{case}: {first:?}");
             }
             histories += 1;
         }
@@ -176,49 +184,53 @@ async fn an_operators_refund_is_money_and_credits_or_neither() {
     count(&format!("operators' refunds: {histories} histories"));
 }
 
-/// A dispute or a refund whose event never came is found within a day.
+/// A dispute or refund whose event never arrived is found within a day.
 #[tokio::test]
-async fn what_no_event_told_is_looked_for_once_a_day() {
-    let mut shop = Shop::open(now()).await;
-    let (account, bought) = customer(&shop).await;
-    shop.come_to_rest().await;
-    shop.reconcile().await;
-    shop.company.give_back(bought, Some(980)).unwrap();
-    shop.company.dispute_part(bought, DisputeAction::Open, Some(2450)).unwrap();
-    shop.forget_events();
-    shop.reconcile().await;
-    assert_eq!(stands(&shop, account).await, (500, 0), "it was looked for today");
-    shop.pass(24 * 3600);
-    shop.reconcile().await;
-    assert_eq!(stands(&shop, account).await, (150, 0));
-    shop.company.dispute(bought, DisputeAction::Win).unwrap();
-    shop.forget_events();
-    shop.pass(24 * 3600);
-    shop.project().await;
-    shop.reconcile().await;
-    assert_eq!(stands(&shop, account).await, (400, 0));
+async fn missing_events_are_found_within_a_day() {
+    let mut process = TestProcess::open(now()).await;
+    let (account, bought) = customer(&process).await;
+    process.run_until_idle().await;
+    process.reconcile().await;
+    process.provider.give_back(bought, Some(980)).unwrap();
+    process.provider.dispute_part(bought, DisputeAction::Open, Some(2450)).unwrap();
+    process.forget_events();
+    process.reconcile().await;
+    assert_eq!(stands(&process, account).await, (500, 0), "the provider was asked today already");
+    process.pass(24 * 3600);
+    process.reconcile().await;
+    assert_eq!(stands(&process, account).await, (150, 0));
+    process.provider.dispute(bought, DisputeAction::Win).unwrap();
+    process.forget_events();
+    process.pass(24 * 3600);
+    process.project().await;
+    process.reconcile().await;
+    assert_eq!(stands(&process, account).await, (400, 0));
 }
 
-/// Money is never returned while the same purchase's credits are granted by another process: whoever decides takes
-/// the key of the grant first.
+/// Money is never returned while another process grants the same purchase's credits: the decision takes the key of
+/// the grant first.
 #[tokio::test]
 async fn a_purchase_that_was_decided_to_have_failed_is_not_granted() {
-    let mut shop = Shop::open(now()).await;
-    shop.heal();
-    let (account, key) = shop.customer(0).await;
+    let mut process = TestProcess::open(now()).await;
+    process.clear_faults();
+    let (account, key) = process.customer(0).await;
     let body = json!({ "package": "starter", "paymentMethod": "card_timeout_charged" });
-    let (status, pending) = shop.buy(&key, &unique(), &body).await;
+    let (status, pending) = process.buy(&key, &unique(), &body).await;
     assert_eq!(status, 202);
     let transaction =
         EntryId::try_from(pending["data"]["transactionId"].as_str().unwrap().to_owned()).unwrap();
     let id = PurchaseId { account, transaction };
-    let purchase = shop.books.ledger.purchase(id).await.unwrap().unwrap();
-    shop.decide_failed(&purchase).await;
-    shop.pass(70);
-    shop.sign_again();
-    shop.deliver().await;
-    shop.come_to_rest().await;
-    assert_eq!(shop.granted(account).await.len(), 0, "another process has heard that it succeeded");
-    assert_eq!(shop.taken(account).len(), 0, "and has given the money back");
-    assert_eq!(stands(&shop, account).await, (0, 0));
+    let purchase = process.books.ledger.purchase(id).await.unwrap().unwrap();
+    process.decide_failed(&purchase).await;
+    process.pass(70);
+    process.sign_again();
+    process.deliver().await;
+    process.run_until_idle().await;
+    assert_eq!(
+        process.granted(account).await.len(),
+        0,
+        "another process got the event that the payment succeeded"
+    );
+    assert_eq!(process.taken(account).len(), 0, "the money was refunded");
+    assert_eq!(stands(&process, account).await, (0, 0));
 }

@@ -1,23 +1,23 @@
-//! Payments that succeeded and grants are one to one, whatever crashes, is lost, comes twice or comes late.
+//! Successful payments and grants match one to one, whatever crashes, is lost, repeated or late.
 
 use chrono::{DateTime, Utc};
 use domain::{AccountId, PurchaseId, Stage};
 use serde_json::{Value, json};
-use tests::{Fault, Kind, Shop, count, unique};
+use tests::{FaultAt, TestProcess, WriteFault, count, unique};
 
-/// What comes after the first sending, in some order.
+/// What happens after the first request, in some order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Then {
-    /// The caller sends the same request again.
+enum PaymentStep {
+    /// The caller repeats the request.
     Retry,
-    /// The provider's events arrive, the latest first.
+    /// The provider's events arrive, newest first.
     Events,
-    /// The schedule fires.
+    /// The scheduled `reconcile` runs.
     Reconcile,
 }
 
-const ORDERS: [[Then; 3]; 6] = {
-    use Then::{Events, Reconcile, Retry};
+const ORDERS: [[PaymentStep; 3]; 6] = {
+    use PaymentStep::{Events, Reconcile, Retry};
     [
         [Retry, Events, Reconcile],
         [Retry, Reconcile, Events],
@@ -36,94 +36,105 @@ fn starter(method: &str) -> Value {
     json!({ "package": "starter", "paymentMethod": method })
 }
 
-/// What is true at the end of every history: nothing is left to do, what was taken was granted and nothing
-/// else, and nobody was told otherwise.
-async fn is_one_to_one(shop: &mut Shop, account: AccountId, answers: &[(u16, Value)], told: &str) -> usize {
-    shop.come_to_rest().await;
-    let taken = shop.taken(account);
-    assert_eq!(taken, shop.granted(account).await, "{told}");
+/// Checks the end of every history: no work is left, every payment was granted and nothing else was, and every
+/// answer agrees.
+async fn is_one_to_one(
+    process: &mut TestProcess,
+    account: AccountId,
+    answers: &[(u16, Value)],
+    case: &str,
+) -> usize {
+    process.run_until_idle().await;
+    let taken = process.taken(account);
+    assert_eq!(taken, process.granted(account).await, "{case}");
     for (status, body) in answers {
         match status {
             201 => {
-                assert!(taken.contains_key(body["data"]["transactionId"].as_str().unwrap()), "{told}: {body}")
+                assert!(taken.contains_key(body["data"]["transactionId"].as_str().unwrap()), "{case}: {body}")
             }
-            402 => assert_eq!(taken.len(), 0, "{told}: {body}"),
+            402 => assert_eq!(taken.len(), 0, "{case}: {body}"),
             202 | 409 | 503 => (),
-            other => panic!("{told}: {other} {body}"),
+            other => panic!("{case}: {other} {body}"),
         }
     }
-    for charge in shop.company.charges().into_iter().filter(|charge| charge.purchase().account == account) {
+    for charge in process.provider.charges().into_iter().filter(|charge| charge.purchase().account == account)
+    {
         let id: PurchaseId = charge.purchase();
-        let purchase = shop.books.ledger.purchase(id).await.unwrap().unwrap();
-        assert!(!matches!(purchase.stage, Stage::Pending(_)), "{told}: {purchase:?}");
+        let purchase = process.books.ledger.purchase(id).await.unwrap().unwrap();
+        assert!(!matches!(purchase.stage, Stage::Pending(_)), "{case}: {purchase:?}");
         let is_granted = taken.contains_key(&id.transaction.to_string());
-        assert_eq!(matches!(purchase.stage, Stage::Approved(_)), is_granted, "{told}");
+        assert_eq!(matches!(purchase.stage, Stage::Approved(_)), is_granted, "{case}");
     }
-    let balance = shop.books.ledger.account(account).await.unwrap().unwrap().balance(shop.now());
-    assert_eq!(balance.purchased.get(), 500 * u64::try_from(taken.len()).unwrap(), "{told}");
+    let balance = process.books.ledger.account(account).await.unwrap().unwrap().balance(process.now());
+    assert_eq!(balance.purchased.get(), 500 * u64::try_from(taken.len()).unwrap(), "{case}");
     taken.len()
 }
 
-async fn one_history(shop: &mut Shop, method: &str, faults: &[Fault], order: [Then; 3]) -> usize {
-    let told = format!("{method}, {faults:?}, then {order:?}");
-    let (account, key) = shop.customer(0).await;
-    shop.forget_events();
+async fn one_history(
+    process: &mut TestProcess,
+    method: &str,
+    faults: &[FaultAt],
+    order: [PaymentStep; 3],
+) -> usize {
+    let case = format!("{method}, {faults:?}, then {order:?}");
+    let (account, key) = process.customer(0).await;
+    process.forget_events();
     let (name, body) = (unique(), starter(method));
     let mut faults = faults.iter();
-    let mut next_fault = |shop: &Shop| match faults.next() {
-        Some(fault) => shop.strike(*fault),
-        None => shop.heal(),
+    let mut next_fault = |process: &TestProcess| match faults.next() {
+        Some(fault) => process.inject(*fault),
+        None => process.clear_faults(),
     };
-    next_fault(shop);
-    let mut answers = vec![shop.buy(&key, &name, &body).await];
+    next_fault(process);
+    let mut answers = vec![process.buy(&key, &name, &body).await];
     if method == "card_authentication"
         && let Some(charge) =
-            shop.company.charges().iter().find(|charge| charge.purchase().account == account)
+            process.provider.charges().iter().find(|charge| charge.purchase().account == account)
     {
-        shop.company.authenticate(charge.transaction).unwrap();
+        process.provider.authenticate(charge.transaction).unwrap();
     }
     for then in order {
-        next_fault(shop);
+        next_fault(process);
         // Leases have ended and scheduled jobs are due.
-        shop.pass(70);
+        process.pass(70);
         match then {
-            Then::Retry => answers.push(shop.buy(&key, &name, &body).await),
-            Then::Events => {
-                shop.sign_again();
-                shop.deliver().await;
+            PaymentStep::Retry => answers.push(process.buy(&key, &name, &body).await),
+            PaymentStep::Events => {
+                process.sign_again();
+                process.deliver().await;
             }
-            Then::Reconcile => shop.reconcile().await,
+            PaymentStep::Reconcile => process.reconcile().await,
         }
     }
     // Every event is delivered once more at the very end.
-    shop.come_to_rest().await;
-    shop.sign_again();
-    shop.deliver().await;
-    answers.push(shop.buy(&key, &name, &body).await);
-    assert!([201, 202, 402].contains(&answers.last().unwrap().0), "{told}: {:?}", answers.last());
-    is_one_to_one(shop, account, &answers, &told).await
+    process.run_until_idle().await;
+    process.sign_again();
+    process.deliver().await;
+    answers.push(process.buy(&key, &name, &body).await);
+    assert!([201, 202, 402].contains(&answers.last().unwrap().0), "{case}: {:?}", answers.last());
+    is_one_to_one(process, account, &answers, &case).await
 }
 
-/// How many writes and how many calls of the provider one sending makes.
-async fn steps(shop: &mut Shop, method: &str) -> (usize, usize) {
-    let (_, key) = shop.customer(0).await;
-    shop.heal();
-    shop.buy(&key, &unique(), &starter(method)).await;
-    let steps = shop.steps();
-    shop.come_to_rest().await;
+/// The numbers of writes and provider calls of one purchase.
+async fn steps(process: &mut TestProcess, method: &str) -> (usize, usize) {
+    let (_, key) = process.customer(0).await;
+    process.clear_faults();
+    process.buy(&key, &unique(), &starter(method)).await;
+    let steps = process.steps();
+    process.run_until_idle().await;
     steps
 }
 
-/// Every write and every call of the provider in one purchase goes wrong in every way; then retry, the
-/// provider's events and reconcile in every order.
+/// Every write and every provider call of one purchase fails in every way; then retry, the provider's events and
+/// reconcile in every order.
 async fn every_fault(method: &str) {
-    let mut shop = Shop::open(now()).await;
-    let (writes, calls) = steps(&mut shop, method).await;
+    let mut process = TestProcess::open(now()).await;
+    let (writes, calls) = steps(&mut process, method).await;
     assert!(writes >= 4 && calls == 1, "{method}: {writes} writes, {calls} calls");
     let (mut histories, mut payments) = (0, 0);
-    for fault in Fault::all(writes, calls) {
+    for fault in FaultAt::all(writes, calls) {
         for order in ORDERS {
-            payments += one_history(&mut shop, method, &[fault], order).await;
+            payments += one_history(&mut process, method, &[fault], order).await;
             histories += 1;
         }
     }
@@ -137,17 +148,17 @@ async fn a_payment_that_succeeds_is_granted_once() {
 }
 
 #[tokio::test]
-async fn a_payment_that_is_declined_grants_nothing() {
+async fn a_declined_payment_grants_nothing() {
     every_fault("card_declined").await;
 }
 
 #[tokio::test]
-async fn a_payment_that_was_charged_in_silence_is_granted_once() {
+async fn a_charge_without_an_answer_is_granted_once() {
     every_fault("card_timeout_charged").await;
 }
 
 #[tokio::test]
-async fn a_payment_that_was_not_charged_in_silence_grants_nothing() {
+async fn a_failed_charge_without_an_answer_grants_nothing() {
     every_fault("card_timeout_uncharged").await;
 }
 
@@ -156,21 +167,21 @@ async fn a_payment_that_is_authenticated_is_granted_once() {
     every_fault("card_authentication").await;
 }
 
-/// The first sending is hit, and what comes next is hit too.
+/// The first request fails, and what follows it fails too.
 #[tokio::test]
-async fn two_faults_in_a_row_are_no_worse() {
-    let mut shop = Shop::open(now()).await;
-    let (writes, _) = steps(&mut shop, "card_1").await;
-    let deadly = |fault: &Fault| match fault {
-        Fault::Write(_, kind) => matches!(kind, Kind::CrashBefore | Kind::CrashAfter),
-        Fault::Call(..) => true,
+async fn two_faults_in_a_row_are_handled() {
+    let mut process = TestProcess::open(now()).await;
+    let (writes, _) = steps(&mut process, "card_1").await;
+    let deadly = |fault: &FaultAt| match fault {
+        FaultAt::Write(_, kind) => matches!(kind, WriteFault::CrashBefore | WriteFault::CrashAfter),
+        FaultAt::Call(..) => true,
     };
-    let faults: Vec<_> = Fault::all(writes, 1).into_iter().filter(deadly).collect();
+    let faults: Vec<_> = FaultAt::all(writes, 1).into_iter().filter(deadly).collect();
     let (mut histories, mut payments) = (0, 0);
     for (number, first) in faults.iter().enumerate() {
         for (other, second) in faults.iter().enumerate() {
             let order = ORDERS[(number + other) % ORDERS.len()];
-            payments += one_history(&mut shop, "card_1", &[*first, *second], order).await;
+            payments += one_history(&mut process, "card_1", &[*first, *second], order).await;
             histories += 1;
         }
     }
@@ -178,31 +189,31 @@ async fn two_faults_in_a_row_are_no_worse() {
     assert_eq!(histories, faults.len() * faults.len());
 }
 
-/// An event that is six minutes old, or was touched, is refused and changes nothing; sent again, signed at
-/// its own time, the very same event is believed.
+/// An event that is six minutes old, or was changed, is refused and changes nothing; the same event, signed again
+/// at the current time, is accepted.
 #[tokio::test]
 async fn an_old_or_forged_event_changes_nothing() {
-    let mut shop = Shop::open(now()).await;
-    shop.heal();
-    let (account, key) = shop.customer(0).await;
+    let mut process = TestProcess::open(now()).await;
+    process.clear_faults();
+    let (account, key) = process.customer(0).await;
     let name = unique();
-    let (status, _) = shop.buy(&key, &name, &starter("card_authentication")).await;
+    let (status, _) = process.buy(&key, &name, &starter("card_authentication")).await;
     assert_eq!(status, 202);
-    shop.forget_events();
-    let charge = shop.company.charges().remove(0);
-    shop.company.authenticate(charge.transaction).unwrap();
-    shop.pass(360);
-    let before = shop.books.ledger.account(account).await.unwrap();
-    assert_eq!(shop.deliver_in(false).await, [400]);
-    assert_eq!(shop.books.ledger.account(account).await.unwrap(), before);
-    shop.sign_again();
-    shop.forge("\"amount\":4900", "\"amount\":4901");
-    assert_eq!(shop.deliver_in(false).await, [400]);
-    assert_eq!(shop.books.ledger.account(account).await.unwrap(), before);
-    assert_eq!(shop.granted(account).await.len(), 0);
-    shop.forge("\"amount\":4901", "\"amount\":4900");
-    assert_eq!(shop.deliver_in(false).await, [200]);
-    assert_eq!(shop.taken(account), shop.granted(account).await);
-    assert_eq!(shop.granted(account).await.len(), 1);
-    shop.come_to_rest().await;
+    process.forget_events();
+    let charge = process.provider.charges().remove(0);
+    process.provider.authenticate(charge.transaction).unwrap();
+    process.pass(360);
+    let before = process.books.ledger.account(account).await.unwrap();
+    assert_eq!(process.deliver_in(false).await, [400]);
+    assert_eq!(process.books.ledger.account(account).await.unwrap(), before);
+    process.sign_again();
+    process.forge("\"amount\":4900", "\"amount\":4901");
+    assert_eq!(process.deliver_in(false).await, [400]);
+    assert_eq!(process.books.ledger.account(account).await.unwrap(), before);
+    assert_eq!(process.granted(account).await.len(), 0);
+    process.forge("\"amount\":4901", "\"amount\":4900");
+    assert_eq!(process.deliver_in(false).await, [200]);
+    assert_eq!(process.taken(account), process.granted(account).await);
+    assert_eq!(process.granted(account).await.len(), 1);
+    process.run_until_idle().await;
 }

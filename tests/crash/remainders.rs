@@ -1,4 +1,4 @@
-//! A part that was put back, and that the account follows all the same: it is written down, and what is left is right.
+//! A returned part whose credits move nevertheless: it is recorded, and the remainder is correct.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Duration, Utc};
@@ -7,7 +7,7 @@ use domain::{
     IdempotencyKey, Operation, Reason, Receipt, Refund, consume,
 };
 use store::{DrawTaken, Ledger, Unsettled};
-use tests::{Books, Kind, moment, settle};
+use tests::{TestLedger, WriteFault, keyed, moment, settle};
 
 use crate::crash::debit::KINDS;
 
@@ -39,21 +39,22 @@ async fn try_refund(
     Ok(ledger.refund(id, &request, claim, moment(at)).await?.unwrap())
 }
 
-/// A refund of 6 out of 10 has moved the credits and is about to write that down, when its part is put back, as by a
-/// process that was refused; and others may have drawn `meanwhile`.
-async fn landed_all_the_same(meanwhile: u64) -> (Books, AccountId, DrawTaken) {
-    let books = Books::new().await;
+/// A refund of 6 of 10 credits has moved them and is about to record that, when its part is returned, as by a
+/// refused process; and other refunds may have taken `meanwhile`.
+async fn landed_all_the_same(meanwhile: u64) -> (TestLedger, AccountId, DrawTaken) {
+    let books = TestLedger::new().await;
     let id = books.open(25, start()).await;
     let operation = Operation::try_from("verification.standard".to_owned()).unwrap();
     let charge = Consume { operation, amount: Credits::try_from(10).unwrap(), service: None };
     let debit = |account: &Account, head: &Head| consume(account, &charge, head);
-    let debit = settle(&books.ledger, id, ("debit", "debit"), moment(start()), debit).await.unwrap().receipt;
+    let debit =
+        settle(&books.ledger, id, keyed("debit", "debit"), moment(start()), debit).await.unwrap().receipt;
     // A second debit, so that the month has enough usage for both refunds.
     let other = |account: &Account, head: &Head| consume(account, &charge, head);
-    settle(&books.ledger, id, ("other", "other"), moment(start()), other).await.unwrap();
+    settle(&books.ledger, id, keyed("other", "other"), moment(start()), other).await.unwrap();
     let faults = books.faults.clone().unwrap();
     // The writes: scheduled job, remainder, claim, account, row, and the remainder again.
-    faults.arm(5, Kind::Late);
+    faults.arm(5, WriteFault::Late);
     let process = books.restarted();
     let late = async { refund(&process, id, &debit, ("late", 6)).await };
     let others = async {
@@ -80,7 +81,7 @@ async fn landed_all_the_same(meanwhile: u64) -> (Books, AccountId, DrawTaken) {
 }
 
 #[tokio::test]
-async fn a_part_that_was_put_back_and_lands_is_written_down() {
+async fn a_returned_part_that_moves_is_recorded() {
     for meanwhile in [0, 3] {
         let (mut books, id, taken) = landed_all_the_same(meanwhile).await;
         let debit = taken.settled.receipt.details.drawn.as_ref().unwrap().of;
@@ -94,10 +95,10 @@ async fn a_part_that_was_put_back_and_lands_is_written_down() {
     }
 }
 
-/// Where others have drawn what the part had, more is moved than there was: the remainder has nothing left, and the
+/// If other refunds have taken the returned part, more was moved than there was: the remainder is empty, and the
 /// audit names the row.
 #[tokio::test]
-async fn what_was_moved_twice_is_a_finding() {
+async fn credits_that_were_moved_twice_are_a_finding() {
     let (mut books, id, taken) = landed_all_the_same(7).await;
     let debit = taken.settled.receipt.details.drawn.as_ref().unwrap().of;
     let pot = books.ledger.pot(id, debit).await.unwrap().unwrap();
@@ -108,19 +109,20 @@ async fn what_was_moved_twice_is_a_finding() {
     assert!(codes.contains(&"overdrawn"), "{codes:?}");
 }
 
-/// The ninth refund moves eight finished ones to a page first. Whatever is lost then, none is lost and none is there
-/// twice.
+/// The ninth refund first moves eight completed ones to a page. Whatever write is lost, no part is lost and none is
+/// there twice.
 #[tokio::test]
-async fn whatever_is_lost_finished_parts_are_kept() {
+async fn completed_parts_are_kept_whatever_is_lost() {
     for kind in KINDS {
         for number in 0..7 {
-            let told = format!("write {number}, {kind:?}");
-            let mut books = Books::new().await;
+            let case = format!("write {number}, {kind:?}");
+            let mut books = TestLedger::new().await;
             let id = books.open(25, start()).await;
             let operation = Operation::try_from("verification.standard".to_owned()).unwrap();
             let charge = Consume { operation, amount: Credits::try_from(20).unwrap(), service: None };
             let debit = |account: &Account, head: &Head| consume(account, &charge, head);
-            let debit = settle(&books.ledger, id, ("debit", "debit"), moment(start()), debit).await.unwrap();
+            let debit =
+                settle(&books.ledger, id, keyed("debit", "debit"), moment(start()), debit).await.unwrap();
             let debit = debit.receipt;
             for part in 0..8 {
                 refund(&books.ledger, id, &debit, (&format!("part-{part}"), 1)).await;
@@ -129,7 +131,7 @@ async fn whatever_is_lost_finished_parts_are_kept() {
             let process = books.restarted();
             faults.arm(number, kind);
             drop(try_refund(&process, id, &debit, ("ninth", 1), start()).await);
-            assert!(faults.writes() > number, "{told}");
+            assert!(faults.writes() > number, "{case}");
             faults.arm(usize::MAX, kind);
             let mut at = start();
             for _ in 0..4 {
@@ -140,22 +142,22 @@ async fn whatever_is_lost_finished_parts_are_kept() {
                 }
             }
             let ninth = try_refund(&books.restarted(), id, &debit, ("ninth", 1), at).await.unwrap();
-            assert!(ninth.settled.replayed, "{told}");
+            assert!(ninth.settled.replayed, "{case}");
             refund(&books.restarted(), id, &debit, ("tenth", 1)).await;
             let pot = books.ledger.pot(id, debit.entry.id).await.unwrap().unwrap();
             let made: std::collections::BTreeSet<_> = pot.made.iter().map(|made| made.id).collect();
-            assert_eq!((pot.made.len(), made.len(), pot.left().get()), (10, 10, 10), "{told}");
+            assert_eq!((pot.made.len(), made.len(), pot.left().get()), (10, 10, 10), "{case}");
             books.project().await;
             let end = start() + Duration::minutes(1);
             let report = books.restarted().audit(id, end, |_| ()).await.unwrap().unwrap();
-            assert_eq!((report.findings.as_slice(), report.added_up), ([].as_slice(), true), "{told}");
+            assert_eq!((report.findings.as_slice(), report.added_up), ([].as_slice(), true), "{case}");
         }
     }
 }
 
-/// The alarm counts the very words that are logged, in the logs of functions that carry out parts.
+/// The alarm counts the text that is logged, in the logs of every function that moves parts.
 #[test]
-fn the_alarm_goes_by_the_words_of_the_log() {
+fn the_alarm_counts_the_logged_text() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
     let words = "a part that was put back was carried out all the same";

@@ -1,4 +1,4 @@
-//! The program itself, killed and started again.
+//! Kills the program with `kill -9` and starts it again.
 #![expect(
     clippy::indexing_slicing,
     clippy::unwrap_used,
@@ -15,18 +15,18 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-/// Past this nobody waits any more for what should have happened: longer than it takes on the slowest machine.
+/// The longest time that a test waits for anything: longer than it takes on the slowest machine.
 const PATIENCE: Duration = Duration::from_secs(900);
 
-/// A running `scrip`, and what it printed.
+/// A running `scrip`, and its first output.
 struct Scrip {
     child: Child,
     ready: Value,
 }
 
-/// How to call it.
+/// A client of a running `scrip`.
 #[derive(Clone)]
-struct Caller {
+struct ScripClient {
     client: Client,
     url: String,
     key: String,
@@ -40,19 +40,19 @@ impl Scrip {
         Self { child, ready: serde_json::from_str(&line.unwrap()).unwrap() }
     }
 
-    /// Ends it, and returns when it has ended.
+    /// Kills the process and waits for its end.
     async fn kill(mut self) {
         self.child.kill().await.unwrap();
     }
 
-    fn caller(&self, client: &Client) -> Caller {
+    fn caller(&self, client: &Client) -> ScripClient {
         let word = |field: &str| self.ready[field].as_str().unwrap().to_owned();
-        Caller { client: client.clone(), url: word("baseUrl"), key: word("apiKey") }
+        ScripClient { client: client.clone(), url: word("baseUrl"), key: word("apiKey") }
     }
 }
 
-impl Caller {
-    /// Charges one credit; `None` when there was no answer, or none that settles it.
+impl ScripClient {
+    /// Charges one credit; none if there was no final answer.
     async fn consume(&self, name: &str) -> Option<Value> {
         let request = self.client.post(format!("{}/api/v3/credits/consume", self.url)).bearer_auth(&self.key);
         let request = request.header("Idempotency-Key", name).json(&json!({ "operation": "aml.basic" }));
@@ -63,7 +63,7 @@ impl Caller {
         (status == 201).then(|| body["data"].clone())
     }
 
-    /// Buys a starter pack with `method`; status and data of the answer, `None` when there was none.
+    /// Buys a starter pack with `method`; returns status and data, or none without an answer.
     async fn buy(&self, method: &str) -> Option<(u16, Value)> {
         let body = json!({ "package": "starter", "paymentMethod": method });
         let request =
@@ -73,7 +73,7 @@ impl Caller {
         Some((status, answer.json::<Value>().await.ok()?["data"].clone()))
     }
 
-    /// Tells the machine itself to do something.
+    /// Calls a route of the local machine itself.
     async fn tell(&self, path: &str, body: Value) -> Value {
         let answer = self.client.post(format!("{}{path}", self.url)).json(&body).send().await.unwrap();
         assert_eq!(answer.status().as_u16(), 200, "{path}");
@@ -99,56 +99,55 @@ fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// Eight clients charge until the program is killed under them; what each request was answered.
+/// Eight clients make debits until the program is killed; returns the answer of each request.
 async fn burst(scrip: &mut Scrip, client: &Client, round: usize) -> BTreeMap<String, Option<Value>> {
     let caller = scrip.caller(client);
     let clients: Vec<_> = (0..8)
         .map(|number| {
             let caller = caller.clone();
             tokio::spawn(async move {
-                let mut told = BTreeMap::new();
+                let mut case = BTreeMap::new();
                 for n in 0..8 {
                     let name = format!("r{round}-c{number}-{n}");
                     let answer = caller.consume(&name).await;
                     let unanswered = answer.is_none();
-                    told.insert(name, answer);
+                    case.insert(name, answer);
                     if unanswered {
                         break;
                     }
                 }
-                told
+                case
             })
         })
         .collect();
     // Some time during the requests: the exact moment does not matter.
     tokio::time::sleep(Duration::from_millis(40)).await;
     scrip.child.kill().await.unwrap();
-    let mut told = BTreeMap::new();
+    let mut case = BTreeMap::new();
     for client in clients {
-        told.extend(client.await.unwrap());
+        case.extend(client.await.unwrap());
     }
-    told
+    case
 }
 
-/// What was acknowledged is there after `kill -9`, and a request that was not has one effect once it
-/// is sent again.
+/// An acknowledged request survives `kill -9`, and any other has exactly one effect once it is repeated.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_acknowledged_survives_kill_9() {
+async fn an_acknowledged_request_survives_kill_9() {
     let folder = tempfile::tempdir().unwrap();
     let data = ["--data", folder.path().to_str().unwrap()];
     let client = Client::new();
-    let mut told = BTreeMap::new();
+    let mut case = BTreeMap::new();
     let mut keys = None;
     for round in 0..4 {
         let mut scrip = Scrip::start(&data).await;
         let mut ready = scrip.ready.clone();
         ready.as_object_mut().unwrap().retain(|field, _| !field.ends_with("Url"));
-        assert_eq!(keys.get_or_insert(ready.clone()), &ready, "the demo keys stay");
-        told.extend(burst(&mut scrip, &client, round).await);
+        assert_eq!(keys.get_or_insert(ready.clone()), &ready, "the demo keys stay the same");
+        case.extend(burst(&mut scrip, &client, round).await);
     }
     let scrip = Scrip::start(&data).await;
     let caller = scrip.caller(&client);
-    for (name, before) in &told {
+    for (name, before) in &case {
         let mut answer = caller.consume(name).await;
         while answer.is_none() {
             tokio::time::sleep(Duration::from_millis(500)).await;
@@ -158,14 +157,14 @@ async fn what_was_acknowledged_survives_kill_9() {
         assert!(before.as_ref().is_none_or(|before| *before == answer), "{name}");
     }
     let balance = caller.get("/api/v3/credits/balance").await;
-    assert_eq!(balance["available"], json!(400 - told.len()));
+    assert_eq!(balance["available"], json!(400 - case.len()));
     let lines = caller.get("/api/v3/credits/transactions?limit=100&operation=aml.basic").await;
-    assert_eq!(lines.as_array().unwrap().len(), told.len().min(100));
+    assert_eq!(lines.as_array().unwrap().len(), case.len().min(100));
 }
 
-/// A folder has one machine at a time, and the second is told what to do.
+/// A data folder has one machine at a time; the second one's error says what to do.
 #[tokio::test]
-async fn a_second_machine_on_the_same_folder_is_told_so() {
+async fn a_second_machine_on_the_same_folder_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let data = ["--data", folder.path().to_str().unwrap()];
     let first = Scrip::start(&data).await;
@@ -179,7 +178,7 @@ async fn a_second_machine_on_the_same_folder_is_told_so() {
     assert!(!third.status.success() && words.contains("is taken") && words.contains("--port 0"), "{words}");
 }
 
-/// The clock that was moved stands where it stood.
+/// A clock that was set stays where it was set.
 #[tokio::test]
 async fn a_clock_that_was_set_stands_still_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
@@ -210,8 +209,8 @@ async fn a_clock_that_was_set_stands_still_after_a_restart() {
     assert_eq!(again.caller(&client).get("/_local/clock").await["now"], json!("2024-01-17T00:00:00Z"));
 }
 
-/// Once a machine was started again on `data` and its clock moved, the purchase by `method` that was
-/// under way is paid and granted, once.
+/// Starts a machine on `data` again and advances its clock: the purchase by `method` that was in progress is paid
+/// and granted once.
 async fn bought_once(data: &[&str], method: &str, transaction: Option<Value>) {
     let scrip = Scrip::start(data).await;
     let caller = scrip.caller(&Client::new());
@@ -219,9 +218,9 @@ async fn bought_once(data: &[&str], method: &str, transaction: Option<Value>) {
     let (status, purchase) = loop {
         caller.tell("/_local/clock", json!({ "advanceSeconds": 120 })).await;
         caller.tell("/_local/settle", json!({})).await;
-        let told = caller.buy(method).await.unwrap();
-        if ![202, 409].contains(&told.0) {
-            break told;
+        let case = caller.buy(method).await.unwrap();
+        if ![202, 409].contains(&case.0) {
+            break case;
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     };
@@ -238,7 +237,7 @@ async fn bought_once(data: &[&str], method: &str, transaction: Option<Value>) {
     assert_eq!(lines.as_array().unwrap().len(), 2, "{method}: the demo's own, and this one: {lines}");
 }
 
-/// Whoever was not told what became of a payment is not charged again after `kill -9`.
+/// A customer without an answer is not charged again after `kill -9`.
 #[tokio::test]
 async fn a_payment_without_an_answer_survives_kill_9() {
     let folder = tempfile::tempdir().unwrap();
@@ -250,7 +249,7 @@ async fn a_payment_without_an_answer_survives_kill_9() {
     bought_once(&data, "card_timeout_charged", Some(purchase["transactionId"].clone())).await;
 }
 
-/// The company finishes what it has begun, and says so to the machine that comes next.
+/// The provider completes the payment and sends its event to the next machine.
 #[tokio::test]
 async fn a_payment_that_is_being_made_survives_kill_9() {
     let folder = tempfile::tempdir().unwrap();
@@ -271,12 +270,12 @@ async fn a_payment_that_is_being_made_survives_kill_9() {
     bought_once(&data, "card_slow", None).await;
 }
 
-/// Whether the payment company has written down a charge.
+/// Whether the payment provider has recorded a charge.
 fn begun(folder: &Path) -> bool {
     std::fs::metadata(folder.join("payments.jsonl")).is_ok_and(|journal| journal.len() > 0)
 }
 
-/// What the company did just before the program was killed, and could tell nobody, is booked after the restart.
+/// Events that the provider could not deliver before the program was killed are booked after the restart.
 #[tokio::test]
 async fn a_refund_and_a_dispute_that_kill_9_cut_off_are_booked() {
     let folder = tempfile::tempdir().unwrap();

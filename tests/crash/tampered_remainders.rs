@@ -1,4 +1,4 @@
-//! What decides on the next refund or release is held against the rows too, and an account that is gone is missed.
+//! The audit compares remainders with the rows, and reports an account that is missing.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Duration, Utc};
@@ -7,7 +7,7 @@ use domain::{
     Operation, Reason, consume, hold,
 };
 use store::{Decides, Refund};
-use tests::{Books, Item, moment, settle};
+use tests::{TableItem, TestLedger, keyed, moment, settle};
 
 fn now() -> DateTime<Utc> {
     "2024-01-15T10:30:00Z".parse().unwrap()
@@ -18,17 +18,17 @@ fn charge(count: u64) -> Consume {
     Consume { operation, amount: Credits::try_from(count).unwrap(), service: None }
 }
 
-async fn found(books: &Books, id: AccountId) -> Vec<&'static str> {
+async fn found(books: &TestLedger, id: AccountId) -> Vec<&'static str> {
     let report = books.restarted().audit(id, now() + Duration::minutes(1), |_| ()).await.unwrap().unwrap();
     report.findings.iter().map(|finding| finding.problem.code()).collect()
 }
 
 /// A debit of 10 of which 4 were refunded, and a hold of 5.
-async fn world() -> (Books, AccountId) {
-    let mut books = Books::new().await;
+async fn world() -> (TestLedger, AccountId) {
+    let mut books = TestLedger::new().await;
     let id = books.open(30, now()).await;
     let debit = |account: &Account, head: &Head| consume(account, &charge(10), head);
-    let debit = settle(&books.ledger, id, ("debit", "debit"), moment(now()), debit).await.unwrap();
+    let debit = settle(&books.ledger, id, keyed("debit", "debit"), moment(now()), debit).await.unwrap();
     let request = Refund {
         transaction: debit.receipt.entry.id,
         reason: Reason::TechnicalFailure,
@@ -48,8 +48,8 @@ async fn world() -> (Books, AccountId) {
     (books, id)
 }
 
-/// The pot with so many credits left of its first share.
-fn with_left(pot: &Item, count: u64) -> Item {
+/// The remainder with `count` credits left of its first share.
+fn with_left(pot: &TableItem, count: u64) -> TableItem {
     let mut pot = pot.clone();
     let AttributeValue::L(rest) = pot.get_mut("rest").unwrap() else { panic!("{pot:?}") };
     let AttributeValue::M(share) = &mut rest[0] else { panic!("no share") };
@@ -58,7 +58,7 @@ fn with_left(pot: &Item, count: u64) -> Item {
 }
 
 #[tokio::test]
-async fn a_pot_that_was_changed_or_is_gone_is_named() {
+async fn a_changed_or_missing_remainder_is_named() {
     let (books, id) = world().await;
     assert_eq!(found(&books, id).await, Vec::<&str>::new());
     let pot = books.items(&format!("POT#{id}#2024-01")).await[0].clone();
@@ -77,7 +77,7 @@ async fn a_pot_that_was_changed_or_is_gone_is_named() {
 }
 
 #[tokio::test]
-async fn an_account_that_is_gone_is_missed() {
+async fn a_missing_account_is_a_finding() {
     let (books, id) = world().await;
     let account = books.items(&format!("ACCT#{id}")).await[0].clone();
     books.delete(&account).await;

@@ -1,4 +1,4 @@
-//! Whatever is changed by hand, the audit names it; whatever is not, it leaves alone.
+//! The audit names every item that was changed outside Scrip, and nothing else.
 
 use std::collections::BTreeSet;
 
@@ -6,17 +6,17 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Duration, Utc};
 use domain::{AccountId, Allowance, PlanId, Problem, Subscribe, SubscribeCause};
 use store::{Place, Report};
-use tests::{Books, Dice, Item, backends, moment, settle};
+use tests::{Dice, TableItem, TestLedger, backends, keyed, moment, settle};
 
 use crate::model::ledger::Request;
 
-/// When the histories here begin.
+/// The beginning of the histories.
 pub(crate) fn start() -> DateTime<Utc> {
     "2024-01-28T10:30:00Z".parse().unwrap()
 }
 
-/// A random history of an account, until it has so many entries; and when it ended.
-pub(crate) async fn history(books: &mut Books, seed: u64, entries: u64) -> (AccountId, DateTime<Utc>) {
+/// A random history of an account with at least `entries` entries; returns the account and the end of the history.
+pub(crate) async fn history(books: &mut TestLedger, seed: u64, entries: u64) -> (AccountId, DateTime<Utc>) {
     let mut dice = Dice(seed);
     let mut now = start();
     let id = books.open(40, now).await;
@@ -32,7 +32,7 @@ pub(crate) async fn history(books: &mut Books, seed: u64, entries: u64) -> (Acco
             }),
             _ => Request::roll(&mut dice, now),
         };
-        settle(&books.ledger, id, (&format!("k{step}"), "x"), moment(now), |account, head| {
+        settle(&books.ledger, id, keyed(&format!("k{step}"), "x"), moment(now), |account, head| {
             request.decide(account, head)
         })
         .await
@@ -48,12 +48,12 @@ pub(crate) async fn history(books: &mut Books, seed: u64, entries: u64) -> (Acco
     (id, now)
 }
 
-async fn audited(books: &Books, id: AccountId, now: DateTime<Utc>) -> Report {
+async fn audited(books: &TestLedger, id: AccountId, now: DateTime<Utc>) -> Report {
     books.restarted().audit(id, now, |_| ()).await.unwrap().unwrap()
 }
 
-/// What an audit says, in short: `17 altered`, `- lot`.
-async fn found(books: &Books, id: AccountId, now: DateTime<Utc>) -> Vec<String> {
+/// The findings of an audit, in short: `17 altered`, `- lot`.
+async fn found(books: &TestLedger, id: AccountId, now: DateTime<Utc>) -> Vec<String> {
     let short = |number: Option<u64>, problem: &Problem| {
         let number = number.map_or("-".to_owned(), |number| number.to_string());
         format!("{number} {}", problem.code())
@@ -63,7 +63,7 @@ async fn found(books: &Books, id: AccountId, now: DateTime<Utc>) -> Vec<String> 
 }
 
 /// The rows of an account, by their numbers.
-async fn rows(books: &Books, id: AccountId) -> Vec<Item> {
+async fn rows(books: &TestLedger, id: AccountId) -> Vec<TableItem> {
     let mut rows = Vec::new();
     for month in ["2024-01", "2024-02", "2024-03", "2024-04", "2024-05", "2024-06"] {
         rows.extend(books.items(&format!("TXN#{id}#{month}")).await);
@@ -72,7 +72,7 @@ async fn rows(books: &Books, id: AccountId) -> Vec<Item> {
     rows
 }
 
-fn number(item: &Item) -> u64 {
+fn number(item: &TableItem) -> u64 {
     item["seq"].as_n().unwrap().parse().unwrap()
 }
 
@@ -80,7 +80,7 @@ fn number(item: &Item) -> u64 {
 async fn random_histories_are_found_sound() {
     for backend in backends() {
         for seed in 0..12 {
-            let mut books = Books::on(backend.as_deref()).await;
+            let mut books = TestLedger::on(backend.as_deref()).await;
             let (id, now) = history(&mut books, seed, 20 + seed * 4).await;
             let report = audited(&books, id, now).await;
             assert_eq!(report.findings, [], "seed {seed}");
@@ -94,17 +94,17 @@ async fn random_histories_are_found_sound() {
     }
 }
 
-/// What is on its way is not wrong: entries without rows, rows without links.
+/// Work in progress is no finding: entries without rows, rows without links.
 #[tokio::test]
-async fn what_is_on_its_way_is_told_and_not_blamed() {
-    let mut books = Books::new().await;
+async fn work_in_progress_is_reported_and_is_no_finding() {
+    let mut books = TestLedger::new().await;
     let (id, now) = history(&mut books, 3, 20).await;
     let before = audited(&books, id, now).await;
     let request = Request::Freeze(false);
     for n in 0..3 {
         let key = format!("late{n}");
         let decide = |account: &_, head: &_| request.decide(account, head);
-        settle(&books.ledger, id, (&key, "x"), moment(now), decide).await.unwrap();
+        settle(&books.ledger, id, keyed(&key, "x"), moment(now), decide).await.unwrap();
     }
     let report = audited(&books, id, now).await;
     assert_eq!((report.findings.as_slice(), report.unchained, report.added_up), ([].as_slice(), 3, true));
@@ -117,9 +117,9 @@ async fn what_is_on_its_way_is_told_and_not_blamed() {
     assert_eq!((report.findings.as_slice(), report.chained.0), ([].as_slice(), before.entries + 3));
 }
 
-/// One by one, every change of one attribute that can be made: on each level one more, and each that is there
-/// away, under another name, of another value, of another type.
-fn edits(item: &Item) -> Vec<(String, Item)> {
+/// Every change of one attribute at any depth: one more, and each one removed, renamed, with another value, of
+/// another type.
+fn edits(item: &TableItem) -> Vec<(String, TableItem)> {
     let mut edits = vec![("one more".to_owned(), with(item, "zz", AttributeValue::S("x".into())))];
     for (name, value) in item.iter().filter(|(name, _)| !["pk", "sk"].contains(&name.as_str())) {
         let mut without = item.clone();
@@ -133,13 +133,13 @@ fn edits(item: &Item) -> Vec<(String, Item)> {
     edits
 }
 
-fn with(item: &Item, name: &str, value: AttributeValue) -> Item {
+fn with(item: &TableItem, name: &str, value: AttributeValue) -> TableItem {
     let mut changed = item.clone();
     changed.insert(name.to_owned(), value);
     changed
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "what we write has no other types")]
+#[expect(clippy::wildcard_enum_match_arm, reason = "Scrip stores no other types")]
 fn changes(value: &AttributeValue) -> Vec<(String, AttributeValue)> {
     match value {
         AttributeValue::S(text) => {
@@ -188,9 +188,9 @@ fn changes(value: &AttributeValue) -> Vec<(String, AttributeValue)> {
 }
 
 #[tokio::test]
-async fn whatever_is_edited_in_a_row_its_row_is_named() {
+async fn any_edit_of_a_row_names_the_row() {
     for backend in backends() {
-        let mut books = Books::on(backend.as_deref()).await;
+        let mut books = TestLedger::on(backend.as_deref()).await;
         let (id, now) = history(&mut books, 7, 19).await;
         let mut edited = 0;
         // On the other backends some rows of each segment are enough.
@@ -212,11 +212,11 @@ async fn whatever_is_edited_in_a_row_its_row_is_named() {
     }
 }
 
-/// Changes of other kinds, each made, found and taken back.
+/// Other changes, each made, found and undone.
 #[tokio::test]
-async fn what_is_deleted_copied_moved_or_swapped_is_named() {
+async fn deleted_copied_moved_and_swapped_rows_are_named() {
     for backend in backends() {
-        let mut books = Books::on(backend.as_deref()).await;
+        let mut books = TestLedger::on(backend.as_deref()).await;
         let (id, now) = history(&mut books, 11, 37).await;
         let (other, _) = history(&mut books, 12, 3).await;
         let rows = rows(&books, id).await;
@@ -253,11 +253,11 @@ async fn what_is_deleted_copied_moved_or_swapped_is_named() {
     }
 }
 
-/// The chain can be changed too: what is found then is the chain, and not the rows.
+/// Changes of the chain are findings about the chain, not about rows.
 #[tokio::test]
-async fn what_is_changed_in_the_chain_is_named() {
+async fn a_change_of_the_chain_is_named() {
     for backend in backends() {
-        let mut books = Books::on(backend.as_deref()).await;
+        let mut books = TestLedger::on(backend.as_deref()).await;
         let (id, now) = history(&mut books, 5, 37).await;
         for partition in ["CHAIN", "CHECK", "MARK"] {
             let items = books.items(&format!("{partition}#{id}")).await;
@@ -271,15 +271,15 @@ async fn what_is_changed_in_the_chain_is_named() {
                         continue;
                     }
                     books.write(&changed).await;
-                    let told = found(&books, id, now).await;
+                    let case = found(&books, id, now).await;
                     let excused =
                         ["one more", "day renamed"].contains(&what.as_str()) && partition != "CHAIN";
-                    assert!(!told.is_empty() || excused, "{partition}, {what}");
+                    assert!(!case.is_empty() || excused, "{partition}, {what}");
                     if what.starts_with("hashes: byte") {
                         let first = if partition == "MARK" { 33 } else { number_of(&item) };
                         let row = first + u64::from(byte) / 32;
                         let code = if row == 37 { "altered" } else { "hash_altered" };
-                        assert_eq!(told, [format!("{row} {code}")], "{partition}, {what}");
+                        assert_eq!(case, [format!("{row} {code}")], "{partition}, {what}");
                     }
                 }
                 books.delete(&item).await;
@@ -291,14 +291,14 @@ async fn what_is_changed_in_the_chain_is_named() {
     }
 }
 
-fn number_of(span: &Item) -> u64 {
+fn number_of(span: &TableItem) -> u64 {
     span["sk"].as_s().unwrap().parse().unwrap()
 }
 
 #[tokio::test]
-async fn what_is_changed_in_the_account_is_named() {
+async fn a_change_of_the_account_is_named() {
     for backend in backends() {
-        let mut books = Books::on(backend.as_deref()).await;
+        let mut books = TestLedger::on(backend.as_deref()).await;
         let (id, now) = history(&mut books, 9, 30).await;
         let account = books.items(&format!("ACCT#{id}")).await.remove(0);
         let mut kinds = BTreeSet::new();
@@ -311,9 +311,9 @@ async fn what_is_changed_in_the_account_is_named() {
                 || what.contains(": svc")
                 || what.contains(": exp");
             books.write(&changed).await;
-            let told = found(&books, id, now).await;
-            assert!(!told.is_empty() || is_free || what.contains("one more"), "{what}");
-            kinds.extend(told);
+            let case = found(&books, id, now).await;
+            assert!(!case.is_empty() || is_free || what.contains("one more"), "{what}");
+            kinds.extend(case);
         }
         books.write(&account).await;
         assert!(kinds.contains("- lot") && kinds.contains("- account"), "{kinds:?}");
@@ -321,29 +321,29 @@ async fn what_is_changed_in_the_account_is_named() {
     }
 }
 
-/// Pages of every size tell every row once, and find what is changed on whichever page it is.
+/// Excerpts of every page size have every row once, and name what was changed on any page.
 #[tokio::test]
 async fn excerpts_name_what_the_audit_names() {
-    let mut books = Books::new().await;
+    let mut books = TestLedger::new().await;
     let (id, now) = history(&mut books, 21, 37).await;
     let rows = rows(&books, id).await;
     for limit in [1, 2, 7, 16, 100] {
         for changed in [None, Some(0), Some(5), Some(15), Some(16), Some(31), Some(36)] {
             if let Some(place) = changed {
-                let edited: &Item = &rows[place];
+                let edited: &TableItem = &rows[place];
                 books.write(&with(edited, "n", AttributeValue::N("77777".into()))).await;
             }
-            let (mut cursor, mut told, mut named) = (None, Vec::new(), Vec::new());
+            let (mut cursor, mut case, mut named) = (None, Vec::new(), Vec::new());
             loop {
                 let page = books.ledger.excerpt(id, (None, None), (cursor, limit), now).await.unwrap();
-                told.extend(page.rows.iter().map(|row| row.sequence));
+                case.extend(page.rows.iter().map(|row| row.sequence));
                 named.extend(page.findings.iter().map(|found| found.sequence));
                 cursor = page.next;
                 if cursor.is_none() {
                     break;
                 }
             }
-            assert_eq!(told, (1..=37).collect::<Vec<_>>(), "limit {limit}");
+            assert_eq!(case, (1..=37).collect::<Vec<_>>(), "limit {limit}");
             let expected: Vec<_> = changed.map(|place| Some(number(&rows[place]))).into_iter().collect();
             assert_eq!(named, expected, "limit {limit}");
             if let Some(place) = changed {

@@ -1,14 +1,14 @@
-//! An account whose item somebody has edited by hand: it stands still, everybody else goes on, and an operator sees
-//! why, stops it and repairs it.
+//! An account whose item was damaged: it stops, every other account goes on, and an operator sees why, freezes it
+//! and repairs it.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use local::LEDGER_TABLE;
 use local::engine::Engine;
 use serde_json::{Value, json};
-use tests::{AlarmLog, Answer, Item, Org, World, unique};
+use tests::{AlarmLog, ApiAnswer, Org, TableItem, World, unique};
 
-/// A machine on a database that somebody else has in hand too.
+/// A machine on a database that the test can change.
 struct Tampered {
     world: World,
     client: Client,
@@ -23,14 +23,14 @@ impl Tampered {
         Self { world, client: Client::from_conf(engine.dynamodb_config().build()), _engine: engine }
     }
 
-    async fn account(&self, org: &str) -> Item {
+    async fn account(&self, org: &str) -> TableItem {
         let get = self.client.get_item().table_name(LEDGER_TABLE).consistent_read(true);
         let get = get.key("pk", AttributeValue::S(format!("ACCT#{org}#live")));
         get.key("sk", AttributeValue::S("A".to_owned())).send().await.unwrap().item.unwrap()
     }
 
-    /// Edits the account by hand.
-    async fn edit(&self, org: &str, edit: impl Fn(&mut Item)) {
+    /// Changes the account's item directly.
+    async fn edit(&self, org: &str, edit: impl Fn(&mut TableItem)) {
         let mut item = self.account(org).await;
         edit(&mut item);
         self.client.put_item().table_name(LEDGER_TABLE).set_item(Some(item)).send().await.unwrap();
@@ -41,12 +41,12 @@ impl Tampered {
         self.world.get(&path, self.world.operator()).await.data()
     }
 
-    async fn operate(&self, org: &str, what: &str, name: &str, body: &Value) -> Answer {
+    async fn operate(&self, org: &str, what: &str, name: &str, body: &Value) -> ApiAnswer {
         let path = format!("/admin/v1/organisations/{org}/{what}");
         self.world.post(&path, self.world.operator(), name, body).await
     }
 
-    async fn consume(&self, key: &str, name: &str) -> Answer {
+    async fn consume(&self, key: &str, name: &str) -> ApiAnswer {
         let body = json!({ "operation": "verification.biometric", "resourceId": name });
         self.world.consume(key, name, &body).await
     }
@@ -67,7 +67,7 @@ fn too_large() -> AttributeValue {
 }
 
 #[tokio::test]
-async fn one_broken_account_and_fifty_others() {
+async fn one_damaged_account_and_fifty_others() {
     let tampered = Tampered::new().await;
     let world = &tampered.world;
     let broken = world.open(110).await;
@@ -96,24 +96,24 @@ async fn one_broken_account_and_fifty_others() {
     }
     world.settle().await;
     drop(hearing);
-    others_went_on(&tampered, &others).await;
+    other_accounts_went_on(&tampered, &others).await;
     let alarms = log.alarms();
     assert!(!alarms.is_empty());
     for alarm in &alarms {
         assert!(alarm.contains(&broken.id) && alarm.contains("held: "), "{alarm}");
     }
     an_operator_sees_and_stops(&tampered, &broken).await;
-    it_is_repaired(&tampered, &broken).await;
-    it_goes_on(&tampered, &broken).await;
-    what_was_skipped_is_followed(&tampered, &broken).await;
+    the_account_is_repaired(&tampered, &broken).await;
+    the_account_goes_on(&tampered, &broken).await;
+    skipped_records_are_projected(&tampered, &broken).await;
 }
 
 fn why() -> Value {
     json!({ "reason": "Broken, see ticket 4711" })
 }
 
-/// Everybody else was told, and their chains are whole.
-async fn others_went_on(tampered: &Tampered, others: &[Org]) {
+/// Checks that the other accounts got their events and have complete chains.
+async fn other_accounts_went_on(tampered: &Tampered, others: &[Org]) {
     let world = &tampered.world;
     for org in others {
         let events = world.events(&org.key).await;
@@ -124,7 +124,7 @@ async fn others_went_on(tampered: &Tampered, others: &[Org]) {
     }
 }
 
-/// An operator sees why, and stops it.
+/// The operator sees the reason and freezes the account.
 async fn an_operator_sees_and_stops(tampered: &Tampered, broken: &Org) {
     let known = tampered.organisation(&broken.id).await;
     let live = &known["ledgers"]["live"];
@@ -139,8 +139,8 @@ async fn an_operator_sees_and_stops(tampered: &Tampered, broken: &Org) {
     assert_eq!(tampered.organisation(&broken.id).await["frozen"], json!(true));
 }
 
-/// The repair finds the debit that has landed, and was acknowledged by nobody.
-async fn it_is_repaired(tampered: &Tampered, broken: &Org) {
+/// The repair finds the debit that was committed and never acknowledged.
+async fn the_account_is_repaired(tampered: &Tampered, broken: &Org) {
     let dry = json!({ "reason": "To see", "dryRun": true });
     let plan = tampered.operate(&broken.id, "repair", "dry", &dry).await.data();
     assert_eq!(
@@ -165,8 +165,8 @@ async fn it_is_repaired(tampered: &Tampered, broken: &Org) {
     assert_eq!(nothing.failure(), "409 CONFLICT");
 }
 
-/// It is still stopped; then it goes on, and nothing was charged twice.
-async fn it_goes_on(tampered: &Tampered, broken: &Org) {
+/// The account is still frozen; then it goes on, and nothing was charged twice.
+async fn the_account_goes_on(tampered: &Tampered, broken: &Org) {
     assert_eq!(tampered.consume(&broken.key, "third").await.failure(), "403 ORGANISATION_FROZEN");
     assert_eq!(
         tampered.operate(&broken.id, "unfreeze", &unique(), &why()).await.data()["frozen"],
@@ -182,13 +182,13 @@ async fn it_goes_on(tampered: &Tampered, broken: &Org) {
     tampered.world.settle().await;
 }
 
-/// What was skipped is followed: every row is there, chained, and told in order.
-async fn what_was_skipped_is_followed(tampered: &Tampered, broken: &Org) {
+/// The skipped records were projected: every row exists, is chained, and its events are in order.
+async fn skipped_records_are_projected(tampered: &Tampered, broken: &Org) {
     let world = &tampered.world;
     let lines = world.transactions(&broken.key, "limit=100").await;
-    let told: Vec<_> = lines.iter().rev().map(|line| line["operation"].as_str().unwrap()).collect();
+    let case: Vec<_> = lines.iter().rev().map(|line| line["operation"].as_str().unwrap()).collect();
     let debit = "verification.biometric";
-    assert_eq!(told, ["credit.renewal", debit, debit, "account.repair", "account.unfreeze", debit, debit]);
+    assert_eq!(case, ["credit.renewal", debit, debit, "account.repair", "account.unfreeze", debit, debit]);
     let live = &tampered.organisation(&broken.id).await["ledgers"]["live"];
     assert_eq!(
         (&live["state"], &live["rowsThrough"], &live["notifiedThrough"]),
@@ -203,10 +203,10 @@ async fn what_was_skipped_is_followed(tampered: &Tampered, broken: &Org) {
     );
 }
 
-/// A change of an account by hand.
-pub(crate) type Edit = Box<dyn Fn(&mut Item)>;
+/// A change of an account's item.
+pub(crate) type Edit = Box<dyn Fn(&mut TableItem)>;
 
-/// Edits of an account by hand, each with the attribute that does not read then.
+/// Damages of an account's item, each with the attribute that becomes unreadable.
 fn edits() -> Vec<(&'static str, Edit)> {
     vec![
         ("used", Box::new(move |item| drop(item.insert("used".to_owned(), too_large())))),
@@ -241,9 +241,10 @@ fn edits() -> Vec<(&'static str, Edit)> {
     ]
 }
 
-/// What the item alone knows is kept as far as it reads; what a lot's item has lost, its grant's row tells.
+/// The repair keeps what only the item has, as far as it is readable; a damaged lot is restored from its grant's
+/// row.
 #[tokio::test]
-async fn what_an_account_holds_is_as_it_was() {
+async fn a_repaired_account_is_as_it_was() {
     let tampered = Tampered::new().await;
     let world = &tampered.world;
     let org = world.open(110).await;
@@ -288,9 +289,9 @@ async fn what_an_account_holds_is_as_it_was() {
     tampered.is_sound(&org.key).await;
 }
 
-/// A repair does not guess: where rows are missing or altered, it is refused and says so.
+/// The repair does not guess: if rows are missing or altered, it is refused and says so.
 #[tokio::test]
-async fn rows_that_do_not_suffice_are_named() {
+async fn missing_or_altered_rows_are_named() {
     let tampered = Tampered::new().await;
     let world = &tampered.world;
     let org = world.open(110).await;
@@ -302,7 +303,7 @@ async fn rows_that_do_not_suffice_are_named() {
     let pk = AttributeValue::S(format!("TXN#{}#live#2024-01", org.id));
     let query = tampered.client.query().table_name(LEDGER_TABLE).key_condition_expression("pk = :pk");
     let rows = query.expression_attribute_values(":pk", pk).send().await.unwrap().items.unwrap();
-    let write = async |item: &Item| {
+    let write = async |item: &TableItem| {
         tampered
             .client
             .put_item()

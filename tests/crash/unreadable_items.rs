@@ -1,10 +1,10 @@
-//! Whatever does not read, its account stands still and no other waits for it; what was skipped is found again.
+//! An unreadable item stops its own account and no other; what was skipped is recovered.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{AccountId, Consume, Credits, Operation, consume};
 use projector::{Record, project};
 use store::{Ledger, Unsettled};
-use tests::{AlarmLog, Books, Item, moment, others, settle};
+use tests::{AlarmLog, TableItem, TestLedger, keyed, moment, others, settle};
 
 use crate::crash::tampering::start;
 use crate::crash::unreadable_accounts::Edit;
@@ -13,27 +13,27 @@ async fn debit(ledger: &Ledger, id: AccountId, name: &str) -> Result<u64, Unsett
     let operation = Operation::try_from("x".to_owned()).unwrap();
     let request = Consume { operation, amount: Credits::try_from(7).unwrap(), service: None };
     let decide = |account: &_, head: &_| consume(account, &request, head);
-    Ok(settle(ledger, id, (name, "x"), moment(start()), decide).await?.receipt.sequence)
+    Ok(settle(ledger, id, keyed(name, "x"), moment(start()), decide).await?.receipt.sequence)
 }
 
-/// The records of accounts and events alone, as Lambda's filters let them through.
-async fn records(books: &Books) -> Vec<Record> {
+/// The records of accounts and events, as Lambda's filters pass them.
+async fn records(books: &TestLedger) -> Vec<Record> {
     let is_ours = |record: &Record| {
-        let pk = record.image.clone().map(Item::from).and_then(|image| image["pk"].as_s().ok().cloned());
+        let pk = record.image.clone().map(TableItem::from).and_then(|image| image["pk"].as_s().ok().cloned());
         pk.is_some_and(|pk| pk.starts_with("ACCT#") || pk.starts_with("EVENTS#"))
     };
     books.records().await.into_iter().filter(is_ours).collect()
 }
 
-async fn account(books: &Books, id: AccountId) -> Item {
+async fn account(books: &TestLedger, id: AccountId) -> TableItem {
     books.items(&format!("ACCT#{id}")).await.remove(0)
 }
 
-/// Functions that remember the account go on debiting it until they have met the broken item: what landed is found in
-/// the records that were skipped, although the item has only the last of them.
+/// Functions with a cached account make debits until they read the damaged item: what they committed is found in
+/// the skipped records, although the item has only the last of them.
 #[tokio::test]
-async fn what_has_landed_unread_is_found_again() {
-    let mut books = Books::new().await;
+async fn commits_that_were_skipped_are_recovered() {
+    let mut books = TestLedger::new().await;
     let id = books.open(1_000, start()).await;
     let warm = [books.restarted(), books.restarted(), books.restarted()];
     for (number, ledger) in warm.iter().enumerate() {
@@ -43,7 +43,7 @@ async fn what_has_landed_unread_is_found_again() {
         ledger.account(id).await.unwrap();
     }
     books.project().await;
-    let told = books.items(&format!("EVENTS#{id}")).await.len();
+    let case = books.items(&format!("EVENTS#{id}")).await.len();
     let mut item = account(&books, id).await;
     item.insert("held".to_owned(), AttributeValue::S("three".to_owned()));
     books.write(&item).await;
@@ -72,7 +72,7 @@ async fn what_has_landed_unread_is_found_again() {
         rows.iter().map(|row| row.balance.used.get()).rev().collect::<Vec<_>>(),
         [0, 7, 14, 21, 28, 35, 42, 42]
     );
-    assert!(told <= books.items(&format!("EVENTS#{id}")).await.len());
+    assert!(case <= books.items(&format!("EVENTS#{id}")).await.len());
     let usage = books.activity().usage(id, domain::Period::of(start())).await.unwrap();
     assert_eq!(usage.days[0].usage.0["x"].count, 6);
     let report = books.restarted().audit(id, start(), |_| ()).await.unwrap().unwrap();
@@ -84,10 +84,10 @@ async fn what_has_landed_unread_is_found_again() {
     assert_eq!(books.ledger.account(id).await.unwrap().unwrap().used.get(), 63);
 }
 
-/// Somebody has edited one item by hand, of any kind: all records are worked off, the other account is followed
-/// wholly, and the alarm tells.
+/// One item of any kind is damaged: every record is processed, the other account is projected completely, and the
+/// alarm counts.
 #[tokio::test]
-async fn no_item_that_does_not_read_holds_up_another_account() {
+async fn an_unreadable_item_stops_no_other_account() {
     let text = |name: &'static str| -> Edit {
         Box::new(move |item| drop(item.insert(name.to_owned(), AttributeValue::S("?".to_owned()))))
     };
@@ -98,7 +98,7 @@ async fn no_item_that_does_not_read_holds_up_another_account() {
         ("AUTO#", text("threshold")),
     ];
     for (kind, edit) in &kinds {
-        let books = Books::new().await;
+        let books = TestLedger::new().await;
         let (one, other) = (books.open(110, start()).await, books.open(110, start()).await);
         let item = |prefix: &str| match prefix {
             "TXN#" => format!("TXN#{one}#2024-01"),
@@ -122,18 +122,19 @@ async fn no_item_that_does_not_read_holds_up_another_account() {
         drop(hearing);
         let followed = books.ledger.followed(other, 99).await.unwrap();
         assert_eq!((followed.through(), followed.followed()), (5, 5), "{kind}");
-        let told = books.items(&format!("EVENTS#{other}")).await;
-        assert!(!told.is_empty(), "{kind}");
+        let case = books.items(&format!("EVENTS#{other}")).await;
+        assert!(!case.is_empty(), "{kind}");
         let alarms = log.alarms();
         assert!(!alarms.is_empty() || *kind == "TXN#", "{kind}");
         assert!(alarms.iter().all(|alarm| alarm.contains(&one.to_string())), "{kind}: {alarms:?}");
     }
 }
 
-/// Claims tell what rows say of a request: where one does not read, the row waits, and is made once it reads.
+/// Rows take details from claims: if a claim is unreadable, the row waits, and is written once the claim is
+/// readable.
 #[tokio::test]
-async fn a_record_is_followed_once_what_it_needs_reads() {
-    let books = Books::new().await;
+async fn a_record_is_projected_once_its_claim_is_readable() {
+    let books = TestLedger::new().await;
     let (one, other) = (books.open(110, start()).await, books.open(110, start()).await);
     for number in 0..3 {
         debit(&books.ledger, one, &format!("k{number}")).await.unwrap();

@@ -1,4 +1,4 @@
-//! Whoever dies over a delivery, and wherever: what follows is delivered, in order, and nothing is lost.
+//! The webhook worker may die at any write: the following events are delivered in order, and none is lost.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -12,37 +12,27 @@ use domain::{
     Reach, SealedSecret, Source, Webhook, WebhookId,
 };
 use ports::{Queue, QueueError, Seal, SecretOf, Unsealed};
-use scrip_webhooks::{Courier, DeliveryRequest, Now, Sender};
-use store::{Activity, Errand, Fault, Ledger, Moment};
-use tests::{Books, Faults, Kind, Receiver};
+use scrip_webhooks::{Courier, DeliveryRequest, Sender};
+use store::{Activity, Errand, Fault, Ledger};
+use tests::{Faults, ManualClock, Receiver, TestLedger, WriteFault, moment};
 
 const EVENTS: u64 = 4;
 
-/// A clock for both times, moved by hand.
-struct Hand(Mutex<DateTime<Utc>>);
-
-impl Now for Hand {
-    fn now(&self) -> Moment {
-        let now = *self.0.lock().unwrap();
-        Moment { now, wall: now }
-    }
-}
-
-/// A queue that takes what it is given, and loses it: errands have it looked at.
-pub(crate) struct Nobody;
+/// A queue that loses everything, so that only scheduled jobs run.
+pub(crate) struct LosingQueue;
 
 #[async_trait]
-impl Queue<DeliveryRequest> for Nobody {
+impl Queue<DeliveryRequest> for LosingQueue {
     async fn send(&self, _: &DeliveryRequest, _: u16) -> Result<(), QueueError> {
         Ok(())
     }
 }
 
-/// Secrets that lie open.
-struct Open;
+/// A seal that does not encrypt.
+struct PlainSeal;
 
 #[async_trait]
-impl Seal for Open {
+impl Seal for PlainSeal {
     async fn seal(&self, _: SecretOf, secret: &HookSecret) -> Result<String, Unsealed> {
         Ok(STANDARD.encode(secret.reveal()))
     }
@@ -53,26 +43,26 @@ impl Seal for Open {
     }
 }
 
-/// Books with a webhook that has heard of nothing yet, and events that it is to hear of.
-struct Post {
-    books: Books,
+/// A ledger with a new webhook, and events that are to be delivered to it.
+struct WebhookLedger {
+    books: TestLedger,
     account: AccountId,
     webhook: WebhookId,
     receiver: Receiver,
-    clock: Hand,
+    clock: ManualClock,
 }
 
 fn start() -> DateTime<Utc> {
     "2024-01-15T10:30:00Z".parse().unwrap()
 }
 
-impl Post {
+impl WebhookLedger {
     async fn new() -> Self {
-        let books = Books::new().await;
+        let books = TestLedger::new().await;
         let account = books.open(400, start()).await;
         let receiver = Receiver::start().await;
         let webhook = WebhookId::new(start(), 7);
-        let sealed = Open.seal(SecretOf { account, webhook }, &HookSecret::new([7; 32])).await.unwrap();
+        let sealed = PlainSeal.seal(SecretOf { account, webhook }, &HookSecret::new([7; 32])).await.unwrap();
         let settings = Webhook {
             id: webhook,
             url: HookUrl::parse(&receiver.url, Reach::AndLoopback).unwrap(),
@@ -83,7 +73,7 @@ impl Post {
             created_at: start(),
             revision: 0,
         };
-        let post = Self { books, account, webhook, receiver, clock: Hand(Mutex::new(start())) };
+        let post = Self { books, account, webhook, receiver, clock: ManualClock::at(start()) };
         post.books.activity().add_webhook(account, &settings, &DeliveryState::new(0)).await.unwrap();
         for number in 1..=EVENTS {
             post.tell(number).await;
@@ -99,84 +89,81 @@ impl Post {
             expires_at: Some(start()),
         };
         let news = News::Expiring { lot: EntryId::new(start(), number.into()), terms };
-        self.books.ledger.tell(self.account, &news, self.clock.now()).await.unwrap();
+        self.books.ledger.tell(self.account, &news, moment(self.clock.time())).await.unwrap();
     }
 
     fn faults(&self) -> Faults {
         self.books.faults.clone().unwrap()
     }
 
-    /// The function `webhook-delivery`, just started.
+    /// Runs the function `webhook-delivery`, with empty caches.
     async fn look(&self) -> Result<(), Fault> {
         let (ledger, activity): (Ledger, Activity) = (self.books.restarted(), self.books.activity());
         let sender = Sender::new(Reach::AndLoopback);
         let courier = Courier {
             ledger: &ledger,
             activity: &activity,
-            seal: &Open,
+            seal: &PlainSeal,
             sender: &sender,
-            requests: &Nobody,
+            requests: &LosingQueue,
             clock: &self.clock,
         };
         courier.look(self.account).await
     }
 
-    /// Whoever failed is called again, as the queue has it, when nobody else can be at work any more; and then
-    /// whenever an errand is due, and never otherwise.
+    /// Runs a failed worker again, as the queue does, once its lease has ended; then runs the worker whenever a
+    /// scheduled job is due, and only then.
     async fn come_to_rest(&self, failed: bool) {
         if failed {
-            *self.clock.0.lock().unwrap() += Duration::seconds(360);
+            self.clock.advance(Duration::seconds(360));
             self.look().await.unwrap();
         }
         for _ in 0..50 {
             let due = self.books.ledger.errands(DateTime::<Utc>::MAX_UTC).await.unwrap();
             let due = due.into_iter().find(|noted| noted.errand == Errand::Webhooks(self.account));
             let Some(noted) = due else { return };
-            {
-                let mut now = self.clock.0.lock().unwrap();
-                *now = noted.due.max(*now);
-            }
+            self.clock.advance_to(noted.due);
             self.look().await.unwrap();
             self.books.ledger.cross_out(&noted).await.unwrap();
         }
-        panic!("there is no end to it");
+        panic!("the worker still has scheduled jobs");
     }
 
     async fn state(&self) -> DeliveryState {
         self.books.activity().delivery_state(self.account, self.webhook).await.unwrap().unwrap()
     }
 
-    /// Everything has arrived, in order; what came twice came so one right after the other.
-    async fn all_is_delivered(&self, told: &str) {
+    /// Checks that every event arrived in order; a repeated event came right after the first.
+    async fn all_is_delivered(&self, case: &str) {
         let mut numbers = self.receiver.numbers();
         numbers.dedup();
-        assert_eq!(numbers, (1..=EVENTS).collect::<Vec<_>>(), "{told}");
+        assert_eq!(numbers, (1..=EVENTS).collect::<Vec<_>>(), "{case}");
         let state = self.state().await;
-        assert_eq!((state.through, state.failures), (EVENTS, 0), "{told}");
+        assert_eq!((state.through, state.failures), (EVENTS, 0), "{case}");
         let of = (self.account, self.webhook);
         let (log, more) = self.books.activity().deliveries(of, None, 100).await.unwrap();
-        assert_eq!((log.len() as u64, more), (EVENTS, false), "{told}");
+        assert_eq!((log.len() as u64, more), (EVENTS, false), "{case}");
     }
 }
 
-/// The deliverer dies at every write, or its answer or its request is lost, with a receiver that takes everything
-/// and with one that takes each event at the second attempt only.
+/// The worker dies at every write, or loses the answer or the request, with a receiver that accepts everything and
+/// with one that accepts each event at the second attempt.
 #[tokio::test]
-async fn a_deliverer_that_dies_at_any_write_loses_nothing() {
+async fn a_worker_that_dies_at_any_write_loses_no_event() {
     let mut cases = 0;
     for refuses in [false, true] {
         let mut number = 0;
         loop {
             let mut was_reached = false;
             for kind in [
-                Kind::CrashBefore,
-                Kind::CrashAfter,
-                Kind::AnswerLost,
-                Kind::RequestLost,
-                Kind::Throttled,
-                Kind::ServerError,
+                WriteFault::CrashBefore,
+                WriteFault::CrashAfter,
+                WriteFault::AnswerLost,
+                WriteFault::RequestLost,
+                WriteFault::Throttled,
+                WriteFault::ServerError,
             ] {
-                let post = Post::new().await;
+                let post = WebhookLedger::new().await;
                 if refuses {
                     let mut seen = BTreeSet::new();
                     post.receiver.answer_by(move |body| {
@@ -184,13 +171,13 @@ async fn a_deliverer_that_dies_at_any_write_loses_nothing() {
                         (if is_new { 500 } else { 200 }, http::HeaderMap::new())
                     });
                 }
-                let told = format!("write {number}, {kind:?}, refuses {refuses}");
+                let case = format!("write {number}, {kind:?}, refuses {refuses}");
                 post.faults().arm(number, kind);
                 let failed = post.look().await.is_err();
                 was_reached |= number < post.faults().writes();
                 post.faults().arm(usize::MAX, kind);
                 post.come_to_rest(failed).await;
-                post.all_is_delivered(&told).await;
+                post.all_is_delivered(&case).await;
                 cases += 1;
             }
             if !was_reached {
@@ -202,11 +189,11 @@ async fn a_deliverer_that_dies_at_any_write_loses_nothing() {
     assert!(cases > 60, "{cases}");
 }
 
-/// Many look at once: each event is sent once, in order, whoever sends it.
+/// Many workers run at once: each event is sent once and in order.
 #[tokio::test(flavor = "multi_thread")]
-async fn however_many_look_at_once_one_delivers() {
+async fn one_of_many_workers_delivers() {
     for _ in 0..5 {
-        let post = Arc::new(Post::new().await);
+        let post = Arc::new(WebhookLedger::new().await);
         let all = (0..16).map(|_| {
             let post = post.clone();
             tokio::spawn(async move { post.look().await.unwrap() })
@@ -220,12 +207,12 @@ async fn however_many_look_at_once_one_delivers() {
     }
 }
 
-/// An event that is told while somebody delivers is delivered too, though whoever is sent for it finds the webhook
-/// in other hands.
+/// An event that is emitted during a delivery is delivered too, though the worker that it calls finds the webhook
+/// leased.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_told_meanwhile_is_not_left_lying() {
+async fn an_event_during_a_delivery_is_delivered() {
     for _ in 0..20 {
-        let post = Arc::new(Post::new().await);
+        let post = Arc::new(WebhookLedger::new().await);
         let delivering = post.clone();
         let delivering = tokio::spawn(async move { delivering.look().await.unwrap() });
         post.tell(EVENTS + 1).await;
@@ -235,10 +222,10 @@ async fn what_is_told_meanwhile_is_not_left_lying() {
     }
 }
 
-/// Its owner changes how far a webhook is while an attempt is under way: both count.
+/// The owner moves the position of a webhook during an attempt: both count.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_its_owner_does_meanwhile_stands() {
-    let post = Arc::new(Post::new().await);
+async fn a_change_of_position_during_an_attempt_is_kept() {
+    let post = Arc::new(WebhookLedger::new().await);
     let (books, account, webhook) = (post.books.activity(), post.account, post.webhook);
     let books = Arc::new(books);
     let runtime = tokio::runtime::Handle::current();
@@ -267,10 +254,10 @@ async fn what_its_owner_does_meanwhile_stands() {
     post.all_is_delivered("resumed").await;
 }
 
-/// Its owner has deliveries begun afresh while an attempt is under way: what that comes to does not undo it.
+/// The owner restarts deliveries during an attempt: its outcome does not undo that.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_its_owner_begins_afresh_meanwhile_is_sent_afresh() {
-    let post = Arc::new(Post::new().await);
+async fn a_restart_during_an_attempt_is_kept() {
+    let post = Arc::new(WebhookLedger::new().await);
     let (activity, account, webhook) = (Arc::new(post.books.activity()), post.account, post.webhook);
     let runtime = tokio::runtime::Handle::current();
     post.receiver.answer_by(move |body| {
@@ -290,14 +277,14 @@ async fn what_its_owner_begins_afresh_meanwhile_is_sent_afresh() {
     assert_eq!(post.state().await.through, EVENTS);
 }
 
-/// An attempt that fails after its owner has begun afresh is of the run before: it does not count, and its line does
-/// not wait.
+/// An attempt that fails after the owner restarted deliveries belongs to the run before: it does not count, and its
+/// line does not wait.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_attempt_that_its_owner_overtakes_leaves_no_line_that_waits() {
+async fn an_overtaken_attempt_leaves_no_waiting_line() {
     let changes: [fn(&DeliveryState) -> DeliveryState; 3] =
         [|known| known.from_after(0), |known| known.paused().resumed(), DeliveryState::unhindered];
     for (place, change) in changes.into_iter().enumerate() {
-        let post = Arc::new(Post::new().await);
+        let post = Arc::new(WebhookLedger::new().await);
         let (activity, account, webhook) = (Arc::new(post.books.activity()), post.account, post.webhook);
         let runtime = tokio::runtime::Handle::current();
         let mut attempts = 0;
@@ -316,20 +303,20 @@ async fn an_attempt_that_its_owner_overtakes_leaves_no_line_that_waits() {
         let state = post.state().await;
         assert_eq!((state.through, state.failures), (EVENTS, 0), "{place}");
         let (log, _) = post.books.activity().deliveries((account, webhook), None, 100).await.unwrap();
-        let told = log.into_iter().map(|line| line.by(&state)).map(|line| (line.number, line.standing));
-        let (mut told, anew): (Vec<_>, Vec<_>) =
-            told.partition(|(_, standing)| *standing == DeliveryStanding::Superseded);
-        assert_eq!(told.pop(), Some((1, DeliveryStanding::Superseded)), "{place}");
-        assert_eq!(told, [], "{place}");
+        let case = log.into_iter().map(|line| line.by(&state)).map(|line| (line.number, line.standing));
+        let (mut case, anew): (Vec<_>, Vec<_>) =
+            case.partition(|(_, standing)| *standing == DeliveryStanding::Superseded);
+        assert_eq!(case.pop(), Some((1, DeliveryStanding::Superseded)), "{place}");
+        assert_eq!(case, [], "{place}");
         assert_eq!(anew.len() as u64, EVENTS, "{place}");
         assert!(anew.iter().all(|(_, standing)| *standing == DeliveryStanding::Succeeded), "{place}");
     }
 }
 
-/// A wait is on the agenda before it is written down, by real time, whatever clock the account has.
+/// A retry is scheduled before its delivery says so, by real time, whatever clock the account has.
 #[tokio::test]
-async fn somebody_is_had_to_look_when_a_wait_is_over() {
-    let post = Post::new().await;
+async fn a_retry_is_scheduled_before_it_is_announced() {
+    let post = WebhookLedger::new().await;
     post.receiver.answer(500);
     post.look().await.unwrap();
     let due = post.state().await.retry_at.unwrap();
@@ -339,28 +326,27 @@ async fn somebody_is_had_to_look_when_a_wait_is_over() {
     assert!((5..=6).contains(&(due - start()).num_seconds()));
 }
 
-/// A queue that remembers for whom it was called.
+/// A queue that records its accounts.
 #[derive(Default)]
-struct Called(Mutex<Vec<AccountId>>);
+struct RecordingQueue(Mutex<Vec<AccountId>>);
 
 #[async_trait]
-impl Queue<DeliveryRequest> for Called {
+impl Queue<DeliveryRequest> for RecordingQueue {
     async fn send(&self, request: &DeliveryRequest, _: u16) -> Result<(), QueueError> {
         self.0.lock().unwrap().push(request.account());
         Ok(())
     }
 }
 
-/// Nobody was called for the events that are there, for the bus has lost them: whoever goes round calls, as long as
-/// not all were delivered.
+/// The bus lost the events' delivery requests: the scheduled sweep sends them again until every event is delivered.
 #[tokio::test]
-async fn a_call_that_the_bus_has_lost_is_made_by_who_goes_round() {
-    let post = Post::new().await;
-    let (called, activity) = (Called::default(), post.books.activity());
+async fn a_lost_delivery_request_is_sent_again_by_the_sweep() {
+    let post = WebhookLedger::new().await;
+    let (called, activity) = (RecordingQueue::default(), post.books.activity());
     let round = async || {
         let others = tests::others(&activity);
-        let told = &mut |_: &str| ();
-        local::follow_accounts((&post.books.ledger, &others, &called), || tests::moment(start()), told)
+        let case = &mut |_: &str| ();
+        local::follow_accounts((&post.books.ledger, &others, &called), || tests::moment(start()), case)
             .await
             .unwrap();
         std::mem::take(&mut *called.0.lock().unwrap())

@@ -1,4 +1,4 @@
-//! Plans and months on the table as in the model, on every DynamoDB there is.
+//! Compares plans and months in the table with the pure model, on every available DynamoDB.
 
 use chrono::{DateTime, Duration, Utc};
 use domain::{
@@ -7,7 +7,7 @@ use domain::{
 };
 use jobs::Calendar;
 use ports::NoQueue;
-use tests::{Books, backends, moment, settle};
+use tests::{TestLedger, backends, keyed, moment, settle};
 
 fn now() -> DateTime<Utc> {
     "2024-01-15T10:30:00Z".parse().unwrap()
@@ -17,11 +17,11 @@ fn credits(count: u64) -> Credits {
     Credits::try_from(count).unwrap()
 }
 
-/// Plans that change while nothing is counted down: the table holds what the model says.
+/// Plans change while an unlimited plan counts nothing down: the table equals the model.
 #[tokio::test]
 async fn the_table_agrees_with_the_model_of_plans() {
     for backend in backends() {
-        let books = Books::on(backend.as_deref()).await;
+        let books = TestLedger::on(backend.as_deref()).await;
         let id = books.open(1_000, now()).await;
         let mut model = books.ledger.account(id).await.unwrap().unwrap();
         let plans = [
@@ -32,7 +32,7 @@ async fn the_table_agrees_with_the_model_of_plans() {
             ("basic", Allowance::Monthly(credits(1_000))),
             ("none", Allowance::Monthly(credits(0))),
         ];
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         for (number, (plan, allowance)) in plans.iter().enumerate() {
             let spend = Consume {
                 operation: Operation::try_from("x".to_owned()).unwrap(),
@@ -45,7 +45,7 @@ async fn the_table_agrees_with_the_model_of_plans() {
                 spend
             };
             let key = format!("s{number}");
-            let settled = settle(&books.ledger, id, (&key, &key), moment(now()), |account, head| {
+            let settled = settle(&books.ledger, id, keyed(&key, &key), moment(now()), |account, head| {
                 consume(account, &spend, head)
             });
             let head = |id: EntryId, key: &str| Head {
@@ -61,7 +61,7 @@ async fn the_table_agrees_with_the_model_of_plans() {
                 cause: SubscribeCause::Owner,
             };
             let key = format!("p{number}");
-            let settled = settle(&books.ledger, id, (&key, &key), moment(now()), |account, head| {
+            let settled = settle(&books.ledger, id, keyed(&key, &key), moment(now()), |account, head| {
                 subscribe(account, &request, head)
             });
             let receipt = settled.await.unwrap().receipt;
@@ -70,22 +70,22 @@ async fn the_table_agrees_with_the_model_of_plans() {
                 .apply(&subscribe(&model, &request, &head(receipt.entry.id, &key)).unwrap())
                 .unwrap();
             assert_eq!(books.restarted().account(id).await.unwrap().unwrap(), model, "{backend:?} {plan}");
-            told.push(receipt.entry.id);
+            reported.push(receipt.entry.id);
         }
         let history = books.ledger.plan_history(id).await.unwrap();
-        assert_eq!(history.iter().map(|past| past.id).rev().collect::<Vec<_>>(), told, "{backend:?}");
+        assert_eq!(history.iter().map(|past| past.id).rev().collect::<Vec<_>>(), reported, "{backend:?}");
         assert_eq!(history[5].switch.from, PlanId("basic".to_owned()));
         assert_eq!(history[4].switch.allowance, Allowance::Unlimited);
     }
 }
 
-/// Hosts whose clocks are up to five minutes off spend while the month turns: it turns once, and what each
-/// month's debits took is what its credits lack.
+/// Hosts whose clocks differ by up to five minutes make debits while the month ends: it is renewed once, and the
+/// debits of each month equal what its credits lack.
 #[tokio::test(flavor = "multi_thread")]
-async fn hosts_with_other_clocks_turn_a_month_once() {
+async fn hosts_with_different_clocks_renew_a_month_once() {
     let start: DateTime<Utc> = "2024-01-31T23:54:00Z".parse().unwrap();
     for backend in backends() {
-        let mut books = Books::on(backend.as_deref()).await;
+        let mut books = TestLedger::on(backend.as_deref()).await;
         let id = books.open(1_000, now()).await;
         let hosts: Vec<_> = (-5i64..=5)
             .map(|skew| {
@@ -100,7 +100,7 @@ async fn hosts_with_other_clocks_turn_a_month_once() {
                             service: None,
                         };
                         let decide = |account: &Account, head: &Head| consume(account, &one, head);
-                        settle(&ledger, id, (&key, &key), moment(at), decide).await.unwrap();
+                        settle(&ledger, id, keyed(&key, &key), moment(at), decide).await.unwrap();
                         if minute % 4 == 0 {
                             ledger.catch_up(id, moment(at)).await.unwrap();
                         }
@@ -132,13 +132,13 @@ async fn hosts_with_other_clocks_turn_a_month_once() {
     }
 }
 
-/// A monitor that was asked for in the last second of a month, and is charged when somebody has turned it:
-/// the debit is the new month's, so that month is paid for, and nobody charges it again.
+/// A monitor that was requested in the last second of a month and is charged after the renewal: the debit belongs
+/// to the new month, which is then paid for.
 #[tokio::test]
-async fn a_monitor_that_the_month_overtakes_pays_for_the_new_one() {
+async fn a_monitor_that_is_charged_after_the_renewal_pays_for_the_new_month() {
     let (asked, later) = ("2024-01-31T23:59:59Z".parse().unwrap(), "2024-02-01T00:00:00Z".parse().unwrap());
     for backend in backends() {
-        let books = Books::on(backend.as_deref()).await;
+        let books = TestLedger::on(backend.as_deref()).await;
         let settings = books.settings();
         settings.load(&local::catalogue().unwrap()).await.unwrap();
         let calendar = Calendar { ledger: &books.ledger, settings: &settings, tasks: &NoQueue };

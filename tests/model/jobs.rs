@@ -1,5 +1,5 @@
-//! What is begun is found again: errands, purchases and auto-recharge as the table keeps them, on every
-//! DynamoDB there is.
+//! Unfinished work is found again: scheduled jobs, purchases and auto-recharge as the tables keep them, on every
+//! available DynamoDB.
 
 use chrono::{DateTime, Duration, Utc};
 use domain::{
@@ -7,7 +7,7 @@ use domain::{
     RechargeChange, Reference, Stage,
 };
 use store::{Errand, random};
-use tests::{Books, backends};
+use tests::{TestLedger, backends};
 
 fn now() -> DateTime<Utc> {
     "2024-01-15T10:30:00Z".parse().unwrap()
@@ -21,9 +21,9 @@ fn purchase(account: AccountId) -> Purchase {
 }
 
 #[tokio::test]
-async fn errands_are_due_in_their_order_until_they_are_crossed_out() {
+async fn jobs_are_due_in_order_until_they_are_removed() {
     for backend in backends() {
-        let books = Books::on(backend.as_deref()).await;
+        let books = TestLedger::on(backend.as_deref()).await;
         let ledger = &books.ledger;
         assert_eq!(ledger.next_errand().await.unwrap(), None);
         let mut noted = Vec::new();
@@ -41,7 +41,7 @@ async fn errands_are_due_in_their_order_until_they_are_crossed_out() {
         assert_eq!(
             ledger.note(first.errand, first.due).await.unwrap(),
             first,
-            "noted twice, it is there once"
+            "scheduled twice, it is stored once"
         );
         assert_eq!(ledger.next_errand().await.unwrap(), Some(now() + Duration::minutes(10)));
         assert_eq!(
@@ -64,9 +64,9 @@ async fn errands_are_due_in_their_order_until_they_are_crossed_out() {
 }
 
 #[tokio::test]
-async fn a_purchase_is_saved_by_whoever_read_it_last() {
+async fn a_purchase_is_saved_by_its_latest_reader() {
     for backend in backends() {
-        let books = Books::on(backend.as_deref()).await;
+        let books = TestLedger::on(backend.as_deref()).await;
         let account = books.open(1, now()).await;
         let begun = purchase(account);
         assert_eq!(books.ledger.purchase(begun.id).await.unwrap(), None);
@@ -91,7 +91,7 @@ async fn a_purchase_is_saved_by_whoever_read_it_last() {
 #[tokio::test]
 async fn a_crossing_is_claimed_by_one() {
     for backend in backends() {
-        let books = Books::on(backend.as_deref()).await;
+        let books = TestLedger::on(backend.as_deref()).await;
         let account = books.open(1, now()).await;
         let change = RechargeChange {
             enabled: Some(true),

@@ -1,4 +1,4 @@
-//! The store and the model tell one story, on every DynamoDB there is.
+//! Compares the store with the pure model on random histories, on every available DynamoDB.
 
 use std::collections::HashMap;
 
@@ -11,35 +11,35 @@ use domain::{
     set_frozen, set_limit, subscribe,
 };
 use store::{Settled, Unsettled};
-use tests::{Books, Dice, backends, moment, settle};
+use tests::{Dice, TestLedger, backends, keyed, moment, settle};
 
-/// Something that moves credits, or changes terms.
+/// A random request that moves credits or changes terms.
 #[derive(Clone, Debug)]
 pub(crate) enum Request {
     Consume(Consume),
     Grant(Grant),
     Adjust(Adjustment),
-    /// So many credits on account.
+    /// A limit of credits on account.
     Limit(u64),
     Freeze(bool),
-    /// The oldest purchased lot is disputed.
+    /// A dispute of the oldest purchased lot.
     Dispute,
-    /// The oldest dispute is won, or lost; or a part of the payment is refunded.
+    /// The end of the oldest dispute, won or lost; and a refund of a part of the payment.
     Close(bool),
     Refunded(u64),
-    /// Another plan, with its allowance.
+    /// A change of plan.
     Plan(Subscribe),
-    /// Credits are set aside, and so many of those captured.
+    /// A hold, and a capture of some of its credits.
     Hold(Consume),
     Capture(u64),
-    /// So many credits go back, from where is rolled; and why.
+    /// Some credits return, with the place that they came from and the reason.
     Back(u64, u64, Why),
-    /// So many items of one, two, three, … credits.
+    /// A batch of some items, of one, two, three, … credits.
     Batch(u64, bool),
 }
 
 impl Request {
-    /// As [`Request::roll`], and what comes of payments and of an unlimited plan.
+    /// Like [`Request::roll`], with effects of payments and of an unlimited plan.
     fn roll_any(dice: &mut Dice, now: DateTime<Utc>) -> Self {
         match dice.roll(20) {
             0 => Self::Close(dice.roll(2) == 0),
@@ -170,14 +170,14 @@ impl Request {
     }
 }
 
-/// The entry that opened the oldest dispute, or one that the account does not know.
+/// The entry that opened the oldest dispute, or one that the account does not have.
 fn opened(account: &Account, head: &Head) -> Entry {
     let id = account.disputes.keys().next().copied().unwrap_or(EntryId::FIRST);
     let frozen = set_frozen(account, false, head);
     Entry { id, ..frozen.entry }
 }
 
-/// Credits of this month, of the month before, of the first lot or one that is gone, or owed.
+/// Credits of this month, of the month before, of the first lot, of a lot that is gone, or owed.
 fn share(account: &Account, place: u64, amount: u64) -> Share {
     let (lot, source) = match place {
         0 => (account.subscription_lot(), Source::Subscription),
@@ -194,36 +194,36 @@ fn share(account: &Account, place: u64, amount: u64) -> Share {
     Share { lot, source, amount: Credits::try_from(amount).unwrap(), terms: Terms::default() }
 }
 
-/// Random histories of debits, grants, passing time and repeated requests. After each step the table
-/// holds what `Account::apply` says; at the end its rows are the receipts, in order, and add up to
-/// the account. This is what lets every other test of a rule skip the table.
+/// Random histories of debits, grants, passing time and repeated requests. After each step the table equals what
+/// `Account::apply` says; at the end its rows are the receipts, in order, and add up to the account. Because of
+/// this, other tests of rules need no table.
 #[tokio::test]
 async fn the_table_agrees_with_the_model() {
     for backend in backends() {
         for seed in 0..12 {
-            let mut books = Books::on(backend.as_deref()).await;
+            let mut books = TestLedger::on(backend.as_deref()).await;
             history(&mut books, seed, false).await;
         }
     }
 }
 
-/// The same histories, each request of which finds some earlier version of the account for what was last seen: no
-/// answer, no entry and no account differs.
+/// The same histories with an older version of the account in each request's cache: no answer, entry or account
+/// differs.
 #[tokio::test]
-async fn a_stale_hint_changes_nothing() {
+async fn a_stale_cache_changes_nothing() {
     for seed in 0..24 {
-        let mut books = Books::new().await;
+        let mut books = TestLedger::new().await;
         history(&mut books, seed, true).await;
     }
 }
 
-#[expect(clippy::too_many_lines, reason = "one history, told from its beginning to its end")]
-async fn history(books: &mut Books, seed: u64, stale: bool) {
+#[expect(clippy::too_many_lines, reason = "one history from beginning to end")]
+async fn history(books: &mut TestLedger, seed: u64, stale: bool) {
     let (mut dice, mut versions, mut hints) = (Dice(seed), Vec::new(), Dice(seed + 1_000));
     let mut now: DateTime<Utc> = "2024-01-15T10:30:00Z".parse().unwrap();
     let id = books.open(40, now).await;
     let mut model = books.ledger.account(id).await.unwrap().unwrap();
-    let mut told: HashMap<String, (String, Vec<Receipt>, DateTime<Utc>)> = HashMap::new();
+    let mut reported: HashMap<String, (String, Vec<Receipt>, DateTime<Utc>)> = HashMap::new();
     let mut steps = 0;
     for step in 0..60 {
         if dice.roll(8) == 0 {
@@ -232,8 +232,8 @@ async fn history(books: &mut Books, seed: u64, stale: bool) {
         let key = format!("k{}", if dice.roll(5) == 0 { dice.roll(60) } else { step });
         let request = Request::roll_any(&mut dice, now);
         // A key is forgotten after 31 days.
-        told.retain(|_, (_, _, until)| now < *until);
-        let body = match told.get(&key) {
+        reported.retain(|_, (_, _, until)| now < *until);
+        let body = match reported.get(&key) {
             Some((body, _, _)) if dice.roll(2) == 0 => body.clone(),
             Some(_) | None => format!("{request:?}"),
         };
@@ -241,11 +241,11 @@ async fn history(books: &mut Books, seed: u64, stale: bool) {
             let version = usize::try_from(hints.roll(u64::try_from(earlier).unwrap() + 1)).unwrap();
             books.ledger.take_for_last_seen(&versions[version]);
         }
-        let settled = settle(&books.ledger, id, (&key, &body), moment(now), |account, head| {
+        let settled = settle(&books.ledger, id, keyed(&key, &body), moment(now), |account, head| {
             request.decide(account, head)
         })
         .await;
-        let known = told.get(&key);
+        let known = reported.get(&key);
         while let Some(renewal) = due(&model, now).filter(|_| known.is_none()) {
             model = model.apply(&renewal).unwrap();
         }
@@ -269,7 +269,7 @@ async fn history(books: &mut Books, seed: u64, stale: bool) {
                 assert_eq!(lines, model.receipts(Details::default()));
                 assert_eq!(lines.last().unwrap().sequence, model.sequence);
                 assert_eq!(lines.last().unwrap().balance, model.balance(posting.entry.at));
-                told.insert(key, (body, lines, now + Duration::days(31)));
+                reported.insert(key, (body, lines, now + Duration::days(31)));
             }
             (Err(Unsettled::Refused(refusal)), None) => {
                 let claim = ClaimKey::Caller(IdempotencyKey::try_from(key).unwrap());
@@ -294,7 +294,7 @@ fn lines(settled: Settled) -> Vec<Receipt> {
     std::iter::once(settled.receipt).chain(settled.more).collect()
 }
 
-/// On the way to its answer, a repeated request may have written down what time has done.
+/// A repeated request may book what time has done before it answers.
 fn caught_up(seen: &Account, model: &Account, now: DateTime<Utc>) -> bool {
     let mut later = model.clone();
     while later.sequence < seen.sequence {
@@ -304,8 +304,8 @@ fn caught_up(seen: &Account, model: &Account, now: DateTime<Utc>) -> bool {
     later == *seen && seen != model
 }
 
-/// The rows are dense, newest first, and their moves are the account.
-async fn adds_up(books: &mut Books, model: &Account, now: DateTime<Utc>, seed: u64) {
+/// Checks that the rows are newest first, without a gap, and add up to the account.
+async fn adds_up(books: &mut TestLedger, model: &Account, now: DateTime<Utc>, seed: u64) {
     books.project().await;
     let rows = books.rows(model.id, now).await;
     let numbers: Vec<_> = rows.iter().map(|row| row.sequence).collect();

@@ -1,5 +1,5 @@
-//! What the calendar needs of a table, on every DynamoDB there is: directory and rounds, monitors and their
-//! subjects, events, test clocks, alerts, and plans that change.
+//! The tables of schedules, on every available DynamoDB: directory and renewal rounds, monitors and their subjects,
+//! events, test clocks, alerts, and plan changes.
 
 use chrono::{DateTime, Duration, Utc};
 use domain::{
@@ -7,7 +7,7 @@ use domain::{
     Operation, OrgId, Period, PlanId, Reference, Source, Subject, Suspension, Watch, Watched,
 };
 use store::{Errand, Listed, Progress, Taken, random};
-use tests::{Books, backends, moment};
+use tests::{TestLedger, backends, moment};
 
 fn now() -> DateTime<Utc> {
     "2024-01-15T10:30:00Z".parse().unwrap()
@@ -37,7 +37,7 @@ fn monitor(number: u64) -> Monitor {
 #[tokio::test]
 async fn every_account_is_in_the_directory_once() {
     for backend in backends() {
-        let books = Books::on(backend.as_deref()).await;
+        let books = TestLedger::on(backend.as_deref()).await;
         let mut opened = Vec::new();
         for _ in 0..40 {
             let account = books.open(1, now()).await;
@@ -80,11 +80,11 @@ async fn every_account_is_in_the_directory_once() {
     }
 }
 
-/// Of two who make the same step of a round, one is told that it was theirs.
+/// Of two workers that make the same step of a renewal round, one is told that it made it.
 #[tokio::test]
-async fn a_step_of_a_round_is_made_once() {
+async fn a_step_of_a_renewal_round_is_made_once() {
     for backend in backends() {
-        let books = Books::on(backend.as_deref()).await;
+        let books = TestLedger::on(backend.as_deref()).await;
         let (month, shard) = (Period::of(now()), 7);
         assert_eq!(books.ledger.round(month, shard).await.unwrap(), Progress::default());
         let account = AccountId { org: OrgId::new(now(), random()), mode: Mode::Live };
@@ -105,7 +105,7 @@ async fn a_step_of_a_round_is_made_once() {
 #[tokio::test]
 async fn monitors_come_back_as_they_were_written_and_in_their_order() {
     for backend in backends() {
-        let books = Books::on(backend.as_deref()).await;
+        let books = TestLedger::on(backend.as_deref()).await;
         let account = books.open(1, now()).await;
         assert_eq!(books.ledger.last_monitor(account).await.unwrap(), None);
         let later = now() + Duration::days(1);
@@ -153,7 +153,7 @@ async fn monitors_come_back_as_they_were_written_and_in_their_order() {
 #[tokio::test]
 async fn a_subject_belongs_to_one_monitor_at_a_time() {
     for backend in backends() {
-        let books = Books::on(backend.as_deref()).await;
+        let books = TestLedger::on(backend.as_deref()).await;
         let (account, other) = (books.open(1, now()).await, books.open(1, now()).await);
         let (one, two) = (monitor(1), monitor(2));
         let subject: Subject = one.subject();
@@ -172,11 +172,11 @@ async fn a_subject_belongs_to_one_monitor_at_a_time() {
     }
 }
 
-/// Events are numbered without a gap, whoever tells them at once, and each is told once.
+/// Events are numbered without a gap and stored once, also when several writers add them at once.
 #[tokio::test(flavor = "multi_thread")]
-async fn events_are_told_once_and_numbered_without_a_gap() {
+async fn events_are_stored_once_and_numbered_without_a_gap() {
     for backend in backends() {
-        let books = Books::on(backend.as_deref()).await;
+        let books = TestLedger::on(backend.as_deref()).await;
         let account = books.open(1, now()).await;
         let news = |number: u64| News::Expiring {
             lot: EntryId::new(now(), number.into()),
@@ -211,9 +211,9 @@ async fn events_are_told_once_and_numbered_without_a_gap() {
 }
 
 #[tokio::test]
-async fn a_test_clock_goes_forward_and_takes_its_errands_along() {
+async fn a_test_clock_moves_forward_with_its_jobs() {
     for backend in backends() {
-        let books = Books::on(backend.as_deref()).await;
+        let books = TestLedger::on(backend.as_deref()).await;
         let live = books.open(1, now()).await;
         let test = AccountId { mode: Mode::Test, ..live };
         let ledger = &books.ledger;
@@ -237,7 +237,7 @@ async fn a_test_clock_goes_forward_and_takes_its_errands_along() {
         }
         assert_eq!(ledger.own_errands(test, later).await.unwrap(), []);
         assert_eq!(ledger.set_test_clock(test, later).await.unwrap(), later);
-        assert_eq!(ledger.set_test_clock(test, now()).await.unwrap(), later, "it never goes back");
+        assert_eq!(ledger.set_test_clock(test, now()).await.unwrap(), later, "the clock never goes back");
         assert_eq!(ledger.moment_of(test, moment(now())).await.unwrap().now, later);
         assert_eq!(ledger.moment_of(live, moment(now())).await.unwrap().now, now());
     }
@@ -246,7 +246,7 @@ async fn a_test_clock_goes_forward_and_takes_its_errands_along() {
 #[tokio::test]
 async fn alerts_are_changed_one_after_the_other() {
     for backend in backends() {
-        let books = Books::on(backend.as_deref()).await;
+        let books = TestLedger::on(backend.as_deref()).await;
         let account = books.open(1, now()).await;
         let first = books.ledger.alerts(account).await.unwrap();
         assert_eq!(first, Alerts::default());
@@ -259,12 +259,12 @@ async fn alerts_are_changed_one_after_the_other() {
     }
 }
 
-/// A monitor and what its owner is told of it are written together: of two who have seen the same, one does
+/// A monitor and its event are written in one transaction: of two writers that read the same version, one writes
 /// both and the other neither.
 #[tokio::test]
-async fn a_monitor_is_written_with_its_news() {
+async fn a_monitor_is_written_with_its_event() {
     for backend in backends() {
-        let books = Books::on(backend.as_deref()).await;
+        let books = TestLedger::on(backend.as_deref()).await;
         let account = books.open(1, now()).await;
         let made = monitor(1).charged(Period::of(now()), EntryId::new(now(), 5));
         books.ledger.begin_monitor(account, &made).await.unwrap();
@@ -281,8 +281,8 @@ async fn a_monitor_is_written_with_its_news() {
                 .await;
         assert_eq!(resumed.unwrap().revision, 2);
         let (events, _) = books.ledger.events(account, 0, 10).await.unwrap();
-        let told: Vec<_> = events.iter().map(|event| event.name.as_str()).collect();
-        assert_eq!(told, ["monitor.suspended", "monitor.resumed"], "{backend:?}");
+        let reported: Vec<_> = events.iter().map(|event| event.name.as_str()).collect();
+        assert_eq!(reported, ["monitor.suspended", "monitor.resumed"], "{backend:?}");
         assert_eq!(events[0].data["reason"], serde_json::json!("frozen"));
     }
 }

@@ -1,4 +1,4 @@
-//! Usage of a large customer is counted in many partitions; what was counted in one before still counts.
+//! Usage of a large customer is counted in many partitions; what was counted in a single one before still counts.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use domain::{Credits, Period, Reference, Spent, Used};
 use store::UsageOf;
-use tests::{Books, Item};
+use tests::{TableItem, TestLedger};
 
 fn at() -> DateTime<Utc> {
     "2024-01-15T10:30:00Z".parse().unwrap()
@@ -20,7 +20,7 @@ fn spent(sequence: u64) -> Spent {
 
 #[tokio::test]
 async fn counters_of_a_month_are_spread_and_summed() {
-    let books = Books::new().await;
+    let books = TestLedger::new().await;
     let id = books.open(100, at()).await;
     let activity = books.activity();
     let debits: Vec<_> = (1..=1_000).map(spent).collect();
@@ -45,7 +45,7 @@ async fn counters_of_a_month_are_spread_and_summed() {
 
 #[tokio::test]
 async fn counters_from_before_they_were_spread_still_count() {
-    let books = Books::new().await;
+    let books = TestLedger::new().await;
     let id = books.open(100, at()).await;
     let activity = books.activity();
     let debits: Vec<_> = (1..=50).map(spent).collect();
@@ -53,7 +53,7 @@ async fn counters_from_before_they_were_spread_still_count() {
     for shard in 0..16 {
         for item in books.activity_items(&format!("USE#{id}#2024-01#{shard:x}")).await {
             books.delete_activity(&item).await;
-            let mut old: Item = item.clone();
+            let mut old: TableItem = item.clone();
             old.insert("pk".to_owned(), AttributeValue::S(format!("USE#{id}#2024-01")));
             books.write_activity(&old).await;
         }

@@ -1,20 +1,20 @@
-//! Many callers at once.
+//! Simultaneous API calls of many clients.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::json;
-use tests::{Answer, Org, World};
+use tests::{ApiAnswer, Org, World};
 
 const CLIENTS: usize = 64;
 
-/// Every client sends its debits one after the other; all answers come back.
+/// Each client sends its debits one after the other; returns every answer.
 async fn race(
     world: &Arc<World>,
     org: &Org,
     each: usize,
     body: fn(usize) -> serde_json::Value,
-) -> Vec<Answer> {
+) -> Vec<ApiAnswer> {
     let clients: Vec<_> = (0..CLIENTS)
         .map(|client| {
             let (world, org) = (world.clone(), org.clone());
@@ -34,12 +34,12 @@ async fn race(
     answers
 }
 
-/// The rows are numbered without a gap, each says what was left by the one before it, and together
-/// they are the balance.
+/// Checks that the rows are numbered without a gap, that each begins with the balance that the one before it left,
+/// and that they add up to the balance.
 async fn books_balance(world: &World, org: &Org) -> Vec<serde_json::Value> {
     let mut lines = world.transactions(&org.key, "limit=100").await;
     let shown: Vec<_> = lines.iter().map(|line| line["sequence"].as_u64().unwrap()).collect();
-    assert!(shown.windows(2).all(|pair| pair[0] == pair[1] + 1), "numbers fall by one from line to line");
+    assert!(shown.windows(2).all(|pair| pair[0] == pair[1] + 1), "row numbers decrease by one");
     lines.reverse();
     let mut balance = 0;
     for (number, line) in (1..).zip(&lines) {
@@ -51,8 +51,8 @@ async fn books_balance(world: &World, org: &Org) -> Vec<serde_json::Value> {
             line["sources"].as_array().unwrap().iter().map(|share| share["amount"].as_u64().unwrap());
         assert_eq!(shares.sum::<u64>(), amount, "{line}");
     }
-    let told = world.balance(&org.key).await;
-    assert_eq!((&told["available"], &told["asOf"]["sequence"]), (&json!(balance), &json!(lines.len())));
+    let case = world.balance(&org.key).await;
+    assert_eq!((&case["available"], &case["asOf"]["sequence"]), (&json!(balance), &json!(lines.len())));
     lines
 }
 
@@ -65,16 +65,16 @@ async fn ten_thousand_debits_by_64_clients_leave_ten_thousand_rows() {
     let answers = race(&world, &org, each, |_| json!({ "operation": "verification.standard" })).await;
     assert!(answers.iter().all(|answer| answer.status == 201), "{:?}", tally(&answers));
     assert!(answers.len() >= 10_000);
-    let told = world.balance(&org.key).await;
-    assert_eq!(told["available"], json!(20_000 - answers.len()));
-    assert_eq!(told["usedCredits"], json!(answers.len()));
+    let case = world.balance(&org.key).await;
+    assert_eq!(case["available"], json!(20_000 - answers.len()));
+    assert_eq!(case["usedCredits"], json!(answers.len()));
     assert_eq!(books_balance(&world, &org).await.len(), answers.len() + 1);
 }
 
-/// Credits in three buckets and many lots, taken by 64 clients until there are none: nobody is
-/// refused while credits last, and not one too many is taken.
+/// 64 clients take credits from three buckets and many lots until none are left: no request is refused while
+/// credits last, and no credit is taken twice.
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_refused_while_credits_last() {
+async fn no_debit_is_refused_while_credits_last() {
     let world = Arc::new(World::demo().await);
     let org = world.open(301).await;
     for (source, amount) in
@@ -100,7 +100,7 @@ async fn nobody_is_refused_while_credits_last() {
     assert_eq!(world.balance(&org.key).await["available"], json!(0));
 }
 
-/// Debits of different sizes over the same lots: what is left is too little for anybody refused.
+/// Debits of different sizes from the same lots: what remains is less than any refused debit.
 #[tokio::test(flavor = "multi_thread")]
 async fn debits_of_every_size_add_up() {
     let world = Arc::new(World::demo().await);
@@ -122,11 +122,10 @@ async fn debits_of_every_size_add_up() {
     assert!(answers.iter().all(|answer| [201, 402].contains(&answer.status)), "{:?}", tally(&answers));
     let left = world.balance(&org.key).await["available"].as_u64().unwrap();
     assert_eq!(taken + left, 1042);
-    assert!(left < 5, "{left} are left and somebody was refused");
+    assert!(left < 5, "{left} are left and a debit was refused");
 }
 
-/// One request, sent by 64 clients at once: charged once, and everyone who is answered is told the
-/// same.
+/// One request sent by 64 clients at once is charged once, and every client gets the same answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_request_from_many_places_is_charged_once() {
     let world = Arc::new(World::demo().await);
@@ -155,9 +154,9 @@ async fn one_request_from_many_places_is_charged_once() {
     books_balance(&world, &org).await;
 }
 
-/// Grants arrive while debits are taken: order and sums hold.
+/// Grants arrive while debits are made: order and sums are correct.
 #[tokio::test(flavor = "multi_thread")]
-async fn grants_and_debits_at_once_keep_the_books() {
+async fn simultaneous_grants_and_debits_add_up() {
     let world = Arc::new(World::demo().await);
     let org = world.open(50).await;
     let giver = {
@@ -174,7 +173,7 @@ async fn grants_and_debits_at_once_keep_the_books() {
     books_balance(&world, &org).await;
 }
 
-fn tally(answers: &[Answer]) -> BTreeMap<u16, usize> {
+fn tally(answers: &[ApiAnswer]) -> BTreeMap<u16, usize> {
     answers.iter().fold(BTreeMap::new(), |mut tally, answer| {
         *tally.entry(answer.status).or_default() += 1;
         tally

@@ -1,5 +1,5 @@
-//! Many who draw from the same, or ask for the same, at once: all parts together never exceed it, and of those
-//! who end a hold exactly one wins.
+//! Simultaneous refunds and captures of one transaction, and simultaneous deduplicated charges: all parts together
+//! never exceed the transaction, and one of several ends of a hold wins.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use domain::{
 };
 use futures_util::future::join_all;
 use store::{Asking, Decides, DrawTaken, Ledger, Refund, Same, Unsettled};
-use tests::{Books, Kind, moment, settle};
+use tests::{TestLedger, WriteFault, keyed, moment, settle};
 
 fn start() -> DateTime<Utc> {
     "2024-01-15T10:30:00Z".parse().unwrap()
@@ -29,12 +29,12 @@ fn charge(count: u64) -> Consume {
     Consume { operation, amount: Credits::try_from(count).unwrap(), service: None }
 }
 
-async fn debit(books: &Books, id: AccountId, name: &str, count: u64) -> Receipt {
+async fn debit(books: &TestLedger, id: AccountId, name: &str, count: u64) -> Receipt {
     let decide = |account: &Account, head: &Head| consume(account, &charge(count), head);
-    settle(&books.ledger, id, (name, name), moment(start()), decide).await.unwrap().receipt
+    settle(&books.ledger, id, keyed(name, name), moment(start()), decide).await.unwrap().receipt
 }
 
-async fn held(books: &Books, id: AccountId, name: &str, count: u64) -> Receipt {
+async fn held(books: &TestLedger, id: AccountId, name: &str, count: u64) -> Receipt {
     let details = Details { expires_at: Some(end()), ..Details::default() };
     let decide = |account: &Account, head: &Head| hold(account, &charge(count), head);
     let claim = (&key(name), &Fingerprint(name.to_owned()), &details);
@@ -61,7 +61,7 @@ async fn refund(
     Ok(settled(once).await?.unwrap())
 }
 
-/// Sends again, as told, for as long as somebody else is at it.
+/// Repeats a request for as long as another attempt is in progress.
 async fn settled<T, F>(send: impl Fn() -> F) -> Result<T, Unsettled>
 where
     F: Future<Output = Result<T, Unsettled>>,
@@ -71,12 +71,12 @@ where
             Err(Unsettled::InProgress) => {
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             }
-            told => return told,
+            case => return case,
         }
     }
 }
 
-/// A capture of so many, or all; a release; as it reached us at a time.
+/// A capture of some credits or all, or a release, received at a time.
 async fn draw(
     ledger: &Ledger,
     id: AccountId,
@@ -102,8 +102,8 @@ fn drawn(taken: &[Result<DrawTaken, Unsettled>]) -> u64 {
     made.map(|taken| taken.settled.receipt.details.drawn.as_ref().unwrap().amount().get()).sum()
 }
 
-/// What holds for every account when all is done.
-async fn is_sound(books: &mut Books, id: AccountId) -> Account {
+/// Checks what is true of every account when all requests are done.
+async fn is_sound(books: &mut TestLedger, id: AccountId) -> Account {
     books.project().await;
     let report = books.restarted().audit(id, end(), |_| ()).await.unwrap().unwrap();
     assert_eq!((report.findings.as_slice(), report.added_up), ([].as_slice(), true));
@@ -111,10 +111,10 @@ async fn is_sound(books: &mut Books, id: AccountId) -> Account {
 }
 
 #[tokio::test]
-async fn refunds_at_once_never_exceed_the_debit() {
+async fn simultaneous_refunds_never_exceed_the_debit() {
     for amount in [None, Some(3), Some(10)] {
         for round in 0..6 {
-            let mut books = Books::new().await;
+            let mut books = TestLedger::new().await;
             let id = books.open(25, start()).await;
             let from = debit(&books, id, "debit", 10).await;
             let processes: Vec<_> = (0..16).map(|_| books.restarted()).collect();
@@ -123,11 +123,11 @@ async fn refunds_at_once_never_exceed_the_debit() {
                 .iter()
                 .zip(&names)
                 .map(|(process, name)| refund(process, id, (&from, name), amount));
-            let told = join_all(all).await;
-            let won = told.iter().flatten().count();
+            let case = join_all(all).await;
+            let won = case.iter().flatten().count();
             assert_eq!(won, if amount == Some(3) { 3 } else { 1 }, "{amount:?}, round {round}");
-            assert_eq!(drawn(&told), if amount == Some(3) { 9 } else { 10 });
-            for refused in told.iter().filter_map(|told| told.as_ref().err()) {
+            assert_eq!(drawn(&case), if amount == Some(3) { 9 } else { 10 });
+            for refused in case.iter().filter_map(|case| case.as_ref().err()) {
                 let is_right = match amount {
                     Some(3) => matches!(refused, Unsettled::Refused(Refusal::MoreThanDebited { refundable })
                         if refundable.get() == 1),
@@ -136,24 +136,24 @@ async fn refunds_at_once_never_exceed_the_debit() {
                 assert!(is_right, "{amount:?}: {refused:?}");
             }
             let account = is_sound(&mut books, id).await;
-            let back = drawn(&told);
+            let back = drawn(&case);
             assert_eq!((account.used.get(), account.subscription.left.get()), (10 - back, 15 + back));
         }
     }
 }
 
 #[tokio::test]
-async fn one_refund_sent_many_times_at_once_is_one() {
+async fn one_refund_sent_many_times_simultaneously_is_one() {
     for _ in 0..6 {
-        let mut books = Books::new().await;
+        let mut books = TestLedger::new().await;
         let id = books.open(25, start()).await;
         let from = debit(&books, id, "debit", 10).await;
         let processes: Vec<_> = (0..16).map(|_| books.restarted()).collect();
-        let told =
+        let case =
             join_all(processes.iter().map(|process| refund(process, id, (&from, "same"), Some(4)))).await;
-        let receipts: Vec<_> = told.iter().flatten().map(|taken| taken.settled.receipt.clone()).collect();
+        let receipts: Vec<_> = case.iter().flatten().map(|taken| taken.settled.receipt.clone()).collect();
         assert!(!receipts.is_empty() && receipts.iter().all(|receipt| *receipt == receipts[0]));
-        for late in told.into_iter().filter_map(Result::err) {
+        for late in case.into_iter().filter_map(Result::err) {
             assert!(matches!(late, Unsettled::InProgress), "{late:?}");
         }
         let again = refund(&books.restarted(), id, (&from, "same"), Some(4)).await.unwrap();
@@ -162,12 +162,12 @@ async fn one_refund_sent_many_times_at_once_is_one() {
     }
 }
 
-/// A capture and a release that reached us in time, and somebody who finds that the hold has ended.
+/// A capture and a release that were received in time, and a job that finds that the hold has ended.
 #[tokio::test]
-async fn of_those_who_end_a_hold_one_wins() {
+async fn one_of_several_ends_of_a_hold_wins() {
     let mut winners = BTreeSet::new();
     for round in 0..40 {
-        let mut books = Books::new().await;
+        let mut books = TestLedger::new().await;
         let id = books.open(25, start()).await;
         let from = held(&books, id, "hold", 8).await;
         let [one, other, third] = [books.restarted(), books.restarted(), books.restarted()];
@@ -204,11 +204,11 @@ async fn of_those_who_end_a_hold_one_wins() {
         assert_eq!(pot.parts(), 1, "round {round}");
         let status = pot.status(end());
         winners.insert(status.as_str());
-        for (told, mine) in [(captured, HoldStatus::Captured), (released, HoldStatus::Released)] {
-            match told {
+        for (case, mine) in [(captured, HoldStatus::Captured), (released, HoldStatus::Released)] {
+            match case {
                 Ok(_) => assert_eq!(status, mine, "round {round}"),
-                Err(Unsettled::Refused(Refusal::HoldClosed(told))) => {
-                    assert_eq!(told, status, "round {round}")
+                Err(Unsettled::Refused(Refusal::HoldClosed(case))) => {
+                    assert_eq!(case, status, "round {round}")
                 }
                 other => panic!("round {round}: {other:?}"),
             }
@@ -218,10 +218,10 @@ async fn of_those_who_end_a_hold_one_wins() {
         assert_eq!((account.held.get(), account.used.get()), (0, used), "round {round}");
         assert_eq!(account.subscription.left.get(), 25 - used, "round {round}");
     }
-    assert!(winners.len() > 1, "not always the same: {winners:?}");
+    assert!(winners.len() > 1, "every kind of end must win once: {winners:?}");
 }
 
-/// Who comes a moment later differs from round to round.
+/// Delays another client in each round.
 async fn pause(round: u32, who: u32) {
     for _ in 0..(round / 3 + who * 7 + round * who) % 9 {
         tokio::task::yield_now().await;
@@ -232,9 +232,9 @@ async fn pause(round: u32, who: u32) {
 }
 
 #[tokio::test]
-async fn captures_at_once_never_exceed_the_hold() {
+async fn simultaneous_captures_never_exceed_the_hold() {
     for _ in 0..6 {
-        let mut books = Books::new().await;
+        let mut books = TestLedger::new().await;
         let id = books.open(25, start()).await;
         let from = held(&books, id, "hold", 10).await;
         let processes: Vec<_> = (0..12).map(|_| books.restarted()).collect();
@@ -242,9 +242,9 @@ async fn captures_at_once_never_exceed_the_hold() {
         let all = processes.iter().zip(&names).map(|(process, name)| {
             settled(|| draw(process, id, (&from, name), (Why::Capture, Some(3)), start()))
         });
-        let told = join_all(all).await;
-        assert_eq!((told.iter().flatten().count(), drawn(&told)), (3, 9));
-        for refused in told.into_iter().filter_map(Result::err) {
+        let case = join_all(all).await;
+        assert_eq!((case.iter().flatten().count(), drawn(&case)), (3, 9));
+        for refused in case.into_iter().filter_map(Result::err) {
             let short = Refusal::MoreThanHeld {
                 required: Credits::try_from(3).unwrap(),
                 available: Credits::try_from(1).unwrap(),
@@ -256,11 +256,11 @@ async fn captures_at_once_never_exceed_the_hold() {
     }
 }
 
-/// One key for two requests at the same time has at most one effect, and keeps nothing back.
+/// Two requests under one key at the same time have one effect at most, and reserve nothing.
 #[tokio::test]
-async fn a_key_for_two_requests_at_once_is_one_of_them() {
+async fn one_key_for_two_simultaneous_requests_serves_one() {
     for round in 0..12 {
-        let mut books = Books::new().await;
+        let mut books = TestLedger::new().await;
         let id = books.open(25, start()).await;
         let (first, second) = (debit(&books, id, "one", 5).await, debit(&books, id, "two", 6).await);
         let [one, other] = [books.restarted(), books.restarted()];
@@ -268,10 +268,10 @@ async fn a_key_for_two_requests_at_once_is_one_of_them() {
             refund(&one, id, (&first, "same"), None),
             refund(&other, id, (&second, "same"), None),
         );
-        let won = [&mine, &theirs].into_iter().filter(|told| told.is_ok()).count();
+        let won = [&mine, &theirs].into_iter().filter(|case| case.is_ok()).count();
         assert_eq!(won, 1, "round {round}: {mine:?} {theirs:?}");
-        for told in [mine, theirs].into_iter().filter_map(Result::err) {
-            assert!(matches!(told, Unsettled::KeyReused), "{told:?}");
+        for case in [mine, theirs].into_iter().filter_map(Result::err) {
+            assert!(matches!(case, Unsettled::KeyReused), "{case:?}");
         }
         for (debit, whole) in [(&first, 5), (&second, 6)] {
             let pot = books.ledger.pot(id, debit.entry.id).await.unwrap();
@@ -286,23 +286,23 @@ async fn a_key_for_two_requests_at_once_is_one_of_them() {
 }
 
 #[tokio::test]
-async fn the_same_asked_many_times_at_once_is_charged_once() {
+async fn simultaneous_deduplicated_charges_are_charged_once() {
     for _ in 0..6 {
-        let mut books = Books::new().await;
+        let mut books = TestLedger::new().await;
         let id = books.open(100, start()).await;
         let processes: Vec<_> = (0..16).map(|_| books.restarted()).collect();
         let names: Vec<_> = (0..16).map(|n| format!("once-{n}")).collect();
-        let told =
+        let case =
             join_all(processes.iter().zip(&names).map(|(process, name)| once(process, id, name))).await;
-        let paid: BTreeSet<_> = told.iter().flatten().map(|(paid, _)| *paid).collect();
+        let paid: BTreeSet<_> = case.iter().flatten().map(|(paid, _)| *paid).collect();
         assert_eq!(
-            (paid.len(), told.iter().flatten().filter(|(_, is_duplicate)| !is_duplicate).count()),
+            (paid.len(), case.iter().flatten().filter(|(_, is_duplicate)| !is_duplicate).count()),
             (1, 1)
         );
-        for late in told.iter().filter_map(|told| told.as_ref().err()) {
+        for late in case.iter().filter_map(|case| case.as_ref().err()) {
             assert!(matches!(late, Unsettled::InProgress), "{late:?}");
         }
-        for (name, before) in names.iter().zip(told) {
+        for (name, before) in names.iter().zip(case) {
             let again = once(&books.restarted(), id, name).await.unwrap();
             assert!(paid.contains(&again.0));
             assert!(before.is_err() || again == before.unwrap());
@@ -313,7 +313,7 @@ async fn the_same_asked_many_times_at_once_is_charged_once() {
         let (anew, is_duplicate) = once(&books.restarted(), id, "anew").await.unwrap();
         assert!(!is_duplicate && !paid.contains(&anew));
         let (first, _) = once(&books.restarted(), id, "once-0").await.unwrap();
-        assert!(paid.contains(&first), "an old key is told the old answer");
+        assert!(paid.contains(&first), "an old key gets the old answer");
     }
 }
 
@@ -329,13 +329,13 @@ async fn once(ledger: &Ledger, id: AccountId, name: &str) -> Result<(domain::Ent
     Ok((once.settled.receipt.entry.id, once.is_duplicate))
 }
 
-/// A part that is put back, for the account was frozen, is there for whoever ends the hold after it; and a draw
-/// that broke off comes before the next.
+/// A part that is returned because the account was frozen is available when the hold ends; and an interrupted
+/// drawdown is completed before the next.
 #[tokio::test]
-async fn what_is_put_back_is_not_lost_behind_the_end_of_a_hold() {
-    for kind in [Kind::CrashBefore, Kind::CrashAfter] {
+async fn a_returned_part_is_not_lost_when_the_hold_ends() {
+    for kind in [WriteFault::CrashBefore, WriteFault::CrashAfter] {
         for number in 0..3 {
-            let mut books = Books::new().await;
+            let mut books = TestLedger::new().await;
             let id = books.open(25, start()).await;
             let from = held(&books, id, "hold", 10).await;
             let faults = books.faults.clone().unwrap();
@@ -344,7 +344,7 @@ async fn what_is_put_back_is_not_lost_behind_the_end_of_a_hold() {
             assert!(broken.is_err());
             faults.arm(usize::MAX, kind);
             let freeze = |account: &Account, head: &Head| Ok(set_frozen(account, true, head));
-            settle(&books.ledger, id, ("freeze", "freeze"), moment(start()), freeze).await.unwrap();
+            settle(&books.ledger, id, keyed("freeze", "freeze"), moment(start()), freeze).await.unwrap();
             books.project().await;
             let later = start() + Duration::seconds(30);
             let mut ended = draw(&books.restarted(), id, (&from, "end"), (Why::Release, None), later).await;

@@ -1,4 +1,4 @@
-//! Many processes that share nothing change one account at the same moment, and all of them succeed.
+//! Several processes without shared caches change one account at the same time, and every change succeeds.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use domain::{
     grant,
 };
 use serde_json::json;
-use tests::{Books, World, moment, settle, unique};
+use tests::{TestLedger, World, keyed, moment, settle, unique};
 
 const RIVALS: u64 = 32;
 const EACH: u64 = 4;
@@ -17,9 +17,9 @@ fn now() -> DateTime<Utc> {
     "2024-01-15T10:30:00Z".parse().unwrap()
 }
 
-/// Each rival has a process of its own and sends its requests one after the other.
+/// Each client has a process of its own and sends its requests one after the other.
 async fn all_succeed(
-    books: &Books,
+    books: &TestLedger,
     id: AccountId,
     decide: impl Fn(&Account, &Head) -> Result<Posting, Refusal> + Clone + Send + Sync + 'static,
 ) {
@@ -31,7 +31,7 @@ async fn all_succeed(
                 start.wait().await;
                 for number in 0..EACH {
                     let name = format!("rival-{rival}-{number}");
-                    settle(&ledger, id, (&name, &name), moment(now()), decide.clone()).await.unwrap();
+                    settle(&ledger, id, keyed(&name, &name), moment(now()), decide.clone()).await.unwrap();
                 }
             })
         })
@@ -42,8 +42,8 @@ async fn all_succeed(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn grants_at_once_all_succeed() {
-    let mut books = Books::new().await;
+async fn simultaneous_grants_all_succeed() {
+    let mut books = TestLedger::new().await;
     let id = books.open(0, now()).await;
     let gift = Grant {
         source: Source::Purchased,
@@ -62,9 +62,9 @@ async fn grants_at_once_all_succeed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn adjustments_at_once_all_succeed() {
+async fn simultaneous_adjustments_all_succeed() {
     for direction in [Direction::Credit, Direction::Debit] {
-        let mut books = Books::new().await;
+        let mut books = TestLedger::new().await;
         let id = books.open(1_000, now()).await;
         let request = Adjustment { direction, amount: Amount::try_from(3).unwrap(), source: None };
         all_succeed(&books, id, move |account, head| adjust(account, &request, head)).await;
@@ -78,7 +78,7 @@ async fn adjustments_at_once_all_succeed() {
 
 /// Over HTTP, as an operator sends them.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_operators_requests_at_once_all_succeed() {
+async fn simultaneous_requests_of_an_operator_all_succeed() {
     let world = Arc::new(World::at("2024-01-15T10:30:00Z").await);
     let org = world.open(1_000).await;
     let calls: Vec<_> = (0..RIVALS)

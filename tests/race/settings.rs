@@ -1,10 +1,10 @@
-//! Settings that are set side by side, late, or of an older reading.
+//! Settings that are changed simultaneously, late, or based on an older version.
 
 use std::sync::Arc;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, Org, World, send, unique};
+use tests::{ApiAnswer, Org, World, send, unique};
 use tokio::task::JoinSet;
 
 const RECHARGE: &str = "/api/v3/credits/auto-recharge";
@@ -16,7 +16,7 @@ async fn world(allowance: u64) -> (World, Org) {
     (world, org)
 }
 
-/// The seed's configuration.
+/// The configuration of the seed document.
 fn seed(threshold: u64) -> Value {
     json!({ "enabled": true, "threshold": threshold, "amount": 500, "paymentMethod": "card_xyz123" })
 }
@@ -27,9 +27,9 @@ async fn spend(world: &World, org: &Org, amount: u64) {
     world.settle().await;
 }
 
-/// Switched off where it was never on, nothing has gone wrong and nothing is kept.
+/// Switching auto-recharge off where it was never on is no error and stores nothing.
 #[tokio::test]
-async fn switching_off_what_was_never_made_is_no_error() {
+async fn switching_off_unset_auto_recharge_is_no_error() {
     let (world, org) = world(5).await;
     let before = world.get(RECHARGE, &org.key).await.data();
     for body in [json!({ "enabled": false }), json!({})] {
@@ -42,9 +42,9 @@ async fn switching_off_what_was_never_made_is_no_error() {
     );
 }
 
-/// Settings set side by side all succeed.
+/// Simultaneous changes of settings all succeed.
 #[tokio::test(flavor = "multi_thread")]
-async fn settings_that_are_set_side_by_side_are_all_set() {
+async fn simultaneous_settings_are_all_stored() {
     let (world, org) = world(5).await;
     let world = Arc::new(world);
     let bodies = |number: u64| {
@@ -64,13 +64,14 @@ async fn settings_that_are_set_side_by_side_are_all_set() {
     }
 }
 
-async fn put_if(world: &World, (path, key): (&str, &str), tag: &str, body: &Value) -> Answer {
+async fn put_if(world: &World, (path, key): (&str, &str), tag: &str, body: &Value) -> ApiAnswer {
     send(world.request(Method::PUT, path, key).header("If-Match", tag).json(body)).await
 }
 
-/// A change that was made of what was read, and not of what somebody else has set since.
+/// A conditional change applies to the version that was read, and not to one that another request has written
+/// since.
 #[tokio::test]
-async fn settings_are_changed_as_they_were_read() {
+async fn settings_are_changed_at_the_version_that_was_read() {
     let (world, org) = world(105).await;
     for (path, on, off) in [
         (RECHARGE, seed(100), json!({ "enabled": false })),
@@ -101,9 +102,9 @@ async fn settings_are_changed_as_they_were_read() {
     }
 }
 
-/// Of changes made side by side of what was read once, one is made.
+/// Of simultaneous changes that are based on one version, one succeeds.
 #[tokio::test(flavor = "multi_thread")]
-async fn of_changes_of_one_reading_one_is_made() {
+async fn of_changes_based_on_one_version_one_succeeds() {
     let (world, org) = world(500).await;
     let world = Arc::new(world);
     for path in [RECHARGE, ALERTS] {
@@ -125,9 +126,9 @@ async fn of_changes_of_one_reading_one_is_made() {
     }
 }
 
-/// What auto-recharge does by itself does not make its owner's next change a stale one; that it switches itself off does.
+/// Auto-recharge's own progress does not make its owner's next change stale; that it switches itself off does.
 #[tokio::test]
-async fn only_what_is_set_changes_the_tag() {
+async fn only_settings_change_the_tag() {
     let (world, org) = world(105).await;
     world.put(RECHARGE, &org.key, &seed(100)).await.data();
     let tag = async || world.get(RECHARGE, &org.key).await.header("etag").unwrap().to_owned();

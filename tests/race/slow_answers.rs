@@ -1,15 +1,16 @@
-//! A request is answered after others that began later.
+//! A slow request that is answered after a later one.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{ClaimKey, Fingerprint, IdempotencyKey};
 use store::{Begun, Changes, ClaimsOf, Moment, Start};
-use tests::{Books, backends, moment};
+use tests::{TestLedger, backends, moment};
 
-/// A slow request that is answered after a later one does not make way for what broke off between them.
+/// A slow request that is answered after a later one does not let a request that was interrupted between them undo
+/// the later one.
 #[tokio::test]
 async fn a_slow_answer_does_not_forget_a_later_change() {
     for backend in backends() {
-        let books = Books::on(backend.as_deref()).await;
+        let books = TestLedger::on(backend.as_deref()).await;
         let start: DateTime<Utc> = "2024-01-15T10:30:00Z".parse().unwrap();
         let of = ClaimsOf::Account(books.open(10, start).await);
         let of = |name: &str| {

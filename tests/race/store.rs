@@ -1,28 +1,30 @@
-//! Races on the store itself, on every DynamoDB there is.
+//! Races in the store, on every available DynamoDB.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use domain::{Amount, Consume, Credits, Grant, Operation, Origin, Refusal, Source, consume, grant};
 use store::Unsettled;
-use tests::{Books, backends, moment, settle};
+use tests::{TestLedger, backends, keyed, moment, settle};
 
-/// Functions that remember nothing of one another, on one account: exactly as many debits as there
-/// are credits, rows without a gap, and the buckets emptied in their order.
+/// Processes without shared caches debit one account: exactly as many debits succeed as there are credits, rows
+/// have no gap, and the buckets are emptied in order.
 #[tokio::test(flavor = "multi_thread")]
-async fn processes_that_share_nothing_never_oversell() {
+async fn processes_without_shared_caches_never_oversell() {
     let now: DateTime<Utc> = "2024-01-15T10:30:00Z".parse().unwrap();
     for backend in backends() {
-        let mut books = Books::on(backend.as_deref()).await;
+        let mut books = TestLedger::on(backend.as_deref()).await;
         let id = books.open(20, now).await;
         for (key, source, amount) in
             [("g1", Source::Bonus, 9), ("g2", Source::Purchased, 30), ("g3", Source::Purchased, 1)]
         {
             let amount = Amount::try_from(amount).unwrap();
             let gift = Grant { source, amount, service: None, expires_at: None, origin: Origin::Operator };
-            settle(&books.ledger, id, (key, key), moment(now), |account, head| grant(account, &gift, head))
-                .await
-                .unwrap();
+            settle(&books.ledger, id, keyed(key, key), moment(now), |account, head| {
+                grant(account, &gift, head)
+            })
+            .await
+            .unwrap();
         }
         let processes: Vec<_> = (0..16)
             .map(|process| {
@@ -35,7 +37,7 @@ async fn processes_that_share_nothing_never_oversell() {
                         let request =
                             Consume { operation, amount: Credits::try_from(1).unwrap(), service: None };
                         let decide = |account: &_, head: &_| consume(account, &request, head);
-                        match settle(&ledger, id, (&key, &key), moment(now), decide).await {
+                        match settle(&ledger, id, keyed(&key, &key), moment(now), decide).await {
                             Ok(_) => taken += 1,
                             Err(Unsettled::Refused(Refusal::InsufficientCredits { .. })) => (),
                             Err(other) => panic!("{other:?}"),
@@ -59,12 +61,12 @@ async fn processes_that_share_nothing_never_oversell() {
     }
 }
 
-/// A warm process that remembers a lot as full gives to it after others have emptied it and had it
-/// forgotten: it is decided again, and the caller hears of nothing.
+/// A warm process grants to a lot that it has cached as full after others emptied and removed it: the store decides
+/// again, and the caller notices nothing.
 #[tokio::test]
-async fn a_lot_that_was_forgotten_meanwhile_is_not_given_to() {
+async fn a_lot_that_was_removed_meanwhile_gets_no_grant() {
     for backend in backends() {
-        let books = Books::on(backend.as_deref()).await;
+        let books = TestLedger::on(backend.as_deref()).await;
         let now = "2024-01-15T10:30:00Z".parse().unwrap();
         let id = books.open(0, now).await;
         let give = |source| Grant {
@@ -78,23 +80,27 @@ async fn a_lot_that_was_forgotten_meanwhile_is_not_given_to() {
         for (key, gift) in
             [("1", &purchased), ("2", &purchased), ("3", &purchased), ("4", &purchased), ("5", &bonus)]
         {
-            settle(&books.ledger, id, (key, key), moment(now), |account, head| grant(account, gift, head))
-                .await
-                .unwrap();
+            settle(&books.ledger, id, keyed(key, key), moment(now), |account, head| {
+                grant(account, gift, head)
+            })
+            .await
+            .unwrap();
         }
         let all = Consume {
             operation: Operation::try_from("x".to_owned()).unwrap(),
             amount: Credits::try_from(5).unwrap(),
             service: None,
         };
-        settle(&books.restarted(), id, ("all", "all"), moment(now), |account, head| {
+        settle(&books.restarted(), id, keyed("all", "all"), moment(now), |account, head| {
             consume(account, &all, head)
         })
         .await
         .unwrap();
-        settle(&books.ledger, id, ("6", "6"), moment(now), |account, head| grant(account, &purchased, head))
-            .await
-            .unwrap();
+        settle(&books.ledger, id, keyed("6", "6"), moment(now), |account, head| {
+            grant(account, &purchased, head)
+        })
+        .await
+        .unwrap();
         let account = books.ledger.account(id).await.unwrap().unwrap();
         assert_eq!(account.balance(now).purchased.get(), 1);
     }

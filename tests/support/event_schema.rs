@@ -1,3 +1,5 @@
+//! The JSON Schemas of events, and checks against them.
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -6,7 +8,7 @@ use std::sync::LazyLock;
 use jsonschema::Validator;
 use serde_json::Value;
 
-/// What `infra/events` says of each event, by the name of its file.
+/// The schemas in `infra/events`, by event name.
 pub static EVENT_SCHEMAS: LazyLock<BTreeMap<String, Value>> = LazyLock::new(|| {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/events");
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -21,16 +23,16 @@ static VALIDATORS: LazyLock<BTreeMap<&str, Validator>> = LazyLock::new(|| {
     made.collect()
 });
 
-/// What is wrong with the whole body of an event, by the schema of the event that it says it is.
+/// The problems of an event's whole body, by the schema of its `event` field.
 pub fn event_problems(event: &Value) -> Vec<String> {
     let Some(validator) = event["event"].as_str().and_then(|name| VALIDATORS.get(name)) else {
         return vec![format!("no schema is there for {}", event["event"])];
     };
-    let told = validator.iter_errors(event).map(|error| format!("{}: {error}", error.instance_path()));
-    told.collect()
+    let case = validator.iter_errors(event).map(|error| format!("{}: {error}", error.instance_path()));
+    case.collect()
 }
 
-/// Holds the whole body of an event (of a delivery, or as the feed lists it) against its schema.
+/// Checks the whole body of an event (as delivered, or as the feed lists it) against its schema.
 #[track_caller]
 pub fn assert_event(event: &Value) {
     let problems = event_problems(event);

@@ -1,3 +1,5 @@
+//! A ledger in tables of its own, on the embedded engine or on another DynamoDB.
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -19,25 +21,25 @@ use store::{Activity, Ledger, Moment, Query, Settings, Settled, Unsettled, rando
 
 use crate::{Faults, UnitMeter};
 
-/// An item as the table has it.
-pub type Item = HashMap<String, AttributeValue>;
+/// An item as it is stored.
+pub type TableItem = HashMap<String, AttributeValue>;
 
-/// A ledger of one's own, in fresh tables.
-pub struct Books {
+/// A ledger in new tables of its own, with its stream and projector.
+pub struct TestLedger {
     /// The ledger under test.
     pub ledger: Ledger,
-    /// What carries out the projector's duty.
+    /// Runs the projector on the stream.
     pub follower: Follower,
-    /// The wire, where the ledger stands on the embedded engine.
+    /// The faulty connection, if the ledger is on the embedded engine.
     pub faults: Option<Faults>,
     config: Config,
     table: String,
     streams: aws_sdk_dynamodbstreams::Client,
 }
 
-/// The DynamoDBs that store tests run on: the embedded engine; the one that `SCRIP_SECOND_DYNAMODB`
-/// names, which `cargo xtask test` always does; and the one that `SCRIP_THIRD_DYNAMODB` names, for
-/// whoever has AWS's own DynamoDB Local at hand.
+/// The DynamoDBs that store tests run on: the embedded engine (`None`), and the endpoints that
+/// `SCRIP_SECOND_DYNAMODB` (set by `cargo xtask test`) and `SCRIP_THIRD_DYNAMODB` (for example AWS's DynamoDB
+/// Local) name.
 pub fn backends() -> Vec<Option<String>> {
     let others = ["SCRIP_SECOND_DYNAMODB", "SCRIP_THIRD_DYNAMODB"]
         .into_iter()
@@ -45,37 +47,43 @@ pub fn backends() -> Vec<Option<String>> {
     std::iter::once(None).chain(others.map(Some)).collect()
 }
 
-/// Queues that nobody listens to.
-struct Unheard;
+/// A queue and event bus that discard everything.
+struct DiscardEverything;
 
 #[async_trait::async_trait]
-impl<M: Sync> Queue<M> for Unheard {
+impl<M: Sync> Queue<M> for DiscardEverything {
     async fn send(&self, _: &M, _: u16) -> Result<(), QueueError> {
         Ok(())
     }
 }
 
 #[async_trait::async_trait]
-impl Bus for Unheard {
+impl Bus for DiscardEverything {
     async fn publish(&self, _: &[Published]) -> Result<(), Unpublished> {
         Ok(())
     }
 }
 
-/// What the projector works with where nobody listens.
+/// The projector's dependencies besides the ledger, with queues and a bus that discard everything.
 #[must_use]
 pub fn others(activity: &Activity) -> Others<'_> {
     let moment = moment(DateTime::UNIX_EPOCH);
-    Others { activity, bus: &Unheard, recharges: &Unheard, tasks: &Unheard, moment }
+    Others {
+        activity,
+        bus: &DiscardEverything,
+        recharges: &DiscardEverything,
+        tasks: &DiscardEverything,
+        moment,
+    }
 }
 
-impl Books {
-    /// Fresh books on the embedded engine.
+impl TestLedger {
+    /// A new ledger on the embedded engine.
     pub async fn new() -> Self {
         Self::on(None).await
     }
 
-    /// Fresh books on the DynamoDB at `endpoint`, or on the embedded engine.
+    /// A new ledger on the DynamoDB at `endpoint`, or on the embedded engine.
     pub async fn on(endpoint: Option<&str>) -> Self {
         let table = format!("ledger-{:x}", random());
         let retries = RetryConfig::standard().with_initial_backoff(Duration::from_millis(1));
@@ -109,29 +117,29 @@ impl Books {
         Self { ledger: Ledger::new(&config, table.clone()), follower, faults, config, table, streams }
     }
 
-    /// The same table as a function sees it that has just started: it remembers nothing.
+    /// The ledger as a newly started function sees it, with empty caches.
     pub fn restarted(&self) -> Ledger {
         Ledger::new(&self.config, self.table.clone())
     }
 
-    /// The same, with a meter of what it asks of the table.
+    /// A newly started ledger, and a meter of its requests.
     pub fn metered(&self) -> (Ledger, UnitMeter) {
         let meter = UnitMeter::default();
         let config = self.config.to_builder().interceptor(meter.clone()).build();
         (Ledger::new(&config, self.table.clone()), meter)
     }
 
-    /// The settings of the same books, as a function sees them that has just started.
+    /// The settings table, as a newly started function sees it.
     pub fn settings(&self) -> Settings {
         Settings::new(&self.config, format!("{}-settings", self.table))
     }
 
-    /// The activity of the same books.
+    /// The activity table.
     pub fn activity(&self) -> Activity {
         Activity::new(&self.config, format!("{}-activity", self.table))
     }
 
-    /// Opens an account with a monthly allowance, and books its first month.
+    /// Opens an account with a monthly allowance and books its first month.
     pub async fn open(&self, allowance: u64, now: DateTime<Utc>) -> AccountId {
         let id = AccountId { org: OrgId::new(now, random()), mode: Mode::Live };
         let allowance = Allowance::Monthly(Credits::try_from(allowance).unwrap());
@@ -140,7 +148,7 @@ impl Books {
         id
     }
 
-    /// How many write units a write of the account costs as it is now: DynamoDB counts the whole item.
+    /// The write units of one write of the account's item: DynamoDB counts the whole item.
     pub async fn units_of(&self, id: AccountId) -> f64 {
         use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 
@@ -152,24 +160,25 @@ impl Books {
         update.send().await.unwrap().consumed_capacity.unwrap().capacity_units.unwrap()
     }
 
-    /// Works the stream off.
+    /// Projects every record of the stream.
     pub async fn project(&mut self) {
         let activity = self.activity();
         self.follower.drain(&self.ledger, &others(&activity)).await.unwrap();
     }
 
-    /// Works off records as one batch, in a process of its own; the place of the first that has to come again.
+    /// Projects records as one batch through `ledger`; returns the position of the first that has to be
+    /// delivered again.
     pub async fn deliver(&self, ledger: &Ledger, records: &[Record]) -> Option<String> {
         project(ledger, &others(&self.activity()), records.iter().cloned()).await
     }
 
-    /// A client of the table's stream, and the stream's name.
+    /// A client of the table's stream, and the stream's ARN.
     pub async fn stream(&self) -> (aws_sdk_dynamodbstreams::Client, String) {
         let streams = self.streams.list_streams().table_name(&self.table).send().await.unwrap();
         (self.streams.clone(), streams.streams()[0].stream_arn().unwrap().to_owned())
     }
 
-    /// Every record of the stream, from its beginning.
+    /// Every record of the stream, oldest first.
     pub async fn records(&self) -> Vec<Record> {
         let (_, stream) = self.stream().await;
         let described = self.streams.describe_stream().stream_arn(&stream).send().await.unwrap();
@@ -194,17 +203,17 @@ impl Books {
         records
     }
 
-    /// The items of one partition, as somebody sees them who has the table in hand.
-    pub async fn items(&self, partition: &str) -> Vec<Item> {
+    /// The items of one partition of the ledger table.
+    pub async fn items(&self, partition: &str) -> Vec<TableItem> {
         self.items_in(&self.table, partition).await
     }
 
-    /// The same of the table of activity.
-    pub async fn activity_items(&self, partition: &str) -> Vec<Item> {
+    /// The items of one partition of the activity table.
+    pub async fn activity_items(&self, partition: &str) -> Vec<TableItem> {
         self.items_in(&format!("{}-activity", self.table), partition).await
     }
 
-    async fn items_in(&self, table: &str, partition: &str) -> Vec<Item> {
+    async fn items_in(&self, table: &str, partition: &str) -> Vec<TableItem> {
         let (mut items, mut after) = (Vec::new(), None);
         loop {
             let query = self.client().query().table_name(table).consistent_read(true);
@@ -219,32 +228,32 @@ impl Books {
         }
     }
 
-    /// Writes an item by hand, over whatever stands there.
-    pub async fn write(&self, item: &Item) {
+    /// Puts an item into the ledger table unconditionally.
+    pub async fn write(&self, item: &TableItem) {
         self.write_in(&self.table, item).await;
     }
 
-    /// The same in the table of activity.
-    pub async fn write_activity(&self, item: &Item) {
+    /// Puts an item into the activity table unconditionally.
+    pub async fn write_activity(&self, item: &TableItem) {
         self.write_in(&format!("{}-activity", self.table), item).await;
     }
 
-    async fn write_in(&self, table: &str, item: &Item) {
+    async fn write_in(&self, table: &str, item: &TableItem) {
         let put = self.client().put_item().table_name(table).set_item(Some(item.clone()));
         put.send().await.unwrap();
     }
 
-    /// Deletes an item by hand.
-    pub async fn delete(&self, item: &Item) {
+    /// Deletes an item of the ledger table.
+    pub async fn delete(&self, item: &TableItem) {
         self.delete_in(&self.table, item).await;
     }
 
-    /// The same in the table of activity.
-    pub async fn delete_activity(&self, item: &Item) {
+    /// Deletes an item of the activity table.
+    pub async fn delete_activity(&self, item: &TableItem) {
         self.delete_in(&format!("{}-activity", self.table), item).await;
     }
 
-    async fn delete_in(&self, table: &str, item: &Item) {
+    async fn delete_in(&self, table: &str, item: &TableItem) {
         let key = ["pk", "sk"].map(|name| (name.to_owned(), item[name].clone()));
         let delete = self.client().delete_item().table_name(table).set_key(Some(HashMap::from(key)));
         delete.send().await.unwrap();
@@ -269,23 +278,35 @@ impl Books {
     }
 }
 
-/// A request under `key`, settled on `ledger`.
+/// A request's idempotency key, and its body in short.
+#[derive(Clone, Copy, Debug)]
+pub struct Keyed<'a> {
+    key: &'a str,
+    body: &'a str,
+}
+
+/// A request with this body under this idempotency key.
+pub fn keyed<'a>(key: &'a str, body: &'a str) -> Keyed<'a> {
+    Keyed { key, body }
+}
+
+/// Settles a request under an idempotency key.
 ///
 /// # Errors
 /// Those of [`Ledger::settle`].
 pub async fn settle(
     ledger: &Ledger,
     id: AccountId,
-    (key, body): (&str, &str),
+    request: Keyed<'_>,
     moment: Moment,
     decide: impl Fn(&Account, &Head) -> Result<Posting, Refusal> + Send + Sync,
 ) -> Result<Settled, Unsettled> {
-    let key = ClaimKey::Caller(IdempotencyKey::try_from(key.to_owned()).unwrap());
+    let key = ClaimKey::Caller(IdempotencyKey::try_from(request.key.to_owned()).unwrap());
     let details = Details::default();
-    ledger.settle(id, (&key, &Fingerprint(body.to_owned()), &details), moment, decide).await
+    ledger.settle(id, (&key, &Fingerprint(request.body.to_owned()), &details), moment, decide).await
 }
 
-/// Both clocks at `now`.
+/// A moment whose two clocks both say `now`.
 pub fn moment(now: DateTime<Utc>) -> Moment {
     Moment { now, wall: now }
 }

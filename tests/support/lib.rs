@@ -1,5 +1,5 @@
-//! What the tests share: a local machine ([`World`]), a ledger in tables of its own ([`Books`]), and doubles of what
-//! lies outside.
+//! Support for tests: a local machine ([`World`]), a ledger in tables of its own ([`TestLedger`]), and doubles of
+//! external services.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::unwrap_used,
@@ -7,6 +7,7 @@
     reason = "a test whose world can't be made fails"
 )]
 
+mod clock;
 mod dice;
 mod event_schema;
 mod faults;
@@ -17,19 +18,22 @@ mod process_operator;
 mod provider;
 mod queues;
 mod receiver;
+mod request;
 pub mod stripe_double;
 #[expect(clippy::float_arithmetic, reason = "capacity units are fractions")]
 mod units;
 mod world;
 
+pub use clock::ManualClock;
 pub use dice::Dice;
 pub use event_schema::{EVENT_SCHEMAS, assert_event, event_problems};
-pub use faults::{Faults, Kind};
-pub use ledger::{Books, Item, backends, moment, others, settle};
+pub use faults::{Faults, WriteFault};
+pub use ledger::{Keyed, TableItem, TestLedger, backends, keyed, moment, others, settle};
 pub use log::AlarmLog;
-pub use process::{Shop, count};
-pub use provider::{Bank, BankFault, Fault};
-pub use queues::Heard;
-pub use receiver::{Received, Receiver};
+pub use process::{TestProcess, count};
+pub use provider::{CallFault, FaultAt, FlakyProvider};
+pub use queues::PublishedEvents;
+pub use receiver::{ReceivedWebhook, Receiver};
+pub use request::ApiRequest;
 pub use units::{UnitMeter, Units};
-pub use world::{Answer, EVERY_SCOPE, Org, PATIENCE, World, client, line_of, send, unique};
+pub use world::{ApiAnswer, EVERY_SCOPE, Org, PATIENCE, World, client, line_of, send, unique};

@@ -1,14 +1,14 @@
-//! What the code under test logs.
+//! The log of the code under test.
 
 use std::io;
 use std::sync::{Arc, Mutex};
 
-/// The lines of the log of this thread.
+/// What the current thread has logged at WARN and above.
 #[derive(Clone, Default)]
 pub struct AlarmLog(Arc<Mutex<Vec<u8>>>);
 
 impl AlarmLog {
-    /// Hears what is logged until the guard is dropped.
+    /// Captures what this thread logs until the guard is dropped.
     pub fn hear() -> (Self, tracing::subscriber::DefaultGuard) {
         let log = Self::default();
         let writer = log.clone();

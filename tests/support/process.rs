@@ -1,3 +1,5 @@
+//! Processes that a test can kill, with a database and a payment provider that outlive them.
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::atomic::AtomicUsize;
@@ -14,7 +16,7 @@ use http::{Method, Request};
 use jobs::Task;
 use ports::NoSeal;
 use projector::{Record, project};
-use scrip_http::{App, Clock, finish};
+use scrip_http::{App, finish};
 use scrip_payments::simulated::{Memory, Notice, Voice};
 use scrip_payments::{Providers, Simulated, sign};
 use scrip_webhooks::Sender;
@@ -23,71 +25,57 @@ use store::{Listed, Moment, Organisation, random};
 use tokio::sync::Barrier;
 use tower::ServiceExt;
 
-use crate::provider::{Bank, Meeting, Script};
-use crate::queues::{Heard, Listeners, Sent, Woken};
-use crate::{Books, Fault, Faults, Kind};
+use crate::provider::{CallScript, FlakyProvider, Meeting};
+use crate::queues::{Listeners, PublishedEvents, RechargeRequests, RenewalTasks};
+use crate::{ApiRequest, FaultAt, Faults, ManualClock, TestLedger, WriteFault};
 
-/// What the payment company signs its events with.
-const SECRET: &str = "whsec_of_the_shop";
+/// The secret that the payment provider signs its events with.
+const SECRET: &str = "whsec_of_the_provider";
 
-/// A clock for both times, moved by hand.
-#[derive(Clone)]
-struct Hand(Arc<Mutex<DateTime<Utc>>>);
-
-impl Clock for Hand {
-    fn now(&self) -> DateTime<Utc> {
-        *self.0.lock().unwrap()
-    }
-
-    fn moment(&self) -> Moment {
-        Moment { now: self.now(), wall: self.now() }
-    }
-}
-
-/// The functions that sell credits, in processes that can be ended, on one database and before one
-/// payment company, which outlive them.
-pub struct Shop {
+/// A process with the functions of payments that a test can kill at any write or provider call. The database and
+/// the payment provider outlive it.
+pub struct TestProcess {
     /// The database.
-    pub books: Books,
-    /// The payment company.
-    pub company: Simulated,
-    /// The wire to the database; with it a process ends.
+    pub books: TestLedger,
+    /// The payment provider.
+    pub provider: Simulated,
+    /// The connection to the database; killing it ends the process.
     pub faults: Faults,
-    clock: Hand,
-    woken: Woken,
-    /// What the projector has published.
-    pub published: Heard,
-    sent: Sent,
+    clock: ManualClock,
+    woken: RechargeRequests,
+    /// The events that the projector has published.
+    pub published: PublishedEvents,
+    sent: RenewalTasks,
     notices: Arc<Mutex<Vec<Notice>>>,
-    calls: Arc<Mutex<Script>>,
+    calls: Arc<Mutex<CallScript>>,
     meeting: Arc<Mutex<Option<Meeting>>>,
 }
 
-impl Shop {
-    /// A shop without customers.
+impl TestProcess {
+    /// A database with the catalogue and without customers.
     pub async fn open(now: DateTime<Utc>) -> Self {
-        let books = Books::new().await;
+        let books = TestLedger::new().await;
         let faults = books.faults.clone().unwrap();
         books.settings().load(&local::catalogue().unwrap()).await.unwrap();
-        let clock = Hand(Arc::new(Mutex::new(now)));
+        let clock = ManualClock::at(now);
         let notices = Arc::<Mutex<Vec<Notice>>>::default();
-        let (told, time) = (notices.clone(), clock.clone());
+        let (case, time) = (notices.clone(), clock.clone());
         let voice = Voice {
             secret: SECRET.to_owned().into(),
-            listener: Box::new(move |notice| told.lock().unwrap().push(notice)),
-            now: Box::new(move || time.now()),
+            listener: Box::new(move |notice| case.lock().unwrap().push(notice)),
+            now: Box::new(move || time.time()),
         };
         let memory = Memory::Remembering { earlier: vec![], journal: None };
-        let company = Simulated::new(memory, "http://bank.example".to_owned(), Some(voice));
-        let woken = Woken::default();
-        let sent = Sent::default();
+        let provider = Simulated::new(memory, "http://bank.example".to_owned(), Some(voice));
+        let woken = RechargeRequests::default();
+        let sent = RenewalTasks::default();
         Self {
             books,
-            company,
+            provider,
             faults,
             clock,
             woken,
-            published: Heard::default(),
+            published: PublishedEvents::default(),
             sent,
             notices,
             calls: Arc::default(),
@@ -95,7 +83,7 @@ impl Shop {
         }
     }
 
-    /// A customer with a monthly allowance, and its key.
+    /// A new customer with a monthly allowance: its account and API key.
     pub async fn customer(&self, allowance: u64) -> (AccountId, String) {
         let now = self.now();
         let org = OrgId::new(now, random());
@@ -115,7 +103,7 @@ impl Shop {
         };
         settings.add_organisation(&organisation).await.unwrap();
         let id = AccountId { org, mode: Mode::Live };
-        let app = self.process();
+        let app = self.start();
         for mode in [Mode::Live, Mode::Test] {
             let id = AccountId { org, mode };
             app.ledger.open(&Account::open(id, plan.clone(), allowance, now)).await.unwrap();
@@ -138,10 +126,10 @@ impl Shop {
         (id, secret.reveal().to_owned())
     }
 
-    /// A process that has just started.
-    pub fn process(&self) -> Arc<App> {
-        let bank = Arc::new(Bank {
-            inner: self.company.clone(),
+    /// A newly started process.
+    pub fn start(&self) -> Arc<App> {
+        let bank = Arc::new(FlakyProvider {
+            inner: self.provider.clone(),
             faults: self.faults.clone(),
             script: self.calls.clone(),
             meeting: self.meeting.clone(),
@@ -162,25 +150,24 @@ impl Shop {
         })
     }
 
-    /// The time.
+    /// The time of the clock.
     pub fn now(&self) -> DateTime<Utc> {
-        self.clock.now()
+        self.clock.time()
     }
 
-    /// Lets time pass.
+    /// Advances the clock.
     pub fn pass(&self, seconds: i64) {
-        let mut now = self.clock.0.lock().unwrap();
-        *now = now.checked_add_signed(Duration::seconds(seconds)).unwrap();
+        self.clock.advance(Duration::seconds(seconds));
     }
 
-    /// From now on nothing goes wrong, neither a call of it nor a write; both are counted anew.
-    pub fn heal(&self) {
+    /// Ends all faults; writes and provider calls are counted from 0 again.
+    pub fn clear_faults(&self) {
         *self.calls.lock().unwrap() = (0, None);
-        self.faults.arm(usize::MAX, Kind::CrashBefore);
+        self.faults.arm(usize::MAX, WriteFault::CrashBefore);
     }
 
-    /// From now on the payment company answers no question for an order until `orders` questions wait. The counter
-    /// counts the questions that it answers.
+    /// The provider answers no lookup of an order until `orders` lookups wait. The counter counts the lookups
+    /// that went on.
     pub fn meet(&self, orders: usize) -> Arc<AtomicUsize> {
         let meeting = Meeting { barrier: Arc::new(Barrier::new(orders)), met: Arc::default() };
         let met = meeting.met.clone();
@@ -188,92 +175,85 @@ impl Shop {
         met
     }
 
-    /// From now on this goes wrong, and nothing else.
-    pub fn strike(&self, fault: Fault) {
-        self.heal();
+    /// From now on only `fault` occurs.
+    pub fn inject(&self, fault: FaultAt) {
+        self.clear_faults();
         match fault {
-            Fault::Write(number, kind) => self.faults.arm(number, kind),
-            Fault::Call(number, fault) => *self.calls.lock().unwrap() = (0, Some((number, fault))),
+            FaultAt::Write(number, kind) => self.faults.arm(number, kind),
+            FaultAt::Call(number, fault) => *self.calls.lock().unwrap() = (0, Some((number, fault))),
         }
     }
 
-    /// How many writes and how many calls of the payment company there were since.
+    /// The numbers of writes and of provider calls since then.
     pub fn steps(&self) -> (usize, usize) {
         (self.faults.writes(), self.calls.lock().unwrap().0)
     }
 
-    /// Sends a purchase to a fresh process; the status and the body of its answer.
+    /// Sends a purchase to a new process; returns status and body.
     pub async fn buy(&self, key: &str, name: &str, body: &Value) -> (u16, Value) {
         let request = Request::post("/api/v3/credits/purchase")
             .header("authorization", format!("Bearer {key}"))
             .header("idempotency-key", name)
             .header("content-type", "application/json")
             .body(Body::from(body.to_string()));
-        answer(finish(purchase::routes(), self.process()), request.unwrap()).await
+        answer(finish(purchase::routes(), self.start()), request.unwrap()).await
     }
 
-    /// Sends a request to a fresh process of whichever function answers it; the status and the body of its
-    /// answer.
-    pub async fn call(
-        &self,
-        (method, path): (Method, &str),
-        (key, name): (&str, &str),
-        body: &Value,
-    ) -> (u16, Value) {
-        let mut request = Request::builder().method(method.clone()).uri(path);
-        request = request.header("authorization", format!("Bearer {key}"));
-        if !name.is_empty() {
-            request = request.header("idempotency-key", name);
+    /// Sends a request to a new process of the function that serves its route; returns status and body.
+    pub async fn call(&self, call: &ApiRequest<'_>) -> (u16, Value) {
+        let mut request = Request::builder().method(call.method.clone()).uri(call.path);
+        request = request.header("authorization", format!("Bearer {}", call.api_key));
+        if let Some(key) = call.idempotency_key {
+            request = request.header("idempotency-key", key);
         }
-        let body = if method == Method::GET { Body::empty() } else { Body::from(body.to_string()) };
+        let body = call.body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
         let request = request.header("content-type", "application/json").body(body).unwrap();
-        answer(finish(local::functions(), self.process()), request).await
+        answer(finish(local::functions(), self.start()), request).await
     }
 
-    /// The round of the present month comes to an account's part of the directory.
-    pub async fn turn(&self, account: AccountId) {
+    /// Delivers the renewal task of the current month for the account's shard of the directory.
+    pub async fn renew_month(&self, account: AccountId) {
         let (month, shard) = (Period::of(self.now()), Listed::shard(account));
         self.sent.push(Task::Round { month, shard });
-        self.work().await;
+        self.run_renewal_queue().await;
     }
 
-    /// Does the tasks that can be taken, each in a fresh process; one that fails comes again later, as the queue
-    /// has it, and so do those behind it.
-    pub async fn work(&self) {
+    /// Runs the visible renewal tasks, each in a new process. A task that fails becomes visible again later, as
+    /// in the queue, and the tasks after it wait.
+    pub async fn run_renewal_queue(&self) {
         for _ in 0..10_000 {
             let Some(message) = self.sent.take(self.now()) else { return };
-            let app = self.process();
+            let app = self.start();
             if Box::pin(renewal::perform(&app, message.task, app.clock.moment())).await.is_err() {
                 self.sent.put_back(message, self.now());
                 return;
             }
         }
-        panic!("after ten thousand tasks there are still some left");
+        panic!("tasks are left after ten thousand of them");
     }
 
-    /// Delivers all events that the payment company has told so far, the latest first: they come in any
-    /// order, and each of them is delivered again later.
+    /// Delivers every event of the provider, newest first: events may arrive in any order and more than once.
     pub async fn deliver(&self) {
         self.deliver_in(true).await;
     }
 
-    /// Delivers them, the latest first or the earliest; how each was answered.
+    /// Delivers every event, newest or oldest first; returns the statuses of the answers.
     pub async fn deliver_in(&self, backwards: bool) -> Vec<u16> {
-        let mut told = self.notices.lock().unwrap().clone();
+        let mut case = self.notices.lock().unwrap().clone();
         if backwards {
-            told.reverse();
+            case.reverse();
         }
         let mut answers = Vec::new();
-        for Notice { signature, body } in told {
+        for Notice { signature, body } in case {
             let request = Request::builder().method(Method::POST).uri("/api/v3/payments/events");
             let request = request.header("stripe-signature", signature).body(Body::from(body)).unwrap();
-            let router = finish(payments::routes(), self.process());
+            let router = finish(payments::routes(), self.start());
             answers.push(answer(router, request).await.0);
         }
         answers
     }
 
-    /// The payment company sends its events again: it signs each sending at its own time.
+    /// Signs every event again, at the current time, as the provider does for each attempt.
     pub fn sign_again(&self) {
         let secret = SECRET.to_owned().into();
         for notice in self.notices.lock().unwrap().iter_mut() {
@@ -281,7 +261,7 @@ impl Shop {
         }
     }
 
-    /// Somebody changes the events on their way, and can't sign them.
+    /// Changes the bodies of the events without signing them again.
     pub fn forge(&self, from: &str, to: &str) {
         for notice in self.notices.lock().unwrap().iter_mut() {
             let body = String::from_utf8(notice.body.clone()).unwrap();
@@ -290,39 +270,39 @@ impl Shop {
         }
     }
 
-    /// Forgets the events that were told so far.
+    /// Drops the events that the provider has sent.
     pub fn forget_events(&self) {
         self.notices.lock().unwrap().clear();
     }
 
-    /// The reconcile schedule fires.
+    /// Runs `reconcile`, in a new process.
     pub async fn reconcile(&self) {
-        let app = self.process();
+        let app = self.start();
         reconcile::tick(&app, app.clock.moment()).await.ok();
     }
 
-    /// Looks after auto-recharge of an account, in a fresh process.
-    pub async fn look(&self, account: AccountId) {
-        let app = self.process();
+    /// Runs auto-recharge of an account, in a new process.
+    pub async fn run_recharge(&self, account: AccountId) {
+        let app = self.start();
         recharge::attend(&app, account, app.clock.moment()).await.ok();
     }
 
-    /// Handles the wakes that wait.
-    pub async fn attend(&self) {
+    /// Runs auto-recharge of every account in the recharge queue.
+    pub async fn run_recharge_queue(&self) {
         for account in self.woken.take_all() {
-            self.look(account).await;
+            self.run_recharge(account).await;
         }
     }
 
-    /// Works the stream off; what the projector tells others waits until they handle it.
+    /// Projects every record of the stream; what the projector enqueues waits until the test runs it.
     pub async fn project(&mut self) {
         let listeners = self.listeners();
         self.books.follower.drain(&self.books.ledger, &listeners.others()).await.unwrap();
     }
 
-    /// Works off records of the stream as one batch, in a fresh process; the place of the first that has to come
-    /// again.
-    pub async fn follow(&self, records: &[Record]) -> Option<String> {
+    /// Projects records of the stream as one batch, in a new process; returns the position of the first that
+    /// has to be delivered again.
+    pub async fn project_records(&self, records: &[Record]) -> Option<String> {
         project(&self.books.restarted(), &self.listeners().others(), records.iter().cloned()).await
     }
 
@@ -336,26 +316,26 @@ impl Shop {
         }
     }
 
-    /// Faults are over: time passes until nobody has anything left to do. Whatever falls due is done when it does:
-    /// errands by the schedule, and tasks that have failed by the queue, which brings them again.
-    pub async fn come_to_rest(&mut self) {
-        self.heal();
+    /// Ends all faults and advances the clock until no work is left: scheduled jobs run when they are due, and
+    /// failed tasks when they become visible again.
+    pub async fn run_until_idle(&mut self) {
+        self.clear_faults();
         for _ in 0..200 {
             self.project().await;
-            self.attend().await;
-            self.work().await;
+            self.run_recharge_queue().await;
+            self.run_renewal_queue().await;
             let errand = self.books.ledger.next_errand().await.unwrap();
             let Some(due) = errand.into_iter().chain(self.sent.next()).min() else { return };
             let now = self.now();
             self.pass(due.signed_duration_since(now).num_seconds().max(0).saturating_add(1));
             self.reconcile().await;
         }
-        panic!("after two hundred rounds there is still something left to do");
+        panic!("work is left after two hundred rounds");
     }
 
-    /// Payments that were taken and not given back, by transaction: credits are owed for just these.
+    /// The payments that were taken and not refunded, by transaction: credits are owed for exactly these.
     pub fn taken(&self, account: AccountId) -> BTreeMap<String, u64> {
-        let charges = self.company.charges().into_iter();
+        let charges = self.provider.charges().into_iter();
         let ours = charges.filter(|charge| {
             let taken = charge.state == scrip_payments::simulated::State::Succeeded && !charge.refunded;
             taken && charge.purchase().account == account
@@ -363,7 +343,7 @@ impl Shop {
         ours.map(|charge| (charge.transaction.to_string(), charge.price.amount())).collect()
     }
 
-    /// Purchases that the ledger has granted, by transaction.
+    /// The purchases that the ledger has granted, by transaction.
     pub async fn granted(&self, account: AccountId) -> BTreeMap<String, u64> {
         let rows = self.books.rows(account, self.now()).await;
         let bought = rows.into_iter().filter_map(|row| row.details.paid);
@@ -383,7 +363,7 @@ async fn answer(router: Router, request: Request<Body>) -> (u16, Value) {
     (status, serde_json::from_slice(&body).unwrap_or(json!(null)))
 }
 
-/// Tells a count past the test harness, which keeps what tests print to itself.
-pub fn count(told: &str) {
-    std::io::stderr().write_all(format!("{told}\n").as_bytes()).unwrap();
+/// Prints a line that the test harness does not capture.
+pub fn count(case: &str) {
+    std::io::stderr().write_all(format!("{case}\n").as_bytes()).unwrap();
 }

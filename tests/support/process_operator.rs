@@ -1,12 +1,14 @@
+//! Requests of operators to test processes.
+
 use std::collections::BTreeSet;
 
 use domain::{ApiKey, KeyId, Mode, Purchase, Secret};
 use store::random;
 
-use crate::Shop;
+use crate::TestProcess;
 
-impl Shop {
-    /// An operator's key.
+impl TestProcess {
+    /// A new operator key.
     pub async fn operator(&self) -> String {
         let mut bytes = [0u8; 34];
         bytes.iter_mut().zip(random().to_be_bytes()).for_each(|(byte, random)| *byte = random);
@@ -25,9 +27,9 @@ impl Shop {
         secret.reveal().to_owned()
     }
 
-    /// A process decides that a purchase has failed, and dies before its row says so.
+    /// A process decides that a purchase has failed, and dies before the row says so.
     pub async fn decide_failed(&self, purchase: &Purchase) {
-        let app = self.process();
+        let app = self.start();
         assert!(app.till(Mode::Live).decide_failed(purchase, app.clock.moment()).await.unwrap());
     }
 }

@@ -1,3 +1,5 @@
+//! Faults of the payment provider: a connection on which one chosen call fails.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -10,72 +12,72 @@ use scrip_payments::{
 };
 use tokio::sync::Barrier;
 
-use crate::{Faults, Kind};
+use crate::{Faults, WriteFault};
 
-/// What befalls a call of the payment company.
+/// How a call of the payment provider fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BankFault {
-    /// It does not arrive.
+pub enum CallFault {
+    /// The request is lost.
     RequestLost,
-    /// It is carried out, and its answer is lost.
+    /// The call is made and its answer is lost.
     AnswerLost,
-    /// The process dies before it.
+    /// The process dies before the call.
     CrashBefore,
-    /// The process dies after it.
+    /// The process dies after the call.
     CrashAfter,
 }
 
-/// Where something goes wrong: the n-th write or the n-th call of the payment company, counted from 0.
+/// A fault and its place: the n-th write or the n-th call of the payment provider, counted from 0.
 #[derive(Clone, Copy, Debug)]
-pub enum Fault {
+pub enum FaultAt {
     /// A write.
-    Write(usize, Kind),
-    /// A call of the payment company.
-    Call(usize, BankFault),
+    Write(usize, WriteFault),
+    /// A call of the provider.
+    Call(usize, CallFault),
 }
 
-impl Fault {
-    /// Everything that can go wrong in so many writes and calls.
+impl FaultAt {
+    /// Every fault at each of `writes` writes and `calls` calls.
     pub fn all(writes: usize, calls: usize) -> Vec<Self> {
-        const KINDS: [Kind; 6] = [
-            Kind::CrashBefore,
-            Kind::CrashAfter,
-            Kind::AnswerLost,
-            Kind::RequestLost,
-            Kind::Throttled,
-            Kind::ServerError,
+        const KINDS: [WriteFault; 6] = [
+            WriteFault::CrashBefore,
+            WriteFault::CrashAfter,
+            WriteFault::AnswerLost,
+            WriteFault::RequestLost,
+            WriteFault::Throttled,
+            WriteFault::ServerError,
         ];
-        const CALLS: [BankFault; 4] =
-            [BankFault::RequestLost, BankFault::AnswerLost, BankFault::CrashBefore, BankFault::CrashAfter];
+        const CALLS: [CallFault; 4] =
+            [CallFault::RequestLost, CallFault::AnswerLost, CallFault::CrashBefore, CallFault::CrashAfter];
         let writes = (0..writes).flat_map(|number| KINDS.map(|kind| Self::Write(number, kind)));
         let calls = (0..calls).flat_map(|number| CALLS.map(|fault| Self::Call(number, fault)));
         writes.chain(calls).collect()
     }
 }
 
-/// How many calls there were, and which of them is to go wrong.
-pub(crate) type Script = (usize, Option<(usize, BankFault)>);
+/// The number of calls so far, and the call that is to fail.
+pub(crate) type CallScript = (usize, Option<(usize, CallFault)>);
 
-/// The simulated payment company at the end of a wire on which one call can be made to go wrong.
-pub struct Bank {
+/// The simulated payment provider behind a connection on which one chosen call fails.
+pub struct FlakyProvider {
     pub(crate) inner: Simulated,
     pub(crate) faults: Faults,
-    pub(crate) script: Arc<Mutex<Script>>,
+    pub(crate) script: Arc<Mutex<CallScript>>,
     pub(crate) meeting: Arc<Mutex<Option<Meeting>>>,
 }
 
-/// Holds back each question for an order until a number of them wait, and counts those that went on.
+/// Delays each lookup of an order until a number of them wait, and counts those that went on.
 #[derive(Clone)]
 pub(crate) struct Meeting {
     pub(crate) barrier: Arc<Barrier>,
     pub(crate) met: Arc<AtomicUsize>,
 }
 
-impl Bank {
-    /// What befalls the next call.
-    fn befalls(&self) -> Option<BankFault> {
+impl FlakyProvider {
+    /// The fault of the next call.
+    fn befalls(&self) -> Option<CallFault> {
         if self.faults.is_dead() {
-            return Some(BankFault::CrashBefore);
+            return Some(CallFault::CrashBefore);
         }
         let mut script = self.script.lock().unwrap();
         let number = script.0;
@@ -84,18 +86,18 @@ impl Bank {
     }
 
     async fn call<T>(&self, call: impl Future<Output = Result<T, Silence>> + Send) -> Result<T, Silence> {
-        let lost = || Silence("the wire was cut".to_owned());
+        let lost = || Silence("the connection was cut".to_owned());
         let fault = self.befalls();
         match fault {
             None => call.await,
-            Some(BankFault::RequestLost) => Err(lost()),
-            Some(BankFault::CrashBefore) => {
+            Some(CallFault::RequestLost) => Err(lost()),
+            Some(CallFault::CrashBefore) => {
                 self.faults.kill();
                 Err(lost())
             }
-            Some(BankFault::AnswerLost | BankFault::CrashAfter) => {
+            Some(CallFault::AnswerLost | CallFault::CrashAfter) => {
                 call.await.ok();
-                if fault == Some(BankFault::CrashAfter) {
+                if fault == Some(CallFault::CrashAfter) {
                     self.faults.kill();
                 }
                 Err(lost())
@@ -105,7 +107,7 @@ impl Bank {
 }
 
 #[async_trait]
-impl Provider for Bank {
+impl Provider for FlakyProvider {
     async fn enrol(&self, org: OrgId, name: &str) -> Result<Option<CustomerId>, Silence> {
         self.inner.enrol(org, name).await
     }

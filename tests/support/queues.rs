@@ -1,3 +1,5 @@
+//! In-memory queues and an event bus, which the test empties.
+
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -10,12 +12,12 @@ use scrip_payments::RechargeRequest;
 use scrip_webhooks::DeliveryRequest;
 use store::{Activity, Moment};
 
-/// Events that were published, as often as they were; and nobody whom to call.
+/// An event bus that records what is published, and a delivery queue that discards everything.
 #[derive(Clone, Default)]
-pub struct Heard(pub Arc<Mutex<Vec<Published>>>);
+pub struct PublishedEvents(pub Arc<Mutex<Vec<Published>>>);
 
 #[async_trait]
-impl Bus for Heard {
+impl Bus for PublishedEvents {
     async fn publish(&self, events: &[Published]) -> Result<(), Unpublished> {
         self.0.lock().unwrap().extend_from_slice(events);
         Ok(())
@@ -23,90 +25,89 @@ impl Bus for Heard {
 }
 
 #[async_trait]
-impl Queue<DeliveryRequest> for Heard {
+impl Queue<DeliveryRequest> for PublishedEvents {
     async fn send(&self, _: &DeliveryRequest, _: u16) -> Result<(), QueueError> {
         Ok(())
     }
 }
 
-/// Wakes that wait until somebody takes them.
+/// A recharge queue that the test empties.
 #[derive(Clone, Default)]
-pub(crate) struct Woken(Arc<Mutex<Vec<AccountId>>>);
+pub(crate) struct RechargeRequests(Arc<Mutex<Vec<AccountId>>>);
 
 #[async_trait]
-impl Queue<RechargeRequest> for Woken {
+impl Queue<RechargeRequest> for RechargeRequests {
     async fn send(&self, request: &RechargeRequest, _: u16) -> Result<(), QueueError> {
         self.0.lock().unwrap().push(request.account);
         Ok(())
     }
 }
 
-impl Woken {
-    /// Takes all that wait.
+impl RechargeRequests {
+    /// Takes everything that waits.
     pub(crate) fn take_all(&self) -> Vec<AccountId> {
         std::mem::take(&mut *self.0.lock().unwrap())
     }
 }
 
-/// After how many seconds a task that failed comes again, and how often it is taken at most before it is put among
-/// the failures: `VisibilityTimeout` and `maxReceiveCount` of the queue of renewals in template.yaml.
+/// `VisibilityTimeout` in seconds, and `maxReceiveCount`, of the renewal queue in template.yaml.
 const VISIBILITY_SECONDS: i64 = 360;
 const RECEIVES_MAX: u32 = 5;
 
-/// A message of the queue of renewals.
-pub(crate) struct Message {
+/// A message of the renewal queue.
+pub(crate) struct RenewalMessage {
     pub(crate) task: Task,
-    /// How often it was taken and not done.
+    /// The number of failed attempts.
     failed: u32,
-    /// From when on it can be taken.
+    /// The time from which the message can be received.
     visible: DateTime<Utc>,
 }
 
-/// Tasks that wait until somebody does them.
+/// A renewal queue that the test empties.
 #[derive(Clone, Default)]
-pub(crate) struct Sent(Arc<Mutex<Vec<Message>>>);
+pub(crate) struct RenewalTasks(Arc<Mutex<Vec<RenewalMessage>>>);
 
-impl Sent {
-    /// Has a task done.
+impl RenewalTasks {
+    /// Sends a task.
     pub(crate) fn push(&self, task: Task) {
-        self.0.lock().unwrap().push(Message { task, failed: 0, visible: DateTime::<Utc>::MIN_UTC });
+        self.0.lock().unwrap().push(RenewalMessage { task, failed: 0, visible: DateTime::<Utc>::MIN_UTC });
     }
 
-    /// The latest that can be taken: a queue keeps no order.
-    pub(crate) fn take(&self, now: DateTime<Utc>) -> Option<Message> {
+    /// Receives the newest visible message: the queue keeps no order.
+    pub(crate) fn take(&self, now: DateTime<Utc>) -> Option<RenewalMessage> {
         let mut messages = self.0.lock().unwrap();
         let place = messages.iter().rposition(|message| message.visible <= now)?;
         Some(messages.remove(place))
     }
 
-    /// Has a task come again that was taken and could not be done.
-    pub(crate) fn put_back(&self, Message { task, failed, .. }: Message, now: DateTime<Utc>) {
+    /// Returns a message whose task failed, after its visibility timeout.
+    pub(crate) fn put_back(&self, RenewalMessage { task, failed, .. }: RenewalMessage, now: DateTime<Utc>) {
         let failed = failed.saturating_add(1);
-        assert!(failed < RECEIVES_MAX, "{task:?} is put among the failures, and somebody is alarmed");
+        assert!(failed < RECEIVES_MAX, "{task:?} would go to the dead-letter queue");
         let visible = now.checked_add_signed(Duration::seconds(VISIBILITY_SECONDS)).unwrap();
-        self.0.lock().unwrap().push(Message { task, failed, visible });
+        self.0.lock().unwrap().push(RenewalMessage { task, failed, visible });
     }
 
-    /// When the next one can be taken; none when none waits.
+    /// When the next message is visible; none when the queue is empty.
     pub(crate) fn next(&self) -> Option<DateTime<Utc>> {
         self.0.lock().unwrap().iter().map(|message| message.visible).min()
     }
 }
 
 #[async_trait]
-impl Queue<Task> for Sent {
+impl Queue<Task> for RenewalTasks {
     async fn send(&self, task: &Task, _: u16) -> Result<(), QueueError> {
         self.push(*task);
         Ok(())
     }
 }
 
-/// All that the projector works with beside the ledger.
+/// The projector's dependencies besides the ledger.
 pub(crate) struct Listeners {
     pub(crate) activity: Activity,
-    pub(crate) bus: Heard,
-    pub(crate) wakes: Woken,
-    pub(crate) tasks: Sent,
+    pub(crate) bus: PublishedEvents,
+    pub(crate) wakes: RechargeRequests,
+    pub(crate) tasks: RenewalTasks,
     pub(crate) moment: Moment,
 }
 

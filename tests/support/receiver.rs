@@ -1,3 +1,5 @@
+//! A webhook endpoint of a customer.
+
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -8,40 +10,40 @@ use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-/// A customer's server: it notes what it is sent, and answers as it is told to.
+/// A customer's webhook endpoint: it records what it receives and answers as the test says.
 #[derive(Clone)]
 pub struct Receiver {
-    /// Where it listens: `http://127.0.0.1:…/hook`.
+    /// The endpoint's URL: `http://127.0.0.1:…/hook`.
     pub url: String,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<ReceiverState>>,
 }
 
-/// What it was sent.
+/// A webhook that was received.
 #[derive(Clone, Debug)]
-pub struct Received {
+pub struct ReceivedWebhook {
     /// The headers.
     pub headers: HeaderMap,
-    /// The body, to the byte.
+    /// The body as it was sent.
     pub text: String,
-    /// The same, read.
+    /// The body as JSON.
     pub body: Value,
-    /// What it answered.
+    /// The status of the answer.
     pub answered: u16,
 }
 
-type Answers = Box<dyn FnMut(&Value) -> (u16, HeaderMap) + Send>;
+type AnswerTo = Box<dyn FnMut(&Value) -> (u16, HeaderMap) + Send>;
 
-struct State {
-    answers: Answers,
-    received: Vec<Received>,
+struct ReceiverState {
+    answers: AnswerTo,
+    received: Vec<ReceivedWebhook>,
     hangs: bool,
 }
 
 impl Receiver {
-    /// One that takes everything.
+    /// An endpoint that answers 200 to everything.
     pub async fn start() -> Self {
-        let answers: Answers = Box::new(|_| (200, HeaderMap::new()));
-        let state = Arc::new(Mutex::new(State { answers, received: vec![], hangs: false }));
+        let answers: AnswerTo = Box::new(|_| (200, HeaderMap::new()));
+        let state = Arc::new(Mutex::new(ReceiverState { answers, received: vec![], hangs: false }));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let noted = state.clone();
@@ -50,51 +52,51 @@ impl Receiver {
         Self { url, state }
     }
 
-    /// From now on it answers with that status.
+    /// Answers with `status` from now on.
     pub fn answer(&self, status: u16) {
         self.answer_by(move |_| (status, HeaderMap::new()));
     }
 
-    /// From now on it answers to each body as `answers` says.
+    /// Answers to each body as `answers` says from now on.
     pub fn answer_by(&self, answers: impl FnMut(&Value) -> (u16, HeaderMap) + Send + 'static) {
         self.state.lock().unwrap().answers = Box::new(answers);
     }
 
-    /// From now on it never answers.
+    /// Never answers from now on.
     pub fn hang(&self) {
         self.state.lock().unwrap().hangs = true;
     }
 
-    /// All that it was sent, in order.
-    pub fn received(&self) -> Vec<Received> {
+    /// Everything that was received, in order.
+    pub fn received(&self) -> Vec<ReceivedWebhook> {
         self.state.lock().unwrap().received.clone()
     }
 
-    /// The bodies of what it has taken, in order.
+    /// The bodies that were accepted, in order.
     pub fn taken(&self) -> Vec<Value> {
-        let taken = |received: &&Received| received.answered < 300;
+        let taken = |received: &&ReceivedWebhook| received.answered < 300;
         self.received().iter().filter(taken).map(|received| received.body.clone()).collect()
     }
 
-    /// The numbers of what it has taken, in order.
+    /// The sequence numbers of the events that were accepted, in order.
     pub fn numbers(&self) -> Vec<u64> {
         self.taken().iter().map(|body| body["sequence"].as_u64().unwrap()).collect()
     }
 
-    /// Forgets what it was sent.
+    /// Forgets what was received.
     pub fn forget(&self) {
         self.state.lock().unwrap().received.clear();
     }
 }
 
-impl Received {
+impl ReceivedWebhook {
     /// A header's value.
     pub fn header(&self, name: &str) -> &str {
         self.headers[name].to_str().unwrap()
     }
 }
 
-async fn take(state: Arc<Mutex<State>>, request: Request) -> Response {
+async fn take(state: Arc<Mutex<ReceiverState>>, request: Request) -> Response {
     let headers = request.headers().clone();
     let bytes: Bytes = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
     let text = String::from_utf8(bytes.to_vec()).unwrap();
@@ -102,7 +104,7 @@ async fn take(state: Arc<Mutex<State>>, request: Request) -> Response {
     let (status, answer_headers, hangs) = {
         let mut state = state.lock().unwrap();
         let (status, answer_headers) = (state.answers)(&body);
-        state.received.push(Received { headers, text, body, answered: status });
+        state.received.push(ReceivedWebhook { headers, text, body, answered: status });
         (status, answer_headers, state.hangs)
     };
     if hangs {

@@ -1,3 +1,5 @@
+//! A meter of DynamoDB requests and units.
+
 use std::sync::{Arc, Mutex};
 
 use aws_sdk_dynamodb::operation::{
@@ -17,7 +19,7 @@ use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint}
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 
-/// What a ledger asked of its table.
+/// The requests of a ledger to its table, and their units.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Units {
     /// Requests.
@@ -28,12 +30,12 @@ pub struct Units {
     pub written: f64,
 }
 
-/// Counts what one ledger asks of its table.
+/// Counts the requests of one ledger to its table.
 #[derive(Clone, Debug, Default)]
 pub struct UnitMeter(Arc<Mutex<Units>>);
 
 impl UnitMeter {
-    /// What was asked since the last call of this.
+    /// The requests since the last call of this.
     pub fn take(&self) -> Units {
         std::mem::take(&mut *self.0.lock().unwrap())
     }
@@ -97,7 +99,7 @@ impl Intercept for UnitMeter {
                 } else if let Some(output) = output.downcast_ref::<DeleteItemOutput>() {
                     units.written += cost(output.consumed_capacity());
                 } else {
-                    panic!("a request that is not counted: {output:?}");
+                    panic!("an unknown request: {output:?}");
                 }
             }
             Err(_) => units.written += 1.0,

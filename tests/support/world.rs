@@ -9,10 +9,12 @@ use reqwest::{Client, Method, RequestBuilder};
 use scrip_webhooks::Limits;
 use serde_json::{Value, json};
 
-/// Past this nobody waits any more for what should have happened: longer than it takes on the slowest machine.
+use crate::ApiRequest;
+
+/// The longest time that a test waits for anything: longer than it takes on the slowest machine.
 pub const PATIENCE: Duration = Duration::from_secs(900);
 
-/// How often a GET is sent again that the machine was too busy to answer.
+/// How often a GET is repeated that the machine was too busy to answer.
 const RESENDINGS: usize = 5;
 
 /// A local machine, and a client to call it with.
@@ -22,27 +24,27 @@ pub struct World {
     client: Client,
 }
 
-/// What a call was answered.
+/// The answer of a call.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct ApiAnswer {
     /// The HTTP status.
     pub status: u16,
-    /// The body; null when it is no JSON.
+    /// The body; null if it is not JSON.
     pub body: Value,
-    /// The headers, by lower-case name.
+    /// The headers, with lower-case names.
     pub headers: Vec<(String, String)>,
 }
 
-/// An organisation of one's own and its keys.
+/// An organisation of the test, and its key.
 #[derive(Clone, Debug)]
 pub struct Org {
     /// `org_…`
     pub id: String,
-    /// A live key that may do everything.
+    /// A live key with every scope.
     pub key: String,
 }
 
-/// The scopes of a key that may do everything on a plan with API access.
+/// Every scope of an API key on a plan with API access.
 pub const EVERY_SCOPE: [&str; 6] =
     ["credits:read", "credits:consume", "credits:purchase", "credits:refund", "settings:write", "team:write"];
 
@@ -57,12 +59,12 @@ impl World {
         Self::start(Some(now.parse().unwrap()), None).await
     }
 
-    /// The same on a DynamoDB that the test has in hand too.
+    /// A machine on the DynamoDB at `endpoint`, which the test can change.
     pub async fn on(endpoint: &str, now: &str) -> Self {
         Self::start(Some(now.parse().unwrap()), Some(endpoint.to_owned())).await
     }
 
-    /// A machine with the demo data that waits for webhooks for as long as any test may take.
+    /// A machine with the demo data that waits for webhook endpoints as long as a test may take.
     pub async fn patient() -> Self {
         let options = Options { port: 0, data: Data::Memory, seed: Seed::Demo, now: None, endpoint: None };
         let limits = Limits { whole: PATIENCE, connect: PATIENCE };
@@ -74,7 +76,7 @@ impl World {
         Self::of(Machine::start(options).await.unwrap()).await
     }
 
-    /// Waits until the events of the demo data are out, so that no webhook of a test is sent them.
+    /// Waits until the events of the demo data are delivered, so that no webhook of a test gets them.
     async fn of(machine: Machine) -> Self {
         let world = Self { machine, client: client() };
         world.settle().await;
@@ -86,7 +88,7 @@ impl World {
         self.machine.keys.api_key.as_deref().unwrap()
     }
 
-    /// Its test key.
+    /// The demo organisation's test key.
     pub fn test_key(&self) -> &str {
         self.machine.keys.test_key.as_deref().unwrap()
     }
@@ -101,14 +103,14 @@ impl World {
         self.machine.keys.organisation_id.as_deref().unwrap()
     }
 
-    /// A request, to be added to.
+    /// A request that the test may add to.
     pub fn request(&self, method: Method, path: &str, key: &str) -> RequestBuilder {
         let request = self.client.request(method, format!("{}{path}", self.machine.base_url()));
         if key.is_empty() { request } else { request.bearer_auth(key) }
     }
 
-    /// GET. What a busy machine cannot read now is asked for again, as the answer's `Retry-After` says.
-    pub async fn get(&self, path: &str, key: &str) -> Answer {
+    /// GET. A request that the machine is too busy to answer is repeated, as its `Retry-After` says.
+    pub async fn get(&self, path: &str, key: &str) -> ApiAnswer {
         for _ in 0..RESENDINGS {
             let answer = send(self.request(Method::GET, path, key)).await;
             if !answer.is_temporary() {
@@ -119,30 +121,37 @@ impl World {
         send(self.request(Method::GET, path, key)).await
     }
 
-    /// POST of `body` under an idempotency key, if it is not empty.
-    pub async fn post(&self, path: &str, key: &str, name: &str, body: &Value) -> Answer {
+    /// POST of `body`, under an idempotency key unless that is empty.
+    pub async fn post(&self, path: &str, key: &str, name: &str, body: &Value) -> ApiAnswer {
         let request = self.request(Method::POST, path, key).json(body);
         send(if name.is_empty() { request } else { request.header("Idempotency-Key", name) }).await
     }
 
     /// POST without an idempotency key.
-    pub async fn post_plain(&self, path: &str, body: &Value) -> Answer {
+    pub async fn post_plain(&self, path: &str, body: &Value) -> ApiAnswer {
         send(self.request(Method::POST, path, "").json(body)).await
     }
 
     /// PUT of `body`, which needs no idempotency key.
-    pub async fn put(&self, path: &str, key: &str, body: &Value) -> Answer {
+    pub async fn put(&self, path: &str, key: &str, body: &Value) -> ApiAnswer {
         send(self.request(Method::PUT, path, key).json(body)).await
     }
 
-    /// Any call under an idempotency key.
-    pub async fn call(&self, method: Method, path: &str, key: &str, (name, body): (&str, &Value)) -> Answer {
-        let request = self.request(method, path, key).header("Idempotency-Key", name);
-        send(if body.is_null() { request } else { request.json(body) }).await
+    /// A call of any method.
+    pub async fn call(&self, call: &ApiRequest<'_>) -> ApiAnswer {
+        let mut request = self.request(call.method.clone(), call.path, call.api_key);
+        if let Some(key) = call.idempotency_key {
+            request = request.header("Idempotency-Key", key);
+        }
+        send(match call.body {
+            Some(body) => request.json(body),
+            None => request,
+        })
+        .await
     }
 
     /// PATCH of `body`.
-    pub async fn patch(&self, path: &str, key: &str, body: &Value) -> Answer {
+    pub async fn patch(&self, path: &str, key: &str, body: &Value) -> ApiAnswer {
         send(self.request(Method::PATCH, path, key).json(body)).await
     }
 
@@ -159,18 +168,18 @@ impl World {
         }
     }
 
-    /// Lets time pass, and what falls due with it.
+    /// Advances the clock and runs what is due.
     pub async fn pass(&self, seconds: u64) {
         self.post_plain("/_local/clock", &json!({ "advanceSeconds": seconds })).await.data();
     }
 
     /// DELETE.
-    pub async fn delete(&self, path: &str, key: &str) -> Answer {
+    pub async fn delete(&self, path: &str, key: &str) -> ApiAnswer {
         send(self.request(Method::DELETE, path, key)).await
     }
 
-    /// Charges an operation under an idempotency key.
-    pub async fn consume(&self, key: &str, name: &str, body: &Value) -> Answer {
+    /// POST of a debit under an idempotency key.
+    pub async fn consume(&self, key: &str, name: &str, body: &Value) -> ApiAnswer {
         self.post("/api/v3/credits/consume", key, name, body).await
     }
 
@@ -179,7 +188,7 @@ impl World {
         self.get("/api/v3/credits/balance", key).await.data()
     }
 
-    /// An organisation of one's own on the professional plan, which may change it itself.
+    /// Opens an organisation on the professional plan, which may change its plan itself.
     pub async fn open(&self, allowance: u64) -> Org {
         let body = json!({ "name": "Own", "plan": "professional", "allowance": allowance, "selfServicePlans": true });
         let id = self.post("/admin/v1/organisations", self.operator(), &unique(), &body).await.created();
@@ -190,7 +199,7 @@ impl World {
         Org { id, key: key["key"].as_str().unwrap().to_owned() }
     }
 
-    /// Gives credits to an organisation.
+    /// Grants credits to an organisation.
     pub async fn grant(&self, org: &str, body: &Value) -> Value {
         self.post(&format!("/admin/v1/organisations/{org}/grants"), self.operator(), &unique(), body)
             .await
@@ -215,14 +224,14 @@ impl World {
         }
     }
 
-    /// Waits until the stream is worked off.
+    /// Waits until all background work is done.
     pub async fn settle(&self) {
         self.post_plain("/_local/settle", &json!({})).await.data();
     }
 }
 
-impl Answer {
-    /// The data of a success.
+impl ApiAnswer {
+    /// The `data` of a successful answer.
     #[track_caller]
     pub fn data(&self) -> Value {
         assert!((200..300).contains(&self.status), "{self:?}");
@@ -230,12 +239,12 @@ impl Answer {
         self.body["data"].clone()
     }
 
-    /// Whether the machine was too busy to read: a client sends the same request again.
+    /// Whether the machine was too busy, so that a client repeats the request.
     fn is_temporary(&self) -> bool {
         self.status == 503 && self.body["error"]["code"] == json!("TEMPORARILY_UNAVAILABLE")
     }
 
-    /// The data of a 201.
+    /// The `data` of a 201.
     #[track_caller]
     pub fn created(&self) -> Value {
         assert_eq!(self.status, 201, "{self:?}");
@@ -257,7 +266,7 @@ impl Answer {
     }
 }
 
-/// A transaction by itself as a list tells it: without what only explains it further.
+/// A transaction as a list shows it: without the fields that only its own page has.
 pub fn line_of(receipt: &Value) -> Value {
     let mut line = receipt.clone();
     for further in ["unitPrice", "balanceBefore", "balance", "refundable", "keyId", "requestId", "proof"] {
@@ -266,23 +275,23 @@ pub fn line_of(receipt: &Value) -> Value {
     line
 }
 
-/// Sends a request as it is.
-pub async fn send(request: RequestBuilder) -> Answer {
+/// Sends a request.
+pub async fn send(request: RequestBuilder) -> ApiAnswer {
     let answer = request.send().await.unwrap();
     let status = answer.status().as_u16();
     let text = |value: &reqwest::header::HeaderValue| value.to_str().unwrap_or_default().to_owned();
     let headers = answer.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
     let body = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or(Value::Null);
-    Answer { status, body, headers }
+    ApiAnswer { status, body, headers }
 }
 
-/// An idempotency key that no other request of this process has.
+/// A new idempotency key.
 pub fn unique() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     format!("own-{}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A client that waits for an answer, but not for ever.
+/// An HTTP client with a timeout of [`PATIENCE`].
 pub fn client() -> Client {
     Client::builder().timeout(PATIENCE).build().unwrap()
 }

@@ -1,3 +1,5 @@
+//! Answers of receivers: their sizes, lengths, encodings and ends.
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -5,30 +7,30 @@ use domain::{BadUrl, HookUrl, Reach};
 use http::HeaderMap;
 use scrip_webhooks::{Forbidden, KEPT_BYTES_MAX, Limits, Reply, SENT_BYTES_MAX, Sender, Trouble};
 
-use super::peer::{Answer, Peer};
+use super::peer::{Peer, PeerAnswer};
 use super::{LONG, SHORT, post, url};
 
-/// 300,000 zeros by gzip, as Python's wrote them.
+/// 300,000 zeros, compressed by Python's gzip.
 const ZEROS: &str = "H4sIAAAAAAACA+3BAQ0AAADCoPdPbQ8HFAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA/Bj74rL24JMEAA==";
 
-/// What becomes of a post to a receiver that answers like that.
-async fn outcome(answer: Answer) -> Result<Reply, Trouble> {
+/// The outcome of a request to a receiver with this answer.
+async fn outcome(answer: PeerAnswer) -> Result<Reply, Trouble> {
     outcome_within(LONG, answer).await
 }
 
-async fn outcome_within(limits: Limits, answer: Answer) -> Result<Reply, Trouble> {
+async fn outcome_within(limits: Limits, answer: PeerAnswer) -> Result<Reply, Trouble> {
     let peer = Peer::start(answer).await;
     post(&Sender::new(Reach::AndLoopback).limited(limits), &peer.url()).await.outcome
 }
 
-/// The status and the body that come of these bytes.
-async fn told(bytes: &[u8]) -> Result<(u16, String), Trouble> {
-    outcome(Answer::Bytes(bytes.to_vec())).await.map(|reply| (reply.status, reply.body))
+/// The status and body that the sender reads from these bytes.
+async fn read_answer(bytes: &[u8]) -> Result<(u16, String), Trouble> {
+    outcome(PeerAnswer::Bytes(bytes.to_vec())).await.map(|reply| (reply.status, reply.body))
 }
 
 #[tokio::test]
-async fn a_post_is_one_request_and_its_answer_is_told() {
-    let peer = Peer::start(Answer::whole("202 Accepted\r\nX-Request: 7", "taken")).await;
+async fn a_delivery_is_one_request_with_one_answer() {
+    let peer = Peer::start(PeerAnswer::whole("202 Accepted\r\nX-Request: 7", "taken")).await;
     let sender = Sender::new(Reach::AndLoopback);
     let mut headers = HeaderMap::new();
     headers.insert("webhook-id", "evt_1".parse().unwrap());
@@ -51,10 +53,10 @@ async fn a_post_is_one_request_and_its_answer_is_told() {
 
 #[tokio::test]
 async fn every_status_is_an_answer_and_no_redirection_is_followed() {
-    let elsewhere = Peer::start(Answer::whole("200 OK", "")).await;
+    let elsewhere = Peer::start(PeerAnswer::whole("200 OK", "")).await;
     for location in [elsewhere.url(), "file:///etc/passwd".into(), "http://169.254.169.254/".into()] {
         for status in [300, 301, 302, 303, 305, 307, 308] {
-            let answer = Answer::whole(&format!("{status} Moved\r\nlocation: {location}"), "moved");
+            let answer = PeerAnswer::whole(&format!("{status} Moved\r\nlocation: {location}"), "moved");
             let reply = outcome(answer).await.unwrap();
             assert_eq!((reply.status, reply.body.as_str()), (status, "moved"));
             assert!(reply.headers.contains(&("location".into(), location.clone())));
@@ -62,11 +64,14 @@ async fn every_status_is_an_answer_and_no_redirection_is_followed() {
     }
     assert_eq!(elsewhere.seen(), [""; 0]);
     for status in [200, 299, 400, 404, 407, 410, 421, 429, 500, 502, 503, 504, 999] {
-        assert_eq!(outcome(Answer::whole(&format!("{status} Told"), "")).await.unwrap().status, status);
+        assert_eq!(outcome(PeerAnswer::whole(&format!("{status} Told"), "")).await.unwrap().status, status);
     }
-    assert_eq!(told(b"HTTP/1.1 204 No Content\r\n\r\n").await, Ok((204, String::new())));
-    assert_eq!(told(b"HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 200 OK\r\n\r\nok").await, Ok((200, "ok".into())));
-    assert_eq!(told(b"HTTP/1.0 200 OK\r\n\r\nold").await, Ok((200, "old".into())));
+    assert_eq!(read_answer(b"HTTP/1.1 204 No Content\r\n\r\n").await, Ok((204, String::new())));
+    assert_eq!(
+        read_answer(b"HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 200 OK\r\n\r\nok").await,
+        Ok((200, "ok".into()))
+    );
+    assert_eq!(read_answer(b"HTTP/1.0 200 OK\r\n\r\nold").await, Ok((200, "old".into())));
 }
 
 #[tokio::test]
@@ -81,7 +86,7 @@ async fn a_receiver_says_when_to_come_again() {
         ("429 Slow", None),
     ] {
         assert_eq!(
-            outcome(Answer::whole(fields, "")).await.unwrap().retry_after_seconds,
+            outcome(PeerAnswer::whole(fields, "")).await.unwrap().retry_after_seconds,
             seconds,
             "{fields}"
         );
@@ -89,24 +94,24 @@ async fn a_receiver_says_when_to_come_again() {
 }
 
 #[tokio::test]
-async fn what_never_ends_is_left_at_the_limit_of_time() {
+async fn an_answer_that_never_ends_times_out() {
     for answer in [
         // Nothing; half a head; the head byte by byte; the body byte by byte; a body that never ends.
-        Answer::Hang(Vec::new()),
-        Answer::Hang(b"HTTP/1.1 200 OK\r\ncontent-le".to_vec()),
-        Answer::Drip(b"HTTP/1.1 200 OK\r\nx-slow: ".to_vec(), b'a'),
-        Answer::Drip(b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), b'a'),
-        Answer::Hang(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nab".to_vec()),
-        Answer::Hang(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n".to_vec()),
-        Answer::Hang(b"HTTP/1.1 100 Continue\r\n\r\n".to_vec()),
+        PeerAnswer::Hang(Vec::new()),
+        PeerAnswer::Hang(b"HTTP/1.1 200 OK\r\ncontent-le".to_vec()),
+        PeerAnswer::Drip(b"HTTP/1.1 200 OK\r\nx-slow: ".to_vec(), b'a'),
+        PeerAnswer::Drip(b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), b'a'),
+        PeerAnswer::Hang(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nab".to_vec()),
+        PeerAnswer::Hang(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n".to_vec()),
+        PeerAnswer::Hang(b"HTTP/1.1 100 Continue\r\n\r\n".to_vec()),
     ] {
         assert_eq!(outcome_within(SHORT, answer).await, Err(Trouble::Timeout));
     }
     let kept = "a".repeat(KEPT_BYTES_MAX);
     for answer in [
-        Answer::Flood(b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), vec![b'a'; 1000]),
-        Answer::Hang(format!("HTTP/1.1 200 OK\r\ncontent-length: 999999\r\n\r\n{kept}").into_bytes()),
-        Answer::Flood(
+        PeerAnswer::Flood(b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), vec![b'a'; 1000]),
+        PeerAnswer::Hang(format!("HTTP/1.1 200 OK\r\ncontent-length: 999999\r\n\r\n{kept}").into_bytes()),
+        PeerAnswer::Flood(
             b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec(),
             b"5\r\naaaaa\r\n".to_vec(),
         ),
@@ -117,32 +122,32 @@ async fn what_never_ends_is_left_at_the_limit_of_time() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_is_left_at_the_limit_of_bytes() {
+async fn a_large_answer_is_cut_at_the_limit() {
     let head = b"HTTP/1.1 200 OK\r\n".to_vec();
     let field = format!("x-large: {}\r\n", "a".repeat(1000)).into_bytes();
     let chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
     for answer in [
-        Answer::Flood(head.clone(), field.clone()),
-        Answer::Flood([head.clone(), b"x-endless: ".to_vec()].concat(), vec![b'a'; 1000]),
-        Answer::Flood(Vec::new(), b"HTTP/1.1 100 Continue\r\n\r\n".to_vec()),
-        Answer::Flood(b"HTTP/1.1 200 ".to_vec(), vec![b'O'; 1000]),
-        Answer::Bytes([head.clone(), b"x: 1\r\n".repeat(101), b"\r\n".to_vec()].concat()),
-        Answer::Bytes([head.clone(), field.repeat(70), b"\r\nbody".to_vec()].concat()),
+        PeerAnswer::Flood(head.clone(), field.clone()),
+        PeerAnswer::Flood([head.clone(), b"x-endless: ".to_vec()].concat(), vec![b'a'; 1000]),
+        PeerAnswer::Flood(Vec::new(), b"HTTP/1.1 100 Continue\r\n\r\n".to_vec()),
+        PeerAnswer::Flood(b"HTTP/1.1 200 ".to_vec(), vec![b'O'; 1000]),
+        PeerAnswer::Bytes([head.clone(), b"x: 1\r\n".repeat(101), b"\r\n".to_vec()].concat()),
+        PeerAnswer::Bytes([head.clone(), field.repeat(70), b"\r\nbody".to_vec()].concat()),
     ] {
         assert_eq!(outcome(answer).await, Err(Trouble::TooLarge));
     }
     // Framing without a body, or with very little: chunk extensions, a chunk length and trailers that never end.
     for answer in [
-        Answer::Flood([chunked.clone(), b"1;".to_vec()].concat(), vec![b'a'; 1000]),
-        Answer::Flood([chunked.clone(), b"1;".to_vec()].concat(), b"x=0123456789\r\na\r\n1;".to_vec()),
-        Answer::Flood(chunked.clone(), vec![b'0'; 1000]),
-        Answer::Flood([chunked.clone(), b"0\r\n".to_vec()].concat(), field.clone()),
+        PeerAnswer::Flood([chunked.clone(), b"1;".to_vec()].concat(), vec![b'a'; 1000]),
+        PeerAnswer::Flood([chunked.clone(), b"1;".to_vec()].concat(), b"x=0123456789\r\na\r\n1;".to_vec()),
+        PeerAnswer::Flood(chunked.clone(), vec![b'0'; 1000]),
+        PeerAnswer::Flood([chunked.clone(), b"0\r\n".to_vec()].concat(), field.clone()),
     ] {
         let trouble = outcome(answer).await.unwrap_err();
         assert!(matches!(trouble, Trouble::TooLarge | Trouble::Broken), "{trouble:?}");
     }
     let reply =
-        outcome(Answer::Bytes([head, field.repeat(60), b"\r\nbody".to_vec()].concat())).await.unwrap();
+        outcome(PeerAnswer::Bytes([head, field.repeat(60), b"\r\nbody".to_vec()].concat())).await.unwrap();
     assert_eq!((reply.headers.len(), reply.headers[0].1.len(), reply.body.as_str()), (20, 256, "body"));
 }
 
@@ -152,16 +157,16 @@ async fn nothing_is_decompressed() {
     assert!(bomb.len() > KEPT_BYTES_MAX);
     for coding in ["content-encoding: gzip", "content-encoding: gzip, gzip", "x-a: b"] {
         let head = format!("HTTP/1.1 200 OK\r\n{coding}\r\ncontent-length: {}\r\n\r\n", bomb.len());
-        let reply = outcome(Answer::Bytes([head.into_bytes(), bomb.clone()].concat())).await.unwrap();
+        let reply = outcome(PeerAnswer::Bytes([head.into_bytes(), bomb.clone()].concat())).await.unwrap();
         assert_eq!(reply.body, String::from_utf8_lossy(&bomb[..KEPT_BYTES_MAX]));
     }
     // A transfer coding is not a content coding that the request offered.
     let coded = b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n2\r\n\x1f\x8b\r\n0\r\n\r\n";
-    assert_eq!(told(coded).await, Ok((200, "\u{1f}\u{fffd}".into())));
+    assert_eq!(read_answer(coded).await, Ok((200, "\u{1f}\u{fffd}".into())));
 }
 
 #[tokio::test]
-async fn a_wrong_length_makes_no_answer_longer_and_no_half_of_one_whole() {
+async fn a_wrong_length_neither_extends_nor_completes_an_answer() {
     let broken = Err(Trouble::Broken);
     for (bytes, expected) in [
         (&b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nabcd"[..], Ok((200, "ab".to_owned()))),
@@ -174,12 +179,12 @@ async fn a_wrong_length_makes_no_answer_longer_and_no_half_of_one_whole() {
         (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nabcd", broken.clone()),
         (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffffffff\r\nabcd", broken.clone()),
     ] {
-        assert_eq!(told(bytes).await, expected, "{}", String::from_utf8_lossy(bytes));
+        assert_eq!(read_answer(bytes).await, expected, "{}", String::from_utf8_lossy(bytes));
     }
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_no_answer() {
+async fn bytes_that_are_not_http_are_no_answer() {
     for bytes in [
         &b""[..],
         b"\r\n",
@@ -195,13 +200,13 @@ async fn what_is_no_http_is_no_answer() {
         b"<html>200 OK</html>",
         b"{\"status\": 200}",
     ] {
-        assert_eq!(told(bytes).await, Err(Trouble::Broken), "{}", String::from_utf8_lossy(bytes));
+        assert_eq!(read_answer(bytes).await, Err(Trouble::Broken), "{}", String::from_utf8_lossy(bytes));
     }
 }
 
 #[tokio::test]
-async fn what_may_not_be_sent_opens_no_connection() {
-    let peer = Peer::start(Answer::whole("200 OK", "")).await;
+async fn a_forbidden_delivery_opens_no_connection() {
+    let peer = Peer::start(PeerAnswer::whole("200 OK", "")).await;
     let (public, local) = (Sender::new(Reach::Public), Sender::new(Reach::AndLoopback));
     let large = Bytes::from(vec![b'a'; SENT_BYTES_MAX + 1]);
     let sent = local.post(&url(&peer.url()), HeaderMap::new(), large.clone()).await;

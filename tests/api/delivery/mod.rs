@@ -1,4 +1,4 @@
-//! Deliveries to receivers that answer, that answer badly, and that are not to be reached.
+//! Deliveries to receivers that answer, answer badly, or must not be contacted.
 
 mod answers;
 mod names;
@@ -14,10 +14,10 @@ use http::HeaderMap;
 use scrip_webhooks::{Limits, Sender, Sent};
 use tests::PATIENCE;
 
-/// Little enough for a test to wait for what never comes.
+/// Short enough for a test to wait for an answer that never comes.
 const SHORT: Limits = Limits { whole: Duration::from_millis(400), connect: PATIENCE };
 
-/// Enough for what comes, however busy the machine is.
+/// Long enough for any answer, however busy the machine is.
 const LONG: Limits = Limits { whole: PATIENCE, connect: PATIENCE };
 
 fn url(text: &str) -> HookUrl {

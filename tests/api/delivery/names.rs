@@ -1,3 +1,5 @@
+//! Resolving the names of receivers, and which addresses they may have.
+
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -9,21 +11,21 @@ use async_trait::async_trait;
 use domain::Reach;
 use scrip_webhooks::{Forbidden, Resolve, RootCertStore, Sender, TRIES_MAX, Trouble};
 
-use super::peer::{Answer, Peer};
+use super::peer::{Peer, PeerAnswer};
 use super::{SHORT, post};
 
-/// Where a child of this test is to post to.
+/// The variable with the URL that the child process of this test posts to.
 const CHILD: &str = "SCRIP_TEST_POST_TO";
 
 const CLOSED: Result<u16, Trouble> = Err(Trouble::Forbidden(Forbidden::Address));
 
-/// A resolver whose answers are known beforehand, one a question; afterwards there is no such name.
-pub(super) struct Answers {
+/// A resolver with prepared answers, one for each lookup; after them the name does not exist.
+pub(super) struct FixedResolver {
     left: Mutex<VecDeque<Vec<IpAddr>>>,
     asked: AtomicUsize,
 }
 
-impl Answers {
+impl FixedResolver {
     pub(super) fn new(answers: &[&[&str]]) -> Arc<Self> {
         let addresses = |answer: &&[&str]| answer.iter().map(|address| address.parse().unwrap()).collect();
         Arc::new(Self {
@@ -38,7 +40,7 @@ impl Answers {
 }
 
 #[async_trait]
-impl Resolve for Answers {
+impl Resolve for FixedResolver {
     async fn resolve(&self, _: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let answer = self.left.lock().unwrap().pop_front();
@@ -47,19 +49,19 @@ impl Resolve for Answers {
     }
 }
 
-fn sender(reach: Reach, resolver: &Arc<Answers>) -> Sender {
+fn sender(reach: Reach, resolver: &Arc<FixedResolver>) -> Sender {
     Sender::with(reach, resolver.clone(), RootCertStore::empty())
 }
 
-/// The status that a post to this port of a name comes back with.
+/// The status of a request to this port of a name.
 async fn status(sender: &Sender, port: u16) -> Result<u16, Trouble> {
     post(sender, &format!("http://hooks.example.com:{port}/")).await.outcome.map(|reply| reply.status)
 }
 
 #[tokio::test]
 async fn a_name_is_resolved_once_a_post_and_connected_to_as_it_was_checked() {
-    let peer = Peer::start(Answer::whole("200 OK", "")).await;
-    let rebinding = Answers::new(&[&["127.0.0.1"], &["169.254.169.254"], &["127.0.0.1"]]);
+    let peer = Peer::start(PeerAnswer::whole("200 OK", "")).await;
+    let rebinding = FixedResolver::new(&[&["127.0.0.1"], &["169.254.169.254"], &["127.0.0.1"]]);
     let sender = sender(Reach::AndLoopback, &rebinding);
     for (nth, expected) in [(1, Ok(200)), (2, CLOSED), (3, Ok(200)), (4, Err(Trouble::NotResolved))] {
         assert_eq!(status(&sender, peer.port()).await, expected, "{nth}");
@@ -72,16 +74,16 @@ async fn a_name_is_resolved_once_a_post_and_connected_to_as_it_was_checked() {
 
 #[tokio::test]
 async fn one_closed_address_closes_the_name() {
-    let peer = Peer::start(Answer::whole("200 OK", "")).await;
+    let peer = Peer::start(PeerAnswer::whole("200 OK", "")).await;
     for closed in ["169.254.169.254", "10.0.0.1", "::ffff:127.0.0.1", "0.0.0.0", "fd00:ec2::254", "fe80::1"] {
         let many = [["127.0.0.1"; 20].as_slice(), &[closed]].concat();
         for answer in [[closed, "127.0.0.1"].as_slice(), &["127.0.0.1", closed], &[closed], &many] {
-            let sender = sender(Reach::AndLoopback, &Answers::new(&[answer]));
+            let sender = sender(Reach::AndLoopback, &FixedResolver::new(&[answer]));
             assert_eq!(status(&sender, peer.port()).await, CLOSED, "{answer:?}");
         }
     }
     // Loopback is closed to all but the local machine, and the port of Lambda's runtime API to that too.
-    let sender_of = |reach| sender(reach, &Answers::new(&[&["127.0.0.1"]]));
+    let sender_of = |reach| sender(reach, &FixedResolver::new(&[&["127.0.0.1"]]));
     let outcome =
         post(&sender_of(Reach::Public), &format!("https://hooks.example.com:{}/", peer.port())).await;
     assert_eq!(outcome.outcome, Err(Trouble::Forbidden(Forbidden::Address)));
@@ -91,7 +93,7 @@ async fn one_closed_address_closes_the_name() {
 
 #[tokio::test]
 async fn the_first_address_that_takes_connections_is_posted_to_and_not_many_are_tried() {
-    let peer = Peer::start(Answer::whole("200 OK", "")).await;
+    let peer = Peer::start(PeerAnswer::whole("200 OK", "")).await;
     for (answer, expected) in [
         (&["127.0.0.1", "127.0.0.2"][..], Ok(200)),
         (&["127.0.0.2", "127.0.0.1"], Ok(200)),
@@ -100,7 +102,7 @@ async fn the_first_address_that_takes_connections_is_posted_to_and_not_many_are_
         (&["127.0.0.2"], Err(Trouble::NotConnected)),
         (&[], Err(Trouble::NotResolved)),
     ] {
-        let sender = sender(Reach::AndLoopback, &Answers::new(&[answer]));
+        let sender = sender(Reach::AndLoopback, &FixedResolver::new(&[answer]));
         assert_eq!(status(&sender, peer.port()).await, expected, "{answer:?}");
     }
     assert_eq!((peer.seen().len(), TRIES_MAX), (3, 3));
@@ -119,8 +121,8 @@ async fn a_resolver_that_never_answers_ends_with_the_post() {
     assert_eq!(status(&sender, 80).await, Err(Trouble::Timeout));
 }
 
-/// In a process of its own, which has the variables from its beginning. Another client shows that there they
-/// would have had an effect.
+/// Runs in a process of its own that has the variables from its start. Another client shows that they have an
+/// effect there.
 #[tokio::test]
 async fn no_proxy_of_the_environment_is_asked() {
     if let Ok(to) = std::env::var(CHILD) {
@@ -129,8 +131,8 @@ async fn no_proxy_of_the_environment_is_asked() {
         assert_eq!(reqwest::Client::new().post(&to).send().await.unwrap().status(), 418);
         return;
     }
-    let peer = Peer::start(Answer::whole("200 OK", "")).await;
-    let proxy = Peer::start(Answer::whole("418 Proxy", "")).await;
+    let peer = Peer::start(PeerAnswer::whole("200 OK", "")).await;
+    let proxy = Peer::start(PeerAnswer::whole("418 Proxy", "")).await;
     let mut child = Command::new(std::env::current_exe().unwrap());
     child.args(["--exact", "hooks::names::no_proxy_of_the_environment_is_asked"]).env(CHILD, peer.url());
     for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {

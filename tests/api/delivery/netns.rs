@@ -1,4 +1,4 @@
-//! A network of its own in which every address leads to a canary: whatever is sent anywhere is seen.
+//! A network namespace in which every address leads to a canary, which sees whatever is sent.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -13,20 +13,20 @@ use http::HeaderMap;
 use scrip_webhooks::{Forbidden, RootCertStore, Sender, Trouble};
 use tests::PATIENCE;
 
-use super::names::Answers;
-use super::peer::{Answer, Peer};
+use super::names::FixedResolver;
+use super::peer::{Peer, PeerAnswer};
 use super::post;
 
-/// Tells the test that it is in the network.
+/// The variable that says that the test runs inside the namespace.
 const INSIDE: &str = "SCRIP_TEST_IN_NETNS";
 
-/// Says `required` where a machine that can't make such a network is a failure.
+/// If this is `required`, a machine without network namespaces fails the test.
 const WANTED: &str = "SCRIP_NETNS";
 
-/// HTTP, TLS, and Lambda's runtime.
+/// HTTP, TLS, and Lambda's runtime API.
 const PORTS: [u16; 3] = [80, 443, 9001];
 
-/// Where nothing may be sent: metadata, credentials, the runtime, neighbours, and IPv4 in IPv6's clothes.
+/// Forbidden addresses: metadata, credentials, the runtime API, private networks, and IPv4-mapped IPv6.
 const CLOSED: [&str; 18] = [
     "169.254.169.254",
     "169.254.170.2",
@@ -48,10 +48,10 @@ const CLOSED: [&str; 18] = [
     "5f00::1",
 ];
 
-/// What of these the kernel itself connects to nothing by, or to another address.
+/// The addresses among these that the kernel itself does not connect, or maps to another address.
 const OTHERWISE: [&str; 1] = ["0.0.0.0"];
 
-/// Other ways of writing some of them.
+/// Other spellings of some of them.
 const SPELLINGS: [&str; 12] = [
     "2852039166",
     "0xa9fea9fe",
@@ -67,12 +67,12 @@ const SPELLINGS: [&str; 12] = [
     "[0:0:0:0:0:ffff:7f00:1]",
 ];
 
-/// Who listens at every address, and says by which one a connection came.
+/// Listens at every address and reports the address of each connection.
 struct Canary(Receiver<SocketAddr>);
 
 impl Canary {
     fn start() -> Self {
-        let (tell, told) = channel();
+        let (tell, reported) = channel();
         for port in PORTS {
             // IPv4 too: Linux listens on both.
             let listener = TcpListener::bind(("::", port)).unwrap();
@@ -83,7 +83,7 @@ impl Canary {
                 }
             });
         }
-        Self(told)
+        Self(reported)
     }
 
     /// The address of the next connection.
@@ -96,7 +96,7 @@ impl Canary {
     }
 }
 
-/// Packets that went over the network's only interface, in the kernel's own count.
+/// The packets of the namespace's only interface, as the kernel counts them.
 fn packets() -> u64 {
     let table = fs::read_to_string("/proc/self/net/dev").unwrap();
     let interfaces: Vec<_> = table.lines().skip(2).collect();
@@ -108,7 +108,7 @@ fn packets() -> u64 {
 }
 
 #[tokio::test]
-async fn where_every_address_has_a_canary_no_packet_reaches_a_closed_one() {
+async fn no_packet_reaches_a_forbidden_address() {
     if std::env::var_os(INSIDE).is_some() {
         return inside().await;
     }
@@ -116,17 +116,17 @@ async fn where_every_address_has_a_canary_no_packet_reaches_a_closed_one() {
     let ways = [&["--net"][..], &["--user", "--map-root-user", "--net"]];
     let Some(way) = ways.into_iter().find(|flags| can(flags).is_ok_and(|done| done.status.success())) else {
         let why = can(ways[1]).map_or_else(|error| error.to_string(), |done| format!("{done:?}"));
-        assert_ne!(std::env::var(WANTED).as_deref(), Ok("required"), "no network of one's own: {why}");
-        eprintln!("not tested, for this machine lets nobody make a network of his own: {why}");
+        assert_ne!(std::env::var(WANTED).as_deref(), Ok("required"), "no network namespace: {why}");
+        eprintln!("not tested, because this machine allows no network namespaces: {why}");
         return;
     };
     let mut child = Command::new("unshare");
     child.args(way).arg(std::env::current_exe().unwrap()).env(INSIDE, "1").arg("--exact");
-    child.arg("hooks::netns::where_every_address_has_a_canary_no_packet_reaches_a_closed_one");
+    child.arg("hooks::netns::no_packet_reaches_a_forbidden_address");
     let done = tokio::task::spawn_blocking(move || child.output()).await.unwrap().unwrap();
-    let told = [done.stdout, done.stderr].concat();
-    let told = String::from_utf8_lossy(&told);
-    assert!(done.status.success() && told.contains("1 passed"), "{told}");
+    let reported = [done.stdout, done.stderr].concat();
+    let reported = String::from_utf8_lossy(&reported);
+    assert!(done.status.success() && reported.contains("1 passed"), "{reported}");
 }
 
 async fn inside() {
@@ -142,7 +142,7 @@ async fn inside() {
     for location in
         ["http://169.254.169.254/", "https://169.254.169.254/", "http://127.0.0.1:9001/", "file:///"]
     {
-        let peer = Peer::start(Answer::whole(&format!("302 Found\r\nlocation: {location}"), "")).await;
+        let peer = Peer::start(PeerAnswer::whole(&format!("302 Found\r\nlocation: {location}"), "")).await;
         assert_eq!(post(&Sender::new(Reach::AndLoopback), &peer.url()).await.outcome.unwrap().status, 302);
     }
     assert!(canary.is_silent());
@@ -150,7 +150,7 @@ async fn inside() {
     the_canary_sees(&canary).await;
 }
 
-/// Every closed address by every way to it.
+/// Tries every forbidden address in every way.
 async fn nothing_is_sent() {
     let hosts =
         CLOSED.map(|address| if address.contains(':') { format!("[{address}]") } else { address.into() });
@@ -167,7 +167,8 @@ async fn nothing_is_sent() {
     for address in CLOSED {
         for answer in [&[address][..], &[address, "1.1.1.1"], &["1.1.1.1", "2606:4700::1111", address]] {
             for port in PORTS {
-                let sender = Sender::with(Reach::Public, Answers::new(&[answer]), RootCertStore::empty());
+                let sender =
+                    Sender::with(Reach::Public, FixedResolver::new(&[answer]), RootCertStore::empty());
                 let outcome = post(&sender, &format!("https://hooks.example.com:{port}/")).await.outcome;
                 assert_eq!(outcome, Err(Trouble::Forbidden(Forbidden::Address)), "{answer:?}");
             }
@@ -181,14 +182,14 @@ async fn nothing_is_sent() {
         assert!(matches!(sent.outcome, Err(Trouble::Forbidden(_))), "{text}: {:?}", sent.outcome);
     }
     for address in ["127.0.0.1", "::1", "127.9.9.9"] {
-        let sender = Sender::with(Reach::AndLoopback, Answers::new(&[&[address]]), RootCertStore::empty());
+        let sender =
+            Sender::with(Reach::AndLoopback, FixedResolver::new(&[&[address]]), RootCertStore::empty());
         let outcome = post(&sender, "http://hooks.example.com:9001/").await.outcome;
         assert_eq!(outcome, Err(Trouble::Forbidden(Forbidden::Address)), "{address}");
     }
 }
 
-/// The check of the check: a connection to any of these addresses is seen, and so is the sender's own to an
-/// open one.
+/// Checks the canary: it sees a connection to any of these addresses, and the sender's own to an allowed one.
 async fn the_canary_sees(canary: &Canary) {
     for address in CLOSED.into_iter().filter(|address| !OTHERWISE.contains(address)) {
         let address: IpAddr = address.parse().unwrap();
@@ -200,7 +201,7 @@ async fn the_canary_sees(canary: &Canary) {
         }
     }
     for address in ["1.1.1.1", "2606:4700::1111"] {
-        let sender = Sender::with(Reach::Public, Answers::new(&[&[address]]), RootCertStore::empty());
+        let sender = Sender::with(Reach::Public, FixedResolver::new(&[&[address]]), RootCertStore::empty());
         assert_eq!(post(&sender, "https://hooks.example.com/").await.outcome, Err(Trouble::Tls));
         assert_eq!(canary.next(), address.parse::<IpAddr>().unwrap());
     }

@@ -1,3 +1,5 @@
+//! A receiver that answers byte by byte as a test says.
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -6,46 +8,46 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// How much comes at once when all comes at once, and how far apart are bytes that come one by one.
+/// The size of a flood's pieces, and the pause between bytes that come one by one.
 const FLOOD_BYTES: usize = 8_192;
 const DRIP: Duration = Duration::from_millis(20);
 
-/// What a receiver does once it has read a request.
+/// What a receiver sends after it has read a request.
 #[derive(Clone)]
-pub(super) enum Answer {
-    /// These bytes, and the end.
+pub(super) enum PeerAnswer {
+    /// These bytes, then the end.
     Bytes(Vec<u8>),
-    /// These bytes, and nothing more, without an end.
+    /// These bytes, then nothing, with the connection open.
     Hang(Vec<u8>),
-    /// These bytes, and then those over and over, at once.
+    /// The first bytes, then the second ones over and over, at once.
     Flood(Vec<u8>, Vec<u8>),
-    /// These bytes, and then that byte again and again, a little at a time.
+    /// These bytes, then one byte again and again, slowly.
     Drip(Vec<u8>, u8),
 }
 
-/// A receiver on a port of this machine, which keeps what it was sent.
+/// A receiver on a local port that records its requests.
 pub(super) struct Peer {
     place: SocketAddr,
-    seen: Seen,
+    seen: PeerRequests,
     task: JoinHandle<()>,
 }
 
-/// Requests as they came, head and body; an empty one for a connection on which none came.
+/// The requests as they arrived, head and body; an empty one for a connection without a request.
 #[derive(Clone, Default)]
-pub(super) struct Seen(Arc<Mutex<Vec<String>>>);
+pub(super) struct PeerRequests(Arc<Mutex<Vec<String>>>);
 
-impl Answer {
-    /// A whole answer of these lines and that body.
+impl PeerAnswer {
+    /// A complete answer with these header lines and this body.
     pub(super) fn whole(head: &str, body: &str) -> Self {
         Self::Bytes(format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes())
     }
 }
 
 impl Peer {
-    /// One that answers every request like that.
-    pub(super) async fn start(answer: Answer) -> Self {
+    /// Starts a receiver that gives every request this answer.
+    pub(super) async fn start(answer: PeerAnswer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (place, seen) = (listener.local_addr().unwrap(), Seen::default());
+        let (place, seen) = (listener.local_addr().unwrap(), PeerRequests::default());
         let of_task = seen.clone();
         let task = tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
@@ -55,7 +57,7 @@ impl Peer {
         Self { place, seen, task }
     }
 
-    /// A URL of it.
+    /// The receiver's URL.
     pub(super) fn url(&self) -> String {
         format!("http://{}/hooks?a=b", self.place)
     }
@@ -75,7 +77,7 @@ impl Drop for Peer {
     }
 }
 
-impl Seen {
+impl PeerRequests {
     pub(super) fn all(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }
@@ -85,24 +87,28 @@ impl Seen {
     }
 }
 
-/// Reads one request and answers it; whoever asked may leave at any time.
-pub(super) async fn serve(mut socket: impl AsyncRead + AsyncWrite + Unpin, answer: Answer, seen: Seen) {
+/// Reads one request and answers it; the client may disconnect at any time.
+pub(super) async fn serve(
+    mut socket: impl AsyncRead + AsyncWrite + Unpin,
+    answer: PeerAnswer,
+    seen: PeerRequests,
+) {
     seen.add(request(&mut socket).await);
     tell(&mut socket, answer).await;
 }
 
-/// Says that, whatever was asked.
-pub(super) async fn tell(socket: &mut (impl AsyncWrite + Unpin), answer: Answer) {
+/// Sends the answer, whatever the request was.
+pub(super) async fn tell(socket: &mut (impl AsyncWrite + Unpin), answer: PeerAnswer) {
     let (first, rest) = match answer {
-        Answer::Bytes(bytes) => {
+        PeerAnswer::Bytes(bytes) => {
             socket.write_all(&bytes).await.ok();
             socket.shutdown().await.ok();
             return;
         }
-        Answer::Hang(bytes) => (bytes, None),
+        PeerAnswer::Hang(bytes) => (bytes, None),
         // Many bytes at once, because the clock's ticks are far apart.
-        Answer::Flood(bytes, again) => (bytes, Some((again.repeat(FLOOD_BYTES / again.len()), None))),
-        Answer::Drip(bytes, again) => (bytes, Some((vec![again], Some(DRIP)))),
+        PeerAnswer::Flood(bytes, again) => (bytes, Some((again.repeat(FLOOD_BYTES / again.len()), None))),
+        PeerAnswer::Drip(bytes, again) => (bytes, Some((vec![again], Some(DRIP)))),
     };
     socket.write_all(&first).await.ok();
     let Some((again, pause)) = rest else { return std::future::pending().await };
@@ -113,7 +119,7 @@ pub(super) async fn tell(socket: &mut (impl AsyncWrite + Unpin), answer: Answer)
     }
 }
 
-/// A request: its head, and as much of a body as that says.
+/// Reads a request: its head, and the body of the length that it announces.
 async fn request(socket: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {

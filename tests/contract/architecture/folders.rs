@@ -149,7 +149,7 @@ fn a_circle_through_a_re_export_is_found() {
 }
 
 #[test]
-fn every_way_to_name_something_is_read() {
+fn every_form_of_a_path_is_read() {
     let circle = |names: &str| {
         let names = format!("pub struct B;\n{names}\n");
         let found = problems_of(&[
@@ -192,7 +192,7 @@ fn every_way_to_name_something_is_read() {
 }
 
 #[test]
-fn a_name_that_is_not_there_is_told() {
+fn an_unknown_name_is_reported() {
     let found = problems_of(&[("lib.rs", "mod a;\n"), ("a.rs", "\nuse crate::missing::B;\n")]);
     assert_eq!(found, "a.rs:2: where `crate::missing::B` is defined was not found");
 }

@@ -107,7 +107,7 @@ fn files_stay_short() {
 }
 
 #[test]
-fn nothing_stands_at_the_top_but_what_belongs_there() {
+fn the_top_level_has_only_known_entries() {
     let known = [
         "Cargo.toml",
         "Cargo.lock",
@@ -131,7 +131,7 @@ fn nothing_stands_at_the_top_but_what_belongs_there() {
 
 /// `cargo xtask test` does not look for examples in documentation: rustdoc would build every crate once more to find none.
 #[test]
-fn documentation_has_no_code_that_nobody_runs() {
+fn documentation_has_no_code_examples() {
     let fence = "`".repeat(3);
     let is_documentation =
         |line: &&str| ["///", "//!"].iter().any(|mark| line.trim_start().starts_with(mark));

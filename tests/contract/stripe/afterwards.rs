@@ -1,4 +1,4 @@
-//! What became of a charge, giving up, giving back, and what Stripe tells by itself.
+//! Finding, cancelling and refunding charges, and Stripe's events.
 
 use chrono::TimeDelta;
 use domain::OrgId;
@@ -9,7 +9,7 @@ use serde_json::json;
 use store::random;
 
 use super::{Bench, SECRET, client, failed, now};
-use tests::stripe_double::{API_KEY, Fault};
+use tests::stripe_double::{API_KEY, StripeFault};
 
 #[tokio::test]
 async fn a_charge_whose_answer_was_lost_is_found() {
@@ -17,13 +17,15 @@ async fn a_charge_whose_answer_was_lost_is_found() {
         ("pm_visa", Standing::Succeeded),
         ("pm_chargeDeclined", failed("card_declined", Some("generic_decline"))),
     ] {
-        for fault in [Fault::LostAfter, Fault::Slow, Fault::Unreadable, Fault::KeptError] {
+        for fault in
+            [StripeFault::LostAfter, StripeFault::Slow, StripeFault::Unreadable, StripeFault::KeptError]
+        {
             let bench = Bench::new().await;
             let order = bench.order(method);
             bench.fake.fail("payment_intents", fault);
             bench.meets(fault).charge(&order).await.unwrap_err();
             // Stripe repeats an error that it stored for the key, whatever happened.
-            assert_eq!(bench.stripe.charge(&order).await.is_err(), fault == Fault::KeptError);
+            assert_eq!(bench.stripe.charge(&order).await.is_err(), fault == StripeFault::KeptError);
             bench.fake.wait_a_day();
             let found = bench.stripe.find(&order).await.unwrap().unwrap();
             assert_eq!(
@@ -36,10 +38,10 @@ async fn a_charge_whose_answer_was_lost_is_found() {
 }
 
 #[tokio::test]
-async fn nothing_found_is_nothing_charged_once_nothing_can_be_under_way() {
+async fn a_missing_payment_was_not_charged_once_no_attempt_can_be_in_progress() {
     let bench = Bench::new().await;
     let order = bench.order("pm_visa");
-    bench.fake.fail("payment_intents", Fault::LostBefore);
+    bench.fake.fail("payment_intents", StripeFault::LostBefore);
     bench.stripe.charge(&order).await.unwrap_err();
     let ask = async |hours: i64| {
         bench.fake.books().now = now() + TimeDelta::hours(hours);
@@ -50,7 +52,7 @@ async fn nothing_found_is_nothing_charged_once_nothing_can_be_under_way() {
         [None, None, None, Some(false), Some(false)]
     );
     // A payment that cannot be looked up may exist.
-    for fault in Fault::ALL {
+    for fault in StripeFault::ALL {
         bench.fake.fail("payment_intents", fault);
         assert!(bench.meets(fault).find(&order).await.is_err(), "{fault:?}");
     }
@@ -84,7 +86,7 @@ async fn a_charge_is_found_among_many() {
 }
 
 #[tokio::test]
-async fn what_was_taken_is_found_before_what_was_refused() {
+async fn taken_payments_are_found_before_refused_ones() {
     let bench = Bench::new().await;
     let order = bench.order("pm_visa");
     bench.stripe.charge(&order).await.unwrap();
@@ -96,11 +98,11 @@ async fn what_was_taken_is_found_before_what_was_refused() {
 }
 
 #[tokio::test]
-async fn a_payment_is_given_up_unless_it_was_taken() {
+async fn a_payment_is_cancelled_unless_it_was_taken() {
     let bench = Bench::new().await;
     let waiting =
         bench.stripe.charge(&bench.on_session("pm_authenticationRequired")).await.unwrap().id.unwrap();
-    bench.fake.fail("cancel", Fault::LostAfter);
+    bench.fake.fail("cancel", StripeFault::LostAfter);
     bench.stripe.cancel(&waiting).await.unwrap_err();
     for _ in 0..2 {
         assert_eq!(bench.stripe.cancel(&waiting).await.unwrap().standing, Standing::Cancelled);
@@ -115,7 +117,7 @@ async fn a_payment_is_given_up_unless_it_was_taken() {
 async fn money_is_given_back_once() {
     let bench = Bench::new().await;
     let id = bench.stripe.charge(&bench.order("pm_visa")).await.unwrap().id.unwrap();
-    bench.fake.fail("refunds", Fault::LostAfter);
+    bench.fake.fail("refunds", StripeFault::LostAfter);
     bench.stripe.refund(&id).await.unwrap_err();
     bench.stripe.refund(&id).await.unwrap();
     bench.fake.wait_a_day();
@@ -143,7 +145,7 @@ async fn a_wrong_key_is_never_a_customers_refusal() {
 async fn an_organisation_is_enrolled_once_a_day() {
     let bench = Bench::new().await;
     let org = OrgId::new(now(), random());
-    bench.fake.fail("customers", Fault::LostAfter);
+    bench.fake.fail("customers", StripeFault::LostAfter);
     bench.stripe.enrol(org, "Acme").await.unwrap_err();
     let known = bench.stripe.enrol(org, "Acme").await.unwrap();
     assert_eq!(bench.stripe.enrol(org, "Acme").await.unwrap(), known);
@@ -151,7 +153,7 @@ async fn an_organisation_is_enrolled_once_a_day() {
 }
 
 #[tokio::test]
-async fn an_event_is_believed_when_it_is_signed() {
+async fn a_signed_event_is_accepted() {
     let bench = Bench::new().await;
     let id = bench.stripe.charge(&bench.order("pm_visa")).await.unwrap().id.unwrap();
     let event = |kind: &str, object: &serde_json::Value| {
@@ -160,13 +162,15 @@ async fn an_event_is_believed_when_it_is_signed() {
     let intent = bench.fake.books().intents[0].clone();
     let body = event("payment_intent.succeeded", &intent);
     let header = sign(&SECRET.into(), body.as_bytes(), now());
-    let told = bench.stripe.event(&header, body.as_bytes(), now()).await.unwrap();
-    assert_eq!(told, bench.stripe.payment(&id).await.unwrap().map(Event::Payment));
+    let reported = bench.stripe.event(&header, body.as_bytes(), now()).await.unwrap();
+    assert_eq!(reported, bench.stripe.payment(&id).await.unwrap().map(Event::Payment));
     let dispute =
         event("charge.dispute.closed", &json!({ "id": "dp_1", "status": "lost", "payment_intent": id.0 }));
     let signed = sign(&SECRET.into(), dispute.as_bytes(), now());
-    let told = bench.stripe.event(&signed, dispute.as_bytes(), now()).await.unwrap();
-    assert!(matches!(told, Some(Event::DisputeClosed(disputed, Outcome::Lost)) if disputed.payment == id));
+    let reported = bench.stripe.event(&signed, dispute.as_bytes(), now()).await.unwrap();
+    assert!(
+        matches!(reported, Some(Event::DisputeClosed(disputed, Outcome::Lost)) if disputed.payment == id)
+    );
     for (header, body, late) in
         [(&header, &dispute, 0), (&String::new(), &body, 0), (&header, &body, 301), (&signed, &body, 0)]
     {
@@ -177,7 +181,7 @@ async fn an_event_is_believed_when_it_is_signed() {
 }
 
 #[tokio::test]
-async fn without_a_signing_secret_an_event_is_for_later() {
+async fn an_event_without_a_signing_secret_is_retried() {
     let secrets = StripeSecrets::Fixed { api_key: API_KEY.into(), webhook_secrets: Vec::new() };
     let stripe = Stripe::new(StripeConfig::new(secrets)).unwrap();
     let header = sign(&SECRET.into(), b"{}", now());

@@ -1,43 +1,43 @@
-//! What any Stripe must do for its client: the fake, so that it is one, and `localstripe`, which others
-//! have written, where `SCRIP_LOCALSTRIPE` names one, as `cargo xtask test` does.
+//! The behaviour that the client needs of any Stripe: checked on the Stripe double, and on `localstripe`, an
+//! independent implementation, if `SCRIP_LOCALSTRIPE` names one.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{EntryId, OrgId};
 use scrip_payments::{CustomerId, Order, Provider, PurchaseId, Standing, Stripe};
 use store::random;
 
-use super::localstripe::{self, Filter};
+use super::localstripe::{self, LocalstripeProxy};
 use super::{Bench, now, order};
-use tests::stripe_double::Fake;
+use tests::stripe_double::StripeDouble;
 
-/// A Stripe under test, and what its cards are called.
-pub(super) struct Wire {
+/// A Stripe under test, and the names of its cards.
+pub(super) struct StripeUnderTest {
     pub(super) name: &'static str,
     pub(super) stripe: Stripe,
     pub(super) customer: CustomerId,
-    /// The time there.
+    /// The time at that Stripe.
     pub(super) now: DateTime<Utc>,
-    /// A card that is charged.
+    /// A card that can be charged.
     pub(super) good: String,
-    /// A card that can be kept and not charged.
+    /// A card that can be attached but not charged.
     pub(super) declined: String,
     /// A card whose customer has to authenticate each payment.
     pub(super) waiting: String,
-    /// What has to live as long.
+    /// Kept alive for as long.
     pub(super) _keeps: Keeps,
 }
 
 pub(super) enum Keeps {
-    Fake { _fake: Fake },
-    Filter { _filter: Filter },
+    Double { _double: StripeDouble },
+    Proxy { _proxy: LocalstripeProxy },
 }
 
-async fn wires() -> Vec<Wire> {
+async fn wires() -> Vec<StripeUnderTest> {
     let Bench { fake, stripe, customer, .. } = Bench::new().await;
     for method in ["pm_visa", "pm_chargeDeclined", "pm_authenticationRequired"] {
         fake.books().method(method, None);
     }
-    let fake = Wire {
+    let fake = StripeUnderTest {
         name: "the fake",
         stripe,
         customer,
@@ -45,12 +45,12 @@ async fn wires() -> Vec<Wire> {
         good: "pm_visa".into(),
         declined: "pm_chargeDeclined".into(),
         waiting: "pm_authenticationRequired".into(),
-        _keeps: Keeps::Fake { _fake: fake },
+        _keeps: Keeps::Double { _double: fake },
     };
     std::iter::once(fake).chain(localstripe::wire().await).collect()
 }
 
-impl Wire {
+impl StripeUnderTest {
     fn order(&self, method: &str) -> Order {
         Order { made_at: self.now, ..order(&self.customer, method) }
     }
@@ -93,12 +93,12 @@ async fn money_is_taken_and_given_back() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_and_found() {
+async fn a_refusal_is_answered_and_found() {
     for wire in wires().await {
         let order = wire.order(&wire.declined);
-        let told = wire.stripe.charge(&order).await.unwrap().standing;
+        let reported = wire.stripe.charge(&order).await.unwrap().standing;
         let found = wire.stripe.find(&order).await.unwrap().unwrap();
-        for standing in [told, found.standing] {
+        for standing in [reported, found.standing] {
             let Standing::Failed(decline) = standing else { panic!("{}: {standing:?}", wire.name) };
             assert_eq!(decline.reason, "card_declined", "{}", wire.name);
         }
@@ -107,7 +107,7 @@ async fn a_refusal_is_told_and_found() {
 }
 
 #[tokio::test]
-async fn a_payment_that_waits_is_given_up() {
+async fn a_waiting_payment_is_cancelled() {
     for wire in wires().await {
         let (stripe, order) = (&wire.stripe, Order { off_session: false, ..wire.order(&wire.waiting) });
         let payment = stripe.charge(&order).await.unwrap();
@@ -127,7 +127,7 @@ async fn a_payment_that_waits_is_given_up() {
 }
 
 #[tokio::test]
-async fn what_was_never_ordered_is_not_found() {
+async fn an_unknown_order_is_not_found() {
     for wire in wires().await {
         let stripe = &wire.stripe;
         let known = wire.order(&wire.good);

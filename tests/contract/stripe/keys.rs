@@ -1,4 +1,4 @@
-//! Where the keys for Stripe are kept: an AWS Secrets Manager, in so far as it is asked.
+//! Stripe's keys from AWS Secrets Manager.
 
 use aws::SecretsManager;
 use std::sync::{Arc, Mutex};
@@ -19,15 +19,15 @@ use tests::stripe_double::API_KEY;
 
 const ARN: &str = "arn:aws:secretsmanager:us-east-1:123456789012:secret:scrip/stripe-AbCdEf";
 
-/// A keeper of one secret.
+/// A Secrets Manager with one secret.
 struct Keeper {
     url: String,
-    kept: Arc<Mutex<Kept>>,
+    kept: Arc<Mutex<StoredSecret>>,
     server: JoinHandle<()>,
 }
 
 #[derive(Default)]
-struct Kept {
+struct StoredSecret {
     secret: Option<String>,
     asked: usize,
 }
@@ -40,7 +40,7 @@ impl Drop for Keeper {
 
 impl Keeper {
     async fn of(secret: &Value) -> Self {
-        let kept = Arc::new(Mutex::new(Kept { secret: Some(secret.to_string()), asked: 0 }));
+        let kept = Arc::new(Mutex::new(StoredSecret { secret: Some(secret.to_string()), asked: 0 }));
         let router = Router::new().fallback(give).with_state(Arc::clone(&kept));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -61,7 +61,7 @@ impl Keeper {
     }
 }
 
-/// A client whose keys are kept at `endpoint`.
+/// A client that reads its keys from `endpoint`.
 fn stripe(endpoint: &str, arn: &str, bench: &Bench) -> Stripe {
     let secrets = StripeSecrets::Managed(SecretsManager {
         arn: arn.into(),
@@ -76,7 +76,7 @@ fn stripe(endpoint: &str, arn: &str, bench: &Bench) -> Stripe {
     Stripe::new(config).unwrap()
 }
 
-async fn give(State(kept): State<Arc<Mutex<Kept>>>, headers: HeaderMap, asked: Bytes) -> Response {
+async fn give(State(kept): State<Arc<Mutex<StoredSecret>>>, headers: HeaderMap, asked: Bytes) -> Response {
     let asked: Value = serde_json::from_slice(&asked).unwrap();
     assert_eq!(headers["x-amz-target"], "secretsmanager.GetSecretValue");
     assert_eq!(
@@ -109,17 +109,20 @@ async fn the_keys_are_read_once_and_used_for_calls_and_events() {
     }
     for known in ["whsec_old", "whsec_new"] {
         let header = sign(&known.into(), b"{}", now());
-        let told = stripe.event(&header, b"{}", now()).await;
-        assert!(matches!(told, Err(Refused::Forged("the body is no event"))), "{told:?}");
+        let reported = stripe.event(&header, b"{}", now()).await;
+        assert!(matches!(reported, Err(Refused::Forged("the body is no event"))), "{reported:?}");
     }
     let foreign = sign(&"whsec_other".into(), b"{}", now());
-    let told = stripe.event(&foreign, b"{}", now()).await;
-    assert!(matches!(told, Err(Refused::Forged("no signature of the event matches its body"))), "{told:?}");
+    let reported = stripe.event(&foreign, b"{}", now()).await;
+    assert!(
+        matches!(reported, Err(Refused::Forged("no signature of the event matches its body"))),
+        "{reported:?}"
+    );
     assert_eq!(keeper.asked(), 1);
 }
 
 #[tokio::test]
-async fn a_key_that_was_refused_is_read_again() {
+async fn a_refused_key_is_read_again() {
     let bench = Bench::new().await;
     let keeper = Keeper::of(&secret("sk_test_rolled", &[])).await;
     let stripe = keeper.stripe(&bench);
@@ -131,7 +134,7 @@ async fn a_key_that_was_refused_is_read_again() {
 }
 
 #[tokio::test]
-async fn what_does_not_read_is_never_quoted() {
+async fn an_unreadable_secret_is_never_quoted() {
     let bench = Bench::new().await;
     let keeper = Keeper::of(&json!(null)).await;
     let order = bench.order("pm_visa");
@@ -149,14 +152,14 @@ async fn what_does_not_read_is_never_quoted() {
         let stripe = keeper.stripe(&bench);
         let said = stripe.charge(&order).await.unwrap_err().to_string();
         assert!(!said.contains("hidden"), "{said}");
-        let told = stripe.event("t=1,v1=0", b"{}", now()).await;
-        assert!(matches!(told, Err(Refused::Later(_))), "{told:?}");
+        let reported = stripe.event("t=1,v1=0", b"{}", now()).await;
+        assert!(matches!(reported, Err(Refused::Later(_))), "{reported:?}");
     }
     assert!(bench.fake.books().intents.is_empty());
 }
 
 #[tokio::test]
-async fn another_secrets_manager_gives_them_too() {
+async fn another_secrets_manager_works_too() {
     let Ok(endpoint) = std::env::var("SCRIP_SECRETS_MANAGER") else { return };
     let bench = Bench::new().await;
     let secret = secret(API_KEY, &["whsec_kept"]).to_string();

@@ -1,5 +1,5 @@
-//! `localstripe`, a Stripe that others have written, in a process of its own. It refuses parameters that
-//! it does not know, so a filter on the way there takes them out; it knows no idempotency keys.
+//! `localstripe`, an independent implementation of Stripe. It refuses parameters that it does not know, so a proxy
+//! removes them; it does not support idempotency keys.
 
 use axum::Router;
 use axum::body::{Bytes, to_bytes};
@@ -17,33 +17,33 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
-use super::contract::{Keeps, Wire};
+use super::contract::{Keeps, StripeUnderTest};
 use super::{SECRET, client, order};
 
-/// A key as it wants one.
+/// A key in the format that it accepts.
 const API_KEY: &str = "sk_test_local";
 
-/// Parameters that it does not know.
+/// Parameters that it refuses.
 const UNKNOWN: [&str; 5] =
     ["description", "return_url", "error_on_requires_action", "created[gte]", "created[lte]"];
 
-/// What passes requests on, while it lives.
-pub(super) struct Filter(JoinHandle<()>);
+/// The running proxy; dropping it stops it.
+pub(super) struct LocalstripeProxy(JoinHandle<()>);
 
-impl Drop for Filter {
+impl Drop for LocalstripeProxy {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-/// One, where there is one.
-pub(super) async fn wire() -> Option<Wire> {
+/// A client and its cards, if `localstripe` is available.
+pub(super) async fn wire() -> Option<StripeUnderTest> {
     let base = std::env::var("SCRIP_LOCALSTRIPE").ok()?;
     let (url, filter) = filter(&base).await;
     let stripe = client(&url, API_KEY, None);
     let now = System.now();
     let customer = stripe.enrol(OrgId::new(now, random()), "Acme Compliance").await.unwrap().unwrap();
-    Some(Wire {
+    Some(StripeUnderTest {
         name: "localstripe",
         stripe,
         customer,
@@ -51,7 +51,7 @@ pub(super) async fn wire() -> Option<Wire> {
         good: card(&base, "4242424242424242").await,
         declined: card(&base, "4000000000000341").await,
         waiting: card(&base, "4000002500003155").await,
-        _keeps: Keeps::Filter { _filter: filter },
+        _keeps: Keeps::Proxy { _proxy: filter },
     })
 }
 
@@ -73,11 +73,11 @@ async fn card(base: &str, number: &str) -> String {
     made["id"].as_str().unwrap().to_owned()
 }
 
-/// Stands in front of `base` and passes on what it knows.
-async fn filter(base: &str) -> (String, Filter) {
+/// Starts a proxy in front of `base` that removes unknown parameters.
+async fn filter(base: &str) -> (String, LocalstripeProxy) {
     let router = Router::new().fallback(pass).with_state(base.to_owned());
     let (url, serving) = listen(router).await;
-    (url, Filter(serving))
+    (url, LocalstripeProxy(serving))
 }
 
 async fn listen(router: Router) -> (String, JoinHandle<()>) {
@@ -87,12 +87,12 @@ async fn listen(router: Router) -> (String, JoinHandle<()>) {
 }
 
 async fn pass(State(base): State<String>, request: Request) -> Response {
-    type Form = Vec<(String, String)>;
+    type Parameters = Vec<(String, String)>;
     let (parts, body) = request.into_parts();
     let sent = to_bytes(body, 1 << 20).await.unwrap();
     let is_list = parts.method == Method::GET && parts.uri.path() == "/v1/payment_intents";
-    let read = |bytes: &[u8]| -> Form {
-        let form: Form = serde_urlencoded::from_bytes(bytes).unwrap();
+    let read = |bytes: &[u8]| -> Parameters {
+        let form: Parameters = serde_urlencoded::from_bytes(bytes).unwrap();
         let knows = |name: &str| !(UNKNOWN.contains(&name) || is_list && name == "customer");
         form.into_iter().filter(|(name, _)| knows(name)).collect()
     };
@@ -106,7 +106,7 @@ async fn pass(State(base): State<String>, request: Request) -> Response {
 }
 
 #[tokio::test]
-async fn its_events_are_believed() {
+async fn its_events_are_accepted() {
     let Some(wire) = wire().await else { return };
     let base = std::env::var("SCRIP_LOCALSTRIPE").unwrap();
     let (say, mut hear) = unbounded_channel();
@@ -121,7 +121,7 @@ async fn its_events_are_believed() {
     assert!(tests::client().post(name).form(&hook).send().await.unwrap().status().is_success());
     let order = Order { made_at: wire.now, ..order(&wire.customer, &wire.good) };
     wire.stripe.charge(&order).await.unwrap();
-    let told = async {
+    let reported = async {
         loop {
             let (header, body) = hear.recv().await.unwrap();
             let event = wire.stripe.event(&header, &body, System.now()).await.unwrap();
@@ -136,6 +136,6 @@ async fn its_events_are_believed() {
             }
         }
     };
-    assert_eq!(tokio::time::timeout(PATIENCE, told).await.unwrap(), Standing::Succeeded);
+    assert_eq!(tokio::time::timeout(PATIENCE, reported).await.unwrap(), Standing::Succeeded);
     listening.abort();
 }

@@ -1,5 +1,5 @@
-//! What the client of Stripe promises, whatever happens on the way there. On a fake of our own, which
-//! honours idempotency keys and fails on demand; what `localstripe` can tell of it is in `localstripe`.
+//! The Stripe client, whatever happens on the network: on the Stripe double, and in `localstripe` on an independent
+//! implementation.
 
 mod afterwards;
 mod contract;
@@ -17,25 +17,25 @@ use scrip_payments::{
 };
 use store::random;
 
-use tests::stripe_double::{API_KEY, Fake, Fault};
+use tests::stripe_double::{API_KEY, StripeDouble, StripeFault};
 
-/// What events are signed with.
+/// The secret that events are signed with.
 const SECRET: &str = "whsec_fake";
 
-/// How long a client waits that is sure to get no answer.
+/// The timeout of a client that will get no answer.
 const IMPATIENCE: Duration = Duration::from_secs(1);
 
-/// Where customers return to.
+/// The return URL of customers.
 const RETURN_URL: &str = "https://us.example/back";
 
-/// How often an order is sent at most until it is answered.
+/// The most attempts until an order is answered.
 const SENDINGS_MAX: usize = 10;
 
-/// A client, the fake that it talks to, and a customer there.
+/// A client, its Stripe double, and a customer.
 struct Bench {
-    fake: Fake,
+    fake: StripeDouble,
     stripe: Stripe,
-    /// Another client of the fake, which soon gives up.
+    /// A client of the double with a short timeout.
     impatient: Stripe,
     customer: CustomerId,
 }
@@ -44,7 +44,7 @@ fn now() -> DateTime<Utc> {
     "2026-01-15T10:30:00Z".parse().unwrap()
 }
 
-/// A client of the Stripe at `base`; where customers return to must be known for them to be sent away.
+/// A client of the Stripe at `base`; without a return URL, customers cannot authenticate.
 fn client(base: &str, key: &str, return_url: Option<&str>) -> Stripe {
     let return_url = return_url.map(str::to_owned);
     Stripe::new(StripeConfig { return_url, ..config(base, key) }).unwrap()
@@ -59,7 +59,7 @@ fn pounds(pence: u64) -> Money {
     Money::new(pence, Currency::try_from("GBP".to_owned()).unwrap()).unwrap()
 }
 
-/// An order of 49 pounds that nobody else makes.
+/// A new order of 49 pounds.
 fn order(customer: &CustomerId, method: &str) -> Order {
     Order {
         purchase: PurchaseId {
@@ -82,7 +82,7 @@ fn failed(reason: &str, decline_code: Option<&str>) -> Standing {
 
 impl Bench {
     async fn new() -> Self {
-        let fake = Fake::at(now()).await;
+        let fake = StripeDouble::at(now()).await;
         let stripe = client(&fake.url, API_KEY, Some(RETURN_URL));
         let impatient = StripeConfig { timeout: IMPATIENCE, ..config(&fake.url, API_KEY) };
         let impatient =
@@ -92,7 +92,7 @@ impl Bench {
         Self { fake, stripe, impatient, customer }
     }
 
-    /// An order by a card that behaves as its name says.
+    /// An order with a card that behaves as its name says.
     fn order(&self, method: &str) -> Order {
         self.fake.books().method(method, None);
         order(&self.customer, method)
@@ -106,9 +106,9 @@ impl Bench {
         self.fake.taken(&order.purchase.transaction.to_string())
     }
 
-    /// The client that is to meet a fault.
-    fn meets(&self, fault: Fault) -> &Stripe {
-        if fault == Fault::Slow { &self.impatient } else { &self.stripe }
+    /// The client for a fault: the impatient one if no answer will come.
+    fn meets(&self, fault: StripeFault) -> &Stripe {
+        if fault == StripeFault::Slow { &self.impatient } else { &self.stripe }
     }
 
     /// Sends an order until it is answered.
@@ -118,12 +118,12 @@ impl Bench {
                 return payment.standing;
             }
         }
-        panic!("not answered in {SENDINGS_MAX} sendings");
+        panic!("not answered after {SENDINGS_MAX} attempts");
     }
 }
 
 #[tokio::test]
-async fn a_charge_takes_the_money_and_says_what_for() {
+async fn a_charge_takes_the_money_and_names_its_purchase() {
     let bench = Bench::new().await;
     let order = bench.order("pm_visa");
     let payment = bench.stripe.charge(&order).await.unwrap();
@@ -148,7 +148,7 @@ async fn a_charge_takes_the_money_and_says_what_for() {
 }
 
 #[tokio::test]
-async fn an_order_is_charged_once_however_often_it_is_sent() {
+async fn a_repeated_order_is_charged_once() {
     let bench = Bench::new().await;
     let order = bench.order("pm_visa");
     let first = bench.stripe.charge(&order).await.unwrap();
@@ -163,14 +163,14 @@ async fn an_order_is_charged_once_however_often_it_is_sent() {
         bench.stripe.charge(&order),
         bench.stripe.charge(&order),
     );
-    let told: Vec<_> = [one, two, three, four].into_iter().flatten().collect();
-    assert!(told.iter().all(|payment| payment.standing == Standing::Succeeded), "{told:?}");
+    let reported: Vec<_> = [one, two, three, four].into_iter().flatten().collect();
+    assert!(reported.iter().all(|payment| payment.standing == Standing::Succeeded), "{reported:?}");
     assert_eq!(bench.settle(&order).await, Standing::Succeeded);
     assert_eq!((bench.taken(&order), bench.fake.books().intents.len()), (1, 2));
 }
 
 #[tokio::test]
-async fn a_refusal_is_an_answer_and_stays_one() {
+async fn a_refusal_is_final() {
     let bench = Bench::new().await;
     for (method, expected) in [
         ("pm_chargeDeclined", failed("card_declined", Some("generic_decline"))),
@@ -190,7 +190,7 @@ async fn a_refusal_is_an_answer_and_stays_one() {
 }
 
 #[tokio::test]
-async fn a_method_that_can_not_be_charged_fails_before_there_is_a_payment() {
+async fn a_method_that_cannot_be_charged_fails_before_a_payment_exists() {
     let bench = Bench::new().await;
     bench.fake.books().method("pm_of_another", Some("cus_of_another"));
     for (order, reason) in [
@@ -213,11 +213,11 @@ async fn a_method_that_can_not_be_charged_fails_before_there_is_a_payment() {
 }
 
 #[tokio::test]
-async fn a_payment_that_was_taken_stays_taken_when_its_card_goes_bad() {
+async fn a_taken_payment_stays_taken_when_its_card_fails() {
     let bench = Bench::new().await;
     let order = bench.order("pm_attachDeclined");
     bench.fake.books().method("pm_attachDeclined", Some(&bench.customer.0));
-    bench.fake.fail("payment_intents", Fault::LostAfter);
+    bench.fake.fail("payment_intents", StripeFault::LostAfter);
     bench.stripe.charge(&order).await.unwrap_err();
     // The card can no longer be attached, but the order was charged.
     assert_eq!(bench.stripe.charge(&order).await.unwrap().standing, Standing::Succeeded);
@@ -227,7 +227,7 @@ async fn a_payment_that_was_taken_stays_taken_when_its_card_goes_bad() {
 }
 
 #[tokio::test]
-async fn a_customer_who_is_there_authenticates() {
+async fn a_customer_who_is_present_authenticates() {
     let bench = Bench::new().await;
     let order = bench.on_session("pm_authenticationRequired");
     let payment = bench.stripe.charge(&order).await.unwrap();
@@ -249,16 +249,18 @@ async fn a_customer_who_is_there_authenticates() {
 }
 
 #[tokio::test]
-async fn no_fault_charges_an_order_twice_or_tells_a_charge_as_a_refusal() {
+async fn no_fault_charges_an_order_twice_or_reports_a_charge_as_refused() {
     for place in ["attach", "payment_intents"] {
-        for fault in Fault::ALL {
+        for fault in StripeFault::ALL {
             let bench = Bench::new().await;
             let order = bench.order("pm_visa");
             bench.fake.fail(place, fault);
-            let told = bench.meets(fault).charge(&order).await.map(|payment| payment.standing);
+            let reported = bench.meets(fault).charge(&order).await.map(|payment| payment.standing);
             match place {
-                "attach" => assert!(told.is_err() || told.is_ok_and(|told| told == Standing::Succeeded)),
-                _ => assert!(told.is_err(), "{fault:?} {told:?}"),
+                "attach" => assert!(
+                    reported.is_err() || reported.is_ok_and(|reported| reported == Standing::Succeeded)
+                ),
+                _ => assert!(reported.is_err(), "{fault:?} {reported:?}"),
             }
             assert_eq!(bench.settle(&order).await, Standing::Succeeded, "{place} {fault:?}");
             assert_eq!(bench.taken(&order), 1, "{place} {fault:?}");
@@ -269,10 +271,15 @@ async fn no_fault_charges_an_order_twice_or_tells_a_charge_as_a_refusal() {
 }
 
 #[tokio::test]
-async fn a_run_of_faults_charges_an_order_once() {
+async fn several_faults_charge_an_order_once() {
     let bench = Bench::new().await;
-    let faults =
-        [Fault::LostAfter, Fault::Status(500), Fault::Unreadable, Fault::LostBefore, Fault::LostAfter];
+    let faults = [
+        StripeFault::LostAfter,
+        StripeFault::Status(500),
+        StripeFault::Unreadable,
+        StripeFault::LostBefore,
+        StripeFault::LostAfter,
+    ];
     let order = bench.order("pm_visa");
     faults.into_iter().for_each(|fault| bench.fake.fail("payment_intents", fault));
     assert_eq!(bench.settle(&order).await, Standing::Succeeded);

@@ -1,4 +1,4 @@
-//! Refunds in parts, disputes, and events that are asked for.
+//! Partial refunds, disputes, and listed events.
 
 use chrono::TimeDelta;
 use scrip_payments::{
@@ -6,7 +6,7 @@ use scrip_payments::{
 };
 
 use super::{Bench, now, pounds};
-use tests::stripe_double::Fault;
+use tests::stripe_double::StripeFault;
 
 fn part(name: &str, amount: u64) -> MoneyRefund {
     MoneyRefund { name: name.to_owned(), amount }
@@ -39,17 +39,17 @@ async fn a_part_is_refunded_once_by_its_name() {
 
 #[tokio::test]
 async fn no_fault_refunds_a_part_twice() {
-    for fault in Fault::ALL.into_iter().chain([Fault::KeptError]) {
+    for fault in StripeFault::ALL.into_iter().chain([StripeFault::KeptError]) {
         for place in ["GET /v1/refunds", "POST /v1/refunds"] {
             let bench = Bench::new().await;
             let id = paid(&bench).await;
             bench.fake.fail(place, fault);
-            let told = bench.meets(fault).refund_part(&id, &part("txn_1", 900)).await;
-            assert!(told.is_err(), "{place} {fault:?} {told:?}");
+            let reported = bench.meets(fault).refund_part(&id, &part("txn_1", 900)).await;
+            assert!(reported.is_err(), "{place} {fault:?} {reported:?}");
             bench.fake.wait_a_day();
             for _ in 0..2 {
-                let told = bench.stripe.refund_part(&id, &part("txn_1", 900)).await.unwrap();
-                assert_eq!(told, RefundAnswer::Made, "{place} {fault:?}");
+                let reported = bench.stripe.refund_part(&id, &part("txn_1", 900)).await.unwrap();
+                assert_eq!(reported, RefundAnswer::Made, "{place} {fault:?}");
             }
             assert_eq!(refunded(&bench, &id).await, 900, "{place} {fault:?}");
         }
@@ -64,8 +64,8 @@ async fn a_refund_that_failed_is_no_refund() {
     bench.stripe.refund_part(&id, &part("txn_2", 100)).await.unwrap();
     bench.fake.books().fail_refund(0);
     assert_eq!(refunded(&bench, &id).await, 100);
-    let told = bench.stripe.refund_part(&id, &part("txn_1", 900)).await.unwrap();
-    assert_eq!(told, RefundAnswer::Refused("lost_or_stolen_card".into()));
+    let reported = bench.stripe.refund_part(&id, &part("txn_1", 900)).await.unwrap();
+    assert_eq!(reported, RefundAnswer::Refused("lost_or_stolen_card".into()));
 }
 
 #[tokio::test]
@@ -73,18 +73,18 @@ async fn a_disputed_payment_is_not_refunded() {
     let bench = Bench::new().await;
     let id = paid(&bench).await;
     bench.fake.books().dispute(&id.0, 2450, "needs_response");
-    let told = bench.stripe.refund_part(&id, &part("txn_1", 900)).await.unwrap();
-    assert_eq!(told, RefundAnswer::Refused("charge_disputed".into()));
+    let reported = bench.stripe.refund_part(&id, &part("txn_1", 900)).await.unwrap();
+    assert_eq!(reported, RefundAnswer::Refused("charge_disputed".into()));
     let disputed = Disputed {
         dispute: DisputeId(format!("dp_{}", id.0)),
         payment: id.clone(),
         amount: Some(pounds(2450)),
     };
-    let told = bench.stripe.reversals(&id).await.unwrap().unwrap();
-    assert_eq!(told, Reversals { refunded: 0, disputes: vec![(disputed.clone(), None)] });
+    let reported = bench.stripe.reversals(&id).await.unwrap().unwrap();
+    assert_eq!(reported, Reversals { refunded: 0, disputes: vec![(disputed.clone(), None)] });
     bench.fake.books().dispute(&id.0, 2450, "lost");
-    let told = bench.stripe.reversals(&id).await.unwrap().unwrap();
-    assert_eq!(told.disputes, [(disputed.clone(), Some(Outcome::Lost))]);
+    let reported = bench.stripe.reversals(&id).await.unwrap().unwrap();
+    assert_eq!(reported.disputes, [(disputed.clone(), Some(Outcome::Lost))]);
     let events = bench.stripe.events_since(now()).await.unwrap();
     assert_eq!(
         events,
@@ -93,7 +93,7 @@ async fn a_disputed_payment_is_not_refunded() {
 }
 
 #[tokio::test]
-async fn events_are_found_whose_delivery_failed() {
+async fn undelivered_events_are_found() {
     let bench = Bench::new().await;
     let id = paid(&bench).await;
     for number in 0..250 {
@@ -105,7 +105,7 @@ async fn events_are_found_whose_delivery_failed() {
     let late = bench.stripe.events_since(now() + TimeDelta::minutes(241)).await.unwrap();
     assert_eq!(late.len(), 10);
     assert_eq!(refunded(&bench, &id).await, 250, "three pages of refunds");
-    for fault in Fault::ALL {
+    for fault in StripeFault::ALL {
         bench.fake.fail("events", fault);
         assert!(bench.meets(fault).events_since(now()).await.is_err(), "{fault:?}");
         bench.fake.fail("refunds", fault);

@@ -1,5 +1,4 @@
-//! Signatures of events by other hands than ours: Stripe's own SDK, where `SCRIP_STRIPE_SDK` names a
-//! Python that has it, as `cargo xtask test` does.
+//! Signatures of events, compared with Stripe's own SDK if `SCRIP_STRIPE_SDK` names a Python that has it.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -11,10 +10,10 @@ use serde_json::{Value, json};
 
 use super::now;
 
-/// How many events each of them signs.
+/// The number of events that each side signs.
 const EVENTS: usize = 1_000;
 
-/// An event as it arrives.
+/// A signed event.
 #[derive(Clone)]
 struct Signed {
     secret: SecretString,
@@ -22,7 +21,7 @@ struct Signed {
     body: Vec<u8>,
 }
 
-/// Events that we have signed, and those that the SDK has.
+/// Events that Scrip has signed, and events that the SDK has signed.
 fn events() -> Vec<Signed> {
     let ours: Vec<Signed> = (0..EVENTS)
         .map(|number| {
@@ -37,7 +36,7 @@ fn events() -> Vec<Signed> {
     ours.into_iter().chain(theirs).collect()
 }
 
-/// Has the SDK check ours and sign its own.
+/// Lets the SDK verify Scrip's events and sign its own.
 fn sdk(python: &str, ours: &[Signed]) -> Vec<Signed> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/contract/stripe/stripe_sdk.py");
     let time = now().timestamp().to_string();
@@ -54,7 +53,7 @@ fn sdk(python: &str, ours: &[Signed]) -> Vec<Signed> {
     }
     drop(stdin);
     let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "the SDK does not accept what we have signed");
+    assert!(output.status.success(), "the SDK refuses Scrip's signatures");
     let lines = String::from_utf8(output.stdout).unwrap();
     let read = |line: &str| {
         let line: Value = serde_json::from_str(line).unwrap();
@@ -74,7 +73,7 @@ fn accepts(event: &Signed, at: DateTime<Utc>) -> bool {
     }
 }
 
-/// An event with one thing about it changed: of the `number`th, another one than of the next.
+/// An event with one thing changed; each `number` changes another place.
 fn mutations(event: &Signed, number: usize) -> Vec<(&'static str, Signed)> {
     let body = |change: fn(&mut Vec<u8>, usize)| {
         let mut body = event.body.clone();
@@ -109,7 +108,7 @@ fn mutations(event: &Signed, number: usize) -> Vec<(&'static str, Signed)> {
 }
 
 #[test]
-fn what_was_signed_is_accepted_and_nothing_else() {
+fn signed_events_are_accepted_and_changed_ones_refused() {
     let events = events();
     let tolerance = TimeDelta::seconds(i64::try_from(TOLERANCE_SECONDS).unwrap());
     for (number, event) in events.iter().enumerate() {

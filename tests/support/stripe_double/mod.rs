@@ -1,6 +1,5 @@
-//! A Stripe of our own, on a port of this machine: customers, payment methods, payments and refunds
-//! that are kept, idempotency keys that are honoured, and faults on demand. Written from Stripe's
-//! documentation, for what its client can't be asked of Stripe itself.
+//! A Stripe double on a local port: it keeps customers, payment methods, payments and refunds, honours idempotency
+//! keys and fails on demand. It follows Stripe's documentation, for faults that Stripe itself cannot be asked for.
 
 mod state;
 
@@ -21,37 +20,37 @@ use tokio::task::JoinHandle;
 
 use state::{fail, problem, succeed};
 
-pub use state::Books;
+pub use state::StripeState;
 
-/// The API key that it knows.
+/// The API key that the double accepts.
 pub const API_KEY: &str = "sk_test_fake";
 
-/// Bytes that are past every bound.
+/// More bytes than the client reads.
 const TOO_LONG: usize = 17 << 20;
 
-/// What goes wrong with one request.
+/// How one request fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The connection breaks before anything was done.
+pub enum StripeFault {
+    /// The connection breaks before the request is processed.
     LostBefore,
-    /// The connection breaks once it was done.
+    /// The connection breaks after the request was processed.
     LostAfter,
-    /// It is done, and no answer comes.
+    /// The request is processed and gets no answer.
     Slow,
-    /// It is done, and what comes back is no JSON.
+    /// The request is processed and the answer is not JSON.
     Unreadable,
-    /// It is done, and what comes back never seems to end.
+    /// The request is processed and the answer is longer than the client reads.
     TooLong,
-    /// A status before anything was done.
+    /// An error status; the request is not processed.
     Status(u16),
-    /// It is done, and kept as an internal error: every repeat is answered with that.
+    /// The request is processed, and the key stores an internal error that every repeat gets.
     KeptError,
-    /// The client is sent elsewhere.
+    /// A redirect.
     Redirect,
 }
 
-impl Fault {
-    /// Each of them, of both sides of the moment that matters.
+impl StripeFault {
+    /// Every fault, before and after the request is processed.
     pub const ALL: [Self; 12] = [
         Self::LostBefore,
         Self::LostAfter,
@@ -68,27 +67,27 @@ impl Fault {
     ];
 }
 
-/// The fake, while it lives.
-pub struct Fake {
-    /// Where it listens.
+/// A running Stripe double; dropping it stops it.
+pub struct StripeDouble {
+    /// The double's base URL.
     pub url: String,
-    books: Arc<Mutex<Books>>,
+    books: Arc<Mutex<StripeState>>,
     server: JoinHandle<()>,
 }
 
-/// What is kept under an idempotency key.
-pub struct Kept {
-    asked: (String, Form),
-    answer: Option<Outcome>,
+/// A request and its answer, stored under an idempotency key.
+pub struct StoredAnswer {
+    asked: (String, StripeForm),
+    answer: Option<StripeAnswer>,
 }
 
-type Form = BTreeMap<String, String>;
-type Outcome = (u16, Value);
+type StripeForm = BTreeMap<String, String>;
+type StripeAnswer = (u16, Value);
 
-impl Fake {
-    /// Starts one whose clock stands at `now`.
+impl StripeDouble {
+    /// Starts a double whose clock stands at `now`.
     pub async fn at(now: DateTime<Utc>) -> Self {
-        let books = Arc::new(Mutex::new(Books::at(now)));
+        let books = Arc::new(Mutex::new(StripeState::at(now)));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let router = Router::new().fallback(serve).with_state(Arc::clone(&books));
@@ -96,24 +95,24 @@ impl Fake {
         Self { url, books, server }
     }
 
-    /// What it knows.
-    pub fn books(&self) -> MutexGuard<'_, Books> {
+    /// The double's state.
+    pub fn books(&self) -> MutexGuard<'_, StripeState> {
         self.books.lock().unwrap()
     }
 
-    /// The next request whose method and path contain `path` goes wrong.
-    pub fn fail(&self, path: &'static str, fault: Fault) {
+    /// The next request whose method and path contain `path` fails.
+    pub fn fail(&self, path: &'static str, fault: StripeFault) {
         self.books().faults.push_back((path, fault));
     }
 
-    /// A day passes, after which idempotency keys are forgotten.
+    /// Advances the clock by a day, after which idempotency keys are forgotten.
     pub fn wait_a_day(&self) {
         let mut books = self.books();
         books.now += TimeDelta::hours(25);
         books.keys.clear();
     }
 
-    /// The customer has authenticated a payment, or has failed to.
+    /// Ends a customer's authentication of a payment.
     pub fn authenticate(&self, id: &str, success: bool) {
         let mut books = self.books();
         let intent = books.intents.iter_mut().find(|intent| intent["id"] == id).unwrap();
@@ -126,7 +125,7 @@ impl Fake {
         }
     }
 
-    /// How many payments of a transaction have taken money.
+    /// The number of payments of a transaction that took money.
     pub fn taken(&self, transaction: &str) -> usize {
         let books = self.books();
         let ours = books.intents.iter().filter(|intent| intent["metadata"]["transaction"] == transaction);
@@ -134,17 +133,17 @@ impl Fake {
     }
 }
 
-impl Drop for Fake {
+impl Drop for StripeDouble {
     fn drop(&mut self) {
         self.server.abort();
     }
 }
 
-async fn serve(State(books): State<Arc<Mutex<Books>>>, request: Request) -> Response {
+async fn serve(State(books): State<Arc<Mutex<StripeState>>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let (method, path) = (parts.method, parts.uri.path().to_owned());
     let sent = to_bytes(body, 1 << 20).await.unwrap();
-    let read = |bytes: &[u8]| -> Form { serde_urlencoded::from_bytes(bytes).unwrap() };
+    let read = |bytes: &[u8]| -> StripeForm { serde_urlencoded::from_bytes(bytes).unwrap() };
     let form = if method == Method::GET {
         read(parts.uri.query().unwrap_or_default().as_bytes())
     } else {
@@ -161,11 +160,11 @@ async fn serve(State(books): State<Arc<Mutex<Books>>>, request: Request) -> Resp
         (fault, books.now.to_rfc2822())
     };
     let early = match fault {
-        Some(Fault::LostBefore) => Some(lost()),
-        Some(Fault::Redirect) => {
+        Some(StripeFault::LostBefore) => Some(lost()),
+        Some(StripeFault::Redirect) => {
             Some((StatusCode::TEMPORARY_REDIRECT, [("location", "/v1/elsewhere")]).into_response())
         }
-        Some(Fault::Status(status)) => Some(render(&(status, problem("api_error", None, None)), &date)),
+        Some(StripeFault::Status(status)) => Some(render(&(status, problem("api_error", None, None)), &date)),
         Some(_) | None => None,
     };
     if let Some(early) = early {
@@ -179,49 +178,49 @@ async fn serve(State(books): State<Arc<Mutex<Books>>>, request: Request) -> Resp
         (401, problem("invalid_request_error", None, None))
     };
     match fault {
-        Some(Fault::LostAfter) => lost(),
-        Some(Fault::Slow) => std::future::pending().await,
-        Some(Fault::Unreadable) => "<html>It works!</html>".into_response(),
-        Some(Fault::TooLong) => format!("{}{}", outcome.1, " ".repeat(TOO_LONG)).into_response(),
+        Some(StripeFault::LostAfter) => lost(),
+        Some(StripeFault::Slow) => std::future::pending().await,
+        Some(StripeFault::Unreadable) => "<html>It works!</html>".into_response(),
+        Some(StripeFault::TooLong) => format!("{}{}", outcome.1, " ".repeat(TOO_LONG)).into_response(),
         Some(_) | None => render(&outcome, &date),
     }
 }
 
-/// An answer that breaks off.
+/// An answer that ends too early.
 fn lost() -> Response {
     Body::new(Limited::new(Body::from("{ \"id\": "), 1)).into_response()
 }
 
-fn render((status, body): &Outcome, date: &str) -> Response {
+fn render((status, body): &StripeAnswer, date: &str) -> Response {
     let headers = [("date", date), ("request-id", "req_fake"), ("content-type", "application/json")];
     (StatusCode::from_u16(*status).unwrap(), headers, body.to_string()).into_response()
 }
 
-/// Does what is asked, once per idempotency key.
+/// Processes a request once per idempotency key.
 async fn once(
-    books: &Mutex<Books>,
+    books: &Mutex<StripeState>,
     key: Option<String>,
     (method, path): (&Method, &str),
-    form: Form,
-    fault: Option<Fault>,
-) -> Outcome {
+    form: StripeForm,
+    fault: Option<StripeFault>,
+) -> StripeAnswer {
     let asked = (path.to_owned(), form.clone());
     if let Some(key) = &key {
         let mut books = books.lock().unwrap();
         match books.keys.get(key) {
             Some(kept) if kept.asked != asked => return (400, problem("idempotency_error", None, None)),
-            Some(Kept { answer: Some(answer), .. }) => return answer.clone(),
+            Some(StoredAnswer { answer: Some(answer), .. }) => return answer.clone(),
             Some(_) => {
                 return (409, problem("idempotency_error", Some("idempotency_key_in_use"), None));
             }
-            None => books.keys.insert(key.clone(), Kept { asked, answer: None }),
+            None => books.keys.insert(key.clone(), StoredAnswer { asked, answer: None }),
         };
     }
     // Long enough that a second request with the same key arrives while this one is in progress.
     tokio::time::sleep(Duration::from_millis(5)).await;
     let mut books = books.lock().unwrap();
     let mut outcome = books.answer(method, path, &form);
-    if fault == Some(Fault::KeptError) {
+    if fault == Some(StripeFault::KeptError) {
         outcome = (500, problem("api_error", None, None));
     }
     if let Some(key) = key {

@@ -1,4 +1,4 @@
-//! What the fake keeps, and what it makes of a request.
+//! The state of the Stripe double, and how it answers requests.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -6,36 +6,36 @@ use axum::http::{HeaderMap, Method};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::{Fault, Form, Kept, Outcome};
+use super::{StoredAnswer, StripeAnswer, StripeFault, StripeForm};
 
-/// What it knows.
-pub struct Books {
-    /// Its clock.
+/// The double's state.
+pub struct StripeState {
+    /// The clock.
     pub now: DateTime<Utc>,
-    /// Its payments, the oldest first.
+    /// Payment intents, oldest first.
     pub intents: Vec<Value>,
-    /// What was given back whole, by payment.
+    /// The payments that were refunded in full.
     pub refunds: Vec<String>,
-    /// Every refund, the oldest first.
+    /// Refunds, oldest first.
     pub parts: Vec<Value>,
-    /// Every dispute, the oldest first.
+    /// Disputes, oldest first.
     pub disputes: Vec<Value>,
-    /// Every event, the oldest first.
+    /// Events, oldest first.
     pub events: Vec<Value>,
-    /// What was asked, as `POST /v1/refunds`.
+    /// The requests so far, as `POST /v1/refunds`.
     pub calls: Vec<String>,
-    /// Headers of the last request.
+    /// The headers of the last request.
     pub headers: HeaderMap,
-    /// What was answered, by idempotency key.
-    pub keys: BTreeMap<String, Kept>,
-    /// Whose each payment method is.
+    /// The stored answers, by idempotency key.
+    pub keys: BTreeMap<String, StoredAnswer>,
+    /// The customer of each payment method, if it is attached.
     pub methods: BTreeMap<String, Option<String>>,
-    pub(super) faults: VecDeque<(&'static str, Fault)>,
+    pub(super) faults: VecDeque<(&'static str, StripeFault)>,
     pub(super) customers: usize,
 }
 
-impl Books {
-    /// Empty ones.
+impl StripeState {
+    /// The state of a new account.
     pub(super) fn at(now: DateTime<Utc>) -> Self {
         Self {
             now,
@@ -53,12 +53,12 @@ impl Books {
         }
     }
 
-    /// A payment method, of a customer or of nobody yet.
+    /// Adds a payment method, attached to a customer or not.
     pub fn method(&mut self, id: &str, customer: Option<&str>) {
         self.methods.insert(id.to_owned(), customer.map(str::to_owned));
     }
 
-    /// A payment that others have made.
+    /// Adds a payment that another client made.
     pub fn other(&mut self, customer: &str, created: DateTime<Utc>) {
         let id = format!("pi_{:05}", self.intents.len());
         self.intents.push(json!({
@@ -67,8 +67,8 @@ impl Books {
         }));
     }
 
-    /// What a request comes to.
-    pub(super) fn answer(&mut self, method: &Method, path: &str, form: &Form) -> Outcome {
+    /// Processes a request.
+    pub(super) fn answer(&mut self, method: &Method, path: &str, form: &StripeForm) -> StripeAnswer {
         let path: Vec<&str> = path.trim_start_matches("/v1/").split('/').collect();
         match (method.as_str(), &path[..]) {
             ("POST", ["customers"]) => {
@@ -99,7 +99,7 @@ impl Books {
         self.intents.iter().position(|intent| intent["id"] == id)
     }
 
-    fn attach(&mut self, id: &str, customer: &str) -> Outcome {
+    fn attach(&mut self, id: &str, customer: &str) -> StripeAnswer {
         match self.methods.get_mut(id) {
             None => missing(404, "payment_method"),
             Some(Some(owner)) if owner != customer => (400, problem("invalid_request_error", None, None)),
@@ -113,7 +113,7 @@ impl Books {
         }
     }
 
-    fn charge(&mut self, form: &Form) -> Outcome {
+    fn charge(&mut self, form: &StripeForm) -> StripeAnswer {
         let (method, amount): (_, u64) = (&form["payment_method"], form["amount"].parse().unwrap());
         let off_session = form.get("off_session").is_some_and(|value| value == "true");
         match self.methods.get(method) {
@@ -167,7 +167,7 @@ impl Books {
         outcome
     }
 
-    fn list(&self, form: &Form) -> Outcome {
+    fn list(&self, form: &StripeForm) -> StripeAnswer {
         let limit: usize = form["limit"].parse().unwrap();
         let bound = |name: &str| form.get(name).map(|bound| bound.parse::<i64>().unwrap());
         let (since, until) = (bound("created[gte]"), bound("created[lte]"));
@@ -186,7 +186,7 @@ impl Books {
         (200, json!({ "object": "list", "has_more": rest.len() > limit, "data": data }))
     }
 
-    fn cancel(&mut self, place: usize, form: &Form) -> Outcome {
+    fn cancel(&mut self, place: usize, form: &StripeForm) -> StripeAnswer {
         let intent = &mut self.intents[place];
         if ["succeeded", "processing", "canceled"].contains(&intent["status"].as_str().unwrap()) {
             let mut error = problem("invalid_request_error", Some("payment_intent_unexpected_state"), None);
@@ -198,7 +198,7 @@ impl Books {
         (200, shown(intent, form, "latest_charge"))
     }
 
-    fn refund(&mut self, id: &str, form: &Form) -> Outcome {
+    fn refund(&mut self, id: &str, form: &StripeForm) -> StripeAnswer {
         let Some(place) = self.intent(id) else { return missing(404, "payment_intent") };
         let refunded = self.refunded(id);
         let intent = &mut self.intents[place];
@@ -234,7 +234,7 @@ impl Books {
         (200, refund)
     }
 
-    /// A customer's bank sends a refund back.
+    /// Fails a refund, as when the customer's bank returns it.
     pub fn fail_refund(&mut self, place: usize) {
         self.parts[place]["status"] = "failed".into();
         self.parts[place]["failure_reason"] = "lost_or_stolen_card".into();
@@ -242,7 +242,7 @@ impl Books {
         self.tell("refund.failed", &refund);
     }
 
-    /// A customer disputes a part of a payment; or the dispute ends.
+    /// Opens a dispute about a part of a payment, or closes it.
     pub fn dispute(&mut self, id: &str, amount: u64, status: &str) {
         let name = format!("dp_{id}");
         self.disputes.retain(|dispute| dispute["id"] != name);
@@ -272,7 +272,7 @@ impl Books {
 }
 
 /// A page of a list, newest first.
-fn listed(all: &[Value], form: &Form) -> Outcome {
+fn listed(all: &[Value], form: &StripeForm) -> StripeAnswer {
     let limit: usize = form["limit"].parse().unwrap();
     let since = form.get("created[gte]").map(|since| since.parse::<i64>().unwrap());
     let fits = |one: &&Value| {
@@ -301,8 +301,8 @@ pub(super) fn fail(intent: &mut Value, code: &str, decline_code: Option<&str>) {
         json!({ "type": "card_error", "code": code, "decline_code": decline_code, "message": "No." });
 }
 
-/// A payment as it is shown: its charge is whole only where that was asked for.
-fn shown(intent: &Value, form: &Form, expanded: &str) -> Value {
+/// A payment as it is shown: with its charge only if `expand[]` asks for it.
+fn shown(intent: &Value, form: &StripeForm, expanded: &str) -> Value {
     let mut intent = intent.clone();
     if form.get("expand[]").is_none_or(|expand| expand != expanded) {
         intent["latest_charge"] = intent["latest_charge"]["id"].clone();
@@ -310,7 +310,7 @@ fn shown(intent: &Value, form: &Form, expanded: &str) -> Value {
     intent
 }
 
-fn missing(status: u16, param: &str) -> Outcome {
+fn missing(status: u16, param: &str) -> StripeAnswer {
     (status, problem("invalid_request_error", Some("resource_missing"), Some(param)))
 }
 
