@@ -16,17 +16,17 @@ const NOW: &str = "2024-01-15T10:00:00Z";
 
 /// The crossings of a threshold in a series of balances.
 fn crossings(threshold: u64, balances: impl IntoIterator<Item = u64>) -> Vec<&'static str> {
-    let (mut reported, mut is_low) = (Vec::new(), false);
+    let (mut answer, mut is_low) = (Vec::new(), false);
     for balance in balances {
         if balance < threshold && !is_low {
-            reported.push("credits.low_balance");
+            answer.push("credits.low_balance");
             is_low = true;
         } else if balance > threshold && is_low {
-            reported.push("credits.recovered");
+            answer.push("credits.recovered");
             is_low = false;
         }
     }
-    reported
+    answer
 }
 
 /// The names of an owner's events about a threshold, in order.
@@ -82,21 +82,21 @@ fn a_hundred_thousand_debits_report_each_crossing_once() {
     let mut dice = Dice(42);
     let levels = levels(100_000, &mut dice);
     let expected = crossings(100, levels.iter().map(|level| level.spendable.get()));
-    let (alerts, mut state, mut reported) = (Alerts::default(), AlertState::default(), Vec::new());
+    let (alerts, mut state, mut answer) = (Alerts::default(), AlertState::default(), Vec::new());
     let mut begin = 0;
     while begin < levels.len() {
         let end = (begin + 1 + usize::try_from(dice.roll(200)).unwrap()).min(levels.len());
         for _ in 0..=dice.roll(3) {
             for level in &levels[begin..end] {
                 let (next, news) = state.follow(&alerts, *level, None);
-                reported.extend(news.iter().map(|news| news.name().as_str()));
+                answer.extend(news.iter().map(|news| news.name().as_str()));
                 state = next;
             }
         }
         begin = end;
     }
-    assert_eq!(reported, expected);
-    assert!(reported.len() > 1_000, "{}", reported.len());
+    assert_eq!(answer, expected);
+    assert!(answer.len() > 1_000, "{}", answer.len());
 }
 
 /// The same through the whole machine: simultaneous debits, grants by an operator, and a projector meanwhile. The
@@ -141,19 +141,15 @@ async fn alerts_are_set_field_by_field() {
         "recoveryMargin": 0, "cooldownMinutes": 0, "expiryNoticeDays": 7 });
     assert_eq!(world.get(ALERTS, world.key()).await.data(), usual);
     let set = async |body: Value| world.put(ALERTS, world.key(), &body).await;
-    let reported =
-        set(json!({ "lowBalanceThresholds": [50, 300, 50, 0], "cooldownMinutes": 60 })).await.data();
+    let answer = set(json!({ "lowBalanceThresholds": [50, 300, 50, 0], "cooldownMinutes": 60 })).await.data();
     assert_eq!(
-        (&reported["lowBalanceThreshold"], &reported["lowBalanceThresholds"]),
+        (&answer["lowBalanceThreshold"], &answer["lowBalanceThresholds"]),
         (&json!(300), &json!([300, 50]))
     );
-    let reported = set(json!({ "lowBalanceThreshold": 20 })).await.data();
-    assert_eq!((&reported["lowBalanceThresholds"], &reported["cooldownMinutes"]), (&json!([20]), &json!(60)));
-    let reported = set(json!({ "lowBalanceThreshold": 0, "recoveryMargin": 5 })).await.data();
-    assert_eq!(
-        (&reported["lowBalanceThreshold"], &reported["lowBalanceThresholds"]),
-        (&json!(0), &json!([]))
-    );
+    let answer = set(json!({ "lowBalanceThreshold": 20 })).await.data();
+    assert_eq!((&answer["lowBalanceThresholds"], &answer["cooldownMinutes"]), (&json!([20]), &json!(60)));
+    let answer = set(json!({ "lowBalanceThreshold": 0, "recoveryMargin": 5 })).await.data();
+    assert_eq!((&answer["lowBalanceThreshold"], &answer["lowBalanceThresholds"]), (&json!(0), &json!([])));
     for (body, field) in [
         (json!({ "lowBalanceThreshold": -1 }), "lowBalanceThreshold"),
         (json!({ "lowBalanceThreshold": 1.5 }), "lowBalanceThreshold"),
@@ -182,9 +178,9 @@ async fn a_threshold_above_the_balance_is_reported_at_once() {
     world.settle().await;
     let events = world.events(&org.key).await;
     assert_eq!(events_about(2_000, &events), ["credits.low_balance", "credits.recovered"]);
-    let reported = events.iter().find(|event| event["event"] == json!("credits.recovered")).unwrap();
+    let answer = events.iter().find(|event| event["event"] == json!("credits.recovered")).unwrap();
     assert_eq!(
-        reported["data"],
+        answer["data"],
         json!({ "currentBalance": 2_001, "threshold": 2_000, "message": "Your credit balance has recovered" })
     );
 }
@@ -209,12 +205,12 @@ async fn a_threshold_is_reported_at_any_progress_of_the_projector() {
         let high = [Credits::try_from(2_000).unwrap()];
         let alerts = Alerts::default().with_thresholds(high, account.sequence);
         books.ledger.save_alerts(id, alerts).await.unwrap().unwrap();
-        let reported = async |books: &TestLedger| books.items(&format!("EVENTS#{id}")).await.len();
+        let answer = async |books: &TestLedger| books.items(&format!("EVENTS#{id}")).await.len();
         books.ledger.look_at(&account, moment(now)).await.unwrap();
-        assert_eq!(reported(&books).await, 1, "{place}");
+        assert_eq!(answer(&books).await, 1, "{place}");
         books.project().await;
         books.ledger.look_at(&account, moment(now)).await.unwrap();
-        assert_eq!(reported(&books).await, 1, "{place}: once");
+        assert_eq!(answer(&books).await, 1, "{place}: once");
     }
 }
 
@@ -233,18 +229,18 @@ async fn a_cool_down_keeps_the_next_crossing_back() {
         world.grant(&org.id, &json!({ "source": "bonus", "amount": amount })).await;
         world.settle().await;
     };
-    let reported = async || events_about(100, &world.events(&org.key).await);
+    let answer = async || events_about(100, &world.events(&org.key).await);
     spend(2).await;
     give(5).await;
-    assert_eq!(reported().await, ["credits.low_balance", "credits.recovered"]);
+    assert_eq!(answer().await, ["credits.low_balance", "credits.recovered"]);
     spend(10).await;
     give(10).await;
     spend(10).await;
-    assert_eq!(reported().await.len(), 2);
+    assert_eq!(answer().await.len(), 2);
     world.pass(3_540).await;
-    assert_eq!(reported().await.len(), 2);
+    assert_eq!(answer().await.len(), 2);
     world.pass(120).await;
-    assert_eq!(reported().await, ["credits.low_balance", "credits.recovered", "credits.low_balance"]);
+    assert_eq!(answer().await, ["credits.low_balance", "credits.recovered", "credits.low_balance"]);
 }
 
 /// A renewal recovers a low balance, and an unlimited plan is never low.

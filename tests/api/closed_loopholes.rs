@@ -95,9 +95,9 @@ async fn an_unlimited_plan_has_a_safety_bound() {
     assert_eq!(raised.data()["limit"], json!(1_000_000_000_000_001_u64));
     let both =
         tokio::join!(world.consume(&org.key, "over", &debit), world.consume(&org.key, "over-too", &debit),);
-    let mut reported = [both.0.status, both.1.status];
-    reported.sort_unstable();
-    assert_eq!(reported, [201, 403]);
+    let mut answer = [both.0.status, both.1.status];
+    answer.sort_unstable();
+    assert_eq!(answer, [201, 403]);
     for limit in [5, 999_999_999_999_999_u64, 4_000_000_000_000_001] {
         let refused = world.put(&path, world.operator(), &json!({ "limit": limit })).await;
         assert_eq!(refused.failure(), "400 VALIDATION_ERROR", "{limit}");

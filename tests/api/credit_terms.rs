@@ -196,9 +196,9 @@ async fn a_dispute_sets_aside_and_gives_or_takes() {
     assert_eq!((&next["balance"]["available"], &next["balance"]["postPaid"]), (&json!(5), &Value::Null));
     let operations: Vec<_> =
         world.transactions(&org.key, "").await.iter().map(|line| line["operation"].clone()).collect();
-    let reported =
+    let answer =
         operations.iter().filter(|operation| operation.as_str().unwrap().starts_with("credit.dispute"));
-    assert_eq!(reported.count(), 4, "{operations:?}");
+    assert_eq!(answer.count(), 4, "{operations:?}");
 }
 
 /// A forged event is refused before anything is done.

@@ -165,8 +165,8 @@ async fn any_request_finds_an_ended_hold_expired() {
             "batch" => {
                 let batch = json!({ "items": [body], "mode": "partial" });
                 let path = "/api/v3/credits/consume/batch";
-                let reported = world.post(path, &org.key, &unique(), &batch).await.created();
-                assert_eq!(reported["results"][0]["status"], json!("approved"));
+                let answer = world.post(path, &org.key, &unique(), &batch).await.created();
+                assert_eq!(answer["results"][0]["status"], json!("approved"));
             }
             _ => (),
         }
@@ -279,9 +279,9 @@ async fn many_ended_holds_are_closed_step_by_step() {
     world.machine.oversleep("2024-01-15T10:31:00Z".parse().unwrap()).unwrap();
     let body = json!({ "operation": "verification.standard", "quantity": 60 });
     assert_eq!(world.post("/api/v3/credits/quote", &org.key, "", &body).await.data()["allowed"], json!(true));
-    let reported = world.consume(&org.key, "all", &body).await;
+    let answer = world.consume(&org.key, "all", &body).await;
     assert_eq!(
-        (reported.failure().as_str(), reported.header("retry-after")),
+        (answer.failure().as_str(), answer.header("retry-after")),
         ("409 OPERATION_IN_PROGRESS", Some("1"))
     );
     let large = json!({ "operation": "verification.standard", "quantity": 40 });

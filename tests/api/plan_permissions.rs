@@ -186,12 +186,13 @@ async fn operators_change_any_plan_and_its_allowance() {
         assert_eq!(refused.failure(), "400 VALIDATION_ERROR", "{body}");
         assert!(refused.body["error"]["details"]["fields"][field].is_string(), "{refused:?}");
     }
-    let nobody = "/admin/v1/organisations/org_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA";
-    for path in [format!("{nobody}/subscription"), "/admin/v1/organisations/x/subscription".to_owned()] {
+    let unknown_path = "/admin/v1/organisations/org_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA";
+    for path in [format!("{unknown_path}/subscription"), "/admin/v1/organisations/x/subscription".to_owned()]
+    {
         let unknown = world.put(&path, world.operator(), &json!({ "plan": "free" })).await;
         assert_eq!(unknown.failure(), "404 NOT_FOUND");
     }
-    let unknown = world.patch(nobody, world.operator(), &json!({ "selfServicePlans": true })).await;
+    let unknown = world.patch(unknown_path, world.operator(), &json!({ "selfServicePlans": true })).await;
     assert_eq!(unknown.failure(), "404 NOT_FOUND");
     assert_eq!(
         world.put(&path, &customer.live, &json!({ "plan": "free" })).await.failure(),

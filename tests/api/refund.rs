@@ -40,12 +40,12 @@ async fn the_seeds_reasons_are_refunded_or_not() {
         ("cancelled_verification", "400 VALIDATION_ERROR"),
     ] {
         let paid = debit(&world, &org, check.clone()).await;
-        let reported = refund(&world, &org, &paid, reason, None).await;
+        let answer = refund(&world, &org, &paid, reason, None).await;
         if expected != "201" {
-            assert_eq!(reported.failure(), expected, "{reason}");
+            assert_eq!(answer.failure(), expected, "{reason}");
             continue;
         }
-        let back = reported.created();
+        let back = answer.created();
         assert_eq!((&back["type"], &back["operation"]), (&json!("CREDIT"), &json!("credit.refund")));
         assert_eq!((&back["category"], &back["status"]), (&json!("purchase"), &json!("approved")));
         assert_eq!((&back["amount"], &back["sources"]), (&json!(2), &paid["sources"]), "{reason}");
@@ -125,15 +125,14 @@ async fn only_debits_can_be_refunded() {
         (&held, "set credits aside"),
         (&granted, "spent no credits"),
     ] {
-        let reported = refund(&world, &org, line, "technical_failure", None).await;
-        assert_eq!(reported.failure(), "422 REFUND_NOT_ELIGIBLE", "{words}");
-        assert!(reported.body["error"]["message"].as_str().unwrap().contains(words), "{:?}", reported.body);
+        let answer = refund(&world, &org, line, "technical_failure", None).await;
+        assert_eq!(answer.failure(), "422 REFUND_NOT_ELIGIBLE", "{words}");
+        assert!(answer.body["error"]["message"].as_str().unwrap().contains(words), "{:?}", answer.body);
     }
     let other = world.open(100).await;
     for id in [paid["transactionId"].as_str().unwrap(), "txn_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA", "txn_1"] {
-        let reported =
-            refund(&world, &other, &json!({ "transactionId": id }), "technical_failure", None).await;
-        assert_eq!(reported.failure(), "404 NOT_FOUND", "{id}");
+        let answer = refund(&world, &other, &json!({ "transactionId": id }), "technical_failure", None).await;
+        assert_eq!(answer.failure(), "404 NOT_FOUND", "{id}");
     }
 }
 
@@ -148,8 +147,8 @@ async fn a_duplicate_needs_an_earlier_twin_that_stands() {
     let second = debit(&world, &org, check("a")).await;
     let third = debit(&world, &org, check("a")).await;
     for line in [&first, &other, &unnamed] {
-        let reported = refund(&world, &org, line, "duplicate_operation", None).await;
-        assert_eq!(reported.failure(), "422 REFUND_NOT_ELIGIBLE");
+        let answer = refund(&world, &org, line, "duplicate_operation", None).await;
+        assert_eq!(answer.failure(), "422 REFUND_NOT_ELIGIBLE");
     }
     let named = async |line: &Value, twin: &Value| {
         let body = json!({ "transactionId": line["transactionId"], "reason": "duplicate_operation", "duplicateOf": twin["transactionId"] });
@@ -157,8 +156,8 @@ async fn a_duplicate_needs_an_earlier_twin_that_stands() {
     };
     assert_eq!(named(&second, &third).await.failure(), "422 REFUND_NOT_ELIGIBLE");
     assert_eq!(named(&second, &other).await.failure(), "422 REFUND_NOT_ELIGIBLE");
-    let reported = named(&third, &first).await.created();
-    assert_eq!(reported["duplicateOf"], first["transactionId"]);
+    let answer = named(&third, &first).await.created();
+    assert_eq!(answer["duplicateOf"], first["transactionId"]);
     // The first charge is refunded for another reason, so the second is the one that paid.
     refund(&world, &org, &first, "technical_failure", None).await.created();
     assert_eq!(
@@ -181,13 +180,13 @@ async fn ended_credits_return_as_bonus_credits() {
     let paid = debit(&world, &org, body).await;
     go_to(&world, "2024-02-15T00:00:00Z").await;
     let back = refund(&world, &org, &paid, "technical_failure", None).await.created();
-    let reported: Vec<_> = back["sources"]
+    let answer: Vec<_> = back["sources"]
         .as_array()
         .unwrap()
         .iter()
         .map(|part| (part["source"].as_str().unwrap(), part["amount"].as_u64().unwrap()))
         .collect();
-    assert_eq!(reported, [("bonus", 9), ("bonus", 3)]);
+    assert_eq!(answer, [("bonus", 9), ("bonus", 3)]);
     let balance = &back["balance"];
     assert_eq!(
         (&balance["subscriptionCredits"], &balance["bonusCredits"], &balance["usedCredits"]),
@@ -201,9 +200,9 @@ async fn ended_credits_return_as_bonus_credits() {
         (&json!(3), &json!("2024-03-01T00:00:00Z"))
     );
     let other = json!({ "operation": "verification.standard", "quantity": 15 });
-    let reported = world.consume(&org.key, &unique(), &other).await;
+    let answer = world.consume(&org.key, &unique(), &other).await;
     assert_eq!(
-        reported.body["error"]["details"]["available"],
+        answer.body["error"]["details"]["available"],
         json!(14),
         "credits of a service pay for it alone"
     );
@@ -284,9 +283,9 @@ async fn a_failure_reported_in_time_is_refunded_at_once() {
     assert_eq!(tests::send(bare(&org.key, &path(&late))).await.failure(), "422 REFUND_NOT_ELIGIBLE");
     for wrong in ["2024-01-15T11:00:00Z", "2024-02-15T11:00:01Z", "tomorrow"] {
         let body = json!({ "operation": "aml.pep", "settleBy": wrong });
-        let reported = world.consume(&org.key, &unique(), &body).await;
-        assert_eq!(reported.failure(), "400 VALIDATION_ERROR", "{wrong}");
-        assert!(reported.body["error"]["details"]["fields"]["settleBy"].is_string(), "{:?}", reported.body);
+        let answer = world.consume(&org.key, &unique(), &body).await;
+        assert_eq!(answer.failure(), "400 VALIDATION_ERROR", "{wrong}");
+        assert!(answer.body["error"]["details"]["fields"]["settleBy"].is_string(), "{:?}", answer.body);
     }
 }
 
@@ -316,9 +315,9 @@ async fn an_operator_overrides_a_refusal_with_a_note() {
         world.post(&path, &org.key, &unique(), &body(json!({ "note": "x" }))).await.failure(),
         "403 INSUFFICIENT_PERMISSIONS"
     );
-    let reported = receipt(&world, &org, &back).await;
-    assert_eq!(line_of(&reported)["refundOf"], paid["transactionId"]);
-    assert_eq!((&reported["keyId"], &reported["refundable"]), (&Value::Null, &Value::Null));
+    let answer = receipt(&world, &org, &back).await;
+    assert_eq!(line_of(&answer)["refundOf"], paid["transactionId"]);
+    assert_eq!((&answer["keyId"], &answer["refundable"]), (&Value::Null, &Value::Null));
 }
 
 /// If the last of several equal charges was refunded, an earlier one counts as the paid one.
@@ -335,8 +334,8 @@ async fn an_earlier_charge_pays_where_a_later_one_was_refunded() {
     go_to(&world, "2024-01-15T10:30:50Z").await;
     let second = once(10).await.created();
     refund(&world, &org, &second, "technical_failure", None).await.created();
-    let reported = once(1_000).await;
-    assert_eq!((reported.status, &reported.data()["transactionId"]), (200, &first["transactionId"]));
+    let answer = once(1_000).await;
+    assert_eq!((answer.status, &answer.data()["transactionId"]), (200, &first["transactionId"]));
     let body = json!({ "operation": "kyt.wallet", "resourceId": "w" });
     let hold = world.post("/api/v3/credits/holds", &org.key, &unique(), &body).await.created();
     let path = format!("/api/v3/credits/holds/{}/capture", hold["holdId"].as_str().unwrap());
@@ -345,6 +344,6 @@ async fn an_earlier_charge_pays_where_a_later_one_was_refunded() {
     }
     let part = world.transactions(&org.key, "operation=kyt.wallet").await[0].clone();
     assert_eq!(part["sources"], json!([{ "source": "subscription", "lotId": "sub_2024-01", "amount": 1 }]));
-    let reported = refund(&world, &org, &part, "duplicate_operation", None).await;
-    assert_eq!(reported.failure(), "422 REFUND_NOT_ELIGIBLE");
+    let answer = refund(&world, &org, &part, "duplicate_operation", None).await;
+    assert_eq!(answer.failure(), "422 REFUND_NOT_ELIGIBLE");
 }

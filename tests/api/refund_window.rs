@@ -39,6 +39,6 @@ async fn a_callers_refund_window_is_31_days() {
     go_to(&world, "2025-02-15T10:30:00Z").await;
     let path = format!("/admin/v1/organisations/{}/refunds", org.id);
     let body = json!({ "transactionId": paid["transactionId"], "reason": "poor_quality_document", "note": "Goodwill" });
-    let reported = world.post(&path, world.operator(), &unique(), &body).await.created();
-    assert_eq!(reported["amount"], json!(2));
+    let answer = world.post(&path, world.operator(), &unique(), &body).await.created();
+    assert_eq!(answer["amount"], json!(2));
 }

@@ -100,16 +100,16 @@ async fn auto_recharge_may_follow_a_service() {
     let (world, org) = scoped().await;
     let seed = json!({ "enabled": true, "threshold": 100, "amount": 500, "paymentMethod": "card_xyz123",
         "service": "smartcheck" });
-    let reported = world.put(RECHARGE, &org.key, &seed).await.data();
-    assert_eq!(reported["service"], json!("smartcheck"));
+    let answer = world.put(RECHARGE, &org.key, &seed).await.data();
+    assert_eq!(answer["service"], json!("smartcheck"));
     spend(&world, &org, 110, None).await;
     assert_eq!(levels(&world, &org).await, (json!(500), json!(0)));
     spend(&world, &org, 400, Some("smartcheck")).await;
     assert_eq!(levels(&world, &org).await, (json!(100), json!(0)));
     spend(&world, &org, 1, Some("smartcheck")).await;
     assert_eq!(levels(&world, &org).await, (json!(599), json!(500)));
-    let reported = world.put(RECHARGE, &org.key, &json!({ "service": null })).await.data();
-    assert_eq!(reported["service"], Value::Null);
+    let answer = world.put(RECHARGE, &org.key, &json!({ "service": null })).await.data();
+    assert_eq!(answer["service"], Value::Null);
 }
 
 #[tokio::test]

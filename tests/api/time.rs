@@ -255,9 +255,9 @@ async fn the_owner_chooses_the_notice_period() {
 #[tokio::test]
 async fn a_grant_to_an_unknown_organisation_stops_no_clock() {
     let world = World::at("2024-01-15T10:30:00Z").await;
-    let nobody = "/admin/v1/organisations/org_01HKZNPZB0YQ3T5N1C8V6W2X4G/grants";
+    let unknown = "/admin/v1/organisations/org_01HKZNPZB0YQ3T5N1C8V6W2X4G/grants";
     let gift = json!({ "source": "bonus", "amount": 1, "expiresInDays": 3 });
-    let answer = world.post(nobody, world.operator(), &unique(), &gift).await;
+    let answer = world.post(unknown, world.operator(), &unique(), &gift).await;
     assert_eq!(answer.failure(), "404 NOT_FOUND");
     clock(&world, "2024-01-15T12:00:00Z").await;
     world.delete("/_local/capacity", "").await.data();

@@ -88,8 +88,8 @@ async fn hundreds_of_requests_that_overtake_each_other_are_all_listed() {
         world.settle().await;
         for limit in [20, 100] {
             let lines = world.transactions(&org.key, &format!("limit={limit}")).await;
-            let reported: Vec<_> = lines.iter().map(|line| line["sequence"].as_u64().unwrap()).collect();
-            assert_eq!(reported, (1..=701).rev().collect::<Vec<_>>(), "limit {limit}, clock at {now:?}");
+            let answer: Vec<_> = lines.iter().map(|line| line["sequence"].as_u64().unwrap()).collect();
+            assert_eq!(answer, (1..=701).rev().collect::<Vec<_>>(), "limit {limit}, clock at {now:?}");
         }
     }
 }
@@ -115,7 +115,7 @@ async fn a_stopped_clock_keeps_the_order() {
     }
     for limit in [1, 7, 100] {
         let lines = world.transactions(&org.key, &format!("limit={limit}")).await;
-        let reported: Vec<_> = lines.iter().map(|line| line["sequence"].as_u64().unwrap()).collect();
-        assert_eq!(reported, (1..=401).rev().collect::<Vec<_>>(), "limit {limit}");
+        let answer: Vec<_> = lines.iter().map(|line| line["sequence"].as_u64().unwrap()).collect();
+        assert_eq!(answer, (1..=401).rev().collect::<Vec<_>>(), "limit {limit}");
     }
 }

@@ -52,13 +52,13 @@ fn examples() -> Vec<(&'static str, &'static Value)> {
 /// Whether a field of the data may be null.
 fn is_nullable(event: &str, field: &str) -> bool {
     let (_, fields) = DATA.iter().find(|(name, _)| *name == event).unwrap();
-    fields.split(' ').any(|reported| reported.strip_suffix('?') == Some(field))
+    fields.split(' ').any(|answer| answer.strip_suffix('?') == Some(field))
 }
 
 /// Whether a field of the data may be left out.
 fn is_optional(event: &str, field: &str) -> bool {
     let (_, fields) = DATA.iter().find(|(name, _)| *name == event).unwrap();
-    fields.split(' ').any(|reported| reported.strip_suffix('*') == Some(field))
+    fields.split(' ').any(|answer| answer.strip_suffix('*') == Some(field))
 }
 
 #[test]

@@ -48,7 +48,7 @@ const CHARACTERS: [char; 16] = [
 
 /// A delivery as its receiver gets it, with the secrets to verify it by.
 #[derive(Clone)]
-struct Delivery {
+struct SignedDelivery {
     secrets: Vec<HookSecret>,
     headers: HeaderMap,
     body: Vec<u8>,
@@ -57,7 +57,7 @@ struct Delivery {
 /// A delivery and the expected verdicts.
 struct Case {
     what: &'static str,
-    delivery: Delivery,
+    delivery: SignedDelivery,
     /// The verdict of Standard Webhooks.
     standard: bool,
     /// The verdict of X-Scrip-Signature, which covers the body alone.
@@ -65,11 +65,11 @@ struct Case {
 }
 
 /// The verdicts on a delivery, by verifier and check, one for each secret.
-type Verdict = BTreeMap<String, BTreeMap<String, Vec<bool>>>;
+type Verdicts = BTreeMap<String, BTreeMap<String, Vec<bool>>>;
 
 /// A delivery before it is signed.
 #[derive(Clone, Debug)]
-struct Unsigned {
+struct UnsignedDelivery {
     secrets: Vec<HookSecret>,
     random: u128,
     data: Value,
@@ -106,17 +106,17 @@ fn secrets() -> impl Strategy<Value = Vec<HookSecret>> {
 }
 
 /// Random deliveries, the same in every run.
-fn unsigned() -> Vec<Unsigned> {
+fn unsigned() -> Vec<UnsignedDelivery> {
     let mut chance = TestRunner::deterministic();
     let any = (secrets(), any::<u128>(), values());
     let mut draw = |number| {
         let (secrets, random, data) = any.new_tree(&mut chance).unwrap().current();
-        Unsigned { secrets, random, data, number }
+        UnsignedDelivery { secrets, random, data, number }
     };
     (0..DELIVERIES).map(&mut draw).collect()
 }
 
-impl Unsigned {
+impl UnsignedDelivery {
     /// The body as Scrip sends it; every third one indented, every third one with every character escaped,
     /// which JSON allows.
     fn body(&self, now: DateTime<Utc>) -> String {
@@ -139,12 +139,12 @@ impl Unsigned {
         EventId::new(now, self.random).to_string()
     }
 
-    fn signed(&self, now: DateTime<Utc>, at: DateTime<Utc>) -> Delivery {
+    fn signed(&self, now: DateTime<Utc>, at: DateTime<Utc>) -> SignedDelivery {
         let (id, body) = (self.id(now), self.body(now));
         let delivery = id.replace("evt_", "del_");
         let message = Message { id: &id, delivery: &delivery, event: self.event(), body: &body };
         let headers = headers(&self.secrets, &message, at).unwrap();
-        Delivery { secrets: self.secrets.clone(), headers, body: body.into_bytes() }
+        SignedDelivery { secrets: self.secrets.clone(), headers, body: body.into_bytes() }
     }
 }
 
@@ -157,7 +157,7 @@ fn escaped(text: &str) -> String {
     text.chars().map(|one| if one.is_ascii() { one.to_string() } else { escape(one) }).collect()
 }
 
-impl Delivery {
+impl SignedDelivery {
     fn text(&self, name: &str) -> &str {
         self.headers[name].to_str().unwrap()
     }
@@ -195,7 +195,7 @@ fn other(text: &str, place: usize) -> String {
 }
 
 /// A delivery as it was signed, and with one thing changed; each `number` changes another place.
-fn cases(unsigned: &Unsigned, next: &Unsigned, now: DateTime<Utc>) -> Vec<Case> {
+fn cases(unsigned: &UnsignedDelivery, next: &UnsignedDelivery, now: DateTime<Utc>) -> Vec<Case> {
     use header::{ID, SCRIP_SIGNATURE as OWN, SIGNATURE, TIMESTAMP};
     let (good, next) = (unsigned.signed(now, now), next.signed(now, now));
     let number = unsigned.number;
@@ -204,21 +204,21 @@ fn cases(unsigned: &Unsigned, next: &Unsigned, now: DateTime<Utc>) -> Vec<Case> 
     let signatures = |change: fn(&str, usize) -> String| good.each(SIGNATURE, " ", |one| change(one, number));
     let hexes = |change: fn(&str, usize) -> String| good.each(OWN, ", ", |one| change(one, number));
     let case = |what, delivery, (standard, own)| Case { what, delivery, standard, own };
-    let (nobody, only_own, only_standard) = ((false, false), (false, true), (true, false));
+    let (neither, only_own, only_standard) = ((false, false), (false, true), (true, false));
     vec![
         case("as signed", good.clone(), (true, true)),
-        case("a bit of the body", good.with_body(|body| body[place] ^= 1), nobody),
+        case("a bit of the body", good.with_body(|body| body[place] ^= 1), neither),
         case(
             "a byte of the body less",
             good.with_body(|body| {
                 body.remove(place);
             }),
-            nobody,
+            neither,
         ),
-        case("a byte of the body more", good.with_body(|body| body.insert(place, b' ')), nobody),
-        case("no body", good.with_body(Vec::clear), nobody),
-        case("another's body", Delivery { body: next.body.clone(), ..good.clone() }, nobody),
-        case("another secret", Delivery { secrets: next.secrets.clone(), ..good.clone() }, nobody),
+        case("a byte of the body more", good.with_body(|body| body.insert(place, b' ')), neither),
+        case("no body", good.with_body(Vec::clear), neither),
+        case("another's body", SignedDelivery { body: next.body.clone(), ..good.clone() }, neither),
+        case("another secret", SignedDelivery { secrets: next.secrets.clone(), ..good.clone() }, neither),
         case("another id", good.with(ID, &other(good.text(ID), id - 1 - number % 26)), only_own),
         case("no id", good.without(ID), only_own),
         case("another second", good.with(TIMESTAMP, &other(good.text(TIMESTAMP), time - 1)), only_own),
@@ -239,8 +239,8 @@ fn cases(unsigned: &Unsigned, next: &Unsigned, now: DateTime<Utc>) -> Vec<Case> 
 }
 
 /// The verdicts of the `standardwebhooks` crate and of the local inbox.
-fn here(delivery: &Delivery) -> Verdict {
-    let Delivery { secrets, headers, body } = delivery;
+fn here(delivery: &SignedDelivery) -> Verdicts {
+    let SignedDelivery { secrets, headers, body } = delivery;
     let by = |verifies: &dyn Fn(&HookSecret) -> bool| secrets.iter().map(verifies).collect::<Vec<_>>();
     let standard =
         by(&|secret| standardwebhooks::Webhook::new(secret.reveal()).unwrap().verify(body, headers).is_ok());
@@ -252,12 +252,12 @@ fn here(delivery: &Delivery) -> Verdict {
 }
 
 /// The verdicts of a program that reads deliveries and prints verdicts, line by line.
-fn elsewhere(mut program: Command, cases: &[Case]) -> Vec<Verdict> {
+fn elsewhere(mut program: Command, cases: &[Case]) -> Vec<Verdicts> {
     let mut child = program.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut stdin = BufWriter::new(child.stdin.take().unwrap());
     let output = thread::scope(|scope| {
         scope.spawn(move || {
-            for Case { delivery: Delivery { secrets, headers, body }, .. } in cases {
+            for Case { delivery: SignedDelivery { secrets, headers, body }, .. } in cases {
                 let secrets: Vec<_> = secrets.iter().map(HookSecret::reveal).collect();
                 let headers = headers
                     .iter()
@@ -275,7 +275,7 @@ fn elsewhere(mut program: Command, cases: &[Case]) -> Vec<Verdict> {
 }
 
 /// The verdicts of every available verifier on each delivery.
-fn verdicts(cases: &[Case]) -> Vec<Vec<Verdict>> {
+fn verdicts(cases: &[Case]) -> Vec<Vec<Verdicts>> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/contract");
     let mut said = vec![cases.iter().map(|case| here(&case.delivery)).collect()];
     if let Ok(python) = std::env::var("SCRIP_WEBHOOK_VERIFIERS") {

@@ -108,10 +108,10 @@ async fn a_consume_closes_at_most_two_ended_holds() {
     let mut asked = 0;
     loop {
         let (ledger, meter) = cold(&books);
-        let reported = spend(&ledger, id, ("ten", 10)).await;
+        let answer = spend(&ledger, id, ("ten", 10)).await;
         took("consume that needs ten holds", &meter, CONSUME_MAX);
         asked += 1;
-        match reported {
+        match answer {
             Ok(settled) => break assert_eq!(settled.receipt.entry.amount.get(), 10),
             Err(Unsettled::HoldsEnded) => assert_eq!(held().await, 218 - 2 * asked),
             Err(other) => panic!("{other:?}"),
@@ -130,13 +130,13 @@ async fn a_batch_closes_at_most_two_ended_holds() {
         took("batch that needs two holds", &meter, CONSUME_MAX + 2);
         assert_eq!((settled.more.len(), held().await), (2, 218), "{atomic}");
         let (ledger, meter) = cold(&books);
-        let reported = spend_batch(&ledger, id, ("ten", &[9, 1], atomic)).await;
-        assert!(matches!(reported, Err(Unsettled::HoldsEnded)), "{atomic}: {reported:?}");
+        let answer = spend_batch(&ledger, id, ("ten", &[9, 1], atomic)).await;
+        assert!(matches!(answer, Err(Unsettled::HoldsEnded)), "{atomic}: {answer:?}");
         took("batch that needs ten holds", &meter, CONSUME_MAX);
         // Where closing a hold cannot help, a partial batch skips items and an atomic batch is refused.
-        let reported = spend_batch(&ledger, id, ("beyond", &[1, 10_000], atomic)).await;
+        let answer = spend_batch(&ledger, id, ("beyond", &[1, 10_000], atomic)).await;
         took("batch beyond all holds", &meter, CONSUME_MAX);
-        match reported {
+        match answer {
             Ok(settled) => assert!(!atomic && settled.more.is_empty()),
             Err(Unsettled::Refused(refusal)) => assert!(atomic && refusal.wants_credits()),
             Err(other) => panic!("{other:?}"),

@@ -207,10 +207,10 @@ async fn the_hundredth_part_takes_all_that_is_left() {
     for number in 1..100 {
         refund(&books.ledger, id, &from, (number, Some(1))).await.unwrap();
     }
-    let reported = refund(&books.ledger, id, &from, (100, Some(1))).await;
-    assert!(matches!(reported, Err(Unsettled::Refused(Refusal::TooManyDraws))), "{reported:?}");
-    let reported = refund(&books.ledger, id, &from, (101, None)).await.unwrap();
-    assert_eq!(reported.settled.receipt.entry.amount.get(), 101);
+    let answer = refund(&books.ledger, id, &from, (100, Some(1))).await;
+    assert!(matches!(answer, Err(Unsettled::Refused(Refusal::TooManyDraws))), "{answer:?}");
+    let answer = refund(&books.ledger, id, &from, (101, None)).await.unwrap();
+    assert_eq!(answer.settled.receipt.entry.amount.get(), 101);
 }
 
 /// A remainder in the older format, which kept all of its parts in one item, still works and still lists its parts.
@@ -259,10 +259,10 @@ async fn a_remainder_in_the_older_format_still_works() {
     }
     books.write(&old).await;
     let made: Vec<_> = receipts.iter().map(|receipt| receipt.entry.id).collect();
-    let reported = |pot: Pot| pot.made.iter().map(|made| made.id).collect::<Vec<_>>();
-    assert_eq!(reported(books.ledger.pot(id, from.entry.id).await.unwrap().unwrap()), made);
+    let answer = |pot: Pot| pot.made.iter().map(|made| made.id).collect::<Vec<_>>();
+    assert_eq!(answer(books.ledger.pot(id, from.entry.id).await.unwrap().unwrap()), made);
     let again = capture(&books.ledger, id, &from, (7, Some(1))).await.unwrap();
-    assert_eq!((again.settled.replayed, reported(again.pot)), (true, made[..7].to_vec()));
+    assert_eq!((again.settled.replayed, answer(again.pot)), (true, made[..7].to_vec()));
     let next = capture(&books.ledger, id, &from, (21, Some(1))).await.unwrap();
     assert_eq!(next.pot.made.len(), 21);
     assert_eq!(books.items(&format!("POT#{id}#2024-01")).await.len(), 3, "two full pages");

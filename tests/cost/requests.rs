@@ -11,10 +11,10 @@ const CREDITS: &str = "/api/v3/credits";
 
 /// The read units, write units and number of the calls of a route.
 async fn units(world: &World, route: &str) -> (f64, f64, u64) {
-    let reported = world.get("/_local/capacity", "").await.data();
-    let reported = &reported["routes"][route];
-    let unit = |name: &str| reported[name].as_f64().unwrap();
-    (unit("readUnits"), unit("writeUnits"), reported["calls"].as_u64().unwrap())
+    let answer = world.get("/_local/capacity", "").await.data();
+    let answer = &answer["routes"][route];
+    let unit = |name: &str| answer[name].as_f64().unwrap();
+    (unit("readUnits"), unit("writeUnits"), answer["calls"].as_u64().unwrap())
 }
 
 async fn forget(world: &World) {
@@ -125,8 +125,8 @@ async fn a_batch_of_a_hundred_writes_the_account_once() {
     let units = books.units_of(id).await;
     assert!(units <= 2.0, "{units}");
     let lines: Vec<_> = std::iter::once(settled.receipt).chain(settled.more).collect();
-    let reported: Vec<_> = lines.iter().map(|line| (line.sequence, line.entry.amount.get())).collect();
-    assert_eq!(reported, (1..=100).map(|count| (3 + count, count)).collect::<Vec<_>>());
+    let answer: Vec<_> = lines.iter().map(|line| (line.sequence, line.entry.amount.get())).collect();
+    assert_eq!(answer, (1..=100).map(|count| (3 + count, count)).collect::<Vec<_>>());
     assert_eq!(lines.last().unwrap().balance.available().unwrap().get(), 6_000 - 5_050);
 }
 

@@ -5,8 +5,8 @@ use tests::World;
 
 /// The average cost of a warm call of `route`.
 async fn cost(world: &World, route: &str) -> Value {
-    let reported = world.get("/_local/capacity", "").await.data();
-    reported.pointer("/routes").and_then(|routes| routes.get(route)).cloned().unwrap_or_default()
+    let answer = world.get("/_local/capacity", "").await.data();
+    answer.pointer("/routes").and_then(|routes| routes.get(route)).cloned().unwrap_or_default()
 }
 
 #[tokio::test]
@@ -22,8 +22,8 @@ async fn a_warm_consume_costs_three_writes_and_reads_nothing() {
             .await
             .created();
     }
-    let reported = cost(&world, "POST /api/v3/credits/consume").await;
-    assert_eq!(reported, json!({ "calls": 20, "requests": 60, "readUnits": 0.0, "writeUnits": 60.0 }));
+    let answer = cost(&world, "POST /api/v3/credits/consume").await;
+    assert_eq!(answer, json!({ "calls": 20, "requests": 60, "readUnits": 0.0, "writeUnits": 60.0 }));
 }
 
 #[tokio::test]
@@ -34,8 +34,8 @@ async fn a_balance_costs_one_read() {
     for _ in 0..10 {
         world.balance(world.key()).await;
     }
-    let reported = cost(&world, "GET /api/v3/credits/balance").await;
-    assert_eq!(reported, json!({ "calls": 10, "requests": 10, "readUnits": 10.0, "writeUnits": 0.0 }));
+    let answer = cost(&world, "GET /api/v3/credits/balance").await;
+    assert_eq!(answer, json!({ "calls": 10, "requests": 10, "readUnits": 10.0, "writeUnits": 0.0 }));
 }
 
 #[tokio::test]
@@ -47,8 +47,8 @@ async fn a_refused_consume_costs_two_reads_and_writes_nothing() {
     for n in 0..10 {
         assert_eq!(world.consume(world.key(), &format!("k{n}"), &body).await.status, 402);
     }
-    let reported = cost(&world, "POST /api/v3/credits/consume").await;
-    assert_eq!(reported, json!({ "calls": 10, "requests": 20, "readUnits": 20.0, "writeUnits": 0.0 }));
+    let answer = cost(&world, "POST /api/v3/credits/consume").await;
+    assert_eq!(answer, json!({ "calls": 10, "requests": 20, "readUnits": 20.0, "writeUnits": 0.0 }));
 }
 
 /// The largest account and the largest rows fit their limits.
@@ -67,14 +67,14 @@ async fn the_largest_account_stays_a_small_item() {
     world.consume(&org.key, "k1", &body).await.created();
     world.delete("/_local/capacity", "").await.data();
     world.consume(&org.key, "9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d", &body).await.created();
-    let reported = cost(&world, "POST /api/v3/credits/consume").await;
+    let answer = cost(&world, "POST /api/v3/credits/consume").await;
     // Claim, account and row are each smaller than 1 KB.
-    assert_eq!(reported["writeUnits"], json!(3.0));
+    assert_eq!(answer["writeUnits"], json!(3.0));
     world.delete("/_local/capacity", "").await.data();
     world.consume(&org.key, &"k".repeat(255), &body).await.created();
-    let reported = cost(&world, "POST /api/v3/credits/consume").await;
+    let answer = cost(&world, "POST /api/v3/credits/consume").await;
     // Claim 1, account 2 and row 1: the account's item is smaller than 2 KB.
-    assert_eq!(reported["writeUnits"], json!(4.0));
+    assert_eq!(answer["writeUnits"], json!(4.0));
 }
 
 /// The background cost of a month's renewal of some organisations.
@@ -86,9 +86,9 @@ async fn month(organisations: usize) -> [f64; 3] {
     world.settle().await;
     world.delete("/_local/capacity", "").await.data();
     world.post_plain("/_local/clock", &json!({ "now": "2024-02-01T00:00:00Z" })).await.data();
-    let reported = world.get("/_local/capacity", "").await.data();
+    let answer = world.get("/_local/capacity", "").await.data();
     ["writeUnits", "vainWriteUnits", "readUnits"]
-        .map(|name| reported["routes"]["background"][name].as_f64().unwrap_or_default())
+        .map(|name| answer["routes"]["background"][name].as_f64().unwrap_or_default())
 }
 
 /// One more organisation costs a renewal ten writes for each of its two ledgers: the account, its row, its
@@ -125,8 +125,8 @@ async fn background(debits: u32) -> [f64; 2] {
         }
         world.settle().await;
     }
-    let reported = cost(&world, "background").await;
-    ["writeUnits", "readUnits"].map(|name| reported[name].as_f64().unwrap())
+    let answer = cost(&world, "background").await;
+    ["writeUnits", "readUnits"].map(|name| answer[name].as_f64().unwrap())
 }
 
 /// A debit costs the background two writes and four reads: the watermark with the end of the chain and the day's
@@ -156,14 +156,14 @@ async fn a_proof_costs_a_read_and_an_audit_those_of_its_rows() {
     world.settle().await;
     for (id, units) in [(&ids[0], 3.0), (&ids[59], 3.5)] {
         world.delete("/_local/capacity", "").await.data();
-        let reported = world.get(&format!("/api/v3/credits/transactions/{id}"), &org.key).await.data();
-        assert!(reported["proof"]["hash"].is_string(), "{reported}");
-        let reported = cost(&world, "GET /api/v3/credits/transactions/{id}").await;
-        assert_eq!(reported["readUnits"], json!(units));
+        let answer = world.get(&format!("/api/v3/credits/transactions/{id}"), &org.key).await.data();
+        assert!(answer["proof"]["hash"].is_string(), "{answer}");
+        let answer = cost(&world, "GET /api/v3/credits/transactions/{id}").await;
+        assert_eq!(answer["readUnits"], json!(units));
     }
     world.delete("/_local/capacity", "").await.data();
     world.get("/api/v3/credits/audit?limit=50", &org.key).await.data();
-    let reported = cost(&world, "GET /api/v3/credits/audit").await;
+    let answer = cost(&world, "GET /api/v3/credits/audit").await;
     // The watermark, four segments of the chain, 52 rows of half a kilobyte, no checkpoint.
-    assert_eq!(reported, json!({ "calls": 1, "requests": 4, "readUnits": 9.0, "writeUnits": 0.0 }));
+    assert_eq!(answer, json!({ "calls": 1, "requests": 4, "readUnits": 9.0, "writeUnits": 0.0 }));
 }

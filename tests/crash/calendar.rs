@@ -183,19 +183,19 @@ async fn give_one(process: &TestProcess, id: AccountId) {
 
 /// The customer's events of monitors, in order.
 async fn monitor_events(process: &TestProcess, key: &str) -> Vec<String> {
-    let (mut case, mut after) = (Vec::new(), "0".to_owned());
+    let (mut events, mut after) = (Vec::new(), "0".to_owned());
     loop {
         let path = format!("/api/v3/events?after={after}");
         let (_, page) = process.call(&ApiRequest::new(Method::GET, &path, key)).await;
         for event in page["data"].as_array().unwrap() {
             let (name, resource) = (event["event"].as_str().unwrap(), &event["data"]["resourceId"]);
             if name.starts_with("monitor.") {
-                case.push(format!("{name} {}", resource.as_str().unwrap()));
+                events.push(format!("{name} {}", resource.as_str().unwrap()));
             }
         }
         match page["meta"]["pagination"]["nextCursor"].as_str() {
             Some(next) => after = next.to_owned(),
-            None => return case,
+            None => return events,
         }
     }
 }

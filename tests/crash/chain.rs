@@ -67,7 +67,7 @@ pub(crate) struct ProjectedLedger {
     pub(crate) id: AccountId,
     pub(crate) now: DateTime<Utc>,
     pub(crate) made: Vec<TableItem>,
-    pub(crate) case: [Vec<TableItem>; 2],
+    pub(crate) events: [Vec<TableItem>; 2],
     pub(crate) rows: Vec<TableItem>,
     pub(crate) records: Vec<Record>,
 }
@@ -77,14 +77,15 @@ pub(crate) async fn ledgers(backend: Option<&str>, entries: u64) -> ProjectedLed
     let (id, now) = history(&mut books, 2, entries).await;
     let ledgers = ProjectedLedger::of(books, id, now).await;
     assert!(ledgers.records.len() as u64 >= entries);
-    assert!(ledgers.case.iter().all(|items| items.len() > 2), "{:?}", ledgers.case);
+    assert!(ledgers.events.iter().all(|items| items.len() > 2), "{:?}", ledgers.events);
     ledgers
 }
 
 impl ProjectedLedger {
     pub(crate) async fn of(books: TestLedger, id: AccountId, now: DateTime<Utc>) -> Self {
-        let (made, case, rows) = (made(&books, id).await, emitted(&books, id).await, rows(&books, id).await);
-        Self { made, case, rows, records: records(&books).await, books, id, now }
+        let (made, events, rows) =
+            (made(&books, id).await, emitted(&books, id).await, rows(&books, id).await);
+        Self { made, events, rows, records: records(&books).await, books, id, now }
     }
 
     /// Restores the state before projection, in which every request had written its row.
@@ -110,7 +111,7 @@ impl ProjectedLedger {
 
     /// Checks the chain, the events and the counters.
     pub(crate) async fn is_wholly_as_if_once(&self, when: &str) {
-        assert_eq!(emitted(&self.books, self.id).await, self.case, "{when}");
+        assert_eq!(emitted(&self.books, self.id).await, self.events, "{when}");
         self.is_as_if_once(when).await;
     }
 

@@ -28,8 +28,8 @@ async fn bought(
     method: &str,
     status: u16,
 ) -> Purchase {
-    let (case, answer) = process.buy(key, &unique(), &starter(method)).await;
-    assert_eq!(case, status, "{answer}");
+    let (outcome, answer) = process.buy(key, &unique(), &starter(method)).await;
+    assert_eq!(outcome, status, "{answer}");
     let transaction =
         EntryId::try_from(answer["data"]["transactionId"].as_str().unwrap().to_owned()).unwrap();
     let id = PurchaseId { account: *account, transaction };
@@ -88,8 +88,8 @@ async fn a_purchase_that_is_begun_twice_counts_once() {
     let known = bought(&process, &customer, "card_1", 201).await;
     let app = process.start();
     let again = Purchase { stage: Stage::Pending(None), ..known.clone() };
-    let case = app.till(Mode::Live).sell(again, app.clock.moment()).await.unwrap();
-    assert_eq!(case.stage, known.stage);
+    let outcome = app.till(Mode::Live).sell(again, app.clock.moment()).await.unwrap();
+    assert_eq!(outcome.stage, known.stage);
     assert_eq!(process.books.ledger.spent(customer.0, today()).await.unwrap(), 4_900);
 }
 

@@ -41,9 +41,9 @@ async fn an_attempt_that_was_fenced_off_does_not_debit_again() {
         faults.let_through();
         made
     };
-    let (case, made) = tokio::join!(late, others);
-    match case {
-        Ok(case) => assert_eq!(case.receipt.entry.id, made.receipt.entry.id),
+    let (answered, made) = tokio::join!(late, others);
+    match answered {
+        Ok(answered) => assert_eq!(answered.receipt.entry.id, made.receipt.entry.id),
         Err(unsettled) => assert!(matches!(unsettled, Unsettled::InProgress), "{unsettled:?}"),
     }
     let account = books.restarted().account(id).await.unwrap().unwrap();

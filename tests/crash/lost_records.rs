@@ -105,7 +105,7 @@ async fn an_unreadable_counter_stops_only_the_counting() {
     let ledgers = ledgers(None, 19).await;
     let (books, records) = (&ledgers.books, &ledgers.records);
     ledgers.begin_with_rows().await;
-    let mut broken = ledgers.case[1][0].clone();
+    let mut broken = ledgers.events[1][0].clone();
     broken.insert("usage".to_owned(), aws_sdk_dynamodb::types::AttributeValue::S("none".to_owned()));
     books.write_activity(&broken).await;
     let last = ledgers.made[0]["seq"].clone();

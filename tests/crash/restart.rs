@@ -106,28 +106,28 @@ async fn burst(scrip: &mut Scrip, client: &Client, round: usize) -> BTreeMap<Str
         .map(|number| {
             let caller = caller.clone();
             tokio::spawn(async move {
-                let mut case = BTreeMap::new();
+                let mut answers = BTreeMap::new();
                 for n in 0..8 {
                     let name = format!("r{round}-c{number}-{n}");
                     let answer = caller.consume(&name).await;
                     let unanswered = answer.is_none();
-                    case.insert(name, answer);
+                    answers.insert(name, answer);
                     if unanswered {
                         break;
                     }
                 }
-                case
+                answers
             })
         })
         .collect();
     // Some time during the requests: the exact moment does not matter.
     tokio::time::sleep(Duration::from_millis(40)).await;
     scrip.child.kill().await.unwrap();
-    let mut case = BTreeMap::new();
+    let mut answers = BTreeMap::new();
     for client in clients {
-        case.extend(client.await.unwrap());
+        answers.extend(client.await.unwrap());
     }
-    case
+    answers
 }
 
 /// An acknowledged request survives `kill -9`, and any other has exactly one effect once it is repeated.
@@ -136,18 +136,18 @@ async fn an_acknowledged_request_survives_kill_9() {
     let folder = tempfile::tempdir().unwrap();
     let data = ["--data", folder.path().to_str().unwrap()];
     let client = Client::new();
-    let mut case = BTreeMap::new();
+    let mut answers = BTreeMap::new();
     let mut keys = None;
     for round in 0..4 {
         let mut scrip = Scrip::start(&data).await;
         let mut ready = scrip.ready.clone();
         ready.as_object_mut().unwrap().retain(|field, _| !field.ends_with("Url"));
         assert_eq!(keys.get_or_insert(ready.clone()), &ready, "the demo keys stay the same");
-        case.extend(burst(&mut scrip, &client, round).await);
+        answers.extend(burst(&mut scrip, &client, round).await);
     }
     let scrip = Scrip::start(&data).await;
     let caller = scrip.caller(&client);
-    for (name, before) in &case {
+    for (name, before) in &answers {
         let mut answer = caller.consume(name).await;
         while answer.is_none() {
             tokio::time::sleep(Duration::from_millis(500)).await;
@@ -157,9 +157,9 @@ async fn an_acknowledged_request_survives_kill_9() {
         assert!(before.as_ref().is_none_or(|before| *before == answer), "{name}");
     }
     let balance = caller.get("/api/v3/credits/balance").await;
-    assert_eq!(balance["available"], json!(400 - case.len()));
+    assert_eq!(balance["available"], json!(400 - answers.len()));
     let lines = caller.get("/api/v3/credits/transactions?limit=100&operation=aml.basic").await;
-    assert_eq!(lines.as_array().unwrap().len(), case.len().min(100));
+    assert_eq!(lines.as_array().unwrap().len(), answers.len().min(100));
 }
 
 /// A data folder has one machine at a time; the second one's error says what to do.
@@ -218,9 +218,9 @@ async fn bought_once(data: &[&str], method: &str, transaction: Option<Value>) {
     let (status, purchase) = loop {
         caller.tell("/_local/clock", json!({ "advanceSeconds": 120 })).await;
         caller.tell("/_local/settle", json!({})).await;
-        let case = caller.buy(method).await.unwrap();
-        if ![202, 409].contains(&case.0) {
-            break case;
+        let answers = caller.buy(method).await.unwrap();
+        if ![202, 409].contains(&answers.0) {
+            break answers;
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     };

@@ -271,15 +271,15 @@ async fn a_change_of_the_chain_is_named() {
                         continue;
                     }
                     books.write(&changed).await;
-                    let case = found(&books, id, now).await;
+                    let findings = found(&books, id, now).await;
                     let excused =
                         ["one more", "day renamed"].contains(&what.as_str()) && partition != "CHAIN";
-                    assert!(!case.is_empty() || excused, "{partition}, {what}");
+                    assert!(!findings.is_empty() || excused, "{partition}, {what}");
                     if what.starts_with("hashes: byte") {
                         let first = if partition == "MARK" { 33 } else { number_of(&item) };
                         let row = first + u64::from(byte) / 32;
                         let code = if row == 37 { "altered" } else { "hash_altered" };
-                        assert_eq!(case, [format!("{row} {code}")], "{partition}, {what}");
+                        assert_eq!(findings, [format!("{row} {code}")], "{partition}, {what}");
                     }
                 }
                 books.delete(&item).await;
@@ -311,9 +311,9 @@ async fn a_change_of_the_account_is_named() {
                 || what.contains(": svc")
                 || what.contains(": exp");
             books.write(&changed).await;
-            let case = found(&books, id, now).await;
-            assert!(!case.is_empty() || is_free || what.contains("one more"), "{what}");
-            kinds.extend(case);
+            let findings = found(&books, id, now).await;
+            assert!(!findings.is_empty() || is_free || what.contains("one more"), "{what}");
+            kinds.extend(findings);
         }
         books.write(&account).await;
         assert!(kinds.contains("- lot") && kinds.contains("- account"), "{kinds:?}");
@@ -333,17 +333,17 @@ async fn excerpts_name_what_the_audit_names() {
                 let edited: &TableItem = &rows[place];
                 books.write(&with(edited, "n", AttributeValue::N("77777".into()))).await;
             }
-            let (mut cursor, mut case, mut named) = (None, Vec::new(), Vec::new());
+            let (mut cursor, mut sequences, mut named) = (None, Vec::new(), Vec::new());
             loop {
                 let page = books.ledger.excerpt(id, (None, None), (cursor, limit), now).await.unwrap();
-                case.extend(page.rows.iter().map(|row| row.sequence));
+                sequences.extend(page.rows.iter().map(|row| row.sequence));
                 named.extend(page.findings.iter().map(|found| found.sequence));
                 cursor = page.next;
                 if cursor.is_none() {
                     break;
                 }
             }
-            assert_eq!(case, (1..=37).collect::<Vec<_>>(), "limit {limit}");
+            assert_eq!(sequences, (1..=37).collect::<Vec<_>>(), "limit {limit}");
             let expected: Vec<_> = changed.map(|place| Some(number(&rows[place]))).into_iter().collect();
             assert_eq!(named, expected, "limit {limit}");
             if let Some(place) = changed {

@@ -186,9 +186,12 @@ async fn the_account_goes_on(tampered: &Tampered, broken: &Org) {
 async fn skipped_records_are_projected(tampered: &Tampered, broken: &Org) {
     let world = &tampered.world;
     let lines = world.transactions(&broken.key, "limit=100").await;
-    let case: Vec<_> = lines.iter().rev().map(|line| line["operation"].as_str().unwrap()).collect();
+    let operations: Vec<_> = lines.iter().rev().map(|line| line["operation"].as_str().unwrap()).collect();
     let debit = "verification.biometric";
-    assert_eq!(case, ["credit.renewal", debit, debit, "account.repair", "account.unfreeze", debit, debit]);
+    assert_eq!(
+        operations,
+        ["credit.renewal", debit, debit, "account.repair", "account.unfreeze", debit, debit]
+    );
     let live = &tampered.organisation(&broken.id).await["ledgers"]["live"];
     assert_eq!(
         (&live["state"], &live["rowsThrough"], &live["notifiedThrough"]),

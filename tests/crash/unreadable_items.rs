@@ -43,7 +43,7 @@ async fn commits_that_were_skipped_are_recovered() {
         ledger.account(id).await.unwrap();
     }
     books.project().await;
-    let case = books.items(&format!("EVENTS#{id}")).await.len();
+    let emitted = books.items(&format!("EVENTS#{id}")).await.len();
     let mut item = account(&books, id).await;
     item.insert("held".to_owned(), AttributeValue::S("three".to_owned()));
     books.write(&item).await;
@@ -72,7 +72,7 @@ async fn commits_that_were_skipped_are_recovered() {
         rows.iter().map(|row| row.balance.used.get()).rev().collect::<Vec<_>>(),
         [0, 7, 14, 21, 28, 35, 42, 42]
     );
-    assert!(case <= books.items(&format!("EVENTS#{id}")).await.len());
+    assert!(emitted <= books.items(&format!("EVENTS#{id}")).await.len());
     let usage = books.activity().usage(id, domain::Period::of(start())).await.unwrap();
     assert_eq!(usage.days[0].usage.0["x"].count, 6);
     let report = books.restarted().audit(id, start(), |_| ()).await.unwrap().unwrap();
@@ -122,8 +122,8 @@ async fn an_unreadable_item_stops_no_other_account() {
         drop(hearing);
         let followed = books.ledger.followed(other, 99).await.unwrap();
         assert_eq!((followed.through(), followed.followed()), (5, 5), "{kind}");
-        let case = books.items(&format!("EVENTS#{other}")).await;
-        assert!(!case.is_empty(), "{kind}");
+        let emitted = books.items(&format!("EVENTS#{other}")).await;
+        assert!(!emitted.is_empty(), "{kind}");
         let alarms = log.alarms();
         assert!(!alarms.is_empty() || *kind == "TXN#", "{kind}");
         assert!(alarms.iter().all(|alarm| alarm.contains(&one.to_string())), "{kind}: {alarms:?}");

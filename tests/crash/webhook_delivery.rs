@@ -303,11 +303,11 @@ async fn an_overtaken_attempt_leaves_no_waiting_line() {
         let state = post.state().await;
         assert_eq!((state.through, state.failures), (EVENTS, 0), "{place}");
         let (log, _) = post.books.activity().deliveries((account, webhook), None, 100).await.unwrap();
-        let case = log.into_iter().map(|line| line.by(&state)).map(|line| (line.number, line.standing));
-        let (mut case, anew): (Vec<_>, Vec<_>) =
-            case.partition(|(_, standing)| *standing == DeliveryStanding::Superseded);
-        assert_eq!(case.pop(), Some((1, DeliveryStanding::Superseded)), "{place}");
-        assert_eq!(case, [], "{place}");
+        let lines = log.into_iter().map(|line| line.by(&state)).map(|line| (line.number, line.standing));
+        let (mut lines, anew): (Vec<_>, Vec<_>) =
+            lines.partition(|(_, standing)| *standing == DeliveryStanding::Superseded);
+        assert_eq!(lines.pop(), Some((1, DeliveryStanding::Superseded)), "{place}");
+        assert_eq!(lines, [], "{place}");
         assert_eq!(anew.len() as u64, EVENTS, "{place}");
         assert!(anew.iter().all(|(_, standing)| *standing == DeliveryStanding::Succeeded), "{place}");
     }
@@ -345,8 +345,8 @@ async fn a_lost_delivery_request_is_sent_again_by_the_sweep() {
     let (called, activity) = (RecordingQueue::default(), post.books.activity());
     let round = async || {
         let others = tests::others(&activity);
-        let case = &mut |_: &str| ();
-        local::follow_accounts((&post.books.ledger, &others, &called), || tests::moment(start()), case)
+        let report = &mut |_: &str| ();
+        local::follow_accounts((&post.books.ledger, &others, &called), || tests::moment(start()), report)
             .await
             .unwrap();
         std::mem::take(&mut *called.0.lock().unwrap())

@@ -32,7 +32,7 @@ async fn the_table_agrees_with_the_model_of_plans() {
             ("basic", Allowance::Monthly(credits(1_000))),
             ("none", Allowance::Monthly(credits(0))),
         ];
-        let mut reported = Vec::new();
+        let mut answer = Vec::new();
         for (number, (plan, allowance)) in plans.iter().enumerate() {
             let spend = Consume {
                 operation: Operation::try_from("x".to_owned()).unwrap(),
@@ -70,10 +70,10 @@ async fn the_table_agrees_with_the_model_of_plans() {
                 .apply(&subscribe(&model, &request, &head(receipt.entry.id, &key)).unwrap())
                 .unwrap();
             assert_eq!(books.restarted().account(id).await.unwrap().unwrap(), model, "{backend:?} {plan}");
-            reported.push(receipt.entry.id);
+            answer.push(receipt.entry.id);
         }
         let history = books.ledger.plan_history(id).await.unwrap();
-        assert_eq!(history.iter().map(|past| past.id).rev().collect::<Vec<_>>(), reported, "{backend:?}");
+        assert_eq!(history.iter().map(|past| past.id).rev().collect::<Vec<_>>(), answer, "{backend:?}");
         assert_eq!(history[5].switch.from, PlanId("basic".to_owned()));
         assert_eq!(history[4].switch.allowance, Allowance::Unlimited);
     }

@@ -223,7 +223,7 @@ async fn history(books: &mut TestLedger, seed: u64, stale: bool) {
     let mut now: DateTime<Utc> = "2024-01-15T10:30:00Z".parse().unwrap();
     let id = books.open(40, now).await;
     let mut model = books.ledger.account(id).await.unwrap().unwrap();
-    let mut reported: HashMap<String, (String, Vec<Receipt>, DateTime<Utc>)> = HashMap::new();
+    let mut answer: HashMap<String, (String, Vec<Receipt>, DateTime<Utc>)> = HashMap::new();
     let mut steps = 0;
     for step in 0..60 {
         if dice.roll(8) == 0 {
@@ -232,8 +232,8 @@ async fn history(books: &mut TestLedger, seed: u64, stale: bool) {
         let key = format!("k{}", if dice.roll(5) == 0 { dice.roll(60) } else { step });
         let request = Request::roll_any(&mut dice, now);
         // A key is forgotten after 31 days.
-        reported.retain(|_, (_, _, until)| now < *until);
-        let body = match reported.get(&key) {
+        answer.retain(|_, (_, _, until)| now < *until);
+        let body = match answer.get(&key) {
             Some((body, _, _)) if dice.roll(2) == 0 => body.clone(),
             Some(_) | None => format!("{request:?}"),
         };
@@ -245,7 +245,7 @@ async fn history(books: &mut TestLedger, seed: u64, stale: bool) {
             request.decide(account, head)
         })
         .await;
-        let known = reported.get(&key);
+        let known = answer.get(&key);
         while let Some(renewal) = due(&model, now).filter(|_| known.is_none()) {
             model = model.apply(&renewal).unwrap();
         }
@@ -269,7 +269,7 @@ async fn history(books: &mut TestLedger, seed: u64, stale: bool) {
                 assert_eq!(lines, model.receipts(Details::default()));
                 assert_eq!(lines.last().unwrap().sequence, model.sequence);
                 assert_eq!(lines.last().unwrap().balance, model.balance(posting.entry.at));
-                reported.insert(key, (body, lines, now + Duration::days(31)));
+                answer.insert(key, (body, lines, now + Duration::days(31)));
             }
             (Err(Unsettled::Refused(refusal)), None) => {
                 let claim = ClaimKey::Caller(IdempotencyKey::try_from(key).unwrap());

@@ -281,8 +281,8 @@ async fn a_monitor_is_written_with_its_event() {
                 .await;
         assert_eq!(resumed.unwrap().revision, 2);
         let (events, _) = books.ledger.events(account, 0, 10).await.unwrap();
-        let reported: Vec<_> = events.iter().map(|event| event.name.as_str()).collect();
-        assert_eq!(reported, ["monitor.suspended", "monitor.resumed"], "{backend:?}");
+        let answer: Vec<_> = events.iter().map(|event| event.name.as_str()).collect();
+        assert_eq!(answer, ["monitor.suspended", "monitor.resumed"], "{backend:?}");
         assert_eq!(events[0].data["reason"], serde_json::json!("frozen"));
     }
 }

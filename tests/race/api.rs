@@ -51,8 +51,11 @@ async fn books_balance(world: &World, org: &Org) -> Vec<serde_json::Value> {
             line["sources"].as_array().unwrap().iter().map(|share| share["amount"].as_u64().unwrap());
         assert_eq!(shares.sum::<u64>(), amount, "{line}");
     }
-    let case = world.balance(&org.key).await;
-    assert_eq!((&case["available"], &case["asOf"]["sequence"]), (&json!(balance), &json!(lines.len())));
+    let shown_balance = world.balance(&org.key).await;
+    assert_eq!(
+        (&shown_balance["available"], &shown_balance["asOf"]["sequence"]),
+        (&json!(balance), &json!(lines.len()))
+    );
     lines
 }
 
@@ -65,9 +68,9 @@ async fn ten_thousand_debits_by_64_clients_leave_ten_thousand_rows() {
     let answers = race(&world, &org, each, |_| json!({ "operation": "verification.standard" })).await;
     assert!(answers.iter().all(|answer| answer.status == 201), "{:?}", tally(&answers));
     assert!(answers.len() >= 10_000);
-    let case = world.balance(&org.key).await;
-    assert_eq!(case["available"], json!(20_000 - answers.len()));
-    assert_eq!(case["usedCredits"], json!(answers.len()));
+    let shown_balance = world.balance(&org.key).await;
+    assert_eq!(shown_balance["available"], json!(20_000 - answers.len()));
+    assert_eq!(shown_balance["usedCredits"], json!(answers.len()));
     assert_eq!(books_balance(&world, &org).await.len(), answers.len() + 1);
 }
 

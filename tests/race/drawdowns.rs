@@ -71,7 +71,7 @@ where
             Err(Unsettled::InProgress) => {
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             }
-            case => return case,
+            outcomes => return outcomes,
         }
     }
 }
@@ -123,11 +123,11 @@ async fn simultaneous_refunds_never_exceed_the_debit() {
                 .iter()
                 .zip(&names)
                 .map(|(process, name)| refund(process, id, (&from, name), amount));
-            let case = join_all(all).await;
-            let won = case.iter().flatten().count();
+            let outcomes = join_all(all).await;
+            let won = outcomes.iter().flatten().count();
             assert_eq!(won, if amount == Some(3) { 3 } else { 1 }, "{amount:?}, round {round}");
-            assert_eq!(drawn(&case), if amount == Some(3) { 9 } else { 10 });
-            for refused in case.iter().filter_map(|case| case.as_ref().err()) {
+            assert_eq!(drawn(&outcomes), if amount == Some(3) { 9 } else { 10 });
+            for refused in outcomes.iter().filter_map(|outcomes| outcomes.as_ref().err()) {
                 let is_right = match amount {
                     Some(3) => matches!(refused, Unsettled::Refused(Refusal::MoreThanDebited { refundable })
                         if refundable.get() == 1),
@@ -136,7 +136,7 @@ async fn simultaneous_refunds_never_exceed_the_debit() {
                 assert!(is_right, "{amount:?}: {refused:?}");
             }
             let account = is_sound(&mut books, id).await;
-            let back = drawn(&case);
+            let back = drawn(&outcomes);
             assert_eq!((account.used.get(), account.subscription.left.get()), (10 - back, 15 + back));
         }
     }
@@ -149,11 +149,11 @@ async fn one_refund_sent_many_times_simultaneously_is_one() {
         let id = books.open(25, start()).await;
         let from = debit(&books, id, "debit", 10).await;
         let processes: Vec<_> = (0..16).map(|_| books.restarted()).collect();
-        let case =
+        let outcomes =
             join_all(processes.iter().map(|process| refund(process, id, (&from, "same"), Some(4)))).await;
-        let receipts: Vec<_> = case.iter().flatten().map(|taken| taken.settled.receipt.clone()).collect();
+        let receipts: Vec<_> = outcomes.iter().flatten().map(|taken| taken.settled.receipt.clone()).collect();
         assert!(!receipts.is_empty() && receipts.iter().all(|receipt| *receipt == receipts[0]));
-        for late in case.into_iter().filter_map(Result::err) {
+        for late in outcomes.into_iter().filter_map(Result::err) {
             assert!(matches!(late, Unsettled::InProgress), "{late:?}");
         }
         let again = refund(&books.restarted(), id, (&from, "same"), Some(4)).await.unwrap();
@@ -204,11 +204,11 @@ async fn one_of_several_ends_of_a_hold_wins() {
         assert_eq!(pot.parts(), 1, "round {round}");
         let status = pot.status(end());
         winners.insert(status.as_str());
-        for (case, mine) in [(captured, HoldStatus::Captured), (released, HoldStatus::Released)] {
-            match case {
+        for (outcomes, mine) in [(captured, HoldStatus::Captured), (released, HoldStatus::Released)] {
+            match outcomes {
                 Ok(_) => assert_eq!(status, mine, "round {round}"),
-                Err(Unsettled::Refused(Refusal::HoldClosed(case))) => {
-                    assert_eq!(case, status, "round {round}")
+                Err(Unsettled::Refused(Refusal::HoldClosed(outcomes))) => {
+                    assert_eq!(outcomes, status, "round {round}")
                 }
                 other => panic!("round {round}: {other:?}"),
             }
@@ -242,9 +242,9 @@ async fn simultaneous_captures_never_exceed_the_hold() {
         let all = processes.iter().zip(&names).map(|(process, name)| {
             settled(|| draw(process, id, (&from, name), (Why::Capture, Some(3)), start()))
         });
-        let case = join_all(all).await;
-        assert_eq!((case.iter().flatten().count(), drawn(&case)), (3, 9));
-        for refused in case.into_iter().filter_map(Result::err) {
+        let outcomes = join_all(all).await;
+        assert_eq!((outcomes.iter().flatten().count(), drawn(&outcomes)), (3, 9));
+        for refused in outcomes.into_iter().filter_map(Result::err) {
             let short = Refusal::MoreThanHeld {
                 required: Credits::try_from(3).unwrap(),
                 available: Credits::try_from(1).unwrap(),
@@ -268,10 +268,10 @@ async fn one_key_for_two_simultaneous_requests_serves_one() {
             refund(&one, id, (&first, "same"), None),
             refund(&other, id, (&second, "same"), None),
         );
-        let won = [&mine, &theirs].into_iter().filter(|case| case.is_ok()).count();
+        let won = [&mine, &theirs].into_iter().filter(|outcomes| outcomes.is_ok()).count();
         assert_eq!(won, 1, "round {round}: {mine:?} {theirs:?}");
-        for case in [mine, theirs].into_iter().filter_map(Result::err) {
-            assert!(matches!(case, Unsettled::KeyReused), "{case:?}");
+        for outcomes in [mine, theirs].into_iter().filter_map(Result::err) {
+            assert!(matches!(outcomes, Unsettled::KeyReused), "{outcomes:?}");
         }
         for (debit, whole) in [(&first, 5), (&second, 6)] {
             let pot = books.ledger.pot(id, debit.entry.id).await.unwrap();
@@ -292,17 +292,17 @@ async fn simultaneous_deduplicated_charges_are_charged_once() {
         let id = books.open(100, start()).await;
         let processes: Vec<_> = (0..16).map(|_| books.restarted()).collect();
         let names: Vec<_> = (0..16).map(|n| format!("once-{n}")).collect();
-        let case =
+        let outcomes =
             join_all(processes.iter().zip(&names).map(|(process, name)| once(process, id, name))).await;
-        let paid: BTreeSet<_> = case.iter().flatten().map(|(paid, _)| *paid).collect();
+        let paid: BTreeSet<_> = outcomes.iter().flatten().map(|(paid, _)| *paid).collect();
         assert_eq!(
-            (paid.len(), case.iter().flatten().filter(|(_, is_duplicate)| !is_duplicate).count()),
+            (paid.len(), outcomes.iter().flatten().filter(|(_, is_duplicate)| !is_duplicate).count()),
             (1, 1)
         );
-        for late in case.iter().filter_map(|case| case.as_ref().err()) {
+        for late in outcomes.iter().filter_map(|outcomes| outcomes.as_ref().err()) {
             assert!(matches!(late, Unsettled::InProgress), "{late:?}");
         }
-        for (name, before) in names.iter().zip(case) {
+        for (name, before) in names.iter().zip(outcomes) {
             let again = once(&books.restarted(), id, name).await.unwrap();
             assert!(paid.contains(&again.0));
             assert!(before.is_err() || again == before.unwrap());

@@ -28,8 +28,8 @@ pub fn event_problems(event: &Value) -> Vec<String> {
     let Some(validator) = event["event"].as_str().and_then(|name| VALIDATORS.get(name)) else {
         return vec![format!("no schema is there for {}", event["event"])];
     };
-    let case = validator.iter_errors(event).map(|error| format!("{}: {error}", error.instance_path()));
-    case.collect()
+    let problems = validator.iter_errors(event).map(|error| format!("{}: {error}", error.instance_path()));
+    problems.collect()
 }
 
 /// Checks the whole body of an event (as delivered, or as the feed lists it) against its schema.

@@ -42,10 +42,10 @@ pub struct TestProcess {
     /// The connection to the database; killing it ends the process.
     pub faults: Faults,
     clock: ManualClock,
-    woken: RechargeRequests,
+    recharges: RechargeRequests,
     /// The events that the projector has published.
     pub published: PublishedEvents,
-    sent: RenewalTasks,
+    renewals: RenewalTasks,
     notices: Arc<Mutex<Vec<Notice>>>,
     calls: Arc<Mutex<CallScript>>,
     meeting: Arc<Mutex<Option<Meeting>>>,
@@ -59,24 +59,24 @@ impl TestProcess {
         books.settings().load(&local::catalogue().unwrap()).await.unwrap();
         let clock = ManualClock::at(now);
         let notices = Arc::<Mutex<Vec<Notice>>>::default();
-        let (case, time) = (notices.clone(), clock.clone());
+        let (kept, time) = (notices.clone(), clock.clone());
         let voice = Voice {
             secret: SECRET.to_owned().into(),
-            listener: Box::new(move |notice| case.lock().unwrap().push(notice)),
+            listener: Box::new(move |notice| kept.lock().unwrap().push(notice)),
             now: Box::new(move || time.time()),
         };
         let memory = Memory::Remembering { earlier: vec![], journal: None };
         let provider = Simulated::new(memory, "http://bank.example".to_owned(), Some(voice));
-        let woken = RechargeRequests::default();
-        let sent = RenewalTasks::default();
+        let recharges = RechargeRequests::default();
+        let renewals = RenewalTasks::default();
         Self {
             books,
             provider,
             faults,
             clock,
-            woken,
+            recharges,
             published: PublishedEvents::default(),
-            sent,
+            renewals,
             notices,
             calls: Arc::default(),
             meeting: Arc::default(),
@@ -128,7 +128,7 @@ impl TestProcess {
 
     /// A newly started process.
     pub fn start(&self) -> Arc<App> {
-        let bank = Arc::new(FlakyProvider {
+        let provider = Arc::new(FlakyProvider {
             inner: self.provider.clone(),
             faults: self.faults.clone(),
             script: self.calls.clone(),
@@ -139,9 +139,9 @@ impl TestProcess {
             ledger: self.books.restarted(),
             settings: self.books.settings(),
             clock: Arc::new(self.clock.clone()),
-            providers: Providers { live: bank.clone(), test: bank },
-            recharges: Arc::new(self.woken.clone()),
-            tasks: Arc::new(self.sent.clone()),
+            providers: Providers { live: provider.clone(), test: provider },
+            recharges: Arc::new(self.recharges.clone()),
+            tasks: Arc::new(self.renewals.clone()),
             activity: self.books.activity(),
             bus: Arc::new(self.published.clone()),
             deliveries: Arc::new(self.published.clone()),
@@ -184,7 +184,7 @@ impl TestProcess {
         }
     }
 
-    /// The numbers of writes and of provider calls since then.
+    /// The numbers of writes and of provider calls since the last [`TestProcess::inject`].
     pub fn steps(&self) -> (usize, usize) {
         (self.faults.writes(), self.calls.lock().unwrap().0)
     }
@@ -214,7 +214,7 @@ impl TestProcess {
     /// Delivers the renewal task of the current month for the account's shard of the directory.
     pub async fn renew_month(&self, account: AccountId) {
         let (month, shard) = (Period::of(self.now()), Listed::shard(account));
-        self.sent.push(Task::Round { month, shard });
+        self.renewals.push(Task::Round { month, shard });
         self.run_renewal_queue().await;
     }
 
@@ -222,10 +222,10 @@ impl TestProcess {
     /// in the queue, and the tasks after it wait.
     pub async fn run_renewal_queue(&self) {
         for _ in 0..10_000 {
-            let Some(message) = self.sent.take(self.now()) else { return };
+            let Some(message) = self.renewals.take(self.now()) else { return };
             let app = self.start();
             if Box::pin(renewal::perform(&app, message.task, app.clock.moment())).await.is_err() {
-                self.sent.put_back(message, self.now());
+                self.renewals.put_back(message, self.now());
                 return;
             }
         }
@@ -239,12 +239,12 @@ impl TestProcess {
 
     /// Delivers every event, newest or oldest first; returns the statuses of the answers.
     pub async fn deliver_in(&self, backwards: bool) -> Vec<u16> {
-        let mut case = self.notices.lock().unwrap().clone();
+        let mut notices = self.notices.lock().unwrap().clone();
         if backwards {
-            case.reverse();
+            notices.reverse();
         }
         let mut answers = Vec::new();
-        for Notice { signature, body } in case {
+        for Notice { signature, body } in notices {
             let request = Request::builder().method(Method::POST).uri("/api/v3/payments/events");
             let request = request.header("stripe-signature", signature).body(Body::from(body)).unwrap();
             let router = finish(payments::routes(), self.start());
@@ -289,7 +289,7 @@ impl TestProcess {
 
     /// Runs auto-recharge of every account in the recharge queue.
     pub async fn run_recharge_queue(&self) {
-        for account in self.woken.take_all() {
+        for account in self.recharges.take_all() {
             self.run_recharge(account).await;
         }
     }
@@ -310,8 +310,8 @@ impl TestProcess {
         Listeners {
             activity: self.books.activity(),
             bus: self.published.clone(),
-            wakes: self.woken.clone(),
-            tasks: self.sent.clone(),
+            wakes: self.recharges.clone(),
+            tasks: self.renewals.clone(),
             moment: Moment { now: self.now(), wall: self.now() },
         }
     }
@@ -324,8 +324,8 @@ impl TestProcess {
             self.project().await;
             self.run_recharge_queue().await;
             self.run_renewal_queue().await;
-            let errand = self.books.ledger.next_errand().await.unwrap();
-            let Some(due) = errand.into_iter().chain(self.sent.next()).min() else { return };
+            let job = self.books.ledger.next_errand().await.unwrap();
+            let Some(due) = job.into_iter().chain(self.renewals.next()).min() else { return };
             let now = self.now();
             self.pass(due.signed_duration_since(now).num_seconds().max(0).saturating_add(1));
             self.reconcile().await;

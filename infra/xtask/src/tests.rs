@@ -33,7 +33,7 @@ fn test(project: &Project, steps: &mut Steps) -> Result<()> {
     let outcome = steps.step("cargo test", || {
         let second = Ministack::start(project)?;
         let localstripe = Localstripe::start(project)?;
-        // All but the examples in documentation, of which there are none (tests/contract/architecture.rs).
+        // All but the examples in documentation, of which there are none (tests/contract/architecture/mod.rs).
         let tests = project.cargo(["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"]);
         let tests = tests
             .env("SCRIP_SECOND_DYNAMODB", &second.endpoint)

@@ -134,7 +134,9 @@ async fn no_proxy_of_the_environment_is_asked() {
     let peer = Peer::start(PeerAnswer::whole("200 OK", "")).await;
     let proxy = Peer::start(PeerAnswer::whole("418 Proxy", "")).await;
     let mut child = Command::new(std::env::current_exe().unwrap());
-    child.args(["--exact", "hooks::names::no_proxy_of_the_environment_is_asked"]).env(CHILD, peer.url());
+    child
+        .args(["--exact", "api::delivery::names::no_proxy_of_the_environment_is_asked"])
+        .env(CHILD, peer.url());
     for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
         child.env(name, format!("http://127.0.0.1:{}", proxy.port()));
     }

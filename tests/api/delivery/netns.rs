@@ -122,7 +122,7 @@ async fn no_packet_reaches_a_forbidden_address() {
     };
     let mut child = Command::new("unshare");
     child.args(way).arg(std::env::current_exe().unwrap()).env(INSIDE, "1").arg("--exact");
-    child.arg("hooks::netns::no_packet_reaches_a_forbidden_address");
+    child.arg("api::delivery::netns::no_packet_reaches_a_forbidden_address");
     let done = tokio::task::spawn_blocking(move || child.output()).await.unwrap().unwrap();
     let reported = [done.stdout, done.stderr].concat();
     let reported = String::from_utf8_lossy(&reported);

@@ -137,8 +137,8 @@ async fn a_wrong_key_is_never_a_customers_refusal() {
     assert!(said.contains("401") && !said.contains("sk_test"), "{said}");
     assert!(stripe.find(&order).await.is_err());
     assert!(stripe.enrol(order.purchase.account.org, "Acme").await.is_err());
-    let nobody = client("http://127.0.0.1:9", API_KEY, None);
-    assert!(nobody.charge(&order).await.unwrap_err().to_string().contains("could not be reached"));
+    let unreachable = client("http://127.0.0.1:9", API_KEY, None);
+    assert!(unreachable.charge(&order).await.unwrap_err().to_string().contains("could not be reached"));
 }
 
 #[tokio::test]
@@ -162,15 +162,13 @@ async fn a_signed_event_is_accepted() {
     let intent = bench.fake.books().intents[0].clone();
     let body = event("payment_intent.succeeded", &intent);
     let header = sign(&SECRET.into(), body.as_bytes(), now());
-    let reported = bench.stripe.event(&header, body.as_bytes(), now()).await.unwrap();
-    assert_eq!(reported, bench.stripe.payment(&id).await.unwrap().map(Event::Payment));
+    let answer = bench.stripe.event(&header, body.as_bytes(), now()).await.unwrap();
+    assert_eq!(answer, bench.stripe.payment(&id).await.unwrap().map(Event::Payment));
     let dispute =
         event("charge.dispute.closed", &json!({ "id": "dp_1", "status": "lost", "payment_intent": id.0 }));
     let signed = sign(&SECRET.into(), dispute.as_bytes(), now());
-    let reported = bench.stripe.event(&signed, dispute.as_bytes(), now()).await.unwrap();
-    assert!(
-        matches!(reported, Some(Event::DisputeClosed(disputed, Outcome::Lost)) if disputed.payment == id)
-    );
+    let answer = bench.stripe.event(&signed, dispute.as_bytes(), now()).await.unwrap();
+    assert!(matches!(answer, Some(Event::DisputeClosed(disputed, Outcome::Lost)) if disputed.payment == id));
     for (header, body, late) in
         [(&header, &dispute, 0), (&String::new(), &body, 0), (&header, &body, 301), (&signed, &body, 0)]
     {

@@ -96,9 +96,9 @@ async fn money_is_taken_and_given_back() {
 async fn a_refusal_is_answered_and_found() {
     for wire in wires().await {
         let order = wire.order(&wire.declined);
-        let reported = wire.stripe.charge(&order).await.unwrap().standing;
+        let answer = wire.stripe.charge(&order).await.unwrap().standing;
         let found = wire.stripe.find(&order).await.unwrap().unwrap();
-        for standing in [reported, found.standing] {
+        for standing in [answer, found.standing] {
             let Standing::Failed(decline) = standing else { panic!("{}: {standing:?}", wire.name) };
             assert_eq!(decline.reason, "card_declined", "{}", wire.name);
         }

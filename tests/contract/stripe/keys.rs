@@ -109,14 +109,14 @@ async fn the_keys_are_read_once_and_used_for_calls_and_events() {
     }
     for known in ["whsec_old", "whsec_new"] {
         let header = sign(&known.into(), b"{}", now());
-        let reported = stripe.event(&header, b"{}", now()).await;
-        assert!(matches!(reported, Err(Refused::Forged("the body is no event"))), "{reported:?}");
+        let answer = stripe.event(&header, b"{}", now()).await;
+        assert!(matches!(answer, Err(Refused::Forged("the body is no event"))), "{answer:?}");
     }
     let foreign = sign(&"whsec_other".into(), b"{}", now());
-    let reported = stripe.event(&foreign, b"{}", now()).await;
+    let answer = stripe.event(&foreign, b"{}", now()).await;
     assert!(
-        matches!(reported, Err(Refused::Forged("no signature of the event matches its body"))),
-        "{reported:?}"
+        matches!(answer, Err(Refused::Forged("no signature of the event matches its body"))),
+        "{answer:?}"
     );
     assert_eq!(keeper.asked(), 1);
 }
@@ -152,8 +152,8 @@ async fn an_unreadable_secret_is_never_quoted() {
         let stripe = keeper.stripe(&bench);
         let said = stripe.charge(&order).await.unwrap_err().to_string();
         assert!(!said.contains("hidden"), "{said}");
-        let reported = stripe.event("t=1,v1=0", b"{}", now()).await;
-        assert!(matches!(reported, Err(Refused::Later(_))), "{reported:?}");
+        let answer = stripe.event("t=1,v1=0", b"{}", now()).await;
+        assert!(matches!(answer, Err(Refused::Later(_))), "{answer:?}");
     }
     assert!(bench.fake.books().intents.is_empty());
 }

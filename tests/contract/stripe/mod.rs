@@ -163,8 +163,8 @@ async fn a_repeated_order_is_charged_once() {
         bench.stripe.charge(&order),
         bench.stripe.charge(&order),
     );
-    let reported: Vec<_> = [one, two, three, four].into_iter().flatten().collect();
-    assert!(reported.iter().all(|payment| payment.standing == Standing::Succeeded), "{reported:?}");
+    let answer: Vec<_> = [one, two, three, four].into_iter().flatten().collect();
+    assert!(answer.iter().all(|payment| payment.standing == Standing::Succeeded), "{answer:?}");
     assert_eq!(bench.settle(&order).await, Standing::Succeeded);
     assert_eq!((bench.taken(&order), bench.fake.books().intents.len()), (1, 2));
 }
@@ -255,12 +255,12 @@ async fn no_fault_charges_an_order_twice_or_reports_a_charge_as_refused() {
             let bench = Bench::new().await;
             let order = bench.order("pm_visa");
             bench.fake.fail(place, fault);
-            let reported = bench.meets(fault).charge(&order).await.map(|payment| payment.standing);
+            let answer = bench.meets(fault).charge(&order).await.map(|payment| payment.standing);
             match place {
-                "attach" => assert!(
-                    reported.is_err() || reported.is_ok_and(|reported| reported == Standing::Succeeded)
-                ),
-                _ => assert!(reported.is_err(), "{fault:?} {reported:?}"),
+                "attach" => {
+                    assert!(answer.is_err() || answer.is_ok_and(|answer| answer == Standing::Succeeded))
+                }
+                _ => assert!(answer.is_err(), "{fault:?} {answer:?}"),
             }
             assert_eq!(bench.settle(&order).await, Standing::Succeeded, "{place} {fault:?}");
             assert_eq!(bench.taken(&order), 1, "{place} {fault:?}");

@@ -44,12 +44,12 @@ async fn no_fault_refunds_a_part_twice() {
             let bench = Bench::new().await;
             let id = paid(&bench).await;
             bench.fake.fail(place, fault);
-            let reported = bench.meets(fault).refund_part(&id, &part("txn_1", 900)).await;
-            assert!(reported.is_err(), "{place} {fault:?} {reported:?}");
+            let answer = bench.meets(fault).refund_part(&id, &part("txn_1", 900)).await;
+            assert!(answer.is_err(), "{place} {fault:?} {answer:?}");
             bench.fake.wait_a_day();
             for _ in 0..2 {
-                let reported = bench.stripe.refund_part(&id, &part("txn_1", 900)).await.unwrap();
-                assert_eq!(reported, RefundAnswer::Made, "{place} {fault:?}");
+                let answer = bench.stripe.refund_part(&id, &part("txn_1", 900)).await.unwrap();
+                assert_eq!(answer, RefundAnswer::Made, "{place} {fault:?}");
             }
             assert_eq!(refunded(&bench, &id).await, 900, "{place} {fault:?}");
         }
@@ -64,8 +64,8 @@ async fn a_refund_that_failed_is_no_refund() {
     bench.stripe.refund_part(&id, &part("txn_2", 100)).await.unwrap();
     bench.fake.books().fail_refund(0);
     assert_eq!(refunded(&bench, &id).await, 100);
-    let reported = bench.stripe.refund_part(&id, &part("txn_1", 900)).await.unwrap();
-    assert_eq!(reported, RefundAnswer::Refused("lost_or_stolen_card".into()));
+    let answer = bench.stripe.refund_part(&id, &part("txn_1", 900)).await.unwrap();
+    assert_eq!(answer, RefundAnswer::Refused("lost_or_stolen_card".into()));
 }
 
 #[tokio::test]
@@ -73,18 +73,18 @@ async fn a_disputed_payment_is_not_refunded() {
     let bench = Bench::new().await;
     let id = paid(&bench).await;
     bench.fake.books().dispute(&id.0, 2450, "needs_response");
-    let reported = bench.stripe.refund_part(&id, &part("txn_1", 900)).await.unwrap();
-    assert_eq!(reported, RefundAnswer::Refused("charge_disputed".into()));
+    let answer = bench.stripe.refund_part(&id, &part("txn_1", 900)).await.unwrap();
+    assert_eq!(answer, RefundAnswer::Refused("charge_disputed".into()));
     let disputed = Disputed {
         dispute: DisputeId(format!("dp_{}", id.0)),
         payment: id.clone(),
         amount: Some(pounds(2450)),
     };
-    let reported = bench.stripe.reversals(&id).await.unwrap().unwrap();
-    assert_eq!(reported, Reversals { refunded: 0, disputes: vec![(disputed.clone(), None)] });
+    let answer = bench.stripe.reversals(&id).await.unwrap().unwrap();
+    assert_eq!(answer, Reversals { refunded: 0, disputes: vec![(disputed.clone(), None)] });
     bench.fake.books().dispute(&id.0, 2450, "lost");
-    let reported = bench.stripe.reversals(&id).await.unwrap().unwrap();
-    assert_eq!(reported.disputes, [(disputed.clone(), Some(Outcome::Lost))]);
+    let answer = bench.stripe.reversals(&id).await.unwrap().unwrap();
+    assert_eq!(answer.disputes, [(disputed.clone(), Some(Outcome::Lost))]);
     let events = bench.stripe.events_since(now()).await.unwrap();
     assert_eq!(
         events,
