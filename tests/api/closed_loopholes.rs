@@ -181,7 +181,7 @@ async fn dispute(world: &World, purchase: &Value, action: &str) {
 }
 
 /// Credits that are available, in dispute, held and owed.
-async fn stand(world: &World, org: &Org) -> [u64; 4] {
+async fn buckets_and_debt(world: &World, org: &Org) -> [u64; 4] {
     let balance = world.balance(&org.key).await;
     let number = |name: &str| balance[name].as_u64().unwrap();
     let owed = balance.pointer("/postPaid/outstanding").and_then(Value::as_u64).unwrap_or(0);
@@ -208,7 +208,7 @@ async fn credits_that_return_to_a_disputed_purchase_are_not_spendable() {
         assert_eq!(kept["amount"], json!(50));
         let held = world.post("/api/v3/credits/holds", &org.key, "h", &quantity(40)).await.created();
         dispute(&world, &bought, "open").await;
-        assert_eq!(stand(&world, &org).await, [0, 350, 40, 0]);
+        assert_eq!(buckets_and_debt(&world, &org).await, [0, 350, 40, 0]);
         let release = async || {
             let path = format!("/api/v3/credits/holds/{}/release", held["holdId"].as_str().unwrap());
             world.post(&path, &org.key, "r", &json!({})).await.created();
@@ -217,7 +217,7 @@ async fn credits_that_return_to_a_disputed_purchase_are_not_spendable() {
         };
         if back_before {
             release().await;
-            assert_eq!(stand(&world, &org).await, [0, 450, 0, 0]);
+            assert_eq!(buckets_and_debt(&world, &org).await, [0, 450, 0, 0]);
         }
         if outcome != "open" {
             dispute(&world, &bought, if outcome == "won" { "win" } else { "lose" }).await;
@@ -225,7 +225,7 @@ async fn credits_that_return_to_a_disputed_purchase_are_not_spendable() {
         if !back_before {
             release().await;
         }
-        assert_eq!(stand(&world, &org).await, expected, "{outcome}, back before: {back_before}");
+        assert_eq!(buckets_and_debt(&world, &org).await, expected, "{outcome}, back before: {back_before}");
         is_sound(&world, &org).await;
     }
 }
@@ -241,7 +241,7 @@ async fn a_debt_is_settled_by_whatever_could() {
     buy(&world, &org).await;
     dispute(&world, &first, "open").await;
     dispute(&world, &first, "lose").await;
-    assert_eq!(stand(&world, &org).await, [0, 0, 0, 0]);
+    assert_eq!(buckets_and_debt(&world, &org).await, [0, 0, 0, 0]);
     is_sound(&world, &org).await;
     let world = World::at(NOW).await;
     let org = world.open(0).await;
@@ -253,9 +253,9 @@ async fn a_debt_is_settled_by_whatever_could() {
         .consume(&org.key, "owed", &json!({ "operation": "verification.standard", "quantity": 200 }))
         .await
         .created();
-    assert_eq!(stand(&world, &org).await, [0, 500, 0, 200]);
+    assert_eq!(buckets_and_debt(&world, &org).await, [0, 500, 0, 200]);
     dispute(&world, &bought, "win").await;
-    assert_eq!(stand(&world, &org).await, [300, 0, 0, 0]);
+    assert_eq!(buckets_and_debt(&world, &org).await, [300, 0, 0, 0]);
     world
         .consume(&org.key, "more", &json!({ "operation": "verification.standard", "quantity": 400 }))
         .await
@@ -263,6 +263,6 @@ async fn a_debt_is_settled_by_whatever_could() {
     let path = format!("/admin/v1/organisations/{}/adjustments", org.id);
     let body = json!({ "amount": 130, "source": "purchased", "reason": "A bank transfer" });
     world.post(&path, world.operator(), "a", &body).await.created();
-    assert_eq!(stand(&world, &org).await, [30, 0, 0, 0]);
+    assert_eq!(buckets_and_debt(&world, &org).await, [30, 0, 0, 0]);
     is_sound(&world, &org).await;
 }

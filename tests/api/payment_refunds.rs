@@ -25,7 +25,7 @@ async fn spend(world: &World, org: &Org, amount: u64) {
 }
 
 /// The payment provider refunds on its own, and its events are processed.
-async fn refund_there(world: &World, purchase: &str, body: &Value) -> ApiAnswer {
+async fn refund_at_provider(world: &World, purchase: &str, body: &Value) -> ApiAnswer {
     let answer = world.post_plain(&format!("/_local/payments/{purchase}/refund"), body).await;
     world.settle().await;
     answer
@@ -48,7 +48,7 @@ async fn refund(world: &World, org: &Org, purchase: &str, name: &str, body: &Val
 }
 
 /// Purchased credits left, and credits owed.
-async fn stands(world: &World, org: &Org) -> (u64, u64) {
+async fn left_and_owed(world: &World, org: &Org) -> (u64, u64) {
     let balance = world.balance(&org.key).await;
     let owed = balance["postPaid"]["outstanding"].as_u64().unwrap_or(0);
     (balance["purchasedCredits"].as_u64().unwrap(), owed)
@@ -83,15 +83,15 @@ async fn a_refund_made_at_the_provider_takes_the_credits() {
             spend(&world, &org, spent).await;
         }
         for body in &refunds {
-            refund_there(&world, &purchase, body).await.data();
+            refund_at_provider(&world, &purchase, body).await.data();
         }
-        assert_eq!(stands(&world, &org).await, expected, "{spent} {refunds:?}");
+        assert_eq!(left_and_owed(&world, &org).await, expected, "{spent} {refunds:?}");
         let before = rows(&world, &org, "credit.payment_refund").await;
         if refunded_there(&world, &purchase).await == 4900 {
-            refund_there(&world, &purchase, &json!({})).await.data();
+            refund_at_provider(&world, &purchase, &json!({})).await.data();
         }
         world.pass(3 * 24 * 3600).await;
-        assert_eq!(stands(&world, &org).await, expected, "{spent} {refunds:?}, days later");
+        assert_eq!(left_and_owed(&world, &org).await, expected, "{spent} {refunds:?}, days later");
         assert_eq!(rows(&world, &org, "credit.payment_refund").await, before);
     }
 }
@@ -101,10 +101,13 @@ async fn more_than_is_left_is_not_refunded() {
     let (world, org) = world().await;
     let purchase = buy(&world, &org).await;
     for wrong in [json!({ "amount": 4901 }), json!({ "amount": 0 })] {
-        assert_eq!(refund_there(&world, &purchase, &wrong).await.failure(), "409 CONFLICT", "{wrong}");
+        assert_eq!(refund_at_provider(&world, &purchase, &wrong).await.failure(), "409 CONFLICT", "{wrong}");
     }
-    assert_eq!(refund_there(&world, &purchase, &json!({ "sum": 1 })).await.failure(), "400 VALIDATION_ERROR");
-    assert_eq!(stands(&world, &org).await, (500, 0));
+    assert_eq!(
+        refund_at_provider(&world, &purchase, &json!({ "sum": 1 })).await.failure(),
+        "400 VALIDATION_ERROR"
+    );
+    assert_eq!(left_and_owed(&world, &org).await, (500, 0));
 }
 
 #[tokio::test]
@@ -112,12 +115,12 @@ async fn a_debt_from_a_refund_is_settled_by_the_next_purchase() {
     let (world, org) = world().await;
     let purchase = buy(&world, &org).await;
     spend(&world, &org, 450).await;
-    refund_there(&world, &purchase, &json!({ "amount": 980 })).await.data();
-    assert_eq!(stands(&world, &org).await, (0, 50));
+    refund_at_provider(&world, &purchase, &json!({ "amount": 980 })).await.data();
+    assert_eq!(left_and_owed(&world, &org).await, (0, 50));
     buy(&world, &org).await;
-    assert_eq!(stands(&world, &org).await, (450, 0));
-    refund_there(&world, &purchase, &json!({})).await.data();
-    assert_eq!(stands(&world, &org).await, (50, 0));
+    assert_eq!(left_and_owed(&world, &org).await, (450, 0));
+    refund_at_provider(&world, &purchase, &json!({})).await.data();
+    assert_eq!(left_and_owed(&world, &org).await, (50, 0));
 }
 
 /// The disputed part in pence, the refunds before and after, the dispute's end, and the credits left and owed.
@@ -135,16 +138,19 @@ async fn disputes_of_a_part_go_with_refunds() {
         let (world, org) = world().await;
         let purchase = buy(&world, &org).await;
         if before > 0 {
-            refund_there(&world, &purchase, &json!({ "amount": before })).await.data();
+            refund_at_provider(&world, &purchase, &json!({ "amount": before })).await.data();
         }
         dispute(&world, &purchase, &json!({ "action": "open", "amount": disputed })).await;
-        assert_eq!(stands(&world, &org).await, open, "{before} {disputed}");
-        assert_eq!(refund_there(&world, &purchase, &json!({ "amount": 1 })).await.failure(), "409 CONFLICT");
+        assert_eq!(left_and_owed(&world, &org).await, open, "{before} {disputed}");
+        assert_eq!(
+            refund_at_provider(&world, &purchase, &json!({ "amount": 1 })).await.failure(),
+            "409 CONFLICT"
+        );
         dispute(&world, &purchase, &json!({ "action": end })).await;
         if after > 0 {
-            refund_there(&world, &purchase, &json!({ "amount": after })).await.data();
+            refund_at_provider(&world, &purchase, &json!({ "amount": after })).await.data();
         }
-        assert_eq!(stands(&world, &org).await, expected, "{before} {disputed} {end} {after}");
+        assert_eq!(left_and_owed(&world, &org).await, expected, "{before} {disputed} {end} {after}");
     }
 }
 
@@ -171,7 +177,10 @@ async fn an_operator_refunds_money_and_credits_together() {
     let other = refund(&world, &org, &purchase, "r1", &json!({ "reason": "Ordered twice" })).await;
     assert_eq!(other.failure(), "422 IDEMPOTENCY_KEY_REUSED");
     world.settle().await;
-    assert_eq!((stands(&world, &org).await, refunded_there(&world, &purchase).await), ((150, 0), 2450));
+    assert_eq!(
+        (left_and_owed(&world, &org).await, refunded_there(&world, &purchase).await),
+        ((150, 0), 2450)
+    );
     let line = &world.transactions(&org.key, "operation=credit.payment_refund").await[0];
     for (field, expected) in [
         ("type", json!("DEBIT")),
@@ -189,7 +198,10 @@ async fn an_operator_refunds_money_and_credits_together() {
     assert_eq!(refundable, &json!({ "amount": 2450, "currency": "GBP" }));
     let rest = refund(&world, &org, &purchase, "r3", &json!({ "reason": "Goodwill" })).await.created();
     assert_eq!((&rest["amount"]["amount"], &rest["creditsTaken"]), (&json!(2450), &json!(500)));
-    assert_eq!((stands(&world, &org).await, refunded_there(&world, &purchase).await), ((0, 100), 4900));
+    assert_eq!(
+        (left_and_owed(&world, &org).await, refunded_there(&world, &purchase).await),
+        ((0, 100), 4900)
+    );
     let nothing = refund(&world, &org, &purchase, "r4", &json!({ "reason": "x" })).await;
     assert_eq!(nothing.failure(), "409 ALREADY_REFUNDED");
 }
@@ -203,7 +215,7 @@ async fn an_operator_refunds_the_rest_after_a_small_dispute() {
         dispute(&world, &purchase, &action).await;
     }
     let rest = refund(&world, &org, &purchase, "r1", &json!({ "reason": "Goodwill" })).await.created();
-    assert_eq!((&rest["amount"]["amount"], stands(&world, &org).await), (&json!(4896), (0, 0)));
+    assert_eq!((&rest["amount"]["amount"], left_and_owed(&world, &org).await), (&json!(4896), (0, 0)));
     assert_eq!(rows(&world, &org, "credit.dispute").await, 1);
 }
 
@@ -236,14 +248,14 @@ async fn an_impossible_refund_of_an_operator_says_why() {
     assert_eq!(refund(&world, &org, &purchase, "k3", &body).await.failure(), "422 REFUND_NOT_ELIGIBLE");
     dispute(&world, &purchase, &json!({ "action": "win" })).await;
     refund(&world, &org, &purchase, "k3", &body).await.created();
-    assert_eq!(stands(&world, &org).await, (0, 0));
+    assert_eq!(left_and_owed(&world, &org).await, (0, 0));
 }
 
 #[tokio::test]
 async fn a_refund_emits_an_event() {
     let (world, org) = world().await;
     let purchase = buy(&world, &org).await;
-    refund_there(&world, &purchase, &json!({ "amount": 2450 })).await.data();
+    refund_at_provider(&world, &purchase, &json!({ "amount": 2450 })).await.data();
     let events = world.events(&org.key).await;
     let reported: Vec<_> = events.iter().filter(|event| event["event"] == "purchase.refunded").collect();
     assert_eq!(reported.len(), 1, "{events:?}");

@@ -34,7 +34,7 @@ async fn change(world: &World, key: &str, plan: &str) -> ApiAnswer {
 }
 
 /// Repeats a plan change while it loses races against other changes.
-async fn insist(world: &World, key: &str, plan: &str) -> Value {
+async fn change_until_settled(world: &World, key: &str, plan: &str) -> Value {
     for _ in 0..50 {
         let answer = change(world, key, plan).await;
         if answer.status != 503 {
@@ -276,7 +276,7 @@ async fn simultaneous_changes_leave_one_plan() {
             tokio::spawn(async move {
                 for number in 0..12usize {
                     let plan = plans[(client + number * 3) % 4];
-                    let changed = insist(&world, &key, plan).await;
+                    let changed = change_until_settled(&world, &key, plan).await;
                     assert_eq!((&changed["plan"], &changed["balance"]["plan"]), (&json!(plan), &json!(plan)));
                     let limit = [json!(100), json!(1_000), json!(5_000), Value::Null];
                     let place = plans.iter().position(|known| *known == plan).unwrap();
@@ -326,7 +326,7 @@ async fn debits_race_with_changes_of_plan() {
     for plan in
         ["enterprise", "professional", "free", "enterprise", "basic", "enterprise"].iter().cycle().take(18)
     {
-        insist(&world, &customer.key, plan).await;
+        change_until_settled(&world, &customer.key, plan).await;
     }
     let mut spent = 0;
     for client in clients {

@@ -239,7 +239,7 @@ fn cases(unsigned: &UnsignedDelivery, next: &UnsignedDelivery, now: DateTime<Utc
 }
 
 /// The verdicts of the `standardwebhooks` crate and of the local inbox.
-fn here(delivery: &SignedDelivery) -> Verdicts {
+fn own_verdicts(delivery: &SignedDelivery) -> Verdicts {
     let SignedDelivery { secrets, headers, body } = delivery;
     let by = |verifies: &dyn Fn(&HookSecret) -> bool| secrets.iter().map(verifies).collect::<Vec<_>>();
     let standard =
@@ -252,7 +252,7 @@ fn here(delivery: &SignedDelivery) -> Verdicts {
 }
 
 /// The verdicts of a program that reads deliveries and prints verdicts, line by line.
-fn elsewhere(mut program: Command, cases: &[Case]) -> Vec<Verdicts> {
+fn verdicts_of(mut program: Command, cases: &[Case]) -> Vec<Verdicts> {
     let mut child = program.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut stdin = BufWriter::new(child.stdin.take().unwrap());
     let output = thread::scope(|scope| {
@@ -277,16 +277,16 @@ fn elsewhere(mut program: Command, cases: &[Case]) -> Vec<Verdicts> {
 /// The verdicts of every available verifier on each delivery.
 fn verdicts(cases: &[Case]) -> Vec<Vec<Verdicts>> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/contract");
-    let mut said = vec![cases.iter().map(|case| here(&case.delivery)).collect()];
+    let mut said = vec![cases.iter().map(|case| own_verdicts(&case.delivery)).collect()];
     if let Ok(python) = std::env::var("SCRIP_WEBHOOK_VERIFIERS") {
         let mut program = Command::new(python);
         program.arg(format!("{folder}/webhook_verifiers.py"));
-        said.push(elsewhere(program, cases));
+        said.push(verdicts_of(program, cases));
     }
     if let (Ok(node), Ok(_)) = (std::env::var("SCRIP_NODE"), std::env::var("SCRIP_NODE_MODULES")) {
         let mut program = Command::new(node);
         program.arg(format!("{folder}/webhook_verifier.mjs"));
-        said.push(elsewhere(program, cases));
+        said.push(verdicts_of(program, cases));
     }
     said
 }

@@ -16,7 +16,7 @@ async fn account(process: &TestProcess, id: AccountId) -> domain::Account {
 }
 
 /// Checks that the rows have no gap and add up to the account.
-async fn books_are_whole(process: &mut TestProcess, id: AccountId, case: &str) {
+async fn rows_add_up(process: &mut TestProcess, id: AccountId, case: &str) {
     process.books.project().await;
     let (rows, account) = (process.books.rows(id, process.now()).await, account(process, id).await);
     let numbers: Vec<_> = rows.iter().map(|row| row.sequence).collect();
@@ -78,7 +78,7 @@ async fn a_change_of_plan_is_completed_whatever_crashes() {
                 (ledger.allowance, ledger.allowance),
                 "{case}"
             );
-            books_are_whole(&mut process, live, &case).await;
+            rows_add_up(&mut process, live, &case).await;
             let history = process.books.restarted().plan_history(live).await.unwrap();
             assert_eq!(history.len(), usize::from(ledger.plan.0 == "enterprise"), "{case}");
             histories += 1;
@@ -125,7 +125,7 @@ async fn a_monitor_is_created_and_paid_for_once_or_not_at_all() {
             if allowance == 0 {
                 assert_eq!(paid, 0, "{case}");
             }
-            books_are_whole(&mut process, account_id, &case).await;
+            rows_add_up(&mut process, account_id, &case).await;
             histories += 1;
             made += paid;
         }
@@ -160,7 +160,7 @@ async fn prepared(process: &TestProcess, allowance: u64) -> (AccountId, String) 
 }
 
 /// Grants one bonus credit, repeated until it is acknowledged.
-async fn give_one(process: &TestProcess, id: AccountId) {
+async fn grant_one(process: &TestProcess, id: AccountId) {
     let gift = Grant {
         source: Source::Bonus,
         amount: Amount::try_from(1).unwrap(),
@@ -201,7 +201,7 @@ async fn monitor_events(process: &TestProcess, key: &str) -> Vec<String> {
 }
 
 /// The state of a customer's two monitors: the month until which each is paid, and why it is suspended.
-async fn how_they_are(process: &TestProcess, id: AccountId) -> Vec<(Option<Period>, Option<Suspension>)> {
+async fn monitor_states(process: &TestProcess, id: AccountId) -> Vec<(Option<Period>, Option<Suspension>)> {
     let monitors = process.books.restarted().monitors(id, None, 100).await.unwrap().monitors;
     assert!(monitors.iter().all(|monitor| matches!(monitor.stage, Watch::Active | Watch::Suspended { .. })));
     monitors.iter().map(|monitor| (monitor.paid, monitor.waits_for())).collect()
@@ -209,7 +209,7 @@ async fn how_they_are(process: &TestProcess, id: AccountId) -> Vec<(Option<Perio
 
 /// Checks a customer's months: each was renewed once, monitors were paid for once or suspended, and their owner got
 /// every event once and in order.
-async fn has_turned(
+async fn months_are_complete(
     process: &mut TestProcess,
     (id, key, paid): (AccountId, &str, usize),
     months: usize,
@@ -225,16 +225,16 @@ async fn has_turned(
     assert_eq!(lines("aml.monitoring"), 2 + paid * months + resumed, "{case}");
     let waits = (Some(month.previous()), Some(Suspension::InsufficientCredits));
     let second = if paid < 2 { waits } else { (Some(month), None) };
-    assert_eq!(how_they_are(process, id).await, [(Some(month), None), second], "{case}");
+    assert_eq!(monitor_states(process, id).await, [(Some(month), None), second], "{case}");
     let expected = ["monitor.suspended second", "monitor.resumed second"].into_iter().cycle();
     let expected: Vec<_> = expected.take(if paid < 2 { (2 * months).saturating_sub(1) } else { 0 }).collect();
     assert_eq!(monitor_events(process, key).await, expected, "{case}");
-    books_are_whole(process, id, case).await;
+    rows_add_up(process, id, case).await;
 }
 
 /// A credit arrives for a suspended monitor. The fault is first on the credit's path and then, `times` times, on
 /// the path of the task that resumes the monitor.
-async fn a_credit_comes(
+async fn credit_arrives(
     process: &mut TestProcess,
     id: AccountId,
     (fault, times): (Option<FaultAt>, u32),
@@ -243,7 +243,7 @@ async fn a_credit_comes(
     let month = Period::of(process.now());
     let strike = |process: &TestProcess| fault.into_iter().for_each(|fault| process.inject(fault));
     strike(process);
-    give_one(process, id).await;
+    grant_one(process, id).await;
     process.clear_faults();
     process.project().await;
     for _ in 0..times {
@@ -254,12 +254,12 @@ async fn a_credit_comes(
     }
     process.run_until_idle().await;
     assert_eq!(Period::of(process.now()), month, "{case}");
-    assert_eq!(how_they_are(process, id).await, [(Some(month), None), (Some(month), None)], "{case}");
+    assert_eq!(monitor_states(process, id).await, [(Some(month), None), (Some(month), None)], "{case}");
 }
 
 /// Renews months of two customers with each of the faults, `times` times one after the other; returns the number of
 /// writes of the last renewal.
-async fn months_turn(faults: &[Option<FaultAt>], times: u32) -> usize {
+async fn renew_months(faults: &[Option<FaultAt>], times: u32) -> usize {
     let mut process = TestProcess::open(now()).await;
     let (rich, rich_key) = prepared(&process, 5).await;
     let (poor, poor_key) = prepared(&process, 1).await;
@@ -269,7 +269,7 @@ async fn months_turn(faults: &[Option<FaultAt>], times: u32) -> usize {
         let (months, fault) = (place + 1, *fault);
         let case = format!("{fault:?} {times} times, month {months}");
         if place > 0 {
-            a_credit_comes(&mut process, poor, (fault, times), &case).await;
+            credit_arrives(&mut process, poor, (fault, times), &case).await;
         }
         let next = Period::of(process.now()).next().start();
         process.pass(next.signed_duration_since(process.now()).num_seconds());
@@ -285,8 +285,8 @@ async fn months_turn(faults: &[Option<FaultAt>], times: u32) -> usize {
         process.renew_month(rich).await;
         process.renew_month(poor).await;
         process.run_until_idle().await;
-        has_turned(&mut process, (rich, &rich_key, 2), months, &case).await;
-        has_turned(&mut process, (poor, &poor_key, 1), months, &case).await;
+        months_are_complete(&mut process, (rich, &rich_key, 2), months, &case).await;
+        months_are_complete(&mut process, (poor, &poor_key, 1), months, &case).await;
     }
     writes
 }
@@ -294,12 +294,12 @@ async fn months_turn(faults: &[Option<FaultAt>], times: u32) -> usize {
 /// The same with every fault, a few months of two customers at a time, because the events grow with the months.
 async fn months_are_renewed_whatever_crashes(times: u32) {
     const MONTHS: usize = 24;
-    let writes = months_turn(&[None], 1).await;
+    let writes = renew_months(&[None], 1).await;
     assert!(writes >= 16, "{writes}");
     let faults: Vec<_> = FaultAt::all(writes, 0).into_iter().map(Some).collect();
     for faults in faults.chunks(MONTHS) {
         // In the first month nothing waits for a credit, so every fault is in a later month.
-        months_turn(&[&[None], faults].concat(), times).await;
+        renew_months(&[&[None], faults].concat(), times).await;
     }
     let months = faults.len();
     count(&format!("months: {months} of two customers, each with a fault {times} times"));
@@ -333,9 +333,9 @@ async fn a_credit_whose_record_was_lost_resumes_monitors() {
         process.pass(february.start().signed_duration_since(process.now()).num_seconds());
         process.renew_month(id).await;
         process.run_until_idle().await;
-        has_turned(&mut process, (id, &key, 1), 1, &case).await;
+        months_are_complete(&mut process, (id, &key, 1), 1, &case).await;
         // The stream shows only the second of these changes, and it grants nothing.
-        give_one(&process, id).await;
+        grant_one(&process, id).await;
         let free = json!({ "operation": "api.get" });
         let consume = ApiRequest::new(Method::POST, "/api/v3/credits/consume", &key);
         let spent = process.call(&consume.under("free").with(&free)).await;
@@ -362,7 +362,7 @@ async fn a_credit_whose_record_was_lost_resumes_monitors() {
         }
         process.run_renewal_queue().await;
         let paid = (Some(february), None);
-        assert_eq!(how_they_are(&process, id).await, [paid, paid], "{case}");
+        assert_eq!(monitor_states(&process, id).await, [paid, paid], "{case}");
         let expected = ["monitor.suspended second", "monitor.resumed second"];
         assert_eq!(monitor_events(&process, &key).await, expected, "{case}");
         histories += 1;

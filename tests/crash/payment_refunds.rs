@@ -24,13 +24,13 @@ async fn customer(process: &TestProcess) -> (AccountId, EntryId) {
 }
 
 /// Purchased credits left, and credits owed.
-async fn stands(process: &TestProcess, account: AccountId) -> (u64, u64) {
+async fn left_and_owed(process: &TestProcess, account: AccountId) -> (u64, u64) {
     let state = process.books.ledger.account(account).await.unwrap().unwrap();
     (state.balance(process.now()).purchased.get(), state.post_paid.outstanding.get())
 }
 
 /// Delivers the provider's events again, in both orders, and advances the clock by days.
-async fn come_again(process: &mut TestProcess) {
+async fn deliver_again(process: &mut TestProcess) {
     process.clear_faults();
     for days in [0, 1, 40] {
         process.books.project().await;
@@ -43,7 +43,7 @@ async fn come_again(process: &mut TestProcess) {
 }
 
 /// Something happens at the provider before its events arrive; returns what must be left of 500.
-fn happens(process: &TestProcess, bought: EntryId, what: &str) -> u64 {
+fn occur(process: &TestProcess, bought: EntryId, what: &str) -> u64 {
     let refund = |amount| process.provider.give_back(bought, amount).map(|_| ()).unwrap();
     let dispute = |action, amount| process.provider.dispute_part(bought, action, amount).map(|_| ()).unwrap();
     match what {
@@ -82,18 +82,18 @@ async fn one_history(
     if what == "fails" {
         process.provider.give_back(bought, Some(2450)).unwrap();
         process.deliver_in(backwards).await;
-        assert_eq!(stands(process, account).await, (250, 0), "{case}");
+        assert_eq!(left_and_owed(process, account).await, (250, 0), "{case}");
         process.forget_events();
     }
-    let left = happens(process, bought, what);
+    let left = occur(process, bought, what);
     match fault {
         Some(fault) => process.inject(fault),
         None => process.clear_faults(),
     }
     process.deliver_in(backwards).await;
     let steps = process.steps();
-    come_again(process).await;
-    assert_eq!(stands(process, account).await, (left, 0), "{case}");
+    deliver_again(process).await;
+    assert_eq!(left_and_owed(process, account).await, (left, 0), "{case}");
     let rows = process.books.rows(account, process.now()).await;
     let taken = rows.iter().filter(|row| row.entry.operation.as_str() == "credit.payment_refund");
     let taken: u64 = taken.map(|row| row.entry.amount.get()).sum();
@@ -165,13 +165,13 @@ async fn an_operators_refund_moves_money_and_credits_or_neither() {
                     .await;
                 assert!([201, 202, 409].contains(&second.0), "{case}: {second:?}");
             }
-            come_again(&mut process).await;
+            deliver_again(&mut process).await;
             let purchase = process.books.ledger.purchase(PurchaseId { account, transaction: bought }).await;
             let purchase = purchase.unwrap().unwrap();
             assert!(!purchase.has_open_reversal(), "{case}: {purchase:?}");
             let charge = process.provider.charges().into_iter().find(|charge| charge.transaction == bought);
             let refunded = charge.unwrap().amount_refunded();
-            let (left, owed) = stands(&process, account).await;
+            let (left, owed) = left_and_owed(&process, account).await;
             assert_eq!((500 - left, owed), (refunded * 500 / 4900, 0), "{case}");
             assert!([0, 2450].contains(&refunded), "{case}");
             // A client that got an answer, or repeated the request until it did, has the refund.
@@ -195,16 +195,16 @@ async fn missing_events_are_found_within_a_day() {
     process.provider.dispute_part(bought, DisputeAction::Open, Some(2450)).unwrap();
     process.forget_events();
     process.reconcile().await;
-    assert_eq!(stands(&process, account).await, (500, 0), "the provider was asked today already");
+    assert_eq!(left_and_owed(&process, account).await, (500, 0), "the provider was asked today already");
     process.pass(24 * 3600);
     process.reconcile().await;
-    assert_eq!(stands(&process, account).await, (150, 0));
+    assert_eq!(left_and_owed(&process, account).await, (150, 0));
     process.provider.dispute(bought, DisputeAction::Win).unwrap();
     process.forget_events();
     process.pass(24 * 3600);
     process.project().await;
     process.reconcile().await;
-    assert_eq!(stands(&process, account).await, (400, 0));
+    assert_eq!(left_and_owed(&process, account).await, (400, 0));
 }
 
 /// Money is never returned while another process grants the same purchase's credits: the decision takes the key of
@@ -232,5 +232,5 @@ async fn a_purchase_that_was_decided_to_have_failed_is_not_granted() {
         "another process got the event that the payment succeeded"
     );
     assert_eq!(process.taken(account).len(), 0, "the money was refunded");
-    assert_eq!(stands(&process, account).await, (0, 0));
+    assert_eq!(left_and_owed(&process, account).await, (0, 0));
 }

@@ -41,7 +41,7 @@ async fn try_refund(
 
 /// A refund of 6 of 10 credits has moved them and is about to record that, when its part is returned, as by a
 /// refused process; and other refunds may have taken `meanwhile`.
-async fn landed_all_the_same(meanwhile: u64) -> (TestLedger, AccountId, DrawTaken) {
+async fn returned_part_that_moved(meanwhile: u64) -> (TestLedger, AccountId, DrawTaken) {
     let books = TestLedger::new().await;
     let id = books.open(25, start()).await;
     let operation = Operation::try_from("verification.standard".to_owned()).unwrap();
@@ -83,7 +83,7 @@ async fn landed_all_the_same(meanwhile: u64) -> (TestLedger, AccountId, DrawTake
 #[tokio::test]
 async fn a_returned_part_that_moves_is_recorded() {
     for meanwhile in [0, 3] {
-        let (mut books, id, taken) = landed_all_the_same(meanwhile).await;
+        let (mut books, id, taken) = returned_part_that_moved(meanwhile).await;
         let debit = taken.settled.receipt.details.drawn.as_ref().unwrap().of;
         let pot = books.ledger.pot(id, debit).await.unwrap().unwrap();
         assert_eq!((pot.left().get(), pot.drawn().get()), (4 - meanwhile, 6 + meanwhile), "{meanwhile}");
@@ -99,7 +99,7 @@ async fn a_returned_part_that_moves_is_recorded() {
 /// audit names the row.
 #[tokio::test]
 async fn credits_that_were_moved_twice_are_a_finding() {
-    let (mut books, id, taken) = landed_all_the_same(7).await;
+    let (mut books, id, taken) = returned_part_that_moved(7).await;
     let debit = taken.settled.receipt.details.drawn.as_ref().unwrap().of;
     let pot = books.ledger.pot(id, debit).await.unwrap().unwrap();
     assert_eq!((pot.left().get(), pot.drawn().get(), pot.made.len()), (0, 13, 2));

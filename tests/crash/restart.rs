@@ -211,7 +211,7 @@ async fn a_clock_that_was_set_stands_still_after_a_restart() {
 
 /// Starts a machine on `data` again and advances its clock: the purchase by `method` that was in progress is paid
 /// and granted once.
-async fn bought_once(data: &[&str], method: &str, transaction: Option<Value>) {
+async fn is_bought_once(data: &[&str], method: &str, transaction: Option<Value>) {
     let scrip = Scrip::start(data).await;
     let caller = scrip.caller(&Client::new());
     // A request that was in progress when the process was killed keeps its key locked for half a minute.
@@ -246,7 +246,7 @@ async fn a_payment_without_an_answer_survives_kill_9() {
     let (status, purchase) = scrip.caller(&Client::new()).buy("card_timeout_charged").await.unwrap();
     assert!([201, 202].contains(&status), "{status}: its event may be there before the answer");
     scrip.kill().await;
-    bought_once(&data, "card_timeout_charged", Some(purchase["transactionId"].clone())).await;
+    is_bought_once(&data, "card_timeout_charged", Some(purchase["transactionId"].clone())).await;
 }
 
 /// The provider completes the payment and sends its event to the next machine.
@@ -257,7 +257,7 @@ async fn a_payment_that_is_being_made_survives_kill_9() {
     let scrip = Scrip::start(&data).await;
     let caller = scrip.caller(&Client::new());
     let buyer = tokio::spawn(async move { caller.buy("card_slow").await });
-    while !begun(folder.path()) {
+    while !has_charge(folder.path()) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     scrip.kill().await;
@@ -267,11 +267,11 @@ async fn a_payment_that_is_being_made_survives_kill_9() {
         answer.is_none_or(|(status, _)| [201, 202].contains(&status)),
         "mostly killed before it could answer"
     );
-    bought_once(&data, "card_slow", None).await;
+    is_bought_once(&data, "card_slow", None).await;
 }
 
 /// Whether the payment provider has recorded a charge.
-fn begun(folder: &Path) -> bool {
+fn has_charge(folder: &Path) -> bool {
     std::fs::metadata(folder.join("payments.jsonl")).is_ok_and(|journal| journal.len() > 0)
 }
 

@@ -113,7 +113,7 @@ impl WebhookLedger {
 
     /// Runs a failed worker again, as the queue does, once its lease has ended; then runs the worker whenever a
     /// scheduled job is due, and only then.
-    async fn come_to_rest(&self, failed: bool) {
+    async fn run_until_idle(&self, failed: bool) {
         if failed {
             self.clock.advance(Duration::seconds(360));
             self.look().await.unwrap();
@@ -176,7 +176,7 @@ async fn a_worker_that_dies_at_any_write_loses_no_event() {
                 let failed = post.look().await.is_err();
                 was_reached |= number < post.faults().writes();
                 post.faults().arm(usize::MAX, kind);
-                post.come_to_rest(failed).await;
+                post.run_until_idle(failed).await;
                 post.all_is_delivered(&case).await;
                 cases += 1;
             }
@@ -299,7 +299,7 @@ async fn an_overtaken_attempt_leaves_no_waiting_line() {
             }
             (if attempts < 4 { 500 } else { 200 }, http::HeaderMap::new())
         });
-        post.come_to_rest(true).await;
+        post.run_until_idle(true).await;
         let state = post.state().await;
         assert_eq!((state.through, state.failures), (EVENTS, 0), "{place}");
         let (log, _) = post.books.activity().deliveries((account, webhook), None, 100).await.unwrap();

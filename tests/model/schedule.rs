@@ -80,7 +80,7 @@ async fn every_account_is_in_the_directory_once() {
     }
 }
 
-/// Of two workers that make the same step of a renewal round, one is told that it made it.
+/// Of two workers that make the same step of a renewal round, exactly one makes it.
 #[tokio::test]
 async fn a_step_of_a_renewal_round_is_made_once() {
     for backend in backends() {

@@ -36,7 +36,7 @@ async fn race(
 
 /// Checks that the rows are numbered without a gap, that each begins with the balance that the one before it left,
 /// and that they add up to the balance.
-async fn books_balance(world: &World, org: &Org) -> Vec<serde_json::Value> {
+async fn rows_add_up(world: &World, org: &Org) -> Vec<serde_json::Value> {
     let mut lines = world.transactions(&org.key, "limit=100").await;
     let shown: Vec<_> = lines.iter().map(|line| line["sequence"].as_u64().unwrap()).collect();
     assert!(shown.windows(2).all(|pair| pair[0] == pair[1] + 1), "row numbers decrease by one");
@@ -71,7 +71,7 @@ async fn ten_thousand_debits_by_64_clients_leave_ten_thousand_rows() {
     let shown_balance = world.balance(&org.key).await;
     assert_eq!(shown_balance["available"], json!(20_000 - answers.len()));
     assert_eq!(shown_balance["usedCredits"], json!(answers.len()));
-    assert_eq!(books_balance(&world, &org).await.len(), answers.len() + 1);
+    assert_eq!(rows_add_up(&world, &org).await.len(), answers.len() + 1);
 }
 
 /// 64 clients take credits from three buckets and many lots until none are left: no request is refused while
@@ -87,7 +87,7 @@ async fn no_debit_is_refused_while_credits_last() {
     }
     let answers = race(&world, &org, 12, |_| json!({ "operation": "verification.standard" })).await;
     assert_eq!(tally(&answers), BTreeMap::from([(201, 700), (402, 68)]));
-    let lines = books_balance(&world, &org).await;
+    let lines = rows_add_up(&world, &org).await;
     // Once a debit has moved on to the next bucket, no later debit takes from the one before.
     let order: Vec<_> = lines
         .iter()
@@ -116,7 +116,7 @@ async fn debits_of_every_size_add_up() {
         json!({ "operation": operation })
     };
     let answers = race(&world, &org, 10, body).await;
-    books_balance(&world, &org).await;
+    rows_add_up(&world, &org).await;
     let taken: u64 = answers
         .iter()
         .filter(|answer| answer.status == 201)
@@ -154,7 +154,7 @@ async fn one_request_from_many_places_is_charged_once() {
         assert!(made.iter().filter(|answer| answer.header("idempotent-replayed").is_none()).count() <= 1);
         assert_eq!(world.balance(&org.key).await["usedCredits"], json!(2 * (round + 1)));
     }
-    books_balance(&world, &org).await;
+    rows_add_up(&world, &org).await;
 }
 
 /// Grants arrive while debits are made: order and sums are correct.
@@ -173,7 +173,7 @@ async fn simultaneous_grants_and_debits_add_up() {
     let answers = race(&world, &org, 10, |_| json!({ "operation": "aml.pep" })).await;
     giver.await.unwrap();
     assert!(answers.iter().all(|answer| [201, 402].contains(&answer.status)), "{:?}", tally(&answers));
-    books_balance(&world, &org).await;
+    rows_add_up(&world, &org).await;
 }
 
 fn tally(answers: &[ApiAnswer]) -> BTreeMap<u16, usize> {
