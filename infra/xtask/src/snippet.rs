@@ -18,11 +18,11 @@ pub(crate) fn check(project: &Project, steps: &mut Steps) -> Result<()> {
     steps.step("the documentation's JavaScript", || {
         let node = node(project)?;
         let machine = ScripProcess::start(project, ["--memory"], |command| command)?;
-        let snippet = project.run(node).args(["tests/snippet.mjs"]);
+        let snippet = project.run(node).args(["tests/contract/snippet.mjs"]);
         let snippet = snippet.env("SCRIP_URL", &machine.base_url).env("SCRIP_KEY", &machine.api_key);
         let printed = process::output(snippet, Duration::from_secs(600))?;
         print!("{printed}");
-        ensure!(printed == EXPECTED, "tests/snippet.mjs should have printed\n{EXPECTED}");
+        ensure!(printed == EXPECTED, "tests/contract/snippet.mjs should have printed\n{EXPECTED}");
         Ok(())
     })
 }

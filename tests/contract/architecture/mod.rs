@@ -1,0 +1,165 @@
+//! The architecture: what each room may know, and in which direction dependencies point.
+
+mod folders;
+mod modules;
+mod resolve;
+mod signatures;
+mod tokens;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The rooms of the shared code, lowest first. A room's crate may depend only on the crates of the rooms before it.
+const ROOMS: [&str; 8] = ["domain", "ports", "aws", "store", "payments", "webhooks", "jobs", "http"];
+
+/// Which words a room may not say, and why. Cargo keeps it from what its crate does not depend on.
+const WALLS: [(&str, &[&str]); 9] = [
+    // The rules are pure: no clock, no waiting.
+    ("shared/domain", &["Utc::now", "async ", "env::"]),
+    // Ports and AWS know neither tables nor environment variables.
+    ("shared/ports", &["env::", "dynamo"]),
+    ("shared/aws", &["Utc::now", "env::", "get_item", "update_item"]),
+    // The store knows neither HTTP nor the clock.
+    ("shared/store", &["http::", "StatusCode", "Utc::now", "env::"]),
+    // Payments, webhooks and jobs know neither tables nor the clock.
+    ("shared/payments", &["Utc::now", "env::", "dynamo"]),
+    ("shared/webhooks", &["reqwest", "Utc::now", "env::", "dynamo"]),
+    ("shared/jobs", &["axum", "Utc::now", "env::", "aws_", "dynamo"]),
+    // HTTP does not name the database.
+    ("shared/http", &["aws_sdk", "dynamo::"]),
+    // Functions name neither.
+    ("functions", &["aws_sdk", "StatusCode", "Utc::now", "env::var"]),
+];
+
+/// Lines of a file of Rust at most: past it there is a seam to be found.
+const LINES_MAX: usize = 400;
+
+#[test]
+fn rooms_name_only_what_they_may_know() {
+    let mut broken = Vec::new();
+    for (room, words) in WALLS {
+        for (path, text) in sources(room) {
+            let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+            let code: Vec<_> = code.collect();
+            for word in words.iter().filter(|word| code.iter().any(|line| line.contains(**word))) {
+                broken.push(format!("{} names `{word}`", path.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// Dependencies point downwards: from a function to rooms, from a room to those before it; and no function depends on
+/// another one.
+#[test]
+fn dependencies_point_downwards() {
+    let name = |folder: &Path| {
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        manifest.lines().find_map(|line| line.strip_prefix("name = ")).unwrap().trim_matches('"').to_owned()
+    };
+    let rooms: Vec<_> = ROOMS.iter().map(|room| name(&root().join("shared").join(room))).collect();
+    let functions: Vec<_> =
+        fs::read_dir(root().join("functions")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let functions: Vec<_> = functions.into_iter().filter(|path| path.is_dir()).collect();
+    let names: Vec<_> = functions.iter().map(|function| name(function)).collect();
+    let depends = |folder: &Path, on: &str| {
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        manifest.lines().any(|line| line == format!("{on}.workspace = true"))
+    };
+    let mut broken = Vec::new();
+    for (place, room) in ROOMS.iter().enumerate() {
+        let folder = root().join("shared").join(room);
+        let above = rooms[place..].iter().chain(&names);
+        broken.extend(above.filter(|name| depends(&folder, name)).map(|name| format!("{room} on {name}")));
+    }
+    for folder in &functions {
+        let others = names.iter().filter(|name| depends(folder, name));
+        broken.extend(others.map(|name| format!("{} on {name}", folder.display())));
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    let known = fs::read_dir(root().join("shared")).unwrap().map(|entry| entry.unwrap().path());
+    let known = known.filter(|path| path.is_dir()).count();
+    assert_eq!(known, ROOMS.len(), "a room that is not in the list");
+}
+
+#[test]
+fn only_one_line_reads_the_clock() {
+    let readers: Vec<_> = ["shared", "functions", "infra"]
+        .into_iter()
+        .flat_map(sources)
+        .filter(|(_, text)| text.contains("Utc::now()") || text.contains("SystemTime::now()"))
+        .map(|(path, _)| path)
+        .collect();
+    assert_eq!(readers.len(), 1, "{readers:?}");
+    assert!(readers[0].ends_with("shared/ports/src/clock.rs"), "{readers:?}");
+}
+
+#[test]
+fn files_stay_short() {
+    let rooms = ["shared", "functions", "infra", "tests"];
+    let long: Vec<_> = rooms
+        .into_iter()
+        .flat_map(sources)
+        .filter(|(_, text)| text.lines().count() > LINES_MAX)
+        .map(|(path, text)| format!("{}: {} lines", path.display(), text.lines().count()))
+        .collect();
+    assert!(long.is_empty(), "{}", long.join("\n"));
+}
+
+#[test]
+fn the_top_level_has_only_known_entries() {
+    let known = [
+        "Cargo.toml",
+        "Cargo.lock",
+        "README.md",
+        "clippy.toml",
+        "functions",
+        "infra",
+        "rust-toolchain.toml",
+        "rustfmt.toml",
+        "samconfig.toml",
+        "shared",
+        "target",
+        "template.yaml",
+        "tests",
+    ];
+    let found = fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let strange: Vec<_> =
+        found.filter(|name| !name.starts_with('.') && !known.contains(&name.as_str())).collect();
+    assert!(strange.is_empty(), "{strange:?}");
+}
+
+/// `cargo xtask test` does not look for examples in documentation: rustdoc would build every crate once more to find none.
+#[test]
+fn documentation_has_no_code_examples() {
+    let fence = "`".repeat(3);
+    let is_documentation =
+        |line: &&str| ["///", "//!"].iter().any(|mark| line.trim_start().starts_with(mark));
+    let files = ["shared", "functions", "infra", "tests"].into_iter().flat_map(sources);
+    let with_code =
+        files.filter(|(_, text)| text.lines().filter(is_documentation).any(|line| line.contains(&fence)));
+    let with_code: Vec<_> = with_code.map(|(path, _)| path).collect();
+    assert!(with_code.is_empty(), "{with_code:?}");
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn sources(room: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(room)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push((path, text));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "{room} has no sources");
+    found
+}

@@ -1,0 +1,163 @@
+//! Services of AWS, on an emulator that `SCRIP_SECRETS_MANAGER` names.
+
+use aws::{Connection, Kms, KmsKey};
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
+use domain::{AccountId, HookSecret, Mode, OrgId, WebhookId};
+use ports::{Seal, SecretOf, random};
+use serde_json::{Value, json};
+use tests::{TestLedger, keyed, moment, settle};
+
+use crate::model::ledger::Request;
+
+/// Calls a service of the emulator as an SDK does.
+async fn call(endpoint: &str, (service, operation): (&str, &str), body: Value) -> Value {
+    let scope = format!(
+        "AWS4-HMAC-SHA256 Credential=test/20260115/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
+    );
+    let request = tests::client().post(endpoint).header("authorization", scope);
+    let request =
+        request.header("content-type", "application/x-amz-json-1.1").header("x-amz-target", operation);
+    request.body(body.to_string()).send().await.unwrap().json().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_secret_that_kms_has_sealed_opens_for_its_own_webhook_alone() {
+    let Ok(endpoint) = std::env::var("SCRIP_SECRETS_MANAGER") else { return };
+    let made = call(&endpoint, ("kms", "TrentService.CreateKey"), json!({})).await;
+    let kms = || {
+        Kms::new(KmsKey {
+            key: made["KeyMetadata"]["Arn"].as_str().unwrap().to_owned(),
+            connection: Connection {
+                region: "us-east-1".to_owned(),
+                access_key: "test".to_owned(),
+                secret_key: "test".to_owned(),
+                session_token: None,
+                endpoint: Some(endpoint.clone()),
+            },
+        })
+    };
+    let now = "2026-01-15T10:30:00Z".parse().unwrap();
+    let account = AccountId { org: OrgId::new(now, 1), mode: Mode::Live };
+    let owner = |webhook| SecretOf { account, webhook: WebhookId::new(now, webhook) };
+    let secret = HookSecret::new([42; 32]);
+    let (sealer, opener) = (kms(), kms());
+    let sealed = sealer.seal(owner(1), &secret).await.unwrap();
+    assert!(!sealed.contains(secret.reveal()));
+    for _ in 0..2 {
+        assert_eq!(opener.open(owner(1), &sealed).await.unwrap(), secret);
+    }
+    opener.open(owner(2), &sealed).await.unwrap_err();
+    opener.open(owner(1), "bm8gY2lwaGVyIHRleHQ=").await.unwrap_err();
+}
+
+fn queues(endpoint: &str) -> Client {
+    let config = aws_sdk_sqs::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .endpoint_url(endpoint);
+    Client::from_conf(config.build())
+}
+
+async fn queue(client: &Client, name: &str) -> String {
+    let made = client.create_queue().queue_name(format!("{name}-{:x}", random())).send().await.unwrap();
+    made.queue_url.unwrap()
+}
+
+/// Lambda's failure message names the records that the function could not process; they are read from the stream
+/// and projected.
+#[tokio::test]
+async fn records_that_the_projector_failed_at_are_followed_from_the_stream() {
+    let Ok(endpoint) = std::env::var("SCRIP_SECRETS_MANAGER") else { return };
+    let books = TestLedger::on(Some(&endpoint)).await;
+    let now = "2024-01-15T10:30:00Z".parse().unwrap();
+    let id = books.open(40, now).await;
+    for number in 0..5 {
+        let decide = |account: &_, head: &_| Request::Freeze(false).decide(account, head);
+        settle(&books.ledger, id, keyed(&format!("k{number}"), "x"), moment(now), decide).await.unwrap();
+    }
+    let (streams, stream) = books.stream().await;
+    let described = streams.describe_stream().stream_arn(&stream).send().await.unwrap();
+    let shard = described.stream_description().unwrap().shards()[0].shard_id().unwrap();
+    let records = books.records().await;
+    let of_account = |record: &&projector::Record| {
+        let image = record.image.clone().and_then(|image| store::account_image(image).unwrap());
+        image.is_some_and(|account| account.last.is_some())
+    };
+    let places: Vec<_> = records.iter().filter(of_account).map(|record| &record.place).collect();
+    assert_eq!(places.len(), 6);
+    let (client, account) = (queues(&endpoint), books.ledger.account(id).await.unwrap().unwrap());
+    let failures = queue(&client, "projector-failures").await;
+    let failed = json!({
+        "requestContext": { "condition": "RetryAttemptsExhausted", "approximateInvokeCount": 51 },
+        "version": "1.0",
+        "timestamp": "2024-01-15T10:31:00.000Z",
+        "DDBStreamBatchInfo": {
+            "shardId": shard, "startSequenceNumber": places[0], "endSequenceNumber": places[4],
+            "batchSize": 5, "streamArn": stream,
+        },
+    });
+    // AWS's answer for a shard whose records are all older than a day.
+    let mut old = failed.clone();
+    old["DDBStreamBatchInfo"]["shardId"] = json!("shardId-00000001700000000000-deadbeef");
+    for body in [failed.to_string(), old.to_string(), "no message of Lambda's".to_owned()] {
+        client.send_message().queue_url(&failures).message_body(body).send().await.unwrap();
+    }
+    let (activity, mut said) = (books.activity(), Vec::new());
+    let others = tests::others(&activity);
+    let tell = &mut |line: &str| said.push(line.to_owned());
+    let followed = local::follow_failures(
+        local::QueueAddress { client: &client, url: &failures },
+        &streams,
+        &books.ledger,
+        &others,
+        tell,
+    )
+    .await;
+    assert!(followed.unwrap_err().to_string().starts_with("1 batches failed again"));
+    assert_eq!(said.last().unwrap(), "batches of the stream: 1 followed, 1 older than the stream keeps them");
+    assert_eq!(books.ledger.watermark(id).await.unwrap(), account.sequence - 1);
+    // Messages that were projected are deleted; the other is invisible for a while.
+    let said_then = said.clone();
+    let tell = &mut |line: &str| said.push(line.to_owned());
+    local::follow_failures(
+        local::QueueAddress { client: &client, url: &failures },
+        &streams,
+        &books.ledger,
+        &others,
+        tell,
+    )
+    .await
+    .unwrap();
+    assert_eq!(said.len(), said_then.len() + 1);
+}
+
+#[tokio::test]
+async fn failed_messages_are_redriven_once() {
+    let Ok(endpoint) = std::env::var("SCRIP_SECRETS_MANAGER") else { return };
+    let client = queues(&endpoint);
+    let (failures, work) = (queue(&client, "failures").await, queue(&client, "work").await);
+    for number in 0..23 {
+        client.send_message().queue_url(&failures).message_body(format!("{number}")).send().await.unwrap();
+    }
+    let mut said = Vec::new();
+    let mut tell = |line: &str| said.push(line.to_owned());
+    let sent = local::redrive(&client, &failures, &work, Some(5), &mut tell).await.unwrap();
+    assert_eq!(sent, 5);
+    let sent = local::redrive(&client, &failures, &work, None, &mut tell).await.unwrap();
+    assert_eq!(sent, 18);
+    assert_eq!(local::redrive(&client, &failures, &work, None, &mut tell).await.unwrap(), 0);
+    assert_eq!(said.first().map(String::as_str), Some("23 messages are there; 5 are sent again"));
+    let mut found = Vec::new();
+    while found.len() < 23 {
+        let taken =
+            client.receive_message().queue_url(&work).max_number_of_messages(10).send().await.unwrap();
+        let messages = taken.messages.unwrap_or_default();
+        assert!(!messages.is_empty(), "{} of 23", found.len());
+        found.extend(messages.into_iter().map(|message| message.body.unwrap().parse::<u32>().unwrap()));
+    }
+    found.sort_unstable();
+    assert_eq!(found, (0..23).collect::<Vec<_>>());
+    local::redrive(&client, &work, &work, None, &mut |_| ()).await.unwrap_err();
+}

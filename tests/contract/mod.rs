@@ -1,0 +1,13 @@
+//! Whether Scrip agrees with its documents, with its own architecture and with other implementations.
+
+mod alarm;
+mod architecture;
+mod aws;
+mod event_schemas;
+mod events;
+mod ledger_verifier;
+mod openapi;
+mod pages;
+mod seed;
+mod stripe;
+mod webhook_signatures;

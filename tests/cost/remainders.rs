@@ -1,0 +1,284 @@
+//! The cost of captures and refunds of one transaction, from the 1st to the 100th and with the longest names: it
+//! stays the same, and every part stays readable.
+
+use chrono::{DateTime, Duration, Utc};
+use domain::{
+    Account, AccountId, Amount, ClaimKey, Consume, Credits, Decides, Details, Fingerprint, Grant, Head,
+    IdempotencyKey, Operation, Origin, Pot, Reason, Receipt, Reference, Refund, Refusal, Source, Why,
+    consume, grant, hold,
+};
+use store::{Asking, DrawTaken, Ledger, Unsettled, of_hold};
+use tests::{TestLedger, Units, keyed, moment, settle};
+
+fn start() -> DateTime<Utc> {
+    "2024-01-15T10:30:00Z".parse().unwrap()
+}
+
+/// 255 characters of four bytes each.
+fn longest() -> Reference {
+    Reference::try_from("\u{1f980}".repeat(255)).unwrap()
+}
+
+fn key(number: u64) -> ClaimKey {
+    ClaimKey::Caller(IdempotencyKey::try_from(format!("{number:0>255}")).unwrap())
+}
+
+fn asked(number: u64) -> Fingerprint {
+    Fingerprint(format!("{number:0>64}"))
+}
+
+fn charge(count: u64) -> Consume {
+    let operation = Operation::try_from("verification.standard".to_owned()).unwrap();
+    Consume { operation, amount: Credits::try_from(count).unwrap(), service: None }
+}
+
+fn named() -> Details {
+    let name = Some(longest());
+    let purpose = Operation::try_from("verification.standard".to_owned()).ok();
+    Details {
+        resource_id: name.clone(),
+        customer_id: name.clone(),
+        member_id: name,
+        purpose,
+        ..Details::default()
+    }
+}
+
+/// An account with credits of the month and of `lots` grants.
+async fn world(lots: u64) -> (TestLedger, AccountId) {
+    let books = TestLedger::new().await;
+    let id = books.open(100, start()).await;
+    for number in 0..lots {
+        let gift = Grant {
+            source: Source::Bonus,
+            amount: Amount::try_from(60).unwrap(),
+            service: None,
+            expires_at: Some(start() + Duration::days(10 + i64::try_from(number).unwrap())),
+            origin: Origin::Operator,
+        };
+        let give = |account: &Account, head: &Head| grant(account, &gift, head);
+        let name = format!("gift-{number}");
+        settle(&books.ledger, id, keyed(&name, &name), moment(start()), give).await.unwrap();
+    }
+    (books, id)
+}
+
+async fn held(books: &TestLedger, id: AccountId, count: u64) -> Receipt {
+    let details = Details { expires_at: Some(start() + Duration::days(30)), ..named() };
+    let decide = |account: &Account, head: &Head| hold(account, &charge(count), head);
+    let claim = (&key(1_000), &asked(1_000), &details);
+    books.ledger.settle(id, claim, moment(start()), decide).await.unwrap().receipt
+}
+
+async fn debited(books: &TestLedger, id: AccountId, count: u64) -> Receipt {
+    let decide = |account: &Account, head: &Head| consume(account, &charge(count), head);
+    let claim = (&key(1_000), &asked(1_000), &named());
+    books.ledger.settle(id, claim, moment(start()), decide).await.unwrap().receipt
+}
+
+async fn capture(
+    ledger: &Ledger,
+    id: AccountId,
+    from: &Receipt,
+    (number, amount): (u64, Option<u64>),
+) -> Result<DrawTaken, Unsettled> {
+    let asking = Asking {
+        key: &key(number),
+        asked: &asked(number),
+        details: &of_hold(from),
+        why: &Why::Capture,
+        moment: moment(start()),
+    };
+    let amount = amount.map(|amount| Credits::try_from(amount).unwrap());
+    ledger.draw(id, from, asking, |pot: &Pot| pot.to_capture(amount, start())).await
+}
+
+async fn refund(
+    ledger: &Ledger,
+    id: AccountId,
+    from: &Receipt,
+    (number, amount): (u64, Option<u64>),
+) -> Result<DrawTaken, Unsettled> {
+    let request = Refund {
+        transaction: from.entry.id,
+        reason: Reason::TechnicalFailure,
+        amount: amount.map(|amount| Amount::try_from(amount).unwrap()),
+        note: Some(longest()),
+        duplicate_of: None,
+        by: Decides::Table,
+    };
+    let details = Details { description: Some(longest()), ..Details::default() };
+    let claim = (&key(number), &asked(number), &details);
+    Ok(ledger.refund(id, &request, claim, moment(start())).await?.unwrap())
+}
+
+/// Prints the cost of each operation and compares it with the first.
+#[expect(clippy::float_arithmetic, reason = "capacity units are fractions")]
+fn are_flat(what: &str, costs: &[Units]) {
+    for (number, cost) in (1..).zip(costs) {
+        eprintln!("{what} {number}: {} write units, {} read units", cost.written, cost.read);
+    }
+    assert_eq!(costs.len(), 100);
+    let first = costs[0];
+    for (number, cost) in (1..).zip(costs) {
+        assert!(
+            (cost.written - first.written).abs() <= 1.0,
+            "{what} {number}: {cost:?}, the first: {first:?}"
+        );
+        assert!((cost.read - first.read).abs() <= 1.0, "{what} {number}: {cost:?}, the first: {first:?}");
+        // One more request for each lot that has to be read, and one where a page is written.
+        assert!(cost.requests <= 12, "{what} {number}: {cost:?}");
+    }
+}
+
+async fn is_sound(books: &mut TestLedger, id: AccountId) {
+    books.project().await;
+    let end = start() + Duration::minutes(1);
+    let report = books.restarted().audit(id, end, |_| ()).await.unwrap().unwrap();
+    assert_eq!((report.findings.as_slice(), report.added_up), ([].as_slice(), true));
+}
+
+#[tokio::test]
+async fn a_capture_costs_the_same_from_the_first_to_the_hundredth() {
+    for (lots, part) in [(0, 1), (15, 10)] {
+        let (mut books, id) = world(lots).await;
+        let from = held(&books, id, 100 * part).await;
+        let (ledger, meter) = books.metered();
+        ledger.account(id).await.unwrap();
+        let (mut costs, mut answers) = (Vec::new(), Vec::new());
+        for number in 1..=100 {
+            meter.take();
+            let amount = (number < 100).then_some(part);
+            answers.push(capture(&ledger, id, &from, (number, amount)).await.unwrap());
+            costs.push(meter.take());
+        }
+        are_flat(&format!("capture of {lots} lots"), &costs);
+        for (number, before) in (1..).zip(&answers) {
+            let amount = (number < 100).then_some(part);
+            let again = capture(&books.restarted(), id, &from, (number, amount)).await.unwrap();
+            assert!(again.settled.replayed);
+            assert_eq!(again.settled.receipt, before.settled.receipt);
+            assert_eq!(again.pot.made.len(), usize::try_from(number).unwrap());
+            assert_eq!((&again.pot.made, again.pot.closed), (&before.pot.made, number == 100));
+            assert_eq!(again.settled.receipt.details.resource_id, Some(longest()), "the hold's name");
+        }
+        let pot = books.ledger.pot(id, from.entry.id).await.unwrap().unwrap();
+        assert_eq!(
+            (pot.captured(), pot.drawn(), pot.left()),
+            (from.entry.amount, from.entry.amount, Credits::ZERO)
+        );
+        is_sound(&mut books, id).await;
+    }
+}
+
+#[tokio::test]
+async fn a_refund_costs_the_same_from_the_first_to_the_hundredth() {
+    for (lots, part) in [(0, 1), (15, 10)] {
+        let (mut books, id) = world(lots).await;
+        let from = debited(&books, id, 100 * part).await;
+        let (ledger, meter) = books.metered();
+        ledger.account(id).await.unwrap();
+        let mut costs = Vec::new();
+        for number in 1..=100 {
+            meter.take();
+            let amount = (number < 100).then_some(part);
+            let taken = refund(&ledger, id, &from, (number, amount)).await.unwrap();
+            assert_eq!(taken.pot.made.len(), usize::try_from(number).unwrap());
+            costs.push(meter.take());
+        }
+        are_flat(&format!("refund of {lots} lots"), &costs);
+        for number in [1, 8, 9, 50, 100] {
+            let amount = (number < 100).then_some(part);
+            let again = refund(&books.restarted(), id, &from, (number, amount)).await.unwrap();
+            assert!(again.settled.replayed);
+            assert_eq!(again.pot.made.len(), usize::try_from(number).unwrap());
+        }
+        let pots = books.ledger.pots(id, &[from.entry.id]).await.unwrap();
+        assert_eq!(pots[&from.entry.id].made.len(), 100);
+        is_sound(&mut books, id).await;
+    }
+}
+
+/// The last part takes all that is left.
+#[tokio::test]
+async fn the_hundredth_part_takes_all_that_is_left() {
+    let (books, id) = world(3).await;
+    let from = debited(&books, id, 200).await;
+    for number in 1..100 {
+        refund(&books.ledger, id, &from, (number, Some(1))).await.unwrap();
+    }
+    let answer = refund(&books.ledger, id, &from, (100, Some(1))).await;
+    assert!(matches!(answer, Err(Unsettled::Refused(Refusal::TooManyDraws))), "{answer:?}");
+    let answer = refund(&books.ledger, id, &from, (101, None)).await.unwrap();
+    assert_eq!(answer.settled.receipt.entry.amount.get(), 101);
+}
+
+/// A remainder in the older format, which kept all of its parts in one item, still works and still lists its parts.
+#[tokio::test]
+async fn a_remainder_in_the_older_format_still_works() {
+    use aws_sdk_dynamodb::types::AttributeValue;
+
+    let (mut books, id) = world(0).await;
+    let from = held(&books, id, 100).await;
+    let mut receipts = Vec::new();
+    for number in 1..=20 {
+        let taken = capture(&books.ledger, id, &from, (number, Some(1))).await.unwrap();
+        receipts.push(taken.settled.receipt);
+    }
+    let stored = books.items(&format!("POT#{id}#2024-01")).await;
+    let text = |text: String| AttributeValue::S(text);
+    let draws = (1..).zip(&receipts).map(|(number, receipt): (u64, &Receipt)| {
+        let drawn = receipt.details.drawn.as_ref().unwrap();
+        let share = serde_dynamo_share(&drawn.shares[0]);
+        let drawn = AttributeValue::M(
+            [
+                ("of".to_owned(), text(from.entry.id.to_string())),
+                ("why".to_owned(), text("capture".to_owned())),
+                ("shares".to_owned(), AttributeValue::L(vec![share])),
+            ]
+            .into(),
+        );
+        AttributeValue::M(
+            [
+                ("key".to_owned(), text(key(number).to_string())),
+                ("asked".to_owned(), text(asked(number).0)),
+                ("details".to_owned(), AttributeValue::M([("drawn".to_owned(), drawn)].into())),
+                ("closes".to_owned(), AttributeValue::Bool(false)),
+                ("made".to_owned(), text(receipt.entry.id.to_string())),
+            ]
+            .into(),
+        )
+    });
+    let mut old = stored[0].clone();
+    for name in ["made", "paged", "closed"] {
+        old.remove(name);
+    }
+    old.insert("draws".to_owned(), AttributeValue::L(draws.collect()));
+    for item in &stored {
+        books.delete(item).await;
+    }
+    books.write(&old).await;
+    let made: Vec<_> = receipts.iter().map(|receipt| receipt.entry.id).collect();
+    let answer = |pot: Pot| pot.made.iter().map(|made| made.id).collect::<Vec<_>>();
+    assert_eq!(answer(books.ledger.pot(id, from.entry.id).await.unwrap().unwrap()), made);
+    let again = capture(&books.ledger, id, &from, (7, Some(1))).await.unwrap();
+    assert_eq!((again.settled.replayed, answer(again.pot)), (true, made[..7].to_vec()));
+    let next = capture(&books.ledger, id, &from, (21, Some(1))).await.unwrap();
+    assert_eq!(next.pot.made.len(), 21);
+    assert_eq!(books.items(&format!("POT#{id}#2024-01")).await.len(), 3, "two full pages");
+    is_sound(&mut books, id).await;
+}
+
+fn serde_dynamo_share(share: &domain::Share) -> aws_sdk_dynamodb::types::AttributeValue {
+    use aws_sdk_dynamodb::types::AttributeValue;
+
+    let source = serde_json::to_value(share.source).unwrap().as_str().unwrap().to_owned();
+    AttributeValue::M(
+        [
+            ("lot".to_owned(), AttributeValue::S(share.lot.to_string())),
+            ("src".to_owned(), AttributeValue::S(source)),
+            ("n".to_owned(), AttributeValue::N(share.amount.get().to_string())),
+        ]
+        .into(),
+    )
+}

@@ -1,0 +1,238 @@
+//! Crashes and lost answers at every write of a debit, then retry and projector: exactly one effect.
+
+use chrono::{DateTime, Duration, Utc};
+use domain::{
+    Account, AccountId, Amount, Consume, Credits, Direction, Grant, Head, Operation, Origin, Posting,
+    Refusal, Source, consume, grant,
+};
+use store::{Ledger, Settled, Unsettled};
+use tests::{TestLedger, WriteFault, keyed, moment, settle};
+
+pub(crate) const KINDS: [WriteFault; 6] = [
+    WriteFault::CrashBefore,
+    WriteFault::CrashAfter,
+    WriteFault::AnswerLost,
+    WriteFault::RequestLost,
+    WriteFault::Throttled,
+    WriteFault::ServerError,
+];
+
+fn now() -> DateTime<Utc> {
+    "2024-01-31T23:59:50Z".parse().unwrap()
+}
+
+/// A debit of 7 from 5 subscription credits and 20 purchased ones.
+fn seven(account: &Account, head: &Head) -> Result<Posting, Refusal> {
+    let operation = Operation::try_from("verification.standard".to_owned()).unwrap();
+    consume(account, &Consume { operation, amount: Credits::try_from(7).unwrap(), service: None }, head)
+}
+
+async fn send(ledger: &Ledger, id: AccountId, at: DateTime<Utc>) -> Result<Settled, Unsettled> {
+    settle(ledger, id, keyed("k1", "seven"), moment(at), seven).await
+}
+
+async fn world() -> (TestLedger, AccountId) {
+    let mut books = TestLedger::new().await;
+    let id = books.open(5, now()).await;
+    let gift = Grant {
+        source: Source::Purchased,
+        amount: Amount::try_from(20).unwrap(),
+        service: None,
+        expires_at: None,
+        origin: Origin::Operator,
+    };
+    settle(&books.ledger, id, keyed("gift", "gift"), moment(now()), |account, head| {
+        grant(account, &gift, head)
+    })
+    .await
+    .unwrap();
+    books.project().await;
+    (books, id)
+}
+
+/// What happens after the fault.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum AfterFault {
+    RetryFirst,
+    ProjectorFirst,
+    /// No retry, as when the caller has gone.
+    NobodyRetries,
+}
+
+/// Every write of one consume that also renews the month is lost before it is made, or is made with its answer
+/// lost, in a process that dies or lives; then retries and projector in both orders.
+#[tokio::test]
+async fn a_debit_has_one_effect_whatever_is_lost() {
+    let february = now() + Duration::seconds(15);
+    let mut histories = 0;
+    for at in [now(), february] {
+        let (books, id) = world().await;
+        let faults = books.faults.clone().unwrap();
+        faults.arm(usize::MAX, WriteFault::CrashBefore);
+        send(&books.restarted(), id, at).await.unwrap();
+        let writes = faults.writes();
+        assert_eq!(writes, if at == february { 5 } else { 3 });
+        for number in 0..writes {
+            for kind in KINDS {
+                for then in [AfterFault::RetryFirst, AfterFault::ProjectorFirst, AfterFault::NobodyRetries] {
+                    one_history(at, number, kind, then).await;
+                    histories += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(histories, 8 * 6 * 3);
+}
+
+async fn one_history(at: DateTime<Utc>, number: usize, kind: WriteFault, then: AfterFault) {
+    let case = format!("write {number}, {kind:?}, {then:?}, {at}");
+    let (mut books, id) = world().await;
+    let faults = books.faults.clone().unwrap();
+    let started = books.ledger.account(id).await.unwrap().unwrap().sequence;
+    // A new process, so that nothing is cached.
+    let mut process = books.restarted();
+    faults.arm(number, kind);
+    let first = send(&process, id, at).await;
+    // A throttled write was not made, so the SDK makes it again.
+    assert!(kind != WriteFault::Throttled || first.is_ok(), "{case}: {first:?}");
+    let dead = matches!(kind, WriteFault::CrashBefore | WriteFault::CrashAfter);
+    faults.arm(usize::MAX, kind);
+    if dead {
+        process = books.restarted();
+    }
+    let mut answered = first.ok();
+    if matches!(then, AfterFault::ProjectorFirst) {
+        books.project().await;
+    }
+    if !matches!(then, AfterFault::NobodyRetries) {
+        for attempt in 0..3 {
+            let later = at + Duration::seconds(5 * (attempt + 1));
+            match send(&process, id, later).await {
+                Ok(settled) => {
+                    if let Some(before) = &answered {
+                        assert_eq!(settled.receipt, before.receipt, "{case}");
+                    }
+                    answered = Some(settled);
+                    break;
+                }
+                Err(Unsettled::InProgress | Unsettled::Failed(_)) => books.project().await,
+                Err(other) => panic!("{case}: {other:?}"),
+            }
+        }
+        assert!(answered.is_some(), "{case}: three retries did not settle it");
+    }
+    books.project().await;
+    let account = books.ledger.account(id).await.unwrap().unwrap();
+    let rows = books.rows(id, at + Duration::minutes(1)).await;
+    let debits: Vec<_> =
+        rows.iter().filter(|row| row.entry.operation.as_str() == "verification.standard").collect();
+    assert!(debits.len() <= 1, "{case}: {} debits", debits.len());
+    if let Some(settled) = &answered {
+        assert_eq!(debits.len(), 1, "{case}");
+        assert_eq!(&settled.receipt, debits[0], "{case}");
+    }
+    let taken = 7 * u64::try_from(debits.len()).unwrap();
+    let held = account.subscription.left.get() + account.lots.values().map(|lot| lot.left.get()).sum::<u64>();
+    let moved = |direction| {
+        let parts = rows.iter().flat_map(|row| &row.entry.moves);
+        parts.filter(|part| part.direction == direction).map(|part| part.amount.get()).sum::<u64>()
+    };
+    assert_eq!(held + moved(Direction::Debit), moved(Direction::Credit), "{case}");
+    assert_eq!(account.used.get(), taken, "{case}");
+    let numbers: Vec<_> = rows.iter().rev().map(|row| row.sequence).collect();
+    assert_eq!(numbers, (1..=account.sequence).collect::<Vec<_>>(), "{case}");
+    assert!(account.sequence <= started + 3, "{case}: one renewal, one fence and one debit at most");
+    assert_eq!(books.ledger.watermark(id).await.unwrap(), account.sequence, "{case}");
+}
+
+/// The claim, the debit and the row of one consume fail in turn, and the retry fails too.
+#[tokio::test]
+async fn two_faults_in_a_row_are_handled() {
+    for first in 0..3 {
+        for second in 0..4 {
+            for kind in [WriteFault::CrashBefore, WriteFault::CrashAfter] {
+                let case = format!("writes {first} and {second}, {kind:?}");
+                let (mut books, id) = world().await;
+                let faults = books.faults.clone().unwrap();
+                faults.arm(first, kind);
+                assert!(send(&books.restarted(), id, now()).await.is_err() || first == 2, "{case}");
+                faults.arm(second, kind);
+                let retried = send(&books.restarted(), id, now() + Duration::seconds(3)).await.ok();
+                faults.arm(usize::MAX, kind);
+                books.project().await;
+                let settled = send(&books.restarted(), id, now() + Duration::seconds(6)).await.unwrap();
+                assert!(retried.is_none_or(|before| before.receipt == settled.receipt), "{case}");
+                books.project().await;
+                let rows = books.rows(id, now() + Duration::minutes(1)).await;
+                let debits =
+                    rows.iter().filter(|row| row.entry.operation.as_str() == "verification.standard");
+                assert_eq!(debits.count(), 1, "{case}");
+                assert_eq!(books.ledger.account(id).await.unwrap().unwrap().used.get(), 7, "{case}");
+            }
+        }
+    }
+}
+
+/// A claim that was never used does not block its key: while its holder may be running, the answer is "in
+/// progress"; after that the next request takes it over, once the projector has seen that nothing was committed
+/// before the fence.
+#[tokio::test]
+async fn an_abandoned_claim_is_taken_over() {
+    for projected in [true, false] {
+        let (mut books, id) = world().await;
+        let faults = books.faults.clone().unwrap();
+        if !projected {
+            let other = settle(&books.ledger, id, keyed("k0", "seven"), moment(now()), seven).await;
+            assert!(other.is_ok());
+        }
+        faults.arm(0, WriteFault::CrashAfter);
+        send(&books.restarted(), id, now()).await.unwrap_err();
+        faults.arm(usize::MAX, WriteFault::CrashAfter);
+        let soon = send(&books.restarted(), id, now() + Duration::seconds(1)).await;
+        assert!(matches!(soon, Err(Unsettled::InProgress)), "{soon:?}");
+        let mut later = send(&books.restarted(), id, now() + Duration::seconds(4)).await;
+        if !projected {
+            assert!(matches!(later, Err(Unsettled::InProgress)), "{later:?}");
+            books.project().await;
+            later = send(&books.restarted(), id, now() + Duration::seconds(5)).await;
+        }
+        assert!(!later.unwrap().replayed);
+        let rows = books.rows(id, now() + Duration::minutes(1)).await;
+        let operations: Vec<_> = rows.iter().map(|row| row.entry.operation.as_str()).take(2).collect();
+        assert_eq!(operations, ["verification.standard", "ledger.fence"]);
+    }
+}
+
+/// A slow attempt that was fenced off goes on under another id, or leaves the key to the request that took it: one
+/// effect either way.
+#[tokio::test]
+async fn a_slow_attempt_has_no_second_effect() {
+    let (mut books, id) = world().await;
+    let faults = books.faults.clone().unwrap();
+    // The debit is lost: the retry fences it off while the caller waits, and the answer is to send the request
+    // again.
+    faults.arm(1, WriteFault::RequestLost);
+    let slow = send(&books.restarted(), id, now()).await;
+    assert!(matches!(slow, Err(Unsettled::InProgress | Unsettled::Failed(_))), "{slow:?}");
+    books.project().await;
+    let again = send(&books.restarted(), id, now() + Duration::seconds(3)).await.unwrap();
+    let same = send(&books.restarted(), id, now() + Duration::seconds(4)).await.unwrap();
+    assert_eq!((again.receipt, true), (same.receipt, same.replayed));
+    assert_eq!(books.ledger.account(id).await.unwrap().unwrap().used.get(), 7);
+}
+
+/// The projector gets every record again, also in smaller batches: nothing changes.
+#[tokio::test]
+async fn repeated_records_change_nothing() {
+    let (mut books, id) = world().await;
+    send(&books.ledger, id, now()).await.unwrap();
+    books.project().await;
+    let before = books.rows(id, now() + Duration::minutes(1)).await;
+    let mark = books.ledger.watermark(id).await.unwrap();
+    for _ in 0..3 {
+        let records = books.records().await;
+        assert_eq!(books.deliver(&books.restarted(), &records).await, None);
+    }
+    assert_eq!(books.rows(id, now() + Duration::minutes(1)).await, before);
+    assert_eq!(books.ledger.watermark(id).await.unwrap(), mark);
+}

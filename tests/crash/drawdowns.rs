@@ -1,0 +1,397 @@
+//! Crashes and lost answers at every write of holds, captures, refunds, batches and deduplicated charges; then
+//! retry, projector and scheduled jobs. Exactly one effect, and the remainder agrees with the account.
+
+use chrono::{DateTime, Duration, Utc};
+use domain::{
+    Account, AccountId, Amount, Batch, ClaimKey, Consume, Credits, Details, Direction, EntryId, Fingerprint,
+    Grant, Head, IdempotencyKey, Item, Operation, Origin, Posting, Pot, Reason, Receipt, Reference, Refusal,
+    Source, Why, batch, consume, grant, hold,
+};
+use store::{Asking, Decides, Ledger, Moment, Refund, Same, Settled, Unsettled};
+use tests::{TestLedger, WriteFault, keyed, moment, settle};
+
+use crate::crash::debit::{AfterFault, KINDS};
+
+/// The request that a fault interrupts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Interrupted {
+    Refund,
+    /// A refund after the month that paid has ended.
+    RefundLate,
+    /// A refund to a lot that was emptied and removed.
+    RefundReopens,
+    Hold,
+    CapturePart,
+    CaptureAll,
+    Release,
+    /// The end of a hold by its scheduled job.
+    Expire,
+    Batch,
+    /// A partial batch in which some items cannot be paid.
+    Partial,
+    /// A deduplicated charge.
+    Once,
+}
+
+fn start() -> DateTime<Utc> {
+    "2024-01-31T12:00:00Z".parse().unwrap()
+}
+
+fn operation() -> Operation {
+    Operation::try_from("verification.standard".to_owned()).unwrap()
+}
+
+fn credits(count: u64) -> Credits {
+    Credits::try_from(count).unwrap()
+}
+
+fn charge(count: u64) -> Consume {
+    Consume { operation: operation(), amount: credits(count), service: None }
+}
+
+fn details() -> Details {
+    Details { resource_id: Reference::try_from("verif_1".to_owned()).ok(), ..Details::default() }
+}
+
+/// A ledger in which the request is possible: 5 subscription credits and 20 purchased ones, of which a debit or a
+/// hold has taken 7 or 25.
+struct Drawdown {
+    books: TestLedger,
+    id: AccountId,
+    /// The debit or the hold.
+    from: Option<Receipt>,
+}
+
+impl Drawdown {
+    async fn new(act: Interrupted) -> Self {
+        let mut books = TestLedger::new().await;
+        let id = books.open(5, start()).await;
+        let gift = Grant {
+            source: Source::Purchased,
+            amount: Amount::try_from(20).unwrap(),
+            service: None,
+            expires_at: None,
+            origin: Origin::Operator,
+        };
+        let give = |account: &Account, head: &Head| grant(account, &gift, head);
+        settle(&books.ledger, id, keyed("gift", "gift"), moment(start()), give).await.unwrap();
+        let from = match act {
+            Interrupted::Refund | Interrupted::RefundLate | Interrupted::RefundReopens => {
+                let wanted = charge(if act == Interrupted::RefundReopens { 25 } else { 7 });
+                let debit = |account: &Account, head: &Head| consume(account, &wanted, head);
+                Some(
+                    settle(&books.ledger, id, keyed("debit", "debit"), moment(start()), debit)
+                        .await
+                        .unwrap()
+                        .receipt,
+                )
+            }
+            Interrupted::CapturePart
+            | Interrupted::CaptureAll
+            | Interrupted::Release
+            | Interrupted::Expire => {
+                Some(make_hold(&books.ledger, id, "hold", moment(start())).await.unwrap().receipt)
+            }
+            Interrupted::Hold | Interrupted::Batch | Interrupted::Partial | Interrupted::Once => None,
+        };
+        if act == Interrupted::RefundReopens {
+            let nothing = |account: &Account, head: &Head| consume(account, &charge(0), head);
+            settle(&books.ledger, id, keyed("nothing", "nothing"), moment(start()), nothing).await.unwrap();
+        }
+        books.project().await;
+        Self { books, id, from }
+    }
+
+    /// Sends the request, or repeats it; returns the answer.
+    async fn act(
+        &self,
+        ledger: &Ledger,
+        act: Interrupted,
+        at: DateTime<Utc>,
+    ) -> Result<Vec<Receipt>, Unsettled> {
+        let now = moment(at);
+        let key = ClaimKey::Caller(IdempotencyKey::try_from("act".to_owned()).unwrap());
+        let asked = Fingerprint("act".into());
+        let lines = |settled: Settled| std::iter::once(settled.receipt).chain(settled.more).collect();
+        match act {
+            Interrupted::Refund | Interrupted::RefundLate | Interrupted::RefundReopens => {
+                let request = Refund {
+                    transaction: self.from.as_ref().unwrap().entry.id,
+                    reason: Reason::TechnicalFailure,
+                    amount: None,
+                    note: None,
+                    duplicate_of: None,
+                    by: Decides::Table,
+                };
+                let claim = (&key, &asked, &Details::default());
+                Ok(vec![ledger.refund(self.id, &request, claim, now).await?.unwrap().settled.receipt])
+            }
+            Interrupted::Hold => Ok(vec![make_hold(ledger, self.id, "act", now).await?.receipt]),
+            Interrupted::CapturePart | Interrupted::CaptureAll | Interrupted::Release => {
+                self.draw(ledger, act, (&key, &asked), now).await
+            }
+            Interrupted::Expire => {
+                ledger.expire(self.id, self.from.as_ref().unwrap(), now).await?;
+                Ok(vec![])
+            }
+            Interrupted::Batch | Interrupted::Partial => {
+                let amounts = if act == Interrupted::Batch { [3, 4, 0, 5] } else { [3, 40, 4, 90] };
+                let items = amounts.into_iter().map(|count| Some(charge(count))).collect();
+                let request = Batch { items, atomic: act == Interrupted::Batch };
+                let item = |count| Item {
+                    operation: Reference::try_from("verification.standard".to_owned()).unwrap(),
+                    amount: Some(credits(count)),
+                    details: details(),
+                };
+                let details =
+                    Details { items: amounts.into_iter().map(item).collect(), ..Details::default() };
+                let decide = |account: &Account, head: &Head| batch(account, &request, head);
+                Ok(lines(ledger.settle(self.id, (&key, &asked, &details), now, decide).await?))
+            }
+            Interrupted::Once => charge_once(ledger, self.id, (&key, &asked), now).await,
+        }
+    }
+
+    async fn draw(
+        &self,
+        ledger: &Ledger,
+        act: Interrupted,
+        (key, asked): (&ClaimKey, &Fingerprint),
+        now: Moment,
+    ) -> Result<Vec<Receipt>, Unsettled> {
+        let why = if act == Interrupted::Release { Why::Release } else { Why::Capture };
+        let details = Details::default();
+        let asking = Asking { key, asked, details: &details, why: &why, moment: now };
+        let amount = (act == Interrupted::CapturePart).then(|| credits(6));
+        let decide = |pot: &Pot| {
+            if act == Interrupted::Release {
+                pot.to_release(&Why::Release, now.now)
+            } else {
+                pot.to_capture(amount, now.now)
+            }
+        };
+        let hold = self.from.as_ref().unwrap();
+        Ok(vec![ledger.draw(self.id, hold, asking, decide).await?.settled.receipt])
+    }
+
+    /// The time of the request.
+    fn at(act: Interrupted) -> DateTime<Utc> {
+        let after = if act == Interrupted::RefundLate {
+            Duration::days(1)
+        } else {
+            Duration::seconds(if act == Interrupted::Expire { 60 } else { 1 })
+        };
+        start() + after
+    }
+
+    /// Runs later jobs: the job of a refund, or the account's own for the end of a hold.
+    async fn look_after(&mut self, at: DateTime<Utc>) {
+        for attempt in 0..4 {
+            let now = moment(at + Duration::seconds(10 * attempt));
+            let ledger = self.books.restarted();
+            let debit = self.from.as_ref().filter(|from| !from.is_hold());
+            let drawn = match debit {
+                Some(debit) => ledger.look_after_pot(self.id, debit.entry.id, now).await,
+                None => Ok(()),
+            };
+            // The marker of an open hold may remain after the hold was closed, until the next read.
+            let held = ledger.catch_up(self.id, now).await.unwrap().held;
+            self.books.project().await;
+            match drawn {
+                Ok(()) if held.is_zero() => {
+                    // The account is correct. A remainder that is behind is corrected by its next
+                    // reader.
+                    if let Some(hold) = self.from.as_ref().filter(|from| from.is_hold()) {
+                        ledger.look_after_pot(self.id, hold.entry.id, now).await.unwrap();
+                        assert!(ledger.account(self.id).await.unwrap().unwrap().held.is_zero());
+                    }
+                    return;
+                }
+                Ok(()) | Err(Unsettled::InProgress) => (),
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+        panic!("the scheduled job failed every time");
+    }
+}
+
+async fn charge_once(
+    ledger: &Ledger,
+    id: AccountId,
+    (key, asked): (&ClaimKey, &Fingerprint),
+    now: Moment,
+) -> Result<Vec<Receipt>, Unsettled> {
+    let (operation, details) = (operation(), details());
+    let resource = details.resource_id.clone().unwrap();
+    let same = Same { operation: &operation, resource: &resource, customer: None, window_seconds: 3_600 };
+    let decide = |account: &Account, head: &Head| consume(account, &charge(7), head);
+    let once = ledger.settle_once(id, (key, asked, &details), (same, now), decide).await?;
+    assert!(!once.is_duplicate, "no other request has asked");
+    Ok(vec![once.settled.receipt])
+}
+
+async fn make_hold(ledger: &Ledger, id: AccountId, name: &str, now: Moment) -> Result<Settled, Unsettled> {
+    let key = ClaimKey::Caller(IdempotencyKey::try_from(name.to_owned()).unwrap());
+    let details = Details { expires_at: Some(start() + Duration::seconds(60)), ..details() };
+    let decide =
+        |account: &Account, head: &Head| -> Result<Posting, Refusal> { hold(account, &charge(7), head) };
+    ledger.settle(id, (&key, &Fingerprint("act".into()), &details), now, decide).await
+}
+
+/// Every write of each request is lost before it is made, or is made with its answer lost, in a process that dies
+/// or lives; then retries and projector in both orders, or only the scheduled jobs.
+async fn histories_of(acts: &[Interrupted], written: &[usize]) {
+    let mut histories = 0;
+    for (act, expected) in acts.iter().zip(written) {
+        let world = Drawdown::new(*act).await;
+        let faults = world.books.faults.clone().unwrap();
+        faults.arm(usize::MAX, WriteFault::CrashBefore);
+        world.act(&world.books.restarted(), *act, Drawdown::at(*act)).await.unwrap();
+        assert_eq!(faults.writes(), *expected, "{act:?}");
+        for number in 0..*expected {
+            for kind in KINDS {
+                for then in [AfterFault::RetryFirst, AfterFault::ProjectorFirst, AfterFault::NobodyRetries] {
+                    one_history(*act, number, kind, then).await;
+                    histories += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(histories, written.iter().sum::<usize>() * 6 * 3);
+}
+
+/// The writes: job, remainder, claim, account, row, remainder; one renews the month first (account, row).
+#[tokio::test]
+async fn a_refund_has_one_effect_whatever_is_lost() {
+    histories_of(&[Interrupted::Refund, Interrupted::RefundLate, Interrupted::RefundReopens], &[6, 8, 6])
+        .await;
+}
+
+/// A hold writes the claim, the account, the marker that it is open, and the row. A capture writes the job, the
+/// remainder, claim, account, row and remainder; an end of the hold also removes the marker.
+#[tokio::test]
+async fn a_hold_is_captured_or_released_whatever_is_lost() {
+    let acts = [
+        Interrupted::Hold,
+        Interrupted::CapturePart,
+        Interrupted::CaptureAll,
+        Interrupted::Release,
+        Interrupted::Expire,
+    ];
+    histories_of(&acts, &[4, 6, 7, 7, 6]).await;
+}
+
+/// A batch writes the claim, the account, and a row for each item that is charged. A deduplicated charge writes two
+/// claims, account, row, and the customer of the charge.
+#[tokio::test]
+async fn batches_and_deduplicated_charges_have_one_effect_whatever_is_lost() {
+    histories_of(&[Interrupted::Batch, Interrupted::Partial, Interrupted::Once], &[6, 4, 5]).await;
+}
+
+async fn one_history(act: Interrupted, number: usize, kind: WriteFault, then: AfterFault) {
+    let case = format!("{act:?}: write {number}, {kind:?}, {then:?}");
+    let mut world = Drawdown::new(act).await;
+    let faults = world.books.faults.clone().unwrap();
+    let mut process = world.books.restarted();
+    let at = Drawdown::at(act);
+    faults.arm(number, kind);
+    let first = world.act(&process, act, at).await;
+    assert!(kind != WriteFault::Throttled || first.is_ok(), "{case}: {first:?}");
+    faults.arm(usize::MAX, kind);
+    if matches!(kind, WriteFault::CrashBefore | WriteFault::CrashAfter) {
+        process = world.books.restarted();
+    }
+    let mut answered = first.ok();
+    if matches!(then, AfterFault::ProjectorFirst) {
+        world.books.project().await;
+        // Work that is still in progress is not a finding.
+        let audited = world.books.restarted().audit(world.id, at, |_| ()).await.unwrap().unwrap();
+        assert_eq!((audited.findings.as_slice(), audited.added_up), ([].as_slice(), true), "{case}");
+    }
+    if !matches!(then, AfterFault::NobodyRetries) {
+        for attempt in 0..4 {
+            let later = at + Duration::seconds(5 * (attempt + 1));
+            match world.act(&process, act, later).await {
+                Ok(again) => {
+                    if let Some(before) = &answered {
+                        assert_eq!(&again, before, "{case}");
+                    }
+                    answered = Some(again);
+                    break;
+                }
+                Err(Unsettled::InProgress | Unsettled::Failed(_)) => world.books.project().await,
+                Err(other) => panic!("{case}: {other:?}"),
+            }
+        }
+        assert!(answered.is_some(), "{case}: four retries did not settle it");
+    }
+    let late = if act == Interrupted::RefundLate {
+        at + Duration::seconds(90)
+    } else {
+        start() + Duration::seconds(90)
+    };
+    world.look_after(late).await;
+    world.is_sound(act, answered.as_deref(), &case, late).await;
+    let account = world.books.ledger.account(world.id).await.unwrap().unwrap();
+    assert!(account.held.is_zero(), "{case}");
+    let end = late + Duration::minutes(1);
+    let audited = world.books.restarted().audit(world.id, end, |_| ()).await.unwrap().unwrap();
+    assert_eq!((audited.findings.as_slice(), audited.added_up), ([].as_slice(), true), "{case}");
+}
+
+impl Drawdown {
+    async fn is_sound(&self, act: Interrupted, answered: Option<&[Receipt]>, case: &str, at: DateTime<Utc>) {
+        let rows = self.books.rows(self.id, at + Duration::minutes(1)).await;
+        let name = match act {
+            Interrupted::Refund | Interrupted::RefundLate | Interrupted::RefundReopens => "credit.refund",
+            Interrupted::Hold => "credit.hold",
+            Interrupted::CapturePart | Interrupted::CaptureAll => "credit.capture",
+            Interrupted::Release | Interrupted::Expire => "credit.release",
+            Interrupted::Batch | Interrupted::Partial | Interrupted::Once => "verification.standard",
+        };
+        let mut made: Vec<_> = rows.iter().filter(|row| row.entry.operation.as_str() == name).collect();
+        made.reverse();
+        let most = if act == Interrupted::Batch { 4 } else { 1 + usize::from(act == Interrupted::Partial) };
+        assert!(made.is_empty() || made.len() == most, "{case}: {} lines", made.len());
+        if let Some(answered) = answered.filter(|answered| !answered.is_empty()) {
+            assert_eq!(made, answered.iter().collect::<Vec<_>>(), "{case}");
+        }
+        let numbers: Vec<_> = rows.iter().rev().map(|row| row.sequence).collect();
+        let account = self.books.ledger.account(self.id).await.unwrap().unwrap();
+        assert_eq!(numbers, (1..=account.sequence).collect::<Vec<_>>(), "{case}");
+        assert_eq!(self.books.ledger.watermark(self.id).await.unwrap(), account.sequence, "{case}");
+        let mut held = 0;
+        for row in rows.iter().filter(|row| row.is_hold()) {
+            held += self.pot(row.entry.id).await.map_or(row.entry.amount.get(), |pot| pot.left().get());
+        }
+        assert_eq!(account.held.get(), held, "{case}");
+        let this_month = |row: &&Receipt| account.period.start() <= row.entry.at;
+        let spent = rows.iter().filter(this_month).filter(|row| row.may_be_refunded().is_ok());
+        let spent: u64 = spent.map(|row| row.spent().get()).sum();
+        let back = rows.iter().filter(|row| row.entry.operation.as_str() == "credit.refund");
+        let back: u64 =
+            if act == Interrupted::RefundLate { 0 } else { back.map(|row| row.entry.amount.get()).sum() };
+        assert_eq!(account.used.get(), spent - back, "{case}");
+        if let Some(from) = &self.from {
+            let pot = self.pot(from.entry.id).await;
+            assert!(pot.iter().all(|pot| pot.open.is_none()), "{case}");
+            let drawn: Vec<_> = pot.iter().flat_map(|pot| &pot.made).map(|made| made.id).collect();
+            let of =
+                |row: &&Receipt| row.details.drawn.as_ref().is_some_and(|drawn| drawn.of == from.entry.id);
+            let mut lines: Vec<_> = rows.iter().filter(of).map(|row| row.entry.id).collect();
+            lines.reverse();
+            assert_eq!(drawn, lines, "{case}");
+        }
+        let moved = |direction| {
+            let parts = rows.iter().flat_map(|row| &row.entry.moves);
+            parts.filter(|part| part.direction == direction).map(|part| part.amount.get()).sum::<u64>()
+        };
+        let left =
+            account.lots.values().map(|lot| lot.left.get()).sum::<u64>() + account.subscription.left.get();
+        assert_eq!(left + moved(Direction::Debit), moved(Direction::Credit), "{case}");
+    }
+
+    async fn pot(&self, of: EntryId) -> Option<Pot> {
+        self.books.ledger.pot(self.id, of).await.unwrap()
+    }
+}

@@ -1,0 +1,55 @@
+//! A write that arrives long after its request timed out.
+
+use chrono::{DateTime, Duration, Utc};
+use domain::{Account, Consume, Credits, Head, Operation, consume};
+use store::{Ledger, Settled, Unsettled};
+use tests::{TestLedger, WriteFault, keyed, moment, settle};
+
+async fn debit(ledger: &Ledger, id: domain::AccountId, at: DateTime<Utc>) -> Result<Settled, Unsettled> {
+    let operation = Operation::try_from("verification.standard".to_owned()).unwrap();
+    let charge = Consume { operation, amount: Credits::try_from(3).unwrap(), service: None };
+    let decide = |account: &Account, head: &Head| consume(account, &charge, head);
+    settle(ledger, id, keyed("once", "once"), moment(at), decide).await
+}
+
+/// The debit of the first attempt is delayed for minutes. The second attempt fences it off, takes the key over and
+/// debits. When the delayed write arrives it is refused, and the first attempt must not debit under a new id,
+/// because the key is no longer its own. It gives the second attempt's answer, or says that it does not know yet.
+#[tokio::test]
+async fn an_attempt_that_was_fenced_off_does_not_debit_again() {
+    let start: DateTime<Utc> = "2024-01-15T10:30:00Z".parse().unwrap();
+    let mut books = TestLedger::new().await;
+    let id = books.open(10, start).await;
+    books.project().await;
+    let faults = books.faults.clone().unwrap();
+    faults.arm(1, WriteFault::Late);
+    let (first, second) = (books.restarted(), books.restarted());
+    let late = async { debit(&first, id, start).await };
+    let others = async {
+        while faults.writes() < 2 {
+            tokio::task::yield_now().await;
+        }
+        let mut later = start + Duration::minutes(1);
+        let made = loop {
+            match debit(&second, id, later).await {
+                Ok(made) => break made,
+                Err(Unsettled::InProgress) => books.project().await,
+                Err(other) => panic!("{other:?}"),
+            }
+            later += Duration::minutes(1);
+        };
+        faults.let_through();
+        made
+    };
+    let (answered, made) = tokio::join!(late, others);
+    match answered {
+        Ok(answered) => assert_eq!(answered.receipt.entry.id, made.receipt.entry.id),
+        Err(unsettled) => assert!(matches!(unsettled, Unsettled::InProgress), "{unsettled:?}"),
+    }
+    let account = books.restarted().account(id).await.unwrap().unwrap();
+    assert_eq!((account.subscription.left.get(), account.used.get()), (7, 3));
+    books.project().await;
+    let rows = books.rows(id, start + Duration::hours(1)).await;
+    let debits = rows.iter().filter(|row| row.entry.operation.as_str() == "verification.standard").count();
+    assert_eq!(debits, 1);
+}

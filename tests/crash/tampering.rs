@@ -1,0 +1,365 @@
+//! The audit names every item that was changed outside Scrip, and nothing else.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::{DateTime, Duration, Utc};
+use domain::{AccountId, Allowance, PlanId, Problem, Subscribe, SubscribeCause};
+use store::{Place, Report};
+use tests::{Dice, TableItem, TestLedger, backends, keyed, moment, settle};
+
+use crate::model::ledger::Request;
+
+/// The beginning of the histories.
+pub(crate) fn start() -> DateTime<Utc> {
+    "2024-01-28T10:30:00Z".parse().unwrap()
+}
+
+/// A random history of an account with at least `entries` entries; returns the account and the end of the history.
+pub(crate) async fn history(books: &mut TestLedger, seed: u64, entries: u64) -> (AccountId, DateTime<Utc>) {
+    let mut dice = Dice(seed);
+    let mut now = start();
+    let id = books.open(40, now).await;
+    for step in 0.. {
+        if dice.roll(6) == 0 {
+            now += Duration::hours(i64::try_from(dice.roll(60)).unwrap());
+        }
+        let request = match dice.roll(25) {
+            0 => Request::Plan(Subscribe {
+                plan: PlanId("enterprise".into()),
+                allowance: Allowance::Unlimited,
+                cause: SubscribeCause::Owner,
+            }),
+            _ => Request::roll(&mut dice, now),
+        };
+        settle(&books.ledger, id, keyed(&format!("k{step}"), "x"), moment(now), |account, head| {
+            request.decide(account, head)
+        })
+        .await
+        .ok();
+        if dice.roll(3) == 0 {
+            books.project().await;
+        }
+        if books.ledger.account(id).await.unwrap().unwrap().sequence >= entries {
+            break;
+        }
+    }
+    books.project().await;
+    (id, now)
+}
+
+async fn audited(books: &TestLedger, id: AccountId, now: DateTime<Utc>) -> Report {
+    books.restarted().audit(id, now, |_| ()).await.unwrap().unwrap()
+}
+
+/// The findings of an audit, in short: `17 altered`, `- lot`.
+async fn found(books: &TestLedger, id: AccountId, now: DateTime<Utc>) -> Vec<String> {
+    let short = |number: Option<u64>, problem: &Problem| {
+        let number = number.map_or("-".to_owned(), |number| number.to_string());
+        format!("{number} {}", problem.code())
+    };
+    let report = audited(books, id, now).await;
+    report.findings.iter().map(|finding| short(finding.sequence, &finding.problem)).collect()
+}
+
+/// The rows of an account, by their numbers.
+async fn rows(books: &TestLedger, id: AccountId) -> Vec<TableItem> {
+    let mut rows = Vec::new();
+    for month in ["2024-01", "2024-02", "2024-03", "2024-04", "2024-05", "2024-06"] {
+        rows.extend(books.items(&format!("TXN#{id}#{month}")).await);
+    }
+    rows.sort_by_key(number);
+    rows
+}
+
+fn number(item: &TableItem) -> u64 {
+    item["seq"].as_n().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn random_histories_are_found_sound() {
+    for backend in backends() {
+        for seed in 0..12 {
+            let mut books = TestLedger::on(backend.as_deref()).await;
+            let (id, now) = history(&mut books, seed, 20 + seed * 4).await;
+            let report = audited(&books, id, now).await;
+            assert_eq!(report.findings, [], "seed {seed}");
+            assert!(report.added_up, "seed {seed}: {report:?}");
+            assert_eq!((report.chained.0, report.unchained, report.unwritten), (report.entries, 0, 0));
+            assert!(report.checkpoints > 0, "seed {seed}");
+            let all = books.ledger.excerpt(id, (None, None), (None, 100), now).await.unwrap();
+            assert_eq!((all.findings, all.tip), (vec![], report.chained), "seed {seed}");
+            assert_eq!(all.checkpoints.len(), usize::try_from(report.checkpoints).unwrap());
+        }
+    }
+}
+
+/// Work in progress is no finding: entries without rows, rows without links.
+#[tokio::test]
+async fn work_in_progress_is_reported_and_is_no_finding() {
+    let mut books = TestLedger::new().await;
+    let (id, now) = history(&mut books, 3, 20).await;
+    let before = audited(&books, id, now).await;
+    let request = Request::Freeze(false);
+    for n in 0..3 {
+        let key = format!("late{n}");
+        let decide = |account: &_, head: &_| request.decide(account, head);
+        settle(&books.ledger, id, keyed(&key, "x"), moment(now), decide).await.unwrap();
+    }
+    let report = audited(&books, id, now).await;
+    assert_eq!((report.findings.as_slice(), report.unchained, report.added_up), ([].as_slice(), 3, true));
+    assert_eq!(report.chained, before.chained);
+    books.delete(rows(&books, id).await.last().unwrap()).await;
+    let report = audited(&books, id, now).await;
+    assert_eq!((report.findings.as_slice(), report.unwritten, report.added_up), ([].as_slice(), 1, false));
+    books.project().await;
+    let report = audited(&books, id, now).await;
+    assert_eq!((report.findings.as_slice(), report.chained.0), ([].as_slice(), before.entries + 3));
+}
+
+/// Every change of one attribute at any depth: one more, and each one removed, renamed, with another value, of
+/// another type.
+fn edits(item: &TableItem) -> Vec<(String, TableItem)> {
+    let mut edits = vec![("one more".to_owned(), with(item, "zz", AttributeValue::S("x".into())))];
+    for (name, value) in item.iter().filter(|(name, _)| !["pk", "sk"].contains(&name.as_str())) {
+        let mut without = item.clone();
+        without.remove(name);
+        edits.push((format!("{name} renamed"), with(&without, &format!("{name}_"), value.clone())));
+        edits.push((format!("{name} away"), without));
+        for (what, changed) in changes(value) {
+            edits.push((format!("{name}: {what}"), with(item, name, changed)));
+        }
+    }
+    edits
+}
+
+fn with(item: &TableItem, name: &str, value: AttributeValue) -> TableItem {
+    let mut changed = item.clone();
+    changed.insert(name.to_owned(), value);
+    changed
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "Scrip stores no other types")]
+fn changes(value: &AttributeValue) -> Vec<(String, AttributeValue)> {
+    match value {
+        AttributeValue::S(text) => {
+            let mut last = text.clone();
+            last.pop();
+            vec![
+                ("longer".into(), AttributeValue::S(format!("{text} "))),
+                ("shorter".into(), AttributeValue::S(last)),
+                ("a list".into(), AttributeValue::L(vec![value.clone()])),
+            ]
+        }
+        AttributeValue::N(digits) => vec![
+            ("more".into(), AttributeValue::N(format!("1{digits}"))),
+            ("text".into(), AttributeValue::S(digits.clone())),
+        ],
+        AttributeValue::Bool(known) => vec![
+            ("turned".into(), AttributeValue::Bool(!known)),
+            ("text".into(), AttributeValue::S(known.to_string())),
+        ],
+        AttributeValue::M(inner) => edits(inner)
+            .into_iter()
+            .map(|(what, inner)| (what, AttributeValue::M(inner)))
+            .chain([("null".to_owned(), AttributeValue::Null(true))])
+            .collect(),
+        AttributeValue::L(parts) => {
+            let mut found = vec![("emptied".to_owned(), AttributeValue::L(vec![]))];
+            for (place, part) in parts.iter().enumerate() {
+                for (what, changed) in changes(part) {
+                    let mut parts = parts.clone();
+                    parts[place] = changed;
+                    found.push((format!("{place}: {what}"), AttributeValue::L(parts)));
+                }
+            }
+            found.retain(|(_, changed)| changed != value);
+            found
+        }
+        AttributeValue::B(bytes) => (0..bytes.as_ref().len())
+            .map(|place| {
+                let mut changed = bytes.as_ref().to_vec();
+                changed[place] ^= 1;
+                (format!("byte {place}"), AttributeValue::B(changed.into()))
+            })
+            .collect(),
+        other => panic!("no row has {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn any_edit_of_a_row_names_the_row() {
+    for backend in backends() {
+        let mut books = TestLedger::on(backend.as_deref()).await;
+        let (id, now) = history(&mut books, 7, 19).await;
+        let mut edited = 0;
+        // On the other backends some rows of each segment are enough.
+        let each = if backend.is_none() { 1 } else { 4 };
+        for row in rows(&books, id).await.into_iter().step_by(each) {
+            let number = number(&row);
+            for (what, changed) in edits(&row) {
+                books.write(&changed).await;
+                assert_eq!(found(&books, id, now).await, [format!("{number} altered")], "{number}: {what}");
+                edited += 1;
+            }
+            let excerpt = books.ledger.excerpt(id, (None, None), (None, 100), now).await.unwrap();
+            let named: Vec<_> = excerpt.findings.iter().map(|found| found.sequence).collect();
+            assert_eq!(named, [Some(number)]);
+            books.write(&row).await;
+        }
+        assert!(edited > 500 / each, "{edited}");
+        assert_eq!(found(&books, id, now).await, Vec::<String>::new());
+    }
+}
+
+/// Other changes, each made, found and undone.
+#[tokio::test]
+async fn deleted_copied_moved_and_swapped_rows_are_named() {
+    for backend in backends() {
+        let mut books = TestLedger::on(backend.as_deref()).await;
+        let (id, now) = history(&mut books, 11, 37).await;
+        let (other, _) = history(&mut books, 12, 3).await;
+        let rows = rows(&books, id).await;
+        let foreign = books.items(&format!("TXN#{other}#2024-01")).await[0].clone();
+        let at = |place: usize, pk: &AttributeValue, sk: &AttributeValue| {
+            with(&with(&rows[place], "pk", pk.clone()), "sk", sk.clone())
+        };
+        let elsewhere = AttributeValue::S("01HN6QY8R0Z3V9Q2T5W7X8Y9ZA".into());
+        for place in [0, 4, 15, 16, 31, 36] {
+            let number = place + 1;
+            books.delete(&rows[place]).await;
+            assert_eq!(found(&books, id, now).await, [format!("{number} missing")]);
+            let moved = at(place, &rows[place]["pk"], &elsewhere);
+            books.write(&moved).await;
+            let named = [format!("{number} missing"), format!("{number} stray")];
+            assert_eq!(found(&books, id, now).await, named);
+            books.write(&rows[place]).await;
+            assert_eq!(found(&books, id, now).await, [format!("{number} stray")]);
+            books.delete(&moved).await;
+            let swapped = at(place, &rows[20]["pk"], &rows[20]["sk"]);
+            books.write(&swapped).await;
+            assert_eq!(found(&books, id, now).await, ["21 altered"]);
+            books.write(&rows[20]).await;
+        }
+        let copied = at(4, &rows[4]["pk"], &AttributeValue::S("no id".into()));
+        books.write(&copied).await;
+        assert_eq!(found(&books, id, now).await, ["5 stray"]);
+        books.delete(&copied).await;
+        let taken = with(&with(&foreign, "pk", rows[4]["pk"].clone()), "sk", rows[4]["sk"].clone());
+        books.write(&taken).await;
+        assert_eq!(found(&books, id, now).await, ["5 altered"]);
+        books.write(&rows[4]).await;
+        assert_eq!(found(&books, id, now).await, Vec::<String>::new());
+    }
+}
+
+/// Changes of the chain are findings about the chain, not about rows.
+#[tokio::test]
+async fn a_change_of_the_chain_is_named() {
+    for backend in backends() {
+        let mut books = TestLedger::on(backend.as_deref()).await;
+        let (id, now) = history(&mut books, 5, 37).await;
+        for partition in ["CHAIN", "CHECK", "MARK"] {
+            let items = books.items(&format!("{partition}#{id}")).await;
+            assert!(!items.is_empty());
+            for item in items {
+                for (what, changed) in edits(&item) {
+                    // Every byte of one row, and some bytes of the others.
+                    let is_byte = what.strip_prefix("hashes: byte ").or(what.strip_prefix("ids: byte "));
+                    let byte = is_byte.map_or(0, |byte| byte.parse::<u32>().unwrap());
+                    if byte % 29 != 0 {
+                        continue;
+                    }
+                    books.write(&changed).await;
+                    let findings = found(&books, id, now).await;
+                    let excused =
+                        ["one more", "day renamed"].contains(&what.as_str()) && partition != "CHAIN";
+                    assert!(!findings.is_empty() || excused, "{partition}, {what}");
+                    if what.starts_with("hashes: byte") {
+                        let first = if partition == "MARK" { 33 } else { number_of(&item) };
+                        let row = first + u64::from(byte) / 32;
+                        let code = if row == 37 { "altered" } else { "hash_altered" };
+                        assert_eq!(findings, [format!("{row} {code}")], "{partition}, {what}");
+                    }
+                }
+                books.delete(&item).await;
+                assert!(!found(&books, id, now).await.is_empty(), "{partition} deleted");
+                books.write(&item).await;
+            }
+        }
+        assert_eq!(found(&books, id, now).await, Vec::<String>::new());
+    }
+}
+
+fn number_of(span: &TableItem) -> u64 {
+    span["sk"].as_s().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_change_of_the_account_is_named() {
+    for backend in backends() {
+        let mut books = TestLedger::on(backend.as_deref()).await;
+        let (id, now) = history(&mut books, 9, 30).await;
+        let account = books.items(&format!("ACCT#{id}")).await.remove(0);
+        let mut kinds = BTreeSet::new();
+        for (what, changed) in edits(&account) {
+            // Not in any row: revisions and fences, which guard writes; a freeze; terms of lots; and
+            // unknown attributes.
+            let is_unknown = ["rev", "fence", "since", "frozen", "zz", "one more", "lots: one more"];
+            let is_free = is_unknown.iter().any(|name| what.starts_with(name))
+                || what.contains("granted")
+                || what.contains(": svc")
+                || what.contains(": exp");
+            books.write(&changed).await;
+            let findings = found(&books, id, now).await;
+            assert!(!findings.is_empty() || is_free || what.contains("one more"), "{what}");
+            kinds.extend(findings);
+        }
+        books.write(&account).await;
+        assert!(kinds.contains("- lot") && kinds.contains("- account"), "{kinds:?}");
+        assert_eq!(found(&books, id, now).await, Vec::<String>::new());
+    }
+}
+
+/// Excerpts of every page size have every row once, and name what was changed on any page.
+#[tokio::test]
+async fn excerpts_name_what_the_audit_names() {
+    let mut books = TestLedger::new().await;
+    let (id, now) = history(&mut books, 21, 37).await;
+    let rows = rows(&books, id).await;
+    for limit in [1, 2, 7, 16, 100] {
+        for changed in [None, Some(0), Some(5), Some(15), Some(16), Some(31), Some(36)] {
+            if let Some(place) = changed {
+                let edited: &TableItem = &rows[place];
+                books.write(&with(edited, "n", AttributeValue::N("77777".into()))).await;
+            }
+            let (mut cursor, mut sequences, mut named) = (None, Vec::new(), Vec::new());
+            loop {
+                let page = books.ledger.excerpt(id, (None, None), (cursor, limit), now).await.unwrap();
+                sequences.extend(page.rows.iter().map(|row| row.sequence));
+                named.extend(page.findings.iter().map(|found| found.sequence));
+                cursor = page.next;
+                if cursor.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(sequences, (1..=37).collect::<Vec<_>>(), "limit {limit}");
+            let expected: Vec<_> = changed.map(|place| Some(number(&rows[place]))).into_iter().collect();
+            assert_eq!(named, expected, "limit {limit}");
+            if let Some(place) = changed {
+                books.write(&rows[place]).await;
+            }
+        }
+    }
+    let part = books.ledger.excerpt(id, (Some(Place::Number(17)), Some(Place::Number(20))), (None, 50), now);
+    let part = part.await.unwrap();
+    let all = books.ledger.excerpt(id, (None, None), (None, 100), now).await.unwrap();
+    assert_eq!((part.from, part.to, part.before), (17, 20, Some(all.rows[15].link.hash)));
+    let middle = all.rows[18].link.id.time();
+    let since = books.ledger.excerpt(id, (Some(Place::Time(middle)), None), (None, 100), now).await.unwrap();
+    let until = books.ledger.excerpt(id, (None, Some(Place::Time(middle))), (None, 100), now).await.unwrap();
+    assert_eq!(until.to + 1, since.from);
+    assert!(all.rows[usize::try_from(since.from).unwrap() - 1].link.id.time() == middle);
+    let past = books.ledger.excerpt(id, (Some(Place::Number(38)), None), (None, 50), now).await.unwrap();
+    assert_eq!((past.rows.len(), past.from, past.to, past.before), (0, 38, 37, Some(all.tip.1)));
+}

@@ -1,0 +1,363 @@
+//! The webhook worker may die at any write: the following events are delivered in order, and none is lost.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Duration, Utc};
+use domain::{
+    AccountId, Credits, DeliveryStanding, DeliveryState, EntryId, Flow, HookSecret, HookUrl, Lot, News,
+    Reach, SealedSecret, Source, Webhook, WebhookId,
+};
+use ports::{Queue, QueueError, Seal, SecretOf, Unsealed};
+use scrip_webhooks::{Courier, DeliveryRequest, Sender};
+use store::{Activity, Errand, Fault, Ledger};
+use tests::{Faults, ManualClock, Receiver, TestLedger, WriteFault, moment};
+
+const EVENTS: u64 = 4;
+
+/// A queue that loses everything, so that only scheduled jobs run.
+pub(crate) struct LosingQueue;
+
+#[async_trait]
+impl Queue<DeliveryRequest> for LosingQueue {
+    async fn send(&self, _: &DeliveryRequest, _: u16) -> Result<(), QueueError> {
+        Ok(())
+    }
+}
+
+/// A seal that does not encrypt.
+struct PlainSeal;
+
+#[async_trait]
+impl Seal for PlainSeal {
+    async fn seal(&self, _: SecretOf, secret: &HookSecret) -> Result<String, Unsealed> {
+        Ok(STANDARD.encode(secret.reveal()))
+    }
+
+    async fn open(&self, _: SecretOf, sealed: &str) -> Result<HookSecret, Unsealed> {
+        let text = String::from_utf8(STANDARD.decode(sealed).unwrap()).unwrap();
+        Ok(HookSecret::try_from(text).unwrap())
+    }
+}
+
+/// A ledger with a new webhook, and events that are to be delivered to it.
+struct WebhookLedger {
+    books: TestLedger,
+    account: AccountId,
+    webhook: WebhookId,
+    receiver: Receiver,
+    clock: ManualClock,
+}
+
+fn start() -> DateTime<Utc> {
+    "2024-01-15T10:30:00Z".parse().unwrap()
+}
+
+impl WebhookLedger {
+    async fn new() -> Self {
+        let books = TestLedger::new().await;
+        let account = books.open(400, start()).await;
+        let receiver = Receiver::start().await;
+        let webhook = WebhookId::new(start(), 7);
+        let sealed = PlainSeal.seal(SecretOf { account, webhook }, &HookSecret::new([7; 32])).await.unwrap();
+        let settings = Webhook {
+            id: webhook,
+            url: HookUrl::parse(&receiver.url, Reach::AndLoopback).unwrap(),
+            events: BTreeSet::new(),
+            description: None,
+            secrets: vec![SealedSecret { sealed, until: None }],
+            rotated: false,
+            created_at: start(),
+            revision: 0,
+        };
+        let post = Self { books, account, webhook, receiver, clock: ManualClock::at(start()) };
+        post.books.activity().add_webhook(account, &settings, &DeliveryState::new(0)).await.unwrap();
+        for number in 1..=EVENTS {
+            post.tell(number).await;
+        }
+        post
+    }
+
+    async fn tell(&self, number: u64) {
+        let terms = Lot {
+            source: Source::Bonus,
+            left: Credits::try_from(number).unwrap(),
+            service: None,
+            expires_at: Some(start()),
+        };
+        let news = News::Expiring { lot: EntryId::new(start(), number.into()), terms };
+        self.books.ledger.tell(self.account, &news, moment(self.clock.time())).await.unwrap();
+    }
+
+    fn faults(&self) -> Faults {
+        self.books.faults.clone().unwrap()
+    }
+
+    /// Runs the function `webhook-delivery`, with empty caches.
+    async fn look(&self) -> Result<(), Fault> {
+        let (ledger, activity): (Ledger, Activity) = (self.books.restarted(), self.books.activity());
+        let sender = Sender::new(Reach::AndLoopback);
+        let courier = Courier {
+            ledger: &ledger,
+            activity: &activity,
+            seal: &PlainSeal,
+            sender: &sender,
+            requests: &LosingQueue,
+            clock: &self.clock,
+        };
+        courier.deliver_pending(self.account).await
+    }
+
+    /// Runs a failed worker again, as the queue does, once its lease has ended; then runs the worker whenever a
+    /// scheduled job is due, and only then.
+    async fn run_until_idle(&self, failed: bool) {
+        if failed {
+            self.clock.advance(Duration::seconds(360));
+            self.look().await.unwrap();
+        }
+        for _ in 0..50 {
+            let due = self.books.ledger.errands(DateTime::<Utc>::MAX_UTC).await.unwrap();
+            let due = due.into_iter().find(|noted| noted.errand == Errand::Webhooks(self.account));
+            let Some(noted) = due else { return };
+            self.clock.advance_to(noted.due);
+            self.look().await.unwrap();
+            self.books.ledger.cross_out(&noted).await.unwrap();
+        }
+        panic!("the worker still has scheduled jobs");
+    }
+
+    async fn state(&self) -> DeliveryState {
+        self.books.activity().delivery_state(self.account, self.webhook).await.unwrap().unwrap()
+    }
+
+    /// Checks that every event arrived in order; a repeated event came right after the first.
+    async fn all_is_delivered(&self, case: &str) {
+        let mut numbers = self.receiver.numbers();
+        numbers.dedup();
+        assert_eq!(numbers, (1..=EVENTS).collect::<Vec<_>>(), "{case}");
+        let state = self.state().await;
+        assert_eq!((state.through, state.failures), (EVENTS, 0), "{case}");
+        let of = (self.account, self.webhook);
+        let (log, more) = self.books.activity().deliveries(of, None, 100).await.unwrap();
+        assert_eq!((log.len() as u64, more), (EVENTS, false), "{case}");
+    }
+}
+
+/// The worker dies at every write, or loses the answer or the request, with a receiver that accepts everything and
+/// with one that accepts each event at the second attempt.
+#[tokio::test]
+async fn a_worker_that_dies_at_any_write_loses_no_event() {
+    let mut cases = 0;
+    for refuses in [false, true] {
+        let mut number = 0;
+        loop {
+            let mut was_reached = false;
+            for kind in [
+                WriteFault::CrashBefore,
+                WriteFault::CrashAfter,
+                WriteFault::AnswerLost,
+                WriteFault::RequestLost,
+                WriteFault::Throttled,
+                WriteFault::ServerError,
+            ] {
+                let post = WebhookLedger::new().await;
+                if refuses {
+                    let mut seen = BTreeSet::new();
+                    post.receiver.answer_by(move |body| {
+                        let is_new = seen.insert(body["sequence"].as_u64());
+                        (if is_new { 500 } else { 200 }, http::HeaderMap::new())
+                    });
+                }
+                let case = format!("write {number}, {kind:?}, refuses {refuses}");
+                post.faults().arm(number, kind);
+                let failed = post.look().await.is_err();
+                was_reached |= number < post.faults().writes();
+                post.faults().arm(usize::MAX, kind);
+                post.run_until_idle(failed).await;
+                post.all_is_delivered(&case).await;
+                cases += 1;
+            }
+            if !was_reached {
+                break;
+            }
+            number += 1;
+        }
+    }
+    assert!(cases > 60, "{cases}");
+}
+
+/// Many workers run at once: each event is sent once and in order.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_many_workers_delivers() {
+    for _ in 0..5 {
+        let post = Arc::new(WebhookLedger::new().await);
+        let all = (0..16).map(|_| {
+            let post = post.clone();
+            tokio::spawn(async move { post.look().await.unwrap() })
+        });
+        for one in all.collect::<Vec<_>>() {
+            one.await.unwrap();
+        }
+        // A worker that did not get the lease leaves the delivery to the one that has it.
+        post.all_is_delivered("at once").await;
+        assert_eq!(post.receiver.received().len() as u64, EVENTS);
+    }
+}
+
+/// An event that is emitted during a delivery is delivered too, though the worker that it calls finds the webhook
+/// leased.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_during_a_delivery_is_delivered() {
+    for _ in 0..20 {
+        let post = Arc::new(WebhookLedger::new().await);
+        let delivering = post.clone();
+        let delivering = tokio::spawn(async move { delivering.look().await.unwrap() });
+        post.tell(EVENTS + 1).await;
+        post.look().await.unwrap();
+        delivering.await.unwrap();
+        assert_eq!(post.receiver.numbers(), (1..=EVENTS + 1).collect::<Vec<_>>());
+    }
+}
+
+/// The owner moves the position of a webhook during an attempt: both count.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_position_during_an_attempt_is_kept() {
+    let post = Arc::new(WebhookLedger::new().await);
+    let (books, account, webhook) = (post.books.activity(), post.account, post.webhook);
+    let books = Arc::new(books);
+    let runtime = tokio::runtime::Handle::current();
+    let mut first = true;
+    post.receiver.answer_by(move |_| {
+        if std::mem::take(&mut first) {
+            let pause = books.clone();
+            let paused = std::thread::spawn({
+                let runtime = runtime.clone();
+                move || {
+                    runtime.block_on(async move {
+                        pause.change_delivery_state(account, webhook, DeliveryState::paused).await.unwrap()
+                    })
+                }
+            });
+            paused.join().unwrap();
+        }
+        (200, http::HeaderMap::new())
+    });
+    post.look().await.unwrap();
+    assert_eq!(post.receiver.numbers(), [1]);
+    let state = post.state().await;
+    assert_eq!((state.through, state.is_active()), (1, false));
+    post.books.activity().change_delivery_state(account, webhook, DeliveryState::resumed).await.unwrap();
+    post.look().await.unwrap();
+    post.all_is_delivered("resumed").await;
+}
+
+/// The owner restarts deliveries during an attempt: its outcome does not undo that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_during_an_attempt_is_kept() {
+    let post = Arc::new(WebhookLedger::new().await);
+    let (activity, account, webhook) = (Arc::new(post.books.activity()), post.account, post.webhook);
+    let runtime = tokio::runtime::Handle::current();
+    post.receiver.answer_by(move |body| {
+        if body["sequence"] == 3 && body["data"]["amount"] == 3 {
+            let (activity, runtime) = (activity.clone(), runtime.clone());
+            let rewind = move || {
+                let again =
+                    |known: &DeliveryState| if known.run == 0 { known.from_after(0) } else { known.clone() };
+                runtime.block_on(activity.change_delivery_state(account, webhook, again)).unwrap()
+            };
+            std::thread::spawn(rewind).join().unwrap();
+        }
+        (200, http::HeaderMap::new())
+    });
+    post.look().await.unwrap();
+    assert_eq!(post.receiver.numbers(), [1, 2, 3, 1, 2, 3, 4]);
+    assert_eq!(post.state().await.through, EVENTS);
+}
+
+/// An attempt that fails after the owner restarted deliveries belongs to the run before: it does not count, and its
+/// line does not wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_overtaken_attempt_leaves_no_waiting_line() {
+    let changes: [fn(&DeliveryState) -> DeliveryState; 3] =
+        [|known| known.from_after(0), |known| known.paused().resumed(), DeliveryState::unhindered];
+    for (place, change) in changes.into_iter().enumerate() {
+        let post = Arc::new(WebhookLedger::new().await);
+        let (activity, account, webhook) = (Arc::new(post.books.activity()), post.account, post.webhook);
+        let runtime = tokio::runtime::Handle::current();
+        let mut attempts = 0;
+        post.receiver.answer_by(move |_| {
+            attempts += 1;
+            if attempts == 2 {
+                let (activity, runtime) = (activity.clone(), runtime.clone());
+                let set = move || {
+                    runtime.block_on(activity.change_delivery_state(account, webhook, change)).unwrap()
+                };
+                std::thread::spawn(set).join().unwrap();
+            }
+            (if attempts < 4 { 500 } else { 200 }, http::HeaderMap::new())
+        });
+        post.run_until_idle(true).await;
+        let state = post.state().await;
+        assert_eq!((state.through, state.failures), (EVENTS, 0), "{place}");
+        let (log, _) = post.books.activity().deliveries((account, webhook), None, 100).await.unwrap();
+        let lines = log.into_iter().map(|line| line.by(&state)).map(|line| (line.number, line.standing));
+        let (mut lines, anew): (Vec<_>, Vec<_>) =
+            lines.partition(|(_, standing)| *standing == DeliveryStanding::Superseded);
+        assert_eq!(lines.pop(), Some((1, DeliveryStanding::Superseded)), "{place}");
+        assert_eq!(lines, [], "{place}");
+        assert_eq!(anew.len() as u64, EVENTS, "{place}");
+        assert!(anew.iter().all(|(_, standing)| *standing == DeliveryStanding::Succeeded), "{place}");
+    }
+}
+
+/// A retry is scheduled before its delivery says so, by real time, whatever clock the account has.
+#[tokio::test]
+async fn a_retry_is_scheduled_before_it_is_announced() {
+    let post = WebhookLedger::new().await;
+    post.receiver.answer(500);
+    post.look().await.unwrap();
+    let due = post.state().await.retry_at.unwrap();
+    let noted = post.books.ledger.errands(due).await.unwrap();
+    let errands: Vec<_> = noted.iter().map(|noted| (noted.errand, noted.due, noted.is_own)).collect();
+    assert!(errands.contains(&(Errand::Webhooks(post.account), due, false)), "{errands:?}");
+    assert!((5..=6).contains(&(due - start()).num_seconds()));
+}
+
+/// A queue that records its accounts.
+#[derive(Default)]
+struct RecordingQueue(Mutex<Vec<AccountId>>);
+
+#[async_trait]
+impl Queue<DeliveryRequest> for RecordingQueue {
+    async fn send(&self, request: &DeliveryRequest, _: u16) -> Result<(), QueueError> {
+        self.0.lock().unwrap().push(request.account());
+        Ok(())
+    }
+}
+
+/// The bus lost the events' delivery requests: the scheduled sweep sends them again until every event is delivered.
+#[tokio::test]
+async fn a_lost_delivery_request_is_sent_again_by_the_sweep() {
+    let post = WebhookLedger::new().await;
+    let (called, activity) = (RecordingQueue::default(), post.books.activity());
+    let round = async || {
+        let others = tests::others(&activity);
+        let report = &mut |_: &str| ();
+        local::follow_accounts(&post.books.ledger, &others, &called, || tests::moment(start()), report)
+            .await
+            .unwrap();
+        std::mem::take(&mut *called.0.lock().unwrap())
+    };
+    assert_eq!(round().await, [post.account]);
+    post.look().await.unwrap();
+    assert_eq!(post.receiver.received().len() as u64, EVENTS);
+    assert_eq!(round().await, []);
+    post.tell(EVENTS + 1).await;
+    let state = activity.delivery_state(post.account, post.webhook).await.unwrap().unwrap();
+    let paused = DeliveryState { status: Flow::Paused, ..state };
+    activity.save_delivery_state(post.account, post.webhook, &paused).await.unwrap().unwrap();
+    assert_eq!(round().await, []);
+}

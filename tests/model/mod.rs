@@ -1,0 +1,7 @@
+//! Whether the tables say what the pure rules say, on every DynamoDB that is available.
+
+mod calendar;
+mod jobs;
+pub(crate) mod ledger;
+mod schedule;
+mod usage;

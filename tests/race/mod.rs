@@ -1,0 +1,8 @@
+//! What simultaneous requests get: every one of them the right answer.
+
+mod api;
+mod drawdowns;
+mod processes;
+mod settings;
+mod slow_answers;
+mod store;

@@ -1,0 +1,39 @@
+//! A slow request that is answered after a later one.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::{ClaimKey, Fingerprint, IdempotencyKey};
+use store::{Begun, Changes, ClaimsOf, Moment, Start};
+use tests::{TestLedger, backends, moment};
+
+/// A slow request that is answered after a later one does not let a request that was interrupted between them undo
+/// the later one.
+#[tokio::test]
+async fn a_slow_answer_does_not_forget_a_later_change() {
+    for backend in backends() {
+        let books = TestLedger::on(backend.as_deref()).await;
+        let start: DateTime<Utc> = "2024-01-15T10:30:00Z".parse().unwrap();
+        let of = ClaimsOf::Account(books.open(10, start).await);
+        let of = |name: &str| {
+            let key = ClaimKey::Caller(IdempotencyKey::try_from(name.to_owned()).unwrap());
+            Changes { of, key: Some(key), thing: Some("recharge".to_owned()) }
+        };
+        let asked = Fingerprint("asked".to_owned());
+        let begin = async |changes: &Changes, seconds: i64| {
+            let at = Moment { wall: start + TimeDelta::seconds(seconds), ..moment(start) };
+            books.ledger.begin(changes, &asked, at).await.unwrap()
+        };
+        let carried_out = async |changes: &Changes, seconds: i64| -> Begun {
+            match begin(changes, seconds).await {
+                Start::CarryOut(begun) => begun,
+                other @ (Start::Answered(_) | Start::Overtaken) => panic!("{other:?}"),
+            }
+        };
+        let (slow, broken, later) = (of("slow"), of("broken"), of("later"));
+        let first = carried_out(&slow, 0).await;
+        carried_out(&broken, 10).await;
+        let last = carried_out(&later, 20).await;
+        books.ledger.keep_answer(&later, &last, "later").await.unwrap();
+        books.ledger.keep_answer(&slow, &first, "slow").await.unwrap();
+        assert_eq!(begin(&broken, 60).await, Start::Overtaken);
+    }
+}

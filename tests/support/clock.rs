@@ -1,0 +1,52 @@
+//! A clock that the test moves.
+
+use std::sync::{Arc, Mutex};
+
+use chrono::{DateTime, Duration, Utc};
+use scrip_http::Clock;
+use scrip_webhooks::Now;
+use store::Moment;
+
+/// A clock that the test moves, for both times. Clones are the same clock.
+#[derive(Clone, Debug)]
+pub struct ManualClock(Arc<Mutex<DateTime<Utc>>>);
+
+impl ManualClock {
+    /// A clock that says `now`.
+    pub fn at(now: DateTime<Utc>) -> Self {
+        Self(Arc::new(Mutex::new(now)))
+    }
+
+    /// The time.
+    pub fn time(&self) -> DateTime<Utc> {
+        *self.0.lock().unwrap()
+    }
+
+    /// Moves the clock forward.
+    pub fn advance(&self, duration: Duration) {
+        let mut now = self.0.lock().unwrap();
+        *now = now.checked_add_signed(duration).unwrap();
+    }
+
+    /// Moves the clock to `time`, unless it is later already.
+    pub fn advance_to(&self, time: DateTime<Utc>) {
+        let mut now = self.0.lock().unwrap();
+        *now = time.max(*now);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> DateTime<Utc> {
+        self.time()
+    }
+
+    fn moment(&self) -> Moment {
+        Moment { now: self.time(), wall: self.time() }
+    }
+}
+
+impl Now for ManualClock {
+    fn now(&self) -> Moment {
+        self.moment()
+    }
+}

@@ -1,0 +1,150 @@
+//! Faults of DynamoDB writes: a connection on which one chosen write fails.
+
+use std::sync::{Arc, Mutex};
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::http::StatusCode;
+use aws_smithy_types::body::SdkBody;
+use tokio::sync::Semaphore;
+
+/// How a write fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteFault {
+    /// The process dies before the write is sent.
+    CrashBefore,
+    /// The process dies after the write was made, before the answer arrives.
+    CrashAfter,
+    /// The write is made and its answer is lost; the process lives.
+    AnswerLost,
+    /// The write is lost and gets no answer; the process lives.
+    RequestLost,
+    /// The table throttles the write; the process lives.
+    Throttled,
+    /// The write is not made, and the answer is an error that does not say so; the process lives.
+    ServerError,
+    /// The write is delayed until [`Faults::let_through`], so that others come first.
+    Late,
+}
+
+/// A connection between the SDK and a DynamoDB on which one chosen write fails.
+#[derive(Clone, Debug)]
+pub struct Faults {
+    inner: SharedHttpClient,
+    script: Arc<Mutex<WriteScript>>,
+    late: Arc<Semaphore>,
+}
+
+#[derive(Debug)]
+struct FaultyConnector {
+    inner: SharedHttpConnector,
+    faults: Faults,
+}
+
+#[derive(Debug, Default)]
+struct WriteScript {
+    fault: Option<(usize, WriteFault)>,
+    writes: usize,
+    dead: bool,
+}
+
+impl Faults {
+    /// A connection through `client`.
+    pub fn on(client: SharedHttpClient) -> Self {
+        Self { inner: client, script: Arc::default(), late: Arc::new(Semaphore::new(0)) }
+    }
+
+    /// The SDK's HTTP client for this connection.
+    pub fn client(&self) -> SharedHttpClient {
+        let faults = self.clone();
+        http_client_fn(move |settings, components| {
+            let inner = faults.inner.http_connector(settings, components);
+            SharedHttpConnector::new(FaultyConnector { inner, faults: faults.clone() })
+        })
+    }
+
+    /// The `number`-th write from now on, counted from 0, fails.
+    pub fn arm(&self, number: usize, kind: WriteFault) {
+        *self.script.lock().unwrap() = WriteScript { fault: Some((number, kind)), ..WriteScript::default() };
+    }
+
+    /// Lets the delayed write arrive.
+    pub fn let_through(&self) {
+        self.late.add_permits(1);
+    }
+
+    /// Ends the process: nothing that it sends arrives.
+    pub fn kill(&self) {
+        self.script.lock().unwrap().dead = true;
+    }
+
+    /// Whether the process has ended.
+    pub fn is_dead(&self) -> bool {
+        self.script.lock().unwrap().dead
+    }
+
+    /// The number of writes that were sent, or would have been, since the last [`Faults::arm`].
+    pub fn writes(&self) -> usize {
+        self.script.lock().unwrap().writes
+    }
+
+    fn befalls(&self, request: &HttpRequest) -> Option<WriteFault> {
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        let is_write = !["GetItem", "Query"].iter().any(|read| target.ends_with(read));
+        let mut script = self.script.lock().unwrap();
+        if script.dead {
+            return Some(WriteFault::CrashBefore);
+        }
+        if !is_write {
+            return None;
+        }
+        let number = script.writes;
+        script.writes = script.writes.saturating_add(1);
+        let (_, kind) = script.fault.filter(|(wanted, _)| *wanted == number)?;
+        script.dead = matches!(kind, WriteFault::CrashBefore | WriteFault::CrashAfter);
+        Some(kind)
+    }
+}
+
+impl HttpConnector for FaultyConnector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let lost = || ConnectorError::io("the connection was cut".into());
+        match self.faults.befalls(&request) {
+            None => self.inner.call(request),
+            Some(WriteFault::CrashBefore | WriteFault::RequestLost) => {
+                HttpConnectorFuture::ready(Err(lost()))
+            }
+            Some(WriteFault::Late) => {
+                let (late, inner) = (self.faults.late.clone(), self.inner.clone());
+                HttpConnectorFuture::new(async move {
+                    late.acquire().await.unwrap().forget();
+                    inner.call(request).await
+                })
+            }
+            Some(WriteFault::Throttled) => {
+                refused(400, "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException")
+            }
+            Some(WriteFault::ServerError) => {
+                refused(500, "com.amazonaws.dynamodb.v20120810#InternalServerError")
+            }
+            Some(WriteFault::CrashAfter | WriteFault::AnswerLost) => {
+                let made = self.inner.call(request);
+                HttpConnectorFuture::new(async move {
+                    made.await?;
+                    Err(lost())
+                })
+            }
+        }
+    }
+}
+
+/// An error response of DynamoDB.
+fn refused(status: u16, kind: &str) -> HttpConnectorFuture {
+    let body = format!(r#"{{"__type":"{kind}","message":"not now"}}"#);
+    let mut response = HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::from(body));
+    response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
+    HttpConnectorFuture::ready(Ok(response))
+}

@@ -1,0 +1,39 @@
+//! Support for tests: a local machine ([`World`]), a ledger in tables of its own ([`TestLedger`]), and doubles of
+//! external services.
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test whose world can't be made fails"
+)]
+
+mod clock;
+mod dice;
+mod event_schema;
+mod faults;
+mod ledger;
+mod log;
+mod process;
+mod process_operator;
+mod provider;
+mod queues;
+mod receiver;
+mod request;
+pub mod stripe_double;
+#[expect(clippy::float_arithmetic, reason = "capacity units are fractions")]
+mod units;
+mod world;
+
+pub use clock::ManualClock;
+pub use dice::Dice;
+pub use event_schema::{EVENT_SCHEMAS, assert_event, event_problems};
+pub use faults::{Faults, WriteFault};
+pub use ledger::{Keyed, TableItem, TestLedger, backends, keyed, moment, others, settle};
+pub use log::AlarmLog;
+pub use process::{TestProcess, count};
+pub use provider::{CallFault, FaultAt, FlakyProvider};
+pub use queues::PublishedEvents;
+pub use receiver::{ReceivedWebhook, Receiver};
+pub use request::ApiRequest;
+pub use units::{UnitMeter, Units};
+pub use world::{ApiAnswer, EVERY_SCOPE, Org, PATIENCE, World, client, line_of, send, unique};

@@ -1,0 +1,40 @@
+//! The log of the code under test.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+/// What the current thread has logged at WARN and above.
+#[derive(Clone, Default)]
+pub struct AlarmLog(Arc<Mutex<Vec<u8>>>);
+
+impl AlarmLog {
+    /// Captures what this thread logs until the guard is dropped.
+    pub fn hear() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::WARN)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    /// The errors that the alarm counts.
+    pub fn alarms(&self) -> Vec<String> {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        let lines = text.lines().filter(|line| line.contains("ERROR") && line.contains(projector::SKIPPED));
+        lines.map(str::to_owned).collect()
+    }
+}
+
+impl io::Write for AlarmLog {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,35 @@
+//! Requests of operators to test processes.
+
+use std::collections::BTreeSet;
+
+use domain::{ApiKey, KeyId, Mode, Purchase, Secret};
+use store::random;
+
+use crate::TestProcess;
+
+impl TestProcess {
+    /// A new operator key.
+    pub async fn operator(&self) -> String {
+        let mut bytes = [0u8; 34];
+        bytes.iter_mut().zip(random().to_be_bytes()).for_each(|(byte, random)| *byte = random);
+        let secret = Secret::for_operator(bytes);
+        let key = ApiKey {
+            key_id: KeyId::new(self.now(), random()),
+            org: None,
+            mode: Mode::Live,
+            scopes: BTreeSet::new(),
+            last4: secret.last4(),
+            description: None,
+            created_at: self.now(),
+            revoked_at: None,
+        };
+        self.books.settings().add_key(&secret, &key).await.unwrap();
+        secret.reveal().to_owned()
+    }
+
+    /// A process decides that a purchase has failed, and dies before the row says so.
+    pub async fn decide_failed(&self, purchase: &Purchase) {
+        let app = self.start();
+        assert!(app.till(Mode::Live).decide_failed(purchase, app.clock.moment()).await.unwrap());
+    }
+}

@@ -1,0 +1,160 @@
+//! Faults of the payment provider: a connection on which one chosen call fails.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use domain::OrgId;
+use scrip_payments::{
+    CustomerId, Event, MoneyRefund, Order, Payment, PaymentId, Provider, RefundAnswer, Refused, Reversals,
+    Silence, Simulated,
+};
+use tokio::sync::Barrier;
+
+use crate::{Faults, WriteFault};
+
+/// How a call of the payment provider fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallFault {
+    /// The request is lost.
+    RequestLost,
+    /// The call is made and its answer is lost.
+    AnswerLost,
+    /// The process dies before the call.
+    CrashBefore,
+    /// The process dies after the call.
+    CrashAfter,
+}
+
+/// A fault and its place: the n-th write or the n-th call of the payment provider, counted from 0.
+#[derive(Clone, Copy, Debug)]
+pub enum FaultAt {
+    /// A write.
+    Write(usize, WriteFault),
+    /// A call of the provider.
+    Call(usize, CallFault),
+}
+
+impl FaultAt {
+    /// Every fault at each of `writes` writes and `calls` calls.
+    pub fn all(writes: usize, calls: usize) -> Vec<Self> {
+        const KINDS: [WriteFault; 6] = [
+            WriteFault::CrashBefore,
+            WriteFault::CrashAfter,
+            WriteFault::AnswerLost,
+            WriteFault::RequestLost,
+            WriteFault::Throttled,
+            WriteFault::ServerError,
+        ];
+        const CALLS: [CallFault; 4] =
+            [CallFault::RequestLost, CallFault::AnswerLost, CallFault::CrashBefore, CallFault::CrashAfter];
+        let writes = (0..writes).flat_map(|number| KINDS.map(|kind| Self::Write(number, kind)));
+        let calls = (0..calls).flat_map(|number| CALLS.map(|fault| Self::Call(number, fault)));
+        writes.chain(calls).collect()
+    }
+}
+
+/// The number of calls so far, and the call that is to fail.
+pub(crate) type CallScript = (usize, Option<(usize, CallFault)>);
+
+/// The simulated payment provider behind a connection on which one chosen call fails.
+pub struct FlakyProvider {
+    pub(crate) inner: Simulated,
+    pub(crate) faults: Faults,
+    pub(crate) script: Arc<Mutex<CallScript>>,
+    pub(crate) meeting: Arc<Mutex<Option<Meeting>>>,
+}
+
+/// Delays each lookup of an order until a number of them wait, and counts those that went on.
+#[derive(Clone)]
+pub(crate) struct Meeting {
+    pub(crate) barrier: Arc<Barrier>,
+    pub(crate) met: Arc<AtomicUsize>,
+}
+
+impl FlakyProvider {
+    /// The fault of the next call.
+    fn befalls(&self) -> Option<CallFault> {
+        if self.faults.is_dead() {
+            return Some(CallFault::CrashBefore);
+        }
+        let mut script = self.script.lock().unwrap();
+        let number = script.0;
+        script.0 = script.0.checked_add(1).unwrap();
+        script.1.filter(|(wanted, _)| *wanted == number).map(|(_, fault)| fault)
+    }
+
+    async fn call<T>(&self, call: impl Future<Output = Result<T, Silence>> + Send) -> Result<T, Silence> {
+        let lost = || Silence("the connection was cut".to_owned());
+        let fault = self.befalls();
+        match fault {
+            None => call.await,
+            Some(CallFault::RequestLost) => Err(lost()),
+            Some(CallFault::CrashBefore) => {
+                self.faults.kill();
+                Err(lost())
+            }
+            Some(CallFault::AnswerLost | CallFault::CrashAfter) => {
+                call.await.ok();
+                if fault == Some(CallFault::CrashAfter) {
+                    self.faults.kill();
+                }
+                Err(lost())
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for FlakyProvider {
+    async fn enrol(&self, org: OrgId, name: &str) -> Result<Option<CustomerId>, Silence> {
+        self.inner.enrol(org, name).await
+    }
+
+    async fn charge(&self, order: &Order) -> Result<Payment, Silence> {
+        self.call(self.inner.charge(order)).await
+    }
+
+    async fn find(&self, order: &Order) -> Result<Option<Payment>, Silence> {
+        let meeting = self.meeting.lock().unwrap().clone();
+        if let Some(Meeting { barrier, met }) = meeting {
+            barrier.wait().await;
+            met.fetch_add(1, Ordering::Relaxed);
+        }
+        self.call(self.inner.find(order)).await
+    }
+
+    async fn payment(&self, id: &PaymentId) -> Result<Option<Payment>, Silence> {
+        self.call(self.inner.payment(id)).await
+    }
+
+    async fn cancel(&self, id: &PaymentId) -> Result<Payment, Silence> {
+        self.call(self.inner.cancel(id)).await
+    }
+
+    async fn refund(&self, id: &PaymentId) -> Result<(), Silence> {
+        self.call(self.inner.refund(id)).await
+    }
+
+    async fn refund_part(&self, id: &PaymentId, refund: &MoneyRefund) -> Result<RefundAnswer, Silence> {
+        self.call(self.inner.refund_part(id, refund)).await
+    }
+
+    async fn reversals(&self, id: &PaymentId) -> Result<Option<Reversals>, Silence> {
+        self.call(self.inner.reversals(id)).await
+    }
+
+    async fn events_since(&self, since: DateTime<Utc>) -> Result<Vec<Event>, Silence> {
+        self.call(self.inner.events_since(since)).await
+    }
+
+    async fn event(
+        &self,
+        signature: &str,
+        body: &[u8],
+        now: DateTime<Utc>,
+    ) -> Result<Option<Event>, Refused> {
+        self.inner.event(signature, body, now).await
+    }
+}
