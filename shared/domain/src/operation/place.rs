@@ -216,8 +216,8 @@ impl<'a> Arrivals<'a> {
 
     /// The lots that these credits can merge with.
     fn of_kind(&self, lot: &Lot) -> impl Iterator<Item = (EntryId, &Lot)> {
-        let (kind, now) = (Kind::of(lot), self.head.now);
-        self.standing().filter(move |(_, other)| Kind::of(other) == kind && other.is_current(now))
+        let (kind, now) = (MergeKind::of(lot), self.head.now);
+        self.standing().filter(move |(_, other)| MergeKind::of(other) == kind && other.is_current(now))
     }
 
     fn join(&mut self, id: EntryId, amount: Credits) -> Result<(), Refusal> {
@@ -291,7 +291,7 @@ impl<'a> Arrivals<'a> {
                 && lot.is_current(self.head.now)
         };
         let lots = self.account.lots.iter().filter(|(id, lot)| may(id, lot));
-        let mut lots: Vec<_> = lots.map(|(id, lot)| (Kind::of(lot), ends(lot), *id)).collect();
+        let mut lots: Vec<_> = lots.map(|(id, lot)| (MergeKind::of(lot), ends(lot), *id)).collect();
         lots.sort();
         let pair = lots.windows(2).find_map(|pair| match pair {
             [one, other] if one.0 == other.0 => Some((one.2, other.2)),
@@ -331,13 +331,13 @@ pub(crate) fn stands(id: EntryId) -> Guard {
 
 /// The kind of a lot. Only credits of the same kind merge.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Kind {
+struct MergeKind {
     source: Source,
     terms: Terms,
     ends: bool,
 }
 
-impl Kind {
+impl MergeKind {
     fn of(lot: &Lot) -> Self {
         Self {
             source: lot.source,

@@ -81,7 +81,7 @@ pub enum RefundState {
 
 /// The totals of a purchase's open and lost disputes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Disputed {
+struct DisputeTotals {
     money: u64,
     credits: Credits,
 }
@@ -224,12 +224,12 @@ impl Purchase {
     }
 
     /// The totals of open and lost disputes.
-    fn disputed(&self) -> Disputed {
+    fn disputed(&self) -> DisputeTotals {
         let standing = self.disputes.values().filter(|dispute| dispute.closed.is_none() || dispute.lost);
-        standing.fold(Disputed::default(), |sum, dispute| {
+        standing.fold(DisputeTotals::default(), |sum, dispute| {
             let money = dispute.amount.unwrap_or_else(|| self.offer.price.amount());
             let credits = dispute.credits.unwrap_or_else(|| self.offer.credits.into());
-            Disputed {
+            DisputeTotals {
                 money: sum.money.saturating_add(money),
                 credits: sum.credits.plus(credits).unwrap_or(Credits::MAX),
             }
