@@ -293,11 +293,11 @@ impl RefundOrder {
 ///
 /// # Errors
 /// [`Refusal::BalanceLimit`].
-pub fn payment_restored(account: &Account, bought: &Bought, head: &Head) -> Result<Posting, Refusal> {
+pub fn payment_restored(account: &Account, bought: &Bought, attempt: &Head) -> Result<Posting, Refusal> {
     if !crate::operation::grant::fits(account, bought.credits) {
         return Err(Refusal::BalanceLimit);
     }
-    let mut arrivals = Arrivals::new(account, head);
+    let mut arrivals = Arrivals::new(account, attempt);
     let lot = bought.lot.map_or(POOL, |(lot, _)| lot);
     let rest = arrivals.disputed(lot, bought.credits);
     arrivals.plain_purchase(lot, rest)?;
@@ -308,6 +308,6 @@ pub fn payment_restored(account: &Account, bought: &Bought, head: &Head) -> Resu
         amount: bought.credits,
         moves: arrivals.moves,
     };
-    let entry = head.entry(account, new);
+    let entry = attempt.entry(account, new);
     Ok(Posting { entry, guards: arrivals.guards, effects })
 }
