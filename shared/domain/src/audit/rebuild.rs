@@ -236,14 +236,14 @@ impl Totals {
 /// A rebuilt account with the entry of its repair. It fences off all earlier attempts: postings decided on the
 /// damaged account must not be written.
 #[must_use]
-pub fn repaired(account: Account, head: &Head) -> Account {
-    let entry = head.entry(&account, NewEntry::without_moves(REPAIR, Direction::Credit));
+pub fn repaired(account: Account, attempt: &Head) -> Account {
+    let entry = attempt.entry(&account, NewEntry::without_moves(REPAIR, Direction::Credit));
     let sequence = account.sequence.saturating_add(1);
     Account {
         sequence,
         // Above every revision that a process may have read.
         revision: account.revision.max(sequence).saturating_add(1),
-        fence: Fence { up_to: head.id.before(), sequence },
+        fence: Fence { up_to: attempt.id.before(), sequence },
         last: Some(entry),
         ..account
     }

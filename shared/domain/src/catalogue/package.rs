@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use crate::catalogue::version::{Limit, Version, in_force, revise, room};
+use crate::catalogue::version::{Limit, Version, first_version, in_force, revise, room};
 use crate::{Amount, BadChange, Currency, Money, PackageId, Reference, Refusal, When};
 
 /// One version of a package of credits (seed: "Credit Packs").
@@ -14,7 +14,7 @@ pub struct Package {
     /// Its id.
     pub package: PackageId,
     /// The number of the version, from 1.
-    #[serde(default = "first")]
+    #[serde(default = "first_version")]
     pub version: u32,
     /// Its display name.
     pub name: String,
@@ -58,10 +58,6 @@ pub struct PackageChange {
     pub price: Option<Money>,
     /// Whether it is no longer sold.
     pub withdrawn: Option<bool>,
-}
-
-fn first() -> u32 {
-    1
 }
 
 impl Version for Package {

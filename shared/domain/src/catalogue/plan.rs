@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::catalogue::version::{Limit, Version, in_force, revise, room};
+use crate::catalogue::version::{Limit, Version, first_version, in_force, revise, room};
 use crate::{Allowance, BadChange, Currency, Money, PlanId, Reference, When};
 
 /// One version of a subscription plan (seed: "Subscription Plans").
@@ -13,7 +13,7 @@ pub struct Plan {
     /// Its id.
     pub plan: PlanId,
     /// The number of the version, from 1.
-    #[serde(default = "first")]
+    #[serde(default = "first_version")]
     pub version: u32,
     /// Its display name.
     pub name: String,
@@ -208,8 +208,4 @@ impl From<Fee> for FeeText {
     fn from(fee: Fee) -> Self {
         Self { price: fee.amount, currency: fee.currency }
     }
-}
-
-fn first() -> u32 {
-    1
 }

@@ -117,3 +117,8 @@ pub(crate) fn room(count: usize, limit: Limit) -> Result<(), BadChange> {
     let Limit { max, kept } = limit;
     if count < max { Ok(()) } else { Err(BadChange::TooMany { max, kept }) }
 }
+
+/// The number of an item's first version, which items stored without a number have.
+pub(crate) fn first_version() -> u32 {
+    1
+}

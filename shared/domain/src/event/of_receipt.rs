@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::event::event::text;
+use crate::event::notification::text;
 use crate::{
     Allowance, BOUGHT_BY_RECHARGE, Credits, Entry, EventName, HoldId, Money, Move, News, Paid, Receipt, Why,
 };

@@ -23,22 +23,22 @@ pub struct Adjustment {
 /// # Errors
 /// For a credit those of [`grant`]; [`Refusal::NothingToHold`] for a credit of post-paid credits;
 /// [`Refusal::NotOwed`]; [`Refusal::InsufficientCredits`].
-pub fn adjust(account: &Account, request: &Adjustment, head: &Head) -> Result<Posting, Refusal> {
+pub fn adjust(account: &Account, request: &Adjustment, attempt: &Head) -> Result<Posting, Refusal> {
     match (request.direction, request.source) {
-        (Direction::Credit, Some(Source::PostPaid)) => settle(account, request.amount.into(), head),
+        (Direction::Credit, Some(Source::PostPaid)) => settle(account, request.amount.into(), attempt),
         (Direction::Credit, source) => {
             let source = source.unwrap_or(Source::Bonus);
             let origin = Origin::Adjustment;
             let arriving = Grant { source, amount: request.amount, service: None, expires_at: None, origin };
-            grant(account, &arriving, head)
+            grant(account, &arriving, attempt)
         }
         (Direction::Debit, Some(Source::PostPaid)) => Err(Refusal::NothingToHold),
-        (Direction::Debit, source) => leave(account, request.amount.into(), source, head),
+        (Direction::Debit, source) => leave(account, request.amount.into(), source, attempt),
     }
 }
 
 /// Settles outstanding credits that were paid for outside of the system.
-fn settle(account: &Account, amount: Credits, head: &Head) -> Result<Posting, Refusal> {
+fn settle(account: &Account, amount: Credits, attempt: &Head) -> Result<Posting, Refusal> {
     let outstanding = account.post_paid.outstanding;
     if outstanding < amount {
         return Err(Refusal::NotOwed { outstanding });
@@ -48,17 +48,17 @@ fn settle(account: &Account, amount: Credits, head: &Head) -> Result<Posting, Re
         guards: vec![Guard::Revision(account.revision), Guard::Owing(outstanding)],
         effects: vec![Effect::Repay(amount)],
     };
-    Ok(posting(account, Direction::Credit, amount, taken, head))
+    Ok(posting(account, Direction::Credit, amount, taken, attempt))
 }
 
 fn leave(
     account: &Account,
     amount: Credits,
     source: Option<Source>,
-    head: &Head,
+    attempt: &Head,
 ) -> Result<Posting, Refusal> {
     // Lots that are restricted to a service can be corrected too.
-    let mut payers = account.in_order(|lot| lot.is_current(head.now));
+    let mut payers = account.in_order(|lot| lot.is_current(attempt.now));
     payers.retain(|payer| source.is_none_or(|source| payer.source == source));
     let mut taken = take(account, amount, payers, Credits::ZERO)?;
     for effect in &mut taken.effects {
@@ -70,7 +70,7 @@ fn leave(
             break;
         }
     }
-    Ok(posting(account, Direction::Debit, amount, taken, head))
+    Ok(posting(account, Direction::Debit, amount, taken, attempt))
 }
 
 /// The operators' extras after they take `amount` more: the plan's credits are taken first.
@@ -91,11 +91,11 @@ fn posting(
     direction: Direction,
     amount: Credits,
     changes: LotChanges,
-    head: &Head,
+    attempt: &Head,
 ) -> Posting {
     let LotChanges { moves, mut guards, effects } = changes;
-    guards.push(Guard::FenceBelow(head.id));
+    guards.push(Guard::FenceBelow(attempt.id));
     let operation = Operation::own("credit.adjustment");
-    let entry = head.entry(account, NewEntry { operation, direction, amount, moves });
+    let entry = attempt.entry(account, NewEntry { operation, direction, amount, moves });
     Posting { entry, guards, effects }
 }

@@ -22,14 +22,14 @@ pub struct Batch {
 ///
 /// # Errors
 /// As [`consume`]; a batch that is not atomic is never refused for lack of credits.
-pub fn batch(account: &Account, request: &Batch, head: &Head) -> Result<Posting, Refusal> {
+pub fn batch(account: &Account, request: &Batch, attempt: &Head) -> Result<Posting, Refusal> {
     crate::operation::consume::may_move(account)?;
     let mut after = account.clone();
     let mut totals = BatchTotals::default();
     for item in &request.items {
         let part = match item {
             None => Part::Unpriced,
-            Some(item) => match consume(&after, item, head) {
+            Some(item) => match consume(&after, item, attempt) {
                 Ok(posting) => {
                     after = after.apply(&posting).ok_or(Refusal::BalanceLimit)?;
                     totals.add(&posting);
@@ -44,24 +44,24 @@ pub fn batch(account: &Account, request: &Batch, head: &Head) -> Result<Posting,
         totals.parts.push(part);
     }
     if request.atomic && !totals.parts.iter().all(|part| matches!(part, Part::Taken(_))) {
-        return Err(short(account, request, head));
+        return Err(short(account, request, attempt));
     }
-    Ok(totals.posting(account, head))
+    Ok(totals.posting(account, attempt))
 }
 
 /// The refusal of an atomic batch: the credits it needs, and the credits its items could have used, in order.
-fn short(account: &Account, request: &Batch, head: &Head) -> Refusal {
+fn short(account: &Account, request: &Batch, attempt: &Head) -> Refusal {
     let plus = |sum: Credits, more| sum.plus(more).unwrap_or(Credits::MAX);
     let (mut required, mut available) = (Credits::ZERO, Credits::ZERO);
     let mut after = account.clone();
     for item in request.items.iter().flatten() {
         required = plus(required, item.amount);
-        let found = match consume(&after, item, head) {
+        let found = match consume(&after, item, attempt) {
             Err(Refusal::InsufficientCredits { available, .. }) => available,
             Ok(_) | Err(_) => item.amount,
         };
         available = plus(available, found);
-        let taken = consume(&after, &Consume { amount: found, ..item.clone() }, head);
+        let taken = consume(&after, &Consume { amount: found, ..item.clone() }, attempt);
         if let Some(next) = taken.ok().and_then(|posting| after.clone().apply(&posting)) {
             after = next;
         }
@@ -106,8 +106,8 @@ impl BatchTotals {
         }
     }
 
-    fn posting(self, account: &Account, head: &Head) -> Posting {
-        let mut guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)];
+    fn posting(self, account: &Account, attempt: &Head) -> Posting {
+        let mut guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(attempt.id)];
         // A lot that is emptied here is kept, so that the batch's lines can be derived from the account.
         let mut effects: Vec<_> = account.empty_lots().map(Effect::Drop).collect();
         for (lot, amount) in self.taken {
@@ -141,7 +141,7 @@ impl BatchTotals {
             amount: self.used,
             moves: self.moves,
         };
-        let entry = Entry { parts: self.parts, ..head.entry(account, new) };
+        let entry = Entry { parts: self.parts, ..attempt.entry(account, new) };
         Posting { entry, guards, effects }
     }
 }

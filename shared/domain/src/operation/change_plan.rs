@@ -36,7 +36,7 @@ pub enum SubscribeCause {
 /// # Errors
 /// [`Refusal::Frozen`], [`Refusal::SamePlan`], [`Refusal::BalanceLimit`]. A test ledger that copies a plan is
 /// only refused with [`Refusal::SamePlan`]: it has already copied it, or has changed its plan since.
-pub fn subscribe(account: &Account, request: &Subscribe, head: &Head) -> Result<Posting, Refusal> {
+pub fn subscribe(account: &Account, request: &Subscribe, attempt: &Head) -> Result<Posting, Refusal> {
     let since = match request.cause {
         SubscribeCause::Follows(followed) if account.since < followed => followed,
         SubscribeCause::Follows(_) => return Err(Refusal::SamePlan),
@@ -61,7 +61,7 @@ pub fn subscribe(account: &Account, request: &Subscribe, head: &Head) -> Result<
     let mut guards = vec![
         Guard::Revision(account.revision),
         Guard::Granted(account.subscription.granted),
-        Guard::FenceBelow(head.id),
+        Guard::FenceBelow(attempt.id),
     ];
     let mut effects = vec![Effect::Plan(request.plan.clone(), request.allowance, since)];
     let WithAllowance { left: kept, extras } = account.with_allowance(request.allowance);
@@ -89,11 +89,11 @@ pub fn subscribe(account: &Account, request: &Subscribe, head: &Head) -> Result<
             effects.push(Effect::Withdraw(amount));
         }
     }
-    let entry = entry(account, difference, request, head);
+    let entry = entry(account, difference, request, attempt);
     Ok(Posting { entry, guards, effects })
 }
 
-fn entry(account: &Account, difference: Difference, request: &Subscribe, head: &Head) -> Entry {
+fn entry(account: &Account, difference: Difference, request: &Subscribe, attempt: &Head) -> Entry {
     let Difference { direction, amount } = difference;
     let (lot, source) = (account.subscription_lot(), Source::Subscription);
     let moves = match direction {
@@ -102,7 +102,7 @@ fn entry(account: &Account, difference: Difference, request: &Subscribe, head: &
         Direction::Debit => vec![Move::out(lot, source, amount)],
     };
     let operation = Operation::own("credit.plan_change");
-    let entry = head.entry(account, NewEntry { operation, direction, amount, moves });
+    let entry = attempt.entry(account, NewEntry { operation, direction, amount, moves });
     let (to, allowance) = (request.plan.clone(), request.allowance);
     Entry { switch: Some(Switch { from: account.plan.clone(), to, allowance }), ..entry }
 }

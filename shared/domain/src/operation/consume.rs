@@ -40,7 +40,7 @@ impl Consume {
 /// # Errors
 /// [`Refusal::Frozen`]; [`Refusal::BalanceLimit`] when the month's usage would leave its range; then
 /// [`Refusal::PlanLimit`] on an unlimited plan, [`Refusal::InsufficientCredits`] on any other.
-pub fn consume(account: &Account, request: &Consume, head: &Head) -> Result<Posting, Refusal> {
+pub fn consume(account: &Account, request: &Consume, attempt: &Head) -> Result<Posting, Refusal> {
     let amount = request.amount;
     may_move(account)?;
     account.used.plus(amount).ok_or(Refusal::BalanceLimit)?;
@@ -62,15 +62,15 @@ pub fn consume(account: &Account, request: &Consume, head: &Head) -> Result<Post
         }
         Allowance::Monthly(_) => {
             let room = account.post_paid.limit.less(account.post_paid.outstanding).unwrap_or_default();
-            take(account, amount, account.payers(request.service, head.now), room)?
+            take(account, amount, account.payers(request.service, attempt.now), room)?
         }
     };
-    guards.push(Guard::FenceBelow(head.id));
+    guards.push(Guard::FenceBelow(attempt.id));
     if !amount.is_zero() {
         effects.push(Effect::Use(amount));
     }
     let operation = request.operation.clone();
-    let entry = head.entry(account, NewEntry { operation, direction: Direction::Debit, amount, moves });
+    let entry = attempt.entry(account, NewEntry { operation, direction: Direction::Debit, amount, moves });
     Ok(Posting { entry, guards, effects })
 }
 

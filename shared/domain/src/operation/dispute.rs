@@ -39,11 +39,11 @@ impl Bought {
 ///
 /// # Errors
 /// [`Refusal::TooManyDisputes`].
-pub fn dispute_opened(account: &Account, bought: &Bought, head: &Head) -> Result<Posting, Refusal> {
+pub fn dispute_opened(account: &Account, bought: &Bought, attempt: &Head) -> Result<Posting, Refusal> {
     if account.disputes.len() >= DISPUTES_MAX {
         return Err(Refusal::TooManyDisputes);
     }
-    let mut guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)];
+    let mut guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(attempt.id)];
     let (mut moves, mut effects) = (vec![], vec![]);
     let mut aside = Credits::ZERO;
     let most = bought.credits;
@@ -63,16 +63,16 @@ pub fn dispute_opened(account: &Account, bought: &Bought, head: &Head) -> Result
         aside = aside.plus(part).unwrap_or(Credits::MAX);
     }
     if !aside.is_zero() {
-        moves.push(Move::into(LotId::Disputed(head.id), Source::Purchased, aside));
+        moves.push(Move::into(LotId::Disputed(attempt.id), Source::Purchased, aside));
     }
-    effects.push(Effect::Dispute(head.id, Some(Disputed { lot, aside, most })));
+    effects.push(Effect::Dispute(attempt.id, Some(Disputed { lot, aside, most })));
     let new = NewEntry {
         operation: Operation::own("credit.dispute"),
         direction: Direction::Debit,
         amount: aside,
         moves,
     };
-    let entry = head.entry(account, new);
+    let entry = attempt.entry(account, new);
     Ok(Posting { entry, guards, effects })
 }
 
@@ -80,8 +80,8 @@ pub fn dispute_opened(account: &Account, bought: &Bought, head: &Head) -> Result
 ///
 /// # Errors
 /// [`Refusal::BalanceLimit`].
-pub fn dispute_won(account: &Account, opened: &Entry, head: &Head) -> Result<Posting, Refusal> {
-    let mut arrivals = Arrivals::new(account, head);
+pub fn dispute_won(account: &Account, opened: &Entry, attempt: &Head) -> Result<Posting, Refusal> {
+    let mut arrivals = Arrivals::new(account, attempt);
     let aside = thaw(account, opened, Credits::MAX, &mut arrivals)?;
     let mut effects = arrivals.effects();
     effects.extend(end(account, opened));
@@ -91,7 +91,7 @@ pub fn dispute_won(account: &Account, opened: &Entry, head: &Head) -> Result<Pos
         amount: aside,
         moves: arrivals.moves,
     };
-    let entry = head.entry(account, new);
+    let entry = attempt.entry(account, new);
     Ok(Posting { entry, guards: arrivals.guards, effects })
 }
 
@@ -104,15 +104,15 @@ pub fn dispute_lost(
     account: &Account,
     bought: &Bought,
     opened: &Entry,
-    head: &Head,
+    attempt: &Head,
 ) -> Result<Posting, Refusal> {
     let aside = account.disputes.get(&opened.id).map_or(Credits::ZERO, |dispute| dispute.aside);
     let gone = aside.min(bought.credits);
     let spent = bought.credits.less(gone).unwrap_or_default();
     if let Some(back) = aside.less(gone).filter(|back| !back.is_zero()) {
-        return lost_in_part(account, back, opened, head);
+        return lost_in_part(account, back, opened, attempt);
     }
-    let LotChanges { mut moves, guards, mut effects } = collect(account, spent, None, head)?;
+    let LotChanges { mut moves, guards, mut effects } = collect(account, spent, None, attempt)?;
     if !gone.is_zero() {
         moves.push(Move::out(LotId::Disputed(opened.id), Source::Purchased, gone));
     }
@@ -123,14 +123,19 @@ pub fn dispute_lost(
         amount: spent,
         moves,
     };
-    let entry = head.entry(account, new);
+    let entry = attempt.entry(account, new);
     Ok(Posting { entry, guards, effects })
 }
 
 /// The lost dispute concerns fewer credits than were set aside: `back` of them return, and the others are
 /// removed.
-fn lost_in_part(account: &Account, back: Credits, opened: &Entry, head: &Head) -> Result<Posting, Refusal> {
-    let mut arrivals = Arrivals::new(account, head);
+fn lost_in_part(
+    account: &Account,
+    back: Credits,
+    opened: &Entry,
+    attempt: &Head,
+) -> Result<Posting, Refusal> {
+    let mut arrivals = Arrivals::new(account, attempt);
     thaw(account, opened, back, &mut arrivals)?;
     let aside = account.disputes.get(&opened.id).map_or(Credits::ZERO, |dispute| dispute.aside);
     let gone = aside.less(back).unwrap_or_default();
@@ -145,7 +150,7 @@ fn lost_in_part(account: &Account, back: Credits, opened: &Entry, head: &Head) -
         amount: Credits::ZERO,
         moves: arrivals.moves,
     };
-    let entry = head.entry(account, new);
+    let entry = attempt.entry(account, new);
     Ok(Posting { entry, guards: arrivals.guards, effects })
 }
 
@@ -155,7 +160,7 @@ fn lost_in_part(account: &Account, back: Credits, opened: &Entry, head: &Head) -
 ///
 /// # Errors
 /// [`Refusal::BalanceLimit`].
-pub fn payment_refunded(account: &Account, bought: &Bought, head: &Head) -> Result<Posting, Refusal> {
+pub fn payment_refunded(account: &Account, bought: &Bought, attempt: &Head) -> Result<Posting, Refusal> {
     let lot = bought.lot.map(|(lot, _)| lot);
     let plus = |sum: Credits, left| sum.plus(left).unwrap_or(Credits::MAX);
     let standing = account.plain_purchases().fold(Credits::ZERO, |sum, (_, left)| plus(sum, left));
@@ -175,11 +180,11 @@ pub fn payment_refunded(account: &Account, bought: &Bought, head: &Head) -> Resu
     }
     let aside = from_disputes.iter().fold(Credits::ZERO, |sum, part| sum.plus(part.amount).unwrap_or(sum));
     let from_lots = bought.credits.less(aside).unwrap_or_default();
-    let LotChanges { mut moves, guards, mut effects } = collect(account, from_lots, lot, head)?;
+    let LotChanges { mut moves, guards, mut effects } = collect(account, from_lots, lot, attempt)?;
     moves.extend(from_disputes);
     effects.extend(changes.into_iter().map(|(id, dispute)| Effect::Dispute(id, Some(dispute))));
     let (operation, amount) = (Operation::own("credit.payment_refund"), bought.credits);
-    let entry = head.entry(account, NewEntry { operation, direction: Direction::Debit, amount, moves });
+    let entry = attempt.entry(account, NewEntry { operation, direction: Direction::Debit, amount, moves });
     Ok(Posting { entry, guards, effects })
 }
 
@@ -189,7 +194,7 @@ fn collect(
     account: &Account,
     amount: Credits,
     first: Option<EntryId>,
-    head: &Head,
+    attempt: &Head,
 ) -> Result<LotChanges, Refusal> {
     let mut lots: Vec<_> = account.plain_purchases().collect();
     lots.sort_by_key(|(id, _)| (Some(*id) != first, *id));
@@ -208,7 +213,7 @@ fn collect(
         collected.moves.push(Move::out(LotId::PostPaid, Source::PostPaid, owed));
         collected.effects.push(Effect::Owe(owed));
     }
-    collected.guards.push(Guard::FenceBelow(head.id));
+    collected.guards.push(Guard::FenceBelow(attempt.id));
     Ok(collected)
 }
 

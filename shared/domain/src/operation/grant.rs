@@ -42,15 +42,15 @@ pub enum Origin {
 /// [`Refusal::NothingToHold`], [`Refusal::ExpiresInThePast`], [`Refusal::PurchasedNeverExpire`],
 /// [`Refusal::SubscriptionTerms`], [`Refusal::UnlimitedPlan`], [`Refusal::TooManyLots`],
 /// [`Refusal::BalanceLimit`], in this order.
-pub fn grant(account: &Account, request: &Grant, head: &Head) -> Result<Posting, Refusal> {
-    may_stand(account, request, head.now)?;
+pub fn grant(account: &Account, request: &Grant, attempt: &Head) -> Result<Posting, Refusal> {
+    may_stand(account, request, attempt.now)?;
     let amount = Credits::from(request.amount);
     if !fits(account, amount) {
         return Err(Refusal::BalanceLimit);
     }
     let settled = if settles(request) { account.post_paid.outstanding.min(amount) } else { Credits::ZERO };
     let (mut moves, mut guards) =
-        (vec![], vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)]);
+        (vec![], vec![Guard::Revision(account.revision), Guard::FenceBelow(attempt.id)]);
     let mut effects: Vec<_> = account.empty_lots().map(Effect::Drop).collect();
     if settles(request) {
         // All outstanding credits, so that none are left beside credits that could have settled them.
@@ -64,8 +64,8 @@ pub fn grant(account: &Account, request: &Grant, head: &Head) -> Result<Posting,
         let lot = match request.source {
             Source::Subscription => account.subscription_lot(),
             Source::Purchased | Source::Bonus | Source::PostPaid => {
-                let id = place(account, request, head.id)?;
-                if id != head.id {
+                let id = place(account, request, attempt.id)?;
+                if id != attempt.id {
                     // A concurrent debit that empties one of them makes room for a separate lot.
                     let standing = account.lots.iter().filter(|(_, lot)| !lot.left.is_zero());
                     guards.extend(standing.map(|(id, _)| crate::operation::place::stands(*id)));
@@ -81,7 +81,7 @@ pub fn grant(account: &Account, request: &Grant, head: &Head) -> Result<Posting,
             guards.extend(account.extras_stand());
         }
         effects.push(match lot {
-            LotId::Granted(id) if id == head.id => Effect::Open(id, Lot { left: rest, ..lot_of(request) }),
+            LotId::Granted(id) if id == attempt.id => Effect::Open(id, Lot { left: rest, ..lot_of(request) }),
             LotId::Granted(_)
             | LotId::Subscription(_)
             | LotId::PostPaid
@@ -94,7 +94,7 @@ pub fn grant(account: &Account, request: &Grant, head: &Head) -> Result<Posting,
         Origin::Operator => "credit.grant",
         Origin::Adjustment => "credit.adjustment",
     });
-    let entry = head.entry(account, NewEntry { operation, direction: Direction::Credit, amount, moves });
+    let entry = attempt.entry(account, NewEntry { operation, direction: Direction::Credit, amount, moves });
     Ok(Posting { entry, guards, effects })
 }
 

@@ -38,8 +38,8 @@ pub fn hold_ends(now: DateTime<Utc>, seconds: u32) -> DateTime<Utc> {
 ///
 /// # Errors
 /// As [`consume`].
-pub fn hold(account: &Account, request: &Consume, head: &Head) -> Result<Posting, Refusal> {
-    let mut posting = consume(account, request, head)?;
+pub fn hold(account: &Account, request: &Consume, attempt: &Head) -> Result<Posting, Refusal> {
+    let mut posting = consume(account, request, attempt)?;
     account.held.plus(request.amount).ok_or(Refusal::BalanceLimit)?;
     for effect in &mut posting.effects {
         if let Effect::Use(amount) = *effect {
@@ -55,15 +55,15 @@ pub fn hold(account: &Account, request: &Consume, head: &Head) -> Result<Posting
 /// # Errors
 /// [`Refusal::Frozen`]; [`Refusal::BalanceLimit`] when the month's usage would leave its range, or fewer
 /// credits are held.
-pub fn capture(account: &Account, shares: &[Share], head: &Head) -> Result<Posting, Refusal> {
+pub fn capture(account: &Account, shares: &[Share], attempt: &Head) -> Result<Posting, Refusal> {
     crate::operation::consume::may_move(account)?;
     let amount = crate::ledger::share::sum(shares);
     account.used.plus(amount).ok_or(Refusal::BalanceLimit)?;
     account.held.less(amount).ok_or(Refusal::BalanceLimit)?;
-    let entry = head.entry(account, NewEntry::without_moves(CAPTURE, Direction::Debit));
+    let entry = attempt.entry(account, NewEntry::without_moves(CAPTURE, Direction::Debit));
     // The capture counts as this month's usage, and must be written neither in the next month nor on a frozen
     // account.
-    let mut guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)];
+    let mut guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(attempt.id)];
     let mut effects = vec![];
     if !amount.is_zero() {
         guards.push(Guard::Held(amount));

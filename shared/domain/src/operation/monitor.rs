@@ -118,9 +118,9 @@ pub fn charge_month(
     account: &Account,
     request: &Consume,
     month: Period,
-    head: &Head,
+    attempt: &Head,
 ) -> Result<Posting, Refusal> {
-    if month < account.period { Err(Refusal::MonthOver) } else { consume(account, request, head) }
+    if month < account.period { Err(Refusal::MonthOver) } else { consume(account, request, attempt) }
 }
 
 /// The subject of a monitor: one operation on one resource. An account has at most one monitor per subject.

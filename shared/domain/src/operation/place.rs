@@ -22,7 +22,7 @@ const RETURNED_LOTS_MAX: usize = 12;
 /// purchased credits settle outstanding credits before they are added to a lot (decision 10).
 pub(crate) struct Arrivals<'a> {
     account: &'a Account,
-    head: &'a Head,
+    attempt: &'a Head,
     pub(crate) moves: Vec<Move>,
     pub(crate) guards: Vec<Guard>,
     /// The credits that existing lots receive.
@@ -39,12 +39,12 @@ pub(crate) struct Arrivals<'a> {
 }
 
 impl<'a> Arrivals<'a> {
-    pub(crate) fn new(account: &'a Account, head: &'a Head) -> Self {
+    pub(crate) fn new(account: &'a Account, attempt: &'a Head) -> Self {
         Self {
             account,
-            head,
+            attempt,
             moves: vec![],
-            guards: vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)],
+            guards: vec![Guard::Revision(account.revision), Guard::FenceBelow(attempt.id)],
             given: BTreeMap::new(),
             opened: BTreeMap::new(),
             merged: BTreeMap::new(),
@@ -56,7 +56,7 @@ impl<'a> Arrivals<'a> {
 
     /// An id for a lot that this posting opens.
     pub(crate) fn new_id(&mut self) -> EntryId {
-        let id = self.head.id.after(self.new_ids);
+        let id = self.attempt.id.after(self.new_ids);
         self.new_ids = self.new_ids.saturating_add(1);
         id
     }
@@ -216,8 +216,8 @@ impl<'a> Arrivals<'a> {
 
     /// The lots that these credits can merge with.
     fn of_kind(&self, lot: &Lot) -> impl Iterator<Item = (EntryId, &Lot)> {
-        let (kind, now) = (Kind::of(lot), self.head.now);
-        self.standing().filter(move |(_, other)| Kind::of(other) == kind && other.is_current(now))
+        let (kind, now) = (MergeKind::of(lot), self.attempt.now);
+        self.standing().filter(move |(_, other)| MergeKind::of(other) == kind && other.is_current(now))
     }
 
     fn join(&mut self, id: EntryId, amount: Credits) -> Result<(), Refusal> {
@@ -288,10 +288,10 @@ impl<'a> Arrivals<'a> {
             !lot.left.is_zero()
                 && !self.merged.contains_key(id)
                 && !lot.is_plain_purchase()
-                && lot.is_current(self.head.now)
+                && lot.is_current(self.attempt.now)
         };
         let lots = self.account.lots.iter().filter(|(id, lot)| may(id, lot));
-        let mut lots: Vec<_> = lots.map(|(id, lot)| (Kind::of(lot), ends(lot), *id)).collect();
+        let mut lots: Vec<_> = lots.map(|(id, lot)| (MergeKind::of(lot), ends(lot), *id)).collect();
         lots.sort();
         let pair = lots.windows(2).find_map(|pair| match pair {
             [one, other] if one.0 == other.0 => Some((one.2, other.2)),
@@ -331,13 +331,13 @@ pub(crate) fn stands(id: EntryId) -> Guard {
 
 /// The kind of a lot. Only credits of the same kind merge.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Kind {
+struct MergeKind {
     source: Source,
     terms: Terms,
     ends: bool,
 }
 
-impl Kind {
+impl MergeKind {
     fn of(lot: &Lot) -> Self {
         Self {
             source: lot.source,

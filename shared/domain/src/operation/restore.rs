@@ -35,9 +35,9 @@ pub struct GiveBack {
 ///
 /// # Errors
 /// [`Refusal::BalanceLimit`]. [`Refusal::NotEligible`] for a share that no debit can have.
-pub fn give_back(account: &Account, request: &GiveBack, head: &Head) -> Result<Posting, Refusal> {
+pub fn give_back(account: &Account, request: &GiveBack, attempt: &Head) -> Result<Posting, Refusal> {
     let amount = crate::ledger::share::sum(&request.shares);
-    let mut back = Back::new(account, request, head);
+    let mut back = Back::new(account, request, attempt);
     let is_refund = matches!(request.why, Why::Refund { .. });
     if is_refund && !crate::operation::grant::fits(account, back.returning()) {
         return Err(Refusal::BalanceLimit);
@@ -54,14 +54,14 @@ pub fn give_back(account: &Account, request: &GiveBack, head: &Head) -> Result<P
         Why::Release | Why::Expiry | Why::Capture => crate::ledger::receipt::RELEASE,
     });
     let moves = arrivals.moves;
-    let entry = head.entry(account, NewEntry { operation, direction: Direction::Credit, amount, moves });
+    let entry = attempt.entry(account, NewEntry { operation, direction: Direction::Credit, amount, moves });
     Ok(Posting { entry, guards: arrivals.guards, effects })
 }
 
 struct Back<'a> {
     account: &'a Account,
     request: &'a GiveBack,
-    head: &'a Head,
+    attempt: &'a Head,
     arrivals: Arrivals<'a>,
     effects: Vec<Effect>,
     /// Spent subscription credits that are refunded without becoming available.
@@ -71,12 +71,12 @@ struct Back<'a> {
 }
 
 impl<'a> Back<'a> {
-    fn new(account: &'a Account, request: &'a GiveBack, head: &'a Head) -> Self {
+    fn new(account: &'a Account, request: &'a GiveBack, attempt: &'a Head) -> Self {
         Self {
             account,
             request,
-            head,
-            arrivals: Arrivals::new(account, head),
+            attempt,
+            arrivals: Arrivals::new(account, attempt),
             effects: vec![],
             unspent: Credits::ZERO,
             extras: account.extras(),
@@ -174,7 +174,7 @@ impl<'a> Back<'a> {
             service: terms.service,
             expires_at: terms.expires_at,
         };
-        if !lot.is_current(self.head.now) {
+        if !lot.is_current(self.attempt.now) {
             return self.ended(share, terms.service);
         }
         if !lot.is_plain_purchase() {
@@ -193,7 +193,7 @@ impl<'a> Back<'a> {
             return Ok(());
         }
         let days = Duration::try_days(RETURNED_DAYS).unwrap_or_default();
-        let end = self.head.now.checked_add_signed(days).map(|end| end.trunc_subsecs(0));
+        let end = self.attempt.now.checked_add_signed(days).map(|end| end.trunc_subsecs(0));
         let lot = Lot { source: Source::Bonus, left: share.amount, service, expires_at: end };
         self.arrivals.place_returned(lot)
     }

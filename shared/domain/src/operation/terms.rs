@@ -6,26 +6,26 @@ use crate::{Account, Credits, Direction, Effect, Guard, Head, Posting};
 /// Sets the post-paid limit of `account`; 0 disables it (contract, rule 9). Outstanding credits stay as they
 /// are, also above a lower limit.
 #[must_use]
-pub fn set_limit(account: &Account, limit: Credits, head: &Head) -> Posting {
-    change(account, "account.post_paid", Effect::Limit(limit), head)
+pub fn set_limit(account: &Account, limit: Credits, attempt: &Head) -> Posting {
+    change(account, "account.post_paid", Effect::Limit(limit), attempt)
 }
 
 /// Sets the monthly cap of an unlimited plan, see [`PLAN_CAP`](crate::PLAN_CAP).
 #[must_use]
-pub fn set_cap(account: &Account, cap: Credits, head: &Head) -> Posting {
-    change(account, "account.plan_limit", Effect::Cap(cap), head)
+pub fn set_cap(account: &Account, cap: Credits, attempt: &Head) -> Posting {
+    change(account, "account.plan_limit", Effect::Cap(cap), attempt)
 }
 
 /// Freezes or unfreezes an account.
 #[must_use]
-pub fn set_frozen(account: &Account, frozen: bool, head: &Head) -> Posting {
+pub fn set_frozen(account: &Account, frozen: bool, attempt: &Head) -> Posting {
     let operation = if frozen { "account.freeze" } else { "account.unfreeze" };
-    change(account, operation, Effect::Freeze(frozen), head)
+    change(account, operation, Effect::Freeze(frozen), attempt)
 }
 
 /// Terms change by an entry of their own that moves no credits, so that the ledger shows since when they hold.
-fn change(account: &Account, operation: &'static str, effect: Effect, head: &Head) -> Posting {
-    let entry = head.entry(account, NewEntry::without_moves(operation, Direction::Credit));
-    let guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(head.id)];
+fn change(account: &Account, operation: &'static str, effect: Effect, attempt: &Head) -> Posting {
+    let entry = attempt.entry(account, NewEntry::without_moves(operation, Direction::Credit));
+    let guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(attempt.id)];
     Posting { entry, guards, effects: vec![effect] }
 }

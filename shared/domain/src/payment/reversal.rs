@@ -81,7 +81,7 @@ pub enum RefundState {
 
 /// The totals of a purchase's open and lost disputes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Disputed {
+struct DisputeTotals {
     money: u64,
     credits: Credits,
 }
@@ -224,12 +224,12 @@ impl Purchase {
     }
 
     /// The totals of open and lost disputes.
-    fn disputed(&self) -> Disputed {
+    fn disputed(&self) -> DisputeTotals {
         let standing = self.disputes.values().filter(|dispute| dispute.closed.is_none() || dispute.lost);
-        standing.fold(Disputed::default(), |sum, dispute| {
+        standing.fold(DisputeTotals::default(), |sum, dispute| {
             let money = dispute.amount.unwrap_or_else(|| self.offer.price.amount());
             let credits = dispute.credits.unwrap_or_else(|| self.offer.credits.into());
-            Disputed {
+            DisputeTotals {
                 money: sum.money.saturating_add(money),
                 credits: sum.credits.plus(credits).unwrap_or(Credits::MAX),
             }
@@ -293,11 +293,11 @@ impl RefundOrder {
 ///
 /// # Errors
 /// [`Refusal::BalanceLimit`].
-pub fn payment_restored(account: &Account, bought: &Bought, head: &Head) -> Result<Posting, Refusal> {
+pub fn payment_restored(account: &Account, bought: &Bought, attempt: &Head) -> Result<Posting, Refusal> {
     if !crate::operation::grant::fits(account, bought.credits) {
         return Err(Refusal::BalanceLimit);
     }
-    let mut arrivals = Arrivals::new(account, head);
+    let mut arrivals = Arrivals::new(account, attempt);
     let lot = bought.lot.map_or(POOL, |(lot, _)| lot);
     let rest = arrivals.disputed(lot, bought.credits);
     arrivals.plain_purchase(lot, rest)?;
@@ -308,6 +308,6 @@ pub fn payment_restored(account: &Account, bought: &Bought, head: &Head) -> Resu
         amount: bought.credits,
         moves: arrivals.moves,
     };
-    let entry = head.entry(account, new);
+    let entry = attempt.entry(account, new);
     Ok(Posting { entry, guards: arrivals.guards, effects })
 }

@@ -32,7 +32,7 @@ fn items_are_charged_in_order() {
         ("sub 5", "4 - 1", true, "needs 5, has 5"),
     ] {
         let request = Batch { items: items(prices), atomic };
-        let summary = match batch(&account(line), &request, &head(99, at(NOW))) {
+        let summary = match batch(&account(line), &request, &attempt(99, at(NOW))) {
             Ok(posting) => moves(&posting),
             Err(Refusal::InsufficientCredits { required, available }) => {
                 format!("needs {}, has {}", required.get(), available.get())
@@ -58,7 +58,7 @@ fn each_charged_item_is_a_ledger_line() {
     let mut before = account("sub 5, bonus 3");
     before.sequence = 40;
     let request = Batch { items: items("2 9 4"), atomic: false };
-    let posting = batch(&before, &request, &head(99, at(NOW))).unwrap();
+    let posting = batch(&before, &request, &attempt(99, at(NOW))).unwrap();
     let after = before.apply(&posting).unwrap();
     let details = Details {
         items: vec![asked("aml.pep"), asked("aml.full"), asked("face.match")],
@@ -90,7 +90,7 @@ fn each_charged_item_is_a_ledger_line() {
 fn a_batch_that_charges_nothing_is_one_ledger_line() {
     let before = account("");
     let request = Batch { items: items("2 -"), atomic: false };
-    let posting = batch(&before, &request, &head(99, at(NOW))).unwrap();
+    let posting = batch(&before, &request, &attempt(99, at(NOW))).unwrap();
     let after = before.apply(&posting).unwrap();
     let lines = after.receipts(Details::default());
     let [line] = lines.as_slice() else { panic!("{lines:?}") };

@@ -32,12 +32,12 @@ fn on(name: &str) -> Account {
 fn spend(account: Account, amount: u64, number: u64) -> Account {
     let operation = Operation::try_from("x".to_owned()).unwrap();
     let request = Consume { operation, amount: credits(amount), service: None };
-    let posting = consume(&account, &request, &head(number, at(NOW))).unwrap();
+    let posting = consume(&account, &request, &attempt(number, at(NOW))).unwrap();
     account.apply(&posting).unwrap()
 }
 
 fn switch(account: Account, name: &str, number: u64) -> (Account, Posting) {
-    let posting = subscribe(&account, &plan(name), &head(number, at(NOW))).unwrap();
+    let posting = subscribe(&account, &plan(name), &attempt(number, at(NOW))).unwrap();
     (account.apply(&posting).unwrap(), posting)
 }
 
@@ -107,7 +107,7 @@ fn the_next_month_grants_the_new_allowance() {
 #[test]
 fn the_same_plan_and_a_frozen_account_are_refused() {
     let refused = |account: &Account, request: &Subscribe| {
-        subscribe(account, request, &head(20, at(NOW))).unwrap_err().to_string()
+        subscribe(account, request, &attempt(20, at(NOW))).unwrap_err().to_string()
     };
     let mut account = on("basic");
     assert_eq!(refused(&account, &plan("basic")), Refusal::SamePlan.to_string());
@@ -121,7 +121,7 @@ fn an_adjustment_does_not_count_as_spent() {
     let adjusted = |account: Account, direction, amount, number| {
         let amount = Amount::try_from(amount).unwrap();
         let request = Adjustment { direction, amount, source: Some(Source::Subscription) };
-        account.clone().apply(&adjust(&account, &request, &head(number, at(NOW))).unwrap()).unwrap()
+        account.clone().apply(&adjust(&account, &request, &attempt(number, at(NOW))).unwrap()).unwrap()
     };
     let account = spend(on("basic"), 600, 10);
     let account = adjusted(account, Direction::Credit, 100, 11);
@@ -136,7 +136,7 @@ fn an_adjustment_does_not_count_as_spent() {
 fn a_test_ledger_copies_changes_in_order() {
     let follow = |account: &Account, name: &str, since: u64, number: u64| {
         let request = Subscribe { cause: SubscribeCause::Follows(since), ..plan(name) };
-        subscribe(account, &request, &head(number, at(NOW)))
+        subscribe(account, &request, &attempt(number, at(NOW)))
     };
     let mut account = on("basic");
     (account.frozen, account.id.mode) = (true, Mode::Test);
@@ -160,7 +160,7 @@ fn a_concurrent_debit_is_counted() {
     {
         for (used, rival) in [(0, 50), (850, 150), (0, 1_000), (600, 400)] {
             let seen = spend(on(from), used, 10);
-            let decided = subscribe(&seen, &plan(to), &head(12, at(NOW))).unwrap();
+            let decided = subscribe(&seen, &plan(to), &attempt(12, at(NOW))).unwrap();
             let now = spend(seen, rival, 11);
             let after = now.clone().apply(&decided).unwrap_or_else(|| switch(now, to, 13).0);
             let left = match plan(to).allowance {
@@ -187,7 +187,7 @@ proptest! {
         let mut largest = account.allowance.monthly().get();
         let mut spent = 0;
         for (number, (choice, amount)) in (10u64..).step_by(2).zip(steps) {
-            if let Ok(posting) = subscribe(&account, &plan(COUNTED[choice]), &head(number, at(NOW))) {
+            if let Ok(posting) = subscribe(&account, &plan(COUNTED[choice]), &attempt(number, at(NOW))) {
                 account = account.apply(&posting).unwrap();
                 largest = largest.max(account.allowance.monthly().get());
             }
@@ -208,7 +208,7 @@ fn credits_an_operator_added_stay_beyond_the_plan() {
     let amount = Amount::try_from(50).unwrap();
     let request = Adjustment { direction: Direction::Credit, amount, source: Some(Source::Subscription) };
     let mut account =
-        account.clone().apply(&adjust(&account, &request, &head(12, at(NOW))).unwrap()).unwrap();
+        account.clone().apply(&adjust(&account, &request, &attempt(12, at(NOW))).unwrap()).unwrap();
     for (number, (plan, left, over)) in
         (13..).zip([("basic", 150, 0), ("free", 50, 800), ("basic", 150, 0), ("free", 50, 800)])
     {
@@ -223,7 +223,7 @@ fn left_after(steps: &[&str]) -> u64 {
     let mut number = 11;
     for step in steps {
         number += 1;
-        let (head, (what, amount)) = (head(number, at(NOW)), step.split_once(' ').unwrap());
+        let (attempt, (what, amount)) = (attempt(number, at(NOW)), step.split_once(' ').unwrap());
         let amount = || amount.parse::<u64>().unwrap();
         let change = |direction| Adjustment {
             direction,
@@ -236,8 +236,8 @@ fn left_after(steps: &[&str]) -> u64 {
             month: account.period,
         };
         let posting = match what {
-            "add" => adjust(&account, &change(Direction::Credit), &head),
-            "take" => adjust(&account, &change(Direction::Debit), &head),
+            "add" => adjust(&account, &change(Direction::Credit), &attempt),
+            "take" => adjust(&account, &change(Direction::Debit), &attempt),
             "use" => {
                 account = spend(account, amount(), number);
                 continue;
@@ -245,10 +245,10 @@ fn left_after(steps: &[&str]) -> u64 {
             "hold" => {
                 let operation = Operation::try_from("x".to_owned()).unwrap();
                 let request = Consume { operation, amount: credits(amount()), service: None };
-                hold(&account, &request, &head)
+                hold(&account, &request, &attempt)
             }
-            "release" => give_back(&account, &back(Why::Release), &head),
-            "refund" => give_back(&account, &back(super::restore::refund()), &head),
+            "release" => give_back(&account, &back(Why::Release), &attempt),
+            "refund" => give_back(&account, &back(super::restore::refund()), &attempt),
             _ => {
                 account = switch(account, what, number).0;
                 continue;

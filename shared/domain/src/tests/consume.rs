@@ -53,7 +53,7 @@ fn lots_pay_in_the_order_of_consumption() {
 #[test]
 fn a_debit_removes_emptied_lots() {
     let before = account("sub 5, purchased 0, bonus 0, bonus 1");
-    let posting = consume(&before, &request(1, ""), &head(99, at(NOW))).unwrap();
+    let posting = consume(&before, &request(1, ""), &attempt(99, at(NOW))).unwrap();
     let after = before.apply(&posting).unwrap();
     assert_eq!(after.lots.into_keys().collect::<Vec<_>>(), [id(4)]);
 }
@@ -62,7 +62,7 @@ fn a_debit_removes_emptied_lots() {
 fn check(table: &[(&str, u64, &str, &str)]) {
     for &(line, amount, service, expected) in table {
         let before = account(line);
-        let summary = match consume(&before, &request(amount, service), &head(99, at(NOW))) {
+        let summary = match consume(&before, &request(amount, service), &attempt(99, at(NOW))) {
             Ok(posting) => {
                 let after = before.clone().apply(&posting).expect("what is decided can be applied");
                 assert_eq!(after.used, credits(amount), "{line}: {amount}");
@@ -88,7 +88,7 @@ fn request(amount: u64, service: &str) -> Consume {
 #[test]
 fn an_unlimited_debit_only_changes_usage_and_spent_credits() {
     let before = account("unlimited, purchased 3");
-    let posting = consume(&before, &request(7, ""), &head(99, at(NOW))).unwrap();
+    let posting = consume(&before, &request(7, ""), &attempt(99, at(NOW))).unwrap();
     let after = before.clone().apply(&posting).unwrap();
     assert_eq!(after.used, credits(7));
     assert_eq!((after.lots, after.subscription.left), (before.lots, before.subscription.left));
@@ -99,7 +99,7 @@ fn an_unlimited_debit_only_changes_usage_and_spent_credits() {
 #[test]
 fn an_older_decision_is_written_only_where_its_guards_hold() {
     let decide =
-        |account: &Account, amount| consume(account, &request(amount, ""), &head(99, at(NOW))).unwrap();
+        |account: &Account, amount| consume(account, &request(amount, ""), &attempt(99, at(NOW))).unwrap();
     let seen = account("sub 5, purchased 3");
     // Two debits that both fit are both written, in either order.
     let (one, other) = (decide(&seen, 2), decide(&seen, 3));
@@ -117,7 +117,7 @@ fn an_older_decision_is_written_only_where_its_guards_hold() {
     // A fence at or above the attempt's id refuses it permanently.
     let fenced = seen.clone().apply(&fence(&seen, id(99), id(100), at(NOW))).unwrap();
     assert!(fenced.clone().apply(&one).is_none());
-    let later = consume(&fenced, &request(2, ""), &head(101, at(NOW))).unwrap();
+    let later = consume(&fenced, &request(2, ""), &attempt(101, at(NOW))).unwrap();
     assert!(fenced.apply(&later).is_some());
 }
 

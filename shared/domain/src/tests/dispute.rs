@@ -14,7 +14,7 @@ fn bought(line: &str) -> (Account, Bought) {
 fn spend(account: &Account, amount: u64) -> Account {
     let operation = Operation::try_from("x".to_owned()).unwrap();
     let request = Consume { operation, amount: credits(amount), service: None };
-    let posting = consume(account, &request, &head(100 + account.sequence, at(NOW))).unwrap();
+    let posting = consume(account, &request, &attempt(100 + account.sequence, at(NOW))).unwrap();
     account.clone().apply(&posting).unwrap()
 }
 
@@ -37,16 +37,16 @@ fn a_dispute_sets_credits_aside_and_takes_or_returns_them() {
     ] {
         let (account, bought) = bought(line);
         let account = if spent > 0 { spend(&account, spent) } else { account };
-        let opened = dispute_opened(&account, &bought, &head(200, at(NOW))).unwrap();
+        let opened = dispute_opened(&account, &bought, &attempt(200, at(NOW))).unwrap();
         assert_eq!(opened.entry.amount.get(), aside, "{line}, {spent}");
         let frozen = account.clone().apply(&opened).unwrap();
         let summary = |account: Account| {
             let left: u64 = account.lots.values().map(|lot| lot.left.get()).sum();
             format!("{left} left, {} owed", account.post_paid.outstanding.get())
         };
-        let after = dispute_lost(&frozen, &bought, &opened.entry, &head(201, at(NOW))).unwrap();
+        let after = dispute_lost(&frozen, &bought, &opened.entry, &attempt(201, at(NOW))).unwrap();
         assert_eq!(summary(frozen.clone().apply(&after).unwrap()), lost, "{line}, {spent}");
-        let after = dispute_won(&frozen, &opened.entry, &head(201, at(NOW))).unwrap();
+        let after = dispute_won(&frozen, &opened.entry, &attempt(201, at(NOW))).unwrap();
         let thawed = frozen.apply(&after).unwrap();
         assert_eq!(summary(thawed.clone()), won, "{line}, {spent}");
         // A won dispute restores the same lot.
@@ -64,10 +64,10 @@ proptest! {
     fn a_lost_dispute_costs_the_bought_credits(before in 0u64..=9, during in 0u64..=20) {
         let (account, bought) = bought("bonus 20");
         let account = spend(&account, before);
-        let opened = dispute_opened(&account, &bought, &head(200, at(NOW))).unwrap();
+        let opened = dispute_opened(&account, &bought, &attempt(200, at(NOW))).unwrap();
         let frozen = account.apply(&opened).unwrap();
         let frozen = spend(&frozen, during);
-        let lost = dispute_lost(&frozen, &bought, &opened.entry, &head(201, at(NOW))).unwrap();
+        let lost = dispute_lost(&frozen, &bought, &opened.entry, &attempt(201, at(NOW))).unwrap();
         let after = frozen.apply(&lost).unwrap();
         let left: u64 = after.lots.values().map(|lot| lot.left.get()).sum();
         prop_assert_eq!(left, 20 - during);
@@ -83,7 +83,7 @@ fn a_dispute_includes_the_pool_and_settled_credits() {
     let mut before = account("sub 0, purchased 3");
     before.lots.insert(EntryId::FIRST, pool);
     let bought = Bought { credits: credits(9), lot: Some((id(2), credits(9))) };
-    let opened = dispute_opened(&before, &bought, &head(200, at(NOW))).unwrap();
+    let opened = dispute_opened(&before, &bought, &attempt(200, at(NOW))).unwrap();
     assert_eq!((opened.entry.amount, moves(&opened).as_str()), (credits(8), "lot2 3, pool 5, disputed 8"));
     // Of a purchase that settled outstanding credits, refunds of these are set aside, up to the purchase.
     for (lot, share, aside, left) in [
@@ -97,11 +97,11 @@ fn a_dispute_includes_the_pool_and_settled_credits() {
         let mut before = account("sub 0");
         (before.used, before.held) = (credits(50), credits(50));
         let bought = Bought { credits: credits(9), lot };
-        let disputed = dispute_opened(&before, &bought, &head(200, at(NOW))).unwrap();
+        let disputed = dispute_opened(&before, &bought, &attempt(200, at(NOW))).unwrap();
         let disputed = before.apply(&disputed).unwrap();
         let request =
             GiveBack { shares: super::restore::shares(share), why: Why::Release, month: disputed.period };
-        let after = disputed.clone().apply(&give_back(&disputed, &request, &head(201, at(NOW))).unwrap());
+        let after = disputed.clone().apply(&give_back(&disputed, &request, &attempt(201, at(NOW))).unwrap());
         let after = after.unwrap();
         let known: u64 = after.disputes.values().map(|dispute| dispute.aside.get()).sum();
         let others: u64 = after.lots.values().map(|lot| lot.left.get()).sum();
@@ -115,9 +115,10 @@ fn a_refund_keeps_disputed_credits_set_aside() {
     let (account, whole) = bought("");
     let part = Bought { credits: credits(5), ..whole };
     let account = Account { held: credits(5), ..spend(&account, 4) };
-    let disputed = dispute_opened(&account, &part, &head(200, at(NOW))).unwrap();
+    let disputed = dispute_opened(&account, &part, &attempt(200, at(NOW))).unwrap();
     let disputed = account.clone().apply(&disputed).unwrap();
-    let refunded = payment_refunded(&disputed, &Bought { credits: credits(4), ..whole }, &head(201, at(NOW)));
+    let refunded =
+        payment_refunded(&disputed, &Bought { credits: credits(4), ..whole }, &attempt(201, at(NOW)));
     let refunded = disputed.clone().apply(&refunded.unwrap()).unwrap();
     let known = *refunded.disputes.values().next().unwrap();
     assert_eq!((known.aside.get(), known.most.get()), (1, 5));
@@ -126,7 +127,7 @@ fn a_refund_keeps_disputed_credits_set_aside() {
         why: Why::Release,
         month: refunded.period,
     };
-    let back = give_back(&refunded, &request, &head(202, at(NOW))).unwrap();
+    let back = give_back(&refunded, &request, &attempt(202, at(NOW))).unwrap();
     let back = refunded.apply(&back).unwrap();
     assert_eq!((back.disputes.values().next().unwrap().aside.get(), back.lots.len()), (5, 0));
 }
@@ -136,12 +137,12 @@ fn a_refund_keeps_disputed_credits_set_aside() {
 fn a_refund_leaves_disputes_of_other_purchases_alone() {
     let before = account("sub 0, purchased 9");
     let bought = Bought { credits: credits(9), lot: Some((id(2), credits(9))) };
-    let opened = dispute_opened(&before, &bought, &head(200, at(NOW))).unwrap();
+    let opened = dispute_opened(&before, &bought, &attempt(200, at(NOW))).unwrap();
     let disputed = before.apply(&opened).unwrap();
     let other = Bought { credits: credits(4), lot: Some((id(50), credits(4))) };
-    let refunded = payment_refunded(&disputed, &other, &head(201, at(NOW))).unwrap();
+    let refunded = payment_refunded(&disputed, &other, &attempt(201, at(NOW))).unwrap();
     assert_eq!(moves(&refunded), "owed 4");
     let own = Bought { credits: credits(4), ..bought };
-    let refunded = payment_refunded(&disputed, &own, &head(201, at(NOW))).unwrap();
+    let refunded = payment_refunded(&disputed, &own, &attempt(201, at(NOW))).unwrap();
     assert_eq!(moves(&refunded), "disputed 4");
 }

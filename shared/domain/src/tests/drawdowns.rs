@@ -54,9 +54,9 @@ struct World {
 type Done = Result<(), TestCaseError>;
 
 impl World {
-    fn head(&mut self) -> Head {
+    fn attempt(&mut self) -> Head {
         self.number += 2;
-        Head { id: self.account.floor().next().next(), now: self.now, ..head(self.number, self.now) }
+        Head { id: self.account.floor().next().next(), now: self.now, ..attempt(self.number, self.now) }
     }
 
     /// Applies a posting, and checks that its moves are exactly the changes.
@@ -115,8 +115,8 @@ impl World {
         let pot = drawn(pot, &shares, why.clone(), true)?;
         let month = Period::of(hold.entry.at);
         let request = GiveBack { shares, why, month };
-        let head = self.head();
-        let posting = give_back(&self.account, &request, &head).unwrap();
+        let attempt = self.attempt();
+        let posting = give_back(&self.account, &request, &attempt).unwrap();
         self.book(&posting)?;
         self.holds[place].1 = pot;
         Ok(())
@@ -143,8 +143,8 @@ impl World {
         let month = Period::of(debit.entry.at);
         let sum: u64 = shares.iter().map(|share| share.amount.get()).sum();
         let request = GiveBack { shares, why, month };
-        let head = self.head();
-        let posting = give_back(&self.account, &request, &head).unwrap();
+        let attempt = self.attempt();
+        let posting = give_back(&self.account, &request, &attempt).unwrap();
         prop_assert_eq!(posting.entry.amount.get(), sum);
         self.book(&posting)?;
         if month == self.account.period {
@@ -171,15 +171,15 @@ impl World {
         match step {
             Step::Pass { hours } => self.now += chrono::Duration::hours(hours),
             Step::Consume { amount, service } => {
-                let head = self.head();
-                if let Ok(posting) = consume(&self.account, &debit(amount, service), &head) {
+                let attempt = self.attempt();
+                if let Ok(posting) = consume(&self.account, &debit(amount, service), &attempt) {
                     self.spend(&posting, &Details::default())?;
                 }
             }
             Step::Batch { amounts, atomic } => self.batch(&amounts, atomic)?,
             Step::Hold { amount, hours } => {
-                let head = self.head();
-                if let Ok(posting) = hold(&self.account, &debit(amount, None), &head) {
+                let attempt = self.attempt();
+                if let Ok(posting) = hold(&self.account, &debit(amount, None), &attempt) {
                     self.book(&posting)?;
                     let expires_at = Some(hold_ends(self.now, hours * 3_600 / 10));
                     let details = Details { expires_at, ..Details::default() };
@@ -206,17 +206,17 @@ impl World {
             Step::Plan { allowance } => self.plan(Allowance::Monthly(credits(allowance)), allowance)?,
             Step::Unlimited => self.plan(Allowance::Unlimited, 1_000)?,
             Step::Limit(limit) => {
-                let head = self.head();
-                self.book(&set_limit(&self.account, credits(limit), &head))?;
+                let attempt = self.attempt();
+                self.book(&set_limit(&self.account, credits(limit), &attempt))?;
             }
         }
         Ok(())
     }
 
     fn batch(&mut self, amounts: &[u64], atomic: bool) -> Done {
-        let head = self.head();
+        let attempt = self.attempt();
         let items = amounts.iter().map(|amount| Some(debit(*amount, None))).collect();
-        let posting = match batch(&self.account, &Batch { items, atomic }, &head) {
+        let posting = match batch(&self.account, &Batch { items, atomic }, &attempt) {
             Ok(posting) => posting,
             Err(refusal) => {
                 prop_assert!(atomic && refusal.wants_credits(), "{refusal}");
@@ -232,10 +232,10 @@ impl World {
         let mut one_by_one = self.account.clone();
         let mut balances = vec![];
         for amount in amounts {
-            let own = Head { id: one_by_one.floor().next(), ..head.clone() };
+            let own = Head { id: one_by_one.floor().next(), ..attempt.clone() };
             if let Ok(posting) = consume(&one_by_one, &debit(*amount, None), &own) {
                 one_by_one = one_by_one.apply(&posting).unwrap();
-                balances.push((posting.entry.moves, one_by_one.balance(head.now)));
+                balances.push((posting.entry.moves, one_by_one.balance(attempt.now)));
             }
         }
         self.spend(&posting, &Details { items: items.collect(), ..Details::default() })?;
@@ -262,8 +262,8 @@ impl World {
             Err(other) => return Err(TestCaseError::fail(other.to_string())),
         };
         let pot = drawn(pot, &shares, Why::Capture, closes)?;
-        let head = self.head();
-        let posting = super::super::capture(&self.account, &shares, &head).unwrap();
+        let attempt = self.attempt();
+        let posting = super::super::capture(&self.account, &shares, &attempt).unwrap();
         let drawn = Some(Drawn { of: pot.of, why: Why::Capture, shares });
         self.spend(&posting, &Details { drawn, ..Details::default() })?;
         self.holds[place].1 = pot;
@@ -274,9 +274,9 @@ impl World {
         let source = if purchased { Source::Purchased } else { Source::Bonus };
         let expires_at = days.map(|days| self.now + chrono::Duration::days(days));
         let amount = Amount::try_from(amount).unwrap();
-        let head = self.head();
+        let attempt = self.attempt();
         let request = Grant { source, amount, service, expires_at, origin: Origin::Operator };
-        if let Ok(posting) = grant(&self.account, &request, &head) {
+        if let Ok(posting) = grant(&self.account, &request, &attempt) {
             self.book(&posting)?;
         }
         Ok(())
@@ -284,9 +284,9 @@ impl World {
 
     fn plan(&mut self, allowance: Allowance, number: u64) -> Done {
         let plan = PlanId(format!("plan-{number}"));
-        let head = self.head();
+        let attempt = self.attempt();
         let request = Subscribe { plan, allowance, cause: SubscribeCause::Owner };
-        if let Ok(posting) = subscribe(&self.account, &request, &head) {
+        if let Ok(posting) = subscribe(&self.account, &request, &attempt) {
             self.book(&posting)?;
         }
         Ok(())

@@ -3,7 +3,7 @@
 use super::*;
 
 pub(super) fn give(account: &Account, source: &str, amount: u64, number: u64) -> Posting {
-    grant(account, &request(&format!("{source} {amount}")), &head(number, at(NOW))).unwrap()
+    grant(account, &request(&format!("{source} {amount}")), &attempt(number, at(NOW))).unwrap()
 }
 
 /// A request in the words of [`account`].
@@ -65,7 +65,7 @@ fn a_grant_opens_or_joins_a_lot_or_is_refused() {
 fn check(table: &[(&str, &str, &str)]) {
     for &(line, granted, expected) in table {
         let before = account(line);
-        let summary = match grant(&before, &request(granted), &head(99, at(NOW))) {
+        let summary = match grant(&before, &request(granted), &attempt(99, at(NOW))) {
             Ok(posting) => {
                 assert!(before.clone().apply(&posting).is_some(), "{line}: {granted}");
                 moves(&posting)

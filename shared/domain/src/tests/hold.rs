@@ -9,7 +9,7 @@ fn request(amount: u64) -> Consume {
 
 /// The remainder of a hold of 8 that ends at 11:00.
 fn held() -> Pot {
-    let posting = hold(&account("sub 5, bonus 4"), &request(8), &head(9, at(NOW))).unwrap();
+    let posting = hold(&account("sub 5, bonus 4"), &request(8), &attempt(9, at(NOW))).unwrap();
     let receipt = Receipt {
         entry: posting.entry,
         sequence: 1,

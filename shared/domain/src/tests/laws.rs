@@ -73,25 +73,25 @@ proptest! {
             while let Some(posting) = due(&account, now) {
                 account = book(account, &posting)?;
             }
-            let head = head(1000 + number, now);
+            let attempt = attempt(1000 + number, now);
             match step {
                 Step::Pass { hours } => now += chrono::Duration::hours(hours),
-                Step::Grant(request) => if let Ok(posting) = grant(&account, &request, &head) {
+                Step::Grant(request) => if let Ok(posting) = grant(&account, &request, &attempt) {
                     account = book(account, &posting)?;
                 },
-                Step::Adjust(request) => match adjust(&account, &request, &head) {
+                Step::Adjust(request) => match adjust(&account, &request, &attempt) {
                     Ok(posting) => account = book(account, &posting)?,
                     Err(Refusal::InsufficientCredits { available, .. }) => {
                         prop_assert!(available < request.amount.into());
                     }
                     Err(_) => (),
                 },
-                Step::Limit(limit) => account = book(account.clone(), &set_limit(&account, credits(limit), &head))?,
+                Step::Limit(limit) => account = book(account.clone(), &set_limit(&account, credits(limit), &attempt))?,
                 Step::Plan(allowance) => {
                     let plan = PlanId(format!("plan-{allowance}"));
                     let allowance = Allowance::Monthly(credits(allowance));
                     let request = Subscribe { plan, allowance, cause: SubscribeCause::Owner };
-                    if let Ok(posting) = subscribe(&account, &request, &head) {
+                    if let Ok(posting) = subscribe(&account, &request, &attempt) {
                         account = book(account, &posting)?;
                     }
                 }
@@ -99,20 +99,20 @@ proptest! {
                     let lot = account.lots.iter().find(|(_, lot)| lot.source == Source::Purchased && lot.service.is_none());
                     let lot = lot.map(|(id, lot)| (*id, lot.left));
                     let bought = Bought { credits: lot.map_or(credits(5), |(_, left)| left), lot };
-                    let opened = dispute_opened(&account, &bought, &head).unwrap();
+                    let opened = dispute_opened(&account, &bought, &attempt).unwrap();
                     account = book(account, &opened)?;
-                    let head = super::head(5000 + number, now);
+                    let attempt = super::attempt(5000 + number, now);
                     let closed = if lost {
-                        dispute_lost(&account, &bought, &opened.entry, &head)
+                        dispute_lost(&account, &bought, &opened.entry, &attempt)
                     } else {
-                        dispute_won(&account, &opened.entry, &head)
+                        dispute_won(&account, &opened.entry, &attempt)
                     };
                     account = book(account, &closed.unwrap())?;
                 }
                 Step::Consume { amount, service } => {
                     let operation = Operation::try_from("x".to_owned()).unwrap();
                     let request = Consume { operation, amount: credits(amount), service };
-                    match consume(&account, &request, &head) {
+                    match consume(&account, &request, &attempt) {
                         Ok(posting) => {
                             in_order(&account, &posting, service, now)?;
                             account = book(account, &posting)?;

@@ -50,7 +50,7 @@ fn id(number: u64) -> EntryId {
     )
 }
 
-fn head(number: u64, now: DateTime<Utc>) -> Head {
+fn attempt(number: u64, now: DateTime<Utc>) -> Head {
     Head {
         id: id(number),
         now,

@@ -34,19 +34,19 @@ fn spending() -> Vec<Named> {
     let mut all = vec![];
     for amount in [0, 1, 4, 9] {
         for service in [None, Some(Service::Api)] {
-            all.push(named(format!("consume {amount} {service:?}"), move |account, head| {
-                consume(account, &request(amount, service), head)
+            all.push(named(format!("consume {amount} {service:?}"), move |account, attempt| {
+                consume(account, &request(amount, service), attempt)
             }));
         }
-        all.push(named(format!("hold {amount}"), move |account, head| {
-            hold(account, &request(amount, None), head)
+        all.push(named(format!("hold {amount}"), move |account, attempt| {
+            hold(account, &request(amount, None), attempt)
         }));
     }
     for atomic in [true, false] {
-        all.push(named(format!("batch, atomic {atomic}"), move |account, head| {
+        all.push(named(format!("batch, atomic {atomic}"), move |account, attempt| {
             let items = [Some(request(2, None)), None, Some(request(5, Some(Service::Api)))];
             let items = items.into_iter().filter(|item| !atomic || item.is_some()).collect();
-            batch(account, &Batch { items, atomic }, head)
+            batch(account, &Batch { items, atomic }, attempt)
         }));
     }
     all
@@ -56,14 +56,14 @@ fn returning() -> Vec<Named> {
     let mut all = vec![];
     let shares = "sub 2; old 2; lot2 2 purchased; lot3 2; lot7 2 purchased; owed 2; unlimited 2; unlimited-old 2; sub 1, lot2 1 purchased";
     for line in shares.split("; ") {
-        all.push(named(format!("capture {line}"), move |account, head| {
-            capture(account, &restore::shares(line), head)
+        all.push(named(format!("capture {line}"), move |account, attempt| {
+            capture(account, &restore::shares(line), attempt)
         }));
         for why in [restore::refund(), Why::Release, Why::Expiry] {
-            all.push(named(format!("give back {line} {why:?}"), move |account, head| {
+            all.push(named(format!("give back {line} {why:?}"), move |account, attempt| {
                 let request =
                     GiveBack { shares: restore::shares(line), why: why.clone(), month: account.period };
-                super::super::give_back(account, &request, head)
+                super::super::give_back(account, &request, attempt)
             }));
         }
     }
@@ -86,12 +86,12 @@ fn returning_on_terms() -> Vec<Named> {
         ("pool 2 purchased", Terms::default()),
     ] {
         for why in [restore::refund(), Why::Release] {
-            all.push(named(format!("give back {line} on {terms:?} {why:?}"), move |account, head| {
+            all.push(named(format!("give back {line} on {terms:?} {why:?}"), move |account, attempt| {
                 let mut shares = restore::shares(line);
                 let gone = LotId::Granted(id(700));
                 shares.iter_mut().filter(|share| share.lot == gone).for_each(|share| share.terms = terms);
                 let request = GiveBack { shares, why: why.clone(), month: account.period };
-                super::super::give_back(account, &request, head)
+                super::super::give_back(account, &request, attempt)
             }));
         }
     }
@@ -102,16 +102,16 @@ fn arriving() -> Vec<Named> {
     let mut all = vec![];
     for line in ["sub 3", "purchased 3", "bonus 3", "bonus 3 api until 2024-01-20", "purchased 3 api"] {
         for origin in [Origin::Purchase, Origin::Operator, Origin::Adjustment] {
-            all.push(named(format!("grant {line} {origin:?}"), move |account, head| {
-                grant(account, &Grant { origin, ..grant::request(line) }, head)
+            all.push(named(format!("grant {line} {origin:?}"), move |account, attempt| {
+                grant(account, &Grant { origin, ..grant::request(line) }, attempt)
             }));
         }
     }
     for direction in [Direction::Debit, Direction::Credit] {
         for source in [None, Some(Source::Subscription), Some(Source::Purchased), Some(Source::PostPaid)] {
-            all.push(named(format!("adjust {direction:?} {source:?}"), move |account, head| {
+            all.push(named(format!("adjust {direction:?} {source:?}"), move |account, attempt| {
                 let request = Adjustment { direction, amount: Amount::try_from(2).unwrap(), source };
-                adjust(account, &request, head)
+                adjust(account, &request, attempt)
             }));
         }
     }
@@ -121,14 +121,14 @@ fn arriving() -> Vec<Named> {
 fn changing_terms() -> Vec<Named> {
     let mut all = vec![];
     for limit in [0, 8] {
-        all.push(named(format!("limit {limit}"), move |account, head| {
-            Ok(set_limit(account, credits(limit), head))
+        all.push(named(format!("limit {limit}"), move |account, attempt| {
+            Ok(set_limit(account, credits(limit), attempt))
         }));
     }
-    all.push(named("cap", |account, head| Ok(set_cap(account, credits(PLAN_CAP_MAX), head))));
+    all.push(named("cap", |account, attempt| Ok(set_cap(account, credits(PLAN_CAP_MAX), attempt))));
     for frozen in [true, false] {
-        all.push(named(format!("freeze {frozen}"), move |account, head| {
-            Ok(set_frozen(account, frozen, head))
+        all.push(named(format!("freeze {frozen}"), move |account, attempt| {
+            Ok(set_frozen(account, frozen, attempt))
         }));
     }
     let plans = [
@@ -138,8 +138,8 @@ fn changing_terms() -> Vec<Named> {
     ];
     for (plan, allowance) in plans {
         for cause in [SubscribeCause::Owner, SubscribeCause::Operator, SubscribeCause::Follows(9)] {
-            all.push(named(format!("plan {plan} {cause:?}"), move |account, head| {
-                subscribe(account, &Subscribe { plan: PlanId(plan.to_owned()), allowance, cause }, head)
+            all.push(named(format!("plan {plan} {cause:?}"), move |account, attempt| {
+                subscribe(account, &Subscribe { plan: PlanId(plan.to_owned()), allowance, cause }, attempt)
             }));
         }
     }
@@ -150,37 +150,37 @@ fn of_payments() -> Vec<Named> {
     let mut all = vec![];
     for part in [4, 9] {
         let bought = Bought { credits: credits(part), lot: Some((id(2), credits(9))) };
-        all.push(named(format!("dispute {part}"), move |account, head| {
-            dispute_opened(account, &bought, head)
+        all.push(named(format!("dispute {part}"), move |account, attempt| {
+            dispute_opened(account, &bought, attempt)
         }));
-        all.push(named(format!("dispute lost {part}"), move |account, head| {
-            dispute_lost(account, &bought, &opened(account), head)
+        all.push(named(format!("dispute lost {part}"), move |account, attempt| {
+            dispute_lost(account, &bought, &opened(account), attempt)
         }));
-        all.push(named(format!("payment refunded {part}"), move |account, head| {
-            payment_refunded(account, &bought, head)
+        all.push(named(format!("payment refunded {part}"), move |account, attempt| {
+            payment_refunded(account, &bought, attempt)
         }));
     }
     for lot in [Some((id(2), credits(9))), None] {
         let bought = Bought { credits: credits(4), lot };
-        all.push(named(format!("payment restored {lot:?}"), move |account, head| {
-            payment_restored(account, &bought, head)
+        all.push(named(format!("payment restored {lot:?}"), move |account, attempt| {
+            payment_restored(account, &bought, attempt)
         }));
     }
-    all.push(named("dispute won", |account, head| dispute_won(account, &opened(account), head)));
+    all.push(named("dispute won", |account, attempt| dispute_won(account, &opened(account), attempt)));
     for now in ["2024-01-25T00:00:00Z", "2024-02-01T00:00:00Z"] {
         all.push(named(format!("due at {now}"), move |account, _| {
             due(account, at(now)).ok_or(Refusal::MonthOver)
         }));
     }
-    all.push(named("fence", |account, head| Ok(fence(account, id(850), head.id, head.now))));
+    all.push(named("fence", |account, attempt| Ok(fence(account, id(850), attempt.id, attempt.now))));
     all
 }
 
 /// The entry that opened the account's dispute, or an unknown one.
 fn opened(account: &Account) -> Entry {
     let known = account.disputes.keys().next().copied().unwrap_or(id(77));
-    let head = Head { id: known, ..head(77, at(NOW)) };
-    head.entry(account, NewEntry::without_moves("credit.dispute", Direction::Debit))
+    let attempt = Head { id: known, ..attempt(77, at(NOW)) };
+    attempt.entry(account, NewEntry::without_moves("credit.dispute", Direction::Debit))
 }
 
 /// Accounts in states that matter to the rules.
@@ -225,7 +225,7 @@ fn with_disputes(plain: &Account) -> Vec<(String, Account)> {
         account.lots = super::account(line).lots;
         account.post_paid = super::account(line).post_paid;
         let bought = Bought { credits: credits(9), lot: Some((id(2), credits(9))) };
-        let opened = dispute_opened(&account, &bought, &head(80, at(NOW))).unwrap();
+        let opened = dispute_opened(&account, &bought, &attempt(80, at(NOW))).unwrap();
         account.apply(&opened).unwrap()
     };
     let spent = disputed("sub 0, purchased 2, limit 6");
@@ -320,7 +320,7 @@ pub(super) fn at_the_limits() -> Vec<(String, Account)> {
     disputed.subscription.granted = credits(13);
     brings_what_it_had(&mut disputed);
     let bought = Bought { credits: credits(9), lot: Some((id(2), credits(9))) };
-    let opened = dispute_opened(&disputed, &bought, &head(80, at(NOW))).unwrap();
+    let opened = dispute_opened(&disputed, &bought, &attempt(80, at(NOW))).unwrap();
     let mut disputed = disputed.apply(&opened).unwrap();
     let full = Lot { source: Source::Purchased, left: near(9 + 13 + 2), service: None, expires_at: None };
     disputed.lots.insert(id(5), full);

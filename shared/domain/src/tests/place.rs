@@ -17,7 +17,7 @@ fn back_on(account: &Account, line: &str, terms: Terms) -> Posting {
     let gone = shares.iter_mut().filter(|share| share.lot == LotId::Granted(id(700)));
     gone.for_each(|share| share.terms = terms);
     let request = GiveBack { shares, why: refund(), month: account.period };
-    give_back(account, &request, &head(900, at(NOW))).unwrap()
+    give_back(account, &request, &attempt(900, at(NOW))).unwrap()
 }
 
 /// Promotions of one credit that expire on `count` days of February, before returned credits do.

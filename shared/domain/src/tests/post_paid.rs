@@ -7,7 +7,7 @@ fn spend(line: &str, amount: u64) -> Result<Posting, Refusal> {
     consume(
         &account(line),
         &Consume { operation, amount: credits(amount), service: None },
-        &head(99, at(NOW)),
+        &attempt(99, at(NOW)),
     )
 }
 
@@ -115,7 +115,8 @@ fn adjustments_never_go_below_zero() {
         let before = account(line);
         let direction = if amount < 0 { Direction::Debit } else { Direction::Credit };
         let amount = Amount::try_from(i64::unsigned_abs(amount)).unwrap();
-        let summary = match adjust(&before, &Adjustment { direction, amount, source }, &head(99, at(NOW))) {
+        let summary = match adjust(&before, &Adjustment { direction, amount, source }, &attempt(99, at(NOW)))
+        {
             Ok(posting) => {
                 assert_eq!(posting.entry.operation.as_str(), "credit.adjustment");
                 let after = before.clone().apply(&posting).unwrap();
@@ -134,9 +135,9 @@ fn changes_of_terms_are_ledger_entries() {
     let before = account("sub 5, limit 10");
     let debit = spend("sub 5, limit 10", 15).unwrap();
     for (posting, operation) in [
-        (set_limit(&before, credits(9), &head(98, at(NOW))), "account.post_paid"),
-        (set_frozen(&before, true, &head(98, at(NOW))), "account.freeze"),
-        (set_frozen(&before, false, &head(98, at(NOW))), "account.unfreeze"),
+        (set_limit(&before, credits(9), &attempt(98, at(NOW))), "account.post_paid"),
+        (set_frozen(&before, true, &attempt(98, at(NOW))), "account.freeze"),
+        (set_frozen(&before, false, &attempt(98, at(NOW))), "account.unfreeze"),
     ] {
         assert_eq!((posting.entry.operation.as_str(), posting.entry.amount), (operation, Credits::ZERO));
         let after = before.clone().apply(&posting).unwrap();

@@ -89,7 +89,7 @@ fn an_unfinished_purchase_is_checked_ever_less_often() {
     assert_eq!(minutes, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
     let leased = Purchase { leased_until: Purchase::lease(at(NOW)), ..purchase(Stage::Pending(None), 1) };
     assert!(leased.is_leased(at(NOW)));
-    assert!(!leased.is_leased(leased.look_at(at(NOW))), "nobody is at work any more when it is looked at");
+    assert!(!leased.is_leased(leased.look_at(at(NOW))), "the lease has ended by the next check");
     let lease = Purchase::lease(at("2024-01-15T10:30:00.123456789Z"));
     assert_eq!(lease, at("2024-01-15T10:30:30.123Z"), "no finer than it is kept");
 }

@@ -26,7 +26,7 @@ fn a_refund_shows_expired_credits_and_the_change_of_balance() {
         let gone = shares.iter_mut().filter(|share| share.lot == LotId::Granted(id(700)));
         gone.for_each(|share| share.terms = terms);
         let request = GiveBack { shares, why, month: before.period };
-        let posting = give_back(&before, &request, &head(900, at(NOW))).unwrap();
+        let posting = give_back(&before, &request, &attempt(900, at(NOW))).unwrap();
         let summary = receipt(&before, &posting);
         assert_eq!((summary.ended().map(Credits::get), summary.net()), (ended, net), "{line}: {came}");
     }
@@ -38,7 +38,7 @@ fn a_debit_shows_lots_and_their_terms() {
     let before = account("sub 2, bonus 3 until 2024-02-20, limit 9");
     let operation = Operation::try_from("x".to_owned()).unwrap();
     let request = Consume { operation, amount: credits(7), service: None };
-    let summary = receipt(&before, &consume(&before, &request, &head(99, at(NOW))).unwrap());
+    let summary = receipt(&before, &consume(&before, &request, &attempt(99, at(NOW))).unwrap());
     assert_eq!((summary.ended(), summary.net(), summary.entry.amount), (None, -5, credits(7)));
     let terms: Vec<_> = summary.sources().iter().map(|part| part.terms.expires_at).collect();
     assert_eq!(terms, [None, Some(at("2024-02-20T00:00:00Z")), None]);

@@ -51,7 +51,7 @@ fn a_drawdown_is_found_by_its_key_and_transaction() {
 /// had taken for it.
 #[test]
 fn a_capture_can_refund_what_its_hold_took() {
-    let debit = consume(&account("sub 5, bonus 3"), &request(7), &head(9, at(NOW))).unwrap();
+    let debit = consume(&account("sub 5, bonus 3"), &request(7), &attempt(9, at(NOW))).unwrap();
     let receipt = |drawn: Option<Drawn>| Receipt {
         entry: debit.entry.clone(),
         sequence: 1,
@@ -158,7 +158,7 @@ fn a_refund_follows_the_rules() {
             amount: credits(4),
             service: None,
         },
-        &head(5, at(NOW)),
+        &attempt(5, at(NOW)),
     );
     let account = account("sub 9").apply(&posting.unwrap()).unwrap();
     let resource_id = Reference::try_from("verif_1".to_owned()).ok();

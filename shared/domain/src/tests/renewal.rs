@@ -52,7 +52,7 @@ fn an_overtaken_debit_is_booked_in_the_month_that_pays() {
         amount: credits(2),
         service: None,
     };
-    let posting = consume(&account, &request, &head(1, at("2024-01-31T23:59:59Z"))).unwrap();
+    let posting = consume(&account, &request, &attempt(1, at("2024-01-31T23:59:59Z"))).unwrap();
     assert_eq!(posting.entry.at, at("2024-02-01T00:00:00Z"));
     assert_eq!(posting.entry.moves[0].lot, account.subscription_lot());
 }
@@ -97,7 +97,7 @@ fn an_expiry_is_booked_after_requests_in_progress_have_ended() {
         amount: credits(8),
         service: None,
     };
-    let late = consume(&account, &request, &head(1, at("2024-01-19T23:59:59Z"))).unwrap();
+    let late = consume(&account, &request, &attempt(1, at("2024-01-19T23:59:59Z"))).unwrap();
     assert_eq!(moves(&late), "sub 5, lot4 3");
     let account = account.apply(&second).unwrap();
     assert_eq!((due(&account, at("2024-01-25T00:00:00Z")), account.lots.len()), (None, 1));

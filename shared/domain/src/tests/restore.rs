@@ -39,7 +39,7 @@ fn back(account: &Account, line: &str, why: Why, terms: &[(u64, Terms)]) -> Post
         shares.iter_mut().filter(|share| share.lot == lot).for_each(|share| share.terms = *terms);
     }
     let request = GiveBack { shares, why, month: account.period };
-    give_back(account, &request, &head(900, at(NOW))).unwrap()
+    give_back(account, &request, &attempt(900, at(NOW))).unwrap()
 }
 
 /// The credits of an account, in the words of [`account`].
@@ -71,7 +71,7 @@ fn returning_no_credits_changes_nothing() {
     for why in [refund(), Why::Release, Why::Expiry] {
         let before = world("sub 4");
         let request = GiveBack { shares: vec![], why, month: before.period };
-        let posting = give_back(&before, &request, &head(900, at(NOW))).unwrap();
+        let posting = give_back(&before, &request, &attempt(900, at(NOW))).unwrap();
         assert_eq!((posting.effects, posting.entry.amount), (vec![], Credits::ZERO));
     }
 }
@@ -85,7 +85,7 @@ fn returned_credits_keep_the_balance_in_range() {
     {
         let before = Account { used: credits(50), ..account(&format!("sub 0, bonus {left} api, bonus 5")) };
         let request = GiveBack { shares: shares(line), why: refund(), month: before.period };
-        let summary = give_back(&before, &request, &head(900, at(NOW)));
+        let summary = give_back(&before, &request, &attempt(900, at(NOW)));
         assert_eq!(summary.is_ok(), fits, "{left}: {line}");
         assert!(fits || summary == Err(Refusal::BalanceLimit));
     }
@@ -263,8 +263,8 @@ fn repeated_returns_leave_lots_for_grants() {
     let (mut now, mut most) = (at(NOW), 0);
     for number in 0..200u64 {
         let request = GiveBack { shares: shares("old 1"), why: refund(), month: account.period.previous() };
-        let head = Head { id: account.floor().next(), ..head(number, now) };
-        let posting = give_back(&account, &request, &head).unwrap();
+        let attempt = Head { id: account.floor().next(), ..attempt(number, now) };
+        let posting = give_back(&account, &request, &attempt).unwrap();
         account = account.apply(&posting).unwrap();
         most = most.max(account.lots.len());
         assert_eq!(

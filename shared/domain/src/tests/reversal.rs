@@ -165,16 +165,16 @@ fn refunded_money_takes_credits_or_becomes_a_debt() {
         if spent > 0 {
             let operation = Operation::try_from("x".to_owned()).unwrap();
             let request = Consume { operation, amount: super::credits(spent), service: None };
-            now = now.clone().apply(&consume(&now, &request, &head(100, at(NOW))).unwrap()).unwrap();
+            now = now.clone().apply(&consume(&now, &request, &attempt(100, at(NOW))).unwrap()).unwrap();
         }
         let bought = Bought { credits: super::credits(credits), ..Bought::by(&entry) };
-        let taken = payment_refunded(&now, &bought, &head(200, at(NOW))).unwrap();
+        let taken = payment_refunded(&now, &bought, &attempt(200, at(NOW))).unwrap();
         assert_eq!((taken.entry.amount, taken.entry.direction), (bought.credits, Direction::Debit));
         let after = now.apply(&taken).unwrap();
         let left: u64 = after.lots.values().map(|lot| lot.left.get()).sum();
         assert_eq!((left, after.post_paid.outstanding.get()), expected, "{line}, {spent}, {credits}");
         // Returned credits first settle outstanding credits.
-        let restored = payment_restored(&after, &bought, &head(201, at(NOW))).unwrap();
+        let restored = payment_restored(&after, &bought, &attempt(201, at(NOW))).unwrap();
         let again = after.apply(&restored).unwrap();
         let left_again: u64 = again.lots.values().map(|lot| lot.left.get()).sum();
         assert_eq!(left_again + expected.1, left + credits, "{line}, {spent}, {credits}");
@@ -234,7 +234,7 @@ fn a_refund_takes_its_own_purchase_first() {
     for (line, expected) in
         [("purchased 3, purchased 9", "lot2 5"), ("purchased 3, purchased 4", "lot2 4, lot1 1")]
     {
-        let taken = payment_refunded(&account(line), &bought, &head(200, at(NOW))).unwrap();
+        let taken = payment_refunded(&account(line), &bought, &attempt(200, at(NOW))).unwrap();
         assert_eq!(moves(&taken), expected, "{line}");
     }
 }
@@ -245,11 +245,11 @@ fn what_comes_back_during_a_dispute_is_set_aside() {
     let before = account("sub 0, purchased 9");
     let whole = Bought { credits: credits(9), lot: Some((id(2), credits(9))) };
     let part = Bought { credits: credits(4), ..whole };
-    let opened = dispute_opened(&before, &whole, &head(200, at(NOW))).unwrap();
+    let opened = dispute_opened(&before, &whole, &attempt(200, at(NOW))).unwrap();
     let disputed = before.apply(&opened).unwrap();
-    let refunded = payment_refunded(&disputed, &part, &head(201, at(NOW))).unwrap();
+    let refunded = payment_refunded(&disputed, &part, &attempt(201, at(NOW))).unwrap();
     let refunded = disputed.apply(&refunded).unwrap();
-    let restored = payment_restored(&refunded, &part, &head(202, at(NOW))).unwrap();
+    let restored = payment_restored(&refunded, &part, &attempt(202, at(NOW))).unwrap();
     let after = refunded.apply(&restored).unwrap();
     let aside: u64 = after.disputes.values().map(|known| known.aside.get()).sum();
     assert_eq!((aside, after.lots.len()), (9, 0));

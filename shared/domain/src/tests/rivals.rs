@@ -13,19 +13,19 @@ fn a_posting_lands_only_where_it_would_be_decided_again() {
     let operations = operations();
     let (mut landed, mut refused) = (0u32, 0u32);
     for (state, account) in states() {
-        let head = |number: u64| Head { id: id(number), ..head(number, at(NOW)) };
+        let attempt = |number: u64| Head { id: id(number), ..attempt(number, at(NOW)) };
         for rival in &operations {
-            let Ok(between) = (rival.decide)(&account, &head(901)) else { continue };
+            let Ok(between) = (rival.decide)(&account, &attempt(901)) else { continue };
             let Some(meanwhile) = account.clone().apply(&between) else { continue };
             for operation in &operations {
-                let Ok(posting) = (operation.decide)(&account, &head(905)) else { continue };
+                let Ok(posting) = (operation.decide)(&account, &attempt(905)) else { continue };
                 let Some(after) = meanwhile.clone().apply(&posting) else {
                     refused += 1;
                     continue;
                 };
                 landed += 1;
                 let words = format!("{} after {} on `{state}`", operation.name, rival.name);
-                let again = (operation.decide)(&meanwhile, &head(905));
+                let again = (operation.decide)(&meanwhile, &attempt(905));
                 let again = again.unwrap_or_else(|refusal| panic!("{words}: landed, but {refusal}"));
                 let orderly = meanwhile.clone().apply(&again).unwrap_or_else(|| panic!("{words}"));
                 assert_eq!(essence(orderly), essence(after), "{words}");
@@ -58,7 +58,7 @@ fn essence(mut account: Account) -> Account {
 fn every_decision_keeps_every_law() {
     for (state, account) in states() {
         for operation in operations() {
-            let Ok(posting) = (operation.decide)(&account, &head(905, at(NOW))) else { continue };
+            let Ok(posting) = (operation.decide)(&account, &attempt(905, at(NOW))) else { continue };
             let words = format!("{} on `{state}`", operation.name);
             let after = account.clone().apply(&posting).unwrap_or_else(|| panic!("{words}: does not apply"));
             let owes = !after.post_paid.outstanding.is_zero();
@@ -129,7 +129,7 @@ fn every_rule_is_in_the_list() {
     let mut made = BTreeSet::new();
     for (_, account) in states() {
         for operation in operations() {
-            if let Ok(posting) = (operation.decide)(&account, &head(905, at(NOW))) {
+            if let Ok(posting) = (operation.decide)(&account, &attempt(905, at(NOW))) {
                 made.insert(posting.entry.operation.as_str().to_owned());
             }
         }

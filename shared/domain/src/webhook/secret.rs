@@ -78,7 +78,7 @@ impl Eq for HookSecret {}
 
 impl fmt::Debug for HookSecret {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "HookSecret({PREFIX}…)")
+        write!(out, "WebhookSecret({PREFIX}…)")
     }
 }
 
