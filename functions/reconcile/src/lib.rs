@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::time::Duration;
 
+use app::App;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{AccountId, PurchaseId, Step};
 use futures_util::StreamExt;
 use futures_util::stream;
 use jobs::NotMade;
-use scrip_http::App;
 use store::{Errand, Fault, Moment, Noted, Unsettled};
 use tokio::time::timeout;
 

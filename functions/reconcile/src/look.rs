@@ -2,9 +2,9 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use app::App;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::Mode;
-use scrip_http::App;
 use scrip_payments::{Event, Provider};
 use store::{Fault, Looked, Moment, Unsettled};
 use tokio::time::timeout;

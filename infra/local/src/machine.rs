@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
+use app::stripe;
 use aws::Connection;
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
@@ -11,7 +12,7 @@ use axum::response::Response;
 use chrono::SubsecRound;
 use domain::Reach;
 use jobs::Task;
-use scrip_http::{App, Clock, CursorKey, describe, finish, instant, stripe};
+use scrip_http::{App, Clock, CursorKey, describe, finish, instant};
 use scrip_payments::RechargeRequest;
 use scrip_payments::{Providers, Simulated};
 use scrip_webhooks::DeliveryRequest;

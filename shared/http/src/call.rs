@@ -1,3 +1,5 @@
+//! A request, as all code that handles it sees it.
+
 use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
 
@@ -9,12 +11,12 @@ use super::once::Ongoing;
 use domain::{AccountId, Mode};
 use store::Moment;
 
-/// One request, as everything that handles it sees it.
+/// A request: its time, its id and what is known of its caller.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// When it reached us. The only "now" that anything below may know.
+    /// When the request arrived. Handlers know no other "now".
     pub moment: Moment,
-    /// Its name in answers and logs, `req_…`.
+    /// The request's id in responses and logs, `req_…`.
     pub id: Arc<str>,
     account: Arc<OnceLock<AccountId>>,
     own_time: Arc<OnceLock<DateTime<Utc>>>,
@@ -32,23 +34,23 @@ impl Call {
         }
     }
 
-    /// Notes who calls, for the answer's `livemode` and the log. The first note stands.
+    /// Records the caller's account, for `livemode` and the log. The first one stays.
     pub(super) fn of(&self, account: AccountId) {
         self.account.get_or_init(|| account);
     }
 
-    /// The same request by the clock of the caller's own ledger, which its answer shows.
+    /// The same request by the test clock of the caller's ledger. Its response shows that time.
     pub(super) fn at(self, own: DateTime<Utc>) -> Self {
         let now = *self.own_time.get_or_init(|| own);
         Self { moment: Moment { now, ..self.moment }, ..self }
     }
 
-    /// The time that the answer shows.
+    /// The time that the response shows.
     pub(super) fn now(&self) -> DateTime<Utc> {
         self.own_time.get().copied().unwrap_or(self.moment.now)
     }
 
-    /// Notes the request that a handler is about to carry out.
+    /// Records the change that the handler is about to make.
     pub(super) fn carries_out(&self, ongoing: Ongoing) {
         self.ongoing.get_or_init(|| ongoing);
     }
@@ -70,8 +72,7 @@ impl<S: Sync> FromRequestParts<S> for Call {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        // Put there by the layer around every router. Without it the request is at the epoch, in
-        // which no key was issued yet.
+        // The layer around every router adds it. Without it the time is the epoch, when no key was issued yet.
         let epoch = Moment { now: chrono::DateTime::UNIX_EPOCH, wall: chrono::DateTime::UNIX_EPOCH };
         Ok(parts.extensions.get().cloned().unwrap_or_else(|| Self::new(epoch, String::new())))
     }

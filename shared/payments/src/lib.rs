@@ -25,6 +25,5 @@ pub use providers::{NotConfigured, Providers};
 pub use recharge_request::RechargeRequest;
 pub use signature::{TOLERANCE_SECONDS, sign, verify};
 pub use simulated::Simulated;
-pub use spending::SpendingToday;
 pub use stripe::{Misconfigured, Stripe, StripeConfig, StripeSecrets};
 pub use till::Till;

@@ -1,29 +1,8 @@
 use std::error::Error;
 
 use super::Till;
-use domain::{AccountId, Currency, Money, OrgId, Purchase, Rate, Refusal, SpendingLimit};
-use store::{Fault, Moment, Organisation, Unsettled};
-
-/// What an organisation may spend on a day, and has spent.
-#[derive(Clone, Copy, Debug)]
-pub struct SpendingToday {
-    /// The currency that the organisation pays in.
-    pub currency: Currency,
-    limit: SpendingLimit,
-    spent: u64,
-}
-
-impl SpendingToday {
-    /// Whether a price is within what is left of the day.
-    ///
-    /// # Errors
-    /// [`Refusal::SpendingLimit`].
-    pub fn fits(&self, price: Money) -> Result<(), Refusal> {
-        let Self { limit, spent, .. } = *self;
-        let fits = limit.room_for(price).is_some_and(|room| spent <= room);
-        if fits { Ok(()) } else { Err(Refusal::SpendingLimit { price, limit, spent }) }
-    }
-}
+use domain::{AccountId, Currency, Money, OrgId, Purchase, Rate, Refusal};
+use store::{Fault, Moment, Organisation, SpendingToday, Unsettled};
 
 impl Till<'_> {
     /// What one unit of the price's currency is worth in the organisation's own; none when nobody has
@@ -55,8 +34,7 @@ impl Till<'_> {
     /// When the table does not serve.
     pub async fn spending_today(&self, account: AccountId, moment: Moment) -> Result<SpendingToday, Fault> {
         let organisation = self.organisation(account.org).await?;
-        let spent = self.ledger.spent(account, moment.now.date_naive()).await?;
-        Ok(SpendingToday { currency: organisation.currency, limit: organisation.may_spend(), spent })
+        self.ledger.spending_today(account, &organisation, moment).await
     }
 
     /// Whether a price is within what its organisation may still spend today. A purchase is counted by
