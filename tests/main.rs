@@ -18,6 +18,7 @@ mod broken_ledgers;
 mod calendar_crashes;
 mod calendar_model;
 mod calendar_store;
+mod capabilities;
 mod capacity;
 mod catalogue;
 mod catalogue_changes;
