@@ -29,12 +29,13 @@ struct OrganisationDetails {
     #[serde(with = "timestamp")]
     #[schema(value_type = String, format = DateTime)]
     created_at: DateTime<Utc>,
-    ledgers: Ledgers,
+    ledgers: LedgerStates,
 }
 
 /// The two ledgers of an organisation.
 #[derive(Serialize, ToSchema)]
-struct Ledgers {
+#[schema(as = Ledgers)]
+struct LedgerStates {
     live: LedgerState,
     test: LedgerState,
 }
@@ -88,7 +89,7 @@ pub(super) async fn get_organisation(
         self_service_plans: known.self_service_plans,
         frozen: live.frozen,
         created_at: known.created_at,
-        ledgers: Ledgers { live, test },
+        ledgers: LedgerStates { live, test },
     })
 }
 

@@ -93,14 +93,14 @@ pub(super) struct Priced {
 )]
 pub(super) async fn batch(
     State(app): State<Arc<App>>,
-    caller: Caller<may::Consume>,
+    caller: Caller<may::Spend>,
     intent: Idempotent<BatchRequest, BATCH_BYTES_MAX>,
 ) -> Result<Reply, ApiError> {
     let moment = caller.call.moment;
     let BatchRequest { items, mode } = intent.body;
     let mode = mode.unwrap_or_default();
     if let Err(problem) = check(&items, moment.now) {
-        super::replays(&app, &caller, (&intent.key, &intent.fingerprint), problem).await?;
+        super::require_replay(&app, &caller, &intent.key, &intent.fingerprint, problem).await?;
     }
     let asked = items;
     let catalogue = app.settings.catalogue(moment.wall).await?;

@@ -52,14 +52,14 @@ struct Consumed {
 )]
 async fn consume(
     State(app): State<Arc<App>>,
-    caller: Caller<may::Consume>,
+    caller: Caller<may::Spend>,
     intent: Idempotent<ConsumeRequest>,
 ) -> Result<Reply, ApiError> {
     let moment = caller.call.moment;
     let catalogue = app.settings.catalogue(moment.wall).await?;
     let asked = intent.body;
     if let Err(problem) = asked.check("", moment.now) {
-        replays(&app, &caller, (&intent.key, &intent.fingerprint), problem).await?;
+        require_replay(&app, &caller, &intent.key, &intent.fingerprint, problem).await?;
     }
     let (request, mut details) = asked.priced(&catalogue.prices, moment.now)?;
     details.key_id = Some(caller.key);
@@ -87,13 +87,14 @@ async fn consume(
 ///
 /// # Errors
 /// `problem`, for a request that was not sent before.
-async fn replays(
+async fn require_replay(
     app: &App,
-    caller: &Caller<may::Consume>,
-    (key, asked): (&IdempotencyKey, &Fingerprint),
+    caller: &Caller<may::Spend>,
+    key: &IdempotencyKey,
+    fingerprint: &Fingerprint,
     problem: ApiError,
 ) -> Result<(), ApiError> {
     let (of, key) = (ClaimsOf::Account(caller.account), ClaimKey::Caller(key.clone()));
-    let made = app.ledger.made_before(of, &key, asked, caller.call.moment).await?;
+    let made = app.ledger.made_before(of, &key, fingerprint, caller.call.moment).await?;
     made.map(|_| ()).ok_or(problem)
 }

@@ -95,7 +95,7 @@ struct Release {}
 )]
 async fn make_hold(
     State(app): State<Arc<App>>,
-    caller: Caller<may::Consume>,
+    caller: Caller<may::Spend>,
     intent: Idempotent<NewHold>,
 ) -> Result<Reply, ApiError> {
     let moment = caller.call.moment;
@@ -160,14 +160,15 @@ async fn hold(
 )]
 async fn capture_hold(
     State(app): State<Arc<App>>,
-    caller: Caller<may::Consume>,
+    caller: Caller<may::Spend>,
     Path(id): Path<HoldId>,
     IdempotentOptional(intent): IdempotentOptional<Capture>,
 ) -> Result<Reply, ApiError> {
     let now = caller.call.moment.now;
     let amount = intent.body.amount.map(Credits::from);
     let decide = move |pot: &Pot| pot.to_capture(amount, now);
-    draw(&app, &caller, id, (&Why::Capture, intent.key, intent.fingerprint), decide).await
+    let request = DrawRequest { why: &Why::Capture, key: intent.key, fingerprint: intent.fingerprint };
+    draw(&app, &caller, id, request, decide).await
 }
 
 /// Releases the rest of a hold.
@@ -188,22 +189,31 @@ async fn capture_hold(
 )]
 async fn release_hold(
     State(app): State<Arc<App>>,
-    caller: Caller<may::Consume>,
+    caller: Caller<may::Spend>,
     Path(id): Path<HoldId>,
     IdempotentOptional(intent): IdempotentOptional<Release>,
 ) -> Result<Reply, ApiError> {
     let now = caller.call.moment.now;
     let decide = move |pot: &Pot| pot.to_release(&Why::Release, now);
-    draw(&app, &caller, id, (&Why::Release, intent.key, intent.fingerprint), decide).await
+    let request = DrawRequest { why: &Why::Release, key: intent.key, fingerprint: intent.fingerprint };
+    draw(&app, &caller, id, request, decide).await
+}
+
+/// A request to capture or release a hold.
+struct DrawRequest<'a> {
+    why: &'a Why,
+    key: IdempotencyKey,
+    fingerprint: Fingerprint,
 }
 
 async fn draw(
     app: &App,
-    caller: &Caller<may::Consume>,
+    caller: &Caller<may::Spend>,
     id: HoldId,
-    (why, key, asked): (&Why, IdempotencyKey, Fingerprint),
+    request: DrawRequest<'_>,
     decide: impl Fn(&Pot) -> Result<Portion, Refusal> + Send + Sync,
 ) -> Result<Reply, ApiError> {
+    let DrawRequest { why, key, fingerprint: asked } = request;
     let moment = caller.call.moment;
     let hold = find(app, caller, id).await?;
     let details =

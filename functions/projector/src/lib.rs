@@ -109,7 +109,7 @@ pub async fn project(
     others: &Others<'_>,
     records: impl IntoIterator<Item = Record>,
 ) -> Option<String> {
-    let mut done = Done::default();
+    let mut done = Projection::default();
     let mut again = None;
     for Record { place, image } in records {
         let shown = match show(ledger, image.clone()).await {
@@ -142,7 +142,7 @@ pub async fn project(
 /// When the table cannot be read.
 pub async fn follow(ledger: &Ledger, others: &Others<'_>, account: Account) -> Result<bool, Fault> {
     let Some(projected) = ledger.complete(&account).await? else { return Ok(true) };
-    let mut done = Done::default();
+    let mut done = Projection::default();
     done.add(account, projected, "");
     let failed = done.follow(ledger, others).await;
     Ok(failed.is_none() && !done.stands_still)
@@ -201,7 +201,7 @@ async fn follow_changes(
 
 /// The rows of each account that are complete, and the events to publish.
 #[derive(Default)]
-struct Done {
+struct Projection {
     spans: BTreeMap<AccountId, AccountRows>,
     events: Vec<(String, Published)>,
     /// Whether an account waits because an item cannot be read.
@@ -227,7 +227,7 @@ struct AccountRows {
     credited: bool,
 }
 
-impl Done {
+impl Projection {
     fn add(&mut self, account: Account, entry: Projected, place: &str) {
         let Projected { rows, receipts, time } = entry;
         let span = self.spans.entry(account.id).or_insert_with(|| AccountRows {

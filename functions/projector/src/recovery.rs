@@ -6,9 +6,9 @@ use domain::{AccountId, Spent};
 use store::{Change, Ledger, Rows};
 
 use super::skip::{is_unreadable, skipped};
-use super::{AccountRows, Done, Others, earlier_of, follow_changes, pays, retry_monitors};
+use super::{AccountRows, Others, Projection, earlier_of, follow_changes, pays, retry_monitors};
 
-impl Done {
+impl Projection {
     /// Projects what the stream has lost: records that ended in the dead-letter queue, or that were too old when they were
     /// to be read. Their rows exist and have the same content. Returns the earliest place to deliver again; nothing after
     /// it is emitted or counted. If rows are missing, too, or cannot be read, the account waits, and the others continue.

@@ -7,7 +7,9 @@ use axum::extract::State;
 use domain::{
     self, Account, AccountId, Amount, ClaimKey, Currency, Money, Offer, PurchaseId, Reference, Refusal, Stage,
 };
-use scrip_http::{ApiError, App, BalanceView, Caller, IdempotencyHeader, Idempotent, NextAction, Reply, may};
+use scrip_http::{
+    ApiError, App, BalanceView, Caller, IdempotencyHeader, Idempotent, NextActionView, Reply, may,
+};
 use serde::{Deserialize, Serialize};
 use store::{ClaimsOf, Fault, Made, Moment, Unsettled};
 use utoipa::ToSchema;
@@ -54,7 +56,7 @@ struct Purchased {
     payment_method: String,
     /// What the customer must do to finish the purchase.
     #[serde(skip_serializing_if = "Option::is_none")]
-    next_action: Option<NextAction>,
+    next_action: Option<NextActionView>,
     /// The payment provider's receipt or invoice.
     #[serde(skip_serializing_if = "Option::is_none")]
     receipt: Option<String>,
@@ -79,7 +81,7 @@ struct Purchased {
 )]
 async fn purchase(
     State(app): State<Arc<App>>,
-    caller: Caller<may::Purchase>,
+    caller: Caller<may::Buy>,
     intent: Idempotent<PurchaseRequest>,
 ) -> Result<Reply, ApiError> {
     let moment = caller.call.moment;
@@ -183,7 +185,7 @@ async fn answer(
         price: purchase.offer.price,
         package: purchase.offer.package.as_ref().map(|package| package.0.clone()),
         payment_method: purchase.method.as_str().to_owned(),
-        next_action: link.map(NextAction::redirect),
+        next_action: link.map(NextActionView::redirect),
         receipt: purchase.receipt.clone(),
         balance: balance(app, purchase, moment).await,
     };

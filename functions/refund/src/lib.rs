@@ -45,8 +45,9 @@ struct NewRefund {
 
 /// A failure to report.
 #[derive(Deserialize, ToSchema)]
+#[schema(as = Failure)]
 #[serde(deny_unknown_fields)]
-struct Failure {
+struct FailureReport {
     /// A description.
     #[schema(value_type = Option<String>, max_length = 255)]
     note: Option<Reference>,
@@ -70,7 +71,7 @@ struct Failure {
 )]
 async fn refund(
     State(app): State<Arc<App>>,
-    caller: Caller<may::Refund>,
+    caller: Caller<may::RefundDebits>,
     intent: Idempotent<NewRefund>,
 ) -> Result<Reply, ApiError> {
     let NewRefund { transaction_id, reason, amount, note, duplicate_of } = intent.body;
@@ -97,7 +98,7 @@ async fn refund(
         ("id" = String, Path, description = "txn_…"),
         IdempotencyHeader,
     ),
-    request_body(content = Option<Failure>),
+    request_body(content = Option<FailureReport>),
     responses(
         (status = 201, body = BookedView),
         (status = 404, description = "NOT_FOUND: there is no such transaction"),
@@ -109,7 +110,7 @@ async fn fail(
     State(app): State<Arc<App>>,
     caller: Caller<may::Fail>,
     Path(transaction): Path<EntryId>,
-    IdempotentOptional(intent): IdempotentOptional<Failure>,
+    IdempotentOptional(intent): IdempotentOptional<FailureReport>,
 ) -> Result<Reply, ApiError> {
     let request = Refund {
         transaction,

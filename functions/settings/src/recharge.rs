@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 use store::{Errand, Fault, Moment};
 use utoipa::ToSchema;
 
-use super::response::AutoRecharge;
+use super::response::AutoRechargeView;
 
 /// The most attempts of one change. Each failed attempt means that another change was written meanwhile.
 const ATTEMPTS_MAX: u32 = 64;
@@ -64,7 +64,7 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(input: D) -> Result<Opt
     get,
     path = "/api/v3/credits/auto-recharge",
     tag = "settings",
-    responses((status = 200, body = AutoRecharge, headers(("ETag" = String, description = "The version of the settings")))),
+    responses((status = 200, body = AutoRechargeView, headers(("ETag" = String, description = "The version of the settings")))),
 )]
 pub(super) async fn read_auto_recharge(
     State(app): State<Arc<App>>,
@@ -84,7 +84,7 @@ pub(super) async fn read_auto_recharge(
     params(("If-Match" = Option<String>, Header, description = "The ETag of the version to change; another version is not changed")),
     request_body = AutoRechargeChange,
     responses(
-        (status = 200, body = AutoRecharge, headers(("ETag" = String, description = "The new version of the settings"))),
+        (status = 200, body = AutoRechargeView, headers(("ETag" = String, description = "The new version of the settings"))),
         (status = 412, description = "PRECONDITION_FAILED: the settings have another version than If-Match"),
     ),
 )]
@@ -110,7 +110,7 @@ pub(super) async fn set_auto_recharge(
 }
 
 fn reply(recharge: Option<&Recharge>, currency: Currency, moment: Moment) -> Result<Reply, ApiError> {
-    Ok(Reply::ok(&AutoRecharge::of(recharge, currency, moment))?.tagged(edition(recharge)))
+    Ok(Reply::ok(&AutoRechargeView::of(recharge, currency, moment))?.tagged(edition(recharge)))
 }
 
 /// The version of the settings: 0 if nothing was ever set.

@@ -9,8 +9,9 @@ use utoipa::ToSchema;
 
 /// The auto-recharge settings and their state.
 #[derive(Serialize, ToSchema)]
+#[schema(as = AutoRecharge)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct AutoRecharge {
+pub(super) struct AutoRechargeView {
     enabled: bool,
     threshold: Option<u64>,
     /// The service whose debits `threshold` is about; null for debits without a service.
@@ -56,7 +57,7 @@ struct RechargeStateView {
     spent_this_month: MoneyView,
 }
 
-impl AutoRecharge {
+impl AutoRechargeView {
     /// The view of the settings, or of the defaults if nothing was ever set.
     pub(super) fn of(recharge: Option<&Recharge>, currency: Currency, moment: Moment) -> Self {
         let limit = recharge.map_or(Recharge::SPEND_LIMIT_USUAL, |recharge| recharge.spend_limit(currency));

@@ -129,7 +129,7 @@ pub(super) struct MonitorsQuery {
 )]
 pub(super) async fn create_monitor(
     State(app): State<Arc<App>>,
-    caller: Caller<may::Consume>,
+    caller: Caller<may::Spend>,
     intent: Idempotent<NewMonitor>,
 ) -> Result<Reply, ApiError> {
     let moment = caller.call.moment;
@@ -230,7 +230,7 @@ pub(super) async fn read_monitor(
 )]
 pub(super) async fn delete_monitor(
     State(app): State<Arc<App>>,
-    caller: Caller<may::Consume>,
+    caller: Caller<may::Spend>,
     Path(id): Path<MonitorId>,
     _: OptionalBody<NoFields>,
 ) -> Result<Reply, ApiError> {

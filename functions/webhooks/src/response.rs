@@ -139,16 +139,17 @@ pub(super) struct DeliveryView {
     #[schema(value_type = String, format = DateTime)]
     created_at: DateTime<Utc>,
     /// The latest request.
-    request: DeliveryRequest,
+    request: SentRequest,
     /// The latest response; null if there was none.
     response: Option<DeliveryResponse>,
     /// All attempts, the earliest first.
-    attempts: Vec<DeliveryAttempt>,
+    attempts: Vec<DeliveryAttemptView>,
 }
 
 /// The request of a delivery.
 #[derive(Serialize, ToSchema)]
-struct DeliveryRequest {
+#[schema(as = DeliveryRequest)]
+struct SentRequest {
     url: String,
     headers: BTreeMap<String, String>,
     body: String,
@@ -165,8 +166,9 @@ struct DeliveryResponse {
 
 /// An attempt of a delivery.
 #[derive(Serialize, ToSchema)]
+#[schema(as = DeliveryAttempt)]
 #[serde(rename_all = "camelCase")]
-struct DeliveryAttempt {
+struct DeliveryAttemptView {
     #[serde(with = "timestamp")]
     #[schema(value_type = String, format = DateTime)]
     at: DateTime<Utc>,
@@ -220,7 +222,7 @@ impl WebhookView {
 impl DeliveryView {
     pub(super) fn of(delivery: domain::Delivery) -> Self {
         let map = |headers: Vec<(String, String)>| headers.into_iter().collect();
-        let attempts = delivery.attempts.into_iter().map(|attempt| DeliveryAttempt {
+        let attempts = delivery.attempts.into_iter().map(|attempt| DeliveryAttemptView {
             at: attempt.at,
             duration_ms: attempt.took_ms,
             status: attempt.status,
@@ -247,7 +249,7 @@ impl DeliveryView {
             attempts_max: delivery.kind.attempts_max(),
             next_attempt: delivery.next,
             created_at: delivery.created_at,
-            request: DeliveryRequest {
+            request: SentRequest {
                 url: delivery.request.url,
                 headers: map(delivery.request.headers),
                 body: delivery.request.body,

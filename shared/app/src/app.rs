@@ -6,7 +6,7 @@ use ports::{Bus, Clock, NoBus, NoSeal, Seal, System};
 use store::{Activity, Ledger, Settings};
 
 use crate::environment::{connection, optional, variable};
-use crate::{CursorKey, NotConfigured};
+use crate::{CursorKey, MissingVariable};
 
 /// What every handler works with. A capability that `main.rs` does not add refuses: an absent queue takes no message,
 /// an absent payment provider no payment.
@@ -47,8 +47,8 @@ impl App {
     /// tables, the region and the credentials.
     ///
     /// # Errors
-    /// [`NotConfigured`] naming the variable that is missing.
-    pub fn from_env() -> Result<Self, NotConfigured> {
+    /// [`MissingVariable`] naming the variable that is missing.
+    pub fn from_env() -> Result<Self, MissingVariable> {
         let config = connection("AWS_ENDPOINT_URL_DYNAMODB")?.config();
         Ok(Self {
             ledger: Ledger::new(&config, variable("LEDGER_TABLE")?),
@@ -77,12 +77,12 @@ impl App {
     /// Adds the key that authenticates cursors: `CURSOR_KEY`. Without it no cursor is written or read.
     ///
     /// # Errors
-    /// [`NotConfigured`] when the variable is set but too short.
-    pub fn with_cursors(self) -> Result<Self, NotConfigured> {
+    /// [`MissingVariable`] when the variable is set but too short.
+    pub fn with_cursors(self) -> Result<Self, MissingVariable> {
         match optional("CURSOR_KEY") {
             None => Ok(self),
             Some(key) => {
-                let cursors = CursorKey::new(key).map_err(|_| NotConfigured("CURSOR_KEY"))?;
+                let cursors = CursorKey::new(key).map_err(|_| MissingVariable("CURSOR_KEY"))?;
                 Ok(Self { cursors, ..self })
             }
         }

@@ -4,15 +4,15 @@
 use std::sync::Arc;
 
 use crate::environment::{connection, optional};
-use crate::{App, NotConfigured};
+use crate::{App, MissingVariable};
 
 #[cfg(feature = "event-bus")]
 impl App {
     /// Adds the event bus that `EVENT_BUS` names.
     ///
     /// # Errors
-    /// [`NotConfigured`] when the region or the credentials are missing.
-    pub fn with_event_bus(self) -> Result<Self, NotConfigured> {
+    /// [`MissingVariable`] when the region or the credentials are missing.
+    pub fn with_event_bus(self) -> Result<Self, MissingVariable> {
         let Some(name) = optional("EVENT_BUS") else { return Ok(self) };
         let bus = aws::EventBus { name, connection: connection("AWS_ENDPOINT_URL_EVENTBRIDGE")? };
         Ok(Self { bus: Arc::new(aws::EventBridge::new(bus)), ..self })
@@ -24,8 +24,8 @@ impl App {
     /// Adds the KMS key that encrypts the secrets of webhooks: `WEBHOOK_KEY_ARN`.
     ///
     /// # Errors
-    /// [`NotConfigured`] when the region or the credentials are missing.
-    pub fn with_webhook_key(self) -> Result<Self, NotConfigured> {
+    /// [`MissingVariable`] when the region or the credentials are missing.
+    pub fn with_webhook_key(self) -> Result<Self, MissingVariable> {
         let Some(key) = optional("WEBHOOK_KEY_ARN") else { return Ok(self) };
         let key = aws::KmsKey { key, connection: connection("AWS_ENDPOINT_URL_KMS")? };
         Ok(Self { seal: Arc::new(aws::Kms::new(key)), ..self })
@@ -37,8 +37,8 @@ impl App {
     /// Adds the queue of the function `recharge`: `RECHARGE_QUEUE_URL`.
     ///
     /// # Errors
-    /// [`NotConfigured`] when the region or the credentials are missing.
-    pub fn with_recharge_queue(mut self) -> Result<Self, NotConfigured> {
+    /// [`MissingVariable`] when the region or the credentials are missing.
+    pub fn with_recharge_queue(mut self) -> Result<Self, MissingVariable> {
         if let Some(queue) = queue("RECHARGE_QUEUE_URL")? {
             self.recharges = Arc::new(queue);
         }
@@ -51,8 +51,8 @@ impl App {
     /// Adds the queue of the function `renewal`: `RENEWAL_QUEUE_URL`.
     ///
     /// # Errors
-    /// [`NotConfigured`] when the region or the credentials are missing.
-    pub fn with_renewal_queue(mut self) -> Result<Self, NotConfigured> {
+    /// [`MissingVariable`] when the region or the credentials are missing.
+    pub fn with_renewal_queue(mut self) -> Result<Self, MissingVariable> {
         if let Some(queue) = queue("RENEWAL_QUEUE_URL")? {
             self.tasks = Arc::new(queue);
         }
@@ -65,8 +65,8 @@ impl App {
     /// Adds the queue of the function `webhook-delivery`: `WEBHOOK_QUEUE_URL`.
     ///
     /// # Errors
-    /// [`NotConfigured`] when the region or the credentials are missing.
-    pub fn with_webhook_queue(mut self) -> Result<Self, NotConfigured> {
+    /// [`MissingVariable`] when the region or the credentials are missing.
+    pub fn with_webhook_queue(mut self) -> Result<Self, MissingVariable> {
         if let Some(queue) = queue("WEBHOOK_QUEUE_URL")? {
             self.deliveries = Arc::new(queue);
         }
@@ -75,7 +75,7 @@ impl App {
 }
 
 #[cfg(feature = "queues")]
-fn queue(variable: &str) -> Result<Option<aws::Sqs>, NotConfigured> {
+fn queue(variable: &str) -> Result<Option<aws::Sqs>, MissingVariable> {
     let Some(url) = optional(variable) else { return Ok(None) };
     Ok(Some(aws::Sqs::new(aws::QueueUrl { url, connection: connection("AWS_ENDPOINT_URL_SQS")? })))
 }

@@ -9,15 +9,15 @@ use aws::Connection;
 #[error(
     "the environment variable {0} is not set or not valid; template.yaml sets it for the functions that need it"
 )]
-pub struct NotConfigured(pub(crate) &'static str);
+pub struct MissingVariable(pub(crate) &'static str);
 
 /// The region and credentials of a function, from `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and
 /// `AWS_SESSION_TOKEN`. If the variable named `endpoint` holds a URL, requests go there instead of to the region's own
 /// endpoint.
 ///
 /// # Errors
-/// [`NotConfigured`] when one of the first three is missing.
-pub fn connection(endpoint: &str) -> Result<Connection, NotConfigured> {
+/// [`MissingVariable`] when one of the first three is missing.
+pub fn connection(endpoint: &str) -> Result<Connection, MissingVariable> {
     Ok(Connection {
         region: variable("AWS_REGION")?,
         access_key: variable("AWS_ACCESS_KEY_ID")?,
@@ -28,8 +28,8 @@ pub fn connection(endpoint: &str) -> Result<Connection, NotConfigured> {
 }
 
 /// A variable that must be set.
-pub(crate) fn variable(name: &'static str) -> Result<String, NotConfigured> {
-    env::var(name).map_err(|_| NotConfigured(name))
+pub(crate) fn variable(name: &'static str) -> Result<String, MissingVariable> {
+    env::var(name).map_err(|_| MissingVariable(name))
 }
 
 /// A variable that may be missing. An empty one counts as missing.

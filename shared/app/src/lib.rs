@@ -16,7 +16,7 @@ mod webhooks;
 
 pub use crate::app::App;
 pub use cursor::{CursorError, CursorKey, Listing, WeakKey};
-pub use environment::{NotConfigured, connection};
+pub use environment::{MissingVariable, connection};
 pub use log::start_log;
 #[cfg(feature = "payments")]
 pub use payments::stripe;

@@ -7,15 +7,15 @@ use domain::Mode;
 use scrip_payments::{Provider, Simulated, Stripe, StripeConfig, StripeSecrets, Till};
 
 use crate::environment::{optional, variable};
-use crate::{App, NotConfigured};
+use crate::{App, MissingVariable};
 
 impl App {
     /// Adds the payment providers: Stripe for live keys if the environment has its secrets (see [`stripe`]), and the
     /// simulated provider for test keys. Without Stripe every live payment is refused.
     ///
     /// # Errors
-    /// [`NotConfigured`] as for [`stripe`].
-    pub fn with_payments(mut self) -> Result<Self, NotConfigured> {
+    /// [`MissingVariable`] as for [`stripe`].
+    pub fn with_payments(mut self) -> Result<Self, MissingVariable> {
         if let Some(stripe) = stripe()? {
             self.providers.live = stripe;
         }
@@ -46,8 +46,8 @@ impl App {
 /// customers return to after an authentication, `STRIPE_API_BASE` another endpoint.
 ///
 /// # Errors
-/// [`NotConfigured`] when credentials for Secrets Manager are missing, or a URL is not valid.
-pub fn stripe() -> Result<Option<Arc<dyn Provider>>, NotConfigured> {
+/// [`MissingVariable`] when credentials for Secrets Manager are missing, or a URL is not valid.
+pub fn stripe() -> Result<Option<Arc<dyn Provider>>, MissingVariable> {
     let secrets = match (optional("STRIPE_SECRET_ARN"), optional("STRIPE_API_KEY")) {
         (Some(arn), _) => StripeSecrets::Managed(SecretsManager {
             arn,
@@ -69,7 +69,7 @@ pub fn stripe() -> Result<Option<Arc<dyn Provider>>, NotConfigured> {
         Ok(stripe) => Ok(Some(Arc::new(stripe))),
         Err(problem) => {
             tracing::error!(%problem, "the Stripe configuration is not valid");
-            Err(NotConfigured("STRIPE_API_BASE"))
+            Err(MissingVariable("STRIPE_API_BASE"))
         }
     }
 }

@@ -49,11 +49,11 @@ pub mod may {
 
     /// Spend credits.
     #[derive(Clone, Copy, Debug)]
-    pub enum Consume {}
+    pub enum Spend {}
 
     /// Buy credits.
     #[derive(Clone, Copy, Debug)]
-    pub enum Purchase {}
+    pub enum Buy {}
 
     /// Change settings.
     #[derive(Clone, Copy, Debug)]
@@ -65,13 +65,13 @@ pub mod may {
 
     /// Refund.
     #[derive(Clone, Copy, Debug)]
-    pub enum Refund {}
+    pub enum RefundDebits {}
 
     /// Report that a paid operation failed.
     #[derive(Clone, Copy, Debug)]
     pub enum Fail {}
 
-    impl Needs for Refund {
+    impl Needs for RefundDebits {
         const SCOPE: Scope = Scope::CreditsRefund;
     }
 
@@ -80,7 +80,7 @@ pub mod may {
         const OR: Option<Scope> = Some(Scope::CreditsConsume);
     }
 
-    impl Needs for Purchase {
+    impl Needs for Buy {
         const SCOPE: Scope = Scope::CreditsPurchase;
     }
 
@@ -97,7 +97,7 @@ pub mod may {
         const SCOPE: Scope = Scope::CreditsRead;
     }
 
-    impl Needs for Consume {
+    impl Needs for Spend {
         const SCOPE: Scope = Scope::CreditsConsume;
     }
 }

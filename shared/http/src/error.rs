@@ -93,7 +93,7 @@ pub enum ApiError {
 
 /// The error as callers see it.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct ErrorBody {
+pub(super) struct ApiErrorBody {
     #[serde(skip)]
     pub(super) status: StatusCode,
     /// A stable code for programs.
@@ -294,11 +294,11 @@ impl ApiError {
         }
     }
 
-    pub(super) fn body(&self) -> ErrorBody {
+    pub(super) fn body(&self) -> ApiErrorBody {
         let (status, code) = self.code();
         let is_temporary = code == "TEMPORARILY_UNAVAILABLE"
             || matches!(self, Self::Unsettled(Unsettled::InProgress | Unsettled::HoldsEnded));
-        ErrorBody {
+        ApiErrorBody {
             status,
             code,
             message: self.message(),

@@ -20,7 +20,9 @@ mod serve;
 pub mod timestamp;
 mod views;
 
-pub use app::{App, Clock, CursorKey, Fatal, Listing, NotConfigured, System, WeakKey, connection, start_log};
+pub use app::{
+    App, Clock, CursorKey, Fatal, Listing, MissingVariable, System, WeakKey, connection, start_log,
+};
 pub use body::{BATCH_BYTES_MAX, BODY_BYTES_MAX, Distinct, Either, JsonBody};
 // The names that the local machine still uses.
 pub use body::JsonBody as Payload;
@@ -42,7 +44,7 @@ pub use serve::serve;
 pub use timestamp as instant;
 pub use timestamp::Instant;
 pub use views::{
-    AsOf, AuditView, BalanceView, BatchItem, BookedView, ExchangeRateView, MoneyView, NextAction,
+    AsOf, AuditView, BalanceView, BatchItemView, BookedView, ExchangeRateView, MoneyView, NextActionView,
     OperationPrice, PackageOnSale, PackageView, PlanShift, PlanView, PostPaidView, ProofView, SourceShare,
     TransactionView,
 };

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::error::ErrorBody;
+use super::error::ApiErrorBody;
 use super::idempotent::Target;
 use super::{ApiError, App, Call, IdempotencyHeader, Reply, body};
 use domain::{AccountId, ClaimKey, EntryId, Mode, OrgId, Principal};
@@ -190,7 +190,7 @@ pub(super) async fn conclude(app: &App, call: &Call, response: Response) -> Resp
 /// Whether an error means that nothing was changed. After a fault, or while the change is not settled yet, the change may
 /// have been made; the caller then retries the same request.
 fn is_refused(response: &Response) -> bool {
-    let refused = response.extensions().get::<Arc<(ApiError, ErrorBody)>>();
+    let refused = response.extensions().get::<Arc<(ApiError, ApiErrorBody)>>();
     let is_retryable = refused.is_some_and(|refused| refused.1.retry_after.is_some());
     !response.status().is_server_error() && !is_retryable
 }

@@ -36,7 +36,7 @@ impl<A: PathId, B: PathId, S: Send + Sync> FromRequestParts<S> for Path<(A, B)> 
 
 async fn segments<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<Vec<String>, ApiError> {
     let params = RawPathParams::from_request_parts(parts, state).await;
-    let params = params.map_err(|_| ApiError::field("path", "does not read as UTF-8"))?;
+    let params = params.map_err(|_| ApiError::field("path", "is not valid UTF-8"))?;
     Ok(params.iter().map(|(_, value)| value.to_owned()).collect())
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::ApiError;
-use super::error::ErrorBody;
+use super::error::ApiErrorBody;
 use domain::Refusal;
 
 /// Why a quote, or one item of a batch, was refused.
@@ -75,7 +75,7 @@ impl RefusalView {
 
     fn of(refusal: Refusal, remedy: Remedy) -> Self {
         let details = refusal_details(&refusal, remedy);
-        let ErrorBody { code, message, .. } = ApiError::from(refusal).body();
+        let ApiErrorBody { code, message, .. } = ApiError::from(refusal).body();
         Self { code, message, details }
     }
 }

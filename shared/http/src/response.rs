@@ -15,7 +15,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use ulid::Ulid;
 use utoipa_axum::router::OpenApiRouter;
 
-use super::error::ErrorBody;
+use super::error::ApiErrorBody;
 use super::etag::{IfNoneMatch, edition_tag, tag};
 use super::known_parameters::KnownParameters;
 use super::{ApiError, App, Call, once, timestamp};
@@ -127,7 +127,7 @@ struct ResponseEnvelope<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a ErrorBody>,
+    error: Option<&'a ApiErrorBody>,
     meta: Meta<'a>,
 }
 
@@ -236,8 +236,8 @@ fn write(call: &Call, mut response: Response, known: &IfNoneMatch) -> Response {
         return response;
     }
     // The router itself refuses only a path that cannot be decoded.
-    let refused = response.extensions_mut().remove::<Arc<(ApiError, ErrorBody)>>().or_else(|| {
-        let error = ApiError::field("path", "does not read as UTF-8");
+    let refused = response.extensions_mut().remove::<Arc<(ApiError, ApiErrorBody)>>().or_else(|| {
+        let error = ApiError::field("path", "is not valid UTF-8");
         let body = error.body();
         (response.status() == StatusCode::BAD_REQUEST).then(|| Arc::new((error, body)))
     });

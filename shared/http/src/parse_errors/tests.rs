@@ -78,7 +78,7 @@ fn a_field_that_is_missing_unknown_or_twice_is_named() {
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-fn a_value_of_the_wrong_kind_is_told_what_it_must_be() {
+fn a_value_of_the_wrong_kind_gets_a_hint() {
     check(&[
         (
             BODY,
@@ -154,7 +154,7 @@ fn a_value_of_the_wrong_kind_is_told_what_it_must_be() {
 }
 
 #[test]
-fn the_text_of_a_query_is_told_what_it_must_be() {
+fn the_text_of_a_query_gets_a_hint() {
     check(&[
         (QUERY, "limit", "invalid digit found in string", "limit: must be a whole number, in digits alone"),
         (
@@ -176,7 +176,7 @@ fn the_text_of_a_query_is_told_what_it_must_be() {
 }
 
 #[test]
-fn words_of_our_own_and_of_nobody_stay() {
+fn other_messages_stay_as_they_are() {
     for message in [
         "must be 1 to 255 characters",
         "invalid",
@@ -190,7 +190,7 @@ fn words_of_our_own_and_of_nobody_stay() {
 }
 
 #[test]
-fn nothing_that_was_sent_is_told_at_length() {
+fn a_long_path_is_cut() {
     let secret = "whsec_secret".repeat(100);
     for message in [
         format!("invalid type: string {secret:?}, expected u64"),
@@ -210,7 +210,7 @@ fn nothing_that_was_sent_is_told_at_length() {
 }
 
 #[test]
-fn what_is_no_json_is_told_with_its_place() {
+fn a_text_that_is_not_json_is_reported_with_its_place() {
     let message = |message| not_json(message, 1, 5);
     assert_eq!(
         message("expected `,` or `}`"),
@@ -225,7 +225,7 @@ fn what_is_no_json_is_told_with_its_place() {
 }
 
 #[test]
-fn the_nearest_name_is_meant() {
+fn the_nearest_name_is_suggested() {
     let known = ["operation", "quantity", "resourceId", "customerId", "from", "to"];
     for (name, expected) in [
         ("quantitty", Some("quantity")),

@@ -8,4 +8,4 @@ mod transaction;
 pub use audit::{AuditView, ProofView};
 pub use balance::{AsOf, BalanceView, PostPaidView};
 pub use catalogue::{ExchangeRateView, MoneyView, OperationPrice, PackageOnSale, PackageView, PlanView};
-pub use transaction::{BatchItem, BookedView, NextAction, PlanShift, SourceShare, TransactionView};
+pub use transaction::{BatchItemView, BookedView, NextActionView, PlanShift, SourceShare, TransactionView};

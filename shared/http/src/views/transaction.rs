@@ -105,7 +105,7 @@ pub struct TransactionView {
     pub failure: Option<Decline>,
     /// What the customer must do to finish a pending purchase.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub next_action: Option<NextAction>,
+    pub next_action: Option<NextActionView>,
     /// The debit that this transaction refunds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refund_of: Option<String>,
@@ -131,7 +131,7 @@ pub struct TransactionView {
     pub settle_by: Option<String>,
     /// The batch that the transaction is an item of.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub batch: Option<BatchItem>,
+    pub batch: Option<BatchItemView>,
     /// The refunds of this transaction, the earliest first.
     pub refunds: Vec<RefundView>,
     /// A description.
@@ -159,8 +159,9 @@ impl From<&Receipt> for BookedView {
 
 /// The place of a transaction in its batch.
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = BatchItem)]
 #[serde(rename_all = "camelCase")]
-pub struct BatchItem {
+pub struct BatchItemView {
     /// The id of the batch, which is the id of its first transaction.
     pub batch_id: String,
     /// The index of the item in the request, from 0.
@@ -192,7 +193,8 @@ pub struct PlanShift {
 
 /// How the customer finishes a payment.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct NextAction {
+#[schema(as = NextAction)]
+pub struct NextActionView {
     /// redirect: redirect the customer to `url`.
     #[serde(rename = "type")]
     pub kind: &'static str,
@@ -200,7 +202,7 @@ pub struct NextAction {
     pub url: String,
 }
 
-impl NextAction {
+impl NextActionView {
     /// A redirection to a page.
     #[must_use]
     pub fn redirect(url: String) -> Self {
@@ -288,7 +290,7 @@ impl TransactionView {
             status,
             amount: u64::from(purchase.offer.credits),
             failure,
-            next_action: link.map(NextAction::redirect),
+            next_action: link.map(NextActionView::redirect),
             timestamp: purchase.made_at,
             ..Self::of_details(&details)
         }
@@ -342,7 +344,7 @@ impl TransactionView {
             settle_by: details.settle_by.as_ref().map(timestamp::text),
             batch: details
                 .batch
-                .map(|place| BatchItem { batch_id: place.batch.to_string(), item: place.item }),
+                .map(|place| BatchItemView { batch_id: place.batch.to_string(), item: place.item }),
             refunds: vec![],
             description: text(&details.description),
             metadata: details.metadata.pairs().clone(),
