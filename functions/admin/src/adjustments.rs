@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use domain::{
     AccountId, Adjustment, Amount, ClaimKey, Details, Direction, Mode, OrgId, Reference, Refusal, Source,
     adjust,
 };
-use scrip_http::{ApiError, App, BookedView, IdempotencyHeader, Idempotent, Operator, Path, Reply};
+use scrip_http::{ApiError, App, BookedView, Id, IdempotencyHeader, Idempotent, Operator, Reply};
 use serde::Deserialize;
 use store::Unsettled;
 use utoipa::ToSchema;
@@ -51,11 +51,11 @@ pub(super) struct NewAdjustment {
 pub(super) async fn adjust_credits(
     State(app): State<Arc<App>>,
     operator: Operator,
-    Path(org): Path<OrgId>,
+    Path(org): Path<Id<OrgId>>,
     intent: Idempotent<NewAdjustment>,
 ) -> Result<Reply, ApiError> {
     let NewAdjustment { amount, source, reason, mode } = intent.body;
-    let account = AccountId { org, mode: mode.unwrap_or(Mode::Live) };
+    let account = AccountId { org: org.found()?, mode: mode.unwrap_or(Mode::Live) };
     let moment = app.ledger.moment_of(account, operator.call.moment).await?;
     let direction = if amount < 0 { Direction::Debit } else { Direction::Credit };
     let amount = Amount::try_from(amount.unsigned_abs()).map_err(|_| {

@@ -3,15 +3,14 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use chrono::{DateTime, Days, Utc};
 use domain::{
     self, AccountId, Amount, ClaimKey, Details, Grant, Mode, OrgId, Origin, Receipt, Reference, Refusal,
     Service, Source,
 };
 use scrip_http::{
-    ApiError, App, BalanceView, IdempotencyHeader, Idempotent, Instant, Operator, Path, Reply,
-    TransactionView,
+    ApiError, App, BalanceView, Id, IdempotencyHeader, Idempotent, Instant, Operator, Reply, TransactionView,
 };
 use serde::{Deserialize, Serialize};
 use store::{Errand, Unsettled};
@@ -96,11 +95,11 @@ impl From<&Receipt> for Granted {
 pub(super) async fn grant(
     State(app): State<Arc<App>>,
     operator: Operator,
-    Path(org): Path<OrgId>,
+    Path(org): Path<Id<OrgId>>,
     intent: Idempotent<NewGrant>,
 ) -> Result<Reply, ApiError> {
     let NewGrant { source, amount, service, expires_at, expires_in_days, description, mode } = intent.body;
-    let account = AccountId { org, mode: mode.unwrap_or(Mode::Live) };
+    let account = AccountId { org: org.found()?, mode: mode.unwrap_or(Mode::Live) };
     let moment = app.ledger.moment_of(account, operator.call.moment).await?;
     let expires_at = match (expires_at, expires_in_days) {
         (Some(_), Some(_)) => {

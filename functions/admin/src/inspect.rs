@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
 use domain::{AccountId, Allowance, Mode, OrgId};
-use scrip_http::{ApiError, App, BalanceView, Operator, Path, PathId, Reply, timestamp};
+use scrip_http::{ApiError, App, BalanceView, Id, Operator, PathId, Reply, timestamp};
 use serde::Serialize;
 use store::{Inspected, Moment};
 use utoipa::ToSchema;
@@ -71,8 +71,9 @@ struct LedgerState {
 pub(super) async fn get_organisation(
     State(app): State<Arc<App>>,
     operator: Operator,
-    Path(org): Path<OrgId>,
+    Path(org): Path<Id<OrgId>>,
 ) -> Result<Reply, ApiError> {
+    let org = org.found()?;
     let known = app.settings.organisation(org).await?.ok_or(OrgId::NOT_FOUND)?;
     let moment = operator.call.moment;
     let live = ledger(&app, AccountId { org, mode: Mode::Live }, moment).await?;

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
 use domain::{AccountId, ApiKey, ClaimKey, KeyId, Mode, OrgId, Reference, Scope, Secret};
 use scrip_http::{
-    ApiError, App, IdempotencyHeader, Idempotent, NoFields, Operator, OptionalBody, Path, PathId, Reply,
+    ApiError, App, Id, IdempotencyHeader, Idempotent, NoFields, Operator, OptionalBody, PathId, Reply,
     timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -80,7 +80,7 @@ struct Revoked {
 pub(super) async fn issue(
     State(app): State<Arc<App>>,
     operator: Operator,
-    Path(org): Path<OrgId>,
+    Path(org): Path<Id<OrgId>>,
     intent: Idempotent<NewKey>,
 ) -> Result<Reply, ApiError> {
     let moment = operator.call.moment;
@@ -89,6 +89,7 @@ pub(super) async fn issue(
     if scopes.is_empty() {
         return Err(ApiError::field("scopes", "must name at least one scope, or be left out"));
     }
+    let org = org.found()?;
     app.settings.organisation(org).await?.ok_or(OrgId::NOT_FOUND)?;
     let claims = ClaimsOf::Account(AccountId { org, mode });
     let claim = ClaimKey::Operator(intent.key);
@@ -124,9 +125,10 @@ pub(super) async fn issue(
 pub(super) async fn revoke(
     State(app): State<Arc<App>>,
     operator: Operator,
-    Path((org, key)): Path<(OrgId, KeyId)>,
+    Path((org, key)): Path<(Id<OrgId>, Id<KeyId>)>,
     _: OptionalBody<NoFields>,
 ) -> Result<Reply, ApiError> {
+    let (org, key) = (org.found()?, key.found()?);
     let now = operator.call.moment.now;
     let key = app.settings.revoke(org, key, now).await?.ok_or(KeyId::NOT_FOUND)?;
     let revoked = Revoked {

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
 use domain::{
     Account, AccountId, Allowance, Allowed, ClaimKey, Currency, Mode, OrgId, PlanId, Reference, Refusal,
 };
 use scrip_http::{
-    ApiError, App, IdempotencyHeader, Idempotent, Once, Operator, Path, PathId, Reply, timestamp,
+    ApiError, App, Id, IdempotencyHeader, Idempotent, Once, Operator, PathId, Reply, timestamp,
 };
 use serde::{Deserialize, Serialize};
 use store::{ClaimsOf, Organisation};
@@ -115,9 +115,10 @@ pub(super) async fn create(
 pub(super) async fn change_organisation(
     State(app): State<Arc<App>>,
     _: Operator,
-    Path(org): Path<OrgId>,
+    Path(org): Path<Id<OrgId>>,
     Once { body: OrganisationChange { self_service_plans }, .. }: Once<OrganisationChange>,
 ) -> Result<Reply, ApiError> {
+    let org = org.found()?;
     let changed = match self_service_plans {
         Some(allowed) => app.settings.set_self_service_plans(org, allowed).await?,
         None => app.settings.organisation(org).await?,

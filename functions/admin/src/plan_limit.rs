@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use domain::{Account, AccountId, Credits, CreditsWithin, Mode, OrgId, PLAN_CAP, PLAN_CAP_MAX, set_cap};
-use scrip_http::{ApiError, App, Once, Operator, Path, Reply};
+use scrip_http::{ApiError, App, Id, Once, Operator, Reply};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -44,11 +44,11 @@ struct SafetyLimit {
 pub(super) async fn set_plan_limit(
     State(app): State<Arc<App>>,
     operator: Operator,
-    Path(org): Path<OrgId>,
+    Path(org): Path<Id<OrgId>>,
     Once { body: NewSafetyLimit { limit, mode }, .. }: Once<NewSafetyLimit>,
 ) -> Result<Reply, ApiError> {
     let limit = Credits::from(limit);
-    let id = AccountId { org, mode: mode.unwrap_or(Mode::Live) };
+    let id = AccountId { org: org.found()?, mode: mode.unwrap_or(Mode::Live) };
     let is_so = |account: &Account| account.monthly_cap() == limit;
     let decide = |account: &Account, head: &_| set_cap(account, limit, head);
     let author = super::terms::Author { operator: &operator, reason: None };

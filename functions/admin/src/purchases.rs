@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use domain::{
     AccountId, ClaimKey, EntryId, Mode, Money, OrgId, Purchase, PurchaseId, Reference, RefundOrder,
     RefundState,
 };
-use scrip_http::{ApiError, App, BalanceView, IdempotencyHeader, Idempotent, Operator, Path, PathId, Reply};
+use scrip_http::{ApiError, App, BalanceView, Id, IdempotencyHeader, Idempotent, Operator, PathId, Reply};
 use serde::{Deserialize, Serialize};
 use store::ClaimsOf;
 use utoipa::ToSchema;
@@ -92,16 +92,16 @@ struct RefundedPurchase {
 pub(super) async fn refund_purchase(
     State(app): State<Arc<App>>,
     operator: Operator,
-    Path((org, purchase)): Path<(OrgId, PurchaseName)>,
+    Path((org, purchase)): Path<(Id<OrgId>, Id<PurchaseName>)>,
     intent: Idempotent<PurchaseRefund>,
 ) -> Result<Reply, ApiError> {
-    let PurchaseName(transaction) = purchase;
     let PurchaseRefund { amount, reason, mode } = intent.body;
     if amount == Some(0) {
         return Err(ApiError::field("amount", "must be at least 1, or left out"));
     }
-    let account = AccountId { org, mode: mode.unwrap_or(Mode::Live) };
+    let account = AccountId { org: org.found()?, mode: mode.unwrap_or(Mode::Live) };
     let moment = app.ledger.moment_of(account, operator.call.moment).await?;
+    let PurchaseName(transaction) = purchase.found()?;
     let till = app.till(account.mode);
     let purchase =
         till.refundable(PurchaseId { account, transaction }).await?.ok_or(PurchaseName::NOT_FOUND)?;

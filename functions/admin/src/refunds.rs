@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use domain::{AccountId, Amount, ClaimKey, Details, EntryId, Mode, OrgId, Reason, Reference};
-use scrip_http::{ApiError, App, BookedView, IdempotencyHeader, Idempotent, Operator, Path, Reply};
+use scrip_http::{ApiError, App, BookedView, Id, IdempotencyHeader, Idempotent, Operator, Reply};
 use serde::Deserialize;
 use store::{Decides, Refund};
 use utoipa::ToSchema;
@@ -54,14 +54,14 @@ pub(super) struct OperatorRefund {
 pub(super) async fn refund_debit(
     State(app): State<Arc<App>>,
     operator: Operator,
-    Path(org): Path<OrgId>,
+    Path(org): Path<Id<OrgId>>,
     intent: Idempotent<OperatorRefund>,
 ) -> Result<Reply, ApiError> {
     const UNKNOWN: ApiError = ApiError::NotFound(
         "this ledger of the organisation has no transaction with this id; send an id of its list of transactions, and `mode: \"test\"` for a transaction of a test key",
     );
     let OperatorRefund { transaction_id, reason, amount, note, mode } = intent.body;
-    let account = AccountId { org, mode: mode.unwrap_or(Mode::Live) };
+    let account = AccountId { org: org.found()?, mode: mode.unwrap_or(Mode::Live) };
     let moment = app.ledger.moment_of(account, operator.call.moment).await?;
     let request = Refund {
         transaction: EntryId::try_from(String::from(transaction_id)).map_err(|_| UNKNOWN)?,

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use domain::{Account, AccountId, ClaimKey, Details, Mode, OrgId, Receipt, Reference};
 use scrip_http::{
-    ApiError, App, BalanceView, IdempotencyHeader, Idempotent, Operator, Path, Reply, TransactionView,
+    ApiError, App, BalanceView, Id, IdempotencyHeader, Idempotent, Operator, Reply, TransactionView,
 };
 use serde::{Deserialize, Serialize};
 use store::{Rebuild, Rebuilt, Repaired, Unsettled};
@@ -74,11 +74,11 @@ struct RepairPlan {
 pub(super) async fn repair_ledger(
     State(app): State<Arc<App>>,
     operator: Operator,
-    Path(org): Path<OrgId>,
+    Path(org): Path<Id<OrgId>>,
     intent: Idempotent<RepairRequest>,
 ) -> Result<Reply, ApiError> {
     let RepairRequest { mode, reason, dry_run } = intent.body;
-    let id = AccountId { org, mode: mode.unwrap_or(Mode::Live) };
+    let id = AccountId { org: org.found()?, mode: mode.unwrap_or(Mode::Live) };
     let moment = app.ledger.moment_of(id, operator.call.moment).await?;
     let details = Details {
         description: Some(reason),

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use domain::{AccountId, Mode, Money, OrgId, SpendingLimit};
-use scrip_http::{ApiError, App, Once, Operator, Path, PathId, Reply};
+use scrip_http::{ApiError, App, Id, Once, Operator, PathId, Reply};
 use serde::{Deserialize, Serialize};
 use store::{Moment, Organisation};
 use utoipa::ToSchema;
@@ -48,10 +48,10 @@ struct SpendingTerms {
 pub(super) async fn set_spending_limit(
     State(app): State<Arc<App>>,
     operator: Operator,
-    Path(org): Path<OrgId>,
+    Path(org): Path<Id<OrgId>>,
     Once { body: NewSpendingLimit { per_day: limit }, .. }: Once<NewSpendingLimit>,
 ) -> Result<Reply, ApiError> {
-    let moment = operator.call.moment;
+    let (org, moment) = (org.found()?, operator.call.moment);
     let known = app.settings.organisation(org).await?.ok_or(OrgId::NOT_FOUND)?;
     if limit.currency() != known.currency {
         let problem = format!("must be in {}, the currency of the organisation", known.currency.code());

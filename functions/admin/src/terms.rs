@@ -3,12 +3,12 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use domain::{
     Account, AccountId, Allowed, Credits, Details, Fingerprint, Head, Mode, OrgId, Posting, Reference,
     set_frozen, set_limit,
 };
-use scrip_http::{ApiError, App, Once, Operator, Path, PostPaidView, Reply};
+use scrip_http::{ApiError, App, Id, Once, Operator, PostPaidView, Reply};
 use scrip_payments::RechargeRequest;
 use serde::{Deserialize, Serialize};
 use store::{Unsettled, system_key};
@@ -64,11 +64,11 @@ struct TermsView {
 pub(super) async fn set_post_paid(
     State(app): State<Arc<App>>,
     operator: Operator,
-    Path(org): Path<OrgId>,
+    Path(org): Path<Id<OrgId>>,
     Once { body: NewLimit { limit, mode }, .. }: Once<NewLimit>,
 ) -> Result<Reply, ApiError> {
     let limit = Credits::from(limit);
-    let id = AccountId { org, mode: mode.unwrap_or(Mode::Live) };
+    let id = AccountId { org: org.found()?, mode: mode.unwrap_or(Mode::Live) };
     let is_so = |account: &Account| account.post_paid.limit == limit;
     let account = change(&app, id, Author { operator: &operator, reason: None }, is_so, |account, head| {
         set_limit(account, limit, head)
@@ -88,10 +88,10 @@ pub(super) async fn set_post_paid(
 pub(super) async fn freeze(
     State(app): State<Arc<App>>,
     operator: Operator,
-    Path(org): Path<OrgId>,
+    Path(org): Path<Id<OrgId>>,
     Once { body: why, .. }: Once<ReasonRequest>,
 ) -> Result<Reply, ApiError> {
-    set(&app, &operator, org, Freeze { frozen: true, reason: why.reason }).await
+    set(&app, &operator, org.found()?, Freeze { frozen: true, reason: why.reason }).await
 }
 
 /// Unfreezes an organisation.
@@ -106,10 +106,10 @@ pub(super) async fn freeze(
 pub(super) async fn unfreeze(
     State(app): State<Arc<App>>,
     operator: Operator,
-    Path(org): Path<OrgId>,
+    Path(org): Path<Id<OrgId>>,
     Once { body: why, .. }: Once<ReasonRequest>,
 ) -> Result<Reply, ApiError> {
-    set(&app, &operator, org, Freeze { frozen: false, reason: why.reason }).await
+    set(&app, &operator, org.found()?, Freeze { frozen: false, reason: why.reason }).await
 }
 
 /// Whether an organisation is to be frozen, and why.

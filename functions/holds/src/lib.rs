@@ -4,7 +4,7 @@ mod response;
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
 use domain::{
     self, Amount, ClaimKey, Credits, Details, Fingerprint, HOLD_SECONDS, HOLD_SECONDS_MAX, HoldId,
@@ -12,7 +12,7 @@ use domain::{
     Service, Why, hold_ends,
 };
 use scrip_http::{
-    ApiError, App, Caller, IdempotencyHeader, Idempotent, IdempotentOptional, Path, PathId, Reply, may,
+    ApiError, App, Caller, Id, IdempotencyHeader, Idempotent, IdempotentOptional, PathId, Reply, may,
 };
 use serde::Deserialize;
 use store::{Asking, Errand, Unsettled, of_hold};
@@ -126,7 +126,7 @@ async fn make_hold(
 async fn hold(
     State(app): State<Arc<App>>,
     caller: Caller<may::Read>,
-    Path(id): Path<HoldId>,
+    Path(id): Path<Id<HoldId>>,
 ) -> Result<Reply, ApiError> {
     let now = caller.call.moment.now;
     let hold = find(&app, &caller, id).await?;
@@ -161,7 +161,7 @@ async fn hold(
 async fn capture_hold(
     State(app): State<Arc<App>>,
     caller: Caller<may::Spend>,
-    Path(id): Path<HoldId>,
+    Path(id): Path<Id<HoldId>>,
     IdempotentOptional(intent): IdempotentOptional<Capture>,
 ) -> Result<Reply, ApiError> {
     let now = caller.call.moment.now;
@@ -190,7 +190,7 @@ async fn capture_hold(
 async fn release_hold(
     State(app): State<Arc<App>>,
     caller: Caller<may::Spend>,
-    Path(id): Path<HoldId>,
+    Path(id): Path<Id<HoldId>>,
     IdempotentOptional(intent): IdempotentOptional<Release>,
 ) -> Result<Reply, ApiError> {
     let now = caller.call.moment.now;
@@ -209,7 +209,7 @@ struct DrawRequest<'a> {
 async fn draw(
     app: &App,
     caller: &Caller<may::Spend>,
-    id: HoldId,
+    id: Id<HoldId>,
     request: DrawRequest<'_>,
     decide: impl Fn(&Pot) -> Result<Portion, Refusal> + Send + Sync,
 ) -> Result<Reply, ApiError> {
@@ -235,8 +235,12 @@ async fn draw(
     }
 }
 
-async fn find<S: scrip_http::Needs>(app: &App, caller: &Caller<S>, id: HoldId) -> Result<Receipt, ApiError> {
-    let found = app.ledger.find(caller.account, id.into()).await?;
+async fn find<S: scrip_http::Needs>(
+    app: &App,
+    caller: &Caller<S>,
+    id: Id<HoldId>,
+) -> Result<Receipt, ApiError> {
+    let found = app.ledger.find(caller.account, id.found()?.into()).await?;
     found.filter(Receipt::is_hold).ok_or(HoldId::NOT_FOUND)
 }
 

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use domain::{Amount, ClaimKey, Details, EntryId, Fingerprint, IdempotencyKey, Reason, Reference};
 use scrip_http::{
-    ApiError, App, BookedView, Caller, IdempotencyHeader, Idempotent, IdempotentOptional, Needs, Path,
-    PathId, Reply, may,
+    ApiError, App, BookedView, Caller, Id, IdempotencyHeader, Idempotent, IdempotentOptional, Needs, PathId,
+    Reply, may,
 };
 use serde::Deserialize;
 use store::{Decides, Refund};
@@ -109,11 +109,11 @@ async fn refund(
 async fn fail(
     State(app): State<Arc<App>>,
     caller: Caller<may::Fail>,
-    Path(transaction): Path<EntryId>,
+    Path(transaction): Path<Id<EntryId>>,
     IdempotentOptional(intent): IdempotentOptional<FailureReport>,
 ) -> Result<Reply, ApiError> {
     let request = Refund {
-        transaction,
+        transaction: transaction.found()?,
         reason: Reason::TechnicalFailure,
         amount: None,
         note: intent.body.note,

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
 use domain::{
     self, AccountId, ClaimKey, EntryId, Metadata, MonitorId, OnBehalf, Reference, Service, Watch, Watched,
 };
 use jobs::NotMade;
 use scrip_http::{
-    ApiError, App, Caller, IdempotencyHeader, Idempotent, Listing, NoFields, OptionalBody, PageLimit, Path,
+    ApiError, App, Caller, Id, IdempotencyHeader, Idempotent, Listing, NoFields, OptionalBody, PageLimit,
     PathId, QueryParams, Reply, may, timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -213,9 +213,9 @@ async fn page(
 pub(super) async fn read_monitor(
     State(app): State<Arc<App>>,
     caller: Caller<may::Read>,
-    Path(id): Path<MonitorId>,
+    Path(id): Path<Id<MonitorId>>,
 ) -> Result<Reply, ApiError> {
-    let monitor = app.ledger.monitor(Watched { account: caller.account, monitor: id }).await?;
+    let monitor = app.ledger.monitor(Watched { account: caller.account, monitor: id.found()? }).await?;
     let monitor = monitor.filter(|monitor| monitor.stage != Watch::Pending).ok_or(MonitorId::NOT_FOUND)?;
     Reply::ok(&MonitorView::of(&monitor))
 }
@@ -231,12 +231,12 @@ pub(super) async fn read_monitor(
 pub(super) async fn delete_monitor(
     State(app): State<Arc<App>>,
     caller: Caller<may::Spend>,
-    Path(id): Path<MonitorId>,
+    Path(id): Path<Id<MonitorId>>,
     _: OptionalBody<NoFields>,
 ) -> Result<Reply, ApiError> {
     let ended = app
         .calendar()
-        .end_monitor(Watched { account: caller.account, monitor: id }, caller.call.moment)
+        .end_monitor(Watched { account: caller.account, monitor: id.found()? }, caller.call.moment)
         .await?;
     Reply::ok(&MonitorView::of(&ended.ok_or(MonitorId::NOT_FOUND)?))
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use domain::{AccountId, Allowance, Allowed, Details, Mode, OrgId, PlanId, SubscribeCause};
-use scrip_http::{ApiError, App, Once, Operator, Path, PathId, QueryParams, Reply};
+use scrip_http::{ApiError, App, Id, Once, Operator, PathId, QueryParams, Reply};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -47,11 +47,12 @@ pub(super) struct OperatorSubscription {
 pub(super) async fn set_subscription(
     State(app): State<Arc<App>>,
     operator: Operator,
-    Path(org): Path<OrgId>,
+    Path(org): Path<Id<OrgId>>,
     QueryParams(PreviewQuery { preview: is_preview }): QueryParams<PreviewQuery>,
     Once { body, id: request }: Once<OperatorSubscription>,
 ) -> Result<Reply, ApiError> {
     let OperatorSubscription { plan, allowance, mode } = body;
+    let org = org.found()?;
     let account = AccountId { org, mode: mode.unwrap_or(Mode::Live) };
     app.settings.organisation(org).await?.ok_or(OrgId::NOT_FOUND)?;
     let moment = app.ledger.moment_of(account, operator.call.moment).await?;

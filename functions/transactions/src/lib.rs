@@ -5,10 +5,10 @@ mod receipt;
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use domain::{Direction, EntryId, Operation, PurchaseId, Reference, Stage};
 use scrip_http::{
-    ApiError, App, Caller, Instant, Listing, PageLimit, Path, PathId, ProofView, QueryParams, Reply,
+    ApiError, App, Caller, Id, Instant, Listing, PageLimit, PathId, ProofView, QueryParams, Reply,
     TransactionView, in_order, may,
 };
 use serde::Deserialize;
@@ -127,8 +127,9 @@ async fn list(
 async fn one(
     State(app): State<Arc<App>>,
     caller: Caller<may::Read>,
-    Path(id): Path<EntryId>,
+    Path(id): Path<Id<EntryId>>,
 ) -> Result<Reply, ApiError> {
+    let id = id.found()?;
     if let Some(receipt) = app.ledger.transaction(caller.account, id).await? {
         return Reply::ok(&explained(&app, &caller, &receipt).await?);
     }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use domain::{
     self, AccountId, DeliveryId, DeliveryKind, DeliveryStanding, DeliveryState, EventId, EventName, Flow,
     WebhookId,
 };
 use scrip_http::{
-    ApiError, App, Caller, Listing, NoFields, Once, OptionalBody, PageLimit, Path, PathId, QueryParams,
-    Reply, may,
+    ApiError, App, Caller, Id, Listing, NoFields, Once, OptionalBody, PageLimit, PathId, QueryParams, Reply,
+    may,
 };
 use scrip_webhooks::{Told, sample};
 use serde::Deserialize;
@@ -66,7 +66,7 @@ pub(super) struct EventRange {
 pub(super) async fn test_webhook(
     State(app): State<Arc<App>>,
     caller: Caller<may::Set>,
-    Path(id): Path<WebhookId>,
+    Path(id): Path<Id<WebhookId>>,
     OptionalBody(Once { body: WebhookTest { event }, .. }): OptionalBody<WebhookTest>,
 ) -> Result<Reply, ApiError> {
     let webhook = find(&app, caller.account, id).await?;
@@ -89,7 +89,7 @@ pub(super) async fn test_webhook(
 pub(super) async fn list_deliveries(
     State(app): State<Arc<App>>,
     caller: Caller<may::SeeSettings>,
-    Path(id): Path<WebhookId>,
+    Path(id): Path<Id<WebhookId>>,
     QueryParams(DeliveriesQuery { limit, cursor }): QueryParams<DeliveriesQuery>,
 ) -> Result<Reply, ApiError> {
     let webhook = find(&app, caller.account, id).await?;
@@ -134,10 +134,11 @@ async fn with_current_status(
 async fn find_delivery(
     app: &App,
     account: AccountId,
-    webhook: WebhookId,
-    delivery: DeliveryId,
+    webhook: Id<WebhookId>,
+    delivery: Id<DeliveryId>,
 ) -> Result<(domain::Webhook, domain::Delivery), ApiError> {
     let webhook = find(app, account, webhook).await?;
+    let delivery = delivery.found()?;
     let state = app.activity.delivery_state(account, webhook.id).await?.ok_or(WebhookId::NOT_FOUND)?;
     let delivery = app.activity.delivery(account, webhook.id, delivery).await?;
     let lines = vec![delivery.ok_or(DeliveryId::NOT_FOUND)?];
@@ -156,7 +157,7 @@ async fn find_delivery(
 pub(super) async fn read_delivery(
     State(app): State<Arc<App>>,
     caller: Caller<may::SeeSettings>,
-    Path((webhook, delivery)): Path<(WebhookId, DeliveryId)>,
+    Path((webhook, delivery)): Path<(Id<WebhookId>, Id<DeliveryId>)>,
 ) -> Result<Reply, ApiError> {
     let (_, delivery) = find_delivery(&app, caller.account, webhook, delivery).await?;
     Reply::ok(&DeliveryView::of(delivery))
@@ -174,7 +175,7 @@ pub(super) async fn read_delivery(
 pub(super) async fn replay_delivery(
     State(app): State<Arc<App>>,
     caller: Caller<may::Set>,
-    Path((webhook, delivery)): Path<(WebhookId, DeliveryId)>,
+    Path((webhook, delivery)): Path<(Id<WebhookId>, Id<DeliveryId>)>,
     _: OptionalBody<NoFields>,
 ) -> Result<Reply, ApiError> {
     let (webhook, earlier) = find_delivery(&app, caller.account, webhook, delivery).await?;
@@ -205,7 +206,7 @@ pub(super) async fn replay_delivery(
 pub(super) async fn replay_events(
     State(app): State<Arc<App>>,
     caller: Caller<may::Set>,
-    Path(id): Path<WebhookId>,
+    Path(id): Path<Id<WebhookId>>,
     Once { body: EventRange { after, through }, .. }: Once<EventRange>,
 ) -> Result<Reply, ApiError> {
     let webhook = find(&app, caller.account, id).await?;

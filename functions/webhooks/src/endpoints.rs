@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use chrono::SubsecRound;
 use domain::{
     self, AccountId, DeliveryState, EventName, HookSecret, HookUrl, Lane, Reference, SealedSecret, WebhookId,
 };
 use ports::SecretOf;
-use scrip_http::{ApiError, App, Caller, NoFields, Once, OptionalBody, Path, PathId, Reply, may};
+use scrip_http::{ApiError, App, Caller, Id, NoFields, Once, OptionalBody, PathId, Reply, may};
 use scrip_webhooks::DeliveryRequest;
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
@@ -182,7 +182,7 @@ pub(super) async fn list_webhooks(
 pub(super) async fn read_webhook(
     State(app): State<Arc<App>>,
     caller: Caller<may::SeeSettings>,
-    Path(id): Path<WebhookId>,
+    Path(id): Path<Id<WebhookId>>,
 ) -> Result<Reply, ApiError> {
     let webhook = find(&app, caller.account, id).await?;
     shown(&app, &caller, &webhook).await
@@ -206,9 +206,10 @@ async fn shown<S>(app: &App, caller: &Caller<S>, webhook: &domain::Webhook) -> R
 pub(super) async fn change_webhook(
     State(app): State<Arc<App>>,
     caller: Caller<may::Set>,
-    Path(id): Path<WebhookId>,
+    Path(id): Path<Id<WebhookId>>,
     Once { body: change, .. }: Once<WebhookChange>,
 ) -> Result<Reply, ApiError> {
+    let id = id.found()?;
     check_events(change.events.as_ref())?;
     let url = match &change.url {
         Some(text) => Some(url(&app, text).await?),
@@ -306,9 +307,10 @@ async fn changed<S>(
 pub(super) async fn delete_webhook(
     State(app): State<Arc<App>>,
     caller: Caller<may::Set>,
-    Path(id): Path<WebhookId>,
+    Path(id): Path<Id<WebhookId>>,
     _: OptionalBody<NoFields>,
 ) -> Result<Reply, ApiError> {
+    let id = id.found()?;
     match app.activity.delete_webhook(caller.account, id, caller.call.moment).await? {
         true => Reply::ok(&json!({ "webhookId": id.to_string(), "deleted": true })),
         false => Err(WebhookId::NOT_FOUND),

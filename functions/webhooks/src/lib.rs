@@ -10,7 +10,7 @@ mod secrets;
 use std::sync::Arc;
 
 use domain::{AccountId, WebhookId};
-use scrip_http::{ApiError, App, PathId};
+use scrip_http::{ApiError, App, Id, PathId};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -29,6 +29,6 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
 }
 
 /// A webhook of an account.
-async fn find(app: &App, account: AccountId, id: WebhookId) -> Result<domain::Webhook, ApiError> {
-    app.activity.webhook(account, id).await?.ok_or(WebhookId::NOT_FOUND)
+async fn find(app: &App, account: AccountId, id: Id<WebhookId>) -> Result<domain::Webhook, ApiError> {
+    app.activity.webhook(account, id.found()?).await?.ok_or(WebhookId::NOT_FOUND)
 }

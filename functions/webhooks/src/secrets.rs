@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use domain::{HookSecret, WebhookId};
 use ports::SecretOf;
-use scrip_http::{ApiError, App, Caller, Once, OptionalBody, Path, PathId, Reply, may};
+use scrip_http::{ApiError, App, Caller, Id, Once, OptionalBody, PathId, Reply, may};
 use serde::Deserialize;
 use store::{Fault, secret_bytes};
 use utoipa::ToSchema;
@@ -43,10 +43,10 @@ pub(super) struct Rotation {
 pub(super) async fn rotate_secret(
     State(app): State<Arc<App>>,
     caller: Caller<may::Set>,
-    Path(id): Path<WebhookId>,
+    Path(id): Path<Id<WebhookId>>,
     OptionalBody(Once { body: Rotation { overlap_seconds }, .. }): OptionalBody<Rotation>,
 ) -> Result<Reply, ApiError> {
-    let moment = caller.call.moment;
+    let (id, moment) = (id.found()?, caller.call.moment);
     let overlap = overlap_seconds.unwrap_or(domain::Webhook::OVERLAP_SECONDS);
     if domain::Webhook::OVERLAP_SECONDS < overlap {
         return Err(ApiError::field("overlapSeconds", "must be a whole number from 0 to 86400"));

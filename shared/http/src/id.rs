@@ -1,14 +1,13 @@
 //! Ids in paths.
 
-use axum::extract::{FromRequestParts, RawPathParams};
 use domain::{DeliveryId, EntryId, HoldId, KeyId, MonitorId, OrgId, WebhookId};
-use http::request::Parts;
+use serde::{Deserialize, Deserializer};
 
 use super::ApiError;
 
-/// An id, or a pair of ids, in the path. A malformed id names nothing, so the answer is 404.
-#[derive(Clone, Debug)]
-pub struct Path<T>(pub T);
+/// An id in a path, for `axum::extract::Path`. A malformed id names nothing, so the handler answers 404.
+#[derive(Clone, Copy, Debug)]
+pub struct Id<T>(Option<T>);
 
 /// An id that a path may have.
 pub trait PathId: TryFrom<String> {
@@ -16,32 +15,21 @@ pub trait PathId: TryFrom<String> {
     const NOT_FOUND: ApiError;
 }
 
-impl<T: PathId, S: Send + Sync> FromRequestParts<S> for Path<T> {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let mut segments = segments(parts, state).await?.into_iter();
-        read(segments.next()).map(Self)
+impl<T: PathId> Id<T> {
+    /// The id.
+    ///
+    /// # Errors
+    /// [`PathId::NOT_FOUND`] when it is malformed.
+    pub fn found(self) -> Result<T, ApiError> {
+        self.0.ok_or(T::NOT_FOUND)
     }
 }
 
-impl<A: PathId, B: PathId, S: Send + Sync> FromRequestParts<S> for Path<(A, B)> {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let mut segments = segments(parts, state).await?.into_iter();
-        Ok(Self((read(segments.next())?, read(segments.next())?)))
+impl<'de, T: PathId> Deserialize<'de> for Id<T> {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(input)?;
+        Ok(Self(T::try_from(text).ok()))
     }
-}
-
-async fn segments<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<Vec<String>, ApiError> {
-    let params = RawPathParams::from_request_parts(parts, state).await;
-    let params = params.map_err(|_| ApiError::field("path", "is not valid UTF-8"))?;
-    Ok(params.iter().map(|(_, value)| value.to_owned()).collect())
-}
-
-fn read<T: PathId>(segment: Option<String>) -> Result<T, ApiError> {
-    T::try_from(segment.unwrap_or_default()).map_err(|_| T::NOT_FOUND)
 }
 
 impl PathId for OrgId {
