@@ -7,7 +7,7 @@ use domain::{Currency, OrgId, Scope};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use scrip_http::{
-    ApiError, App, Call, Caller, Needs, OperationPrice, PackageOnSale, PlanView, QueryParams, Reply,
+    ApiError, App, Caller, Needs, OperationPrice, PackageOnSale, PlanView, QueryParams, Reply, RequestContext,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -69,7 +69,7 @@ impl FromRequestParts<Arc<App>> for Asks {
 )]
 async fn packages(
     State(app): State<Arc<App>>,
-    call: Call,
+    call: RequestContext,
     Asks(org): Asks,
     QueryParams(PackagesQuery { currency }): QueryParams<PackagesQuery>,
 ) -> Result<([(&'static str, &'static str); 1], Reply), ApiError> {
@@ -101,7 +101,7 @@ async fn packages(
     security(),
     responses((status = 200, body = Vec<OperationPrice>)),
 )]
-async fn pricing(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
+async fn pricing(State(app): State<Arc<App>>, call: RequestContext) -> Result<Reply, ApiError> {
     let catalogue = app.settings.catalogue(call.moment.wall).await?;
     let listed: Vec<OperationPrice> =
         catalogue.prices.listed(call.moment.now).iter().map(Into::into).collect();
@@ -116,7 +116,7 @@ async fn pricing(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiEr
     security(),
     responses((status = 200, body = Vec<PlanView>)),
 )]
-async fn plans(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
+async fn plans(State(app): State<Arc<App>>, call: RequestContext) -> Result<Reply, ApiError> {
     let catalogue = app.settings.catalogue(call.moment.wall).await?;
     let offered: Vec<PlanView> =
         catalogue.plans.offered(call.moment.now).into_iter().map(Into::into).collect();

@@ -7,7 +7,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use domain::Mode;
 use http::HeaderMap;
-use scrip_http::{ApiError, App, Call, Reply};
+use scrip_http::{ApiError, App, Reply, RequestContext};
 use scrip_payments::{Event, Refused};
 use serde::Serialize;
 use store::{Moment, Unsettled};
@@ -50,7 +50,7 @@ struct EventReceived {
 )]
 async fn event(
     State(app): State<Arc<App>>,
-    call: Call,
+    call: RequestContext,
     headers: HeaderMap,
     request: Request<Body>,
 ) -> Result<Reply, ApiError> {

@@ -7,7 +7,7 @@ use axum::extract::FromRequestParts;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 
-use super::{ApiError, App, Call};
+use super::{ApiError, App, RequestContext};
 use domain::{AccountId, Denial, KeyId, Principal, Scope, Secret};
 
 /// An organisation that calls with a key that has the scope `S`.
@@ -18,7 +18,7 @@ pub struct Caller<S> {
     /// The key.
     pub key: KeyId,
     /// The request.
-    pub call: Call,
+    pub call: RequestContext,
     needs: PhantomData<S>,
 }
 
@@ -28,7 +28,7 @@ pub struct Operator {
     /// The key's id, `superAdmin` in transactions.
     pub key: KeyId,
     /// The request.
-    pub call: Call,
+    pub call: RequestContext,
 }
 
 /// The scope that a route needs.
@@ -139,8 +139,8 @@ impl FromRequestParts<Arc<App>> for Operator {
 }
 
 /// Identifies the caller. This is the only way from an `Authorization` header to a principal.
-async fn identify(parts: &mut Parts, app: &Arc<App>) -> Result<(Call, Principal), ApiError> {
-    let Ok(call) = Call::from_request_parts(parts, app).await;
+async fn identify(parts: &mut Parts, app: &Arc<App>) -> Result<(RequestContext, Principal), ApiError> {
+    let Ok(call) = RequestContext::from_request_parts(parts, app).await;
     let mut sent = parts.headers.get_all(AUTHORIZATION).iter();
     let value = match (sent.next(), sent.next()) {
         (None, _) => return Err(ApiError::MissingKey),

@@ -1,8 +1,8 @@
 //! HTTP: extractors, the envelope, errors, views and the OpenAPI document. The only room that names a status code.
 
 mod body;
-mod call;
 mod caller;
+mod context;
 mod error;
 mod etag;
 mod id;
@@ -26,8 +26,9 @@ pub use app::{
 pub use body::{BATCH_BYTES_MAX, BODY_BYTES_MAX, Distinct, Either, JsonBody};
 // The names that the local machine still uses.
 pub use body::JsonBody as Payload;
-pub use call::Call;
 pub use caller::{Caller, Needs, Operator, may};
+pub use context::RequestContext;
+pub use context::RequestContext as Call;
 pub use error::ApiError;
 pub use etag::IfMatch;
 pub use id::{Id, PathId};

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use super::error::ApiErrorBody;
 use super::idempotent::Target;
-use super::{ApiError, App, Call, IdempotencyHeader, Reply, body};
+use super::{ApiError, App, IdempotencyHeader, Reply, RequestContext, body};
 use domain::{AccountId, ClaimKey, EntryId, Mode, OrgId, Principal};
 use store::{Begun, Changes, ClaimsOf, Fault, Start};
 
@@ -88,7 +88,7 @@ impl<T: DeserializeOwned + Send> FromRequest<Arc<App>> for OptionalBody<T> {
 struct ChangeRequest {
     target: Target,
     changes: Changes,
-    call: Call,
+    call: RequestContext,
 }
 
 impl ChangeRequest {
@@ -96,7 +96,9 @@ impl ChangeRequest {
         let target = Target::of(request);
         let extensions = request.extensions();
         // Every handler extracts the caller before the body.
-        let (Some(principal), Some(call)) = (extensions.get::<Principal>(), extensions.get::<Call>()) else {
+        let (Some(principal), Some(call)) =
+            (extensions.get::<Principal>(), extensions.get::<RequestContext>())
+        else {
             return Err(ApiError::MissingKey);
         };
         let IdempotencyHeader(key) = IdempotencyHeader::of(request.headers())?;
@@ -169,7 +171,7 @@ fn reply(kept: &str) -> Result<Reply, ApiError> {
 }
 
 /// Keeps the answer of a change. The caller gets a success only after the answer is kept.
-pub(super) async fn conclude(app: &App, call: &Call, response: Response) -> Response {
+pub(super) async fn conclude(app: &App, call: &RequestContext, response: Response) -> Response {
     let Some(Ongoing { changes, begun }) = call.ongoing() else { return response };
     let Some(reply) = response.extensions().get::<Reply>() else {
         let done = match is_refused(&response) {

@@ -18,7 +18,7 @@ use utoipa_axum::router::OpenApiRouter;
 use super::error::ApiErrorBody;
 use super::etag::{IfNoneMatch, edition_tag, tag};
 use super::known_parameters::KnownParameters;
-use super::{ApiError, App, Call, once, timestamp};
+use super::{ApiError, App, RequestContext, once, timestamp};
 
 /// A handler's answer, without the envelope.
 #[derive(Clone, Debug)]
@@ -192,7 +192,8 @@ struct Layer {
 async fn envelop(State(layer): State<Layer>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let moment = layer.app.clock.moment();
-    let call = Call::new(moment, format!("req_{}", Ulid::from_parts(millis(moment.now), store::random())));
+    let call =
+        RequestContext::new(moment, format!("req_{}", Ulid::from_parts(millis(moment.now), store::random())));
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str).to_owned();
     request.extensions_mut().insert(call.clone());
@@ -209,7 +210,7 @@ async fn envelop(State(layer): State<Layer>, mut request: Request, next: Next) -
     response
 }
 
-fn write(call: &Call, mut response: Response, known: &IfNoneMatch) -> Response {
+fn write(call: &RequestContext, mut response: Response, known: &IfNoneMatch) -> Response {
     let meta = |pagination| Meta {
         timestamp: call.now(),
         request_id: &call.id,
@@ -257,7 +258,7 @@ fn write(call: &Call, mut response: Response, known: &IfNoneMatch) -> Response {
     response
 }
 
-fn set(response: &mut Response, call: &Call, envelope: &ResponseEnvelope<'_>) {
+fn set(response: &mut Response, call: &RequestContext, envelope: &ResponseEnvelope<'_>) {
     let json = serde_json::to_vec(envelope).unwrap_or_default();
     *response.body_mut() = Body::from(json);
     let headers = response.headers_mut();

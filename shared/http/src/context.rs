@@ -13,7 +13,7 @@ use store::Moment;
 
 /// A request: its time, its id and what is known of its caller.
 #[derive(Clone, Debug)]
-pub struct Call {
+pub struct RequestContext {
     /// When the request arrived. Handlers know no other "now".
     pub moment: Moment,
     /// The request's id in responses and logs, `req_…`.
@@ -23,7 +23,7 @@ pub struct Call {
     ongoing: Arc<OnceLock<Ongoing>>,
 }
 
-impl Call {
+impl RequestContext {
     pub(super) fn new(moment: Moment, id: String) -> Self {
         Self {
             moment,
@@ -68,7 +68,7 @@ impl Call {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Call {
+impl<S: Sync> FromRequestParts<S> for RequestContext {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
