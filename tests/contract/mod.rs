@@ -3,6 +3,7 @@
 mod alarm;
 mod architecture;
 mod aws;
+mod capabilities;
 mod event_schemas;
 mod events;
 mod ledger_verifier;

@@ -1,16 +1,18 @@
+//! Accounts whose stored item cannot be read.
+
 use domain::{AccountId, Reference};
 use scrip_http::{ApiError, App, Operator};
 use serde::Serialize;
 use store::{Damage, Unsettled};
 use utoipa::ToSchema;
 
-/// An attribute of a stored item that does not read.
+/// An attribute of a stored item that cannot be read.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Unreadable {
-    /// The attribute as the table has it.
+    /// The attribute's name in the table.
     #[schema(example = "used")]
     attribute: String,
-    /// Why it does not read.
+    /// Why it cannot be read.
     problem: String,
 }
 
@@ -20,18 +22,19 @@ impl From<Damage> for Unreadable {
     }
 }
 
-/// Stops an account whose item does not read, or has it go on. That is no entry of its ledger, for what the account
-/// holds is not known; the log has it.
+/// Freezes or unfreezes an account whose item cannot be read. Its balance is unknown, so no transaction records the change;
+/// the log does.
 pub(super) async fn set_frozen(
     app: &App,
     operator: &Operator,
     id: AccountId,
-    (frozen, reason): (bool, &Reference),
+    frozen: bool,
+    reason: &Reference,
 ) -> Result<(), ApiError> {
     if !app.ledger.set_frozen_unread(id, frozen).await? {
         return Err(Unsettled::NoAccount.into());
     }
     let (operator, request) = (operator.key, &operator.call.id);
-    tracing::warn!(account = %id, frozen, %operator, %request, reason = reason.as_str(), "an account that does not read was frozen or unfrozen");
+    tracing::warn!(account = %id, frozen, %operator, %request, reason = reason.as_str(), "an unreadable account was frozen or unfrozen");
     Ok(())
 }

@@ -1,45 +1,49 @@
+//! Grants: an operator gives credits to an organisation.
+
 use std::error::Error;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use chrono::{DateTime, Days, Utc};
 use domain::{
-    self, AccountId, Amount, ClaimKey, Details, Grant, Mode, Origin, Receipt, Reference, Refusal, Service,
-    Source,
+    self, AccountId, Amount, ClaimKey, Details, Grant, Mode, OrgId, Origin, Receipt, Reference, Refusal,
+    Service, Source,
 };
-use scrip_http::{ApiError, App, Balance, Instant, Intent, Operator, Reply, Transaction};
+use scrip_http::{
+    ApiError, App, BalanceView, Id, IdempotencyHeader, Idempotent, Instant, Operator, Reply, TransactionView,
+};
 use serde::{Deserialize, Serialize};
 use store::{Errand, Unsettled};
 use utoipa::ToSchema;
 
-/// Credits to be given.
+/// Credits to give.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct NewGrant {
-    /// purchased, bonus, or subscription (extra credits for this month alone).
+    /// purchased, bonus, or subscription (extra credits for this month only).
     #[schema(value_type = String, example = "bonus")]
     source: GrantSource,
     /// Whole credits, 1 to 10^12.
     #[schema(value_type = u64, minimum = 1, maximum = 1_000_000_000_000_u64)]
     amount: Amount,
-    /// Set aside for debits of this service.
+    /// Reserves the credits for debits of this service.
     #[schema(value_type = Option<String>)]
     service: Option<Service>,
-    /// Not spendable from this instant on.
+    /// When the credits expire.
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Instant>,
-    /// In place of `expiresAt`: at the end (23:59:59 UTC) of the day that many days from now, 0 to 3,660.
+    /// In place of `expiresAt`: the credits expire at the end (23:59:59 UTC) of the day this many days from now, 0 to 3,660.
     #[schema(value_type = Option<u32>, maximum = 3_660, example = 28)]
     expires_in_days: Option<u32>,
-    /// In words.
+    /// A description.
     #[schema(value_type = Option<String>, max_length = 255)]
     description: Option<Reference>,
-    /// Which ledger: live, when left out, or test.
+    /// The ledger: live (default) or test.
     #[schema(value_type = Option<String>)]
     mode: Option<Mode>,
 }
 
-/// What kind of credits an operator can give.
+/// The kinds of credits that an operator can give.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum GrantSource {
@@ -58,15 +62,15 @@ impl From<GrantSource> for Source {
     }
 }
 
-/// The grant as a transaction, the lot that it made or joined, and the balance after it.
+/// The transaction of the grant, its lot, and the balance after it.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Granted {
     /// `credit_…`, or `sub_` and the month.
     credit_id: String,
     #[serde(flatten)]
-    transaction: Transaction,
-    balance: Balance,
+    transaction: TransactionView,
+    balance: BalanceView,
 }
 
 impl From<&Receipt> for Granted {
@@ -83,7 +87,7 @@ impl From<&Receipt> for Granted {
     tag = "operator",
     params(
         ("id" = String, Path, description = "org_…"),
-        ("Idempotency-Key" = String, Header, description = "Your name for this request"),
+        IdempotencyHeader,
     ),
     request_body = NewGrant,
     responses((status = 201, body = Granted), (status = 404, description = "NOT_FOUND")),
@@ -91,14 +95,16 @@ impl From<&Receipt> for Granted {
 pub(super) async fn grant(
     State(app): State<Arc<App>>,
     operator: Operator,
-    Path(id): Path<String>,
-    intent: Intent<NewGrant>,
+    Path(org): Path<Id<OrgId>>,
+    intent: Idempotent<NewGrant>,
 ) -> Result<Reply, ApiError> {
     let NewGrant { source, amount, service, expires_at, expires_in_days, description, mode } = intent.body;
-    let account = AccountId { org: super::organisation(id)?, mode: mode.unwrap_or(Mode::Live) };
+    let account = AccountId { org: org.found()?, mode: mode.unwrap_or(Mode::Live) };
     let moment = app.ledger.moment_of(account, operator.call.moment).await?;
     let expires_at = match (expires_at, expires_in_days) {
-        (Some(_), Some(_)) => return Err(ApiError::field("expiresInDays", "send it or expiresAt, not both")),
+        (Some(_), Some(_)) => {
+            return Err(ApiError::field("expiresInDays", "send either expiresInDays or expiresAt"));
+        }
         (end, None) => end.map(|Instant(end)| end),
         (None, Some(days)) => Some(end_of_day(moment.now, days)?),
     };
@@ -120,7 +126,7 @@ pub(super) async fn grant(
     let settled = app.ledger.settle(account, claim, moment, decide).await;
     if let Err(Unsettled::Refused(refusal)) = &settled
         && expires_in_days.is_some()
-        && is_about_the_end(refusal)
+        && concerns_expiry(refusal)
     {
         return Err(ApiError::field("expiresInDays", refusal));
     }
@@ -128,16 +134,16 @@ pub(super) async fn grant(
     if expires_at.is_some()
         && let Err(unsettled) = app.calendar().run_account_job(account, moment).await
     {
-        tracing::warn!(%account, cause = &unsettled as &dyn Error, "a notice is left to the schedule");
+        tracing::warn!(%account, cause = &unsettled as &dyn Error, "an expiry notice is left to the scheduled job");
     }
     Reply::created(&Granted::from(&settled.receipt), settled.replayed)
 }
 
-fn is_about_the_end(refusal: &Refusal) -> bool {
+fn concerns_expiry(refusal: &Refusal) -> bool {
     matches!(refusal, Refusal::ExpiresInThePast | Refusal::PurchasedNeverExpire | Refusal::SubscriptionTerms)
 }
 
-/// The last second of the day that lies so many days after `now`, in UTC.
+/// The last second of the day `days` days after `now`, in UTC.
 fn end_of_day(now: DateTime<Utc>, days: u32) -> Result<DateTime<Utc>, ApiError> {
     let problem = || ApiError::field("expiresInDays", format!("must be a whole number from 0 to {DAYS_MAX}"));
     let day = Some(days).filter(|days| *days <= DAYS_MAX);
@@ -146,5 +152,5 @@ fn end_of_day(now: DateTime<Utc>, days: u32) -> Result<DateTime<Utc>, ApiError> 
     end.map(|end| end.and_utc()).ok_or_else(problem)
 }
 
-/// Ten years, for `expiresInDays`.
+/// The longest `expiresInDays`: ten years.
 const DAYS_MAX: u32 = 3_660;

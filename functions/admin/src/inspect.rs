@@ -1,59 +1,62 @@
+//! The state of an organisation and its two ledgers.
+
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
-use domain::{AccountId, Allowance, Mode};
-use scrip_http::{ApiError, App, Balance, Operator, Reply, instant};
+use domain::{AccountId, Allowance, Mode, OrgId};
+use scrip_http::{ApiError, App, BalanceView, Id, Operator, PathId, Reply, timestamp};
 use serde::Serialize;
 use store::{Inspected, Moment};
 use utoipa::ToSchema;
 
 use super::broken::Unreadable;
 
-/// An organisation as operators see it.
+/// An organisation, with the state of its ledgers.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct OrganisationDetails {
     organisation_id: String,
     name: String,
     plan: String,
-    /// Credits a month; null when there is no limit.
+    /// Credits a month; null for an unlimited plan.
     allowance: Option<u64>,
     currency: &'static str,
-    /// Whether its own keys may move it to a dearer plan.
+    /// Whether the organisation's own keys may choose a more expensive plan.
     self_service_plans: bool,
-    /// Whether an operator has stopped it; null where its live ledger does not read so far.
+    /// Whether an operator has frozen it; null if that cannot be read from its live ledger.
     frozen: Option<bool>,
-    #[serde(with = "instant")]
+    #[serde(with = "timestamp")]
     #[schema(value_type = String, format = DateTime)]
     created_at: DateTime<Utc>,
-    ledgers: Ledgers,
+    ledgers: LedgerStates,
 }
 
-/// Its two ledgers.
+/// The two ledgers of an organisation.
 #[derive(Serialize, ToSchema)]
-struct Ledgers {
+#[schema(as = Ledgers)]
+struct LedgerStates {
     live: LedgerState,
     test: LedgerState,
 }
 
-/// How a ledger stands.
+/// The state of a ledger.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct LedgerState {
-    /// `ok`; `broken` when its account's record does not read: customers get 503 RECORD_UNREADABLE until it is
-    /// repaired; `missing` when there is no record.
+    /// `ok`; `broken` if its account's record cannot be read, and customers get 503 RECORD_UNREADABLE until it is
+    /// repaired; `missing` if there is no record.
     #[schema(example = "ok")]
     state: &'static str,
-    /// Whether an operator has stopped it; null where that does not read.
+    /// Whether an operator has frozen it; null if that cannot be read.
     frozen: Option<bool>,
-    /// What does not read; empty when all does.
+    /// The attributes that cannot be read.
     problems: Vec<Unreadable>,
-    /// What it holds; null where its record does not read.
-    balance: Option<Balance>,
-    /// Through which transaction all rows exist. The projector is on its way to those after it.
+    /// The balance; null if the record cannot be read.
+    balance: Option<BalanceView>,
+    /// The last transaction up to which all rows exist. The projector writes the later ones.
     rows_through: u64,
-    /// Through which transaction the owner was notified and usage counted.
+    /// The last transaction up to which the organisation was notified and usage counted.
     notified_through: u64,
 }
 
@@ -68,10 +71,10 @@ struct LedgerState {
 pub(super) async fn get_organisation(
     State(app): State<Arc<App>>,
     operator: Operator,
-    Path(id): Path<String>,
+    Path(org): Path<Id<OrgId>>,
 ) -> Result<Reply, ApiError> {
-    let org = super::organisation(id)?;
-    let known = app.settings.organisation(org).await?.ok_or(super::NO_ORGANISATION)?;
+    let org = org.found()?;
+    let known = app.settings.organisation(org).await?.ok_or(OrgId::NOT_FOUND)?;
     let moment = operator.call.moment;
     let live = ledger(&app, AccountId { org, mode: Mode::Live }, moment).await?;
     let test = ledger(&app, AccountId { org, mode: Mode::Test }, moment).await?;
@@ -87,7 +90,7 @@ pub(super) async fn get_organisation(
         self_service_plans: known.self_service_plans,
         frozen: live.frozen,
         created_at: known.created_at,
-        ledgers: Ledgers { live, test },
+        ledgers: LedgerStates { live, test },
     })
 }
 
@@ -99,7 +102,7 @@ async fn ledger(app: &App, id: AccountId, moment: Moment) -> Result<LedgerState,
         Inspected::Missing => ("missing", None, vec![], None),
         Inspected::Broken { damages, frozen } => ("broken", frozen, damages, None),
         Inspected::Reads(account) => {
-            let balance = Balance::new(&account.balance(now), account.sequence, now);
+            let balance = BalanceView::new(&account.balance(now), account.sequence, now);
             ("ok", Some(account.frozen), vec![], Some(balance))
         }
     };

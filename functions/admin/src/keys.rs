@@ -1,40 +1,45 @@
+//! API keys of organisations.
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
-use domain::{AccountId, ApiKey, ClaimKey, KeyId, Mode, Reference, Scope, Secret};
-use scrip_http::{ApiError, App, Intent, NoFields, OnceOptional, Operator, Reply, instant};
+use domain::{AccountId, ApiKey, ClaimKey, KeyId, Mode, OrgId, Reference, Scope, Secret};
+use scrip_http::{
+    ApiError, App, Id, IdempotencyHeader, Idempotent, NoFields, Operator, OptionalBody, PathId, Reply,
+    timestamp,
+};
 use serde::{Deserialize, Serialize};
 use store::{ClaimsOf, secret_bytes};
 use utoipa::ToSchema;
 
-/// A key for an organisation.
+/// An API key to issue.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewKey {
-    /// live or test: which ledger of the organisation the key works on.
+    /// The ledger that the key works on: live or test.
     #[schema(value_type = String, example = "live")]
     mode: Mode,
-    /// What it may do: `credits:read`, `credits:consume`, `credits:purchase`, `credits:refund`, `settings:write`,
-    /// `team:write`, and `dashboard`, which makes a key work on a plan without API access. `credits:read` and
-    /// `credits:consume` when left out.
+    /// The key's scopes: `credits:read`, `credits:consume`, `credits:purchase`, `credits:refund`, `settings:write`,
+    /// `team:write`, and `dashboard`, which lets a key work on a plan without API access. Default: `credits:read` and
+    /// `credits:consume`.
     #[schema(value_type = Option<Vec<String>>)]
     scopes: Option<BTreeSet<Scope>>,
-    /// In words.
+    /// A description.
     #[schema(value_type = Option<String>, max_length = 255)]
     description: Option<Reference>,
 }
 
-/// A key, shown once.
+/// An issued key, which is shown once.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Issued {
     key_id: String,
-    /// The key itself. Keep it: only its hash is stored. Null when an earlier answer has shown it; revoke that
-    /// key and create another if you do not have it.
+    /// The key itself. Keep it: only its hash is stored. Null if an earlier answer has shown it; revoke the key and
+    /// create another one if you do not have it.
     key: Option<String>,
-    /// true: the key was shown before and is not shown again. Left out with the key.
+    /// true if the key was shown before and is not shown again. Left out if the key is shown.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     secret_shown: bool,
@@ -43,31 +48,31 @@ struct Issued {
     scopes: BTreeSet<Scope>,
     #[schema(value_type = String)]
     mode: Mode,
-    #[serde(with = "instant")]
+    #[serde(with = "timestamp")]
     #[schema(value_type = String, format = DateTime)]
     created_at: DateTime<Utc>,
 }
 
-/// A key that works no more.
+/// A revoked key.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Revoked {
     key_id: String,
     last4: String,
-    #[serde(with = "instant")]
+    #[serde(with = "timestamp")]
     #[schema(value_type = String, format = DateTime)]
     revoked_at: DateTime<Utc>,
 }
 
-/// Issues a key, and shows it this once. The same request sent again issues no other key and answers the same
-/// `keyId`, with `key: null` and `secretShown: true`.
+/// Issues a key and shows it once. A retry of the request issues no other key and answers the same `keyId`, with
+/// `key: null` and `secretShown: true`.
 #[utoipa::path(
     post,
     path = "/admin/v1/organisations/{id}/keys",
     tag = "operator",
     params(
         ("id" = String, Path, description = "org_…"),
-        ("Idempotency-Key" = String, Header, description = "Your name for this request"),
+        IdempotencyHeader,
     ),
     request_body = NewKey,
     responses((status = 201, body = Issued), (status = 404, description = "NOT_FOUND")),
@@ -75,8 +80,8 @@ struct Revoked {
 pub(super) async fn issue(
     State(app): State<Arc<App>>,
     operator: Operator,
-    Path(id): Path<String>,
-    intent: Intent<NewKey>,
+    Path(org): Path<Id<OrgId>>,
+    intent: Idempotent<NewKey>,
 ) -> Result<Reply, ApiError> {
     let moment = operator.call.moment;
     let NewKey { mode, scopes, description } = intent.body;
@@ -84,8 +89,8 @@ pub(super) async fn issue(
     if scopes.is_empty() {
         return Err(ApiError::field("scopes", "must name at least one scope, or be left out"));
     }
-    let org = super::organisation(id)?;
-    app.settings.organisation(org).await?.ok_or(super::NO_ORGANISATION)?;
+    let org = org.found()?;
+    app.settings.organisation(org).await?.ok_or(OrgId::NOT_FOUND)?;
     let claims = ClaimsOf::Account(AccountId { org, mode });
     let claim = ClaimKey::Operator(intent.key);
     let made = app.ledger.claim_once(claims, &claim, &intent.fingerprint, moment).await?;
@@ -100,7 +105,7 @@ pub(super) async fn issue(
         revoked_at: None,
         description,
     };
-    // The first sending that arrives here issues the key; every other finds it issued.
+    // The first attempt that gets here issues the key; every other one finds it issued.
     let known = app.settings.issue_key(org, &secret, &wanted).await?;
     let key = known.is_none().then(|| secret.reveal().to_owned());
     let ApiKey { key_id, last4, scopes, mode, created_at, .. } = known.unwrap_or(wanted);
@@ -109,7 +114,7 @@ pub(super) async fn issue(
     Reply::created(&issued, secret_shown)
 }
 
-/// Revokes a key. Functions that have seen it go by what they know for up to a minute.
+/// Revokes a key. Functions that have used it recently may accept it for up to a minute.
 #[utoipa::path(
     delete,
     path = "/admin/v1/organisations/{id}/keys/{keyId}",
@@ -120,14 +125,12 @@ pub(super) async fn issue(
 pub(super) async fn revoke(
     State(app): State<Arc<App>>,
     operator: Operator,
-    Path((id, key)): Path<(String, String)>,
-    _: OnceOptional<NoFields>,
+    Path((org, key)): Path<(Id<OrgId>, Id<KeyId>)>,
+    _: OptionalBody<NoFields>,
 ) -> Result<Reply, ApiError> {
-    let unknown = || ApiError::NotFound("the organisation has no such key");
-    let org = super::organisation(id)?;
-    let key = KeyId::try_from(key).map_err(|_| unknown())?;
+    let (org, key) = (org.found()?, key.found()?);
     let now = operator.call.moment.now;
-    let key = app.settings.revoke(org, key, now).await?.ok_or_else(unknown)?;
+    let key = app.settings.revoke(org, key, now).await?.ok_or(KeyId::NOT_FOUND)?;
     let revoked = Revoked {
         key_id: key.key_id.to_string(),
         last4: key.last4,

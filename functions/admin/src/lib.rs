@@ -1,5 +1,4 @@
-//! `/admin/v1/…`: the operator's side. Organisations, their keys, credits that are given, and the
-//! catalogue.
+//! `/admin/v1/…`: what operators do. Organisations, their keys, credits and terms, and the catalogue.
 
 mod adjustments;
 mod broken;
@@ -20,8 +19,7 @@ mod terms;
 
 use std::sync::Arc;
 
-use domain::OrgId;
-use scrip_http::{ApiError, App};
+use scrip_http::App;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -48,10 +46,3 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(rates::set_rate))
         .routes(routes!(rates::list_rates))
 }
-
-/// The organisation that a path names.
-fn organisation(id: String) -> Result<OrgId, ApiError> {
-    OrgId::try_from(id).map_err(|_| NO_ORGANISATION)
-}
-
-const NO_ORGANISATION: ApiError = ApiError::NotFound("there is no such organisation");

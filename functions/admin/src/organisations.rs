@@ -1,3 +1,5 @@
+//! Creates and changes organisations.
+
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -5,72 +7,74 @@ use chrono::{DateTime, Utc};
 use domain::{
     Account, AccountId, Allowance, Allowed, ClaimKey, Currency, Mode, OrgId, PlanId, Reference, Refusal,
 };
-use scrip_http::{ApiError, App, Intent, Once, Operator, Reply, instant};
+use scrip_http::{
+    ApiError, App, Id, IdempotencyHeader, Idempotent, Once, Operator, PathId, Reply, timestamp,
+};
 use serde::{Deserialize, Serialize};
 use store::{ClaimsOf, Organisation};
 use utoipa::ToSchema;
 
-/// Who is to have credits.
+/// An organisation to create.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct NewOrganisation {
-    /// Its name.
+    /// The organisation's name.
     #[schema(value_type = String, max_length = 255)]
     name: Reference,
-    /// A plan of the catalogue; `free` when left out. Keys work on plans with API access: `professional` and
+    /// A plan of the catalogue; `free` if left out. Keys work on plans with API access: `professional` and
     /// `enterprise` have it, `free` and `basic` do not.
     plan: Option<String>,
-    /// A negotiated monthly allowance in place of the plan's; may be 0.
+    /// A negotiated monthly allowance in place of the plan's. It may be 0.
     #[schema(value_type = Option<u64>, minimum = 0)]
     allowance: Option<Allowed>,
-    /// ISO 4217 code of the currency that it is billed in; GBP when left out.
+    /// ISO 4217 code of the billing currency; GBP if left out.
     #[schema(value_type = Option<String>, example = "GBP")]
     currency: Option<Currency>,
-    /// Whether its own keys may move it to a plan that costs more; false when left out.
+    /// Whether its own keys may choose a more expensive plan; false if left out.
     #[serde(default)]
     self_service_plans: bool,
 }
 
-/// What is to be different of an organisation. What is left out keeps its value.
+/// A change of an organisation. Fields that are left out keep their values.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(example = json!({ "selfServicePlans": true }))]
 pub(super) struct OrganisationChange {
-    /// Whether its own keys may move it to a plan that costs more. They may always move it to one that does not.
+    /// Whether its own keys may choose a more expensive plan. They may always choose a cheaper one.
     self_service_plans: Option<bool>,
 }
 
 /// An organisation.
 #[derive(Serialize, ToSchema)]
+#[schema(as = Opened)]
 #[serde(rename_all = "camelCase")]
-struct Opened {
+struct OrganisationView {
     organisation_id: String,
     name: String,
     plan: String,
-    /// Credits a month; null when there is no limit.
+    /// Credits a month; null for an unlimited plan.
     allowance: Option<u64>,
     currency: &'static str,
-    /// Whether its own keys may move it to a plan that costs more.
+    /// Whether its own keys may choose a more expensive plan.
     self_service_plans: bool,
-    #[serde(with = "instant")]
+    #[serde(with = "timestamp")]
     #[schema(value_type = String, format = DateTime)]
     created_at: DateTime<Utc>,
 }
 
-/// Opens an organisation with its two ledgers, for live and for test keys, and this month's
-/// allowance in both.
+/// Creates an organisation with two ledgers, live and test, and this month's allowance in both.
 #[utoipa::path(
     post,
     path = "/admin/v1/organisations",
     tag = "operator",
-    params(("Idempotency-Key" = String, Header, description = "Your name for this request")),
+    params(IdempotencyHeader),
     request_body = NewOrganisation,
-    responses((status = 201, body = Opened)),
+    responses((status = 201, body = OrganisationView)),
 )]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
     operator: Operator,
-    intent: Intent<NewOrganisation>,
+    intent: Idempotent<NewOrganisation>,
 ) -> Result<Reply, ApiError> {
     let moment = operator.call.moment;
     let wanted = intent.body;
@@ -83,7 +87,7 @@ pub(super) async fn create(
     };
     let key = ClaimKey::Operator(intent.key);
     let made = app.ledger.claim_once(ClaimsOf::Operators, &key, &intent.fingerprint, moment).await?;
-    // Everything from here on is made from the claim, so a repeated request makes it again, the same.
+    // Everything below derives from the claim, so a retry creates the same organisation.
     let organisation = Organisation {
         org: OrgId::from(made.id),
         name: wanted.name.as_str().to_owned(),
@@ -96,33 +100,33 @@ pub(super) async fn create(
         created_at: made.at,
     };
     open(&app, &organisation, moment).await?;
-    Reply::created(&Opened::from(organisation), made.replayed)
+    Reply::created(&OrganisationView::from(organisation), made.replayed)
 }
 
-/// Changes what an operator has set of an organisation.
+/// Changes the settings that an operator has made for an organisation.
 #[utoipa::path(
     patch,
     path = "/admin/v1/organisations/{id}",
     tag = "operator",
     params(("id" = String, Path, description = "org_…")),
     request_body = OrganisationChange,
-    responses((status = 200, body = Opened), (status = 404, description = "NOT_FOUND")),
+    responses((status = 200, body = OrganisationView), (status = 404, description = "NOT_FOUND")),
 )]
 pub(super) async fn change_organisation(
     State(app): State<Arc<App>>,
     _: Operator,
-    Path(id): Path<String>,
+    Path(org): Path<Id<OrgId>>,
     Once { body: OrganisationChange { self_service_plans }, .. }: Once<OrganisationChange>,
 ) -> Result<Reply, ApiError> {
-    let org = super::organisation(id)?;
+    let org = org.found()?;
     let changed = match self_service_plans {
         Some(allowed) => app.settings.set_self_service_plans(org, allowed).await?,
         None => app.settings.organisation(org).await?,
     };
-    Reply::ok(&Opened::from(changed.ok_or(super::NO_ORGANISATION)?))
+    Reply::ok(&OrganisationView::from(changed.ok_or(OrgId::NOT_FOUND)?))
 }
 
-impl From<Organisation> for Opened {
+impl From<Organisation> for OrganisationView {
     fn from(organisation: Organisation) -> Self {
         Self {
             organisation_id: organisation.org.to_string(),

@@ -1,29 +1,31 @@
+//! Packages of credits.
+
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
 use domain::{Amount, Money, PackageChange, PackageId, PackageList, Reference, When};
-use scrip_http::{ApiError, App, Instant, Once, Operator, Reply, instant};
+use scrip_http::{ApiError, App, Instant, Once, Operator, Reply, timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What a package is to be. What is left out stays; a new one needs name, credits and price.
+/// A new version of a package. Fields that are left out keep their values; a new package needs name, credits and price.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(example = json!({ "name": "Growth Pack", "credits": 1000, "price": { "amount": 8900, "currency": "GBP" } }))]
 pub(super) struct NewPackage {
-    /// Its name for people.
+    /// The display name.
     #[schema(value_type = Option<String>, max_length = 255)]
     name: Option<Reference>,
     /// Whole credits, 1 to 10^12.
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 1_000_000_000_000_u64)]
     credits: Option<Amount>,
-    /// For all of them: 1 to 99,999,999 minor units of a currency of ISO 4217.
-    #[schema(value_type = Option<scrip_http::Money>)]
+    /// The price of the whole package: 1 to 99,999,999 minor units of an ISO 4217 currency.
+    #[schema(value_type = Option<scrip_http::MoneyView>)]
     price: Option<Money>,
-    /// Whether it is sold no more.
+    /// Whether the package is withdrawn from sale.
     withdrawn: Option<bool>,
-    /// In force from this instant on; at once when left out. Never in the past.
+    /// When the version takes effect, not in the past; at once if left out.
     #[schema(value_type = Option<String>, format = DateTime)]
     effective_from: Option<Instant>,
 }
@@ -33,18 +35,17 @@ pub(super) struct NewPackage {
 #[serde(rename_all = "camelCase")]
 struct PackageVersion {
     #[serde(flatten)]
-    package: scrip_http::Package,
-    /// Whether it is sold no more.
+    package: scrip_http::PackageView,
+    /// Whether the package is withdrawn from sale.
     withdrawn: bool,
-    /// In force from then on.
-    #[serde(with = "instant")]
+    /// When the version takes effect.
+    #[serde(with = "timestamp")]
     #[schema(value_type = String, format = DateTime)]
     effective_from: DateTime<Utc>,
 }
 
-/// Changes a package of credits from an instant on, or makes a new one. Earlier versions are kept;
-/// one that was planned for later than this one is in force no more. Sent again, it changes nothing.
-/// Functions that have read the packages go by them for up to a minute.
+/// Changes a package of credits from a point in time on, or creates one. Earlier versions are kept; versions planned for
+/// a later time are replaced. A retry changes nothing. Functions may use the previous version for up to a minute.
 #[utoipa::path(
     put,
     path = "/admin/v1/packages/{package}",

@@ -1,24 +1,26 @@
+//! The safety limit of unlimited plans.
+
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use domain::{Account, AccountId, Credits, CreditsWithin, Mode, PLAN_CAP, PLAN_CAP_MAX, set_cap};
-use scrip_http::{ApiError, App, Once, Operator, Reply};
+use domain::{Account, AccountId, Credits, CreditsWithin, Mode, OrgId, PLAN_CAP, PLAN_CAP_MAX, set_cap};
+use scrip_http::{ApiError, App, Id, Once, Operator, Reply};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// How many credits an unlimited plan may spend in a month.
+/// A safety limit to set.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewSafetyLimit {
     /// Credits a month, 10^15 to 4 x 10^15.
     #[schema(value_type = u64, minimum = 1_000_000_000_000_000_u64, maximum = 4_000_000_000_000_000_u64)]
     limit: CreditsWithin<PLAN_CAP, PLAN_CAP_MAX>,
-    /// Which ledger: live, when left out, or test.
+    /// The ledger: live (default) or test.
     #[schema(value_type = Option<String>)]
     mode: Option<Mode>,
 }
 
-/// The safety limit as it is now.
+/// The present safety limit.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct SafetyLimit {
@@ -29,8 +31,8 @@ struct SafetyLimit {
     limit: u64,
 }
 
-/// Sets how many credits an unlimited plan may spend in a month. The limit is none of the plan: it keeps the
-/// account's numbers within their range. A debit beyond it is a 403 PLAN_LIMIT_REACHED.
+/// Sets the most credits that an account on an unlimited plan may spend in a month. The limit is not part of the plan: it
+/// keeps the account's numbers in range. A debit beyond it is refused with 403 PLAN_LIMIT_REACHED.
 #[utoipa::path(
     put,
     path = "/admin/v1/organisations/{id}/plan-limit",
@@ -42,14 +44,15 @@ struct SafetyLimit {
 pub(super) async fn set_plan_limit(
     State(app): State<Arc<App>>,
     operator: Operator,
-    Path(id): Path<String>,
+    Path(org): Path<Id<OrgId>>,
     Once { body: NewSafetyLimit { limit, mode }, .. }: Once<NewSafetyLimit>,
 ) -> Result<Reply, ApiError> {
     let limit = Credits::from(limit);
-    let id = AccountId { org: super::organisation(id)?, mode: mode.unwrap_or(Mode::Live) };
+    let id = AccountId { org: org.found()?, mode: mode.unwrap_or(Mode::Live) };
     let is_so = |account: &Account| account.monthly_cap() == limit;
     let decide = |account: &Account, head: &_| set_cap(account, limit, head);
-    let account = super::terms::change(&app, id, (&operator, None), is_so, decide).await?;
+    let author = super::terms::Author { operator: &operator, reason: None };
+    let account = super::terms::change(&app, id, author, is_so, decide).await?;
     Reply::ok(&SafetyLimit {
         organisation_id: account.id.org.to_string(),
         mode: account.id.mode,

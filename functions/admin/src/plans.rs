@@ -1,3 +1,5 @@
+//! Subscription plans.
+
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -6,46 +8,46 @@ use chrono::{DateTime, Utc};
 use domain::{
     Allowance, Amount, Credits, Currency, Fee, Plan, PlanChange, PlanId, PlanList, Reference, When,
 };
-use scrip_http::{ApiError, App, Instant, Once, Operator, Reply, instant};
+use scrip_http::{ApiError, App, Instant, Once, Operator, Reply, timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What a plan is to be. What is left out stays; a new one needs all but effectiveFrom.
+/// A new version of a plan. Fields that are left out keep their values; a new plan needs all but effectiveFrom.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(example = json!({
     "name": "Professional", "price": { "amount": 29900, "currency": "GBP" }, "allowance": 5000, "apiAccess": true, "maxUsers": 10
 }))]
 pub(super) struct NewPlan {
-    /// Its name for people.
+    /// The display name.
     #[schema(value_type = Option<String>, max_length = 255)]
     name: Option<Reference>,
-    /// For a month: 0 to 99,999,999 minor units of a currency of ISO 4217.
-    #[schema(value_type = Option<scrip_http::Money>)]
-    price: Option<Price>,
-    /// Credits a month, 0 to 10^12, or `unlimited`. Organisations that have the plan keep the allowance
-    /// that they took it with.
-    allowance: Option<Limit>,
-    /// Whether keys without the `dashboard` scope may be used.
+    /// The price of a month: 0 to 99,999,999 minor units of an ISO 4217 currency.
+    #[schema(value_type = Option<scrip_http::MoneyView>)]
+    price: Option<PriceRequest>,
+    /// Credits a month, 0 to 10^12, or `unlimited`. Organisations that have the plan already keep their allowance.
+    allowance: Option<LimitRequest>,
+    /// Whether API keys without the `dashboard` scope work.
     api_access: Option<bool>,
-    /// How many users an organisation may have, 1 to 1,000,000, or `unlimited`.
-    max_users: Option<Limit>,
-    /// In force from this instant on; at once when left out. Never in the past.
+    /// The most users of an organisation, 1 to 1,000,000, or `unlimited`.
+    max_users: Option<LimitRequest>,
+    /// When the version takes effect, not in the past; at once if left out.
     #[schema(value_type = Option<String>, format = DateTime)]
     effective_from: Option<Instant>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a JSON object, {\"amount\": minor units, \"currency\": \"GBP\"}")]
-struct Price {
+struct PriceRequest {
     amount: u64,
     currency: Currency,
 }
 
 /// A whole number, or `unlimited`.
 #[derive(Clone, Copy, Deserialize, ToSchema)]
+#[schema(as = Limit)]
 #[serde(untagged, expecting = "must be a whole number, or \"unlimited\"")]
-enum Limit {
+enum LimitRequest {
     Number(u64),
     Word(Unlimited),
 }
@@ -61,16 +63,15 @@ enum Unlimited {
 #[serde(rename_all = "camelCase")]
 struct PlanVersion {
     #[serde(flatten)]
-    plan: scrip_http::Plan,
-    /// In force from then on.
-    #[serde(with = "instant")]
+    plan: scrip_http::PlanView,
+    /// When the version takes effect.
+    #[serde(with = "timestamp")]
     #[schema(value_type = String, format = DateTime)]
     effective_from: DateTime<Utc>,
 }
 
-/// Changes a subscription plan from an instant on, or makes a new one. Earlier versions are kept; one
-/// that was planned for later than this one is in force no more. Sent again, it changes nothing.
-/// Functions that have read the plans go by them for up to a minute.
+/// Changes a subscription plan from a point in time on, or creates one. Earlier versions are kept; versions planned for a
+/// later time are replaced. A retry changes nothing. Functions may use the previous version for up to a minute.
 #[utoipa::path(
     put,
     path = "/admin/v1/plans/{plan}",
@@ -101,7 +102,7 @@ impl TryFrom<NewPlan> for PlanChange {
 
     fn try_from(wanted: NewPlan) -> Result<Self, ApiError> {
         let NewPlan { name, price, allowance, api_access, max_users, effective_from: _ } = wanted;
-        let fee = price.map(|Price { amount, currency }| {
+        let fee = price.map(|PriceRequest { amount, currency }| {
             Fee::new(amount, currency).map_err(|problem| ApiError::field("price.amount", problem))
         });
         let allowance = allowance.map(|limit| {
@@ -118,8 +119,8 @@ impl TryFrom<NewPlan> for PlanChange {
     }
 }
 
-impl Limit {
-    /// The number, if it lies in `range`; none for no limit.
+impl LimitRequest {
+    /// The number, which must be in `range`; none for `unlimited`.
     fn within(self, range: RangeInclusive<u64>, field: &str) -> Result<Option<u64>, ApiError> {
         match self {
             Self::Number(number) if range.contains(&number) => Ok(Some(number)),

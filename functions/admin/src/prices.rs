@@ -1,3 +1,5 @@
+//! Prices of operations.
+
 use std::error::Error;
 use std::sync::Arc;
 
@@ -9,29 +11,28 @@ use serde::Deserialize;
 use store::Moment;
 use utoipa::ToSchema;
 
-/// What an operation is to cost.
+/// A new price of an operation.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(example = json!({ "credits": 3, "effectiveFrom": "2027-01-01T00:00:00Z" }))]
 pub(super) struct NewPrice {
-    /// Credits each time, 0 to 1,000,000.
+    /// Credits for one operation, 0 to 1,000,000.
     #[schema(value_type = u64, maximum = 1_000_000)]
     credits: CreditsWithin<0, { Price::MAX }>,
-    /// In force from this instant on; at once when left out. Never in the past.
+    /// When the price takes effect, not in the past; at once if left out.
     #[schema(value_type = Option<String>, format = DateTime)]
     effective_from: Option<Instant>,
-    /// verification, aml, deepfake, kyt or other. Needed by a new operation. It is the operation's, not
-    /// the price's: it changes at once.
+    /// verification, aml, deepfake, kyt or other. Required for a new operation. The category belongs to the operation, so
+    /// it changes at once.
     #[schema(value_type = Option<String>)]
     category: Option<Category>,
-    /// Whether it is charged once a month for as long as it goes on. The operation's, too.
+    /// Whether the operation is charged every month as long as it continues. It changes at once, too.
     monthly: Option<bool>,
 }
 
-/// Sets the price of an operation, from an instant on; or makes a new operation. Earlier prices are
-/// kept, and so is what was charged at them; monitors that wait for credits are tried again when their price falls. A price that was planned for later than this one is in
-/// force no more. Sent again, it changes nothing. Functions that have read the prices go by them for
-/// up to a minute.
+/// Sets the price of an operation from a point in time on, or creates an operation. Earlier prices are kept; prices
+/// planned for a later time are replaced. When a monthly price falls, suspended monitors are charged again. A retry
+/// changes nothing. Functions may use the previous price for up to a minute.
 #[utoipa::path(
     put,
     path = "/admin/v1/pricing/{operation}",
@@ -59,8 +60,8 @@ pub(super) async fn set_price(
     Reply::ok(&OperationPrice::from(&listed))
 }
 
-/// Has monitors tried again that wait for credits, if a monthly price has just fallen. Where the queue takes nothing,
-/// the hourly sweep does so.
+/// Charges suspended monitors again if a monthly price has just fallen. If the queue is unavailable, the hourly sweep does
+/// it.
 async fn retry_monitors(app: &App, moment: Moment) {
     let since = moment.now.checked_sub_signed(TimeDelta::seconds(2)).unwrap_or(moment.now);
     if let Err(unfinished) = app.calendar().retry_fallen(since, moment).await {

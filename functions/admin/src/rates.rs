@@ -1,28 +1,25 @@
+//! Exchange rates.
+
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use domain::{Currency, Rate, RateList};
-use scrip_http::{ApiError, App, ExchangeRate, Once, Operator, Params, Reply};
+use scrip_http::{ApiError, App, ExchangeRateView, Once, Operator, Reply};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-/// What a currency is worth in another.
+/// An exchange rate to set.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "rate": 1.17 }))]
 pub(super) struct NewRate {
-    /// How many units of the second one of the first is worth: above 0, at most 1,000,000, six
-    /// decimals.
+    /// Units of the second currency for one unit of the first: above 0, at most 1,000,000, with six decimals.
     #[schema(value_type = f64)]
     rate: Rate,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Query {}
-
-/// Sets an exchange rate, at once and one way: the way back has a rate of its own. Functions that have
-/// read the rates go by them for up to a minute.
+/// Sets an exchange rate, at once and in one direction: the other direction has a rate of its own. Functions may use the
+/// previous rate for up to a minute.
 #[utoipa::path(
     put,
     path = "/admin/v1/exchange-rates/{from}/{to}",
@@ -33,7 +30,7 @@ pub(super) struct Query {}
     ),
     request_body = NewRate,
     responses(
-        (status = 200, body = ExchangeRate),
+        (status = 200, body = ExchangeRateView),
         (status = 409, description = "CONFLICT: the catalogue keeps no more rates"),
     ),
 )]
@@ -47,23 +44,19 @@ pub(super) async fn set_rate(
         |code, field: &str| Currency::try_from(code).map_err(|problem| ApiError::field(field, problem));
     let (from, to) = (currency(from, "from")?, currency(to, "to")?);
     app.settings.change(|rates: &RateList| Ok((rates.change(from, to, rate)?, ()))).await?;
-    Reply::ok(&ExchangeRate::new(from.code(), to.code(), rate))
+    Reply::ok(&ExchangeRateView::new(from.code(), to.code(), rate))
 }
 
-/// Every exchange rate that was set.
+/// Lists all exchange rates.
 #[utoipa::path(
     get,
     path = "/admin/v1/exchange-rates",
     tag = "operator",
-    responses((status = 200, body = Vec<ExchangeRate>)),
+    responses((status = 200, body = Vec<ExchangeRateView>)),
 )]
-pub(super) async fn list_rates(
-    State(app): State<Arc<App>>,
-    operator: Operator,
-    Params(Query {}): Params<Query>,
-) -> Result<Reply, ApiError> {
+pub(super) async fn list_rates(State(app): State<Arc<App>>, operator: Operator) -> Result<Reply, ApiError> {
     let catalogue = app.settings.catalogue(operator.call.moment.wall).await?;
     let rates: Vec<_> =
-        catalogue.rates.iter().map(|(from, to, rate)| ExchangeRate::new(from, to, rate)).collect();
+        catalogue.rates.iter().map(|(from, to, rate)| ExchangeRateView::new(from, to, rate)).collect();
     Reply::page(&rates, None)
 }

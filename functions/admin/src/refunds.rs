@@ -1,66 +1,67 @@
+//! Refunds of debits by an operator.
+
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use domain::{AccountId, Amount, ClaimKey, Details, EntryId, Mode, Reason, Reference};
-use scrip_http::{ApiError, App, Booked, Intent, Operator, Reply};
+use domain::{AccountId, Amount, ClaimKey, Details, EntryId, Mode, OrgId, Reason, Reference};
+use scrip_http::{ApiError, App, BookedView, Id, IdempotencyHeader, Idempotent, Operator, Reply};
 use serde::Deserialize;
 use store::{Decides, Refund};
 use utoipa::ToSchema;
 
-/// Credits that an operator gives back.
+/// A refund of a debit to make.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(example = json!({
     "transactionId": "txn_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA", "reason": "poor_quality_document", "note": "Goodwill, see ticket 4711"
 }))]
 pub(super) struct OperatorRefund {
-    /// The debit: that of an operation, or a capture.
+    /// The debit: of an operation, or a capture.
     #[schema(value_type = String)]
     transaction_id: Reference,
     /// Any of the five reasons.
     #[schema(value_type = String)]
     reason: Reason,
-    /// How many credits; all that was not refunded yet when left out.
+    /// Credits to refund; the whole remainder if left out.
     #[schema(value_type = Option<u64>, minimum = 1)]
     amount: Option<Amount>,
-    /// Why it is refunded all the same; stands in the record beside who.
+    /// Why the operator makes the refund, recorded with the operator's key.
     #[schema(value_type = String, max_length = 255)]
     note: Reference,
-    /// Which ledger: live, when left out, or test.
+    /// The ledger: live (default) or test.
     #[schema(value_type = Option<String>)]
     mode: Option<Mode>,
 }
 
-/// Refunds a debit for any reason, also one for which the table has no refund. What was debited is the most
-/// that is given back, here too.
+/// Refunds a debit for any reason, also a reason that callers get no refund for. All refunds of a debit together never
+/// exceed it.
 #[utoipa::path(
     post,
     path = "/admin/v1/organisations/{id}/refunds",
     tag = "operator",
     params(
         ("id" = String, Path, description = "org_…"),
-        ("Idempotency-Key" = String, Header, description = "Your name for this request"),
+        IdempotencyHeader,
     ),
     request_body = OperatorRefund,
     responses(
-        (status = 201, body = Booked),
+        (status = 201, body = BookedView),
         (status = 404, description = "NOT_FOUND"),
         (status = 409, description = "ALREADY_REFUNDED; OPERATION_IN_PROGRESS, with Retry-After; CONFLICT"),
-        (status = 422, description = "REFUND_NOT_ELIGIBLE: no debit, or more than `details.refundable`; IDEMPOTENCY_KEY_REUSED"),
+        (status = 422, description = "REFUND_NOT_ELIGIBLE: not a debit, or more than `details.refundable`; IDEMPOTENCY_KEY_REUSED"),
     ),
 )]
 pub(super) async fn refund_debit(
     State(app): State<Arc<App>>,
     operator: Operator,
-    Path(id): Path<String>,
-    intent: Intent<OperatorRefund>,
+    Path(org): Path<Id<OrgId>>,
+    intent: Idempotent<OperatorRefund>,
 ) -> Result<Reply, ApiError> {
     const UNKNOWN: ApiError = ApiError::NotFound(
-        "this ledger of the organisation has no transaction with this id; send the id as its list of transactions has \
-         it, and `mode: \"test\"` for a transaction of a test key",
+        "this ledger of the organisation has no transaction with this id; send an id of its list of transactions, and `mode: \"test\"` for a transaction of a test key",
     );
     let OperatorRefund { transaction_id, reason, amount, note, mode } = intent.body;
-    let account = AccountId { org: super::organisation(id)?, mode: mode.unwrap_or(Mode::Live) };
+    let account = AccountId { org: org.found()?, mode: mode.unwrap_or(Mode::Live) };
     let moment = app.ledger.moment_of(account, operator.call.moment).await?;
     let request = Refund {
         transaction: EntryId::try_from(String::from(transaction_id)).map_err(|_| UNKNOWN)?,
@@ -78,5 +79,5 @@ pub(super) async fn refund_debit(
     };
     let claim = (&ClaimKey::Operator(intent.key), &intent.fingerprint, &details);
     let settled = app.ledger.refund(account, &request, claim, moment).await?.ok_or(UNKNOWN)?.settled;
-    Reply::created(&Booked::from(&settled.receipt), settled.replayed)
+    Reply::created(&BookedView::from(&settled.receipt), settled.replayed)
 }

@@ -1,81 +1,84 @@
+//! Repairs of ledgers whose account cannot be read.
+
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use domain::{Account, AccountId, ClaimKey, Details, Mode, Receipt, Reference};
-use scrip_http::{ApiError, App, Balance, Intent, Operator, Reply, Transaction};
+use domain::{Account, AccountId, ClaimKey, Details, Mode, OrgId, Receipt, Reference};
+use scrip_http::{
+    ApiError, App, BalanceView, Id, IdempotencyHeader, Idempotent, Operator, Reply, TransactionView,
+};
 use serde::{Deserialize, Serialize};
 use store::{Rebuild, Rebuilt, Repaired, Unsettled};
 use utoipa::ToSchema;
 
 use super::broken::Unreadable;
 
-/// Which ledger is to be repaired, and why.
+/// A repair to make.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(example = json!({ "reason": "`used` was edited by hand, see ticket 4711", "dryRun": true }))]
 pub(super) struct RepairRequest {
-    /// Which ledger: live, when left out, or test.
+    /// The ledger: live (default) or test.
     #[schema(value_type = Option<String>)]
     mode: Option<Mode>,
-    /// Stands in the record beside who.
+    /// The reason, recorded with the operator's key.
     #[schema(value_type = String, max_length = 255)]
     reason: Reference,
-    /// Only say what a repair would make of it.
+    /// Only describe the repair.
     #[serde(default)]
     dry_run: bool,
 }
 
-/// A ledger that was repaired.
+/// A repaired ledger.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct RepairMade {
-    /// The line of the ledger that records the repair.
-    transaction: Transaction,
-    /// What the account holds, as its rows tell it.
-    balance: Balance,
+    /// The transaction that records the repair.
+    transaction: TransactionView,
+    /// The balance, computed from the rows.
+    balance: BalanceView,
 }
 
-/// What a repair would make of a ledger.
+/// What a repair would do.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct RepairPlan {
     dry_run: bool,
-    /// What does not read.
+    /// The attributes that cannot be read.
     problems: Vec<Unreadable>,
-    /// Transactions that have landed and whose rows a repair would write.
+    /// The number of settled transactions whose rows the repair would write.
     missing_rows: usize,
-    /// What the account would hold.
-    balance: Balance,
+    /// The balance that the account would have.
+    balance: BalanceView,
 }
 
-/// Repairs a ledger whose account's record does not read. The account is rebuilt from the rows of its ledger, which
-/// are held against their hash chain first; what no row tells, such as a freeze and the terms of lots, is kept as far
-/// as it reads. The repair is a line of the ledger, `account.repair`, that moves nothing. A frozen account stays
-/// frozen.
+/// Repairs a ledger whose account's record cannot be read. The account is rebuilt from the rows of its ledger, after they
+/// are verified against their hash chain. What no row has, such as a freeze and the terms of lots, is kept as far as it
+/// can be read. The transaction `account.repair` records the repair and moves no credits. A frozen account stays frozen.
 #[utoipa::path(
     post,
     path = "/admin/v1/organisations/{id}/repair",
     tag = "operator",
     params(
         ("id" = String, Path, description = "org_…"),
-        ("Idempotency-Key" = String, Header, description = "Your name for this request"),
+        IdempotencyHeader,
     ),
     request_body = RepairRequest,
     responses(
         (status = 200, body = RepairPlan, description = "With `dryRun`"),
         (status = 201, body = RepairMade),
         (status = 404, description = "NOT_FOUND"),
-        (status = 409, description = "CONFLICT: nothing to repair, or `details.problems` says why it can't be repaired"),
+        (status = 409, description = "CONFLICT: nothing to repair, or `details.problems` says why a repair is impossible"),
     ),
 )]
 pub(super) async fn repair_ledger(
     State(app): State<Arc<App>>,
     operator: Operator,
-    Path(id): Path<String>,
-    intent: Intent<RepairRequest>,
+    Path(org): Path<Id<OrgId>>,
+    intent: Idempotent<RepairRequest>,
 ) -> Result<Reply, ApiError> {
     let RepairRequest { mode, reason, dry_run } = intent.body;
-    let id = AccountId { org: super::organisation(id)?, mode: mode.unwrap_or(Mode::Live) };
+    let id = AccountId { org: org.found()?, mode: mode.unwrap_or(Mode::Live) };
     let moment = app.ledger.moment_of(id, operator.call.moment).await?;
     let details = Details {
         description: Some(reason),
@@ -106,7 +109,7 @@ fn refused(rebuild: Rebuild) -> ApiError {
     match rebuild {
         Rebuild::Missing => Unsettled::NoAccount.into(),
         Rebuild::Reads(_) | Rebuild::Ready(_) => {
-            ApiError::Conflict("the account's record of this ledger reads; there is nothing to repair")
+            ApiError::Conflict("the account's record can be read; there is nothing to repair")
         }
         Rebuild::Impossible { problems, .. } => ApiError::NotRepairable(problems),
     }
@@ -129,8 +132,8 @@ impl From<Rebuilt> for RepairPlan {
     }
 }
 
-/// What an account holds after its last entry.
-fn balance(account: &Account) -> Balance {
+/// The balance of an account after its last transaction.
+fn balance(account: &Account) -> BalanceView {
     let at = account.last.as_ref().map_or_else(|| account.period.start(), |last| last.at);
-    Balance::new(&account.balance(at), account.sequence, at)
+    BalanceView::new(&account.balance(at), account.sequence, at)
 }

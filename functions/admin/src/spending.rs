@@ -1,37 +1,38 @@
+//! The daily spending limit of an organisation.
+
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use domain::{AccountId, Mode, Money, OrgId, SpendingLimit};
-use scrip_http::{ApiError, App, Once, Operator, Reply};
+use scrip_http::{ApiError, App, Id, Once, Operator, PathId, Reply};
 use serde::{Deserialize, Serialize};
 use store::{Moment, Organisation};
 use utoipa::ToSchema;
 
-/// How much money an organisation may spend a day.
+/// A daily spending limit to set.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(example = json!({ "perDay": { "amount": 2_000_000, "currency": "GBP" } }))]
 pub(super) struct NewSpendingLimit {
-    /// What all purchases of a day (UTC) may cost together: 1 to 99,999,999 minor units of the organisation's
-    /// own currency.
-    #[schema(value_type = scrip_http::Money)]
+    /// The most that all purchases of a day (UTC) may cost together: 1 to 99,999,999 minor units of the organisation's own
+    /// currency.
+    #[schema(value_type = scrip_http::MoneyView)]
     per_day: Money,
 }
 
-/// How much money an organisation may spend a day, and has spent.
+/// The daily spending limit, and what is spent of it.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct SpendingTerms {
     organisation_id: String,
-    /// The limit, for live and for test keys alike.
-    per_day: scrip_http::Money,
-    /// What the purchases of today by live keys cost so far, in minor units.
+    /// The limit, for live and for test keys.
+    per_day: scrip_http::MoneyView,
+    /// The cost of today's purchases by live keys, in minor units.
     spent_today: u64,
 }
 
-/// Sets how much money an organisation may spend on purchases a day, by itself and by auto-recharge. Without a
-/// limit of its own it may spend 500,000 minor units of its currency (£5,000). A purchase that does not fit is
-/// refused before anything is charged.
+/// Sets the most money that an organisation may spend on purchases a day, including auto-recharge. The default is 500,000
+/// minor units of its currency (£5,000). A purchase beyond the limit is refused before anything is charged.
 #[utoipa::path(
     put,
     path = "/admin/v1/organisations/{id}/spending-limit",
@@ -47,17 +48,17 @@ struct SpendingTerms {
 pub(super) async fn set_spending_limit(
     State(app): State<Arc<App>>,
     operator: Operator,
-    Path(id): Path<String>,
+    Path(org): Path<Id<OrgId>>,
     Once { body: NewSpendingLimit { per_day: limit }, .. }: Once<NewSpendingLimit>,
 ) -> Result<Reply, ApiError> {
-    let (org, moment) = (super::organisation(id)?, operator.call.moment);
-    let known = app.settings.organisation(org).await?.ok_or(super::NO_ORGANISATION)?;
+    let (org, moment) = (org.found()?, operator.call.moment);
+    let known = app.settings.organisation(org).await?.ok_or(OrgId::NOT_FOUND)?;
     if limit.currency() != known.currency {
         let problem = format!("must be in {}, the currency of the organisation", known.currency.code());
         return Err(ApiError::field("perDay.currency", problem));
     }
     let organisation = app.settings.set_spending_limit(org, SpendingLimit::new(limit)).await?;
-    let organisation = organisation.ok_or(super::NO_ORGANISATION)?;
+    let organisation = organisation.ok_or(OrgId::NOT_FOUND)?;
     Reply::ok(&spending(&app, org, &organisation, moment).await?)
 }
 

@@ -1,4 +1,5 @@
-use scrip_payments::RechargeRequest;
+//! Terms of an organisation: post-paid credits, freeze and unfreeze.
+
 use std::error::Error;
 use std::sync::Arc;
 
@@ -7,44 +8,47 @@ use domain::{
     Account, AccountId, Allowed, Credits, Details, Fingerprint, Head, Mode, OrgId, Posting, Reference,
     set_frozen, set_limit,
 };
-use scrip_http::{ApiError, App, Once, Operator, PostPaid, Reply};
+use scrip_http::{ApiError, App, Id, Once, Operator, PostPaidView, Reply};
+use scrip_payments::RechargeRequest;
 use serde::{Deserialize, Serialize};
 use store::{Unsettled, system_key};
 use utoipa::ToSchema;
 
-/// How much an organisation may spend on account.
+/// A post-paid limit to set.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewLimit {
-    /// Credits that may be outstanding, up to 10^12; 0 switches it off.
+    /// The most outstanding credits, up to 10^12; 0 switches post-paid off.
     #[schema(value_type = u64, minimum = 0, maximum = 1_000_000_000_000_u64)]
     limit: Allowed,
-    /// Which ledger: live, when left out, or test.
+    /// The ledger: live (default) or test.
     #[schema(value_type = Option<String>)]
     mode: Option<Mode>,
 }
 
-/// Why an organisation is stopped, or goes on.
+/// Why an organisation is frozen or unfrozen.
 #[derive(Deserialize, ToSchema)]
+#[schema(as = Why)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Why {
-    /// Stands in the record beside who.
+pub(super) struct ReasonRequest {
+    /// The reason, recorded with the operator's key.
     #[schema(value_type = String, max_length = 255)]
     reason: Reference,
 }
 
-/// The terms of an organisation as they are now.
+/// The present terms of an organisation.
 #[derive(Serialize, ToSchema)]
+#[schema(as = Terms)]
 #[serde(rename_all = "camelCase")]
-struct Terms {
+struct TermsView {
     organisation_id: String,
     frozen: bool,
-    /// Null where the account's record cannot be read.
-    post_paid: Option<PostPaid>,
+    /// Null if the account's record cannot be read.
+    post_paid: Option<PostPaidView>,
 }
 
-/// Lets an organisation spend credits before it buys them, up to a limit. What is outstanding is settled
-/// first by the next purchase, or by an operator's adjustment of source postPaid.
+/// Lets an organisation spend credits before it buys them, up to a limit. The next purchase, or an operator's adjustment
+/// with the source postPaid, settles outstanding credits first.
 #[utoipa::path(
     put,
     path = "/admin/v1/organisations/{id}/post-paid",
@@ -52,7 +56,7 @@ struct Terms {
     params(("id" = String, Path, description = "org_…")),
     request_body = NewLimit,
     responses(
-        (status = 200, body = Terms),
+        (status = 200, body = TermsView),
         (status = 404, description = "NOT_FOUND"),
         (status = 409, description = "OPERATION_IN_PROGRESS, with Retry-After"),
     ),
@@ -60,99 +64,113 @@ struct Terms {
 pub(super) async fn set_post_paid(
     State(app): State<Arc<App>>,
     operator: Operator,
-    Path(id): Path<String>,
+    Path(org): Path<Id<OrgId>>,
     Once { body: NewLimit { limit, mode }, .. }: Once<NewLimit>,
 ) -> Result<Reply, ApiError> {
     let limit = Credits::from(limit);
-    let id = AccountId { org: super::organisation(id)?, mode: mode.unwrap_or(Mode::Live) };
+    let id = AccountId { org: org.found()?, mode: mode.unwrap_or(Mode::Live) };
     let is_so = |account: &Account| account.post_paid.limit == limit;
-    let account = change(&app, id, (&operator, None), is_so, |account, head| set_limit(account, limit, head));
-    Reply::ok(&Terms::of(&account.await?))
+    let account = change(&app, id, Author { operator: &operator, reason: None }, is_so, |account, head| {
+        set_limit(account, limit, head)
+    });
+    Reply::ok(&TermsView::of(&account.await?))
 }
 
-/// Stops an organisation: nothing is spent and nothing bought, with live and with test keys, and
-/// auto-recharge rests. What it has stays.
+/// Freezes an organisation: debits, purchases and auto-recharge are refused, for live and test keys. The credits stay.
 #[utoipa::path(
     post,
     path = "/admin/v1/organisations/{id}/freeze",
     tag = "operator",
     params(("id" = String, Path, description = "org_…")),
-    request_body = Why,
-    responses((status = 200, body = Terms), (status = 404, description = "NOT_FOUND")),
+    request_body = ReasonRequest,
+    responses((status = 200, body = TermsView), (status = 404, description = "NOT_FOUND")),
 )]
 pub(super) async fn freeze(
     State(app): State<Arc<App>>,
     operator: Operator,
-    Path(id): Path<String>,
-    Once { body: why, .. }: Once<Why>,
+    Path(org): Path<Id<OrgId>>,
+    Once { body: why, .. }: Once<ReasonRequest>,
 ) -> Result<Reply, ApiError> {
-    set(&app, &operator, super::organisation(id)?, (true, why)).await
+    set(&app, &operator, org.found()?, Freeze { frozen: true, reason: why.reason }).await
 }
 
-/// Has a stopped organisation go on.
+/// Unfreezes an organisation.
 #[utoipa::path(
     post,
     path = "/admin/v1/organisations/{id}/unfreeze",
     tag = "operator",
     params(("id" = String, Path, description = "org_…")),
-    request_body = Why,
-    responses((status = 200, body = Terms), (status = 404, description = "NOT_FOUND")),
+    request_body = ReasonRequest,
+    responses((status = 200, body = TermsView), (status = 404, description = "NOT_FOUND")),
 )]
 pub(super) async fn unfreeze(
     State(app): State<Arc<App>>,
     operator: Operator,
-    Path(id): Path<String>,
-    Once { body: why, .. }: Once<Why>,
+    Path(org): Path<Id<OrgId>>,
+    Once { body: why, .. }: Once<ReasonRequest>,
 ) -> Result<Reply, ApiError> {
-    set(&app, &operator, super::organisation(id)?, (false, why)).await
+    set(&app, &operator, org.found()?, Freeze { frozen: false, reason: why.reason }).await
 }
 
-async fn set(
-    app: &App,
-    operator: &Operator,
-    org: OrgId,
-    (frozen, why): (bool, Why),
-) -> Result<Reply, ApiError> {
+/// Whether an organisation is to be frozen, and why.
+struct Freeze {
+    frozen: bool,
+    reason: Reference,
+}
+
+async fn set(app: &App, operator: &Operator, org: OrgId, freeze: Freeze) -> Result<Reply, ApiError> {
+    let Freeze { frozen, reason } = freeze;
     let change = |mode| {
         let is_so = move |account: &Account| account.frozen == frozen;
-        change(app, AccountId { org, mode }, (operator, Some(&why.reason)), is_so, move |account, head| {
-            set_frozen(account, frozen, head)
-        })
+        change(
+            app,
+            AccountId { org, mode },
+            Author { operator, reason: Some(&reason) },
+            is_so,
+            move |account, head| set_frozen(account, frozen, head),
+        )
     };
     let set = async |mode| match change(mode).await {
         // The freeze of an account that cannot be read is a raw update of its item.
         Err(error) if error.is_broken_account() => {
             let id = AccountId { org, mode };
-            super::broken::set_frozen(app, operator, id, (frozen, &why.reason)).await.map(|()| None)
+            super::broken::set_frozen(app, operator, id, frozen, &reason).await.map(|()| None)
         }
         changed => changed.map(Some),
     };
     set(Mode::Test).await?;
     let account = set(Mode::Live).await?;
     for mode in [Mode::Live, Mode::Test] {
-        // What was crossed meanwhile is looked at again.
+        // The balance may have fallen below the recharge threshold meanwhile.
         if !frozen
             && let Err(error) =
                 app.recharges.send(&RechargeRequest { account: AccountId { org, mode } }, 0).await
         {
-            tracing::warn!(cause = &error as &dyn Error, "auto-recharge was not woken");
+            tracing::warn!(cause = &error as &dyn Error, "auto-recharge was not notified");
         }
     }
-    Reply::ok(&Terms {
+    Reply::ok(&TermsView {
         organisation_id: org.to_string(),
         frozen,
         post_paid: account.map(|account| account.post_paid.into()),
     })
 }
 
-/// Changes terms unless they are so already: sent again, it changes nothing.
+/// The operator who changes terms, and the reason.
+pub(super) struct Author<'a> {
+    pub(super) operator: &'a Operator,
+    pub(super) reason: Option<&'a Reference>,
+}
+
+/// Changes terms unless they are as wanted already, so that a retry changes nothing.
 pub(super) async fn change(
     app: &App,
     id: AccountId,
-    (operator, reason): (&Operator, Option<&Reference>),
+    author: Author<'_>,
     is_so: impl Fn(&Account) -> bool + Send + Sync,
     decide: impl Fn(&Account, &Head) -> Posting + Send + Sync,
 ) -> Result<Account, ApiError> {
+    let Author { operator, reason } = author;
     let account = app.ledger.account(id).await?.ok_or(Unsettled::NoAccount)?;
     if is_so(&account) {
         return Ok(account);
@@ -171,7 +189,7 @@ pub(super) async fn change(
     Ok(app.ledger.account(id).await?.ok_or(Unsettled::NoAccount)?)
 }
 
-impl Terms {
+impl TermsView {
     fn of(account: &Account) -> Self {
         Self {
             organisation_id: account.id.org.to_string(),

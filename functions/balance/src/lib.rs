@@ -1,11 +1,11 @@
-//! `GET /api/v3/credits/balance`: what an organisation has.
+//! `GET /api/v3/credits/balance`: the credits of an organisation.
 
 use std::error::Error;
 use std::sync::Arc;
 
 use axum::extract::State;
 use domain::Account;
-use scrip_http::{ApiError, App, Balance, Caller, Instant, Params, Reply, instant, may};
+use scrip_http::{ApiError, App, BalanceView, Caller, Instant, QueryParams, Reply, may, timestamp};
 use serde::Deserialize;
 use store::Unsettled;
 use utoipa::IntoParams;
@@ -20,57 +20,56 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct Query {
-    /// A past time: what the organisation had after the last entry of the ledger up to then.
+struct BalanceQuery {
+    /// A past time. The answer is the balance after the last transaction up to that time.
     #[param(value_type = Option<String>, format = DateTime)]
     at: Option<Instant>,
 }
 
-/// What the organisation has now, strongly consistent: a debit that was answered is in it. Whoever looks
-/// first in a new month turns it. With `at`, what it had then: the ledger up to the first transaction that
-/// is later, and `asOf.sequence` says up to which.
+/// Returns the balance, strongly consistent: it includes every debit that was answered. The first request of a month grants
+/// the month's allowance. With `at`, returns the balance at that time; `asOf.sequence` is the last transaction included.
 #[utoipa::path(
     get,
     path = "/api/v3/credits/balance",
     tag = "credits",
-    params(Query),
+    params(BalanceQuery),
     responses(
-        (status = 200, body = Balance),
+        (status = 200, body = BalanceView),
         (status = 404, description = "NOT_FOUND: the ledger had no transaction yet at `at`"),
     ),
 )]
 async fn balance(
     State(app): State<Arc<App>>,
     caller: Caller<may::Read>,
-    Params(Query { at }): Params<Query>,
+    QueryParams(BalanceQuery { at }): QueryParams<BalanceQuery>,
 ) -> Result<Reply, ApiError> {
     let now = caller.call.moment.now;
     let (account, foreseen) = current(&app, &caller).await?;
     let Some(Instant(at)) = at else {
-        return Reply::ok(&Balance::new(&foreseen.balance(now), account.sequence, now));
+        return Reply::ok(&BalanceView::new(&foreseen.balance(now), account.sequence, now));
     };
     let opened = account.id.org.time();
     if now.timestamp() < at.timestamp() || at.timestamp() < opened.timestamp() {
-        let (opened, now) = (instant::text(&opened), instant::text(&now));
+        let (opened, now) = (timestamp::text(&opened), timestamp::text(&now));
         return Err(ApiError::field(
             "at",
             format!("must lie between {opened}, when the organisation was opened, and {now}"),
         ));
     }
     let known = app.ledger.balance_at(&account, at).await?;
-    let (balance, sequence) = known
-        .ok_or(ApiError::NotFound("the ledger had no transaction yet at that time; ask for a later one"))?;
-    Reply::ok(&Balance::new(&balance, sequence, at))
+    let (balance, sequence) =
+        known.ok_or(ApiError::NotFound("the ledger had no transaction at that time; send a later one"))?;
+    Reply::ok(&BalanceView::new(&balance, sequence, at))
 }
 
-/// The account, with what is due written down if it can be, and the same with what ended holds will give back.
-/// Where nothing can be written, the balance is the same.
+/// The account with everything due recorded, and the same account with the credits that expired holds will return. If
+/// nothing can be written, the stored account serves for both.
 async fn current(app: &App, caller: &Caller<may::Read>) -> Result<(Account, Account), ApiError> {
     match app.ledger.caught_up_and_foreseen(caller.account, caller.call.moment).await {
         Ok(both) => Ok(both),
         Err(Unsettled::NoAccount) => Err(Unsettled::NoAccount.into()),
         Err(unsettled) => {
-            tracing::warn!(account = %caller.account, cause = &unsettled as &dyn Error, "what is due is left to others");
+            tracing::warn!(account = %caller.account, cause = &unsettled as &dyn Error, "what is due was not recorded");
             let account = app.ledger.account(caller.account).await?.ok_or(Unsettled::NoAccount)?;
             Ok((account.clone(), account))
         }

@@ -1,5 +1,4 @@
-//! `GET /api/v3/credits/packages`, `/api/v3/pricing`, `/api/v3/plans`: what is sold, for everybody to
-//! read.
+//! `GET /api/v3/credits/packages`, `/api/v3/pricing`, `/api/v3/plans`: the public catalogue.
 
 use std::sync::Arc;
 
@@ -7,7 +6,9 @@ use axum::extract::{FromRequestParts, State};
 use domain::{Currency, OrgId, Scope};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use scrip_http::{ApiError, App, Call, Caller, Needs, OperationPrice, PackageOnSale, Params, Plan, Reply};
+use scrip_http::{
+    ApiError, App, Caller, Needs, OperationPrice, PackageOnSale, PlanView, QueryParams, Reply, RequestContext,
+};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -18,21 +19,18 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(packages)).routes(routes!(pricing)).routes(routes!(plans))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Query {}
-
-/// Which packages.
+/// The filter of the list of packages.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct PackagesQuery {
-    /// ISO 4217 code of a currency; all when left out. Not to be sent with a key, which has its organisation's.
+    /// ISO 4217 code of a currency; all currencies if left out. Not allowed with an API key, whose organisation has a
+    /// currency.
     #[param(value_type = Option<String>, example = "GBP")]
     currency: Option<Currency>,
 }
 
-/// Who buys or looks.
+/// A key that may read credits or buy them.
 enum Buyer {}
 
 impl Needs for Buyer {
@@ -40,7 +38,7 @@ impl Needs for Buyer {
     const OR: Option<Scope> = Some(Scope::CreditsPurchase);
 }
 
-/// The organisation that asks, where a key of one is sent; everybody may ask without.
+/// The organisation of the API key, if one is sent. The catalogue is public.
 struct Asks(Option<OrgId>);
 
 impl FromRequestParts<Arc<App>> for Asks {
@@ -52,15 +50,15 @@ impl FromRequestParts<Arc<App>> for Asks {
         }
         match Caller::<Buyer>::from_request_parts(parts, app).await {
             Ok(caller) => Ok(Self(Some(caller.account.org))),
-            // An operator's key, and one that is unknown or may not look at the account: anybody may read all.
+            // An operator's key, an unknown key or one without the scope gets the public list.
             Err(ApiError::Denied(_) | ApiError::InvalidKey | ApiError::MissingKey) => Ok(Self(None)),
             Err(error) => Err(error),
         }
     }
 }
 
-/// The packages of credits that are on sale, the smallest first. With a key of an organisation, those that it can
-/// buy: the ones in its own currency.
+/// Lists the packages on sale, the smallest first. With an organisation's key, lists those in its own currency, which it
+/// can buy.
 #[utoipa::path(
     get,
     path = "/api/v3/credits/packages",
@@ -71,11 +69,11 @@ impl FromRequestParts<Arc<App>> for Asks {
 )]
 async fn packages(
     State(app): State<Arc<App>>,
-    call: Call,
+    call: RequestContext,
     Asks(org): Asks,
-    Params(PackagesQuery { currency }): Params<PackagesQuery>,
+    QueryParams(PackagesQuery { currency }): QueryParams<PackagesQuery>,
 ) -> Result<([(&'static str, &'static str); 1], Reply), ApiError> {
-    // A cache must not serve the list for everybody to an organisation that asks with its key.
+    // A cache must not serve the public list to an organisation that sends its key.
     const BY_KEY: [(&str, &str); 1] = [("vary", "Authorization")];
     let catalogue = app.settings.catalogue(call.moment.wall).await?;
     let (packages, now) = (&catalogue.packages, call.moment.now);
@@ -86,7 +84,7 @@ async fn packages(
     };
     if currency.is_some() {
         let problem =
-            "can't be sent with a key; the packages listed are those in your organisation's own currency";
+            "is not allowed with an API key; the list has the packages in your organisation's currency";
         return Err(ApiError::field("currency", problem));
     }
     let organisation = app.settings.organisation(org).await?;
@@ -95,7 +93,7 @@ async fn packages(
     Ok((BY_KEY, reply))
 }
 
-/// What every operation costs, by category; and what it will cost, where a change is planned.
+/// Lists the prices of all operations by category, with planned changes.
 #[utoipa::path(
     get,
     path = "/api/v3/pricing",
@@ -103,31 +101,24 @@ async fn packages(
     security(),
     responses((status = 200, body = Vec<OperationPrice>)),
 )]
-async fn pricing(
-    State(app): State<Arc<App>>,
-    call: Call,
-    Params(Query {}): Params<Query>,
-) -> Result<Reply, ApiError> {
+async fn pricing(State(app): State<Arc<App>>, call: RequestContext) -> Result<Reply, ApiError> {
     let catalogue = app.settings.catalogue(call.moment.wall).await?;
     let listed: Vec<OperationPrice> =
         catalogue.prices.listed(call.moment.now).iter().map(Into::into).collect();
     Ok(Reply::page(&listed, None)?.public())
 }
 
-/// The subscription plans, the cheapest first.
+/// Lists the subscription plans, the cheapest first.
 #[utoipa::path(
     get,
     path = "/api/v3/plans",
     tag = "catalogue",
     security(),
-    responses((status = 200, body = Vec<Plan>)),
+    responses((status = 200, body = Vec<PlanView>)),
 )]
-async fn plans(
-    State(app): State<Arc<App>>,
-    call: Call,
-    Params(Query {}): Params<Query>,
-) -> Result<Reply, ApiError> {
+async fn plans(State(app): State<Arc<App>>, call: RequestContext) -> Result<Reply, ApiError> {
     let catalogue = app.settings.catalogue(call.moment.wall).await?;
-    let offered: Vec<Plan> = catalogue.plans.offered(call.moment.now).into_iter().map(Into::into).collect();
+    let offered: Vec<PlanView> =
+        catalogue.plans.offered(call.moment.now).into_iter().map(Into::into).collect();
     Ok(Reply::page(&offered, None)?.public())
 }

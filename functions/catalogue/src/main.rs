@@ -1,8 +1,11 @@
 //! The Lambda function `catalogue`.
 
+use app::App;
 use scrip_http::{Fatal, serve};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Fatal> {
-    serve(catalogue::routes()).await
+    app::start_log();
+    let app = App::from_env()?;
+    serve(app, catalogue::routes()).await
 }

@@ -1,59 +1,55 @@
-//! `/api/v3/test-clock`: moves the time of a test ledger, so that a developer sees months turn, credits
-//! expire and payments be tried again without waiting for them. Live ledgers have no such clock.
+//! `/api/v3/test-clock`: advances the clock of a test ledger, so that a developer sees renewals, expiry and retried
+//! payments without waiting. Live ledgers have no such clock.
 
-mod walk;
+mod advance;
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use domain::{AccountId, ClaimKey, Mode};
-use scrip_http::{ApiError, App, Caller, Instant, Params, Reply, Setting, instant, may};
+use scrip_http::{ApiError, App, Caller, Instant, MaybeIdempotent, Reply, may, timestamp};
 use serde::{Deserialize, Serialize};
 use store::{ClaimsOf, Moment};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use walk::walk;
+use advance::advance;
 
 /// The function's routes and their description.
 pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(read_clock, move_clock))
 }
 
-/// Where to move the clock; one of the two.
+/// How far to advance the clock; send one of the two.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(example = json!({ "now": "2027-01-01T00:00:00Z" }))]
 struct ClockMove {
-    /// To this time, not earlier than it shows.
+    /// The time to advance to, not earlier than the present one.
     #[schema(value_type = Option<String>, format = DateTime)]
     now: Option<Instant>,
-    /// By so many seconds.
+    /// The seconds to advance by.
     advance_seconds: Option<u32>,
 }
 
-/// The time of a test ledger.
+/// The clock of a test ledger.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct TestTime {
-    /// What it is.
-    #[serde(with = "instant")]
+    /// The time.
+    #[serde(with = "timestamp")]
     #[schema(value_type = String, format = DateTime)]
     now: DateTime<Utc>,
-    /// Whether it stands still. It does from the first time that it is moved.
+    /// Whether the clock stands still. It does once it was advanced.
     stands_still: bool,
-    /// Whether it is where it was to be moved; false when there was more to do on the way than one call
-    /// may take: send the request with `now` again.
+    /// Whether the clock reached the time; false if more fell due than one call can process. Then send the request with
+    /// `now` again.
     arrived: bool,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Query {}
-
-/// What time it is for the test ledger.
+/// Returns the time of the test ledger.
 #[utoipa::path(
     get,
     path = "/api/v3/test-clock",
@@ -63,47 +59,42 @@ struct Query {}
         (status = 403, description = "INSUFFICIENT_PERMISSIONS: the key is not a test key"),
     ),
 )]
-async fn read_clock(
-    State(app): State<Arc<App>>,
-    caller: Caller<may::Read>,
-    Params(Query {}): Params<Query>,
-) -> Result<Reply, ApiError> {
+async fn read_clock(State(app): State<Arc<App>>, caller: Caller<may::Read>) -> Result<Reply, ApiError> {
     test(caller.account)?;
     let stands_still = app.ledger.test_clock(caller.account).await?.is_some();
     Reply::ok(&TestTime { now: caller.call.moment.now, stands_still, arrived: true })
 }
 
-/// Moves the time of the test ledger forward, and does what falls due on the way, in its order: months
-/// turn, monitors are charged, lots expire, notices are given, payments are tried again. From then on the
-/// time stands still until it is moved again; it never goes back.
+/// Advances the clock of the test ledger, and processes what falls due in its order: renewals, monitors, expiry, notices and
+/// retried payments. The clock then stands still until it is advanced again. It never goes back.
 #[utoipa::path(
     post,
     path = "/api/v3/test-clock",
     tag = "test",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Your name for this request, if you want one: `advanceSeconds` sent again then moves the time once")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Your name for this request, optional: with it, a retry of `advanceSeconds` advances the clock once")),
     request_body = ClockMove,
     responses((status = 200, body = TestTime), (status = 403, description = "INSUFFICIENT_PERMISSIONS: the key is not a test key")),
 )]
 async fn move_clock(
     State(app): State<Arc<App>>,
     caller: Caller<may::Set>,
-    wanted: Setting<ClockMove>,
+    wanted: MaybeIdempotent<ClockMove>,
 ) -> Result<Reply, ApiError> {
     let account = test(caller.account)?;
     let moment = caller.call.moment;
     let (to, replayed) = target(&app, account, &wanted, moment).await?;
-    let (now, arrived) = walk(&app, account, to.max(moment.now), moment).await?;
-    // A request that is sent again is answered where it went, whatever has moved the clock since.
+    let (now, arrived) = advance(&app, account, to.max(moment.now), moment).await?;
+    // A retry answers the time that the first attempt reached, however the clock has advanced since.
     let now = if replayed { now.min(to) } else { now };
     Ok(Reply::ok(&TestTime { now, stands_still: true, arrived })?.replayed(replayed))
 }
 
-/// Where the clock is to go, and whether that was asked before: under the same key it goes where the first
-/// sending would have it, however often it is sent.
+/// The time to advance to, and whether the request is a retry. Under one key the clock goes where the first attempt would
+/// have it.
 async fn target(
     app: &App,
     account: AccountId,
-    wanted: &Setting<ClockMove>,
+    wanted: &MaybeIdempotent<ClockMove>,
     moment: Moment,
 ) -> Result<(DateTime<Utc>, bool), ApiError> {
     let Some(key) = wanted.key.clone().map(ClaimKey::Caller) else {
@@ -127,11 +118,11 @@ impl ClockMove {
                 return Err(ApiError::field("now", "send either now or advanceSeconds"));
             }
         };
-        // Callers are shown whole seconds, so what was shown is not the past.
+        // Callers see whole seconds, so the second shown is not in the past.
         let shown = now.timestamp();
         let to = to.filter(|to| to.timestamp() >= shown && to.year() <= 9999).map(|to| to.max(now));
         to.ok_or_else(|| {
-            let shown = instant::text(&now);
+            let shown = timestamp::text(&now);
             ApiError::field(
                 "now",
                 format!("the clock shows {shown}; it does not go back, nor past the year 9999"),
@@ -144,6 +135,8 @@ impl ClockMove {
 fn test(account: AccountId) -> Result<AccountId, ApiError> {
     match account.mode {
         Mode::Test => Ok(account),
-        Mode::Live => Err(ApiError::wrong_side("the clock of a live ledger can't be moved; use a test key")),
+        Mode::Live => {
+            Err(ApiError::wrong_side("the clock of a live ledger cannot be advanced; use a test key"))
+        }
     }
 }

@@ -1,8 +1,11 @@
 //! The Lambda function `clock`.
 
+use app::App;
 use scrip_http::{Fatal, serve};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Fatal> {
-    serve(clock::routes()).await
+    app::start_log();
+    let app = App::from_env()?.with_test_payments().with_recharge_queue()?;
+    serve(app, clock::routes()).await
 }

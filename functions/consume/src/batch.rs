@@ -1,103 +1,106 @@
+//! Batches: up to 100 operations charged together.
+
 use std::sync::Arc;
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use domain::{BATCH_MAX, ClaimKey, Details, Item, Part, PriceList, Reference, Refusal};
 use scrip_http::{
-    ApiError, App, BATCH_BYTES_MAX, Balance, Caller, Distinct, Intent, Refused, Reply, Transaction, may,
+    ApiError, App, BATCH_BYTES_MAX, BalanceView, Caller, Distinct, IdempotencyHeader, Idempotent,
+    RefusalView, Reply, TransactionView, may,
 };
 use serde::{Deserialize, Serialize};
 use store::Settled;
 use utoipa::ToSchema;
 
-use super::asked::Consume;
+use super::request::ConsumeRequest;
 
-/// Bytes that the items of a batch may have when they are kept until all lines are written: what the
-/// database takes in one piece, with room to spare.
+/// The most bytes that the items of a batch may have as they are stored until all rows are written: less than the limit of
+/// an item of DynamoDB.
 const KEPT_BYTES_MAX: usize = 300_000;
 
-/// Operations that are charged together.
+/// Operations to charge together.
 #[derive(Deserialize, ToSchema)]
+#[schema(as = Batch)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
     "items": [{ "operation": "verification.standard", "resourceId": "verif_1" }, { "operation": "aml.pep", "resourceId": "verif_1" }],
     "mode": "atomic"
 }))]
-pub(super) struct Batch {
-    /// 1 to 100 requests, each as for a consume of its own, without `dedupe`.
+pub(super) struct BatchRequest {
+    /// 1 to 100 requests, each as for a single consume, without `dedupe`.
     #[schema(min_items = 1, max_items = 100)]
-    pub(super) items: Vec<Consume>,
-    /// atomic (when left out): all are charged or none. partial: each is charged or refused by itself, in
-    /// order.
+    pub(super) items: Vec<ConsumeRequest>,
+    /// atomic (default): all items are charged, or none. partial: each item is charged or refused by itself, in order.
     pub(super) mode: Option<BatchMode>,
 }
 
-impl Distinct for Batch {
+impl Distinct for BatchRequest {
     const FIELD: &'static str = "items";
 }
 
-/// What becomes of a batch of which an item can't be paid.
+/// What happens if an item of a batch cannot be charged.
 #[derive(Clone, Copy, Default, Deserialize, PartialEq, Eq, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum BatchMode {
-    /// Nothing is charged.
+    /// No item is charged.
     #[default]
     Atomic,
-    /// The others are charged.
+    /// The other items are charged.
     Partial,
 }
 
-/// What became of each item, in order, and the balance after all of them.
+/// The result of each item, in order, and the balance after all of them.
 #[derive(Serialize, ToSchema)]
 struct Batched {
     results: Vec<BatchResult>,
-    balance: Balance,
+    balance: BalanceView,
 }
 
-/// What became of one item.
+/// The result of one item.
 #[derive(Serialize, ToSchema)]
 struct BatchResult {
     /// approved or refused.
     status: &'static str,
-    /// The item's own line of the ledger, if it was charged.
+    /// The item's transaction, if it was charged.
     #[serde(skip_serializing_if = "Option::is_none")]
-    transaction: Option<Transaction>,
-    /// Why it was not.
+    transaction: Option<TransactionView>,
+    /// Why it was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Refused>,
+    error: Option<RefusalView>,
 }
 
-/// A batch as it is decided, and as it is told.
+/// A batch for the decision, and its items for the details.
 pub(super) struct Priced {
     pub(super) request: domain::Batch,
     pub(super) items: Vec<Item>,
 }
 
-/// Charges up to 100 operations at once, under one Idempotency-Key: one change of the account, and one line
-/// of the ledger for each item. Of a partial batch the answer is 201 also where items are refused.
+/// Charges up to 100 operations at once under one Idempotency-Key, with one transaction for each charged item. A partial
+/// batch is answered 201 also if items are refused.
 #[utoipa::path(
     post,
     path = "/api/v3/credits/consume/batch",
     tag = "credits",
-    params(("Idempotency-Key" = String, Header, description = "Your name for this request, 1 to 255 visible ASCII characters")),
-    request_body = Batch,
+    params(IdempotencyHeader),
+    request_body = BatchRequest,
     responses(
         (status = 201, body = Batched),
-        (status = 402, description = "INSUFFICIENT_CREDITS, for an atomic batch: `details` has `required`, the price of all items, and `available`, the credits that they could use, with what is left of the post-paid limit; nothing was charged"),
-        (status = 403, description = "PLAN_LIMIT_REACHED: this month's debits would pass the safety limit of an unlimited plan; ORGANISATION_FROZEN"),
-        (status = 413, description = "PAYLOAD_TOO_LARGE: over 512 KiB"),
+        (status = 402, description = "INSUFFICIENT_CREDITS, for an atomic batch: `details` has `required`, the price of all items, and `available`, the credits that the items could use, including the rest of the post-paid limit; nothing was charged"),
+        (status = 403, description = "PLAN_LIMIT_REACHED: this month's debits would exceed the safety limit of an unlimited plan; ORGANISATION_FROZEN"),
+        (status = 413, description = "PAYLOAD_TOO_LARGE: more than 512 KiB"),
     ),
 )]
 pub(super) async fn batch(
     State(app): State<Arc<App>>,
-    caller: Caller<may::Consume>,
-    intent: Intent<Batch, BATCH_BYTES_MAX>,
+    caller: Caller<may::Spend>,
+    intent: Idempotent<BatchRequest, BATCH_BYTES_MAX>,
 ) -> Result<Reply, ApiError> {
     let moment = caller.call.moment;
-    let Batch { items, mode } = intent.body;
+    let BatchRequest { items, mode } = intent.body;
     let mode = mode.unwrap_or_default();
     if let Err(problem) = check(&items, moment.now) {
-        super::replays(&app, &caller, (&intent.key, &intent.fingerprint), problem).await?;
+        super::require_replay(&app, &caller, &intent.key, &intent.fingerprint, problem).await?;
     }
     let asked = items;
     let catalogue = app.settings.catalogue(moment.wall).await?;
@@ -109,33 +112,33 @@ pub(super) async fn batch(
         ..Details::default()
     };
     if mode == BatchMode::Partial {
-        // Items are refused one by one, on an account that is known as it is.
+        // Items are refused one by one, so the account must be current.
         app.ledger.current(caller.account, moment).await?;
     }
     let key = ClaimKey::Caller(intent.key);
     let claim = (&key, &intent.fingerprint, &details);
     let decide = |account: &domain::Account, head: &domain::Head| domain::batch(account, &request, head);
     let settled = app.ledger.spend(caller.account, claim, moment, decide).await?;
-    Reply::created(&told(&settled, &asked), settled.replayed)
+    Reply::created(&results(&settled, &asked), settled.replayed)
 }
 
-/// Whether there are as many items as there may be, and each reads as a request.
-pub(super) fn check(items: &[Consume], now: DateTime<Utc>) -> Result<(), ApiError> {
+/// Checks the number of items, and each item.
+pub(super) fn check(items: &[ConsumeRequest], now: DateTime<Utc>) -> Result<(), ApiError> {
     if !(1..=BATCH_MAX).contains(&items.len()) {
         return Err(ApiError::field("items", format!("must be 1 to {BATCH_MAX} items")));
     }
     items.iter().enumerate().try_for_each(|(place, item)| {
         if item.dedupe.is_some() {
-            let problem = "a batch does not look for what was charged before; send this item by itself";
+            let problem = "is not supported in a batch; send this item by itself";
             return Err(ApiError::field(format!("items[{place}].dedupe"), problem));
         }
         item.check(&format!("items[{place}]."), now)
     })
 }
 
-/// What the items cost. One without a price is told by its result, unless all of them or none are charged.
+/// The prices of the items. In a partial batch an item without a price is refused by itself.
 pub(super) fn priced(
-    asked: &[Consume],
+    asked: &[ConsumeRequest],
     mode: BatchMode,
     prices: &PriceList,
     now: DateTime<Utc>,
@@ -155,20 +158,20 @@ pub(super) fn priced(
     let kept = serde_json::to_string(&items).map_or(usize::MAX, |text| text.len());
     if kept > KEPT_BYTES_MAX {
         let problem = format!(
-            "the items have {kept} bytes of names and metadata, at most {KEPT_BYTES_MAX} go together; send fewer at once"
+            "the items have {kept} bytes of names and metadata, more than {KEPT_BYTES_MAX}; send fewer items at once"
         );
         return Err(ApiError::field("items", problem));
     }
     Ok(Priced { request, items })
 }
 
-fn told(settled: &Settled, asked: &[Consume]) -> Batched {
+fn results(settled: &Settled, asked: &[ConsumeRequest]) -> Batched {
     let lines = || std::iter::once(&settled.receipt).chain(&settled.more);
     let mut charged = lines();
-    let result = |(part, item): (&Part, &Consume)| match part {
+    let result = |(part, item): (&Part, &ConsumeRequest)| match part {
         Part::Taken(_) => BatchResult {
             status: "approved",
-            transaction: charged.next().map(Transaction::from),
+            transaction: charged.next().map(TransactionView::from),
             error: None,
         },
         Part::Short { required, available } => {
@@ -187,5 +190,5 @@ pub(super) fn unpriced(operation: &Reference) -> Refusal {
 }
 
 fn refused(refusal: Refusal) -> BatchResult {
-    BatchResult { status: "refused", transaction: None, error: Some(Refused::item(refusal)) }
+    BatchResult { status: "refused", transaction: None, error: Some(RefusalView::item(refusal)) }
 }

@@ -1,66 +1,65 @@
-//! `POST /api/v3/credits/consume` and what goes with it: take credits the moment a call is made, for one
-//! operation or for many, and say beforehand what it would cost.
+//! `POST /api/v3/credits/consume`, `…/consume/batch` and `…/quote`: charges one operation or many, and quotes prices.
 
-mod asked;
 mod batch;
 mod quote;
+mod request;
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use domain::{ClaimKey, Fingerprint, IdempotencyKey};
-use scrip_http::{ApiError, App, Booked, Caller, Intent, Reply, may};
+use scrip_http::{ApiError, App, BookedView, Caller, IdempotencyHeader, Idempotent, Reply, may};
 use serde::Serialize;
 use store::ClaimsOf;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use asked::Consume;
+use request::ConsumeRequest;
 
-/// The functions' routes and their description.
+/// The function's routes and their description.
 pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(consume)).routes(routes!(batch::batch)).routes(routes!(quote::quote))
 }
 
-/// The transaction, and what is left.
+/// The transaction and the balance after it.
 #[derive(Serialize, ToSchema)]
 struct Consumed {
     #[serde(flatten)]
-    booked: Booked,
-    /// Whether an earlier request has paid for the same, and `transactionId` names it: nothing was charged.
-    /// Only for a request with `dedupe`.
+    booked: BookedView,
+    /// Whether an earlier request paid for the same operation: then nothing was charged, and `transactionId` is the
+    /// earlier transaction. Only for a request with `dedupe`.
     #[serde(skip_serializing_if = "Option::is_none")]
     deduplicated: Option<bool>,
 }
 
-/// Charges one operation: all of it or nothing, exactly once however often it is sent. With `dedupe`, the
-/// same operation on the same resource for the same customer is charged once within the window: whoever asks
-/// again is answered 200 with the transaction that has paid.
+/// Charges one operation, completely or not at all, and exactly once however often the request is retried. With `dedupe`,
+/// the same operation on the same resource for the same customer is charged once within the window; a repeated request
+/// is answered 200 with the transaction that paid.
 #[utoipa::path(
     post,
     path = "/api/v3/credits/consume",
     tag = "credits",
-    params(("Idempotency-Key" = String, Header, description = "Your name for this request, 1 to 255 visible ASCII characters")),
-    request_body = Consume,
+    params(IdempotencyHeader),
+    request_body = ConsumeRequest,
     responses(
         (status = 201, body = Consumed),
-        (status = 200, body = Consumed, description = "paid for before, see `dedupe`: nothing was charged"),
-        (status = 402, description = "INSUFFICIENT_CREDITS: `details` has `required` and `available`, the credits that this debit could use, with what is left of the post-paid limit; nothing was charged"),
-        (status = 403, description = "PLAN_LIMIT_REACHED: this month's debits would pass the safety limit of an unlimited plan; ORGANISATION_FROZEN"),
-        (status = 409, description = "OPERATION_IN_PROGRESS, with Retry-After: an earlier sending is not settled yet, or holds that have ended are being closed and their credits may pay; send it again with the same Idempotency-Key. CONFLICT"),
+        (status = 200, body = Consumed, description = "already paid, see `dedupe`: nothing was charged"),
+        (status = 402, description = "INSUFFICIENT_CREDITS: `details` has `required` and `available`, the credits that this debit could use, including the rest of the post-paid limit; nothing was charged"),
+        (status = 403, description = "PLAN_LIMIT_REACHED: this month's debits would exceed the safety limit of an unlimited plan; ORGANISATION_FROZEN"),
+        (status = 409, description = "OPERATION_IN_PROGRESS, with Retry-After: an earlier attempt is not settled yet, or expired holds are being closed and their credits may pay; retry with the same Idempotency-Key. CONFLICT"),
     ),
 )]
 async fn consume(
     State(app): State<Arc<App>>,
-    caller: Caller<may::Consume>,
-    intent: Intent<Consume>,
+    caller: Caller<may::Spend>,
+    intent: Idempotent<ConsumeRequest>,
 ) -> Result<Reply, ApiError> {
     let moment = caller.call.moment;
     let catalogue = app.settings.catalogue(moment.wall).await?;
     let asked = intent.body;
     if let Err(problem) = asked.check("", moment.now) {
-        replays(&app, &caller, (&intent.key, &intent.fingerprint), problem).await?;
+        require_replay(&app, &caller, &intent.key, &intent.fingerprint, problem).await?;
     }
     let (request, mut details) = asked.priced(&catalogue.prices, moment.now)?;
     details.key_id = Some(caller.key);
@@ -84,17 +83,18 @@ async fn consume(
     }
 }
 
-/// A request that was charged stays so, also where it would not read any more: its `settleBy` has passed.
+/// Accepts an invalid request that was charged before: its `settleBy` may have passed since.
 ///
 /// # Errors
-/// The problem, for one that was not sent before.
-async fn replays(
+/// `problem`, for a request that was not sent before.
+async fn require_replay(
     app: &App,
-    caller: &Caller<may::Consume>,
-    (key, asked): (&IdempotencyKey, &Fingerprint),
+    caller: &Caller<may::Spend>,
+    key: &IdempotencyKey,
+    fingerprint: &Fingerprint,
     problem: ApiError,
 ) -> Result<(), ApiError> {
     let (of, key) = (ClaimsOf::Account(caller.account), ClaimKey::Caller(key.clone()));
-    let made = app.ledger.made_before(of, &key, asked, caller.call.moment).await?;
+    let made = app.ledger.made_before(of, &key, fingerprint, caller.call.moment).await?;
     made.map(|_| ()).ok_or(problem)
 }

@@ -1,8 +1,11 @@
 //! The Lambda function `consume`.
 
+use app::App;
 use scrip_http::{Fatal, serve};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Fatal> {
-    serve(consume::routes()).await
+    app::start_log();
+    let app = App::from_env()?;
+    serve(app, consume::routes()).await
 }

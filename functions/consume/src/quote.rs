@@ -1,57 +1,61 @@
+//! Quotes: what a debit would cost, decided by the same rules.
+
 use std::sync::Arc;
 
 use axum::extract::State;
 use domain::{Account, Amount, Credits, Head, Offer, PackageList, Part, Posting, Refusal};
 use scrip_http::{
-    ApiError, App, BATCH_BYTES_MAX, Caller, Either, Money, Payload, Refused, Reply, SourceShare, may,
+    ApiError, App, BATCH_BYTES_MAX, Caller, Either, JsonBody, MoneyView, RefusalView, Reply, SourceShare, may,
 };
 use serde::Serialize;
-use store::Moment;
+use store::{Fault, Moment};
 use utoipa::ToSchema;
 
-use super::asked::Consume;
-use super::batch::{Batch, Priced, check, priced, unpriced};
+use super::batch::{BatchRequest, Priced, check, priced, unpriced};
+use super::request::ConsumeRequest;
 
 /// The body of a consume, or that of a batch.
 #[derive(ToSchema)]
+#[schema(as = Wanted)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "only described; what is sent is told apart by `items`")]
-enum Wanted {
-    One(Box<Consume>),
-    Many(Batch),
+#[expect(dead_code, reason = "only the OpenAPI document uses it")]
+enum QuoteRequest {
+    One(Box<ConsumeRequest>),
+    Many(BatchRequest),
 }
 
-/// What it would come to, now.
+/// What a request would cost now.
 #[derive(Serialize, ToSchema)]
+#[schema(as = Quote)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({
     "amount": 3, "sources": [{ "source": "subscription", "lotId": "sub_2024-01", "amount": 3 }], "allowed": true,
     "priceVersion": 1, "balanceAfter": 397
 }))]
-struct Quote {
-    /// What it would cost, whole credits; of a partial batch, what would be charged.
+struct QuoteView {
+    /// The cost in credits; for a partial batch, what would be charged.
     amount: u64,
-    /// From which lots.
+    /// The lots that would pay.
     sources: Vec<SourceShare>,
-    /// Whether all of it would be charged.
+    /// Whether the whole request would be charged.
     allowed: bool,
-    /// At which version of the operation's price; null for a batch, whose items have their own.
+    /// The version of the operation's price; null for a batch, whose items have one each.
     price_version: Option<u32>,
-    /// What would be available after it; what is, where nothing would be charged.
+    /// Available credits after the charge, or now if nothing would be charged.
     balance_after: u64,
-    /// Each item of a batch, in order.
+    /// The items of a batch, in order.
     #[serde(skip_serializing_if = "Option::is_none")]
     items: Option<Vec<QuotedItem>>,
-    /// The transaction that has paid for the same, with `dedupe`.
+    /// The transaction that paid for the same operation, with `dedupe`.
     #[serde(skip_serializing_if = "Option::is_none")]
     duplicate_of: Option<String>,
-    /// Why it would be refused.
+    /// Why the request would be refused.
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Refused>,
-    /// What would mend that, where credits would.
+    error: Option<RefusalView>,
+    /// How to get the missing credits, if credits are missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     mend: Option<Mend>,
-    /// How many credits more it would take.
+    /// Credits missing.
     #[serde(skip)]
     lacking: u64,
 }
@@ -61,51 +65,51 @@ struct Quote {
 #[serde(rename_all = "camelCase")]
 struct QuotedItem {
     operation: String,
-    /// What it costs; null for one without a price.
+    /// The cost; null for an operation without a price.
     amount: Option<u64>,
     price_version: Option<u32>,
-    /// Whether it would be charged.
+    /// Whether the item would be charged.
     allowed: bool,
-    /// Why it would not.
+    /// Why the item would be refused.
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Refused>,
+    error: Option<RefusalView>,
 }
 
-/// A purchase that would cover what is lacking, if the organisation may make it now.
+/// A purchase that would bring the missing credits, if the organisation may make it now.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Mend {
-    /// purchase: this purchase would cover it. none: no purchase that the organisation may make now would.
+    /// purchase: this purchase is enough. none: no purchase that the organisation may make now is enough.
     action: &'static str,
-    /// How many credits are lacking.
+    /// The number of missing credits.
     lacking: u64,
-    /// The cheapest package that covers it; null when none does that the organisation may buy now.
+    /// The cheapest package that is enough; null if there is none that the organisation may buy now.
     package: Option<String>,
-    /// The credits that the purchase brings; null without a purchase.
+    /// The credits of the purchase; null without a purchase.
     credits: Option<u64>,
-    /// What it costs; null without a purchase.
-    price: Option<Money>,
-    /// Why no purchase covers it: one payment's limit, the day's spending limit, or nothing is on sale.
+    /// The price of the purchase; null without a purchase.
+    price: Option<MoneyView>,
+    /// Why no purchase is enough: the limit of one payment, the daily spending limit, or nothing is on sale.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
 
-/// Says what a consume or a batch would cost now, from which lots, at which version of the price and whether
-/// it would pass; if not, what would mend it. The very rules that charge decide, and nothing is written.
+/// Quotes a consume or a batch: the cost now, the lots, the version of the price, and whether it would be charged; if not,
+/// how to get the missing credits. The same rules decide as for the charge, and nothing is written.
 #[utoipa::path(
     post,
     path = "/api/v3/credits/quote",
     tag = "credits",
-    request_body = Wanted,
+    request_body = QuoteRequest,
     responses(
-        (status = 200, body = Quote),
-        (status = 413, description = "PAYLOAD_TOO_LARGE: over 512 KiB"),
+        (status = 200, body = QuoteView),
+        (status = 413, description = "PAYLOAD_TOO_LARGE: more than 512 KiB"),
     ),
 )]
 pub(super) async fn quote(
     State(app): State<Arc<App>>,
     caller: Caller<may::Read>,
-    Payload(wanted): Payload<Either<Consume, Batch>, BATCH_BYTES_MAX>,
+    JsonBody(wanted): JsonBody<Either<ConsumeRequest, BatchRequest>, BATCH_BYTES_MAX>,
 ) -> Result<Reply, ApiError> {
     let moment = caller.call.moment;
     let catalogue = app.settings.catalogue(moment.wall).await?;
@@ -115,21 +119,21 @@ pub(super) async fn quote(
             let (request, details) = one.priced(&catalogue.prices, moment.now)?;
             let rule = |account: &Account, head: &Head| domain::consume(account, &request, head);
             let account = app.ledger.foresee(caller.account, moment, rule).await?;
-            let mut quote = Quote::of(&account, moment, rule);
+            let mut quote = QuoteView::of(&account, moment, rule);
             quote.amount = request.amount.get();
             quote.price_version = details.price_version;
             if let Some(same) = one.same(&request)
                 && let Some(paid) = app.ledger.paid_before(caller.account, same, moment).await?
             {
                 let now = account.balance(moment.now).available().unwrap_or(Credits::MAX).get();
-                quote = Quote {
+                quote = QuoteView {
                     duplicate_of: Some(paid.to_string()),
-                    ..Quote::nothing(now, quote.price_version)
+                    ..QuoteView::nothing(now, quote.price_version)
                 };
             }
             (account, quote)
         }
-        Either::Other(Batch { items, mode }) => {
+        Either::Other(BatchRequest { items, mode }) => {
             check(&items, moment.now)?;
             let priced = priced(&items, mode.unwrap_or_default(), &catalogue.prices, moment.now)?;
             let rule = |account: &Account, head: &Head| domain::batch(account, &priced.request, head);
@@ -148,13 +152,13 @@ pub(super) async fn quote(
     Reply::ok(&quote)
 }
 
-/// Credits that a request lacks, and the packages on sale.
+/// The credits that a request lacks, and the packages on sale.
 struct Shortage<'a> {
     packages: &'a PackageList,
     lacking: u64,
 }
 
-/// What the organisation may buy now to cover what is lacking: the cheapest package that covers it, else exactly that
+/// What the organisation may buy now to get the missing credits: the cheapest package that is enough, else exactly that
 /// number of credits.
 async fn affordable(
     app: &App,
@@ -164,7 +168,10 @@ async fn affordable(
 ) -> Result<Result<Offer, Refusal>, ApiError> {
     let Shortage { packages, lacking } = shortage;
     let Ok(lacking) = Amount::try_from(lacking) else { return Ok(Err(Refusal::PriceLimit)) };
-    let today = app.till(account.id.mode).spending_today(account.id, moment).await?;
+    let organisation = app.settings.organisation(account.id.org).await?;
+    let organisation =
+        organisation.ok_or_else(|| Fault::corrupt("an account", "its organisation is gone"))?;
+    let today = app.ledger.spending_today(account.id, &organisation, moment).await?;
     let may_buy = |offer: Offer| {
         domain::may_buy(account, &offer)?;
         today.fits(offer.price)?;
@@ -175,10 +182,10 @@ async fn affordable(
     Ok(package.and_then(Result::ok).map_or_else(amount, Ok))
 }
 
-fn of_batch(account: &Account, priced: &Priced, moment: Moment) -> Quote {
+fn of_batch(account: &Account, priced: &Priced, moment: Moment) -> QuoteView {
     let Priced { request, items } = priced;
-    let mut quote = Quote::of(account, moment, |account, head| domain::batch(account, request, head));
-    // What each item would come to by itself, after those before it.
+    let mut quote = QuoteView::of(account, moment, |account, head| domain::batch(account, request, head));
+    // The result of each item by itself, after the items before it.
     let one_by_one = domain::Batch { atomic: false, ..request.clone() };
     let parts = decide(account, moment, |account, head| domain::batch(account, &one_by_one, head));
     let parts = parts.map(|posting| posting.entry.parts).unwrap_or_default();
@@ -195,7 +202,7 @@ fn of_batch(account: &Account, priced: &Priced, moment: Moment) -> Quote {
             amount: item.amount.map(Credits::get),
             price_version: item.details.price_version,
             allowed: error.is_none() && quote.error.is_none(),
-            error: error.map(Refused::quoted),
+            error: error.map(RefusalView::quoted),
         }
     };
     let quoted: Vec<_> = items.iter().enumerate().map(of_item).collect();
@@ -220,7 +227,7 @@ fn decide(
     decide(account, &Head::imagined(account, moment.now))
 }
 
-impl Quote {
+impl QuoteView {
     fn nothing(available: u64, price_version: Option<u32>) -> Self {
         Self {
             amount: 0,
@@ -253,12 +260,12 @@ impl Quote {
             Err(refusal) => {
                 let lacking = lacking(&refusal);
                 let nothing = Self::nothing(available(account), None);
-                Self { allowed: false, error: Some(Refused::quoted(refusal)), lacking, ..nothing }
+                Self { allowed: false, error: Some(RefusalView::quoted(refusal)), lacking, ..nothing }
             }
         }
     }
 
-    /// How many credits have to be bought: those that are lacking, and those that a purchase settles first.
+    /// Credits to buy: the missing ones, and the debt that a purchase settles first.
     fn lacking(&self, account: &Account) -> u64 {
         let owed = account.post_paid.outstanding.less(account.post_paid.limit).unwrap_or_default();
         self.lacking.saturating_add(owed.get())
@@ -288,7 +295,7 @@ impl Mend {
     }
 }
 
-/// How many credits more would have let it pass.
+/// The credits that a refused request lacks.
 fn lacking(refusal: &Refusal) -> u64 {
     if let Refusal::InsufficientCredits { required, available } = refusal {
         required.less(*available).unwrap_or_default().get()

@@ -1,6 +1,6 @@
-//! Holds: credits set aside for what is about to be done, then spent or given back.
+//! Holds: credits set aside for an operation, then captured or released.
 
-mod shape;
+mod response;
 
 use std::sync::Arc;
 
@@ -11,14 +11,16 @@ use domain::{
     IdempotencyKey, Metadata, Operation, Portion, Pot, PriceList, Quantity, Receipt, Reference, Refusal,
     Service, Why, hold_ends,
 };
-use scrip_http::{ApiError, App, Brief, Caller, Intent, Reply, may};
+use scrip_http::{
+    ApiError, App, Caller, Id, IdempotencyHeader, Idempotent, IdempotentOptional, PathId, Reply, may,
+};
 use serde::Deserialize;
 use store::{Asking, Errand, Unsettled, of_hold};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use shape::Hold;
+use response::HoldView;
 
 /// The function's routes and their description.
 pub fn routes() -> OpenApiRouter<Arc<App>> {
@@ -29,7 +31,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(release_hold))
 }
 
-/// Credits to be set aside: what an operation costs, or so many.
+/// A hold to make: of an operation's price, or of a number of credits.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(example = json!({ "operation": "verification.enhanced", "resourceId": "verif_xyz789", "expiresInSeconds": 600 }))]
@@ -37,25 +39,25 @@ struct NewHold {
     /// An operation of the price list.
     #[schema(value_type = Option<String>)]
     operation: Option<Reference>,
-    /// How many times, 1 to 1,000,000; once when left out.
+    /// The number of operations, 1 to 1,000,000; 1 if left out.
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 1_000_000)]
     quantity: Option<Quantity>,
-    /// So many credits, 1 to 10^12, in place of an operation.
+    /// A number of credits, 1 to 10^12, in place of an operation.
     #[schema(value_type = Option<u64>, minimum = 1)]
     amount: Option<Amount>,
-    /// For how long, 1 to 2,678,400 seconds (31 days); an hour when left out.
+    /// How long to hold them, 1 to 2,678,400 seconds (31 days); an hour if left out.
     #[schema(minimum = 1, maximum = 2_678_400)]
     expires_in_seconds: Option<u32>,
-    /// Your name for what is about to be checked.
+    /// Your name for the resource.
     #[schema(value_type = Option<String>, max_length = 255)]
     resource_id: Option<Reference>,
-    /// Your name for the customer on whose behalf.
+    /// Your name for the customer.
     #[schema(value_type = Option<String>, max_length = 255)]
     customer_id: Option<Reference>,
-    /// Your name for the member of staff who does it.
+    /// Your name for the member of staff.
     #[schema(value_type = Option<String>, max_length = 255)]
     member_id: Option<Reference>,
-    /// The service that is used: lots set aside for it pay, and pay first.
+    /// The service that is used. Credits reserved for it are taken first.
     #[schema(value_type = Option<String>)]
     service: Option<Service>,
     /// Your own key and value pairs.
@@ -63,38 +65,38 @@ struct NewHold {
     metadata: Option<Metadata>,
 }
 
-/// How much is captured.
+/// A capture to make.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Capture {
-    /// How many credits; all that is left when left out.
+    /// Credits to capture; the whole remainder if left out.
     #[schema(value_type = Option<u64>, minimum = 1)]
     amount: Option<Amount>,
 }
 
-/// The body is empty.
+/// A release, whose body is empty.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Release {}
 
-/// Sets credits aside. Nobody else can spend them, and they are not used; those that are not captured by
-/// `expiresAt` are given back by themselves, within minutes.
+/// Sets credits aside. No other request can spend them. Credits that are not captured by `expiresAt` are released
+/// automatically within minutes.
 #[utoipa::path(
     post,
     path = "/api/v3/credits/holds",
     tag = "holds",
-    params(("Idempotency-Key" = String, Header, description = "Your name for this request, 1 to 255 visible ASCII characters")),
+    params(IdempotencyHeader),
     request_body = NewHold,
     responses(
-        (status = 201, body = Hold),
-        (status = 402, description = "INSUFFICIENT_CREDITS: `details` has `required` and `available`, the credits that this hold could use, with what is left of the post-paid limit; nothing was set aside"),
-        (status = 403, description = "PLAN_LIMIT_REACHED: this month's debits would pass the safety limit of an unlimited plan; ORGANISATION_FROZEN"),
+        (status = 201, body = HoldView),
+        (status = 402, description = "INSUFFICIENT_CREDITS: `details` has `required` and `available`, the credits that this hold could use, including the rest of the post-paid limit; nothing was set aside"),
+        (status = 403, description = "PLAN_LIMIT_REACHED: this month's debits would exceed the safety limit of an unlimited plan; ORGANISATION_FROZEN"),
     ),
 )]
 async fn make_hold(
     State(app): State<Arc<App>>,
-    caller: Caller<may::Consume>,
-    intent: Intent<NewHold>,
+    caller: Caller<may::Spend>,
+    intent: Idempotent<NewHold>,
 ) -> Result<Reply, ApiError> {
     let moment = caller.call.moment;
     let catalogue = app.settings.catalogue(moment.wall).await?;
@@ -102,54 +104,54 @@ async fn make_hold(
     details.key_id = Some(caller.key);
     details.request_id = Some(caller.call.id.to_string());
     if let Some(end) = details.expires_at {
-        // Somebody looks at its end, whatever crashes before it is answered.
+        // The job comes first, so that a crash before the answer cannot leave the hold without an end.
         app.ledger.note(Errand::Calendar(caller.account), end).await?;
     }
     let claim = (&ClaimKey::Caller(intent.key), &intent.fingerprint, &details);
     let decide = |account: &domain::Account, head: &domain::Head| domain::hold(account, &request, head);
     let settled = app.ledger.spend(caller.account, claim, moment, decide).await?;
-    // What was answered first: as it was made.
-    let held = Hold::new(&settled.receipt, &Pot::of(&settled.receipt), settled.receipt.entry.at);
+    // A retry gets the first answer: the hold as it was made.
+    let held = HoldView::new(&settled.receipt, &Pot::of(&settled.receipt), settled.receipt.entry.at);
     Reply::created(&held, settled.replayed)
 }
 
-/// A hold as it is now.
+/// Returns a hold.
 #[utoipa::path(
     get,
     path = "/api/v3/credits/holds/{id}",
     tag = "holds",
     params(("id" = String, Path, description = "hold_…")),
-    responses((status = 200, body = Hold), (status = 404, description = "NOT_FOUND")),
+    responses((status = 200, body = HoldView), (status = 404, description = "NOT_FOUND")),
 )]
 async fn hold(
     State(app): State<Arc<App>>,
     caller: Caller<may::Read>,
-    Path(id): Path<String>,
+    Path(id): Path<Id<HoldId>>,
 ) -> Result<Reply, ApiError> {
     let now = caller.call.moment.now;
     let hold = find(&app, &caller, id).await?;
-    // Whoever looks after its end gives back what it has, before anybody else has done so; and what broke off
-    // goes on.
+    // If the hold has ended and the scheduled job has not run yet, this request releases it. It also finishes an
+    // interrupted change.
     match app.ledger.look_after_pot(caller.account, hold.entry.id, caller.call.moment).await {
         Ok(()) | Err(Unsettled::InProgress) => (),
         Err(unsettled) => return Err(unsettled.into()),
     }
     let pot = app.ledger.pot(caller.account, hold.entry.id).await?.unwrap_or_else(|| Pot::of(&hold));
-    Reply::ok(&Hold::new(&hold, &pot, now))
+    Reply::ok(&HoldView::new(&hold, &pot, now))
 }
 
-/// Spends what a hold has set aside: all of it, or a part, and then the rest stays held.
+/// Captures a hold, in whole or in part. After a partial capture the rest stays held.
 #[utoipa::path(
     post,
     path = "/api/v3/credits/holds/{id}/capture",
     tag = "holds",
     params(
         ("id" = String, Path, description = "hold_…"),
-        ("Idempotency-Key" = String, Header, description = "Your name for this request, 1 to 255 visible ASCII characters"),
+        IdempotencyHeader,
     ),
     request_body(content = Option<Capture>),
     responses(
-        (status = 201, body = Hold),
+        (status = 201, body = HoldView),
         (status = 402, description = "INSUFFICIENT_CREDITS: more is to be captured than the hold has left, which is `details.available`; nothing was captured"),
         (status = 403, description = "ORGANISATION_FROZEN"),
         (status = 404, description = "NOT_FOUND"),
@@ -158,50 +160,60 @@ async fn hold(
 )]
 async fn capture_hold(
     State(app): State<Arc<App>>,
-    caller: Caller<may::Consume>,
-    Path(id): Path<String>,
-    Brief(intent): Brief<Capture>,
+    caller: Caller<may::Spend>,
+    Path(id): Path<Id<HoldId>>,
+    IdempotentOptional(intent): IdempotentOptional<Capture>,
 ) -> Result<Reply, ApiError> {
     let now = caller.call.moment.now;
     let amount = intent.body.amount.map(Credits::from);
     let decide = move |pot: &Pot| pot.to_capture(amount, now);
-    draw(&app, &caller, id, (&Why::Capture, intent.key, intent.fingerprint), decide).await
+    let request = DrawRequest { why: &Why::Capture, key: intent.key, fingerprint: intent.fingerprint };
+    draw(&app, &caller, id, request, decide).await
 }
 
-/// Gives back what a hold still has.
+/// Releases the rest of a hold.
 #[utoipa::path(
     post,
     path = "/api/v3/credits/holds/{id}/release",
     tag = "holds",
     params(
         ("id" = String, Path, description = "hold_…"),
-        ("Idempotency-Key" = String, Header, description = "Your name for this request, 1 to 255 visible ASCII characters"),
+        IdempotencyHeader,
     ),
     request_body(content = Option<Release>),
     responses(
-        (status = 201, body = Hold),
+        (status = 201, body = HoldView),
         (status = 404, description = "NOT_FOUND"),
         (status = 409, description = "HOLD_CLOSED: captured, released or expired; OPERATION_IN_PROGRESS, with Retry-After; CONFLICT"),
     ),
 )]
 async fn release_hold(
     State(app): State<Arc<App>>,
-    caller: Caller<may::Consume>,
-    Path(id): Path<String>,
-    Brief(intent): Brief<Release>,
+    caller: Caller<may::Spend>,
+    Path(id): Path<Id<HoldId>>,
+    IdempotentOptional(intent): IdempotentOptional<Release>,
 ) -> Result<Reply, ApiError> {
     let now = caller.call.moment.now;
     let decide = move |pot: &Pot| pot.to_release(&Why::Release, now);
-    draw(&app, &caller, id, (&Why::Release, intent.key, intent.fingerprint), decide).await
+    let request = DrawRequest { why: &Why::Release, key: intent.key, fingerprint: intent.fingerprint };
+    draw(&app, &caller, id, request, decide).await
+}
+
+/// A request to capture or release a hold.
+struct DrawRequest<'a> {
+    why: &'a Why,
+    key: IdempotencyKey,
+    fingerprint: Fingerprint,
 }
 
 async fn draw(
     app: &App,
-    caller: &Caller<may::Consume>,
-    id: String,
-    (why, key, asked): (&Why, IdempotencyKey, Fingerprint),
+    caller: &Caller<may::Spend>,
+    id: Id<HoldId>,
+    request: DrawRequest<'_>,
     decide: impl Fn(&Pot) -> Result<Portion, Refusal> + Send + Sync,
 ) -> Result<Reply, ApiError> {
+    let DrawRequest { why, key, fingerprint: asked } = request;
     let moment = caller.call.moment;
     let hold = find(app, caller, id).await?;
     let details =
@@ -210,10 +222,10 @@ async fn draw(
     match app.ledger.draw(caller.account, &hold, asking, decide).await {
         Ok(taken) => {
             let at = taken.settled.receipt.entry.at;
-            Reply::created(&Hold::as_of_draw(&hold, &taken.pot, at), taken.settled.replayed)
+            Reply::created(&HoldView::as_of_draw(&hold, &taken.pot, at), taken.settled.replayed)
         }
         Err(closed @ Unsettled::Refused(Refusal::HoldClosed(_))) => {
-            // One that has ended gives back what it has to whoever looks first.
+            // The first request after the end of a hold releases it.
             match app.ledger.expire(caller.account, &hold, moment).await {
                 Ok(()) | Err(Unsettled::InProgress) => Err(closed.into()),
                 Err(unsettled) => Err(unsettled.into()),
@@ -223,17 +235,17 @@ async fn draw(
     }
 }
 
-async fn find<S: scrip_http::Needs>(app: &App, caller: &Caller<S>, id: String) -> Result<Receipt, ApiError> {
-    const UNKNOWN: ApiError = ApiError::NotFound(
-        "there is no hold with this id in this ledger; send the `holdId` that POST /api/v3/credits/holds answered",
-    );
-    let id = HoldId::try_from(id).map_err(|_| UNKNOWN)?;
-    let found = app.ledger.find(caller.account, id.into()).await?;
-    found.filter(Receipt::is_hold).ok_or(UNKNOWN)
+async fn find<S: scrip_http::Needs>(
+    app: &App,
+    caller: &Caller<S>,
+    id: Id<HoldId>,
+) -> Result<Receipt, ApiError> {
+    let found = app.ledger.find(caller.account, id.found()?.into()).await?;
+    found.filter(Receipt::is_hold).ok_or(HoldId::NOT_FOUND)
 }
 
 impl NewHold {
-    /// What is set aside, and what its transaction says but for who has asked.
+    /// The credits to hold, and the details of the transaction without the caller's.
     fn priced(self, prices: &PriceList, now: DateTime<Utc>) -> Result<(domain::Consume, Details), ApiError> {
         let seconds = self.expires_in_seconds.unwrap_or(HOLD_SECONDS);
         if !(1..=HOLD_SECONDS_MAX).contains(&seconds) {
@@ -269,12 +281,10 @@ impl NewHold {
             }
             (None, Some(_)) => Err(ApiError::field(
                 "quantity",
-                "goes with `operation`; `amount` says how many credits by itself",
+                "is only allowed with `operation`; `amount` is the number of credits",
             )),
-            (Some(_), Some(_)) => {
-                Err(ApiError::field("amount", "goes without `operation`; send one of the two"))
-            }
-            (None, None) => Err(ApiError::field("operation", "must be given, or `amount`")),
+            (Some(_), Some(_)) => Err(ApiError::field("amount", "send either amount or operation")),
+            (None, None) => Err(ApiError::field("operation", "is required unless `amount` is sent")),
         }
     }
 }

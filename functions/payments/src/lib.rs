@@ -1,5 +1,5 @@
-//! `POST /api/v3/payments/events`: what the payment provider tells by itself. Signed, at any time, in any
-//! order, more than once.
+//! `POST /api/v3/payments/events`: events of the payment provider. They are signed, and may arrive late, twice or out of
+//! order.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use domain::Mode;
 use http::HeaderMap;
-use scrip_http::{ApiError, App, Call, Reply};
+use scrip_http::{ApiError, App, Reply, RequestContext};
 use scrip_payments::{Event, Refused};
 use serde::Serialize;
 use store::{Moment, Unsettled};
@@ -15,10 +15,10 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// Bytes that an event may have: some of the provider's carry a whole invoice.
+/// The most bytes of an event. Some events contain a whole invoice.
 const EVENT_BYTES_MAX: usize = 256 * 1024;
 
-/// The header with the signature and its time.
+/// The header with the signature and its timestamp.
 const SIGNATURE: &str = "Stripe-Signature";
 
 /// The function's routes and their description.
@@ -26,60 +26,60 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(event))
 }
 
-/// What came of an event.
+/// The answer to an event.
 #[derive(Serialize, ToSchema)]
-struct Heard {
-    /// Whether it was of interest: a payment, a refund or a dispute.
-    heard: bool,
+struct EventReceived {
+    /// Whether Scrip handles events of this type: payments, refunds and disputes.
+    received: bool,
 }
 
-/// Takes an event of the payment provider. It is believed only with the provider's signature, not older
-/// than five minutes; heard twice, late or in the wrong order it changes nothing that is settled.
+/// Receives an event of the payment provider. The signature must be the provider's and at most five minutes old. An event
+/// that arrives twice, late or out of order changes nothing that is settled.
 #[utoipa::path(
     post,
     path = "/api/v3/payments/events",
     tag = "payments",
     security(),
     params(("Stripe-Signature" = String, Header, description = "t=…,v1=…: HMAC-SHA-256 over time and body")),
-    request_body(content = Object, description = "An event of Stripe's"),
+    request_body(content = Object, description = "A Stripe event"),
     responses(
-        (status = 200, body = Heard),
-        (status = 400, description = "VALIDATION_ERROR: the signature is not the provider's, or too old; nothing was done"),
-        (status = 409, description = "OPERATION_IN_PROGRESS: send it again"),
+        (status = 200, body = EventReceived),
+        (status = 400, description = "VALIDATION_ERROR: the signature is not valid or too old; nothing was changed"),
+        (status = 409, description = "OPERATION_IN_PROGRESS: send the event again"),
     ),
 )]
 async fn event(
     State(app): State<Arc<App>>,
-    call: Call,
+    call: RequestContext,
     headers: HeaderMap,
     request: Request<Body>,
 ) -> Result<Reply, ApiError> {
     let forged = |problem: &str| ApiError::field(SIGNATURE, problem);
     let mut sent = headers.get_all(SIGNATURE).iter();
     let signature = match (sent.next(), sent.next()) {
-        (Some(value), None) => value.to_str().map_err(|_| forged("does not read"))?,
-        (None, _) => return Err(forged("is missing: only the payment provider calls this path")),
+        (Some(value), None) => value.to_str().map_err(|_| forged("is not valid text"))?,
+        (None, _) => return Err(forged("is missing: only the payment provider may call this path")),
         (Some(_), Some(_)) => return Err(forged("must be sent once")),
     };
     let body = to_bytes(request.into_body(), EVENT_BYTES_MAX).await;
     let body = body.map_err(|_| ApiError::TooLarge(EVENT_BYTES_MAX))?;
     let (mode, event) = read(&app, signature, &body, call.moment).await?;
-    let heard = event.is_some();
+    let received = event.is_some();
     if let Some(event) = event {
-        take(&app, (mode, &event), call.moment).await?;
+        process(&app, mode, &event, call.moment).await?;
     }
-    Reply::ok(&Heard { heard })
+    Reply::ok(&EventReceived { received })
 }
 
-/// Reads an event by the company that takes real money, or by the simulated one of test keys, which has
-/// a secret of its own. Their clock is not one that can be moved.
+/// Verifies and parses an event of the live provider, or of the simulated provider of test keys, which has a secret of its
+/// own. Both use the wall clock, not the test clock.
 async fn read(
     app: &App,
     signature: &str,
     body: &[u8],
     moment: Moment,
 ) -> Result<(Mode, Option<Event>), ApiError> {
-    let told = |refused: Refused| match refused {
+    let error = |refused: Refused| match refused {
         Refused::Forged(problem) => ApiError::field(SIGNATURE, problem),
         Refused::Later(silence) => Unsettled::from(silence).into(),
     };
@@ -87,17 +87,17 @@ async fn read(
         Ok(event) => Ok((Mode::Live, event)),
         Err(refused) => match app.providers.of(Mode::Test).event(signature, body, moment.wall).await {
             Ok(event) => Ok((Mode::Test, event)),
-            Err(_) => Err(told(refused)),
+            Err(_) => Err(error(refused)),
         },
     }
 }
 
-async fn take(app: &App, (mode, event): (Mode, &Event), moment: Moment) -> Result<(), Unsettled> {
+async fn process(app: &App, mode: Mode, event: &Event, moment: Moment) -> Result<(), Unsettled> {
     match event {
         Event::Payment(payment) => {
             let of = payment.purchase.map_or(mode, |purchase| purchase.account.mode);
             if (mode, of) == (Mode::Test, Mode::Live) {
-                tracing::error!("simulated money buys no real credits");
+                tracing::error!("a simulated payment cannot buy live credits");
                 return Ok(());
             }
             let moment = match payment.purchase {

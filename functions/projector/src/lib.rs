@@ -1,43 +1,42 @@
-//! The projector: follows the ledger table's stream and completes what whoever wrote it may have
-//! left undone. Its first duty: every sequence has its row, and every row its place in the account's chain.
+//! The projector: reads the stream of the ledger table and completes what a writer may have left unfinished. Above all,
+//! every sequence gets its row, and every row its place in the account's hash chain.
 
-use ports::Queue;
 use std::collections::BTreeMap;
 use std::error::Error;
 
+use app::App;
 use aws_lambda_events::event::dynamodb::Event;
 use aws_lambda_events::event::streams::{KinesisBatchItemFailure, KinesisEventResponse};
 use chrono::{DateTime, Utc};
 use domain::{Account, AccountId, Direction, Entry, Level, News, Spent, Wish};
 use jobs::Task;
 use lambda_runtime::LambdaEvent;
-use ports::{Bus, Published};
-use scrip_http::App;
+use ports::{Bus, Published, Queue};
 use scrip_payments::RechargeRequest;
 use scrip_webhooks::EventEnvelope;
 use store::{
     Activity, Change, Fault, Image, Ledger, Mark, Moment, Projected, Rows, account_image, event_image,
 };
 
-mod missed;
+mod recovery;
 mod skip;
 
 pub use skip::SKIPPED;
 use skip::{is_unreadable, skip, skipped};
 
-/// One record of the stream: its place, and the item as it is after it.
+/// A record of the stream: its place, and the item after the change.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// The stream's own number for it.
+    /// The sequence number of the record in the stream.
     pub place: String,
-    /// The item; none when it was deleted.
+    /// The item; none if it was deleted.
     pub image: Option<Image>,
 }
 
-/// Handles one batch as Lambda delivers it.
+/// Handles a batch of records.
 ///
 /// # Errors
-/// Never: records that could not be handled are named in the answer, and delivered again.
+/// None: the response names the records to deliver again.
 pub async fn handle(
     app: &App,
     event: LambdaEvent<Event>,
@@ -60,23 +59,23 @@ pub async fn handle(
     Ok(answer)
 }
 
-/// What the projector works with beside the ledger, and whom it tells of what it has seen.
+/// What the projector works with beside the ledger.
 #[derive(Clone, Copy)]
 pub struct Others<'a> {
-    /// Where usage is counted.
+    /// The table that usage is counted in.
     pub activity: &'a Activity,
-    /// Where events are published.
+    /// The bus that events are published to.
     pub bus: &'a dyn Bus,
-    /// Auto-recharge, of accounts that have fallen below their threshold.
+    /// The queue of auto-recharge, for accounts below their threshold.
     pub recharges: &'a dyn Queue<RechargeRequest>,
-    /// Renewal, of accounts with monitors that credits have reached.
+    /// The queue of renewal, for accounts with monitors that received credits.
     pub tasks: &'a dyn Queue<Task>,
-    /// When the records came.
+    /// When the records arrived.
     pub moment: Moment,
 }
 
 impl<'a> Others<'a> {
-    /// Those of an app, now.
+    /// Those of an app, at the present time.
     #[must_use]
     pub fn of(app: &'a App) -> Self {
         Self {
@@ -89,40 +88,39 @@ impl<'a> Others<'a> {
     }
 }
 
-/// What a record shows.
-enum Shown {
-    /// An account after a change, and the lines of the ledger that it is.
+/// The content of a record.
+enum RecordContent {
+    /// An account after a change, and the rows of the change.
     Account(Box<Account>, Projected),
     /// An event.
     Event(Published),
-    /// Nothing that anybody goes by.
+    /// Another item, which the projector ignores.
     Nothing,
 }
 
-/// Works through records in the order of the stream. Stops at the first that can't be handled and
-/// returns its place: it and all after it are to be delivered again, for an account's records must
-/// not overtake one another. Handled twice, a record changes nothing.
+/// Projects records in the order of the stream: completes rows, emits and publishes events, counts usage, and notifies
+/// auto-recharge and renewal. Stops at the first record that cannot be handled and returns its place. That record and all
+/// later ones are delivered again, because the records of an account must stay in order. A record that is handled twice
+/// changes nothing.
 ///
-/// A record that does not read, or that needs an item that does not, is skipped, see [`SKIPPED`]: its account
-/// stands still until that is mended, and all others go on.
-///
-/// What they show is then told, counted, published, and others woken.
+/// A record that cannot be read, or that needs an item that cannot be read, is skipped, see [`SKIPPED`]. Its account waits
+/// until the item is repaired; all other accounts continue.
 pub async fn project(
     ledger: &Ledger,
     others: &Others<'_>,
     records: impl IntoIterator<Item = Record>,
 ) -> Option<String> {
-    let mut done = Done::default();
+    let mut done = Projection::default();
     let mut again = None;
     for Record { place, image } in records {
         let shown = match show(ledger, image.clone()).await {
-            Err(fault) if fault.is_unreadable() => skip(ledger, (&place, image), &fault).await,
+            Err(fault) if fault.is_unreadable() => skip(ledger, &place, image, &fault).await,
             shown => shown,
         };
         match shown {
-            Ok(Shown::Nothing) => (),
-            Ok(Shown::Account(account, entry)) => done.add(*account, entry, &place),
-            Ok(Shown::Event(event)) => done.events.push((place, event)),
+            Ok(RecordContent::Nothing) => (),
+            Ok(RecordContent::Account(account, entry)) => done.add(*account, entry, &place),
+            Ok(RecordContent::Event(event)) => done.events.push((place, event)),
             Err(fault) => {
                 tracing::error!(
                     place,
@@ -138,38 +136,38 @@ pub async fn project(
     failed.into_iter().chain(again).reduce(earlier_of)
 }
 
-/// Follows an account as it is, as if a record had just told of it, with all that was not followed before: for whoever
-/// finds one that is behind, for the stream has lost its records. Whether it is followed now; the log says why not.
+/// Projects an account as if a record had just arrived, with everything that was not projected before. For accounts whose
+/// stream records were lost. Returns whether it succeeded; the log says why not.
 ///
 /// # Errors
-/// When the table does not serve.
+/// When the table cannot be read.
 pub async fn follow(ledger: &Ledger, others: &Others<'_>, account: Account) -> Result<bool, Fault> {
     let Some(projected) = ledger.complete(&account).await? else { return Ok(true) };
-    let mut done = Done::default();
+    let mut done = Projection::default();
     done.add(account, projected, "");
     let failed = done.follow(ledger, others).await;
     Ok(failed.is_none() && !done.stands_still)
 }
 
-async fn show(ledger: &Ledger, image: Option<Image>) -> Result<Shown, Fault> {
-    let Some(image) = image else { return Ok(Shown::Nothing) };
+async fn show(ledger: &Ledger, image: Option<Image>) -> Result<RecordContent, Fault> {
+    let Some(image) = image else { return Ok(RecordContent::Nothing) };
     if let Some((account, event)) = event_image(image.clone())? {
-        return Ok(Shown::Event(EventEnvelope::published(account, &event)));
+        return Ok(RecordContent::Event(EventEnvelope::published(account, &event)));
     }
-    let Some(account) = account_image(image)? else { return Ok(Shown::Nothing) };
+    let Some(account) = account_image(image)? else { return Ok(RecordContent::Nothing) };
     let projected = ledger.complete(&account).await?;
-    Ok(projected.map_or(Shown::Nothing, |projected| Shown::Account(account.into(), projected)))
+    Ok(projected
+        .map_or(RecordContent::Nothing, |projected| RecordContent::Account(account.into(), projected)))
 }
 
-/// Wakes auto-recharge of an account that wants something of it, and has the monitors of one looked at
-/// that credits have reached. Each time: once too many does nothing.
-async fn wake(
+/// Notifies auto-recharge and renewal if the account needs them. A superfluous message does nothing.
+async fn notify(
     ledger: &Ledger,
     others: &Others<'_>,
-    Span { account, credited, .. }: &Span,
+    AccountRows { account, credited, .. }: &AccountRows,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     if *credited {
-        look_at_monitors(ledger, others, account.id).await?;
+        retry_monitors(ledger, others, account.id).await?;
     }
     let Some(recharge) = ledger.recharge(account.id).await? else { return Ok(()) };
     if recharge.wish(account, account.floor().time()) != Wish::Rest {
@@ -178,8 +176,8 @@ async fn wake(
     Ok(())
 }
 
-/// Has the monitors of an account looked at that credits have reached, if it has some.
-async fn look_at_monitors(
+/// Sends a renewal task for the monitors of an account that received credits, if it has monitors.
+async fn retry_monitors(
     ledger: &Ledger,
     others: &Others<'_>,
     account: AccountId,
@@ -190,49 +188,50 @@ async fn look_at_monitors(
     Ok(())
 }
 
-/// Tells what follows from changes of an account, and counts what they have used; once, however often.
+/// Emits the events of changes of an account and counts their usage. Repeating it changes nothing.
 async fn follow_changes(
     ledger: &Ledger,
     others: &Others<'_>,
     account: AccountId,
-    (changes, spent): (&[Change], &[Spent]),
+    changes: &[Change],
+    spent: &[Spent],
 ) -> Result<(), Fault> {
     ledger.follow_changes(account, changes, others.moment).await?;
     others.activity.count(account, spent).await
 }
 
-/// What of each account is known to be complete, and events to publish.
+/// The rows of each account that are complete, and the events to publish.
 #[derive(Default)]
-struct Done {
-    spans: BTreeMap<AccountId, Span>,
+struct Projection {
+    spans: BTreeMap<AccountId, AccountRows>,
     events: Vec<(String, Published)>,
-    /// Whether an account stands still, because something does not read.
+    /// Whether an account waits because an item cannot be read.
     stands_still: bool,
 }
 
-/// Rows of an account, up to a time, and the account after the last.
-struct Span {
+/// Complete rows of an account, and the account after the last one.
+struct AccountRows {
     account: Account,
-    /// How far it was followed before; known once what was lost is recovered.
+    /// The watermarks before; known after the recovery of lost records.
     seen: Mark,
-    /// Whether some of it could not be told or counted: then it is not followed further than it was.
+    /// Whether some events could not be emitted or some usage not counted. Then that watermark does not advance.
     behind: bool,
     rows: Rows,
-    /// What each change left, and what is told of it.
+    /// The changes, from which events are derived.
     changes: Vec<Change>,
-    /// What was used.
+    /// The usage.
     spent: Vec<Spent>,
     time: DateTime<Utc>,
     /// The place of the first record.
     place: String,
-    /// Whether there may be more to spend: credits have arrived, a month has begun, the plan is another one.
+    /// Whether the account may be able to spend more: credits, a new month, or another plan.
     credited: bool,
 }
 
-impl Done {
+impl Projection {
     fn add(&mut self, account: Account, entry: Projected, place: &str) {
         let Projected { rows, receipts, time } = entry;
-        let span = self.spans.entry(account.id).or_insert_with(|| Span {
+        let span = self.spans.entry(account.id).or_insert_with(|| AccountRows {
             account: account.clone(),
             seen: Mark::default(),
             behind: false,
@@ -244,7 +243,7 @@ impl Done {
             credited: false,
         });
         span.credited |= account.last.as_ref().is_some_and(pays);
-        // What is told goes by one line: batches, the only changes of several, tell nothing.
+        // One row decides: only batches have several, and they emit no event.
         let news = receipts.first().and_then(News::of);
         span.changes.push(Change { level: Level::of(&account), news });
         span.spent.extend(receipts.iter().filter_map(Spent::by));
@@ -255,74 +254,73 @@ impl Done {
         span.time = time.max(span.time);
     }
 
-    /// Tells, counts, publishes and wakes; the earliest place that has to be handled again.
+    /// Emits, counts, publishes and notifies. Returns the earliest place to deliver again.
     async fn follow(&mut self, ledger: &Ledger, others: &Others<'_>) -> Option<String> {
-        // What the stream has lost comes first: all else goes by the order of an account's changes.
+        // Lost records come first, because everything else needs the order of an account's changes.
         let lost = self.recover(ledger, others).await;
-        // Owners are told, and usage is counted, before the watermarks move: they say how far that is. The bus and
-        // queues do not hold them up.
+        // Events and usage come before the watermarks, which record how far they are. The bus and the queues do not hold
+        // the watermarks up.
         let failed = [
             lost,
-            self.tell_and_count(ledger, others).await,
-            self.mark(ledger).await,
+            self.emit_and_count(ledger, others).await,
+            self.advance_watermarks(ledger).await,
             self.publish(others).await,
-            self.wake(ledger, others).await,
+            self.notify(ledger, others).await,
         ];
         failed.into_iter().flatten().reduce(earlier_of)
     }
 
-    /// Tells the others; the earliest place that has to be handled again if one can't be told.
-    async fn wake(&self, ledger: &Ledger, others: &Others<'_>) -> Option<String> {
+    /// Notifies auto-recharge and renewal. Returns the earliest place to deliver again.
+    async fn notify(&self, ledger: &Ledger, others: &Others<'_>) -> Option<String> {
         let mut again: Option<String> = None;
         for span in self.spans.values() {
-            if let Err(error) = wake(ledger, others, span).await {
+            if let Err(error) = notify(ledger, others, span).await {
                 if is_unreadable(error.as_ref()) {
                     skipped(span.account.id, error.as_ref());
                     continue;
                 }
-                tracing::error!(account = %span.account.id, %error, "auto-recharge or renewal could not be told");
+                tracing::error!(account = %span.account.id, %error, "auto-recharge or renewal could not be notified");
                 again = again.into_iter().chain([span.place.clone()]).reduce(earlier_of);
             }
         }
         again
     }
 
-    /// Moves the watermarks and chains the rows; the earliest place that has to be handled again if one can't be
-    /// moved. Rows that exist are waited for by others, so the watermark goes up to them all the same where somebody
-    /// could not be told; and says that they were not.
-    async fn mark(&self, ledger: &Ledger) -> Option<String> {
+    /// Advances the watermarks and chains the rows. Returns the earliest place to deliver again. The row watermark advances
+    /// even if notification failed, because retries wait on it; how far owners were notified is recorded separately.
+    async fn advance_watermarks(&self, ledger: &Ledger) -> Option<String> {
         let mut again: Option<String> = None;
-        for (account, Span { seen, behind, rows, time, place, .. }) in &self.spans {
+        for (account, AccountRows { seen, behind, rows, time, place, .. }) in &self.spans {
             let through = rows.keys().next_back().copied().unwrap_or_default();
             let followed = if *behind { seen.followed() } else { through };
             if let Err(fault) = ledger.mark(*account, (seen.clone(), through, followed), rows, *time).await {
-                tracing::error!(%account, fault = &fault as &dyn Error, "a watermark could not be moved");
+                tracing::error!(%account, fault = &fault as &dyn Error, "a watermark could not be advanced");
                 again = again.into_iter().chain([place.clone()]).reduce(earlier_of);
             }
         }
         again
     }
 
-    /// Tells owners what follows from the changes of their accounts, and counts usage; the earliest place that has to
-    /// be handled again if that is not possible. Where what comes before could not be told or counted, nothing is.
-    async fn tell_and_count(&mut self, ledger: &Ledger, others: &Others<'_>) -> Option<String> {
+    /// Emits the events of accounts and counts usage, except for accounts whose lost records were not recovered. Returns
+    /// the earliest place to deliver again.
+    async fn emit_and_count(&mut self, ledger: &Ledger, others: &Others<'_>) -> Option<String> {
         let mut again: Option<String> = None;
         for (account, span) in self.spans.iter_mut().filter(|(_, span)| !span.behind) {
-            if let Err(fault) = follow_changes(ledger, others, *account, (&span.changes, &span.spent)).await {
+            if let Err(fault) = follow_changes(ledger, others, *account, &span.changes, &span.spent).await {
                 span.behind = true;
                 if fault.is_unreadable() {
                     self.stands_still = true;
                     skipped(*account, &fault);
                     continue;
                 }
-                tracing::error!(%account, fault = &fault as &dyn Error, "changes could not be told or counted");
+                tracing::error!(%account, fault = &fault as &dyn Error, "events could not be emitted or usage not counted");
                 again = again.into_iter().chain([span.place.clone()]).reduce(earlier_of);
             }
         }
         again
     }
 
-    /// Publishes events; the earliest place that has to be handled again if one can't be published.
+    /// Publishes events. Returns the earliest place to deliver again.
     async fn publish(&self, others: &Others<'_>) -> Option<String> {
         if self.events.is_empty() {
             return None;
@@ -335,13 +333,13 @@ impl Done {
     }
 }
 
-/// Whether there may be more to spend after an entry. A plan that counts nothing down takes credits away, and pays
-/// for everything.
+/// Whether the account may be able to spend more after an entry. A change to an unlimited plan is a debit, but pays for
+/// everything.
 fn pays(entry: &Entry) -> bool {
     entry.direction == Direction::Credit || entry.switch.is_some()
 }
 
-/// Whether a place in the stream comes after another. Places are numbers of up to 40 digits.
+/// Whether a place in the stream is after another one. Places are numbers of up to 40 digits.
 #[must_use]
 pub fn is_after(place: &str, other: &str) -> bool {
     (other.len(), other) < (place.len(), place)

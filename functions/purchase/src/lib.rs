@@ -1,4 +1,4 @@
-//! `POST /api/v3/credits/purchase`: credits for money, charged once however often it is sent.
+//! `POST /api/v3/credits/purchase`: buys credits, charged exactly once however often the request is retried.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -7,7 +7,9 @@ use axum::extract::State;
 use domain::{
     self, Account, AccountId, Amount, ClaimKey, Currency, Money, Offer, PurchaseId, Reference, Refusal, Stage,
 };
-use scrip_http::{ApiError, App, Balance, Caller, Intent, NextAction, Reply, may};
+use scrip_http::{
+    ApiError, App, BalanceView, Caller, IdempotencyHeader, Idempotent, NextActionView, Reply, may,
+};
 use serde::{Deserialize, Serialize};
 use store::{ClaimsOf, Fault, Made, Moment, Unsettled};
 use utoipa::ToSchema;
@@ -19,69 +21,68 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(purchase))
 }
 
-/// A package, or any number of credits.
+/// The credits to buy: a package, or a number of credits.
 #[derive(Deserialize, ToSchema)]
+#[schema(as = Order)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(example = json!({ "package": "starter", "paymentMethod": "card_xyz123" }))]
-struct Order {
+struct PurchaseRequest {
     /// A package that is on sale.
     #[schema(value_type = Option<String>)]
     package: Option<Reference>,
-    /// In place of a package: just so many credits, at the per-credit price of the largest package not
-    /// above them.
+    /// A number of credits in place of a package, at the price per credit of the largest package that is not larger.
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 1_000_000_000_000_u64)]
     amount: Option<Amount>,
-    /// What pays, by the payment provider's name.
+    /// The payment provider's name for the payment method.
     #[schema(value_type = String)]
     payment_method: Reference,
 }
 
-/// What has become of a purchase.
+/// The state of a purchase.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Purchased {
     /// `txn_…`
     transaction_id: String,
-    /// approved: the credits are there; pending: the provider needs time, or the customer has something to
-    /// do; failed.
+    /// approved: the credits are available; pending: the provider or the customer has not finished yet; failed.
     status: &'static str,
-    /// How many.
+    /// The number of credits.
     credits: u64,
-    /// For how much: `amount` in minor units.
+    /// The price: `amount` in minor units.
     #[schema(value_type = Object, example = json!({ "amount": 4900, "currency": "GBP" }))]
     price: Money,
-    /// The package, where a whole one was bought.
+    /// The package, if one was bought.
     package: Option<String>,
     payment_method: String,
-    /// What the customer has to do to finish it.
+    /// What the customer must do to finish the purchase.
     #[serde(skip_serializing_if = "Option::is_none")]
-    next_action: Option<NextAction>,
+    next_action: Option<NextActionView>,
     /// The payment provider's receipt or invoice.
     #[serde(skip_serializing_if = "Option::is_none")]
     receipt: Option<String>,
-    /// Right after it; as it is now while the purchase is pending. Null when it can't be read now.
-    balance: Option<Balance>,
+    /// The balance right after the purchase; the present one while the purchase is pending. Null if it cannot be read.
+    balance: Option<BalanceView>,
 }
 
-/// Buys credits. They never expire.
+/// Buys credits, which never expire.
 #[utoipa::path(
     post,
     path = "/api/v3/credits/purchase",
     tag = "credits",
-    params(("Idempotency-Key" = String, Header, description = "Your name for this request, 1 to 255 visible ASCII characters")),
-    request_body = Order,
+    params(IdempotencyHeader),
+    request_body = PurchaseRequest,
     responses(
-        (status = 201, body = Purchased, description = "approved: the credits are there"),
-        (status = 202, body = Purchased, description = "pending: `nextAction` says what the customer has to do, if anything; GET …/transactions/{id} tells what became of it"),
+        (status = 201, body = Purchased, description = "approved: the credits are available"),
+        (status = 202, body = Purchased, description = "pending: `nextAction` is what the customer must do, if anything; GET …/transactions/{id} returns the outcome"),
         (status = 402, description = "PAYMENT_FAILED: `details` has `reason` and `declineCode`; nothing was charged. Try again under a new Idempotency-Key"),
-        (status = 403, description = "SPENDING_LIMIT_REACHED: with this purchase the day would cost more than the operator allows; nothing was charged. ORGANISATION_FROZEN"),
+        (status = 403, description = "SPENDING_LIMIT_REACHED: the purchase would exceed the daily spending limit; nothing was charged. ORGANISATION_FROZEN"),
         (status = 422, description = "PACKAGE_UNKNOWN: not on sale, or not in the organisation's own currency; IDEMPOTENCY_KEY_REUSED"),
     ),
 )]
 async fn purchase(
     State(app): State<Arc<App>>,
-    caller: Caller<may::Purchase>,
-    intent: Intent<Order>,
+    caller: Caller<may::Buy>,
+    intent: Idempotent<PurchaseRequest>,
 ) -> Result<Reply, ApiError> {
     let moment = caller.call.moment;
     let (of, key) = (ClaimsOf::Account(caller.account), ClaimKey::Caller(intent.key));
@@ -92,7 +93,7 @@ async fn purchase(
     };
     let offer = match offer {
         Ok(offer) => offer,
-        // An earlier sending may have bought it while it was to be had.
+        // An earlier attempt may have bought it while it was on sale.
         Err(refusal) => {
             let made = app.ledger.made_before(of, &key, &intent.fingerprint, moment).await?;
             return match made {
@@ -118,11 +119,11 @@ async fn purchase(
         ..domain::Purchase::begun(id, offer, method, made.at)
     };
     let purchase = till.start(begun, moment).await?;
-    answer(&app, &purchase, (made.replayed, moment)).await
+    answer(&app, &purchase, made.replayed, moment).await
 }
 
-impl Order {
-    /// What is asked for, sold in the organisation's own currency.
+impl PurchaseRequest {
+    /// The offer in the organisation's own currency.
     async fn offer(
         &self,
         app: &App,
@@ -140,8 +141,8 @@ impl Order {
     }
 }
 
-/// Whether the account may buy and hold that much, and spend it today, before anybody is charged for it and before the
-/// request's key is taken.
+/// Checks, before the key is claimed and anything is charged, that the account may buy and hold that much and that the
+/// organisation may spend it today.
 async fn may_buy(
     app: &App,
     id: AccountId,
@@ -155,18 +156,19 @@ async fn may_buy(
     Ok(app.till(id.mode).fits_today(id, offer.price, moment).await?.map(|()| offer))
 }
 
-/// The answer to a request that was sent before; none when its purchase was never begun.
+/// The answer to a retry; none if the purchase was never begun.
 async fn known(app: &App, account: AccountId, made: Made, moment: Moment) -> Result<Option<Reply>, ApiError> {
     let id = PurchaseId { account, transaction: made.id };
     let Some(purchase) = app.ledger.purchase(id).await? else { return Ok(None) };
     let purchase = app.till(account.mode).resume(purchase, moment).await?;
-    answer(app, &purchase, (true, moment)).await.map(Some)
+    answer(app, &purchase, true, moment).await.map(Some)
 }
 
 async fn answer(
     app: &App,
     purchase: &domain::Purchase,
-    (replayed, moment): (bool, Moment),
+    replayed: bool,
+    moment: Moment,
 ) -> Result<Reply, ApiError> {
     let link = match &purchase.stage {
         Stage::Failed(decline) => {
@@ -183,30 +185,30 @@ async fn answer(
         price: purchase.offer.price,
         package: purchase.offer.package.as_ref().map(|package| package.0.clone()),
         payment_method: purchase.method.as_str().to_owned(),
-        next_action: link.map(NextAction::redirect),
+        next_action: link.map(NextActionView::redirect),
         receipt: purchase.receipt.clone(),
         balance: balance(app, purchase, moment).await,
     };
     if approved { Reply::created(&purchased, replayed) } else { Reply::accepted(&purchased, replayed) }
 }
 
-/// The balance after the purchase's entry, or the present one. A purchase is told whether or not its
-/// balance can be read.
-async fn balance(app: &App, purchase: &domain::Purchase, moment: Moment) -> Option<Balance> {
+/// The balance after the purchase's transaction, or the present one. The purchase is answered also if the balance cannot be
+/// read.
+async fn balance(app: &App, purchase: &domain::Purchase, moment: Moment) -> Option<BalanceView> {
     let account = purchase.id.account;
     let read = async {
         if let Stage::Approved(entry) = purchase.stage
             && let Some(receipt) = app.ledger.transaction(account, entry).await?
         {
-            return Ok(Some(Balance::from(&receipt)));
+            return Ok(Some(BalanceView::from(&receipt)));
         }
         let account = app.ledger.account(account).await?;
         let balance =
-            |account: Account| Balance::new(&account.balance(moment.now), account.sequence, moment.now);
+            |account: Account| BalanceView::new(&account.balance(moment.now), account.sequence, moment.now);
         Ok::<_, Fault>(account.map(balance))
     };
     read.await.unwrap_or_else(|fault| {
-        tracing::warn!(cause = &fault as &dyn Error, "the balance after a purchase can't be read");
+        tracing::warn!(cause = &fault as &dyn Error, "the balance after a purchase cannot be read");
         None
     })
 }

@@ -1,8 +1,11 @@
 //! The Lambda function `purchase`.
 
+use app::App;
 use scrip_http::{Fatal, serve};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Fatal> {
-    serve(purchase::routes()).await
+    app::start_log();
+    let app = App::from_env()?.with_payments()?;
+    serve(app, purchase::routes()).await
 }

@@ -1,6 +1,6 @@
 //! The function `reconcile`: runs the scheduled jobs that are due. EventBridge Scheduler invokes it every five minutes.
 
-use scrip_http::App;
+use app::App;
 use store::{Fault, Moment, Unsettled};
 
 /// Runs the jobs that are due, and returns how many.

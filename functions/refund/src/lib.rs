@@ -1,10 +1,13 @@
-//! `POST /api/v3/credits/refund`: credits of a debit go back to where they came from.
+//! `POST /api/v3/credits/refund` and `…/transactions/{id}/fail`: refunds the credits of a debit.
 
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use domain::{Amount, ClaimKey, Details, EntryId, Reason, Reference};
-use scrip_http::{ApiError, App, Booked, Brief, Caller, Intent, Needs, Reply, may};
+use domain::{Amount, ClaimKey, Details, EntryId, Fingerprint, IdempotencyKey, Reason, Reference};
+use scrip_http::{
+    ApiError, App, BookedView, Caller, Id, IdempotencyHeader, Idempotent, IdempotentOptional, Needs, PathId,
+    Reply, may,
+};
 use serde::Deserialize;
 use store::{Decides, Refund};
 use utoipa::ToSchema;
@@ -16,89 +19,88 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(refund)).routes(routes!(fail))
 }
 
-/// Credits that are asked back.
+/// A refund to make.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(example = json!({ "transactionId": "txn_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA", "reason": "technical_failure" }))]
 struct NewRefund {
-    /// The debit: that of an operation, or a capture.
+    /// The debit: of an operation, or a capture.
     #[schema(value_type = String)]
     transaction_id: Reference,
     /// technical_failure, duplicate_operation and canceled_verification are refunded; poor_quality_document and
     /// false_positive are not.
     #[schema(value_type = String)]
     reason: Reason,
-    /// How many credits, 1 to 10^12; all that was not refunded yet when left out.
+    /// Credits to refund, 1 to 10^12; the whole remainder if left out.
     #[schema(value_type = Option<u64>, minimum = 1)]
     amount: Option<Amount>,
-    /// In words.
+    /// A description.
     #[schema(value_type = Option<String>, max_length = 255)]
     note: Option<Reference>,
-    /// For duplicate_operation: the earlier debit for the same operation and resource. Left out, it is looked
-    /// for among the 10,000 transactions before.
+    /// For duplicate_operation: the earlier debit for the same operation and resource. If left out, it is searched among
+    /// the 10,000 transactions before.
     #[schema(value_type = Option<String>)]
     duplicate_of: Option<Reference>,
 }
 
-/// What has failed.
+/// A failure to report.
 #[derive(Deserialize, ToSchema)]
+#[schema(as = Failure)]
 #[serde(deny_unknown_fields)]
-struct Failure {
-    /// In words.
+struct FailureReport {
+    /// A description.
     #[schema(value_type = Option<String>, max_length = 255)]
     note: Option<Reference>,
 }
 
-/// Gives credits of a debit back, to the very lots that they came from. What belonged to a month that is over,
-/// or to a lot that has expired, comes back as bonus credits for 31 days; those of one
-/// day end with the first of them. All refunds of a debit
-/// together never exceed it. A debit can be refunded for 31 days; after that, ask your operator.
+/// Refunds credits of a debit to the lots that they came from. Credits of a month that has ended, or of an expired lot, come
+/// back as bonus credits for 31 days; those that come back on one day expire with the first of them. All refunds of a
+/// debit together never exceed it. A debit can be refunded for 31 days; after that, ask your operator.
 #[utoipa::path(
     post,
     path = "/api/v3/credits/refund",
     tag = "credits",
-    params(("Idempotency-Key" = String, Header, description = "Your name for this request, 1 to 255 visible ASCII characters")),
+    params(IdempotencyHeader),
     request_body = NewRefund,
     responses(
-        (status = 201, body = Booked),
+        (status = 201, body = BookedView),
         (status = 404, description = "NOT_FOUND: there is no such transaction"),
         (status = 409, description = "ALREADY_REFUNDED; OPERATION_IN_PROGRESS, with Retry-After; CONFLICT"),
-        (status = 422, description = "REFUND_NOT_ELIGIBLE: the reason, the transaction, older than 31 days, or more than `details.refundable`; IDEMPOTENCY_KEY_REUSED"),
+        (status = 422, description = "REFUND_NOT_ELIGIBLE: the reason, the transaction, a debit older than 31 days, or more than `details.refundable`; IDEMPOTENCY_KEY_REUSED"),
     ),
 )]
 async fn refund(
     State(app): State<Arc<App>>,
-    caller: Caller<may::Refund>,
-    intent: Intent<NewRefund>,
+    caller: Caller<may::RefundDebits>,
+    intent: Idempotent<NewRefund>,
 ) -> Result<Reply, ApiError> {
     let NewRefund { transaction_id, reason, amount, note, duplicate_of } = intent.body;
     let duplicate_of = duplicate_of
         .map(|twin| EntryId::try_from(String::from(twin)).map_err(|bad| ApiError::field("duplicateOf", bad)))
         .transpose()?;
     let request = Refund {
-        transaction: named(transaction_id)?,
+        transaction: EntryId::try_from(String::from(transaction_id)).map_err(|_| EntryId::NOT_FOUND)?,
         reason,
         amount,
         note,
         duplicate_of,
         by: Decides::Table,
     };
-    settle(&app, &caller, request, (intent.key, intent.fingerprint)).await
+    settle(&app, &caller, request, intent.key, intent.fingerprint).await
 }
 
-/// Reports that what a debit was made for has failed, before its `settleBy`: it is refunded at once, without
-/// anybody's decision.
+/// Reports, before the `settleBy` of a debit, that its operation failed. The debit is refunded at once, without review.
 #[utoipa::path(
     post,
     path = "/api/v3/credits/transactions/{id}/fail",
     tag = "credits",
     params(
         ("id" = String, Path, description = "txn_…"),
-        ("Idempotency-Key" = String, Header, description = "Your name for this request, 1 to 255 visible ASCII characters"),
+        IdempotencyHeader,
     ),
-    request_body(content = Option<Failure>),
+    request_body(content = Option<FailureReport>),
     responses(
-        (status = 201, body = Booked),
+        (status = 201, body = BookedView),
         (status = 404, description = "NOT_FOUND: there is no such transaction"),
         (status = 409, description = "ALREADY_REFUNDED; OPERATION_IN_PROGRESS, with Retry-After; CONFLICT"),
         (status = 422, description = "REFUND_NOT_ELIGIBLE: made without `settleBy`, or reported after it; IDEMPOTENCY_KEY_REUSED"),
@@ -107,35 +109,26 @@ async fn refund(
 async fn fail(
     State(app): State<Arc<App>>,
     caller: Caller<may::Fail>,
-    Path(id): Path<String>,
-    Brief(intent): Brief<Failure>,
+    Path(transaction): Path<Id<EntryId>>,
+    IdempotentOptional(intent): IdempotentOptional<FailureReport>,
 ) -> Result<Reply, ApiError> {
-    let id = Reference::try_from(id).map_err(|_| UNKNOWN)?;
     let request = Refund {
-        transaction: named(id)?,
+        transaction: transaction.found()?,
         reason: Reason::TechnicalFailure,
         amount: None,
         note: intent.body.note,
         duplicate_of: None,
         by: Decides::Policy,
     };
-    settle(&app, &caller, request, (intent.key, intent.fingerprint)).await
-}
-
-const UNKNOWN: ApiError = ApiError::NotFound(
-    "there is no transaction with this id in this ledger; GET /api/v3/credits/transactions lists those of your key",
-);
-
-/// What reads as no id is nobody's.
-fn named(id: Reference) -> Result<EntryId, ApiError> {
-    EntryId::try_from(String::from(id)).map_err(|_| UNKNOWN)
+    settle(&app, &caller, request, intent.key, intent.fingerprint).await
 }
 
 async fn settle<S: Needs>(
     app: &App,
     caller: &Caller<S>,
     request: Refund,
-    (key, asked): (domain::IdempotencyKey, domain::Fingerprint),
+    key: IdempotencyKey,
+    fingerprint: Fingerprint,
 ) -> Result<Reply, ApiError> {
     let details = Details {
         description: request.note.clone(),
@@ -143,8 +136,8 @@ async fn settle<S: Needs>(
         request_id: Some(caller.call.id.to_string()),
         ..Details::default()
     };
-    let claim = (&ClaimKey::Caller(key), &asked, &details);
+    let claim = (&ClaimKey::Caller(key), &fingerprint, &details);
     let refunded = app.ledger.refund(caller.account, &request, claim, caller.call.moment).await?;
-    let settled = refunded.ok_or(UNKNOWN)?.settled;
-    Reply::created(&Booked::from(&settled.receipt), settled.replayed)
+    let settled = refunded.ok_or(EntryId::NOT_FOUND)?.settled;
+    Reply::created(&BookedView::from(&settled.receipt), settled.replayed)
 }

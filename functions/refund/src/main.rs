@@ -1,8 +1,11 @@
 //! The Lambda function `refund`.
 
+use app::App;
 use scrip_http::{Fatal, serve};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Fatal> {
-    serve(refund::routes()).await
+    app::start_log();
+    let app = App::from_env()?;
+    serve(app, refund::routes()).await
 }

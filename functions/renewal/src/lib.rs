@@ -1,101 +1,101 @@
-//! Renewal: begins each month's round, and goes through it from a queue. A debit or a look at the balance
-//! turns its own account's month at once; this one turns those of everybody else.
+//! Renewal: begins the sweep of each month and performs its tasks from a queue. A debit or a request for the balance renews
+//! its own account at once; the sweep renews all the others.
 
+use app::{App, Fatal};
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsMessage};
 use chrono::{DateTime, Utc};
 use domain::Period;
 use jobs::{Task, Unfinished};
 use lambda_runtime::LambdaEvent;
-use scrip_http::{App, Fatal};
 use serde::{Deserialize, Serialize};
 use store::{Moment, Unsettled};
 
-/// What the function is called with.
+/// An invocation of the function.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-pub enum Call {
-    /// Messages of its queue.
+pub enum Invocation {
+    /// Messages of the renewal queue.
     Tasks(Messages),
-    /// The scheduler's call: on the first of the month, and every hour for what was missed.
+    /// A schedule: the first of the month, and every hour for what was missed.
     Schedule(Tick),
 }
 
-/// A batch of messages.
+/// A batch of messages of the queue.
 #[derive(Debug, Deserialize)]
 pub struct Messages {
-    /// There is at least one; a call without is not of the queue.
+    /// At least one message: an invocation without is a schedule.
     #[serde(rename = "Records")]
     records: Vec<SqsMessage>,
 }
 
-/// When a call was due.
+/// The time of a scheduled invocation.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Tick {
-    /// As the scheduler says. The function's own clock may be behind it, and the month with it.
+    /// The scheduler's time. The function's own clock may be behind it, even in the previous month.
     scheduled_time: DateTime<Utc>,
 }
 
-/// What it answers: to the queue, what has to come again; to the scheduler nothing.
+/// The response: to the queue the messages to deliver again, to the scheduler nothing.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub enum Answer {
+pub enum Response {
     /// To the queue.
     Batch(SqsBatchResponse),
     /// To the scheduler.
     Done,
 }
 
-/// Handles a call.
+/// Handles an invocation.
 ///
 /// # Errors
-/// When a round could not be begun. Tasks that fail are told message by message.
-pub async fn handle(app: &App, event: LambdaEvent<Call>) -> Result<Answer, Fatal> {
+/// When a sweep could not be begun. Failed tasks are listed in the response.
+pub async fn handle(app: &App, event: LambdaEvent<Invocation>) -> Result<Response, Fatal> {
     match event.payload {
-        Call::Tasks(Messages { records }) => {
+        Invocation::Tasks(Messages { records }) => {
             let batch = tasks(app, records).await;
-            Ok(Answer::Batch(batch))
+            Ok(Response::Batch(batch))
         }
-        Call::Schedule(Tick { scheduled_time }) => {
+        Invocation::Schedule(Tick { scheduled_time }) => {
             let moment = app.clock.moment();
             let month = Period::of(scheduled_time.max(moment.now));
             let begun = begin(app, month, moment).await?;
-            tracing::info!(%month, begun, "the round of a month goes on");
-            Ok(Answer::Done)
+            tracing::info!(%month, begun, "the renewal sweep of a month continues");
+            Ok(Response::Done)
         }
     }
 }
 
-/// Begins the round of a month, or goes on with it where it is not through, and has monitors tried again whose price
-/// has fallen; in how many parts of the directory.
+/// Begins or continues the sweep of a month, and retries suspended monitors whose price has fallen. Returns the number of
+/// parts of the directory that are left.
 ///
 /// # Errors
-/// When the store or the queue does not serve.
+/// When the table or the queue is unavailable.
 pub async fn begin(app: &App, month: Period, moment: Moment) -> Result<u8, Unfinished> {
     let begun = app.calendar().begin_round(month, moment).await?;
     Ok(begun.saturating_add(app.calendar().sweep_fallen(moment).await?))
 }
 
-/// Does one task.
+/// Performs one task.
 ///
 /// # Errors
-/// When it should come again.
+/// When the task should be delivered again.
 pub async fn perform(app: &App, task: Task, moment: Moment) -> Result<(), Unfinished> {
     Box::pin(app.calendar().run_task(task, moment)).await
 }
 
-/// Does a batch of tasks; only what failed comes again.
+/// Performs a batch of tasks. SQS delivers the failed ones again.
 async fn tasks(app: &App, records: Vec<SqsMessage>) -> SqsBatchResponse {
     let mut failed = Vec::new();
     for message in records {
         if let Err(error) = one(app, &message).await {
-            // Somebody else is at the same one: it comes again, and finds it done.
+            // Another call performs the same task; the redelivered one will find it done.
             let is_shared =
                 matches!(error.downcast_ref(), Some(Unfinished::Unsettled(Unsettled::InProgress)));
             if is_shared {
-                tracing::info!(message = message.message_id, "a task is done by somebody else");
+                tracing::info!(message = message.message_id, "a task is in progress elsewhere");
             } else {
-                tracing::error!(message = message.message_id, %error, "a task could not be done");
+                tracing::error!(message = message.message_id, %error, "a task failed");
             }
             let mut failure = BatchItemFailure::default();
             failure.item_identifier = message.message_id.unwrap_or_default();

@@ -1,44 +1,46 @@
+//! Alert settings.
+
 use std::error::Error;
 use std::sync::Arc;
 
 use axum::extract::State;
 use domain::{Account, Amount, Credits, Service};
-use scrip_http::{ApiError, App, Caller, IfMatch, Once, Params, Reply, may};
+use scrip_http::{ApiError, App, Caller, IfMatch, Once, Reply, may};
 use serde::{Deserialize, Serialize};
 use store::{Errand, Fault};
 use utoipa::ToSchema;
 
-/// How often one change may lose the race for the row: each time, another change has landed.
+/// The most attempts of one change. Each failed attempt means that another change was written meanwhile.
 const ATTEMPTS_MAX: u32 = 64;
 
-/// How an organisation wants to be told of things. What is left out, or null, keeps its value.
+/// A change of the alert settings. Fields that are left out or null keep their values.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(example = json!({ "lowBalanceThreshold": 100, "expiryNoticeDays": 7 }))]
 pub(super) struct AlertsChange {
-    /// Below how many credits that a debit without a service can spend the event credits.low_balance tells that the
-    /// balance runs low; 0 for never. It takes the place of all thresholds that there are but those of services.
+    /// The threshold of the event credits.low_balance: sent when a debit without a service can spend fewer credits than
+    /// this; 0 for never. Replaces all thresholds except those of services.
     #[schema(value_type = Option<u64>)]
     low_balance_threshold: Option<Credits>,
-    /// Several of them, at most 10: each is told when it is crossed. An empty list removes all of them.
+    /// Up to 10 such thresholds, each with an event of its own. An empty list removes all of them.
     #[schema(value_type = Option<Vec<u64>>, max_items = 10)]
     low_balance_thresholds: Option<Vec<Credits>>,
-    /// Thresholds of what the debits of a service can spend, at most 10. They take the place of those that there are.
+    /// Up to 10 thresholds of what the debits of a service can spend. Replaces the present ones.
     #[schema(max_items = 10)]
     service_thresholds: Option<Vec<ServiceThreshold>>,
-    /// By more than how many credits the balance has to be above a threshold until credits.recovered tells of it.
+    /// The event credits.recovered is sent when the balance is more than this many credits above a threshold.
     #[schema(value_type = Option<u64>)]
     recovery_margin: Option<Credits>,
-    /// For how many minutes after credits.low_balance another crossing of the same threshold is kept back, 0 to 10080;
-    /// it is told after them if the balance is low still.
+    /// The minutes after credits.low_balance in which another crossing of the same threshold sends no event, 0 to 10080. The
+    /// event is sent afterwards if the balance is still low.
     #[schema(maximum = 10080)]
     cooldown_minutes: Option<u32>,
-    /// How many days before credits expire the event credits.expiring tells of it, 0 to 92; 0 for never.
+    /// How many days before credits expire the event credits.expiring is sent, 0 to 92; 0 for never.
     #[schema(maximum = 92)]
     expiry_notice_days: Option<u32>,
 }
 
-/// A threshold that follows what the debits of one service can spend.
+/// A threshold for the credits that the debits of one service can spend.
 #[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(example = json!({ "service": "smartcheck", "threshold": 50 }))]
@@ -46,37 +48,33 @@ pub(super) struct ServiceThreshold {
     /// smartcheck, smartaccess, smartenroll, api or biometric.
     #[schema(value_type = String)]
     service: Service,
-    /// Below how many credits credits.low_balance tells of it.
+    /// The event credits.low_balance is sent below this number of credits.
     #[schema(value_type = u64, minimum = 1, maximum = 1_000_000_000_000_u64)]
     threshold: Amount,
 }
 
-/// How an organisation is told of things.
+/// The alert settings of an organisation.
 #[derive(Serialize, ToSchema)]
+#[schema(as = Alerts)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({
     "lowBalanceThreshold": 100, "lowBalanceThresholds": [100], "serviceThresholds": [], "recoveryMargin": 0,
     "cooldownMinutes": 0, "expiryNoticeDays": 7
 }))]
-struct Alerts {
-    /// Below how many credits credits.low_balance tells that the balance runs low: of several, the highest; 0 for
-    /// never.
+struct AlertsView {
+    /// The highest threshold of the event credits.low_balance; 0 for none.
     low_balance_threshold: u64,
     /// All thresholds, the highest first.
     low_balance_thresholds: Vec<u64>,
     /// Thresholds of services, by service, the highest first.
     service_thresholds: Vec<ServiceThreshold>,
-    /// By more than how many credits the balance has to be above a threshold until credits.recovered tells of it.
+    /// The event credits.recovered is sent when the balance is more than this many credits above a threshold.
     recovery_margin: u64,
-    /// For how many minutes after credits.low_balance another crossing of the same threshold is kept back.
+    /// The minutes after credits.low_balance in which another crossing of the same threshold sends no event.
     cooldown_minutes: u32,
-    /// How many days before credits expire the event credits.expiring tells of it; 0 for never.
+    /// How many days before credits expire the event credits.expiring is sent; 0 for never.
     expiry_notice_days: u32,
 }
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Query {}
 
 /// Returns the alert settings. The `ETag` identifies this version of them: send it in `If-Match`, and the update succeeds only
 /// if the settings have not changed since.
@@ -84,46 +82,45 @@ pub(super) struct Query {}
     get,
     path = "/api/v3/credits/alerts",
     tag = "settings",
-    responses((status = 200, body = Alerts, headers(("ETag" = String, description = "The settings that were read")))),
+    responses((status = 200, body = AlertsView, headers(("ETag" = String, description = "The version of the settings")))),
 )]
 pub(super) async fn read_alerts(
     State(app): State<Arc<App>>,
     caller: Caller<may::SeeSettings>,
-    Params(Query {}): Params<Query>,
 ) -> Result<Reply, ApiError> {
     reply(app.ledger.alerts(caller.account).await?)
 }
 
-/// Sets how the organisation is told of things. It holds for the balance and the credits that are there already,
-/// too; what was told is not told again, unless its threshold was taken away in between.
+/// Changes the alert settings. They apply to the present balance and credits, too. An event that was sent is not sent again
+/// unless its threshold was removed in between.
 #[utoipa::path(
     put,
     path = "/api/v3/credits/alerts",
     tag = "settings",
-    params(("If-Match" = Option<String>, Header, description = "The ETag of the settings that were read: others are not changed")),
+    params(("If-Match" = Option<String>, Header, description = "The ETag of the version to change; another version is not changed")),
     request_body = AlertsChange,
     responses(
-        (status = 200, body = Alerts, headers(("ETag" = String, description = "The settings as they are now"))),
-        (status = 412, description = "PRECONDITION_FAILED: the settings are others than those that If-Match names"),
+        (status = 200, body = AlertsView, headers(("ETag" = String, description = "The new version of the settings"))),
+        (status = 412, description = "PRECONDITION_FAILED: the settings have another version than If-Match"),
     ),
 )]
 pub(super) async fn set_alerts(
     State(app): State<Arc<App>>,
     caller: Caller<may::Set>,
-    seen: IfMatch,
+    if_match: IfMatch,
     Once { body: change, .. }: Once<AlertsChange>,
 ) -> Result<Reply, ApiError> {
     change.check()?;
-    // What is there already is looked at anew, once this has been written.
+    // The job comes first: it evaluates the present balance with the new settings, also after a crash.
     app.calendar().schedule_check(Errand::Calendar(caller.account), caller.call.moment).await?;
     let now = app.ledger.catch_up(caller.account, caller.call.moment).await?;
     for _ in 0..ATTEMPTS_MAX {
         let known = app.ledger.alerts(caller.account).await?;
-        seen.check(known.revision)?;
+        if_match.check(known.revision)?;
         if let Some(saved) = app.ledger.save_alerts(caller.account, change.applied(known, &now)).await? {
-            // What is low by thresholds that are new is told at once, and what will expire by another notice.
+            // Send the events that follow from the new settings at once.
             if let Err(unsettled) = app.calendar().run_account_job(caller.account, caller.call.moment).await {
-                tracing::warn!(account = %caller.account, cause = &unsettled as &dyn Error, "notices are left to the schedule");
+                tracing::warn!(account = %caller.account, cause = &unsettled as &dyn Error, "alerts are left to the scheduled job");
             }
             return reply(saved);
         }
@@ -133,7 +130,7 @@ pub(super) async fn set_alerts(
 
 fn reply(alerts: domain::Alerts) -> Result<Reply, ApiError> {
     let revision = alerts.revision;
-    Ok(Reply::ok(&Alerts::from(alerts))?.tagged(revision))
+    Ok(Reply::ok(&AlertsView::from(alerts))?.tagged(revision))
 }
 
 impl AlertsChange {
@@ -185,7 +182,7 @@ impl AlertsChange {
     }
 }
 
-impl From<domain::Alerts> for Alerts {
+impl From<domain::Alerts> for AlertsView {
     fn from(alerts: domain::Alerts) -> Self {
         let plain = alerts.thresholds.iter().filter(|threshold| threshold.service.is_none());
         let plain: Vec<_> = plain.map(|threshold| threshold.below.get()).collect();

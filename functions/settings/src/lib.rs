@@ -1,8 +1,8 @@
-//! What an organisation sets for itself: `GET`, `PUT /api/v3/credits/auto-recharge` and `…/alerts`.
+//! The settings of an organisation: `GET` and `PUT` of `/api/v3/credits/auto-recharge` and `…/alerts`.
 
 mod alerts;
-mod progress;
 mod recharge;
+mod response;
 
 use std::sync::Arc;
 

@@ -1,8 +1,11 @@
 //! The Lambda function `settings`.
 
+use app::App;
 use scrip_http::{Fatal, serve};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Fatal> {
-    serve(settings::routes()).await
+    app::start_log();
+    let app = App::from_env()?.with_recharge_queue()?;
+    serve(app, settings::routes()).await
 }

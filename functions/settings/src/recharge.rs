@@ -1,133 +1,141 @@
-use scrip_payments::RechargeRequest;
+//! Auto-recharge settings.
+
 use std::error::Error;
 use std::sync::Arc;
 
 use axum::extract::State;
 use domain::{AccountId, Amount, Credits, Currency, Money, Recharge, RechargeChange, Reference, Service};
-use scrip_http::{ApiError, App, Caller, IfMatch, Once, Params, Reply, may};
+use scrip_http::{ApiError, App, Caller, IfMatch, Once, Reply, may};
+use scrip_payments::RechargeRequest;
 use serde::{Deserialize, Deserializer};
 use store::{Errand, Fault, Moment};
 use utoipa::ToSchema;
 
-use super::progress::AutoRecharge;
+use super::response::AutoRechargeView;
 
-/// How often one change may lose the race for the settings' row: each time, another change has landed.
+/// The most attempts of one change. Each failed attempt means that another change was written meanwhile.
 const ATTEMPTS_MAX: u32 = 64;
 
-/// Auto-recharge (seed). What is left out keeps its value, and so does null, except where a field says what null means.
+/// A change of auto-recharge (seed). Fields that are left out or null keep their values, unless a field gives null a
+/// meaning.
 #[derive(Deserialize, ToSchema)]
+#[schema(as = Change)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(example = json!({ "enabled": true, "threshold": 100, "amount": 500, "paymentMethod": "card_xyz123" }))]
-pub(super) struct Change {
+pub(super) struct AutoRechargeChange {
     enabled: Option<bool>,
-    /// Trigger when a debit can spend fewer credits than this. One payment has to be able to bring them back: else the
-    /// answer is a 400 that names the largest threshold that would do.
+    /// Recharge when a debit can spend fewer credits than this. One payment must be able to bring the balance back to it;
+    /// otherwise the answer is 400 and names the largest possible threshold.
     #[schema(value_type = Option<u64>)]
     threshold: Option<Credits>,
-    /// Whose debits `threshold` follows: those of this service, or, by null, those without a service.
+    /// The service whose debits `threshold` is about; null for debits without a service.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
     service: Option<Option<Service>>,
-    /// Credits of a pack; one charge buys as many packs as bring the balance back to the threshold.
+    /// The credits of a pack. One payment buys as many packs as bring the balance back to the threshold.
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 1_000_000_000_000_u64)]
     amount: Option<Amount>,
-    /// What pays, by the payment provider's name.
+    /// The payment provider's name for the payment method.
     #[schema(value_type = Option<String>)]
     payment_method: Option<Reference>,
-    /// Credits a calendar month (UTC) at most; null for no limit.
+    /// The most credits in a calendar month (UTC); null for no limit.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<u64>)]
     monthly_limit: Option<Option<Credits>>,
-    /// What a calendar month (UTC) may cost at most, in the organisation's currency; null for the usual limit, 100,000
-    /// minor units (GBP 1,000.00).
+    /// The most money in a calendar month (UTC), in the organisation's currency; null for the default, 100,000 minor units
+    /// (GBP 1,000.00).
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<scrip_http::Money>)]
+    #[schema(value_type = Option<scrip_http::MoneyView>)]
     monthly_spend_limit: Option<Option<Money>>,
-    /// Up to how many credits of debt one charge may settle, 0 unless set. Where more is owed nothing is charged: a
-    /// purchase would settle the debt before anything else.
+    /// The largest debt in credits that one payment may settle; 0 by default. With a larger debt nothing is charged,
+    /// because a purchase settles debt first.
     #[schema(value_type = Option<u64>)]
     debt_limit: Option<Credits>,
 }
 
-/// null is a value here: no limit, no service.
+/// Reads a field in which null is a value: no limit, no service.
 fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(input: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(input).map(Some)
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Query {}
-
-/// How auto-recharge is set, and how far it is. The `ETag` names the settings: send it in `If-Match` to change just
-/// what was read.
+/// Returns the auto-recharge settings and their state. The `ETag` identifies this version of the settings: send it in
+/// `If-Match`, and the update succeeds only if they have not changed since.
 #[utoipa::path(
     get,
     path = "/api/v3/credits/auto-recharge",
     tag = "settings",
-    responses((status = 200, body = AutoRecharge, headers(("ETag" = String, description = "The settings that were read")))),
+    responses((status = 200, body = AutoRechargeView, headers(("ETag" = String, description = "The version of the settings")))),
 )]
 pub(super) async fn read_auto_recharge(
     State(app): State<Arc<App>>,
     caller: Caller<may::SeeSettings>,
-    Params(Query {}): Params<Query>,
 ) -> Result<Reply, ApiError> {
     let currency = app.till(caller.account.mode).billed_in(caller.account.org).await?;
     let recharge = app.ledger.recharge(caller.account).await?;
     reply(recharge.as_ref(), currency, caller.call.moment)
 }
 
-/// Sets auto-recharge. Switched on, or left on, it begins afresh: at once when the balance is below the
-/// threshold, and after a dispute or a refund has paused it.
+/// Changes auto-recharge. If it is enabled afterwards, it starts again: it charges at once if the balance is below the
+/// threshold, and resumes after a pause for a dispute or a refund.
 #[utoipa::path(
     put,
     path = "/api/v3/credits/auto-recharge",
     tag = "settings",
-    params(("If-Match" = Option<String>, Header, description = "The ETag of the settings that were read: others are not changed")),
-    request_body = Change,
+    params(("If-Match" = Option<String>, Header, description = "The ETag of the version to change; another version is not changed")),
+    request_body = AutoRechargeChange,
     responses(
-        (status = 200, body = AutoRecharge, headers(("ETag" = String, description = "The settings as they are now"))),
-        (status = 412, description = "PRECONDITION_FAILED: the settings are others than those that If-Match names"),
+        (status = 200, body = AutoRechargeView, headers(("ETag" = String, description = "The new version of the settings"))),
+        (status = 412, description = "PRECONDITION_FAILED: the settings have another version than If-Match"),
     ),
 )]
 pub(super) async fn set_auto_recharge(
     State(app): State<Arc<App>>,
     caller: Caller<may::Set>,
-    seen: IfMatch,
-    Once { body: change, .. }: Once<Change>,
+    if_match: IfMatch,
+    Once { body: change, .. }: Once<AutoRechargeChange>,
 ) -> Result<Reply, ApiError> {
     let (account, moment) = (caller.account, caller.call.moment);
     let currency = app.till(account.mode).billed_in(account.org).await?;
     let change = change.checked(currency)?;
-    // Where the queue takes nothing, the schedule looks.
+    // If the queue is unavailable, the scheduled job recharges.
     app.ledger.note(Errand::Recharge(account), moment.now).await?;
-    let saved = save(&app, account, (&change, &seen, currency), moment).await?;
+    let saved =
+        save(&app, account, Update { change: &change, if_match: &if_match, currency }, moment).await?;
     if saved.as_ref().is_some_and(|saved| saved.enabled)
         && let Err(error) = app.recharges.send(&RechargeRequest { account }, 0).await
     {
-        tracing::warn!(cause = &error as &dyn Error, "auto-recharge was not woken");
+        tracing::warn!(cause = &error as &dyn Error, "auto-recharge was not notified");
     }
     reply(saved.as_ref(), currency, moment)
 }
 
 fn reply(recharge: Option<&Recharge>, currency: Currency, moment: Moment) -> Result<Reply, ApiError> {
-    Ok(Reply::ok(&AutoRecharge::of(recharge, currency, moment))?.tagged(edition(recharge)))
+    Ok(Reply::ok(&AutoRechargeView::of(recharge, currency, moment))?.tagged(edition(recharge)))
 }
 
-/// What a change is made of: 0 where nothing was ever set.
+/// The version of the settings: 0 if nothing was ever set.
 fn edition(recharge: Option<&Recharge>) -> u64 {
     recharge.map_or(0, |recharge| recharge.edition)
 }
 
-/// The settings with a change; none where there are none, and it sets nothing up.
+/// An update of the settings: the change, the version that it applies to, and the organisation's currency.
+struct Update<'a> {
+    change: &'a RechargeChange,
+    if_match: &'a IfMatch,
+    currency: Currency,
+}
+
+/// The settings after a change; none if there are none and the change does not set them up.
 async fn save(
     app: &App,
     account: AccountId,
-    (change, seen, currency): (&RechargeChange, &IfMatch, Currency),
+    update: Update<'_>,
     moment: Moment,
 ) -> Result<Option<Recharge>, ApiError> {
+    let Update { change, if_match, currency } = update;
     for _ in 0..ATTEMPTS_MAX {
         let known = app.ledger.recharge(account).await?;
-        seen.check(edition(known.as_ref()))?;
+        if_match.check(edition(known.as_ref()))?;
         if known.is_none() && change.sets_nothing_up() {
             return Ok(None);
         }
@@ -144,10 +152,10 @@ async fn save(
     Err(Fault::Busy.into())
 }
 
-impl Change {
+impl AutoRechargeChange {
     fn checked(self, currency: Currency) -> Result<RechargeChange, ApiError> {
         if self.monthly_spend_limit.flatten().is_some_and(|limit| limit.currency() != currency) {
-            let problem = format!("must be {}, the currency that you are billed in", currency.code());
+            let problem = format!("must be {}, your billing currency", currency.code());
             return Err(ApiError::field("monthlySpendLimit.currency", problem));
         }
         Ok(RechargeChange {

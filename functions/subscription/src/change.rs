@@ -1,3 +1,5 @@
+//! Changes of plan, and their previews.
+
 use std::error::Error;
 
 use chrono::{DateTime, Utc};
@@ -8,59 +10,59 @@ use domain::{
 use scrip_http::{ApiError, App, Reply};
 use store::{Catalogue, Errand, Fault, Moment, Settled, Unsettled, system_key};
 
-use crate::shape::{Plans, SubscriptionChange};
+use crate::response::{Plans, SubscriptionChange, Switched};
 
-/// How often another request may change the plan to the wanted one and away from it.
+/// How often another request may change the plan to the wanted one and back meanwhile.
 const ATTEMPTS_MAX: u32 = 8;
 
-/// A change of plan that is asked for.
+/// A requested change of plan.
 #[derive(Clone, Debug)]
-pub(super) struct Change {
-    /// To which plan.
+pub(super) struct PlanChangeRequest {
+    /// The new plan.
     pub(super) plan: PlanId,
     /// A negotiated monthly allowance in place of the plan's.
     pub(super) allowance: Option<Allowance>,
-    /// Who asks.
+    /// Who requested it.
     pub(super) cause: SubscribeCause,
     /// Whether the plan may cost more than the present one.
     pub(super) may_cost_more: bool,
 }
 
-/// A request for a change of plan.
-pub(super) struct Asked {
-    /// Whose plan.
+/// The request for a change of plan.
+pub(super) struct PlanChangeContext {
+    /// The account.
     pub(super) account: AccountId,
-    /// The request: every sending under one idempotency key has the same.
+    /// The id of the request, the same for every attempt under one idempotency key.
     pub(super) request: EntryId,
-    /// What the transaction says.
+    /// The details of the transaction.
     pub(super) details: Details,
-    /// When.
+    /// The time.
     pub(super) moment: Moment,
 }
 
-/// A change of plan, with the plans as they are in force.
-struct Wanted<'a> {
+/// A change of plan with the present catalogue.
+struct PlannedChange<'a> {
     plans: &'a PlanList,
     plan: &'a Plan,
     request: Subscribe,
     may_cost_more: bool,
 }
 
-impl<'a> Wanted<'a> {
-    fn of(change: Change, catalogue: &'a Catalogue, now: DateTime<Utc>) -> Result<Self, Refusal> {
-        let Change { plan, allowance, cause, may_cost_more } = change;
+impl<'a> PlannedChange<'a> {
+    fn of(change: PlanChangeRequest, catalogue: &'a Catalogue, now: DateTime<Utc>) -> Result<Self, Refusal> {
+        let PlanChangeRequest { plan, allowance, cause, may_cost_more } = change;
         let plan = catalogue.plan(&plan, now).ok_or(Refusal::UnknownPlan(plan))?;
         let allowance = allowance.unwrap_or(plan.allowance);
         let request = Subscribe { plan: plan.plan.clone(), allowance, cause };
         Ok(Self { plans: &catalogue.plans, plan, request, may_cost_more })
     }
 
-    /// Whether the account may not move to that plan by its own key.
+    /// Whether the organisation may not make this change itself.
     fn is_refused(&self, account: &Account, now: DateTime<Utc>) -> bool {
-        // The catalogue keeps every plan that an account has; an unknown one counts as cheaper.
+        // The catalogue keeps every plan that an account has. An unknown plan counts as cheaper.
         let present = self.plans.plan(&account.plan, now);
         let costs_more = present.is_none_or(|present| self.plan.costs_more_than(present));
-        // An operator has agreed on a smaller allowance: another plan does not end that.
+        // An operator has agreed on a smaller allowance, which the organisation must not end itself.
         let is_negotiated = present.is_none_or(|present| present.allowance != account.allowance);
         let brings_more = is_negotiated && self.request.allowance.exceeds(account.allowance);
         !self.may_cost_more && (costs_more || brings_more)
@@ -73,25 +75,29 @@ impl<'a> Wanted<'a> {
 }
 
 /// Changes the plan of an account, then updates the organisation, the test ledger and the monitors.
-pub(super) async fn carry_out(app: &App, change: Change, asked: Asked) -> Result<Reply, ApiError> {
-    let Asked { account, request, details, moment } = asked;
+pub(super) async fn carry_out(
+    app: &App,
+    change: PlanChangeRequest,
+    asked: PlanChangeContext,
+) -> Result<Reply, ApiError> {
+    let PlanChangeContext { account, request, details, moment } = asked;
     let catalogue = app.settings.catalogue(moment.wall).await?;
-    let wanted = Wanted::of(change, &catalogue, moment.now)?;
-    // Schedule the follow-up before the change, so that a crash cannot leave it out.
+    let wanted = PlannedChange::of(change, &catalogue, moment.now)?;
+    // Schedule the follow-up before the change, so that a crash cannot lose it.
     if account.mode == Mode::Live {
         app.calendar().schedule_check(Errand::Plan(account), moment).await?;
     }
-    // Every sending under one idempotency key has the same name, so the ledger settles it once.
+    // Every attempt under one idempotency key has the same name, so the ledger settles it once.
     let name = format!("plan/{request}");
     let (key, fingerprint) = (system_key(&name)?, Fingerprint(name));
-    let settled = match settle(app, account, (&key, &fingerprint, &details), (&wanted, moment)).await? {
+    let settled = match settle(app, account, (&key, &fingerprint, &details), &wanted, moment).await? {
         Ok(settled) => settled,
         Err(account) => {
             return Reply::ok(&SubscriptionChange::nothing(&account, wanted.plan, false, moment.now));
         }
     };
     if let Err(unsettled) = app.calendar().follow_plan(account, moment).await {
-        tracing::warn!(%account, cause = &unsettled as &dyn Error, "a change of plan is followed later");
+        tracing::warn!(%account, cause = &unsettled as &dyn Error, "the follow-up of a change of plan is left to the scheduled job");
     }
     let receipt = &settled.receipt;
     let switch = receipt.entry.switch.as_ref().ok_or_else(no_change)?;
@@ -99,17 +105,18 @@ pub(super) async fn carry_out(app: &App, change: Change, asked: Asked) -> Result
         before: known(wanted.plans, &switch.from, receipt.entry.at)?,
         after: known(wanted.plans, &switch.to, receipt.entry.at)?,
     };
-    let changed =
-        SubscriptionChange::by((&receipt.entry, switch), (&receipt.balance, receipt.sequence), plans, false);
+    let switched = Switched { entry: &receipt.entry, switch };
+    let changed = SubscriptionChange::by(switched, &receipt.balance, receipt.sequence, plans, false);
     Ok(Reply::ok(&changed)?.replayed(settled.replayed))
 }
 
-/// Settles a change of plan; or the account, where the plan is that one already.
+/// Settles a change of plan. Returns the account instead if it has that plan already.
 async fn settle(
     app: &App,
     account: AccountId,
     claim: (&ClaimKey, &Fingerprint, &Details),
-    (wanted, moment): (&Wanted<'_>, Moment),
+    wanted: &PlannedChange<'_>,
+    moment: Moment,
 ) -> Result<Result<Settled, Account>, ApiError> {
     for _ in 0..ATTEMPTS_MAX {
         let decide = |account: &Account, head: &Head| wanted.decide(account, head);
@@ -117,7 +124,7 @@ async fn settle(
             Ok(settled) => return Ok(Ok(settled)),
             Err(Unsettled::Refused(Refusal::SamePlan)) => {
                 let known = app.ledger.catch_up(account, moment).await?;
-                // Another request may have changed the plan since.
+                // Otherwise another request has changed the plan since.
                 if known.plan == wanted.request.plan {
                     return Ok(Err(known));
                 }
@@ -128,16 +135,16 @@ async fn settle(
     Err(Fault::Busy.into())
 }
 
-/// What a change would do. A change that only an operator may make is shown too, and says so.
-pub(super) async fn foresee(
+/// Previews a change. A change that only an operator may make is shown with a notice.
+pub(super) async fn preview(
     app: &App,
     account: AccountId,
-    change: Change,
+    change: PlanChangeRequest,
     moment: Moment,
 ) -> Result<Reply, ApiError> {
     let Moment { now, .. } = moment;
     let catalogue = app.settings.catalogue(moment.wall).await?;
-    let wanted = Wanted::of(change, &catalogue, now)?;
+    let wanted = PlannedChange::of(change, &catalogue, now)?;
     let account = app.ledger.account(account).await?.ok_or(Unsettled::NoAccount)?;
     let account = up_to_date(account, now)?;
     let id = EntryId::above(account.floor(), now, 0);
@@ -154,11 +161,12 @@ pub(super) async fn foresee(
     let after = account.apply(&posting).ok_or_else(no_change)?.balance(now);
     let switch = posting.entry.switch.as_ref().ok_or_else(no_change)?;
     let plans = Plans { before, after: wanted.plan };
-    let foreseen = SubscriptionChange::by((&posting.entry, switch), (&after, sequence), plans, true);
+    let switched = Switched { entry: &posting.entry, switch };
+    let foreseen = SubscriptionChange::by(switched, &after, sequence, plans, true);
     Reply::ok(&foreseen.for_an_operator(is_refused))
 }
 
-/// The account with all that is due, though nobody has written it down.
+/// The account with everything due applied in memory.
 fn up_to_date(mut account: Account, now: DateTime<Utc>) -> Result<Account, ApiError> {
     for _ in 0..DUE_MAX {
         let Some(posting) = due(&account, now) else { return Ok(account) };
@@ -175,5 +183,5 @@ pub(super) fn known<'a>(plans: &'a PlanList, plan: &PlanId, at: DateTime<Utc>) -
 }
 
 fn no_change() -> ApiError {
-    Fault::Corrupt { what: "a change of plan", source: "it does not say what it changes".into() }.into()
+    Fault::Corrupt { what: "a change of plan", source: "it names no plans".into() }.into()
 }

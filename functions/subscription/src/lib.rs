@@ -1,11 +1,11 @@
-//! What an organisation pays for by the month: its plan (`/api/v3/subscription`) and its monitors
-//! (`/api/v3/monitors`). Operators change its plan by `/admin/v1/organisations/{id}/subscription`.
+//! What an organisation pays monthly: its plan (`/api/v3/subscription`) and its monitors (`/api/v3/monitors`). Operators
+//! change the plan by `/admin/v1/organisations/{id}/subscription`.
 
 mod change;
 mod monitors;
 mod operator;
 mod plan;
-mod shape;
+mod response;
 
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! Monitors: subjects that are watched and charged monthly.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -8,46 +10,44 @@ use domain::{
 };
 use jobs::NotMade;
 use scrip_http::{
-    ApiError, App, Caller, Intent, Listing, NoFields, OnceOptional, Params, Reply, instant, may,
+    ApiError, App, Caller, Id, IdempotencyHeader, Idempotent, Listing, NoFields, OptionalBody, PageLimit,
+    PathId, QueryParams, Reply, may, timestamp,
 };
 use serde::{Deserialize, Serialize};
 use store::{ClaimsOf, MonitorPage};
 use utoipa::{IntoParams, ToSchema};
 
-/// Monitors on a page when nothing is asked, and at most.
-const LIMIT: usize = 50;
-const LIMIT_MAX: usize = 100;
-
-/// How many pages of the table one page of the list looks through: ended monitors are passed over.
+/// How many pages of the table one page of the list may read, because deleted monitors are skipped.
 const READS_MAX: usize = 20;
 
-/// What is to be watched.
+/// A monitor to make.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(example = json!({ "operation": "aml.monitoring", "resourceId": "applicant_42" }))]
 pub(super) struct NewMonitor {
-    /// An operation that the price list has by the month: aml.monitoring, kyt.monitoring.
+    /// An operation with a monthly price: aml.monitoring, kyt.monitoring.
     #[schema(value_type = String)]
     operation: Reference,
-    /// Your name for what is watched.
+    /// Your name for the subject.
     #[schema(value_type = String, max_length = 255)]
     resource_id: Reference,
-    /// Your name for the customer on whose behalf.
+    /// Your name for the customer.
     #[schema(value_type = Option<String>, max_length = 255)]
     customer_id: Option<Reference>,
-    /// Your name for the member of staff who wanted it.
+    /// Your name for the member of staff.
     #[schema(value_type = Option<String>, max_length = 255)]
     member_id: Option<Reference>,
-    /// The service that it belongs to: lots set aside for it pay, and pay first.
+    /// The service that it belongs to. Credits reserved for the service are spent first.
     #[schema(value_type = Option<String>)]
     service: Option<Service>,
-    /// Your own key and value pairs; they stand in every charge.
+    /// Your own key and value pairs, which every charge repeats.
     #[schema(value_type = Option<BTreeMap<String, String>>)]
     metadata: Option<Metadata>,
 }
 
-/// Something that is watched, and charged for every month.
+/// A subject that is watched and charged every month.
 #[derive(Serialize, ToSchema)]
+#[schema(as = Monitor)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({
     "monitorId": "mon_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA", "operation": "aml.monitoring", "resourceId": "applicant_42",
@@ -55,12 +55,12 @@ pub(super) struct NewMonitor {
     "paidThrough": "2024-02-01T00:00:00Z", "nextCharge": "2024-02-01T00:00:00Z",
     "transactionId": "txn_01HM6QY8R0Z3V9Q2T5W7X8Y9ZB", "createdAt": "2024-01-15T10:30:00Z", "deletedAt": null, "metadata": {}
 }))]
-struct Monitor {
+struct MonitorView {
     /// `mon_…`
     monitor_id: String,
-    /// What is charged.
+    /// The operation that is charged.
     operation: String,
-    /// What is watched.
+    /// The caller's name for the subject.
     resource_id: String,
     /// The caller's name for the customer.
     customer_id: Option<String>,
@@ -69,73 +69,68 @@ struct Monitor {
     /// The service that it belongs to.
     #[schema(value_type = Option<String>)]
     service: Option<Service>,
-    /// active; suspended: this month could not be paid, and it goes on once credits arrive, when its price falls, or
-    /// with the next month; deleted.
+    /// active; suspended: this month could not be charged, and it resumes when credits arrive, when its price falls, or
+    /// next month; deleted.
     status: &'static str,
     /// Why it is suspended: insufficient_credits, frozen, not_priced.
     reason: Option<&'static str>,
-    /// Since when it is suspended.
-    #[serde(serialize_with = "maybe")]
+    /// When it was suspended.
+    #[serde(serialize_with = "timestamp::optional")]
     #[schema(value_type = Option<String>, format = DateTime)]
     suspended_at: Option<DateTime<Utc>>,
-    /// Up to when it is paid for.
-    #[serde(serialize_with = "maybe")]
+    /// The end of the period that is paid.
+    #[serde(serialize_with = "timestamp::optional")]
     #[schema(value_type = Option<String>, format = DateTime)]
     paid_through: Option<DateTime<Utc>>,
-    /// When it is charged next; null when it is deleted, or waits for credits.
-    #[serde(serialize_with = "maybe")]
+    /// When the next charge is due; null for a deleted or suspended monitor.
+    #[serde(serialize_with = "timestamp::optional")]
     #[schema(value_type = Option<String>, format = DateTime)]
     next_charge: Option<DateTime<Utc>>,
     /// The latest charge.
     transaction_id: Option<String>,
     /// When it was made.
-    #[serde(with = "instant")]
+    #[serde(with = "timestamp")]
     #[schema(value_type = String, format = DateTime)]
     created_at: DateTime<Utc>,
     /// When it was deleted.
-    #[serde(serialize_with = "maybe")]
+    #[serde(serialize_with = "timestamp::optional")]
     #[schema(value_type = Option<String>, format = DateTime)]
     deleted_at: Option<DateTime<Utc>>,
     /// The caller's own key and value pairs.
     metadata: BTreeMap<String, String>,
 }
 
-#[expect(clippy::ref_option, reason = "serde hands a reference")]
-fn maybe<S: serde::Serializer>(at: &Option<DateTime<Utc>>, out: S) -> Result<S::Ok, S::Error> {
-    out.serialize_some(&at.as_ref().map(instant::text))
-}
-
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Query {
-    /// Monitors on a page, 1 to 100; 50 when left out.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<usize>,
-    /// `nextCursor` of the page before.
+pub(super) struct MonitorsQuery {
+    /// Monitors on a page, 1 to 100; 50 if left out.
+    #[serde(default)]
+    #[param(value_type = Option<usize>, minimum = 1, maximum = 100)]
+    limit: PageLimit<50, 100>,
+    /// `nextCursor` of the previous page.
     cursor: Option<String>,
 }
 
-/// Watches something: charged now, and on the first of every month as long as it goes on. A month that
-/// can't be paid suspends it, and it goes on as soon as there are credits. A subject is paid for once a
-/// month, also where its monitor is deleted and made again.
+/// Makes a monitor, charged now and on the first of every month. A month that cannot be charged suspends it until there are
+/// credits. A subject is charged once a month, also if its monitor is deleted and made again.
 #[utoipa::path(
     post,
     path = "/api/v3/monitors",
     tag = "subscription",
-    params(("Idempotency-Key" = String, Header, description = "Your name for this request, 1 to 255 visible ASCII characters")),
+    params(IdempotencyHeader),
     request_body = NewMonitor,
     responses(
-        (status = 201, body = Monitor),
-        (status = 402, description = "INSUFFICIENT_CREDITS: `details` has `required` and `available`; nothing was charged and nothing is watched"),
-        (status = 403, description = "PLAN_LIMIT_REACHED: this month's debits would pass the safety limit of an unlimited plan; ORGANISATION_FROZEN"),
-        (status = 409, description = "CONFLICT: another monitor watches the same; `details.monitorId` names it. OPERATION_IN_PROGRESS, with Retry-After"),
+        (status = 201, body = MonitorView),
+        (status = 402, description = "INSUFFICIENT_CREDITS: `details` has `required` and `available`; nothing was charged and no monitor was made"),
+        (status = 403, description = "PLAN_LIMIT_REACHED: this month's debits would exceed the safety limit of an unlimited plan; ORGANISATION_FROZEN"),
+        (status = 409, description = "CONFLICT: another monitor watches the same subject; see `details.monitorId`. OPERATION_IN_PROGRESS, with Retry-After"),
     ),
 )]
 pub(super) async fn create_monitor(
     State(app): State<Arc<App>>,
-    caller: Caller<may::Consume>,
-    intent: Intent<NewMonitor>,
+    caller: Caller<may::Spend>,
+    intent: Idempotent<NewMonitor>,
 ) -> Result<Reply, ApiError> {
     let moment = caller.call.moment;
     let NewMonitor { operation, resource_id, customer_id, member_id, service, metadata } = intent.body;
@@ -162,34 +157,30 @@ pub(super) async fn create_monitor(
         NotMade::Taken(other) => ApiError::AlreadyWatched(other),
         NotMade::Unsettled(unsettled) => unsettled.into(),
     })?;
-    // A replay answers what the first sending did, whatever has become of it.
-    Reply::created(&Monitor::of(&monitor.as_made()), replayed)
+    // A retry gets the first answer: the monitor as it was made.
+    Reply::created(&MonitorView::of(&monitor.as_made()), replayed)
 }
 
-/// The organisation's monitors, the oldest first, without those that were deleted.
-#[utoipa::path(get, path = "/api/v3/monitors", tag = "subscription", params(Query), responses((status = 200, body = Vec<Monitor>)))]
+/// Lists the organisation's monitors, the oldest first, without deleted ones.
+#[utoipa::path(get, path = "/api/v3/monitors", tag = "subscription", params(MonitorsQuery), responses((status = 200, body = Vec<MonitorView>)))]
 pub(super) async fn list_monitors(
     State(app): State<Arc<App>>,
     caller: Caller<may::Read>,
-    Params(Query { limit, cursor }): Params<Query>,
+    QueryParams(MonitorsQuery { limit, cursor }): QueryParams<MonitorsQuery>,
 ) -> Result<Reply, ApiError> {
-    let limit = limit.unwrap_or(LIMIT);
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        return Err(ApiError::field("limit", format!("must be a whole number from 1 to {LIMIT_MAX}")));
-    }
     let listing = Listing { list: "monitors", account: caller.account, question: &() };
     let read = |text: String| {
         let after = app.cursors.read(&listing, &text)?;
         MonitorId::try_from(after).map_err(|_| ApiError::InvalidCursor)
     };
     let cursor = cursor.map(read).transpose()?;
-    let (monitors, next) = page(&app, caller.account, cursor, limit).await?;
-    let monitors: Vec<_> = monitors.iter().map(Monitor::of).collect();
+    let (monitors, next) = page(&app, caller.account, cursor, limit.get().into()).await?;
+    let monitors: Vec<_> = monitors.iter().map(MonitorView::of).collect();
     let next = next.map(|next| app.cursors.write(&listing, &next.to_string())).transpose()?;
     Reply::page(&monitors, next)
 }
 
-/// At most `limit` monitors that follow, and the last one looked at where there may be more.
+/// At most `limit` monitors after one, and the last one read if there may be more.
 async fn page(
     app: &App,
     account: AccountId,
@@ -211,51 +202,46 @@ async fn page(
     Ok((found, after))
 }
 
-/// One monitor.
+/// Returns a monitor.
 #[utoipa::path(
     get,
     path = "/api/v3/monitors/{id}",
     tag = "subscription",
     params(("id" = String, Path, description = "mon_…")),
-    responses((status = 200, body = Monitor), (status = 404, description = "NOT_FOUND")),
+    responses((status = 200, body = MonitorView), (status = 404, description = "NOT_FOUND")),
 )]
 pub(super) async fn read_monitor(
     State(app): State<Arc<App>>,
     caller: Caller<may::Read>,
-    Path(id): Path<String>,
+    Path(id): Path<Id<MonitorId>>,
 ) -> Result<Reply, ApiError> {
-    let monitor = app.ledger.monitor(named(caller.account, id)?).await?;
-    let monitor = monitor.filter(|monitor| monitor.stage != Watch::Pending).ok_or(UNKNOWN)?;
-    Reply::ok(&Monitor::of(&monitor))
+    let monitor = app.ledger.monitor(Watched { account: caller.account, monitor: id.found()? }).await?;
+    let monitor = monitor.filter(|monitor| monitor.stage != Watch::Pending).ok_or(MonitorId::NOT_FOUND)?;
+    Reply::ok(&MonitorView::of(&monitor))
 }
 
-/// Ends a monitor: it is not charged any more. What was paid for this month stays paid. Sent again it changes
-/// nothing.
+/// Deletes a monitor: it is not charged any more. The present month is not refunded. A retry changes nothing.
 #[utoipa::path(
     delete,
     path = "/api/v3/monitors/{id}",
     tag = "subscription",
     params(("id" = String, Path, description = "mon_…")),
-    responses((status = 200, body = Monitor), (status = 404, description = "NOT_FOUND")),
+    responses((status = 200, body = MonitorView), (status = 404, description = "NOT_FOUND")),
 )]
 pub(super) async fn delete_monitor(
     State(app): State<Arc<App>>,
-    caller: Caller<may::Consume>,
-    Path(id): Path<String>,
-    _: OnceOptional<NoFields>,
+    caller: Caller<may::Spend>,
+    Path(id): Path<Id<MonitorId>>,
+    _: OptionalBody<NoFields>,
 ) -> Result<Reply, ApiError> {
-    let ended = app.calendar().end_monitor(named(caller.account, id)?, caller.call.moment).await?;
-    Reply::ok(&Monitor::of(&ended.ok_or(UNKNOWN)?))
+    let ended = app
+        .calendar()
+        .end_monitor(Watched { account: caller.account, monitor: id.found()? }, caller.call.moment)
+        .await?;
+    Reply::ok(&MonitorView::of(&ended.ok_or(MonitorId::NOT_FOUND)?))
 }
 
-const UNKNOWN: ApiError =
-    ApiError::NotFound("there is no monitor with this id; GET /api/v3/monitors lists yours");
-
-fn named(account: AccountId, id: String) -> Result<Watched, ApiError> {
-    Ok(Watched { account, monitor: MonitorId::try_from(id).map_err(|_| UNKNOWN)? })
-}
-
-impl Monitor {
+impl MonitorView {
     fn of(monitor: &domain::Monitor) -> Self {
         let text = |text: &Option<Reference>| text.as_ref().map(|text| text.as_str().to_owned());
         let paid_through = monitor.paid.map(|month| month.next().start());

@@ -1,16 +1,18 @@
+//! The plan of an organisation.
+
 use std::sync::Arc;
 
 use axum::extract::State;
 use domain::{Details, PlanId, SubscribeCause};
-use scrip_http::{ApiError, App, Caller, Once, Params, Reply, may};
+use scrip_http::{ApiError, App, Caller, Once, QueryParams, Reply, may};
 use serde::Deserialize;
 use store::Unsettled;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::change::{Asked, Change, carry_out, foresee, known};
-use crate::shape::{Subscription, SubscriptionChange};
+use crate::change::{PlanChangeContext, PlanChangeRequest, carry_out, known, preview};
+use crate::response::{SubscriptionChange, SubscriptionView};
 
-/// The plan that is wanted.
+/// The plan to change to.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "plan": "professional" }))]
@@ -19,73 +21,68 @@ pub(super) struct NewSubscription {
     plan: String,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NoQuery {}
-
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Query {
-    /// true: nothing is changed, and the answer says what would be.
+pub(super) struct PreviewQuery {
+    /// true: nothing is changed, and the answer shows what the change would do.
     #[serde(default)]
     pub(super) preview: bool,
 }
 
-/// The organisation's plan, what it brings, and how it has changed.
-#[utoipa::path(get, path = "/api/v3/subscription", tag = "subscription", responses((status = 200, body = Subscription)))]
+/// Returns the organisation's plan, its terms and its history.
+#[utoipa::path(get, path = "/api/v3/subscription", tag = "subscription", responses((status = 200, body = SubscriptionView)))]
 pub(super) async fn read_subscription(
     State(app): State<Arc<App>>,
     caller: Caller<may::Read>,
-    Params(NoQuery {}): Params<NoQuery>,
 ) -> Result<Reply, ApiError> {
     let moment = caller.call.moment;
     let account = app.ledger.catch_up(caller.account, moment).await?;
     let history = app.ledger.plan_history(caller.account).await?;
     let catalogue = app.settings.catalogue(moment.wall).await?;
     let plan = known(&catalogue.plans, &account.plan, moment.now)?;
-    Reply::ok(&Subscription::new(&account, plan, &history, moment.now))
+    Reply::ok(&SubscriptionView::new(&account, plan, &history, moment.now))
 }
 
-/// Changes the plan, at once, up or down. Of this month's subscription credits those are left that the new
-/// plan brings and that were not spent yet, so moving down and up again refills nothing; purchased and bonus
-/// credits stay. A negotiated allowance ends. To a plan that costs more than the present one, or brings more
-/// than a negotiated allowance, the organisation moves itself only where an operator has allowed it (`selfServicePlans`); `preview` answers always. With a live
-/// key the test ledger follows; with a test key only the test ledger changes, until the live one does. Sent again
-/// it changes nothing; with an `Idempotency-Key`, a sending that comes late does not undo what was set since.
+/// Changes the plan at once, up or down. The remaining subscription credits of this month become the new plan's allowance
+/// less what was spent, so changing down and up again refills nothing. Purchased and bonus credits stay. A negotiated
+/// allowance ends. An organisation may choose a plan that costs more, or brings more than a negotiated allowance, only
+/// if an operator has allowed it (`selfServicePlans`); a preview is always possible. With a live key the test ledger
+/// changes, too; with a test key only the test ledger changes, until the live one does. A retry changes nothing; with an
+/// `Idempotency-Key`, a late retry does not override a later change.
 #[utoipa::path(
     put,
     path = "/api/v3/subscription",
     tag = "subscription",
-    params(Query),
+    params(PreviewQuery),
     request_body = NewSubscription,
     responses(
         (status = 200, body = SubscriptionChange),
-        (status = 403, description = "PLAN_CHANGE_NOT_ALLOWED: the plan costs more, or brings more than a negotiated allowance, and only an operator changes to it; ORGANISATION_FROZEN"),
-        (status = 409, description = "OPERATION_IN_PROGRESS, with Retry-After; CONFLICT: the balance would pass its limit, or an earlier sending of this request broke off and the plan was changed since"),
+        (status = 403, description = "PLAN_CHANGE_NOT_ALLOWED: the plan costs more, or brings more than a negotiated allowance, so only an operator may change to it; ORGANISATION_FROZEN"),
+        (status = 409, description = "OPERATION_IN_PROGRESS, with Retry-After; CONFLICT: the balance would exceed its limit, or an earlier attempt of this request was interrupted and the plan has changed since"),
     ),
 )]
 pub(super) async fn change_subscription(
     State(app): State<Arc<App>>,
     caller: Caller<may::Set>,
-    Params(Query { preview }): Params<Query>,
+    QueryParams(PreviewQuery { preview: is_preview }): QueryParams<PreviewQuery>,
     Once { body: NewSubscription { plan }, id }: Once<NewSubscription>,
 ) -> Result<Reply, ApiError> {
     let (account, moment) = (caller.account, caller.call.moment);
     let organisation = app.settings.organisation(account.org).await?.ok_or(Unsettled::NoAccount)?;
-    let change = Change {
+    let change = PlanChangeRequest {
         plan: PlanId(plan),
         allowance: None,
         cause: SubscribeCause::Owner,
         may_cost_more: organisation.self_service_plans,
     };
-    if preview {
-        return foresee(&app, account, change, moment).await;
+    if is_preview {
+        return preview(&app, account, change, moment).await;
     }
     let details = Details {
         key_id: Some(caller.key),
         request_id: Some(caller.call.id.to_string()),
         ..Details::default()
     };
-    carry_out(&app, change, Asked { account, request: id, details, moment }).await
+    carry_out(&app, change, PlanChangeContext { account, request: id, details, moment }).await
 }

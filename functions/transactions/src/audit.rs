@@ -1,21 +1,19 @@
+//! The hash chain of the ledger, for verification.
+
 use std::sync::Arc;
 
 use axum::extract::State;
-use scrip_http::{ApiError, App, Audit, Caller, Instant, Listing, Params, Reply, in_order, may};
+use scrip_http::{
+    ApiError, App, AuditView, Caller, Instant, Listing, PageLimit, QueryParams, Reply, in_order, may,
+};
 use serde::{Deserialize, Deserializer, de::Error};
 use store::{ExcerptCursor, Place};
 use utoipa::IntoParams;
 
-/// Rows on a page when nothing is asked.
-const LIMIT: u64 = 50;
-
-/// Rows on a page at most.
-const LIMIT_MAX: u64 = 100;
-
-/// The highest number that every JSON client reads back unchanged.
+/// The highest number that every JSON client reads unchanged.
 const NUMBER_MAX: u64 = 9_007_199_254_740_991;
 
-/// A number or a time.
+/// A place in the chain: the number of a transaction, or a time.
 struct NumberOrTime(Place);
 
 impl<'de> Deserialize<'de> for NumberOrTime {
@@ -30,7 +28,7 @@ impl<'de> Deserialize<'de> for NumberOrTime {
         };
         place.map(Self).ok_or_else(|| {
             D::Error::custom(
-                "must be the number of a transaction, from 1 on, or a time such as 2024-01-15T10:30:00Z, of the years \
+                "must be the number of a transaction, at least 1, or a time such as 2024-01-15T10:30:00Z, of the years \
                  2000 to 9999 (in a query, write + as %2B)",
             )
         })
@@ -40,59 +38,56 @@ impl<'de> Deserialize<'de> for NumberOrTime {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Range {
-    /// The first row: its number, or the time from which on it was made; the first of all when left out.
+pub(crate) struct AuditQuery {
+    /// The first row: its number, or the earliest time; the first row of the chain if left out.
     #[param(value_type = Option<String>)]
     from: Option<NumberOrTime>,
-    /// The last row: its number, or a time before which it was made; the end of the chain when left out.
+    /// The last row: its number, or a time before which it was made; the end of the chain if left out.
     #[param(value_type = Option<String>)]
     to: Option<NumberOrTime>,
-    /// Rows on a page, 1 to 100; 50 when left out.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
-    /// `nextCursor` of the page before; it stands in place of `from` and `to`.
+    /// Rows on a page, 1 to 100; 50 if left out.
+    #[serde(default)]
+    #[param(value_type = Option<u64>, minimum = 1, maximum = 100)]
+    limit: PageLimit<50, 100>,
+    /// `nextCursor` of the previous page; replaces `from` and `to`.
     cursor: Option<String>,
 }
 
-/// The hash chain of the ledger, to verify: rows by rising number, each with the hash that it must have.
+/// Returns rows of the hash chain for verification, in ascending order, each with its hash.
 ///
-/// Every row is hashed together with the hash of the row before it. So no row up to a hash that you have kept can
-/// be changed, taken away or put in: the hashes since would be others. Nothing but SHA-256 is needed:
+/// Every row is hashed together with the hash of the row before it. So no row up to a hash that you have kept can be
+/// changed, removed or inserted without changing all later hashes. To verify the chain, you need only SHA-256:
 ///
 /// 1. The first hash, `genesis`, is the SHA-256 of the text `scrip ledger of `, followed by `ledger`.
 /// 2. For each row in turn, the SHA-256 of the 32 bytes of the hash before it, followed by the bytes of `row` (in
 ///    UTF-8, as the JSON string decodes), must be its `hash`. `sequence`, and `seq` in `row`, are 1, 2, 3, …
-/// 3. The last hash must be that of `tip`, and the hash with the last row of a day that of its checkpoint. Keep
-///    `tip` and compare it the next time: that is what nobody can change who forges a whole chain.
+/// 3. The last hash must be that of `tip`, and the hash of the last row of a day that of its checkpoint. Keep `tip` and
+///    compare it next time: a forged chain cannot reproduce it.
 ///
-/// Rows are chained within seconds of their transactions. Where `from` or `to` is a time and a year or more without
-/// any transaction follows it, a page may have no row and still a `nextCursor`.
+/// Rows are chained within seconds of their transactions. If `from` or `to` is a time and a year or more without
+/// transactions follows it, a page may have no rows and still have a `nextCursor`.
 #[utoipa::path(
     get,
     path = "/api/v3/credits/audit",
     tag = "credits",
-    params(Range),
-    responses((status = 200, body = Audit)),
+    params(AuditQuery),
+    responses((status = 200, body = AuditView)),
 )]
 pub(crate) async fn audit(
     State(app): State<Arc<App>>,
     caller: Caller<may::Read>,
-    Params(range): Params<Range>,
+    QueryParams(range): QueryParams<AuditQuery>,
 ) -> Result<Reply, ApiError> {
-    let limit = range.limit.unwrap_or(LIMIT);
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        return Err(ApiError::field("limit", format!("must be a whole number from 1 to {LIMIT_MAX}")));
-    }
     let place = |place: Option<NumberOrTime>| place.map(|NumberOrTime(place)| place);
     let (from, to) = (place(range.from), place(range.to));
     match (from, to) {
         (Some(Place::Number(from)), Some(Place::Number(to))) => in_order(from, to)?,
         (Some(Place::Time(from)), Some(Place::Time(to))) => in_order(from, to)?,
-        // Which comes first is known only once the row is.
+        // The order is known only when the row is read.
         (Some(Place::Number(_)), Some(Place::Time(_))) | (Some(Place::Time(_)), Some(Place::Number(_))) => {}
         (None, _) | (_, None) => {}
     }
-    // The place says how far the list goes, so the cursor stands in place of from and to.
+    // The place includes the end of the range, so the cursor replaces from and to.
     let listing = Listing { list: "audit", account: caller.account, question: &() };
     let read = |text: String| {
         let place = app.cursors.read(&listing, &text)?;
@@ -100,7 +95,8 @@ pub(crate) async fn audit(
     };
     let cursor = range.cursor.map(read).transpose()?;
     let now = caller.call.moment.now;
-    let excerpt = app.ledger.excerpt(caller.account, (from, to), (cursor, limit), now).await?;
+    let excerpt =
+        app.ledger.excerpt(caller.account, (from, to), (cursor, range.limit.get().into()), now).await?;
     let next = excerpt.next.map(|next| app.cursors.write(&listing, &next.text())).transpose()?;
-    Reply::page(&Audit::new(caller.account, &excerpt), next)
+    Reply::page(&AuditView::new(caller.account, &excerpt), next)
 }

@@ -1,8 +1,11 @@
 //! The Lambda function `transactions`.
 
+use app::App;
 use scrip_http::{Fatal, serve};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Fatal> {
-    serve(transactions::routes()).await
+    app::start_log();
+    let app = App::from_env()?.with_cursors()?;
+    serve(app, transactions::routes()).await
 }

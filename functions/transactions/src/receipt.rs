@@ -1,35 +1,38 @@
+//! A transaction with everything that explains it.
+
 use domain::{Credits, Direction, Pot, Purchase};
-use scrip_http::{Balance, Proof, Transaction};
+use scrip_http::{BalanceView, ProofView, TransactionView};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// A transaction and all that explains it.
+/// A transaction with everything that explains it.
 #[derive(Serialize, ToSchema)]
+#[schema(as = Receipt)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Receipt {
+pub(super) struct ReceiptView {
     #[serde(flatten)]
-    transaction: Transaction,
-    /// What the operation cost each time, in credits; null for what is not a priced operation.
+    transaction: TransactionView,
+    /// The price of one operation in credits; null for a transaction that is not a priced operation.
     unit_price: Option<u64>,
-    /// Credits right before it, as the lines add up; null for what is not in the ledger.
+    /// Available credits right before the transaction, as the lines add up; null for a purchase that is not in the ledger.
     balance_before: Option<u64>,
-    /// The whole balance right after it; null for what is not in the ledger.
-    balance: Option<Balance>,
-    /// How many credits of it can still be refunded; null for what is no debit of an operation.
+    /// The balance right after the transaction; null for a purchase that is not in the ledger.
+    balance: Option<BalanceView>,
+    /// Credits that can still be refunded; null for a transaction that is not a debit of an operation.
     refundable: Option<u64>,
-    /// The API key that asked; null for what nobody asked for, and for what an operator did.
+    /// The API key of the request; null for automatic transactions and those of operators.
     key_id: Option<String>,
-    /// The request that was answered first.
+    /// The id of the request that was answered first.
     request_id: Option<String>,
-    /// Its place in the hash chain; null until it is chained, which takes seconds, and for what is not in the
-    /// ledger.
-    proof: Option<Proof>,
+    /// The proof that it is in the hash chain; null until it is chained, which takes seconds, and for a purchase that is not
+    /// in the ledger.
+    proof: Option<ProofView>,
 }
 
-impl Receipt {
-    pub(super) fn new(receipt: &domain::Receipt, pot: Option<&Pot>, proof: Option<Proof>) -> Self {
+impl ReceiptView {
+    pub(super) fn new(receipt: &domain::Receipt, pot: Option<&Pot>, proof: Option<ProofView>) -> Self {
         let domain::Receipt { entry, details, .. } = receipt;
-        let transaction = Transaction::from(receipt).with_refunds(pot);
+        let transaction = TransactionView::from(receipt).with_refunds(pot);
         let back = receipt.net().saturating_neg();
         let before = transaction.balance_after.map(|after| after.saturating_add_signed(back));
         let quantity = details.quantity.map(domain::Quantity::get);
@@ -52,10 +55,10 @@ impl Receipt {
         }
     }
 
-    /// A purchase that the ledger does not have, or not yet.
+    /// A purchase that is not in the ledger, or not yet.
     pub(super) fn unbooked(purchase: &Purchase) -> Self {
         Self {
-            transaction: Transaction::unbooked(purchase),
+            transaction: TransactionView::unbooked(purchase),
             unit_price: None,
             balance_before: None,
             balance: None,

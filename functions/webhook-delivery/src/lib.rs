@@ -1,24 +1,24 @@
-//! Webhooks, from a queue: a message says "look at this account", be it because something has happened or because
-//! a wait is over. One that comes twice, late or for nothing does no harm. Messages of a batch are handled side by
-//! side, so that nobody waits for somebody else's endpoint.
+//! Webhook delivery: consumes a queue whose messages name accounts with something to deliver, because an event occurred or
+//! a retry is due. A message that arrives twice, late or without need does no harm. The accounts of a batch are handled
+//! concurrently, so that a slow endpoint delays no other organisation.
 
 use std::collections::BTreeSet;
 
+use app::{App, Fatal};
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use domain::AccountId;
 use futures_util::future::join_all;
 use lambda_runtime::LambdaEvent;
-use scrip_http::{App, Fatal};
 use scrip_webhooks::DeliveryRequest;
 use store::Fault;
 
-/// Handles a batch; only what failed comes again.
+/// Handles a batch of messages. SQS delivers the failed ones again.
 ///
 /// # Errors
-/// None: failures are told message by message.
+/// None: failed messages are listed in the response.
 pub async fn handle(app: &App, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, Fatal> {
     let messages: Vec<_> = event.payload.records.iter().map(|message| (message, account(message))).collect();
-    // Ten messages of one account are one look.
+    // Several messages of one account need one delivery.
     let accounts: BTreeSet<_> = messages.iter().filter_map(|(_, account)| *account).collect();
     let failed = join_all(accounts.into_iter().map(|account| async move {
         let looked = look(app, account).await;
@@ -26,7 +26,7 @@ pub async fn handle(app: &App, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchR
     }));
     let failed: Vec<_> = failed.await.into_iter().flatten().collect();
     for (account, fault) in &failed {
-        tracing::error!(%account, fault = fault as &dyn std::error::Error, "webhooks could not be looked at");
+        tracing::error!(%account, fault = fault as &dyn std::error::Error, "webhooks could not be delivered");
     }
     let again = messages.into_iter().filter(|(_, account)| {
         account.is_none_or(|account| failed.iter().any(|(failed, _)| *failed == account))
@@ -36,21 +36,20 @@ pub async fn handle(app: &App, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchR
     Ok(response)
 }
 
-/// Delivers what the webhooks of an account have not had yet.
+/// Delivers the outstanding events to the webhooks of an account.
 ///
 /// # Errors
-/// When a table does not serve; the message should then come again.
+/// When a table is unavailable. The message should then be delivered again.
 pub async fn look(app: &App, account: AccountId) -> Result<(), Fault> {
     app.courier().deliver_pending(account).await
 }
 
-/// Whose webhooks a message is about; none where it does not read, which no repetition mends: after some it is
-/// among the failures.
+/// The account of a message; none for an invalid message, which ends in the dead-letter queue after some attempts.
 fn account(message: &SqsMessage) -> Option<AccountId> {
     match serde_json::from_str::<DeliveryRequest>(message.body.as_deref().unwrap_or_default()) {
-        Ok(dispatched) => Some(dispatched.account()),
+        Ok(request) => Some(request.account()),
         Err(error) => {
-            tracing::error!(message = message.message_id, %error, "a message does not read");
+            tracing::error!(message = message.message_id, %error, "a message is not valid");
             None
         }
     }

@@ -1,3 +1,5 @@
+//! Deliveries: the log, tests and replays.
+
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -5,71 +7,67 @@ use domain::{
     self, AccountId, DeliveryId, DeliveryKind, DeliveryStanding, DeliveryState, EventId, EventName, Flow,
     WebhookId,
 };
-use scrip_http::{ApiError, App, Caller, Listing, NoFields, Once, OnceOptional, Params, Reply, may};
+use scrip_http::{
+    ApiError, App, Caller, Id, Listing, NoFields, Once, OptionalBody, PageLimit, PathId, QueryParams, Reply,
+    may,
+};
 use scrip_webhooks::{EventEnvelope, WebhookMessage, sample};
 use serde::Deserialize;
 use store::random;
 use utoipa::{IntoParams, ToSchema};
 
 use super::endpoints::{deliver_soon, expect_delivery};
-use super::names::Sendable;
-use super::shape::{Delivery, Webhook};
-use super::{UNKNOWN, find};
-
-/// Deliveries on a page when nothing is asked, and at most.
-const LIMIT: i32 = 20;
-const LIMIT_MAX: i32 = 100;
+use super::event_names::Sendable;
+use super::find;
+use super::response::{DeliveryView, WebhookView};
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Query {
-    /// Deliveries on a page, 1 to 100; 20 when left out.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<i32>,
-    /// `nextCursor` of the page before.
+pub(super) struct DeliveriesQuery {
+    /// Deliveries on a page, 1 to 100; 20 if left out.
+    #[serde(default)]
+    #[param(value_type = Option<i32>, minimum = 1, maximum = 100)]
+    limit: PageLimit<20, 100>,
+    /// `nextCursor` of the previous page.
     cursor: Option<String>,
 }
 
-/// What a test is to look like.
+/// A test delivery to send.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "event": "credits.low_balance" }))]
 pub(super) struct WebhookTest {
-    /// An event's name: its example is sent, with number 0. webhook.test when left out.
+    /// The name of the event whose example is sent, with number 0; webhook.test if left out.
     #[schema(value_type = Option<Sendable>)]
     event: Option<EventName>,
 }
 
-/// Which events.
+/// A range of events to replay.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "after": 4, "through": 9 }))]
 pub(super) struct EventRange {
-    /// The number before the first one; 0 begins with the first that the feed has.
+    /// The number before the first event; 0 begins with the first event of the feed.
     after: u64,
-    /// The number of the last one; the last that was delivered when left out.
+    /// The number of the last event; the last delivered one if left out.
     through: Option<u64>,
 }
 
-const NO_DELIVERY: ApiError = ApiError::NotFound(
-    "there is no delivery with this id, or it is older than 30 days; GET /api/v3/webhooks/{id}/deliveries lists them",
-);
-
-/// Sends a test at once, and tells what came of it. It has number 0 and changes nothing about what is delivered.
+/// Sends a test event at once and returns the delivery. The event has number 0, and no other delivery changes.
 #[utoipa::path(
     post,
     path = "/api/v3/webhooks/{id}/test",
     tag = "webhooks",
     params(("id" = String, Path, description = "wh_…")),
-    request_body(content = Option<WebhookTest>, description = "May be left out"),
-    responses((status = 200, body = Delivery), (status = 404, description = "NOT_FOUND")),
+    request_body(content = Option<WebhookTest>, description = "Optional"),
+    responses((status = 200, body = DeliveryView), (status = 404, description = "NOT_FOUND")),
 )]
 pub(super) async fn test_webhook(
     State(app): State<Arc<App>>,
     caller: Caller<may::Set>,
-    Path(id): Path<String>,
-    OnceOptional(Once { body: WebhookTest { event }, .. }): OnceOptional<WebhookTest>,
+    Path(id): Path<Id<WebhookId>>,
+    OptionalBody(Once { body: WebhookTest { event }, .. }): OptionalBody<WebhookTest>,
 ) -> Result<Reply, ApiError> {
     let webhook = find(&app, caller.account, id).await?;
     let now = app.clock.moment().now;
@@ -77,27 +75,23 @@ pub(super) async fn test_webhook(
     let id = EventId::new(now, random()).to_string();
     let message = EventEnvelope::unnumbered(id, event.as_str(), now, sample(event, webhook.id)).into();
     let sent = app.courier().send_once(caller.account, &webhook, DeliveryKind::Test, message).await?;
-    Reply::ok(&Delivery::of(sent))
+    Reply::ok(&DeliveryView::of(sent))
 }
 
-/// What was sent to a webhook in the last 30 days, with every attempt; what was first sent last comes first.
+/// Lists the deliveries of a webhook in the last 30 days with their attempts, the latest first.
 #[utoipa::path(
     get,
     path = "/api/v3/webhooks/{id}/deliveries",
     tag = "webhooks",
-    params(("id" = String, Path, description = "wh_…"), Query),
-    responses((status = 200, body = Vec<Delivery>), (status = 404, description = "NOT_FOUND")),
+    params(("id" = String, Path, description = "wh_…"), DeliveriesQuery),
+    responses((status = 200, body = Vec<DeliveryView>), (status = 404, description = "NOT_FOUND")),
 )]
 pub(super) async fn list_deliveries(
     State(app): State<Arc<App>>,
     caller: Caller<may::SeeSettings>,
-    Path(id): Path<String>,
-    Params(Query { limit, cursor }): Params<Query>,
+    Path(id): Path<Id<WebhookId>>,
+    QueryParams(DeliveriesQuery { limit, cursor }): QueryParams<DeliveriesQuery>,
 ) -> Result<Reply, ApiError> {
-    let limit = limit.unwrap_or(LIMIT);
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        return Err(ApiError::field("limit", format!("must be a whole number from 1 to {LIMIT_MAX}")));
-    }
     let webhook = find(&app, caller.account, id).await?;
     let listing = Listing { list: "deliveries", account: caller.account, question: &webhook.id.to_string() };
     let read = |text: String| {
@@ -106,83 +100,85 @@ pub(super) async fn list_deliveries(
     };
     let before = cursor.map(read).transpose()?;
     let of = (caller.account, webhook.id);
-    // How far it is comes first: what is done by the time the log is read is logged as done.
-    let state = app.activity.delivery_state(caller.account, webhook.id).await?.ok_or(UNKNOWN)?;
-    let (deliveries, more) = app.activity.deliveries(of, before, limit).await?;
+    // Read the state before the log, so that whatever the state has finished is finished in the log.
+    let state = app.activity.delivery_state(caller.account, webhook.id).await?.ok_or(WebhookId::NOT_FOUND)?;
+    let (deliveries, more) = app.activity.deliveries(of, before, limit.get().into()).await?;
     let next = deliveries.last().filter(|_| more);
     let next = next.map(|last| app.cursors.write(&listing, &last.id.to_string())).transpose()?;
-    let deliveries = as_they_are(&app, of, &state, deliveries).await?;
-    Reply::page(&deliveries.into_iter().map(Delivery::of).collect::<Vec<_>>(), next)
+    let deliveries = with_current_status(&app, caller.account, webhook.id, &state, deliveries).await?;
+    Reply::page(&deliveries.into_iter().map(DeliveryView::of).collect::<Vec<_>>(), next)
 }
 
-/// Lines of the log by how far their webhook was before they were read. An attempt may have begun and failed in
-/// between: lines that nobody knew to be waiting are looked at by how far it is now.
-async fn as_they_are(
+/// Deliveries with their status by a state that was read before the log. An attempt may have begun and failed in between,
+/// so deliveries that look superseded are checked by the present state.
+async fn with_current_status(
     app: &App,
-    (account, webhook): (AccountId, WebhookId),
+    account: AccountId,
+    webhook: WebhookId,
     state: &DeliveryState,
     lines: Vec<domain::Delivery>,
 ) -> Result<Vec<domain::Delivery>, ApiError> {
-    let told: Vec<_> = lines.iter().cloned().map(|line| line.by(state)).collect();
-    if told.iter().all(|line| line.standing != DeliveryStanding::Superseded) {
-        return Ok(told);
+    let known: Vec<_> = lines.iter().cloned().map(|line| line.by(state)).collect();
+    if known.iter().all(|line| line.standing != DeliveryStanding::Superseded) {
+        return Ok(known);
     }
-    let later = app.activity.delivery_state(account, webhook).await?.ok_or(UNKNOWN)?;
-    let pairs = lines.into_iter().zip(told);
-    let told = pairs.map(|(line, told)| match told.standing {
+    let later = app.activity.delivery_state(account, webhook).await?.ok_or(WebhookId::NOT_FOUND)?;
+    let pairs = lines.into_iter().zip(known);
+    let current = pairs.map(|(line, known)| match known.standing {
         DeliveryStanding::Superseded => line.by(&later),
-        DeliveryStanding::Succeeded | DeliveryStanding::Retrying | DeliveryStanding::Failed => told,
+        DeliveryStanding::Succeeded | DeliveryStanding::Retrying | DeliveryStanding::Failed => known,
     });
-    Ok(told.collect())
+    Ok(current.collect())
 }
 
-async fn delivery(
+async fn find_delivery(
     app: &App,
-    caller: &Caller<impl Send>,
-    (id, delivery): (String, String),
+    account: AccountId,
+    webhook: Id<WebhookId>,
+    delivery: Id<DeliveryId>,
 ) -> Result<(domain::Webhook, domain::Delivery), ApiError> {
-    let webhook = find(app, caller.account, id).await?;
-    let delivery = DeliveryId::try_from(delivery).map_err(|_| NO_DELIVERY)?;
-    let state = app.activity.delivery_state(caller.account, webhook.id).await?.ok_or(UNKNOWN)?;
-    let delivery = app.activity.delivery(caller.account, webhook.id, delivery).await?;
-    let lines = vec![delivery.ok_or(NO_DELIVERY)?];
-    let lines = as_they_are(app, (caller.account, webhook.id), &state, lines).await?;
-    Ok((webhook, lines.into_iter().next().ok_or(NO_DELIVERY)?))
+    let webhook = find(app, account, webhook).await?;
+    let delivery = delivery.found()?;
+    let state = app.activity.delivery_state(account, webhook.id).await?.ok_or(WebhookId::NOT_FOUND)?;
+    let delivery = app.activity.delivery(account, webhook.id, delivery).await?;
+    let lines = vec![delivery.ok_or(DeliveryId::NOT_FOUND)?];
+    let lines = with_current_status(app, account, webhook.id, &state, lines).await?;
+    Ok((webhook, lines.into_iter().next().ok_or(DeliveryId::NOT_FOUND)?))
 }
 
-/// One delivery.
+/// Returns a delivery.
 #[utoipa::path(
     get,
     path = "/api/v3/webhooks/{id}/deliveries/{deliveryId}",
     tag = "webhooks",
     params(("id" = String, Path, description = "wh_…"), ("deliveryId" = String, Path, description = "del_…")),
-    responses((status = 200, body = Delivery), (status = 404, description = "NOT_FOUND")),
+    responses((status = 200, body = DeliveryView), (status = 404, description = "NOT_FOUND")),
 )]
 pub(super) async fn read_delivery(
     State(app): State<Arc<App>>,
     caller: Caller<may::SeeSettings>,
-    Path(ids): Path<(String, String)>,
+    Path((webhook, delivery)): Path<(Id<WebhookId>, Id<DeliveryId>)>,
 ) -> Result<Reply, ApiError> {
-    let (_, delivery) = delivery(&app, &caller, ids).await?;
-    Reply::ok(&Delivery::of(delivery))
+    let (_, delivery) = find_delivery(&app, caller.account, webhook, delivery).await?;
+    Reply::ok(&DeliveryView::of(delivery))
 }
 
-/// Sends a delivery once more, at once, and tells what came of it: the same event with the same id, as a delivery
-/// of its own. It changes nothing about what is delivered otherwise.
+/// Sends the event of a delivery again, at once and with the same id, and returns the new delivery. No other delivery
+/// changes.
 #[utoipa::path(
     post,
     path = "/api/v3/webhooks/{id}/deliveries/{deliveryId}/replay",
     tag = "webhooks",
     params(("id" = String, Path, description = "wh_…"), ("deliveryId" = String, Path, description = "del_…")),
-    responses((status = 200, body = Delivery), (status = 404, description = "NOT_FOUND")),
+    responses((status = 200, body = DeliveryView), (status = 404, description = "NOT_FOUND")),
 )]
 pub(super) async fn replay_delivery(
     State(app): State<Arc<App>>,
     caller: Caller<may::Set>,
-    Path(ids): Path<(String, String)>,
-    _: OnceOptional<NoFields>,
+    Path((webhook, delivery)): Path<(Id<WebhookId>, Id<DeliveryId>)>,
+    _: OptionalBody<NoFields>,
 ) -> Result<Reply, ApiError> {
-    let (webhook, earlier) = delivery(&app, &caller, ids).await?;
+    let (webhook, earlier) = find_delivery(&app, caller.account, webhook, delivery).await?;
     let message = WebhookMessage {
         id: earlier.event_id,
         number: earlier.number,
@@ -190,12 +186,11 @@ pub(super) async fn replay_delivery(
         body: earlier.request.body,
     };
     let sent = app.courier().send_once(caller.account, &webhook, DeliveryKind::Once, message).await?;
-    Reply::ok(&Delivery::of(sent))
+    Reply::ok(&DeliveryView::of(sent))
 }
 
-/// Has a range of events sent once more, in order, whenever nothing new is to be sent; each until it is taken. With one
-/// that is not, ten times, the range is given up, and what is new goes on.
-/// Another range that is not sent whole yet gives way to it.
+/// Replays a range of events in order, whenever there is no new event to deliver. If an event fails ten times, the replay
+/// ends and new events continue. A new range replaces one that is still being replayed.
 #[utoipa::path(
     post,
     path = "/api/v3/webhooks/{id}/replay",
@@ -203,7 +198,7 @@ pub(super) async fn replay_delivery(
     params(("id" = String, Path, description = "wh_…")),
     request_body = EventRange,
     responses(
-        (status = 200, body = Webhook),
+        (status = 200, body = WebhookView),
         (status = 404, description = "NOT_FOUND"),
         (status = 409, description = "CONFLICT: the webhook is not active; resume it first"),
     ),
@@ -211,20 +206,19 @@ pub(super) async fn replay_delivery(
 pub(super) async fn replay_events(
     State(app): State<Arc<App>>,
     caller: Caller<may::Set>,
-    Path(id): Path<String>,
+    Path(id): Path<Id<WebhookId>>,
     Once { body: EventRange { after, through }, .. }: Once<EventRange>,
 ) -> Result<Reply, ApiError> {
     let webhook = find(&app, caller.account, id).await?;
-    let state = app.activity.delivery_state(caller.account, webhook.id).await?.ok_or(UNKNOWN)?;
+    let state = app.activity.delivery_state(caller.account, webhook.id).await?.ok_or(WebhookId::NOT_FOUND)?;
     if state.status != Flow::Active {
         return Err(ApiError::Conflict(
-            "the webhook is not active; resume it first, and it has all that it missed",
+            "the webhook is not active; resume it first, and it receives all missed events",
         ));
     }
     let last = through.unwrap_or(state.through);
     if state.through < last {
-        let problem =
-            format!("must be at most {}, the number of the last event that was delivered", state.through);
+        let problem = format!("must be at most {}, the number of the last delivered event", state.through);
         return Err(ApiError::field("through", problem));
     }
     if last <= after {
@@ -233,7 +227,7 @@ pub(super) async fn replay_events(
     expect_delivery(&app, &caller).await?;
     let replaying = |known: &DeliveryState| known.replaying(after, last);
     let state = app.activity.change_delivery_state(caller.account, webhook.id, replaying);
-    let state = state.await?.ok_or(UNKNOWN)?;
+    let state = state.await?.ok_or(WebhookId::NOT_FOUND)?;
     deliver_soon(&app, &caller).await;
-    Reply::ok(&Webhook::of(&webhook, &state, caller.call.moment.wall))
+    Reply::ok(&WebhookView::of(&webhook, &state, caller.call.moment.wall))
 }

@@ -1,4 +1,5 @@
-use scrip_webhooks::DeliveryRequest;
+//! Webhook endpoints: create, list, read, change and delete.
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -8,61 +9,62 @@ use domain::{
     self, AccountId, DeliveryState, EventName, HookSecret, HookUrl, Lane, Reference, SealedSecret, WebhookId,
 };
 use ports::SecretOf;
-use scrip_http::{ApiError, App, Caller, NoFields, Once, OnceOptional, Params, Reply, may};
+use scrip_http::{ApiError, App, Caller, Id, NoFields, Once, OptionalBody, PathId, Reply, may};
+use scrip_webhooks::DeliveryRequest;
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use store::{Errand, Fault, secret_bytes};
 use utoipa::ToSchema;
 
-use super::names::Happening;
-use super::shape::{Webhook, WebhookWithSecret};
-use super::{UNKNOWN, find, named};
+use super::event_names::Happening;
+use super::find;
+use super::response::{WebhookView, WebhookWithSecret};
 
-/// How often one change may lose the race for a webhook.
+/// The most attempts of one change. Each failed attempt means that another change was written meanwhile.
 const ATTEMPTS_MAX: u32 = 8;
 
 const FULL: ApiError = ApiError::Conflict("there are 20 webhooks already; delete one first");
 
-/// An endpoint of yours.
+/// A webhook to create.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(example = json!({
     "url": "https://yourdomain.com/webhooks/veriplus", "events": ["credits.low_balance", "credits.depleted"]
 }))]
 pub(super) struct NewWebhook {
-    /// Where events are sent: https, at a public address; at most 2,048 characters.
+    /// The URL to send events to: https, with a public address, at most 2,048 characters.
     url: String,
-    /// Which; all of them when left out or empty.
+    /// The events to subscribe to; all events if left out or empty.
     #[schema(value_type = Option<Vec<Happening>>)]
     events: Option<BTreeSet<EventName>>,
-    /// In your own words.
+    /// Your description.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 255)]
     description: Option<Reference>,
 }
 
-/// What is to be different. What is left out keeps its value.
+/// A change of a webhook. Fields that are left out keep their values.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(example = json!({ "status": "PAUSED" }))]
 pub(super) struct WebhookChange {
-    /// Where events are sent. A new one is tried at once, with attempts of its own.
+    /// The URL to send events to. A new URL is tried at once, with a new count of attempts.
     url: Option<String>,
-    /// Which; all of them when empty.
+    /// The events to subscribe to; all events if empty.
     #[schema(value_type = Option<Vec<Happening>>)]
     events: Option<BTreeSet<EventName>>,
-    /// In your own words; null removes it.
+    /// Your description; null removes it.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 255)]
     description: Option<Option<Reference>>,
-    /// PAUSED: nothing is sent, and all that happens is kept for it, for 30 days; ACTIVE: it has what it missed, in
-    /// order, and goes on.
+    /// PAUSED: nothing is sent, and events are kept for 30 days. ACTIVE: the missed events are delivered in order, then new
+    /// ones.
     status: Option<WantedStatus>,
-    /// Go on with the event that follows this number, be it to pass over some or to have some again; 0 for all that
-    /// the feed has.
+    /// Continue with the event after this number: a later one to skip events, for example one that your endpoint can never
+    /// process, or an earlier one to receive events again; 0 for all events of the feed.
     deliver_after: Option<u64>,
 }
 
-/// null is a value here: no description.
+/// Reads a field in which null is a value: no description.
 fn given<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Option<Reference>>, D::Error> {
     Option::deserialize(input).map(Some)
 }
@@ -75,30 +77,26 @@ enum WantedStatus {
     Paused,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Query {}
-
-/// A test is sent to whoever asks for it, and to nobody else.
-fn wanted(events: Option<&BTreeSet<EventName>>) -> Result<(), ApiError> {
+/// Refuses events that are only sent on demand.
+fn check_events(events: Option<&BTreeSet<EventName>>) -> Result<(), ApiError> {
     match events.into_iter().flatten().find(|name| !name.is_subscribable()) {
         Some(name) => {
-            let problem = format!("{} is sent on demand and can't be subscribed to", name.as_str());
+            let problem = format!("{} is only sent on demand; it cannot be subscribed to", name.as_str());
             Err(ApiError::field("events", problem))
         }
         None => Ok(()),
     }
 }
 
-/// A URL by the rules of where events may be sent; a name is looked up, if it leads anywhere yet.
+/// Parses a URL and checks it against the address policy. A host name that resolves is checked, too.
 async fn url(app: &App, text: &str) -> Result<HookUrl, ApiError> {
     let url = HookUrl::parse(text, app.sender.reach()).map_err(|problem| ApiError::field("url", problem))?;
     app.sender.check(&url).await.map_err(|problem| ApiError::field("url", problem))?;
     Ok(url)
 }
 
-/// Makes a webhook. From now on what happens is sent there, in order, signed with `secret`, which is shown this
-/// once: the same request sent again answers `secret: null` and `secretShown: true`.
+/// Creates a webhook. From now on events are sent to it in order, signed with `secret`, which is shown once: a retry of the
+/// request answers `secret: null` and `secretShown: true`.
 #[utoipa::path(
     post,
     path = "/api/v3/webhooks",
@@ -106,7 +104,7 @@ async fn url(app: &App, text: &str) -> Result<HookUrl, ApiError> {
     request_body = NewWebhook,
     responses(
         (status = 201, body = WebhookWithSecret),
-        (status = 409, description = "CONFLICT: there are 20 of them already; delete one first"),
+        (status = 409, description = "CONFLICT: there are 20 webhooks already; delete one first"),
     ),
 )]
 pub(super) async fn create_webhook(
@@ -115,7 +113,7 @@ pub(super) async fn create_webhook(
     Once { body, id }: Once<NewWebhook>,
 ) -> Result<Reply, ApiError> {
     let moment = caller.call.moment;
-    wanted(body.events.as_ref())?;
+    check_events(body.events.as_ref())?;
     let url = url(&app, &body.url).await?;
     let id = WebhookId::from(id);
     let owner = SecretOf { account: caller.account, webhook: id };
@@ -141,14 +139,14 @@ pub(super) async fn create_webhook(
     let known = app.activity.add_webhook(caller.account, &wanted, &state).await?;
     has_room(&app, &caller, id).await?;
     let state = app.activity.delivery_state(caller.account, id).await?.unwrap_or(state);
-    // An earlier sending broke off after it had made the webhook: its secret is nobody's any more.
+    // An earlier attempt was interrupted after it had created the webhook: its secret is lost.
     let secret = known.is_none().then_some(secret);
-    let shown = Webhook::of(known.as_ref().unwrap_or(&wanted), &state, moment.wall);
+    let shown = WebhookView::of(known.as_ref().unwrap_or(&wanted), &state, moment.wall);
     let again = WebhookWithSecret::again(shown.clone());
     Reply::created(&WebhookWithSecret::new(shown, secret.as_ref()), false)?.shown_once(&again)
 }
 
-/// A webhook beyond those that an account may have goes again: of many that are made at once, the first stay.
+/// Deletes a new webhook beyond the limit of the account. Of several created at the same time, the first ones stay.
 async fn has_room(app: &App, caller: &Caller<may::Set>, id: WebhookId) -> Result<(), ApiError> {
     let webhooks = app.activity.webhooks(caller.account).await?;
     let first: Vec<_> =
@@ -160,60 +158,59 @@ async fn has_room(app: &App, caller: &Caller<may::Set>, id: WebhookId) -> Result
     Err(FULL)
 }
 
-/// The organisation's webhooks, the oldest first.
-#[utoipa::path(get, path = "/api/v3/webhooks", tag = "webhooks", responses((status = 200, body = Vec<Webhook>)))]
+/// Lists the organisation's webhooks, the oldest first.
+#[utoipa::path(get, path = "/api/v3/webhooks", tag = "webhooks", responses((status = 200, body = Vec<WebhookView>)))]
 pub(super) async fn list_webhooks(
     State(app): State<Arc<App>>,
     caller: Caller<may::SeeSettings>,
-    Params(Query {}): Params<Query>,
 ) -> Result<Reply, ApiError> {
     let wall = caller.call.moment.wall;
     let webhooks = app.activity.webhooks(caller.account).await?;
     let webhooks: Vec<_> =
-        webhooks.iter().map(|(webhook, state)| Webhook::of(webhook, state, wall)).collect();
+        webhooks.iter().map(|(webhook, state)| WebhookView::of(webhook, state, wall)).collect();
     Reply::page(&webhooks, None)
 }
 
-/// One webhook.
+/// Returns a webhook.
 #[utoipa::path(
     get,
     path = "/api/v3/webhooks/{id}",
     tag = "webhooks",
     params(("id" = String, Path, description = "wh_…")),
-    responses((status = 200, body = Webhook), (status = 404, description = "NOT_FOUND")),
+    responses((status = 200, body = WebhookView), (status = 404, description = "NOT_FOUND")),
 )]
 pub(super) async fn read_webhook(
     State(app): State<Arc<App>>,
     caller: Caller<may::SeeSettings>,
-    Path(id): Path<String>,
+    Path(id): Path<Id<WebhookId>>,
 ) -> Result<Reply, ApiError> {
     let webhook = find(&app, caller.account, id).await?;
     shown(&app, &caller, &webhook).await
 }
 
 async fn shown<S>(app: &App, caller: &Caller<S>, webhook: &domain::Webhook) -> Result<Reply, ApiError> {
-    let state = app.activity.delivery_state(caller.account, webhook.id).await?.ok_or(UNKNOWN)?;
-    Reply::ok(&Webhook::of(webhook, &state, caller.call.moment.wall))
+    let state = app.activity.delivery_state(caller.account, webhook.id).await?.ok_or(WebhookId::NOT_FOUND)?;
+    Reply::ok(&WebhookView::of(webhook, &state, caller.call.moment.wall))
 }
 
-/// Changes a webhook: where to, what, whether and from where on. Sent again it changes nothing more, but that
-/// `deliverAfter` begins there again.
+/// Changes a webhook: its URL, events, status or position. A retry changes nothing more, except that `deliverAfter` moves it
+/// there again.
 #[utoipa::path(
     patch,
     path = "/api/v3/webhooks/{id}",
     tag = "webhooks",
     params(("id" = String, Path, description = "wh_…")),
     request_body = WebhookChange,
-    responses((status = 200, body = Webhook), (status = 404, description = "NOT_FOUND")),
+    responses((status = 200, body = WebhookView), (status = 404, description = "NOT_FOUND")),
 )]
 pub(super) async fn change_webhook(
     State(app): State<Arc<App>>,
     caller: Caller<may::Set>,
-    Path(id): Path<String>,
+    Path(id): Path<Id<WebhookId>>,
     Once { body: change, .. }: Once<WebhookChange>,
 ) -> Result<Reply, ApiError> {
-    let id = named(id)?;
-    wanted(change.events.as_ref())?;
+    let id = id.found()?;
+    check_events(change.events.as_ref())?;
     let url = match &change.url {
         Some(text) => Some(url(&app, text).await?),
         None => None,
@@ -223,7 +220,7 @@ pub(super) async fn change_webhook(
         let problem = format!("must be a whole number from 0 to {head}, the number of the last event");
         return Err(ApiError::field("deliverAfter", problem));
     }
-    let (webhook, is_moved) = changed(&app, &caller, id, (&change, url)).await?;
+    let (webhook, is_moved) = changed(&app, &caller, id, &change, url).await?;
     expect_delivery(&app, &caller).await?;
     let unwanted = unwanted(&app, caller.account, &webhook).await?;
     let state = app.activity.change_delivery_state(caller.account, id, |known| {
@@ -233,23 +230,23 @@ pub(super) async fn change_webhook(
         match change.status {
             Some(WantedStatus::Paused) => known.paused(),
             Some(WantedStatus::Active) if !known.is_active() => known.resumed(),
-            // A new address is tried at once.
+            // A new URL is tried at once.
             Some(WantedStatus::Active) | None if is_moved => known.unhindered(),
             Some(WantedStatus::Active) | None => known,
         }
     });
-    let state = state.await?.ok_or(UNKNOWN)?;
+    let state = state.await?.ok_or(WebhookId::NOT_FOUND)?;
     deliver_soon(&app, &caller).await;
-    Reply::ok(&Webhook::of(&webhook, &state, caller.call.moment.wall))
+    Reply::ok(&WebhookView::of(&webhook, &state, caller.call.moment.wall))
 }
 
-/// Events that have failed so far, and that its owner does not want any more: what is wanted need not wait for them.
+/// Events that have failed so far and that the webhook no longer subscribes to. Later events need not wait for them.
 async fn unwanted(
     app: &App,
     account: AccountId,
     webhook: &domain::Webhook,
 ) -> Result<Vec<(Lane, u64)>, ApiError> {
-    let state = app.activity.delivery_state(account, webhook.id).await?.ok_or(UNKNOWN)?;
+    let state = app.activity.delivery_state(account, webhook.id).await?.ok_or(WebhookId::NOT_FOUND)?;
     let mut unwanted = Vec::new();
     for lane in [Lane::Live, Lane::Replay] {
         let Some(place) = state.place(lane).filter(|_| 0 < state.failures(lane)) else { continue };
@@ -260,28 +257,29 @@ async fn unwanted(
     Ok(unwanted)
 }
 
-/// Sees to it that somebody looks at what is about to be due, whatever breaks off.
+/// Schedules a job that delivers, in case this request is interrupted.
 pub(super) async fn expect_delivery<S>(app: &App, caller: &Caller<S>) -> Result<(), ApiError> {
     app.ledger.note(Errand::Webhooks(caller.account), app.clock.moment().now).await?;
     Ok(())
 }
 
-/// Has what is due delivered at once. Where that can't be said, its errand does.
+/// Has what is due delivered at once. If the queue is unavailable, the scheduled job delivers it.
 pub(super) async fn deliver_soon<S>(app: &App, caller: &Caller<S>) {
     if let Err(error) = app.deliveries.send(&DeliveryRequest::Account { account: caller.account }, 0).await {
-        tracing::warn!(account = %caller.account, cause = &error as &dyn std::error::Error, "webhooks wait for their errand");
+        tracing::warn!(account = %caller.account, cause = &error as &dyn std::error::Error, "delivery is left to the scheduled job");
     }
 }
 
-/// The webhook with its settings changed, and whether it has another address now.
+/// The webhook with its settings changed, and whether its URL has changed.
 async fn changed<S>(
     app: &App,
     caller: &Caller<S>,
     id: WebhookId,
-    (change, url): (&WebhookChange, Option<HookUrl>),
+    change: &WebhookChange,
+    url: Option<HookUrl>,
 ) -> Result<(domain::Webhook, bool), ApiError> {
     for _ in 0..ATTEMPTS_MAX {
-        let known = app.activity.webhook(caller.account, id).await?.ok_or(UNKNOWN)?;
+        let known = app.activity.webhook(caller.account, id).await?.ok_or(WebhookId::NOT_FOUND)?;
         let wanted = domain::Webhook {
             url: url.clone().unwrap_or_else(|| known.url.clone()),
             events: change.events.clone().unwrap_or_else(|| known.events.clone()),
@@ -298,7 +296,7 @@ async fn changed<S>(
     Err(Fault::Busy.into())
 }
 
-/// Deletes a webhook: nothing more is sent there.
+/// Deletes a webhook: no more events are sent to it.
 #[utoipa::path(
     delete,
     path = "/api/v3/webhooks/{id}",
@@ -309,12 +307,12 @@ async fn changed<S>(
 pub(super) async fn delete_webhook(
     State(app): State<Arc<App>>,
     caller: Caller<may::Set>,
-    Path(id): Path<String>,
-    _: OnceOptional<NoFields>,
+    Path(id): Path<Id<WebhookId>>,
+    _: OptionalBody<NoFields>,
 ) -> Result<Reply, ApiError> {
-    let id = named(id)?;
+    let id = id.found()?;
     match app.activity.delete_webhook(caller.account, id, caller.call.moment).await? {
         true => Reply::ok(&json!({ "webhookId": id.to_string(), "deleted": true })),
-        false => Err(UNKNOWN),
+        false => Err(WebhookId::NOT_FOUND),
     }
 }

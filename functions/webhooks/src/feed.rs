@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::names::Happening;
+use super::event_names::Happening;
 
 /// Events on a page when nothing is asked, and at most.
 const LIMIT: i32 = 50;

@@ -1,16 +1,16 @@
-//! What an organisation is told: `GET /api/v3/events`, and `/api/v3/webhooks` with all below it.
+//! Events and webhooks: `GET /api/v3/events`, and `/api/v3/webhooks` with everything below it.
 
 mod deliveries;
 mod endpoints;
+mod event_names;
 mod feed;
-mod names;
+mod response;
 mod secrets;
-mod shape;
 
 use std::sync::Arc;
 
 use domain::{AccountId, WebhookId};
-use scrip_http::{ApiError, App};
+use scrip_http::{ApiError, App, Id, PathId};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -28,14 +28,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(deliveries::replay_events))
 }
 
-const UNKNOWN: ApiError =
-    ApiError::NotFound("there is no webhook with this id; GET /api/v3/webhooks lists yours");
-
-fn named(id: String) -> Result<WebhookId, ApiError> {
-    WebhookId::try_from(id).map_err(|_| UNKNOWN)
-}
-
 /// A webhook of an account.
-async fn find(app: &App, account: AccountId, id: String) -> Result<domain::Webhook, ApiError> {
-    app.activity.webhook(account, named(id)?).await?.ok_or(UNKNOWN)
+async fn find(app: &App, account: AccountId, id: Id<WebhookId>) -> Result<domain::Webhook, ApiError> {
+    app.activity.webhook(account, id.found()?).await?.ok_or(WebhookId::NOT_FOUND)
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
+use app::stripe;
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
@@ -12,7 +13,7 @@ use axum::response::Response;
 use chrono::SubsecRound;
 use domain::Reach;
 use jobs::Task;
-use scrip_http::{App, Clock, CursorKey, describe, finish, instant, stripe};
+use scrip_http::{App, Clock, CursorKey, describe, finish, instant};
 use scrip_payments::RechargeRequest;
 use scrip_payments::simulated::Notice;
 use scrip_payments::{Providers, Simulated};

@@ -1,13 +1,21 @@
 //! AWS: implementations of the ports with the AWS SDK. This crate knows no table and no business rule.
 
 mod connection;
+#[cfg(feature = "event-bridge")]
 mod event_bridge;
+#[cfg(feature = "kms")]
 mod kms;
+#[cfg(feature = "secrets-manager")]
 mod secrets_manager;
+#[cfg(feature = "sqs")]
 mod sqs;
 
 pub use connection::Connection;
+#[cfg(feature = "event-bridge")]
 pub use event_bridge::{EventBridge, EventBus};
+#[cfg(feature = "kms")]
 pub use kms::{Kms, KmsKey};
+#[cfg(feature = "secrets-manager")]
 pub use secrets_manager::{ManagedSecret, SecretsManager};
+#[cfg(feature = "sqs")]
 pub use sqs::{QueueUrl, Sqs};

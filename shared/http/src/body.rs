@@ -1,3 +1,5 @@
+//! JSON bodies: reading, parsing, and the fingerprint of a request.
+
 use std::collections::BTreeMap;
 
 use axum::body::{HttpBody, to_bytes};
@@ -13,21 +15,21 @@ use serde_path_to_error::{Path, Segment};
 use sha2::{Digest, Sha256};
 
 use super::ApiError;
-use super::plain::{self, Part};
+use super::parse_errors::{self, RequestPart};
 use domain::Fingerprint;
 
-/// Bytes that a body may have (contract: 64 KiB).
+/// The most bytes of a body (contract: 64 KiB).
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// Bytes that the body of a batch may have (contract: 512 KiB).
+/// The most bytes of a batch's body (contract: 512 KiB).
 pub const BATCH_BYTES_MAX: usize = 512 * 1024;
 
-/// A JSON body of a request that changes nothing, of at most so many bytes. What changes something takes an
-/// [`Intent`](super::Intent) or a [`Once`](super::Once).
+/// The JSON body of a request that changes nothing, of at most `BYTES` bytes. Requests that change something take an
+/// [`Idempotent`](super::Idempotent) or a [`Once`](super::Once).
 #[derive(Debug)]
-pub struct Payload<T, const BYTES: usize = BODY_BYTES_MAX>(pub T);
+pub struct JsonBody<T, const BYTES: usize = BODY_BYTES_MAX>(pub T);
 
-impl<T: DeserializeOwned, S: Sync, const BYTES: usize> FromRequest<S> for Payload<T, BYTES> {
+impl<T: DeserializeOwned, S: Sync, const BYTES: usize> FromRequest<S> for JsonBody<T, BYTES> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
@@ -35,22 +37,22 @@ impl<T: DeserializeOwned, S: Sync, const BYTES: usize> FromRequest<S> for Payloa
     }
 }
 
-/// A body that may be the one or the other: the other is told by a field of its own.
+/// A body of one of two kinds.
 #[derive(Debug)]
 pub enum Either<A, B> {
-    /// Without the field.
+    /// The body does not have the field [`Distinct::FIELD`].
     One(A),
-    /// With it.
+    /// The body has the field [`Distinct::FIELD`].
     Other(B),
 }
 
-/// A body that is told from another by one of its fields.
+/// A kind of body that one field tells from another kind.
 pub trait Distinct {
-    /// The field.
+    /// The name of the field.
     const FIELD: &'static str;
 }
 
-impl<A, B, S, const BYTES: usize> FromRequest<S> for Payload<Either<A, B>, BYTES>
+impl<A, B, S, const BYTES: usize> FromRequest<S> for JsonBody<Either<A, B>, BYTES>
 where
     A: DeserializeOwned,
     B: DeserializeOwned + Distinct,
@@ -66,12 +68,12 @@ where
     }
 }
 
-/// The body's bytes, at most so many; an empty object for a request without a body.
+/// The body, of at most `most` bytes; an empty object for a request without a body.
 pub(super) async fn read_or_empty(request: Request, most: usize) -> Result<Bytes, ApiError> {
     if request.body().is_end_stream() { Ok(Bytes::from_static(b"{}")) } else { read(request, most).await }
 }
 
-/// The body's bytes, once type and size are right.
+/// The body of a request that declares JSON, of at most `most` bytes.
 pub(super) async fn read(request: Request, most: usize) -> Result<Bytes, ApiError> {
     let declared = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let media = declared.map(|value| value.split(';').next().unwrap_or_default().trim());
@@ -82,14 +84,14 @@ pub(super) async fn read(request: Request, most: usize) -> Result<Bytes, ApiErro
         if error.into_inner().is::<http_body_util::LengthLimitError>() {
             ApiError::TooLarge(most)
         } else {
-            ApiError::field("body", "broke off; send it again")
+            ApiError::field("body", "is incomplete; send it again")
         }
     })
 }
 
-/// The body as a `T`; or the path of the first field that does not fit, and what mends it.
+/// The body as a `T`, or an error with the path of the first invalid field and a hint.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    // serde reads a list as a struct, field by field; a caller who sends one means something else.
+    // serde accepts a list for a struct, field by field; our API does not.
     match bytes.trim_ascii_start().first() {
         Some(b'{') => {}
         Some(_) => return Err(ApiError::field("body", "must be a JSON object")),
@@ -97,9 +99,9 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     }
     let mut input = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut input).map_err(|error| {
-        let told = told::<T>(bytes, &error);
-        let (path, problem) = plain::mend(Part::Body, &error.path().to_string(), &told);
-        let known = plain::missing(&told).and_then(|name| words_of::<T>(error.path(), name));
+        let message = message::<T>(bytes, &error);
+        let (path, problem) = parse_errors::hint(RequestPart::Body, &error.path().to_string(), &message);
+        let known = parse_errors::missing(&message).and_then(|name| words_of::<T>(error.path(), name));
         let problem = known.map_or_else(|| problem.clone(), |known| format!("{problem}: {known}"));
         ApiError::field(path, problem)
     })?;
@@ -107,34 +109,39 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     Ok(value)
 }
 
-/// The parser's words for what does not read.
-fn told<T: DeserializeOwned>(bytes: &[u8], error: &serde_path_to_error::Error<serde_json::Error>) -> String {
+/// The parser's message about a body that is invalid.
+fn message<T: DeserializeOwned>(
+    bytes: &[u8],
+    error: &serde_path_to_error::Error<serde_json::Error>,
+) -> String {
     match error.inner().classify() {
         Category::Data => words(error.inner()),
         Category::Syntax | Category::Eof | Category::Io => match serde_json::from_slice::<Value>(bytes) {
             Err(error) => place(&error),
-            // It is JSON: what stands where a word is expected is called a mistake of syntax too.
+            // The text is JSON: the parser also calls a value in place of a word a syntax error.
             Ok(_) => no_word::<T>(error.path()),
         },
     }
 }
 
-/// The words that a missing field takes, as `one of: …`; `None` for a field that takes others.
+/// The words that a missing field takes, as `one of: …`; none for a field that takes other values.
 fn words_of<T: DeserializeOwned>(path: &Path, name: &str) -> Option<String> {
     let empty = Value::Object([(name.to_owned(), Value::String(String::new()))].into_iter().collect());
-    let told = told_of::<T>(path, empty).filter(|told| told.starts_with("unknown variant "))?;
-    let (_, words) = plain::mend(Part::Body, "", &told);
+    let message = message_of::<T>(path, empty).filter(|message| message.starts_with("unknown variant "))?;
+    let (_, words) = parse_errors::hint(RequestPart::Body, "", &message);
     words.strip_prefix("must be ").map(str::to_owned)
 }
 
-/// What would be told of a word that nobody knows, were it sent at that path: which words are known.
+/// The parser's message about an unknown word at that path, which lists the known ones.
 fn no_word<T: DeserializeOwned>(path: &Path) -> String {
-    let told = told_of::<T>(path, Value::String(String::new()));
-    told.filter(|told| told.starts_with("unknown variant ")).unwrap_or_else(|| "must be text".to_owned())
+    let message = message_of::<T>(path, Value::String(String::new()));
+    message
+        .filter(|message| message.starts_with("unknown variant "))
+        .unwrap_or_else(|| "must be text".to_owned())
 }
 
-/// What the parser says of a body that has only this value, at that path.
-fn told_of<T: DeserializeOwned>(path: &Path, value: Value) -> Option<String> {
+/// The parser's message about a body with only this value, at that path.
+fn message_of<T: DeserializeOwned>(path: &Path, value: Value) -> Option<String> {
     let body = path.iter().rev().try_fold(value, |value, segment| match segment {
         Segment::Seq { .. } => Some(Value::Array(vec![value])),
         Segment::Map { key } => Some(Value::Object([(key.clone(), value)].into_iter().collect())),
@@ -144,20 +151,20 @@ fn told_of<T: DeserializeOwned>(path: &Path, value: Value) -> Option<String> {
     serde_json::from_slice::<T>(text.as_bytes()).err().map(|error| words(&error))
 }
 
-/// The words alone.
+/// A message without its place.
 fn words(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     text.strip_suffix(&place).unwrap_or(&text).to_owned()
 }
 
-/// The words for what is no JSON, with its place in the text.
+/// The message about a text that is not JSON, with its place.
 fn place(error: &serde_json::Error) -> String {
-    plain::not_json(&words(error), error.line(), error.column())
+    parse_errors::not_json(&words(error), error.line(), error.column())
 }
 
-/// What binds an idempotency key to a request: method, path, and the body's value, in whatever
-/// order its fields stood.
+/// The fingerprint that binds an idempotency key to a request: a digest of method, path and the body's value. The order
+/// of fields does not matter.
 pub(super) fn fingerprint(method: &str, path: &str, bytes: &[u8]) -> Result<Fingerprint, ApiError> {
     let value: Value = parse(bytes)?;
     let digest = Sha256::digest(format!("{method} {path}\n{}", ordered(&value)));
@@ -208,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_read_is_named_by_its_path() {
+    fn an_invalid_field_is_named_by_its_path() {
         for (body, expected) in [
             (r#"{"quantity": 0}"#, "quantity: must be a whole number from 1 to 1000000"),
             (
@@ -256,13 +263,13 @@ mod tests {
             let Err(ApiError::Invalid(fields)) = parse::<Outer>(body.as_bytes()) else {
                 panic!("{body} reads")
             };
-            let told: String = fields.iter().map(|(path, problem)| format!("{path}: {problem}")).collect();
-            assert_eq!(told, expected, "{body}");
+            let message: String = fields.iter().map(|(path, problem)| format!("{path}: {problem}")).collect();
+            assert_eq!(message, expected, "{body}");
         }
     }
 
     #[test]
-    fn a_fingerprint_sees_values_and_not_their_order() {
+    fn a_fingerprint_ignores_the_order_of_fields() {
         let of = |path: &str, body: &str| fingerprint("POST", path, body.as_bytes()).unwrap();
         assert_eq!(
             of("/a", r#"{"x":1,"y":{"b":[1,2],"a":null}}"#),

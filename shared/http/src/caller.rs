@@ -1,3 +1,5 @@
+//! Who calls: an organisation with a scope, or an operator.
+
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -5,71 +7,71 @@ use axum::extract::FromRequestParts;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 
-use super::{ApiError, App, Call};
+use super::{ApiError, App, RequestContext};
 use domain::{AccountId, Denial, KeyId, Principal, Scope, Secret};
 
-/// An organisation that calls with a key of the scope that `S` names.
+/// An organisation that calls with a key that has the scope `S`.
 #[derive(Clone, Debug)]
 pub struct Caller<S> {
-    /// The ledger that its key sees.
+    /// The account that the key belongs to.
     pub account: AccountId,
     /// The key.
     pub key: KeyId,
     /// The request.
-    pub call: Call,
+    pub call: RequestContext,
     needs: PhantomData<S>,
 }
 
-/// An operator who calls.
+/// An operator.
 #[derive(Clone, Debug)]
 pub struct Operator {
-    /// The key's public name: `superAdmin` in what it does.
+    /// The key's id, `superAdmin` in transactions.
     pub key: KeyId,
     /// The request.
-    pub call: Call,
+    pub call: RequestContext,
 }
 
-/// What a route needs of a key.
+/// The scope that a route needs.
 pub trait Needs: Send + Sync {
     /// The scope.
     const SCOPE: Scope;
-    /// Another one that will do.
+    /// An alternative scope.
     const OR: Option<Scope> = None;
 }
 
-/// The scopes that routes ask for.
+/// What a route lets a key do.
 pub mod may {
     use super::{Needs, Scope};
 
-    /// Only looks.
+    /// Read.
     #[derive(Clone, Copy, Debug)]
     pub enum Read {}
 
-    /// Spends.
+    /// Spend credits.
     #[derive(Clone, Copy, Debug)]
-    pub enum Consume {}
+    pub enum Spend {}
 
-    /// Buys.
+    /// Buy credits.
     #[derive(Clone, Copy, Debug)]
-    pub enum Purchase {}
+    pub enum Buy {}
 
-    /// Changes settings.
+    /// Change settings.
     #[derive(Clone, Copy, Debug)]
     pub enum Set {}
 
-    /// Looks at settings: whoever changes them may see them.
+    /// Read settings. A key that may change settings may read them.
     #[derive(Clone, Copy, Debug)]
     pub enum SeeSettings {}
 
-    /// Takes back.
+    /// Refund.
     #[derive(Clone, Copy, Debug)]
-    pub enum Refund {}
+    pub enum RefundDebits {}
 
-    /// Reports that what it was charged for has failed.
+    /// Report that a paid operation failed.
     #[derive(Clone, Copy, Debug)]
     pub enum Fail {}
 
-    impl Needs for Refund {
+    impl Needs for RefundDebits {
         const SCOPE: Scope = Scope::CreditsRefund;
     }
 
@@ -78,7 +80,7 @@ pub mod may {
         const OR: Option<Scope> = Some(Scope::CreditsConsume);
     }
 
-    impl Needs for Purchase {
+    impl Needs for Buy {
         const SCOPE: Scope = Scope::CreditsPurchase;
     }
 
@@ -95,7 +97,7 @@ pub mod may {
         const SCOPE: Scope = Scope::CreditsRead;
     }
 
-    impl Needs for Consume {
+    impl Needs for Spend {
         const SCOPE: Scope = Scope::CreditsConsume;
     }
 }
@@ -114,7 +116,7 @@ impl<S: Needs> FromRequestParts<Arc<App>> for Caller<S> {
         if !scopes.iter().any(|scope| *scope == S::SCOPE || S::OR == Some(*scope)) {
             return Err(Denial::Lacks(S::SCOPE).into());
         }
-        // A test ledger may have a clock of its own; for live ones nothing is read.
+        // Only a test ledger has a clock of its own; for a live ledger nothing is read.
         let call = match app.ledger.test_clock(account).await? {
             Some(own) => call.at(own),
             None => call,
@@ -136,10 +138,9 @@ impl FromRequestParts<Arc<App>> for Operator {
     }
 }
 
-/// Who calls. The one way from an `Authorization` header to a principal, for functions that check
-/// keys themselves and for whatever checks them on their behalf.
-async fn identify(parts: &mut Parts, app: &Arc<App>) -> Result<(Call, Principal), ApiError> {
-    let Ok(call) = Call::from_request_parts(parts, app).await;
+/// Identifies the caller. This is the only way from an `Authorization` header to a principal.
+async fn identify(parts: &mut Parts, app: &Arc<App>) -> Result<(RequestContext, Principal), ApiError> {
+    let Ok(call) = RequestContext::from_request_parts(parts, app).await;
     let mut sent = parts.headers.get_all(AUTHORIZATION).iter();
     let value = match (sent.next(), sent.next()) {
         (None, _) => return Err(ApiError::MissingKey),
@@ -157,7 +158,7 @@ async fn identify(parts: &mut Parts, app: &Arc<App>) -> Result<(Call, Principal)
     if let Principal::Organisation { account, .. } = &principal {
         call.of(*account);
     }
-    // For what is read of the request next, which is remembered as theirs.
+    // `Once` reads it to know whose idempotency key the request has.
     parts.extensions.insert(principal.clone());
     Ok((call, principal))
 }

@@ -1,86 +1,89 @@
+//! Errors of the API: their statuses, codes, messages and details.
+
 use std::collections::BTreeMap;
 
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::refused::{Remedy, refusal_code, refusal_details};
+use super::refusal::{Remedy, refusal_code, refusal_details};
+use app::CursorError;
 use domain::{BadChange, Credits, Decline, Denial, EntryId, MonitorId, Refusal};
 use ports::NoRandomness;
 use store::{Fault, Unchanged, Unsettled};
 
-/// Why a call was not answered with what it asked.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// No key.
+    /// The request has no API key.
     #[error("send your API key as `Authorization: Bearer <key>`")]
     MissingKey,
-    /// A key that was never issued.
+    /// The API key was never issued.
     #[error("this API key is not valid; check that it was copied whole")]
     InvalidKey,
-    /// A key that may not do this.
+    /// The API key may not do this.
     #[error(transparent)]
     Denied(#[from] Denial),
-    /// The request does not read as one; the problem of each field, by its path.
-    #[error("the request is invalid; `details.fields` says what each field must be")]
+    /// The request is invalid: the problem of each field, by its path.
+    #[error("the request is invalid; see `details.fields`")]
     Invalid(BTreeMap<String, String>),
-    /// A request that moves credits or makes something, without a key.
+    /// The request needs an idempotency key and has none.
     #[error(
-        "send an `Idempotency-Key` header, a name of your own for this request, so that it can be repeated safely"
+        "send an `Idempotency-Key` header, your own name for this request, so that you can retry it safely"
     )]
     IdempotencyKeyRequired,
-    /// A cursor that was not given for this list.
+    /// The cursor was not issued for this list.
     #[error("this cursor does not belong to this list and its filters; start again without one")]
     InvalidCursor,
-    /// Nothing of that name, here or for this caller.
+    /// There is no such thing for this caller.
     #[error("{0}")]
     NotFound(&'static str),
-    /// The path exists, with other methods.
-    #[error("this path does not take that method; the `Allow` header lists those that it takes")]
+    /// The path has other methods.
+    #[error("this path does not support that method; the `Allow` header lists the methods that it supports")]
     MethodNotAllowed,
-    /// The body is over its limit.
-    #[error("the body is over {0} bytes; send a smaller one, or split it into several requests")]
+    /// The body is larger than its limit in bytes.
+    #[error("the body is larger than {0} bytes; send a smaller one, or split it into several requests")]
     TooLarge(usize),
     /// The body is not JSON.
     #[error("send the body as JSON, with `Content-Type: application/json`")]
     NotJson,
-    /// The body is compressed, or encoded otherwise.
+    /// The body has a content encoding.
     #[error("send the body without `Content-Encoding`: compressed bodies are not accepted")]
     Encoded,
-    /// The payment was refused, and nothing was charged.
+    /// The payment was declined, and nothing was charged.
     #[error("the payment was refused ({}); use another payment method, under a new Idempotency-Key", .1.reason)]
     PaymentFailed(EntryId, Decline),
-    /// An adjustment takes more credits than there are. The words are the seed's.
+    /// An adjustment takes more credits than the account has.
     #[error("Not enough credits to perform this operation")]
     TooFewToTake {
-        /// How many credits the adjustment takes.
+        /// The credits that the adjustment takes.
         required: Credits,
-        /// How many credits it could take.
+        /// The credits that it could take.
         available: Credits,
     },
-    /// Another monitor watches the same.
+    /// Another monitor watches the same subject.
     #[error(
-        "another monitor watches this operation and resource, be it active or suspended; `details.monitorId` names it: go on with it, or delete it first"
+        "another monitor, active or suspended, watches this operation and resource; use the one in `details.monitorId`, or delete it first"
     )]
     AlreadyWatched(MonitorId),
-    /// What is asked does not go with how things are.
+    /// The request conflicts with the current state.
     #[error("{0}")]
     Conflict(&'static str),
-    /// A ledger whose account does not read can't be rebuilt from its rows; what is wrong.
+    /// The account cannot be rebuilt from the rows of its ledger. Holds what is wrong with them.
     #[error(
-        "the rows of this ledger do not suffice to rebuild its account; `details.problems` says what is missing or \
-         wrong. Mend that in the table, or run `cargo xtask audit`, and repair it again"
+        "the rows of this ledger do not suffice to rebuild its account; `details.problems` lists what is missing or \
+         wrong. Correct that in the table, or run `cargo xtask audit`, then send the repair again"
     )]
     NotRepairable(Vec<String>),
-    /// Settings are others than those that the request means to change.
+    /// `If-Match` names another version of the settings.
     #[error(
-        "the settings have changed since you read them; read them again, and send the request with the new ETag in If-Match"
+        "the settings have changed since you read them; read them again and send the new ETag in If-Match"
     )]
     PreconditionFailed,
-    /// The request was understood, and not settled.
+    /// The ledger did not settle the request.
     #[error(transparent)]
     Unsettled(#[from] Unsettled),
-    /// The catalogue has no room for a change.
+    /// The catalogue has no room for another version.
     #[error(transparent)]
     CatalogueFull(BadChange),
     /// The store could not answer.
@@ -88,12 +91,12 @@ pub enum ApiError {
     Failed(#[from] Fault),
 }
 
-/// What a caller is told.
+/// The error as callers see it.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Told {
+pub(super) struct ApiErrorBody {
     #[serde(skip)]
     pub(super) status: StatusCode,
-    /// Stable; a program may match on it.
+    /// A stable code for programs.
     pub(super) code: &'static str,
     pub(super) message: String,
     #[serde(skip_serializing_if = "Value::is_null")]
@@ -106,6 +109,18 @@ pub(super) struct Told {
 impl From<NoRandomness> for ApiError {
     fn from(error: NoRandomness) -> Self {
         Self::Failed(error.into())
+    }
+}
+
+impl From<CursorError> for ApiError {
+    fn from(error: CursorError) -> Self {
+        match error {
+            CursorError::Invalid => Self::InvalidCursor,
+            CursorError::Unwritable(source) => Self::unwritable(source),
+            error @ CursorError::NoKey => {
+                Self::Failed(Fault::Unavailable { doing: "sign a cursor", source: error.into() })
+            }
+        }
     }
 }
 
@@ -135,18 +150,18 @@ impl From<Unchanged> for ApiError {
 }
 
 impl ApiError {
-    /// One field that does not read.
+    /// One invalid field.
     pub fn field(path: impl Into<String>, problem: impl ToString) -> Self {
         Self::Invalid(BTreeMap::from([(path.into(), problem.to_string())]))
     }
 
-    /// A key for another side of the house.
+    /// A key of the wrong kind: an operator's in place of an organisation's, a live key in place of a test key.
     #[must_use]
     pub fn wrong_side(words: &'static str) -> Self {
         Denial::WrongSide(words).into()
     }
 
-    /// Whether it says that an account's own item does not read.
+    /// Whether an account's item cannot be read.
     #[must_use]
     pub fn is_broken_account(&self) -> bool {
         matches!(
@@ -160,7 +175,7 @@ impl ApiError {
         Self::Failed(Fault::Corrupt { what: "an answer", source: source.into() })
     }
 
-    /// The status and the stable code that a caller may match on: the one table of both.
+    /// The status and the stable code.
     fn code(&self) -> (StatusCode, &'static str) {
         match self {
             Self::MissingKey => (StatusCode::UNAUTHORIZED, "MISSING_API_KEY"),
@@ -200,7 +215,7 @@ impl ApiError {
         }
     }
 
-    /// What the caller may read. A fault's own words are for the log alone.
+    /// The message for the caller. The text of a fault is only for the log.
     fn message(&self) -> String {
         let words = match self {
             Self::Failed(Fault::BrokenAccount { .. })
@@ -215,21 +230,21 @@ impl ApiError {
                  Contact support with `meta.requestId`"
             }
             Self::Failed(_) | Self::Unsettled(Unsettled::Failed(_)) => {
-                "the service is busy or briefly away, and this sending charged nothing; send the request again, \
-                 with the same Idempotency-Key if it had one"
+                "the service is temporarily unavailable and this attempt charged nothing; retry the request, with the \
+                 same Idempotency-Key if it had one"
             }
             Self::Unsettled(Unsettled::KeyReused) => {
                 "this Idempotency-Key was used for a different request; use a new key for a new request"
             }
             Self::Unsettled(Unsettled::InProgress) => {
-                "an earlier sending of this request is not settled yet; send it again with the same Idempotency-Key"
+                "an earlier attempt of this request is not settled yet; retry it with the same Idempotency-Key"
             }
             Self::Unsettled(Unsettled::HoldsEnded) => {
-                "holds that have ended are being closed, and their credits may pay for this; nothing was charged; send \
-                 it again with the same Idempotency-Key"
+                "expired holds are being closed and their credits may pay for this request; nothing was charged; retry \
+                 it with the same Idempotency-Key"
             }
             Self::Unsettled(Unsettled::NoAccount) => {
-                "there is no organisation with this id; send one that POST /admin/v1/organisations answered"
+                "there is no organisation with this id; send an id that POST /admin/v1/organisations returned"
             }
             Self::MissingKey
             | Self::InvalidKey
@@ -279,16 +294,16 @@ impl ApiError {
         }
     }
 
-    pub(super) fn told(&self) -> Told {
+    pub(super) fn body(&self) -> ApiErrorBody {
         let (status, code) = self.code();
-        let passes = code == "TEMPORARILY_UNAVAILABLE"
+        let is_temporary = code == "TEMPORARILY_UNAVAILABLE"
             || matches!(self, Self::Unsettled(Unsettled::InProgress | Unsettled::HoldsEnded));
-        Told {
+        ApiErrorBody {
             status,
             code,
             message: self.message(),
             details: self.details(),
-            retry_after: passes.then_some(1),
+            retry_after: is_temporary.then_some(1),
         }
     }
 }

@@ -1,3 +1,5 @@
+//! Entity tags: `ETag`, `If-None-Match` and `If-Match`.
+
 use axum::extract::FromRequestParts;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,23 +10,22 @@ use sha2::{Digest, Sha256};
 
 use super::ApiError;
 
-/// The tag of `data`. Weak: what is around the data, a time and a name of the request, is never the
-/// same twice.
+/// The tag of `data`. It is weak, because the envelope around the data has a time and a request id.
 pub(super) fn tag(data: &str) -> String {
     format!("W/\"{}\"", URL_SAFE_NO_PAD.encode(Sha256::digest(data)))
 }
 
-/// What a caller says to have already.
+/// The tags of `If-None-Match`: what the caller has already.
 #[derive(Debug)]
-pub(super) struct Known(Vec<HeaderValue>);
+pub(super) struct IfNoneMatch(Vec<HeaderValue>);
 
-impl Known {
+impl IfNoneMatch {
     pub(super) fn of(headers: &HeaderMap) -> Self {
         Self(headers.get_all(IF_NONE_MATCH).iter().cloned().collect())
     }
 
-    /// Whether what has `tag` is among it, by weak comparison (RFC 9110, 8.8.3.2). A tag of ours
-    /// holds no comma, so a list can be taken apart at every one.
+    /// Whether `tag` is one of them, by weak comparison (RFC 9110, 8.8.3.2). Our tags contain no comma, so a list is split
+    /// at every comma.
     pub(super) fn has(&self, tag: &str) -> bool {
         let opaque = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag).to_owned();
         let sent = self.0.iter().filter_map(|value| value.to_str().ok());
@@ -35,17 +36,17 @@ impl Known {
     }
 }
 
-/// The tag of settings by the number of their edition. Strong: one number names one state of them.
+/// The tag of one edition of settings. It is strong: one number means one state.
 pub(super) fn edition_tag(edition: u64) -> String {
     format!("\"{edition}\"")
 }
 
-/// Which settings a caller means to change: those with the `ETag` that they have read, or any when they do not say.
+/// The tags of `If-Match`: the editions of settings that the caller wants to change. Without the header, any edition.
 #[derive(Debug)]
 pub struct IfMatch(Vec<HeaderValue>);
 
 impl IfMatch {
-    /// Whether settings of that edition are meant, by strong comparison (RFC 9110, 13.1.1).
+    /// Checks an edition against the tags, by strong comparison (RFC 9110, 13.1.1).
     ///
     /// # Errors
     /// [`ApiError::PreconditionFailed`].
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tag_is_known_by_weak_comparison() {
+    fn if_none_match_compares_weakly() {
         let (tag, other) = (tag("[1]"), tag("[2]"));
         let strong = tag.trim_start_matches("W/");
         for (sent, expected) in [
@@ -92,12 +93,12 @@ mod tests {
             for value in &sent {
                 headers.append(IF_NONE_MATCH, HeaderValue::from_str(value).unwrap());
             }
-            assert_eq!(Known::of(&headers).has(&tag), expected, "{sent:?}");
+            assert_eq!(IfNoneMatch::of(&headers).has(&tag), expected, "{sent:?}");
         }
     }
 
     #[test]
-    fn settings_are_meant_by_their_very_tag() {
+    fn if_match_compares_strongly() {
         for (sent, expected) in [
             (vec![], true),
             (vec!["\"3\""], true),

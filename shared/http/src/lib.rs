@@ -1,46 +1,51 @@
-//! How callers reach the ledger: HTTP in, HTTP out. The only room that names a status code, an
-//! environment variable or the clock.
+//! HTTP: extractors, the envelope, errors, views and the OpenAPI document. The only room that names a status code.
 
-mod answer;
-mod app;
 mod body;
-mod call;
 mod caller;
-mod cursor;
-mod docs;
+mod context;
 mod error;
 mod etag;
-mod goods;
-pub mod instant;
-mod intent;
-mod log;
+mod id;
+mod idempotency_header;
+mod idempotent;
+mod known_parameters;
 mod once;
-mod params;
-mod plain;
-mod queries;
-mod refused;
+mod openapi;
+mod page_limit;
+mod parse_errors;
+mod query;
+mod refusal;
+mod response;
 mod serve;
-mod shape;
+pub mod timestamp;
+mod views;
 
-pub use answer::{Reply, finish};
-pub use app::{App, NotConfigured, connection, stripe};
-pub use body::{BATCH_BYTES_MAX, BODY_BYTES_MAX, Distinct, Either, Payload};
-pub use call::Call;
+pub use app::{
+    App, Clock, CursorKey, Fatal, Listing, MissingVariable, System, WeakKey, connection, start_log,
+};
+pub use body::{BATCH_BYTES_MAX, BODY_BYTES_MAX, Distinct, Either, JsonBody};
+// The names that the local machine still uses.
+pub use body::JsonBody as Payload;
 pub use caller::{Caller, Needs, Operator, may};
-pub use cursor::{CursorKey, Listing, WeakKey};
-pub use docs::describe;
+pub use context::RequestContext;
+pub use context::RequestContext as Call;
 pub use error::ApiError;
 pub use etag::IfMatch;
-pub use goods::{ExchangeRate, Money, NextPrice, OperationPrice, Package, PackageOnSale, Plan};
-pub use instant::Instant;
-pub use intent::{Brief, Intent, Setting};
-pub use once::{NoFields, Once, OnceOptional, Unstarted};
-pub use params::Params;
-pub use ports::{Clock, System};
-pub use queries::in_order;
-pub use refused::Refused;
-pub use serve::{Fatal, serve, start};
-pub use shape::{
-    AsOf, Audit, AuditCheckpoint, AuditProblem, AuditRow, AuditTip, Balance, BatchItem, Booked, Expiring,
-    NextAction, PlanShift, PostPaid, Proof, RefundMade, SourceShare, Transaction,
+pub use id::{Id, PathId};
+pub use idempotency_header::IdempotencyHeader;
+pub use idempotent::{Idempotent, IdempotentOptional, MaybeIdempotent};
+pub use once::{NoFields, Once, OptionalBody, Unstarted};
+pub use openapi::describe;
+pub use page_limit::PageLimit;
+pub use query::QueryParams as Params;
+pub use query::{QueryParams, in_order};
+pub use refusal::RefusalView;
+pub use response::{Reply, finish};
+pub use serve::serve;
+pub use timestamp as instant;
+pub use timestamp::Instant;
+pub use views::{
+    AsOf, AuditView, BalanceView, BatchItemView, BookedView, ExchangeRateView, MoneyView, NextActionView,
+    OperationPrice, PackageOnSale, PackageView, PlanShift, PlanView, PostPaidView, ProofView, SourceShare,
+    TransactionView,
 };

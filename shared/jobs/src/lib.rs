@@ -2,10 +2,12 @@
 //! scheduled jobs that finish interrupted requests. Every job may run late, repeatedly and in any order.
 
 mod account_due;
+#[cfg(feature = "dispatch")]
 mod dispatch;
 mod monitors;
 mod plan_follow;
 mod price_drop;
+#[cfg(feature = "dispatch")]
 mod provider_poll;
 mod renewal_queue;
 mod renewal_sweep;
@@ -16,6 +18,7 @@ use chrono::Duration;
 use ports::{Queue, QueueError};
 
 pub use self::Jobs as Calendar;
+#[cfg(feature = "dispatch")]
 pub use dispatch::Dispatcher;
 pub use monitors::NotMade;
 pub use renewal_queue::Task;

@@ -3,7 +3,7 @@
 use aws::aws_client;
 use aws_sdk_dynamodbstreams::Client as Streams;
 use aws_sdk_sqs::Client as Queues;
-use scrip_http::{NotConfigured, connection};
+use scrip_http::{MissingVariable, connection};
 
 /// How many seconds one attempt of a call may take. A call that waits for messages takes several.
 const ATTEMPT_SECONDS: u64 = 15;
@@ -16,7 +16,7 @@ const CALL_SECONDS: u64 = 30;
 ///
 /// # Errors
 /// When one of the first three is missing.
-pub fn queues() -> Result<Queues, NotConfigured> {
+pub fn queues() -> Result<Queues, MissingVariable> {
     Ok(aws_client!(aws_sdk_sqs, connection("AWS_ENDPOINT_URL_SQS")?, ATTEMPT_SECONDS, CALL_SECONDS))
 }
 
@@ -24,7 +24,7 @@ pub fn queues() -> Result<Queues, NotConfigured> {
 ///
 /// # Errors
 /// When one of the first three is missing.
-pub fn streams() -> Result<Streams, NotConfigured> {
+pub fn streams() -> Result<Streams, MissingVariable> {
     let connection = connection("AWS_ENDPOINT_URL_DYNAMODB_STREAMS")?;
     Ok(aws_client!(aws_sdk_dynamodbstreams, connection, ATTEMPT_SECONDS, CALL_SECONDS))
 }

@@ -17,7 +17,7 @@ use domain::{Cause, Payment, Purchase, PurchaseId, Stage, Step, Verdict};
 use store::{Errand, Fault, Ledger, Moment, Settings, Unsettled, random};
 
 pub(super) use events::RechargeOutcome;
-pub use spending::SpendingToday;
+pub use store::SpendingToday;
 
 /// The maximum number of steps in one call: find, charge, grant, and some for concurrent changes.
 const STEPS_MAX: u32 = 8;

@@ -3,29 +3,8 @@
 use std::error::Error;
 
 use super::Till;
-use domain::{AccountId, Currency, Money, OrgId, Purchase, Rate, Refusal, SpendingLimit};
-use store::{Fault, Moment, Organisation, Unsettled};
-
-/// The daily spending limit of an organisation, and what it has spent today.
-#[derive(Clone, Copy, Debug)]
-pub struct SpendingToday {
-    /// The billing currency of the organisation.
-    pub currency: Currency,
-    limit: SpendingLimit,
-    spent: u64,
-}
-
-impl SpendingToday {
-    /// Checks a price against the rest of the limit.
-    ///
-    /// # Errors
-    /// [`Refusal::SpendingLimit`] when the price exceeds it.
-    pub fn fits(&self, price: Money) -> Result<(), Refusal> {
-        let Self { limit, spent, .. } = *self;
-        let fits = limit.room_for(price).is_some_and(|room| spent <= room);
-        if fits { Ok(()) } else { Err(Refusal::SpendingLimit { price, limit, spent }) }
-    }
-}
+use domain::{AccountId, Currency, Money, OrgId, Purchase, Rate, Refusal};
+use store::{Fault, Moment, Organisation, SpendingToday, Unsettled};
 
 impl Till<'_> {
     /// The exchange rate from the currency of a price to the billing currency; `None` when no rate is configured.
@@ -56,8 +35,7 @@ impl Till<'_> {
     /// When the table is unavailable.
     pub async fn spending_today(&self, account: AccountId, moment: Moment) -> Result<SpendingToday, Fault> {
         let organisation = self.organisation(account.org).await?;
-        let spent = self.ledger.spent(account, moment.now.date_naive()).await?;
-        Ok(SpendingToday { currency: organisation.currency, limit: organisation.may_spend(), spent })
+        self.ledger.spending_today(account, &organisation, moment).await
     }
 
     /// Checks a price against what the organisation may still spend today. [`Till::start`] counts the purchase and may still

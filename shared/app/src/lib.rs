@@ -1,0 +1,28 @@
+//! What a function works with: the tables, the clock, and the capabilities that its `main.rs` adds. The only room that
+//! reads environment variables.
+
+mod app;
+#[cfg(any(feature = "event-bus", feature = "kms", feature = "queues"))]
+mod clients;
+mod cursor;
+#[cfg(feature = "dispatch")]
+mod dispatch;
+mod environment;
+#[cfg(feature = "jobs")]
+mod jobs;
+mod log;
+#[cfg(feature = "payments")]
+mod payments;
+#[cfg(feature = "webhooks")]
+mod webhooks;
+
+pub use crate::app::App;
+pub use cursor::{CursorError, CursorKey, Listing, WeakKey};
+pub use environment::{MissingVariable, connection};
+pub use log::start_log;
+#[cfg(feature = "payments")]
+pub use payments::stripe;
+pub use ports::{Clock, System};
+
+/// A function cannot start, or cannot go on.
+pub type Fatal = lambda_runtime::Error;

@@ -1,0 +1,27 @@
+//! The capability `webhooks`: delivers events to the endpoints of customers.
+
+use ports::Moment;
+use scrip_webhooks::{Courier, Now};
+
+use crate::App;
+
+impl App {
+    /// The worker that delivers events.
+    #[must_use]
+    pub fn courier(&self) -> Courier<'_> {
+        Courier {
+            ledger: &self.ledger,
+            activity: &self.activity,
+            seal: self.seal.as_ref(),
+            sender: &self.sender,
+            requests: self.deliveries.as_ref(),
+            clock: self,
+        }
+    }
+}
+
+impl Now for App {
+    fn now(&self) -> Moment {
+        self.clock.moment()
+    }
+}

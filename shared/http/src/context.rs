@@ -1,0 +1,79 @@
+//! A request, as all code that handles it sees it.
+
+use std::convert::Infallible;
+use std::sync::{Arc, OnceLock};
+
+use axum::extract::FromRequestParts;
+use chrono::{DateTime, Utc};
+use http::request::Parts;
+
+use super::once::Ongoing;
+use domain::{AccountId, Mode};
+use store::Moment;
+
+/// A request: its time, its id and what is known of its caller.
+#[derive(Clone, Debug)]
+pub struct RequestContext {
+    /// When the request arrived. Handlers know no other "now".
+    pub moment: Moment,
+    /// The request's id in responses and logs, `req_…`.
+    pub id: Arc<str>,
+    account: Arc<OnceLock<AccountId>>,
+    own_time: Arc<OnceLock<DateTime<Utc>>>,
+    ongoing: Arc<OnceLock<Ongoing>>,
+}
+
+impl RequestContext {
+    pub(super) fn new(moment: Moment, id: String) -> Self {
+        Self {
+            moment,
+            id: id.into(),
+            account: Arc::default(),
+            own_time: Arc::default(),
+            ongoing: Arc::default(),
+        }
+    }
+
+    /// Records the caller's account, for `livemode` and the log. The first one stays.
+    pub(super) fn of(&self, account: AccountId) {
+        self.account.get_or_init(|| account);
+    }
+
+    /// The same request by the test clock of the caller's ledger. Its response shows that time.
+    pub(super) fn at(self, own: DateTime<Utc>) -> Self {
+        let now = *self.own_time.get_or_init(|| own);
+        Self { moment: Moment { now, ..self.moment }, ..self }
+    }
+
+    /// The time that the response shows.
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        self.own_time.get().copied().unwrap_or(self.moment.now)
+    }
+
+    /// Records the change that the handler is about to make.
+    pub(super) fn carries_out(&self, ongoing: Ongoing) {
+        self.ongoing.get_or_init(|| ongoing);
+    }
+
+    pub(super) fn ongoing(&self) -> Option<&Ongoing> {
+        self.ongoing.get()
+    }
+
+    pub(super) fn account(&self) -> Option<AccountId> {
+        self.account.get().copied()
+    }
+
+    pub(super) fn livemode(&self) -> Option<bool> {
+        self.account().map(|account| account.mode == Mode::Live)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for RequestContext {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        // The layer around every router adds it. Without it the time is the epoch, when no key was issued yet.
+        let epoch = Moment { now: chrono::DateTime::UNIX_EPOCH, wall: chrono::DateTime::UNIX_EPOCH };
+        Ok(parts.extensions.get().cloned().unwrap_or_else(|| Self::new(epoch, String::new())))
+    }
+}

@@ -1,0 +1,180 @@
+//! Refusals of the ledger: their statuses, codes and details.
+
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::ApiError;
+use super::error::ApiErrorBody;
+use domain::Refusal;
+
+/// Why a quote, or one item of a batch, was refused.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Refused)]
+#[schema(example = json!({
+    "code": "INSUFFICIENT_CREDITS", "message": "Not enough credits to perform this operation",
+    "details": { "required": 2, "available": 0 }
+}))]
+pub struct RefusalView {
+    /// A stable code for programs.
+    pub code: &'static str,
+    /// What to do next.
+    pub message: String,
+    /// Values that explain the code.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    #[schema(value_type = Object)]
+    pub details: Value,
+}
+
+/// What a caller can do about insufficient credits: the text of `details.mend`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remedy {
+    /// A refused request, which the caller can retry.
+    Request,
+    /// A refused item of a partial batch: the batch has charged the other items under its key.
+    Item,
+    /// A quote, which charges nothing and has no key.
+    Quote,
+    /// An operator's adjustment, which takes only credits that the organisation has.
+    Adjustment,
+}
+
+impl Remedy {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Request => {
+                "purchase credits, move to a larger plan, or enable auto-recharge; then send the request again \
+                 with the same Idempotency-Key"
+            }
+            Self::Item => {
+                "purchase credits, move to a larger plan, or enable auto-recharge; then send the refused items in \
+                 a new batch, under a new Idempotency-Key"
+            }
+            Self::Quote => "purchase credits, move to a larger plan, or enable auto-recharge",
+            Self::Adjustment => {
+                "take at most what `available` says; an adjustment takes only credits that the organisation has, \
+                 of its `source` if it names one"
+            }
+        }
+    }
+}
+
+impl RefusalView {
+    /// Why an item of a partial batch was not charged.
+    #[must_use]
+    pub fn item(refusal: Refusal) -> Self {
+        Self::of(refusal, Remedy::Item)
+    }
+
+    /// Why the request that a quote is about would be refused.
+    #[must_use]
+    pub fn quoted(refusal: Refusal) -> Self {
+        Self::of(refusal, Remedy::Quote)
+    }
+
+    fn of(refusal: Refusal, remedy: Remedy) -> Self {
+        let details = refusal_details(&refusal, remedy);
+        let ApiErrorBody { code, message, .. } = ApiError::from(refusal).body();
+        Self { code, message, details }
+    }
+}
+
+/// The status and the code of a refusal.
+pub(super) fn refusal_code(refusal: &Refusal) -> (StatusCode, &'static str) {
+    match refusal {
+        Refusal::UnknownOperation(_) => (StatusCode::BAD_REQUEST, "UNKNOWN_OPERATION"),
+        Refusal::SpendingLimit { .. } => (StatusCode::FORBIDDEN, "SPENDING_LIMIT_REACHED"),
+        Refusal::UnknownPackage(_) | Refusal::OtherCurrency { .. } | Refusal::NothingOnSale => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "PACKAGE_UNKNOWN")
+        }
+        Refusal::NotMonthly(_)
+        | Refusal::UnknownPlan(_)
+        | Refusal::PriceLimit
+        | Refusal::NothingToHold
+        | Refusal::NotOwed { .. }
+        | Refusal::ExpiresInThePast
+        | Refusal::PurchasedNeverExpire
+        | Refusal::SubscriptionTerms => (StatusCode::BAD_REQUEST, "VALIDATION_ERROR"),
+        Refusal::ReasonNotEligible(_)
+        | Refusal::NotEligible(_)
+        | Refusal::MoreThanDebited { .. }
+        | Refusal::MoreThanPaid { .. }
+        | Refusal::RefundRefused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "REFUND_NOT_ELIGIBLE"),
+        Refusal::AlreadyRefunded | Refusal::PurchaseRefunded { .. } => {
+            (StatusCode::CONFLICT, "ALREADY_REFUNDED")
+        }
+        Refusal::HoldClosed(_) => (StatusCode::CONFLICT, "HOLD_CLOSED"),
+        Refusal::SamePlan
+        | Refusal::MonthOver
+        | Refusal::TooManyDraws
+        | Refusal::UnlimitedPlan
+        | Refusal::TooManyLots
+        | Refusal::TooManyDisputes
+        | Refusal::BalanceLimit => (StatusCode::CONFLICT, "CONFLICT"),
+        Refusal::PlanLimit { .. } => (StatusCode::FORBIDDEN, "PLAN_LIMIT_REACHED"),
+        Refusal::Frozen => (StatusCode::FORBIDDEN, "ORGANISATION_FROZEN"),
+        Refusal::PlanChangeNotAllowed => (StatusCode::FORBIDDEN, "PLAN_CHANGE_NOT_ALLOWED"),
+        Refusal::InsufficientCredits { .. } | Refusal::MoreThanHeld { .. } => {
+            (StatusCode::PAYMENT_REQUIRED, "INSUFFICIENT_CREDITS")
+        }
+    }
+}
+
+/// The `details` of a refusal, with the `remedy` that the caller has.
+pub(super) fn refusal_details(refusal: &Refusal, remedy: Remedy) -> Value {
+    let field = |path: &str| json!({ "fields": { path: refusal.to_string() } });
+    match refusal {
+        Refusal::InsufficientCredits { required, available } => json!({
+            "required": required,
+            "available": available,
+            "mend": remedy.text(),
+        }),
+        Refusal::MoreThanHeld { required, available } => json!({
+            "required": required,
+            "available": available,
+            "mend": "capture at most what `available` says, or omit `amount` to capture all of it; to charge more, \
+                     make another hold or a debit of its own",
+        }),
+        Refusal::UnknownOperation(operation) => json!({ "operation": operation }),
+        Refusal::PlanLimit { cap } => json!({ "limit": cap }),
+        Refusal::MoreThanDebited { refundable } => json!({ "refundable": refundable }),
+        Refusal::MoreThanPaid { refundable } => json!({ "refundable": refundable }),
+        Refusal::RefundRefused(reason) => json!({ "reason": reason }),
+        Refusal::OtherCurrency { package, sold_in, pays_in } => json!({
+            "package": package,
+            "currency": sold_in,
+            "organisationCurrency": pays_in,
+        }),
+        Refusal::SpendingLimit { price, limit, spent } => json!({
+            "price": price,
+            "perDay": limit.per_day(),
+            "spentToday": spent,
+        }),
+        Refusal::AlreadyRefunded => json!({ "refundable": 0 }),
+        Refusal::PurchaseRefunded { currency, refunds } => json!({
+            "refundable": { "amount": 0, "currency": currency },
+            "refunds": refunds,
+        }),
+        Refusal::HoldClosed(status) => json!({ "status": status.as_str() }),
+        Refusal::UnknownPackage(package) => json!({ "package": package }),
+        Refusal::PriceLimit | Refusal::NotOwed { .. } => field("amount"),
+        Refusal::NothingToHold => field("source"),
+        Refusal::NotMonthly(_) => field("operation"),
+        Refusal::UnknownPlan(_) => field("plan"),
+        Refusal::ExpiresInThePast | Refusal::PurchasedNeverExpire => field("expiresAt"),
+        Refusal::SubscriptionTerms => field("source"),
+        Refusal::Frozen
+        | Refusal::PlanChangeNotAllowed
+        | Refusal::SamePlan
+        | Refusal::MonthOver
+        | Refusal::NothingOnSale
+        | Refusal::ReasonNotEligible(_)
+        | Refusal::NotEligible(_)
+        | Refusal::TooManyDraws
+        | Refusal::UnlimitedPlan
+        | Refusal::TooManyLots
+        | Refusal::TooManyDisputes
+        | Refusal::BalanceLimit => Value::Null,
+    }
+}

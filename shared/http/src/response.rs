@@ -1,0 +1,288 @@
+//! Responses: the envelope around what handlers answer, and the layer around every route.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::{Router, body::Body};
+use chrono::{DateTime, Utc};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use ulid::Ulid;
+use utoipa_axum::router::OpenApiRouter;
+
+use super::error::ApiErrorBody;
+use super::etag::{IfNoneMatch, edition_tag, tag};
+use super::known_parameters::KnownParameters;
+use super::{ApiError, App, RequestContext, once, timestamp};
+
+/// A handler's answer, without the envelope.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    status: StatusCode,
+    data: Box<RawValue>,
+    /// The answer to a retry, if it differs.
+    again: Option<Box<RawValue>>,
+    replayed: bool,
+    next_cursor: Option<Option<String>>,
+    public: bool,
+    edition: Option<u64>,
+}
+
+/// How long a cache may keep a public answer: as long as a warm function keeps the catalogue.
+const PUBLIC: HeaderValue = HeaderValue::from_static("public, max-age=60");
+
+impl Reply {
+    /// 200 with `data`.
+    ///
+    /// # Errors
+    /// None in practice: every view can be written as JSON.
+    pub fn ok(data: &impl Serialize) -> Result<Self, ApiError> {
+        Self::new(StatusCode::OK, data)
+    }
+
+    /// 201 with `data`; `replayed` if an earlier attempt of the request created it.
+    ///
+    /// # Errors
+    /// None in practice: every view can be written as JSON.
+    pub fn created(data: &impl Serialize, replayed: bool) -> Result<Self, ApiError> {
+        Ok(Self { replayed, ..Self::new(StatusCode::CREATED, data)? })
+    }
+
+    /// 202 with `data`: Scrip finishes the request later. `replayed` as in [`Reply::created`].
+    ///
+    /// # Errors
+    /// None in practice: every view can be written as JSON.
+    pub fn accepted(data: &impl Serialize, replayed: bool) -> Result<Self, ApiError> {
+        Ok(Self { replayed, ..Self::new(StatusCode::ACCEPTED, data)? })
+    }
+
+    /// 200 with a page of a list and the cursor of the next page; none for the last page.
+    ///
+    /// # Errors
+    /// None in practice: every view can be written as JSON.
+    pub fn page(data: &impl Serialize, next_cursor: Option<String>) -> Result<Self, ApiError> {
+        Ok(Self { next_cursor: Some(next_cursor), ..Self::new(StatusCode::OK, data)? })
+    }
+
+    /// Marks the answer of an earlier attempt of the request.
+    #[must_use]
+    pub fn replayed(self, replayed: bool) -> Self {
+        Self { replayed, ..self }
+    }
+
+    /// Marks an answer that is the same for every caller: caches may keep it for a minute, and a caller that has it
+    /// already gets 304 (`ETag`, `If-None-Match`).
+    #[must_use]
+    pub fn public(self) -> Self {
+        Self { public: true, ..self }
+    }
+
+    /// Sets the answer to a retry, for a secret that is shown once.
+    ///
+    /// # Errors
+    /// None in practice: every view can be written as JSON.
+    pub fn shown_once(self, again: &impl Serialize) -> Result<Self, ApiError> {
+        let again = to_raw_value(again).map_err(ApiError::unwritable)?;
+        Ok(Self { again: Some(again), ..self })
+    }
+
+    /// The status and data that are kept for a retry.
+    pub(super) fn kept(&self) -> (StatusCode, &RawValue) {
+        (self.status, self.again.as_ref().unwrap_or(&self.data))
+    }
+
+    /// The kept answer of an earlier attempt.
+    pub(super) fn again(status: StatusCode, data: Box<RawValue>) -> Self {
+        Self { status, data, again: None, replayed: true, next_cursor: None, public: false, edition: None }
+    }
+
+    /// Adds the edition of the settings as `ETag`, for `If-Match`.
+    #[must_use]
+    pub fn tagged(self, edition: u64) -> Self {
+        Self { edition: Some(edition), ..self }
+    }
+
+    fn new(status: StatusCode, data: &impl Serialize) -> Result<Self, ApiError> {
+        let data = to_raw_value(data).map_err(ApiError::unwritable)?;
+        Ok(Self {
+            status,
+            data,
+            again: None,
+            replayed: false,
+            next_cursor: None,
+            public: false,
+            edition: None,
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct ResponseEnvelope<'a> {
+    success: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a ApiErrorBody>,
+    meta: Meta<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Meta<'a> {
+    #[serde(with = "timestamp")]
+    timestamp: DateTime<Utc>,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    livemode: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pagination: Option<Pagination>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Pagination {
+    next_cursor: Option<String>,
+    has_more: bool,
+}
+
+/// A reply travels in the extensions; the layer around every route writes it.
+impl IntoResponse for Reply {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = self.body();
+        let mut response = body.status.into_response();
+        response.extensions_mut().insert(Arc::new((self, body)));
+        response
+    }
+}
+
+/// Adds to a function's routes what every route has: the envelope, request ids, errors for unknown paths and methods,
+/// one line of log for each request, and the check of query parameters.
+pub fn finish(routes: OpenApiRouter<Arc<App>>, app: Arc<App>) -> Router {
+    let (routes, document) = routes.split_for_parts();
+    let layer = Layer { app: app.clone(), parameters: Arc::new(KnownParameters::of(&document)) };
+    routes
+        .fallback(|| async {
+            ApiError::NotFound("there is no such path; GET /openapi.json lists the paths of the API")
+        })
+        .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
+        .layer(from_fn_with_state(layer, envelop))
+        .with_state(app)
+}
+
+/// What the layer around every route works with.
+#[derive(Clone)]
+struct Layer {
+    app: Arc<App>,
+    parameters: Arc<KnownParameters>,
+}
+
+async fn envelop(State(layer): State<Layer>, mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let moment = layer.app.clock.moment();
+    let call =
+        RequestContext::new(moment, format!("req_{}", Ulid::from_parts(millis(moment.now), store::random())));
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str).to_owned();
+    request.extensions_mut().insert(call.clone());
+    let known = IfNoneMatch::of(request.headers());
+    let response = match layer.parameters.check(&request) {
+        Ok(()) => once::conclude(&layer.app, &call, next.run(request).await).await,
+        Err(error) => error.into_response(),
+    };
+    let response = write(&call, response, &known);
+    let status = response.status();
+    let account = call.account().map(|account| account.to_string());
+    let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(request = %call.id, %method, route, status = status.as_u16(), millis, account, "answered");
+    response
+}
+
+fn write(call: &RequestContext, mut response: Response, known: &IfNoneMatch) -> Response {
+    let meta = |pagination| Meta {
+        timestamp: call.now(),
+        request_id: &call.id,
+        livemode: call.livemode(),
+        pagination,
+    };
+    if let Some(reply) = response.extensions_mut().remove::<Reply>() {
+        let pagination =
+            reply.next_cursor.map(|next| Pagination { has_more: next.is_some(), next_cursor: next });
+        let envelope =
+            ResponseEnvelope { success: true, data: Some(&reply.data), error: None, meta: meta(pagination) };
+        set(&mut response, call, &envelope);
+        if reply.replayed {
+            response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
+        }
+        if let Some(edition) = reply.edition
+            && let Ok(tag) = HeaderValue::from_str(&edition_tag(edition))
+        {
+            response.headers_mut().insert(header::ETAG, tag);
+        }
+        if reply.public {
+            share(&mut response, &tag(reply.data.get()), known);
+        }
+        return response;
+    }
+    // The router itself refuses only a path that cannot be decoded.
+    let refused = response.extensions_mut().remove::<Arc<(ApiError, ApiErrorBody)>>().or_else(|| {
+        let error = ApiError::field("path", "is not valid UTF-8");
+        let body = error.body();
+        (response.status() == StatusCode::BAD_REQUEST).then(|| Arc::new((error, body)))
+    });
+    if let Some((error, body)) = refused.as_deref() {
+        if body.status.is_server_error() {
+            tracing::error!(request = %call.id, code = body.code, error = error as &dyn Error, "call failed");
+        }
+        set(
+            &mut response,
+            call,
+            &ResponseEnvelope { success: false, data: None, error: Some(body), meta: meta(None) },
+        );
+        if let Some(seconds) = body.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+    }
+    response
+}
+
+fn set(response: &mut Response, call: &RequestContext, envelope: &ResponseEnvelope<'_>) {
+    let json = serde_json::to_vec(envelope).unwrap_or_default();
+    *response.body_mut() = Body::from(json);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Ok(id) = HeaderValue::from_str(&call.id) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+}
+
+/// Adds the headers of a public answer, and answers 304 to a caller that has it already.
+fn share(response: &mut Response, tag: &str, known: &IfNoneMatch) {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, PUBLIC);
+    if let Ok(value) = HeaderValue::from_str(tag) {
+        headers.insert(header::ETAG, value);
+    }
+    if known.has(tag) {
+        headers.remove(header::CONTENT_TYPE);
+        *response.body_mut() = Body::empty();
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    }
+}
+
+fn millis(at: DateTime<Utc>) -> u64 {
+    u64::try_from(at.timestamp_millis()).unwrap_or(0)
+}

@@ -1,0 +1,11 @@
+//! Views: what callers see of the ledger and the catalogue. They decide the JSON of the API.
+
+mod audit;
+mod balance;
+mod catalogue;
+mod transaction;
+
+pub use audit::{AuditView, ProofView};
+pub use balance::{AsOf, BalanceView, PostPaidView};
+pub use catalogue::{ExchangeRateView, MoneyView, OperationPrice, PackageOnSale, PackageView, PlanView};
+pub use transaction::{BatchItemView, BookedView, NextActionView, PlanShift, SourceShare, TransactionView};
