@@ -63,6 +63,7 @@ mod tests;
 mod usage;
 mod version;
 mod webhook;
+mod with_due;
 
 pub use access::{ApiKey, Denial, Mode, Principal, Scope, Secret};
 pub use account::{Account, Fence, LOTS_ALIKE_MAX, LOTS_MAX, PLAN_CAP, PLAN_CAP_MAX, PostPaid};
