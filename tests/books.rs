@@ -15,7 +15,7 @@ use local::Follower;
 use local::engine::Engine;
 use ports::{Bus, Published, Queue, QueueError, Unpublished};
 use projector::{Others, Record, project};
-use store::{Activity, Ledger, Moment, Query, Settings, Settled, Unsettled, random};
+use store::{Activity, Claim, Ledger, Moment, Query, Settings, Settled, StatementPlace, Unsettled, random};
 
 use crate::{Faults, UnitMeter};
 
@@ -258,7 +258,11 @@ impl Books {
         let mut rows = Vec::new();
         let mut cursor = None;
         loop {
-            let page = self.ledger.statement(id, &Query::default(), (cursor, 7), now).await.unwrap();
+            let page = self
+                .ledger
+                .statement(id, &Query::default(), StatementPlace { cursor, limit: 7 }, now)
+                .await
+                .unwrap();
             rows.extend(page.receipts);
             cursor = page.next;
             if cursor.is_none() {
@@ -281,7 +285,7 @@ pub async fn settle(
 ) -> Result<Settled, Unsettled> {
     let key = ClaimKey::Caller(IdempotencyKey::try_from(key.to_owned()).unwrap());
     let details = Details::default();
-    ledger.settle(id, (&key, &Fingerprint(body.to_owned()), &details), moment, decide).await
+    ledger.settle(id, Claim::new(&key, &Fingerprint(body.to_owned()), &details), moment, decide).await
 }
 
 /// Both clocks at `now`.

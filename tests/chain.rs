@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Duration, Utc};
 use domain::{AccountId, Allowance, PlanId, Problem, Subscribe, SubscribeCause};
-use store::{Place, Report};
+use store::{ChainRange, ExcerptPage, Place, Report};
 use tests::{Books, Item, backends, moment, settle};
 
 use crate::model::{Dice, Request};
@@ -88,7 +88,11 @@ async fn random_histories_are_found_sound() {
             assert!(report.added_up, "seed {seed}: {report:?}");
             assert_eq!((report.chained.0, report.unchained, report.unwritten), (report.entries, 0, 0));
             assert!(report.checkpoints > 0, "seed {seed}");
-            let all = books.ledger.excerpt(id, (None, None), (None, 100), now).await.unwrap();
+            let all = books
+                .ledger
+                .excerpt(id, ChainRange::default(), ExcerptPage { cursor: None, limit: 100 }, now)
+                .await
+                .unwrap();
             assert_eq!((all.findings, all.tip), (vec![], report.chained), "seed {seed}");
             assert_eq!(all.checkpoints.len(), usize::try_from(report.checkpoints).unwrap());
         }
@@ -205,7 +209,11 @@ async fn whatever_is_edited_in_a_row_its_row_is_named() {
                 assert_eq!(found(&books, id, now).await, [format!("{number} altered")], "{number}: {what}");
                 edited += 1;
             }
-            let excerpt = books.ledger.excerpt(id, (None, None), (None, 100), now).await.unwrap();
+            let excerpt = books
+                .ledger
+                .excerpt(id, ChainRange::default(), ExcerptPage { cursor: None, limit: 100 }, now)
+                .await
+                .unwrap();
             let named: Vec<_> = excerpt.findings.iter().map(|found| found.sequence).collect();
             assert_eq!(named, [Some(number)]);
             books.write(&row).await;
@@ -338,7 +346,11 @@ async fn excerpts_name_what_the_audit_names() {
             }
             let (mut cursor, mut told, mut named) = (None, Vec::new(), Vec::new());
             loop {
-                let page = books.ledger.excerpt(id, (None, None), (cursor, limit), now).await.unwrap();
+                let page = books
+                    .ledger
+                    .excerpt(id, ChainRange::default(), ExcerptPage { cursor, limit }, now)
+                    .await
+                    .unwrap();
                 told.extend(page.rows.iter().map(|row| row.sequence));
                 named.extend(page.findings.iter().map(|found| found.sequence));
                 cursor = page.next;
@@ -354,15 +366,51 @@ async fn excerpts_name_what_the_audit_names() {
             }
         }
     }
-    let part = books.ledger.excerpt(id, (Some(Place::Number(17)), Some(Place::Number(20))), (None, 50), now);
+    let part = books.ledger.excerpt(
+        id,
+        ChainRange { from: Some(Place::Number(17)), to: Some(Place::Number(20)) },
+        ExcerptPage { cursor: None, limit: 50 },
+        now,
+    );
     let part = part.await.unwrap();
-    let all = books.ledger.excerpt(id, (None, None), (None, 100), now).await.unwrap();
+    let all = books
+        .ledger
+        .excerpt(id, ChainRange::default(), ExcerptPage { cursor: None, limit: 100 }, now)
+        .await
+        .unwrap();
     assert_eq!((part.from, part.to, part.before), (17, 20, Some(all.rows[15].link.hash)));
     let middle = all.rows[18].link.id.time();
-    let since = books.ledger.excerpt(id, (Some(Place::Time(middle)), None), (None, 100), now).await.unwrap();
-    let until = books.ledger.excerpt(id, (None, Some(Place::Time(middle))), (None, 100), now).await.unwrap();
+    let since = books
+        .ledger
+        .excerpt(
+            id,
+            ChainRange { from: Some(Place::Time(middle)), ..ChainRange::default() },
+            ExcerptPage { cursor: None, limit: 100 },
+            now,
+        )
+        .await
+        .unwrap();
+    let until = books
+        .ledger
+        .excerpt(
+            id,
+            ChainRange { to: Some(Place::Time(middle)), ..ChainRange::default() },
+            ExcerptPage { cursor: None, limit: 100 },
+            now,
+        )
+        .await
+        .unwrap();
     assert_eq!(until.to + 1, since.from);
     assert!(all.rows[usize::try_from(since.from).unwrap() - 1].link.id.time() == middle);
-    let past = books.ledger.excerpt(id, (Some(Place::Number(38)), None), (None, 50), now).await.unwrap();
+    let past = books
+        .ledger
+        .excerpt(
+            id,
+            ChainRange { from: Some(Place::Number(38)), ..ChainRange::default() },
+            ExcerptPage { cursor: None, limit: 50 },
+            now,
+        )
+        .await
+        .unwrap();
     assert_eq!((past.rows.len(), past.from, past.to, past.before), (0, 38, 37, Some(all.tip.1)));
 }

@@ -13,7 +13,7 @@ use domain::{
 };
 use ports::{Queue, QueueError, Seal, SecretOf, Unsealed};
 use scrip_webhooks::{Courier, DeliveryRequest, Now, Sender};
-use store::{Activity, Errand, Fault, Ledger, Moment};
+use store::{Activity, Errand, Fault, Ledger, Moment, WebhookKey};
 use tests::{Books, Faults, Kind, Receiver};
 
 const EVENTS: u64 = 4;
@@ -153,7 +153,7 @@ impl Post {
         assert_eq!(numbers, (1..=EVENTS).collect::<Vec<_>>(), "{told}");
         let state = self.state().await;
         assert_eq!((state.through, state.failures), (EVENTS, 0), "{told}");
-        let of = (self.account, self.webhook);
+        let of = WebhookKey { account: self.account, id: self.webhook };
         let (log, more) = self.books.activity().deliveries(of, None, 100).await.unwrap();
         assert_eq!((log.len() as u64, more), (EVENTS, false), "{told}");
     }
@@ -316,7 +316,8 @@ async fn an_attempt_that_its_owner_overtakes_leaves_no_line_that_waits() {
         post.come_to_rest(true).await;
         let state = post.state().await;
         assert_eq!((state.through, state.failures), (EVENTS, 0), "{place}");
-        let (log, _) = post.books.activity().deliveries((account, webhook), None, 100).await.unwrap();
+        let (log, _) =
+            post.books.activity().deliveries(WebhookKey { account, id: webhook }, None, 100).await.unwrap();
         let told = log.into_iter().map(|line| line.by(&state)).map(|line| (line.number, line.standing));
         let (mut told, anew): (Vec<_>, Vec<_>) =
             told.partition(|(_, standing)| *standing == DeliveryStanding::Superseded);

@@ -9,7 +9,7 @@ use domain::{
 };
 use scrip_http::{ApiError, App, Balance, Instant, Intent, Operator, Reply, Transaction};
 use serde::{Deserialize, Serialize};
-use store::{Errand, Unsettled};
+use store::{Claim, Errand, Unsettled};
 use utoipa::ToSchema;
 
 /// Credits to be given.
@@ -112,7 +112,8 @@ pub(super) async fn grant(
         request_id: Some(operator.call.id.to_string()),
         ..Details::default()
     };
-    let claim = (&ClaimKey::Operator(intent.key), &intent.fingerprint, &details);
+    let claim =
+        Claim { key: &ClaimKey::Operator(intent.key), fingerprint: &intent.fingerprint, details: &details };
     if expires_at.is_some() {
         app.calendar().expect(Errand::Calendar(account), moment).await?;
     }

@@ -4,7 +4,7 @@ use axum::extract::{Path, State};
 use domain::{AccountId, Amount, ClaimKey, Details, EntryId, Mode, Reason, Reference};
 use scrip_http::{ApiError, App, Booked, Intent, Operator, Reply};
 use serde::Deserialize;
-use store::{Decides, Refund};
+use store::{Claim, Decides, Refund};
 use utoipa::ToSchema;
 
 /// Credits that an operator gives back.
@@ -76,7 +76,8 @@ pub(super) async fn refund_debit(
         request_id: Some(operator.call.id.to_string()),
         ..Details::default()
     };
-    let claim = (&ClaimKey::Operator(intent.key), &intent.fingerprint, &details);
+    let claim =
+        Claim { key: &ClaimKey::Operator(intent.key), fingerprint: &intent.fingerprint, details: &details };
     let settled = app.ledger.refund(account, &request, claim, moment).await?.ok_or(UNKNOWN)?.settled;
     Reply::created(&Booked::from(&settled.receipt), settled.replayed)
 }

@@ -9,7 +9,7 @@ use domain::{
 };
 use scrip_http::{ApiError, App, Once, Operator, PostPaid, Reply};
 use serde::{Deserialize, Serialize};
-use store::{Unsettled, system_key};
+use store::{Claim, Unsettled, system_key};
 use utoipa::ToSchema;
 
 /// How much an organisation may spend on account.
@@ -165,7 +165,7 @@ pub(super) async fn change(
     };
     let name = format!("terms/{}", operator.call.id);
     let key = system_key(&name)?;
-    let claim = (&key, &Fingerprint(name), &details);
+    let claim = Claim { key: &key, fingerprint: &Fingerprint(name), details: &details };
     let moment = app.ledger.moment_of(id, operator.call.moment).await?;
     app.ledger.settle(id, claim, moment, |account, head| Ok(decide(account, head))).await?;
     Ok(app.ledger.account(id).await?.ok_or(Unsettled::NoAccount)?)

@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use domain::{Amount, ClaimKey, Details, EntryId, Reason, Reference};
 use scrip_http::{ApiError, App, Booked, Brief, Caller, Intent, Needs, Reply, may};
 use serde::Deserialize;
-use store::{Decides, Refund};
+use store::{Claim, Decides, Refund};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -143,7 +143,7 @@ async fn settle<S: Needs>(
         request_id: Some(caller.call.id.to_string()),
         ..Details::default()
     };
-    let claim = (&ClaimKey::Caller(key), &asked, &details);
+    let claim = Claim { key: &ClaimKey::Caller(key), fingerprint: &asked, details: &details };
     let refunded = app.ledger.refund(caller.account, &request, claim, caller.call.moment).await?;
     let settled = refunded.ok_or(UNKNOWN)?.settled;
     Reply::created(&Booked::from(&settled.receipt), settled.replayed)

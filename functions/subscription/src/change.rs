@@ -108,7 +108,7 @@ pub(super) async fn carry_out(app: &App, change: Change, asked: Asked) -> Result
 async fn settle(
     app: &App,
     account: AccountId,
-    claim: (&ClaimKey, &Fingerprint, &Details),
+    claim: Claim<'_>,
     (wanted, moment): (&Wanted<'_>, Moment),
 ) -> Result<Result<Settled, Account>, ApiError> {
     for _ in 0..ATTEMPTS_MAX {

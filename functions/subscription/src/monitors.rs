@@ -142,8 +142,9 @@ pub(super) async fn create_monitor(
     let catalogue = app.settings.catalogue(moment.wall).await?;
     let (operation, _) = catalogue.prices.monthly(&operation, moment.now)?;
     let last = app.ledger.last_monitor(caller.account).await?.map_or(EntryId::FIRST, EntryId::from);
-    let (of, key) = (ClaimsOf::Account(caller.account), ClaimKey::Caller(intent.key));
-    let made = app.ledger.claim_once_above(last, of, (&key, &intent.fingerprint), moment).await?;
+    let (key, details) = (ClaimKey::Caller(intent.key), Details::default());
+    let claim = Claim { key: &key, fingerprint: &intent.fingerprint, details: &details };
+    let made = app.ledger.claim_once_above(last, caller.account, claim, moment).await?;
     let metadata = metadata.unwrap_or_default();
     let wanted = domain::Monitor {
         id: made.id.into(),

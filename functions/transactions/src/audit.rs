@@ -3,7 +3,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use scrip_http::{ApiError, App, Audit, Caller, Instant, Listing, Params, Reply, in_order, may};
 use serde::{Deserialize, Deserializer, de::Error};
-use store::{ExcerptCursor, Place};
+use store::{ChainRange, ExcerptCursor, ExcerptPage, Place};
 use utoipa::IntoParams;
 
 /// Rows on a page when nothing is asked.
@@ -100,7 +100,10 @@ pub(crate) async fn audit(
     };
     let cursor = range.cursor.map(read).transpose()?;
     let now = caller.call.moment.now;
-    let excerpt = app.ledger.excerpt(caller.account, (from, to), (cursor, limit), now).await?;
+    let excerpt = app
+        .ledger
+        .excerpt(caller.account, ChainRange { from, to }, ExcerptPage { cursor, limit }, now)
+        .await?;
     let next = excerpt.next.map(|next| app.cursors.write(&listing, &next.text())).transpose()?;
     Reply::page(&Audit::new(caller.account, &excerpt), next)
 }

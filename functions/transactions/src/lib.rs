@@ -9,7 +9,7 @@ use axum::extract::{Path, State};
 use domain::{Direction, EntryId, Operation, PurchaseId, Reference, Stage};
 use scrip_http::{ApiError, App, Caller, Instant, Listing, Params, Proof, Reply, Transaction, in_order, may};
 use serde::Deserialize;
-use store::{Cursor, Query};
+use store::{Cursor, Query, StatementPlace};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -111,7 +111,7 @@ async fn list(
     };
     let cursor = filter.cursor.map(read).transpose()?;
     let now = caller.call.moment.now;
-    let page = app.ledger.statement(caller.account, &query, (cursor, limit), now).await?;
+    let page = app.ledger.statement(caller.account, &query, StatementPlace { cursor, limit }, now).await?;
     let debits = page.receipts.iter().filter(|line| line.entry.direction == Direction::Debit);
     let debits: Vec<_> = debits.map(|line| line.entry.id).collect();
     let pots = app.ledger.pots(caller.account, &debits).await?;

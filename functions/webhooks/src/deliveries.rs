@@ -8,7 +8,7 @@ use domain::{
 use scrip_http::{ApiError, App, Caller, Listing, NoFields, Once, OnceOptional, Params, Reply, may};
 use scrip_webhooks::{Told, sample};
 use serde::Deserialize;
-use store::random;
+use store::{WebhookKey, random};
 use utoipa::{IntoParams, ToSchema};
 
 use super::endpoints::{deliver_soon, expect_delivery};
@@ -105,7 +105,7 @@ pub(super) async fn list_deliveries(
         DeliveryId::try_from(before).map_err(|_| ApiError::InvalidCursor)
     };
     let before = cursor.map(read).transpose()?;
-    let of = (caller.account, webhook.id);
+    let of = WebhookKey { account: caller.account, id: webhook.id };
     // How far it is comes first: what is done by the time the log is read is logged as done.
     let state = app.activity.delivery_state(caller.account, webhook.id).await?.ok_or(UNKNOWN)?;
     let (deliveries, more) = app.activity.deliveries(of, before, limit).await?;

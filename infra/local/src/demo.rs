@@ -7,7 +7,7 @@ use domain::{
 };
 use scrip_http::App;
 use serde::{Deserialize, Serialize};
-use store::{Fault, Moment, Organisation, Unsettled, random, secret_bytes};
+use store::{Claim, Fault, Moment, Organisation, Unsettled, random, secret_bytes};
 
 /// The demo organisation's monthly allowance: negotiated, so that 250 are left after 150 were used,
 /// as in the seed's example balance.
@@ -191,7 +191,9 @@ async fn settle(
     decide: impl Fn(&Account, &domain::Head) -> Result<domain::Posting, domain::Refusal> + Send + Sync,
 ) -> anyhow::Result<()> {
     let key = ClaimKey::Operator(IdempotencyKey::try_from(format!("demo/{}", name.replace(' ', "-")))?);
-    app.ledger.settle(account, (&key, &Fingerprint(name.to_owned()), details), moment, decide).await?;
+    app.ledger
+        .settle(account, Claim::new(&key, &Fingerprint(name.to_owned()), details), moment, decide)
+        .await?;
     Ok(())
 }
 

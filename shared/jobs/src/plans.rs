@@ -1,6 +1,6 @@
 use super::Calendar;
 use domain::{AccountId, Details, Fingerprint, Mode, Refusal, Subscribe, SubscribeCause, subscribe};
-use store::{Moment, Unsettled, system_key};
+use store::{Claim, Moment, Unsettled, system_key};
 
 impl Calendar<'_> {
     /// Has everything follow the plan of a live ledger that goes by it: the organisation, for what its
@@ -19,7 +19,7 @@ impl Calendar<'_> {
         let name = format!("plan/{}", live.since);
         let key = system_key(&name)?;
         let (details, own) = (Details::default(), self.ledger.moment_of(test, moment).await?);
-        let claim = (&key, &Fingerprint(name), &details);
+        let claim = Claim { key: &key, fingerprint: &Fingerprint(name), details: &details };
         let wanted = Subscribe {
             plan: live.plan,
             allowance: live.allowance,

@@ -2,7 +2,7 @@ use domain::{
     Bought, Credits, Details, Dispute, EntryId, Fingerprint, Purchase, Receipt, Reference, Stage,
     dispute_lost, dispute_opened, dispute_won,
 };
-use store::{Errand, Fault, Moment, Unsettled, system_key};
+use store::{Claim, Errand, Fault, Moment, Unsettled, system_key};
 
 use super::{DisputeId, Disputed, Event, Outcome, PaymentId, Till};
 
@@ -69,13 +69,15 @@ impl Till<'_> {
         let name = format!("dispute/{}/closed", dispute.0);
         let (key, asked) = (system_key(&name)?, Fingerprint(name));
         let details = about(&purchase, dispute);
-        let settled =
-            self.ledger.settle(purchase.id.account, (&key, &asked, &details), moment, |account, head| {
-                match outcome {
-                    Outcome::Won => dispute_won(account, &opened, head),
-                    Outcome::Lost => dispute_lost(account, &bought, &opened, head),
-                }
-            });
+        let settled = self.ledger.settle(
+            purchase.id.account,
+            Claim::new(&key, &asked, &details),
+            moment,
+            |account, head| match outcome {
+                Outcome::Won => dispute_won(account, &opened, head),
+                Outcome::Lost => dispute_lost(account, &bought, &opened, head),
+            },
+        );
         let closed = Some(settled.await?.receipt.entry.id);
         let news = Dispute { closed, lost: outcome == Outcome::Lost, ..known };
         self.remember(purchase, dispute, news).await
@@ -125,10 +127,12 @@ impl Till<'_> {
         let name = format!("dispute/{}/opened", dispute.0);
         let (key, asked) = (system_key(&name)?, Fingerprint(name));
         let details = about(&purchase, dispute);
-        let settled =
-            self.ledger.settle(purchase.id.account, (&key, &asked, &details), moment, |account, head| {
-                dispute_opened(account, &bought, head)
-            });
+        let settled = self.ledger.settle(
+            purchase.id.account,
+            Claim::new(&key, &asked, &details),
+            moment,
+            |account, head| dispute_opened(account, &bought, head),
+        );
         let opened = Some(settled.await?.receipt.entry.id);
         Ok((self.remember(purchase, dispute, Dispute { opened, ..known }).await?, true))
     }

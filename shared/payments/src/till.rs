@@ -10,7 +10,7 @@ use domain::{
     BOUGHT_BY_RECHARGE, Cause, Details, Fingerprint, Paid, Payment, Purchase, PurchaseId, Reference, Stage,
     Step, Verdict, grant,
 };
-use store::{Errand, Fault, Ledger, Moment, Settings, Settled, Unsettled, random, system_key};
+use store::{Claim, Errand, Fault, Ledger, Moment, Settings, Settled, Unsettled, random, system_key};
 
 /// How many steps one drive takes at most: find, charge, grant, and some that rivals force.
 const STEPS_MAX: u32 = 8;
@@ -297,7 +297,7 @@ impl Till<'_> {
         let wanted = purchase.grant();
         let asked = Fingerprint(name);
         self.ledger
-            .settle(id.account, (&key, &asked, &details), moment, |account, head| {
+            .settle(id.account, Claim::new(&key, &asked, &details), moment, |account, head| {
                 grant(account, &wanted, head)
             })
             .await

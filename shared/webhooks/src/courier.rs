@@ -9,7 +9,7 @@ use domain::{
     AccountId, Delivery, DeliveryId, DeliveryKind, DeliveryStanding, DeliveryState, Event, Flow, HookPaused,
     Lane, News, Outcome, Webhook, WebhookId,
 };
-use store::{Activity, Errand, Fault, Ledger, Moment, random};
+use store::{Activity, Errand, Fault, Ledger, Moment, WebhookKey, random};
 
 /// For how many seconds one look at a webhook begins attempts. With the last of them it ends before the function.
 const WORK_SECONDS: i64 = 20;
@@ -263,7 +263,9 @@ impl Courier<'_> {
             (Outcome::Failed(_) | Outcome::Gone, Some(_)) => DeliveryStanding::Retrying,
             (Outcome::Failed(_) | Outcome::Gone, None) => DeliveryStanding::Failed,
         };
-        self.activity.log_delivery((*account, webhook.id), &delivery, moment).await?;
+        self.activity
+            .log_delivery(WebhookKey { account: *account, id: webhook.id }, &delivery, moment)
+            .await?;
         let mut known = Some(state.clone());
         while let Some(found) = known {
             if let Some(saved) =

@@ -12,7 +12,7 @@ use domain::{
     AccountId, Attempt, Delivery, DeliveryId, DeliveryKind, DeliveryStanding, HookSecret, Outcome,
     SentRequest, SentResponse, Webhook,
 };
-use store::Fault;
+use store::{Fault, WebhookKey};
 
 impl Courier<'_> {
     pub(super) fn delivery(&self, id: DeliveryId, kind: DeliveryKind, told: &Told) -> Delivery {
@@ -50,7 +50,7 @@ impl Courier<'_> {
         if outcome == Outcome::Taken {
             delivery.standing = DeliveryStanding::Succeeded;
         }
-        self.activity.log_delivery((account, webhook.id), &delivery, moment).await?;
+        self.activity.log_delivery(WebhookKey { account, id: webhook.id }, &delivery, moment).await?;
         Ok(delivery)
     }
 

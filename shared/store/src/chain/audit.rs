@@ -54,7 +54,7 @@ impl AuditReport {
             unwritten: 0,
             checkpoints: 0,
             added_up: false,
-            findings: vec![Finding::account(Problem::Account("is gone, and its chain is there"))],
+            findings: vec![Finding::account(Problem::Account("is missing, and its chain exists"))],
         }
     }
 }
@@ -133,7 +133,7 @@ impl<'a> Audit<'a> {
     fn new(ledger: &'a Ledger, id: AccountId, account: Option<&Account>, now: DateTime<Utc>) -> Self {
         let mut findings = Vec::new();
         if account.is_none() {
-            findings.push(Finding::account(Problem::Account("does not read")));
+            findings.push(Finding::account(Problem::Account("is unreadable")));
         }
         let latest = account.map_or(now, |account| account.floor().time().max(now));
         let months = (Period::of(id.org.time()), Period::of(latest));
@@ -350,18 +350,18 @@ impl<'a> Audit<'a> {
 fn in_order(mut findings: Vec<Finding>) -> Vec<Finding> {
     let says_little = |finding: &Finding| finding.problem == Problem::Unreadable;
     findings.sort_by_key(|finding| (finding.sequence.is_none(), finding.sequence, says_little(finding)));
-    let mut told: Vec<Finding> = Vec::new();
+    let mut kept: Vec<Finding> = Vec::new();
     for finding in findings {
         let same =
             |known: &Finding| known.sequence == finding.sequence && known.transaction == finding.transaction;
-        let is_known = told
+        let is_known = kept
             .iter()
             .rev()
             .take_while(|known| known.sequence == finding.sequence)
             .any(|known| *known == finding || same(known) && finding.problem == Problem::Unreadable);
         if !is_known {
-            told.push(finding);
+            kept.push(finding);
         }
     }
-    told
+    kept
 }

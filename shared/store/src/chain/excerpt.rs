@@ -139,7 +139,7 @@ impl Ledger {
     /// row, the excerpt has no row and `next` continues the search.
     ///
     /// # Errors
-    /// When the table does not serve.
+    /// When the table does not answer.
     pub async fn excerpt(
         &self,
         account: AccountId,
@@ -201,7 +201,7 @@ impl Ledger {
     /// transaction that the chain does not have.
     ///
     /// # Errors
-    /// When the table does not serve.
+    /// When the table does not answer.
     pub async fn proof(
         &self,
         account: AccountId,

@@ -36,7 +36,7 @@ pub struct AccountChange {
 }
 
 impl AccountChange {
-    /// The changes that rows tell of, in order. A batch is one change with several rows.
+    /// The changes that rows have made, in order. A batch is one change with several rows.
     #[must_use]
     pub fn told_by(receipts: &[Receipt]) -> Vec<Self> {
         let batch = |receipt: &Receipt| receipt.details.batch.as_ref().map(|place| place.batch);

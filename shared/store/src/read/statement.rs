@@ -130,7 +130,7 @@ impl Ledger {
     /// needs more ends early, and its cursor continues there.
     ///
     /// # Errors
-    /// When the table does not serve.
+    /// When the table does not answer.
     pub async fn statement(
         &self,
         account: AccountId,

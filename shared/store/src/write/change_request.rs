@@ -115,7 +115,7 @@ impl Ledger {
     /// of the request gets the same answer, and no sending of an earlier request undoes the change.
     ///
     /// # Errors
-    /// When the table does not answer; the caller must not be told then that the request succeeded.
+    /// When the table does not answer; the caller must then not report success.
     pub async fn keep_answer(
         &self,
         request: &ChangeRequest,

@@ -116,7 +116,7 @@ impl Ledger {
     /// [`Ledger::settle`], which claims the key itself.
     ///
     /// # Errors
-    /// [`Unsettled::KeyReused`]; [`Unsettled::Failed`] when the table does not serve.
+    /// [`Unsettled::KeyReused`]; [`Unsettled::Failed`] when the table does not answer.
     pub async fn claim_once(
         &self,
         of: ClaimsOf,
