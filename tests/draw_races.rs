@@ -57,7 +57,7 @@ async fn refund(
     };
     let asked = Fingerprint(format!("{} {amount:?}", from.entry.id));
     let (key, details) = (key(name), Details::default());
-    let once = || ledger.refund(id, &request, (&key, &asked, &details), moment(start()));
+    let once = || ledger.refund(id, &request, Claim::new(&key, &asked, &details), moment(start()));
     Ok(settled(once).await?.unwrap())
 }
 

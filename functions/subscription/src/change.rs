@@ -2,11 +2,11 @@ use std::error::Error;
 
 use chrono::{DateTime, Utc};
 use domain::{
-    Account, AccountId, Allowance, ClaimKey, DUE_MAX, Details, EntryId, Fingerprint, Head, Mode, Plan,
-    PlanId, PlanList, Posting, Refusal, Subscribe, SubscribeCause, due, subscribe,
+    Account, AccountId, Allowance, DUE_MAX, Details, EntryId, Fingerprint, Head, Mode, Plan, PlanId,
+    PlanList, Posting, Refusal, Subscribe, SubscribeCause, due, subscribe,
 };
 use scrip_http::{ApiError, App, Reply};
-use store::{Catalogue, Errand, Fault, Moment, Settled, Unsettled, system_key};
+use store::{Catalogue, Claim, Errand, Fault, Moment, Settled, Unsettled, system_key};
 
 use crate::shape::{Plans, SubscriptionChange};
 
@@ -84,12 +84,13 @@ pub(super) async fn carry_out(app: &App, change: Change, asked: Asked) -> Result
     // Every sending under one idempotency key has the same name, so the ledger settles it once.
     let name = format!("plan/{request}");
     let (key, fingerprint) = (system_key(&name)?, Fingerprint(name));
-    let settled = match settle(app, account, (&key, &fingerprint, &details), (&wanted, moment)).await? {
-        Ok(settled) => settled,
-        Err(account) => {
-            return Reply::ok(&SubscriptionChange::nothing(&account, wanted.plan, false, moment.now));
-        }
-    };
+    let settled =
+        match settle(app, account, Claim::new(&key, &fingerprint, &details), (&wanted, moment)).await? {
+            Ok(settled) => settled,
+            Err(account) => {
+                return Reply::ok(&SubscriptionChange::nothing(&account, wanted.plan, false, moment.now));
+            }
+        };
     if let Err(unsettled) = app.calendar().follow_plan(account, moment).await {
         tracing::warn!(%account, cause = &unsettled as &dyn Error, "a change of plan is followed later");
     }

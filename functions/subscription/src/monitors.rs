@@ -4,14 +4,15 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
 use domain::{
-    self, AccountId, ClaimKey, EntryId, Metadata, MonitorId, OnBehalf, Reference, Service, Watch, Watched,
+    self, AccountId, ClaimKey, Details, EntryId, Metadata, MonitorId, OnBehalf, Reference, Service, Watch,
+    Watched,
 };
 use jobs::NotMade;
 use scrip_http::{
     ApiError, App, Caller, Intent, Listing, NoFields, OnceOptional, Params, Reply, instant, may,
 };
 use serde::{Deserialize, Serialize};
-use store::{ClaimsOf, MonitorPage};
+use store::{Claim, MonitorPage};
 use utoipa::{IntoParams, ToSchema};
 
 /// Monitors on a page when nothing is asked, and at most.

@@ -105,10 +105,11 @@ pub(super) async fn list_deliveries(
         DeliveryId::try_from(before).map_err(|_| ApiError::InvalidCursor)
     };
     let before = cursor.map(read).transpose()?;
-    let of = WebhookKey { account: caller.account, id: webhook.id };
+    let of = (caller.account, webhook.id);
     // How far it is comes first: what is done by the time the log is read is logged as done.
     let state = app.activity.delivery_state(caller.account, webhook.id).await?.ok_or(UNKNOWN)?;
-    let (deliveries, more) = app.activity.deliveries(of, before, limit).await?;
+    let key = WebhookKey { account: caller.account, id: webhook.id };
+    let (deliveries, more) = app.activity.deliveries(key, before, limit).await?;
     let next = deliveries.last().filter(|_| more);
     let next = next.map(|last| app.cursors.write(&listing, &last.id.to_string())).transpose()?;
     let deliveries = as_they_are(&app, of, &state, deliveries).await?;

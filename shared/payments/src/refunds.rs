@@ -4,7 +4,7 @@ use domain::{
     Amount, Credits, Details, EntryId, Fingerprint, Purchase, PurchaseId, Reference, RefundOrder,
     RefundState, RefundStep, Refunds, Refusal, Stage, payment_refunded, payment_restored,
 };
-use store::{Errand, Fault, Moment, Unsettled, system_key};
+use store::{Claim, Errand, Fault, Moment, Unsettled, system_key};
 
 /// How many steps bring a purchase's refunds to where the provider has them. More than one is needed when others
 /// refund meanwhile.
@@ -149,7 +149,7 @@ impl Till<'_> {
         let name = format!("purchase/{}/refund/{number}", purchase.id.transaction);
         let (key, asked) = (system_key(&name)?, Fingerprint(name));
         let details = about(purchase, step);
-        let (account, claim) = (purchase.id.account, (&key, &asked, &details));
+        let (account, claim) = (purchase.id.account, Claim::new(&key, &asked, &details));
         let amount = |credits: Credits| Amount::try_from(credits.get()).ok();
         if purchase.refunds.amount < step.amount {
             // Before the balance changes, which would have auto-recharge charge the same card.

@@ -1,5 +1,7 @@
 //! Requests to one table: the one place that builds calls of the SDK and maps their errors. There is one exception: the
 //! conditional write of an account (`write/commit.rs`) is sent once, and has to tell every answer of DynamoDB apart.
+//!
+//! The SDK's futures are boxed: they are deeply nested, and the compiler limits how deep a future may be.
 
 use aws_sdk_dynamodb::error::{BoxError, SdkError};
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
@@ -51,14 +53,14 @@ impl Table {
         doing: &'static str,
     ) -> Result<Option<Item>, Fault> {
         let get = self.client.get_item().table_name(&self.name).set_key(Some(key.attributes()));
-        let got = get.consistent_read(consistent).send().await;
+        let got = Box::pin(get.consistent_read(consistent).send()).await;
         got.map(|answer| answer.item).map_err(|error| Fault::unavailable(doing, error))
     }
 
     /// Writes an item over the one of its key, if there is one.
     pub(crate) async fn put(&self, item: Item, doing: &'static str) -> Result<(), Fault> {
-        let put = self.client.put_item().table_name(&self.name).set_item(Some(item)).send().await;
-        put.map(|_| ()).map_err(|error| Fault::unavailable(doing, error))
+        let put = self.client.put_item().table_name(&self.name).set_item(Some(item));
+        Box::pin(put.send()).await.map(|_| ()).map_err(|error| Fault::unavailable(doing, error))
     }
 
     /// Writes an item unless one of its key exists; then the existing one is returned.
@@ -87,14 +89,12 @@ impl Table {
         doing: &'static str,
     ) -> Result<ConditionalPut, Fault> {
         let put = self.client.put_item().table_name(&self.name).set_item(Some(item));
-        let sent = put
+        let put = put
             .set_expression_attribute_names(condition.names())
             .set_expression_attribute_values(condition.values())
             .condition_expression(condition.expression)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        match sent {
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match Box::pin(put.send()).await {
             Ok(_) => Ok(ConditionalPut::Written),
             Err(error) => match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(existing)) => {
@@ -144,15 +144,13 @@ impl Table {
     ) -> Result<Option<Item>, Fault> {
         let Update { expression, condition } = update;
         let request = self.client.update_item().table_name(&self.name).set_key(Some(key.attributes()));
-        let sent = request
+        let request = request
             .update_expression(expression)
             .set_expression_attribute_names(condition.names())
             .set_expression_attribute_values(condition.values())
             .set_condition_expression(Some(condition.expression).filter(|text| !text.is_empty()))
-            .return_values(values)
-            .send()
-            .await;
-        match sent {
+            .return_values(values);
+        match Box::pin(request.send()).await {
             Ok(answer) => Ok(Some(answer.attributes.unwrap_or_default())),
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(None),
@@ -164,7 +162,7 @@ impl Table {
     /// Deletes an item, if it exists.
     pub(crate) async fn delete(&self, key: &Key<'_>, doing: &'static str) -> Result<(), Fault> {
         let delete = self.client.delete_item().table_name(&self.name).set_key(Some(key.attributes()));
-        delete.send().await.map(|_| ()).map_err(|error| Fault::unavailable(doing, error))
+        Box::pin(delete.send()).await.map(|_| ()).map_err(|error| Fault::unavailable(doing, error))
     }
 
     /// Deletes an item if the condition holds for it.
@@ -175,13 +173,11 @@ impl Table {
         doing: &'static str,
     ) -> Result<bool, Fault> {
         let delete = self.client.delete_item().table_name(&self.name).set_key(Some(key.attributes()));
-        let sent = delete
+        let delete = delete
             .set_expression_attribute_names(condition.names())
             .set_expression_attribute_values(condition.values())
-            .condition_expression(condition.expression)
-            .send()
-            .await;
-        match sent {
+            .condition_expression(condition.expression);
+        match Box::pin(delete.send()).await {
             Ok(_) => Ok(true),
             Err(error) => match error.as_service_error() {
                 Some(DeleteItemError::ConditionalCheckFailedException(_)) => Ok(false),
@@ -218,7 +214,7 @@ impl Table {
                 request = request.expression_attribute_values(name, value);
             }
         }
-        let answer = request.send().await.map_err(|error| Fault::unavailable(doing, error))?;
+        let answer = Box::pin(request.send()).await.map_err(|error| Fault::unavailable(doing, error))?;
         let (items, last) = (answer.items.unwrap_or_default(), answer.last_evaluated_key);
         Ok(ItemPage { items, last, scanned: answer.scanned_count })
     }
@@ -278,7 +274,7 @@ impl Table {
         for put in puts {
             together = together.transact_items(TransactWriteItem::builder().put(put).build());
         }
-        let Err(error) = together.send().await else { return Transacted::Written };
+        let Err(error) = Box::pin(together.send()).await else { return Transacted::Written };
         match reasons(&error) {
             Some(reasons) => Transacted::Cancelled(reasons, error.into()),
             None => Transacted::Failed(error.into()),

@@ -33,7 +33,7 @@ impl Ledger {
     pub(crate) async fn commit(&self, seen: &Account, posting: &Posting) -> Result<Commit, Fault> {
         let account = seen.id;
         let update = Expression::of(posting, seen)?;
-        let sent = self
+        let request = self
             .once
             .client
             .update_item()
@@ -44,9 +44,8 @@ impl Ledger {
             .set_expression_attribute_names(Some(update.names))
             .set_expression_attribute_values(Some(update.values))
             .return_values(ReturnValue::AllNew)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let sent = Box::pin(request.send()).await;
         let read = |item| self.read_account(account, item);
         match sent {
             Ok(answer) => Ok(match read(answer.attributes.unwrap_or_default()) {
