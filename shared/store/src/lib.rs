@@ -24,7 +24,7 @@ pub use activity::usage::{DayUsage, MonthUsage, UsageOf};
 pub use activity::webhooks::WebhookKey;
 pub use chain::audit::AuditReport as Report;
 pub use chain::excerpt::{
-    ChainPosition as Place, ChainRange, Excerpt, ExcerptCursor, ExcerptPage, ExcerptRow, Proof,
+    ChainPosition as Place, ChainRange, Excerpt, ExcerptCursor, ExcerptPage, ExcerptRow, RowProof as Proof,
 };
 pub use chain::project::WatermarkStep;
 pub use chain::raw_rows::ChainRows as Rows;

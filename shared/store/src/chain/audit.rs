@@ -10,7 +10,7 @@ use crate::chain::watermark::Watermark;
 use crate::table::attribute::{number_of, sort_key};
 use crate::table::error::Fault;
 use crate::table::item::{AccountItem, decode, receipt};
-use crate::table::key::{Item, Key, chain_partition, checkpoint_partition, remainder_partition};
+use crate::table::key::{Key, StoredItem, chain_partition, checkpoint_partition, remainder_partition};
 use crate::table::ledger::Ledger;
 use crate::table::query::ItemQuery;
 use crate::table::remainder_item;
@@ -60,7 +60,7 @@ impl AuditReport {
 }
 
 /// A running audit.
-struct Audit<'a> {
+struct RunningAudit<'a> {
     ledger: &'a Ledger,
     id: AccountId,
     /// How many entries the account had when the audit began. Later entries are left to the next audit.
@@ -102,7 +102,7 @@ impl Ledger {
         let account = decode::<AccountItem>("an account", item).and_then(|item| item.account(id)).ok();
         let checkpoints = self.all(checkpoint_partition(id)).await?;
         let mark = self.read_watermark(id, true).await?;
-        let mut audit = Audit::new(self, id, account.as_ref(), now);
+        let mut audit = RunningAudit::new(self, id, account.as_ref(), now);
         let known = audit.checkpoints(&checkpoints);
         audit.chain = ChainCheck::whole(id, known);
         let mut after = None;
@@ -124,12 +124,12 @@ impl Ledger {
     }
 
     /// All items of a partition.
-    async fn all(&self, partition: String) -> Result<Vec<Item>, Fault> {
+    async fn all(&self, partition: String) -> Result<Vec<StoredItem>, Fault> {
         self.table.query_all(ItemQuery::all(partition), "read a chain").await
     }
 }
 
-impl<'a> Audit<'a> {
+impl<'a> RunningAudit<'a> {
     fn new(ledger: &'a Ledger, id: AccountId, account: Option<&Account>, now: DateTime<Utc>) -> Self {
         let mut findings = Vec::new();
         if account.is_none() {
@@ -152,7 +152,7 @@ impl<'a> Audit<'a> {
     }
 
     /// The readable checkpoints of an account.
-    fn checkpoints(&mut self, items: &[Item]) -> Vec<Checkpoint> {
+    fn checkpoints(&mut self, items: &[StoredItem]) -> Vec<Checkpoint> {
         let known: Vec<_> = items.iter().filter_map(checkpoint).collect();
         if known.len() < items.len() {
             self.findings.push(Finding::account(Problem::CheckpointUnreadable));
@@ -161,7 +161,7 @@ impl<'a> Audit<'a> {
     }
 
     /// Checks the rows of a full span of the chain, from its item.
-    async fn full_span(&mut self, item: &Item) -> Result<(), Fault> {
+    async fn full_span(&mut self, item: &StoredItem) -> Result<(), Fault> {
         match full_span(item).filter(|span| self.chain.next() <= span.first) {
             Some(span) => self.span(&span).await,
             None => {

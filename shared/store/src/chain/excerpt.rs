@@ -61,7 +61,7 @@ pub struct ExcerptRow {
 
 /// A proof that a transaction is a row of the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proof {
+pub struct RowProof {
     /// The row's number.
     pub sequence: u64,
     /// The hash before it.
@@ -207,14 +207,14 @@ impl Ledger {
         account: AccountId,
         id: EntryId,
         sequence: u64,
-    ) -> Result<Option<Proof>, Fault> {
+    ) -> Result<Option<RowProof>, Fault> {
         let Some((before, link)) = self.link(account, sequence).await? else { return Ok(None) };
         if link.id != id {
             tracing::error!(%account, transaction = %id, sequence, "a transaction is not the chain's row of its number");
             return Ok(None);
         }
         let row = self.table.read(&Key::Row(account, id), false, "look for a row").await?;
-        Ok(row.map(|row| Proof { sequence, before, hash: link.hash, text: canonical::text(&row) }))
+        Ok(row.map(|row| RowProof { sequence, before, hash: link.hash, text: canonical::text(&row) }))
     }
 
     /// A row's place in the chain, and the hash before it; `None` when it is not chained.

@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 
 use crate::table::attribute::{number, number_of, sort_key};
 use crate::table::error::Fault;
-use crate::table::key::{Item, Key};
+use crate::table::key::{Key, StoredItem};
 use crate::table::ledger::Ledger;
 use domain::{AccountId, Checkpoint, EntryId, Growth, Hash, Link, Span};
 
@@ -14,7 +14,7 @@ use domain::{AccountId, Checkpoint, EntryId, Growth, Hash, Link, Span};
 const SPAN_ATTRIBUTES: [&str; 5] = ["pk", "sk", "prev", "ids", "hashes"];
 
 /// A full span, from its own item; `None` when the item is not exactly as this code writes it.
-pub(crate) fn full_span(item: &Item) -> Option<Span> {
+pub(crate) fn full_span(item: &StoredItem) -> Option<Span> {
     let first = first_of(item)?;
     let is_ours = item.keys().all(|name| SPAN_ATTRIBUTES.contains(&name.as_str()));
     let span = read_span(first, item)?;
@@ -22,11 +22,11 @@ pub(crate) fn full_span(item: &Item) -> Option<Span> {
 }
 
 /// The number of a span's first row, which its item is sorted by.
-pub(crate) fn first_of(item: &Item) -> Option<u64> {
+pub(crate) fn first_of(item: &StoredItem) -> Option<u64> {
     sort_key(item)?.parse().ok()
 }
 
-pub(crate) fn read_span(first: u64, item: &Item) -> Option<Span> {
+pub(crate) fn read_span(first: u64, item: &StoredItem) -> Option<Span> {
     let bytes = |name: &str| match item.get(name) {
         Some(AttributeValue::B(bytes)) => Some(bytes.as_ref()),
         None => Some([].as_slice()),
@@ -48,7 +48,7 @@ pub(crate) fn read_span(first: u64, item: &Item) -> Option<Span> {
     })
 }
 
-pub(crate) fn write_span(span: &Span, item: &mut Item) {
+pub(crate) fn write_span(span: &Span, item: &mut StoredItem) {
     let bytes = |bytes: Vec<u8>| AttributeValue::B(Blob::new(bytes));
     item.insert("prev".to_owned(), bytes(span.before.bytes().to_vec()));
     if !span.links.is_empty() {
@@ -65,7 +65,7 @@ pub(crate) fn date(text: &str) -> Option<NaiveDate> {
 }
 
 /// The checkpoint of a day, from its item; `None` when it is unreadable.
-pub(crate) fn checkpoint(item: &Item) -> Option<Checkpoint> {
+pub(crate) fn checkpoint(item: &StoredItem) -> Option<Checkpoint> {
     let date = date(sort_key(item)?)?;
     let hash = match item.get("hash") {
         Some(AttributeValue::B(bytes)) => Hash::from_bytes(bytes.as_ref())?,
@@ -97,7 +97,7 @@ impl Ledger {
     }
 
     /// Writes an item that never changes. An existing one stays, even if it differs.
-    async fn keep_one(&self, account: AccountId, item: Item, doing: &'static str) -> Result<(), Fault> {
+    async fn keep_one(&self, account: AccountId, item: StoredItem, doing: &'static str) -> Result<(), Fault> {
         let known = self.table.put_new(item.clone(), doing).await?;
         if known.is_some_and(|known| known != item) {
             tracing::error!(%account, place = ?item.get("sk"), "the chain has an item that differs; audit the account");

@@ -8,7 +8,7 @@ use crate::chain::items::full_span;
 use crate::table::attribute::{number_of, sort_key};
 use crate::table::canonical;
 use crate::table::error::Fault;
-use crate::table::key::{Item, Key, row_partition};
+use crate::table::key::{Key, StoredItem, row_partition};
 use crate::table::ledger::Ledger;
 use crate::table::query::{ItemQuery, SortKeys};
 use domain::{AccountId, EntryId, Period, RowText, Span, Tip};
@@ -52,7 +52,7 @@ pub(crate) enum RowSince {
 /// A row as the table has it.
 pub(crate) struct RawRow {
     pub(crate) place: RowPlace,
-    pub(crate) item: Item,
+    pub(crate) item: StoredItem,
 }
 
 impl RawRow {
@@ -125,7 +125,7 @@ impl<'a> RawRows<'a> {
     }
 }
 
-fn raw_row(month: Period, item: Item) -> Option<RawRow> {
+fn raw_row(month: Period, item: StoredItem) -> Option<RawRow> {
     let place = (month, sort_key(&item)?.to_owned());
     Some(RawRow { place, item })
 }

@@ -7,7 +7,7 @@ use crate::chain::items::{date, read_span, write_span};
 use crate::table::attribute::{number, number_of};
 use crate::table::condition::Condition;
 use crate::table::error::Fault;
-use crate::table::key::{Item, Key};
+use crate::table::key::{Key, StoredItem};
 use crate::table::ledger::Ledger;
 use crate::table::requests::ConditionalPut;
 use domain::{AccountId, Hash, Span, Tip};
@@ -38,7 +38,7 @@ pub struct Watermark {
 }
 
 impl Watermark {
-    pub(crate) fn read(account: AccountId, item: Option<Item>) -> Self {
+    pub(crate) fn read(account: AccountId, item: Option<StoredItem>) -> Self {
         let Some(item) = item else { return Self::default() };
         let through = number_of(&item, THROUGH).unwrap_or(0);
         let notified_through = number_of(&item, NOTIFIED).unwrap_or(through).min(through);
@@ -75,7 +75,7 @@ impl Watermark {
         self.tip.as_ref().map_or(0, Tip::sequence)
     }
 
-    fn item(&self, account: AccountId) -> Item {
+    fn item(&self, account: AccountId) -> StoredItem {
         let mut item = Key::Watermark(account).attributes();
         item.insert(THROUGH.to_owned(), number(self.through));
         if self.notified_through < self.through {
@@ -107,7 +107,7 @@ impl Watermark {
 }
 
 /// The end of a chain; `None` when the item has none that is readable.
-fn tip(account: AccountId, item: &Item) -> Option<Tip> {
+fn tip(account: AccountId, item: &StoredItem) -> Option<Tip> {
     let sequence = number_of(item, CHAINED)?;
     let first = Span::first_of(sequence.checked_add(1)?);
     let open = read_span(first, item)?;

@@ -10,7 +10,7 @@ use crate::table::condition::Condition;
 use crate::table::error::Fault;
 use crate::table::expiry::after_days;
 use crate::table::item::{decode, with_key};
-use crate::table::key::{Item, Key};
+use crate::table::key::{Key, StoredItem};
 use crate::table::ledger::Ledger;
 use crate::table::query::{ItemQuery, SortKeys};
 use crate::table::stream_image::StreamImage;
@@ -196,7 +196,7 @@ impl Ledger {
     }
 
     /// A write that goes into the transaction of an event.
-    pub(crate) fn event_put(&self, item: Item, condition: Condition) -> Result<Put, Fault> {
+    pub(crate) fn event_put(&self, item: StoredItem, condition: Condition) -> Result<Put, Fault> {
         self.table.conditional_put(item, condition, "emit an event")
     }
 }
@@ -217,7 +217,7 @@ impl PendingEvent<'_> {
 /// # Errors
 /// [`Fault::Corrupt`] for an event's item that is unreadable.
 pub fn event_image(image: StreamImage) -> Result<Option<(AccountId, Event)>, Fault> {
-    let image = Item::from(image);
+    let image = StoredItem::from(image);
     let Some(name) = text_of(&image, "pk").and_then(|pk| pk.strip_prefix("EVENTS#")) else {
         return Ok(None);
     };
@@ -225,7 +225,7 @@ pub fn event_image(image: StreamImage) -> Result<Option<(AccountId, Event)>, Fau
     Ok(Some((account, read(image)?)))
 }
 
-fn read(item: Item) -> Result<Event, Fault> {
+fn read(item: StoredItem) -> Result<Event, Fault> {
     let number = sort_key(&item).and_then(|digits| digits.parse().ok());
     let number = number.ok_or_else(|| Fault::corrupt("an event", "its number"))?;
     let EventItem { name, at, data, .. } = decode("an event", item)?;

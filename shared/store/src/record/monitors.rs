@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::table::condition::Condition;
 use crate::table::error::Fault;
 use crate::table::item::{decode, with_key};
-use crate::table::key::{Item, Key};
+use crate::table::key::{Key, StoredItem};
 use crate::table::ledger::Ledger;
 use crate::table::query::{ItemQuery, SortKeys};
 use domain::{AccountId, Mode, Monitor, MonitorId, Subject, Watch, Watched};
@@ -177,7 +177,7 @@ impl Ledger {
 }
 
 /// The item of a monitor.
-pub(crate) fn monitor_item(account: AccountId, monitor: &Monitor) -> Result<Item, Fault> {
+pub(crate) fn monitor_item(account: AccountId, monitor: &Monitor) -> Result<StoredItem, Fault> {
     let ttl = match monitor.stage {
         // The table deletes by real time, and a test ledger's clock may be behind it.
         Watch::Ended { at } if account.mode == Mode::Live => {
@@ -189,6 +189,6 @@ pub(crate) fn monitor_item(account: AccountId, monitor: &Monitor) -> Result<Item
     with_key(&Key::Monitor(Watched { account, monitor: monitor.id }), &item)
 }
 
-fn read(item: Item) -> Result<Monitor, Fault> {
+fn read(item: StoredItem) -> Result<Monitor, Fault> {
     decode::<MonitorItem>("a monitor", item).map(|item| item.monitor)
 }

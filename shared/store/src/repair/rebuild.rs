@@ -9,7 +9,7 @@ use crate::table::condition::Condition;
 use crate::table::damage::{Damage, damages};
 use crate::table::error::{Fault, Unsettled};
 use crate::table::item::{AccountItem, with_key};
-use crate::table::key::{ClaimsOf, Item, Key};
+use crate::table::key::{ClaimsOf, Key, StoredItem};
 use crate::table::ledger::Ledger;
 use crate::write::claim::{Claim, Claimed, HeldClaim, OwnedClaim};
 use domain::{Account, AccountId, EntryId, Head, Receipt, repaired};
@@ -46,7 +46,7 @@ pub struct Rebuilt {
     /// Rows that were never written, because the item was unreadable when their entries landed.
     pub missing: Vec<Receipt>,
     /// The item that it replaces.
-    raw: Option<Item>,
+    raw: Option<StoredItem>,
     /// The positions of skipped records, which are not needed any more.
     skipped: Vec<String>,
 }

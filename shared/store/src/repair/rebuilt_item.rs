@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::table::damage::{Damage, damages, read_account};
-use crate::table::key::Item;
+use crate::table::key::StoredItem;
 use crate::table::lot_key;
 use domain::{Account, AccountId, Allowance, EntryId, Period, RowFacts, Totals};
 
@@ -13,7 +13,7 @@ use domain::{Account, AccountId, Allowance, EntryId, Period, RowFacts, Totals};
 /// readable: the post-paid limit, a freeze, the subjects of open disputes. A value that neither has is a problem.
 pub(crate) fn rebuilt(
     id: AccountId,
-    raw: &Item,
+    raw: &StoredItem,
     totals: &Totals,
     facts: &RowFacts,
 ) -> Result<Account, Vec<String>> {
@@ -38,8 +38,8 @@ fn unknown(Damage { attribute, problem }: &Damage) -> String {
 
 struct AccountRebuilder<'a> {
     problems: Vec<String>,
-    item: Item,
-    raw: &'a Item,
+    item: StoredItem,
+    raw: &'a StoredItem,
     damages: &'a [Damage],
 }
 

@@ -11,7 +11,7 @@ use crate::repair::rebuilt_item::rebuilt;
 use crate::table::attribute::number_of;
 use crate::table::error::Fault;
 use crate::table::item::{EntryItem, decode, receipt};
-use crate::table::key::{Item, Key};
+use crate::table::key::{Key, StoredItem};
 use crate::table::ledger::Ledger;
 use domain::{Account, AccountId, Entry, Growth, Period, Receipt, RowFacts, RowText, Tip};
 
@@ -67,7 +67,7 @@ impl Ledger {
         &self,
         id: AccountId,
         rows: &mut RepairRows,
-        images: &[&Item],
+        images: &[&StoredItem],
     ) -> Result<Vec<Receipt>, Fault> {
         let mut missing = Vec::new();
         for image in images {
@@ -115,12 +115,12 @@ pub(crate) fn lost(known: u64) -> String {
 }
 
 /// The number of the last entry in an account's item, if it is readable.
-pub(crate) fn sequence(item: &Item) -> Option<u64> {
+pub(crate) fn sequence(item: &StoredItem) -> Option<u64> {
     number_of(item, "seq")
 }
 
 /// The last entry of an account's item, if it is readable.
-pub(crate) fn last_entry(image: &Item) -> Option<Entry> {
+pub(crate) fn last_entry(image: &StoredItem) -> Option<Entry> {
     match image.get("last") {
         Some(AttributeValue::M(last)) => {
             decode::<EntryItem>("an entry", last.clone()).ok().map(EntryItem::entry)

@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use crate::table::attribute::{sort_key, text};
 use crate::table::damage;
 use crate::table::error::Fault;
-use crate::table::key::{Item, Key, skipped_partition};
+use crate::table::key::{Key, StoredItem, skipped_partition};
 use crate::table::ledger::Ledger;
 use crate::table::query::ItemQuery;
 use crate::table::stream_image::StreamImage;
@@ -23,7 +23,7 @@ pub(crate) struct SkippedRecord {
     /// Its position in the stream, which its key is made of.
     pub(crate) position: String,
     /// The item that it shows.
-    pub(crate) image: Item,
+    pub(crate) image: StoredItem,
 }
 
 impl Ledger {
@@ -39,7 +39,7 @@ impl Ledger {
         image: StreamImage,
         why: &Fault,
     ) -> Result<(), Fault> {
-        let mut image = Item::from(image);
+        let mut image = StoredItem::from(image);
         image.retain(|name, _| !["pk", "sk"].contains(&name.as_str()));
         let mut item = Key::Skipped(account, format!("{position:0>POSITION_DIGITS$}")).attributes();
         item.insert("why".to_owned(), text(why.to_string()));

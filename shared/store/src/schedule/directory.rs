@@ -9,7 +9,7 @@ use crate::table::attribute::sort_key;
 use crate::table::condition::Update;
 use crate::table::error::Fault;
 use crate::table::item::{decode, with_key};
-use crate::table::key::{Item, Key};
+use crate::table::key::{Key, StoredItem};
 use crate::table::ledger::Ledger;
 use crate::table::query::{ItemQuery, SortKeys};
 use domain::{AccountId, Period};
@@ -156,7 +156,7 @@ impl Ledger {
 }
 
 /// An account of the directory. An unreadable one must not hide the others.
-fn read(item: Item) -> Option<DirectoryEntry> {
+fn read(item: StoredItem) -> Option<DirectoryEntry> {
     let Some(account) = sort_key(&item).and_then(|name| name.parse().ok()) else {
         tracing::error!(place = ?item.get("sk"), "an account of the directory is unreadable");
         return None;

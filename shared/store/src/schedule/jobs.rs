@@ -10,7 +10,7 @@ use crate::table::attribute::text;
 use crate::table::condition::Condition;
 use crate::table::error::Fault;
 use crate::table::item::{decode, with_key};
-use crate::table::key::{Item, Key};
+use crate::table::key::{Key, StoredItem};
 use crate::table::ledger::Ledger;
 use crate::table::query::{ItemQuery, SortKeys};
 use domain::{AccountId, EntryId, Mode, MonitorId, OrgId, PurchaseId, Watched};
@@ -231,7 +231,7 @@ impl Ledger {
     }
 }
 
-fn read(item: Item, is_own: bool) -> Result<ScheduledJob, Fault> {
+fn read(item: StoredItem, is_own: bool) -> Result<ScheduledJob, Fault> {
     let JobItem { org, mode, purchase, monitor, remainder, kind, due } = decode("a job", item)?;
     let account = AccountId { org, mode };
     let job = match (purchase, monitor, remainder, kind) {

@@ -13,7 +13,7 @@ use crate::table::attribute::number;
 use crate::table::condition::Condition;
 use crate::table::error::Fault;
 use crate::table::item;
-use crate::table::key::{Item, Key};
+use crate::table::key::{Key, StoredItem};
 use domain::{BadChange, PackageList, PlanList, PriceList, RateList};
 
 /// How often a change is decided again because another one was saved first. More changes at the same time are no longer
@@ -164,7 +164,7 @@ fn is_zero(revision: &u64) -> bool {
 }
 
 /// The item of a part.
-fn part_item<P: CataloguePart>(part: &P, rev: u64) -> Result<Item, Fault> {
+fn part_item<P: CataloguePart>(part: &P, rev: u64) -> Result<StoredItem, Fault> {
     let (name, attribute) = P::NAMES;
     let mut item = item::with_key(&Key::Catalogue(name), &Revision { rev })?;
     let part: AttributeValue = serde_dynamo::to_attribute_value(part)

@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 
-use crate::table::key::Item;
+use crate::table::key::StoredItem;
 
 /// A number.
 pub(crate) fn number(number: u64) -> AttributeValue {
@@ -21,7 +21,7 @@ pub(crate) fn millis(at: DateTime<Utc>) -> AttributeValue {
 }
 
 /// A number of an item; `None` when it is missing or unreadable.
-pub(crate) fn number_of(item: &Item, name: &str) -> Option<u64> {
+pub(crate) fn number_of(item: &StoredItem, name: &str) -> Option<u64> {
     match item.get(name) {
         Some(AttributeValue::N(digits)) => digits.parse().ok(),
         Some(_) | None => None,
@@ -29,7 +29,7 @@ pub(crate) fn number_of(item: &Item, name: &str) -> Option<u64> {
 }
 
 /// A time of an item in milliseconds since 1970; `None` when it is missing or unreadable.
-pub(crate) fn millis_of(item: &Item, name: &str) -> Option<DateTime<Utc>> {
+pub(crate) fn millis_of(item: &StoredItem, name: &str) -> Option<DateTime<Utc>> {
     match item.get(name) {
         Some(AttributeValue::N(millis)) => DateTime::from_timestamp_millis(millis.parse().ok()?),
         Some(_) | None => None,
@@ -37,7 +37,7 @@ pub(crate) fn millis_of(item: &Item, name: &str) -> Option<DateTime<Utc>> {
 }
 
 /// A text of an item; `None` when it is missing or no text.
-pub(crate) fn text_of<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
+pub(crate) fn text_of<'a>(item: &'a StoredItem, name: &str) -> Option<&'a str> {
     match item.get(name) {
         Some(AttributeValue::S(text)) => Some(text),
         Some(_) | None => None,
@@ -45,6 +45,6 @@ pub(crate) fn text_of<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
 }
 
 /// The sort key of an item; `None` when it is missing or no text.
-pub(crate) fn sort_key(item: &Item) -> Option<&str> {
+pub(crate) fn sort_key(item: &StoredItem) -> Option<&str> {
     text_of(item, "sk")
 }

@@ -7,7 +7,7 @@ use chrono::DateTime;
 
 use crate::table::error::Fault;
 use crate::table::item::{AccountItem, decode, encode};
-use crate::table::key::Item;
+use crate::table::key::StoredItem;
 use domain::{Account, AccountId, Allowance, Credits, PlanId};
 
 /// What is wrong with one attribute of a stored item.
@@ -20,7 +20,7 @@ pub struct Damage {
 }
 
 /// Reads an account from its item.
-pub(crate) fn read_account(id: AccountId, item: Item) -> Result<Account, Fault> {
+pub(crate) fn read_account(id: AccountId, item: StoredItem) -> Result<Account, Fault> {
     let raw = item.clone();
     decoded(id, item).map_err(|_| {
         let damages = damages(id, &raw).into_iter();
@@ -30,18 +30,18 @@ pub(crate) fn read_account(id: AccountId, item: Item) -> Result<Account, Fault> 
     })
 }
 
-fn decoded(id: AccountId, item: Item) -> Result<Account, Fault> {
+fn decoded(id: AccountId, item: StoredItem) -> Result<Account, Fault> {
     decode::<AccountItem>("an account", item)?.account(id)
 }
 
 /// The unreadable attributes of an account's item. Each attribute is tried in an item that is sound apart from it, so
 /// attributes that are added to accounts later are covered too.
-pub(crate) fn damages(id: AccountId, raw: &Item) -> Vec<Damage> {
+pub(crate) fn damages(id: AccountId, raw: &StoredItem) -> Vec<Damage> {
     let Err(whole) = decoded(id, raw.clone()) else { return vec![] };
     let open =
         Account::open(id, PlanId("free".to_owned()), Allowance::Monthly(Credits::ZERO), DateTime::UNIX_EPOCH);
     let sound = encode(&AccountItem::from(&open)).unwrap_or_default();
-    let problem = |item: Item| decoded(id, item).err().map(|fault| reason(&fault));
+    let problem = |item: StoredItem| decoded(id, item).err().map(|fault| reason(&fault));
     let mut found = Vec::new();
     let mut names: Vec<_> = raw.keys().filter(|name| !["pk", "sk"].contains(&name.as_str())).collect();
     names.sort();

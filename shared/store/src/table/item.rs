@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::table::error::Fault;
-use crate::table::key::{Item, Key};
+use crate::table::key::{Key, StoredItem};
 use crate::table::lot_key;
 use crate::table::packed::Moves;
 use domain::{
@@ -17,24 +17,24 @@ use domain::{
 };
 
 /// The item of `value`: its attributes and those of its key.
-pub(crate) fn with_key<T: Serialize>(key: &Key<'_>, value: &T) -> Result<Item, Fault> {
+pub(crate) fn with_key<T: Serialize>(key: &Key<'_>, value: &T) -> Result<StoredItem, Fault> {
     let mut item = encode(value)?;
     item.extend(key.attributes());
     Ok(item)
 }
 
-pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Item, Fault> {
+pub(crate) fn encode<T: Serialize>(value: &T) -> Result<StoredItem, Fault> {
     let item: HashMap<String, AttributeValue> =
         serde_dynamo::to_item(value).map_err(|source| Fault::corrupt("an item to be written", source))?;
     Ok(item)
 }
 
 /// A transaction, from the item of its row.
-pub(crate) fn receipt(item: Item) -> Result<Receipt, Fault> {
+pub(crate) fn receipt(item: StoredItem) -> Result<Receipt, Fault> {
     Ok(decode::<RowItem>("a transaction", item)?.receipt())
 }
 
-pub(crate) fn decode<T: DeserializeOwned>(what: &'static str, item: Item) -> Result<T, Fault> {
+pub(crate) fn decode<T: DeserializeOwned>(what: &'static str, item: StoredItem) -> Result<T, Fault> {
     serde_dynamo::from_item(item).map_err(|source| Fault::corrupt(what, source))
 }
 

@@ -10,7 +10,7 @@ use domain::{
     WebhookId,
 };
 
-pub(crate) type Item = HashMap<String, AttributeValue>;
+pub(crate) type StoredItem = HashMap<String, AttributeValue>;
 
 /// The owner of an idempotency key. The same key of two owners is two claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +104,7 @@ pub(crate) enum Key<'a> {
 }
 
 impl Key<'_> {
-    pub(crate) fn attributes(&self) -> Item {
+    pub(crate) fn attributes(&self) -> StoredItem {
         let (pk, sk) = match self {
             Key::Account(account) => (format!("ACCT#{account}"), "A".to_owned()),
             Key::Claim(ClaimsOf::Account(account), key) => (format!("KEY#{account}#{key}"), "C".to_owned()),

@@ -7,7 +7,7 @@ use crate::table::account_cache::AccountCache;
 use crate::table::damage;
 use crate::table::error::Fault;
 use crate::table::item::receipt;
-use crate::table::key::{Item, Key, row_partition};
+use crate::table::key::{Key, StoredItem, row_partition};
 use crate::table::query::{ItemQuery, SortKeys};
 use crate::table::requests::Table;
 use domain::{Account, AccountId, EntryId, Period, Receipt};
@@ -55,7 +55,7 @@ impl Ledger {
     }
 
     /// Reads an account from its item. An unreadable one leaves the cache: nothing more is decided on its old state.
-    pub(crate) fn read_account(&self, id: AccountId, item: Item) -> Result<Account, Fault> {
+    pub(crate) fn read_account(&self, id: AccountId, item: StoredItem) -> Result<Account, Fault> {
         damage::read_account(id, item).inspect_err(|_| self.accounts.forget(id))
     }
 
@@ -74,7 +74,7 @@ impl Ledger {
         first: EntryId,
         last: EntryId,
         consistent: bool,
-    ) -> Result<Vec<Item>, Fault> {
+    ) -> Result<Vec<StoredItem>, Fault> {
         let partition = row_partition(account, Period::of(first.time()));
         let query = ItemQuery::new(partition, SortKeys::Between(first.bare(), last.bare()));
         self.table.query_all(query.consistent(consistent), "read the lines of a batch").await

@@ -1,7 +1,7 @@
 //! Queries of one partition.
 
 use crate::table::condition::Condition;
-use crate::table::key::Item;
+use crate::table::key::StoredItem;
 
 /// Which items of a partition a query reads, by their sort keys.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct ItemQuery {
     pub(crate) falling: bool,
     pub(crate) consistent: bool,
     pub(crate) limit: Option<i32>,
-    pub(crate) start: Option<Item>,
+    pub(crate) start: Option<StoredItem>,
     pub(crate) filter: Option<Condition>,
 }
 
@@ -34,9 +34,9 @@ pub(crate) struct ItemQuery {
 #[derive(Debug)]
 pub(crate) struct ItemPage {
     /// The items.
-    pub(crate) items: Vec<Item>,
+    pub(crate) items: Vec<StoredItem>,
     /// The key of the last item that was read; `None` when the query reached the end of its range.
-    pub(crate) last: Option<Item>,
+    pub(crate) last: Option<StoredItem>,
     /// How many items were read, before the filter.
     pub(crate) scanned: i32,
 }
@@ -71,7 +71,7 @@ impl ItemQuery {
     }
 
     /// Continues after the key `start`, if there is one.
-    pub(crate) fn continued(mut self, start: Option<Item>) -> Self {
+    pub(crate) fn continued(mut self, start: Option<StoredItem>) -> Self {
         self.start = start;
         self
     }

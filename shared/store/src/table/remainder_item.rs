@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::table::attribute::sort_key;
 use crate::table::error::Fault;
 use crate::table::item::{decode, with_key};
-use crate::table::key::{Item, Key};
+use crate::table::key::{Key, StoredItem};
 use domain::{
     AccountId, ClaimKey, Credits, Details, Draw, Drawdown, DrawdownCause, EntryId, Fingerprint, Pot, Reason,
     Share,
@@ -62,7 +62,7 @@ struct RemainderPageItem {
 }
 
 /// The main item of a remainder.
-pub(crate) fn item_of(account: AccountId, remainder: &Pot) -> Result<Item, Fault> {
+pub(crate) fn item_of(account: AccountId, remainder: &Pot) -> Result<StoredItem, Fault> {
     let made = packed(remainder.made.get(remainder.paged..).unwrap_or_default());
     let item = RemainderItem {
         of: remainder.of,
@@ -80,7 +80,7 @@ pub(crate) fn item_of(account: AccountId, remainder: &Pot) -> Result<Item, Fault
 
 /// The pages that finished parts move to before another part is taken, counted in `remainder.paged`. The parts are
 /// stored in the main item already, so every process that writes a page writes the same.
-pub(crate) fn pages_of(account: AccountId, remainder: &mut Pot) -> Result<Vec<Item>, Fault> {
+pub(crate) fn pages_of(account: AccountId, remainder: &mut Pot) -> Result<Vec<StoredItem>, Fault> {
     let mut pages = Vec::new();
     while let Some(page) = remainder.made.get(remainder.paged..remainder.paged.saturating_add(PAGE_PARTS)) {
         let number = remainder.paged.checked_div(PAGE_PARTS).unwrap_or(0);
@@ -93,7 +93,7 @@ pub(crate) fn pages_of(account: AccountId, remainder: &mut Pot) -> Result<Vec<It
 
 /// Reads a remainder from its main item and its pages in their order. A page that the main item does not count yet
 /// repeats what the main item holds.
-pub(crate) fn read(item: Item, pages: Vec<Item>) -> Result<Pot, Fault> {
+pub(crate) fn read(item: StoredItem, pages: Vec<StoredItem>) -> Result<Pot, Fault> {
     let RemainderItem { of, rest, ends, made, paged, open, closed, revision, legacy } =
         decode("a remainder", item)?;
     let mut all = Vec::new();
@@ -123,8 +123,8 @@ pub(crate) fn read(item: Item, pages: Vec<Item>) -> Result<Pot, Fault> {
 }
 
 /// Items of remainders by rising sort keys, each main item with its pages.
-pub(crate) fn grouped(items: Vec<Item>) -> Vec<(Item, Vec<Item>)> {
-    let mut remainders: Vec<(Item, Vec<Item>)> = Vec::new();
+pub(crate) fn grouped(items: Vec<StoredItem>) -> Vec<(StoredItem, Vec<StoredItem>)> {
+    let mut remainders: Vec<(StoredItem, Vec<StoredItem>)> = Vec::new();
     for item in items {
         let is_page = sort_key(&item).is_some_and(|sort| sort.contains('#'));
         match remainders.last_mut().filter(|_| is_page) {
@@ -173,14 +173,14 @@ fn unpacked(text: &str) -> Result<Vec<Drawdown>, Fault> {
 mod tests {
     use super::*;
 
-    fn drawdown(number: u64, (_, cause): (char, DrawdownCause)) -> Drawdown {
+    fn drawdown(number: u64, cause: DrawdownCause) -> Drawdown {
         let amount = Credits::try_from(number.saturating_mul(125_000_000_000)).unwrap();
         Drawdown { id: EntryId::FIRST.after(number), amount, cause }
     }
 
     #[test]
     fn finished_parts_are_read_back_unchanged() {
-        let made: Vec<_> = (1..).zip(CAUSES).map(|(number, cause)| drawdown(number, cause)).collect();
+        let made: Vec<_> = (1..).zip(CAUSES).map(|(number, (_, cause))| drawdown(number, cause)).collect();
         for count in 0..=made.len() {
             let text = packed(&made[..count]);
             assert!(text.len() <= WIDTH, "{text}");

@@ -16,7 +16,7 @@ use aws_sdk_dynamodb::{Client, Config};
 use crate::table::attribute::text;
 use crate::table::condition::{Condition, Update};
 use crate::table::error::Fault;
-use crate::table::key::{Item, Key};
+use crate::table::key::{Key, StoredItem};
 use crate::table::query::{ItemPage, ItemQuery, SortKeys};
 
 /// One table, and the client that reaches it.
@@ -31,7 +31,7 @@ pub(crate) enum ConditionalPut {
     /// The item is written.
     Written,
     /// The condition did not hold; the item as it is, `None` when there is none.
-    Existing(Option<Item>),
+    Existing(Option<StoredItem>),
 }
 
 impl Table {
@@ -41,7 +41,7 @@ impl Table {
     }
 
     /// An item, strongly consistent.
-    pub(crate) async fn get(&self, key: &Key<'_>, doing: &'static str) -> Result<Option<Item>, Fault> {
+    pub(crate) async fn get(&self, key: &Key<'_>, doing: &'static str) -> Result<Option<StoredItem>, Fault> {
         self.read(key, true, doing).await
     }
 
@@ -51,20 +51,24 @@ impl Table {
         key: &Key<'_>,
         consistent: bool,
         doing: &'static str,
-    ) -> Result<Option<Item>, Fault> {
+    ) -> Result<Option<StoredItem>, Fault> {
         let get = self.client.get_item().table_name(&self.name).set_key(Some(key.attributes()));
         let got = Box::pin(get.consistent_read(consistent).send()).await;
         got.map(|answer| answer.item).map_err(|error| Fault::unavailable(doing, error))
     }
 
     /// Writes an item over the one of its key, if there is one.
-    pub(crate) async fn put(&self, item: Item, doing: &'static str) -> Result<(), Fault> {
+    pub(crate) async fn put(&self, item: StoredItem, doing: &'static str) -> Result<(), Fault> {
         let put = self.client.put_item().table_name(&self.name).set_item(Some(item));
         Box::pin(put.send()).await.map(|_| ()).map_err(|error| Fault::unavailable(doing, error))
     }
 
     /// Writes an item unless one of its key exists; then the existing one is returned.
-    pub(crate) async fn put_new(&self, item: Item, doing: &'static str) -> Result<Option<Item>, Fault> {
+    pub(crate) async fn put_new(
+        &self,
+        item: StoredItem,
+        doing: &'static str,
+    ) -> Result<Option<StoredItem>, Fault> {
         match self.put_or_existing(item, Condition::absent(), doing).await? {
             ConditionalPut::Written => Ok(None),
             ConditionalPut::Existing(existing) => Ok(Some(existing.unwrap_or_default())),
@@ -74,7 +78,7 @@ impl Table {
     /// Writes an item if the condition holds for the one of its key.
     pub(crate) async fn put_if(
         &self,
-        item: Item,
+        item: StoredItem,
         condition: Condition,
         doing: &'static str,
     ) -> Result<bool, Fault> {
@@ -84,7 +88,7 @@ impl Table {
     /// The same; where the condition does not hold, with the existing item.
     pub(crate) async fn put_or_existing(
         &self,
-        item: Item,
+        item: StoredItem,
         condition: Condition,
         doing: &'static str,
     ) -> Result<ConditionalPut, Fault> {
@@ -108,7 +112,7 @@ impl Table {
     /// Writes an item in place of the one with the revision `seen`; `None` stands for no item.
     pub(crate) async fn replace(
         &self,
-        item: Item,
+        item: StoredItem,
         seen: Option<u64>,
         doing: &'static str,
     ) -> Result<bool, Fault> {
@@ -131,7 +135,7 @@ impl Table {
         key: &Key<'_>,
         update: Update,
         doing: &'static str,
-    ) -> Result<Option<Item>, Fault> {
+    ) -> Result<Option<StoredItem>, Fault> {
         self.update_returning(key, update, ReturnValue::AllNew, doing).await
     }
 
@@ -141,7 +145,7 @@ impl Table {
         update: Update,
         values: ReturnValue,
         doing: &'static str,
-    ) -> Result<Option<Item>, Fault> {
+    ) -> Result<Option<StoredItem>, Fault> {
         let Update { expression, condition } = update;
         let request = self.client.update_item().table_name(&self.name).set_key(Some(key.attributes()));
         let request = request
@@ -220,7 +224,11 @@ impl Table {
     }
 
     /// The items of all pages of a query.
-    pub(crate) async fn query_all(&self, query: ItemQuery, doing: &'static str) -> Result<Vec<Item>, Fault> {
+    pub(crate) async fn query_all(
+        &self,
+        query: ItemQuery,
+        doing: &'static str,
+    ) -> Result<Vec<StoredItem>, Fault> {
         let (mut all, mut start) = (Vec::new(), None);
         loop {
             let page = self.query(query.clone().continued(start), doing).await?;
@@ -235,7 +243,7 @@ impl Table {
     /// One write of a transaction.
     pub(crate) fn conditional_put(
         &self,
-        item: Item,
+        item: StoredItem,
         condition: Condition,
         doing: &'static str,
     ) -> Result<Put, Fault> {
@@ -257,7 +265,7 @@ impl Table {
     }
 
     /// Writes all items, or none where one of their keys exists already.
-    pub(crate) async fn put_all_new(&self, items: Vec<Item>, doing: &'static str) -> Result<(), Fault> {
+    pub(crate) async fn put_all_new(&self, items: Vec<StoredItem>, doing: &'static str) -> Result<(), Fault> {
         let put = |item| self.conditional_put(item, Condition::absent(), doing);
         let puts = items.into_iter().map(put).collect::<Result<_, _>>()?;
         match self.transact(puts).await {

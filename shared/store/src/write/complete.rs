@@ -8,7 +8,7 @@ use crate::chain::raw_rows::ChainRows;
 use crate::table::canonical;
 use crate::table::error::Fault;
 use crate::table::item::receipt;
-use crate::table::key::{Item, Key};
+use crate::table::key::{Key, StoredItem};
 use crate::table::ledger::Ledger;
 use domain::{Account, AccountId, Entry, EntryId, Receipt, RowText};
 
@@ -97,7 +97,7 @@ impl Ledger {
 
 /// A row's text for the chain, and its transaction. A row that was damaged by hand stays in the chain, which proves the
 /// damage.
-fn row(id: EntryId, item: Item) -> (RowText, Option<Receipt>) {
+fn row(id: EntryId, item: StoredItem) -> (RowText, Option<Receipt>) {
     let text = RowText { id, text: canonical::text(&item) };
     let receipt = receipt(item);
     if let Err(fault) = &receipt {

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::table::error::Fault;
 use crate::table::item::{AccountItem, DisputeItem, EntryItem, encode, with_key};
-use crate::table::key::{Item, Key};
+use crate::table::key::{Key, StoredItem};
 use crate::table::lot_key;
 use domain::{
     Account, Allowance, Bound, Counter, Disputed, Effect, Entry, EntryId, Extras, Guard, LotId, Period,
@@ -309,6 +309,6 @@ impl Expression {
 }
 
 /// The item of a new account.
-pub(crate) fn opened(account: &Account) -> Result<Item, Fault> {
+pub(crate) fn opened(account: &Account) -> Result<StoredItem, Fault> {
     with_key(&Key::Account(account.id), &AccountItem::from(account))
 }

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::table::key::Item;
+use crate::table::key::StoredItem;
 
 /// The canonical text of an item: JSON without spaces, of every attribute except the key, with names in the order of
 /// their bytes. Numbers keep the digits that the table has. A type that JSON lacks becomes an object with one name that
@@ -15,7 +15,7 @@ use crate::table::key::Item;
 /// only if they are equal.
 ///
 /// The key is left out: the chain holds the row's id, which gives its place.
-pub(crate) fn text(item: &Item) -> String {
+pub(crate) fn text(item: &StoredItem) -> String {
     let mut text = String::new();
     let attributes = item.iter().filter(|(name, _)| !["pk", "sk"].contains(&name.as_str()));
     write_map(attributes, &mut text);
@@ -28,7 +28,7 @@ fn write_map<'a>(attributes: impl Iterator<Item = (&'a String, &'a AttributeValu
         let dollar = if name.starts_with('$') { "$" } else { "" };
         (format!("{dollar}{name}"), value)
     });
-    write_all(('{', '}'), members, text, |(name, value), text| {
+    write_all('{', '}', members, text, |(name, value), text| {
         write_string(&name, text);
         text.push(':');
         write_value(value, text);
@@ -44,7 +44,7 @@ fn write_value(value: &AttributeValue, text: &mut String) {
         AttributeValue::Bool(value) => text.push_str(if *value { "true" } else { "false" }),
         AttributeValue::Null(true) => text.push_str("null"),
         AttributeValue::Null(false) => tagged("$NULL", text, |text| text.push_str("false")),
-        AttributeValue::L(values) => write_all(('[', ']'), values, text, write_value),
+        AttributeValue::L(values) => write_all('[', ']', values, text, write_value),
         AttributeValue::M(attributes) => write_map(attributes.iter(), text),
         AttributeValue::B(bytes) => {
             tagged("$B", text, |text| write_string(&STANDARD.encode(bytes.as_ref()), text));
@@ -72,11 +72,12 @@ fn tagged(tag: &str, text: &mut String, value: impl FnOnce(&mut String)) {
 fn write_set(set: impl Iterator<Item = String>, text: &mut String) {
     let mut sorted: Vec<_> = set.collect();
     sorted.sort();
-    write_all(('[', ']'), sorted, text, |member, text| write_string(&member, text));
+    write_all('[', ']', sorted, text, |member, text| write_string(&member, text));
 }
 
 fn write_all<T>(
-    (open, close): (char, char),
+    open: char,
+    close: char,
     members: impl IntoIterator<Item = T>,
     text: &mut String,
     mut write: impl FnMut(T, &mut String),

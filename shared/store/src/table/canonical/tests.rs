@@ -15,7 +15,7 @@ fn number(digits: &str) -> AttributeValue {
     AttributeValue::N(digits.to_owned())
 }
 
-fn map(members: &[(&str, AttributeValue)]) -> Item {
+fn map(members: &[(&str, AttributeValue)]) -> StoredItem {
     members.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
 }
 
@@ -94,7 +94,7 @@ fn names() -> impl Strategy<Value = String> {
         .prop_map(str::to_owned)
 }
 
-fn items() -> impl Strategy<Value = Item> {
+fn items() -> impl Strategy<Value = StoredItem> {
     prop::collection::hash_map(names(), values(), 0..4)
 }
 
