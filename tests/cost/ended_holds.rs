@@ -6,7 +6,7 @@ use domain::{
     Operation, Reference, Refusal, batch, consume, hold,
 };
 use serde_json::json;
-use store::{Ledger, Settled, Unsettled};
+use store::{Claim, Ledger, Settled, Unsettled};
 use tests::{TestLedger, UnitMeter, World, moment, unique};
 
 /// The most requests to the table of a process with empty caches, without races. A warm process needs fewer.
@@ -43,7 +43,7 @@ async fn world() -> (TestLedger, AccountId) {
     for number in 0..HOLDS {
         let (key, asked) = claim(&format!("hold-{number}"));
         let decide = |account: &Account, head: &Head| hold(account, &charge(1), head);
-        books.ledger.settle(id, (&key, &asked, &details), moment(start()), decide).await.unwrap();
+        books.ledger.settle(id, Claim::new(&key, &asked, &details), moment(start()), decide).await.unwrap();
     }
     (books, id)
 }
@@ -51,7 +51,7 @@ async fn world() -> (TestLedger, AccountId) {
 async fn spend(ledger: &Ledger, id: AccountId, (name, count): (&str, u64)) -> Result<Settled, Unsettled> {
     let (key, asked) = claim(name);
     let decide = |account: &Account, head: &Head| consume(account, &charge(count), head);
-    ledger.spend(id, (&key, &asked, &Details::default()), moment(ended()), decide).await
+    ledger.spend(id, Claim::new(&key, &asked, &Details::default()), moment(ended()), decide).await
 }
 
 async fn spend_batch(
@@ -68,7 +68,7 @@ async fn spend_batch(
     });
     let details = Details { items: items.collect(), ..Details::default() };
     let decide = |account: &Account, head: &Head| batch(account, &request, head);
-    ledger.spend(id, (&key, &asked, &details), moment(ended()), decide).await
+    ledger.spend(id, Claim::new(&key, &asked, &details), moment(ended()), decide).await
 }
 
 /// A process with empty caches, and its meter.

@@ -7,7 +7,7 @@ use domain::{
     IdempotencyKey, Operation, Origin, Pot, Reason, Receipt, Reference, Refund, Refusal, Source, Why,
     consume, grant, hold,
 };
-use store::{Asking, DrawTaken, Ledger, Unsettled, of_hold};
+use store::{Asking, Claim, DrawTaken, Ledger, Unsettled, of_hold};
 use tests::{TestLedger, Units, keyed, moment, settle};
 
 fn start() -> DateTime<Utc> {
@@ -66,13 +66,13 @@ async fn world(lots: u64) -> (TestLedger, AccountId) {
 async fn held(books: &TestLedger, id: AccountId, count: u64) -> Receipt {
     let details = Details { expires_at: Some(start() + Duration::days(30)), ..named() };
     let decide = |account: &Account, head: &Head| hold(account, &charge(count), head);
-    let claim = (&key(1_000), &asked(1_000), &details);
+    let claim = Claim { key: &key(1_000), fingerprint: &asked(1_000), details: &details };
     books.ledger.settle(id, claim, moment(start()), decide).await.unwrap().receipt
 }
 
 async fn debited(books: &TestLedger, id: AccountId, count: u64) -> Receipt {
     let decide = |account: &Account, head: &Head| consume(account, &charge(count), head);
-    let claim = (&key(1_000), &asked(1_000), &named());
+    let claim = Claim { key: &key(1_000), fingerprint: &asked(1_000), details: &named() };
     books.ledger.settle(id, claim, moment(start()), decide).await.unwrap().receipt
 }
 
@@ -83,9 +83,7 @@ async fn capture(
     (number, amount): (u64, Option<u64>),
 ) -> Result<DrawTaken, Unsettled> {
     let asking = Asking {
-        key: &key(number),
-        asked: &asked(number),
-        details: &of_hold(from),
+        claim: Claim { key: &key(number), fingerprint: &asked(number), details: &of_hold(from) },
         why: &Why::Capture,
         moment: moment(start()),
     };
@@ -108,7 +106,7 @@ async fn refund(
         by: Decides::Table,
     };
     let details = Details { description: Some(longest()), ..Details::default() };
-    let claim = (&key(number), &asked(number), &details);
+    let claim = Claim { key: &key(number), fingerprint: &asked(number), details: &details };
     Ok(ledger.refund(id, &request, claim, moment(start())).await?.unwrap())
 }
 

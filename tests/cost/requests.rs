@@ -113,7 +113,7 @@ async fn a_batch_of_a_hundred_writes_the_account_once() {
     };
     let details = Details { items: (1..=100).map(item).collect(), ..Details::default() };
     let key = ClaimKey::Caller(IdempotencyKey::try_from("k".repeat(255)).unwrap());
-    let claim = (&key, &Fingerprint("hundred".into()), &details);
+    let claim = store::Claim { key: &key, fingerprint: &Fingerprint("hundred".into()), details: &details };
     let faults = books.faults.clone().unwrap();
     faults.arm(usize::MAX, tests::WriteFault::CrashBefore);
     let settled = books

@@ -101,9 +101,9 @@ async fn a_lost_answer_counts_nothing_twice() {
     let (ledger, price) = (books.restarted(), Money::at_most(4_900, Currency::GBP));
     let limit = SpendingLimit::of(Currency::GBP);
     let faults = books.faults.clone().unwrap();
-    ledger.count_spending(id, today(), (price, limit)).await.unwrap().unwrap();
+    ledger.count_spending(id, today(), price, limit).await.unwrap().unwrap();
     faults.arm(0, WriteFault::AnswerLost);
-    ledger.count_spending(id, today(), (price, limit)).await.ok();
+    ledger.count_spending(id, today(), price, limit).await.ok();
     assert_eq!(ledger.spent(id, today()).await.unwrap(), 9_800);
     faults.arm(0, WriteFault::AnswerLost);
     ledger.uncount_spending(id, today(), price).await.ok();

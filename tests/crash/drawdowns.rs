@@ -7,7 +7,7 @@ use domain::{
     Grant, Head, IdempotencyKey, Item, Operation, Origin, Posting, Pot, Reason, Receipt, Reference, Refusal,
     Source, Why, batch, consume, grant, hold,
 };
-use store::{Asking, Decides, Ledger, Moment, Refund, Same, Settled, Unsettled};
+use store::{Asking, Claim, Decides, DedupeRequest, Ledger, Moment, Refund, Same, Settled, Unsettled};
 use tests::{TestLedger, WriteFault, keyed, moment, settle};
 
 use crate::crash::debit::{AfterFault, KINDS};
@@ -123,7 +123,7 @@ impl Drawdown {
                     duplicate_of: None,
                     by: Decides::Table,
                 };
-                let claim = (&key, &asked, &Details::default());
+                let claim = Claim { key: &key, fingerprint: &asked, details: &Details::default() };
                 Ok(vec![ledger.refund(self.id, &request, claim, now).await?.unwrap().settled.receipt])
             }
             Interrupted::Hold => Ok(vec![make_hold(ledger, self.id, "act", now).await?.receipt]),
@@ -146,7 +146,7 @@ impl Drawdown {
                 let details =
                     Details { items: amounts.into_iter().map(item).collect(), ..Details::default() };
                 let decide = |account: &Account, head: &Head| batch(account, &request, head);
-                Ok(lines(ledger.settle(self.id, (&key, &asked, &details), now, decide).await?))
+                Ok(lines(ledger.settle(self.id, Claim::new(&key, &asked, &details), now, decide).await?))
             }
             Interrupted::Once => charge_once(ledger, self.id, (&key, &asked), now).await,
         }
@@ -161,7 +161,8 @@ impl Drawdown {
     ) -> Result<Vec<Receipt>, Unsettled> {
         let why = if act == Interrupted::Release { Why::Release } else { Why::Capture };
         let details = Details::default();
-        let asking = Asking { key, asked, details: &details, why: &why, moment: now };
+        let claim = Claim { key, fingerprint: asked, details: &details };
+        let asking = Asking { claim, why: &why, moment: now };
         let amount = (act == Interrupted::CapturePart).then(|| credits(6));
         let decide = |pot: &Pot| {
             if act == Interrupted::Release {
@@ -225,7 +226,9 @@ async fn charge_once(
     let resource = details.resource_id.clone().unwrap();
     let same = Same { operation: &operation, resource: &resource, customer: None, window_seconds: 3_600 };
     let decide = |account: &Account, head: &Head| consume(account, &charge(7), head);
-    let once = ledger.settle_once(id, (key, asked, &details), (same, now), decide).await?;
+    let claim = Claim { key, fingerprint: asked, details: &details };
+    let request = DedupeRequest { claim, dedupe: same, moment: now };
+    let once = ledger.settle_once(id, request, decide).await?;
     assert!(!once.is_duplicate, "no other request has asked");
     Ok(vec![once.settled.receipt])
 }
@@ -235,7 +238,7 @@ async fn make_hold(ledger: &Ledger, id: AccountId, name: &str, now: Moment) -> R
     let details = Details { expires_at: Some(start() + Duration::seconds(60)), ..details() };
     let decide =
         |account: &Account, head: &Head| -> Result<Posting, Refusal> { hold(account, &charge(7), head) };
-    ledger.settle(id, (&key, &Fingerprint("act".into()), &details), now, decide).await
+    ledger.settle(id, Claim::new(&key, &Fingerprint("act".into()), &details), now, decide).await
 }
 
 /// Every write of each request is lost before it is made, or is made with its answer lost, in a process that dies

@@ -6,7 +6,7 @@ use domain::{
     Account, AccountId, Amount, ClaimKey, Consume, Credits, Decides, Details, Fingerprint, Head,
     IdempotencyKey, Operation, Reason, Receipt, Refund, consume,
 };
-use store::{DrawTaken, Ledger, Unsettled};
+use store::{Claim, DrawTaken, Ledger, Unsettled};
 use tests::{TestLedger, WriteFault, keyed, moment, settle};
 
 use crate::crash::debit::KINDS;
@@ -35,7 +35,7 @@ async fn try_refund(
         by: Decides::Table,
     };
     let key = ClaimKey::Caller(IdempotencyKey::try_from(name.to_owned()).unwrap());
-    let claim = (&key, &Fingerprint(name.to_owned()), &Details::default());
+    let claim = Claim { key: &key, fingerprint: &Fingerprint(name.to_owned()), details: &Details::default() };
     Ok(ledger.refund(id, &request, claim, moment(at)).await?.unwrap())
 }
 
@@ -161,7 +161,7 @@ fn the_alarm_counts_the_logged_text() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
     let words = "a part that was put back was carried out all the same";
-    assert!(read("shared/store/src/draw.rs").contains(&format!("\"{words}\"")));
+    assert!(read("shared/store/src/write/drawdown.rs").contains(&format!("\"{words}\"")));
     let template = read("template.yaml");
     let filter = format!("FilterPattern: '\"{words}\"'");
     assert_eq!(template.matches(&filter).count(), template.matches("MetricName: PartsPutBack,").count());

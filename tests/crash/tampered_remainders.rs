@@ -6,7 +6,7 @@ use domain::{
     Account, AccountId, Amount, ClaimKey, Consume, Credits, Details, Fingerprint, Head, IdempotencyKey,
     Operation, Reason, consume, hold,
 };
-use store::{Decides, Refund};
+use store::{Claim, Decides, Refund};
 use tests::{TableItem, TestLedger, keyed, moment, settle};
 
 fn now() -> DateTime<Utc> {
@@ -38,10 +38,14 @@ async fn world() -> (TestLedger, AccountId) {
         by: Decides::Table,
     };
     let key = |name: &str| ClaimKey::Caller(IdempotencyKey::try_from(name.to_owned()).unwrap());
-    let claim = (&key("refund"), &Fingerprint("refund".into()), &Details::default());
+    let claim = Claim {
+        key: &key("refund"),
+        fingerprint: &Fingerprint("refund".into()),
+        details: &Details::default(),
+    };
     books.ledger.refund(id, &request, claim, moment(now())).await.unwrap().unwrap();
     let details = Details { expires_at: Some(now() + Duration::hours(1)), ..Details::default() };
-    let claim = (&key("hold"), &Fingerprint("hold".into()), &details);
+    let claim = Claim { key: &key("hold"), fingerprint: &Fingerprint("hold".into()), details: &details };
     let held = |account: &Account, head: &Head| hold(account, &charge(5), head);
     books.ledger.settle(id, claim, moment(now()), held).await.unwrap();
     books.project().await;

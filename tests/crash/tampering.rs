@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Duration, Utc};
 use domain::{AccountId, Allowance, PlanId, Problem, Subscribe, SubscribeCause};
-use store::{Place, Report};
+use store::{ChainRange, Excerpt, ExcerptPage, Place, Report};
 use tests::{Dice, TableItem, TestLedger, backends, keyed, moment, settle};
 
 use crate::model::ledger::Request;
@@ -87,7 +87,7 @@ async fn random_histories_are_found_sound() {
             assert!(report.added_up, "seed {seed}: {report:?}");
             assert_eq!((report.chained.0, report.unchained, report.unwritten), (report.entries, 0, 0));
             assert!(report.checkpoints > 0, "seed {seed}");
-            let all = books.ledger.excerpt(id, (None, None), (None, 100), now).await.unwrap();
+            let all = excerpt(&books, id, ChainRange::default(), now).await;
             assert_eq!((all.findings, all.tip), (vec![], report.chained), "seed {seed}");
             assert_eq!(all.checkpoints.len(), usize::try_from(report.checkpoints).unwrap());
         }
@@ -202,7 +202,7 @@ async fn any_edit_of_a_row_names_the_row() {
                 assert_eq!(found(&books, id, now).await, [format!("{number} altered")], "{number}: {what}");
                 edited += 1;
             }
-            let excerpt = books.ledger.excerpt(id, (None, None), (None, 100), now).await.unwrap();
+            let excerpt = excerpt(&books, id, ChainRange::default(), now).await;
             let named: Vec<_> = excerpt.findings.iter().map(|found| found.sequence).collect();
             assert_eq!(named, [Some(number)]);
             books.write(&row).await;
@@ -335,7 +335,11 @@ async fn excerpts_name_what_the_audit_names() {
             }
             let (mut cursor, mut sequences, mut named) = (None, Vec::new(), Vec::new());
             loop {
-                let page = books.ledger.excerpt(id, (None, None), (cursor, limit), now).await.unwrap();
+                let page = books
+                    .ledger
+                    .excerpt(id, ChainRange::default(), ExcerptPage { cursor, limit }, now)
+                    .await
+                    .unwrap();
                 sequences.extend(page.rows.iter().map(|row| row.sequence));
                 named.extend(page.findings.iter().map(|found| found.sequence));
                 cursor = page.next;
@@ -351,15 +355,22 @@ async fn excerpts_name_what_the_audit_names() {
             }
         }
     }
-    let part = books.ledger.excerpt(id, (Some(Place::Number(17)), Some(Place::Number(20))), (None, 50), now);
-    let part = part.await.unwrap();
-    let all = books.ledger.excerpt(id, (None, None), (None, 100), now).await.unwrap();
+    let from = |place| ChainRange { from: Some(place), to: None };
+    let until = |place| ChainRange { from: None, to: Some(place) };
+    let range = ChainRange { to: Some(Place::Number(20)), ..from(Place::Number(17)) };
+    let part = excerpt(&books, id, range, now).await;
+    let all = excerpt(&books, id, ChainRange::default(), now).await;
     assert_eq!((part.from, part.to, part.before), (17, 20, Some(all.rows[15].link.hash)));
     let middle = all.rows[18].link.id.time();
-    let since = books.ledger.excerpt(id, (Some(Place::Time(middle)), None), (None, 100), now).await.unwrap();
-    let until = books.ledger.excerpt(id, (None, Some(Place::Time(middle))), (None, 100), now).await.unwrap();
+    let since = excerpt(&books, id, from(Place::Time(middle)), now).await;
+    let until = excerpt(&books, id, until(Place::Time(middle)), now).await;
     assert_eq!(until.to + 1, since.from);
     assert!(all.rows[usize::try_from(since.from).unwrap() - 1].link.id.time() == middle);
-    let past = books.ledger.excerpt(id, (Some(Place::Number(38)), None), (None, 50), now).await.unwrap();
+    let past = excerpt(&books, id, from(Place::Number(38)), now).await;
     assert_eq!((past.rows.len(), past.from, past.to, past.before), (0, 38, 37, Some(all.tip.1)));
+}
+
+/// The first hundred rows of a range.
+async fn excerpt(books: &TestLedger, id: AccountId, range: ChainRange, now: DateTime<Utc>) -> Excerpt {
+    books.ledger.excerpt(id, range, ExcerptPage { cursor: None, limit: 100 }, now).await.unwrap()
 }

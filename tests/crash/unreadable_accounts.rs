@@ -325,7 +325,7 @@ async fn missing_or_altered_rows_are_named() {
     altered.insert("n".to_owned(), AttributeValue::N("4".to_owned()));
     write(&altered).await;
     let problems = refused().await;
-    assert!(problems.contains("are not what they were when they were chained"), "{problems}");
+    assert!(problems.contains("have changed since they were chained"), "{problems}");
     let key = ["pk", "sk"].map(|name| (name.to_owned(), rows[2][name].clone()));
     let delete = tampered.client.delete_item().table_name(LEDGER_TABLE).set_key(Some(key.into()));
     delete.send().await.unwrap();

@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{AccountId, Consume, Credits, Operation, consume};
 use projector::{Record, project};
-use store::{Ledger, Unsettled};
+use store::{Claim, Ledger, Unsettled};
 use tests::{AlarmLog, TableItem, TestLedger, keyed, moment, others, settle};
 
 use crate::crash::tampering::start;
@@ -60,7 +60,8 @@ async fn commits_that_were_skipped_are_recovered() {
 
     let (key, details) = (store::system_key("mend").unwrap(), domain::Details::default());
     let asked = domain::Fingerprint("mend".to_owned());
-    let mended = books.restarted().repair(id, (&key, &asked, &details), moment(start())).await.unwrap();
+    let mended =
+        books.restarted().repair(id, Claim::new(&key, &asked, &details), moment(start())).await.unwrap();
     let store::Repaired::Made { written: 3, replayed: false, .. } = mended else { panic!("{mended:?}") };
     assert!(books.items(&format!("SKIPPED#{id}")).await.is_empty());
     books.project().await;

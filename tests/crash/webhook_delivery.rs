@@ -13,7 +13,7 @@ use domain::{
 };
 use ports::{Queue, QueueError, Seal, SecretOf, Unsealed};
 use scrip_webhooks::{Courier, DeliveryRequest, Sender};
-use store::{Activity, Errand, Fault, Ledger};
+use store::{Activity, Errand, Fault, Ledger, WebhookKey};
 use tests::{Faults, ManualClock, Receiver, TestLedger, WriteFault, moment};
 
 const EVENTS: u64 = 4;
@@ -140,7 +140,7 @@ impl WebhookLedger {
         assert_eq!(numbers, (1..=EVENTS).collect::<Vec<_>>(), "{case}");
         let state = self.state().await;
         assert_eq!((state.through, state.failures), (EVENTS, 0), "{case}");
-        let of = (self.account, self.webhook);
+        let of = WebhookKey { account: self.account, id: self.webhook };
         let (log, more) = self.books.activity().deliveries(of, None, 100).await.unwrap();
         assert_eq!((log.len() as u64, more), (EVENTS, false), "{case}");
     }
@@ -302,7 +302,8 @@ async fn an_overtaken_attempt_leaves_no_waiting_line() {
         post.run_until_idle(true).await;
         let state = post.state().await;
         assert_eq!((state.through, state.failures), (EVENTS, 0), "{place}");
-        let (log, _) = post.books.activity().deliveries((account, webhook), None, 100).await.unwrap();
+        let (log, _) =
+            post.books.activity().deliveries(WebhookKey { account, id: webhook }, None, 100).await.unwrap();
         let lines = log.into_iter().map(|line| line.by(&state)).map(|line| (line.number, line.standing));
         let (mut lines, anew): (Vec<_>, Vec<_>) =
             lines.partition(|(_, standing)| *standing == DeliveryStanding::Superseded);

@@ -6,7 +6,7 @@ use domain::{
     Account, AccountId, Alerts, Allowance, Credits, EntryId, Lot, Mode, Monitor, MonitorId, News, OnBehalf,
     Operation, OrgId, Period, PlanId, Reference, Source, Subject, Suspension, Watch, Watched,
 };
-use store::{Errand, Listed, Progress, Taken, random};
+use store::{Errand, Listed, MonitorEvent, Progress, Taken, random};
 use tests::{TestLedger, backends, moment};
 
 fn now() -> DateTime<Utc> {
@@ -164,8 +164,8 @@ async fn a_subject_belongs_to_one_monitor_at_a_time() {
         assert_eq!(books.ledger.take_subject(other, &subject, two.id).await.unwrap(), Taken::Ours);
         books.ledger.free_subject(account, &subject, two.id).await.unwrap();
         assert_eq!(take(two.id).await, Taken::By(one.id));
-        assert!(books.ledger.take_subject_over(account, &subject, (one.id, two.id)).await.unwrap());
-        assert!(!books.ledger.take_subject_over(account, &subject, (one.id, one.id)).await.unwrap());
+        assert!(books.ledger.take_subject_over(account, &subject, one.id, two.id).await.unwrap());
+        assert!(!books.ledger.take_subject_over(account, &subject, one.id, one.id).await.unwrap());
         assert_eq!(take(two.id).await, Taken::Ours);
         books.ledger.free_subject(account, &subject, two.id).await.unwrap();
         assert_eq!(take(one.id).await, Taken::Ours, "{backend:?}");
@@ -269,7 +269,8 @@ async fn a_monitor_is_written_with_its_event() {
         let made = monitor(1).charged(Period::of(now()), EntryId::new(now(), 5));
         books.ledger.begin_monitor(account, &made).await.unwrap();
         let save = async |monitor: &Monitor, news: fn(Monitor) -> News| {
-            books.ledger.save_monitor_and_tell(account, monitor, (news, moment(now()))).await.unwrap()
+            let event = MonitorEvent { news, moment: moment(now()) };
+            books.ledger.save_monitor_and_tell(account, monitor, event).await.unwrap()
         };
         let suspended = made.suspended(Suspension::Frozen, now());
         let saved = save(&suspended, News::MonitorSuspended).await.unwrap();

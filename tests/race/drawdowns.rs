@@ -9,7 +9,7 @@ use domain::{
     IdempotencyKey, Operation, Pot, Reason, Receipt, Reference, Refusal, Why, consume, hold, set_frozen,
 };
 use futures_util::future::join_all;
-use store::{Asking, Decides, DrawTaken, Ledger, Refund, Same, Unsettled};
+use store::{Asking, Claim, Decides, DedupeRequest, DrawTaken, Ledger, Refund, Same, Unsettled};
 use tests::{TestLedger, WriteFault, keyed, moment, settle};
 
 fn start() -> DateTime<Utc> {
@@ -37,7 +37,7 @@ async fn debit(books: &TestLedger, id: AccountId, name: &str, count: u64) -> Rec
 async fn held(books: &TestLedger, id: AccountId, name: &str, count: u64) -> Receipt {
     let details = Details { expires_at: Some(end()), ..Details::default() };
     let decide = |account: &Account, head: &Head| hold(account, &charge(count), head);
-    let claim = (&key(name), &Fingerprint(name.to_owned()), &details);
+    let claim = Claim { key: &key(name), fingerprint: &Fingerprint(name.to_owned()), details: &details };
     books.ledger.settle(id, claim, moment(start()), decide).await.unwrap().receipt
 }
 
@@ -57,7 +57,7 @@ async fn refund(
     };
     let asked = Fingerprint(format!("{} {amount:?}", from.entry.id));
     let (key, details) = (key(name), Details::default());
-    let once = || ledger.refund(id, &request, (&key, &asked, &details), moment(start()));
+    let once = || ledger.refund(id, &request, Claim::new(&key, &asked, &details), moment(start()));
     Ok(settled(once).await?.unwrap())
 }
 
@@ -86,7 +86,8 @@ async fn draw(
 ) -> Result<DrawTaken, Unsettled> {
     let details = Details::default();
     let asked = Fingerprint(format!("{why:?} {amount:?}"));
-    let asking = Asking { key: &key(name), asked: &asked, details: &details, why: &why, moment: moment(at) };
+    let claim = Claim { key: &key(name), fingerprint: &asked, details: &details };
+    let asking = Asking { claim, why: &why, moment: moment(at) };
     let decide = |pot: &Pot| {
         if why == Why::Capture {
             pot.to_capture(amount.map(|amount| Credits::try_from(amount).unwrap()), at)
@@ -324,8 +325,10 @@ async fn once(ledger: &Ledger, id: AccountId, name: &str) -> Result<(domain::Ent
         Same { operation: &request.operation, resource: &resource, customer: None, window_seconds: 60 };
     let decide = |account: &Account, head: &Head| consume(account, &request, head);
     let details = Details { resource_id: Some(resource.clone()), ..Details::default() };
-    let claim = (&key(name), &Fingerprint(name.to_owned()), &details);
-    let once = ledger.settle_once(id, claim, (same, moment(start())), decide).await?;
+    let claim = Claim { key: &key(name), fingerprint: &Fingerprint(name.to_owned()), details: &details };
+    let once = ledger
+        .settle_once(id, DedupeRequest { claim, dedupe: same, moment: moment(start()) }, decide)
+        .await?;
     Ok((once.settled.receipt.entry.id, once.is_duplicate))
 }
 

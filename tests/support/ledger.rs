@@ -17,7 +17,7 @@ use local::Follower;
 use local::engine::Engine;
 use ports::{Bus, Published, Queue, QueueError, Unpublished};
 use projector::{Others, Record, project};
-use store::{Activity, Ledger, Moment, Query, Settings, Settled, Unsettled, random};
+use store::{Activity, Claim, Ledger, Moment, Query, Settings, Settled, StatementPlace, Unsettled, random};
 
 use crate::{Faults, UnitMeter};
 
@@ -268,7 +268,11 @@ impl TestLedger {
         let mut rows = Vec::new();
         let mut cursor = None;
         loop {
-            let page = self.ledger.statement(id, &Query::default(), (cursor, 7), now).await.unwrap();
+            let page = self
+                .ledger
+                .statement(id, &Query::default(), StatementPlace { cursor, limit: 7 }, now)
+                .await
+                .unwrap();
             rows.extend(page.receipts);
             cursor = page.next;
             if cursor.is_none() {
@@ -303,7 +307,7 @@ pub async fn settle(
 ) -> Result<Settled, Unsettled> {
     let key = ClaimKey::Caller(IdempotencyKey::try_from(request.key.to_owned()).unwrap());
     let details = Details::default();
-    ledger.settle(id, (&key, &Fingerprint(request.body.to_owned()), &details), moment, decide).await
+    ledger.settle(id, Claim::new(&key, &Fingerprint(request.body.to_owned()), &details), moment, decide).await
 }
 
 /// A moment whose two clocks both say `now`.

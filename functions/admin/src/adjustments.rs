@@ -9,7 +9,7 @@ use domain::{
 };
 use scrip_http::{ApiError, App, BookedView, Id, IdempotencyHeader, Idempotent, Operator, Reply};
 use serde::Deserialize;
-use store::Unsettled;
+use store::{Claim, Unsettled};
 use utoipa::ToSchema;
 
 /// A correction of credits.
@@ -71,7 +71,8 @@ pub(super) async fn adjust_credits(
         request_id: Some(operator.call.id.to_string()),
         ..Details::default()
     };
-    let claim = (&ClaimKey::Operator(intent.key), &intent.fingerprint, &details);
+    let claim =
+        Claim { key: &ClaimKey::Operator(intent.key), fingerprint: &intent.fingerprint, details: &details };
     let settled =
         app.ledger.spend(account, claim, moment, |account, head| adjust(account, &request, head)).await;
     let settled = settled.map_err(|unsettled| {

@@ -13,7 +13,7 @@ use scrip_http::{
     ApiError, App, BalanceView, Id, IdempotencyHeader, Idempotent, Instant, Operator, Reply, TransactionView,
 };
 use serde::{Deserialize, Serialize};
-use store::{Errand, Unsettled};
+use store::{Claim, Errand, Unsettled};
 use utoipa::ToSchema;
 
 /// Credits to give.
@@ -118,7 +118,8 @@ pub(super) async fn grant(
         request_id: Some(operator.call.id.to_string()),
         ..Details::default()
     };
-    let claim = (&ClaimKey::Operator(intent.key), &intent.fingerprint, &details);
+    let claim =
+        Claim { key: &ClaimKey::Operator(intent.key), fingerprint: &intent.fingerprint, details: &details };
     if expires_at.is_some() {
         app.calendar().schedule_check(Errand::Calendar(account), moment).await?;
     }

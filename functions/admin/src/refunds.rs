@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use domain::{AccountId, Amount, ClaimKey, Details, EntryId, Mode, OrgId, Reason, Reference};
 use scrip_http::{ApiError, App, BookedView, Id, IdempotencyHeader, Idempotent, Operator, Reply};
 use serde::Deserialize;
-use store::{Decides, Refund};
+use store::{Claim, Decides, Refund};
 use utoipa::ToSchema;
 
 /// A refund of a debit to make.
@@ -77,7 +77,8 @@ pub(super) async fn refund_debit(
         request_id: Some(operator.call.id.to_string()),
         ..Details::default()
     };
-    let claim = (&ClaimKey::Operator(intent.key), &intent.fingerprint, &details);
+    let claim =
+        Claim { key: &ClaimKey::Operator(intent.key), fingerprint: &intent.fingerprint, details: &details };
     let settled = app.ledger.refund(account, &request, claim, moment).await?.ok_or(UNKNOWN)?.settled;
     Reply::created(&BookedView::from(&settled.receipt), settled.replayed)
 }

@@ -8,7 +8,7 @@ use scrip_http::{
     ApiError, App, BalanceView, Id, IdempotencyHeader, Idempotent, Operator, Reply, TransactionView,
 };
 use serde::{Deserialize, Serialize};
-use store::{Rebuild, Rebuilt, Repaired, Unsettled};
+use store::{Claim, Rebuild, Rebuilt, Repaired, Unsettled};
 use utoipa::ToSchema;
 
 use super::broken::Unreadable;
@@ -87,15 +87,16 @@ pub(super) async fn repair_ledger(
         ..Details::default()
     };
     let key = ClaimKey::Operator(intent.key);
+    let claim = Claim { key: &key, fingerprint: &intent.fingerprint, details: &details };
     if dry_run {
-        return match app.ledger.rebuild(id, (&key, &details), moment.now).await? {
+        return match app.ledger.rebuild(id, claim, moment.now).await? {
             Rebuild::Ready(rebuilt) => Reply::ok(&RepairPlan::from(*rebuilt)),
             other @ (Rebuild::Missing | Rebuild::Reads(_) | Rebuild::Impossible { .. }) => {
                 Err(refused(other))
             }
         };
     }
-    match app.ledger.repair(id, (&key, &intent.fingerprint, &details), moment).await? {
+    match app.ledger.repair(id, claim, moment).await? {
         Repaired::Made { receipt, replayed, damages, written } => {
             let damages: Vec<_> = damages.into_iter().map(|damage| damage.attribute).collect();
             tracing::warn!(account = %id, ?damages, written, replayed, "an account was repaired");

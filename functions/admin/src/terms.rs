@@ -11,7 +11,7 @@ use domain::{
 use scrip_http::{ApiError, App, Id, Once, Operator, PostPaidView, Reply};
 use scrip_payments::RechargeRequest;
 use serde::{Deserialize, Serialize};
-use store::{Unsettled, system_key};
+use store::{Claim, Unsettled, system_key};
 use utoipa::ToSchema;
 
 /// A post-paid limit to set.
@@ -183,7 +183,7 @@ pub(super) async fn change(
     };
     let name = format!("terms/{}", operator.call.id);
     let key = system_key(&name)?;
-    let claim = (&key, &Fingerprint(name), &details);
+    let claim = Claim { key: &key, fingerprint: &Fingerprint(name), details: &details };
     let moment = app.ledger.moment_of(id, operator.call.moment).await?;
     app.ledger.settle(id, claim, moment, |account, head| Ok(decide(account, head))).await?;
     Ok(app.ledger.account(id).await?.ok_or(Unsettled::NoAccount)?)

@@ -10,7 +10,7 @@ use scrip_http::{
     RefusalView, Reply, TransactionView, may,
 };
 use serde::{Deserialize, Serialize};
-use store::Settled;
+use store::{Claim, Settled};
 use utoipa::ToSchema;
 
 use super::request::ConsumeRequest;
@@ -116,7 +116,7 @@ pub(super) async fn batch(
         app.ledger.current(caller.account, moment).await?;
     }
     let key = ClaimKey::Caller(intent.key);
-    let claim = (&key, &intent.fingerprint, &details);
+    let claim = Claim { key: &key, fingerprint: &intent.fingerprint, details: &details };
     let decide = |account: &domain::Account, head: &domain::Head| domain::batch(account, &request, head);
     let settled = app.ledger.spend(caller.account, claim, moment, decide).await?;
     Reply::created(&results(&settled, &asked), settled.replayed)

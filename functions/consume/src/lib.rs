@@ -10,7 +10,7 @@ use axum::extract::State;
 use domain::{ClaimKey, Fingerprint, IdempotencyKey};
 use scrip_http::{ApiError, App, BookedView, Caller, IdempotencyHeader, Idempotent, Reply, may};
 use serde::Serialize;
-use store::ClaimsOf;
+use store::{Claim, ClaimsOf, DedupeRequest};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -65,7 +65,7 @@ async fn consume(
     details.key_id = Some(caller.key);
     details.request_id = Some(caller.call.id.to_string());
     let key = ClaimKey::Caller(intent.key);
-    let claim = (&key, &intent.fingerprint, &details);
+    let claim = Claim { key: &key, fingerprint: &intent.fingerprint, details: &details };
     let decide = |account: &domain::Account, head: &domain::Head| domain::consume(account, &request, head);
     let Some(same) = asked.same(&request) else {
         let settled = app.ledger.spend(caller.account, claim, moment, decide).await?;
@@ -73,7 +73,8 @@ async fn consume(
         let consumed = Consumed { booked: receipt.into(), deduplicated: None };
         return Reply::created(&consumed, settled.replayed);
     };
-    let once = app.ledger.settle_once(caller.account, claim, (same, moment), decide).await?;
+    let once =
+        app.ledger.settle_once(caller.account, DedupeRequest { claim, dedupe: same, moment }, decide).await?;
     let receipt = &once.settled.receipt;
     let consumed = Consumed { booked: receipt.into(), deduplicated: Some(once.is_duplicate) };
     if once.is_duplicate {

@@ -15,7 +15,7 @@ use scrip_http::{
     ApiError, App, Caller, Id, IdempotencyHeader, Idempotent, IdempotentOptional, PathId, Reply, may,
 };
 use serde::Deserialize;
-use store::{Asking, Errand, Unsettled, of_hold};
+use store::{Asking, Claim, Errand, Unsettled, of_hold};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -107,7 +107,8 @@ async fn make_hold(
         // The job comes first, so that a crash before the answer cannot leave the hold without an end.
         app.ledger.note(Errand::Calendar(caller.account), end).await?;
     }
-    let claim = (&ClaimKey::Caller(intent.key), &intent.fingerprint, &details);
+    let claim =
+        Claim { key: &ClaimKey::Caller(intent.key), fingerprint: &intent.fingerprint, details: &details };
     let decide = |account: &domain::Account, head: &domain::Head| domain::hold(account, &request, head);
     let settled = app.ledger.spend(caller.account, claim, moment, decide).await?;
     // A retry gets the first answer: the hold as it was made.
@@ -218,7 +219,8 @@ async fn draw(
     let hold = find(app, caller, id).await?;
     let details =
         Details { key_id: Some(caller.key), request_id: Some(caller.call.id.to_string()), ..of_hold(&hold) };
-    let asking = Asking { key: &ClaimKey::Caller(key), asked: &asked, details: &details, why, moment };
+    let claim = Claim { key: &ClaimKey::Caller(key), fingerprint: &asked, details: &details };
+    let asking = Asking { claim, why, moment };
     match app.ledger.draw(caller.account, &hold, asking, decide).await {
         Ok(taken) => {
             let at = taken.settled.receipt.entry.at;

@@ -15,7 +15,8 @@ use ports::{Bus, Published, Queue};
 use scrip_payments::RechargeRequest;
 use scrip_webhooks::EventEnvelope;
 use store::{
-    Activity, Change, Fault, Image, Ledger, Mark, Moment, Projected, Rows, account_image, event_image,
+    Activity, Change, Fault, Image, Ledger, Mark, Moment, Projected, Rows, WatermarkStep, account_image,
+    event_image,
 };
 
 mod recovery;
@@ -293,7 +294,8 @@ impl Projection {
         for (account, AccountRows { seen, behind, rows, time, place, .. }) in &self.spans {
             let through = rows.keys().next_back().copied().unwrap_or_default();
             let followed = if *behind { seen.followed() } else { through };
-            if let Err(fault) = ledger.mark(*account, (seen.clone(), through, followed), rows, *time).await {
+            let step = WatermarkStep { seen: seen.clone(), through, notified_through: followed };
+            if let Err(fault) = ledger.advance_watermark(*account, step, rows, *time).await {
                 tracing::error!(%account, fault = &fault as &dyn Error, "a watermark could not be advanced");
                 again = again.into_iter().chain([place.clone()]).reduce(earlier_of);
             }

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use domain::{AccountId, Spent};
-use store::{Change, Ledger, Rows};
+use store::{Change, Ledger, Rows, WatermarkStep};
 
 use super::skip::{is_unreadable, skipped};
 use super::{AccountRows, Others, Projection, earlier_of, follow_changes, pays, retry_monitors};
@@ -45,10 +45,10 @@ async fn recover(
     let first = last_run(&span.rows);
     span.seen = ledger.followed(account, first).await?;
     loop {
-        let missed = match ledger.missed(account, (&span.seen, first), span.time).await {
+        let missed = match ledger.missed(account, &span.seen, first, span.time).await {
             // The rows of skipped records can perhaps be written now.
             Err(fault) if fault.is_unreadable() && ledger.complete_skipped(account).await? => {
-                ledger.missed(account, (&span.seen, first), span.time).await?
+                ledger.missed(account, &span.seen, first, span.time).await?
             }
             missed => missed?,
         };
@@ -62,7 +62,8 @@ async fn recover(
             retry_monitors(ledger, others, account).await?;
         }
         let (seen, rows) = (span.seen.clone(), Rows::new());
-        span.seen = ledger.mark(account, (seen, through, through), &rows, span.time).await?;
+        let step = WatermarkStep { seen, through, notified_through: through };
+        span.seen = ledger.advance_watermark(account, step, &rows, span.time).await?;
     }
 }
 

@@ -9,7 +9,7 @@ use scrip_http::{
     Reply, may,
 };
 use serde::Deserialize;
-use store::{Decides, Refund};
+use store::{Claim, Decides, Refund};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -136,7 +136,7 @@ async fn settle<S: Needs>(
         request_id: Some(caller.call.id.to_string()),
         ..Details::default()
     };
-    let claim = (&ClaimKey::Caller(key), &fingerprint, &details);
+    let claim = Claim { key: &ClaimKey::Caller(key), fingerprint: &fingerprint, details: &details };
     let refunded = app.ledger.refund(caller.account, &request, claim, caller.call.moment).await?;
     let settled = refunded.ok_or(EntryId::NOT_FOUND)?.settled;
     Reply::created(&BookedView::from(&settled.receipt), settled.replayed)

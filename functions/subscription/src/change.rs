@@ -4,11 +4,11 @@ use std::error::Error;
 
 use chrono::{DateTime, Utc};
 use domain::{
-    Account, AccountId, Allowance, ClaimKey, DUE_MAX, Details, EntryId, Fingerprint, Head, Mode, Plan,
-    PlanId, PlanList, Posting, Refusal, Subscribe, SubscribeCause, due, subscribe,
+    Account, AccountId, Allowance, DUE_MAX, Details, EntryId, Fingerprint, Head, Mode, Plan, PlanId,
+    PlanList, Posting, Refusal, Subscribe, SubscribeCause, due, subscribe,
 };
 use scrip_http::{ApiError, App, Reply};
-use store::{Catalogue, Errand, Fault, Moment, Settled, Unsettled, system_key};
+use store::{Catalogue, Claim, Errand, Fault, Moment, Settled, Unsettled, system_key};
 
 use crate::response::{Plans, SubscriptionChange, Switched};
 
@@ -90,7 +90,8 @@ pub(super) async fn carry_out(
     // Every attempt under one idempotency key has the same name, so the ledger settles it once.
     let name = format!("plan/{request}");
     let (key, fingerprint) = (system_key(&name)?, Fingerprint(name));
-    let settled = match settle(app, account, (&key, &fingerprint, &details), &wanted, moment).await? {
+    let claim = Claim::new(&key, &fingerprint, &details);
+    let settled = match settle(app, account, claim, &wanted, moment).await? {
         Ok(settled) => settled,
         Err(account) => {
             return Reply::ok(&SubscriptionChange::nothing(&account, wanted.plan, false, moment.now));
@@ -114,7 +115,7 @@ pub(super) async fn carry_out(
 async fn settle(
     app: &App,
     account: AccountId,
-    claim: (&ClaimKey, &Fingerprint, &Details),
+    claim: Claim<'_>,
     wanted: &PlannedChange<'_>,
     moment: Moment,
 ) -> Result<Result<Settled, Account>, ApiError> {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
 use domain::{
-    self, AccountId, ClaimKey, EntryId, Metadata, MonitorId, OnBehalf, Reference, Service, Watch, Watched,
+    self, AccountId, ClaimKey, Details, EntryId, Metadata, MonitorId, OnBehalf, Reference, Service, Watch,
+    Watched,
 };
 use jobs::NotMade;
 use scrip_http::{
@@ -14,7 +15,7 @@ use scrip_http::{
     PathId, QueryParams, Reply, may, timestamp,
 };
 use serde::{Deserialize, Serialize};
-use store::{ClaimsOf, MonitorPage};
+use store::{Claim, MonitorPage};
 use utoipa::{IntoParams, ToSchema};
 
 /// How many pages of the table one page of the list may read, because deleted monitors are skipped.
@@ -137,8 +138,9 @@ pub(super) async fn create_monitor(
     let catalogue = app.settings.catalogue(moment.wall).await?;
     let (operation, _) = catalogue.prices.monthly(&operation, moment.now)?;
     let last = app.ledger.last_monitor(caller.account).await?.map_or(EntryId::FIRST, EntryId::from);
-    let (of, key) = (ClaimsOf::Account(caller.account), ClaimKey::Caller(intent.key));
-    let made = app.ledger.claim_once_above(last, of, (&key, &intent.fingerprint), moment).await?;
+    let (key, details) = (ClaimKey::Caller(intent.key), Details::default());
+    let claim = Claim { key: &key, fingerprint: &intent.fingerprint, details: &details };
+    let made = app.ledger.claim_once_above(last, caller.account, claim, moment).await?;
     let metadata = metadata.unwrap_or_default();
     let wanted = domain::Monitor {
         id: made.id.into(),

@@ -7,7 +7,7 @@ use scrip_http::{
     ApiError, App, AuditView, Caller, Instant, Listing, PageLimit, QueryParams, Reply, in_order, may,
 };
 use serde::{Deserialize, Deserializer, de::Error};
-use store::{ExcerptCursor, Place};
+use store::{ChainRange, ExcerptCursor, ExcerptPage, Place};
 use utoipa::IntoParams;
 
 /// The highest number that every JSON client reads unchanged.
@@ -95,8 +95,8 @@ pub(crate) async fn audit(
     };
     let cursor = range.cursor.map(read).transpose()?;
     let now = caller.call.moment.now;
-    let excerpt =
-        app.ledger.excerpt(caller.account, (from, to), (cursor, range.limit.get().into()), now).await?;
+    let page = ExcerptPage { cursor, limit: range.limit.get().into() };
+    let excerpt = app.ledger.excerpt(caller.account, ChainRange { from, to }, page, now).await?;
     let next = excerpt.next.map(|next| app.cursors.write(&listing, &next.text())).transpose()?;
     Reply::page(&AuditView::new(caller.account, &excerpt), next)
 }

@@ -12,7 +12,7 @@ use scrip_http::{
     TransactionView, in_order, may,
 };
 use serde::Deserialize;
-use store::{Cursor, Query};
+use store::{Cursor, Query, StatementPlace};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -105,7 +105,8 @@ async fn list(
     };
     let cursor = filter.cursor.map(read).transpose()?;
     let now = caller.call.moment.now;
-    let page = app.ledger.statement(caller.account, &query, (cursor, filter.limit.get().into()), now).await?;
+    let place = StatementPlace { cursor, limit: filter.limit.get().into() };
+    let page = app.ledger.statement(caller.account, &query, place, now).await?;
     let debits = page.receipts.iter().filter(|line| line.entry.direction == Direction::Debit);
     let debits: Vec<_> = debits.map(|line| line.entry.id).collect();
     let pots = app.ledger.pots(caller.account, &debits).await?;

@@ -13,7 +13,7 @@ use scrip_http::{
 };
 use scrip_webhooks::{EventEnvelope, WebhookMessage, sample};
 use serde::Deserialize;
-use store::random;
+use store::{WebhookKey, random};
 use utoipa::{IntoParams, ToSchema};
 
 use super::endpoints::{deliver_soon, expect_delivery};
@@ -99,10 +99,10 @@ pub(super) async fn list_deliveries(
         DeliveryId::try_from(before).map_err(|_| ApiError::InvalidCursor)
     };
     let before = cursor.map(read).transpose()?;
-    let of = (caller.account, webhook.id);
     // Read the state before the log, so that whatever the state has finished is finished in the log.
     let state = app.activity.delivery_state(caller.account, webhook.id).await?.ok_or(WebhookId::NOT_FOUND)?;
-    let (deliveries, more) = app.activity.deliveries(of, before, limit.get().into()).await?;
+    let key = WebhookKey { account: caller.account, id: webhook.id };
+    let (deliveries, more) = app.activity.deliveries(key, before, limit.get().into()).await?;
     let next = deliveries.last().filter(|_| more);
     let next = next.map(|last| app.cursors.write(&listing, &last.id.to_string())).transpose()?;
     let deliveries = with_current_status(&app, caller.account, webhook.id, &state, deliveries).await?;

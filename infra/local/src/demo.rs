@@ -9,7 +9,7 @@ use domain::{
 };
 use scrip_http::App;
 use serde::{Deserialize, Serialize};
-use store::{Fault, Moment, Organisation, Unsettled, random, secret_bytes};
+use store::{Claim, Fault, Moment, Organisation, Unsettled, random, secret_bytes};
 
 /// The demo organisation's monthly allowance. It is negotiated, so that 250 credits are left after 150 were used, as in the
 /// example balance of the API documentation.
@@ -204,7 +204,9 @@ async fn settle(
 ) -> anyhow::Result<()> {
     let DemoEntry { name, details, moment } = entry;
     let key = ClaimKey::Operator(IdempotencyKey::try_from(format!("demo/{}", name.replace(' ', "-")))?);
-    app.ledger.settle(account, (&key, &Fingerprint(name.to_owned()), details), moment, decide).await?;
+    app.ledger
+        .settle(account, Claim::new(&key, &Fingerprint(name.to_owned()), details), moment, decide)
+        .await?;
     Ok(())
 }
 

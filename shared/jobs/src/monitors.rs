@@ -7,7 +7,7 @@ use domain::{
     Account, AccountId, Consume, EntryId, Fingerprint, Head, Monitor, MonitorId, News, Period, Quantity,
     Reference, Refusal, Suspension, Watch, Watched, charge_month,
 };
-use store::{Errand, Fault, MONITORS_AT_ONCE, Moment, Taken, Unsettled, system_key};
+use store::{Claim, Errand, Fault, MONITORS_AT_ONCE, Moment, MonitorEvent, Taken, Unsettled, system_key};
 
 /// How often a call retries when another process writes the same monitor or subject.
 const ATTEMPTS_MAX: u32 = 8;
@@ -139,7 +139,7 @@ impl Jobs<'_> {
             if known.is_some_and(|known| !matches!(known.stage, Watch::Ended { .. })) {
                 return Ok(Some(other));
             }
-            if self.ledger.take_subject_over(account, &subject, (other, monitor.id)).await? {
+            if self.ledger.take_subject_over(account, &subject, other, monitor.id).await? {
                 return Ok(None);
             }
         }
@@ -221,7 +221,7 @@ impl Jobs<'_> {
             let saved = match charged {
                 Ok((month, charge)) if was_suspended => {
                     let resumed = monitor.charged(month, charge);
-                    let notification = (News::MonitorResumed as fn(Monitor) -> News, moment);
+                    let notification = MonitorEvent { news: News::MonitorResumed, moment };
                     self.ledger.save_monitor_and_tell(id.account, &resumed, notification).await?
                 }
                 Ok((month, charge)) => {
@@ -230,7 +230,7 @@ impl Jobs<'_> {
                 Err(_) if was_suspended => return Ok(()),
                 Err(why) => {
                     let suspended = monitor.suspended(why, moment.now);
-                    let notification = (News::MonitorSuspended as fn(Monitor) -> News, moment);
+                    let notification = MonitorEvent { news: News::MonitorSuspended, moment };
                     self.ledger.save_monitor_and_tell(id.account, &suspended, notification).await?
                 }
             };
@@ -298,7 +298,7 @@ impl Jobs<'_> {
             let name = monitor.subject().charge(month);
             let (key, asked) = (system_key(&name)?, Fingerprint(name));
             let decide = |account: &Account, head: &Head| charge_month(account, &request, month, head);
-            match self.ledger.spend(account, (&key, &asked, &details), moment, decide).await {
+            match self.ledger.spend(account, Claim::new(&key, &asked, &details), moment, decide).await {
                 Ok(settled) => return Ok((month, settled.receipt.entry.id)),
                 Err(Unsettled::Refused(Refusal::MonthOver)) => month = month.next(),
                 Err(unsettled) => return Err(unsettled),

@@ -2,7 +2,7 @@
 
 use super::Jobs;
 use domain::{AccountId, Details, Fingerprint, Mode, Refusal, Subscribe, SubscribeCause, subscribe};
-use store::{Moment, Unsettled, system_key};
+use store::{Claim, Moment, Unsettled, system_key};
 
 impl Jobs<'_> {
     /// Applies the plan of a live ledger to the organisation, for its limits, and to the test ledger. A repeated call, or
@@ -20,7 +20,7 @@ impl Jobs<'_> {
         let name = format!("plan/{}", live.since);
         let key = system_key(&name)?;
         let (details, own) = (Details::default(), self.ledger.moment_of(test, moment).await?);
-        let claim = (&key, &Fingerprint(name), &details);
+        let claim = Claim { key: &key, fingerprint: &Fingerprint(name), details: &details };
         let wanted = Subscribe {
             plan: live.plan,
             allowance: live.allowance,

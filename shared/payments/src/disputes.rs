@@ -4,7 +4,7 @@ use domain::{
     Bought, Credits, Details, Dispute, EntryId, Fingerprint, Purchase, Receipt, Reference, Stage,
     dispute_lost, dispute_opened, dispute_won,
 };
-use store::{Errand, Fault, Moment, Unsettled, system_key};
+use store::{Claim, Errand, Fault, Moment, Unsettled, system_key};
 
 use super::{DisputeId, DisputeOutcome, PaymentId, ProviderDispute, ProviderEvent, Till};
 
@@ -91,13 +91,15 @@ impl Till<'_> {
         let name = format!("dispute/{}/closed", dispute.0);
         let (key, asked) = (system_key(&name)?, Fingerprint(name));
         let details = details_of(&purchase, dispute);
-        let settled =
-            self.ledger.settle(purchase.id.account, (&key, &asked, &details), moment, |account, head| {
-                match outcome {
-                    DisputeOutcome::Won => dispute_won(account, &opened, head),
-                    DisputeOutcome::Lost => dispute_lost(account, &bought, &opened, head),
-                }
-            });
+        let settled = self.ledger.settle(
+            purchase.id.account,
+            Claim::new(&key, &asked, &details),
+            moment,
+            |account, head| match outcome {
+                DisputeOutcome::Won => dispute_won(account, &opened, head),
+                DisputeOutcome::Lost => dispute_lost(account, &bought, &opened, head),
+            },
+        );
         let closed = Some(settled.await?.receipt.entry.id);
         let known = Dispute { closed, lost: outcome == DisputeOutcome::Lost, ..known };
         self.save_dispute(purchase, dispute, known).await
@@ -147,10 +149,12 @@ impl Till<'_> {
         let name = format!("dispute/{}/opened", dispute.0);
         let (key, asked) = (system_key(&name)?, Fingerprint(name));
         let details = details_of(&purchase, dispute);
-        let settled =
-            self.ledger.settle(purchase.id.account, (&key, &asked, &details), moment, |account, head| {
-                dispute_opened(account, &bought, head)
-            });
+        let settled = self.ledger.settle(
+            purchase.id.account,
+            Claim::new(&key, &asked, &details),
+            moment,
+            |account, head| dispute_opened(account, &bought, head),
+        );
         let opened = Some(settled.await?.receipt.entry.id);
         let purchase = self.save_dispute(purchase, dispute, Dispute { opened, ..known }).await?;
         Ok(Reservation::Recorded(purchase))

@@ -6,7 +6,7 @@ use domain::{
     Amount, Credits, Details, EntryId, Fingerprint, Purchase, PurchaseId, Reference, RefundOrder,
     RefundState, RefundStep, Refunds, Refusal, Stage, payment_refunded, payment_restored,
 };
-use store::{Errand, Fault, Moment, Unsettled, system_key};
+use store::{Claim, Errand, Fault, Moment, Unsettled, system_key};
 
 /// The maximum number of steps to match the provider's refunds. More than one is needed when money is refunded meanwhile.
 const STEPS_MAX: u32 = 8;
@@ -151,7 +151,7 @@ impl Till<'_> {
         let name = format!("purchase/{}/refund/{number}", purchase.id.transaction);
         let (key, asked) = (system_key(&name)?, Fingerprint(name));
         let details = details_of(purchase, step);
-        let (account, claim) = (purchase.id.account, (&key, &asked, &details));
+        let (account, claim) = (purchase.id.account, Claim::new(&key, &asked, &details));
         let amount = |credits: Credits| Amount::try_from(credits.get()).ok();
         if purchase.refunds.amount < step.amount {
             // Before the balance changes, which would make auto-recharge charge the same card.

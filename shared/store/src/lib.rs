@@ -1,83 +1,63 @@
-//! Where credits are kept: three DynamoDB tables. The only room that names the database.
+//! The store: three DynamoDB tables, and the write path. The only room that names the database.
 //!
-//! [`Ledger`] has the money: accounts, claims, and the rows of the ledger. [`Settings`] has the
-//! organisations, keys, prices, plans. [`Activity`] has what goes on around them: webhooks, deliveries, usage.
+//! [`Ledger`] has accounts, claims and the rows of the ledger. [`Settings`] has organisations, API keys and the
+//! catalogue. [`Activity`] has webhooks, deliveries and usage.
+//!
+//! Folders depend on each other in one direction, by imports and by calls: each uses only those before it in this list.
+//! `table` (keys, items, requests), `schedule` (jobs, directory, test clocks), `chain` (watermark, hash chain, audit),
+//! `record` (purchases, monitors, spending), `write` (claims, settling, drawdowns), `read` (statements, balances of the
+//! past), `event` (feed, alerts), `repair` (broken accounts). `settings` and `activity` use `table` only.
 
 mod activity;
-mod agenda;
-mod alerts;
-mod answers;
-mod audit;
-mod broken;
-mod canonical;
-mod catalogue;
 mod chain;
-mod claim;
-mod directory;
-mod doubt;
-mod draw;
-mod ended;
-mod events;
-mod excerpt;
-mod expression;
-mod fault;
-mod foresee;
-mod hints;
-mod item;
-mod key;
-mod ledger;
-mod lot_key;
-mod monitors;
-mod packed;
-mod past;
-mod plans;
-mod post;
-mod pot_item;
-mod pots;
-mod project;
-mod purchases;
-mod raw;
-mod rebuilt;
-mod refunds;
+mod event;
+mod read;
+mod record;
 mod repair;
-mod repair_rows;
-mod seen;
+mod schedule;
 mod settings;
-mod settle;
-mod spend;
-mod spending;
-mod spending_today;
-mod statement;
-mod test_clock;
-mod usage;
-mod webhooks;
+mod table;
+mod write;
 
-pub use activity::Activity;
-pub use agenda::{Errand, Noted, PotId};
-pub use alerts::Change;
-pub use answers::{Begun, Changes, Start};
-pub use audit::Report;
-pub use broken::{Damage, Inspected};
-pub use catalogue::{Catalogue, Part, Unchanged};
-pub use chain::Mark;
-pub use claim::{ClaimsOf, Made, system_key};
-pub use directory::{Listed, Progress, SHARDS};
+pub use activity::activity_table::Activity;
+pub use activity::usage::{DayUsage, MonthUsage, UsageOf};
+pub use activity::webhooks::WebhookKey;
+pub use chain::audit::AuditReport as Report;
+pub use chain::excerpt::{
+    ChainPosition as Place, ChainRange, Excerpt, ExcerptCursor, ExcerptPage, ExcerptRow, RowProof as Proof,
+};
+pub use chain::project::WatermarkStep;
+pub use chain::raw_rows::ChainRows as Rows;
+pub use chain::watermark::Watermark as Mark;
 pub use domain::{Decides, Refund};
-pub use draw::{Asking, Taken as DrawTaken, of_hold};
-pub use ended::Ended;
-pub use events::event_image;
-pub use excerpt::{Excerpt, ExcerptCursor, ExcerptRow, Place, Proof};
-pub use fault::Fault;
-pub use ledger::Ledger;
-pub use monitors::{MONITORS_AT_ONCE, Page as MonitorPage, Taken};
-pub use plans::PlanSwitch;
+pub use event::alerts::AccountChange as Change;
+pub use event::feed::{MonitorEvent, event_image};
 pub use ports::{Moment, random, secret_bytes};
-pub use project::{Image, Projected, Rows, account_image, account_of};
-pub use repair::{Rebuild, Rebuilt, Repaired};
-pub use seen::{ChargedOnce, Same};
-pub use settings::{Known, Organisation, Settings};
-pub use settle::{IN_PROGRESS_SECONDS, Settled, Unsettled};
-pub use spending::Looked;
-pub use spending_today::SpendingToday;
-pub use statement::{Cursor, Page, Query};
-pub use usage::{DayUsage, MonthUsage, UsageOf};
+pub use read::plan_history::PlanSwitch;
+pub use read::statement::{
+    StatementCursor as Cursor, StatementPage as Page, StatementPlace, StatementQuery as Query,
+};
+pub use record::monitors::{MONITORS_AT_ONCE, MonitorPage, SubjectHolder as Taken};
+pub use record::spending::ReversalPoll as Looked;
+pub use record::spending_today::SpendingToday;
+pub use repair::inspect::Inspected;
+pub use repair::rebuild::{Rebuild, Rebuilt, Repaired};
+pub use schedule::directory::{DirectoryEntry as Listed, SHARDS, SweepProgress as Progress};
+pub use schedule::jobs::{Job as Errand, RemainderId as PotId, ScheduledJob as Noted};
+pub use settings::api_keys::KnownKey as Known;
+pub use settings::catalogue::{CataloguePart as Part, Unchanged};
+pub use settings::organisations::{Organisation, Settings};
+pub use settings::snapshot::Catalogue;
+pub use table::damage::Damage;
+pub use table::error::{Fault, Unsettled};
+pub use table::key::ClaimsOf;
+pub use table::ledger::Ledger;
+pub use table::stream_image::{StreamImage as Image, account_image, account_of};
+pub use write::change_request::{ChangeAttempt as Begun, ChangeRequest as Changes, ChangeStart as Start};
+pub use write::claim::{Claim, ClaimedId as Made, system_key};
+pub use write::complete::CompletedEntries as Projected;
+pub use write::dedupe::{DedupeKey as Same, DedupeRequest, DeduplicatedCharge as ChargedOnce};
+pub use write::drawdown::{DrawdownRequest as Asking, DrawdownResult as DrawTaken};
+pub use write::drawdown_details::of_hold;
+pub use write::ended_holds::EndedHolds as Ended;
+pub use write::settle::{IN_PROGRESS_SECONDS, Settled};

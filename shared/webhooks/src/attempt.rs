@@ -14,7 +14,7 @@ use domain::{
     AccountId, Attempt, Delivery, DeliveryId, DeliveryKind, DeliveryStanding, HookSecret, Outcome,
     SentRequest, SentResponse, Webhook,
 };
-use store::Fault;
+use store::{Fault, WebhookKey};
 
 impl Courier<'_> {
     /// A delivery of a message, without attempts yet.
@@ -59,7 +59,7 @@ impl Courier<'_> {
         if outcome == Outcome::Taken {
             delivery.standing = DeliveryStanding::Succeeded;
         }
-        self.activity.log_delivery((account, webhook.id), &delivery, moment).await?;
+        self.activity.log_delivery(WebhookKey { account, id: webhook.id }, &delivery, moment).await?;
         Ok(delivery)
     }
 

@@ -11,7 +11,7 @@ use domain::{
     AccountId, Delivery, DeliveryId, DeliveryKind, DeliveryStanding, DeliveryState, Event, Flow, HookPaused,
     Lane, LaneEvent, News, Outcome, Webhook, WebhookId,
 };
-use store::{Activity, Errand, Fault, Ledger, Moment, random};
+use store::{Activity, Errand, Fault, Ledger, Moment, WebhookKey, random};
 
 /// For how many seconds one call starts attempts at a webhook. The last attempt ends before the function's timeout.
 const WORK_SECONDS: i64 = 20;
@@ -254,7 +254,8 @@ impl Courier<'_> {
             if !known.goes_on(*lane, state) {
                 return known.free();
             }
-            let next = known.after(LaneEvent { lane: *lane, number: event.number }, outcome, moment.now, jitter);
+            let next =
+                known.after(LaneEvent { lane: *lane, number: event.number }, outcome, moment.now, jitter);
             let goes_on = outcome == Outcome::Taken && next.is_active() && !is_last;
             if !goes_on {
                 return next.free();
@@ -272,7 +273,9 @@ impl Courier<'_> {
             (Outcome::Failed(_) | Outcome::Gone, Some(_)) => DeliveryStanding::Retrying,
             (Outcome::Failed(_) | Outcome::Gone, None) => DeliveryStanding::Failed,
         };
-        self.activity.log_delivery((*account, webhook.id), &delivery, moment).await?;
+        self.activity
+            .log_delivery(WebhookKey { account: *account, id: webhook.id }, &delivery, moment)
+            .await?;
         let mut known = Some(state.clone());
         while let Some(found) = known {
             if let Some(saved) =

@@ -16,6 +16,7 @@ pub(crate) mod renewal;
 mod restore;
 mod shortage;
 mod terms;
+mod with_due;
 
 pub use adjustment::{Adjustment, adjust};
 pub use batch::{Batch, batch};

@@ -2,7 +2,7 @@
 
 use super::{StepResult, Till};
 use domain::{BOUGHT_BY_RECHARGE, Cause, Details, Fingerprint, Paid, Purchase, Reference, Stage, grant};
-use store::{Moment, Settled, Unsettled, system_key};
+use store::{Claim, Moment, Settled, Unsettled, system_key};
 
 impl Till<'_> {
     /// Grants a paid purchase. If it cannot be granted, or was decided to have failed, the money is returned.
@@ -33,7 +33,7 @@ impl Till<'_> {
         let wanted = purchase.grant();
         let asked = Fingerprint(name);
         self.ledger
-            .settle(id.account, (&key, &asked, &details), moment, |account, head| {
+            .settle(id.account, Claim::new(&key, &asked, &details), moment, |account, head| {
                 grant(account, &wanted, head)
             })
             .await

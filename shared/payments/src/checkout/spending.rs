@@ -60,7 +60,7 @@ impl Till<'_> {
         let Some(day) = purchase.counted else { return Ok(()) };
         let (account, price) = (purchase.id.account, purchase.offer.price);
         let limit = self.organisation(account.org).await?.may_spend();
-        match self.ledger.count_spending(account, day, (price, limit)).await? {
+        match self.ledger.count_spending(account, day, price, limit).await? {
             Ok(()) => Ok(()),
             Err(spent) => Err(Refusal::SpendingLimit { price, limit, spent }.into()),
         }

@@ -1,0 +1,5 @@
+//! The activity table: webhooks, their deliveries, and usage.
+
+pub(crate) mod activity_table;
+pub(crate) mod usage;
+pub(crate) mod webhooks;

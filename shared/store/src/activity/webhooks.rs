@@ -1,0 +1,270 @@
+//! Webhooks of an account, their delivery states and their delivery logs.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::activity::activity_table::Activity;
+use crate::table::attribute::sort_key;
+use crate::table::condition::Condition;
+use crate::table::error::Fault;
+use crate::table::expiry::after_days;
+use crate::table::item::{decode, with_key};
+use crate::table::key::{Key, deliveries_partition, webhooks_partition};
+use crate::table::query::{ItemQuery, SortKeys};
+use domain::{AccountId, Delivery, DeliveryId, DeliveryState, Webhook, WebhookId};
+use ports::Moment;
+
+/// For how many days deliveries are kept: as long as the feed keeps their events.
+const DELIVERY_DAYS: i64 = 30;
+
+/// How many items, webhooks and delivery states together, one read returns at most.
+const ITEMS_AT_ONCE: i32 = 100;
+
+/// The end of a delivery state's sort key. A webhook and its delivery state are two items side by side: one read finds
+/// both, and a write of the one does not conflict with a write of the other.
+const STATE: &str = "#state";
+
+/// For how many days it is stored that a webhook was deleted: longer than idempotency keys are valid.
+const GONE_DAYS: i64 = 32;
+
+/// The full name of a webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WebhookKey {
+    /// The account.
+    pub account: AccountId,
+    /// The webhook.
+    pub id: WebhookId,
+}
+
+#[derive(Serialize, Deserialize)]
+struct GoneItem {
+    #[serde(with = "chrono::serde::ts_seconds")]
+    ttl: DateTime<Utc>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DeliveryItem {
+    #[serde(flatten)]
+    delivery: Delivery,
+    #[serde(with = "chrono::serde::ts_seconds")]
+    ttl: DateTime<Utc>,
+}
+
+impl Activity {
+    /// Adds a webhook with its first delivery state. If a webhook with its id exists, that one stays and is returned.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn add_webhook(
+        &self,
+        account: AccountId,
+        webhook: &Webhook,
+        state: &DeliveryState,
+    ) -> Result<Option<Webhook>, Fault> {
+        const DOING: &str = "add a webhook";
+        // The state first: a webhook without one would never get a delivery. Every sending writes the same state.
+        let state = with_key(&Key::Webhook(account, state_name(webhook.id)), state)?;
+        self.table.put_if(state, Condition::absent(), DOING).await?;
+        let item = with_key(&Key::Webhook(account, webhook.id.to_string()), webhook)?;
+        if self.table.put_if(item, Condition::absent(), DOING).await? {
+            return Ok(None);
+        }
+        self.webhook(account, webhook.id).await
+    }
+
+    /// A webhook by its id.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn webhook(&self, account: AccountId, id: WebhookId) -> Result<Option<Webhook>, Fault> {
+        let item = self.table.get(&Key::Webhook(account, id.to_string()), "read a webhook").await?;
+        item.map(|item| decode("a webhook", item)).transpose()
+    }
+
+    /// All webhooks of an account with their delivery states, the oldest first.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn webhooks(&self, account: AccountId) -> Result<Vec<(Webhook, DeliveryState)>, Fault> {
+        let (mut found, mut last, mut start) = (Vec::new(), None::<Webhook>, None);
+        loop {
+            let query = ItemQuery::all(webhooks_partition(account)).limit(ITEMS_AT_ONCE).continued(start);
+            let page = self.table.query(query, "read webhooks").await?;
+            for item in page.items {
+                let name = sort_key(&item).unwrap_or_default().to_owned();
+                // A webhook sorts right before its state.
+                match name.strip_suffix(STATE) {
+                    None => last = Some(decode("a webhook", item)?),
+                    Some(id) => {
+                        let webhook = last.take().filter(|webhook| webhook.id.to_string() == id);
+                        let state = decode("the state of a webhook", item)?;
+                        found.extend(webhook.map(|webhook| (webhook, state)));
+                    }
+                }
+            }
+            start = page.last;
+            if start.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Saves a webhook with a revision one higher and returns it; `None` when another process has saved or deleted it
+    /// since it was read.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn save_webhook(
+        &self,
+        account: AccountId,
+        webhook: &Webhook,
+    ) -> Result<Option<Webhook>, Fault> {
+        let next = Webhook { revision: webhook.revision.saturating_add(1), ..webhook.clone() };
+        let item = with_key(&Key::Webhook(account, webhook.id.to_string()), &next)?;
+        let saved = self.table.replace(item, Some(webhook.revision), "save a webhook").await?;
+        let saved = saved || self.webhook(account, webhook.id).await?.as_ref() == Some(&next);
+        Ok(saved.then_some(next))
+    }
+
+    /// Deletes a webhook; `false` when there was none. Its deliveries stay until their time ends. That it was deleted is
+    /// stored for as long as idempotency keys are valid, so that a retry of the request that created it does not create
+    /// it again.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn delete_webhook(
+        &self,
+        account: AccountId,
+        id: WebhookId,
+        moment: Moment,
+    ) -> Result<bool, Fault> {
+        const DOING: &str = "delete a webhook";
+        let known = self.webhook(account, id).await?.is_some();
+        if known {
+            let gone = GoneItem { ttl: after_days(moment, GONE_DAYS) };
+            self.table.put(with_key(&Key::GoneWebhook(account, id), &gone)?, DOING).await?;
+        }
+        // The state first: from here on a worker finds no state and sends nothing more.
+        self.table.delete(&Key::Webhook(account, state_name(id)), DOING).await?;
+        self.table.delete(&Key::Webhook(account, id.to_string()), DOING).await?;
+        Ok(known)
+    }
+
+    /// Whether a webhook was deleted.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn is_deleted(&self, account: AccountId, id: WebhookId) -> Result<bool, Fault> {
+        Ok(self.table.get(&Key::GoneWebhook(account, id), "look for a webhook").await?.is_some())
+    }
+
+    /// The delivery state of a webhook; `None` when the webhook does not exist any more.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn delivery_state(
+        &self,
+        account: AccountId,
+        id: WebhookId,
+    ) -> Result<Option<DeliveryState>, Fault> {
+        let item =
+            self.table.get(&Key::Webhook(account, state_name(id)), "read the state of a webhook").await?;
+        item.map(|item| decode("the state of a webhook", item)).transpose()
+    }
+
+    /// Saves a delivery state with a revision one higher and returns it; `None` when another process has saved or deleted
+    /// it since it was read.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn save_delivery_state(
+        &self,
+        account: AccountId,
+        id: WebhookId,
+        state: &DeliveryState,
+    ) -> Result<Option<DeliveryState>, Fault> {
+        let next = DeliveryState { revision: state.revision.saturating_add(1), ..state.clone() };
+        let item = with_key(&Key::Webhook(account, state_name(id)), &next)?;
+        let saved = self.table.replace(item, Some(state.revision), "save the state of a webhook").await?;
+        let saved = saved || self.delivery_state(account, id).await?.as_ref() == Some(&next);
+        Ok(saved.then_some(next))
+    }
+
+    /// Changes a delivery state by `change`, which is applied again when another process saves one meanwhile. Returns the
+    /// state as saved; `None` when the webhook does not exist any more.
+    ///
+    /// # Errors
+    /// [`Fault::Busy`] when too many other processes change it; when the table does not answer.
+    pub async fn change_delivery_state(
+        &self,
+        account: AccountId,
+        id: WebhookId,
+        change: impl Fn(&DeliveryState) -> DeliveryState + Send + Sync,
+    ) -> Result<Option<DeliveryState>, Fault> {
+        const ATTEMPTS_MAX: u32 = 16;
+        for _ in 0..ATTEMPTS_MAX {
+            let Some(known) = self.delivery_state(account, id).await? else { return Ok(None) };
+            let wanted = change(&known);
+            if wanted == known {
+                return Ok(Some(known));
+            }
+            if let Some(saved) = self.save_delivery_state(account, id, &wanted).await? {
+                return Ok(Some(saved));
+            }
+        }
+        Err(Fault::Busy)
+    }
+
+    /// Writes a delivery into the log of its webhook, over its earlier state.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn log_delivery(
+        &self,
+        webhook: WebhookKey,
+        delivery: &Delivery,
+        moment: Moment,
+    ) -> Result<(), Fault> {
+        let ttl = after_days(moment, DELIVERY_DAYS);
+        let key = Key::Delivery(webhook.account, webhook.id, delivery.id);
+        let item = with_key(&key, &DeliveryItem { delivery: delivery.clone(), ttl })?;
+        self.table.put(item, "log a delivery").await
+    }
+
+    /// One delivery to a webhook.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn delivery(
+        &self,
+        account: AccountId,
+        webhook: WebhookId,
+        id: DeliveryId,
+    ) -> Result<Option<Delivery>, Fault> {
+        let item = self.table.get(&Key::Delivery(account, webhook, id), "read a delivery").await?;
+        Ok(item.map(|item| decode::<DeliveryItem>("a delivery", item)).transpose()?.map(|item| item.delivery))
+    }
+
+    /// The deliveries to a webhook before `before`, or the latest ones; the newest first, at most `limit`. And whether
+    /// there are more.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn deliveries(
+        &self,
+        webhook: WebhookKey,
+        before: Option<DeliveryId>,
+        limit: i32,
+    ) -> Result<(Vec<Delivery>, bool), Fault> {
+        let keys = before.map_or(SortKeys::All, |before| SortKeys::Below(before.bare()));
+        let query = ItemQuery::new(deliveries_partition(webhook.account, webhook.id), keys);
+        let page = self.table.query(query.falling().limit(limit), "read deliveries").await?;
+        let read = |item| Ok(decode::<DeliveryItem>("a delivery", item)?.delivery);
+        let deliveries = page.items.into_iter().map(read).collect::<Result<_, Fault>>()?;
+        Ok((deliveries, page.last.is_some()))
+    }
+}
+
+fn state_name(id: WebhookId) -> String {
+    format!("{id}{STATE}")
+}

@@ -1,0 +1,368 @@
+//! The audit of an account: its rows, chain, checkpoints, remainders and balance against each other.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use crate::chain::items::{checkpoint, first_of, full_span};
+use crate::chain::raw_rows::{RawRow, RawRows, RowPlace, place_of};
+use crate::chain::watermark::Watermark;
+use crate::table::attribute::{number_of, sort_key};
+use crate::table::error::Fault;
+use crate::table::item::{AccountItem, decode, receipt};
+use crate::table::key::{Key, StoredItem, chain_partition, checkpoint_partition, remainder_partition};
+use crate::table::ledger::Ledger;
+use crate::table::query::ItemQuery;
+use crate::table::remainder_item;
+use domain::{
+    Account, AccountId, ChainCheck, Checkpoint, EntryId, Finding, Hash, Period, Problem, Span, Sums, Tip,
+};
+
+/// How many of the rows that are missing after the end of the chain become findings.
+const NAMED_MAX: usize = 1_000;
+
+/// The report of an audit of one account.
+#[derive(Clone, Debug)]
+pub struct AuditReport {
+    /// The account.
+    pub account: AccountId,
+    /// How many entries its item counts.
+    pub entries: u64,
+    /// The number of the last chained row and its hash: to be kept elsewhere and compared later.
+    pub chained: (u64, Hash),
+    /// How many rows lie after the end of the chain: the projector will chain them.
+    pub unchained: u64,
+    /// How many entries have no row yet: the projector will write it.
+    pub unwritten: u64,
+    /// How many days have a checkpoint.
+    pub checkpoints: u64,
+    /// Whether the rows were added up and compared with the account. They are when all of them exist and are as they were
+    /// chained.
+    pub added_up: bool,
+    /// Everything that is wrong; empty for a sound account.
+    pub findings: Vec<Finding>,
+}
+
+impl AuditReport {
+    /// The report of an account whose item is missing, while its chain exists.
+    fn gone(account: AccountId, tip: &Tip) -> Self {
+        Self {
+            account,
+            entries: 0,
+            chained: (tip.sequence(), tip.open.hash()),
+            unchained: 0,
+            unwritten: 0,
+            checkpoints: 0,
+            added_up: false,
+            findings: vec![Finding::account(Problem::Account("is missing, and its chain exists"))],
+        }
+    }
+}
+
+/// A running audit.
+struct RunningAudit<'a> {
+    ledger: &'a Ledger,
+    id: AccountId,
+    /// How many entries the account had when the audit began. Later entries are left to the next audit.
+    entries: u64,
+    rows: RawRows<'a>,
+    /// Rows that were read before the chain came to them. Ids and numbers differ by requests that ran at the same time,
+    /// so there are few.
+    ahead: BTreeMap<RowPlace, RawRow>,
+    /// Whether all rows were read.
+    ended: bool,
+    chain: ChainCheck,
+    sums: Sums,
+    /// The first and the last month of its rows.
+    months: (Period, Period),
+    findings: Vec<Finding>,
+}
+
+impl Ledger {
+    /// Audits the whole ledger of an account as it is at `now`: every row against the chain, the chain against its
+    /// checkpoints, the numbers 1, 2, 3, …, and the sum of the rows against the account. `None` when there is no such
+    /// account. After each page of the chain, `progress` is called with the number of rows so far.
+    ///
+    /// It changes nothing, and the account may be in use meanwhile.
+    ///
+    /// # Errors
+    /// When the table does not answer. An unreadable item is a finding.
+    pub async fn audit(
+        &self,
+        id: AccountId,
+        now: DateTime<Utc>,
+        mut progress: impl FnMut(u64),
+    ) -> Result<Option<AuditReport>, Fault> {
+        // The account is read before its chain, and each end before the items that it ends: everything that is written
+        // meanwhile is then known to be new.
+        let Some(item) = self.table.get(&Key::Account(id), "read an account").await? else {
+            let chained = self.read_watermark(id, true).await?.tip.filter(|tip| tip.sequence() > 0);
+            return Ok(chained.map(|tip| AuditReport::gone(id, &tip)));
+        };
+        let account = decode::<AccountItem>("an account", item).and_then(|item| item.account(id)).ok();
+        let checkpoints = self.all(checkpoint_partition(id)).await?;
+        let mark = self.read_watermark(id, true).await?;
+        let mut audit = RunningAudit::new(self, id, account.as_ref(), now);
+        let known = audit.checkpoints(&checkpoints);
+        audit.chain = ChainCheck::whole(id, known);
+        let mut after = None;
+        loop {
+            let query = ItemQuery::all(chain_partition(id)).continued(after);
+            let page = self.table.query(query, "read a chain").await?;
+            for item in &page.items {
+                audit.full_span(item).await?;
+            }
+            progress(audit.chain.next().saturating_sub(1));
+            after = page.last;
+            if after.is_none() {
+                break;
+            }
+        }
+        audit.end(&mark).await?;
+        let count = u64::try_from(checkpoints.len()).unwrap_or(u64::MAX);
+        audit.report(account.as_ref(), &mark, count).await.map(Some)
+    }
+
+    /// All items of a partition.
+    async fn all(&self, partition: String) -> Result<Vec<StoredItem>, Fault> {
+        self.table.query_all(ItemQuery::all(partition), "read a chain").await
+    }
+}
+
+impl<'a> RunningAudit<'a> {
+    fn new(ledger: &'a Ledger, id: AccountId, account: Option<&Account>, now: DateTime<Utc>) -> Self {
+        let mut findings = Vec::new();
+        if account.is_none() {
+            findings.push(Finding::account(Problem::Account("is unreadable")));
+        }
+        let latest = account.map_or(now, |account| account.floor().time().max(now));
+        let months = (Period::of(id.org.time()), Period::of(latest));
+        Self {
+            ledger,
+            id,
+            entries: account.map_or(0, |account| account.sequence),
+            rows: RawRows::of(ledger, id, months.0, months.1),
+            ahead: BTreeMap::new(),
+            ended: false,
+            chain: ChainCheck::whole(id, vec![]),
+            sums: Sums::default(),
+            months,
+            findings,
+        }
+    }
+
+    /// The readable checkpoints of an account.
+    fn checkpoints(&mut self, items: &[StoredItem]) -> Vec<Checkpoint> {
+        let known: Vec<_> = items.iter().filter_map(checkpoint).collect();
+        if known.len() < items.len() {
+            self.findings.push(Finding::account(Problem::CheckpointUnreadable));
+        }
+        known
+    }
+
+    /// Checks the rows of a full span of the chain, from its item.
+    async fn full_span(&mut self, item: &StoredItem) -> Result<(), Fault> {
+        match full_span(item).filter(|span| self.chain.next() <= span.first) {
+            Some(span) => self.span(&span).await,
+            None => {
+                let finding =
+                    Finding { sequence: first_of(item), transaction: None, problem: Problem::SpanMissing };
+                self.findings.push(finding);
+                Ok(())
+            }
+        }
+    }
+
+    async fn span(&mut self, span: &Span) -> Result<(), Fault> {
+        self.chain.begin(span);
+        for (sequence, link) in span.numbered() {
+            let row = self.take(link.id).await?;
+            self.chain.row(link, row.as_ref().map(RawRow::text).as_deref());
+            if let Some(row) = row {
+                self.add(sequence, row);
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks the open span of the chain, which is stored with the watermark. It may have become a full span since it was
+    /// read, or before the watermark could be moved.
+    async fn end(&mut self, mark: &Watermark) -> Result<(), Fault> {
+        let is_sound = match &mark.tip {
+            None => !mark.is_broken() && self.chain.next() == 1,
+            Some(tip) if self.chain.next() <= tip.open.first => {
+                self.span(&tip.open).await?;
+                self.chain.is_at(tip.day) && tip.sequence() <= mark.through
+            }
+            Some(tip) => {
+                let key = Key::Span(self.id, tip.open.first);
+                let full = self.ledger.table.get(&key, "read a span of a chain").await?;
+                full.as_ref().and_then(full_span).is_some_and(|full| tip.open.begins(&full))
+            }
+        };
+        if !is_sound {
+            self.findings.push(Finding::account(Problem::TipAltered));
+        }
+        Ok(())
+    }
+
+    /// The row of an id, if it lies in its place.
+    async fn take(&mut self, id: EntryId) -> Result<Option<RawRow>, Fault> {
+        let place = place_of(id);
+        // An id that was changed by hand may lie in any month.
+        let is_ahead = !self.rows.ends_before(place.0);
+        while is_ahead && !self.ended && self.ahead.last_key_value().is_none_or(|(last, _)| *last < place) {
+            self.read().await?;
+        }
+        Ok(self.ahead.remove(&place))
+    }
+
+    async fn read(&mut self) -> Result<(), Fault> {
+        match self.rows.read().await? {
+            Some(page) => self.ahead.extend(page.into_iter().map(|row| (row.place.clone(), row))),
+            None => self.ended = true,
+        }
+        Ok(())
+    }
+
+    /// Adds a row to the sums.
+    fn add(&mut self, sequence: u64, row: RawRow) {
+        let id = row.id();
+        let receipt = receipt(row.item).ok();
+        let receipt = receipt.filter(|receipt| receipt.sequence == sequence && Some(receipt.entry.id) == id);
+        match receipt {
+            Some(receipt) if sequence <= self.entries => self.sums.add(receipt),
+            Some(_) => (),
+            None => self.findings.push(Finding::row(sequence, id, Problem::Unreadable)),
+        }
+    }
+
+    /// Sorts the rows that are left when the chain has ended: rows that follow it, by their numbers, and rows that it
+    /// should have.
+    async fn rest(&mut self, chained: u64, gaps: &[(u64, u64)]) -> Result<BTreeMap<u64, RawRow>, Fault> {
+        while !self.ended {
+            self.read().await?;
+        }
+        let mut later = BTreeMap::new();
+        for row in std::mem::take(&mut self.ahead).into_values() {
+            match row.number() {
+                // Whether it belongs there cannot be decided.
+                Some(number) if gaps.iter().any(|(from, to)| (*from..*to).contains(&number)) => (),
+                Some(number) if chained < number && !later.contains_key(&number) => {
+                    later.insert(number, row);
+                }
+                sequence => {
+                    let finding = Finding { sequence, transaction: row.id(), problem: Problem::Stray };
+                    self.findings.push(finding);
+                }
+            }
+        }
+        Ok(later)
+    }
+
+    async fn report(
+        mut self,
+        account: Option<&Account>,
+        mark: &Watermark,
+        checkpoints: u64,
+    ) -> Result<AuditReport, Fault> {
+        let chained = (self.chain.next().saturating_sub(1), self.chain.hash());
+        let (found, gaps) = std::mem::replace(&mut self.chain, ChainCheck::from(1, chained.1)).finish();
+        self.findings.extend(found);
+        let later = self.rest(chained.0, &gaps).await?;
+        let due = mark.through.min(self.entries);
+        let missing = (chained.0.saturating_add(1)..=due).filter(|number| !later.contains_key(number));
+        let missing = missing.map(|number| Finding::row(number, None, Problem::Missing)).take(NAMED_MAX);
+        self.findings.extend(missing);
+        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let unchained = count(later.keys().filter(|number| **number <= self.entries).count());
+        let known = chained.0.max(due);
+        let seen = later.keys().filter(|number| known < **number && **number <= self.entries).count();
+        let unwritten = self.entries.saturating_sub(known).saturating_sub(count(seen));
+        for (number, row) in later {
+            self.add(number, row);
+        }
+        self.check_unwritten(account, mark, unwritten).await?;
+        let added_up = self.findings.is_empty() && unwritten == 0;
+        if let Some(account) = account.filter(|_| added_up) {
+            self.remainders().await?;
+            self.findings.extend(std::mem::take(&mut self.sums).against(account));
+        }
+        Ok(AuditReport {
+            account: self.id,
+            entries: self.entries,
+            chained,
+            unchained,
+            unwritten,
+            checkpoints,
+            added_up,
+            findings: in_order(self.findings),
+        })
+    }
+
+    /// Checks the remainders of debits and holds against their rows.
+    async fn remainders(&mut self) -> Result<(), Fault> {
+        let (mut month, last) = self.months;
+        let mut remainders = Vec::new();
+        while month <= last {
+            let items = self.ledger.all(remainder_partition(self.id, month)).await?;
+            for (item, pages) in remainder_item::grouped(items) {
+                let of = sort_key(&item).and_then(EntryId::from_bare);
+                let remainder = remainder_item::read(item, pages).ok();
+                match remainder.filter(|remainder| Some(remainder.of) == of) {
+                    Some(remainder) => remainders.push(remainder),
+                    None => {
+                        let finding = Finding { sequence: None, transaction: of, problem: Problem::Pot };
+                        self.findings.push(finding);
+                    }
+                }
+            }
+            month = month.next();
+        }
+        self.sums.pots(&remainders);
+        Ok(())
+    }
+
+    /// Checks that entries without a row are really new, and not an account or a watermark that was changed.
+    async fn check_unwritten(
+        &mut self,
+        account: Option<&Account>,
+        mark: &Watermark,
+        unwritten: u64,
+    ) -> Result<(), Fault> {
+        if let Some(last) = account.and_then(|account| account.last.as_ref()).filter(|_| unwritten > 0) {
+            let row = self.ledger.table.get(&Key::Row(self.id, last.id), "look for a row").await?;
+            if row.is_some_and(|row| number_of(&row, "seq") != Some(self.entries)) {
+                self.findings
+                    .push(Finding::account(Problem::Account("has a number of entries other than its rows")));
+            }
+        }
+        if self.entries < mark.through {
+            let now = self.ledger.table.get(&Key::Account(self.id), "read an account").await?;
+            if now.and_then(|item| number_of(&item, "seq")) < Some(mark.through) {
+                self.findings.push(Finding::account(Problem::TipAltered));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The findings by number, each once. That a changed row is also unreadable is left out.
+fn in_order(mut findings: Vec<Finding>) -> Vec<Finding> {
+    let says_little = |finding: &Finding| finding.problem == Problem::Unreadable;
+    findings.sort_by_key(|finding| (finding.sequence.is_none(), finding.sequence, says_little(finding)));
+    let mut kept: Vec<Finding> = Vec::new();
+    for finding in findings {
+        let same =
+            |known: &Finding| known.sequence == finding.sequence && known.transaction == finding.transaction;
+        let is_known = kept
+            .iter()
+            .rev()
+            .take_while(|known| known.sequence == finding.sequence)
+            .any(|known| *known == finding || same(known) && finding.problem == Problem::Unreadable);
+        if !is_known {
+            kept.push(finding);
+        }
+    }
+    kept
+}

@@ -1,0 +1,97 @@
+//! Projection: advances the watermark of an account and chains its rows.
+
+use chrono::{DateTime, Utc};
+use tracing::{error, warn};
+
+use crate::chain::raw_rows::ChainRows;
+use crate::chain::watermark::Watermark;
+use crate::table::error::Fault;
+use crate::table::ledger::Ledger;
+use domain::{AccountId, Growth, Tip};
+
+/// How often other processes may move a watermark meanwhile: there are at most two projectors at the same records.
+const ATTEMPTS_MAX: u32 = 8;
+
+/// A step of a watermark.
+#[derive(Clone, Debug)]
+pub struct WatermarkStep {
+    /// The watermark before it. All rows after it and through `through` exist.
+    pub seen: Watermark,
+    /// The number through which every row exists.
+    pub through: u64,
+    /// The number through which events are emitted and usage is counted.
+    pub notified_through: u64,
+}
+
+impl Ledger {
+    /// Advances the watermark of an account and chains its rows; returns the watermark as it then is. `rows` are rows
+    /// as the table has them; the others are read. `now` is no earlier than the last of them.
+    ///
+    /// The chain depends on the rows alone: it is the same to the byte if this is done twice, late, by two processes at
+    /// once or in other pieces.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn advance_watermark(
+        &self,
+        account: AccountId,
+        step: WatermarkStep,
+        rows: &ChainRows,
+        now: DateTime<Utc>,
+    ) -> Result<Watermark, Fault> {
+        let mut seen = step.seen;
+        for _ in 0..ATTEMPTS_MAX {
+            let through = step.through.max(seen.through);
+            let notified_through = step.notified_through.max(seen.notified_through);
+            let from = WatermarkStep { seen, through, notified_through };
+            let tip = self.extend_chain(account, &from, rows, now).await?;
+            seen = from.seen;
+            let is_there = through == seen.through && notified_through == seen.notified_through;
+            if is_there && seen.tip.as_ref() == Some(&tip) {
+                return Ok(seen);
+            }
+            let next = Watermark::written(through, notified_through, tip);
+            match self.move_watermark(account, &seen, &next).await? {
+                None => return Ok(next),
+                Some(moved) => seen = moved,
+            }
+        }
+        Err(Fault::Busy)
+    }
+
+    /// The chain of an account with the rows that follow its end, through the number `step.through`; its new items are
+    /// written. Rows that are not at hand are read: records of the stream were lost, or the table is older than its
+    /// chain.
+    async fn extend_chain(
+        &self,
+        account: AccountId,
+        step: &WatermarkStep,
+        rows: &ChainRows,
+        now: DateTime<Utc>,
+    ) -> Result<Tip, Fault> {
+        let WatermarkStep { seen, through, .. } = step;
+        if seen.is_broken() {
+            error!(%account, "the end of the chain is unreadable; the chain is made again from its beginning");
+        }
+        let mut tip = seen.tip.clone().unwrap_or_else(|| Tip::genesis(account));
+        let mut growth = Growth::default();
+        extend(&mut tip, rows, &mut growth);
+        if tip.sequence() < *through {
+            let found = self.rows_following(account, &tip, now).await?;
+            extend(&mut tip, &found, &mut growth);
+            extend(&mut tip, rows, &mut growth);
+            if tip.sequence() < *through {
+                warn!(%account, chained = tip.sequence(), through, "the chain is behind");
+            }
+        }
+        self.keep(account, &growth).await?;
+        Ok(tip)
+    }
+}
+
+/// Adds the rows that follow the end of a chain, up to the first gap.
+fn extend(tip: &mut Tip, rows: &ChainRows, growth: &mut Growth) {
+    while let Some(row) = rows.get(&tip.sequence().saturating_add(1)) {
+        tip.add(row, growth);
+    }
+}

@@ -1,0 +1,197 @@
+//! Alerts: the settings of an account, its alert state, and the events that follow from changes of its balance.
+
+use chrono::{DateTime, Duration, Utc};
+
+use crate::event::feed::PendingEvent;
+use crate::schedule::jobs::Job;
+use crate::table::attribute::sort_key;
+use crate::table::condition::Condition;
+use crate::table::error::Fault;
+use crate::table::item::{decode, with_key};
+use crate::table::key::{Key, alerts_partition};
+use crate::table::ledger::Ledger;
+use crate::table::query::ItemQuery;
+use domain::{Account, AccountId, AlertState, Alerts, Level, News, Receipt};
+use ports::Moment;
+
+/// How often another process may write the alert state first: there are at most two projectors at the same records.
+const ATTEMPTS_MAX: u32 = 16;
+
+/// How many changes without events may precede a check of the account; where there are more, the projector emits them.
+const CHANGES_MAX: u64 = 100;
+
+/// After how many seconds a check is repeated that was not possible.
+const AGAIN_SECONDS: i64 = 60;
+
+/// How many events one write has at most.
+const EVENTS_MAX: usize = 32;
+
+/// One change of an account.
+#[derive(Clone, Debug)]
+pub struct AccountChange {
+    /// The level of the balance after it.
+    pub level: Level,
+    /// The notification about the change itself, if it has one.
+    pub news: Option<News>,
+}
+
+impl AccountChange {
+    /// The changes that rows have made, in order. A batch is one change with several rows.
+    #[must_use]
+    pub fn told_by(receipts: &[Receipt]) -> Vec<Self> {
+        let batch = |receipt: &Receipt| receipt.details.batch.as_ref().map(|place| place.batch);
+        let followers = receipts.iter().skip(1).map(Some).chain([None]);
+        let is_last = |(receipt, follower): &(&Receipt, Option<&Receipt>)| {
+            batch(receipt).is_none() || follower.and_then(batch) != batch(receipt)
+        };
+        let lasts = receipts.iter().zip(followers).filter(is_last).map(|(receipt, _)| receipt);
+        lasts.map(|receipt| Self { level: Level::after(receipt), news: News::of(receipt) }).collect()
+    }
+}
+
+/// The next alert state of an account, and the notifications that are emitted with it.
+struct AlertStep {
+    state: AlertState,
+    notifications: Vec<(News, DateTime<Utc>)>,
+    /// Whether there are more than fit into one write.
+    more: bool,
+}
+
+impl Ledger {
+    /// The alert settings of an account; the default ones where none are saved.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn alerts(&self, account: AccountId) -> Result<Alerts, Fault> {
+        let item = self.table.get(&Key::Alerts(account), "read alerts").await?;
+        Ok(item.map(|item| decode("alerts", item)).transpose()?.unwrap_or_default())
+    }
+
+    /// Saves alert settings with a revision one higher and returns them; `None` when another process has saved them
+    /// since they were read. New ones have revision 0.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn save_alerts(&self, account: AccountId, alerts: Alerts) -> Result<Option<Alerts>, Fault> {
+        let seen = Some(alerts.revision).filter(|revision| *revision > 0);
+        let next = Alerts { revision: alerts.revision.saturating_add(1), ..alerts };
+        let item = with_key(&Key::Alerts(account), &next)?;
+        let saved = self.table.replace(item, seen, "save alerts").await?;
+        let saved = saved || self.alerts(account).await? == next;
+        Ok(saved.then_some(next))
+    }
+
+    /// The alert settings and the alert state of an account, by one read.
+    async fn alerts_and_state(&self, account: AccountId) -> Result<(Alerts, AlertState), Fault> {
+        let query = ItemQuery::all(alerts_partition(account));
+        let (mut alerts, mut state) = (Alerts::default(), AlertState::default());
+        for item in self.table.query(query, "read alerts").await?.items {
+            match sort_key(&item) {
+                Some("S") => state = decode("an alert state", item)?,
+                Some(_) | None => alerts = decode("alerts", item)?,
+            }
+        }
+        Ok((alerts, state))
+    }
+
+    /// Emits the events that follow from changes of an account, in the order of their numbers. Changes that were
+    /// processed before emit nothing: the events and the alert state are one write.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn follow_changes(
+        &self,
+        account: AccountId,
+        changes: &[AccountChange],
+        moment: Moment,
+    ) -> Result<(), Fault> {
+        self.advance_alerts(account, moment, |state, alerts| {
+            let mut step = AlertStep { state: state.clone(), notifications: vec![], more: false };
+            for AccountChange { level, news } in changes {
+                if EVENTS_MAX <= step.notifications.len() {
+                    step.more = true;
+                    break;
+                }
+                let (next, emitted) = step.state.follow(alerts, *level, news.clone());
+                step.state = next;
+                step.notifications.extend(emitted.into_iter().map(|news| (news, level.at)));
+            }
+            step
+        })
+        .await
+    }
+
+    /// Checks the alerts of an account as it is now: its owner has set other thresholds, or a cool-down may be over.
+    /// Changes without events come first. Where there are too many of them, or their rows do not exist yet, the projector
+    /// emits them by the same settings, and a scheduled job repeats the check.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn look_at(&self, account: &Account, moment: Moment) -> Result<(), Fault> {
+        if !self.emit_missed(account, moment).await? {
+            let due = moment.now.checked_add_signed(Duration::try_seconds(AGAIN_SECONDS).unwrap_or_default());
+            return self.note(Job::Calendar(account.id), due.unwrap_or(moment.now)).await.map(|_| ());
+        }
+        let level = Level { at: moment.now, ..Level::of(account) };
+        self.advance_alerts(account.id, moment, |state, alerts| {
+            let (state, notifications) = state.look(alerts, level);
+            let notifications = notifications.into_iter().map(|news| (news, level.at)).collect();
+            AlertStep { state, notifications, more: false }
+        })
+        .await?;
+        // The cool-down may be longer than when its job was scheduled.
+        let (alerts, state) = self.alerts_and_state(account.id).await?;
+        if let Some(due) = state.look_at(&alerts).filter(|due| moment.now < *due) {
+            self.note(Job::Calendar(account.id), due).await?;
+        }
+        Ok(())
+    }
+
+    /// Emits the events of changes that have none yet, by their rows; `false` when that is not possible.
+    async fn emit_missed(&self, account: &Account, moment: Moment) -> Result<bool, Fault> {
+        let after = account.sequence.saturating_add(1);
+        let seen = self.followed(account.id, after).await?;
+        if CHANGES_MAX < account.sequence.saturating_sub(seen.followed()) {
+            return Ok(false);
+        }
+        let now = account.floor().time().max(moment.now);
+        let missed = match self.missed(account.id, &seen, after, now).await {
+            Err(Fault::Corrupt { .. }) => return Ok(false),
+            missed => missed?,
+        };
+        if !missed.is_empty() {
+            self.follow_changes(account.id, &AccountChange::told_by(&missed), moment).await?;
+        }
+        Ok(true)
+    }
+
+    async fn advance_alerts(
+        &self,
+        account: AccountId,
+        moment: Moment,
+        step: impl Fn(&AlertState, &Alerts) -> AlertStep + Send + Sync,
+    ) -> Result<(), Fault> {
+        let mut attempts = 0u32;
+        while attempts < ATTEMPTS_MAX {
+            let (alerts, seen) = self.alerts_and_state(account).await?;
+            let AlertStep { mut state, notifications, more } = step(&seen, &alerts);
+            if state == seen {
+                return Ok(());
+            }
+            state.revision = seen.revision.saturating_add(1);
+            if let Some(due) = state.look_at(&alerts) {
+                self.note(Job::Calendar(account), due).await?;
+            }
+            let condition = Condition::at("revision", Some(seen.revision).filter(|revision| *revision > 0));
+            let put = self.event_put(with_key(&Key::AlertState(account), &state)?, condition)?;
+            let events: Vec<_> =
+                notifications.iter().map(|(news, at)| PendingEvent { notification: news, at: *at }).collect();
+            match self.write_events(account, &events, vec![put], moment).await? {
+                true if !more => return Ok(()),
+                true => (),
+                false => attempts = attempts.saturating_add(1),
+            }
+        }
+        Err(Fault::Busy)
+    }
+}

@@ -1,0 +1,4 @@
+//! Events of an account: their feed, and the alerts that write into it.
+
+pub(crate) mod alerts;
+pub(crate) mod feed;

@@ -1,0 +1,7 @@
+//! Reads of a ledger: statements, balances of the past, the plan history, and accounts as they will be.
+
+pub(crate) mod balance_at;
+pub(crate) mod missed;
+pub(crate) mod plan_history;
+pub(crate) mod projected_account;
+pub(crate) mod statement;

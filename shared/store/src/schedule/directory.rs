@@ -1,0 +1,168 @@
+//! The directory of all accounts, and how far a month's renewal sweep has come in it.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::{DateTime, Duration, Utc};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::table::attribute::sort_key;
+use crate::table::condition::Update;
+use crate::table::error::Fault;
+use crate::table::item::{decode, with_key};
+use crate::table::key::{Key, StoredItem};
+use crate::table::ledger::Ledger;
+use crate::table::query::{ItemQuery, SortKeys};
+use domain::{AccountId, Period};
+use ports::random;
+
+/// How many partitions hold the directory. A sweep goes through each on its own, so this is also how many renewals of a
+/// month can run at the same time.
+pub const SHARDS: u8 = 64;
+
+/// For how many days after the start of its month the progress of a sweep is kept.
+const SWEEP_DAYS: i64 = 400;
+
+/// One account of the directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DirectoryEntry {
+    /// The account.
+    pub account: AccountId,
+    /// Whether it has, or had, monitors.
+    pub monitored: bool,
+}
+
+/// How far a month's renewal sweep has come in one shard of the directory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SweepProgress {
+    /// The last account that the sweep has passed; `None` at the beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<AccountId>,
+    /// Whether the sweep of this shard is complete.
+    #[serde(default)]
+    pub done: bool,
+    /// How many steps it has made. Of two processes that make the same step, one is saved.
+    pub revision: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SweepItem {
+    #[serde(flatten)]
+    progress: SweepProgress,
+    /// A random text of the process that made the step, so that of two that make the same step one stops.
+    by: String,
+    #[serde(with = "chrono::serde::ts_seconds")]
+    ttl: DateTime<Utc>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DirectoryItem {
+    #[serde(default, rename = "mon", skip_serializing_if = "std::ops::Not::not")]
+    monitored: bool,
+}
+
+fn partition(shard: u8) -> String {
+    format!("DIR#{shard:02}")
+}
+
+impl DirectoryEntry {
+    /// The shard of the directory that an account is in, `0..`[`SHARDS`].
+    #[must_use]
+    pub fn shard(account: AccountId) -> u8 {
+        let digest = Sha256::digest(account.org.bare());
+        digest.first().and_then(|first| first.checked_rem(SHARDS)).unwrap_or(0)
+    }
+
+    fn key(account: AccountId) -> Key<'static> {
+        Key::Listed(partition(Self::shard(account)), account)
+    }
+}
+
+impl Ledger {
+    /// Adds an account to the directory, unless it is in it.
+    pub(crate) async fn list_account(&self, account: AccountId) -> Result<(), Fault> {
+        let item = with_key(&DirectoryEntry::key(account), &DirectoryItem { monitored: false })?;
+        self.table.put_new(item, "list an account").await.map(|_| ())
+    }
+
+    /// Saves in the directory that an account has monitors.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn list_monitored(&self, account: AccountId) -> Result<(), Fault> {
+        let update = Update::new("SET mon = :yes").value(":yes", AttributeValue::Bool(true));
+        self.table.update(&DirectoryEntry::key(account), update, "list a monitored account").await.map(|_| ())
+    }
+
+    /// Whether an account has, or had, monitors. An account that was opened before there was a directory is added to
+    /// it.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn is_monitored(&self, account: AccountId) -> Result<bool, Fault> {
+        let key = DirectoryEntry::key(account);
+        let Some(item) = self.table.read(&key, false, "read the directory").await? else {
+            self.list_account(account).await?;
+            return Ok(false);
+        };
+        Ok(decode::<DirectoryItem>("an account of the directory", item)?.monitored)
+    }
+
+    /// The accounts of one shard of the directory after `after`, at most `limit`; and whether they are its last.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn listed(
+        &self,
+        shard: u8,
+        after: Option<AccountId>,
+        limit: i32,
+    ) -> Result<(Vec<DirectoryEntry>, bool), Fault> {
+        let keys = after.map_or(SortKeys::All, |after| SortKeys::After(after.to_string()));
+        let query = ItemQuery::new(partition(shard), keys).consistent(false).limit(limit);
+        let page = self.table.query(query, "read the directory").await?;
+        Ok((page.items.into_iter().filter_map(read).collect(), page.last.is_none()))
+    }
+
+    /// How far the sweep of a month has come in one shard of the directory.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn round(&self, month: Period, shard: u8) -> Result<SweepProgress, Fault> {
+        Ok(self.sweep_item(month, shard).await?.map(|known| known.progress).unwrap_or_default())
+    }
+
+    async fn sweep_item(&self, month: Period, shard: u8) -> Result<Option<SweepItem>, Fault> {
+        let item = self.table.get(&Key::Sweep(month, format!("{shard:02}")), "read a sweep").await?;
+        item.map(|item| decode("a sweep", item)).transpose()
+    }
+
+    /// Saves a step of a sweep with a revision one higher than `next.revision`; `false` when another process has saved
+    /// a step since `next` was read.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn step_round(&self, month: Period, shard: u8, next: SweepProgress) -> Result<bool, Fault> {
+        let seen = Some(next.revision).filter(|revision| *revision > 0);
+        let progress = SweepProgress { revision: next.revision.saturating_add(1), ..next };
+        let days = Duration::try_days(SWEEP_DAYS).unwrap_or_default();
+        let ttl = month.start().checked_add_signed(days).unwrap_or(DateTime::<Utc>::MAX_UTC);
+        let by = format!("{:032x}", random());
+        let step = SweepItem { progress, by: by.clone(), ttl };
+        let item = with_key(&Key::Sweep(month, format!("{shard:02}")), &step)?;
+        let saved = self.table.replace(item, seen, "save a step of a sweep").await?;
+        // The SDK may have sent it twice: then the first call has saved this step.
+        Ok(saved || self.sweep_item(month, shard).await?.is_some_and(|known| known.by == by))
+    }
+}
+
+/// An account of the directory. An unreadable one must not hide the others.
+fn read(item: StoredItem) -> Option<DirectoryEntry> {
+    let Some(account) = sort_key(&item).and_then(|name| name.parse().ok()) else {
+        tracing::error!(place = ?item.get("sk"), "an account of the directory is unreadable");
+        return None;
+    };
+    // Where the item does not say whether the account has monitors, they are looked for.
+    let monitored =
+        decode::<DirectoryItem>("an account of the directory", item).map_or(true, |item| item.monitored);
+    Some(DirectoryEntry { account, monitored })
+}

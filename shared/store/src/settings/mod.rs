@@ -1,0 +1,6 @@
+//! The settings table: organisations, API keys and the catalogue.
+
+pub(crate) mod api_keys;
+pub(crate) mod catalogue;
+pub(crate) mod organisations;
+pub(crate) mod snapshot;

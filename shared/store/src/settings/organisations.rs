@@ -1,0 +1,170 @@
+//! Organisations and their terms.
+
+use std::sync::Mutex;
+
+use aws_sdk_dynamodb::Config;
+use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::settings::api_keys::KeyCache;
+use crate::settings::snapshot::CatalogueCache;
+use crate::table::attribute::{number, text};
+use crate::table::condition::Update;
+use crate::table::error::Fault;
+use crate::table::item::{decode, with_key};
+use crate::table::key::Key;
+use crate::table::requests::Table;
+use domain::{Allowance, Currency, OrgId, PlanId, SpendingLimit};
+
+/// An organisation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Organisation {
+    /// Its id.
+    pub org: OrgId,
+    /// Its name.
+    pub name: String,
+    /// Its subscription plan.
+    pub plan: PlanId,
+    /// Its credits a month: the plan's, or a negotiated number.
+    pub allowance: Allowance,
+    /// Its id at the payment provider; `None` before its first purchase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<String>,
+    /// The currency in which it is billed.
+    pub currency: Currency,
+    /// The limit for its purchases of a day, if an operator has set one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spending_limit: Option<SpendingLimit>,
+    /// Whether its own keys may change to a plan that costs more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub self_service_plans: bool,
+    /// When it was opened.
+    #[serde(with = "chrono::serde::ts_seconds")]
+    pub created_at: DateTime<Utc>,
+}
+
+impl Organisation {
+    /// The limit for its purchases of a day; a default by its currency where no operator has set one.
+    #[must_use]
+    pub fn may_spend(&self) -> SpendingLimit {
+        self.spending_limit.unwrap_or_else(|| SpendingLimit::of(self.currency))
+    }
+}
+
+/// Organisations, API keys and the catalogue: one table, read through small caches.
+#[derive(Debug)]
+pub struct Settings {
+    pub(crate) table: Table,
+    pub(crate) catalogue: Mutex<CatalogueCache>,
+    pub(crate) keys: KeyCache,
+}
+
+impl Settings {
+    /// Settings kept in `table`.
+    #[must_use]
+    pub fn new(config: &Config, table: impl Into<String>) -> Self {
+        Self { table: Table::new(config, table), catalogue: Mutex::default(), keys: KeyCache::default() }
+    }
+
+    /// Adds an organisation, unless it exists.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn add_organisation(&self, organisation: &Organisation) -> Result<(), Fault> {
+        let item = with_key(&Key::Organisation(organisation.org), organisation)?;
+        self.table.put_new(item, "write a setting").await.map(|_| ())
+    }
+
+    /// An organisation by its id.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn organisation(&self, org: OrgId) -> Result<Option<Organisation>, Fault> {
+        let item = self.table.get(&Key::Organisation(org), "read an organisation").await?;
+        item.map(|item| decode("an organisation", item)).transpose()
+    }
+
+    /// Saves an organisation's id at the payment provider, unless it has one; returns the id that it then has.
+    ///
+    /// # Errors
+    /// When the table does not answer; when there is no such organisation.
+    pub async fn add_customer(&self, org: OrgId, customer: &str) -> Result<String, Fault> {
+        const DOING: &str = "save an organisation's id at the payment provider";
+        let update = Update::new("SET customer = if_not_exists(customer, :customer)")
+            .only_if("attribute_exists(pk)")
+            .value(":customer", text(customer));
+        let item = self.table.update_and_get(&Key::Organisation(org), update, DOING).await?;
+        let item = item.ok_or_else(|| Fault::unavailable(DOING, "there is no such organisation"))?;
+        let known: Organisation = decode("an organisation", item)?;
+        Ok(known.customer.unwrap_or_else(|| customer.to_owned()))
+    }
+
+    /// Sets the limit for an organisation's purchases of a day and returns the organisation; `None` when there is none.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn set_spending_limit(
+        &self,
+        org: OrgId,
+        limit: SpendingLimit,
+    ) -> Result<Option<Organisation>, Fault> {
+        let limit = serde_dynamo::to_attribute_value(limit)
+            .map_err(|source| Fault::corrupt("a spending limit", source))?;
+        self.set_term(org, "spendingLimit", limit).await
+    }
+
+    /// Sets whether an organisation's own keys may change to a plan that costs more, and returns the organisation; `None`
+    /// when there is none.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn set_self_service_plans(
+        &self,
+        org: OrgId,
+        allowed: bool,
+    ) -> Result<Option<Organisation>, Fault> {
+        self.set_term(org, "selfServicePlans", AttributeValue::Bool(allowed)).await
+    }
+
+    async fn set_term(
+        &self,
+        org: OrgId,
+        name: &'static str,
+        value: AttributeValue,
+    ) -> Result<Option<Organisation>, Fault> {
+        let update = Update::new("SET #term = :value")
+            .only_if("attribute_exists(pk)")
+            .name("#term", name)
+            .value(":value", value);
+        let key = Key::Organisation(org);
+        let item = self.table.update_and_get(&key, update, "set a term of an organisation").await?;
+        item.map(|item| decode("an organisation", item)).transpose()
+    }
+
+    /// Sets an organisation's plan since a revision of its live ledger, unless one is set since a later revision.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn set_plan(
+        &self,
+        org: OrgId,
+        plan: &PlanId,
+        allowance: Allowance,
+        since: u64,
+    ) -> Result<(), Fault> {
+        let allowance = serde_dynamo::to_attribute_value(allowance)
+            .map_err(|source| Fault::corrupt("an allowance", source))?;
+        let update = Update::new("SET #plan = :plan, allowance = :allowance, planSince = :since")
+            .only_if("attribute_exists(pk) AND (attribute_not_exists(planSince) OR planSince < :since)")
+            .name("#plan", "plan")
+            .value(":plan", text(plan.0.clone()))
+            .value(":allowance", allowance)
+            .value(":since", number(since));
+        let outcome = self.table.update(&Key::Organisation(org), update, "set a plan").await;
+        // What a key may do depends on the plan: here at once, in other processes within a minute.
+        self.keys.forget(org);
+        outcome.map(|_| ())
+    }
+}

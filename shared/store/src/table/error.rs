@@ -1,0 +1,129 @@
+//! Why the store could not answer, and why a request was not settled.
+
+use aws_sdk_dynamodb::error::BoxError;
+
+use domain::{AccountId, Misfit, NotTaken, Refusal};
+use ports::{NoRandomness, QueueError, Unsealed};
+
+/// The store could not answer. No credit was moved, unless the operation says otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// Too many requests moved the account at once; a retry is likely to succeed.
+    #[error("the account is busy")]
+    Busy,
+    /// The table could not be reached or did not answer.
+    #[error("could not {doing}")]
+    Unavailable {
+        /// What was attempted.
+        doing: &'static str,
+        /// What the SDK reported.
+        #[source]
+        source: BoxError,
+    },
+    /// A stored item is missing or does not have the format that this code writes.
+    #[error("{what} is not in the format that this code writes")]
+    Corrupt {
+        /// Which item.
+        what: &'static str,
+        /// Why it is unreadable.
+        #[source]
+        source: BoxError,
+    },
+    /// An account's own item is unreadable. A retry does not help: an operator has to repair the account.
+    #[error("the account {account} is not in the format that this code writes ({attributes})")]
+    BrokenAccount {
+        /// Which account.
+        account: AccountId,
+        /// Which attributes are unreadable, and why.
+        attributes: String,
+    },
+}
+
+impl Fault {
+    /// Whether a stored item is unreadable: the same request then fails until an operator repairs the item.
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        match self {
+            Self::Corrupt { .. } | Self::BrokenAccount { .. } => true,
+            Self::Busy | Self::Unavailable { .. } => false,
+        }
+    }
+
+    /// The table did not answer a request.
+    pub(crate) fn unavailable(doing: &'static str, error: impl Into<BoxError>) -> Self {
+        Self::Unavailable { doing, source: error.into() }
+    }
+
+    /// A stored item is unreadable, or is missing where it must exist: `what` names it.
+    pub fn corrupt(what: &'static str, source: impl Into<BoxError>) -> Self {
+        Self::Corrupt { what, source: source.into() }
+    }
+}
+
+impl From<QueueError> for Fault {
+    fn from(error: QueueError) -> Self {
+        Self::unavailable("send a message", error)
+    }
+}
+
+impl From<Unsealed> for Fault {
+    fn from(unsealed: Unsealed) -> Self {
+        Self::unavailable("use a webhook's secret", unsealed)
+    }
+}
+
+impl From<NoRandomness> for Fault {
+    fn from(error: NoRandomness) -> Self {
+        Self::unavailable("make a secret", error)
+    }
+}
+
+/// Why a request was not settled.
+#[derive(Debug, thiserror::Error)]
+pub enum Unsettled {
+    /// The key was used before, for another request.
+    #[error("the idempotency key was used for a different request")]
+    KeyReused,
+    /// The rules refused the request; no credits moved, and the key may be used again.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The account does not exist.
+    #[error("no such account")]
+    NoAccount,
+    /// Another attempt under the same key may be running, or its outcome is not certain yet.
+    #[error("another attempt under this key is not settled yet")]
+    InProgress,
+    /// Credits are lacking that ended holds will return; this request closed some of these holds.
+    #[error("holds that have ended are being closed")]
+    HoldsEnded,
+    /// The store could not answer. No credits moved.
+    #[error(transparent)]
+    Failed(#[from] Fault),
+}
+
+impl From<QueueError> for Unsettled {
+    fn from(error: QueueError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<Misfit> for Fault {
+    fn from(misfit: Misfit) -> Self {
+        Self::corrupt("the remainder of a transaction", misfit)
+    }
+}
+
+impl From<Misfit> for Unsettled {
+    fn from(misfit: Misfit) -> Self {
+        Fault::from(misfit).into()
+    }
+}
+
+impl From<NotTaken> for Unsettled {
+    fn from(not_taken: NotTaken) -> Self {
+        match not_taken {
+            NotTaken::Refused(refusal) => refusal.into(),
+            NotTaken::Misfit(misfit) => misfit.into(),
+        }
+    }
+}

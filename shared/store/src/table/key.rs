@@ -1,0 +1,211 @@
+//! The keys of all items.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::NaiveDate;
+
+use domain::{
+    AccountId, ClaimKey, DeliveryId, EntryId, KeyId, Mode, OrgId, Period, PurchaseId, Subject, Watched,
+    WebhookId,
+};
+
+pub(crate) type StoredItem = HashMap<String, AttributeValue>;
+
+/// The owner of an idempotency key. The same key of two owners is two claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimsOf {
+    /// An account.
+    Account(AccountId),
+    /// The operators, for requests that belong to no account.
+    Operators,
+}
+
+/// The key of every item of all tables. The account, its claims and its rows have different partition
+/// keys: DynamoDB allows 1,000 writes a second per partition, and each debit writes one item of each kind.
+pub(crate) enum Key<'a> {
+    /// `ACCT#<org>#<mode>` / `A`: one account.
+    Account(AccountId),
+    /// `KEY#<org>#<mode>#<c, o or s>#<key>` / `C`: which attempt holds an idempotency key.
+    Claim(ClaimsOf, &'a ClaimKey),
+    /// `CHANGED#<org>#<mode>#<digest>` or `CHANGED#operators#<digest>` / `C`: when a setting was last changed.
+    LastChange(ClaimsOf, &'a str),
+    /// `TXN#<org>#<mode>#<month>` / `<ulid>`: one line of the ledger. The id's time gives the
+    /// month and the order, so an id is enough to find its row.
+    Row(AccountId, EntryId),
+    /// `MARK#<org>#<mode>` / `M`: through which sequence every row is known to exist, and the end of the
+    /// chain: its rows since the last full span.
+    Watermark(AccountId),
+    /// `CHAIN#<org>#<mode>` / `<number>`: sixteen rows of the chain, their ids and hashes, by the number of
+    /// the first.
+    Span(AccountId, u64),
+    /// `CHECK#<org>#<mode>` / `<date>`: with which number and hash a day of the chain ended.
+    Checkpoint(AccountId, NaiveDate),
+    /// `PAY#<org>#<mode>#<ulid>` / `P`: one purchase.
+    Purchase(PurchaseId),
+    /// `SPEND#<org>#<mode>` / `<date>`: what the purchases of a day cost.
+    Spending(AccountId, NaiveDate),
+    /// `LOOKED#<mode>` / `L`: when the payment provider was last polled for refunds and disputes.
+    ReversalPoll(Mode),
+    /// `AUTO#<org>#<mode>` / `R`: auto-recharge.
+    Recharge(AccountId),
+    /// `AGENDA#<shard>` or `AGENDA#<org>#<mode>` / `<milliseconds>#…`: one scheduled job.
+    Job(String, String),
+    /// `PLANS#<org>#<mode>` / `<number>`: one change of plan, by its entry's number.
+    PlanSwitch(AccountId, u64),
+    /// `MON#<org>#<mode>` / `<ulid>`: one monitor.
+    Monitor(Watched),
+    /// `SUBJ#<org>#<mode>#<digest>` / `S`: which monitor watches a subject.
+    Subject(AccountId, &'a Subject),
+    /// `POT#<org>#<mode>#<month>` / `<ulid>`: the remainder of a transaction.
+    Remainder(AccountId, EntryId),
+    /// `POT#<org>#<mode>#<month>` / `<ulid>#<number>`: one page of the finished parts of a transaction.
+    RemainderPage(AccountId, EntryId, usize),
+    /// `HOLDS#<org>#<mode>` / `<milliseconds>#<ulid>`: a hold that is not closed, by its end.
+    OpenHold(AccountId, String),
+    /// `SEEN#<org>#<mode>#<digest>` / `S`: the last charge under a dedupe key.
+    Dedupe(AccountId, &'a str),
+    /// `DIR#<shard>` / `<org>#<mode>`: that an account exists.
+    Listed(String, AccountId),
+    /// `ROUND#<month>` / `<shard>`: how far a month's renewal sweep is.
+    Sweep(Period, String),
+    /// `CLOCK#<org>#<mode>` / `T`: the time on the clock of a test ledger.
+    TestClock(AccountId),
+    /// `ALERT#<org>#<mode>` / `A`: the alert settings of an organisation.
+    Alerts(AccountId),
+    /// `ALERT#<org>#<mode>` / `S`: the alert state: what the last events about its balance said.
+    AlertState(AccountId),
+    /// `EVENTS#<org>#<mode>` / `<number>`: one event.
+    Event(AccountId, u64),
+    /// `EVENTHEAD#<org>#<mode>` / `H`: how many events there are.
+    EventHead(AccountId),
+    /// `SKIPPED#<org>#<mode>` / `<place>`: a record of the stream that the projector could not read, by its
+    /// position in the stream.
+    Skipped(AccountId, String),
+    /// `TOLD#<org>#<mode>#<source>` / `T`: that an event was emitted.
+    Emitted(AccountId, &'a str),
+    /// `USE#<org>#<mode>#<month>#<shard>` / `<day>…`: the usage of a day: in total, or of one customer or member.
+    /// Without a shard for counters that were written before there were shards.
+    Usage(AccountId, Period, Option<u8>, String),
+    /// `HOOKS#<org>#<mode>` / `wh_<ulid>` and `wh_<ulid>#state`: one webhook, and its delivery state.
+    Webhook(AccountId, String),
+    /// `GONE#<org>#<mode>#wh_<ulid>` / `G`: that a webhook was deleted.
+    GoneWebhook(AccountId, WebhookId),
+    /// `SENT#<org>#<mode>#wh_<ulid>` / `<ulid>`: one delivery to a webhook.
+    Delivery(AccountId, WebhookId, DeliveryId),
+    /// `ORG#<org>` / `ORG`: one organisation.
+    Organisation(OrgId),
+    /// `ORG#<org>` / `KEY#<key id>`: the hash of an API key, to revoke it by its id.
+    Issued(OrgId, KeyId),
+    /// `APIKEY#<hash>` / `APIKEY`: one API key.
+    Secret(&'a str),
+    /// `CATALOGUE` / `PRICES`, `PLANS`, `PACKAGES` or `RATES`.
+    Catalogue(&'static str),
+}
+
+impl Key<'_> {
+    pub(crate) fn attributes(&self) -> StoredItem {
+        let (pk, sk) = match self {
+            Key::Account(account) => (format!("ACCT#{account}"), "A".to_owned()),
+            Key::Claim(ClaimsOf::Account(account), key) => (format!("KEY#{account}#{key}"), "C".to_owned()),
+            Key::Claim(ClaimsOf::Operators, key) => (format!("KEY#operators#{key}"), "C".to_owned()),
+            Key::LastChange(ClaimsOf::Account(account), thing) => {
+                (format!("CHANGED#{account}#{thing}"), "C".to_owned())
+            }
+            Key::LastChange(ClaimsOf::Operators, thing) => {
+                (format!("CHANGED#operators#{thing}"), "C".to_owned())
+            }
+            Key::Row(account, entry) => (row_partition(*account, Period::of(entry.time())), entry.bare()),
+            Key::Watermark(account) => (format!("MARK#{account}"), "M".to_owned()),
+            Key::Span(account, first) => (chain_partition(*account), format!("{first:016}")),
+            Key::Checkpoint(account, date) => (checkpoint_partition(*account), date.to_string()),
+            Key::Purchase(PurchaseId { account, transaction }) => {
+                (format!("PAY#{account}#{}", transaction.bare()), "P".to_owned())
+            }
+            Key::Spending(account, day) => (format!("SPEND#{account}"), day.to_string()),
+            Key::ReversalPoll(mode) => (format!("LOOKED#{}", mode.as_str()), "L".to_owned()),
+            Key::Recharge(account) => (format!("AUTO#{account}"), "R".to_owned()),
+            Key::Job(partition, place) => (partition.clone(), place.clone()),
+            Key::PlanSwitch(account, number) => (format!("PLANS#{account}"), format!("{number:016}")),
+            Key::Monitor(Watched { account, monitor }) => (format!("MON#{account}"), monitor.bare()),
+            Key::Subject(account, subject) => {
+                (format!("SUBJ#{account}#{}", subject.as_str()), "S".to_owned())
+            }
+            Key::Remainder(account, of) => (remainder_partition(*account, Period::of(of.time())), of.bare()),
+            Key::RemainderPage(account, of, number) => {
+                (remainder_partition(*account, Period::of(of.time())), format!("{}#{number:03}", of.bare()))
+            }
+            Key::OpenHold(account, place) => (format!("HOLDS#{account}"), place.clone()),
+            Key::Dedupe(account, digest) => (format!("SEEN#{account}#{digest}"), "S".to_owned()),
+            Key::Listed(partition, account) => (partition.clone(), account.to_string()),
+            Key::Sweep(month, shard) => (format!("ROUND#{month}"), shard.clone()),
+            Key::TestClock(account) => (format!("CLOCK#{account}"), "T".to_owned()),
+            Key::Alerts(account) => (alerts_partition(*account), "A".to_owned()),
+            Key::AlertState(account) => (alerts_partition(*account), "S".to_owned()),
+            Key::Event(account, number) => (format!("EVENTS#{account}"), format!("{number:016}")),
+            Key::EventHead(account) => (format!("EVENTHEAD#{account}"), "H".to_owned()),
+            Key::Skipped(account, place) => (skipped_partition(*account), place.clone()),
+            Key::Emitted(account, source) => (format!("TOLD#{account}#{source}"), "T".to_owned()),
+            Key::Usage(account, month, shard, place) => {
+                (usage_partition(*account, *month, *shard), place.clone())
+            }
+            Key::Webhook(account, place) => (webhooks_partition(*account), place.clone()),
+            Key::GoneWebhook(account, id) => (format!("GONE#{account}#{id}"), "G".to_owned()),
+            Key::Delivery(account, webhook, id) => (deliveries_partition(*account, *webhook), id.bare()),
+            Key::Organisation(org) => (format!("ORG#{org}"), "ORG".to_owned()),
+            Key::Issued(org, key) => (format!("ORG#{org}"), format!("KEY#{key}")),
+            Key::Secret(hash) => (format!("APIKEY#{hash}"), "APIKEY".to_owned()),
+            Key::Catalogue(part) => ("CATALOGUE".to_owned(), (*part).to_owned()),
+        };
+        HashMap::from([("pk".to_owned(), AttributeValue::S(pk)), ("sk".to_owned(), AttributeValue::S(sk))])
+    }
+}
+
+/// The partition with the chain of an account.
+pub(crate) fn chain_partition(account: AccountId) -> String {
+    format!("CHAIN#{account}")
+}
+
+/// The partition with the checkpoints of an account.
+pub(crate) fn checkpoint_partition(account: AccountId) -> String {
+    format!("CHECK#{account}")
+}
+
+/// The partition with the rows of one month.
+pub(crate) fn row_partition(account: AccountId, month: Period) -> String {
+    format!("TXN#{account}#{month}")
+}
+
+/// The partition with the remainders of one month's transactions.
+pub(crate) fn remainder_partition(account: AccountId, month: Period) -> String {
+    format!("POT#{account}#{month}")
+}
+
+/// The partition with the records of the stream that the projector could not read.
+pub(crate) fn skipped_partition(account: AccountId) -> String {
+    format!("SKIPPED#{account}")
+}
+
+/// The partition with one shard of a month's usage counters; without a shard, with the counters that were written before
+/// there were shards: `USE#<org>#<mode>#<month>`.
+pub(crate) fn usage_partition(account: AccountId, month: Period, shard: Option<u8>) -> String {
+    match shard {
+        Some(shard) => format!("USE#{account}#{month}#{shard:x}"),
+        None => format!("USE#{account}#{month}"),
+    }
+}
+
+/// The partition with the webhooks of an account.
+pub(crate) fn webhooks_partition(account: AccountId) -> String {
+    format!("HOOKS#{account}")
+}
+
+/// The partition with the deliveries to a webhook.
+pub(crate) fn deliveries_partition(account: AccountId, webhook: WebhookId) -> String {
+    format!("SENT#{account}#{webhook}")
+}
+
+/// The partition with the alert settings and the alert state of an account.
+pub(crate) fn alerts_partition(account: AccountId) -> String {
+    format!("ALERT#{account}")
+}

@@ -1,0 +1,18 @@
+//! The tables: keys, items, the requests that read and write them, and the cache of accounts.
+
+pub(crate) mod account_cache;
+pub(crate) mod attribute;
+pub(crate) mod canonical;
+pub(crate) mod condition;
+pub(crate) mod damage;
+pub(crate) mod error;
+pub(crate) mod expiry;
+pub(crate) mod item;
+pub(crate) mod key;
+pub(crate) mod ledger;
+pub(crate) mod lot_key;
+pub(crate) mod packed;
+pub(crate) mod query;
+pub(crate) mod remainder_item;
+pub(crate) mod requests;
+pub(crate) mod stream_image;

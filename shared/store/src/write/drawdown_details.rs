@@ -1,0 +1,36 @@
+//! The details of a drawdown's transaction. Those of a hold's parts come from the hold's row, and are not stored twice.
+
+use domain::{Details, Draw, Drawn, Portion, Receipt};
+
+use crate::write::drawdown::DrawdownRequest;
+
+/// The part that a request takes from a remainder.
+pub(crate) fn part(from: &Receipt, request: &DrawdownRequest<'_>, portion: Portion) -> Draw {
+    let drawn = Drawn { of: from.entry.id, why: request.why.clone(), shares: portion.shares };
+    let mut details = Details { drawn: Some(drawn), ..request.claim.details.clone() };
+    if from.is_hold() {
+        details = with_purpose(Details::default(), details);
+    }
+    let (key, asked) = (request.claim.key.clone(), request.claim.fingerprint.clone());
+    Draw { key, asked, details, closes: portion.closes }
+}
+
+/// All details of a part's transaction.
+pub(crate) fn in_full(from: &Receipt, details: &Details) -> Details {
+    if !from.is_hold() {
+        return details.clone();
+    }
+    with_purpose(from.details.clone(), details.clone())
+}
+
+/// The details that every transaction of a hold's credits has: whose the hold was, and for what.
+#[must_use]
+pub fn of_hold(hold: &Receipt) -> Details {
+    with_purpose(hold.details.clone(), Details::default())
+}
+
+/// `details` with the customer, member, operation and resource of `hold`.
+fn with_purpose(hold: Details, details: Details) -> Details {
+    let Details { quantity, price_version, resource_id, customer_id, member_id, service, purpose, .. } = hold;
+    Details { quantity, price_version, resource_id, customer_id, member_id, service, purpose, ..details }
+}

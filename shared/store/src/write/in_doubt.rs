@@ -1,0 +1,81 @@
+//! Attempts whose answer was lost: a fence settles whether they landed.
+
+use crate::table::error::Unsettled;
+use crate::table::ledger::Ledger;
+use crate::write::commit::Commit;
+use domain::{Account, AccountId, Details, EntryId, Receipt, fence};
+use ports::{Moment, random};
+
+impl Ledger {
+    /// Settles whether the attempt `in_doubt` has landed: its lines when it has, `None` when it has not and never will.
+    /// Time alone decides nothing here.
+    ///
+    /// A fence closes the account to the attempt, and its number splits the ledger: if the attempt landed, it landed
+    /// before. Then either it is the account's last entry, or its row exists once the projector has seen every entry
+    /// before the fence.
+    ///
+    /// # Errors
+    /// [`Unsettled::InProgress`] while the projector has not come so far; [`Unsettled::NoAccount`],
+    /// [`Unsettled::Failed`].
+    pub(crate) async fn resolve(
+        &self,
+        id: AccountId,
+        in_doubt: EntryId,
+        details: Details,
+        moment: Moment,
+    ) -> Result<Option<Vec<Receipt>>, Unsettled> {
+        let mut account = self.account(id).await?.ok_or(Unsettled::NoAccount)?;
+        if is_last(&account, in_doubt) {
+            return Ok(Some(self.record_last(&account, details).await));
+        }
+        if account.fence.up_to < in_doubt {
+            account = self.fence_off(account, in_doubt, moment).await?;
+            if is_last(&account, in_doubt) {
+                return Ok(Some(self.record_last(&account, details).await));
+            }
+        }
+        // The watermark is read first: a row that is missing after the watermark has passed it will never exist.
+        let known_through = self.watermark(id).await?;
+        if let Some(lines) = self.lines(id, in_doubt).await? {
+            return Ok(Some(lines));
+        }
+        // Entries before the fence have numbers below the fence's own.
+        if known_through.saturating_add(1) >= account.fence.sequence {
+            Ok(None)
+        } else {
+            Err(Unsettled::InProgress)
+        }
+    }
+
+    async fn fence_off(
+        &self,
+        account: Account,
+        in_doubt: EntryId,
+        moment: Moment,
+    ) -> Result<Account, Unsettled> {
+        let id = EntryId::above(in_doubt.max(account.floor()), moment.now, random());
+        let posting = fence(&account, in_doubt, id, moment.now);
+        match self.commit(&account, &posting).await? {
+            Commit::Landed(fenced) => {
+                self.record_last(&fenced, Details::default()).await;
+                Ok(fenced)
+            }
+            // Another process has fenced it off.
+            Commit::Lost(account) => Ok(account),
+            Commit::Missing => Err(Unsettled::NoAccount),
+            Commit::Throttled(fault) | Commit::Refused(fault) => Err(fault.into()),
+            // If the fence landed, the next sending finds it; if not, the next sending sets it.
+            Commit::Doubtful(_) => Err(Unsettled::InProgress),
+        }
+    }
+
+    async fn record_last(&self, account: &Account, details: Details) -> Vec<Receipt> {
+        let lines = account.receipts(details);
+        self.record_or_leave(account.id, &lines).await;
+        lines
+    }
+}
+
+fn is_last(account: &Account, id: EntryId) -> bool {
+    account.last.as_ref().is_some_and(|last| last.id == id)
+}

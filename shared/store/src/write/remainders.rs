@@ -1,0 +1,151 @@
+//! Remainders of transactions, and the list of open holds.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::table::condition::Condition;
+use crate::table::error::Fault;
+use crate::table::item::{decode, with_key};
+use crate::table::key::{Key, remainder_partition};
+use crate::table::ledger::Ledger;
+use crate::table::query::{ItemQuery, SortKeys};
+use crate::table::remainder_item;
+use domain::{AccountId, Credits, EntryId, Period, Pot, Receipt};
+
+/// How many ended holds one read finds at most.
+const HOLDS_AT_ONCE: i32 = 100;
+
+/// A hold that is not closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OpenHold {
+    pub(crate) id: EntryId,
+    #[serde(with = "chrono::serde::ts_milliseconds")]
+    pub(crate) ends: DateTime<Utc>,
+    /// How many credits it has set aside, before any capture.
+    #[serde(rename = "n", default)]
+    pub(crate) amount: Credits,
+}
+
+/// Why a remainder is saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RemainderSave {
+    /// A part is taken: finished parts move to pages first.
+    PartTaken,
+    /// A part is posted or put back.
+    PartSettled,
+}
+
+impl OpenHold {
+    fn key(&self, account: AccountId) -> Key<'static> {
+        // Milliseconds since 1970 sort as they count up to the year 9999.
+        Key::OpenHold(account, format!("{:015}#{}", self.ends.timestamp_millis(), self.id.bare()))
+    }
+}
+
+impl Ledger {
+    /// The remainder of a transaction as it is stored; `None` while nothing was drawn from it.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn pot(&self, account: AccountId, of: EntryId) -> Result<Option<Pot>, Fault> {
+        Ok(self.remainders_between(account, of, of).await?.into_iter().next())
+    }
+
+    /// The remainder of a transaction; the whole transaction while nothing was drawn from it.
+    pub(crate) async fn remainder_of(&self, account: AccountId, from: &Receipt) -> Result<Pot, Fault> {
+        Ok(self.pot(account, from.entry.id).await?.unwrap_or_else(|| Pot::of(from)))
+    }
+
+    /// The stored remainders of some transactions, by id. One read for each month that the transactions are of.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn pots(&self, account: AccountId, of: &[EntryId]) -> Result<BTreeMap<EntryId, Pot>, Fault> {
+        let mut months: BTreeMap<Period, (EntryId, EntryId)> = BTreeMap::new();
+        for id in of {
+            let (first, last) = months.entry(Period::of(id.time())).or_insert((*id, *id));
+            (*first, *last) = ((*first).min(*id), (*last).max(*id));
+        }
+        let mut remainders = BTreeMap::new();
+        for (first, last) in months.into_values() {
+            let found = self.remainders_between(account, first, last).await?;
+            remainders.extend(found.into_iter().map(|remainder| (remainder.of, remainder)));
+        }
+        Ok(remainders)
+    }
+
+    /// The remainders of the transactions from `first` to `last`, both of one month.
+    async fn remainders_between(
+        &self,
+        account: AccountId,
+        first: EntryId,
+        last: EntryId,
+    ) -> Result<Vec<Pot>, Fault> {
+        let partition = remainder_partition(account, Period::of(first.time()));
+        // The pages of a remainder sort after its main item.
+        let keys = SortKeys::Between(first.bare(), format!("{}~", last.bare()));
+        let items = self.table.query_all(ItemQuery::new(partition, keys), "read remainders").await?;
+        let remainders = remainder_item::grouped(items).into_iter();
+        remainders.map(|(item, pages)| remainder_item::read(item, pages)).collect()
+    }
+
+    /// Saves a remainder in place of the one whose revision it has, with a revision one higher; `None` when another one
+    /// is stored by now. What is drawn from one transaction is decided here and by nothing else.
+    pub(crate) async fn save_remainder(
+        &self,
+        account: AccountId,
+        remainder: Pot,
+        save: RemainderSave,
+    ) -> Result<Option<Pot>, Fault> {
+        let (seen, revision) = (remainder.revision, remainder.revision.saturating_add(1));
+        let mut remainder = Pot { revision, ..remainder };
+        if save == RemainderSave::PartTaken {
+            for page in remainder_item::pages_of(account, &mut remainder)? {
+                self.table.put_new(page, "save a page of a remainder").await?;
+            }
+        }
+        let item = remainder_item::item_of(account, &remainder)?;
+        let condition = Condition::at("revision", Some(seen).filter(|seen| *seen > 0));
+        if self.table.put_if(item, condition, "save a remainder").await? {
+            return Ok(Some(remainder));
+        }
+        // The SDK may have sent it twice: then the first call saved it, and it is found unchanged.
+        Ok(self.pot(account, remainder.of).await?.filter(|saved| *saved == remainder))
+    }
+
+    /// Adds an entry that is a hold to the open holds. This is written before the entry's row, so that a process that
+    /// finds the row finds the hold too.
+    pub(crate) async fn remember_hold(&self, account: AccountId, receipt: &Receipt) -> Result<(), Fault> {
+        let Some(ends) = receipt.details.expires_at.filter(|_| receipt.is_hold()) else { return Ok(()) };
+        let open = OpenHold { id: receipt.entry.id, ends, amount: receipt.entry.amount };
+        // A closed hold may be added again this way: at its end it is found closed, and removed.
+        let item = with_key(&open.key(account), &open)?;
+        self.table.put_new(item, "add an open hold").await.map(|_| ())
+    }
+
+    /// Removes a closed hold from the open holds.
+    pub(crate) async fn forget_hold(
+        &self,
+        account: AccountId,
+        id: EntryId,
+        ends: DateTime<Utc>,
+    ) -> Result<(), Fault> {
+        let open = OpenHold { id, ends, amount: Credits::ZERO };
+        self.table.delete(&open.key(account), "remove an open hold").await
+    }
+
+    /// The open holds of an account that have ended by `now`, the earliest first; at most [`HOLDS_AT_ONCE`].
+    pub(crate) async fn ended_holds(
+        &self,
+        account: AccountId,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<OpenHold>, Fault> {
+        let end = now.checked_add_signed(TimeDelta::milliseconds(1)).unwrap_or(now);
+        let keys = SortKeys::Below(format!("{:015}", end.timestamp_millis()));
+        let query = ItemQuery::new(format!("HOLDS#{account}"), keys).limit(HOLDS_AT_ONCE);
+        let items = self.table.query(query, "look for holds that have ended").await?.items;
+        items.into_iter().map(|item| decode("an open hold", item)).collect()
+    }
+}

@@ -1,0 +1,326 @@
+//! Settling a request: decide, claim, debit, record.
+
+use std::error::Error;
+use std::time::Duration;
+
+use crate::table::error::{Fault, Unsettled};
+use crate::table::key::ClaimsOf;
+use crate::table::ledger::Ledger;
+use crate::write::claim::{Claim, Claimed, HeldClaim, OwnedClaim};
+use crate::write::commit::Commit;
+use domain::{Account, AccountId, DUE_MAX, Details, EntryId, Head, Posting, Receipt, Refusal, due};
+use ports::{Moment, random};
+
+/// How often one request may lose the race for an account before its caller has to retry. Each loss is another request's
+/// success. With the waits between them, all attempts take some seven seconds.
+const ATTEMPTS_MAX: u32 = 40;
+
+/// For how many seconds another holder of the same key counts as running. An attempt takes some twenty milliseconds; one
+/// that takes longer than this may be fenced off, which is safe and costs its caller a retry.
+pub const IN_PROGRESS_SECONDS: i64 = 2;
+
+/// A request that was settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// The transaction; the first one of a batch.
+    pub receipt: Receipt,
+    /// The other transactions of a batch, in order.
+    pub more: Vec<Receipt>,
+    /// Whether an earlier sending of the same request made it.
+    pub replayed: bool,
+}
+
+impl Settled {
+    /// The result of an attempt that made these lines of the ledger, at least one.
+    fn of(lines: Vec<Receipt>, replayed: bool) -> Result<Self, Fault> {
+        let mut lines = lines.into_iter();
+        let receipt = lines.next().ok_or_else(|| Fault::corrupt("an account", "it has no last entry"))?;
+        Ok(Self { receipt, more: lines.collect(), replayed })
+    }
+}
+
+/// An account as this request knows it.
+pub(crate) struct KnownAccount {
+    pub(crate) account: Account,
+    /// Whether it was read for this request. Otherwise it is a hint from the cache.
+    pub(crate) fresh: bool,
+}
+
+struct SettleAttempt<'a> {
+    ledger: &'a Ledger,
+    account: AccountId,
+    claim: OwnedClaim<'a>,
+    moment: Moment,
+}
+
+impl Ledger {
+    /// Settles one request: decide, claim, debit, record. Every operation that moves credits goes through this function
+    /// and brings only its `decide`.
+    ///
+    /// 1. *Decide* on the account as last seen. A request is refused only after a consistent read of the account and
+    ///    then of the claim: a retry must not be refused because it succeeded before.
+    /// 2. *Claim* the caller's key. An attempt that finds the key taken answers with the row of its holder.
+    /// 3. *Debit*: one conditional write of the account, sent once. When a guard fails, decide again on the item that
+    ///    DynamoDB returns.
+    /// 4. *Record* the row. If that fails, the projector writes it from the table's stream.
+    ///
+    /// # Errors
+    /// See [`Unsettled`].
+    pub async fn settle(
+        &self,
+        account: AccountId,
+        claim: Claim<'_>,
+        moment: Moment,
+        decide: impl Fn(&Account, &Head) -> Result<Posting, Refusal> + Send + Sync,
+    ) -> Result<Settled, Unsettled> {
+        let known = self.last_seen(account).await?;
+        self.settle_on(known, claim, moment, decide).await
+    }
+
+    /// The same, beginning with an account that was read before.
+    pub(crate) async fn settle_on(
+        &self,
+        known: KnownAccount,
+        claim: Claim<'_>,
+        moment: Moment,
+        decide: impl Fn(&Account, &Head) -> Result<Posting, Refusal> + Send + Sync,
+    ) -> Result<Settled, Unsettled> {
+        let account = known.account.id;
+        let claim = claim.of(ClaimsOf::Account(account));
+        SettleAttempt { ledger: self, account, claim, moment }.settle(known, decide).await
+    }
+
+    /// The account as last seen; read when it is not in the cache.
+    pub(crate) async fn last_seen(&self, id: AccountId) -> Result<KnownAccount, Unsettled> {
+        match self.accounts.get(id) {
+            Some(account) => Ok(KnownAccount { account, fresh: false }),
+            None => {
+                let account = self.account(id).await?.ok_or(Unsettled::NoAccount)?;
+                Ok(KnownAccount { account, fresh: true })
+            }
+        }
+    }
+
+    /// Posts everything that is due of an account, its months and lots, and returns it as it then is. Holds that have
+    /// ended stay open: see [`Ledger::catch_up`].
+    ///
+    /// # Errors
+    /// [`Unsettled::NoAccount`], [`Unsettled::Failed`].
+    pub async fn current(&self, id: AccountId, moment: Moment) -> Result<Account, Unsettled> {
+        let account = self.account(id).await?.ok_or(Unsettled::NoAccount)?;
+        Ok(self.up_to_date(KnownAccount { account, fresh: true }, moment).await?.account)
+    }
+
+    /// Posts everything that is due, oldest first.
+    async fn up_to_date(&self, mut seen: KnownAccount, moment: Moment) -> Result<KnownAccount, Unsettled> {
+        for attempt in 0..DUE_MAX {
+            let Some(posting) = due(&seen.account, moment.now) else { return Ok(seen) };
+            let id = seen.account.id;
+            let account = match self.commit(&seen.account, &posting).await? {
+                Commit::Landed(account) => {
+                    self.record_or_leave(id, &account.receipts(Details::default())).await;
+                    account
+                }
+                Commit::Lost(account) => account,
+                Commit::Missing => return Err(Unsettled::NoAccount),
+                Commit::Throttled(_) => {
+                    backoff(attempt).await;
+                    seen.account
+                }
+                Commit::Refused(fault) => return Err(fault.into()),
+                // It can be sent again: once it has landed, it is not due any more.
+                Commit::Doubtful(_) => self.account(id).await?.ok_or(Unsettled::NoAccount)?,
+            };
+            seen = KnownAccount { account, fresh: true };
+        }
+        Err(Fault::Busy.into())
+    }
+}
+
+impl SettleAttempt<'_> {
+    async fn settle(
+        &self,
+        mut seen: KnownAccount,
+        decide: impl Fn(&Account, &Head) -> Result<Posting, Refusal> + Send + Sync,
+    ) -> Result<Settled, Unsettled> {
+        let mut id = self.mint(&seen.account);
+        let (mut claimed, mut throttled) = (false, false);
+        for attempt in 0..ATTEMPTS_MAX {
+            // By the end of the wait, other requests have changed the account again.
+            if backoff(attempt).await && !throttled {
+                seen = self.read().await?;
+            }
+            throttled = false;
+            seen = self.ledger.up_to_date(seen, self.moment).await?;
+            if !claimed && seen.account.fence.up_to >= id {
+                id = self.mint(&seen.account);
+            }
+            let head = Head { id, now: self.moment.now, claim: self.claim.key.clone() };
+            let posting = match decide(&seen.account, &head) {
+                Ok(posting) => posting,
+                Err(refusal) if seen.fresh => return self.refuse(refusal, claimed.then_some(id)).await,
+                Err(_) => {
+                    seen = self.read().await?;
+                    continue;
+                }
+            };
+            if !claimed {
+                if let Some(replay) = self.take_key(id).await? {
+                    return Ok(replay);
+                }
+                claimed = true;
+            }
+            match self.ledger.commit(&seen.account, &posting).await? {
+                Commit::Landed(account) => return self.landed(&account).await,
+                Commit::Lost(account) => {
+                    if account.fence.up_to >= id {
+                        id = self.claim_again(id, &account).await?;
+                    }
+                    seen = KnownAccount { account, fresh: true };
+                }
+                Commit::Missing => return Err(Unsettled::NoAccount),
+                Commit::Refused(fault) => {
+                    // The state that it was decided on must not be used again.
+                    self.ledger.accounts.forget(self.account);
+                    self.release(id).await;
+                    return Err(fault.into());
+                }
+                Commit::Throttled(_) => throttled = true,
+                Commit::Doubtful(fault) => return self.after_lost_answer(id, &fault).await,
+            }
+        }
+        self.release(id).await;
+        Err(Fault::Busy.into())
+    }
+
+    async fn read(&self) -> Result<KnownAccount, Unsettled> {
+        let account = self.ledger.account(self.account).await?.ok_or(Unsettled::NoAccount)?;
+        Ok(KnownAccount { account, fresh: true })
+    }
+
+    fn mint(&self, account: &Account) -> EntryId {
+        EntryId::above(account.floor(), self.moment.now, random())
+    }
+
+    /// Takes the key for `id`, or returns the result of an earlier sending of the same request.
+    async fn take_key(&self, id: EntryId) -> Result<Option<Settled>, Unsettled> {
+        match self.ledger.claim(self.claim, id, self.moment).await? {
+            Claimed::Ours => Ok(None),
+            Claimed::Theirs(held) => self.after(*held, id).await.map_err(as_in_progress),
+        }
+    }
+
+    /// What follows from a claim that another attempt holds: its result; or `None` and the key for `id` when it can never
+    /// have one.
+    async fn after(&self, held: HeldClaim, id: EntryId) -> Result<Option<Settled>, Unsettled> {
+        let holder = held.id();
+        if held.is_current(self.moment.wall) {
+            if !held.is_for(self.claim.fingerprint) {
+                return Err(Unsettled::KeyReused);
+            }
+            if let Some(lines) = self.ledger.lines(self.account, holder).await? {
+                return Ok(Some(Settled::of(lines, true)?));
+            }
+            if held.seconds_running(self.moment.wall) < IN_PROGRESS_SECONDS {
+                return Err(Unsettled::InProgress);
+            }
+            if let Some(lines) =
+                self.ledger.resolve(self.account, holder, held.into_details(), self.moment).await?
+            {
+                return Ok(Some(Settled::of(lines, true)?));
+            }
+        }
+        if self.ledger.take_over(self.claim, holder, id, self.moment).await? {
+            Ok(None)
+        } else {
+            Err(Unsettled::InProgress)
+        }
+    }
+
+    /// A fence has closed the account to `id`, which did not land: continues under an id above it, unless the attempt
+    /// that set the fence has the key by now.
+    async fn claim_again(&self, id: EntryId, account: &Account) -> Result<EntryId, Unsettled> {
+        let next = self.mint(account);
+        if self.ledger.take_over(self.claim, id, next, self.moment).await? {
+            Ok(next)
+        } else {
+            Err(Unsettled::InProgress)
+        }
+    }
+
+    async fn landed(&self, account: &Account) -> Result<Settled, Unsettled> {
+        let lines = account.receipts(self.claim.details.clone());
+        self.ledger.record_or_leave(self.account, &lines).await;
+        Ok(Settled::of(lines, false)?)
+    }
+
+    /// Refuses, unless an earlier sending of this request turns out to have succeeded.
+    async fn refuse(&self, refusal: Refusal, claimed: Option<EntryId>) -> Result<Settled, Unsettled> {
+        if let Some(id) = claimed {
+            self.release(id).await;
+            return Err(refusal.into());
+        }
+        let Some(claim) = self.ledger.claim_of(self.claim.of, self.claim.key).await? else {
+            return Err(refusal.into());
+        };
+        let id = EntryId::new(self.moment.now, random());
+        if let Some(replay) = self.after(HeldClaim::new(claim), id).await.map_err(as_in_progress)? {
+            return Ok(replay);
+        }
+        self.release(id).await;
+        Err(refusal.into())
+    }
+
+    /// Releases the key. A claim that stays only delays the next sending.
+    async fn release(&self, id: EntryId) {
+        if let Err(fault) = self.ledger.release(self.claim.of, self.claim.key, id).await {
+            tracing::warn!(account = %self.account, fault = &fault as &dyn Error, "claim left to the next sending");
+        }
+    }
+
+    /// The answer to a debit was lost. Either it is found to have landed, or it is fenced off and the caller sends the
+    /// request again.
+    async fn after_lost_answer(&self, id: EntryId, fault: &Fault) -> Result<Settled, Unsettled> {
+        tracing::warn!(account = %self.account, transaction = %id, cause = fault as &dyn Error, "debit in doubt");
+        match self.ledger.resolve(self.account, id, self.claim.details.clone(), self.moment).await {
+            Ok(Some(lines)) => Ok(Settled::of(lines, false)?),
+            Ok(None) => {
+                self.release(id).await;
+                Err(Fault::Busy.into())
+            }
+            // Only a repair can find out whether it landed.
+            Err(Unsettled::Failed(broken @ Fault::BrokenAccount { .. })) => Err(broken.into()),
+            Err(_) => Err(Unsettled::InProgress),
+        }
+    }
+}
+
+/// Once an earlier sending is known, the answer to a fault must not be that nothing was charged.
+fn as_in_progress(unsettled: Unsettled) -> Unsettled {
+    match unsettled {
+        Unsettled::Failed(broken @ Fault::BrokenAccount { .. }) => broken.into(),
+        Unsettled::Failed(fault) => {
+            tracing::warn!(fault = &fault as &dyn Error, "an earlier sending stays in doubt");
+            Unsettled::InProgress
+        }
+        Unsettled::KeyReused
+        | Unsettled::Refused(_)
+        | Unsettled::NoAccount
+        | Unsettled::InProgress
+        | Unsettled::HoldsEnded => unsettled,
+    }
+}
+
+/// Waits before an attempt, for a random time below a limit that doubles with each attempt, so that of many rivals only a
+/// few try at the same moment. The first attempts do not wait, because mostly the next one succeeds. Returns whether it
+/// has waited.
+pub(crate) async fn backoff(attempt: u32) -> bool {
+    const FREE: u32 = 3;
+    const FIRST_MILLIS: u128 = 4;
+    const MOST_MILLIS: u128 = 500;
+    let Some(waits) = attempt.checked_sub(FREE) else { return false };
+    let most = FIRST_MILLIS.checked_shl(waits.min(16)).unwrap_or(MOST_MILLIS).min(MOST_MILLIS);
+    let millis = u64::try_from(random().checked_rem(most).unwrap_or(0)).unwrap_or(0);
+    tokio::time::sleep(Duration::from_millis(millis)).await;
+    true
+}
