@@ -1,7 +1,7 @@
 //! Credit terms: credits on account, freezes, adjustments, disputes.
 
 use reqwest::Method;
-use scrip_http::{Clock, System};
+use scrip_http::{Clock, SystemClock};
 use serde_json::{Value, json};
 use tests::{ApiAnswer, Org, World, send, unique};
 
@@ -212,7 +212,7 @@ async fn a_forged_event_changes_nothing() {
         "metadata": { "account": format!("{}#live", org.id), "transaction": pending["transactionId"] },
     } } });
     let path = "/api/v3/payments/events";
-    let now = Clock::now(&System).timestamp();
+    let now = Clock::now(&SystemClock).timestamp();
     for signature in ["", "nonsense", &format!("t={now},v1={}", "0".repeat(64)), &format!("t={now}")] {
         let request =
             world.request(Method::POST, path, "").header("Stripe-Signature", signature).json(&event);

@@ -15,8 +15,8 @@ use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use scrip_http::{Clock, System};
-use scrip_webhooks::{EventEnvelope, Message, header, headers, verify};
+use scrip_http::{Clock, SystemClock};
+use scrip_webhooks::{EventEnvelope, MessageToSign, header, headers, verify};
 use serde_json::{Map, Value, json};
 
 /// The number of signed deliveries.
@@ -141,7 +141,7 @@ impl UnsignedDelivery {
     fn signed(&self, now: DateTime<Utc>, at: DateTime<Utc>) -> SignedDelivery {
         let (id, body) = (self.id(now), self.body(now));
         let delivery = id.replace("evt_", "del_");
-        let message = Message { id: &id, delivery: &delivery, event: self.event(), body: &body };
+        let message = MessageToSign { id: &id, delivery: &delivery, event: self.event(), body: &body };
         let headers = headers(&self.secrets, &message, at).unwrap();
         SignedDelivery { secrets: self.secrets.clone(), headers, body: body.into_bytes() }
     }
@@ -293,7 +293,7 @@ fn verdicts(cases: &[Case]) -> Vec<Vec<Verdicts>> {
 #[test]
 #[expect(clippy::print_stdout, reason = "prints the number of cases")]
 fn every_verifier_accepts_signed_deliveries_and_refuses_changed_ones() {
-    let (now, unsigned) = (System.now(), unsigned());
+    let (now, unsigned) = (SystemClock.now(), unsigned());
     let next = unsigned.iter().cycle().skip(1);
     let cases: Vec<_> = unsigned.iter().zip(next).flat_map(|(one, next)| cases(one, next, now)).collect();
     let mut counts: BTreeMap<String, (u32, u32)> = BTreeMap::new();

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use chrono::{DateTime, Utc};
 use domain::{AccountId, Currency, Decline, Mode, Money, Payment, Purchase, Stage, Standing};
-use scrip_payments::{DisputeId, Disputed};
+use scrip_payments::{DisputeId, ProviderDispute};
 use serde_json::json;
 use tests::{FaultAt, TestProcess, WriteFault, unique};
 
@@ -51,7 +51,7 @@ async fn a_sum_in_another_currency_is_no_part() {
     for (currency, left) in [("GBP", 250), ("USD", 0)] {
         let InterruptedPurchase { account, purchase, .. } = bought(&process, None).await;
         let currency = Currency::try_from(currency.to_owned()).unwrap();
-        let disputed = Disputed {
+        let disputed = ProviderDispute {
             dispute: DisputeId(format!("dp_{}", account.org)),
             payment: purchase.unwrap().payment.unwrap(),
             amount: Some(Money::new(2_450, currency).unwrap()),

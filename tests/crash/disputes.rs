@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::{AccountId, Consume, Credits, EntryId, Mode, Operation, consume};
 use scrip_payments::simulated::DisputeAction;
-use scrip_payments::{DisputeId, Disputed, Outcome};
+use scrip_payments::{DisputeId, DisputeOutcome, ProviderDispute};
 use serde_json::json;
 use tests::{FaultAt, TestProcess, count, keyed, moment, settle, unique};
 
@@ -99,19 +99,19 @@ async fn two_disputes_about_one_payment_count_once() {
                 process.provider.charges().into_iter().find(|charge| charge.transaction == bought).unwrap();
             let purchase = process.books.ledger.purchase(charge.purchase()).await.unwrap().unwrap();
             let payment = purchase.payment.unwrap();
-            let [one, other] = ["dp_one", "dp_other"].map(|name| Disputed {
+            let [one, other] = ["dp_one", "dp_other"].map(|name| ProviderDispute {
                 dispute: DisputeId(format!("{name}_{}", bought.bare())),
                 payment: payment.clone(),
                 amount: None,
             });
-            let open = async |process: &TestProcess, dispute: &Disputed| {
+            let open = async |process: &TestProcess, dispute: &ProviderDispute| {
                 let app = process.start();
                 app.till(Mode::Live).dispute_opened(dispute, app.clock.moment()).await.ok();
             };
-            let lose = async |process: &TestProcess, dispute: &Disputed| {
+            let lose = async |process: &TestProcess, dispute: &ProviderDispute| {
                 let app = process.start();
                 let till = app.till(Mode::Live);
-                till.dispute_closed(dispute, Outcome::Lost, app.clock.moment()).await.ok();
+                till.dispute_closed(dispute, DisputeOutcome::Lost, app.clock.moment()).await.ok();
             };
             if let Some(fault) = fault {
                 process.inject(fault);

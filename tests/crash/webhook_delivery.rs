@@ -12,7 +12,7 @@ use domain::{
     Reach, SealedSecret, Source, Webhook, WebhookId,
 };
 use ports::{Queue, QueueError, Seal, SecretOf, Unsealed};
-use scrip_webhooks::{Courier, DeliveryRequest, Sender};
+use scrip_webhooks::{Courier, DeliveryRequest, WebhookClient};
 use store::{Activity, Errand, Fault, Ledger, WebhookKey};
 use tests::{Faults, ManualClock, Receiver, TestLedger, WriteFault, moment};
 
@@ -99,7 +99,7 @@ impl WebhookLedger {
     /// Runs the function `webhook-delivery`, with empty caches.
     async fn look(&self) -> Result<(), Fault> {
         let (ledger, activity): (Ledger, Activity) = (self.books.restarted(), self.books.activity());
-        let sender = Sender::new(Reach::AndLoopback);
+        let sender = WebhookClient::new(Reach::AndLoopback);
         let courier = Courier {
             ledger: &ledger,
             activity: &activity,

@@ -5,7 +5,7 @@ use domain::{
     Account, Allowance, ClaimKey, Consume, Credits, EntryId, Head, Monitor, MonitorId, OnBehalf, Operation,
     Period, PlanId, Reference, Subscribe, SubscribeCause, Watch, consume, subscribe,
 };
-use jobs::Calendar;
+use jobs::Jobs;
 use ports::NoQueue;
 use tests::{TestLedger, backends, keyed, moment, settle};
 
@@ -141,7 +141,7 @@ async fn a_monitor_that_is_charged_after_the_renewal_pays_for_the_new_month() {
         let books = TestLedger::on(backend.as_deref()).await;
         let settings = books.settings();
         settings.load(&local::catalogue().unwrap()).await.unwrap();
-        let calendar = Calendar { ledger: &books.ledger, settings: &settings, tasks: &NoQueue };
+        let calendar = Jobs { ledger: &books.ledger, settings: &settings, tasks: &NoQueue };
         for is_turned in [true, false] {
             let account = books.open(10, now()).await;
             if is_turned {

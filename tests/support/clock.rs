@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Duration, Utc};
 use scrip_http::Clock;
-use scrip_webhooks::Now;
+use scrip_webhooks::MomentSource;
 use store::Moment;
 
 /// A clock that the test moves, for both times. Clones are the same clock.
@@ -45,7 +45,7 @@ impl Clock for ManualClock {
     }
 }
 
-impl Now for ManualClock {
+impl MomentSource for ManualClock {
     fn now(&self) -> Moment {
         self.moment()
     }

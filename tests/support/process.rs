@@ -17,9 +17,9 @@ use jobs::Task;
 use ports::NoSeal;
 use projector::{Record, project};
 use scrip_http::{App, finish};
-use scrip_payments::simulated::{Memory, Notice, Voice};
+use scrip_payments::simulated::{ChargeMemory, Notice, Voice};
 use scrip_payments::{Providers, Simulated, sign};
-use scrip_webhooks::Sender;
+use scrip_webhooks::WebhookClient;
 use serde_json::{Value, json};
 use store::{Listed, Moment, Organisation, random};
 use tokio::sync::Barrier;
@@ -65,7 +65,7 @@ impl TestProcess {
             listener: Box::new(move |notice| kept.lock().unwrap().push(notice)),
             now: Box::new(move || time.time()),
         };
-        let memory = Memory::Remembering { earlier: vec![], journal: None };
+        let memory = ChargeMemory::Remembering { earlier: vec![], journal: None };
         let provider = Simulated::new(memory, "http://bank.example".to_owned(), Some(voice));
         let recharges = RechargeRequests::default();
         let renewals = RenewalTasks::default();
@@ -146,7 +146,7 @@ impl TestProcess {
             bus: Arc::new(self.published.clone()),
             deliveries: Arc::new(self.published.clone()),
             seal: Arc::new(NoSeal),
-            sender: Arc::new(Sender::new(Reach::Public)),
+            sender: Arc::new(WebhookClient::new(Reach::Public)),
         })
     }
 
@@ -337,7 +337,7 @@ impl TestProcess {
     pub fn taken(&self, account: AccountId) -> BTreeMap<String, u64> {
         let charges = self.provider.charges().into_iter();
         let ours = charges.filter(|charge| {
-            let taken = charge.state == scrip_payments::simulated::State::Succeeded && !charge.refunded;
+            let taken = charge.state == scrip_payments::simulated::ChargeState::Succeeded && !charge.refunded;
             taken && charge.purchase().account == account
         });
         ours.map(|charge| (charge.transaction.to_string(), charge.price.amount())).collect()

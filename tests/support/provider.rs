@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use domain::OrgId;
 use scrip_payments::{
-    CustomerId, Event, MoneyRefund, Order, Payment, PaymentId, Provider, RefundAnswer, Refused, Reversals,
-    Silence, Simulated,
+    ChargeOrder, CustomerId, EventRejected, MoneyRefund, NoAnswer, Payment, PaymentId, Provider,
+    ProviderEvent, RefundAnswer, Reversals, Simulated,
 };
 use tokio::sync::Barrier;
 
@@ -85,8 +85,8 @@ impl FlakyProvider {
         script.1.filter(|(wanted, _)| *wanted == number).map(|(_, fault)| fault)
     }
 
-    async fn call<T>(&self, call: impl Future<Output = Result<T, Silence>> + Send) -> Result<T, Silence> {
-        let lost = || Silence("the connection was cut".to_owned());
+    async fn call<T>(&self, call: impl Future<Output = Result<T, NoAnswer>> + Send) -> Result<T, NoAnswer> {
+        let lost = || NoAnswer("the connection was cut".to_owned());
         let fault = self.befalls();
         match fault {
             None => call.await,
@@ -108,15 +108,15 @@ impl FlakyProvider {
 
 #[async_trait]
 impl Provider for FlakyProvider {
-    async fn enrol(&self, org: OrgId, name: &str) -> Result<Option<CustomerId>, Silence> {
+    async fn enrol(&self, org: OrgId, name: &str) -> Result<Option<CustomerId>, NoAnswer> {
         self.inner.enrol(org, name).await
     }
 
-    async fn charge(&self, order: &Order) -> Result<Payment, Silence> {
+    async fn charge(&self, order: &ChargeOrder) -> Result<Payment, NoAnswer> {
         self.call(self.inner.charge(order)).await
     }
 
-    async fn find(&self, order: &Order) -> Result<Option<Payment>, Silence> {
+    async fn find(&self, order: &ChargeOrder) -> Result<Option<Payment>, NoAnswer> {
         let meeting = self.meeting.lock().unwrap().clone();
         if let Some(Meeting { barrier, met }) = meeting {
             barrier.wait().await;
@@ -125,27 +125,27 @@ impl Provider for FlakyProvider {
         self.call(self.inner.find(order)).await
     }
 
-    async fn payment(&self, id: &PaymentId) -> Result<Option<Payment>, Silence> {
+    async fn payment(&self, id: &PaymentId) -> Result<Option<Payment>, NoAnswer> {
         self.call(self.inner.payment(id)).await
     }
 
-    async fn cancel(&self, id: &PaymentId) -> Result<Payment, Silence> {
+    async fn cancel(&self, id: &PaymentId) -> Result<Payment, NoAnswer> {
         self.call(self.inner.cancel(id)).await
     }
 
-    async fn refund(&self, id: &PaymentId) -> Result<(), Silence> {
+    async fn refund(&self, id: &PaymentId) -> Result<(), NoAnswer> {
         self.call(self.inner.refund(id)).await
     }
 
-    async fn refund_part(&self, id: &PaymentId, refund: &MoneyRefund) -> Result<RefundAnswer, Silence> {
+    async fn refund_part(&self, id: &PaymentId, refund: &MoneyRefund) -> Result<RefundAnswer, NoAnswer> {
         self.call(self.inner.refund_part(id, refund)).await
     }
 
-    async fn reversals(&self, id: &PaymentId) -> Result<Option<Reversals>, Silence> {
+    async fn reversals(&self, id: &PaymentId) -> Result<Option<Reversals>, NoAnswer> {
         self.call(self.inner.reversals(id)).await
     }
 
-    async fn events_since(&self, since: DateTime<Utc>) -> Result<Vec<Event>, Silence> {
+    async fn events_since(&self, since: DateTime<Utc>) -> Result<Vec<ProviderEvent>, NoAnswer> {
         self.call(self.inner.events_since(since)).await
     }
 
@@ -154,7 +154,7 @@ impl Provider for FlakyProvider {
         signature: &str,
         body: &[u8],
         now: DateTime<Utc>,
-    ) -> Result<Option<Event>, Refused> {
+    ) -> Result<Option<ProviderEvent>, EventRejected> {
         self.inner.event(signature, body, now).await
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use local::{Data, Machine, Options, Seed};
 use reqwest::{Client, Method, RequestBuilder};
-use scrip_webhooks::Limits;
+use scrip_webhooks::PostTimeouts;
 use serde_json::{Value, json};
 
 use crate::ApiRequest;
@@ -67,7 +67,7 @@ impl World {
     /// A machine with the demo data that waits for webhook endpoints as long as a test may take.
     pub async fn patient() -> Self {
         let options = Options { port: 0, data: Data::Memory, seed: Seed::Demo, now: None, endpoint: None };
-        let limits = Limits { whole: PATIENCE, connect: PATIENCE };
+        let limits = PostTimeouts { whole: PATIENCE, connect: PATIENCE };
         Self::of(Machine::start_with(options, limits).await.unwrap()).await
     }
 

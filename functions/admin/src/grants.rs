@@ -121,7 +121,7 @@ pub(super) async fn grant(
     let claim =
         Claim { key: &ClaimKey::Operator(intent.key), fingerprint: &intent.fingerprint, details: &details };
     if expires_at.is_some() {
-        app.calendar().schedule_check(Errand::Calendar(account), moment).await?;
+        app.jobs().schedule_check(Errand::Calendar(account), moment).await?;
     }
     let decide = |account: &domain::Account, head: &domain::Head| domain::grant(account, &request, head);
     let settled = app.ledger.settle(account, claim, moment, decide).await;
@@ -133,7 +133,7 @@ pub(super) async fn grant(
     }
     let settled = settled?;
     if expires_at.is_some()
-        && let Err(unsettled) = app.calendar().run_account_job(account, moment).await
+        && let Err(unsettled) = app.jobs().run_account_job(account, moment).await
     {
         tracing::warn!(%account, cause = &unsettled as &dyn Error, "an expiry notice is left to the scheduled job");
     }

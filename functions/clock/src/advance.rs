@@ -67,7 +67,7 @@ async fn next(
 
 /// Does what time brings to an account: renewal, expiry, monitors and auto-recharge.
 async fn look_after(app: &App, account: AccountId, moment: Moment) -> Result<(), ApiError> {
-    app.calendar().run_account_job(account, moment).await?;
+    app.jobs().run_account_job(account, moment).await?;
     if app.ledger.is_monitored(account).await? {
         charge(app, account, moment).await?;
     }
@@ -79,7 +79,7 @@ async fn look_after(app: &App, account: AccountId, moment: Moment) -> Result<(),
 async fn charge(app: &App, account: AccountId, moment: Moment) -> Result<(), ApiError> {
     let (mut after, mut waited) = (None, 0u32);
     loop {
-        match Box::pin(app.calendar().charge_page(account, after, moment)).await {
+        match Box::pin(app.jobs().charge_page(account, after, moment)).await {
             Ok(None) => return Ok(()),
             Ok(next) => after = next,
             Err(Unsettled::InProgress) if waited < WAITS_MAX => {

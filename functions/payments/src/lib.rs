@@ -8,7 +8,7 @@ use axum::extract::{Request, State};
 use domain::Mode;
 use http::HeaderMap;
 use scrip_http::{ApiError, App, Reply, RequestContext};
-use scrip_payments::{Event, Refused};
+use scrip_payments::{EventRejected, ProviderEvent};
 use serde::Serialize;
 use store::{Moment, Unsettled};
 use utoipa::ToSchema;
@@ -78,10 +78,10 @@ async fn read(
     signature: &str,
     body: &[u8],
     moment: Moment,
-) -> Result<(Mode, Option<Event>), ApiError> {
-    let error = |refused: Refused| match refused {
-        Refused::Forged(problem) => ApiError::field(SIGNATURE, problem),
-        Refused::Later(silence) => Unsettled::from(silence).into(),
+) -> Result<(Mode, Option<ProviderEvent>), ApiError> {
+    let error = |refused: EventRejected| match refused {
+        EventRejected::Forged(problem) => ApiError::field(SIGNATURE, problem),
+        EventRejected::Later(silence) => Unsettled::from(silence).into(),
     };
     match app.providers.of(Mode::Live).event(signature, body, moment.wall).await {
         Ok(event) => Ok((Mode::Live, event)),
@@ -92,9 +92,9 @@ async fn read(
     }
 }
 
-async fn process(app: &App, mode: Mode, event: &Event, moment: Moment) -> Result<(), Unsettled> {
+async fn process(app: &App, mode: Mode, event: &ProviderEvent, moment: Moment) -> Result<(), Unsettled> {
     match event {
-        Event::Payment(payment) => {
+        ProviderEvent::Payment(payment) => {
             let of = payment.purchase.map_or(mode, |purchase| purchase.account.mode);
             if (mode, of) == (Mode::Test, Mode::Live) {
                 tracing::error!("a simulated payment cannot buy live credits");
@@ -106,7 +106,7 @@ async fn process(app: &App, mode: Mode, event: &Event, moment: Moment) -> Result
             };
             app.till(of).on_event(event, moment).await
         }
-        Event::DisputeOpened(_) | Event::DisputeClosed(..) | Event::Refunded(_) => {
+        ProviderEvent::DisputeOpened(_) | ProviderEvent::DisputeClosed(..) | ProviderEvent::Refunded(_) => {
             app.till(mode).on_event(event, moment).await
         }
     }

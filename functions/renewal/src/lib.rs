@@ -72,8 +72,8 @@ pub async fn handle(app: &App, event: LambdaEvent<Invocation>) -> Result<Respons
 /// # Errors
 /// When the table or the queue is unavailable.
 pub async fn begin(app: &App, month: Period, moment: Moment) -> Result<u8, Unfinished> {
-    let begun = app.calendar().begin_round(month, moment).await?;
-    Ok(begun.saturating_add(app.calendar().sweep_fallen(moment).await?))
+    let begun = app.jobs().begin_round(month, moment).await?;
+    Ok(begun.saturating_add(app.jobs().sweep_fallen(moment).await?))
 }
 
 /// Performs one task.
@@ -81,7 +81,7 @@ pub async fn begin(app: &App, month: Period, moment: Moment) -> Result<u8, Unfin
 /// # Errors
 /// When the task should be delivered again.
 pub async fn perform(app: &App, task: Task, moment: Moment) -> Result<(), Unfinished> {
-    Box::pin(app.calendar().run_task(task, moment)).await
+    Box::pin(app.jobs().run_task(task, moment)).await
 }
 
 /// Performs a batch of tasks. SQS delivers the failed ones again.

@@ -112,14 +112,14 @@ pub(super) async fn set_alerts(
 ) -> Result<Reply, ApiError> {
     change.check()?;
     // The job comes first: it evaluates the present balance with the new settings, also after a crash.
-    app.calendar().schedule_check(Errand::Calendar(caller.account), caller.call.moment).await?;
+    app.jobs().schedule_check(Errand::Calendar(caller.account), caller.call.moment).await?;
     let now = app.ledger.catch_up(caller.account, caller.call.moment).await?;
     for _ in 0..ATTEMPTS_MAX {
         let known = app.ledger.alerts(caller.account).await?;
         if_match.check(known.revision)?;
         if let Some(saved) = app.ledger.save_alerts(caller.account, change.applied(known, &now)).await? {
             // Send the events that follow from the new settings at once.
-            if let Err(unsettled) = app.calendar().run_account_job(caller.account, caller.call.moment).await {
+            if let Err(unsettled) = app.jobs().run_account_job(caller.account, caller.call.moment).await {
                 tracing::warn!(account = %caller.account, cause = &unsettled as &dyn Error, "alerts are left to the scheduled job");
             }
             return reply(saved);

@@ -85,7 +85,7 @@ pub(super) async fn carry_out(
     let wanted = PlannedChange::of(change, &catalogue, moment.now)?;
     // Schedule the follow-up before the change, so that a crash cannot lose it.
     if account.mode == Mode::Live {
-        app.calendar().schedule_check(Errand::Plan(account), moment).await?;
+        app.jobs().schedule_check(Errand::Plan(account), moment).await?;
     }
     // Every attempt under one idempotency key has the same name, so the ledger settles it once.
     let name = format!("plan/{request}");
@@ -97,7 +97,7 @@ pub(super) async fn carry_out(
             return Reply::ok(&SubscriptionChange::nothing(&account, wanted.plan, false, moment.now));
         }
     };
-    if let Err(unsettled) = app.calendar().follow_plan(account, moment).await {
+    if let Err(unsettled) = app.jobs().follow_plan(account, moment).await {
         tracing::warn!(%account, cause = &unsettled as &dyn Error, "the follow-up of a change of plan is left to the scheduled job");
     }
     let receipt = &settled.receipt;

@@ -154,7 +154,7 @@ pub(super) async fn create_monitor(
         made_with: None,
         revision: 0,
     };
-    let made = Box::pin(app.calendar().make_monitor(caller.account, &wanted, moment)).await;
+    let made = Box::pin(app.jobs().make_monitor(caller.account, &wanted, moment)).await;
     let (monitor, replayed) = made.map_err(|not_made| match not_made {
         NotMade::Taken(other) => ApiError::AlreadyWatched(other),
         NotMade::Unsettled(unsettled) => unsettled.into(),
@@ -237,7 +237,7 @@ pub(super) async fn delete_monitor(
     _: OptionalBody<NoFields>,
 ) -> Result<Reply, ApiError> {
     let ended = app
-        .calendar()
+        .jobs()
         .end_monitor(Watched { account: caller.account, monitor: id.found()? }, caller.call.moment)
         .await?;
     Reply::ok(&MonitorView::of(&ended.ok_or(MonitorId::NOT_FOUND)?))

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Datelike, SubsecRound, Utc};
-use scrip_http::{Clock, System, instant};
+use scrip_http::{Clock, SystemClock, instant};
 
 /// A clock that can be set. Once set it stands still until it is set again. It never goes back.
 #[derive(Debug, Default)]
@@ -36,7 +36,7 @@ impl LocalClock {
         wanted: impl FnOnce(DateTime<Utc>) -> DateTime<Utc>,
     ) -> Result<DateTime<Utc>, OutOfReach> {
         let mut stands_at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let reached = reached(stands_at.unwrap_or_else(|| System.now()), wanted)?;
+        let reached = reached(stands_at.unwrap_or_else(|| SystemClock.now()), wanted)?;
         *stands_at = Some(reached);
         Ok(reached)
     }
@@ -67,7 +67,7 @@ fn reached(
 
 impl Clock for LocalClock {
     fn now(&self) -> DateTime<Utc> {
-        self.stands_at().unwrap_or_else(|| System.now())
+        self.stands_at().unwrap_or_else(|| SystemClock.now())
     }
 }
 

@@ -18,7 +18,7 @@ use scrip_payments::RechargeRequest;
 use scrip_payments::simulated::Notice;
 use scrip_payments::{Providers, Simulated};
 use scrip_webhooks::DeliveryRequest;
-use scrip_webhooks::{Limits, Sender};
+use scrip_webhooks::{PostTimeouts, WebhookClient};
 use store::{Activity, Ledger, Settings};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
@@ -76,14 +76,14 @@ impl Machine {
     /// # Errors
     /// When the port is taken, the data is in use or invalid, or the database fails. The message says what to do.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
-        Self::start_with(options, Limits::default()).await
+        Self::start_with(options, PostTimeouts::default()).await
     }
 
     /// Starts a machine with limits for calls of webhooks that differ from the deployed ones.
     ///
     /// # Errors
     /// As [`Machine::start`].
-    pub async fn start_with(options: Options, limits: Limits) -> anyhow::Result<Self> {
+    pub async fn start_with(options: Options, limits: PostTimeouts) -> anyhow::Result<Self> {
         let listener = listen(options.port).await?;
         let address = listener.local_addr()?;
         let (file, mut saved) = saved_state(&options)?;
@@ -222,7 +222,7 @@ struct AppParts {
     clock: Arc<LocalClock>,
     provider: Simulated,
     seal: LocalKms,
-    sender: Sender,
+    sender: WebhookClient,
     cursors: CursorKey,
 }
 
@@ -231,11 +231,11 @@ impl AppParts {
         clock: Arc<LocalClock>,
         provider: Simulated,
         saved: &mut SavedState,
-        limits: Limits,
+        limits: PostTimeouts,
     ) -> anyhow::Result<Self> {
         let seal = LocalKms::new(saved.webhook_key.get_or_insert_with(fresh_key))?;
         let cursors = CursorKey::new(saved.cursor_key.get_or_insert_with(fresh_key).clone())?;
-        let sender = Sender::new(Reach::AndLoopback).limited(limits);
+        let sender = WebhookClient::new(Reach::AndLoopback).limited(limits);
         Ok(Self { clock, provider, seal, sender, cursors })
     }
 }

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
 use domain::AccountId;
 use local::{Data, Machine, Options, QueueAddress, Seed};
-use scrip_http::{App, Clock, Instant, System};
+use scrip_http::{App, Clock, Instant, SystemClock};
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
@@ -151,7 +151,7 @@ async fn load() -> anyhow::Result<()> {
 
 async fn audit(account: Option<AccountId>, data: Option<PathBuf>) -> anyhow::Result<()> {
     let line = &mut |line: &str| print(&mut stdout(), &format!("{line}\n"));
-    let now = System.now();
+    let now = SystemClock.now();
     match data {
         Some(folder) => local::audit(&local::ledger_in(&folder)?, account, now, line).await,
         None => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ports::{Bus, Clock, NoBus, NoSeal, Seal, System};
+use ports::{Bus, Clock, NoBus, NoSeal, Seal, SystemClock};
 use store::{Activity, Ledger, Settings};
 
 use crate::environment::{connection, optional, variable};
@@ -39,7 +39,7 @@ pub struct App {
     pub deliveries: Arc<dyn ports::Queue<scrip_webhooks::DeliveryRequest>>,
     /// Calls the endpoints of webhooks.
     #[cfg(feature = "webhooks")]
-    pub sender: Arc<scrip_webhooks::Sender>,
+    pub sender: Arc<scrip_webhooks::WebhookClient>,
 }
 
 impl App {
@@ -54,14 +54,14 @@ impl App {
             ledger: Ledger::new(&config, variable("LEDGER_TABLE")?),
             settings: Settings::new(&config, variable("SETTINGS_TABLE")?),
             activity: Activity::new(&config, variable("ACTIVITY_TABLE")?),
-            clock: Arc::new(System),
+            clock: Arc::new(SystemClock),
             cursors: CursorKey::none(),
             bus: Arc::new(NoBus),
             seal: Arc::new(NoSeal),
             #[cfg(feature = "payments")]
             providers: scrip_payments::Providers {
-                live: Arc::new(scrip_payments::NotConfigured),
-                test: Arc::new(scrip_payments::NotConfigured),
+                live: Arc::new(scrip_payments::NoProvider),
+                test: Arc::new(scrip_payments::NoProvider),
             },
             #[cfg(feature = "payments")]
             recharges: Arc::new(ports::NoQueue),
@@ -70,7 +70,7 @@ impl App {
             #[cfg(feature = "webhooks")]
             deliveries: Arc::new(ports::NoQueue),
             #[cfg(feature = "webhooks")]
-            sender: Arc::new(scrip_webhooks::Sender::new(domain::Reach::Public)),
+            sender: Arc::new(scrip_webhooks::WebhookClient::new(domain::Reach::Public)),
         })
     }
 

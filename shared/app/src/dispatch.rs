@@ -9,7 +9,7 @@ impl App {
     #[must_use]
     pub fn dispatcher(&self) -> Dispatcher<'_> {
         Dispatcher {
-            jobs: self.calendar(),
+            jobs: self.jobs(),
             providers: &self.providers,
             recharges: self.recharges.as_ref(),
             deliveries: self.deliveries.as_ref(),

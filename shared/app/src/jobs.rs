@@ -1,13 +1,13 @@
 //! The capability `jobs`: renewal, monitors, and everything else that time brings.
 
-use jobs::Calendar;
+use jobs::Jobs;
 
 use crate::App;
 
 impl App {
     /// What renews accounts and charges monitors.
     #[must_use]
-    pub fn calendar(&self) -> Calendar<'_> {
-        Calendar { ledger: &self.ledger, settings: &self.settings, tasks: self.tasks.as_ref() }
+    pub fn jobs(&self) -> Jobs<'_> {
+        Jobs { ledger: &self.ledger, settings: &self.settings, tasks: self.tasks.as_ref() }
     }
 }

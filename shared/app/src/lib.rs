@@ -22,7 +22,7 @@ pub use environment::{MissingVariable, connection};
 pub use log::start_log;
 #[cfg(feature = "payments")]
 pub use payments::stripe;
-pub use ports::{Clock, System};
+pub use ports::{Clock, SystemClock};
 
 /// A function cannot start, or cannot go on.
 pub type Fatal = lambda_runtime::Error;

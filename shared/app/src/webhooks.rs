@@ -1,7 +1,7 @@
 //! The capability `webhooks`: delivers events to the endpoints of customers.
 
 use ports::Moment;
-use scrip_webhooks::{Courier, Now};
+use scrip_webhooks::{Courier, MomentSource};
 
 use crate::App;
 
@@ -20,7 +20,7 @@ impl App {
     }
 }
 
-impl Now for App {
+impl MomentSource for App {
     fn now(&self) -> Moment {
         self.clock.moment()
     }

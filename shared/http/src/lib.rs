@@ -21,7 +21,7 @@ pub mod timestamp;
 mod views;
 
 pub use app::{
-    App, Clock, CursorKey, Fatal, Listing, MissingVariable, System, WeakKey, connection, start_log,
+    App, Clock, CursorKey, Fatal, Listing, MissingVariable, SystemClock, WeakKey, connection, start_log,
 };
 pub use body::{BATCH_BYTES_MAX, BODY_BYTES_MAX, Distinct, Either, JsonBody};
 // The names that the local machine still uses.

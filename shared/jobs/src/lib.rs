@@ -17,7 +17,6 @@ mod renewal_sweep_tests;
 use chrono::Duration;
 use ports::{Queue, QueueError};
 
-pub use self::Jobs as Calendar;
 #[cfg(feature = "dispatch")]
 pub use dispatch::Dispatcher;
 pub use monitors::NotMade;

@@ -17,11 +17,7 @@ pub use provider::{
     ChargeOrder, CustomerId, DisputeId, DisputeOutcome, EventRejected, MoneyRefund, NoAnswer, Provider,
     ProviderDispute, ProviderEvent, RefundAnswer, Reversals,
 };
-pub use provider::{
-    ChargeOrder as Order, DisputeOutcome as Outcome, EventRejected as Refused, NoAnswer as Silence,
-    ProviderDispute as Disputed, ProviderEvent as Event,
-};
-pub use providers::{NoProvider, NoProvider as NotConfigured, Providers};
+pub use providers::{NoProvider, Providers};
 pub use recharge_request::RechargeRequest;
 pub use simulated::Simulated;
 pub use stripe::{Misconfigured, Stripe, StripeConfig, StripeSecrets};

@@ -6,7 +6,7 @@ mod queue;
 mod random;
 mod seal;
 
-pub use clock::{Clock, Moment, SystemClock, SystemClock as System};
+pub use clock::{Clock, Moment, SystemClock};
 pub use event_bus::{Bus, EventOwner, NoBus, Published, Unpublished};
 pub use queue::{NoQueue, Queue, QueueError};
 pub use random::{NoRandomness, random, secret_bytes};

@@ -16,14 +16,14 @@ mod worker;
 
 pub use delivery_request::DeliveryRequest;
 pub use envelope::EventEnvelope;
-pub use http_client::{PostTimeouts, PostTimeouts as Limits, WebhookClient, WebhookClient as Sender};
+pub use http_client::{PostTimeouts, WebhookClient};
 pub use http_client::{READ_BYTES_MAX, SENT_BYTES_MAX, TRIES_MAX};
 pub use message::WebhookMessage;
 pub use resolver::{Resolve, SystemResolver};
-pub use response::{EndpointResponse, EndpointResponse as Reply, PostResult, PostResult as Sent};
-pub use response::{ForbiddenTarget, ForbiddenTarget as Forbidden, KEPT_BYTES_MAX, Trouble};
+pub use response::{EndpointResponse, PostResult};
+pub use response::{ForbiddenTarget, KEPT_BYTES_MAX, Trouble};
 pub use samples::{sample, schema};
-pub use signature::{MessageToSign, MessageToSign as Message, SignatureError, SigningError, headers, verify};
-pub use worker::{Courier, MomentSource, MomentSource as Now};
+pub use signature::{MessageToSign, SignatureError, SigningError, headers, verify};
+pub use worker::{Courier, MomentSource};
 // For tests that create a sender with their own root certificates.
 pub use tokio_rustls::rustls::RootCertStore;

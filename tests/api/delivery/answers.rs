@@ -5,7 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use domain::{BadUrl, HookUrl, Reach};
 use http::HeaderMap;
-use scrip_webhooks::{Forbidden, KEPT_BYTES_MAX, Limits, Reply, SENT_BYTES_MAX, Sender, Trouble};
+use scrip_webhooks::{
+    EndpointResponse, ForbiddenTarget, KEPT_BYTES_MAX, PostTimeouts, SENT_BYTES_MAX, Trouble, WebhookClient,
+};
 
 use super::peer::{Peer, PeerAnswer};
 use super::{LONG, SHORT, post, url};
@@ -14,13 +16,13 @@ use super::{LONG, SHORT, post, url};
 const ZEROS: &str = "H4sIAAAAAAACA+3BAQ0AAADCoPdPbQ8HFAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA/Bj74rL24JMEAA==";
 
 /// The outcome of a request to a receiver with this answer.
-async fn outcome(answer: PeerAnswer) -> Result<Reply, Trouble> {
+async fn outcome(answer: PeerAnswer) -> Result<EndpointResponse, Trouble> {
     outcome_within(LONG, answer).await
 }
 
-async fn outcome_within(limits: Limits, answer: PeerAnswer) -> Result<Reply, Trouble> {
+async fn outcome_within(limits: PostTimeouts, answer: PeerAnswer) -> Result<EndpointResponse, Trouble> {
     let peer = Peer::start(answer).await;
-    post(&Sender::new(Reach::AndLoopback).limited(limits), &peer.url()).await.outcome
+    post(&WebhookClient::new(Reach::AndLoopback).limited(limits), &peer.url()).await.outcome
 }
 
 /// The status and body that the sender reads from these bytes.
@@ -31,7 +33,7 @@ async fn read_answer(bytes: &[u8]) -> Result<(u16, String), Trouble> {
 #[tokio::test]
 async fn a_delivery_is_one_request_with_one_answer() {
     let peer = Peer::start(PeerAnswer::whole("202 Accepted\r\nX-Request: 7", "taken")).await;
-    let sender = Sender::new(Reach::AndLoopback);
+    let sender = WebhookClient::new(Reach::AndLoopback);
     let mut headers = HeaderMap::new();
     headers.insert("webhook-id", "evt_1".parse().unwrap());
     headers.insert("host", "elsewhere.example".parse().unwrap());
@@ -207,7 +209,7 @@ async fn bytes_that_are_not_http_are_no_answer() {
 #[tokio::test]
 async fn a_forbidden_delivery_opens_no_connection() {
     let peer = Peer::start(PeerAnswer::whole("200 OK", "")).await;
-    let (public, local) = (Sender::new(Reach::Public), Sender::new(Reach::AndLoopback));
+    let (public, local) = (WebhookClient::new(Reach::Public), WebhookClient::new(Reach::AndLoopback));
     let large = Bytes::from(vec![b'a'; SENT_BYTES_MAX + 1]);
     let sent = local.post(&url(&peer.url()), HeaderMap::new(), large.clone()).await;
     assert_eq!(sent.outcome, Err(Trouble::TooLarge));
@@ -219,7 +221,7 @@ async fn a_forbidden_delivery_opens_no_connection() {
         (format!("https://a:b@127.0.0.1:{}/", peer.port()), BadUrl::UserInfo),
     ] {
         let sent = public.post(&HookUrl::stored(&text).unwrap(), HeaderMap::new(), Bytes::new()).await;
-        assert_eq!(sent.outcome, Err(Trouble::Forbidden(Forbidden::Url(why))), "{text}");
+        assert_eq!(sent.outcome, Err(Trouble::Forbidden(ForbiddenTarget::Url(why))), "{text}");
     }
     assert_eq!(peer.seen(), [""; 0]);
     let largest = large.slice(..SENT_BYTES_MAX);

@@ -11,19 +11,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::{HookUrl, Reach};
 use http::HeaderMap;
-use scrip_webhooks::{Limits, Sender, Sent};
+use scrip_webhooks::{PostResult, PostTimeouts, WebhookClient};
 use tests::PATIENCE;
 
 /// Short enough for a test to wait for an answer that never comes.
-const SHORT: Limits = Limits { whole: Duration::from_millis(400), connect: PATIENCE };
+const SHORT: PostTimeouts = PostTimeouts { whole: Duration::from_millis(400), connect: PATIENCE };
 
 /// Long enough for any answer, however busy the machine is.
-const LONG: Limits = Limits { whole: PATIENCE, connect: PATIENCE };
+const LONG: PostTimeouts = PostTimeouts { whole: PATIENCE, connect: PATIENCE };
 
 fn url(text: &str) -> HookUrl {
     HookUrl::parse(text, Reach::AndLoopback).unwrap()
 }
 
-async fn post(sender: &Sender, text: &str) -> Sent {
+async fn post(sender: &WebhookClient, text: &str) -> PostResult {
     sender.post(&url(text), HeaderMap::new(), Bytes::from_static(b"{\"a\":1}")).await
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use domain::Reach;
-use scrip_webhooks::{Forbidden, Resolve, RootCertStore, Sender, TRIES_MAX, Trouble};
+use scrip_webhooks::{ForbiddenTarget, Resolve, RootCertStore, TRIES_MAX, Trouble, WebhookClient};
 
 use super::peer::{Peer, PeerAnswer};
 use super::{SHORT, post};
@@ -17,7 +17,7 @@ use super::{SHORT, post};
 /// The variable with the URL that the child process of this test posts to.
 const CHILD: &str = "SCRIP_TEST_POST_TO";
 
-const CLOSED: Result<u16, Trouble> = Err(Trouble::Forbidden(Forbidden::Address));
+const CLOSED: Result<u16, Trouble> = Err(Trouble::Forbidden(ForbiddenTarget::Address));
 
 /// A resolver with prepared answers, one for each lookup; after them the name does not exist.
 pub(super) struct FixedResolver {
@@ -49,12 +49,12 @@ impl Resolve for FixedResolver {
     }
 }
 
-fn sender(reach: Reach, resolver: &Arc<FixedResolver>) -> Sender {
-    Sender::with(reach, resolver.clone(), RootCertStore::empty())
+fn sender(reach: Reach, resolver: &Arc<FixedResolver>) -> WebhookClient {
+    WebhookClient::with(reach, resolver.clone(), RootCertStore::empty())
 }
 
 /// The status of a request to this port of a name.
-async fn status(sender: &Sender, port: u16) -> Result<u16, Trouble> {
+async fn status(sender: &WebhookClient, port: u16) -> Result<u16, Trouble> {
     post(sender, &format!("http://hooks.example.com:{port}/")).await.outcome.map(|reply| reply.status)
 }
 
@@ -86,7 +86,7 @@ async fn one_closed_address_closes_the_name() {
     let sender_of = |reach| sender(reach, &FixedResolver::new(&[&["127.0.0.1"]]));
     let outcome =
         post(&sender_of(Reach::Public), &format!("https://hooks.example.com:{}/", peer.port())).await;
-    assert_eq!(outcome.outcome, Err(Trouble::Forbidden(Forbidden::Address)));
+    assert_eq!(outcome.outcome, Err(Trouble::Forbidden(ForbiddenTarget::Address)));
     assert_eq!(status(&sender_of(Reach::AndLoopback), 9001).await, CLOSED);
     assert_eq!(peer.seen(), [""; 0]);
 }
@@ -117,7 +117,8 @@ async fn a_resolver_that_never_answers_ends_with_the_post() {
             std::future::pending().await
         }
     }
-    let sender = Sender::with(Reach::AndLoopback, Arc::new(Silent), RootCertStore::empty()).limited(SHORT);
+    let sender =
+        WebhookClient::with(Reach::AndLoopback, Arc::new(Silent), RootCertStore::empty()).limited(SHORT);
     assert_eq!(status(&sender, 80).await, Err(Trouble::Timeout));
 }
 
@@ -126,7 +127,7 @@ async fn a_resolver_that_never_answers_ends_with_the_post() {
 #[tokio::test]
 async fn no_proxy_of_the_environment_is_asked() {
     if let Ok(to) = std::env::var(CHILD) {
-        let sent = post(&Sender::new(Reach::AndLoopback), &to).await;
+        let sent = post(&WebhookClient::new(Reach::AndLoopback), &to).await;
         assert_eq!(sent.outcome.unwrap().status, 200);
         assert_eq!(reqwest::Client::new().post(&to).send().await.unwrap().status(), 418);
         return;

@@ -10,7 +10,7 @@ use std::thread;
 use bytes::Bytes;
 use domain::{HookUrl, Reach};
 use http::HeaderMap;
-use scrip_webhooks::{Forbidden, RootCertStore, Sender, Trouble};
+use scrip_webhooks::{ForbiddenTarget, RootCertStore, Trouble, WebhookClient};
 use tests::PATIENCE;
 
 use super::names::FixedResolver;
@@ -26,7 +26,7 @@ const WANTED: &str = "SCRIP_NETNS";
 /// HTTP, TLS, and Lambda's runtime API.
 const PORTS: [u16; 3] = [80, 443, 9001];
 
-/// Forbidden addresses: metadata, credentials, the runtime API, private networks, and IPv4-mapped IPv6.
+/// ForbiddenTarget addresses: metadata, credentials, the runtime API, private networks, and IPv4-mapped IPv6.
 const CLOSED: [&str; 18] = [
     "169.254.169.254",
     "169.254.170.2",
@@ -143,7 +143,10 @@ async fn inside() {
         ["http://169.254.169.254/", "https://169.254.169.254/", "http://127.0.0.1:9001/", "file:///"]
     {
         let peer = Peer::start(PeerAnswer::whole(&format!("302 Found\r\nlocation: {location}"), "")).await;
-        assert_eq!(post(&Sender::new(Reach::AndLoopback), &peer.url()).await.outcome.unwrap().status, 302);
+        assert_eq!(
+            post(&WebhookClient::new(Reach::AndLoopback), &peer.url()).await.outcome.unwrap().status,
+            302
+        );
     }
     assert!(canary.is_silent());
 
@@ -160,7 +163,7 @@ async fn nothing_is_sent() {
             assert!(HookUrl::parse(&text, Reach::Public).is_err(), "{text}");
             // As if the URL had been stored before it was forbidden.
             let url = HookUrl::stored(&text).unwrap();
-            let sent = Sender::new(Reach::Public).post(&url, HeaderMap::new(), Bytes::new()).await;
+            let sent = WebhookClient::new(Reach::Public).post(&url, HeaderMap::new(), Bytes::new()).await;
             assert!(matches!(sent.outcome, Err(Trouble::Forbidden(_))), "{text}: {:?}", sent.outcome);
         }
     }
@@ -168,9 +171,9 @@ async fn nothing_is_sent() {
         for answer in [&[address][..], &[address, "1.1.1.1"], &["1.1.1.1", "2606:4700::1111", address]] {
             for port in PORTS {
                 let sender =
-                    Sender::with(Reach::Public, FixedResolver::new(&[answer]), RootCertStore::empty());
+                    WebhookClient::with(Reach::Public, FixedResolver::new(&[answer]), RootCertStore::empty());
                 let outcome = post(&sender, &format!("https://hooks.example.com:{port}/")).await.outcome;
-                assert_eq!(outcome, Err(Trouble::Forbidden(Forbidden::Address)), "{answer:?}");
+                assert_eq!(outcome, Err(Trouble::Forbidden(ForbiddenTarget::Address)), "{answer:?}");
             }
         }
     }
@@ -178,14 +181,17 @@ async fn nothing_is_sent() {
         ["http://127.0.0.1:9001/", "http://[::1]:9001/", "http://localhost:9001/", "http://127.1:9001/"]
     {
         let url = HookUrl::stored(text).unwrap();
-        let sent = Sender::new(Reach::AndLoopback).post(&url, HeaderMap::new(), Bytes::new()).await;
+        let sent = WebhookClient::new(Reach::AndLoopback).post(&url, HeaderMap::new(), Bytes::new()).await;
         assert!(matches!(sent.outcome, Err(Trouble::Forbidden(_))), "{text}: {:?}", sent.outcome);
     }
     for address in ["127.0.0.1", "::1", "127.9.9.9"] {
-        let sender =
-            Sender::with(Reach::AndLoopback, FixedResolver::new(&[&[address]]), RootCertStore::empty());
+        let sender = WebhookClient::with(
+            Reach::AndLoopback,
+            FixedResolver::new(&[&[address]]),
+            RootCertStore::empty(),
+        );
         let outcome = post(&sender, "http://hooks.example.com:9001/").await.outcome;
-        assert_eq!(outcome, Err(Trouble::Forbidden(Forbidden::Address)), "{address}");
+        assert_eq!(outcome, Err(Trouble::Forbidden(ForbiddenTarget::Address)), "{address}");
     }
 }
 
@@ -201,7 +207,8 @@ async fn the_canary_sees(canary: &Canary) {
         }
     }
     for address in ["1.1.1.1", "2606:4700::1111"] {
-        let sender = Sender::with(Reach::Public, FixedResolver::new(&[&[address]]), RootCertStore::empty());
+        let sender =
+            WebhookClient::with(Reach::Public, FixedResolver::new(&[&[address]]), RootCertStore::empty());
         assert_eq!(post(&sender, "https://hooks.example.com/").await.outcome, Err(Trouble::Tls));
         assert_eq!(canary.next(), address.parse::<IpAddr>().unwrap());
     }

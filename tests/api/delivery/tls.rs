@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use domain::Reach;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
-use scrip_webhooks::{Limits, RootCertStore, Sender, Trouble};
+use scrip_webhooks::{PostTimeouts, RootCertStore, Trouble, WebhookClient};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -74,13 +74,13 @@ async fn outcome(host: &str, port: u16, roots: RootCertStore) -> Result<(u16, St
 }
 
 async fn told_within(
-    limits: Limits,
+    limits: PostTimeouts,
     host: &str,
     port: u16,
     roots: RootCertStore,
 ) -> Result<(u16, String), Trouble> {
     let sender =
-        Sender::with(Reach::AndLoopback, FixedResolver::new(&[&["127.0.0.1"]]), roots).limited(limits);
+        WebhookClient::with(Reach::AndLoopback, FixedResolver::new(&[&["127.0.0.1"]]), roots).limited(limits);
     let sent = post(&sender, &format!("https://{host}:{port}/hooks")).await;
     sent.outcome.map(|reply| (reply.status, reply.body))
 }
@@ -129,7 +129,8 @@ async fn a_receiver_with_another_name_is_sent_nothing() {
     }
     let server = serve_tls(named(&["hooks.example.com"]), Some(&authority)).await;
     assert_eq!(outcome("hooks.example.com", server.port, RootCertStore::empty()).await, Err(Trouble::Tls));
-    let sent = post(&Sender::new(Reach::AndLoopback), &format!("https://127.0.0.1:{}/", server.port)).await;
+    let sent =
+        post(&WebhookClient::new(Reach::AndLoopback), &format!("https://127.0.0.1:{}/", server.port)).await;
     assert_eq!(sent.outcome, Err(Trouble::Tls));
 }
 

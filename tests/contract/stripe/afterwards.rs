@@ -3,7 +3,8 @@
 use chrono::TimeDelta;
 use domain::OrgId;
 use scrip_payments::{
-    Event, Order, Outcome, PaymentId, Provider, Refused, Standing, Stripe, StripeConfig, StripeSecrets, sign,
+    ChargeOrder, DisputeOutcome, EventRejected, PaymentId, Provider, ProviderEvent, Standing, Stripe,
+    StripeConfig, StripeSecrets, sign,
 };
 use serde_json::json;
 use store::random;
@@ -56,7 +57,7 @@ async fn a_missing_payment_was_not_charged_once_no_attempt_can_be_in_progress() 
         bench.fake.fail("payment_intents", fault);
         assert!(bench.meets(fault).find(&order).await.is_err(), "{fault:?}");
     }
-    let named = Order { payment: Some(PaymentId("pi_of_nobody".into())), ..order };
+    let named = ChargeOrder { payment: Some(PaymentId("pi_of_nobody".into())), ..order };
     assert!(bench.stripe.find(&named).await.is_err());
     assert_eq!(bench.stripe.payment(&PaymentId("pi_of_nobody".into())).await.unwrap(), None);
     assert_eq!(bench.stripe.payment(&PaymentId("../x".into())).await.unwrap(), None);
@@ -92,7 +93,7 @@ async fn taken_payments_are_found_before_refused_ones() {
     bench.stripe.charge(&order).await.unwrap();
     bench.fake.books().now += TimeDelta::hours(1);
     bench.fake.books().keys.clear();
-    let again = Order { method: bench.order("pm_chargeDeclined").method, ..order.clone() };
+    let again = ChargeOrder { method: bench.order("pm_chargeDeclined").method, ..order.clone() };
     assert_ne!(bench.stripe.charge(&again).await.unwrap().standing, Standing::Succeeded);
     assert_eq!(bench.stripe.find(&order).await.unwrap().unwrap().standing, Standing::Succeeded);
 }
@@ -163,18 +164,20 @@ async fn a_signed_event_is_accepted() {
     let body = event("payment_intent.succeeded", &intent);
     let header = sign(&SECRET.into(), body.as_bytes(), now());
     let answer = bench.stripe.event(&header, body.as_bytes(), now()).await.unwrap();
-    assert_eq!(answer, bench.stripe.payment(&id).await.unwrap().map(Event::Payment));
+    assert_eq!(answer, bench.stripe.payment(&id).await.unwrap().map(ProviderEvent::Payment));
     let dispute =
         event("charge.dispute.closed", &json!({ "id": "dp_1", "status": "lost", "payment_intent": id.0 }));
     let signed = sign(&SECRET.into(), dispute.as_bytes(), now());
     let answer = bench.stripe.event(&signed, dispute.as_bytes(), now()).await.unwrap();
-    assert!(matches!(answer, Some(Event::DisputeClosed(disputed, Outcome::Lost)) if disputed.payment == id));
+    assert!(
+        matches!(answer, Some(ProviderEvent::DisputeClosed(disputed, DisputeOutcome::Lost)) if disputed.payment == id)
+    );
     for (header, body, late) in
         [(&header, &dispute, 0), (&String::new(), &body, 0), (&header, &body, 301), (&signed, &body, 0)]
     {
         let at = now() + TimeDelta::seconds(late);
         let refused = bench.stripe.event(header, body.as_bytes(), at).await;
-        assert!(matches!(refused, Err(Refused::Forged(_))), "{refused:?}");
+        assert!(matches!(refused, Err(EventRejected::Forged(_))), "{refused:?}");
     }
 }
 
@@ -183,5 +186,5 @@ async fn an_event_without_a_signing_secret_is_retried() {
     let secrets = StripeSecrets::Fixed { api_key: API_KEY.into(), webhook_secrets: Vec::new() };
     let stripe = Stripe::new(StripeConfig::new(secrets)).unwrap();
     let header = sign(&SECRET.into(), b"{}", now());
-    assert!(matches!(stripe.event(&header, b"{}", now()).await, Err(Refused::Later(_))));
+    assert!(matches!(stripe.event(&header, b"{}", now()).await, Err(EventRejected::Later(_))));
 }

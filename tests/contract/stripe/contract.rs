@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{EntryId, OrgId};
-use scrip_payments::{CustomerId, Order, Provider, PurchaseId, Standing, Stripe};
+use scrip_payments::{ChargeOrder, CustomerId, Provider, PurchaseId, Standing, Stripe};
 use store::random;
 
 use super::localstripe::{self, LocalstripeProxy};
@@ -51,8 +51,8 @@ async fn wires() -> Vec<StripeUnderTest> {
 }
 
 impl StripeUnderTest {
-    fn order(&self, method: &str) -> Order {
-        Order { made_at: self.now, ..order(&self.customer, method) }
+    fn order(&self, method: &str) -> ChargeOrder {
+        ChargeOrder { made_at: self.now, ..order(&self.customer, method) }
     }
 }
 
@@ -61,7 +61,7 @@ async fn money_is_taken_and_given_back() {
     for wire in wires().await {
         let stripe = &wire.stripe;
         for off_session in [true, false] {
-            let order = Order { off_session, ..wire.order(&wire.good) };
+            let order = ChargeOrder { off_session, ..wire.order(&wire.good) };
             let payment = stripe.charge(&order).await.unwrap();
             assert_eq!(
                 (&payment.standing, payment.purchase),
@@ -109,7 +109,7 @@ async fn a_refusal_is_answered_and_found() {
 #[tokio::test]
 async fn a_waiting_payment_is_cancelled() {
     for wire in wires().await {
-        let (stripe, order) = (&wire.stripe, Order { off_session: false, ..wire.order(&wire.waiting) });
+        let (stripe, order) = (&wire.stripe, ChargeOrder { off_session: false, ..wire.order(&wire.waiting) });
         let payment = stripe.charge(&order).await.unwrap();
         assert!(matches!(payment.standing, Standing::Action(_)), "{}: {payment:?}", wire.name);
         let id = payment.id.unwrap();
@@ -140,9 +140,9 @@ async fn an_unknown_order_is_not_found() {
             PurchaseId { transaction: EntryId::new(long_ago, random()), ..known.purchase },
             PurchaseId { account: order(&neighbour, "pm").purchase.account, ..known.purchase },
         ] {
-            let order = Order { purchase, made_at: long_ago, ..known.clone() };
+            let order = ChargeOrder { purchase, made_at: long_ago, ..known.clone() };
             assert_eq!(stripe.find(&order).await.unwrap(), None, "{}", wire.name);
-            assert!(stripe.find(&Order { made_at: wire.now, ..order }).await.is_err(), "{}", wire.name);
+            assert!(stripe.find(&ChargeOrder { made_at: wire.now, ..order }).await.is_err(), "{}", wire.name);
         }
     }
 }

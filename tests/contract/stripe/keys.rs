@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
-use scrip_payments::{Provider, Refused, Standing, Stripe, StripeConfig, StripeSecrets, sign};
+use scrip_payments::{EventRejected, Provider, Standing, Stripe, StripeConfig, StripeSecrets, sign};
 use serde_json::{Value, json};
 use store::random;
 use tokio::net::TcpListener;
@@ -110,12 +110,12 @@ async fn the_keys_are_read_once_and_used_for_calls_and_events() {
     for known in ["whsec_old", "whsec_new"] {
         let header = sign(&known.into(), b"{}", now());
         let answer = stripe.event(&header, b"{}", now()).await;
-        assert!(matches!(answer, Err(Refused::Forged("the body is not an event"))), "{answer:?}");
+        assert!(matches!(answer, Err(EventRejected::Forged("the body is not an event"))), "{answer:?}");
     }
     let foreign = sign(&"whsec_other".into(), b"{}", now());
     let answer = stripe.event(&foreign, b"{}", now()).await;
     assert!(
-        matches!(answer, Err(Refused::Forged("no signature of the event matches its body"))),
+        matches!(answer, Err(EventRejected::Forged("no signature of the event matches its body"))),
         "{answer:?}"
     );
     assert_eq!(keeper.asked(), 1);
@@ -153,7 +153,7 @@ async fn an_unreadable_secret_is_never_quoted() {
         let said = stripe.charge(&order).await.unwrap_err().to_string();
         assert!(!said.contains("hidden"), "{said}");
         let answer = stripe.event("t=1,v1=0", b"{}", now()).await;
-        assert!(matches!(answer, Err(Refused::Later(_))), "{answer:?}");
+        assert!(matches!(answer, Err(EventRejected::Later(_))), "{answer:?}");
     }
     assert!(bench.fake.books().intents.is_empty());
 }

@@ -8,8 +8,8 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use domain::OrgId;
-use scrip_http::{Clock, System};
-use scrip_payments::{Event, Order, Provider, Standing};
+use scrip_http::{Clock, SystemClock};
+use scrip_payments::{ChargeOrder, Provider, ProviderEvent, Standing};
 use serde_json::Value;
 use store::random;
 use tests::PATIENCE;
@@ -41,7 +41,7 @@ pub(super) async fn wire() -> Option<StripeUnderTest> {
     let base = std::env::var("SCRIP_LOCALSTRIPE").ok()?;
     let (url, filter) = filter(&base).await;
     let stripe = client(&url, API_KEY, None);
-    let now = System.now();
+    let now = SystemClock.now();
     let customer = stripe.enrol(OrgId::new(now, random()), "Acme Compliance").await.unwrap().unwrap();
     Some(StripeUnderTest {
         name: "localstripe",
@@ -119,19 +119,19 @@ async fn its_events_are_accepted() {
     let hook = [("url", url.as_str()), ("secret", SECRET)];
     let name = format!("{base}/_config/webhooks/scrip-{:x}", random());
     assert!(tests::client().post(name).form(&hook).send().await.unwrap().status().is_success());
-    let order = Order { made_at: wire.now, ..order(&wire.customer, &wire.good) };
+    let order = ChargeOrder { made_at: wire.now, ..order(&wire.customer, &wire.good) };
     wire.stripe.charge(&order).await.unwrap();
     let reported = async {
         loop {
             let (header, body) = hear.recv().await.unwrap();
-            let event = wire.stripe.event(&header, &body, System.now()).await.unwrap();
+            let event = wire.stripe.event(&header, &body, SystemClock.now()).await.unwrap();
             // Other tests use the same server.
-            if let Some(Event::Payment(payment)) = event
+            if let Some(ProviderEvent::Payment(payment)) = event
                 && payment.purchase == Some(order.purchase)
             {
                 let mut forged = body.to_vec();
                 forged[0] ^= 1;
-                assert!(wire.stripe.event(&header, &forged, System.now()).await.is_err());
+                assert!(wire.stripe.event(&header, &forged, SystemClock.now()).await.is_err());
                 return payment.standing;
             }
         }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use domain::{AccountId, Currency, EntryId, Mode, Money, OrgId, Reference};
 use scrip_payments::{
-    CustomerId, Decline, Order, Provider, PurchaseId, Standing, Stripe, StripeConfig, StripeSecrets,
+    ChargeOrder, CustomerId, Decline, Provider, PurchaseId, Standing, Stripe, StripeConfig, StripeSecrets,
 };
 use store::random;
 
@@ -60,8 +60,8 @@ fn pounds(pence: u64) -> Money {
 }
 
 /// A new order of 49 pounds.
-fn order(customer: &CustomerId, method: &str) -> Order {
-    Order {
+fn order(customer: &CustomerId, method: &str) -> ChargeOrder {
+    ChargeOrder {
         purchase: PurchaseId {
             account: AccountId { org: OrgId::new(now(), random()), mode: Mode::Live },
             transaction: EntryId::new(now(), random()),
@@ -93,16 +93,16 @@ impl Bench {
     }
 
     /// An order with a card that behaves as its name says.
-    fn order(&self, method: &str) -> Order {
+    fn order(&self, method: &str) -> ChargeOrder {
         self.fake.books().method(method, None);
         order(&self.customer, method)
     }
 
-    fn on_session(&self, method: &str) -> Order {
-        Order { off_session: false, ..self.order(method) }
+    fn on_session(&self, method: &str) -> ChargeOrder {
+        ChargeOrder { off_session: false, ..self.order(method) }
     }
 
-    fn taken(&self, order: &Order) -> usize {
+    fn taken(&self, order: &ChargeOrder) -> usize {
         self.fake.taken(&order.purchase.transaction.to_string())
     }
 
@@ -112,7 +112,7 @@ impl Bench {
     }
 
     /// Sends an order until it is answered.
-    async fn settle(&self, order: &Order) -> Standing {
+    async fn settle(&self, order: &ChargeOrder) -> Standing {
         for _ in 0..SENDINGS_MAX {
             if let Ok(payment) = self.stripe.charge(order).await {
                 return payment.standing;
@@ -133,7 +133,7 @@ async fn a_charge_takes_the_money_and_names_its_purchase() {
     let id = payment.id.clone().unwrap();
     assert_eq!(bench.stripe.payment(&id).await.unwrap(), Some(payment.clone()));
     assert_eq!(
-        bench.stripe.find(&Order { payment: Some(id), ..order.clone() }).await.unwrap(),
+        bench.stripe.find(&ChargeOrder { payment: Some(id), ..order.clone() }).await.unwrap(),
         Some(payment)
     );
     let books = bench.fake.books();
@@ -197,7 +197,7 @@ async fn a_method_that_cannot_be_charged_fails_before_a_payment_exists() {
         (order(&bench.customer, "pm_of_another"), "invalid_request_error"),
         (order(&bench.customer, "pm_of_nobody"), "resource_missing"),
         (order(&bench.customer, "../customers?x=1#\u{1f980}"), "resource_missing"),
-        (Order { price: pounds(1), ..bench.order("pm_visa") }, "amount_too_small"),
+        (ChargeOrder { price: pounds(1), ..bench.order("pm_visa") }, "amount_too_small"),
     ] {
         let payment = bench.stripe.charge(&order).await.unwrap();
         assert_eq!((payment.id, payment.standing), (None, failed(reason, None)));

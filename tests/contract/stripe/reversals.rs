@@ -2,7 +2,8 @@
 
 use chrono::TimeDelta;
 use scrip_payments::{
-    DisputeId, Disputed, Event, MoneyRefund, Outcome, PaymentId, Provider, RefundAnswer, Reversals,
+    DisputeId, DisputeOutcome, MoneyRefund, PaymentId, Provider, ProviderDispute, ProviderEvent,
+    RefundAnswer, Reversals,
 };
 
 use super::{Bench, now, pounds};
@@ -75,7 +76,7 @@ async fn a_disputed_payment_is_not_refunded() {
     bench.fake.books().dispute(&id.0, 2450, "needs_response");
     let answer = bench.stripe.refund_part(&id, &part("txn_1", 900)).await.unwrap();
     assert_eq!(answer, RefundAnswer::Refused("charge_disputed".into()));
-    let disputed = Disputed {
+    let disputed = ProviderDispute {
         dispute: DisputeId(format!("dp_{}", id.0)),
         payment: id.clone(),
         amount: Some(pounds(2450)),
@@ -84,11 +85,14 @@ async fn a_disputed_payment_is_not_refunded() {
     assert_eq!(answer, Reversals { refunded: 0, disputes: vec![(disputed.clone(), None)] });
     bench.fake.books().dispute(&id.0, 2450, "lost");
     let answer = bench.stripe.reversals(&id).await.unwrap().unwrap();
-    assert_eq!(answer.disputes, [(disputed.clone(), Some(Outcome::Lost))]);
+    assert_eq!(answer.disputes, [(disputed.clone(), Some(DisputeOutcome::Lost))]);
     let events = bench.stripe.events_since(now()).await.unwrap();
     assert_eq!(
         events,
-        [Event::DisputeClosed(disputed.clone(), Outcome::Lost), Event::DisputeOpened(disputed)]
+        [
+            ProviderEvent::DisputeClosed(disputed.clone(), DisputeOutcome::Lost),
+            ProviderEvent::DisputeOpened(disputed)
+        ]
     );
 }
 
@@ -101,7 +105,7 @@ async fn undelivered_events_are_found() {
         bench.stripe.refund_part(&id, &part(&format!("txn_{number}"), 1)).await.unwrap();
     }
     let events = bench.stripe.events_since(now()).await.unwrap();
-    assert_eq!(events, vec![Event::Refunded(id.clone()); 250]);
+    assert_eq!(events, vec![ProviderEvent::Refunded(id.clone()); 250]);
     let late = bench.stripe.events_since(now() + TimeDelta::minutes(241)).await.unwrap();
     assert_eq!(late.len(), 10);
     assert_eq!(refunded(&bench, &id).await, 250, "three pages of refunds");

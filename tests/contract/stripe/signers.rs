@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use scrip_payments::{Refused, TOLERANCE_SECONDS, sign, verify};
+use scrip_payments::{EventRejected, TOLERANCE_SECONDS, sign, verify};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
@@ -68,8 +68,8 @@ fn sdk(python: &str, ours: &[Signed]) -> Vec<Signed> {
 fn accepts(event: &Signed, at: DateTime<Utc>) -> bool {
     match verify(std::slice::from_ref(&event.secret), &event.header, &event.body, at) {
         Ok(()) => true,
-        Err(Refused::Forged(_)) => false,
-        Err(Refused::Later(silence)) => panic!("{silence}"),
+        Err(EventRejected::Forged(_)) => false,
+        Err(EventRejected::Later(silence)) => panic!("{silence}"),
     }
 }
 

@@ -14,7 +14,7 @@ use http::header::ACCEPT;
 use http::{HeaderMap, StatusCode};
 use percent_encoding::percent_decode_str;
 use ports::SecretOf;
-use scrip_http::{ApiError, App, Clock, Params, Reply, System};
+use scrip_http::{ApiError, App, Clock, Params, Reply, SystemClock};
 use scrip_webhooks::verify;
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -131,7 +131,7 @@ impl ReceivedDelivery {
         let word = |bytes: &[u8]| text(bytes, WORD_BYTES_MAX);
         let kept = text(&body, BODY_BYTES_MAX);
         ReceivedRequest {
-            received_at: System.now(),
+            received_at: SystemClock.now(),
             name: word(name.as_bytes()),
             verified: verified.is_ok(),
             webhook_id: verified.as_ref().ok().copied(),

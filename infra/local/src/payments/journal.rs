@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context;
-use scrip_payments::simulated::{Charge, Journal};
+use scrip_payments::simulated::{Journal, SimulatedCharge};
 
 use crate::folder::JOURNAL_FILE;
 
@@ -24,7 +24,7 @@ struct JournalFile {
 ///
 /// # Errors
 /// When the file can't be read, or a complete line is invalid.
-pub(crate) fn open(folder: &Path) -> anyhow::Result<(Vec<Charge>, Journal)> {
+pub(crate) fn open(folder: &Path) -> anyhow::Result<(Vec<SimulatedCharge>, Journal)> {
     fs::create_dir_all(folder).with_context(|| format!("cannot use the folder {}", folder.display()))?;
     let path = folder.join(JOURNAL_FILE);
     let unusable = || format!("cannot use {}", path.display());
@@ -54,7 +54,7 @@ pub(crate) fn open(folder: &Path) -> anyhow::Result<(Vec<Charge>, Journal)> {
 }
 
 impl JournalFile {
-    fn append(&mut self, charge: &Charge) -> io::Result<()> {
+    fn append(&mut self, charge: &SimulatedCharge) -> io::Result<()> {
         let mut line = serde_json::to_vec(charge)?;
         line.push(b'\n');
         // Cuts off what a crash or a failed write has left behind the last complete line.
@@ -70,23 +70,23 @@ impl JournalFile {
 #[cfg(test)]
 mod tests {
     use domain::Mode;
-    use scrip_payments::simulated::{Memory, State};
-    use scrip_payments::{Order, Provider, PurchaseId, Simulated};
+    use scrip_payments::simulated::{ChargeMemory, ChargeState};
+    use scrip_payments::{ChargeOrder, Provider, PurchaseId, Simulated};
 
     use super::*;
 
     fn provider(folder: &Path) -> Simulated {
         let (earlier, journal) = open(folder).unwrap();
-        let memory = Memory::Remembering { earlier, journal: Some(journal) };
+        let memory = ChargeMemory::Remembering { earlier, journal: Some(journal) };
         Simulated::new(memory, "http://127.0.0.1/_local/payments".to_owned(), None)
     }
 
-    fn order(number: u128) -> Order {
+    fn order(number: u128) -> ChargeOrder {
         super::super::order("card_visa", number, Mode::Live)
     }
 
     fn charged(provider: &Simulated) -> Vec<PurchaseId> {
-        provider.charges().iter().map(Charge::purchase).collect()
+        provider.charges().iter().map(SimulatedCharge::purchase).collect()
     }
 
     #[tokio::test]
@@ -101,7 +101,7 @@ mod tests {
         let again = provider(&home);
         assert_eq!(again.charges(), first.charges());
         assert!(again.charges()[1].refunded);
-        assert!(again.charges().iter().all(|charge| charge.state == State::Succeeded));
+        assert!(again.charges().iter().all(|charge| charge.state == ChargeState::Succeeded));
     }
 
     /// A crash may cut a line anywhere. The lines before it stay, and lines that follow can be read.

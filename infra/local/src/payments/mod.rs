@@ -9,9 +9,9 @@ pub(crate) use routes::routes;
 
 use std::path::Path;
 
-use scrip_http::{Clock, System};
+use scrip_http::{Clock, SystemClock};
 use scrip_payments::Simulated;
-use scrip_payments::simulated::{Memory, Notice, Voice};
+use scrip_payments::simulated::{ChargeMemory, Notice, Voice};
 use store::random;
 
 use crate::emulation::InProcessQueue;
@@ -39,7 +39,7 @@ pub(crate) fn open(
                 tracing::debug!("the machine is ending; an event of the payment provider is not sent");
             }
         }),
-        now: Box::new(|| System.now()),
+        now: Box::new(|| SystemClock.now()),
     };
-    Ok(Simulated::new(Memory::Remembering { earlier, journal }, payments_url, Some(sender)))
+    Ok(Simulated::new(ChargeMemory::Remembering { earlier, journal }, payments_url, Some(sender)))
 }

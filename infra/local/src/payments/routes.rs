@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use domain::{Currency, EntryId, Mode, OrgId, Reference};
 use scrip_http::{ApiError, App, Payload, Reply, instant};
 use scrip_payments::Simulated;
-use scrip_payments::simulated::{Charge, Dispute, DisputeAction, State, Undone};
+use scrip_payments::simulated::{ChargeState, DisputeAction, SimulatedCharge, SimulatedDispute, Undone};
 use serde::{Deserialize, Serialize};
 
 use crate::error::machine_failed;
@@ -50,7 +50,7 @@ struct ChargeView {
     refunded: bool,
     /// Minor units.
     amount_refunded: u64,
-    dispute: Option<Dispute>,
+    dispute: Option<SimulatedDispute>,
     /// Minor units; null without a dispute.
     amount_disputed: Option<u64>,
 }
@@ -70,14 +70,14 @@ struct RefundRequest {
     amount: Option<u64>,
 }
 
-impl From<Charge> for ChargeView {
-    fn from(charge: Charge) -> Self {
+impl From<SimulatedCharge> for ChargeView {
+    fn from(charge: SimulatedCharge) -> Self {
         let status = match charge.state {
-            State::Processing => "processing",
-            State::Waiting => "requires_action",
-            State::Succeeded => "succeeded",
-            State::Failed(_) => "failed",
-            State::Cancelled => "canceled",
+            ChargeState::Processing => "processing",
+            ChargeState::Waiting => "requires_action",
+            ChargeState::Succeeded => "succeeded",
+            ChargeState::Failed(_) => "failed",
+            ChargeState::Cancelled => "canceled",
         };
         Self {
             transaction_id: charge.transaction,
@@ -148,11 +148,11 @@ fn undone(problem: Undone) -> ApiError {
 
 /// An order of £49 for tests.
 #[cfg(test)]
-pub(super) fn order(method: &str, number: u128, mode: Mode) -> scrip_payments::Order {
+pub(super) fn order(method: &str, number: u128, mode: Mode) -> scrip_payments::ChargeOrder {
     use domain::{AccountId, Money};
 
     let at = "2024-01-15T10:30:00.5Z".parse().unwrap();
-    scrip_payments::Order {
+    scrip_payments::ChargeOrder {
         purchase: scrip_payments::PurchaseId {
             account: AccountId { org: OrgId::new(at, 1), mode },
             transaction: EntryId::new(at, number),

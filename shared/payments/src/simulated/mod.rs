@@ -19,13 +19,12 @@ use self::charge::PaymentName;
 pub use self::charge::{
     ChargeState, DisputeAction, NotNow, PartialRefund, SimulatedCharge, SimulatedDispute, Undone,
 };
-pub use self::charge::{ChargeState as State, SimulatedCharge as Charge, SimulatedDispute as Dispute};
 use self::events::ChargeChange;
 pub use self::events::{Notice, Voice};
 use self::outcome::MethodOutcome;
 use self::shared::SharedProvider;
 use self::state::SimulatedState;
-pub use self::state::{ChargeMemory, ChargeMemory as Memory, Journal};
+pub use self::state::{ChargeMemory, Journal};
 use super::{
     ChargeOrder, CustomerId, EventRejected, MoneyRefund, NoAnswer, Payment, PaymentId, Provider,
     ProviderEvent, RefundAnswer, Reversals, Standing,
