@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use scrip_http::{ApiError, App, Caller, Params, Reply, may};
+use scrip_http::{ApiError, App, Caller, QueryParams, Reply, may};
 use scrip_webhooks::EventEnvelope;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -61,7 +61,7 @@ struct Event {
 pub(super) async fn feed(
     State(app): State<Arc<App>>,
     caller: Caller<may::Read>,
-    Params(Query { after, limit }): Params<Query>,
+    QueryParams(Query { after, limit }): QueryParams<Query>,
 ) -> Result<Reply, ApiError> {
     let limit = limit.unwrap_or(LIMIT);
     if !(1..=LIMIT_MAX).contains(&limit) {

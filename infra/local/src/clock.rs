@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Datelike, SubsecRound, Utc};
-use scrip_http::{Clock, SystemClock, instant};
+use scrip_http::{Clock, SystemClock, timestamp};
 
 /// A clock that can be set. Once set it stands still until it is set again. It never goes back.
 #[derive(Debug, Default)]
@@ -11,7 +11,7 @@ pub struct LocalClock(Mutex<Option<DateTime<Utc>>>);
 
 /// A clock can't be set to a time before its own or after the year 9999. It holds the clock's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the clock shows {}; it does not go back, nor past the year 9999", instant::text(.0))]
+#[error("the clock shows {}; it does not go back, nor past the year 9999", timestamp::text(.0))]
 pub struct OutOfReach(DateTime<Utc>);
 
 impl LocalClock {

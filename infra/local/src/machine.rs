@@ -13,7 +13,7 @@ use axum::response::Response;
 use chrono::SubsecRound;
 use domain::Reach;
 use jobs::Task;
-use scrip_http::{App, Clock, CursorKey, describe, finish, instant};
+use scrip_http::{App, Clock, CursorKey, describe, finish, timestamp};
 use scrip_payments::RechargeRequest;
 use scrip_payments::simulated::Notice;
 use scrip_payments::{Providers, Simulated};
@@ -307,7 +307,7 @@ async fn load_seed(
 fn start_clock(options: &Options, saved: &SavedState) -> anyhow::Result<Arc<LocalClock>> {
     let clock = LocalClock::new(options.now.or(saved.now));
     if let Some(seen) = saved.seen.max(saved.now).map(|seen| seen.trunc_subsecs(0)) {
-        let seen_text = instant::text(&seen);
+        let seen_text = timestamp::text(&seen);
         anyhow::ensure!(
             clock.now() >= seen,
             "the data was last used at {seen_text} and its clock does not go back; \

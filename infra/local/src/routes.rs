@@ -7,7 +7,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
-use scrip_http::{ApiError, App, Call, Clock, Instant, Payload, Reply, instant};
+use scrip_http::{ApiError, App, Clock, Instant, JsonBody, Reply, RequestContext, timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -36,7 +36,7 @@ pub(crate) fn routes(state: MachineState) -> Router<Arc<App>> {
 
 #[derive(Serialize)]
 struct ClockView {
-    #[serde(with = "instant")]
+    #[serde(with = "timestamp")]
     now: DateTime<Utc>,
 }
 
@@ -62,14 +62,14 @@ async fn openapi(Extension(state): Extension<MachineState>) -> Json<Value> {
     Json(Value::clone(&state.openapi))
 }
 
-async fn clock(call: Call) -> Result<Reply, ApiError> {
+async fn clock(call: RequestContext) -> Result<Reply, ApiError> {
     Reply::ok(&ClockView { now: call.moment.now })
 }
 
 /// Moves the clock, which then stands still, and runs what falls due on the way.
 async fn set_clock(
     Extension(MachineState { scheduler, .. }): Extension<MachineState>,
-    Payload(wanted): Payload<SetClock>,
+    JsonBody(wanted): JsonBody<SetClock>,
 ) -> Result<Reply, ApiError> {
     let _turn = scheduler.turn.lock().await;
     let to = match (wanted.now, wanted.advance_seconds) {

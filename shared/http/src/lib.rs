@@ -24,11 +24,8 @@ pub use app::{
     App, Clock, CursorKey, Fatal, Listing, MissingVariable, SystemClock, WeakKey, connection, start_log,
 };
 pub use body::{BATCH_BYTES_MAX, BODY_BYTES_MAX, Distinct, Either, JsonBody};
-// The names that the local machine still uses.
-pub use body::JsonBody as Payload;
 pub use caller::{Caller, Needs, Operator, may};
 pub use context::RequestContext;
-pub use context::RequestContext as Call;
 pub use error::ApiError;
 pub use etag::IfMatch;
 pub use id::{Id, PathId};
@@ -37,12 +34,10 @@ pub use idempotent::{Idempotent, IdempotentOptional, MaybeIdempotent};
 pub use once::{NoFields, Once, OptionalBody, Unstarted};
 pub use openapi::describe;
 pub use page_limit::PageLimit;
-pub use query::QueryParams as Params;
 pub use query::{QueryParams, in_order};
 pub use refusal::RefusalView;
 pub use response::{Reply, finish};
 pub use serve::serve;
-pub use timestamp as instant;
 pub use timestamp::Instant;
 pub use views::{
     AsOf, AuditView, BalanceView, BatchItemView, BookedView, ExchangeRateView, MoneyView, NextActionView,

@@ -26,7 +26,7 @@ const WANTED: &str = "SCRIP_NETNS";
 /// HTTP, TLS, and Lambda's runtime API.
 const PORTS: [u16; 3] = [80, 443, 9001];
 
-/// ForbiddenTarget addresses: metadata, credentials, the runtime API, private networks, and IPv4-mapped IPv6.
+/// Forbidden addresses: metadata, credentials, the runtime API, private networks, and IPv4-mapped IPv6.
 const CLOSED: [&str; 18] = [
     "169.254.169.254",
     "169.254.170.2",

@@ -1,6 +1,6 @@
 //! Renders the inbox as an HTML page.
 
-use scrip_http::instant;
+use scrip_http::timestamp;
 use serde_json::Value;
 
 use super::received::ReceivedRequest;
@@ -82,7 +82,7 @@ fn article(one: &ReceivedRequest) -> String {
          <pre>{}</pre><details><summary>Headers</summary><pre>{}</pre></details></article>\n",
         field("event"),
         field("sequence"),
-        instant::text(&one.received_at),
+        timestamp::text(&one.received_at),
         escaped(&one.name),
         one.answered,
         escaped(&shown),

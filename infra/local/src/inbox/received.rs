@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 use domain::{HookSecret, WebhookId};
-use scrip_http::instant;
+use scrip_http::timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -33,7 +33,7 @@ struct InboxState {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ReceivedRequest {
     /// In real time, not by the machine's clock.
-    #[serde(with = "instant")]
+    #[serde(with = "timestamp")]
     pub(crate) received_at: DateTime<Utc>,
     /// What follows `/_local/inbox/` in the path.
     pub(crate) name: String,

@@ -14,7 +14,7 @@ use http::header::ACCEPT;
 use http::{HeaderMap, StatusCode};
 use percent_encoding::percent_decode_str;
 use ports::SecretOf;
-use scrip_http::{ApiError, App, Clock, Params, Reply, SystemClock};
+use scrip_http::{ApiError, App, Clock, QueryParams, Reply, SystemClock};
 use scrip_webhooks::verify;
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -62,7 +62,7 @@ pub(crate) fn routes(inbox: Inbox) -> Router<Arc<App>> {
 async fn list(
     Extension(inbox): Extension<Inbox>,
     headers: HeaderMap,
-    Params(InboxQuery { limit }): Params<InboxQuery>,
+    QueryParams(InboxQuery { limit }): QueryParams<InboxQuery>,
 ) -> Result<Response, ApiError> {
     let limit = limit.unwrap_or(LIMIT_DEFAULT);
     if !(1..=LIMIT_MAX).contains(&limit) {
@@ -86,7 +86,7 @@ async fn receive(
     State(app): State<Arc<App>>,
     Extension(inbox): Extension<Inbox>,
     Path(name): Path<String>,
-    Params(ReceiveQuery { answer }): Params<ReceiveQuery>,
+    QueryParams(ReceiveQuery { answer }): QueryParams<ReceiveQuery>,
     delivery: ReceivedDelivery,
 ) -> Result<Response, ApiError> {
     let status = StatusCode::from_u16(answer.unwrap_or(200));

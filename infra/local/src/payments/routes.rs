@@ -8,7 +8,7 @@ use axum::response::Html;
 use axum::routing::{get, post};
 use chrono::{DateTime, Utc};
 use domain::{Currency, EntryId, Mode, OrgId, Reference};
-use scrip_http::{ApiError, App, Payload, Reply, instant};
+use scrip_http::{ApiError, App, JsonBody, Reply, timestamp};
 use scrip_payments::Simulated;
 use scrip_payments::simulated::{ChargeState, DisputeAction, SimulatedCharge, SimulatedDispute, Undone};
 use serde::{Deserialize, Serialize};
@@ -44,7 +44,7 @@ struct ChargeView {
     payment_method: Reference,
     organisation_id: OrgId,
     livemode: bool,
-    #[serde(with = "instant")]
+    #[serde(with = "timestamp")]
     created_at: DateTime<Utc>,
     /// Whether the whole amount was refunded.
     refunded: bool,
@@ -117,7 +117,7 @@ async fn authenticate_page() -> Html<&'static str> {
 async fn dispute(
     Extension(provider): Extension<Simulated>,
     Path(transaction): Path<String>,
-    Payload(wanted): Payload<DisputeRequest>,
+    JsonBody(wanted): JsonBody<DisputeRequest>,
 ) -> Result<Reply, ApiError> {
     let charge = provider.dispute_part(parse_id(transaction)?, wanted.action, wanted.amount);
     let charge = charge.map_err(undone)?;
@@ -128,7 +128,7 @@ async fn dispute(
 async fn refund(
     Extension(provider): Extension<Simulated>,
     Path(transaction): Path<String>,
-    Payload(wanted): Payload<RefundRequest>,
+    JsonBody(wanted): JsonBody<RefundRequest>,
 ) -> Result<Reply, ApiError> {
     let charge = provider.give_back(parse_id(transaction)?, wanted.amount).map_err(undone)?;
     Reply::ok(&ChargeView::from(charge))
