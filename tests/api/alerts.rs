@@ -8,7 +8,7 @@ use domain::{
     Operation, OrgId, Origin, Period, PlanId, Source, consume, grant,
 };
 use serde_json::{Value, json};
-use store::Change;
+use store::AccountChange;
 use tests::{Dice, TestLedger, World, moment, unique};
 
 const ALERTS: &str = "/api/v3/credits/alerts";
@@ -197,8 +197,8 @@ async fn a_threshold_is_reported_at_any_progress_of_the_projector() {
         match place {
             "behind" => (),
             "about to mark" => {
-                let changes = [Change { level: Level::of(&account), news: None }];
-                books.ledger.follow_changes(id, &changes, moment(now)).await.unwrap();
+                let changes = [AccountChange { level: Level::of(&account), news: None }];
+                books.ledger.emit_changes(id, &changes, moment(now)).await.unwrap();
             }
             _ => books.project().await,
         }
@@ -206,10 +206,10 @@ async fn a_threshold_is_reported_at_any_progress_of_the_projector() {
         let alerts = Alerts::default().with_thresholds(high, account.sequence);
         books.ledger.save_alerts(id, alerts).await.unwrap().unwrap();
         let answer = async |books: &TestLedger| books.items(&format!("EVENTS#{id}")).await.len();
-        books.ledger.look_at(&account, moment(now)).await.unwrap();
+        books.ledger.check_alerts(&account, moment(now)).await.unwrap();
         assert_eq!(answer(&books).await, 1, "{place}");
         books.project().await;
-        books.ledger.look_at(&account, moment(now)).await.unwrap();
+        books.ledger.check_alerts(&account, moment(now)).await.unwrap();
         assert_eq!(answer(&books).await, 1, "{place}: once");
     }
 }

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use local::{Data, Machine, Options, Seed};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use store::{Cursor, Query, StatementPlace};
+use store::{StatementCursor, StatementPlace, StatementQuery};
 use tests::{ApiAnswer, Org, TestLedger, World, moment};
 
 const TRANSACTIONS: &str = "/api/v3/credits/transactions";
@@ -135,10 +135,10 @@ async fn a_place_outside_the_accounts_months_is_read_within_them() {
     let books = TestLedger::new().await;
     let now: DateTime<Utc> = "2024-01-15T10:30:00Z".parse().unwrap();
     let id = books.open(100, now).await;
-    let cursor = Cursor::parse(&format!("{}.{}", u64::MAX, "7ZZZZZZZZZZZZZZZZZZZZZZZZZ")).unwrap();
+    let cursor = StatementCursor::parse(&format!("{}.{}", u64::MAX, "7ZZZZZZZZZZZZZZZZZZZZZZZZZ")).unwrap();
     let page = books
         .ledger
-        .statement(id, &Query::default(), StatementPlace { cursor: Some(cursor), limit: 50 }, now)
+        .statement(id, &StatementQuery::default(), StatementPlace { cursor: Some(cursor), limit: 50 }, now)
         .await
         .unwrap();
     assert_eq!((page.receipts.len(), page.next), (1, None));

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use domain::{ClaimKey, Fingerprint, IdempotencyKey};
 use reqwest::Method;
 use serde_json::{Value, json};
-use store::{Begun, Changes, ClaimsOf, Moment, Start, Unsettled};
+use store::{ChangeAttempt, ChangeRequest, ChangeStart, ClaimsOf, Moment, Unsettled};
 use tests::{ApiRequest, TestLedger, World, backends, moment, unique};
 
 const NOW: &str = "2024-01-15T10:30:00Z";
@@ -165,7 +165,7 @@ async fn simultaneous_copies_are_one_request() {
 /// A request that changes a setting, in the store.
 struct SettingChange<'a> {
     books: &'a TestLedger,
-    changes: Changes,
+    changes: ChangeRequest,
     asked: Fingerprint,
 }
 
@@ -175,24 +175,24 @@ impl<'a> SettingChange<'a> {
         let (of, thing) = (ClaimsOf::Account(account), thing.map(str::to_owned));
         Self {
             books,
-            changes: Changes { of, key: Some(key), thing },
+            changes: ChangeRequest { of, key: Some(key), thing },
             asked: Fingerprint(format!("of {name}")),
         }
     }
 
-    async fn begin(&self, moment: Moment) -> Result<Start, Unsettled> {
-        self.books.ledger.begin(&self.changes, &self.asked, moment).await
+    async fn begin(&self, moment: Moment) -> Result<ChangeStart, Unsettled> {
+        self.books.ledger.begin_change(&self.changes, &self.asked, moment).await
     }
 
-    async fn carried_out(&self, moment: Moment) -> Begun {
+    async fn carried_out(&self, moment: Moment) -> ChangeAttempt {
         match self.begin(moment).await {
-            Ok(Start::CarryOut(begun)) => begun,
+            Ok(ChangeStart::CarryOut(begun)) => begun,
             other => panic!("{other:?}"),
         }
     }
 
-    async fn answer(&self, begun: &Begun, answer: &str) {
-        self.books.ledger.keep_answer(&self.changes, begun, answer).await.unwrap();
+    async fn answer(&self, begun: &ChangeAttempt, answer: &str) {
+        self.books.ledger.save_answer(&self.changes, begun, answer).await.unwrap();
     }
 }
 
@@ -214,20 +214,23 @@ async fn an_interrupted_request_does_not_undo_a_later_one() {
         assert_eq!(next.id, begun.id);
         assert!(matches!(on.begin(at(31)).await, Err(Unsettled::InProgress)));
         let other = off.carried_out(at(40)).await;
-        assert!(matches!(on.begin(at(61)).await, Ok(Start::CarryOut(_))), "no request was answered yet");
+        assert!(
+            matches!(on.begin(at(61)).await, Ok(ChangeStart::CarryOut(_))),
+            "no request was answered yet"
+        );
         off.answer(&other, "off").await;
-        assert_eq!(on.begin(at(92)).await.unwrap(), Start::Overtaken);
-        assert_eq!(off.begin(at(92)).await.unwrap(), Start::Answered("off".to_owned()));
+        assert_eq!(on.begin(at(92)).await.unwrap(), ChangeStart::Overtaken);
+        assert_eq!(off.begin(at(92)).await.unwrap(), ChangeStart::Answered("off".to_owned()));
         let made = SettingChange::new(&books, account, "made", None);
         let first = made.carried_out(at(0)).await;
         assert_eq!(made.carried_out(at(100)).await.id, first.id);
         // A request that a fault interrupted can continue at once; a refused request frees its key.
         let broken = SettingChange::new(&books, account, "broken", Some("alerts"));
         let first = broken.carried_out(at(0)).await;
-        books.ledger.break_off(&broken.changes, &first).await.unwrap();
+        books.ledger.save_failure(&broken.changes, &first).await.unwrap();
         let second = broken.carried_out(at(1)).await;
         assert_eq!(second.id, first.id);
-        books.ledger.give_key_back(&broken.changes, &second).await.unwrap();
+        books.ledger.release_key(&broken.changes, &second).await.unwrap();
         assert_ne!(broken.carried_out(at(2)).await.id, first.id);
         let late = Moment { wall: start.wall + TimeDelta::days(32), ..start };
         let reused = SettingChange { asked: Fingerprint("another".to_owned()), ..off };

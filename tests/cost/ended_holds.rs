@@ -152,18 +152,18 @@ async fn a_read_closes_at_most_two_ended_holds() {
     took("catch_up", &meter, CATCH_UP_MAX);
     assert_eq!(account.held.get(), 218);
     let (ledger, meter) = cold(&books);
-    let (account, foreseen) = ledger.caught_up_and_foreseen(id, moment(ended())).await.unwrap();
+    let (account, foreseen) = ledger.catch_up_and_project(id, moment(ended())).await.unwrap();
     took("balance", &meter, BALANCE_MAX);
     assert_eq!((account.held.get(), foreseen.held.get()), (216, 191));
     let (ledger, meter) = cold(&books);
     let rule = |account: &Account, head: &Head| consume(account, &charge(100), head);
-    let foreseen = ledger.foresee(id, moment(ended()), rule).await.unwrap();
+    let foreseen = ledger.projected_account(id, moment(ended()), rule).await.unwrap();
     took("quote", &meter, QUOTE_MAX);
     assert_eq!((foreseen.held.get(), ledger.account(id).await.unwrap().unwrap().held.get()), (191, 216));
     let rows = books.rows(id, ended()).await;
     let last = rows.iter().find(|row| row.is_hold()).unwrap();
     let (ledger, meter) = cold(&books);
-    ledger.look_after_pot(id, last.entry.id, moment(ended())).await.unwrap();
+    ledger.finish_drawdown(id, last.entry.id, moment(ended())).await.unwrap();
     took("a look at one hold", &meter, HOLD_MAX);
     assert_eq!(ledger.account(id).await.unwrap().unwrap().held.get(), 215);
 }

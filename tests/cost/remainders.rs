@@ -7,7 +7,7 @@ use domain::{
     IdempotencyKey, Operation, Origin, Pot, Reason, Receipt, Reference, Refund, Refusal, Source, Why,
     consume, grant, hold,
 };
-use store::{Asking, Claim, DrawTaken, Ledger, Unsettled, of_hold};
+use store::{Claim, DrawdownRequest, DrawdownResult, Ledger, Unsettled, hold_details};
 use tests::{TestLedger, Units, keyed, moment, settle};
 
 fn start() -> DateTime<Utc> {
@@ -81,14 +81,14 @@ async fn capture(
     id: AccountId,
     from: &Receipt,
     (number, amount): (u64, Option<u64>),
-) -> Result<DrawTaken, Unsettled> {
-    let asking = Asking {
-        claim: Claim { key: &key(number), fingerprint: &asked(number), details: &of_hold(from) },
+) -> Result<DrawdownResult, Unsettled> {
+    let asking = DrawdownRequest {
+        claim: Claim { key: &key(number), fingerprint: &asked(number), details: &hold_details(from) },
         why: &Why::Capture,
         moment: moment(start()),
     };
     let amount = amount.map(|amount| Credits::try_from(amount).unwrap());
-    ledger.draw(id, from, asking, |pot: &Pot| pot.to_capture(amount, start())).await
+    ledger.draw_down(id, from, asking, |pot: &Pot| pot.to_capture(amount, start())).await
 }
 
 async fn refund(
@@ -96,7 +96,7 @@ async fn refund(
     id: AccountId,
     from: &Receipt,
     (number, amount): (u64, Option<u64>),
-) -> Result<DrawTaken, Unsettled> {
+) -> Result<DrawdownResult, Unsettled> {
     let request = Refund {
         transaction: from.entry.id,
         reason: Reason::TechnicalFailure,
@@ -160,7 +160,7 @@ async fn a_capture_costs_the_same_from_the_first_to_the_hundredth() {
             assert_eq!((&again.pot.made, again.pot.closed), (&before.pot.made, number == 100));
             assert_eq!(again.settled.receipt.details.resource_id, Some(longest()), "the hold's name");
         }
-        let pot = books.ledger.pot(id, from.entry.id).await.unwrap().unwrap();
+        let pot = books.ledger.remainder(id, from.entry.id).await.unwrap().unwrap();
         assert_eq!(
             (pot.captured(), pot.drawn(), pot.left()),
             (from.entry.amount, from.entry.amount, Credits::ZERO)
@@ -191,7 +191,7 @@ async fn a_refund_costs_the_same_from_the_first_to_the_hundredth() {
             assert!(again.settled.replayed);
             assert_eq!(again.pot.made.len(), usize::try_from(number).unwrap());
         }
-        let pots = books.ledger.pots(id, &[from.entry.id]).await.unwrap();
+        let pots = books.ledger.remainders(id, &[from.entry.id]).await.unwrap();
         assert_eq!(pots[&from.entry.id].made.len(), 100);
         is_sound(&mut books, id).await;
     }
@@ -258,7 +258,7 @@ async fn a_remainder_in_the_older_format_still_works() {
     books.write(&old).await;
     let made: Vec<_> = receipts.iter().map(|receipt| receipt.entry.id).collect();
     let answer = |pot: Pot| pot.made.iter().map(|made| made.id).collect::<Vec<_>>();
-    assert_eq!(answer(books.ledger.pot(id, from.entry.id).await.unwrap().unwrap()), made);
+    assert_eq!(answer(books.ledger.remainder(id, from.entry.id).await.unwrap().unwrap()), made);
     let again = capture(&books.ledger, id, &from, (7, Some(1))).await.unwrap();
     assert_eq!((again.settled.replayed, answer(again.pot)), (true, made[..7].to_vec()));
     let next = capture(&books.ledger, id, &from, (21, Some(1))).await.unwrap();

@@ -6,7 +6,7 @@ use domain::{
     Operation, Recharge, RechargeChange, RechargeState, Reference, consume, set_frozen,
 };
 use scrip_payments::DisputeId;
-use store::{Changes, ClaimsOf, Start};
+use store::{ChangeRequest, ChangeStart, ClaimsOf};
 use tests::{FaultAt, TestProcess, count, keyed, moment, settle};
 
 fn now() -> DateTime<Utc> {
@@ -184,12 +184,12 @@ async fn an_interrupted_change_does_not_undo_a_later_pause() {
         let account = crossed(&process, method).await;
         let app = process.start();
         let key = ClaimKey::Caller(IdempotencyKey::try_from("on".to_owned()).unwrap());
-        let thing = Some(Changes::digest("/api/v3/credits/auto-recharge"));
-        let changes = Changes { of: ClaimsOf::Account(account), key: Some(key), thing };
+        let thing = Some(ChangeRequest::digest("/api/v3/credits/auto-recharge"));
+        let changes = ChangeRequest { of: ClaimsOf::Account(account), key: Some(key), thing };
         let asked = Fingerprint("on".to_owned());
-        let begun = app.ledger.begin(&changes, &asked, app.clock.moment()).await.unwrap();
-        let Start::CarryOut(begun) = begun else { panic!("{begun:?}") };
-        app.ledger.break_off(&changes, &begun).await.unwrap();
+        let begun = app.ledger.begin_change(&changes, &asked, app.clock.moment()).await.unwrap();
+        let ChangeStart::CarryOut(begun) = begun else { panic!("{begun:?}") };
+        app.ledger.save_failure(&changes, &begun).await.unwrap();
         process.pass(1);
         if method == "card_1" {
             let (till, dispute) = (app.till(account.mode), DisputeId("dp_1".to_owned()));
@@ -203,7 +203,7 @@ async fn an_interrupted_change_does_not_undo_a_later_pause() {
             (method == "card_1", method == "card_1"),
             "{method}"
         );
-        let again = app.ledger.begin(&changes, &asked, app.clock.moment()).await.unwrap();
-        assert_eq!(again, Start::Overtaken, "{method}");
+        let again = app.ledger.begin_change(&changes, &asked, app.clock.moment()).await.unwrap();
+        assert_eq!(again, ChangeStart::Overtaken, "{method}");
     }
 }

@@ -7,7 +7,9 @@ use domain::{
     Grant, Head, IdempotencyKey, Item, Operation, Origin, Posting, Pot, Reason, Receipt, Reference, Refusal,
     Source, Why, batch, consume, grant, hold,
 };
-use store::{Asking, Claim, Decides, DedupeRequest, Ledger, Moment, Refund, Same, Settled, Unsettled};
+use store::{
+    Claim, Decides, DedupeKey, DedupeRequest, DrawdownRequest, Ledger, Moment, Refund, Settled, Unsettled,
+};
 use tests::{TestLedger, WriteFault, keyed, moment, settle};
 
 use crate::crash::debit::{AfterFault, KINDS};
@@ -162,7 +164,7 @@ impl Drawdown {
         let why = if act == Interrupted::Release { Why::Release } else { Why::Capture };
         let details = Details::default();
         let claim = Claim { key, fingerprint: asked, details: &details };
-        let asking = Asking { claim, why: &why, moment: now };
+        let asking = DrawdownRequest { claim, why: &why, moment: now };
         let amount = (act == Interrupted::CapturePart).then(|| credits(6));
         let decide = |pot: &Pot| {
             if act == Interrupted::Release {
@@ -172,7 +174,7 @@ impl Drawdown {
             }
         };
         let hold = self.from.as_ref().unwrap();
-        Ok(vec![ledger.draw(self.id, hold, asking, decide).await?.settled.receipt])
+        Ok(vec![ledger.draw_down(self.id, hold, asking, decide).await?.settled.receipt])
     }
 
     /// The time of the request.
@@ -192,7 +194,7 @@ impl Drawdown {
             let ledger = self.books.restarted();
             let debit = self.from.as_ref().filter(|from| !from.is_hold());
             let drawn = match debit {
-                Some(debit) => ledger.look_after_pot(self.id, debit.entry.id, now).await,
+                Some(debit) => ledger.finish_drawdown(self.id, debit.entry.id, now).await,
                 None => Ok(()),
             };
             // The marker of an open hold may remain after the hold was closed, until the next read.
@@ -203,7 +205,7 @@ impl Drawdown {
                     // The account is correct. A remainder that is behind is corrected by its next
                     // reader.
                     if let Some(hold) = self.from.as_ref().filter(|from| from.is_hold()) {
-                        ledger.look_after_pot(self.id, hold.entry.id, now).await.unwrap();
+                        ledger.finish_drawdown(self.id, hold.entry.id, now).await.unwrap();
                         assert!(ledger.account(self.id).await.unwrap().unwrap().held.is_zero());
                     }
                     return;
@@ -224,11 +226,12 @@ async fn charge_once(
 ) -> Result<Vec<Receipt>, Unsettled> {
     let (operation, details) = (operation(), details());
     let resource = details.resource_id.clone().unwrap();
-    let same = Same { operation: &operation, resource: &resource, customer: None, window_seconds: 3_600 };
+    let same =
+        DedupeKey { operation: &operation, resource: &resource, customer: None, window_seconds: 3_600 };
     let decide = |account: &Account, head: &Head| consume(account, &charge(7), head);
     let claim = Claim { key, fingerprint: asked, details: &details };
     let request = DedupeRequest { claim, dedupe: same, moment: now };
-    let once = ledger.settle_once(id, request, decide).await?;
+    let once = ledger.settle_deduplicated(id, request, decide).await?;
     assert!(!once.is_duplicate, "no other request has asked");
     Ok(vec![once.settled.receipt])
 }
@@ -395,6 +398,6 @@ impl Drawdown {
     }
 
     async fn pot(&self, of: EntryId) -> Option<Pot> {
-        self.books.ledger.pot(self.id, of).await.unwrap()
+        self.books.ledger.remainder(self.id, of).await.unwrap()
     }
 }

@@ -6,7 +6,7 @@ use domain::{
     Account, AccountId, Amount, ClaimKey, Consume, Credits, Decides, Details, Fingerprint, Head,
     IdempotencyKey, Operation, Reason, Receipt, Refund, consume,
 };
-use store::{Claim, DrawTaken, Ledger, Unsettled};
+use store::{Claim, DrawdownResult, Ledger, Unsettled};
 use tests::{TestLedger, WriteFault, keyed, moment, settle};
 
 use crate::crash::debit::KINDS;
@@ -15,7 +15,7 @@ fn start() -> DateTime<Utc> {
     "2024-01-15T10:30:00Z".parse().unwrap()
 }
 
-async fn refund(ledger: &Ledger, id: AccountId, debit: &Receipt, part: (&str, u64)) -> DrawTaken {
+async fn refund(ledger: &Ledger, id: AccountId, debit: &Receipt, part: (&str, u64)) -> DrawdownResult {
     try_refund(ledger, id, debit, part, start()).await.unwrap()
 }
 
@@ -25,7 +25,7 @@ async fn try_refund(
     debit: &Receipt,
     (name, amount): (&str, u64),
     at: DateTime<Utc>,
-) -> Result<DrawTaken, Unsettled> {
+) -> Result<DrawdownResult, Unsettled> {
     let request = Refund {
         transaction: debit.entry.id,
         reason: Reason::TechnicalFailure,
@@ -41,7 +41,7 @@ async fn try_refund(
 
 /// A refund of 6 of 10 credits has moved them and is about to record that, when its part is returned, as by a
 /// refused process; and other refunds may have taken `meanwhile`.
-async fn returned_part_that_moved(meanwhile: u64) -> (TestLedger, AccountId, DrawTaken) {
+async fn returned_part_that_moved(meanwhile: u64) -> (TestLedger, AccountId, DrawdownResult) {
     let books = TestLedger::new().await;
     let id = books.open(25, start()).await;
     let operation = Operation::try_from("verification.standard".to_owned()).unwrap();
@@ -85,7 +85,7 @@ async fn a_returned_part_that_moves_is_recorded() {
     for meanwhile in [0, 3] {
         let (mut books, id, taken) = returned_part_that_moved(meanwhile).await;
         let debit = taken.settled.receipt.details.drawn.as_ref().unwrap().of;
-        let pot = books.ledger.pot(id, debit).await.unwrap().unwrap();
+        let pot = books.ledger.remainder(id, debit).await.unwrap().unwrap();
         assert_eq!((pot.left().get(), pot.drawn().get()), (4 - meanwhile, 6 + meanwhile), "{meanwhile}");
         assert!(pot.open.is_none() && pot.has_made(taken.settled.receipt.entry.id));
         books.project().await;
@@ -101,7 +101,7 @@ async fn a_returned_part_that_moves_is_recorded() {
 async fn credits_that_were_moved_twice_are_a_finding() {
     let (mut books, id, taken) = returned_part_that_moved(7).await;
     let debit = taken.settled.receipt.details.drawn.as_ref().unwrap().of;
-    let pot = books.ledger.pot(id, debit).await.unwrap().unwrap();
+    let pot = books.ledger.remainder(id, debit).await.unwrap().unwrap();
     assert_eq!((pot.left().get(), pot.drawn().get(), pot.made.len()), (0, 13, 2));
     books.project().await;
     let report = books.restarted().audit(id, start() + Duration::minutes(1), |_| ()).await.unwrap().unwrap();
@@ -144,7 +144,7 @@ async fn completed_parts_are_kept_whatever_is_lost() {
             let ninth = try_refund(&books.restarted(), id, &debit, ("ninth", 1), at).await.unwrap();
             assert!(ninth.settled.replayed, "{case}");
             refund(&books.restarted(), id, &debit, ("tenth", 1)).await;
-            let pot = books.ledger.pot(id, debit.entry.id).await.unwrap().unwrap();
+            let pot = books.ledger.remainder(id, debit.entry.id).await.unwrap().unwrap();
             let made: std::collections::BTreeSet<_> = pot.made.iter().map(|made| made.id).collect();
             assert_eq!((pot.made.len(), made.len(), pot.left().get()), (10, 10, 10), "{case}");
             books.project().await;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Duration, Utc};
 use domain::{AccountId, Allowance, PlanId, Problem, Subscribe, SubscribeCause};
-use store::{ChainRange, Excerpt, ExcerptPage, Place, Report};
+use store::{AuditReport, ChainPosition, ChainRange, Excerpt, ExcerptPage};
 use tests::{Dice, TableItem, TestLedger, backends, keyed, moment, settle};
 
 use crate::model::ledger::Request;
@@ -48,7 +48,7 @@ pub(crate) async fn history(books: &mut TestLedger, seed: u64, entries: u64) -> 
     (id, now)
 }
 
-async fn audited(books: &TestLedger, id: AccountId, now: DateTime<Utc>) -> Report {
+async fn audited(books: &TestLedger, id: AccountId, now: DateTime<Utc>) -> AuditReport {
     books.restarted().audit(id, now, |_| ()).await.unwrap().unwrap()
 }
 
@@ -357,16 +357,16 @@ async fn excerpts_name_what_the_audit_names() {
     }
     let from = |place| ChainRange { from: Some(place), to: None };
     let until = |place| ChainRange { from: None, to: Some(place) };
-    let range = ChainRange { to: Some(Place::Number(20)), ..from(Place::Number(17)) };
+    let range = ChainRange { to: Some(ChainPosition::Number(20)), ..from(ChainPosition::Number(17)) };
     let part = excerpt(&books, id, range, now).await;
     let all = excerpt(&books, id, ChainRange::default(), now).await;
     assert_eq!((part.from, part.to, part.before), (17, 20, Some(all.rows[15].link.hash)));
     let middle = all.rows[18].link.id.time();
-    let since = excerpt(&books, id, from(Place::Time(middle)), now).await;
-    let until = excerpt(&books, id, until(Place::Time(middle)), now).await;
+    let since = excerpt(&books, id, from(ChainPosition::Time(middle)), now).await;
+    let until = excerpt(&books, id, until(ChainPosition::Time(middle)), now).await;
     assert_eq!(until.to + 1, since.from);
     assert!(all.rows[usize::try_from(since.from).unwrap() - 1].link.id.time() == middle);
-    let past = excerpt(&books, id, from(Place::Number(38)), now).await;
+    let past = excerpt(&books, id, from(ChainPosition::Number(38)), now).await;
     assert_eq!((past.rows.len(), past.from, past.to, past.before), (0, 38, 37, Some(all.tip.1)));
 }
 

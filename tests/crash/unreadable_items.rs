@@ -66,7 +66,7 @@ async fn commits_that_were_skipped_are_recovered() {
     assert!(books.items(&format!("SKIPPED#{id}")).await.is_empty());
     books.project().await;
     assert_eq!(books.ledger.watermark(id).await.unwrap(), 8);
-    assert_eq!(books.ledger.followed(id, 9).await.unwrap().followed(), 8);
+    assert_eq!(books.ledger.watermark_for(id, 9).await.unwrap().notified_through(), 8);
     let rows = books.rows(id, start()).await;
     assert_eq!(rows.iter().map(|row| row.sequence).rev().collect::<Vec<_>>(), (1..=8).collect::<Vec<_>>());
     assert_eq!(
@@ -121,8 +121,8 @@ async fn an_unreadable_item_stops_no_other_account() {
         let records = records(&books).await;
         assert_eq!(project(&books.restarted(), &others(&books.activity()), records).await, None, "{kind}");
         drop(hearing);
-        let followed = books.ledger.followed(other, 99).await.unwrap();
-        assert_eq!((followed.through(), followed.followed()), (5, 5), "{kind}");
+        let followed = books.ledger.watermark_for(other, 99).await.unwrap();
+        assert_eq!((followed.through(), followed.notified_through()), (5, 5), "{kind}");
         let emitted = books.items(&format!("EVENTS#{other}")).await;
         assert!(!emitted.is_empty(), "{kind}");
         let alarms = log.alarms();
@@ -160,7 +160,7 @@ async fn a_record_is_projected_once_its_claim_is_readable() {
     debit(&books.ledger, one, "k3").await.unwrap();
     let last = records(&books).await.pop();
     assert_eq!(project(&books.restarted(), &others(&books.activity()), last).await, None);
-    assert_eq!(books.ledger.followed(one, 9).await.unwrap().followed(), 5);
+    assert_eq!(books.ledger.watermark_for(one, 9).await.unwrap().notified_through(), 5);
     assert!(books.items(&format!("SKIPPED#{one}")).await.is_empty());
     assert!(books.items(&format!("TXN#{one}#2024-01")).await.contains(row));
     let report = books.restarted().audit(one, start(), |_| ()).await.unwrap().unwrap();

@@ -13,7 +13,7 @@ use domain::{
 };
 use ports::{Queue, QueueError, Seal, SecretOf, Unsealed};
 use scrip_webhooks::{Courier, DeliveryRequest, WebhookClient};
-use store::{Activity, Errand, Fault, Ledger, WebhookKey};
+use store::{Activity, Fault, Job, Ledger, WebhookKey};
 use tests::{Faults, ManualClock, Receiver, TestLedger, WriteFault, moment};
 
 const EVENTS: u64 = 4;
@@ -89,7 +89,7 @@ impl WebhookLedger {
             expires_at: Some(start()),
         };
         let news = News::Expiring { lot: EntryId::new(start(), number.into()), terms };
-        self.books.ledger.tell(self.account, &news, moment(self.clock.time())).await.unwrap();
+        self.books.ledger.emit(self.account, &news, moment(self.clock.time())).await.unwrap();
     }
 
     fn faults(&self) -> Faults {
@@ -119,12 +119,12 @@ impl WebhookLedger {
             self.look().await.unwrap();
         }
         for _ in 0..50 {
-            let due = self.books.ledger.errands(DateTime::<Utc>::MAX_UTC).await.unwrap();
-            let due = due.into_iter().find(|noted| noted.errand == Errand::Webhooks(self.account));
+            let due = self.books.ledger.due_jobs(DateTime::<Utc>::MAX_UTC).await.unwrap();
+            let due = due.into_iter().find(|noted| noted.job == Job::Webhooks(self.account));
             let Some(noted) = due else { return };
             self.clock.advance_to(noted.due);
             self.look().await.unwrap();
-            self.books.ledger.cross_out(&noted).await.unwrap();
+            self.books.ledger.remove_job(&noted).await.unwrap();
         }
         panic!("the worker still has scheduled jobs");
     }
@@ -321,9 +321,9 @@ async fn a_retry_is_scheduled_before_it_is_announced() {
     post.receiver.answer(500);
     post.look().await.unwrap();
     let due = post.state().await.retry_at.unwrap();
-    let noted = post.books.ledger.errands(due).await.unwrap();
-    let errands: Vec<_> = noted.iter().map(|noted| (noted.errand, noted.due, noted.is_own)).collect();
-    assert!(errands.contains(&(Errand::Webhooks(post.account), due, false)), "{errands:?}");
+    let noted = post.books.ledger.due_jobs(due).await.unwrap();
+    let jobs: Vec<_> = noted.iter().map(|noted| (noted.job, noted.due, noted.is_own)).collect();
+    assert!(jobs.contains(&(Job::Webhooks(post.account), due, false)), "{jobs:?}");
     assert!((5..=6).contains(&(due - start()).num_seconds()));
 }
 

@@ -6,7 +6,7 @@ use domain::{
     AccountId, Amount, Credits, Currency, EntryId, Money, Offer, Purchase, PurchaseId, Recharge,
     RechargeChange, Reference, Stage,
 };
-use store::{Errand, random};
+use store::{Job, random};
 use tests::{TestLedger, backends};
 
 fn now() -> DateTime<Utc> {
@@ -25,40 +25,43 @@ async fn jobs_are_due_in_order_until_they_are_removed() {
     for backend in backends() {
         let books = TestLedger::on(backend.as_deref()).await;
         let ledger = &books.ledger;
-        assert_eq!(ledger.next_errand().await.unwrap(), None);
+        assert_eq!(ledger.next_job_due().await.unwrap(), None);
         let mut noted = Vec::new();
         for minutes in [40, 10, 30, 20] {
             for _ in 0..8 {
                 let account = books.open(1, now()).await;
                 noted.push(
-                    ledger.note(Errand::Recharge(account), now() + Duration::minutes(minutes)).await.unwrap(),
+                    ledger
+                        .schedule(Job::Recharge(account), now() + Duration::minutes(minutes))
+                        .await
+                        .unwrap(),
                 );
-                let bought = Errand::Purchase(purchase(account).id);
-                noted.push(ledger.note(bought, now() + Duration::minutes(minutes)).await.unwrap());
+                let bought = Job::Purchase(purchase(account).id);
+                noted.push(ledger.schedule(bought, now() + Duration::minutes(minutes)).await.unwrap());
             }
         }
         let first = noted[0];
         assert_eq!(
-            ledger.note(first.errand, first.due).await.unwrap(),
+            ledger.schedule(first.job, first.due).await.unwrap(),
             first,
             "scheduled twice, it is stored once"
         );
-        assert_eq!(ledger.next_errand().await.unwrap(), Some(now() + Duration::minutes(10)));
+        assert_eq!(ledger.next_job_due().await.unwrap(), Some(now() + Duration::minutes(10)));
         assert_eq!(
-            ledger.errands(now() + Duration::minutes(10) - Duration::milliseconds(1)).await.unwrap(),
+            ledger.due_jobs(now() + Duration::minutes(10) - Duration::milliseconds(1)).await.unwrap(),
             []
         );
-        let due = ledger.errands(now() + Duration::minutes(20)).await.unwrap();
+        let due = ledger.due_jobs(now() + Duration::minutes(20)).await.unwrap();
         assert_eq!(due.len(), 32);
         assert!(due.windows(2).all(|pair| pair[0].due <= pair[1].due));
         for one in &due {
-            ledger.cross_out(one).await.unwrap();
-            ledger.cross_out(one).await.unwrap();
+            ledger.remove_job(one).await.unwrap();
+            ledger.remove_job(one).await.unwrap();
         }
         noted.retain(|one| !due.contains(one));
-        let mut left = ledger.errands(now() + Duration::hours(9)).await.unwrap();
-        left.sort_by_key(|one| (one.due, one.errand));
-        noted.sort_by_key(|one| (one.due, one.errand));
+        let mut left = ledger.due_jobs(now() + Duration::hours(9)).await.unwrap();
+        left.sort_by_key(|one| (one.due, one.job));
+        noted.sort_by_key(|one| (one.due, one.job));
         assert_eq!(left, noted);
     }
 }

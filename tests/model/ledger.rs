@@ -239,7 +239,7 @@ async fn history(books: &mut TestLedger, seed: u64, stale: bool) {
         };
         if let Some(earlier) = versions.len().checked_sub(1).filter(|_| stale) {
             let version = usize::try_from(hints.roll(u64::try_from(earlier).unwrap() + 1)).unwrap();
-            books.ledger.take_for_last_seen(&versions[version]);
+            books.ledger.cache_account(&versions[version]);
         }
         let settled = settle(&books.ledger, id, keyed(&key, &body), moment(now), |account, head| {
             request.decide(account, head)

@@ -6,7 +6,7 @@ use domain::{
     Account, AccountId, Alerts, Allowance, Credits, EntryId, Lot, Mode, Monitor, MonitorId, News, OnBehalf,
     Operation, OrgId, Period, PlanId, Reference, Source, Subject, Suspension, Watch, Watched,
 };
-use store::{Errand, Listed, MonitorEvent, Progress, Taken, random};
+use store::{DirectoryEntry, Job, MonitorEvent, SubjectHolder, SweepProgress, random};
 use tests::{TestLedger, backends, moment};
 
 fn now() -> DateTime<Utc> {
@@ -50,11 +50,11 @@ async fn every_account_is_in_the_directory_once() {
         }
         books.ledger.list_monitored(opened[0]).await.unwrap();
         let mut found = Vec::new();
-        for shard in 0..store::SHARDS {
+        for shard in 0..store::DIRECTORY_SHARDS {
             let mut after = None;
             loop {
-                let (page, is_last) = books.ledger.listed(shard, after, 1).await.unwrap();
-                assert!(page.iter().all(|listed| Listed::shard(listed.account) == shard));
+                let (page, is_last) = books.ledger.directory_page(shard, after, 1).await.unwrap();
+                assert!(page.iter().all(|listed| DirectoryEntry::shard(listed.account) == shard));
                 after = page.last().map(|last| last.account).or(after);
                 found.extend(page);
                 if is_last {
@@ -65,7 +65,7 @@ async fn every_account_is_in_the_directory_once() {
         found.sort_by_key(|listed| listed.account);
         opened.sort();
         let expected: Vec<_> =
-            opened.iter().map(|account| Listed { account: *account, monitored: false }).collect();
+            opened.iter().map(|account| DirectoryEntry { account: *account, monitored: false }).collect();
         let monitored: Vec<_> =
             found.iter().filter(|listed| listed.monitored).map(|listed| listed.account).collect();
         assert_eq!(monitored.len(), 1);
@@ -75,7 +75,7 @@ async fn every_account_is_in_the_directory_once() {
         // An account from before there was a directory is added to it on its next use.
         let old = AccountId { org: OrgId::new(now(), random()), mode: Mode::Live };
         assert!(!books.ledger.is_monitored(old).await.unwrap());
-        let (page, _) = books.ledger.listed(Listed::shard(old), None, 100).await.unwrap();
+        let (page, _) = books.ledger.directory_page(DirectoryEntry::shard(old), None, 100).await.unwrap();
         assert!(page.iter().any(|listed| listed.account == old), "{backend:?}");
     }
 }
@@ -86,19 +86,27 @@ async fn a_step_of_a_renewal_round_is_made_once() {
     for backend in backends() {
         let books = TestLedger::on(backend.as_deref()).await;
         let (month, shard) = (Period::of(now()), 7);
-        assert_eq!(books.ledger.round(month, shard).await.unwrap(), Progress::default());
+        assert_eq!(books.ledger.sweep_progress(month, shard).await.unwrap(), SweepProgress::default());
         let account = AccountId { org: OrgId::new(now(), random()), mode: Mode::Live };
-        let first = Progress { after: Some(account), done: false, revision: 0 };
+        let first = SweepProgress { after: Some(account), done: false, revision: 0 };
         let (one, other) = (books.restarted(), books.restarted());
-        let (one, other) =
-            tokio::join!(one.step_round(month, shard, first), other.step_round(month, shard, first));
+        let (one, other) = tokio::join!(
+            one.save_sweep_progress(month, shard, first),
+            other.save_sweep_progress(month, shard, first)
+        );
         assert!(one.unwrap() != other.unwrap(), "{backend:?}");
-        let known = books.ledger.round(month, shard).await.unwrap();
-        assert_eq!(known, Progress { revision: 1, ..first });
-        assert!(books.ledger.step_round(month, shard, Progress { done: true, ..known }).await.unwrap());
-        assert!(books.ledger.round(month, shard).await.unwrap().done);
-        assert!(!books.ledger.step_round(month, shard, known).await.unwrap());
-        assert!(!books.ledger.round(month.next(), shard).await.unwrap().done);
+        let known = books.ledger.sweep_progress(month, shard).await.unwrap();
+        assert_eq!(known, SweepProgress { revision: 1, ..first });
+        assert!(
+            books
+                .ledger
+                .save_sweep_progress(month, shard, SweepProgress { done: true, ..known })
+                .await
+                .unwrap()
+        );
+        assert!(books.ledger.sweep_progress(month, shard).await.unwrap().done);
+        assert!(!books.ledger.save_sweep_progress(month, shard, known).await.unwrap());
+        assert!(!books.ledger.sweep_progress(month.next(), shard).await.unwrap().done);
     }
 }
 
@@ -158,17 +166,17 @@ async fn a_subject_belongs_to_one_monitor_at_a_time() {
         let (one, two) = (monitor(1), monitor(2));
         let subject: Subject = one.subject();
         let take = async |id| books.ledger.take_subject(account, &subject, id).await.unwrap();
-        assert_eq!(take(one.id).await, Taken::Ours);
-        assert_eq!(take(one.id).await, Taken::Ours);
-        assert_eq!(take(two.id).await, Taken::By(one.id));
-        assert_eq!(books.ledger.take_subject(other, &subject, two.id).await.unwrap(), Taken::Ours);
+        assert_eq!(take(one.id).await, SubjectHolder::Ours);
+        assert_eq!(take(one.id).await, SubjectHolder::Ours);
+        assert_eq!(take(two.id).await, SubjectHolder::By(one.id));
+        assert_eq!(books.ledger.take_subject(other, &subject, two.id).await.unwrap(), SubjectHolder::Ours);
         books.ledger.free_subject(account, &subject, two.id).await.unwrap();
-        assert_eq!(take(two.id).await, Taken::By(one.id));
+        assert_eq!(take(two.id).await, SubjectHolder::By(one.id));
         assert!(books.ledger.take_subject_over(account, &subject, one.id, two.id).await.unwrap());
         assert!(!books.ledger.take_subject_over(account, &subject, one.id, one.id).await.unwrap());
-        assert_eq!(take(two.id).await, Taken::Ours);
+        assert_eq!(take(two.id).await, SubjectHolder::Ours);
         books.ledger.free_subject(account, &subject, two.id).await.unwrap();
-        assert_eq!(take(one.id).await, Taken::Ours, "{backend:?}");
+        assert_eq!(take(one.id).await, SubjectHolder::Ours, "{backend:?}");
     }
 }
 
@@ -191,7 +199,7 @@ async fn events_are_stored_once_and_numbered_without_a_gap() {
             .map(|number| {
                 let (ledger, news) = (books.restarted(), news(number / 3));
                 tokio::spawn(
-                    async move { while ledger.tell(account, &news, moment(now())).await.is_err() {} },
+                    async move { while ledger.emit(account, &news, moment(now())).await.is_err() {} },
                 )
             })
             .collect();
@@ -220,22 +228,22 @@ async fn a_test_clock_moves_forward_with_its_jobs() {
         assert_eq!(ledger.moment_of(test, moment(now())).await.unwrap().now, now());
         let later = now() + Duration::days(3);
         for account in [live, test] {
-            ledger.note(Errand::Calendar(account), later).await.unwrap();
-            ledger.note(Errand::Recharge(account), now()).await.unwrap();
+            ledger.schedule(Job::Calendar(account), later).await.unwrap();
+            ledger.schedule(Job::Recharge(account), now()).await.unwrap();
         }
         ledger.set_test_clock(test, now() + Duration::days(1)).await.unwrap();
-        ledger.own_agenda(test).await.unwrap();
-        let all = ledger.errands(now() + Duration::days(9)).await.unwrap();
+        ledger.move_to_own_schedule(test).await.unwrap();
+        let all = ledger.due_jobs(now() + Duration::days(9)).await.unwrap();
         assert_eq!(all.len(), 2, "{backend:?}");
-        assert!(all.iter().all(|noted| noted.errand.account() == live && !noted.is_own));
-        let own = ledger.own_errands(test, now() + Duration::days(2)).await.unwrap();
-        assert_eq!(own.iter().map(|noted| noted.errand).collect::<Vec<_>>(), [Errand::Recharge(test)]);
-        ledger.note(Errand::Plan(test), later).await.unwrap();
-        assert_eq!(ledger.own_errands(test, later).await.unwrap().len(), 3, "{backend:?}");
-        for noted in ledger.own_errands(test, later).await.unwrap() {
-            ledger.cross_out(&noted).await.unwrap();
+        assert!(all.iter().all(|noted| noted.job.account() == live && !noted.is_own));
+        let own = ledger.own_due_jobs(test, now() + Duration::days(2)).await.unwrap();
+        assert_eq!(own.iter().map(|noted| noted.job).collect::<Vec<_>>(), [Job::Recharge(test)]);
+        ledger.schedule(Job::Plan(test), later).await.unwrap();
+        assert_eq!(ledger.own_due_jobs(test, later).await.unwrap().len(), 3, "{backend:?}");
+        for noted in ledger.own_due_jobs(test, later).await.unwrap() {
+            ledger.remove_job(&noted).await.unwrap();
         }
-        assert_eq!(ledger.own_errands(test, later).await.unwrap(), []);
+        assert_eq!(ledger.own_due_jobs(test, later).await.unwrap(), []);
         assert_eq!(ledger.set_test_clock(test, later).await.unwrap(), later);
         assert_eq!(ledger.set_test_clock(test, now()).await.unwrap(), later, "the clock never goes back");
         assert_eq!(ledger.moment_of(test, moment(now())).await.unwrap().now, later);
@@ -270,7 +278,7 @@ async fn a_monitor_is_written_with_its_event() {
         books.ledger.begin_monitor(account, &made).await.unwrap();
         let save = async |monitor: &Monitor, news: fn(Monitor) -> News| {
             let event = MonitorEvent { news, moment: moment(now()) };
-            books.ledger.save_monitor_and_tell(account, monitor, event).await.unwrap()
+            books.ledger.save_monitor_and_emit(account, monitor, event).await.unwrap()
         };
         let suspended = made.suspended(Suspension::Frozen, now());
         let saved = save(&suspended, News::MonitorSuspended).await.unwrap();

@@ -9,7 +9,9 @@ use domain::{
     IdempotencyKey, Operation, Pot, Reason, Receipt, Reference, Refusal, Why, consume, hold, set_frozen,
 };
 use futures_util::future::join_all;
-use store::{Asking, Claim, Decides, DedupeRequest, DrawTaken, Ledger, Refund, Same, Unsettled};
+use store::{
+    Claim, Decides, DedupeKey, DedupeRequest, DrawdownRequest, DrawdownResult, Ledger, Refund, Unsettled,
+};
 use tests::{TestLedger, WriteFault, keyed, moment, settle};
 
 fn start() -> DateTime<Utc> {
@@ -46,7 +48,7 @@ async fn refund(
     id: AccountId,
     (from, name): (&Receipt, &str),
     amount: Option<u64>,
-) -> Result<DrawTaken, Unsettled> {
+) -> Result<DrawdownResult, Unsettled> {
     let request = Refund {
         transaction: from.entry.id,
         reason: Reason::TechnicalFailure,
@@ -83,11 +85,11 @@ async fn draw(
     (from, name): (&Receipt, &str),
     (why, amount): (Why, Option<u64>),
     at: DateTime<Utc>,
-) -> Result<DrawTaken, Unsettled> {
+) -> Result<DrawdownResult, Unsettled> {
     let details = Details::default();
     let asked = Fingerprint(format!("{why:?} {amount:?}"));
     let claim = Claim { key: &key(name), fingerprint: &asked, details: &details };
-    let asking = Asking { claim, why: &why, moment: moment(at) };
+    let asking = DrawdownRequest { claim, why: &why, moment: moment(at) };
     let decide = |pot: &Pot| {
         if why == Why::Capture {
             pot.to_capture(amount.map(|amount| Credits::try_from(amount).unwrap()), at)
@@ -95,10 +97,10 @@ async fn draw(
             pot.to_release(&why, at)
         }
     };
-    ledger.draw(id, from, asking, decide).await
+    ledger.draw_down(id, from, asking, decide).await
 }
 
-fn drawn(taken: &[Result<DrawTaken, Unsettled>]) -> u64 {
+fn drawn(taken: &[Result<DrawdownResult, Unsettled>]) -> u64 {
     let made = taken.iter().flatten();
     made.map(|taken| taken.settled.receipt.details.drawn.as_ref().unwrap().amount().get()).sum()
 }
@@ -201,7 +203,7 @@ async fn one_of_several_ends_of_a_hold_wins() {
             _ => tokio::join!(capture, release, expiry),
         };
         expired.unwrap();
-        let pot = books.ledger.pot(id, from.entry.id).await.unwrap().unwrap();
+        let pot = books.ledger.remainder(id, from.entry.id).await.unwrap().unwrap();
         assert_eq!(pot.parts(), 1, "round {round}");
         let status = pot.status(end());
         winners.insert(status.as_str());
@@ -275,7 +277,7 @@ async fn one_key_for_two_simultaneous_requests_serves_one() {
             assert!(matches!(outcomes, Unsettled::KeyReused), "{outcomes:?}");
         }
         for (debit, whole) in [(&first, 5), (&second, 6)] {
-            let pot = books.ledger.pot(id, debit.entry.id).await.unwrap();
+            let pot = books.ledger.remainder(id, debit.entry.id).await.unwrap();
             let kept = pot.map_or(0, |pot| whole - pot.left().get());
             let rows = books.rows(id, start()).await;
             let of =
@@ -322,12 +324,12 @@ async fn once(ledger: &Ledger, id: AccountId, name: &str) -> Result<(domain::Ent
     let request = charge(7);
     let resource = Reference::try_from("verif_1".to_owned()).unwrap();
     let same =
-        Same { operation: &request.operation, resource: &resource, customer: None, window_seconds: 60 };
+        DedupeKey { operation: &request.operation, resource: &resource, customer: None, window_seconds: 60 };
     let decide = |account: &Account, head: &Head| consume(account, &request, head);
     let details = Details { resource_id: Some(resource.clone()), ..Details::default() };
     let claim = Claim { key: &key(name), fingerprint: &Fingerprint(name.to_owned()), details: &details };
     let once = ledger
-        .settle_once(id, DedupeRequest { claim, dedupe: same, moment: moment(start()) }, decide)
+        .settle_deduplicated(id, DedupeRequest { claim, dedupe: same, moment: moment(start()) }, decide)
         .await?;
     Ok((once.settled.receipt.entry.id, once.is_duplicate))
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{ClaimKey, Fingerprint, IdempotencyKey};
-use store::{Begun, Changes, ClaimsOf, Moment, Start};
+use store::{ChangeAttempt, ChangeRequest, ChangeStart, ClaimsOf, Moment};
 use tests::{TestLedger, backends, moment};
 
 /// A slow request that is answered after a later one does not let a request that was interrupted between them undo
@@ -15,25 +15,25 @@ async fn a_slow_answer_does_not_forget_a_later_change() {
         let of = ClaimsOf::Account(books.open(10, start).await);
         let of = |name: &str| {
             let key = ClaimKey::Caller(IdempotencyKey::try_from(name.to_owned()).unwrap());
-            Changes { of, key: Some(key), thing: Some("recharge".to_owned()) }
+            ChangeRequest { of, key: Some(key), thing: Some("recharge".to_owned()) }
         };
         let asked = Fingerprint("asked".to_owned());
-        let begin = async |changes: &Changes, seconds: i64| {
+        let begin = async |changes: &ChangeRequest, seconds: i64| {
             let at = Moment { wall: start + TimeDelta::seconds(seconds), ..moment(start) };
-            books.ledger.begin(changes, &asked, at).await.unwrap()
+            books.ledger.begin_change(changes, &asked, at).await.unwrap()
         };
-        let carried_out = async |changes: &Changes, seconds: i64| -> Begun {
+        let carried_out = async |changes: &ChangeRequest, seconds: i64| -> ChangeAttempt {
             match begin(changes, seconds).await {
-                Start::CarryOut(begun) => begun,
-                other @ (Start::Answered(_) | Start::Overtaken) => panic!("{other:?}"),
+                ChangeStart::CarryOut(begun) => begun,
+                other @ (ChangeStart::Answered(_) | ChangeStart::Overtaken) => panic!("{other:?}"),
             }
         };
         let (slow, broken, later) = (of("slow"), of("broken"), of("later"));
         let first = carried_out(&slow, 0).await;
         carried_out(&broken, 10).await;
         let last = carried_out(&later, 20).await;
-        books.ledger.keep_answer(&later, &last, "later").await.unwrap();
-        books.ledger.keep_answer(&slow, &first, "slow").await.unwrap();
-        assert_eq!(begin(&broken, 60).await, Start::Overtaken);
+        books.ledger.save_answer(&later, &last, "later").await.unwrap();
+        books.ledger.save_answer(&slow, &first, "slow").await.unwrap();
+        assert_eq!(begin(&broken, 60).await, ChangeStart::Overtaken);
     }
 }

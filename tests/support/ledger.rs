@@ -17,7 +17,9 @@ use local::Follower;
 use local::engine::Engine;
 use ports::{Bus, Published, Queue, QueueError, Unpublished};
 use projector::{Others, Record, project};
-use store::{Activity, Claim, Ledger, Moment, Query, Settings, Settled, StatementPlace, Unsettled, random};
+use store::{
+    Activity, Claim, Ledger, Moment, Settings, Settled, StatementPlace, StatementQuery, Unsettled, random,
+};
 
 use crate::{Faults, UnitMeter};
 
@@ -270,7 +272,7 @@ impl TestLedger {
         loop {
             let page = self
                 .ledger
-                .statement(id, &Query::default(), StatementPlace { cursor, limit: 7 }, now)
+                .statement(id, &StatementQuery::default(), StatementPlace { cursor, limit: 7 }, now)
                 .await
                 .unwrap();
             rows.extend(page.receipts);

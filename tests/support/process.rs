@@ -21,7 +21,7 @@ use scrip_payments::simulated::{ChargeMemory, Notice, Voice};
 use scrip_payments::{Providers, Simulated, sign};
 use scrip_webhooks::WebhookClient;
 use serde_json::{Value, json};
-use store::{Listed, Moment, Organisation, random};
+use store::{DirectoryEntry, Moment, Organisation, random};
 use tokio::sync::Barrier;
 use tower::ServiceExt;
 
@@ -213,7 +213,7 @@ impl TestProcess {
 
     /// Delivers the renewal task of the current month for the account's shard of the directory.
     pub async fn renew_month(&self, account: AccountId) {
-        let (month, shard) = (Period::of(self.now()), Listed::shard(account));
+        let (month, shard) = (Period::of(self.now()), DirectoryEntry::shard(account));
         self.renewals.push(Task::Round { month, shard });
         self.run_renewal_queue().await;
     }
@@ -324,7 +324,7 @@ impl TestProcess {
             self.project().await;
             self.run_recharge_queue().await;
             self.run_renewal_queue().await;
-            let job = self.books.ledger.next_errand().await.unwrap();
+            let job = self.books.ledger.next_job_due().await.unwrap();
             let Some(due) = job.into_iter().chain(self.renewals.next()).min() else { return };
             let now = self.now();
             self.pass(due.signed_duration_since(now).num_seconds().max(0).saturating_add(1));

@@ -13,7 +13,7 @@ use scrip_http::{
     ApiError, App, BalanceView, Id, IdempotencyHeader, Idempotent, Instant, Operator, Reply, TransactionView,
 };
 use serde::{Deserialize, Serialize};
-use store::{Claim, Errand, Unsettled};
+use store::{Claim, Job, Unsettled};
 use utoipa::ToSchema;
 
 /// Credits to give.
@@ -121,7 +121,7 @@ pub(super) async fn grant(
     let claim =
         Claim { key: &ClaimKey::Operator(intent.key), fingerprint: &intent.fingerprint, details: &details };
     if expires_at.is_some() {
-        app.jobs().schedule_check(Errand::Calendar(account), moment).await?;
+        app.jobs().schedule_check(Job::Calendar(account), moment).await?;
     }
     let decide = |account: &domain::Account, head: &domain::Head| domain::grant(account, &request, head);
     let settled = app.ledger.settle(account, claim, moment, decide).await;

@@ -97,7 +97,7 @@ pub(super) async fn get_organisation(
 async fn ledger(app: &App, id: AccountId, moment: Moment) -> Result<LedgerState, ApiError> {
     let now = app.ledger.moment_of(id, moment).await?.now;
     let inspected = app.ledger.inspect(id).await?;
-    let mark = app.ledger.followed(id, u64::MAX).await?;
+    let mark = app.ledger.watermark_for(id, u64::MAX).await?;
     let (state, frozen, problems, balance) = match inspected {
         Inspected::Missing => ("missing", None, vec![], None),
         Inspected::Broken { damages, frozen } => ("broken", frozen, damages, None),
@@ -112,6 +112,6 @@ async fn ledger(app: &App, id: AccountId, moment: Moment) -> Result<LedgerState,
         problems: problems.into_iter().map(Unreadable::from).collect(),
         balance,
         rows_through: mark.through(),
-        notified_through: mark.followed(),
+        notified_through: mark.notified_through(),
     })
 }

@@ -65,7 +65,7 @@ async fn balance(
 /// The account with everything due recorded, and the same account with the credits that expired holds will return. If
 /// nothing can be written, the stored account serves for both.
 async fn current(app: &App, caller: &Caller<may::Read>) -> Result<(Account, Account), ApiError> {
-    match app.ledger.caught_up_and_foreseen(caller.account, caller.call.moment).await {
+    match app.ledger.catch_up_and_project(caller.account, caller.call.moment).await {
         Ok(both) => Ok(both),
         Err(Unsettled::NoAccount) => Err(Unsettled::NoAccount.into()),
         Err(unsettled) => {

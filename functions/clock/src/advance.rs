@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{AccountId, Period};
 use scrip_http::{ApiError, App};
-use store::{Fault, Moment, Noted, Unsettled};
+use store::{Fault, Moment, ScheduledJob, Unsettled};
 
 /// How many seconds one call processes what falls due. It answers before API Gateway times out, and the next call
 /// continues.
@@ -28,21 +28,21 @@ pub(super) async fn advance(
     let until = moment.wall.checked_add_signed(TimeDelta::seconds(WORK_SECONDS)).unwrap_or(moment.wall);
     // Set a clock that was never set to the present first. Jobs are then scheduled by it, and earlier jobs move to it.
     let mut stands_at = app.ledger.set_test_clock(account, moment.now).await?;
-    app.ledger.own_agenda(account).await?;
+    app.ledger.move_to_own_schedule(account).await?;
     // An earlier call may have been interrupted here.
     let here = Moment { now: stands_at, ..app.clock.moment() };
     look_after(app, account, here).await?;
     while app.clock.moment().wall < until {
-        let Some((errands, due)) = next(app, account, to, stands_at).await? else {
+        let Some((jobs, due)) = next(app, account, to, stands_at).await? else {
             return Ok((app.ledger.set_test_clock(account, to).await?, true));
         };
         stands_at = app.ledger.set_test_clock(account, due.max(stands_at)).await?;
         let here = Moment { now: stands_at, ..app.clock.moment() };
         look_after(app, account, here).await?;
-        for noted in errands {
+        for noted in jobs {
             if let Err(unsettled) = Box::pin(app.dispatcher().run(&noted, here)).await {
                 // A failed job does not stop the clock.
-                tracing::warn!(errand = ?noted.errand, cause = &unsettled as &dyn Error, "errand put off");
+                tracing::warn!(job = ?noted.job, cause = &unsettled as &dyn Error, "job postponed");
                 app.dispatcher().postpone(&noted, here).await?;
             }
         }
@@ -56,13 +56,13 @@ async fn next(
     account: AccountId,
     to: DateTime<Utc>,
     now: DateTime<Utc>,
-) -> Result<Option<(Vec<Noted>, DateTime<Utc>)>, Fault> {
-    let errands = app.ledger.own_errands(account, to).await?;
-    let first = errands.first().map(|noted| noted.due);
+) -> Result<Option<(Vec<ScheduledJob>, DateTime<Utc>)>, Fault> {
+    let jobs = app.ledger.own_due_jobs(account, to).await?;
+    let first = jobs.first().map(|noted| noted.due);
     let turn = Period::of(now).next().start();
     let due = first.into_iter().chain([turn]).min().filter(|due| *due <= to);
     let Some(due) = due else { return Ok(None) };
-    Ok(Some((errands.into_iter().filter(|noted| noted.due <= due.max(now)).collect(), due)))
+    Ok(Some((jobs.into_iter().filter(|noted| noted.due <= due.max(now)).collect(), due)))
 }
 
 /// Does what time brings to an account: renewal, expiry, monitors and auto-recharge.

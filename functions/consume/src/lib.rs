@@ -73,8 +73,10 @@ async fn consume(
         let consumed = Consumed { booked: receipt.into(), deduplicated: None };
         return Reply::created(&consumed, settled.replayed);
     };
-    let once =
-        app.ledger.settle_once(caller.account, DedupeRequest { claim, dedupe: same, moment }, decide).await?;
+    let once = app
+        .ledger
+        .settle_deduplicated(caller.account, DedupeRequest { claim, dedupe: same, moment }, decide)
+        .await?;
     let receipt = &once.settled.receipt;
     let consumed = Consumed { booked: receipt.into(), deduplicated: Some(once.is_duplicate) };
     if once.is_duplicate {

@@ -118,7 +118,7 @@ pub(super) async fn quote(
             one.check("", moment.now)?;
             let (request, details) = one.priced(&catalogue.prices, moment.now)?;
             let rule = |account: &Account, head: &Head| domain::consume(account, &request, head);
-            let account = app.ledger.foresee(caller.account, moment, rule).await?;
+            let account = app.ledger.projected_account(caller.account, moment, rule).await?;
             let mut quote = QuoteView::of(&account, moment, rule);
             quote.amount = request.amount.get();
             quote.price_version = details.price_version;
@@ -137,7 +137,7 @@ pub(super) async fn quote(
             check(&items, moment.now)?;
             let priced = priced(&items, mode.unwrap_or_default(), &catalogue.prices, moment.now)?;
             let rule = |account: &Account, head: &Head| domain::batch(account, &priced.request, head);
-            let account = app.ledger.foresee(caller.account, moment, rule).await?;
+            let account = app.ledger.projected_account(caller.account, moment, rule).await?;
             let quote = of_batch(&account, &priced, moment);
             (account, quote)
         }

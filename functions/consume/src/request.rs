@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::{self, Details, Metadata, PriceList, Quantity, Reference, Refusal, SETTLE_DAYS_MAX, Service};
 use scrip_http::{ApiError, Instant, timestamp};
 use serde::Deserialize;
-use store::Same;
+use store::DedupeKey;
 use utoipa::ToSchema;
 
 /// The operation to charge, and what it was for.
@@ -112,8 +112,8 @@ impl ConsumeRequest {
     }
 
     /// What `dedupe` compares, if the request has it.
-    pub(super) fn same<'a>(&'a self, request: &'a domain::Consume) -> Option<Same<'a>> {
-        Some(Same {
+    pub(super) fn same<'a>(&'a self, request: &'a domain::Consume) -> Option<DedupeKey<'a>> {
+        Some(DedupeKey {
             operation: &request.operation,
             resource: self.resource_id.as_ref()?,
             customer: self.customer_id.as_ref(),

@@ -15,7 +15,7 @@ use scrip_http::{
     ApiError, App, Caller, Id, IdempotencyHeader, Idempotent, IdempotentOptional, PathId, Reply, may,
 };
 use serde::Deserialize;
-use store::{Asking, Claim, Errand, Unsettled, of_hold};
+use store::{Claim, DrawdownRequest, Job, Unsettled, hold_details};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -105,7 +105,7 @@ async fn make_hold(
     details.request_id = Some(caller.call.id.to_string());
     if let Some(end) = details.expires_at {
         // The job comes first, so that a crash before the answer cannot leave the hold without an end.
-        app.ledger.note(Errand::Calendar(caller.account), end).await?;
+        app.ledger.schedule(Job::Calendar(caller.account), end).await?;
     }
     let claim =
         Claim { key: &ClaimKey::Caller(intent.key), fingerprint: &intent.fingerprint, details: &details };
@@ -133,11 +133,11 @@ async fn hold(
     let hold = find(&app, &caller, id).await?;
     // If the hold has ended and the scheduled job has not run yet, this request releases it. It also finishes an
     // interrupted change.
-    match app.ledger.look_after_pot(caller.account, hold.entry.id, caller.call.moment).await {
+    match app.ledger.finish_drawdown(caller.account, hold.entry.id, caller.call.moment).await {
         Ok(()) | Err(Unsettled::InProgress) => (),
         Err(unsettled) => return Err(unsettled.into()),
     }
-    let pot = app.ledger.pot(caller.account, hold.entry.id).await?.unwrap_or_else(|| Pot::of(&hold));
+    let pot = app.ledger.remainder(caller.account, hold.entry.id).await?.unwrap_or_else(|| Pot::of(&hold));
     Reply::ok(&HoldView::new(&hold, &pot, now))
 }
 
@@ -217,11 +217,14 @@ async fn draw(
     let DrawRequest { why, key, fingerprint: asked } = request;
     let moment = caller.call.moment;
     let hold = find(app, caller, id).await?;
-    let details =
-        Details { key_id: Some(caller.key), request_id: Some(caller.call.id.to_string()), ..of_hold(&hold) };
+    let details = Details {
+        key_id: Some(caller.key),
+        request_id: Some(caller.call.id.to_string()),
+        ..hold_details(&hold)
+    };
     let claim = Claim { key: &ClaimKey::Caller(key), fingerprint: &asked, details: &details };
-    let asking = Asking { claim, why, moment };
-    match app.ledger.draw(caller.account, &hold, asking, decide).await {
+    let asking = DrawdownRequest { claim, why, moment };
+    match app.ledger.draw_down(caller.account, &hold, asking, decide).await {
         Ok(taken) => {
             let at = taken.settled.receipt.entry.at;
             Reply::created(&HoldView::as_of_draw(&hold, &taken.pot, at), taken.settled.replayed)

@@ -15,8 +15,8 @@ use ports::{Bus, Published, Queue};
 use scrip_payments::RechargeRequest;
 use scrip_webhooks::EventEnvelope;
 use store::{
-    Activity, Change, Fault, Image, Ledger, Mark, Moment, Projected, Rows, WatermarkStep, account_image,
-    event_image,
+    AccountChange, Activity, ChainRows, CompletedEntries, Fault, Ledger, Moment, StreamImage, Watermark,
+    WatermarkStep, account_image, event_image,
 };
 
 mod recovery;
@@ -31,7 +31,7 @@ pub struct Record {
     /// The sequence number of the record in the stream.
     pub place: String,
     /// The item; none if it was deleted.
-    pub image: Option<Image>,
+    pub image: Option<StreamImage>,
 }
 
 /// Handles a batch of records.
@@ -92,7 +92,7 @@ impl<'a> Others<'a> {
 /// The content of a record.
 enum RecordContent {
     /// An account after a change, and the rows of the change.
-    Account(Box<Account>, Projected),
+    Account(Box<Account>, CompletedEntries),
     /// An event.
     Event(Published),
     /// Another item, which the projector ignores.
@@ -150,7 +150,7 @@ pub async fn follow(ledger: &Ledger, others: &Others<'_>, account: Account) -> R
     Ok(failed.is_none() && !done.stands_still)
 }
 
-async fn show(ledger: &Ledger, image: Option<Image>) -> Result<RecordContent, Fault> {
+async fn show(ledger: &Ledger, image: Option<StreamImage>) -> Result<RecordContent, Fault> {
     let Some(image) = image else { return Ok(RecordContent::Nothing) };
     if let Some((account, event)) = event_image(image.clone())? {
         return Ok(RecordContent::Event(EventEnvelope::published(account, &event)));
@@ -190,14 +190,14 @@ async fn retry_monitors(
 }
 
 /// Emits the events of changes of an account and counts their usage. Repeating it changes nothing.
-async fn follow_changes(
+async fn emit_changes(
     ledger: &Ledger,
     others: &Others<'_>,
     account: AccountId,
-    changes: &[Change],
+    changes: &[AccountChange],
     spent: &[Spent],
 ) -> Result<(), Fault> {
-    ledger.follow_changes(account, changes, others.moment).await?;
+    ledger.emit_changes(account, changes, others.moment).await?;
     others.activity.count(account, spent).await
 }
 
@@ -214,12 +214,12 @@ struct Projection {
 struct AccountRows {
     account: Account,
     /// The watermarks before; known after the recovery of lost records.
-    seen: Mark,
+    seen: Watermark,
     /// Whether some events could not be emitted or some usage not counted. Then that watermark does not advance.
     behind: bool,
-    rows: Rows,
+    rows: ChainRows,
     /// The changes, from which events are derived.
-    changes: Vec<Change>,
+    changes: Vec<AccountChange>,
     /// The usage.
     spent: Vec<Spent>,
     time: DateTime<Utc>,
@@ -230,13 +230,13 @@ struct AccountRows {
 }
 
 impl Projection {
-    fn add(&mut self, account: Account, entry: Projected, place: &str) {
-        let Projected { rows, receipts, time } = entry;
+    fn add(&mut self, account: Account, entry: CompletedEntries, place: &str) {
+        let CompletedEntries { rows, receipts, time } = entry;
         let span = self.spans.entry(account.id).or_insert_with(|| AccountRows {
             account: account.clone(),
-            seen: Mark::default(),
+            seen: Watermark::default(),
             behind: false,
-            rows: Rows::new(),
+            rows: ChainRows::new(),
             changes: vec![],
             spent: vec![],
             time,
@@ -246,7 +246,7 @@ impl Projection {
         span.credited |= account.last.as_ref().is_some_and(pays);
         // One row decides: only batches have several, and they emit no event.
         let news = receipts.first().and_then(News::of);
-        span.changes.push(Change { level: Level::of(&account), news });
+        span.changes.push(AccountChange { level: Level::of(&account), news });
         span.spent.extend(receipts.iter().filter_map(Spent::by));
         if span.account.sequence < account.sequence {
             span.account = account;
@@ -293,7 +293,7 @@ impl Projection {
         let mut again: Option<String> = None;
         for (account, AccountRows { seen, behind, rows, time, place, .. }) in &self.spans {
             let through = rows.keys().next_back().copied().unwrap_or_default();
-            let followed = if *behind { seen.followed() } else { through };
+            let followed = if *behind { seen.notified_through() } else { through };
             let step = WatermarkStep { seen: seen.clone(), through, notified_through: followed };
             if let Err(fault) = ledger.advance_watermark(*account, step, rows, *time).await {
                 tracing::error!(%account, fault = &fault as &dyn Error, "a watermark could not be advanced");
@@ -308,7 +308,7 @@ impl Projection {
     async fn emit_and_count(&mut self, ledger: &Ledger, others: &Others<'_>) -> Option<String> {
         let mut again: Option<String> = None;
         for (account, span) in self.spans.iter_mut().filter(|(_, span)| !span.behind) {
-            if let Err(fault) = follow_changes(ledger, others, *account, &span.changes, &span.spent).await {
+            if let Err(fault) = emit_changes(ledger, others, *account, &span.changes, &span.spent).await {
                 span.behind = true;
                 if fault.is_unreadable() {
                     self.stands_still = true;

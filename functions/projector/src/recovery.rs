@@ -3,10 +3,10 @@
 use std::error::Error;
 
 use domain::{AccountId, Spent};
-use store::{Change, Ledger, Rows, WatermarkStep};
+use store::{AccountChange, ChainRows, Ledger, WatermarkStep};
 
 use super::skip::{is_unreadable, skipped};
-use super::{AccountRows, Others, Projection, earlier_of, follow_changes, pays, retry_monitors};
+use super::{AccountRows, Others, Projection, earlier_of, emit_changes, pays, retry_monitors};
 
 impl Projection {
     /// Projects what the stream has lost: records that ended in the dead-letter queue, or that were too old when they were
@@ -43,32 +43,32 @@ async fn recover(
     span: &mut AccountRows,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let first = last_run(&span.rows);
-    span.seen = ledger.followed(account, first).await?;
+    span.seen = ledger.watermark_for(account, first).await?;
     loop {
-        let missed = match ledger.missed(account, &span.seen, first, span.time).await {
+        let missed = match ledger.entries_without_events(account, &span.seen, first, span.time).await {
             // The rows of skipped records can perhaps be written now.
             Err(fault) if fault.is_unreadable() && ledger.complete_skipped(account).await? => {
-                ledger.missed(account, &span.seen, first, span.time).await?
+                ledger.entries_without_events(account, &span.seen, first, span.time).await?
             }
             missed => missed?,
         };
         let Some(last) = missed.last() else { return Ok(()) };
-        let (known, through) = (span.seen.followed(), last.sequence);
+        let (known, through) = (span.seen.notified_through(), last.sequence);
         tracing::warn!(%account, known, through, "the stream has lost records; their rows are projected");
         let spent: Vec<_> = missed.iter().filter_map(Spent::by).collect();
-        follow_changes(ledger, others, account, &Change::told_by(&missed), &spent).await?;
+        emit_changes(ledger, others, account, &AccountChange::of_receipts(&missed), &spent).await?;
         // Before the watermark advances: afterwards these rows would not be checked for credits again.
         if missed.iter().any(|receipt| pays(&receipt.entry)) {
             retry_monitors(ledger, others, account).await?;
         }
-        let (seen, rows) = (span.seen.clone(), Rows::new());
+        let (seen, rows) = (span.seen.clone(), ChainRows::new());
         let step = WatermarkStep { seen, through, notified_through: through };
         span.seen = ledger.advance_watermark(account, step, &rows, span.time).await?;
     }
 }
 
 /// The first number of the last run of rows without a gap.
-fn last_run(rows: &Rows) -> u64 {
+fn last_run(rows: &ChainRows) -> u64 {
     let mut numbers = rows.keys().rev().copied();
     let last = numbers.next().unwrap_or_default();
     numbers.fold(last, |first, number| if number.saturating_add(1) == first { number } else { first })

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use domain::AccountId;
-use store::{Fault, Image, Ledger, account_of};
+use store::{Fault, Ledger, StreamImage, account_of};
 
 use super::RecordContent;
 
@@ -14,7 +14,7 @@ pub const SKIPPED: &str = "an item that does not read was skipped";
 pub(super) async fn skip(
     ledger: &Ledger,
     place: &str,
-    image: Option<Image>,
+    image: Option<StreamImage>,
     fault: &Fault,
 ) -> Result<RecordContent, Fault> {
     let account = image.as_ref().and_then(account_of);

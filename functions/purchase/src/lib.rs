@@ -11,7 +11,7 @@ use scrip_http::{
     ApiError, App, BalanceView, Caller, IdempotencyHeader, Idempotent, NextActionView, Reply, may,
 };
 use serde::{Deserialize, Serialize};
-use store::{ClaimsOf, Fault, Made, Moment, Unsettled};
+use store::{ClaimedId, ClaimsOf, Fault, Moment, Unsettled};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -157,7 +157,12 @@ async fn may_buy(
 }
 
 /// The answer to a retry; none if the purchase was never begun.
-async fn known(app: &App, account: AccountId, made: Made, moment: Moment) -> Result<Option<Reply>, ApiError> {
+async fn known(
+    app: &App,
+    account: AccountId,
+    made: ClaimedId,
+    moment: Moment,
+) -> Result<Option<Reply>, ApiError> {
     let id = PurchaseId { account, transaction: made.id };
     let Some(purchase) = app.ledger.purchase(id).await? else { return Ok(None) };
     let purchase = app.till(account.mode).resume(purchase, moment).await?;

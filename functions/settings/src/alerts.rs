@@ -7,7 +7,7 @@ use axum::extract::State;
 use domain::{Account, Amount, Credits, Service};
 use scrip_http::{ApiError, App, Caller, IfMatch, Once, Reply, may};
 use serde::{Deserialize, Serialize};
-use store::{Errand, Fault};
+use store::{Fault, Job};
 use utoipa::ToSchema;
 
 /// The most attempts of one change. Each failed attempt means that another change was written meanwhile.
@@ -112,7 +112,7 @@ pub(super) async fn set_alerts(
 ) -> Result<Reply, ApiError> {
     change.check()?;
     // The job comes first: it evaluates the present balance with the new settings, also after a crash.
-    app.jobs().schedule_check(Errand::Calendar(caller.account), caller.call.moment).await?;
+    app.jobs().schedule_check(Job::Calendar(caller.account), caller.call.moment).await?;
     let now = app.ledger.catch_up(caller.account, caller.call.moment).await?;
     for _ in 0..ATTEMPTS_MAX {
         let known = app.ledger.alerts(caller.account).await?;

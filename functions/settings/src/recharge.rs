@@ -8,7 +8,7 @@ use domain::{AccountId, Amount, Credits, Currency, Money, Recharge, RechargeChan
 use scrip_http::{ApiError, App, Caller, IfMatch, Once, Reply, may};
 use scrip_payments::RechargeRequest;
 use serde::{Deserialize, Deserializer};
-use store::{Errand, Fault, Moment};
+use store::{Fault, Job, Moment};
 use utoipa::ToSchema;
 
 use super::response::AutoRechargeView;
@@ -98,7 +98,7 @@ pub(super) async fn set_auto_recharge(
     let currency = app.till(account.mode).billed_in(account.org).await?;
     let change = change.checked(currency)?;
     // If the queue is unavailable, the scheduled job recharges.
-    app.ledger.note(Errand::Recharge(account), moment.now).await?;
+    app.ledger.schedule(Job::Recharge(account), moment.now).await?;
     let saved =
         save(&app, account, Update { change: &change, if_match: &if_match, currency }, moment).await?;
     if saved.as_ref().is_some_and(|saved| saved.enabled)

@@ -8,7 +8,7 @@ use domain::{
     PlanList, Posting, Refusal, Subscribe, SubscribeCause, due, subscribe,
 };
 use scrip_http::{ApiError, App, Reply};
-use store::{Catalogue, Claim, Errand, Fault, Moment, Settled, Unsettled, system_key};
+use store::{Catalogue, Claim, Fault, Job, Moment, Settled, Unsettled, system_key};
 
 use crate::response::{Plans, SubscriptionChange, Switched};
 
@@ -85,7 +85,7 @@ pub(super) async fn carry_out(
     let wanted = PlannedChange::of(change, &catalogue, moment.now)?;
     // Schedule the follow-up before the change, so that a crash cannot lose it.
     if account.mode == Mode::Live {
-        app.jobs().schedule_check(Errand::Plan(account), moment).await?;
+        app.jobs().schedule_check(Job::Plan(account), moment).await?;
     }
     // Every attempt under one idempotency key has the same name, so the ledger settles it once.
     let name = format!("plan/{request}");

@@ -7,14 +7,14 @@ use scrip_http::{
     ApiError, App, AuditView, Caller, Instant, Listing, PageLimit, QueryParams, Reply, in_order, may,
 };
 use serde::{Deserialize, Deserializer, de::Error};
-use store::{ChainRange, ExcerptCursor, ExcerptPage, Place};
+use store::{ChainPosition, ChainRange, ExcerptCursor, ExcerptPage};
 use utoipa::IntoParams;
 
 /// The highest number that every JSON client reads unchanged.
 const NUMBER_MAX: u64 = 9_007_199_254_740_991;
 
 /// A place in the chain: the number of a transaction, or a time.
-struct NumberOrTime(Place);
+struct NumberOrTime(ChainPosition);
 
 impl<'de> Deserialize<'de> for NumberOrTime {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
@@ -22,9 +22,9 @@ impl<'de> Deserialize<'de> for NumberOrTime {
         let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let place = if is_number {
             let number = text.parse().ok().filter(|number| (1..=NUMBER_MAX).contains(number));
-            number.map(Place::Number)
+            number.map(ChainPosition::Number)
         } else {
-            Instant::read(&text).map(|Instant(at)| Place::Time(at))
+            Instant::read(&text).map(|Instant(at)| ChainPosition::Time(at))
         };
         place.map(Self).ok_or_else(|| {
             D::Error::custom(
@@ -81,10 +81,11 @@ pub(crate) async fn audit(
     let place = |place: Option<NumberOrTime>| place.map(|NumberOrTime(place)| place);
     let (from, to) = (place(range.from), place(range.to));
     match (from, to) {
-        (Some(Place::Number(from)), Some(Place::Number(to))) => in_order(from, to)?,
-        (Some(Place::Time(from)), Some(Place::Time(to))) => in_order(from, to)?,
+        (Some(ChainPosition::Number(from)), Some(ChainPosition::Number(to))) => in_order(from, to)?,
+        (Some(ChainPosition::Time(from)), Some(ChainPosition::Time(to))) => in_order(from, to)?,
         // The order is known only when the row is read.
-        (Some(Place::Number(_)), Some(Place::Time(_))) | (Some(Place::Time(_)), Some(Place::Number(_))) => {}
+        (Some(ChainPosition::Number(_)), Some(ChainPosition::Time(_)))
+        | (Some(ChainPosition::Time(_)), Some(ChainPosition::Number(_))) => {}
         (None, _) | (_, None) => {}
     }
     // The place includes the end of the range, so the cursor replaces from and to.

@@ -12,7 +12,7 @@ use scrip_http::{
     TransactionView, in_order, may,
 };
 use serde::Deserialize;
-use store::{Cursor, Query, StatementPlace};
+use store::{StatementCursor, StatementPlace, StatementQuery};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -90,7 +90,7 @@ async fn list(
     if filter.direction.is_some() && category.is_some() && filter.direction != category {
         return Reply::page(&Vec::<TransactionView>::new(), None);
     }
-    let query = Query {
+    let query = StatementQuery {
         direction: filter.direction.or(category),
         operation: filter.operation,
         customer: filter.customer_id,
@@ -101,7 +101,7 @@ async fn list(
     let listing = Listing { list: "transactions", account: caller.account, question: &query };
     let read = |text: String| {
         let place = app.cursors.read(&listing, &text)?;
-        Cursor::parse(&place).ok_or(ApiError::InvalidCursor)
+        StatementCursor::parse(&place).ok_or(ApiError::InvalidCursor)
     };
     let cursor = filter.cursor.map(read).transpose()?;
     let now = caller.call.moment.now;
@@ -109,7 +109,7 @@ async fn list(
     let page = app.ledger.statement(caller.account, &query, place, now).await?;
     let debits = page.receipts.iter().filter(|line| line.entry.direction == Direction::Debit);
     let debits: Vec<_> = debits.map(|line| line.entry.id).collect();
-    let pots = app.ledger.pots(caller.account, &debits).await?;
+    let pots = app.ledger.remainders(caller.account, &debits).await?;
     let line = |line: &domain::Receipt| TransactionView::from(line).with_refunds(pots.get(&line.entry.id));
     let lines: Vec<_> = page.receipts.iter().map(line).collect();
     let next = page.next.map(|next| app.cursors.write(&listing, &next.text())).transpose()?;
@@ -151,7 +151,7 @@ async fn explained(
     receipt: &domain::Receipt,
 ) -> Result<ReceiptView, ApiError> {
     let pot = match receipt.entry.direction {
-        Direction::Debit => app.ledger.pot(caller.account, receipt.entry.id).await?,
+        Direction::Debit => app.ledger.remainder(caller.account, receipt.entry.id).await?,
         Direction::Credit => None,
     };
     let proof = app.ledger.proof(caller.account, receipt.entry.id, receipt.sequence).await?;

@@ -13,7 +13,7 @@ use scrip_http::{ApiError, App, Caller, Id, NoFields, Once, OptionalBody, PathId
 use scrip_webhooks::DeliveryRequest;
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
-use store::{Errand, Fault, secret_bytes};
+use store::{Fault, Job, secret_bytes};
 use utoipa::ToSchema;
 
 use super::event_names::Happening;
@@ -259,7 +259,7 @@ async fn unwanted(
 
 /// Schedules a job that delivers, in case this request is interrupted.
 pub(super) async fn expect_delivery<S>(app: &App, caller: &Caller<S>) -> Result<(), ApiError> {
-    app.ledger.note(Errand::Webhooks(caller.account), app.clock.moment().now).await?;
+    app.ledger.schedule(Job::Webhooks(caller.account), app.clock.moment().now).await?;
     Ok(())
 }
 

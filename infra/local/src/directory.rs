@@ -1,7 +1,7 @@
 //! Reads the directory of accounts page by page.
 
 use domain::AccountId;
-use store::{Fault, Ledger, SHARDS};
+use store::{DIRECTORY_SHARDS, Fault, Ledger};
 
 /// Accounts that one read of the directory asks for.
 const PAGE: i32 = 200;
@@ -23,10 +23,10 @@ impl<'a> Directory<'a> {
     /// # Errors
     /// When the database fails.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<AccountId>>, Fault> {
-        if SHARDS <= self.shard {
+        if DIRECTORY_SHARDS <= self.shard {
             return Ok(None);
         }
-        let (accounts, is_last) = self.ledger.listed(self.shard, self.after, PAGE).await?;
+        let (accounts, is_last) = self.ledger.directory_page(self.shard, self.after, PAGE).await?;
         self.after = accounts.last().map(|last| last.account).filter(|_| !is_last);
         if self.after.is_none() {
             self.shard = self.shard.saturating_add(1);

@@ -153,7 +153,7 @@ async fn identify(parts: &mut Parts, app: &Arc<App>) -> Result<(RequestContext, 
     }
     let secret = Some(key.trim()).filter(|_| scheme.eq_ignore_ascii_case("bearer")).and_then(Secret::parse);
     let secret = secret.ok_or(ApiError::InvalidKey)?;
-    let known = app.settings.known(&secret, call.moment).await?.ok_or(ApiError::InvalidKey)?;
+    let known = app.settings.find_key(&secret, call.moment).await?.ok_or(ApiError::InvalidKey)?;
     let principal = known.key.admit(known.plan.as_ref(), call.moment.now)?;
     if let Principal::Organisation { account, .. } = &principal {
         call.of(*account);

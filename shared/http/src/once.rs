@@ -15,7 +15,7 @@ use super::error::ApiErrorBody;
 use super::idempotent::Target;
 use super::{ApiError, App, IdempotencyHeader, Reply, RequestContext, body};
 use domain::{AccountId, ClaimKey, EntryId, Mode, OrgId, Principal};
-use store::{Begun, Changes, ClaimsOf, Fault, Start};
+use store::{ChangeAttempt, ChangeRequest, ChangeStart, ClaimsOf, Fault};
 
 /// A request that changes something other than credits. It needs no `Idempotency-Key`. With a key it is carried out once:
 /// a retry gets the first answer and changes nothing, however late it arrives, and another body under the same key is
@@ -52,8 +52,8 @@ pub enum Unstarted {
 /// The change that the handler makes, for the layer that keeps its answer.
 #[derive(Debug)]
 pub(super) struct Ongoing {
-    changes: Changes,
-    begun: Begun,
+    changes: ChangeRequest,
+    begun: ChangeAttempt,
 }
 
 /// An answer as it is stored.
@@ -68,7 +68,7 @@ impl<T: DeserializeOwned + Send> FromRequest<Arc<App>> for Once<T> {
     type Rejection = Unstarted;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Unstarted> {
-        let asked = ChangeRequest::of(&request)?;
+        let asked = IncomingChange::of(&request)?;
         let bytes = body::read(request, body::BODY_BYTES_MAX).await?;
         asked.begin(app, &bytes).await
     }
@@ -78,20 +78,20 @@ impl<T: DeserializeOwned + Send> FromRequest<Arc<App>> for OptionalBody<T> {
     type Rejection = Unstarted;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Unstarted> {
-        let asked = ChangeRequest::of(&request)?;
+        let asked = IncomingChange::of(&request)?;
         let bytes = body::read_or_empty(request, body::BODY_BYTES_MAX).await?;
         asked.begin(app, &bytes).await.map(Self)
     }
 }
 
 /// What is known of a request before its body is read.
-struct ChangeRequest {
+struct IncomingChange {
     target: Target,
-    changes: Changes,
+    changes: ChangeRequest,
     call: RequestContext,
 }
 
-impl ChangeRequest {
+impl IncomingChange {
     fn of(request: &Request) -> Result<Self, ApiError> {
         let target = Target::of(request);
         let extensions = request.extensions();
@@ -110,21 +110,21 @@ impl ChangeRequest {
             }
             Principal::Operator { .. } => (operators(&target.path), key.map(ClaimKey::Operator)),
         };
-        let thing = thing(request.method(), &target.path).map(|thing| Changes::digest(&thing));
-        Ok(Self { target, changes: Changes { of, key, thing }, call: call.clone() })
+        let thing = thing(request.method(), &target.path).map(|thing| ChangeRequest::digest(&thing));
+        Ok(Self { target, changes: ChangeRequest { of, key, thing }, call: call.clone() })
     }
 
     async fn begin<T: DeserializeOwned + Send>(self, app: &App, bytes: &Bytes) -> Result<Once<T>, Unstarted> {
         let (body, fingerprint) = self.target.parse(bytes)?;
-        let start = app.ledger.begin(&self.changes, &fingerprint, self.call.moment).await;
+        let start = app.ledger.begin_change(&self.changes, &fingerprint, self.call.moment).await;
         match start.map_err(ApiError::from)? {
-            Start::CarryOut(begun) => {
+            ChangeStart::CarryOut(begun) => {
                 let id = begun.id;
                 self.call.carries_out(Ongoing { changes: self.changes, begun });
                 Ok(Once { body, id })
             }
-            Start::Answered(answer) => Err(Unstarted::Answered(reply(&answer)?)),
-            Start::Overtaken => Err(OVERTAKEN.into()),
+            ChangeStart::Answered(answer) => Err(Unstarted::Answered(reply(&answer)?)),
+            ChangeStart::Overtaken => Err(OVERTAKEN.into()),
         }
     }
 }
@@ -175,8 +175,8 @@ pub(super) async fn conclude(app: &App, call: &RequestContext, response: Respons
     let Some(Ongoing { changes, begun }) = call.ongoing() else { return response };
     let Some(reply) = response.extensions().get::<Reply>() else {
         let done = match is_refused(&response) {
-            true => app.ledger.give_key_back(changes, begun).await,
-            false => app.ledger.break_off(changes, begun).await,
+            true => app.ledger.release_key(changes, begun).await,
+            false => app.ledger.save_failure(changes, begun).await,
         };
         if let Err(fault) = done {
             tracing::warn!(request = %call.id, fault = &fault as &dyn Error, "an idempotency key stays claimed for a while");
@@ -197,11 +197,16 @@ fn is_refused(response: &Response) -> bool {
     !response.status().is_server_error() && !is_retryable
 }
 
-async fn keep(app: &App, reply: &Reply, changes: &Changes, begun: &Begun) -> Result<(), ApiError> {
+async fn keep(
+    app: &App,
+    reply: &Reply,
+    changes: &ChangeRequest,
+    begun: &ChangeAttempt,
+) -> Result<(), ApiError> {
     let (status, data) = reply.kept();
     let kept = serde_json::to_string(&KeptAnswer { status: status.as_u16(), data });
     let kept = kept.map_err(ApiError::unwritable)?;
-    app.ledger.keep_answer(changes, begun, &kept).await.map_err(Fault::into)
+    app.ledger.save_answer(changes, begun, &kept).await.map_err(Fault::into)
 }
 
 impl From<ApiError> for Unstarted {

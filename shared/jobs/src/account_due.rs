@@ -4,7 +4,7 @@ use chrono::{DateTime, Duration, Utc};
 
 use super::Jobs;
 use domain::{AccountId, News};
-use store::{Ended, Moment, Unsettled};
+use store::{EndedHolds, Moment, Unsettled};
 
 /// The maximum number of holds that one step closes.
 const CLOSED_AT_ONCE: usize = 25;
@@ -33,21 +33,21 @@ impl Jobs<'_> {
             known => known?,
         };
         // Runs even if no credits are held: the posting that ended a hold may not have been projected completely.
-        let mut ended = Ended { closed: true, left: false };
+        let mut ended = EndedHolds { closed: true, left: false };
         for _ in 0..STEPS_MAX {
             if !ended.closed {
                 break;
             }
-            ended = self.ledger.expire_ended(account, CLOSED_AT_ONCE, moment).await?;
+            ended = self.ledger.close_ended_holds(account, CLOSED_AT_ONCE, moment).await?;
             if ended.closed {
                 known = self.ledger.current(account, moment).await?;
             }
         }
         let is_finished = !ended.closed && !ended.left;
-        self.ledger.look_at(&known, moment).await?;
+        self.ledger.check_alerts(&known, moment).await?;
         let ends = known.ends(&self.ledger.alerts(account).await?, moment.now);
         for (lot, terms) in ends.notices {
-            self.ledger.tell(account, &News::Expiring { lot, terms }, moment).await?;
+            self.ledger.emit(account, &News::Expiring { lot, terms }, moment).await?;
         }
         // For holds that another process is closing, and for more than one job can close.
         let wait = Duration::try_seconds(RETRY_SECONDS).filter(|_| !is_finished);

@@ -11,7 +11,7 @@ use futures_util::stream;
 use ports::{Clock, Queue};
 use scrip_payments::{Providers, RechargeRequest, Till};
 use scrip_webhooks::DeliveryRequest;
-use store::{Errand, Fault, Moment, Noted, Unsettled};
+use store::{Fault, Job, Moment, ScheduledJob, Unsettled};
 use tokio::time::timeout;
 
 use super::{Jobs, NotMade};
@@ -64,13 +64,13 @@ impl<'a> Dispatcher<'a> {
         let mut handled = Box::pin(self.poll_daily(moment)).await;
         let end = moment.wall.checked_add_signed(TimeDelta::seconds(WORK_SECONDS)).unwrap_or(moment.wall);
         while handled < JOBS_MAX && self.clock.moment().wall < end {
-            let due = self.jobs.ledger.errands(moment.now).await?;
+            let due = self.jobs.ledger.due_jobs(moment.now).await?;
             if due.is_empty() {
                 break;
             }
-            let mut accounts: BTreeMap<AccountId, Vec<Noted>> = BTreeMap::new();
+            let mut accounts: BTreeMap<AccountId, Vec<ScheduledJob>> = BTreeMap::new();
             for job in due {
-                accounts.entry(job.errand.account()).or_default().push(job);
+                accounts.entry(job.job.account()).or_default().push(job);
             }
             let each = accounts.into_values().map(|jobs| self.run_account(jobs, moment, end));
             let done: Vec<_> = stream::iter(each).buffer_unordered(ACCOUNTS_AT_ONCE).collect().await;
@@ -85,7 +85,7 @@ impl<'a> Dispatcher<'a> {
     /// call a payment provider are postponed too, because they would probably time out as well.
     async fn run_account(
         &self,
-        jobs: Vec<Noted>,
+        jobs: Vec<ScheduledJob>,
         moment: Moment,
         end: DateTime<Utc>,
     ) -> Result<usize, Fault> {
@@ -97,7 +97,7 @@ impl<'a> Dispatcher<'a> {
                 break;
             }
             handled = handled.saturating_add(1);
-            if is_slow && calls_provider(job.errand) {
+            if is_slow && calls_provider(job.job) {
                 self.postpone(&job, moment).await?;
                 continue;
             }
@@ -105,11 +105,11 @@ impl<'a> Dispatcher<'a> {
             match timeout(Duration::from_secs(JOB_SECONDS), run).await {
                 Ok(Ok(())) => (),
                 Ok(Err(unsettled)) => {
-                    tracing::warn!(job = ?job.errand, cause = &unsettled as &dyn Error, "job postponed");
+                    tracing::warn!(job = ?job.job, cause = &unsettled as &dyn Error, "job postponed");
                     self.postpone(&job, moment).await?;
                 }
                 Err(_) => {
-                    tracing::warn!(job = ?job.errand, "job timed out and postponed");
+                    tracing::warn!(job = ?job.job, "job timed out and postponed");
                     self.postpone(&job, moment).await?;
                     is_slow = true;
                 }
@@ -122,11 +122,11 @@ impl<'a> Dispatcher<'a> {
     ///
     /// # Errors
     /// When the list of jobs cannot be written.
-    pub async fn postpone(&self, job: &Noted, moment: Moment) -> Result<(), Fault> {
+    pub async fn postpone(&self, job: &ScheduledJob, moment: Moment) -> Result<(), Fault> {
         let wait = TimeDelta::seconds(POSTPONE_SECONDS);
         let due = moment.now.checked_add_signed(wait).unwrap_or(moment.now);
-        self.jobs.ledger.note(job.errand, due).await?;
-        self.jobs.ledger.cross_out(job).await
+        self.jobs.ledger.schedule(job.job, due).await?;
+        self.jobs.ledger.remove_job(job).await
     }
 
     /// Runs one job. A job that is to run again is scheduled before the present one is deleted.
@@ -135,40 +135,42 @@ impl<'a> Dispatcher<'a> {
     ///
     /// # Errors
     /// When the job failed; it is still scheduled.
-    pub async fn run(&self, job: &Noted, moment: Moment) -> Result<(), Unsettled> {
+    pub async fn run(&self, job: &ScheduledJob, moment: Moment) -> Result<(), Unsettled> {
         let ledger = self.jobs.ledger;
-        let moment = match job.errand.goes_by_account() {
-            true => ledger.moment_of(job.errand.account(), moment).await?,
+        let moment = match job.job.uses_account_clock() {
+            true => ledger.moment_of(job.job.account(), moment).await?,
             false => moment,
         };
         let next = if moment.now < job.due { Some(job.due) } else { self.work(job, moment).await? };
         if let Some(due) = next {
-            ledger.note(job.errand, due).await?;
+            ledger.schedule(job.job, due).await?;
         }
-        ledger.cross_out(job).await?;
+        ledger.remove_job(job).await?;
         Ok(())
     }
 
     /// The work of a job. Returns when the job is due again, if it is.
-    async fn work(&self, job: &Noted, moment: Moment) -> Result<Option<DateTime<Utc>>, Unsettled> {
+    async fn work(&self, job: &ScheduledJob, moment: Moment) -> Result<Option<DateTime<Utc>>, Unsettled> {
         let jobs = self.jobs;
-        match job.errand {
-            Errand::Purchase(id) => self.finish_purchase(id, moment).await,
-            Errand::Recharge(account) => {
+        match job.job {
+            Job::Purchase(id) => self.finish_purchase(id, moment).await,
+            Job::Recharge(account) => {
                 self.checkout(account.mode).run_auto_recharge(account, moment).await?;
                 let recharge = jobs.ledger.recharge(account).await?;
                 Ok(recharge.and_then(|recharge| recharge.look_at(moment.now)))
             }
-            Errand::Calendar(account) => jobs.run_account_job(account, moment).await,
-            Errand::Pot(pot) => jobs.ledger.look_after_pot(pot.account, pot.of, moment).await.map(|()| None),
-            Errand::Webhooks(account) => {
+            Job::Calendar(account) => jobs.run_account_job(account, moment).await,
+            Job::Remainder(pot) => {
+                jobs.ledger.finish_drawdown(pot.account, pot.of, moment).await.map(|()| None)
+            }
+            Job::Webhooks(account) => {
                 match self.deliveries.send(&DeliveryRequest::Account { account }, 0).await {
                     Ok(()) => Ok(None),
                     Err(error) => Err(error.into()),
                 }
             }
-            Errand::Plan(account) => jobs.follow_plan(account, moment).await.map(|()| None),
-            Errand::Monitor(id) => match jobs.finish_monitor(id, moment).await {
+            Job::Plan(account) => jobs.follow_plan(account, moment).await.map(|()| None),
+            Job::Monitor(id) => match jobs.finish_monitor(id, moment).await {
                 Ok(_) | Err(NotMade::Taken(_) | NotMade::Unsettled(Unsettled::Refused(_))) => Ok(None),
                 Err(NotMade::Unsettled(unsettled)) => Err(unsettled),
             },
@@ -199,11 +201,9 @@ impl<'a> Dispatcher<'a> {
 }
 
 /// Whether a job may call a payment provider.
-fn calls_provider(job: Errand) -> bool {
+fn calls_provider(job: Job) -> bool {
     match job {
-        Errand::Purchase(_) | Errand::Recharge(_) => true,
-        Errand::Calendar(_) | Errand::Plan(_) | Errand::Monitor(_) | Errand::Pot(_) | Errand::Webhooks(_) => {
-            false
-        }
+        Job::Purchase(_) | Job::Recharge(_) => true,
+        Job::Calendar(_) | Job::Plan(_) | Job::Monitor(_) | Job::Remainder(_) | Job::Webhooks(_) => false,
     }
 }

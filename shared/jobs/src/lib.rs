@@ -22,7 +22,7 @@ pub use dispatch::Dispatcher;
 pub use monitors::NotMade;
 pub use renewal_queue::Task;
 
-use store::{Errand, Fault, Ledger, Moment, Settings, Unsettled};
+use store::{Fault, Job, Ledger, Moment, Settings, Unsettled};
 
 /// Runs jobs on the ledger.
 #[derive(Clone, Copy)]
@@ -57,9 +57,9 @@ impl Jobs<'_> {
     ///
     /// # Errors
     /// When the table is unavailable.
-    pub async fn schedule_check(&self, job: Errand, moment: Moment) -> Result<(), Fault> {
+    pub async fn schedule_check(&self, job: Job, moment: Moment) -> Result<(), Fault> {
         let wait = Duration::try_seconds(CHECK_AFTER_SECONDS).unwrap_or_default();
         let due = moment.now.checked_add_signed(wait).unwrap_or(moment.now);
-        self.ledger.note(job, due).await.map(|_| ())
+        self.ledger.schedule(job, due).await.map(|_| ())
     }
 }

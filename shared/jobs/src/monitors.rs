@@ -7,7 +7,9 @@ use domain::{
     Account, AccountId, Consume, EntryId, Fingerprint, Head, Monitor, MonitorId, News, Period, Quantity,
     Reference, Refusal, Suspension, Watch, Watched, charge_month,
 };
-use store::{Claim, Errand, Fault, MONITORS_AT_ONCE, Moment, MonitorEvent, Taken, Unsettled, system_key};
+use store::{
+    Claim, Fault, Job, MONITORS_AT_ONCE, Moment, MonitorEvent, SubjectHolder, Unsettled, system_key,
+};
 
 /// How often a call retries when another process writes the same monitor or subject.
 const ATTEMPTS_MAX: u32 = 8;
@@ -75,7 +77,7 @@ impl Jobs<'_> {
         }
         if known.is_none() {
             self.ledger.list_monitored(account).await?;
-            self.schedule_check(Errand::Monitor(id), moment).await?;
+            self.schedule_check(Job::Monitor(id), moment).await?;
             self.ledger.begin_monitor(account, wanted).await?;
         }
         // From here on another process may finish it, even if this request fails.
@@ -132,8 +134,8 @@ impl Jobs<'_> {
         let subject = monitor.subject();
         for _ in 0..ATTEMPTS_MAX {
             let other = match self.ledger.take_subject(account, &subject, monitor.id).await? {
-                Taken::Ours => return Ok(None),
-                Taken::By(other) => other,
+                SubjectHolder::Ours => return Ok(None),
+                SubjectHolder::By(other) => other,
             };
             let known = self.ledger.monitor(Watched { account, monitor: other }).await?;
             if known.is_some_and(|known| !matches!(known.stage, Watch::Ended { .. })) {
@@ -222,7 +224,7 @@ impl Jobs<'_> {
                 Ok((month, charge)) if was_suspended => {
                     let resumed = monitor.charged(month, charge);
                     let notification = MonitorEvent { news: News::MonitorResumed, moment };
-                    self.ledger.save_monitor_and_tell(id.account, &resumed, notification).await?
+                    self.ledger.save_monitor_and_emit(id.account, &resumed, notification).await?
                 }
                 Ok((month, charge)) => {
                     self.ledger.save_monitor(id.account, &monitor.charged(month, charge)).await?
@@ -231,7 +233,7 @@ impl Jobs<'_> {
                 Err(why) => {
                     let suspended = monitor.suspended(why, moment.now);
                     let notification = MonitorEvent { news: News::MonitorSuspended, moment };
-                    self.ledger.save_monitor_and_tell(id.account, &suspended, notification).await?
+                    self.ledger.save_monitor_and_emit(id.account, &suspended, notification).await?
                 }
             };
             if saved.is_some() {

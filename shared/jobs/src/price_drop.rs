@@ -4,7 +4,7 @@ use chrono::{DateTime, Duration, Utc};
 
 use super::{Jobs, Task, Unfinished};
 use domain::AccountId;
-use store::{Moment, SHARDS};
+use store::{DIRECTORY_SHARDS, Moment};
 
 /// The maximum number of accounts in one task.
 const PAGE: i32 = 200;
@@ -26,10 +26,10 @@ impl Jobs<'_> {
         if !catalogue.prices.monthly_fell(since, moment.now) {
             return Ok(0);
         }
-        for shard in 0..SHARDS {
+        for shard in 0..DIRECTORY_SHARDS {
             self.tasks.send(&Task::Waiting { shard, after: None }, CACHE_SECONDS).await?;
         }
-        Ok(SHARDS)
+        Ok(DIRECTORY_SHARDS)
     }
 
     /// As [`Jobs::retry_fallen`] since the last hourly sweep: a planned price takes effect without a request.
@@ -43,7 +43,7 @@ impl Jobs<'_> {
 
     /// Sends a task for each account of a page that has monitors, and a task for the next page.
     pub(super) async fn retry_page(&self, shard: u8, after: Option<AccountId>) -> Result<(), Unfinished> {
-        let (page, is_last) = self.ledger.listed(shard, after, PAGE).await?;
+        let (page, is_last) = self.ledger.directory_page(shard, after, PAGE).await?;
         for listed in page.iter().filter(|listed| listed.monitored) {
             self.tasks.send(&Task::Monitors { account: listed.account, after: None }, 0).await?;
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::Mode;
 use scrip_payments::{Provider, ProviderEvent};
-use store::{Fault, Looked, Moment, Unsettled};
+use store::{Fault, Moment, ReversalPoll, Unsettled};
 use tokio::time::timeout;
 
 use super::Dispatcher;
@@ -34,7 +34,7 @@ impl Dispatcher<'_> {
     pub(super) async fn poll_daily(&self, moment: Moment) -> usize {
         let mut handled = 0usize;
         for mode in self.modes() {
-            let known = match self.jobs.ledger.looked(mode).await {
+            let known = match self.jobs.ledger.last_reversal_poll(mode).await {
                 Ok(known) => known,
                 Err(fault) => {
                     tracing::warn!(
@@ -70,13 +70,13 @@ impl Dispatcher<'_> {
     pub async fn poll_providers(&self, moment: Moment) -> Result<usize, Unsettled> {
         let mut handled = 0usize;
         for mode in self.modes() {
-            let known = self.jobs.ledger.looked(mode).await?;
+            let known = self.jobs.ledger.last_reversal_poll(mode).await?;
             match self.poll(mode, known, moment).await {
                 Ok(events) => handled = handled.saturating_add(events),
                 Err(unsettled) => {
                     let wall = known.map_or_else(|| before(moment.wall, FIRST), |known| known.wall);
-                    let retry = Looked { now: DateTime::UNIX_EPOCH, wall };
-                    self.jobs.ledger.note_look(mode, retry).await?;
+                    let retry = ReversalPoll { now: DateTime::UNIX_EPOCH, wall };
+                    self.jobs.ledger.save_reversal_poll(mode, retry).await?;
                     return Err(unsettled);
                 }
             }
@@ -90,7 +90,12 @@ impl Dispatcher<'_> {
         if is_one { vec![Mode::Live] } else { vec![Mode::Live, Mode::Test] }
     }
 
-    async fn poll(&self, mode: Mode, known: Option<Looked>, moment: Moment) -> Result<usize, Unsettled> {
+    async fn poll(
+        &self,
+        mode: Mode,
+        known: Option<ReversalPoll>,
+        moment: Moment,
+    ) -> Result<usize, Unsettled> {
         let since = known.map_or_else(|| before(moment.wall, FIRST), |known| before(known.wall, OVERLAP));
         let events = events(self.providers.of(mode), since).await?;
         let (checkout, mut failed) = (self.checkout(mode), None);
@@ -112,8 +117,8 @@ impl Dispatcher<'_> {
         match failed {
             Some(unsettled) => Err(unsettled),
             None => {
-                let polled = Looked { now: moment.now, wall: moment.wall };
-                self.jobs.ledger.note_look(mode, polled).await?;
+                let polled = ReversalPoll { now: moment.now, wall: moment.wall };
+                self.jobs.ledger.save_reversal_poll(mode, polled).await?;
                 Ok(events.len())
             }
         }

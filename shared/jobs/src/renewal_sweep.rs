@@ -12,7 +12,7 @@ use ports::Queue;
 
 use super::{Jobs, Task, Unfinished};
 use domain::Period;
-use store::{Errand, Fault, Listed, Moment, Progress, SHARDS, Unsettled};
+use store::{DIRECTORY_SHARDS, DirectoryEntry, Fault, Job, Moment, SweepProgress, Unsettled};
 
 /// The maximum number of accounts in one task: a few seconds of work.
 const PAGE: i32 = 200;
@@ -35,25 +35,30 @@ pub(super) trait RenewalDirectory: Send + Sync {
     ///
     /// # Errors
     /// When the store is unavailable.
-    async fn progress(&self, renewal: ShardRenewal) -> Result<Progress, Fault>;
+    async fn progress(&self, renewal: ShardRenewal) -> Result<SweepProgress, Fault>;
 
     /// The next accounts of a shard, at most `limit`, and whether they are the last.
     ///
     /// # Errors
     /// When the store is unavailable.
-    async fn page(&self, shard: u8, progress: Progress, limit: i32) -> Result<(Vec<Listed>, bool), Fault>;
+    async fn page(
+        &self,
+        shard: u8,
+        progress: SweepProgress,
+        limit: i32,
+    ) -> Result<(Vec<DirectoryEntry>, bool), Fault>;
 
     /// Renews one account.
     ///
     /// # Errors
     /// When the account could neither be renewed nor be scheduled for later.
-    async fn renew(&self, listed: Listed) -> Result<(), Unfinished>;
+    async fn renew(&self, listed: DirectoryEntry) -> Result<(), Unfinished>;
 
     /// Records a step. Returns false when another worker has recorded it.
     ///
     /// # Errors
     /// When the store is unavailable.
-    async fn record_step(&self, renewal: ShardRenewal, next: Progress) -> Result<bool, Fault>;
+    async fn record_step(&self, renewal: ShardRenewal, next: SweepProgress) -> Result<bool, Fault>;
 }
 
 /// Starts the sweep of a month, or restarts it in each shard that is not finished. Returns the number of those shards.
@@ -63,7 +68,7 @@ pub(super) async fn start(
     month: Period,
 ) -> Result<u8, Unfinished> {
     let mut started = 0u8;
-    for shard in 0..SHARDS {
+    for shard in 0..DIRECTORY_SHARDS {
         if !directory.progress(ShardRenewal { month, shard }).await?.done {
             tasks.send(&Task::Round { month, shard }, start_delay(shard)).await?;
             started = started.saturating_add(1);
@@ -74,7 +79,7 @@ pub(super) async fn start(
 
 /// The start delay of a shard's chain, in seconds.
 fn start_delay(shard: u8) -> u16 {
-    let share = SPREAD_SECONDS.checked_div(SHARDS.into()).unwrap_or(0);
+    let share = SPREAD_SECONDS.checked_div(DIRECTORY_SHARDS.into()).unwrap_or(0);
     share.saturating_mul(shard.into())
 }
 
@@ -101,7 +106,7 @@ pub(super) async fn renew_page(
         directory.renew(*listed).await?;
     }
     let after = page.last().map(|last| last.account).or(progress.after);
-    let is_ours = directory.record_step(renewal, Progress { after, done: is_last, ..progress }).await?;
+    let is_ours = directory.record_step(renewal, SweepProgress { after, done: is_last, ..progress }).await?;
     if is_ours && !is_last {
         tasks.send(&Task::Round { month, shard }, 0).await?;
     }
@@ -142,15 +147,20 @@ impl Jobs<'_> {
 
 #[async_trait]
 impl RenewalDirectory for LedgerDirectory<'_> {
-    async fn progress(&self, ShardRenewal { month, shard }: ShardRenewal) -> Result<Progress, Fault> {
-        self.jobs.ledger.round(month, shard).await
+    async fn progress(&self, ShardRenewal { month, shard }: ShardRenewal) -> Result<SweepProgress, Fault> {
+        self.jobs.ledger.sweep_progress(month, shard).await
     }
 
-    async fn page(&self, shard: u8, progress: Progress, limit: i32) -> Result<(Vec<Listed>, bool), Fault> {
-        self.jobs.ledger.listed(shard, progress.after, limit).await
+    async fn page(
+        &self,
+        shard: u8,
+        progress: SweepProgress,
+        limit: i32,
+    ) -> Result<(Vec<DirectoryEntry>, bool), Fault> {
+        self.jobs.ledger.directory_page(shard, progress.after, limit).await
     }
 
-    async fn renew(&self, Listed { account, monitored }: Listed) -> Result<(), Unfinished> {
+    async fn renew(&self, DirectoryEntry { account, monitored }: DirectoryEntry) -> Result<(), Unfinished> {
         let own = self.jobs.ledger.moment_of(account, self.moment).await?;
         match self.jobs.ledger.catch_up(account, own).await {
             // An account in the directory may not have been created yet.
@@ -158,7 +168,7 @@ impl RenewalDirectory for LedgerDirectory<'_> {
             // One account must not delay the others.
             Err(unsettled) => {
                 tracing::warn!(%account, cause = %unsettled, "an account could not be renewed; a job is scheduled for it");
-                self.jobs.ledger.note(Errand::Calendar(account), own.now).await?;
+                self.jobs.ledger.schedule(Job::Calendar(account), own.now).await?;
             }
         }
         if monitored {
@@ -170,8 +180,8 @@ impl RenewalDirectory for LedgerDirectory<'_> {
     async fn record_step(
         &self,
         ShardRenewal { month, shard }: ShardRenewal,
-        next: Progress,
+        next: SweepProgress,
     ) -> Result<bool, Fault> {
-        self.jobs.ledger.step_round(month, shard, next).await
+        self.jobs.ledger.save_sweep_progress(month, shard, next).await
     }
 }

@@ -18,7 +18,7 @@ use ports::{Queue, QueueError};
 
 use super::{Task, Unfinished};
 use domain::{AccountId, EntryId, Mode, OrgId, Period};
-use store::{Fault, Listed, Progress, SHARDS};
+use store::{DIRECTORY_SHARDS, DirectoryEntry, Fault, SweepProgress};
 
 /// How many accounts are renewed at once: the queue's `MaximumConcurrency` in template.yaml.
 const WORKERS: usize = 16;
@@ -43,7 +43,7 @@ impl SweepRandom {
 struct DirectoryInMemory {
     /// The accounts of each shard, in order.
     directory: Vec<Vec<AccountId>>,
-    progress: Mutex<BTreeMap<ShardRenewal, Progress>>,
+    progress: Mutex<BTreeMap<ShardRenewal, SweepProgress>>,
     /// How often each account was renewed, per shard and index.
     renewed: Mutex<Vec<Vec<u8>>>,
     /// How many renewals happened in each second of the sweep.
@@ -58,7 +58,7 @@ struct DirectoryInMemory {
 
 impl DirectoryInMemory {
     fn new(organisations: u64, lost: u64) -> Self {
-        let mut directory = vec![Vec::new(); usize::from(SHARDS)];
+        let mut directory = vec![Vec::new(); usize::from(DIRECTORY_SHARDS)];
         for number in 0..organisations {
             let org = OrgId::from(EntryId::derived(
                 "2024-01-01T00:00:00Z".parse().unwrap(),
@@ -66,7 +66,7 @@ impl DirectoryInMemory {
             ));
             for mode in [Mode::Live, Mode::Test] {
                 let account = AccountId { org, mode };
-                directory[usize::from(Listed::shard(account))].push(account);
+                directory[usize::from(DirectoryEntry::shard(account))].push(account);
             }
         }
         for shard in &mut directory {
@@ -103,27 +103,34 @@ impl DirectoryInMemory {
 
     fn is_done(&self, month: Period) -> bool {
         let progress = self.progress.lock().unwrap();
-        (0..SHARDS).all(|shard| progress.get(&ShardRenewal { month, shard }).is_some_and(|known| known.done))
+        (0..DIRECTORY_SHARDS)
+            .all(|shard| progress.get(&ShardRenewal { month, shard }).is_some_and(|known| known.done))
     }
 }
 
 #[async_trait]
 impl RenewalDirectory for DirectoryInMemory {
-    async fn progress(&self, renewal: ShardRenewal) -> Result<Progress, Fault> {
+    async fn progress(&self, renewal: ShardRenewal) -> Result<SweepProgress, Fault> {
         Ok(self.progress.lock().unwrap().get(&renewal).copied().unwrap_or_default())
     }
 
-    async fn page(&self, shard: u8, progress: Progress, limit: i32) -> Result<(Vec<Listed>, bool), Fault> {
+    async fn page(
+        &self,
+        shard: u8,
+        progress: SweepProgress,
+        limit: i32,
+    ) -> Result<(Vec<DirectoryEntry>, bool), Fault> {
         let accounts = &self.directory[usize::from(shard)];
         let from = progress.after.map_or(0, |after| accounts.partition_point(|account| *account <= after));
         let to = accounts.len().min(from + usize::try_from(limit).unwrap());
-        let page = accounts[from..to].iter().map(|account| Listed { account: *account, monitored: false });
+        let page =
+            accounts[from..to].iter().map(|account| DirectoryEntry { account: *account, monitored: false });
         Ok((page.collect(), to == accounts.len()))
     }
 
-    async fn renew(&self, Listed { account, .. }: Listed) -> Result<(), Unfinished> {
+    async fn renew(&self, DirectoryEntry { account, .. }: DirectoryEntry) -> Result<(), Unfinished> {
         sleep(RENEWAL).await;
-        let shard = usize::from(Listed::shard(account));
+        let shard = usize::from(DirectoryEntry::shard(account));
         let place = self.directory[shard].binary_search(&account).unwrap();
         let count = &mut self.renewed.lock().unwrap()[shard][place];
         *count = count.saturating_add(1);
@@ -131,13 +138,13 @@ impl RenewalDirectory for DirectoryInMemory {
         Ok(())
     }
 
-    async fn record_step(&self, renewal: ShardRenewal, next: Progress) -> Result<bool, Fault> {
+    async fn record_step(&self, renewal: ShardRenewal, next: SweepProgress) -> Result<bool, Fault> {
         let mut progress = self.progress.lock().unwrap();
         let known = progress.entry(renewal).or_default();
         if known.revision != next.revision {
             return Ok(false);
         }
-        *known = Progress { revision: next.revision + 1, ..next };
+        *known = SweepProgress { revision: next.revision + 1, ..next };
         Ok(true)
     }
 }
@@ -208,7 +215,7 @@ struct SweepFigures {
 async fn sweep(organisations: u64, rates: FailureRates) -> SweepFigures {
     let directory = Arc::new(DirectoryInMemory::new(organisations, rates.lost));
     let month = Period::try_from("2024-02".to_owned()).unwrap();
-    assert_eq!(start(directory.as_ref(), directory.as_ref(), month).await.unwrap(), SHARDS);
+    assert_eq!(start(directory.as_ref(), directory.as_ref(), month).await.unwrap(), DIRECTORY_SHARDS);
     let workers: Vec<_> = (0..WORKERS)
         .map(|number| {
             tokio::spawn(worker(directory.clone(), month, rates, u64::try_from(number).unwrap() + 7))

@@ -10,7 +10,7 @@ use domain::{
     AccountId, Amount, BadRecharge, Cause, Currency, EntryId, Money, News, Offer, OrgId, Pause, Purchase,
     PurchaseId, Recharge, RechargeState, Refusal, Stage, Wish,
 };
-use store::{Changes, ClaimsOf, Errand, Fault, Moment, Unsettled, random};
+use store::{ChangeRequest, ClaimsOf, Fault, Job, Moment, Unsettled, random};
 
 /// The maximum number of steps in one call: a charge, its result, and the next decision.
 const STEPS_MAX: u32 = 8;
@@ -125,10 +125,10 @@ impl Till<'_> {
             && before.is_none_or(|(before, _)| before != why)
         {
             let notification = News::RechargePaused { why, until, revision: known.revision };
-            self.ledger.tell(account, &notification, moment).await?;
+            self.ledger.emit(account, &notification, moment).await?;
         }
         if let Some(due) = next.look_at(moment.now) {
-            self.ledger.note(Errand::Recharge(account), due).await?;
+            self.ledger.schedule(Job::Recharge(account), due).await?;
         }
         if next.edition != known.edition {
             self.supersede_change(account, moment).await?;
@@ -139,7 +139,9 @@ impl Till<'_> {
 
     /// Prevents an interrupted earlier change by the owner from being resumed and undoing the change that follows.
     async fn supersede_change(&self, account: AccountId, moment: Moment) -> Result<(), Fault> {
-        self.ledger.note_change(ClaimsOf::Account(account), &Changes::digest(SETTINGS), moment.wall).await
+        self.ledger
+            .save_change_time(ClaimsOf::Account(account), &ChangeRequest::digest(SETTINGS), moment.wall)
+            .await
     }
 
     /// Continues the charge in progress.
@@ -177,7 +179,7 @@ impl Till<'_> {
         let next = match &purchase.stage {
             Stage::Pending(_) => return Ok(NextStep::Done),
             Stage::Approved(_) => {
-                self.ledger.tell(account, &News::Recharged(purchase.into()), moment).await?;
+                self.ledger.emit(account, &News::Recharged(purchase.into()), moment).await?;
                 recharge.paid()
             }
             Stage::Failed(decline) => {
@@ -305,14 +307,14 @@ impl Till<'_> {
     ) -> Result<(), Fault> {
         for _ in 0..ATTEMPTS_MAX {
             let Some(known) = self.ledger.recharge(account).await? else { return Ok(()) };
-            if !known.enabled || self.ledger.was_told(account, notification).await? {
+            if !known.enabled || self.ledger.was_emitted(account, notification).await? {
                 return Ok(());
             }
             let next = paused(&known);
             let is_paused = (known.disputed, known.refunded) == (next.disputed, next.refunded);
             self.supersede_change(account, moment).await?;
             if is_paused || self.ledger.save_recharge(account, &next).await?.is_some() {
-                return self.ledger.tell(account, notification, moment).await;
+                return self.ledger.emit(account, notification, moment).await;
             }
         }
         Err(Fault::Busy)

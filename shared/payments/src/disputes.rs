@@ -4,7 +4,7 @@ use domain::{
     Bought, Credits, Details, Dispute, EntryId, Fingerprint, Purchase, Receipt, Reference, Stage,
     dispute_lost, dispute_opened, dispute_won,
 };
-use store::{Claim, Errand, Fault, Moment, Unsettled, system_key};
+use store::{Claim, Fault, Job, Moment, Unsettled, system_key};
 
 use super::{DisputeId, DisputeOutcome, PaymentId, ProviderDispute, ProviderEvent, Till};
 
@@ -181,7 +181,7 @@ impl Till<'_> {
             }
             let credits = purchase.disputed_credits(amount);
             if attempt == 0 {
-                self.ledger.note(Errand::Purchase(purchase.id), purchase.look_at(moment.now)).await?;
+                self.ledger.schedule(Job::Purchase(purchase.id), purchase.look_at(moment.now)).await?;
             }
             let dispute = Dispute { amount, credits: Some(credits), ..Dispute::default() };
             purchase.disputes.insert(name.clone(), dispute);

@@ -6,7 +6,7 @@ use domain::{
     Amount, Credits, Details, EntryId, Fingerprint, Purchase, PurchaseId, Reference, RefundOrder,
     RefundState, RefundStep, Refunds, Refusal, Stage, payment_refunded, payment_restored,
 };
-use store::{Claim, Errand, Fault, Moment, Unsettled, system_key};
+use store::{Claim, Fault, Job, Moment, Unsettled, system_key};
 
 /// The maximum number of steps to match the provider's refunds. More than one is needed when money is refunded meanwhile.
 const STEPS_MAX: u32 = 8;
@@ -102,7 +102,7 @@ impl Till<'_> {
             if refunds == purchase.refunds {
                 return Ok(purchase);
             }
-            self.ledger.note(Errand::Purchase(purchase.id), purchase.look_at(moment.now)).await?;
+            self.ledger.schedule(Job::Purchase(purchase.id), purchase.look_at(moment.now)).await?;
             let next = Purchase { refunds, ..purchase };
             purchase = match self.ledger.save_purchase(&next).await? {
                 Some(saved) => saved,
@@ -192,7 +192,7 @@ impl Till<'_> {
                 return Ok(purchase);
             }
             let amount = RefundOrder::checked(&purchase, amount)?;
-            self.ledger.note(Errand::Purchase(purchase.id), purchase.look_at(moment.now)).await?;
+            self.ledger.schedule(Job::Purchase(purchase.id), purchase.look_at(moment.now)).await?;
             purchase.refunds.orders.push(RefundOrder { amount, ..order.clone() });
             if let Some(saved) = self.ledger.save_purchase(&purchase).await? {
                 return Ok(saved);

@@ -11,7 +11,7 @@ use domain::{
     AccountId, Delivery, DeliveryId, DeliveryKind, DeliveryStanding, DeliveryState, Event, Flow, HookPaused,
     Lane, LaneEvent, News, Outcome, Webhook, WebhookId,
 };
-use store::{Activity, Errand, Fault, Ledger, Moment, WebhookKey, random};
+use store::{Activity, Fault, Job, Ledger, Moment, WebhookKey, random};
 
 /// For how many seconds one call starts attempts at a webhook. The last attempt ends before the function's timeout.
 const WORK_SECONDS: i64 = 20;
@@ -266,7 +266,7 @@ impl Courier<'_> {
         // that waits without one.
         let retry_at = after(state).retry_at(*lane);
         if let Some(retry_at) = retry_at {
-            self.ledger.note(Errand::Webhooks(*account), retry_at).await?;
+            self.ledger.schedule(Job::Webhooks(*account), retry_at).await?;
         }
         delivery.standing = match (outcome, retry_at) {
             (Outcome::Taken, _) => DeliveryStanding::Succeeded,
@@ -283,7 +283,7 @@ impl Courier<'_> {
             {
                 let saved_at = saved.retry_at(*lane);
                 if let Some(at) = saved_at.filter(|_| saved_at != retry_at) {
-                    self.ledger.note(Errand::Webhooks(*account), at).await?;
+                    self.ledger.schedule(Job::Webhooks(*account), at).await?;
                 }
                 self.request_retry(*account, saved_at, moment.now).await;
                 return Ok(Some(saved));
@@ -330,7 +330,7 @@ impl Courier<'_> {
             number,
             run: state.run,
         });
-        self.ledger.tell(account, &notification, self.clock.now()).await?;
+        self.ledger.emit(account, &notification, self.clock.now()).await?;
         let emitted = |known: &DeliveryState| DeliveryState { stopped_at: None, ..known.clone() };
         let saved = self.activity.change_delivery_state(account, id, emitted).await?;
         Ok(saved.unwrap_or(state))

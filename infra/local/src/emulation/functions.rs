@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::{AccountId, DeliveryState, Period, Purchase, Step};
 use jobs::Task;
 use scrip_http::App;
-use store::Errand;
+use store::Job;
 use tokio::time::timeout;
 
 use crate::directory;
@@ -27,7 +27,7 @@ pub(crate) async fn recharge(app: &App, account: AccountId) -> anyhow::Result<()
 /// # Errors
 /// When the store fails.
 pub(crate) async fn next_job_due(app: &App) -> anyhow::Result<Option<DateTime<Utc>>> {
-    Ok(app.ledger.next_errand().await?)
+    Ok(app.ledger.next_job_due().await?)
 }
 
 /// `reconcile`: runs the jobs that are due by now, and returns how many there were.
@@ -69,7 +69,7 @@ pub(crate) async fn deliver_webhooks(app: &App, account: AccountId) -> anyhow::R
 /// When the store fails.
 pub(crate) async fn schedule_delivery(app: &App, account: AccountId) -> anyhow::Result<()> {
     let due = app.clock.now().checked_add_signed(AFTER_THE_LEASE).unwrap_or_default();
-    app.ledger.note(Errand::Webhooks(account), due).await?;
+    app.ledger.schedule(Job::Webhooks(account), due).await?;
     Ok(())
 }
 
@@ -96,8 +96,8 @@ pub(crate) async fn ask_for_reversals(app: &App) {
 /// # Errors
 /// When the store fails.
 pub(crate) async fn release_leases(app: &App) -> anyhow::Result<()> {
-    for noted in app.ledger.errands(DateTime::<Utc>::MAX_UTC).await? {
-        let Errand::Purchase(id) = noted.errand else { continue };
+    for noted in app.ledger.due_jobs(DateTime::<Utc>::MAX_UTC).await? {
+        let Job::Purchase(id) = noted.job else { continue };
         let Some(purchase) = app.ledger.purchase(id).await? else { continue };
         if purchase.next() != Step::Rest {
             let free = Purchase { leased_until: DateTime::UNIX_EPOCH, ..purchase };

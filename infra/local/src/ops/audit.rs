@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 use chrono::{DateTime, Utc};
 use domain::{AccountId, Finding};
-use store::{Ledger, Report};
+use store::{AuditReport, Ledger};
 
 use crate::directory::Directory;
 use crate::engine::Engine;
@@ -62,7 +62,7 @@ async fn audit_account(
     account: AccountId,
     now: DateTime<Utc>,
     print: &mut (dyn FnMut(&str) + Send),
-) -> anyhow::Result<Option<Report>> {
+) -> anyhow::Result<Option<AuditReport>> {
     let mut printed = 0_u64;
     let mut progress = |rows: u64| {
         if printed.saturating_add(ROWS_A_LINE) <= rows {
@@ -79,7 +79,7 @@ async fn audit_account(
 }
 
 /// The line of an account.
-fn summary(report: &Report) -> String {
+fn summary(report: &AuditReport) -> String {
     let (chained, hash) = report.chained;
     let mut text = format!(
         "{}: entries {}, chained through {chained} ({hash}), checkpoints {}",
@@ -120,7 +120,7 @@ struct AuditTotals {
 }
 
 impl AuditTotals {
-    fn add(&mut self, report: &Report) {
+    fn add(&mut self, report: &AuditReport) {
         self.accounts = self.accounts.saturating_add(1);
         self.unsound = self.unsound.saturating_add(u64::from(!report.findings.is_empty()));
         self.problems = self.problems.saturating_add(report.findings.len());

@@ -280,7 +280,7 @@ async fn catch_up_projection(
     // An account that is listed and does not exist yet is being opened.
     let Some(account) = ledger.account(id).await? else { return Ok(None) };
     let last = account.sequence;
-    let known = ledger.followed(id, last.saturating_add(1)).await?.followed();
+    let known = ledger.watermark_for(id, last.saturating_add(1)).await?.notified_through();
     let age = others.moment.now.signed_duration_since(account.floor().time()).abs();
     if last <= known || Some(age) < Duration::try_minutes(IN_THE_STREAM_MINUTES) {
         return Ok(None);

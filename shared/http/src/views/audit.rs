@@ -169,9 +169,9 @@ impl From<&store::ExcerptRow> for AuditRow {
     }
 }
 
-impl From<store::Proof> for ProofView {
-    fn from(proof: store::Proof) -> Self {
-        let store::Proof { sequence, before, hash, text } = proof;
+impl From<store::RowProof> for ProofView {
+    fn from(proof: store::RowProof) -> Self {
+        let store::RowProof { sequence, before, hash, text } = proof;
         Self { sequence, previous_hash: before, hash, row: text }
     }
 }

@@ -21,7 +21,7 @@ impl Till<'_> {
             return Ok(());
         }
         let notification = News::PurchaseFailed(purchase.clone().into(), decline.clone());
-        self.ledger.tell(purchase.id.account, &notification, moment).await
+        self.ledger.emit(purchase.id.account, &notification, moment).await
     }
 
     /// Emits `auto_recharge.failed`, and a second event if auto-recharge has switched itself off.
@@ -49,10 +49,10 @@ impl Till<'_> {
             tracing::warn!(account = %id.account, cause, "auto-recharge has switched itself off");
         }
         let is_off = !after.enabled;
-        self.ledger.tell(id.account, &News::RechargeFailed(failure.into()), moment).await?;
+        self.ledger.emit(id.account, &News::RechargeFailed(failure.into()), moment).await?;
         if is_off {
             let notification = News::RechargeOff { after: id.transaction };
-            self.ledger.tell(id.account, &notification, moment).await?;
+            self.ledger.emit(id.account, &notification, moment).await?;
         }
         Ok(())
     }

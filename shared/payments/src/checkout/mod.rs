@@ -14,7 +14,7 @@ use ports::Queue;
 
 use super::{NoAnswer, Provider, RechargeRequest};
 use domain::{Cause, Payment, Purchase, PurchaseId, Stage, Step, Verdict};
-use store::{Errand, Fault, Ledger, Moment, Settings, Unsettled, random};
+use store::{Fault, Job, Ledger, Moment, Settings, Unsettled, random};
 
 pub(super) use events::RechargeOutcome;
 pub use store::SpendingToday;
@@ -65,7 +65,7 @@ impl Till<'_> {
         let counted = Some(moment.now.date_naive());
         let started = Purchase { charges: 1, leased_until, counted, ..purchase };
         self.count(&started).await?;
-        self.ledger.note(Errand::Purchase(started.id), started.look_at(moment.now)).await?;
+        self.ledger.schedule(Job::Purchase(started.id), started.look_at(moment.now)).await?;
         if let Some(existing) = self.ledger.begin_purchase(&started).await? {
             self.uncount(&started).await;
             return self.resume(existing, moment).await;

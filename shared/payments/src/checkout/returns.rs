@@ -3,7 +3,7 @@
 use super::{StepResult, Till};
 use crate::PaymentId;
 use domain::{Decline, Fingerprint, Purchase, Refusal, Stage, Step};
-use store::{ClaimsOf, Errand, Fault, Moment, Unsettled, system_key};
+use store::{ClaimsOf, Fault, Job, Moment, Unsettled, system_key};
 
 impl Till<'_> {
     /// Decides that a purchase has failed, by claiming the key under which it would be granted: after that no process can
@@ -57,7 +57,7 @@ impl Till<'_> {
             return Err(Unsettled::InProgress);
         }
         let returning = Purchase { to_return: true, payment: Some(payment), ..purchase };
-        self.ledger.note(Errand::Purchase(returning.id), returning.look_at(moment.now)).await?;
+        self.ledger.schedule(Job::Purchase(returning.id), returning.look_at(moment.now)).await?;
         match self.ledger.save_purchase(&returning).await? {
             Some(saved) => Ok(StepResult::Done(self.return_money(saved).await?.into())),
             None => Err(Fault::Busy.into()),

@@ -61,7 +61,7 @@ impl Watermark {
 
     /// The number through which events are emitted and usage is counted.
     #[must_use]
-    pub fn followed(&self) -> u64 {
+    pub fn notified_through(&self) -> u64 {
         self.notified_through
     }
 
@@ -131,11 +131,11 @@ impl Ledger {
     }
 
     /// The watermark of an account, for a caller that has its rows from number `first` on. Entries between the two were
-    /// lost from the stream; [`Ledger::missed`] finds them, and they come first.
+    /// lost from the stream; [`Ledger::entries_without_events`] finds them, and they come first.
     ///
     /// # Errors
     /// When the table does not answer.
-    pub async fn followed(&self, account: AccountId, first: u64) -> Result<Watermark, Fault> {
+    pub async fn watermark_for(&self, account: AccountId, first: u64) -> Result<Watermark, Fault> {
         let seen = self.read_watermark(account, false).await?;
         if first <= seen.notified_through.min(seen.chained()).saturating_add(1) {
             return Ok(seen);

@@ -38,7 +38,7 @@ pub struct AccountChange {
 impl AccountChange {
     /// The changes that rows have made, in order. A batch is one change with several rows.
     #[must_use]
-    pub fn told_by(receipts: &[Receipt]) -> Vec<Self> {
+    pub fn of_receipts(receipts: &[Receipt]) -> Vec<Self> {
         let batch = |receipt: &Receipt| receipt.details.batch.as_ref().map(|place| place.batch);
         let followers = receipts.iter().skip(1).map(Some).chain([None]);
         let is_last = |(receipt, follower): &(&Receipt, Option<&Receipt>)| {
@@ -99,7 +99,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the table does not answer.
-    pub async fn follow_changes(
+    pub async fn emit_changes(
         &self,
         account: AccountId,
         changes: &[AccountChange],
@@ -127,10 +127,10 @@ impl Ledger {
     ///
     /// # Errors
     /// When the table does not answer.
-    pub async fn look_at(&self, account: &Account, moment: Moment) -> Result<(), Fault> {
+    pub async fn check_alerts(&self, account: &Account, moment: Moment) -> Result<(), Fault> {
         if !self.emit_missed(account, moment).await? {
             let due = moment.now.checked_add_signed(Duration::try_seconds(AGAIN_SECONDS).unwrap_or_default());
-            return self.note(Job::Calendar(account.id), due.unwrap_or(moment.now)).await.map(|_| ());
+            return self.schedule(Job::Calendar(account.id), due.unwrap_or(moment.now)).await.map(|_| ());
         }
         let level = Level { at: moment.now, ..Level::of(account) };
         self.advance_alerts(account.id, moment, |state, alerts| {
@@ -142,7 +142,7 @@ impl Ledger {
         // The cool-down may be longer than when its job was scheduled.
         let (alerts, state) = self.alerts_and_state(account.id).await?;
         if let Some(due) = state.look_at(&alerts).filter(|due| moment.now < *due) {
-            self.note(Job::Calendar(account.id), due).await?;
+            self.schedule(Job::Calendar(account.id), due).await?;
         }
         Ok(())
     }
@@ -150,17 +150,17 @@ impl Ledger {
     /// Emits the events of changes that have none yet, by their rows; `false` when that is not possible.
     async fn emit_missed(&self, account: &Account, moment: Moment) -> Result<bool, Fault> {
         let after = account.sequence.saturating_add(1);
-        let seen = self.followed(account.id, after).await?;
-        if CHANGES_MAX < account.sequence.saturating_sub(seen.followed()) {
+        let seen = self.watermark_for(account.id, after).await?;
+        if CHANGES_MAX < account.sequence.saturating_sub(seen.notified_through()) {
             return Ok(false);
         }
         let now = account.floor().time().max(moment.now);
-        let missed = match self.missed(account.id, &seen, after, now).await {
+        let missed = match self.entries_without_events(account.id, &seen, after, now).await {
             Err(Fault::Corrupt { .. }) => return Ok(false),
             missed => missed?,
         };
         if !missed.is_empty() {
-            self.follow_changes(account.id, &AccountChange::told_by(&missed), moment).await?;
+            self.emit_changes(account.id, &AccountChange::of_receipts(&missed), moment).await?;
         }
         Ok(true)
     }
@@ -180,7 +180,7 @@ impl Ledger {
             }
             state.revision = seen.revision.saturating_add(1);
             if let Some(due) = state.look_at(&alerts) {
-                self.note(Job::Calendar(account), due).await?;
+                self.schedule(Job::Calendar(account), due).await?;
             }
             let condition = Condition::at("revision", Some(seen.revision).filter(|revision| *revision > 0));
             let put = self.event_put(with_key(&Key::AlertState(account), &state)?, condition)?;

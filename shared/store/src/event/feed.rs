@@ -80,7 +80,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the table does not answer; when too many other events are emitted at once.
-    pub async fn tell(&self, account: AccountId, news: &News, moment: Moment) -> Result<(), Fault> {
+    pub async fn emit(&self, account: AccountId, news: &News, moment: Moment) -> Result<(), Fault> {
         self.emit_with(account, news, moment, None).await.map(|_| ())
     }
 
@@ -88,7 +88,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the table does not answer.
-    pub async fn was_told(&self, account: AccountId, news: &News) -> Result<bool, Fault> {
+    pub async fn was_emitted(&self, account: AccountId, news: &News) -> Result<bool, Fault> {
         let key = news.source();
         let emitted = self.table.get(&Key::Emitted(account, &key), "look for an emitted event").await?;
         Ok(emitted.is_some())
@@ -98,8 +98,8 @@ impl Ledger {
     /// saved; `None` when another process has saved it since it was read.
     ///
     /// # Errors
-    /// As [`Ledger::tell`].
-    pub async fn save_monitor_and_tell(
+    /// As [`Ledger::emit`].
+    pub async fn save_monitor_and_emit(
         &self,
         account: AccountId,
         monitor: &Monitor,

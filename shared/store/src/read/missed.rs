@@ -20,14 +20,14 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Fault::Corrupt`] when rows are missing, so that the transactions are lost; when the table does not answer.
-    pub async fn missed(
+    pub async fn entries_without_events(
         &self,
         account: AccountId,
         seen: &Watermark,
         before: u64,
         now: DateTime<Utc>,
     ) -> Result<Vec<Receipt>, Fault> {
-        let first = seen.followed().saturating_add(1);
+        let first = seen.notified_through().saturating_add(1);
         let below = before.min(first.saturating_add(MISSED_MAX));
         let mut cursor = (first < below).then(|| StatementCursor::below(below, EntryId::new(now, u128::MAX)));
         let mut missed = BTreeMap::new();

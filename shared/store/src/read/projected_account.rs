@@ -21,7 +21,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Unsettled::NoAccount`], [`Unsettled::Failed`].
-    pub async fn foresee(
+    pub async fn projected_account(
         &self,
         id: AccountId,
         moment: Moment,
@@ -41,7 +41,7 @@ impl Ledger {
     ///
     /// # Errors
     /// As [`Ledger::catch_up`].
-    pub async fn caught_up_and_foreseen(
+    pub async fn catch_up_and_project(
         &self,
         id: AccountId,
         moment: Moment,

@@ -89,7 +89,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the table does not answer.
-    pub async fn looked(&self, mode: Mode) -> Result<Option<ReversalPoll>, Fault> {
+    pub async fn last_reversal_poll(&self, mode: Mode) -> Result<Option<ReversalPoll>, Fault> {
         let key = Key::ReversalPoll(mode);
         let item = self.table.read(&key, false, "read when the payment provider was polled").await?;
         let poll =
@@ -101,7 +101,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the table does not answer.
-    pub async fn note_look(&self, mode: Mode, poll: ReversalPoll) -> Result<(), Fault> {
+    pub async fn save_reversal_poll(&self, mode: Mode, poll: ReversalPoll) -> Result<(), Fault> {
         let mut item = Key::ReversalPoll(mode).attributes();
         item.insert("now".to_owned(), millis(poll.now));
         item.insert("wall".to_owned(), millis(poll.wall));

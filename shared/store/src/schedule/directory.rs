@@ -17,7 +17,7 @@ use ports::random;
 
 /// How many partitions hold the directory. A sweep goes through each on its own, so this is also how many renewals of a
 /// month can run at the same time.
-pub const SHARDS: u8 = 64;
+pub const DIRECTORY_SHARDS: u8 = 64;
 
 /// For how many days after the start of its month the progress of a sweep is kept.
 const SWEEP_DAYS: i64 = 400;
@@ -65,11 +65,11 @@ fn partition(shard: u8) -> String {
 }
 
 impl DirectoryEntry {
-    /// The shard of the directory that an account is in, `0..`[`SHARDS`].
+    /// The shard of the directory that an account is in, `0..`[`DIRECTORY_SHARDS`].
     #[must_use]
     pub fn shard(account: AccountId) -> u8 {
         let digest = Sha256::digest(account.org.bare());
-        digest.first().and_then(|first| first.checked_rem(SHARDS)).unwrap_or(0)
+        digest.first().and_then(|first| first.checked_rem(DIRECTORY_SHARDS)).unwrap_or(0)
     }
 
     fn key(account: AccountId) -> Key<'static> {
@@ -111,7 +111,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the table does not answer.
-    pub async fn listed(
+    pub async fn directory_page(
         &self,
         shard: u8,
         after: Option<AccountId>,
@@ -127,7 +127,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the table does not answer.
-    pub async fn round(&self, month: Period, shard: u8) -> Result<SweepProgress, Fault> {
+    pub async fn sweep_progress(&self, month: Period, shard: u8) -> Result<SweepProgress, Fault> {
         Ok(self.sweep_item(month, shard).await?.map(|known| known.progress).unwrap_or_default())
     }
 
@@ -141,7 +141,12 @@ impl Ledger {
     ///
     /// # Errors
     /// When the table does not answer.
-    pub async fn step_round(&self, month: Period, shard: u8, next: SweepProgress) -> Result<bool, Fault> {
+    pub async fn save_sweep_progress(
+        &self,
+        month: Period,
+        shard: u8,
+        next: SweepProgress,
+    ) -> Result<bool, Fault> {
         let seen = Some(next.revision).filter(|revision| *revision > 0);
         let progress = SweepProgress { revision: next.revision.saturating_add(1), ..next };
         let days = Duration::try_days(SWEEP_DAYS).unwrap_or_default();

@@ -37,7 +37,7 @@ pub enum Job {
     /// Finishes creating a monitor.
     Monitor(Watched),
     /// Finishes a part that was taken from a transaction's remainder, or closes a hold that has ended.
-    Pot(RemainderId),
+    Remainder(RemainderId),
     /// Retries deliveries to an account's webhooks. Its time is real time, whatever clock the account has: a customer's
     /// server must not wait for a test clock.
     Webhooks(AccountId),
@@ -63,13 +63,13 @@ impl Job {
             | Self::Plan(account)
             | Self::Webhooks(account) => *account,
             Self::Monitor(watched) => watched.account,
-            Self::Pot(remainder) => remainder.account,
+            Self::Remainder(remainder) => remainder.account,
         }
     }
 
     /// Whether the job's time is the account's own, where the account has a test clock.
     #[must_use]
-    pub fn goes_by_account(&self) -> bool {
+    pub fn uses_account_clock(&self) -> bool {
         !matches!(self, Self::Webhooks(_))
     }
 }
@@ -78,7 +78,7 @@ impl Job {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScheduledJob {
     /// The job.
-    pub errand: Job,
+    pub job: Job,
     /// When it is due, in whole milliseconds.
     pub due: DateTime<Utc>,
     /// Whether it is stored in the account's own schedule, whose times are those of the account's test clock.
@@ -111,22 +111,22 @@ enum AccountJob {
 }
 
 impl Ledger {
-    /// Schedules a job. It stays stored, whatever crashes, until [`Ledger::cross_out`] removes it. Scheduled twice for
+    /// Schedules a job. It stays stored, whatever crashes, until [`Ledger::remove_job`] removes it. Scheduled twice for
     /// the same time, it is stored once. A job of an account with a test clock is stored in the account's own schedule.
     ///
     /// # Errors
     /// When the table does not answer.
-    pub async fn note(&self, job: Job, due: DateTime<Utc>) -> Result<ScheduledJob, Fault> {
+    pub async fn schedule(&self, job: Job, due: DateTime<Utc>) -> Result<ScheduledJob, Fault> {
         // Keys have milliseconds, and a job must not be due later than asked.
         let due = DateTime::from_timestamp_millis(due.timestamp_millis()).unwrap_or(due);
-        let is_own = job.goes_by_account() && self.test_clock(job.account()).await?.is_some();
-        let scheduled = ScheduledJob { errand: job, due, is_own };
+        let is_own = job.uses_account_clock() && self.test_clock(job.account()).await?.is_some();
+        let scheduled = ScheduledJob { job, due, is_own };
         let AccountId { org, mode } = job.account();
         let bare = JobItem { org, mode, purchase: None, monitor: None, remainder: None, kind: None, due };
         let item = match job {
             Job::Purchase(id) => JobItem { purchase: Some(id.transaction), ..bare },
             Job::Monitor(watched) => JobItem { monitor: Some(watched.monitor), ..bare },
-            Job::Pot(remainder) => JobItem { remainder: Some(remainder.of), ..bare },
+            Job::Remainder(remainder) => JobItem { remainder: Some(remainder.of), ..bare },
             Job::Recharge(_) => bare,
             Job::Calendar(_) => JobItem { kind: Some(AccountJob::Calendar), ..bare },
             Job::Plan(_) => JobItem { kind: Some(AccountJob::Plan), ..bare },
@@ -140,7 +140,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the table does not answer.
-    pub async fn cross_out(&self, job: &ScheduledJob) -> Result<(), Fault> {
+    pub async fn remove_job(&self, job: &ScheduledJob) -> Result<(), Fault> {
         self.table.delete(&job.key(), "remove a job").await
     }
 
@@ -148,12 +148,12 @@ impl Ledger {
     ///
     /// # Errors
     /// When the table does not answer.
-    pub async fn errands(&self, now: DateTime<Utc>) -> Result<Vec<ScheduledJob>, Fault> {
+    pub async fn due_jobs(&self, now: DateTime<Utc>) -> Result<Vec<ScheduledJob>, Fault> {
         let mut due = Vec::new();
         for shard in 0..JOB_SHARDS {
             due.extend(self.jobs_in(Schedule::Shared(shard), now, JOBS_AT_ONCE).await?);
         }
-        due.sort_by_key(|scheduled| (scheduled.due, scheduled.errand));
+        due.sort_by_key(|scheduled| (scheduled.due, scheduled.job));
         Ok(due)
     }
 
@@ -162,7 +162,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the table does not answer; when a job is unreadable.
-    pub async fn own_agenda(&self, account: AccountId) -> Result<(), Fault> {
+    pub async fn move_to_own_schedule(&self, account: AccountId) -> Result<(), Fault> {
         if self.has_own_schedule(account).await? {
             return Ok(());
         }
@@ -174,11 +174,11 @@ impl Ledger {
         let query = ItemQuery::all(Schedule::Shared(shard_of(account)).partition()).filtered(filter);
         for item in self.table.query_all(query, "read jobs").await? {
             let scheduled = read(item, false)?;
-            if !scheduled.errand.goes_by_account() {
+            if !scheduled.job.uses_account_clock() {
                 continue;
             }
-            self.note(scheduled.errand, scheduled.due).await?;
-            self.cross_out(&scheduled).await?;
+            self.schedule(scheduled.job, scheduled.due).await?;
+            self.remove_job(&scheduled).await?;
         }
         self.save_own_schedule(account).await
     }
@@ -187,7 +187,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the table does not answer.
-    pub async fn next_errand(&self) -> Result<Option<DateTime<Utc>>, Fault> {
+    pub async fn next_job_due(&self) -> Result<Option<DateTime<Utc>>, Fault> {
         let mut next: Option<DateTime<Utc>> = None;
         for shard in 0..JOB_SHARDS {
             let first = self.jobs_in(Schedule::Shared(shard), DateTime::<Utc>::MAX_UTC, 1).await?;
@@ -200,7 +200,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the table does not answer.
-    pub async fn own_errands(
+    pub async fn own_due_jobs(
         &self,
         account: AccountId,
         by: DateTime<Utc>,
@@ -237,22 +237,22 @@ fn read(item: StoredItem, is_own: bool) -> Result<ScheduledJob, Fault> {
     let job = match (purchase, monitor, remainder, kind) {
         (Some(transaction), ..) => Job::Purchase(PurchaseId { account, transaction }),
         (None, Some(monitor), ..) => Job::Monitor(Watched { account, monitor }),
-        (None, None, Some(of), _) => Job::Pot(RemainderId { account, of }),
+        (None, None, Some(of), _) => Job::Remainder(RemainderId { account, of }),
         (None, None, None, None) => Job::Recharge(account),
         (None, None, None, Some(AccountJob::Calendar)) => Job::Calendar(account),
         (None, None, None, Some(AccountJob::Plan)) => Job::Plan(account),
         (None, None, None, Some(AccountJob::Webhooks)) => Job::Webhooks(account),
     };
-    Ok(ScheduledJob { errand: job, due, is_own })
+    Ok(ScheduledJob { job, due, is_own })
 }
 
 impl ScheduledJob {
     fn key(&self) -> Key<'static> {
-        let account = self.errand.account();
-        let what = match self.errand {
+        let account = self.job.account();
+        let what = match self.job {
             Job::Purchase(id) => id.transaction.to_string(),
             Job::Monitor(watched) => watched.monitor.to_string(),
-            Job::Pot(remainder) => format!("pot of {}", remainder.of),
+            Job::Remainder(remainder) => format!("pot of {}", remainder.of),
             Job::Recharge(_) => "recharge".to_owned(),
             Job::Calendar(_) => "calendar".to_owned(),
             Job::Plan(_) => "plan".to_owned(),

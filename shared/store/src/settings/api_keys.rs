@@ -113,8 +113,8 @@ impl Settings {
     ///
     /// # Errors
     /// When the table does not answer.
-    pub async fn known(&self, secret: &Secret, moment: Moment) -> Result<Option<KnownKey>, Fault> {
-        let Some(CachedKey { key, plan }) = self.find_key(secret, moment.wall).await? else {
+    pub async fn find_key(&self, secret: &Secret, moment: Moment) -> Result<Option<KnownKey>, Fault> {
+        let Some(CachedKey { key, plan }) = self.read_key(secret, moment.wall).await? else {
             return Ok(None);
         };
         let Some(plan) = plan else { return Ok(Some(KnownKey { key, plan: None })) };
@@ -125,7 +125,7 @@ impl Settings {
         Ok(Some(KnownKey { key, plan: Some(plan) }))
     }
 
-    async fn find_key(&self, secret: &Secret, wall: DateTime<Utc>) -> Result<Option<CachedKey>, Fault> {
+    async fn read_key(&self, secret: &Secret, wall: DateTime<Utc>) -> Result<Option<CachedKey>, Fault> {
         let hash = secret.hash();
         if let Some(cached) = self.keys.get(&hash, wall) {
             return Ok(Some(cached));

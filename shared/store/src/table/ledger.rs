@@ -37,7 +37,7 @@ impl Ledger {
 
     /// Puts any version of an account into the cache, however old. No answer depends on what is cached; tests prove
     /// it with this function.
-    pub fn take_for_last_seen(&self, account: &Account) {
+    pub fn cache_account(&self, account: &Account) {
         self.accounts.replace(account);
     }
 

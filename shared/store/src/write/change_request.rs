@@ -63,12 +63,12 @@ impl ChangeRequest {
 impl Ledger {
     /// Takes the idempotency key of a request that changes settings, or returns the answer of an earlier sending. Unlike
     /// [`Ledger::settle`] it does not make the change: the caller makes it and then stores its answer with
-    /// [`Ledger::keep_answer`]. Where an earlier sending crashed, this one continues in its place, unless a request that
+    /// [`Ledger::save_answer`]. Where an earlier sending crashed, this one continues in its place, unless a request that
     /// was answered since has changed the same thing.
     ///
     /// # Errors
     /// [`Unsettled::KeyReused`], [`Unsettled::InProgress`]; [`Unsettled::Failed`] when the table does not answer.
-    pub async fn begin(
+    pub async fn begin_change(
         &self,
         request: &ChangeRequest,
         fingerprint: &Fingerprint,
@@ -116,14 +116,14 @@ impl Ledger {
     ///
     /// # Errors
     /// When the table does not answer; the caller must then not report success.
-    pub async fn keep_answer(
+    pub async fn save_answer(
         &self,
         request: &ChangeRequest,
         attempt: &ChangeAttempt,
         answer: &str,
     ) -> Result<(), Fault> {
         if let Some(thing) = &request.thing {
-            self.note_change(request.of, thing, attempt.wall).await?;
+            self.save_change_time(request.of, thing, attempt.wall).await?;
         }
         let Some(key) = &request.key else { return Ok(()) };
         // A key whose time has ended meanwhile belongs to another request.
@@ -141,7 +141,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the table does not answer.
-    pub async fn note_change(&self, of: ClaimsOf, thing: &str, at: DateTime<Utc>) -> Result<(), Fault> {
+    pub async fn save_change_time(&self, of: ClaimsOf, thing: &str, at: DateTime<Utc>) -> Result<(), Fault> {
         let ttl = AttributeValue::N(end_of_key(at).timestamp().to_string());
         let update = Update::new("SET #changed = :changed, #ttl = :ttl")
             .only_if("attribute_not_exists(pk) OR #changed < :changed")
@@ -156,7 +156,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the table does not answer; the key then stays taken until [`RUNNING_SECONDS`] have passed.
-    pub async fn give_key_back(&self, request: &ChangeRequest, attempt: &ChangeAttempt) -> Result<(), Fault> {
+    pub async fn release_key(&self, request: &ChangeRequest, attempt: &ChangeAttempt) -> Result<(), Fault> {
         match &request.key {
             Some(key) => self.release(request.of, key, attempt.id).await,
             None => Ok(()),
@@ -167,7 +167,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the table does not answer; the next one then waits until [`RUNNING_SECONDS`] have passed.
-    pub async fn break_off(&self, request: &ChangeRequest, attempt: &ChangeAttempt) -> Result<(), Fault> {
+    pub async fn save_failure(&self, request: &ChangeRequest, attempt: &ChangeAttempt) -> Result<(), Fault> {
         let Some(key) = &request.key else { return Ok(()) };
         let update = Update::new("SET #broken = :broken")
             .only_if("#id = :id")

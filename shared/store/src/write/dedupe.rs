@@ -101,7 +101,7 @@ impl Ledger {
     ///
     /// # Errors
     /// As [`Ledger::settle`].
-    pub async fn settle_once(
+    pub async fn settle_deduplicated(
         &self,
         account: AccountId,
         request: DedupeRequest<'_>,

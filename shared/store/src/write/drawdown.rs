@@ -66,7 +66,7 @@ impl Ledger {
     ///
     /// # Errors
     /// See [`Unsettled`]. [`Unsettled::InProgress`] once the part is taken and not posted.
-    pub async fn draw(
+    pub async fn draw_down(
         &self,
         account: AccountId,
         from: &Receipt,
@@ -156,7 +156,7 @@ impl DrawdownSource<'_> {
             if needs_job(request.why) {
                 let due = moment.now.checked_add_signed(JOB_DELAY).unwrap_or(moment.now);
                 let id = RemainderId { account: self.account, of: self.from.entry.id };
-                self.ledger.note(Job::Pot(id), due).await?;
+                self.ledger.schedule(Job::Remainder(id), due).await?;
             }
             // If the answer is lost, the part may have been taken.
             let saved = self.ledger.save_remainder(self.account, remainder, RemainderSave::PartTaken).await;

@@ -25,7 +25,7 @@ pub(crate) fn in_full(from: &Receipt, details: &Details) -> Details {
 
 /// The details that every transaction of a hold's credits has: whose the hold was, and for what.
 #[must_use]
-pub fn of_hold(hold: &Receipt) -> Details {
+pub fn hold_details(hold: &Receipt) -> Details {
     with_purpose(hold.details.clone(), Details::default())
 }
 

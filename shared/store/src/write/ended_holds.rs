@@ -6,7 +6,7 @@ use crate::table::error::{Fault, Unsettled};
 use crate::table::ledger::Ledger;
 use crate::write::claim::{Claim, system_key};
 use crate::write::drawdown::{DrawdownRequest, DrawdownSource};
-use crate::write::drawdown_details::of_hold;
+use crate::write::drawdown_details::hold_details;
 use domain::{AccountId, EntryId, Fingerprint, Pot, Receipt, Refusal, Why};
 use ports::Moment;
 
@@ -25,7 +25,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Unsettled::InProgress`] when it has to be repeated; when the table does not answer.
-    pub async fn look_after_pot(
+    pub async fn finish_drawdown(
         &self,
         account: AccountId,
         of: EntryId,
@@ -47,7 +47,7 @@ impl Ledger {
     /// Closes a hold and returns its credits, if it has ended.
     ///
     /// # Errors
-    /// As [`Ledger::draw`].
+    /// As [`Ledger::draw_down`].
     pub async fn expire(&self, account: AccountId, hold: &Receipt, moment: Moment) -> Result<(), Unsettled> {
         let remainder = self.remainder_of(account, hold).await?;
         self.close_if_ended(account, hold, remainder, moment).await
@@ -67,7 +67,7 @@ impl Ledger {
             return Ok(self.close(account, &remainder).await?);
         }
         let name = format!("expiry-of-{}", hold.entry.id);
-        let (key, details) = (system_key(&name)?, of_hold(hold));
+        let (key, details) = (system_key(&name)?, hold_details(hold));
         let fingerprint = Fingerprint(name);
         let claim = Claim::new(&key, &fingerprint, &details);
         let request = DrawdownRequest { claim, why: &Why::Expiry, moment };
@@ -87,7 +87,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the table does not answer.
-    pub async fn expire_ended(
+    pub async fn close_ended_holds(
         &self,
         account: AccountId,
         most: usize,
@@ -97,7 +97,7 @@ impl Ledger {
         open.sort_by_key(|hold| Reverse(hold.amount));
         let mut ended = EndedHolds { closed: false, left: open.len() > most };
         for hold in open.into_iter().take(most) {
-            match self.look_after_pot(account, hold.id, moment).await {
+            match self.finish_drawdown(account, hold.id, moment).await {
                 Ok(()) => ended.closed = true,
                 Err(Unsettled::Failed(fault)) => return Err(fault),
                 Err(_) => ended.left = true,

@@ -25,7 +25,7 @@ impl Ledger {
     /// Refunds credits of a debit; `None` when there is no such transaction.
     ///
     /// # Errors
-    /// [`Unsettled::Refused`] by the rules of [`Refund::of`] and [`Pot::to_refund`]; and as [`Ledger::draw`].
+    /// [`Unsettled::Refused`] by the rules of [`Refund::of`] and [`Pot::to_refund`]; and as [`Ledger::draw_down`].
     pub async fn refund(
         &self,
         account: AccountId,
@@ -115,7 +115,7 @@ impl Ledger {
 
     /// Whether a debit was not refunded in full.
     pub(crate) async fn is_paid(&self, account: AccountId, debit: EntryId) -> Result<bool, Fault> {
-        let remainder = self.pot(account, debit).await?;
+        let remainder = self.remainder(account, debit).await?;
         Ok(remainder.is_none_or(|remainder| remainder.parts() == 0 || !remainder.left().is_zero()))
     }
 }

@@ -49,20 +49,24 @@ impl Ledger {
     ///
     /// # Errors
     /// When the table does not answer.
-    pub async fn pot(&self, account: AccountId, of: EntryId) -> Result<Option<Pot>, Fault> {
+    pub async fn remainder(&self, account: AccountId, of: EntryId) -> Result<Option<Pot>, Fault> {
         Ok(self.remainders_between(account, of, of).await?.into_iter().next())
     }
 
     /// The remainder of a transaction; the whole transaction while nothing was drawn from it.
     pub(crate) async fn remainder_of(&self, account: AccountId, from: &Receipt) -> Result<Pot, Fault> {
-        Ok(self.pot(account, from.entry.id).await?.unwrap_or_else(|| Pot::of(from)))
+        Ok(self.remainder(account, from.entry.id).await?.unwrap_or_else(|| Pot::of(from)))
     }
 
     /// The stored remainders of some transactions, by id. One read for each month that the transactions are of.
     ///
     /// # Errors
     /// When the table does not answer.
-    pub async fn pots(&self, account: AccountId, of: &[EntryId]) -> Result<BTreeMap<EntryId, Pot>, Fault> {
+    pub async fn remainders(
+        &self,
+        account: AccountId,
+        of: &[EntryId],
+    ) -> Result<BTreeMap<EntryId, Pot>, Fault> {
         let mut months: BTreeMap<Period, (EntryId, EntryId)> = BTreeMap::new();
         for id in of {
             let (first, last) = months.entry(Period::of(id.time())).or_insert((*id, *id));
@@ -112,7 +116,7 @@ impl Ledger {
             return Ok(Some(remainder));
         }
         // The SDK may have sent it twice: then the first call saved it, and it is found unchanged.
-        Ok(self.pot(account, remainder.of).await?.filter(|saved| *saved == remainder))
+        Ok(self.remainder(account, remainder.of).await?.filter(|saved| *saved == remainder))
     }
 
     /// Adds an entry that is a hold to the open holds. This is written before the entry's row, so that a process that

@@ -84,7 +84,7 @@ impl Ledger {
     }
 
     async fn close_some(&self, account: AccountId, moment: Moment) -> Result<EndedHolds, Fault> {
-        self.expire_ended(account, CLOSED_AT_ONCE, moment).await
+        self.close_ended_holds(account, CLOSED_AT_ONCE, moment).await
     }
 }
 
