@@ -192,8 +192,8 @@ async fn an_interrupted_change_does_not_undo_a_later_pause() {
         app.ledger.save_failure(&changes, &begun).await.unwrap();
         process.pass(1);
         if method == "card_1" {
-            let (till, dispute) = (app.till(account.mode), DisputeId("dp_1".to_owned()));
-            till.pause_recharge_for_dispute(account, &dispute, app.clock.moment()).await.unwrap();
+            let (checkout, dispute) = (app.checkout(account.mode), DisputeId("dp_1".to_owned()));
+            checkout.pause_recharge_for_dispute(account, &dispute, app.clock.moment()).await.unwrap();
         }
         process.run_recharge(account).await;
         process.run_until_idle().await;

@@ -58,8 +58,8 @@ async fn a_dispute_pauses_once() {
     let account = crossed(&process, "card_1").await;
     let (app, dispute) = (process.start(), DisputeId("dp_1".to_owned()));
     let pause = async || {
-        let till = app.till(account.mode);
-        till.pause_recharge_for_dispute(account, &dispute, app.clock.moment()).await.unwrap();
+        let checkout = app.checkout(account.mode);
+        checkout.pause_recharge_for_dispute(account, &dispute, app.clock.moment()).await.unwrap();
         app.ledger.recharge(account).await.unwrap().unwrap()
     };
     let paused = pause().await;

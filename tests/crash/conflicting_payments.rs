@@ -57,7 +57,7 @@ async fn a_sum_in_another_currency_is_no_part() {
             amount: Some(Money::new(2_450, currency).unwrap()),
         };
         let app = process.start();
-        app.till(Mode::Live).dispute_opened(&disputed, app.clock.moment()).await.unwrap();
+        app.checkout(Mode::Live).dispute_opened(&disputed, app.clock.moment()).await.unwrap();
         assert_eq!(purchased(&process, account).await, left, "{currency:?}");
     }
 }
@@ -82,7 +82,7 @@ async fn a_purchase_that_was_granted_has_not_failed() {
         let standing = Standing::Failed(Decline::plain("provider_unavailable"));
         let payment = Payment { id: None, purchase: Some(id), price, standing, receipt: None };
         // If the attempt of the grant may still be in progress, the event is to be sent again.
-        app.till(Mode::Live).on_payment_event(&payment, app.clock.moment()).await.ok();
+        app.checkout(Mode::Live).on_payment_event(&payment, app.clock.moment()).await.ok();
         let known = process.books.ledger.purchase(id).await.unwrap().unwrap();
         assert!(!matches!(known.stage, Stage::Failed(_)), "{number}: {known:?}");
         process.run_until_idle().await;

@@ -41,7 +41,7 @@ async fn fails(app: &App, purchase: &Purchase) {
     let standing = Standing::Failed(Decline::plain("card_declined"));
     let (id, price) = (purchase.id, purchase.offer.price);
     let payment = Payment { id: None, purchase: Some(id), price, standing, receipt: None };
-    app.till(Mode::Live).on_payment_event(&payment, app.clock.moment()).await.ok();
+    app.checkout(Mode::Live).on_payment_event(&payment, app.clock.moment()).await.ok();
 }
 
 /// Two processes learn that a purchase failed, and one write of the first arrives after every write of the other.
@@ -88,7 +88,7 @@ async fn a_purchase_that_is_begun_twice_counts_once() {
     let known = bought(&process, &customer, "card_1", 201).await;
     let app = process.start();
     let again = Purchase { stage: Stage::Pending(None), ..known.clone() };
-    let outcome = app.till(Mode::Live).start(again, app.clock.moment()).await.unwrap();
+    let outcome = app.checkout(Mode::Live).start(again, app.clock.moment()).await.unwrap();
     assert_eq!(outcome.stage, known.stage);
     assert_eq!(process.books.ledger.spent(customer.0, today()).await.unwrap(), 4_900);
 }

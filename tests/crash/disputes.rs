@@ -106,12 +106,12 @@ async fn two_disputes_about_one_payment_count_once() {
             });
             let open = async |process: &TestProcess, dispute: &ProviderDispute| {
                 let app = process.start();
-                app.till(Mode::Live).dispute_opened(dispute, app.clock.moment()).await.ok();
+                app.checkout(Mode::Live).dispute_opened(dispute, app.clock.moment()).await.ok();
             };
             let lose = async |process: &TestProcess, dispute: &ProviderDispute| {
                 let app = process.start();
-                let till = app.till(Mode::Live);
-                till.dispute_closed(dispute, DisputeOutcome::Lost, app.clock.moment()).await.ok();
+                let checkout = app.checkout(Mode::Live);
+                checkout.dispute_closed(dispute, DisputeOutcome::Lost, app.clock.moment()).await.ok();
             };
             if let Some(fault) = fault {
                 process.inject(fault);

@@ -11,8 +11,8 @@ use domain::{
     AccountId, Credits, DeliveryStanding, DeliveryState, EntryId, Flow, HookSecret, HookUrl, Lot, News,
     Reach, SealedSecret, Source, Webhook, WebhookId,
 };
-use ports::{Queue, QueueError, Seal, SecretOf, Unsealed};
-use scrip_webhooks::{Courier, DeliveryRequest, WebhookClient};
+use ports::{Queue, QueueError, Seal, SealError, SecretOf};
+use scrip_webhooks::{DeliveryRequest, WebhookClient, WebhookWorker};
 use store::{Activity, Fault, Job, Ledger, WebhookKey};
 use tests::{Faults, ManualClock, Receiver, TestLedger, WriteFault, moment};
 
@@ -33,11 +33,11 @@ struct PlainSeal;
 
 #[async_trait]
 impl Seal for PlainSeal {
-    async fn seal(&self, _: SecretOf, secret: &HookSecret) -> Result<String, Unsealed> {
+    async fn seal(&self, _: SecretOf, secret: &HookSecret) -> Result<String, SealError> {
         Ok(STANDARD.encode(secret.reveal()))
     }
 
-    async fn open(&self, _: SecretOf, sealed: &str) -> Result<HookSecret, Unsealed> {
+    async fn open(&self, _: SecretOf, sealed: &str) -> Result<HookSecret, SealError> {
         let text = String::from_utf8(STANDARD.decode(sealed).unwrap()).unwrap();
         Ok(HookSecret::try_from(text).unwrap())
     }
@@ -100,7 +100,7 @@ impl WebhookLedger {
     async fn look(&self) -> Result<(), Fault> {
         let (ledger, activity): (Ledger, Activity) = (self.books.restarted(), self.books.activity());
         let sender = WebhookClient::new(Reach::AndLoopback);
-        let courier = Courier {
+        let webhook_worker = WebhookWorker {
             ledger: &ledger,
             activity: &activity,
             seal: &PlainSeal,
@@ -108,7 +108,7 @@ impl WebhookLedger {
             requests: &LosingQueue,
             clock: &self.clock,
         };
-        courier.deliver_pending(self.account).await
+        webhook_worker.deliver_pending(self.account).await
     }
 
     /// Runs a failed worker again, as the queue does, once its lease has ended; then runs the worker whenever a

@@ -159,7 +159,7 @@ async fn a_monitor_that_is_charged_after_the_renewal_pays_for_the_new_month() {
                 made_with: None,
                 revision: 0,
             };
-            let (made, _) = calendar.make_monitor(account, &wanted, moment(asked)).await.unwrap();
+            let (made, _) = calendar.create_monitor(account, &wanted, moment(asked)).await.unwrap();
             let month = Period::of(if is_turned { later } else { asked });
             assert_eq!(made.paid, Some(month), "{backend:?}");
             for _ in 0..2 {

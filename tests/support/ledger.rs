@@ -15,7 +15,7 @@ use domain::{
 };
 use local::Follower;
 use local::engine::Engine;
-use ports::{Bus, Published, Queue, QueueError, Unpublished};
+use ports::{Bus, BusEvent, PublishError, Queue, QueueError};
 use projector::{Others, Record, project};
 use store::{
     Activity, Claim, Ledger, Moment, Settings, Settled, StatementPlace, StatementQuery, Unsettled, random,
@@ -61,7 +61,7 @@ impl<M: Sync> Queue<M> for DiscardEverything {
 
 #[async_trait::async_trait]
 impl Bus for DiscardEverything {
-    async fn publish(&self, _: &[Published]) -> Result<(), Unpublished> {
+    async fn publish(&self, _: &[BusEvent]) -> Result<(), PublishError> {
         Ok(())
     }
 }

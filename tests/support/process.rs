@@ -13,11 +13,11 @@ use domain::{
     Scope, Secret,
 };
 use http::{Method, Request};
-use jobs::Task;
+use jobs::RenewalTask;
 use ports::NoSeal;
 use projector::{Record, project};
 use scrip_http::{App, finish};
-use scrip_payments::simulated::{ChargeMemory, Notice, Voice};
+use scrip_payments::simulated::{ChargeMemory, EventSender, SignedEvent};
 use scrip_payments::{Providers, Simulated, sign};
 use scrip_webhooks::WebhookClient;
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ pub struct TestProcess {
     /// The events that the projector has published.
     pub published: PublishedEvents,
     renewals: RenewalTasks,
-    notices: Arc<Mutex<Vec<Notice>>>,
+    notices: Arc<Mutex<Vec<SignedEvent>>>,
     calls: Arc<Mutex<CallScript>>,
     meeting: Arc<Mutex<Option<Meeting>>>,
 }
@@ -58,14 +58,14 @@ impl TestProcess {
         let faults = books.faults.clone().unwrap();
         books.settings().load(&local::catalogue().unwrap()).await.unwrap();
         let clock = ManualClock::at(now);
-        let notices = Arc::<Mutex<Vec<Notice>>>::default();
+        let notices = Arc::<Mutex<Vec<SignedEvent>>>::default();
         let (kept, time) = (notices.clone(), clock.clone());
-        let voice = Voice {
+        let voice = EventSender {
             secret: SECRET.to_owned().into(),
             listener: Box::new(move |notice| kept.lock().unwrap().push(notice)),
             now: Box::new(move || time.time()),
         };
-        let memory = ChargeMemory::Remembering { earlier: vec![], journal: None };
+        let memory = ChargeMemory::Complete { earlier: vec![], journal: None };
         let provider = Simulated::new(memory, "http://bank.example".to_owned(), Some(voice));
         let recharges = RechargeRequests::default();
         let renewals = RenewalTasks::default();
@@ -214,7 +214,7 @@ impl TestProcess {
     /// Delivers the renewal task of the current month for the account's shard of the directory.
     pub async fn renew_month(&self, account: AccountId) {
         let (month, shard) = (Period::of(self.now()), DirectoryEntry::shard(account));
-        self.renewals.push(Task::Round { month, shard });
+        self.renewals.push(RenewalTask::Round { month, shard });
         self.run_renewal_queue().await;
     }
 
@@ -244,7 +244,7 @@ impl TestProcess {
             notices.reverse();
         }
         let mut answers = Vec::new();
-        for Notice { signature, body } in notices {
+        for SignedEvent { signature, body } in notices {
             let request = Request::builder().method(Method::POST).uri("/api/v3/payments/events");
             let request = request.header("stripe-signature", signature).body(Body::from(body)).unwrap();
             let router = finish(payments::routes(), self.start());

@@ -30,6 +30,6 @@ impl TestProcess {
     /// A process decides that a purchase has failed, and dies before the row says so.
     pub async fn decide_failed(&self, purchase: &Purchase) {
         let app = self.start();
-        assert!(app.till(Mode::Live).decide_failed(purchase, app.clock.moment()).await.unwrap());
+        assert!(app.checkout(Mode::Live).decide_failed(purchase, app.clock.moment()).await.unwrap());
     }
 }

@@ -108,8 +108,8 @@ impl FlakyProvider {
 
 #[async_trait]
 impl Provider for FlakyProvider {
-    async fn enrol(&self, org: OrgId, name: &str) -> Result<Option<CustomerId>, NoAnswer> {
-        self.inner.enrol(org, name).await
+    async fn create_customer(&self, org: OrgId, name: &str) -> Result<Option<CustomerId>, NoAnswer> {
+        self.inner.create_customer(org, name).await
     }
 
     async fn charge(&self, order: &ChargeOrder) -> Result<Payment, NoAnswer> {

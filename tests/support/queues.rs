@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use chrono::{DateTime, Duration, Utc};
 use domain::AccountId;
-use jobs::Task;
-use ports::{Bus, Published, Queue, QueueError, Unpublished};
+use jobs::RenewalTask;
+use ports::{Bus, BusEvent, PublishError, Queue, QueueError};
 use projector::Others;
 use scrip_payments::RechargeRequest;
 use scrip_webhooks::DeliveryRequest;
@@ -14,11 +14,11 @@ use store::{Activity, Moment};
 
 /// An event bus that records what is published, and a delivery queue that discards everything.
 #[derive(Clone, Default)]
-pub struct PublishedEvents(pub Arc<Mutex<Vec<Published>>>);
+pub struct PublishedEvents(pub Arc<Mutex<Vec<BusEvent>>>);
 
 #[async_trait]
 impl Bus for PublishedEvents {
-    async fn publish(&self, events: &[Published]) -> Result<(), Unpublished> {
+    async fn publish(&self, events: &[BusEvent]) -> Result<(), PublishError> {
         self.0.lock().unwrap().extend_from_slice(events);
         Ok(())
     }
@@ -56,7 +56,7 @@ const RECEIVES_MAX: u32 = 5;
 
 /// A message of the renewal queue.
 pub(crate) struct RenewalMessage {
-    pub(crate) task: Task,
+    pub(crate) task: RenewalTask,
     /// The number of failed attempts.
     failed: u32,
     /// The time from which the message can be received.
@@ -69,7 +69,7 @@ pub(crate) struct RenewalTasks(Arc<Mutex<Vec<RenewalMessage>>>);
 
 impl RenewalTasks {
     /// Sends a task.
-    pub(crate) fn push(&self, task: Task) {
+    pub(crate) fn push(&self, task: RenewalTask) {
         self.0.lock().unwrap().push(RenewalMessage { task, failed: 0, visible: DateTime::<Utc>::MIN_UTC });
     }
 
@@ -95,8 +95,8 @@ impl RenewalTasks {
 }
 
 #[async_trait]
-impl Queue<Task> for RenewalTasks {
-    async fn send(&self, task: &Task, _: u16) -> Result<(), QueueError> {
+impl Queue<RenewalTask> for RenewalTasks {
+    async fn send(&self, task: &RenewalTask, _: u16) -> Result<(), QueueError> {
         self.push(*task);
         Ok(())
     }

@@ -64,7 +64,7 @@ pub(super) async fn set_price(
 /// it.
 async fn retry_monitors(app: &App, moment: Moment) {
     let since = moment.now.checked_sub_signed(TimeDelta::seconds(2)).unwrap_or(moment.now);
-    if let Err(unfinished) = app.jobs().retry_fallen(since, moment).await {
+    if let Err(unfinished) = app.jobs().retry_after_price_drop(since, moment).await {
         tracing::warn!(cause = &unfinished as &dyn Error, "monitors whose price fell are left to the sweep");
     }
 }

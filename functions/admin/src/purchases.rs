@@ -102,15 +102,15 @@ pub(super) async fn refund_purchase(
     let account = AccountId { org: org.found()?, mode: mode.unwrap_or(Mode::Live) };
     let moment = app.ledger.moment_of(account, operator.call.moment).await?;
     let PurchaseName(transaction) = purchase.found()?;
-    let till = app.till(account.mode);
+    let checkout = app.checkout(account.mode);
     let purchase =
-        till.refundable(PurchaseId { account, transaction }).await?.ok_or(PurchaseName::NOT_FOUND)?;
+        checkout.refundable(PurchaseId { account, transaction }).await?.ok_or(PurchaseName::NOT_FOUND)?;
     let claim = (&ClaimKey::Operator(intent.key), &intent.fingerprint);
     let made = app.ledger.claim_once(ClaimsOf::Account(account), claim.0, claim.1, moment).await?;
     let state = RefundState::Open;
     let order =
         RefundOrder { id: made.id, amount: 0, reason, by: operator.key, at: made.at, state, step: None };
-    let purchase = Box::pin(till.refund_purchase(purchase, order, amount, moment)).await?;
+    let purchase = Box::pin(checkout.refund_purchase(purchase, order, amount, moment)).await?;
     let account = app.ledger.account(account).await?.ok_or(PurchaseName::NOT_FOUND)?;
     let balance = BalanceView::new(&account.balance(moment.now), account.sequence, moment.now);
     let refunded = RefundedPurchase::of(&purchase, made.id, balance).ok_or(PurchaseName::NOT_FOUND)?;

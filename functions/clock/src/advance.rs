@@ -71,7 +71,7 @@ async fn look_after(app: &App, account: AccountId, moment: Moment) -> Result<(),
     if app.ledger.is_monitored(account).await? {
         charge(app, account, moment).await?;
     }
-    Ok(Box::pin(app.till(account.mode).run_auto_recharge(account, moment)).await?)
+    Ok(Box::pin(app.checkout(account.mode).run_auto_recharge(account, moment)).await?)
 }
 
 /// Charges all monitors of the account. If the renewal queue charges the same ones, waits for it, so that a month is paid

@@ -104,10 +104,10 @@ async fn process(app: &App, mode: Mode, event: &ProviderEvent, moment: Moment) -
                 Some(purchase) => app.ledger.moment_of(purchase.account, moment).await?,
                 None => moment,
             };
-            app.till(of).on_event(event, moment).await
+            app.checkout(of).on_event(event, moment).await
         }
         ProviderEvent::DisputeOpened(_) | ProviderEvent::DisputeClosed(..) | ProviderEvent::Refunded(_) => {
-            app.till(mode).on_event(event, moment).await
+            app.checkout(mode).on_event(event, moment).await
         }
     }
 }

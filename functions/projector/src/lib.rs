@@ -9,9 +9,9 @@ use aws_lambda_events::event::dynamodb::Event;
 use aws_lambda_events::event::streams::{KinesisBatchItemFailure, KinesisEventResponse};
 use chrono::{DateTime, Utc};
 use domain::{Account, AccountId, Direction, Entry, Level, News, Spent, Wish};
-use jobs::Task;
+use jobs::RenewalTask;
 use lambda_runtime::LambdaEvent;
-use ports::{Bus, Published, Queue};
+use ports::{Bus, BusEvent, Queue};
 use scrip_payments::RechargeRequest;
 use scrip_webhooks::EventEnvelope;
 use store::{
@@ -70,7 +70,7 @@ pub struct Others<'a> {
     /// The queue of auto-recharge, for accounts below their threshold.
     pub recharges: &'a dyn Queue<RechargeRequest>,
     /// The queue of renewal, for accounts with monitors that received credits.
-    pub tasks: &'a dyn Queue<Task>,
+    pub tasks: &'a dyn Queue<RenewalTask>,
     /// When the records arrived.
     pub moment: Moment,
 }
@@ -94,7 +94,7 @@ enum RecordContent {
     /// An account after a change, and the rows of the change.
     Account(Box<Account>, CompletedEntries),
     /// An event.
-    Event(Published),
+    Event(BusEvent),
     /// Another item, which the projector ignores.
     Nothing,
 }
@@ -184,7 +184,7 @@ async fn retry_monitors(
     account: AccountId,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     if ledger.is_monitored(account).await? {
-        others.tasks.send(&Task::Monitors { account, after: None }, 0).await?;
+        others.tasks.send(&RenewalTask::Monitors { account, after: None }, 0).await?;
     }
     Ok(())
 }
@@ -205,7 +205,7 @@ async fn emit_changes(
 #[derive(Default)]
 struct Projection {
     spans: BTreeMap<AccountId, AccountRows>,
-    events: Vec<(String, Published)>,
+    events: Vec<(String, BusEvent)>,
     /// Whether an account waits because an item cannot be read.
     stands_still: bool,
 }

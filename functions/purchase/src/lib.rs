@@ -86,7 +86,7 @@ async fn purchase(
 ) -> Result<Reply, ApiError> {
     let moment = caller.call.moment;
     let (of, key) = (ClaimsOf::Account(caller.account), ClaimKey::Caller(intent.key));
-    let currency = app.till(caller.account.mode).currency(caller.account.org).await?;
+    let currency = app.checkout(caller.account.mode).currency(caller.account.org).await?;
     let offer = match intent.body.offer(&app, currency, moment).await? {
         Ok(offer) => may_buy(&app, caller.account, offer, moment).await?,
         Err(refusal) => Err(refusal),
@@ -108,9 +108,9 @@ async fn purchase(
     {
         return Ok(reply);
     }
-    let till = app.till(caller.account.mode);
+    let checkout = app.checkout(caller.account.mode);
     let id = PurchaseId { account: caller.account, transaction: made.id };
-    let rate = till.rate(caller.account.org, offer.price, moment).await?;
+    let rate = checkout.rate(caller.account.org, offer.price, moment).await?;
     let method = intent.body.payment_method;
     let begun = domain::Purchase {
         rate,
@@ -118,7 +118,7 @@ async fn purchase(
         request_id: Some(caller.call.id.to_string()),
         ..domain::Purchase::begun(id, offer, method, made.at)
     };
-    let purchase = till.start(begun, moment).await?;
+    let purchase = checkout.start(begun, moment).await?;
     answer(&app, &purchase, made.replayed, moment).await
 }
 
@@ -153,7 +153,7 @@ async fn may_buy(
     if let Err(refusal) = domain::may_buy(&account, &offer) {
         return Ok(Err(refusal));
     }
-    Ok(app.till(id.mode).fits_today(id, offer.price, moment).await?.map(|()| offer))
+    Ok(app.checkout(id.mode).fits_today(id, offer.price, moment).await?.map(|()| offer))
 }
 
 /// The answer to a retry; none if the purchase was never begun.
@@ -165,7 +165,7 @@ async fn known(
 ) -> Result<Option<Reply>, ApiError> {
     let id = PurchaseId { account, transaction: made.id };
     let Some(purchase) = app.ledger.purchase(id).await? else { return Ok(None) };
-    let purchase = app.till(account.mode).resume(purchase, moment).await?;
+    let purchase = app.checkout(account.mode).resume(purchase, moment).await?;
     answer(app, &purchase, true, moment).await.map(Some)
 }
 

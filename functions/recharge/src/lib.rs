@@ -41,7 +41,7 @@ async fn one(app: &App, message: &SqsMessage) -> Result<(), Fatal> {
 pub async fn attend(app: &App, account: AccountId, moment: Moment) -> Result<(), Unsettled> {
     // A test ledger may have a clock of its own.
     let moment = app.ledger.moment_of(account, moment).await?;
-    app.till(account.mode).run_auto_recharge(account, moment).await.inspect_err(|unsettled| {
+    app.checkout(account.mode).run_auto_recharge(account, moment).await.inspect_err(|unsettled| {
         tracing::warn!(%account, cause = unsettled as &dyn Error, "auto-recharge failed");
     })
 }

@@ -5,7 +5,7 @@ use app::{App, Fatal};
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsMessage};
 use chrono::{DateTime, Utc};
 use domain::Period;
-use jobs::{Task, Unfinished};
+use jobs::{JobError, RenewalTask};
 use lambda_runtime::LambdaEvent;
 use serde::{Deserialize, Serialize};
 use store::{Moment, Unsettled};
@@ -71,16 +71,16 @@ pub async fn handle(app: &App, event: LambdaEvent<Invocation>) -> Result<Respons
 ///
 /// # Errors
 /// When the table or the queue is unavailable.
-pub async fn begin(app: &App, month: Period, moment: Moment) -> Result<u8, Unfinished> {
-    let begun = app.jobs().begin_round(month, moment).await?;
-    Ok(begun.saturating_add(app.jobs().sweep_fallen(moment).await?))
+pub async fn begin(app: &App, month: Period, moment: Moment) -> Result<u8, JobError> {
+    let begun = app.jobs().start_renewal_sweep(month, moment).await?;
+    Ok(begun.saturating_add(app.jobs().sweep_price_drops(moment).await?))
 }
 
 /// Performs one task.
 ///
 /// # Errors
 /// When the task should be delivered again.
-pub async fn perform(app: &App, task: Task, moment: Moment) -> Result<(), Unfinished> {
+pub async fn perform(app: &App, task: RenewalTask, moment: Moment) -> Result<(), JobError> {
     Box::pin(app.jobs().run_task(task, moment)).await
 }
 
@@ -90,8 +90,7 @@ async fn tasks(app: &App, records: Vec<SqsMessage>) -> SqsBatchResponse {
     for message in records {
         if let Err(error) = one(app, &message).await {
             // Another call performs the same task; the redelivered one will find it done.
-            let is_shared =
-                matches!(error.downcast_ref(), Some(Unfinished::Unsettled(Unsettled::InProgress)));
+            let is_shared = matches!(error.downcast_ref(), Some(JobError::Unsettled(Unsettled::InProgress)));
             if is_shared {
                 tracing::info!(message = message.message_id, "a task is in progress elsewhere");
             } else {
@@ -108,6 +107,6 @@ async fn tasks(app: &App, records: Vec<SqsMessage>) -> SqsBatchResponse {
 }
 
 async fn one(app: &App, message: &SqsMessage) -> Result<(), Fatal> {
-    let task: Task = serde_json::from_str(message.body.as_deref().unwrap_or_default())?;
+    let task: RenewalTask = serde_json::from_str(message.body.as_deref().unwrap_or_default())?;
     Ok(perform(app, task, app.clock.moment()).await?)
 }

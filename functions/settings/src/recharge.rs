@@ -70,7 +70,7 @@ pub(super) async fn read_auto_recharge(
     State(app): State<Arc<App>>,
     caller: Caller<may::SeeSettings>,
 ) -> Result<Reply, ApiError> {
-    let currency = app.till(caller.account.mode).billed_in(caller.account.org).await?;
+    let currency = app.checkout(caller.account.mode).billed_in(caller.account.org).await?;
     let recharge = app.ledger.recharge(caller.account).await?;
     reply(recharge.as_ref(), currency, caller.call.moment)
 }
@@ -95,7 +95,7 @@ pub(super) async fn set_auto_recharge(
     Once { body: change, .. }: Once<AutoRechargeChange>,
 ) -> Result<Reply, ApiError> {
     let (account, moment) = (caller.account, caller.call.moment);
-    let currency = app.till(account.mode).billed_in(account.org).await?;
+    let currency = app.checkout(account.mode).billed_in(account.org).await?;
     let change = change.checked(currency)?;
     // If the queue is unavailable, the scheduled job recharges.
     app.ledger.schedule(Job::Recharge(account), moment.now).await?;
@@ -142,7 +142,7 @@ async fn save(
         let changed = Recharge::changed(known.as_ref(), change, moment.now);
         let changed = changed.map_err(|bad| ApiError::field(bad.field(), bad))?;
         if changed.enabled {
-            let checked = app.till(account.mode).can_satisfy(&changed, currency, moment).await?;
+            let checked = app.checkout(account.mode).can_satisfy(&changed, currency, moment).await?;
             checked.map_err(|bad| ApiError::field(bad.field(), bad))?;
         }
         if let Some(saved) = app.ledger.save_recharge(account, &changed).await? {

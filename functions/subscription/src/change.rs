@@ -97,7 +97,7 @@ pub(super) async fn carry_out(
             return Reply::ok(&SubscriptionChange::nothing(&account, wanted.plan, false, moment.now));
         }
     };
-    if let Err(unsettled) = app.jobs().follow_plan(account, moment).await {
+    if let Err(unsettled) = app.jobs().apply_plan(account, moment).await {
         tracing::warn!(%account, cause = &unsettled as &dyn Error, "the follow-up of a change of plan is left to the scheduled job");
     }
     let receipt = &settled.receipt;

@@ -9,7 +9,7 @@ use domain::{
     self, AccountId, ClaimKey, Details, EntryId, Metadata, MonitorId, OnBehalf, Reference, Service, Watch,
     Watched,
 };
-use jobs::NotMade;
+use jobs::MonitorError;
 use scrip_http::{
     ApiError, App, Caller, Id, IdempotencyHeader, Idempotent, Listing, NoFields, OptionalBody, PageLimit,
     PathId, QueryParams, Reply, may, timestamp,
@@ -154,10 +154,10 @@ pub(super) async fn create_monitor(
         made_with: None,
         revision: 0,
     };
-    let made = Box::pin(app.jobs().make_monitor(caller.account, &wanted, moment)).await;
+    let made = Box::pin(app.jobs().create_monitor(caller.account, &wanted, moment)).await;
     let (monitor, replayed) = made.map_err(|not_made| match not_made {
-        NotMade::Taken(other) => ApiError::AlreadyWatched(other),
-        NotMade::Unsettled(unsettled) => unsettled.into(),
+        MonitorError::Taken(other) => ApiError::AlreadyWatched(other),
+        MonitorError::Unsettled(unsettled) => unsettled.into(),
     })?;
     // A retry gets the first answer: the monitor as it was made.
     Reply::created(&MonitorView::of(&monitor.as_made()), replayed)

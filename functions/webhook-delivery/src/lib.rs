@@ -41,7 +41,7 @@ pub async fn handle(app: &App, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchR
 /// # Errors
 /// When a table is unavailable. The message should then be delivered again.
 pub async fn look(app: &App, account: AccountId) -> Result<(), Fault> {
-    app.courier().deliver_pending(account).await
+    app.webhook_worker().deliver_pending(account).await
 }
 
 /// The account of a message; none for an invalid message, which ends in the dead-letter queue after some attempts.

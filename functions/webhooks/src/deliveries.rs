@@ -74,7 +74,7 @@ pub(super) async fn test_webhook(
     let event = event.unwrap_or(EventName::WebhookTest);
     let id = EventId::new(now, random()).to_string();
     let message = EventEnvelope::unnumbered(id, event.as_str(), now, sample(event, webhook.id)).into();
-    let sent = app.courier().send_once(caller.account, &webhook, DeliveryKind::Test, message).await?;
+    let sent = app.webhook_worker().send_once(caller.account, &webhook, DeliveryKind::Test, message).await?;
     Reply::ok(&DeliveryView::of(sent))
 }
 
@@ -185,7 +185,7 @@ pub(super) async fn replay_delivery(
         name: earlier.event,
         body: earlier.request.body,
     };
-    let sent = app.courier().send_once(caller.account, &webhook, DeliveryKind::Once, message).await?;
+    let sent = app.webhook_worker().send_once(caller.account, &webhook, DeliveryKind::Once, message).await?;
     Reply::ok(&DeliveryView::of(sent))
 }
 

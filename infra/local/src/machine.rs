@@ -12,10 +12,10 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use chrono::SubsecRound;
 use domain::Reach;
-use jobs::Task;
+use jobs::RenewalTask;
 use scrip_http::{App, Clock, CursorKey, describe, finish, timestamp};
 use scrip_payments::RechargeRequest;
-use scrip_payments::simulated::Notice;
+use scrip_payments::simulated::SignedEvent;
 use scrip_payments::{Providers, Simulated};
 use scrip_webhooks::DeliveryRequest;
 use scrip_webhooks::{PostTimeouts, WebhookClient};
@@ -169,17 +169,17 @@ impl Machine {
 
 /// The queues of the machine: the ends that messages are sent to.
 struct MachineQueues {
-    payment_events: InProcessQueue<Notice>,
+    payment_events: InProcessQueue<SignedEvent>,
     recharges: InProcessQueue<RechargeRequest>,
-    renewals: InProcessQueue<Task>,
+    renewals: InProcessQueue<RenewalTask>,
     deliveries: InProcessQueue<DeliveryRequest>,
 }
 
 /// The ends of the same queues that messages are taken from.
 struct MachineReceivers {
-    payment_events: QueueReceiver<Notice>,
+    payment_events: QueueReceiver<SignedEvent>,
     recharges: QueueReceiver<RechargeRequest>,
-    renewals: QueueReceiver<Task>,
+    renewals: QueueReceiver<RenewalTask>,
     deliveries: QueueReceiver<DeliveryRequest>,
 }
 

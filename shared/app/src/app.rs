@@ -33,7 +33,7 @@ pub struct App {
     pub recharges: Arc<dyn ports::Queue<scrip_payments::RechargeRequest>>,
     /// The queue of the function `renewal`.
     #[cfg(feature = "jobs")]
-    pub tasks: Arc<dyn ports::Queue<jobs::Task>>,
+    pub tasks: Arc<dyn ports::Queue<jobs::RenewalTask>>,
     /// The queue of the function `webhook-delivery`.
     #[cfg(feature = "webhooks")]
     pub deliveries: Arc<dyn ports::Queue<scrip_webhooks::DeliveryRequest>>,

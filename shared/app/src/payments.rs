@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aws::SecretsManager;
 use domain::Mode;
-use scrip_payments::{Provider, Simulated, Stripe, StripeConfig, StripeSecrets, Till};
+use scrip_payments::{Checkout, Provider, Simulated, Stripe, StripeConfig, StripeSecrets};
 
 use crate::environment::{optional, variable};
 use crate::{App, MissingVariable};
@@ -25,14 +25,14 @@ impl App {
     /// Adds the simulated payment provider for test keys, and no other. It has no secrets.
     #[must_use]
     pub fn with_test_payments(mut self) -> Self {
-        self.providers.test = Arc::new(Simulated::by_rule());
+        self.providers.test = Arc::new(Simulated::without_memory());
         self
     }
 
     /// The checkout for live or test keys.
     #[must_use]
-    pub fn till(&self, mode: Mode) -> Till<'_> {
-        Till {
+    pub fn checkout(&self, mode: Mode) -> Checkout<'_> {
+        Checkout {
             ledger: &self.ledger,
             settings: &self.settings,
             provider: self.providers.of(mode),

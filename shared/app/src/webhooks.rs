@@ -1,15 +1,15 @@
 //! The capability `webhooks`: delivers events to the endpoints of customers.
 
 use ports::Moment;
-use scrip_webhooks::{Courier, MomentSource};
+use scrip_webhooks::{MomentSource, WebhookWorker};
 
 use crate::App;
 
 impl App {
     /// The worker that delivers events.
     #[must_use]
-    pub fn courier(&self) -> Courier<'_> {
-        Courier {
+    pub fn webhook_worker(&self) -> WebhookWorker<'_> {
+        WebhookWorker {
             ledger: &self.ledger,
             activity: &self.activity,
             seal: self.seal.as_ref(),

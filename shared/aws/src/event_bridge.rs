@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::error::DisplayErrorContext;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
-use ports::{Bus, Published, Unpublished};
+use ports::{Bus, BusEvent, PublishError};
 
 use crate::{Connection, aws_client};
 
@@ -51,7 +51,7 @@ impl EventBridge {
 
     /// Puts up to [`ENTRIES_MAX`] events and returns the indices of rejected ones, with the reason. A successful
     /// call may still have rejected entries, so each entry of the response is checked.
-    async fn put(&self, events: &[Published]) -> (Vec<usize>, String) {
+    async fn put(&self, events: &[BusEvent]) -> (Vec<usize>, String) {
         let entries = events.iter().map(|published| {
             let entry = PutEventsRequestEntry::builder().event_bus_name(&self.bus.name).source(SOURCE);
             let at = aws_sdk_eventbridge::primitives::DateTime::from_secs(published.at.timestamp());
@@ -77,8 +77,8 @@ impl EventBridge {
 
 #[async_trait]
 impl Bus for EventBridge {
-    async fn publish(&self, events: &[Published]) -> Result<(), Unpublished> {
-        let mut unpublished = Unpublished { places: vec![], why: String::new() };
+    async fn publish(&self, events: &[BusEvent]) -> Result<(), PublishError> {
+        let mut unpublished = PublishError { places: vec![], why: String::new() };
         for (chunk, events) in events.chunks(ENTRIES_MAX).enumerate() {
             let (failed, why) = self.put(events).await;
             if unpublished.places.is_empty() {

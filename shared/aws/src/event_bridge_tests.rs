@@ -15,10 +15,10 @@ use super::*;
 use domain::{AccountId, Mode, OrgId};
 use serde_json::Value;
 
-fn published(number: u64) -> Published {
+fn published(number: u64) -> BusEvent {
     let at = chrono::DateTime::from_timestamp(1_705_312_800, 0).unwrap();
     let account = AccountId { org: OrgId::new(at, 7), mode: Mode::Test };
-    Published { account, name: "credits.depleted".to_owned(), at, detail: json!({ "sequence": number }) }
+    BusEvent { account, name: "credits.depleted".to_owned(), at, detail: json!({ "sequence": number }) }
 }
 
 /// A server that accepts every entry except those with a sequence number in `refused`, and the entries it received.

@@ -10,7 +10,7 @@ use aws_sdk_kms::primitives::Blob;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use domain::HookSecret;
-use ports::{Seal, SecretOf, Unsealed};
+use ports::{Seal, SealError, SecretOf};
 
 use crate::{Connection, aws_client};
 
@@ -75,8 +75,8 @@ fn context(of: SecretOf) -> HashMap<String, String> {
 
 #[async_trait]
 impl Seal for Kms {
-    async fn seal(&self, of: SecretOf, secret: &HookSecret) -> Result<String, Unsealed> {
-        let failed = |why: String| Unsealed { doing: "encrypted", why };
+    async fn seal(&self, of: SecretOf, secret: &HookSecret) -> Result<String, SealError> {
+        let failed = |why: String| SealError { doing: "encrypted", why };
         let call = self.client().encrypt().key_id(&self.key.key).set_encryption_context(Some(context(of)));
         let response = call.plaintext(Blob::new(secret.reveal())).send().await;
         let response = response.map_err(|error| failed(DisplayErrorContext(error).to_string()))?;
@@ -85,11 +85,11 @@ impl Seal for Kms {
         Ok(STANDARD.encode(cipher))
     }
 
-    async fn open(&self, of: SecretOf, sealed: &str) -> Result<HookSecret, Unsealed> {
+    async fn open(&self, of: SecretOf, sealed: &str) -> Result<HookSecret, SealError> {
         if let Some(secret) = self.cached(of, sealed) {
             return Ok(secret);
         }
-        let failed = |why: String| Unsealed { doing: "decrypted", why };
+        let failed = |why: String| SealError { doing: "decrypted", why };
         let cipher = STANDARD.decode(sealed).map_err(|error| failed(error.to_string()))?;
         let call = self.client().decrypt().key_id(&self.key.key).set_encryption_context(Some(context(of)));
         let response = call.ciphertext_blob(Blob::new(cipher)).send().await;

@@ -9,12 +9,12 @@ use domain::{AccountId, Mode, PurchaseId, Step};
 use futures_util::StreamExt;
 use futures_util::stream;
 use ports::{Clock, Queue};
-use scrip_payments::{Providers, RechargeRequest, Till};
+use scrip_payments::{Checkout, Providers, RechargeRequest};
 use scrip_webhooks::DeliveryRequest;
 use store::{Fault, Job, Moment, ScheduledJob, Unsettled};
 use tokio::time::timeout;
 
-use super::{Jobs, NotMade};
+use super::{Jobs, MonitorError};
 
 /// The maximum number of jobs in one call; the next call continues.
 const JOBS_MAX: usize = 5_000;
@@ -49,9 +49,9 @@ pub struct Dispatcher<'a> {
 }
 
 impl<'a> Dispatcher<'a> {
-    pub(super) fn checkout(&self, mode: Mode) -> Till<'a> {
+    pub(super) fn checkout(&self, mode: Mode) -> Checkout<'a> {
         let Jobs { ledger, settings, .. } = self.jobs;
-        Till { ledger, settings, provider: self.providers.of(mode), recharges: self.recharges }
+        Checkout { ledger, settings, provider: self.providers.of(mode), recharges: self.recharges }
     }
 
     /// Runs the jobs that are due by `moment`, and returns how many. The jobs of one account run in sequence, earliest
@@ -169,10 +169,12 @@ impl<'a> Dispatcher<'a> {
                     Err(error) => Err(error.into()),
                 }
             }
-            Job::Plan(account) => jobs.follow_plan(account, moment).await.map(|()| None),
+            Job::Plan(account) => jobs.apply_plan(account, moment).await.map(|()| None),
             Job::Monitor(id) => match jobs.finish_monitor(id, moment).await {
-                Ok(_) | Err(NotMade::Taken(_) | NotMade::Unsettled(Unsettled::Refused(_))) => Ok(None),
-                Err(NotMade::Unsettled(unsettled)) => Err(unsettled),
+                Ok(_) | Err(MonitorError::Taken(_) | MonitorError::Unsettled(Unsettled::Refused(_))) => {
+                    Ok(None)
+                }
+                Err(MonitorError::Unsettled(unsettled)) => Err(unsettled),
             },
         }
     }

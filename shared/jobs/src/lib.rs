@@ -19,8 +19,8 @@ use ports::{Queue, QueueError};
 
 #[cfg(feature = "dispatch")]
 pub use dispatch::Dispatcher;
-pub use monitors::NotMade;
-pub use renewal_queue::Task;
+pub use monitors::MonitorError;
+pub use renewal_queue::RenewalTask;
 
 use store::{Fault, Job, Ledger, Moment, Settings, Unsettled};
 
@@ -32,12 +32,12 @@ pub struct Jobs<'a> {
     /// Prices, plans and organisations.
     pub settings: &'a Settings,
     /// The renewal queue, for work that is too large for one call.
-    pub tasks: &'a dyn Queue<Task>,
+    pub tasks: &'a dyn Queue<RenewalTask>,
 }
 
 /// Why a task has to be retried.
 #[derive(Debug, thiserror::Error)]
-pub enum Unfinished {
+pub enum JobError {
     /// A request was not settled.
     #[error(transparent)]
     Unsettled(#[from] Unsettled),

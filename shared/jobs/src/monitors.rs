@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use super::{Jobs, Task, Unfinished};
+use super::{JobError, Jobs, RenewalTask};
 use domain::{
     Account, AccountId, Consume, EntryId, Fingerprint, Head, Monitor, MonitorId, News, Period, Quantity,
     Reference, Refusal, Suspension, Watch, Watched, charge_month,
@@ -16,7 +16,7 @@ const ATTEMPTS_MAX: u32 = 8;
 
 /// Why a monitor was not created.
 #[derive(Debug, thiserror::Error)]
-pub enum NotMade {
+pub enum MonitorError {
     /// Another monitor has the same operation and resource. Nothing was charged.
     #[error("{0} watches the same operation and resource")]
     Taken(MonitorId),
@@ -25,7 +25,7 @@ pub enum NotMade {
     Unsettled(#[from] Unsettled),
 }
 
-impl NotMade {
+impl MonitorError {
     /// After the monitor is stored, a fault does not mean that nothing was charged.
     fn in_doubt(self) -> Self {
         match self {
@@ -52,7 +52,7 @@ impl Unaffordable {
     }
 }
 
-impl From<Fault> for NotMade {
+impl From<Fault> for MonitorError {
     fn from(fault: Fault) -> Self {
         Self::Unsettled(fault.into())
     }
@@ -63,13 +63,13 @@ impl Jobs<'_> {
     /// finishes it, and a repeated request finds the same monitor. Returns the monitor and whether it existed before.
     ///
     /// # Errors
-    /// [`NotMade`]; then no monitor exists and nothing is charged, unless the error is [`Unsettled::InProgress`].
-    pub async fn make_monitor(
+    /// [`MonitorError`]; then no monitor exists and nothing is charged, unless the error is [`Unsettled::InProgress`].
+    pub async fn create_monitor(
         &self,
         account: AccountId,
         wanted: &Monitor,
         moment: Moment,
-    ) -> Result<(Monitor, bool), NotMade> {
+    ) -> Result<(Monitor, bool), MonitorError> {
         let id = Watched { account, monitor: wanted.id };
         let known = self.ledger.monitor(id).await?;
         if let Some(made) = known.as_ref().filter(|known| known.stage != Watch::Pending) {
@@ -81,15 +81,15 @@ impl Jobs<'_> {
             self.ledger.begin_monitor(account, wanted).await?;
         }
         // From here on another process may finish it, even if this request fails.
-        let made = self.finish_monitor(id, moment).await.map_err(NotMade::in_doubt)?;
-        made.map(|made| (made, false)).ok_or(NotMade::Unsettled(Unsettled::InProgress))
+        let made = self.finish_monitor(id, moment).await.map_err(MonitorError::in_doubt)?;
+        made.map(|made| (made, false)).ok_or(MonitorError::Unsettled(Unsettled::InProgress))
     }
 
     /// Continues the creation of a monitor. Returns an existing one unchanged, and `None` when there is none.
     ///
     /// # Errors
-    /// As [`Jobs::make_monitor`].
-    pub async fn finish_monitor(&self, id: Watched, moment: Moment) -> Result<Option<Monitor>, NotMade> {
+    /// As [`Jobs::create_monitor`].
+    pub async fn finish_monitor(&self, id: Watched, moment: Moment) -> Result<Option<Monitor>, MonitorError> {
         let account = id.account;
         for _ in 0..ATTEMPTS_MAX {
             let Some(monitor) = self.ledger.monitor(id).await? else { return Ok(None) };
@@ -98,7 +98,7 @@ impl Jobs<'_> {
             }
             if let Some(other) = self.take_subject(account, &monitor).await? {
                 if self.ledger.forget_monitor(account, &monitor).await? {
-                    return Err(NotMade::Taken(other));
+                    return Err(MonitorError::Taken(other));
                 }
                 continue;
             }
@@ -123,7 +123,7 @@ impl Jobs<'_> {
             if let Some(other) = self.take_subject(account, &made).await?
                 && self.ledger.forget_monitor(account, &made).await?
             {
-                return Err(NotMade::Taken(other));
+                return Err(MonitorError::Taken(other));
             }
         }
         Err(Fault::Busy.into())
@@ -177,10 +177,10 @@ impl Jobs<'_> {
         account: AccountId,
         after: Option<MonitorId>,
         moment: Moment,
-    ) -> Result<(), Unfinished> {
+    ) -> Result<(), JobError> {
         let next = self.charge_page(account, after, moment).await?;
         if next.is_some() {
-            self.tasks.send(&Task::Monitors { account, after: next }, 0).await?;
+            self.tasks.send(&RenewalTask::Monitors { account, after: next }, 0).await?;
         }
         Ok(())
     }

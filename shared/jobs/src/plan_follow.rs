@@ -10,7 +10,7 @@ impl Jobs<'_> {
     ///
     /// # Errors
     /// When a table is unavailable; the call should then be retried.
-    pub async fn follow_plan(&self, account: AccountId, moment: Moment) -> Result<(), Unsettled> {
+    pub async fn apply_plan(&self, account: AccountId, moment: Moment) -> Result<(), Unsettled> {
         let Some(live) = self.ledger.account(account).await? else { return Ok(()) };
         if live.since == 0 || account.mode == Mode::Test {
             return Ok(());

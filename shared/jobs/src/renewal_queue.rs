@@ -7,7 +7,7 @@ use domain::{AccountId, MonitorId, Period};
 /// A message for the function `renewal`. A task that runs twice changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "camelCase")]
-pub enum Task {
+pub enum RenewalTask {
     /// Renew the next page of accounts in one shard of the directory.
     Round {
         /// The month that starts.
@@ -46,11 +46,11 @@ mod tests {
             r#"{"do":"monitors","account":"org_01HKZNPZB0YQ3T5N1C8V6W2X4G#live"}"#,
             r#"{"do":"monitors","account":"org_01HKZNPZB0YQ3T5N1C8V6W2X4G#test","after":"mon_01HKZNPZB0YQ3T5N1C8V6W2X4G"}"#,
         ] {
-            let task: Task = serde_json::from_str(text).unwrap();
+            let task: RenewalTask = serde_json::from_str(text).unwrap();
             assert_eq!(serde_json::to_string(&task).unwrap(), text);
         }
         for wrong in [r#"{"do":"rest"}"#, r#"{"do":"round","month":"2024-13","shard":1}"#, "{}"] {
-            assert!(serde_json::from_str::<Task>(wrong).is_err(), "{wrong}");
+            assert!(serde_json::from_str::<RenewalTask>(wrong).is_err(), "{wrong}");
         }
     }
 }

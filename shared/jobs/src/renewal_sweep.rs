@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 
 use ports::Queue;
 
-use super::{Jobs, Task, Unfinished};
+use super::{JobError, Jobs, RenewalTask};
 use domain::Period;
 use store::{DIRECTORY_SHARDS, DirectoryEntry, Fault, Job, Moment, SweepProgress, Unsettled};
 
@@ -52,7 +52,7 @@ pub(super) trait RenewalDirectory: Send + Sync {
     ///
     /// # Errors
     /// When the account could neither be renewed nor be scheduled for later.
-    async fn renew(&self, listed: DirectoryEntry) -> Result<(), Unfinished>;
+    async fn renew(&self, listed: DirectoryEntry) -> Result<(), JobError>;
 
     /// Records a step. Returns false when another worker has recorded it.
     ///
@@ -64,13 +64,13 @@ pub(super) trait RenewalDirectory: Send + Sync {
 /// Starts the sweep of a month, or restarts it in each shard that is not finished. Returns the number of those shards.
 pub(super) async fn start(
     directory: &dyn RenewalDirectory,
-    tasks: &dyn Queue<Task>,
+    tasks: &dyn Queue<RenewalTask>,
     month: Period,
-) -> Result<u8, Unfinished> {
+) -> Result<u8, JobError> {
     let mut started = 0u8;
     for shard in 0..DIRECTORY_SHARDS {
         if !directory.progress(ShardRenewal { month, shard }).await?.done {
-            tasks.send(&Task::Round { month, shard }, start_delay(shard)).await?;
+            tasks.send(&RenewalTask::Round { month, shard }, start_delay(shard)).await?;
             started = started.saturating_add(1);
         }
     }
@@ -86,16 +86,16 @@ fn start_delay(shard: u8) -> u16 {
 /// Renews one page of accounts and sends the next task.
 pub(super) async fn renew_page(
     directory: &dyn RenewalDirectory,
-    tasks: &dyn Queue<Task>,
+    tasks: &dyn Queue<RenewalTask>,
     renewal: ShardRenewal,
     now: DateTime<Utc>,
-) -> Result<(), Unfinished> {
+) -> Result<(), JobError> {
     let ShardRenewal { month, shard } = renewal;
     let early = month.start().signed_duration_since(now).num_seconds();
     if now < month.start() {
         // This host's clock is behind the scheduler's. No account is renewed early.
         let wait = u16::try_from(early.saturating_add(1)).unwrap_or(SPREAD_SECONDS).min(SPREAD_SECONDS);
-        return Ok(tasks.send(&Task::Round { month, shard }, wait).await?);
+        return Ok(tasks.send(&RenewalTask::Round { month, shard }, wait).await?);
     }
     let progress = directory.progress(renewal).await?;
     if progress.done {
@@ -108,7 +108,7 @@ pub(super) async fn renew_page(
     let after = page.last().map(|last| last.account).or(progress.after);
     let is_ours = directory.record_step(renewal, SweepProgress { after, done: is_last, ..progress }).await?;
     if is_ours && !is_last {
-        tasks.send(&Task::Round { month, shard }, 0).await?;
+        tasks.send(&RenewalTask::Round { month, shard }, 0).await?;
     }
     Ok(())
 }
@@ -125,7 +125,7 @@ impl Jobs<'_> {
     ///
     /// # Errors
     /// When the store or the queue is unavailable.
-    pub async fn begin_round(&self, month: Period, moment: Moment) -> Result<u8, Unfinished> {
+    pub async fn start_renewal_sweep(&self, month: Period, moment: Moment) -> Result<u8, JobError> {
         start(&LedgerDirectory { jobs: *self, moment }, self.tasks, month).await
     }
 
@@ -133,14 +133,16 @@ impl Jobs<'_> {
     ///
     /// # Errors
     /// When the store or the queue is unavailable; the task should then be retried.
-    pub async fn run_task(&self, task: Task, moment: Moment) -> Result<(), Unfinished> {
+    pub async fn run_task(&self, task: RenewalTask, moment: Moment) -> Result<(), JobError> {
         match task {
-            Task::Round { month, shard } => {
+            RenewalTask::Round { month, shard } => {
                 let directory = LedgerDirectory { jobs: *self, moment };
                 renew_page(&directory, self.tasks, ShardRenewal { month, shard }, moment.now).await
             }
-            Task::Waiting { shard, after } => self.retry_page(shard, after).await,
-            Task::Monitors { account, after } => Box::pin(self.charge_monitors(account, after, moment)).await,
+            RenewalTask::Waiting { shard, after } => self.retry_page(shard, after).await,
+            RenewalTask::Monitors { account, after } => {
+                Box::pin(self.charge_monitors(account, after, moment)).await
+            }
         }
     }
 }
@@ -160,7 +162,7 @@ impl RenewalDirectory for LedgerDirectory<'_> {
         self.jobs.ledger.directory_page(shard, progress.after, limit).await
     }
 
-    async fn renew(&self, DirectoryEntry { account, monitored }: DirectoryEntry) -> Result<(), Unfinished> {
+    async fn renew(&self, DirectoryEntry { account, monitored }: DirectoryEntry) -> Result<(), JobError> {
         let own = self.jobs.ledger.moment_of(account, self.moment).await?;
         match self.jobs.ledger.catch_up(account, own).await {
             // An account in the directory may not have been created yet.
@@ -172,7 +174,7 @@ impl RenewalDirectory for LedgerDirectory<'_> {
             }
         }
         if monitored {
-            self.jobs.tasks.send(&Task::Monitors { account, after: None }, 0).await?;
+            self.jobs.tasks.send(&RenewalTask::Monitors { account, after: None }, 0).await?;
         }
         Ok(())
     }

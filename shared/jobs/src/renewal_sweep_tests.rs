@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use super::renewal_sweep::{RenewalDirectory, ShardRenewal, renew_page, start};
 use ports::{Queue, QueueError};
 
-use super::{Task, Unfinished};
+use super::{JobError, RenewalTask};
 use domain::{AccountId, EntryId, Mode, OrgId, Period};
 use store::{DIRECTORY_SHARDS, DirectoryEntry, Fault, SweepProgress};
 
@@ -128,7 +128,7 @@ impl RenewalDirectory for DirectoryInMemory {
         Ok((page.collect(), to == accounts.len()))
     }
 
-    async fn renew(&self, DirectoryEntry { account, .. }: DirectoryEntry) -> Result<(), Unfinished> {
+    async fn renew(&self, DirectoryEntry { account, .. }: DirectoryEntry) -> Result<(), JobError> {
         sleep(RENEWAL).await;
         let shard = usize::from(DirectoryEntry::shard(account));
         let place = self.directory[shard].binary_search(&account).unwrap();
@@ -150,9 +150,9 @@ impl RenewalDirectory for DirectoryInMemory {
 }
 
 #[async_trait]
-impl Queue<Task> for DirectoryInMemory {
-    async fn send(&self, task: &Task, after_seconds: u16) -> Result<(), QueueError> {
-        let Task::Round { month, shard } = *task else {
+impl Queue<RenewalTask> for DirectoryInMemory {
+    async fn send(&self, task: &RenewalTask, after_seconds: u16) -> Result<(), QueueError> {
+        let RenewalTask::Round { month, shard } = *task else {
             return Err(QueueError("this test has no monitors".to_owned()));
         };
         if after_seconds > 0 || self.random.lock().unwrap().roll(self.lost) > 0 {

@@ -5,7 +5,7 @@ use std::error::Error;
 use chrono::{DateTime, Utc};
 
 use super::checkout::RechargeOutcome;
-use super::{DisputeId, Till};
+use super::{Checkout, DisputeId};
 use domain::{
     AccountId, Amount, BadRecharge, Cause, Currency, EntryId, Money, News, Offer, OrgId, Pause, Purchase,
     PurchaseId, Recharge, RechargeState, Refusal, Stage, Wish,
@@ -38,7 +38,7 @@ struct PendingCharge {
     at: DateTime<Utc>,
 }
 
-impl Till<'_> {
+impl Checkout<'_> {
     /// Runs auto-recharge of an account: charges when the balance is below the threshold, continues a charge in progress,
     /// and retries a failed one (contract, rule 6). Any number of processes may call it at any time: a charge is claimed by
     /// a conditional write, and by nothing else.

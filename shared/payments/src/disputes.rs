@@ -6,7 +6,7 @@ use domain::{
 };
 use store::{Claim, Fault, Job, Moment, Unsettled, system_key};
 
-use super::{DisputeId, DisputeOutcome, PaymentId, ProviderDispute, ProviderEvent, Till};
+use super::{Checkout, DisputeId, DisputeOutcome, PaymentId, ProviderDispute, ProviderEvent};
 
 /// How often a change is retried when another process changes the purchase's row.
 pub(super) const ATTEMPTS_MAX: u32 = 8;
@@ -27,7 +27,7 @@ impl Reservation {
     }
 }
 
-impl Till<'_> {
+impl Checkout<'_> {
     /// Handles an event of the provider, in any order and any number of times.
     ///
     /// # Errors
@@ -47,7 +47,7 @@ impl Till<'_> {
     /// rule 10). A repeated event, or one after the dispute has closed, changes nothing.
     ///
     /// # Errors
-    /// As [`Till::on_event`].
+    /// As [`Checkout::on_event`].
     pub async fn dispute_opened(&self, disputed: &ProviderDispute, moment: Moment) -> Result<(), Unsettled> {
         let Some(purchase) = self.purchase_of(&disputed.payment, moment).await? else { return Ok(()) };
         let moment = self.ledger.moment_of(purchase.id.account, moment).await?;
@@ -57,7 +57,7 @@ impl Till<'_> {
     /// Closes a dispute. It is opened first if that event has not arrived: events arrive in any order.
     ///
     /// # Errors
-    /// As [`Till::on_event`].
+    /// As [`Checkout::on_event`].
     pub async fn dispute_closed(
         &self,
         disputed: &ProviderDispute,

@@ -11,7 +11,7 @@ mod refunds;
 pub mod simulated;
 mod stripe;
 
-pub use checkout::{SpendingToday, Till};
+pub use checkout::{Checkout, SpendingToday};
 pub use domain::{Decline, Payment, PaymentId, PurchaseId, Standing};
 pub use provider::{
     ChargeOrder, CustomerId, DisputeId, DisputeOutcome, EventRejected, MoneyRefund, NoAnswer, Provider,

@@ -15,7 +15,7 @@ pub trait Provider: Send + Sync {
     ///
     /// # Errors
     /// [`NoAnswer`] when the provider did not answer.
-    async fn enrol(&self, org: OrgId, name: &str) -> Result<Option<CustomerId>, NoAnswer>;
+    async fn create_customer(&self, org: OrgId, name: &str) -> Result<Option<CustomerId>, NoAnswer>;
 
     /// Charges, once per transaction for any number of equal orders within
     /// [`REPEATABLE_HOURS`](domain::REPEATABLE_HOURS). A declined payment is a result: [`Standing::Failed`].

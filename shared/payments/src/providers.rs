@@ -43,7 +43,7 @@ impl NoProvider {
 
 #[async_trait]
 impl Provider for NoProvider {
-    async fn enrol(&self, _: OrgId, _: &str) -> Result<Option<CustomerId>, NoAnswer> {
+    async fn create_customer(&self, _: OrgId, _: &str) -> Result<Option<CustomerId>, NoAnswer> {
         Ok(None)
     }
 

@@ -1,7 +1,7 @@
 //! Refunds: keeps the credits that are taken back in step with the money that the provider has refunded.
 
 use super::disputes::ATTEMPTS_MAX;
-use super::{MoneyRefund, NoAnswer, PaymentId, RefundAnswer, Reversals, Till};
+use super::{Checkout, MoneyRefund, NoAnswer, PaymentId, RefundAnswer, Reversals};
 use domain::{
     Amount, Credits, Details, EntryId, Fingerprint, Purchase, PurchaseId, Reference, RefundOrder,
     RefundState, RefundStep, Refunds, Refusal, Stage, payment_refunded, payment_restored,
@@ -11,12 +11,12 @@ use store::{Claim, Fault, Job, Moment, Unsettled, system_key};
 /// The maximum number of steps to match the provider's refunds. More than one is needed when money is refunded meanwhile.
 const STEPS_MAX: u32 = 8;
 
-impl Till<'_> {
+impl Checkout<'_> {
     /// Handles a new or changed refund: takes back the credits for all money that is refunded now, as far as that is not
     /// done. A repeated or late event changes nothing.
     ///
     /// # Errors
-    /// As [`Till::on_event`].
+    /// As [`Checkout::on_event`].
     pub async fn payment_refunded(&self, payment: &PaymentId, moment: Moment) -> Result<(), Unsettled> {
         let Some(purchase) = self.purchase_of(payment, moment).await? else { return Ok(()) };
         let moment = self.ledger.moment_of(purchase.id.account, moment).await?;
@@ -59,7 +59,7 @@ impl Till<'_> {
     /// disputes that the provider has.
     ///
     /// # Errors
-    /// As [`Till::on_event`]; the call should then be retried.
+    /// As [`Checkout::on_event`]; the call should then be retried.
     pub async fn reverse(&self, mut purchase: Purchase, moment: Moment) -> Result<Purchase, Unsettled> {
         if purchase.to_return {
             return self.return_money(purchase).await;

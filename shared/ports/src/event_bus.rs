@@ -28,7 +28,7 @@ impl From<EventOwner> for AccountId {
 
 /// An event to publish on the bus.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Published {
+pub struct BusEvent {
     /// The account that the event belongs to.
     pub account: AccountId,
     /// The event's name, such as `credits.low_balance`.
@@ -45,14 +45,14 @@ pub trait Bus: Send + Sync {
     /// Publishes events. An event that is published twice keeps its id.
     ///
     /// # Errors
-    /// [`Unpublished`] when at least one event was not published.
-    async fn publish(&self, events: &[Published]) -> Result<(), Unpublished>;
+    /// [`PublishError`] when at least one event was not published.
+    async fn publish(&self, events: &[BusEvent]) -> Result<(), PublishError>;
 }
 
 /// Events that the bus did not accept.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the event bus did not accept {} of the events: {why}", .places.len())]
-pub struct Unpublished {
+pub struct PublishError {
     /// The indices of the rejected events in the slice passed to [`Bus::publish`].
     pub places: Vec<usize>,
     /// Why the first of them was rejected.
@@ -65,8 +65,8 @@ pub struct NoBus;
 
 #[async_trait]
 impl Bus for NoBus {
-    async fn publish(&self, events: &[Published]) -> Result<(), Unpublished> {
+    async fn publish(&self, events: &[BusEvent]) -> Result<(), PublishError> {
         let places = (0..events.len()).collect();
-        Err(Unpublished { places, why: "none is configured".to_owned() })
+        Err(PublishError { places, why: "none is configured".to_owned() })
     }
 }

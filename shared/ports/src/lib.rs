@@ -7,7 +7,7 @@ mod random;
 mod seal;
 
 pub use clock::{Clock, Moment, SystemClock};
-pub use event_bus::{Bus, EventOwner, NoBus, Published, Unpublished};
+pub use event_bus::{Bus, BusEvent, EventOwner, NoBus, PublishError};
 pub use queue::{NoQueue, Queue, QueueError};
 pub use random::{NoRandomness, random, secret_bytes};
-pub use seal::{NoSeal, Seal, SecretOf, Unsealed};
+pub use seal::{NoSeal, Seal, SealError, SecretOf};

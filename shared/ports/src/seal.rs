@@ -10,14 +10,14 @@ pub trait Seal: Send + Sync {
     /// Encrypts a secret and returns the ciphertext in base64.
     ///
     /// # Errors
-    /// [`Unsealed`].
-    async fn seal(&self, of: SecretOf, secret: &HookSecret) -> Result<String, Unsealed>;
+    /// [`SealError`].
+    async fn seal(&self, of: SecretOf, secret: &HookSecret) -> Result<String, SealError>;
 
     /// Decrypts a ciphertext that [`Seal::seal`] returned for the same webhook.
     ///
     /// # Errors
-    /// [`Unsealed`].
-    async fn open(&self, of: SecretOf, sealed: &str) -> Result<HookSecret, Unsealed>;
+    /// [`SealError`].
+    async fn open(&self, of: SecretOf, sealed: &str) -> Result<HookSecret, SealError>;
 }
 
 /// The webhook that a secret belongs to.
@@ -32,7 +32,7 @@ pub struct SecretOf {
 /// The error when a secret cannot be encrypted or decrypted.
 #[derive(Debug, thiserror::Error)]
 #[error("a webhook's secret could not be {doing}: {why}")]
-pub struct Unsealed {
+pub struct SealError {
     /// `encrypted` or `decrypted`.
     pub doing: &'static str,
     /// The reason, without the secret.
@@ -45,11 +45,11 @@ pub struct NoSeal;
 
 #[async_trait]
 impl Seal for NoSeal {
-    async fn seal(&self, _: SecretOf, _: &HookSecret) -> Result<String, Unsealed> {
-        Err(Unsealed { doing: "encrypted", why: "no key is configured".to_owned() })
+    async fn seal(&self, _: SecretOf, _: &HookSecret) -> Result<String, SealError> {
+        Err(SealError { doing: "encrypted", why: "no key is configured".to_owned() })
     }
 
-    async fn open(&self, _: SecretOf, _: &str) -> Result<HookSecret, Unsealed> {
-        Err(Unsealed { doing: "decrypted", why: "no key is configured".to_owned() })
+    async fn open(&self, _: SecretOf, _: &str) -> Result<HookSecret, SealError> {
+        Err(SealError { doing: "decrypted", why: "no key is configured".to_owned() })
     }
 }

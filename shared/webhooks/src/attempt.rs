@@ -9,14 +9,14 @@ use super::signature::{MessageToSign, headers};
 use super::worker::new_delivery_id;
 use ports::SecretOf;
 
-use super::{Courier, PostResult, WebhookMessage};
+use super::{PostResult, WebhookMessage, WebhookWorker};
 use domain::{
     AccountId, Attempt, Delivery, DeliveryId, DeliveryKind, DeliveryStanding, HookSecret, Outcome,
     SentRequest, SentResponse, Webhook,
 };
 use store::{Fault, WebhookKey};
 
-impl Courier<'_> {
+impl WebhookWorker<'_> {
     /// A delivery of a message, without attempts yet.
     pub(super) fn new_delivery(
         &self,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use domain::{AccountId, Event};
-use ports::{EventOwner, Published};
+use ports::{BusEvent, EventOwner};
 use serde_json::{Value, json};
 
 /// An event with its fields as receivers get them.
@@ -56,7 +56,7 @@ impl EventEnvelope {
 
     /// The event of an account as it is published on the bus: the fields of the body, and the fields of its owner.
     #[must_use]
-    pub fn published(account: AccountId, event: &Event) -> Published {
+    pub fn published(account: AccountId, event: &Event) -> BusEvent {
         let envelope = Self::of(account, event);
         let mut detail = json!({
             "event": envelope.event,
@@ -71,7 +71,7 @@ impl EventEnvelope {
         {
             detail.extend(owner);
         }
-        Published { account, name: envelope.event, at: event.at, detail }
+        BusEvent { account, name: envelope.event, at: event.at, detail }
     }
 }
 

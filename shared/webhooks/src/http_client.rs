@@ -27,7 +27,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::limited_reader::LimitedReader;
 use super::{
-    EndpointResponse, ForbiddenTarget, KEPT_BYTES_MAX, PostResult, Resolve, SystemResolver, Trouble,
+    DeliveryError, EndpointResponse, ForbiddenTarget, KEPT_BYTES_MAX, PostResult, Resolve, SystemResolver,
 };
 use domain::{BadUrl, HookUrl, Reach};
 
@@ -114,7 +114,7 @@ impl WebhookClient {
     /// [`ForbiddenTarget`] when the URL or one of its addresses is not allowed.
     pub async fn check(&self, url: &HookUrl) -> Result<(), ForbiddenTarget> {
         match timeout(self.limits.connect, self.resolve(url)).await {
-            Ok(Err(Trouble::Forbidden(forbidden))) => Err(forbidden),
+            Ok(Err(DeliveryError::Forbidden(forbidden))) => Err(forbidden),
             Ok(Ok(_) | Err(_)) | Err(_) => Ok(()),
         }
     }
@@ -129,7 +129,7 @@ impl WebhookClient {
     pub async fn post(&self, url: &HookUrl, headers: HeaderMap, body: Bytes) -> PostResult {
         let began = Instant::now();
         let outcome = timeout(self.limits.whole, self.try_post(url, &headers, body)).await;
-        PostResult { outcome: outcome.unwrap_or(Err(Trouble::Timeout)), took: began.elapsed() }
+        PostResult { outcome: outcome.unwrap_or(Err(DeliveryError::Timeout)), took: began.elapsed() }
     }
 
     async fn try_post(
@@ -137,10 +137,10 @@ impl WebhookClient {
         url: &HookUrl,
         headers: &HeaderMap,
         body: Bytes,
-    ) -> Result<EndpointResponse, Trouble> {
+    ) -> Result<EndpointResponse, DeliveryError> {
         url.check(self.reach).map_err(forbidden)?;
         if body.len() > SENT_BYTES_MAX {
-            return Err(Trouble::TooLarge);
+            return Err(DeliveryError::TooLarge);
         }
         let request = request(url, headers, body)?;
         let socket = self.connect(&self.resolve(url).await?).await?;
@@ -154,29 +154,31 @@ impl WebhookClient {
             exchange(socket, request).await
         };
         // At the read limit, the error depends on what was being read; the limit is the reason.
-        outcome.map_err(|error| if limit.is_reached() { Trouble::TooLarge } else { error })
+        outcome.map_err(|error| if limit.is_reached() { DeliveryError::TooLarge } else { error })
     }
 
     /// The addresses to try. One forbidden address forbids the name: a name with both kinds is an attempt to reach the
     /// forbidden one.
-    async fn resolve(&self, url: &HookUrl) -> Result<Vec<SocketAddr>, Trouble> {
+    async fn resolve(&self, url: &HookUrl) -> Result<Vec<SocketAddr>, DeliveryError> {
         let found = match url.address() {
             Some(address) => vec![SocketAddr::new(address, url.port())],
-            None => self.resolver.resolve(url.host(), url.port()).await.map_err(|_| Trouble::NotResolved)?,
+            None => {
+                self.resolver.resolve(url.host(), url.port()).await.map_err(|_| DeliveryError::NotResolved)?
+            }
         };
         let addresses: Vec<_> =
             found.iter().map(|address| SocketAddr::new(address.ip(), url.port())).collect();
         if addresses.is_empty() {
-            return Err(Trouble::NotResolved);
+            return Err(DeliveryError::NotResolved);
         }
         if !addresses.iter().all(|address| self.reach.admits_at(*address)) {
-            return Err(Trouble::Forbidden(ForbiddenTarget::Address));
+            return Err(DeliveryError::Forbidden(ForbiddenTarget::Address));
         }
         Ok(addresses)
     }
 
     /// A connection to the first of at most [`TRIES_MAX`] addresses that accepts one.
-    async fn connect(&self, addresses: &[SocketAddr]) -> Result<TcpStream, Trouble> {
+    async fn connect(&self, addresses: &[SocketAddr]) -> Result<TcpStream, DeliveryError> {
         let addresses = addresses.get(..TRIES_MAX).unwrap_or(addresses);
         let count = u32::try_from(addresses.len()).ok();
         let share = count.and_then(|count| self.limits.connect.checked_div(count));
@@ -187,7 +189,7 @@ impl WebhookClient {
                 return Ok(socket);
             }
         }
-        Err(Trouble::NotConnected)
+        Err(DeliveryError::NotConnected)
     }
 
     /// TLS with the host that the URL names, whatever address the socket is connected to.
@@ -195,17 +197,17 @@ impl WebhookClient {
         &self,
         url: &HookUrl,
         socket: S,
-    ) -> Result<impl AsyncRead + AsyncWrite + Unpin + use<S>, Trouble>
+    ) -> Result<impl AsyncRead + AsyncWrite + Unpin + use<S>, DeliveryError>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let name = match url.address() {
             Some(address) => ServerName::IpAddress(address.into()),
-            None => ServerName::try_from(url.host().to_owned()).map_err(|_| Trouble::Tls)?,
+            None => ServerName::try_from(url.host().to_owned()).map_err(|_| DeliveryError::Tls)?,
         };
         let tls = self.tls.get_or_init(|| connector(self.roots.clone().unwrap_or_else(system_roots)));
-        let tls = tls.as_ref().ok_or(Trouble::Tls)?;
-        tls.connect(name, socket).await.map_err(|_| Trouble::Tls)
+        let tls = tls.as_ref().ok_or(DeliveryError::Tls)?;
+        tls.connect(name, socket).await.map_err(|_| DeliveryError::Tls)
     }
 }
 
@@ -229,7 +231,7 @@ fn connector(roots: RootCertStore) -> Option<TlsConnector> {
 }
 
 /// The request with `headers`, except for reserved ones.
-fn request(url: &HookUrl, headers: &HeaderMap, body: Bytes) -> Result<Request<Full<Bytes>>, Trouble> {
+fn request(url: &HookUrl, headers: &HeaderMap, body: Bytes) -> Result<Request<Full<Bytes>>, DeliveryError> {
     // Neither fails for a URL that was parsed; a test checks that.
     let path = PathAndQuery::try_from(url.path_and_query()).map_err(|_| forbidden(BadUrl::Character))?;
     let host = HeaderValue::from_str(url.authority()).map_err(|_| forbidden(BadUrl::Host))?;
@@ -248,7 +250,7 @@ fn request(url: &HookUrl, headers: &HeaderMap, body: Bytes) -> Result<Request<Fu
 }
 
 /// Sends the request and reads the response, on one connection that ends with it.
-async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Result<EndpointResponse, Trouble>
+async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Result<EndpointResponse, DeliveryError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -264,7 +266,7 @@ where
 }
 
 /// The response, once its body has ended or [`KEPT_BYTES_MAX`] bytes of it were read.
-async fn read(response: Response<Incoming>) -> Result<EndpointResponse, Trouble> {
+async fn read(response: Response<Incoming>) -> Result<EndpointResponse, DeliveryError> {
     let (head, mut body) = response.into_parts();
     let mut kept = Vec::new();
     while kept.len() < KEPT_BYTES_MAX {
@@ -277,12 +279,12 @@ async fn read(response: Response<Incoming>) -> Result<EndpointResponse, Trouble>
     Ok(EndpointResponse::new(&head, &kept))
 }
 
-fn broken(error: hyper::Error) -> Trouble {
-    if error.is_parse_too_large() { Trouble::TooLarge } else { Trouble::Broken }
+fn broken(error: hyper::Error) -> DeliveryError {
+    if error.is_parse_too_large() { DeliveryError::TooLarge } else { DeliveryError::Broken }
 }
 
-fn forbidden(bad: BadUrl) -> Trouble {
-    Trouble::Forbidden(ForbiddenTarget::Url(bad))
+fn forbidden(bad: BadUrl) -> DeliveryError {
+    DeliveryError::Forbidden(ForbiddenTarget::Url(bad))
 }
 
 #[cfg(test)]

@@ -20,10 +20,10 @@ pub use http_client::{PostTimeouts, WebhookClient};
 pub use http_client::{READ_BYTES_MAX, SENT_BYTES_MAX, TRIES_MAX};
 pub use message::WebhookMessage;
 pub use resolver::{Resolve, SystemResolver};
+pub use response::{DeliveryError, ForbiddenTarget, KEPT_BYTES_MAX};
 pub use response::{EndpointResponse, PostResult};
-pub use response::{ForbiddenTarget, KEPT_BYTES_MAX, Trouble};
 pub use samples::{sample, schema};
 pub use signature::{MessageToSign, SignatureError, SigningError, headers, verify};
-pub use worker::{Courier, MomentSource};
+pub use worker::{MomentSource, WebhookWorker};
 // For tests that create a sender with their own root certificates.
 pub use tokio_rustls::rustls::RootCertStore;

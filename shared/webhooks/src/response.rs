@@ -21,7 +21,7 @@ const FIELD_CHARS_MAX: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostResult {
     /// The response, or why there is none.
-    pub outcome: Result<EndpointResponse, Trouble>,
+    pub outcome: Result<EndpointResponse, DeliveryError>,
     /// How long it took, including name resolution.
     pub took: Duration,
 }
@@ -43,7 +43,7 @@ pub struct EndpointResponse {
 
 /// Why there is no response, in words for the customer who owns the URL. They reveal nothing about our network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
+pub enum DeliveryError {
     /// The policy forbids the URL or its address; nothing was sent.
     #[error("not sent: {0}")]
     Forbidden(ForbiddenTarget),
@@ -179,14 +179,14 @@ mod tests {
     fn error_texts_do_not_contain_addresses() {
         for (error, text) in [
             (
-                Trouble::Forbidden(ForbiddenTarget::Url(BadUrl::Scheme)),
+                DeliveryError::Forbidden(ForbiddenTarget::Url(BadUrl::Scheme)),
                 "not sent: the URL must begin with https://",
             ),
             (
-                Trouble::Forbidden(ForbiddenTarget::Address),
+                DeliveryError::Forbidden(ForbiddenTarget::Address),
                 "not sent: the host's name leads to an address that is not public",
             ),
-            (Trouble::NotResolved, "no address was found for the host's name"),
+            (DeliveryError::NotResolved, "no address was found for the host's name"),
         ] {
             assert_eq!(error.to_string(), text);
         }

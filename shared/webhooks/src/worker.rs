@@ -32,7 +32,7 @@ const SHORT_WAIT_SECONDS: i64 = 5;
 /// and in order, and continues only after the endpoint accepted the earlier events. Progress is stored in the table
 /// and not in the message, so a call that is repeated, late or unnecessary does no harm.
 #[derive(Clone, Copy)]
-pub struct Courier<'a> {
+pub struct WebhookWorker<'a> {
     /// The feed of events and the scheduled jobs.
     pub ledger: &'a Ledger,
     /// Webhooks, their delivery states and their delivery logs.
@@ -68,7 +68,7 @@ enum HasMore {
     No,
 }
 
-impl Courier<'_> {
+impl WebhookWorker<'_> {
     /// Delivers pending events to every webhook of an account. The webhooks are served concurrently.
     ///
     /// # Errors

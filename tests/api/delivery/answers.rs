@@ -6,7 +6,8 @@ use bytes::Bytes;
 use domain::{BadUrl, HookUrl, Reach};
 use http::HeaderMap;
 use scrip_webhooks::{
-    EndpointResponse, ForbiddenTarget, KEPT_BYTES_MAX, PostTimeouts, SENT_BYTES_MAX, Trouble, WebhookClient,
+    DeliveryError, EndpointResponse, ForbiddenTarget, KEPT_BYTES_MAX, PostTimeouts, SENT_BYTES_MAX,
+    WebhookClient,
 };
 
 use super::peer::{Peer, PeerAnswer};
@@ -16,17 +17,17 @@ use super::{LONG, SHORT, post, url};
 const ZEROS: &str = "H4sIAAAAAAACA+3BAQ0AAADCoPdPbQ8HFAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA/Bj74rL24JMEAA==";
 
 /// The outcome of a request to a receiver with this answer.
-async fn outcome(answer: PeerAnswer) -> Result<EndpointResponse, Trouble> {
+async fn outcome(answer: PeerAnswer) -> Result<EndpointResponse, DeliveryError> {
     outcome_within(LONG, answer).await
 }
 
-async fn outcome_within(limits: PostTimeouts, answer: PeerAnswer) -> Result<EndpointResponse, Trouble> {
+async fn outcome_within(limits: PostTimeouts, answer: PeerAnswer) -> Result<EndpointResponse, DeliveryError> {
     let peer = Peer::start(answer).await;
     post(&WebhookClient::new(Reach::AndLoopback).limited(limits), &peer.url()).await.outcome
 }
 
 /// The status and body that the sender reads from these bytes.
-async fn read_answer(bytes: &[u8]) -> Result<(u16, String), Trouble> {
+async fn read_answer(bytes: &[u8]) -> Result<(u16, String), DeliveryError> {
     outcome(PeerAnswer::Bytes(bytes.to_vec())).await.map(|reply| (reply.status, reply.body))
 }
 
@@ -107,7 +108,7 @@ async fn an_answer_that_never_ends_times_out() {
         PeerAnswer::Hang(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n".to_vec()),
         PeerAnswer::Hang(b"HTTP/1.1 100 Continue\r\n\r\n".to_vec()),
     ] {
-        assert_eq!(outcome_within(SHORT, answer).await, Err(Trouble::Timeout));
+        assert_eq!(outcome_within(SHORT, answer).await, Err(DeliveryError::Timeout));
     }
     let kept = "a".repeat(KEPT_BYTES_MAX);
     for answer in [
@@ -136,7 +137,7 @@ async fn a_large_answer_is_cut_at_the_limit() {
         PeerAnswer::Bytes([head.clone(), b"x: 1\r\n".repeat(101), b"\r\n".to_vec()].concat()),
         PeerAnswer::Bytes([head.clone(), field.repeat(70), b"\r\nbody".to_vec()].concat()),
     ] {
-        assert_eq!(outcome(answer).await, Err(Trouble::TooLarge));
+        assert_eq!(outcome(answer).await, Err(DeliveryError::TooLarge));
     }
     // Framing without a body, or with very little: chunk extensions, a chunk length and trailers that never end.
     for answer in [
@@ -146,7 +147,7 @@ async fn a_large_answer_is_cut_at_the_limit() {
         PeerAnswer::Flood([chunked.clone(), b"0\r\n".to_vec()].concat(), field.clone()),
     ] {
         let trouble = outcome(answer).await.unwrap_err();
-        assert!(matches!(trouble, Trouble::TooLarge | Trouble::Broken), "{trouble:?}");
+        assert!(matches!(trouble, DeliveryError::TooLarge | DeliveryError::Broken), "{trouble:?}");
     }
     let reply =
         outcome(PeerAnswer::Bytes([head, field.repeat(60), b"\r\nbody".to_vec()].concat())).await.unwrap();
@@ -169,7 +170,7 @@ async fn nothing_is_decompressed() {
 
 #[tokio::test]
 async fn a_wrong_length_neither_extends_nor_completes_an_answer() {
-    let broken = Err(Trouble::Broken);
+    let broken = Err(DeliveryError::Broken);
     for (bytes, expected) in [
         (&b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nabcd"[..], Ok((200, "ab".to_owned()))),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\nHTTP/1.1 500 No\r\n\r\n", Ok((200, String::new()))),
@@ -202,7 +203,12 @@ async fn bytes_that_are_not_http_are_no_answer() {
         b"<html>200 OK</html>",
         b"{\"status\": 200}",
     ] {
-        assert_eq!(read_answer(bytes).await, Err(Trouble::Broken), "{}", String::from_utf8_lossy(bytes));
+        assert_eq!(
+            read_answer(bytes).await,
+            Err(DeliveryError::Broken),
+            "{}",
+            String::from_utf8_lossy(bytes)
+        );
     }
 }
 
@@ -212,7 +218,7 @@ async fn a_forbidden_delivery_opens_no_connection() {
     let (public, local) = (WebhookClient::new(Reach::Public), WebhookClient::new(Reach::AndLoopback));
     let large = Bytes::from(vec![b'a'; SENT_BYTES_MAX + 1]);
     let sent = local.post(&url(&peer.url()), HeaderMap::new(), large.clone()).await;
-    assert_eq!(sent.outcome, Err(Trouble::TooLarge));
+    assert_eq!(sent.outcome, Err(DeliveryError::TooLarge));
     // An address that was stored under older rules is checked again.
     for (text, why) in [
         (peer.url(), BadUrl::Scheme),
@@ -221,7 +227,7 @@ async fn a_forbidden_delivery_opens_no_connection() {
         (format!("https://a:b@127.0.0.1:{}/", peer.port()), BadUrl::UserInfo),
     ] {
         let sent = public.post(&HookUrl::stored(&text).unwrap(), HeaderMap::new(), Bytes::new()).await;
-        assert_eq!(sent.outcome, Err(Trouble::Forbidden(ForbiddenTarget::Url(why))), "{text}");
+        assert_eq!(sent.outcome, Err(DeliveryError::Forbidden(ForbiddenTarget::Url(why))), "{text}");
     }
     assert_eq!(peer.seen(), [""; 0]);
     let largest = large.slice(..SENT_BYTES_MAX);

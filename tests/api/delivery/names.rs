@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use domain::Reach;
-use scrip_webhooks::{ForbiddenTarget, Resolve, RootCertStore, TRIES_MAX, Trouble, WebhookClient};
+use scrip_webhooks::{DeliveryError, ForbiddenTarget, Resolve, RootCertStore, TRIES_MAX, WebhookClient};
 
 use super::peer::{Peer, PeerAnswer};
 use super::{SHORT, post};
@@ -17,7 +17,7 @@ use super::{SHORT, post};
 /// The variable with the URL that the child process of this test posts to.
 const CHILD: &str = "SCRIP_TEST_POST_TO";
 
-const CLOSED: Result<u16, Trouble> = Err(Trouble::Forbidden(ForbiddenTarget::Address));
+const CLOSED: Result<u16, DeliveryError> = Err(DeliveryError::Forbidden(ForbiddenTarget::Address));
 
 /// A resolver with prepared answers, one for each lookup; after them the name does not exist.
 pub(super) struct FixedResolver {
@@ -54,7 +54,7 @@ fn sender(reach: Reach, resolver: &Arc<FixedResolver>) -> WebhookClient {
 }
 
 /// The status of a request to this port of a name.
-async fn status(sender: &WebhookClient, port: u16) -> Result<u16, Trouble> {
+async fn status(sender: &WebhookClient, port: u16) -> Result<u16, DeliveryError> {
     post(sender, &format!("http://hooks.example.com:{port}/")).await.outcome.map(|reply| reply.status)
 }
 
@@ -63,7 +63,7 @@ async fn a_name_is_resolved_once_a_post_and_connected_to_as_it_was_checked() {
     let peer = Peer::start(PeerAnswer::whole("200 OK", "")).await;
     let rebinding = FixedResolver::new(&[&["127.0.0.1"], &["169.254.169.254"], &["127.0.0.1"]]);
     let sender = sender(Reach::AndLoopback, &rebinding);
-    for (nth, expected) in [(1, Ok(200)), (2, CLOSED), (3, Ok(200)), (4, Err(Trouble::NotResolved))] {
+    for (nth, expected) in [(1, Ok(200)), (2, CLOSED), (3, Ok(200)), (4, Err(DeliveryError::NotResolved))] {
         assert_eq!(status(&sender, peer.port()).await, expected, "{nth}");
         assert_eq!(rebinding.asked(), nth);
     }
@@ -86,7 +86,7 @@ async fn one_closed_address_closes_the_name() {
     let sender_of = |reach| sender(reach, &FixedResolver::new(&[&["127.0.0.1"]]));
     let outcome =
         post(&sender_of(Reach::Public), &format!("https://hooks.example.com:{}/", peer.port())).await;
-    assert_eq!(outcome.outcome, Err(Trouble::Forbidden(ForbiddenTarget::Address)));
+    assert_eq!(outcome.outcome, Err(DeliveryError::Forbidden(ForbiddenTarget::Address)));
     assert_eq!(status(&sender_of(Reach::AndLoopback), 9001).await, CLOSED);
     assert_eq!(peer.seen(), [""; 0]);
 }
@@ -98,9 +98,9 @@ async fn the_first_address_that_takes_connections_is_posted_to_and_not_many_are_
         (&["127.0.0.1", "127.0.0.2"][..], Ok(200)),
         (&["127.0.0.2", "127.0.0.1"], Ok(200)),
         (&["127.0.0.2", "127.0.0.3", "127.0.0.1"], Ok(200)),
-        (&["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.1"], Err(Trouble::NotConnected)),
-        (&["127.0.0.2"], Err(Trouble::NotConnected)),
-        (&[], Err(Trouble::NotResolved)),
+        (&["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.1"], Err(DeliveryError::NotConnected)),
+        (&["127.0.0.2"], Err(DeliveryError::NotConnected)),
+        (&[], Err(DeliveryError::NotResolved)),
     ] {
         let sender = sender(Reach::AndLoopback, &FixedResolver::new(&[answer]));
         assert_eq!(status(&sender, peer.port()).await, expected, "{answer:?}");
@@ -119,7 +119,7 @@ async fn a_resolver_that_never_answers_ends_with_the_post() {
     }
     let sender =
         WebhookClient::with(Reach::AndLoopback, Arc::new(Silent), RootCertStore::empty()).limited(SHORT);
-    assert_eq!(status(&sender, 80).await, Err(Trouble::Timeout));
+    assert_eq!(status(&sender, 80).await, Err(DeliveryError::Timeout));
 }
 
 /// Runs in a process of its own that has the variables from its start. Another client shows that they have an

@@ -10,7 +10,7 @@ use std::thread;
 use bytes::Bytes;
 use domain::{HookUrl, Reach};
 use http::HeaderMap;
-use scrip_webhooks::{ForbiddenTarget, RootCertStore, Trouble, WebhookClient};
+use scrip_webhooks::{DeliveryError, ForbiddenTarget, RootCertStore, WebhookClient};
 use tests::PATIENCE;
 
 use super::names::FixedResolver;
@@ -164,7 +164,7 @@ async fn nothing_is_sent() {
             // As if the URL had been stored before it was forbidden.
             let url = HookUrl::stored(&text).unwrap();
             let sent = WebhookClient::new(Reach::Public).post(&url, HeaderMap::new(), Bytes::new()).await;
-            assert!(matches!(sent.outcome, Err(Trouble::Forbidden(_))), "{text}: {:?}", sent.outcome);
+            assert!(matches!(sent.outcome, Err(DeliveryError::Forbidden(_))), "{text}: {:?}", sent.outcome);
         }
     }
     for address in CLOSED {
@@ -173,7 +173,7 @@ async fn nothing_is_sent() {
                 let sender =
                     WebhookClient::with(Reach::Public, FixedResolver::new(&[answer]), RootCertStore::empty());
                 let outcome = post(&sender, &format!("https://hooks.example.com:{port}/")).await.outcome;
-                assert_eq!(outcome, Err(Trouble::Forbidden(ForbiddenTarget::Address)), "{answer:?}");
+                assert_eq!(outcome, Err(DeliveryError::Forbidden(ForbiddenTarget::Address)), "{answer:?}");
             }
         }
     }
@@ -182,7 +182,7 @@ async fn nothing_is_sent() {
     {
         let url = HookUrl::stored(text).unwrap();
         let sent = WebhookClient::new(Reach::AndLoopback).post(&url, HeaderMap::new(), Bytes::new()).await;
-        assert!(matches!(sent.outcome, Err(Trouble::Forbidden(_))), "{text}: {:?}", sent.outcome);
+        assert!(matches!(sent.outcome, Err(DeliveryError::Forbidden(_))), "{text}: {:?}", sent.outcome);
     }
     for address in ["127.0.0.1", "::1", "127.9.9.9"] {
         let sender = WebhookClient::with(
@@ -191,7 +191,7 @@ async fn nothing_is_sent() {
             RootCertStore::empty(),
         );
         let outcome = post(&sender, "http://hooks.example.com:9001/").await.outcome;
-        assert_eq!(outcome, Err(Trouble::Forbidden(ForbiddenTarget::Address)), "{address}");
+        assert_eq!(outcome, Err(DeliveryError::Forbidden(ForbiddenTarget::Address)), "{address}");
     }
 }
 
@@ -209,7 +209,7 @@ async fn the_canary_sees(canary: &Canary) {
     for address in ["1.1.1.1", "2606:4700::1111"] {
         let sender =
             WebhookClient::with(Reach::Public, FixedResolver::new(&[&[address]]), RootCertStore::empty());
-        assert_eq!(post(&sender, "https://hooks.example.com/").await.outcome, Err(Trouble::Tls));
+        assert_eq!(post(&sender, "https://hooks.example.com/").await.outcome, Err(DeliveryError::Tls));
         assert_eq!(canary.next(), address.parse::<IpAddr>().unwrap());
     }
 }

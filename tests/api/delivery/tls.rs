@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use domain::Reach;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
-use scrip_webhooks::{PostTimeouts, RootCertStore, Trouble, WebhookClient};
+use scrip_webhooks::{DeliveryError, PostTimeouts, RootCertStore, WebhookClient};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -69,7 +69,7 @@ fn named(names: &[&str]) -> CertificateParams {
 }
 
 /// The outcome of a request to a host that resolves to this machine, with these trusted roots.
-async fn outcome(host: &str, port: u16, roots: RootCertStore) -> Result<(u16, String), Trouble> {
+async fn outcome(host: &str, port: u16, roots: RootCertStore) -> Result<(u16, String), DeliveryError> {
     told_within(LONG, host, port, roots).await
 }
 
@@ -78,7 +78,7 @@ async fn told_within(
     host: &str,
     port: u16,
     roots: RootCertStore,
-) -> Result<(u16, String), Trouble> {
+) -> Result<(u16, String), DeliveryError> {
     let sender =
         WebhookClient::with(Reach::AndLoopback, FixedResolver::new(&[&["127.0.0.1"]]), roots).limited(limits);
     let sent = post(&sender, &format!("https://{host}:{port}/hooks")).await;
@@ -122,31 +122,42 @@ async fn a_receiver_with_another_name_is_sent_nothing() {
         let server = serve_tls(params, signer).await;
         assert_eq!(
             outcome("hooks.example.com", server.port, roots(&authority)).await,
-            Err(Trouble::Tls),
+            Err(DeliveryError::Tls),
             "{what}"
         );
         assert_eq!(server.seen.all(), [""; 0], "{what}");
     }
     let server = serve_tls(named(&["hooks.example.com"]), Some(&authority)).await;
-    assert_eq!(outcome("hooks.example.com", server.port, RootCertStore::empty()).await, Err(Trouble::Tls));
+    assert_eq!(
+        outcome("hooks.example.com", server.port, RootCertStore::empty()).await,
+        Err(DeliveryError::Tls)
+    );
     let sent =
         post(&WebhookClient::new(Reach::AndLoopback), &format!("https://127.0.0.1:{}/", server.port)).await;
-    assert_eq!(sent.outcome, Err(Trouble::Tls));
+    assert_eq!(sent.outcome, Err(DeliveryError::Tls));
 }
 
 #[tokio::test]
 async fn a_receiver_without_tls_is_left() {
     let (close, hang) = (PeerAnswer::whole("400 Bad Request", ""), PeerAnswer::Hang);
     for (what, answer, expected) in [
-        ("HTTP", close, Trouble::Tls),
-        ("nothing", hang(Vec::new()), Trouble::Timeout),
-        ("half a record", hang(b"\x16\x03\x03\x00\xff\x02".to_vec()), Trouble::Timeout),
-        ("a refusal", hang(b"\x15\x03\x03\x00\x02\x02\x28".to_vec()), Trouble::Tls),
-        ("TLS 1.0", hang(old_hello()), Trouble::Tls),
+        ("HTTP", close, DeliveryError::Tls),
+        ("nothing", hang(Vec::new()), DeliveryError::Timeout),
+        ("half a record", hang(b"\x16\x03\x03\x00\xff\x02".to_vec()), DeliveryError::Timeout),
+        ("a refusal", hang(b"\x15\x03\x03\x00\x02\x02\x28".to_vec()), DeliveryError::Tls),
+        ("TLS 1.0", hang(old_hello()), DeliveryError::Tls),
         // Handshakes that never end: empty records, and one message of 16 MiB.
-        ("empty records", PeerAnswer::Flood(Vec::new(), b"\x16\x03\x03\x00\x00".to_vec()), Trouble::Tls),
-        ("warnings", PeerAnswer::Flood(Vec::new(), b"\x15\x03\x03\x00\x02\x01\x5a".to_vec()), Trouble::Tls),
-        ("a huge message", PeerAnswer::Flood(Vec::new(), huge()), Trouble::Tls),
+        (
+            "empty records",
+            PeerAnswer::Flood(Vec::new(), b"\x16\x03\x03\x00\x00".to_vec()),
+            DeliveryError::Tls,
+        ),
+        (
+            "warnings",
+            PeerAnswer::Flood(Vec::new(), b"\x15\x03\x03\x00\x02\x01\x5a".to_vec()),
+            DeliveryError::Tls,
+        ),
+        ("a huge message", PeerAnswer::Flood(Vec::new(), huge()), DeliveryError::Tls),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -154,7 +165,7 @@ async fn a_receiver_without_tls_is_left() {
             let (mut socket, _) = listener.accept().await.unwrap();
             tell(&mut socket, answer).await;
         });
-        let limits = if expected == Trouble::Timeout { SHORT } else { LONG };
+        let limits = if expected == DeliveryError::Timeout { SHORT } else { LONG };
         let reported = told_within(limits, "hooks.example.com", port, RootCertStore::empty()).await;
         assert_eq!(reported, Err(expected), "{what}");
         server.abort();

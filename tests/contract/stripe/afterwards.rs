@@ -137,7 +137,7 @@ async fn a_wrong_key_is_never_a_customers_refusal() {
     let said = stripe.charge(&order).await.unwrap_err().to_string();
     assert!(said.contains("401") && !said.contains("sk_test"), "{said}");
     assert!(stripe.find(&order).await.is_err());
-    assert!(stripe.enrol(order.purchase.account.org, "Acme").await.is_err());
+    assert!(stripe.create_customer(order.purchase.account.org, "Acme").await.is_err());
     let unreachable = client("http://127.0.0.1:9", API_KEY, None);
     assert!(unreachable.charge(&order).await.unwrap_err().to_string().contains("could not be reached"));
 }
@@ -147,9 +147,9 @@ async fn an_organisation_is_enrolled_once_a_day() {
     let bench = Bench::new().await;
     let org = OrgId::new(now(), random());
     bench.fake.fail("customers", StripeFault::LostAfter);
-    bench.stripe.enrol(org, "Acme").await.unwrap_err();
-    let known = bench.stripe.enrol(org, "Acme").await.unwrap();
-    assert_eq!(bench.stripe.enrol(org, "Acme").await.unwrap(), known);
+    bench.stripe.create_customer(org, "Acme").await.unwrap_err();
+    let known = bench.stripe.create_customer(org, "Acme").await.unwrap();
+    assert_eq!(bench.stripe.create_customer(org, "Acme").await.unwrap(), known);
     assert_ne!(Some(&bench.customer), known.as_ref());
 }
 

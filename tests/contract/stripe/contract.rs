@@ -133,7 +133,7 @@ async fn an_unknown_order_is_not_found() {
         let known = wire.order(&wire.good);
         stripe.charge(&known).await.unwrap();
         let org = OrgId::new(wire.now, random());
-        let neighbour = stripe.enrol(org, "Neighbour").await.unwrap().unwrap();
+        let neighbour = stripe.create_customer(org, "Neighbour").await.unwrap().unwrap();
         assert_ne!(neighbour, wire.customer);
         let long_ago = wire.now - TimeDelta::days(2);
         for purchase in [

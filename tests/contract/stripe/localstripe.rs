@@ -42,7 +42,8 @@ pub(super) async fn wire() -> Option<StripeUnderTest> {
     let (url, filter) = filter(&base).await;
     let stripe = client(&url, API_KEY, None);
     let now = SystemClock.now();
-    let customer = stripe.enrol(OrgId::new(now, random()), "Acme Compliance").await.unwrap().unwrap();
+    let customer =
+        stripe.create_customer(OrgId::new(now, random()), "Acme Compliance").await.unwrap().unwrap();
     Some(StripeUnderTest {
         name: "localstripe",
         stripe,

@@ -88,7 +88,7 @@ impl Bench {
         let impatient =
             Stripe::new(StripeConfig { return_url: Some(RETURN_URL.into()), ..impatient }).unwrap();
         let org = OrgId::new(now(), random());
-        let customer = stripe.enrol(org, "Acme Compliance").await.unwrap().unwrap();
+        let customer = stripe.create_customer(org, "Acme Compliance").await.unwrap().unwrap();
         Self { fake, stripe, impatient, customer }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::AccountId;
-use ports::{Bus, Published, Unpublished};
+use ports::{Bus, BusEvent, PublishError};
 use scrip_http::App;
 use scrip_webhooks::DeliveryRequest;
 
@@ -24,7 +24,7 @@ pub(crate) struct InProcessEventBus(pub(crate) InProcessQueue<DeliveryRequest>);
 
 #[async_trait]
 impl Bus for InProcessEventBus {
-    async fn publish(&self, events: &[Published]) -> Result<(), Unpublished> {
+    async fn publish(&self, events: &[BusEvent]) -> Result<(), PublishError> {
         for event in events {
             // It fails only when the machine is ending: the next start delivers to all webhooks.
             self.0.send(DeliveryRequest::Account { account: event.account });

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{AccountId, DeliveryState, Period, Purchase, Step};
-use jobs::Task;
+use jobs::RenewalTask;
 use scrip_http::App;
 use store::Job;
 use tokio::time::timeout;
@@ -51,7 +51,7 @@ pub(crate) async fn start_renewals(app: &App) -> anyhow::Result<u8> {
 ///
 /// # Errors
 /// When the task has to be run again.
-pub(crate) async fn renew(app: &App, task: Task) -> anyhow::Result<()> {
+pub(crate) async fn renew(app: &App, task: RenewalTask) -> anyhow::Result<()> {
     Ok(renewal::perform(app, task, app.clock.moment()).await?)
 }
 

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use jobs::Task;
+use jobs::RenewalTask;
 use projector::Others;
 use scrip_http::App;
 use scrip_payments::RechargeRequest;
-use scrip_payments::simulated::Notice;
+use scrip_payments::simulated::SignedEvent;
 use scrip_webhooks::DeliveryRequest;
 use tokio::sync::Mutex;
 
@@ -27,9 +27,9 @@ const BUSY_PASSES: u32 = 2;
 #[derive(Clone)]
 pub(crate) struct Background {
     pub(crate) stream: Arc<Mutex<Follower>>,
-    pub(crate) payment_events: InProcessQueue<Notice>,
+    pub(crate) payment_events: InProcessQueue<SignedEvent>,
     pub(crate) recharges: InProcessQueue<RechargeRequest>,
-    pub(crate) renewals: InProcessQueue<Task>,
+    pub(crate) renewals: InProcessQueue<RenewalTask>,
     pub(crate) deliveries: InProcessQueue<DeliveryRequest>,
     /// How many calls of the API there were.
     pub(crate) calls: Arc<AtomicU64>,

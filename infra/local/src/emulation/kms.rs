@@ -6,7 +6,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKe
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use domain::HookSecret;
-use ports::{Seal, SecretOf, Unsealed};
+use ports::{Seal, SealError, SecretOf};
 use store::random;
 
 /// The machine's key for secrets, which its data folder keeps beside the demo keys.
@@ -32,8 +32,8 @@ fn owner_context(of: SecretOf) -> Aad<Vec<u8>> {
 
 #[async_trait]
 impl Seal for LocalKms {
-    async fn seal(&self, of: SecretOf, secret: &HookSecret) -> Result<String, Unsealed> {
-        let failed = |why: &str| Unsealed { doing: "encrypted", why: why.to_owned() };
+    async fn seal(&self, of: SecretOf, secret: &HookSecret) -> Result<String, SealError> {
+        let failed = |why: &str| SealError { doing: "encrypted", why: why.to_owned() };
         let nonce: Vec<u8> = random().to_be_bytes().into_iter().take(NONCE_LEN).collect();
         let mut text = secret.reveal().as_bytes().to_vec();
         let unique = Nonce::try_assume_unique_for_key(&nonce).map_err(|_| failed("no nonce"))?;
@@ -43,8 +43,8 @@ impl Seal for LocalKms {
         Ok(STANDARD.encode([nonce, text].concat()))
     }
 
-    async fn open(&self, of: SecretOf, sealed: &str) -> Result<HookSecret, Unsealed> {
-        let failed = |why: String| Unsealed { doing: "decrypted", why };
+    async fn open(&self, of: SecretOf, sealed: &str) -> Result<HookSecret, SealError> {
+        let failed = |why: String| SealError { doing: "decrypted", why };
         let bytes = STANDARD.decode(sealed).map_err(|error| failed(error.to_string()))?;
         let (nonce, text) =
             bytes.split_at_checked(NONCE_LEN).ok_or_else(|| failed("it is too short".to_owned()))?;

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::Body;
 use http::header::CONTENT_TYPE;
 use http::{Request, StatusCode};
-use scrip_payments::simulated::Notice;
+use scrip_payments::simulated::SignedEvent;
 use tower::ServiceExt;
 
 use super::queue::QueueReceiver;
@@ -21,14 +21,14 @@ const ATTEMPTS_MAX: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Sends events to `router` one after the other. An event that is answered 409 or 5xx is sent again.
-pub(crate) async fn send_payment_events(mut notices: QueueReceiver<Notice>, router: Router) {
+pub(crate) async fn send_payment_events(mut notices: QueueReceiver<SignedEvent>, router: Router) {
     while let Some(notice) = notices.next().await {
         send(&router, &notice).await;
         notices.done();
     }
 }
 
-async fn send(router: &Router, notice: &Notice) {
+async fn send(router: &Router, notice: &SignedEvent) {
     let mut pause = PAUSE;
     for attempt in 1..=ATTEMPTS_MAX {
         let status = post(router, notice).await;
@@ -48,7 +48,7 @@ async fn send(router: &Router, notice: &Notice) {
     tracing::warn!("an event of the payment provider was given up");
 }
 
-async fn post(router: &Router, notice: &Notice) -> StatusCode {
+async fn post(router: &Router, notice: &SignedEvent) -> StatusCode {
     let request = Request::post(PATH)
         .header(CONTENT_TYPE, "application/json; charset=utf-8")
         .header("Stripe-Signature", &notice.signature)
@@ -90,8 +90,8 @@ mod tests {
         (Router::new().route(PATH, post(receive)), received)
     }
 
-    fn notice(body: &str) -> Notice {
-        Notice { signature: "t=1,v1=00".to_owned(), body: body.into() }
+    fn notice(body: &str) -> SignedEvent {
+        SignedEvent { signature: "t=1,v1=00".to_owned(), body: body.into() }
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs::Task;
+use jobs::RenewalTask;
 use scrip_http::App;
 
 use super::functions;
@@ -13,7 +13,7 @@ use super::queue::{QueueReceiver, Retries};
 const RETRIES: Retries = Retries { attempts: 8, pause: Duration::from_millis(400) };
 
 /// Runs tasks one after the other.
-pub(crate) async fn run_renewals(mut tasks: QueueReceiver<Task>, app: Arc<App>) {
+pub(crate) async fn run_renewals(mut tasks: QueueReceiver<RenewalTask>, app: Arc<App>) {
     while let Some(task) = tasks.next().await {
         RETRIES.handle(&format!("{task:?}"), || functions::renew(&app, task)).await;
         tasks.done();

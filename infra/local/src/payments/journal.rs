@@ -77,7 +77,7 @@ mod tests {
 
     fn provider(folder: &Path) -> Simulated {
         let (earlier, journal) = open(folder).unwrap();
-        let memory = ChargeMemory::Remembering { earlier, journal: Some(journal) };
+        let memory = ChargeMemory::Complete { earlier, journal: Some(journal) };
         Simulated::new(memory, "http://127.0.0.1/_local/payments".to_owned(), None)
     }
 

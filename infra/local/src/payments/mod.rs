@@ -11,7 +11,7 @@ use std::path::Path;
 
 use scrip_http::{Clock, SystemClock};
 use scrip_payments::Simulated;
-use scrip_payments::simulated::{ChargeMemory, Notice, Voice};
+use scrip_payments::simulated::{ChargeMemory, EventSender, SignedEvent};
 use store::random;
 
 use crate::emulation::InProcessQueue;
@@ -23,7 +23,7 @@ use crate::emulation::InProcessQueue;
 pub(crate) fn open(
     folder: Option<&Path>,
     payments_url: String,
-    events: InProcessQueue<Notice>,
+    events: InProcessQueue<SignedEvent>,
 ) -> anyhow::Result<Simulated> {
     let (earlier, journal) = match folder {
         Some(folder) => {
@@ -32,7 +32,7 @@ pub(crate) fn open(
         }
         None => (Vec::new(), None),
     };
-    let sender = Voice {
+    let sender = EventSender {
         secret: format!("whsec_{:032x}", random()).into(),
         listener: Box::new(move |notice| {
             if !events.send(notice) {
@@ -41,5 +41,5 @@ pub(crate) fn open(
         }),
         now: Box::new(|| SystemClock.now()),
     };
-    Ok(Simulated::new(ChargeMemory::Remembering { earlier, journal }, payments_url, Some(sender)))
+    Ok(Simulated::new(ChargeMemory::Complete { earlier, journal }, payments_url, Some(sender)))
 }

@@ -10,7 +10,9 @@ use chrono::{DateTime, Utc};
 use domain::{Currency, EntryId, Mode, OrgId, Reference};
 use scrip_http::{ApiError, App, JsonBody, Reply, timestamp};
 use scrip_payments::Simulated;
-use scrip_payments::simulated::{ChargeState, DisputeAction, SimulatedCharge, SimulatedDispute, Undone};
+use scrip_payments::simulated::{
+    ChargeChangeError, ChargeState, DisputeAction, SimulatedCharge, SimulatedDispute,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::error::machine_failed;
@@ -135,14 +137,16 @@ async fn refund(
 }
 
 fn parse_id(transaction: String) -> Result<EntryId, ApiError> {
-    EntryId::try_from(transaction).map_err(|_| undone(Undone::Unknown))
+    EntryId::try_from(transaction).map_err(|_| undone(ChargeChangeError::Unknown))
 }
 
-fn undone(problem: Undone) -> ApiError {
+fn undone(problem: ChargeChangeError) -> ApiError {
     match problem {
-        Undone::Unknown => ApiError::NotFound("the payment provider has no charge of this transaction"),
-        Undone::NotNow(problem) => ApiError::Conflict(problem.0),
-        Undone::Silent(silence) => machine_failed(silence.into()),
+        ChargeChangeError::Unknown => {
+            ApiError::NotFound("the payment provider has no charge of this transaction")
+        }
+        ChargeChangeError::ChargeConflict(problem) => ApiError::Conflict(problem.0),
+        ChargeChangeError::Silent(silence) => machine_failed(silence.into()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Notifications about purchases that failed.
 
-use super::Till;
+use super::Checkout;
 use domain::{
     Amount, Cause, Decline, News, Purchase, PurchaseId, Recharge, RechargeFailure, RechargeState, Stage,
 };
@@ -13,7 +13,7 @@ pub(crate) struct RechargeOutcome<'a> {
     pub(crate) after: &'a Recharge,
 }
 
-impl Till<'_> {
+impl Checkout<'_> {
     /// Emits `purchase.failed` for a failed purchase. A purchase of auto-recharge has its own event.
     pub(super) async fn emit_failed(&self, purchase: &Purchase, moment: Moment) -> Result<(), Fault> {
         let Stage::Failed(decline) = &purchase.stage else { return Ok(()) };

@@ -1,10 +1,10 @@
 //! The grant of credits that were paid for.
 
-use super::{StepResult, Till};
+use super::{Checkout, StepResult};
 use domain::{BOUGHT_BY_RECHARGE, Cause, Details, Fingerprint, Paid, Purchase, Reference, Stage, grant};
 use store::{Claim, Moment, Settled, Unsettled, system_key};
 
-impl Till<'_> {
+impl Checkout<'_> {
     /// Grants a paid purchase. If it cannot be granted, or was decided to have failed, the money is returned.
     pub(super) async fn approve(&self, purchase: Purchase, moment: Moment) -> Result<StepResult, Unsettled> {
         match Box::pin(self.grant(&purchase, moment)).await {

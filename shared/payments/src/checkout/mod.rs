@@ -32,7 +32,7 @@ const READ_AGAIN: Duration = Duration::from_millis(25);
 ///
 /// The futures of its steps are large, so they are boxed.
 #[derive(Clone, Copy)]
-pub struct Till<'a> {
+pub struct Checkout<'a> {
     /// The ledger, with the purchases.
     pub ledger: &'a Ledger,
     /// Organisations, packages and exchange rates.
@@ -51,7 +51,7 @@ enum StepResult {
     Next(Box<Purchase>, Step),
 }
 
-impl Till<'_> {
+impl Checkout<'_> {
     /// Starts a purchase and drives it as far as possible. The scheduled job is stored before the purchase, and the
     /// purchase before the provider is called, so every purchase that was started is finished.
     ///

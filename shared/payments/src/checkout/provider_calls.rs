@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Till, judged, unanswered};
+use super::{Checkout, judged, unanswered};
 use crate::{ChargeOrder, CustomerId, NoAnswer};
 use domain::{Cause, Purchase, Verdict};
 use store::{Fault, Moment};
@@ -14,7 +14,7 @@ const FIND_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the provider may take to make a charge.
 const CHARGE_TIMEOUT: Duration = Duration::from_secs(18);
 
-impl Till<'_> {
+impl Checkout<'_> {
     /// Orders the charge that the row has already counted.
     pub(super) async fn charge(
         &self,
@@ -79,7 +79,7 @@ impl Till<'_> {
         let organisation = self.organisation(org).await?;
         let customer = match organisation.customer {
             Some(customer) => Some(CustomerId(customer)),
-            None => match self.provider.enrol(org, &organisation.name).await {
+            None => match self.provider.create_customer(org, &organisation.name).await {
                 Ok(Some(CustomerId(customer))) => {
                     Some(CustomerId(self.settings.add_customer(org, &customer).await?))
                 }

@@ -1,11 +1,11 @@
 //! The return of money for which no credits can be granted.
 
-use super::{StepResult, Till};
+use super::{Checkout, StepResult};
 use crate::PaymentId;
 use domain::{Decline, Fingerprint, Purchase, Refusal, Stage, Step};
 use store::{ClaimsOf, Fault, Job, Moment, Unsettled, system_key};
 
-impl Till<'_> {
+impl Checkout<'_> {
     /// Decides that a purchase has failed, by claiming the key under which it would be granted: after that no process can
     /// grant it. Returns false when another process has claimed the key in order to grant the purchase.
     ///

@@ -2,11 +2,11 @@
 
 use std::error::Error;
 
-use super::Till;
+use super::Checkout;
 use domain::{AccountId, Currency, Money, OrgId, Purchase, Rate, Refusal};
 use store::{Fault, Moment, Organisation, SpendingToday, Unsettled};
 
-impl Till<'_> {
+impl Checkout<'_> {
     /// The exchange rate from the currency of a price to the billing currency; `None` when no rate is configured.
     ///
     /// # Errors
@@ -38,7 +38,7 @@ impl Till<'_> {
         self.ledger.spending_today(account, &organisation, moment).await
     }
 
-    /// Checks a price against what the organisation may still spend today. [`Till::start`] counts the purchase and may still
+    /// Checks a price against what the organisation may still spend today. [`Checkout::start`] counts the purchase and may still
     /// refuse it, because of other purchases meanwhile.
     ///
     /// # Errors

@@ -98,17 +98,17 @@ pub enum DisputeAction {
 /// Why the state of a charge does not allow a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct NotNow(pub &'static str);
+pub struct ChargeConflict(pub &'static str);
 
 /// Why a charge could not be changed.
 #[derive(Debug, thiserror::Error)]
-pub enum Undone {
+pub enum ChargeChangeError {
     /// There is no charge for the transaction.
     #[error("no charge was made for this transaction")]
     Unknown,
     /// The charge's state does not allow the change.
     #[error(transparent)]
-    NotNow(#[from] NotNow),
+    ChargeConflict(#[from] ChargeConflict),
     /// The change could not be stored.
     #[error(transparent)]
     Silent(#[from] NoAnswer),
@@ -175,11 +175,11 @@ impl SimulatedCharge {
     }
 
     /// Authenticates the payment.
-    pub(super) fn authenticate(&mut self) -> Result<(), NotNow> {
+    pub(super) fn authenticate(&mut self) -> Result<(), ChargeConflict> {
         match self.state {
             ChargeState::Waiting | ChargeState::Succeeded => self.state = ChargeState::Succeeded,
             ChargeState::Processing | ChargeState::Failed(_) | ChargeState::Cancelled => {
-                return Err(NotNow("this payment does not wait for its customer"));
+                return Err(ChargeConflict("this payment does not wait for its customer"));
             }
         }
         Ok(())
@@ -202,7 +202,7 @@ impl SimulatedCharge {
     }
 
     /// Refunds all that is left, once.
-    pub(super) fn refund(&mut self) -> Result<(), NotNow> {
+    pub(super) fn refund(&mut self) -> Result<(), ChargeConflict> {
         match self.refundable() {
             0 => self.may_refund(),
             left => self.refund_part(None, left),
@@ -210,13 +210,13 @@ impl SimulatedCharge {
     }
 
     /// Refunds an amount, once per name.
-    pub(super) fn refund_part(&mut self, name: Option<&str>, amount: u64) -> Result<(), NotNow> {
+    pub(super) fn refund_part(&mut self, name: Option<&str>, amount: u64) -> Result<(), ChargeConflict> {
         if name.is_some() && self.refunds.iter().any(|part| part.name.as_deref() == name) {
             return Ok(());
         }
         self.may_refund()?;
         if amount == 0 || self.refundable() < amount {
-            return Err(NotNow("more than is left of the payment can't be refunded"));
+            return Err(ChargeConflict("more than is left of the payment can't be refunded"));
         }
         if !self.refunds.is_empty() || amount < self.price.amount() || name.is_some() {
             self.refunds.push(PartialRefund { name: name.map(str::to_owned), amount });
@@ -226,18 +226,18 @@ impl SimulatedCharge {
     }
 
     /// Fails all refunds.
-    pub(super) fn fail_refunds(&mut self) -> Result<(), NotNow> {
+    pub(super) fn fail_refunds(&mut self) -> Result<(), ChargeConflict> {
         if self.amount_refunded() == 0 {
-            return Err(NotNow("nothing of this payment was refunded"));
+            return Err(ChargeConflict("nothing of this payment was refunded"));
         }
         (self.refunded, self.refunds) = (false, Vec::new());
         Ok(())
     }
 
-    fn may_refund(&self) -> Result<(), NotNow> {
+    fn may_refund(&self) -> Result<(), ChargeConflict> {
         match (&self.state, self.dispute) {
             (ChargeState::Succeeded, Some(SimulatedDispute::Open)) => {
-                Err(NotNow("the payment is disputed and can't be refunded until that is decided"))
+                Err(ChargeConflict("the payment is disputed and can't be refunded until that is decided"))
             }
             (ChargeState::Succeeded, Some(SimulatedDispute::Won | SimulatedDispute::Lost) | None) => Ok(()),
             (
@@ -246,15 +246,19 @@ impl SimulatedCharge {
                 | ChargeState::Failed(_)
                 | ChargeState::Cancelled,
                 _,
-            ) => Err(NotNow("no money of this payment was taken")),
+            ) => Err(ChargeConflict("no money of this payment was taken")),
         }
     }
 
     /// Opens or decides the dispute. A repeated action is not an error.
-    pub(super) fn disputed(&mut self, action: DisputeAction, amount: Option<u64>) -> Result<(), NotNow> {
+    pub(super) fn disputed(
+        &mut self,
+        action: DisputeAction,
+        amount: Option<u64>,
+    ) -> Result<(), ChargeConflict> {
         let left = self.price.amount().saturating_sub(self.amount_refunded());
         if amount.is_some_and(|amount| amount == 0 || left < amount) {
-            return Err(NotNow("more than was taken and kept of the payment can't be disputed"));
+            return Err(ChargeConflict("more than was taken and kept of the payment can't be disputed"));
         }
         let after = match action {
             DisputeAction::Open => SimulatedDispute::Open,
@@ -273,9 +277,13 @@ impl SimulatedCharge {
                 self.dispute = Some(after);
                 Ok(())
             }
-            (None, DisputeAction::Open) => Err(NotNow("only money that was taken and kept can be disputed")),
-            (None, DisputeAction::Win | DisputeAction::Lose) => Err(NotNow("the payment is not disputed")),
-            (Some(_), _) => Err(NotNow("the dispute is decided")),
+            (None, DisputeAction::Open) => {
+                Err(ChargeConflict("only money that was taken and kept can be disputed"))
+            }
+            (None, DisputeAction::Win | DisputeAction::Lose) => {
+                Err(ChargeConflict("the payment is not disputed"))
+            }
+            (Some(_), _) => Err(ChargeConflict("the dispute is decided")),
         }
     }
 }

@@ -21,7 +21,7 @@ pub(super) enum ChargeChange {
 
 /// A signed event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
+pub struct SignedEvent {
     /// The value of the header `Stripe-Signature`.
     pub signature: String,
     /// The body.
@@ -29,16 +29,16 @@ pub struct Notice {
 }
 
 /// The sender of the provider's events.
-pub struct Voice {
+pub struct EventSender {
     /// The signing secret.
     pub secret: SecretString,
     /// Receives the events. It is called while the charge is locked, so it must return immediately.
-    pub listener: Box<dyn Fn(Notice) + Send + Sync>,
+    pub listener: Box<dyn Fn(SignedEvent) + Send + Sync>,
     /// System time, for signatures.
     pub now: Box<dyn Fn() -> DateTime<Utc> + Send + Sync>,
 }
 
-impl Voice {
+impl EventSender {
     /// Sends the event of a change. Events have Stripe's format, so that one reader serves both providers.
     pub(super) fn send(&self, charge: &SimulatedCharge, payment: &Payment, change: ChargeChange) {
         let event = match change {
@@ -61,7 +61,7 @@ impl Voice {
             "data": { "object": object },
         });
         let body = event.to_string().into_bytes();
-        (self.listener)(Notice { signature: sign(&self.secret, &body, now), body });
+        (self.listener)(SignedEvent { signature: sign(&self.secret, &body, now), body });
     }
 
     /// Verifies and reads an event of this provider.

@@ -17,10 +17,11 @@ use chrono::{DateTime, Utc};
 
 use self::charge::PaymentName;
 pub use self::charge::{
-    ChargeState, DisputeAction, NotNow, PartialRefund, SimulatedCharge, SimulatedDispute, Undone,
+    ChargeChangeError, ChargeConflict, ChargeState, DisputeAction, PartialRefund, SimulatedCharge,
+    SimulatedDispute,
 };
 use self::events::ChargeChange;
-pub use self::events::{Notice, Voice};
+pub use self::events::{EventSender, SignedEvent};
 use self::outcome::MethodOutcome;
 use self::shared::SharedProvider;
 use self::state::SimulatedState;
@@ -55,7 +56,7 @@ impl Simulated {
     /// A provider with the given memory, whose customers authenticate on pages under `payments_url`. With a sender it sends
     /// events, first those of slow charges that were in progress when the previous process ended.
     #[must_use]
-    pub fn new(memory: ChargeMemory, payments_url: String, sender: Option<Voice>) -> Self {
+    pub fn new(memory: ChargeMemory, payments_url: String, sender: Option<EventSender>) -> Self {
         let (state, finished) = SimulatedState::new(memory);
         let shared = SharedProvider { state: Mutex::new(state), payments_url, sender };
         let mut state = shared.state();
@@ -74,7 +75,7 @@ impl Simulated {
     /// The provider for the test keys of a deployment. Containers share no state, so it derives charges from their payment
     /// methods. Customers cannot authenticate there, so the URL is not a page.
     #[must_use]
-    pub fn by_rule() -> Self {
+    pub fn without_memory() -> Self {
         Self::new(ChargeMemory::Derived, "https://payments.invalid".to_owned(), None)
     }
 
@@ -89,8 +90,8 @@ impl Simulated {
     /// again.
     ///
     /// # Errors
-    /// [`Undone`] when there is no such charge, or it does not wait for its customer.
-    pub fn authenticate(&self, transaction: EntryId) -> Result<SimulatedCharge, Undone> {
+    /// [`ChargeChangeError`] when there is no such charge, or it does not wait for its customer.
+    pub fn authenticate(&self, transaction: EntryId) -> Result<SimulatedCharge, ChargeChangeError> {
         self.0.change(transaction, ChargeChange::Payment, SimulatedCharge::authenticate)
     }
 
@@ -98,8 +99,12 @@ impl Simulated {
     /// providers do.
     ///
     /// # Errors
-    /// [`Undone`] when there is no such charge, or its state does not allow the action.
-    pub fn dispute(&self, transaction: EntryId, action: DisputeAction) -> Result<SimulatedCharge, Undone> {
+    /// [`ChargeChangeError`] when there is no such charge, or its state does not allow the action.
+    pub fn dispute(
+        &self,
+        transaction: EntryId,
+        action: DisputeAction,
+    ) -> Result<SimulatedCharge, ChargeChangeError> {
         self.dispute_part(transaction, action, None)
     }
 
@@ -112,15 +117,19 @@ impl Simulated {
         transaction: EntryId,
         action: DisputeAction,
         amount: Option<u64>,
-    ) -> Result<SimulatedCharge, Undone> {
+    ) -> Result<SimulatedCharge, ChargeChangeError> {
         self.0.change(transaction, ChargeChange::Dispute, |charge| charge.disputed(action, amount))
     }
 
     /// Refunds an amount in minor units in the provider's dashboard; `None` for all that is left.
     ///
     /// # Errors
-    /// [`Undone`] when there is no such charge, or the amount cannot be refunded.
-    pub fn give_back(&self, transaction: EntryId, amount: Option<u64>) -> Result<SimulatedCharge, Undone> {
+    /// [`ChargeChangeError`] when there is no such charge, or the amount cannot be refunded.
+    pub fn give_back(
+        &self,
+        transaction: EntryId,
+        amount: Option<u64>,
+    ) -> Result<SimulatedCharge, ChargeChangeError> {
         self.0.change(transaction, ChargeChange::Refund, |charge| match amount {
             Some(amount) => charge.refund_part(None, amount),
             None => charge.refund(),
@@ -130,15 +139,15 @@ impl Simulated {
     /// Fails the refunds of a payment, as the customer's bank.
     ///
     /// # Errors
-    /// [`Undone`] when there is no such charge, or nothing was refunded.
-    pub fn fail_refunds(&self, transaction: EntryId) -> Result<SimulatedCharge, Undone> {
+    /// [`ChargeChangeError`] when there is no such charge, or nothing was refunded.
+    pub fn fail_refunds(&self, transaction: EntryId) -> Result<SimulatedCharge, ChargeChangeError> {
         self.0.change(transaction, ChargeChange::Refund, SimulatedCharge::fail_refunds)
     }
 }
 
 #[async_trait]
 impl Provider for Simulated {
-    async fn enrol(&self, _: OrgId, _: &str) -> Result<Option<CustomerId>, NoAnswer> {
+    async fn create_customer(&self, _: OrgId, _: &str) -> Result<Option<CustomerId>, NoAnswer> {
         Ok(None)
     }
 
@@ -207,7 +216,7 @@ impl Provider for Simulated {
         let part = |charge: &mut SimulatedCharge| charge.refund_part(Some(&refund.name), refund.amount);
         match self.0.change_by_id(id, ChargeChange::Refund, part) {
             Ok(Some(_)) => Ok(RefundAnswer::Made),
-            Err(Undone::NotNow(problem)) => Ok(RefundAnswer::Refused(problem.to_string())),
+            Err(ChargeChangeError::ChargeConflict(problem)) => Ok(RefundAnswer::Refused(problem.to_string())),
             Err(undone) => Err(NoAnswer(undone.to_string())),
             Ok(None) => match self.0.payment_by_id(id) {
                 Some(payment) if payment.standing == Standing::Succeeded => Ok(RefundAnswer::Made),

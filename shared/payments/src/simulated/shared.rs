@@ -2,8 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::charge::{ChargeState, NotNow, PaymentName, SimulatedCharge, Undone};
-use super::events::{ChargeChange, Voice};
+use super::charge::{ChargeChangeError, ChargeConflict, ChargeState, PaymentName, SimulatedCharge};
+use super::events::{ChargeChange, EventSender};
 use super::outcome::MethodOutcome;
 use super::state::SimulatedState;
 use crate::{ChargeOrder, NoAnswer, Payment, PaymentId, PurchaseId, Standing};
@@ -15,7 +15,7 @@ pub(super) struct SharedProvider {
     /// The base URL of the pages where customers authenticate: `/{transaction}/authenticate` is appended.
     pub(super) payments_url: String,
     /// `None` when the provider sends no events and accepts none.
-    pub(super) sender: Option<Voice>,
+    pub(super) sender: Option<EventSender>,
 }
 
 impl SharedProvider {
@@ -58,10 +58,10 @@ impl SharedProvider {
         &self,
         transaction: EntryId,
         what: ChargeChange,
-        change: impl FnOnce(&mut SimulatedCharge) -> Result<(), NotNow>,
-    ) -> Result<SimulatedCharge, Undone> {
+        change: impl FnOnce(&mut SimulatedCharge) -> Result<(), ChargeConflict>,
+    ) -> Result<SimulatedCharge, ChargeChangeError> {
         let mut state = self.state();
-        let mut charge = state.of_transaction(transaction).ok_or(Undone::Unknown)?.clone();
+        let mut charge = state.of_transaction(transaction).ok_or(ChargeChangeError::Unknown)?.clone();
         change(&mut charge)?;
         self.store(&mut state, &charge, what)?;
         Ok(charge)
@@ -72,8 +72,8 @@ impl SharedProvider {
         &self,
         id: &PaymentId,
         what: ChargeChange,
-        change: impl FnOnce(&mut SimulatedCharge) -> Result<(), NotNow>,
-    ) -> Result<Option<SimulatedCharge>, Undone> {
+        change: impl FnOnce(&mut SimulatedCharge) -> Result<(), ChargeConflict>,
+    ) -> Result<Option<SimulatedCharge>, ChargeChangeError> {
         let mut state = self.state();
         let known = PaymentName::read(id).and_then(|name| state.get(name.purchase));
         let Some(known) = known.filter(|charge| charge.id() == *id).cloned() else { return Ok(None) };

@@ -15,7 +15,7 @@ pub type Journal = Box<dyn Fn(&SimulatedCharge) -> io::Result<()> + Send + Sync>
 pub enum ChargeMemory {
     /// There is no charge, because memory is complete: it has the charges of this process and, in `earlier`, of previous
     /// ones. For the local machine.
-    Remembering {
+    Complete {
         /// The charges in the journal, oldest first. A purchase may occur more than once.
         earlier: Vec<SimulatedCharge>,
         /// Where charges are stored; `None` to keep them only in memory.
@@ -43,7 +43,7 @@ impl SimulatedState {
     /// events are still to be sent.
     pub(super) fn new(memory: ChargeMemory) -> (Self, Vec<SimulatedCharge>) {
         let (earlier, complete) = match memory {
-            ChargeMemory::Remembering { earlier, journal } => (earlier, Some(journal)),
+            ChargeMemory::Complete { earlier, journal } => (earlier, Some(journal)),
             ChargeMemory::Derived => (Vec::new(), None),
         };
         let mut state = Self { charges: Vec::new(), places: HashMap::new(), complete };

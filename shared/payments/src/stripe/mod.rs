@@ -165,7 +165,7 @@ fn missing(response: &StripeResponse, order: &ChargeOrder) -> Result<Option<Paym
 
 #[async_trait]
 impl Provider for Stripe {
-    async fn enrol(&self, org: OrgId, name: &str) -> Result<Option<CustomerId>, NoAnswer> {
+    async fn create_customer(&self, org: OrgId, name: &str) -> Result<Option<CustomerId>, NoAnswer> {
         let form = [("name", name.to_owned()), ("metadata[organisation]", org.to_string())];
         let response = self.client.post(&["customers"], &form, Some(&format!("{org}:customer"))).await?;
         let StripeCustomer { id } = response.read()?;

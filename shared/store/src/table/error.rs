@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::error::BoxError;
 
 use domain::{AccountId, Misfit, NotTaken, Refusal};
-use ports::{NoRandomness, QueueError, Unsealed};
+use ports::{NoRandomness, QueueError, SealError};
 
 /// The store could not answer. No credit was moved, unless the operation says otherwise.
 #[derive(Debug, thiserror::Error)]
@@ -66,8 +66,8 @@ impl From<QueueError> for Fault {
     }
 }
 
-impl From<Unsealed> for Fault {
-    fn from(unsealed: Unsealed) -> Self {
+impl From<SealError> for Fault {
+    fn from(unsealed: SealError) -> Self {
         Self::unavailable("use a webhook's secret", unsealed)
     }
 }

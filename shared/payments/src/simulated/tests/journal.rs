@@ -21,7 +21,7 @@ fn journal() -> (Arc<Mutex<Vec<SimulatedCharge>>>, Arc<AtomicBool>, Journal) {
 #[tokio::test]
 async fn stored_charges_are_known_after_a_restart() {
     let (lines, _, kept) = journal();
-    let memory = ChargeMemory::Remembering { earlier: Vec::new(), journal: Some(kept) };
+    let memory = ChargeMemory::Complete { earlier: Vec::new(), journal: Some(kept) };
     let provider = Simulated::new(memory, URL.to_owned(), None);
     let methods = ["card_visa", "card_declined", "card_timeout_charged", "card_authentication", "card_mc"];
     for (number, method) in (1u128..).zip(methods) {
@@ -37,7 +37,7 @@ async fn stored_charges_are_known_after_a_restart() {
     let text = serde_json::to_string(&earlier).unwrap();
     let earlier: Vec<SimulatedCharge> = serde_json::from_str(&text).unwrap();
     let (more, _, kept) = journal();
-    let memory = ChargeMemory::Remembering { earlier, journal: Some(kept) };
+    let memory = ChargeMemory::Complete { earlier, journal: Some(kept) };
     let again = Simulated::new(memory, URL.to_owned(), None);
     assert_eq!(again.charges(), provider.charges());
     for (number, method) in (1u128..).zip(methods) {
@@ -52,7 +52,7 @@ async fn stored_charges_are_known_after_a_restart() {
 #[tokio::test]
 async fn a_charge_in_progress_is_finished_after_a_restart() {
     let (lines, _, kept) = journal();
-    let memory = ChargeMemory::Remembering { earlier: Vec::new(), journal: Some(kept) };
+    let memory = ChargeMemory::Complete { earlier: Vec::new(), journal: Some(kept) };
     let provider = Simulated::new(memory, URL.to_owned(), None);
     let order = order("card_slow", 1);
     let sent = tokio::spawn({
@@ -65,14 +65,14 @@ async fn a_charge_in_progress_is_finished_after_a_restart() {
     sent.abort();
     let earlier = lines.lock().unwrap().clone();
     assert_eq!(earlier.last().unwrap().state, ChargeState::Processing);
-    let again = Simulated::new(ChargeMemory::Remembering { earlier, journal: None }, URL.to_owned(), None);
+    let again = Simulated::new(ChargeMemory::Complete { earlier, journal: None }, URL.to_owned(), None);
     assert_eq!(found(&again.find(&order).await.unwrap()), "succeeded");
 }
 
 #[tokio::test]
 async fn a_change_that_cannot_be_stored_is_not_made() {
     let (lines, broken, kept) = journal();
-    let memory = ChargeMemory::Remembering { earlier: Vec::new(), journal: Some(kept) };
+    let memory = ChargeMemory::Complete { earlier: Vec::new(), journal: Some(kept) };
     let provider = Simulated::new(memory, URL.to_owned(), None);
     broken.store(true, Ordering::Relaxed);
     provider.charge(&order("card_visa", 1)).await.unwrap_err();
@@ -82,6 +82,6 @@ async fn a_change_that_cannot_be_stored_is_not_made() {
     broken.store(true, Ordering::Relaxed);
     provider.refund(&id).await.unwrap_err();
     let disputed = provider.dispute(EntryId::new(now(), 1), DisputeAction::Open);
-    assert!(matches!(disputed, Err(Undone::Silent(_))), "{disputed:?}");
+    assert!(matches!(disputed, Err(ChargeChangeError::Silent(_))), "{disputed:?}");
     assert_eq!(*lines.lock().unwrap(), provider.charges());
 }

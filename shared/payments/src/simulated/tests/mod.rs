@@ -38,7 +38,7 @@ fn order(method: &str, number: u128) -> ChargeOrder {
 }
 
 fn with_memory() -> Simulated {
-    Simulated::new(ChargeMemory::Remembering { earlier: Vec::new(), journal: None }, URL.to_owned(), None)
+    Simulated::new(ChargeMemory::Complete { earlier: Vec::new(), journal: None }, URL.to_owned(), None)
 }
 
 fn without_memory() -> Simulated {
@@ -46,20 +46,20 @@ fn without_memory() -> Simulated {
 }
 
 /// A provider and the events that it sends.
-fn with_events(secret: &str) -> (Simulated, Arc<Mutex<Vec<Notice>>>) {
+fn with_events(secret: &str) -> (Simulated, Arc<Mutex<Vec<SignedEvent>>>) {
     let sent = Arc::new(Mutex::new(Vec::new()));
     let log = sent.clone();
     let listener = Box::new(move |notice| log.lock().unwrap().push(notice));
-    let sender = Voice { secret: secret.to_owned().into(), listener, now: Box::new(now) };
-    let memory = ChargeMemory::Remembering { earlier: Vec::new(), journal: None };
+    let sender = EventSender { secret: secret.to_owned().into(), listener, now: Box::new(now) };
+    let memory = ChargeMemory::Complete { earlier: Vec::new(), journal: None };
     (Simulated::new(memory, URL.to_owned(), Some(sender)), sent)
 }
 
 /// Reads all events sent since the last call.
-async fn received(provider: &Simulated, sent: &Mutex<Vec<Notice>>) -> Vec<ProviderEvent> {
+async fn received(provider: &Simulated, sent: &Mutex<Vec<SignedEvent>>) -> Vec<ProviderEvent> {
     let notices = std::mem::take(&mut *sent.lock().unwrap());
     let mut events = Vec::new();
-    for Notice { signature, body } in notices {
+    for SignedEvent { signature, body } in notices {
         events
             .push(provider.event(&signature, &body, now()).await.unwrap().expect("an event that is handled"));
     }
@@ -243,9 +243,9 @@ async fn a_payment_waits_until_it_is_authenticated_or_cancelled() {
     assert_eq!(word(&provider.cancel(&cancelled_id).await.unwrap().standing), "cancelled");
     provider.authenticate(paid.purchase.transaction).unwrap();
     let late = provider.authenticate(cancelled.purchase.transaction);
-    assert!(matches!(late, Err(Undone::NotNow(_))), "{late:?}");
+    assert!(matches!(late, Err(ChargeChangeError::ChargeConflict(_))), "{late:?}");
     let unknown = provider.authenticate(EntryId::new(now(), 99));
-    assert!(matches!(unknown, Err(Undone::Unknown)), "{unknown:?}");
+    assert!(matches!(unknown, Err(ChargeChangeError::Unknown)), "{unknown:?}");
     let charges: Vec<_> = [&paid, &cancelled].map(|order| provider.charge(order)).into_iter().collect();
     let mut standings = Vec::new();
     for answer in charges {
@@ -302,7 +302,7 @@ async fn a_dispute_is_opened_and_decided() {
             actions.iter().map(|action| provider.dispute(order.purchase.transaction, *action)).collect();
         let result = done.map_or_else(
             |problem| {
-                assert!(matches!(problem, Undone::NotNow(_)), "{problem:?}");
+                assert!(matches!(problem, ChargeChangeError::ChargeConflict(_)), "{problem:?}");
                 "refused".to_owned()
             },
             |charges| {

@@ -40,7 +40,7 @@ async fn a_modified_event_is_rejected() {
     let backend = TestBackend::default();
     let provider = backend.provider(Vec::new());
     provider.charge(&order(1, "card_xyz123")).await.unwrap();
-    let Notice { signature, body } = backend.sent().remove(0);
+    let SignedEvent { signature, body } = backend.sent().remove(0);
     let forged = async |signature: &str, body: &[u8], at| {
         matches!(provider.event(signature, body, at).await, Err(EventRejected::Forged(_)))
     };

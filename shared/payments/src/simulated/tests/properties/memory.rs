@@ -86,9 +86,9 @@ async fn a_change_that_cannot_be_stored_has_no_effect() {
     assert_eq!(provider.find(&new).await.unwrap(), None);
     provider.cancel(&waiting_id).await.unwrap_err();
     provider.refund(&paid_id).await.unwrap_err();
-    assert!(matches!(provider.authenticate(waiting.purchase.transaction), Err(Undone::Silent(_))));
+    assert!(matches!(provider.authenticate(waiting.purchase.transaction), Err(ChargeChangeError::Silent(_))));
     let disputed = provider.dispute(paid.purchase.transaction, DisputeAction::Open);
-    assert!(matches!(disputed, Err(Undone::Silent(_))));
+    assert!(matches!(disputed, Err(ChargeChangeError::Silent(_))));
     assert_eq!((provider.charges(), backend.sent()), (charges, sent));
     // A call that changes nothing does not write.
     assert_eq!(answer(provider.charge(&paid).await.map(Some)), "succeeded");
@@ -114,7 +114,7 @@ async fn a_process_without_memory_derives_charges_that_it_never_made() {
         ("pm_xyz123", false, "failed payment_method_unknown -"),
     ] {
         let wanted = ChargeOrder { off_session, ..order(1, method) };
-        let (one, other) = (Simulated::by_rule(), Simulated::by_rule());
+        let (one, other) = (Simulated::without_memory(), Simulated::without_memory());
         let found = one.find(&wanted).await.unwrap();
         assert_eq!(answer(Ok(found.clone())), known, "{method}");
         let Some(id) = found.clone().and_then(|payment| payment.id) else { continue };
@@ -128,7 +128,7 @@ async fn a_process_without_memory_derives_charges_that_it_never_made() {
 
 #[tokio::test]
 async fn only_the_canonical_id_of_a_payment_is_read() {
-    let (provider, wanted) = (Simulated::by_rule(), order(1, "card_xyz123"));
+    let (provider, wanted) = (Simulated::without_memory(), order(1, "card_xyz123"));
     let id = id_of(&provider, &wanted).await.0;
     let never = id_of(&provider, &order(1, "card_slow")).await.0.replace("_slow_", "_never_");
     for wrong in [
@@ -157,7 +157,7 @@ async fn only_the_canonical_id_of_a_payment_is_read() {
 
 #[tokio::test]
 async fn the_memory_of_a_process_without_journal_is_bounded() {
-    let provider = Simulated::by_rule();
+    let provider = Simulated::without_memory();
     for number in 0..=10_000 {
         provider.charge(&order(number, "card_declined")).await.unwrap();
     }

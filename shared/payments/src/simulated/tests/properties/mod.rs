@@ -19,7 +19,7 @@ const SECRET: &str = "whsec_own";
 #[derive(Clone, Default)]
 struct TestBackend {
     stored: Arc<Mutex<Vec<SimulatedCharge>>>,
-    sent: Arc<Mutex<Vec<Notice>>>,
+    sent: Arc<Mutex<Vec<SignedEvent>>>,
     full: Arc<AtomicBool>,
 }
 
@@ -34,13 +34,13 @@ impl TestBackend {
             stored.lock().unwrap().push(charge.clone());
             Ok(())
         });
-        let memory = ChargeMemory::Remembering { earlier, journal: Some(journal) };
+        let memory = ChargeMemory::Complete { earlier, journal: Some(journal) };
         Simulated::new(memory, URL.to_owned(), Some(self.sender(SECRET)))
     }
 
-    fn sender(&self, secret: &str) -> Voice {
+    fn sender(&self, secret: &str) -> EventSender {
         let sent = self.sent.clone();
-        Voice {
+        EventSender {
             secret: secret.into(),
             listener: Box::new(move |notice| sent.lock().unwrap().push(notice)),
             now: Box::new(now),
@@ -51,7 +51,7 @@ impl TestBackend {
         self.stored.lock().unwrap().clone()
     }
 
-    fn sent(&self) -> Vec<Notice> {
+    fn sent(&self) -> Vec<SignedEvent> {
         self.sent.lock().unwrap().clone()
     }
 }
