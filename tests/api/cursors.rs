@@ -6,7 +6,7 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
-use local::{Data, Machine, Options, Seed};
+use local::{DataLocation, LocalMachine, Options, Seed};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use store::{StatementCursor, StatementPlace, StatementQuery};
@@ -67,7 +67,7 @@ async fn years_without_rows_are_read_in_bounded_pages() {
     world.settle().await;
     let all = world.transactions(&org.key, "").await;
     assert_eq!(all.len(), 4);
-    world.machine.oversleep("2054-01-15T10:30:00Z".parse().unwrap()).unwrap();
+    world.machine.set_clock_without_scheduler("2054-01-15T10:30:00Z".parse().unwrap()).unwrap();
 
     let (lines, count) = pages(&world, (TRANSACTIONS, ""), "limit=100", &org.key).await;
     assert_eq!((lines, count), (all.clone(), 16));
@@ -226,10 +226,12 @@ async fn a_cursor_of_deliveries_is_valid_for_its_own_webhook_only() {
 async fn the_key_stays_in_the_data_folder() {
     let client = reqwest::Client::new();
     let start = async |folder: &Path| {
-        let data = Data::Folder(folder.to_owned());
-        Machine::start(Options { port: 0, data, seed: Seed::Demo, now: None, endpoint: None }).await.unwrap()
+        let data = DataLocation::Folder(folder.to_owned());
+        LocalMachine::start(Options { port: 0, data, seed: Seed::Demo, now: None, endpoint: None })
+            .await
+            .unwrap()
     };
-    let get = async |machine: &Machine, query: &str| {
+    let get = async |machine: &LocalMachine, query: &str| {
         let url = format!("{}{TRANSACTIONS}?limit=1{query}", machine.base_url());
         let answer =
             client.get(url).bearer_auth(machine.keys.api_key.as_deref().unwrap()).send().await.unwrap();

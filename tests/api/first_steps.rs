@@ -1,7 +1,7 @@
 //! A caller's first requests: errors, quotes and answers that say what to do, and what they must not say.
 
 use local::engine::Engine;
-use local::{Data, LEDGER_TABLE, Machine, Options, Seed};
+use local::{DataLocation, LEDGER_TABLE, LocalMachine, Options, Seed};
 use serde_json::{Value, json};
 use tests::{Org, World, unique};
 
@@ -295,12 +295,12 @@ async fn a_broken_demo_account_starts_and_is_repaired() {
     let start = async || {
         let options = Options {
             port: 0,
-            data: Data::Folder(folder.path().to_path_buf()),
+            data: DataLocation::Folder(folder.path().to_path_buf()),
             seed: Seed::Demo,
             now: None,
             endpoint: Some(endpoint.clone()),
         };
-        Machine::start(options).await.unwrap()
+        LocalMachine::start(options).await.unwrap()
     };
     let machine = start().await;
     let org = machine.keys.organisation_id.clone().unwrap();

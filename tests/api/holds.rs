@@ -148,7 +148,7 @@ async fn any_request_finds_an_ended_hold_expired() {
             );
             continue;
         }
-        world.machine.oversleep("2024-01-15T10:31:00Z".parse().unwrap()).unwrap();
+        world.machine.set_clock_without_scheduler("2024-01-15T10:31:00Z".parse().unwrap()).unwrap();
         assert_eq!(quote().await, json!(true), "{who}");
         assert_eq!(
             world.transactions(&org.key, "limit=1").await[0]["operation"],
@@ -276,7 +276,7 @@ async fn many_ended_holds_are_closed_step_by_step() {
         hold(&world, &org, json!({ "amount": 1, "expiresInSeconds": 60 })).await;
     }
     hold(&world, &org, json!({ "amount": 40, "expiresInSeconds": 60 })).await;
-    world.machine.oversleep("2024-01-15T10:31:00Z".parse().unwrap()).unwrap();
+    world.machine.set_clock_without_scheduler("2024-01-15T10:31:00Z".parse().unwrap()).unwrap();
     let body = json!({ "operation": "verification.standard", "quantity": 60 });
     assert_eq!(world.post("/api/v3/credits/quote", &org.key, "", &body).await.data()["allowed"], json!(true));
     let answer = world.consume(&org.key, "all", &body).await;
@@ -305,7 +305,7 @@ async fn returned_credits_are_spent_in_order() {
     let org = world.open(10).await;
     world.grant(&org.id, &json!({ "source": "purchased", "amount": 10 })).await;
     hold(&world, &org, json!({ "amount": 10, "expiresInSeconds": 60 })).await;
-    world.machine.oversleep("2024-01-15T10:31:00Z".parse().unwrap()).unwrap();
+    world.machine.set_clock_without_scheduler("2024-01-15T10:31:00Z".parse().unwrap()).unwrap();
     for (quantity, source) in [(3, "purchased"), (9, "subscription")] {
         let body = json!({ "operation": "verification.standard", "quantity": quantity });
         let quote = world.post("/api/v3/credits/quote", &org.key, "", &body).await.data();

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use http::Method;
-use local::{Data, Machine, Options, Seed};
+use local::{DataLocation, LocalMachine, Options, Seed};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use tests::{World, send};
@@ -110,9 +110,9 @@ async fn the_inbox_is_bounded() {
     }
 }
 
-async fn start(folder: &Path) -> anyhow::Result<Machine> {
-    let data = Data::Folder(folder.to_owned());
-    Machine::start(Options { port: 0, data, seed: Seed::Demo, now: None, endpoint: None }).await
+async fn start(folder: &Path) -> anyhow::Result<LocalMachine> {
+    let data = DataLocation::Folder(folder.to_owned());
+    LocalMachine::start(Options { port: 0, data, seed: Seed::Demo, now: None, endpoint: None }).await
 }
 
 fn mode(path: &Path) -> u32 {

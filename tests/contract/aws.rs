@@ -107,7 +107,7 @@ async fn records_that_the_projector_failed_at_are_followed_from_the_stream() {
     let (activity, mut said) = (books.activity(), Vec::new());
     let others = tests::others(&activity);
     let tell = &mut |line: &str| said.push(line.to_owned());
-    let followed = local::follow_failures(
+    let followed = local::reprocess_failures(
         local::QueueAddress { client: &client, url: &failures },
         &streams,
         &books.ledger,
@@ -116,12 +116,15 @@ async fn records_that_the_projector_failed_at_are_followed_from_the_stream() {
     )
     .await;
     assert!(followed.unwrap_err().to_string().starts_with("1 batches failed again"));
-    assert_eq!(said.last().unwrap(), "batches of the stream: 1 followed, 1 older than the stream keeps them");
+    assert_eq!(
+        said.last().unwrap(),
+        "batches of the stream: 1 processed, 1 older than the stream keeps them"
+    );
     assert_eq!(books.ledger.watermark(id).await.unwrap(), account.sequence - 1);
     // Messages that were projected are deleted; the other is invisible for a while.
     let said_then = said.clone();
     let tell = &mut |line: &str| said.push(line.to_owned());
-    local::follow_failures(
+    local::reprocess_failures(
         local::QueueAddress { client: &client, url: &failures },
         &streams,
         &books.ledger,

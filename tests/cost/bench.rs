@@ -13,7 +13,7 @@
 
 use std::time::{Duration, Instant};
 
-use local::{Data, Machine, Options, Seed};
+use local::{DataLocation, LocalMachine, Options, Seed};
 use serde_json::json;
 use tests::client;
 
@@ -24,9 +24,9 @@ async fn main() {
     let count =
         std::env::args().filter_map(|word| word.parse().ok()).next().unwrap_or(50_000).max(3 * THOUSAND);
     let folder = tempfile::tempdir().unwrap();
-    let data = Data::Folder(folder.path().to_owned());
+    let data = DataLocation::Folder(folder.path().to_owned());
     let options = Options { port: 0, data, seed: Seed::Demo, now: None, endpoint: None };
-    let machine = Machine::start(options).await.unwrap();
+    let machine = LocalMachine::start(options).await.unwrap();
     let (client, url) = (client(), machine.base_url());
     let org = machine.keys.organisation_id.clone().unwrap();
     let grant = client

@@ -119,7 +119,7 @@ async fn background(debits: u32) -> [f64; 2] {
         if n < debits {
             // The request has written its row before the projector looks for it, so no conditional write
             // fails.
-            let held = world.machine.hold_the_stream().await;
+            let held = world.machine.pause_stream().await;
             world.consume(world.key(), &format!("k{n}"), &body).await.created();
             drop(held);
         }

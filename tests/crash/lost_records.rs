@@ -152,7 +152,7 @@ async fn records_lost_at_the_end_are_recovered_by_the_sweep() {
         let mut said = Vec::new();
         let others = tests::others(&activity);
         let tell = &mut |line: &str| said.push(line.to_owned());
-        local::follow_accounts(&ledger, &others, &LosingQueue, || Moment { now, ..others.moment }, tell)
+        local::catch_up_accounts(&ledger, &others, &LosingQueue, || Moment { now, ..others.moment }, tell)
             .await
             .unwrap();
         said.join("\n")
@@ -162,17 +162,17 @@ async fn records_lost_at_the_end_are_recovered_by_the_sweep() {
     assert!(behind < last.sequence);
     assert_eq!(
         round(last.floor().time()).await,
-        "accounts: 1; behind, and followed now: 0; with webhooks to be looked at: 0"
+        "accounts: 1; were behind and have caught up: 0; delivery to webhooks requested: 0"
     );
     let later = last.floor().time() + chrono::Duration::minutes(5);
     let case = round(later).await;
-    assert!(case.contains(&format!("followed from {behind} to {}", last.sequence)), "{case}");
+    assert!(case.contains(&format!("caught up from {behind} to {}", last.sequence)), "{case}");
     assert!(
-        case.ends_with("accounts: 1; behind, and followed now: 1; with webhooks to be looked at: 0"),
+        case.ends_with("accounts: 1; were behind and have caught up: 1; delivery to webhooks requested: 0"),
         "{case}"
     );
     ledgers.is_wholly_as_if_once("by who goes round").await;
-    assert!(round(later).await.contains("behind, and followed now: 0;"));
+    assert!(round(later).await.contains("were behind and have caught up: 0;"));
 }
 
 /// Where rows are missing too, nothing after them is emitted, counted or chained, and no other account waits for

@@ -347,7 +347,7 @@ async fn a_lost_delivery_request_is_sent_again_by_the_sweep() {
     let round = async || {
         let others = tests::others(&activity);
         let report = &mut |_: &str| ();
-        local::follow_accounts(&post.books.ledger, &others, &called, || tests::moment(start()), report)
+        local::catch_up_accounts(&post.books.ledger, &others, &called, || tests::moment(start()), report)
             .await
             .unwrap();
         std::mem::take(&mut *called.0.lock().unwrap())

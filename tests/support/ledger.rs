@@ -13,7 +13,7 @@ use domain::{
     Account, AccountId, Allowance, ClaimKey, Credits, Details, Fingerprint, Head, IdempotencyKey, Mode,
     OrgId, PlanId, Posting, Receipt, Refusal,
 };
-use local::Follower;
+use local::StreamReader;
 use local::engine::Engine;
 use ports::{Bus, BusEvent, PublishError, Queue, QueueError};
 use projector::{Others, Record, project};
@@ -31,7 +31,7 @@ pub struct TestLedger {
     /// The ledger under test.
     pub ledger: Ledger,
     /// Runs the projector on the stream.
-    pub follower: Follower,
+    pub follower: StreamReader,
     /// The faulty connection, if the ledger is on the embedded engine.
     pub faults: Option<Faults>,
     config: Config,
@@ -115,7 +115,7 @@ impl TestLedger {
         // items.
         local::create_tables_keeping_all(&client, tables).await.unwrap();
         let streams = aws_sdk_dynamodbstreams::Client::from_conf(streams);
-        let follower = Follower::new(streams.clone(), &table, engine).await.unwrap();
+        let follower = StreamReader::new(streams.clone(), &table, engine).await.unwrap();
         Self { ledger: Ledger::new(&config, table.clone()), follower, faults, config, table, streams }
     }
 

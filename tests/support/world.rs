@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use local::{Data, Machine, Options, Seed};
+use local::{DataLocation, LocalMachine, Options, Seed};
 use reqwest::{Client, Method, RequestBuilder};
 use scrip_webhooks::PostTimeouts;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ const RESENDINGS: usize = 5;
 /// A local machine, and a client to call it with.
 pub struct World {
     /// The machine, in this process.
-    pub machine: Machine,
+    pub machine: LocalMachine,
     client: Client,
 }
 
@@ -66,18 +66,19 @@ impl World {
 
     /// A machine with the demo data that waits for webhook endpoints as long as a test may take.
     pub async fn patient() -> Self {
-        let options = Options { port: 0, data: Data::Memory, seed: Seed::Demo, now: None, endpoint: None };
+        let options =
+            Options { port: 0, data: DataLocation::Memory, seed: Seed::Demo, now: None, endpoint: None };
         let limits = PostTimeouts { whole: PATIENCE, connect: PATIENCE };
-        Self::of(Machine::start_with(options, limits).await.unwrap()).await
+        Self::of(LocalMachine::start_with(options, limits).await.unwrap()).await
     }
 
     async fn start(now: Option<DateTime<Utc>>, endpoint: Option<String>) -> Self {
-        let options = Options { port: 0, data: Data::Memory, seed: Seed::Demo, now, endpoint };
-        Self::of(Machine::start(options).await.unwrap()).await
+        let options = Options { port: 0, data: DataLocation::Memory, seed: Seed::Demo, now, endpoint };
+        Self::of(LocalMachine::start(options).await.unwrap()).await
     }
 
     /// Waits until the events of the demo data are delivered, so that no webhook of a test gets them.
-    async fn of(machine: Machine) -> Self {
+    async fn of(machine: LocalMachine) -> Self {
         let world = Self { machine, client: client() };
         world.settle().await;
         world

@@ -3,7 +3,7 @@
 use aws::Connection;
 
 use crate::engine::Engine;
-use crate::options::{Data, Options};
+use crate::options::{DataLocation, Options};
 
 /// The clients' configurations, and the engine if it is the embedded one.
 pub(crate) struct Database {
@@ -22,8 +22,8 @@ impl Database {
             return Ok(Self::at(endpoint));
         }
         let engine = match &options.data {
-            Data::Folder(folder) => Engine::open(folder)?,
-            Data::Memory => Engine::temporary()?,
+            DataLocation::Folder(folder) => Engine::open(folder)?,
+            DataLocation::Memory => Engine::temporary()?,
         };
         Ok(Self {
             ledger: engine.dynamodb_config(),

@@ -27,10 +27,12 @@ mod visitors;
 pub use catalogue::catalogue;
 pub use clock::LocalClock;
 pub use demo::{DemoKeys, operator_key};
-pub use emulation::Follower;
-pub use machine::{Machine, functions};
-pub use ops::{QueueAddress, audit, follow_accounts, follow_failures, ledger_in, queues, redrive, streams};
-pub use options::{Data, Options, Seed};
+pub use emulation::StreamReader;
+pub use machine::{LocalMachine, functions};
+pub use ops::{
+    QueueAddress, audit, catch_up_accounts, ledger_in, queues, redrive, reprocess_failures, streams,
+};
+pub use options::{DataLocation, Options, Seed};
 pub use tables::{
     ACTIVITY_TABLE, LEDGER_TABLE, SETTINGS_TABLE, Tables, create as create_tables,
     create_keeping_all as create_tables_keeping_all,

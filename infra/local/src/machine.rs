@@ -30,20 +30,20 @@ use crate::clock::LocalClock;
 use crate::database::Database;
 use crate::demo::{DemoKeys, fill};
 use crate::emulation::{
-    Background, Delay, Follower, InProcessEventBus, InProcessQueue, LocalKms, QueuePort, QueueReceiver,
-    Scheduler, ask_for_reversals, check_recharges, deliver_to_all, deliver_webhooks, in_process_queue,
+    Background, Delay, InProcessEventBus, InProcessQueue, LocalKms, QueuePort, QueueReceiver, Scheduler,
+    StreamReader, ask_for_reversals, check_recharges, deliver_to_all, deliver_webhooks, in_process_queue,
     release_leases, run_renewals, send_payment_events,
 };
 use crate::engine::Engine;
 use crate::folder::{SavedState, StateFile, fresh_key, keep_private};
 use crate::inbox::Inbox;
-use crate::options::{Data, Options, Seed};
+use crate::options::{DataLocation, Options, Seed};
 use crate::routes::routes;
 use crate::state::MachineState;
 use crate::tables::{LEDGER_TABLE, Tables, create};
 
 /// A running local machine. It stops when it is dropped.
-pub struct Machine {
+pub struct LocalMachine {
     /// The address that it listens on.
     pub address: SocketAddr,
     /// Keys to call it with.
@@ -69,7 +69,7 @@ pub fn functions() -> OpenApiRouter<Arc<App>> {
         .merge(webhooks::routes())
 }
 
-impl Machine {
+impl LocalMachine {
     /// Starts a machine: opens the database, creates the tables, loads the data that an empty database starts with, and
     /// listens.
     ///
@@ -82,7 +82,7 @@ impl Machine {
     /// Starts a machine with limits for calls of webhooks that differ from the deployed ones.
     ///
     /// # Errors
-    /// As [`Machine::start`].
+    /// As [`LocalMachine::start`].
     pub async fn start_with(options: Options, limits: PostTimeouts) -> anyhow::Result<Self> {
         let listener = listen(options.port).await?;
         let address = listener.local_addr()?;
@@ -106,7 +106,7 @@ impl Machine {
         ask_for_reversals(&app).await;
         saved.now = clock.stands_at();
         file.write(&saved)?;
-        let stream = Follower::new(database.streams, LEDGER_TABLE, database.engine.clone()).await?;
+        let stream = StreamReader::new(database.streams, LEDGER_TABLE, database.engine.clone()).await?;
         let background = queues.background(stream, &meter);
         let saved = Arc::new(Mutex::new(saved));
         let (renewals, turn) = (Arc::default(), Arc::default());
@@ -133,13 +133,13 @@ impl Machine {
     ///
     /// # Errors
     /// When `until` lies before the clock's time.
-    pub fn oversleep(&self, until: chrono::DateTime<chrono::Utc>) -> anyhow::Result<()> {
+    pub fn set_clock_without_scheduler(&self, until: chrono::DateTime<chrono::Utc>) -> anyhow::Result<()> {
         self.state.scheduler.clock.set(|_| until)?;
         Ok(())
     }
 
     /// Stops the reader of the stream for as long as the returned guard lives. Its records are handled later. For tests.
-    pub async fn hold_the_stream(&self) -> impl Sized + use<> {
+    pub async fn pause_stream(&self) -> impl Sized + use<> {
         self.state.scheduler.background.stream.clone().lock_owned().await
     }
 
@@ -198,7 +198,7 @@ impl MachineQueues {
         (Self { payment_events, recharges, renewals, deliveries }, receivers)
     }
 
-    fn background(self, stream: Follower, meter: &Meter) -> Background {
+    fn background(self, stream: StreamReader, meter: &Meter) -> Background {
         let Self { payment_events, recharges, renewals, deliveries } = self;
         let (stream, calls) = (Arc::new(Mutex::new(stream)), meter.calls());
         Background { stream, payment_events, recharges, renewals, deliveries, calls }
@@ -276,8 +276,8 @@ fn app(
 impl Options {
     fn folder(&self) -> Option<PathBuf> {
         match &self.data {
-            Data::Folder(folder) => Some(folder.clone()),
-            Data::Memory => None,
+            DataLocation::Folder(folder) => Some(folder.clone()),
+            DataLocation::Memory => None,
         }
     }
 }
@@ -329,8 +329,8 @@ async fn serve(listener: TcpListener, router: Router) {
     }
 }
 
-async fn read_stream(app: Arc<App>, stream: Arc<Mutex<Follower>>) {
-    Follower::run(&stream, &app).await;
+async fn read_stream(app: Arc<App>, stream: Arc<Mutex<StreamReader>>) {
+    StreamReader::run(&stream, &app).await;
 }
 
 /// Deletes expired items every ten minutes, as DynamoDB does. The engine compares them with real time, so nothing is

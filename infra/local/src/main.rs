@@ -8,7 +8,7 @@ use anyhow::Context;
 use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
 use domain::AccountId;
-use local::{Data, Machine, Options, QueueAddress, Seed};
+use local::{DataLocation, LocalMachine, Options, QueueAddress, Seed};
 use scrip_http::{App, Clock, Instant, SystemClock};
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
@@ -178,12 +178,12 @@ async fn follow(from: Option<String>) -> anyhow::Result<()> {
         Some(queue) => {
             let (queues, streams) = (local::queues()?, local::streams()?);
             let queue = QueueAddress { client: &queues, url: &queue };
-            local::follow_failures(queue, &streams, ledger, others, line).await
+            local::reprocess_failures(queue, &streams, ledger, others, line).await
         }
         None => Ok(()),
     };
     let deliveries = app.deliveries.as_ref();
-    let accounts = local::follow_accounts(ledger, others, deliveries, || app.clock.moment(), line).await;
+    let accounts = local::catch_up_accounts(ledger, others, deliveries, || app.clock.moment(), line).await;
     // If both fail, both errors are printed.
     match (records, accounts) {
         (Err(records), Err(accounts)) => Err(records.context(format!("{accounts:#}"))),
@@ -199,12 +199,16 @@ async fn redrive(from: &str, to: &str, most: Option<u64>) -> anyhow::Result<()> 
 async fn run(arguments: ScripArguments) -> anyhow::Result<()> {
     let options = Options {
         port: arguments.port,
-        data: if arguments.memory { Data::Memory } else { Data::Folder(arguments.data.clone()) },
+        data: if arguments.memory {
+            DataLocation::Memory
+        } else {
+            DataLocation::Folder(arguments.data.clone())
+        },
         seed: arguments.seed,
         now: arguments.now,
         endpoint: std::env::var("AWS_ENDPOINT_URL_DYNAMODB").ok().filter(|endpoint| !endpoint.is_empty()),
     };
-    let machine = Machine::start(options).await?;
+    let machine = LocalMachine::start(options).await?;
     let text = if arguments.json { json(&machine)? } else { banner(&machine, &arguments) };
     print(&mut stdout(), &text);
     until_interrupted().await?;
@@ -223,7 +227,7 @@ async fn until_interrupted() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn json(machine: &Machine) -> anyhow::Result<String> {
+fn json(machine: &LocalMachine) -> anyhow::Result<String> {
     let (base_url, keys) = (machine.base_url(), &machine.keys);
     let ready = Ready {
         base_url: &base_url,
@@ -235,7 +239,7 @@ fn json(machine: &Machine) -> anyhow::Result<String> {
     Ok(serde_json::to_string(&ready)? + "\n")
 }
 
-fn banner(machine: &Machine, arguments: &ScripArguments) -> String {
+fn banner(machine: &LocalMachine, arguments: &ScripArguments) -> String {
     let (url, keys) = (machine.base_url(), &machine.keys);
     let data = if arguments.memory { "in memory".to_owned() } else { arguments.data.display().to_string() };
     let mut text = format!(

@@ -11,7 +11,7 @@ pub struct Options {
     /// The port on 127.0.0.1; 0 picks a free one.
     pub port: u16,
     /// Where the data is kept.
-    pub data: Data,
+    pub data: DataLocation,
     /// What an empty database starts with.
     pub seed: Seed,
     /// The time at which the clock stands still; `None` keeps the clock of the data folder.
@@ -22,7 +22,7 @@ pub struct Options {
 
 /// Where the local machine keeps its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Data {
+pub enum DataLocation {
     /// In a folder, where it survives a restart, whatever ended the process.
     Folder(PathBuf),
     /// In memory, until the process ends.

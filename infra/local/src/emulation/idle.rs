@@ -12,7 +12,7 @@ use scrip_webhooks::DeliveryRequest;
 use tokio::sync::Mutex;
 
 use super::queue::{InProcessQueue, QueueCounts};
-use super::stream::Follower;
+use super::stream::StreamReader;
 
 /// How many passes it may take until the stream and the queues are empty. A chain of work that starts other work is a few
 /// passes long.
@@ -26,7 +26,7 @@ const BUSY_PASSES: u32 = 2;
 /// delivered.
 #[derive(Clone)]
 pub(crate) struct Background {
-    pub(crate) stream: Arc<Mutex<Follower>>,
+    pub(crate) stream: Arc<Mutex<StreamReader>>,
     pub(crate) payment_events: InProcessQueue<SignedEvent>,
     pub(crate) recharges: InProcessQueue<RechargeRequest>,
     pub(crate) renewals: InProcessQueue<RenewalTask>,

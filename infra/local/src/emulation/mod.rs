@@ -21,5 +21,5 @@ pub(crate) use queue::{Delay, InProcessQueue, QueuePort, QueueReceiver, in_proce
 pub(crate) use recharge_queue::check_recharges;
 pub(crate) use renewal_queue::run_renewals;
 pub(crate) use schedule::{Scheduler, advance, run_due};
-pub use stream::Follower;
+pub use stream::StreamReader;
 pub(crate) use stream::records;

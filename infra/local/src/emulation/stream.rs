@@ -24,7 +24,7 @@ const TRIM_AFTER: usize = 5_000;
 
 /// A reader of the ledger table's stream. It reads in order, continues where it stopped, and starts again at the first
 /// record that failed.
-pub struct Follower {
+pub struct StreamReader {
     client: Client,
     stream: String,
     table: String,
@@ -41,7 +41,7 @@ struct Shard {
     iterator: Option<String>,
 }
 
-impl Follower {
+impl StreamReader {
     /// A reader of `table`'s stream from its oldest record on.
     ///
     /// # Errors

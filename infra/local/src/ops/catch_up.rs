@@ -80,7 +80,7 @@ enum StreamBatchOutcome {
 ///
 /// # Errors
 /// When the queue fails, or some records fail again: their messages stay in the queue.
-pub async fn follow_failures(
+pub async fn reprocess_failures(
     queue: QueueAddress<'_>,
     streams: &Streams,
     ledger: &Ledger,
@@ -187,7 +187,7 @@ fn is_expired(code: Option<&str>) -> bool {
 ///
 /// # Errors
 /// When the directory can't be read, or an account could not be caught up; the other accounts are.
-pub async fn follow_accounts(
+pub async fn catch_up_accounts(
     ledger: &Ledger,
     others: &Others<'_>,
     deliveries: &dyn Queue<DeliveryRequest>,

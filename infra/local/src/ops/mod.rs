@@ -6,6 +6,6 @@ mod deployment;
 mod redrive;
 
 pub use audit::{audit, ledger_in};
-pub use catch_up::{QueueAddress, follow_accounts, follow_failures};
+pub use catch_up::{QueueAddress, catch_up_accounts, reprocess_failures};
 pub use deployment::{queues, streams};
 pub use redrive::redrive;

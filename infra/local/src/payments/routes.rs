@@ -178,19 +178,20 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{Data, Machine, Options, Seed};
+    use crate::{DataLocation, LocalMachine, Options, Seed};
 
     /// A machine and a client that calls it.
     struct TestMachine {
-        machine: Machine,
+        machine: LocalMachine,
         client: Client,
     }
 
     impl TestMachine {
         async fn new() -> Self {
             let now = Some("2024-01-15T10:30:00Z".parse().unwrap());
-            let options = Options { port: 0, data: Data::Memory, seed: Seed::Empty, now, endpoint: None };
-            Self { machine: Machine::start(options).await.unwrap(), client: Client::new() }
+            let options =
+                Options { port: 0, data: DataLocation::Memory, seed: Seed::Empty, now, endpoint: None };
+            Self { machine: LocalMachine::start(options).await.unwrap(), client: Client::new() }
         }
 
         /// Charges by `method`, and returns the path of the payment.
