@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
 use domain::{
-    Account, AccountId, AlertState, Alerts, Allowance, Amount, Consume, Credits, Grant, Head, Level, Mode,
-    Operation, OrgId, Origin, Period, PlanId, Source, consume, grant,
+    Account, AccountId, AlertSettings, AlertState, Allowance, Amount, Attempt, BalanceLevel, Consume,
+    Credits, Grant, GrantOrigin, Mode, Operation, OrgId, Period, PlanId, Source, consume, grant,
 };
 use serde_json::{Value, json};
 use store::AccountChange;
@@ -38,7 +38,7 @@ fn events_about(threshold: u64, events: &[Value]) -> Vec<String> {
 
 /// The balance after each of `debits` debits, and after the grants between them that bring it back over 100, by the
 /// rules themselves.
-fn levels(debits: usize, dice: &mut Dice) -> Vec<Level> {
+fn levels(debits: usize, dice: &mut Dice) -> Vec<BalanceLevel> {
     let now: DateTime<Utc> = NOW.parse().unwrap();
     let id = AccountId { org: OrgId::new(now, 1), mode: Mode::Live };
     let allowance = Allowance::Monthly(Credits::ZERO);
@@ -47,7 +47,7 @@ fn levels(debits: usize, dice: &mut Dice) -> Vec<Level> {
     let (mut at, mut levels, mut made) = (now, Vec::new(), 0);
     while made < debits {
         at += Duration::milliseconds(1);
-        let head = Head { now: at, ..Head::imagined(&account, at) };
+        let attempt = Attempt { now: at, ..Attempt::imagined(&account, at) };
         let left = account.balance(at).available().unwrap().get();
         let gift = match left {
             _ if levels.is_empty() => Some(110),
@@ -58,19 +58,19 @@ fn levels(debits: usize, dice: &mut Dice) -> Vec<Level> {
         let posting = match gift {
             Some(gift) => {
                 let amount = Amount::try_from(gift).unwrap();
-                let (service, expires_at, origin) = (None, None, Origin::Operator);
+                let (service, expires_at, origin) = (None, None, GrantOrigin::Operator);
                 let gift = Grant { source: Source::Bonus, amount, service, expires_at, origin };
-                grant(&account, &gift, &head).unwrap()
+                grant(&account, &gift, &attempt).unwrap()
             }
             None => {
                 made += 1;
                 let operation = Operation::try_from("verification.standard".to_owned()).unwrap();
                 let request = Consume { operation, amount: Credits::try_from(1).unwrap(), service: None };
-                consume(&account, &request, &head).unwrap()
+                consume(&account, &request, &attempt).unwrap()
             }
         };
         account = account.apply(&posting).unwrap();
-        levels.push(Level::of(&account));
+        levels.push(BalanceLevel::of(&account));
     }
     levels
 }
@@ -82,7 +82,7 @@ fn a_hundred_thousand_debits_report_each_crossing_once() {
     let mut dice = Dice(42);
     let levels = levels(100_000, &mut dice);
     let expected = crossings(100, levels.iter().map(|level| level.spendable.get()));
-    let (alerts, mut state, mut answer) = (Alerts::default(), AlertState::default(), Vec::new());
+    let (alerts, mut state, mut answer) = (AlertSettings::default(), AlertState::default(), Vec::new());
     let mut begin = 0;
     while begin < levels.len() {
         let end = (begin + 1 + usize::try_from(dice.roll(200)).unwrap()).min(levels.len());
@@ -197,13 +197,13 @@ async fn a_threshold_is_reported_at_any_progress_of_the_projector() {
         match place {
             "behind" => (),
             "about to mark" => {
-                let changes = [AccountChange { level: Level::of(&account), news: None }];
+                let changes = [AccountChange { level: BalanceLevel::of(&account), news: None }];
                 books.ledger.emit_changes(id, &changes, moment(now)).await.unwrap();
             }
             _ => books.project().await,
         }
         let high = [Credits::try_from(2_000).unwrap()];
-        let alerts = Alerts::default().with_thresholds(high, account.sequence);
+        let alerts = AlertSettings::default().with_thresholds(high, account.sequence);
         books.ledger.save_alerts(id, alerts).await.unwrap().unwrap();
         let answer = async |books: &TestLedger| books.items(&format!("EVENTS#{id}")).await.len();
         books.ledger.check_alerts(&account, moment(now)).await.unwrap();

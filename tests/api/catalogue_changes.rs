@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use domain::{Category, Credits, Operation, PriceChange, PriceList, Rate, RateList, Reference, When};
+use domain::{
+    Credits, EffectiveTime, ExchangeRateList, Operation, PriceCategory, PriceList, PriceUpdate, Rate,
+    Reference,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{TestLedger, World, WriteFault, backends, send, unique};
@@ -222,8 +225,9 @@ async fn processes_without_shared_caches_lose_no_change() {
                 tokio::spawn(async move {
                     let operation = Operation::try_from(format!("own.{n}")).unwrap();
                     let credits = Credits::try_from(n).unwrap();
-                    let wanted = PriceChange { credits, category: Some(Category::Other), monthly: None };
-                    let set = |list: &PriceList| list.change(&operation, wanted, When::new(None, start));
+                    let wanted = PriceUpdate { credits, category: Some(PriceCategory::Other), monthly: None };
+                    let set =
+                        |list: &PriceList| list.change(&operation, wanted, EffectiveTime::new(None, start));
                     settings.change(set).await.unwrap().price.version
                 })
             })
@@ -234,7 +238,11 @@ async fn processes_without_shared_caches_lose_no_change() {
         let rate: Rate = serde_json::from_value(json!(1.170001)).unwrap();
         let (gbp, eur) =
             (serde_json::from_value(json!("GBP")).unwrap(), serde_json::from_value(json!("EUR")).unwrap());
-        books.settings().change(|rates: &RateList| Ok((rates.change(gbp, eur, rate)?, ()))).await.unwrap();
+        books
+            .settings()
+            .change(|rates: &ExchangeRateList| Ok((rates.change(gbp, eur, rate)?, ())))
+            .await
+            .unwrap();
         let after = |seconds| start + chrono::Duration::seconds(seconds);
         assert_eq!(settings.catalogue(after(59)).await.unwrap(), before, "{backend:?}");
         let now = settings.catalogue(after(60)).await.unwrap();
@@ -256,8 +264,8 @@ async fn a_change_with_a_lost_answer_is_made_once() {
         let settings = books.settings();
         let operation = Operation::try_from("aml.pep".to_owned()).unwrap();
         let credits = Credits::try_from(7).unwrap();
-        let wanted = PriceChange { credits, category: None, monthly: None };
-        let set = |list: &PriceList| list.change(&operation, wanted, When::new(None, start));
+        let wanted = PriceUpdate { credits, category: None, monthly: None };
+        let set = |list: &PriceList| list.change(&operation, wanted, EffectiveTime::new(None, start));
         let faults = books.faults.as_ref().unwrap();
         faults.arm(0, kind);
         assert_eq!(settings.change(set).await.unwrap().price.version, 2, "{kind:?}");
@@ -287,8 +295,8 @@ async fn a_read_before_a_change_is_not_cached_after_it() {
             })
             .collect();
         let credits = Credits::try_from(version).unwrap();
-        let wanted = PriceChange { credits, category: None, monthly: None };
-        let set = |list: &PriceList| list.change(&operation, wanted, When::new(None, now));
+        let wanted = PriceUpdate { credits, category: None, monthly: None };
+        let set = |list: &PriceList| list.change(&operation, wanted, EffectiveTime::new(None, now));
         let reported = settings.change(set).await.unwrap().price;
         for reader in readers {
             reader.await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use domain::HookSecret;
+use domain::WebhookSecret;
 use http::HeaderMap;
 use serde_json::{Value, json};
 use tests::{Org, ReceivedWebhook, Receiver, World, unique};
@@ -26,7 +26,7 @@ pub(crate) async fn adjust(world: &World, org: &str) {
 }
 
 pub(crate) fn verifies(received: &ReceivedWebhook, secret: &str) -> bool {
-    let secret = HookSecret::try_from(secret.to_owned()).unwrap();
+    let secret = WebhookSecret::try_from(secret.to_owned()).unwrap();
     scrip_webhooks::verify(&[secret], &received.headers, received.text.as_bytes()).is_ok()
 }
 

@@ -3,7 +3,7 @@
 use aws::{Connection, Kms, KmsKey};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
-use domain::{AccountId, HookSecret, Mode, OrgId, WebhookId};
+use domain::{AccountId, Mode, OrgId, WebhookId, WebhookSecret};
 use ports::{Seal, SecretOf, random};
 use serde_json::{Value, json};
 use tests::{TestLedger, keyed, moment, settle};
@@ -40,7 +40,7 @@ async fn a_secret_that_kms_has_sealed_opens_for_its_own_webhook_alone() {
     let now = "2026-01-15T10:30:00Z".parse().unwrap();
     let account = AccountId { org: OrgId::new(now, 1), mode: Mode::Live };
     let owner = |webhook| SecretOf { account, webhook: WebhookId::new(now, webhook) };
-    let secret = HookSecret::new([42; 32]);
+    let secret = WebhookSecret::new([42; 32]);
     let (sealer, opener) = (kms(), kms());
     let sealed = sealer.seal(owner(1), &secret).await.unwrap();
     assert!(!sealed.contains(secret.reveal()));

@@ -10,7 +10,7 @@ use std::thread;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::{EventId, EventName, HookSecret};
+use domain::{EventId, EventName, WebhookSecret};
 use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -49,7 +49,7 @@ const CHARACTERS: [char; 16] = [
 /// A delivery as its receiver gets it, with the secrets to verify it by.
 #[derive(Clone)]
 struct SignedDelivery {
-    secrets: Vec<HookSecret>,
+    secrets: Vec<WebhookSecret>,
     headers: HeaderMap,
     body: Vec<u8>,
 }
@@ -70,7 +70,7 @@ type Verdicts = BTreeMap<String, BTreeMap<String, Vec<bool>>>;
 /// A delivery before it is signed.
 #[derive(Clone, Debug)]
 struct UnsignedDelivery {
-    secrets: Vec<HookSecret>,
+    secrets: Vec<WebhookSecret>,
     random: u128,
     data: Value,
     number: usize,
@@ -99,9 +99,9 @@ fn values() -> impl Strategy<Value = Value> {
     })
 }
 
-fn secrets() -> impl Strategy<Value = Vec<HookSecret>> {
+fn secrets() -> impl Strategy<Value = Vec<WebhookSecret>> {
     let secret = prop::collection::vec(any::<u8>(), 24..=64)
-        .prop_map(|bytes| HookSecret::try_from(format!("whsec_{}", STANDARD.encode(bytes))).unwrap());
+        .prop_map(|bytes| WebhookSecret::try_from(format!("whsec_{}", STANDARD.encode(bytes))).unwrap());
     prop::collection::vec(secret, 1..=2)
 }
 
@@ -240,7 +240,7 @@ fn cases(unsigned: &UnsignedDelivery, next: &UnsignedDelivery, now: DateTime<Utc
 /// The verdicts of the `standardwebhooks` crate and of the local inbox.
 fn own_verdicts(delivery: &SignedDelivery) -> Verdicts {
     let SignedDelivery { secrets, headers, body } = delivery;
-    let by = |verifies: &dyn Fn(&HookSecret) -> bool| secrets.iter().map(verifies).collect::<Vec<_>>();
+    let by = |verifies: &dyn Fn(&WebhookSecret) -> bool| secrets.iter().map(verifies).collect::<Vec<_>>();
     let standard =
         by(&|secret| standardwebhooks::Webhook::new(secret.reveal()).unwrap().verify(body, headers).is_ok());
     let inbox = by(&|secret| verify(std::slice::from_ref(secret), headers, body).is_ok());
@@ -257,7 +257,7 @@ fn verdicts_of(mut program: Command, cases: &[Case]) -> Vec<Verdicts> {
     let output = thread::scope(|scope| {
         scope.spawn(move || {
             for Case { delivery: SignedDelivery { secrets, headers, body }, .. } in cases {
-                let secrets: Vec<_> = secrets.iter().map(HookSecret::reveal).collect();
+                let secrets: Vec<_> = secrets.iter().map(WebhookSecret::reveal).collect();
                 let headers = headers
                     .iter()
                     .map(|(name, value)| (name.to_string(), Value::from(value.to_str().unwrap())));

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Duration, Utc};
 use domain::{
-    Account, AccountId, Batch, ClaimKey, Consume, Credits, Details, Fingerprint, Head, IdempotencyKey, Item,
-    Operation, Reference, Refusal, batch, consume, hold,
+    Account, AccountId, Attempt, Batch, BatchItem, ClaimKey, Consume, Credits, Details, Fingerprint,
+    IdempotencyKey, Operation, Reference, Refusal, batch, consume, hold,
 };
 use serde_json::json;
 use store::{Claim, Ledger, Settled, Unsettled};
@@ -42,7 +42,7 @@ async fn world() -> (TestLedger, AccountId) {
     let details = Details { expires_at: Some(start() + Duration::seconds(60)), ..Details::default() };
     for number in 0..HOLDS {
         let (key, asked) = claim(&format!("hold-{number}"));
-        let decide = |account: &Account, head: &Head| hold(account, &charge(1), head);
+        let decide = |account: &Account, attempt: &Attempt| hold(account, &charge(1), attempt);
         books.ledger.settle(id, Claim::new(&key, &asked, &details), moment(start()), decide).await.unwrap();
     }
     (books, id)
@@ -50,7 +50,7 @@ async fn world() -> (TestLedger, AccountId) {
 
 async fn spend(ledger: &Ledger, id: AccountId, (name, count): (&str, u64)) -> Result<Settled, Unsettled> {
     let (key, asked) = claim(name);
-    let decide = |account: &Account, head: &Head| consume(account, &charge(count), head);
+    let decide = |account: &Account, attempt: &Attempt| consume(account, &charge(count), attempt);
     ledger.spend(id, Claim::new(&key, &asked, &Details::default()), moment(ended()), decide).await
 }
 
@@ -61,13 +61,13 @@ async fn spend_batch(
 ) -> Result<Settled, Unsettled> {
     let (key, asked) = claim(name);
     let request = Batch { items: amounts.iter().map(|count| Some(charge(*count))).collect(), atomic };
-    let items = amounts.iter().map(|count| Item {
+    let items = amounts.iter().map(|count| BatchItem {
         operation: Reference::try_from("verification.standard".to_owned()).unwrap(),
         amount: Credits::try_from(*count).ok(),
         details: Details::default(),
     });
     let details = Details { items: items.collect(), ..Details::default() };
-    let decide = |account: &Account, head: &Head| batch(account, &request, head);
+    let decide = |account: &Account, attempt: &Attempt| batch(account, &request, attempt);
     ledger.spend(id, Claim::new(&key, &asked, &details), moment(ended()), decide).await
 }
 
@@ -156,7 +156,7 @@ async fn a_read_closes_at_most_two_ended_holds() {
     took("balance", &meter, BALANCE_MAX);
     assert_eq!((account.held.get(), foreseen.held.get()), (216, 191));
     let (ledger, meter) = cold(&books);
-    let rule = |account: &Account, head: &Head| consume(account, &charge(100), head);
+    let rule = |account: &Account, attempt: &Attempt| consume(account, &charge(100), attempt);
     let foreseen = ledger.projected_account(id, moment(ended()), rule).await.unwrap();
     took("quote", &meter, QUOTE_MAX);
     assert_eq!((foreseen.held.get(), ledger.account(id).await.unwrap().unwrap().held.get()), (191, 216));

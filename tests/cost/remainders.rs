@@ -3,9 +3,9 @@
 
 use chrono::{DateTime, Duration, Utc};
 use domain::{
-    Account, AccountId, Amount, ClaimKey, Consume, Credits, Decides, Details, Fingerprint, Grant, Head,
-    IdempotencyKey, Operation, Origin, Pot, Reason, Receipt, Reference, Refund, Refusal, Source, Why,
-    consume, grant, hold,
+    Account, AccountId, Amount, Attempt, ClaimKey, Consume, Credits, Details, DrawdownReason, Fingerprint,
+    Grant, GrantOrigin, IdempotencyKey, Operation, Receipt, Reference, Refund, RefundAuthority, RefundReason,
+    Refusal, Remainder, Source, consume, grant, hold,
 };
 use store::{Claim, DrawdownRequest, DrawdownResult, Ledger, Unsettled, hold_details};
 use tests::{TestLedger, Units, keyed, moment, settle};
@@ -54,9 +54,9 @@ async fn world(lots: u64) -> (TestLedger, AccountId) {
             amount: Amount::try_from(60).unwrap(),
             service: None,
             expires_at: Some(start() + Duration::days(10 + i64::try_from(number).unwrap())),
-            origin: Origin::Operator,
+            origin: GrantOrigin::Operator,
         };
-        let give = |account: &Account, head: &Head| grant(account, &gift, head);
+        let give = |account: &Account, attempt: &Attempt| grant(account, &gift, attempt);
         let name = format!("gift-{number}");
         settle(&books.ledger, id, keyed(&name, &name), moment(start()), give).await.unwrap();
     }
@@ -65,13 +65,13 @@ async fn world(lots: u64) -> (TestLedger, AccountId) {
 
 async fn held(books: &TestLedger, id: AccountId, count: u64) -> Receipt {
     let details = Details { expires_at: Some(start() + Duration::days(30)), ..named() };
-    let decide = |account: &Account, head: &Head| hold(account, &charge(count), head);
+    let decide = |account: &Account, attempt: &Attempt| hold(account, &charge(count), attempt);
     let claim = Claim { key: &key(1_000), fingerprint: &asked(1_000), details: &details };
     books.ledger.settle(id, claim, moment(start()), decide).await.unwrap().receipt
 }
 
 async fn debited(books: &TestLedger, id: AccountId, count: u64) -> Receipt {
-    let decide = |account: &Account, head: &Head| consume(account, &charge(count), head);
+    let decide = |account: &Account, attempt: &Attempt| consume(account, &charge(count), attempt);
     let claim = Claim { key: &key(1_000), fingerprint: &asked(1_000), details: &named() };
     books.ledger.settle(id, claim, moment(start()), decide).await.unwrap().receipt
 }
@@ -84,11 +84,11 @@ async fn capture(
 ) -> Result<DrawdownResult, Unsettled> {
     let asking = DrawdownRequest {
         claim: Claim { key: &key(number), fingerprint: &asked(number), details: &hold_details(from) },
-        why: &Why::Capture,
+        why: &DrawdownReason::Capture,
         moment: moment(start()),
     };
     let amount = amount.map(|amount| Credits::try_from(amount).unwrap());
-    ledger.draw_down(id, from, asking, |pot: &Pot| pot.to_capture(amount, start())).await
+    ledger.draw_down(id, from, asking, |pot: &Remainder| pot.to_capture(amount, start())).await
 }
 
 async fn refund(
@@ -99,11 +99,11 @@ async fn refund(
 ) -> Result<DrawdownResult, Unsettled> {
     let request = Refund {
         transaction: from.entry.id,
-        reason: Reason::TechnicalFailure,
+        reason: RefundReason::TechnicalFailure,
         amount: amount.map(|amount| Amount::try_from(amount).unwrap()),
         note: Some(longest()),
         duplicate_of: None,
-        by: Decides::Table,
+        by: RefundAuthority::Table,
     };
     let details = Details { description: Some(longest()), ..Details::default() };
     let claim = Claim { key: &key(number), fingerprint: &asked(number), details: &details };
@@ -257,7 +257,7 @@ async fn a_remainder_in_the_older_format_still_works() {
     }
     books.write(&old).await;
     let made: Vec<_> = receipts.iter().map(|receipt| receipt.entry.id).collect();
-    let answer = |pot: Pot| pot.made.iter().map(|made| made.id).collect::<Vec<_>>();
+    let answer = |pot: Remainder| pot.made.iter().map(|made| made.id).collect::<Vec<_>>();
     assert_eq!(answer(books.ledger.remainder(id, from.entry.id).await.unwrap().unwrap()), made);
     let again = capture(&books.ledger, id, &from, (7, Some(1))).await.unwrap();
     assert_eq!((again.settled.replayed, answer(again.pot)), (true, made[..7].to_vec()));

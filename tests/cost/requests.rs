@@ -1,8 +1,8 @@
 //! The exact cost of holds, captures, refunds and batches of a hundred, in request units.
 
 use domain::{
-    Amount, Batch, ClaimKey, Consume, Credits, Details, Fingerprint, Grant, IdempotencyKey, Item, Operation,
-    Origin, Reference, Service, Source, batch, grant,
+    Amount, Batch, BatchItem, ClaimKey, Consume, Credits, Details, Fingerprint, Grant, GrantOrigin,
+    IdempotencyKey, Operation, Reference, Service, Source, batch, grant,
 };
 use serde_json::{Value, json};
 use tests::{TestLedger, World, keyed, moment, settle};
@@ -89,7 +89,7 @@ async fn a_batch_of_a_hundred_writes_the_account_once() {
             amount: Amount::try_from(2_000).unwrap(),
             service: None,
             expires_at: None,
-            origin: Origin::Operator,
+            origin: GrantOrigin::Operator,
         };
         settle(&books.ledger, id, keyed(name, name), moment(now), |account, head| {
             grant(account, &gift, head)
@@ -103,7 +103,7 @@ async fn a_batch_of_a_hundred_writes_the_account_once() {
     let wanted = (1..=100)
         .map(|count| Some(Consume { operation: operation("x"), amount: amount(count), service: None }));
     let request = Batch { items: wanted.collect(), atomic: true };
-    let item = |count| Item {
+    let item = |count| BatchItem {
         operation: Reference::try_from("verification.standard".to_owned()).unwrap(),
         amount: Some(amount(count)),
         details: Details {
@@ -143,7 +143,7 @@ async fn a_batch_that_takes_turns_between_lots_writes_no_more() {
             amount: Amount::try_from(10_000).unwrap(),
             service: Some(service),
             expires_at: None,
-            origin: Origin::Operator,
+            origin: GrantOrigin::Operator,
         };
         settle(&books.ledger, id, keyed(name, name), moment(now), |account, head| {
             grant(account, &gift, head)

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
-    AccountId, Amount, ClaimKey, Consume, Credits, Currency, EntryId, Fingerprint, IdempotencyKey, Money,
-    Operation, Recharge, RechargeChange, RechargeState, Reference, consume, set_frozen,
+    AccountId, Amount, AutoRecharge, AutoRechargeState, AutoRechargeUpdate, ClaimKey, Consume, Credits,
+    Currency, EntryId, Fingerprint, IdempotencyKey, Money, Operation, Reference, consume, set_frozen,
 };
 use scrip_payments::DisputeId;
 use store::{ChangeRequest, ChangeStart, ClaimsOf};
@@ -40,14 +40,14 @@ const ORDERS: [[RechargeStep; 3]; 6] = {
 pub(super) async fn crossed(process: &TestProcess, method: &str) -> AccountId {
     process.clear_faults();
     let (account, _) = process.customer(105).await;
-    let change = RechargeChange {
+    let change = AutoRechargeUpdate {
         enabled: Some(true),
         threshold: Some(Credits::try_from(100).unwrap()),
         amount: Some(Amount::try_from(500).unwrap()),
         payment_method: Some(Reference::try_from(method.to_owned()).unwrap()),
-        ..RechargeChange::default()
+        ..AutoRechargeUpdate::default()
     };
-    let recharge = Recharge::changed(None, &change, process.now()).unwrap();
+    let recharge = AutoRecharge::changed(None, &change, process.now()).unwrap();
     let ledger = process.books.restarted();
     ledger.save_recharge(account, &recharge).await.unwrap().unwrap();
     let ten = Consume {
@@ -89,7 +89,7 @@ async fn one_history(process: &mut TestProcess, method: &str, fault: FaultAt, or
     let recharge = process.books.ledger.recharge(account).await.unwrap().unwrap();
     let taken = process.taken(account);
     assert_eq!(taken, process.granted(account).await, "{case}");
-    assert_eq!(recharge.state, RechargeState::Ready, "{case}");
+    assert_eq!(recharge.state, AutoRechargeState::Ready, "{case}");
     let attempts =
         process.provider.charges().into_iter().filter(|charge| charge.purchase().account == account);
     if method == "card_declined" {
@@ -155,7 +155,7 @@ async fn an_unrequested_charge_is_not_made_after_a_stop() {
         let charging = ledger.save_recharge(account, &charging).await.unwrap().unwrap();
         let stopped = match stop {
             "disputed" => charging.with_dispute(),
-            "off" => Recharge { enabled: false, ..charging },
+            "off" => AutoRecharge { enabled: false, ..charging },
             _ => charging,
         };
         ledger.save_recharge(account, &stopped).await.unwrap().unwrap();
@@ -171,7 +171,7 @@ async fn an_unrequested_charge_is_not_made_after_a_stop() {
         let expected = if stop == "nothing" { (1, 500) } else { (0, 0) };
         let recharge = process.books.ledger.recharge(account).await.unwrap().unwrap();
         assert_eq!((process.taken(account).len(), recharge.bought.get()), expected, "{stop}");
-        assert_eq!(recharge.state, RechargeState::Ready, "{stop}");
+        assert_eq!(recharge.state, AutoRechargeState::Ready, "{stop}");
     }
 }
 

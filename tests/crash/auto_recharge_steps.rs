@@ -1,7 +1,7 @@
 //! Prices, refunds and disputes that change between two steps of auto-recharge.
 
 use chrono::{DateTime, Utc};
-use domain::{Amount, Currency, EntryId, Money, Recharge, RechargeChange};
+use domain::{Amount, AutoRecharge, AutoRechargeUpdate, Currency, EntryId, Money};
 use scrip_payments::DisputeId;
 use tests::TestProcess;
 
@@ -43,7 +43,7 @@ async fn a_refund_that_fails_pauses_nothing() {
     process.run_until_idle().await;
     let paused = process.books.ledger.recharge(account).await.unwrap().unwrap();
     assert!(paused.refunded);
-    let anew = Recharge::changed(Some(&paused), &RechargeChange::default(), process.now()).unwrap();
+    let anew = AutoRecharge::changed(Some(&paused), &AutoRechargeUpdate::default(), process.now()).unwrap();
     process.books.ledger.save_recharge(account, &anew).await.unwrap().unwrap();
     process.provider.fail_refunds(bought).unwrap();
     process.deliver().await;
@@ -63,7 +63,7 @@ async fn a_dispute_pauses_once() {
         app.ledger.recharge(account).await.unwrap().unwrap()
     };
     let paused = pause().await;
-    let anew = Recharge::changed(Some(&paused), &RechargeChange::default(), process.now()).unwrap();
+    let anew = AutoRecharge::changed(Some(&paused), &AutoRechargeUpdate::default(), process.now()).unwrap();
     app.ledger.save_recharge(account, &anew).await.unwrap().unwrap();
     assert_eq!((paused.disputed, pause().await.disputed), (true, false));
 }

@@ -1,7 +1,10 @@
 //! Plan changes, monitors and renewals, whatever crashes or is lost.
 
 use chrono::{DateTime, Utc};
-use domain::{AccountId, Amount, Direction, Grant, Mode, Origin, Period, Source, Suspension, Watch, grant};
+use domain::{
+    AccountId, Amount, Direction, Grant, GrantOrigin, Mode, MonitorStatus, Period, Source, SuspensionReason,
+    grant,
+};
 use http::Method;
 use serde_json::{Value, json};
 use store::account_image;
@@ -121,7 +124,7 @@ async fn a_monitor_is_created_and_paid_for_once_or_not_at_all() {
             let paid = paid.iter().filter(|row| row.entry.operation.as_str() == "aml.monitoring").count();
             assert_eq!(monitors.len(), paid, "{case}");
             assert!(last != 201 || paid == 1, "{case}");
-            assert!(monitors.iter().all(|monitor| monitor.stage == Watch::Active), "{case}");
+            assert!(monitors.iter().all(|monitor| monitor.stage == MonitorStatus::Active), "{case}");
             if allowance == 0 {
                 assert_eq!(paid, 0, "{case}");
             }
@@ -141,7 +144,7 @@ async fn prepared(process: &TestProcess, allowance: u64) -> (AccountId, String) 
         amount: Amount::try_from(2 - allowance.min(1)).unwrap(),
         service: None,
         expires_at: None,
-        origin: Origin::Operator,
+        origin: GrantOrigin::Operator,
     };
     let (ledger, moment) = (process.books.restarted(), moment(process.now()));
     if allowance < 2 {
@@ -166,7 +169,7 @@ async fn grant_one(process: &TestProcess, id: AccountId) {
         amount: Amount::try_from(1).unwrap(),
         service: None,
         expires_at: None,
-        origin: Origin::Operator,
+        origin: GrantOrigin::Operator,
     };
     let key = format!("one/{}", process.now().timestamp());
     for _ in 0..20 {
@@ -201,9 +204,16 @@ async fn monitor_events(process: &TestProcess, key: &str) -> Vec<String> {
 }
 
 /// The state of a customer's two monitors: the month until which each is paid, and why it is suspended.
-async fn monitor_states(process: &TestProcess, id: AccountId) -> Vec<(Option<Period>, Option<Suspension>)> {
+async fn monitor_states(
+    process: &TestProcess,
+    id: AccountId,
+) -> Vec<(Option<Period>, Option<SuspensionReason>)> {
     let monitors = process.books.restarted().monitors(id, None, 100).await.unwrap().monitors;
-    assert!(monitors.iter().all(|monitor| matches!(monitor.stage, Watch::Active | Watch::Suspended { .. })));
+    assert!(
+        monitors
+            .iter()
+            .all(|monitor| matches!(monitor.stage, MonitorStatus::Active | MonitorStatus::Suspended { .. }))
+    );
     monitors.iter().map(|monitor| (monitor.paid, monitor.waits_for())).collect()
 }
 
@@ -223,7 +233,7 @@ async fn months_are_complete(
     // The second monitor was suspended when the month began and resumes with the credit that arrives later.
     let resumed = if paid < 2 { months.saturating_sub(1) } else { 0 };
     assert_eq!(lines("aml.monitoring"), 2 + paid * months + resumed, "{case}");
-    let waits = (Some(month.previous()), Some(Suspension::InsufficientCredits));
+    let waits = (Some(month.previous()), Some(SuspensionReason::InsufficientCredits));
     let second = if paid < 2 { waits } else { (Some(month), None) };
     assert_eq!(monitor_states(process, id).await, [(Some(month), None), second], "{case}");
     let expected = ["monitor.suspended second", "monitor.resumed second"].into_iter().cycle();

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use chrono::{DateTime, Utc};
-use domain::{AccountId, Currency, Decline, Mode, Money, Payment, Purchase, Stage, Standing};
+use domain::{AccountId, Currency, Decline, Mode, Money, Payment, PaymentStatus, Purchase, PurchaseStatus};
 use scrip_payments::{DisputeId, ProviderDispute};
 use serde_json::json;
 use tests::{FaultAt, TestProcess, WriteFault, unique};
@@ -71,7 +71,8 @@ async fn a_purchase_that_was_granted_has_not_failed() {
     for number in 0..writes {
         let InterruptedPurchase { account, purchase, .. } =
             bought(&process, Some(FaultAt::Write(number, WriteFault::CrashBefore))).await;
-        let Some(purchase) = purchase.filter(|known| matches!(known.stage, Stage::Pending(_))) else {
+        let Some(purchase) = purchase.filter(|known| matches!(known.stage, PurchaseStatus::Pending(_)))
+        else {
             continue;
         };
         if purchased(&process, account).await != 500 {
@@ -79,15 +80,15 @@ async fn a_purchase_that_was_granted_has_not_failed() {
         }
         met += 1;
         let (id, price, app) = (purchase.id, purchase.offer.price, process.start());
-        let standing = Standing::Failed(Decline::plain("provider_unavailable"));
+        let standing = PaymentStatus::Failed(Decline::plain("provider_unavailable"));
         let payment = Payment { id: None, purchase: Some(id), price, standing, receipt: None };
         // If the attempt of the grant may still be in progress, the event is to be sent again.
         app.checkout(Mode::Live).on_payment_event(&payment, app.clock.moment()).await.ok();
         let known = process.books.ledger.purchase(id).await.unwrap().unwrap();
-        assert!(!matches!(known.stage, Stage::Failed(_)), "{number}: {known:?}");
+        assert!(!matches!(known.stage, PurchaseStatus::Failed(_)), "{number}: {known:?}");
         process.run_until_idle().await;
         let known = process.books.ledger.purchase(id).await.unwrap().unwrap();
-        assert!(matches!(known.stage, Stage::Approved(_)), "{number}: {known:?}");
+        assert!(matches!(known.stage, PurchaseStatus::Approved(_)), "{number}: {known:?}");
         assert_eq!(purchased(&process, account).await, 500, "{number}");
     }
     assert!(met > 0, "no crash leaves a purchase granted and pending");

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::{
-    AccountId, Currency, Decline, EntryId, Mode, Money, Payment, Purchase, PurchaseId, SpendingLimit, Stage,
-    Standing,
+    AccountId, Currency, Decline, EntryId, Mode, Money, Payment, PaymentStatus, Purchase, PurchaseId,
+    PurchaseStatus, SpendingLimit,
 };
 use scrip_http::App;
 use serde_json::{Value, json};
@@ -38,7 +38,7 @@ async fn bought(
 
 /// The provider reports that a purchase failed.
 async fn fails(app: &App, purchase: &Purchase) {
-    let standing = Standing::Failed(Decline::plain("card_declined"));
+    let standing = PaymentStatus::Failed(Decline::plain("card_declined"));
     let (id, price) = (purchase.id, purchase.offer.price);
     let payment = Payment { id: None, purchase: Some(id), price, standing, receipt: None };
     app.checkout(Mode::Live).on_payment_event(&payment, app.clock.moment()).await.ok();
@@ -74,7 +74,7 @@ async fn a_failed_purchase_comes_off_its_day_once() {
         };
         tokio::join!(fails(&one, &failed), others);
         let known = process.books.ledger.purchase(failed.id).await.unwrap().unwrap();
-        assert!(matches!(known.stage, Stage::Failed(_)), "write {number} is late: {known:?}");
+        assert!(matches!(known.stage, PurchaseStatus::Failed(_)), "write {number} is late: {known:?}");
         assert_eq!(spent().await, 4_900, "write {number} is late; the purchase that was paid still counts");
     }
 }
@@ -87,7 +87,7 @@ async fn a_purchase_that_is_begun_twice_counts_once() {
     let customer = process.customer(0).await;
     let known = bought(&process, &customer, "card_1", 201).await;
     let app = process.start();
-    let again = Purchase { stage: Stage::Pending(None), ..known.clone() };
+    let again = Purchase { stage: PurchaseStatus::Pending(None), ..known.clone() };
     let outcome = app.checkout(Mode::Live).start(again, app.clock.moment()).await.unwrap();
     assert_eq!(outcome.stage, known.stage);
     assert_eq!(process.books.ledger.spent(customer.0, today()).await.unwrap(), 4_900);

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Duration, Utc};
 use domain::{
-    Account, AccountId, Amount, Consume, Credits, Direction, Grant, Head, Operation, Origin, Posting,
+    Account, AccountId, Amount, Attempt, Consume, Credits, Direction, Grant, GrantOrigin, Operation, Posting,
     Refusal, Source, consume, grant,
 };
 use store::{Ledger, Settled, Unsettled};
@@ -22,7 +22,7 @@ fn now() -> DateTime<Utc> {
 }
 
 /// A debit of 7 from 5 subscription credits and 20 purchased ones.
-fn seven(account: &Account, head: &Head) -> Result<Posting, Refusal> {
+fn seven(account: &Account, head: &Attempt) -> Result<Posting, Refusal> {
     let operation = Operation::try_from("verification.standard".to_owned()).unwrap();
     consume(account, &Consume { operation, amount: Credits::try_from(7).unwrap(), service: None }, head)
 }
@@ -39,7 +39,7 @@ async fn world() -> (TestLedger, AccountId) {
         amount: Amount::try_from(20).unwrap(),
         service: None,
         expires_at: None,
-        origin: Origin::Operator,
+        origin: GrantOrigin::Operator,
     };
     settle(&books.ledger, id, keyed("gift", "gift"), moment(now()), |account, head| {
         grant(account, &gift, head)

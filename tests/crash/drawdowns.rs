@@ -3,12 +3,13 @@
 
 use chrono::{DateTime, Duration, Utc};
 use domain::{
-    Account, AccountId, Amount, Batch, ClaimKey, Consume, Credits, Details, Direction, EntryId, Fingerprint,
-    Grant, Head, IdempotencyKey, Item, Operation, Origin, Posting, Pot, Reason, Receipt, Reference, Refusal,
-    Source, Why, batch, consume, grant, hold,
+    Account, AccountId, Amount, Attempt, Batch, BatchItem, ClaimKey, Consume, Credits, Details, Direction,
+    DrawdownReason, EntryId, Fingerprint, Grant, GrantOrigin, IdempotencyKey, Operation, Posting, Receipt,
+    Reference, RefundReason, Refusal, Remainder, Source, batch, consume, grant, hold,
 };
 use store::{
-    Claim, Decides, DedupeKey, DedupeRequest, DrawdownRequest, Ledger, Moment, Refund, Settled, Unsettled,
+    Claim, DedupeKey, DedupeRequest, DrawdownRequest, Ledger, Moment, Refund, RefundAuthority, Settled,
+    Unsettled,
 };
 use tests::{TestLedger, WriteFault, keyed, moment, settle};
 
@@ -73,14 +74,14 @@ impl Drawdown {
             amount: Amount::try_from(20).unwrap(),
             service: None,
             expires_at: None,
-            origin: Origin::Operator,
+            origin: GrantOrigin::Operator,
         };
-        let give = |account: &Account, head: &Head| grant(account, &gift, head);
+        let give = |account: &Account, head: &Attempt| grant(account, &gift, head);
         settle(&books.ledger, id, keyed("gift", "gift"), moment(start()), give).await.unwrap();
         let from = match act {
             Interrupted::Refund | Interrupted::RefundLate | Interrupted::RefundReopens => {
                 let wanted = charge(if act == Interrupted::RefundReopens { 25 } else { 7 });
-                let debit = |account: &Account, head: &Head| consume(account, &wanted, head);
+                let debit = |account: &Account, head: &Attempt| consume(account, &wanted, head);
                 Some(
                     settle(&books.ledger, id, keyed("debit", "debit"), moment(start()), debit)
                         .await
@@ -97,7 +98,7 @@ impl Drawdown {
             Interrupted::Hold | Interrupted::Batch | Interrupted::Partial | Interrupted::Once => None,
         };
         if act == Interrupted::RefundReopens {
-            let nothing = |account: &Account, head: &Head| consume(account, &charge(0), head);
+            let nothing = |account: &Account, head: &Attempt| consume(account, &charge(0), head);
             settle(&books.ledger, id, keyed("nothing", "nothing"), moment(start()), nothing).await.unwrap();
         }
         books.project().await;
@@ -119,11 +120,11 @@ impl Drawdown {
             Interrupted::Refund | Interrupted::RefundLate | Interrupted::RefundReopens => {
                 let request = Refund {
                     transaction: self.from.as_ref().unwrap().entry.id,
-                    reason: Reason::TechnicalFailure,
+                    reason: RefundReason::TechnicalFailure,
                     amount: None,
                     note: None,
                     duplicate_of: None,
-                    by: Decides::Table,
+                    by: RefundAuthority::Table,
                 };
                 let claim = Claim { key: &key, fingerprint: &asked, details: &Details::default() };
                 Ok(vec![ledger.refund(self.id, &request, claim, now).await?.unwrap().settled.receipt])
@@ -140,14 +141,14 @@ impl Drawdown {
                 let amounts = if act == Interrupted::Batch { [3, 4, 0, 5] } else { [3, 40, 4, 90] };
                 let items = amounts.into_iter().map(|count| Some(charge(count))).collect();
                 let request = Batch { items, atomic: act == Interrupted::Batch };
-                let item = |count| Item {
+                let item = |count| BatchItem {
                     operation: Reference::try_from("verification.standard".to_owned()).unwrap(),
                     amount: Some(credits(count)),
                     details: details(),
                 };
                 let details =
                     Details { items: amounts.into_iter().map(item).collect(), ..Details::default() };
-                let decide = |account: &Account, head: &Head| batch(account, &request, head);
+                let decide = |account: &Account, head: &Attempt| batch(account, &request, head);
                 Ok(lines(ledger.settle(self.id, Claim::new(&key, &asked, &details), now, decide).await?))
             }
             Interrupted::Once => charge_once(ledger, self.id, (&key, &asked), now).await,
@@ -161,14 +162,14 @@ impl Drawdown {
         (key, asked): (&ClaimKey, &Fingerprint),
         now: Moment,
     ) -> Result<Vec<Receipt>, Unsettled> {
-        let why = if act == Interrupted::Release { Why::Release } else { Why::Capture };
+        let why = if act == Interrupted::Release { DrawdownReason::Release } else { DrawdownReason::Capture };
         let details = Details::default();
         let claim = Claim { key, fingerprint: asked, details: &details };
         let asking = DrawdownRequest { claim, why: &why, moment: now };
         let amount = (act == Interrupted::CapturePart).then(|| credits(6));
-        let decide = |pot: &Pot| {
+        let decide = |pot: &Remainder| {
             if act == Interrupted::Release {
-                pot.to_release(&Why::Release, now.now)
+                pot.to_release(&DrawdownReason::Release, now.now)
             } else {
                 pot.to_capture(amount, now.now)
             }
@@ -228,7 +229,7 @@ async fn charge_once(
     let resource = details.resource_id.clone().unwrap();
     let same =
         DedupeKey { operation: &operation, resource: &resource, customer: None, window_seconds: 3_600 };
-    let decide = |account: &Account, head: &Head| consume(account, &charge(7), head);
+    let decide = |account: &Account, head: &Attempt| consume(account, &charge(7), head);
     let claim = Claim { key, fingerprint: asked, details: &details };
     let request = DedupeRequest { claim, dedupe: same, moment: now };
     let once = ledger.settle_deduplicated(id, request, decide).await?;
@@ -240,7 +241,7 @@ async fn make_hold(ledger: &Ledger, id: AccountId, name: &str, now: Moment) -> R
     let key = ClaimKey::Caller(IdempotencyKey::try_from(name.to_owned()).unwrap());
     let details = Details { expires_at: Some(start() + Duration::seconds(60)), ..details() };
     let decide =
-        |account: &Account, head: &Head| -> Result<Posting, Refusal> { hold(account, &charge(7), head) };
+        |account: &Account, head: &Attempt| -> Result<Posting, Refusal> { hold(account, &charge(7), head) };
     ledger.settle(id, Claim::new(&key, &Fingerprint("act".into()), &details), now, decide).await
 }
 
@@ -397,7 +398,7 @@ impl Drawdown {
         assert_eq!(left + moved(Direction::Debit), moved(Direction::Credit), "{case}");
     }
 
-    async fn pot(&self, of: EntryId) -> Option<Pot> {
+    async fn pot(&self, of: EntryId) -> Option<Remainder> {
         self.books.ledger.remainder(self.id, of).await.unwrap()
     }
 }

@@ -1,14 +1,14 @@
 //! A write that arrives long after its request timed out.
 
 use chrono::{DateTime, Duration, Utc};
-use domain::{Account, Consume, Credits, Head, Operation, consume};
+use domain::{Account, Attempt, Consume, Credits, Operation, consume};
 use store::{Ledger, Settled, Unsettled};
 use tests::{TestLedger, WriteFault, keyed, moment, settle};
 
 async fn debit(ledger: &Ledger, id: domain::AccountId, at: DateTime<Utc>) -> Result<Settled, Unsettled> {
     let operation = Operation::try_from("verification.standard".to_owned()).unwrap();
     let charge = Consume { operation, amount: Credits::try_from(3).unwrap(), service: None };
-    let decide = |account: &Account, head: &Head| consume(account, &charge, head);
+    let decide = |account: &Account, attempt: &Attempt| consume(account, &charge, attempt);
     settle(ledger, id, keyed("once", "once"), moment(at), decide).await
 }
 

@@ -1,7 +1,7 @@
 //! Successful payments and grants match one to one, whatever crashes, is lost, repeated or late.
 
 use chrono::{DateTime, Utc};
-use domain::{AccountId, PurchaseId, Stage};
+use domain::{AccountId, PurchaseId, PurchaseStatus};
 use serde_json::{Value, json};
 use tests::{FaultAt, TestProcess, WriteFault, count, unique};
 
@@ -61,9 +61,9 @@ async fn is_one_to_one(
     {
         let id: PurchaseId = charge.purchase();
         let purchase = process.books.ledger.purchase(id).await.unwrap().unwrap();
-        assert!(!matches!(purchase.stage, Stage::Pending(_)), "{case}: {purchase:?}");
+        assert!(!matches!(purchase.stage, PurchaseStatus::Pending(_)), "{case}: {purchase:?}");
         let is_granted = taken.contains_key(&id.transaction.to_string());
-        assert_eq!(matches!(purchase.stage, Stage::Approved(_)), is_granted, "{case}");
+        assert_eq!(matches!(purchase.stage, PurchaseStatus::Approved(_)), is_granted, "{case}");
     }
     let balance = process.books.ledger.account(account).await.unwrap().unwrap().balance(process.now());
     assert_eq!(balance.purchased.get(), 500 * u64::try_from(taken.len()).unwrap(), "{case}");

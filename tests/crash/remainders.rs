@@ -3,8 +3,8 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Duration, Utc};
 use domain::{
-    Account, AccountId, Amount, ClaimKey, Consume, Credits, Decides, Details, Fingerprint, Head,
-    IdempotencyKey, Operation, Reason, Receipt, Refund, consume,
+    Account, AccountId, Amount, Attempt, ClaimKey, Consume, Credits, Details, Fingerprint, IdempotencyKey,
+    Operation, Receipt, Refund, RefundAuthority, RefundReason, consume,
 };
 use store::{Claim, DrawdownResult, Ledger, Unsettled};
 use tests::{TestLedger, WriteFault, keyed, moment, settle};
@@ -28,11 +28,11 @@ async fn try_refund(
 ) -> Result<DrawdownResult, Unsettled> {
     let request = Refund {
         transaction: debit.entry.id,
-        reason: Reason::TechnicalFailure,
+        reason: RefundReason::TechnicalFailure,
         amount: Amount::try_from(amount).ok(),
         note: None,
         duplicate_of: None,
-        by: Decides::Table,
+        by: RefundAuthority::Table,
     };
     let key = ClaimKey::Caller(IdempotencyKey::try_from(name.to_owned()).unwrap());
     let claim = Claim { key: &key, fingerprint: &Fingerprint(name.to_owned()), details: &Details::default() };
@@ -46,11 +46,11 @@ async fn returned_part_that_moved(meanwhile: u64) -> (TestLedger, AccountId, Dra
     let id = books.open(25, start()).await;
     let operation = Operation::try_from("verification.standard".to_owned()).unwrap();
     let charge = Consume { operation, amount: Credits::try_from(10).unwrap(), service: None };
-    let debit = |account: &Account, head: &Head| consume(account, &charge, head);
+    let debit = |account: &Account, attempt: &Attempt| consume(account, &charge, attempt);
     let debit =
         settle(&books.ledger, id, keyed("debit", "debit"), moment(start()), debit).await.unwrap().receipt;
     // A second debit, so that the month has enough usage for both refunds.
-    let other = |account: &Account, head: &Head| consume(account, &charge, head);
+    let other = |account: &Account, attempt: &Attempt| consume(account, &charge, attempt);
     settle(&books.ledger, id, keyed("other", "other"), moment(start()), other).await.unwrap();
     let faults = books.faults.clone().unwrap();
     // The writes: scheduled job, remainder, claim, account, row, and the remainder again.
@@ -120,7 +120,7 @@ async fn completed_parts_are_kept_whatever_is_lost() {
             let id = books.open(25, start()).await;
             let operation = Operation::try_from("verification.standard".to_owned()).unwrap();
             let charge = Consume { operation, amount: Credits::try_from(20).unwrap(), service: None };
-            let debit = |account: &Account, head: &Head| consume(account, &charge, head);
+            let debit = |account: &Account, attempt: &Attempt| consume(account, &charge, attempt);
             let debit =
                 settle(&books.ledger, id, keyed("debit", "debit"), moment(start()), debit).await.unwrap();
             let debit = debit.receipt;

@@ -3,10 +3,10 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Duration, Utc};
 use domain::{
-    Account, AccountId, Amount, ClaimKey, Consume, Credits, Details, Fingerprint, Head, IdempotencyKey,
-    Operation, Reason, consume, hold,
+    Account, AccountId, Amount, Attempt, ClaimKey, Consume, Credits, Details, Fingerprint, IdempotencyKey,
+    Operation, RefundReason, consume, hold,
 };
-use store::{Claim, Decides, Refund};
+use store::{Claim, Refund, RefundAuthority};
 use tests::{TableItem, TestLedger, keyed, moment, settle};
 
 fn now() -> DateTime<Utc> {
@@ -27,15 +27,15 @@ async fn found(books: &TestLedger, id: AccountId) -> Vec<&'static str> {
 async fn world() -> (TestLedger, AccountId) {
     let mut books = TestLedger::new().await;
     let id = books.open(30, now()).await;
-    let debit = |account: &Account, head: &Head| consume(account, &charge(10), head);
+    let debit = |account: &Account, attempt: &Attempt| consume(account, &charge(10), attempt);
     let debit = settle(&books.ledger, id, keyed("debit", "debit"), moment(now()), debit).await.unwrap();
     let request = Refund {
         transaction: debit.receipt.entry.id,
-        reason: Reason::TechnicalFailure,
+        reason: RefundReason::TechnicalFailure,
         amount: Some(Amount::try_from(4).unwrap()),
         note: None,
         duplicate_of: None,
-        by: Decides::Table,
+        by: RefundAuthority::Table,
     };
     let key = |name: &str| ClaimKey::Caller(IdempotencyKey::try_from(name.to_owned()).unwrap());
     let claim = Claim {
@@ -46,7 +46,7 @@ async fn world() -> (TestLedger, AccountId) {
     books.ledger.refund(id, &request, claim, moment(now())).await.unwrap().unwrap();
     let details = Details { expires_at: Some(now() + Duration::hours(1)), ..Details::default() };
     let claim = Claim { key: &key("hold"), fingerprint: &Fingerprint("hold".into()), details: &details };
-    let held = |account: &Account, head: &Head| hold(account, &charge(5), head);
+    let held = |account: &Account, attempt: &Attempt| hold(account, &charge(5), attempt);
     books.ledger.settle(id, claim, moment(now()), held).await.unwrap();
     books.project().await;
     (books, id)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Duration, Utc};
-use domain::{AccountId, Allowance, PlanId, Problem, Subscribe, SubscribeCause};
+use domain::{AccountId, Allowance, ChangePlan, ChangePlanCause, PlanId, Problem};
 use store::{AuditReport, ChainPosition, ChainRange, Excerpt, ExcerptPage};
 use tests::{Dice, TableItem, TestLedger, backends, keyed, moment, settle};
 
@@ -25,10 +25,10 @@ pub(crate) async fn history(books: &mut TestLedger, seed: u64, entries: u64) -> 
             now += Duration::hours(i64::try_from(dice.roll(60)).unwrap());
         }
         let request = match dice.roll(25) {
-            0 => Request::Plan(Subscribe {
+            0 => Request::Plan(ChangePlan {
                 plan: PlanId("enterprise".into()),
                 allowance: Allowance::Unlimited,
-                cause: SubscribeCause::Owner,
+                cause: ChangePlanCause::Owner,
             }),
             _ => Request::roll(&mut dice, now),
         };

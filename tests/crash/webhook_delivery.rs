@@ -8,8 +8,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Duration, Utc};
 use domain::{
-    AccountId, Credits, DeliveryStanding, DeliveryState, EntryId, Flow, HookSecret, HookUrl, Lot, News,
-    Reach, SealedSecret, Source, Webhook, WebhookId,
+    AccountId, AddressPolicy, Credits, DeliveryState, DeliveryStatus, EntryId, Lot, Notification,
+    SealedSecret, Source, Webhook, WebhookId, WebhookSecret, WebhookStatus, WebhookUrl,
 };
 use ports::{Queue, QueueError, Seal, SealError, SecretOf};
 use scrip_webhooks::{DeliveryRequest, WebhookClient, WebhookWorker};
@@ -33,13 +33,13 @@ struct PlainSeal;
 
 #[async_trait]
 impl Seal for PlainSeal {
-    async fn seal(&self, _: SecretOf, secret: &HookSecret) -> Result<String, SealError> {
+    async fn seal(&self, _: SecretOf, secret: &WebhookSecret) -> Result<String, SealError> {
         Ok(STANDARD.encode(secret.reveal()))
     }
 
-    async fn open(&self, _: SecretOf, sealed: &str) -> Result<HookSecret, SealError> {
+    async fn open(&self, _: SecretOf, sealed: &str) -> Result<WebhookSecret, SealError> {
         let text = String::from_utf8(STANDARD.decode(sealed).unwrap()).unwrap();
-        Ok(HookSecret::try_from(text).unwrap())
+        Ok(WebhookSecret::try_from(text).unwrap())
     }
 }
 
@@ -62,10 +62,11 @@ impl WebhookLedger {
         let account = books.open(400, start()).await;
         let receiver = Receiver::start().await;
         let webhook = WebhookId::new(start(), 7);
-        let sealed = PlainSeal.seal(SecretOf { account, webhook }, &HookSecret::new([7; 32])).await.unwrap();
+        let sealed =
+            PlainSeal.seal(SecretOf { account, webhook }, &WebhookSecret::new([7; 32])).await.unwrap();
         let settings = Webhook {
             id: webhook,
-            url: HookUrl::parse(&receiver.url, Reach::AndLoopback).unwrap(),
+            url: WebhookUrl::parse(&receiver.url, AddressPolicy::AndLoopback).unwrap(),
             events: BTreeSet::new(),
             description: None,
             secrets: vec![SealedSecret { sealed, until: None }],
@@ -88,7 +89,7 @@ impl WebhookLedger {
             service: None,
             expires_at: Some(start()),
         };
-        let news = News::Expiring { lot: EntryId::new(start(), number.into()), terms };
+        let news = Notification::Expiring { lot: EntryId::new(start(), number.into()), terms };
         self.books.ledger.emit(self.account, &news, moment(self.clock.time())).await.unwrap();
     }
 
@@ -99,7 +100,7 @@ impl WebhookLedger {
     /// Runs the function `webhook-delivery`, with empty caches.
     async fn look(&self) -> Result<(), Fault> {
         let (ledger, activity): (Ledger, Activity) = (self.books.restarted(), self.books.activity());
-        let sender = WebhookClient::new(Reach::AndLoopback);
+        let sender = WebhookClient::new(AddressPolicy::AndLoopback);
         let webhook_worker = WebhookWorker {
             ledger: &ledger,
             activity: &activity,
@@ -306,11 +307,11 @@ async fn an_overtaken_attempt_leaves_no_waiting_line() {
             post.books.activity().deliveries(WebhookKey { account, id: webhook }, None, 100).await.unwrap();
         let lines = log.into_iter().map(|line| line.by(&state)).map(|line| (line.number, line.standing));
         let (mut lines, anew): (Vec<_>, Vec<_>) =
-            lines.partition(|(_, standing)| *standing == DeliveryStanding::Superseded);
-        assert_eq!(lines.pop(), Some((1, DeliveryStanding::Superseded)), "{place}");
+            lines.partition(|(_, standing)| *standing == DeliveryStatus::Superseded);
+        assert_eq!(lines.pop(), Some((1, DeliveryStatus::Superseded)), "{place}");
         assert_eq!(lines, [], "{place}");
         assert_eq!(anew.len() as u64, EVENTS, "{place}");
-        assert!(anew.iter().all(|(_, standing)| *standing == DeliveryStanding::Succeeded), "{place}");
+        assert!(anew.iter().all(|(_, standing)| *standing == DeliveryStatus::Succeeded), "{place}");
     }
 }
 
@@ -358,7 +359,7 @@ async fn a_lost_delivery_request_is_sent_again_by_the_sweep() {
     assert_eq!(round().await, []);
     post.tell(EVENTS + 1).await;
     let state = activity.delivery_state(post.account, post.webhook).await.unwrap().unwrap();
-    let paused = DeliveryState { status: Flow::Paused, ..state };
+    let paused = DeliveryState { status: WebhookStatus::Paused, ..state };
     activity.save_delivery_state(post.account, post.webhook, &paused).await.unwrap().unwrap();
     assert_eq!(round().await, []);
 }

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Duration, Utc};
 use domain::{
-    Account, Allowance, ClaimKey, Consume, Credits, EntryId, Head, Monitor, MonitorId, OnBehalf, Operation,
-    Period, PlanId, Reference, Subscribe, SubscribeCause, Watch, consume, subscribe,
+    Account, Allowance, Attempt, ChangePlan, ChangePlanCause, ClaimKey, Consume, Credits, EntryId, Monitor,
+    MonitorAttribution, MonitorId, MonitorStatus, Operation, Period, PlanId, Reference, change_plan, consume,
 };
 use jobs::Jobs;
 use ports::NoQueue;
@@ -45,29 +45,29 @@ async fn the_table_agrees_with_the_model_of_plans() {
                 spend
             };
             let key = format!("s{number}");
-            let settled = settle(&books.ledger, id, keyed(&key, &key), moment(now()), |account, head| {
-                consume(account, &spend, head)
+            let settled = settle(&books.ledger, id, keyed(&key, &key), moment(now()), |account, attempt| {
+                consume(account, &spend, attempt)
             });
-            let head = |id: EntryId, key: &str| Head {
+            let attempt = |id: EntryId, key: &str| Attempt {
                 id,
                 now: now(),
                 claim: ClaimKey::Caller(key.to_owned().try_into().unwrap()),
             };
             let entry = settled.await.unwrap().receipt.entry;
             model = model.clone().apply(&consume(&model, &spend, &head(entry.id, &key)).unwrap()).unwrap();
-            let request = Subscribe {
+            let request = ChangePlan {
                 plan: PlanId((*plan).to_owned()),
                 allowance: *allowance,
-                cause: SubscribeCause::Owner,
+                cause: ChangePlanCause::Owner,
             };
             let key = format!("p{number}");
-            let settled = settle(&books.ledger, id, keyed(&key, &key), moment(now()), |account, head| {
-                subscribe(account, &request, head)
+            let settled = settle(&books.ledger, id, keyed(&key, &key), moment(now()), |account, attempt| {
+                change_plan(account, &request, attempt)
             });
             let receipt = settled.await.unwrap().receipt;
             model = model
                 .clone()
-                .apply(&subscribe(&model, &request, &head(receipt.entry.id, &key)).unwrap())
+                .apply(&change_plan(&model, &request, &head(receipt.entry.id, &key)).unwrap())
                 .unwrap();
             assert_eq!(books.restarted().account(id).await.unwrap().unwrap(), model, "{backend:?} {plan}");
             answer.push(receipt.entry.id);
@@ -99,7 +99,7 @@ async fn hosts_with_different_clocks_renew_a_month_once() {
                             amount: credits(1),
                             service: None,
                         };
-                        let decide = |account: &Account, head: &Head| consume(account, &one, head);
+                        let decide = |account: &Account, attempt: &Attempt| consume(account, &one, attempt);
                         settle(&ledger, id, keyed(&key, &key), moment(at), decide).await.unwrap();
                         if minute % 4 == 0 {
                             ledger.catch_up(id, moment(at)).await.unwrap();
@@ -151,9 +151,9 @@ async fn a_monitor_that_is_charged_after_the_renewal_pays_for_the_new_month() {
                 id: MonitorId::from(EntryId::new(asked, 1)),
                 operation: Operation::try_from("aml.monitoring".to_owned()).unwrap(),
                 resource_id: Reference::try_from("applicant_42".to_owned()).unwrap(),
-                on_behalf: OnBehalf::default(),
+                on_behalf: MonitorAttribution::default(),
                 made_at: asked,
-                stage: Watch::Pending,
+                stage: MonitorStatus::Pending,
                 paid: None,
                 charge: None,
                 made_with: None,

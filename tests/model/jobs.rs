@@ -3,8 +3,8 @@
 
 use chrono::{DateTime, Duration, Utc};
 use domain::{
-    AccountId, Amount, Credits, Currency, EntryId, Money, Offer, Purchase, PurchaseId, Recharge,
-    RechargeChange, Reference, Stage,
+    AccountId, Amount, AutoRecharge, AutoRechargeUpdate, Credits, Currency, EntryId, Money, Offer, Purchase,
+    PurchaseId, PurchaseStatus, Reference,
 };
 use store::{Job, random};
 use tests::{TestLedger, backends};
@@ -82,7 +82,8 @@ async fn a_purchase_is_saved_by_its_latest_reader() {
         );
         let known = books.restarted().purchase(begun.id).await.unwrap().unwrap();
         assert_eq!(known, begun);
-        let mine = Purchase { stage: Stage::Pending(Some("https://pay.example".into())), ..known.clone() };
+        let mine =
+            Purchase { stage: PurchaseStatus::Pending(Some("https://pay.example".into())), ..known.clone() };
         let saved = books.ledger.save_purchase(&mine).await.unwrap().unwrap();
         assert_eq!(saved.revision, known.revision + 1);
         let theirs = Purchase { looks: 7, ..known };
@@ -96,17 +97,17 @@ async fn a_crossing_is_claimed_by_one() {
     for backend in backends() {
         let books = TestLedger::on(backend.as_deref()).await;
         let account = books.open(1, now()).await;
-        let change = RechargeChange {
+        let change = AutoRechargeUpdate {
             enabled: Some(true),
             threshold: Some(Credits::try_from(100).unwrap()),
             amount: Some(Amount::try_from(500).unwrap()),
             payment_method: Some(Reference::try_from("card_1".to_owned()).unwrap()),
-            ..RechargeChange::default()
+            ..AutoRechargeUpdate::default()
         };
-        let wanted = Recharge::changed(None, &change, now()).unwrap();
+        let wanted = AutoRecharge::changed(None, &change, now()).unwrap();
         let saved = books.ledger.save_recharge(account, &wanted).await.unwrap().unwrap();
         assert_eq!(books.restarted().recharge(account).await.unwrap(), Some(saved.clone()));
-        let other = Recharge { threshold: Credits::try_from(7).unwrap(), ..wanted };
+        let other = AutoRecharge { threshold: Credits::try_from(7).unwrap(), ..wanted };
         assert_eq!(books.ledger.save_recharge(account, &other).await.unwrap(), None, "it is there already");
         let mut claims = tokio::task::JoinSet::new();
         for _ in 0..16 {

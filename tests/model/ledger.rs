@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Duration, Utc};
 use domain::{
-    Account, Adjustment, Allowance, Amount, Batch, Bought, ClaimKey, Consume, Credits, Details, Direction,
-    Entry, EntryId, GiveBack, Grant, Head, IdempotencyKey, LotId, Operation, Origin, PlanId, Posting, Reason,
-    Receipt, Refusal, Service, Share, Source, Subscribe, SubscribeCause, Terms, Why, adjust, batch, capture,
-    consume, dispute_lost, dispute_opened, dispute_won, due, give_back, grant, hold, payment_refunded,
-    set_frozen, set_limit, subscribe,
+    Account, Adjustment, Allowance, Amount, Attempt, Batch, ChangePlan, ChangePlanCause, ClaimKey, Consume,
+    Credits, Details, Direction, DrawdownReason, Entry, EntryId, Grant, GrantOrigin, IdempotencyKey, LotId,
+    Operation, PlanId, Posting, PurchasedCredits, Receipt, RefundReason, Refusal, Restore, Service, Share,
+    Source, Terms, adjust, batch, capture, change_plan, consume, dispute_lost, dispute_opened, dispute_won,
+    due, grant, hold, payment_refunded, restore, set_frozen, set_limit,
 };
 use store::{Settled, Unsettled};
 use tests::{Dice, TestLedger, backends, keyed, moment, settle};
@@ -28,12 +28,12 @@ pub(crate) enum Request {
     Close(bool),
     Refunded(u64),
     /// A change of plan.
-    Plan(Subscribe),
+    Plan(ChangePlan),
     /// A hold, and a capture of some of its credits.
     Hold(Consume),
     Capture(u64),
     /// Some credits return, with the place that they came from and the reason.
-    Back(u64, u64, Why),
+    Back(u64, u64, DrawdownReason),
     /// A batch of some items, of one, two, three, … credits.
     Batch(u64, bool),
 }
@@ -44,10 +44,10 @@ impl Request {
         match dice.roll(20) {
             0 => Self::Close(dice.roll(2) == 0),
             1 => Self::Refunded(dice.roll(9) + 1),
-            2 => Self::Plan(Subscribe {
+            2 => Self::Plan(ChangePlan {
                 plan: PlanId("enterprise".into()),
                 allowance: Allowance::Unlimited,
-                cause: SubscribeCause::Owner,
+                cause: ChangePlanCause::Owner,
             }),
             _ => Self::roll(dice, now),
         }
@@ -64,9 +64,10 @@ impl Request {
                 return Self::Hold(Consume { operation, amount, service });
             }
             22 | 23 => return Self::Capture(dice.roll(8)),
-            24 => return Self::Back(dice.roll(4), dice.roll(9) + 1, Why::Release),
+            24 => return Self::Back(dice.roll(4), dice.roll(9) + 1, DrawdownReason::Release),
             25 => {
-                let why = Why::Refund { reason: Reason::TechnicalFailure, note: None, twin: None };
+                let why =
+                    DrawdownReason::Refund { reason: RefundReason::TechnicalFailure, note: None, twin: None };
                 return Self::Back(dice.roll(4), dice.roll(9) + 1, why);
             }
             26 | 27 => return Self::Batch(dice.roll(6) + 1, dice.roll(2) == 0),
@@ -82,10 +83,10 @@ impl Request {
                     0 => Allowance::Unlimited,
                     credits => Allowance::Monthly(Credits::try_from(credits).unwrap()),
                 };
-                return Self::Plan(Subscribe {
+                return Self::Plan(ChangePlan {
                     plan: PlanId(name.into()),
                     allowance,
-                    cause: SubscribeCause::Owner,
+                    cause: ChangePlanCause::Owner,
                 });
             }
             5 | 6 => {
@@ -114,24 +115,24 @@ impl Request {
             amount: Amount::try_from(dice.roll(50) + 1).unwrap(),
             service: service.filter(|_| source != Source::Subscription),
             expires_at: (source == Source::Bonus && days > 10).then(|| now + Duration::days(days)),
-            origin: Origin::Operator,
+            origin: GrantOrigin::Operator,
         })
     }
 
-    pub(crate) fn decide(&self, account: &Account, head: &Head) -> Result<Posting, Refusal> {
+    pub(crate) fn decide(&self, account: &Account, attempt: &Attempt) -> Result<Posting, Refusal> {
         match self {
-            Self::Consume(request) => consume(account, request, head),
-            Self::Grant(request) => grant(account, request, head),
-            Self::Adjust(request) => adjust(account, request, head),
-            Self::Limit(limit) => Ok(set_limit(account, Credits::try_from(*limit).unwrap(), head)),
-            Self::Freeze(frozen) => Ok(set_frozen(account, *frozen, head)),
-            Self::Plan(request) => subscribe(account, request, head),
-            Self::Hold(request) => hold(account, request, head),
-            Self::Capture(amount) => capture(account, &[share(account, 0, *amount)], head),
+            Self::Consume(request) => consume(account, request, attempt),
+            Self::Grant(request) => grant(account, request, attempt),
+            Self::Adjust(request) => adjust(account, request, attempt),
+            Self::Limit(limit) => Ok(set_limit(account, Credits::try_from(*limit).unwrap(), attempt)),
+            Self::Freeze(frozen) => Ok(set_frozen(account, *frozen, attempt)),
+            Self::Plan(request) => change_plan(account, request, attempt),
+            Self::Hold(request) => hold(account, request, attempt),
+            Self::Capture(amount) => capture(account, &[share(account, 0, *amount)], attempt),
             Self::Back(place, amount, why) => {
                 let shares = vec![share(account, *place, *amount)];
                 let month = account.period;
-                give_back(account, &GiveBack { shares, why: why.clone(), month }, head)
+                restore(account, &Restore { shares, why: why.clone(), month }, attempt)
             }
             Self::Batch(items, atomic) => {
                 let item = |amount| {
@@ -143,37 +144,37 @@ impl Request {
                         service: Some(Service::Api).filter(|_| amount.get() == 2),
                     })
                 };
-                batch(account, &Batch { items: (1..=*items).map(item).collect(), atomic: *atomic }, head)
+                batch(account, &Batch { items: (1..=*items).map(item).collect(), atomic: *atomic }, attempt)
             }
             Self::Close(won) => {
-                let opened = opened(account, head);
-                let bought = Bought { credits: Credits::try_from(9).unwrap(), lot: None };
+                let opened = opened(account, attempt);
+                let bought = PurchasedCredits { credits: Credits::try_from(9).unwrap(), lot: None };
                 if *won {
-                    dispute_won(account, &opened, head)
+                    dispute_won(account, &opened, attempt)
                 } else {
-                    dispute_lost(account, &bought, &opened, head)
+                    dispute_lost(account, &bought, &opened, attempt)
                 }
             }
             Self::Refunded(amount) => {
                 let lot = account.lots.iter().find(|(_, lot)| lot.is_plain_purchase());
                 let lot = lot.map(|(id, lot)| (*id, lot.left));
-                let bought = Bought { credits: Credits::try_from(*amount).unwrap(), lot };
-                payment_refunded(account, &bought, head)
+                let bought = PurchasedCredits { credits: Credits::try_from(*amount).unwrap(), lot };
+                payment_refunded(account, &bought, attempt)
             }
             Self::Dispute => {
                 let lot = account.lots.iter().find(|(_, lot)| lot.is_plain_purchase());
                 let lot = lot.map(|(id, _)| (*id, Credits::try_from(7).unwrap()));
-                let bought = Bought { credits: Credits::try_from(9).unwrap(), lot };
-                dispute_opened(account, &bought, head)
+                let bought = PurchasedCredits { credits: Credits::try_from(9).unwrap(), lot };
+                dispute_opened(account, &bought, attempt)
             }
         }
     }
 }
 
 /// The entry that opened the oldest dispute, or one that the account does not have.
-fn opened(account: &Account, head: &Head) -> Entry {
+fn opened(account: &Account, attempt: &Attempt) -> Entry {
     let id = account.disputes.keys().next().copied().unwrap_or(EntryId::FIRST);
-    let frozen = set_frozen(account, false, head);
+    let frozen = set_frozen(account, false, attempt);
     Entry { id, ..frozen.entry }
 }
 
@@ -241,8 +242,8 @@ async fn history(books: &mut TestLedger, seed: u64, stale: bool) {
             let version = usize::try_from(hints.roll(u64::try_from(earlier).unwrap() + 1)).unwrap();
             books.ledger.cache_account(&versions[version]);
         }
-        let settled = settle(&books.ledger, id, keyed(&key, &body), moment(now), |account, head| {
-            request.decide(account, head)
+        let settled = settle(&books.ledger, id, keyed(&key, &body), moment(now), |account, attempt| {
+            request.decide(account, attempt)
         })
         .await;
         let known = answer.get(&key);
@@ -261,8 +262,8 @@ async fn history(books: &mut TestLedger, seed: u64, stale: bool) {
             // earlier success.
             (Ok(settled), None) => {
                 let claim = ClaimKey::Caller(IdempotencyKey::try_from(key.clone()).unwrap());
-                let head = Head { id: settled.receipt.entry.id, now, claim };
-                let posting = request.decide(&model, &head).unwrap();
+                let attempt = Attempt { id: settled.receipt.entry.id, now, claim };
+                let posting = request.decide(&model, &attempt).unwrap();
                 model = model.apply(&posting).unwrap();
                 assert!(!settled.replayed);
                 let lines = lines(settled);
@@ -273,8 +274,8 @@ async fn history(books: &mut TestLedger, seed: u64, stale: bool) {
             }
             (Err(Unsettled::Refused(refusal)), None) => {
                 let claim = ClaimKey::Caller(IdempotencyKey::try_from(key).unwrap());
-                let head = Head { id: model.floor().next(), now, claim };
-                assert_eq!(request.decide(&model, &head), Err(refusal), "seed {seed}, step {step}");
+                let attempt = Attempt { id: model.floor().next(), now, claim };
+                assert_eq!(request.decide(&model, &attempt), Err(refusal), "seed {seed}, step {step}");
             }
             (other, known) => panic!("seed {seed}, step {step}: {other:?} for {known:?}"),
         }

@@ -3,8 +3,9 @@
 
 use chrono::{DateTime, Duration, Utc};
 use domain::{
-    Account, AccountId, Alerts, Allowance, Credits, EntryId, Lot, Mode, Monitor, MonitorId, News, OnBehalf,
-    Operation, OrgId, Period, PlanId, Reference, Source, Subject, Suspension, Watch, Watched,
+    Account, AccountId, AlertSettings, Allowance, Credits, EntryId, Lot, Mode, Monitor, MonitorAttribution,
+    MonitorId, MonitorKey, MonitorStatus, MonitorSubject, Notification, Operation, OrgId, Period, PlanId,
+    Reference, Source, SuspensionReason,
 };
 use store::{DirectoryEntry, Job, MonitorEvent, SubjectHolder, SweepProgress, random};
 use tests::{TestLedger, backends, moment};
@@ -24,9 +25,12 @@ fn monitor(number: u64) -> Monitor {
         id: MonitorId::from(EntryId::new(at, random())),
         operation: Operation::try_from("aml.monitoring".to_owned()).unwrap(),
         resource_id: text(format!("applicant_{number}")),
-        on_behalf: OnBehalf { customer_id: Some(text("cust_1".to_owned())), ..OnBehalf::default() },
+        on_behalf: MonitorAttribution {
+            customer_id: Some(text("cust_1".to_owned())),
+            ..MonitorAttribution::default()
+        },
         made_at: now(),
-        stage: Watch::Pending,
+        stage: MonitorStatus::Pending,
         paid: None,
         charge: None,
         made_with: None,
@@ -126,7 +130,7 @@ async fn monitors_come_back_as_they_were_written_and_in_their_order() {
             let next = match number % 4 {
                 0 => begun,
                 1 => begun.charged(month, EntryId::new(now(), 3)),
-                2 => begun.suspended(Suspension::InsufficientCredits, now()),
+                2 => begun.suspended(SuspensionReason::InsufficientCredits, now()),
                 _ => begun.ended(now()),
             };
             let saved = books.ledger.save_monitor(account, &next).await.unwrap().unwrap();
@@ -148,7 +152,7 @@ async fn monitors_come_back_as_they_were_written_and_in_their_order() {
         }
         assert_eq!(read, written, "{backend:?}");
         assert_eq!(books.ledger.last_monitor(account).await.unwrap(), Some(written[6].id));
-        let id = Watched { account, monitor: written[0].id };
+        let id = MonitorKey { account, monitor: written[0].id };
         assert!(!books.ledger.forget_monitor(account, &monitor(0)).await.unwrap());
         let newer = Monitor { revision: 9, ..written[0].clone() };
         assert!(!books.ledger.forget_monitor(account, &newer).await.unwrap());
@@ -164,7 +168,7 @@ async fn a_subject_belongs_to_one_monitor_at_a_time() {
         let books = TestLedger::on(backend.as_deref()).await;
         let (account, other) = (books.open(1, now()).await, books.open(1, now()).await);
         let (one, two) = (monitor(1), monitor(2));
-        let subject: Subject = one.subject();
+        let subject: MonitorSubject = one.subject();
         let take = async |id| books.ledger.take_subject(account, &subject, id).await.unwrap();
         assert_eq!(take(one.id).await, SubjectHolder::Ours);
         assert_eq!(take(one.id).await, SubjectHolder::Ours);
@@ -186,7 +190,7 @@ async fn events_are_stored_once_and_numbered_without_a_gap() {
     for backend in backends() {
         let books = TestLedger::on(backend.as_deref()).await;
         let account = books.open(1, now()).await;
-        let news = |number: u64| News::Expiring {
+        let news = |number: u64| Notification::Expiring {
             lot: EntryId::new(now(), number.into()),
             terms: Lot {
                 source: Source::Bonus,
@@ -257,10 +261,10 @@ async fn alerts_are_changed_one_after_the_other() {
         let books = TestLedger::on(backend.as_deref()).await;
         let account = books.open(1, now()).await;
         let first = books.ledger.alerts(account).await.unwrap();
-        assert_eq!(first, Alerts::default());
-        let wanted = Alerts { expiry_notice_days: 30, ..first.clone() };
+        assert_eq!(first, AlertSettings::default());
+        let wanted = AlertSettings { expiry_notice_days: 30, ..first.clone() };
         let saved = books.ledger.save_alerts(account, wanted).await.unwrap().unwrap();
-        let late = Alerts { expiry_notice_days: 14, ..first.clone() };
+        let late = AlertSettings { expiry_notice_days: 14, ..first.clone() };
         assert_eq!(books.ledger.save_alerts(account, late).await.unwrap(), None, "{backend:?}");
         assert_eq!(books.ledger.alerts(account).await.unwrap(), saved);
         assert_eq!((saved.expiry_notice_days, saved.revision), (30, 1));
@@ -276,18 +280,20 @@ async fn a_monitor_is_written_with_its_event() {
         let account = books.open(1, now()).await;
         let made = monitor(1).charged(Period::of(now()), EntryId::new(now(), 5));
         books.ledger.begin_monitor(account, &made).await.unwrap();
-        let save = async |monitor: &Monitor, news: fn(Monitor) -> News| {
+        let save = async |monitor: &Monitor, news: fn(Monitor) -> Notification| {
             let event = MonitorEvent { news, moment: moment(now()) };
             books.ledger.save_monitor_and_emit(account, monitor, event).await.unwrap()
         };
-        let suspended = made.suspended(Suspension::Frozen, now());
-        let saved = save(&suspended, News::MonitorSuspended).await.unwrap();
-        assert_eq!(save(&made.ended(now()), News::MonitorResumed).await, None, "{backend:?}");
-        let id = Watched { account, monitor: made.id };
+        let suspended = made.suspended(SuspensionReason::Frozen, now());
+        let saved = save(&suspended, Notification::MonitorSuspended).await.unwrap();
+        assert_eq!(save(&made.ended(now()), Notification::MonitorResumed).await, None, "{backend:?}");
+        let id = MonitorKey { account, monitor: made.id };
         assert_eq!(books.ledger.monitor(id).await.unwrap().as_ref(), Some(&saved));
-        let resumed =
-            save(&saved.charged(Period::of(now()).next(), EntryId::new(now(), 6)), News::MonitorResumed)
-                .await;
+        let resumed = save(
+            &saved.charged(Period::of(now()).next(), EntryId::new(now(), 6)),
+            Notification::MonitorResumed,
+        )
+        .await;
         assert_eq!(resumed.unwrap().revision, 2);
         let (events, _) = books.ledger.events(account, 0, 10).await.unwrap();
         let answer: Vec<_> = events.iter().map(|event| event.name.as_str()).collect();

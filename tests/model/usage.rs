@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
-use domain::{Credits, Period, Reference, Spent, Used};
+use domain::{Credits, OperationUsage, Period, Reference, UsageRecord};
 use store::UsageOf;
 use tests::{TableItem, TestLedger};
 
@@ -12,10 +12,11 @@ fn at() -> DateTime<Utc> {
     "2024-01-15T10:30:00Z".parse().unwrap()
 }
 
-fn spent(sequence: u64) -> Spent {
-    let used = Used { count: 1, credits: Credits::try_from(2).unwrap(), ..Used::default() };
+fn spent(sequence: u64) -> UsageRecord {
+    let used =
+        OperationUsage { count: 1, credits: Credits::try_from(2).unwrap(), ..OperationUsage::default() };
     let customer = Reference::try_from(format!("cust_{}", sequence % 400)).ok();
-    Spent { sequence, at: at(), operation: "x".to_owned(), used, customer, member: None }
+    UsageRecord { sequence, at: at(), operation: "x".to_owned(), used, customer, member: None }
 }
 
 #[tokio::test]

@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Duration, Utc};
 use domain::{
-    Account, AccountId, Amount, ClaimKey, Consume, Credits, Details, Fingerprint, Head, HoldStatus,
-    IdempotencyKey, Operation, Pot, Reason, Receipt, Reference, Refusal, Why, consume, hold, set_frozen,
+    Account, AccountId, Amount, Attempt, ClaimKey, Consume, Credits, Details, DrawdownReason, Fingerprint,
+    HoldStatus, IdempotencyKey, Operation, Receipt, Reference, RefundReason, Refusal, Remainder, consume,
+    hold, set_frozen,
 };
 use futures_util::future::join_all;
 use store::{
-    Claim, Decides, DedupeKey, DedupeRequest, DrawdownRequest, DrawdownResult, Ledger, Refund, Unsettled,
+    Claim, DedupeKey, DedupeRequest, DrawdownRequest, DrawdownResult, Ledger, Refund, RefundAuthority,
+    Unsettled,
 };
 use tests::{TestLedger, WriteFault, keyed, moment, settle};
 
@@ -32,13 +34,13 @@ fn charge(count: u64) -> Consume {
 }
 
 async fn debit(books: &TestLedger, id: AccountId, name: &str, count: u64) -> Receipt {
-    let decide = |account: &Account, head: &Head| consume(account, &charge(count), head);
+    let decide = |account: &Account, attempt: &Attempt| consume(account, &charge(count), attempt);
     settle(&books.ledger, id, keyed(name, name), moment(start()), decide).await.unwrap().receipt
 }
 
 async fn held(books: &TestLedger, id: AccountId, name: &str, count: u64) -> Receipt {
     let details = Details { expires_at: Some(end()), ..Details::default() };
-    let decide = |account: &Account, head: &Head| hold(account, &charge(count), head);
+    let decide = |account: &Account, attempt: &Attempt| hold(account, &charge(count), attempt);
     let claim = Claim { key: &key(name), fingerprint: &Fingerprint(name.to_owned()), details: &details };
     books.ledger.settle(id, claim, moment(start()), decide).await.unwrap().receipt
 }
@@ -51,11 +53,11 @@ async fn refund(
 ) -> Result<DrawdownResult, Unsettled> {
     let request = Refund {
         transaction: from.entry.id,
-        reason: Reason::TechnicalFailure,
+        reason: RefundReason::TechnicalFailure,
         amount: amount.map(|amount| Amount::try_from(amount).unwrap()),
         note: None,
         duplicate_of: None,
-        by: Decides::Table,
+        by: RefundAuthority::Table,
     };
     let asked = Fingerprint(format!("{} {amount:?}", from.entry.id));
     let (key, details) = (key(name), Details::default());
@@ -83,15 +85,15 @@ async fn draw(
     ledger: &Ledger,
     id: AccountId,
     (from, name): (&Receipt, &str),
-    (why, amount): (Why, Option<u64>),
+    (why, amount): (DrawdownReason, Option<u64>),
     at: DateTime<Utc>,
 ) -> Result<DrawdownResult, Unsettled> {
     let details = Details::default();
     let asked = Fingerprint(format!("{why:?} {amount:?}"));
     let claim = Claim { key: &key(name), fingerprint: &asked, details: &details };
     let asking = DrawdownRequest { claim, why: &why, moment: moment(at) };
-    let decide = |pot: &Pot| {
-        if why == Why::Capture {
+    let decide = |pot: &Remainder| {
+        if why == DrawdownReason::Capture {
             pot.to_capture(amount.map(|amount| Credits::try_from(amount).unwrap()), at)
         } else {
             pot.to_release(&why, at)
@@ -177,11 +179,11 @@ async fn one_of_several_ends_of_a_hold_wins() {
         let in_time = end() - Duration::seconds(1);
         let capture = async {
             pause(round, 0).await;
-            draw(&one, id, (&from, "capture"), (Why::Capture, None), in_time).await
+            draw(&one, id, (&from, "capture"), (DrawdownReason::Capture, None), in_time).await
         };
         let release = async {
             pause(round, 1).await;
-            draw(&other, id, (&from, "release"), (Why::Release, None), in_time).await
+            draw(&other, id, (&from, "release"), (DrawdownReason::Release, None), in_time).await
         };
         let expiry = async {
             pause(round, 2).await;
@@ -243,7 +245,7 @@ async fn simultaneous_captures_never_exceed_the_hold() {
         let processes: Vec<_> = (0..12).map(|_| books.restarted()).collect();
         let names: Vec<_> = (0..12).map(|n| format!("capture-{n}")).collect();
         let all = processes.iter().zip(&names).map(|(process, name)| {
-            settled(|| draw(process, id, (&from, name), (Why::Capture, Some(3)), start()))
+            settled(|| draw(process, id, (&from, name), (DrawdownReason::Capture, Some(3)), start()))
         });
         let outcomes = join_all(all).await;
         assert_eq!((outcomes.iter().flatten().count(), drawn(&outcomes)), (3, 9));
@@ -325,7 +327,7 @@ async fn once(ledger: &Ledger, id: AccountId, name: &str) -> Result<(domain::Ent
     let resource = Reference::try_from("verif_1".to_owned()).unwrap();
     let same =
         DedupeKey { operation: &request.operation, resource: &resource, customer: None, window_seconds: 60 };
-    let decide = |account: &Account, head: &Head| consume(account, &request, head);
+    let decide = |account: &Account, attempt: &Attempt| consume(account, &request, attempt);
     let details = Details { resource_id: Some(resource.clone()), ..Details::default() };
     let claim = Claim { key: &key(name), fingerprint: &Fingerprint(name.to_owned()), details: &details };
     let once = ledger
@@ -345,17 +347,21 @@ async fn a_returned_part_is_not_lost_when_the_hold_ends() {
             let from = held(&books, id, "hold", 10).await;
             let faults = books.faults.clone().unwrap();
             faults.arm(number, kind);
-            let broken = draw(&books.restarted(), id, (&from, "one"), (Why::Capture, Some(4)), start()).await;
+            let broken =
+                draw(&books.restarted(), id, (&from, "one"), (DrawdownReason::Capture, Some(4)), start())
+                    .await;
             assert!(broken.is_err());
             faults.arm(usize::MAX, kind);
-            let freeze = |account: &Account, head: &Head| Ok(set_frozen(account, true, head));
+            let freeze = |account: &Account, attempt: &Attempt| Ok(set_frozen(account, true, attempt));
             settle(&books.ledger, id, keyed("freeze", "freeze"), moment(start()), freeze).await.unwrap();
             books.project().await;
             let later = start() + Duration::seconds(30);
-            let mut ended = draw(&books.restarted(), id, (&from, "end"), (Why::Release, None), later).await;
+            let mut ended =
+                draw(&books.restarted(), id, (&from, "end"), (DrawdownReason::Release, None), later).await;
             for _ in 0..3 {
                 books.project().await;
-                ended = draw(&books.restarted(), id, (&from, "end"), (Why::Release, None), later).await;
+                ended = draw(&books.restarted(), id, (&from, "end"), (DrawdownReason::Release, None), later)
+                    .await;
             }
             ended.unwrap();
             let account = is_sound(&mut books, id).await;

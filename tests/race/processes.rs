@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use domain::{
-    Account, AccountId, Adjustment, Amount, Direction, Grant, Head, Origin, Posting, Refusal, Source, adjust,
-    grant,
+    Account, AccountId, Adjustment, Amount, Attempt, Direction, Grant, GrantOrigin, Posting, Refusal, Source,
+    adjust, grant,
 };
 use serde_json::json;
 use tests::{TestLedger, World, keyed, moment, settle, unique};
@@ -21,7 +21,7 @@ fn now() -> DateTime<Utc> {
 async fn all_succeed(
     books: &TestLedger,
     id: AccountId,
-    decide: impl Fn(&Account, &Head) -> Result<Posting, Refusal> + Clone + Send + Sync + 'static,
+    decide: impl Fn(&Account, &Attempt) -> Result<Posting, Refusal> + Clone + Send + Sync + 'static,
 ) {
     let start = Arc::new(tokio::sync::Barrier::new(usize::try_from(RIVALS).unwrap()));
     let rivals: Vec<_> = (0..RIVALS)
@@ -50,9 +50,9 @@ async fn simultaneous_grants_all_succeed() {
         amount: Amount::try_from(5).unwrap(),
         service: None,
         expires_at: None,
-        origin: Origin::Operator,
+        origin: GrantOrigin::Operator,
     };
-    all_succeed(&books, id, move |account, head| grant(account, &gift, head)).await;
+    all_succeed(&books, id, move |account, attempt| grant(account, &gift, attempt)).await;
     books.project().await;
     let account = books.ledger.account(id).await.unwrap().unwrap();
     assert_eq!(account.balance(now()).purchased.get(), 5 * RIVALS * EACH);
@@ -67,7 +67,7 @@ async fn simultaneous_adjustments_all_succeed() {
         let mut books = TestLedger::new().await;
         let id = books.open(1_000, now()).await;
         let request = Adjustment { direction, amount: Amount::try_from(3).unwrap(), source: None };
-        all_succeed(&books, id, move |account, head| adjust(account, &request, head)).await;
+        all_succeed(&books, id, move |account, attempt| adjust(account, &request, attempt)).await;
         books.project().await;
         let account = books.ledger.account(id).await.unwrap().unwrap();
         let moved = 3 * RIVALS * EACH;

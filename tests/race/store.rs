@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use domain::{Amount, Consume, Credits, Grant, Operation, Origin, Refusal, Source, consume, grant};
+use domain::{Amount, Consume, Credits, Grant, GrantOrigin, Operation, Refusal, Source, consume, grant};
 use store::Unsettled;
 use tests::{TestLedger, backends, keyed, moment, settle};
 
@@ -19,7 +19,8 @@ async fn processes_without_shared_caches_never_oversell() {
             [("g1", Source::Bonus, 9), ("g2", Source::Purchased, 30), ("g3", Source::Purchased, 1)]
         {
             let amount = Amount::try_from(amount).unwrap();
-            let gift = Grant { source, amount, service: None, expires_at: None, origin: Origin::Operator };
+            let gift =
+                Grant { source, amount, service: None, expires_at: None, origin: GrantOrigin::Operator };
             settle(&books.ledger, id, keyed(key, key), moment(now), |account, head| {
                 grant(account, &gift, head)
             })
@@ -74,7 +75,7 @@ async fn a_lot_that_was_removed_meanwhile_gets_no_grant() {
             amount: Amount::try_from(1).unwrap(),
             service: None,
             expires_at: None,
-            origin: Origin::Operator,
+            origin: GrantOrigin::Operator,
         };
         let (purchased, bonus) = (give(Source::Purchased), give(Source::Bonus));
         for (key, gift) in

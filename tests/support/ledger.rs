@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_dynamodbstreams::types::ShardIteratorType;
 use chrono::{DateTime, Utc};
 use domain::{
-    Account, AccountId, Allowance, ClaimKey, Credits, Details, Fingerprint, Head, IdempotencyKey, Mode,
+    Account, AccountId, Allowance, Attempt, ClaimKey, Credits, Details, Fingerprint, IdempotencyKey, Mode,
     OrgId, PlanId, Posting, Receipt, Refusal,
 };
 use local::StreamReader;
@@ -305,7 +305,7 @@ pub async fn settle(
     id: AccountId,
     request: Keyed<'_>,
     moment: Moment,
-    decide: impl Fn(&Account, &Head) -> Result<Posting, Refusal> + Send + Sync,
+    decide: impl Fn(&Account, &Attempt) -> Result<Posting, Refusal> + Send + Sync,
 ) -> Result<Settled, Unsettled> {
     let key = ClaimKey::Caller(IdempotencyKey::try_from(request.key.to_owned()).unwrap());
     let details = Details::default();

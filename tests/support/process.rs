@@ -9,8 +9,8 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use chrono::{DateTime, Duration, Utc};
 use domain::{
-    Account, AccountId, Allowance, ApiKey, Credits, Currency, KeyId, Mode, OrgId, Period, PlanId, Reach,
-    Scope, Secret,
+    Account, AccountId, AddressPolicy, Allowance, ApiKey, ApiKeySecret, Credits, Currency, KeyId, Mode,
+    OrgId, Period, PlanId, Scope,
 };
 use http::{Method, Request};
 use jobs::RenewalTask;
@@ -111,7 +111,7 @@ impl TestProcess {
         }
         let mut bytes = [0u8; 34];
         bytes.iter_mut().zip(random().to_be_bytes()).for_each(|(byte, random)| *byte = random);
-        let secret = Secret::for_organisation(Mode::Live, bytes);
+        let secret = ApiKeySecret::for_organisation(Mode::Live, bytes);
         let key = ApiKey {
             key_id: KeyId::new(now, random()),
             org: Some(org),
@@ -146,7 +146,7 @@ impl TestProcess {
             bus: Arc::new(self.published.clone()),
             deliveries: Arc::new(self.published.clone()),
             seal: Arc::new(NoSeal),
-            sender: Arc::new(WebhookClient::new(Reach::Public)),
+            sender: Arc::new(WebhookClient::new(AddressPolicy::Public)),
         })
     }
 

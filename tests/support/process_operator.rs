@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use domain::{ApiKey, KeyId, Mode, Purchase, Secret};
+use domain::{ApiKey, ApiKeySecret, KeyId, Mode, Purchase};
 use store::random;
 
 use crate::TestProcess;
@@ -12,7 +12,7 @@ impl TestProcess {
     pub async fn operator(&self) -> String {
         let mut bytes = [0u8; 34];
         bytes.iter_mut().zip(random().to_be_bytes()).for_each(|(byte, random)| *byte = random);
-        let secret = Secret::for_operator(bytes);
+        let secret = ApiKeySecret::for_operator(bytes);
         let key = ApiKey {
             key_id: KeyId::new(self.now(), random()),
             org: None,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use chrono::{DateTime, Days, Utc};
 use domain::{
-    self, AccountId, Amount, ClaimKey, Details, Grant, Mode, OrgId, Origin, Receipt, Reference, Refusal,
+    self, AccountId, Amount, ClaimKey, Details, Grant, GrantOrigin, Mode, OrgId, Receipt, Reference, Refusal,
     Service, Source,
 };
 use scrip_http::{
@@ -109,7 +109,7 @@ pub(super) async fn grant(
         (None, Some(days)) => Some(end_of_day(moment.now, days)?),
     };
     let source = source.into();
-    let request = Grant { source, amount, service, expires_at, origin: Origin::Operator };
+    let request = Grant { source, amount, service, expires_at, origin: GrantOrigin::Operator };
     let details = Details {
         service,
         expires_at,
@@ -123,7 +123,7 @@ pub(super) async fn grant(
     if expires_at.is_some() {
         app.jobs().schedule_check(Job::Calendar(account), moment).await?;
     }
-    let decide = |account: &domain::Account, head: &domain::Head| domain::grant(account, &request, head);
+    let decide = |account: &domain::Account, head: &domain::Attempt| domain::grant(account, &request, head);
     let settled = app.ledger.settle(account, claim, moment, decide).await;
     if let Err(Unsettled::Refused(refusal)) = &settled
         && expires_in_days.is_some()

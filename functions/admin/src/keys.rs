@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
-use domain::{AccountId, ApiKey, ClaimKey, KeyId, Mode, OrgId, Reference, Scope, Secret};
+use domain::{AccountId, ApiKey, ApiKeySecret, ClaimKey, KeyId, Mode, OrgId, Reference, Scope};
 use scrip_http::{
     ApiError, App, Id, IdempotencyHeader, Idempotent, NoFields, Operator, OptionalBody, PathId, Reply,
     timestamp,
@@ -94,7 +94,7 @@ pub(super) async fn issue(
     let claims = ClaimsOf::Account(AccountId { org, mode });
     let claim = ClaimKey::Operator(intent.key);
     let made = app.ledger.claim_once(claims, &claim, &intent.fingerprint, moment).await?;
-    let secret = Secret::for_organisation(mode, secret_bytes()?);
+    let secret = ApiKeySecret::for_organisation(mode, secret_bytes()?);
     let wanted = ApiKey {
         key_id: KeyId::from(made.id),
         org: Some(org),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
-use domain::{Amount, Money, PackageChange, PackageId, PackageList, Reference, When};
+use domain::{Amount, EffectiveTime, Money, PackageId, PackageList, PackageUpdate, Reference};
 use scrip_http::{ApiError, App, Instant, Once, Operator, Reply, timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -65,8 +65,8 @@ pub(super) async fn set_package(
 ) -> Result<Reply, ApiError> {
     let NewPackage { name, credits, price, withdrawn, effective_from } = wanted;
     let package = PackageId::try_from(package).map_err(|problem| ApiError::field("package", problem))?;
-    let when = When::new(effective_from.map(|Instant(from)| from), operator.call.moment.now);
-    let wanted = PackageChange { name, credits, price, withdrawn };
+    let when = EffectiveTime::new(effective_from.map(|Instant(from)| from), operator.call.moment.now);
+    let wanted = PackageUpdate { name, credits, price, withdrawn };
     let version =
         app.settings.change(|packages: &PackageList| packages.change(&package, &wanted, when)).await?;
     Reply::ok(&PackageVersion {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
 use domain::{
-    Allowance, Amount, Credits, Currency, Fee, Plan, PlanChange, PlanId, PlanList, Reference, When,
+    Allowance, Amount, Credits, Currency, EffectiveTime, Plan, PlanFee, PlanId, PlanList, PlanUpdate,
+    Reference,
 };
 use scrip_http::{ApiError, App, Instant, Once, Operator, Reply, timestamp};
 use serde::{Deserialize, Serialize};
@@ -91,19 +92,19 @@ pub(super) async fn set_plan(
 ) -> Result<Reply, ApiError> {
     let plan = PlanId::try_from(plan).map_err(|problem| ApiError::field("plan", problem))?;
     let asked = wanted.effective_from.as_ref().map(|Instant(from)| *from);
-    let when = When::new(asked, operator.call.moment.now);
-    let wanted = PlanChange::try_from(wanted)?;
+    let when = EffectiveTime::new(asked, operator.call.moment.now);
+    let wanted = PlanUpdate::try_from(wanted)?;
     let version = app.settings.change(|plans: &PlanList| plans.change(&plan, &wanted, when)).await?;
     Reply::ok(&PlanVersion { plan: (&version).into(), effective_from: version.effective_from })
 }
 
-impl TryFrom<NewPlan> for PlanChange {
+impl TryFrom<NewPlan> for PlanUpdate {
     type Error = ApiError;
 
     fn try_from(wanted: NewPlan) -> Result<Self, ApiError> {
         let NewPlan { name, price, allowance, api_access, max_users, effective_from: _ } = wanted;
         let fee = price.map(|PriceRequest { amount, currency }| {
-            Fee::new(amount, currency).map_err(|problem| ApiError::field("price.amount", problem))
+            PlanFee::new(amount, currency).map_err(|problem| ApiError::field("price.amount", problem))
         });
         let allowance = allowance.map(|limit| {
             let credits = limit.within(0..=Amount::MAX, "allowance")?.map(Credits::try_from).transpose();

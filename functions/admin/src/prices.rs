@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use chrono::TimeDelta;
-use domain::{Category, CreditsWithin, Operation, Price, PriceChange, PriceList, When};
+use domain::{CreditsWithin, EffectiveTime, Operation, Price, PriceCategory, PriceList, PriceUpdate};
 use scrip_http::{ApiError, App, Instant, Once, OperationPrice, Operator, Reply};
 use serde::Deserialize;
 use store::Moment;
@@ -25,7 +25,7 @@ pub(super) struct NewPrice {
     /// verification, aml, deepfake, kyt or other. Required for a new operation. The category belongs to the operation, so
     /// it changes at once.
     #[schema(value_type = Option<String>)]
-    category: Option<Category>,
+    category: Option<PriceCategory>,
     /// Whether the operation is charged every month as long as it continues. It changes at once, too.
     monthly: Option<bool>,
 }
@@ -53,8 +53,8 @@ pub(super) async fn set_price(
     let NewPrice { credits, effective_from, category, monthly } = wanted;
     let operation =
         Operation::try_from(operation).map_err(|problem| ApiError::field("operation", problem))?;
-    let when = When::new(effective_from.map(|Instant(from)| from), operator.call.moment.now);
-    let wanted = PriceChange { credits: credits.into(), category, monthly };
+    let when = EffectiveTime::new(effective_from.map(|Instant(from)| from), operator.call.moment.now);
+    let wanted = PriceUpdate { credits: credits.into(), category, monthly };
     let listed = app.settings.change(|prices: &PriceList| prices.change(&operation, wanted, when)).await?;
     retry_monitors(&app, operator.call.moment).await;
     Reply::ok(&OperationPrice::from(&listed))

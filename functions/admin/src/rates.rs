@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use domain::{Currency, Rate, RateList};
+use domain::{Currency, ExchangeRateList, Rate};
 use scrip_http::{ApiError, App, ExchangeRateView, Once, Operator, Reply};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -43,7 +43,7 @@ pub(super) async fn set_rate(
     let currency =
         |code, field: &str| Currency::try_from(code).map_err(|problem| ApiError::field(field, problem));
     let (from, to) = (currency(from, "from")?, currency(to, "to")?);
-    app.settings.change(|rates: &RateList| Ok((rates.change(from, to, rate)?, ()))).await?;
+    app.settings.change(|rates: &ExchangeRateList| Ok((rates.change(from, to, rate)?, ()))).await?;
     Reply::ok(&ExchangeRateView::new(from.code(), to.code(), rate))
 }
 

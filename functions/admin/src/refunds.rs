@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use domain::{AccountId, Amount, ClaimKey, Details, EntryId, Mode, OrgId, Reason, Reference};
+use domain::{AccountId, Amount, ClaimKey, Details, EntryId, Mode, OrgId, Reference, RefundReason};
 use scrip_http::{ApiError, App, BookedView, Id, IdempotencyHeader, Idempotent, Operator, Reply};
 use serde::Deserialize;
-use store::{Claim, Decides, Refund};
+use store::{Claim, Refund, RefundAuthority};
 use utoipa::ToSchema;
 
 /// A refund of a debit to make.
@@ -21,7 +21,7 @@ pub(super) struct OperatorRefund {
     transaction_id: Reference,
     /// Any of the five reasons.
     #[schema(value_type = String)]
-    reason: Reason,
+    reason: RefundReason,
     /// Credits to refund; the whole remainder if left out.
     #[schema(value_type = Option<u64>, minimum = 1)]
     amount: Option<Amount>,
@@ -69,7 +69,7 @@ pub(super) async fn refund_debit(
         amount,
         note: Some(note.clone()),
         duplicate_of: None,
-        by: Decides::Operator,
+        by: RefundAuthority::Operator,
     };
     let details = Details {
         description: Some(note),

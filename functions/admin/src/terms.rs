@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use domain::{
-    Account, AccountId, Allowed, Credits, Details, Fingerprint, Head, Mode, OrgId, Posting, Reference,
+    Account, AccountId, Allowed, Attempt, Credits, Details, Fingerprint, Mode, OrgId, Posting, Reference,
     set_frozen, set_limit,
 };
 use scrip_http::{ApiError, App, Id, Once, Operator, PostPaidView, Reply};
@@ -70,9 +70,10 @@ pub(super) async fn set_post_paid(
     let limit = Credits::from(limit);
     let id = AccountId { org: org.found()?, mode: mode.unwrap_or(Mode::Live) };
     let is_so = |account: &Account| account.post_paid.limit == limit;
-    let account = change(&app, id, Author { operator: &operator, reason: None }, is_so, |account, head| {
-        set_limit(account, limit, head)
-    });
+    let account =
+        change(&app, id, Author { operator: &operator, reason: None }, is_so, |account, attempt| {
+            set_limit(account, limit, attempt)
+        });
     Reply::ok(&TermsView::of(&account.await?))
 }
 
@@ -127,7 +128,7 @@ async fn set(app: &App, operator: &Operator, org: OrgId, freeze: Freeze) -> Resu
             AccountId { org, mode },
             Author { operator, reason: Some(&reason) },
             is_so,
-            move |account, head| set_frozen(account, frozen, head),
+            move |account, attempt| set_frozen(account, frozen, attempt),
         )
     };
     let set = async |mode| match change(mode).await {
@@ -168,7 +169,7 @@ pub(super) async fn change(
     id: AccountId,
     author: Author<'_>,
     is_so: impl Fn(&Account) -> bool + Send + Sync,
-    decide: impl Fn(&Account, &Head) -> Posting + Send + Sync,
+    decide: impl Fn(&Account, &Attempt) -> Posting + Send + Sync,
 ) -> Result<Account, ApiError> {
     let Author { operator, reason } = author;
     let account = app.ledger.account(id).await?.ok_or(Unsettled::NoAccount)?;
@@ -185,7 +186,7 @@ pub(super) async fn change(
     let key = system_key(&name)?;
     let claim = Claim { key: &key, fingerprint: &Fingerprint(name), details: &details };
     let moment = app.ledger.moment_of(id, operator.call.moment).await?;
-    app.ledger.settle(id, claim, moment, |account, head| Ok(decide(account, head))).await?;
+    app.ledger.settle(id, claim, moment, |account, attempt| Ok(decide(account, attempt))).await?;
     Ok(app.ledger.account(id).await?.ok_or(Unsettled::NoAccount)?)
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use domain::{BATCH_MAX, ClaimKey, Details, Item, Part, PriceList, Reference, Refusal};
+use domain::{BATCH_MAX, BatchItem, BatchOutcome, ClaimKey, Details, PriceList, Reference, Refusal};
 use scrip_http::{
     ApiError, App, BATCH_BYTES_MAX, BalanceView, Caller, Distinct, IdempotencyHeader, Idempotent,
     RefusalView, Reply, TransactionView, may,
@@ -73,7 +73,7 @@ struct BatchResult {
 /// A batch for the decision, and its items for the details.
 pub(super) struct Priced {
     pub(super) request: domain::Batch,
-    pub(super) items: Vec<Item>,
+    pub(super) items: Vec<BatchItem>,
 }
 
 /// Charges up to 100 operations at once under one Idempotency-Key, with one transaction for each charged item. A partial
@@ -117,7 +117,7 @@ pub(super) async fn batch(
     }
     let key = ClaimKey::Caller(intent.key);
     let claim = Claim { key: &key, fingerprint: &intent.fingerprint, details: &details };
-    let decide = |account: &domain::Account, head: &domain::Head| domain::batch(account, &request, head);
+    let decide = |account: &domain::Account, head: &domain::Attempt| domain::batch(account, &request, head);
     let settled = app.ledger.spend(caller.account, claim, moment, decide).await?;
     Reply::created(&results(&settled, &asked), settled.replayed)
 }
@@ -152,7 +152,7 @@ pub(super) fn priced(
             Err(_) => (None, item.details()),
         };
         let amount = wanted.as_ref().map(|wanted| wanted.amount);
-        items.push(Item { operation: item.operation.clone(), amount, details });
+        items.push(BatchItem { operation: item.operation.clone(), amount, details });
         request.items.push(wanted);
     }
     let kept = serde_json::to_string(&items).map_or(usize::MAX, |text| text.len());
@@ -168,16 +168,16 @@ pub(super) fn priced(
 fn results(settled: &Settled, asked: &[ConsumeRequest]) -> Batched {
     let lines = || std::iter::once(&settled.receipt).chain(&settled.more);
     let mut charged = lines();
-    let result = |(part, item): (&Part, &ConsumeRequest)| match part {
-        Part::Taken(_) => BatchResult {
+    let result = |(part, item): (&BatchOutcome, &ConsumeRequest)| match part {
+        BatchOutcome::Taken(_) => BatchResult {
             status: "approved",
             transaction: charged.next().map(TransactionView::from),
             error: None,
         },
-        Part::Short { required, available } => {
+        BatchOutcome::Short { required, available } => {
             refused(Refusal::InsufficientCredits { required: *required, available: *available })
         }
-        Part::Unpriced => refused(unpriced(&item.operation)),
+        BatchOutcome::Unpriced => refused(unpriced(&item.operation)),
     };
     let results = settled.receipt.entry.parts.iter().zip(asked).map(result).collect();
     let last = lines().next_back().unwrap_or(&settled.receipt);

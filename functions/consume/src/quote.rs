@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use domain::{Account, Amount, Credits, Head, Offer, PackageList, Part, Posting, Refusal};
+use domain::{Account, Amount, Attempt, BatchOutcome, Credits, Offer, PackageList, Posting, Refusal};
 use scrip_http::{
     ApiError, App, BATCH_BYTES_MAX, Caller, Either, JsonBody, MoneyView, RefusalView, Reply, SourceShare, may,
 };
@@ -117,7 +117,7 @@ pub(super) async fn quote(
         Either::One(one) => {
             one.check("", moment.now)?;
             let (request, details) = one.priced(&catalogue.prices, moment.now)?;
-            let rule = |account: &Account, head: &Head| domain::consume(account, &request, head);
+            let rule = |account: &Account, attempt: &Attempt| domain::consume(account, &request, attempt);
             let account = app.ledger.projected_account(caller.account, moment, rule).await?;
             let mut quote = QuoteView::of(&account, moment, rule);
             quote.amount = request.amount.get();
@@ -136,7 +136,8 @@ pub(super) async fn quote(
         Either::Other(BatchRequest { items, mode }) => {
             check(&items, moment.now)?;
             let priced = priced(&items, mode.unwrap_or_default(), &catalogue.prices, moment.now)?;
-            let rule = |account: &Account, head: &Head| domain::batch(account, &priced.request, head);
+            let rule =
+                |account: &Account, attempt: &Attempt| domain::batch(account, &priced.request, attempt);
             let account = app.ledger.projected_account(caller.account, moment, rule).await?;
             let quote = of_batch(&account, &priced, moment);
             (account, quote)
@@ -184,18 +185,19 @@ async fn affordable(
 
 fn of_batch(account: &Account, priced: &Priced, moment: Moment) -> QuoteView {
     let Priced { request, items } = priced;
-    let mut quote = QuoteView::of(account, moment, |account, head| domain::batch(account, request, head));
+    let mut quote =
+        QuoteView::of(account, moment, |account, attempt| domain::batch(account, request, attempt));
     // The result of each item by itself, after the items before it.
     let one_by_one = domain::Batch { atomic: false, ..request.clone() };
-    let parts = decide(account, moment, |account, head| domain::batch(account, &one_by_one, head));
+    let parts = decide(account, moment, |account, attempt| domain::batch(account, &one_by_one, attempt));
     let parts = parts.map(|posting| posting.entry.parts).unwrap_or_default();
-    let of_item = |(place, item): (usize, &domain::Item)| {
+    let of_item = |(place, item): (usize, &domain::BatchItem)| {
         let error = match parts.get(place) {
-            Some(Part::Short { required, available }) => {
+            Some(BatchOutcome::Short { required, available }) => {
                 Some(Refusal::InsufficientCredits { required: *required, available: *available })
             }
-            Some(Part::Unpriced) => Some(unpriced(&item.operation)),
-            Some(Part::Taken(_)) | None => None,
+            Some(BatchOutcome::Unpriced) => Some(unpriced(&item.operation)),
+            Some(BatchOutcome::Taken(_)) | None => None,
         };
         QuotedItem {
             operation: item.operation.as_str().to_owned(),
@@ -206,15 +208,16 @@ fn of_batch(account: &Account, priced: &Priced, moment: Moment) -> QuoteView {
         }
     };
     let quoted: Vec<_> = items.iter().enumerate().map(of_item).collect();
-    let charged =
-        |item: &domain::Item, quoted: &QuotedItem| item.amount.filter(|_| request.atomic || quoted.allowed);
+    let charged = |item: &domain::BatchItem, quoted: &QuotedItem| {
+        item.amount.filter(|_| request.atomic || quoted.allowed)
+    };
     let charged = items.iter().zip(&quoted).filter_map(|(item, quoted)| charged(item, quoted));
     quote.amount = charged.map(Credits::get).fold(0, u64::saturating_add);
     quote.allowed = quoted.iter().all(|item| item.allowed);
     quote.items = Some(quoted);
     let all_or_none =
         domain::Batch { atomic: true, items: request.items.iter().flatten().cloned().map(Some).collect() };
-    let whole = decide(account, moment, |account, head| domain::batch(account, &all_or_none, head));
+    let whole = decide(account, moment, |account, attempt| domain::batch(account, &all_or_none, attempt));
     quote.lacking = whole.err().as_ref().map_or(0, lacking);
     quote
 }
@@ -222,9 +225,9 @@ fn of_batch(account: &Account, priced: &Priced, moment: Moment) -> QuoteView {
 fn decide(
     account: &Account,
     moment: Moment,
-    decide: impl Fn(&Account, &Head) -> Result<Posting, Refusal>,
+    decide: impl Fn(&Account, &Attempt) -> Result<Posting, Refusal>,
 ) -> Result<Posting, Refusal> {
-    decide(account, &Head::imagined(account, moment.now))
+    decide(account, &Attempt::imagined(account, moment.now))
 }
 
 impl QuoteView {
@@ -246,7 +249,7 @@ impl QuoteView {
     fn of(
         account: &Account,
         moment: Moment,
-        rule: impl Fn(&Account, &Head) -> Result<Posting, Refusal>,
+        rule: impl Fn(&Account, &Attempt) -> Result<Posting, Refusal>,
     ) -> Self {
         let available =
             |account: &Account| account.balance(moment.now).available().unwrap_or(Credits::MAX).get();

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
 use domain::{
-    self, Amount, ClaimKey, Credits, Details, Fingerprint, HOLD_SECONDS, HOLD_SECONDS_MAX, HoldId,
-    IdempotencyKey, Metadata, Operation, Portion, Pot, PriceList, Quantity, Receipt, Reference, Refusal,
-    Service, Why, hold_ends,
+    self, Amount, ClaimKey, Credits, Details, DrawdownReason, DrawdownShares, Fingerprint, HOLD_SECONDS,
+    HOLD_SECONDS_MAX, HoldId, IdempotencyKey, Metadata, Operation, PriceList, Quantity, Receipt, Reference,
+    Refusal, Remainder, Service, hold_ends,
 };
 use scrip_http::{
     ApiError, App, Caller, Id, IdempotencyHeader, Idempotent, IdempotentOptional, PathId, Reply, may,
@@ -109,10 +109,10 @@ async fn make_hold(
     }
     let claim =
         Claim { key: &ClaimKey::Caller(intent.key), fingerprint: &intent.fingerprint, details: &details };
-    let decide = |account: &domain::Account, head: &domain::Head| domain::hold(account, &request, head);
+    let decide = |account: &domain::Account, head: &domain::Attempt| domain::hold(account, &request, head);
     let settled = app.ledger.spend(caller.account, claim, moment, decide).await?;
     // A retry gets the first answer: the hold as it was made.
-    let held = HoldView::new(&settled.receipt, &Pot::of(&settled.receipt), settled.receipt.entry.at);
+    let held = HoldView::new(&settled.receipt, &Remainder::of(&settled.receipt), settled.receipt.entry.at);
     Reply::created(&held, settled.replayed)
 }
 
@@ -137,7 +137,8 @@ async fn hold(
         Ok(()) | Err(Unsettled::InProgress) => (),
         Err(unsettled) => return Err(unsettled.into()),
     }
-    let pot = app.ledger.remainder(caller.account, hold.entry.id).await?.unwrap_or_else(|| Pot::of(&hold));
+    let pot =
+        app.ledger.remainder(caller.account, hold.entry.id).await?.unwrap_or_else(|| Remainder::of(&hold));
     Reply::ok(&HoldView::new(&hold, &pot, now))
 }
 
@@ -167,8 +168,9 @@ async fn capture_hold(
 ) -> Result<Reply, ApiError> {
     let now = caller.call.moment.now;
     let amount = intent.body.amount.map(Credits::from);
-    let decide = move |pot: &Pot| pot.to_capture(amount, now);
-    let request = DrawRequest { why: &Why::Capture, key: intent.key, fingerprint: intent.fingerprint };
+    let decide = move |pot: &Remainder| pot.to_capture(amount, now);
+    let request =
+        DrawRequest { why: &DrawdownReason::Capture, key: intent.key, fingerprint: intent.fingerprint };
     draw(&app, &caller, id, request, decide).await
 }
 
@@ -195,14 +197,15 @@ async fn release_hold(
     IdempotentOptional(intent): IdempotentOptional<Release>,
 ) -> Result<Reply, ApiError> {
     let now = caller.call.moment.now;
-    let decide = move |pot: &Pot| pot.to_release(&Why::Release, now);
-    let request = DrawRequest { why: &Why::Release, key: intent.key, fingerprint: intent.fingerprint };
+    let decide = move |pot: &Remainder| pot.to_release(&DrawdownReason::Release, now);
+    let request =
+        DrawRequest { why: &DrawdownReason::Release, key: intent.key, fingerprint: intent.fingerprint };
     draw(&app, &caller, id, request, decide).await
 }
 
 /// A request to capture or release a hold.
 struct DrawRequest<'a> {
-    why: &'a Why,
+    why: &'a DrawdownReason,
     key: IdempotencyKey,
     fingerprint: Fingerprint,
 }
@@ -212,7 +215,7 @@ async fn draw(
     caller: &Caller<may::Spend>,
     id: Id<HoldId>,
     request: DrawRequest<'_>,
-    decide: impl Fn(&Pot) -> Result<Portion, Refusal> + Send + Sync,
+    decide: impl Fn(&Remainder) -> Result<DrawdownShares, Refusal> + Send + Sync,
 ) -> Result<Reply, ApiError> {
     let DrawRequest { why, key, fingerprint: asked } = request;
     let moment = caller.call.moment;

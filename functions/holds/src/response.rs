@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use domain::{HoldId, HoldStatus, Pot, Receipt, Reference, Service};
+use domain::{HoldId, HoldStatus, Receipt, Reference, Remainder, Service};
 use scrip_http::{SourceShare, timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -62,18 +62,18 @@ pub(super) struct HoldView {
 
 impl HoldView {
     /// The view of a hold at `now`.
-    pub(super) fn new(hold: &Receipt, pot: &Pot, now: DateTime<Utc>) -> Self {
+    pub(super) fn new(hold: &Receipt, pot: &Remainder, now: DateTime<Utc>) -> Self {
         Self::with_status(hold, pot, pot.status(now))
     }
 
     /// The view of a hold right after the latest drawdown, which took effect at `at`: the answer to that request and its
     /// retries.
-    pub(super) fn as_of_draw(hold: &Receipt, pot: &Pot, at: DateTime<Utc>) -> Self {
+    pub(super) fn as_of_draw(hold: &Receipt, pot: &Remainder, at: DateTime<Utc>) -> Self {
         let status = if pot.closed_by().is_some() { pot.status(at) } else { HoldStatus::Held };
         Self::with_status(hold, pot, status)
     }
 
-    fn with_status(hold: &Receipt, pot: &Pot, status: HoldStatus) -> Self {
+    fn with_status(hold: &Receipt, pot: &Remainder, status: HoldStatus) -> Self {
         let Receipt { entry, details, .. } = hold;
         let text = |text: &Option<Reference>| text.as_ref().map(|text| text.as_str().to_owned());
         let drawn = pot.made.iter().map(|made| made.id);

@@ -8,7 +8,9 @@ use app::App;
 use aws_lambda_events::event::dynamodb::Event;
 use aws_lambda_events::event::streams::{KinesisBatchItemFailure, KinesisEventResponse};
 use chrono::{DateTime, Utc};
-use domain::{Account, AccountId, Direction, Entry, Level, News, Spent, Wish};
+use domain::{
+    Account, AccountId, AutoRechargeAction, BalanceLevel, Direction, Entry, Notification, UsageRecord,
+};
 use jobs::RenewalTask;
 use lambda_runtime::LambdaEvent;
 use ports::{Bus, BusEvent, Queue};
@@ -171,7 +173,7 @@ async fn notify(
         retry_monitors(ledger, others, account.id).await?;
     }
     let Some(recharge) = ledger.recharge(account.id).await? else { return Ok(()) };
-    if recharge.wish(account, account.floor().time()) != Wish::Rest {
+    if recharge.wish(account, account.floor().time()) != AutoRechargeAction::Rest {
         others.recharges.send(&RechargeRequest { account: account.id }, 0).await?;
     }
     Ok(())
@@ -195,7 +197,7 @@ async fn emit_changes(
     others: &Others<'_>,
     account: AccountId,
     changes: &[AccountChange],
-    spent: &[Spent],
+    spent: &[UsageRecord],
 ) -> Result<(), Fault> {
     ledger.emit_changes(account, changes, others.moment).await?;
     others.activity.count(account, spent).await
@@ -221,7 +223,7 @@ struct AccountRows {
     /// The changes, from which events are derived.
     changes: Vec<AccountChange>,
     /// The usage.
-    spent: Vec<Spent>,
+    spent: Vec<UsageRecord>,
     time: DateTime<Utc>,
     /// The place of the first record.
     place: String,
@@ -245,9 +247,9 @@ impl Projection {
         });
         span.credited |= account.last.as_ref().is_some_and(pays);
         // One row decides: only batches have several, and they emit no event.
-        let news = receipts.first().and_then(News::of);
-        span.changes.push(AccountChange { level: Level::of(&account), news });
-        span.spent.extend(receipts.iter().filter_map(Spent::by));
+        let news = receipts.first().and_then(Notification::of);
+        span.changes.push(AccountChange { level: BalanceLevel::of(&account), news });
+        span.spent.extend(receipts.iter().filter_map(UsageRecord::by));
         if span.account.sequence < account.sequence {
             span.account = account;
         }

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use domain::{AccountId, Spent};
+use domain::{AccountId, UsageRecord};
 use store::{AccountChange, ChainRows, Ledger, WatermarkStep};
 
 use super::skip::{is_unreadable, skipped};
@@ -55,7 +55,7 @@ async fn recover(
         let Some(last) = missed.last() else { return Ok(()) };
         let (known, through) = (span.seen.notified_through(), last.sequence);
         tracing::warn!(%account, known, through, "the stream has lost records; their rows are projected");
-        let spent: Vec<_> = missed.iter().filter_map(Spent::by).collect();
+        let spent: Vec<_> = missed.iter().filter_map(UsageRecord::by).collect();
         emit_changes(ledger, others, account, &AccountChange::of_receipts(&missed), &spent).await?;
         // Before the watermark advances: afterwards these rows would not be checked for credits again.
         if missed.iter().any(|receipt| pays(&receipt.entry)) {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use domain::{
-    self, Account, AccountId, Amount, ClaimKey, Currency, Money, Offer, PurchaseId, Reference, Refusal, Stage,
+    self, Account, AccountId, Amount, ClaimKey, Currency, Money, Offer, PurchaseId, PurchaseStatus,
+    Reference, Refusal,
 };
 use scrip_http::{
     ApiError, App, BalanceView, Caller, IdempotencyHeader, Idempotent, NextActionView, Reply, may,
@@ -176,13 +177,13 @@ async fn answer(
     moment: Moment,
 ) -> Result<Reply, ApiError> {
     let link = match &purchase.stage {
-        Stage::Failed(decline) => {
+        PurchaseStatus::Failed(decline) => {
             return Err(ApiError::PaymentFailed(purchase.id.transaction, decline.clone()));
         }
-        Stage::Pending(link) => link.clone(),
-        Stage::Approved(_) => None,
+        PurchaseStatus::Pending(link) => link.clone(),
+        PurchaseStatus::Approved(_) => None,
     };
-    let approved = matches!(purchase.stage, Stage::Approved(_));
+    let approved = matches!(purchase.stage, PurchaseStatus::Approved(_));
     let purchased = Purchased {
         transaction_id: purchase.id.transaction.to_string(),
         status: if approved { "approved" } else { "pending" },
@@ -202,7 +203,7 @@ async fn answer(
 async fn balance(app: &App, purchase: &domain::Purchase, moment: Moment) -> Option<BalanceView> {
     let account = purchase.id.account;
     let read = async {
-        if let Stage::Approved(entry) = purchase.stage
+        if let PurchaseStatus::Approved(entry) = purchase.stage
             && let Some(receipt) = app.ledger.transaction(account, entry).await?
         {
             return Ok(Some(BalanceView::from(&receipt)));

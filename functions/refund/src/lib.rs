@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use domain::{Amount, ClaimKey, Details, EntryId, Fingerprint, IdempotencyKey, Reason, Reference};
+use domain::{Amount, ClaimKey, Details, EntryId, Fingerprint, IdempotencyKey, Reference, RefundReason};
 use scrip_http::{
     ApiError, App, BookedView, Caller, Id, IdempotencyHeader, Idempotent, IdempotentOptional, Needs, PathId,
     Reply, may,
 };
 use serde::Deserialize;
-use store::{Claim, Decides, Refund};
+use store::{Claim, Refund, RefundAuthority};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -30,7 +30,7 @@ struct NewRefund {
     /// technical_failure, duplicate_operation and canceled_verification are refunded; poor_quality_document and
     /// false_positive are not.
     #[schema(value_type = String)]
-    reason: Reason,
+    reason: RefundReason,
     /// Credits to refund, 1 to 10^12; the whole remainder if left out.
     #[schema(value_type = Option<u64>, minimum = 1)]
     amount: Option<Amount>,
@@ -84,7 +84,7 @@ async fn refund(
         amount,
         note,
         duplicate_of,
-        by: Decides::Table,
+        by: RefundAuthority::Table,
     };
     settle(&app, &caller, request, intent.key, intent.fingerprint).await
 }
@@ -114,11 +114,11 @@ async fn fail(
 ) -> Result<Reply, ApiError> {
     let request = Refund {
         transaction: transaction.found()?,
-        reason: Reason::TechnicalFailure,
+        reason: RefundReason::TechnicalFailure,
         amount: None,
         note: intent.body.note,
         duplicate_of: None,
-        by: Decides::Policy,
+        by: RefundAuthority::Policy,
     };
     settle(&app, &caller, request, intent.key, intent.fingerprint).await
 }

@@ -128,7 +128,7 @@ pub(super) async fn set_alerts(
     Err(Fault::Busy.into())
 }
 
-fn reply(alerts: domain::Alerts) -> Result<Reply, ApiError> {
+fn reply(alerts: domain::AlertSettings) -> Result<Reply, ApiError> {
     let revision = alerts.revision;
     Ok(Reply::ok(&AlertsView::from(alerts))?.tagged(revision))
 }
@@ -141,14 +141,14 @@ impl AlertsChange {
             }
             Some(_) | None => Ok(()),
         };
-        within("expiryNoticeDays", self.expiry_notice_days, domain::Alerts::DAYS_MAX)?;
-        within("cooldownMinutes", self.cooldown_minutes, domain::Alerts::MINUTES_MAX)?;
+        within("expiryNoticeDays", self.expiry_notice_days, domain::AlertSettings::DAYS_MAX)?;
+        within("cooldownMinutes", self.cooldown_minutes, domain::AlertSettings::MINUTES_MAX)?;
         let several = self.low_balance_thresholds.as_ref();
         if several.is_some() && self.low_balance_threshold.is_some() {
             let problem = "send either lowBalanceThreshold or lowBalanceThresholds";
             return Err(ApiError::field("lowBalanceThresholds", problem));
         }
-        let most = domain::Alerts::THRESHOLDS_MAX;
+        let most = domain::AlertSettings::THRESHOLDS_MAX;
         let of_services = self.service_thresholds.as_ref().map(Vec::len);
         for (field, count) in
             [("lowBalanceThresholds", several.map(Vec::len)), ("serviceThresholds", of_services)]
@@ -160,7 +160,7 @@ impl AlertsChange {
         Ok(())
     }
 
-    fn applied(&self, known: domain::Alerts, now: &Account) -> domain::Alerts {
+    fn applied(&self, known: domain::AlertSettings, now: &Account) -> domain::AlertSettings {
         let known = match (&self.low_balance_thresholds, self.low_balance_threshold) {
             (Some(several), _) => known.with_thresholds(several.iter().copied(), now.sequence),
             (None, Some(one)) => known.with_thresholds([one], now.sequence),
@@ -173,7 +173,7 @@ impl AlertsChange {
             }
             None => known,
         };
-        domain::Alerts {
+        domain::AlertSettings {
             recovery_margin: self.recovery_margin.unwrap_or(known.recovery_margin),
             cooldown_minutes: self.cooldown_minutes.unwrap_or(known.cooldown_minutes),
             expiry_notice_days: self.expiry_notice_days.unwrap_or(known.expiry_notice_days),
@@ -182,8 +182,8 @@ impl AlertsChange {
     }
 }
 
-impl From<domain::Alerts> for AlertsView {
-    fn from(alerts: domain::Alerts) -> Self {
+impl From<domain::AlertSettings> for AlertsView {
+    fn from(alerts: domain::AlertSettings) -> Self {
         let plain = alerts.thresholds.iter().filter(|threshold| threshold.service.is_none());
         let plain: Vec<_> = plain.map(|threshold| threshold.below.get()).collect();
         let of_service = |threshold: &domain::Threshold| {

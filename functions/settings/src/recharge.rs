@@ -4,7 +4,9 @@ use std::error::Error;
 use std::sync::Arc;
 
 use axum::extract::State;
-use domain::{AccountId, Amount, Credits, Currency, Money, Recharge, RechargeChange, Reference, Service};
+use domain::{
+    AccountId, Amount, AutoRecharge, AutoRechargeUpdate, Credits, Currency, Money, Reference, Service,
+};
 use scrip_http::{ApiError, App, Caller, IfMatch, Once, Reply, may};
 use scrip_payments::RechargeRequest;
 use serde::{Deserialize, Deserializer};
@@ -109,18 +111,18 @@ pub(super) async fn set_auto_recharge(
     reply(saved.as_ref(), currency, moment)
 }
 
-fn reply(recharge: Option<&Recharge>, currency: Currency, moment: Moment) -> Result<Reply, ApiError> {
+fn reply(recharge: Option<&AutoRecharge>, currency: Currency, moment: Moment) -> Result<Reply, ApiError> {
     Ok(Reply::ok(&AutoRechargeView::of(recharge, currency, moment))?.tagged(edition(recharge)))
 }
 
 /// The version of the settings: 0 if nothing was ever set.
-fn edition(recharge: Option<&Recharge>) -> u64 {
+fn edition(recharge: Option<&AutoRecharge>) -> u64 {
     recharge.map_or(0, |recharge| recharge.edition)
 }
 
 /// An update of the settings: the change, the version that it applies to, and the organisation's currency.
 struct Update<'a> {
-    change: &'a RechargeChange,
+    change: &'a AutoRechargeUpdate,
     if_match: &'a IfMatch,
     currency: Currency,
 }
@@ -131,7 +133,7 @@ async fn save(
     account: AccountId,
     update: Update<'_>,
     moment: Moment,
-) -> Result<Option<Recharge>, ApiError> {
+) -> Result<Option<AutoRecharge>, ApiError> {
     let Update { change, if_match, currency } = update;
     for _ in 0..ATTEMPTS_MAX {
         let known = app.ledger.recharge(account).await?;
@@ -139,7 +141,7 @@ async fn save(
         if known.is_none() && change.sets_nothing_up() {
             return Ok(None);
         }
-        let changed = Recharge::changed(known.as_ref(), change, moment.now);
+        let changed = AutoRecharge::changed(known.as_ref(), change, moment.now);
         let changed = changed.map_err(|bad| ApiError::field(bad.field(), bad))?;
         if changed.enabled {
             let checked = app.checkout(account.mode).can_satisfy(&changed, currency, moment).await?;
@@ -153,12 +155,12 @@ async fn save(
 }
 
 impl AutoRechargeChange {
-    fn checked(self, currency: Currency) -> Result<RechargeChange, ApiError> {
+    fn checked(self, currency: Currency) -> Result<AutoRechargeUpdate, ApiError> {
         if self.monthly_spend_limit.flatten().is_some_and(|limit| limit.currency() != currency) {
             let problem = format!("must be {}, your billing currency", currency.code());
             return Err(ApiError::field("monthlySpendLimit.currency", problem));
         }
-        Ok(RechargeChange {
+        Ok(AutoRechargeUpdate {
             enabled: self.enabled,
             threshold: self.threshold,
             service: self.service,

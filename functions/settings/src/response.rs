@@ -1,7 +1,7 @@
 //! Auto-recharge as callers see it.
 
 use chrono::{DateTime, Utc};
-use domain::{Credits, Currency, Pause, Period, Recharge, RechargeState, Service};
+use domain::{AutoRecharge, AutoRechargeState, Credits, Currency, PauseReason, Period, Service};
 use scrip_http::{MoneyView, timestamp};
 use serde::Serialize;
 use store::Moment;
@@ -59,8 +59,9 @@ struct RechargeStateView {
 
 impl AutoRechargeView {
     /// The view of the settings, or of the defaults if nothing was ever set.
-    pub(super) fn of(recharge: Option<&Recharge>, currency: Currency, moment: Moment) -> Self {
-        let limit = recharge.map_or(Recharge::SPEND_LIMIT_USUAL, |recharge| recharge.spend_limit(currency));
+    pub(super) fn of(recharge: Option<&AutoRecharge>, currency: Currency, moment: Moment) -> Self {
+        let limit =
+            recharge.map_or(AutoRecharge::SPEND_LIMIT_USUAL, |recharge| recharge.spend_limit(currency));
         Self {
             enabled: recharge.is_some_and(|recharge| recharge.enabled),
             threshold: recharge.map(|recharge| recharge.threshold.get()),
@@ -76,7 +77,7 @@ impl AutoRechargeView {
 }
 
 impl RechargeStateView {
-    fn of(recharge: Option<&Recharge>, currency: Currency, moment: Moment) -> Self {
+    fn of(recharge: Option<&AutoRecharge>, currency: Currency, moment: Moment) -> Self {
         let money = |amount| MoneyView { amount, currency: currency.code() };
         let off = Self {
             status: "off",
@@ -97,18 +98,18 @@ impl RechargeStateView {
             spent_this_month: money(spent),
             ..off
         };
-        let paused = |why: Pause, next_attempt| Self {
+        let paused = |why: PauseReason, next_attempt| Self {
             status: "paused",
             reason: Some(why.as_str()),
             next_attempt,
             ..known.clone()
         };
         match (&recharge.state, recharge.state.pause()) {
-            (RechargeState::Charging { transaction, .. }, _) => {
+            (AutoRechargeState::Charging { transaction, .. }, _) => {
                 Self { status: "charging", transaction_id: Some(transaction.to_string()), ..known }
             }
             _ if !recharge.enabled => {
-                let failed = recharge.failure.as_ref().map(|_| Pause::PaymentFailed.as_str());
+                let failed = recharge.failure.as_ref().map(|_| PauseReason::PaymentFailed.as_str());
                 Self { reason: failed, ..known }
             }
             (_, pause) => match recharge.reversed().map(|why| (why, None)).or(pause) {

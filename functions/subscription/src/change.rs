@@ -4,8 +4,8 @@ use std::error::Error;
 
 use chrono::{DateTime, Utc};
 use domain::{
-    Account, AccountId, Allowance, DUE_MAX, Details, EntryId, Fingerprint, Head, Mode, Plan, PlanId,
-    PlanList, Posting, Refusal, Subscribe, SubscribeCause, due, subscribe,
+    Account, AccountId, Allowance, Attempt, ChangePlan, ChangePlanCause, DUE_MAX, Details, EntryId,
+    Fingerprint, Mode, Plan, PlanId, PlanList, Posting, Refusal, change_plan, due,
 };
 use scrip_http::{ApiError, App, Reply};
 use store::{Catalogue, Claim, Fault, Job, Moment, Settled, Unsettled, system_key};
@@ -23,7 +23,7 @@ pub(super) struct PlanChangeRequest {
     /// A negotiated monthly allowance in place of the plan's.
     pub(super) allowance: Option<Allowance>,
     /// Who requested it.
-    pub(super) cause: SubscribeCause,
+    pub(super) cause: ChangePlanCause,
     /// Whether the plan may cost more than the present one.
     pub(super) may_cost_more: bool,
 }
@@ -44,7 +44,7 @@ pub(super) struct PlanChangeContext {
 struct PlannedChange<'a> {
     plans: &'a PlanList,
     plan: &'a Plan,
-    request: Subscribe,
+    request: ChangePlan,
     may_cost_more: bool,
 }
 
@@ -53,7 +53,7 @@ impl<'a> PlannedChange<'a> {
         let PlanChangeRequest { plan, allowance, cause, may_cost_more } = change;
         let plan = catalogue.plan(&plan, now).ok_or(Refusal::UnknownPlan(plan))?;
         let allowance = allowance.unwrap_or(plan.allowance);
-        let request = Subscribe { plan: plan.plan.clone(), allowance, cause };
+        let request = ChangePlan { plan: plan.plan.clone(), allowance, cause };
         Ok(Self { plans: &catalogue.plans, plan, request, may_cost_more })
     }
 
@@ -68,9 +68,9 @@ impl<'a> PlannedChange<'a> {
         !self.may_cost_more && (costs_more || brings_more)
     }
 
-    fn decide(&self, account: &Account, head: &Head) -> Result<Posting, Refusal> {
-        let posting = subscribe(account, &self.request, head)?;
-        if self.is_refused(account, head.now) { Err(Refusal::PlanChangeNotAllowed) } else { Ok(posting) }
+    fn decide(&self, account: &Account, attempt: &Attempt) -> Result<Posting, Refusal> {
+        let posting = change_plan(account, &self.request, attempt)?;
+        if self.is_refused(account, attempt.now) { Err(Refusal::PlanChangeNotAllowed) } else { Ok(posting) }
     }
 }
 
@@ -120,7 +120,7 @@ async fn settle(
     moment: Moment,
 ) -> Result<Result<Settled, Account>, ApiError> {
     for _ in 0..ATTEMPTS_MAX {
-        let decide = |account: &Account, head: &Head| wanted.decide(account, head);
+        let decide = |account: &Account, attempt: &Attempt| wanted.decide(account, attempt);
         match app.ledger.settle(account, claim, moment, decide).await {
             Ok(settled) => return Ok(Ok(settled)),
             Err(Unsettled::Refused(Refusal::SamePlan)) => {
@@ -150,7 +150,7 @@ pub(super) async fn preview(
     let account = up_to_date(account, now)?;
     let id = EntryId::above(account.floor(), now, 0);
     let claim = system_key("preview")?;
-    let posting = match subscribe(&account, &wanted.request, &Head { id, now, claim }) {
+    let posting = match change_plan(&account, &wanted.request, &Attempt { id, now, claim }) {
         Ok(posting) => posting,
         Err(Refusal::SamePlan) => {
             return Reply::ok(&SubscriptionChange::nothing(&account, wanted.plan, true, now));

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
 use domain::{
-    self, AccountId, ClaimKey, Details, EntryId, Metadata, MonitorId, OnBehalf, Reference, Service, Watch,
-    Watched,
+    self, AccountId, ClaimKey, Details, EntryId, Metadata, MonitorAttribution, MonitorId, MonitorKey,
+    MonitorStatus, Reference, Service,
 };
 use jobs::MonitorError;
 use scrip_http::{
@@ -146,9 +146,9 @@ pub(super) async fn create_monitor(
         id: made.id.into(),
         operation,
         resource_id,
-        on_behalf: OnBehalf { customer_id, member_id, service, metadata, key_id: Some(caller.key) },
+        on_behalf: MonitorAttribution { customer_id, member_id, service, metadata, key_id: Some(caller.key) },
         made_at: made.at,
-        stage: Watch::Pending,
+        stage: MonitorStatus::Pending,
         paid: None,
         charge: None,
         made_with: None,
@@ -193,8 +193,9 @@ async fn page(
     for _ in 0..READS_MAX {
         let wanted = i32::try_from(limit.saturating_sub(found.len())).unwrap_or(i32::MAX);
         let MonitorPage { monitors, next } = app.ledger.monitors(account, after, wanted).await?;
-        let shown =
-            |monitor: &domain::Monitor| !matches!(monitor.stage, Watch::Pending | Watch::Ended { .. });
+        let shown = |monitor: &domain::Monitor| {
+            !matches!(monitor.stage, MonitorStatus::Pending | MonitorStatus::Ended { .. })
+        };
         found.extend(monitors.into_iter().filter(shown));
         after = next;
         if next.is_none() || found.len() >= limit {
@@ -217,8 +218,9 @@ pub(super) async fn read_monitor(
     caller: Caller<may::Read>,
     Path(id): Path<Id<MonitorId>>,
 ) -> Result<Reply, ApiError> {
-    let monitor = app.ledger.monitor(Watched { account: caller.account, monitor: id.found()? }).await?;
-    let monitor = monitor.filter(|monitor| monitor.stage != Watch::Pending).ok_or(MonitorId::NOT_FOUND)?;
+    let monitor = app.ledger.monitor(MonitorKey { account: caller.account, monitor: id.found()? }).await?;
+    let monitor =
+        monitor.filter(|monitor| monitor.stage != MonitorStatus::Pending).ok_or(MonitorId::NOT_FOUND)?;
     Reply::ok(&MonitorView::of(&monitor))
 }
 
@@ -238,7 +240,7 @@ pub(super) async fn delete_monitor(
 ) -> Result<Reply, ApiError> {
     let ended = app
         .jobs()
-        .end_monitor(Watched { account: caller.account, monitor: id.found()? }, caller.call.moment)
+        .end_monitor(MonitorKey { account: caller.account, monitor: id.found()? }, caller.call.moment)
         .await?;
     Reply::ok(&MonitorView::of(&ended.ok_or(MonitorId::NOT_FOUND)?))
 }
@@ -248,9 +250,9 @@ impl MonitorView {
         let text = |text: &Option<Reference>| text.as_ref().map(|text| text.as_str().to_owned());
         let paid_through = monitor.paid.map(|month| month.next().start());
         let (status, suspended, deleted_at) = match monitor.stage {
-            Watch::Pending | Watch::Active => ("active", None, None),
-            Watch::Suspended { since, why } => ("suspended", Some((since, why)), None),
-            Watch::Ended { at } => ("deleted", None, Some(at)),
+            MonitorStatus::Pending | MonitorStatus::Active => ("active", None, None),
+            MonitorStatus::Suspended { since, why } => ("suspended", Some((since, why)), None),
+            MonitorStatus::Ended { at } => ("deleted", None, Some(at)),
         };
         Self {
             monitor_id: monitor.id.to_string(),

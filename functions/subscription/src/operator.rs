@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use domain::{AccountId, Allowance, Allowed, Details, Mode, OrgId, PlanId, SubscribeCause};
+use domain::{AccountId, Allowance, Allowed, ChangePlanCause, Details, Mode, OrgId, PlanId};
 use scrip_http::{ApiError, App, Id, Once, Operator, PathId, QueryParams, Reply};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -59,7 +59,7 @@ pub(super) async fn set_subscription(
     let change = PlanChangeRequest {
         plan: PlanId(plan),
         allowance: allowance.map(|credits| Allowance::Monthly(credits.into())),
-        cause: SubscribeCause::Operator,
+        cause: ChangePlanCause::Operator,
         may_cost_more: true,
     };
     if is_preview {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use domain::{Details, PlanId, SubscribeCause};
+use domain::{ChangePlanCause, Details, PlanId};
 use scrip_http::{ApiError, App, Caller, Once, QueryParams, Reply, may};
 use serde::Deserialize;
 use store::Unsettled;
@@ -73,7 +73,7 @@ pub(super) async fn change_subscription(
     let change = PlanChangeRequest {
         plan: PlanId(plan),
         allowance: None,
-        cause: SubscribeCause::Owner,
+        cause: ChangePlanCause::Owner,
         may_cost_more: organisation.self_service_plans,
     };
     if is_preview {

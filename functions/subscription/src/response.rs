@@ -1,7 +1,7 @@
 //! Subscriptions and changes of plan as callers see them.
 
 use chrono::{DateTime, Utc};
-use domain::{Account, Allowance, Direction, Entry, Plan, Switch};
+use domain::{Account, Allowance, Direction, Entry, Plan, PlanTransition};
 use scrip_http::{BalanceView, MoneyView, timestamp};
 use serde::Serialize;
 use store::PlanSwitch;
@@ -119,7 +119,7 @@ struct AccessShift {
 /// A transaction that changes the plan, and the change.
 pub(super) struct Switched<'a> {
     pub(super) entry: &'a Entry,
-    pub(super) switch: &'a Switch,
+    pub(super) switch: &'a PlanTransition,
 }
 
 /// The plans before and after a change, from the catalogue.
@@ -240,7 +240,7 @@ impl SubscriptionChange {
 }
 
 /// What to note about a change.
-fn notices(effect: &SubscriptionEffect, switch: &Switch) -> Vec<String> {
+fn notices(effect: &SubscriptionEffect, switch: &PlanTransition) -> Vec<String> {
     let CreditsShift { before, after } = effect.subscription_credits;
     let mut notices = Vec::new();
     if switch.allowance == Allowance::Unlimited && switch.from != switch.to {

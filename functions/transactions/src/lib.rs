@@ -6,7 +6,7 @@ mod receipt;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use domain::{Direction, EntryId, Operation, PurchaseId, Reference, Stage};
+use domain::{Direction, EntryId, Operation, PurchaseId, PurchaseStatus, Reference};
 use scrip_http::{
     ApiError, App, Caller, Id, Instant, Listing, PageLimit, PathId, ProofView, QueryParams, Reply,
     TransactionView, in_order, may,
@@ -137,7 +137,7 @@ async fn one(
     // A purchase has an id before it is in the ledger, where its transaction has another one.
     let bought = PurchaseId { account: caller.account, transaction: id };
     let purchase = app.ledger.purchase(bought).await?.ok_or(EntryId::NOT_FOUND)?;
-    if let Stage::Approved(entry) = purchase.stage
+    if let PurchaseStatus::Approved(entry) = purchase.stage
         && let Some(receipt) = app.ledger.transaction(caller.account, entry).await?
     {
         return Reply::ok(&explained(&app, &caller, &receipt).await?);

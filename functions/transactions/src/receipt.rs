@@ -1,6 +1,6 @@
 //! A transaction with everything that explains it.
 
-use domain::{Credits, Direction, Pot, Purchase};
+use domain::{Credits, Direction, Purchase, Remainder};
 use scrip_http::{BalanceView, ProofView, TransactionView};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -30,7 +30,7 @@ pub(super) struct ReceiptView {
 }
 
 impl ReceiptView {
-    pub(super) fn new(receipt: &domain::Receipt, pot: Option<&Pot>, proof: Option<ProofView>) -> Self {
+    pub(super) fn new(receipt: &domain::Receipt, pot: Option<&Remainder>, proof: Option<ProofView>) -> Self {
         let domain::Receipt { entry, details, .. } = receipt;
         let transaction = TransactionView::from(receipt).with_refunds(pot);
         let back = receipt.net().saturating_neg();

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use domain::{
-    self, AccountId, DeliveryId, DeliveryKind, DeliveryStanding, DeliveryState, EventId, EventName, Flow,
-    WebhookId,
+    self, AccountId, DeliveryId, DeliveryKind, DeliveryState, DeliveryStatus, EventId, EventName, WebhookId,
+    WebhookStatus,
 };
 use scrip_http::{
     ApiError, App, Caller, Id, Listing, NoFields, Once, OptionalBody, PageLimit, PathId, QueryParams, Reply,
@@ -119,14 +119,14 @@ async fn with_current_status(
     lines: Vec<domain::Delivery>,
 ) -> Result<Vec<domain::Delivery>, ApiError> {
     let known: Vec<_> = lines.iter().cloned().map(|line| line.by(state)).collect();
-    if known.iter().all(|line| line.standing != DeliveryStanding::Superseded) {
+    if known.iter().all(|line| line.standing != DeliveryStatus::Superseded) {
         return Ok(known);
     }
     let later = app.activity.delivery_state(account, webhook).await?.ok_or(WebhookId::NOT_FOUND)?;
     let pairs = lines.into_iter().zip(known);
     let current = pairs.map(|(line, known)| match known.standing {
-        DeliveryStanding::Superseded => line.by(&later),
-        DeliveryStanding::Succeeded | DeliveryStanding::Retrying | DeliveryStanding::Failed => known,
+        DeliveryStatus::Superseded => line.by(&later),
+        DeliveryStatus::Succeeded | DeliveryStatus::Retrying | DeliveryStatus::Failed => known,
     });
     Ok(current.collect())
 }
@@ -211,7 +211,7 @@ pub(super) async fn replay_events(
 ) -> Result<Reply, ApiError> {
     let webhook = find(&app, caller.account, id).await?;
     let state = app.activity.delivery_state(caller.account, webhook.id).await?.ok_or(WebhookId::NOT_FOUND)?;
-    if state.status != Flow::Active {
+    if state.status != WebhookStatus::Active {
         return Err(ApiError::Conflict(
             "the webhook is not active; resume it first, and it receives all missed events",
         ));

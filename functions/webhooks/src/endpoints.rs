@@ -6,7 +6,8 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use chrono::SubsecRound;
 use domain::{
-    self, AccountId, DeliveryState, EventName, HookSecret, HookUrl, Lane, Reference, SealedSecret, WebhookId,
+    self, AccountId, DeliveryLane, DeliveryState, EventName, Reference, SealedSecret, WebhookId,
+    WebhookSecret, WebhookUrl,
 };
 use ports::SecretOf;
 use scrip_http::{ApiError, App, Caller, Id, NoFields, Once, OptionalBody, PathId, Reply, may};
@@ -89,8 +90,9 @@ fn check_events(events: Option<&BTreeSet<EventName>>) -> Result<(), ApiError> {
 }
 
 /// Parses a URL and checks it against the address policy. A host name that resolves is checked, too.
-async fn url(app: &App, text: &str) -> Result<HookUrl, ApiError> {
-    let url = HookUrl::parse(text, app.sender.reach()).map_err(|problem| ApiError::field("url", problem))?;
+async fn url(app: &App, text: &str) -> Result<WebhookUrl, ApiError> {
+    let url =
+        WebhookUrl::parse(text, app.sender.reach()).map_err(|problem| ApiError::field("url", problem))?;
     app.sender.check(&url).await.map_err(|problem| ApiError::field("url", problem))?;
     Ok(url)
 }
@@ -122,7 +124,7 @@ pub(super) async fn create_webhook(
     {
         return Err(FULL);
     }
-    let secret = HookSecret::new(secret_bytes()?);
+    let secret = WebhookSecret::new(secret_bytes()?);
     let sealed = app.seal.seal(owner, &secret).await.map_err(Fault::from)?;
     let wanted = domain::Webhook {
         id,
@@ -245,10 +247,10 @@ async fn unwanted(
     app: &App,
     account: AccountId,
     webhook: &domain::Webhook,
-) -> Result<Vec<(Lane, u64)>, ApiError> {
+) -> Result<Vec<(DeliveryLane, u64)>, ApiError> {
     let state = app.activity.delivery_state(account, webhook.id).await?.ok_or(WebhookId::NOT_FOUND)?;
     let mut unwanted = Vec::new();
-    for lane in [Lane::Live, Lane::Replay] {
+    for lane in [DeliveryLane::Live, DeliveryLane::Replay] {
         let Some(place) = state.place(lane).filter(|_| 0 < state.failures(lane)) else { continue };
         let (events, _) = app.ledger.events(account, place, 1).await?;
         let events = events.into_iter().filter(|event| !webhook.wants(&event.name));
@@ -276,7 +278,7 @@ async fn changed<S>(
     caller: &Caller<S>,
     id: WebhookId,
     change: &WebhookChange,
-    url: Option<HookUrl>,
+    url: Option<WebhookUrl>,
 ) -> Result<(domain::Webhook, bool), ApiError> {
     for _ in 0..ATTEMPTS_MAX {
         let known = app.activity.webhook(caller.account, id).await?.ok_or(WebhookId::NOT_FOUND)?;

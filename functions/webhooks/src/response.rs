@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use domain::{DeliveryKind, DeliveryStanding, DeliveryState, EventName, Flow, HookSecret};
+use domain::{DeliveryKind, DeliveryState, DeliveryStatus, EventName, WebhookSecret, WebhookStatus};
 use scrip_http::timestamp;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
@@ -78,7 +78,7 @@ pub(super) struct WebhookWithSecret {
 
 impl WebhookWithSecret {
     /// The view with the secret, or without if it is not known any more.
-    pub(super) fn new(webhook: WebhookView, secret: Option<&HookSecret>) -> Self {
+    pub(super) fn new(webhook: WebhookView, secret: Option<&WebhookSecret>) -> Self {
         let secret = secret.map(|secret| secret.reveal().to_owned());
         Self { webhook, secret_shown: secret.is_none(), secret }
     }
@@ -197,10 +197,10 @@ fn each<S: Serializer>(times: &[Option<DateTime<Utc>>], out: S) -> Result<S::Ok,
 impl WebhookView {
     pub(super) fn of(webhook: &domain::Webhook, state: &DeliveryState, wall: DateTime<Utc>) -> Self {
         let (status, paused_reason) = match state.status {
-            Flow::Active => ("ACTIVE", None),
-            Flow::Paused => ("PAUSED", Some("owner")),
-            Flow::Failing => ("PAUSED", Some("failing")),
-            Flow::Gone => ("DISABLED", Some("gone")),
+            WebhookStatus::Active => ("ACTIVE", None),
+            WebhookStatus::Paused => ("PAUSED", Some("owner")),
+            WebhookStatus::Failing => ("PAUSED", Some("failing")),
+            WebhookStatus::Gone => ("DISABLED", Some("gone")),
         };
         Self {
             webhook_id: webhook.id.to_string(),
@@ -240,10 +240,10 @@ impl DeliveryView {
                 DeliveryKind::Test => "test",
             },
             status: match delivery.standing {
-                DeliveryStanding::Succeeded => "succeeded",
-                DeliveryStanding::Retrying => "retrying",
-                DeliveryStanding::Failed => "failed",
-                DeliveryStanding::Superseded => "superseded",
+                DeliveryStatus::Succeeded => "succeeded",
+                DeliveryStatus::Retrying => "retrying",
+                DeliveryStatus::Failed => "failed",
+                DeliveryStatus::Superseded => "superseded",
             },
             attempt: attempts.len(),
             attempts_max: delivery.kind.attempts_max(),

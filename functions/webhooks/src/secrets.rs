@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use domain::{HookSecret, WebhookId};
+use domain::{WebhookId, WebhookSecret};
 use ports::SecretOf;
 use scrip_http::{ApiError, App, Caller, Id, Once, OptionalBody, PathId, Reply, may};
 use serde::Deserialize;
@@ -52,7 +52,7 @@ pub(super) async fn rotate_secret(
         return Err(ApiError::field("overlapSeconds", "must be a whole number from 0 to 86400"));
     }
     let owner = SecretOf { account: caller.account, webhook: id };
-    let secret = HookSecret::new(secret_bytes()?);
+    let secret = WebhookSecret::new(secret_bytes()?);
     let known = app.activity.webhook(caller.account, id).await?.ok_or(WebhookId::NOT_FOUND)?;
     let sealed = app.seal.seal(owner, &secret).await.map_err(Fault::from)?;
     let mut known = Some(known);

@@ -3,9 +3,9 @@
 use anyhow::Context;
 use chrono::{DateTime, SubsecRound, Utc};
 use domain::{
-    Account, AccountId, Allowance, Amount, ApiKey, ClaimKey, Consume, Credits, Currency, Details, EntryId,
-    Fingerprint, Grant, IdempotencyKey, KeyId, Mode, OrgId, Origin, PlanId, Quantity, Reference, Scope,
-    Secret, Source, consume, grant,
+    Account, AccountId, Allowance, Amount, ApiKey, ApiKeySecret, ClaimKey, Consume, Credits, Currency,
+    Details, EntryId, Fingerprint, Grant, GrantOrigin, IdempotencyKey, KeyId, Mode, OrgId, PlanId, Quantity,
+    Reference, Scope, Source, consume, grant,
 };
 use scrip_http::App;
 use serde::{Deserialize, Serialize};
@@ -54,14 +54,14 @@ impl DemoKeys {
     /// New random keys; with those of an organisation that was opened at `at`, if wanted.
     pub(crate) fn fresh(with_organisation: bool, at: DateTime<Utc>) -> Result<Self, Fault> {
         let secret = |mode| {
-            let secret = Secret::for_organisation(mode, secret_bytes()?);
+            let secret = ApiKeySecret::for_organisation(mode, secret_bytes()?);
             Ok::<_, Fault>(secret.reveal().to_owned())
         };
         Ok(Self {
             organisation_id: with_organisation.then(|| OrgId::new(at, random()).to_string()),
             api_key: with_organisation.then(|| secret(Mode::Live)).transpose()?,
             test_key: with_organisation.then(|| secret(Mode::Test)).transpose()?,
-            operator_key: Secret::for_operator(secret_bytes()?).reveal().to_owned(),
+            operator_key: ApiKeySecret::for_operator(secret_bytes()?).reveal().to_owned(),
         })
     }
 
@@ -143,8 +143,8 @@ async fn fill_ledger(app: &App, account: AccountId, moment: Moment) -> anyhow::R
         return Ok(());
     }
     for (source, amount, origin, description) in [
-        (Source::Purchased, 100, Origin::Purchase, "Credits bought by bank transfer"),
-        (Source::Bonus, 50, Origin::Operator, "Welcome bonus"),
+        (Source::Purchased, 100, GrantOrigin::Purchase, "Credits bought by bank transfer"),
+        (Source::Bonus, 50, GrantOrigin::Operator, "Welcome bonus"),
     ] {
         let amount = Amount::try_from(amount)?;
         let request = Grant { source, amount, service: None, expires_at: None, origin };
@@ -200,7 +200,7 @@ async fn settle(
     app: &App,
     account: AccountId,
     entry: DemoEntry<'_>,
-    decide: impl Fn(&Account, &domain::Head) -> Result<domain::Posting, domain::Refusal> + Send + Sync,
+    decide: impl Fn(&Account, &domain::Attempt) -> Result<domain::Posting, domain::Refusal> + Send + Sync,
 ) -> anyhow::Result<()> {
     let DemoEntry { name, details, moment } = entry;
     let key = ClaimKey::Operator(IdempotencyKey::try_from(format!("demo/{}", name.replace(' ', "-")))?);
@@ -221,7 +221,7 @@ pub async fn operator_key(app: &App, moment: Moment) -> anyhow::Result<String> {
 }
 
 async fn add_key(app: &App, key: &str, org: Option<OrgId>, mode: Mode, moment: Moment) -> anyhow::Result<()> {
-    let secret = Secret::parse(key).context("local.json holds an invalid key")?;
+    let secret = ApiKeySecret::parse(key).context("local.json holds an invalid key")?;
     let scopes = Scope::ALL.into();
     // The id is made from the key, so every start gives it the same id.
     let mut bits = [0u8; 16];

@@ -11,7 +11,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use chrono::SubsecRound;
-use domain::Reach;
+use domain::AddressPolicy;
 use jobs::RenewalTask;
 use scrip_http::{App, Clock, CursorKey, describe, finish, timestamp};
 use scrip_payments::RechargeRequest;
@@ -235,7 +235,7 @@ impl AppParts {
     ) -> anyhow::Result<Self> {
         let seal = LocalKms::new(saved.webhook_key.get_or_insert_with(fresh_key))?;
         let cursors = CursorKey::new(saved.cursor_key.get_or_insert_with(fresh_key).clone())?;
-        let sender = WebhookClient::new(Reach::AndLoopback).limited(limits);
+        let sender = WebhookClient::new(AddressPolicy::AndLoopback).limited(limits);
         Ok(Self { clock, provider, seal, sender, cursors })
     }
 }

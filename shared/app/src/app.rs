@@ -70,7 +70,7 @@ impl App {
             #[cfg(feature = "webhooks")]
             deliveries: Arc::new(ports::NoQueue),
             #[cfg(feature = "webhooks")]
-            sender: Arc::new(scrip_webhooks::WebhookClient::new(domain::Reach::Public)),
+            sender: Arc::new(scrip_webhooks::WebhookClient::new(domain::AddressPolicy::Public)),
         })
     }
 

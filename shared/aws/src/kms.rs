@@ -9,7 +9,7 @@ use aws_sdk_kms::error::DisplayErrorContext;
 use aws_sdk_kms::primitives::Blob;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use domain::HookSecret;
+use domain::WebhookSecret;
 use ports::{Seal, SealError, SecretOf};
 
 use crate::{Connection, aws_client};
@@ -30,7 +30,7 @@ pub struct KmsKey {
 pub struct Kms {
     key: KmsKey,
     client: OnceLock<Client>,
-    cache: Mutex<HashMap<(SecretOf, String), HookSecret>>,
+    cache: Mutex<HashMap<(SecretOf, String), WebhookSecret>>,
 }
 
 impl Kms {
@@ -51,12 +51,12 @@ impl Kms {
         })
     }
 
-    fn cached(&self, of: SecretOf, sealed: &str) -> Option<HookSecret> {
+    fn cached(&self, of: SecretOf, sealed: &str) -> Option<WebhookSecret> {
         let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         cache.get(&(of, sealed.to_owned())).cloned()
     }
 
-    fn insert(&self, of: SecretOf, sealed: &str, secret: HookSecret) {
+    fn insert(&self, of: SecretOf, sealed: &str, secret: WebhookSecret) {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         if CACHED_MAX <= cache.len() {
             cache.clear();
@@ -75,7 +75,7 @@ fn context(of: SecretOf) -> HashMap<String, String> {
 
 #[async_trait]
 impl Seal for Kms {
-    async fn seal(&self, of: SecretOf, secret: &HookSecret) -> Result<String, SealError> {
+    async fn seal(&self, of: SecretOf, secret: &WebhookSecret) -> Result<String, SealError> {
         let failed = |why: String| SealError { doing: "encrypted", why };
         let call = self.client().encrypt().key_id(&self.key.key).set_encryption_context(Some(context(of)));
         let response = call.plaintext(Blob::new(secret.reveal())).send().await;
@@ -85,7 +85,7 @@ impl Seal for Kms {
         Ok(STANDARD.encode(cipher))
     }
 
-    async fn open(&self, of: SecretOf, sealed: &str) -> Result<HookSecret, SealError> {
+    async fn open(&self, of: SecretOf, sealed: &str) -> Result<WebhookSecret, SealError> {
         if let Some(secret) = self.cached(of, sealed) {
             return Ok(secret);
         }
@@ -99,7 +99,7 @@ impl Seal for Kms {
             .ok_or_else(|| failed("the response has no plaintext".to_owned()))?
             .into_inner();
         let text = String::from_utf8(bytes).map_err(|_| failed("the plaintext is not UTF-8".to_owned()))?;
-        let secret = HookSecret::try_from(text).map_err(|error| failed(error.to_string()))?;
+        let secret = WebhookSecret::try_from(text).map_err(|error| failed(error.to_string()))?;
         self.insert(of, sealed, secret.clone());
         Ok(secret)
     }

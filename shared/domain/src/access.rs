@@ -123,9 +123,9 @@ impl ApiKey {
 /// An API key in plain text: a prefix of eight characters, 34 random ones and a checksum of six, so that a
 /// typing error is recognised without the database. Shown once, never stored, never printed by accident.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct ApiKeySecret(String);
 
-impl Secret {
+impl ApiKeySecret {
     const PREFIXES: [&str; 3] = ["sk_live_", "sk_test_", "ok_live_"];
     const RANDOM_CHARS: usize = 34;
     const CHECKSUM_CHARS: usize = 6;
@@ -198,7 +198,7 @@ impl Secret {
     }
 }
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for ApiKeySecret {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "Secret(…{})", self.last4())
     }
@@ -245,27 +245,27 @@ mod tests {
     #[test]
     fn a_key_has_48_characters_and_is_parsed() {
         for key in [
-            Secret::for_organisation(Mode::Live, [7; 34]),
-            Secret::for_organisation(Mode::Test, [255; 34]),
-            Secret::for_operator([0; 34]),
+            ApiKeySecret::for_organisation(Mode::Live, [7; 34]),
+            ApiKeySecret::for_organisation(Mode::Test, [255; 34]),
+            ApiKeySecret::for_operator([0; 34]),
         ] {
             assert_eq!(key.reveal().len(), 48);
-            assert_eq!(Secret::parse(key.reveal()), Some(key.clone()));
+            assert_eq!(ApiKeySecret::parse(key.reveal()), Some(key.clone()));
             assert!(!format!("{key:?}").contains(key.reveal()));
         }
     }
 
     #[test]
     fn one_wrong_character_is_recognised_without_the_database() {
-        let key = Secret::for_organisation(Mode::Live, [42; 34]);
+        let key = ApiKeySecret::for_organisation(Mode::Live, [42; 34]);
         for place in 0..48 {
             let mut typed = key.reveal().to_owned();
             let other = if typed.as_bytes()[place] == b'x' { "y" } else { "x" };
             typed.replace_range(place..=place, other);
-            assert_eq!(Secret::parse(&typed), None, "{typed}");
+            assert_eq!(ApiKeySecret::parse(&typed), None, "{typed}");
         }
         for wrong in ["", "sk_live_", "\u{1f980}", &"sk_live_\u{e9}".repeat(5)] {
-            assert_eq!(Secret::parse(wrong), None);
+            assert_eq!(ApiKeySecret::parse(wrong), None);
         }
     }
 }

@@ -15,7 +15,7 @@ mod tests;
 mod value;
 mod webhook;
 
-pub use access::{ApiKey, Denial, Principal, Scope, Secret};
+pub use access::{ApiKey, ApiKeySecret, Denial, Principal, Scope};
 pub use audit::*;
 pub use catalogue::*;
 pub use event::*;

@@ -8,7 +8,7 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 
 use super::{ApiError, App, RequestContext};
-use domain::{AccountId, Denial, KeyId, Principal, Scope, Secret};
+use domain::{AccountId, ApiKeySecret, Denial, KeyId, Principal, Scope};
 
 /// An organisation that calls with a key that has the scope `S`.
 #[derive(Clone, Debug)]
@@ -151,7 +151,8 @@ async fn identify(parts: &mut Parts, app: &Arc<App>) -> Result<(RequestContext, 
     if scheme.eq_ignore_ascii_case("bearer") && key.trim().is_empty() {
         return Err(ApiError::MissingKey);
     }
-    let secret = Some(key.trim()).filter(|_| scheme.eq_ignore_ascii_case("bearer")).and_then(Secret::parse);
+    let secret =
+        Some(key.trim()).filter(|_| scheme.eq_ignore_ascii_case("bearer")).and_then(ApiKeySecret::parse);
     let secret = secret.ok_or(ApiError::InvalidKey)?;
     let known = app.settings.find_key(&secret, call.moment).await?.ok_or(ApiError::InvalidKey)?;
     let principal = known.key.admit(known.plan.as_ref(), call.moment.now)?;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::refusal::{Remedy, refusal_code, refusal_details};
 use app::CursorError;
-use domain::{BadChange, Credits, Decline, Denial, EntryId, MonitorId, Refusal};
+use domain::{BadUpdate, Credits, Decline, Denial, EntryId, MonitorId, Refusal};
 use ports::NoRandomness;
 use store::{Fault, Unchanged, Unsettled};
 
@@ -85,7 +85,7 @@ pub enum ApiError {
     Unsettled(#[from] Unsettled),
     /// The catalogue has no room for another version.
     #[error(transparent)]
-    CatalogueFull(BadChange),
+    CatalogueFull(BadUpdate),
     /// The store could not answer.
     #[error(transparent)]
     Failed(#[from] Fault),
@@ -137,14 +137,14 @@ impl From<Unchanged> for ApiError {
             Unchanged::Failed(fault) => return Self::Failed(fault),
         };
         match &reason {
-            BadChange::Reserved => Self::field("operation", reason),
-            BadChange::Incomplete(missing) => {
+            BadUpdate::Reserved => Self::field("operation", reason),
+            BadUpdate::Incomplete(missing) => {
                 let problem = |field: &&str| ((*field).to_owned(), reason.to_string());
                 Self::Invalid(missing.iter().map(problem).collect())
             }
-            BadChange::SameCurrency => Self::field("to", reason),
-            BadChange::InThePast => Self::field("effectiveFrom", reason),
-            BadChange::TooMany { .. } => Self::CatalogueFull(reason),
+            BadUpdate::SameCurrency => Self::field("to", reason),
+            BadUpdate::InThePast => Self::field("effectiveFrom", reason),
+            BadUpdate::TooMany { .. } => Self::CatalogueFull(reason),
         }
     }
 }

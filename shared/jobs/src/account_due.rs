@@ -3,7 +3,7 @@
 use chrono::{DateTime, Duration, Utc};
 
 use super::Jobs;
-use domain::{AccountId, News};
+use domain::{AccountId, Notification};
 use store::{EndedHolds, Moment, Unsettled};
 
 /// The maximum number of holds that one step closes.
@@ -47,7 +47,7 @@ impl Jobs<'_> {
         self.ledger.check_alerts(&known, moment).await?;
         let ends = known.ends(&self.ledger.alerts(account).await?, moment.now);
         for (lot, terms) in ends.notices {
-            self.ledger.emit(account, &News::Expiring { lot, terms }, moment).await?;
+            self.ledger.emit(account, &Notification::Expiring { lot, terms }, moment).await?;
         }
         // For holds that another process is closing, and for more than one job can close.
         let wait = Duration::try_seconds(RETRY_SECONDS).filter(|_| !is_finished);

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::{AccountId, Mode, PurchaseId, Step};
+use domain::{AccountId, Mode, PurchaseId, PurchaseStep};
 use futures_util::StreamExt;
 use futures_util::stream;
 use ports::{Clock, Queue};
@@ -191,7 +191,7 @@ impl<'a> Dispatcher<'a> {
             Err(Unsettled::InProgress) => purchase,
             Err(unsettled) => return Err(unsettled),
         };
-        if purchase.next() != Step::Rest {
+        if purchase.next() != PurchaseStep::Rest {
             return Ok(Some(purchase.look_at(moment.now)));
         }
         if !purchase.has_open_reversal() {

@@ -4,8 +4,8 @@ use std::error::Error;
 
 use super::{JobError, Jobs, RenewalTask};
 use domain::{
-    Account, AccountId, Consume, EntryId, Fingerprint, Head, Monitor, MonitorId, News, Period, Quantity,
-    Reference, Refusal, Suspension, Watch, Watched, charge_month,
+    Account, AccountId, Attempt, Consume, EntryId, Fingerprint, Monitor, MonitorId, MonitorKey,
+    MonitorStatus, Notification, Period, Quantity, Reference, Refusal, SuspensionReason, charge_month,
 };
 use store::{
     Claim, Fault, Job, MONITORS_AT_ONCE, Moment, MonitorEvent, SubjectHolder, Unsettled, system_key,
@@ -70,9 +70,9 @@ impl Jobs<'_> {
         wanted: &Monitor,
         moment: Moment,
     ) -> Result<(Monitor, bool), MonitorError> {
-        let id = Watched { account, monitor: wanted.id };
+        let id = MonitorKey { account, monitor: wanted.id };
         let known = self.ledger.monitor(id).await?;
-        if let Some(made) = known.as_ref().filter(|known| known.stage != Watch::Pending) {
+        if let Some(made) = known.as_ref().filter(|known| known.stage != MonitorStatus::Pending) {
             return Ok((made.clone(), true));
         }
         if known.is_none() {
@@ -89,11 +89,15 @@ impl Jobs<'_> {
     ///
     /// # Errors
     /// As [`Jobs::create_monitor`].
-    pub async fn finish_monitor(&self, id: Watched, moment: Moment) -> Result<Option<Monitor>, MonitorError> {
+    pub async fn finish_monitor(
+        &self,
+        id: MonitorKey,
+        moment: Moment,
+    ) -> Result<Option<Monitor>, MonitorError> {
         let account = id.account;
         for _ in 0..ATTEMPTS_MAX {
             let Some(monitor) = self.ledger.monitor(id).await? else { return Ok(None) };
-            if monitor.stage != Watch::Pending {
+            if monitor.stage != MonitorStatus::Pending {
                 return Ok(Some(monitor));
             }
             if let Some(other) = self.take_subject(account, &monitor).await? {
@@ -137,8 +141,8 @@ impl Jobs<'_> {
                 SubjectHolder::Ours => return Ok(None),
                 SubjectHolder::By(other) => other,
             };
-            let known = self.ledger.monitor(Watched { account, monitor: other }).await?;
-            if known.is_some_and(|known| !matches!(known.stage, Watch::Ended { .. })) {
+            let known = self.ledger.monitor(MonitorKey { account, monitor: other }).await?;
+            if known.is_some_and(|known| !matches!(known.stage, MonitorStatus::Ended { .. })) {
                 return Ok(Some(other));
             }
             if self.ledger.take_subject_over(account, &subject, other, monitor.id).await? {
@@ -152,13 +156,13 @@ impl Jobs<'_> {
     ///
     /// # Errors
     /// When the table is unavailable.
-    pub async fn end_monitor(&self, id: Watched, moment: Moment) -> Result<Option<Monitor>, Fault> {
+    pub async fn end_monitor(&self, id: MonitorKey, moment: Moment) -> Result<Option<Monitor>, Fault> {
         for _ in 0..ATTEMPTS_MAX {
             let Some(monitor) = self.ledger.monitor(id).await? else { return Ok(None) };
             match monitor.stage {
-                Watch::Pending => return Ok(None),
-                Watch::Ended { .. } => return Ok(Some(monitor)),
-                Watch::Active | Watch::Suspended { .. } => (),
+                MonitorStatus::Pending => return Ok(None),
+                MonitorStatus::Ended { .. } => return Ok(Some(monitor)),
+                MonitorStatus::Active | MonitorStatus::Suspended { .. } => (),
             }
             if let Some(ended) = self.ledger.save_monitor(id.account, &monitor.ended(moment.now)).await? {
                 self.ledger.free_subject(id.account, &ended.subject(), ended.id).await?;
@@ -200,7 +204,7 @@ impl Jobs<'_> {
         let page = self.ledger.monitors(account, after, MONITORS_AT_ONCE).await?;
         let mut unaffordable = Unaffordable::default();
         for monitor in page.monitors.iter().filter(|monitor| monitor.owes(moment.now).is_some()) {
-            let id = Watched { account, monitor: monitor.id };
+            let id = MonitorKey { account, monitor: monitor.id };
             Box::pin(self.renew_monitor(id, &mut unaffordable, moment)).await?;
         }
         Ok(page.next)
@@ -209,21 +213,21 @@ impl Jobs<'_> {
     /// Charges one monitor for this month, or suspends it. The monitor is read again, because the page may be old.
     async fn renew_monitor(
         &self,
-        id: Watched,
+        id: MonitorKey,
         unaffordable: &mut Unaffordable,
         moment: Moment,
     ) -> Result<(), Unsettled> {
         for _ in 0..ATTEMPTS_MAX {
             let Some(monitor) = self.ledger.monitor(id).await? else { return Ok(()) };
-            if monitor.stage == Watch::Pending || monitor.owes(moment.now).is_none() {
+            if monitor.stage == MonitorStatus::Pending || monitor.owes(moment.now).is_none() {
                 return Ok(());
             }
             let charged = self.try_charge(id.account, &monitor, unaffordable, moment).await?;
-            let was_suspended = matches!(monitor.stage, Watch::Suspended { .. });
+            let was_suspended = matches!(monitor.stage, MonitorStatus::Suspended { .. });
             let saved = match charged {
                 Ok((month, charge)) if was_suspended => {
                     let resumed = monitor.charged(month, charge);
-                    let notification = MonitorEvent { news: News::MonitorResumed, moment };
+                    let notification = MonitorEvent { news: Notification::MonitorResumed, moment };
                     self.ledger.save_monitor_and_emit(id.account, &resumed, notification).await?
                 }
                 Ok((month, charge)) => {
@@ -232,7 +236,7 @@ impl Jobs<'_> {
                 Err(_) if was_suspended => return Ok(()),
                 Err(why) => {
                     let suspended = monitor.suspended(why, moment.now);
-                    let notification = MonitorEvent { news: News::MonitorSuspended, moment };
+                    let notification = MonitorEvent { news: Notification::MonitorSuspended, moment };
                     self.ledger.save_monitor_and_emit(id.account, &suspended, notification).await?
                 }
             };
@@ -250,13 +254,13 @@ impl Jobs<'_> {
         monitor: &Monitor,
         unaffordable: &mut Unaffordable,
         moment: Moment,
-    ) -> Result<Result<(Period, EntryId), Suspension>, Unsettled> {
+    ) -> Result<Result<(Period, EntryId), SuspensionReason>, Unsettled> {
         let request = match self.price(monitor, moment).await? {
             Ok((_, request)) => request,
-            Err(refusal) => return Ok(Err(Suspension::from(&refusal))),
+            Err(refusal) => return Ok(Err(SuspensionReason::from(&refusal))),
         };
         if unaffordable.includes(&request) {
-            return Ok(Err(Suspension::InsufficientCredits));
+            return Ok(Err(SuspensionReason::InsufficientCredits));
         }
         match self.charge(account, monitor, moment).await {
             Ok(charged) => Ok(Ok(charged)),
@@ -264,7 +268,7 @@ impl Jobs<'_> {
                 if let Refusal::InsufficientCredits { .. } = refusal {
                     unaffordable.0.push(request.clone());
                 }
-                Ok(Err(Suspension::from(&refusal)))
+                Ok(Err(SuspensionReason::from(&refusal)))
             }
             Err(unsettled) => Err(unsettled),
         }
@@ -299,7 +303,8 @@ impl Jobs<'_> {
         for _ in 0..ATTEMPTS_MAX {
             let name = monitor.subject().charge(month);
             let (key, asked) = (system_key(&name)?, Fingerprint(name));
-            let decide = |account: &Account, head: &Head| charge_month(account, &request, month, head);
+            let decide =
+                |account: &Account, attempt: &Attempt| charge_month(account, &request, month, attempt);
             match self.ledger.spend(account, Claim::new(&key, &asked, &details), moment, decide).await {
                 Ok(settled) => return Ok((month, settled.receipt.entry.id)),
                 Err(Unsettled::Refused(Refusal::MonthOver)) => month = month.next(),

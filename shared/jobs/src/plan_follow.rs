@@ -1,7 +1,7 @@
 //! The job after a plan change: applies the plan of a live ledger to its organisation and test ledger.
 
 use super::Jobs;
-use domain::{AccountId, Details, Fingerprint, Mode, Refusal, Subscribe, SubscribeCause, subscribe};
+use domain::{AccountId, ChangePlan, ChangePlanCause, Details, Fingerprint, Mode, Refusal, change_plan};
 use store::{Claim, Moment, Unsettled, system_key};
 
 impl Jobs<'_> {
@@ -21,13 +21,13 @@ impl Jobs<'_> {
         let key = system_key(&name)?;
         let (details, own) = (Details::default(), self.ledger.moment_of(test, moment).await?);
         let claim = Claim { key: &key, fingerprint: &Fingerprint(name), details: &details };
-        let wanted = Subscribe {
+        let wanted = ChangePlan {
             plan: live.plan,
             allowance: live.allowance,
-            cause: SubscribeCause::Follows(live.since),
+            cause: ChangePlanCause::Follows(live.since),
         };
         let settled =
-            self.ledger.settle(test, claim, own, |account, head| subscribe(account, &wanted, head)).await;
+            self.ledger.settle(test, claim, own, |account, head| change_plan(account, &wanted, head)).await;
         match settled {
             // The test ledger has the plan already, or does not exist.
             Ok(_) | Err(Unsettled::Refused(Refusal::SamePlan) | Unsettled::NoAccount) => Ok(()),

@@ -7,8 +7,9 @@ use chrono::{DateTime, Utc};
 use super::checkout::RechargeOutcome;
 use super::{Checkout, DisputeId};
 use domain::{
-    AccountId, Amount, BadRecharge, Cause, Currency, EntryId, Money, News, Offer, OrgId, Pause, Purchase,
-    PurchaseId, Recharge, RechargeState, Refusal, Stage, Wish,
+    AccountId, Amount, AutoRecharge, AutoRechargeAction, AutoRechargeState, BadAutoRecharge, Currency,
+    EntryId, Money, Notification, Offer, OrgId, PauseReason, Purchase, PurchaseCause, PurchaseId,
+    PurchaseStatus, Refusal,
 };
 use store::{ChangeRequest, ClaimsOf, Fault, Job, Moment, Unsettled, random};
 
@@ -49,11 +50,13 @@ impl Checkout<'_> {
         for _ in 0..STEPS_MAX {
             let Some(recharge) = self.ledger.recharge(account).await? else { return Ok(()) };
             let next = match recharge.state {
-                RechargeState::Charging { transaction, credits, price, at } => {
+                AutoRechargeState::Charging { transaction, credits, price, at } => {
                     let charge = PendingCharge { transaction, credits, price, at };
                     Box::pin(self.continue_charge(&recharge, account, charge, moment)).await?
                 }
-                RechargeState::Ready | RechargeState::Paused { .. } | RechargeState::Stopped { .. } => {
+                AutoRechargeState::Ready
+                | AutoRechargeState::Paused { .. }
+                | AutoRechargeState::Stopped { .. } => {
                     Box::pin(self.decide(&recharge, account, moment)).await?
                 }
             };
@@ -67,23 +70,23 @@ impl Checkout<'_> {
     /// Decides from the balance whether to charge.
     async fn decide(
         &self,
-        recharge: &Recharge,
+        recharge: &AutoRecharge,
         account: AccountId,
         moment: Moment,
     ) -> Result<NextStep, Unsettled> {
         let known = self.ledger.catch_up(account, moment).await?;
         let next = match recharge.wish(&known, moment.now) {
-            Wish::Rest => return Ok(NextStep::Done),
-            Wish::Charge(credits) => {
+            AutoRechargeAction::Rest => return Ok(NextStep::Done),
+            AutoRechargeAction::Charge(credits) => {
                 match self.quote_within_limits(recharge, account, credits, moment).await? {
                     Ok(price) => {
                         let transaction = EntryId::new(moment.now, random());
                         recharge.charging(transaction, credits, price, moment.now)
                     }
-                    Err(state) => Recharge { state, ..recharge.clone() },
+                    Err(state) => AutoRecharge { state, ..recharge.clone() },
                 }
             }
-            Wish::Turn(state) => Recharge { state, ..recharge.clone() },
+            AutoRechargeAction::Turn(state) => AutoRecharge { state, ..recharge.clone() },
         };
         self.save_settings(account, recharge, next, moment).await?;
         Ok(NextStep::DecideAgain)
@@ -93,11 +96,11 @@ impl Checkout<'_> {
     /// enter.
     async fn quote_within_limits(
         &self,
-        recharge: &Recharge,
+        recharge: &AutoRecharge,
         account: AccountId,
         credits: Amount,
         moment: Moment,
-    ) -> Result<Result<Money, RechargeState>, Fault> {
+    ) -> Result<Result<Money, AutoRechargeState>, Fault> {
         let currency = self.billed_in(account.org).await?;
         let offer = match self.quote(currency, credits, moment).await? {
             Ok(offer) => offer,
@@ -115,16 +118,16 @@ impl Checkout<'_> {
     async fn save_settings(
         &self,
         account: AccountId,
-        known: &Recharge,
-        next: Recharge,
+        known: &AutoRecharge,
+        next: AutoRecharge,
         moment: Moment,
     ) -> Result<(), Unsettled> {
         let (before, after) = (known.state.pause(), next.state.pause());
         if let Some((why, until)) = after
-            && why != Pause::PaymentFailed
+            && why != PauseReason::PaymentFailed
             && before.is_none_or(|(before, _)| before != why)
         {
-            let notification = News::RechargePaused { why, until, revision: known.revision };
+            let notification = Notification::RechargePaused { why, until, revision: known.revision };
             self.ledger.emit(account, &notification, moment).await?;
         }
         if let Some(due) = next.look_at(moment.now) {
@@ -147,7 +150,7 @@ impl Checkout<'_> {
     /// Continues the charge in progress.
     async fn continue_charge(
         &self,
-        recharge: &Recharge,
+        recharge: &AutoRecharge,
         account: AccountId,
         charge: PendingCharge,
         moment: Moment,
@@ -177,12 +180,12 @@ impl Checkout<'_> {
         };
         // The event is emitted before the result is stored, so it is never lost; emitted twice, it is one event.
         let next = match &purchase.stage {
-            Stage::Pending(_) => return Ok(NextStep::Done),
-            Stage::Approved(_) => {
-                self.ledger.emit(account, &News::Recharged(purchase.into()), moment).await?;
+            PurchaseStatus::Pending(_) => return Ok(NextStep::Done),
+            PurchaseStatus::Approved(_) => {
+                self.ledger.emit(account, &Notification::Recharged(purchase.into()), moment).await?;
                 recharge.paid()
             }
-            Stage::Failed(decline) => {
+            PurchaseStatus::Failed(decline) => {
                 let next = recharge.refused(decline, moment.now);
                 self.emit_recharge_failed(
                     id,
@@ -202,15 +205,15 @@ impl Checkout<'_> {
     /// that was counted.
     async fn purchase_for(
         &self,
-        recharge: &Recharge,
+        recharge: &AutoRecharge,
         id: PurchaseId,
         charge: &PendingCharge,
         moment: Moment,
-    ) -> Result<Result<Purchase, RechargeState>, Unsettled> {
+    ) -> Result<Result<Purchase, AutoRechargeState>, Unsettled> {
         let is_frozen = self.ledger.account(id.account).await?.is_some_and(|account| account.frozen);
         if recharge.reversed().is_some() || !recharge.enabled || is_frozen {
             // The provider was not called yet, so the charge can still be stopped.
-            return Ok(Err(RechargeState::Ready));
+            return Ok(Err(AutoRechargeState::Ready));
         }
         let currency = self.billed_in(id.account.org).await?;
         let offer = match self.quote(currency, charge.credits, moment).await? {
@@ -218,11 +221,11 @@ impl Checkout<'_> {
             Err(refusal) => return Ok(Err(state_after(&refusal, moment.now))),
         };
         if charge.price.is_some_and(|counted| counted.amount() < offer.price.amount()) {
-            return Ok(Err(RechargeState::Ready));
+            return Ok(Err(AutoRechargeState::Ready));
         }
         let rate = self.rate(id.account.org, offer.price, moment).await?;
         let purchase = Purchase::begun(id, offer, recharge.payment_method.clone(), charge.at);
-        Ok(Ok(Purchase { rate, cause: Cause::AutoRecharge, ..purchase }))
+        Ok(Ok(Purchase { rate, cause: PurchaseCause::AutoRecharge, ..purchase }))
     }
 
     /// The price of a number of credits in a currency now.
@@ -247,16 +250,16 @@ impl Checkout<'_> {
         Ok(organisation.currency)
     }
 
-    /// Whether one payment can satisfy the settings at current prices, see [`Recharge::satisfiable`].
+    /// Whether one payment can satisfy the settings at current prices, see [`AutoRecharge::satisfiable`].
     ///
     /// # Errors
     /// When the table is unavailable.
     pub async fn can_satisfy(
         &self,
-        recharge: &Recharge,
+        recharge: &AutoRecharge,
         currency: Currency,
         moment: Moment,
-    ) -> Result<Result<(), BadRecharge>, Fault> {
+    ) -> Result<Result<(), BadAutoRecharge>, Fault> {
         let catalogue = self.settings.catalogue(moment.wall).await?;
         let sizes: Vec<_> = catalogue
             .packages
@@ -280,8 +283,8 @@ impl Checkout<'_> {
         dispute: &DisputeId,
         moment: Moment,
     ) -> Result<(), Fault> {
-        let notification = News::RechargeDisputed { dispute: dispute.0.clone() };
-        self.pause_until_set(account, &notification, Recharge::with_dispute, moment).await
+        let notification = Notification::RechargeDisputed { dispute: dispute.0.clone() };
+        self.pause_until_set(account, &notification, AutoRecharge::with_dispute, moment).await
     }
 
     /// Pauses auto-recharge before a refund takes credits back, until the owner sets it again, as for a dispute.
@@ -294,15 +297,15 @@ impl Checkout<'_> {
         step: u32,
         moment: Moment,
     ) -> Result<(), Fault> {
-        let notification = News::RechargeRefunded { purchase: purchase.transaction, step };
-        self.pause_until_set(purchase.account, &notification, Recharge::with_refund, moment).await
+        let notification = Notification::RechargeRefunded { purchase: purchase.transaction, step };
+        self.pause_until_set(purchase.account, &notification, AutoRecharge::with_refund, moment).await
     }
 
     async fn pause_until_set(
         &self,
         account: AccountId,
-        notification: &News,
-        paused: fn(&Recharge) -> Recharge,
+        notification: &Notification,
+        paused: fn(&AutoRecharge) -> AutoRecharge,
         moment: Moment,
     ) -> Result<(), Fault> {
         for _ in 0..ATTEMPTS_MAX {
@@ -322,8 +325,8 @@ impl Checkout<'_> {
 
     /// Resets the failure count of auto-recharge after a paid purchase by a caller.
     pub(super) async fn reset_failures_after_top_up(&self, purchase: &Purchase) {
-        if purchase.cause == Cause::Caller
-            && let Stage::Approved(_) = purchase.stage
+        if purchase.cause == PurchaseCause::Caller
+            && let PurchaseStatus::Approved(_) = purchase.stage
             && let Err(fault) = self.reset_failures(purchase.id.account).await
         {
             let account = purchase.id.account;
@@ -344,11 +347,14 @@ impl Checkout<'_> {
 }
 
 /// The state to enter after a refusal, when no charge can be ordered.
-fn state_after(refusal: &Refusal, now: DateTime<Utc>) -> RechargeState {
+fn state_after(refusal: &Refusal, now: DateTime<Utc>) -> AutoRechargeState {
     tracing::warn!(cause = refusal as &dyn Error, "auto-recharge cannot buy");
     if let Refusal::SpendingLimit { .. } = refusal {
-        return RechargeState::for_this_day(Pause::DailySpendLimit, now);
+        return AutoRechargeState::for_this_day(PauseReason::DailySpendLimit, now);
     }
     let is_missing = matches!(refusal, Refusal::NothingOnSale | Refusal::UnknownPackage(_));
-    RechargeState::for_an_hour(if is_missing { Pause::NotOnSale } else { Pause::PaymentLimit }, now)
+    AutoRechargeState::for_an_hour(
+        if is_missing { PauseReason::NotOnSale } else { PauseReason::PaymentLimit },
+        now,
+    )
 }

@@ -1,8 +1,8 @@
 //! Disputes: sets credits aside when a dispute opens, and returns or takes them when it closes.
 
 use domain::{
-    Bought, Credits, Details, Dispute, EntryId, Fingerprint, Purchase, Receipt, Reference, Stage,
-    dispute_lost, dispute_opened, dispute_won,
+    Credits, Details, Dispute, EntryId, Fingerprint, Purchase, PurchaseStatus, PurchasedCredits, Receipt,
+    Reference, dispute_lost, dispute_opened, dispute_won,
 };
 use store::{Claim, Fault, Job, Moment, Unsettled, system_key};
 
@@ -120,7 +120,7 @@ impl Checkout<'_> {
         };
         let purchase = self.on_payment_event(&payment, moment).await?;
         // The money of a failed purchase was returned or never taken.
-        Ok(purchase.filter(|purchase| matches!(purchase.stage, Stage::Approved(_))))
+        Ok(purchase.filter(|purchase| matches!(purchase.stage, PurchaseStatus::Approved(_))))
     }
 
     /// Sets credits aside, unless that is done. First the dispute and its credits are recorded on the purchase's row, so that
@@ -214,7 +214,7 @@ impl Checkout<'_> {
     }
 
     /// The credits that a dispute is about.
-    async fn bought(&self, purchase: &Purchase, dispute: Dispute) -> Result<Bought, Unsettled> {
+    async fn bought(&self, purchase: &Purchase, dispute: Dispute) -> Result<PurchasedCredits, Unsettled> {
         let credits = dispute.credits.unwrap_or_else(|| purchase.offer.credits.into());
         self.bought_part(purchase, credits).await
     }
@@ -224,10 +224,12 @@ impl Checkout<'_> {
         &self,
         purchase: &Purchase,
         credits: Credits,
-    ) -> Result<Bought, Unsettled> {
+    ) -> Result<PurchasedCredits, Unsettled> {
         match purchase.stage {
-            Stage::Approved(entry) => Ok(purchase.bought(&self.entry(purchase, entry).await?.entry, credits)),
-            Stage::Pending(_) | Stage::Failed(_) => {
+            PurchaseStatus::Approved(entry) => {
+                Ok(purchase.bought(&self.entry(purchase, entry).await?.entry, credits))
+            }
+            PurchaseStatus::Pending(_) | PurchaseStatus::Failed(_) => {
                 Err(Fault::corrupt("a purchase", "its money is taken back and it was never approved").into())
             }
         }

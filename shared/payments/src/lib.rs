@@ -12,7 +12,7 @@ pub mod simulated;
 mod stripe;
 
 pub use checkout::{Checkout, SpendingToday};
-pub use domain::{Decline, Payment, PaymentId, PurchaseId, Standing};
+pub use domain::{Decline, Payment, PaymentId, PaymentStatus, PurchaseId};
 pub use provider::{
     ChargeOrder, CustomerId, DisputeId, DisputeOutcome, EventRejected, MoneyRefund, NoAnswer, Provider,
     ProviderDispute, ProviderEvent, RefundAnswer, Reversals,

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::{
-    ChargeOrder, CustomerId, Decline, EventRejected, MoneyRefund, NoAnswer, Payment, PaymentId, Provider,
-    ProviderEvent, RefundAnswer, Reversals, Standing,
+    ChargeOrder, CustomerId, Decline, EventRejected, MoneyRefund, NoAnswer, Payment, PaymentId,
+    PaymentStatus, Provider, ProviderEvent, RefundAnswer, Reversals,
 };
 use domain::{Mode, OrgId};
 
@@ -52,7 +52,7 @@ impl Provider for NoProvider {
             id: None,
             purchase: Some(order.purchase),
             price: order.price,
-            standing: Standing::Failed(Decline {
+            standing: PaymentStatus::Failed(Decline {
                 reason: "payments_not_configured".to_owned(),
                 decline_code: None,
             }),

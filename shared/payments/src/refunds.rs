@@ -3,8 +3,8 @@
 use super::disputes::ATTEMPTS_MAX;
 use super::{Checkout, MoneyRefund, NoAnswer, PaymentId, RefundAnswer, Reversals};
 use domain::{
-    Amount, Credits, Details, EntryId, Fingerprint, Purchase, PurchaseId, Reference, RefundOrder,
-    RefundState, RefundStep, Refunds, Refusal, Stage, payment_refunded, payment_restored,
+    Amount, Credits, Details, EntryId, Fingerprint, Purchase, PurchaseId, PurchaseStatus, Reference,
+    RefundOrder, RefundState, RefundStep, Refunds, Refusal, payment_refunded, payment_restored,
 };
 use store::{Claim, Fault, Job, Moment, Unsettled, system_key};
 
@@ -234,8 +234,8 @@ impl Checkout<'_> {
     pub async fn refundable(&self, id: PurchaseId) -> Result<Option<Purchase>, Unsettled> {
         let Some(purchase) = self.ledger.purchase(id).await? else { return Ok(None) };
         match purchase.stage {
-            Stage::Approved(_) => Ok(Some(purchase)),
-            Stage::Pending(_) | Stage::Failed(_) => {
+            PurchaseStatus::Approved(_) => Ok(Some(purchase)),
+            PurchaseStatus::Pending(_) | PurchaseStatus::Failed(_) => {
                 Err(Refusal::NotEligible("this purchase was not paid, so there is no money to refund").into())
             }
         }

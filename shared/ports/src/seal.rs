@@ -1,7 +1,7 @@
 //! The port that encrypts webhook signing secrets.
 
 use async_trait::async_trait;
-use domain::{AccountId, HookSecret, WebhookId};
+use domain::{AccountId, WebhookId, WebhookSecret};
 
 /// Encrypts the signing secrets of webhooks. A ciphertext is bound to its webhook: for another webhook it does not
 /// decrypt.
@@ -11,13 +11,13 @@ pub trait Seal: Send + Sync {
     ///
     /// # Errors
     /// [`SealError`].
-    async fn seal(&self, of: SecretOf, secret: &HookSecret) -> Result<String, SealError>;
+    async fn seal(&self, of: SecretOf, secret: &WebhookSecret) -> Result<String, SealError>;
 
     /// Decrypts a ciphertext that [`Seal::seal`] returned for the same webhook.
     ///
     /// # Errors
     /// [`SealError`].
-    async fn open(&self, of: SecretOf, sealed: &str) -> Result<HookSecret, SealError>;
+    async fn open(&self, of: SecretOf, sealed: &str) -> Result<WebhookSecret, SealError>;
 }
 
 /// The webhook that a secret belongs to.
@@ -45,11 +45,11 @@ pub struct NoSeal;
 
 #[async_trait]
 impl Seal for NoSeal {
-    async fn seal(&self, _: SecretOf, _: &HookSecret) -> Result<String, SealError> {
+    async fn seal(&self, _: SecretOf, _: &WebhookSecret) -> Result<String, SealError> {
         Err(SealError { doing: "encrypted", why: "no key is configured".to_owned() })
     }
 
-    async fn open(&self, _: SecretOf, _: &str) -> Result<HookSecret, SealError> {
+    async fn open(&self, _: SecretOf, _: &str) -> Result<WebhookSecret, SealError> {
         Err(SealError { doing: "decrypted", why: "no key is configured".to_owned() })
     }
 }

@@ -29,7 +29,7 @@ pub use chain::excerpt::{
 pub use chain::project::WatermarkStep;
 pub use chain::raw_rows::ChainRows;
 pub use chain::watermark::Watermark;
-pub use domain::{Decides, Refund};
+pub use domain::{Refund, RefundAuthority};
 pub use event::alerts::AccountChange;
 pub use event::feed::{MonitorEvent, event_image};
 pub use ports::{Moment, random, secret_bytes};

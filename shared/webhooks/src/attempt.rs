@@ -11,8 +11,8 @@ use ports::SecretOf;
 
 use super::{PostResult, WebhookMessage, WebhookWorker};
 use domain::{
-    AccountId, Attempt, Delivery, DeliveryId, DeliveryKind, DeliveryStanding, HookSecret, Outcome,
-    SentRequest, SentResponse, Webhook,
+    AccountId, Delivery, DeliveryAttempt, DeliveryId, DeliveryKind, DeliveryOutcome, DeliveryStatus,
+    SentRequest, SentResponse, Webhook, WebhookSecret,
 };
 use store::{Fault, WebhookKey};
 
@@ -30,7 +30,7 @@ impl WebhookWorker<'_> {
             number: message.number,
             event: message.name.clone(),
             kind,
-            standing: DeliveryStanding::Failed,
+            standing: DeliveryStatus::Failed,
             created_at: id.time(),
             next: None,
             request: SentRequest { url: String::new(), headers: vec![], body: message.body.clone() },
@@ -56,8 +56,8 @@ impl WebhookWorker<'_> {
         let secrets = self.secrets(account, webhook, moment.wall).await?;
         let mut delivery = self.new_delivery(id, kind, &message);
         let outcome = self.send(webhook, &secrets, &mut delivery).await?;
-        if outcome == Outcome::Taken {
-            delivery.standing = DeliveryStanding::Succeeded;
+        if outcome == DeliveryOutcome::Taken {
+            delivery.standing = DeliveryStatus::Succeeded;
         }
         self.activity.log_delivery(WebhookKey { account, id: webhook.id }, &delivery, moment).await?;
         Ok(delivery)
@@ -67,9 +67,9 @@ impl WebhookWorker<'_> {
     pub(super) async fn send(
         &self,
         webhook: &Webhook,
-        secrets: &[HookSecret],
+        secrets: &[WebhookSecret],
         delivery: &mut Delivery,
-    ) -> Result<Outcome, Fault> {
+    ) -> Result<DeliveryOutcome, Fault> {
         let moment = self.clock.now();
         let id = delivery.id.to_string();
         let message = MessageToSign {
@@ -85,7 +85,7 @@ impl WebhookWorker<'_> {
         delivery.request.headers = header_fields(&headers);
         let body = Bytes::from(delivery.request.body.clone());
         let PostResult { outcome, took } = self.sender.post(&webhook.url, headers, body).await;
-        let mut attempt = Attempt {
+        let mut attempt = DeliveryAttempt {
             at: moment.now,
             took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             status: None,
@@ -95,9 +95,9 @@ impl WebhookWorker<'_> {
             Ok(response) => {
                 attempt.status = Some(response.status);
                 let outcome = match response.status {
-                    200..=299 => Outcome::Taken,
-                    410 => Outcome::Gone,
-                    _ => Outcome::Failed(response.retry_after_seconds),
+                    200..=299 => DeliveryOutcome::Taken,
+                    410 => DeliveryOutcome::Gone,
+                    _ => DeliveryOutcome::Failed(response.retry_after_seconds),
                 };
                 delivery.response = Some(SentResponse {
                     status: response.status,
@@ -109,7 +109,7 @@ impl WebhookWorker<'_> {
             Err(error) => {
                 attempt.error = Some(error.to_string());
                 delivery.response = None;
-                Outcome::Failed(None)
+                DeliveryOutcome::Failed(None)
             }
         };
         delivery.attempts.push(attempt);
@@ -122,7 +122,7 @@ impl WebhookWorker<'_> {
         account: AccountId,
         webhook: &Webhook,
         wall: DateTime<Utc>,
-    ) -> Result<Vec<HookSecret>, Fault> {
+    ) -> Result<Vec<WebhookSecret>, Fault> {
         let owner = SecretOf { account, webhook: webhook.id };
         let open = webhook.current(wall).map(|secret| self.seal.open(owner, &secret.sealed));
         Ok(try_join_all(open).await?)

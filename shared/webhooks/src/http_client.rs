@@ -29,7 +29,7 @@ use super::limited_reader::LimitedReader;
 use super::{
     DeliveryError, EndpointResponse, ForbiddenTarget, KEPT_BYTES_MAX, PostResult, Resolve, SystemResolver,
 };
-use domain::{BadUrl, HookUrl, Reach};
+use domain::{AddressPolicy, BadWebhookUrl, WebhookUrl};
 
 /// The maximum size of a request body, in bytes.
 pub const SENT_BYTES_MAX: usize = 64 * 1024;
@@ -70,7 +70,7 @@ pub struct PostTimeouts {
 /// address, connect to one of the checked addresses, and verify the host's certificate. It uses no proxy, follows no
 /// redirect and decompresses nothing.
 pub struct WebhookClient {
-    reach: Reach,
+    reach: AddressPolicy,
     resolver: Arc<dyn Resolve>,
     /// `None` for the system's root certificates, which are read with the first post over TLS because reading them is
     /// slower than the rest of a cold start.
@@ -90,20 +90,20 @@ impl Default for PostTimeouts {
 impl WebhookClient {
     /// A client with the system's resolver and root certificates.
     #[must_use]
-    pub fn new(reach: Reach) -> Self {
+    pub fn new(reach: AddressPolicy) -> Self {
         let resolver = Arc::new(SystemResolver);
         Self { reach, resolver, roots: None, tls: OnceLock::new(), limits: PostTimeouts::default() }
     }
 
     /// A client with the given resolver and root certificates.
     #[must_use]
-    pub fn with(reach: Reach, resolver: Arc<dyn Resolve>, roots: RootCertStore) -> Self {
+    pub fn with(reach: AddressPolicy, resolver: Arc<dyn Resolve>, roots: RootCertStore) -> Self {
         Self { reach, resolver, roots: Some(roots), tls: OnceLock::new(), limits: PostTimeouts::default() }
     }
 
     /// The address policy.
     #[must_use]
-    pub fn reach(&self) -> Reach {
+    pub fn reach(&self) -> AddressPolicy {
         self.reach
     }
 
@@ -112,7 +112,7 @@ impl WebhookClient {
     ///
     /// # Errors
     /// [`ForbiddenTarget`] when the URL or one of its addresses is not allowed.
-    pub async fn check(&self, url: &HookUrl) -> Result<(), ForbiddenTarget> {
+    pub async fn check(&self, url: &WebhookUrl) -> Result<(), ForbiddenTarget> {
         match timeout(self.limits.connect, self.resolve(url)).await {
             Ok(Err(DeliveryError::Forbidden(forbidden))) => Err(forbidden),
             Ok(Ok(_) | Err(_)) | Err(_) => Ok(()),
@@ -126,7 +126,7 @@ impl WebhookClient {
     }
 
     /// Posts `body` to `url` with `headers`, except for reserved ones, which the client sets.
-    pub async fn post(&self, url: &HookUrl, headers: HeaderMap, body: Bytes) -> PostResult {
+    pub async fn post(&self, url: &WebhookUrl, headers: HeaderMap, body: Bytes) -> PostResult {
         let began = Instant::now();
         let outcome = timeout(self.limits.whole, self.try_post(url, &headers, body)).await;
         PostResult { outcome: outcome.unwrap_or(Err(DeliveryError::Timeout)), took: began.elapsed() }
@@ -134,7 +134,7 @@ impl WebhookClient {
 
     async fn try_post(
         &self,
-        url: &HookUrl,
+        url: &WebhookUrl,
         headers: &HeaderMap,
         body: Bytes,
     ) -> Result<EndpointResponse, DeliveryError> {
@@ -159,7 +159,7 @@ impl WebhookClient {
 
     /// The addresses to try. One forbidden address forbids the name: a name with both kinds is an attempt to reach the
     /// forbidden one.
-    async fn resolve(&self, url: &HookUrl) -> Result<Vec<SocketAddr>, DeliveryError> {
+    async fn resolve(&self, url: &WebhookUrl) -> Result<Vec<SocketAddr>, DeliveryError> {
         let found = match url.address() {
             Some(address) => vec![SocketAddr::new(address, url.port())],
             None => {
@@ -195,7 +195,7 @@ impl WebhookClient {
     /// TLS with the host that the URL names, whatever address the socket is connected to.
     async fn secure<S>(
         &self,
-        url: &HookUrl,
+        url: &WebhookUrl,
         socket: S,
     ) -> Result<impl AsyncRead + AsyncWrite + Unpin + use<S>, DeliveryError>
     where
@@ -231,10 +231,15 @@ fn connector(roots: RootCertStore) -> Option<TlsConnector> {
 }
 
 /// The request with `headers`, except for reserved ones.
-fn request(url: &HookUrl, headers: &HeaderMap, body: Bytes) -> Result<Request<Full<Bytes>>, DeliveryError> {
+fn request(
+    url: &WebhookUrl,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Result<Request<Full<Bytes>>, DeliveryError> {
     // Neither fails for a URL that was parsed; a test checks that.
-    let path = PathAndQuery::try_from(url.path_and_query()).map_err(|_| forbidden(BadUrl::Character))?;
-    let host = HeaderValue::from_str(url.authority()).map_err(|_| forbidden(BadUrl::Host))?;
+    let path =
+        PathAndQuery::try_from(url.path_and_query()).map_err(|_| forbidden(BadWebhookUrl::Character))?;
+    let host = HeaderValue::from_str(url.authority()).map_err(|_| forbidden(BadWebhookUrl::Host))?;
     let mut request = Request::new(Full::new(body));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = Uri::from(path);
@@ -283,7 +288,7 @@ fn broken(error: hyper::Error) -> DeliveryError {
     if error.is_parse_too_large() { DeliveryError::TooLarge } else { DeliveryError::Broken }
 }
 
-fn forbidden(bad: BadUrl) -> DeliveryError {
+fn forbidden(bad: BadWebhookUrl) -> DeliveryError {
     DeliveryError::Forbidden(ForbiddenTarget::Url(bad))
 }
 
@@ -295,7 +300,7 @@ mod tests {
 
     #[test]
     fn reserved_headers_are_set_by_the_client_only() {
-        let url = HookUrl::parse("https://hooks.example.com:8443/a?b", Reach::Public).unwrap();
+        let url = WebhookUrl::parse("https://hooks.example.com:8443/a?b", AddressPolicy::Public).unwrap();
         let mut headers = HeaderMap::new();
         for name in RESERVED {
             headers.insert(name, HeaderValue::from_static("theirs"));
@@ -328,7 +333,7 @@ mod tests {
         /// URLs are parsed by one library and sent by another: what the first accepts, the second sends unchanged.
         #[test]
         fn a_url_that_is_accepted_is_sent_unchanged(rest in r"(/\PC{0,12})?(\?\PC{0,12})?") {
-            let Ok(url) = HookUrl::parse(&format!("https://hooks.example.com{rest}"), Reach::Public) else {
+            let Ok(url) = WebhookUrl::parse(&format!("https://hooks.example.com{rest}"), AddressPolicy::Public) else {
                 return Ok(());
             };
             let request = request(&url, &HeaderMap::new(), Bytes::new()).unwrap();

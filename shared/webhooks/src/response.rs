@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use http::header::{DATE, HeaderName, RETRY_AFTER};
 use http::response::Parts;
 
-use domain::BadUrl;
+use domain::BadWebhookUrl;
 
 /// Bytes of a response body that are kept: enough to diagnose a failure.
 pub const KEPT_BYTES_MAX: usize = 4_096;
@@ -75,7 +75,7 @@ pub enum DeliveryError {
 pub enum ForbiddenTarget {
     /// The URL itself is not allowed.
     #[error("the URL {0}")]
-    Url(BadUrl),
+    Url(BadWebhookUrl),
     /// An address of the host is not allowed. The text does not name it, which would reveal our network.
     #[error("the host's name leads to an address that is not public")]
     Address,
@@ -179,7 +179,7 @@ mod tests {
     fn error_texts_do_not_contain_addresses() {
         for (error, text) in [
             (
-                DeliveryError::Forbidden(ForbiddenTarget::Url(BadUrl::Scheme)),
+                DeliveryError::Forbidden(ForbiddenTarget::Url(BadWebhookUrl::Scheme)),
                 "not sent: the URL must begin with https://",
             ),
             (

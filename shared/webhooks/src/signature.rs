@@ -9,7 +9,7 @@ use sha2::Sha256;
 use standardwebhooks::{Webhook, WebhookError};
 
 use super::header;
-use domain::HookSecret;
+use domain::WebhookSecret;
 
 /// The maximum number of digits of a timestamp: enough until the year 33658.
 const TIME_DIGITS_MAX: usize = 12;
@@ -70,7 +70,7 @@ pub enum SignatureError {
 /// # Errors
 /// [`SigningError`] when there is no secret, or a text cannot be a header value.
 pub fn headers(
-    secrets: &[HookSecret],
+    secrets: &[WebhookSecret],
     message: &MessageToSign<'_>,
     at: DateTime<Utc>,
 ) -> Result<HeaderMap, SigningError> {
@@ -112,7 +112,7 @@ pub fn headers(
 ///
 /// # Errors
 /// [`SignatureError`] with the first check that failed.
-pub fn verify(secrets: &[HookSecret], headers: &HeaderMap, body: &[u8]) -> Result<(), SignatureError> {
+pub fn verify(secrets: &[WebhookSecret], headers: &HeaderMap, body: &[u8]) -> Result<(), SignatureError> {
     let (_, time, _) =
         (only(headers, header::ID)?, only(headers, header::TIMESTAMP)?, only(headers, header::SIGNATURE)?);
     // The library subtracts timestamps unchecked: a huge one would panic, so it is rejected here.
@@ -144,12 +144,12 @@ fn only<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, Signa
     value.to_str().map_err(|_| SignatureError::Header(name))
 }
 
-fn signer(secret: &HookSecret) -> Result<Webhook, WebhookError> {
+fn signer(secret: &WebhookSecret) -> Result<Webhook, WebhookError> {
     Webhook::from_bytes(secret.bytes().to_vec())
 }
 
 /// One value of our own header. `None` exists only in HMAC's types: every key is valid.
-fn own(secret: &HookSecret, body: &[u8]) -> Option<String> {
+fn own(secret: &WebhookSecret, body: &[u8]) -> Option<String> {
     let mac = Hmac::<Sha256>::new_from_slice(secret.bytes()).ok()?.chain_update(body);
     Some(format!("sha256={:x}", Bytes::copy_from_slice(&mac.finalize().into_bytes())))
 }
@@ -164,11 +164,11 @@ fn is_same(received: &str, known: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn secret(text: &str) -> HookSecret {
-        HookSecret::try_from(text.to_owned()).unwrap()
+    fn secret(text: &str) -> WebhookSecret {
+        WebhookSecret::try_from(text.to_owned()).unwrap()
     }
 
-    fn signed(secrets: &[HookSecret], id: &str, seconds: i64, body: &str) -> HeaderMap {
+    fn signed(secrets: &[WebhookSecret], id: &str, seconds: i64, body: &str) -> HeaderMap {
         let message = MessageToSign { id, delivery: "del_1", event: "credits.low_balance", body };
         headers(secrets, &message, DateTime::from_timestamp(seconds, 0).unwrap()).unwrap()
     }
@@ -223,8 +223,8 @@ mod tests {
 
     #[test]
     fn during_a_rotation_both_secrets_sign_and_the_newest_is_first() {
-        let (new, old) = (HookSecret::new([1; 32]), HookSecret::new([2; 32]));
-        let value = |secrets: &[HookSecret], name| {
+        let (new, old) = (WebhookSecret::new([1; 32]), WebhookSecret::new([2; 32]));
+        let value = |secrets: &[WebhookSecret], name| {
             let headers = signed(secrets, "evt_1", 1_700_000_000, "{}");
             headers[name].to_str().unwrap().to_owned()
         };
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn ambiguous_or_invalid_header_values_are_not_signed() {
-        let secrets = [HookSecret::new([1; 32])];
+        let secrets = [WebhookSecret::new([1; 32])];
         let at = DateTime::UNIX_EPOCH;
         let good = MessageToSign { id: "evt_1", delivery: "del_1", event: "webhook.test", body: "" };
         assert!(headers(&secrets, &good, at).is_ok());
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn the_first_failed_check_is_reported() {
-        let secrets = [HookSecret::new([1; 32])];
+        let secrets = [WebhookSecret::new([1; 32])];
         let old = signed(&secrets, "evt_1", 1_700_000_000, "{}");
         let error = |headers: &HeaderMap| verify(&secrets, headers, b"{}").unwrap_err().to_string();
         assert_eq!(error(&HeaderMap::new()), "the header webhook-id must be present exactly once");

@@ -8,8 +8,8 @@ use ports::{Queue, Seal};
 
 use super::{DeliveryRequest, WebhookClient, WebhookMessage};
 use domain::{
-    AccountId, Delivery, DeliveryId, DeliveryKind, DeliveryStanding, DeliveryState, Event, Flow, HookPaused,
-    Lane, LaneEvent, News, Outcome, Webhook, WebhookId,
+    AccountId, Delivery, DeliveryId, DeliveryKind, DeliveryLane, DeliveryOutcome, DeliveryState,
+    DeliveryStatus, Event, LaneEvent, Notification, Webhook, WebhookId, WebhookPaused, WebhookStatus,
 };
 use store::{Activity, Fault, Job, Ledger, Moment, WebhookKey, random};
 
@@ -58,7 +58,7 @@ struct LeasedWebhook {
     account: AccountId,
     webhook: WebhookId,
     state: DeliveryState,
-    lane: Lane,
+    lane: DeliveryLane,
 }
 
 /// Whether a webhook has more events to deliver now.
@@ -122,7 +122,8 @@ impl WebhookWorker<'_> {
         state: &DeliveryState,
         moment: Moment,
     ) -> Result<(), Fault> {
-        let waits = [Lane::Live, Lane::Replay].into_iter().filter_map(|lane| state.retry_at(lane));
+        let waits =
+            [DeliveryLane::Live, DeliveryLane::Replay].into_iter().filter_map(|lane| state.retry_at(lane));
         let wait = waits.map(|at| at.signed_duration_since(moment.now).num_seconds()).min();
         match wait.filter(|wait| state.is_active() && (0..SHORT_WAIT_SECONDS).contains(wait)) {
             Some(wait) => {
@@ -140,15 +141,15 @@ impl WebhookWorker<'_> {
         id: WebhookId,
         state: &DeliveryState,
         now: DateTime<Utc>,
-    ) -> Result<(Lane, Vec<Event>), Fault> {
-        if state.may_send(Lane::Live, now) {
+    ) -> Result<(DeliveryLane, Vec<Event>), Fault> {
+        if state.may_send(DeliveryLane::Live, now) {
             let (events, _) = self.ledger.events(account, state.through, EVENTS_AT_ONCE).await?;
             if !events.is_empty() {
-                return Ok((Lane::Live, events));
+                return Ok((DeliveryLane::Live, events));
             }
         }
-        let replay = state.replay.filter(|_| state.may_send(Lane::Replay, now));
-        let Some(replay) = replay else { return Ok((Lane::Replay, vec![])) };
+        let replay = state.replay.filter(|_| state.may_send(DeliveryLane::Replay, now));
+        let Some(replay) = replay else { return Ok((DeliveryLane::Replay, vec![])) };
         let (events, _) = self.ledger.events(account, replay.through, EVENTS_AT_ONCE).await?;
         let events: Vec<_> = events.into_iter().filter(|event| event.number <= replay.last).collect();
         if events.is_empty() {
@@ -159,7 +160,7 @@ impl WebhookWorker<'_> {
             };
             self.activity.change_delivery_state(account, id, finished).await?;
         }
-        Ok((Lane::Replay, events))
+        Ok((DeliveryLane::Replay, events))
     }
 
     /// Skips events that the webhook does not subscribe to, up to the first one that it does. Returns false when the
@@ -210,8 +211,12 @@ impl WebhookWorker<'_> {
             skipped = None;
             if is_stopped {
                 let state = self.emit_paused(leased.account, leased.webhook, leased.state).await?;
-                let is_due = state.is_active() && state.may_send(Lane::Replay, self.clock.now().now);
-                return Ok(if leased.lane == Lane::Live && is_due { HasMore::Yes } else { HasMore::No });
+                let is_due = state.is_active() && state.may_send(DeliveryLane::Replay, self.clock.now().now);
+                return Ok(if leased.lane == DeliveryLane::Live && is_due {
+                    HasMore::Yes
+                } else {
+                    HasMore::No
+                });
             }
             if !goes_on {
                 break;
@@ -256,7 +261,7 @@ impl WebhookWorker<'_> {
             }
             let next =
                 known.after(LaneEvent { lane: *lane, number: event.number }, outcome, moment.now, jitter);
-            let goes_on = outcome == Outcome::Taken && next.is_active() && !is_last;
+            let goes_on = outcome == DeliveryOutcome::Taken && next.is_active() && !is_last;
             if !goes_on {
                 return next.free();
             }
@@ -269,9 +274,9 @@ impl WebhookWorker<'_> {
             self.ledger.schedule(Job::Webhooks(*account), retry_at).await?;
         }
         delivery.standing = match (outcome, retry_at) {
-            (Outcome::Taken, _) => DeliveryStanding::Succeeded,
-            (Outcome::Failed(_) | Outcome::Gone, Some(_)) => DeliveryStanding::Retrying,
-            (Outcome::Failed(_) | Outcome::Gone, None) => DeliveryStanding::Failed,
+            (DeliveryOutcome::Taken, _) => DeliveryStatus::Succeeded,
+            (DeliveryOutcome::Failed(_) | DeliveryOutcome::Gone, Some(_)) => DeliveryStatus::Retrying,
+            (DeliveryOutcome::Failed(_) | DeliveryOutcome::Gone, None) => DeliveryStatus::Failed,
         };
         self.activity
             .log_delivery(WebhookKey { account: *account, id: webhook.id }, &delivery, moment)
@@ -299,8 +304,8 @@ impl WebhookWorker<'_> {
     async fn delivery_of(&self, leased: &LeasedWebhook, event: &Event) -> Result<Delivery, Fault> {
         let LeasedWebhook { account, webhook, state, lane } = leased;
         let kind = match lane {
-            Lane::Live => DeliveryKind::Event,
-            Lane::Replay => DeliveryKind::Replay,
+            DeliveryLane::Live => DeliveryKind::Event,
+            DeliveryLane::Replay => DeliveryKind::Replay,
         };
         let id = state.delivery(*lane).unwrap_or_else(|| new_delivery_id(self.clock.now()));
         let known = match state.failures(*lane) {
@@ -322,10 +327,10 @@ impl WebhookWorker<'_> {
         let Some(webhook) = self.activity.webhook(account, id).await? else { return Ok(state) };
         let (events, _) = self.ledger.events(account, number.saturating_sub(1), 1).await?;
         let event = events.first().filter(|event| event.number == number);
-        let notification = News::WebhookPaused(HookPaused {
+        let notification = Notification::WebhookPaused(WebhookPaused {
             webhook: webhook.id,
             url: webhook.url.origin(),
-            gone: state.status == Flow::Gone,
+            gone: state.status == WebhookStatus::Gone,
             event: event.map(|event| event.id(account)),
             number,
             run: state.run,

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use domain::{BadUrl, HookUrl, Reach};
+use domain::{AddressPolicy, BadWebhookUrl, WebhookUrl};
 use http::HeaderMap;
 use scrip_webhooks::{
     DeliveryError, EndpointResponse, ForbiddenTarget, KEPT_BYTES_MAX, PostTimeouts, SENT_BYTES_MAX,
@@ -23,7 +23,7 @@ async fn outcome(answer: PeerAnswer) -> Result<EndpointResponse, DeliveryError> 
 
 async fn outcome_within(limits: PostTimeouts, answer: PeerAnswer) -> Result<EndpointResponse, DeliveryError> {
     let peer = Peer::start(answer).await;
-    post(&WebhookClient::new(Reach::AndLoopback).limited(limits), &peer.url()).await.outcome
+    post(&WebhookClient::new(AddressPolicy::AndLoopback).limited(limits), &peer.url()).await.outcome
 }
 
 /// The status and body that the sender reads from these bytes.
@@ -34,7 +34,7 @@ async fn read_answer(bytes: &[u8]) -> Result<(u16, String), DeliveryError> {
 #[tokio::test]
 async fn a_delivery_is_one_request_with_one_answer() {
     let peer = Peer::start(PeerAnswer::whole("202 Accepted\r\nX-Request: 7", "taken")).await;
-    let sender = WebhookClient::new(Reach::AndLoopback);
+    let sender = WebhookClient::new(AddressPolicy::AndLoopback);
     let mut headers = HeaderMap::new();
     headers.insert("webhook-id", "evt_1".parse().unwrap());
     headers.insert("host", "elsewhere.example".parse().unwrap());
@@ -215,18 +215,19 @@ async fn bytes_that_are_not_http_are_no_answer() {
 #[tokio::test]
 async fn a_forbidden_delivery_opens_no_connection() {
     let peer = Peer::start(PeerAnswer::whole("200 OK", "")).await;
-    let (public, local) = (WebhookClient::new(Reach::Public), WebhookClient::new(Reach::AndLoopback));
+    let (public, local) =
+        (WebhookClient::new(AddressPolicy::Public), WebhookClient::new(AddressPolicy::AndLoopback));
     let large = Bytes::from(vec![b'a'; SENT_BYTES_MAX + 1]);
     let sent = local.post(&url(&peer.url()), HeaderMap::new(), large.clone()).await;
     assert_eq!(sent.outcome, Err(DeliveryError::TooLarge));
     // An address that was stored under older rules is checked again.
     for (text, why) in [
-        (peer.url(), BadUrl::Scheme),
-        (format!("https://127.0.0.1:{}/", peer.port()), BadUrl::Address),
-        (format!("https://localhost:{}/", peer.port()), BadUrl::PrivateName("localhost")),
-        (format!("https://a:b@127.0.0.1:{}/", peer.port()), BadUrl::UserInfo),
+        (peer.url(), BadWebhookUrl::Scheme),
+        (format!("https://127.0.0.1:{}/", peer.port()), BadWebhookUrl::Address),
+        (format!("https://localhost:{}/", peer.port()), BadWebhookUrl::PrivateName("localhost")),
+        (format!("https://a:b@127.0.0.1:{}/", peer.port()), BadWebhookUrl::UserInfo),
     ] {
-        let sent = public.post(&HookUrl::stored(&text).unwrap(), HeaderMap::new(), Bytes::new()).await;
+        let sent = public.post(&WebhookUrl::stored(&text).unwrap(), HeaderMap::new(), Bytes::new()).await;
         assert_eq!(sent.outcome, Err(DeliveryError::Forbidden(ForbiddenTarget::Url(why))), "{text}");
     }
     assert_eq!(peer.seen(), [""; 0]);

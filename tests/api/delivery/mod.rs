@@ -9,7 +9,7 @@ mod tls;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::{HookUrl, Reach};
+use domain::{AddressPolicy, WebhookUrl};
 use http::HeaderMap;
 use scrip_webhooks::{PostResult, PostTimeouts, WebhookClient};
 use tests::PATIENCE;
@@ -20,8 +20,8 @@ const SHORT: PostTimeouts = PostTimeouts { whole: Duration::from_millis(400), co
 /// Long enough for any answer, however busy the machine is.
 const LONG: PostTimeouts = PostTimeouts { whole: PATIENCE, connect: PATIENCE };
 
-fn url(text: &str) -> HookUrl {
-    HookUrl::parse(text, Reach::AndLoopback).unwrap()
+fn url(text: &str) -> WebhookUrl {
+    WebhookUrl::parse(text, AddressPolicy::AndLoopback).unwrap()
 }
 
 async fn post(sender: &WebhookClient, text: &str) -> PostResult {

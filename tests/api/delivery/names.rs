@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use domain::Reach;
+use domain::AddressPolicy;
 use scrip_webhooks::{DeliveryError, ForbiddenTarget, Resolve, RootCertStore, TRIES_MAX, WebhookClient};
 
 use super::peer::{Peer, PeerAnswer};
@@ -49,7 +49,7 @@ impl Resolve for FixedResolver {
     }
 }
 
-fn sender(reach: Reach, resolver: &Arc<FixedResolver>) -> WebhookClient {
+fn sender(reach: AddressPolicy, resolver: &Arc<FixedResolver>) -> WebhookClient {
     WebhookClient::with(reach, resolver.clone(), RootCertStore::empty())
 }
 
@@ -62,7 +62,7 @@ async fn status(sender: &WebhookClient, port: u16) -> Result<u16, DeliveryError>
 async fn a_name_is_resolved_once_a_post_and_connected_to_as_it_was_checked() {
     let peer = Peer::start(PeerAnswer::whole("200 OK", "")).await;
     let rebinding = FixedResolver::new(&[&["127.0.0.1"], &["169.254.169.254"], &["127.0.0.1"]]);
-    let sender = sender(Reach::AndLoopback, &rebinding);
+    let sender = sender(AddressPolicy::AndLoopback, &rebinding);
     for (nth, expected) in [(1, Ok(200)), (2, CLOSED), (3, Ok(200)), (4, Err(DeliveryError::NotResolved))] {
         assert_eq!(status(&sender, peer.port()).await, expected, "{nth}");
         assert_eq!(rebinding.asked(), nth);
@@ -78,16 +78,16 @@ async fn one_closed_address_closes_the_name() {
     for closed in ["169.254.169.254", "10.0.0.1", "::ffff:127.0.0.1", "0.0.0.0", "fd00:ec2::254", "fe80::1"] {
         let many = [["127.0.0.1"; 20].as_slice(), &[closed]].concat();
         for answer in [[closed, "127.0.0.1"].as_slice(), &["127.0.0.1", closed], &[closed], &many] {
-            let sender = sender(Reach::AndLoopback, &FixedResolver::new(&[answer]));
+            let sender = sender(AddressPolicy::AndLoopback, &FixedResolver::new(&[answer]));
             assert_eq!(status(&sender, peer.port()).await, CLOSED, "{answer:?}");
         }
     }
     // Loopback is closed to all but the local machine, and the port of Lambda's runtime API to that too.
     let sender_of = |reach| sender(reach, &FixedResolver::new(&[&["127.0.0.1"]]));
     let outcome =
-        post(&sender_of(Reach::Public), &format!("https://hooks.example.com:{}/", peer.port())).await;
+        post(&sender_of(AddressPolicy::Public), &format!("https://hooks.example.com:{}/", peer.port())).await;
     assert_eq!(outcome.outcome, Err(DeliveryError::Forbidden(ForbiddenTarget::Address)));
-    assert_eq!(status(&sender_of(Reach::AndLoopback), 9001).await, CLOSED);
+    assert_eq!(status(&sender_of(AddressPolicy::AndLoopback), 9001).await, CLOSED);
     assert_eq!(peer.seen(), [""; 0]);
 }
 
@@ -102,7 +102,7 @@ async fn the_first_address_that_takes_connections_is_posted_to_and_not_many_are_
         (&["127.0.0.2"], Err(DeliveryError::NotConnected)),
         (&[], Err(DeliveryError::NotResolved)),
     ] {
-        let sender = sender(Reach::AndLoopback, &FixedResolver::new(&[answer]));
+        let sender = sender(AddressPolicy::AndLoopback, &FixedResolver::new(&[answer]));
         assert_eq!(status(&sender, peer.port()).await, expected, "{answer:?}");
     }
     assert_eq!((peer.seen().len(), TRIES_MAX), (3, 3));
@@ -117,8 +117,8 @@ async fn a_resolver_that_never_answers_ends_with_the_post() {
             std::future::pending().await
         }
     }
-    let sender =
-        WebhookClient::with(Reach::AndLoopback, Arc::new(Silent), RootCertStore::empty()).limited(SHORT);
+    let sender = WebhookClient::with(AddressPolicy::AndLoopback, Arc::new(Silent), RootCertStore::empty())
+        .limited(SHORT);
     assert_eq!(status(&sender, 80).await, Err(DeliveryError::Timeout));
 }
 
@@ -127,7 +127,7 @@ async fn a_resolver_that_never_answers_ends_with_the_post() {
 #[tokio::test]
 async fn no_proxy_of_the_environment_is_asked() {
     if let Ok(to) = std::env::var(CHILD) {
-        let sent = post(&WebhookClient::new(Reach::AndLoopback), &to).await;
+        let sent = post(&WebhookClient::new(AddressPolicy::AndLoopback), &to).await;
         assert_eq!(sent.outcome.unwrap().status, 200);
         assert_eq!(reqwest::Client::new().post(&to).send().await.unwrap().status(), 418);
         return;

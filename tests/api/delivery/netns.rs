@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
 use bytes::Bytes;
-use domain::{HookUrl, Reach};
+use domain::{AddressPolicy, WebhookUrl};
 use http::HeaderMap;
 use scrip_webhooks::{DeliveryError, ForbiddenTarget, RootCertStore, WebhookClient};
 use tests::PATIENCE;
@@ -144,7 +144,7 @@ async fn inside() {
     {
         let peer = Peer::start(PeerAnswer::whole(&format!("302 Found\r\nlocation: {location}"), "")).await;
         assert_eq!(
-            post(&WebhookClient::new(Reach::AndLoopback), &peer.url()).await.outcome.unwrap().status,
+            post(&WebhookClient::new(AddressPolicy::AndLoopback), &peer.url()).await.outcome.unwrap().status,
             302
         );
     }
@@ -160,18 +160,22 @@ async fn nothing_is_sent() {
     for host in hosts.into_iter().chain(SPELLINGS.map(str::to_owned)) {
         for (scheme, port) in [("http", 80), ("https", 443), ("https", 80), ("http", 9001), ("https", 9001)] {
             let text = format!("{scheme}://{host}:{port}/latest/meta-data/");
-            assert!(HookUrl::parse(&text, Reach::Public).is_err(), "{text}");
+            assert!(WebhookUrl::parse(&text, AddressPolicy::Public).is_err(), "{text}");
             // As if the URL had been stored before it was forbidden.
-            let url = HookUrl::stored(&text).unwrap();
-            let sent = WebhookClient::new(Reach::Public).post(&url, HeaderMap::new(), Bytes::new()).await;
+            let url = WebhookUrl::stored(&text).unwrap();
+            let sent =
+                WebhookClient::new(AddressPolicy::Public).post(&url, HeaderMap::new(), Bytes::new()).await;
             assert!(matches!(sent.outcome, Err(DeliveryError::Forbidden(_))), "{text}: {:?}", sent.outcome);
         }
     }
     for address in CLOSED {
         for answer in [&[address][..], &[address, "1.1.1.1"], &["1.1.1.1", "2606:4700::1111", address]] {
             for port in PORTS {
-                let sender =
-                    WebhookClient::with(Reach::Public, FixedResolver::new(&[answer]), RootCertStore::empty());
+                let sender = WebhookClient::with(
+                    AddressPolicy::Public,
+                    FixedResolver::new(&[answer]),
+                    RootCertStore::empty(),
+                );
                 let outcome = post(&sender, &format!("https://hooks.example.com:{port}/")).await.outcome;
                 assert_eq!(outcome, Err(DeliveryError::Forbidden(ForbiddenTarget::Address)), "{answer:?}");
             }
@@ -180,13 +184,14 @@ async fn nothing_is_sent() {
     for text in
         ["http://127.0.0.1:9001/", "http://[::1]:9001/", "http://localhost:9001/", "http://127.1:9001/"]
     {
-        let url = HookUrl::stored(text).unwrap();
-        let sent = WebhookClient::new(Reach::AndLoopback).post(&url, HeaderMap::new(), Bytes::new()).await;
+        let url = WebhookUrl::stored(text).unwrap();
+        let sent =
+            WebhookClient::new(AddressPolicy::AndLoopback).post(&url, HeaderMap::new(), Bytes::new()).await;
         assert!(matches!(sent.outcome, Err(DeliveryError::Forbidden(_))), "{text}: {:?}", sent.outcome);
     }
     for address in ["127.0.0.1", "::1", "127.9.9.9"] {
         let sender = WebhookClient::with(
-            Reach::AndLoopback,
+            AddressPolicy::AndLoopback,
             FixedResolver::new(&[&[address]]),
             RootCertStore::empty(),
         );
@@ -207,8 +212,11 @@ async fn the_canary_sees(canary: &Canary) {
         }
     }
     for address in ["1.1.1.1", "2606:4700::1111"] {
-        let sender =
-            WebhookClient::with(Reach::Public, FixedResolver::new(&[&[address]]), RootCertStore::empty());
+        let sender = WebhookClient::with(
+            AddressPolicy::Public,
+            FixedResolver::new(&[&[address]]),
+            RootCertStore::empty(),
+        );
         assert_eq!(post(&sender, "https://hooks.example.com/").await.outcome, Err(DeliveryError::Tls));
         assert_eq!(canary.next(), address.parse::<IpAddr>().unwrap());
     }

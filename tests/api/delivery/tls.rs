@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use domain::Reach;
+use domain::AddressPolicy;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use scrip_webhooks::{DeliveryError, PostTimeouts, RootCertStore, WebhookClient};
 use tokio::net::TcpListener;
@@ -80,7 +80,8 @@ async fn told_within(
     roots: RootCertStore,
 ) -> Result<(u16, String), DeliveryError> {
     let sender =
-        WebhookClient::with(Reach::AndLoopback, FixedResolver::new(&[&["127.0.0.1"]]), roots).limited(limits);
+        WebhookClient::with(AddressPolicy::AndLoopback, FixedResolver::new(&[&["127.0.0.1"]]), roots)
+            .limited(limits);
     let sent = post(&sender, &format!("https://{host}:{port}/hooks")).await;
     sent.outcome.map(|reply| (reply.status, reply.body))
 }
@@ -133,7 +134,8 @@ async fn a_receiver_with_another_name_is_sent_nothing() {
         Err(DeliveryError::Tls)
     );
     let sent =
-        post(&WebhookClient::new(Reach::AndLoopback), &format!("https://127.0.0.1:{}/", server.port)).await;
+        post(&WebhookClient::new(AddressPolicy::AndLoopback), &format!("https://127.0.0.1:{}/", server.port))
+            .await;
     assert_eq!(sent.outcome, Err(DeliveryError::Tls));
 }
 

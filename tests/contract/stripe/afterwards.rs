@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use domain::OrgId;
 use scrip_payments::{
-    ChargeOrder, DisputeOutcome, EventRejected, PaymentId, Provider, ProviderEvent, Standing, Stripe,
+    ChargeOrder, DisputeOutcome, EventRejected, PaymentId, PaymentStatus, Provider, ProviderEvent, Stripe,
     StripeConfig, StripeSecrets, sign,
 };
 use serde_json::json;
@@ -15,7 +15,7 @@ use tests::stripe_double::{API_KEY, StripeFault};
 #[tokio::test]
 async fn a_charge_whose_answer_was_lost_is_found() {
     for (method, expected) in [
-        ("pm_visa", Standing::Succeeded),
+        ("pm_visa", PaymentStatus::Succeeded),
         ("pm_chargeDeclined", failed("card_declined", Some("generic_decline"))),
     ] {
         for fault in
@@ -94,8 +94,8 @@ async fn taken_payments_are_found_before_refused_ones() {
     bench.fake.books().now += TimeDelta::hours(1);
     bench.fake.books().keys.clear();
     let again = ChargeOrder { method: bench.order("pm_chargeDeclined").method, ..order.clone() };
-    assert_ne!(bench.stripe.charge(&again).await.unwrap().standing, Standing::Succeeded);
-    assert_eq!(bench.stripe.find(&order).await.unwrap().unwrap().standing, Standing::Succeeded);
+    assert_ne!(bench.stripe.charge(&again).await.unwrap().standing, PaymentStatus::Succeeded);
+    assert_eq!(bench.stripe.find(&order).await.unwrap().unwrap().standing, PaymentStatus::Succeeded);
 }
 
 #[tokio::test]
@@ -106,10 +106,10 @@ async fn a_payment_is_cancelled_unless_it_was_taken() {
     bench.fake.fail("cancel", StripeFault::LostAfter);
     bench.stripe.cancel(&waiting).await.unwrap_err();
     for _ in 0..2 {
-        assert_eq!(bench.stripe.cancel(&waiting).await.unwrap().standing, Standing::Cancelled);
+        assert_eq!(bench.stripe.cancel(&waiting).await.unwrap().standing, PaymentStatus::Cancelled);
     }
     let taken = bench.stripe.charge(&bench.order("pm_visa")).await.unwrap().id.unwrap();
-    assert_eq!(bench.stripe.cancel(&taken).await.unwrap().standing, Standing::Succeeded);
+    assert_eq!(bench.stripe.cancel(&taken).await.unwrap().standing, PaymentStatus::Succeeded);
     assert!(bench.stripe.cancel(&PaymentId("pi_of_nobody".into())).await.is_err());
     assert!(bench.stripe.cancel(&PaymentId("..".into())).await.is_err());
 }
@@ -124,7 +124,7 @@ async fn money_is_given_back_once() {
     bench.fake.wait_a_day();
     bench.stripe.refund(&id).await.unwrap();
     assert_eq!(bench.fake.books().refunds, std::slice::from_ref(&id.0));
-    assert_eq!(bench.stripe.payment(&id).await.unwrap().unwrap().standing, Standing::Refunded);
+    assert_eq!(bench.stripe.payment(&id).await.unwrap().unwrap().standing, PaymentStatus::Refunded);
     let refused = bench.stripe.charge(&bench.order("pm_chargeDeclined")).await.unwrap().id.unwrap();
     assert!(bench.stripe.refund(&refused).await.is_err());
 }

@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{EntryId, OrgId};
-use scrip_payments::{ChargeOrder, CustomerId, Provider, PurchaseId, Standing, Stripe};
+use scrip_payments::{ChargeOrder, CustomerId, PaymentStatus, Provider, PurchaseId, Stripe};
 use store::random;
 
 use super::localstripe::{self, LocalstripeProxy};
@@ -65,7 +65,7 @@ async fn money_is_taken_and_given_back() {
             let payment = stripe.charge(&order).await.unwrap();
             assert_eq!(
                 (&payment.standing, payment.purchase),
-                (&Standing::Succeeded, Some(order.purchase)),
+                (&PaymentStatus::Succeeded, Some(order.purchase)),
                 "{}",
                 wire.name
             );
@@ -74,17 +74,17 @@ async fn money_is_taken_and_given_back() {
             let id = payment.id.clone().unwrap();
             assert_eq!(stripe.payment(&id).await.unwrap().as_ref(), Some(&payment));
             assert_eq!(stripe.find(&order).await.unwrap(), Some(payment));
-            assert_eq!(stripe.cancel(&id).await.unwrap().standing, Standing::Succeeded, "{}", wire.name);
+            assert_eq!(stripe.cancel(&id).await.unwrap().standing, PaymentStatus::Succeeded, "{}", wire.name);
             stripe.refund(&id).await.unwrap();
             assert_eq!(
                 stripe.payment(&id).await.unwrap().unwrap().standing,
-                Standing::Refunded,
+                PaymentStatus::Refunded,
                 "{}",
                 wire.name
             );
             assert_eq!(
                 stripe.find(&order).await.unwrap().unwrap().standing,
-                Standing::Refunded,
+                PaymentStatus::Refunded,
                 "{}",
                 wire.name
             );
@@ -99,7 +99,7 @@ async fn a_refusal_is_answered_and_found() {
         let answer = wire.stripe.charge(&order).await.unwrap().standing;
         let found = wire.stripe.find(&order).await.unwrap().unwrap();
         for standing in [answer, found.standing] {
-            let Standing::Failed(decline) = standing else { panic!("{}: {standing:?}", wire.name) };
+            let PaymentStatus::Failed(decline) = standing else { panic!("{}: {standing:?}", wire.name) };
             assert_eq!(decline.reason, "card_declined", "{}", wire.name);
         }
         assert_eq!(found.purchase, Some(order.purchase));
@@ -111,15 +111,15 @@ async fn a_waiting_payment_is_cancelled() {
     for wire in wires().await {
         let (stripe, order) = (&wire.stripe, ChargeOrder { off_session: false, ..wire.order(&wire.waiting) });
         let payment = stripe.charge(&order).await.unwrap();
-        assert!(matches!(payment.standing, Standing::Action(_)), "{}: {payment:?}", wire.name);
+        assert!(matches!(payment.standing, PaymentStatus::Action(_)), "{}: {payment:?}", wire.name);
         let id = payment.id.unwrap();
         for _ in 0..2 {
-            assert_eq!(stripe.cancel(&id).await.unwrap().standing, Standing::Cancelled, "{}", wire.name);
+            assert_eq!(stripe.cancel(&id).await.unwrap().standing, PaymentStatus::Cancelled, "{}", wire.name);
         }
         assert!(stripe.refund(&id).await.is_err(), "{}", wire.name);
         assert_eq!(
             stripe.find(&order).await.unwrap().unwrap().standing,
-            Standing::Cancelled,
+            PaymentStatus::Cancelled,
             "{}",
             wire.name
         );

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 
 use domain::OrgId;
 use scrip_http::{Clock, SystemClock};
-use scrip_payments::{ChargeOrder, Provider, ProviderEvent, Standing};
+use scrip_payments::{ChargeOrder, PaymentStatus, Provider, ProviderEvent};
 use serde_json::Value;
 use store::random;
 use tests::PATIENCE;
@@ -137,6 +137,6 @@ async fn its_events_are_accepted() {
             }
         }
     };
-    assert_eq!(tokio::time::timeout(PATIENCE, reported).await.unwrap(), Standing::Succeeded);
+    assert_eq!(tokio::time::timeout(PATIENCE, reported).await.unwrap(), PaymentStatus::Succeeded);
     listening.abort();
 }

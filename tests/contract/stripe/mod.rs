@@ -13,7 +13,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use domain::{AccountId, Currency, EntryId, Mode, Money, OrgId, Reference};
 use scrip_payments::{
-    ChargeOrder, CustomerId, Decline, Provider, PurchaseId, Standing, Stripe, StripeConfig, StripeSecrets,
+    ChargeOrder, CustomerId, Decline, PaymentStatus, Provider, PurchaseId, Stripe, StripeConfig,
+    StripeSecrets,
 };
 use store::random;
 
@@ -76,8 +77,8 @@ fn order(customer: &CustomerId, method: &str) -> ChargeOrder {
     }
 }
 
-fn failed(reason: &str, decline_code: Option<&str>) -> Standing {
-    Standing::Failed(Decline { reason: reason.into(), decline_code: decline_code.map(str::to_owned) })
+fn failed(reason: &str, decline_code: Option<&str>) -> PaymentStatus {
+    PaymentStatus::Failed(Decline { reason: reason.into(), decline_code: decline_code.map(str::to_owned) })
 }
 
 impl Bench {
@@ -112,7 +113,7 @@ impl Bench {
     }
 
     /// Sends an order until it is answered.
-    async fn settle(&self, order: &ChargeOrder) -> Standing {
+    async fn settle(&self, order: &ChargeOrder) -> PaymentStatus {
         for _ in 0..SENDINGS_MAX {
             if let Ok(payment) = self.stripe.charge(order).await {
                 return payment.standing;
@@ -128,7 +129,7 @@ async fn a_charge_takes_the_money_and_names_its_purchase() {
     let order = bench.order("pm_visa");
     let payment = bench.stripe.charge(&order).await.unwrap();
     assert_eq!((payment.purchase, payment.price), (Some(order.purchase), order.price));
-    assert_eq!(payment.standing, Standing::Succeeded);
+    assert_eq!(payment.standing, PaymentStatus::Succeeded);
     assert_eq!(payment.receipt.as_deref(), Some("https://pay.stripe.com/receipts/ch_00000"));
     let id = payment.id.clone().unwrap();
     assert_eq!(bench.stripe.payment(&id).await.unwrap(), Some(payment.clone()));
@@ -164,8 +165,8 @@ async fn a_repeated_order_is_charged_once() {
         bench.stripe.charge(&order),
     );
     let answer: Vec<_> = [one, two, three, four].into_iter().flatten().collect();
-    assert!(answer.iter().all(|payment| payment.standing == Standing::Succeeded), "{answer:?}");
-    assert_eq!(bench.settle(&order).await, Standing::Succeeded);
+    assert!(answer.iter().all(|payment| payment.standing == PaymentStatus::Succeeded), "{answer:?}");
+    assert_eq!(bench.settle(&order).await, PaymentStatus::Succeeded);
     assert_eq!((bench.taken(&order), bench.fake.books().intents.len()), (1, 2));
 }
 
@@ -220,9 +221,9 @@ async fn a_taken_payment_stays_taken_when_its_card_fails() {
     bench.fake.fail("payment_intents", StripeFault::LostAfter);
     bench.stripe.charge(&order).await.unwrap_err();
     // The card can no longer be attached, but the order was charged.
-    assert_eq!(bench.stripe.charge(&order).await.unwrap().standing, Standing::Succeeded);
+    assert_eq!(bench.stripe.charge(&order).await.unwrap().standing, PaymentStatus::Succeeded);
     bench.fake.books().method("pm_attachDeclined", Some("cus_of_another"));
-    assert_eq!(bench.stripe.charge(&order).await.unwrap().standing, Standing::Succeeded);
+    assert_eq!(bench.stripe.charge(&order).await.unwrap().standing, PaymentStatus::Succeeded);
     assert_eq!(bench.taken(&order), 1);
 }
 
@@ -232,11 +233,14 @@ async fn a_customer_who_is_present_authenticates() {
     let order = bench.on_session("pm_authenticationRequired");
     let payment = bench.stripe.charge(&order).await.unwrap();
     let id = payment.id.unwrap();
-    assert_eq!(payment.standing, Standing::Action(format!("https://hooks.stripe.com/3d_secure_2/{}", id.0)));
+    assert_eq!(
+        payment.standing,
+        PaymentStatus::Action(format!("https://hooks.stripe.com/3d_secure_2/{}", id.0))
+    );
     let standing = async || bench.stripe.payment(&id).await.unwrap().unwrap().standing;
     assert_eq!(standing().await, payment.standing);
     bench.fake.authenticate(&id.0, true);
-    assert_eq!(standing().await, Standing::Succeeded);
+    assert_eq!(standing().await, PaymentStatus::Succeeded);
     let order = bench.on_session("pm_authenticationRequired");
     let id = bench.stripe.charge(&order).await.unwrap().id.unwrap();
     bench.fake.authenticate(&id.0, false);
@@ -258,11 +262,11 @@ async fn no_fault_charges_an_order_twice_or_reports_a_charge_as_refused() {
             let answer = bench.meets(fault).charge(&order).await.map(|payment| payment.standing);
             match place {
                 "attach" => {
-                    assert!(answer.is_err() || answer.is_ok_and(|answer| answer == Standing::Succeeded))
+                    assert!(answer.is_err() || answer.is_ok_and(|answer| answer == PaymentStatus::Succeeded))
                 }
                 _ => assert!(answer.is_err(), "{fault:?} {answer:?}"),
             }
-            assert_eq!(bench.settle(&order).await, Standing::Succeeded, "{place} {fault:?}");
+            assert_eq!(bench.settle(&order).await, PaymentStatus::Succeeded, "{place} {fault:?}");
             assert_eq!(bench.taken(&order), 1, "{place} {fault:?}");
             let elsewhere = bench.fake.books().calls.iter().any(|call| call.contains("elsewhere"));
             assert!(!elsewhere, "a key followed a redirect");
@@ -282,7 +286,7 @@ async fn several_faults_charge_an_order_once() {
     ];
     let order = bench.order("pm_visa");
     faults.into_iter().for_each(|fault| bench.fake.fail("payment_intents", fault));
-    assert_eq!(bench.settle(&order).await, Standing::Succeeded);
+    assert_eq!(bench.settle(&order).await, PaymentStatus::Succeeded);
     let refused = bench.order("pm_chargeDeclined");
     faults.into_iter().for_each(|fault| bench.fake.fail("payment_intents", fault));
     assert_eq!(bench.settle(&refused).await, failed("card_declined", Some("generic_decline")));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::{AccountId, DeliveryState, Period, Purchase, Step};
+use domain::{AccountId, DeliveryState, Period, Purchase, PurchaseStep};
 use jobs::RenewalTask;
 use scrip_http::App;
 use store::Job;
@@ -99,7 +99,7 @@ pub(crate) async fn release_leases(app: &App) -> anyhow::Result<()> {
     for noted in app.ledger.due_jobs(DateTime::<Utc>::MAX_UTC).await? {
         let Job::Purchase(id) = noted.job else { continue };
         let Some(purchase) = app.ledger.purchase(id).await? else { continue };
-        if purchase.next() != Step::Rest {
+        if purchase.next() != PurchaseStep::Rest {
             let free = Purchase { leased_until: DateTime::UNIX_EPOCH, ..purchase };
             app.ledger.save_purchase(&free).await?;
         }

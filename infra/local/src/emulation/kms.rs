@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use domain::HookSecret;
+use domain::WebhookSecret;
 use ports::{Seal, SealError, SecretOf};
 use store::random;
 
@@ -32,7 +32,7 @@ fn owner_context(of: SecretOf) -> Aad<Vec<u8>> {
 
 #[async_trait]
 impl Seal for LocalKms {
-    async fn seal(&self, of: SecretOf, secret: &HookSecret) -> Result<String, SealError> {
+    async fn seal(&self, of: SecretOf, secret: &WebhookSecret) -> Result<String, SealError> {
         let failed = |why: &str| SealError { doing: "encrypted", why: why.to_owned() };
         let nonce: Vec<u8> = random().to_be_bytes().into_iter().take(NONCE_LEN).collect();
         let mut text = secret.reveal().as_bytes().to_vec();
@@ -43,7 +43,7 @@ impl Seal for LocalKms {
         Ok(STANDARD.encode([nonce, text].concat()))
     }
 
-    async fn open(&self, of: SecretOf, sealed: &str) -> Result<HookSecret, SealError> {
+    async fn open(&self, of: SecretOf, sealed: &str) -> Result<WebhookSecret, SealError> {
         let failed = |why: String| SealError { doing: "decrypted", why };
         let bytes = STANDARD.decode(sealed).map_err(|error| failed(error.to_string()))?;
         let (nonce, text) =
@@ -54,7 +54,7 @@ impl Seal for LocalKms {
         let opened =
             opened.map_err(|_| failed("it was made with another key, or for another webhook".to_owned()))?;
         let text = String::from_utf8(opened.to_vec()).map_err(|_| failed("it is not a text".to_owned()))?;
-        HookSecret::try_from(text).map_err(|error| failed(error.to_string()))
+        WebhookSecret::try_from(text).map_err(|error| failed(error.to_string()))
     }
 }
 
@@ -72,7 +72,7 @@ mod tests {
             account: AccountId { org: OrgId::new(at, 1), mode: Mode::Live },
             webhook: WebhookId::new(at, webhook),
         };
-        let secret = HookSecret::new([7; 32]);
+        let secret = WebhookSecret::new([7; 32]);
         let seal = LocalKms::new(&fresh_key()).unwrap();
         let sealed = seal.seal(owner(1), &secret).await.unwrap();
         assert_ne!(sealed, seal.seal(owner(1), &secret).await.unwrap(), "no two cipher texts are the same");

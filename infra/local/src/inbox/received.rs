@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
-use domain::{HookSecret, WebhookId};
+use domain::{WebhookId, WebhookSecret};
 use scrip_http::timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -14,7 +14,7 @@ const REQUESTS_MAX: usize = 500;
 const BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The webhooks that send to one name of the inbox, with their secrets.
-pub(super) type WebhookSecrets = Vec<(WebhookId, HookSecret)>;
+pub(super) type WebhookSecrets = Vec<(WebhookId, WebhookSecret)>;
 
 /// The inbox. Clones share it.
 #[derive(Clone, Default)]

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use crate::ledger::receipt::HOLD;
 use crate::operation::consume::NewEntry;
 use crate::{
-    Account, Allowance, Credits, Details, Direction, Drawn, Entry, EntryId, Fence, Finding, Head, Lot, LotId,
-    Period, PlanId, Receipt, Sums, Terms, Why,
+    Account, Allowance, Attempt, Credits, Details, Direction, DrawdownReason, Drawn, Entry, EntryId, Fence,
+    Finding, Lot, LotId, Period, PlanId, Receipt, Sums, Terms,
 };
 
 /// The operation of a renewal.
@@ -174,17 +174,17 @@ impl Totals {
     fn draw(&mut self, drawn: &Drawn, months: [Option<LotId>; 2]) {
         let amount = i128::from(drawn.amount().get());
         match drawn.why {
-            Why::Refund { .. } if Some(Period::of(drawn.of.time())) == self.period => {
+            DrawdownReason::Refund { .. } if Some(Period::of(drawn.of.time())) == self.period => {
                 self.used = self.used.saturating_sub(amount);
             }
-            Why::Refund { .. } => (),
-            Why::Capture => {
+            DrawdownReason::Refund { .. } => (),
+            DrawdownReason::Capture => {
                 self.held = self.held.saturating_sub(amount);
                 self.used = self.used.saturating_add(amount);
             }
-            Why::Release | Why::Expiry => self.held = self.held.saturating_sub(amount),
+            DrawdownReason::Release | DrawdownReason::Expiry => self.held = self.held.saturating_sub(amount),
         }
-        if drawn.why == Why::Capture {
+        if drawn.why == DrawdownReason::Capture {
             return;
         }
         let [subscription, unlimited] = months;
@@ -236,7 +236,7 @@ impl Totals {
 /// A rebuilt account with the entry of its repair. It fences off all earlier attempts: postings decided on the
 /// damaged account must not be written.
 #[must_use]
-pub fn repaired(account: Account, attempt: &Head) -> Account {
+pub fn repaired(account: Account, attempt: &Attempt) -> Account {
     let entry = attempt.entry(&account, NewEntry::without_moves(REPAIR, Direction::Credit));
     let sequence = account.sequence.saturating_add(1);
     Account {

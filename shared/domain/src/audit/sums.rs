@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ledger::receipt::{CAPTURE, HOLD, RELEASE};
 use crate::{
-    Account, Allowance, ClaimKey, Credits, Details, Direction, Draw, Entry, EntryId, Finding, LotId, Pot,
-    Problem, Receipt, Why,
+    Account, Allowance, ClaimKey, Credits, Details, Direction, DrawdownReason, Entry, EntryId, Finding,
+    LotId, PendingDrawdown, Problem, Receipt, Remainder,
 };
 
 /// The operation of a renewal, which contains the allowance.
@@ -112,13 +112,14 @@ impl Sums {
     /// Compares the account's remainders with its rows. A drawdown without a row among these is being posted,
     /// or has been posted since. An open drawdown with a row is posted: the process crashed before it completed
     /// the remainder, and a job does so.
-    pub fn pots(&mut self, pots: &[Pot]) {
+    pub fn pots(&mut self, pots: &[Remainder]) {
         let mut missing = std::mem::take(&mut self.drawn_from);
         for pot in pots {
             missing.remove(&pot.of);
             let made = pot.made.iter().filter(|made| !self.drew.contains(&made.id)).map(|made| made.amount);
-            let is_on_its_way = |open: &&Draw| !self.drew_under.contains(&(pot.of, open.key.clone()));
-            let open = pot.open.iter().filter(is_on_its_way).map(Draw::amount);
+            let is_on_its_way =
+                |open: &&PendingDrawdown| !self.drew_under.contains(&(pot.of, open.key.clone()));
+            let open = pot.open.iter().filter(is_on_its_way).map(PendingDrawdown::amount);
             let left = made.chain(open).try_fold(pot.left(), Credits::plus);
             if left != self.left.get(&pot.of).copied() {
                 missing.insert(pot.of);
@@ -206,7 +207,8 @@ fn is_summed(lot: LotId) -> bool {
 
 /// Whether a row returns more credits than the transaction that it draws from took from lots.
 fn has_minted(receipt: &Receipt) -> bool {
-    let Some(drawn) = receipt.details.drawn.as_ref().filter(|drawn| drawn.why != Why::Capture) else {
+    let Some(drawn) = receipt.details.drawn.as_ref().filter(|drawn| drawn.why != DrawdownReason::Capture)
+    else {
         return false;
     };
     let taken = drawn.shares.iter().filter(|share| is_summed(share.lot));

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::version::{Limit, room};
-use crate::{BadChange, Currency, Rate};
+use crate::{BadUpdate, Currency, Rate};
 
 /// Exchange rates that operators set, by currency pair: `GBP/EUR` is the number of EUR per GBP. A rate does not
 /// imply the inverse rate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct RateList(BTreeMap<String, Rate>);
+pub struct ExchangeRateList(BTreeMap<String, Rate>);
 
-impl RateList {
+impl ExchangeRateList {
     /// The maximum number of rates.
     pub const MAX: usize = 1_000;
 
@@ -31,10 +31,10 @@ impl RateList {
     /// A copy of the list with this rate set.
     ///
     /// # Errors
-    /// [`BadChange::SameCurrency`]; [`BadChange::TooMany`].
-    pub fn change(&self, from: Currency, to: Currency, rate: Rate) -> Result<Self, BadChange> {
+    /// [`BadUpdate::SameCurrency`]; [`BadUpdate::TooMany`].
+    pub fn change(&self, from: Currency, to: Currency, rate: Rate) -> Result<Self, BadUpdate> {
         if from == to {
-            return Err(BadChange::SameCurrency);
+            return Err(BadUpdate::SameCurrency);
         }
         let mut changed = self.clone();
         if changed.0.insert(pair(from, to), rate).is_none() {

@@ -6,8 +6,8 @@ mod plan;
 mod price;
 mod version;
 
-pub use exchange_rate::RateList;
-pub use package::{Offer, Package, PackageChange, PackageList};
-pub use plan::{BadFee, Fee, Plan, PlanChange, PlanList};
-pub use price::{Category, ListedPrice, Price, PriceChange, PriceList, PricedOperation};
-pub use version::{BadChange, When};
+pub use exchange_rate::ExchangeRateList;
+pub use package::{Offer, Package, PackageList, PackageUpdate};
+pub use plan::{BadPlanFee, Plan, PlanFee, PlanList, PlanUpdate};
+pub use price::{ListedPrice, Price, PriceCategory, PriceList, PriceUpdate, PricedOperation};
+pub use version::{BadUpdate, EffectiveTime};

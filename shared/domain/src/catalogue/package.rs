@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::version::{Limit, Version, first_version, in_force, revise, room};
-use crate::{Amount, BadChange, Currency, Money, PackageId, Reference, Refusal, When};
+use crate::{Amount, BadUpdate, Currency, EffectiveTime, Money, PackageId, Reference, Refusal};
 
 /// One version of a package of credits (seed: "Credit Packs").
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,7 +49,7 @@ pub struct Offer {
 
 /// A change of a package; `None` keeps a field's value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PackageChange {
+pub struct PackageUpdate {
     /// Its display name.
     pub name: Option<Reference>,
     /// The number of credits.
@@ -83,14 +83,14 @@ impl PackageList {
     /// A copy of the list with a new version of a package, and that version.
     ///
     /// # Errors
-    /// [`BadChange::Incomplete`] for a new package without a name, credits or a price;
-    /// [`BadChange::InThePast`]; [`BadChange::TooMany`].
+    /// [`BadUpdate::Incomplete`] for a new package without a name, credits or a price;
+    /// [`BadUpdate::InThePast`]; [`BadUpdate::TooMany`].
     pub fn change(
         &self,
         package: &PackageId,
-        wanted: &PackageChange,
-        when: When,
-    ) -> Result<(Self, Package), BadChange> {
+        wanted: &PackageUpdate,
+        when: EffectiveTime,
+    ) -> Result<(Self, Package), BadUpdate> {
         let versions: Vec<_> = self.0.iter().filter(|known| known.package == *package).cloned().collect();
         let terms = wanted.terms(package, in_force(&versions, when.from()), when)?;
         let (version, is_new) = revise(&versions, terms, when)?;
@@ -164,8 +164,13 @@ impl PackageList {
     }
 }
 
-impl PackageChange {
-    fn terms(&self, package: &PackageId, before: Option<&Package>, when: When) -> Result<Package, BadChange> {
+impl PackageUpdate {
+    fn terms(
+        &self,
+        package: &PackageId,
+        before: Option<&Package>,
+        when: EffectiveTime,
+    ) -> Result<Package, BadUpdate> {
         let name = self.name.as_ref().map(|name| name.as_str().to_owned());
         let name = name.or(before.map(|before| before.name.clone()));
         let credits = self.credits.or(before.map(|before| before.credits));
@@ -176,7 +181,7 @@ impl PackageChange {
                 ("credits", self.credits.is_some()),
                 ("price", self.price.is_some()),
             ];
-            return Err(BadChange::without(given));
+            return Err(BadUpdate::without(given));
         };
         Ok(Package {
             package: package.clone(),

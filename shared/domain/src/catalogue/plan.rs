@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::version::{Limit, Version, first_version, in_force, revise, room};
-use crate::{Allowance, BadChange, Currency, Money, PlanId, Reference, When};
+use crate::{Allowance, BadUpdate, Currency, EffectiveTime, Money, PlanId, Reference};
 
 /// One version of a subscription plan (seed: "Subscription Plans").
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ pub struct Plan {
     pub name: String,
     /// The monthly fee.
     #[serde(flatten)]
-    pub fee: Fee,
+    pub fee: PlanFee,
     /// The monthly allowance.
     pub allowance: Allowance,
     /// Whether API keys without the `dashboard` scope may be used.
@@ -38,7 +38,7 @@ pub struct PlanList(pub Vec<Plan>);
 /// The monthly fee of a plan in minor units, `0..=Money::MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "FeeText", into = "FeeText")]
-pub struct Fee {
+pub struct PlanFee {
     amount: u64,
     currency: Currency,
 }
@@ -46,15 +46,15 @@ pub struct Fee {
 /// The fee is outside its range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be from 0 to {} minor units", Money::MAX)]
-pub struct BadFee;
+pub struct BadPlanFee;
 
 /// A change of a plan; `None` keeps a field's value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PlanChange {
+pub struct PlanUpdate {
     /// Its display name.
     pub name: Option<Reference>,
     /// The monthly fee.
-    pub fee: Option<Fee>,
+    pub fee: Option<PlanFee>,
     /// The monthly allowance.
     pub allowance: Option<Allowance>,
     /// Whether API keys without the `dashboard` scope may be used.
@@ -119,9 +119,14 @@ impl PlanList {
     /// A copy of the list with a new version of a plan, and that version.
     ///
     /// # Errors
-    /// [`BadChange::Incomplete`] for a new plan with missing fields; [`BadChange::InThePast`];
-    /// [`BadChange::TooMany`].
-    pub fn change(&self, plan: &PlanId, wanted: &PlanChange, when: When) -> Result<(Self, Plan), BadChange> {
+    /// [`BadUpdate::Incomplete`] for a new plan with missing fields; [`BadUpdate::InThePast`];
+    /// [`BadUpdate::TooMany`].
+    pub fn change(
+        &self,
+        plan: &PlanId,
+        wanted: &PlanUpdate,
+        when: EffectiveTime,
+    ) -> Result<(Self, Plan), BadUpdate> {
         let versions: Vec<_> = self.0.iter().filter(|known| known.plan == *plan).cloned().collect();
         let terms = wanted.terms(plan, in_force(&versions, when.from()), when)?;
         let (version, is_new) = revise(&versions, terms, when)?;
@@ -134,8 +139,8 @@ impl PlanList {
     }
 }
 
-impl PlanChange {
-    fn terms(&self, plan: &PlanId, before: Option<&Plan>, when: When) -> Result<Plan, BadChange> {
+impl PlanUpdate {
+    fn terms(&self, plan: &PlanId, before: Option<&Plan>, when: EffectiveTime) -> Result<Plan, BadUpdate> {
         let name = self.name.as_ref().map(|name| name.as_str().to_owned());
         let name = name.or(before.map(|before| before.name.clone()));
         let fee = self.fee.or(before.map(|before| before.fee));
@@ -145,7 +150,7 @@ impl PlanChange {
         let (Some(name), Some(fee), Some(allowance), Some(api_access), Some(max_users)) =
             (name, fee, allowance, api_access, max_users)
         else {
-            return Err(BadChange::without([
+            return Err(BadUpdate::without([
                 ("name", self.name.is_some()),
                 ("price", self.fee.is_some()),
                 ("allowance", self.allowance.is_some()),
@@ -167,13 +172,13 @@ impl PlanChange {
     }
 }
 
-impl Fee {
+impl PlanFee {
     /// A fee of `amount` minor units.
     ///
     /// # Errors
-    /// [`BadFee`] past [`Money::MAX`].
-    pub fn new(amount: u64, currency: Currency) -> Result<Self, BadFee> {
-        if amount <= Money::MAX { Ok(Self { amount, currency }) } else { Err(BadFee) }
+    /// [`BadPlanFee`] past [`Money::MAX`].
+    pub fn new(amount: u64, currency: Currency) -> Result<Self, BadPlanFee> {
+        if amount <= Money::MAX { Ok(Self { amount, currency }) } else { Err(BadPlanFee) }
     }
 
     /// The number of minor units.
@@ -196,16 +201,16 @@ struct FeeText {
     currency: Currency,
 }
 
-impl TryFrom<FeeText> for Fee {
-    type Error = BadFee;
+impl TryFrom<FeeText> for PlanFee {
+    type Error = BadPlanFee;
 
-    fn try_from(text: FeeText) -> Result<Self, BadFee> {
+    fn try_from(text: FeeText) -> Result<Self, BadPlanFee> {
         Self::new(text.price, text.currency)
     }
 }
 
-impl From<Fee> for FeeText {
-    fn from(fee: Fee) -> Self {
+impl From<PlanFee> for FeeText {
+    fn from(fee: PlanFee) -> Self {
         Self { price: fee.amount, currency: fee.currency }
     }
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::version::{Limit, Version, in_force, next, revise, room};
-use crate::{BadChange, Credits, Operation, Reference, Refusal, When};
+use crate::{BadUpdate, Credits, EffectiveTime, Operation, Reference, Refusal};
 
 /// The price list: all versions of all operations' prices (seed: "Credit Costs … automatically pulled from our
 /// database").
@@ -20,7 +20,7 @@ pub struct PriceList {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PricedOperation {
     /// Its category.
-    pub category: Category,
+    pub category: PriceCategory,
     /// Whether it is a monthly operation, charged once a month while it is active.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub monthly: bool,
@@ -31,7 +31,7 @@ pub struct PricedOperation {
 /// The category of an operation in the seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Category {
+pub enum PriceCategory {
     /// Identity verification.
     Verification,
     /// AML screening.
@@ -83,11 +83,11 @@ impl Version for Price {
 
 /// A change of an operation and its price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PriceChange {
+pub struct PriceUpdate {
     /// Credits per use,
     pub credits: Credits,
     /// Its category. It belongs to the operation, not to a price, so it changes immediately.
-    pub category: Option<Category>,
+    pub category: Option<PriceCategory>,
     /// Whether it is a monthly operation. It changes immediately.
     pub monthly: Option<bool>,
 }
@@ -98,7 +98,7 @@ pub struct ListedPrice {
     /// The operation.
     pub operation: Operation,
     /// Its category.
-    pub category: Category,
+    pub category: PriceCategory,
     /// Whether it is a monthly operation, charged once a month while it is active.
     pub monthly: bool,
     /// The price.
@@ -141,20 +141,20 @@ impl PriceList {
     /// A copy of the list with a new price, and that price.
     ///
     /// # Errors
-    /// [`BadChange::Reserved`]; [`BadChange::Incomplete`] for a new operation without a category;
-    /// [`BadChange::InThePast`]; [`BadChange::TooMany`].
+    /// [`BadUpdate::Reserved`]; [`BadUpdate::Incomplete`] for a new operation without a category;
+    /// [`BadUpdate::InThePast`]; [`BadUpdate::TooMany`].
     pub fn change(
         &self,
         name: &Operation,
-        wanted: PriceChange,
-        when: When,
-    ) -> Result<(Self, ListedPrice), BadChange> {
+        wanted: PriceUpdate,
+        when: EffectiveTime,
+    ) -> Result<(Self, ListedPrice), BadUpdate> {
         if name.is_own() {
-            return Err(BadChange::Reserved);
+            return Err(BadUpdate::Reserved);
         }
         let known = self.operations.get(name);
         let category = wanted.category.or(known.map(|known| known.category));
-        let category = category.ok_or_else(|| BadChange::Incomplete(vec!["category"]))?;
+        let category = category.ok_or_else(|| BadUpdate::Incomplete(vec!["category"]))?;
         let monthly = wanted.monthly.or(known.map(|known| known.monthly)).unwrap_or(false);
         let mut prices = known.map(|known| known.prices.clone()).unwrap_or_default();
         let terms = Price { version: 0, credits: wanted.credits, effective_from: when.from() };

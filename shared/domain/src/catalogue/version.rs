@@ -28,7 +28,7 @@ pub(crate) struct Limit {
 
 /// The time from which a change is effective, and the time of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct When {
+pub struct EffectiveTime {
     requested: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 }
@@ -36,7 +36,7 @@ pub struct When {
 /// The reason why a change of the catalogue is refused. The variants are in the order in which they are
 /// checked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadChange {
+pub enum BadUpdate {
     /// The operation's name has a prefix of the ledger's own operations.
     #[error("has a prefix that is reserved for the ledger's own operations; choose another name")]
     Reserved,
@@ -59,14 +59,14 @@ pub enum BadChange {
     },
 }
 
-impl BadChange {
+impl BadUpdate {
     /// The refusal of a new item, with the fields that were not given.
     pub(crate) fn without(given: impl IntoIterator<Item = (&'static str, bool)>) -> Self {
         Self::Incomplete(given.into_iter().filter(|(_, given)| !given).map(|(field, _)| field).collect())
     }
 }
 
-impl When {
+impl EffectiveTime {
     /// A change requested at `now`, effective from `requested` or immediately. Truncated to whole seconds, as in
     /// the catalogue.
     #[must_use]
@@ -96,7 +96,11 @@ pub(crate) fn next<V: Version>(versions: &[V], at: DateTime<Utc>) -> Option<&V> 
 /// The version with this content from `when` on, and whether it is a new version. It is not new when an equal
 /// version is effective then, because the request was repeated. A change with an explicit date is only equal to
 /// one with the same date.
-pub(crate) fn revise<V: Version>(versions: &[V], terms: V, when: When) -> Result<(V, bool), BadChange> {
+pub(crate) fn revise<V: Version>(
+    versions: &[V],
+    terms: V,
+    when: EffectiveTime,
+) -> Result<(V, bool), BadUpdate> {
     let from = when.from();
     if let Some(known) = in_force(versions, from) {
         let same_date = when.requested.is_none_or(|asked| known.effective_from() == asked);
@@ -105,7 +109,7 @@ pub(crate) fn revise<V: Version>(versions: &[V], terms: V, when: When) -> Result
         }
     }
     if from < when.now {
-        return Err(BadChange::InThePast);
+        return Err(BadUpdate::InThePast);
     }
     room(versions.len(), V::MAX)?;
     let last = versions.last().map_or(0, V::number);
@@ -113,9 +117,9 @@ pub(crate) fn revise<V: Version>(versions: &[V], terms: V, when: When) -> Result
 }
 
 /// Whether one more fits where there are `count`.
-pub(crate) fn room(count: usize, limit: Limit) -> Result<(), BadChange> {
+pub(crate) fn room(count: usize, limit: Limit) -> Result<(), BadUpdate> {
     let Limit { max, kept } = limit;
-    if count < max { Ok(()) } else { Err(BadChange::TooMany { max, kept }) }
+    if count < max { Ok(()) } else { Err(BadUpdate::TooMany { max, kept }) }
 }
 
 /// The number of an item's first version, which items stored without a number have.

@@ -10,19 +10,19 @@ use crate::{Credits, Service};
 /// The alert settings of an organisation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Alerts {
+pub struct AlertSettings {
     /// The thresholds of low balance alerts: those for debits without a service, then those of each service,
-    /// the highest first; at most [`Alerts::THRESHOLDS_MAX`] of each kind, none of them 0. Empty for no alerts.
-    #[serde(default = "Alerts::usual")]
+    /// the highest first; at most [`AlertSettings::THRESHOLDS_MAX`] of each kind, none of them 0. Empty for no alerts.
+    #[serde(default = "AlertSettings::usual")]
     pub thresholds: Vec<Threshold>,
     /// The credits by which the balance has to exceed a threshold to count as recovered.
     #[serde(default)]
     pub recovery_margin: Credits,
     /// The number of minutes after a low balance alert in which the same threshold causes no other,
-    /// `0..=`[`Alerts::MINUTES_MAX`]. If the balance is still low afterwards, the alert is sent then.
+    /// `0..=`[`AlertSettings::MINUTES_MAX`]. If the balance is still low afterwards, the alert is sent then.
     #[serde(default)]
     pub cooldown_minutes: u32,
-    /// The number of days before an expiry at which its notice is sent, `0..=`[`Alerts::DAYS_MAX`]; 0 for no
+    /// The number of days before an expiry at which its notice is sent, `0..=`[`AlertSettings::DAYS_MAX`]; 0 for no
     /// notice.
     pub expiry_notice_days: u32,
     /// Incremented with every change.
@@ -42,7 +42,7 @@ pub struct Threshold {
     pub since: u64,
 }
 
-impl Alerts {
+impl AlertSettings {
     /// The longest notice in days: a quarter.
     pub const DAYS_MAX: u32 = 92;
     /// The longest cool-down in minutes: a week.
@@ -64,7 +64,7 @@ impl Alerts {
         self.with(kept.into_iter().chain(wanted.into_iter().map(|below| (None, below))), since)
     }
 
-    /// The settings with other thresholds for services, as in [`Alerts::with_thresholds`].
+    /// The settings with other thresholds for services, as in [`AlertSettings::with_thresholds`].
     #[must_use]
     pub fn with_service_thresholds(
         self,
@@ -88,7 +88,7 @@ impl Alerts {
     }
 }
 
-impl Default for Alerts {
+impl Default for AlertSettings {
     /// The seed's threshold, and a notice of a week.
     fn default() -> Self {
         Self {

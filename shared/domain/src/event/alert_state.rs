@@ -3,7 +3,7 @@
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Account, Alerts, Allowance, Credits, News, Receipt, Service, Threshold};
+use crate::{Account, AlertSettings, Allowance, Credits, Notification, Receipt, Service, Threshold};
 
 /// The state of an account's alerts (contract, rule 7; seed: "Low Balance Alerts"): the thresholds that the
 /// balance is below, and whether it is used up.
@@ -20,7 +20,7 @@ pub struct AlertState {
     pub level: u64,
     /// The state of each threshold that was ever crossed and still is set.
     #[serde(rename = "marks")]
-    pub thresholds: Vec<Mark>,
+    pub thresholds: Vec<ThresholdState>,
     /// Whether no credits are left.
     pub depleted: bool,
     /// Incremented with every change.
@@ -30,14 +30,14 @@ pub struct AlertState {
 /// The state of one threshold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Mark {
+pub struct ThresholdState {
     /// The threshold in credits.
     pub threshold: Credits,
     /// The service whose debits it concerns; `None` for debits without a service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<Service>,
     /// Whether the balance is below it.
-    pub low: Low,
+    pub low: LowBalanceStatus,
     /// The time of the last low balance alert.
     #[serde(
         rename = "toldAt",
@@ -51,7 +51,7 @@ pub struct Mark {
 /// Whether the balance is below a threshold, and whether the owner was notified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Low {
+pub enum LowBalanceStatus {
     /// It is not below.
     No,
     /// It is below, and the owner was notified.
@@ -64,7 +64,7 @@ pub enum Low {
 
 /// The balance of an account after one of its changes, as alerts need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Level {
+pub struct BalanceLevel {
     /// The number of the change.
     pub sequence: u64,
     /// The credits that a debit without a service can spend.
@@ -78,7 +78,7 @@ pub struct Level {
     pub at: DateTime<Utc>,
 }
 
-impl Level {
+impl BalanceLevel {
     /// The balance of an account right after its last change.
     #[must_use]
     pub fn of(account: &Account) -> Self {
@@ -115,11 +115,16 @@ impl AlertState {
     /// Evaluates a change whose own notification is `own`: the new state, and all notifications. An unchanged
     /// state need not be written, because a repeated evaluation has the same result.
     #[must_use]
-    pub fn follow(&self, alerts: &Alerts, level: Level, own: Option<News>) -> (Self, Vec<News>) {
+    pub fn follow(
+        &self,
+        alerts: &AlertSettings,
+        level: BalanceLevel,
+        own: Option<Notification>,
+    ) -> (Self, Vec<Notification>) {
         if level.sequence <= self.through {
             return (self.clone(), vec![]);
         }
-        let mut news: Vec<News> = own.into_iter().collect();
+        let mut news: Vec<Notification> = own.into_iter().collect();
         let mut next = self.clone();
         if self.level < level.sequence {
             let (evaluated, caused) = self.evaluate_level(alerts, level);
@@ -136,7 +141,7 @@ impl AlertState {
     /// Evaluates an account between its changes, all of which were evaluated: thresholds were set, or a
     /// cool-down has ended.
     #[must_use]
-    pub fn look(&self, alerts: &Alerts, level: Level) -> (Self, Vec<News>) {
+    pub fn look(&self, alerts: &AlertSettings, level: BalanceLevel) -> (Self, Vec<Notification>) {
         if level.sequence < self.level {
             return (self.clone(), vec![]);
         }
@@ -147,7 +152,7 @@ impl AlertState {
         (next, news)
     }
 
-    fn evaluate_level(&self, alerts: &Alerts, level: Level) -> (Self, Vec<News>) {
+    fn evaluate_level(&self, alerts: &AlertSettings, level: BalanceLevel) -> (Self, Vec<Notification>) {
         let mut news = Vec::new();
         let thresholds = alerts.thresholds.iter().filter_map(|threshold| {
             let known = self.thresholds.iter().find(|state| state.is_of(threshold)).cloned();
@@ -158,15 +163,15 @@ impl AlertState {
             };
             // An account whose first credits are below a threshold has not fallen below it.
             let is_first = level.sequence <= 1 && threshold.since == 0;
-            let known = known.unwrap_or_else(|| Mark::new(threshold));
+            let known = known.unwrap_or_else(|| ThresholdState::new(threshold));
             let (next, caused) = known.evaluate(alerts, spendable, level, is_first);
             news.extend(caused);
-            (next.low != Low::No || next.notified_at.is_some()).then_some(next)
+            (next.low != LowBalanceStatus::No || next.notified_at.is_some()).then_some(next)
         });
         let thresholds = thresholds.collect();
         let depleted = level.spendable.is_zero() && !level.unlimited;
         if depleted && !self.depleted && level.sequence > 1 {
-            news.push(News::Depleted);
+            news.push(Notification::Depleted);
         }
         (Self { thresholds, depleted, ..self.clone() }, news)
     }
@@ -174,16 +179,16 @@ impl AlertState {
     /// The time at which alerts must be checked although nothing changes: the end of the first cool-down that
     /// holds back an alert.
     #[must_use]
-    pub fn look_at(&self, alerts: &Alerts) -> Option<DateTime<Utc>> {
-        let waiting = self.thresholds.iter().filter(|state| state.low == Low::Waiting);
+    pub fn look_at(&self, alerts: &AlertSettings) -> Option<DateTime<Utc>> {
+        let waiting = self.thresholds.iter().filter(|state| state.low == LowBalanceStatus::Waiting);
         waiting.filter_map(|state| state.cooled_at(alerts)).min()
     }
 }
 
-impl Mark {
+impl ThresholdState {
     fn new(threshold: &Threshold) -> Self {
         let Threshold { below, service, .. } = *threshold;
-        Self { threshold: below, service, low: Low::No, notified_at: None }
+        Self { threshold: below, service, low: LowBalanceStatus::No, notified_at: None }
     }
 
     fn is_of(&self, threshold: &Threshold) -> bool {
@@ -192,52 +197,64 @@ impl Mark {
 
     fn evaluate(
         mut self,
-        alerts: &Alerts,
+        alerts: &AlertSettings,
         spendable: Credits,
-        level: Level,
+        level: BalanceLevel,
         is_first: bool,
-    ) -> (Self, Option<News>) {
+    ) -> (Self, Option<Notification>) {
         if level.unlimited {
             // An unlimited plan has no balance, so it is neither low nor recovered.
-            self.low = Low::No;
+            self.low = LowBalanceStatus::No;
             return (self, None);
         }
         let is_below = spendable < self.threshold;
         // Between the threshold and the margin above it, the state stays.
         let enough = self.threshold.plus(alerts.recovery_margin).unwrap_or(Credits::MAX);
         match self.low {
-            Low::No if is_below && is_first => {
-                self.low = Low::Always;
+            LowBalanceStatus::No if is_below && is_first => {
+                self.low = LowBalanceStatus::Always;
                 (self, None)
             }
-            Low::No if is_below => self.fallen(alerts, spendable, level.at),
-            Low::Waiting if is_below => self.fallen(alerts, spendable, level.at),
-            Low::Told | Low::Waiting | Low::Always if enough < spendable => self.recovered(spendable),
-            Low::No | Low::Told | Low::Waiting | Low::Always => (self, None),
+            LowBalanceStatus::No if is_below => self.fallen(alerts, spendable, level.at),
+            LowBalanceStatus::Waiting if is_below => self.fallen(alerts, spendable, level.at),
+            LowBalanceStatus::Told | LowBalanceStatus::Waiting | LowBalanceStatus::Always
+                if enough < spendable =>
+            {
+                self.recovered(spendable)
+            }
+            LowBalanceStatus::No
+            | LowBalanceStatus::Told
+            | LowBalanceStatus::Waiting
+            | LowBalanceStatus::Always => (self, None),
         }
     }
 
     /// Notifies the owner, unless the cool-down holds it back.
-    fn fallen(mut self, alerts: &Alerts, balance: Credits, at: DateTime<Utc>) -> (Self, Option<News>) {
+    fn fallen(
+        mut self,
+        alerts: &AlertSettings,
+        balance: Credits,
+        at: DateTime<Utc>,
+    ) -> (Self, Option<Notification>) {
         if self.cooled_at(alerts).is_some_and(|cooled| at < cooled) {
-            self.low = Low::Waiting;
+            self.low = LowBalanceStatus::Waiting;
             return (self, None);
         }
-        (self.low, self.notified_at) = (Low::Told, Some(at));
-        let news = News::LowBalance { balance, threshold: self.threshold, service: self.service };
+        (self.low, self.notified_at) = (LowBalanceStatus::Told, Some(at));
+        let news = Notification::LowBalance { balance, threshold: self.threshold, service: self.service };
         (self, Some(news))
     }
 
     /// The recovery is only notified if the low balance was.
-    fn recovered(mut self, balance: Credits) -> (Self, Option<News>) {
-        let news = News::Recovered { balance, threshold: self.threshold, service: self.service };
-        let was_notified = self.low == Low::Told;
-        self.low = Low::No;
+    fn recovered(mut self, balance: Credits) -> (Self, Option<Notification>) {
+        let news = Notification::Recovered { balance, threshold: self.threshold, service: self.service };
+        let was_notified = self.low == LowBalanceStatus::Told;
+        self.low = LowBalanceStatus::No;
         (self, Some(news).filter(|_| was_notified))
     }
 
     /// The end of the cool-down.
-    fn cooled_at(&self, alerts: &Alerts) -> Option<DateTime<Utc>> {
+    fn cooled_at(&self, alerts: &AlertSettings) -> Option<DateTime<Utc>> {
         // Concurrent requests are written in another order than they are received, so times can go back
         // slightly: without a cool-down they must not hold back an alert.
         let minutes = Some(alerts.cooldown_minutes).filter(|minutes| *minutes > 0)?;

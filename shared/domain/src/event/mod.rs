@@ -8,9 +8,9 @@ mod notification;
 mod of_receipt;
 mod usage;
 
-pub use alert_settings::{Alerts, Threshold};
-pub use alert_state::{AlertState, Level, Low, Mark};
-pub use expiry_notice::Ends;
+pub use alert_settings::{AlertSettings, Threshold};
+pub use alert_state::{AlertState, BalanceLevel, LowBalanceStatus, ThresholdState};
+pub use expiry_notice::ExpiryNotices;
 pub use name::{BadEventName, EventName};
-pub use notification::{Event, HookPaused, News, RechargeFailure};
-pub use usage::{Spent, Usage, Used};
+pub use notification::{AutoRechargeFailure, Event, Notification, WebhookPaused};
+pub use usage::{OperationUsage, Usage, UsageRecord};

@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 
 use crate::event::of_receipt::price;
 use crate::{
-    AccountId, Amount, Credits, Decline, EntryId, EventId, EventName, Lot, LotId, Monitor, Pause, Purchase,
-    Service, Suspension, WebhookId,
+    AccountId, Amount, Credits, Decline, EntryId, EventId, EventName, Lot, LotId, Monitor, PauseReason,
+    Purchase, Service, SuspensionReason, WebhookId,
 };
 
 /// A notification: something that becomes an event of an organisation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum Notification {
     /// Credits will expire.
     Expiring {
         /// The lot.
@@ -23,7 +23,7 @@ pub enum News {
     MonitorSuspended(Monitor),
     /// A suspended monitor has resumed.
     MonitorResumed(Monitor),
-    /// A transaction that the owner did not cause themselves, see [`News::of`].
+    /// A transaction that the owner did not cause themselves, see [`Notification::of`].
     Booked {
         /// The name of the event.
         name: EventName,
@@ -55,11 +55,11 @@ pub enum News {
     /// Auto-recharge has bought credits.
     Recharged(Box<Purchase>),
     /// A payment of auto-recharge has failed.
-    RechargeFailed(Box<RechargeFailure>),
+    RechargeFailed(Box<AutoRechargeFailure>),
     /// Auto-recharge is paused.
     RechargePaused {
         /// The reason.
-        why: Pause,
+        why: PauseReason,
         /// The end of the pause; `None` when it has no fixed end.
         until: Option<DateTime<Utc>>,
         /// The revision of its settings, so that a limit reached under other settings is another notification.
@@ -85,12 +85,12 @@ pub enum News {
     /// A purchase has failed.
     PurchaseFailed(Box<Purchase>, Decline),
     /// A webhook was paused and gets no deliveries until its owner resumes it.
-    WebhookPaused(HookPaused),
+    WebhookPaused(WebhookPaused),
 }
 
 /// A payment of auto-recharge that has failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RechargeFailure {
+pub struct AutoRechargeFailure {
     /// The purchase's transaction.
     pub transaction: EntryId,
     /// The number of credits.
@@ -107,7 +107,7 @@ pub struct RechargeFailure {
 
 /// A webhook that was paused automatically.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HookPaused {
+pub struct WebhookPaused {
     /// The webhook.
     pub webhook: WebhookId,
     /// The URL's origin only: a path or a query can contain a secret.
@@ -156,7 +156,7 @@ impl Event {
     }
 }
 
-impl News {
+impl Notification {
     /// The name of the event, to which callers subscribe.
     #[must_use]
     pub fn name(&self) -> EventName {
@@ -247,9 +247,9 @@ impl News {
             }),
             Self::RechargeFailed(failure) => failure.data(),
             Self::RechargePaused { why, until, .. } => paused(*why, *until),
-            Self::RechargeOff { .. } => paused(Pause::PaymentFailed, None),
-            Self::RechargeDisputed { .. } => paused(Pause::Disputed, None),
-            Self::RechargeRefunded { .. } => paused(Pause::Refunded, None),
+            Self::RechargeOff { .. } => paused(PauseReason::PaymentFailed, None),
+            Self::RechargeDisputed { .. } => paused(PauseReason::Disputed, None),
+            Self::RechargeRefunded { .. } => paused(PauseReason::Refunded, None),
             Self::PurchaseFailed(purchase, decline) => json!({
                 "transactionId": purchase.id.transaction,
                 "credits": purchase.offer.credits,
@@ -296,53 +296,53 @@ fn suspended(monitor: &Monitor) -> Value {
         "monitorId": monitor.id,
         "operation": monitor.operation,
         "resourceId": monitor.resource_id,
-        "reason": monitor.waits_for().map(Suspension::as_str),
+        "reason": monitor.waits_for().map(SuspensionReason::as_str),
         "message": match monitor.waits_for() {
-            Some(Suspension::Frozen) => "A monitor is suspended; it resumes once the organisation is unfrozen",
-            Some(Suspension::NotPriced) => "A monitor is suspended because its operation no longer has a monthly price. It is tried again next month",
-            Some(Suspension::InsufficientCredits) | None => {
+            Some(SuspensionReason::Frozen) => "A monitor is suspended; it resumes once the organisation is unfrozen",
+            Some(SuspensionReason::NotPriced) => "A monitor is suspended because its operation no longer has a monthly price. It is tried again next month",
+            Some(SuspensionReason::InsufficientCredits) | None => {
                 "This month of a monitor could not be paid; it resumes once there are credits"
             }
         },
     })
 }
 
-fn paused(why: Pause, until: Option<DateTime<Utc>>) -> Value {
+fn paused(why: PauseReason, until: Option<DateTime<Utc>>) -> Value {
     json!({
         "reason": why.as_str(),
         // Only too many failed payments switch it off.
-        "enabled": why != Pause::PaymentFailed,
+        "enabled": why != PauseReason::PaymentFailed,
         "until": until.map(text),
         "message": match why {
-            Pause::MonthlyLimit => "Auto-recharge has reached its limit of credits for this month and is paused until the next",
-            Pause::MonthlySpendLimit => {
+            PauseReason::MonthlyLimit => "Auto-recharge has reached its limit of credits for this month and is paused until the next",
+            PauseReason::MonthlySpendLimit => {
                 "Auto-recharge has reached its spending limit for this month and is paused until the next; raise monthlySpendLimit to resume now"
             }
-            Pause::DailySpendLimit => {
+            PauseReason::DailySpendLimit => {
                 "Your organisation has reached its daily spending limit; auto-recharge tries again tomorrow (UTC). Set it again to resume once the operator has raised the limit"
             }
-            Pause::PaymentLimit => {
+            PauseReason::PaymentLimit => {
                 "One payment cannot bring the balance back to the threshold; lower the threshold, or raise the limits"
             }
-            Pause::TooManyCharges => "Auto-recharge has charged too often within an hour and is paused",
-            Pause::NotOnSale => "No package is on sale in your currency; auto-recharge tries again in an hour",
-            Pause::Debt => {
+            PauseReason::TooManyCharges => "Auto-recharge has charged too often within an hour and is paused",
+            PauseReason::NotOnSale => "No package is on sale in your currency; auto-recharge tries again in an hour",
+            PauseReason::Debt => {
                 "More credits are outstanding than auto-recharge may settle; buy credits to settle them, or set debtLimit"
             }
-            Pause::Disputed => {
+            PauseReason::Disputed => {
                 "A payment is disputed; auto-recharge charges nothing more until you set it again"
             }
-            Pause::Refunded => {
+            PauseReason::Refunded => {
                 "A payment was refunded; auto-recharge charges nothing more until you set it again"
             }
-            Pause::PaymentFailed => {
+            PauseReason::PaymentFailed => {
                 "Auto-recharge has switched itself off after too many failed payments; switch it on again with another payment method"
             }
         },
     })
 }
 
-impl RechargeFailure {
+impl AutoRechargeFailure {
     fn data(&self) -> Value {
         json!({
             "transactionId": self.transaction,
@@ -358,7 +358,7 @@ impl RechargeFailure {
     }
 }
 
-impl HookPaused {
+impl WebhookPaused {
     fn data(&self) -> Value {
         json!({
             "webhookId": self.webhook,

@@ -4,10 +4,11 @@ use serde_json::{Map, Value, json};
 
 use crate::event::notification::text;
 use crate::{
-    Allowance, BOUGHT_BY_RECHARGE, Credits, Entry, EventName, HoldId, Money, Move, News, Paid, Receipt, Why,
+    Allowance, BOUGHT_BY_AUTO_RECHARGE, Credits, DrawdownReason, Entry, EventName, HoldId, Money, Move,
+    Notification, PaymentDetails, Receipt,
 };
 
-impl News {
+impl Notification {
     /// The notification of a transaction; `None` for most, because their callers know of them.
     #[must_use]
     pub fn of(receipt: &Receipt) -> Option<Self> {
@@ -86,13 +87,13 @@ pub(crate) fn price(money: Money) -> Value {
 
 fn purchased(receipt: &Receipt) -> Fields {
     let paid = receipt.details.paid.as_ref();
-    let of = |field: fn(&Paid) -> Value| paid.map_or(Value::Null, field);
+    let of = |field: fn(&PaymentDetails) -> Value| paid.map_or(Value::Null, field);
     let words = receipt.details.description.as_ref().map(|words| words.as_str());
     fields([
         ("package", of(|paid| json!(paid.package))),
         ("price", of(|paid| price(paid.price))),
         ("paymentMethod", of(|paid| json!(paid.method))),
-        ("autoRecharge", json!(words == Some(BOUGHT_BY_RECHARGE))),
+        ("autoRecharge", json!(words == Some(BOUGHT_BY_AUTO_RECHARGE))),
     ])
 }
 
@@ -128,8 +129,8 @@ fn granted(receipt: &Receipt) -> Fields {
 fn refunded(receipt: &Receipt) -> Fields {
     let drawn = receipt.details.drawn.as_ref();
     let reason = drawn.and_then(|drawn| match &drawn.why {
-        Why::Refund { reason, .. } => Some(*reason),
-        Why::Capture | Why::Release | Why::Expiry => None,
+        DrawdownReason::Refund { reason, .. } => Some(*reason),
+        DrawdownReason::Capture | DrawdownReason::Release | DrawdownReason::Expiry => None,
     });
     fields([("refundOf", json!(drawn.map(|drawn| drawn.of))), ("reason", json!(reason))])
 }
@@ -143,7 +144,7 @@ fn adjusted(receipt: &Receipt) -> Fields {
 
 /// Only a hold that has expired is an event; the caller of a release knows of it.
 fn ended(receipt: &Receipt) -> Option<Fields> {
-    let drawn = receipt.details.drawn.as_ref().filter(|drawn| drawn.why == Why::Expiry)?;
+    let drawn = receipt.details.drawn.as_ref().filter(|drawn| drawn.why == DrawdownReason::Expiry)?;
     Some(fields([("holdId", json!(HoldId::from(drawn.of)))]))
 }
 

@@ -10,12 +10,12 @@ use crate::{Credits, Direction, Receipt, Reference, Source};
 /// Usage by operation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Usage(pub BTreeMap<String, Used>);
+pub struct Usage(pub BTreeMap<String, OperationUsage>);
 
 /// The usage of one operation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Used {
+pub struct OperationUsage {
     /// The number of debits, captures or refunds.
     pub count: u64,
     /// Their credits.
@@ -26,7 +26,7 @@ pub struct Used {
 
 /// The usage of one transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spent {
+pub struct UsageRecord {
     /// The transaction's number.
     pub sequence: u64,
     /// When it took effect.
@@ -34,14 +34,14 @@ pub struct Spent {
     /// The operation: for a capture the hold's operation; for a refund `credit.refund`.
     pub operation: String,
     /// Its usage.
-    pub used: Used,
+    pub used: OperationUsage,
     /// The caller's id of the customer.
     pub customer: Option<Reference>,
     /// The caller's id of the staff member.
     pub member: Option<Reference>,
 }
 
-impl Spent {
+impl UsageRecord {
     /// The usage of a transaction; `None` when it neither spends nor refunds credits. Holds are not usage until
     /// they are captured.
     #[must_use]
@@ -52,18 +52,18 @@ impl Spent {
         let drawn =
             drawn.into_iter().flat_map(|drawn| drawn.shares.iter().map(|share| (share.source, share.amount)));
         let (operation, used) = match entry.operation.as_str() {
-            "credit.refund" => ("credit.refund", Used::of(entry.amount, moved)),
+            "credit.refund" => ("credit.refund", OperationUsage::of(entry.amount, moved)),
             "credit.capture" => {
                 let purpose = details.purpose.as_ref().map_or("credit.capture", |purpose| purpose.as_str());
                 let credits = drawn
                     .clone()
                     .fold(Credits::ZERO, |sum, (_, part)| sum.plus(part).unwrap_or(Credits::MAX));
-                (purpose, Used::of(credits, drawn))
+                (purpose, OperationUsage::of(credits, drawn))
             }
             own if ["account.", "credit.", "ledger."].iter().any(|prefix| own.starts_with(prefix)) => {
                 return None;
             }
-            other if entry.direction == Direction::Debit => (other, Used::of(entry.amount, moved)),
+            other if entry.direction == Direction::Debit => (other, OperationUsage::of(entry.amount, moved)),
             _ => return None,
         };
         Some(Self {
@@ -77,7 +77,7 @@ impl Spent {
     }
 }
 
-impl Used {
+impl OperationUsage {
     fn of(credits: Credits, shares: impl Iterator<Item = (Source, Credits)>) -> Self {
         let mut used = Self { count: 1, credits, sources: BTreeMap::new() };
         for (source, amount) in shares {
@@ -109,7 +109,7 @@ impl Usage {
     }
 
     /// Adds the usage of a transaction.
-    pub fn add(&mut self, spent: &Spent) {
+    pub fn add(&mut self, spent: &UsageRecord) {
         self.0.entry(spent.operation.clone()).or_default().add(&spent.used);
     }
 }

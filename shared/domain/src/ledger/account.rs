@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccountId, Allowance, Bound, Counter, Credits, Disputed, Effect, Entry, EntryId, Extras, Guard, Lot,
-    LotId, PLAN_CAP, Period, PlanId, Posting, Service, Source, Subscription, Terms,
+    AccountId, Allowance, Bound, Counter, Credits, DisputedCredits, Effect, Entry, EntryId, Extras, Guard,
+    Lot, LotId, PLAN_CAP, Period, PlanId, Posting, Service, Source, SubscriptionCredits, Terms,
 };
 
 /// The credits of an organisation, as last read.
@@ -29,7 +29,7 @@ pub struct Account {
     /// The month of `subscription` and `used`.
     pub period: Period,
     /// This month's subscription credits.
-    pub subscription: Subscription,
+    pub subscription: SubscriptionCredits,
     /// The credits debited this month, from all sources.
     pub used: Credits,
     /// The credits set aside by holds: no longer in a lot, and not spent.
@@ -39,7 +39,7 @@ pub struct Account {
     /// The post-paid limit and the outstanding credits.
     pub post_paid: PostPaid,
     /// Open disputes, by the transaction that opened them.
-    pub disputes: BTreeMap<EntryId, Disputed>,
+    pub disputes: BTreeMap<EntryId, DisputedCredits>,
     /// The number of credits that an unlimited plan may spend in a month; [`PLAN_CAP`] when no operator has set
     /// it.
     pub cap: Option<Credits>,
@@ -91,7 +91,7 @@ impl Account {
             allowance,
             since: 0,
             period: Period::of(now).previous(),
-            subscription: Subscription::default(),
+            subscription: SubscriptionCredits::default(),
             used: Credits::ZERO,
             held: Credits::ZERO,
             lots: BTreeMap::new(),

@@ -49,12 +49,12 @@ pub struct Balance {
     pub scoped: Credits,
     /// The lots that expire next, soonest first.
     #[serde(rename = "exp", default, skip_serializing_if = "Vec::is_empty")]
-    pub expiring: Vec<Expiring>,
+    pub expiring: Vec<ExpiringLot>,
 }
 
 /// A lot that will expire.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Expiring {
+pub struct ExpiringLot {
     /// The lot.
     pub lot: LotId,
     /// Its source.
@@ -158,13 +158,13 @@ impl Account {
         disputes.fold(Credits::ZERO, |sum, dispute| sum.plus(dispute.aside).unwrap_or(Credits::MAX))
     }
 
-    fn expiring(&self, now: DateTime<Utc>) -> Vec<Expiring> {
-        let mut expiring: Vec<(EntryId, Expiring)> = Vec::new();
+    fn expiring(&self, now: DateTime<Utc>) -> Vec<ExpiringLot> {
+        let mut expiring: Vec<(EntryId, ExpiringLot)> = Vec::new();
         for (id, lot) in &self.lots {
             if let (Some(expires_at), true, false) = (lot.expires_at, lot.is_current(now), lot.left.is_zero())
             {
                 let (source, amount, service) = (lot.source, lot.left, lot.service);
-                let lot = Expiring { lot: LotId::Granted(*id), source, amount, service, expires_at };
+                let lot = ExpiringLot { lot: LotId::Granted(*id), source, amount, service, expires_at };
                 expiring.push((*id, lot));
             }
         }

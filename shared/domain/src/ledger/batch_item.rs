@@ -6,7 +6,7 @@ use crate::{Credits, Details, EntryId, Operation, Reference};
 
 /// An item of a batch, as requested.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Item {
+pub struct BatchItem {
     /// The operation, as the caller named it.
     #[serde(rename = "op")]
     pub operation: Reference,
@@ -20,7 +20,7 @@ pub struct Item {
 
 /// The position of a transaction in a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct BatchPosition {
     /// The batch: the id of its first line.
     pub batch: EntryId,
     /// The item's index, from 0.
@@ -30,7 +30,7 @@ pub struct Place {
     pub rows: u32,
 }
 
-impl Item {
+impl BatchItem {
     pub(crate) fn operation(&self) -> Option<Operation> {
         Operation::try_from(self.operation.as_str().to_owned()).ok()
     }

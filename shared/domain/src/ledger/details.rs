@@ -8,8 +8,8 @@ use serde::de::{DeserializeSeed, Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
-    Drawn, EntryId, Item, KeyId, Money, MonitorId, Operation, PackageId, PaymentId, Place, Quantity, Rate,
-    Reference, Service,
+    BatchItem, BatchPosition, Drawn, EntryId, KeyId, Money, MonitorId, Operation, PackageId, PaymentId,
+    Quantity, Rate, Reference, Service,
 };
 
 /// The details of a transaction: everything but the credits that it moved. They are kept in the claim, so that
@@ -40,7 +40,7 @@ pub struct Details {
     pub expires_at: Option<DateTime<Utc>>,
     /// The payment, for a purchase.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub paid: Option<Paid>,
+    pub paid: Option<PaymentDetails>,
     /// The operation that the credits were held or captured for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub purpose: Option<Operation>,
@@ -52,10 +52,10 @@ pub struct Details {
     pub drawn: Option<Drawn>,
     /// The items of a batch, as requested; only in the batch's claim.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub items: Vec<Item>,
+    pub items: Vec<BatchItem>,
     /// Its position in a batch.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub batch: Option<Place>,
+    pub batch: Option<BatchPosition>,
     /// The deduplicated request, as the id of its attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dedupe: Option<EntryId>,
@@ -84,7 +84,7 @@ pub struct Details {
 
 impl Details {
     /// The details of a batch item: its own, and those of the request for the batch.
-    pub(crate) fn of_batch(self, batch: &Self, place: Place) -> Self {
+    pub(crate) fn of_batch(self, batch: &Self, place: BatchPosition) -> Self {
         Self {
             batch: Some(place),
             key_id: batch.key_id,
@@ -98,7 +98,7 @@ impl Details {
 /// The payment of a purchase.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Paid {
+pub struct PaymentDetails {
     /// The purchase's transaction id, which callers know before the entry is written.
     pub transaction: EntryId,
     /// The payment provider's id of the payment method (seed: `paymentMethod`).

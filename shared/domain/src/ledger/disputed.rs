@@ -5,7 +5,7 @@ use crate::{Credits, EntryId};
 
 /// The credits that an open dispute has set aside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Disputed {
+pub struct DisputedCredits {
     /// The lot of the purchase.
     pub lot: EntryId,
     /// The credits set aside, which cannot be spent.
@@ -14,7 +14,7 @@ pub struct Disputed {
     pub most: Credits,
 }
 
-impl Disputed {
+impl DisputedCredits {
     /// The credits that can still be added to it.
     #[must_use]
     pub fn missing(&self) -> Credits {

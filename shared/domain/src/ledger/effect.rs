@@ -1,6 +1,6 @@
 //! The changes that a posting makes to an account.
 
-use crate::{Allowance, Credits, Disputed, EntryId, Extras, Lot, LotId, Period, PlanId};
+use crate::{Allowance, Credits, DisputedCredits, EntryId, Extras, Lot, LotId, Period, PlanId};
 
 /// A change that a posting makes to an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub enum Effect {
     /// The monthly cap of an unlimited plan is set.
     Cap(Credits),
     /// The credits that this dispute has set aside; `None` when the dispute is closed.
-    Dispute(EntryId, Option<Disputed>),
+    Dispute(EntryId, Option<DisputedCredits>),
     /// Subscription credits are spent on an unlimited plan, where no balance is reduced.
     Spend(Credits),
     /// The plan, its allowance, and the revision at which it was changed.

@@ -76,7 +76,7 @@ pub struct Terms {
 /// Credits that were granted together and have the same terms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lot {
-    /// Purchased or bonus; subscription credits are in [`Subscription`](crate::Subscription).
+    /// Purchased or bonus; subscription credits are in [`SubscriptionCredits`](crate::SubscriptionCredits).
     pub source: Source,
     /// The credits left.
     pub left: Credits,

@@ -7,7 +7,7 @@ use crate::{Account, Allowance, Credits, Guard};
 /// They have two parts: the plan's allowance, which is spent first, and credits that operators added. Debits
 /// only lower `left`; the spent share of each part follows from it, see [`Account::extras`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Subscription {
+pub struct SubscriptionCredits {
     /// The credits left.
     pub left: Credits,
     /// Remaining and spent credits together. On an unlimited plan nothing remains, and spent credits are
@@ -38,7 +38,7 @@ pub(crate) struct WithAllowance {
     pub(crate) extras: Extras,
 }
 
-impl Subscription {
+impl SubscriptionCredits {
     /// The credits spent this month.
     #[must_use]
     pub fn spent(self) -> Credits {

@@ -23,7 +23,7 @@ pub struct Posting {
 
 /// One attempt to carry out a request: the id and time of its posting, and its claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Head {
+pub struct Attempt {
     /// The id of the transaction if this attempt is written.
     pub id: EntryId,
     /// When the request was received.
@@ -52,15 +52,15 @@ pub struct Entry {
     /// The claim with the transaction's details; absent for the ledger's own entries.
     pub claim: Option<ClaimKey>,
     /// The change of plan, if it is one.
-    pub switch: Option<Switch>,
+    pub switch: Option<PlanTransition>,
     /// The outcome of each item of a batch, in order. A batch is one change of the account and several ledger
     /// lines, see [`Account::receipts`](crate::Account::receipts). Empty for everything else.
-    pub parts: Vec<Part>,
+    pub parts: Vec<BatchOutcome>,
 }
 
 /// The outcome of a batch item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum BatchOutcome {
     /// It was charged this amount.
     Taken(Credits),
     /// It was not charged, for lack of credits.
@@ -76,7 +76,7 @@ pub enum Part {
 
 /// A change of plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Switch {
+pub struct PlanTransition {
     /// The previous plan.
     #[serde(rename = "f")]
     pub from: PlanId,
@@ -171,7 +171,7 @@ impl Posting {
     }
 }
 
-impl Head {
+impl Attempt {
     /// An attempt for a dry run.
     #[must_use]
     pub fn imagined(account: &crate::Account, now: DateTime<Utc>) -> Self {
@@ -184,7 +184,7 @@ impl Entry {
     /// The number of ledger lines: 1, or the number of charged items of a batch.
     #[must_use]
     pub fn rows(&self) -> u64 {
-        let taken = self.parts.iter().filter(|part| matches!(part, Part::Taken(_))).count();
+        let taken = self.parts.iter().filter(|part| matches!(part, BatchOutcome::Taken(_))).count();
         u64::try_from(taken).unwrap_or(u64::MAX).max(1)
     }
 

@@ -1,7 +1,7 @@
 //! The reasons why a request is refused.
 
 use crate::{
-    Credits, Currency, DRAWS_MAX, EntryId, HoldStatus, LOTS_MAX, Money, Operation, PlanId, Reference,
+    Credits, Currency, DRAWDOWNS_MAX, EntryId, HoldStatus, LOTS_MAX, Money, Operation, PlanId, Reference,
     SpendingLimit,
 };
 
@@ -172,7 +172,7 @@ pub enum Refusal {
     /// The transaction has the maximum number of drawdowns.
     #[error(
         "this transaction already has {} partial refunds or captures; omit `amount` to take the remainder",
-        DRAWS_MAX.saturating_sub(1)
+        DRAWDOWNS_MAX.saturating_sub(1)
     )]
     TooManyDraws,
     /// The charge is for a month that has ended.

@@ -23,11 +23,11 @@ pub struct Share {
 /// The reason for a drawdown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Why {
+pub enum DrawdownReason {
     /// The credits of a debit are refunded.
     Refund {
         /// The refund's reason, one of the seed's.
-        reason: Reason,
+        reason: RefundReason,
         /// A free text; required when an operator overrides a refusal.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         note: Option<Reference>,
@@ -49,16 +49,16 @@ pub struct Drawn {
     /// The transaction that was drawn from.
     pub of: EntryId,
     /// The reason.
-    pub why: Why,
+    pub why: DrawdownReason,
     /// The credits, in the order in which they were taken.
     pub shares: Vec<Share>,
 }
 
 /// The reason for a drawdown, without its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DrawdownCause {
+pub enum DrawdownKind {
     /// A refund, for one of the seed's reasons.
-    Refund(Reason),
+    Refund(RefundReason),
     /// Held credits were spent.
     Capture,
     /// Held credits were given back before the hold's end.
@@ -67,13 +67,13 @@ pub enum DrawdownCause {
     Expiry,
 }
 
-impl From<&Why> for DrawdownCause {
-    fn from(why: &Why) -> Self {
+impl From<&DrawdownReason> for DrawdownKind {
+    fn from(why: &DrawdownReason) -> Self {
         match why {
-            Why::Refund { reason, .. } => Self::Refund(*reason),
-            Why::Capture => Self::Capture,
-            Why::Release => Self::Release,
-            Why::Expiry => Self::Expiry,
+            DrawdownReason::Refund { reason, .. } => Self::Refund(*reason),
+            DrawdownReason::Capture => Self::Capture,
+            DrawdownReason::Release => Self::Release,
+            DrawdownReason::Expiry => Self::Expiry,
         }
     }
 }
@@ -105,7 +105,7 @@ pub(crate) fn sum(shares: &[Share]) -> Credits {
 /// The reason for a refund (seed: "Credit Refunds").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Reason {
+pub enum RefundReason {
     /// The check failed due to a system error: full refund.
     TechnicalFailure,
     /// The same operation was executed twice due to an error: full refund.

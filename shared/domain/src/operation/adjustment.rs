@@ -2,8 +2,8 @@
 
 use crate::operation::consume::{LotChanges, NewEntry, take};
 use crate::{
-    Account, Amount, Credits, Direction, Effect, Extras, Grant, Guard, Head, LotId, Move, Operation, Origin,
-    Posting, Refusal, Source, grant,
+    Account, Amount, Attempt, Credits, Direction, Effect, Extras, Grant, GrantOrigin, Guard, LotId, Move,
+    Operation, Posting, Refusal, Source, grant,
 };
 
 /// A correction by an operator.
@@ -23,12 +23,12 @@ pub struct Adjustment {
 /// # Errors
 /// For a credit those of [`grant`]; [`Refusal::NothingToHold`] for a credit of post-paid credits;
 /// [`Refusal::NotOwed`]; [`Refusal::InsufficientCredits`].
-pub fn adjust(account: &Account, request: &Adjustment, attempt: &Head) -> Result<Posting, Refusal> {
+pub fn adjust(account: &Account, request: &Adjustment, attempt: &Attempt) -> Result<Posting, Refusal> {
     match (request.direction, request.source) {
         (Direction::Credit, Some(Source::PostPaid)) => settle(account, request.amount.into(), attempt),
         (Direction::Credit, source) => {
             let source = source.unwrap_or(Source::Bonus);
-            let origin = Origin::Adjustment;
+            let origin = GrantOrigin::Adjustment;
             let arriving = Grant { source, amount: request.amount, service: None, expires_at: None, origin };
             grant(account, &arriving, attempt)
         }
@@ -38,7 +38,7 @@ pub fn adjust(account: &Account, request: &Adjustment, attempt: &Head) -> Result
 }
 
 /// Settles outstanding credits that were paid for outside of the system.
-fn settle(account: &Account, amount: Credits, attempt: &Head) -> Result<Posting, Refusal> {
+fn settle(account: &Account, amount: Credits, attempt: &Attempt) -> Result<Posting, Refusal> {
     let outstanding = account.post_paid.outstanding;
     if outstanding < amount {
         return Err(Refusal::NotOwed { outstanding });
@@ -55,7 +55,7 @@ fn leave(
     account: &Account,
     amount: Credits,
     source: Option<Source>,
-    attempt: &Head,
+    attempt: &Attempt,
 ) -> Result<Posting, Refusal> {
     // Lots that are restricted to a service can be corrected too.
     let mut payers = account.in_order(|lot| lot.is_current(attempt.now));
@@ -91,7 +91,7 @@ fn posting(
     direction: Direction,
     amount: Credits,
     changes: LotChanges,
-    attempt: &Head,
+    attempt: &Attempt,
 ) -> Posting {
     let LotChanges { moves, mut guards, effects } = changes;
     guards.push(Guard::FenceBelow(attempt.id));

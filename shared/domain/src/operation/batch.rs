@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::operation::consume::NewEntry;
 use crate::{
-    Account, Consume, Credits, Details, Direction, Effect, Entry, Guard, Head, Item, LotId, Move, Operation,
-    Part, Place, Posting, Receipt, Refusal, consume,
+    Account, Attempt, BatchItem, BatchOutcome, BatchPosition, Consume, Credits, Details, Direction, Effect,
+    Entry, Guard, LotId, Move, Operation, Posting, Receipt, Refusal, consume,
 };
 
 /// A batch: debits that are decided and written together.
@@ -22,35 +22,35 @@ pub struct Batch {
 ///
 /// # Errors
 /// As [`consume`]; a batch that is not atomic is never refused for lack of credits.
-pub fn batch(account: &Account, request: &Batch, attempt: &Head) -> Result<Posting, Refusal> {
+pub fn batch(account: &Account, request: &Batch, attempt: &Attempt) -> Result<Posting, Refusal> {
     crate::operation::consume::may_move(account)?;
     let mut after = account.clone();
     let mut totals = BatchTotals::default();
     for item in &request.items {
         let part = match item {
-            None => Part::Unpriced,
+            None => BatchOutcome::Unpriced,
             Some(item) => match consume(&after, item, attempt) {
                 Ok(posting) => {
                     after = after.apply(&posting).ok_or(Refusal::BalanceLimit)?;
                     totals.add(&posting);
-                    Part::Taken(item.amount)
+                    BatchOutcome::Taken(item.amount)
                 }
                 Err(Refusal::InsufficientCredits { required, available }) => {
-                    Part::Short { required, available }
+                    BatchOutcome::Short { required, available }
                 }
                 Err(refusal) => return Err(refusal),
             },
         };
         totals.parts.push(part);
     }
-    if request.atomic && !totals.parts.iter().all(|part| matches!(part, Part::Taken(_))) {
+    if request.atomic && !totals.parts.iter().all(|part| matches!(part, BatchOutcome::Taken(_))) {
         return Err(short(account, request, attempt));
     }
     Ok(totals.posting(account, attempt))
 }
 
 /// The refusal of an atomic batch: the credits it needs, and the credits its items could have used, in order.
-fn short(account: &Account, request: &Batch, attempt: &Head) -> Refusal {
+fn short(account: &Account, request: &Batch, attempt: &Attempt) -> Refusal {
     let plus = |sum: Credits, more| sum.plus(more).unwrap_or(Credits::MAX);
     let (mut required, mut available) = (Credits::ZERO, Credits::ZERO);
     let mut after = account.clone();
@@ -72,7 +72,7 @@ fn short(account: &Account, request: &Batch, attempt: &Head) -> Refusal {
 /// The totals of a batch's items.
 #[derive(Default)]
 struct BatchTotals {
-    parts: Vec<Part>,
+    parts: Vec<BatchOutcome>,
     moves: Vec<Move>,
     taken: BTreeMap<LotId, Credits>,
     owed: Credits,
@@ -106,7 +106,7 @@ impl BatchTotals {
         }
     }
 
-    fn posting(self, account: &Account, attempt: &Head) -> Posting {
+    fn posting(self, account: &Account, attempt: &Attempt) -> Posting {
         let mut guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(attempt.id)];
         // A lot that is emptied here is kept, so that the batch's lines can be derived from the account.
         let mut effects: Vec<_> = account.empty_lots().map(Effect::Drop).collect();
@@ -168,10 +168,10 @@ impl Account {
         // From the last line to the first: the debit of each is undone to get the balance after the line before
         // it.
         for (item, part) in (0u32..).zip(&last.parts).collect::<Vec<_>>().into_iter().rev() {
-            let Part::Taken(amount) = *part else { continue };
+            let BatchOutcome::Taken(amount) = *part else { continue };
             let requested = usize::try_from(item).ok().and_then(|item| items.get(item));
             let entry = Entry {
-                operation: requested.and_then(Item::operation).unwrap_or_else(|| last.operation.clone()),
+                operation: requested.and_then(BatchItem::operation).unwrap_or_else(|| last.operation.clone()),
                 amount,
                 moves: split_off(&mut moves, amount),
                 parts: vec![],
@@ -179,14 +179,14 @@ impl Account {
             };
             let balance = before.balance(last.at);
             before = before.undo(&entry);
-            let place = Place { batch: last.id, item, rows };
+            let place = BatchPosition { batch: last.id, item, rows };
             let own = requested.map_or_else(Details::default, |requested| requested.details.clone());
             let details = own.of_batch(&details, place);
             receipts.push(Receipt { entry, sequence: 0, details, balance });
         }
         receipts.reverse();
         if receipts.is_empty() {
-            let details = Details { batch: Some(Place { batch: last.id, item: 0, rows }), ..details };
+            let details = Details { batch: Some(BatchPosition { batch: last.id, item: 0, rows }), ..details };
             let balance = self.balance(last.at);
             receipts.push(Receipt { entry: last.clone(), sequence: 0, details, balance });
         }

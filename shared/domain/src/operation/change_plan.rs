@@ -3,24 +3,24 @@
 use crate::ledger::month::WithAllowance;
 use crate::operation::consume::{NewEntry, may_move};
 use crate::{
-    Account, Allowance, Credits, Direction, Effect, Entry, Guard, Head, Mode, Move, Operation, PlanId,
-    Posting, Refusal, Source, Switch,
+    Account, Allowance, Attempt, Credits, Direction, Effect, Entry, Guard, Mode, Move, Operation, PlanId,
+    PlanTransition, Posting, Refusal, Source,
 };
 
 /// A change of an account's plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subscribe {
+pub struct ChangePlan {
     /// The new plan.
     pub plan: PlanId,
     /// Its allowance.
     pub allowance: Allowance,
     /// Who requested it.
-    pub cause: SubscribeCause,
+    pub cause: ChangePlanCause,
 }
 
 /// Who requested a change of plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SubscribeCause {
+pub enum ChangePlanCause {
     /// The organisation itself. Its current plan is refused.
     Owner,
     /// An operator, who can also change the allowance of the current plan.
@@ -36,12 +36,12 @@ pub enum SubscribeCause {
 /// # Errors
 /// [`Refusal::Frozen`], [`Refusal::SamePlan`], [`Refusal::BalanceLimit`]. A test ledger that copies a plan is
 /// only refused with [`Refusal::SamePlan`]: it has already copied it, or has changed its plan since.
-pub fn subscribe(account: &Account, request: &Subscribe, attempt: &Head) -> Result<Posting, Refusal> {
+pub fn change_plan(account: &Account, request: &ChangePlan, attempt: &Attempt) -> Result<Posting, Refusal> {
     let since = match request.cause {
-        SubscribeCause::Follows(followed) if account.since < followed => followed,
-        SubscribeCause::Follows(_) => return Err(Refusal::SamePlan),
-        SubscribeCause::Owner | SubscribeCause::Operator => {
-            let by_operator = request.cause == SubscribeCause::Operator;
+        ChangePlanCause::Follows(followed) if account.since < followed => followed,
+        ChangePlanCause::Follows(_) => return Err(Refusal::SamePlan),
+        ChangePlanCause::Owner | ChangePlanCause::Operator => {
+            let by_operator = request.cause == ChangePlanCause::Operator;
             if !by_operator {
                 may_move(account)?;
             }
@@ -93,7 +93,7 @@ pub fn subscribe(account: &Account, request: &Subscribe, attempt: &Head) -> Resu
     Ok(Posting { entry, guards, effects })
 }
 
-fn entry(account: &Account, difference: Difference, request: &Subscribe, attempt: &Head) -> Entry {
+fn entry(account: &Account, difference: Difference, request: &ChangePlan, attempt: &Attempt) -> Entry {
     let Difference { direction, amount } = difference;
     let (lot, source) = (account.subscription_lot(), Source::Subscription);
     let moves = match direction {
@@ -104,7 +104,7 @@ fn entry(account: &Account, difference: Difference, request: &Subscribe, attempt
     let operation = Operation::own("credit.plan_change");
     let entry = attempt.entry(account, NewEntry { operation, direction, amount, moves });
     let (to, allowance) = (request.plan.clone(), request.allowance);
-    Entry { switch: Some(Switch { from: account.plan.clone(), to, allowance }), ..entry }
+    Entry { switch: Some(PlanTransition { from: account.plan.clone(), to, allowance }), ..entry }
 }
 
 /// The subscription credits that a new allowance adds or removes.

@@ -4,7 +4,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 
 use crate::ledger::account::Payer;
 use crate::{
-    Account, Allowance, Credits, Direction, Effect, Entry, Guard, Head, LotId, Move, Operation, Posting,
+    Account, Allowance, Attempt, Credits, Direction, Effect, Entry, Guard, LotId, Move, Operation, Posting,
     Price, Quantity, Refusal, Service, Source,
 };
 
@@ -40,7 +40,7 @@ impl Consume {
 /// # Errors
 /// [`Refusal::Frozen`]; [`Refusal::BalanceLimit`] when the month's usage would leave its range; then
 /// [`Refusal::PlanLimit`] on an unlimited plan, [`Refusal::InsufficientCredits`] on any other.
-pub fn consume(account: &Account, request: &Consume, attempt: &Head) -> Result<Posting, Refusal> {
+pub fn consume(account: &Account, request: &Consume, attempt: &Attempt) -> Result<Posting, Refusal> {
     let amount = request.amount;
     may_move(account)?;
     account.used.plus(amount).ok_or(Refusal::BalanceLimit)?;
@@ -148,7 +148,7 @@ impl NewEntry {
     }
 }
 
-impl Head {
+impl Attempt {
     /// The entry of this attempt on an account.
     pub(crate) fn entry(&self, account: &Account, new: NewEntry) -> Entry {
         let NewEntry { operation, direction, amount, moves } = new;

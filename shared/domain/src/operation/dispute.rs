@@ -7,13 +7,13 @@ use crate::ledger::lot::POOL;
 use crate::operation::consume::{LotChanges, NewEntry, take};
 use crate::operation::place::Arrivals;
 use crate::{
-    Account, Credits, DISPUTES_MAX, Direction, Disputed, Effect, Entry, EntryId, Guard, Head, LotId, Move,
-    Operation, Posting, Refusal, Source,
+    Account, Attempt, Credits, DISPUTES_MAX, Direction, DisputedCredits, Effect, Entry, EntryId, Guard,
+    LotId, Move, Operation, Posting, Refusal, Source,
 };
 
 /// The credits of a purchase that a refund or a dispute of its payment concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bought {
+pub struct PurchasedCredits {
     /// The number of credits: all, or a part in proportion to the money.
     pub credits: Credits,
     /// The lot to which the purchase added credits, and how many; `None` when all of them settled outstanding
@@ -21,7 +21,7 @@ pub struct Bought {
     pub lot: Option<(EntryId, Credits)>,
 }
 
-impl Bought {
+impl PurchasedCredits {
     /// The credits that a purchase's entry granted.
     #[must_use]
     pub fn by(entry: &Entry) -> Self {
@@ -35,11 +35,15 @@ impl Bought {
 
 /// Decides the opening of a dispute: the remaining credits of the purchase's lot are set aside until the
 /// dispute is closed (contract, rule 10). Where other purchases joined the lot, the disputed credits count as
-/// spent last. Credits that return to the lot meanwhile are set aside too, see [`give_back`](crate::give_back).
+/// spent last. Credits that return to the lot meanwhile are set aside too, see [`restore`](crate::restore).
 ///
 /// # Errors
 /// [`Refusal::TooManyDisputes`].
-pub fn dispute_opened(account: &Account, bought: &Bought, attempt: &Head) -> Result<Posting, Refusal> {
+pub fn dispute_opened(
+    account: &Account,
+    bought: &PurchasedCredits,
+    attempt: &Attempt,
+) -> Result<Posting, Refusal> {
     if account.disputes.len() >= DISPUTES_MAX {
         return Err(Refusal::TooManyDisputes);
     }
@@ -65,7 +69,7 @@ pub fn dispute_opened(account: &Account, bought: &Bought, attempt: &Head) -> Res
     if !aside.is_zero() {
         moves.push(Move::into(LotId::Disputed(attempt.id), Source::Purchased, aside));
     }
-    effects.push(Effect::Dispute(attempt.id, Some(Disputed { lot, aside, most })));
+    effects.push(Effect::Dispute(attempt.id, Some(DisputedCredits { lot, aside, most })));
     let new = NewEntry {
         operation: Operation::own("credit.dispute"),
         direction: Direction::Debit,
@@ -80,7 +84,7 @@ pub fn dispute_opened(account: &Account, bought: &Bought, attempt: &Head) -> Res
 ///
 /// # Errors
 /// [`Refusal::BalanceLimit`].
-pub fn dispute_won(account: &Account, opened: &Entry, attempt: &Head) -> Result<Posting, Refusal> {
+pub fn dispute_won(account: &Account, opened: &Entry, attempt: &Attempt) -> Result<Posting, Refusal> {
     let mut arrivals = Arrivals::new(account, attempt);
     let aside = thaw(account, opened, Credits::MAX, &mut arrivals)?;
     let mut effects = arrivals.effects();
@@ -102,9 +106,9 @@ pub fn dispute_won(account: &Account, opened: &Entry, attempt: &Head) -> Result<
 /// [`Refusal::BalanceLimit`].
 pub fn dispute_lost(
     account: &Account,
-    bought: &Bought,
+    bought: &PurchasedCredits,
     opened: &Entry,
-    attempt: &Head,
+    attempt: &Attempt,
 ) -> Result<Posting, Refusal> {
     let aside = account.disputes.get(&opened.id).map_or(Credits::ZERO, |dispute| dispute.aside);
     let gone = aside.min(bought.credits);
@@ -133,7 +137,7 @@ fn lost_in_part(
     account: &Account,
     back: Credits,
     opened: &Entry,
-    attempt: &Head,
+    attempt: &Attempt,
 ) -> Result<Posting, Refusal> {
     let mut arrivals = Arrivals::new(account, attempt);
     thaw(account, opened, back, &mut arrivals)?;
@@ -160,7 +164,11 @@ fn lost_in_part(
 ///
 /// # Errors
 /// [`Refusal::BalanceLimit`].
-pub fn payment_refunded(account: &Account, bought: &Bought, attempt: &Head) -> Result<Posting, Refusal> {
+pub fn payment_refunded(
+    account: &Account,
+    bought: &PurchasedCredits,
+    attempt: &Attempt,
+) -> Result<Posting, Refusal> {
     let lot = bought.lot.map(|(lot, _)| lot);
     let plus = |sum: Credits, left| sum.plus(left).unwrap_or(Credits::MAX);
     let standing = account.plain_purchases().fold(Credits::ZERO, |sum, (_, left)| plus(sum, left));
@@ -173,7 +181,7 @@ pub fn payment_refunded(account: &Account, bought: &Bought, attempt: &Head) -> R
             wanted = wanted.less(part).unwrap_or_default();
             // The dispute still concerns the same credits: the refunded credits are others of the same
             // purchase.
-            let left = Disputed { aside: dispute.aside.less(part).unwrap_or_default(), ..*dispute };
+            let left = DisputedCredits { aside: dispute.aside.less(part).unwrap_or_default(), ..*dispute };
             from_disputes.push(Move::out(LotId::Disputed(*id), Source::Purchased, part));
             changes.insert(*id, left);
         }
@@ -194,7 +202,7 @@ fn collect(
     account: &Account,
     amount: Credits,
     first: Option<EntryId>,
-    attempt: &Head,
+    attempt: &Attempt,
 ) -> Result<LotChanges, Refusal> {
     let mut lots: Vec<_> = account.plain_purchases().collect();
     lots.sort_by_key(|(id, _)| (Some(*id) != first, *id));

@@ -5,13 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::ledger::share::{is_same_lot, sum};
 use crate::{
-    ClaimKey, Credits, DRAWS_MAX, Details, DrawdownCause, Drawn, EntryId, Fingerprint, Receipt, Refusal,
-    Share, Why,
+    ClaimKey, Credits, DRAWDOWNS_MAX, Details, DrawdownKind, DrawdownReason, Drawn, EntryId, Fingerprint,
+    Receipt, Refusal, Share,
 };
 
 /// The credits of a new drawdown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Portion {
+pub struct DrawdownShares {
     /// The credits, by lot.
     pub shares: Vec<Share>,
     /// Whether it is the last drawdown.
@@ -22,7 +22,7 @@ pub struct Portion {
 /// captures and a release draw from a hold. A request first takes its part here by one conditional write, so
 /// that all drawdowns together never exceed the transaction; then the account is changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pot {
+pub struct Remainder {
     /// The transaction.
     pub of: EntryId,
     /// The credits left of each of its moves, in order.
@@ -35,7 +35,7 @@ pub struct Pot {
     pub paged: usize,
     /// The last drawdown, while it is not known to be posted to the account. The next one is only taken when
     /// this is `None`.
-    pub open: Option<Draw>,
+    pub open: Option<PendingDrawdown>,
     /// Whether the last drawdown closed it.
     pub closed: bool,
     /// Incremented with every change.
@@ -50,12 +50,12 @@ pub struct Drawdown {
     /// The number of credits.
     pub amount: Credits,
     /// The reason.
-    pub cause: DrawdownCause,
+    pub cause: DrawdownKind,
 }
 
 /// A drawdown that was taken from a remainder and is not yet known to be posted to the account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Draw {
+pub struct PendingDrawdown {
     /// The claim of its posting.
     pub key: ClaimKey,
     /// The fingerprint of the request.
@@ -71,41 +71,41 @@ pub struct Draw {
 /// credits that the transaction never had. Requests cannot cause this; it is a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a drawdown from {of} does not match its remainder")]
-pub struct Misfit {
+pub struct DrawdownMismatch {
     /// The transaction.
     pub of: EntryId,
 }
 
 /// The reason why a drawdown was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotTaken {
+pub enum DrawdownError {
     /// The rules refuse it.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// It is inconsistent with the remainder.
     #[error(transparent)]
-    Misfit(#[from] Misfit),
+    Misfit(#[from] DrawdownMismatch),
 }
 
 /// A remainder with a drawdown that was cancelled but posted nevertheless.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Landed {
+pub struct LateDrawdown {
     /// The remainder with the drawdown.
-    pub pot: Pot,
+    pub pot: Remainder,
     /// The credits that other requests drew in the meantime, which were therefore moved twice.
     pub overdrawn: Credits,
 }
 
 /// The order in which a drawdown takes the credits of a remainder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub enum DrawOrder {
     /// First in, first out: captures spend in the order of consumption.
     First,
     /// Last in, first out: refunds reverse the order of consumption.
     Last,
 }
 
-impl Draw {
+impl PendingDrawdown {
     /// The number of credits drawn.
     #[must_use]
     pub fn amount(&self) -> Credits {
@@ -114,8 +114,8 @@ impl Draw {
 
     /// The reason for the drawdown.
     #[must_use]
-    pub fn cause(&self) -> Option<DrawdownCause> {
-        self.details.drawn.as_ref().map(|drawn| DrawdownCause::from(&drawn.why))
+    pub fn cause(&self) -> Option<DrawdownKind> {
+        self.details.drawn.as_ref().map(|drawn| DrawdownKind::from(&drawn.why))
     }
 
     fn shares(&self) -> &[Share] {
@@ -128,12 +128,12 @@ impl Draw {
     }
 }
 
-impl Pot {
+impl Remainder {
     /// The remainder of a transaction without drawdowns: the credits that it moved, or captured.
     #[must_use]
     pub fn of(receipt: &Receipt) -> Self {
         let rest = match &receipt.details.drawn {
-            Some(drawn) if drawn.why == Why::Capture => drawn.shares.clone(),
+            Some(drawn) if drawn.why == DrawdownReason::Capture => drawn.shares.clone(),
             Some(_) | None => receipt.entry.moves.iter().map(Share::from).collect(),
         };
         let ends = receipt.details.expires_at.filter(|_| receipt.is_hold());
@@ -157,13 +157,13 @@ impl Pot {
     #[must_use]
     pub fn drawn(&self) -> Credits {
         let made = self.made.iter().map(|made| made.amount);
-        let amounts = made.chain(self.open.iter().map(Draw::amount));
+        let amounts = made.chain(self.open.iter().map(PendingDrawdown::amount));
         amounts.fold(Credits::ZERO, |sum, amount| sum.plus(amount).unwrap_or(Credits::MAX))
     }
 
     /// The open drawdown, if it has this claim key.
     #[must_use]
-    pub fn open_under(&self, key: &ClaimKey) -> Option<&Draw> {
+    pub fn open_under(&self, key: &ClaimKey) -> Option<&PendingDrawdown> {
         self.open.as_ref().filter(|open| open.key == *key)
     }
 
@@ -175,15 +175,15 @@ impl Pot {
 
     /// The reason for the drawdown that closed the remainder, whatever the time.
     #[must_use]
-    pub fn closed_by(&self) -> Option<DrawdownCause> {
+    pub fn closed_by(&self) -> Option<DrawdownKind> {
         let last = self.made.last().map(|made| made.cause);
-        self.open.as_ref().and_then(Draw::cause).or(last).filter(|_| self.closed)
+        self.open.as_ref().and_then(PendingDrawdown::cause).or(last).filter(|_| self.closed)
     }
 
     /// The next `amount` credits in `order`, returned share by share in the order of consumption; `None` when
     /// there are not enough.
     #[must_use]
-    pub fn next(&self, amount: Credits, order: Order) -> Option<Vec<Share>> {
+    pub fn next(&self, amount: Credits, order: DrawOrder) -> Option<Vec<Share>> {
         let mut wanted = amount;
         let mut shares = Vec::new();
         let mut take = |share: &Share| {
@@ -194,10 +194,10 @@ impl Pot {
             }
         };
         match order {
-            Order::First => self.rest.iter().for_each(&mut take),
-            Order::Last => self.rest.iter().rev().for_each(&mut take),
+            DrawOrder::First => self.rest.iter().for_each(&mut take),
+            DrawOrder::Last => self.rest.iter().rev().for_each(&mut take),
         }
-        if order == Order::Last {
+        if order == DrawOrder::Last {
             shares.reverse();
         }
         wanted.is_zero().then_some(shares)
@@ -206,14 +206,14 @@ impl Pot {
     /// The remainder with a new open drawdown.
     ///
     /// # Errors
-    /// [`Refusal::TooManyDraws`]; [`Misfit`].
-    pub fn with(mut self, draw: Draw) -> Result<Self, NotTaken> {
+    /// [`Refusal::TooManyDraws`]; [`DrawdownMismatch`].
+    pub fn with(mut self, draw: PendingDrawdown) -> Result<Self, DrawdownError> {
         // The last drawdown is reserved for one that takes everything left.
-        let most = if draw.closes { DRAWS_MAX } else { DRAWS_MAX.saturating_sub(1) };
+        let most = if draw.closes { DRAWDOWNS_MAX } else { DRAWDOWNS_MAX.saturating_sub(1) };
         if self.parts() >= most {
             return Err(Refusal::TooManyDraws.into());
         }
-        let misfit = Misfit { of: self.of };
+        let misfit = DrawdownMismatch { of: self.of };
         if self.open.is_some() {
             return Err(misfit.into());
         }
@@ -228,19 +228,19 @@ impl Pot {
     /// The remainder once its open drawdown is posted to the account.
     ///
     /// # Errors
-    /// [`Misfit`] when no drawdown is open.
-    pub fn followed(mut self, made: EntryId) -> Result<Self, Misfit> {
+    /// [`DrawdownMismatch`] when no drawdown is open.
+    pub fn followed(mut self, made: EntryId) -> Result<Self, DrawdownMismatch> {
         let part = self.open.take().and_then(|open| open.made(made));
-        self.made.push(part.ok_or(Misfit { of: self.of })?);
+        self.made.push(part.ok_or(DrawdownMismatch { of: self.of })?);
         Ok(self)
     }
 
     /// The remainder without its open drawdown, which is cancelled.
     ///
     /// # Errors
-    /// [`Misfit`] when no drawdown is open, or its credits do not belong to the remainder.
-    pub fn without_open(mut self) -> Result<Self, Misfit> {
-        let misfit = Misfit { of: self.of };
+    /// [`DrawdownMismatch`] when no drawdown is open, or its credits do not belong to the remainder.
+    pub fn without_open(mut self) -> Result<Self, DrawdownMismatch> {
+        let misfit = DrawdownMismatch { of: self.of };
         let open = self.open.take().ok_or(misfit)?;
         for share in open.shares() {
             let rest = self.rest.iter_mut().find(|rest| is_same_lot(rest, share)).ok_or(misfit)?;
@@ -254,9 +254,9 @@ impl Pot {
     /// other requests drew in the meantime cannot be taken again.
     ///
     /// # Errors
-    /// [`Misfit`] when the drawdown is of another transaction.
-    pub fn landed(mut self, draw: &Draw, made: EntryId) -> Result<Landed, Misfit> {
-        let misfit = Misfit { of: self.of };
+    /// [`DrawdownMismatch`] when the drawdown is of another transaction.
+    pub fn landed(mut self, draw: &PendingDrawdown, made: EntryId) -> Result<LateDrawdown, DrawdownMismatch> {
+        let misfit = DrawdownMismatch { of: self.of };
         let mut overdrawn = Credits::ZERO;
         for share in draw.shares() {
             let lacking = self.take(share).ok_or(misfit)?;
@@ -264,7 +264,7 @@ impl Pot {
         }
         self.closed |= draw.closes;
         self.made.push(draw.made(made).ok_or(misfit)?);
-        Ok(Landed { pot: self, overdrawn })
+        Ok(LateDrawdown { pot: self, overdrawn })
     }
 
     /// The remainder as it was right after one of its drawdowns.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::operation::consume::NewEntry;
 use crate::{
-    Account, Allowance, Amount, Credits, Direction, Effect, EntryId, Extras, Guard, Head, LOTS_ALIKE_MAX,
+    Account, Allowance, Amount, Attempt, Credits, Direction, Effect, EntryId, Extras, Guard, LOTS_ALIKE_MAX,
     LOTS_MAX, Lot, LotId, Move, Operation, Posting, Refusal, Service, Source,
 };
 
@@ -20,12 +20,12 @@ pub struct Grant {
     /// The instant of expiry.
     pub expires_at: Option<DateTime<Utc>>,
     /// What the grant results from.
-    pub origin: Origin,
+    pub origin: GrantOrigin,
 }
 
 /// What a grant results from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum GrantOrigin {
     /// A purchase: `credit.purchase`.
     Purchase,
     /// An operator's grant: `credit.grant`.
@@ -42,7 +42,7 @@ pub enum Origin {
 /// [`Refusal::NothingToHold`], [`Refusal::ExpiresInThePast`], [`Refusal::PurchasedNeverExpire`],
 /// [`Refusal::SubscriptionTerms`], [`Refusal::UnlimitedPlan`], [`Refusal::TooManyLots`],
 /// [`Refusal::BalanceLimit`], in this order.
-pub fn grant(account: &Account, request: &Grant, attempt: &Head) -> Result<Posting, Refusal> {
+pub fn grant(account: &Account, request: &Grant, attempt: &Attempt) -> Result<Posting, Refusal> {
     may_stand(account, request, attempt.now)?;
     let amount = Credits::from(request.amount);
     if !fits(account, amount) {
@@ -90,9 +90,9 @@ pub fn grant(account: &Account, request: &Grant, attempt: &Head) -> Result<Posti
         });
     }
     let operation = Operation::own(match request.origin {
-        Origin::Purchase => "credit.purchase",
-        Origin::Operator => "credit.grant",
-        Origin::Adjustment => "credit.adjustment",
+        GrantOrigin::Purchase => "credit.purchase",
+        GrantOrigin::Operator => "credit.grant",
+        GrantOrigin::Adjustment => "credit.adjustment",
     });
     let entry = attempt.entry(account, NewEntry { operation, direction: Direction::Credit, amount, moves });
     Ok(Posting { entry, guards, effects })

@@ -5,8 +5,8 @@ use chrono::{DateTime, Duration, SubsecRound, Utc};
 use crate::ledger::receipt::{CAPTURE, HOLD};
 use crate::operation::consume::NewEntry;
 use crate::{
-    Account, Consume, Credits, Direction, DrawdownCause, Effect, Guard, Head, HoldStatus, Operation, Order,
-    Portion, Posting, Pot, Refusal, Share, Why, consume,
+    Account, Attempt, Consume, Credits, Direction, DrawOrder, DrawdownKind, DrawdownReason, DrawdownShares,
+    Effect, Guard, HoldStatus, Operation, Posting, Refusal, Remainder, Share, consume,
 };
 
 /// The default duration of a hold in seconds: an hour.
@@ -38,7 +38,7 @@ pub fn hold_ends(now: DateTime<Utc>, seconds: u32) -> DateTime<Utc> {
 ///
 /// # Errors
 /// As [`consume`].
-pub fn hold(account: &Account, request: &Consume, attempt: &Head) -> Result<Posting, Refusal> {
+pub fn hold(account: &Account, request: &Consume, attempt: &Attempt) -> Result<Posting, Refusal> {
     let mut posting = consume(account, request, attempt)?;
     account.held.plus(request.amount).ok_or(Refusal::BalanceLimit)?;
     for effect in &mut posting.effects {
@@ -55,7 +55,7 @@ pub fn hold(account: &Account, request: &Consume, attempt: &Head) -> Result<Post
 /// # Errors
 /// [`Refusal::Frozen`]; [`Refusal::BalanceLimit`] when the month's usage would leave its range, or fewer
 /// credits are held.
-pub fn capture(account: &Account, shares: &[Share], attempt: &Head) -> Result<Posting, Refusal> {
+pub fn capture(account: &Account, shares: &[Share], attempt: &Attempt) -> Result<Posting, Refusal> {
     crate::operation::consume::may_move(account)?;
     let amount = crate::ledger::share::sum(shares);
     account.used.plus(amount).ok_or(Refusal::BalanceLimit)?;
@@ -72,14 +72,14 @@ pub fn capture(account: &Account, shares: &[Share], attempt: &Head) -> Result<Po
     Ok(Posting { entry, guards, effects })
 }
 
-impl Pot {
+impl Remainder {
     /// The status of the hold at `now`. A hold past its end is expired even before the expiry is written.
     #[must_use]
     pub fn status(&self, now: DateTime<Utc>) -> HoldStatus {
         match self.closed_by() {
-            Some(DrawdownCause::Capture) => HoldStatus::Captured,
-            Some(DrawdownCause::Release) => HoldStatus::Released,
-            Some(DrawdownCause::Expiry | DrawdownCause::Refund(_)) => HoldStatus::Expired,
+            Some(DrawdownKind::Capture) => HoldStatus::Captured,
+            Some(DrawdownKind::Release) => HoldStatus::Released,
+            Some(DrawdownKind::Expiry | DrawdownKind::Refund(_)) => HoldStatus::Expired,
             None if self.ends.is_some_and(|end| end <= now) => HoldStatus::Expired,
             None => HoldStatus::Held,
         }
@@ -90,7 +90,7 @@ impl Pot {
     pub fn captured(&self) -> Credits {
         let made = self.made.iter().map(|made| (Some(made.cause), made.amount));
         let all = made.chain(self.open.iter().map(|open| (open.cause(), open.amount())));
-        let captured = all.filter(|(cause, _)| *cause == Some(DrawdownCause::Capture));
+        let captured = all.filter(|(cause, _)| *cause == Some(DrawdownKind::Capture));
         captured.fold(Credits::ZERO, |sum, (_, amount)| sum.plus(amount).unwrap_or(Credits::MAX))
     }
 
@@ -98,26 +98,30 @@ impl Pot {
     ///
     /// # Errors
     /// [`Refusal::HoldClosed`]; [`Refusal::MoreThanHeld`].
-    pub fn to_capture(&self, amount: Option<Credits>, now: DateTime<Utc>) -> Result<Portion, Refusal> {
+    pub fn to_capture(&self, amount: Option<Credits>, now: DateTime<Utc>) -> Result<DrawdownShares, Refusal> {
         self.must_be_open(now)?;
         let left = self.left();
         let amount = amount.unwrap_or(left);
-        let shares = self.next(amount, Order::First);
+        let shares = self.next(amount, DrawOrder::First);
         let shares = shares.ok_or(Refusal::MoreThanHeld { required: amount, available: left })?;
-        Ok(Portion { shares, closes: amount == left })
+        Ok(DrawdownShares { shares, closes: amount == left })
     }
 
     /// The credits that a release or an expiry gives back.
     ///
     /// # Errors
     /// [`Refusal::HoldClosed`].
-    pub fn to_release(&self, why: &Why, now: DateTime<Utc>) -> Result<Portion, Refusal> {
+    pub fn to_release(&self, why: &DrawdownReason, now: DateTime<Utc>) -> Result<DrawdownShares, Refusal> {
         match why {
-            Why::Expiry => self.closed_by().map_or(Ok(()), |_| Err(Refusal::HoldClosed(self.status(now)))),
-            Why::Release | Why::Capture | Why::Refund { .. } => self.must_be_open(now),
+            DrawdownReason::Expiry => {
+                self.closed_by().map_or(Ok(()), |_| Err(Refusal::HoldClosed(self.status(now))))
+            }
+            DrawdownReason::Release | DrawdownReason::Capture | DrawdownReason::Refund { .. } => {
+                self.must_be_open(now)
+            }
         }?;
-        let shares = self.next(self.left(), Order::First).unwrap_or_default();
-        Ok(Portion { shares, closes: true })
+        let shares = self.next(self.left(), DrawOrder::First).unwrap_or_default();
+        Ok(DrawdownShares { shares, closes: true })
     }
 
     fn must_be_open(&self, now: DateTime<Utc>) -> Result<(), Refusal> {

@@ -20,15 +20,20 @@ mod with_due;
 
 pub use adjustment::{Adjustment, adjust};
 pub use batch::{Batch, batch};
-pub use change_plan::{Subscribe, SubscribeCause, subscribe};
+pub use change_plan::{ChangePlan, ChangePlanCause, change_plan};
 pub use consume::{Consume, consume};
-pub use dispute::{Bought, dispute_lost, dispute_opened, dispute_won, payment_refunded};
-pub use drawdown::{Draw, Drawdown, Landed, Misfit, NotTaken, Order, Portion, Pot};
+pub use dispute::{PurchasedCredits, dispute_lost, dispute_opened, dispute_won, payment_refunded};
+pub use drawdown::{
+    DrawOrder, Drawdown, DrawdownError, DrawdownMismatch, DrawdownShares, LateDrawdown, PendingDrawdown,
+    Remainder,
+};
 pub use fence::fence;
-pub use grant::{Grant, Origin, grant};
+pub use grant::{Grant, GrantOrigin, grant};
 pub use hold::{HOLD_SECONDS, HOLD_SECONDS_MAX, capture, hold, hold_ends};
-pub use monitor::{Monitor, OnBehalf, Subject, Suspension, Watch, Watched, charge_month};
-pub use refund::{Decides, REFUND_DAYS, Refund, SETTLE_DAYS_MAX, Twin};
+pub use monitor::{
+    Monitor, MonitorAttribution, MonitorKey, MonitorStatus, MonitorSubject, SuspensionReason, charge_month,
+};
+pub use refund::{DuplicateOf, REFUND_DAYS, Refund, RefundAuthority, SETTLE_DAYS_MAX};
 pub use renewal::{due, renewal_id};
-pub use restore::{GiveBack, RETURNED_DAYS, give_back};
+pub use restore::{RESTORED_DAYS, Restore, restore};
 pub use terms::{set_cap, set_frozen, set_limit};

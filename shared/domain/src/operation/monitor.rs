@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Account, AccountId, Consume, Details, EntryId, Head, KeyId, Metadata, MonitorId, Operation, Period,
+    Account, AccountId, Attempt, Consume, Details, EntryId, KeyId, Metadata, MonitorId, Operation, Period,
     Posting, Quantity, Reference, Refusal, Service, consume,
 };
 
@@ -21,12 +21,12 @@ pub struct Monitor {
     /// The caller's id of the monitored resource.
     pub resource_id: Reference,
     /// The caller's attribution, which is in the details of every charge.
-    pub on_behalf: OnBehalf,
+    pub on_behalf: MonitorAttribution,
     /// The creation time.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub made_at: DateTime<Utc>,
     /// Its status.
-    pub stage: Watch,
+    pub stage: MonitorStatus,
     /// The latest month that is paid for; `None` before the first charge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paid: Option<Period>,
@@ -43,7 +43,7 @@ pub struct Monitor {
 /// For whom and by whom a resource is monitored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct OnBehalf {
+pub struct MonitorAttribution {
     /// The caller's id of the customer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub customer_id: Option<Reference>,
@@ -64,7 +64,7 @@ pub struct OnBehalf {
 /// The status of a monitor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "is")]
-pub enum Watch {
+pub enum MonitorStatus {
     /// It is being created: the caller has no answer yet, and it may not be paid.
     Pending,
     /// It is active.
@@ -75,7 +75,7 @@ pub enum Watch {
         #[serde(with = "chrono::serde::ts_seconds")]
         since: DateTime<Utc>,
         /// The reason.
-        why: Suspension,
+        why: SuspensionReason,
     },
     /// Its owner ended it.
     Ended {
@@ -88,7 +88,7 @@ pub enum Watch {
 /// The reason why a monitor is suspended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Suspension {
+pub enum SuspensionReason {
     /// There are not enough credits.
     InsufficientCredits,
     /// The organisation is frozen.
@@ -97,7 +97,7 @@ pub enum Suspension {
     NotPriced,
 }
 
-impl Suspension {
+impl SuspensionReason {
     /// The word in the API.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -118,16 +118,16 @@ pub fn charge_month(
     account: &Account,
     request: &Consume,
     month: Period,
-    attempt: &Head,
+    attempt: &Attempt,
 ) -> Result<Posting, Refusal> {
     if month < account.period { Err(Refusal::MonthOver) } else { consume(account, request, attempt) }
 }
 
 /// The subject of a monitor: one operation on one resource. An account has at most one monitor per subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subject(String);
+pub struct MonitorSubject(String);
 
-impl Subject {
+impl MonitorSubject {
     /// The subject of this operation and resource.
     #[must_use]
     pub fn new(operation: &Operation, resource: &Reference) -> Self {
@@ -152,17 +152,17 @@ impl Subject {
 impl Monitor {
     /// The reason why it is suspended, if it is.
     #[must_use]
-    pub fn waits_for(&self) -> Option<Suspension> {
+    pub fn waits_for(&self) -> Option<SuspensionReason> {
         match self.stage {
-            Watch::Suspended { why, .. } => Some(why),
-            Watch::Pending | Watch::Active | Watch::Ended { .. } => None,
+            MonitorStatus::Suspended { why, .. } => Some(why),
+            MonitorStatus::Pending | MonitorStatus::Active | MonitorStatus::Ended { .. } => None,
         }
     }
 
     /// Its subject.
     #[must_use]
-    pub fn subject(&self) -> Subject {
-        Subject::new(&self.operation, &self.resource_id)
+    pub fn subject(&self) -> MonitorSubject {
+        MonitorSubject::new(&self.operation, &self.resource_id)
     }
 
     /// The month that is due at `now`, if any. Past months are not charged: nothing was monitored in them.
@@ -170,10 +170,10 @@ impl Monitor {
     pub fn owes(&self, now: DateTime<Utc>) -> Option<Period> {
         let month = Period::of(now);
         match self.stage {
-            Watch::Pending | Watch::Active | Watch::Suspended { .. } => {
+            MonitorStatus::Pending | MonitorStatus::Active | MonitorStatus::Suspended { .. } => {
                 self.paid.is_none_or(|paid| paid < month).then_some(month)
             }
-            Watch::Ended { .. } => None,
+            MonitorStatus::Ended { .. } => None,
         }
     }
 
@@ -181,8 +181,10 @@ impl Monitor {
     #[must_use]
     pub fn charged(&self, month: Period, charge: EntryId) -> Self {
         let stage = match self.stage {
-            Watch::Pending | Watch::Active | Watch::Suspended { .. } => Watch::Active,
-            ended @ Watch::Ended { .. } => ended,
+            MonitorStatus::Pending | MonitorStatus::Active | MonitorStatus::Suspended { .. } => {
+                MonitorStatus::Active
+            }
+            ended @ MonitorStatus::Ended { .. } => ended,
         };
         let made_with = self.made_with.or(Some((month, charge)));
         Self { stage, paid: Some(month), charge: Some(charge), made_with, ..self.clone() }
@@ -192,19 +194,21 @@ impl Monitor {
     #[must_use]
     pub fn as_made(&self) -> Self {
         let Some((month, charge)) = self.made_with else { return self.clone() };
-        Self { stage: Watch::Active, paid: Some(month), charge: Some(charge), ..self.clone() }
+        Self { stage: MonitorStatus::Active, paid: Some(month), charge: Some(charge), ..self.clone() }
     }
 
     /// The monitor suspended at `now`, unless it has ended. An already suspended monitor keeps its time.
     #[must_use]
-    pub fn suspended(&self, why: Suspension, now: DateTime<Utc>) -> Self {
+    pub fn suspended(&self, why: SuspensionReason, now: DateTime<Utc>) -> Self {
         let since = match self.stage {
-            Watch::Suspended { since, .. } => since,
-            Watch::Pending | Watch::Active | Watch::Ended { .. } => now,
+            MonitorStatus::Suspended { since, .. } => since,
+            MonitorStatus::Pending | MonitorStatus::Active | MonitorStatus::Ended { .. } => now,
         };
         let stage = match self.stage {
-            Watch::Pending | Watch::Active | Watch::Suspended { .. } => Watch::Suspended { since, why },
-            ended @ Watch::Ended { .. } => ended,
+            MonitorStatus::Pending | MonitorStatus::Active | MonitorStatus::Suspended { .. } => {
+                MonitorStatus::Suspended { since, why }
+            }
+            ended @ MonitorStatus::Ended { .. } => ended,
         };
         Self { stage, ..self.clone() }
     }
@@ -213,8 +217,10 @@ impl Monitor {
     #[must_use]
     pub fn ended(&self, now: DateTime<Utc>) -> Self {
         let stage = match self.stage {
-            Watch::Pending | Watch::Active | Watch::Suspended { .. } => Watch::Ended { at: now },
-            ended @ Watch::Ended { .. } => ended,
+            MonitorStatus::Pending | MonitorStatus::Active | MonitorStatus::Suspended { .. } => {
+                MonitorStatus::Ended { at: now }
+            }
+            ended @ MonitorStatus::Ended { .. } => ended,
         };
         Self { stage, ..self.clone() }
     }
@@ -237,7 +243,7 @@ impl Monitor {
     }
 }
 
-impl From<&Refusal> for Suspension {
+impl From<&Refusal> for SuspensionReason {
     fn from(refusal: &Refusal) -> Self {
         match refusal {
             Refusal::Frozen => Self::Frozen,
@@ -279,7 +285,7 @@ impl From<&Refusal> for Suspension {
 
 /// The key of a monitor: account and id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Watched {
+pub struct MonitorKey {
     /// The account.
     pub account: AccountId,
     /// The monitor.

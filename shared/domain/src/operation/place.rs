@@ -6,8 +6,8 @@ use chrono::{DateTime, Duration, Utc};
 
 use crate::ledger::lot::POOL;
 use crate::{
-    Account, Credits, Disputed, Effect, EntryId, Guard, Head, LOTS_ALIKE_MAX, LOTS_MAX, Lot, LotId, Move,
-    Refusal, Source, Terms,
+    Account, Attempt, Credits, DisputedCredits, Effect, EntryId, Guard, LOTS_ALIKE_MAX, LOTS_MAX, Lot, LotId,
+    Move, Refusal, Source, Terms,
 };
 
 /// The number of lots up to which refunded credits with new expiries open lots. The others are reserved for
@@ -22,7 +22,7 @@ const RETURNED_LOTS_MAX: usize = 12;
 /// purchased credits settle outstanding credits before they are added to a lot (decision 10).
 pub(crate) struct Arrivals<'a> {
     account: &'a Account,
-    attempt: &'a Head,
+    attempt: &'a Attempt,
     pub(crate) moves: Vec<Move>,
     pub(crate) guards: Vec<Guard>,
     /// The credits that existing lots receive.
@@ -33,13 +33,13 @@ pub(crate) struct Arrivals<'a> {
     merged: BTreeMap<EntryId, Credits>,
     repaid: Credits,
     /// Open disputes to which credits returned, with these credits.
-    disputes: BTreeMap<EntryId, Disputed>,
+    disputes: BTreeMap<EntryId, DisputedCredits>,
     /// The number of lots of this posting whose id is derived from the posting's.
     new_ids: u64,
 }
 
 impl<'a> Arrivals<'a> {
-    pub(crate) fn new(account: &'a Account, attempt: &'a Head) -> Self {
+    pub(crate) fn new(account: &'a Account, attempt: &'a Attempt) -> Self {
         Self {
             account,
             attempt,

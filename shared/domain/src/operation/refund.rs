@@ -3,8 +3,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
-    Amount, Credits, Direction, EntryId, Operation, Order, Portion, Pot, Reason, Receipt, Reference, Refusal,
-    Why,
+    Amount, Credits, Direction, DrawOrder, DrawdownReason, DrawdownShares, EntryId, Operation, Receipt,
+    Reference, RefundReason, Refusal, Remainder,
 };
 
 /// The maximum number of days between a debit and its `settleBy`.
@@ -20,7 +20,7 @@ pub struct Refund {
     /// The debit.
     pub transaction: EntryId,
     /// The reason.
-    pub reason: Reason,
+    pub reason: RefundReason,
     /// The number of credits; `None` for everything that was not refunded yet.
     pub amount: Option<Amount>,
     /// A free text.
@@ -28,12 +28,12 @@ pub struct Refund {
     /// The earlier debit that this one duplicates. Required only when it is far back.
     pub duplicate_of: Option<EntryId>,
     /// The authority that decides.
-    pub by: Decides,
+    pub by: RefundAuthority,
 }
 
 /// The authority that decides on a refund.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decides {
+pub enum RefundAuthority {
     /// The seed's table.
     Table,
     /// The table, for a caller that reports in time that the operation failed.
@@ -44,7 +44,7 @@ pub enum Decides {
 
 /// The earlier debit of the same operation and resource on which a refund depends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Twin {
+pub enum DuplicateOf {
     /// None. An operator can name one for the record.
     NotNeeded(Option<EntryId>),
     /// This one, if it qualifies and was not refunded.
@@ -58,25 +58,25 @@ impl Refund {
     ///
     /// # Errors
     /// [`Refusal::NotEligible`], [`Refusal::ReasonNotEligible`].
-    pub fn of(&self, debit: &Receipt, now: DateTime<Utc>) -> Result<Twin, Refusal> {
+    pub fn of(&self, debit: &Receipt, now: DateTime<Utc>) -> Result<DuplicateOf, Refusal> {
         debit.may_be_refunded()?;
         match self.by {
-            Decides::Operator => return Ok(Twin::NotNeeded(self.duplicate_of)),
-            Decides::Policy => debit.may_fail(now)?,
-            Decides::Table => {
+            RefundAuthority::Operator => return Ok(DuplicateOf::NotNeeded(self.duplicate_of)),
+            RefundAuthority::Policy => debit.may_fail(now)?,
+            RefundAuthority::Table => {
                 self.reason.may_refund()?;
                 debit.is_in_refund_window(now)?;
             }
         }
-        if self.reason != Reason::DuplicateOperation {
-            return Ok(Twin::NotNeeded(None));
+        if self.reason != RefundReason::DuplicateOperation {
+            return Ok(DuplicateOf::NotNeeded(None));
         }
         if debit.details.resource_id.is_none() {
             return Err(Refusal::NotEligible(
                 "this debit has no resource, so it cannot be a duplicate; an operator can still refund it",
             ));
         }
-        Ok(self.duplicate_of.map_or(Twin::Latest, Twin::Named))
+        Ok(self.duplicate_of.map_or(DuplicateOf::Latest, DuplicateOf::Named))
     }
 
     /// The refusal when there is no earlier debit of the same operation and resource that was not refunded.
@@ -102,7 +102,7 @@ impl Refusal {
     }
 }
 
-impl Reason {
+impl RefundReason {
     /// Applies the seed's table.
     ///
     /// # Errors
@@ -160,7 +160,7 @@ impl Receipt {
     #[must_use]
     pub fn spent(&self) -> Credits {
         match &self.details.drawn {
-            Some(drawn) if drawn.why == Why::Capture => drawn.amount(),
+            Some(drawn) if drawn.why == DrawdownReason::Capture => drawn.amount(),
             Some(_) | None => self.entry.amount,
         }
     }
@@ -192,7 +192,7 @@ impl Receipt {
     }
 
     fn is_capture(&self) -> bool {
-        self.details.drawn.as_ref().is_some_and(|drawn| drawn.why == Why::Capture)
+        self.details.drawn.as_ref().is_some_and(|drawn| drawn.why == DrawdownReason::Capture)
     }
 
     /// Checks that the caller can still report a failure.
@@ -212,20 +212,20 @@ impl Receipt {
     }
 }
 
-impl Pot {
+impl Remainder {
     /// The credits that a refund of `amount` gives back; `None` refunds everything left. Credits that were
     /// taken last are refunded first.
     ///
     /// # Errors
     /// [`Refusal::AlreadyRefunded`], [`Refusal::MoreThanDebited`].
-    pub fn to_refund(&self, amount: Option<Amount>) -> Result<Portion, Refusal> {
+    pub fn to_refund(&self, amount: Option<Amount>) -> Result<DrawdownShares, Refusal> {
         let left = self.left();
         if left.is_zero() {
             return Err(Refusal::AlreadyRefunded);
         }
         let amount = amount.map_or(left, Credits::from);
-        let shares = self.next(amount, Order::Last);
+        let shares = self.next(amount, DrawOrder::Last);
         let shares = shares.ok_or(Refusal::MoreThanDebited { refundable: left })?;
-        Ok(Portion { shares, closes: amount == left })
+        Ok(DrawdownShares { shares, closes: amount == left })
     }
 }

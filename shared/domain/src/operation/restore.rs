@@ -6,20 +6,20 @@ use crate::ledger::lot::POOL;
 use crate::operation::consume::NewEntry;
 use crate::operation::place::Arrivals;
 use crate::{
-    Account, Allowance, Credits, Direction, Effect, EntryId, Extras, Guard, Head, Lot, LotId, Move,
-    Operation, Period, Posting, Refusal, Service, Share, Source, Why,
+    Account, Allowance, Attempt, Credits, Direction, DrawdownReason, Effect, EntryId, Extras, Guard, Lot,
+    LotId, Move, Operation, Period, Posting, Refusal, Service, Share, Source,
 };
 
 /// The number of days in which refunded credits can be spent when their month or lot has expired.
-pub const RETURNED_DAYS: i64 = 31;
+pub const RESTORED_DAYS: i64 = 31;
 
 /// Credits that return to their lots: a refund, or held credits that were not spent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GiveBack {
+pub struct Restore {
     /// The credits, by lot.
     pub shares: Vec<Share>,
     /// A refund, a release or an expiry; never a capture.
-    pub why: Why,
+    pub why: DrawdownReason,
     /// The month in which a refunded debit counted as usage.
     pub month: Period,
 }
@@ -27,7 +27,7 @@ pub struct GiveBack {
 /// Decides the return of credits: to the same lots, with the same terms (contract, rule 5).
 ///
 /// - Refunded credits whose month or lot has expired return as bonus credits of the same service that expire
-///   after [`RETURNED_DAYS`]; held credits that have expired are lost.
+///   after [`RESTORED_DAYS`]; held credits that have expired are lost.
 /// - Credits that an unlimited plan paid only reduce usage: they were not taken from a lot.
 /// - Credits that return to a disputed purchase are set aside with it.
 /// - Post-paid credits reduce the outstanding credits, and so do plain purchased credits that return while
@@ -35,10 +35,10 @@ pub struct GiveBack {
 ///
 /// # Errors
 /// [`Refusal::BalanceLimit`]. [`Refusal::NotEligible`] for a share that no debit can have.
-pub fn give_back(account: &Account, request: &GiveBack, attempt: &Head) -> Result<Posting, Refusal> {
+pub fn restore(account: &Account, request: &Restore, attempt: &Attempt) -> Result<Posting, Refusal> {
     let amount = crate::ledger::share::sum(&request.shares);
     let mut back = Back::new(account, request, attempt);
-    let is_refund = matches!(request.why, Why::Refund { .. });
+    let is_refund = matches!(request.why, DrawdownReason::Refund { .. });
     if is_refund && !crate::operation::grant::fits(account, back.returning()) {
         return Err(Refusal::BalanceLimit);
     }
@@ -50,8 +50,10 @@ pub fn give_back(account: &Account, request: &GiveBack, attempt: &Head) -> Resul
     let Back { arrivals, mut effects, .. } = back;
     effects.extend(arrivals.effects());
     let operation = Operation::own(match request.why {
-        Why::Refund { .. } => "credit.refund",
-        Why::Release | Why::Expiry | Why::Capture => crate::ledger::receipt::RELEASE,
+        DrawdownReason::Refund { .. } => "credit.refund",
+        DrawdownReason::Release | DrawdownReason::Expiry | DrawdownReason::Capture => {
+            crate::ledger::receipt::RELEASE
+        }
     });
     let moves = arrivals.moves;
     let entry = attempt.entry(account, NewEntry { operation, direction: Direction::Credit, amount, moves });
@@ -60,8 +62,8 @@ pub fn give_back(account: &Account, request: &GiveBack, attempt: &Head) -> Resul
 
 struct Back<'a> {
     account: &'a Account,
-    request: &'a GiveBack,
-    attempt: &'a Head,
+    request: &'a Restore,
+    attempt: &'a Attempt,
     arrivals: Arrivals<'a>,
     effects: Vec<Effect>,
     /// Spent subscription credits that are refunded without becoming available.
@@ -71,7 +73,7 @@ struct Back<'a> {
 }
 
 impl<'a> Back<'a> {
-    fn new(account: &'a Account, request: &'a GiveBack, attempt: &'a Head) -> Self {
+    fn new(account: &'a Account, request: &'a Restore, attempt: &'a Attempt) -> Self {
         Self {
             account,
             request,
@@ -186,13 +188,13 @@ impl<'a> Back<'a> {
 
     /// Credits whose month or lot has expired.
     fn ended(&mut self, share: &Share, service: Option<Service>) -> Result<(), Refusal> {
-        if !matches!(self.request.why, Why::Refund { .. }) {
+        if !matches!(self.request.why, DrawdownReason::Refund { .. }) {
             let (lot, source, amount) = (share.lot, share.source, share.amount);
             self.arrivals.moves.push(Move::into(lot, source, amount).on(share.terms));
             self.arrivals.moves.push(Move::out(lot, source, amount).on(share.terms));
             return Ok(());
         }
-        let days = Duration::try_days(RETURNED_DAYS).unwrap_or_default();
+        let days = Duration::try_days(RESTORED_DAYS).unwrap_or_default();
         let end = self.attempt.now.checked_add_signed(days).map(|end| end.trunc_subsecs(0));
         let lot = Lot { source: Source::Bonus, left: share.amount, service, expires_at: end };
         self.arrivals.place_returned(lot)
@@ -202,12 +204,12 @@ impl<'a> Back<'a> {
     fn usage(&mut self, amount: Credits) -> Result<(), Refusal> {
         match self.request.why {
             _ if amount.is_zero() => (),
-            Why::Refund { .. } if self.request.month == self.account.period => {
+            DrawdownReason::Refund { .. } if self.request.month == self.account.period => {
                 self.account.used.less(amount).ok_or(Refusal::BalanceLimit)?;
                 self.effects.push(Effect::Unuse(amount));
             }
-            Why::Refund { .. } => (),
-            Why::Release | Why::Expiry | Why::Capture => {
+            DrawdownReason::Refund { .. } => (),
+            DrawdownReason::Release | DrawdownReason::Expiry | DrawdownReason::Capture => {
                 self.account.held.less(amount).ok_or(Refusal::BalanceLimit)?;
                 self.arrivals.guards.push(Guard::Held(amount));
                 self.effects.push(Effect::Unhold(amount));

@@ -1,6 +1,6 @@
 //! The credits lacking for a refused request, or for an item that a batch does not charge.
 
-use crate::{Credits, Part, Posting, Refusal};
+use crate::{BatchOutcome, Credits, Posting, Refusal};
 
 impl Refusal {
     /// The credits lacking; `None` when the refusal is not for lack of credits.
@@ -19,8 +19,10 @@ impl Posting {
     #[must_use]
     pub fn shortest(&self) -> Option<Refusal> {
         let short = self.entry.parts.iter().filter_map(|part| match *part {
-            Part::Short { required, available } => Some(Refusal::InsufficientCredits { required, available }),
-            Part::Taken(_) | Part::Unpriced => None,
+            BatchOutcome::Short { required, available } => {
+                Some(Refusal::InsufficientCredits { required, available })
+            }
+            BatchOutcome::Taken(_) | BatchOutcome::Unpriced => None,
         });
         short.min_by_key(Refusal::lacking)
     }

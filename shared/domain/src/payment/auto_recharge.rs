@@ -20,7 +20,7 @@ const RETRY_HOURS: [i64; 2] = [1, 6];
 /// The auto-recharge of one account: its settings and its state (contract, rule 6; seed: "Auto-Recharge").
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Recharge {
+pub struct AutoRecharge {
     /// Whether it is enabled.
     pub enabled: bool,
     /// It charges when a debit can spend fewer credits than this.
@@ -42,7 +42,7 @@ pub struct Recharge {
     #[serde(default, skip_serializing_if = "no_credits")]
     pub debt_limit: Credits,
     /// Its state.
-    pub state: RechargeState,
+    pub state: AutoRechargeState,
     /// Whether a payment is disputed: nothing is charged until the owner sets auto-recharge again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub disputed: bool,
@@ -72,7 +72,7 @@ pub struct Recharge {
 /// The state of auto-recharge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "is")]
-pub enum RechargeState {
+pub enum AutoRechargeState {
     /// It waits for the balance to fall below the threshold.
     Ready,
     /// A purchase for this crossing is in progress.
@@ -90,21 +90,21 @@ pub enum RechargeState {
     /// It waits until a given time.
     Paused {
         /// The reason.
-        why: Pause,
+        why: PauseReason,
         /// The time when it resumes.
         until: DateTime<Utc>,
     },
     /// It waits for a change of the account: a repayment, or more credits.
     Stopped {
         /// The reason.
-        why: Pause,
+        why: PauseReason,
     },
 }
 
 /// The reason why auto-recharge waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Pause {
+pub enum PauseReason {
     /// A payment failed.
     PaymentFailed,
     /// The month's limit of credits is reached.
@@ -127,7 +127,7 @@ pub enum Pause {
     Refunded,
 }
 
-impl Pause {
+impl PauseReason {
     /// The word in events.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -161,29 +161,29 @@ impl Pause {
     }
 }
 
-impl RechargeState {
+impl AutoRechargeState {
     /// A pause of an hour, so that the owner or an operator can resolve its cause.
     #[must_use]
-    pub fn for_an_hour(why: Pause, now: DateTime<Utc>) -> Self {
+    pub fn for_an_hour(why: PauseReason, now: DateTime<Utc>) -> Self {
         Self::Paused { why, until: hours_after(now, 1) }
     }
 
     /// A pause until the next day (UTC).
     #[must_use]
-    pub fn for_this_day(why: Pause, now: DateTime<Utc>) -> Self {
+    pub fn for_this_day(why: PauseReason, now: DateTime<Utc>) -> Self {
         let next = now.date_naive().succ_opt().map(|day| day.and_time(NaiveTime::MIN).and_utc());
         Self::Paused { why, until: next.unwrap_or(DateTime::<Utc>::MAX_UTC) }
     }
 
     /// A pause until the next month (UTC).
     #[must_use]
-    pub fn for_this_month(why: Pause, now: DateTime<Utc>) -> Self {
+    pub fn for_this_month(why: PauseReason, now: DateTime<Utc>) -> Self {
         Self::Paused { why, until: Period::of(now).next().start() }
     }
 
     /// The reason for the pause and its end, if it has one; `None` when it is not paused.
     #[must_use]
-    pub fn pause(&self) -> Option<(Pause, Option<DateTime<Utc>>)> {
+    pub fn pause(&self) -> Option<(PauseReason, Option<DateTime<Utc>>)> {
         match self {
             Self::Paused { why, until } => Some((*why, Some(*until))),
             Self::Stopped { why } => Some((*why, None)),
@@ -192,7 +192,7 @@ impl RechargeState {
     }
 }
 
-impl Recharge {
+impl AutoRecharge {
     /// The credits bought in a month, and their price in minor units of the organisation's currency.
     #[must_use]
     pub fn bought_in(&self, month: Period) -> (Credits, u64) {
@@ -211,15 +211,19 @@ impl Recharge {
     pub fn look_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let soon = || now.checked_add_signed(Duration::try_seconds(LOOK_SECONDS)?);
         match &self.state {
-            RechargeState::Charging { .. } => soon(),
+            AutoRechargeState::Charging { .. } => soon(),
             // Nothing is charged then, so no check is needed.
-            RechargeState::Ready | RechargeState::Paused { .. } | RechargeState::Stopped { .. }
+            AutoRechargeState::Ready
+            | AutoRechargeState::Paused { .. }
+            | AutoRechargeState::Stopped { .. }
                 if self.reversed().is_some() =>
             {
                 None
             }
-            RechargeState::Ready | RechargeState::Stopped { .. } => None,
-            RechargeState::Paused { until, .. } => Some(*until).filter(|until| now < *until).or_else(soon),
+            AutoRechargeState::Ready | AutoRechargeState::Stopped { .. } => None,
+            AutoRechargeState::Paused { until, .. } => {
+                Some(*until).filter(|until| now < *until).or_else(soon)
+            }
         }
     }
 
@@ -232,7 +236,7 @@ impl Recharge {
         recent.push(now);
         let stale = recent.len().saturating_sub(BURST_MAX);
         Self {
-            state: RechargeState::Charging { transaction, credits, price: Some(price), at: now },
+            state: AutoRechargeState::Charging { transaction, credits, price: Some(price), at: now },
             bought: bought.plus(credits.into()).unwrap_or(Credits::MAX),
             spent: spent.saturating_add(price.amount()),
             month,
@@ -244,7 +248,7 @@ impl Recharge {
     /// The auto-recharge with its charge paid.
     #[must_use]
     pub fn paid(&self) -> Self {
-        Self { state: RechargeState::Ready, failures: 0, failure: None, ..self.clone() }
+        Self { state: AutoRechargeState::Ready, failures: 0, failure: None, ..self.clone() }
     }
 
     /// The auto-recharge with its charge refused: it is retried after one hour, then after six, and then
@@ -253,8 +257,8 @@ impl Recharge {
     pub fn refused(&self, decline: &Decline, now: DateTime<Utc>) -> Self {
         let failures = self.failures.saturating_add(1);
         let retry = usize::try_from(self.failures).ok().and_then(|failed| RETRY_HOURS.get(failed));
-        let state = retry.map_or(RechargeState::Ready, |hours| RechargeState::Paused {
-            why: Pause::PaymentFailed,
+        let state = retry.map_or(AutoRechargeState::Ready, |hours| AutoRechargeState::Paused {
+            why: PauseReason::PaymentFailed,
             until: hours_after(now, *hours),
         });
         let is_off = self.enabled && retry.is_none();
@@ -269,25 +273,25 @@ impl Recharge {
 
     /// The auto-recharge with `state` in place of a charge that was never requested: no payment failed.
     #[must_use]
-    pub fn abandoned(&self, state: RechargeState) -> Self {
+    pub fn abandoned(&self, state: AutoRechargeState) -> Self {
         let mut recent = self.recent.clone();
-        if let RechargeState::Charging { at, .. } = &self.state {
+        if let AutoRechargeState::Charging { at, .. } = &self.state {
             recent.retain(|began| began != at);
         }
         Self { recent, ..self.without_charge(state) }
     }
 
     /// The auto-recharge with `state`, and without the charge in progress in the totals of its month.
-    fn without_charge(&self, state: RechargeState) -> Self {
+    fn without_charge(&self, state: AutoRechargeState) -> Self {
         let (bought, spent) = match &self.state {
-            RechargeState::Charging { credits, price, at, .. } if Period::of(*at) == self.month => (
+            AutoRechargeState::Charging { credits, price, at, .. } if Period::of(*at) == self.month => (
                 self.bought.less((*credits).into()).unwrap_or_default(),
                 self.spent.saturating_sub(price.map_or(0, Money::amount)),
             ),
-            RechargeState::Charging { .. }
-            | RechargeState::Ready
-            | RechargeState::Paused { .. }
-            | RechargeState::Stopped { .. } => (self.bought, self.spent),
+            AutoRechargeState::Charging { .. }
+            | AutoRechargeState::Ready
+            | AutoRechargeState::Paused { .. }
+            | AutoRechargeState::Stopped { .. } => (self.bought, self.spent),
         };
         Self { state, bought, spent, ..self.clone() }
     }
@@ -302,11 +306,11 @@ impl Recharge {
     /// The reason why it waits until its owner sets it again: a payment is disputed or was refunded. `None`
     /// when neither is.
     #[must_use]
-    pub fn reversed(&self) -> Option<Pause> {
+    pub fn reversed(&self) -> Option<PauseReason> {
         if self.disputed {
-            return Some(Pause::Disputed);
+            return Some(PauseReason::Disputed);
         }
-        self.refunded.then_some(Pause::Refunded)
+        self.refunded.then_some(PauseReason::Refunded)
     }
 
     /// The auto-recharge with a disputed payment.

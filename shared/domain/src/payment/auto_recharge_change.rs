@@ -5,32 +5,34 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
-use crate::{Amount, Credits, Currency, Money, Period, Recharge, RechargeState, Reference, Refusal, Service};
+use crate::{
+    Amount, AutoRecharge, AutoRechargeState, Credits, Currency, Money, Period, Reference, Refusal, Service,
+};
 
 /// A change of an owner's settings; `None` keeps a field's value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RechargeChange {
-    /// See [`Recharge::enabled`].
+pub struct AutoRechargeUpdate {
+    /// See [`AutoRecharge::enabled`].
     pub enabled: Option<bool>,
-    /// See [`Recharge::threshold`].
+    /// See [`AutoRecharge::threshold`].
     pub threshold: Option<Credits>,
-    /// See [`Recharge::service`]; `Some(None)` is for debits without one.
+    /// See [`AutoRecharge::service`]; `Some(None)` is for debits without one.
     pub service: Option<Option<Service>>,
-    /// See [`Recharge::amount`].
+    /// See [`AutoRecharge::amount`].
     pub amount: Option<Amount>,
-    /// See [`Recharge::payment_method`].
+    /// See [`AutoRecharge::payment_method`].
     pub payment_method: Option<Reference>,
-    /// See [`Recharge::monthly_limit`]; `Some(None)` removes the limit.
+    /// See [`AutoRecharge::monthly_limit`]; `Some(None)` removes the limit.
     pub monthly_limit: Option<Option<Credits>>,
-    /// See [`Recharge::monthly_spend_limit`]; `Some(None)` restores the default limit.
+    /// See [`AutoRecharge::monthly_spend_limit`]; `Some(None)` restores the default limit.
     pub monthly_spend_limit: Option<Option<Money>>,
-    /// See [`Recharge::debt_limit`].
+    /// See [`AutoRecharge::debt_limit`].
     pub debt_limit: Option<Credits>,
 }
 
 /// The reason why a change is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadRecharge {
+pub enum BadAutoRecharge {
     /// The field is required for the first setting.
     #[error("is required to set up auto-recharge")]
     Missing(&'static str),
@@ -58,7 +60,7 @@ pub enum BadRecharge {
     },
 }
 
-impl BadRecharge {
+impl BadAutoRecharge {
     /// The request's field that is wrong.
     #[must_use]
     pub fn field(&self) -> &'static str {
@@ -72,7 +74,7 @@ impl BadRecharge {
     }
 }
 
-impl RechargeChange {
+impl AutoRechargeUpdate {
     /// Whether it needs no existing settings: it is empty, or only switches auto-recharge off.
     #[must_use]
     pub fn sets_nothing_up(&self) -> bool {
@@ -81,7 +83,7 @@ impl RechargeChange {
     }
 }
 
-impl Recharge {
+impl AutoRecharge {
     /// The default monthly limit of money, in minor units of the organisation's currency: GBP 1,000.00.
     pub const SPEND_LIMIT_USUAL: u64 = 100_000;
 
@@ -89,13 +91,13 @@ impl Recharge {
     /// that was requested is completed in any case.
     ///
     /// # Errors
-    /// [`BadRecharge::Missing`], [`BadRecharge::LimitBelowAmount`].
+    /// [`BadAutoRecharge::Missing`], [`BadAutoRecharge::LimitBelowAmount`].
     pub fn changed(
         known: Option<&Self>,
-        change: &RechargeChange,
+        change: &AutoRechargeUpdate,
         now: DateTime<Utc>,
-    ) -> Result<Self, BadRecharge> {
-        let known_or = |name| BadRecharge::Missing(name);
+    ) -> Result<Self, BadAutoRecharge> {
+        let known_or = |name| BadAutoRecharge::Missing(name);
         let threshold = change.threshold.or(known.map(|known| known.threshold));
         let amount = change.amount.or(known.map(|known| known.amount));
         let method = change.payment_method.clone().or(known.map(|known| known.payment_method.clone()));
@@ -111,9 +113,13 @@ impl Recharge {
                 .unwrap_or(known.and_then(|known| known.monthly_spend_limit)),
             debt_limit: change.debt_limit.or(known.map(|known| known.debt_limit)).unwrap_or_default(),
             state: match known.map(|known| &known.state) {
-                Some(charging @ RechargeState::Charging { .. }) => charging.clone(),
-                Some(RechargeState::Ready | RechargeState::Paused { .. } | RechargeState::Stopped { .. })
-                | None => RechargeState::Ready,
+                Some(charging @ AutoRechargeState::Charging { .. }) => charging.clone(),
+                Some(
+                    AutoRechargeState::Ready
+                    | AutoRechargeState::Paused { .. }
+                    | AutoRechargeState::Stopped { .. },
+                )
+                | None => AutoRechargeState::Ready,
             },
             disputed: false,
             refunded: false,
@@ -127,7 +133,7 @@ impl Recharge {
             revision: known.map_or(0, |known| known.revision),
         };
         if changed.monthly_limit.is_some_and(|limit| limit < changed.amount.into()) {
-            return Err(BadRecharge::LimitBelowAmount);
+            return Err(BadAutoRecharge::LimitBelowAmount);
         }
         Ok(changed)
     }
@@ -144,13 +150,13 @@ impl Recharge {
     /// package `sizes`, and the total rises in between. When no package is on sale, the check passes.
     ///
     /// # Errors
-    /// [`BadRecharge`] with the highest possible threshold.
+    /// [`BadAutoRecharge`] with the highest possible threshold.
     pub fn satisfiable(
         &self,
         currency: Currency,
         sizes: &[Amount],
         price: impl Fn(Amount) -> Result<Money, Refusal>,
-    ) -> Result<(), BadRecharge> {
+    ) -> Result<(), BadAutoRecharge> {
         let (pack, limit) = (u64::from(self.amount), self.spend_limit(currency));
         let fits = |packs: u64| {
             let credits = packs.checked_mul(pack).and_then(|credits| Amount::try_from(credits).ok());
@@ -175,13 +181,13 @@ impl Recharge {
     }
 
     /// The refusal when one payment can be for at most `packs` packs.
-    fn beyond(&self, packs: u64, currency: Currency, pack: Option<Money>) -> BadRecharge {
+    fn beyond(&self, packs: u64, currency: Currency, pack: Option<Money>) -> BadAutoRecharge {
         let limit = text(self.spend_limit(currency), currency);
         if packs == 0 {
             let costs = pack.map_or("more than the maximum of one payment".to_owned(), |pack| {
                 format!("{}, and monthlySpendLimit is {limit}", text(pack.amount(), currency))
             });
-            return BadRecharge::PackTooDear(costs);
+            return BadAutoRecharge::PackTooDear(costs);
         }
         let most = packs.saturating_mul(self.amount.into());
         let mut within = format!("monthlySpendLimit ({limit})");
@@ -189,8 +195,8 @@ impl Recharge {
             within.push_str(&format!(" and monthlyLimit ({} credits)", limit.get()));
         }
         match most.checked_sub(self.debt_limit.get()) {
-            Some(most) => BadRecharge::ThresholdTooHigh { most, within },
-            None => BadRecharge::DebtLimitTooHigh { most, within },
+            Some(most) => BadAutoRecharge::ThresholdTooHigh { most, within },
+            None => BadAutoRecharge::DebtLimitTooHigh { most, within },
         }
     }
 }

@@ -7,11 +7,12 @@ mod provider_payment;
 mod purchase;
 mod reversal;
 
-pub use auto_recharge::{BURST_MAX, Pause, Recharge, RechargeState};
-pub use auto_recharge_action::Wish;
-pub use auto_recharge_change::{BadRecharge, RechargeChange};
-pub use provider_payment::{Decline, Payment, Standing};
+pub use auto_recharge::{AutoRecharge, AutoRechargeState, BURST_MAX, PauseReason};
+pub use auto_recharge_action::AutoRechargeAction;
+pub use auto_recharge_change::{AutoRechargeUpdate, BadAutoRecharge};
+pub use provider_payment::{Decline, Payment, PaymentStatus};
 pub use purchase::{
-    BOUGHT_BY_RECHARGE, Cause, Dispute, Purchase, REPEATABLE_HOURS, Stage, Step, Verdict, may_buy,
+    BOUGHT_BY_AUTO_RECHARGE, Dispute, Purchase, PurchaseCause, PurchaseDecision, PurchaseStatus,
+    PurchaseStep, REPEATABLE_HOURS, may_buy,
 };
 pub use reversal::{RefundOrder, RefundState, RefundStep, Refunds, payment_restored};

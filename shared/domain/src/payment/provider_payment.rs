@@ -14,14 +14,14 @@ pub struct Payment {
     /// The amount.
     pub price: Money,
     /// Its status.
-    pub standing: Standing,
+    pub standing: PaymentStatus,
     /// The provider's receipt or invoice: an id or a link.
     pub receipt: Option<String>,
 }
 
 /// The status of a payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum PaymentStatus {
     /// It succeeded.
     Succeeded,
     /// The provider is processing it.

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::operation::consume::may_move;
 use crate::operation::grant::fits;
 use crate::{
-    Account, Credits, Decline, EntryId, Grant, KeyId, Offer, Origin, Paid, Payment, PaymentId, PurchaseId,
-    Rate, Reference, Refunds, Refusal, Source, Standing,
+    Account, Credits, Decline, EntryId, Grant, GrantOrigin, KeyId, Offer, Payment, PaymentDetails, PaymentId,
+    PaymentStatus, PurchaseId, Rate, Reference, Refunds, Refusal, Source,
 };
 
 /// The number of hours in which a provider answers a repeated charge with the result of the first. Later, a
@@ -46,7 +46,7 @@ pub struct Purchase {
     /// The exchange rate from the price's currency into the organisation's own; `None` when none is set.
     pub rate: Option<Rate>,
     /// What caused it.
-    pub cause: Cause,
+    pub cause: PurchaseCause,
     /// The time of the request.
     pub made_at: DateTime<Utc>,
     /// The API key of the request.
@@ -54,7 +54,7 @@ pub struct Purchase {
     /// The id of the request.
     pub request_id: Option<String>,
     /// Its status.
-    pub stage: Stage,
+    pub stage: PurchaseStatus,
     /// The number of charges sent to the provider.
     pub charges: u32,
     /// The number of checks since then.
@@ -102,12 +102,12 @@ pub struct Dispute {
 }
 
 /// The description of a purchase's transaction by auto-recharge.
-pub const BOUGHT_BY_RECHARGE: &str = "Auto-recharge";
+pub const BOUGHT_BY_AUTO_RECHARGE: &str = "Auto-recharge";
 
 /// What caused a purchase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Cause {
+pub enum PurchaseCause {
     /// A caller's request.
     Caller,
     /// Auto-recharge.
@@ -118,7 +118,7 @@ pub enum Cause {
 /// The status of a purchase. `Approved` and `Failed` are final.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Stage {
+pub enum PurchaseStatus {
     /// The result is not known yet; with a link where the customer has to act, if any.
     Pending(Option<String>),
     /// Paid, and granted by this ledger entry.
@@ -129,7 +129,7 @@ pub enum Stage {
 
 /// The next step of a purchase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum PurchaseStep {
     /// Send a charge to the provider.
     Charge,
     /// Ask the provider for the payment.
@@ -142,7 +142,7 @@ pub enum Step {
 
 /// The decision after the provider's report on a purchase.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum PurchaseDecision {
     /// It is paid: grant the credits.
     Grant,
     /// It is not paid and never will be.
@@ -168,12 +168,12 @@ impl Purchase {
             offer,
             method,
             rate: None,
-            cause: Cause::Caller,
+            cause: PurchaseCause::Caller,
             // Whole seconds, as stored, so that a stored row equals the one written.
             made_at: made_at.trunc_subsecs(0),
             key_id: None,
             request_id: None,
-            stage: Stage::Pending(None),
+            stage: PurchaseStatus::Pending(None),
             charges: 0,
             looks: 0,
             payment: None,
@@ -190,12 +190,12 @@ impl Purchase {
 
     /// The next step.
     #[must_use]
-    pub fn next(&self) -> Step {
+    pub fn next(&self) -> PurchaseStep {
         match &self.stage {
-            Stage::Pending(_) if self.charges == 0 => Step::Charge,
-            Stage::Pending(_) => Step::Find,
-            Stage::Failed(_) if self.to_return => Step::Return,
-            Stage::Approved(_) | Stage::Failed(_) => Step::Rest,
+            PurchaseStatus::Pending(_) if self.charges == 0 => PurchaseStep::Charge,
+            PurchaseStatus::Pending(_) => PurchaseStep::Find,
+            PurchaseStatus::Failed(_) if self.to_return => PurchaseStep::Return,
+            PurchaseStatus::Approved(_) | PurchaseStatus::Failed(_) => PurchaseStep::Rest,
         }
     }
 
@@ -222,47 +222,53 @@ impl Purchase {
     /// The decision when the provider reports this payment at `now`. Reports can be late, repeated and in any
     /// order: a final status stays.
     #[must_use]
-    pub fn hear(&self, payment: &Payment, now: DateTime<Utc>) -> Verdict {
+    pub fn hear(&self, payment: &Payment, now: DateTime<Utc>) -> PurchaseDecision {
         // A payment with another price is not the one that we requested.
         if payment.price != self.offer.price {
-            return Verdict::Nothing;
+            return PurchaseDecision::Nothing;
         }
         match (&self.stage, &payment.standing) {
-            (Stage::Approved(_), _) => Verdict::Nothing,
-            (Stage::Failed(_), Standing::Succeeded) => {
-                payment.id.clone().map_or(Verdict::Nothing, Verdict::Refund)
+            (PurchaseStatus::Approved(_), _) => PurchaseDecision::Nothing,
+            (PurchaseStatus::Failed(_), PaymentStatus::Succeeded) => {
+                payment.id.clone().map_or(PurchaseDecision::Nothing, PurchaseDecision::Refund)
             }
-            (Stage::Failed(_), _) => Verdict::Nothing,
-            (Stage::Pending(_), Standing::Succeeded) => Verdict::Grant,
-            (Stage::Pending(_), Standing::Failed(decline)) => Verdict::Fail(decline.clone()),
-            (Stage::Pending(_), Standing::Cancelled) => Verdict::Fail(Decline::plain("cancelled")),
-            (Stage::Pending(_), Standing::Refunded) => Verdict::Fail(Decline::plain("refunded")),
-            (Stage::Pending(_), Standing::Processing) => Verdict::Wait(None),
-            (Stage::Pending(_), Standing::Action(link)) => match &payment.id {
-                Some(id) if self.is_older_than(ABANDONED_HOURS, now) => Verdict::Cancel(id.clone()),
-                Some(_) | None => Verdict::Wait(Some(link.clone())),
+            (PurchaseStatus::Failed(_), _) => PurchaseDecision::Nothing,
+            (PurchaseStatus::Pending(_), PaymentStatus::Succeeded) => PurchaseDecision::Grant,
+            (PurchaseStatus::Pending(_), PaymentStatus::Failed(decline)) => {
+                PurchaseDecision::Fail(decline.clone())
+            }
+            (PurchaseStatus::Pending(_), PaymentStatus::Cancelled) => {
+                PurchaseDecision::Fail(Decline::plain("cancelled"))
+            }
+            (PurchaseStatus::Pending(_), PaymentStatus::Refunded) => {
+                PurchaseDecision::Fail(Decline::plain("refunded"))
+            }
+            (PurchaseStatus::Pending(_), PaymentStatus::Processing) => PurchaseDecision::Wait(None),
+            (PurchaseStatus::Pending(_), PaymentStatus::Action(link)) => match &payment.id {
+                Some(id) if self.is_older_than(ABANDONED_HOURS, now) => PurchaseDecision::Cancel(id.clone()),
+                Some(_) | None => PurchaseDecision::Wait(Some(link.clone())),
             },
         }
     }
 
     /// The decision when the provider reports that it has no payment.
     #[must_use]
-    pub fn not_found(&self, now: DateTime<Utc>) -> Verdict {
+    pub fn not_found(&self, now: DateTime<Utc>) -> PurchaseDecision {
         if self.charges < CHARGES_MAX && !self.is_older_than(REPEATABLE_HOURS, now) {
-            Verdict::Charge
+            PurchaseDecision::Charge
         } else {
-            Verdict::Fail(Decline::plain("provider_unavailable"))
+            PurchaseDecision::Fail(Decline::plain("provider_unavailable"))
         }
     }
 
     /// The decision when the provider gives no answer. While a repeated charge returns the result of the first,
     /// it is sent again; a payment whose id is known is only searched for.
     #[must_use]
-    pub fn unheard(&self, now: DateTime<Utc>) -> Verdict {
+    pub fn unheard(&self, now: DateTime<Utc>) -> PurchaseDecision {
         if self.payment.is_none() && !self.is_older_than(REPEATABLE_HOURS, now) {
-            Verdict::Charge
+            PurchaseDecision::Charge
         } else {
-            Verdict::Wait(None)
+            PurchaseDecision::Wait(None)
         }
     }
 
@@ -278,7 +284,7 @@ impl Purchase {
             amount: self.offer.credits,
             service: None,
             expires_at: None,
-            origin: Origin::Purchase,
+            origin: GrantOrigin::Purchase,
         }
     }
 }
@@ -304,7 +310,7 @@ fn later(at: DateTime<Utc>, by: Option<Duration>) -> DateTime<Utc> {
     at.checked_add_signed(by.unwrap_or_default()).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
-impl Paid {
+impl PaymentDetails {
     /// The payment of a purchase, as far as it is known.
     #[must_use]
     pub fn by(purchase: &Purchase) -> Self {

@@ -7,8 +7,8 @@ use crate::ledger::lot::POOL;
 use crate::operation::consume::NewEntry;
 use crate::operation::place::Arrivals;
 use crate::{
-    Account, Bought, Credits, Direction, Entry, EntryId, Head, KeyId, Money, Operation, Posting, Purchase,
-    Reference, Refusal,
+    Account, Attempt, Credits, Direction, Entry, EntryId, KeyId, Money, Operation, Posting, Purchase,
+    PurchasedCredits, Reference, Refusal,
 };
 
 /// The refunds of a purchase's payment: the refunded money, and the credits taken back for it.
@@ -209,12 +209,12 @@ impl Purchase {
     /// The credits that a refund or a dispute of `credits` concerns, given the entry that granted the purchase.
     /// Of the lot only credits count that other refunds and disputes have not taken.
     #[must_use]
-    pub fn bought(&self, granted: &Entry, credits: Credits) -> Bought {
+    pub fn bought(&self, granted: &Entry, credits: Credits) -> PurchasedCredits {
         let others = self.refund_totals().credits.plus(self.disputed().credits).unwrap_or(Credits::MAX);
         let others = others.less(credits).unwrap_or_default();
-        let Bought { lot, .. } = Bought::by(granted);
+        let PurchasedCredits { lot, .. } = PurchasedCredits::by(granted);
         let lot = lot.map(|(id, most)| (id, most.less(others).unwrap_or_default().min(credits)));
-        Bought { credits, lot: lot.filter(|(_, most)| !most.is_zero()) }
+        PurchasedCredits { credits, lot: lot.filter(|(_, most)| !most.is_zero()) }
     }
 
     /// The totals of the refunds, including the open step.
@@ -293,7 +293,11 @@ impl RefundOrder {
 ///
 /// # Errors
 /// [`Refusal::BalanceLimit`].
-pub fn payment_restored(account: &Account, bought: &Bought, attempt: &Head) -> Result<Posting, Refusal> {
+pub fn payment_restored(
+    account: &Account,
+    bought: &PurchasedCredits,
+    attempt: &Attempt,
+) -> Result<Posting, Refusal> {
     if !crate::operation::grant::fits(account, bought.credits) {
         return Err(Refusal::BalanceLimit);
     }

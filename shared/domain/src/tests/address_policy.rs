@@ -43,10 +43,10 @@ const SVIX_OPEN: [(&str, bool); 4] =
 #[test]
 fn addresses_that_svix_refuses_are_refused() {
     for address in SVIX_CLOSED {
-        assert!(!Reach::Public.admits(ip(address)), "{address}");
+        assert!(!AddressPolicy::Public.admits(ip(address)), "{address}");
     }
     for (address, is_open) in SVIX_OPEN {
-        assert_eq!(Reach::Public.admits(ip(address)), is_open, "{address}");
+        assert_eq!(AddressPolicy::Public.admits(ip(address)), is_open, "{address}");
     }
 }
 
@@ -88,12 +88,12 @@ fn targets_of_known_attacks_are_refused() {
         "239.255.255.250",
         "192.88.99.1",
     ] {
-        assert!(!Reach::Public.admits(ip(address)), "{address}");
-        assert!(!Reach::AndLoopback.admits(ip(address)), "{address}");
+        assert!(!AddressPolicy::Public.admits(ip(address)), "{address}");
+        assert!(!AddressPolicy::AndLoopback.admits(ip(address)), "{address}");
     }
     for address in ["8.8.8.8", "93.184.215.14", "52.95.110.1", "2606:4700::1111", "2a00:1450:4001::1"] {
-        assert!(Reach::Public.admits(ip(address)), "{address}");
-        assert!(Reach::AndLoopback.admits(ip(address)), "{address}");
+        assert!(AddressPolicy::Public.admits(ip(address)), "{address}");
+        assert!(AddressPolicy::AndLoopback.admits(ip(address)), "{address}");
     }
 }
 
@@ -181,35 +181,35 @@ fn special_blocks_are_refused_exactly() {
         let (first, last) = (ip(first), ip(last));
         assert!(first <= last, "{first}");
         for edge in [first, last] {
-            assert!(!Reach::Public.admits(edge), "{edge}");
+            assert!(!AddressPolicy::Public.admits(edge), "{edge}");
         }
         if let Some(before) = next(first, -1) {
-            assert_eq!(Reach::Public.admits(before), is_open_before, "{before}, before {first}");
+            assert_eq!(AddressPolicy::Public.admits(before), is_open_before, "{before}, before {first}");
         }
         if let Some(after) = next(last, 1) {
-            assert_eq!(Reach::Public.admits(after), is_open_after, "{after}, after {last}");
+            assert_eq!(AddressPolicy::Public.admits(after), is_open_after, "{after}, after {last}");
         }
     }
     // The last addresses of global unicast.
-    assert!(Reach::Public.admits(ip("3fff:1000::")));
-    assert!(Reach::Public.admits(ip("3fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")));
-    assert!(!Reach::Public.admits(ip("4000::")));
+    assert!(AddressPolicy::Public.admits(ip("3fff:1000::")));
+    assert!(AddressPolicy::Public.admits(ip("3fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")));
+    assert!(!AddressPolicy::Public.admits(ip("4000::")));
 }
 
 #[test]
 fn loopback_is_allowed_locally_but_never_lambdas_runtime_port() {
     for address in ["127.0.0.0", "127.0.0.1", "127.1.2.3", "127.255.255.255", "::1"] {
         let address = ip(address);
-        assert!(!Reach::Public.admits(address), "{address}");
-        assert!(Reach::AndLoopback.admits(address), "{address}");
-        assert!(Reach::AndLoopback.admits_at((address, 9000).into()), "{address}");
-        assert!(!Reach::AndLoopback.admits_at((address, 9001).into()), "{address}");
-        assert!(!Reach::Public.admits_at((address, 9000).into()), "{address}");
+        assert!(!AddressPolicy::Public.admits(address), "{address}");
+        assert!(AddressPolicy::AndLoopback.admits(address), "{address}");
+        assert!(AddressPolicy::AndLoopback.admits_at((address, 9000).into()), "{address}");
+        assert!(!AddressPolicy::AndLoopback.admits_at((address, 9001).into()), "{address}");
+        assert!(!AddressPolicy::Public.admits_at((address, 9000).into()), "{address}");
     }
     for address in ["::ffff:127.0.0.1", "::127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "0.0.0.0", "::"] {
-        assert!(!Reach::AndLoopback.admits(ip(address)), "{address}");
+        assert!(!AddressPolicy::AndLoopback.admits(ip(address)), "{address}");
     }
-    assert!(Reach::Public.admits_at((ip("1.1.1.1"), 9001).into()));
+    assert!(AddressPolicy::Public.admits_at((ip("1.1.1.1"), 9001).into()));
 }
 
 /// The refused blocks in CIDR notation. The space outside of 2000::/3 is given by its complement.
@@ -269,13 +269,13 @@ fn the_policy_agrees_with_an_independent_oracle() {
     let (blocks, mut open) = (blocks(), 0u32);
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(200_000));
     let outcome = runner.run(&addresses(), |address| {
-        prop_assert_eq!(Reach::Public.admits(address), oracle(&blocks, address), "{}", address);
+        prop_assert_eq!(AddressPolicy::Public.admits(address), oracle(&blocks, address), "{}", address);
         Ok(())
     });
     outcome.unwrap();
     for _ in 0..1_000 {
         let address = addresses().new_tree(&mut runner).unwrap().current();
-        open += u32::from(Reach::Public.admits(address));
+        open += u32::from(AddressPolicy::Public.admits(address));
     }
     assert!((200..800).contains(&open), "{open} of a thousand are open: the cases say little");
 }

@@ -13,42 +13,43 @@ fn credits(number: u64) -> Credits {
     Credits::try_from(number).unwrap()
 }
 
-fn alerts(thresholds: &[u64], margin: u64, cooldown_minutes: u32) -> Alerts {
-    let alerts = Alerts { recovery_margin: credits(margin), cooldown_minutes, ..Alerts::default() };
+fn alerts(thresholds: &[u64], margin: u64, cooldown_minutes: u32) -> AlertSettings {
+    let alerts =
+        AlertSettings { recovery_margin: credits(margin), cooldown_minutes, ..AlertSettings::default() };
     set(alerts, thresholds, 0)
 }
 
 /// The settings with these thresholds; new ones are set by the account's change `since`.
-fn set(alerts: Alerts, thresholds: &[u64], since: u64) -> Alerts {
+fn set(alerts: AlertSettings, thresholds: &[u64], since: u64) -> AlertSettings {
     alerts.with_thresholds(thresholds.iter().copied().map(credits), since)
 }
 
-fn level(sequence: u64, spendable: u64, minute: i64) -> Level {
+fn level(sequence: u64, spendable: u64, minute: i64) -> BalanceLevel {
     let at = DateTime::from_timestamp(minute * 60, 0).unwrap();
     let spendable = credits(spendable);
-    Level { sequence, spendable, by_service: Some([spendable; 5]), unlimited: false, at }
+    BalanceLevel { sequence, spendable, by_service: Some([spendable; 5]), unlimited: false, at }
 }
 
 fn of(service: Option<Service>) -> String {
     service.map(|service| format!(" {}", service.as_str())).unwrap_or_default()
 }
 
-fn word(news: &News) -> String {
+fn word(news: &Notification) -> String {
     let number = |credits: Credits| credits.get();
     match news {
-        News::LowBalance { balance, threshold, service } => {
+        Notification::LowBalance { balance, threshold, service } => {
             format!("low {} of {}{}", number(*balance), number(*threshold), of(*service))
         }
-        News::Recovered { balance, threshold, service } => {
+        Notification::Recovered { balance, threshold, service } => {
             format!("up {} of {}{}", number(*balance), number(*threshold), of(*service))
         }
-        News::Depleted => "none".to_owned(),
+        Notification::Depleted => "none".to_owned(),
         other => panic!("{other:?}"),
     }
 }
 
 /// The notifications while the balance changes through `levels`, beginning at 1,000, one minute apart.
-fn notifications(alerts: &Alerts, levels: &[u64]) -> Vec<String> {
+fn notifications(alerts: &AlertSettings, levels: &[u64]) -> Vec<String> {
     let (mut state, mut notifications) = (AlertState::default(), Vec::new());
     for (number, available) in (1u64..).zip(std::iter::once(&1000).chain(levels)) {
         let minute = i64::try_from(number).unwrap();
@@ -128,7 +129,7 @@ fn an_account_that_starts_below_a_threshold_causes_no_alert() {
 #[test]
 fn an_unlimited_plan_is_never_low() {
     let alerts = alerts(&[100], 0, 0);
-    let unlimited = |sequence| Level { unlimited: true, ..level(sequence, 0, 5) };
+    let unlimited = |sequence| BalanceLevel { unlimited: true, ..level(sequence, 0, 5) };
     let (low, _) = AlertState::default().follow(&alerts, level(2, 99, 1), None);
     let (state, news) = low.follow(&alerts, unlimited(3), None);
     assert_eq!(news, [], "nothing has recovered where nothing is counted");
@@ -162,7 +163,7 @@ fn a_threshold_of_a_service_concerns_what_its_debits_can_spend() {
         let plain_level = level(number, plain, 1);
         let other = credits(plain);
         let by_service = own.map(|own| [other, credits(own), other, other, other]);
-        let (next, news) = state.follow(&alerts, Level { by_service, ..plain_level }, None);
+        let (next, news) = state.follow(&alerts, BalanceLevel { by_service, ..plain_level }, None);
         notifications.push(news.iter().map(word).collect::<Vec<_>>().join(", "));
         state = next;
     }
@@ -186,7 +187,7 @@ fn a_new_threshold_is_checked_without_a_change() {
     assert_eq!(news.iter().map(word).collect::<Vec<_>>(), ["low 300 of 400"]);
     // The changes that led there still cause their own events, but no further balance alerts.
     let own = || {
-        Some(News::Booked {
+        Some(Notification::Booked {
             name: crate::EventName::CreditsRefunded,
             entry: crate::EntryId::FIRST,
             data: serde_json::Value::Null,

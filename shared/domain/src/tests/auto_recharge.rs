@@ -3,18 +3,18 @@
 use super::*;
 
 /// The seed's configuration.
-pub(super) fn seed() -> RechargeChange {
-    RechargeChange {
+pub(super) fn seed() -> AutoRechargeUpdate {
+    AutoRechargeUpdate {
         enabled: Some(true),
         threshold: Some(credits(100)),
         amount: Some(Amount::try_from(500).unwrap()),
         payment_method: Some(Reference::try_from("card_xyz123".to_owned()).unwrap()),
-        ..RechargeChange::default()
+        ..AutoRechargeUpdate::default()
     }
 }
 
-pub(super) fn set(change: &RechargeChange) -> Recharge {
-    Recharge::changed(None, change, at(NOW)).unwrap()
+pub(super) fn set(change: &AutoRechargeUpdate) -> AutoRecharge {
+    AutoRecharge::changed(None, change, at(NOW)).unwrap()
 }
 
 pub(super) fn pence(amount: u64) -> Money {
@@ -22,7 +22,7 @@ pub(super) fn pence(amount: u64) -> Money {
 }
 
 /// The auto-recharge with a charge of one pack for £49 in progress.
-fn charging(recharge: &Recharge, now: DateTime<Utc>) -> Recharge {
+fn charging(recharge: &AutoRecharge, now: DateTime<Utc>) -> AutoRecharge {
     recharge.charging(id(7), Amount::try_from(500).unwrap(), pence(4_900), now)
 }
 
@@ -30,13 +30,15 @@ fn hours(hours: i64) -> DateTime<Utc> {
     at(NOW) + chrono::Duration::hours(hours)
 }
 
-fn summary(wish: &Wish) -> String {
+fn summary(wish: &AutoRechargeAction) -> String {
     match wish {
-        Wish::Rest => "rest".into(),
-        Wish::Charge(credits) => format!("buy {}", u64::from(*credits)),
-        Wish::Turn(RechargeState::Paused { why, until }) => format!("pause {why:?} until {until:?}"),
-        Wish::Turn(RechargeState::Stopped { why }) => format!("stop {why:?}"),
-        Wish::Turn(state) => format!("{state:?}"),
+        AutoRechargeAction::Rest => "rest".into(),
+        AutoRechargeAction::Charge(credits) => format!("buy {}", u64::from(*credits)),
+        AutoRechargeAction::Turn(AutoRechargeState::Paused { why, until }) => {
+            format!("pause {why:?} until {until:?}")
+        }
+        AutoRechargeAction::Turn(AutoRechargeState::Stopped { why }) => format!("stop {why:?}"),
+        AutoRechargeAction::Turn(state) => format!("{state:?}"),
     }
 }
 
@@ -76,7 +78,7 @@ fn one_charge_covers_the_gap() {
         (100, 500, None, 9_000, "limit 900, owed 600", "buy 1000"),
         (100, 500, None, 0, "sub 100, limit 900", "rest"),
     ] {
-        let change = RechargeChange {
+        let change = AutoRechargeUpdate {
             threshold: Some(credits(threshold)),
             amount: Some(Amount::try_from(pack).unwrap()),
             monthly_limit: Some(limit.map(credits)),
@@ -85,8 +87,8 @@ fn one_charge_covers_the_gap() {
         };
         let wish = set(&change).wish(&account(line), at(NOW));
         assert_eq!(summary(&wish), expected, "{threshold} {pack} {debt} {line}");
-        let off = RechargeChange { enabled: Some(false), ..change };
-        assert_eq!(set(&off).wish(&account(line), at(NOW)), Wish::Rest);
+        let off = AutoRechargeUpdate { enabled: Some(false), ..change };
+        assert_eq!(set(&off).wish(&account(line), at(NOW)), AutoRechargeAction::Rest);
     }
 }
 
@@ -98,7 +100,7 @@ fn a_threshold_can_concern_a_service() {
         ("sub 60, bonus 39 smartcheck", "buy 500"),
         ("sub 60, bonus 400 api", "buy 500"),
     ] {
-        let change = RechargeChange { service: Some(Some(Service::Smartcheck)), ..seed() };
+        let change = AutoRechargeUpdate { service: Some(Some(Service::Smartcheck)), ..seed() };
         assert_eq!(summary(&set(&change).wish(&account(line), at(NOW))), expected, "{line}");
     }
 }
@@ -131,8 +133,12 @@ fn spendable_credits_depend_on_the_time() {
 #[test]
 fn a_crossing_is_charged_once() {
     let recharge = charging(&set(&seed()), at(NOW));
-    assert_eq!(recharge.wish(&account("sub 5"), hours(100)), Wish::Rest, "a charge is under way");
-    assert_eq!(recharge.paid().wish(&account("sub 505"), at(NOW)), Wish::Rest);
+    assert_eq!(
+        recharge.wish(&account("sub 5"), hours(100)),
+        AutoRechargeAction::Rest,
+        "a charge is under way"
+    );
+    assert_eq!(recharge.paid().wish(&account("sub 505"), at(NOW)), AutoRechargeAction::Rest);
     assert_eq!(summary(&recharge.paid().wish(&account("sub 99"), at(NOW))), "buy 500", "the next crossing");
 }
 
@@ -147,16 +153,16 @@ fn a_refused_payment_is_retried_after_one_and_six_hours() {
         assert_eq!((recharge.enabled, recharge.failures), (true, failures));
         assert_eq!((recharge.bought, recharge.spent), (Credits::ZERO, 0));
         let until = now + chrono::Duration::hours(wait);
-        assert_eq!(recharge.wish(&low, until - chrono::Duration::seconds(1)), Wish::Rest);
+        assert_eq!(recharge.wish(&low, until - chrono::Duration::seconds(1)), AutoRechargeAction::Rest);
         assert_eq!(summary(&recharge.wish(&low, until)), "buy 500");
         now = until;
     }
     recharge = charging(&recharge, now).refused(&declined, now);
     assert_eq!((recharge.enabled, recharge.failures), (false, 3));
-    assert_eq!(recharge.wish(&low, hours(10_000)), Wish::Rest);
+    assert_eq!(recharge.wish(&low, hours(10_000)), AutoRechargeAction::Rest);
     // Switched on again, it starts without failures.
-    let again = RechargeChange { enabled: Some(true), ..RechargeChange::default() };
-    let again = Recharge::changed(Some(&recharge), &again, now).unwrap();
+    let again = AutoRechargeUpdate { enabled: Some(true), ..AutoRechargeUpdate::default() };
+    let again = AutoRecharge::changed(Some(&recharge), &again, now).unwrap();
     assert_eq!((again.failures, summary(&again.wish(&low, now))), (0, "buy 500".into()));
 }
 
@@ -177,14 +183,15 @@ fn credits_from_elsewhere_end_a_pause_but_not_a_back_off() {
         assert_eq!(summary(&waiting.wish(account, now)), expected, "{now}");
     }
     for why in [
-        Pause::MonthlyLimit,
-        Pause::MonthlySpendLimit,
-        Pause::PaymentLimit,
-        Pause::TooManyCharges,
-        Pause::NotOnSale,
+        PauseReason::MonthlyLimit,
+        PauseReason::MonthlySpendLimit,
+        PauseReason::PaymentLimit,
+        PauseReason::TooManyCharges,
+        PauseReason::NotOnSale,
     ] {
-        let paused = Recharge { state: RechargeState::Paused { why, until: hours(1) }, ..set(&seed()) };
-        assert_eq!(paused.wish(&low, at(NOW)), Wish::Rest, "{why:?}");
+        let paused =
+            AutoRecharge { state: AutoRechargeState::Paused { why, until: hours(1) }, ..set(&seed()) };
+        assert_eq!(paused.wish(&low, at(NOW)), AutoRechargeAction::Rest, "{why:?}");
         assert_eq!(summary(&paused.wish(&rich, at(NOW))), "Ready", "{why:?}");
         assert_eq!(summary(&paused.wish(&low, hours(1))), "buy 500", "{why:?}");
     }
@@ -192,7 +199,8 @@ fn credits_from_elsewhere_end_a_pause_but_not_a_back_off() {
 
 #[test]
 fn repaid_debt_ends_the_pause() {
-    let stopped = Recharge { state: RechargeState::Stopped { why: Pause::Debt }, ..set(&seed()) };
+    let stopped =
+        AutoRecharge { state: AutoRechargeState::Stopped { why: PauseReason::Debt }, ..set(&seed()) };
     for (line, expected) in [
         ("owed 600", "rest"),
         ("sub 5, owed 1", "rest"),
@@ -211,12 +219,12 @@ fn repaid_debt_ends_the_pause() {
 fn a_dispute_stops_auto_recharge_until_it_is_set_again() {
     let disputed = set(&seed()).with_dispute();
     let low = account("sub 5");
-    assert_eq!(disputed.wish(&low, hours(10_000)), Wish::Rest);
+    assert_eq!(disputed.wish(&low, hours(10_000)), AutoRechargeAction::Rest);
     let failed = charging(&set(&seed()), at(NOW)).with_dispute().refused(&Decline::plain("x"), at(NOW));
-    assert_eq!((failed.wish(&low, hours(1)), failed.look_at(hours(1))), (Wish::Rest, None));
+    assert_eq!((failed.wish(&low, hours(1)), failed.look_at(hours(1))), (AutoRechargeAction::Rest, None));
     let paid = charging(&set(&seed()), at(NOW)).with_dispute().paid();
-    assert_eq!(paid.wish(&low, at(NOW)), Wish::Rest);
-    let again = Recharge::changed(Some(&paid), &RechargeChange::default(), at(NOW)).unwrap();
+    assert_eq!(paid.wish(&low, at(NOW)), AutoRechargeAction::Rest);
+    let again = AutoRecharge::changed(Some(&paid), &AutoRechargeUpdate::default(), at(NOW)).unwrap();
     assert_eq!(summary(&again.wish(&low, at(NOW))), "buy 500");
     assert!(set(&seed()).edition < disputed.edition && disputed.edition < again.edition);
 }
@@ -226,13 +234,17 @@ fn a_dispute_stops_auto_recharge_until_it_is_set_again() {
 fn a_refund_stops_auto_recharge_until_it_is_set_again() {
     let refunded = set(&seed()).with_refund();
     let low = account("sub 5");
-    assert_eq!((refunded.wish(&low, hours(10_000)), refunded.look_at(at(NOW))), (Wish::Rest, None));
+    assert_eq!(
+        (refunded.wish(&low, hours(10_000)), refunded.look_at(at(NOW))),
+        (AutoRechargeAction::Rest, None)
+    );
     assert_eq!(
         (refunded.reversed(), refunded.with_dispute().reversed()),
-        (Some(Pause::Refunded), Some(Pause::Disputed))
+        (Some(PauseReason::Refunded), Some(PauseReason::Disputed))
     );
     let again =
-        Recharge::changed(Some(&refunded.with_dispute()), &RechargeChange::default(), at(NOW)).unwrap();
+        AutoRecharge::changed(Some(&refunded.with_dispute()), &AutoRechargeUpdate::default(), at(NOW))
+            .unwrap();
     assert_eq!(summary(&again.wish(&low, at(NOW))), "buy 500");
     assert!(set(&seed()).edition < refunded.edition && refunded.edition < again.edition);
 }
@@ -250,16 +262,16 @@ fn a_purchase_by_the_owner_resets_failures() {
     assert_eq!((topped.failures, &topped.state, topped.enabled), (0, &recharge.state, true));
     let next = charging(&topped, hours(6)).refused(&declined, hours(6));
     assert_eq!((next.enabled, next.failures), (true, 1));
-    assert_eq!(next.state, RechargeState::Paused { why: Pause::PaymentFailed, until: hours(7) });
+    assert_eq!(next.state, AutoRechargeState::Paused { why: PauseReason::PaymentFailed, until: hours(7) });
 }
 
 /// A charge that was never requested does not count, and is not a failure.
 #[test]
 fn an_abandoned_charge_does_not_count() {
     let before = charging(&set(&seed()), at(NOW)).paid();
-    let state = RechargeState::for_an_hour(Pause::NotOnSale, hours(1));
+    let state = AutoRechargeState::for_an_hour(PauseReason::NotOnSale, hours(1));
     let after = charging(&before, hours(1)).abandoned(state.clone());
-    assert_eq!(after, Recharge { state, ..before });
+    assert_eq!(after, AutoRecharge { state, ..before });
 }
 
 /// An account that is frozen during a pause is not paused forever: the next crossing charges again.
@@ -267,23 +279,27 @@ fn an_abandoned_charge_does_not_count() {
 fn a_pause_ends_at_its_time_in_any_case() {
     let recharge = charging(&set(&seed()), at(NOW)).refused(&Decline::plain("x"), at(NOW));
     for line in ["sub 5, frozen", "unlimited"] {
-        assert_eq!(recharge.wish(&account(line), at(NOW)), Wish::Rest);
-        assert_eq!(recharge.wish(&account(line), hours(1)), Wish::Turn(RechargeState::Ready), "{line}");
+        assert_eq!(recharge.wish(&account(line), at(NOW)), AutoRechargeAction::Rest);
+        assert_eq!(
+            recharge.wish(&account(line), hours(1)),
+            AutoRechargeAction::Turn(AutoRechargeState::Ready),
+            "{line}"
+        );
     }
 }
 
 #[test]
 fn a_month_stays_within_its_limit_of_credits() {
-    let change = RechargeChange { monthly_limit: Some(Some(credits(1000))), ..seed() };
+    let change = AutoRechargeUpdate { monthly_limit: Some(Some(credits(1000))), ..seed() };
     let mut recharge = set(&change);
     for _ in 0..2 {
         assert_eq!(summary(&recharge.wish(&account("sub 5"), at(NOW))), "buy 500");
         recharge = charging(&recharge, at(NOW)).paid();
     }
     let february = at("2024-02-01T00:00:00Z");
-    let pause = RechargeState::Paused { why: Pause::MonthlyLimit, until: february };
-    assert_eq!(recharge.wish(&account("sub 5"), at(NOW)), Wish::Turn(pause.clone()));
-    let paused = Recharge { state: pause, ..recharge };
+    let pause = AutoRechargeState::Paused { why: PauseReason::MonthlyLimit, until: february };
+    assert_eq!(recharge.wish(&account("sub 5"), at(NOW)), AutoRechargeAction::Turn(pause.clone()));
+    let paused = AutoRecharge { state: pause, ..recharge };
     // The allowance of ten in February is below the threshold too.
     assert_eq!(summary(&paused.wish(&account("sub 5"), february)), "buy 500");
 }
@@ -298,32 +314,36 @@ fn an_hour_has_a_limited_number_of_charges() {
     }
     assert_eq!(recharge.recent.len(), BURST_MAX);
     let until = hours(1);
-    let pause = RechargeState::Paused { why: Pause::TooManyCharges, until };
-    assert_eq!(recharge.wish(&account("sub 5"), hours(0) + chrono::Duration::minutes(59)), Wish::Turn(pause));
+    let pause = AutoRechargeState::Paused { why: PauseReason::TooManyCharges, until };
+    assert_eq!(
+        recharge.wish(&account("sub 5"), hours(0) + chrono::Duration::minutes(59)),
+        AutoRechargeAction::Turn(pause)
+    );
     assert_eq!(summary(&recharge.wish(&account("sub 5"), until)), "buy 500");
     // Saving the settings again does not reset the limit.
-    let again = Recharge::changed(Some(&recharge), &seed(), at(NOW)).unwrap();
+    let again = AutoRecharge::changed(Some(&recharge), &seed(), at(NOW)).unwrap();
     assert_eq!(again.recent, recharge.recent);
 }
 
 #[test]
 fn omitted_settings_keep_their_values() {
-    let all = set(&RechargeChange { monthly_limit: Some(Some(credits(5000))), ..seed() });
-    let none = Recharge::changed(Some(&all), &RechargeChange::default(), at(NOW)).unwrap();
-    assert_eq!(none, Recharge { edition: all.edition + 1, ..all.clone() });
-    let change = RechargeChange { monthly_limit: Some(None), ..RechargeChange::default() };
-    assert_eq!(Recharge::changed(Some(&all), &change, at(NOW)).unwrap().monthly_limit, None);
-    let change = RechargeChange { monthly_limit: Some(Some(credits(499))), ..RechargeChange::default() };
-    assert_eq!(Recharge::changed(Some(&all), &change, at(NOW)), Err(BadRecharge::LimitBelowAmount));
+    let all = set(&AutoRechargeUpdate { monthly_limit: Some(Some(credits(5000))), ..seed() });
+    let none = AutoRecharge::changed(Some(&all), &AutoRechargeUpdate::default(), at(NOW)).unwrap();
+    assert_eq!(none, AutoRecharge { edition: all.edition + 1, ..all.clone() });
+    let change = AutoRechargeUpdate { monthly_limit: Some(None), ..AutoRechargeUpdate::default() };
+    assert_eq!(AutoRecharge::changed(Some(&all), &change, at(NOW)).unwrap().monthly_limit, None);
+    let change =
+        AutoRechargeUpdate { monthly_limit: Some(Some(credits(499))), ..AutoRechargeUpdate::default() };
+    assert_eq!(AutoRecharge::changed(Some(&all), &change, at(NOW)), Err(BadAutoRecharge::LimitBelowAmount));
     for (change, missing) in [
-        (RechargeChange { threshold: None, ..seed() }, "threshold"),
-        (RechargeChange { amount: None, ..seed() }, "amount"),
-        (RechargeChange { payment_method: None, ..seed() }, "paymentMethod"),
+        (AutoRechargeUpdate { threshold: None, ..seed() }, "threshold"),
+        (AutoRechargeUpdate { amount: None, ..seed() }, "amount"),
+        (AutoRechargeUpdate { payment_method: None, ..seed() }, "paymentMethod"),
     ] {
-        assert_eq!(Recharge::changed(None, &change, at(NOW)), Err(BadRecharge::Missing(missing)));
+        assert_eq!(AutoRecharge::changed(None, &change, at(NOW)), Err(BadAutoRecharge::Missing(missing)));
     }
     // A charge in progress is completed with its own number of credits.
     let charging = charging(&all, at(NOW));
-    let changed = Recharge::changed(Some(&charging), &seed(), at(NOW)).unwrap();
+    let changed = AutoRecharge::changed(Some(&charging), &seed(), at(NOW)).unwrap();
     assert_eq!((changed.state, changed.bought), (charging.state, charging.bought));
 }

@@ -23,8 +23,8 @@ fn sizes() -> [Amount; 3] {
 /// limit, spent; price => whether it is allowed
 #[test]
 fn a_month_stays_within_its_limit_of_money() {
-    let month = RechargeState::for_this_month(Pause::MonthlySpendLimit, at(NOW));
-    let hour = RechargeState::for_an_hour(Pause::PaymentLimit, at(NOW));
+    let month = AutoRechargeState::for_this_month(PauseReason::MonthlySpendLimit, at(NOW));
+    let hour = AutoRechargeState::for_an_hour(PauseReason::PaymentLimit, at(NOW));
     for (limit, spent, price, expected) in [
         (None, 0, 100_000, Ok(())),
         (None, 0, 100_001, Err(&hour)),
@@ -35,7 +35,7 @@ fn a_month_stays_within_its_limit_of_money() {
         (Some(4_899), 0, 4_900, Err(&hour)),
         (Some(10_000), u64::MAX, 1, Err(&month)),
     ] {
-        let recharge = Recharge { spent, monthly_spend_limit: limit.map(pence), ..set(&seed()) };
+        let recharge = AutoRecharge { spent, monthly_spend_limit: limit.map(pence), ..set(&seed()) };
         let may = recharge.may_spend(pence(price), Currency::GBP, at(NOW));
         assert_eq!(may.as_ref().err(), expected.err(), "{limit:?} {spent} {price}");
         let may = recharge.may_spend(pence(price), Currency::GBP, at("2024-02-01T00:00:00Z"));
@@ -66,7 +66,7 @@ fn settings_that_one_payment_cannot_satisfy_are_refused_with_the_highest_value()
         (1_000, 50, (None, Some(8_900), 0), Some(("threshold", 900))),
         (1_000, 500, (None, Some(8_900), 0), None),
     ] {
-        let change = RechargeChange {
+        let change = AutoRechargeUpdate {
             threshold: Some(credits(threshold)),
             amount: Some(Amount::try_from(pack).unwrap()),
             monthly_limit: Some(limit.map(credits)),
@@ -75,9 +75,12 @@ fn settings_that_one_payment_cannot_satisfy_are_refused_with_the_highest_value()
             ..seed()
         };
         let summary = set(&change).satisfiable(Currency::GBP, &sizes(), price).err();
-        let most = |bad: &BadRecharge| match bad {
-            BadRecharge::ThresholdTooHigh { most, .. } | BadRecharge::DebtLimitTooHigh { most, .. } => *most,
-            BadRecharge::Missing(_) | BadRecharge::LimitBelowAmount | BadRecharge::PackTooDear(_) => 0,
+        let most = |bad: &BadAutoRecharge| match bad {
+            BadAutoRecharge::ThresholdTooHigh { most, .. }
+            | BadAutoRecharge::DebtLimitTooHigh { most, .. } => *most,
+            BadAutoRecharge::Missing(_)
+            | BadAutoRecharge::LimitBelowAmount
+            | BadAutoRecharge::PackTooDear(_) => 0,
         };
         assert_eq!(
             summary.as_ref().map(|bad| (bad.field(), most(bad))),
@@ -87,14 +90,14 @@ fn settings_that_one_payment_cannot_satisfy_are_refused_with_the_highest_value()
         // The highest possible value is accepted, and one more is not.
         if let Some(("threshold", most)) = expected {
             let with = |threshold| {
-                let change = RechargeChange { threshold: Some(credits(threshold)), ..change.clone() };
+                let change = AutoRechargeUpdate { threshold: Some(credits(threshold)), ..change.clone() };
                 set(&change).satisfiable(Currency::GBP, &sizes(), price).is_ok()
             };
             assert!(with(most) && !with(most + 1), "{threshold} {pack}");
         }
     }
     // When no package is on sale, the check passes.
-    let huge = RechargeChange { threshold: Some(credits(10_000_000)), ..seed() };
+    let huge = AutoRechargeUpdate { threshold: Some(credits(10_000_000)), ..seed() };
     assert_eq!(set(&huge).satisfiable(Currency::GBP, &[], |_| Err(Refusal::NothingOnSale)), Ok(()));
 }
 
@@ -108,7 +111,7 @@ proptest! {
         spent in proptest::collection::vec((0u64..1500, 0i64..400), 1..40),
     ) {
         let limit = limit.map(|limit| credits(limit.max(pack)));
-        let change = RechargeChange {
+        let change = AutoRechargeUpdate {
             threshold: Some(credits(threshold)),
             amount: Some(Amount::try_from(pack).unwrap()),
             monthly_limit: Some(limit),
@@ -126,14 +129,14 @@ proptest! {
             // Without an allowance, which would be granted as months pass.
             let low = Account { allowance: Allowance::Monthly(Credits::ZERO), ..account(&format!("purchased {balance}")) };
             let wish = recharge.wish(&low, now);
-            if let Wish::Turn(RechargeState::Paused { why: Pause::PaymentLimit, .. }) = &wish {
+            if let AutoRechargeAction::Turn(AutoRechargeState::Paused { why: PauseReason::PaymentLimit, .. }) = &wish {
                 prop_assert!(!is_accepted);
             }
             match wish {
-                Wish::Rest => (),
-                Wish::Turn(state) => recharge = Recharge { state, ..recharge },
-                Wish::Charge(credits) => match recharge.may_spend(price(credits).unwrap(), Currency::GBP, now) {
-                    Err(state) => recharge = Recharge { state, ..recharge },
+                AutoRechargeAction::Rest => (),
+                AutoRechargeAction::Turn(state) => recharge = AutoRecharge { state, ..recharge },
+                AutoRechargeAction::Charge(credits) => match recharge.may_spend(price(credits).unwrap(), Currency::GBP, now) {
+                    Err(state) => recharge = AutoRecharge { state, ..recharge },
                     Ok(()) => {
                         let price = price(credits).unwrap();
                         prop_assert!(balance + u64::from(credits) >= threshold);
@@ -148,7 +151,7 @@ proptest! {
         }
         for (credits, money) in bought.values() {
             prop_assert!(limit.is_none_or(|limit| *credits <= limit.get()));
-            prop_assert!(*money <= spend.unwrap_or(Recharge::SPEND_LIMIT_USUAL));
+            prop_assert!(*money <= spend.unwrap_or(AutoRecharge::SPEND_LIMIT_USUAL));
         }
     }
 }

@@ -43,8 +43,8 @@ fn items_are_charged_in_order() {
     }
 }
 
-fn asked(operation: &str) -> Item {
-    Item {
+fn asked(operation: &str) -> BatchItem {
+    BatchItem {
         operation: Reference::try_from(operation.to_owned()).unwrap(),
         amount: None,
         details: Details::default(),
@@ -94,7 +94,7 @@ fn a_batch_that_charges_nothing_is_one_ledger_line() {
     let after = before.apply(&posting).unwrap();
     let lines = after.receipts(Details::default());
     let [line] = lines.as_slice() else { panic!("{lines:?}") };
-    let place = Some(Place { batch: id(99), item: 0, rows: 1 });
+    let place = Some(BatchPosition { batch: id(99), item: 0, rows: 1 });
     assert_eq!((line.entry.amount, line.entry.parts.len(), line.details.batch), (Credits::ZERO, 2, place));
     assert_eq!((line.entry.id, line.sequence), (id(99), after.sequence));
 }

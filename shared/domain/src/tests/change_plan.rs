@@ -8,7 +8,7 @@ use super::*;
 const COUNTED: [&str; 3] = ["free", "basic", "professional"];
 
 /// The seed's plans.
-fn plan(name: &str) -> Subscribe {
+fn plan(name: &str) -> ChangePlan {
     let allowance = match name {
         "free" => Allowance::Monthly(credits(100)),
         "basic" => Allowance::Monthly(credits(1_000)),
@@ -16,7 +16,7 @@ fn plan(name: &str) -> Subscribe {
         "enterprise" => Allowance::Unlimited,
         other => panic!("{other}"),
     };
-    Subscribe { plan: PlanId(name.to_owned()), allowance, cause: SubscribeCause::Owner }
+    ChangePlan { plan: PlanId(name.to_owned()), allowance, cause: ChangePlanCause::Owner }
 }
 
 /// An account on a plan in January, with its first renewal.
@@ -37,7 +37,7 @@ fn spend(account: Account, amount: u64, number: u64) -> Account {
 }
 
 fn switch(account: Account, name: &str, number: u64) -> (Account, Posting) {
-    let posting = subscribe(&account, &plan(name), &attempt(number, at(NOW))).unwrap();
+    let posting = change_plan(&account, &plan(name), &attempt(number, at(NOW))).unwrap();
     (account.apply(&posting).unwrap(), posting)
 }
 
@@ -101,13 +101,13 @@ fn the_next_month_grants_the_new_allowance() {
     assert_eq!(moves(&renewal), "sub 4400, sub 5000");
     let (account, _) = switch(account, "enterprise", 12);
     let account = account.clone().apply(&due(&account, at("2024-02-01T00:00:00Z")).unwrap()).unwrap();
-    assert_eq!((account.subscription, account.used), (Subscription::default(), Credits::ZERO));
+    assert_eq!((account.subscription, account.used), (SubscriptionCredits::default(), Credits::ZERO));
 }
 
 #[test]
 fn the_same_plan_and_a_frozen_account_are_refused() {
-    let refused = |account: &Account, request: &Subscribe| {
-        subscribe(account, request, &attempt(20, at(NOW))).unwrap_err().to_string()
+    let refused = |account: &Account, request: &ChangePlan| {
+        change_plan(account, request, &attempt(20, at(NOW))).unwrap_err().to_string()
     };
     let mut account = on("basic");
     assert_eq!(refused(&account, &plan("basic")), Refusal::SamePlan.to_string());
@@ -135,8 +135,8 @@ fn an_adjustment_does_not_count_as_spent() {
 #[test]
 fn a_test_ledger_copies_changes_in_order() {
     let follow = |account: &Account, name: &str, since: u64, number: u64| {
-        let request = Subscribe { cause: SubscribeCause::Follows(since), ..plan(name) };
-        subscribe(account, &request, &attempt(number, at(NOW)))
+        let request = ChangePlan { cause: ChangePlanCause::Follows(since), ..plan(name) };
+        change_plan(account, &request, &attempt(number, at(NOW)))
     };
     let mut account = on("basic");
     (account.frozen, account.id.mode) = (true, Mode::Test);
@@ -160,7 +160,7 @@ fn a_concurrent_debit_is_counted() {
     {
         for (used, rival) in [(0, 50), (850, 150), (0, 1_000), (600, 400)] {
             let seen = spend(on(from), used, 10);
-            let decided = subscribe(&seen, &plan(to), &attempt(12, at(NOW))).unwrap();
+            let decided = change_plan(&seen, &plan(to), &attempt(12, at(NOW))).unwrap();
             let now = spend(seen, rival, 11);
             let after = now.clone().apply(&decided).unwrap_or_else(|| switch(now, to, 13).0);
             let left = match plan(to).allowance {
@@ -187,7 +187,7 @@ proptest! {
         let mut largest = account.allowance.monthly().get();
         let mut spent = 0;
         for (number, (choice, amount)) in (10u64..).step_by(2).zip(steps) {
-            if let Ok(posting) = subscribe(&account, &plan(COUNTED[choice]), &attempt(number, at(NOW))) {
+            if let Ok(posting) = change_plan(&account, &plan(COUNTED[choice]), &attempt(number, at(NOW))) {
                 account = account.apply(&posting).unwrap();
                 largest = largest.max(account.allowance.monthly().get());
             }
@@ -230,7 +230,7 @@ fn left_after(steps: &[&str]) -> u64 {
             amount: Amount::try_from(amount()).unwrap(),
             source: Some(Source::Subscription),
         };
-        let back = |why| GiveBack {
+        let back = |why| Restore {
             shares: super::restore::shares(step.split_once(' ').unwrap().1),
             why,
             month: account.period,
@@ -247,8 +247,8 @@ fn left_after(steps: &[&str]) -> u64 {
                 let request = Consume { operation, amount: credits(amount()), service: None };
                 hold(&account, &request, &attempt)
             }
-            "release" => give_back(&account, &back(Why::Release), &attempt),
-            "refund" => give_back(&account, &back(super::restore::refund()), &attempt),
+            "release" => restore(&account, &back(DrawdownReason::Release), &attempt),
+            "refund" => restore(&account, &back(super::restore::refund()), &attempt),
             _ => {
                 account = switch(account, what, number).0;
                 continue;

@@ -143,7 +143,7 @@ fn a_price_is_effective_until_the_next_one() {
         |version, count, from: &str| Price { version, credits: credits(count), effective_from: at(from) };
     let prices = vec![price(1, 1, "2024-01-01T00:00:00Z"), price(2, 5, "2024-02-01T00:00:00Z")];
     let operation = Operation::try_from("aml.pep".to_owned()).unwrap();
-    list.insert(operation, PricedOperation { category: Category::Aml, monthly: false, prices });
+    list.insert(operation, PricedOperation { category: PriceCategory::Aml, monthly: false, prices });
     for (when, expected) in [
         ("2023-12-31T23:59:59Z", None),
         ("2024-01-01T00:00:00Z", Some((1, 1))),

@@ -5,7 +5,7 @@ use chrono::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Flow, LaneEvent, Outcome};
+use crate::{DeliveryOutcome, LaneEvent, WebhookStatus};
 
 fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_705_312_800, 0).unwrap()
@@ -16,7 +16,7 @@ fn id(random: u128) -> DeliveryId {
 }
 
 /// A delivery in the log.
-fn line(id: DeliveryId, standing: DeliveryStanding) -> Delivery {
+fn line(id: DeliveryId, standing: DeliveryStatus) -> Delivery {
     Delivery {
         id,
         event_id: "evt_1".to_owned(),
@@ -38,9 +38,9 @@ type Change = fn(&DeliveryState) -> DeliveryState;
 /// An endpoint that has failed once on each lane, with deliveries 1 and 2.
 fn failing() -> DeliveryState {
     let state = DeliveryState::new(4).replaying(0, 3);
-    let state = state.beginning(Lane::Live, id(1)).beginning(Lane::Replay, id(2));
-    let state = state.after(LaneEvent::live(5), Outcome::Failed(None), now(), 0);
-    state.after(LaneEvent::replay(1), Outcome::Failed(None), now(), 0)
+    let state = state.beginning(DeliveryLane::Live, id(1)).beginning(DeliveryLane::Replay, id(2));
+    let state = state.after(LaneEvent::live(5), DeliveryOutcome::Failed(None), now(), 0);
+    state.after(LaneEvent::replay(1), DeliveryOutcome::Failed(None), now(), 0)
 }
 
 /// change of the endpoint => deliveries on the live and the replay lane: w waits, p waits without a time, s
@@ -52,26 +52,34 @@ fn a_delivery_waits_as_long_as_its_endpoint_retries_it() {
         ("leased", |state| state.leased(7, now()), "ww"),
         ("rewound", |state| state.from_after(0), "sw"),
         ("passed over", |state| state.from_after(5), "sw"),
-        ("not wanted any more", |state| state.past(Lane::Live, 5), "sw"),
+        ("not wanted any more", |state| state.past(DeliveryLane::Live, 5), "sw"),
         ("moved", DeliveryState::unhindered, "ss"),
-        ("gone", |state| state.after(LaneEvent::replay(1), Outcome::Gone, now(), 0), "ss"),
-        ("narrowed", |state| state.unwanted(Lane::Live, 5).unwanted(Lane::Replay, 1), "ss"),
-        ("narrowed elsewhere", |state| state.unwanted(Lane::Live, 6).unwanted(Lane::Replay, 2), "ww"),
-        ("let go of", |state| state.unbegun(Lane::Live).unbegun(Lane::Replay).free(), "ww"),
+        ("gone", |state| state.after(LaneEvent::replay(1), DeliveryOutcome::Gone, now(), 0), "ss"),
+        ("narrowed", |state| state.unwanted(DeliveryLane::Live, 5).unwanted(DeliveryLane::Replay, 1), "ss"),
+        (
+            "narrowed elsewhere",
+            |state| state.unwanted(DeliveryLane::Live, 6).unwanted(DeliveryLane::Replay, 2),
+            "ww",
+        ),
+        ("let go of", |state| state.unbegun(DeliveryLane::Live).unbegun(DeliveryLane::Replay).free(), "ww"),
         ("paused", DeliveryState::paused, "ss"),
         ("paused and resumed", |state| state.paused().resumed(), "ss"),
         ("another range", |state| state.replaying(1, 3), "ws"),
-        ("out of the feed", |state| state.past(Lane::Replay, 3), "ws"),
-        ("begun again", |state| state.beginning(Lane::Live, id(3)).beginning(Lane::Replay, id(4)), "ww"),
+        ("out of the feed", |state| state.past(DeliveryLane::Replay, 3), "ws"),
+        (
+            "begun again",
+            |state| state.beginning(DeliveryLane::Live, id(3)).beginning(DeliveryLane::Replay, id(4)),
+            "ww",
+        ),
     ];
     for (summary, change, expected) in states {
         let state = change(&failing());
         let seen = [1, 2].map(|of| {
-            let seen = line(id(of), DeliveryStanding::Retrying).by(&state);
+            let seen = line(id(of), DeliveryStatus::Retrying).by(&state);
             match (seen.standing, seen.next) {
-                (DeliveryStanding::Retrying, Some(_)) => 'w',
-                (DeliveryStanding::Retrying, None) => 'p',
-                (DeliveryStanding::Superseded, None) => 's',
+                (DeliveryStatus::Retrying, Some(_)) => 'w',
+                (DeliveryStatus::Retrying, None) => 'p',
+                (DeliveryStatus::Superseded, None) => 's',
                 (other, next) => panic!("{summary}: {other:?} {next:?}"),
             }
         });
@@ -83,16 +91,16 @@ fn a_delivery_waits_as_long_as_its_endpoint_retries_it() {
 /// next event.
 #[test]
 fn an_attempt_at_a_skipped_event_does_not_count() {
-    let narrowed = failing().unwanted(Lane::Live, 5).unwanted(Lane::Replay, 1);
-    assert_eq!(narrowed.after(LaneEvent::live(5), Outcome::Failed(None), now(), 0), narrowed);
-    assert_eq!(narrowed.after(LaneEvent::replay(1), Outcome::Failed(None), now(), 0), narrowed);
-    let next = narrowed.after(LaneEvent::live(6), Outcome::Failed(None), now(), 0);
+    let narrowed = failing().unwanted(DeliveryLane::Live, 5).unwanted(DeliveryLane::Replay, 1);
+    assert_eq!(narrowed.after(LaneEvent::live(5), DeliveryOutcome::Failed(None), now(), 0), narrowed);
+    assert_eq!(narrowed.after(LaneEvent::replay(1), DeliveryOutcome::Failed(None), now(), 0), narrowed);
+    let next = narrowed.after(LaneEvent::live(6), DeliveryOutcome::Failed(None), now(), 0);
     assert_eq!((next.failures, next.through), (1, 5));
 }
 
 #[test]
 fn a_final_status_stays() {
-    for standing in [DeliveryStanding::Succeeded, DeliveryStanding::Failed] {
+    for standing in [DeliveryStatus::Succeeded, DeliveryStatus::Failed] {
         for of in [1, 9] {
             assert_eq!(line(id(of), standing).by(&failing()), line(id(of), standing));
         }
@@ -105,18 +113,20 @@ fn a_final_status_stays() {
 fn a_new_url_starts_a_new_run_after_failures() {
     let moved = failing().unhindered();
     assert_eq!((moved.failures, moved.retry_at, moved.delivery), (0, None, None));
-    assert!(!moved.goes_on(Lane::Live, &failing()) && !moved.goes_on(Lane::Replay, &failing()));
+    assert!(
+        !moved.goes_on(DeliveryLane::Live, &failing()) && !moved.goes_on(DeliveryLane::Replay, &failing())
+    );
     let again = moved.replay.unwrap();
     assert_eq!((again.failures, again.retry_at, again.delivery, again.run), (0, None, None, moved.replays));
-    let first = DeliveryState::new(4).beginning(Lane::Live, id(1));
+    let first = DeliveryState::new(4).beginning(DeliveryLane::Live, id(1));
     assert_eq!(first.unhindered(), first);
     // There is no delivery in the log either: a worker that releases the lease without an attempt leaves none.
-    assert_eq!(first.unbegun(Lane::Live), DeliveryState::new(4));
+    assert_eq!(first.unbegun(DeliveryLane::Live), DeliveryState::new(4));
     // An attempt is in progress: its outcome is not that of the new URL.
     let leased = first.leased(7, now());
-    assert!(!leased.unhindered().goes_on(Lane::Live, &leased));
+    assert!(!leased.unhindered().goes_on(DeliveryLane::Live, &leased));
     // No attempt is in progress on a stopped endpoint: it is only restarted when it is resumed.
-    for status in [Flow::Paused, Flow::Failing, Flow::Gone] {
+    for status in [WebhookStatus::Paused, WebhookStatus::Failing, WebhookStatus::Gone] {
         let stopped = DeliveryState { status, ..failing() };
         assert_eq!((stopped.unhindered().run, stopped.unhindered().failures), (stopped.run, 0));
     }

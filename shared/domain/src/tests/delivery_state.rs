@@ -12,23 +12,26 @@ fn now() -> DateTime<Utc> {
 }
 
 fn failed(state: &DeliveryState, chance: u16) -> DeliveryState {
-    state.after(LaneEvent::live(state.through + 1), Outcome::Failed(None), now(), chance)
+    state.after(LaneEvent::live(state.through + 1), DeliveryOutcome::Failed(None), now(), chance)
 }
 
 #[test]
 fn waits_are_those_of_standard_webhooks_and_then_it_is_paused() {
     let mut state = DeliveryState::new(4);
     let mut waits = Vec::new();
-    while state.status == Flow::Active {
+    while state.status == WebhookStatus::Active {
         state = failed(&state, 0);
         waits.extend(state.retry_at.map(|at| (at - now()).num_seconds()));
     }
     assert_eq!(waits, [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400]);
-    assert_eq!((state.status, state.failures, state.through), (Flow::Failing, ATTEMPTS_MAX, 4));
+    assert_eq!((state.status, state.failures, state.through), (WebhookStatus::Failing, ATTEMPTS_MAX, 4));
     assert_eq!(state.stopped_at, Some(5));
     // When its owner resumes it, it continues with the same event.
     let resumed = state.resumed();
-    assert_eq!((resumed.status, resumed.failures, resumed.through, resumed.run), (Flow::Active, 0, 4, 1));
+    assert_eq!(
+        (resumed.status, resumed.failures, resumed.through, resumed.run),
+        (WebhookStatus::Active, 0, 4, 1)
+    );
     assert!(resumed.is_open(now(), now()) && resumed.stopped_at.is_none());
 }
 
@@ -43,7 +46,7 @@ fn an_endpoint_may_ask_for_a_longer_wait() {
         (Some(u32::MAX), 0, 3_600),
     ] {
         let state = DeliveryState { failures: before, ..DeliveryState::new(0) };
-        let next = state.after(LaneEvent::live(1), Outcome::Failed(asked), now(), 0);
+        let next = state.after(LaneEvent::live(1), DeliveryOutcome::Failed(asked), now(), 0);
         assert_eq!((next.retry_at.unwrap() - now()).num_seconds(), wait, "{asked:?} {before}");
     }
 }
@@ -51,34 +54,34 @@ fn an_endpoint_may_ask_for_a_longer_wait() {
 #[test]
 fn an_accepted_event_is_done_and_resets_failures() {
     let state = failed(&failed(&DeliveryState::new(4), 0), 0);
-    let taken = state.after(LaneEvent::live(5), Outcome::Taken, now(), 0);
+    let taken = state.after(LaneEvent::live(5), DeliveryOutcome::Taken, now(), 0);
     assert_eq!((taken.through, taken.failures, taken.retry_at), (5, 0, None));
 }
 
 #[test]
 fn an_endpoint_that_is_gone_is_paused_immediately() {
-    let gone = DeliveryState::new(4).after(LaneEvent::live(5), Outcome::Gone, now(), 0);
-    assert_eq!((gone.status, gone.through), (Flow::Gone, 4));
+    let gone = DeliveryState::new(4).after(LaneEvent::live(5), DeliveryOutcome::Gone, now(), 0);
+    assert_eq!((gone.status, gone.through), (WebhookStatus::Gone, 4));
     assert_eq!(gone.stopped_at, Some(5));
-    assert_eq!(gone.paused().status, Flow::Gone, "its owner can't make it less gone by pausing it");
+    assert_eq!(gone.paused().status, WebhookStatus::Gone, "its owner can't make it less gone by pausing it");
 }
 
 #[test]
 fn a_pause_by_the_owner_is_kept() {
     let paused = DeliveryState { failures: 9, ..DeliveryState::new(4) }.paused();
-    for outcome in [Outcome::Failed(None), Outcome::Gone] {
+    for outcome in [DeliveryOutcome::Failed(None), DeliveryOutcome::Gone] {
         let next = paused.after(LaneEvent::live(5), outcome, now(), 0);
-        assert_eq!((next.status, next.stopped_at), (Flow::Paused, None));
+        assert_eq!((next.status, next.stopped_at), (WebhookStatus::Paused, None));
     }
-    assert_eq!(paused.after(LaneEvent::live(5), Outcome::Taken, now(), 0).through, 5);
+    assert_eq!(paused.after(LaneEvent::live(5), DeliveryOutcome::Taken, now(), 0).through, 5);
 }
 
 #[test]
 fn a_replay_ends_with_its_range() {
     let state = DeliveryState::new(9).replaying(1, 3);
-    let second = state.after(LaneEvent::replay(2), Outcome::Taken, now(), 0);
+    let second = state.after(LaneEvent::replay(2), DeliveryOutcome::Taken, now(), 0);
     assert_eq!((second.through, second.replay.map(|left| left.through)), (9, Some(2)));
-    assert_eq!(second.after(LaneEvent::replay(3), Outcome::Taken, now(), 0).replay, None);
+    assert_eq!(second.after(LaneEvent::replay(3), DeliveryOutcome::Taken, now(), 0).replay, None);
 }
 
 /// A replay that fails neither delays new events nor pauses the endpoint.
@@ -86,24 +89,24 @@ fn a_replay_ends_with_its_range() {
 fn a_failing_replay_is_given_up() {
     let mut state = DeliveryState::new(9).replaying(1, 3);
     for _ in 0..9 {
-        state = state.after(LaneEvent::replay(2), Outcome::Failed(None), now(), 0);
-        assert!(state.may_send(Lane::Live, now()) && !state.may_send(Lane::Replay, now()));
-        assert_eq!((state.failures, state.failures(Lane::Live)), (0, 0));
+        state = state.after(LaneEvent::replay(2), DeliveryOutcome::Failed(None), now(), 0);
+        assert!(state.may_send(DeliveryLane::Live, now()) && !state.may_send(DeliveryLane::Replay, now()));
+        assert_eq!((state.failures, state.failures(DeliveryLane::Live)), (0, 0));
     }
-    assert_eq!(state.failures(Lane::Replay), 9);
-    let state = state.after(LaneEvent::replay(2), Outcome::Failed(None), now(), 0);
-    assert_eq!((state.status, state.replay), (Flow::Active, None));
+    assert_eq!(state.failures(DeliveryLane::Replay), 9);
+    let state = state.after(LaneEvent::replay(2), DeliveryOutcome::Failed(None), now(), 0);
+    assert_eq!((state.status, state.replay), (WebhookStatus::Active, None));
 }
 
 /// The owner restarts a lane while an attempt is in progress: its outcome belongs to the previous run.
 #[test]
 fn a_restarted_lane_is_another_run() {
     let seen = DeliveryState::new(9).replaying(0, 5);
-    assert!(seen.goes_on(Lane::Live, &seen) && seen.goes_on(Lane::Replay, &seen));
-    assert!(!seen.from_after(0).goes_on(Lane::Live, &seen));
-    assert!(!seen.resumed().goes_on(Lane::Live, &seen));
+    assert!(seen.goes_on(DeliveryLane::Live, &seen) && seen.goes_on(DeliveryLane::Replay, &seen));
+    assert!(!seen.from_after(0).goes_on(DeliveryLane::Live, &seen));
+    assert!(!seen.resumed().goes_on(DeliveryLane::Live, &seen));
     let again = seen.replaying(0, 2);
-    assert!(again.goes_on(Lane::Live, &seen) && !again.goes_on(Lane::Replay, &seen));
+    assert!(again.goes_on(DeliveryLane::Live, &seen) && !again.goes_on(DeliveryLane::Replay, &seen));
 }
 
 #[test]

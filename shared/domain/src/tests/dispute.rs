@@ -5,10 +5,10 @@ use proptest::prelude::*;
 use super::*;
 
 /// An account after a purchase of nine credits.
-fn bought(line: &str) -> (Account, Bought) {
+fn bought(line: &str) -> (Account, PurchasedCredits) {
     let before = account(line);
     let posting = super::grant::give(&before, "purchased", 9, 99);
-    (before.apply(&posting).unwrap(), Bought::by(&posting.entry))
+    (before.apply(&posting).unwrap(), PurchasedCredits::by(&posting.entry))
 }
 
 fn spend(account: &Account, amount: u64) -> Account {
@@ -82,7 +82,7 @@ fn a_dispute_includes_the_pool_and_settled_credits() {
     let pool = Lot { source: Source::Purchased, left: credits(5), service: None, expires_at: None };
     let mut before = account("sub 0, purchased 3");
     before.lots.insert(EntryId::FIRST, pool);
-    let bought = Bought { credits: credits(9), lot: Some((id(2), credits(9))) };
+    let bought = PurchasedCredits { credits: credits(9), lot: Some((id(2), credits(9))) };
     let opened = dispute_opened(&before, &bought, &attempt(200, at(NOW))).unwrap();
     assert_eq!((opened.entry.amount, moves(&opened).as_str()), (credits(8), "lot2 3, pool 5, disputed 8"));
     // Of a purchase that settled outstanding credits, refunds of these are set aside, up to the purchase.
@@ -96,12 +96,15 @@ fn a_dispute_includes_the_pool_and_settled_credits() {
     ] {
         let mut before = account("sub 0");
         (before.used, before.held) = (credits(50), credits(50));
-        let bought = Bought { credits: credits(9), lot };
+        let bought = PurchasedCredits { credits: credits(9), lot };
         let disputed = dispute_opened(&before, &bought, &attempt(200, at(NOW))).unwrap();
         let disputed = before.apply(&disputed).unwrap();
-        let request =
-            GiveBack { shares: super::restore::shares(share), why: Why::Release, month: disputed.period };
-        let after = disputed.clone().apply(&give_back(&disputed, &request, &attempt(201, at(NOW))).unwrap());
+        let request = Restore {
+            shares: super::restore::shares(share),
+            why: DrawdownReason::Release,
+            month: disputed.period,
+        };
+        let after = disputed.clone().apply(&restore(&disputed, &request, &attempt(201, at(NOW))).unwrap());
         let after = after.unwrap();
         let known: u64 = after.disputes.values().map(|dispute| dispute.aside.get()).sum();
         let others: u64 = after.lots.values().map(|lot| lot.left.get()).sum();
@@ -113,21 +116,24 @@ fn a_dispute_includes_the_pool_and_settled_credits() {
 #[test]
 fn a_refund_keeps_disputed_credits_set_aside() {
     let (account, whole) = bought("");
-    let part = Bought { credits: credits(5), ..whole };
+    let part = PurchasedCredits { credits: credits(5), ..whole };
     let account = Account { held: credits(5), ..spend(&account, 4) };
     let disputed = dispute_opened(&account, &part, &attempt(200, at(NOW))).unwrap();
     let disputed = account.clone().apply(&disputed).unwrap();
-    let refunded =
-        payment_refunded(&disputed, &Bought { credits: credits(4), ..whole }, &attempt(201, at(NOW)));
+    let refunded = payment_refunded(
+        &disputed,
+        &PurchasedCredits { credits: credits(4), ..whole },
+        &attempt(201, at(NOW)),
+    );
     let refunded = disputed.clone().apply(&refunded.unwrap()).unwrap();
     let known = *refunded.disputes.values().next().unwrap();
     assert_eq!((known.aside.get(), known.most.get()), (1, 5));
-    let request = GiveBack {
+    let request = Restore {
         shares: super::restore::shares("lot99 4 purchased"),
-        why: Why::Release,
+        why: DrawdownReason::Release,
         month: refunded.period,
     };
-    let back = give_back(&refunded, &request, &attempt(202, at(NOW))).unwrap();
+    let back = restore(&refunded, &request, &attempt(202, at(NOW))).unwrap();
     let back = refunded.apply(&back).unwrap();
     assert_eq!((back.disputes.values().next().unwrap().aside.get(), back.lots.len()), (5, 0));
 }
@@ -136,13 +142,13 @@ fn a_refund_keeps_disputed_credits_set_aside() {
 #[test]
 fn a_refund_leaves_disputes_of_other_purchases_alone() {
     let before = account("sub 0, purchased 9");
-    let bought = Bought { credits: credits(9), lot: Some((id(2), credits(9))) };
+    let bought = PurchasedCredits { credits: credits(9), lot: Some((id(2), credits(9))) };
     let opened = dispute_opened(&before, &bought, &attempt(200, at(NOW))).unwrap();
     let disputed = before.apply(&opened).unwrap();
-    let other = Bought { credits: credits(4), lot: Some((id(50), credits(4))) };
+    let other = PurchasedCredits { credits: credits(4), lot: Some((id(50), credits(4))) };
     let refunded = payment_refunded(&disputed, &other, &attempt(201, at(NOW))).unwrap();
     assert_eq!(moves(&refunded), "owed 4");
-    let own = Bought { credits: credits(4), ..bought };
+    let own = PurchasedCredits { credits: credits(4), ..bought };
     let refunded = payment_refunded(&disputed, &own, &attempt(201, at(NOW))).unwrap();
     assert_eq!(moves(&refunded), "disputed 4");
 }

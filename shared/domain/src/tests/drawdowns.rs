@@ -46,17 +46,17 @@ struct World {
     account: Account,
     now: DateTime<Utc>,
     used: u64,
-    debits: Vec<(Receipt, Pot)>,
-    holds: Vec<(Receipt, Pot)>,
+    debits: Vec<(Receipt, Remainder)>,
+    holds: Vec<(Receipt, Remainder)>,
     number: u64,
 }
 
 type Done = Result<(), TestCaseError>;
 
 impl World {
-    fn attempt(&mut self) -> Head {
+    fn attempt(&mut self) -> Attempt {
         self.number += 2;
-        Head { id: self.account.floor().next().next(), now: self.now, ..attempt(self.number, self.now) }
+        Attempt { id: self.account.floor().next().next(), now: self.now, ..attempt(self.number, self.now) }
     }
 
     /// Applies a posting, and checks that its moves are exactly the changes.
@@ -103,20 +103,20 @@ impl World {
         for place in 0..self.holds.len() {
             let ended = self.holds[place].1.ends.is_some_and(|end| end <= self.now);
             if ended && !self.holds[place].1.closed {
-                self.give_back(place, Why::Expiry)?;
+                self.give_back(place, DrawdownReason::Expiry)?;
             }
         }
         Ok(())
     }
 
-    fn give_back(&mut self, place: usize, why: Why) -> Done {
+    fn give_back(&mut self, place: usize, why: DrawdownReason) -> Done {
         let (hold, pot) = self.holds[place].clone();
-        let Ok(Portion { shares, .. }) = pot.to_release(&why, self.now) else { return Ok(()) };
+        let Ok(DrawdownShares { shares, .. }) = pot.to_release(&why, self.now) else { return Ok(()) };
         let pot = drawn(pot, &shares, why.clone(), true)?;
         let month = Period::of(hold.entry.at);
-        let request = GiveBack { shares, why, month };
+        let request = Restore { shares, why, month };
         let attempt = self.attempt();
-        let posting = give_back(&self.account, &request, &attempt).unwrap();
+        let posting = restore(&self.account, &request, &attempt).unwrap();
         self.book(&posting)?;
         self.holds[place].1 = pot;
         Ok(())
@@ -126,7 +126,7 @@ impl World {
         let (debit, pot) = self.debits[place].clone();
         let amount = amount.map(|amount| Amount::try_from(amount).unwrap());
         let left = pot.left();
-        let Portion { shares, closes } = match pot.to_refund(amount) {
+        let DrawdownShares { shares, closes } = match pot.to_refund(amount) {
             Ok(part) => part,
             Err(Refusal::AlreadyRefunded) => {
                 prop_assert!(left.is_zero());
@@ -138,13 +138,13 @@ impl World {
             }
             Err(other) => return Err(TestCaseError::fail(other.to_string())),
         };
-        let why = Why::Refund { reason: Reason::TechnicalFailure, note: None, twin: None };
+        let why = DrawdownReason::Refund { reason: RefundReason::TechnicalFailure, note: None, twin: None };
         let pot = drawn(pot, &shares, why.clone(), closes)?;
         let month = Period::of(debit.entry.at);
         let sum: u64 = shares.iter().map(|share| share.amount.get()).sum();
-        let request = GiveBack { shares, why, month };
+        let request = Restore { shares, why, month };
         let attempt = self.attempt();
-        let posting = give_back(&self.account, &request, &attempt).unwrap();
+        let posting = restore(&self.account, &request, &attempt).unwrap();
         prop_assert_eq!(posting.entry.amount.get(), sum);
         self.book(&posting)?;
         if month == self.account.period {
@@ -162,7 +162,7 @@ impl World {
             self.used += receipt.spent().get();
             let moved: u64 = receipt.entry.moves.iter().map(|part| part.amount.get()).sum();
             prop_assert!(receipt.entry.amount.get() == moved || receipt.entry.amount.is_zero());
-            self.debits.push((receipt.clone(), Pot::of(&receipt)));
+            self.debits.push((receipt.clone(), Remainder::of(&receipt)));
         }
         Ok(())
     }
@@ -184,7 +184,7 @@ impl World {
                     let expires_at = Some(hold_ends(self.now, hours * 3_600 / 10));
                     let details = Details { expires_at, ..Details::default() };
                     let receipt = self.receipts(&details).remove(0);
-                    self.holds.push((receipt.clone(), Pot::of(&receipt)));
+                    self.holds.push((receipt.clone(), Remainder::of(&receipt)));
                 }
             }
             Step::Capture { which, amount } if !self.holds.is_empty() => {
@@ -193,7 +193,7 @@ impl World {
             }
             Step::Release { which } if !self.holds.is_empty() => {
                 let place = which % self.holds.len();
-                self.give_back(place, Why::Release)?;
+                self.give_back(place, DrawdownReason::Release)?;
             }
             Step::Refund { which, amount } if !self.debits.is_empty() => {
                 let place = which % self.debits.len();
@@ -223,7 +223,7 @@ impl World {
                 return Ok(());
             }
         };
-        let items = amounts.iter().map(|amount| Item {
+        let items = amounts.iter().map(|amount| BatchItem {
             operation: Reference::try_from("x".to_owned()).unwrap(),
             amount: Some(credits(*amount)),
             details: Details::default(),
@@ -232,7 +232,7 @@ impl World {
         let mut one_by_one = self.account.clone();
         let mut balances = vec![];
         for amount in amounts {
-            let own = Head { id: one_by_one.floor().next(), ..attempt.clone() };
+            let own = Attempt { id: one_by_one.floor().next(), ..attempt.clone() };
             if let Ok(posting) = consume(&one_by_one, &debit(*amount, None), &own) {
                 one_by_one = one_by_one.apply(&posting).unwrap();
                 balances.push((posting.entry.moves, one_by_one.balance(attempt.now)));
@@ -249,7 +249,7 @@ impl World {
 
     fn capture(&mut self, place: usize, amount: Option<u64>) -> Done {
         let pot = self.holds[place].1.clone();
-        let Portion { shares, closes } = match pot.to_capture(amount.map(credits), self.now) {
+        let DrawdownShares { shares, closes } = match pot.to_capture(amount.map(credits), self.now) {
             Ok(part) => part,
             Err(Refusal::HoldClosed(status)) => {
                 prop_assert_eq!(status, pot.status(self.now));
@@ -261,10 +261,10 @@ impl World {
             }
             Err(other) => return Err(TestCaseError::fail(other.to_string())),
         };
-        let pot = drawn(pot, &shares, Why::Capture, closes)?;
+        let pot = drawn(pot, &shares, DrawdownReason::Capture, closes)?;
         let attempt = self.attempt();
         let posting = super::super::capture(&self.account, &shares, &attempt).unwrap();
-        let drawn = Some(Drawn { of: pot.of, why: Why::Capture, shares });
+        let drawn = Some(Drawn { of: pot.of, why: DrawdownReason::Capture, shares });
         self.spend(&posting, &Details { drawn, ..Details::default() })?;
         self.holds[place].1 = pot;
         Ok(())
@@ -275,7 +275,7 @@ impl World {
         let expires_at = days.map(|days| self.now + chrono::Duration::days(days));
         let amount = Amount::try_from(amount).unwrap();
         let attempt = self.attempt();
-        let request = Grant { source, amount, service, expires_at, origin: Origin::Operator };
+        let request = Grant { source, amount, service, expires_at, origin: GrantOrigin::Operator };
         if let Ok(posting) = grant(&self.account, &request, &attempt) {
             self.book(&posting)?;
         }
@@ -285,8 +285,8 @@ impl World {
     fn plan(&mut self, allowance: Allowance, number: u64) -> Done {
         let plan = PlanId(format!("plan-{number}"));
         let attempt = self.attempt();
-        let request = Subscribe { plan, allowance, cause: SubscribeCause::Owner };
-        if let Ok(posting) = subscribe(&self.account, &request, &attempt) {
+        let request = ChangePlan { plan, allowance, cause: ChangePlanCause::Owner };
+        if let Ok(posting) = change_plan(&self.account, &request, &attempt) {
             self.book(&posting)?;
         }
         Ok(())
@@ -339,11 +339,16 @@ fn debit(amount: u64, service: Option<Service>) -> Consume {
     Consume { operation: Operation::try_from("x".to_owned()).unwrap(), amount: credits(amount), service }
 }
 
-fn drawn(pot: Pot, shares: &[Share], why: Why, closes: bool) -> Result<Pot, TestCaseError> {
+fn drawn(
+    pot: Remainder,
+    shares: &[Share],
+    why: DrawdownReason,
+    closes: bool,
+) -> Result<Remainder, TestCaseError> {
     let (of, number) = (pot.of, pot.parts());
     let details = Details { drawn: Some(Drawn { of, why, shares: shares.to_vec() }), ..Details::default() };
     let key = ClaimKey::Caller(IdempotencyKey::try_from(format!("d{number}")).unwrap());
-    let draw = Draw { key, asked: Fingerprint(String::new()), details, closes };
+    let draw = PendingDrawdown { key, asked: Fingerprint(String::new()), details, closes };
     let taken = pot.with(draw).map_err(|not_taken| TestCaseError::fail(not_taken.to_string()))?;
     // A drawdown that is cancelled and taken again gives the same remainder.
     let back = taken.clone().without_open().map_err(|misfit| TestCaseError::fail(misfit.to_string()))?;
@@ -374,7 +379,7 @@ proptest! {
         }
         // Finally everything is returned.
         for place in 0..world.holds.len() {
-            world.give_back(place, Why::Release)?;
+            world.give_back(place, DrawdownReason::Release)?;
         }
         for place in 0..world.debits.len() {
             world.refund(place, None)?;

@@ -4,7 +4,8 @@ use super::*;
 
 /// The due notices and the time of the next check, as text.
 fn summary(line: &str, days: u32, now: &str) -> String {
-    let ends = account(line).ends(&Alerts { expiry_notice_days: days, ..Alerts::default() }, at(now));
+    let ends =
+        account(line).ends(&AlertSettings { expiry_notice_days: days, ..AlertSettings::default() }, at(now));
     let lots: Vec<_> = ends.notices.iter().map(|(_, lot)| lot.left.get().to_string()).collect();
     let next = ends.next.map_or_else(|| "never".to_owned(), |next| next.format("%m-%dT%H:%M").to_string());
     format!("tell {}, look {next}", lots.join(" and "))

@@ -19,7 +19,7 @@ pub(super) fn request(line: &str) -> Grant {
         amount: Amount::try_from(words[1].parse::<u64>().unwrap()).unwrap(),
         service: Service::ALL.into_iter().find(|service| word(&service_name(*service)).is_some()),
         expires_at: word("until").map(|place| at(&format!("{}T00:00:00Z", words[place + 1]))),
-        origin: Origin::Operator,
+        origin: GrantOrigin::Operator,
     }
 }
 
@@ -82,7 +82,7 @@ fn extra_subscription_credits_expire_with_their_month() {
     let account = account.clone().apply(&give(&account, "sub", 3, 1)).unwrap();
     assert_eq!(
         account.subscription,
-        Subscription {
+        SubscriptionCredits {
             left: credits(8),
             granted: credits(8),
             extras: Extras { left: credits(3), ..Extras::default() }
@@ -92,6 +92,6 @@ fn extra_subscription_credits_expire_with_their_month() {
     let account = account.apply(&renewal).unwrap();
     assert_eq!(
         account.subscription,
-        Subscription { left: credits(10), granted: credits(10), ..Subscription::default() }
+        SubscriptionCredits { left: credits(10), granted: credits(10), ..SubscriptionCredits::default() }
     );
 }

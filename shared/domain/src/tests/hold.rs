@@ -8,7 +8,7 @@ fn request(amount: u64) -> Consume {
 }
 
 /// The remainder of a hold of 8 that ends at 11:00.
-fn held() -> Pot {
+fn held() -> Remainder {
     let posting = hold(&account("sub 5, bonus 4"), &request(8), &attempt(9, at(NOW))).unwrap();
     let receipt = Receipt {
         entry: posting.entry,
@@ -16,19 +16,21 @@ fn held() -> Pot {
         details: Details { expires_at: Some(at("2024-01-15T11:00:00Z")), ..Details::default() },
         balance: account("").balance(at(NOW)),
     };
-    Pot::of(&receipt)
+    Remainder::of(&receipt)
 }
 
 /// The remainder after a drawdown for `why` of `amount` credits, or of everything left.
-fn drawn(pot: Pot, why: Why, amount: Option<u64>, number: u64) -> Pot {
+fn drawn(pot: Remainder, why: DrawdownReason, amount: Option<u64>, number: u64) -> Remainder {
     let portion = match why {
-        Why::Capture => pot.to_capture(amount.map(credits), at(NOW)).unwrap(),
-        Why::Release | Why::Expiry | Why::Refund { .. } => pot.to_release(&why, at(NOW)).unwrap(),
+        DrawdownReason::Capture => pot.to_capture(amount.map(credits), at(NOW)).unwrap(),
+        DrawdownReason::Release | DrawdownReason::Expiry | DrawdownReason::Refund { .. } => {
+            pot.to_release(&why, at(NOW)).unwrap()
+        }
     };
     let drawn = Drawn { of: pot.of, why, shares: portion.shares };
     let key = ClaimKey::Caller(IdempotencyKey::try_from(format!("d{number}")).unwrap());
     let details = Details { drawn: Some(drawn), ..Details::default() };
-    let draw = Draw { key, asked: Fingerprint("x".to_owned()), details, closes: portion.closes };
+    let draw = PendingDrawdown { key, asked: Fingerprint("x".to_owned()), details, closes: portion.closes };
     pot.with(draw).unwrap().followed(id(number)).unwrap()
 }
 
@@ -53,11 +55,16 @@ fn a_holds_status_follows_from_its_drawdowns() {
     for (draws, now, status, captured) in [
         (vec![], before, "held", 0),
         (vec![], "2024-01-15T11:00:00Z", "expired", 0),
-        (vec![(Why::Capture, Some(3))], before, "held", 3),
-        (vec![(Why::Capture, Some(3))], "2024-01-15T11:00:00Z", "expired", 3),
-        (vec![(Why::Capture, Some(3)), (Why::Capture, None)], "2024-01-15T11:00:00Z", "captured", 8),
-        (vec![(Why::Capture, Some(3)), (Why::Release, None)], before, "released", 3),
-        (vec![(Why::Expiry, None)], before, "expired", 0),
+        (vec![(DrawdownReason::Capture, Some(3))], before, "held", 3),
+        (vec![(DrawdownReason::Capture, Some(3))], "2024-01-15T11:00:00Z", "expired", 3),
+        (
+            vec![(DrawdownReason::Capture, Some(3)), (DrawdownReason::Capture, None)],
+            "2024-01-15T11:00:00Z",
+            "captured",
+            8,
+        ),
+        (vec![(DrawdownReason::Capture, Some(3)), (DrawdownReason::Release, None)], before, "released", 3),
+        (vec![(DrawdownReason::Expiry, None)], before, "expired", 0),
     ] {
         let summary = format!("{draws:?} at {now}");
         let pot =
@@ -76,9 +83,9 @@ fn only_held_credits_can_be_captured() {
     assert_eq!(closes(9), Err(Refusal::MoreThanHeld { required: credits(9), available: credits(8) }));
     let late = at("2024-01-15T11:00:00Z");
     assert_eq!(pot.to_capture(None, late), Err(Refusal::HoldClosed(HoldStatus::Expired)));
-    assert_eq!(pot.to_release(&Why::Release, late), Err(Refusal::HoldClosed(HoldStatus::Expired)));
-    assert!(pot.to_release(&Why::Expiry, late).is_ok());
-    let released = drawn(pot, Why::Release, None, 10);
-    let twice = released.to_release(&Why::Expiry, at(NOW));
+    assert_eq!(pot.to_release(&DrawdownReason::Release, late), Err(Refusal::HoldClosed(HoldStatus::Expired)));
+    assert!(pot.to_release(&DrawdownReason::Expiry, late).is_ok());
+    let released = drawn(pot, DrawdownReason::Release, None, 10);
+    let twice = released.to_release(&DrawdownReason::Expiry, at(NOW));
     assert_eq!(twice, Err(Refusal::HoldClosed(HoldStatus::Released)));
 }

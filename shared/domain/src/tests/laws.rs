@@ -36,7 +36,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
                 amount: Amount::try_from(amount).unwrap(),
                 service,
                 expires_at: days.map(|days| at(NOW) + chrono::Duration::days(days)),
-                origin: Origin::Operator,
+                origin: GrantOrigin::Operator,
             })
         },
     );
@@ -90,15 +90,15 @@ proptest! {
                 Step::Plan(allowance) => {
                     let plan = PlanId(format!("plan-{allowance}"));
                     let allowance = Allowance::Monthly(credits(allowance));
-                    let request = Subscribe { plan, allowance, cause: SubscribeCause::Owner };
-                    if let Ok(posting) = subscribe(&account, &request, &attempt) {
+                    let request = ChangePlan { plan, allowance, cause: ChangePlanCause::Owner };
+                    if let Ok(posting) = change_plan(&account, &request, &attempt) {
                         account = book(account, &posting)?;
                     }
                 }
                 Step::Dispute { lost } => {
                     let lot = account.lots.iter().find(|(_, lot)| lot.source == Source::Purchased && lot.service.is_none());
                     let lot = lot.map(|(id, lot)| (*id, lot.left));
-                    let bought = Bought { credits: lot.map_or(credits(5), |(_, left)| left), lot };
+                    let bought = PurchasedCredits { credits: lot.map_or(credits(5), |(_, left)| left), lot };
                     let opened = dispute_opened(&account, &bought, &attempt).unwrap();
                     account = book(account, &opened)?;
                     let attempt = super::attempt(5000 + number, now);

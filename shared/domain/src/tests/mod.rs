@@ -50,8 +50,8 @@ fn id(number: u64) -> EntryId {
     )
 }
 
-fn attempt(number: u64, now: DateTime<Utc>) -> Head {
-    Head {
+fn attempt(number: u64, now: DateTime<Utc>) -> Attempt {
+    Attempt {
         id: id(number),
         now,
         claim: ClaimKey::Caller(IdempotencyKey::try_from(format!("k{number}")).unwrap()),
@@ -90,7 +90,8 @@ fn account(line: &str) -> Account {
                 continue;
             }
             "sub" => {
-                account.subscription = Subscription { left, granted: left, ..Subscription::default() };
+                account.subscription =
+                    SubscriptionCredits { left, granted: left, ..SubscriptionCredits::default() };
                 continue;
             }
             "purchased" => Source::Purchased,

@@ -144,10 +144,10 @@ fn money_rates_and_currencies_are_validated_when_parsed() {
 fn a_rate_does_not_imply_the_inverse_rate() {
     let (gbp, eur) = (currency("GBP"), currency("EUR"));
     let rate = Rate::try_from("1.17".parse::<Decimal>().unwrap()).unwrap();
-    let rates = RateList::default().change(gbp, eur, rate).unwrap();
+    let rates = ExchangeRateList::default().change(gbp, eur, rate).unwrap();
     assert_eq!(rates.rate(gbp, eur), Some(rate));
     assert_eq!((rates.rate(eur, gbp), rates.rate(eur, eur)), (None, Some(Rate::ONE)));
-    assert_eq!(rates.change(gbp, gbp, rate), Err(BadChange::SameCurrency));
+    assert_eq!(rates.change(gbp, gbp, rate), Err(BadUpdate::SameCurrency));
     assert_eq!(rates.iter().collect::<Vec<_>>(), [("GBP", "EUR", rate)]);
 }
 

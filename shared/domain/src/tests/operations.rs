@@ -9,11 +9,11 @@ pub(super) struct Named {
     pub(super) decide: Decide,
 }
 
-type Decide = Box<dyn Fn(&Account, &Head) -> Result<Posting, Refusal>>;
+type Decide = Box<dyn Fn(&Account, &Attempt) -> Result<Posting, Refusal>>;
 
 fn named(
     name: impl Into<String>,
-    decide: impl Fn(&Account, &Head) -> Result<Posting, Refusal> + 'static,
+    decide: impl Fn(&Account, &Attempt) -> Result<Posting, Refusal> + 'static,
 ) -> Named {
     Named { name: name.into(), decide: Box::new(decide) }
 }
@@ -59,11 +59,11 @@ fn returning() -> Vec<Named> {
         all.push(named(format!("capture {line}"), move |account, attempt| {
             capture(account, &restore::shares(line), attempt)
         }));
-        for why in [restore::refund(), Why::Release, Why::Expiry] {
+        for why in [restore::refund(), DrawdownReason::Release, DrawdownReason::Expiry] {
             all.push(named(format!("give back {line} {why:?}"), move |account, attempt| {
                 let request =
-                    GiveBack { shares: restore::shares(line), why: why.clone(), month: account.period };
-                super::super::give_back(account, &request, attempt)
+                    Restore { shares: restore::shares(line), why: why.clone(), month: account.period };
+                super::super::restore(account, &request, attempt)
             }));
         }
     }
@@ -85,13 +85,13 @@ fn returning_on_terms() -> Vec<Named> {
         ),
         ("pool 2 purchased", Terms::default()),
     ] {
-        for why in [restore::refund(), Why::Release] {
+        for why in [restore::refund(), DrawdownReason::Release] {
             all.push(named(format!("give back {line} on {terms:?} {why:?}"), move |account, attempt| {
                 let mut shares = restore::shares(line);
                 let gone = LotId::Granted(id(700));
                 shares.iter_mut().filter(|share| share.lot == gone).for_each(|share| share.terms = terms);
-                let request = GiveBack { shares, why: why.clone(), month: account.period };
-                super::super::give_back(account, &request, attempt)
+                let request = Restore { shares, why: why.clone(), month: account.period };
+                super::super::restore(account, &request, attempt)
             }));
         }
     }
@@ -101,7 +101,7 @@ fn returning_on_terms() -> Vec<Named> {
 fn arriving() -> Vec<Named> {
     let mut all = vec![];
     for line in ["sub 3", "purchased 3", "bonus 3", "bonus 3 api until 2024-01-20", "purchased 3 api"] {
-        for origin in [Origin::Purchase, Origin::Operator, Origin::Adjustment] {
+        for origin in [GrantOrigin::Purchase, GrantOrigin::Operator, GrantOrigin::Adjustment] {
             all.push(named(format!("grant {line} {origin:?}"), move |account, attempt| {
                 grant(account, &Grant { origin, ..grant::request(line) }, attempt)
             }));
@@ -137,9 +137,9 @@ fn changing_terms() -> Vec<Named> {
         ("enterprise", Allowance::Unlimited),
     ];
     for (plan, allowance) in plans {
-        for cause in [SubscribeCause::Owner, SubscribeCause::Operator, SubscribeCause::Follows(9)] {
+        for cause in [ChangePlanCause::Owner, ChangePlanCause::Operator, ChangePlanCause::Follows(9)] {
             all.push(named(format!("plan {plan} {cause:?}"), move |account, attempt| {
-                subscribe(account, &Subscribe { plan: PlanId(plan.to_owned()), allowance, cause }, attempt)
+                change_plan(account, &ChangePlan { plan: PlanId(plan.to_owned()), allowance, cause }, attempt)
             }));
         }
     }
@@ -149,7 +149,7 @@ fn changing_terms() -> Vec<Named> {
 fn of_payments() -> Vec<Named> {
     let mut all = vec![];
     for part in [4, 9] {
-        let bought = Bought { credits: credits(part), lot: Some((id(2), credits(9))) };
+        let bought = PurchasedCredits { credits: credits(part), lot: Some((id(2), credits(9))) };
         all.push(named(format!("dispute {part}"), move |account, attempt| {
             dispute_opened(account, &bought, attempt)
         }));
@@ -161,7 +161,7 @@ fn of_payments() -> Vec<Named> {
         }));
     }
     for lot in [Some((id(2), credits(9))), None] {
-        let bought = Bought { credits: credits(4), lot };
+        let bought = PurchasedCredits { credits: credits(4), lot };
         all.push(named(format!("payment restored {lot:?}"), move |account, attempt| {
             payment_restored(account, &bought, attempt)
         }));
@@ -179,7 +179,7 @@ fn of_payments() -> Vec<Named> {
 /// The entry that opened the account's dispute, or an unknown one.
 fn opened(account: &Account) -> Entry {
     let known = account.disputes.keys().next().copied().unwrap_or(id(77));
-    let attempt = Head { id: known, ..attempt(77, at(NOW)) };
+    let attempt = Attempt { id: known, ..attempt(77, at(NOW)) };
     attempt.entry(account, NewEntry::without_moves("credit.dispute", Direction::Debit))
 }
 
@@ -224,7 +224,7 @@ fn with_disputes(plain: &Account) -> Vec<(String, Account)> {
         let mut account = plain.clone();
         account.lots = super::account(line).lots;
         account.post_paid = super::account(line).post_paid;
-        let bought = Bought { credits: credits(9), lot: Some((id(2), credits(9))) };
+        let bought = PurchasedCredits { credits: credits(9), lot: Some((id(2), credits(9))) };
         let opened = dispute_opened(&account, &bought, &attempt(80, at(NOW))).unwrap();
         account.apply(&opened).unwrap()
     };
@@ -247,7 +247,7 @@ fn with_disputes(plain: &Account) -> Vec<(String, Account)> {
 fn with_extras(plain: &Account) -> Vec<(String, Account)> {
     let mut states = vec![];
     let mut over = plain.clone();
-    over.subscription = Subscription { granted: credits(16), ..Subscription::default() };
+    over.subscription = SubscriptionCredits { granted: credits(16), ..SubscriptionCredits::default() };
     states.push(("spent beyond the plan".to_owned(), over));
     let mut extra = plain.clone();
     for (name, spent, left, added, brings) in [
@@ -257,7 +257,8 @@ fn with_extras(plain: &Account) -> Vec<(String, Account)> {
     ] {
         let extras = Extras { left: credits(added), spent: credits(2), taken: credits(1) };
         extra.allowance = Allowance::Monthly(credits(brings));
-        extra.subscription = Subscription { left: credits(left), granted: credits(left + spent), extras };
+        extra.subscription =
+            SubscriptionCredits { left: credits(left), granted: credits(left + spent), extras };
         states.push((format!("{name} is left"), extra.clone()));
     }
     extra.allowance = Allowance::Unlimited;
@@ -319,7 +320,7 @@ pub(super) fn at_the_limits() -> Vec<(String, Account)> {
     let mut disputed = account("sub 5, purchased 9");
     disputed.subscription.granted = credits(13);
     brings_what_it_had(&mut disputed);
-    let bought = Bought { credits: credits(9), lot: Some((id(2), credits(9))) };
+    let bought = PurchasedCredits { credits: credits(9), lot: Some((id(2), credits(9))) };
     let opened = dispute_opened(&disputed, &bought, &attempt(80, at(NOW))).unwrap();
     let mut disputed = disputed.apply(&opened).unwrap();
     let full = Lot { source: Source::Purchased, left: near(9 + 13 + 2), service: None, expires_at: None };

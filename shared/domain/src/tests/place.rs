@@ -16,8 +16,8 @@ fn back_on(account: &Account, line: &str, terms: Terms) -> Posting {
     let mut shares = shares(line);
     let gone = shares.iter_mut().filter(|share| share.lot == LotId::Granted(id(700)));
     gone.for_each(|share| share.terms = terms);
-    let request = GiveBack { shares, why: refund(), month: account.period };
-    give_back(account, &request, &attempt(900, at(NOW))).unwrap()
+    let request = Restore { shares, why: refund(), month: account.period };
+    restore(account, &request, &attempt(900, at(NOW))).unwrap()
 }
 
 /// Promotions of one credit that expire on `count` days of February, before returned credits do.

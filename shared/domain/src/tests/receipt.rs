@@ -14,9 +14,9 @@ fn a_refund_shows_expired_credits_and_the_change_of_balance() {
     let until = |text: &str| Terms { service: None, expires_at: Some(at(text)) };
     for (line, came, terms, why, ended, net) in [
         ("sub 0", "sub 3", Terms::default(), super::restore::refund(), None, 3),
-        ("sub 0", "lot700 3", until("2024-01-15T10:30:01Z"), Why::Release, None, 3),
-        ("sub 0", "lot700 3", until("2024-01-15T10:30:00Z"), Why::Release, Some(3), 0),
-        ("sub 0", "old 3", Terms::default(), Why::Release, Some(3), 0),
+        ("sub 0", "lot700 3", until("2024-01-15T10:30:01Z"), DrawdownReason::Release, None, 3),
+        ("sub 0", "lot700 3", until("2024-01-15T10:30:00Z"), DrawdownReason::Release, Some(3), 0),
+        ("sub 0", "old 3", Terms::default(), DrawdownReason::Release, Some(3), 0),
         ("unlimited", "unlimited 3", Terms::default(), super::restore::refund(), None, 0),
         ("sub 0, owed 2", "lot700 3 purchased", Terms::default(), super::restore::refund(), None, 1),
     ] {
@@ -25,8 +25,8 @@ fn a_refund_shows_expired_credits_and_the_change_of_balance() {
         let mut shares = super::restore::shares(came);
         let gone = shares.iter_mut().filter(|share| share.lot == LotId::Granted(id(700)));
         gone.for_each(|share| share.terms = terms);
-        let request = GiveBack { shares, why, month: before.period };
-        let posting = give_back(&before, &request, &attempt(900, at(NOW))).unwrap();
+        let request = Restore { shares, why, month: before.period };
+        let posting = restore(&before, &request, &attempt(900, at(NOW))).unwrap();
         let summary = receipt(&before, &posting);
         assert_eq!((summary.ended().map(Credits::get), summary.net()), (ended, net), "{line}: {came}");
     }

@@ -12,8 +12,8 @@ fn share(lot: u64, count: u64) -> Share {
 }
 
 /// The remainder of a transaction that took 5 and 3 of two lots.
-fn pot() -> Pot {
-    Pot {
+fn pot() -> Remainder {
+    Remainder {
         of: id(1),
         rest: vec![share(2, 5), share(3, 3)],
         ends: None,
@@ -25,14 +25,14 @@ fn pot() -> Pot {
     }
 }
 
-fn draw(name: &str, shares: Vec<Share>, closes: bool) -> Draw {
-    let drawn = Some(Drawn { of: id(1), why: Why::Capture, shares });
+fn draw(name: &str, shares: Vec<Share>, closes: bool) -> PendingDrawdown {
+    let drawn = Some(Drawn { of: id(1), why: DrawdownReason::Capture, shares });
     let key = ClaimKey::Caller(IdempotencyKey::try_from(name.to_owned()).unwrap());
     let details = Details { drawn, ..Details::default() };
-    Draw { key, asked: Fingerprint(name.to_owned()), details, closes }
+    PendingDrawdown { key, asked: Fingerprint(name.to_owned()), details, closes }
 }
 
-fn left(pot: &Pot) -> Vec<u64> {
+fn left(pot: &Remainder) -> Vec<u64> {
     pot.rest.iter().map(|rest| rest.amount.get()).collect()
 }
 
@@ -41,7 +41,7 @@ fn left(pot: &Pot) -> Vec<u64> {
 fn a_drawdown_is_found_by_its_key_and_transaction() {
     let taken = pot().with(draw("a", vec![share(2, 4)], false)).unwrap();
     let key = |name: &str| ClaimKey::Caller(IdempotencyKey::try_from(name.to_owned()).unwrap());
-    assert_eq!(taken.open_under(&key("a")).map(Draw::amount), Some(credits(4)));
+    assert_eq!(taken.open_under(&key("a")).map(PendingDrawdown::amount), Some(credits(4)));
     assert_eq!(taken.open_under(&key("b")), None);
     let made = taken.followed(id(7)).unwrap();
     assert!(made.has_made(id(7)) && !made.has_made(id(8)));
@@ -58,14 +58,14 @@ fn a_capture_can_refund_what_its_hold_took() {
         details: Details { drawn, ..Details::default() },
         balance: account("").balance(at(NOW)),
     };
-    let rest = |why: Option<Why>| {
+    let rest = |why: Option<DrawdownReason>| {
         let shares = vec![share(2, 4)];
         let drawn = why.map(|why| Drawn { of: id(1), why, shares });
-        left(&Pot::of(&receipt(drawn)))
+        left(&Remainder::of(&receipt(drawn)))
     };
     assert_eq!(rest(None), [5, 2]);
-    assert_eq!(rest(Some(Why::Capture)), [4]);
-    assert_eq!(rest(Some(Why::Release)), [5, 2]);
+    assert_eq!(rest(Some(DrawdownReason::Capture)), [4]);
+    assert_eq!(rest(Some(DrawdownReason::Release)), [5, 2]);
 }
 
 fn request(amount: u64) -> Consume {
@@ -80,12 +80,12 @@ fn a_drawdown_is_taken_and_posted_or_cancelled() {
     let back = taken.clone().without_open().unwrap();
     assert_eq!(back, pot());
     let made = taken.followed(id(7)).unwrap();
-    assert_eq!(made.made, [Drawdown { id: id(7), amount: credits(5), cause: DrawdownCause::Capture }]);
+    assert_eq!(made.made, [Drawdown { id: id(7), amount: credits(5), cause: DrawdownKind::Capture }]);
     assert!(made.open.is_none() && made.has_made(id(7)) && !made.closed);
     let last = made.with(draw("b", vec![share(2, 1), share(3, 2)], true)).unwrap();
     assert_eq!(
         (last.closed, last.closed_by(), last.left()),
-        (true, Some(DrawdownCause::Capture), Credits::ZERO)
+        (true, Some(DrawdownKind::Capture), Credits::ZERO)
     );
     let ended = last.clone().followed(id(8)).unwrap();
     let first = ended.clone().as_of(id(7));
@@ -98,18 +98,18 @@ fn a_drawdown_is_taken_and_posted_or_cancelled() {
 /// Requests cannot cause this, but each case is a fault.
 #[test]
 fn an_inconsistent_drawdown_is_a_fault() {
-    let misfit = Misfit { of: id(1) };
+    let misfit = DrawdownMismatch { of: id(1) };
     for shares in [vec![share(2, 6)], vec![share(4, 1)], vec![share(3, 1), share(3, 3)]] {
-        assert_eq!(pot().with(draw("a", shares, false)), Err(NotTaken::Misfit(misfit)));
+        assert_eq!(pot().with(draw("a", shares, false)), Err(DrawdownError::Misfit(misfit)));
     }
     // A lot with other terms is another lot.
     let purchased = Share { source: Source::Purchased, ..share(2, 1) };
-    assert_eq!(pot().with(draw("a", vec![purchased], false)), Err(NotTaken::Misfit(misfit)));
+    assert_eq!(pot().with(draw("a", vec![purchased], false)), Err(DrawdownError::Misfit(misfit)));
     let taken = pot().with(draw("a", vec![share(2, 1)], false)).unwrap();
-    assert_eq!(taken.clone().with(draw("b", vec![share(2, 1)], false)), Err(NotTaken::Misfit(misfit)));
+    assert_eq!(taken.clone().with(draw("b", vec![share(2, 1)], false)), Err(DrawdownError::Misfit(misfit)));
     assert_eq!(pot().followed(id(7)), Err(misfit));
     assert_eq!(pot().without_open(), Err(misfit));
-    let full = Pot { rest: vec![Share { amount: Credits::MAX, ..share(2, 0) }, share(3, 3)], ..taken };
+    let full = Remainder { rest: vec![Share { amount: Credits::MAX, ..share(2, 0) }, share(3, 3)], ..taken };
     assert_eq!(full.without_open(), Err(misfit));
     assert_eq!(pot().landed(&draw("a", vec![share(4, 1)], false), id(7)), Err(misfit));
 }
@@ -128,7 +128,7 @@ fn a_cancelled_drawdown_that_is_posted_is_recorded() {
     }
     // It closes the remainder if it was the last one, and does not reopen one that another drawdown has closed.
     for (is_closed, closes, closed) in [(false, false, false), (false, true, true), (true, false, true)] {
-        let pot = Pot { closed: is_closed, ..pot() };
+        let pot = Remainder { closed: is_closed, ..pot() };
         let landed = pot.landed(&draw("a", vec![share(2, 4)], closes), id(7)).unwrap();
         assert_eq!(landed.pot.closed, closed, "{is_closed}, {closes}");
     }
@@ -136,20 +136,20 @@ fn a_cancelled_drawdown_that_is_posted_is_recorded() {
 
 #[test]
 fn a_remainder_has_at_most_a_hundred_drawdowns() {
-    let mut pot = Pot { rest: vec![share(2, 1_000)], ..pot() };
-    for number in 1..DRAWS_MAX {
+    let mut pot = Remainder { rest: vec![share(2, 1_000)], ..pot() };
+    for number in 1..DRAWDOWNS_MAX {
         let part = pot.with(draw("a", vec![share(2, 1)], false)).unwrap();
         pot = part.followed(id(u64::try_from(number).unwrap())).unwrap();
     }
     let more = pot.clone().with(draw("a", vec![share(2, 1)], false));
-    assert_eq!(more, Err(NotTaken::Refused(Refusal::TooManyDraws)));
+    assert_eq!(more, Err(DrawdownError::Refused(Refusal::TooManyDraws)));
     assert!(pot.with(draw("a", vec![share(2, 901)], true)).is_ok());
 }
 
 /// authority, reason and time => the decision
 #[test]
 fn a_refund_follows_the_rules() {
-    use super::super::{Decides, Refund, Twin};
+    use super::super::{DuplicateOf, Refund, RefundAuthority};
 
     let posting = consume(
         &account("sub 9"),
@@ -172,24 +172,30 @@ fn a_refund_follows_the_rules() {
         by,
     };
     let (last, late) = (at("2024-02-15T10:29:59Z"), at("2024-02-15T10:30:00Z"));
-    let (failure, duplicate) = (Reason::TechnicalFailure, Reason::DuplicateOperation);
+    let (failure, duplicate) = (RefundReason::TechnicalFailure, RefundReason::DuplicateOperation);
     for (by, reason, named, now, expected) in [
-        (Decides::Table, failure, None, last, Some(Twin::NotNeeded(None))),
-        (Decides::Table, failure, None, late, None),
-        (Decides::Table, duplicate, None, last, Some(Twin::Latest)),
-        (Decides::Table, duplicate, Some(id(3)), last, Some(Twin::Named(id(3)))),
-        (Decides::Table, duplicate, Some(id(3)), late, None),
-        (Decides::Table, Reason::FalsePositive, None, last, None),
-        (Decides::Policy, failure, None, last, None),
-        (Decides::Operator, Reason::FalsePositive, None, late, Some(Twin::NotNeeded(None))),
-        (Decides::Operator, duplicate, Some(id(3)), late, Some(Twin::NotNeeded(Some(id(3))))),
+        (RefundAuthority::Table, failure, None, last, Some(DuplicateOf::NotNeeded(None))),
+        (RefundAuthority::Table, failure, None, late, None),
+        (RefundAuthority::Table, duplicate, None, last, Some(DuplicateOf::Latest)),
+        (RefundAuthority::Table, duplicate, Some(id(3)), last, Some(DuplicateOf::Named(id(3)))),
+        (RefundAuthority::Table, duplicate, Some(id(3)), late, None),
+        (RefundAuthority::Table, RefundReason::FalsePositive, None, last, None),
+        (RefundAuthority::Policy, failure, None, last, None),
+        (
+            RefundAuthority::Operator,
+            RefundReason::FalsePositive,
+            None,
+            late,
+            Some(DuplicateOf::NotNeeded(None)),
+        ),
+        (RefundAuthority::Operator, duplicate, Some(id(3)), late, Some(DuplicateOf::NotNeeded(Some(id(3))))),
     ] {
         let summary = refund(by, reason, named).of(&debit, now).ok();
         assert_eq!(summary, expected, "{by:?} {reason:?} {now}");
     }
     let settled =
         Receipt { details: Details { settle_by: Some(last), ..debit.details.clone() }, ..debit.clone() };
-    assert!(refund(Decides::Policy, failure, None).of(&settled, at(NOW)).is_ok());
+    assert!(refund(RefundAuthority::Policy, failure, None).of(&settled, at(NOW)).is_ok());
     let unnamed = Receipt { details: Details::default(), ..debit.clone() };
-    assert!(refund(Decides::Table, duplicate, None).of(&unnamed, at(NOW)).is_err());
+    assert!(refund(RefundAuthority::Table, duplicate, None).of(&unnamed, at(NOW)).is_err());
 }

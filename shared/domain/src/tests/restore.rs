@@ -28,18 +28,18 @@ pub(super) fn shares(line: &str) -> Vec<Share> {
     line.split(", ").filter(|words| !words.is_empty()).map(share).collect()
 }
 
-pub(super) fn refund() -> Why {
-    Why::Refund { reason: Reason::TechnicalFailure, note: None, twin: None }
+pub(super) fn refund() -> DrawdownReason {
+    DrawdownReason::Refund { reason: RefundReason::TechnicalFailure, note: None, twin: None }
 }
 
-fn back(account: &Account, line: &str, why: Why, terms: &[(u64, Terms)]) -> Posting {
+fn back(account: &Account, line: &str, why: DrawdownReason, terms: &[(u64, Terms)]) -> Posting {
     let mut shares = shares(line);
     for (number, terms) in terms {
         let lot = LotId::Granted(id(*number));
         shares.iter_mut().filter(|share| share.lot == lot).for_each(|share| share.terms = *terms);
     }
-    let request = GiveBack { shares, why, month: account.period };
-    give_back(account, &request, &attempt(900, at(NOW))).unwrap()
+    let request = Restore { shares, why, month: account.period };
+    restore(account, &request, &attempt(900, at(NOW))).unwrap()
 }
 
 /// The credits of an account, in the words of [`account`].
@@ -68,10 +68,10 @@ fn world(line: &str) -> Account {
 /// When no credits are left to return, nothing changes.
 #[test]
 fn returning_no_credits_changes_nothing() {
-    for why in [refund(), Why::Release, Why::Expiry] {
+    for why in [refund(), DrawdownReason::Release, DrawdownReason::Expiry] {
         let before = world("sub 4");
-        let request = GiveBack { shares: vec![], why, month: before.period };
-        let posting = give_back(&before, &request, &attempt(900, at(NOW))).unwrap();
+        let request = Restore { shares: vec![], why, month: before.period };
+        let posting = restore(&before, &request, &attempt(900, at(NOW))).unwrap();
         assert_eq!((posting.effects, posting.entry.amount), (vec![], Credits::ZERO));
     }
 }
@@ -84,8 +84,8 @@ fn returned_credits_keep_the_balance_in_range() {
         [(most - 8, "lot2 3", true), (most - 7, "lot2 3", false), (most - 5, "unlimited 3", true)]
     {
         let before = Account { used: credits(50), ..account(&format!("sub 0, bonus {left} api, bonus 5")) };
-        let request = GiveBack { shares: shares(line), why: refund(), month: before.period };
-        let summary = give_back(&before, &request, &attempt(900, at(NOW)));
+        let request = Restore { shares: shares(line), why: refund(), month: before.period };
+        let summary = restore(&before, &request, &attempt(900, at(NOW)));
         assert_eq!(summary.is_ok(), fits, "{left}: {line}");
         assert!(fits || summary == Err(Refusal::BalanceLimit));
     }
@@ -158,7 +158,7 @@ fn held_credits_that_expired_are_lost() {
         ("sub 4", "lot7 2 purchased", "sub 4, lot7 2 Purchased", 0),
     ] {
         let before = world(before);
-        let posting = back(&before, line, Why::Release, &[]);
+        let posting = back(&before, line, DrawdownReason::Release, &[]);
         let gone: u64 = posting
             .entry
             .moves
@@ -181,7 +181,8 @@ fn a_refund_after_a_downgrade_first_makes_up_for_credits_spent_beyond_the_plan()
         [(0, 3, 3, "sub 3"), (5, 3, 0, "sub 3, sub 3"), (5, 8, 3, "sub 8, sub 5")]
     {
         let mut before = world("sub 0");
-        before.subscription = Subscription { granted: credits(10 + over), ..Subscription::default() };
+        before.subscription =
+            SubscriptionCredits { granted: credits(10 + over), ..SubscriptionCredits::default() };
         let posting = back(&before, &format!("sub {amount}"), refund(), &[]);
         assert_eq!(moves(&posting), summary);
         let after = before.apply(&posting).unwrap();
@@ -191,7 +192,10 @@ fn a_refund_after_a_downgrade_first_makes_up_for_credits_spent_beyond_the_plan()
     let mut before = world("unlimited");
     before.subscription.granted = credits(9);
     let after = before.clone().apply(&back(&before, "sub 4", refund(), &[])).unwrap();
-    assert_eq!(after.subscription, Subscription { granted: credits(5), ..Subscription::default() });
+    assert_eq!(
+        after.subscription,
+        SubscriptionCredits { granted: credits(5), ..SubscriptionCredits::default() }
+    );
 }
 
 /// When no lot is left, credits merge within a source and a service, towards the earlier expiry. account with
@@ -262,9 +266,9 @@ fn repeated_returns_leave_lots_for_grants() {
     let mut account = world("sub 0, bonus 5 api until 2024-12-01");
     let (mut now, mut most) = (at(NOW), 0);
     for number in 0..200u64 {
-        let request = GiveBack { shares: shares("old 1"), why: refund(), month: account.period.previous() };
-        let attempt = Head { id: account.floor().next(), ..attempt(number, now) };
-        let posting = give_back(&account, &request, &attempt).unwrap();
+        let request = Restore { shares: shares("old 1"), why: refund(), month: account.period.previous() };
+        let attempt = Attempt { id: account.floor().next(), ..attempt(number, now) };
+        let posting = restore(&account, &request, &attempt).unwrap();
         account = account.apply(&posting).unwrap();
         most = most.max(account.lots.len());
         assert_eq!(
@@ -295,7 +299,7 @@ fn a_release_keeps_terms_and_expired_credits_are_lost() {
         (Terms { service: None, expires_at: until("2024-01-10") }, "sub 0"),
     ] {
         let before = world("sub 0");
-        let posting = back(&before, "lot7 6", Why::Release, &[(7, terms)]);
+        let posting = back(&before, "lot7 6", DrawdownReason::Release, &[(7, terms)]);
         assert_eq!(summary(&before.apply(&posting).unwrap()), after);
     }
 }
@@ -303,7 +307,7 @@ fn a_release_keeps_terms_and_expired_credits_are_lost() {
 /// Regression: what an unlimited plan had paid was returned as bonus credits without an expiry.
 #[test]
 fn what_an_unlimited_plan_paid_never_returns_as_credits() {
-    for why in [refund(), Why::Release, Why::Expiry] {
+    for why in [refund(), DrawdownReason::Release, DrawdownReason::Expiry] {
         for (line, share) in [
             ("unlimited", "unlimited 9"),
             ("sub 3", "unlimited 9"),
@@ -329,7 +333,7 @@ fn what_an_unlimited_plan_paid_never_returns_as_credits() {
 /// Refunds return the credits that were taken last; captures spend those that were taken first.
 #[test]
 fn a_remainder_is_drawn_first_in_first_out_or_last_in_first_out() {
-    let pot = Pot {
+    let pot = Remainder {
         of: id(1),
         rest: shares("sub 5, lot2 3, lot3 2"),
         ends: None,
@@ -349,10 +353,10 @@ fn a_remainder_is_drawn_first_in_first_out_or_last_in_first_out() {
         (10, Some(vec![5, 3, 2]), Some(vec![5, 3, 2])),
         (11, None, None),
     ] {
-        assert_eq!(summary(pot.next(credits(amount), Order::First)), first, "{amount} from the first");
-        assert_eq!(summary(pot.next(credits(amount), Order::Last)), last, "{amount} from the last");
+        assert_eq!(summary(pot.next(credits(amount), DrawOrder::First)), first, "{amount} from the first");
+        assert_eq!(summary(pot.next(credits(amount), DrawOrder::Last)), last, "{amount} from the last");
     }
-    let two = pot.next(credits(4), Order::Last).unwrap();
+    let two = pot.next(credits(4), DrawOrder::Last).unwrap();
     assert_eq!(two[0].lot, LotId::Granted(id(2)), "in the order in which they were taken");
 }
 

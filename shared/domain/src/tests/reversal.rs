@@ -11,8 +11,10 @@ fn purchase(refunded: u64) -> Purchase {
     let offer = Offer { credits: Amount::try_from(500).unwrap(), price, package: None, version: 1 };
     let method = Reference::try_from("card_1".to_owned()).unwrap();
     let id = PurchaseId { account, transaction: id(7) };
-    let mut purchase =
-        Purchase { stage: Stage::Approved(super::id(8)), ..Purchase::begun(id, offer, method, at(NOW)) };
+    let mut purchase = Purchase {
+        stage: PurchaseStatus::Approved(super::id(8)),
+        ..Purchase::begun(id, offer, method, at(NOW))
+    };
     refund(&mut purchase, refunded);
     purchase
 }
@@ -167,7 +169,7 @@ fn refunded_money_takes_credits_or_becomes_a_debt() {
             let request = Consume { operation, amount: super::credits(spent), service: None };
             now = now.clone().apply(&consume(&now, &request, &attempt(100, at(NOW))).unwrap()).unwrap();
         }
-        let bought = Bought { credits: super::credits(credits), ..Bought::by(&entry) };
+        let bought = PurchasedCredits { credits: super::credits(credits), ..PurchasedCredits::by(&entry) };
         let taken = payment_refunded(&now, &bought, &attempt(200, at(NOW))).unwrap();
         assert_eq!((taken.entry.amount, taken.entry.direction), (bought.credits, Direction::Debit));
         let after = now.apply(&taken).unwrap();
@@ -221,7 +223,7 @@ fn credits_taken_by_other_reversals_do_not_count() {
         // A hundred went into the lot, the others settled outstanding credits.
         assert_eq!(
             purchase.bought(&granted, disputed),
-            Bought { credits: disputed, lot: expected },
+            PurchasedCredits { credits: disputed, lot: expected },
             "{refunded}"
         );
     }
@@ -230,7 +232,7 @@ fn credits_taken_by_other_reversals_do_not_count() {
 /// A refund takes the credits of its own purchase before those of others.
 #[test]
 fn a_refund_takes_its_own_purchase_first() {
-    let bought = Bought { credits: credits(5), lot: Some((id(2), credits(9))) };
+    let bought = PurchasedCredits { credits: credits(5), lot: Some((id(2), credits(9))) };
     for (line, expected) in
         [("purchased 3, purchased 9", "lot2 5"), ("purchased 3, purchased 4", "lot2 4, lot1 1")]
     {
@@ -243,8 +245,8 @@ fn a_refund_takes_its_own_purchase_first() {
 #[test]
 fn what_comes_back_during_a_dispute_is_set_aside() {
     let before = account("sub 0, purchased 9");
-    let whole = Bought { credits: credits(9), lot: Some((id(2), credits(9))) };
-    let part = Bought { credits: credits(4), ..whole };
+    let whole = PurchasedCredits { credits: credits(9), lot: Some((id(2), credits(9))) };
+    let part = PurchasedCredits { credits: credits(4), ..whole };
     let opened = dispute_opened(&before, &whole, &attempt(200, at(NOW))).unwrap();
     let disputed = before.apply(&opened).unwrap();
     let refunded = payment_refunded(&disputed, &part, &attempt(201, at(NOW))).unwrap();

@@ -13,7 +13,7 @@ fn a_posting_lands_only_where_it_would_be_decided_again() {
     let operations = operations();
     let (mut landed, mut refused) = (0u32, 0u32);
     for (state, account) in states() {
-        let attempt = |number: u64| Head { id: id(number), ..attempt(number, at(NOW)) };
+        let attempt = |number: u64| Attempt { id: id(number), ..attempt(number, at(NOW)) };
         for rival in &operations {
             let Ok(between) = (rival.decide)(&account, &attempt(901)) else { continue };
             let Some(meanwhile) = account.clone().apply(&between) else { continue };
@@ -45,7 +45,7 @@ fn essence(mut account: Account) -> Account {
     }
     // The available credits of a refused batch item are those at the time of the decision.
     for part in account.last.iter_mut().flat_map(|last| &mut last.parts) {
-        if let Part::Short { available, .. } = part {
+        if let BatchOutcome::Short { available, .. } = part {
             *available = Credits::ZERO;
         }
     }

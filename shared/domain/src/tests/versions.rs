@@ -16,8 +16,8 @@ fn operation(name: &str) -> Operation {
     Operation::try_from(name.to_owned()).unwrap()
 }
 
-fn price(count: u64) -> PriceChange {
-    PriceChange { credits: credits(count), category: Some(Category::Aml), monthly: None }
+fn price(count: u64) -> PriceUpdate {
+    PriceUpdate { credits: credits(count), category: Some(PriceCategory::Aml), monthly: None }
 }
 
 /// The price list after changes of one operation such as `mon: 2 from wed` or, immediately, `mon: 2`; and the
@@ -27,7 +27,7 @@ fn changed(line: &str) -> (PriceList, String) {
     for change in line.split(", ") {
         let words: Vec<_> = change.split([':', ' ']).filter(|word| !word.is_empty()).collect();
         let asked = words.get(3).map(|name| day(name));
-        let when = When::new(asked, day(words[0]) + chrono::Duration::milliseconds(700));
+        let when = EffectiveTime::new(asked, day(words[0]) + chrono::Duration::milliseconds(700));
         summary = match list.change(&operation("aml.pep"), price(words[1].parse().unwrap()), when) {
             Ok((next, listed)) => {
                 list = next;
@@ -101,40 +101,42 @@ fn operations_are_created_and_named() {
     let (list, _) = changed("mon: 1");
     for (name, category, expected) in [
         ("aml.pep", None, "v2"),
-        ("aml.new", Some(Category::Aml), "v1"),
+        ("aml.new", Some(PriceCategory::Aml), "v1"),
         ("aml.new", None, "is required, because no"),
-        ("credit.grant", Some(Category::Other), "the ledger's own"),
+        ("credit.grant", Some(PriceCategory::Other), "the ledger's own"),
         ("credit.mine", None, "the ledger's own"),
-        ("ledger.fence", Some(Category::Other), "the ledger's own"),
-        ("account.x", Some(Category::Other), "the ledger's own"),
-        ("credits.x", Some(Category::Other), "v1"),
+        ("ledger.fence", Some(PriceCategory::Other), "the ledger's own"),
+        ("account.x", Some(PriceCategory::Other), "the ledger's own"),
+        ("credits.x", Some(PriceCategory::Other), "v1"),
     ] {
-        let wanted = PriceChange { credits: credits(7), category, monthly: None };
-        let summary = match list.change(&operation(name), wanted, When::new(None, day("tue"))) {
+        let wanted = PriceUpdate { credits: credits(7), category, monthly: None };
+        let summary = match list.change(&operation(name), wanted, EffectiveTime::new(None, day("tue"))) {
             Ok((_, listed)) => format!("v{}", listed.price.version),
             Err(reason) => reason.to_string(),
         };
         assert!(summary.contains(expected), "{name}: {summary}");
     }
     // Category and period belong to the operation; they change without a new price.
-    let wanted = PriceChange { credits: credits(1), category: Some(Category::Kyt), monthly: Some(true) };
-    let (list, summary) = list.change(&operation("aml.pep"), wanted, When::new(None, day("tue"))).unwrap();
-    assert_eq!((summary.price.version, summary.category, summary.monthly), (1, Category::Kyt, true));
-    let wanted = PriceChange { category: None, monthly: None, ..wanted };
-    let (_, summary) = list.change(&operation("aml.pep"), wanted, When::new(None, day("wed"))).unwrap();
-    assert_eq!((summary.category, summary.monthly), (Category::Kyt, true));
+    let wanted = PriceUpdate { credits: credits(1), category: Some(PriceCategory::Kyt), monthly: Some(true) };
+    let (list, summary) =
+        list.change(&operation("aml.pep"), wanted, EffectiveTime::new(None, day("tue"))).unwrap();
+    assert_eq!((summary.price.version, summary.category, summary.monthly), (1, PriceCategory::Kyt, true));
+    let wanted = PriceUpdate { category: None, monthly: None, ..wanted };
+    let (_, summary) =
+        list.change(&operation("aml.pep"), wanted, EffectiveTime::new(None, day("wed"))).unwrap();
+    assert_eq!((summary.category, summary.monthly), (PriceCategory::Kyt, true));
 }
 
 #[test]
 fn the_number_of_versions_is_limited() {
-    let now = When::new(None, day("mon"));
+    let now = EffectiveTime::new(None, day("mon"));
     let mut list = PriceList::default();
     let set = |list: &PriceList, name: &str, count| list.change(&operation(name), price(count), now);
     for count in 0..u64::try_from(Price::VERSIONS_MAX).unwrap() {
         list = set(&list, "aml.pep", count).unwrap().0;
     }
     let full = set(&list, "aml.pep", Price::MAX);
-    assert!(matches!(full, Err(BadChange::TooMany { max: Price::VERSIONS_MAX, .. })), "{full:?}");
+    assert!(matches!(full, Err(BadUpdate::TooMany { max: Price::VERSIONS_MAX, .. })), "{full:?}");
     // Repeating the last change is not another version, and another operation has room.
     assert_eq!(set(&list, "aml.pep", 399).unwrap().0, list);
     for other in 1..10 {
@@ -143,34 +145,34 @@ fn the_number_of_versions_is_limited() {
         }
     }
     let full = set(&list, "aml.more", 1);
-    assert!(matches!(full, Err(BadChange::TooMany { max: PriceList::PRICES_MAX, .. })), "{full:?}");
+    assert!(matches!(full, Err(BadUpdate::TooMany { max: PriceList::PRICES_MAX, .. })), "{full:?}");
     assert!(serde_json::to_string(&list).unwrap().len() < 400_000);
     let mut list = PriceList::default();
     for number in 0..PriceList::OPERATIONS_MAX {
         list = set(&list, &format!("aml.{number}"), 1).unwrap().0;
     }
     let full = set(&list, "aml.pep", 1);
-    assert!(matches!(full, Err(BadChange::TooMany { max: PriceList::OPERATIONS_MAX, .. })), "{full:?}");
+    assert!(matches!(full, Err(BadUpdate::TooMany { max: PriceList::OPERATIONS_MAX, .. })), "{full:?}");
 }
 
 #[test]
 fn omitted_fields_of_a_package_keep_their_values() {
     let (id, name) = (PackageId("mini".into()), Reference::try_from("Mini".to_owned()).unwrap());
     let (ten, price) = (Amount::try_from(10).unwrap(), Money::new(100, Currency::GBP).unwrap());
-    let when = |asked: Option<&str>| When::new(asked.map(day), day("mon"));
+    let when = |asked: Option<&str>| EffectiveTime::new(asked.map(day), day("mon"));
     let list = PackageList::default();
-    let part = PackageChange { credits: Some(ten), ..PackageChange::default() };
-    assert_eq!(list.change(&id, &part, when(None)), Err(BadChange::Incomplete(vec!["name", "price"])));
-    let whole = PackageChange { name: Some(name), credits: Some(ten), price: Some(price), withdrawn: None };
+    let part = PackageUpdate { credits: Some(ten), ..PackageUpdate::default() };
+    assert_eq!(list.change(&id, &part, when(None)), Err(BadUpdate::Incomplete(vec!["name", "price"])));
+    let whole = PackageUpdate { name: Some(name), credits: Some(ten), price: Some(price), withdrawn: None };
     let (list, first) = list.change(&id, &whole, when(Some("tue"))).unwrap();
     assert_eq!((first.version, first.withdrawn, first.effective_from), (1, false, day("tue")));
     // On Monday there is no item of that name whose fields could be kept.
-    assert!(matches!(list.change(&id, &part, when(None)), Err(BadChange::Incomplete(_))));
-    let gone = PackageChange { withdrawn: Some(true), ..PackageChange::default() };
+    assert!(matches!(list.change(&id, &part, when(None)), Err(BadUpdate::Incomplete(_))));
+    let gone = PackageUpdate { withdrawn: Some(true), ..PackageUpdate::default() };
     let (list, second) = list.change(&id, &gone, when(Some("thu"))).unwrap();
     assert_eq!(second, Package { version: 2, withdrawn: true, effective_from: day("thu"), ..first.clone() });
     let (list, third) = list
-        .change(&id, &PackageChange { withdrawn: Some(false), ..gone.clone() }, when(Some("sat")))
+        .change(&id, &PackageUpdate { withdrawn: Some(false), ..gone.clone() }, when(Some("sat")))
         .unwrap();
     assert_eq!(list.change(&id, &gone, when(Some("thu"))).unwrap(), (list.clone(), second));
     for (name, expected) in
@@ -181,11 +183,11 @@ fn omitted_fields_of_a_package_keep_their_values() {
     assert_eq!(third.name, "Mini");
     let mut full = list;
     for count in 4..=u64::try_from(Package::VERSIONS_MAX).unwrap() {
-        let more = PackageChange { credits: Amount::try_from(count).ok(), ..PackageChange::default() };
+        let more = PackageUpdate { credits: Amount::try_from(count).ok(), ..PackageUpdate::default() };
         full = full.change(&id, &more, when(Some("sat"))).unwrap().0;
     }
     let more = full.change(&id, &whole, when(Some("sun")));
-    assert!(matches!(more, Err(BadChange::TooMany { max: Package::VERSIONS_MAX, .. })), "{more:?}");
+    assert!(matches!(more, Err(BadUpdate::TooMany { max: Package::VERSIONS_MAX, .. })), "{more:?}");
 }
 
 #[test]
@@ -194,8 +196,8 @@ fn omitted_fields_of_a_plan_keep_their_values_and_old_plans_are_read() {
         "apiAccess": false, "maxUsers": 1, "effectiveFrom": "1970-01-01T00:00:00Z"}]"#;
     let list: PlanList = serde_json::from_str(stored).unwrap();
     let id = PlanId("free".into());
-    let open = PlanChange { api_access: Some(true), max_users: Some(None), ..PlanChange::default() };
-    let when = When::new(Some(day("wed")), day("mon"));
+    let open = PlanUpdate { api_access: Some(true), max_users: Some(None), ..PlanUpdate::default() };
+    let when = EffectiveTime::new(Some(day("wed")), day("mon"));
     let (list, version) = list.change(&id, &open, when).unwrap();
     assert_eq!((version.version, version.api_access, version.max_users), (2, true, None));
     assert_eq!((version.name.as_str(), version.fee.amount()), ("Free", 0));
@@ -207,8 +209,11 @@ fn omitted_fields_of_a_plan_keep_their_values_and_old_plans_are_read() {
     let again: PlanList = serde_json::from_str(&serde_json::to_string(&list).unwrap()).unwrap();
     assert_eq!(again, list);
     let unknown = list.change(&PlanId("gold".into()), &open, when);
-    assert_eq!(unknown, Err(BadChange::Incomplete(vec!["name", "price", "allowance"])));
-    assert!(Fee::new(Money::MAX, Currency::GBP).is_ok() && Fee::new(Money::MAX + 1, Currency::GBP).is_err());
+    assert_eq!(unknown, Err(BadUpdate::Incomplete(vec!["name", "price", "allowance"])));
+    assert!(
+        PlanFee::new(Money::MAX, Currency::GBP).is_ok()
+            && PlanFee::new(Money::MAX + 1, Currency::GBP).is_err()
+    );
 }
 
 /// changes of a monthly price; after which day, up to which => whether it was reduced
@@ -231,8 +236,8 @@ fn a_monthly_price_is_reduced_when_a_lower_one_begins() {
         let mut list = PriceList::default();
         for change in line.split(", ") {
             let words: Vec<_> = change.split([':', ' ']).filter(|word| !word.is_empty()).collect();
-            let when = When::new(words.get(3).map(|name| day(name)), day(words[0]));
-            let wanted = PriceChange { monthly: Some(true), ..price(words[1].parse().unwrap()) };
+            let when = EffectiveTime::new(words.get(3).map(|name| day(name)), day(words[0]));
+            let wanted = PriceUpdate { monthly: Some(true), ..price(words[1].parse().unwrap()) };
             list = list.change(&operation("aml.monitoring"), wanted, when).unwrap().0;
         }
         assert_eq!(list.monthly_fell(day(since), day(until)), expected, "{line}: {since} {until}");
@@ -253,7 +258,7 @@ proptest! {
         for (pass, ahead, count) in steps {
             now += chrono::Duration::hours(pass);
             let from = now + chrono::Duration::hours(ahead);
-            let when = When::new((ahead != 0).then_some(from), now);
+            let when = EffectiveTime::new((ahead != 0).then_some(from), now);
             let Ok((changed, summary)) = list.change(&operation("aml.pep"), price(count), when) else {
                 prop_assert!(ahead < 0);
                 continue;

@@ -5,16 +5,16 @@ use proptest::prelude::*;
 use super::*;
 
 /// The refusal of a URL under a policy, or its normalised form.
-fn said(text: &str, reach: Reach) -> Result<String, BadUrl> {
-    HookUrl::parse(text, reach).map(|url| url.to_string())
+fn said(text: &str, reach: AddressPolicy) -> Result<String, BadWebhookUrl> {
+    WebhookUrl::parse(text, reach).map(|url| url.to_string())
 }
 
-const ADDRESS: BadUrl = BadUrl::Address;
-const INTERNAL: BadUrl = BadUrl::PrivateName("internal");
-const LOCALHOST: BadUrl = BadUrl::PrivateName("localhost");
+const ADDRESS: BadWebhookUrl = BadWebhookUrl::Address;
+const INTERNAL: BadWebhookUrl = BadWebhookUrl::PrivateName("internal");
+const LOCALHOST: BadWebhookUrl = BadWebhookUrl::PrivateName("localhost");
 
 /// Spellings of URLs that must be refused, with the refusals.
-const TRICKS: [(&str, BadUrl); 112] = [
+const TRICKS: [(&str, BadWebhookUrl); 112] = [
     // Plain addresses.
     ("https://127.0.0.1/", ADDRESS),
     ("https://127.0.0.1:9001/2018-06-01/runtime/invocation/next", ADDRESS),
@@ -57,13 +57,13 @@ const TRICKS: [(&str, BadUrl); 112] = [
     ("https://012.1/", ADDRESS),
     ("https://192.168.257/", ADDRESS),
     // Invalid hosts that end like an address.
-    ("https://127.0.0.1.1/", BadUrl::Host),
-    ("https://256.0.0.1/", BadUrl::Host),
-    ("https://4294967296/", BadUrl::Host),
-    ("https://0x100000000/", BadUrl::Host),
+    ("https://127.0.0.1.1/", BadWebhookUrl::Host),
+    ("https://256.0.0.1/", BadWebhookUrl::Host),
+    ("https://4294967296/", BadWebhookUrl::Host),
+    ("https://0x100000000/", BadWebhookUrl::Host),
     ("https://127.0.0.0x/", ADDRESS),
-    ("https://127.0.0.08/", BadUrl::Host),
-    ("https://hooks.example.0x7f/", BadUrl::Host),
+    ("https://127.0.0.08/", BadWebhookUrl::Host),
+    ("https://hooks.example.0x7f/", BadWebhookUrl::Host),
     // IPv4 embedded in IPv6.
     ("https://[::ffff:127.0.0.1]/", ADDRESS),
     ("https://[::ffff:169.254.169.254]/", ADDRESS),
@@ -76,11 +76,11 @@ const TRICKS: [(&str, BadUrl); 112] = [
     ("https://[2001:0:a9fe:a9fe::1]/", ADDRESS),
     ("https://[::ffff:8.8.8.8]/", ADDRESS),
     ("https://[0000::0001]/", ADDRESS),
-    ("https://[fe80::1%25eth0]/", BadUrl::Host),
-    ("https://[fe80::1%eth0]/", BadUrl::Host),
-    ("https://[::1/", BadUrl::Host),
-    ("https://::1/", BadUrl::Host),
-    ("https://[127.0.0.1]/", BadUrl::Host),
+    ("https://[fe80::1%25eth0]/", BadWebhookUrl::Host),
+    ("https://[fe80::1%eth0]/", BadWebhookUrl::Host),
+    ("https://[::1/", BadWebhookUrl::Host),
+    ("https://::1/", BadWebhookUrl::Host),
+    ("https://[127.0.0.1]/", BadWebhookUrl::Host),
     // Characters that are normalised to others.
     ("https://①②⑦.⓪.⓪.①/", ADDRESS),
     ("https://１２７.０.０.１/", ADDRESS),
@@ -98,72 +98,72 @@ const TRICKS: [(&str, BadUrl); 112] = [
     ("https://ｌocalhost/", LOCALHOST),
     ("https://hooks.example.ｉnternal/", INTERNAL),
     ("https://hooks%E3%80%82internal/", INTERNAL),
-    ("https://hooks.example.com%2f@127.0.0.1/", BadUrl::UserInfo),
-    ("https://hooks.example.com%00.evil.example/", BadUrl::Host),
-    ("https://127.0.0.1%40hooks.example.com/", BadUrl::Host),
-    ("https://127.0.0.1%23.example.com/", BadUrl::Host),
-    ("https://xn--a.example.com/", BadUrl::Host),
+    ("https://hooks.example.com%2f@127.0.0.1/", BadWebhookUrl::UserInfo),
+    ("https://hooks.example.com%00.evil.example/", BadWebhookUrl::Host),
+    ("https://127.0.0.1%40hooks.example.com/", BadWebhookUrl::Host),
+    ("https://127.0.0.1%23.example.com/", BadWebhookUrl::Host),
+    ("https://xn--a.example.com/", BadWebhookUrl::Host),
     // Text that only seems to be the host.
-    ("https://hooks.example.com@127.0.0.1/", BadUrl::UserInfo),
-    ("https://hooks.example.com:443@127.0.0.1/", BadUrl::UserInfo),
-    ("https://@hooks.example.com/", BadUrl::UserInfo),
-    ("https://:@hooks.example.com/", BadUrl::UserInfo),
-    ("https://127.0.0.1:443@hooks.example.com/", BadUrl::UserInfo),
-    ("https://hooks.example.com\\@127.0.0.1/", BadUrl::Character),
-    ("https:\\\\127.0.0.1\\", BadUrl::Character),
-    ("https://127.0.0.1\\.example.com/", BadUrl::Character),
-    ("https://hooks.example.com/#@127.0.0.1/", BadUrl::Fragment),
-    ("https://hooks.example.com#@127.0.0.1/", BadUrl::Fragment),
-    ("https://hooks.example.com/#", BadUrl::Fragment),
-    ("https:///127.0.0.1/", BadUrl::Host),
-    ("https:////127.0.0.1/", BadUrl::Host),
-    ("https://?@127.0.0.1/", BadUrl::Host),
-    ("https:127.0.0.1/", BadUrl::Scheme),
-    ("https:/127.0.0.1/", BadUrl::Scheme),
+    ("https://hooks.example.com@127.0.0.1/", BadWebhookUrl::UserInfo),
+    ("https://hooks.example.com:443@127.0.0.1/", BadWebhookUrl::UserInfo),
+    ("https://@hooks.example.com/", BadWebhookUrl::UserInfo),
+    ("https://:@hooks.example.com/", BadWebhookUrl::UserInfo),
+    ("https://127.0.0.1:443@hooks.example.com/", BadWebhookUrl::UserInfo),
+    ("https://hooks.example.com\\@127.0.0.1/", BadWebhookUrl::Character),
+    ("https:\\\\127.0.0.1\\", BadWebhookUrl::Character),
+    ("https://127.0.0.1\\.example.com/", BadWebhookUrl::Character),
+    ("https://hooks.example.com/#@127.0.0.1/", BadWebhookUrl::Fragment),
+    ("https://hooks.example.com#@127.0.0.1/", BadWebhookUrl::Fragment),
+    ("https://hooks.example.com/#", BadWebhookUrl::Fragment),
+    ("https:///127.0.0.1/", BadWebhookUrl::Host),
+    ("https:////127.0.0.1/", BadWebhookUrl::Host),
+    ("https://?@127.0.0.1/", BadWebhookUrl::Host),
+    ("https:127.0.0.1/", BadWebhookUrl::Scheme),
+    ("https:/127.0.0.1/", BadWebhookUrl::Scheme),
     // Whitespace and control characters, including those that parsers drop silently.
-    ("https://127.0\t.0.1/", BadUrl::Character),
-    ("https://hooks.example.com/\r\nHost: 127.0.0.1", BadUrl::Character),
-    ("\nhttps://hooks.example.com/", BadUrl::Character),
-    ("https://hooks.example.com/a b", BadUrl::Character),
-    ("https://hooks.example.com/\0", BadUrl::Character),
-    ("https://hooks.example.com/\u{2028}", BadUrl::Character),
-    ("https://hooks.example.com\u{a0}/", BadUrl::Character),
+    ("https://127.0\t.0.1/", BadWebhookUrl::Character),
+    ("https://hooks.example.com/\r\nHost: 127.0.0.1", BadWebhookUrl::Character),
+    ("\nhttps://hooks.example.com/", BadWebhookUrl::Character),
+    ("https://hooks.example.com/a b", BadWebhookUrl::Character),
+    ("https://hooks.example.com/\0", BadWebhookUrl::Character),
+    ("https://hooks.example.com/\u{2028}", BadWebhookUrl::Character),
+    ("https://hooks.example.com\u{a0}/", BadWebhookUrl::Character),
     // Ports.
-    ("https://hooks.example.com:0/", BadUrl::Port),
-    ("https://hooks.example.com:65536/", BadUrl::Port),
-    ("https://hooks.example.com:-1/", BadUrl::Port),
-    ("https://hooks.example.com:4 43/", BadUrl::Character),
-    ("https://hooks.example.com:443:80/", BadUrl::Port),
+    ("https://hooks.example.com:0/", BadWebhookUrl::Port),
+    ("https://hooks.example.com:65536/", BadWebhookUrl::Port),
+    ("https://hooks.example.com:-1/", BadWebhookUrl::Port),
+    ("https://hooks.example.com:4 43/", BadWebhookUrl::Character),
+    ("https://hooks.example.com:443:80/", BadWebhookUrl::Port),
     ("https://[::1]:9001/", ADDRESS),
 ];
 
 /// Host names, with the refusals.
-const NAMES: [(&str, BadUrl); 25] = [
+const NAMES: [(&str, BadWebhookUrl); 25] = [
     ("localhost", LOCALHOST),
     ("LOCALHOST", LOCALHOST),
-    ("localhost.", BadUrl::TrailingDot),
+    ("localhost.", BadWebhookUrl::TrailingDot),
     ("foo.localhost", LOCALHOST),
-    ("localhost.localdomain", BadUrl::PrivateName("localdomain")),
+    ("localhost.localdomain", BadWebhookUrl::PrivateName("localdomain")),
     ("foo.internal", INTERNAL),
     ("FOO.INTERNAL", INTERNAL),
     ("metadata.google.internal", INTERNAL),
     ("ip-10-0-0-1.eu-central-1.compute.internal", INTERNAL),
     ("internal", INTERNAL),
-    ("foo.internal.", BadUrl::TrailingDot),
-    ("printer.local", BadUrl::PrivateName("local")),
-    ("router.home.arpa", BadUrl::PrivateName("home.arpa")),
-    ("home.arpa", BadUrl::PrivateName("home.arpa")),
-    ("expyuzz4wqqyqhjn.onion", BadUrl::PrivateName("onion")),
-    ("hooks.invalid", BadUrl::PrivateName("invalid")),
-    ("metadata", BadUrl::SingleLabel),
-    ("intranet", BadUrl::SingleLabel),
-    ("notlocal", BadUrl::SingleLabel),
-    ("hooks.example.com.", BadUrl::TrailingDot),
-    ("hooks..example.com", BadUrl::Host),
-    (".example.com", BadUrl::Host),
-    ("-hooks.example.com", BadUrl::Host),
-    ("hooks!.example.com", BadUrl::Host),
-    ("*.example.com", BadUrl::Host),
+    ("foo.internal.", BadWebhookUrl::TrailingDot),
+    ("printer.local", BadWebhookUrl::PrivateName("local")),
+    ("router.home.arpa", BadWebhookUrl::PrivateName("home.arpa")),
+    ("home.arpa", BadWebhookUrl::PrivateName("home.arpa")),
+    ("expyuzz4wqqyqhjn.onion", BadWebhookUrl::PrivateName("onion")),
+    ("hooks.invalid", BadWebhookUrl::PrivateName("invalid")),
+    ("metadata", BadWebhookUrl::SingleLabel),
+    ("intranet", BadWebhookUrl::SingleLabel),
+    ("notlocal", BadWebhookUrl::SingleLabel),
+    ("hooks.example.com.", BadWebhookUrl::TrailingDot),
+    ("hooks..example.com", BadWebhookUrl::Host),
+    (".example.com", BadWebhookUrl::Host),
+    ("-hooks.example.com", BadWebhookUrl::Host),
+    ("hooks!.example.com", BadWebhookUrl::Host),
+    ("*.example.com", BadWebhookUrl::Host),
 ];
 
 /// Schemes other than https.
@@ -190,10 +190,10 @@ fn urls_that_hide_their_host_are_refused() {
     let names = NAMES.into_iter().flat_map(|(name, why)| {
         [(format!("https://{name}/"), why), (format!("https://{name}:8443/hooks?a=b"), why)]
     });
-    let schemes = SCHEMES.map(|text| (text.to_owned(), BadUrl::Scheme));
+    let schemes = SCHEMES.map(|text| (text.to_owned(), BadWebhookUrl::Scheme));
     let mut wrong = Vec::new();
     for (text, why) in tricks.chain(names).chain(schemes) {
-        let said = said(&text, Reach::Public);
+        let said = said(&text, AddressPolicy::Public);
         if said != Err(why) {
             wrong.push(format!("{text}: {said:?} and not {why:?}"));
         }
@@ -223,8 +223,8 @@ fn urls_of_public_hosts_are_normalised() {
         ("https://notinternal.example/", "https://notinternal.example/"),
         ("https://127.0.0.1.example.com/", "https://127.0.0.1.example.com/"),
     ] {
-        assert_eq!(said(text, Reach::Public).as_deref(), Ok(written), "{text}");
-        assert_eq!(said(text, Reach::AndLoopback).as_deref(), Ok(written), "{text}");
+        assert_eq!(said(text, AddressPolicy::Public).as_deref(), Ok(written), "{text}");
+        assert_eq!(said(text, AddressPolicy::AndLoopback).as_deref(), Ok(written), "{text}");
     }
 }
 
@@ -237,58 +237,61 @@ fn the_local_machine_allows_loopback_and_http() {
         ("http://[::1]:3000/", Ok("http://[::1]:3000/")),
         ("http://127.9.9.9/", Ok("http://127.9.9.9/")),
         ("http://hooks.example.com/", Ok("http://hooks.example.com/")),
-        ("http://127.0.0.1:9001/", Err(BadUrl::Port)),
-        ("http://localhost:9001/", Err(BadUrl::Port)),
-        ("http://[::1]:9001/", Err(BadUrl::Port)),
-        ("http://0x7f.1:9001/", Err(BadUrl::Port)),
-        ("http://127.0.0.1:0/", Err(BadUrl::Port)),
+        ("http://127.0.0.1:9001/", Err(BadWebhookUrl::Port)),
+        ("http://localhost:9001/", Err(BadWebhookUrl::Port)),
+        ("http://[::1]:9001/", Err(BadWebhookUrl::Port)),
+        ("http://0x7f.1:9001/", Err(BadWebhookUrl::Port)),
+        ("http://127.0.0.1:0/", Err(BadWebhookUrl::Port)),
         ("http://foo.localhost/", Err(LOCALHOST)),
-        ("http://localhost./", Err(BadUrl::TrailingDot)),
+        ("http://localhost./", Err(BadWebhookUrl::TrailingDot)),
         ("http://[::ffff:127.0.0.1]/", Err(ADDRESS)),
         ("http://0.0.0.0:3000/", Err(ADDRESS)),
         ("http://192.168.1.1/", Err(ADDRESS)),
         ("http://169.254.169.254/", Err(ADDRESS)),
-        ("http://printer/", Err(BadUrl::SingleLabel)),
-        ("http://user@127.0.0.1/", Err(BadUrl::UserInfo)),
-        ("ftp://127.0.0.1/", Err(BadUrl::Scheme)),
+        ("http://printer/", Err(BadWebhookUrl::SingleLabel)),
+        ("http://user@127.0.0.1/", Err(BadWebhookUrl::UserInfo)),
+        ("ftp://127.0.0.1/", Err(BadWebhookUrl::Scheme)),
     ] {
-        assert_eq!(said(text, Reach::AndLoopback), expected.map(str::to_owned), "{text}");
+        assert_eq!(said(text, AddressPolicy::AndLoopback), expected.map(str::to_owned), "{text}");
     }
 }
 
 #[test]
 fn lengths_are_limited_as_given_and_as_normalised() {
-    let with_path = |path: &str| said(&format!("https://hooks.example.com/{path}"), Reach::Public);
+    let with_path = |path: &str| said(&format!("https://hooks.example.com/{path}"), AddressPolicy::Public);
     let left = URL_CHARS_MAX - "https://hooks.example.com/".len();
     assert!(with_path(&"a".repeat(left)).is_ok());
-    assert_eq!(with_path(&"a".repeat(left + 1)), Err(BadUrl::TooLong));
+    assert_eq!(with_path(&"a".repeat(left + 1)), Err(BadWebhookUrl::TooLong));
     assert!(with_path(&"ü".repeat(left / 6)).is_ok());
-    assert_eq!(with_path(&"ü".repeat(left / 6 + 1)), Err(BadUrl::TooLong));
+    assert_eq!(with_path(&"ü".repeat(left / 6 + 1)), Err(BadWebhookUrl::TooLong));
     let name = |label: usize, more: usize| {
-        said(&format!("https://{}.{}example.com/", "a".repeat(label), "b.".repeat(more)), Reach::Public)
+        said(
+            &format!("https://{}.{}example.com/", "a".repeat(label), "b.".repeat(more)),
+            AddressPolicy::Public,
+        )
     };
     assert!(name(63, 0).is_ok());
-    assert_eq!(name(64, 0), Err(BadUrl::Host));
+    assert_eq!(name(64, 0), Err(BadWebhookUrl::Host));
     assert!(name(61, 90).is_ok());
-    assert_eq!(name(63, 90), Err(BadUrl::Host));
+    assert_eq!(name(63, 90), Err(BadWebhookUrl::Host));
 }
 
 #[test]
 fn a_stored_url_is_read_under_any_policy_and_checked_for_each_request() {
-    let url: HookUrl = serde_json::from_str("\"http://127.0.0.1:3000/a?b\"").unwrap();
+    let url: WebhookUrl = serde_json::from_str("\"http://127.0.0.1:3000/a?b\"").unwrap();
     assert_eq!(serde_json::to_string(&url).unwrap(), "\"http://127.0.0.1:3000/a?b\"");
-    assert_eq!(url.check(Reach::AndLoopback), Ok(()));
-    assert_eq!(url.check(Reach::Public), Err(BadUrl::Scheme));
+    assert_eq!(url.check(AddressPolicy::AndLoopback), Ok(()));
+    assert_eq!(url.check(AddressPolicy::Public), Err(BadWebhookUrl::Scheme));
     for text in ["", "x", "file:///etc/passwd", "mailto:a@b.example", "https://", "data:,"] {
-        assert!(HookUrl::stored(text).is_err(), "{text}");
+        assert!(WebhookUrl::stored(text).is_err(), "{text}");
     }
     for (text, why) in [
-        ("https://a:b@hooks.example.com/", BadUrl::UserInfo),
-        ("https://hooks.example.com/#a", BadUrl::Fragment),
-        ("https://10.0.0.1/", BadUrl::Address),
+        ("https://a:b@hooks.example.com/", BadWebhookUrl::UserInfo),
+        ("https://hooks.example.com/#a", BadWebhookUrl::Fragment),
+        ("https://10.0.0.1/", BadWebhookUrl::Address),
         ("https://hooks.internal/", INTERNAL),
     ] {
-        assert_eq!(HookUrl::stored(text).unwrap().check(Reach::Public), Err(why), "{text}");
+        assert_eq!(WebhookUrl::stored(text).unwrap().check(AddressPolicy::Public), Err(why), "{text}");
     }
 }
 
@@ -300,7 +303,7 @@ fn a_url_has_the_parts_of_a_request() {
         ("http://[::1]:3000?x", ("[::1]", 3000, "[::1]:3000", false, "/?x")),
         ("http://localhost", ("localhost", 80, "localhost", false, "/")),
     ] {
-        let url = HookUrl::parse(text, Reach::AndLoopback).unwrap();
+        let url = WebhookUrl::parse(text, AddressPolicy::AndLoopback).unwrap();
         let summary = (url.host(), url.port(), url.authority(), url.is_tls(), url.path_and_query());
         assert_eq!(summary, parts, "{text}");
     }
@@ -317,9 +320,9 @@ proptest! {
         rest in r"(:[0-9]{0,6})?(/[\PC]{0,12})?(\?[\PC]{0,12})?",
     ) {
         let text = format!("{scheme}{host}{rest}");
-        for reach in [Reach::Public, Reach::AndLoopback] {
-            let Ok(url) = HookUrl::parse(&text, reach) else { continue };
-            let again = HookUrl::parse(&url.to_string(), reach);
+        for reach in [AddressPolicy::Public, AddressPolicy::AndLoopback] {
+            let Ok(url) = WebhookUrl::parse(&text, reach) else { continue };
+            let again = WebhookUrl::parse(&url.to_string(), reach);
             prop_assert_eq!(again.as_ref(), Ok(&url), "{}", text);
             prop_assert!(url.address().is_none_or(|address| reach.admits(address)), "{}", text);
             prop_assert!(url.path_and_query().starts_with('/'));

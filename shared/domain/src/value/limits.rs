@@ -19,7 +19,7 @@ pub const PLAN_CAP_MAX: u64 = 4_000_000_000_000_000;
 
 /// The number of drawdowns from one transaction: captures of a hold, refunds of a debit. It keeps the
 /// remainder's item small.
-pub const DRAWS_MAX: usize = 100;
+pub const DRAWDOWNS_MAX: usize = 100;
 
 /// The number of items in a batch.
 pub const BATCH_MAX: usize = 100;

@@ -17,7 +17,7 @@ pub use ids::{
     OrgId, Reference, WebhookId,
 };
 pub use limits::{
-    BATCH_MAX, DISPUTES_MAX, DRAWS_MAX, DUE_MAX, LOTS_ALIKE_MAX, LOTS_MAX, PLAN_CAP, PLAN_CAP_MAX,
+    BATCH_MAX, DISPUTES_MAX, DRAWDOWNS_MAX, DUE_MAX, LOTS_ALIKE_MAX, LOTS_MAX, PLAN_CAP, PLAN_CAP_MAX,
 };
 pub use money::{BadCurrency, BadMoney, BadRate, Currency, Money, Rate};
 pub use names::{PackageId, PaymentId, PlanId};

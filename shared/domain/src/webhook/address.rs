@@ -12,7 +12,7 @@ pub const RUNTIME_PORT: u16 = 9001;
 /// translator decides where they lead, and no public host needs one. A network-specific NAT64 prefix (RFC 6052,
 /// section 2.2) cannot be recognised, so a function that delivers must not run in a network that has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
+pub enum AddressPolicy {
     /// Globally reachable unicast addresses.
     Public,
     /// Public addresses and the loopback address; only for the local machine.
@@ -92,8 +92,8 @@ const CLOSED6: [Block<Ipv6Addr>; 5] = [
 
 const LOOPBACK4: Block<Ipv4Addr> = block(Ipv4Addr::new(127, 0, 0, 0), 8);
 
-impl Reach {
-    /// Whether deliveries to `address` are allowed; see [`Reach::admits_at`] for a port of it.
+impl AddressPolicy {
+    /// Whether deliveries to `address` are allowed; see [`AddressPolicy::admits_at`] for a port of it.
     #[must_use]
     pub fn admits(self, address: IpAddr) -> bool {
         let is_open = match address {

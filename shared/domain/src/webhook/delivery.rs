@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{ATTEMPTS_MAX, DeliveryId, DeliveryState, Lane};
+use crate::{ATTEMPTS_MAX, DeliveryId, DeliveryLane, DeliveryState};
 
 /// A delivery of one event to one endpoint, with all its attempts: a line of the delivery log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +20,7 @@ pub struct Delivery {
     /// Why the event is delivered.
     pub kind: DeliveryKind,
     /// Its status.
-    pub standing: DeliveryStanding,
+    pub standing: DeliveryStatus,
     /// The time of the first attempt.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub created_at: DateTime<Utc>,
@@ -33,7 +33,7 @@ pub struct Delivery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<SentResponse>,
     /// All attempts, the earliest first.
-    pub attempts: Vec<Attempt>,
+    pub attempts: Vec<DeliveryAttempt>,
 }
 
 /// Why an event is delivered.
@@ -53,7 +53,7 @@ pub enum DeliveryKind {
 /// The status of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum DeliveryStanding {
+pub enum DeliveryStatus {
     /// The endpoint accepted it.
     Succeeded,
     /// It failed and will be retried.
@@ -89,7 +89,7 @@ pub struct SentResponse {
 /// One attempt of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Attempt {
+pub struct DeliveryAttempt {
     /// The time of the attempt.
     #[serde(with = "chrono::serde::ts_milliseconds")]
     pub at: DateTime<Utc>,
@@ -120,15 +120,15 @@ impl Delivery {
     /// skipping or pausing deliveries leaves no log line that seems to wait.
     #[must_use]
     pub fn by(self, state: &DeliveryState) -> Self {
-        let lane = [Lane::Live, Lane::Replay].into_iter().find(|lane| state.delivery(*lane) == Some(self.id));
+        let lane = [DeliveryLane::Live, DeliveryLane::Replay]
+            .into_iter()
+            .find(|lane| state.delivery(*lane) == Some(self.id));
         match (self.standing, lane) {
-            (DeliveryStanding::Retrying, Some(lane)) => {
+            (DeliveryStatus::Retrying, Some(lane)) => {
                 Self { next: state.retry_at(lane).filter(|_| state.is_active()), ..self }
             }
-            (DeliveryStanding::Retrying, None) => Self { standing: DeliveryStanding::Superseded, ..self },
-            (DeliveryStanding::Succeeded | DeliveryStanding::Failed | DeliveryStanding::Superseded, _) => {
-                self
-            }
+            (DeliveryStatus::Retrying, None) => Self { standing: DeliveryStatus::Superseded, ..self },
+            (DeliveryStatus::Succeeded | DeliveryStatus::Failed | DeliveryStatus::Superseded, _) => self,
         }
     }
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::webhook::backoff::{back_off, whole_milliseconds};
-use crate::{DeliveryId, Lane, LaneEvent, Outcome, Replay};
+use crate::{DeliveryId, DeliveryLane, DeliveryOutcome, LaneEvent, Replay};
 
 /// The duration of a lease on an endpoint in seconds: far longer than one attempt.
 const LEASE_SECONDS: i64 = 60;
@@ -15,7 +15,7 @@ const LEASE_SECONDS: i64 = 60;
 #[serde(rename_all = "camelCase")]
 pub struct DeliveryState {
     /// Whether deliveries are active.
-    pub status: Flow,
+    pub status: WebhookStatus,
     /// The number of the last event that is done.
     pub through: u64,
     /// The range of events that is being replayed while no new event is due.
@@ -55,7 +55,7 @@ pub struct DeliveryState {
 /// Whether deliveries to an endpoint are active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Flow {
+pub enum WebhookStatus {
     /// Deliveries are active.
     Active,
     /// The owner paused it.
@@ -71,7 +71,7 @@ impl DeliveryState {
     #[must_use]
     pub fn new(through: u64) -> Self {
         Self {
-            status: Flow::Active,
+            status: WebhookStatus::Active,
             through,
             replay: None,
             delivery: None,
@@ -90,16 +90,16 @@ impl DeliveryState {
     /// is free.
     #[must_use]
     pub fn is_open(&self, now: DateTime<Utc>, wall: DateTime<Utc>) -> bool {
-        let may_send = self.may_send(Lane::Live, now) || self.may_send(Lane::Replay, now);
-        self.status == Flow::Active && may_send && self.leased_until <= wall
+        let may_send = self.may_send(DeliveryLane::Live, now) || self.may_send(DeliveryLane::Replay, now);
+        self.status == WebhookStatus::Active && may_send && self.leased_until <= wall
     }
 
     /// Whether an attempt is due on this lane.
     #[must_use]
-    pub fn may_send(&self, lane: Lane, now: DateTime<Utc>) -> bool {
+    pub fn may_send(&self, lane: DeliveryLane, now: DateTime<Utc>) -> bool {
         match lane {
-            Lane::Live => self.retry_at.is_none_or(|retry_at| retry_at <= now),
-            Lane::Replay => {
+            DeliveryLane::Live => self.retry_at.is_none_or(|retry_at| retry_at <= now),
+            DeliveryLane::Replay => {
                 self.replay.is_some_and(|replay| replay.retry_at.is_none_or(|retry_at| retry_at <= now))
             }
         }
@@ -107,34 +107,34 @@ impl DeliveryState {
 
     /// The number of the last event that is done on this lane; `None` without a replay.
     #[must_use]
-    pub fn place(&self, lane: Lane) -> Option<u64> {
+    pub fn place(&self, lane: DeliveryLane) -> Option<u64> {
         match lane {
-            Lane::Live => Some(self.through),
-            Lane::Replay => self.replay.map(|replay| replay.through),
+            DeliveryLane::Live => Some(self.through),
+            DeliveryLane::Replay => self.replay.map(|replay| replay.through),
         }
     }
 
-    fn is_past(&self, lane: Lane, number: u64) -> bool {
+    fn is_past(&self, lane: DeliveryLane, number: u64) -> bool {
         self.place(lane).is_some_and(|place| number <= place)
     }
 
     /// The delivery of the current event on this lane.
     #[must_use]
-    pub fn delivery(&self, lane: Lane) -> Option<DeliveryId> {
+    pub fn delivery(&self, lane: DeliveryLane) -> Option<DeliveryId> {
         match lane {
-            Lane::Live => self.delivery,
-            Lane::Replay => self.replay.and_then(|replay| replay.delivery),
+            DeliveryLane::Live => self.delivery,
+            DeliveryLane::Replay => self.replay.and_then(|replay| replay.delivery),
         }
     }
 
     /// The state with a delivery for the next event on this lane, unless there is one: a worker that crashed
     /// may have logged an attempt under it.
     #[must_use]
-    pub fn beginning(&self, lane: Lane, id: DeliveryId) -> Self {
+    pub fn beginning(&self, lane: DeliveryLane, id: DeliveryId) -> Self {
         let delivery = Some(self.delivery(lane).unwrap_or(id));
         match lane {
-            Lane::Live => Self { delivery, ..self.clone() },
-            Lane::Replay => {
+            DeliveryLane::Live => Self { delivery, ..self.clone() },
+            DeliveryLane::Replay => {
                 Self { replay: self.replay.map(|replay| Replay { delivery, ..replay }), ..self.clone() }
             }
         }
@@ -142,38 +142,40 @@ impl DeliveryState {
 
     /// The state without a delivery that has no failed attempt, so that the next worker begins a new one.
     #[must_use]
-    pub fn unbegun(&self, lane: Lane) -> Self {
+    pub fn unbegun(&self, lane: DeliveryLane) -> Self {
         match (lane, self.failures(lane)) {
-            (Lane::Live, 0) => Self { delivery: None, ..self.clone() },
-            (Lane::Replay, 0) => Self { replay: self.replay.map(Replay::anew), ..self.clone() },
-            (Lane::Live | Lane::Replay, _) => self.clone(),
+            (DeliveryLane::Live, 0) => Self { delivery: None, ..self.clone() },
+            (DeliveryLane::Replay, 0) => Self { replay: self.replay.map(Replay::anew), ..self.clone() },
+            (DeliveryLane::Live | DeliveryLane::Replay, _) => self.clone(),
         }
     }
 
     /// The number of failed attempts at this lane's current event.
     #[must_use]
-    pub fn failures(&self, lane: Lane) -> u32 {
+    pub fn failures(&self, lane: DeliveryLane) -> u32 {
         match lane {
-            Lane::Live => self.failures,
-            Lane::Replay => self.replay.map_or(0, |replay| replay.failures),
+            DeliveryLane::Live => self.failures,
+            DeliveryLane::Replay => self.replay.map_or(0, |replay| replay.failures),
         }
     }
 
     /// The time of the next attempt on this lane; `None` for immediately.
     #[must_use]
-    pub fn retry_at(&self, lane: Lane) -> Option<DateTime<Utc>> {
+    pub fn retry_at(&self, lane: DeliveryLane) -> Option<DateTime<Utc>> {
         match lane {
-            Lane::Live => self.retry_at,
-            Lane::Replay => self.replay.and_then(|replay| replay.retry_at),
+            DeliveryLane::Live => self.retry_at,
+            DeliveryLane::Replay => self.replay.and_then(|replay| replay.retry_at),
         }
     }
 
     /// Whether this lane is still in the run of `seen`: the owner has not restarted it since.
     #[must_use]
-    pub fn goes_on(&self, lane: Lane, seen: &Self) -> bool {
+    pub fn goes_on(&self, lane: DeliveryLane, seen: &Self) -> bool {
         match lane {
-            Lane::Live => self.run == seen.run,
-            Lane::Replay => self.replay.map(|replay| replay.run) == seen.replay.map(|replay| replay.run),
+            DeliveryLane::Live => self.run == seen.run,
+            DeliveryLane::Replay => {
+                self.replay.map(|replay| replay.run) == seen.replay.map(|replay| replay.run)
+            }
         }
     }
 
@@ -199,10 +201,10 @@ impl DeliveryState {
 
     /// The state with events up to this number done: delivered, or not subscribed to.
     #[must_use]
-    pub fn past(&self, lane: Lane, number: u64) -> Self {
+    pub fn past(&self, lane: DeliveryLane, number: u64) -> Self {
         match lane {
-            Lane::Live => Self { through: number.max(self.through), ..self.anew() },
-            Lane::Replay => {
+            DeliveryLane::Live => Self { through: number.max(self.through), ..self.anew() },
+            DeliveryLane::Replay => {
                 let left = self.replay.filter(|replay| number < replay.last);
                 let through = |replay: Replay| number.max(replay.through);
                 let replay = left.map(|replay| Replay { through: through(replay), ..replay.anew() });
@@ -214,11 +216,11 @@ impl DeliveryState {
     /// The state with this event as the next one, when those before are not subscribed to. Failed attempts are
     /// kept.
     #[must_use]
-    fn at(&self, lane: Lane, number: u64) -> Self {
+    fn at(&self, lane: DeliveryLane, number: u64) -> Self {
         let before = number.saturating_sub(1);
         match lane {
-            Lane::Live => Self { through: before.max(self.through), ..self.clone() },
-            Lane::Replay => {
+            DeliveryLane::Live => Self { through: before.max(self.through), ..self.clone() },
+            DeliveryLane::Replay => {
                 let at = |replay: Replay| Replay { through: before.max(replay.through), ..replay };
                 Self { replay: self.replay.map(at), ..self.clone() }
             }
@@ -227,37 +229,41 @@ impl DeliveryState {
 
     /// The state after an attempt at an event. `chance`, from 0 to 1,000, is the share of the maximum jitter.
     #[must_use]
-    pub fn after(&self, event: LaneEvent, outcome: Outcome, now: DateTime<Utc>, chance: u16) -> Self {
+    pub fn after(&self, event: LaneEvent, outcome: DeliveryOutcome, now: DateTime<Utc>, chance: u16) -> Self {
         let LaneEvent { lane, number } = event;
         match outcome {
-            Outcome::Taken => self.past(lane, number),
-            Outcome::Gone => self.at(lane, number).stopped(Flow::Gone, number),
+            DeliveryOutcome::Taken => self.past(lane, number),
+            DeliveryOutcome::Gone => self.at(lane, number).stopped(WebhookStatus::Gone, number),
             // A later resume starts again; and an event that the owner skipped meanwhile must not affect the
             // next one.
-            Outcome::Failed(_) if self.status != Flow::Active || self.is_past(lane, number) => self.clone(),
-            Outcome::Failed(retry_after) => {
+            DeliveryOutcome::Failed(_)
+                if self.status != WebhookStatus::Active || self.is_past(lane, number) =>
+            {
+                self.clone()
+            }
+            DeliveryOutcome::Failed(retry_after) => {
                 let known = self.at(lane, number);
                 let failed = self.failures(lane);
                 let retry_at = back_off(failed, retry_after, now, chance);
                 let failures = failed.saturating_add(1);
                 match (lane, retry_at) {
-                    (Lane::Live, Some(_)) => Self { failures, retry_at, ..known },
-                    (Lane::Live, None) => known.stopped(Flow::Failing, number),
-                    (Lane::Replay, Some(_)) => {
+                    (DeliveryLane::Live, Some(_)) => Self { failures, retry_at, ..known },
+                    (DeliveryLane::Live, None) => known.stopped(WebhookStatus::Failing, number),
+                    (DeliveryLane::Replay, Some(_)) => {
                         let replay = known.replay.map(|replay| Replay { failures, retry_at, ..replay });
                         Self { replay, ..known }
                     }
                     // The replay is given up; new events go on.
-                    (Lane::Replay, None) => Self { replay: None, ..known },
+                    (DeliveryLane::Replay, None) => Self { replay: None, ..known },
                 }
             }
         }
     }
 
-    fn stopped(&self, status: Flow, number: u64) -> Self {
+    fn stopped(&self, status: WebhookStatus, number: u64) -> Self {
         let failures = self.failures.saturating_add(1);
         // A change by the owner in the meantime is kept.
-        if self.status != Flow::Active {
+        if self.status != WebhookStatus::Active {
             return Self { failures, retry_at: None, ..self.clone() };
         }
         // The current event of the replay starts again after a resume.
@@ -269,11 +275,11 @@ impl DeliveryState {
     #[must_use]
     pub fn paused(&self) -> Self {
         match self.status {
-            Flow::Active => {
+            WebhookStatus::Active => {
                 let replay = self.replay.map(Replay::anew);
-                Self { status: Flow::Paused, replay, delivery: None, retry_at: None, ..self.clone() }
+                Self { status: WebhookStatus::Paused, replay, delivery: None, retry_at: None, ..self.clone() }
             }
-            Flow::Paused | Flow::Failing | Flow::Gone => self.clone(),
+            WebhookStatus::Paused | WebhookStatus::Failing | WebhookStatus::Gone => self.clone(),
         }
     }
 
@@ -281,13 +287,13 @@ impl DeliveryState {
     #[must_use]
     pub fn resumed(&self) -> Self {
         let run = self.run.saturating_add(1);
-        Self { status: Flow::Active, run, stopped_at: None, ..self.anew() }
+        Self { status: WebhookStatus::Active, run, stopped_at: None, ..self.anew() }
     }
 
     /// Whether deliveries are active.
     #[must_use]
     pub fn is_active(&self) -> bool {
-        self.status == Flow::Active
+        self.status == WebhookStatus::Active
     }
 
     /// The state retried immediately, without failures, as a new run: no attempt of the old run counts, not
@@ -304,11 +310,11 @@ impl DeliveryState {
         };
         let known = Self { replay, replays, ..self.clone() };
         match self.status {
-            Flow::Active if is_at_work || 0 < self.failures => {
+            WebhookStatus::Active if is_at_work || 0 < self.failures => {
                 Self { run: self.run.saturating_add(1), ..known.anew() }
             }
-            Flow::Active => known,
-            Flow::Paused | Flow::Failing | Flow::Gone => known.anew(),
+            WebhookStatus::Active => known,
+            WebhookStatus::Paused | WebhookStatus::Failing | WebhookStatus::Gone => known.anew(),
         }
     }
 
@@ -319,7 +325,7 @@ impl DeliveryState {
 
     /// The state with this event skipped, if attempts at it have failed: the owner no longer subscribes to it.
     #[must_use]
-    pub fn unwanted(&self, lane: Lane, number: u64) -> Self {
+    pub fn unwanted(&self, lane: DeliveryLane, number: u64) -> Self {
         let is_next = self.place(lane).and_then(|place| place.checked_add(1)) == Some(number);
         if is_next && 0 < self.failures(lane) { self.past(lane, number) } else { self.clone() }
     }

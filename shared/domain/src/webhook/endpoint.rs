@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{EventName, HookUrl, Reference, WebhookId};
+use crate::{EventName, Reference, WebhookId, WebhookUrl};
 
 /// A webhook: a customer's endpoint and its settings (contract: "Webhook deliveries").
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,7 +14,7 @@ pub struct Webhook {
     /// Its id.
     pub id: WebhookId,
     /// The URL that events are sent to.
-    pub url: HookUrl,
+    pub url: WebhookUrl,
     /// The events that it subscribes to; all events when empty.
     pub events: BTreeSet<EventName>,
     /// A free text.

@@ -32,7 +32,7 @@ pub struct Replay {
 
 /// The lane of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lane {
+pub enum DeliveryLane {
     /// New events.
     Live,
     /// Replayed events.
@@ -41,7 +41,7 @@ pub enum Lane {
 
 /// The outcome of one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum DeliveryOutcome {
     /// The endpoint accepted the event.
     Taken,
     /// It failed; the endpoint may have asked for a wait of this number of seconds.
@@ -54,7 +54,7 @@ pub enum Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LaneEvent {
     /// The lane that it is delivered on.
-    pub lane: Lane,
+    pub lane: DeliveryLane,
     /// Its number in the account's feed.
     pub number: u64,
 }
@@ -63,13 +63,13 @@ impl LaneEvent {
     /// An event on the live lane.
     #[must_use]
     pub fn live(number: u64) -> Self {
-        Self { lane: Lane::Live, number }
+        Self { lane: DeliveryLane::Live, number }
     }
 
     /// An event on the replay lane.
     #[must_use]
     pub fn replay(number: u64) -> Self {
-        Self { lane: Lane::Replay, number }
+        Self { lane: DeliveryLane::Replay, number }
     }
 }
 

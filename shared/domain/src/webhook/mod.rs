@@ -9,11 +9,11 @@ mod lane;
 mod secret;
 mod url;
 
-pub use address::{RUNTIME_PORT, Reach};
+pub use address::{AddressPolicy, RUNTIME_PORT};
 pub use backoff::ATTEMPTS_MAX;
-pub use delivery::{Attempt, Delivery, DeliveryKind, DeliveryStanding, SentRequest, SentResponse};
-pub use delivery_state::{DeliveryState, Flow};
+pub use delivery::{Delivery, DeliveryAttempt, DeliveryKind, DeliveryStatus, SentRequest, SentResponse};
+pub use delivery_state::{DeliveryState, WebhookStatus};
 pub use endpoint::{SealedSecret, Webhook};
-pub use lane::{Lane, LaneEvent, Outcome, Replay};
-pub use secret::{BadHookSecret, HookSecret};
-pub use url::{BadUrl, HookUrl, URL_CHARS_MAX};
+pub use lane::{DeliveryLane, DeliveryOutcome, LaneEvent, Replay};
+pub use secret::{BadWebhookSecret, WebhookSecret};
+pub use url::{BadWebhookUrl, URL_CHARS_MAX, WebhookUrl};

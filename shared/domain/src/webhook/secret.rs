@@ -18,7 +18,7 @@ const PREFIX: &str = "whsec_";
 /// verifies with the bytes, so each secret has exactly one spelling: padded, in the standard alphabet. It
 /// deliberately has no `Serialize`, so that code that stores or shows it must do so explicitly.
 #[derive(Clone)]
-pub struct HookSecret {
+pub struct WebhookSecret {
     text: SecretString,
     bytes: SecretSlice<u8>,
 }
@@ -26,9 +26,9 @@ pub struct HookSecret {
 /// The text is not a secret of a webhook. The error does not contain the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be {PREFIX} and the base64, padded, of {} to {} random bytes; omit it to have one generated", BYTES.start(), BYTES.end())]
-pub struct BadHookSecret;
+pub struct BadWebhookSecret;
 
-impl HookSecret {
+impl WebhookSecret {
     /// A secret of 32 random bytes.
     #[must_use]
     pub fn new(bytes: [u8; 32]) -> Self {
@@ -49,34 +49,34 @@ impl HookSecret {
     }
 }
 
-impl TryFrom<String> for HookSecret {
-    type Error = BadHookSecret;
+impl TryFrom<String> for WebhookSecret {
+    type Error = BadWebhookSecret;
 
-    fn try_from(text: String) -> Result<Self, BadHookSecret> {
-        let coded = text.strip_prefix(PREFIX).ok_or(BadHookSecret)?;
-        let bytes = STANDARD.decode(coded).map_err(|_| BadHookSecret)?;
+    fn try_from(text: String) -> Result<Self, BadWebhookSecret> {
+        let coded = text.strip_prefix(PREFIX).ok_or(BadWebhookSecret)?;
+        let bytes = STANDARD.decode(coded).map_err(|_| BadWebhookSecret)?;
         if !BYTES.contains(&bytes.len()) {
-            return Err(BadHookSecret);
+            return Err(BadWebhookSecret);
         }
         Ok(Self { text: text.into(), bytes: bytes.into() })
     }
 }
 
-impl<'de> Deserialize<'de> for HookSecret {
+impl<'de> Deserialize<'de> for WebhookSecret {
     fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         Self::try_from(String::deserialize(input)?).map_err(serde::de::Error::custom)
     }
 }
 
-impl PartialEq for HookSecret {
+impl PartialEq for WebhookSecret {
     fn eq(&self, other: &Self) -> bool {
         self.reveal() == other.reveal()
     }
 }
 
-impl Eq for HookSecret {}
+impl Eq for WebhookSecret {}
 
-impl fmt::Debug for HookSecret {
+impl fmt::Debug for WebhookSecret {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "WebhookSecret({PREFIX}…)")
     }
@@ -88,8 +88,8 @@ mod tests {
 
     use super::*;
 
-    fn read(text: &str) -> Result<HookSecret, BadHookSecret> {
-        HookSecret::try_from(text.to_owned())
+    fn read(text: &str) -> Result<WebhookSecret, BadWebhookSecret> {
+        WebhookSecret::try_from(text.to_owned())
     }
 
     #[test]
@@ -120,18 +120,18 @@ mod tests {
 
     #[test]
     fn a_secret_is_never_printed_by_accident() {
-        let secret = HookSecret::new([0x5a; 32]);
+        let secret = WebhookSecret::new([0x5a; 32]);
         let coded = secret.reveal().strip_prefix("whsec_").unwrap();
         let printed = format!("{secret:?} {:?}", Some([&secret]));
         assert!(!printed.contains(coded), "{printed}");
-        let refused = serde_json::from_str::<HookSecret>(r#""whsec_aGVsbG8=""#).unwrap_err().to_string();
+        let refused = serde_json::from_str::<WebhookSecret>(r#""whsec_aGVsbG8=""#).unwrap_err().to_string();
         assert!(!refused.contains("aGVsbG8"), "{refused}");
     }
 
     proptest! {
         #[test]
         fn a_secret_has_one_spelling(bytes in any::<[u8; 32]>()) {
-            let secret = HookSecret::new(bytes);
+            let secret = WebhookSecret::new(bytes);
             prop_assert_eq!(secret.bytes(), bytes);
             prop_assert_eq!(read(secret.reveal()).unwrap(), secret.clone());
             // The last digit before the padding has two unused bits, which must be zero.

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 use url::{Host, Position, Url};
 
-use crate::Reach;
+use crate::AddressPolicy;
 
 /// The maximum length of a URL in characters, both as given and normalised (contract).
 pub const URL_CHARS_MAX: usize = 2_048;
@@ -30,11 +30,11 @@ const THIS_MACHINE: &str = "localhost";
 /// A valid name says nothing about the addresses it resolves to: the sender must check these for every request.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct HookUrl(Url);
+pub struct WebhookUrl(Url);
 
 /// The reason why a URL is refused, with what to change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadUrl {
+pub enum BadWebhookUrl {
     /// It is longer than [`URL_CHARS_MAX`].
     #[error("must be at most {URL_CHARS_MAX} characters, including percent-encoding")]
     TooLong,
@@ -65,52 +65,52 @@ pub enum BadUrl {
     /// Its host name is only valid inside a network.
     #[error("must name a public host; names that end with .{0} are not")]
     PrivateName(&'static str),
-    /// Its address is refused by [`Reach`].
+    /// Its address is refused by [`AddressPolicy`].
     #[error("must lead to a public address")]
     Address,
 }
 
-impl HookUrl {
+impl WebhookUrl {
     /// Parses a customer's URL.
     ///
     /// # Errors
-    /// The first [`BadUrl`] that applies.
-    pub fn parse(text: &str, reach: Reach) -> Result<Self, BadUrl> {
+    /// The first [`BadWebhookUrl`] that applies.
+    pub fn parse(text: &str, reach: AddressPolicy) -> Result<Self, BadWebhookUrl> {
         if text.chars().count() > URL_CHARS_MAX {
-            return Err(BadUrl::TooLong);
+            return Err(BadWebhookUrl::TooLong);
         }
         if text.chars().any(|char| char.is_whitespace() || char.is_control() || char == '\\') {
-            return Err(BadUrl::Character);
+            return Err(BadWebhookUrl::Character);
         }
-        let (scheme, rest) = text.split_once("://").ok_or(BadUrl::Scheme)?;
+        let (scheme, rest) = text.split_once("://").ok_or(BadWebhookUrl::Scheme)?;
         if !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
-            return Err(BadUrl::Scheme);
+            return Err(BadWebhookUrl::Scheme);
         }
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         // The parser would skip an empty host with its slash, and drop empty user information.
         if authority.is_empty() {
-            return Err(BadUrl::Host);
+            return Err(BadWebhookUrl::Host);
         }
         if authority.contains('@') {
-            return Err(BadUrl::UserInfo);
+            return Err(BadWebhookUrl::UserInfo);
         }
         let url = Self::stored(text)?;
         url.check(reach)?;
         Ok(url)
     }
 
-    /// Parses a stored URL. The rules may have changed since: see [`HookUrl::check`].
+    /// Parses a stored URL. The rules may have changed since: see [`WebhookUrl::check`].
     ///
     /// # Errors
-    /// [`BadUrl`] for text that is not an HTTP URL at all.
-    pub fn stored(text: &str) -> Result<Self, BadUrl> {
+    /// [`BadWebhookUrl`] for text that is not an HTTP URL at all.
+    pub fn stored(text: &str) -> Result<Self, BadWebhookUrl> {
         let url = Url::parse(text).map_err(|error| {
-            if error == url::ParseError::InvalidPort { BadUrl::Port } else { BadUrl::Host }
+            if error == url::ParseError::InvalidPort { BadWebhookUrl::Port } else { BadWebhookUrl::Host }
         })?;
         match (url.scheme(), url.host()) {
             ("http" | "https", Some(_)) => Ok(Self(url)),
-            ("http" | "https", None) => Err(BadUrl::Host),
-            (_, _) => Err(BadUrl::Scheme),
+            ("http" | "https", None) => Err(BadWebhookUrl::Host),
+            (_, _) => Err(BadWebhookUrl::Scheme),
         }
     }
 
@@ -123,32 +123,34 @@ impl HookUrl {
     /// Checks whether deliveries to this URL are allowed, as far as the URL shows.
     ///
     /// # Errors
-    /// The first [`BadUrl`] that applies.
-    pub fn check(&self, reach: Reach) -> Result<(), BadUrl> {
+    /// The first [`BadWebhookUrl`] that applies.
+    pub fn check(&self, reach: AddressPolicy) -> Result<(), BadWebhookUrl> {
         let Self(url) = self;
-        if !(self.is_tls() || reach == Reach::AndLoopback) {
-            return Err(BadUrl::Scheme);
+        if !(self.is_tls() || reach == AddressPolicy::AndLoopback) {
+            return Err(BadWebhookUrl::Scheme);
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(BadUrl::UserInfo);
+            return Err(BadWebhookUrl::UserInfo);
         }
         if url.fragment().is_some() {
-            return Err(BadUrl::Fragment);
+            return Err(BadWebhookUrl::Fragment);
         }
         if self.port() == 0 {
-            return Err(BadUrl::Port);
+            return Err(BadWebhookUrl::Port);
         }
         match url.host() {
             Some(Host::Domain(name)) => check_name(name, reach)?,
             Some(Host::Ipv4(_) | Host::Ipv6(_)) => (),
-            None => return Err(BadUrl::Host),
+            None => return Err(BadWebhookUrl::Host),
         }
         let address =
             self.address().or_else(|| (self.host() == THIS_MACHINE).then_some([127, 0, 0, 1].into()));
         match address {
-            Some(address) if !reach.admits(address) => Err(BadUrl::Address),
-            Some(address) if !reach.admits_at(SocketAddr::new(address, self.port())) => Err(BadUrl::Port),
-            Some(_) | None if url.as_str().len() > URL_CHARS_MAX => Err(BadUrl::TooLong),
+            Some(address) if !reach.admits(address) => Err(BadWebhookUrl::Address),
+            Some(address) if !reach.admits_at(SocketAddr::new(address, self.port())) => {
+                Err(BadWebhookUrl::Port)
+            }
+            Some(_) | None if url.as_str().len() > URL_CHARS_MAX => Err(BadWebhookUrl::TooLong),
             Some(_) | None => Ok(()),
         }
     }
@@ -195,9 +197,9 @@ impl HookUrl {
 }
 
 /// Checks that a name can be that of a public host.
-fn check_name(name: &str, reach: Reach) -> Result<(), BadUrl> {
+fn check_name(name: &str, reach: AddressPolicy) -> Result<(), BadWebhookUrl> {
     if name.ends_with('.') {
-        return Err(BadUrl::TrailingDot);
+        return Err(BadWebhookUrl::TrailingDot);
     }
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     let is_label = |label: &str| {
@@ -207,36 +209,36 @@ fn check_name(name: &str, reach: Reach) -> Result<(), BadUrl> {
             && !label.ends_with('-')
     };
     if name.len() > NAME_CHARS_MAX || !name.split('.').all(is_label) {
-        return Err(BadUrl::Host);
+        return Err(BadWebhookUrl::Host);
     }
-    if name == THIS_MACHINE && reach == Reach::AndLoopback {
+    if name == THIS_MACHINE && reach == AddressPolicy::AndLoopback {
         return Ok(());
     }
     let under =
         |suffix: &str| name.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
     match PRIVATE_NAMES.into_iter().find(|suffix| under(suffix)) {
-        Some(suffix) => Err(BadUrl::PrivateName(suffix)),
-        None if !name.contains('.') => Err(BadUrl::SingleLabel),
+        Some(suffix) => Err(BadWebhookUrl::PrivateName(suffix)),
+        None if !name.contains('.') => Err(BadWebhookUrl::SingleLabel),
         None => Ok(()),
     }
 }
 
-impl fmt::Display for HookUrl {
+impl fmt::Display for WebhookUrl {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(self.0.as_str())
     }
 }
 
-impl From<HookUrl> for String {
-    fn from(url: HookUrl) -> Self {
+impl From<WebhookUrl> for String {
+    fn from(url: WebhookUrl) -> Self {
         url.0.into()
     }
 }
 
-impl TryFrom<String> for HookUrl {
-    type Error = BadUrl;
+impl TryFrom<String> for WebhookUrl {
+    type Error = BadWebhookUrl;
 
-    fn try_from(text: String) -> Result<Self, BadUrl> {
+    fn try_from(text: String) -> Result<Self, BadWebhookUrl> {
         Self::stored(&text)
     }
 }

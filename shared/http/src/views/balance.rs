@@ -94,7 +94,7 @@ impl BalanceView {
     /// The view of `balance` after transaction `sequence`, at `at`.
     #[must_use]
     pub fn new(balance: &domain::Balance, sequence: u64, at: DateTime<Utc>) -> Self {
-        let expiring = |lot: &domain::Expiring| ExpiringView {
+        let expiring = |lot: &domain::ExpiringLot| ExpiringView {
             lot_id: lot.lot.to_string(),
             source: lot.source,
             amount: lot.amount.get(),

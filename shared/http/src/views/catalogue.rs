@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use crate::timestamp;
-use domain::{Allowance, Category, Fee, ListedPrice, PackageId, Rate};
+use domain::{Allowance, ListedPrice, PackageId, PlanFee, PriceCategory, Rate};
 
 /// An amount of money.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -33,7 +33,7 @@ pub struct OperationPrice {
     pub operation: String,
     /// verification, aml, deepfake, kyt or other.
     #[schema(value_type = String)]
-    pub category: Category,
+    pub category: PriceCategory,
     /// Credits for one operation.
     pub credits: u64,
     /// Whether it is charged every month as long as it continues.
@@ -162,8 +162,8 @@ impl From<domain::Money> for MoneyView {
     }
 }
 
-impl From<Fee> for MoneyView {
-    fn from(fee: Fee) -> Self {
+impl From<PlanFee> for MoneyView {
+    fn from(fee: PlanFee) -> Self {
         Self { amount: fee.amount(), currency: fee.currency().code() }
     }
 }

@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 use super::{BalanceView, MoneyView};
 use crate::timestamp;
 use domain::{
-    self, Decline, Details, Direction, Drawdown, DrawdownCause, HoldId, Move, Paid, Pot, Purchase, Reason,
-    Receipt, Service, Share, Source, Stage, Why,
+    self, Decline, Details, Direction, Drawdown, DrawdownKind, DrawdownReason, HoldId, Move, PaymentDetails,
+    Purchase, PurchaseStatus, Receipt, RefundReason, Remainder, Service, Share, Source,
 };
 
 /// One line of the ledger.
@@ -112,7 +112,7 @@ pub struct TransactionView {
     /// The reason of the refund.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
-    pub reason: Option<Reason>,
+    pub reason: Option<RefundReason>,
     /// The earlier debit for the same operation, if the reason is a duplicate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duplicate_of: Option<String>,
@@ -179,7 +179,7 @@ pub struct RefundView {
     pub amount: u64,
     /// The reason.
     #[schema(value_type = String)]
-    pub reason: Reason,
+    pub reason: RefundReason,
 }
 
 /// A change of plan.
@@ -240,7 +240,7 @@ impl From<&Receipt> for TransactionView {
             amount: entry.amount.get(),
             net: Some(receipt.net()).filter(|net| *net != entry.direction.signed(entry.amount)),
             operation: entry.operation.as_str().to_owned(),
-            sources: match details.drawn.as_ref().filter(|drawn| drawn.why == Why::Capture) {
+            sources: match details.drawn.as_ref().filter(|drawn| drawn.why == DrawdownReason::Capture) {
                 Some(captured) => captured.shares.iter().map(SourceShare::from).collect(),
                 None => receipt.sources().iter().map(SourceShare::from).collect(),
             },
@@ -255,7 +255,7 @@ impl From<&Receipt> for TransactionView {
             hold_id: details
                 .drawn
                 .as_ref()
-                .filter(|drawn| !matches!(drawn.why, Why::Refund { .. }))
+                .filter(|drawn| !matches!(drawn.why, DrawdownReason::Refund { .. }))
                 .map(|drawn| drawn.of)
                 .or(receipt.is_hold().then_some(entry.id))
                 .map(|hold| HoldId::from(hold).to_string()),
@@ -267,7 +267,7 @@ impl From<&Receipt> for TransactionView {
 impl TransactionView {
     /// The transaction with its refunds, from its remainder.
     #[must_use]
-    pub fn with_refunds(self, pot: Option<&Pot>) -> Self {
+    pub fn with_refunds(self, pot: Option<&Remainder>) -> Self {
         let refunds = pot.map(|pot| pot.made.iter().filter_map(RefundView::of).collect());
         Self { refunds: refunds.unwrap_or_default(), ..self }
     }
@@ -276,13 +276,13 @@ impl TransactionView {
     #[must_use]
     pub fn unbooked(purchase: &Purchase) -> Self {
         let (status, link, failure) = match purchase.stage.clone() {
-            Stage::Pending(link) => ("pending", link, None),
-            Stage::Approved(_) => ("approved", None, None),
-            Stage::Failed(decline) => ("failed", None, Some(decline)),
+            PurchaseStatus::Pending(link) => ("pending", link, None),
+            PurchaseStatus::Approved(_) => ("approved", None, None),
+            PurchaseStatus::Failed(decline) => ("failed", None, Some(decline)),
         };
         let details = Details {
             price_version: Some(purchase.offer.version),
-            paid: Some(Paid::by(purchase)),
+            paid: Some(PaymentDetails::by(purchase)),
             ..Details::default()
         };
         Self {
@@ -302,8 +302,8 @@ impl TransactionView {
         let paid = details.paid.as_ref();
         let drawn = details.drawn.as_ref();
         let refund = drawn.and_then(|drawn| match &drawn.why {
-            Why::Refund { reason, twin, .. } => Some((drawn.of, (*reason, *twin))),
-            Why::Capture | Why::Release | Why::Expiry => None,
+            DrawdownReason::Refund { reason, twin, .. } => Some((drawn.of, (*reason, *twin))),
+            DrawdownReason::Capture | DrawdownReason::Release | DrawdownReason::Expiry => None,
         });
         Self {
             transaction_id: String::new(),
@@ -340,7 +340,9 @@ impl TransactionView {
             duplicate_of: refund.and_then(|(_, (_, twin))| twin).map(|twin| twin.to_string()),
             hold_id: None,
             held_for: details.purpose.as_ref().map(|purpose| purpose.as_str().to_owned()),
-            captured: drawn.filter(|drawn| drawn.why == Why::Capture).map(|drawn| drawn.amount().get()),
+            captured: drawn
+                .filter(|drawn| drawn.why == DrawdownReason::Capture)
+                .map(|drawn| drawn.amount().get()),
             settle_by: details.settle_by.as_ref().map(timestamp::text),
             batch: details
                 .batch
@@ -366,7 +368,7 @@ impl From<&Move> for SourceShare {
 
 impl RefundView {
     fn of(made: &Drawdown) -> Option<Self> {
-        let DrawdownCause::Refund(reason) = made.cause else { return None };
+        let DrawdownKind::Refund(reason) = made.cause else { return None };
         Some(Self { transaction_id: made.id.to_string(), amount: made.amount.get(), reason })
     }
 }

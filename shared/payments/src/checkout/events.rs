@@ -2,25 +2,26 @@
 
 use super::Checkout;
 use domain::{
-    Amount, Cause, Decline, News, Purchase, PurchaseId, Recharge, RechargeFailure, RechargeState, Stage,
+    Amount, AutoRecharge, AutoRechargeFailure, AutoRechargeState, Decline, Notification, Purchase,
+    PurchaseCause, PurchaseId, PurchaseStatus,
 };
 use store::{Fault, Moment};
 
 /// The settings of auto-recharge before and after a payment.
 #[derive(Clone, Copy)]
 pub(crate) struct RechargeOutcome<'a> {
-    pub(crate) before: &'a Recharge,
-    pub(crate) after: &'a Recharge,
+    pub(crate) before: &'a AutoRecharge,
+    pub(crate) after: &'a AutoRecharge,
 }
 
 impl Checkout<'_> {
     /// Emits `purchase.failed` for a failed purchase. A purchase of auto-recharge has its own event.
     pub(super) async fn emit_failed(&self, purchase: &Purchase, moment: Moment) -> Result<(), Fault> {
-        let Stage::Failed(decline) = &purchase.stage else { return Ok(()) };
-        if purchase.cause == Cause::AutoRecharge {
+        let PurchaseStatus::Failed(decline) = &purchase.stage else { return Ok(()) };
+        if purchase.cause == PurchaseCause::AutoRecharge {
             return Ok(());
         }
-        let notification = News::PurchaseFailed(purchase.clone().into(), decline.clone());
+        let notification = Notification::PurchaseFailed(purchase.clone().into(), decline.clone());
         self.ledger.emit(purchase.id.account, &notification, moment).await
     }
 
@@ -33,10 +34,12 @@ impl Checkout<'_> {
         moment: Moment,
     ) -> Result<(), Fault> {
         let until = match &after.state {
-            RechargeState::Paused { until, .. } => Some(*until),
-            RechargeState::Ready | RechargeState::Charging { .. } | RechargeState::Stopped { .. } => None,
+            AutoRechargeState::Paused { until, .. } => Some(*until),
+            AutoRechargeState::Ready
+            | AutoRechargeState::Charging { .. }
+            | AutoRechargeState::Stopped { .. } => None,
         };
-        let failure = RechargeFailure {
+        let failure = AutoRechargeFailure {
             transaction: id.transaction,
             credits,
             method: before.payment_method.as_str().to_owned(),
@@ -49,9 +52,9 @@ impl Checkout<'_> {
             tracing::warn!(account = %id.account, cause, "auto-recharge has switched itself off");
         }
         let is_off = !after.enabled;
-        self.ledger.emit(id.account, &News::RechargeFailed(failure.into()), moment).await?;
+        self.ledger.emit(id.account, &Notification::RechargeFailed(failure.into()), moment).await?;
         if is_off {
-            let notification = News::RechargeOff { after: id.transaction };
+            let notification = Notification::RechargeOff { after: id.transaction };
             self.ledger.emit(id.account, &notification, moment).await?;
         }
         Ok(())

@@ -1,14 +1,19 @@
 //! The grant of credits that were paid for.
 
 use super::{Checkout, StepResult};
-use domain::{BOUGHT_BY_RECHARGE, Cause, Details, Fingerprint, Paid, Purchase, Reference, Stage, grant};
+use domain::{
+    BOUGHT_BY_AUTO_RECHARGE, Details, Fingerprint, PaymentDetails, Purchase, PurchaseCause, PurchaseStatus,
+    Reference, grant,
+};
 use store::{Claim, Moment, Settled, Unsettled, system_key};
 
 impl Checkout<'_> {
     /// Grants a paid purchase. If it cannot be granted, or was decided to have failed, the money is returned.
     pub(super) async fn approve(&self, purchase: Purchase, moment: Moment) -> Result<StepResult, Unsettled> {
         match Box::pin(self.grant(&purchase, moment)).await {
-            Ok(settled) => self.save(purchase, Stage::Approved(settled.receipt.entry.id), moment).await,
+            Ok(settled) => {
+                self.save(purchase, PurchaseStatus::Approved(settled.receipt.entry.id), moment).await
+            }
             Err(Unsettled::Refused(refusal)) => {
                 Box::pin(self.give_back(purchase, Some(&refusal), moment)).await
             }
@@ -22,7 +27,7 @@ impl Checkout<'_> {
         let Purchase { id, offer, .. } = purchase;
         let details = Details {
             price_version: Some(offer.version),
-            paid: Some(Paid::by(purchase)),
+            paid: Some(PaymentDetails::by(purchase)),
             description: description(purchase),
             key_id: purchase.key_id,
             request_id: purchase.request_id.clone(),
@@ -42,8 +47,8 @@ impl Checkout<'_> {
 
 fn description(purchase: &Purchase) -> Option<Reference> {
     let cause = match purchase.cause {
-        Cause::Caller => return None,
-        Cause::AutoRecharge => BOUGHT_BY_RECHARGE,
+        PurchaseCause::Caller => return None,
+        PurchaseCause::AutoRecharge => BOUGHT_BY_AUTO_RECHARGE,
     };
     Reference::try_from(cause.to_owned()).ok()
 }

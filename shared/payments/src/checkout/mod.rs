@@ -13,7 +13,7 @@ use chrono::DateTime;
 use ports::Queue;
 
 use super::{NoAnswer, Provider, RechargeRequest};
-use domain::{Cause, Payment, Purchase, PurchaseId, Stage, Step, Verdict};
+use domain::{Payment, Purchase, PurchaseCause, PurchaseDecision, PurchaseId, PurchaseStatus, PurchaseStep};
 use store::{Fault, Job, Ledger, Moment, Settings, Unsettled, random};
 
 pub(super) use events::RechargeOutcome;
@@ -48,7 +48,7 @@ enum StepResult {
     /// Nothing more can be done now.
     Done(Box<Purchase>),
     /// The purchase as it now is, and its next step.
-    Next(Box<Purchase>, Step),
+    Next(Box<Purchase>, PurchaseStep),
 }
 
 impl Checkout<'_> {
@@ -70,7 +70,7 @@ impl Checkout<'_> {
             self.uncount(&started).await;
             return self.resume(existing, moment).await;
         }
-        match Box::pin(self.drive(started.clone(), Step::Charge, moment)).await {
+        match Box::pin(self.drive(started.clone(), PurchaseStep::Charge, moment)).await {
             Ok(purchase) => Ok(purchase),
             Err(unsettled) => Ok(Box::pin(self.leave_to_job(started, &unsettled)).await),
         }
@@ -82,7 +82,7 @@ impl Checkout<'_> {
     /// [`Unsettled::InProgress`] when another process holds the lease; [`Unsettled::Failed`] when the table is
     /// unavailable.
     pub async fn resume(&self, purchase: Purchase, moment: Moment) -> Result<Purchase, Unsettled> {
-        if purchase.next() == Step::Rest {
+        if purchase.next() == PurchaseStep::Rest {
             // The process that stored the failure may have crashed before it emitted the event.
             self.emit_failed(&purchase, moment).await?;
             return Ok(purchase);
@@ -105,7 +105,8 @@ impl Checkout<'_> {
     /// it.
     async fn leave_to_job(&self, known: Purchase, unsettled: &Unsettled) -> Purchase {
         if let Unsettled::InProgress = unsettled
-            && let Some(finished) = self.finished_by_another(known.id, |now| now.next() == Step::Rest).await
+            && let Some(finished) =
+                self.finished_by_another(known.id, |now| now.next() == PurchaseStep::Rest).await
         {
             return finished;
         }
@@ -136,7 +137,7 @@ impl Checkout<'_> {
 
     /// Releases our lease. If that fails, the lease expires.
     async fn release(&self, purchase: Purchase) -> Purchase {
-        if purchase.next() == Step::Rest {
+        if purchase.next() == PurchaseStep::Rest {
             return purchase;
         }
         let released = Purchase { leased_until: DateTime::UNIX_EPOCH, ..purchase.clone() };
@@ -161,15 +162,15 @@ impl Checkout<'_> {
         for _ in 0..STEPS_MAX {
             let verdict = purchase.hear(payment, moment.now);
             match verdict {
-                Verdict::Nothing => return Ok(Some(purchase)),
+                PurchaseDecision::Nothing => return Ok(Some(purchase)),
                 // The holder of the lease will find the same.
-                Verdict::Wait(_) if purchase.is_leased(moment.wall) => return Ok(Some(purchase)),
-                Verdict::Grant
-                | Verdict::Fail(_)
-                | Verdict::Wait(_)
-                | Verdict::Charge
-                | Verdict::Cancel(_)
-                | Verdict::Refund(_) => (),
+                PurchaseDecision::Wait(_) if purchase.is_leased(moment.wall) => return Ok(Some(purchase)),
+                PurchaseDecision::Grant
+                | PurchaseDecision::Fail(_)
+                | PurchaseDecision::Wait(_)
+                | PurchaseDecision::Charge
+                | PurchaseDecision::Cancel(_)
+                | PurchaseDecision::Refund(_) => (),
             }
             match Box::pin(self.apply(with_payment(purchase, payment), verdict, moment)).await? {
                 StepResult::Done(purchase) => return Ok(Some(*purchase)),
@@ -183,15 +184,15 @@ impl Checkout<'_> {
     async fn drive(
         &self,
         mut purchase: Purchase,
-        mut step: Step,
+        mut step: PurchaseStep,
         moment: Moment,
     ) -> Result<Purchase, Unsettled> {
         for _ in 0..STEPS_MAX {
             let (known, verdict) = match step {
-                Step::Rest => return Ok(purchase),
-                Step::Return => return self.return_money(purchase).await,
-                Step::Charge => Box::pin(self.charge(purchase, moment)).await?,
-                Step::Find => Box::pin(self.find(purchase, moment)).await?,
+                PurchaseStep::Rest => return Ok(purchase),
+                PurchaseStep::Return => return self.return_money(purchase).await,
+                PurchaseStep::Charge => Box::pin(self.charge(purchase, moment)).await?,
+                PurchaseStep::Find => Box::pin(self.find(purchase, moment)).await?,
             };
             match Box::pin(self.apply(known, verdict, moment)).await? {
                 StepResult::Done(purchase) => return Ok(*purchase),
@@ -205,28 +206,30 @@ impl Checkout<'_> {
     async fn apply(
         &self,
         purchase: Purchase,
-        verdict: Verdict,
+        verdict: PurchaseDecision,
         moment: Moment,
     ) -> Result<StepResult, Unsettled> {
         let (purchase, verdict) = Box::pin(self.cancelled(purchase, verdict, moment)).await;
-        let has_failed = matches!(verdict, Verdict::Fail(_));
+        let has_failed = matches!(verdict, PurchaseDecision::Fail(_));
         let is_granted = has_failed && !Box::pin(self.decide_failed(&purchase, moment)).await?;
         match verdict {
-            Verdict::Grant => Box::pin(self.approve(purchase, moment)).await,
+            PurchaseDecision::Grant => Box::pin(self.approve(purchase, moment)).await,
             // Another process knows that the purchase is paid, and is granting it.
-            Verdict::Fail(_) if is_granted => Box::pin(self.approve(purchase, moment)).await,
-            Verdict::Fail(decline) => self.save(purchase, Stage::Failed(decline), moment).await,
-            Verdict::Wait(link) => {
-                let waiting = Purchase { leased_until: DateTime::UNIX_EPOCH, ..purchase };
-                self.save(waiting, Stage::Pending(link), moment).await
+            PurchaseDecision::Fail(_) if is_granted => Box::pin(self.approve(purchase, moment)).await,
+            PurchaseDecision::Fail(decline) => {
+                self.save(purchase, PurchaseStatus::Failed(decline), moment).await
             }
-            Verdict::Charge => {
+            PurchaseDecision::Wait(link) => {
+                let waiting = Purchase { leased_until: DateTime::UNIX_EPOCH, ..purchase };
+                self.save(waiting, PurchaseStatus::Pending(link), moment).await
+            }
+            PurchaseDecision::Charge => {
                 let counted = Purchase { charges: purchase.charges.saturating_add(1), ..purchase };
                 let saved = self.ledger.save_purchase(&counted).await?.ok_or(Unsettled::InProgress)?;
-                Ok(StepResult::Next(saved.into(), Step::Charge))
+                Ok(StepResult::Next(saved.into(), PurchaseStep::Charge))
             }
-            Verdict::Refund(id) => Box::pin(self.paid_too_late(purchase, id, moment)).await,
-            Verdict::Cancel(_) | Verdict::Nothing => {
+            PurchaseDecision::Refund(id) => Box::pin(self.paid_too_late(purchase, id, moment)).await,
+            PurchaseDecision::Cancel(_) | PurchaseDecision::Nothing => {
                 tracing::error!(purchase = %purchase.id.transaction, "the payment is not the one that was ordered");
                 Ok(StepResult::Done(purchase.into()))
             }
@@ -234,8 +237,13 @@ impl Checkout<'_> {
     }
 
     /// Stores the stage of a purchase. If another process has changed the purchase, its state is the result.
-    async fn save(&self, purchase: Purchase, stage: Stage, moment: Moment) -> Result<StepResult, Unsettled> {
-        let counted = purchase.counted.filter(|_| !matches!(stage, Stage::Failed(_)));
+    async fn save(
+        &self,
+        purchase: Purchase,
+        stage: PurchaseStatus,
+        moment: Moment,
+    ) -> Result<StepResult, Unsettled> {
+        let counted = purchase.counted.filter(|_| !matches!(stage, PurchaseStatus::Failed(_)));
         let before = Purchase { stage, ..purchase };
         let uncounted_by = match before.counted == counted {
             true => before.uncounted_by.clone(),
@@ -254,8 +262,8 @@ impl Checkout<'_> {
             tracing::warn!(purchase = %saved.id.transaction, cause = &fault as &dyn Error, "purchase.failed is left to a scheduled job");
         }
         self.reset_failures_after_top_up(&saved).await;
-        if saved.cause == Cause::AutoRecharge
-            && saved.next() == Step::Rest
+        if saved.cause == PurchaseCause::AutoRecharge
+            && saved.next() == PurchaseStep::Rest
             && let Err(error) = self.recharges.send(&RechargeRequest { account: saved.id.account }, 0).await
         {
             tracing::warn!(account = %saved.id.account, cause = &error as &dyn Error, "auto-recharge is left to its scheduled job");
@@ -280,13 +288,13 @@ fn with_payment(purchase: Purchase, payment: &Payment) -> Purchase {
 }
 
 /// The verdict on a payment, and the purchase with the provider's ids.
-fn judged(purchase: Purchase, payment: &Payment, moment: Moment) -> (Purchase, Verdict) {
+fn judged(purchase: Purchase, payment: &Payment, moment: Moment) -> (Purchase, PurchaseDecision) {
     let verdict = purchase.hear(payment, moment.now);
     (with_payment(purchase, payment), verdict)
 }
 
 /// The verdict when the provider did not answer.
-fn unanswered(no_answer: &NoAnswer) -> Verdict {
+fn unanswered(no_answer: &NoAnswer) -> PurchaseDecision {
     tracing::warn!(cause = no_answer as &dyn Error, "no answer from the payment provider");
-    Verdict::Wait(None)
+    PurchaseDecision::Wait(None)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Checkout, judged, unanswered};
 use crate::{ChargeOrder, CustomerId, NoAnswer};
-use domain::{Cause, Purchase, Verdict};
+use domain::{Purchase, PurchaseCause, PurchaseDecision};
 use store::{Fault, Moment};
 
 /// How long the provider may take to find a charge. Together with [`CHARGE_TIMEOUT`], a function can still answer within
@@ -20,7 +20,7 @@ impl Checkout<'_> {
         &self,
         purchase: Purchase,
         moment: Moment,
-    ) -> Result<(Purchase, Verdict), Fault> {
+    ) -> Result<(Purchase, PurchaseDecision), Fault> {
         let payment = match self.order(&purchase).await? {
             Ok(order) => within(CHARGE_TIMEOUT, self.provider.charge(&order)).await,
             Err(no_answer) => Err(no_answer),
@@ -36,7 +36,7 @@ impl Checkout<'_> {
         &self,
         purchase: Purchase,
         moment: Moment,
-    ) -> Result<(Purchase, Verdict), Fault> {
+    ) -> Result<(Purchase, PurchaseDecision), Fault> {
         let found = match self.order(&purchase).await? {
             Ok(order) => within(FIND_TIMEOUT, self.provider.find(&order)).await,
             Err(no_answer) => Err(no_answer),
@@ -48,10 +48,10 @@ impl Checkout<'_> {
                 (purchase, verdict)
             }
             Err(no_answer) => {
-                let Verdict::Charge = purchase.unheard(moment.now) else {
+                let PurchaseDecision::Charge = purchase.unheard(moment.now) else {
                     return Ok((purchase, unanswered(&no_answer)));
                 };
-                (purchase, Verdict::Charge)
+                (purchase, PurchaseDecision::Charge)
             }
         })
     }
@@ -60,13 +60,13 @@ impl Checkout<'_> {
     pub(super) async fn cancelled(
         &self,
         purchase: Purchase,
-        verdict: Verdict,
+        verdict: PurchaseDecision,
         moment: Moment,
-    ) -> (Purchase, Verdict) {
-        let Verdict::Cancel(id) = verdict else { return (purchase, verdict) };
+    ) -> (Purchase, PurchaseDecision) {
+        let PurchaseDecision::Cancel(id) = verdict else { return (purchase, verdict) };
         match self.provider.cancel(&id).await {
             Ok(payment) => match judged(purchase, &payment, moment) {
-                (purchase, Verdict::Cancel(_)) => (purchase, Verdict::Wait(None)),
+                (purchase, PurchaseDecision::Cancel(_)) => (purchase, PurchaseDecision::Wait(None)),
                 known => known,
             },
             Err(no_answer) => (purchase, unanswered(&no_answer)),
@@ -93,7 +93,7 @@ impl Checkout<'_> {
             method: purchase.method.clone(),
             price: purchase.offer.price,
             description: format!("{} credits", u64::from(purchase.offer.credits)),
-            off_session: purchase.cause == Cause::AutoRecharge,
+            off_session: purchase.cause == PurchaseCause::AutoRecharge,
             made_at: purchase.made_at,
             payment: purchase.payment.clone(),
         }))

@@ -2,7 +2,7 @@
 
 use super::{Checkout, StepResult};
 use crate::PaymentId;
-use domain::{Decline, Fingerprint, Purchase, Refusal, Stage, Step};
+use domain::{Decline, Fingerprint, Purchase, PurchaseStatus, PurchaseStep, Refusal};
 use store::{ClaimsOf, Fault, Job, Moment, Unsettled, system_key};
 
 impl Checkout<'_> {
@@ -36,9 +36,9 @@ impl Checkout<'_> {
             return Err(Unsettled::InProgress);
         }
         let returning = Purchase { to_return: purchase.payment.is_some(), ..purchase };
-        match self.save(returning, Stage::Failed(Decline::plain("refunded")), moment).await? {
-            StepResult::Done(failed) if failed.next() == Step::Return => {
-                Ok(StepResult::Next(failed, Step::Return))
+        match self.save(returning, PurchaseStatus::Failed(Decline::plain("refunded")), moment).await? {
+            StepResult::Done(failed) if failed.next() == PurchaseStep::Return => {
+                Ok(StepResult::Next(failed, PurchaseStep::Return))
             }
             StepResult::Done(failed) => Ok(StepResult::Done(failed)),
             StepResult::Next(known, next) => Ok(StepResult::Next(known, next)),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::charge::{ChargeState, SimulatedCharge, SimulatedDispute};
 use crate::stripe::{read_event, sign, verify};
-use crate::{EventRejected, Payment, ProviderEvent, Standing};
+use crate::{EventRejected, Payment, PaymentStatus, ProviderEvent};
 
 /// What has changed in a charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,12 +92,12 @@ fn payment_event(charge: &SimulatedCharge, payment: &Payment) -> Option<(&'stati
         ChargeState::Cancelled => ("payment_intent.canceled", "canceled", Value::Null),
     };
     let link = match &payment.standing {
-        Standing::Action(url) => json!({ "redirect_to_url": { "url": url } }),
-        Standing::Succeeded
-        | Standing::Processing
-        | Standing::Failed(_)
-        | Standing::Cancelled
-        | Standing::Refunded => Value::Null,
+        PaymentStatus::Action(url) => json!({ "redirect_to_url": { "url": url } }),
+        PaymentStatus::Succeeded
+        | PaymentStatus::Processing
+        | PaymentStatus::Failed(_)
+        | PaymentStatus::Cancelled
+        | PaymentStatus::Refunded => Value::Null,
     };
     let receipt =
         payment.receipt.as_ref().map(|receipt| json!({ "id": receipt, "refunded": charge.refunded }));

@@ -27,8 +27,8 @@ use self::shared::SharedProvider;
 use self::state::SimulatedState;
 pub use self::state::{ChargeMemory, Journal};
 use super::{
-    ChargeOrder, CustomerId, EventRejected, MoneyRefund, NoAnswer, Payment, PaymentId, Provider,
-    ProviderEvent, RefundAnswer, Reversals, Standing,
+    ChargeOrder, CustomerId, EventRejected, MoneyRefund, NoAnswer, Payment, PaymentId, PaymentStatus,
+    Provider, ProviderEvent, RefundAnswer, Reversals,
 };
 use domain::{EntryId, OrgId};
 
@@ -194,8 +194,8 @@ impl Provider for Simulated {
         }
         let mut payment =
             self.0.payment_by_id(id).ok_or_else(|| NoAnswer(format!("it has no payment {}", id.0)))?;
-        if matches!(payment.standing, Standing::Action(_)) {
-            payment.standing = Standing::Cancelled;
+        if matches!(payment.standing, PaymentStatus::Action(_)) {
+            payment.standing = PaymentStatus::Cancelled;
         }
         Ok(payment)
     }
@@ -206,8 +206,13 @@ impl Provider for Simulated {
             return Ok(());
         }
         match self.0.payment_by_id(id).map(|payment| payment.standing) {
-            Some(Standing::Succeeded | Standing::Refunded) => Ok(()),
-            Some(Standing::Processing | Standing::Action(_) | Standing::Failed(_) | Standing::Cancelled)
+            Some(PaymentStatus::Succeeded | PaymentStatus::Refunded) => Ok(()),
+            Some(
+                PaymentStatus::Processing
+                | PaymentStatus::Action(_)
+                | PaymentStatus::Failed(_)
+                | PaymentStatus::Cancelled,
+            )
             | None => Err(NoAnswer(format!("it has taken no money by a payment {}", id.0))),
         }
     }
@@ -219,7 +224,7 @@ impl Provider for Simulated {
             Err(ChargeChangeError::ChargeConflict(problem)) => Ok(RefundAnswer::Refused(problem.to_string())),
             Err(undone) => Err(NoAnswer(undone.to_string())),
             Ok(None) => match self.0.payment_by_id(id) {
-                Some(payment) if payment.standing == Standing::Succeeded => Ok(RefundAnswer::Made),
+                Some(payment) if payment.standing == PaymentStatus::Succeeded => Ok(RefundAnswer::Made),
                 Some(_) | None => Err(NoAnswer(format!("it has taken no money by a payment {}", id.0))),
             },
         }

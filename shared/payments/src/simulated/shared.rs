@@ -6,7 +6,7 @@ use super::charge::{ChargeChangeError, ChargeConflict, ChargeState, PaymentName,
 use super::events::{ChargeChange, EventSender};
 use super::outcome::MethodOutcome;
 use super::state::SimulatedState;
-use crate::{ChargeOrder, NoAnswer, Payment, PaymentId, PurchaseId, Standing};
+use crate::{ChargeOrder, NoAnswer, Payment, PaymentId, PaymentStatus, PurchaseId};
 use domain::EntryId;
 
 /// What the clones share.
@@ -120,14 +120,14 @@ impl SharedProvider {
     pub(super) fn payment(&self, name: &PaymentName, state: &ChargeState, refunded: bool) -> Payment {
         let PurchaseId { transaction, .. } = name.purchase;
         let standing = match state {
-            ChargeState::Processing => Standing::Processing,
+            ChargeState::Processing => PaymentStatus::Processing,
             ChargeState::Waiting => {
-                Standing::Action(format!("{}/{transaction}/authenticate", self.payments_url))
+                PaymentStatus::Action(format!("{}/{transaction}/authenticate", self.payments_url))
             }
-            ChargeState::Succeeded if refunded => Standing::Refunded,
-            ChargeState::Succeeded => Standing::Succeeded,
-            ChargeState::Failed(decline) => Standing::Failed(decline.clone()),
-            ChargeState::Cancelled => Standing::Cancelled,
+            ChargeState::Succeeded if refunded => PaymentStatus::Refunded,
+            ChargeState::Succeeded => PaymentStatus::Succeeded,
+            ChargeState::Failed(decline) => PaymentStatus::Failed(decline.clone()),
+            ChargeState::Cancelled => PaymentStatus::Cancelled,
         };
         let receipt = (*state == ChargeState::Succeeded).then(|| format!("rcpt_{}", transaction.bare()));
         Payment { id: Some(name.id()), purchase: Some(name.purchase), price: name.price, standing, receipt }

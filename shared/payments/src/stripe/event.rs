@@ -142,7 +142,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{Decline, Standing};
+    use crate::{Decline, PaymentStatus};
 
     const ACCOUNT: &str = "org_01HM6QY8R00000000000000001#live";
     const TRANSACTION: &str = "txn_01HM6QY8R00000000000000002";
@@ -169,7 +169,7 @@ mod tests {
 
     /// Checks the standing and the receipt of a payment that an event reads as.
     #[track_caller]
-    fn check(kind: &str, intent: &Value, standing: &Standing, receipt: Option<&str>) {
+    fn check(kind: &str, intent: &Value, standing: &PaymentStatus, receipt: Option<&str>) {
         let event = parse(&format!("payment_intent.{kind}"), intent).unwrap();
         let Some(ProviderEvent::Payment(payment)) = event else { panic!("{kind} {event:?}") };
         assert_eq!(payment.id, Some(PaymentId("pi_1".into())));
@@ -184,9 +184,9 @@ mod tests {
     fn a_successful_payment_has_a_receipt() {
         let whole = |url: Value, refunded: bool| json!({ "latest_charge": { "id": "ch_1", "receipt_url": url, "refunded": refunded } });
         for (more, standing, receipt) in [
-            (json!({ "latest_charge": "ch_1" }), Standing::Succeeded, "ch_1"),
-            (whole(json!("https://r"), false), Standing::Succeeded, "https://r"),
-            (whole(json!(null), true), Standing::Refunded, "ch_1"),
+            (json!({ "latest_charge": "ch_1" }), PaymentStatus::Succeeded, "ch_1"),
+            (whole(json!("https://r"), false), PaymentStatus::Succeeded, "https://r"),
+            (whole(json!(null), true), PaymentStatus::Refunded, "ch_1"),
         ] {
             check("succeeded", &intent("succeeded", &more), &standing, Some(receipt));
         }
@@ -210,7 +210,7 @@ mod tests {
         ] {
             let decline = Decline { reason: reason.into(), decline_code: decline_code.map(str::to_owned) };
             let more = json!({ "last_payment_error": error });
-            let standing = Standing::Failed(decline);
+            let standing = PaymentStatus::Failed(decline);
             check("payment_failed", &intent("requires_payment_method", &more), &standing, None);
         }
     }
@@ -220,14 +220,19 @@ mod tests {
         let redirect = json!({ "next_action": { "type": "redirect_to_url",
             "redirect_to_url": { "url": "https://hooks.stripe.com/3ds", "return_url": "https://us" } } });
         let script = json!({ "next_action": { "type": "use_stripe_sdk", "use_stripe_sdk": {} } });
-        let link = Standing::Action("https://hooks.stripe.com/3ds".into());
+        let link = PaymentStatus::Action("https://hooks.stripe.com/3ds".into());
         check("requires_action", &intent("requires_action", &redirect), &link, None);
-        check("requires_action", &intent("requires_action", &script), &Standing::Action(String::new()), None);
-        check("canceled", &intent("canceled", &json!({})), &Standing::Cancelled, None);
+        check(
+            "requires_action",
+            &intent("requires_action", &script),
+            &PaymentStatus::Action(String::new()),
+            None,
+        );
+        check("canceled", &intent("canceled", &json!({})), &PaymentStatus::Cancelled, None);
         // Neither a payment in progress nor a status of a later API version is final.
         for status in ["processing", "requires_confirmation", "requires_payment_method", "of_another_version"]
         {
-            check("processing", &intent(status, &json!({})), &Standing::Processing, None);
+            check("processing", &intent(status, &json!({})), &PaymentStatus::Processing, None);
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::{Decline, Payment, PaymentId, PurchaseId, Standing};
+use crate::{Decline, Payment, PaymentId, PaymentStatus, PurchaseId};
 use domain::{Currency, EntryId, Money};
 
 /// The fields of a PaymentIntent that are read.
@@ -92,23 +92,23 @@ impl PaymentIntent {
         Ok(Payment { id: Some(PaymentId(self.id)), purchase, price, standing, receipt })
     }
 
-    fn standing(&self) -> Standing {
+    fn standing(&self) -> PaymentStatus {
         match self.status {
             IntentStatus::Succeeded if self.latest_charge.as_ref().is_some_and(IntentCharge::is_refunded) => {
-                Standing::Refunded
+                PaymentStatus::Refunded
             }
-            IntentStatus::Succeeded => Standing::Succeeded,
-            IntentStatus::Canceled => Standing::Cancelled,
-            IntentStatus::RequiresAction => Standing::Action(self.link().unwrap_or_default()),
+            IntentStatus::Succeeded => PaymentStatus::Succeeded,
+            IntentStatus::Canceled => PaymentStatus::Cancelled,
+            IntentStatus::RequiresAction => PaymentStatus::Action(self.link().unwrap_or_default()),
             // Our payments have a payment method from the start, so one without it and without an error is in progress.
             IntentStatus::RequiresPaymentMethod => match &self.last_payment_error {
-                Some(error) => Standing::Failed(error.decline()),
-                None => Standing::Processing,
+                Some(error) => PaymentStatus::Failed(error.decline()),
+                None => PaymentStatus::Processing,
             },
             IntentStatus::Processing
             | IntentStatus::RequiresConfirmation
             | IntentStatus::RequiresCapture
-            | IntentStatus::Unknown => Standing::Processing,
+            | IntentStatus::Unknown => PaymentStatus::Processing,
         }
     }
 

@@ -22,8 +22,8 @@ use self::client::{StripeClient, StripeResponse};
 use self::intent::PaymentIntent;
 use self::meaning::Meaning;
 use super::{
-    ChargeOrder, CustomerId, EventRejected, MoneyRefund, NoAnswer, Payment, PaymentId, Provider,
-    ProviderEvent, RefundAnswer, Reversals, Standing,
+    ChargeOrder, CustomerId, EventRejected, MoneyRefund, NoAnswer, Payment, PaymentId, PaymentStatus,
+    Provider, ProviderEvent, RefundAnswer, Reversals,
 };
 use domain::{OrgId, REPEATABLE_HOURS};
 
@@ -137,7 +137,7 @@ impl Stripe {
                     continue;
                 }
                 let payment = intent.payment().map_err(|unknown| NoAnswer(unknown.to_string()))?;
-                if !matches!(payment.standing, Standing::Failed(_) | Standing::Cancelled) {
+                if !matches!(payment.standing, PaymentStatus::Failed(_) | PaymentStatus::Cancelled) {
                     return Ok(Some(payment));
                 }
                 found = found.or(Some(payment));
@@ -188,7 +188,7 @@ impl Provider for Stripe {
                 id: response.error().payment(),
                 purchase: Some(order.purchase),
                 price: order.price,
-                standing: Standing::Failed(response.error().decline()),
+                standing: PaymentStatus::Failed(response.error().decline()),
                 receipt: None,
             }),
             Meaning::Unknown | Meaning::Misconfigured => Err(response.no_answer()),

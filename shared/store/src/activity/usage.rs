@@ -14,7 +14,7 @@ use crate::table::error::Fault;
 use crate::table::item::{decode, with_key};
 use crate::table::key::{Key, usage_partition};
 use crate::table::query::ItemQuery;
-use domain::{AccountId, Period, Reference, Spent, Usage};
+use domain::{AccountId, Period, Reference, Usage, UsageRecord};
 
 /// How often another process may save a counter first.
 const ATTEMPTS_MAX: u32 = 16;
@@ -85,8 +85,8 @@ impl Activity {
     ///
     /// # Errors
     /// When the table does not answer; then all of them have to be counted again.
-    pub async fn count(&self, account: AccountId, spent: &[Spent]) -> Result<(), Fault> {
-        let mut counters: BTreeMap<Counter, Vec<&Spent>> = BTreeMap::new();
+    pub async fn count(&self, account: AccountId, spent: &[UsageRecord]) -> Result<(), Fault> {
+        let mut counters: BTreeMap<Counter, Vec<&UsageRecord>> = BTreeMap::new();
         for one in spent {
             let named = |name: &Option<Reference>| name.as_ref().map(|name| name.as_str().to_owned());
             let customer = named(&one.customer).map(UsageOf::Customer);
@@ -103,7 +103,12 @@ impl Activity {
         Ok(())
     }
 
-    async fn count_one(&self, account: AccountId, counter: &Counter, spent: &[&Spent]) -> Result<(), Fault> {
+    async fn count_one(
+        &self,
+        account: AccountId,
+        counter: &Counter,
+        spent: &[&UsageRecord],
+    ) -> Result<(), Fault> {
         let (day, of) = counter;
         let (month, name) = (Period::of(noon(*day)), counter_name(*day, of));
         let key = Key::Usage(account, month, Some(shard_of(&name)), name.clone());

@@ -11,7 +11,7 @@ use crate::table::item::{decode, with_key};
 use crate::table::key::{Key, alerts_partition};
 use crate::table::ledger::Ledger;
 use crate::table::query::ItemQuery;
-use domain::{Account, AccountId, AlertState, Alerts, Level, News, Receipt};
+use domain::{Account, AccountId, AlertSettings, AlertState, BalanceLevel, Notification, Receipt};
 use ports::Moment;
 
 /// How often another process may write the alert state first: there are at most two projectors at the same records.
@@ -30,9 +30,9 @@ const EVENTS_MAX: usize = 32;
 #[derive(Clone, Debug)]
 pub struct AccountChange {
     /// The level of the balance after it.
-    pub level: Level,
+    pub level: BalanceLevel,
     /// The notification about the change itself, if it has one.
-    pub news: Option<News>,
+    pub news: Option<Notification>,
 }
 
 impl AccountChange {
@@ -45,14 +45,16 @@ impl AccountChange {
             batch(receipt).is_none() || follower.and_then(batch) != batch(receipt)
         };
         let lasts = receipts.iter().zip(followers).filter(is_last).map(|(receipt, _)| receipt);
-        lasts.map(|receipt| Self { level: Level::after(receipt), news: News::of(receipt) }).collect()
+        lasts
+            .map(|receipt| Self { level: BalanceLevel::after(receipt), news: Notification::of(receipt) })
+            .collect()
     }
 }
 
 /// The next alert state of an account, and the notifications that are emitted with it.
 struct AlertStep {
     state: AlertState,
-    notifications: Vec<(News, DateTime<Utc>)>,
+    notifications: Vec<(Notification, DateTime<Utc>)>,
     /// Whether there are more than fit into one write.
     more: bool,
 }
@@ -62,7 +64,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the table does not answer.
-    pub async fn alerts(&self, account: AccountId) -> Result<Alerts, Fault> {
+    pub async fn alerts(&self, account: AccountId) -> Result<AlertSettings, Fault> {
         let item = self.table.get(&Key::Alerts(account), "read alerts").await?;
         Ok(item.map(|item| decode("alerts", item)).transpose()?.unwrap_or_default())
     }
@@ -72,9 +74,13 @@ impl Ledger {
     ///
     /// # Errors
     /// When the table does not answer.
-    pub async fn save_alerts(&self, account: AccountId, alerts: Alerts) -> Result<Option<Alerts>, Fault> {
+    pub async fn save_alerts(
+        &self,
+        account: AccountId,
+        alerts: AlertSettings,
+    ) -> Result<Option<AlertSettings>, Fault> {
         let seen = Some(alerts.revision).filter(|revision| *revision > 0);
-        let next = Alerts { revision: alerts.revision.saturating_add(1), ..alerts };
+        let next = AlertSettings { revision: alerts.revision.saturating_add(1), ..alerts };
         let item = with_key(&Key::Alerts(account), &next)?;
         let saved = self.table.replace(item, seen, "save alerts").await?;
         let saved = saved || self.alerts(account).await? == next;
@@ -82,9 +88,9 @@ impl Ledger {
     }
 
     /// The alert settings and the alert state of an account, by one read.
-    async fn alerts_and_state(&self, account: AccountId) -> Result<(Alerts, AlertState), Fault> {
+    async fn alerts_and_state(&self, account: AccountId) -> Result<(AlertSettings, AlertState), Fault> {
         let query = ItemQuery::all(alerts_partition(account));
-        let (mut alerts, mut state) = (Alerts::default(), AlertState::default());
+        let (mut alerts, mut state) = (AlertSettings::default(), AlertState::default());
         for item in self.table.query(query, "read alerts").await?.items {
             match sort_key(&item) {
                 Some("S") => state = decode("an alert state", item)?,
@@ -132,7 +138,7 @@ impl Ledger {
             let due = moment.now.checked_add_signed(Duration::try_seconds(AGAIN_SECONDS).unwrap_or_default());
             return self.schedule(Job::Calendar(account.id), due.unwrap_or(moment.now)).await.map(|_| ());
         }
-        let level = Level { at: moment.now, ..Level::of(account) };
+        let level = BalanceLevel { at: moment.now, ..BalanceLevel::of(account) };
         self.advance_alerts(account.id, moment, |state, alerts| {
             let (state, notifications) = state.look(alerts, level);
             let notifications = notifications.into_iter().map(|news| (news, level.at)).collect();
@@ -169,7 +175,7 @@ impl Ledger {
         &self,
         account: AccountId,
         moment: Moment,
-        step: impl Fn(&AlertState, &Alerts) -> AlertStep + Send + Sync,
+        step: impl Fn(&AlertState, &AlertSettings) -> AlertStep + Send + Sync,
     ) -> Result<(), Fault> {
         let mut attempts = 0u32;
         while attempts < ATTEMPTS_MAX {

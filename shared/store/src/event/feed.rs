@@ -14,7 +14,7 @@ use crate::table::key::{Key, StoredItem};
 use crate::table::ledger::Ledger;
 use crate::table::query::{ItemQuery, SortKeys};
 use crate::table::stream_image::StreamImage;
-use domain::{AccountId, Event, Monitor, News, Watched};
+use domain::{AccountId, Event, Monitor, MonitorKey, Notification};
 use ports::Moment;
 
 /// For how many days events are kept. The contract promises 30; a caller that reads on the last day still finds them.
@@ -52,7 +52,7 @@ struct EmittedItem {
 /// A notification that becomes an event once it has a number.
 #[derive(Clone, Copy)]
 pub(crate) struct PendingEvent<'a> {
-    pub(crate) notification: &'a News,
+    pub(crate) notification: &'a Notification,
     /// When the thing that it is about happened.
     pub(crate) at: DateTime<Utc>,
 }
@@ -61,7 +61,7 @@ pub(crate) struct PendingEvent<'a> {
 #[derive(Clone, Copy)]
 pub struct MonitorEvent {
     /// The notification about the monitor.
-    pub news: fn(Monitor) -> News,
+    pub news: fn(Monitor) -> Notification,
     /// When it is emitted.
     pub moment: Moment,
 }
@@ -80,7 +80,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the table does not answer; when too many other events are emitted at once.
-    pub async fn emit(&self, account: AccountId, news: &News, moment: Moment) -> Result<(), Fault> {
+    pub async fn emit(&self, account: AccountId, news: &Notification, moment: Moment) -> Result<(), Fault> {
         self.emit_with(account, news, moment, None).await.map(|_| ())
     }
 
@@ -88,7 +88,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the table does not answer.
-    pub async fn was_emitted(&self, account: AccountId, news: &News) -> Result<bool, Fault> {
+    pub async fn was_emitted(&self, account: AccountId, news: &Notification) -> Result<bool, Fault> {
         let key = news.source();
         let emitted = self.table.get(&Key::Emitted(account, &key), "look for an emitted event").await?;
         Ok(emitted.is_some())
@@ -116,7 +116,7 @@ impl Ledger {
     async fn emit_with(
         &self,
         account: AccountId,
-        notification: &News,
+        notification: &Notification,
         moment: Moment,
         save: Option<MonitorSave<'_>>,
     ) -> Result<bool, Fault> {
@@ -137,7 +137,7 @@ impl Ledger {
                 return Ok(true);
             }
             if let Some(MonitorSave { monitor, seen }) = save {
-                let known = self.monitor(Watched { account, monitor: monitor.id }).await?;
+                let known = self.monitor(MonitorKey { account, monitor: monitor.id }).await?;
                 if known.is_none_or(|known| known.revision != seen && known != *monitor) {
                     return Ok(false);
                 }

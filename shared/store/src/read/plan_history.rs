@@ -6,7 +6,7 @@ use crate::table::error::Fault;
 use crate::table::item::{PlanSwitchItem, decode};
 use crate::table::ledger::Ledger;
 use crate::table::query::ItemQuery;
-use domain::{AccountId, EntryId, Switch};
+use domain::{AccountId, EntryId, PlanTransition};
 
 /// How many changes of plan a history has at most.
 const HISTORY_MAX: i32 = 100;
@@ -17,7 +17,7 @@ pub struct PlanSwitch {
     /// The entry that made it.
     pub id: EntryId,
     /// The plans before and after it.
-    pub switch: Switch,
+    pub switch: PlanTransition,
     /// When it was made.
     pub at: DateTime<Utc>,
 }

@@ -7,8 +7,8 @@ use futures_util::future::join_all;
 use crate::table::error::Unsettled;
 use crate::table::ledger::Ledger;
 use domain::{
-    Account, AccountId, EntryId, GiveBack, Head, Period, Portion, Posting, Pot, Receipt, Refusal, Why,
-    give_back,
+    Account, AccountId, Attempt, DrawdownReason, DrawdownShares, EntryId, Period, Posting, Receipt, Refusal,
+    Remainder, Restore, restore,
 };
 use ports::Moment;
 
@@ -25,11 +25,11 @@ impl Ledger {
         &self,
         id: AccountId,
         moment: Moment,
-        decide: impl Fn(&Account, &Head) -> Result<Posting, Refusal>,
+        decide: impl Fn(&Account, &Attempt) -> Result<Posting, Refusal>,
     ) -> Result<Account, Unsettled> {
         let account = self.account(id).await?.ok_or(Unsettled::NoAccount)?;
         let account = account.with_due(moment.now);
-        let lacks = match decide(&account, &Head::imagined(&account, moment.now)) {
+        let lacks = match decide(&account, &Attempt::imagined(&account, moment.now)) {
             Ok(posting) => posting.shortest().is_some(),
             Err(refusal) => refusal.lacking().is_some(),
         };
@@ -63,10 +63,13 @@ impl Ledger {
         let found = join_all(ended.iter().map(|open| self.hold_and_remainder(id, open.id))).await;
         for found in found {
             let Some((hold, remainder)) = found? else { continue };
-            let Ok(Portion { shares, .. }) = remainder.to_release(&Why::Expiry, moment.now) else { continue };
+            let Ok(DrawdownShares { shares, .. }) = remainder.to_release(&DrawdownReason::Expiry, moment.now)
+            else {
+                continue;
+            };
             let month = Period::of(hold.entry.at);
-            let back = GiveBack { shares, why: Why::Expiry, month };
-            let posting = give_back(&account, &back, &Head::imagined(&account, moment.now));
+            let back = Restore { shares, why: DrawdownReason::Expiry, month };
+            let posting = restore(&account, &back, &Attempt::imagined(&account, moment.now));
             if let Some(after) = posting.ok().and_then(|posting| account.clone().apply(&posting)) {
                 account = after;
             }
@@ -78,7 +81,7 @@ impl Ledger {
         &self,
         id: AccountId,
         hold: EntryId,
-    ) -> Result<Option<(Receipt, Pot)>, Unsettled> {
+    ) -> Result<Option<(Receipt, Remainder)>, Unsettled> {
         let Some(hold) = self.transaction(id, hold).await? else { return Ok(None) };
         let remainder = self.remainder_of(id, &hold).await?;
         Ok(Some((hold, remainder)))

@@ -10,7 +10,7 @@ use crate::table::item::{decode, with_key};
 use crate::table::key::{Key, StoredItem};
 use crate::table::ledger::Ledger;
 use crate::table::query::{ItemQuery, SortKeys};
-use domain::{AccountId, Mode, Monitor, MonitorId, Subject, Watch, Watched};
+use domain::{AccountId, Mode, Monitor, MonitorId, MonitorKey, MonitorStatus, MonitorSubject};
 
 /// How many monitors one read returns at most.
 pub const MONITORS_AT_ONCE: i32 = 100;
@@ -55,7 +55,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the table does not answer.
-    pub async fn monitor(&self, id: Watched) -> Result<Option<Monitor>, Fault> {
+    pub async fn monitor(&self, id: MonitorKey) -> Result<Option<Monitor>, Fault> {
         self.table.get(&Key::Monitor(id), "read a monitor").await?.map(read).transpose()
     }
 
@@ -82,7 +82,7 @@ impl Ledger {
             .table
             .replace(monitor_item(account, &next)?, Some(monitor.revision), "save a monitor")
             .await?;
-        let id = Watched { account, monitor: next.id };
+        let id = MonitorKey { account, monitor: next.id };
         let saved = saved || self.monitor(id).await?.is_some_and(|known| known == next);
         Ok(saved.then_some(next))
     }
@@ -92,7 +92,7 @@ impl Ledger {
     /// # Errors
     /// When the table does not answer.
     pub async fn forget_monitor(&self, account: AccountId, monitor: &Monitor) -> Result<bool, Fault> {
-        let key = Key::Monitor(Watched { account, monitor: monitor.id });
+        let key = Key::Monitor(MonitorKey { account, monitor: monitor.id });
         let condition = Condition::at("revision", Some(monitor.revision));
         self.table.delete_if(&key, condition, "delete a monitor").await
     }
@@ -104,7 +104,7 @@ impl Ledger {
     pub async fn take_subject(
         &self,
         account: AccountId,
-        subject: &Subject,
+        subject: &MonitorSubject,
         monitor: MonitorId,
     ) -> Result<SubjectHolder, Fault> {
         let item = with_key(&Key::Subject(account, subject), &SubjectItem { monitor })?;
@@ -122,7 +122,7 @@ impl Ledger {
     pub async fn take_subject_over(
         &self,
         account: AccountId,
-        subject: &Subject,
+        subject: &MonitorSubject,
         from: MonitorId,
         to: MonitorId,
     ) -> Result<bool, Fault> {
@@ -140,7 +140,7 @@ impl Ledger {
     pub async fn free_subject(
         &self,
         account: AccountId,
-        subject: &Subject,
+        subject: &MonitorSubject,
         monitor: MonitorId,
     ) -> Result<(), Fault> {
         let condition = Condition::equal("monitor", AttributeValue::S(monitor.to_string()));
@@ -180,13 +180,16 @@ impl Ledger {
 pub(crate) fn monitor_item(account: AccountId, monitor: &Monitor) -> Result<StoredItem, Fault> {
     let ttl = match monitor.stage {
         // The table deletes by real time, and a test ledger's clock may be behind it.
-        Watch::Ended { at } if account.mode == Mode::Live => {
+        MonitorStatus::Ended { at } if account.mode == Mode::Live => {
             at.checked_add_signed(Duration::try_days(ENDED_DAYS).unwrap_or_default())
         }
-        Watch::Pending | Watch::Active | Watch::Suspended { .. } | Watch::Ended { .. } => None,
+        MonitorStatus::Pending
+        | MonitorStatus::Active
+        | MonitorStatus::Suspended { .. }
+        | MonitorStatus::Ended { .. } => None,
     };
     let item = MonitorItem { monitor: monitor.clone(), ttl };
-    with_key(&Key::Monitor(Watched { account, monitor: monitor.id }), &item)
+    with_key(&Key::Monitor(MonitorKey { account, monitor: monitor.id }), &item)
 }
 
 fn read(item: StoredItem) -> Result<Monitor, Fault> {

@@ -10,8 +10,8 @@ use crate::table::item::{decode, with_key};
 use crate::table::key::Key;
 use crate::table::ledger::Ledger;
 use domain::{
-    AccountId, Amount, Cause, Dispute, KeyId, Money, Offer, PackageId, PaymentId, Purchase, PurchaseId, Rate,
-    Recharge, Reference, Refunds, Stage,
+    AccountId, Amount, AutoRecharge, Dispute, KeyId, Money, Offer, PackageId, PaymentId, Purchase,
+    PurchaseCause, PurchaseId, PurchaseStatus, Rate, Reference, Refunds,
 };
 
 /// The item of a purchase.
@@ -26,14 +26,14 @@ struct PurchaseItem {
     method: Reference,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     exchange: Option<Rate>,
-    cause: Cause,
+    cause: PurchaseCause,
     #[serde(with = "chrono::serde::ts_seconds")]
     made_at: DateTime<Utc>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key_id: Option<KeyId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
-    stage: Stage,
+    stage: PurchaseStatus,
     charges: u32,
     looks: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -162,7 +162,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the table does not answer.
-    pub async fn recharge(&self, account: AccountId) -> Result<Option<Recharge>, Fault> {
+    pub async fn recharge(&self, account: AccountId) -> Result<Option<AutoRecharge>, Fault> {
         let item = self.table.get(&Key::Recharge(account), "read auto-recharge").await?;
         item.map(|item| decode("auto-recharge", item)).transpose()
     }
@@ -175,10 +175,10 @@ impl Ledger {
     pub async fn save_recharge(
         &self,
         account: AccountId,
-        recharge: &Recharge,
-    ) -> Result<Option<Recharge>, Fault> {
+        recharge: &AutoRecharge,
+    ) -> Result<Option<AutoRecharge>, Fault> {
         let seen = Some(recharge.revision).filter(|revision| *revision > 0);
-        let next = Recharge { revision: recharge.revision.saturating_add(1), ..recharge.clone() };
+        let next = AutoRecharge { revision: recharge.revision.saturating_add(1), ..recharge.clone() };
         let item = with_key(&Key::Recharge(account), &next)?;
         let saved = self.table.replace(item, seen, "save auto-recharge").await?;
         let saved = saved || self.recharge(account).await?.is_some_and(|known| known == next);

@@ -12,7 +12,7 @@ use crate::table::item::{AccountItem, with_key};
 use crate::table::key::{ClaimsOf, Key, StoredItem};
 use crate::table::ledger::Ledger;
 use crate::write::claim::{Claim, Claimed, HeldClaim, OwnedClaim};
-use domain::{Account, AccountId, EntryId, Head, Receipt, repaired};
+use domain::{Account, AccountId, Attempt, EntryId, Receipt, repaired};
 use ports::{Moment, random};
 
 /// How often other requests may change the item while it is rebuilt.
@@ -109,12 +109,12 @@ impl Ledger {
         if problems.is_empty() {
             match rebuilt(id, &item, facts.totals(), &facts) {
                 Ok(account) => {
-                    let head = Head {
+                    let attempt = Attempt {
                         id: EntryId::above(account.floor(), now, random()),
                         now,
                         claim: claim.key.clone(),
                     };
-                    let account = repaired(account, &head);
+                    let account = repaired(account, &attempt);
                     let findings = facts.against(&account, claim.details.clone());
                     problems.extend(findings.iter().map(|finding| finding.problem.to_string()));
                     if problems.is_empty() {

@@ -13,7 +13,7 @@ use crate::table::item::{decode, with_key};
 use crate::table::key::{Key, StoredItem};
 use crate::table::ledger::Ledger;
 use crate::table::query::{ItemQuery, SortKeys};
-use domain::{AccountId, EntryId, Mode, MonitorId, OrgId, PurchaseId, Watched};
+use domain::{AccountId, EntryId, Mode, MonitorId, MonitorKey, OrgId, PurchaseId};
 
 /// How many partitions hold the jobs of accounts without a clock of their own: DynamoDB allows 1,000 writes a second to
 /// each. Every run reads all of them.
@@ -35,7 +35,7 @@ pub enum Job {
     /// Applies a change of plan to everything that depends on the plan.
     Plan(AccountId),
     /// Finishes creating a monitor.
-    Monitor(Watched),
+    Monitor(MonitorKey),
     /// Finishes a part that was taken from a transaction's remainder, or closes a hold that has ended.
     Remainder(RemainderId),
     /// Retries deliveries to an account's webhooks. Its time is real time, whatever clock the account has: a customer's
@@ -236,7 +236,7 @@ fn read(item: StoredItem, is_own: bool) -> Result<ScheduledJob, Fault> {
     let account = AccountId { org, mode };
     let job = match (purchase, monitor, remainder, kind) {
         (Some(transaction), ..) => Job::Purchase(PurchaseId { account, transaction }),
-        (None, Some(monitor), ..) => Job::Monitor(Watched { account, monitor }),
+        (None, Some(monitor), ..) => Job::Monitor(MonitorKey { account, monitor }),
         (None, None, Some(of), _) => Job::Remainder(RemainderId { account, of }),
         (None, None, None, None) => Job::Recharge(account),
         (None, None, None, Some(AccountJob::Calendar)) => Job::Calendar(account),

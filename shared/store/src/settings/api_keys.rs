@@ -14,7 +14,7 @@ use crate::table::condition::Update;
 use crate::table::error::Fault;
 use crate::table::item::{decode, with_key};
 use crate::table::key::Key;
-use domain::{ApiKey, KeyId, OrgId, Plan, PlanId, Secret};
+use domain::{ApiKey, ApiKeySecret, KeyId, OrgId, Plan, PlanId};
 use ports::Moment;
 
 /// How many API keys a warm function caches. At this number the cache is emptied.
@@ -75,7 +75,7 @@ impl Settings {
     ///
     /// # Errors
     /// When the table does not answer.
-    pub async fn add_key(&self, secret: &Secret, key: &ApiKey) -> Result<(), Fault> {
+    pub async fn add_key(&self, secret: &ApiKeySecret, key: &ApiKey) -> Result<(), Fault> {
         let hash = secret.hash();
         let Some(org) = key.org else {
             return self.table.put_new(with_key(&Key::Secret(&hash), key)?, "write a key").await.map(|_| ());
@@ -94,7 +94,7 @@ impl Settings {
     pub async fn issue_key(
         &self,
         org: OrgId,
-        secret: &Secret,
+        secret: &ApiKeySecret,
         key: &ApiKey,
     ) -> Result<Option<ApiKey>, Fault> {
         self.add_key(secret, key).await?;
@@ -113,7 +113,7 @@ impl Settings {
     ///
     /// # Errors
     /// When the table does not answer.
-    pub async fn find_key(&self, secret: &Secret, moment: Moment) -> Result<Option<KnownKey>, Fault> {
+    pub async fn find_key(&self, secret: &ApiKeySecret, moment: Moment) -> Result<Option<KnownKey>, Fault> {
         let Some(CachedKey { key, plan }) = self.read_key(secret, moment.wall).await? else {
             return Ok(None);
         };
@@ -125,7 +125,7 @@ impl Settings {
         Ok(Some(KnownKey { key, plan: Some(plan) }))
     }
 
-    async fn read_key(&self, secret: &Secret, wall: DateTime<Utc>) -> Result<Option<CachedKey>, Fault> {
+    async fn read_key(&self, secret: &ApiKeySecret, wall: DateTime<Utc>) -> Result<Option<CachedKey>, Fault> {
         let hash = secret.hash();
         if let Some(cached) = self.keys.get(&hash, wall) {
             return Ok(Some(cached));

@@ -14,7 +14,7 @@ use crate::table::condition::Condition;
 use crate::table::error::Fault;
 use crate::table::item;
 use crate::table::key::{Key, StoredItem};
-use domain::{BadChange, PackageList, PlanList, PriceList, RateList};
+use domain::{BadUpdate, ExchangeRateList, PackageList, PlanList, PriceList};
 
 /// How often a change is decided again because another one was saved first. More changes at the same time are no longer
 /// an operator's work.
@@ -31,7 +31,7 @@ pub trait CataloguePart: Clone + Default + PartialEq + Serialize + DeserializeOw
 pub enum Unchanged {
     /// The rules refused the change.
     #[error(transparent)]
-    Refused(#[from] BadChange),
+    Refused(#[from] BadUpdate),
     /// The store could not answer.
     #[error(transparent)]
     Failed(#[from] Fault),
@@ -49,7 +49,7 @@ impl CataloguePart for PackageList {
     const NAMES: (&'static str, &'static str) = ("PACKAGES", "packages");
 }
 
-impl CataloguePart for RateList {
+impl CataloguePart for ExchangeRateList {
     const NAMES: (&'static str, &'static str) = ("RATES", "rates");
 }
 
@@ -70,7 +70,7 @@ impl Settings {
             self.loaded::<PriceList>(),
             self.loaded::<PlanList>(),
             self.loaded::<PackageList>(),
-            self.part::<RateList>(),
+            self.part::<ExchangeRateList>(),
         )?;
         let rates = rates.map(|(rates, _)| rates).unwrap_or_default();
         let catalogue = Arc::new(Catalogue { prices, plans, packages, rates });
@@ -100,7 +100,7 @@ impl Settings {
     /// the table does not answer, in which case the change may have been made.
     pub async fn change<P: CataloguePart, A>(
         &self,
-        decide: impl Fn(&P) -> Result<(P, A), BadChange>,
+        decide: impl Fn(&P) -> Result<(P, A), BadUpdate>,
     ) -> Result<A, Unchanged> {
         for _ in 0..ATTEMPTS_MAX {
             let (part, revision) = self.part::<P>().await?.unwrap_or_default();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use domain::{Currency, PackageList, Plan, PlanId, PlanList, PriceList, Rate, RateList};
+use domain::{Currency, ExchangeRateList, PackageList, Plan, PlanId, PlanList, PriceList, Rate};
 
 /// For how many seconds a warm function uses what it has read of prices, plans and keys. A revoked key may be accepted
 /// that much longer, and a price that changes with effect from now is charged everywhere after it.
@@ -22,7 +22,7 @@ pub struct Catalogue {
     pub packages: PackageList,
     /// Exchange rates.
     #[serde(default)]
-    pub rates: RateList,
+    pub rates: ExchangeRateList,
 }
 
 impl Catalogue {

@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::error::BoxError;
 
-use domain::{AccountId, Misfit, NotTaken, Refusal};
+use domain::{AccountId, DrawdownError, DrawdownMismatch, Refusal};
 use ports::{NoRandomness, QueueError, SealError};
 
 /// The store could not answer. No credit was moved, unless the operation says otherwise.
@@ -107,23 +107,23 @@ impl From<QueueError> for Unsettled {
     }
 }
 
-impl From<Misfit> for Fault {
-    fn from(misfit: Misfit) -> Self {
+impl From<DrawdownMismatch> for Fault {
+    fn from(misfit: DrawdownMismatch) -> Self {
         Self::corrupt("the remainder of a transaction", misfit)
     }
 }
 
-impl From<Misfit> for Unsettled {
-    fn from(misfit: Misfit) -> Self {
+impl From<DrawdownMismatch> for Unsettled {
+    fn from(misfit: DrawdownMismatch) -> Self {
         Fault::from(misfit).into()
     }
 }
 
-impl From<NotTaken> for Unsettled {
-    fn from(not_taken: NotTaken) -> Self {
+impl From<DrawdownError> for Unsettled {
+    fn from(not_taken: DrawdownError) -> Self {
         match not_taken {
-            NotTaken::Refused(refusal) => refusal.into(),
-            NotTaken::Misfit(misfit) => misfit.into(),
+            DrawdownError::Refused(refusal) => refusal.into(),
+            DrawdownError::Misfit(misfit) => misfit.into(),
         }
     }
 }

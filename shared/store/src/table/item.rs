@@ -12,8 +12,9 @@ use crate::table::key::{Key, StoredItem};
 use crate::table::lot_key;
 use crate::table::packed::Moves;
 use domain::{
-    Account, AccountId, Allowance, Balance, ClaimKey, Credits, Details, Direction, Disputed, Entry, EntryId,
-    Extras, Fence, Operation, Part, Period, PlanId, PostPaid, Receipt, Subscription, Switch,
+    Account, AccountId, Allowance, Balance, BatchOutcome, ClaimKey, Credits, Details, Direction,
+    DisputedCredits, Entry, EntryId, Extras, Fence, Operation, Period, PlanId, PlanTransition, PostPaid,
+    Receipt, SubscriptionCredits,
 };
 
 /// The item of `value`: its attributes and those of its key.
@@ -123,8 +124,8 @@ pub(crate) struct DisputeItem {
     most: Credits,
 }
 
-impl From<&Disputed> for DisputeItem {
-    fn from(dispute: &Disputed) -> Self {
+impl From<&DisputedCredits> for DisputeItem {
+    fn from(dispute: &DisputedCredits) -> Self {
         Self { lot: dispute.lot, n: dispute.aside, most: dispute.most }
     }
 }
@@ -143,9 +144,9 @@ pub(crate) struct EntryItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key: Option<ClaimKey>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    sw: Option<Switch>,
+    sw: Option<PlanTransition>,
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "crate::table::packed::parts")]
-    bt: Vec<Part>,
+    bt: Vec<BatchOutcome>,
 }
 
 impl From<&Account> for AccountItem {
@@ -187,7 +188,7 @@ impl AccountItem {
         let dispute = |(bare, dispute): (String, DisputeItem)| {
             let id =
                 EntryId::from_bare(&bare).ok_or_else(|| Fault::corrupt("an account", "a dispute's id"))?;
-            Ok((id, Disputed { lot: dispute.lot, aside: dispute.n, most: dispute.most }))
+            Ok((id, DisputedCredits { lot: dispute.lot, aside: dispute.n, most: dispute.most }))
         };
         Ok(Account {
             id,
@@ -197,7 +198,7 @@ impl AccountItem {
             allowance: self.allow,
             since: self.since,
             period: self.period,
-            subscription: Subscription {
+            subscription: SubscriptionCredits {
                 left: self.sub.left,
                 granted: self.sub.granted,
                 extras: Extras { left: self.sub.extra, spent: self.sub.extra_spent, taken: self.sub.taken },
@@ -302,7 +303,7 @@ pub(crate) struct ClaimItem {
 pub(crate) struct PlanSwitchItem {
     pub(crate) id: EntryId,
     #[serde(flatten)]
-    pub(crate) switch: Switch,
+    pub(crate) switch: PlanTransition,
     #[serde(with = "chrono::serde::ts_seconds")]
     pub(crate) at: DateTime<Utc>,
 }

@@ -6,8 +6,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::NaiveDate;
 
 use domain::{
-    AccountId, ClaimKey, DeliveryId, EntryId, KeyId, Mode, OrgId, Period, PurchaseId, Subject, Watched,
-    WebhookId,
+    AccountId, ClaimKey, DeliveryId, EntryId, KeyId, Mode, MonitorKey, MonitorSubject, OrgId, Period,
+    PurchaseId, WebhookId,
 };
 
 pub(crate) type StoredItem = HashMap<String, AttributeValue>;
@@ -54,9 +54,9 @@ pub(crate) enum Key<'a> {
     /// `PLANS#<org>#<mode>` / `<number>`: one change of plan, by its entry's number.
     PlanSwitch(AccountId, u64),
     /// `MON#<org>#<mode>` / `<ulid>`: one monitor.
-    Monitor(Watched),
+    Monitor(MonitorKey),
     /// `SUBJ#<org>#<mode>#<digest>` / `S`: which monitor watches a subject.
-    Subject(AccountId, &'a Subject),
+    Subject(AccountId, &'a MonitorSubject),
     /// `POT#<org>#<mode>#<month>` / `<ulid>`: the remainder of a transaction.
     Remainder(AccountId, EntryId),
     /// `POT#<org>#<mode>#<month>` / `<ulid>#<number>`: one page of the finished parts of a transaction.
@@ -127,7 +127,7 @@ impl Key<'_> {
             Key::Recharge(account) => (format!("AUTO#{account}"), "R".to_owned()),
             Key::Job(partition, place) => (partition.clone(), place.clone()),
             Key::PlanSwitch(account, number) => (format!("PLANS#{account}"), format!("{number:016}")),
-            Key::Monitor(Watched { account, monitor }) => (format!("MON#{account}"), monitor.bare()),
+            Key::Monitor(MonitorKey { account, monitor }) => (format!("MON#{account}"), monitor.bare()),
             Key::Subject(account, subject) => {
                 (format!("SUBJ#{account}#{}", subject.as_str()), "S".to_owned())
             }

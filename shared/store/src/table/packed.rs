@@ -10,37 +10,39 @@ use domain::{BadId, Credits, Direction, Entry, LotId, Move, Period, Source, Term
 pub(crate) mod parts {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    use domain::{Credits, Part};
+    use domain::{BatchOutcome, Credits};
 
-    pub(crate) fn serialize<S: Serializer>(parts: &[Part], out: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(parts: &[BatchOutcome], out: S) -> Result<S::Ok, S::Error> {
         let runs =
             parts.chunk_by(|one, other| one == other).filter_map(|run| Some((run.first()?, run.len())));
         let text = runs.map(|(part, times)| {
             let part = match part {
-                Part::Taken(amount) => amount.get().to_string(),
-                Part::Short { required, available } => format!("{}/{}", required.get(), available.get()),
-                Part::Unpriced => "u".to_owned(),
+                BatchOutcome::Taken(amount) => amount.get().to_string(),
+                BatchOutcome::Short { required, available } => {
+                    format!("{}/{}", required.get(), available.get())
+                }
+                BatchOutcome::Unpriced => "u".to_owned(),
             };
             if times == 1 { part } else { format!("{part}x{times}") }
         });
         out.serialize_str(&text.collect::<Vec<_>>().join(" "))
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<Part>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<BatchOutcome>, D::Error> {
         let text = String::deserialize(input)?;
         let runs = text.split(' ').map(read).collect::<Option<Vec<_>>>();
         Ok(runs.ok_or_else(|| D::Error::custom("not the outcome of a batch"))?.concat())
     }
 
-    fn read(run: &str) -> Option<Vec<Part>> {
+    fn read(run: &str) -> Option<Vec<BatchOutcome>> {
         let (part, times) = run.split_once('x').unwrap_or((run, "1"));
         let credits = |digits: &str| digits.parse().ok().and_then(|count: u64| Credits::try_from(count).ok());
         let part = match part.split_once('/') {
             Some((required, available)) => {
-                Part::Short { required: credits(required)?, available: credits(available)? }
+                BatchOutcome::Short { required: credits(required)?, available: credits(available)? }
             }
-            None if part == "u" => Part::Unpriced,
-            None => Part::Taken(credits(part)?),
+            None if part == "u" => BatchOutcome::Unpriced,
+            None => BatchOutcome::Taken(credits(part)?),
         };
         let times: u8 = times.parse().ok()?;
         Some(vec![part; times.into()])

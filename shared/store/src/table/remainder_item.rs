@@ -12,8 +12,8 @@ use crate::table::error::Fault;
 use crate::table::item::{decode, with_key};
 use crate::table::key::{Key, StoredItem};
 use domain::{
-    AccountId, ClaimKey, Credits, Details, Draw, Drawdown, DrawdownCause, EntryId, Fingerprint, Pot, Reason,
-    Share,
+    AccountId, ClaimKey, Credits, Details, Drawdown, DrawdownKind, EntryId, Fingerprint, PendingDrawdown,
+    RefundReason, Remainder, Share,
 };
 
 /// How many finished parts a page holds.
@@ -36,7 +36,7 @@ struct RemainderItem {
     #[serde(default)]
     paged: usize,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    open: Option<Draw>,
+    open: Option<PendingDrawdown>,
     #[serde(default)]
     closed: bool,
     #[serde(default)]
@@ -62,7 +62,7 @@ struct RemainderPageItem {
 }
 
 /// The main item of a remainder.
-pub(crate) fn item_of(account: AccountId, remainder: &Pot) -> Result<StoredItem, Fault> {
+pub(crate) fn item_of(account: AccountId, remainder: &Remainder) -> Result<StoredItem, Fault> {
     let made = packed(remainder.made.get(remainder.paged..).unwrap_or_default());
     let item = RemainderItem {
         of: remainder.of,
@@ -80,7 +80,7 @@ pub(crate) fn item_of(account: AccountId, remainder: &Pot) -> Result<StoredItem,
 
 /// The pages that finished parts move to before another part is taken, counted in `remainder.paged`. The parts are
 /// stored in the main item already, so every process that writes a page writes the same.
-pub(crate) fn pages_of(account: AccountId, remainder: &mut Pot) -> Result<Vec<StoredItem>, Fault> {
+pub(crate) fn pages_of(account: AccountId, remainder: &mut Remainder) -> Result<Vec<StoredItem>, Fault> {
     let mut pages = Vec::new();
     while let Some(page) = remainder.made.get(remainder.paged..remainder.paged.saturating_add(PAGE_PARTS)) {
         let number = remainder.paged.checked_div(PAGE_PARTS).unwrap_or(0);
@@ -93,7 +93,7 @@ pub(crate) fn pages_of(account: AccountId, remainder: &mut Pot) -> Result<Vec<St
 
 /// Reads a remainder from its main item and its pages in their order. A page that the main item does not count yet
 /// repeats what the main item holds.
-pub(crate) fn read(item: StoredItem, pages: Vec<StoredItem>) -> Result<Pot, Fault> {
+pub(crate) fn read(item: StoredItem, pages: Vec<StoredItem>) -> Result<Remainder, Fault> {
     let RemainderItem { of, rest, ends, made, paged, open, closed, revision, legacy } =
         decode("a remainder", item)?;
     let mut all = Vec::new();
@@ -106,9 +106,9 @@ pub(crate) fn read(item: StoredItem, pages: Vec<StoredItem>) -> Result<Pot, Faul
     }
     all.truncate(paged);
     all.extend(unpacked(&made)?);
-    let mut remainder = Pot { of, rest, ends, made: all, paged, open, closed, revision };
+    let mut remainder = Remainder { of, rest, ends, made: all, paged, open, closed, revision };
     for LegacyPart { key, asked, details, closes, made } in legacy {
-        let part = Draw { key, asked, details, closes };
+        let part = PendingDrawdown { key, asked, details, closes };
         remainder.closed = part.closes;
         match made {
             Some(id) => {
@@ -136,15 +136,15 @@ pub(crate) fn grouped(items: Vec<StoredItem>) -> Vec<(StoredItem, Vec<StoredItem
 }
 
 /// The letter of each cause of a part.
-const CAUSES: [(char, DrawdownCause); 8] = [
-    ('c', DrawdownCause::Capture),
-    ('r', DrawdownCause::Release),
-    ('e', DrawdownCause::Expiry),
-    ('t', DrawdownCause::Refund(Reason::TechnicalFailure)),
-    ('d', DrawdownCause::Refund(Reason::DuplicateOperation)),
-    ('v', DrawdownCause::Refund(Reason::CanceledVerification)),
-    ('q', DrawdownCause::Refund(Reason::PoorQualityDocument)),
-    ('f', DrawdownCause::Refund(Reason::FalsePositive)),
+const CAUSES: [(char, DrawdownKind); 8] = [
+    ('c', DrawdownKind::Capture),
+    ('r', DrawdownKind::Release),
+    ('e', DrawdownKind::Expiry),
+    ('t', DrawdownKind::Refund(RefundReason::TechnicalFailure)),
+    ('d', DrawdownKind::Refund(RefundReason::DuplicateOperation)),
+    ('v', DrawdownKind::Refund(RefundReason::CanceledVerification)),
+    ('q', DrawdownKind::Refund(RefundReason::PoorQualityDocument)),
+    ('f', DrawdownKind::Refund(RefundReason::FalsePositive)),
 ];
 
 /// Finished parts as a text, `01HM…c12 01HM…r3`: of each its id, the letter of its cause, and its credits.
@@ -173,7 +173,7 @@ fn unpacked(text: &str) -> Result<Vec<Drawdown>, Fault> {
 mod tests {
     use super::*;
 
-    fn drawdown(number: u64, cause: DrawdownCause) -> Drawdown {
+    fn drawdown(number: u64, cause: DrawdownKind) -> Drawdown {
         let amount = Credits::try_from(number.saturating_mul(125_000_000_000)).unwrap();
         Drawdown { id: EntryId::FIRST.after(number), amount, cause }
     }

@@ -17,7 +17,7 @@ use crate::table::ledger::Ledger;
 use crate::write::claim::{Claim, Claimed, HeldClaim, OwnedClaim, system_key};
 use crate::write::settle::Settled;
 use domain::{
-    Account, AccountId, ClaimKey, Details, EntryId, Fingerprint, Head, Operation, Posting, Receipt,
+    Account, AccountId, Attempt, ClaimKey, Details, EntryId, Fingerprint, Operation, Posting, Receipt,
     Reference, Refusal,
 };
 use ports::{Moment, random};
@@ -105,7 +105,7 @@ impl Ledger {
         &self,
         account: AccountId,
         request: DedupeRequest<'_>,
-        decide: impl Fn(&Account, &Head) -> Result<Posting, Refusal> + Send + Sync,
+        decide: impl Fn(&Account, &Attempt) -> Result<Posting, Refusal> + Send + Sync,
     ) -> Result<DeduplicatedCharge, Unsettled> {
         let DedupeRequest { claim, dedupe, moment } = request;
         DedupeCharges::new(self, account, dedupe, moment).settle(claim, decide).await
@@ -134,7 +134,7 @@ impl<'a> DedupeCharges<'a> {
     async fn settle(
         &self,
         claim: Claim<'_>,
-        decide: impl Fn(&Account, &Head) -> Result<Posting, Refusal> + Send + Sync,
+        decide: impl Fn(&Account, &Attempt) -> Result<Posting, Refusal> + Send + Sync,
     ) -> Result<DeduplicatedCharge, Unsettled> {
         let of = ClaimsOf::Account(self.account);
         let earlier = self.ledger.claim_of(of, claim.key).await?.map(HeldClaim::new);
@@ -240,7 +240,7 @@ impl<'a> DedupeCharges<'a> {
         &self,
         number: u64,
         details: &Details,
-        decide: impl Fn(&Account, &Head) -> Result<Posting, Refusal> + Send + Sync,
+        decide: impl Fn(&Account, &Attempt) -> Result<Posting, Refusal> + Send + Sync,
     ) -> Result<Settled, Unsettled> {
         let key = self.key(number)?;
         let fingerprint = Fingerprint(key.to_string());

@@ -13,8 +13,8 @@ use crate::write::drawdown_details::{in_full, part};
 use crate::write::remainders::RemainderSave;
 use crate::write::settle::{Settled, backoff};
 use domain::{
-    Account, AccountId, ClaimKey, Draw, EntryId, GiveBack, Head, Landed, Period, Portion, Posting, Pot,
-    Receipt, Refusal, Why, capture, give_back,
+    Account, AccountId, Attempt, ClaimKey, DrawdownReason, DrawdownShares, EntryId, LateDrawdown,
+    PendingDrawdown, Period, Posting, Receipt, Refusal, Remainder, Restore, capture, restore,
 };
 use ports::Moment;
 
@@ -35,7 +35,7 @@ pub struct DrawdownRequest<'a> {
     /// sending of the same request gets the same result.
     pub claim: Claim<'a>,
     /// The reason.
-    pub why: &'a Why,
+    pub why: &'a DrawdownReason,
     /// When the request arrived.
     pub moment: Moment,
 }
@@ -46,7 +46,7 @@ pub struct DrawdownResult {
     /// The transaction that it made.
     pub settled: Settled,
     /// The remainder right after it, without later drawdowns.
-    pub pot: Pot,
+    pub pot: Remainder,
 }
 
 /// A transaction that is drawn from.
@@ -71,7 +71,7 @@ impl Ledger {
         account: AccountId,
         from: &Receipt,
         request: DrawdownRequest<'_>,
-        decide: impl Fn(&Pot) -> Result<Portion, Refusal> + Send + Sync,
+        decide: impl Fn(&Remainder) -> Result<DrawdownShares, Refusal> + Send + Sync,
     ) -> Result<DrawdownResult, Unsettled> {
         let remainder = self.remainder_of(account, from).await?;
         let source = DrawdownSource { ledger: self, account, from, moment: request.moment };
@@ -83,7 +83,7 @@ impl Ledger {
     pub(crate) async fn made_under(
         &self,
         account: AccountId,
-        remainder: &Pot,
+        remainder: &Remainder,
         claim: Claim<'_>,
         moment: Moment,
     ) -> Result<Option<EntryId>, Unsettled> {
@@ -93,7 +93,7 @@ impl Ledger {
     }
 
     /// Forgets a hold that is closed, once all of its parts are posted.
-    pub(crate) async fn close(&self, account: AccountId, remainder: &Pot) -> Result<(), Fault> {
+    pub(crate) async fn close(&self, account: AccountId, remainder: &Remainder) -> Result<(), Fault> {
         match remainder.ends {
             Some(ends) if remainder.closed && remainder.open.is_none() => {
                 self.forget_hold(account, remainder.of, ends).await
@@ -105,16 +105,16 @@ impl Ledger {
 
 impl DrawdownSource<'_> {
     /// The remainder of the transaction as it is stored.
-    async fn remainder(&self) -> Result<Pot, Fault> {
+    async fn remainder(&self) -> Result<Remainder, Fault> {
         self.ledger.remainder_of(self.account, self.from).await
     }
 
     /// Draws, beginning with a remainder that was just read.
     pub(crate) async fn draw(
         &self,
-        remainder: Pot,
+        remainder: Remainder,
         request: DrawdownRequest<'_>,
-        decide: impl Fn(&Pot) -> Result<Portion, Refusal> + Send + Sync,
+        decide: impl Fn(&Remainder) -> Result<DrawdownShares, Refusal> + Send + Sync,
     ) -> Result<DrawdownResult, Unsettled> {
         let DrawdownRequest { claim, moment, .. } = request;
         let mut read = Some(remainder);
@@ -137,8 +137,8 @@ impl DrawdownSource<'_> {
             // A key that is used for two requests at the same time is found when the part is posted.
             let made = match request.why {
                 // An expiry closes the hold, so a second one is refused.
-                Why::Expiry => None,
-                Why::Refund { .. } | Why::Capture | Why::Release => {
+                DrawdownReason::Expiry => None,
+                DrawdownReason::Refund { .. } | DrawdownReason::Capture | DrawdownReason::Release => {
                     self.ledger.made_under(self.account, &remainder, claim, moment).await?
                 }
             };
@@ -167,7 +167,7 @@ impl DrawdownSource<'_> {
     }
 
     /// The result of a request whose part is posted already.
-    async fn replay(&self, remainder: Pot, made: EntryId) -> Result<DrawdownResult, Unsettled> {
+    async fn replay(&self, remainder: Remainder, made: EntryId) -> Result<DrawdownResult, Unsettled> {
         self.ledger.close(self.account, &remainder).await?;
         let receipt = self.ledger.transaction(self.account, made).await?.ok_or(Unsettled::InProgress)?;
         let settled = Settled { receipt, more: vec![], replayed: true };
@@ -176,7 +176,11 @@ impl DrawdownSource<'_> {
 
     /// Posts the part that was taken under `key`. Parts before it were posted before it was taken. Where another process
     /// posts it at the same time, that one is mostly done in a moment.
-    pub(crate) async fn post(&self, mut remainder: Pot, key: &ClaimKey) -> Result<DrawdownResult, Unsettled> {
+    pub(crate) async fn post(
+        &self,
+        mut remainder: Remainder,
+        key: &ClaimKey,
+    ) -> Result<DrawdownResult, Unsettled> {
         for _ in 0..WAITS {
             match self.post_now(remainder, key).await {
                 Err(Unsettled::InProgress) => tokio::time::sleep(WAIT).await,
@@ -187,7 +191,7 @@ impl DrawdownSource<'_> {
         self.post_now(remainder, key).await
     }
 
-    async fn post_now(&self, remainder: Pot, key: &ClaimKey) -> Result<DrawdownResult, Unsettled> {
+    async fn post_now(&self, remainder: Remainder, key: &ClaimKey) -> Result<DrawdownResult, Unsettled> {
         let Some(part) = remainder.open_under(key).cloned() else {
             // Another process has posted it or put it back.
             let claim = self.ledger.claim_of(ClaimsOf::Account(self.account), key).await?;
@@ -211,18 +215,18 @@ impl DrawdownSource<'_> {
     }
 
     /// Posts the credits of one part to the account.
-    async fn settle(&self, part: &Draw) -> Result<Settled, Unsettled> {
+    async fn settle(&self, part: &PendingDrawdown) -> Result<Settled, Unsettled> {
         let no_cause = || Fault::corrupt("a remainder", "a part has no cause");
         let drawn = part.details.drawn.clone().ok_or_else(no_cause)?;
-        let gives_back = drawn.why != Why::Capture;
-        let request = gives_back.then(|| GiveBack {
+        let gives_back = drawn.why != DrawdownReason::Capture;
+        let request = gives_back.then(|| Restore {
             shares: drawn.shares.clone(),
             why: drawn.why.clone(),
             month: Period::of(self.from.entry.at),
         });
-        let decide = |account: &Account, head: &Head| -> Result<Posting, Refusal> {
+        let decide = |account: &Account, head: &Attempt| -> Result<Posting, Refusal> {
             match &request {
-                Some(request) => give_back(account, request, head),
+                Some(request) => restore(account, request, head),
                 None => capture(account, &drawn.shares, head),
             }
         };
@@ -235,7 +239,12 @@ impl DrawdownSource<'_> {
     ///
     /// A part that another process has put back meanwhile was taken nevertheless: it is saved as well, and logged as an
     /// error, because other parts may have been taken from its credits since.
-    async fn finish(&self, mut remainder: Pot, part: &Draw, made: EntryId) -> Result<Pot, Unsettled> {
+    async fn finish(
+        &self,
+        mut remainder: Remainder,
+        part: &PendingDrawdown,
+        made: EntryId,
+    ) -> Result<Remainder, Unsettled> {
         for attempt in 0..ATTEMPTS_MAX {
             backoff(attempt).await;
             if remainder.has_made(made) {
@@ -245,7 +254,7 @@ impl DrawdownSource<'_> {
             let next = if remainder.open_under(&part.key).is_some() {
                 remainder.followed(made)?
             } else {
-                let Landed { pot, overdrawn } = remainder.landed(part, made)?;
+                let LateDrawdown { pot, overdrawn } = remainder.landed(part, made)?;
                 landed = Some(overdrawn.get());
                 pot
             };
@@ -265,7 +274,7 @@ impl DrawdownSource<'_> {
     }
 
     /// Puts back a part that can never be posted.
-    async fn put_back(&self, mut remainder: Pot, key: &ClaimKey) -> Result<(), Fault> {
+    async fn put_back(&self, mut remainder: Remainder, key: &ClaimKey) -> Result<(), Fault> {
         for attempt in 0..ATTEMPTS_MAX {
             backoff(attempt).await;
             if remainder.open_under(key).is_none() {
@@ -293,9 +302,9 @@ fn as_in_progress(unsettled: Unsettled) -> Unsettled {
 
 /// Whether a job is scheduled, should the process crash before the part is posted. The end of a hold has a job of its
 /// own.
-fn needs_job(why: &Why) -> bool {
+fn needs_job(why: &DrawdownReason) -> bool {
     match why {
-        Why::Refund { .. } | Why::Capture | Why::Release => true,
-        Why::Expiry => false,
+        DrawdownReason::Refund { .. } | DrawdownReason::Capture | DrawdownReason::Release => true,
+        DrawdownReason::Expiry => false,
     }
 }

@@ -1,18 +1,22 @@
 //! The details of a drawdown's transaction. Those of a hold's parts come from the hold's row, and are not stored twice.
 
-use domain::{Details, Draw, Drawn, Portion, Receipt};
+use domain::{Details, DrawdownShares, Drawn, PendingDrawdown, Receipt};
 
 use crate::write::drawdown::DrawdownRequest;
 
 /// The part that a request takes from a remainder.
-pub(crate) fn part(from: &Receipt, request: &DrawdownRequest<'_>, portion: Portion) -> Draw {
+pub(crate) fn part(
+    from: &Receipt,
+    request: &DrawdownRequest<'_>,
+    portion: DrawdownShares,
+) -> PendingDrawdown {
     let drawn = Drawn { of: from.entry.id, why: request.why.clone(), shares: portion.shares };
     let mut details = Details { drawn: Some(drawn), ..request.claim.details.clone() };
     if from.is_hold() {
         details = with_purpose(Details::default(), details);
     }
     let (key, asked) = (request.claim.key.clone(), request.claim.fingerprint.clone());
-    Draw { key, asked, details, closes: portion.closes }
+    PendingDrawdown { key, asked, details, closes: portion.closes }
 }
 
 /// All details of a part's transaction.

@@ -7,7 +7,7 @@ use crate::table::ledger::Ledger;
 use crate::write::claim::{Claim, system_key};
 use crate::write::drawdown::{DrawdownRequest, DrawdownSource};
 use crate::write::drawdown_details::hold_details;
-use domain::{AccountId, EntryId, Fingerprint, Pot, Receipt, Refusal, Why};
+use domain::{AccountId, DrawdownReason, EntryId, Fingerprint, Receipt, Refusal, Remainder};
 use ports::Moment;
 
 /// What happened to the ended holds of an account.
@@ -57,7 +57,7 @@ impl Ledger {
         &self,
         account: AccountId,
         hold: &Receipt,
-        remainder: Pot,
+        remainder: Remainder,
         moment: Moment,
     ) -> Result<(), Unsettled> {
         if hold.details.expires_at.is_none_or(|ends| moment.now < ends) {
@@ -70,9 +70,9 @@ impl Ledger {
         let (key, details) = (system_key(&name)?, hold_details(hold));
         let fingerprint = Fingerprint(name);
         let claim = Claim::new(&key, &fingerprint, &details);
-        let request = DrawdownRequest { claim, why: &Why::Expiry, moment };
+        let request = DrawdownRequest { claim, why: &DrawdownReason::Expiry, moment };
         let source = DrawdownSource { ledger: self, account, from: hold, moment };
-        let decide = |remainder: &Pot| remainder.to_release(&Why::Expiry, moment.now);
+        let decide = |remainder: &Remainder| remainder.to_release(&DrawdownReason::Expiry, moment.now);
         match source.draw(remainder, request, decide).await {
             Ok(_) => Ok(()),
             // An earlier part that is posted has closed it.

@@ -9,15 +9,15 @@ use crate::table::item::{AccountItem, DisputeItem, EntryItem, encode, with_key};
 use crate::table::key::{Key, StoredItem};
 use crate::table::lot_key;
 use domain::{
-    Account, Allowance, Bound, Counter, Disputed, Effect, Entry, EntryId, Extras, Guard, LotId, Period,
-    PlanId, Posting,
+    Account, Allowance, Bound, Counter, DisputedCredits, Effect, Entry, EntryId, Extras, Guard, LotId,
+    Period, PlanId, Posting,
 };
 
 /// One conditional update: its changes, and the condition for them.
 pub(crate) struct Expression {
     /// The name of each lot in the item that the posting was decided on.
     lots: BTreeMap<EntryId, String>,
-    disputes: BTreeMap<EntryId, Disputed>,
+    disputes: BTreeMap<EntryId, DisputedCredits>,
     sets: Vec<String>,
     removes: Vec<String>,
     conditions: Vec<String>,

@@ -9,7 +9,9 @@ use crate::table::ledger::Ledger;
 use crate::table::query::{ItemQuery, SortKeys};
 use crate::write::claim::Claim;
 use crate::write::drawdown::{DrawdownRequest, DrawdownResult, DrawdownSource};
-use domain::{AccountId, EntryId, Period, Pot, PurchaseId, Receipt, Refund, Refusal, Twin, Why};
+use domain::{
+    AccountId, DrawdownReason, DuplicateOf, EntryId, Period, PurchaseId, Receipt, Refund, Refusal, Remainder,
+};
 use ports::Moment;
 
 /// How many rows before a debit are read to find its twin. One that lies further back has to be named.
@@ -25,7 +27,7 @@ impl Ledger {
     /// Refunds credits of a debit; `None` when there is no such transaction.
     ///
     /// # Errors
-    /// [`Unsettled::Refused`] by the rules of [`Refund::of`] and [`Pot::to_refund`]; and as [`Ledger::draw_down`].
+    /// [`Unsettled::Refused`] by the rules of [`Refund::of`] and [`Remainder::to_refund`]; and as [`Ledger::draw_down`].
     pub async fn refund(
         &self,
         account: AccountId,
@@ -46,17 +48,19 @@ impl Ledger {
             && self.made_under(account, &remainder, claim, moment).await?.is_none()
         {
             twin = match request.of(&from, moment.now)? {
-                Twin::NotNeeded(recorded) => recorded,
-                Twin::Named(twin) => {
+                DuplicateOf::NotNeeded(recorded) => recorded,
+                DuplicateOf::Named(twin) => {
                     Some(self.named_twin(account, &from, twin).await?.ok_or(request.no_twin())?)
                 }
-                Twin::Latest => Some(self.earlier_twin(account, &from).await?.ok_or(request.no_twin())?),
+                DuplicateOf::Latest => {
+                    Some(self.earlier_twin(account, &from).await?.ok_or(request.no_twin())?)
+                }
             };
             remainder.to_refund(request.amount)?;
         }
-        let why = Why::Refund { reason: request.reason, note: request.note.clone(), twin };
+        let why = DrawdownReason::Refund { reason: request.reason, note: request.note.clone(), twin };
         let source = DrawdownSource { ledger: self, account, from: &from, moment };
-        let decide = |remainder: &Pot| remainder.to_refund(request.amount);
+        let decide = |remainder: &Remainder| remainder.to_refund(request.amount);
         source.draw(remainder, DrawdownRequest { claim, why: &why, moment }, decide).await.map(Some)
     }
 

@@ -12,7 +12,7 @@ use crate::table::key::{Key, remainder_partition};
 use crate::table::ledger::Ledger;
 use crate::table::query::{ItemQuery, SortKeys};
 use crate::table::remainder_item;
-use domain::{AccountId, Credits, EntryId, Period, Pot, Receipt};
+use domain::{AccountId, Credits, EntryId, Period, Receipt, Remainder};
 
 /// How many ended holds one read finds at most.
 const HOLDS_AT_ONCE: i32 = 100;
@@ -49,13 +49,13 @@ impl Ledger {
     ///
     /// # Errors
     /// When the table does not answer.
-    pub async fn remainder(&self, account: AccountId, of: EntryId) -> Result<Option<Pot>, Fault> {
+    pub async fn remainder(&self, account: AccountId, of: EntryId) -> Result<Option<Remainder>, Fault> {
         Ok(self.remainders_between(account, of, of).await?.into_iter().next())
     }
 
     /// The remainder of a transaction; the whole transaction while nothing was drawn from it.
-    pub(crate) async fn remainder_of(&self, account: AccountId, from: &Receipt) -> Result<Pot, Fault> {
-        Ok(self.remainder(account, from.entry.id).await?.unwrap_or_else(|| Pot::of(from)))
+    pub(crate) async fn remainder_of(&self, account: AccountId, from: &Receipt) -> Result<Remainder, Fault> {
+        Ok(self.remainder(account, from.entry.id).await?.unwrap_or_else(|| Remainder::of(from)))
     }
 
     /// The stored remainders of some transactions, by id. One read for each month that the transactions are of.
@@ -66,7 +66,7 @@ impl Ledger {
         &self,
         account: AccountId,
         of: &[EntryId],
-    ) -> Result<BTreeMap<EntryId, Pot>, Fault> {
+    ) -> Result<BTreeMap<EntryId, Remainder>, Fault> {
         let mut months: BTreeMap<Period, (EntryId, EntryId)> = BTreeMap::new();
         for id in of {
             let (first, last) = months.entry(Period::of(id.time())).or_insert((*id, *id));
@@ -86,7 +86,7 @@ impl Ledger {
         account: AccountId,
         first: EntryId,
         last: EntryId,
-    ) -> Result<Vec<Pot>, Fault> {
+    ) -> Result<Vec<Remainder>, Fault> {
         let partition = remainder_partition(account, Period::of(first.time()));
         // The pages of a remainder sort after its main item.
         let keys = SortKeys::Between(first.bare(), format!("{}~", last.bare()));
@@ -100,11 +100,11 @@ impl Ledger {
     pub(crate) async fn save_remainder(
         &self,
         account: AccountId,
-        remainder: Pot,
+        remainder: Remainder,
         save: RemainderSave,
-    ) -> Result<Option<Pot>, Fault> {
+    ) -> Result<Option<Remainder>, Fault> {
         let (seen, revision) = (remainder.revision, remainder.revision.saturating_add(1));
-        let mut remainder = Pot { revision, ..remainder };
+        let mut remainder = Remainder { revision, ..remainder };
         if save == RemainderSave::PartTaken {
             for page in remainder_item::pages_of(account, &mut remainder)? {
                 self.table.put_new(page, "save a page of a remainder").await?;

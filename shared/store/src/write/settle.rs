@@ -8,7 +8,7 @@ use crate::table::key::ClaimsOf;
 use crate::table::ledger::Ledger;
 use crate::write::claim::{Claim, Claimed, HeldClaim, OwnedClaim};
 use crate::write::commit::Commit;
-use domain::{Account, AccountId, DUE_MAX, Details, EntryId, Head, Posting, Receipt, Refusal, due};
+use domain::{Account, AccountId, Attempt, DUE_MAX, Details, EntryId, Posting, Receipt, Refusal, due};
 use ports::{Moment, random};
 
 /// How often one request may lose the race for an account before its caller has to retry. Each loss is another request's
@@ -71,7 +71,7 @@ impl Ledger {
         account: AccountId,
         claim: Claim<'_>,
         moment: Moment,
-        decide: impl Fn(&Account, &Head) -> Result<Posting, Refusal> + Send + Sync,
+        decide: impl Fn(&Account, &Attempt) -> Result<Posting, Refusal> + Send + Sync,
     ) -> Result<Settled, Unsettled> {
         let known = self.last_seen(account).await?;
         self.settle_on(known, claim, moment, decide).await
@@ -83,7 +83,7 @@ impl Ledger {
         known: KnownAccount,
         claim: Claim<'_>,
         moment: Moment,
-        decide: impl Fn(&Account, &Head) -> Result<Posting, Refusal> + Send + Sync,
+        decide: impl Fn(&Account, &Attempt) -> Result<Posting, Refusal> + Send + Sync,
     ) -> Result<Settled, Unsettled> {
         let account = known.account.id;
         let claim = claim.of(ClaimsOf::Account(account));
@@ -141,7 +141,7 @@ impl SettleAttempt<'_> {
     async fn settle(
         &self,
         mut seen: KnownAccount,
-        decide: impl Fn(&Account, &Head) -> Result<Posting, Refusal> + Send + Sync,
+        decide: impl Fn(&Account, &Attempt) -> Result<Posting, Refusal> + Send + Sync,
     ) -> Result<Settled, Unsettled> {
         let mut id = self.mint(&seen.account);
         let (mut claimed, mut throttled) = (false, false);
@@ -155,7 +155,7 @@ impl SettleAttempt<'_> {
             if !claimed && seen.account.fence.up_to >= id {
                 id = self.mint(&seen.account);
             }
-            let head = Head { id, now: self.moment.now, claim: self.claim.key.clone() };
+            let head = Attempt { id, now: self.moment.now, claim: self.claim.key.clone() };
             let posting = match decide(&seen.account, &head) {
                 Ok(posting) => posting,
                 Err(refusal) if seen.fresh => return self.refuse(refusal, claimed.then_some(id)).await,

@@ -5,7 +5,7 @@ use crate::table::ledger::Ledger;
 use crate::write::claim::Claim;
 use crate::write::ended_holds::EndedHolds;
 use crate::write::settle::{KnownAccount, Settled};
-use domain::{Account, AccountId, Credits, Head, Posting, Refusal};
+use domain::{Account, AccountId, Attempt, Credits, Posting, Refusal};
 use ports::Moment;
 
 /// How many ended holds one request closes at most. Each takes some eight requests to the table; the scheduled jobs of
@@ -25,10 +25,10 @@ impl Ledger {
         account: AccountId,
         claim: Claim<'_>,
         moment: Moment,
-        decide: impl Fn(&Account, &Head) -> Result<Posting, Refusal> + Send + Sync,
+        decide: impl Fn(&Account, &Attempt) -> Result<Posting, Refusal> + Send + Sync,
     ) -> Result<Settled, Unsettled> {
         let first =
-            self.settle(account, claim, moment, |account, head| in_full(&decide, account, head)).await;
+            self.settle(account, claim, moment, |account, attempt| in_full(&decide, account, attempt)).await;
         let Err(Unsettled::Refused(refusal)) = &first else { return first };
         let Some(lacking) = refusal.lacking() else { return first };
         let KnownAccount { account: known, .. } = self.last_seen(account).await?;
@@ -39,7 +39,7 @@ impl Ledger {
         };
         if ended == EndedHolds::default() {
             // A batch is charged without the items for which credits are lacking.
-            if decide(&known, &Head::imagined(&known, moment.now)).is_err() {
+            if decide(&known, &Attempt::imagined(&known, moment.now)).is_err() {
                 return first;
             }
             let known = KnownAccount { account: known, fresh: false };
@@ -49,7 +49,7 @@ impl Ledger {
             return self.settle(account, claim, moment, decide).await;
         }
         let again =
-            self.settle(account, claim, moment, |account, head| in_full(&decide, account, head)).await;
+            self.settle(account, claim, moment, |account, attempt| in_full(&decide, account, attempt)).await;
         match again {
             // The credits of the other ended holds may pay for it.
             Err(Unsettled::Refused(refusal)) if refusal.lacking().is_some() => Err(Unsettled::HoldsEnded),
@@ -91,11 +91,11 @@ impl Ledger {
 /// The decision on a whole request: a batch that leaves items out for want of credits counts as refused while credits
 /// are held.
 fn in_full(
-    decide: impl Fn(&Account, &Head) -> Result<Posting, Refusal>,
+    decide: impl Fn(&Account, &Attempt) -> Result<Posting, Refusal>,
     account: &Account,
-    head: &Head,
+    attempt: &Attempt,
 ) -> Result<Posting, Refusal> {
-    let posting = decide(account, head)?;
+    let posting = decide(account, attempt)?;
     match posting.shortest().filter(|_| account.held > Credits::ZERO) {
         Some(refusal) => Err(refusal),
         None => Ok(posting),

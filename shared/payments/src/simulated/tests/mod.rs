@@ -66,16 +66,16 @@ async fn received(provider: &Simulated, sent: &Mutex<Vec<SignedEvent>>) -> Vec<P
     events
 }
 
-fn word(standing: &Standing) -> String {
+fn word(standing: &PaymentStatus) -> String {
     match standing {
-        Standing::Succeeded => "succeeded".to_owned(),
-        Standing::Processing => "processing".to_owned(),
-        Standing::Action(link) => format!("action {link}"),
-        Standing::Failed(Decline { reason, decline_code }) => {
+        PaymentStatus::Succeeded => "succeeded".to_owned(),
+        PaymentStatus::Processing => "processing".to_owned(),
+        PaymentStatus::Action(link) => format!("action {link}"),
+        PaymentStatus::Failed(Decline { reason, decline_code }) => {
             format!("failed {reason} {}", decline_code.as_deref().unwrap_or("-"))
         }
-        Standing::Cancelled => "cancelled".to_owned(),
-        Standing::Refunded => "refunded".to_owned(),
+        PaymentStatus::Cancelled => "cancelled".to_owned(),
+        PaymentStatus::Refunded => "refunded".to_owned(),
     }
 }
 
@@ -207,7 +207,7 @@ async fn an_order_that_is_sent_concurrently_is_charged_once() {
         }
     }
     let paid = provider.find(&order).await.unwrap().unwrap();
-    assert_eq!(paid.standing, Standing::Succeeded);
+    assert_eq!(paid.standing, PaymentStatus::Succeeded);
     assert!(answers.len() == 13 && answers.iter().all(|answer| *answer == paid), "{answers:?}");
     assert_eq!(provider.charges().len(), 1);
     assert_eq!(received(&provider, &sent_events).await, [ProviderEvent::Payment(paid)]);

@@ -84,16 +84,16 @@ async fn id_of(provider: &Simulated, order: &ChargeOrder) -> PaymentId {
     provider.find(order).await.unwrap().unwrap().id.unwrap()
 }
 
-fn standing(standing: &Standing) -> String {
+fn standing(standing: &PaymentStatus) -> String {
     match standing {
-        Standing::Succeeded => "succeeded".to_owned(),
-        Standing::Processing => "processing".to_owned(),
-        Standing::Action(_) => "action".to_owned(),
-        Standing::Failed(decline) => {
+        PaymentStatus::Succeeded => "succeeded".to_owned(),
+        PaymentStatus::Processing => "processing".to_owned(),
+        PaymentStatus::Action(_) => "action".to_owned(),
+        PaymentStatus::Failed(decline) => {
             format!("failed {} {}", decline.reason, decline.decline_code.as_deref().unwrap_or("-"))
         }
-        Standing::Cancelled => "cancelled".to_owned(),
-        Standing::Refunded => "refunded".to_owned(),
+        PaymentStatus::Cancelled => "cancelled".to_owned(),
+        PaymentStatus::Refunded => "refunded".to_owned(),
     }
 }
 
