@@ -88,8 +88,8 @@ fn a_hundred_thousand_debits_report_each_crossing_once() {
         let end = (begin + 1 + usize::try_from(dice.roll(200)).unwrap()).min(levels.len());
         for _ in 0..=dice.roll(3) {
             for level in &levels[begin..end] {
-                let (next, news) = state.follow(&alerts, *level, None);
-                answer.extend(news.iter().map(|news| news.name().as_str()));
+                let (next, notifications) = state.after_change(&alerts, *level, None);
+                answer.extend(notifications.iter().map(|one| one.name().as_str()));
                 state = next;
             }
         }
@@ -191,26 +191,26 @@ async fn a_threshold_above_the_balance_is_reported_at_once() {
 async fn a_threshold_is_reported_at_any_progress_of_the_projector() {
     let now = NOW.parse().unwrap();
     for place in ["behind", "about to mark", "through"] {
-        let mut books = TestLedger::new().await;
-        let id = books.open(1_000, now).await;
-        let account = books.ledger.account(id).await.unwrap().unwrap();
+        let mut fixture = TestLedger::new().await;
+        let id = fixture.open(1_000, now).await;
+        let account = fixture.ledger.account(id).await.unwrap().unwrap();
         match place {
             "behind" => (),
             "about to mark" => {
-                let changes = [AccountChange { level: BalanceLevel::of(&account), news: None }];
-                books.ledger.emit_changes(id, &changes, moment(now)).await.unwrap();
+                let changes = [AccountChange { level: BalanceLevel::of(&account), notification: None }];
+                fixture.ledger.emit_changes(id, &changes, moment(now)).await.unwrap();
             }
-            _ => books.project().await,
+            _ => fixture.project().await,
         }
         let high = [Credits::try_from(2_000).unwrap()];
         let alerts = AlertSettings::default().with_thresholds(high, account.sequence);
-        books.ledger.save_alerts(id, alerts).await.unwrap().unwrap();
-        let answer = async |books: &TestLedger| books.items(&format!("EVENTS#{id}")).await.len();
-        books.ledger.check_alerts(&account, moment(now)).await.unwrap();
-        assert_eq!(answer(&books).await, 1, "{place}");
-        books.project().await;
-        books.ledger.check_alerts(&account, moment(now)).await.unwrap();
-        assert_eq!(answer(&books).await, 1, "{place}: once");
+        fixture.ledger.save_alerts(id, alerts).await.unwrap().unwrap();
+        let answer = async |fixture: &TestLedger| fixture.items(&format!("EVENTS#{id}")).await.len();
+        fixture.ledger.check_alerts(&account, moment(now)).await.unwrap();
+        assert_eq!(answer(&fixture).await, 1, "{place}");
+        fixture.project().await;
+        fixture.ledger.check_alerts(&account, moment(now)).await.unwrap();
+        assert_eq!(answer(&fixture).await, 1, "{place}: once");
     }
 }
 

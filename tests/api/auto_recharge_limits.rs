@@ -34,7 +34,7 @@ async fn state(world: &World, org: &Org) -> Value {
 }
 
 /// Status and reason.
-async fn standing(world: &World, org: &Org) -> (Value, Value) {
+async fn status(world: &World, org: &Org) -> (Value, Value) {
     let state = state(world, org).await;
     (state["status"].clone(), state["reason"].clone())
 }
@@ -138,7 +138,7 @@ async fn the_monthly_limit_has_a_default_that_the_owner_can_raise() {
     assert_eq!(prices(&world, &org).await, [4_900, 4_900]);
     spend(&world, &org, 500).await;
     assert_eq!(prices(&world, &org).await, [4_900, 4_900]);
-    assert_eq!(standing(&world, &org).await, (json!("paused"), json!("monthly_spend_limit")));
+    assert_eq!(status(&world, &org).await, (json!("paused"), json!("monthly_spend_limit")));
     let paused = reported(&world, &org, "auto_recharge.paused").await;
     assert_eq!(
         (&paused[0]["reason"], &paused[0]["until"]),
@@ -165,7 +165,7 @@ async fn a_higher_price_is_not_paid_in_parts() {
     }
     spend(&world, &org, 2_900).await;
     assert_eq!(prices(&world, &org).await, Vec::<u64>::new());
-    assert_eq!(standing(&world, &org).await, (json!("paused"), json!("payment_limit")));
+    assert_eq!(status(&world, &org).await, (json!("paused"), json!("payment_limit")));
     let paused = reported(&world, &org, "auto_recharge.paused").await;
     assert_eq!((&paused[0]["until"], &paused[0]["enabled"]), (&json!("2024-01-15T11:30:00Z"), &json!(true)));
     pass(&world, 5 * 3600).await;
@@ -173,7 +173,7 @@ async fn a_higher_price_is_not_paid_in_parts() {
     assert_eq!(reported(&world, &org, "auto_recharge.paused").await.len(), 1);
     world.grant(&org.id, &json!({ "source": "bonus", "amount": 5_000 })).await;
     world.settle().await;
-    assert_eq!(standing(&world, &org).await.0, json!("ready"));
+    assert_eq!(status(&world, &org).await.0, json!("ready"));
 }
 
 #[tokio::test]
@@ -196,7 +196,7 @@ async fn a_missing_package_is_not_a_failed_payment() {
         set_package(&world, package, &json!({ "withdrawn": true })).await;
     }
     spend(&world, &org, 150).await;
-    assert_eq!(standing(&world, &org).await, (json!("paused"), json!("not_on_sale")));
+    assert_eq!(status(&world, &org).await, (json!("paused"), json!("not_on_sale")));
     assert_eq!(state(&world, &org).await["failures"], json!(0));
     pass(&world, 24 * 3600).await;
     let told_back = world.get(PATH, &org.key).await.data();
@@ -275,7 +275,7 @@ async fn a_dispute_pauses_auto_recharge_until_it_is_enabled_again() {
     let path = format!("/_local/payments/{charge}/dispute");
     world.post_plain(&path, &json!({ "action": "open" })).await.data();
     world.settle().await;
-    assert_eq!(standing(&world, &org).await, (json!("paused"), json!("disputed")));
+    assert_eq!(status(&world, &org).await, (json!("paused"), json!("disputed")));
     pass(&world, 40 * 24 * 3600).await;
     world.post_plain(&path, &json!({ "action": "lose" })).await.data();
     world.settle().await;
@@ -289,7 +289,7 @@ async fn a_dispute_pauses_auto_recharge_until_it_is_enabled_again() {
     // The credits of the lost payment that were spent are owed, and not charged again unless the owner asks for it.
     set(&world, &org, &json!({ "paymentMethod": "card_other" })).await.data();
     assert!(world.balance(&org.key).await["postPaid"]["outstanding"].as_u64() > Some(0));
-    assert_eq!(standing(&world, &org).await, (json!("paused"), json!("debt")));
+    assert_eq!(status(&world, &org).await, (json!("paused"), json!("debt")));
     assert_eq!(prices(&world, &org).await, [4_900]);
 }
 
@@ -304,7 +304,7 @@ async fn a_dispute_of_a_purchase_by_the_customer_pauses_auto_recharge() {
         world.post_plain(&format!("/_local/payments/{bought}/dispute"), &open).await.data();
         world.settle().await;
         spend(&world, &org, 50).await;
-        assert_eq!(standing(&world, &org).await, (json!("paused"), json!("disputed")), "{open}");
+        assert_eq!(status(&world, &org).await, (json!("paused"), json!("disputed")), "{open}");
         assert_eq!(charges(&world, &org).await.len(), 1);
     }
 }
@@ -322,7 +322,7 @@ async fn a_refund_pauses_auto_recharge_until_it_is_enabled_again() {
         world.settle().await;
         pass(&world, 2 * 3600).await;
         assert_eq!(charges(&world, &org).await.len(), 1, "{refund}");
-        assert_eq!(standing(&world, &org).await, (json!("paused"), json!("refunded")), "{refund}");
+        assert_eq!(status(&world, &org).await, (json!("paused"), json!("refunded")), "{refund}");
         let [paused] = reported(&world, &org, "auto_recharge.paused").await.try_into().unwrap();
         assert_eq!((&paused["reason"], &paused["until"]), (&json!("refunded"), &Value::Null));
         set(&world, &org, &seed()).await.data();
@@ -342,7 +342,7 @@ async fn auto_recharge_waits_when_the_daily_limit_is_reached() {
     set(&world, &org, &seed()).await.data();
     spend(&world, &org, 10).await;
     pass(&world, 3 * 3600).await;
-    assert_eq!(standing(&world, &org).await, (json!("paused"), json!("daily_spend_limit")));
+    assert_eq!(status(&world, &org).await, (json!("paused"), json!("daily_spend_limit")));
     pass(&world, 24 * 3600).await;
     let paused = reported(&world, &org, "auto_recharge.paused").await;
     assert_eq!(paused.len(), 1, "{paused:?}");
@@ -367,7 +367,7 @@ async fn debt_is_not_charged_unless_the_owner_allows_it() {
     set(&world, &org, &seed()).await.data();
     pass(&world, 3600).await;
     assert_eq!(prices(&world, &org).await, Vec::<u64>::new());
-    assert_eq!(standing(&world, &org).await, (json!("paused"), json!("debt")));
+    assert_eq!(status(&world, &org).await, (json!("paused"), json!("debt")));
     assert_eq!(reported(&world, &org, "auto_recharge.paused").await[0]["reason"], json!("debt"));
 }
 
@@ -383,9 +383,9 @@ async fn debt_is_charged_up_to_a_limit_of_its_own() {
     let balance = world.balance(&org.key).await;
     assert_eq!((&balance["spendable"], &balance["postPaid"]["outstanding"]), (&json!(400), &json!(0)));
     owe(&world, &org, 400 + 601).await;
-    assert_eq!(standing(&world, &org).await, (json!("paused"), json!("debt")));
+    assert_eq!(status(&world, &org).await, (json!("paused"), json!("debt")));
     buy(&world, &org, 601).await;
     world.settle().await;
     assert_eq!(charges(&world, &org).await.len(), 3);
-    assert_eq!(standing(&world, &org).await.0, json!("ready"));
+    assert_eq!(status(&world, &org).await.0, json!("ready"));
 }

@@ -214,14 +214,14 @@ async fn simultaneous_changes_are_all_made() {
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_without_shared_caches_lose_no_change() {
     for backend in backends() {
-        let books = TestLedger::on(backend.as_deref()).await;
+        let fixture = TestLedger::on(backend.as_deref()).await;
         let start = "2024-01-15T10:30:00Z".parse().unwrap();
-        let settings = Arc::new(books.settings());
+        let settings = Arc::new(fixture.settings());
         settings.load(&local::catalogue().unwrap()).await.unwrap();
         let before = settings.catalogue(start).await.unwrap();
         let changes: Vec<_> = (0..16u64)
             .map(|n| {
-                let settings = books.settings();
+                let settings = fixture.settings();
                 tokio::spawn(async move {
                     let operation = Operation::try_from(format!("own.{n}")).unwrap();
                     let credits = Credits::try_from(n).unwrap();
@@ -238,7 +238,7 @@ async fn processes_without_shared_caches_lose_no_change() {
         let rate: Rate = serde_json::from_value(json!(1.170001)).unwrap();
         let (gbp, eur) =
             (serde_json::from_value(json!("GBP")).unwrap(), serde_json::from_value(json!("EUR")).unwrap());
-        books
+        fixture
             .settings()
             .change(|rates: &ExchangeRateList| Ok((rates.change(gbp, eur, rate)?, ())))
             .await
@@ -259,14 +259,14 @@ async fn a_change_with_a_lost_answer_is_made_once() {
     for kind in
         [WriteFault::AnswerLost, WriteFault::RequestLost, WriteFault::Throttled, WriteFault::ServerError]
     {
-        let books = TestLedger::new().await;
-        books.settings().load(&local::catalogue().unwrap()).await.unwrap();
-        let settings = books.settings();
+        let fixture = TestLedger::new().await;
+        fixture.settings().load(&local::catalogue().unwrap()).await.unwrap();
+        let settings = fixture.settings();
         let operation = Operation::try_from("aml.pep".to_owned()).unwrap();
         let credits = Credits::try_from(7).unwrap();
         let wanted = PriceUpdate { credits, category: None, monthly: None };
         let set = |list: &PriceList| list.change(&operation, wanted, EffectiveTime::new(None, start));
-        let faults = books.faults.as_ref().unwrap();
+        let faults = fixture.faults.as_ref().unwrap();
         faults.arm(0, kind);
         assert_eq!(settings.change(set).await.unwrap().price.version, 2, "{kind:?}");
         assert_eq!(faults.writes(), 2, "{kind:?}");
@@ -279,8 +279,8 @@ async fn a_change_with_a_lost_answer_is_made_once() {
 /// A read that started before a change and ends after it is not cached: a function sees its own changes at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_before_a_change_is_not_cached_after_it() {
-    let books = TestLedger::new().await;
-    let settings = Arc::new(books.settings());
+    let fixture = TestLedger::new().await;
+    let settings = Arc::new(fixture.settings());
     settings.load(&local::catalogue().unwrap()).await.unwrap();
     let operation = Operation::try_from("aml.pep".to_owned()).unwrap();
     let name = Reference::try_from("aml.pep".to_owned()).unwrap();

@@ -132,11 +132,11 @@ async fn a_forged_cursor_reads_nothing() {
 /// a cursor, and it costs no more than any other page.
 #[tokio::test]
 async fn a_place_outside_the_accounts_months_is_read_within_them() {
-    let books = TestLedger::new().await;
+    let fixture = TestLedger::new().await;
     let now: DateTime<Utc> = "2024-01-15T10:30:00Z".parse().unwrap();
-    let id = books.open(100, now).await;
+    let id = fixture.open(100, now).await;
     let cursor = StatementCursor::parse(&format!("{}.{}", u64::MAX, "7ZZZZZZZZZZZZZZZZZZZZZZZZZ")).unwrap();
-    let page = books
+    let page = fixture
         .ledger
         .statement(id, &StatementQuery::default(), StatementPlace { cursor: Some(cursor), limit: 50 }, now)
         .await
@@ -147,24 +147,24 @@ async fn a_place_outside_the_accounts_months_is_read_within_them() {
 /// Rows are years apart and one is missing: the others are listed, with a bounded number of reads for each page.
 #[tokio::test]
 async fn a_missing_row_does_not_stop_a_list_that_spans_years() {
-    let mut books = TestLedger::new().await;
+    let mut fixture = TestLedger::new().await;
     let mut now: DateTime<Utc> = "2020-01-15T10:30:00Z".parse().unwrap();
-    let id = books.open(100, now).await;
+    let id = fixture.open(100, now).await;
     for year in 2020..2030 {
         now = format!("{year}-06-15T10:30:00Z").parse().unwrap();
-        books.ledger.catch_up(id, moment(now)).await.unwrap();
-        books.project().await;
+        fixture.ledger.catch_up(id, moment(now)).await.unwrap();
+        fixture.project().await;
     }
-    let whole = books.rows(id, now).await;
+    let whole = fixture.rows(id, now).await;
     assert!(whole.len() > 9, "{}", whole.len());
     let lost = &whole[3];
     let month = lost.entry.id.time().format("%Y-%m");
-    for item in books.items(&format!("TXN#{id}#{month}")).await {
+    for item in fixture.items(&format!("TXN#{id}#{month}")).await {
         if item["seq"].as_n().unwrap() == &lost.sequence.to_string() {
-            books.delete(&item).await;
+            fixture.delete(&item).await;
         }
     }
-    let reported: Vec<_> = books.rows(id, now).await.iter().map(|row| row.sequence).collect();
+    let reported: Vec<_> = fixture.rows(id, now).await.iter().map(|row| row.sequence).collect();
     let expected: Vec<_> = whole.iter().map(|row| row.sequence).filter(|row| *row != lost.sequence).collect();
     assert_eq!(reported, expected);
 }

@@ -14,7 +14,7 @@ async fn act(world: &World, org: &Org, hold: &Value, (act, name): (&str, &str), 
     world.post(&format!("{HOLDS}/{}/{act}", hold["holdId"].as_str().unwrap()), &org.key, name, &body).await
 }
 
-async fn look(world: &World, org: &Org, hold: &Value) -> Value {
+async fn hold_now(world: &World, org: &Org, hold: &Value) -> Value {
     world.get(&format!("{HOLDS}/{}", hold["holdId"].as_str().unwrap()), &org.key).await.data()
 }
 
@@ -69,7 +69,7 @@ async fn a_hold_is_captured_in_parts_and_released() {
         act(&world, &org, &made, ("capture", "c2"), json!({ "amount": 2 })).await.failure(),
         "422 IDEMPOTENCY_KEY_REUSED"
     );
-    assert_eq!(look(&world, &org, &made).await, end);
+    assert_eq!(hold_now(&world, &org, &made).await, end);
     lines_of(&world, &org, &end).await;
 }
 
@@ -156,7 +156,7 @@ async fn any_request_finds_an_ended_hold_expired() {
             "nothing is written"
         );
         match who {
-            "hold" => assert_eq!(summary(&look(&world, &org, &made).await), ("expired".into(), 4, 0)),
+            "hold" => assert_eq!(summary(&hold_now(&world, &org, &made).await), ("expired".into(), 4, 0)),
             "capture" => {
                 let late = act(&world, &org, &made, ("capture", &unique()), json!({})).await;
                 assert_eq!(late.failure(), "409 HOLD_CLOSED");
@@ -225,7 +225,7 @@ async fn holds_follow_the_rules_of_debits() {
     assert_eq!(refused.failure(), "403 ORGANISATION_FROZEN");
     let refused = act(&world, &org, &made, ("capture", &unique()), json!({})).await;
     assert_eq!(refused.failure(), "403 ORGANISATION_FROZEN");
-    assert_eq!(summary(&look(&world, &org, &made).await), ("held".into(), 0, 5), "nothing is reserved");
+    assert_eq!(summary(&hold_now(&world, &org, &made).await), ("held".into(), 0, 5), "nothing is reserved");
     act(&world, &org, &made, ("release", &unique()), json!({})).await.created();
     assert_eq!(numbers(&world, &org).await, [0, 0, 200]);
 }

@@ -18,9 +18,9 @@ async fn a_late_repeat_undoes_nothing() {
     let world = World::at(NOW).await;
     let org = world.open(10).await;
     let at = |path: &str| format!("/admin/v1/organisations/{}{path}", org.id);
-    let hook = json!({ "url": "https://hooks.example.com/" });
-    let hook = world.post("/api/v3/webhooks", &org.key, &unique(), &hook).await.created();
-    let hook = format!("/api/v3/webhooks/{}", hook["webhookId"].as_str().unwrap());
+    let webhook = json!({ "url": "https://hooks.example.com/" });
+    let webhook = world.post("/api/v3/webhooks", &org.key, &unique(), &webhook).await.created();
+    let webhook = format!("/api/v3/webhooks/{}", webhook["webhookId"].as_str().unwrap());
     let (owner, operator) = (org.key.as_str(), world.operator());
     let on = json!({ "enabled": true, "threshold": 5, "amount": 500, "paymentMethod": "card_1" });
     let price = |amount: u64| json!({ "price": { "amount": amount, "currency": "GBP" } });
@@ -44,9 +44,9 @@ async fn a_late_repeat_undoes_nothing() {
         (
             owner,
             &patch,
-            (&hook, json!({ "status": "PAUSED" })),
-            (&hook, json!({ "status": "ACTIVE" })),
-            (&hook, "/data/status", json!("ACTIVE")),
+            (&webhook, json!({ "status": "PAUSED" })),
+            (&webhook, json!({ "status": "ACTIVE" })),
+            (&webhook, "/data/status", json!("ACTIVE")),
         ),
         (
             operator,
@@ -164,24 +164,24 @@ async fn simultaneous_copies_are_one_request() {
 
 /// A request that changes a setting, in the store.
 struct SettingChange<'a> {
-    books: &'a TestLedger,
+    fixture: &'a TestLedger,
     changes: ChangeRequest,
     asked: Fingerprint,
 }
 
 impl<'a> SettingChange<'a> {
-    fn new(books: &'a TestLedger, account: domain::AccountId, name: &str, thing: Option<&str>) -> Self {
+    fn new(fixture: &'a TestLedger, account: domain::AccountId, name: &str, thing: Option<&str>) -> Self {
         let key = ClaimKey::Caller(IdempotencyKey::try_from(name.to_owned()).unwrap());
         let (of, thing) = (ClaimsOf::Account(account), thing.map(str::to_owned));
         Self {
-            books,
+            fixture,
             changes: ChangeRequest { of, key: Some(key), thing },
             asked: Fingerprint(format!("of {name}")),
         }
     }
 
     async fn begin(&self, moment: Moment) -> Result<ChangeStart, Unsettled> {
-        self.books.ledger.begin_change(&self.changes, &self.asked, moment).await
+        self.fixture.ledger.begin_change(&self.changes, &self.asked, moment).await
     }
 
     async fn carried_out(&self, moment: Moment) -> ChangeAttempt {
@@ -192,7 +192,7 @@ impl<'a> SettingChange<'a> {
     }
 
     async fn answer(&self, begun: &ChangeAttempt, answer: &str) {
-        self.books.ledger.save_answer(&self.changes, begun, answer).await.unwrap();
+        self.fixture.ledger.save_answer(&self.changes, begun, answer).await.unwrap();
     }
 }
 
@@ -201,12 +201,12 @@ impl<'a> SettingChange<'a> {
 #[tokio::test]
 async fn an_interrupted_request_does_not_undo_a_later_one() {
     for backend in backends() {
-        let books = TestLedger::on(backend.as_deref()).await;
+        let fixture = TestLedger::on(backend.as_deref()).await;
         let start = moment(NOW.parse().unwrap());
-        let account = books.open(10, start.now).await;
+        let account = fixture.open(10, start.now).await;
         let at = |seconds: i64| Moment { wall: start.wall + TimeDelta::seconds(seconds), ..start };
-        let on = SettingChange::new(&books, account, "on", Some("recharge"));
-        let off = SettingChange::new(&books, account, "off", Some("recharge"));
+        let on = SettingChange::new(&fixture, account, "on", Some("recharge"));
+        let off = SettingChange::new(&fixture, account, "off", Some("recharge"));
         let begun = on.carried_out(at(0)).await;
         assert!(matches!(on.begin(at(29)).await, Err(Unsettled::InProgress)));
         // The first request has not been answered, so the next one continues it, one at a time.
@@ -221,16 +221,16 @@ async fn an_interrupted_request_does_not_undo_a_later_one() {
         off.answer(&other, "off").await;
         assert_eq!(on.begin(at(92)).await.unwrap(), ChangeStart::Overtaken);
         assert_eq!(off.begin(at(92)).await.unwrap(), ChangeStart::Answered("off".to_owned()));
-        let made = SettingChange::new(&books, account, "made", None);
+        let made = SettingChange::new(&fixture, account, "made", None);
         let first = made.carried_out(at(0)).await;
         assert_eq!(made.carried_out(at(100)).await.id, first.id);
         // A request that a fault interrupted can continue at once; a refused request frees its key.
-        let broken = SettingChange::new(&books, account, "broken", Some("alerts"));
+        let broken = SettingChange::new(&fixture, account, "broken", Some("alerts"));
         let first = broken.carried_out(at(0)).await;
-        books.ledger.save_failure(&broken.changes, &first).await.unwrap();
+        fixture.ledger.save_failure(&broken.changes, &first).await.unwrap();
         let second = broken.carried_out(at(1)).await;
         assert_eq!(second.id, first.id);
-        books.ledger.release_key(&broken.changes, &second).await.unwrap();
+        fixture.ledger.release_key(&broken.changes, &second).await.unwrap();
         assert_ne!(broken.carried_out(at(2)).await.id, first.id);
         let late = Moment { wall: start.wall + TimeDelta::days(32), ..start };
         let reused = SettingChange { asked: Fingerprint("another".to_owned()), ..off };

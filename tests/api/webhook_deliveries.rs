@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tests::{Receiver, World, unique};
 
-use crate::api::webhooks::{NOW, adjust, deliveries, hook};
+use crate::api::webhooks::{NOW, adjust, deliveries, webhook};
 
 /// The log, newest first: number, event, status and attempts of each delivery.
 async fn log(world: &World, path: &str, key: &str) -> Vec<String> {
@@ -40,7 +40,7 @@ async fn settings_during_a_retry_leave_nothing_waiting() {
         (vec![json!({ "deliverAfter": 0 }), moved], vec![ANEW[0], "1 event superseded 1/10", LEFT]),
     ] {
         let org = world.open(1_000).await;
-        let (path, _) = hook(&world, &org.key, &receiver, json!([])).await;
+        let (path, _) = webhook(&world, &org.key, &receiver, json!([])).await;
         adjust(&world, &org.id).await;
         world.pass(6).await;
         for change in &changes {
@@ -61,7 +61,7 @@ async fn an_unsubscribed_event_is_not_retried() {
     let world = World::at(NOW).await;
     let receiver = Receiver::start().await;
     let org = world.open(1_000).await;
-    let (path, _) = hook(&world, &org.key, &receiver, json!([])).await;
+    let (path, _) = webhook(&world, &org.key, &receiver, json!([])).await;
     receiver.answer(500);
     adjust(&world, &org.id).await;
     world.settle().await;
@@ -90,7 +90,7 @@ async fn a_new_url_gets_all_attempts_again() {
     let world = World::at(NOW).await;
     let (before, after) = (Receiver::start().await, Receiver::start().await);
     let org = world.open(1_000).await;
-    let (path, _) = hook(&world, &org.key, &before, json!([])).await;
+    let (path, _) = webhook(&world, &org.key, &before, json!([])).await;
     for receiver in [&before, &after] {
         receiver.answer(500);
     }
@@ -113,7 +113,7 @@ async fn a_replaced_range_is_not_waited_for() {
     let world = World::at(NOW).await;
     let receiver = Receiver::start().await;
     let org = world.open(1_000).await;
-    let (path, _) = hook(&world, &org.key, &receiver, json!([])).await;
+    let (path, _) = webhook(&world, &org.key, &receiver, json!([])).await;
     for _ in 0..2 {
         adjust(&world, &org.id).await;
     }
@@ -145,7 +145,7 @@ async fn the_log_is_in_the_order_of_sending() {
     let world = World::at(NOW).await;
     let receiver = Receiver::start().await;
     let org = world.open(1_000).await;
-    let (path, _) = hook(&world, &org.key, &receiver, json!([])).await;
+    let (path, _) = webhook(&world, &org.key, &receiver, json!([])).await;
     let test = async || world.post(&format!("{path}/test"), &org.key, "", &json!({})).await.data();
     for _ in 0..2 {
         for _ in 0..4 {
@@ -190,7 +190,7 @@ async fn the_next_attempt_is_made_by_the_announced_time() {
     let world = World::at(NOW).await;
     let receiver = Receiver::start().await;
     let org = world.open(1_000).await;
-    let (path, _) = hook(&world, &org.key, &receiver, json!([])).await;
+    let (path, _) = webhook(&world, &org.key, &receiver, json!([])).await;
     receiver.answer(500);
     adjust(&world, &org.id).await;
     world.settle().await;
@@ -211,7 +211,7 @@ async fn attempts_stay_with_their_event() {
     let world = World::at(NOW).await;
     let receiver = Receiver::start().await;
     let org = world.open(1_000).await;
-    let (path, _) = hook(&world, &org.key, &receiver, json!(["credits.purchased"])).await;
+    let (path, _) = webhook(&world, &org.key, &receiver, json!(["credits.purchased"])).await;
     let set = async |body: Value| {
         world.patch(&path, &org.key, &body).await.data();
         world.settle().await;
@@ -242,7 +242,7 @@ async fn a_replayed_range_is_retried_when_due_beside_new_events() {
     let world = World::at(NOW).await;
     let receiver = Receiver::start().await;
     let org = world.open(1_000).await;
-    let (path, _) = hook(&world, &org.key, &receiver, json!([])).await;
+    let (path, _) = webhook(&world, &org.key, &receiver, json!([])).await;
     adjust(&world, &org.id).await;
     world.settle().await;
     receiver.answer(500);

@@ -3,14 +3,14 @@
 use serde_json::{Value, json};
 use tests::{ApiAnswer, Receiver, World, unique};
 
-use crate::api::webhooks::{NOW, WEBHOOKS, adjust, deliveries, hook, status, verifies};
+use crate::api::webhooks::{NOW, WEBHOOKS, adjust, deliveries, status, verifies, webhook};
 
 #[tokio::test]
 async fn both_secrets_sign_for_a_day() {
     let world = World::at(NOW).await;
     let receiver = Receiver::start().await;
     let org = world.open(1_000).await;
-    let (path, first) = hook(&world, &org.key, &receiver, json!([])).await;
+    let (path, first) = webhook(&world, &org.key, &receiver, json!([])).await;
     let rotate = async |body: Value| world.post(&format!("{path}/rotate-secret"), &org.key, "", &body).await;
     let second = rotate(json!({})).await.data()["secret"].as_str().unwrap().to_owned();
     assert_ne!(first, second);
@@ -39,7 +39,7 @@ async fn both_secrets_sign_for_a_day() {
 async fn a_secret_is_shown_once_and_never_again() {
     let world = World::at(NOW).await;
     let receiver = Receiver::start().await;
-    let (path, secret) = hook(&world, world.key(), &receiver, json!([])).await;
+    let (path, secret) = webhook(&world, world.key(), &receiver, json!([])).await;
     world.post(&format!("{path}/test"), world.key(), "", &json!({})).await.data();
     for path in [WEBHOOKS, &path, &format!("{path}/deliveries")] {
         let reported = world.get(path, world.key()).await.data().to_string();
@@ -70,7 +70,7 @@ async fn a_test_event_returns_its_outcome() {
     let world = World::at(NOW).await;
     let receiver = Receiver::start().await;
     let org = world.open(1_000).await;
-    let (path, secret) = hook(&world, &org.key, &receiver, json!(["credits.depleted"])).await;
+    let (path, secret) = webhook(&world, &org.key, &receiver, json!(["credits.depleted"])).await;
     let test = async |body: Value| world.post(&format!("{path}/test"), &org.key, "", &body).await;
     let reported = test(json!({})).await.data();
     assert_eq!(
@@ -102,7 +102,7 @@ async fn webhooks_can_be_replayed_one_by_one_or_as_a_range() {
     let world = World::at(NOW).await;
     let receiver = Receiver::start().await;
     let org = world.open(1_000).await;
-    let (path, _) = hook(&world, &org.key, &receiver, json!([])).await;
+    let (path, _) = webhook(&world, &org.key, &receiver, json!([])).await;
     for _ in 0..5 {
         adjust(&world, &org.id).await;
     }
@@ -149,7 +149,7 @@ async fn a_pause_keeps_events_and_owners_may_skip_them() {
     let world = World::at(NOW).await;
     let receiver = Receiver::start().await;
     let org = world.open(1_000).await;
-    let (path, _) = hook(&world, &org.key, &receiver, json!([])).await;
+    let (path, _) = webhook(&world, &org.key, &receiver, json!([])).await;
     let change = async |body: Value| world.patch(&path, &org.key, &body).await;
     change(json!({ "status": "PAUSED" })).await.data();
     assert_eq!(status(&world, &path, &org.key).await, ("PAUSED".to_owned(), json!("owner")));
@@ -226,7 +226,7 @@ async fn webhooks_belong_to_one_ledger() {
     let world = World::at(NOW).await;
     let receiver = Receiver::start().await;
     let org = world.open(1_000).await;
-    let (path, _) = hook(&world, world.key(), &receiver, json!([])).await;
+    let (path, _) = webhook(&world, world.key(), &receiver, json!([])).await;
     let test = world.post(&format!("{path}/test"), world.key(), "", &json!({})).await.data();
     let delivery = format!("{path}/deliveries/{}", test["deliveryId"].as_str().unwrap());
     receiver.forget();
@@ -258,16 +258,16 @@ async fn webhooks_belong_to_one_ledger() {
 #[tokio::test]
 async fn an_invalid_request_names_the_field() {
     let world = World::at(NOW).await;
-    let hook = |url: &str| json!({ "url": url });
+    let webhook = |url: &str| json!({ "url": url });
     for (body, field) in [
         (json!({}), "url"),
-        (hook("nonsense"), "url"),
-        (hook("ftp://hooks.example.com/"), "url"),
-        (hook("https://169.254.169.254/latest/meta-data"), "url"),
-        (hook("https://user@hooks.example.com/"), "url"),
-        (hook("https://10.0.0.1/"), "url"),
-        (hook("http://127.0.0.1:9001/"), "url"),
-        (hook("https://hooks.internal/"), "url"),
+        (webhook("nonsense"), "url"),
+        (webhook("ftp://hooks.example.com/"), "url"),
+        (webhook("https://169.254.169.254/latest/meta-data"), "url"),
+        (webhook("https://user@hooks.example.com/"), "url"),
+        (webhook("https://10.0.0.1/"), "url"),
+        (webhook("http://127.0.0.1:9001/"), "url"),
+        (webhook("https://hooks.internal/"), "url"),
         (json!({ "url": "https://hooks.example.com/", "events": ["credits.lowbalance"] }), "events[0]"),
         (json!({ "url": "https://hooks.example.com/", "events": ["webhook.test"] }), "events"),
         (json!({ "url": "https://hooks.example.com/", "event": "credits.depleted" }), "event"),
@@ -280,14 +280,14 @@ async fn an_invalid_request_names_the_field() {
     }
     for number in 0..20 {
         let url = format!("https://hooks.example.com/{number}");
-        world.post(WEBHOOKS, world.key(), &unique(), &hook(&url)).await.created();
+        world.post(WEBHOOKS, world.key(), &unique(), &webhook(&url)).await.created();
     }
-    let refused = world.post(WEBHOOKS, world.key(), &unique(), &hook("https://hooks.example.com/")).await;
+    let refused = world.post(WEBHOOKS, world.key(), &unique(), &webhook("https://hooks.example.com/")).await;
     assert_eq!(refused.failure(), "409 CONFLICT");
     let gone = world.get(WEBHOOKS, world.key()).await.data()[0]["webhookId"].as_str().unwrap().to_owned();
     world.delete(&format!("{WEBHOOKS}/{gone}"), world.key()).await.data();
     let plain =
-        world.request(http::Method::POST, WEBHOOKS, world.key()).json(&hook("https://hooks.example.com/"));
+        world.request(http::Method::POST, WEBHOOKS, world.key()).json(&webhook("https://hooks.example.com/"));
     tests::send(plain).await.created();
 }
 

@@ -11,7 +11,7 @@ pub(crate) const WEBHOOKS: &str = "/api/v3/webhooks";
 pub(crate) const NOW: &str = "2024-01-15T10:00:00Z";
 
 /// Creates a webhook that points to a receiver; returns its path and secret.
-pub(crate) async fn hook(world: &World, key: &str, to: &Receiver, events: Value) -> (String, String) {
+pub(crate) async fn webhook(world: &World, key: &str, to: &Receiver, events: Value) -> (String, String) {
     let body = json!({ "url": to.url, "events": events });
     let made = world.post(WEBHOOKS, key, &unique(), &body).await.created();
     let path = format!("{WEBHOOKS}/{}", made["webhookId"].as_str().unwrap());
@@ -45,7 +45,7 @@ async fn a_low_balance_event_equals_the_seeds() {
     let world = World::at(NOW).await;
     let receiver = Receiver::start().await;
     let events = json!(["credits.low_balance", "credits.depleted"]);
-    let (path, secret) = hook(&world, world.key(), &receiver, events).await;
+    let (path, secret) = webhook(&world, world.key(), &receiver, events).await;
     let body = json!({ "operation": "verification.standard", "quantity": 350 });
     world.consume(world.key(), "k1", &body).await.created();
     world.settle().await;
@@ -90,7 +90,7 @@ async fn missed_webhooks_arrive_in_order() {
     let world = World::at(NOW).await;
     let receiver = Receiver::start().await;
     let org = world.open(1_000).await;
-    let (path, secret) = hook(&world, &org.key, &receiver, json!([])).await;
+    let (path, secret) = webhook(&world, &org.key, &receiver, json!([])).await;
     receiver.answer(503);
     for minutes in 0..24 {
         adjust(&world, &org.id).await;
@@ -132,8 +132,8 @@ async fn an_endpoint_that_never_answers_is_paused_with_an_event() {
     let world = World::at(NOW).await;
     let (dead, alive) = (Receiver::start().await, Receiver::start().await);
     let org = world.open(1_000).await;
-    let (path, _) = hook(&world, &org.key, &dead, json!([])).await;
-    hook(&world, &org.key, &alive, json!(["webhook.paused"])).await;
+    let (path, _) = webhook(&world, &org.key, &dead, json!([])).await;
+    webhook(&world, &org.key, &alive, json!(["webhook.paused"])).await;
     dead.answer(500);
     adjust(&world, &org.id).await;
     adjust(&world, &org.id).await;
@@ -164,7 +164,7 @@ async fn an_endpoint_that_answers_gone_is_paused() {
     let world = World::at(NOW).await;
     let receiver = Receiver::start().await;
     let org = world.open(1_000).await;
-    let (path, _) = hook(&world, &org.key, &receiver, json!([])).await;
+    let (path, _) = webhook(&world, &org.key, &receiver, json!([])).await;
     receiver.answer(410);
     adjust(&world, &org.id).await;
     world.settle().await;
@@ -182,7 +182,7 @@ async fn a_failed_delivery_is_retried_when_the_receiver_says() {
     let world = World::at(NOW).await;
     let (receiver, elsewhere) = (Receiver::start().await, Receiver::start().await);
     let org = world.open(1_000).await;
-    hook(&world, &org.key, &receiver, json!([])).await;
+    webhook(&world, &org.key, &receiver, json!([])).await;
     let (count, to) = (AtomicU64::new(0), elsewhere.url.clone());
     receiver.answer_by(move |_| {
         let mut headers = HeaderMap::new();
@@ -215,9 +215,9 @@ async fn no_endpoint_delays_another() {
     let (slow, quick, other) = (Receiver::start().await, Receiver::start().await, Receiver::start().await);
     let (org, neighbour) = (world.open(1_000).await, world.open(1_000).await);
     slow.hang();
-    let (path, _) = hook(&world, &org.key, &slow, json!([])).await;
-    hook(&world, &org.key, &quick, json!([])).await;
-    hook(&world, &neighbour.key, &other, json!([])).await;
+    let (path, _) = webhook(&world, &org.key, &slow, json!([])).await;
+    webhook(&world, &org.key, &quick, json!([])).await;
+    webhook(&world, &neighbour.key, &other, json!([])).await;
     for Org { id, .. } in [&org, &neighbour, &org, &neighbour] {
         adjust(&world, id).await;
     }

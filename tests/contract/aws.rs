@@ -70,24 +70,24 @@ async fn queue(client: &Client, name: &str) -> String {
 #[tokio::test]
 async fn records_that_the_projector_failed_at_are_followed_from_the_stream() {
     let Ok(endpoint) = std::env::var("SCRIP_SECRETS_MANAGER") else { return };
-    let books = TestLedger::on(Some(&endpoint)).await;
+    let fixture = TestLedger::on(Some(&endpoint)).await;
     let now = "2024-01-15T10:30:00Z".parse().unwrap();
-    let id = books.open(40, now).await;
+    let id = fixture.open(40, now).await;
     for number in 0..5 {
-        let decide = |account: &_, head: &_| Request::Freeze(false).decide(account, head);
-        settle(&books.ledger, id, keyed(&format!("k{number}"), "x"), moment(now), decide).await.unwrap();
+        let decide = |account: &_, attempt: &_| Request::Freeze(false).decide(account, attempt);
+        settle(&fixture.ledger, id, keyed(&format!("k{number}"), "x"), moment(now), decide).await.unwrap();
     }
-    let (streams, stream) = books.stream().await;
+    let (streams, stream) = fixture.stream().await;
     let described = streams.describe_stream().stream_arn(&stream).send().await.unwrap();
     let shard = described.stream_description().unwrap().shards()[0].shard_id().unwrap();
-    let records = books.records().await;
+    let records = fixture.records().await;
     let of_account = |record: &&projector::Record| {
         let image = record.image.clone().and_then(|image| store::account_image(image).unwrap());
         image.is_some_and(|account| account.last.is_some())
     };
     let places: Vec<_> = records.iter().filter(of_account).map(|record| &record.place).collect();
     assert_eq!(places.len(), 6);
-    let (client, account) = (queues(&endpoint), books.ledger.account(id).await.unwrap().unwrap());
+    let (client, account) = (queues(&endpoint), fixture.ledger.account(id).await.unwrap().unwrap());
     let failures = queue(&client, "projector-failures").await;
     let failed = json!({
         "requestContext": { "condition": "RetryAttemptsExhausted", "approximateInvokeCount": 51 },
@@ -104,15 +104,15 @@ async fn records_that_the_projector_failed_at_are_followed_from_the_stream() {
     for body in [failed.to_string(), old.to_string(), "no message of Lambda's".to_owned()] {
         client.send_message().queue_url(&failures).message_body(body).send().await.unwrap();
     }
-    let (activity, mut said) = (books.activity(), Vec::new());
+    let (activity, mut said) = (fixture.activity(), Vec::new());
     let others = tests::others(&activity);
-    let tell = &mut |line: &str| said.push(line.to_owned());
+    let progress = &mut |line: &str| said.push(line.to_owned());
     let followed = local::reprocess_failures(
         local::QueueAddress { client: &client, url: &failures },
         &streams,
-        &books.ledger,
+        &fixture.ledger,
         &others,
-        tell,
+        progress,
     )
     .await;
     assert!(followed.unwrap_err().to_string().starts_with("1 batches failed again"));
@@ -120,16 +120,16 @@ async fn records_that_the_projector_failed_at_are_followed_from_the_stream() {
         said.last().unwrap(),
         "batches of the stream: 1 processed, 1 older than the stream keeps them"
     );
-    assert_eq!(books.ledger.watermark(id).await.unwrap(), account.sequence - 1);
+    assert_eq!(fixture.ledger.watermark(id).await.unwrap(), account.sequence - 1);
     // Messages that were projected are deleted; the other is invisible for a while.
     let said_then = said.clone();
-    let tell = &mut |line: &str| said.push(line.to_owned());
+    let progress = &mut |line: &str| said.push(line.to_owned());
     local::reprocess_failures(
         local::QueueAddress { client: &client, url: &failures },
         &streams,
-        &books.ledger,
+        &fixture.ledger,
         &others,
-        tell,
+        progress,
     )
     .await
     .unwrap();
@@ -145,12 +145,12 @@ async fn failed_messages_are_redriven_once() {
         client.send_message().queue_url(&failures).message_body(format!("{number}")).send().await.unwrap();
     }
     let mut said = Vec::new();
-    let mut tell = |line: &str| said.push(line.to_owned());
-    let sent = local::redrive(&client, &failures, &work, Some(5), &mut tell).await.unwrap();
+    let mut progress = |line: &str| said.push(line.to_owned());
+    let sent = local::redrive(&client, &failures, &work, Some(5), &mut progress).await.unwrap();
     assert_eq!(sent, 5);
-    let sent = local::redrive(&client, &failures, &work, None, &mut tell).await.unwrap();
+    let sent = local::redrive(&client, &failures, &work, None, &mut progress).await.unwrap();
     assert_eq!(sent, 18);
-    assert_eq!(local::redrive(&client, &failures, &work, None, &mut tell).await.unwrap(), 0);
+    assert_eq!(local::redrive(&client, &failures, &work, None, &mut progress).await.unwrap(), 0);
     assert_eq!(said.first().map(String::as_str), Some("23 messages are there; 5 are sent again"));
     let mut found = Vec::new();
     while found.len() < 23 {

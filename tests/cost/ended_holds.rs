@@ -37,15 +37,15 @@ fn claim(name: &str) -> (ClaimKey, Fingerprint) {
 
 /// 300 credits, of which 220 ended holds reserve one each.
 async fn world() -> (TestLedger, AccountId) {
-    let books = TestLedger::new().await;
-    let id = books.open(300, start()).await;
+    let fixture = TestLedger::new().await;
+    let id = fixture.open(300, start()).await;
     let details = Details { expires_at: Some(start() + Duration::seconds(60)), ..Details::default() };
     for number in 0..HOLDS {
         let (key, asked) = claim(&format!("hold-{number}"));
         let decide = |account: &Account, attempt: &Attempt| hold(account, &charge(1), attempt);
-        books.ledger.settle(id, Claim::new(&key, &asked, &details), moment(start()), decide).await.unwrap();
+        fixture.ledger.settle(id, Claim::new(&key, &asked, &details), moment(start()), decide).await.unwrap();
     }
-    (books, id)
+    (fixture, id)
 }
 
 async fn spend(ledger: &Ledger, id: AccountId, (name, count): (&str, u64)) -> Result<Settled, Unsettled> {
@@ -72,8 +72,8 @@ async fn spend_batch(
 }
 
 /// A process with empty caches, and its meter.
-fn cold(books: &TestLedger) -> (Ledger, UnitMeter) {
-    books.metered()
+fn cold(fixture: &TestLedger) -> (Ledger, UnitMeter) {
+    fixture.metered()
 }
 
 #[track_caller]
@@ -88,9 +88,9 @@ fn took(what: &str, meter: &UnitMeter, most: u64) {
 
 #[tokio::test]
 async fn a_consume_closes_at_most_two_ended_holds() {
-    let (books, id) = world().await;
-    let held = async || books.ledger.account(id).await.unwrap().unwrap().held.get();
-    let (ledger, meter) = cold(&books);
+    let (fixture, id) = world().await;
+    let held = async || fixture.ledger.account(id).await.unwrap().unwrap().held.get();
+    let (ledger, meter) = cold(&fixture);
     spend(&ledger, id, ("few", 1)).await.unwrap();
     took("consume that needs no hold, cold", &meter, 4);
     spend(&ledger, id, ("few-again", 1)).await.unwrap();
@@ -100,14 +100,14 @@ async fn a_consume_closes_at_most_two_ended_holds() {
     assert!(matches!(refused, Err(Unsettled::Refused(Refusal::InsufficientCredits { .. }))), "{refused:?}");
     took("consume beyond all holds", &meter, 2);
     assert_eq!(held().await, 220);
-    let (ledger, meter) = cold(&books);
+    let (ledger, meter) = cold(&fixture);
     spend(&ledger, id, ("two", 80)).await.unwrap();
     took("consume that needs two holds", &meter, CONSUME_MAX);
     assert_eq!(held().await, 218);
     // Two ended holds are not enough: the request is to be repeated, and each repeat closes two more.
     let mut asked = 0;
     loop {
-        let (ledger, meter) = cold(&books);
+        let (ledger, meter) = cold(&fixture);
         let answer = spend(&ledger, id, ("ten", 10)).await;
         took("consume that needs ten holds", &meter, CONSUME_MAX);
         asked += 1;
@@ -123,13 +123,13 @@ async fn a_consume_closes_at_most_two_ended_holds() {
 #[tokio::test]
 async fn a_batch_closes_at_most_two_ended_holds() {
     for atomic in [true, false] {
-        let (books, id) = world().await;
-        let held = async || books.ledger.account(id).await.unwrap().unwrap().held.get();
-        let (ledger, meter) = cold(&books);
+        let (fixture, id) = world().await;
+        let held = async || fixture.ledger.account(id).await.unwrap().unwrap().held.get();
+        let (ledger, meter) = cold(&fixture);
         let settled = spend_batch(&ledger, id, ("two", &[80, 1, 1], atomic)).await.unwrap();
         took("batch that needs two holds", &meter, CONSUME_MAX + 2);
         assert_eq!((settled.more.len(), held().await), (2, 218), "{atomic}");
-        let (ledger, meter) = cold(&books);
+        let (ledger, meter) = cold(&fixture);
         let answer = spend_batch(&ledger, id, ("ten", &[9, 1], atomic)).await;
         assert!(matches!(answer, Err(Unsettled::HoldsEnded)), "{atomic}: {answer:?}");
         took("batch that needs ten holds", &meter, CONSUME_MAX);
@@ -146,23 +146,23 @@ async fn a_batch_closes_at_most_two_ended_holds() {
 
 #[tokio::test]
 async fn a_read_closes_at_most_two_ended_holds() {
-    let (books, id) = world().await;
-    let (ledger, meter) = cold(&books);
+    let (fixture, id) = world().await;
+    let (ledger, meter) = cold(&fixture);
     let account = ledger.catch_up(id, moment(ended())).await.unwrap();
     took("catch_up", &meter, CATCH_UP_MAX);
     assert_eq!(account.held.get(), 218);
-    let (ledger, meter) = cold(&books);
+    let (ledger, meter) = cold(&fixture);
     let (account, foreseen) = ledger.catch_up_and_project(id, moment(ended())).await.unwrap();
     took("balance", &meter, BALANCE_MAX);
     assert_eq!((account.held.get(), foreseen.held.get()), (216, 191));
-    let (ledger, meter) = cold(&books);
+    let (ledger, meter) = cold(&fixture);
     let rule = |account: &Account, attempt: &Attempt| consume(account, &charge(100), attempt);
     let foreseen = ledger.projected_account(id, moment(ended()), rule).await.unwrap();
     took("quote", &meter, QUOTE_MAX);
     assert_eq!((foreseen.held.get(), ledger.account(id).await.unwrap().unwrap().held.get()), (191, 216));
-    let rows = books.rows(id, ended()).await;
+    let rows = fixture.rows(id, ended()).await;
     let last = rows.iter().find(|row| row.is_hold()).unwrap();
-    let (ledger, meter) = cold(&books);
+    let (ledger, meter) = cold(&fixture);
     ledger.finish_drawdown(id, last.entry.id, moment(ended())).await.unwrap();
     took("a look at one hold", &meter, HOLD_MAX);
     assert_eq!(ledger.account(id).await.unwrap().unwrap().held.get(), 215);

@@ -46,8 +46,8 @@ fn named() -> Details {
 
 /// An account with credits of the month and of `lots` grants.
 async fn world(lots: u64) -> (TestLedger, AccountId) {
-    let books = TestLedger::new().await;
-    let id = books.open(100, start()).await;
+    let fixture = TestLedger::new().await;
+    let id = fixture.open(100, start()).await;
     for number in 0..lots {
         let gift = Grant {
             source: Source::Bonus,
@@ -58,22 +58,22 @@ async fn world(lots: u64) -> (TestLedger, AccountId) {
         };
         let give = |account: &Account, attempt: &Attempt| grant(account, &gift, attempt);
         let name = format!("gift-{number}");
-        settle(&books.ledger, id, keyed(&name, &name), moment(start()), give).await.unwrap();
+        settle(&fixture.ledger, id, keyed(&name, &name), moment(start()), give).await.unwrap();
     }
-    (books, id)
+    (fixture, id)
 }
 
-async fn held(books: &TestLedger, id: AccountId, count: u64) -> Receipt {
+async fn held(fixture: &TestLedger, id: AccountId, count: u64) -> Receipt {
     let details = Details { expires_at: Some(start() + Duration::days(30)), ..named() };
     let decide = |account: &Account, attempt: &Attempt| hold(account, &charge(count), attempt);
     let claim = Claim { key: &key(1_000), fingerprint: &asked(1_000), details: &details };
-    books.ledger.settle(id, claim, moment(start()), decide).await.unwrap().receipt
+    fixture.ledger.settle(id, claim, moment(start()), decide).await.unwrap().receipt
 }
 
-async fn debited(books: &TestLedger, id: AccountId, count: u64) -> Receipt {
+async fn debited(fixture: &TestLedger, id: AccountId, count: u64) -> Receipt {
     let decide = |account: &Account, attempt: &Attempt| consume(account, &charge(count), attempt);
     let claim = Claim { key: &key(1_000), fingerprint: &asked(1_000), details: &named() };
-    books.ledger.settle(id, claim, moment(start()), decide).await.unwrap().receipt
+    fixture.ledger.settle(id, claim, moment(start()), decide).await.unwrap().receipt
 }
 
 async fn capture(
@@ -88,7 +88,7 @@ async fn capture(
         moment: moment(start()),
     };
     let amount = amount.map(|amount| Credits::try_from(amount).unwrap());
-    ledger.draw_down(id, from, asking, |pot: &Remainder| pot.to_capture(amount, start())).await
+    ledger.draw_down(id, from, asking, |remainder: &Remainder| remainder.to_capture(amount, start())).await
 }
 
 async fn refund(
@@ -129,19 +129,19 @@ fn are_flat(what: &str, costs: &[Units]) {
     }
 }
 
-async fn is_sound(books: &mut TestLedger, id: AccountId) {
-    books.project().await;
+async fn is_sound(fixture: &mut TestLedger, id: AccountId) {
+    fixture.project().await;
     let end = start() + Duration::minutes(1);
-    let report = books.restarted().audit(id, end, |_| ()).await.unwrap().unwrap();
+    let report = fixture.restarted().audit(id, end, |_| ()).await.unwrap().unwrap();
     assert_eq!((report.findings.as_slice(), report.added_up), ([].as_slice(), true));
 }
 
 #[tokio::test]
 async fn a_capture_costs_the_same_from_the_first_to_the_hundredth() {
     for (lots, part) in [(0, 1), (15, 10)] {
-        let (mut books, id) = world(lots).await;
-        let from = held(&books, id, 100 * part).await;
-        let (ledger, meter) = books.metered();
+        let (mut fixture, id) = world(lots).await;
+        let from = held(&fixture, id, 100 * part).await;
+        let (ledger, meter) = fixture.metered();
         ledger.account(id).await.unwrap();
         let (mut costs, mut answers) = (Vec::new(), Vec::new());
         for number in 1..=100 {
@@ -153,61 +153,64 @@ async fn a_capture_costs_the_same_from_the_first_to_the_hundredth() {
         are_flat(&format!("capture of {lots} lots"), &costs);
         for (number, before) in (1..).zip(&answers) {
             let amount = (number < 100).then_some(part);
-            let again = capture(&books.restarted(), id, &from, (number, amount)).await.unwrap();
+            let again = capture(&fixture.restarted(), id, &from, (number, amount)).await.unwrap();
             assert!(again.settled.replayed);
             assert_eq!(again.settled.receipt, before.settled.receipt);
-            assert_eq!(again.pot.made.len(), usize::try_from(number).unwrap());
-            assert_eq!((&again.pot.made, again.pot.closed), (&before.pot.made, number == 100));
+            assert_eq!(again.remainder.made.len(), usize::try_from(number).unwrap());
+            assert_eq!(
+                (&again.remainder.made, again.remainder.closed),
+                (&before.remainder.made, number == 100)
+            );
             assert_eq!(again.settled.receipt.details.resource_id, Some(longest()), "the hold's name");
         }
-        let pot = books.ledger.remainder(id, from.entry.id).await.unwrap().unwrap();
+        let remainder = fixture.ledger.remainder(id, from.entry.id).await.unwrap().unwrap();
         assert_eq!(
-            (pot.captured(), pot.drawn(), pot.left()),
+            (remainder.captured(), remainder.drawn(), remainder.left()),
             (from.entry.amount, from.entry.amount, Credits::ZERO)
         );
-        is_sound(&mut books, id).await;
+        is_sound(&mut fixture, id).await;
     }
 }
 
 #[tokio::test]
 async fn a_refund_costs_the_same_from_the_first_to_the_hundredth() {
     for (lots, part) in [(0, 1), (15, 10)] {
-        let (mut books, id) = world(lots).await;
-        let from = debited(&books, id, 100 * part).await;
-        let (ledger, meter) = books.metered();
+        let (mut fixture, id) = world(lots).await;
+        let from = debited(&fixture, id, 100 * part).await;
+        let (ledger, meter) = fixture.metered();
         ledger.account(id).await.unwrap();
         let mut costs = Vec::new();
         for number in 1..=100 {
             meter.take();
             let amount = (number < 100).then_some(part);
             let taken = refund(&ledger, id, &from, (number, amount)).await.unwrap();
-            assert_eq!(taken.pot.made.len(), usize::try_from(number).unwrap());
+            assert_eq!(taken.remainder.made.len(), usize::try_from(number).unwrap());
             costs.push(meter.take());
         }
         are_flat(&format!("refund of {lots} lots"), &costs);
         for number in [1, 8, 9, 50, 100] {
             let amount = (number < 100).then_some(part);
-            let again = refund(&books.restarted(), id, &from, (number, amount)).await.unwrap();
+            let again = refund(&fixture.restarted(), id, &from, (number, amount)).await.unwrap();
             assert!(again.settled.replayed);
-            assert_eq!(again.pot.made.len(), usize::try_from(number).unwrap());
+            assert_eq!(again.remainder.made.len(), usize::try_from(number).unwrap());
         }
-        let pots = books.ledger.remainders(id, &[from.entry.id]).await.unwrap();
-        assert_eq!(pots[&from.entry.id].made.len(), 100);
-        is_sound(&mut books, id).await;
+        let remainders = fixture.ledger.remainders(id, &[from.entry.id]).await.unwrap();
+        assert_eq!(remainders[&from.entry.id].made.len(), 100);
+        is_sound(&mut fixture, id).await;
     }
 }
 
 /// The last part takes all that is left.
 #[tokio::test]
 async fn the_hundredth_part_takes_all_that_is_left() {
-    let (books, id) = world(3).await;
-    let from = debited(&books, id, 200).await;
+    let (fixture, id) = world(3).await;
+    let from = debited(&fixture, id, 200).await;
     for number in 1..100 {
-        refund(&books.ledger, id, &from, (number, Some(1))).await.unwrap();
+        refund(&fixture.ledger, id, &from, (number, Some(1))).await.unwrap();
     }
-    let answer = refund(&books.ledger, id, &from, (100, Some(1))).await;
+    let answer = refund(&fixture.ledger, id, &from, (100, Some(1))).await;
     assert!(matches!(answer, Err(Unsettled::Refused(Refusal::TooManyDraws))), "{answer:?}");
-    let answer = refund(&books.ledger, id, &from, (101, None)).await.unwrap();
+    let answer = refund(&fixture.ledger, id, &from, (101, None)).await.unwrap();
     assert_eq!(answer.settled.receipt.entry.amount.get(), 101);
 }
 
@@ -216,14 +219,14 @@ async fn the_hundredth_part_takes_all_that_is_left() {
 async fn a_remainder_in_the_older_format_still_works() {
     use aws_sdk_dynamodb::types::AttributeValue;
 
-    let (mut books, id) = world(0).await;
-    let from = held(&books, id, 100).await;
+    let (mut fixture, id) = world(0).await;
+    let from = held(&fixture, id, 100).await;
     let mut receipts = Vec::new();
     for number in 1..=20 {
-        let taken = capture(&books.ledger, id, &from, (number, Some(1))).await.unwrap();
+        let taken = capture(&fixture.ledger, id, &from, (number, Some(1))).await.unwrap();
         receipts.push(taken.settled.receipt);
     }
-    let stored = books.items(&format!("POT#{id}#2024-01")).await;
+    let stored = fixture.items(&format!("POT#{id}#2024-01")).await;
     let text = |text: String| AttributeValue::S(text);
     let draws = (1..).zip(&receipts).map(|(number, receipt): (u64, &Receipt)| {
         let drawn = receipt.details.drawn.as_ref().unwrap();
@@ -253,18 +256,18 @@ async fn a_remainder_in_the_older_format_still_works() {
     }
     old.insert("draws".to_owned(), AttributeValue::L(draws.collect()));
     for item in &stored {
-        books.delete(item).await;
+        fixture.delete(item).await;
     }
-    books.write(&old).await;
+    fixture.write(&old).await;
     let made: Vec<_> = receipts.iter().map(|receipt| receipt.entry.id).collect();
-    let answer = |pot: Remainder| pot.made.iter().map(|made| made.id).collect::<Vec<_>>();
-    assert_eq!(answer(books.ledger.remainder(id, from.entry.id).await.unwrap().unwrap()), made);
-    let again = capture(&books.ledger, id, &from, (7, Some(1))).await.unwrap();
-    assert_eq!((again.settled.replayed, answer(again.pot)), (true, made[..7].to_vec()));
-    let next = capture(&books.ledger, id, &from, (21, Some(1))).await.unwrap();
-    assert_eq!(next.pot.made.len(), 21);
-    assert_eq!(books.items(&format!("POT#{id}#2024-01")).await.len(), 3, "two full pages");
-    is_sound(&mut books, id).await;
+    let answer = |remainder: Remainder| remainder.made.iter().map(|made| made.id).collect::<Vec<_>>();
+    assert_eq!(answer(fixture.ledger.remainder(id, from.entry.id).await.unwrap().unwrap()), made);
+    let again = capture(&fixture.ledger, id, &from, (7, Some(1))).await.unwrap();
+    assert_eq!((again.settled.replayed, answer(again.remainder)), (true, made[..7].to_vec()));
+    let next = capture(&fixture.ledger, id, &from, (21, Some(1))).await.unwrap();
+    assert_eq!(next.remainder.made.len(), 21);
+    assert_eq!(fixture.items(&format!("POT#{id}#2024-01")).await.len(), 3, "two full pages");
+    is_sound(&mut fixture, id).await;
 }
 
 fn serde_dynamo_share(share: &domain::Share) -> aws_sdk_dynamodb::types::AttributeValue {

@@ -81,8 +81,8 @@ async fn drawdowns_cost_what_they_write() {
 #[tokio::test]
 async fn a_batch_of_a_hundred_writes_the_account_once() {
     let now = "2024-01-15T10:30:00Z".parse().unwrap();
-    let books = TestLedger::new().await;
-    let id = books.open(2_000, now).await;
+    let fixture = TestLedger::new().await;
+    let id = fixture.open(2_000, now).await;
     for (name, source) in [("p", Source::Purchased), ("b", Source::Bonus)] {
         let gift = Grant {
             source,
@@ -91,13 +91,13 @@ async fn a_batch_of_a_hundred_writes_the_account_once() {
             expires_at: None,
             origin: GrantOrigin::Operator,
         };
-        settle(&books.ledger, id, keyed(name, name), moment(now), |account, head| {
-            grant(account, &gift, head)
+        settle(&fixture.ledger, id, keyed(name, name), moment(now), |account, attempt| {
+            grant(account, &gift, attempt)
         })
         .await
         .unwrap();
     }
-    assert_eq!(books.units_of(id).await, 1.0);
+    assert_eq!(fixture.units_of(id).await, 1.0);
     let operation = |text: &str| Operation::try_from(text.to_owned()).unwrap();
     let amount = |count: u64| Credits::try_from(count).unwrap();
     let wanted = (1..=100)
@@ -114,15 +114,15 @@ async fn a_batch_of_a_hundred_writes_the_account_once() {
     let details = Details { items: (1..=100).map(item).collect(), ..Details::default() };
     let key = ClaimKey::Caller(IdempotencyKey::try_from("k".repeat(255)).unwrap());
     let claim = store::Claim { key: &key, fingerprint: &Fingerprint("hundred".into()), details: &details };
-    let faults = books.faults.clone().unwrap();
+    let faults = fixture.faults.clone().unwrap();
     faults.arm(usize::MAX, tests::WriteFault::CrashBefore);
-    let settled = books
+    let settled = fixture
         .ledger
-        .settle(id, claim, moment(now), |account, head| batch(account, &request, head))
+        .settle(id, claim, moment(now), |account, attempt| batch(account, &request, attempt))
         .await
         .unwrap();
     assert_eq!(faults.writes(), 102);
-    let units = books.units_of(id).await;
+    let units = fixture.units_of(id).await;
     assert!(units <= 2.0, "{units}");
     let lines: Vec<_> = std::iter::once(settled.receipt).chain(settled.more).collect();
     let answer: Vec<_> = lines.iter().map(|line| (line.sequence, line.entry.amount.get())).collect();
@@ -134,8 +134,8 @@ async fn a_batch_of_a_hundred_writes_the_account_once() {
 #[tokio::test]
 async fn a_batch_that_takes_turns_between_lots_writes_no_more() {
     let now = "2024-01-15T10:30:00Z".parse().unwrap();
-    let books = TestLedger::new().await;
-    let id = books.open(0, now).await;
+    let fixture = TestLedger::new().await;
+    let id = fixture.open(0, now).await;
     let services = [Service::Smartcheck, Service::Api];
     for (name, service) in ["one", "two"].into_iter().zip(services) {
         let gift = Grant {
@@ -145,8 +145,8 @@ async fn a_batch_that_takes_turns_between_lots_writes_no_more() {
             expires_at: None,
             origin: GrantOrigin::Operator,
         };
-        settle(&books.ledger, id, keyed(name, name), moment(now), |account, head| {
-            grant(account, &gift, head)
+        settle(&fixture.ledger, id, keyed(name, name), moment(now), |account, attempt| {
+            grant(account, &gift, attempt)
         })
         .await
         .unwrap();
@@ -158,12 +158,12 @@ async fn a_batch_that_takes_turns_between_lots_writes_no_more() {
     });
     let request = Batch { items: wanted.collect(), atomic: true };
     let key = "k".repeat(255);
-    let decide = |account: &_, head: &_| batch(account, &request, head);
-    let settled = settle(&books.ledger, id, keyed(&key, "hundred"), moment(now), decide).await.unwrap();
-    assert!(books.units_of(id).await <= 2.0, "{}", books.units_of(id).await);
+    let decide = |account: &_, attempt: &_| batch(account, &request, attempt);
+    let settled = settle(&fixture.ledger, id, keyed(&key, "hundred"), moment(now), decide).await.unwrap();
+    assert!(fixture.units_of(id).await <= 2.0, "{}", fixture.units_of(id).await);
     let lots: Vec<_> =
         std::iter::once(&settled.receipt).chain(&settled.more).map(|line| line.entry.moves[0].lot).collect();
     assert!(lots.windows(2).all(|pair| pair[0] != pair[1]));
-    let again = settle(&books.restarted(), id, keyed(&key, "hundred"), moment(now), decide).await.unwrap();
+    let again = settle(&fixture.restarted(), id, keyed(&key, "hundred"), moment(now), decide).await.unwrap();
     assert_eq!((again.replayed, again.receipt, again.more), (true, settled.receipt, settled.more));
 }

@@ -48,15 +48,15 @@ pub(super) async fn crossed(process: &TestProcess, method: &str) -> AccountId {
         ..AutoRechargeUpdate::default()
     };
     let recharge = AutoRecharge::changed(None, &change, process.now()).unwrap();
-    let ledger = process.books.restarted();
+    let ledger = process.fixture.restarted();
     ledger.save_recharge(account, &recharge).await.unwrap().unwrap();
     let ten = Consume {
         operation: Operation::try_from("x".to_owned()).unwrap(),
         amount: Credits::try_from(10).unwrap(),
         service: None,
     };
-    settle(&ledger, account, keyed("ten", "ten"), moment(process.now()), |account, head| {
-        consume(account, &ten, head)
+    settle(&ledger, account, keyed("ten", "ten"), moment(process.now()), |account, attempt| {
+        consume(account, &ten, attempt)
     })
     .await
     .unwrap();
@@ -86,7 +86,7 @@ async fn one_history(process: &mut TestProcess, method: &str, fault: FaultAt, or
     process.sign_again();
     process.deliver().await;
     process.run_until_idle().await;
-    let recharge = process.books.ledger.recharge(account).await.unwrap().unwrap();
+    let recharge = process.fixture.ledger.recharge(account).await.unwrap().unwrap();
     let taken = process.taken(account);
     assert_eq!(taken, process.granted(account).await, "{case}");
     assert_eq!(recharge.state, AutoRechargeState::Ready, "{case}");
@@ -148,7 +148,7 @@ async fn an_unrequested_charge_is_not_made_after_a_stop() {
     for stop in ["nothing", "disputed", "off", "frozen"] {
         let mut process = TestProcess::open(now()).await;
         let account = crossed(&process, "card_1").await;
-        let ledger = process.books.restarted();
+        let ledger = process.fixture.restarted();
         let known = ledger.recharge(account).await.unwrap().unwrap();
         let (credits, price) = (Amount::try_from(500).unwrap(), Money::at_most(4_900, Currency::GBP));
         let charging = known.charging(EntryId::new(process.now(), 7), credits, price, process.now());
@@ -160,8 +160,8 @@ async fn an_unrequested_charge_is_not_made_after_a_stop() {
         };
         ledger.save_recharge(account, &stopped).await.unwrap().unwrap();
         if stop == "frozen" {
-            settle(&ledger, account, keyed("stop", "stop"), moment(process.now()), |account, head| {
-                Ok(set_frozen(account, true, head))
+            settle(&ledger, account, keyed("stop", "stop"), moment(process.now()), |account, attempt| {
+                Ok(set_frozen(account, true, attempt))
             })
             .await
             .unwrap();
@@ -169,7 +169,7 @@ async fn an_unrequested_charge_is_not_made_after_a_stop() {
         process.run_recharge(account).await;
         process.run_until_idle().await;
         let expected = if stop == "nothing" { (1, 500) } else { (0, 0) };
-        let recharge = process.books.ledger.recharge(account).await.unwrap().unwrap();
+        let recharge = process.fixture.ledger.recharge(account).await.unwrap().unwrap();
         assert_eq!((process.taken(account).len(), recharge.bought.get()), expected, "{stop}");
         assert_eq!(recharge.state, AutoRechargeState::Ready, "{stop}");
     }

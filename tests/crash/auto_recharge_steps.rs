@@ -17,14 +17,14 @@ fn now() -> DateTime<Utc> {
 async fn a_charge_is_decided_again_when_its_price_has_risen() {
     let mut process = TestProcess::open(now()).await;
     let account = crossed(&process, "card_1").await;
-    let ledger = process.books.restarted();
+    let ledger = process.fixture.restarted();
     let known = ledger.recharge(account).await.unwrap().unwrap();
     let (credits, price) = (Amount::try_from(500).unwrap(), Money::at_most(4_899, Currency::GBP));
     let charging = known.charging(EntryId::new(process.now(), 7), credits, price, process.now());
     ledger.save_recharge(account, &charging).await.unwrap().unwrap();
     process.run_recharge(account).await;
     process.run_until_idle().await;
-    let recharge = process.books.ledger.recharge(account).await.unwrap().unwrap();
+    let recharge = process.fixture.ledger.recharge(account).await.unwrap().unwrap();
     assert_eq!((process.taken(account).len(), recharge.bought.get(), recharge.spent), (1, 500, 4_900));
 }
 
@@ -41,14 +41,14 @@ async fn a_refund_that_fails_pauses_nothing() {
     process.provider.give_back(bought, Some(980)).unwrap();
     process.deliver().await;
     process.run_until_idle().await;
-    let paused = process.books.ledger.recharge(account).await.unwrap().unwrap();
+    let paused = process.fixture.ledger.recharge(account).await.unwrap().unwrap();
     assert!(paused.refunded);
     let anew = AutoRecharge::changed(Some(&paused), &AutoRechargeUpdate::default(), process.now()).unwrap();
-    process.books.ledger.save_recharge(account, &anew).await.unwrap().unwrap();
+    process.fixture.ledger.save_recharge(account, &anew).await.unwrap().unwrap();
     process.provider.fail_refunds(bought).unwrap();
     process.deliver().await;
     process.run_until_idle().await;
-    assert!(!process.books.ledger.recharge(account).await.unwrap().unwrap().refunded);
+    assert!(!process.fixture.ledger.recharge(account).await.unwrap().unwrap().refunded);
 }
 
 /// A repeated event of a dispute does not pause auto-recharge that its owner has enabled again.

@@ -15,13 +15,13 @@ fn now() -> DateTime<Utc> {
 }
 
 async fn account(process: &TestProcess, id: AccountId) -> domain::Account {
-    process.books.restarted().account(id).await.unwrap().unwrap()
+    process.fixture.restarted().account(id).await.unwrap().unwrap()
 }
 
 /// Checks that the rows have no gap and add up to the account.
 async fn rows_add_up(process: &mut TestProcess, id: AccountId, case: &str) {
-    process.books.project().await;
-    let (rows, account) = (process.books.rows(id, process.now()).await, account(process, id).await);
+    process.fixture.project().await;
+    let (rows, account) = (process.fixture.rows(id, process.now()).await, account(process, id).await);
     let numbers: Vec<_> = rows.iter().map(|row| row.sequence).collect();
     assert_eq!(numbers, (1..=account.sequence).rev().collect::<Vec<_>>(), "{case}");
     let held = rows.iter().flat_map(|row| &row.entry.moves).fold(0i64, |sum, part| {
@@ -65,7 +65,7 @@ async fn a_change_of_plan_is_completed_whatever_crashes() {
             process.pass(31);
             let mut changed = first == 200;
             if again {
-                process.books.project().await;
+                process.fixture.project().await;
                 let (status, _) = process.call(&change_plan(&key, &body)).await;
                 assert_eq!(status, 200, "{case}");
                 changed = true;
@@ -74,7 +74,7 @@ async fn a_change_of_plan_is_completed_whatever_crashes() {
             let ledger = account(&process, live).await;
             assert!(!changed || ledger.plan.0 == "enterprise", "{case}");
             let test = account(&process, AccountId { mode: Mode::Test, ..live }).await;
-            let organisation = process.books.settings().organisation(live.org).await.unwrap().unwrap();
+            let organisation = process.fixture.settings().organisation(live.org).await.unwrap().unwrap();
             assert_eq!((&test.plan, &organisation.plan), (&ledger.plan, &ledger.plan), "{case}");
             assert_eq!(
                 (test.allowance, organisation.allowance),
@@ -82,7 +82,7 @@ async fn a_change_of_plan_is_completed_whatever_crashes() {
                 "{case}"
             );
             rows_add_up(&mut process, live, &case).await;
-            let history = process.books.restarted().plan_history(live).await.unwrap();
+            let history = process.fixture.restarted().plan_history(live).await.unwrap();
             assert_eq!(history.len(), usize::from(ledger.plan.0 == "enterprise"), "{case}");
             histories += 1;
         }
@@ -114,17 +114,18 @@ async fn a_monitor_is_created_and_paid_for_once_or_not_at_all() {
             process.pass(3);
             let mut last = first;
             if again {
-                process.books.project().await;
+                process.fixture.project().await;
                 last = process.call(&create_monitor(&key, &body)).await.0;
                 assert_eq!(last, if allowance > 0 { 201 } else { 402 }, "{case}");
             }
             process.run_until_idle().await;
-            let monitors = process.books.restarted().monitors(account_id, None, 100).await.unwrap().monitors;
-            let paid = process.books.rows(account_id, process.now()).await;
+            let monitors =
+                process.fixture.restarted().monitors(account_id, None, 100).await.unwrap().monitors;
+            let paid = process.fixture.rows(account_id, process.now()).await;
             let paid = paid.iter().filter(|row| row.entry.operation.as_str() == "aml.monitoring").count();
             assert_eq!(monitors.len(), paid, "{case}");
             assert!(last != 201 || paid == 1, "{case}");
-            assert!(monitors.iter().all(|monitor| monitor.stage == MonitorStatus::Active), "{case}");
+            assert!(monitors.iter().all(|monitor| monitor.status == MonitorStatus::Active), "{case}");
             if allowance == 0 {
                 assert_eq!(paid, 0, "{case}");
             }
@@ -146,9 +147,9 @@ async fn prepared(process: &TestProcess, allowance: u64) -> (AccountId, String) 
         expires_at: None,
         origin: GrantOrigin::Operator,
     };
-    let (ledger, moment) = (process.books.restarted(), moment(process.now()));
+    let (ledger, moment) = (process.fixture.restarted(), moment(process.now()));
     if allowance < 2 {
-        settle(&ledger, id, keyed("gift", "gift"), moment, |account, head| grant(account, &gift, head))
+        settle(&ledger, id, keyed("gift", "gift"), moment, |account, attempt| grant(account, &gift, attempt))
             .await
             .unwrap();
     }
@@ -173,8 +174,8 @@ async fn grant_one(process: &TestProcess, id: AccountId) {
     };
     let key = format!("one/{}", process.now().timestamp());
     for _ in 0..20 {
-        let ledger = process.books.restarted();
-        let decide = |account: &_, head: &_| grant(account, &gift, head);
+        let ledger = process.fixture.restarted();
+        let decide = |account: &_, attempt: &_| grant(account, &gift, attempt);
         if settle(&ledger, id, keyed(&key, &key), moment(process.now()), decide).await.is_ok() {
             return;
         }
@@ -208,11 +209,11 @@ async fn monitor_states(
     process: &TestProcess,
     id: AccountId,
 ) -> Vec<(Option<Period>, Option<SuspensionReason>)> {
-    let monitors = process.books.restarted().monitors(id, None, 100).await.unwrap().monitors;
+    let monitors = process.fixture.restarted().monitors(id, None, 100).await.unwrap().monitors;
     assert!(
         monitors
             .iter()
-            .all(|monitor| matches!(monitor.stage, MonitorStatus::Active | MonitorStatus::Suspended { .. }))
+            .all(|monitor| matches!(monitor.status, MonitorStatus::Active | MonitorStatus::Suspended { .. }))
     );
     monitors.iter().map(|monitor| (monitor.paid, monitor.waits_for())).collect()
 }
@@ -227,7 +228,7 @@ async fn months_are_complete(
 ) {
     let (ledger, month) = (account(process, id).await, Period::of(process.now()));
     assert_eq!(ledger.period, month, "{case}");
-    let rows = process.books.rows(id, process.now()).await;
+    let rows = process.fixture.rows(id, process.now()).await;
     let lines = |operation: &str| rows.iter().filter(|row| row.entry.operation.as_str() == operation).count();
     assert_eq!(lines("credit.renewal"), months + 1, "{case}");
     // The second monitor was suspended when the month began and resumes with the credit that arrives later.
@@ -350,7 +351,7 @@ async fn a_credit_whose_record_was_lost_resumes_monitors() {
         let consume = ApiRequest::new(Method::POST, "/api/v3/credits/consume", &key);
         let spent = process.call(&consume.under("free").with(&free)).await;
         assert_eq!(spent.0, 201, "{spent:?}");
-        let last = process.books.records().await.into_iter().rfind(|record| {
+        let last = process.fixture.records().await.into_iter().rfind(|record| {
             let account = record.image.clone().and_then(|image| account_image(image).unwrap());
             account.is_some_and(|account| account.id == id)
         });

@@ -10,25 +10,25 @@ use crate::crash::tampering::history;
 use crate::model::ledger::Request;
 
 /// Everything that the projector wrote for an account.
-pub(crate) async fn made(books: &TestLedger, id: AccountId) -> Vec<TableItem> {
+pub(crate) async fn made(fixture: &TestLedger, id: AccountId) -> Vec<TableItem> {
     let mut made = Vec::new();
     for partition in ["MARK", "CHAIN", "CHECK"] {
-        made.extend(books.items(&format!("{partition}#{id}")).await);
+        made.extend(fixture.items(&format!("{partition}#{id}")).await);
     }
     made
 }
 
 /// The events and counters of an account, without their expiry.
-pub(crate) async fn emitted(books: &TestLedger, id: AccountId) -> [Vec<TableItem>; 2] {
-    let mut events = books.items(&format!("EVENTS#{id}")).await;
-    events.extend(books.items(&format!("EVENTHEAD#{id}")).await);
+pub(crate) async fn emitted(fixture: &TestLedger, id: AccountId) -> [Vec<TableItem>; 2] {
+    let mut events = fixture.items(&format!("EVENTS#{id}")).await;
+    events.extend(fixture.items(&format!("EVENTHEAD#{id}")).await);
     for event in &mut events {
         event.remove("ttl");
     }
     let mut usage = Vec::new();
     for month in MONTHS {
         for shard in 0..16 {
-            usage.extend(books.activity_items(&format!("USE#{id}#{month}#{shard:x}")).await);
+            usage.extend(fixture.activity_items(&format!("USE#{id}#{month}#{shard:x}")).await);
         }
     }
     [events, usage]
@@ -36,34 +36,34 @@ pub(crate) async fn emitted(books: &TestLedger, id: AccountId) -> [Vec<TableItem
 
 const MONTHS: [&str; 5] = ["2024-01", "2024-02", "2024-03", "2024-04", "2024-05"];
 
-async fn rows(books: &TestLedger, id: AccountId) -> Vec<TableItem> {
+async fn rows(fixture: &TestLedger, id: AccountId) -> Vec<TableItem> {
     let mut rows = Vec::new();
     for month in MONTHS {
-        rows.extend(books.items(&format!("TXN#{id}#{month}")).await);
+        rows.extend(fixture.items(&format!("TXN#{id}#{month}")).await);
     }
     rows
 }
 
 /// Restores the table to the state before projection, and removes the rows of some requests that then died before
 /// they wrote them.
-async fn undo(books: &TestLedger, made: &[TableItem], rows: &[TableItem]) {
+async fn undo(fixture: &TestLedger, made: &[TableItem], rows: &[TableItem]) {
     for item in made.iter().chain(rows.iter().step_by(5)) {
-        books.delete(item).await;
+        fixture.delete(item).await;
     }
 }
 
 /// The records of accounts, as Lambda's filter passes them.
-async fn records(books: &TestLedger) -> Vec<Record> {
+async fn records(fixture: &TestLedger) -> Vec<Record> {
     let of_account = |record: &Record| {
         let pk = record.image.clone().map(TableItem::from).and_then(|image| image["pk"].as_s().ok().cloned());
         pk.is_some_and(|pk| pk.starts_with("ACCT#"))
     };
-    books.records().await.into_iter().filter(of_account).collect()
+    fixture.records().await.into_iter().filter(of_account).collect()
 }
 
 /// A ledger that was projected completely, and what it was projected from.
 pub(crate) struct ProjectedLedger {
-    pub(crate) books: TestLedger,
+    pub(crate) fixture: TestLedger,
     pub(crate) id: AccountId,
     pub(crate) now: DateTime<Utc>,
     pub(crate) made: Vec<TableItem>,
@@ -73,52 +73,52 @@ pub(crate) struct ProjectedLedger {
 }
 
 pub(crate) async fn ledgers(backend: Option<&str>, entries: u64) -> ProjectedLedger {
-    let mut books = TestLedger::on(backend).await;
-    let (id, now) = history(&mut books, 2, entries).await;
-    let ledgers = ProjectedLedger::of(books, id, now).await;
+    let mut fixture = TestLedger::on(backend).await;
+    let (id, now) = history(&mut fixture, 2, entries).await;
+    let ledgers = ProjectedLedger::of(fixture, id, now).await;
     assert!(ledgers.records.len() as u64 >= entries);
     assert!(ledgers.events.iter().all(|items| items.len() > 2), "{:?}", ledgers.events);
     ledgers
 }
 
 impl ProjectedLedger {
-    pub(crate) async fn of(books: TestLedger, id: AccountId, now: DateTime<Utc>) -> Self {
+    pub(crate) async fn of(fixture: TestLedger, id: AccountId, now: DateTime<Utc>) -> Self {
         let (made, events, rows) =
-            (made(&books, id).await, emitted(&books, id).await, rows(&books, id).await);
-        Self { made, events, rows, records: records(&books).await, books, id, now }
+            (made(&fixture, id).await, emitted(&fixture, id).await, rows(&fixture, id).await);
+        Self { made, events, rows, records: records(&fixture).await, fixture, id, now }
     }
 
     /// Restores the state before projection, in which every request had written its row.
     pub(crate) async fn begin_with_rows(&self) {
         self.begin().await;
         for row in &self.rows {
-            self.books.write(row).await;
+            self.fixture.write(row).await;
         }
     }
 
     pub(crate) async fn begin(&self) {
-        undo(&self.books, &self.made, &self.rows).await;
-        let [events, usage] = emitted(&self.books, self.id).await;
-        for item in events.iter().chain(&self.books.items(&format!("ALERT#{}", self.id)).await) {
-            self.books.delete(item).await;
+        undo(&self.fixture, &self.made, &self.rows).await;
+        let [events, usage] = emitted(&self.fixture, self.id).await;
+        for item in events.iter().chain(&self.fixture.items(&format!("ALERT#{}", self.id)).await) {
+            self.fixture.delete(item).await;
         }
         for item in &usage {
-            self.books.delete_activity(item).await;
+            self.fixture.delete_activity(item).await;
         }
-        assert!(made(&self.books, self.id).await.is_empty());
-        assert!(emitted(&self.books, self.id).await.iter().all(Vec::is_empty));
+        assert!(made(&self.fixture, self.id).await.is_empty());
+        assert!(emitted(&self.fixture, self.id).await.iter().all(Vec::is_empty));
     }
 
     /// Checks the chain, the events and the counters.
     pub(crate) async fn is_wholly_as_if_once(&self, when: &str) {
-        assert_eq!(emitted(&self.books, self.id).await, self.events, "{when}");
+        assert_eq!(emitted(&self.fixture, self.id).await, self.events, "{when}");
         self.is_as_if_once(when).await;
     }
 
     pub(crate) async fn is_as_if_once(&self, case: &str) {
-        assert_eq!(made(&self.books, self.id).await, self.made, "{case}");
-        assert_eq!(rows(&self.books, self.id).await, self.rows, "{case}");
-        let report = self.books.restarted().audit(self.id, self.now, |_| ()).await.unwrap().unwrap();
+        assert_eq!(made(&self.fixture, self.id).await, self.made, "{case}");
+        assert_eq!(rows(&self.fixture, self.id).await, self.rows, "{case}");
+        let report = self.fixture.restarted().audit(self.id, self.now, |_| ()).await.unwrap().unwrap();
         assert!(report.findings.is_empty() && report.added_up, "{case}: {report:?}");
     }
 }
@@ -127,20 +127,20 @@ impl ProjectedLedger {
 async fn records_delivered_again_and_in_other_pieces_make_the_same() {
     for backend in backends() {
         let ledgers = ledgers(backend.as_deref(), 45).await;
-        let (books, records) = (&ledgers.books, &ledgers.records);
+        let (fixture, records) = (&ledgers.fixture, &ledgers.records);
         for size in [1, 7, 100] {
             for times in 1..=3 {
                 ledgers.begin().await;
                 for batch in records.chunks(size) {
                     for _ in 0..times {
-                        assert_eq!(books.deliver(&books.restarted(), batch).await, None);
+                        assert_eq!(fixture.deliver(&fixture.restarted(), batch).await, None);
                     }
                 }
                 ledgers.is_wholly_as_if_once(&format!("{times} times in batches of {size}")).await;
             }
         }
         for batch in records.chunks(10) {
-            assert_eq!(books.deliver(&books.restarted(), batch).await, None);
+            assert_eq!(fixture.deliver(&fixture.restarted(), batch).await, None);
         }
         ledgers.is_wholly_as_if_once("again").await;
     }
@@ -150,13 +150,13 @@ async fn records_delivered_again_and_in_other_pieces_make_the_same() {
 #[tokio::test]
 async fn a_projector_that_is_killed_at_any_write_leaves_the_same() {
     let ledgers = ledgers(None, 19).await;
-    let (books, records) = (&ledgers.books, &ledgers.records);
-    let faults = books.faults.clone().unwrap();
+    let (fixture, records) = (&ledgers.fixture, &ledgers.records);
+    let faults = fixture.faults.clone().unwrap();
     for size in [1, 7, 100] {
         ledgers.begin().await;
         faults.arm(usize::MAX, WriteFault::CrashBefore);
         for batch in records.chunks(size) {
-            assert_eq!(books.deliver(&books.restarted(), batch).await, None);
+            assert_eq!(fixture.deliver(&fixture.restarted(), batch).await, None);
         }
         let writes = faults.writes();
         assert!(writes > 6, "{writes}");
@@ -173,7 +173,7 @@ async fn a_projector_that_is_killed_at_any_write_leaves_the_same() {
                 faults.arm(number, kind);
                 let mut failed = 0;
                 for batch in records.chunks(size) {
-                    while books.deliver(&books.restarted(), batch).await.is_some() {
+                    while fixture.deliver(&fixture.restarted(), batch).await.is_some() {
                         failed += 1;
                         faults.arm(usize::MAX, kind);
                         assert!(failed < 3, "{case}");
@@ -198,9 +198,9 @@ async fn two_projectors_at_once_make_the_same() {
         for (one, other) in [(1, 1), (1, 7), (7, 100), (16, 5)] {
             ledgers.begin().await;
             let run = async |size: usize| {
-                let process = ledgers.books.restarted();
+                let process = ledgers.fixture.restarted();
                 for batch in ledgers.records.chunks(size) {
-                    while ledgers.books.deliver(&process, batch).await.is_some() {}
+                    while ledgers.fixture.deliver(&process, batch).await.is_some() {}
                 }
             };
             tokio::join!(run(one), run(other));
@@ -212,16 +212,16 @@ async fn two_projectors_at_once_make_the_same() {
 /// Requests that overtake each other are chained by number.
 #[tokio::test(flavor = "multi_thread")]
 async fn simultaneous_requests_are_chained_by_number() {
-    let mut books = TestLedger::new().await;
+    let mut fixture = TestLedger::new().await;
     let now = crate::crash::tampering::start();
-    let id = books.open(1_000, now).await;
-    let ledger = std::sync::Arc::new(books.restarted());
+    let id = fixture.open(1_000, now).await;
+    let ledger = std::sync::Arc::new(fixture.restarted());
     let callers = (0..150).map(|n| {
         let ledger = ledger.clone();
         tokio::spawn(async move {
             let request = Request::Freeze(false);
             let key = format!("c{n}");
-            let decide = |account: &_, head: &_| request.decide(account, head);
+            let decide = |account: &_, attempt: &_| request.decide(account, attempt);
             settle(&ledger, id, keyed(&key, "x"), moment(now), decide).await.is_ok()
         })
     });
@@ -230,14 +230,14 @@ async fn simultaneous_requests_are_chained_by_number() {
     for caller in callers {
         landed += u64::from(caller.await.unwrap());
     }
-    books.project().await;
-    let before = made(&books, id).await;
-    let report = books.ledger.audit(id, now, |_| ()).await.unwrap().unwrap();
+    fixture.project().await;
+    let before = made(&fixture, id).await;
+    let report = fixture.ledger.audit(id, now, |_| ()).await.unwrap().unwrap();
     assert_eq!((report.findings.as_slice(), report.chained.0), ([].as_slice(), landed));
     for item in &before {
-        books.delete(item).await;
+        fixture.delete(item).await;
     }
-    let records = records(&books).await;
-    assert_eq!(books.deliver(&books.restarted(), &records[records.len() - 1..]).await, None);
-    assert_eq!(made(&books, id).await, before);
+    let records = records(&fixture).await;
+    assert_eq!(fixture.deliver(&fixture.restarted(), &records[records.len() - 1..]).await, None);
+    assert_eq!(made(&fixture, id).await, before);
 }

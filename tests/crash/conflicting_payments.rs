@@ -33,14 +33,14 @@ async fn bought(process: &TestProcess, fault: Option<FaultAt>) -> InterruptedPur
     process.clear_faults();
     let charge = process.provider.charges().into_iter().find(|charge| charge.purchase().account == account);
     let purchase = match charge {
-        Some(charge) => process.books.ledger.purchase(charge.purchase()).await.unwrap(),
+        Some(charge) => process.fixture.ledger.purchase(charge.purchase()).await.unwrap(),
         None => None,
     };
     InterruptedPurchase { account, purchase, writes }
 }
 
 async fn purchased(process: &TestProcess, account: AccountId) -> u64 {
-    let state = process.books.ledger.account(account).await.unwrap().unwrap();
+    let state = process.fixture.ledger.account(account).await.unwrap().unwrap();
     state.balance(process.now()).purchased.get()
 }
 
@@ -71,7 +71,7 @@ async fn a_purchase_that_was_granted_has_not_failed() {
     for number in 0..writes {
         let InterruptedPurchase { account, purchase, .. } =
             bought(&process, Some(FaultAt::Write(number, WriteFault::CrashBefore))).await;
-        let Some(purchase) = purchase.filter(|known| matches!(known.stage, PurchaseStatus::Pending(_)))
+        let Some(purchase) = purchase.filter(|known| matches!(known.status, PurchaseStatus::Pending(_)))
         else {
             continue;
         };
@@ -80,15 +80,15 @@ async fn a_purchase_that_was_granted_has_not_failed() {
         }
         met += 1;
         let (id, price, app) = (purchase.id, purchase.offer.price, process.start());
-        let standing = PaymentStatus::Failed(Decline::plain("provider_unavailable"));
-        let payment = Payment { id: None, purchase: Some(id), price, standing, receipt: None };
+        let status = PaymentStatus::Failed(Decline::plain("provider_unavailable"));
+        let payment = Payment { id: None, purchase: Some(id), price, status, receipt: None };
         // If the attempt of the grant may still be in progress, the event is to be sent again.
         app.checkout(Mode::Live).on_payment_event(&payment, app.clock.moment()).await.ok();
-        let known = process.books.ledger.purchase(id).await.unwrap().unwrap();
-        assert!(!matches!(known.stage, PurchaseStatus::Failed(_)), "{number}: {known:?}");
+        let known = process.fixture.ledger.purchase(id).await.unwrap().unwrap();
+        assert!(!matches!(known.status, PurchaseStatus::Failed(_)), "{number}: {known:?}");
         process.run_until_idle().await;
-        let known = process.books.ledger.purchase(id).await.unwrap().unwrap();
-        assert!(matches!(known.stage, PurchaseStatus::Approved(_)), "{number}: {known:?}");
+        let known = process.fixture.ledger.purchase(id).await.unwrap().unwrap();
+        assert!(matches!(known.status, PurchaseStatus::Approved(_)), "{number}: {known:?}");
         assert_eq!(purchased(&process, account).await, 500, "{number}");
     }
     assert!(met > 0, "no crash leaves a purchase granted and pending");

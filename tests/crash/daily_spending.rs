@@ -33,14 +33,14 @@ async fn bought(
     let transaction =
         EntryId::try_from(answer["data"]["transactionId"].as_str().unwrap().to_owned()).unwrap();
     let id = PurchaseId { account: *account, transaction };
-    process.books.ledger.purchase(id).await.unwrap().unwrap()
+    process.fixture.ledger.purchase(id).await.unwrap().unwrap()
 }
 
 /// The provider reports that a purchase failed.
 async fn fails(app: &App, purchase: &Purchase) {
-    let standing = PaymentStatus::Failed(Decline::plain("card_declined"));
+    let status = PaymentStatus::Failed(Decline::plain("card_declined"));
     let (id, price) = (purchase.id, purchase.offer.price);
-    let payment = Payment { id: None, purchase: Some(id), price, standing, receipt: None };
+    let payment = Payment { id: None, purchase: Some(id), price, status, receipt: None };
     app.checkout(Mode::Live).on_payment_event(&payment, app.clock.moment()).await.ok();
 }
 
@@ -51,7 +51,7 @@ async fn a_failed_purchase_comes_off_its_day_once() {
     let process = TestProcess::open(now()).await;
     process.clear_faults();
     let customer = process.customer(0).await;
-    let spent = async || process.books.ledger.spent(customer.0, today()).await.unwrap();
+    let spent = async || process.fixture.ledger.spent(customer.0, today()).await.unwrap();
     bought(&process, &customer, "card_1", 201).await;
     let failed = bought(&process, &customer, "card_timeout_charged", 202).await;
     assert_eq!(spent().await, 9_800);
@@ -73,8 +73,8 @@ async fn a_failed_purchase_comes_off_its_day_once() {
             process.faults.let_through();
         };
         tokio::join!(fails(&one, &failed), others);
-        let known = process.books.ledger.purchase(failed.id).await.unwrap().unwrap();
-        assert!(matches!(known.stage, PurchaseStatus::Failed(_)), "write {number} is late: {known:?}");
+        let known = process.fixture.ledger.purchase(failed.id).await.unwrap().unwrap();
+        assert!(matches!(known.status, PurchaseStatus::Failed(_)), "write {number} is late: {known:?}");
         assert_eq!(spent().await, 4_900, "write {number} is late; the purchase that was paid still counts");
     }
 }
@@ -87,20 +87,20 @@ async fn a_purchase_that_is_begun_twice_counts_once() {
     let customer = process.customer(0).await;
     let known = bought(&process, &customer, "card_1", 201).await;
     let app = process.start();
-    let again = Purchase { stage: PurchaseStatus::Pending(None), ..known.clone() };
+    let again = Purchase { status: PurchaseStatus::Pending(None), ..known.clone() };
     let outcome = app.checkout(Mode::Live).start(again, app.clock.moment()).await.unwrap();
-    assert_eq!(outcome.stage, known.stage);
-    assert_eq!(process.books.ledger.spent(customer.0, today()).await.unwrap(), 4_900);
+    assert_eq!(outcome.status, known.status);
+    assert_eq!(process.fixture.ledger.spent(customer.0, today()).await.unwrap(), 4_900);
 }
 
 /// The store loses the answer: the SDK does not repeat the write, so the price is neither added nor subtracted twice.
 #[tokio::test]
 async fn a_lost_answer_counts_nothing_twice() {
-    let books = TestLedger::new().await;
-    let id = books.open(10, now()).await;
-    let (ledger, price) = (books.restarted(), Money::at_most(4_900, Currency::GBP));
+    let fixture = TestLedger::new().await;
+    let id = fixture.open(10, now()).await;
+    let (ledger, price) = (fixture.restarted(), Money::at_most(4_900, Currency::GBP));
     let limit = SpendingLimit::of(Currency::GBP);
-    let faults = books.faults.clone().unwrap();
+    let faults = fixture.faults.clone().unwrap();
     ledger.count_spending(id, today(), price, limit).await.unwrap().unwrap();
     faults.arm(0, WriteFault::AnswerLost);
     ledger.count_spending(id, today(), price, limit).await.ok();

@@ -22,9 +22,9 @@ fn now() -> DateTime<Utc> {
 }
 
 /// A debit of 7 from 5 subscription credits and 20 purchased ones.
-fn seven(account: &Account, head: &Attempt) -> Result<Posting, Refusal> {
+fn seven(account: &Account, attempt: &Attempt) -> Result<Posting, Refusal> {
     let operation = Operation::try_from("verification.standard".to_owned()).unwrap();
-    consume(account, &Consume { operation, amount: Credits::try_from(7).unwrap(), service: None }, head)
+    consume(account, &Consume { operation, amount: Credits::try_from(7).unwrap(), service: None }, attempt)
 }
 
 async fn send(ledger: &Ledger, id: AccountId, at: DateTime<Utc>) -> Result<Settled, Unsettled> {
@@ -32,8 +32,8 @@ async fn send(ledger: &Ledger, id: AccountId, at: DateTime<Utc>) -> Result<Settl
 }
 
 async fn world() -> (TestLedger, AccountId) {
-    let mut books = TestLedger::new().await;
-    let id = books.open(5, now()).await;
+    let mut fixture = TestLedger::new().await;
+    let id = fixture.open(5, now()).await;
     let gift = Grant {
         source: Source::Purchased,
         amount: Amount::try_from(20).unwrap(),
@@ -41,13 +41,13 @@ async fn world() -> (TestLedger, AccountId) {
         expires_at: None,
         origin: GrantOrigin::Operator,
     };
-    settle(&books.ledger, id, keyed("gift", "gift"), moment(now()), |account, head| {
-        grant(account, &gift, head)
+    settle(&fixture.ledger, id, keyed("gift", "gift"), moment(now()), |account, attempt| {
+        grant(account, &gift, attempt)
     })
     .await
     .unwrap();
-    books.project().await;
-    (books, id)
+    fixture.project().await;
+    (fixture, id)
 }
 
 /// What happens after the fault.
@@ -66,10 +66,10 @@ async fn a_debit_has_one_effect_whatever_is_lost() {
     let february = now() + Duration::seconds(15);
     let mut histories = 0;
     for at in [now(), february] {
-        let (books, id) = world().await;
-        let faults = books.faults.clone().unwrap();
+        let (fixture, id) = world().await;
+        let faults = fixture.faults.clone().unwrap();
         faults.arm(usize::MAX, WriteFault::CrashBefore);
-        send(&books.restarted(), id, at).await.unwrap();
+        send(&fixture.restarted(), id, at).await.unwrap();
         let writes = faults.writes();
         assert_eq!(writes, if at == february { 5 } else { 3 });
         for number in 0..writes {
@@ -86,11 +86,11 @@ async fn a_debit_has_one_effect_whatever_is_lost() {
 
 async fn one_history(at: DateTime<Utc>, number: usize, kind: WriteFault, then: AfterFault) {
     let case = format!("write {number}, {kind:?}, {then:?}, {at}");
-    let (mut books, id) = world().await;
-    let faults = books.faults.clone().unwrap();
-    let started = books.ledger.account(id).await.unwrap().unwrap().sequence;
+    let (mut fixture, id) = world().await;
+    let faults = fixture.faults.clone().unwrap();
+    let started = fixture.ledger.account(id).await.unwrap().unwrap().sequence;
     // A new process, so that nothing is cached.
-    let mut process = books.restarted();
+    let mut process = fixture.restarted();
     faults.arm(number, kind);
     let first = send(&process, id, at).await;
     // A throttled write was not made, so the SDK makes it again.
@@ -98,11 +98,11 @@ async fn one_history(at: DateTime<Utc>, number: usize, kind: WriteFault, then: A
     let dead = matches!(kind, WriteFault::CrashBefore | WriteFault::CrashAfter);
     faults.arm(usize::MAX, kind);
     if dead {
-        process = books.restarted();
+        process = fixture.restarted();
     }
     let mut answered = first.ok();
     if matches!(then, AfterFault::ProjectorFirst) {
-        books.project().await;
+        fixture.project().await;
     }
     if !matches!(then, AfterFault::NobodyRetries) {
         for attempt in 0..3 {
@@ -115,15 +115,15 @@ async fn one_history(at: DateTime<Utc>, number: usize, kind: WriteFault, then: A
                     answered = Some(settled);
                     break;
                 }
-                Err(Unsettled::InProgress | Unsettled::Failed(_)) => books.project().await,
+                Err(Unsettled::InProgress | Unsettled::Failed(_)) => fixture.project().await,
                 Err(other) => panic!("{case}: {other:?}"),
             }
         }
         assert!(answered.is_some(), "{case}: three retries did not settle it");
     }
-    books.project().await;
-    let account = books.ledger.account(id).await.unwrap().unwrap();
-    let rows = books.rows(id, at + Duration::minutes(1)).await;
+    fixture.project().await;
+    let account = fixture.ledger.account(id).await.unwrap().unwrap();
+    let rows = fixture.rows(id, at + Duration::minutes(1)).await;
     let debits: Vec<_> =
         rows.iter().filter(|row| row.entry.operation.as_str() == "verification.standard").collect();
     assert!(debits.len() <= 1, "{case}: {} debits", debits.len());
@@ -142,7 +142,7 @@ async fn one_history(at: DateTime<Utc>, number: usize, kind: WriteFault, then: A
     let numbers: Vec<_> = rows.iter().rev().map(|row| row.sequence).collect();
     assert_eq!(numbers, (1..=account.sequence).collect::<Vec<_>>(), "{case}");
     assert!(account.sequence <= started + 3, "{case}: one renewal, one fence and one debit at most");
-    assert_eq!(books.ledger.watermark(id).await.unwrap(), account.sequence, "{case}");
+    assert_eq!(fixture.ledger.watermark(id).await.unwrap(), account.sequence, "{case}");
 }
 
 /// The claim, the debit and the row of one consume fail in turn, and the retry fails too.
@@ -152,22 +152,22 @@ async fn two_faults_in_a_row_are_handled() {
         for second in 0..4 {
             for kind in [WriteFault::CrashBefore, WriteFault::CrashAfter] {
                 let case = format!("writes {first} and {second}, {kind:?}");
-                let (mut books, id) = world().await;
-                let faults = books.faults.clone().unwrap();
+                let (mut fixture, id) = world().await;
+                let faults = fixture.faults.clone().unwrap();
                 faults.arm(first, kind);
-                assert!(send(&books.restarted(), id, now()).await.is_err() || first == 2, "{case}");
+                assert!(send(&fixture.restarted(), id, now()).await.is_err() || first == 2, "{case}");
                 faults.arm(second, kind);
-                let retried = send(&books.restarted(), id, now() + Duration::seconds(3)).await.ok();
+                let retried = send(&fixture.restarted(), id, now() + Duration::seconds(3)).await.ok();
                 faults.arm(usize::MAX, kind);
-                books.project().await;
-                let settled = send(&books.restarted(), id, now() + Duration::seconds(6)).await.unwrap();
+                fixture.project().await;
+                let settled = send(&fixture.restarted(), id, now() + Duration::seconds(6)).await.unwrap();
                 assert!(retried.is_none_or(|before| before.receipt == settled.receipt), "{case}");
-                books.project().await;
-                let rows = books.rows(id, now() + Duration::minutes(1)).await;
+                fixture.project().await;
+                let rows = fixture.rows(id, now() + Duration::minutes(1)).await;
                 let debits =
                     rows.iter().filter(|row| row.entry.operation.as_str() == "verification.standard");
                 assert_eq!(debits.count(), 1, "{case}");
-                assert_eq!(books.ledger.account(id).await.unwrap().unwrap().used.get(), 7, "{case}");
+                assert_eq!(fixture.ledger.account(id).await.unwrap().unwrap().used.get(), 7, "{case}");
             }
         }
     }
@@ -179,25 +179,25 @@ async fn two_faults_in_a_row_are_handled() {
 #[tokio::test]
 async fn an_abandoned_claim_is_taken_over() {
     for projected in [true, false] {
-        let (mut books, id) = world().await;
-        let faults = books.faults.clone().unwrap();
+        let (mut fixture, id) = world().await;
+        let faults = fixture.faults.clone().unwrap();
         if !projected {
-            let other = settle(&books.ledger, id, keyed("k0", "seven"), moment(now()), seven).await;
+            let other = settle(&fixture.ledger, id, keyed("k0", "seven"), moment(now()), seven).await;
             assert!(other.is_ok());
         }
         faults.arm(0, WriteFault::CrashAfter);
-        send(&books.restarted(), id, now()).await.unwrap_err();
+        send(&fixture.restarted(), id, now()).await.unwrap_err();
         faults.arm(usize::MAX, WriteFault::CrashAfter);
-        let soon = send(&books.restarted(), id, now() + Duration::seconds(1)).await;
+        let soon = send(&fixture.restarted(), id, now() + Duration::seconds(1)).await;
         assert!(matches!(soon, Err(Unsettled::InProgress)), "{soon:?}");
-        let mut later = send(&books.restarted(), id, now() + Duration::seconds(4)).await;
+        let mut later = send(&fixture.restarted(), id, now() + Duration::seconds(4)).await;
         if !projected {
             assert!(matches!(later, Err(Unsettled::InProgress)), "{later:?}");
-            books.project().await;
-            later = send(&books.restarted(), id, now() + Duration::seconds(5)).await;
+            fixture.project().await;
+            later = send(&fixture.restarted(), id, now() + Duration::seconds(5)).await;
         }
         assert!(!later.unwrap().replayed);
-        let rows = books.rows(id, now() + Duration::minutes(1)).await;
+        let rows = fixture.rows(id, now() + Duration::minutes(1)).await;
         let operations: Vec<_> = rows.iter().map(|row| row.entry.operation.as_str()).take(2).collect();
         assert_eq!(operations, ["verification.standard", "ledger.fence"]);
     }
@@ -207,32 +207,32 @@ async fn an_abandoned_claim_is_taken_over() {
 /// effect either way.
 #[tokio::test]
 async fn a_slow_attempt_has_no_second_effect() {
-    let (mut books, id) = world().await;
-    let faults = books.faults.clone().unwrap();
+    let (mut fixture, id) = world().await;
+    let faults = fixture.faults.clone().unwrap();
     // The debit is lost: the retry fences it off while the caller waits, and the answer is to send the request
     // again.
     faults.arm(1, WriteFault::RequestLost);
-    let slow = send(&books.restarted(), id, now()).await;
+    let slow = send(&fixture.restarted(), id, now()).await;
     assert!(matches!(slow, Err(Unsettled::InProgress | Unsettled::Failed(_))), "{slow:?}");
-    books.project().await;
-    let again = send(&books.restarted(), id, now() + Duration::seconds(3)).await.unwrap();
-    let same = send(&books.restarted(), id, now() + Duration::seconds(4)).await.unwrap();
+    fixture.project().await;
+    let again = send(&fixture.restarted(), id, now() + Duration::seconds(3)).await.unwrap();
+    let same = send(&fixture.restarted(), id, now() + Duration::seconds(4)).await.unwrap();
     assert_eq!((again.receipt, true), (same.receipt, same.replayed));
-    assert_eq!(books.ledger.account(id).await.unwrap().unwrap().used.get(), 7);
+    assert_eq!(fixture.ledger.account(id).await.unwrap().unwrap().used.get(), 7);
 }
 
 /// The projector gets every record again, also in smaller batches: nothing changes.
 #[tokio::test]
 async fn repeated_records_change_nothing() {
-    let (mut books, id) = world().await;
-    send(&books.ledger, id, now()).await.unwrap();
-    books.project().await;
-    let before = books.rows(id, now() + Duration::minutes(1)).await;
-    let mark = books.ledger.watermark(id).await.unwrap();
+    let (mut fixture, id) = world().await;
+    send(&fixture.ledger, id, now()).await.unwrap();
+    fixture.project().await;
+    let before = fixture.rows(id, now() + Duration::minutes(1)).await;
+    let watermark = fixture.ledger.watermark(id).await.unwrap();
     for _ in 0..3 {
-        let records = books.records().await;
-        assert_eq!(books.deliver(&books.restarted(), &records).await, None);
+        let records = fixture.records().await;
+        assert_eq!(fixture.deliver(&fixture.restarted(), &records).await, None);
     }
-    assert_eq!(books.rows(id, now() + Duration::minutes(1)).await, before);
-    assert_eq!(books.ledger.watermark(id).await.unwrap(), mark);
+    assert_eq!(fixture.rows(id, now() + Duration::minutes(1)).await, before);
+    assert_eq!(fixture.ledger.watermark(id).await.unwrap(), watermark);
 }

@@ -24,9 +24,9 @@ async fn customer(process: &TestProcess) -> (AccountId, EntryId) {
         amount: Credits::try_from(100).unwrap(),
         service: None,
     };
-    let ledger = process.books.restarted();
-    settle(&ledger, account, keyed("c", "c"), moment(process.now()), |account, head| {
-        consume(account, &request, head)
+    let ledger = process.fixture.restarted();
+    settle(&ledger, account, keyed("c", "c"), moment(process.now()), |account, attempt| {
+        consume(account, &request, attempt)
     })
     .await
     .unwrap();
@@ -51,18 +51,18 @@ async fn one_history(
     let (writes, _) = process.steps();
     process.clear_faults();
     for days in [0, 1, 40] {
-        process.books.project().await;
+        process.fixture.project().await;
         process.pass(days * 24 * 3600 + 70);
         process.sign_again();
         process.deliver_in(!backwards).await;
         process.deliver_in(backwards).await;
     }
     process.run_until_idle().await;
-    let state = process.books.ledger.account(account).await.unwrap().unwrap();
+    let state = process.fixture.ledger.account(account).await.unwrap().unwrap();
     let balance = state.balance(process.now());
     let expected = if matches!(outcome, DisputeAction::Win) { (400, 0) } else { (0, 100) };
     assert_eq!((balance.purchased.get(), state.post_paid.outstanding.get()), expected, "{case}");
-    let rows = process.books.rows(account, process.now()).await;
+    let rows = process.fixture.rows(account, process.now()).await;
     let disputes = rows.iter().filter(|row| row.entry.operation.as_str().starts_with("credit.dispute"));
     assert_eq!(disputes.count(), 2, "{case}");
     writes
@@ -97,7 +97,7 @@ async fn two_disputes_about_one_payment_count_once() {
             let (account, bought) = customer(&process).await;
             let charge =
                 process.provider.charges().into_iter().find(|charge| charge.transaction == bought).unwrap();
-            let purchase = process.books.ledger.purchase(charge.purchase()).await.unwrap().unwrap();
+            let purchase = process.fixture.ledger.purchase(charge.purchase()).await.unwrap().unwrap();
             let payment = purchase.payment.unwrap();
             let [one, other] = ["dp_one", "dp_other"].map(|name| ProviderDispute {
                 dispute: DisputeId(format!("{name}_{}", bought.bare())),
@@ -119,16 +119,16 @@ async fn two_disputes_about_one_payment_count_once() {
             open(&process, &one).await;
             process.clear_faults();
             open(&process, &other).await;
-            process.books.project().await;
+            process.fixture.project().await;
             process.pass(10);
             let order = if second_first { [&other, &one] } else { [&one, &other] };
             for dispute in order.into_iter().chain(order) {
                 open(&process, dispute).await;
                 lose(&process, dispute).await;
-                process.books.project().await;
+                process.fixture.project().await;
                 process.pass(10);
             }
-            let state = process.books.ledger.account(account).await.unwrap().unwrap();
+            let state = process.fixture.ledger.account(account).await.unwrap().unwrap();
             let left = state.balance(process.now()).purchased.get();
             assert_eq!((left, state.post_paid.outstanding.get()), (0, 100), "{case}");
             histories += 1;

@@ -59,7 +59,7 @@ fn details() -> Details {
 /// A ledger in which the request is possible: 5 subscription credits and 20 purchased ones, of which a debit or a
 /// hold has taken 7 or 25.
 struct Drawdown {
-    books: TestLedger,
+    fixture: TestLedger,
     id: AccountId,
     /// The debit or the hold.
     from: Option<Receipt>,
@@ -67,8 +67,8 @@ struct Drawdown {
 
 impl Drawdown {
     async fn new(act: Interrupted) -> Self {
-        let mut books = TestLedger::new().await;
-        let id = books.open(5, start()).await;
+        let mut fixture = TestLedger::new().await;
+        let id = fixture.open(5, start()).await;
         let gift = Grant {
             source: Source::Purchased,
             amount: Amount::try_from(20).unwrap(),
@@ -76,14 +76,14 @@ impl Drawdown {
             expires_at: None,
             origin: GrantOrigin::Operator,
         };
-        let give = |account: &Account, head: &Attempt| grant(account, &gift, head);
-        settle(&books.ledger, id, keyed("gift", "gift"), moment(start()), give).await.unwrap();
+        let give = |account: &Account, attempt: &Attempt| grant(account, &gift, attempt);
+        settle(&fixture.ledger, id, keyed("gift", "gift"), moment(start()), give).await.unwrap();
         let from = match act {
             Interrupted::Refund | Interrupted::RefundLate | Interrupted::RefundReopens => {
                 let wanted = charge(if act == Interrupted::RefundReopens { 25 } else { 7 });
-                let debit = |account: &Account, head: &Attempt| consume(account, &wanted, head);
+                let debit = |account: &Account, attempt: &Attempt| consume(account, &wanted, attempt);
                 Some(
-                    settle(&books.ledger, id, keyed("debit", "debit"), moment(start()), debit)
+                    settle(&fixture.ledger, id, keyed("debit", "debit"), moment(start()), debit)
                         .await
                         .unwrap()
                         .receipt,
@@ -93,16 +93,16 @@ impl Drawdown {
             | Interrupted::CaptureAll
             | Interrupted::Release
             | Interrupted::Expire => {
-                Some(make_hold(&books.ledger, id, "hold", moment(start())).await.unwrap().receipt)
+                Some(make_hold(&fixture.ledger, id, "hold", moment(start())).await.unwrap().receipt)
             }
             Interrupted::Hold | Interrupted::Batch | Interrupted::Partial | Interrupted::Once => None,
         };
         if act == Interrupted::RefundReopens {
-            let nothing = |account: &Account, head: &Attempt| consume(account, &charge(0), head);
-            settle(&books.ledger, id, keyed("nothing", "nothing"), moment(start()), nothing).await.unwrap();
+            let nothing = |account: &Account, attempt: &Attempt| consume(account, &charge(0), attempt);
+            settle(&fixture.ledger, id, keyed("nothing", "nothing"), moment(start()), nothing).await.unwrap();
         }
-        books.project().await;
-        Self { books, id, from }
+        fixture.project().await;
+        Self { fixture, id, from }
     }
 
     /// Sends the request, or repeats it; returns the answer.
@@ -131,7 +131,7 @@ impl Drawdown {
             }
             Interrupted::Hold => Ok(vec![make_hold(ledger, self.id, "act", now).await?.receipt]),
             Interrupted::CapturePart | Interrupted::CaptureAll | Interrupted::Release => {
-                self.draw(ledger, act, (&key, &asked), now).await
+                self.draw_down(ledger, act, (&key, &asked), now).await
             }
             Interrupted::Expire => {
                 ledger.expire(self.id, self.from.as_ref().unwrap(), now).await?;
@@ -148,14 +148,14 @@ impl Drawdown {
                 };
                 let details =
                     Details { items: amounts.into_iter().map(item).collect(), ..Details::default() };
-                let decide = |account: &Account, head: &Attempt| batch(account, &request, head);
+                let decide = |account: &Account, attempt: &Attempt| batch(account, &request, attempt);
                 Ok(lines(ledger.settle(self.id, Claim::new(&key, &asked, &details), now, decide).await?))
             }
             Interrupted::Once => charge_once(ledger, self.id, (&key, &asked), now).await,
         }
     }
 
-    async fn draw(
+    async fn draw_down(
         &self,
         ledger: &Ledger,
         act: Interrupted,
@@ -167,11 +167,11 @@ impl Drawdown {
         let claim = Claim { key, fingerprint: asked, details: &details };
         let asking = DrawdownRequest { claim, why: &why, moment: now };
         let amount = (act == Interrupted::CapturePart).then(|| credits(6));
-        let decide = |pot: &Remainder| {
+        let decide = |remainder: &Remainder| {
             if act == Interrupted::Release {
-                pot.to_release(&DrawdownReason::Release, now.now)
+                remainder.to_release(&DrawdownReason::Release, now.now)
             } else {
-                pot.to_capture(amount, now.now)
+                remainder.to_capture(amount, now.now)
             }
         };
         let hold = self.from.as_ref().unwrap();
@@ -189,10 +189,10 @@ impl Drawdown {
     }
 
     /// Runs later jobs: the job of a refund, or the account's own for the end of a hold.
-    async fn look_after(&mut self, at: DateTime<Utc>) {
+    async fn run_jobs(&mut self, at: DateTime<Utc>) {
         for attempt in 0..4 {
             let now = moment(at + Duration::seconds(10 * attempt));
-            let ledger = self.books.restarted();
+            let ledger = self.fixture.restarted();
             let debit = self.from.as_ref().filter(|from| !from.is_hold());
             let drawn = match debit {
                 Some(debit) => ledger.finish_drawdown(self.id, debit.entry.id, now).await,
@@ -200,7 +200,7 @@ impl Drawdown {
             };
             // The marker of an open hold may remain after the hold was closed, until the next read.
             let held = ledger.catch_up(self.id, now).await.unwrap().held;
-            self.books.project().await;
+            self.fixture.project().await;
             match drawn {
                 Ok(()) if held.is_zero() => {
                     // The account is correct. A remainder that is behind is corrected by its next
@@ -229,7 +229,7 @@ async fn charge_once(
     let resource = details.resource_id.clone().unwrap();
     let same =
         DedupeKey { operation: &operation, resource: &resource, customer: None, window_seconds: 3_600 };
-    let decide = |account: &Account, head: &Attempt| consume(account, &charge(7), head);
+    let decide = |account: &Account, attempt: &Attempt| consume(account, &charge(7), attempt);
     let claim = Claim { key, fingerprint: asked, details: &details };
     let request = DedupeRequest { claim, dedupe: same, moment: now };
     let once = ledger.settle_deduplicated(id, request, decide).await?;
@@ -240,8 +240,9 @@ async fn charge_once(
 async fn make_hold(ledger: &Ledger, id: AccountId, name: &str, now: Moment) -> Result<Settled, Unsettled> {
     let key = ClaimKey::Caller(IdempotencyKey::try_from(name.to_owned()).unwrap());
     let details = Details { expires_at: Some(start() + Duration::seconds(60)), ..details() };
-    let decide =
-        |account: &Account, head: &Attempt| -> Result<Posting, Refusal> { hold(account, &charge(7), head) };
+    let decide = |account: &Account, attempt: &Attempt| -> Result<Posting, Refusal> {
+        hold(account, &charge(7), attempt)
+    };
     ledger.settle(id, Claim::new(&key, &Fingerprint("act".into()), &details), now, decide).await
 }
 
@@ -251,9 +252,9 @@ async fn histories_of(acts: &[Interrupted], written: &[usize]) {
     let mut histories = 0;
     for (act, expected) in acts.iter().zip(written) {
         let world = Drawdown::new(*act).await;
-        let faults = world.books.faults.clone().unwrap();
+        let faults = world.fixture.faults.clone().unwrap();
         faults.arm(usize::MAX, WriteFault::CrashBefore);
-        world.act(&world.books.restarted(), *act, Drawdown::at(*act)).await.unwrap();
+        world.act(&world.fixture.restarted(), *act, Drawdown::at(*act)).await.unwrap();
         assert_eq!(faults.writes(), *expected, "{act:?}");
         for number in 0..*expected {
             for kind in KINDS {
@@ -298,21 +299,21 @@ async fn batches_and_deduplicated_charges_have_one_effect_whatever_is_lost() {
 async fn one_history(act: Interrupted, number: usize, kind: WriteFault, then: AfterFault) {
     let case = format!("{act:?}: write {number}, {kind:?}, {then:?}");
     let mut world = Drawdown::new(act).await;
-    let faults = world.books.faults.clone().unwrap();
-    let mut process = world.books.restarted();
+    let faults = world.fixture.faults.clone().unwrap();
+    let mut process = world.fixture.restarted();
     let at = Drawdown::at(act);
     faults.arm(number, kind);
     let first = world.act(&process, act, at).await;
     assert!(kind != WriteFault::Throttled || first.is_ok(), "{case}: {first:?}");
     faults.arm(usize::MAX, kind);
     if matches!(kind, WriteFault::CrashBefore | WriteFault::CrashAfter) {
-        process = world.books.restarted();
+        process = world.fixture.restarted();
     }
     let mut answered = first.ok();
     if matches!(then, AfterFault::ProjectorFirst) {
-        world.books.project().await;
+        world.fixture.project().await;
         // Work that is still in progress is not a finding.
-        let audited = world.books.restarted().audit(world.id, at, |_| ()).await.unwrap().unwrap();
+        let audited = world.fixture.restarted().audit(world.id, at, |_| ()).await.unwrap().unwrap();
         assert_eq!((audited.findings.as_slice(), audited.added_up), ([].as_slice(), true), "{case}");
     }
     if !matches!(then, AfterFault::NobodyRetries) {
@@ -326,7 +327,7 @@ async fn one_history(act: Interrupted, number: usize, kind: WriteFault, then: Af
                     answered = Some(again);
                     break;
                 }
-                Err(Unsettled::InProgress | Unsettled::Failed(_)) => world.books.project().await,
+                Err(Unsettled::InProgress | Unsettled::Failed(_)) => world.fixture.project().await,
                 Err(other) => panic!("{case}: {other:?}"),
             }
         }
@@ -337,18 +338,18 @@ async fn one_history(act: Interrupted, number: usize, kind: WriteFault, then: Af
     } else {
         start() + Duration::seconds(90)
     };
-    world.look_after(late).await;
+    world.run_jobs(late).await;
     world.is_sound(act, answered.as_deref(), &case, late).await;
-    let account = world.books.ledger.account(world.id).await.unwrap().unwrap();
+    let account = world.fixture.ledger.account(world.id).await.unwrap().unwrap();
     assert!(account.held.is_zero(), "{case}");
     let end = late + Duration::minutes(1);
-    let audited = world.books.restarted().audit(world.id, end, |_| ()).await.unwrap().unwrap();
+    let audited = world.fixture.restarted().audit(world.id, end, |_| ()).await.unwrap().unwrap();
     assert_eq!((audited.findings.as_slice(), audited.added_up), ([].as_slice(), true), "{case}");
 }
 
 impl Drawdown {
     async fn is_sound(&self, act: Interrupted, answered: Option<&[Receipt]>, case: &str, at: DateTime<Utc>) {
-        let rows = self.books.rows(self.id, at + Duration::minutes(1)).await;
+        let rows = self.fixture.rows(self.id, at + Duration::minutes(1)).await;
         let name = match act {
             Interrupted::Refund | Interrupted::RefundLate | Interrupted::RefundReopens => "credit.refund",
             Interrupted::Hold => "credit.hold",
@@ -364,12 +365,15 @@ impl Drawdown {
             assert_eq!(made, answered.iter().collect::<Vec<_>>(), "{case}");
         }
         let numbers: Vec<_> = rows.iter().rev().map(|row| row.sequence).collect();
-        let account = self.books.ledger.account(self.id).await.unwrap().unwrap();
+        let account = self.fixture.ledger.account(self.id).await.unwrap().unwrap();
         assert_eq!(numbers, (1..=account.sequence).collect::<Vec<_>>(), "{case}");
-        assert_eq!(self.books.ledger.watermark(self.id).await.unwrap(), account.sequence, "{case}");
+        assert_eq!(self.fixture.ledger.watermark(self.id).await.unwrap(), account.sequence, "{case}");
         let mut held = 0;
         for row in rows.iter().filter(|row| row.is_hold()) {
-            held += self.pot(row.entry.id).await.map_or(row.entry.amount.get(), |pot| pot.left().get());
+            held += self
+                .remainder(row.entry.id)
+                .await
+                .map_or(row.entry.amount.get(), |remainder| remainder.left().get());
         }
         assert_eq!(account.held.get(), held, "{case}");
         let this_month = |row: &&Receipt| account.period.start() <= row.entry.at;
@@ -380,9 +384,10 @@ impl Drawdown {
             if act == Interrupted::RefundLate { 0 } else { back.map(|row| row.entry.amount.get()).sum() };
         assert_eq!(account.used.get(), spent - back, "{case}");
         if let Some(from) = &self.from {
-            let pot = self.pot(from.entry.id).await;
-            assert!(pot.iter().all(|pot| pot.open.is_none()), "{case}");
-            let drawn: Vec<_> = pot.iter().flat_map(|pot| &pot.made).map(|made| made.id).collect();
+            let remainder = self.remainder(from.entry.id).await;
+            assert!(remainder.iter().all(|remainder| remainder.open.is_none()), "{case}");
+            let drawn: Vec<_> =
+                remainder.iter().flat_map(|remainder| &remainder.made).map(|made| made.id).collect();
             let of =
                 |row: &&Receipt| row.details.drawn.as_ref().is_some_and(|drawn| drawn.of == from.entry.id);
             let mut lines: Vec<_> = rows.iter().filter(of).map(|row| row.entry.id).collect();
@@ -398,7 +403,7 @@ impl Drawdown {
         assert_eq!(left + moved(Direction::Debit), moved(Direction::Credit), "{case}");
     }
 
-    async fn pot(&self, of: EntryId) -> Option<Remainder> {
-        self.books.ledger.remainder(self.id, of).await.unwrap()
+    async fn remainder(&self, of: EntryId) -> Option<Remainder> {
+        self.fixture.ledger.remainder(self.id, of).await.unwrap()
     }
 }

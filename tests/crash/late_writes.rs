@@ -18,12 +18,12 @@ async fn debit(ledger: &Ledger, id: domain::AccountId, at: DateTime<Utc>) -> Res
 #[tokio::test]
 async fn an_attempt_that_was_fenced_off_does_not_debit_again() {
     let start: DateTime<Utc> = "2024-01-15T10:30:00Z".parse().unwrap();
-    let mut books = TestLedger::new().await;
-    let id = books.open(10, start).await;
-    books.project().await;
-    let faults = books.faults.clone().unwrap();
+    let mut fixture = TestLedger::new().await;
+    let id = fixture.open(10, start).await;
+    fixture.project().await;
+    let faults = fixture.faults.clone().unwrap();
     faults.arm(1, WriteFault::Late);
-    let (first, second) = (books.restarted(), books.restarted());
+    let (first, second) = (fixture.restarted(), fixture.restarted());
     let late = async { debit(&first, id, start).await };
     let others = async {
         while faults.writes() < 2 {
@@ -33,7 +33,7 @@ async fn an_attempt_that_was_fenced_off_does_not_debit_again() {
         let made = loop {
             match debit(&second, id, later).await {
                 Ok(made) => break made,
-                Err(Unsettled::InProgress) => books.project().await,
+                Err(Unsettled::InProgress) => fixture.project().await,
                 Err(other) => panic!("{other:?}"),
             }
             later += Duration::minutes(1);
@@ -46,10 +46,10 @@ async fn an_attempt_that_was_fenced_off_does_not_debit_again() {
         Ok(answered) => assert_eq!(answered.receipt.entry.id, made.receipt.entry.id),
         Err(unsettled) => assert!(matches!(unsettled, Unsettled::InProgress), "{unsettled:?}"),
     }
-    let account = books.restarted().account(id).await.unwrap().unwrap();
+    let account = fixture.restarted().account(id).await.unwrap().unwrap();
     assert_eq!((account.subscription.left.get(), account.used.get()), (7, 3));
-    books.project().await;
-    let rows = books.rows(id, start + Duration::hours(1)).await;
+    fixture.project().await;
+    let rows = fixture.rows(id, start + Duration::hours(1)).await;
     let debits = rows.iter().filter(|row| row.entry.operation.as_str() == "verification.standard").count();
     assert_eq!(debits, 1);
 }

@@ -13,13 +13,13 @@ use crate::model::ledger::Request;
 async fn lost_records_are_recovered_from_the_rows() {
     for backend in backends() {
         let ledgers = ledgers(backend.as_deref(), 45).await;
-        let (books, records) = (&ledgers.books, &ledgers.records);
+        let (fixture, records) = (&ledgers.fixture, &ledgers.records);
         for lost in [0..44, 10..20, 16..17, 1..40] {
             ledgers.begin_with_rows().await;
             let kept = records.iter().enumerate().filter(|(place, _)| !lost.contains(place));
             let kept: Vec<_> = kept.map(|(_, record)| record.clone()).collect();
             for batch in kept.chunks(9) {
-                assert_eq!(books.deliver(&books.restarted(), batch).await, None);
+                assert_eq!(fixture.deliver(&fixture.restarted(), batch).await, None);
             }
             ledgers.is_wholly_as_if_once(&format!("{lost:?} lost")).await;
         }
@@ -28,9 +28,9 @@ async fn lost_records_are_recovered_from_the_rows() {
         old.retain(|name, _| ["pk", "sk", "seq"].contains(&name.as_str()));
         ledgers.begin().await;
         for item in ledgers.rows.iter().chain([&old]) {
-            books.write(item).await;
+            fixture.write(item).await;
         }
-        assert_eq!(books.deliver(&books.restarted(), &records[records.len() - 1..]).await, None);
+        assert_eq!(fixture.deliver(&fixture.restarted(), &records[records.len() - 1..]).await, None);
         ledgers.is_as_if_once("older than its chain").await;
     }
 }
@@ -39,8 +39,8 @@ async fn lost_records_are_recovered_from_the_rows() {
 #[tokio::test]
 async fn recovery_that_dies_at_any_write_runs_again() {
     let ledgers = ledgers(None, 19).await;
-    let (books, records) = (&ledgers.books, &ledgers.records);
-    let faults = books.faults.clone().unwrap();
+    let (fixture, records) = (&ledgers.fixture, &ledgers.records);
+    let faults = fixture.faults.clone().unwrap();
     let last = &records[records.len() - 1..];
     let begin = async |kind| {
         faults.arm(usize::MAX, kind);
@@ -48,7 +48,7 @@ async fn recovery_that_dies_at_any_write_runs_again() {
     };
     begin(WriteFault::CrashBefore).await;
     faults.arm(usize::MAX, WriteFault::CrashBefore);
-    assert_eq!(books.deliver(&books.restarted(), last).await, None);
+    assert_eq!(fixture.deliver(&fixture.restarted(), last).await, None);
     let writes = faults.writes();
     assert!(writes > 6, "{writes}");
     for number in 0..writes {
@@ -58,10 +58,10 @@ async fn recovery_that_dies_at_any_write_runs_again() {
             let case = format!("write {number}, {kind:?}");
             begin(kind).await;
             faults.arm(number, kind);
-            let died = books.deliver(&books.restarted(), last).await.is_some();
+            let died = fixture.deliver(&fixture.restarted(), last).await.is_some();
             assert!(died || matches!(kind, WriteFault::AnswerLost | WriteFault::ServerError), "{case}");
             faults.arm(usize::MAX, kind);
-            assert_eq!(books.deliver(&books.restarted(), last).await, None, "{case}");
+            assert_eq!(fixture.deliver(&fixture.restarted(), last).await, None, "{case}");
             ledgers.is_wholly_as_if_once(&case).await;
         }
     }
@@ -72,8 +72,8 @@ async fn recovery_that_dies_at_any_write_runs_again() {
 #[tokio::test]
 async fn a_record_that_was_given_up_is_recovered_by_the_next() {
     let ledgers = ledgers(None, 19).await;
-    let (books, records) = (&ledgers.books, &ledgers.records);
-    let faults = books.faults.clone().unwrap();
+    let (fixture, records) = (&ledgers.fixture, &ledgers.records);
+    let faults = fixture.faults.clone().unwrap();
     let (lost, last) = records.split_at(records.len() - 1);
     let begin = async |kind| {
         faults.arm(usize::MAX, kind);
@@ -81,7 +81,7 @@ async fn a_record_that_was_given_up_is_recovered_by_the_next() {
     };
     begin(WriteFault::CrashBefore).await;
     faults.arm(usize::MAX, WriteFault::CrashBefore);
-    assert_eq!(books.deliver(&books.restarted(), lost).await, None);
+    assert_eq!(fixture.deliver(&fixture.restarted(), lost).await, None);
     let (writes, mut given_up) = (faults.writes(), 0);
     for number in 0..writes {
         for kind in
@@ -89,9 +89,9 @@ async fn a_record_that_was_given_up_is_recovered_by_the_next() {
         {
             begin(kind).await;
             faults.arm(number, kind);
-            given_up += usize::from(books.deliver(&books.restarted(), lost).await.is_some());
+            given_up += usize::from(fixture.deliver(&fixture.restarted(), lost).await.is_some());
             faults.arm(usize::MAX, kind);
-            assert_eq!(books.deliver(&books.restarted(), last).await, None);
+            assert_eq!(fixture.deliver(&fixture.restarted(), last).await, None);
             ledgers.is_wholly_as_if_once(&format!("given up at write {number}, {kind:?}")).await;
         }
     }
@@ -103,38 +103,38 @@ async fn a_record_that_was_given_up_is_recovered_by_the_next() {
 #[tokio::test]
 async fn an_unreadable_counter_stops_only_the_counting() {
     let ledgers = ledgers(None, 19).await;
-    let (books, records) = (&ledgers.books, &ledgers.records);
+    let (fixture, records) = (&ledgers.fixture, &ledgers.records);
     ledgers.begin_with_rows().await;
     let mut broken = ledgers.events[1][0].clone();
     broken.insert("usage".to_owned(), aws_sdk_dynamodb::types::AttributeValue::S("none".to_owned()));
-    books.write_activity(&broken).await;
+    fixture.write_activity(&broken).await;
     let last = ledgers.made[0]["seq"].clone();
     for _ in 0..2 {
         for batch in records.chunks(4) {
-            books.deliver(&books.restarted(), batch).await;
+            fixture.deliver(&fixture.restarted(), batch).await;
         }
-        assert_eq!(books.items(&format!("MARK#{}", ledgers.id)).await[0]["seq"], last);
+        assert_eq!(fixture.items(&format!("MARK#{}", ledgers.id)).await[0]["seq"], last);
     }
-    books.delete_activity(&broken).await;
-    assert_eq!(books.deliver(&books.restarted(), &records[records.len() - 1..]).await, None);
+    fixture.delete_activity(&broken).await;
+    assert_eq!(fixture.deliver(&fixture.restarted(), &records[records.len() - 1..]).await, None);
     ledgers.is_wholly_as_if_once("mended").await;
 }
 
 /// More records are lost than are recovered at once, in batches of which one spans the limit.
 #[tokio::test]
 async fn thousands_of_lost_records_are_recovered() {
-    let mut books = TestLedger::new().await;
+    let mut fixture = TestLedger::new().await;
     let now = crate::crash::tampering::start();
-    let id = books.open(26 * 4_950 + 60, now).await;
+    let id = fixture.open(26 * 4_950 + 60, now).await;
     for number in 0..26 {
-        let decide = |account: &_, head: &_| Request::Batch(99, true).decide(account, head);
-        settle(&books.ledger, id, keyed(&format!("k{number}"), "x"), moment(now), decide).await.unwrap();
+        let decide = |account: &_, attempt: &_| Request::Batch(99, true).decide(account, attempt);
+        settle(&fixture.ledger, id, keyed(&format!("k{number}"), "x"), moment(now), decide).await.unwrap();
     }
-    books.project().await;
-    let ledgers = ProjectedLedger::of(books, id, now).await;
+    fixture.project().await;
+    let ledgers = ProjectedLedger::of(fixture, id, now).await;
     ledgers.begin_with_rows().await;
     let last = &ledgers.records[ledgers.records.len() - 1..];
-    assert_eq!(ledgers.books.deliver(&ledgers.books.restarted(), last).await, None);
+    assert_eq!(ledgers.fixture.deliver(&ledgers.fixture.restarted(), last).await, None);
     ledgers.is_wholly_as_if_once("thousands").await;
 }
 
@@ -142,19 +142,25 @@ async fn thousands_of_lost_records_are_recovered() {
 #[tokio::test]
 async fn records_lost_at_the_end_are_recovered_by_the_sweep() {
     let ledgers = ledgers(None, 45).await;
-    let (books, ledger) = (&ledgers.books, ledgers.books.restarted());
+    let (fixture, ledger) = (&ledgers.fixture, ledgers.fixture.restarted());
     ledgers.begin_with_rows().await;
     for batch in ledgers.records[..30].chunks(9) {
-        assert_eq!(books.deliver(&books.restarted(), batch).await, None);
+        assert_eq!(fixture.deliver(&fixture.restarted(), batch).await, None);
     }
-    let activity = books.activity();
+    let activity = fixture.activity();
     let round = async |now| {
         let mut said = Vec::new();
         let others = tests::others(&activity);
-        let tell = &mut |line: &str| said.push(line.to_owned());
-        local::catch_up_accounts(&ledger, &others, &LosingQueue, || Moment { now, ..others.moment }, tell)
-            .await
-            .unwrap();
+        let progress = &mut |line: &str| said.push(line.to_owned());
+        local::catch_up_accounts(
+            &ledger,
+            &others,
+            &LosingQueue,
+            || Moment { now, ..others.moment },
+            progress,
+        )
+        .await
+        .unwrap();
         said.join("\n")
     };
     let last = ledger.account(ledgers.id).await.unwrap().unwrap();
@@ -180,14 +186,14 @@ async fn records_lost_at_the_end_are_recovered_by_the_sweep() {
 #[tokio::test]
 async fn a_record_that_is_lost_with_its_row_stops_its_account() {
     let ledgers = ledgers(None, 19).await;
-    let (books, records) = (&ledgers.books, &ledgers.records);
+    let (fixture, records) = (&ledgers.fixture, &ledgers.records);
     ledgers.begin().await;
     let last = &records[records.len() - 1..];
-    assert_eq!(books.deliver(&books.restarted(), last).await, None);
-    assert!(emitted(books, ledgers.id).await.iter().all(Vec::is_empty));
-    assert!(made(books, ledgers.id).await.is_empty());
+    assert_eq!(fixture.deliver(&fixture.restarted(), last).await, None);
+    assert!(emitted(fixture, ledgers.id).await.iter().all(Vec::is_empty));
+    assert!(made(fixture, ledgers.id).await.is_empty());
     for batch in records.chunks(5) {
-        assert_eq!(books.deliver(&books.restarted(), batch).await, None);
+        assert_eq!(fixture.deliver(&fixture.restarted(), batch).await, None);
     }
     ledgers.is_wholly_as_if_once("found again").await;
 }

@@ -25,7 +25,7 @@ async fn customer(process: &TestProcess) -> (AccountId, EntryId) {
 
 /// Purchased credits left, and credits owed.
 async fn left_and_owed(process: &TestProcess, account: AccountId) -> (u64, u64) {
-    let state = process.books.ledger.account(account).await.unwrap().unwrap();
+    let state = process.fixture.ledger.account(account).await.unwrap().unwrap();
     (state.balance(process.now()).purchased.get(), state.post_paid.outstanding.get())
 }
 
@@ -33,7 +33,7 @@ async fn left_and_owed(process: &TestProcess, account: AccountId) -> (u64, u64) 
 async fn deliver_again(process: &mut TestProcess) {
     process.clear_faults();
     for days in [0, 1, 40] {
-        process.books.project().await;
+        process.fixture.project().await;
         process.pass(days * 24 * 3600 + 70);
         process.sign_again();
         process.deliver_in(days == 0).await;
@@ -94,7 +94,7 @@ async fn one_history(
     let steps = process.steps();
     deliver_again(process).await;
     assert_eq!(left_and_owed(process, account).await, (left, 0), "{case}");
-    let rows = process.books.rows(account, process.now()).await;
+    let rows = process.fixture.rows(account, process.now()).await;
     let taken = rows.iter().filter(|row| row.entry.operation.as_str() == "credit.payment_refund");
     let taken: u64 = taken.map(|row| row.entry.amount.get()).sum();
     let again = rows.iter().filter(|row| row.entry.operation.as_str() == "credit.refund_failed");
@@ -166,7 +166,7 @@ async fn an_operators_refund_moves_money_and_credits_or_neither() {
                 assert!([201, 202, 409].contains(&second.0), "{case}: {second:?}");
             }
             deliver_again(&mut process).await;
-            let purchase = process.books.ledger.purchase(PurchaseId { account, transaction: bought }).await;
+            let purchase = process.fixture.ledger.purchase(PurchaseId { account, transaction: bought }).await;
             let purchase = purchase.unwrap().unwrap();
             assert!(!purchase.has_open_reversal(), "{case}: {purchase:?}");
             let charge = process.provider.charges().into_iter().find(|charge| charge.transaction == bought);
@@ -220,7 +220,7 @@ async fn a_purchase_that_was_decided_to_have_failed_is_not_granted() {
     let transaction =
         EntryId::try_from(pending["data"]["transactionId"].as_str().unwrap().to_owned()).unwrap();
     let id = PurchaseId { account, transaction };
-    let purchase = process.books.ledger.purchase(id).await.unwrap().unwrap();
+    let purchase = process.fixture.ledger.purchase(id).await.unwrap().unwrap();
     process.decide_failed(&purchase).await;
     process.pass(70);
     process.sign_again();

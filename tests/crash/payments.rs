@@ -60,12 +60,12 @@ async fn is_one_to_one(
     for charge in process.provider.charges().into_iter().filter(|charge| charge.purchase().account == account)
     {
         let id: PurchaseId = charge.purchase();
-        let purchase = process.books.ledger.purchase(id).await.unwrap().unwrap();
-        assert!(!matches!(purchase.stage, PurchaseStatus::Pending(_)), "{case}: {purchase:?}");
+        let purchase = process.fixture.ledger.purchase(id).await.unwrap().unwrap();
+        assert!(!matches!(purchase.status, PurchaseStatus::Pending(_)), "{case}: {purchase:?}");
         let is_granted = taken.contains_key(&id.transaction.to_string());
-        assert_eq!(matches!(purchase.stage, PurchaseStatus::Approved(_)), is_granted, "{case}");
+        assert_eq!(matches!(purchase.status, PurchaseStatus::Approved(_)), is_granted, "{case}");
     }
-    let balance = process.books.ledger.account(account).await.unwrap().unwrap().balance(process.now());
+    let balance = process.fixture.ledger.account(account).await.unwrap().unwrap().balance(process.now());
     assert_eq!(balance.purchased.get(), 500 * u64::try_from(taken.len()).unwrap(), "{case}");
     taken.len()
 }
@@ -203,13 +203,13 @@ async fn an_old_or_forged_event_changes_nothing() {
     let charge = process.provider.charges().remove(0);
     process.provider.authenticate(charge.transaction).unwrap();
     process.pass(360);
-    let before = process.books.ledger.account(account).await.unwrap();
+    let before = process.fixture.ledger.account(account).await.unwrap();
     assert_eq!(process.deliver_in(false).await, [400]);
-    assert_eq!(process.books.ledger.account(account).await.unwrap(), before);
+    assert_eq!(process.fixture.ledger.account(account).await.unwrap(), before);
     process.sign_again();
     process.forge("\"amount\":4900", "\"amount\":4901");
     assert_eq!(process.deliver_in(false).await, [400]);
-    assert_eq!(process.books.ledger.account(account).await.unwrap(), before);
+    assert_eq!(process.fixture.ledger.account(account).await.unwrap(), before);
     assert_eq!(process.granted(account).await.len(), 0);
     process.forge("\"amount\":4901", "\"amount\":4900");
     assert_eq!(process.deliver_in(false).await, [200]);

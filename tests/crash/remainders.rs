@@ -42,55 +42,59 @@ async fn try_refund(
 /// A refund of 6 of 10 credits has moved them and is about to record that, when its part is returned, as by a
 /// refused process; and other refunds may have taken `meanwhile`.
 async fn returned_part_that_moved(meanwhile: u64) -> (TestLedger, AccountId, DrawdownResult) {
-    let books = TestLedger::new().await;
-    let id = books.open(25, start()).await;
+    let fixture = TestLedger::new().await;
+    let id = fixture.open(25, start()).await;
     let operation = Operation::try_from("verification.standard".to_owned()).unwrap();
     let charge = Consume { operation, amount: Credits::try_from(10).unwrap(), service: None };
     let debit = |account: &Account, attempt: &Attempt| consume(account, &charge, attempt);
     let debit =
-        settle(&books.ledger, id, keyed("debit", "debit"), moment(start()), debit).await.unwrap().receipt;
+        settle(&fixture.ledger, id, keyed("debit", "debit"), moment(start()), debit).await.unwrap().receipt;
     // A second debit, so that the month has enough usage for both refunds.
     let other = |account: &Account, attempt: &Attempt| consume(account, &charge, attempt);
-    settle(&books.ledger, id, keyed("other", "other"), moment(start()), other).await.unwrap();
-    let faults = books.faults.clone().unwrap();
+    settle(&fixture.ledger, id, keyed("other", "other"), moment(start()), other).await.unwrap();
+    let faults = fixture.faults.clone().unwrap();
     // The writes: scheduled job, remainder, claim, account, row, and the remainder again.
     faults.arm(5, WriteFault::Late);
-    let process = books.restarted();
+    let process = fixture.restarted();
     let late = async { refund(&process, id, &debit, ("late", 6)).await };
     let others = async {
         while faults.writes() < 6 {
             tokio::task::yield_now().await;
         }
-        let mut pot = books.items(&format!("POT#{id}#2024-01")).await[0].clone();
-        assert!(pot.remove("open").is_some());
-        let Some(AttributeValue::L(rest)) = pot.get_mut("rest") else { panic!("{pot:?}") };
+        let mut remainder = fixture.items(&format!("POT#{id}#2024-01")).await[0].clone();
+        assert!(remainder.remove("open").is_some());
+        let Some(AttributeValue::L(rest)) = remainder.get_mut("rest") else { panic!("{remainder:?}") };
         let Some(AttributeValue::M(share)) = rest.first_mut() else { panic!("no share") };
         assert_eq!(
             share.insert("n".to_owned(), AttributeValue::N("10".to_owned())),
             Some(AttributeValue::N("4".to_owned()))
         );
-        pot.insert("revision".to_owned(), AttributeValue::N("2".to_owned()));
-        books.write(&pot).await;
+        remainder.insert("revision".to_owned(), AttributeValue::N("2".to_owned()));
+        fixture.write(&remainder).await;
         if meanwhile > 0 {
-            refund(&books.restarted(), id, &debit, ("meanwhile", meanwhile)).await;
+            refund(&fixture.restarted(), id, &debit, ("meanwhile", meanwhile)).await;
         }
         faults.let_through();
     };
     let (taken, ()) = tokio::join!(late, others);
-    (books, id, taken)
+    (fixture, id, taken)
 }
 
 #[tokio::test]
 async fn a_returned_part_that_moves_is_recorded() {
     for meanwhile in [0, 3] {
-        let (mut books, id, taken) = returned_part_that_moved(meanwhile).await;
+        let (mut fixture, id, taken) = returned_part_that_moved(meanwhile).await;
         let debit = taken.settled.receipt.details.drawn.as_ref().unwrap().of;
-        let pot = books.ledger.remainder(id, debit).await.unwrap().unwrap();
-        assert_eq!((pot.left().get(), pot.drawn().get()), (4 - meanwhile, 6 + meanwhile), "{meanwhile}");
-        assert!(pot.open.is_none() && pot.has_made(taken.settled.receipt.entry.id));
-        books.project().await;
+        let remainder = fixture.ledger.remainder(id, debit).await.unwrap().unwrap();
+        assert_eq!(
+            (remainder.left().get(), remainder.drawn().get()),
+            (4 - meanwhile, 6 + meanwhile),
+            "{meanwhile}"
+        );
+        assert!(remainder.open.is_none() && remainder.has_made(taken.settled.receipt.entry.id));
+        fixture.project().await;
         let report =
-            books.restarted().audit(id, start() + Duration::minutes(1), |_| ()).await.unwrap().unwrap();
+            fixture.restarted().audit(id, start() + Duration::minutes(1), |_| ()).await.unwrap().unwrap();
         assert_eq!((report.findings.as_slice(), report.added_up), ([].as_slice(), true), "{meanwhile}");
     }
 }
@@ -99,12 +103,13 @@ async fn a_returned_part_that_moves_is_recorded() {
 /// audit names the row.
 #[tokio::test]
 async fn credits_that_were_moved_twice_are_a_finding() {
-    let (mut books, id, taken) = returned_part_that_moved(7).await;
+    let (mut fixture, id, taken) = returned_part_that_moved(7).await;
     let debit = taken.settled.receipt.details.drawn.as_ref().unwrap().of;
-    let pot = books.ledger.remainder(id, debit).await.unwrap().unwrap();
-    assert_eq!((pot.left().get(), pot.drawn().get(), pot.made.len()), (0, 13, 2));
-    books.project().await;
-    let report = books.restarted().audit(id, start() + Duration::minutes(1), |_| ()).await.unwrap().unwrap();
+    let remainder = fixture.ledger.remainder(id, debit).await.unwrap().unwrap();
+    assert_eq!((remainder.left().get(), remainder.drawn().get(), remainder.made.len()), (0, 13, 2));
+    fixture.project().await;
+    let report =
+        fixture.restarted().audit(id, start() + Duration::minutes(1), |_| ()).await.unwrap().unwrap();
     let codes: Vec<_> = report.findings.iter().map(|finding| finding.problem.code()).collect();
     assert!(codes.contains(&"overdrawn"), "{codes:?}");
 }
@@ -116,40 +121,40 @@ async fn completed_parts_are_kept_whatever_is_lost() {
     for kind in KINDS {
         for number in 0..7 {
             let case = format!("write {number}, {kind:?}");
-            let mut books = TestLedger::new().await;
-            let id = books.open(25, start()).await;
+            let mut fixture = TestLedger::new().await;
+            let id = fixture.open(25, start()).await;
             let operation = Operation::try_from("verification.standard".to_owned()).unwrap();
             let charge = Consume { operation, amount: Credits::try_from(20).unwrap(), service: None };
             let debit = |account: &Account, attempt: &Attempt| consume(account, &charge, attempt);
             let debit =
-                settle(&books.ledger, id, keyed("debit", "debit"), moment(start()), debit).await.unwrap();
+                settle(&fixture.ledger, id, keyed("debit", "debit"), moment(start()), debit).await.unwrap();
             let debit = debit.receipt;
             for part in 0..8 {
-                refund(&books.ledger, id, &debit, (&format!("part-{part}"), 1)).await;
+                refund(&fixture.ledger, id, &debit, (&format!("part-{part}"), 1)).await;
             }
-            let faults = books.faults.clone().unwrap();
-            let process = books.restarted();
+            let faults = fixture.faults.clone().unwrap();
+            let process = fixture.restarted();
             faults.arm(number, kind);
             drop(try_refund(&process, id, &debit, ("ninth", 1), start()).await);
             assert!(faults.writes() > number, "{case}");
             faults.arm(usize::MAX, kind);
             let mut at = start();
             for _ in 0..4 {
-                books.project().await;
+                fixture.project().await;
                 at += Duration::seconds(5);
-                if try_refund(&books.restarted(), id, &debit, ("ninth", 1), at).await.is_ok() {
+                if try_refund(&fixture.restarted(), id, &debit, ("ninth", 1), at).await.is_ok() {
                     break;
                 }
             }
-            let ninth = try_refund(&books.restarted(), id, &debit, ("ninth", 1), at).await.unwrap();
+            let ninth = try_refund(&fixture.restarted(), id, &debit, ("ninth", 1), at).await.unwrap();
             assert!(ninth.settled.replayed, "{case}");
-            refund(&books.restarted(), id, &debit, ("tenth", 1)).await;
-            let pot = books.ledger.remainder(id, debit.entry.id).await.unwrap().unwrap();
-            let made: std::collections::BTreeSet<_> = pot.made.iter().map(|made| made.id).collect();
-            assert_eq!((pot.made.len(), made.len(), pot.left().get()), (10, 10, 10), "{case}");
-            books.project().await;
+            refund(&fixture.restarted(), id, &debit, ("tenth", 1)).await;
+            let remainder = fixture.ledger.remainder(id, debit.entry.id).await.unwrap().unwrap();
+            let made: std::collections::BTreeSet<_> = remainder.made.iter().map(|made| made.id).collect();
+            assert_eq!((remainder.made.len(), made.len(), remainder.left().get()), (10, 10, 10), "{case}");
+            fixture.project().await;
             let end = start() + Duration::minutes(1);
-            let report = books.restarted().audit(id, end, |_| ()).await.unwrap().unwrap();
+            let report = fixture.restarted().audit(id, end, |_| ()).await.unwrap().unwrap();
             assert_eq!((report.findings.as_slice(), report.added_up), ([].as_slice(), true), "{case}");
         }
     }

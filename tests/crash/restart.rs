@@ -74,7 +74,7 @@ impl ScripClient {
     }
 
     /// Calls a route of the local machine itself.
-    async fn tell(&self, path: &str, body: Value) -> Value {
+    async fn operate(&self, path: &str, body: Value) -> Value {
         let answer = self.client.post(format!("{}{path}", self.url)).json(&body).send().await.unwrap();
         assert_eq!(answer.status().as_u16(), 200, "{path}");
         answer.json::<Value>().await.unwrap()["data"].clone()
@@ -216,8 +216,8 @@ async fn is_bought_once(data: &[&str], method: &str, transaction: Option<Value>)
     let caller = scrip.caller(&Client::new());
     // A request that was in progress when the process was killed keeps its key locked for half a minute.
     let (status, purchase) = loop {
-        caller.tell("/_local/clock", json!({ "advanceSeconds": 120 })).await;
-        caller.tell("/_local/settle", json!({})).await;
+        caller.operate("/_local/clock", json!({ "advanceSeconds": 120 })).await;
+        caller.operate("/_local/settle", json!({})).await;
         let answers = caller.buy(method).await.unwrap();
         if ![202, 409].contains(&answers.0) {
             break answers;
@@ -294,7 +294,7 @@ async fn a_refund_and_a_dispute_that_kill_9_cut_off_are_booked() {
     std::fs::write(&journal, format!("{text}{charge}\n")).unwrap();
     let scrip = Scrip::start(&data).await;
     let caller = scrip.caller(&Client::new());
-    caller.tell("/_local/settle", json!({})).await;
+    caller.operate("/_local/settle", json!({})).await;
     let balance = caller.get("/api/v3/credits/balance").await;
     assert_eq!(balance["purchasedCredits"], json!(600 - 100 - 250));
 }

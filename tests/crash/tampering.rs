@@ -16,10 +16,10 @@ pub(crate) fn start() -> DateTime<Utc> {
 }
 
 /// A random history of an account with at least `entries` entries; returns the account and the end of the history.
-pub(crate) async fn history(books: &mut TestLedger, seed: u64, entries: u64) -> (AccountId, DateTime<Utc>) {
+pub(crate) async fn history(fixture: &mut TestLedger, seed: u64, entries: u64) -> (AccountId, DateTime<Utc>) {
     let mut dice = Dice(seed);
     let mut now = start();
-    let id = books.open(40, now).await;
+    let id = fixture.open(40, now).await;
     for step in 0.. {
         if dice.roll(6) == 0 {
             now += Duration::hours(i64::try_from(dice.roll(60)).unwrap());
@@ -32,41 +32,41 @@ pub(crate) async fn history(books: &mut TestLedger, seed: u64, entries: u64) -> 
             }),
             _ => Request::roll(&mut dice, now),
         };
-        settle(&books.ledger, id, keyed(&format!("k{step}"), "x"), moment(now), |account, head| {
-            request.decide(account, head)
+        settle(&fixture.ledger, id, keyed(&format!("k{step}"), "x"), moment(now), |account, attempt| {
+            request.decide(account, attempt)
         })
         .await
         .ok();
         if dice.roll(3) == 0 {
-            books.project().await;
+            fixture.project().await;
         }
-        if books.ledger.account(id).await.unwrap().unwrap().sequence >= entries {
+        if fixture.ledger.account(id).await.unwrap().unwrap().sequence >= entries {
             break;
         }
     }
-    books.project().await;
+    fixture.project().await;
     (id, now)
 }
 
-async fn audited(books: &TestLedger, id: AccountId, now: DateTime<Utc>) -> AuditReport {
-    books.restarted().audit(id, now, |_| ()).await.unwrap().unwrap()
+async fn audited(fixture: &TestLedger, id: AccountId, now: DateTime<Utc>) -> AuditReport {
+    fixture.restarted().audit(id, now, |_| ()).await.unwrap().unwrap()
 }
 
 /// The findings of an audit, in short: `17 altered`, `- lot`.
-async fn found(books: &TestLedger, id: AccountId, now: DateTime<Utc>) -> Vec<String> {
+async fn found(fixture: &TestLedger, id: AccountId, now: DateTime<Utc>) -> Vec<String> {
     let short = |number: Option<u64>, problem: &Problem| {
         let number = number.map_or("-".to_owned(), |number| number.to_string());
         format!("{number} {}", problem.code())
     };
-    let report = audited(books, id, now).await;
+    let report = audited(fixture, id, now).await;
     report.findings.iter().map(|finding| short(finding.sequence, &finding.problem)).collect()
 }
 
 /// The rows of an account, by their numbers.
-async fn rows(books: &TestLedger, id: AccountId) -> Vec<TableItem> {
+async fn rows(fixture: &TestLedger, id: AccountId) -> Vec<TableItem> {
     let mut rows = Vec::new();
     for month in ["2024-01", "2024-02", "2024-03", "2024-04", "2024-05", "2024-06"] {
-        rows.extend(books.items(&format!("TXN#{id}#{month}")).await);
+        rows.extend(fixture.items(&format!("TXN#{id}#{month}")).await);
     }
     rows.sort_by_key(number);
     rows
@@ -80,14 +80,14 @@ fn number(item: &TableItem) -> u64 {
 async fn random_histories_are_found_sound() {
     for backend in backends() {
         for seed in 0..12 {
-            let mut books = TestLedger::on(backend.as_deref()).await;
-            let (id, now) = history(&mut books, seed, 20 + seed * 4).await;
-            let report = audited(&books, id, now).await;
+            let mut fixture = TestLedger::on(backend.as_deref()).await;
+            let (id, now) = history(&mut fixture, seed, 20 + seed * 4).await;
+            let report = audited(&fixture, id, now).await;
             assert_eq!(report.findings, [], "seed {seed}");
             assert!(report.added_up, "seed {seed}: {report:?}");
             assert_eq!((report.chained.0, report.unchained, report.unwritten), (report.entries, 0, 0));
             assert!(report.checkpoints > 0, "seed {seed}");
-            let all = excerpt(&books, id, ChainRange::default(), now).await;
+            let all = excerpt(&fixture, id, ChainRange::default(), now).await;
             assert_eq!((all.findings, all.tip), (vec![], report.chained), "seed {seed}");
             assert_eq!(all.checkpoints.len(), usize::try_from(report.checkpoints).unwrap());
         }
@@ -97,23 +97,23 @@ async fn random_histories_are_found_sound() {
 /// Work in progress is no finding: entries without rows, rows without links.
 #[tokio::test]
 async fn work_in_progress_is_reported_and_is_no_finding() {
-    let mut books = TestLedger::new().await;
-    let (id, now) = history(&mut books, 3, 20).await;
-    let before = audited(&books, id, now).await;
+    let mut fixture = TestLedger::new().await;
+    let (id, now) = history(&mut fixture, 3, 20).await;
+    let before = audited(&fixture, id, now).await;
     let request = Request::Freeze(false);
     for n in 0..3 {
         let key = format!("late{n}");
-        let decide = |account: &_, head: &_| request.decide(account, head);
-        settle(&books.ledger, id, keyed(&key, "x"), moment(now), decide).await.unwrap();
+        let decide = |account: &_, attempt: &_| request.decide(account, attempt);
+        settle(&fixture.ledger, id, keyed(&key, "x"), moment(now), decide).await.unwrap();
     }
-    let report = audited(&books, id, now).await;
+    let report = audited(&fixture, id, now).await;
     assert_eq!((report.findings.as_slice(), report.unchained, report.added_up), ([].as_slice(), 3, true));
     assert_eq!(report.chained, before.chained);
-    books.delete(rows(&books, id).await.last().unwrap()).await;
-    let report = audited(&books, id, now).await;
+    fixture.delete(rows(&fixture, id).await.last().unwrap()).await;
+    let report = audited(&fixture, id, now).await;
     assert_eq!((report.findings.as_slice(), report.unwritten, report.added_up), ([].as_slice(), 1, false));
-    books.project().await;
-    let report = audited(&books, id, now).await;
+    fixture.project().await;
+    let report = audited(&fixture, id, now).await;
     assert_eq!((report.findings.as_slice(), report.chained.0), ([].as_slice(), before.entries + 3));
 }
 
@@ -190,25 +190,25 @@ fn changes(value: &AttributeValue) -> Vec<(String, AttributeValue)> {
 #[tokio::test]
 async fn any_edit_of_a_row_names_the_row() {
     for backend in backends() {
-        let mut books = TestLedger::on(backend.as_deref()).await;
-        let (id, now) = history(&mut books, 7, 19).await;
+        let mut fixture = TestLedger::on(backend.as_deref()).await;
+        let (id, now) = history(&mut fixture, 7, 19).await;
         let mut edited = 0;
         // On the other backends some rows of each segment are enough.
         let each = if backend.is_none() { 1 } else { 4 };
-        for row in rows(&books, id).await.into_iter().step_by(each) {
+        for row in rows(&fixture, id).await.into_iter().step_by(each) {
             let number = number(&row);
             for (what, changed) in edits(&row) {
-                books.write(&changed).await;
-                assert_eq!(found(&books, id, now).await, [format!("{number} altered")], "{number}: {what}");
+                fixture.write(&changed).await;
+                assert_eq!(found(&fixture, id, now).await, [format!("{number} altered")], "{number}: {what}");
                 edited += 1;
             }
-            let excerpt = excerpt(&books, id, ChainRange::default(), now).await;
+            let excerpt = excerpt(&fixture, id, ChainRange::default(), now).await;
             let named: Vec<_> = excerpt.findings.iter().map(|found| found.sequence).collect();
             assert_eq!(named, [Some(number)]);
-            books.write(&row).await;
+            fixture.write(&row).await;
         }
         assert!(edited > 500 / each, "{edited}");
-        assert_eq!(found(&books, id, now).await, Vec::<String>::new());
+        assert_eq!(found(&fixture, id, now).await, Vec::<String>::new());
     }
 }
 
@@ -216,40 +216,40 @@ async fn any_edit_of_a_row_names_the_row() {
 #[tokio::test]
 async fn deleted_copied_moved_and_swapped_rows_are_named() {
     for backend in backends() {
-        let mut books = TestLedger::on(backend.as_deref()).await;
-        let (id, now) = history(&mut books, 11, 37).await;
-        let (other, _) = history(&mut books, 12, 3).await;
-        let rows = rows(&books, id).await;
-        let foreign = books.items(&format!("TXN#{other}#2024-01")).await[0].clone();
+        let mut fixture = TestLedger::on(backend.as_deref()).await;
+        let (id, now) = history(&mut fixture, 11, 37).await;
+        let (other, _) = history(&mut fixture, 12, 3).await;
+        let rows = rows(&fixture, id).await;
+        let foreign = fixture.items(&format!("TXN#{other}#2024-01")).await[0].clone();
         let at = |place: usize, pk: &AttributeValue, sk: &AttributeValue| {
             with(&with(&rows[place], "pk", pk.clone()), "sk", sk.clone())
         };
         let elsewhere = AttributeValue::S("01HN6QY8R0Z3V9Q2T5W7X8Y9ZA".into());
         for place in [0, 4, 15, 16, 31, 36] {
             let number = place + 1;
-            books.delete(&rows[place]).await;
-            assert_eq!(found(&books, id, now).await, [format!("{number} missing")]);
+            fixture.delete(&rows[place]).await;
+            assert_eq!(found(&fixture, id, now).await, [format!("{number} missing")]);
             let moved = at(place, &rows[place]["pk"], &elsewhere);
-            books.write(&moved).await;
+            fixture.write(&moved).await;
             let named = [format!("{number} missing"), format!("{number} stray")];
-            assert_eq!(found(&books, id, now).await, named);
-            books.write(&rows[place]).await;
-            assert_eq!(found(&books, id, now).await, [format!("{number} stray")]);
-            books.delete(&moved).await;
+            assert_eq!(found(&fixture, id, now).await, named);
+            fixture.write(&rows[place]).await;
+            assert_eq!(found(&fixture, id, now).await, [format!("{number} stray")]);
+            fixture.delete(&moved).await;
             let swapped = at(place, &rows[20]["pk"], &rows[20]["sk"]);
-            books.write(&swapped).await;
-            assert_eq!(found(&books, id, now).await, ["21 altered"]);
-            books.write(&rows[20]).await;
+            fixture.write(&swapped).await;
+            assert_eq!(found(&fixture, id, now).await, ["21 altered"]);
+            fixture.write(&rows[20]).await;
         }
         let copied = at(4, &rows[4]["pk"], &AttributeValue::S("no id".into()));
-        books.write(&copied).await;
-        assert_eq!(found(&books, id, now).await, ["5 stray"]);
-        books.delete(&copied).await;
+        fixture.write(&copied).await;
+        assert_eq!(found(&fixture, id, now).await, ["5 stray"]);
+        fixture.delete(&copied).await;
         let taken = with(&with(&foreign, "pk", rows[4]["pk"].clone()), "sk", rows[4]["sk"].clone());
-        books.write(&taken).await;
-        assert_eq!(found(&books, id, now).await, ["5 altered"]);
-        books.write(&rows[4]).await;
-        assert_eq!(found(&books, id, now).await, Vec::<String>::new());
+        fixture.write(&taken).await;
+        assert_eq!(found(&fixture, id, now).await, ["5 altered"]);
+        fixture.write(&rows[4]).await;
+        assert_eq!(found(&fixture, id, now).await, Vec::<String>::new());
     }
 }
 
@@ -257,10 +257,10 @@ async fn deleted_copied_moved_and_swapped_rows_are_named() {
 #[tokio::test]
 async fn a_change_of_the_chain_is_named() {
     for backend in backends() {
-        let mut books = TestLedger::on(backend.as_deref()).await;
-        let (id, now) = history(&mut books, 5, 37).await;
+        let mut fixture = TestLedger::on(backend.as_deref()).await;
+        let (id, now) = history(&mut fixture, 5, 37).await;
         for partition in ["CHAIN", "CHECK", "MARK"] {
-            let items = books.items(&format!("{partition}#{id}")).await;
+            let items = fixture.items(&format!("{partition}#{id}")).await;
             assert!(!items.is_empty());
             for item in items {
                 for (what, changed) in edits(&item) {
@@ -270,8 +270,8 @@ async fn a_change_of_the_chain_is_named() {
                     if byte % 29 != 0 {
                         continue;
                     }
-                    books.write(&changed).await;
-                    let findings = found(&books, id, now).await;
+                    fixture.write(&changed).await;
+                    let findings = found(&fixture, id, now).await;
                     let excused =
                         ["one more", "day renamed"].contains(&what.as_str()) && partition != "CHAIN";
                     assert!(!findings.is_empty() || excused, "{partition}, {what}");
@@ -282,12 +282,12 @@ async fn a_change_of_the_chain_is_named() {
                         assert_eq!(findings, [format!("{row} {code}")], "{partition}, {what}");
                     }
                 }
-                books.delete(&item).await;
-                assert!(!found(&books, id, now).await.is_empty(), "{partition} deleted");
-                books.write(&item).await;
+                fixture.delete(&item).await;
+                assert!(!found(&fixture, id, now).await.is_empty(), "{partition} deleted");
+                fixture.write(&item).await;
             }
         }
-        assert_eq!(found(&books, id, now).await, Vec::<String>::new());
+        assert_eq!(found(&fixture, id, now).await, Vec::<String>::new());
     }
 }
 
@@ -298,9 +298,9 @@ fn number_of(span: &TableItem) -> u64 {
 #[tokio::test]
 async fn a_change_of_the_account_is_named() {
     for backend in backends() {
-        let mut books = TestLedger::on(backend.as_deref()).await;
-        let (id, now) = history(&mut books, 9, 30).await;
-        let account = books.items(&format!("ACCT#{id}")).await.remove(0);
+        let mut fixture = TestLedger::on(backend.as_deref()).await;
+        let (id, now) = history(&mut fixture, 9, 30).await;
+        let account = fixture.items(&format!("ACCT#{id}")).await.remove(0);
         let mut kinds = BTreeSet::new();
         for (what, changed) in edits(&account) {
             // Not in any row: revisions and fences, which guard writes; a freeze; terms of lots; and
@@ -310,32 +310,32 @@ async fn a_change_of_the_account_is_named() {
                 || what.contains("granted")
                 || what.contains(": svc")
                 || what.contains(": exp");
-            books.write(&changed).await;
-            let findings = found(&books, id, now).await;
+            fixture.write(&changed).await;
+            let findings = found(&fixture, id, now).await;
             assert!(!findings.is_empty() || is_free || what.contains("one more"), "{what}");
             kinds.extend(findings);
         }
-        books.write(&account).await;
+        fixture.write(&account).await;
         assert!(kinds.contains("- lot") && kinds.contains("- account"), "{kinds:?}");
-        assert_eq!(found(&books, id, now).await, Vec::<String>::new());
+        assert_eq!(found(&fixture, id, now).await, Vec::<String>::new());
     }
 }
 
 /// Excerpts of every page size have every row once, and name what was changed on any page.
 #[tokio::test]
 async fn excerpts_name_what_the_audit_names() {
-    let mut books = TestLedger::new().await;
-    let (id, now) = history(&mut books, 21, 37).await;
-    let rows = rows(&books, id).await;
+    let mut fixture = TestLedger::new().await;
+    let (id, now) = history(&mut fixture, 21, 37).await;
+    let rows = rows(&fixture, id).await;
     for limit in [1, 2, 7, 16, 100] {
         for changed in [None, Some(0), Some(5), Some(15), Some(16), Some(31), Some(36)] {
             if let Some(place) = changed {
                 let edited: &TableItem = &rows[place];
-                books.write(&with(edited, "n", AttributeValue::N("77777".into()))).await;
+                fixture.write(&with(edited, "n", AttributeValue::N("77777".into()))).await;
             }
             let (mut cursor, mut sequences, mut named) = (None, Vec::new(), Vec::new());
             loop {
-                let page = books
+                let page = fixture
                     .ledger
                     .excerpt(id, ChainRange::default(), ExcerptPage { cursor, limit }, now)
                     .await
@@ -351,26 +351,26 @@ async fn excerpts_name_what_the_audit_names() {
             let expected: Vec<_> = changed.map(|place| Some(number(&rows[place]))).into_iter().collect();
             assert_eq!(named, expected, "limit {limit}");
             if let Some(place) = changed {
-                books.write(&rows[place]).await;
+                fixture.write(&rows[place]).await;
             }
         }
     }
     let from = |place| ChainRange { from: Some(place), to: None };
     let until = |place| ChainRange { from: None, to: Some(place) };
     let range = ChainRange { to: Some(ChainPosition::Number(20)), ..from(ChainPosition::Number(17)) };
-    let part = excerpt(&books, id, range, now).await;
-    let all = excerpt(&books, id, ChainRange::default(), now).await;
+    let part = excerpt(&fixture, id, range, now).await;
+    let all = excerpt(&fixture, id, ChainRange::default(), now).await;
     assert_eq!((part.from, part.to, part.before), (17, 20, Some(all.rows[15].link.hash)));
     let middle = all.rows[18].link.id.time();
-    let since = excerpt(&books, id, from(ChainPosition::Time(middle)), now).await;
-    let until = excerpt(&books, id, until(ChainPosition::Time(middle)), now).await;
+    let since = excerpt(&fixture, id, from(ChainPosition::Time(middle)), now).await;
+    let until = excerpt(&fixture, id, until(ChainPosition::Time(middle)), now).await;
     assert_eq!(until.to + 1, since.from);
     assert!(all.rows[usize::try_from(since.from).unwrap() - 1].link.id.time() == middle);
-    let past = excerpt(&books, id, from(ChainPosition::Number(38)), now).await;
+    let past = excerpt(&fixture, id, from(ChainPosition::Number(38)), now).await;
     assert_eq!((past.rows.len(), past.from, past.to, past.before), (0, 38, 37, Some(all.tip.1)));
 }
 
 /// The first hundred rows of a range.
-async fn excerpt(books: &TestLedger, id: AccountId, range: ChainRange, now: DateTime<Utc>) -> Excerpt {
-    books.ledger.excerpt(id, range, ExcerptPage { cursor: None, limit: 100 }, now).await.unwrap()
+async fn excerpt(fixture: &TestLedger, id: AccountId, range: ChainRange, now: DateTime<Utc>) -> Excerpt {
+    fixture.ledger.excerpt(id, range, ExcerptPage { cursor: None, limit: 100 }, now).await.unwrap()
 }

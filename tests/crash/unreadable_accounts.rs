@@ -79,7 +79,7 @@ async fn one_damaged_account_and_fifty_others() {
     world.settle().await;
     assert_eq!(tampered.organisation(&broken.id).await["ledgers"]["live"]["state"], json!("ok"));
 
-    let (log, hearing) = AlarmLog::hear();
+    let (log, capturing) = AlarmLog::capture();
     let garbage = || AttributeValue::S("three".to_owned());
     tampered.edit(&broken.id, |item| drop(item.insert("held".to_owned(), garbage()))).await;
     // The first debit uses the cached account; those after it read the damaged item.
@@ -95,7 +95,7 @@ async fn one_damaged_account_and_fifty_others() {
         }
     }
     world.settle().await;
-    drop(hearing);
+    drop(capturing);
     other_accounts_went_on(&tampered, &others).await;
     let alarms = log.alarms();
     assert!(!alarms.is_empty());

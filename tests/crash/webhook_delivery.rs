@@ -45,7 +45,7 @@ impl Seal for PlainSeal {
 
 /// A ledger with a new webhook, and events that are to be delivered to it.
 struct WebhookLedger {
-    books: TestLedger,
+    fixture: TestLedger,
     account: AccountId,
     webhook: WebhookId,
     receiver: Receiver,
@@ -58,8 +58,8 @@ fn start() -> DateTime<Utc> {
 
 impl WebhookLedger {
     async fn new() -> Self {
-        let books = TestLedger::new().await;
-        let account = books.open(400, start()).await;
+        let fixture = TestLedger::new().await;
+        let account = fixture.open(400, start()).await;
         let receiver = Receiver::start().await;
         let webhook = WebhookId::new(start(), 7);
         let sealed =
@@ -74,32 +74,32 @@ impl WebhookLedger {
             created_at: start(),
             revision: 0,
         };
-        let post = Self { books, account, webhook, receiver, clock: ManualClock::at(start()) };
-        post.books.activity().add_webhook(account, &settings, &DeliveryState::new(0)).await.unwrap();
+        let post = Self { fixture, account, webhook, receiver, clock: ManualClock::at(start()) };
+        post.fixture.activity().add_webhook(account, &settings, &DeliveryState::new(0)).await.unwrap();
         for number in 1..=EVENTS {
-            post.tell(number).await;
+            post.emit(number).await;
         }
         post
     }
 
-    async fn tell(&self, number: u64) {
+    async fn emit(&self, number: u64) {
         let terms = Lot {
             source: Source::Bonus,
             left: Credits::try_from(number).unwrap(),
             service: None,
             expires_at: Some(start()),
         };
-        let news = Notification::Expiring { lot: EntryId::new(start(), number.into()), terms };
-        self.books.ledger.emit(self.account, &news, moment(self.clock.time())).await.unwrap();
+        let notification = Notification::Expiring { lot: EntryId::new(start(), number.into()), terms };
+        self.fixture.ledger.emit(self.account, &notification, moment(self.clock.time())).await.unwrap();
     }
 
     fn faults(&self) -> Faults {
-        self.books.faults.clone().unwrap()
+        self.fixture.faults.clone().unwrap()
     }
 
     /// Runs the function `webhook-delivery`, with empty caches.
-    async fn look(&self) -> Result<(), Fault> {
-        let (ledger, activity): (Ledger, Activity) = (self.books.restarted(), self.books.activity());
+    async fn deliver(&self) -> Result<(), Fault> {
+        let (ledger, activity): (Ledger, Activity) = (self.fixture.restarted(), self.fixture.activity());
         let sender = WebhookClient::new(AddressPolicy::AndLoopback);
         let webhook_worker = WebhookWorker {
             ledger: &ledger,
@@ -117,21 +117,21 @@ impl WebhookLedger {
     async fn run_until_idle(&self, failed: bool) {
         if failed {
             self.clock.advance(Duration::seconds(360));
-            self.look().await.unwrap();
+            self.deliver().await.unwrap();
         }
         for _ in 0..50 {
-            let due = self.books.ledger.due_jobs(DateTime::<Utc>::MAX_UTC).await.unwrap();
+            let due = self.fixture.ledger.due_jobs(DateTime::<Utc>::MAX_UTC).await.unwrap();
             let due = due.into_iter().find(|noted| noted.job == Job::Webhooks(self.account));
             let Some(noted) = due else { return };
             self.clock.advance_to(noted.due);
-            self.look().await.unwrap();
-            self.books.ledger.remove_job(&noted).await.unwrap();
+            self.deliver().await.unwrap();
+            self.fixture.ledger.remove_job(&noted).await.unwrap();
         }
         panic!("the worker still has scheduled jobs");
     }
 
     async fn state(&self) -> DeliveryState {
-        self.books.activity().delivery_state(self.account, self.webhook).await.unwrap().unwrap()
+        self.fixture.activity().delivery_state(self.account, self.webhook).await.unwrap().unwrap()
     }
 
     /// Checks that every event arrived in order; a repeated event came right after the first.
@@ -142,7 +142,7 @@ impl WebhookLedger {
         let state = self.state().await;
         assert_eq!((state.through, state.failures), (EVENTS, 0), "{case}");
         let of = WebhookKey { account: self.account, id: self.webhook };
-        let (log, more) = self.books.activity().deliveries(of, None, 100).await.unwrap();
+        let (log, more) = self.fixture.activity().deliveries(of, None, 100).await.unwrap();
         assert_eq!((log.len() as u64, more), (EVENTS, false), "{case}");
     }
 }
@@ -174,7 +174,7 @@ async fn a_worker_that_dies_at_any_write_loses_no_event() {
                 }
                 let case = format!("write {number}, {kind:?}, refuses {refuses}");
                 post.faults().arm(number, kind);
-                let failed = post.look().await.is_err();
+                let failed = post.deliver().await.is_err();
                 was_reached |= number < post.faults().writes();
                 post.faults().arm(usize::MAX, kind);
                 post.run_until_idle(failed).await;
@@ -197,7 +197,7 @@ async fn one_of_many_workers_delivers() {
         let post = Arc::new(WebhookLedger::new().await);
         let all = (0..16).map(|_| {
             let post = post.clone();
-            tokio::spawn(async move { post.look().await.unwrap() })
+            tokio::spawn(async move { post.deliver().await.unwrap() })
         });
         for one in all.collect::<Vec<_>>() {
             one.await.unwrap();
@@ -215,9 +215,9 @@ async fn an_event_during_a_delivery_is_delivered() {
     for _ in 0..20 {
         let post = Arc::new(WebhookLedger::new().await);
         let delivering = post.clone();
-        let delivering = tokio::spawn(async move { delivering.look().await.unwrap() });
-        post.tell(EVENTS + 1).await;
-        post.look().await.unwrap();
+        let delivering = tokio::spawn(async move { delivering.deliver().await.unwrap() });
+        post.emit(EVENTS + 1).await;
+        post.deliver().await.unwrap();
         delivering.await.unwrap();
         assert_eq!(post.receiver.numbers(), (1..=EVENTS + 1).collect::<Vec<_>>());
     }
@@ -227,13 +227,13 @@ async fn an_event_during_a_delivery_is_delivered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_position_during_an_attempt_is_kept() {
     let post = Arc::new(WebhookLedger::new().await);
-    let (books, account, webhook) = (post.books.activity(), post.account, post.webhook);
-    let books = Arc::new(books);
+    let (fixture, account, webhook) = (post.fixture.activity(), post.account, post.webhook);
+    let fixture = Arc::new(fixture);
     let runtime = tokio::runtime::Handle::current();
     let mut first = true;
     post.receiver.answer_by(move |_| {
         if std::mem::take(&mut first) {
-            let pause = books.clone();
+            let pause = fixture.clone();
             let paused = std::thread::spawn({
                 let runtime = runtime.clone();
                 move || {
@@ -246,12 +246,12 @@ async fn a_change_of_position_during_an_attempt_is_kept() {
         }
         (200, http::HeaderMap::new())
     });
-    post.look().await.unwrap();
+    post.deliver().await.unwrap();
     assert_eq!(post.receiver.numbers(), [1]);
     let state = post.state().await;
     assert_eq!((state.through, state.is_active()), (1, false));
-    post.books.activity().change_delivery_state(account, webhook, DeliveryState::resumed).await.unwrap();
-    post.look().await.unwrap();
+    post.fixture.activity().change_delivery_state(account, webhook, DeliveryState::resumed).await.unwrap();
+    post.deliver().await.unwrap();
     post.all_is_delivered("resumed").await;
 }
 
@@ -259,7 +259,7 @@ async fn a_change_of_position_during_an_attempt_is_kept() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_during_an_attempt_is_kept() {
     let post = Arc::new(WebhookLedger::new().await);
-    let (activity, account, webhook) = (Arc::new(post.books.activity()), post.account, post.webhook);
+    let (activity, account, webhook) = (Arc::new(post.fixture.activity()), post.account, post.webhook);
     let runtime = tokio::runtime::Handle::current();
     post.receiver.answer_by(move |body| {
         if body["sequence"] == 3 && body["data"]["amount"] == 3 {
@@ -273,7 +273,7 @@ async fn a_restart_during_an_attempt_is_kept() {
         }
         (200, http::HeaderMap::new())
     });
-    post.look().await.unwrap();
+    post.deliver().await.unwrap();
     assert_eq!(post.receiver.numbers(), [1, 2, 3, 1, 2, 3, 4]);
     assert_eq!(post.state().await.through, EVENTS);
 }
@@ -286,7 +286,7 @@ async fn an_overtaken_attempt_leaves_no_waiting_line() {
         [|known| known.from_after(0), |known| known.paused().resumed(), DeliveryState::unhindered];
     for (place, change) in changes.into_iter().enumerate() {
         let post = Arc::new(WebhookLedger::new().await);
-        let (activity, account, webhook) = (Arc::new(post.books.activity()), post.account, post.webhook);
+        let (activity, account, webhook) = (Arc::new(post.fixture.activity()), post.account, post.webhook);
         let runtime = tokio::runtime::Handle::current();
         let mut attempts = 0;
         post.receiver.answer_by(move |_| {
@@ -304,14 +304,14 @@ async fn an_overtaken_attempt_leaves_no_waiting_line() {
         let state = post.state().await;
         assert_eq!((state.through, state.failures), (EVENTS, 0), "{place}");
         let (log, _) =
-            post.books.activity().deliveries(WebhookKey { account, id: webhook }, None, 100).await.unwrap();
-        let lines = log.into_iter().map(|line| line.by(&state)).map(|line| (line.number, line.standing));
+            post.fixture.activity().deliveries(WebhookKey { account, id: webhook }, None, 100).await.unwrap();
+        let lines = log.into_iter().map(|line| line.by(&state)).map(|line| (line.number, line.status));
         let (mut lines, anew): (Vec<_>, Vec<_>) =
-            lines.partition(|(_, standing)| *standing == DeliveryStatus::Superseded);
+            lines.partition(|(_, status)| *status == DeliveryStatus::Superseded);
         assert_eq!(lines.pop(), Some((1, DeliveryStatus::Superseded)), "{place}");
         assert_eq!(lines, [], "{place}");
         assert_eq!(anew.len() as u64, EVENTS, "{place}");
-        assert!(anew.iter().all(|(_, standing)| *standing == DeliveryStatus::Succeeded), "{place}");
+        assert!(anew.iter().all(|(_, status)| *status == DeliveryStatus::Succeeded), "{place}");
     }
 }
 
@@ -320,9 +320,9 @@ async fn an_overtaken_attempt_leaves_no_waiting_line() {
 async fn a_retry_is_scheduled_before_it_is_announced() {
     let post = WebhookLedger::new().await;
     post.receiver.answer(500);
-    post.look().await.unwrap();
+    post.deliver().await.unwrap();
     let due = post.state().await.retry_at.unwrap();
-    let noted = post.books.ledger.due_jobs(due).await.unwrap();
+    let noted = post.fixture.ledger.due_jobs(due).await.unwrap();
     let jobs: Vec<_> = noted.iter().map(|noted| (noted.job, noted.due, noted.is_own)).collect();
     assert!(jobs.contains(&(Job::Webhooks(post.account), due, false)), "{jobs:?}");
     assert!((5..=6).contains(&(due - start()).num_seconds()));
@@ -344,20 +344,20 @@ impl Queue<DeliveryRequest> for RecordingQueue {
 #[tokio::test]
 async fn a_lost_delivery_request_is_sent_again_by_the_sweep() {
     let post = WebhookLedger::new().await;
-    let (called, activity) = (RecordingQueue::default(), post.books.activity());
+    let (called, activity) = (RecordingQueue::default(), post.fixture.activity());
     let round = async || {
         let others = tests::others(&activity);
         let report = &mut |_: &str| ();
-        local::catch_up_accounts(&post.books.ledger, &others, &called, || tests::moment(start()), report)
+        local::catch_up_accounts(&post.fixture.ledger, &others, &called, || tests::moment(start()), report)
             .await
             .unwrap();
         std::mem::take(&mut *called.0.lock().unwrap())
     };
     assert_eq!(round().await, [post.account]);
-    post.look().await.unwrap();
+    post.deliver().await.unwrap();
     assert_eq!(post.receiver.received().len() as u64, EVENTS);
     assert_eq!(round().await, []);
-    post.tell(EVENTS + 1).await;
+    post.emit(EVENTS + 1).await;
     let state = activity.delivery_state(post.account, post.webhook).await.unwrap().unwrap();
     let paused = DeliveryState { status: WebhookStatus::Paused, ..state };
     activity.save_delivery_state(post.account, post.webhook, &paused).await.unwrap().unwrap();

@@ -21,9 +21,9 @@ fn credits(count: u64) -> Credits {
 #[tokio::test]
 async fn the_table_agrees_with_the_model_of_plans() {
     for backend in backends() {
-        let books = TestLedger::on(backend.as_deref()).await;
-        let id = books.open(1_000, now()).await;
-        let mut model = books.ledger.account(id).await.unwrap().unwrap();
+        let fixture = TestLedger::on(backend.as_deref()).await;
+        let id = fixture.open(1_000, now()).await;
+        let mut model = fixture.ledger.account(id).await.unwrap().unwrap();
         let plans = [
             ("free", Allowance::Monthly(credits(100))),
             ("enterprise", Allowance::Unlimited),
@@ -45,34 +45,36 @@ async fn the_table_agrees_with_the_model_of_plans() {
                 spend
             };
             let key = format!("s{number}");
-            let settled = settle(&books.ledger, id, keyed(&key, &key), moment(now()), |account, attempt| {
-                consume(account, &spend, attempt)
-            });
+            let settled =
+                settle(&fixture.ledger, id, keyed(&key, &key), moment(now()), |account, attempt| {
+                    consume(account, &spend, attempt)
+                });
             let attempt = |id: EntryId, key: &str| Attempt {
                 id,
                 now: now(),
                 claim: ClaimKey::Caller(key.to_owned().try_into().unwrap()),
             };
             let entry = settled.await.unwrap().receipt.entry;
-            model = model.clone().apply(&consume(&model, &spend, &head(entry.id, &key)).unwrap()).unwrap();
+            model = model.clone().apply(&consume(&model, &spend, &attempt(entry.id, &key)).unwrap()).unwrap();
             let request = ChangePlan {
                 plan: PlanId((*plan).to_owned()),
                 allowance: *allowance,
                 cause: ChangePlanCause::Owner,
             };
             let key = format!("p{number}");
-            let settled = settle(&books.ledger, id, keyed(&key, &key), moment(now()), |account, attempt| {
-                change_plan(account, &request, attempt)
-            });
+            let settled =
+                settle(&fixture.ledger, id, keyed(&key, &key), moment(now()), |account, attempt| {
+                    change_plan(account, &request, attempt)
+                });
             let receipt = settled.await.unwrap().receipt;
             model = model
                 .clone()
-                .apply(&change_plan(&model, &request, &head(receipt.entry.id, &key)).unwrap())
+                .apply(&change_plan(&model, &request, &attempt(receipt.entry.id, &key)).unwrap())
                 .unwrap();
-            assert_eq!(books.restarted().account(id).await.unwrap().unwrap(), model, "{backend:?} {plan}");
+            assert_eq!(fixture.restarted().account(id).await.unwrap().unwrap(), model, "{backend:?} {plan}");
             answer.push(receipt.entry.id);
         }
-        let history = books.ledger.plan_history(id).await.unwrap();
+        let history = fixture.ledger.plan_history(id).await.unwrap();
         assert_eq!(history.iter().map(|past| past.id).rev().collect::<Vec<_>>(), answer, "{backend:?}");
         assert_eq!(history[5].switch.from, PlanId("basic".to_owned()));
         assert_eq!(history[4].switch.allowance, Allowance::Unlimited);
@@ -85,11 +87,11 @@ async fn the_table_agrees_with_the_model_of_plans() {
 async fn hosts_with_different_clocks_renew_a_month_once() {
     let start: DateTime<Utc> = "2024-01-31T23:54:00Z".parse().unwrap();
     for backend in backends() {
-        let mut books = TestLedger::on(backend.as_deref()).await;
-        let id = books.open(1_000, now()).await;
+        let mut fixture = TestLedger::on(backend.as_deref()).await;
+        let id = fixture.open(1_000, now()).await;
         let hosts: Vec<_> = (-5i64..=5)
             .map(|skew| {
-                let ledger = books.restarted();
+                let ledger = fixture.restarted();
                 tokio::spawn(async move {
                     for minute in 0..12i64 {
                         let at = start + Duration::minutes(minute + skew);
@@ -111,9 +113,9 @@ async fn hosts_with_different_clocks_renew_a_month_once() {
         for host in hosts {
             host.await.unwrap();
         }
-        books.project().await;
+        fixture.project().await;
         let end = start + Duration::minutes(20);
-        let rows = books.rows(id, end).await;
+        let rows = fixture.rows(id, end).await;
         let renewals: Vec<_> =
             rows.iter().filter(|row| row.entry.operation.as_str() == "credit.renewal").collect();
         assert_eq!(renewals.len(), 2, "{backend:?}: the opening one and February's");
@@ -123,7 +125,7 @@ async fn hosts_with_different_clocks_renew_a_month_once() {
                 .filter(|row| row.entry.operation.as_str() == "x" && Period::of(row.entry.at) == month)
                 .count()
         };
-        let account = books.ledger.account(id).await.unwrap().unwrap();
+        let account = fixture.ledger.account(id).await.unwrap().unwrap();
         assert_eq!(debits(february.previous()) + debits(february), 11 * 12);
         assert_eq!(account.used.get(), u64::try_from(debits(february)).unwrap(), "{backend:?}");
         assert_eq!(account.subscription.left.get(), 1_000 - u64::try_from(debits(february)).unwrap());
@@ -138,14 +140,14 @@ async fn hosts_with_different_clocks_renew_a_month_once() {
 async fn a_monitor_that_is_charged_after_the_renewal_pays_for_the_new_month() {
     let (asked, later) = ("2024-01-31T23:59:59Z".parse().unwrap(), "2024-02-01T00:00:00Z".parse().unwrap());
     for backend in backends() {
-        let books = TestLedger::on(backend.as_deref()).await;
-        let settings = books.settings();
+        let fixture = TestLedger::on(backend.as_deref()).await;
+        let settings = fixture.settings();
         settings.load(&local::catalogue().unwrap()).await.unwrap();
-        let calendar = Jobs { ledger: &books.ledger, settings: &settings, tasks: &NoQueue };
+        let calendar = Jobs { ledger: &fixture.ledger, settings: &settings, tasks: &NoQueue };
         for is_turned in [true, false] {
-            let account = books.open(10, now()).await;
+            let account = fixture.open(10, now()).await;
             if is_turned {
-                books.restarted().catch_up(account, moment(later)).await.unwrap();
+                fixture.restarted().catch_up(account, moment(later)).await.unwrap();
             }
             let wanted = Monitor {
                 id: MonitorId::from(EntryId::new(asked, 1)),
@@ -153,7 +155,7 @@ async fn a_monitor_that_is_charged_after_the_renewal_pays_for_the_new_month() {
                 resource_id: Reference::try_from("applicant_42".to_owned()).unwrap(),
                 on_behalf: MonitorAttribution::default(),
                 made_at: asked,
-                stage: MonitorStatus::Pending,
+                status: MonitorStatus::Pending,
                 paid: None,
                 charge: None,
                 made_with: None,
@@ -165,7 +167,7 @@ async fn a_monitor_that_is_charged_after_the_renewal_pays_for_the_new_month() {
             for _ in 0..2 {
                 calendar.charge_page(account, None, moment(later)).await.unwrap();
             }
-            let rows = books.rows(account, later).await;
+            let rows = fixture.rows(account, later).await;
             let mut charged: Vec<_> = rows
                 .iter()
                 .filter(|row| row.entry.operation.as_str() == "aml.monitoring")

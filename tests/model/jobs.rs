@@ -23,13 +23,13 @@ fn purchase(account: AccountId) -> Purchase {
 #[tokio::test]
 async fn jobs_are_due_in_order_until_they_are_removed() {
     for backend in backends() {
-        let books = TestLedger::on(backend.as_deref()).await;
-        let ledger = &books.ledger;
+        let fixture = TestLedger::on(backend.as_deref()).await;
+        let ledger = &fixture.ledger;
         assert_eq!(ledger.next_job_due().await.unwrap(), None);
         let mut noted = Vec::new();
         for minutes in [40, 10, 30, 20] {
             for _ in 0..8 {
-                let account = books.open(1, now()).await;
+                let account = fixture.open(1, now()).await;
                 noted.push(
                     ledger
                         .schedule(Job::Recharge(account), now() + Duration::minutes(minutes))
@@ -69,34 +69,34 @@ async fn jobs_are_due_in_order_until_they_are_removed() {
 #[tokio::test]
 async fn a_purchase_is_saved_by_its_latest_reader() {
     for backend in backends() {
-        let books = TestLedger::on(backend.as_deref()).await;
-        let account = books.open(1, now()).await;
+        let fixture = TestLedger::on(backend.as_deref()).await;
+        let account = fixture.open(1, now()).await;
         let begun = purchase(account);
-        assert_eq!(books.ledger.purchase(begun.id).await.unwrap(), None);
-        assert_eq!(books.ledger.begin_purchase(&begun).await.unwrap(), None);
+        assert_eq!(fixture.ledger.purchase(begun.id).await.unwrap(), None);
+        assert_eq!(fixture.ledger.begin_purchase(&begun).await.unwrap(), None);
         let rival = Purchase { charges: 1, ..begun.clone() };
         assert_eq!(
-            books.ledger.begin_purchase(&rival).await.unwrap(),
+            fixture.ledger.begin_purchase(&rival).await.unwrap(),
             Some(begun.clone()),
             "the first one stays"
         );
-        let known = books.restarted().purchase(begun.id).await.unwrap().unwrap();
+        let known = fixture.restarted().purchase(begun.id).await.unwrap().unwrap();
         assert_eq!(known, begun);
         let mine =
-            Purchase { stage: PurchaseStatus::Pending(Some("https://pay.example".into())), ..known.clone() };
-        let saved = books.ledger.save_purchase(&mine).await.unwrap().unwrap();
+            Purchase { status: PurchaseStatus::Pending(Some("https://pay.example".into())), ..known.clone() };
+        let saved = fixture.ledger.save_purchase(&mine).await.unwrap().unwrap();
         assert_eq!(saved.revision, known.revision + 1);
         let theirs = Purchase { looks: 7, ..known };
-        assert_eq!(books.ledger.save_purchase(&theirs).await.unwrap(), None);
-        assert_eq!(books.ledger.purchase(begun.id).await.unwrap(), Some(saved));
+        assert_eq!(fixture.ledger.save_purchase(&theirs).await.unwrap(), None);
+        assert_eq!(fixture.ledger.purchase(begun.id).await.unwrap(), Some(saved));
     }
 }
 
 #[tokio::test]
 async fn a_crossing_is_claimed_by_one() {
     for backend in backends() {
-        let books = TestLedger::on(backend.as_deref()).await;
-        let account = books.open(1, now()).await;
+        let fixture = TestLedger::on(backend.as_deref()).await;
+        let account = fixture.open(1, now()).await;
         let change = AutoRechargeUpdate {
             enabled: Some(true),
             threshold: Some(Credits::try_from(100).unwrap()),
@@ -105,13 +105,13 @@ async fn a_crossing_is_claimed_by_one() {
             ..AutoRechargeUpdate::default()
         };
         let wanted = AutoRecharge::changed(None, &change, now()).unwrap();
-        let saved = books.ledger.save_recharge(account, &wanted).await.unwrap().unwrap();
-        assert_eq!(books.restarted().recharge(account).await.unwrap(), Some(saved.clone()));
+        let saved = fixture.ledger.save_recharge(account, &wanted).await.unwrap().unwrap();
+        assert_eq!(fixture.restarted().recharge(account).await.unwrap(), Some(saved.clone()));
         let other = AutoRecharge { threshold: Credits::try_from(7).unwrap(), ..wanted };
-        assert_eq!(books.ledger.save_recharge(account, &other).await.unwrap(), None, "it is there already");
+        assert_eq!(fixture.ledger.save_recharge(account, &other).await.unwrap(), None, "it is there already");
         let mut claims = tokio::task::JoinSet::new();
         for _ in 0..16 {
-            let (ledger, saved) = (books.restarted(), saved.clone());
+            let (ledger, saved) = (fixture.restarted(), saved.clone());
             let transaction = EntryId::new(now(), random());
             let (credits, price) =
                 (Amount::try_from(500).unwrap(), Money::new(4_900, Currency::GBP).unwrap());
@@ -120,6 +120,6 @@ async fn a_crossing_is_claimed_by_one() {
         }
         let won: Vec<_> = claims.join_all().await.into_iter().flatten().collect();
         assert_eq!(won.len(), 1);
-        assert_eq!(books.ledger.recharge(account).await.unwrap().as_ref(), won.first());
+        assert_eq!(fixture.ledger.recharge(account).await.unwrap().as_ref(), won.first());
     }
 }

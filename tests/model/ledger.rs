@@ -202,8 +202,8 @@ fn share(account: &Account, place: u64, amount: u64) -> Share {
 async fn the_table_agrees_with_the_model() {
     for backend in backends() {
         for seed in 0..12 {
-            let mut books = TestLedger::on(backend.as_deref()).await;
-            history(&mut books, seed, false).await;
+            let mut fixture = TestLedger::on(backend.as_deref()).await;
+            history(&mut fixture, seed, false).await;
         }
     }
 }
@@ -213,17 +213,17 @@ async fn the_table_agrees_with_the_model() {
 #[tokio::test]
 async fn a_stale_cache_changes_nothing() {
     for seed in 0..24 {
-        let mut books = TestLedger::new().await;
-        history(&mut books, seed, true).await;
+        let mut fixture = TestLedger::new().await;
+        history(&mut fixture, seed, true).await;
     }
 }
 
 #[expect(clippy::too_many_lines, reason = "one history from beginning to end")]
-async fn history(books: &mut TestLedger, seed: u64, stale: bool) {
+async fn history(fixture: &mut TestLedger, seed: u64, stale: bool) {
     let (mut dice, mut versions, mut hints) = (Dice(seed), Vec::new(), Dice(seed + 1_000));
     let mut now: DateTime<Utc> = "2024-01-15T10:30:00Z".parse().unwrap();
-    let id = books.open(40, now).await;
-    let mut model = books.ledger.account(id).await.unwrap().unwrap();
+    let id = fixture.open(40, now).await;
+    let mut model = fixture.ledger.account(id).await.unwrap().unwrap();
     let mut answer: HashMap<String, (String, Vec<Receipt>, DateTime<Utc>)> = HashMap::new();
     let mut steps = 0;
     for step in 0..60 {
@@ -240,9 +240,9 @@ async fn history(books: &mut TestLedger, seed: u64, stale: bool) {
         };
         if let Some(earlier) = versions.len().checked_sub(1).filter(|_| stale) {
             let version = usize::try_from(hints.roll(u64::try_from(earlier).unwrap() + 1)).unwrap();
-            books.ledger.cache_account(&versions[version]);
+            fixture.ledger.cache_account(&versions[version]);
         }
-        let settled = settle(&books.ledger, id, keyed(&key, &body), moment(now), |account, attempt| {
+        let settled = settle(&fixture.ledger, id, keyed(&key, &body), moment(now), |account, attempt| {
             request.decide(account, attempt)
         })
         .await;
@@ -279,7 +279,7 @@ async fn history(books: &mut TestLedger, seed: u64, stale: bool) {
             }
             (other, known) => panic!("seed {seed}, step {step}: {other:?} for {known:?}"),
         }
-        let seen = books.ledger.account(id).await.unwrap().unwrap();
+        let seen = fixture.ledger.account(id).await.unwrap().unwrap();
         if caught_up(&seen, &model, now) {
             model = seen.clone();
         }
@@ -288,7 +288,7 @@ async fn history(books: &mut TestLedger, seed: u64, stale: bool) {
         steps += 1;
     }
     assert_eq!(steps, 60);
-    adds_up(books, &model, now, seed).await;
+    adds_up(fixture, &model, now, seed).await;
 }
 
 fn lines(settled: Settled) -> Vec<Receipt> {
@@ -306,9 +306,9 @@ fn caught_up(seen: &Account, model: &Account, now: DateTime<Utc>) -> bool {
 }
 
 /// Checks that the rows are newest first, without a gap, and add up to the account.
-async fn adds_up(books: &mut TestLedger, model: &Account, now: DateTime<Utc>, seed: u64) {
-    books.project().await;
-    let rows = books.rows(model.id, now).await;
+async fn adds_up(fixture: &mut TestLedger, model: &Account, now: DateTime<Utc>, seed: u64) {
+    fixture.project().await;
+    let rows = fixture.rows(model.id, now).await;
     let numbers: Vec<_> = rows.iter().map(|row| row.sequence).collect();
     assert_eq!(numbers, (1..=model.sequence).rev().collect::<Vec<_>>(), "seed {seed}");
     let mut held: HashMap<String, i64> = HashMap::new();
@@ -330,5 +330,5 @@ async fn adds_up(books: &mut TestLedger, model: &Account, now: DateTime<Utc>, se
     let lots: HashMap<_, _> =
         lots.chain([("post_paid".to_owned(), owed)]).filter(|(_, left)| *left != 0).collect();
     assert_eq!(held, lots, "seed {seed}");
-    assert_eq!(books.ledger.watermark(model.id).await.unwrap(), model.sequence, "seed {seed}");
+    assert_eq!(fixture.ledger.watermark(model.id).await.unwrap(), model.sequence, "seed {seed}");
 }

@@ -21,9 +21,9 @@ fn spent(sequence: u64) -> UsageRecord {
 
 #[tokio::test]
 async fn counters_of_a_month_are_spread_and_summed() {
-    let books = TestLedger::new().await;
-    let id = books.open(100, at()).await;
-    let activity = books.activity();
+    let fixture = TestLedger::new().await;
+    let id = fixture.open(100, at()).await;
+    let activity = fixture.activity();
     let debits: Vec<_> = (1..=1_000).map(spent).collect();
     for some in debits.chunks(100) {
         activity.count(id, some).await.unwrap();
@@ -31,7 +31,7 @@ async fn counters_of_a_month_are_spread_and_summed() {
     }
     let mut counts = Vec::new();
     for shard in 0..16 {
-        counts.push(books.activity_items(&format!("USE#{id}#2024-01#{shard:x}")).await.len());
+        counts.push(fixture.activity_items(&format!("USE#{id}#2024-01#{shard:x}")).await.len());
     }
     assert_eq!(counts.iter().sum::<usize>(), 401);
     assert!(counts.iter().all(|count| (8..60).contains(count)), "{counts:?}");
@@ -46,17 +46,17 @@ async fn counters_of_a_month_are_spread_and_summed() {
 
 #[tokio::test]
 async fn counters_from_before_they_were_spread_still_count() {
-    let books = TestLedger::new().await;
-    let id = books.open(100, at()).await;
-    let activity = books.activity();
+    let fixture = TestLedger::new().await;
+    let id = fixture.open(100, at()).await;
+    let activity = fixture.activity();
     let debits: Vec<_> = (1..=50).map(spent).collect();
     activity.count(id, &debits[..40]).await.unwrap();
     for shard in 0..16 {
-        for item in books.activity_items(&format!("USE#{id}#2024-01#{shard:x}")).await {
-            books.delete_activity(&item).await;
+        for item in fixture.activity_items(&format!("USE#{id}#2024-01#{shard:x}")).await {
+            fixture.delete_activity(&item).await;
             let mut old: TableItem = item.clone();
             old.insert("pk".to_owned(), AttributeValue::S(format!("USE#{id}#2024-01")));
-            books.write_activity(&old).await;
+            fixture.write_activity(&old).await;
         }
     }
     for _ in 0..2 {

@@ -33,16 +33,16 @@ fn charge(count: u64) -> Consume {
     Consume { operation, amount: Credits::try_from(count).unwrap(), service: None }
 }
 
-async fn debit(books: &TestLedger, id: AccountId, name: &str, count: u64) -> Receipt {
+async fn debit(fixture: &TestLedger, id: AccountId, name: &str, count: u64) -> Receipt {
     let decide = |account: &Account, attempt: &Attempt| consume(account, &charge(count), attempt);
-    settle(&books.ledger, id, keyed(name, name), moment(start()), decide).await.unwrap().receipt
+    settle(&fixture.ledger, id, keyed(name, name), moment(start()), decide).await.unwrap().receipt
 }
 
-async fn held(books: &TestLedger, id: AccountId, name: &str, count: u64) -> Receipt {
+async fn held(fixture: &TestLedger, id: AccountId, name: &str, count: u64) -> Receipt {
     let details = Details { expires_at: Some(end()), ..Details::default() };
     let decide = |account: &Account, attempt: &Attempt| hold(account, &charge(count), attempt);
     let claim = Claim { key: &key(name), fingerprint: &Fingerprint(name.to_owned()), details: &details };
-    books.ledger.settle(id, claim, moment(start()), decide).await.unwrap().receipt
+    fixture.ledger.settle(id, claim, moment(start()), decide).await.unwrap().receipt
 }
 
 async fn refund(
@@ -81,7 +81,7 @@ where
 }
 
 /// A capture of some credits or all, or a release, received at a time.
-async fn draw(
+async fn draw_down(
     ledger: &Ledger,
     id: AccountId,
     (from, name): (&Receipt, &str),
@@ -92,11 +92,11 @@ async fn draw(
     let asked = Fingerprint(format!("{why:?} {amount:?}"));
     let claim = Claim { key: &key(name), fingerprint: &asked, details: &details };
     let asking = DrawdownRequest { claim, why: &why, moment: moment(at) };
-    let decide = |pot: &Remainder| {
+    let decide = |remainder: &Remainder| {
         if why == DrawdownReason::Capture {
-            pot.to_capture(amount.map(|amount| Credits::try_from(amount).unwrap()), at)
+            remainder.to_capture(amount.map(|amount| Credits::try_from(amount).unwrap()), at)
         } else {
-            pot.to_release(&why, at)
+            remainder.to_release(&why, at)
         }
     };
     ledger.draw_down(id, from, asking, decide).await
@@ -108,21 +108,21 @@ fn drawn(taken: &[Result<DrawdownResult, Unsettled>]) -> u64 {
 }
 
 /// Checks what is true of every account when all requests are done.
-async fn is_sound(books: &mut TestLedger, id: AccountId) -> Account {
-    books.project().await;
-    let report = books.restarted().audit(id, end(), |_| ()).await.unwrap().unwrap();
+async fn is_sound(fixture: &mut TestLedger, id: AccountId) -> Account {
+    fixture.project().await;
+    let report = fixture.restarted().audit(id, end(), |_| ()).await.unwrap().unwrap();
     assert_eq!((report.findings.as_slice(), report.added_up), ([].as_slice(), true));
-    books.ledger.account(id).await.unwrap().unwrap()
+    fixture.ledger.account(id).await.unwrap().unwrap()
 }
 
 #[tokio::test]
 async fn simultaneous_refunds_never_exceed_the_debit() {
     for amount in [None, Some(3), Some(10)] {
         for round in 0..6 {
-            let mut books = TestLedger::new().await;
-            let id = books.open(25, start()).await;
-            let from = debit(&books, id, "debit", 10).await;
-            let processes: Vec<_> = (0..16).map(|_| books.restarted()).collect();
+            let mut fixture = TestLedger::new().await;
+            let id = fixture.open(25, start()).await;
+            let from = debit(&fixture, id, "debit", 10).await;
+            let processes: Vec<_> = (0..16).map(|_| fixture.restarted()).collect();
             let names: Vec<_> = (0..16).map(|n| format!("refund-{n}")).collect();
             let all = processes
                 .iter()
@@ -140,7 +140,7 @@ async fn simultaneous_refunds_never_exceed_the_debit() {
                 };
                 assert!(is_right, "{amount:?}: {refused:?}");
             }
-            let account = is_sound(&mut books, id).await;
+            let account = is_sound(&mut fixture, id).await;
             let back = drawn(&outcomes);
             assert_eq!((account.used.get(), account.subscription.left.get()), (10 - back, 15 + back));
         }
@@ -150,10 +150,10 @@ async fn simultaneous_refunds_never_exceed_the_debit() {
 #[tokio::test]
 async fn one_refund_sent_many_times_simultaneously_is_one() {
     for _ in 0..6 {
-        let mut books = TestLedger::new().await;
-        let id = books.open(25, start()).await;
-        let from = debit(&books, id, "debit", 10).await;
-        let processes: Vec<_> = (0..16).map(|_| books.restarted()).collect();
+        let mut fixture = TestLedger::new().await;
+        let id = fixture.open(25, start()).await;
+        let from = debit(&fixture, id, "debit", 10).await;
+        let processes: Vec<_> = (0..16).map(|_| fixture.restarted()).collect();
         let outcomes =
             join_all(processes.iter().map(|process| refund(process, id, (&from, "same"), Some(4)))).await;
         let receipts: Vec<_> = outcomes.iter().flatten().map(|taken| taken.settled.receipt.clone()).collect();
@@ -161,9 +161,9 @@ async fn one_refund_sent_many_times_simultaneously_is_one() {
         for late in outcomes.into_iter().filter_map(Result::err) {
             assert!(matches!(late, Unsettled::InProgress), "{late:?}");
         }
-        let again = refund(&books.restarted(), id, (&from, "same"), Some(4)).await.unwrap();
+        let again = refund(&fixture.restarted(), id, (&from, "same"), Some(4)).await.unwrap();
         assert_eq!((again.settled.replayed, &again.settled.receipt), (true, &receipts[0]));
-        assert_eq!(is_sound(&mut books, id).await.used.get(), 6);
+        assert_eq!(is_sound(&mut fixture, id).await.used.get(), 6);
     }
 }
 
@@ -172,18 +172,18 @@ async fn one_refund_sent_many_times_simultaneously_is_one() {
 async fn one_of_several_ends_of_a_hold_wins() {
     let mut winners = BTreeSet::new();
     for round in 0..40 {
-        let mut books = TestLedger::new().await;
-        let id = books.open(25, start()).await;
-        let from = held(&books, id, "hold", 8).await;
-        let [one, other, third] = [books.restarted(), books.restarted(), books.restarted()];
+        let mut fixture = TestLedger::new().await;
+        let id = fixture.open(25, start()).await;
+        let from = held(&fixture, id, "hold", 8).await;
+        let [one, other, third] = [fixture.restarted(), fixture.restarted(), fixture.restarted()];
         let in_time = end() - Duration::seconds(1);
         let capture = async {
             pause(round, 0).await;
-            draw(&one, id, (&from, "capture"), (DrawdownReason::Capture, None), in_time).await
+            draw_down(&one, id, (&from, "capture"), (DrawdownReason::Capture, None), in_time).await
         };
         let release = async {
             pause(round, 1).await;
-            draw(&other, id, (&from, "release"), (DrawdownReason::Release, None), in_time).await
+            draw_down(&other, id, (&from, "release"), (DrawdownReason::Release, None), in_time).await
         };
         let expiry = async {
             pause(round, 2).await;
@@ -205,9 +205,9 @@ async fn one_of_several_ends_of_a_hold_wins() {
             _ => tokio::join!(capture, release, expiry),
         };
         expired.unwrap();
-        let pot = books.ledger.remainder(id, from.entry.id).await.unwrap().unwrap();
-        assert_eq!(pot.parts(), 1, "round {round}");
-        let status = pot.status(end());
+        let remainder = fixture.ledger.remainder(id, from.entry.id).await.unwrap().unwrap();
+        assert_eq!(remainder.parts(), 1, "round {round}");
+        let status = remainder.status(end());
         winners.insert(status.as_str());
         for (outcomes, mine) in [(captured, HoldStatus::Captured), (released, HoldStatus::Released)] {
             match outcomes {
@@ -218,7 +218,7 @@ async fn one_of_several_ends_of_a_hold_wins() {
                 other => panic!("round {round}: {other:?}"),
             }
         }
-        let account = is_sound(&mut books, id).await;
+        let account = is_sound(&mut fixture, id).await;
         let used = if status == HoldStatus::Captured { 8 } else { 0 };
         assert_eq!((account.held.get(), account.used.get()), (0, used), "round {round}");
         assert_eq!(account.subscription.left.get(), 25 - used, "round {round}");
@@ -239,13 +239,13 @@ async fn pause(round: u32, who: u32) {
 #[tokio::test]
 async fn simultaneous_captures_never_exceed_the_hold() {
     for _ in 0..6 {
-        let mut books = TestLedger::new().await;
-        let id = books.open(25, start()).await;
-        let from = held(&books, id, "hold", 10).await;
-        let processes: Vec<_> = (0..12).map(|_| books.restarted()).collect();
+        let mut fixture = TestLedger::new().await;
+        let id = fixture.open(25, start()).await;
+        let from = held(&fixture, id, "hold", 10).await;
+        let processes: Vec<_> = (0..12).map(|_| fixture.restarted()).collect();
         let names: Vec<_> = (0..12).map(|n| format!("capture-{n}")).collect();
         let all = processes.iter().zip(&names).map(|(process, name)| {
-            settled(|| draw(process, id, (&from, name), (DrawdownReason::Capture, Some(3)), start()))
+            settled(|| draw_down(process, id, (&from, name), (DrawdownReason::Capture, Some(3)), start()))
         });
         let outcomes = join_all(all).await;
         assert_eq!((outcomes.iter().flatten().count(), drawn(&outcomes)), (3, 9));
@@ -256,7 +256,7 @@ async fn simultaneous_captures_never_exceed_the_hold() {
             };
             assert!(matches!(&refused, Unsettled::Refused(refusal) if *refusal == short), "{refused:?}");
         }
-        let account = is_sound(&mut books, id).await;
+        let account = is_sound(&mut fixture, id).await;
         assert_eq!((account.held.get(), account.used.get()), (1, 9));
     }
 }
@@ -265,10 +265,10 @@ async fn simultaneous_captures_never_exceed_the_hold() {
 #[tokio::test]
 async fn one_key_for_two_simultaneous_requests_serves_one() {
     for round in 0..12 {
-        let mut books = TestLedger::new().await;
-        let id = books.open(25, start()).await;
-        let (first, second) = (debit(&books, id, "one", 5).await, debit(&books, id, "two", 6).await);
-        let [one, other] = [books.restarted(), books.restarted()];
+        let mut fixture = TestLedger::new().await;
+        let id = fixture.open(25, start()).await;
+        let (first, second) = (debit(&fixture, id, "one", 5).await, debit(&fixture, id, "two", 6).await);
+        let [one, other] = [fixture.restarted(), fixture.restarted()];
         let (mine, theirs) = tokio::join!(
             refund(&one, id, (&first, "same"), None),
             refund(&other, id, (&second, "same"), None),
@@ -279,23 +279,23 @@ async fn one_key_for_two_simultaneous_requests_serves_one() {
             assert!(matches!(outcomes, Unsettled::KeyReused), "{outcomes:?}");
         }
         for (debit, whole) in [(&first, 5), (&second, 6)] {
-            let pot = books.ledger.remainder(id, debit.entry.id).await.unwrap();
-            let kept = pot.map_or(0, |pot| whole - pot.left().get());
-            let rows = books.rows(id, start()).await;
+            let remainder = fixture.ledger.remainder(id, debit.entry.id).await.unwrap();
+            let kept = remainder.map_or(0, |remainder| whole - remainder.left().get());
+            let rows = fixture.rows(id, start()).await;
             let of =
                 |row: &&Receipt| row.details.drawn.as_ref().is_some_and(|drawn| drawn.of == debit.entry.id);
             assert_eq!(kept, rows.iter().filter(of).map(|row| row.entry.amount.get()).sum::<u64>());
         }
-        is_sound(&mut books, id).await;
+        is_sound(&mut fixture, id).await;
     }
 }
 
 #[tokio::test]
 async fn simultaneous_deduplicated_charges_are_charged_once() {
     for _ in 0..6 {
-        let mut books = TestLedger::new().await;
-        let id = books.open(100, start()).await;
-        let processes: Vec<_> = (0..16).map(|_| books.restarted()).collect();
+        let mut fixture = TestLedger::new().await;
+        let id = fixture.open(100, start()).await;
+        let processes: Vec<_> = (0..16).map(|_| fixture.restarted()).collect();
         let names: Vec<_> = (0..16).map(|n| format!("once-{n}")).collect();
         let outcomes =
             join_all(processes.iter().zip(&names).map(|(process, name)| once(process, id, name))).await;
@@ -308,16 +308,16 @@ async fn simultaneous_deduplicated_charges_are_charged_once() {
             assert!(matches!(late, Unsettled::InProgress), "{late:?}");
         }
         for (name, before) in names.iter().zip(outcomes) {
-            let again = once(&books.restarted(), id, name).await.unwrap();
+            let again = once(&fixture.restarted(), id, name).await.unwrap();
             assert!(paid.contains(&again.0));
             assert!(before.is_err() || again == before.unwrap());
         }
-        assert_eq!(is_sound(&mut books, id).await.used.get(), 7);
-        let receipt = books.ledger.transaction(id, *paid.first().unwrap()).await.unwrap().unwrap();
-        refund(&books.ledger, id, (&receipt, "back"), None).await.unwrap();
-        let (anew, is_duplicate) = once(&books.restarted(), id, "anew").await.unwrap();
+        assert_eq!(is_sound(&mut fixture, id).await.used.get(), 7);
+        let receipt = fixture.ledger.transaction(id, *paid.first().unwrap()).await.unwrap().unwrap();
+        refund(&fixture.ledger, id, (&receipt, "back"), None).await.unwrap();
+        let (anew, is_duplicate) = once(&fixture.restarted(), id, "anew").await.unwrap();
         assert!(!is_duplicate && !paid.contains(&anew));
-        let (first, _) = once(&books.restarted(), id, "once-0").await.unwrap();
+        let (first, _) = once(&fixture.restarted(), id, "once-0").await.unwrap();
         assert!(paid.contains(&first), "an old key gets the old answer");
     }
 }
@@ -342,29 +342,41 @@ async fn once(ledger: &Ledger, id: AccountId, name: &str) -> Result<(domain::Ent
 async fn a_returned_part_is_not_lost_when_the_hold_ends() {
     for kind in [WriteFault::CrashBefore, WriteFault::CrashAfter] {
         for number in 0..3 {
-            let mut books = TestLedger::new().await;
-            let id = books.open(25, start()).await;
-            let from = held(&books, id, "hold", 10).await;
-            let faults = books.faults.clone().unwrap();
+            let mut fixture = TestLedger::new().await;
+            let id = fixture.open(25, start()).await;
+            let from = held(&fixture, id, "hold", 10).await;
+            let faults = fixture.faults.clone().unwrap();
             faults.arm(number, kind);
-            let broken =
-                draw(&books.restarted(), id, (&from, "one"), (DrawdownReason::Capture, Some(4)), start())
-                    .await;
+            let broken = draw_down(
+                &fixture.restarted(),
+                id,
+                (&from, "one"),
+                (DrawdownReason::Capture, Some(4)),
+                start(),
+            )
+            .await;
             assert!(broken.is_err());
             faults.arm(usize::MAX, kind);
             let freeze = |account: &Account, attempt: &Attempt| Ok(set_frozen(account, true, attempt));
-            settle(&books.ledger, id, keyed("freeze", "freeze"), moment(start()), freeze).await.unwrap();
-            books.project().await;
+            settle(&fixture.ledger, id, keyed("freeze", "freeze"), moment(start()), freeze).await.unwrap();
+            fixture.project().await;
             let later = start() + Duration::seconds(30);
             let mut ended =
-                draw(&books.restarted(), id, (&from, "end"), (DrawdownReason::Release, None), later).await;
-            for _ in 0..3 {
-                books.project().await;
-                ended = draw(&books.restarted(), id, (&from, "end"), (DrawdownReason::Release, None), later)
+                draw_down(&fixture.restarted(), id, (&from, "end"), (DrawdownReason::Release, None), later)
                     .await;
+            for _ in 0..3 {
+                fixture.project().await;
+                ended = draw_down(
+                    &fixture.restarted(),
+                    id,
+                    (&from, "end"),
+                    (DrawdownReason::Release, None),
+                    later,
+                )
+                .await;
             }
             ended.unwrap();
-            let account = is_sound(&mut books, id).await;
+            let account = is_sound(&mut fixture, id).await;
             let used = account.used.get();
             assert!(used == 0 || used == 4, "{used}");
             assert_eq!(

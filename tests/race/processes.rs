@@ -19,14 +19,14 @@ fn now() -> DateTime<Utc> {
 
 /// Each client has a process of its own and sends its requests one after the other.
 async fn all_succeed(
-    books: &TestLedger,
+    fixture: &TestLedger,
     id: AccountId,
     decide: impl Fn(&Account, &Attempt) -> Result<Posting, Refusal> + Clone + Send + Sync + 'static,
 ) {
     let start = Arc::new(tokio::sync::Barrier::new(usize::try_from(RIVALS).unwrap()));
     let rivals: Vec<_> = (0..RIVALS)
         .map(|rival| {
-            let (ledger, start, decide) = (books.restarted(), start.clone(), decide.clone());
+            let (ledger, start, decide) = (fixture.restarted(), start.clone(), decide.clone());
             tokio::spawn(async move {
                 start.wait().await;
                 for number in 0..EACH {
@@ -43,8 +43,8 @@ async fn all_succeed(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn simultaneous_grants_all_succeed() {
-    let mut books = TestLedger::new().await;
-    let id = books.open(0, now()).await;
+    let mut fixture = TestLedger::new().await;
+    let id = fixture.open(0, now()).await;
     let gift = Grant {
         source: Source::Purchased,
         amount: Amount::try_from(5).unwrap(),
@@ -52,24 +52,24 @@ async fn simultaneous_grants_all_succeed() {
         expires_at: None,
         origin: GrantOrigin::Operator,
     };
-    all_succeed(&books, id, move |account, attempt| grant(account, &gift, attempt)).await;
-    books.project().await;
-    let account = books.ledger.account(id).await.unwrap().unwrap();
+    all_succeed(&fixture, id, move |account, attempt| grant(account, &gift, attempt)).await;
+    fixture.project().await;
+    let account = fixture.ledger.account(id).await.unwrap().unwrap();
     assert_eq!(account.balance(now()).purchased.get(), 5 * RIVALS * EACH);
     assert_eq!(account.sequence, 1 + RIVALS * EACH);
-    let report = books.restarted().audit(id, now(), |_| ()).await.unwrap().unwrap();
+    let report = fixture.restarted().audit(id, now(), |_| ()).await.unwrap().unwrap();
     assert_eq!((report.findings.as_slice(), report.added_up), ([].as_slice(), true));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn simultaneous_adjustments_all_succeed() {
     for direction in [Direction::Credit, Direction::Debit] {
-        let mut books = TestLedger::new().await;
-        let id = books.open(1_000, now()).await;
+        let mut fixture = TestLedger::new().await;
+        let id = fixture.open(1_000, now()).await;
         let request = Adjustment { direction, amount: Amount::try_from(3).unwrap(), source: None };
-        all_succeed(&books, id, move |account, attempt| adjust(account, &request, attempt)).await;
-        books.project().await;
-        let account = books.ledger.account(id).await.unwrap().unwrap();
+        all_succeed(&fixture, id, move |account, attempt| adjust(account, &request, attempt)).await;
+        fixture.project().await;
+        let account = fixture.ledger.account(id).await.unwrap().unwrap();
         let moved = 3 * RIVALS * EACH;
         let left = if direction == Direction::Credit { 1_000 + moved } else { 1_000 - moved };
         assert_eq!(account.balance(now()).available().unwrap().get(), left);

@@ -10,9 +10,9 @@ use tests::{TestLedger, backends, moment};
 #[tokio::test]
 async fn a_slow_answer_does_not_forget_a_later_change() {
     for backend in backends() {
-        let books = TestLedger::on(backend.as_deref()).await;
+        let fixture = TestLedger::on(backend.as_deref()).await;
         let start: DateTime<Utc> = "2024-01-15T10:30:00Z".parse().unwrap();
-        let of = ClaimsOf::Account(books.open(10, start).await);
+        let of = ClaimsOf::Account(fixture.open(10, start).await);
         let of = |name: &str| {
             let key = ClaimKey::Caller(IdempotencyKey::try_from(name.to_owned()).unwrap());
             ChangeRequest { of, key: Some(key), thing: Some("recharge".to_owned()) }
@@ -20,7 +20,7 @@ async fn a_slow_answer_does_not_forget_a_later_change() {
         let asked = Fingerprint("asked".to_owned());
         let begin = async |changes: &ChangeRequest, seconds: i64| {
             let at = Moment { wall: start + TimeDelta::seconds(seconds), ..moment(start) };
-            books.ledger.begin_change(changes, &asked, at).await.unwrap()
+            fixture.ledger.begin_change(changes, &asked, at).await.unwrap()
         };
         let carried_out = async |changes: &ChangeRequest, seconds: i64| -> ChangeAttempt {
             match begin(changes, seconds).await {
@@ -32,8 +32,8 @@ async fn a_slow_answer_does_not_forget_a_later_change() {
         let first = carried_out(&slow, 0).await;
         carried_out(&broken, 10).await;
         let last = carried_out(&later, 20).await;
-        books.ledger.save_answer(&later, &last, "later").await.unwrap();
-        books.ledger.save_answer(&slow, &first, "slow").await.unwrap();
+        fixture.ledger.save_answer(&later, &last, "later").await.unwrap();
+        fixture.ledger.save_answer(&slow, &first, "slow").await.unwrap();
         assert_eq!(begin(&broken, 60).await, ChangeStart::Overtaken);
     }
 }

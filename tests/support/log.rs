@@ -9,7 +9,7 @@ pub struct AlarmLog(Arc<Mutex<Vec<u8>>>);
 
 impl AlarmLog {
     /// Captures what this thread logs until the guard is dropped.
-    pub fn hear() -> (Self, tracing::subscriber::DefaultGuard) {
+    pub fn capture() -> (Self, tracing::subscriber::DefaultGuard) {
         let log = Self::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()

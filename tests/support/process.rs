@@ -36,7 +36,7 @@ const SECRET: &str = "whsec_of_the_provider";
 /// the payment provider outlive it.
 pub struct TestProcess {
     /// The database.
-    pub books: TestLedger,
+    pub fixture: TestLedger,
     /// The payment provider.
     pub provider: Simulated,
     /// The connection to the database; killing it ends the process.
@@ -54,9 +54,9 @@ pub struct TestProcess {
 impl TestProcess {
     /// A database with the catalogue and without customers.
     pub async fn open(now: DateTime<Utc>) -> Self {
-        let books = TestLedger::new().await;
-        let faults = books.faults.clone().unwrap();
-        books.settings().load(&local::catalogue().unwrap()).await.unwrap();
+        let fixture = TestLedger::new().await;
+        let faults = fixture.faults.clone().unwrap();
+        fixture.settings().load(&local::catalogue().unwrap()).await.unwrap();
         let clock = ManualClock::at(now);
         let notices = Arc::<Mutex<Vec<SignedEvent>>>::default();
         let (kept, time) = (notices.clone(), clock.clone());
@@ -70,7 +70,7 @@ impl TestProcess {
         let recharges = RechargeRequests::default();
         let renewals = RenewalTasks::default();
         Self {
-            books,
+            fixture,
             provider,
             faults,
             clock,
@@ -89,7 +89,7 @@ impl TestProcess {
         let org = OrgId::new(now, random());
         let plan = PlanId::try_from("professional".to_owned()).unwrap();
         let allowance = Allowance::Monthly(Credits::try_from(allowance).unwrap());
-        let settings = self.books.settings();
+        let settings = self.fixture.settings();
         let organisation = Organisation {
             org,
             name: "Own".into(),
@@ -136,13 +136,13 @@ impl TestProcess {
         });
         Arc::new(App {
             cursors: scrip_http::CursorKey::none(),
-            ledger: self.books.restarted(),
-            settings: self.books.settings(),
+            ledger: self.fixture.restarted(),
+            settings: self.fixture.settings(),
             clock: Arc::new(self.clock.clone()),
             providers: Providers { live: provider.clone(), test: provider },
             recharges: Arc::new(self.recharges.clone()),
             tasks: Arc::new(self.renewals.clone()),
-            activity: self.books.activity(),
+            activity: self.fixture.activity(),
             bus: Arc::new(self.published.clone()),
             deliveries: Arc::new(self.published.clone()),
             seal: Arc::new(NoSeal),
@@ -297,20 +297,20 @@ impl TestProcess {
     /// Projects every record of the stream; what the projector enqueues waits until the test runs it.
     pub async fn project(&mut self) {
         let listeners = self.listeners();
-        self.books.follower.drain(&self.books.ledger, &listeners.others()).await.unwrap();
+        self.fixture.follower.drain(&self.fixture.ledger, &listeners.others()).await.unwrap();
     }
 
     /// Projects records of the stream as one batch, in a new process; returns the position of the first that
     /// has to be delivered again.
     pub async fn project_records(&self, records: &[Record]) -> Option<String> {
-        project(&self.books.restarted(), &self.listeners().others(), records.iter().cloned()).await
+        project(&self.fixture.restarted(), &self.listeners().others(), records.iter().cloned()).await
     }
 
     fn listeners(&self) -> Listeners {
         Listeners {
-            activity: self.books.activity(),
+            activity: self.fixture.activity(),
             bus: self.published.clone(),
-            wakes: self.recharges.clone(),
+            recharge_requests: self.recharges.clone(),
             tasks: self.renewals.clone(),
             moment: Moment { now: self.now(), wall: self.now() },
         }
@@ -324,7 +324,7 @@ impl TestProcess {
             self.project().await;
             self.run_recharge_queue().await;
             self.run_renewal_queue().await;
-            let job = self.books.ledger.next_job_due().await.unwrap();
+            let job = self.fixture.ledger.next_job_due().await.unwrap();
             let Some(due) = job.into_iter().chain(self.renewals.next()).min() else { return };
             let now = self.now();
             self.pass(due.signed_duration_since(now).num_seconds().max(0).saturating_add(1));
@@ -345,7 +345,7 @@ impl TestProcess {
 
     /// The purchases that the ledger has granted, by transaction.
     pub async fn granted(&self, account: AccountId) -> BTreeMap<String, u64> {
-        let rows = self.books.rows(account, self.now()).await;
+        let rows = self.fixture.rows(account, self.now()).await;
         let bought = rows.into_iter().filter_map(|row| row.details.paid);
         let mut granted = BTreeMap::new();
         for paid in bought {

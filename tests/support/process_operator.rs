@@ -23,7 +23,7 @@ impl TestProcess {
             created_at: self.now(),
             revoked_at: None,
         };
-        self.books.settings().add_key(&secret, &key).await.unwrap();
+        self.fixture.settings().add_key(&secret, &key).await.unwrap();
         secret.reveal().to_owned()
     }
 

@@ -106,14 +106,14 @@ impl Queue<RenewalTask> for RenewalTasks {
 pub(crate) struct Listeners {
     pub(crate) activity: Activity,
     pub(crate) bus: PublishedEvents,
-    pub(crate) wakes: RechargeRequests,
+    pub(crate) recharge_requests: RechargeRequests,
     pub(crate) tasks: RenewalTasks,
     pub(crate) moment: Moment,
 }
 
 impl Listeners {
     pub(crate) fn others(&self) -> Others<'_> {
-        let Self { activity, bus, wakes, tasks, moment } = self;
-        Others { activity, bus, recharges: wakes, tasks, moment: *moment }
+        let Self { activity, bus, recharge_requests, tasks, moment } = self;
+        Others { activity, bus, recharges: recharge_requests, tasks, moment: *moment }
     }
 }

@@ -74,7 +74,7 @@ pub(super) async fn adjust_credits(
     let claim =
         Claim { key: &ClaimKey::Operator(intent.key), fingerprint: &intent.fingerprint, details: &details };
     let settled =
-        app.ledger.spend(account, claim, moment, |account, head| adjust(account, &request, head)).await;
+        app.ledger.spend(account, claim, moment, |account, attempt| adjust(account, &request, attempt)).await;
     let settled = settled.map_err(|unsettled| {
         if let Unsettled::Refused(Refusal::InsufficientCredits { required, available }) = unsettled {
             ApiError::TooFewToTake { required, available }

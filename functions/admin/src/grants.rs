@@ -123,7 +123,8 @@ pub(super) async fn grant(
     if expires_at.is_some() {
         app.jobs().schedule_check(Job::Calendar(account), moment).await?;
     }
-    let decide = |account: &domain::Account, head: &domain::Attempt| domain::grant(account, &request, head);
+    let decide =
+        |account: &domain::Account, attempt: &domain::Attempt| domain::grant(account, &request, attempt);
     let settled = app.ledger.settle(account, claim, moment, decide).await;
     if let Err(Unsettled::Refused(refusal)) = &settled
         && expires_in_days.is_some()

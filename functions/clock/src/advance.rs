@@ -31,14 +31,14 @@ pub(super) async fn advance(
     app.ledger.move_to_own_schedule(account).await?;
     // An earlier call may have been interrupted here.
     let here = Moment { now: stands_at, ..app.clock.moment() };
-    look_after(app, account, here).await?;
+    run_all(app, account, here).await?;
     while app.clock.moment().wall < until {
         let Some((jobs, due)) = next(app, account, to, stands_at).await? else {
             return Ok((app.ledger.set_test_clock(account, to).await?, true));
         };
         stands_at = app.ledger.set_test_clock(account, due.max(stands_at)).await?;
         let here = Moment { now: stands_at, ..app.clock.moment() };
-        look_after(app, account, here).await?;
+        run_all(app, account, here).await?;
         for noted in jobs {
             if let Err(unsettled) = Box::pin(app.dispatcher().run(&noted, here)).await {
                 // A failed job does not stop the clock.
@@ -66,7 +66,7 @@ async fn next(
 }
 
 /// Does what time brings to an account: renewal, expiry, monitors and auto-recharge.
-async fn look_after(app: &App, account: AccountId, moment: Moment) -> Result<(), ApiError> {
+async fn run_all(app: &App, account: AccountId, moment: Moment) -> Result<(), ApiError> {
     app.jobs().run_account_job(account, moment).await?;
     if app.ledger.is_monitored(account).await? {
         charge(app, account, moment).await?;

@@ -98,19 +98,19 @@ async fn target(
     moment: Moment,
 ) -> Result<(DateTime<Utc>, bool), ApiError> {
     let Some(key) = wanted.key.clone().map(ClaimKey::Caller) else {
-        return Ok((wanted.body.reach(moment.now)?, false));
+        return Ok((wanted.body.target(moment.now)?, false));
     };
     let of = ClaimsOf::Account(account);
     if let Some(made) = app.ledger.made_before(of, &key, &wanted.fingerprint, moment).await? {
-        return Ok((wanted.body.reach(made.at)?, true));
+        return Ok((wanted.body.target(made.at)?, true));
     }
-    let to = wanted.body.reach(moment.now)?;
+    let to = wanted.body.target(moment.now)?;
     app.ledger.claim_once(of, &key, &wanted.fingerprint, moment).await?;
     Ok((to, false))
 }
 
 impl ClockMove {
-    fn reach(&self, now: DateTime<Utc>) -> Result<DateTime<Utc>, ApiError> {
+    fn target(&self, now: DateTime<Utc>) -> Result<DateTime<Utc>, ApiError> {
         let to = match (self.now, self.advance_seconds) {
             (Some(Instant(to)), None) => Some(to),
             (None, Some(seconds)) => now.checked_add_signed(TimeDelta::seconds(seconds.into())),

@@ -117,7 +117,8 @@ pub(super) async fn batch(
     }
     let key = ClaimKey::Caller(intent.key);
     let claim = Claim { key: &key, fingerprint: &intent.fingerprint, details: &details };
-    let decide = |account: &domain::Account, head: &domain::Attempt| domain::batch(account, &request, head);
+    let decide =
+        |account: &domain::Account, attempt: &domain::Attempt| domain::batch(account, &request, attempt);
     let settled = app.ledger.spend(caller.account, claim, moment, decide).await?;
     Reply::created(&results(&settled, &asked), settled.replayed)
 }

@@ -66,7 +66,8 @@ async fn consume(
     details.request_id = Some(caller.call.id.to_string());
     let key = ClaimKey::Caller(intent.key);
     let claim = Claim { key: &key, fingerprint: &intent.fingerprint, details: &details };
-    let decide = |account: &domain::Account, head: &domain::Attempt| domain::consume(account, &request, head);
+    let decide =
+        |account: &domain::Account, attempt: &domain::Attempt| domain::consume(account, &request, attempt);
     let Some(same) = asked.same(&request) else {
         let settled = app.ledger.spend(caller.account, claim, moment, decide).await?;
         let receipt = &settled.receipt;

@@ -109,7 +109,8 @@ async fn make_hold(
     }
     let claim =
         Claim { key: &ClaimKey::Caller(intent.key), fingerprint: &intent.fingerprint, details: &details };
-    let decide = |account: &domain::Account, head: &domain::Attempt| domain::hold(account, &request, head);
+    let decide =
+        |account: &domain::Account, attempt: &domain::Attempt| domain::hold(account, &request, attempt);
     let settled = app.ledger.spend(caller.account, claim, moment, decide).await?;
     // A retry gets the first answer: the hold as it was made.
     let held = HoldView::new(&settled.receipt, &Remainder::of(&settled.receipt), settled.receipt.entry.at);
@@ -137,9 +138,9 @@ async fn hold(
         Ok(()) | Err(Unsettled::InProgress) => (),
         Err(unsettled) => return Err(unsettled.into()),
     }
-    let pot =
+    let remainder =
         app.ledger.remainder(caller.account, hold.entry.id).await?.unwrap_or_else(|| Remainder::of(&hold));
-    Reply::ok(&HoldView::new(&hold, &pot, now))
+    Reply::ok(&HoldView::new(&hold, &remainder, now))
 }
 
 /// Captures a hold, in whole or in part. After a partial capture the rest stays held.
@@ -168,10 +169,10 @@ async fn capture_hold(
 ) -> Result<Reply, ApiError> {
     let now = caller.call.moment.now;
     let amount = intent.body.amount.map(Credits::from);
-    let decide = move |pot: &Remainder| pot.to_capture(amount, now);
+    let decide = move |remainder: &Remainder| remainder.to_capture(amount, now);
     let request =
         DrawRequest { why: &DrawdownReason::Capture, key: intent.key, fingerprint: intent.fingerprint };
-    draw(&app, &caller, id, request, decide).await
+    draw_down(&app, &caller, id, request, decide).await
 }
 
 /// Releases the rest of a hold.
@@ -197,10 +198,10 @@ async fn release_hold(
     IdempotentOptional(intent): IdempotentOptional<Release>,
 ) -> Result<Reply, ApiError> {
     let now = caller.call.moment.now;
-    let decide = move |pot: &Remainder| pot.to_release(&DrawdownReason::Release, now);
+    let decide = move |remainder: &Remainder| remainder.to_release(&DrawdownReason::Release, now);
     let request =
         DrawRequest { why: &DrawdownReason::Release, key: intent.key, fingerprint: intent.fingerprint };
-    draw(&app, &caller, id, request, decide).await
+    draw_down(&app, &caller, id, request, decide).await
 }
 
 /// A request to capture or release a hold.
@@ -210,7 +211,7 @@ struct DrawRequest<'a> {
     fingerprint: Fingerprint,
 }
 
-async fn draw(
+async fn draw_down(
     app: &App,
     caller: &Caller<may::Spend>,
     id: Id<HoldId>,
@@ -230,7 +231,7 @@ async fn draw(
     match app.ledger.draw_down(caller.account, &hold, asking, decide).await {
         Ok(taken) => {
             let at = taken.settled.receipt.entry.at;
-            Reply::created(&HoldView::as_of_draw(&hold, &taken.pot, at), taken.settled.replayed)
+            Reply::created(&HoldView::as_of_drawdown(&hold, &taken.remainder, at), taken.settled.replayed)
         }
         Err(closed @ Unsettled::Refused(Refusal::HoldClosed(_))) => {
             // The first request after the end of a hold releases it.

@@ -62,27 +62,27 @@ pub(super) struct HoldView {
 
 impl HoldView {
     /// The view of a hold at `now`.
-    pub(super) fn new(hold: &Receipt, pot: &Remainder, now: DateTime<Utc>) -> Self {
-        Self::with_status(hold, pot, pot.status(now))
+    pub(super) fn new(hold: &Receipt, remainder: &Remainder, now: DateTime<Utc>) -> Self {
+        Self::with_status(hold, remainder, remainder.status(now))
     }
 
     /// The view of a hold right after the latest drawdown, which took effect at `at`: the answer to that request and its
     /// retries.
-    pub(super) fn as_of_draw(hold: &Receipt, pot: &Remainder, at: DateTime<Utc>) -> Self {
-        let status = if pot.closed_by().is_some() { pot.status(at) } else { HoldStatus::Held };
-        Self::with_status(hold, pot, status)
+    pub(super) fn as_of_drawdown(hold: &Receipt, remainder: &Remainder, at: DateTime<Utc>) -> Self {
+        let status = if remainder.closed_by().is_some() { remainder.status(at) } else { HoldStatus::Held };
+        Self::with_status(hold, remainder, status)
     }
 
-    fn with_status(hold: &Receipt, pot: &Remainder, status: HoldStatus) -> Self {
+    fn with_status(hold: &Receipt, remainder: &Remainder, status: HoldStatus) -> Self {
         let Receipt { entry, details, .. } = hold;
         let text = |text: &Option<Reference>| text.as_ref().map(|text| text.as_str().to_owned());
-        let drawn = pot.made.iter().map(|made| made.id);
+        let drawn = remainder.made.iter().map(|made| made.id);
         Self {
             hold_id: HoldId::from(entry.id).to_string(),
             status: status.as_str(),
             amount: entry.amount.get(),
-            captured: pot.captured().get(),
-            remaining: entry.amount.get().saturating_sub(pot.drawn().get()),
+            captured: remainder.captured().get(),
+            remaining: entry.amount.get().saturating_sub(remainder.drawn().get()),
             operation: details.purpose.as_ref().map(|purpose| purpose.as_str().to_owned()),
             quantity: details.quantity.map(domain::Quantity::get),
             resource_id: text(&details.resource_id),

@@ -135,7 +135,7 @@ pub async fn project(
             }
         }
     }
-    let failed = done.follow(ledger, others).await;
+    let failed = done.project_account(ledger, others).await;
     failed.into_iter().chain(again).reduce(earlier_of)
 }
 
@@ -144,11 +144,11 @@ pub async fn project(
 ///
 /// # Errors
 /// When the table cannot be read.
-pub async fn follow(ledger: &Ledger, others: &Others<'_>, account: Account) -> Result<bool, Fault> {
+pub async fn project_account(ledger: &Ledger, others: &Others<'_>, account: Account) -> Result<bool, Fault> {
     let Some(projected) = ledger.complete(&account).await? else { return Ok(true) };
     let mut done = Projection::default();
     done.add(account, projected, "");
-    let failed = done.follow(ledger, others).await;
+    let failed = done.project_account(ledger, others).await;
     Ok(failed.is_none() && !done.stands_still)
 }
 
@@ -173,7 +173,7 @@ async fn notify(
         retry_monitors(ledger, others, account.id).await?;
     }
     let Some(recharge) = ledger.recharge(account.id).await? else { return Ok(()) };
-    if recharge.wish(account, account.floor().time()) != AutoRechargeAction::Rest {
+    if recharge.action(account, account.floor().time()) != AutoRechargeAction::Rest {
         others.recharges.send(&RechargeRequest { account: account.id }, 0).await?;
     }
     Ok(())
@@ -216,7 +216,7 @@ struct Projection {
 struct AccountRows {
     account: Account,
     /// The watermarks before; known after the recovery of lost records.
-    seen: Watermark,
+    watermark: Watermark,
     /// Whether some events could not be emitted or some usage not counted. Then that watermark does not advance.
     behind: bool,
     rows: ChainRows,
@@ -236,7 +236,7 @@ impl Projection {
         let CompletedEntries { rows, receipts, time } = entry;
         let span = self.spans.entry(account.id).or_insert_with(|| AccountRows {
             account: account.clone(),
-            seen: Watermark::default(),
+            watermark: Watermark::default(),
             behind: false,
             rows: ChainRows::new(),
             changes: vec![],
@@ -247,8 +247,8 @@ impl Projection {
         });
         span.credited |= account.last.as_ref().is_some_and(pays);
         // One row decides: only batches have several, and they emit no event.
-        let news = receipts.first().and_then(Notification::of);
-        span.changes.push(AccountChange { level: BalanceLevel::of(&account), news });
+        let notification = receipts.first().and_then(Notification::of);
+        span.changes.push(AccountChange { level: BalanceLevel::of(&account), notification });
         span.spent.extend(receipts.iter().filter_map(UsageRecord::by));
         if span.account.sequence < account.sequence {
             span.account = account;
@@ -258,7 +258,7 @@ impl Projection {
     }
 
     /// Emits, counts, publishes and notifies. Returns the earliest place to deliver again.
-    async fn follow(&mut self, ledger: &Ledger, others: &Others<'_>) -> Option<String> {
+    async fn project_account(&mut self, ledger: &Ledger, others: &Others<'_>) -> Option<String> {
         // Lost records come first, because everything else needs the order of an account's changes.
         let lost = self.recover(ledger, others).await;
         // Events and usage come before the watermarks, which record how far they are. The bus and the queues do not hold
@@ -293,10 +293,11 @@ impl Projection {
     /// even if notification failed, because retries wait on it; how far owners were notified is recorded separately.
     async fn advance_watermarks(&self, ledger: &Ledger) -> Option<String> {
         let mut again: Option<String> = None;
-        for (account, AccountRows { seen, behind, rows, time, place, .. }) in &self.spans {
+        for (account, AccountRows { watermark, behind, rows, time, place, .. }) in &self.spans {
             let through = rows.keys().next_back().copied().unwrap_or_default();
-            let followed = if *behind { seen.notified_through() } else { through };
-            let step = WatermarkStep { seen: seen.clone(), through, notified_through: followed };
+            let notified_through = if *behind { watermark.notified_through() } else { through };
+            let step =
+                WatermarkStep { watermark: watermark.clone(), through, notified_through: notified_through };
             if let Err(fault) = ledger.advance_watermark(*account, step, rows, *time).await {
                 tracing::error!(%account, fault = &fault as &dyn Error, "a watermark could not be advanced");
                 again = again.into_iter().chain([place.clone()]).reduce(earlier_of);

@@ -26,7 +26,7 @@ impl Projection {
                     again = again.into_iter().chain([span.place.clone()]).reduce(earlier_of);
                 }
                 span.behind = true;
-                if span.seen.through().saturating_add(1) < last_run(&span.rows) {
+                if span.watermark.through().saturating_add(1) < last_run(&span.rows) {
                     left.push(*account);
                 }
             }
@@ -43,17 +43,17 @@ async fn recover(
     span: &mut AccountRows,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let first = last_run(&span.rows);
-    span.seen = ledger.watermark_for(account, first).await?;
+    span.watermark = ledger.watermark_for(account, first).await?;
     loop {
-        let missed = match ledger.entries_without_events(account, &span.seen, first, span.time).await {
+        let missed = match ledger.entries_without_events(account, &span.watermark, first, span.time).await {
             // The rows of skipped records can perhaps be written now.
             Err(fault) if fault.is_unreadable() && ledger.complete_skipped(account).await? => {
-                ledger.entries_without_events(account, &span.seen, first, span.time).await?
+                ledger.entries_without_events(account, &span.watermark, first, span.time).await?
             }
             missed => missed?,
         };
         let Some(last) = missed.last() else { return Ok(()) };
-        let (known, through) = (span.seen.notified_through(), last.sequence);
+        let (known, through) = (span.watermark.notified_through(), last.sequence);
         tracing::warn!(%account, known, through, "the stream has lost records; their rows are projected");
         let spent: Vec<_> = missed.iter().filter_map(UsageRecord::by).collect();
         emit_changes(ledger, others, account, &AccountChange::of_receipts(&missed), &spent).await?;
@@ -61,9 +61,9 @@ async fn recover(
         if missed.iter().any(|receipt| pays(&receipt.entry)) {
             retry_monitors(ledger, others, account).await?;
         }
-        let (seen, rows) = (span.seen.clone(), ChainRows::new());
-        let step = WatermarkStep { seen, through, notified_through: through };
-        span.seen = ledger.advance_watermark(account, step, &rows, span.time).await?;
+        let (watermark, rows) = (span.watermark.clone(), ChainRows::new());
+        let step = WatermarkStep { watermark, through, notified_through: through };
+        span.watermark = ledger.advance_watermark(account, step, &rows, span.time).await?;
     }
 }
 

@@ -176,14 +176,14 @@ async fn answer(
     replayed: bool,
     moment: Moment,
 ) -> Result<Reply, ApiError> {
-    let link = match &purchase.stage {
+    let link = match &purchase.status {
         PurchaseStatus::Failed(decline) => {
             return Err(ApiError::PaymentFailed(purchase.id.transaction, decline.clone()));
         }
         PurchaseStatus::Pending(link) => link.clone(),
         PurchaseStatus::Approved(_) => None,
     };
-    let approved = matches!(purchase.stage, PurchaseStatus::Approved(_));
+    let approved = matches!(purchase.status, PurchaseStatus::Approved(_));
     let purchased = Purchased {
         transaction_id: purchase.id.transaction.to_string(),
         status: if approved { "approved" } else { "pending" },
@@ -203,7 +203,7 @@ async fn answer(
 async fn balance(app: &App, purchase: &domain::Purchase, moment: Moment) -> Option<BalanceView> {
     let account = purchase.id.account;
     let read = async {
-        if let PurchaseStatus::Approved(entry) = purchase.stage
+        if let PurchaseStatus::Approved(entry) = purchase.status
             && let Some(receipt) = app.ledger.transaction(account, entry).await?
         {
             return Ok(Some(BalanceView::from(&receipt)));

@@ -148,7 +148,7 @@ pub(super) async fn create_monitor(
         resource_id,
         on_behalf: MonitorAttribution { customer_id, member_id, service, metadata, key_id: Some(caller.key) },
         made_at: made.at,
-        stage: MonitorStatus::Pending,
+        status: MonitorStatus::Pending,
         paid: None,
         charge: None,
         made_with: None,
@@ -194,7 +194,7 @@ async fn page(
         let wanted = i32::try_from(limit.saturating_sub(found.len())).unwrap_or(i32::MAX);
         let MonitorPage { monitors, next } = app.ledger.monitors(account, after, wanted).await?;
         let shown = |monitor: &domain::Monitor| {
-            !matches!(monitor.stage, MonitorStatus::Pending | MonitorStatus::Ended { .. })
+            !matches!(monitor.status, MonitorStatus::Pending | MonitorStatus::Ended { .. })
         };
         found.extend(monitors.into_iter().filter(shown));
         after = next;
@@ -220,7 +220,7 @@ pub(super) async fn read_monitor(
 ) -> Result<Reply, ApiError> {
     let monitor = app.ledger.monitor(MonitorKey { account: caller.account, monitor: id.found()? }).await?;
     let monitor =
-        monitor.filter(|monitor| monitor.stage != MonitorStatus::Pending).ok_or(MonitorId::NOT_FOUND)?;
+        monitor.filter(|monitor| monitor.status != MonitorStatus::Pending).ok_or(MonitorId::NOT_FOUND)?;
     Reply::ok(&MonitorView::of(&monitor))
 }
 
@@ -249,7 +249,7 @@ impl MonitorView {
     fn of(monitor: &domain::Monitor) -> Self {
         let text = |text: &Option<Reference>| text.as_ref().map(|text| text.as_str().to_owned());
         let paid_through = monitor.paid.map(|month| month.next().start());
-        let (status, suspended, deleted_at) = match monitor.stage {
+        let (status, suspended, deleted_at) = match monitor.status {
             MonitorStatus::Pending | MonitorStatus::Active => ("active", None, None),
             MonitorStatus::Suspended { since, why } => ("suspended", Some((since, why)), None),
             MonitorStatus::Ended { at } => ("deleted", None, Some(at)),

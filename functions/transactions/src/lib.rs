@@ -109,8 +109,9 @@ async fn list(
     let page = app.ledger.statement(caller.account, &query, place, now).await?;
     let debits = page.receipts.iter().filter(|line| line.entry.direction == Direction::Debit);
     let debits: Vec<_> = debits.map(|line| line.entry.id).collect();
-    let pots = app.ledger.remainders(caller.account, &debits).await?;
-    let line = |line: &domain::Receipt| TransactionView::from(line).with_refunds(pots.get(&line.entry.id));
+    let remainders = app.ledger.remainders(caller.account, &debits).await?;
+    let line =
+        |line: &domain::Receipt| TransactionView::from(line).with_refunds(remainders.get(&line.entry.id));
     let lines: Vec<_> = page.receipts.iter().map(line).collect();
     let next = page.next.map(|next| app.cursors.write(&listing, &next.text())).transpose()?;
     Reply::page(&lines, next)
@@ -137,7 +138,7 @@ async fn one(
     // A purchase has an id before it is in the ledger, where its transaction has another one.
     let bought = PurchaseId { account: caller.account, transaction: id };
     let purchase = app.ledger.purchase(bought).await?.ok_or(EntryId::NOT_FOUND)?;
-    if let PurchaseStatus::Approved(entry) = purchase.stage
+    if let PurchaseStatus::Approved(entry) = purchase.status
         && let Some(receipt) = app.ledger.transaction(caller.account, entry).await?
     {
         return Reply::ok(&explained(&app, &caller, &receipt).await?);
@@ -150,10 +151,10 @@ async fn explained(
     caller: &Caller<may::Read>,
     receipt: &domain::Receipt,
 ) -> Result<ReceiptView, ApiError> {
-    let pot = match receipt.entry.direction {
+    let remainder = match receipt.entry.direction {
         Direction::Debit => app.ledger.remainder(caller.account, receipt.entry.id).await?,
         Direction::Credit => None,
     };
     let proof = app.ledger.proof(caller.account, receipt.entry.id, receipt.sequence).await?;
-    Ok(ReceiptView::new(receipt, pot.as_ref(), proof.map(ProofView::from)))
+    Ok(ReceiptView::new(receipt, remainder.as_ref(), proof.map(ProofView::from)))
 }

@@ -30,14 +30,19 @@ pub(super) struct ReceiptView {
 }
 
 impl ReceiptView {
-    pub(super) fn new(receipt: &domain::Receipt, pot: Option<&Remainder>, proof: Option<ProofView>) -> Self {
+    pub(super) fn new(
+        receipt: &domain::Receipt,
+        remainder: Option<&Remainder>,
+        proof: Option<ProofView>,
+    ) -> Self {
         let domain::Receipt { entry, details, .. } = receipt;
-        let transaction = TransactionView::from(receipt).with_refunds(pot);
+        let transaction = TransactionView::from(receipt).with_refunds(remainder);
         let back = receipt.net().saturating_neg();
         let before = transaction.balance_after.map(|after| after.saturating_add_signed(back));
         let quantity = details.quantity.map(domain::Quantity::get);
         let spent = receipt.may_be_refunded().ok().map(|()| receipt.spent());
-        let refunded = pot.map_or(Credits::ZERO, |pot| receipt.spent().less(pot.left()).unwrap_or_default());
+        let refunded = remainder
+            .map_or(Credits::ZERO, |remainder| receipt.spent().less(remainder.left()).unwrap_or_default());
         let amount = if entry.amount.is_zero() { receipt.spent() } else { entry.amount };
         Self {
             unit_price: details

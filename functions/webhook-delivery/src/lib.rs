@@ -21,7 +21,7 @@ pub async fn handle(app: &App, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchR
     // Several messages of one account need one delivery.
     let accounts: BTreeSet<_> = messages.iter().filter_map(|(_, account)| *account).collect();
     let failed = join_all(accounts.into_iter().map(|account| async move {
-        let looked = look(app, account).await;
+        let looked = deliver(app, account).await;
         looked.err().map(|fault| (account, fault))
     }));
     let failed: Vec<_> = failed.await.into_iter().flatten().collect();
@@ -40,7 +40,7 @@ pub async fn handle(app: &App, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchR
 ///
 /// # Errors
 /// When a table is unavailable. The message should then be delivered again.
-pub async fn look(app: &App, account: AccountId) -> Result<(), Fault> {
+pub async fn deliver(app: &App, account: AccountId) -> Result<(), Fault> {
     app.webhook_worker().deliver_pending(account).await
 }
 

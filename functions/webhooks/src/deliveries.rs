@@ -119,12 +119,12 @@ async fn with_current_status(
     lines: Vec<domain::Delivery>,
 ) -> Result<Vec<domain::Delivery>, ApiError> {
     let known: Vec<_> = lines.iter().cloned().map(|line| line.by(state)).collect();
-    if known.iter().all(|line| line.standing != DeliveryStatus::Superseded) {
+    if known.iter().all(|line| line.status != DeliveryStatus::Superseded) {
         return Ok(known);
     }
     let later = app.activity.delivery_state(account, webhook).await?.ok_or(WebhookId::NOT_FOUND)?;
     let pairs = lines.into_iter().zip(known);
-    let current = pairs.map(|(line, known)| match known.standing {
+    let current = pairs.map(|(line, known)| match known.status {
         DeliveryStatus::Superseded => line.by(&later),
         DeliveryStatus::Succeeded | DeliveryStatus::Retrying | DeliveryStatus::Failed => known,
     });

@@ -92,7 +92,7 @@ fn check_events(events: Option<&BTreeSet<EventName>>) -> Result<(), ApiError> {
 /// Parses a URL and checks it against the address policy. A host name that resolves is checked, too.
 async fn url(app: &App, text: &str) -> Result<WebhookUrl, ApiError> {
     let url =
-        WebhookUrl::parse(text, app.sender.reach()).map_err(|problem| ApiError::field("url", problem))?;
+        WebhookUrl::parse(text, app.sender.policy()).map_err(|problem| ApiError::field("url", problem))?;
     app.sender.check(&url).await.map_err(|problem| ApiError::field("url", problem))?;
     Ok(url)
 }

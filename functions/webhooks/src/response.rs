@@ -239,7 +239,7 @@ impl DeliveryView {
                 DeliveryKind::Replay | DeliveryKind::Once => "replay",
                 DeliveryKind::Test => "test",
             },
-            status: match delivery.standing {
+            status: match delivery.status {
                 DeliveryStatus::Succeeded => "succeeded",
                 DeliveryStatus::Retrying => "retrying",
                 DeliveryStatus::Failed => "failed",

@@ -45,7 +45,7 @@ impl LocalClock {
     ///
     /// # Errors
     /// [`OutOfReach`].
-    pub fn reach(
+    pub fn advance(
         &self,
         wanted: impl FnOnce(DateTime<Utc>) -> DateTime<Utc>,
     ) -> Result<DateTime<Utc>, OutOfReach> {
@@ -84,8 +84,8 @@ mod tests {
         assert_eq!(clock.set(|_| at("2024-02-01T00:00:00Z")), Ok(at("2024-02-01T00:00:00Z")));
         assert!(clock.set(|now| now - chrono::Duration::seconds(1)).is_err());
         assert!(clock.set(|now| now + chrono::Duration::days(8_000 * 366)).is_err());
-        assert_eq!(clock.reach(|_| at("2024-03-01T00:00:00Z")), Ok(at("2024-03-01T00:00:00Z")));
-        assert!(clock.reach(|_| at("2024-01-31T23:59:59Z")).is_err());
+        assert_eq!(clock.advance(|_| at("2024-03-01T00:00:00Z")), Ok(at("2024-03-01T00:00:00Z")));
+        assert!(clock.advance(|_| at("2024-01-31T23:59:59Z")).is_err());
         assert_eq!(clock.now(), at("2024-02-01T00:00:00Z"));
         let running = LocalClock::new(None);
         assert!(running.set(|now| now - chrono::Duration::hours(1)).is_err());

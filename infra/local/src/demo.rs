@@ -150,9 +150,12 @@ async fn fill_ledger(app: &App, account: AccountId, moment: Moment) -> anyhow::R
         let request = Grant { source, amount, service: None, expires_at: None, origin };
         let details =
             Details { description: Some(Reference::try_from(description.to_owned())?), ..Details::default() };
-        settle(app, account, DemoEntry { name: description, details: &details, moment }, |account, head| {
-            grant(account, &request, head)
-        })
+        settle(
+            app,
+            account,
+            DemoEntry { name: description, details: &details, moment },
+            |account, attempt| grant(account, &request, attempt),
+        )
         .await?;
     }
     let catalogue = app.settings.catalogue(moment.wall).await?;
@@ -168,8 +171,8 @@ async fn fill_ledger(app: &App, account: AccountId, moment: Moment) -> anyhow::R
             customer_id: Some(Reference::try_from("cust_acme".to_owned())?),
             ..Details::default()
         };
-        settle(app, account, DemoEntry { name: resource, details: &details, moment }, |account, head| {
-            consume(account, &request, head)
+        settle(app, account, DemoEntry { name: resource, details: &details, moment }, |account, attempt| {
+            consume(account, &request, attempt)
         })
         .await?;
     }

@@ -121,7 +121,7 @@ async fn start() -> ExitCode {
     let outcome = match arguments.command {
         Some(ScripCommand::Load) => load().await,
         Some(ScripCommand::Audit { account, data }) => audit(account, data).await,
-        Some(ScripCommand::Follow { from }) => follow(from).await,
+        Some(ScripCommand::Follow { from }) => catch_up(from).await,
         Some(ScripCommand::Redrive { from, to, most }) => redrive(&from, &to, most).await,
         None => run(arguments).await,
     };
@@ -161,7 +161,7 @@ async fn audit(account: Option<AccountId>, data: Option<PathBuf>) -> anyhow::Res
     }
 }
 
-async fn follow(from: Option<String>) -> anyhow::Result<()> {
+async fn catch_up(from: Option<String>) -> anyhow::Result<()> {
     for (name, output) in [
         ("EVENT_BUS", "EventBusName"),
         ("RECHARGE_QUEUE_URL", "RechargeQueueUrl"),

@@ -73,8 +73,8 @@ async fn set_clock(
 ) -> Result<Reply, ApiError> {
     let _turn = scheduler.turn.lock().await;
     let to = match (wanted.now, wanted.advance_seconds) {
-        (Some(Instant(now)), None) => scheduler.clock.reach(|_| now),
-        (None, Some(seconds)) => scheduler.clock.reach(|now| {
+        (Some(Instant(now)), None) => scheduler.clock.advance(|_| now),
+        (None, Some(seconds)) => scheduler.clock.advance(|now| {
             let step = chrono::Duration::seconds(seconds.into());
             now.checked_add_signed(step).unwrap_or(now)
         }),

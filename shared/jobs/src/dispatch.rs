@@ -157,11 +157,11 @@ impl<'a> Dispatcher<'a> {
             Job::Recharge(account) => {
                 self.checkout(account.mode).run_auto_recharge(account, moment).await?;
                 let recharge = jobs.ledger.recharge(account).await?;
-                Ok(recharge.and_then(|recharge| recharge.look_at(moment.now)))
+                Ok(recharge.and_then(|recharge| recharge.check_at(moment.now)))
             }
             Job::Calendar(account) => jobs.run_account_job(account, moment).await,
-            Job::Remainder(pot) => {
-                jobs.ledger.finish_drawdown(pot.account, pot.of, moment).await.map(|()| None)
+            Job::Remainder(remainder) => {
+                jobs.ledger.finish_drawdown(remainder.account, remainder.of, moment).await.map(|()| None)
             }
             Job::Webhooks(account) => {
                 match self.deliveries.send(&DeliveryRequest::Account { account }, 0).await {
@@ -192,13 +192,13 @@ impl<'a> Dispatcher<'a> {
             Err(unsettled) => return Err(unsettled),
         };
         if purchase.next() != PurchaseStep::Rest {
-            return Ok(Some(purchase.look_at(moment.now)));
+            return Ok(Some(purchase.check_at(moment.now)));
         }
         if !purchase.has_open_reversal() {
             return Ok(None);
         }
         let purchase = Box::pin(checkout.reverse(purchase, moment)).await?;
-        Ok(purchase.has_open_reversal().then(|| purchase.look_at(moment.now)))
+        Ok(purchase.has_open_reversal().then(|| purchase.check_at(moment.now)))
     }
 }
 

@@ -72,7 +72,7 @@ impl Jobs<'_> {
     ) -> Result<(Monitor, bool), MonitorError> {
         let id = MonitorKey { account, monitor: wanted.id };
         let known = self.ledger.monitor(id).await?;
-        if let Some(made) = known.as_ref().filter(|known| known.stage != MonitorStatus::Pending) {
+        if let Some(made) = known.as_ref().filter(|known| known.status != MonitorStatus::Pending) {
             return Ok((made.clone(), true));
         }
         if known.is_none() {
@@ -97,7 +97,7 @@ impl Jobs<'_> {
         let account = id.account;
         for _ in 0..ATTEMPTS_MAX {
             let Some(monitor) = self.ledger.monitor(id).await? else { return Ok(None) };
-            if monitor.stage != MonitorStatus::Pending {
+            if monitor.status != MonitorStatus::Pending {
                 return Ok(Some(monitor));
             }
             if let Some(other) = self.take_subject(account, &monitor).await? {
@@ -142,7 +142,7 @@ impl Jobs<'_> {
                 SubjectHolder::By(other) => other,
             };
             let known = self.ledger.monitor(MonitorKey { account, monitor: other }).await?;
-            if known.is_some_and(|known| !matches!(known.stage, MonitorStatus::Ended { .. })) {
+            if known.is_some_and(|known| !matches!(known.status, MonitorStatus::Ended { .. })) {
                 return Ok(Some(other));
             }
             if self.ledger.take_subject_over(account, &subject, other, monitor.id).await? {
@@ -159,7 +159,7 @@ impl Jobs<'_> {
     pub async fn end_monitor(&self, id: MonitorKey, moment: Moment) -> Result<Option<Monitor>, Fault> {
         for _ in 0..ATTEMPTS_MAX {
             let Some(monitor) = self.ledger.monitor(id).await? else { return Ok(None) };
-            match monitor.stage {
+            match monitor.status {
                 MonitorStatus::Pending => return Ok(None),
                 MonitorStatus::Ended { .. } => return Ok(Some(monitor)),
                 MonitorStatus::Active | MonitorStatus::Suspended { .. } => (),
@@ -219,15 +219,15 @@ impl Jobs<'_> {
     ) -> Result<(), Unsettled> {
         for _ in 0..ATTEMPTS_MAX {
             let Some(monitor) = self.ledger.monitor(id).await? else { return Ok(()) };
-            if monitor.stage == MonitorStatus::Pending || monitor.owes(moment.now).is_none() {
+            if monitor.status == MonitorStatus::Pending || monitor.owes(moment.now).is_none() {
                 return Ok(());
             }
             let charged = self.try_charge(id.account, &monitor, unaffordable, moment).await?;
-            let was_suspended = matches!(monitor.stage, MonitorStatus::Suspended { .. });
+            let was_suspended = matches!(monitor.status, MonitorStatus::Suspended { .. });
             let saved = match charged {
                 Ok((month, charge)) if was_suspended => {
                     let resumed = monitor.charged(month, charge);
-                    let notification = MonitorEvent { news: Notification::MonitorResumed, moment };
+                    let notification = MonitorEvent { notification: Notification::MonitorResumed, moment };
                     self.ledger.save_monitor_and_emit(id.account, &resumed, notification).await?
                 }
                 Ok((month, charge)) => {
@@ -236,7 +236,7 @@ impl Jobs<'_> {
                 Err(_) if was_suspended => return Ok(()),
                 Err(why) => {
                     let suspended = monitor.suspended(why, moment.now);
-                    let notification = MonitorEvent { news: Notification::MonitorSuspended, moment };
+                    let notification = MonitorEvent { notification: Notification::MonitorSuspended, moment };
                     self.ledger.save_monitor_and_emit(id.account, &suspended, notification).await?
                 }
             };

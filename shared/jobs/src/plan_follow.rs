@@ -26,8 +26,10 @@ impl Jobs<'_> {
             allowance: live.allowance,
             cause: ChangePlanCause::Follows(live.since),
         };
-        let settled =
-            self.ledger.settle(test, claim, own, |account, head| change_plan(account, &wanted, head)).await;
+        let settled = self
+            .ledger
+            .settle(test, claim, own, |account, attempt| change_plan(account, &wanted, attempt))
+            .await;
         match settled {
             // The test ledger has the plan already, or does not exist.
             Ok(_) | Err(Unsettled::Refused(Refusal::SamePlan) | Unsettled::NoAccount) => Ok(()),

@@ -75,7 +75,7 @@ impl Checkout<'_> {
         moment: Moment,
     ) -> Result<NextStep, Unsettled> {
         let known = self.ledger.catch_up(account, moment).await?;
-        let next = match recharge.wish(&known, moment.now) {
+        let next = match recharge.action(&known, moment.now) {
             AutoRechargeAction::Rest => return Ok(NextStep::Done),
             AutoRechargeAction::Charge(credits) => {
                 match self.quote_within_limits(recharge, account, credits, moment).await? {
@@ -130,7 +130,7 @@ impl Checkout<'_> {
             let notification = Notification::RechargePaused { why, until, revision: known.revision };
             self.ledger.emit(account, &notification, moment).await?;
         }
-        if let Some(due) = next.look_at(moment.now) {
+        if let Some(due) = next.check_at(moment.now) {
             self.ledger.schedule(Job::Recharge(account), due).await?;
         }
         if next.edition != known.edition {
@@ -179,7 +179,7 @@ impl Checkout<'_> {
             Err(unsettled) => return Err(unsettled),
         };
         // The event is emitted before the result is stored, so it is never lost; emitted twice, it is one event.
-        let next = match &purchase.stage {
+        let next = match &purchase.status {
             PurchaseStatus::Pending(_) => return Ok(NextStep::Done),
             PurchaseStatus::Approved(_) => {
                 self.ledger.emit(account, &Notification::Recharged(purchase.into()), moment).await?;
@@ -326,7 +326,7 @@ impl Checkout<'_> {
     /// Resets the failure count of auto-recharge after a paid purchase by a caller.
     pub(super) async fn reset_failures_after_top_up(&self, purchase: &Purchase) {
         if purchase.cause == PurchaseCause::Caller
-            && let PurchaseStatus::Approved(_) = purchase.stage
+            && let PurchaseStatus::Approved(_) = purchase.status
             && let Err(fault) = self.reset_failures(purchase.id.account).await
         {
             let account = purchase.id.account;

@@ -95,9 +95,9 @@ impl Checkout<'_> {
             purchase.id.account,
             Claim::new(&key, &asked, &details),
             moment,
-            |account, head| match outcome {
-                DisputeOutcome::Won => dispute_won(account, &opened, head),
-                DisputeOutcome::Lost => dispute_lost(account, &bought, &opened, head),
+            |account, attempt| match outcome {
+                DisputeOutcome::Won => dispute_won(account, &opened, attempt),
+                DisputeOutcome::Lost => dispute_lost(account, &bought, &opened, attempt),
             },
         );
         let closed = Some(settled.await?.receipt.entry.id);
@@ -120,7 +120,7 @@ impl Checkout<'_> {
         };
         let purchase = self.on_payment_event(&payment, moment).await?;
         // The money of a failed purchase was returned or never taken.
-        Ok(purchase.filter(|purchase| matches!(purchase.stage, PurchaseStatus::Approved(_))))
+        Ok(purchase.filter(|purchase| matches!(purchase.status, PurchaseStatus::Approved(_))))
     }
 
     /// Sets credits aside, unless that is done. First the dispute and its credits are recorded on the purchase's row, so that
@@ -153,7 +153,7 @@ impl Checkout<'_> {
             purchase.id.account,
             Claim::new(&key, &asked, &details),
             moment,
-            |account, head| dispute_opened(account, &bought, head),
+            |account, attempt| dispute_opened(account, &bought, attempt),
         );
         let opened = Some(settled.await?.receipt.entry.id);
         let purchase = self.save_dispute(purchase, dispute, Dispute { opened, ..known }).await?;
@@ -181,7 +181,7 @@ impl Checkout<'_> {
             }
             let credits = purchase.disputed_credits(amount);
             if attempt == 0 {
-                self.ledger.schedule(Job::Purchase(purchase.id), purchase.look_at(moment.now)).await?;
+                self.ledger.schedule(Job::Purchase(purchase.id), purchase.check_at(moment.now)).await?;
             }
             let dispute = Dispute { amount, credits: Some(credits), ..Dispute::default() };
             purchase.disputes.insert(name.clone(), dispute);
@@ -225,7 +225,7 @@ impl Checkout<'_> {
         purchase: &Purchase,
         credits: Credits,
     ) -> Result<PurchasedCredits, Unsettled> {
-        match purchase.stage {
+        match purchase.status {
             PurchaseStatus::Approved(entry) => {
                 Ok(purchase.bought(&self.entry(purchase, entry).await?.entry, credits))
             }

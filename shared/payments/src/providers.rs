@@ -52,7 +52,7 @@ impl Provider for NoProvider {
             id: None,
             purchase: Some(order.purchase),
             price: order.price,
-            standing: PaymentStatus::Failed(Decline {
+            status: PaymentStatus::Failed(Decline {
                 reason: "payments_not_configured".to_owned(),
                 decline_code: None,
             }),

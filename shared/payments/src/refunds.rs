@@ -96,13 +96,13 @@ impl Checkout<'_> {
             let refunded = self.refunded(&purchase).await?;
             let refunds = match purchase.refund_due(refunded) {
                 Some(step) => Refunds { open: Some(step), ..purchase.refunds.clone() },
-                None if purchase.has_open_reversal() && !purchase.to_return => purchase.refunds_followed(),
+                None if purchase.has_open_reversal() && !purchase.to_return => purchase.refunds_booked(),
                 None => return Ok(purchase),
             };
             if refunds == purchase.refunds {
                 return Ok(purchase);
             }
-            self.ledger.schedule(Job::Purchase(purchase.id), purchase.look_at(moment.now)).await?;
+            self.ledger.schedule(Job::Purchase(purchase.id), purchase.check_at(moment.now)).await?;
             let next = Purchase { refunds, ..purchase };
             purchase = match self.ledger.save_purchase(&next).await? {
                 Some(saved) => saved,
@@ -162,16 +162,16 @@ impl Checkout<'_> {
         let settled = match (taken, restored) {
             (Some(taken), _) => {
                 let bought = self.bought_part(purchase, taken.into()).await?;
-                let decide = self
-                    .ledger
-                    .settle(account, claim, moment, |account, head| payment_refunded(account, &bought, head));
+                let decide = self.ledger.settle(account, claim, moment, |account, attempt| {
+                    payment_refunded(account, &bought, attempt)
+                });
                 decide.await?
             }
             (None, Some(restored)) => {
                 let bought = self.bought_part(purchase, restored.into()).await?;
-                let decide = self
-                    .ledger
-                    .settle(account, claim, moment, |account, head| payment_restored(account, &bought, head));
+                let decide = self.ledger.settle(account, claim, moment, |account, attempt| {
+                    payment_restored(account, &bought, attempt)
+                });
                 decide.await?
             }
             (None, None) => return Ok(None),
@@ -192,7 +192,7 @@ impl Checkout<'_> {
                 return Ok(purchase);
             }
             let amount = RefundOrder::checked(&purchase, amount)?;
-            self.ledger.schedule(Job::Purchase(purchase.id), purchase.look_at(moment.now)).await?;
+            self.ledger.schedule(Job::Purchase(purchase.id), purchase.check_at(moment.now)).await?;
             purchase.refunds.orders.push(RefundOrder { amount, ..order.clone() });
             if let Some(saved) = self.ledger.save_purchase(&purchase).await? {
                 return Ok(saved);
@@ -233,7 +233,7 @@ impl Checkout<'_> {
     /// [`Unsettled::Refused`] for a purchase that was not paid.
     pub async fn refundable(&self, id: PurchaseId) -> Result<Option<Purchase>, Unsettled> {
         let Some(purchase) = self.ledger.purchase(id).await? else { return Ok(None) };
-        match purchase.stage {
+        match purchase.status {
             PurchaseStatus::Approved(_) => Ok(Some(purchase)),
             PurchaseStatus::Pending(_) | PurchaseStatus::Failed(_) => {
                 Err(Refusal::NotEligible("this purchase was not paid, so there is no money to refund").into())

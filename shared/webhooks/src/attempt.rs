@@ -30,7 +30,7 @@ impl WebhookWorker<'_> {
             number: message.number,
             event: message.name.clone(),
             kind,
-            standing: DeliveryStatus::Failed,
+            status: DeliveryStatus::Failed,
             created_at: id.time(),
             next: None,
             request: SentRequest { url: String::new(), headers: vec![], body: message.body.clone() },
@@ -57,7 +57,7 @@ impl WebhookWorker<'_> {
         let mut delivery = self.new_delivery(id, kind, &message);
         let outcome = self.send(webhook, &secrets, &mut delivery).await?;
         if outcome == DeliveryOutcome::Taken {
-            delivery.standing = DeliveryStatus::Succeeded;
+            delivery.status = DeliveryStatus::Succeeded;
         }
         self.activity.log_delivery(WebhookKey { account, id: webhook.id }, &delivery, moment).await?;
         Ok(delivery)

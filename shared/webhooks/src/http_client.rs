@@ -70,7 +70,7 @@ pub struct PostTimeouts {
 /// address, connect to one of the checked addresses, and verify the host's certificate. It uses no proxy, follows no
 /// redirect and decompresses nothing.
 pub struct WebhookClient {
-    reach: AddressPolicy,
+    policy: AddressPolicy,
     resolver: Arc<dyn Resolve>,
     /// `None` for the system's root certificates, which are read with the first post over TLS because reading them is
     /// slower than the rest of a cold start.
@@ -90,21 +90,21 @@ impl Default for PostTimeouts {
 impl WebhookClient {
     /// A client with the system's resolver and root certificates.
     #[must_use]
-    pub fn new(reach: AddressPolicy) -> Self {
+    pub fn new(policy: AddressPolicy) -> Self {
         let resolver = Arc::new(SystemResolver);
-        Self { reach, resolver, roots: None, tls: OnceLock::new(), limits: PostTimeouts::default() }
+        Self { policy, resolver, roots: None, tls: OnceLock::new(), limits: PostTimeouts::default() }
     }
 
     /// A client with the given resolver and root certificates.
     #[must_use]
-    pub fn with(reach: AddressPolicy, resolver: Arc<dyn Resolve>, roots: RootCertStore) -> Self {
-        Self { reach, resolver, roots: Some(roots), tls: OnceLock::new(), limits: PostTimeouts::default() }
+    pub fn with(policy: AddressPolicy, resolver: Arc<dyn Resolve>, roots: RootCertStore) -> Self {
+        Self { policy, resolver, roots: Some(roots), tls: OnceLock::new(), limits: PostTimeouts::default() }
     }
 
     /// The address policy.
     #[must_use]
-    pub fn reach(&self) -> AddressPolicy {
-        self.reach
+    pub fn policy(&self) -> AddressPolicy {
+        self.policy
     }
 
     /// Checks a URL against the address policy, as far as its name resolves now. A name that does not resolve passes,
@@ -138,7 +138,7 @@ impl WebhookClient {
         headers: &HeaderMap,
         body: Bytes,
     ) -> Result<EndpointResponse, DeliveryError> {
-        url.check(self.reach).map_err(forbidden)?;
+        url.check(self.policy).map_err(forbidden)?;
         if body.len() > SENT_BYTES_MAX {
             return Err(DeliveryError::TooLarge);
         }
@@ -171,7 +171,7 @@ impl WebhookClient {
         if addresses.is_empty() {
             return Err(DeliveryError::NotResolved);
         }
-        if !addresses.iter().all(|address| self.reach.admits_at(*address)) {
+        if !addresses.iter().all(|address| self.policy.admits_at(*address)) {
             return Err(DeliveryError::Forbidden(ForbiddenTarget::Address));
         }
         Ok(addresses)

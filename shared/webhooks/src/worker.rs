@@ -273,7 +273,7 @@ impl WebhookWorker<'_> {
         if let Some(retry_at) = retry_at {
             self.ledger.schedule(Job::Webhooks(*account), retry_at).await?;
         }
-        delivery.standing = match (outcome, retry_at) {
+        delivery.status = match (outcome, retry_at) {
             (DeliveryOutcome::Taken, _) => DeliveryStatus::Succeeded,
             (DeliveryOutcome::Failed(_) | DeliveryOutcome::Gone, Some(_)) => DeliveryStatus::Retrying,
             (DeliveryOutcome::Failed(_) | DeliveryOutcome::Gone, None) => DeliveryStatus::Failed,

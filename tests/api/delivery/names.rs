@@ -49,8 +49,8 @@ impl Resolve for FixedResolver {
     }
 }
 
-fn sender(reach: AddressPolicy, resolver: &Arc<FixedResolver>) -> WebhookClient {
-    WebhookClient::with(reach, resolver.clone(), RootCertStore::empty())
+fn sender(policy: AddressPolicy, resolver: &Arc<FixedResolver>) -> WebhookClient {
+    WebhookClient::with(policy, resolver.clone(), RootCertStore::empty())
 }
 
 /// The status of a request to this port of a name.
@@ -83,7 +83,7 @@ async fn one_closed_address_closes_the_name() {
         }
     }
     // Loopback is closed to all but the local machine, and the port of Lambda's runtime API to that too.
-    let sender_of = |reach| sender(reach, &FixedResolver::new(&[&["127.0.0.1"]]));
+    let sender_of = |policy| sender(policy, &FixedResolver::new(&[&["127.0.0.1"]]));
     let outcome =
         post(&sender_of(AddressPolicy::Public), &format!("https://hooks.example.com:{}/", peer.port())).await;
     assert_eq!(outcome.outcome, Err(DeliveryError::Forbidden(ForbiddenTarget::Address)));

@@ -72,14 +72,14 @@ struct Canary(Receiver<SocketAddr>);
 
 impl Canary {
     fn start() -> Self {
-        let (tell, reported) = channel();
+        let (report, reported) = channel();
         for port in PORTS {
             // IPv4 too: Linux listens on both.
             let listener = TcpListener::bind(("::", port)).unwrap();
-            let tell = tell.clone();
+            let report = report.clone();
             thread::spawn(move || {
                 for socket in listener.incoming() {
-                    tell.send(socket.unwrap().local_addr().unwrap()).unwrap();
+                    report.send(socket.unwrap().local_addr().unwrap()).unwrap();
                 }
             });
         }

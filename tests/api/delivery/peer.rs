@@ -94,11 +94,11 @@ pub(super) async fn serve(
     seen: PeerRequests,
 ) {
     seen.add(request(&mut socket).await);
-    tell(&mut socket, answer).await;
+    respond(&mut socket, answer).await;
 }
 
 /// Sends the answer, whatever the request was.
-pub(super) async fn tell(socket: &mut (impl AsyncWrite + Unpin), answer: PeerAnswer) {
+pub(super) async fn respond(socket: &mut (impl AsyncWrite + Unpin), answer: PeerAnswer) {
     let (first, rest) = match answer {
         PeerAnswer::Bytes(bytes) => {
             socket.write_all(&bytes).await.ok();

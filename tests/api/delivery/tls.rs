@@ -12,7 +12,7 @@ use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use super::names::FixedResolver;
-use super::peer::{PeerAnswer, PeerRequests, serve, tell};
+use super::peer::{PeerAnswer, PeerRequests, respond, serve};
 use super::{LONG, SHORT, post};
 
 /// A TLS receiver with a certificate for a name.
@@ -165,7 +165,7 @@ async fn a_receiver_without_tls_is_left() {
         let port = listener.local_addr().unwrap().port();
         let server = tokio::spawn(async move {
             let (mut socket, _) = listener.accept().await.unwrap();
-            tell(&mut socket, answer).await;
+            respond(&mut socket, answer).await;
         });
         let limits = if expected == DeliveryError::Timeout { SHORT } else { LONG };
         let reported = told_within(limits, "hooks.example.com", port, RootCertStore::empty()).await;

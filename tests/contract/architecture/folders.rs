@@ -88,16 +88,16 @@ fn folder(file: &Path, src: &Path) -> String {
 
 /// The shortest circle through each folder that is in one.
 fn circles(graph: &Graph) -> Vec<String> {
-    let (mut told, mut circles) = (BTreeSet::new(), Vec::new());
+    let (mut reported, mut circles) = (BTreeSet::new(), Vec::new());
     for start in graph.keys() {
-        if told.contains(start) {
+        if reported.contains(start) {
             continue;
         }
         if let Some(circle) = way_back(graph, start) {
             let edges = circle.windows(2).map(|pair| format!("    {}", graph[&pair[0]][&pair[1]]));
             let edges: Vec<_> = edges.collect();
             circles.push(format!("a circle, {}:\n{}", circle.join(" -> "), edges.join("\n")));
-            told.extend(circle);
+            reported.extend(circle);
         }
     }
     circles

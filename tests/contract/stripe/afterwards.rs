@@ -29,11 +29,7 @@ async fn a_charge_whose_answer_was_lost_is_found() {
             assert_eq!(bench.stripe.charge(&order).await.is_err(), fault == StripeFault::KeptError);
             bench.fake.wait_a_day();
             let found = bench.stripe.find(&order).await.unwrap().unwrap();
-            assert_eq!(
-                (found.standing, found.purchase),
-                (expected.clone(), Some(order.purchase)),
-                "{fault:?}"
-            );
+            assert_eq!((found.status, found.purchase), (expected.clone(), Some(order.purchase)), "{fault:?}");
         }
     }
 }
@@ -45,7 +41,7 @@ async fn a_missing_payment_was_not_charged_once_no_attempt_can_be_in_progress() 
     bench.fake.fail("payment_intents", StripeFault::LostBefore);
     bench.stripe.charge(&order).await.unwrap_err();
     let ask = async |hours: i64| {
-        bench.fake.books().now = now() + TimeDelta::hours(hours);
+        bench.fake.state().now = now() + TimeDelta::hours(hours);
         bench.stripe.find(&order).await.map(|found| found.is_some()).ok()
     };
     assert_eq!(
@@ -69,19 +65,19 @@ async fn a_charge_is_found_among_many() {
     let order = bench.order("pm_visa");
     bench.stripe.charge(&order).await.unwrap();
     for minutes in 0..250 {
-        bench.fake.books().other(&bench.customer.0, now() + TimeDelta::minutes(minutes));
-        bench.fake.books().other("cus_of_another", now());
+        bench.fake.state().other(&bench.customer.0, now() + TimeDelta::minutes(minutes));
+        bench.fake.state().other("cus_of_another", now());
     }
     bench.fake.wait_a_day();
     let found = bench.stripe.find(&order).await.unwrap().unwrap();
     assert_eq!(found.purchase, Some(order.purchase));
-    let lists = bench.fake.books().calls.iter().filter(|call| *call == "GET /v1/payment_intents").count();
+    let lists = bench.fake.state().calls.iter().filter(|call| *call == "GET /v1/payment_intents").count();
     assert_eq!(lists, 3);
     // Beyond every bound nothing is certain.
     let missing = bench.order("pm_visa");
     assert_eq!(bench.stripe.find(&missing).await.unwrap(), None);
     for _ in 0..2_000 {
-        bench.fake.books().other(&bench.customer.0, now());
+        bench.fake.state().other(&bench.customer.0, now());
     }
     assert!(bench.stripe.find(&missing).await.is_err());
 }
@@ -91,11 +87,11 @@ async fn taken_payments_are_found_before_refused_ones() {
     let bench = Bench::new().await;
     let order = bench.order("pm_visa");
     bench.stripe.charge(&order).await.unwrap();
-    bench.fake.books().now += TimeDelta::hours(1);
-    bench.fake.books().keys.clear();
+    bench.fake.state().now += TimeDelta::hours(1);
+    bench.fake.state().keys.clear();
     let again = ChargeOrder { method: bench.order("pm_chargeDeclined").method, ..order.clone() };
-    assert_ne!(bench.stripe.charge(&again).await.unwrap().standing, PaymentStatus::Succeeded);
-    assert_eq!(bench.stripe.find(&order).await.unwrap().unwrap().standing, PaymentStatus::Succeeded);
+    assert_ne!(bench.stripe.charge(&again).await.unwrap().status, PaymentStatus::Succeeded);
+    assert_eq!(bench.stripe.find(&order).await.unwrap().unwrap().status, PaymentStatus::Succeeded);
 }
 
 #[tokio::test]
@@ -106,10 +102,10 @@ async fn a_payment_is_cancelled_unless_it_was_taken() {
     bench.fake.fail("cancel", StripeFault::LostAfter);
     bench.stripe.cancel(&waiting).await.unwrap_err();
     for _ in 0..2 {
-        assert_eq!(bench.stripe.cancel(&waiting).await.unwrap().standing, PaymentStatus::Cancelled);
+        assert_eq!(bench.stripe.cancel(&waiting).await.unwrap().status, PaymentStatus::Cancelled);
     }
     let taken = bench.stripe.charge(&bench.order("pm_visa")).await.unwrap().id.unwrap();
-    assert_eq!(bench.stripe.cancel(&taken).await.unwrap().standing, PaymentStatus::Succeeded);
+    assert_eq!(bench.stripe.cancel(&taken).await.unwrap().status, PaymentStatus::Succeeded);
     assert!(bench.stripe.cancel(&PaymentId("pi_of_nobody".into())).await.is_err());
     assert!(bench.stripe.cancel(&PaymentId("..".into())).await.is_err());
 }
@@ -123,8 +119,8 @@ async fn money_is_given_back_once() {
     bench.stripe.refund(&id).await.unwrap();
     bench.fake.wait_a_day();
     bench.stripe.refund(&id).await.unwrap();
-    assert_eq!(bench.fake.books().refunds, std::slice::from_ref(&id.0));
-    assert_eq!(bench.stripe.payment(&id).await.unwrap().unwrap().standing, PaymentStatus::Refunded);
+    assert_eq!(bench.fake.state().refunds, std::slice::from_ref(&id.0));
+    assert_eq!(bench.stripe.payment(&id).await.unwrap().unwrap().status, PaymentStatus::Refunded);
     let refused = bench.stripe.charge(&bench.order("pm_chargeDeclined")).await.unwrap().id.unwrap();
     assert!(bench.stripe.refund(&refused).await.is_err());
 }
@@ -160,7 +156,7 @@ async fn a_signed_event_is_accepted() {
     let event = |kind: &str, object: &serde_json::Value| {
         json!({ "object": "event", "type": kind, "data": { "object": object } }).to_string()
     };
-    let intent = bench.fake.books().intents[0].clone();
+    let intent = bench.fake.state().intents[0].clone();
     let body = event("payment_intent.succeeded", &intent);
     let header = sign(&SECRET.into(), body.as_bytes(), now());
     let answer = bench.stripe.event(&header, body.as_bytes(), now()).await.unwrap();

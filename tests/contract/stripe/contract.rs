@@ -35,7 +35,7 @@ pub(super) enum Keeps {
 async fn wires() -> Vec<StripeUnderTest> {
     let Bench { fake, stripe, customer, .. } = Bench::new().await;
     for method in ["pm_visa", "pm_chargeDeclined", "pm_authenticationRequired"] {
-        fake.books().method(method, None);
+        fake.state().method(method, None);
     }
     let fake = StripeUnderTest {
         name: "the fake",
@@ -64,7 +64,7 @@ async fn money_is_taken_and_given_back() {
             let order = ChargeOrder { off_session, ..wire.order(&wire.good) };
             let payment = stripe.charge(&order).await.unwrap();
             assert_eq!(
-                (&payment.standing, payment.purchase),
+                (&payment.status, payment.purchase),
                 (&PaymentStatus::Succeeded, Some(order.purchase)),
                 "{}",
                 wire.name
@@ -74,16 +74,16 @@ async fn money_is_taken_and_given_back() {
             let id = payment.id.clone().unwrap();
             assert_eq!(stripe.payment(&id).await.unwrap().as_ref(), Some(&payment));
             assert_eq!(stripe.find(&order).await.unwrap(), Some(payment));
-            assert_eq!(stripe.cancel(&id).await.unwrap().standing, PaymentStatus::Succeeded, "{}", wire.name);
+            assert_eq!(stripe.cancel(&id).await.unwrap().status, PaymentStatus::Succeeded, "{}", wire.name);
             stripe.refund(&id).await.unwrap();
             assert_eq!(
-                stripe.payment(&id).await.unwrap().unwrap().standing,
+                stripe.payment(&id).await.unwrap().unwrap().status,
                 PaymentStatus::Refunded,
                 "{}",
                 wire.name
             );
             assert_eq!(
-                stripe.find(&order).await.unwrap().unwrap().standing,
+                stripe.find(&order).await.unwrap().unwrap().status,
                 PaymentStatus::Refunded,
                 "{}",
                 wire.name
@@ -96,10 +96,10 @@ async fn money_is_taken_and_given_back() {
 async fn a_refusal_is_answered_and_found() {
     for wire in wires().await {
         let order = wire.order(&wire.declined);
-        let answer = wire.stripe.charge(&order).await.unwrap().standing;
+        let answer = wire.stripe.charge(&order).await.unwrap().status;
         let found = wire.stripe.find(&order).await.unwrap().unwrap();
-        for standing in [answer, found.standing] {
-            let PaymentStatus::Failed(decline) = standing else { panic!("{}: {standing:?}", wire.name) };
+        for status in [answer, found.status] {
+            let PaymentStatus::Failed(decline) = status else { panic!("{}: {status:?}", wire.name) };
             assert_eq!(decline.reason, "card_declined", "{}", wire.name);
         }
         assert_eq!(found.purchase, Some(order.purchase));
@@ -111,14 +111,14 @@ async fn a_waiting_payment_is_cancelled() {
     for wire in wires().await {
         let (stripe, order) = (&wire.stripe, ChargeOrder { off_session: false, ..wire.order(&wire.waiting) });
         let payment = stripe.charge(&order).await.unwrap();
-        assert!(matches!(payment.standing, PaymentStatus::Action(_)), "{}: {payment:?}", wire.name);
+        assert!(matches!(payment.status, PaymentStatus::Action(_)), "{}: {payment:?}", wire.name);
         let id = payment.id.unwrap();
         for _ in 0..2 {
-            assert_eq!(stripe.cancel(&id).await.unwrap().standing, PaymentStatus::Cancelled, "{}", wire.name);
+            assert_eq!(stripe.cancel(&id).await.unwrap().status, PaymentStatus::Cancelled, "{}", wire.name);
         }
         assert!(stripe.refund(&id).await.is_err(), "{}", wire.name);
         assert_eq!(
-            stripe.find(&order).await.unwrap().unwrap().standing,
+            stripe.find(&order).await.unwrap().unwrap().status,
             PaymentStatus::Cancelled,
             "{}",
             wire.name

@@ -104,8 +104,8 @@ async fn the_keys_are_read_once_and_used_for_calls_and_events() {
     let stripe = keeper.stripe(&bench);
     assert_eq!(keeper.asked(), 0);
     for _ in 0..3 {
-        let standing = stripe.charge(&bench.order("pm_visa")).await.unwrap().standing;
-        assert_eq!(standing, PaymentStatus::Succeeded);
+        let status = stripe.charge(&bench.order("pm_visa")).await.unwrap().status;
+        assert_eq!(status, PaymentStatus::Succeeded);
     }
     for known in ["whsec_old", "whsec_new"] {
         let header = sign(&known.into(), b"{}", now());
@@ -129,7 +129,7 @@ async fn a_refused_key_is_read_again() {
     let order = bench.order("pm_visa");
     assert!(stripe.charge(&order).await.unwrap_err().to_string().contains("401"));
     keeper.change(Some(&secret(API_KEY, &[])));
-    assert_eq!(stripe.charge(&order).await.unwrap().standing, PaymentStatus::Succeeded);
+    assert_eq!(stripe.charge(&order).await.unwrap().status, PaymentStatus::Succeeded);
     assert_eq!(keeper.asked(), 2);
 }
 
@@ -155,7 +155,7 @@ async fn an_unreadable_secret_is_never_quoted() {
         let answer = stripe.event("t=1,v1=0", b"{}", now()).await;
         assert!(matches!(answer, Err(EventRejected::Later(_))), "{answer:?}");
     }
-    assert!(bench.fake.books().intents.is_empty());
+    assert!(bench.fake.state().intents.is_empty());
 }
 
 #[tokio::test]
@@ -174,7 +174,7 @@ async fn another_secrets_manager_works_too() {
         .body(json!({ "Name": name, "SecretString": secret }).to_string());
     let made: Value = made.send().await.unwrap().json().await.unwrap();
     let stripe = stripe(&endpoint, made["ARN"].as_str().unwrap(), &bench);
-    assert_eq!(stripe.charge(&bench.order("pm_visa")).await.unwrap().standing, PaymentStatus::Succeeded);
+    assert_eq!(stripe.charge(&bench.order("pm_visa")).await.unwrap().status, PaymentStatus::Succeeded);
     let nowhere = self::stripe(&endpoint, ARN, &bench);
     let said = nowhere.charge(&bench.order("pm_visa")).await.unwrap_err().to_string();
     assert!(said.contains("ResourceNotFoundException"), "{said}");

@@ -117,9 +117,9 @@ async fn its_events_are_accepted() {
             StatusCode::OK
         };
     let (url, listening) = listen(Router::new().fallback(take).with_state(say)).await;
-    let hook = [("url", url.as_str()), ("secret", SECRET)];
+    let webhook = [("url", url.as_str()), ("secret", SECRET)];
     let name = format!("{base}/_config/webhooks/scrip-{:x}", random());
-    assert!(tests::client().post(name).form(&hook).send().await.unwrap().status().is_success());
+    assert!(tests::client().post(name).form(&webhook).send().await.unwrap().status().is_success());
     let order = ChargeOrder { made_at: wire.now, ..order(&wire.customer, &wire.good) };
     wire.stripe.charge(&order).await.unwrap();
     let reported = async {
@@ -133,7 +133,7 @@ async fn its_events_are_accepted() {
                 let mut forged = body.to_vec();
                 forged[0] ^= 1;
                 assert!(wire.stripe.event(&header, &forged, SystemClock.now()).await.is_err());
-                return payment.standing;
+                return payment.status;
             }
         }
     };

@@ -95,7 +95,7 @@ impl Bench {
 
     /// An order with a card that behaves as its name says.
     fn order(&self, method: &str) -> ChargeOrder {
-        self.fake.books().method(method, None);
+        self.fake.state().method(method, None);
         order(&self.customer, method)
     }
 
@@ -116,7 +116,7 @@ impl Bench {
     async fn settle(&self, order: &ChargeOrder) -> PaymentStatus {
         for _ in 0..SENDINGS_MAX {
             if let Ok(payment) = self.stripe.charge(order).await {
-                return payment.standing;
+                return payment.status;
             }
         }
         panic!("not answered after {SENDINGS_MAX} attempts");
@@ -129,7 +129,7 @@ async fn a_charge_takes_the_money_and_names_its_purchase() {
     let order = bench.order("pm_visa");
     let payment = bench.stripe.charge(&order).await.unwrap();
     assert_eq!((payment.purchase, payment.price), (Some(order.purchase), order.price));
-    assert_eq!(payment.standing, PaymentStatus::Succeeded);
+    assert_eq!(payment.status, PaymentStatus::Succeeded);
     assert_eq!(payment.receipt.as_deref(), Some("https://pay.stripe.com/receipts/ch_00000"));
     let id = payment.id.clone().unwrap();
     assert_eq!(bench.stripe.payment(&id).await.unwrap(), Some(payment.clone()));
@@ -137,15 +137,15 @@ async fn a_charge_takes_the_money_and_names_its_purchase() {
         bench.stripe.find(&ChargeOrder { payment: Some(id), ..order.clone() }).await.unwrap(),
         Some(payment)
     );
-    let books = bench.fake.books();
-    assert_eq!(books.intents[0]["metadata"]["account"], order.purchase.account.to_string());
-    assert_eq!(books.intents[0]["customer"], bench.customer.0);
-    let header = |name: &str| books.headers[name].to_str().unwrap().to_owned();
+    let state = bench.fake.state();
+    assert_eq!(state.intents[0]["metadata"]["account"], order.purchase.account.to_string());
+    assert_eq!(state.intents[0]["customer"], bench.customer.0);
+    let header = |name: &str| state.headers[name].to_str().unwrap().to_owned();
     assert_eq!(header("authorization"), format!("Bearer {API_KEY}"));
     assert!(header("stripe-version").starts_with("20"));
     let (org, transaction) = (order.purchase.account, order.purchase.transaction);
-    assert!(books.keys.contains_key(&format!("{org}:{transaction}")), "{:?}", books.keys.keys());
-    assert!(books.keys.keys().any(|key| key.ends_with(":customer")));
+    assert!(state.keys.contains_key(&format!("{org}:{transaction}")), "{:?}", state.keys.keys());
+    assert!(state.keys.keys().any(|key| key.ends_with(":customer")));
 }
 
 #[tokio::test]
@@ -156,7 +156,7 @@ async fn a_repeated_order_is_charged_once() {
     for _ in 0..5 {
         assert_eq!(bench.stripe.charge(&order).await.unwrap(), first);
     }
-    assert_eq!(bench.fake.books().intents.len(), 1);
+    assert_eq!(bench.fake.state().intents.len(), 1);
     let order = bench.order("pm_visa");
     let (one, two, three, four) = tokio::join!(
         bench.stripe.charge(&order),
@@ -165,9 +165,9 @@ async fn a_repeated_order_is_charged_once() {
         bench.stripe.charge(&order),
     );
     let answer: Vec<_> = [one, two, three, four].into_iter().flatten().collect();
-    assert!(answer.iter().all(|payment| payment.standing == PaymentStatus::Succeeded), "{answer:?}");
+    assert!(answer.iter().all(|payment| payment.status == PaymentStatus::Succeeded), "{answer:?}");
     assert_eq!(bench.settle(&order).await, PaymentStatus::Succeeded);
-    assert_eq!((bench.taken(&order), bench.fake.books().intents.len()), (1, 2));
+    assert_eq!((bench.taken(&order), bench.fake.state().intents.len()), (1, 2));
 }
 
 #[tokio::test]
@@ -181,7 +181,7 @@ async fn a_refusal_is_final() {
     ] {
         let order = bench.order(method);
         let payment = bench.stripe.charge(&order).await.unwrap();
-        assert_eq!((&payment.standing, payment.purchase), (&expected, Some(order.purchase)), "{method}");
+        assert_eq!((&payment.status, payment.purchase), (&expected, Some(order.purchase)), "{method}");
         assert_eq!(bench.stripe.charge(&order).await.unwrap(), payment);
         let known = bench.stripe.payment(&payment.id.clone().unwrap()).await.unwrap();
         assert_eq!(known, Some(payment.clone()), "{method}");
@@ -193,7 +193,7 @@ async fn a_refusal_is_final() {
 #[tokio::test]
 async fn a_method_that_cannot_be_charged_fails_before_a_payment_exists() {
     let bench = Bench::new().await;
-    bench.fake.books().method("pm_of_another", Some("cus_of_another"));
+    bench.fake.state().method("pm_of_another", Some("cus_of_another"));
     for (order, reason) in [
         (order(&bench.customer, "pm_of_another"), "invalid_request_error"),
         (order(&bench.customer, "pm_of_nobody"), "resource_missing"),
@@ -201,29 +201,29 @@ async fn a_method_that_cannot_be_charged_fails_before_a_payment_exists() {
         (ChargeOrder { price: pounds(1), ..bench.order("pm_visa") }, "amount_too_small"),
     ] {
         let payment = bench.stripe.charge(&order).await.unwrap();
-        assert_eq!((payment.id, payment.standing), (None, failed(reason, None)));
+        assert_eq!((payment.id, payment.status), (None, failed(reason, None)));
     }
-    let books = bench.fake.books();
-    assert!(books.intents.is_empty());
+    let state = bench.fake.state();
+    assert!(state.intents.is_empty());
     assert!(
-        !books.calls.iter().any(|call| call.contains("..") || call.contains("customers/")),
+        !state.calls.iter().any(|call| call.contains("..") || call.contains("customers/")),
         "{:?}",
-        books.calls
+        state.calls
     );
-    assert_eq!(books.methods["pm_of_another"].as_deref(), Some("cus_of_another"));
+    assert_eq!(state.methods["pm_of_another"].as_deref(), Some("cus_of_another"));
 }
 
 #[tokio::test]
 async fn a_taken_payment_stays_taken_when_its_card_fails() {
     let bench = Bench::new().await;
     let order = bench.order("pm_attachDeclined");
-    bench.fake.books().method("pm_attachDeclined", Some(&bench.customer.0));
+    bench.fake.state().method("pm_attachDeclined", Some(&bench.customer.0));
     bench.fake.fail("payment_intents", StripeFault::LostAfter);
     bench.stripe.charge(&order).await.unwrap_err();
     // The card can no longer be attached, but the order was charged.
-    assert_eq!(bench.stripe.charge(&order).await.unwrap().standing, PaymentStatus::Succeeded);
-    bench.fake.books().method("pm_attachDeclined", Some("cus_of_another"));
-    assert_eq!(bench.stripe.charge(&order).await.unwrap().standing, PaymentStatus::Succeeded);
+    assert_eq!(bench.stripe.charge(&order).await.unwrap().status, PaymentStatus::Succeeded);
+    bench.fake.state().method("pm_attachDeclined", Some("cus_of_another"));
+    assert_eq!(bench.stripe.charge(&order).await.unwrap().status, PaymentStatus::Succeeded);
     assert_eq!(bench.taken(&order), 1);
 }
 
@@ -234,22 +234,22 @@ async fn a_customer_who_is_present_authenticates() {
     let payment = bench.stripe.charge(&order).await.unwrap();
     let id = payment.id.unwrap();
     assert_eq!(
-        payment.standing,
+        payment.status,
         PaymentStatus::Action(format!("https://hooks.stripe.com/3d_secure_2/{}", id.0))
     );
-    let standing = async || bench.stripe.payment(&id).await.unwrap().unwrap().standing;
-    assert_eq!(standing().await, payment.standing);
+    let status = async || bench.stripe.payment(&id).await.unwrap().unwrap().status;
+    assert_eq!(status().await, payment.status);
     bench.fake.authenticate(&id.0, true);
-    assert_eq!(standing().await, PaymentStatus::Succeeded);
+    assert_eq!(status().await, PaymentStatus::Succeeded);
     let order = bench.on_session("pm_authenticationRequired");
     let id = bench.stripe.charge(&order).await.unwrap().id.unwrap();
     bench.fake.authenticate(&id.0, false);
-    let standing = bench.stripe.payment(&id).await.unwrap().unwrap().standing;
-    assert_eq!(standing, failed("payment_intent_authentication_failure", None));
+    let status = bench.stripe.payment(&id).await.unwrap().unwrap().status;
+    assert_eq!(status, failed("payment_intent_authentication_failure", None));
     let stripe = client(&bench.fake.url, API_KEY, None);
     let order = bench.on_session("pm_authenticationRequired");
-    let standing = stripe.charge(&order).await.unwrap().standing;
-    assert_eq!(standing, failed("authentication_required", Some("authentication_required")));
+    let status = stripe.charge(&order).await.unwrap().status;
+    assert_eq!(status, failed("authentication_required", Some("authentication_required")));
 }
 
 #[tokio::test]
@@ -259,7 +259,7 @@ async fn no_fault_charges_an_order_twice_or_reports_a_charge_as_refused() {
             let bench = Bench::new().await;
             let order = bench.order("pm_visa");
             bench.fake.fail(place, fault);
-            let answer = bench.meets(fault).charge(&order).await.map(|payment| payment.standing);
+            let answer = bench.meets(fault).charge(&order).await.map(|payment| payment.status);
             match place {
                 "attach" => {
                     assert!(answer.is_err() || answer.is_ok_and(|answer| answer == PaymentStatus::Succeeded))
@@ -268,7 +268,7 @@ async fn no_fault_charges_an_order_twice_or_reports_a_charge_as_refused() {
             }
             assert_eq!(bench.settle(&order).await, PaymentStatus::Succeeded, "{place} {fault:?}");
             assert_eq!(bench.taken(&order), 1, "{place} {fault:?}");
-            let elsewhere = bench.fake.books().calls.iter().any(|call| call.contains("elsewhere"));
+            let elsewhere = bench.fake.state().calls.iter().any(|call| call.contains("elsewhere"));
             assert!(!elsewhere, "a key followed a redirect");
         }
     }
@@ -290,5 +290,5 @@ async fn several_faults_charge_an_order_once() {
     let refused = bench.order("pm_chargeDeclined");
     faults.into_iter().for_each(|fault| bench.fake.fail("payment_intents", fault));
     assert_eq!(bench.settle(&refused).await, failed("card_declined", Some("generic_decline")));
-    assert_eq!((bench.taken(&order), bench.taken(&refused), bench.fake.books().intents.len()), (1, 0, 2));
+    assert_eq!((bench.taken(&order), bench.taken(&refused), bench.fake.state().intents.len()), (1, 0, 2));
 }

@@ -63,7 +63,7 @@ async fn a_refund_that_failed_is_no_refund() {
     let id = paid(&bench).await;
     bench.stripe.refund_part(&id, &part("txn_1", 900)).await.unwrap();
     bench.stripe.refund_part(&id, &part("txn_2", 100)).await.unwrap();
-    bench.fake.books().fail_refund(0);
+    bench.fake.state().fail_refund(0);
     assert_eq!(refunded(&bench, &id).await, 100);
     let answer = bench.stripe.refund_part(&id, &part("txn_1", 900)).await.unwrap();
     assert_eq!(answer, RefundAnswer::Refused("lost_or_stolen_card".into()));
@@ -73,7 +73,7 @@ async fn a_refund_that_failed_is_no_refund() {
 async fn a_disputed_payment_is_not_refunded() {
     let bench = Bench::new().await;
     let id = paid(&bench).await;
-    bench.fake.books().dispute(&id.0, 2450, "needs_response");
+    bench.fake.state().dispute(&id.0, 2450, "needs_response");
     let answer = bench.stripe.refund_part(&id, &part("txn_1", 900)).await.unwrap();
     assert_eq!(answer, RefundAnswer::Refused("charge_disputed".into()));
     let disputed = ProviderDispute {
@@ -83,7 +83,7 @@ async fn a_disputed_payment_is_not_refunded() {
     };
     let answer = bench.stripe.reversals(&id).await.unwrap().unwrap();
     assert_eq!(answer, Reversals { refunded: 0, disputes: vec![(disputed.clone(), None)] });
-    bench.fake.books().dispute(&id.0, 2450, "lost");
+    bench.fake.state().dispute(&id.0, 2450, "lost");
     let answer = bench.stripe.reversals(&id).await.unwrap().unwrap();
     assert_eq!(answer.disputes, [(disputed.clone(), Some(DisputeOutcome::Lost))]);
     let events = bench.stripe.events_since(now()).await.unwrap();
@@ -101,7 +101,7 @@ async fn undelivered_events_are_found() {
     let bench = Bench::new().await;
     let id = paid(&bench).await;
     for number in 0..250 {
-        bench.fake.books().now += TimeDelta::minutes(1);
+        bench.fake.state().now += TimeDelta::minutes(1);
         bench.stripe.refund_part(&id, &part(&format!("txn_{number}"), 1)).await.unwrap();
     }
     let events = bench.stripe.events_since(now()).await.unwrap();

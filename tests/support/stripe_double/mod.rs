@@ -71,7 +71,7 @@ impl StripeFault {
 pub struct StripeDouble {
     /// The double's base URL.
     pub url: String,
-    books: Arc<Mutex<StripeState>>,
+    state: Arc<Mutex<StripeState>>,
     server: JoinHandle<()>,
 }
 
@@ -87,35 +87,35 @@ type StripeAnswer = (u16, Value);
 impl StripeDouble {
     /// Starts a double whose clock stands at `now`.
     pub async fn at(now: DateTime<Utc>) -> Self {
-        let books = Arc::new(Mutex::new(StripeState::at(now)));
+        let state = Arc::new(Mutex::new(StripeState::at(now)));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let router = Router::new().fallback(serve).with_state(Arc::clone(&books));
+        let router = Router::new().fallback(serve).with_state(Arc::clone(&state));
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { url, books, server }
+        Self { url, state, server }
     }
 
     /// The double's state.
-    pub fn books(&self) -> MutexGuard<'_, StripeState> {
-        self.books.lock().unwrap()
+    pub fn state(&self) -> MutexGuard<'_, StripeState> {
+        self.state.lock().unwrap()
     }
 
     /// The next request whose method and path contain `path` fails.
     pub fn fail(&self, path: &'static str, fault: StripeFault) {
-        self.books().faults.push_back((path, fault));
+        self.state().faults.push_back((path, fault));
     }
 
     /// Advances the clock by a day, after which idempotency keys are forgotten.
     pub fn wait_a_day(&self) {
-        let mut books = self.books();
-        books.now += TimeDelta::hours(25);
-        books.keys.clear();
+        let mut state = self.state();
+        state.now += TimeDelta::hours(25);
+        state.keys.clear();
     }
 
     /// Ends a customer's authentication of a payment.
     pub fn authenticate(&self, id: &str, success: bool) {
-        let mut books = self.books();
-        let intent = books.intents.iter_mut().find(|intent| intent["id"] == id).unwrap();
+        let mut state = self.state();
+        let intent = state.intents.iter_mut().find(|intent| intent["id"] == id).unwrap();
         assert_eq!(intent["status"], "requires_action");
         intent["next_action"] = Value::Null;
         if success {
@@ -127,8 +127,8 @@ impl StripeDouble {
 
     /// The number of payments of a transaction that took money.
     pub fn taken(&self, transaction: &str) -> usize {
-        let books = self.books();
-        let ours = books.intents.iter().filter(|intent| intent["metadata"]["transaction"] == transaction);
+        let state = self.state();
+        let ours = state.intents.iter().filter(|intent| intent["metadata"]["transaction"] == transaction);
         ours.filter(|intent| intent["status"] == "succeeded").count()
     }
 }
@@ -139,7 +139,7 @@ impl Drop for StripeDouble {
     }
 }
 
-async fn serve(State(books): State<Arc<Mutex<StripeState>>>, request: Request) -> Response {
+async fn serve(State(state): State<Arc<Mutex<StripeState>>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let (method, path) = (parts.method, parts.uri.path().to_owned());
     let sent = to_bytes(body, 1 << 20).await.unwrap();
@@ -151,13 +151,13 @@ async fn serve(State(books): State<Arc<Mutex<StripeState>>>, request: Request) -
     };
     let key = parts.headers.get("idempotency-key").map(|key| key.to_str().unwrap().to_owned());
     let (fault, date) = {
-        let mut books = books.lock().unwrap();
-        books.calls.push(format!("{method} {path}"));
-        books.headers = parts.headers.clone();
+        let mut state = state.lock().unwrap();
+        state.calls.push(format!("{method} {path}"));
+        state.headers = parts.headers.clone();
         let asked = format!("{method} {path}");
-        let place = books.faults.iter().position(|(wanted, _)| asked.contains(wanted));
-        let fault = place.and_then(|place| books.faults.remove(place)).map(|(_, fault)| fault);
-        (fault, books.now.to_rfc2822())
+        let place = state.faults.iter().position(|(wanted, _)| asked.contains(wanted));
+        let fault = place.and_then(|place| state.faults.remove(place)).map(|(_, fault)| fault);
+        (fault, state.now.to_rfc2822())
     };
     let early = match fault {
         Some(StripeFault::LostBefore) => Some(lost()),
@@ -173,7 +173,7 @@ async fn serve(State(books): State<Arc<Mutex<StripeState>>>, request: Request) -
     let authorised =
         parts.headers.get("authorization").is_some_and(|sent| sent == &format!("Bearer {API_KEY}"));
     let outcome = if authorised {
-        once(&books, key, (&method, &path), form, fault).await
+        once(&state, key, (&method, &path), form, fault).await
     } else {
         (401, problem("invalid_request_error", None, None))
     };
@@ -198,7 +198,7 @@ fn render((status, body): &StripeAnswer, date: &str) -> Response {
 
 /// Processes a request once per idempotency key.
 async fn once(
-    books: &Mutex<StripeState>,
+    state: &Mutex<StripeState>,
     key: Option<String>,
     (method, path): (&Method, &str),
     form: StripeForm,
@@ -206,28 +206,28 @@ async fn once(
 ) -> StripeAnswer {
     let asked = (path.to_owned(), form.clone());
     if let Some(key) = &key {
-        let mut books = books.lock().unwrap();
-        match books.keys.get(key) {
+        let mut state = state.lock().unwrap();
+        match state.keys.get(key) {
             Some(kept) if kept.asked != asked => return (400, problem("idempotency_error", None, None)),
             Some(StoredAnswer { answer: Some(answer), .. }) => return answer.clone(),
             Some(_) => {
                 return (409, problem("idempotency_error", Some("idempotency_key_in_use"), None));
             }
-            None => books.keys.insert(key.clone(), StoredAnswer { asked, answer: None }),
+            None => state.keys.insert(key.clone(), StoredAnswer { asked, answer: None }),
         };
     }
     // Long enough that a second request with the same key arrives while this one is in progress.
     tokio::time::sleep(Duration::from_millis(5)).await;
-    let mut books = books.lock().unwrap();
-    let mut outcome = books.answer(method, path, &form);
+    let mut state = state.lock().unwrap();
+    let mut outcome = state.answer(method, path, &form);
     if fault == Some(StripeFault::KeptError) {
         outcome = (500, problem("api_error", None, None));
     }
     if let Some(key) = key {
         // Stripe does not store the answer of a request that failed validation.
         if outcome.0 == 400 {
-            books.keys.remove(&key);
-        } else if let Some(kept) = books.keys.get_mut(&key) {
+            state.keys.remove(&key);
+        } else if let Some(kept) = state.keys.get_mut(&key) {
             kept.answer = Some(outcome.clone());
         }
     }

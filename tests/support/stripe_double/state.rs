@@ -229,7 +229,7 @@ impl StripeState {
             "status": "succeeded", "failure_reason": null, "metadata": { "refund": form.get("metadata[refund]") },
             "created": self.now.timestamp(),
         });
-        self.tell("refund.created", &refund);
+        self.emit("refund.created", &refund);
         self.parts.push(refund.clone());
         (200, refund)
     }
@@ -239,7 +239,7 @@ impl StripeState {
         self.parts[place]["status"] = "failed".into();
         self.parts[place]["failure_reason"] = "lost_or_stolen_card".into();
         let refund = self.parts[place].clone();
-        self.tell("refund.failed", &refund);
+        self.emit("refund.failed", &refund);
     }
 
     /// Opens a dispute about a part of a payment, or closes it.
@@ -251,11 +251,11 @@ impl StripeState {
             "status": status, "created": self.now.timestamp(),
         });
         let is_open = status == "needs_response";
-        self.tell(if is_open { "charge.dispute.created" } else { "charge.dispute.closed" }, &dispute);
+        self.emit(if is_open { "charge.dispute.created" } else { "charge.dispute.closed" }, &dispute);
         self.disputes.push(dispute);
     }
 
-    fn tell(&mut self, kind: &str, object: &Value) {
+    fn emit(&mut self, kind: &str, object: &Value) {
         self.events.push(json!({
             "id": format!("evt_{}", self.events.len()), "object": "event", "type": kind, "created": self.now.timestamp(),
             "data": { "object": object },

@@ -60,7 +60,7 @@ pub(crate) async fn renew(app: &App, task: RenewalTask) -> anyhow::Result<()> {
 /// # Errors
 /// When it has to be called again.
 pub(crate) async fn deliver_webhooks(app: &App, account: AccountId) -> anyhow::Result<()> {
-    Ok(webhook_delivery::look(app, account).await?)
+    Ok(webhook_delivery::deliver(app, account).await?)
 }
 
 /// Schedules a delivery to the webhooks of an account, for when no worker can hold a lease on them any more.

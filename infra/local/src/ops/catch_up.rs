@@ -12,7 +12,7 @@ use chrono::Duration;
 use domain::AccountId;
 use futures_util::stream::{self, StreamExt};
 use ports::Queue;
-use projector::{Others, follow, is_after, project};
+use projector::{Others, is_after, project, project_account};
 use scrip_webhooks::DeliveryRequest;
 use serde::Deserialize;
 use store::{Activity, Ledger, Moment};
@@ -285,7 +285,7 @@ async fn catch_up_projection(
     if last <= known || Some(age) < Duration::try_minutes(IN_THE_STREAM_MINUTES) {
         return Ok(None);
     }
-    let has_caught_up = follow(ledger, others, account).await?;
+    let has_caught_up = project_account(ledger, others, account).await?;
     ensure!(has_caught_up, "the projector could not catch up; the log says why");
     Ok(Some((known.saturating_add(1), last)))
 }

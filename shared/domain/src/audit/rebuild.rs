@@ -153,7 +153,7 @@ impl Totals {
             next.held = next.held.saturating_add(amount);
         }
         if let Some(drawn) = &details.drawn {
-            next.draw(drawn, [subscription, unlimited]);
+            next.draw_down(drawn, [subscription, unlimited]);
         }
         if let Some(switch) = &entry.switch {
             next.plan = Some(switch.to.clone());
@@ -171,7 +171,7 @@ impl Totals {
     }
 
     /// Applies the changes of a refund, a capture or a release besides the lots.
-    fn draw(&mut self, drawn: &Drawn, months: [Option<LotId>; 2]) {
+    fn draw_down(&mut self, drawn: &Drawn, months: [Option<LotId>; 2]) {
         let amount = i128::from(drawn.amount().get());
         match drawn.why {
             DrawdownReason::Refund { .. } if Some(Period::of(drawn.of.time())) == self.period => {

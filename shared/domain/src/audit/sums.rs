@@ -59,7 +59,7 @@ impl Sums {
             self.booked = i128::from(stated);
         }
         self.hold(&receipt);
-        self.draw(&receipt);
+        self.draw_down(&receipt);
         if let Some(switch) = &receipt.entry.switch {
             self.allowance = Some(switch.allowance);
         } else if receipt.entry.operation.as_str() == RENEWAL && !receipt.balance.unlimited {
@@ -69,7 +69,7 @@ impl Sums {
     }
 
     /// Reduces the credits left of the transaction that a row draws from.
-    fn draw(&mut self, receipt: &Receipt) {
+    fn draw_down(&mut self, receipt: &Receipt) {
         if let Some(drawn) = &receipt.details.drawn {
             self.drawn_from.insert(drawn.of);
             self.drew.insert(receipt.entry.id);
@@ -112,17 +112,18 @@ impl Sums {
     /// Compares the account's remainders with its rows. A drawdown without a row among these is being posted,
     /// or has been posted since. An open drawdown with a row is posted: the process crashed before it completed
     /// the remainder, and a job does so.
-    pub fn pots(&mut self, pots: &[Remainder]) {
+    pub fn remainders(&mut self, remainders: &[Remainder]) {
         let mut missing = std::mem::take(&mut self.drawn_from);
-        for pot in pots {
-            missing.remove(&pot.of);
-            let made = pot.made.iter().filter(|made| !self.drew.contains(&made.id)).map(|made| made.amount);
+        for remainder in remainders {
+            missing.remove(&remainder.of);
+            let made =
+                remainder.made.iter().filter(|made| !self.drew.contains(&made.id)).map(|made| made.amount);
             let is_on_its_way =
-                |open: &&PendingDrawdown| !self.drew_under.contains(&(pot.of, open.key.clone()));
-            let open = pot.open.iter().filter(is_on_its_way).map(PendingDrawdown::amount);
-            let left = made.chain(open).try_fold(pot.left(), Credits::plus);
-            if left != self.left.get(&pot.of).copied() {
-                missing.insert(pot.of);
+                |open: &&PendingDrawdown| !self.drew_under.contains(&(remainder.of, open.key.clone()));
+            let open = remainder.open.iter().filter(is_on_its_way).map(PendingDrawdown::amount);
+            let left = made.chain(open).try_fold(remainder.left(), Credits::plus);
+            if left != self.left.get(&remainder.of).copied() {
+                missing.insert(remainder.of);
             }
         }
         let wrong = missing.into_iter();

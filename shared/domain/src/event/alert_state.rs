@@ -115,7 +115,7 @@ impl AlertState {
     /// Evaluates a change whose own notification is `own`: the new state, and all notifications. An unchanged
     /// state need not be written, because a repeated evaluation has the same result.
     #[must_use]
-    pub fn follow(
+    pub fn after_change(
         &self,
         alerts: &AlertSettings,
         level: BalanceLevel,
@@ -124,36 +124,36 @@ impl AlertState {
         if level.sequence <= self.through {
             return (self.clone(), vec![]);
         }
-        let mut news: Vec<Notification> = own.into_iter().collect();
+        let mut notifications: Vec<Notification> = own.into_iter().collect();
         let mut next = self.clone();
         if self.level < level.sequence {
             let (evaluated, caused) = self.evaluate_level(alerts, level);
-            news.extend(caused);
+            notifications.extend(caused);
             next = evaluated;
         }
-        if !news.is_empty() || next != *self {
+        if !notifications.is_empty() || next != *self {
             next.through = level.sequence;
             next.level = next.level.max(level.sequence);
         }
-        (next, news)
+        (next, notifications)
     }
 
     /// Evaluates an account between its changes, all of which were evaluated: thresholds were set, or a
     /// cool-down has ended.
     #[must_use]
-    pub fn look(&self, alerts: &AlertSettings, level: BalanceLevel) -> (Self, Vec<Notification>) {
+    pub fn check(&self, alerts: &AlertSettings, level: BalanceLevel) -> (Self, Vec<Notification>) {
         if level.sequence < self.level {
             return (self.clone(), vec![]);
         }
-        let (mut next, news) = self.evaluate_level(alerts, level);
+        let (mut next, notifications) = self.evaluate_level(alerts, level);
         if next != *self {
             next.level = level.sequence;
         }
-        (next, news)
+        (next, notifications)
     }
 
     fn evaluate_level(&self, alerts: &AlertSettings, level: BalanceLevel) -> (Self, Vec<Notification>) {
-        let mut news = Vec::new();
+        let mut notifications = Vec::new();
         let thresholds = alerts.thresholds.iter().filter_map(|threshold| {
             let known = self.thresholds.iter().find(|state| state.is_of(threshold)).cloned();
             let spendable = level.spendable_for(threshold.service);
@@ -165,21 +165,21 @@ impl AlertState {
             let is_first = level.sequence <= 1 && threshold.since == 0;
             let known = known.unwrap_or_else(|| ThresholdState::new(threshold));
             let (next, caused) = known.evaluate(alerts, spendable, level, is_first);
-            news.extend(caused);
+            notifications.extend(caused);
             (next.low != LowBalanceStatus::No || next.notified_at.is_some()).then_some(next)
         });
         let thresholds = thresholds.collect();
         let depleted = level.spendable.is_zero() && !level.unlimited;
         if depleted && !self.depleted && level.sequence > 1 {
-            news.push(Notification::Depleted);
+            notifications.push(Notification::Depleted);
         }
-        (Self { thresholds, depleted, ..self.clone() }, news)
+        (Self { thresholds, depleted, ..self.clone() }, notifications)
     }
 
     /// The time at which alerts must be checked although nothing changes: the end of the first cool-down that
     /// holds back an alert.
     #[must_use]
-    pub fn look_at(&self, alerts: &AlertSettings) -> Option<DateTime<Utc>> {
+    pub fn check_at(&self, alerts: &AlertSettings) -> Option<DateTime<Utc>> {
         let waiting = self.thresholds.iter().filter(|state| state.low == LowBalanceStatus::Waiting);
         waiting.filter_map(|state| state.cooled_at(alerts)).min()
     }
@@ -241,16 +241,18 @@ impl ThresholdState {
             return (self, None);
         }
         (self.low, self.notified_at) = (LowBalanceStatus::Told, Some(at));
-        let news = Notification::LowBalance { balance, threshold: self.threshold, service: self.service };
-        (self, Some(news))
+        let notifications =
+            Notification::LowBalance { balance, threshold: self.threshold, service: self.service };
+        (self, Some(notifications))
     }
 
     /// The recovery is only notified if the low balance was.
     fn recovered(mut self, balance: Credits) -> (Self, Option<Notification>) {
-        let news = Notification::Recovered { balance, threshold: self.threshold, service: self.service };
+        let notifications =
+            Notification::Recovered { balance, threshold: self.threshold, service: self.service };
         let was_notified = self.low == LowBalanceStatus::Told;
         self.low = LowBalanceStatus::No;
-        (self, Some(news).filter(|_| was_notified))
+        (self, Some(notifications).filter(|_| was_notified))
     }
 
     /// The end of the cool-down.

@@ -38,7 +38,7 @@ pub enum ChangePlanCause {
 /// only refused with [`Refusal::SamePlan`]: it has already copied it, or has changed its plan since.
 pub fn change_plan(account: &Account, request: &ChangePlan, attempt: &Attempt) -> Result<Posting, Refusal> {
     let since = match request.cause {
-        ChangePlanCause::Follows(followed) if account.since < followed => followed,
+        ChangePlanCause::Follows(posted) if account.since < posted => posted,
         ChangePlanCause::Follows(_) => return Err(Refusal::SamePlan),
         ChangePlanCause::Owner | ChangePlanCause::Operator => {
             let by_operator = request.cause == ChangePlanCause::Operator;

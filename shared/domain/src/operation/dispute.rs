@@ -171,8 +171,8 @@ pub fn payment_refunded(
 ) -> Result<Posting, Refusal> {
     let lot = bought.lot.map(|(lot, _)| lot);
     let plus = |sum: Credits, left| sum.plus(left).unwrap_or(Credits::MAX);
-    let standing = account.plain_purchases().fold(Credits::ZERO, |sum, (_, left)| plus(sum, left));
-    let mut wanted = bought.credits.less(standing.min(bought.credits)).unwrap_or_default();
+    let status = account.plain_purchases().fold(Credits::ZERO, |sum, (_, left)| plus(sum, left));
+    let mut wanted = bought.credits.less(status.min(bought.credits)).unwrap_or_default();
     let mut from_disputes = vec![];
     let mut changes = BTreeMap::new();
     for (id, dispute) in account.disputes.iter().filter(|(_, dispute)| Some(dispute.lot) == lot) {
@@ -206,14 +206,14 @@ fn collect(
 ) -> Result<LotChanges, Refusal> {
     let mut lots: Vec<_> = account.plain_purchases().collect();
     lots.sort_by_key(|(id, _)| (Some(*id) != first, *id));
-    let standing = lots.iter().fold(Credits::ZERO, |sum, (_, left)| sum.plus(*left).unwrap_or(Credits::MAX));
+    let status = lots.iter().fold(Credits::ZERO, |sum, (_, left)| sum.plus(*left).unwrap_or(Credits::MAX));
     let payers = lots.into_iter().map(|(id, left)| Payer {
         lot: LotId::Granted(id),
         source: Source::Purchased,
         left,
         terms: crate::Terms::default(),
     });
-    let taken = amount.min(standing);
+    let taken = amount.min(status);
     let mut collected = take(account, taken, payers.collect(), Credits::ZERO)?;
     let owed = amount.less(taken).unwrap_or_default();
     if !owed.is_zero() {

@@ -91,7 +91,7 @@ pub enum DrawdownError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LateDrawdown {
     /// The remainder with the drawdown.
-    pub pot: Remainder,
+    pub remainder: Remainder,
     /// The credits that other requests drew in the meantime, which were therefore moved twice.
     pub overdrawn: Credits,
 }
@@ -207,9 +207,9 @@ impl Remainder {
     ///
     /// # Errors
     /// [`Refusal::TooManyDraws`]; [`DrawdownMismatch`].
-    pub fn with(mut self, draw: PendingDrawdown) -> Result<Self, DrawdownError> {
+    pub fn with(mut self, drawdown: PendingDrawdown) -> Result<Self, DrawdownError> {
         // The last drawdown is reserved for one that takes everything left.
-        let most = if draw.closes { DRAWDOWNS_MAX } else { DRAWDOWNS_MAX.saturating_sub(1) };
+        let most = if drawdown.closes { DRAWDOWNS_MAX } else { DRAWDOWNS_MAX.saturating_sub(1) };
         if self.parts() >= most {
             return Err(Refusal::TooManyDraws.into());
         }
@@ -217,11 +217,11 @@ impl Remainder {
         if self.open.is_some() {
             return Err(misfit.into());
         }
-        for share in draw.shares() {
+        for share in drawdown.shares() {
             self.take(share).filter(|lacking| lacking.is_zero()).ok_or(misfit)?;
         }
-        self.closed = draw.closes;
-        self.open = Some(draw);
+        self.closed = drawdown.closes;
+        self.open = Some(drawdown);
         Ok(self)
     }
 
@@ -229,7 +229,7 @@ impl Remainder {
     ///
     /// # Errors
     /// [`DrawdownMismatch`] when no drawdown is open.
-    pub fn followed(mut self, made: EntryId) -> Result<Self, DrawdownMismatch> {
+    pub fn posted(mut self, made: EntryId) -> Result<Self, DrawdownMismatch> {
         let part = self.open.take().and_then(|open| open.made(made));
         self.made.push(part.ok_or(DrawdownMismatch { of: self.of })?);
         Ok(self)
@@ -255,16 +255,20 @@ impl Remainder {
     ///
     /// # Errors
     /// [`DrawdownMismatch`] when the drawdown is of another transaction.
-    pub fn landed(mut self, draw: &PendingDrawdown, made: EntryId) -> Result<LateDrawdown, DrawdownMismatch> {
+    pub fn landed(
+        mut self,
+        drawdown: &PendingDrawdown,
+        made: EntryId,
+    ) -> Result<LateDrawdown, DrawdownMismatch> {
         let misfit = DrawdownMismatch { of: self.of };
         let mut overdrawn = Credits::ZERO;
-        for share in draw.shares() {
+        for share in drawdown.shares() {
             let lacking = self.take(share).ok_or(misfit)?;
             overdrawn = overdrawn.plus(lacking).ok_or(misfit)?;
         }
-        self.closed |= draw.closes;
-        self.made.push(draw.made(made).ok_or(misfit)?);
-        Ok(LateDrawdown { pot: self, overdrawn })
+        self.closed |= drawdown.closes;
+        self.made.push(drawdown.made(made).ok_or(misfit)?);
+        Ok(LateDrawdown { remainder: self, overdrawn })
     }
 
     /// The remainder as it was right after one of its drawdowns.

@@ -67,8 +67,8 @@ pub fn grant(account: &Account, request: &Grant, attempt: &Attempt) -> Result<Po
                 let id = place(account, request, attempt.id)?;
                 if id != attempt.id {
                     // A concurrent debit that empties one of them makes room for a separate lot.
-                    let standing = account.lots.iter().filter(|(_, lot)| !lot.left.is_zero());
-                    guards.extend(standing.map(|(id, _)| crate::operation::place::stands(*id)));
+                    let status = account.lots.iter().filter(|(_, lot)| !lot.left.is_zero());
+                    guards.extend(status.map(|(id, _)| crate::operation::place::stands(*id)));
                 }
                 LotId::Granted(id)
             }
@@ -123,13 +123,13 @@ fn settles(request: &Grant) -> bool {
 /// The lot that receives the credits: a new one, or the youngest one with the same terms when there are enough.
 fn place(account: &Account, request: &Grant, id: EntryId) -> Result<EntryId, Refusal> {
     let wanted = lot_of(request);
-    let standing = || account.lots.iter().filter(|(_, lot)| !lot.left.is_zero());
-    let alike = || standing().filter(|(_, lot)| lot.is_like(&wanted));
+    let status = || account.lots.iter().filter(|(_, lot)| !lot.left.is_zero());
+    let alike = || status().filter(|(_, lot)| lot.is_like(&wanted));
     let youngest = alike().map(|(id, _)| *id).next_back();
     let paid_for = request.source == Source::Purchased && request.service.is_none();
     match youngest {
-        Some(youngest) if standing().count() >= LOTS_MAX || alike().count() >= LOTS_ALIKE_MAX => Ok(youngest),
-        None if standing().count() >= LOTS_MAX && !paid_for => Err(Refusal::TooManyLots),
+        Some(youngest) if status().count() >= LOTS_MAX || alike().count() >= LOTS_ALIKE_MAX => Ok(youngest),
+        None if status().count() >= LOTS_MAX && !paid_for => Err(Refusal::TooManyLots),
         Some(_) | None => Ok(id),
     }
 }

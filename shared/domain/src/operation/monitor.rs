@@ -26,7 +26,8 @@ pub struct Monitor {
     #[serde(with = "chrono::serde::ts_seconds")]
     pub made_at: DateTime<Utc>,
     /// Its status.
-    pub stage: MonitorStatus,
+    #[serde(rename = "stage")]
+    pub status: MonitorStatus,
     /// The latest month that is paid for; `None` before the first charge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paid: Option<Period>,
@@ -153,7 +154,7 @@ impl Monitor {
     /// The reason why it is suspended, if it is.
     #[must_use]
     pub fn waits_for(&self) -> Option<SuspensionReason> {
-        match self.stage {
+        match self.status {
             MonitorStatus::Suspended { why, .. } => Some(why),
             MonitorStatus::Pending | MonitorStatus::Active | MonitorStatus::Ended { .. } => None,
         }
@@ -169,7 +170,7 @@ impl Monitor {
     #[must_use]
     pub fn owes(&self, now: DateTime<Utc>) -> Option<Period> {
         let month = Period::of(now);
-        match self.stage {
+        match self.status {
             MonitorStatus::Pending | MonitorStatus::Active | MonitorStatus::Suspended { .. } => {
                 self.paid.is_none_or(|paid| paid < month).then_some(month)
             }
@@ -180,49 +181,49 @@ impl Monitor {
     /// The monitor with `month` paid by `charge`.
     #[must_use]
     pub fn charged(&self, month: Period, charge: EntryId) -> Self {
-        let stage = match self.stage {
+        let status = match self.status {
             MonitorStatus::Pending | MonitorStatus::Active | MonitorStatus::Suspended { .. } => {
                 MonitorStatus::Active
             }
             ended @ MonitorStatus::Ended { .. } => ended,
         };
         let made_with = self.made_with.or(Some((month, charge)));
-        Self { stage, paid: Some(month), charge: Some(charge), made_with, ..self.clone() }
+        Self { status, paid: Some(month), charge: Some(charge), made_with, ..self.clone() }
     }
 
     /// The monitor as it was right after its creation.
     #[must_use]
     pub fn as_made(&self) -> Self {
         let Some((month, charge)) = self.made_with else { return self.clone() };
-        Self { stage: MonitorStatus::Active, paid: Some(month), charge: Some(charge), ..self.clone() }
+        Self { status: MonitorStatus::Active, paid: Some(month), charge: Some(charge), ..self.clone() }
     }
 
     /// The monitor suspended at `now`, unless it has ended. An already suspended monitor keeps its time.
     #[must_use]
     pub fn suspended(&self, why: SuspensionReason, now: DateTime<Utc>) -> Self {
-        let since = match self.stage {
+        let since = match self.status {
             MonitorStatus::Suspended { since, .. } => since,
             MonitorStatus::Pending | MonitorStatus::Active | MonitorStatus::Ended { .. } => now,
         };
-        let stage = match self.stage {
+        let status = match self.status {
             MonitorStatus::Pending | MonitorStatus::Active | MonitorStatus::Suspended { .. } => {
                 MonitorStatus::Suspended { since, why }
             }
             ended @ MonitorStatus::Ended { .. } => ended,
         };
-        Self { stage, ..self.clone() }
+        Self { status, ..self.clone() }
     }
 
     /// The monitor ended at `now`. An already ended monitor keeps its time.
     #[must_use]
     pub fn ended(&self, now: DateTime<Utc>) -> Self {
-        let stage = match self.stage {
+        let status = match self.status {
             MonitorStatus::Pending | MonitorStatus::Active | MonitorStatus::Suspended { .. } => {
                 MonitorStatus::Ended { at: now }
             }
             ended @ MonitorStatus::Ended { .. } => ended,
         };
-        Self { stage, ..self.clone() }
+        Self { status, ..self.clone() }
     }
 
     /// The details of a charge.

@@ -122,7 +122,7 @@ impl<'a> Arrivals<'a> {
         if self.merged.contains_key(&id) {
             return self.merge(id, lot);
         }
-        let alike = self.standing().filter(|(_, other)| other.is_like(&lot)).map(|(id, _)| id);
+        let alike = self.status().filter(|(_, other)| other.is_like(&lot)).map(|(id, _)| id);
         let alike: Vec<_> = alike.filter(|id| *id != POOL).collect();
         let enough = alike.len() >= LOTS_ALIKE_MAX;
         if enough {
@@ -154,7 +154,7 @@ impl<'a> Arrivals<'a> {
         }
         let id = self.new_id();
         let has_earlier = self.of_kind(&lot).any(|(_, other)| ends(other) <= end);
-        if self.standing().count() < RETURNED_LOTS_MAX || self.has_room() && !has_earlier {
+        if self.status().count() < RETURNED_LOTS_MAX || self.has_room() && !has_earlier {
             return self.place(id, lot);
         }
         self.must_all_stand();
@@ -185,7 +185,7 @@ impl<'a> Arrivals<'a> {
     }
 
     /// The lots that exist once this posting is written, without the credits that it adds.
-    fn standing(&self) -> impl Iterator<Item = (EntryId, &Lot)> {
+    fn status(&self) -> impl Iterator<Item = (EntryId, &Lot)> {
         let stands = |id: &EntryId, lot: &Lot| {
             !self.merged.contains_key(id) && (!lot.left.is_zero() || self.given.contains_key(id))
         };
@@ -194,7 +194,7 @@ impl<'a> Arrivals<'a> {
     }
 
     fn has_room(&self) -> bool {
-        self.standing().filter(|(id, _)| *id != POOL).count() < LOTS_MAX
+        self.status().filter(|(id, _)| *id != POOL).count() < LOTS_MAX
     }
 
     /// Guards that these lots are not empty: a concurrent debit that empties one of them requires a new
@@ -210,14 +210,14 @@ impl<'a> Arrivals<'a> {
     }
 
     fn must_all_stand(&mut self) {
-        let lots: Vec<_> = self.standing().map(|(id, _)| id).collect();
+        let lots: Vec<_> = self.status().map(|(id, _)| id).collect();
         self.must_stand(&lots);
     }
 
     /// The lots that these credits can merge with.
     fn of_kind(&self, lot: &Lot) -> impl Iterator<Item = (EntryId, &Lot)> {
         let (kind, now) = (MergeKind::of(lot), self.attempt.now);
-        self.standing().filter(move |(_, other)| MergeKind::of(other) == kind && other.is_current(now))
+        self.status().filter(move |(_, other)| MergeKind::of(other) == kind && other.is_current(now))
     }
 
     fn join(&mut self, id: EntryId, amount: Credits) -> Result<(), Refusal> {

@@ -208,7 +208,7 @@ impl AutoRecharge {
 
     /// The time of the next scheduled check; `None` while it waits for a change of the account.
     #[must_use]
-    pub fn look_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    pub fn check_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let soon = || now.checked_add_signed(Duration::try_seconds(LOOK_SECONDS)?);
         match &self.state {
             AutoRechargeState::Charging { .. } => soon(),

@@ -23,7 +23,7 @@ impl AutoRecharge {
     /// that makes it first changes the state to `Charging` by a conditional write. A charge brings the balance
     /// back to the threshold or is not made, so no crossing causes two.
     #[must_use]
-    pub fn wish(&self, account: &Account, now: DateTime<Utc>) -> AutoRechargeAction {
+    pub fn action(&self, account: &Account, now: DateTime<Utc>) -> AutoRechargeAction {
         if self.reversed().is_some() {
             return AutoRechargeAction::Rest;
         }

@@ -14,7 +14,7 @@ pub struct Payment {
     /// The amount.
     pub price: Money,
     /// Its status.
-    pub standing: PaymentStatus,
+    pub status: PaymentStatus,
     /// The provider's receipt or invoice: an id or a link.
     pub receipt: Option<String>,
 }

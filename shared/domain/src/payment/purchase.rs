@@ -54,7 +54,7 @@ pub struct Purchase {
     /// The id of the request.
     pub request_id: Option<String>,
     /// Its status.
-    pub stage: PurchaseStatus,
+    pub status: PurchaseStatus,
     /// The number of charges sent to the provider.
     pub charges: u32,
     /// The number of checks since then.
@@ -173,7 +173,7 @@ impl Purchase {
             made_at: made_at.trunc_subsecs(0),
             key_id: None,
             request_id: None,
-            stage: PurchaseStatus::Pending(None),
+            status: PurchaseStatus::Pending(None),
             charges: 0,
             looks: 0,
             payment: None,
@@ -191,7 +191,7 @@ impl Purchase {
     /// The next step.
     #[must_use]
     pub fn next(&self) -> PurchaseStep {
-        match &self.stage {
+        match &self.status {
             PurchaseStatus::Pending(_) if self.charges == 0 => PurchaseStep::Charge,
             PurchaseStatus::Pending(_) => PurchaseStep::Find,
             PurchaseStatus::Failed(_) if self.to_return => PurchaseStep::Return,
@@ -214,7 +214,7 @@ impl Purchase {
 
     /// The time of the next scheduled check.
     #[must_use]
-    pub fn look_at(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+    pub fn check_at(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         let seconds = LOOK_SECONDS.checked_shl(self.looks.min(6)).unwrap_or(LOOK_SECONDS_MAX);
         later(now, Duration::try_seconds(seconds.min(LOOK_SECONDS_MAX)))
     }
@@ -222,12 +222,12 @@ impl Purchase {
     /// The decision when the provider reports this payment at `now`. Reports can be late, repeated and in any
     /// order: a final status stays.
     #[must_use]
-    pub fn hear(&self, payment: &Payment, now: DateTime<Utc>) -> PurchaseDecision {
+    pub fn decide(&self, payment: &Payment, now: DateTime<Utc>) -> PurchaseDecision {
         // A payment with another price is not the one that we requested.
         if payment.price != self.offer.price {
             return PurchaseDecision::Nothing;
         }
-        match (&self.stage, &payment.standing) {
+        match (&self.status, &payment.status) {
             (PurchaseStatus::Approved(_), _) => PurchaseDecision::Nothing,
             (PurchaseStatus::Failed(_), PaymentStatus::Succeeded) => {
                 payment.id.clone().map_or(PurchaseDecision::Nothing, PurchaseDecision::Refund)

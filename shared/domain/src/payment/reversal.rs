@@ -160,7 +160,7 @@ impl Purchase {
 
     /// The refunds when the provider reports no more than is booked: orders with state `Made` are part of it.
     #[must_use]
-    pub fn refunds_followed(&self) -> Refunds {
+    pub fn refunds_booked(&self) -> Refunds {
         let mut refunds = self.refunds.clone();
         for order in &mut refunds.orders {
             if order.step.is_none() && order.state == RefundState::Made {
@@ -225,8 +225,8 @@ impl Purchase {
 
     /// The totals of open and lost disputes.
     fn disputed(&self) -> DisputeTotals {
-        let standing = self.disputes.values().filter(|dispute| dispute.closed.is_none() || dispute.lost);
-        standing.fold(DisputeTotals::default(), |sum, dispute| {
+        let status = self.disputes.values().filter(|dispute| dispute.closed.is_none() || dispute.lost);
+        status.fold(DisputeTotals::default(), |sum, dispute| {
             let money = dispute.amount.unwrap_or_else(|| self.offer.price.amount());
             let credits = dispute.credits.unwrap_or_else(|| self.offer.credits.into());
             DisputeTotals {

@@ -34,9 +34,9 @@ fn of(service: Option<Service>) -> String {
     service.map(|service| format!(" {}", service.as_str())).unwrap_or_default()
 }
 
-fn word(news: &Notification) -> String {
+fn word(notification: &Notification) -> String {
     let number = |credits: Credits| credits.get();
-    match news {
+    match notification {
         Notification::LowBalance { balance, threshold, service } => {
             format!("low {} of {}{}", number(*balance), number(*threshold), of(*service))
         }
@@ -53,8 +53,8 @@ fn notifications(alerts: &AlertSettings, levels: &[u64]) -> Vec<String> {
     let (mut state, mut notifications) = (AlertState::default(), Vec::new());
     for (number, available) in (1u64..).zip(std::iter::once(&1000).chain(levels)) {
         let minute = i64::try_from(number).unwrap();
-        let (next, news) = state.follow(alerts, level(number, *available, minute), None);
-        notifications.extend(news.iter().map(word));
+        let (next, notification) = state.after_change(alerts, level(number, *available, minute), None);
+        notifications.extend(notification.iter().map(word));
         state = next;
     }
     notifications
@@ -112,32 +112,32 @@ fn a_crossing_causes_one_alert() {
 #[test]
 fn an_account_that_starts_below_a_threshold_causes_no_alert() {
     let alerts = alerts(&[100], 0, 0);
-    let (state, news) = AlertState::default().follow(&alerts, level(1, 0, 0), None);
-    assert_eq!(news, []);
-    let (state, news) = state.follow(&alerts, level(2, 50, 1), None);
-    assert_eq!(news, []);
-    let (state, news) = state.follow(&alerts, level(3, 500, 2), None);
+    let (state, notification) = AlertState::default().after_change(&alerts, level(1, 0, 0), None);
+    assert_eq!(notification, []);
+    let (state, notification) = state.after_change(&alerts, level(2, 50, 1), None);
+    assert_eq!(notification, []);
+    let (state, notification) = state.after_change(&alerts, level(3, 500, 2), None);
     assert_eq!(
-        news,
+        notification,
         [],
         "who was not notifications that it is low is not notifications that it has recovered"
     );
-    let (_, news) = state.follow(&alerts, level(4, 99, 3), None);
-    assert_eq!(news.iter().map(word).collect::<Vec<_>>(), ["low 99 of 100"]);
+    let (_, notification) = state.after_change(&alerts, level(4, 99, 3), None);
+    assert_eq!(notification.iter().map(word).collect::<Vec<_>>(), ["low 99 of 100"]);
 }
 
 #[test]
 fn an_unlimited_plan_is_never_low() {
     let alerts = alerts(&[100], 0, 0);
     let unlimited = |sequence| BalanceLevel { unlimited: true, ..level(sequence, 0, 5) };
-    let (low, _) = AlertState::default().follow(&alerts, level(2, 99, 1), None);
-    let (state, news) = low.follow(&alerts, unlimited(3), None);
-    assert_eq!(news, [], "nothing has recovered where nothing is counted");
+    let (low, _) = AlertState::default().after_change(&alerts, level(2, 99, 1), None);
+    let (state, notification) = low.after_change(&alerts, unlimited(3), None);
+    assert_eq!(notification, [], "nothing has recovered where nothing is counted");
     assert!(!state.depleted);
-    assert_eq!(state.follow(&alerts, unlimited(4), None).1, []);
+    assert_eq!(state.after_change(&alerts, unlimited(4), None).1, []);
     // On a limited plan again, a low balance causes a new alert.
-    let (_, news) = state.follow(&alerts, level(5, 99, 6), None);
-    assert_eq!(news.iter().map(word).collect::<Vec<_>>(), ["low 99 of 100"]);
+    let (_, notification) = state.after_change(&alerts, level(5, 99, 6), None);
+    assert_eq!(notification.iter().map(word).collect::<Vec<_>>(), ["low 99 of 100"]);
 }
 
 /// A threshold of a service concerns what its debits can spend, next to an equal threshold without a service.
@@ -163,8 +163,9 @@ fn a_threshold_of_a_service_concerns_what_its_debits_can_spend() {
         let plain_level = level(number, plain, 1);
         let other = credits(plain);
         let by_service = own.map(|own| [other, credits(own), other, other, other]);
-        let (next, news) = state.follow(&alerts, BalanceLevel { by_service, ..plain_level }, None);
-        notifications.push(news.iter().map(word).collect::<Vec<_>>().join(", "));
+        let (next, notification) =
+            state.after_change(&alerts, BalanceLevel { by_service, ..plain_level }, None);
+        notifications.push(notification.iter().map(word).collect::<Vec<_>>().join(", "));
         state = next;
     }
     let expected = [
@@ -181,10 +182,10 @@ fn a_threshold_of_a_service_concerns_what_its_debits_can_spend() {
 
 #[test]
 fn a_new_threshold_is_checked_without_a_change() {
-    let (state, news) = AlertState::default().look(&alerts(&[100], 0, 0), level(7, 300, 1));
-    assert_eq!((news, state.level), (vec![], 0));
-    let (state, news) = state.look(&alerts(&[100, 400], 0, 0), level(7, 300, 1));
-    assert_eq!(news.iter().map(word).collect::<Vec<_>>(), ["low 300 of 400"]);
+    let (state, notification) = AlertState::default().check(&alerts(&[100], 0, 0), level(7, 300, 1));
+    assert_eq!((notification, state.level), (vec![], 0));
+    let (state, notification) = state.check(&alerts(&[100, 400], 0, 0), level(7, 300, 1));
+    assert_eq!(notification.iter().map(word).collect::<Vec<_>>(), ["low 300 of 400"]);
     // The changes that led there still cause their own events, but no further balance alerts.
     let own = || {
         Some(Notification::Booked {
@@ -193,12 +194,12 @@ fn a_new_threshold_is_checked_without_a_change() {
             data: serde_json::Value::Null,
         })
     };
-    let (next, news) = state.follow(&alerts(&[100, 400], 0, 0), level(6, 900, 1), own());
-    assert_eq!((news.len(), next.through, next.level), (1, 6, 7));
-    assert_eq!(next.follow(&alerts(&[100, 400], 0, 0), level(6, 900, 1), own()).1, []);
+    let (next, notification) = state.after_change(&alerts(&[100, 400], 0, 0), level(6, 900, 1), own());
+    assert_eq!((notification.len(), next.through, next.level), (1, 6, 7));
+    assert_eq!(next.after_change(&alerts(&[100, 400], 0, 0), level(6, 900, 1), own()).1, []);
     // A removed threshold has no state.
-    let (state, news) = next.follow(&alerts(&[100], 0, 0), level(8, 299, 2), None);
-    assert_eq!((news, state.thresholds), (vec![], vec![]));
+    let (state, notification) = next.after_change(&alerts(&[100], 0, 0), level(8, 299, 2), None);
+    assert_eq!((notification, state.thresholds), (vec![], vec![]));
 }
 
 /// Concurrent requests: the later number has the earlier time.
@@ -207,8 +208,8 @@ fn an_earlier_time_holds_back_no_alert() {
     let alerts = alerts(&[100], 0, 0);
     let (mut state, mut notifications) = (AlertState::default(), Vec::new());
     for (number, available, minute) in [(2, 99, 9), (3, 101, 8), (4, 98, 7), (5, 102, 6)] {
-        let (next, news) = state.follow(&alerts, level(number, available, minute), None);
-        notifications.extend(news.iter().map(word));
+        let (next, notification) = state.after_change(&alerts, level(number, available, minute), None);
+        notifications.extend(notification.iter().map(word));
         state = next;
     }
     assert_eq!(notifications, ["low 99 of 100", "up 101 of 100", "low 98 of 100", "up 102 of 100"]);
@@ -219,13 +220,13 @@ fn an_earlier_time_holds_back_no_alert() {
 #[test]
 fn a_new_account_is_low_only_by_thresholds_its_owner_sets() {
     let (usual, changed) = (alerts(&[100], 0, 0), set(alerts(&[100], 0, 0), &[100, 20], 1));
-    let (state, news) = AlertState::default().look(&usual, level(1, 10, 1));
-    assert_eq!(news, []);
-    let (state, news) = state.look(&changed, level(1, 10, 1));
-    assert_eq!(news.iter().map(word).collect::<Vec<_>>(), ["low 10 of 20"]);
+    let (state, notification) = AlertState::default().check(&usual, level(1, 10, 1));
+    assert_eq!(notification, []);
+    let (state, notification) = state.check(&changed, level(1, 10, 1));
+    assert_eq!(notification.iter().map(word).collect::<Vec<_>>(), ["low 10 of 20"]);
     assert_eq!(state.thresholds.len(), 2);
-    let (late, news) = AlertState::default().follow(&changed, level(1, 10, 1), None);
-    assert_eq!(news.iter().map(word).collect::<Vec<_>>(), ["low 10 of 20"]);
+    let (late, notification) = AlertState::default().after_change(&changed, level(1, 10, 1), None);
+    assert_eq!(notification.iter().map(word).collect::<Vec<_>>(), ["low 10 of 20"]);
     assert_eq!(late.thresholds, state.thresholds);
 }
 
@@ -243,8 +244,8 @@ fn a_threshold_is_not_evaluated_for_earlier_changes() {
     ] {
         let (mut state, mut notifications) = (AlertState::default(), Vec::new());
         for (number, available) in levels {
-            let (next, news) = state.follow(&alerts, level(*number, *available, 1), None);
-            notifications.extend(news.iter().map(word));
+            let (next, notification) = state.after_change(&alerts, level(*number, *available, 1), None);
+            notifications.extend(notification.iter().map(word));
             state = next;
         }
         assert_eq!(notifications, expected, "{levels:?}");
@@ -259,9 +260,9 @@ fn a_threshold_is_not_evaluated_for_earlier_changes() {
 #[test]
 fn a_check_of_an_older_account_has_no_effect() {
     let alerts = alerts(&[100], 0, 0);
-    let (low, _) = AlertState::default().follow(&alerts, level(5, 50, 1), None);
-    let (high, _) = low.follow(&alerts, level(6, 500, 1), None);
-    assert_eq!(high.look(&alerts, level(5, 50, 2)), (high.clone(), vec![]));
+    let (low, _) = AlertState::default().after_change(&alerts, level(5, 50, 1), None);
+    let (high, _) = low.after_change(&alerts, level(6, 500, 1), None);
+    assert_eq!(high.check(&alerts, level(5, 50, 2)), (high.clone(), vec![]));
 }
 
 #[test]
@@ -269,14 +270,14 @@ fn an_alert_held_back_is_checked_when_the_cool_down_ends() {
     let alerts = alerts(&[100], 0, 60);
     let mut state = AlertState::default();
     for (number, available) in (2..).zip([99, 101, 98]) {
-        state = state.follow(&alerts, level(number, available, 10), None).0;
+        state = state.after_change(&alerts, level(number, available, 10), None).0;
     }
     let ends = DateTime::from_timestamp(70 * 60, 0).unwrap();
-    assert_eq!(state.look_at(&alerts), Some(ends));
-    assert_eq!(state.look(&alerts, level(4, 98, 69)).1, []);
-    let (state, news) = state.look(&alerts, level(4, 98, 70));
-    assert_eq!(news.iter().map(word).collect::<Vec<_>>(), ["low 98 of 100"]);
-    assert_eq!(state.look_at(&alerts), None);
+    assert_eq!(state.check_at(&alerts), Some(ends));
+    assert_eq!(state.check(&alerts, level(4, 98, 69)).1, []);
+    let (state, notification) = state.check(&alerts, level(4, 98, 70));
+    assert_eq!(notification.iter().map(word).collect::<Vec<_>>(), ["low 98 of 100"]);
+    assert_eq!(state.check_at(&alerts), None);
 }
 
 /// The expected notifications of one threshold: pairs of a fall and a recovery.
@@ -306,19 +307,19 @@ proptest! {
         for (start, count, looks) in batches.into_iter().chain([(0, levels.len(), true)]) {
             let start = start.min(through);
             for change in changes.iter().skip(start).take(count) {
-                let (next, news) = state.follow(&alerts, *change, None);
-                notifications.extend(news);
+                let (next, notification) = state.after_change(&alerts, *change, None);
+                notifications.extend(notification);
                 state = next;
             }
             through = through.max((start + count).min(changes.len()));
             // A check evaluates the account after the evaluated changes.
             if looks && through > 0 {
-                let (next, news) = state.look(&alerts, changes[through - 1]);
-                notifications.extend(news);
+                let (next, notification) = state.check(&alerts, changes[through - 1]);
+                notifications.extend(notification);
                 state = next;
             }
         }
-        let kinds: Vec<_> = notifications.iter().map(|news| word(news).split(' ').next().unwrap().to_owned()).collect();
+        let kinds: Vec<_> = notifications.iter().map(|notification| word(notification).split(' ').next().unwrap().to_owned()).collect();
         prop_assert_eq!(kinds, by_hand(&levels));
     }
 }

@@ -30,8 +30,8 @@ fn hours(hours: i64) -> DateTime<Utc> {
     at(NOW) + chrono::Duration::hours(hours)
 }
 
-fn summary(wish: &AutoRechargeAction) -> String {
-    match wish {
+fn summary(action: &AutoRechargeAction) -> String {
+    match action {
         AutoRechargeAction::Rest => "rest".into(),
         AutoRechargeAction::Charge(credits) => format!("buy {}", u64::from(*credits)),
         AutoRechargeAction::Turn(AutoRechargeState::Paused { why, until }) => {
@@ -85,10 +85,10 @@ fn one_charge_covers_the_gap() {
             debt_limit: Some(credits(debt)),
             ..seed()
         };
-        let wish = set(&change).wish(&account(line), at(NOW));
-        assert_eq!(summary(&wish), expected, "{threshold} {pack} {debt} {line}");
+        let action = set(&change).action(&account(line), at(NOW));
+        assert_eq!(summary(&action), expected, "{threshold} {pack} {debt} {line}");
         let off = AutoRechargeUpdate { enabled: Some(false), ..change };
-        assert_eq!(set(&off).wish(&account(line), at(NOW)), AutoRechargeAction::Rest);
+        assert_eq!(set(&off).action(&account(line), at(NOW)), AutoRechargeAction::Rest);
     }
 }
 
@@ -101,7 +101,7 @@ fn a_threshold_can_concern_a_service() {
         ("sub 60, bonus 400 api", "buy 500"),
     ] {
         let change = AutoRechargeUpdate { service: Some(Some(Service::Smartcheck)), ..seed() };
-        assert_eq!(summary(&set(&change).wish(&account(line), at(NOW))), expected, "{line}");
+        assert_eq!(summary(&set(&change).action(&account(line), at(NOW))), expected, "{line}");
     }
 }
 
@@ -134,12 +134,12 @@ fn spendable_credits_depend_on_the_time() {
 fn a_crossing_is_charged_once() {
     let recharge = charging(&set(&seed()), at(NOW));
     assert_eq!(
-        recharge.wish(&account("sub 5"), hours(100)),
+        recharge.action(&account("sub 5"), hours(100)),
         AutoRechargeAction::Rest,
         "a charge is under way"
     );
-    assert_eq!(recharge.paid().wish(&account("sub 505"), at(NOW)), AutoRechargeAction::Rest);
-    assert_eq!(summary(&recharge.paid().wish(&account("sub 99"), at(NOW))), "buy 500", "the next crossing");
+    assert_eq!(recharge.paid().action(&account("sub 505"), at(NOW)), AutoRechargeAction::Rest);
+    assert_eq!(summary(&recharge.paid().action(&account("sub 99"), at(NOW))), "buy 500", "the next crossing");
 }
 
 #[test]
@@ -153,17 +153,17 @@ fn a_refused_payment_is_retried_after_one_and_six_hours() {
         assert_eq!((recharge.enabled, recharge.failures), (true, failures));
         assert_eq!((recharge.bought, recharge.spent), (Credits::ZERO, 0));
         let until = now + chrono::Duration::hours(wait);
-        assert_eq!(recharge.wish(&low, until - chrono::Duration::seconds(1)), AutoRechargeAction::Rest);
-        assert_eq!(summary(&recharge.wish(&low, until)), "buy 500");
+        assert_eq!(recharge.action(&low, until - chrono::Duration::seconds(1)), AutoRechargeAction::Rest);
+        assert_eq!(summary(&recharge.action(&low, until)), "buy 500");
         now = until;
     }
     recharge = charging(&recharge, now).refused(&declined, now);
     assert_eq!((recharge.enabled, recharge.failures), (false, 3));
-    assert_eq!(recharge.wish(&low, hours(10_000)), AutoRechargeAction::Rest);
+    assert_eq!(recharge.action(&low, hours(10_000)), AutoRechargeAction::Rest);
     // Switched on again, it starts without failures.
     let again = AutoRechargeUpdate { enabled: Some(true), ..AutoRechargeUpdate::default() };
     let again = AutoRecharge::changed(Some(&recharge), &again, now).unwrap();
-    assert_eq!((again.failures, summary(&again.wish(&low, now))), (0, "buy 500".into()));
+    assert_eq!((again.failures, summary(&again.action(&low, now))), (0, "buy 500".into()));
 }
 
 /// The wait after a failed payment lasts its full time; every other pause ends when credits arrive from
@@ -180,7 +180,7 @@ fn credits_from_elsewhere_end_a_pause_but_not_a_back_off() {
         (&low, hours(1), "buy 500"),
         (&rich, hours(1), "Ready"),
     ] {
-        assert_eq!(summary(&waiting.wish(account, now)), expected, "{now}");
+        assert_eq!(summary(&waiting.action(account, now)), expected, "{now}");
     }
     for why in [
         PauseReason::MonthlyLimit,
@@ -191,9 +191,9 @@ fn credits_from_elsewhere_end_a_pause_but_not_a_back_off() {
     ] {
         let paused =
             AutoRecharge { state: AutoRechargeState::Paused { why, until: hours(1) }, ..set(&seed()) };
-        assert_eq!(paused.wish(&low, at(NOW)), AutoRechargeAction::Rest, "{why:?}");
-        assert_eq!(summary(&paused.wish(&rich, at(NOW))), "Ready", "{why:?}");
-        assert_eq!(summary(&paused.wish(&low, hours(1))), "buy 500", "{why:?}");
+        assert_eq!(paused.action(&low, at(NOW)), AutoRechargeAction::Rest, "{why:?}");
+        assert_eq!(summary(&paused.action(&rich, at(NOW))), "Ready", "{why:?}");
+        assert_eq!(summary(&paused.action(&low, hours(1))), "buy 500", "{why:?}");
     }
 }
 
@@ -208,9 +208,9 @@ fn repaid_debt_ends_the_pause() {
         ("sub 5", "buy 500"),
         ("sub 500", "Ready"),
     ] {
-        assert_eq!(summary(&stopped.wish(&account(line), hours(9))), expected, "{line}");
+        assert_eq!(summary(&stopped.action(&account(line), hours(9))), expected, "{line}");
     }
-    assert_eq!(stopped.look_at(at(NOW)), None);
+    assert_eq!(stopped.check_at(at(NOW)), None);
 }
 
 /// After a dispute nothing is charged until the owner sets auto-recharge again; a charge in progress is
@@ -219,13 +219,13 @@ fn repaid_debt_ends_the_pause() {
 fn a_dispute_stops_auto_recharge_until_it_is_set_again() {
     let disputed = set(&seed()).with_dispute();
     let low = account("sub 5");
-    assert_eq!(disputed.wish(&low, hours(10_000)), AutoRechargeAction::Rest);
+    assert_eq!(disputed.action(&low, hours(10_000)), AutoRechargeAction::Rest);
     let failed = charging(&set(&seed()), at(NOW)).with_dispute().refused(&Decline::plain("x"), at(NOW));
-    assert_eq!((failed.wish(&low, hours(1)), failed.look_at(hours(1))), (AutoRechargeAction::Rest, None));
+    assert_eq!((failed.action(&low, hours(1)), failed.check_at(hours(1))), (AutoRechargeAction::Rest, None));
     let paid = charging(&set(&seed()), at(NOW)).with_dispute().paid();
-    assert_eq!(paid.wish(&low, at(NOW)), AutoRechargeAction::Rest);
+    assert_eq!(paid.action(&low, at(NOW)), AutoRechargeAction::Rest);
     let again = AutoRecharge::changed(Some(&paid), &AutoRechargeUpdate::default(), at(NOW)).unwrap();
-    assert_eq!(summary(&again.wish(&low, at(NOW))), "buy 500");
+    assert_eq!(summary(&again.action(&low, at(NOW))), "buy 500");
     assert!(set(&seed()).edition < disputed.edition && disputed.edition < again.edition);
 }
 
@@ -235,7 +235,7 @@ fn a_refund_stops_auto_recharge_until_it_is_set_again() {
     let refunded = set(&seed()).with_refund();
     let low = account("sub 5");
     assert_eq!(
-        (refunded.wish(&low, hours(10_000)), refunded.look_at(at(NOW))),
+        (refunded.action(&low, hours(10_000)), refunded.check_at(at(NOW))),
         (AutoRechargeAction::Rest, None)
     );
     assert_eq!(
@@ -245,7 +245,7 @@ fn a_refund_stops_auto_recharge_until_it_is_set_again() {
     let again =
         AutoRecharge::changed(Some(&refunded.with_dispute()), &AutoRechargeUpdate::default(), at(NOW))
             .unwrap();
-    assert_eq!(summary(&again.wish(&low, at(NOW))), "buy 500");
+    assert_eq!(summary(&again.action(&low, at(NOW))), "buy 500");
     assert!(set(&seed()).edition < refunded.edition && refunded.edition < again.edition);
 }
 
@@ -279,9 +279,9 @@ fn an_abandoned_charge_does_not_count() {
 fn a_pause_ends_at_its_time_in_any_case() {
     let recharge = charging(&set(&seed()), at(NOW)).refused(&Decline::plain("x"), at(NOW));
     for line in ["sub 5, frozen", "unlimited"] {
-        assert_eq!(recharge.wish(&account(line), at(NOW)), AutoRechargeAction::Rest);
+        assert_eq!(recharge.action(&account(line), at(NOW)), AutoRechargeAction::Rest);
         assert_eq!(
-            recharge.wish(&account(line), hours(1)),
+            recharge.action(&account(line), hours(1)),
             AutoRechargeAction::Turn(AutoRechargeState::Ready),
             "{line}"
         );
@@ -293,15 +293,15 @@ fn a_month_stays_within_its_limit_of_credits() {
     let change = AutoRechargeUpdate { monthly_limit: Some(Some(credits(1000))), ..seed() };
     let mut recharge = set(&change);
     for _ in 0..2 {
-        assert_eq!(summary(&recharge.wish(&account("sub 5"), at(NOW))), "buy 500");
+        assert_eq!(summary(&recharge.action(&account("sub 5"), at(NOW))), "buy 500");
         recharge = charging(&recharge, at(NOW)).paid();
     }
     let february = at("2024-02-01T00:00:00Z");
     let pause = AutoRechargeState::Paused { why: PauseReason::MonthlyLimit, until: february };
-    assert_eq!(recharge.wish(&account("sub 5"), at(NOW)), AutoRechargeAction::Turn(pause.clone()));
+    assert_eq!(recharge.action(&account("sub 5"), at(NOW)), AutoRechargeAction::Turn(pause.clone()));
     let paused = AutoRecharge { state: pause, ..recharge };
     // The allowance of ten in February is below the threshold too.
-    assert_eq!(summary(&paused.wish(&account("sub 5"), february)), "buy 500");
+    assert_eq!(summary(&paused.action(&account("sub 5"), february)), "buy 500");
 }
 
 #[test]
@@ -309,17 +309,17 @@ fn an_hour_has_a_limited_number_of_charges() {
     let mut recharge = set(&seed());
     for minute in 0..5 {
         let now = at(NOW) + chrono::Duration::minutes(minute);
-        assert_eq!(summary(&recharge.wish(&account("sub 5"), now)), "buy 500", "{minute}");
+        assert_eq!(summary(&recharge.action(&account("sub 5"), now)), "buy 500", "{minute}");
         recharge = charging(&recharge, now).paid();
     }
     assert_eq!(recharge.recent.len(), BURST_MAX);
     let until = hours(1);
     let pause = AutoRechargeState::Paused { why: PauseReason::TooManyCharges, until };
     assert_eq!(
-        recharge.wish(&account("sub 5"), hours(0) + chrono::Duration::minutes(59)),
+        recharge.action(&account("sub 5"), hours(0) + chrono::Duration::minutes(59)),
         AutoRechargeAction::Turn(pause)
     );
-    assert_eq!(summary(&recharge.wish(&account("sub 5"), until)), "buy 500");
+    assert_eq!(summary(&recharge.action(&account("sub 5"), until)), "buy 500");
     // Saving the settings again does not reset the limit.
     let again = AutoRecharge::changed(Some(&recharge), &seed(), at(NOW)).unwrap();
     assert_eq!(again.recent, recharge.recent);

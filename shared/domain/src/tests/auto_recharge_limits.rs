@@ -128,11 +128,11 @@ proptest! {
             now += chrono::Duration::hours(hours);
             // Without an allowance, which would be granted as months pass.
             let low = Account { allowance: Allowance::Monthly(Credits::ZERO), ..account(&format!("purchased {balance}")) };
-            let wish = recharge.wish(&low, now);
-            if let AutoRechargeAction::Turn(AutoRechargeState::Paused { why: PauseReason::PaymentLimit, .. }) = &wish {
+            let action = recharge.action(&low, now);
+            if let AutoRechargeAction::Turn(AutoRechargeState::Paused { why: PauseReason::PaymentLimit, .. }) = &action {
                 prop_assert!(!is_accepted);
             }
-            match wish {
+            match action {
                 AutoRechargeAction::Rest => (),
                 AutoRechargeAction::Turn(state) => recharge = AutoRecharge { state, ..recharge },
                 AutoRechargeAction::Charge(credits) => match recharge.may_spend(price(credits).unwrap(), Currency::GBP, now) {

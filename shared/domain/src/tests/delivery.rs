@@ -16,14 +16,14 @@ fn id(random: u128) -> DeliveryId {
 }
 
 /// A delivery in the log.
-fn line(id: DeliveryId, standing: DeliveryStatus) -> Delivery {
+fn line(id: DeliveryId, status: DeliveryStatus) -> Delivery {
     Delivery {
         id,
         event_id: "evt_1".to_owned(),
         number: 5,
         event: "credits.depleted".to_owned(),
         kind: DeliveryKind::Event,
-        standing,
+        status,
         created_at: now(),
         next: None,
         request: SentRequest { url: String::new(), headers: vec![], body: String::new() },
@@ -76,7 +76,7 @@ fn a_delivery_waits_as_long_as_its_endpoint_retries_it() {
         let state = change(&failing());
         let seen = [1, 2].map(|of| {
             let seen = line(id(of), DeliveryStatus::Retrying).by(&state);
-            match (seen.standing, seen.next) {
+            match (seen.status, seen.next) {
                 (DeliveryStatus::Retrying, Some(_)) => 'w',
                 (DeliveryStatus::Retrying, None) => 'p',
                 (DeliveryStatus::Superseded, None) => 's',
@@ -100,9 +100,9 @@ fn an_attempt_at_a_skipped_event_does_not_count() {
 
 #[test]
 fn a_final_status_stays() {
-    for standing in [DeliveryStatus::Succeeded, DeliveryStatus::Failed] {
+    for status in [DeliveryStatus::Succeeded, DeliveryStatus::Failed] {
         for of in [1, 9] {
-            assert_eq!(line(id(of), standing).by(&failing()), line(id(of), standing));
+            assert_eq!(line(id(of), status).by(&failing()), line(id(of), status));
         }
     }
 }

@@ -50,10 +50,10 @@ fn a_dispute_sets_credits_aside_and_takes_or_returns_them() {
         let thawed = frozen.apply(&after).unwrap();
         assert_eq!(summary(thawed.clone()), won, "{line}, {spent}");
         // A won dispute restores the same lot.
-        let standing = |account: Account| -> Vec<_> {
+        let status = |account: Account| -> Vec<_> {
             account.lots.into_iter().filter(|(_, lot)| !lot.left.is_zero()).collect()
         };
-        assert_eq!(standing(thawed), standing(account));
+        assert_eq!(status(thawed), status(account));
     }
 }
 

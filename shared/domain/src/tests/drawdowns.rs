@@ -110,23 +110,23 @@ impl World {
     }
 
     fn give_back(&mut self, place: usize, why: DrawdownReason) -> Done {
-        let (hold, pot) = self.holds[place].clone();
-        let Ok(DrawdownShares { shares, .. }) = pot.to_release(&why, self.now) else { return Ok(()) };
-        let pot = drawn(pot, &shares, why.clone(), true)?;
+        let (hold, remainder) = self.holds[place].clone();
+        let Ok(DrawdownShares { shares, .. }) = remainder.to_release(&why, self.now) else { return Ok(()) };
+        let remainder = drawn(remainder, &shares, why.clone(), true)?;
         let month = Period::of(hold.entry.at);
         let request = Restore { shares, why, month };
         let attempt = self.attempt();
         let posting = restore(&self.account, &request, &attempt).unwrap();
         self.book(&posting)?;
-        self.holds[place].1 = pot;
+        self.holds[place].1 = remainder;
         Ok(())
     }
 
     fn refund(&mut self, place: usize, amount: Option<u64>) -> Done {
-        let (debit, pot) = self.debits[place].clone();
+        let (debit, remainder) = self.debits[place].clone();
         let amount = amount.map(|amount| Amount::try_from(amount).unwrap());
-        let left = pot.left();
-        let DrawdownShares { shares, closes } = match pot.to_refund(amount) {
+        let left = remainder.left();
+        let DrawdownShares { shares, closes } = match remainder.to_refund(amount) {
             Ok(part) => part,
             Err(Refusal::AlreadyRefunded) => {
                 prop_assert!(left.is_zero());
@@ -139,7 +139,7 @@ impl World {
             Err(other) => return Err(TestCaseError::fail(other.to_string())),
         };
         let why = DrawdownReason::Refund { reason: RefundReason::TechnicalFailure, note: None, twin: None };
-        let pot = drawn(pot, &shares, why.clone(), closes)?;
+        let remainder = drawn(remainder, &shares, why.clone(), closes)?;
         let month = Period::of(debit.entry.at);
         let sum: u64 = shares.iter().map(|share| share.amount.get()).sum();
         let request = Restore { shares, why, month };
@@ -150,9 +150,9 @@ impl World {
         if month == self.account.period {
             self.used -= sum;
         }
-        let all = pot.drawn().get();
-        prop_assert!(all <= debit.spent().get() && all + pot.left().get() == debit.spent().get());
-        self.debits[place].1 = pot;
+        let all = remainder.drawn().get();
+        prop_assert!(all <= debit.spent().get() && all + remainder.left().get() == debit.spent().get());
+        self.debits[place].1 = remainder;
         Ok(())
     }
 
@@ -248,25 +248,25 @@ impl World {
     }
 
     fn capture(&mut self, place: usize, amount: Option<u64>) -> Done {
-        let pot = self.holds[place].1.clone();
-        let DrawdownShares { shares, closes } = match pot.to_capture(amount.map(credits), self.now) {
+        let remainder = self.holds[place].1.clone();
+        let DrawdownShares { shares, closes } = match remainder.to_capture(amount.map(credits), self.now) {
             Ok(part) => part,
             Err(Refusal::HoldClosed(status)) => {
-                prop_assert_eq!(status, pot.status(self.now));
+                prop_assert_eq!(status, remainder.status(self.now));
                 return Ok(());
             }
             Err(Refusal::MoreThanHeld { available, .. }) => {
-                prop_assert!(available == pot.left() && amount.map(credits) > Some(available));
+                prop_assert!(available == remainder.left() && amount.map(credits) > Some(available));
                 return Ok(());
             }
             Err(other) => return Err(TestCaseError::fail(other.to_string())),
         };
-        let pot = drawn(pot, &shares, DrawdownReason::Capture, closes)?;
+        let remainder = drawn(remainder, &shares, DrawdownReason::Capture, closes)?;
         let attempt = self.attempt();
         let posting = super::super::capture(&self.account, &shares, &attempt).unwrap();
-        let drawn = Some(Drawn { of: pot.of, why: DrawdownReason::Capture, shares });
+        let drawn = Some(Drawn { of: remainder.of, why: DrawdownReason::Capture, shares });
         self.spend(&posting, &Details { drawn, ..Details::default() })?;
-        self.holds[place].1 = pot;
+        self.holds[place].1 = remainder;
         Ok(())
     }
 
@@ -293,7 +293,7 @@ impl World {
     }
 
     fn is_sound(&self) -> Done {
-        let open: u64 = self.holds.iter().map(|(_, pot)| pot.left().get()).sum();
+        let open: u64 = self.holds.iter().map(|(_, remainder)| remainder.left().get()).sum();
         prop_assert_eq!(self.account.held.get(), open, "what is held");
         prop_assert_eq!(self.account.used.get(), self.used, "what is used");
         prop_assert!(self.account.subscription.left <= self.account.subscription.granted);
@@ -307,8 +307,8 @@ impl World {
             }
             Allowance::Unlimited => prop_assert!(self.account.subscription.left.is_zero()),
         }
-        let standing = self.account.lots.values().filter(|lot| !lot.left.is_zero()).count();
-        prop_assert!(standing <= LOTS_MAX + 2, "{standing} lots");
+        let status = self.account.lots.values().filter(|lot| !lot.left.is_zero()).count();
+        prop_assert!(status <= LOTS_MAX + 2, "{status} lots");
         Ok(())
     }
 }
@@ -340,20 +340,20 @@ fn debit(amount: u64, service: Option<Service>) -> Consume {
 }
 
 fn drawn(
-    pot: Remainder,
+    remainder: Remainder,
     shares: &[Share],
     why: DrawdownReason,
     closes: bool,
 ) -> Result<Remainder, TestCaseError> {
-    let (of, number) = (pot.of, pot.parts());
+    let (of, number) = (remainder.of, remainder.parts());
     let details = Details { drawn: Some(Drawn { of, why, shares: shares.to_vec() }), ..Details::default() };
     let key = ClaimKey::Caller(IdempotencyKey::try_from(format!("d{number}")).unwrap());
-    let draw = PendingDrawdown { key, asked: Fingerprint(String::new()), details, closes };
-    let taken = pot.with(draw).map_err(|not_taken| TestCaseError::fail(not_taken.to_string()))?;
+    let drawdown = PendingDrawdown { key, asked: Fingerprint(String::new()), details, closes };
+    let taken = remainder.with(drawdown).map_err(|not_taken| TestCaseError::fail(not_taken.to_string()))?;
     // A drawdown that is cancelled and taken again gives the same remainder.
     let back = taken.clone().without_open().map_err(|misfit| TestCaseError::fail(misfit.to_string()))?;
     prop_assert_eq!(back.with(taken.open.clone().unwrap()), Ok(taken.clone()));
-    taken.followed(of).map_err(|misfit| TestCaseError::fail(misfit.to_string()))
+    taken.posted(of).map_err(|misfit| TestCaseError::fail(misfit.to_string()))
 }
 
 proptest! {
@@ -386,6 +386,6 @@ proptest! {
         }
         world.is_sound()?;
         prop_assert!(world.account.held.is_zero());
-        prop_assert!(world.debits.iter().all(|(_, pot)| pot.left().is_zero()));
+        prop_assert!(world.debits.iter().all(|(_, remainder)| remainder.left().is_zero()));
     }
 }

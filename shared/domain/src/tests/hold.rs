@@ -20,18 +20,18 @@ fn held() -> Remainder {
 }
 
 /// The remainder after a drawdown for `why` of `amount` credits, or of everything left.
-fn drawn(pot: Remainder, why: DrawdownReason, amount: Option<u64>, number: u64) -> Remainder {
-    let portion = match why {
-        DrawdownReason::Capture => pot.to_capture(amount.map(credits), at(NOW)).unwrap(),
+fn drawn(remainder: Remainder, why: DrawdownReason, amount: Option<u64>, number: u64) -> Remainder {
+    let part = match why {
+        DrawdownReason::Capture => remainder.to_capture(amount.map(credits), at(NOW)).unwrap(),
         DrawdownReason::Release | DrawdownReason::Expiry | DrawdownReason::Refund { .. } => {
-            pot.to_release(&why, at(NOW)).unwrap()
+            remainder.to_release(&why, at(NOW)).unwrap()
         }
     };
-    let drawn = Drawn { of: pot.of, why, shares: portion.shares };
+    let drawn = Drawn { of: remainder.of, why, shares: part.shares };
     let key = ClaimKey::Caller(IdempotencyKey::try_from(format!("d{number}")).unwrap());
     let details = Details { drawn: Some(drawn), ..Details::default() };
-    let draw = PendingDrawdown { key, asked: Fingerprint("x".to_owned()), details, closes: portion.closes };
-    pot.with(draw).unwrap().followed(id(number)).unwrap()
+    let drawdown = PendingDrawdown { key, asked: Fingerprint("x".to_owned()), details, closes: part.closes };
+    remainder.with(drawdown).unwrap().posted(id(number)).unwrap()
 }
 
 /// A hold lasts at least as long as requested, and ends at a whole second.
@@ -67,9 +67,10 @@ fn a_holds_status_follows_from_its_drawdowns() {
         (vec![(DrawdownReason::Expiry, None)], before, "expired", 0),
     ] {
         let summary = format!("{draws:?} at {now}");
-        let pot =
-            (10..).zip(draws).fold(held(), |pot, (number, (why, amount))| drawn(pot, why, amount, number));
-        let (stands, taken) = (pot.status(at(now)), pot.captured().get());
+        let remainder = (10..)
+            .zip(draws)
+            .fold(held(), |remainder, (number, (why, amount))| drawn(remainder, why, amount, number));
+        let (stands, taken) = (remainder.status(at(now)), remainder.captured().get());
         assert_eq!((stands.as_str(), taken), (status, captured), "{summary}");
     }
 }
@@ -77,15 +78,18 @@ fn a_holds_status_follows_from_its_drawdowns() {
 /// At most the held credits can be captured, and nothing of a closed hold.
 #[test]
 fn only_held_credits_can_be_captured() {
-    let pot = held();
-    let closes = |amount| pot.to_capture(Some(credits(amount)), at(NOW)).map(|portion| portion.closes);
+    let remainder = held();
+    let closes = |amount| remainder.to_capture(Some(credits(amount)), at(NOW)).map(|part| part.closes);
     assert_eq!((closes(7), closes(8)), (Ok(false), Ok(true)));
     assert_eq!(closes(9), Err(Refusal::MoreThanHeld { required: credits(9), available: credits(8) }));
     let late = at("2024-01-15T11:00:00Z");
-    assert_eq!(pot.to_capture(None, late), Err(Refusal::HoldClosed(HoldStatus::Expired)));
-    assert_eq!(pot.to_release(&DrawdownReason::Release, late), Err(Refusal::HoldClosed(HoldStatus::Expired)));
-    assert!(pot.to_release(&DrawdownReason::Expiry, late).is_ok());
-    let released = drawn(pot, DrawdownReason::Release, None, 10);
+    assert_eq!(remainder.to_capture(None, late), Err(Refusal::HoldClosed(HoldStatus::Expired)));
+    assert_eq!(
+        remainder.to_release(&DrawdownReason::Release, late),
+        Err(Refusal::HoldClosed(HoldStatus::Expired))
+    );
+    assert!(remainder.to_release(&DrawdownReason::Expiry, late).is_ok());
+    let released = drawn(remainder, DrawdownReason::Release, None, 10);
     let twice = released.to_release(&DrawdownReason::Expiry, at(NOW));
     assert_eq!(twice, Err(Refusal::HoldClosed(HoldStatus::Released)));
 }

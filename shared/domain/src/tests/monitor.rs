@@ -9,7 +9,7 @@ fn monitor() -> Monitor {
         resource_id: Reference::try_from("applicant_42".to_owned()).unwrap(),
         on_behalf: MonitorAttribution::default(),
         made_at: at(NOW),
-        stage: MonitorStatus::Pending,
+        status: MonitorStatus::Pending,
         paid: None,
         charge: None,
         made_with: None,
@@ -26,7 +26,7 @@ fn a_month_is_paid_for_once() {
     let made = monitor();
     assert_eq!(made.owes(at(NOW)), Some(month("2024-01")));
     let active = made.charged(month("2024-01"), id(2));
-    assert_eq!((active.stage, active.owes(at("2024-01-31T23:59:59Z"))), (MonitorStatus::Active, None));
+    assert_eq!((active.status, active.owes(at("2024-01-31T23:59:59Z"))), (MonitorStatus::Active, None));
     assert_eq!(active.owes(at("2024-02-01T00:00:00Z")), Some(month("2024-02")));
     // Missed months are not charged afterwards.
     assert_eq!(active.owes(at("2024-07-09T00:00:00Z")), Some(month("2024-07")));
@@ -38,18 +38,18 @@ fn an_unpaid_monitor_is_suspended_and_resumes_once_paid() {
     let short = SuspensionReason::InsufficientCredits;
     let (first, later) = (at("2024-02-01T00:00:00Z"), at("2024-02-09T00:00:00Z"));
     let suspended = active.suspended(short, first);
-    assert_eq!(suspended.stage, MonitorStatus::Suspended { since: first, why: short });
+    assert_eq!(suspended.status, MonitorStatus::Suspended { since: first, why: short });
     assert_eq!(
-        suspended.suspended(SuspensionReason::Frozen, later).stage,
+        suspended.suspended(SuspensionReason::Frozen, later).status,
         MonitorStatus::Suspended { since: first, why: SuspensionReason::Frozen }
     );
     assert_eq!(suspended.owes(later), Some(month("2024-02")));
     let resumed = suspended.charged(month("2024-02"), id(3));
-    assert_eq!((resumed.stage, resumed.owes(later)), (MonitorStatus::Active, None));
+    assert_eq!((resumed.status, resumed.owes(later)), (MonitorStatus::Active, None));
     // Its initial state is kept, for a repeated request.
     let made = resumed.ended(later).as_made();
     assert_eq!(
-        (made.stage, made.paid, made.charge),
+        (made.status, made.paid, made.charge),
         (MonitorStatus::Active, Some(month("2024-01")), Some(id(2)))
     );
 }
@@ -58,10 +58,10 @@ fn an_unpaid_monitor_is_suspended_and_resumes_once_paid() {
 fn an_ended_monitor_is_never_charged_again() {
     let ended = monitor().charged(month("2024-01"), id(2)).ended(at(NOW));
     assert_eq!(ended.owes(at("2024-03-01T00:00:00Z")), None);
-    let stage = MonitorStatus::Ended { at: at(NOW) };
-    assert_eq!(ended.charged(month("2024-03"), id(4)).stage, stage);
-    assert_eq!(ended.suspended(SuspensionReason::Frozen, at("2024-03-01T00:00:00Z")).stage, stage);
-    assert_eq!(ended.ended(at("2024-03-01T00:00:00Z")).stage, stage);
+    let status = MonitorStatus::Ended { at: at(NOW) };
+    assert_eq!(ended.charged(month("2024-03"), id(4)).status, status);
+    assert_eq!(ended.suspended(SuspensionReason::Frozen, at("2024-03-01T00:00:00Z")).status, status);
+    assert_eq!(ended.ended(at("2024-03-01T00:00:00Z")).status, status);
 }
 
 #[test]

@@ -6,18 +6,18 @@ fn price() -> Money {
     Money::new(4900, Currency::try_from("GBP".to_owned()).unwrap()).unwrap()
 }
 
-fn purchase(stage: PurchaseStatus, charges: u32) -> Purchase {
+fn purchase(status: PurchaseStatus, charges: u32) -> Purchase {
     let account = AccountId { org: OrgId::new(at(NOW), 1), mode: Mode::Live };
     let id = PurchaseId { account, transaction: id(7) };
     let amount = Amount::try_from(500).unwrap();
     let offer = Offer { credits: amount, price: price(), package: None, version: 1 };
     let method = Reference::try_from("card_1".to_owned()).unwrap();
-    Purchase { stage, charges, ..Purchase::begun(id, offer, method, at(NOW)) }
+    Purchase { status, charges, ..Purchase::begun(id, offer, method, at(NOW)) }
 }
 
-fn payment(standing: PaymentStatus) -> Payment {
+fn payment(status: PaymentStatus) -> Payment {
     let id = Some(PaymentId("pi_1".into()));
-    Payment { id, purchase: None, price: price(), standing, receipt: None }
+    Payment { id, purchase: None, price: price(), status, receipt: None }
 }
 
 /// status of a purchase; the provider's report; hours since => the decision
@@ -28,7 +28,7 @@ fn every_report_of_the_provider_has_one_decision() {
     let declined = || Decline::plain("card_declined");
     let link = || Some("https://pay.example/1".to_owned());
     let pi = || PaymentId("pi_1".into());
-    for (stage, standing, hours, expected) in [
+    for (before, status, hours, expected) in [
         (PurchaseStatus::Pending(None), Succeeded, 0, PurchaseDecision::Grant),
         (PurchaseStatus::Pending(link()), Succeeded, 200, PurchaseDecision::Grant),
         (PurchaseStatus::Pending(None), Failed(declined()), 0, PurchaseDecision::Fail(declined())),
@@ -46,13 +46,13 @@ fn every_report_of_the_provider_has_one_decision() {
         // But a payment is refunded when the purchase was reported as failed.
         (PurchaseStatus::Failed(declined()), Succeeded, 0, PurchaseDecision::Refund(pi())),
     ] {
-        let known = purchase(stage, 1);
+        let known = purchase(before, 1);
         let now = at(NOW) + chrono::Duration::hours(hours);
-        assert_eq!(known.hear(&payment(standing.clone()), now), expected, "{:?} {standing:?}", known.stage);
+        assert_eq!(known.decide(&payment(status.clone()), now), expected, "{:?} {status:?}", known.status);
         // A payment of another amount is not the requested one.
         let pounds = Money::new(4901, price().currency()).unwrap();
-        let other = Payment { price: pounds, ..payment(standing) };
-        assert_eq!(known.hear(&other, now), PurchaseDecision::Nothing);
+        let other = Payment { price: pounds, ..payment(status) };
+        assert_eq!(known.decide(&other, now), PurchaseDecision::Nothing);
     }
 }
 
@@ -86,14 +86,14 @@ fn an_unfinished_purchase_is_checked_ever_less_often() {
     let minutes: Vec<_> = (0..9)
         .map(|looks| {
             let purchase = Purchase { looks, ..purchase(PurchaseStatus::Pending(None), 1) };
-            (purchase.look_at(at(NOW)) - at(NOW)).num_minutes()
+            (purchase.check_at(at(NOW)) - at(NOW)).num_minutes()
         })
         .collect();
     assert_eq!(minutes, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
     let leased =
         Purchase { leased_until: Purchase::lease(at(NOW)), ..purchase(PurchaseStatus::Pending(None), 1) };
     assert!(leased.is_leased(at(NOW)));
-    assert!(!leased.is_leased(leased.look_at(at(NOW))), "the lease has ended by the next check");
+    assert!(!leased.is_leased(leased.check_at(at(NOW))), "the lease has ended by the next check");
     let lease = Purchase::lease(at("2024-01-15T10:30:00.123456789Z"));
     assert_eq!(lease, at("2024-01-15T10:30:30.123Z"), "no finer than it is kept");
 }

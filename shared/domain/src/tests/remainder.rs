@@ -12,7 +12,7 @@ fn share(lot: u64, count: u64) -> Share {
 }
 
 /// The remainder of a transaction that took 5 and 3 of two lots.
-fn pot() -> Remainder {
+fn remainder() -> Remainder {
     Remainder {
         of: id(1),
         rest: vec![share(2, 5), share(3, 3)],
@@ -25,25 +25,25 @@ fn pot() -> Remainder {
     }
 }
 
-fn draw(name: &str, shares: Vec<Share>, closes: bool) -> PendingDrawdown {
+fn drawdown(name: &str, shares: Vec<Share>, closes: bool) -> PendingDrawdown {
     let drawn = Some(Drawn { of: id(1), why: DrawdownReason::Capture, shares });
     let key = ClaimKey::Caller(IdempotencyKey::try_from(name.to_owned()).unwrap());
     let details = Details { drawn, ..Details::default() };
     PendingDrawdown { key, asked: Fingerprint(name.to_owned()), details, closes }
 }
 
-fn left(pot: &Remainder) -> Vec<u64> {
-    pot.rest.iter().map(|rest| rest.amount.get()).collect()
+fn left(remainder: &Remainder) -> Vec<u64> {
+    remainder.rest.iter().map(|rest| rest.amount.get()).collect()
 }
 
 /// A drawdown is found by its claim key while open, and by its transaction once posted.
 #[test]
 fn a_drawdown_is_found_by_its_key_and_transaction() {
-    let taken = pot().with(draw("a", vec![share(2, 4)], false)).unwrap();
+    let taken = remainder().with(drawdown("a", vec![share(2, 4)], false)).unwrap();
     let key = |name: &str| ClaimKey::Caller(IdempotencyKey::try_from(name.to_owned()).unwrap());
     assert_eq!(taken.open_under(&key("a")).map(PendingDrawdown::amount), Some(credits(4)));
     assert_eq!(taken.open_under(&key("b")), None);
-    let made = taken.followed(id(7)).unwrap();
+    let made = taken.posted(id(7)).unwrap();
     assert!(made.has_made(id(7)) && !made.has_made(id(8)));
 }
 
@@ -75,19 +75,19 @@ fn request(amount: u64) -> Consume {
 
 #[test]
 fn a_drawdown_is_taken_and_posted_or_cancelled() {
-    let taken = pot().with(draw("a", vec![share(2, 4), share(3, 1)], false)).unwrap();
+    let taken = remainder().with(drawdown("a", vec![share(2, 4), share(3, 1)], false)).unwrap();
     assert_eq!((left(&taken), taken.drawn().get(), taken.parts()), (vec![1, 2], 5, 1));
     let back = taken.clone().without_open().unwrap();
-    assert_eq!(back, pot());
-    let made = taken.followed(id(7)).unwrap();
+    assert_eq!(back, remainder());
+    let made = taken.posted(id(7)).unwrap();
     assert_eq!(made.made, [Drawdown { id: id(7), amount: credits(5), cause: DrawdownKind::Capture }]);
     assert!(made.open.is_none() && made.has_made(id(7)) && !made.closed);
-    let last = made.with(draw("b", vec![share(2, 1), share(3, 2)], true)).unwrap();
+    let last = made.with(drawdown("b", vec![share(2, 1), share(3, 2)], true)).unwrap();
     assert_eq!(
         (last.closed, last.closed_by(), last.left()),
         (true, Some(DrawdownKind::Capture), Credits::ZERO)
     );
-    let ended = last.clone().followed(id(8)).unwrap();
+    let ended = last.clone().posted(id(8)).unwrap();
     let first = ended.clone().as_of(id(7));
     assert_eq!((first.made.len(), first.closed), (1, false));
     assert_eq!(ended.clone().as_of(id(8)), ended);
@@ -100,50 +100,53 @@ fn a_drawdown_is_taken_and_posted_or_cancelled() {
 fn an_inconsistent_drawdown_is_a_fault() {
     let misfit = DrawdownMismatch { of: id(1) };
     for shares in [vec![share(2, 6)], vec![share(4, 1)], vec![share(3, 1), share(3, 3)]] {
-        assert_eq!(pot().with(draw("a", shares, false)), Err(DrawdownError::Misfit(misfit)));
+        assert_eq!(remainder().with(drawdown("a", shares, false)), Err(DrawdownError::Misfit(misfit)));
     }
     // A lot with other terms is another lot.
     let purchased = Share { source: Source::Purchased, ..share(2, 1) };
-    assert_eq!(pot().with(draw("a", vec![purchased], false)), Err(DrawdownError::Misfit(misfit)));
-    let taken = pot().with(draw("a", vec![share(2, 1)], false)).unwrap();
-    assert_eq!(taken.clone().with(draw("b", vec![share(2, 1)], false)), Err(DrawdownError::Misfit(misfit)));
-    assert_eq!(pot().followed(id(7)), Err(misfit));
-    assert_eq!(pot().without_open(), Err(misfit));
+    assert_eq!(remainder().with(drawdown("a", vec![purchased], false)), Err(DrawdownError::Misfit(misfit)));
+    let taken = remainder().with(drawdown("a", vec![share(2, 1)], false)).unwrap();
+    assert_eq!(
+        taken.clone().with(drawdown("b", vec![share(2, 1)], false)),
+        Err(DrawdownError::Misfit(misfit))
+    );
+    assert_eq!(remainder().posted(id(7)), Err(misfit));
+    assert_eq!(remainder().without_open(), Err(misfit));
     let full = Remainder { rest: vec![Share { amount: Credits::MAX, ..share(2, 0) }, share(3, 3)], ..taken };
     assert_eq!(full.without_open(), Err(misfit));
-    assert_eq!(pot().landed(&draw("a", vec![share(4, 1)], false), id(7)), Err(misfit));
+    assert_eq!(remainder().landed(&drawdown("a", vec![share(4, 1)], false), id(7)), Err(misfit));
 }
 
 /// A drawdown that was cancelled but posted nevertheless is taken again, as far as credits are left.
 #[test]
 fn a_cancelled_drawdown_that_is_posted_is_recorded() {
-    let late = draw("a", vec![share(2, 4), share(3, 1)], false);
+    let late = drawdown("a", vec![share(2, 4), share(3, 1)], false);
     for (others, overdrawn, rest) in
         [(vec![], 0, vec![1, 2]), (vec![share(2, 1), share(3, 3)], 1, vec![0, 0])]
     {
-        let pot = pot().with(draw("b", others, false)).unwrap();
-        let landed = pot.landed(&late, id(7)).unwrap();
-        assert_eq!((landed.overdrawn.get(), left(&landed.pot)), (overdrawn, rest));
-        assert!(landed.pot.has_made(id(7)) && landed.pot.open.is_some());
+        let remainder = remainder().with(drawdown("b", others, false)).unwrap();
+        let landed = remainder.landed(&late, id(7)).unwrap();
+        assert_eq!((landed.overdrawn.get(), left(&landed.remainder)), (overdrawn, rest));
+        assert!(landed.remainder.has_made(id(7)) && landed.remainder.open.is_some());
     }
     // It closes the remainder if it was the last one, and does not reopen one that another drawdown has closed.
     for (is_closed, closes, closed) in [(false, false, false), (false, true, true), (true, false, true)] {
-        let pot = Remainder { closed: is_closed, ..pot() };
-        let landed = pot.landed(&draw("a", vec![share(2, 4)], closes), id(7)).unwrap();
-        assert_eq!(landed.pot.closed, closed, "{is_closed}, {closes}");
+        let remainder = Remainder { closed: is_closed, ..remainder() };
+        let landed = remainder.landed(&drawdown("a", vec![share(2, 4)], closes), id(7)).unwrap();
+        assert_eq!(landed.remainder.closed, closed, "{is_closed}, {closes}");
     }
 }
 
 #[test]
 fn a_remainder_has_at_most_a_hundred_drawdowns() {
-    let mut pot = Remainder { rest: vec![share(2, 1_000)], ..pot() };
+    let mut remainder = Remainder { rest: vec![share(2, 1_000)], ..remainder() };
     for number in 1..DRAWDOWNS_MAX {
-        let part = pot.with(draw("a", vec![share(2, 1)], false)).unwrap();
-        pot = part.followed(id(u64::try_from(number).unwrap())).unwrap();
+        let part = remainder.with(drawdown("a", vec![share(2, 1)], false)).unwrap();
+        remainder = part.posted(id(u64::try_from(number).unwrap())).unwrap();
     }
-    let more = pot.clone().with(draw("a", vec![share(2, 1)], false));
+    let more = remainder.clone().with(drawdown("a", vec![share(2, 1)], false));
     assert_eq!(more, Err(DrawdownError::Refused(Refusal::TooManyDraws)));
-    assert!(pot.with(draw("a", vec![share(2, 901)], true)).is_ok());
+    assert!(remainder.with(drawdown("a", vec![share(2, 901)], true)).is_ok());
 }
 
 /// authority, reason and time => the decision

@@ -333,7 +333,7 @@ fn what_an_unlimited_plan_paid_never_returns_as_credits() {
 /// Refunds return the credits that were taken last; captures spend those that were taken first.
 #[test]
 fn a_remainder_is_drawn_first_in_first_out_or_last_in_first_out() {
-    let pot = Remainder {
+    let remainder = Remainder {
         of: id(1),
         rest: shares("sub 5, lot2 3, lot3 2"),
         ends: None,
@@ -353,10 +353,14 @@ fn a_remainder_is_drawn_first_in_first_out_or_last_in_first_out() {
         (10, Some(vec![5, 3, 2]), Some(vec![5, 3, 2])),
         (11, None, None),
     ] {
-        assert_eq!(summary(pot.next(credits(amount), DrawOrder::First)), first, "{amount} from the first");
-        assert_eq!(summary(pot.next(credits(amount), DrawOrder::Last)), last, "{amount} from the last");
+        assert_eq!(
+            summary(remainder.next(credits(amount), DrawOrder::First)),
+            first,
+            "{amount} from the first"
+        );
+        assert_eq!(summary(remainder.next(credits(amount), DrawOrder::Last)), last, "{amount} from the last");
     }
-    let two = pot.next(credits(4), DrawOrder::Last).unwrap();
+    let two = remainder.next(credits(4), DrawOrder::Last).unwrap();
     assert_eq!(two[0].lot, LotId::Granted(id(2)), "in the order in which they were taken");
 }
 

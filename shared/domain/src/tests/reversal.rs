@@ -12,7 +12,7 @@ fn purchase(refunded: u64) -> Purchase {
     let method = Reference::try_from("card_1".to_owned()).unwrap();
     let id = PurchaseId { account, transaction: id(7) };
     let mut purchase = Purchase {
-        stage: PurchaseStatus::Approved(super::id(8)),
+        status: PurchaseStatus::Approved(super::id(8)),
         ..Purchase::begun(id, offer, method, at(NOW))
     };
     refund(&mut purchase, refunded);
@@ -296,9 +296,9 @@ proptest! {
             }
             refund(&mut purchase, refunded);
         }
-        let standing = purchase.disputes.values().filter(|dispute| dispute.closed.is_none() || dispute.lost);
+        let status = purchase.disputes.values().filter(|dispute| dispute.closed.is_none() || dispute.lost);
         let (mut money, mut taken) = (refunded, purchase.refunds.credits.get());
-        for dispute in standing {
+        for dispute in status {
             money += dispute.amount.unwrap();
             taken += dispute.credits.unwrap().get();
         }

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::*;
 
 /// The refusal of a URL under a policy, or its normalised form.
-fn said(text: &str, reach: AddressPolicy) -> Result<String, BadWebhookUrl> {
-    WebhookUrl::parse(text, reach).map(|url| url.to_string())
+fn said(text: &str, policy: AddressPolicy) -> Result<String, BadWebhookUrl> {
+    WebhookUrl::parse(text, policy).map(|url| url.to_string())
 }
 
 const ADDRESS: BadWebhookUrl = BadWebhookUrl::Address;
@@ -320,11 +320,11 @@ proptest! {
         rest in r"(:[0-9]{0,6})?(/[\PC]{0,12})?(\?[\PC]{0,12})?",
     ) {
         let text = format!("{scheme}{host}{rest}");
-        for reach in [AddressPolicy::Public, AddressPolicy::AndLoopback] {
-            let Ok(url) = WebhookUrl::parse(&text, reach) else { continue };
-            let again = WebhookUrl::parse(&url.to_string(), reach);
+        for policy in [AddressPolicy::Public, AddressPolicy::AndLoopback] {
+            let Ok(url) = WebhookUrl::parse(&text, policy) else { continue };
+            let again = WebhookUrl::parse(&url.to_string(), policy);
             prop_assert_eq!(again.as_ref(), Ok(&url), "{}", text);
-            prop_assert!(url.address().is_none_or(|address| reach.admits(address)), "{}", text);
+            prop_assert!(url.address().is_none_or(|address| policy.admits(address)), "{}", text);
             prop_assert!(url.path_and_query().starts_with('/'));
             prop_assert!(url.path_and_query().bytes().all(|byte| byte.is_ascii_graphic()), "{}", url);
         }

@@ -20,7 +20,8 @@ pub struct Delivery {
     /// Why the event is delivered.
     pub kind: DeliveryKind,
     /// Its status.
-    pub standing: DeliveryStatus,
+    #[serde(rename = "standing")]
+    pub status: DeliveryStatus,
     /// The time of the first attempt.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub created_at: DateTime<Utc>,
@@ -123,11 +124,11 @@ impl Delivery {
         let lane = [DeliveryLane::Live, DeliveryLane::Replay]
             .into_iter()
             .find(|lane| state.delivery(*lane) == Some(self.id));
-        match (self.standing, lane) {
+        match (self.status, lane) {
             (DeliveryStatus::Retrying, Some(lane)) => {
                 Self { next: state.retry_at(lane).filter(|_| state.is_active()), ..self }
             }
-            (DeliveryStatus::Retrying, None) => Self { standing: DeliveryStatus::Superseded, ..self },
+            (DeliveryStatus::Retrying, None) => Self { status: DeliveryStatus::Superseded, ..self },
             (DeliveryStatus::Succeeded | DeliveryStatus::Failed | DeliveryStatus::Superseded, _) => self,
         }
     }

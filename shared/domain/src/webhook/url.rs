@@ -75,7 +75,7 @@ impl WebhookUrl {
     ///
     /// # Errors
     /// The first [`BadWebhookUrl`] that applies.
-    pub fn parse(text: &str, reach: AddressPolicy) -> Result<Self, BadWebhookUrl> {
+    pub fn parse(text: &str, policy: AddressPolicy) -> Result<Self, BadWebhookUrl> {
         if text.chars().count() > URL_CHARS_MAX {
             return Err(BadWebhookUrl::TooLong);
         }
@@ -95,7 +95,7 @@ impl WebhookUrl {
             return Err(BadWebhookUrl::UserInfo);
         }
         let url = Self::stored(text)?;
-        url.check(reach)?;
+        url.check(policy)?;
         Ok(url)
     }
 
@@ -124,9 +124,9 @@ impl WebhookUrl {
     ///
     /// # Errors
     /// The first [`BadWebhookUrl`] that applies.
-    pub fn check(&self, reach: AddressPolicy) -> Result<(), BadWebhookUrl> {
+    pub fn check(&self, policy: AddressPolicy) -> Result<(), BadWebhookUrl> {
         let Self(url) = self;
-        if !(self.is_tls() || reach == AddressPolicy::AndLoopback) {
+        if !(self.is_tls() || policy == AddressPolicy::AndLoopback) {
             return Err(BadWebhookUrl::Scheme);
         }
         if !url.username().is_empty() || url.password().is_some() {
@@ -139,15 +139,15 @@ impl WebhookUrl {
             return Err(BadWebhookUrl::Port);
         }
         match url.host() {
-            Some(Host::Domain(name)) => check_name(name, reach)?,
+            Some(Host::Domain(name)) => check_name(name, policy)?,
             Some(Host::Ipv4(_) | Host::Ipv6(_)) => (),
             None => return Err(BadWebhookUrl::Host),
         }
         let address =
             self.address().or_else(|| (self.host() == THIS_MACHINE).then_some([127, 0, 0, 1].into()));
         match address {
-            Some(address) if !reach.admits(address) => Err(BadWebhookUrl::Address),
-            Some(address) if !reach.admits_at(SocketAddr::new(address, self.port())) => {
+            Some(address) if !policy.admits(address) => Err(BadWebhookUrl::Address),
+            Some(address) if !policy.admits_at(SocketAddr::new(address, self.port())) => {
                 Err(BadWebhookUrl::Port)
             }
             Some(_) | None if url.as_str().len() > URL_CHARS_MAX => Err(BadWebhookUrl::TooLong),
@@ -197,7 +197,7 @@ impl WebhookUrl {
 }
 
 /// Checks that a name can be that of a public host.
-fn check_name(name: &str, reach: AddressPolicy) -> Result<(), BadWebhookUrl> {
+fn check_name(name: &str, policy: AddressPolicy) -> Result<(), BadWebhookUrl> {
     if name.ends_with('.') {
         return Err(BadWebhookUrl::TrailingDot);
     }
@@ -211,7 +211,7 @@ fn check_name(name: &str, reach: AddressPolicy) -> Result<(), BadWebhookUrl> {
     if name.len() > NAME_CHARS_MAX || !name.split('.').all(is_label) {
         return Err(BadWebhookUrl::Host);
     }
-    if name == THIS_MACHINE && reach == AddressPolicy::AndLoopback {
+    if name == THIS_MACHINE && policy == AddressPolicy::AndLoopback {
         return Ok(());
     }
     let under =

@@ -267,15 +267,15 @@ impl From<&Receipt> for TransactionView {
 impl TransactionView {
     /// The transaction with its refunds, from its remainder.
     #[must_use]
-    pub fn with_refunds(self, pot: Option<&Remainder>) -> Self {
-        let refunds = pot.map(|pot| pot.made.iter().filter_map(RefundView::of).collect());
+    pub fn with_refunds(self, remainder: Option<&Remainder>) -> Self {
+        let refunds = remainder.map(|remainder| remainder.made.iter().filter_map(RefundView::of).collect());
         Self { refunds: refunds.unwrap_or_default(), ..self }
     }
 
     /// A purchase that is not in the ledger, or not yet.
     #[must_use]
     pub fn unbooked(purchase: &Purchase) -> Self {
-        let (status, link, failure) = match purchase.stage.clone() {
+        let (status, link, failure) = match purchase.status.clone() {
             PurchaseStatus::Pending(link) => ("pending", link, None),
             PurchaseStatus::Approved(_) => ("approved", None, None),
             PurchaseStatus::Failed(decline) => ("failed", None, Some(decline)),

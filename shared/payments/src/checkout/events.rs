@@ -17,7 +17,7 @@ pub(crate) struct RechargeOutcome<'a> {
 impl Checkout<'_> {
     /// Emits `purchase.failed` for a failed purchase. A purchase of auto-recharge has its own event.
     pub(super) async fn emit_failed(&self, purchase: &Purchase, moment: Moment) -> Result<(), Fault> {
-        let PurchaseStatus::Failed(decline) = &purchase.stage else { return Ok(()) };
+        let PurchaseStatus::Failed(decline) = &purchase.status else { return Ok(()) };
         if purchase.cause == PurchaseCause::AutoRecharge {
             return Ok(());
         }

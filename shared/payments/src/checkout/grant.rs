@@ -15,9 +15,9 @@ impl Checkout<'_> {
                 self.save(purchase, PurchaseStatus::Approved(settled.receipt.entry.id), moment).await
             }
             Err(Unsettled::Refused(refusal)) => {
-                Box::pin(self.give_back(purchase, Some(&refusal), moment)).await
+                Box::pin(self.restore_credits(purchase, Some(&refusal), moment)).await
             }
-            Err(Unsettled::KeyReused) => Box::pin(self.give_back(purchase, None, moment)).await,
+            Err(Unsettled::KeyReused) => Box::pin(self.restore_credits(purchase, None, moment)).await,
             Err(unsettled) => Err(unsettled),
         }
     }
@@ -38,8 +38,8 @@ impl Checkout<'_> {
         let wanted = purchase.grant();
         let asked = Fingerprint(name);
         self.ledger
-            .settle(id.account, Claim::new(&key, &asked, &details), moment, |account, head| {
-                grant(account, &wanted, head)
+            .settle(id.account, Claim::new(&key, &asked, &details), moment, |account, attempt| {
+                grant(account, &wanted, attempt)
             })
             .await
     }

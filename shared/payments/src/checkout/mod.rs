@@ -65,7 +65,7 @@ impl Checkout<'_> {
         let counted = Some(moment.now.date_naive());
         let started = Purchase { charges: 1, leased_until, counted, ..purchase };
         self.count(&started).await?;
-        self.ledger.schedule(Job::Purchase(started.id), started.look_at(moment.now)).await?;
+        self.ledger.schedule(Job::Purchase(started.id), started.check_at(moment.now)).await?;
         if let Some(existing) = self.ledger.begin_purchase(&started).await? {
             self.uncount(&started).await;
             return self.resume(existing, moment).await;
@@ -160,8 +160,8 @@ impl Checkout<'_> {
         let Some(id) = payment.purchase else { return Ok(None) };
         let Some(mut purchase) = self.ledger.purchase(id).await? else { return Ok(None) };
         for _ in 0..STEPS_MAX {
-            let verdict = purchase.hear(payment, moment.now);
-            match verdict {
+            let decision = purchase.decide(payment, moment.now);
+            match decision {
                 PurchaseDecision::Nothing => return Ok(Some(purchase)),
                 // The holder of the lease will find the same.
                 PurchaseDecision::Wait(_) if purchase.is_leased(moment.wall) => return Ok(Some(purchase)),
@@ -172,7 +172,7 @@ impl Checkout<'_> {
                 | PurchaseDecision::Cancel(_)
                 | PurchaseDecision::Refund(_) => (),
             }
-            match Box::pin(self.apply(with_payment(purchase, payment), verdict, moment)).await? {
+            match Box::pin(self.apply(with_payment(purchase, payment), decision, moment)).await? {
                 StepResult::Done(purchase) => return Ok(Some(*purchase)),
                 StepResult::Next(next, _) => purchase = *next,
             }
@@ -188,13 +188,13 @@ impl Checkout<'_> {
         moment: Moment,
     ) -> Result<Purchase, Unsettled> {
         for _ in 0..STEPS_MAX {
-            let (known, verdict) = match step {
+            let (known, decision) = match step {
                 PurchaseStep::Rest => return Ok(purchase),
                 PurchaseStep::Return => return self.return_money(purchase).await,
                 PurchaseStep::Charge => Box::pin(self.charge(purchase, moment)).await?,
                 PurchaseStep::Find => Box::pin(self.find(purchase, moment)).await?,
             };
-            match Box::pin(self.apply(known, verdict, moment)).await? {
+            match Box::pin(self.apply(known, decision, moment)).await? {
                 StepResult::Done(purchase) => return Ok(*purchase),
                 StepResult::Next(next, next_step) => (purchase, step) = (*next, next_step),
             }
@@ -206,13 +206,13 @@ impl Checkout<'_> {
     async fn apply(
         &self,
         purchase: Purchase,
-        verdict: PurchaseDecision,
+        decision: PurchaseDecision,
         moment: Moment,
     ) -> Result<StepResult, Unsettled> {
-        let (purchase, verdict) = Box::pin(self.cancelled(purchase, verdict, moment)).await;
-        let has_failed = matches!(verdict, PurchaseDecision::Fail(_));
+        let (purchase, decision) = Box::pin(self.cancelled(purchase, decision, moment)).await;
+        let has_failed = matches!(decision, PurchaseDecision::Fail(_));
         let is_granted = has_failed && !Box::pin(self.decide_failed(&purchase, moment)).await?;
-        match verdict {
+        match decision {
             PurchaseDecision::Grant => Box::pin(self.approve(purchase, moment)).await,
             // Another process knows that the purchase is paid, and is granting it.
             PurchaseDecision::Fail(_) if is_granted => Box::pin(self.approve(purchase, moment)).await,
@@ -240,11 +240,11 @@ impl Checkout<'_> {
     async fn save(
         &self,
         purchase: Purchase,
-        stage: PurchaseStatus,
+        status: PurchaseStatus,
         moment: Moment,
     ) -> Result<StepResult, Unsettled> {
-        let counted = purchase.counted.filter(|_| !matches!(stage, PurchaseStatus::Failed(_)));
-        let before = Purchase { stage, ..purchase };
+        let counted = purchase.counted.filter(|_| !matches!(status, PurchaseStatus::Failed(_)));
+        let before = Purchase { status, ..purchase };
         let uncounted_by = match before.counted == counted {
             true => before.uncounted_by.clone(),
             false => Some(format!("{:032x}", random())),
@@ -289,8 +289,8 @@ fn with_payment(purchase: Purchase, payment: &Payment) -> Purchase {
 
 /// The verdict on a payment, and the purchase with the provider's ids.
 fn judged(purchase: Purchase, payment: &Payment, moment: Moment) -> (Purchase, PurchaseDecision) {
-    let verdict = purchase.hear(payment, moment.now);
-    (with_payment(purchase, payment), verdict)
+    let decision = purchase.decide(payment, moment.now);
+    (with_payment(purchase, payment), decision)
 }
 
 /// The verdict when the provider did not answer.

@@ -44,8 +44,8 @@ impl Checkout<'_> {
         Ok(match found {
             Ok(Some(payment)) => judged(purchase, &payment, moment),
             Ok(None) => {
-                let verdict = purchase.not_found(moment.now);
-                (purchase, verdict)
+                let decision = purchase.not_found(moment.now);
+                (purchase, decision)
             }
             Err(no_answer) => {
                 let PurchaseDecision::Charge = purchase.unheard(moment.now) else {
@@ -60,10 +60,10 @@ impl Checkout<'_> {
     pub(super) async fn cancelled(
         &self,
         purchase: Purchase,
-        verdict: PurchaseDecision,
+        decision: PurchaseDecision,
         moment: Moment,
     ) -> (Purchase, PurchaseDecision) {
-        let PurchaseDecision::Cancel(id) = verdict else { return (purchase, verdict) };
+        let PurchaseDecision::Cancel(id) = decision else { return (purchase, decision) };
         match self.provider.cancel(&id).await {
             Ok(payment) => match judged(purchase, &payment, moment) {
                 (purchase, PurchaseDecision::Cancel(_)) => (purchase, PurchaseDecision::Wait(None)),

@@ -24,7 +24,7 @@ impl Checkout<'_> {
 
     /// Returns the money of a paid purchase that cannot be granted. The failure is decided and stored before the provider
     /// is called, so no process grants what another is refunding.
-    pub(super) async fn give_back(
+    pub(super) async fn restore_credits(
         &self,
         purchase: Purchase,
         refusal: Option<&Refusal>,
@@ -57,7 +57,7 @@ impl Checkout<'_> {
             return Err(Unsettled::InProgress);
         }
         let returning = Purchase { to_return: true, payment: Some(payment), ..purchase };
-        self.ledger.schedule(Job::Purchase(returning.id), returning.look_at(moment.now)).await?;
+        self.ledger.schedule(Job::Purchase(returning.id), returning.check_at(moment.now)).await?;
         match self.ledger.save_purchase(&returning).await? {
             Some(saved) => Ok(StepResult::Done(self.return_money(saved).await?.into())),
             None => Err(Fault::Busy.into()),

@@ -91,7 +91,7 @@ fn payment_event(charge: &SimulatedCharge, payment: &Payment) -> Option<(&'stati
         }
         ChargeState::Cancelled => ("payment_intent.canceled", "canceled", Value::Null),
     };
-    let link = match &payment.standing {
+    let link = match &payment.status {
         PaymentStatus::Action(url) => json!({ "redirect_to_url": { "url": url } }),
         PaymentStatus::Succeeded
         | PaymentStatus::Processing

@@ -194,8 +194,8 @@ impl Provider for Simulated {
         }
         let mut payment =
             self.0.payment_by_id(id).ok_or_else(|| NoAnswer(format!("it has no payment {}", id.0)))?;
-        if matches!(payment.standing, PaymentStatus::Action(_)) {
-            payment.standing = PaymentStatus::Cancelled;
+        if matches!(payment.status, PaymentStatus::Action(_)) {
+            payment.status = PaymentStatus::Cancelled;
         }
         Ok(payment)
     }
@@ -205,7 +205,7 @@ impl Provider for Simulated {
         if changed.map_err(|undone| NoAnswer(undone.to_string()))?.is_some() {
             return Ok(());
         }
-        match self.0.payment_by_id(id).map(|payment| payment.standing) {
+        match self.0.payment_by_id(id).map(|payment| payment.status) {
             Some(PaymentStatus::Succeeded | PaymentStatus::Refunded) => Ok(()),
             Some(
                 PaymentStatus::Processing
@@ -224,7 +224,7 @@ impl Provider for Simulated {
             Err(ChargeChangeError::ChargeConflict(problem)) => Ok(RefundAnswer::Refused(problem.to_string())),
             Err(undone) => Err(NoAnswer(undone.to_string())),
             Ok(None) => match self.0.payment_by_id(id) {
-                Some(payment) if payment.standing == PaymentStatus::Succeeded => Ok(RefundAnswer::Made),
+                Some(payment) if payment.status == PaymentStatus::Succeeded => Ok(RefundAnswer::Made),
                 Some(_) | None => Err(NoAnswer(format!("it has taken no money by a payment {}", id.0))),
             },
         }

@@ -119,7 +119,7 @@ impl SharedProvider {
 
     pub(super) fn payment(&self, name: &PaymentName, state: &ChargeState, refunded: bool) -> Payment {
         let PurchaseId { transaction, .. } = name.purchase;
-        let standing = match state {
+        let status = match state {
             ChargeState::Processing => PaymentStatus::Processing,
             ChargeState::Waiting => {
                 PaymentStatus::Action(format!("{}/{transaction}/authenticate", self.payments_url))
@@ -130,6 +130,6 @@ impl SharedProvider {
             ChargeState::Cancelled => PaymentStatus::Cancelled,
         };
         let receipt = (*state == ChargeState::Succeeded).then(|| format!("rcpt_{}", transaction.bare()));
-        Payment { id: Some(name.id()), purchase: Some(name.purchase), price: name.price, standing, receipt }
+        Payment { id: Some(name.id()), purchase: Some(name.purchase), price: name.price, status, receipt }
     }
 }

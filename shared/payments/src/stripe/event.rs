@@ -169,7 +169,7 @@ mod tests {
 
     /// Checks the standing and the receipt of a payment that an event reads as.
     #[track_caller]
-    fn check(kind: &str, intent: &Value, standing: &PaymentStatus, receipt: Option<&str>) {
+    fn check(kind: &str, intent: &Value, status: &PaymentStatus, receipt: Option<&str>) {
         let event = parse(&format!("payment_intent.{kind}"), intent).unwrap();
         let Some(ProviderEvent::Payment(payment)) = event else { panic!("{kind} {event:?}") };
         assert_eq!(payment.id, Some(PaymentId("pi_1".into())));
@@ -177,18 +177,18 @@ mod tests {
         let purchase = payment.purchase.unwrap();
         assert_eq!(purchase.account.to_string(), ACCOUNT);
         assert_eq!(purchase.transaction.to_string(), TRANSACTION);
-        assert_eq!((&payment.standing, payment.receipt.as_deref()), (standing, receipt), "{kind} {intent}");
+        assert_eq!((&payment.status, payment.receipt.as_deref()), (status, receipt), "{kind} {intent}");
     }
 
     #[test]
     fn a_successful_payment_has_a_receipt() {
         let whole = |url: Value, refunded: bool| json!({ "latest_charge": { "id": "ch_1", "receipt_url": url, "refunded": refunded } });
-        for (more, standing, receipt) in [
+        for (more, status, receipt) in [
             (json!({ "latest_charge": "ch_1" }), PaymentStatus::Succeeded, "ch_1"),
             (whole(json!("https://r"), false), PaymentStatus::Succeeded, "https://r"),
             (whole(json!(null), true), PaymentStatus::Refunded, "ch_1"),
         ] {
-            check("succeeded", &intent("succeeded", &more), &standing, Some(receipt));
+            check("succeeded", &intent("succeeded", &more), &status, Some(receipt));
         }
     }
 
@@ -210,8 +210,8 @@ mod tests {
         ] {
             let decline = Decline { reason: reason.into(), decline_code: decline_code.map(str::to_owned) };
             let more = json!({ "last_payment_error": error });
-            let standing = PaymentStatus::Failed(decline);
-            check("payment_failed", &intent("requires_payment_method", &more), &standing, None);
+            let status = PaymentStatus::Failed(decline);
+            check("payment_failed", &intent("requires_payment_method", &more), &status, None);
         }
     }
 

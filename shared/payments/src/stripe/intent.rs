@@ -84,15 +84,15 @@ impl PaymentIntent {
     /// # Errors
     /// [`UnsupportedMoney`].
     pub(super) fn payment(self) -> Result<Payment, UnsupportedMoney> {
-        let (purchase, standing) = (self.purchase(), self.standing());
+        let (purchase, status) = (self.purchase(), self.status());
         let currency = Currency::try_from(self.currency.to_ascii_uppercase()).ok();
         let price = currency.and_then(|currency| Money::new(self.amount, currency).ok());
         let price = price.ok_or_else(|| UnsupportedMoney(self.id.clone()))?;
         let receipt = self.latest_charge.map(IntentCharge::receipt);
-        Ok(Payment { id: Some(PaymentId(self.id)), purchase, price, standing, receipt })
+        Ok(Payment { id: Some(PaymentId(self.id)), purchase, price, status, receipt })
     }
 
-    fn standing(&self) -> PaymentStatus {
+    fn status(&self) -> PaymentStatus {
         match self.status {
             IntentStatus::Succeeded if self.latest_charge.as_ref().is_some_and(IntentCharge::is_refunded) => {
                 PaymentStatus::Refunded

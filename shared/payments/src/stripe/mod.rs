@@ -137,7 +137,7 @@ impl Stripe {
                     continue;
                 }
                 let payment = intent.payment().map_err(|unknown| NoAnswer(unknown.to_string()))?;
-                if !matches!(payment.standing, PaymentStatus::Failed(_) | PaymentStatus::Cancelled) {
+                if !matches!(payment.status, PaymentStatus::Failed(_) | PaymentStatus::Cancelled) {
                     return Ok(Some(payment));
                 }
                 found = found.or(Some(payment));
@@ -188,7 +188,7 @@ impl Provider for Stripe {
                 id: response.error().payment(),
                 purchase: Some(order.purchase),
                 price: order.price,
-                standing: PaymentStatus::Failed(response.error().decline()),
+                status: PaymentStatus::Failed(response.error().decline()),
                 receipt: None,
             }),
             Meaning::Unknown | Meaning::Misconfigured => Err(response.no_answer()),

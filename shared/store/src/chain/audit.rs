@@ -101,7 +101,7 @@ impl Ledger {
         };
         let account = decode::<AccountItem>("an account", item).and_then(|item| item.account(id)).ok();
         let checkpoints = self.all(checkpoint_partition(id)).await?;
-        let mark = self.read_watermark(id, true).await?;
+        let watermark = self.read_watermark(id, true).await?;
         let mut audit = RunningAudit::new(self, id, account.as_ref(), now);
         let known = audit.checkpoints(&checkpoints);
         audit.chain = ChainCheck::whole(id, known);
@@ -118,9 +118,9 @@ impl Ledger {
                 break;
             }
         }
-        audit.end(&mark).await?;
+        audit.end(&watermark).await?;
         let count = u64::try_from(checkpoints.len()).unwrap_or(u64::MAX);
-        audit.report(account.as_ref(), &mark, count).await.map(Some)
+        audit.report(account.as_ref(), &watermark, count).await.map(Some)
     }
 
     /// All items of a partition.
@@ -187,12 +187,12 @@ impl<'a> RunningAudit<'a> {
 
     /// Checks the open span of the chain, which is stored with the watermark. It may have become a full span since it was
     /// read, or before the watermark could be moved.
-    async fn end(&mut self, mark: &Watermark) -> Result<(), Fault> {
-        let is_sound = match &mark.tip {
-            None => !mark.is_broken() && self.chain.next() == 1,
+    async fn end(&mut self, watermark: &Watermark) -> Result<(), Fault> {
+        let is_sound = match &watermark.tip {
+            None => !watermark.is_broken() && self.chain.next() == 1,
             Some(tip) if self.chain.next() <= tip.open.first => {
                 self.span(&tip.open).await?;
-                self.chain.is_at(tip.day) && tip.sequence() <= mark.through
+                self.chain.is_at(tip.day) && tip.sequence() <= watermark.through
             }
             Some(tip) => {
                 let key = Key::Span(self.id, tip.open.first);
@@ -263,26 +263,26 @@ impl<'a> RunningAudit<'a> {
     async fn report(
         mut self,
         account: Option<&Account>,
-        mark: &Watermark,
+        watermark: &Watermark,
         checkpoints: u64,
     ) -> Result<AuditReport, Fault> {
         let chained = (self.chain.next().saturating_sub(1), self.chain.hash());
         let (found, gaps) = std::mem::replace(&mut self.chain, ChainCheck::from(1, chained.1)).finish();
         self.findings.extend(found);
         let later = self.rest(chained.0, &gaps).await?;
-        let due = mark.through.min(self.entries);
+        let due = watermark.through.min(self.entries);
         let missing = (chained.0.saturating_add(1)..=due).filter(|number| !later.contains_key(number));
         let missing = missing.map(|number| Finding::row(number, None, Problem::Missing)).take(NAMED_MAX);
         self.findings.extend(missing);
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let unchained = count(later.keys().filter(|number| **number <= self.entries).count());
         let known = chained.0.max(due);
-        let seen = later.keys().filter(|number| known < **number && **number <= self.entries).count();
-        let unwritten = self.entries.saturating_sub(known).saturating_sub(count(seen));
+        let waiting = later.keys().filter(|number| known < **number && **number <= self.entries).count();
+        let unwritten = self.entries.saturating_sub(known).saturating_sub(count(waiting));
         for (number, row) in later {
             self.add(number, row);
         }
-        self.check_unwritten(account, mark, unwritten).await?;
+        self.check_unwritten(account, watermark, unwritten).await?;
         let added_up = self.findings.is_empty() && unwritten == 0;
         if let Some(account) = account.filter(|_| added_up) {
             self.remainders().await?;
@@ -319,7 +319,7 @@ impl<'a> RunningAudit<'a> {
             }
             month = month.next();
         }
-        self.sums.pots(&remainders);
+        self.sums.remainders(&remainders);
         Ok(())
     }
 
@@ -327,7 +327,7 @@ impl<'a> RunningAudit<'a> {
     async fn check_unwritten(
         &mut self,
         account: Option<&Account>,
-        mark: &Watermark,
+        watermark: &Watermark,
         unwritten: u64,
     ) -> Result<(), Fault> {
         if let Some(last) = account.and_then(|account| account.last.as_ref()).filter(|_| unwritten > 0) {
@@ -337,9 +337,9 @@ impl<'a> RunningAudit<'a> {
                     .push(Finding::account(Problem::Account("has a number of entries other than its rows")));
             }
         }
-        if self.entries < mark.through {
+        if self.entries < watermark.through {
             let now = self.ledger.table.get(&Key::Account(self.id), "read an account").await?;
-            if now.and_then(|item| number_of(&item, "seq")) < Some(mark.through) {
+            if now.and_then(|item| number_of(&item, "seq")) < Some(watermark.through) {
                 self.findings.push(Finding::account(Problem::TipAltered));
             }
         }

@@ -147,8 +147,9 @@ impl Ledger {
         page: ExcerptPage,
         now: DateTime<Utc>,
     ) -> Result<Excerpt, Fault> {
-        let mark = self.read_watermark(account, true).await?;
-        let tip = (mark.chained(), mark.tip.as_ref().map_or(Hash::genesis(account), |tip| tip.hash()));
+        let watermark = self.read_watermark(account, true).await?;
+        let tip =
+            (watermark.chained(), watermark.tip.as_ref().map_or(Hash::genesis(account), |tip| tip.hash()));
         let ExcerptPage { cursor, limit } = page;
         let wanted = cursor.unwrap_or(ExcerptCursor {
             next: range.from.unwrap_or(ChainPosition::Number(1)),
@@ -164,7 +165,7 @@ impl Ledger {
         };
         let to = last.min(tip.0).min(from.saturating_add(limit).saturating_sub(1));
         let mut findings = Vec::new();
-        if mark.is_broken() {
+        if watermark.is_broken() {
             findings.push(Finding::account(Problem::TipAltered));
         }
         if to < from {
@@ -174,7 +175,7 @@ impl Ledger {
             return Ok(Excerpt { from, to, before, rows, tip, checkpoints, findings, next: None });
         }
         let checked = (from.saturating_sub(1).max(1))..=(to.saturating_add(1).min(tip.0));
-        let spans = self.spans(account, &checked, &mark).await?;
+        let spans = self.spans(account, &checked, &watermark).await?;
         let links: BTreeMap<u64, Link> = spans.iter().flat_map(Span::numbered).collect();
         let ids: Vec<_> = links.values().map(|link| link.id).collect();
         let rows = self.rows_among(account, &ids).await?;
@@ -229,11 +230,11 @@ impl Ledger {
             if let Some(full) = full {
                 return Ok(full_span(&full).and_then(|span| span.link(sequence)));
             }
-            let mark = self.read_watermark(account, consistent).await?;
-            if let Some(found) = mark.tip.as_ref().and_then(|tip| tip.open.link(sequence)) {
+            let watermark = self.read_watermark(account, consistent).await?;
+            if let Some(found) = watermark.tip.as_ref().and_then(|tip| tip.open.link(sequence)) {
                 return Ok(Some(found));
             }
-            if mark.chained() < sequence {
+            if watermark.chained() < sequence {
                 return Ok(None);
             }
             // The open span was closed between the two reads.
@@ -279,14 +280,14 @@ impl Ledger {
         &self,
         account: AccountId,
         numbers: &RangeInclusive<u64>,
-        mark: &Watermark,
+        watermark: &Watermark,
     ) -> Result<Vec<Span>, Fault> {
         let (from, to) = (*numbers.start(), *numbers.end());
         let keys = SortKeys::Between(format!("{:016}", Span::first_of(from)), format!("{to:016}"));
         let items =
             self.table.query(ItemQuery::new(chain_partition(account), keys), "read a chain").await?.items;
         let full: Vec<_> = items.iter().filter_map(full_span).collect();
-        let open = mark.tip.as_ref().map(|tip| tip.open.clone());
+        let open = watermark.tip.as_ref().map(|tip| tip.open.clone());
         let open = open.filter(|open| full.iter().all(|full| full.first < open.first));
         let spans = full.into_iter().chain(open);
         Ok(spans.filter_map(|span| span.within(from, to)).collect())

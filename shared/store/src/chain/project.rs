@@ -16,7 +16,7 @@ const ATTEMPTS_MAX: u32 = 8;
 #[derive(Clone, Debug)]
 pub struct WatermarkStep {
     /// The watermark before it. All rows after it and through `through` exist.
-    pub seen: Watermark,
+    pub watermark: Watermark,
     /// The number through which every row exists.
     pub through: u64,
     /// The number through which events are emitted and usage is counted.
@@ -39,21 +39,21 @@ impl Ledger {
         rows: &ChainRows,
         now: DateTime<Utc>,
     ) -> Result<Watermark, Fault> {
-        let mut seen = step.seen;
+        let mut watermark = step.watermark;
         for _ in 0..ATTEMPTS_MAX {
-            let through = step.through.max(seen.through);
-            let notified_through = step.notified_through.max(seen.notified_through);
-            let from = WatermarkStep { seen, through, notified_through };
+            let through = step.through.max(watermark.through);
+            let notified_through = step.notified_through.max(watermark.notified_through);
+            let from = WatermarkStep { watermark, through, notified_through };
             let tip = self.extend_chain(account, &from, rows, now).await?;
-            seen = from.seen;
-            let is_there = through == seen.through && notified_through == seen.notified_through;
-            if is_there && seen.tip.as_ref() == Some(&tip) {
-                return Ok(seen);
+            watermark = from.watermark;
+            let is_there = through == watermark.through && notified_through == watermark.notified_through;
+            if is_there && watermark.tip.as_ref() == Some(&tip) {
+                return Ok(watermark);
             }
             let next = Watermark::written(through, notified_through, tip);
-            match self.move_watermark(account, &seen, &next).await? {
+            match self.move_watermark(account, &watermark, &next).await? {
                 None => return Ok(next),
-                Some(moved) => seen = moved,
+                Some(moved) => watermark = moved,
             }
         }
         Err(Fault::Busy)
@@ -69,11 +69,11 @@ impl Ledger {
         rows: &ChainRows,
         now: DateTime<Utc>,
     ) -> Result<Tip, Fault> {
-        let WatermarkStep { seen, through, .. } = step;
-        if seen.is_broken() {
+        let WatermarkStep { watermark, through, .. } = step;
+        if watermark.is_broken() {
             error!(%account, "the end of the chain is unreadable; the chain is made again from its beginning");
         }
-        let mut tip = seen.tip.clone().unwrap_or_else(|| Tip::genesis(account));
+        let mut tip = watermark.tip.clone().unwrap_or_else(|| Tip::genesis(account));
         let mut growth = Growth::default();
         extend(&mut tip, rows, &mut growth);
         if tip.sequence() < *through {

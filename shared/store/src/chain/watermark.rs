@@ -136,9 +136,9 @@ impl Ledger {
     /// # Errors
     /// When the table does not answer.
     pub async fn watermark_for(&self, account: AccountId, first: u64) -> Result<Watermark, Fault> {
-        let seen = self.read_watermark(account, false).await?;
-        if first <= seen.notified_through.min(seen.chained()).saturating_add(1) {
-            return Ok(seen);
+        let watermark = self.read_watermark(account, false).await?;
+        if first <= watermark.notified_through.min(watermark.chained()).saturating_add(1) {
+            return Ok(watermark);
         }
         // An eventually consistent read may be behind.
         self.read_watermark(account, true).await
@@ -153,15 +153,15 @@ impl Ledger {
         Ok(Watermark::read(account, item))
     }
 
-    /// Writes the watermark `next` in place of `seen`; where the stored one is another by now, returns that one.
+    /// Writes the watermark `next` in place of `watermark`; where the stored one is another by now, returns that one.
     pub(crate) async fn move_watermark(
         &self,
         account: AccountId,
-        seen: &Watermark,
+        watermark: &Watermark,
         next: &Watermark,
     ) -> Result<Option<Watermark>, Fault> {
         let item = next.item(account);
-        Ok(match self.table.put_or_existing(item, seen.unchanged(), "move a watermark").await? {
+        Ok(match self.table.put_or_existing(item, watermark.unchanged(), "move a watermark").await? {
             ConditionalPut::Written => None,
             ConditionalPut::Existing(item) => Some(Watermark::read(account, item)),
         })

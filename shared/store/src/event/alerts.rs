@@ -32,7 +32,7 @@ pub struct AccountChange {
     /// The level of the balance after it.
     pub level: BalanceLevel,
     /// The notification about the change itself, if it has one.
-    pub news: Option<Notification>,
+    pub notification: Option<Notification>,
 }
 
 impl AccountChange {
@@ -46,7 +46,10 @@ impl AccountChange {
         };
         let lasts = receipts.iter().zip(followers).filter(is_last).map(|(receipt, _)| receipt);
         lasts
-            .map(|receipt| Self { level: BalanceLevel::after(receipt), news: Notification::of(receipt) })
+            .map(|receipt| Self {
+                level: BalanceLevel::after(receipt),
+                notification: Notification::of(receipt),
+            })
             .collect()
     }
 }
@@ -79,10 +82,10 @@ impl Ledger {
         account: AccountId,
         alerts: AlertSettings,
     ) -> Result<Option<AlertSettings>, Fault> {
-        let seen = Some(alerts.revision).filter(|revision| *revision > 0);
+        let known = Some(alerts.revision).filter(|revision| *revision > 0);
         let next = AlertSettings { revision: alerts.revision.saturating_add(1), ..alerts };
         let item = with_key(&Key::Alerts(account), &next)?;
-        let saved = self.table.replace(item, seen, "save alerts").await?;
+        let saved = self.table.replace(item, known, "save alerts").await?;
         let saved = saved || self.alerts(account).await? == next;
         Ok(saved.then_some(next))
     }
@@ -113,14 +116,14 @@ impl Ledger {
     ) -> Result<(), Fault> {
         self.advance_alerts(account, moment, |state, alerts| {
             let mut step = AlertStep { state: state.clone(), notifications: vec![], more: false };
-            for AccountChange { level, news } in changes {
+            for AccountChange { level, notification } in changes {
                 if EVENTS_MAX <= step.notifications.len() {
                     step.more = true;
                     break;
                 }
-                let (next, emitted) = step.state.follow(alerts, *level, news.clone());
+                let (next, emitted) = step.state.after_change(alerts, *level, notification.clone());
                 step.state = next;
-                step.notifications.extend(emitted.into_iter().map(|news| (news, level.at)));
+                step.notifications.extend(emitted.into_iter().map(|notification| (notification, level.at)));
             }
             step
         })
@@ -140,14 +143,15 @@ impl Ledger {
         }
         let level = BalanceLevel { at: moment.now, ..BalanceLevel::of(account) };
         self.advance_alerts(account.id, moment, |state, alerts| {
-            let (state, notifications) = state.look(alerts, level);
-            let notifications = notifications.into_iter().map(|news| (news, level.at)).collect();
+            let (state, notifications) = state.check(alerts, level);
+            let notifications =
+                notifications.into_iter().map(|notification| (notification, level.at)).collect();
             AlertStep { state, notifications, more: false }
         })
         .await?;
         // The cool-down may be longer than when its job was scheduled.
         let (alerts, state) = self.alerts_and_state(account.id).await?;
-        if let Some(due) = state.look_at(&alerts).filter(|due| moment.now < *due) {
+        if let Some(due) = state.check_at(&alerts).filter(|due| moment.now < *due) {
             self.schedule(Job::Calendar(account.id), due).await?;
         }
         Ok(())
@@ -156,12 +160,12 @@ impl Ledger {
     /// Emits the events of changes that have none yet, by their rows; `false` when that is not possible.
     async fn emit_missed(&self, account: &Account, moment: Moment) -> Result<bool, Fault> {
         let after = account.sequence.saturating_add(1);
-        let seen = self.watermark_for(account.id, after).await?;
-        if CHANGES_MAX < account.sequence.saturating_sub(seen.notified_through()) {
+        let watermark = self.watermark_for(account.id, after).await?;
+        if CHANGES_MAX < account.sequence.saturating_sub(watermark.notified_through()) {
             return Ok(false);
         }
         let now = account.floor().time().max(moment.now);
-        let missed = match self.entries_without_events(account.id, &seen, after, now).await {
+        let missed = match self.entries_without_events(account.id, &watermark, after, now).await {
             Err(Fault::Corrupt { .. }) => return Ok(false),
             missed => missed?,
         };
@@ -179,19 +183,21 @@ impl Ledger {
     ) -> Result<(), Fault> {
         let mut attempts = 0u32;
         while attempts < ATTEMPTS_MAX {
-            let (alerts, seen) = self.alerts_and_state(account).await?;
-            let AlertStep { mut state, notifications, more } = step(&seen, &alerts);
-            if state == seen {
+            let (alerts, before) = self.alerts_and_state(account).await?;
+            let AlertStep { mut state, notifications, more } = step(&before, &alerts);
+            if state == before {
                 return Ok(());
             }
-            state.revision = seen.revision.saturating_add(1);
-            if let Some(due) = state.look_at(&alerts) {
+            state.revision = before.revision.saturating_add(1);
+            if let Some(due) = state.check_at(&alerts) {
                 self.schedule(Job::Calendar(account), due).await?;
             }
-            let condition = Condition::at("revision", Some(seen.revision).filter(|revision| *revision > 0));
+            let condition = Condition::at("revision", Some(before.revision).filter(|revision| *revision > 0));
             let put = self.event_put(with_key(&Key::AlertState(account), &state)?, condition)?;
-            let events: Vec<_> =
-                notifications.iter().map(|(news, at)| PendingEvent { notification: news, at: *at }).collect();
+            let events: Vec<_> = notifications
+                .iter()
+                .map(|(notification, at)| PendingEvent { notification, at: *at })
+                .collect();
             match self.write_events(account, &events, vec![put], moment).await? {
                 true if !more => return Ok(()),
                 true => (),

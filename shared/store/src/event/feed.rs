@@ -61,7 +61,7 @@ pub(crate) struct PendingEvent<'a> {
 #[derive(Clone, Copy)]
 pub struct MonitorEvent {
     /// The notification about the monitor.
-    pub news: fn(Monitor) -> Notification,
+    pub notification: fn(Monitor) -> Notification,
     /// When it is emitted.
     pub moment: Moment,
 }
@@ -71,7 +71,7 @@ pub struct MonitorEvent {
 struct MonitorSave<'a> {
     monitor: &'a Monitor,
     /// The revision of the stored one.
-    seen: u64,
+    revision: u64,
 }
 
 impl Ledger {
@@ -80,16 +80,21 @@ impl Ledger {
     ///
     /// # Errors
     /// When the table does not answer; when too many other events are emitted at once.
-    pub async fn emit(&self, account: AccountId, news: &Notification, moment: Moment) -> Result<(), Fault> {
-        self.emit_with(account, news, moment, None).await.map(|_| ())
+    pub async fn emit(
+        &self,
+        account: AccountId,
+        notification: &Notification,
+        moment: Moment,
+    ) -> Result<(), Fault> {
+        self.emit_with(account, notification, moment, None).await.map(|_| ())
     }
 
     /// Whether a notification was emitted.
     ///
     /// # Errors
     /// When the table does not answer.
-    pub async fn was_emitted(&self, account: AccountId, news: &Notification) -> Result<bool, Fault> {
-        let key = news.source();
+    pub async fn was_emitted(&self, account: AccountId, notification: &Notification) -> Result<bool, Fault> {
+        let key = notification.source();
         let emitted = self.table.get(&Key::Emitted(account, &key), "look for an emitted event").await?;
         Ok(emitted.is_some())
     }
@@ -106,8 +111,8 @@ impl Ledger {
         event: MonitorEvent,
     ) -> Result<Option<Monitor>, Fault> {
         let next = Monitor { revision: monitor.revision.saturating_add(1), ..monitor.clone() };
-        let notification = (event.news)(next.clone());
-        let save = MonitorSave { monitor: &next, seen: monitor.revision };
+        let notification = (event.notification)(next.clone());
+        let save = MonitorSave { monitor: &next, revision: monitor.revision };
         let saved = self.emit_with(account, &notification, event.moment, Some(save)).await?;
         Ok(saved.then_some(next))
     }
@@ -128,17 +133,17 @@ impl Ledger {
                 return Ok(true);
             }
             let mut puts = vec![self.event_put(with_key(&key, &emitted)?, Condition::absent())?];
-            if let Some(MonitorSave { monitor, seen }) = save {
+            if let Some(MonitorSave { monitor, revision }) = save {
                 let item = monitor_item(account, monitor)?;
-                puts.push(self.event_put(item, Condition::at("revision", Some(seen)))?);
+                puts.push(self.event_put(item, Condition::at("revision", Some(revision)))?);
             }
             let event = PendingEvent { notification, at: moment.now };
             if self.write_events(account, &[event], puts, moment).await? {
                 return Ok(true);
             }
-            if let Some(MonitorSave { monitor, seen }) = save {
+            if let Some(MonitorSave { monitor, revision }) = save {
                 let known = self.monitor(MonitorKey { account, monitor: monitor.id }).await?;
-                if known.is_none_or(|known| known.revision != seen && known != *monitor) {
+                if known.is_none_or(|known| known.revision != revision && known != *monitor) {
                     return Ok(false);
                 }
             }
@@ -156,15 +161,15 @@ impl Ledger {
         moment: Moment,
     ) -> Result<bool, Fault> {
         if !events.is_empty() {
-            let seen = self.event_head(account).await?;
-            let mut number = seen.unwrap_or(0);
+            let last = self.event_head(account).await?;
+            let mut number = last.unwrap_or(0);
             for event in events {
                 number = number.saturating_add(1);
                 let item = with_key(&Key::Event(account, number), &event.item(moment))?;
                 puts.push(self.event_put(item, Condition::absent())?);
             }
             let head = with_key(&Key::EventHead(account), &EventHeadItem { number })?;
-            puts.push(self.event_put(head, Condition::at("number", seen))?);
+            puts.push(self.event_put(head, Condition::at("number", last))?);
         }
         self.table.put_together(puts, "emit an event").await
     }

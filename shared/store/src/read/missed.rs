@@ -14,7 +14,7 @@ use domain::{AccountId, EntryId, Receipt};
 const MISSED_MAX: u64 = 1_000;
 
 impl Ledger {
-    /// Transactions for which no events were emitted, by rising numbers: those after `seen` and below `before`, the first
+    /// Transactions for which no events were emitted, by rising numbers: those after `watermark` and below `before`, the first
     /// thousand of them; of a batch none or all. Their records were lost from the stream, but the request that made an
     /// entry mostly wrote its row too. `now` is no earlier than the last of them.
     ///
@@ -23,11 +23,11 @@ impl Ledger {
     pub async fn entries_without_events(
         &self,
         account: AccountId,
-        seen: &Watermark,
+        watermark: &Watermark,
         before: u64,
         now: DateTime<Utc>,
     ) -> Result<Vec<Receipt>, Fault> {
-        let first = seen.notified_through().saturating_add(1);
+        let first = watermark.notified_through().saturating_add(1);
         let below = before.min(first.saturating_add(MISSED_MAX));
         let mut cursor = (first < below).then(|| StatementCursor::below(below, EntryId::new(now, u128::MAX)));
         let mut missed = BTreeMap::new();

@@ -178,7 +178,7 @@ impl Ledger {
 
 /// The item of a monitor.
 pub(crate) fn monitor_item(account: AccountId, monitor: &Monitor) -> Result<StoredItem, Fault> {
-    let ttl = match monitor.stage {
+    let ttl = match monitor.status {
         // The table deletes by real time, and a test ledger's clock may be behind it.
         MonitorStatus::Ended { at } if account.mode == Mode::Live => {
             at.checked_add_signed(Duration::try_days(ENDED_DAYS).unwrap_or_default())

@@ -33,7 +33,8 @@ struct PurchaseItem {
     key_id: Option<KeyId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
-    stage: PurchaseStatus,
+    #[serde(rename = "stage")]
+    status: PurchaseStatus,
     charges: u32,
     looks: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,7 +70,7 @@ impl From<&Purchase> for PurchaseItem {
             made_at,
             key_id,
             request_id,
-            stage: purchase.stage.clone(),
+            status: purchase.status.clone(),
             charges: purchase.charges,
             looks: purchase.looks,
             payment: purchase.payment.clone(),
@@ -105,7 +106,7 @@ impl PurchaseItem {
             made_at: self.made_at,
             key_id: self.key_id,
             request_id: self.request_id,
-            stage: self.stage,
+            status: self.status,
             charges: self.charges,
             looks: self.looks,
             payment: self.payment,

@@ -90,8 +90,8 @@ impl Ledger {
             damages =
                 vec![Damage { attribute: "(the whole item)".to_owned(), problem: "is missing".to_owned() }];
         }
-        let mark = self.read_watermark(id, true).await?;
-        let mut rows = self.repair_rows(id, &mark, now).await?;
+        let watermark = self.read_watermark(id, true).await?;
+        let mut rows = self.repair_rows(id, &watermark, now).await?;
         if raw.is_none() && rows.facts.last().is_none() {
             return Ok(Rebuild::Missing);
         }

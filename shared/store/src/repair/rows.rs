@@ -32,30 +32,30 @@ impl Ledger {
     pub(crate) async fn repair_rows(
         &self,
         id: AccountId,
-        mark: &Watermark,
+        watermark: &Watermark,
         now: DateTime<Utc>,
     ) -> Result<RepairRows, Fault> {
         let mut rows = RepairRows::default();
         let mut tip = Tip::genesis(id);
-        let latest = mark.tip.iter().flat_map(|tip| &tip.open.links).map(|link| link.id.time()).max();
+        let latest = watermark.tip.iter().flat_map(|tip| &tip.open.links).map(|link| link.id.time()).max();
         let last = Period::of(latest.map_or(now, |latest| latest.max(now)));
         let mut pages = RawRows::of(self, id, Period::of(id.org.time()), last);
         while let Some(page) = pages.read().await? {
             for row in page {
                 rows.add(row);
             }
-            rows.apply(&mut tip, mark);
+            rows.apply(&mut tip, watermark);
             if ROWS_MAX <= rows.facts.totals().sequence {
                 rows.problems.push(format!("it has more than {ROWS_MAX} rows, which one call cannot read"));
                 return Ok(rows);
             }
         }
-        if mark.is_broken() {
+        if watermark.is_broken() {
             rows.problems.push(
                 "the end of its hash chain is unreadable, so its rows cannot be checked against it; audit it"
                     .to_owned(),
             );
-        } else if rows.facts.totals().sequence < mark.chained() {
+        } else if rows.facts.totals().sequence < watermark.chained() {
             let first = rows.facts.totals().sequence.saturating_add(1);
             rows.problems.push(format!("row {first} is missing or unreadable, and was chained; audit it"));
         }
@@ -143,7 +143,7 @@ impl RepairRows {
     }
 
     /// Applies the rows that have no gap before them.
-    fn apply(&mut self, tip: &mut Tip, mark: &Watermark) {
+    fn apply(&mut self, tip: &mut Tip, watermark: &Watermark) {
         while let Some((sequence, row)) = self.next() {
             let (id, text) = (row.id(), row.text());
             let receipt = receipt(row.item).ok();
@@ -155,7 +155,8 @@ impl RepairRows {
                 return;
             };
             tip.add(&RowText { id, text }, &mut Growth::default());
-            if sequence == mark.chained() && mark.tip.as_ref().is_some_and(|known| known.hash() != tip.hash())
+            if sequence == watermark.chained()
+                && watermark.tip.as_ref().is_some_and(|known| known.hash() != tip.hash())
             {
                 let wrong =
                     format!("the rows up to row {sequence} have changed since they were chained; audit it");

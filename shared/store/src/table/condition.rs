@@ -26,9 +26,9 @@ impl Condition {
     }
 
     /// The attribute has this number; without a number, there is no item of this key.
-    pub(crate) fn at(attribute: &str, seen: Option<u64>) -> Self {
-        match seen {
-            Some(seen) => Self::equal(attribute, number(seen)),
+    pub(crate) fn at(attribute: &str, known: Option<u64>) -> Self {
+        match known {
+            Some(known) => Self::equal(attribute, number(known)),
             None => Self::absent(),
         }
     }

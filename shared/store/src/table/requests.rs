@@ -109,14 +109,14 @@ impl Table {
         }
     }
 
-    /// Writes an item in place of the one with the revision `seen`; `None` stands for no item.
+    /// Writes an item in place of the one with the revision `known`; `None` stands for no item.
     pub(crate) async fn replace(
         &self,
         item: StoredItem,
-        seen: Option<u64>,
+        known: Option<u64>,
         doing: &'static str,
     ) -> Result<bool, Fault> {
-        self.put_if(item, Condition::at("revision", seen), doing).await
+        self.put_if(item, Condition::at("revision", known), doing).await
     }
 
     /// Changes an item; `false` when the condition of the update does not hold.

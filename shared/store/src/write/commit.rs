@@ -28,11 +28,11 @@ pub(crate) enum Commit {
 }
 
 impl Ledger {
-    /// Makes `posting`, which was decided on `seen`, by one conditional write, sent once. That credits are never oversold
+    /// Makes `posting`, which was decided on `known`, by one conditional write, sent once. That credits are never oversold
     /// is decided here and by nothing else.
-    pub(crate) async fn commit(&self, seen: &Account, posting: &Posting) -> Result<Commit, Fault> {
-        let account = seen.id;
-        let update = Expression::of(posting, seen)?;
+    pub(crate) async fn commit(&self, known: &Account, posting: &Posting) -> Result<Commit, Fault> {
+        let account = known.id;
+        let update = Expression::of(posting, known)?;
         let request = self
             .once
             .client
@@ -59,9 +59,9 @@ impl Ledger {
             Err(SdkError::ServiceError(error)) => {
                 if let UpdateItemError::ConditionalCheckFailedException(lost) = error.err() {
                     let Some(item) = lost.item.clone() else { return Ok(Commit::Missing) };
-                    let seen = read(item)?;
-                    self.accounts.put(&seen);
-                    return Ok(Commit::Lost(seen));
+                    let known = read(item)?;
+                    self.accounts.put(&known);
+                    return Ok(Commit::Lost(known));
                 }
                 let outcome = classify(error.err().code(), error.raw().status().as_u16());
                 Ok(outcome(fault(SdkError::ServiceError(error))))

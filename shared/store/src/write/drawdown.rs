@@ -46,7 +46,7 @@ pub struct DrawdownResult {
     /// The transaction that it made.
     pub settled: Settled,
     /// The remainder right after it, without later drawdowns.
-    pub pot: Remainder,
+    pub remainder: Remainder,
 }
 
 /// A transaction that is drawn from.
@@ -75,7 +75,7 @@ impl Ledger {
     ) -> Result<DrawdownResult, Unsettled> {
         let remainder = self.remainder_of(account, from).await?;
         let source = DrawdownSource { ledger: self, account, from, moment: request.moment };
-        source.draw(remainder, request, decide).await
+        source.draw_down(remainder, request, decide).await
     }
 
     /// The transaction of a finished part of `remainder` that was taken under the claim's key; `None` when there is
@@ -110,7 +110,7 @@ impl DrawdownSource<'_> {
     }
 
     /// Draws, beginning with a remainder that was just read.
-    pub(crate) async fn draw(
+    pub(crate) async fn draw_down(
         &self,
         remainder: Remainder,
         request: DrawdownRequest<'_>,
@@ -171,7 +171,7 @@ impl DrawdownSource<'_> {
         self.ledger.close(self.account, &remainder).await?;
         let receipt = self.ledger.transaction(self.account, made).await?.ok_or(Unsettled::InProgress)?;
         let settled = Settled { receipt, more: vec![], replayed: true };
-        Ok(DrawdownResult { settled, pot: remainder.as_of(made) })
+        Ok(DrawdownResult { settled, remainder: remainder.as_of(made) })
     }
 
     /// Posts the part that was taken under `key`. Parts before it were posted before it was taken. Where another process
@@ -203,7 +203,7 @@ impl DrawdownSource<'_> {
                 let made = settled.receipt.entry.id;
                 let remainder = self.finish(remainder, &part, made).await?;
                 self.ledger.close(self.account, &remainder).await?;
-                Ok(DrawdownResult { settled, pot: remainder.as_of(made) })
+                Ok(DrawdownResult { settled, remainder: remainder.as_of(made) })
             }
             Err(error @ (Unsettled::Refused(_) | Unsettled::KeyReused)) => {
                 // It can never be posted.
@@ -224,10 +224,10 @@ impl DrawdownSource<'_> {
             why: drawn.why.clone(),
             month: Period::of(self.from.entry.at),
         });
-        let decide = |account: &Account, head: &Attempt| -> Result<Posting, Refusal> {
+        let decide = |account: &Account, attempt: &Attempt| -> Result<Posting, Refusal> {
             match &request {
-                Some(request) => restore(account, request, head),
-                None => capture(account, &drawn.shares, head),
+                Some(request) => restore(account, request, attempt),
+                None => capture(account, &drawn.shares, attempt),
             }
         };
         let details = in_full(self.from, &part.details);
@@ -252,11 +252,11 @@ impl DrawdownSource<'_> {
             }
             let mut landed = None;
             let next = if remainder.open_under(&part.key).is_some() {
-                remainder.followed(made)?
+                remainder.posted(made)?
             } else {
-                let LateDrawdown { pot, overdrawn } = remainder.landed(part, made)?;
+                let LateDrawdown { remainder, overdrawn } = remainder.landed(part, made)?;
                 landed = Some(overdrawn.get());
-                pot
+                remainder
             };
             let saved = self.ledger.save_remainder(self.account, next, RemainderSave::PartSettled).await?;
             if let Some(saved) = saved {

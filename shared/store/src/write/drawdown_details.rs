@@ -5,18 +5,14 @@ use domain::{Details, DrawdownShares, Drawn, PendingDrawdown, Receipt};
 use crate::write::drawdown::DrawdownRequest;
 
 /// The part that a request takes from a remainder.
-pub(crate) fn part(
-    from: &Receipt,
-    request: &DrawdownRequest<'_>,
-    portion: DrawdownShares,
-) -> PendingDrawdown {
-    let drawn = Drawn { of: from.entry.id, why: request.why.clone(), shares: portion.shares };
+pub(crate) fn part(from: &Receipt, request: &DrawdownRequest<'_>, part: DrawdownShares) -> PendingDrawdown {
+    let drawn = Drawn { of: from.entry.id, why: request.why.clone(), shares: part.shares };
     let mut details = Details { drawn: Some(drawn), ..request.claim.details.clone() };
     if from.is_hold() {
         details = with_purpose(Details::default(), details);
     }
     let (key, asked) = (request.claim.key.clone(), request.claim.fingerprint.clone());
-    PendingDrawdown { key, asked, details, closes: portion.closes }
+    PendingDrawdown { key, asked, details, closes: part.closes }
 }
 
 /// All details of a part's transaction.

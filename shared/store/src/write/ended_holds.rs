@@ -73,7 +73,7 @@ impl Ledger {
         let request = DrawdownRequest { claim, why: &DrawdownReason::Expiry, moment };
         let source = DrawdownSource { ledger: self, account, from: hold, moment };
         let decide = |remainder: &Remainder| remainder.to_release(&DrawdownReason::Expiry, moment.now);
-        match source.draw(remainder, request, decide).await {
+        match source.draw_down(remainder, request, decide).await {
             Ok(_) => Ok(()),
             // An earlier part that is posted has closed it.
             Err(Unsettled::Refused(Refusal::HoldClosed(_))) => {

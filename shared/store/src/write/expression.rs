@@ -85,7 +85,7 @@ impl Expression {
         // The item of an account that never owed anything has no such attribute.
         let none_or = |none: bool| if none { "attribute_not_exists(#owed) OR " } else { "" };
         let (path, comparison, value) = match guard {
-            Guard::Revision(seen) => (self.name("rev"), "=", self.number(seen)),
+            Guard::Revision(known) => (self.name("rev"), "=", self.number(known)),
             Guard::Period(period) => (self.name("period"), "=", self.text(period.to_string())),
             Guard::AtLeast(lot, amount) => (self.left(lot), ">=", self.number(amount.get())),
             Guard::Exactly(lot, amount) => (self.left(lot), "=", self.number(amount.get())),

@@ -61,7 +61,7 @@ impl Ledger {
         let why = DrawdownReason::Refund { reason: request.reason, note: request.note.clone(), twin };
         let source = DrawdownSource { ledger: self, account, from: &from, moment };
         let decide = |remainder: &Remainder| remainder.to_refund(request.amount);
-        source.draw(remainder, DrawdownRequest { claim, why: &why, moment }, decide).await.map(Some)
+        source.draw_down(remainder, DrawdownRequest { claim, why: &why, moment }, decide).await.map(Some)
     }
 
     /// The debit `twin`, if it is an earlier debit for the same as `from` and was not refunded in full.

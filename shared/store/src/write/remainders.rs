@@ -103,7 +103,7 @@ impl Ledger {
         remainder: Remainder,
         save: RemainderSave,
     ) -> Result<Option<Remainder>, Fault> {
-        let (seen, revision) = (remainder.revision, remainder.revision.saturating_add(1));
+        let (known, revision) = (remainder.revision, remainder.revision.saturating_add(1));
         let mut remainder = Remainder { revision, ..remainder };
         if save == RemainderSave::PartTaken {
             for page in remainder_item::pages_of(account, &mut remainder)? {
@@ -111,7 +111,7 @@ impl Ledger {
             }
         }
         let item = remainder_item::item_of(account, &remainder)?;
-        let condition = Condition::at("revision", Some(seen).filter(|seen| *seen > 0));
+        let condition = Condition::at("revision", Some(known).filter(|known| *known > 0));
         if self.table.put_if(item, condition, "save a remainder").await? {
             return Ok(Some(remainder));
         }

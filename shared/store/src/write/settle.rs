@@ -112,11 +112,11 @@ impl Ledger {
     }
 
     /// Posts everything that is due, oldest first.
-    async fn up_to_date(&self, mut seen: KnownAccount, moment: Moment) -> Result<KnownAccount, Unsettled> {
+    async fn up_to_date(&self, mut known: KnownAccount, moment: Moment) -> Result<KnownAccount, Unsettled> {
         for attempt in 0..DUE_MAX {
-            let Some(posting) = due(&seen.account, moment.now) else { return Ok(seen) };
-            let id = seen.account.id;
-            let account = match self.commit(&seen.account, &posting).await? {
+            let Some(posting) = due(&known.account, moment.now) else { return Ok(known) };
+            let id = known.account.id;
+            let account = match self.commit(&known.account, &posting).await? {
                 Commit::Landed(account) => {
                     self.record_or_leave(id, &account.receipts(Details::default())).await;
                     account
@@ -125,13 +125,13 @@ impl Ledger {
                 Commit::Missing => return Err(Unsettled::NoAccount),
                 Commit::Throttled(_) => {
                     backoff(attempt).await;
-                    seen.account
+                    known.account
                 }
                 Commit::Refused(fault) => return Err(fault.into()),
                 // It can be sent again: once it has landed, it is not due any more.
                 Commit::Doubtful(_) => self.account(id).await?.ok_or(Unsettled::NoAccount)?,
             };
-            seen = KnownAccount { account, fresh: true };
+            known = KnownAccount { account, fresh: true };
         }
         Err(Fault::Busy.into())
     }
@@ -140,27 +140,27 @@ impl Ledger {
 impl SettleAttempt<'_> {
     async fn settle(
         &self,
-        mut seen: KnownAccount,
+        mut known: KnownAccount,
         decide: impl Fn(&Account, &Attempt) -> Result<Posting, Refusal> + Send + Sync,
     ) -> Result<Settled, Unsettled> {
-        let mut id = self.mint(&seen.account);
+        let mut id = self.mint(&known.account);
         let (mut claimed, mut throttled) = (false, false);
         for attempt in 0..ATTEMPTS_MAX {
             // By the end of the wait, other requests have changed the account again.
             if backoff(attempt).await && !throttled {
-                seen = self.read().await?;
+                known = self.read().await?;
             }
             throttled = false;
-            seen = self.ledger.up_to_date(seen, self.moment).await?;
-            if !claimed && seen.account.fence.up_to >= id {
-                id = self.mint(&seen.account);
+            known = self.ledger.up_to_date(known, self.moment).await?;
+            if !claimed && known.account.fence.up_to >= id {
+                id = self.mint(&known.account);
             }
             let head = Attempt { id, now: self.moment.now, claim: self.claim.key.clone() };
-            let posting = match decide(&seen.account, &head) {
+            let posting = match decide(&known.account, &head) {
                 Ok(posting) => posting,
-                Err(refusal) if seen.fresh => return self.refuse(refusal, claimed.then_some(id)).await,
+                Err(refusal) if known.fresh => return self.refuse(refusal, claimed.then_some(id)).await,
                 Err(_) => {
-                    seen = self.read().await?;
+                    known = self.read().await?;
                     continue;
                 }
             };
@@ -170,13 +170,13 @@ impl SettleAttempt<'_> {
                 }
                 claimed = true;
             }
-            match self.ledger.commit(&seen.account, &posting).await? {
+            match self.ledger.commit(&known.account, &posting).await? {
                 Commit::Landed(account) => return self.landed(&account).await,
                 Commit::Lost(account) => {
                     if account.fence.up_to >= id {
                         id = self.claim_again(id, &account).await?;
                     }
-                    seen = KnownAccount { account, fresh: true };
+                    known = KnownAccount { account, fresh: true };
                 }
                 Commit::Missing => return Err(Unsettled::NoAccount),
                 Commit::Refused(fault) => {

@@ -22,7 +22,7 @@ async fn every_change_sends_its_event() {
     let waiting = provider.charge(&waits).await.unwrap();
     provider.authenticate(waits.purchase.transaction).unwrap();
     let paid = provider.find(&waits).await.unwrap().unwrap();
-    assert_eq!(word(&paid.standing), "succeeded");
+    assert_eq!(word(&paid.status), "succeeded");
     assert_eq!(
         received(&provider, &sent).await,
         [ProviderEvent::Payment(waiting), ProviderEvent::Payment(paid.clone())]
@@ -50,7 +50,7 @@ async fn every_change_sends_its_event() {
     let returned = order("card_visa", 12);
     provider.refund(&provider.charge(&returned).await.unwrap().id.unwrap()).await.unwrap();
     let refunded = provider.find(&returned).await.unwrap().unwrap();
-    assert_eq!(word(&refunded.standing), "refunded");
+    assert_eq!(word(&refunded.status), "refunded");
     assert_eq!(received(&provider, &sent).await.last(), refunded.id.map(ProviderEvent::Refunded).as_ref());
 }
 

@@ -66,8 +66,8 @@ async fn received(provider: &Simulated, sent: &Mutex<Vec<SignedEvent>>) -> Vec<P
     events
 }
 
-fn word(standing: &PaymentStatus) -> String {
-    match standing {
+fn word(status: &PaymentStatus) -> String {
+    match status {
         PaymentStatus::Succeeded => "succeeded".to_owned(),
         PaymentStatus::Processing => "processing".to_owned(),
         PaymentStatus::Action(link) => format!("action {link}"),
@@ -80,11 +80,11 @@ fn word(standing: &PaymentStatus) -> String {
 }
 
 fn answer(answer: &Result<Payment, NoAnswer>) -> String {
-    answer.as_ref().map_or_else(|_| "no_answer".to_owned(), |payment| word(&payment.standing))
+    answer.as_ref().map_or_else(|_| "no_answer".to_owned(), |payment| word(&payment.status))
 }
 
 fn found(found: &Option<Payment>) -> String {
-    found.as_ref().map_or_else(|| "none".to_owned(), |payment| word(&payment.standing))
+    found.as_ref().map_or_else(|| "none".to_owned(), |payment| word(&payment.status))
 }
 
 fn link(order: &ChargeOrder) -> String {
@@ -207,7 +207,7 @@ async fn an_order_that_is_sent_concurrently_is_charged_once() {
         }
     }
     let paid = provider.find(&order).await.unwrap().unwrap();
-    assert_eq!(paid.standing, PaymentStatus::Succeeded);
+    assert_eq!(paid.status, PaymentStatus::Succeeded);
     assert!(answers.len() == 13 && answers.iter().all(|answer| *answer == paid), "{answers:?}");
     assert_eq!(provider.charges().len(), 1);
     assert_eq!(received(&provider, &sent_events).await, [ProviderEvent::Payment(paid)]);
@@ -238,9 +238,9 @@ async fn a_payment_waits_until_it_is_authenticated_or_cancelled() {
     let id = async |order| provider.charge(order).await.unwrap().id.unwrap();
     let (paid_id, cancelled_id) = (id(&paid).await, id(&cancelled).await);
     provider.authenticate(paid.purchase.transaction).unwrap();
-    assert_eq!(word(&provider.cancel(&paid_id).await.unwrap().standing), "succeeded");
-    assert_eq!(word(&provider.cancel(&cancelled_id).await.unwrap().standing), "cancelled");
-    assert_eq!(word(&provider.cancel(&cancelled_id).await.unwrap().standing), "cancelled");
+    assert_eq!(word(&provider.cancel(&paid_id).await.unwrap().status), "succeeded");
+    assert_eq!(word(&provider.cancel(&cancelled_id).await.unwrap().status), "cancelled");
+    assert_eq!(word(&provider.cancel(&cancelled_id).await.unwrap().status), "cancelled");
     provider.authenticate(paid.purchase.transaction).unwrap();
     let late = provider.authenticate(cancelled.purchase.transaction);
     assert!(matches!(late, Err(ChargeChangeError::ChargeConflict(_))), "{late:?}");
@@ -249,7 +249,7 @@ async fn a_payment_waits_until_it_is_authenticated_or_cancelled() {
     let charges: Vec<_> = [&paid, &cancelled].map(|order| provider.charge(order)).into_iter().collect();
     let mut standings = Vec::new();
     for answer in charges {
-        standings.push(word(&answer.await.unwrap().standing));
+        standings.push(word(&answer.await.unwrap().status));
     }
     assert_eq!(standings, ["succeeded", "cancelled"]);
     provider.cancel(&PaymentId("pay_sim_1".to_owned())).await.unwrap_err();
@@ -259,10 +259,10 @@ async fn a_payment_waits_until_it_is_authenticated_or_cancelled() {
 #[tokio::test]
 async fn a_payment_of_another_container_is_cancelled_and_refunded() {
     let waiting = without_memory().charge(&order("card_authentication", 1)).await.unwrap().id.unwrap();
-    assert_eq!(word(&without_memory().cancel(&waiting).await.unwrap().standing), "cancelled");
+    assert_eq!(word(&without_memory().cancel(&waiting).await.unwrap().status), "cancelled");
     without_memory().refund(&waiting).await.unwrap_err();
     let paid = without_memory().charge(&order("card_visa", 1)).await.unwrap().id.unwrap();
-    assert_eq!(word(&without_memory().cancel(&paid).await.unwrap().standing), "succeeded");
+    assert_eq!(word(&without_memory().cancel(&paid).await.unwrap().status), "succeeded");
     without_memory().refund(&paid).await.unwrap();
 }
 
@@ -272,7 +272,7 @@ async fn a_payment_is_refunded_once() {
     let payment = provider.charge(&order("card_visa", 1)).await.unwrap();
     for _ in 0..2 {
         provider.refund(payment.id.as_ref().unwrap()).await.unwrap();
-        assert_eq!(word(&provider.find(&order("card_visa", 1)).await.unwrap().unwrap().standing), "refunded");
+        assert_eq!(word(&provider.find(&order("card_visa", 1)).await.unwrap().unwrap().status), "refunded");
     }
     assert!(provider.charges()[0].refunded);
     for (method, number) in [("card_declined", 2), ("card_authentication", 3)] {

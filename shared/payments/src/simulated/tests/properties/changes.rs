@@ -117,7 +117,7 @@ async fn read_back(provider: &Simulated, backend: &TestBackend) -> String {
     for notice in backend.sent() {
         let event = provider.event(&notice.signature, &notice.body, now()).await.unwrap().unwrap();
         words.push(match event {
-            ProviderEvent::Payment(payment) => standing(&payment.standing),
+            ProviderEvent::Payment(payment) => status(&payment.status),
             ProviderEvent::DisputeOpened(_) => "opened".to_owned(),
             ProviderEvent::DisputeClosed(_, crate::DisputeOutcome::Won) => "won".to_owned(),
             ProviderEvent::DisputeClosed(_, crate::DisputeOutcome::Lost) => "lost".to_owned(),

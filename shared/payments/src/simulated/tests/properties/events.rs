@@ -105,7 +105,7 @@ fn events_are_told_in_order() {
     let mut sent = BTreeMap::<_, Vec<_>>::new();
     for event in runtime().block_on(sent_events(&provider, &backend)) {
         let (id, word) = match event {
-            ProviderEvent::Payment(payment) => (payment.id.clone(), standing(&payment.standing)),
+            ProviderEvent::Payment(payment) => (payment.id.clone(), status(&payment.status)),
             ProviderEvent::Refunded(id) => (Some(id), "refunded".to_owned()),
             ProviderEvent::DisputeOpened(_) | ProviderEvent::DisputeClosed(..) => panic!("{event:?}"),
         };

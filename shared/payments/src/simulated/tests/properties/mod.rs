@@ -84,8 +84,8 @@ async fn id_of(provider: &Simulated, order: &ChargeOrder) -> PaymentId {
     provider.find(order).await.unwrap().unwrap().id.unwrap()
 }
 
-fn standing(standing: &PaymentStatus) -> String {
-    match standing {
+fn status(status: &PaymentStatus) -> String {
+    match status {
         PaymentStatus::Succeeded => "succeeded".to_owned(),
         PaymentStatus::Processing => "processing".to_owned(),
         PaymentStatus::Action(_) => "action".to_owned(),
@@ -100,7 +100,7 @@ fn standing(standing: &PaymentStatus) -> String {
 /// The result of a call as text.
 fn answer(answer: Result<Option<Payment>, NoAnswer>) -> String {
     match answer {
-        Ok(Some(payment)) => standing(&payment.standing),
+        Ok(Some(payment)) => status(&payment.status),
         Ok(None) => "none".to_owned(),
         Err(_) => "no_answer".to_owned(),
     }
