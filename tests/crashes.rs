@@ -3,7 +3,7 @@
 use chrono::{DateTime, Duration, Utc};
 use shared::domain::{
     Account, AccountId, Amount, Consume, Credits, Direction, Grant, Head, Operation, Origin, Posting,
-    Refusal, Source, consume, grant,
+    Reference, Refusal, Source, consume, grant,
 };
 use shared::store::{Ledger, Settled, Unsettled};
 use tests::{Books, Kind, moment, settle};
@@ -127,6 +127,10 @@ async fn one_history(at: DateTime<Utc>, number: usize, kind: Kind, then: Then) {
     let debits: Vec<_> =
         rows.iter().filter(|row| row.entry.operation.as_str() == "verification.standard").collect();
     assert!(debits.len() <= 1, "{told}: {} debits", debits.len());
+    for debit in &debits {
+        let resource = debit.details.resource_id.as_ref().map(Reference::as_str);
+        assert_eq!(resource, Some("seven"), "{told}: the row says what was asked, whoever wrote it");
+    }
     if let Some(settled) = &answered {
         assert_eq!(debits.len(), 1, "{told}");
         assert_eq!(&settled.receipt, debits[0], "{told}");

@@ -75,14 +75,10 @@ pub fn subscribe(account: &Account, request: &Subscribe, head: &Head) -> Result<
             effects.push(Effect::Give(lot, amount));
         }
         Direction::Debit => {
-            // Where all that the plan brought goes, a rival debit that takes some of it has it decided again.
-            let left = account.subscription.left;
+            // Debits take what the plan brings before what operators have added: with less left than the two, the
+            // change is decided again.
             let untouched = amount.plus(extras.left).unwrap_or(Credits::MAX);
-            guards.push(if kept == extras.left || request.allowance == Allowance::Unlimited {
-                Guard::Exactly(lot, left)
-            } else {
-                Guard::AtLeast(lot, untouched)
-            });
+            guards.push(Guard::AtLeast(lot, untouched.min(account.subscription.left)));
             effects.push(Effect::Withdraw(amount));
         }
     }

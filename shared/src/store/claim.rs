@@ -238,3 +238,41 @@ pub(super) fn claim_item(wish: Wish<'_>, id: EntryId, moment: Moment) -> ClaimIt
         details: wish.details.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(wall: DateTime<Utc>) -> Held {
+        let key = system_key("renewal").unwrap();
+        let asked = Fingerprint("asked".to_owned());
+        let details = Details { nth: Some(7), ..Details::default() };
+        let wish = Wish { of: ClaimsOf::Operators, key: &key, asked: &asked, details: &details };
+        Held::new(claim_item(wish, EntryId::FIRST, Moment { now: wall, wall }))
+    }
+
+    /// A key means something for 31 days to the instant, by the machine's own time.
+    #[test]
+    fn a_key_is_remembered_for_31_days() {
+        let wall: DateTime<Utc> = "2024-01-31T23:59:50.250Z".parse().unwrap();
+        let end = wall + Duration::days(CLAIM_DAYS);
+        for (at, expected) in [
+            (wall, true),
+            (end - Duration::milliseconds(1), true),
+            (end, false),
+            (end + Duration::milliseconds(1), false),
+        ] {
+            assert_eq!(held(wall).is_current(at), expected, "{at}");
+        }
+    }
+
+    /// Whoever settles an attempt of another process writes the row that this process would have written.
+    #[test]
+    fn a_claim_keeps_what_was_asked() {
+        let wall: DateTime<Utc> = "2024-01-31T23:59:50Z".parse().unwrap();
+        assert_eq!(held(wall).into_details().nth, Some(7));
+        assert_eq!(held(wall).seconds_running(wall + Duration::milliseconds(2_999)), 2);
+        assert!(held(wall).is_for(&Fingerprint("asked".to_owned())));
+        assert!(!held(wall).is_for(&Fingerprint("other".to_owned())));
+    }
+}

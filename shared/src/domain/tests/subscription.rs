@@ -86,6 +86,8 @@ fn a_change_of_plan_says_what_it_moves() {
         assert_eq!(told, expected, "{from} {used} {to}");
         let switch = posting.entry.switch.clone().unwrap();
         assert_eq!((switch.from.0.as_str(), switch.to.0.as_str()), (from, to));
+        let moving = posting.effects.iter().filter(|it| matches!(it, Effect::Give(..) | Effect::Withdraw(_)));
+        assert_eq!(moving.count(), posting.entry.moves.len(), "{from} {used} {to}");
         // What was used stays used, and purchased and bonus credits stay.
         assert_eq!((after.used, &after.lots), (account.used, &account.lots));
         assert_eq!((after.plan, after.since), (PlanId(to.to_owned()), after.revision));
@@ -111,6 +113,23 @@ fn a_plan_that_is_there_already_and_a_frozen_account_are_refused() {
     assert_eq!(refused(&account, &plan("basic")), Refusal::SamePlan.to_string());
     account.frozen = true;
     assert_eq!(refused(&account, &plan("free")), Refusal::Frozen.to_string());
+}
+
+/// An operator may also change what the plan brings; the owner takes the plan as it is sold.
+#[test]
+fn only_an_operator_changes_the_allowance_of_a_plan_that_is_there() {
+    let account = on("basic");
+    for (cause, allowance, may) in [
+        (SubscribeCause::Owner, 1_000, false),
+        (SubscribeCause::Owner, 1_500, false),
+        (SubscribeCause::Operator, 1_000, false),
+        (SubscribeCause::Operator, 1_500, true),
+    ] {
+        let request = Subscribe { allowance: Allowance::Monthly(credits(allowance)), cause, ..plan("basic") };
+        let decided = subscribe(&account, &request, &head(20, at(NOW)));
+        let expected = if may { None } else { Some(Refusal::SamePlan) };
+        assert_eq!(decided.err(), expected, "{cause:?} {allowance}");
+    }
 }
 
 /// What an operator gives and takes back was not spent, and a change of plan does not count it so.
