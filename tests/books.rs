@@ -12,7 +12,7 @@ use projector::{Others, Record, project};
 use shared::calendar::{Task, Tasks, Unsent};
 use shared::domain::{
     Account, AccountId, Allowance, ClaimKey, Credits, Details, Fingerprint, Head, IdempotencyKey, Mode,
-    OrgId, PlanId, Posting, Receipt, Reference, Refusal,
+    OrgId, PlanId, Posting, Receipt, Refusal,
 };
 use shared::hooks::{Bus, Published, Unpublished};
 use shared::pay::{Asleep, Wakes};
@@ -288,7 +288,7 @@ pub async fn settle(
     decide: impl Fn(&Account, &Head) -> Result<Posting, Refusal> + Send + Sync,
 ) -> Result<Settled, Unsettled> {
     let key = ClaimKey::Caller(IdempotencyKey::try_from(key.to_owned()).unwrap());
-    let details = Details { resource_id: Reference::try_from(body.to_owned()).ok(), ..Details::default() };
+    let details = Details::default();
     ledger.settle(id, (&key, &Fingerprint(body.to_owned()), &details), moment, decide).await
 }
 

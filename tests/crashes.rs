@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Duration, Utc};
 use shared::domain::{
-    Account, AccountId, Amount, Consume, Credits, Direction, Grant, Head, Operation, Origin, Posting,
-    Reference, Refusal, Source, consume, grant,
+    Account, AccountId, Amount, ClaimKey, Consume, Credits, Details, Direction, Fingerprint, Grant, Head,
+    IdempotencyKey, Operation, Origin, Posting, Reference, Refusal, Source, consume, grant,
 };
 use shared::store::{Ledger, Settled, Unsettled};
 use tests::{Books, Kind, moment, settle};
@@ -28,7 +28,10 @@ fn seven(account: &Account, head: &Head) -> Result<Posting, Refusal> {
 }
 
 async fn send(ledger: &Ledger, id: AccountId, at: DateTime<Utc>) -> Result<Settled, Unsettled> {
-    settle(ledger, id, ("k1", "seven"), moment(at), seven).await
+    let key = ClaimKey::Caller(IdempotencyKey::try_from("k1".to_owned()).unwrap());
+    let asked = Fingerprint("seven".to_owned());
+    let details = Details { resource_id: Reference::try_from("seven".to_owned()).ok(), ..Details::default() };
+    ledger.settle(id, (&key, &asked, &details), moment(at), seven).await
 }
 
 async fn world() -> (Books, AccountId) {

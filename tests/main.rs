@@ -13,6 +13,7 @@ mod audit;
 mod aws;
 mod bad_input;
 mod batch;
+mod bounds;
 mod broken_accounts;
 mod broken_ledgers;
 mod calendar_crashes;
