@@ -140,38 +140,35 @@ impl Attempt<'_> {
         decide: impl Fn(&Account, &Head) -> Result<Posting, Refusal> + Send + Sync,
     ) -> Result<Settled, Unsettled> {
         let mut seen = self.first_sight().await?;
-        let mut id = self.mint(&seen.account);
-        let (mut claimed, mut throttled) = (false, false);
+        let mut claimed: Option<EntryId> = None;
         for attempt in 0..ATTEMPTS_MAX {
             // By the end of the wait, rivals have moved on from what this one was told.
-            if back_off(attempt).await && !throttled {
+            if back_off(attempt).await {
                 seen = self.look().await?;
             }
-            throttled = false;
             seen = self.ledger.up_to_date(seen, self.moment).await?;
-            if !claimed && seen.account.fence.up_to >= id {
-                id = self.mint(&seen.account);
-            }
+            // An id that the key was claimed for is kept: another sending may ask what became of it.
+            let id = claimed.unwrap_or_else(|| self.mint(&seen.account));
             let head = Head { id, now: self.moment.now, claim: self.wish.key.clone() };
             let posting = match decide(&seen.account, &head) {
                 Ok(posting) => posting,
-                Err(refusal) if seen.fresh => return self.refuse(refusal, claimed.then_some(id)).await,
+                Err(refusal) if seen.fresh => return self.refuse(refusal, claimed).await,
                 Err(_) => {
                     seen = self.look().await?;
                     continue;
                 }
             };
-            if !claimed {
+            if claimed.is_none() {
                 if let Some(replay) = self.claim(id).await? {
                     return Ok(replay);
                 }
-                claimed = true;
+                claimed = Some(id);
             }
             match self.ledger.commit(&seen.account, &posting).await? {
                 Commit::Landed(account) => return self.landed(&account).await,
                 Commit::Lost(account) => {
                     if account.fence.up_to >= id {
-                        id = self.claim_again(id, &account).await?;
+                        claimed = Some(self.claim_again(id, &account).await?);
                     }
                     seen = Seen { account, fresh: true };
                 }
@@ -182,11 +179,13 @@ impl Attempt<'_> {
                     self.let_go(id).await;
                     return Err(fault.into());
                 }
-                Commit::Throttled(_) => throttled = true,
+                Commit::Throttled(_) => (),
                 Commit::Doubtful(fault) => return self.after_doubt(id, &fault).await,
             }
         }
-        self.let_go(id).await;
+        if let Some(id) = claimed {
+            self.let_go(id).await;
+        }
         Err(Fault::Busy.into())
     }
 
@@ -339,4 +338,27 @@ pub(super) async fn back_off(attempt: u32) -> bool {
     let millis = u64::try_from(random().checked_rem(most).unwrap_or(0)).unwrap_or(0);
     tokio::time::sleep(Duration::from_millis(millis)).await;
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// The first attempts come at once; later ones wait, for half a second at most.
+    #[tokio::test(start_paused = true)]
+    async fn rivals_wait_longer_with_each_attempt() {
+        for (attempt, most) in
+            [(0, 0), (2, 0), (3, 4), (4, 8), (9, 256), (10, 500), (39, 500), (u32::MAX, 500)]
+        {
+            let before = Instant::now();
+            for _ in 0..50 {
+                let start = Instant::now();
+                assert_eq!(back_off(attempt).await, most > 0, "{attempt}");
+                assert!(start.elapsed().as_millis() <= most, "{attempt}: {:?}", start.elapsed());
+            }
+            assert_eq!(before.elapsed().is_zero(), most == 0, "{attempt}");
+        }
+    }
 }
