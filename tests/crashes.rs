@@ -5,7 +5,7 @@ use shared::domain::{
     Account, AccountId, Amount, ClaimKey, Consume, Credits, Details, Direction, Fingerprint, Grant, Head,
     IdempotencyKey, Operation, Origin, Posting, Reference, Refusal, Source, consume, grant,
 };
-use shared::store::{Ledger, Settled, Unsettled};
+use shared::store::{IN_PROGRESS_SECONDS, Ledger, Settled, Unsettled};
 use tests::{Books, Kind, moment, settle};
 
 pub(crate) const KINDS: [Kind; 6] = [
@@ -197,7 +197,8 @@ async fn an_abandoned_claim_is_taken_over() {
         faults.arm(usize::MAX, Kind::CrashAfter);
         let soon = send(&books.restarted(), id, now() + Duration::seconds(1)).await;
         assert!(matches!(soon, Err(Unsettled::InProgress)), "{soon:?}");
-        let mut later = send(&books.restarted(), id, now() + Duration::seconds(4)).await;
+        let given_up = Duration::seconds(IN_PROGRESS_SECONDS);
+        let mut later = send(&books.restarted(), id, now() + given_up).await;
         if !projected {
             assert!(matches!(later, Err(Unsettled::InProgress)), "{later:?}");
             books.project().await;
