@@ -46,17 +46,18 @@ async fn edit(books: &Books, id: AccountId, numbers: &[(&str, u64)]) {
 async fn two_requests_that_each_fit_do_not_both_land() {
     let now: DateTime<Utc> = "2024-01-15T10:30:00Z".parse().unwrap();
     let near = Credits::MAX.get() - 5;
-    let rows: [(&str, Vec<(&str, u64)>, Decide); 4] = [
-        ("used", vec![("used", near)], |account, head| consume(account, &debit(), head)),
-        ("held", vec![("held", near)], |account, head| hold(account, &debit(), head)),
+    let debits: Decide = |account, head| consume(account, &debit(), head);
+    let holds: Decide = |account, head| hold(account, &debit(), head);
+    for (name, numbers, decide) in [
+        ("used", vec![("used", near)], debits),
+        ("held", vec![("held", near)], holds),
         (
             "owed",
             vec![("owed", near), ("limit", Credits::MAX.get()), ("sub.left", 0), ("sub.granted", 0)],
-            |account, head| consume(account, &debit(), head),
+            debits,
         ),
-        ("granted", vec![("sub.left", near), ("sub.granted", near)], add),
-    ];
-    for (name, numbers, decide) in rows {
+        ("granted", vec![("sub.left", near), ("sub.granted", near)], add as Decide),
+    ] {
         let books = Books::new().await;
         let id = books.open(40, now).await;
         edit(&books, id, &numbers).await;

@@ -110,11 +110,10 @@ fn the_item_that_lacks_least_says_why() {
     ] {
         let request = Batch { items: items(prices), atomic: false };
         let refusal = batch(&account(line), &request, &head(99, at(NOW))).unwrap().shortest();
-        let told = refusal.map(|refusal| match refusal {
-            Refusal::InsufficientCredits { required, available } => {
-                (required.get(), available.get(), refusal.lacking().unwrap().get())
-            }
-            other => panic!("{other}"),
+        let told = refusal.map(|refusal| {
+            let lacking = refusal.lacking().unwrap();
+            let Refusal::InsufficientCredits { required, available } = refusal else { panic!("{refusal}") };
+            (required.get(), available.get(), lacking.get())
         });
         assert_eq!(told, expected, "{line}: {prices}");
     }

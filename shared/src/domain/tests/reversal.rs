@@ -431,8 +431,7 @@ fn orders_come_to_what_the_provider_has_made() {
 /// What an operator may order, of £49 of which £9.80 were refunded.
 #[test]
 fn an_operator_orders_at_most_what_can_be_refunded() {
-    let made = (980, RefundState::Made, None);
-    let purchase = ordered(&[made.clone()]);
+    let purchase = ordered(&[(980, RefundState::Made, None)]);
     let refundable = Money::new(3_920, Currency::GBP).unwrap();
     for (amount, expected) in [
         (None, Ok(3_920)),
