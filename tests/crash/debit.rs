@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Duration, Utc};
 use domain::{
-    Account, AccountId, Amount, Attempt, Consume, Credits, Direction, Grant, GrantOrigin, Operation, Posting,
-    Refusal, Source, consume, grant,
+    Account, AccountId, Amount, Attempt, ClaimKey, Consume, Credits, Details, Direction, Fingerprint, Grant,
+    GrantOrigin, IdempotencyKey, Operation, Posting, Reference, Refusal, Source, consume, grant,
 };
-use store::{Ledger, Settled, Unsettled};
+use store::{Claim, IN_PROGRESS_SECONDS, Ledger, Settled, Unsettled};
 use tests::{TestLedger, WriteFault, keyed, moment, settle};
 
 pub(crate) const KINDS: [WriteFault; 6] = [
@@ -27,8 +27,15 @@ fn seven(account: &Account, attempt: &Attempt) -> Result<Posting, Refusal> {
     consume(account, &Consume { operation, amount: Credits::try_from(7).unwrap(), service: None }, attempt)
 }
 
+/// What the debit's row says beyond its credits.
+fn asked() -> Details {
+    Details { resource_id: Reference::try_from("seven".to_owned()).ok(), ..Details::default() }
+}
+
 async fn send(ledger: &Ledger, id: AccountId, at: DateTime<Utc>) -> Result<Settled, Unsettled> {
-    settle(ledger, id, keyed("k1", "seven"), moment(at), seven).await
+    let key = ClaimKey::Caller(IdempotencyKey::try_from("k1".to_owned()).unwrap());
+    let claim = Claim { key: &key, fingerprint: &Fingerprint("seven".to_owned()), details: &asked() };
+    ledger.settle(id, claim, moment(at), seven).await
 }
 
 async fn world() -> (TestLedger, AccountId) {
@@ -127,6 +134,7 @@ async fn one_history(at: DateTime<Utc>, number: usize, kind: WriteFault, then: A
     let debits: Vec<_> =
         rows.iter().filter(|row| row.entry.operation.as_str() == "verification.standard").collect();
     assert!(debits.len() <= 1, "{case}: {} debits", debits.len());
+    assert!(debits.iter().all(|row| row.details == asked()), "{case}: the row has the request's details");
     if let Some(settled) = &answered {
         assert_eq!(debits.len(), 1, "{case}");
         assert_eq!(&settled.receipt, debits[0], "{case}");
@@ -190,7 +198,8 @@ async fn an_abandoned_claim_is_taken_over() {
         faults.arm(usize::MAX, WriteFault::CrashAfter);
         let soon = send(&fixture.restarted(), id, now() + Duration::seconds(1)).await;
         assert!(matches!(soon, Err(Unsettled::InProgress)), "{soon:?}");
-        let mut later = send(&fixture.restarted(), id, now() + Duration::seconds(4)).await;
+        let abandoned = Duration::seconds(IN_PROGRESS_SECONDS);
+        let mut later = send(&fixture.restarted(), id, now() + abandoned).await;
         if !projected {
             assert!(matches!(later, Err(Unsettled::InProgress)), "{later:?}");
             fixture.project().await;

@@ -1,6 +1,7 @@
 //! What simultaneous requests get: every one of them the right answer.
 
 mod api;
+mod bounds;
 mod drawdowns;
 mod processes;
 mod settings;

@@ -78,14 +78,10 @@ pub fn change_plan(account: &Account, request: &ChangePlan, attempt: &Attempt) -
             effects.push(Effect::Give(lot, amount));
         }
         Direction::Debit => {
-            // Where all of the plan's credits are removed, a concurrent debit of them requires a new decision.
-            let left = account.subscription.left;
+            // Debits take the plan's credits before those that operators added. With fewer left than both together, the
+            // change must be decided again.
             let untouched = amount.plus(extras.left).unwrap_or(Credits::MAX);
-            guards.push(if kept == extras.left || request.allowance == Allowance::Unlimited {
-                Guard::Exactly(lot, left)
-            } else {
-                Guard::AtLeast(lot, untouched)
-            });
+            guards.push(Guard::AtLeast(lot, untouched.min(account.subscription.left)));
             effects.push(Effect::Withdraw(amount));
         }
     }

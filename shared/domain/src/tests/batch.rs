@@ -98,3 +98,25 @@ fn a_batch_that_charges_nothing_is_one_ledger_line() {
     assert_eq!((line.entry.amount, line.entry.parts.len(), line.details.batch), (Credits::ZERO, 2, place));
     assert_eq!((line.entry.id, line.sequence), (id(99), after.sequence));
 }
+
+/// Of the items that were not charged, the one that lacks the fewest credits says why.
+#[test]
+fn the_item_that_lacks_least_says_why() {
+    for (line, prices, expected) in [
+        ("sub 5", "2 3", None),
+        ("sub 5", "-", None),
+        ("sub 5", "9 6 8", Some((6, 5, 1))),
+        ("sub 5", "2 9 6", Some((6, 3, 3))),
+        ("sub 5", "- 9 5 3", Some((3, 0, 3))),
+    ] {
+        let request = Batch { items: items(prices), atomic: false };
+        let refusal = batch(&account(line), &request, &attempt(99, at(NOW))).unwrap().shortest();
+        let summary = refusal.map(|refusal| {
+            let lacking = refusal.lacking().unwrap();
+            let Refusal::InsufficientCredits { required, available } = refusal else { panic!("{refusal}") };
+            (required.get(), available.get(), lacking.get())
+        });
+        assert_eq!(summary, expected, "{line}: {prices}");
+    }
+    assert_eq!(Refusal::Frozen.lacking(), None);
+}

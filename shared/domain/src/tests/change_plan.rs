@@ -88,6 +88,8 @@ fn a_change_of_plan_shows_its_moves() {
         assert_eq!(summary, expected, "{from} {used} {to}");
         let switch = posting.entry.switch.clone().unwrap();
         assert_eq!((switch.from.0.as_str(), switch.to.0.as_str()), (from, to));
+        let moving = posting.effects.iter().filter(|it| matches!(it, Effect::Give(..) | Effect::Withdraw(_)));
+        assert_eq!(moving.count(), posting.entry.moves.len(), "{from} {used} {to}");
         // Used credits stay used, and purchased and bonus credits stay.
         assert_eq!((after.used, &after.lots), (account.used, &account.lots));
         assert_eq!((after.plan, after.since), (PlanId(to.to_owned()), after.revision));
@@ -113,6 +115,24 @@ fn the_same_plan_and_a_frozen_account_are_refused() {
     assert_eq!(refused(&account, &plan("basic")), Refusal::SamePlan.to_string());
     account.frozen = true;
     assert_eq!(refused(&account, &plan("free")), Refusal::Frozen.to_string());
+}
+
+/// An operator may also change what the plan brings; the owner takes the plan as it is sold.
+#[test]
+fn only_an_operator_changes_the_allowance_of_a_plan_that_is_there() {
+    let account = on("basic");
+    for (cause, allowance, may) in [
+        (ChangePlanCause::Owner, 1_000, false),
+        (ChangePlanCause::Owner, 1_500, false),
+        (ChangePlanCause::Operator, 1_000, false),
+        (ChangePlanCause::Operator, 1_500, true),
+    ] {
+        let request =
+            ChangePlan { allowance: Allowance::Monthly(credits(allowance)), cause, ..plan("basic") };
+        let decided = change_plan(&account, &request, &attempt(20, at(NOW)));
+        let expected = if may { None } else { Some(Refusal::SamePlan) };
+        assert_eq!(decided.err(), expected, "{cause:?} {allowance}");
+    }
 }
 
 /// Credits that an operator adds and takes were not spent, and a change of plan does not count them as spent.

@@ -260,3 +260,42 @@ pub(crate) fn claim_item(claim: OwnedClaim<'_>, id: EntryId, moment: Moment) -> 
         details: claim.details.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(wall: DateTime<Utc>) -> HeldClaim {
+        let key = system_key("renewal").unwrap();
+        let fingerprint = Fingerprint("request".to_owned());
+        let details = Details { nth: Some(7), ..Details::default() };
+        let claim =
+            OwnedClaim { of: ClaimsOf::Operators, key: &key, fingerprint: &fingerprint, details: &details };
+        HeldClaim::new(claim_item(claim, EntryId::FIRST, Moment { now: wall, wall }))
+    }
+
+    /// A key is valid for 31 days to the instant, by the machine's own time.
+    #[test]
+    fn a_key_is_valid_for_31_days() {
+        let wall: DateTime<Utc> = "2024-01-31T23:59:50.250Z".parse().unwrap();
+        let end = wall + Duration::days(CLAIM_DAYS);
+        for (at, expected) in [
+            (wall, true),
+            (end - Duration::milliseconds(1), true),
+            (end, false),
+            (end + Duration::milliseconds(1), false),
+        ] {
+            assert_eq!(held(wall).is_current(at), expected, "{at}");
+        }
+    }
+
+    /// A process that settles the attempt of another process writes the row that the other one would have written.
+    #[test]
+    fn a_claim_keeps_the_details_of_its_request() {
+        let wall: DateTime<Utc> = "2024-01-31T23:59:50Z".parse().unwrap();
+        assert_eq!(held(wall).into_details().nth, Some(7));
+        assert_eq!(held(wall).seconds_running(wall + Duration::milliseconds(2_999)), 2);
+        assert!(held(wall).is_for(&Fingerprint("request".to_owned())));
+        assert!(!held(wall).is_for(&Fingerprint("other".to_owned())));
+    }
+}

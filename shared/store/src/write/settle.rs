@@ -143,38 +143,35 @@ impl SettleAttempt<'_> {
         mut known: KnownAccount,
         decide: impl Fn(&Account, &Attempt) -> Result<Posting, Refusal> + Send + Sync,
     ) -> Result<Settled, Unsettled> {
-        let mut id = self.mint(&known.account);
-        let (mut claimed, mut throttled) = (false, false);
-        for attempt in 0..ATTEMPTS_MAX {
+        let mut claimed: Option<EntryId> = None;
+        for number in 0..ATTEMPTS_MAX {
             // By the end of the wait, other requests have changed the account again.
-            if backoff(attempt).await && !throttled {
+            if backoff(number).await {
                 known = self.read().await?;
             }
-            throttled = false;
             known = self.ledger.up_to_date(known, self.moment).await?;
-            if !claimed && known.account.fence.up_to >= id {
-                id = self.mint(&known.account);
-            }
-            let head = Attempt { id, now: self.moment.now, claim: self.claim.key.clone() };
-            let posting = match decide(&known.account, &head) {
+            // An id that the key was claimed for is kept: another sending may ask for its result.
+            let id = claimed.unwrap_or_else(|| self.mint(&known.account));
+            let attempt = Attempt { id, now: self.moment.now, claim: self.claim.key.clone() };
+            let posting = match decide(&known.account, &attempt) {
                 Ok(posting) => posting,
-                Err(refusal) if known.fresh => return self.refuse(refusal, claimed.then_some(id)).await,
+                Err(refusal) if known.fresh => return self.refuse(refusal, claimed).await,
                 Err(_) => {
                     known = self.read().await?;
                     continue;
                 }
             };
-            if !claimed {
+            if claimed.is_none() {
                 if let Some(replay) = self.take_key(id).await? {
                     return Ok(replay);
                 }
-                claimed = true;
+                claimed = Some(id);
             }
             match self.ledger.commit(&known.account, &posting).await? {
                 Commit::Landed(account) => return self.landed(&account).await,
                 Commit::Lost(account) => {
                     if account.fence.up_to >= id {
-                        id = self.claim_again(id, &account).await?;
+                        claimed = Some(self.claim_again(id, &account).await?);
                     }
                     known = KnownAccount { account, fresh: true };
                 }
@@ -185,11 +182,13 @@ impl SettleAttempt<'_> {
                     self.release(id).await;
                     return Err(fault.into());
                 }
-                Commit::Throttled(_) => throttled = true,
+                Commit::Throttled(_) => (),
                 Commit::Doubtful(fault) => return self.after_lost_answer(id, &fault).await,
             }
         }
-        self.release(id).await;
+        if let Some(id) = claimed {
+            self.release(id).await;
+        }
         Err(Fault::Busy.into())
     }
 
@@ -323,4 +322,27 @@ pub(crate) async fn backoff(attempt: u32) -> bool {
     let millis = u64::try_from(random().checked_rem(most).unwrap_or(0)).unwrap_or(0);
     tokio::time::sleep(Duration::from_millis(millis)).await;
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// The first attempts come at once; later ones wait, for half a second at most.
+    #[tokio::test(start_paused = true)]
+    async fn waits_grow_with_each_attempt() {
+        for (attempt, most) in
+            [(0, 0), (2, 0), (3, 4), (4, 8), (9, 256), (10, 500), (39, 500), (u32::MAX, 500)]
+        {
+            let before = Instant::now();
+            for _ in 0..50 {
+                let start = Instant::now();
+                assert_eq!(backoff(attempt).await, most > 0, "{attempt}");
+                assert!(start.elapsed().as_millis() <= most, "{attempt}: {:?}", start.elapsed());
+            }
+            assert_eq!(before.elapsed().is_zero(), most == 0, "{attempt}");
+        }
+    }
 }
