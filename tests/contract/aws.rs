@@ -4,6 +4,7 @@ use aws::{Connection, Kms, KmsKey};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
 use domain::{AccountId, Mode, OrgId, WebhookId, WebhookSecret};
+use local::QueueAddress;
 use ports::{Seal, SecretOf, random};
 use serde_json::{Value, json};
 use tests::{TestLedger, keyed, moment, settle};
@@ -65,10 +66,21 @@ async fn queue(client: &Client, name: &str) -> String {
     made.queue_url.unwrap()
 }
 
+/// Has the records that the messages of `queue` name projected again, and collects the progress lines.
+async fn reprocess(
+    fixture: &TestLedger,
+    queue: QueueAddress<'_>,
+    said: &mut Vec<String>,
+) -> anyhow::Result<()> {
+    let ((streams, _), activity) = (fixture.stream().await, fixture.activity());
+    let progress = &mut |line: &str| said.push(line.to_owned());
+    local::reprocess_failures(queue, &streams, &fixture.ledger, &tests::others(&activity), progress).await
+}
+
 /// Lambda's failure message names the records that the function could not process; they are read from the stream
 /// and projected.
 #[tokio::test]
-async fn records_that_the_projector_failed_at_are_followed_from_the_stream() {
+async fn records_that_the_projector_failed_at_are_projected_from_the_stream() {
     let Ok(endpoint) = std::env::var("SCRIP_SECRETS_MANAGER") else { return };
     let fixture = TestLedger::on(Some(&endpoint)).await;
     let now = "2024-01-15T10:30:00Z".parse().unwrap();
@@ -104,36 +116,18 @@ async fn records_that_the_projector_failed_at_are_followed_from_the_stream() {
     for body in [failed.to_string(), old.to_string(), "no message of Lambda's".to_owned()] {
         client.send_message().queue_url(&failures).message_body(body).send().await.unwrap();
     }
-    let (activity, mut said) = (fixture.activity(), Vec::new());
-    let others = tests::others(&activity);
-    let progress = &mut |line: &str| said.push(line.to_owned());
-    let followed = local::reprocess_failures(
-        local::QueueAddress { client: &client, url: &failures },
-        &streams,
-        &fixture.ledger,
-        &others,
-        progress,
-    )
-    .await;
-    assert!(followed.unwrap_err().to_string().starts_with("1 batches failed again"));
+    let mut said = Vec::new();
+    let again = reprocess(&fixture, QueueAddress { client: &client, url: &failures }, &mut said).await;
+    assert!(again.unwrap_err().to_string().starts_with("1 batches failed again"));
     assert_eq!(
         said.last().unwrap(),
         "batches of the stream: 1 processed, 1 older than the stream keeps them"
     );
     assert_eq!(fixture.ledger.watermark(id).await.unwrap(), account.sequence - 1);
     // Messages that were projected are deleted; the other is invisible for a while.
-    let said_then = said.clone();
-    let progress = &mut |line: &str| said.push(line.to_owned());
-    local::reprocess_failures(
-        local::QueueAddress { client: &client, url: &failures },
-        &streams,
-        &fixture.ledger,
-        &others,
-        progress,
-    )
-    .await
-    .unwrap();
-    assert_eq!(said.len(), said_then.len() + 1);
+    let said_before = said.len();
+    reprocess(&fixture, QueueAddress { client: &client, url: &failures }, &mut said).await.unwrap();
+    assert_eq!(said.len(), said_before + 1);
 }
 
 #[tokio::test]

@@ -296,8 +296,7 @@ impl Projection {
         for (account, AccountRows { watermark, behind, rows, time, place, .. }) in &self.spans {
             let through = rows.keys().next_back().copied().unwrap_or_default();
             let notified_through = if *behind { watermark.notified_through() } else { through };
-            let step =
-                WatermarkStep { watermark: watermark.clone(), through, notified_through: notified_through };
+            let step = WatermarkStep { watermark: watermark.clone(), through, notified_through };
             if let Err(fault) = ledger.advance_watermark(*account, step, rows, *time).await {
                 tracing::error!(%account, fault = &fault as &dyn Error, "a watermark could not be advanced");
                 again = again.into_iter().chain([place.clone()]).reduce(earlier_of);
