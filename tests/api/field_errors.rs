@@ -32,13 +32,13 @@ async fn check(table: &[(Method, &str, &str, &str)]) {
 }
 
 /// A table row: path, body, and the error.
-type Row<'a> = (&'a str, &'a str, &'a str);
+type FieldCase<'a> = (&'a str, &'a str, &'a str);
 
-fn post<'a>(table: &[Row<'a>]) -> Vec<(Method, &'a str, &'a str, &'a str)> {
+fn post<'a>(table: &[FieldCase<'a>]) -> Vec<(Method, &'a str, &'a str, &'a str)> {
     table.iter().map(|(path, body, expected)| (Method::POST, *path, *body, *expected)).collect()
 }
 
-fn put<'a>(table: &[Row<'a>]) -> Vec<(Method, &'a str, &'a str, &'a str)> {
+fn put<'a>(table: &[FieldCase<'a>]) -> Vec<(Method, &'a str, &'a str, &'a str)> {
     table.iter().map(|(path, body, expected)| (Method::PUT, *path, *body, *expected)).collect()
 }
 

@@ -156,9 +156,9 @@ async fn the_first_request_of_a_month_renews_it() {
     world.post_plain("/_local/clock", &json!({ "advanceSeconds": 1 })).await.data();
     assert_eq!(world.balance(world.key()).await["available"], json!(400));
     world.post_plain("/_local/clock", &json!({ "advanceSeconds": 1 })).await.data();
-    let seen = world.balance(world.key()).await;
-    assert_eq!((&seen["subscriptionCredits"], &seen["usedCredits"]), (&json!(400), &json!(0)));
-    assert_eq!(seen["nextRenewal"], json!("2024-03-01T00:00:00Z"));
+    let response = world.balance(world.key()).await;
+    assert_eq!((&response["subscriptionCredits"], &response["usedCredits"]), (&json!(400), &json!(0)));
+    assert_eq!(response["nextRenewal"], json!("2024-03-01T00:00:00Z"));
     let charged = world.consume(world.key(), "k1", &json!({ "operation": "aml.pep" })).await.created();
     assert_eq!((&charged["balanceAfter"], &charged["sequence"]), (&json!(548), &json!(19)));
     let renewal = &world.transactions(world.key(), "").await[1];

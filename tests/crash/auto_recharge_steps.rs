@@ -38,7 +38,7 @@ async fn a_refund_that_fails_pauses_nothing() {
     let charges = process.provider.charges();
     let charge = charges.iter().find(|charge| charge.purchase().account == account).unwrap();
     let bought = charge.purchase().transaction;
-    process.provider.give_back(bought, Some(980)).unwrap();
+    process.provider.refund_amount(bought, Some(980)).unwrap();
     process.deliver().await;
     process.run_until_idle().await;
     let paused = process.fixture.ledger.recharge(account).await.unwrap().unwrap();

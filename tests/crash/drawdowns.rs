@@ -58,14 +58,14 @@ fn details() -> Details {
 
 /// A ledger in which the request is possible: 5 subscription credits and 20 purchased ones, of which a debit or a
 /// hold has taken 7 or 25.
-struct Drawdown {
+struct InterruptedDrawdown {
     fixture: TestLedger,
     id: AccountId,
     /// The debit or the hold.
     from: Option<Receipt>,
 }
 
-impl Drawdown {
+impl InterruptedDrawdown {
     async fn new(act: Interrupted) -> Self {
         let mut fixture = TestLedger::new().await;
         let id = fixture.open(5, start()).await;
@@ -251,10 +251,10 @@ async fn make_hold(ledger: &Ledger, id: AccountId, name: &str, now: Moment) -> R
 async fn histories_of(acts: &[Interrupted], written: &[usize]) {
     let mut histories = 0;
     for (act, expected) in acts.iter().zip(written) {
-        let world = Drawdown::new(*act).await;
+        let world = InterruptedDrawdown::new(*act).await;
         let faults = world.fixture.faults.clone().unwrap();
         faults.arm(usize::MAX, WriteFault::CrashBefore);
-        world.act(&world.fixture.restarted(), *act, Drawdown::at(*act)).await.unwrap();
+        world.act(&world.fixture.restarted(), *act, InterruptedDrawdown::at(*act)).await.unwrap();
         assert_eq!(faults.writes(), *expected, "{act:?}");
         for number in 0..*expected {
             for kind in KINDS {
@@ -298,10 +298,10 @@ async fn batches_and_deduplicated_charges_have_one_effect_whatever_is_lost() {
 
 async fn one_history(act: Interrupted, number: usize, kind: WriteFault, then: AfterFault) {
     let case = format!("{act:?}: write {number}, {kind:?}, {then:?}");
-    let mut world = Drawdown::new(act).await;
+    let mut world = InterruptedDrawdown::new(act).await;
     let faults = world.fixture.faults.clone().unwrap();
     let mut process = world.fixture.restarted();
-    let at = Drawdown::at(act);
+    let at = InterruptedDrawdown::at(act);
     faults.arm(number, kind);
     let first = world.act(&process, act, at).await;
     assert!(kind != WriteFault::Throttled || first.is_ok(), "{case}: {first:?}");
@@ -347,7 +347,7 @@ async fn one_history(act: Interrupted, number: usize, kind: WriteFault, then: Af
     assert_eq!((audited.findings.as_slice(), audited.added_up), ([].as_slice(), true), "{case}");
 }
 
-impl Drawdown {
+impl InterruptedDrawdown {
     async fn is_sound(&self, act: Interrupted, answered: Option<&[Receipt]>, case: &str, at: DateTime<Utc>) {
         let rows = self.fixture.rows(self.id, at + Duration::minutes(1)).await;
         let name = match act {

@@ -44,7 +44,7 @@ async fn deliver_again(process: &mut TestProcess) {
 
 /// Something happens at the provider before its events arrive; returns what must be left of 500.
 fn occur(process: &TestProcess, bought: EntryId, what: &str) -> u64 {
-    let refund = |amount| process.provider.give_back(bought, amount).map(|_| ()).unwrap();
+    let refund = |amount| process.provider.refund_amount(bought, amount).map(|_| ()).unwrap();
     let dispute = |action, amount| process.provider.dispute_part(bought, action, amount).map(|_| ()).unwrap();
     match what {
         "whole" => refund(None),
@@ -80,7 +80,7 @@ async fn one_history(
     let case = format!("{what}, {fault:?}, backwards: {backwards}");
     let (account, bought) = customer(process).await;
     if what == "fails" {
-        process.provider.give_back(bought, Some(2450)).unwrap();
+        process.provider.refund_amount(bought, Some(2450)).unwrap();
         process.deliver_in(backwards).await;
         assert_eq!(left_and_owed(process, account).await, (250, 0), "{case}");
         process.forget_events();
@@ -191,7 +191,7 @@ async fn missing_events_are_found_within_a_day() {
     let (account, bought) = customer(&process).await;
     process.run_until_idle().await;
     process.reconcile().await;
-    process.provider.give_back(bought, Some(980)).unwrap();
+    process.provider.refund_amount(bought, Some(980)).unwrap();
     process.provider.dispute_part(bought, DisputeAction::Open, Some(2450)).unwrap();
     process.forget_events();
     process.reconcile().await;

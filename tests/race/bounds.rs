@@ -9,7 +9,7 @@ use domain::{
 use store::Unsettled;
 use tests::{TableItem, TestLedger, keyed, moment, settle};
 
-type Decide = fn(&Account, &Attempt) -> Result<Posting, Refusal>;
+type DecideNumber = fn(&Account, &Attempt) -> Result<Posting, Refusal>;
 
 fn debit() -> Consume {
     let operation = Operation::try_from("verification.standard".to_owned()).unwrap();
@@ -46,8 +46,8 @@ async fn edit(fixture: &TestLedger, id: AccountId, numbers: &[(&str, u64)]) {
 async fn two_requests_that_each_fit_do_not_both_land() {
     let now: DateTime<Utc> = "2024-01-15T10:30:00Z".parse().unwrap();
     let near = Credits::MAX.get() - 5;
-    let debits: Decide = |account, attempt| consume(account, &debit(), attempt);
-    let holds: Decide = |account, attempt| hold(account, &debit(), attempt);
+    let debits: DecideNumber = |account, attempt| consume(account, &debit(), attempt);
+    let holds: DecideNumber = |account, attempt| hold(account, &debit(), attempt);
     for (name, numbers, decide) in [
         ("used", vec![("used", near)], debits),
         ("held", vec![("held", near)], holds),
@@ -56,7 +56,7 @@ async fn two_requests_that_each_fit_do_not_both_land() {
             vec![("owed", near), ("limit", Credits::MAX.get()), ("sub.left", 0), ("sub.granted", 0)],
             debits,
         ),
-        ("granted", vec![("sub.left", near), ("sub.granted", near)], add as Decide),
+        ("granted", vec![("sub.left", near), ("sub.granted", near)], add as DecideNumber),
     ] {
         let fixture = TestLedger::new().await;
         let id = fixture.open(40, now).await;

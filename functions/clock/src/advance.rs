@@ -27,27 +27,27 @@ pub(super) async fn advance(
 ) -> Result<(DateTime<Utc>, bool), ApiError> {
     let until = moment.wall.checked_add_signed(TimeDelta::seconds(WORK_SECONDS)).unwrap_or(moment.wall);
     // Set a clock that was never set to the present first. Jobs are then scheduled by it, and earlier jobs move to it.
-    let mut stands_at = app.ledger.set_test_clock(account, moment.now).await?;
+    let mut current = app.ledger.set_test_clock(account, moment.now).await?;
     app.ledger.move_to_own_schedule(account).await?;
     // An earlier call may have been interrupted here.
-    let here = Moment { now: stands_at, ..app.clock.moment() };
+    let here = Moment { now: current, ..app.clock.moment() };
     run_all(app, account, here).await?;
     while app.clock.moment().wall < until {
-        let Some((jobs, due)) = next(app, account, to, stands_at).await? else {
+        let Some((jobs, due)) = next(app, account, to, current).await? else {
             return Ok((app.ledger.set_test_clock(account, to).await?, true));
         };
-        stands_at = app.ledger.set_test_clock(account, due.max(stands_at)).await?;
-        let here = Moment { now: stands_at, ..app.clock.moment() };
+        current = app.ledger.set_test_clock(account, due.max(current)).await?;
+        let here = Moment { now: current, ..app.clock.moment() };
         run_all(app, account, here).await?;
-        for noted in jobs {
-            if let Err(unsettled) = Box::pin(app.dispatcher().run(&noted, here)).await {
+        for scheduled in jobs {
+            if let Err(unsettled) = Box::pin(app.dispatcher().run(&scheduled, here)).await {
                 // A failed job does not stop the clock.
-                tracing::warn!(job = ?noted.job, cause = &unsettled as &dyn Error, "job postponed");
-                app.dispatcher().postpone(&noted, here).await?;
+                tracing::warn!(job = ?scheduled.job, cause = &unsettled as &dyn Error, "job postponed");
+                app.dispatcher().postpone(&scheduled, here).await?;
             }
         }
     }
-    Ok((stands_at, false))
+    Ok((current, false))
 }
 
 /// What falls due next up to `to`, and when: jobs, or none if the month ends.
@@ -58,11 +58,11 @@ async fn next(
     now: DateTime<Utc>,
 ) -> Result<Option<(Vec<ScheduledJob>, DateTime<Utc>)>, Fault> {
     let jobs = app.ledger.own_due_jobs(account, to).await?;
-    let first = jobs.first().map(|noted| noted.due);
+    let first = jobs.first().map(|scheduled| scheduled.due);
     let turn = Period::of(now).next().start();
     let due = first.into_iter().chain([turn]).min().filter(|due| *due <= to);
     let Some(due) = due else { return Ok(None) };
-    Ok(Some((jobs.into_iter().filter(|noted| noted.due <= due.max(now)).collect(), due)))
+    Ok(Some((jobs.into_iter().filter(|scheduled| scheduled.due <= due.max(now)).collect(), due)))
 }
 
 /// Does what time brings to an account: renewal, expiry, monitors and auto-recharge.

@@ -102,7 +102,8 @@ pub(super) async fn set_auto_recharge(
     // If the queue is unavailable, the scheduled job recharges.
     app.ledger.schedule(Job::Recharge(account), moment.now).await?;
     let saved =
-        save(&app, account, Update { change: &change, if_match: &if_match, currency }, moment).await?;
+        save(&app, account, AutoRechargePatch { change: &change, if_match: &if_match, currency }, moment)
+            .await?;
     if saved.as_ref().is_some_and(|saved| saved.enabled)
         && let Err(error) = app.recharges.send(&RechargeRequest { account }, 0).await
     {
@@ -121,7 +122,7 @@ fn edition(recharge: Option<&AutoRecharge>) -> u64 {
 }
 
 /// An update of the settings: the change, the version that it applies to, and the organisation's currency.
-struct Update<'a> {
+struct AutoRechargePatch<'a> {
     change: &'a AutoRechargeUpdate,
     if_match: &'a IfMatch,
     currency: Currency,
@@ -131,10 +132,10 @@ struct Update<'a> {
 async fn save(
     app: &App,
     account: AccountId,
-    update: Update<'_>,
+    update: AutoRechargePatch<'_>,
     moment: Moment,
 ) -> Result<Option<AutoRecharge>, ApiError> {
-    let Update { change, if_match, currency } = update;
+    let AutoRechargePatch { change, if_match, currency } = update;
     for _ in 0..ATTEMPTS_MAX {
         let known = app.ledger.recharge(account).await?;
         if_match.check(edition(known.as_ref()))?;

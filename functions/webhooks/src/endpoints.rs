@@ -253,7 +253,7 @@ async fn unwanted(
     for lane in [DeliveryLane::Live, DeliveryLane::Replay] {
         let Some(place) = state.place(lane).filter(|_| 0 < state.failures(lane)) else { continue };
         let (events, _) = app.ledger.events(account, place, 1).await?;
-        let events = events.into_iter().filter(|event| !webhook.wants(&event.name));
+        let events = events.into_iter().filter(|event| !webhook.is_subscribed_to(&event.name));
         unwanted.extend(events.map(|event| (lane, event.number)));
     }
     Ok(unwanted)

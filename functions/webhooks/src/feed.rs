@@ -29,13 +29,13 @@ pub(super) struct Query {
 
 /// Something that has happened.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({
+#[schema(as = Event, example = json!({
     "id": "evt_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA", "sequence": 5, "event": "credits.expiring", "type": "credits.expiring",
     "timestamp": "2024-01-15T10:30:00Z",
     "data": { "lotId": "credit_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA", "source": "bonus", "service": null, "amount": 50,
         "expiresAt": "2024-01-22T23:59:59Z", "message": "Some of your credits will expire soon" }
 }))]
-struct Event {
+struct EventView {
     /// `evt_…`
     id: String,
     /// 1, 2, 3, … without a gap.
@@ -57,7 +57,7 @@ struct Event {
 /// Events of the last 30 days, the oldest first. `nextCursor` is the number to go on after. Each is kept for at least
 /// 30 days that really pass: what a test clock has left behind sooner than that is still here. A first `sequence`
 /// above `after` + 1 says that those between are no longer kept.
-#[utoipa::path(get, path = "/api/v3/events", tag = "events", params(Query), responses((status = 200, body = Vec<Event>)))]
+#[utoipa::path(get, path = "/api/v3/events", tag = "events", params(Query), responses((status = 200, body = Vec<EventView>)))]
 pub(super) async fn feed(
     State(app): State<Arc<App>>,
     caller: Caller<may::Read>,
@@ -72,12 +72,12 @@ pub(super) async fn feed(
     }
     let (events, more) = app.ledger.events(caller.account, after.unwrap_or(0), limit).await?;
     let next = events.last().map(|last| last.number.to_string()).filter(|_| more);
-    let events: Vec<Event> =
+    let events: Vec<EventView> =
         events.iter().map(|event| EventEnvelope::of(caller.account, event).into()).collect();
     Reply::page(&events, next)
 }
 
-impl From<EventEnvelope> for Event {
+impl From<EventEnvelope> for EventView {
     fn from(EventEnvelope { event, id, sequence, timestamp, data }: EventEnvelope) -> Self {
         Self { id, sequence, kind: event.clone(), event, timestamp, data }
     }

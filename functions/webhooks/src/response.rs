@@ -139,7 +139,7 @@ pub(super) struct DeliveryView {
     #[schema(value_type = String, format = DateTime)]
     created_at: DateTime<Utc>,
     /// The latest request.
-    request: SentRequest,
+    request: SentRequestView,
     /// The latest response; null if there was none.
     response: Option<DeliveryResponse>,
     /// All attempts, the earliest first.
@@ -149,7 +149,7 @@ pub(super) struct DeliveryView {
 /// The request of a delivery.
 #[derive(Serialize, ToSchema)]
 #[schema(as = DeliveryRequest)]
-struct SentRequest {
+struct SentRequestView {
     url: String,
     headers: BTreeMap<String, String>,
     body: String,
@@ -249,7 +249,7 @@ impl DeliveryView {
             attempts_max: delivery.kind.attempts_max(),
             next_attempt: delivery.next,
             created_at: delivery.created_at,
-            request: SentRequest {
+            request: SentRequestView {
                 url: delivery.request.url,
                 headers: map(delivery.request.headers),
                 body: delivery.request.body,

@@ -166,7 +166,7 @@ impl WebhookWorker<'_> {
     /// Skips events that the webhook does not subscribe to, up to the first one that it does. Returns false when the
     /// first event is to be sent.
     async fn skip(&self, leased: &LeasedWebhook, webhook: &Webhook, events: &[Event]) -> Result<bool, Fault> {
-        let unwanted = events.iter().take_while(|event| !webhook.wants(&event.name));
+        let unwanted = events.iter().take_while(|event| !webhook.is_subscribed_to(&event.name));
         let Some(last) = unwanted.last() else { return Ok(false) };
         let past = |known: &DeliveryState| {
             let is_same =
@@ -190,7 +190,7 @@ impl WebhookWorker<'_> {
             // Read for each event: a changed address, subscription or secret takes effect at once.
             let webhook = self.activity.webhook(leased.account, leased.webhook).await?;
             let Some(webhook) = webhook else { return Ok(HasMore::No) };
-            if !webhook.wants(&event.name) {
+            if !webhook.is_subscribed_to(&event.name) {
                 skipped = Some(event.number);
                 // The failures so far were of this event, so the next one must start without them.
                 if 0 < leased.state.failures(leased.lane) {
@@ -234,7 +234,7 @@ impl WebhookWorker<'_> {
             }
             let goes_on = known.goes_on(leased.lane, &leased.state);
             let past = skipped.filter(|_| goes_on).map(|number| known.past(leased.lane, number));
-            past.unwrap_or_else(|| known.unbegun(leased.lane)).free()
+            past.unwrap_or_else(|| known.not_begun(leased.lane)).free()
         };
         self.activity.change_delivery_state(leased.account, leased.webhook, released).await.map(|_| ())
     }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::modules::{Module, Modules, Named};
-use super::resolve::Target;
+use super::resolve::UseTarget;
 use super::root;
 
 /// Which folder names something of which other one, and the first place where it does.
@@ -38,8 +38,8 @@ fn graph(modules: &Modules, src: &Path) -> (Graph, Vec<String>) {
             let place = format!("{}:{}", shown(&module.file), named.line);
             let path = named.path.join("::");
             let target = match modules.target(id, &named.path) {
-                Some(Target::Module(target) | Target::Item(target)) => target,
-                Some(Target::Outside) => continue,
+                Some(UseTarget::Module(target) | UseTarget::Item(target)) => target,
+                Some(UseTarget::Outside) => continue,
                 None => {
                     unknown.push(format!("{place}: where `{path}` is defined was not found"));
                     continue;
@@ -75,7 +75,7 @@ fn through_globs(modules: &Modules, id: usize) -> Vec<Named> {
         globs.flat_map(|glob| module.words.iter().map(|(word, line)| (&glob.named.path, word, *line)));
     let named =
         words.map(|(glob, word, line)| Named { path: glob.iter().chain([word]).cloned().collect(), line });
-    named.filter(|named| matches!(modules.target(id, &named.path), Some(Target::Item(_)))).collect()
+    named.filter(|named| matches!(modules.target(id, &named.path), Some(UseTarget::Item(_)))).collect()
 }
 
 fn folder(file: &Path, src: &Path) -> String {

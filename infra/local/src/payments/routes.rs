@@ -132,7 +132,7 @@ async fn refund(
     Path(transaction): Path<String>,
     JsonBody(wanted): JsonBody<RefundRequest>,
 ) -> Result<Reply, ApiError> {
-    let charge = provider.give_back(parse_id(transaction)?, wanted.amount).map_err(undone)?;
+    let charge = provider.refund_amount(parse_id(transaction)?, wanted.amount).map_err(undone)?;
     Reply::ok(&ChargeView::from(charge))
 }
 

@@ -68,7 +68,7 @@ pub fn grant(account: &Account, request: &Grant, attempt: &Attempt) -> Result<Po
                 if id != attempt.id {
                     // A concurrent debit that empties one of them makes room for a separate lot.
                     let status = account.lots.iter().filter(|(_, lot)| !lot.left.is_zero());
-                    guards.extend(status.map(|(id, _)| crate::operation::place::stands(*id)));
+                    guards.extend(status.map(|(id, _)| crate::operation::place::exists(*id)));
                 }
                 LotId::Granted(id)
             }

@@ -114,8 +114,8 @@ impl<'a> Arrivals<'a> {
         if lot.left.is_zero() {
             return Ok(());
         }
-        let stands = self.account.lots.contains_key(&id) && !self.merged.contains_key(&id);
-        if stands || self.opened.contains_key(&id) {
+        let exists = self.account.lots.contains_key(&id) && !self.merged.contains_key(&id);
+        if exists || self.opened.contains_key(&id) {
             return self.join(id, lot.left);
         }
         // Credits of a lot that this posting has merged follow it.
@@ -186,10 +186,10 @@ impl<'a> Arrivals<'a> {
 
     /// The lots that exist once this posting is written, without the credits that it adds.
     fn status(&self) -> impl Iterator<Item = (EntryId, &Lot)> {
-        let stands = |id: &EntryId, lot: &Lot| {
+        let exists = |id: &EntryId, lot: &Lot| {
             !self.merged.contains_key(id) && (!lot.left.is_zero() || self.given.contains_key(id))
         };
-        let lots = self.account.lots.iter().filter(move |(id, lot)| stands(id, lot));
+        let lots = self.account.lots.iter().filter(move |(id, lot)| exists(id, lot));
         lots.chain(&self.opened).map(|(id, lot)| (*id, lot))
     }
 
@@ -201,7 +201,7 @@ impl<'a> Arrivals<'a> {
     /// decision.
     fn must_stand(&mut self, lots: &[EntryId]) {
         let known = |id: &&EntryId| self.account.lots.get(id).is_some_and(|lot| !lot.left.is_zero());
-        let guards = lots.iter().filter(known).map(|id| stands(*id)).collect::<Vec<_>>();
+        let guards = lots.iter().filter(known).map(|id| exists(*id)).collect::<Vec<_>>();
         for guard in guards {
             if !self.guards.contains(&guard) {
                 self.guards.push(guard);
@@ -232,9 +232,9 @@ impl<'a> Arrivals<'a> {
         *given = given.plus(amount).ok_or(Refusal::BalanceLimit)?;
         self.push_move(Move::into(LotId::Granted(id), lot.source, amount).on(lot.terms()));
         // A concurrent debit may have emptied and removed it.
-        let stands = Guard::AtLeast(LotId::Granted(id), Credits::ZERO);
-        if !self.guards.contains(&stands) {
-            self.guards.push(stands);
+        let exists = Guard::AtLeast(LotId::Granted(id), Credits::ZERO);
+        if !self.guards.contains(&exists) {
+            self.guards.push(exists);
         }
         Ok(())
     }
@@ -325,7 +325,7 @@ impl<'a> Arrivals<'a> {
 }
 
 /// A guard that the lot is not empty.
-pub(crate) fn stands(id: EntryId) -> Guard {
+pub(crate) fn exists(id: EntryId) -> Guard {
     Guard::AtLeast(LotId::Granted(id), Credits::ONE)
 }
 

@@ -264,7 +264,7 @@ impl Purchase {
     /// The decision when the provider gives no answer. While a repeated charge returns the result of the first,
     /// it is sent again; a payment whose id is known is only searched for.
     #[must_use]
-    pub fn unheard(&self, now: DateTime<Utc>) -> PurchaseDecision {
+    pub fn decide_without_payment(&self, now: DateTime<Utc>) -> PurchaseDecision {
         if self.payment.is_none() && !self.is_older_than(REPEATABLE_HOURS, now) {
             PurchaseDecision::Charge
         } else {

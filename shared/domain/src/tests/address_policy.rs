@@ -98,10 +98,10 @@ fn targets_of_known_attacks_are_refused() {
 }
 
 /// A special block: its first and last address, and whether the addresses beside it are allowed.
-type Row = (&'static str, &'static str, bool, bool);
+type AddressRow = (&'static str, &'static str, bool, bool);
 
 /// The IANA IPv4 Special-Purpose Address Registry, row by row, including nested blocks; and multicast.
-const REGISTRY4: [Row; 26] = [
+const REGISTRY4: [AddressRow; 26] = [
     ("0.0.0.0", "0.255.255.255", false, true),
     ("0.0.0.0", "0.0.0.0", false, false),
     ("10.0.0.0", "10.255.255.255", true, true),
@@ -131,7 +131,7 @@ const REGISTRY4: [Row; 26] = [
 ];
 
 /// The IANA IPv6 Special-Purpose Address Registry; site local, multicast, and the limits of global unicast.
-const REGISTRY6: [Row; 29] = [
+const REGISTRY6: [AddressRow; 29] = [
     ("::", "::", false, false),
     ("::1", "::1", false, false),
     ("::", "::ffff:ffff", false, false),

@@ -61,7 +61,11 @@ fn a_delivery_waits_as_long_as_its_endpoint_retries_it() {
             |state| state.unwanted(DeliveryLane::Live, 6).unwanted(DeliveryLane::Replay, 2),
             "ww",
         ),
-        ("let go of", |state| state.unbegun(DeliveryLane::Live).unbegun(DeliveryLane::Replay).free(), "ww"),
+        (
+            "let go of",
+            |state| state.not_begun(DeliveryLane::Live).not_begun(DeliveryLane::Replay).free(),
+            "ww",
+        ),
         ("paused", DeliveryState::paused, "ss"),
         ("paused and resumed", |state| state.paused().resumed(), "ss"),
         ("another range", |state| state.replaying(1, 3), "ws"),
@@ -121,7 +125,7 @@ fn a_new_url_starts_a_new_run_after_failures() {
     let first = DeliveryState::new(4).beginning(DeliveryLane::Live, id(1));
     assert_eq!(first.unhindered(), first);
     // There is no delivery in the log either: a worker that releases the lease without an attempt leaves none.
-    assert_eq!(first.unbegun(DeliveryLane::Live), DeliveryState::new(4));
+    assert_eq!(first.not_begun(DeliveryLane::Live), DeliveryState::new(4));
     // An attempt is in progress: its outcome is not that of the new URL.
     let leased = first.leased(7, now());
     assert!(!leased.unhindered().goes_on(DeliveryLane::Live, &leased));

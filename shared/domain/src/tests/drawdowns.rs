@@ -6,7 +6,7 @@ use super::*;
 
 /// One step of a history. Indexes wrap around.
 #[derive(Clone, Debug)]
-enum Step {
+enum DrawdownStep {
     Consume { amount: u64, service: Option<Service> },
     Batch { amounts: Vec<u64>, atomic: bool },
     Hold { amount: u64, hours: u32 },
@@ -20,29 +20,29 @@ enum Step {
     Pass { hours: i64 },
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+fn steps() -> impl Strategy<Value = Vec<DrawdownStep>> {
     let service = || proptest::option::of(proptest::sample::select(vec![Service::Smartcheck, Service::Api]));
     let amount = || proptest::option::of(1u64..12);
     let step = prop_oneof![
-        6 => (0u64..20, service()).prop_map(|(amount, service)| Step::Consume { amount, service }),
+        6 => (0u64..20, service()).prop_map(|(amount, service)| DrawdownStep::Consume { amount, service }),
         2 => (proptest::collection::vec(0u64..9, 1..6), any::<bool>())
-            .prop_map(|(amounts, atomic)| Step::Batch { amounts, atomic }),
-        4 => (0u64..20, 1u32..900).prop_map(|(amount, hours)| Step::Hold { amount, hours }),
-        4 => (any::<usize>(), amount()).prop_map(|(which, amount)| Step::Capture { which, amount }),
-        2 => any::<usize>().prop_map(|which| Step::Release { which }),
-        6 => (any::<usize>(), amount()).prop_map(|(which, amount)| Step::Refund { which, amount }),
+            .prop_map(|(amounts, atomic)| DrawdownStep::Batch { amounts, atomic }),
+        4 => (0u64..20, 1u32..900).prop_map(|(amount, hours)| DrawdownStep::Hold { amount, hours }),
+        4 => (any::<usize>(), amount()).prop_map(|(which, amount)| DrawdownStep::Capture { which, amount }),
+        2 => any::<usize>().prop_map(|which| DrawdownStep::Release { which }),
+        6 => (any::<usize>(), amount()).prop_map(|(which, amount)| DrawdownStep::Refund { which, amount }),
         4 => (any::<bool>(), 1u64..30, service(), proptest::option::of(1i64..50))
-            .prop_map(|(purchased, amount, service, days)| Step::Grant { purchased, amount, service, days }),
-        1 => (0u64..40).prop_map(|allowance| Step::Plan { allowance }),
-        1 => Just(Step::Unlimited),
-        1 => (0u64..30).prop_map(Step::Limit),
-        3 => (1i64..400).prop_map(|hours| Step::Pass { hours }),
+            .prop_map(|(purchased, amount, service, days)| DrawdownStep::Grant { purchased, amount, service, days }),
+        1 => (0u64..40).prop_map(|allowance| DrawdownStep::Plan { allowance }),
+        1 => Just(DrawdownStep::Unlimited),
+        1 => (0u64..30).prop_map(DrawdownStep::Limit),
+        3 => (1i64..400).prop_map(|hours| DrawdownStep::Pass { hours }),
     ];
     proptest::collection::vec(step, 1..80)
 }
 
 /// A ledger, its remainders, and the expected usage.
-struct World {
+struct DrawdownWorld {
     account: Account,
     now: DateTime<Utc>,
     used: u64,
@@ -53,7 +53,7 @@ struct World {
 
 type Done = Result<(), TestCaseError>;
 
-impl World {
+impl DrawdownWorld {
     fn attempt(&mut self) -> Attempt {
         self.number += 2;
         Attempt { id: self.account.floor().next().next(), now: self.now, ..attempt(self.number, self.now) }
@@ -103,13 +103,13 @@ impl World {
         for place in 0..self.holds.len() {
             let ended = self.holds[place].1.ends.is_some_and(|end| end <= self.now);
             if ended && !self.holds[place].1.closed {
-                self.give_back(place, DrawdownReason::Expiry)?;
+                self.restore(place, DrawdownReason::Expiry)?;
             }
         }
         Ok(())
     }
 
-    fn give_back(&mut self, place: usize, why: DrawdownReason) -> Done {
+    fn restore(&mut self, place: usize, why: DrawdownReason) -> Done {
         let (hold, remainder) = self.holds[place].clone();
         let Ok(DrawdownShares { shares, .. }) = remainder.to_release(&why, self.now) else { return Ok(()) };
         let remainder = drawn(remainder, &shares, why.clone(), true)?;
@@ -167,17 +167,17 @@ impl World {
         Ok(())
     }
 
-    fn step(&mut self, step: Step) -> Done {
+    fn step(&mut self, step: DrawdownStep) -> Done {
         match step {
-            Step::Pass { hours } => self.now += chrono::Duration::hours(hours),
-            Step::Consume { amount, service } => {
+            DrawdownStep::Pass { hours } => self.now += chrono::Duration::hours(hours),
+            DrawdownStep::Consume { amount, service } => {
                 let attempt = self.attempt();
                 if let Ok(posting) = consume(&self.account, &debit(amount, service), &attempt) {
                     self.spend(&posting, &Details::default())?;
                 }
             }
-            Step::Batch { amounts, atomic } => self.batch(&amounts, atomic)?,
-            Step::Hold { amount, hours } => {
+            DrawdownStep::Batch { amounts, atomic } => self.batch(&amounts, atomic)?,
+            DrawdownStep::Hold { amount, hours } => {
                 let attempt = self.attempt();
                 if let Ok(posting) = hold(&self.account, &debit(amount, None), &attempt) {
                     self.book(&posting)?;
@@ -187,25 +187,27 @@ impl World {
                     self.holds.push((receipt.clone(), Remainder::of(&receipt)));
                 }
             }
-            Step::Capture { which, amount } if !self.holds.is_empty() => {
+            DrawdownStep::Capture { which, amount } if !self.holds.is_empty() => {
                 let place = which % self.holds.len();
                 self.capture(place, amount)?;
             }
-            Step::Release { which } if !self.holds.is_empty() => {
+            DrawdownStep::Release { which } if !self.holds.is_empty() => {
                 let place = which % self.holds.len();
-                self.give_back(place, DrawdownReason::Release)?;
+                self.restore(place, DrawdownReason::Release)?;
             }
-            Step::Refund { which, amount } if !self.debits.is_empty() => {
+            DrawdownStep::Refund { which, amount } if !self.debits.is_empty() => {
                 let place = which % self.debits.len();
                 self.refund(place, amount)?;
             }
-            Step::Capture { .. } | Step::Release { .. } | Step::Refund { .. } => (),
-            Step::Grant { purchased, amount, service, days } => {
+            DrawdownStep::Capture { .. } | DrawdownStep::Release { .. } | DrawdownStep::Refund { .. } => (),
+            DrawdownStep::Grant { purchased, amount, service, days } => {
                 self.grant(purchased, amount, service, days)?
             }
-            Step::Plan { allowance } => self.plan(Allowance::Monthly(credits(allowance)), allowance)?,
-            Step::Unlimited => self.plan(Allowance::Unlimited, 1_000)?,
-            Step::Limit(limit) => {
+            DrawdownStep::Plan { allowance } => {
+                self.plan(Allowance::Monthly(credits(allowance)), allowance)?
+            }
+            DrawdownStep::Unlimited => self.plan(Allowance::Unlimited, 1_000)?,
+            DrawdownStep::Limit(limit) => {
                 let attempt = self.attempt();
                 self.book(&set_limit(&self.account, credits(limit), &attempt))?;
             }
@@ -363,7 +365,7 @@ proptest! {
     /// credits left of a month never exceed the plan.
     #[test]
     fn every_credit_is_accounted_for(steps in steps()) {
-        let mut world = World {
+        let mut world = DrawdownWorld {
             account: account("sub 10"),
             now: at(NOW),
             used: 0,
@@ -379,7 +381,7 @@ proptest! {
         }
         // Finally everything is returned.
         for place in 0..world.holds.len() {
-            world.give_back(place, DrawdownReason::Release)?;
+            world.restore(place, DrawdownReason::Release)?;
         }
         for place in 0..world.debits.len() {
             world.refund(place, None)?;

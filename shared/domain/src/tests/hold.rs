@@ -70,8 +70,8 @@ fn a_holds_status_follows_from_its_drawdowns() {
         let remainder = (10..)
             .zip(draws)
             .fold(held(), |remainder, (number, (why, amount))| drawn(remainder, why, amount, number));
-        let (stands, taken) = (remainder.status(at(now)), remainder.captured().get());
-        assert_eq!((stands.as_str(), taken), (status, captured), "{summary}");
+        let (actual, taken) = (remainder.status(at(now)), remainder.captured().get());
+        assert_eq!((actual.as_str(), taken), (status, captured), "{summary}");
     }
 }
 

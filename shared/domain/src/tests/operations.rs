@@ -4,7 +4,7 @@ use super::*;
 use crate::operation::consume::NewEntry;
 
 /// An operation with its rule.
-pub(super) struct Named {
+pub(super) struct NamedOperation {
     pub(super) name: String,
     pub(super) decide: Decide,
 }
@@ -14,8 +14,8 @@ type Decide = Box<dyn Fn(&Account, &Attempt) -> Result<Posting, Refusal>>;
 fn named(
     name: impl Into<String>,
     decide: impl Fn(&Account, &Attempt) -> Result<Posting, Refusal> + 'static,
-) -> Named {
-    Named { name: name.into(), decide: Box::new(decide) }
+) -> NamedOperation {
+    NamedOperation { name: name.into(), decide: Box::new(decide) }
 }
 
 fn request(amount: u64, service: Option<Service>) -> Consume {
@@ -23,14 +23,14 @@ fn request(amount: u64, service: Option<Service>) -> Consume {
 }
 
 /// The list of all operations. A rule that is missing fails `every_rule_is_in_the_list`.
-pub(super) fn operations() -> Vec<Named> {
+pub(super) fn operations() -> Vec<NamedOperation> {
     [spending(), returning(), returning_on_terms(), arriving(), changing_terms(), of_payments()]
         .into_iter()
         .flatten()
         .collect()
 }
 
-fn spending() -> Vec<Named> {
+fn spending() -> Vec<NamedOperation> {
     let mut all = vec![];
     for amount in [0, 1, 4, 9] {
         for service in [None, Some(Service::Api)] {
@@ -52,7 +52,7 @@ fn spending() -> Vec<Named> {
     all
 }
 
-fn returning() -> Vec<Named> {
+fn returning() -> Vec<NamedOperation> {
     let mut all = vec![];
     let shares = "sub 2; old 2; lot2 2 purchased; lot3 2; lot7 2 purchased; owed 2; unlimited 2; unlimited-old 2; sub 1, lot2 1 purchased";
     for line in shares.split("; ") {
@@ -70,7 +70,7 @@ fn returning() -> Vec<Named> {
     all
 }
 
-fn returning_on_terms() -> Vec<Named> {
+fn returning_on_terms() -> Vec<NamedOperation> {
     let mut all = vec![];
     // Removed lots, with terms for which there may be no lot left.
     let until = |text: &str| Some(at(&format!("{text}T00:00:00Z")));
@@ -98,7 +98,7 @@ fn returning_on_terms() -> Vec<Named> {
     all
 }
 
-fn arriving() -> Vec<Named> {
+fn arriving() -> Vec<NamedOperation> {
     let mut all = vec![];
     for line in ["sub 3", "purchased 3", "bonus 3", "bonus 3 api until 2024-01-20", "purchased 3 api"] {
         for origin in [GrantOrigin::Purchase, GrantOrigin::Operator, GrantOrigin::Adjustment] {
@@ -118,7 +118,7 @@ fn arriving() -> Vec<Named> {
     all
 }
 
-fn changing_terms() -> Vec<Named> {
+fn changing_terms() -> Vec<NamedOperation> {
     let mut all = vec![];
     for limit in [0, 8] {
         all.push(named(format!("limit {limit}"), move |account, attempt| {
@@ -146,7 +146,7 @@ fn changing_terms() -> Vec<Named> {
     all
 }
 
-fn of_payments() -> Vec<Named> {
+fn of_payments() -> Vec<NamedOperation> {
     let mut all = vec![];
     for part in [4, 9] {
         let bought = PurchasedCredits { credits: credits(part), lot: Some((id(2), credits(9))) };

@@ -65,10 +65,10 @@ fn a_charge_is_repeated_only_while_that_is_safe() {
     assert_eq!(pending(1).next(), PurchaseStep::Find);
     let hours = |hours| at(NOW) + chrono::Duration::hours(hours);
     // Without an answer, only a charge that the provider would not make twice is repeated.
-    assert_eq!(pending(5).unheard(hours(0)), PurchaseDecision::Charge);
-    assert_eq!(pending(1).unheard(hours(REPEATABLE_HOURS)), PurchaseDecision::Wait(None));
+    assert_eq!(pending(5).decide_without_payment(hours(0)), PurchaseDecision::Charge);
+    assert_eq!(pending(1).decide_without_payment(hours(REPEATABLE_HOURS)), PurchaseDecision::Wait(None));
     let named = Purchase { payment: Some(PaymentId("pi_1".into())), ..pending(1) };
-    assert_eq!(named.unheard(hours(0)), PurchaseDecision::Wait(None));
+    assert_eq!(named.decide_without_payment(hours(0)), PurchaseDecision::Wait(None));
     let gone = PurchaseDecision::Fail(Decline::plain("provider_unavailable"));
     assert_eq!(pending(1).not_found(hours(0)), PurchaseDecision::Charge);
     assert_eq!(

@@ -142,7 +142,7 @@ impl DeliveryState {
 
     /// The state without a delivery that has no failed attempt, so that the next worker begins a new one.
     #[must_use]
-    pub fn unbegun(&self, lane: DeliveryLane) -> Self {
+    pub fn not_begun(&self, lane: DeliveryLane) -> Self {
         match (lane, self.failures(lane)) {
             (DeliveryLane::Live, 0) => Self { delivery: None, ..self.clone() },
             (DeliveryLane::Replay, 0) => Self { replay: self.replay.map(Replay::anew), ..self.clone() },

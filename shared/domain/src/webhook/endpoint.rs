@@ -52,7 +52,7 @@ impl Webhook {
 
     /// Whether it subscribes to this event.
     #[must_use]
-    pub fn wants(&self, event: &str) -> bool {
+    pub fn is_subscribed_to(&self, event: &str) -> bool {
         self.events.is_empty() || self.events.iter().any(|name| name.as_str() == event)
     }
 

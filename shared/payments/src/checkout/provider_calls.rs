@@ -48,7 +48,7 @@ impl Checkout<'_> {
                 (purchase, decision)
             }
             Err(no_answer) => {
-                let PurchaseDecision::Charge = purchase.unheard(moment.now) else {
+                let PurchaseDecision::Charge = purchase.decide_without_payment(moment.now) else {
                     return Ok((purchase, unanswered(&no_answer)));
                 };
                 (purchase, PurchaseDecision::Charge)

@@ -125,7 +125,7 @@ impl Simulated {
     ///
     /// # Errors
     /// [`ChargeChangeError`] when there is no such charge, or the amount cannot be refunded.
-    pub fn give_back(
+    pub fn refund_amount(
         &self,
         transaction: EntryId,
         amount: Option<u64>,

@@ -77,7 +77,7 @@ struct UsageItem {
 }
 
 /// One counter: a day and whose usage it counts.
-type Counter = (NaiveDate, UsageOf);
+type UsageCounter = (NaiveDate, UsageOf);
 
 impl Activity {
     /// Counts the usage of transactions of an account, in the order of their numbers. Each transaction is counted once,
@@ -86,7 +86,7 @@ impl Activity {
     /// # Errors
     /// When the table does not answer; then all of them have to be counted again.
     pub async fn count(&self, account: AccountId, spent: &[UsageRecord]) -> Result<(), Fault> {
-        let mut counters: BTreeMap<Counter, Vec<&UsageRecord>> = BTreeMap::new();
+        let mut counters: BTreeMap<UsageCounter, Vec<&UsageRecord>> = BTreeMap::new();
         for one in spent {
             let named = |name: &Option<Reference>| name.as_ref().map(|name| name.as_str().to_owned());
             let customer = named(&one.customer).map(UsageOf::Customer);
@@ -106,7 +106,7 @@ impl Activity {
     async fn count_one(
         &self,
         account: AccountId,
-        counter: &Counter,
+        counter: &UsageCounter,
         spent: &[&UsageRecord],
     ) -> Result<(), Fault> {
         let (day, of) = counter;
@@ -157,7 +157,7 @@ impl Activity {
         let shards = std::iter::once(None).chain((0..USAGE_SHARDS).map(Some));
         let read = shards.map(|shard| self.usage_of_shard(account, month, shard));
         let mut is_complete = true;
-        let mut days: BTreeMap<Counter, Usage> = BTreeMap::new();
+        let mut days: BTreeMap<UsageCounter, Usage> = BTreeMap::new();
         for (some, complete) in try_join_all(read).await? {
             is_complete &= complete;
             for DayUsage { day, of, usage } in some {

@@ -77,7 +77,7 @@ impl Ledger {
         let mut growth = Growth::default();
         extend(&mut tip, rows, &mut growth);
         if tip.sequence() < *through {
-            let found = self.rows_following(account, &tip, now).await?;
+            let found = self.rows_after_tip(account, &tip, now).await?;
             extend(&mut tip, &found, &mut growth);
             extend(&mut tip, rows, &mut growth);
             if tip.sequence() < *through {

@@ -185,7 +185,7 @@ impl Ledger {
 
     /// The rows that follow the end of a chain, if the one with its next number is among them. They lie by id, close
     /// after the last chained rows. `now` is no earlier than the last of them.
-    pub(crate) async fn rows_following(
+    pub(crate) async fn rows_after_tip(
         &self,
         account: AccountId,
         tip: &Tip,
@@ -194,12 +194,12 @@ impl Ledger {
         let next = tip.sequence().saturating_add(1);
         let last = Period::of(now);
         let Some(near) = self.lowest_near(account, tip).await? else {
-            return followers(RawRows::of(self, account, Period::of(account.org.time()), last), next).await;
+            return next_rows(RawRows::of(self, account, Period::of(account.org.time()), last), next).await;
         };
         for minutes in MINUTES_BACK {
             let back = Duration::try_minutes(minutes).unwrap_or_default();
             let from = near.time().checked_sub_signed(back).unwrap_or_default();
-            let found = followers(RawRows::since(self, account, from, last), next).await?;
+            let found = next_rows(RawRows::since(self, account, from, last), next).await?;
             if found.contains_key(&next) {
                 return Ok(found);
             }
@@ -224,7 +224,7 @@ impl Ledger {
 }
 
 /// The rows from the number `next` on, as far as they have to be read to find that one.
-async fn followers(mut rows: RawRows<'_>, next: u64) -> Result<ChainRows, Fault> {
+async fn next_rows(mut rows: RawRows<'_>, next: u64) -> Result<ChainRows, Fault> {
     let mut found = ChainRows::new();
     for _ in 0..READS_MAX {
         let Some(page) = rows.read().await? else { break };

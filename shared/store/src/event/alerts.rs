@@ -40,11 +40,11 @@ impl AccountChange {
     #[must_use]
     pub fn of_receipts(receipts: &[Receipt]) -> Vec<Self> {
         let batch = |receipt: &Receipt| receipt.details.batch.as_ref().map(|place| place.batch);
-        let followers = receipts.iter().skip(1).map(Some).chain([None]);
+        let next_receipts = receipts.iter().skip(1).map(Some).chain([None]);
         let is_last = |(receipt, follower): &(&Receipt, Option<&Receipt>)| {
             batch(receipt).is_none() || follower.and_then(batch) != batch(receipt)
         };
-        let lasts = receipts.iter().zip(followers).filter(is_last).map(|(receipt, _)| receipt);
+        let lasts = receipts.iter().zip(next_receipts).filter(is_last).map(|(receipt, _)| receipt);
         lasts
             .map(|receipt| Self {
                 level: BalanceLevel::after(receipt),

@@ -5,7 +5,7 @@ use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::table::attribute::{millis, millis_of, number, number_of};
-use crate::table::condition::Update;
+use crate::table::condition::UpdateExpression;
 use crate::table::error::Fault;
 use crate::table::key::Key;
 use crate::table::ledger::Ledger;
@@ -45,7 +45,7 @@ impl Ledger {
         };
         let end =
             day.checked_add_days(Days::new(DAYS_KEPT)).unwrap_or(day).and_time(NaiveTime::MIN).and_utc();
-        let update = Update::new("SET #ttl = :end ADD #spent :price")
+        let update = UpdateExpression::new("SET #ttl = :end ADD #spent :price")
             .only_if("attribute_not_exists(#spent) OR #spent <= :room")
             .name("#ttl", "ttl")
             .name("#spent", SPENT)
@@ -68,7 +68,7 @@ impl Ledger {
         day: NaiveDate,
         price: Money,
     ) -> Result<(), Fault> {
-        let update = Update::new("SET #spent = #spent - :price")
+        let update = UpdateExpression::new("SET #spent = #spent - :price")
             .only_if("#spent >= :price")
             .name("#spent", SPENT)
             .value(":price", number(price.amount()));

@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::table::attribute::{number, text};
-use crate::table::condition::Update;
+use crate::table::condition::UpdateExpression;
 use crate::table::damage::{Damage, damages};
 use crate::table::error::Fault;
 use crate::table::key::Key;
@@ -59,13 +59,13 @@ impl Ledger {
 
     async fn freeze_item(&self, id: AccountId, frozen: bool, revises: bool) -> Result<bool, Fault> {
         let update = if revises {
-            Update::new("SET #frozen = :frozen, #rev = #rev + :one")
+            UpdateExpression::new("SET #frozen = :frozen, #rev = #rev + :one")
                 .only_if("attribute_exists(pk) AND attribute_type(#rev, :number)")
                 .name("#rev", "rev")
                 .value(":one", number(1))
                 .value(":number", text("N"))
         } else {
-            Update::new("SET #frozen = :frozen").only_if("attribute_exists(pk)")
+            UpdateExpression::new("SET #frozen = :frozen").only_if("attribute_exists(pk)")
         };
         let update = update.name("#frozen", "frozen").value(":frozen", AttributeValue::Bool(frozen));
         self.table.update(&Key::Account(id), update, "freeze an account").await

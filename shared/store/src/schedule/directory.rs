@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::table::attribute::sort_key;
-use crate::table::condition::Update;
+use crate::table::condition::UpdateExpression;
 use crate::table::error::Fault;
 use crate::table::item::{decode, with_key};
 use crate::table::key::{Key, StoredItem};
@@ -89,7 +89,7 @@ impl Ledger {
     /// # Errors
     /// When the table does not answer.
     pub async fn list_monitored(&self, account: AccountId) -> Result<(), Fault> {
-        let update = Update::new("SET mon = :yes").value(":yes", AttributeValue::Bool(true));
+        let update = UpdateExpression::new("SET mon = :yes").value(":yes", AttributeValue::Bool(true));
         self.table.update(&DirectoryEntry::key(account), update, "list a monitored account").await.map(|_| ())
     }
 

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::table::attribute::{millis, millis_of};
-use crate::table::condition::Update;
+use crate::table::condition::UpdateExpression;
 use crate::table::error::Fault;
 use crate::table::key::Key;
 use crate::table::ledger::Ledger;
@@ -51,7 +51,7 @@ impl Ledger {
         account: AccountId,
         now: DateTime<Utc>,
     ) -> Result<DateTime<Utc>, Fault> {
-        let update = Update::new("SET #now = :now")
+        let update = UpdateExpression::new("SET #now = :now")
             .only_if("attribute_not_exists(#now) OR #now <= :now")
             .name("#now", NOW)
             .value(":now", millis(now));
@@ -68,7 +68,7 @@ impl Ledger {
     }
 
     pub(crate) async fn save_own_schedule(&self, account: AccountId) -> Result<(), Fault> {
-        let update = Update::new("SET #moved = :yes")
+        let update = UpdateExpression::new("SET #moved = :yes")
             .name("#moved", HAS_OWN_SCHEDULE)
             .value(":yes", AttributeValue::Bool(true));
         self.table.update(&Key::TestClock(account), update, "give an account its own schedule").await?;

@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::settings::organisations::Settings;
 use crate::settings::snapshot::is_fresh;
-use crate::table::condition::Update;
+use crate::table::condition::UpdateExpression;
 use crate::table::error::Fault;
 use crate::table::item::{decode, with_key};
 use crate::table::key::Key;
@@ -156,7 +156,7 @@ impl Settings {
         let issued = self.table.get(&Key::Issued(org, key), "find an API key").await?;
         let Some(issued) = issued else { return Ok(None) };
         let IssuedKeyItem { hash } = decode("an issued key", issued)?;
-        let update = Update::new("SET revokedAt = if_not_exists(revokedAt, :now)")
+        let update = UpdateExpression::new("SET revokedAt = if_not_exists(revokedAt, :now)")
             .only_if("attribute_exists(pk)")
             .value(":now", AttributeValue::N(now.timestamp().to_string()));
         let revoked = self.table.update_and_get(&Key::Secret(&hash), update, "revoke an API key").await;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::settings::api_keys::KeyCache;
 use crate::settings::snapshot::CatalogueCache;
 use crate::table::attribute::{number, text};
-use crate::table::condition::Update;
+use crate::table::condition::UpdateExpression;
 use crate::table::error::Fault;
 use crate::table::item::{decode, with_key};
 use crate::table::key::Key;
@@ -92,7 +92,7 @@ impl Settings {
     /// When the table does not answer; when there is no such organisation.
     pub async fn add_customer(&self, org: OrgId, customer: &str) -> Result<String, Fault> {
         const DOING: &str = "save an organisation's id at the payment provider";
-        let update = Update::new("SET customer = if_not_exists(customer, :customer)")
+        let update = UpdateExpression::new("SET customer = if_not_exists(customer, :customer)")
             .only_if("attribute_exists(pk)")
             .value(":customer", text(customer));
         let item = self.table.update_and_get(&Key::Organisation(org), update, DOING).await?;
@@ -134,7 +134,7 @@ impl Settings {
         name: &'static str,
         value: AttributeValue,
     ) -> Result<Option<Organisation>, Fault> {
-        let update = Update::new("SET #term = :value")
+        let update = UpdateExpression::new("SET #term = :value")
             .only_if("attribute_exists(pk)")
             .name("#term", name)
             .value(":value", value);
@@ -156,7 +156,7 @@ impl Settings {
     ) -> Result<(), Fault> {
         let allowance = serde_dynamo::to_attribute_value(allowance)
             .map_err(|source| Fault::corrupt("an allowance", source))?;
-        let update = Update::new("SET #plan = :plan, allowance = :allowance, planSince = :since")
+        let update = UpdateExpression::new("SET #plan = :plan, allowance = :allowance, planSince = :since")
             .only_if("attribute_exists(pk) AND (attribute_not_exists(planSince) OR planSince < :since)")
             .name("#plan", "plan")
             .value(":plan", text(plan.0.clone()))

@@ -63,13 +63,13 @@ impl Condition {
 
 /// What a write changes in an item, and under which condition.
 #[derive(Clone, Debug)]
-pub(crate) struct Update {
+pub(crate) struct UpdateExpression {
     pub(crate) expression: String,
     /// The condition, if its expression is not empty; and the names and values of both.
     pub(crate) condition: Condition,
 }
 
-impl Update {
+impl UpdateExpression {
     /// An update in DynamoDB's language.
     pub(crate) fn new(expression: &str) -> Self {
         Self { expression: expression.to_owned(), condition: Condition::default() }

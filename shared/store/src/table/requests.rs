@@ -14,7 +14,7 @@ use aws_sdk_dynamodb::types::{
 use aws_sdk_dynamodb::{Client, Config};
 
 use crate::table::attribute::text;
-use crate::table::condition::{Condition, Update};
+use crate::table::condition::{Condition, UpdateExpression};
 use crate::table::error::Fault;
 use crate::table::key::{Key, StoredItem};
 use crate::table::query::{ItemPage, ItemQuery, SortKeys};
@@ -123,7 +123,7 @@ impl Table {
     pub(crate) async fn update(
         &self,
         key: &Key<'_>,
-        update: Update,
+        update: UpdateExpression,
         doing: &'static str,
     ) -> Result<bool, Fault> {
         Ok(self.update_returning(key, update, ReturnValue::None, doing).await?.is_some())
@@ -133,7 +133,7 @@ impl Table {
     pub(crate) async fn update_and_get(
         &self,
         key: &Key<'_>,
-        update: Update,
+        update: UpdateExpression,
         doing: &'static str,
     ) -> Result<Option<StoredItem>, Fault> {
         self.update_returning(key, update, ReturnValue::AllNew, doing).await
@@ -142,11 +142,11 @@ impl Table {
     async fn update_returning(
         &self,
         key: &Key<'_>,
-        update: Update,
+        update: UpdateExpression,
         values: ReturnValue,
         doing: &'static str,
     ) -> Result<Option<StoredItem>, Fault> {
-        let Update { expression, condition } = update;
+        let UpdateExpression { expression, condition } = update;
         let request = self.client.update_item().table_name(&self.name).set_key(Some(key.attributes()));
         let request = request
             .update_expression(expression)

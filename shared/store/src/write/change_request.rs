@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
 use crate::table::attribute::{number, number_of, text, text_of};
-use crate::table::condition::Update;
+use crate::table::condition::UpdateExpression;
 use crate::table::error::{Fault, Unsettled};
 use crate::table::item::{decode, with_key};
 use crate::table::key::{ClaimsOf, Key};
@@ -127,7 +127,7 @@ impl Ledger {
         }
         let Some(key) = &request.key else { return Ok(()) };
         // A key whose time has ended meanwhile belongs to another request.
-        let update = Update::new("SET #answer = :answer")
+        let update = UpdateExpression::new("SET #answer = :answer")
             .only_if("#id = :id")
             .name("#answer", "answer")
             .name("#id", "id")
@@ -143,7 +143,7 @@ impl Ledger {
     /// When the table does not answer.
     pub async fn save_change_time(&self, of: ClaimsOf, thing: &str, at: DateTime<Utc>) -> Result<(), Fault> {
         let ttl = AttributeValue::N(end_of_key(at).timestamp().to_string());
-        let update = Update::new("SET #changed = :changed, #ttl = :ttl")
+        let update = UpdateExpression::new("SET #changed = :changed, #ttl = :ttl")
             .only_if("attribute_not_exists(pk) OR #changed < :changed")
             .name("#changed", "changed")
             .name("#ttl", "ttl")
@@ -169,7 +169,7 @@ impl Ledger {
     /// When the table does not answer; the next one then waits until [`RUNNING_SECONDS`] have passed.
     pub async fn save_failure(&self, request: &ChangeRequest, attempt: &ChangeAttempt) -> Result<(), Fault> {
         let Some(key) = &request.key else { return Ok(()) };
-        let update = Update::new("SET #broken = :broken")
+        let update = UpdateExpression::new("SET #broken = :broken")
             .only_if("#id = :id")
             .name("#broken", "broken")
             .name("#id", "id")
@@ -193,16 +193,17 @@ impl Ledger {
         held: &HeldClaim,
         moment: Moment,
     ) -> Result<bool, Fault> {
-        let update = Update::new("SET #wall = :now, #since = if_not_exists(#since, :before) REMOVE #broken")
-            .only_if("#id = :id AND #wall = :before AND attribute_not_exists(#answer)")
-            .name("#id", "id")
-            .name("#wall", "wall")
-            .name("#since", "since")
-            .name("#answer", "answer")
-            .name("#broken", "broken")
-            .value(":id", text(held.id().bare()))
-            .value(":before", number(millis(held.wall())))
-            .value(":now", number(millis(moment.wall)));
+        let update =
+            UpdateExpression::new("SET #wall = :now, #since = if_not_exists(#since, :before) REMOVE #broken")
+                .only_if("#id = :id AND #wall = :before AND attribute_not_exists(#answer)")
+                .name("#id", "id")
+                .name("#wall", "wall")
+                .name("#since", "since")
+                .name("#answer", "answer")
+                .name("#broken", "broken")
+                .value(":id", text(held.id().bare()))
+                .value(":before", number(millis(held.wall())))
+                .value(":now", number(millis(moment.wall)));
         self.table.update(&Key::Claim(claim.of, claim.key), update, "continue a request").await
     }
 }

@@ -73,7 +73,7 @@ impl Ledger {
         moment: Moment,
         decide: impl Fn(&Account, &Attempt) -> Result<Posting, Refusal> + Send + Sync,
     ) -> Result<Settled, Unsettled> {
-        let known = self.last_seen(account).await?;
+        let known = self.last_known(account).await?;
         self.settle_on(known, claim, moment, decide).await
     }
 
@@ -91,7 +91,7 @@ impl Ledger {
     }
 
     /// The account as last seen; read when it is not in the cache.
-    pub(crate) async fn last_seen(&self, id: AccountId) -> Result<KnownAccount, Unsettled> {
+    pub(crate) async fn last_known(&self, id: AccountId) -> Result<KnownAccount, Unsettled> {
         match self.accounts.get(id) {
             Some(account) => Ok(KnownAccount { account, fresh: false }),
             None => {

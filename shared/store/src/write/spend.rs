@@ -31,7 +31,7 @@ impl Ledger {
             self.settle(account, claim, moment, |account, attempt| in_full(&decide, account, attempt)).await;
         let Err(Unsettled::Refused(refusal)) = &first else { return first };
         let Some(lacking) = refusal.lacking() else { return first };
-        let KnownAccount { account: known, .. } = self.last_seen(account).await?;
+        let KnownAccount { account: known, .. } = self.last_known(account).await?;
         let ended = if known.held < lacking {
             EndedHolds::default()
         } else {

@@ -86,7 +86,7 @@ async fn done(provider: &Simulated, order: &ChargeOrder, act: &str) -> bool {
             true
         }
         "refund" => provider.refund(&id).await.is_ok(),
-        "part" => provider.give_back(transaction, Some(1_000)).is_ok(),
+        "part" => provider.refund_amount(transaction, Some(1_000)).is_ok(),
         "ours" => {
             let refund = MoneyRefund { name: "txn_1".to_owned(), amount: 1_000 };
             provider.refund_part(&id, &refund).await.unwrap() == RefundAnswer::Made

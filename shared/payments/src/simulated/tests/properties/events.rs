@@ -86,7 +86,7 @@ async fn a_signed_event_of_another_type_is_ignored() {
 
 /// With concurrent threads, the events of one payment are still sent in the order of its changes.
 #[test]
-fn events_are_told_in_order() {
+fn events_are_sent_in_order() {
     const PAYMENTS: u32 = 16;
     let backend = TestBackend::default();
     let provider = backend.provider(Vec::new());
