@@ -35,12 +35,11 @@ pub use once::{NoFields, Once, OptionalBody, Unstarted};
 pub use openapi::describe;
 pub use page_limit::PageLimit;
 pub use query::{QueryParams, in_order};
-pub use refusal::RefusalView;
 pub use response::{Reply, finish};
 pub use serve::serve;
 pub use timestamp::Instant;
 pub use views::{
     AsOf, AuditView, BalanceView, BatchItemView, BookedView, ExchangeRateView, MoneyView, NextActionView,
-    OperationPrice, PackageOnSale, PackageView, PlanShift, PlanView, PostPaidView, ProofView, SourceShare,
-    TransactionView,
+    OperationPrice, PackageOnSale, PackageView, PlanShift, PlanView, PostPaidView, ProofView, RefusalView,
+    SourceShare, TransactionView,
 };

@@ -1,9 +1,9 @@
 //! Notifications, and the events that they become.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::event::of_receipt::price;
+use crate::value::timestamp;
 use crate::{
     AccountId, Amount, Credits, Decline, EntryId, EventId, EventName, Lot, LotId, Monitor, PauseReason,
     Purchase, Service, SuspensionReason, WebhookId,
@@ -141,19 +141,6 @@ impl Event {
     pub fn id(&self, account: AccountId) -> EventId {
         EventId::of(account, self.number, self.at)
     }
-
-    /// The event as the feed and deliveries contain it (contract: "An event is").
-    #[must_use]
-    pub fn body(&self, account: AccountId) -> Value {
-        json!({
-            "event": self.name,
-            "type": self.name,
-            "id": self.id(account),
-            "sequence": self.number,
-            "timestamp": text(self.at),
-            "data": self.data,
-        })
-    }
 }
 
 impl Notification {
@@ -241,7 +228,7 @@ impl Notification {
             Self::Recharged(purchase) => json!({
                 "transactionId": purchase.id.transaction,
                 "credits": purchase.offer.credits,
-                "price": price(purchase.offer.price),
+                "price": purchase.offer.price,
                 "paymentMethod": purchase.method,
                 "message": "Credits were bought automatically",
             }),
@@ -254,7 +241,7 @@ impl Notification {
                 "transactionId": purchase.id.transaction,
                 "credits": purchase.offer.credits,
                 "package": purchase.offer.package,
-                "price": price(purchase.offer.price),
+                "price": purchase.offer.price,
                 "paymentMethod": purchase.method,
                 "reason": decline.reason,
                 "declineCode": decline.decline_code,
@@ -286,7 +273,7 @@ fn expiring(lot: EntryId, terms: &Lot) -> Value {
         "source": terms.source,
         "service": terms.service,
         "amount": terms.left,
-        "expiresAt": terms.expires_at.map(text),
+        "expiresAt": terms.expires_at.map(timestamp),
         "message": "Some of your credits will expire soon",
     })
 }
@@ -312,7 +299,7 @@ fn paused(why: PauseReason, until: Option<DateTime<Utc>>) -> Value {
         "reason": why.as_str(),
         // Only too many failed payments switch it off.
         "enabled": why != PauseReason::PaymentFailed,
-        "until": until.map(text),
+        "until": until.map(timestamp),
         "message": match why {
             PauseReason::MonthlyLimit => "Auto-recharge has reached its limit of credits for this month and is paused until the next",
             PauseReason::MonthlySpendLimit => {
@@ -352,7 +339,7 @@ impl AutoRechargeFailure {
             "declineCode": self.decline.decline_code,
             "failures": self.failures,
             "enabled": self.next.is_some(),
-            "nextAttempt": self.next.map(text),
+            "nextAttempt": self.next.map(timestamp),
             "message": "A payment of auto-recharge has failed",
         })
     }
@@ -373,9 +360,4 @@ impl WebhookPaused {
             },
         })
     }
-}
-
-/// A time in the API's format.
-pub(crate) fn text(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::event::notification::text;
+use crate::value::timestamp;
 use crate::{
-    Allowance, BOUGHT_BY_AUTO_RECHARGE, Credits, DrawdownReason, Entry, EventName, HoldId, Money, Move,
+    Allowance, BOUGHT_BY_AUTO_RECHARGE, Credits, DrawdownReason, Entry, EventName, HoldId, Move,
     Notification, PaymentDetails, Receipt,
 };
 
@@ -80,18 +80,13 @@ fn transaction(receipt: &Receipt) -> Value {
     json!(paid.unwrap_or(receipt.entry.id))
 }
 
-/// An amount of money in the API's format.
-pub(crate) fn price(money: Money) -> Value {
-    json!({ "amount": money.amount(), "currency": money.currency().code() })
-}
-
 fn purchased(receipt: &Receipt) -> Fields {
     let paid = receipt.details.paid.as_ref();
     let of = |field: fn(&PaymentDetails) -> Value| paid.map_or(Value::Null, field);
     let words = receipt.details.description.as_ref().map(|words| words.as_str());
     fields([
         ("package", of(|paid| json!(paid.package))),
-        ("price", of(|paid| price(paid.price))),
+        ("price", of(|paid| json!(paid.price))),
         ("paymentMethod", of(|paid| json!(paid.method))),
         ("autoRecharge", json!(words == Some(BOUGHT_BY_AUTO_RECHARGE))),
     ])
@@ -102,7 +97,7 @@ fn renewed(receipt: &Receipt) -> Fields {
     fields([
         ("plan", json!(balance.plan)),
         ("unlimited", json!(balance.unlimited)),
-        ("nextRenewal", json!(text(balance.next_renewal()))),
+        ("nextRenewal", json!(timestamp(balance.next_renewal()))),
     ])
 }
 
@@ -121,7 +116,7 @@ fn granted(receipt: &Receipt) -> Fields {
     fields([
         ("sources", sources(&receipt.entry)),
         ("service", json!(details.service)),
-        ("expiresAt", json!(details.expires_at.map(text))),
+        ("expiresAt", json!(details.expires_at.map(timestamp))),
         ("description", json!(details.description)),
     ])
 }

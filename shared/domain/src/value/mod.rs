@@ -8,6 +8,7 @@ mod limits;
 mod money;
 mod names;
 mod period;
+mod timestamp;
 
 pub use account_id::{AccountId, Mode, PurchaseId};
 pub use allowance::{Allowance, BadAllowance};
@@ -22,3 +23,4 @@ pub use limits::{
 pub use money::{BadCurrency, BadMoney, BadRate, Currency, Money, Rate};
 pub use names::{PackageId, PaymentId, PlanId};
 pub use period::Period;
+pub(crate) use timestamp::timestamp;

@@ -3,9 +3,11 @@
 mod audit;
 mod balance;
 mod catalogue;
+mod refusal;
 mod transaction;
 
 pub use audit::{AuditView, ProofView};
 pub use balance::{AsOf, BalanceView, PostPaidView};
 pub use catalogue::{ExchangeRateView, MoneyView, OperationPrice, PackageOnSale, PackageView, PlanView};
+pub use refusal::RefusalView;
 pub use transaction::{BatchItemView, BookedView, NextActionView, PlanShift, SourceShare, TransactionView};

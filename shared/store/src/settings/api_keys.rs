@@ -1,24 +1,18 @@
 //! API keys: adding, finding and revoking them.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use crate::settings::key_cache::CachedKey;
 use crate::settings::organisations::Settings;
-use crate::settings::snapshot::is_fresh;
 use crate::table::condition::UpdateExpression;
 use crate::table::error::Fault;
 use crate::table::item::{decode, with_key};
 use crate::table::key::Key;
-use domain::{ApiKey, ApiKeySecret, KeyId, OrgId, Plan, PlanId};
+use domain::{ApiKey, ApiKeySecret, KeyId, OrgId, Plan};
 use ports::Moment;
-
-/// How many API keys a warm function caches. At this number the cache is emptied.
-const KEYS_MAX: usize = 10_000;
 
 /// An API key that was found, and its organisation's plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,42 +21,6 @@ pub struct KnownKey {
     pub key: ApiKey,
     /// The plan; `None` for an operator's key.
     pub plan: Option<Plan>,
-}
-
-/// An API key and the id of its organisation's plan. The catalogue has the plan as it is at each instant.
-#[derive(Clone, Debug)]
-struct CachedKey {
-    key: ApiKey,
-    plan: Option<PlanId>,
-}
-
-/// The cached keys by their hashes, each with the time when it was read.
-#[derive(Debug, Default)]
-pub(crate) struct KeyCache(Mutex<HashMap<String, (DateTime<Utc>, CachedKey)>>);
-
-impl KeyCache {
-    fn get(&self, hash: &str, wall: DateTime<Utc>) -> Option<CachedKey> {
-        let keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.get(hash).filter(|(read, _)| is_fresh(*read, wall)).map(|(_, key)| key.clone())
-    }
-
-    fn put(&self, hash: String, wall: DateTime<Utc>, key: CachedKey) {
-        let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if keys.len() >= KEYS_MAX {
-            keys.clear();
-        }
-        keys.insert(hash, (wall, key));
-    }
-
-    fn remove(&self, hash: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(hash);
-    }
-
-    /// Removes the keys of an organisation.
-    pub(crate) fn forget(&self, org: OrgId) {
-        let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.retain(|_, (_, known)| known.key.org != Some(org));
-    }
 }
 
 #[derive(Serialize, Deserialize)]

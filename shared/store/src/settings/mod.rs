@@ -2,5 +2,6 @@
 
 pub(crate) mod api_keys;
 pub(crate) mod catalogue;
+pub(crate) mod key_cache;
 pub(crate) mod organisations;
 pub(crate) mod snapshot;

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::settings::api_keys::KeyCache;
+use crate::settings::key_cache::KeyCache;
 use crate::settings::snapshot::CatalogueCache;
 use crate::table::attribute::{number, text};
 use crate::table::condition::UpdateExpression;

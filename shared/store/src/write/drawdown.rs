@@ -9,7 +9,7 @@ use crate::table::error::{Fault, Unsettled};
 use crate::table::key::ClaimsOf;
 use crate::table::ledger::Ledger;
 use crate::write::claim::Claim;
-use crate::write::drawdown_details::{in_full, part};
+use crate::write::drawdown_request::{DrawdownRequest, in_full, part};
 use crate::write::remainders::RemainderSave;
 use crate::write::settle::{Settled, backoff};
 use domain::{
@@ -27,18 +27,6 @@ const WAIT: Duration = Duration::from_millis(20);
 
 /// When the job is due that posts a part, should the request that took it crash.
 const JOB_DELAY: TimeDelta = TimeDelta::seconds(60);
-
-/// A request to draw from a transaction.
-#[derive(Clone, Copy, Debug)]
-pub struct DrawdownRequest<'a> {
-    /// The caller's key, the request's fingerprint, and details of its transaction other than what is drawn. Every
-    /// sending of the same request gets the same result.
-    pub claim: Claim<'a>,
-    /// The reason.
-    pub why: &'a DrawdownReason,
-    /// When the request arrived.
-    pub moment: Moment,
-}
 
 /// The result of a drawdown.
 #[derive(Clone, Debug)]

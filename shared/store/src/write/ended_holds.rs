@@ -5,8 +5,9 @@ use std::cmp::Reverse;
 use crate::table::error::{Fault, Unsettled};
 use crate::table::ledger::Ledger;
 use crate::write::claim::{Claim, system_key};
-use crate::write::drawdown::{DrawdownRequest, DrawdownSource};
-use crate::write::drawdown_details::hold_details;
+use crate::write::drawdown::DrawdownSource;
+use crate::write::drawdown_request::DrawdownRequest;
+use crate::write::drawdown_request::hold_details;
 use domain::{AccountId, DrawdownReason, EntryId, Fingerprint, Receipt, Refusal, Remainder};
 use ports::Moment;
 

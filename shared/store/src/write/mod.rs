@@ -6,7 +6,7 @@ pub(crate) mod commit;
 pub(crate) mod complete;
 pub(crate) mod dedupe;
 pub(crate) mod drawdown;
-pub(crate) mod drawdown_details;
+pub(crate) mod drawdown_request;
 pub(crate) mod ended_holds;
 pub(crate) mod expression;
 pub(crate) mod in_doubt;

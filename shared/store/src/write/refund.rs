@@ -8,7 +8,8 @@ use crate::table::key::row_partition;
 use crate::table::ledger::Ledger;
 use crate::table::query::{ItemQuery, SortKeys};
 use crate::write::claim::Claim;
-use crate::write::drawdown::{DrawdownRequest, DrawdownResult, DrawdownSource};
+use crate::write::drawdown::{DrawdownResult, DrawdownSource};
+use crate::write::drawdown_request::DrawdownRequest;
 use domain::{
     AccountId, DrawdownReason, DuplicateOf, EntryId, Period, PurchaseId, Receipt, Refund, Refusal, Remainder,
 };

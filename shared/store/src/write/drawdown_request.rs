@@ -1,8 +1,21 @@
-//! The details of a drawdown's transaction. Those of a hold's parts come from the hold's row, and are not stored twice.
+//! A request to draw, and the details of its transaction. Those of a hold's parts come from the hold's row, and are not stored twice.
 
-use domain::{Details, DrawdownShares, Drawn, PendingDrawdown, Receipt};
+use domain::{Details, DrawdownReason, DrawdownShares, Drawn, PendingDrawdown, Receipt};
+use ports::Moment;
 
-use crate::write::drawdown::DrawdownRequest;
+use crate::write::claim::Claim;
+
+/// A request to draw from a transaction.
+#[derive(Clone, Copy, Debug)]
+pub struct DrawdownRequest<'a> {
+    /// The caller's key, the request's fingerprint, and details of its transaction other than what is drawn. Every
+    /// sending of the same request gets the same result.
+    pub claim: Claim<'a>,
+    /// The reason.
+    pub why: &'a DrawdownReason,
+    /// When the request arrived.
+    pub moment: Moment,
+}
 
 /// The part that a request takes from a remainder.
 pub(crate) fn part(from: &Receipt, request: &DrawdownRequest<'_>, part: DrawdownShares) -> PendingDrawdown {
