@@ -101,7 +101,7 @@ async fn a_lost_answer_counts_nothing_twice() {
     let (ledger, price) = (fixture.restarted(), Money::at_most(4_900, Currency::GBP));
     let limit = SpendingLimit::of(Currency::GBP);
     let faults = fixture.faults.clone().unwrap();
-    ledger.count_spending(id, today(), price, limit).await.unwrap().unwrap();
+    ledger.count_spending(id, today(), price, limit).await.unwrap();
     faults.arm(0, WriteFault::AnswerLost);
     ledger.count_spending(id, today(), price, limit).await.ok();
     assert_eq!(ledger.spent(id, today()).await.unwrap(), 9_800);

@@ -88,20 +88,17 @@ async fn purchase(
     let moment = caller.call.moment;
     let (of, key) = (ClaimsOf::Account(caller.account), ClaimKey::Caller(intent.key));
     let currency = app.checkout(caller.account.mode).currency(caller.account.org).await?;
-    let offer = match intent.body.offer(&app, currency, moment).await? {
-        Ok(offer) => may_buy(&app, caller.account, offer, moment).await?,
-        Err(refusal) => Err(refusal),
-    };
-    let offer = match offer {
+    let offer = match intent.body.offer(&app, caller.account, currency, moment).await {
         Ok(offer) => offer,
         // An earlier attempt may have bought it while it was on sale.
-        Err(refusal) => {
+        Err(ApiError::Unsettled(Unsettled::Refused(refusal))) => {
             let made = app.ledger.made_before(of, &key, &intent.fingerprint, moment).await?;
             return match made {
                 Some(made) => known(&app, caller.account, made, moment).await?.ok_or_else(|| refusal.into()),
                 None => Err(refusal.into()),
             };
         }
+        Err(error) => return Err(error),
     };
     let made = app.ledger.claim_once(of, &key, &intent.fingerprint, moment).await?;
     if made.replayed
@@ -124,37 +121,28 @@ async fn purchase(
 }
 
 impl PurchaseRequest {
-    /// The offer in the organisation's own currency.
+    /// The offer in the organisation's own currency. Refused, before the key is claimed and anything is charged, unless
+    /// the account may buy and hold that much and the organisation may spend it today.
     async fn offer(
         &self,
         app: &App,
+        id: AccountId,
         currency: Currency,
         moment: Moment,
-    ) -> Result<Result<Offer, Refusal>, ApiError> {
+    ) -> Result<Offer, ApiError> {
         let catalogue = app.settings.catalogue(moment.wall).await?;
-        match (&self.package, self.amount) {
-            (Some(package), None) => Ok(catalogue.packages.whole(package, currency, moment.now)),
-            (None, Some(amount)) => Ok(catalogue.packages.amount(amount, currency, moment.now)),
+        let offer = match (&self.package, self.amount) {
+            (Some(package), None) => catalogue.packages.whole(package, currency, moment.now)?,
+            (None, Some(amount)) => catalogue.packages.amount(amount, currency, moment.now)?,
             (Some(_), Some(_)) | (None, None) => {
-                Err(ApiError::field("package", "send either package or amount"))
+                return Err(ApiError::field("package", "send either package or amount"));
             }
-        }
+        };
+        let account = app.ledger.account(id).await?.ok_or(Unsettled::NoAccount)?;
+        domain::may_buy(&account, &offer)?;
+        app.checkout(id.mode).fits_today(id, offer.price, moment).await?;
+        Ok(offer)
     }
-}
-
-/// Checks, before the key is claimed and anything is charged, that the account may buy and hold that much and that the
-/// organisation may spend it today.
-async fn may_buy(
-    app: &App,
-    id: AccountId,
-    offer: Offer,
-    moment: Moment,
-) -> Result<Result<Offer, Refusal>, ApiError> {
-    let account = app.ledger.account(id).await?.ok_or(Unsettled::NoAccount)?;
-    if let Err(refusal) = domain::may_buy(&account, &offer) {
-        return Ok(Err(refusal));
-    }
-    Ok(app.checkout(id.mode).fits_today(id, offer.price, moment).await?.map(|()| offer))
 }
 
 /// The answer to a retry; none if the purchase was never begun.

@@ -145,8 +145,8 @@ async fn save(
         let changed = AutoRecharge::changed(known.as_ref(), change, moment.now);
         let changed = changed.map_err(|bad| ApiError::field(bad.field(), bad))?;
         if changed.enabled {
-            let checked = app.checkout(account.mode).can_satisfy(&changed, currency, moment).await?;
-            checked.map_err(|bad| ApiError::field(bad.field(), bad))?;
+            let bad = app.checkout(account.mode).unsatisfiable(&changed, currency, moment).await?;
+            bad.map_or(Ok(()), |bad| Err(ApiError::field(bad.field(), bad)))?;
         }
         if let Some(saved) = app.ledger.save_recharge(account, &changed).await? {
             return Ok(Some(saved));

@@ -58,6 +58,14 @@ impl From<Fault> for MonitorError {
     }
 }
 
+/// What became of the charge of a monitor for a month.
+enum MonthlyCharge {
+    /// The month is paid by this transaction.
+    Paid(Period, EntryId),
+    /// It cannot be paid.
+    Unpayable(SuspensionReason),
+}
+
 impl Jobs<'_> {
     /// Creates a monitor: stores it, claims its subject and charges it for this month. After a crash a scheduled job
     /// finishes it, and a repeated request finds the same monitor. Returns the monitor and whether it existed before.
@@ -225,16 +233,16 @@ impl Jobs<'_> {
             let charged = self.try_charge(id.account, &monitor, unaffordable, moment).await?;
             let was_suspended = matches!(monitor.status, MonitorStatus::Suspended { .. });
             let saved = match charged {
-                Ok((month, charge)) if was_suspended => {
+                MonthlyCharge::Paid(month, charge) if was_suspended => {
                     let resumed = monitor.charged(month, charge);
                     let notification = MonitorEvent { notification: Notification::MonitorResumed, moment };
                     self.ledger.save_monitor_and_emit(id.account, &resumed, notification).await?
                 }
-                Ok((month, charge)) => {
+                MonthlyCharge::Paid(month, charge) => {
                     self.ledger.save_monitor(id.account, &monitor.charged(month, charge)).await?
                 }
-                Err(_) if was_suspended => return Ok(()),
-                Err(why) => {
+                MonthlyCharge::Unpayable(_) if was_suspended => return Ok(()),
+                MonthlyCharge::Unpayable(why) => {
                     let suspended = monitor.suspended(why, moment.now);
                     let notification = MonitorEvent { notification: Notification::MonitorSuspended, moment };
                     self.ledger.save_monitor_and_emit(id.account, &suspended, notification).await?
@@ -247,46 +255,41 @@ impl Jobs<'_> {
         Err(Fault::Busy.into())
     }
 
-    /// Charges a monitor for this month, or returns why it cannot be paid.
+    /// Charges a monitor for this month, unless it cannot be paid.
     async fn try_charge(
         &self,
         account: AccountId,
         monitor: &Monitor,
         unaffordable: &mut Unaffordable,
         moment: Moment,
-    ) -> Result<Result<(Period, EntryId), SuspensionReason>, Unsettled> {
-        let request = match self.price(monitor, moment).await? {
+    ) -> Result<MonthlyCharge, Unsettled> {
+        let request = match self.price(monitor, moment).await {
             Ok((_, request)) => request,
-            Err(refusal) => return Ok(Err(SuspensionReason::from(&refusal))),
+            Err(Unsettled::Refused(refusal)) => return Ok(MonthlyCharge::Unpayable((&refusal).into())),
+            Err(unsettled) => return Err(unsettled),
         };
         if unaffordable.includes(&request) {
-            return Ok(Err(SuspensionReason::InsufficientCredits));
+            return Ok(MonthlyCharge::Unpayable(SuspensionReason::InsufficientCredits));
         }
         match self.charge(account, monitor, moment).await {
-            Ok(charged) => Ok(Ok(charged)),
+            Ok((month, charge)) => Ok(MonthlyCharge::Paid(month, charge)),
             Err(Unsettled::Refused(refusal)) => {
                 if let Refusal::InsufficientCredits { .. } = refusal {
                     unaffordable.0.push(request.clone());
                 }
-                Ok(Err(SuspensionReason::from(&refusal)))
+                Ok(MonthlyCharge::Unpayable((&refusal).into()))
             }
             Err(unsettled) => Err(unsettled),
         }
     }
 
-    /// The monthly price of a monitor: the price version and the debit.
-    async fn price(
-        &self,
-        monitor: &Monitor,
-        moment: Moment,
-    ) -> Result<Result<(u32, Consume), Refusal>, Unsettled> {
+    /// The monthly price of a monitor: the price version and the debit. Refused when its operation has none.
+    async fn price(&self, monitor: &Monitor, moment: Moment) -> Result<(u32, Consume), Unsettled> {
         let catalogue = self.settings.catalogue(moment.wall).await?;
         let name = Reference::try_from(monitor.operation.as_str().to_owned());
         let name = name.map_err(|source| Fault::Corrupt { what: "a monitor", source: source.into() })?;
-        Ok(catalogue.prices.monthly(&name, moment.now).and_then(|(operation, price)| {
-            let request = Consume::priced(operation, price, Quantity::ONE, monitor.on_behalf.service)?;
-            Ok((price.version, request))
-        }))
+        let (operation, price) = catalogue.prices.monthly(&name, moment.now)?;
+        Ok((price.version, Consume::priced(operation, price, Quantity::ONE, monitor.on_behalf.service)?))
     }
 
     /// Charges a monitor for this month, exactly once for any number of calls. If the month has ended since the request
@@ -297,7 +300,7 @@ impl Jobs<'_> {
         monitor: &Monitor,
         moment: Moment,
     ) -> Result<(Period, EntryId), Unsettled> {
-        let (version, request) = self.price(monitor, moment).await??;
+        let (version, request) = self.price(monitor, moment).await?;
         let details = monitor.details(version);
         let mut month = Period::of(moment.now);
         for _ in 0..ATTEMPTS_MAX {

@@ -39,6 +39,26 @@ struct PendingCharge {
     at: DateTime<Utc>,
 }
 
+/// What the next charge is made with; or the state to enter in place of a charge.
+enum NextCharge<T> {
+    With(T),
+    Not(AutoRechargeState),
+}
+
+impl<T> NextCharge<T> {
+    /// The state that follows a refusal.
+    fn refused(unsettled: Unsettled, moment: Moment) -> Result<Self, Unsettled> {
+        match unsettled {
+            Unsettled::Refused(refusal) => Ok(Self::Not(state_after(&refusal, moment.now))),
+            other @ (Unsettled::KeyReused
+            | Unsettled::NoAccount
+            | Unsettled::InProgress
+            | Unsettled::HoldsEnded
+            | Unsettled::Failed(_)) => Err(other),
+        }
+    }
+}
+
 impl Checkout<'_> {
     /// Runs auto-recharge of an account: charges when the balance is below the threshold, continues a charge in progress,
     /// and retries a failed one (contract, rule 6). Any number of processes may call it at any time: a charge is claimed by
@@ -79,11 +99,11 @@ impl Checkout<'_> {
             AutoRechargeAction::Rest => return Ok(NextStep::Done),
             AutoRechargeAction::Charge(credits) => {
                 match self.quote_within_limits(recharge, account, credits, moment).await? {
-                    Ok(price) => {
+                    NextCharge::With(price) => {
                         let transaction = EntryId::new(moment.now, random());
                         recharge.charging(transaction, credits, price, moment.now)
                     }
-                    Err(state) => AutoRecharge { state, ..recharge.clone() },
+                    NextCharge::Not(state) => AutoRecharge { state, ..recharge.clone() },
                 }
             }
             AutoRechargeAction::Turn(state) => AutoRecharge { state, ..recharge.clone() },
@@ -100,17 +120,19 @@ impl Checkout<'_> {
         account: AccountId,
         credits: Amount,
         moment: Moment,
-    ) -> Result<Result<Money, AutoRechargeState>, Fault> {
+    ) -> Result<NextCharge<Money>, Unsettled> {
         let currency = self.billed_in(account.org).await?;
-        let offer = match self.quote(currency, credits, moment).await? {
+        let offer = match self.quote(currency, credits, moment).await {
             Ok(offer) => offer,
-            Err(refusal) => return Ok(Err(state_after(&refusal, moment.now))),
+            Err(unsettled) => return NextCharge::refused(unsettled, moment),
         };
         if let Err(state) = recharge.may_spend(offer.price, currency, moment.now) {
-            return Ok(Err(state));
+            return Ok(NextCharge::Not(state));
         }
-        let fits = self.fits_today(account, offer.price, moment).await?;
-        Ok(fits.map(|()| offer.price).map_err(|refusal| state_after(&refusal, moment.now)))
+        match self.fits_today(account, offer.price, moment).await {
+            Ok(()) => Ok(NextCharge::With(offer.price)),
+            Err(unsettled) => NextCharge::refused(unsettled, moment),
+        }
     }
 
     /// Stores new settings, after the job that continues after a crash. A pause is emitted first, so that a stored pause is
@@ -159,8 +181,8 @@ impl Checkout<'_> {
         let purchase = match self.ledger.purchase(id).await? {
             Some(purchase) => Box::pin(self.resume(purchase, moment)).await,
             None => match Box::pin(self.purchase_for(recharge, id, &charge, moment)).await? {
-                Ok(purchase) => Box::pin(self.start(purchase, moment)).await,
-                Err(state) => {
+                NextCharge::With(purchase) => Box::pin(self.start(*purchase, moment)).await,
+                NextCharge::Not(state) => {
                     self.save_settings(account, recharge, recharge.abandoned(state), moment).await?;
                     return Ok(NextStep::DecideAgain);
                 }
@@ -209,34 +231,35 @@ impl Checkout<'_> {
         id: PurchaseId,
         charge: &PendingCharge,
         moment: Moment,
-    ) -> Result<Result<Purchase, AutoRechargeState>, Unsettled> {
+    ) -> Result<NextCharge<Box<Purchase>>, Unsettled> {
         let is_frozen = self.ledger.account(id.account).await?.is_some_and(|account| account.frozen);
         if recharge.reversed().is_some() || !recharge.enabled || is_frozen {
             // The provider was not called yet, so the charge can still be stopped.
-            return Ok(Err(AutoRechargeState::Ready));
+            return Ok(NextCharge::Not(AutoRechargeState::Ready));
         }
         let currency = self.billed_in(id.account.org).await?;
-        let offer = match self.quote(currency, charge.credits, moment).await? {
+        let offer = match self.quote(currency, charge.credits, moment).await {
             Ok(offer) => offer,
-            Err(refusal) => return Ok(Err(state_after(&refusal, moment.now))),
+            Err(unsettled) => return NextCharge::refused(unsettled, moment),
         };
         if charge.price.is_some_and(|counted| counted.amount() < offer.price.amount()) {
-            return Ok(Err(AutoRechargeState::Ready));
+            return Ok(NextCharge::Not(AutoRechargeState::Ready));
         }
         let rate = self.rate(id.account.org, offer.price, moment).await?;
         let purchase = Purchase::begun(id, offer, recharge.payment_method.clone(), charge.at);
-        Ok(Ok(Purchase { rate, cause: PurchaseCause::AutoRecharge, ..purchase }))
+        let purchase = Purchase { rate, cause: PurchaseCause::AutoRecharge, ..purchase };
+        Ok(NextCharge::With(Box::new(purchase)))
     }
 
-    /// The price of a number of credits in a currency now.
+    /// The price of a number of credits in a currency now. Refused when they are not on sale.
     async fn quote(
         &self,
         currency: Currency,
         credits: Amount,
         moment: Moment,
-    ) -> Result<Result<Offer, Refusal>, Fault> {
+    ) -> Result<Offer, Unsettled> {
         let catalogue = self.settings.catalogue(moment.wall).await?;
-        Ok(catalogue.packages.amount(credits, currency, moment.now))
+        Ok(catalogue.packages.amount(credits, currency, moment.now)?)
     }
 
     /// The billing currency of an organisation.
@@ -250,16 +273,16 @@ impl Checkout<'_> {
         Ok(organisation.currency)
     }
 
-    /// Whether one payment can satisfy the settings at current prices, see [`AutoRecharge::satisfiable`].
+    /// Why one payment cannot satisfy the settings at current prices, if it cannot; see [`AutoRecharge::satisfiable`].
     ///
     /// # Errors
     /// When the table is unavailable.
-    pub async fn can_satisfy(
+    pub async fn unsatisfiable(
         &self,
         recharge: &AutoRecharge,
         currency: Currency,
         moment: Moment,
-    ) -> Result<Result<(), BadAutoRecharge>, Fault> {
+    ) -> Result<Option<BadAutoRecharge>, Fault> {
         let catalogue = self.settings.catalogue(moment.wall).await?;
         let sizes: Vec<_> = catalogue
             .packages
@@ -267,9 +290,9 @@ impl Checkout<'_> {
             .iter()
             .map(|package| package.credits)
             .collect();
-        Ok(recharge.satisfiable(currency, &sizes, |credits| {
-            catalogue.packages.amount(credits, currency, moment.now).map(|offer| offer.price)
-        }))
+        let price =
+            |credits| catalogue.packages.amount(credits, currency, moment.now).map(|offer| offer.price);
+        Ok(recharge.satisfiable(currency, &sizes, price).err())
     }
 
     /// Pauses auto-recharge after a dispute, until the owner sets it again. A repeated call for the same dispute changes

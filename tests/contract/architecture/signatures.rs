@@ -1,4 +1,5 @@
-//! No function takes its parameters apart in its signature: what belongs together is a struct with names.
+//! Signatures say what they mean: no function takes its parameters apart, because what belongs together is a struct with
+//! names; and no result is the value of another result, because an enum says which of three things has happened.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,22 @@ fn no_signature_has_a_tuple_pattern() {
         roots().iter().flat_map(|root| files(root)).flat_map(|file| in_file(&file)).collect();
     found.sort();
     assert!(found.is_empty(), "{} signatures take tuples apart:\n{}", found.len(), found.join("\n"));
+}
+
+#[test]
+fn no_result_is_nested_in_a_result() {
+    let mut found = Vec::new();
+    for file in roots().iter().flat_map(|root| files(root)) {
+        let tokens = tokens(&fs::read_to_string(&file).unwrap());
+        let nested = tokens.windows(3).filter(|window| is_nested_result(window));
+        found.extend(nested.map(|window| format!("{}:{}", file.display(), window[0].line)));
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+    assert!(tokens("fn f() -> Result<Result<(), A>, B>;").windows(3).any(is_nested_result));
+}
+
+fn is_nested_result(window: &[Token]) -> bool {
+    window[0].is("Result") && window[1].is("<") && window[2].is("Result")
 }
 
 /// The root files of the crates of `shared`, `functions` and `infra`.

@@ -14,6 +14,12 @@ const FIND_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the provider may take to make a charge.
 const CHARGE_TIMEOUT: Duration = Duration::from_secs(18);
 
+/// The order of a charge; or that the provider did not answer when it was asked for a customer.
+enum ProviderOrder {
+    Ready(ChargeOrder),
+    NoAnswer(NoAnswer),
+}
+
 impl Checkout<'_> {
     /// Orders the charge that the row has already counted.
     pub(super) async fn charge(
@@ -21,11 +27,11 @@ impl Checkout<'_> {
         purchase: Purchase,
         moment: Moment,
     ) -> Result<(Purchase, PurchaseDecision), Fault> {
-        let payment = match self.order(&purchase).await? {
-            Ok(order) => within(CHARGE_TIMEOUT, self.provider.charge(&order)).await,
-            Err(no_answer) => Err(no_answer),
+        let order = match self.order(&purchase).await? {
+            ProviderOrder::Ready(order) => order,
+            ProviderOrder::NoAnswer(no_answer) => return Ok((purchase, unanswered(&no_answer))),
         };
-        Ok(match payment {
+        Ok(match within(CHARGE_TIMEOUT, self.provider.charge(&order)).await {
             Ok(payment) => judged(purchase, &payment, moment),
             Err(no_answer) => (purchase, unanswered(&no_answer)),
         })
@@ -38,8 +44,8 @@ impl Checkout<'_> {
         moment: Moment,
     ) -> Result<(Purchase, PurchaseDecision), Fault> {
         let found = match self.order(&purchase).await? {
-            Ok(order) => within(FIND_TIMEOUT, self.provider.find(&order)).await,
-            Err(no_answer) => Err(no_answer),
+            ProviderOrder::Ready(order) => within(FIND_TIMEOUT, self.provider.find(&order)).await,
+            ProviderOrder::NoAnswer(no_answer) => Err(no_answer),
         };
         Ok(match found {
             Ok(Some(payment)) => judged(purchase, &payment, moment),
@@ -74,7 +80,7 @@ impl Checkout<'_> {
     }
 
     /// The order for the provider, with the organisation's customer id there.
-    async fn order(&self, purchase: &Purchase) -> Result<Result<ChargeOrder, NoAnswer>, Fault> {
+    async fn order(&self, purchase: &Purchase) -> Result<ProviderOrder, Fault> {
         let org = purchase.id.account.org;
         let organisation = self.organisation(org).await?;
         let customer = match organisation.customer {
@@ -84,10 +90,10 @@ impl Checkout<'_> {
                     Some(CustomerId(self.settings.add_customer(org, &customer).await?))
                 }
                 Ok(None) => None,
-                Err(no_answer) => return Ok(Err(no_answer)),
+                Err(no_answer) => return Ok(ProviderOrder::NoAnswer(no_answer)),
             },
         };
-        Ok(Ok(ChargeOrder {
+        Ok(ProviderOrder::Ready(ChargeOrder {
             purchase: purchase.id,
             customer,
             method: purchase.method.clone(),

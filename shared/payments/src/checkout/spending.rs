@@ -42,14 +42,14 @@ impl Checkout<'_> {
     /// refuse it, because of other purchases meanwhile.
     ///
     /// # Errors
-    /// When the table is unavailable.
+    /// [`Unsettled::Refused`] when the price exceeds the rest of the limit; [`Unsettled::Failed`].
     pub async fn fits_today(
         &self,
         account: AccountId,
         price: Money,
         moment: Moment,
-    ) -> Result<Result<(), Refusal>, Fault> {
-        Ok(self.spending_today(account, moment).await?.fits(price))
+    ) -> Result<(), Unsettled> {
+        Ok(self.spending_today(account, moment).await?.fits(price)?)
     }
 
     /// Counts a purchase against the spending limit of its organisation.
@@ -60,10 +60,7 @@ impl Checkout<'_> {
         let Some(day) = purchase.counted else { return Ok(()) };
         let (account, price) = (purchase.id.account, purchase.offer.price);
         let limit = self.organisation(account.org).await?.may_spend();
-        match self.ledger.count_spending(account, day, price, limit).await? {
-            Ok(()) => Ok(()),
-            Err(spent) => Err(Refusal::SpendingLimit { price, limit, spent }.into()),
-        }
+        self.ledger.count_spending(account, day, price, limit).await
     }
 
     /// Removes a purchase from the count. If that fails, the limit of the day is lower than it should be.

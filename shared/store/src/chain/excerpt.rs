@@ -131,6 +131,14 @@ impl ExcerptCursor {
     }
 }
 
+/// What an excerpt's boundaries stand for.
+enum ExcerptRange {
+    /// The numbers of its first and its last row.
+    Numbers(u64, u64),
+    /// The search for the rows has not ended within one request.
+    SearchContinues(ExcerptCursor),
+}
+
 impl Ledger {
     /// An excerpt of an account's chain: the first `page.limit` rows of a range, checked against the chain together with
     /// the row before and the row after them, so that each finding names the right row.
@@ -156,8 +164,8 @@ impl Ledger {
             last: range.to.unwrap_or(ChainPosition::Number(u64::MAX)),
         });
         let (from, last) = match self.numbers(account, wanted, tip.0.saturating_add(1), now).await? {
-            Ok(numbers) => numbers,
-            Err(later) => {
+            ExcerptRange::Numbers(from, last) => (from, last),
+            ExcerptRange::SearchContinues(later) => {
                 let (from, to, before) = (tip.0.saturating_add(1), tip.0, Some(tip.1));
                 let (rows, checkpoints, findings) = (vec![], vec![], vec![]);
                 return Ok(Excerpt { from, to, before, rows, tip, checkpoints, findings, next: Some(later) });
@@ -250,14 +258,15 @@ impl Ledger {
         wanted: ExcerptCursor,
         coming: u64,
         now: DateTime<Utc>,
-    ) -> Result<Result<(u64, u64), ExcerptCursor>, Fault> {
+    ) -> Result<ExcerptRange, Fault> {
         let next = match wanted.next {
             ChainPosition::Number(number) => number.max(1),
             ChainPosition::Time(at) => match self.number_since(account, at, now).await? {
                 RowSince::Number(number) => number,
                 RowSince::NoRow => coming,
                 RowSince::NotBefore(later) => {
-                    return Ok(Err(ExcerptCursor { next: ChainPosition::Time(later), ..wanted }));
+                    let later = ExcerptCursor { next: ChainPosition::Time(later), ..wanted };
+                    return Ok(ExcerptRange::SearchContinues(later));
                 }
             },
         };
@@ -268,11 +277,12 @@ impl Ledger {
                 RowSince::NoRow => u64::MAX,
                 RowSince::NotBefore(later) => {
                     let next = ChainPosition::Number(next);
-                    return Ok(Err(ExcerptCursor { next, last: ChainPosition::Time(later) }));
+                    let later = ExcerptCursor { next, last: ChainPosition::Time(later) };
+                    return Ok(ExcerptRange::SearchContinues(later));
                 }
             },
         };
-        Ok(Ok((next, last)))
+        Ok(ExcerptRange::Numbers(next, last))
     }
 
     /// The spans of the chain that hold these numbers, cut to them, as far as they exist.

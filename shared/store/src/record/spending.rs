@@ -6,10 +6,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::table::attribute::{millis, millis_of, number, number_of};
 use crate::table::condition::UpdateExpression;
-use crate::table::error::Fault;
+use crate::table::error::{Fault, Unsettled};
 use crate::table::key::Key;
 use crate::table::ledger::Ledger;
-use domain::{AccountId, Mode, Money, SpendingLimit};
+use domain::{AccountId, Mode, Money, Refusal, SpendingLimit};
 
 /// For how many days the sum of a day is kept.
 const DAYS_KEPT: u64 = 40;
@@ -27,21 +27,21 @@ pub struct ReversalPoll {
 }
 
 impl Ledger {
-    /// Counts `price` toward what an account spends on a day. Returns `Err` with the sum of the day when the price does
-    /// not fit into the limit. A price is counted before its purchase begins: if the process crashes in between, or the
-    /// answer is lost, the day has less room than it should, never more.
+    /// Counts `price` toward what an account spends on a day. A price is counted before its purchase begins: if the
+    /// process crashes in between, or the answer is lost, the day has less room than it should, never more.
     ///
     /// # Errors
-    /// When the table does not answer.
+    /// [`Refusal::SpendingLimit`] when the price does not fit into the limit; [`Unsettled::Failed`].
     pub async fn count_spending(
         &self,
         account: AccountId,
         day: NaiveDate,
         price: Money,
         limit: SpendingLimit,
-    ) -> Result<Result<(), u64>, Fault> {
+    ) -> Result<(), Unsettled> {
         let Some(room) = limit.room_for(price) else {
-            return Ok(Err(self.spent(account, day).await?));
+            let spent = self.spent(account, day).await?;
+            return Err(Refusal::SpendingLimit { price, limit, spent }.into());
         };
         let end =
             day.checked_add_days(Days::new(DAYS_KEPT)).unwrap_or(day).and_time(NaiveTime::MIN).and_utc();
@@ -53,9 +53,10 @@ impl Ledger {
             .value(":price", number(price.amount()))
             .value(":room", number(room));
         if self.once.update(&Key::Spending(account, day), update, "count what is spent").await? {
-            return Ok(Ok(()));
+            return Ok(());
         }
-        Ok(Err(self.spent(account, day).await?))
+        let spent = self.spent(account, day).await?;
+        Err(Refusal::SpendingLimit { price, limit, spent }.into())
     }
 
     /// Takes a counted price off again, because nothing was charged.
