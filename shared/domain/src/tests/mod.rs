@@ -20,6 +20,7 @@ mod place;
 mod post_paid;
 mod purchase;
 mod receipt;
+mod refund_orders;
 mod remainder;
 mod renewal;
 mod restore;
