@@ -83,13 +83,13 @@ async fn a_quote_proposes_no_purchase_that_would_be_refused() {
         json!({ "action": "purchase", "lacking": 400, "package": null, "credits": 400,
             "price": { "amount": 3920, "currency": "GBP" } })
     );
-    for (quantity, words) in [(450, "may spend a day"), (1_000_000, "may spend a day")] {
+    for quantity in [450, 1_000_000] {
         let none = mended(quantity).await;
         assert_eq!(
             (&none["action"], &none["package"], &none["price"]),
             (&json!("none"), &Value::Null, &Value::Null)
         );
-        assert!(none["reason"].as_str().unwrap().contains(words), "{none}");
+        assert!(none["reason"].as_str().unwrap().contains("daily limit"), "{none}");
     }
     let many: Vec<_> = (0..100).map(|_| item(1_000_000)).collect();
     let quote = world.post(QUOTE, &org.key, "", &json!({ "items": many })).await.data();

@@ -273,7 +273,9 @@ async fn all_ledgers_of_a_database_are_audited() {
     let (done, lines) = run(None).await;
     assert_eq!(done, Err("problems: 1, in 1 of 4 accounts".to_owned()));
     assert!(
-        lines.iter().any(|line| line.starts_with("    row 2 (txn_") && line.ends_with("when it was chained"))
+        lines
+            .iter()
+            .any(|line| line.starts_with("    row 2 (txn_") && line.ends_with("after it was chained"))
     );
     let (done, _) = run(Some("org_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA#live".to_owned())).await;
     assert_eq!(done, Err("there is no account org_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA#live".to_owned()));

@@ -121,7 +121,8 @@ fn comments_and_strings_are_in_plain_english() {
 #[test]
 fn names_of_functions_are_in_plain_english() {
     let mut found = Vec::new();
-    for (path, text) in SOURCES.into_iter().flat_map(|folder| files(folder, "rs")) {
+    let sources = SOURCES.into_iter().flat_map(|folder| files(folder, "rs"));
+    for (path, text) in sources.filter(|(path, _)| !path.ends_with(THIS_FILE)) {
         for (line, text) in (1..).zip(text.lines()) {
             let is_part = |character: char| character.is_alphanumeric() || character == '_';
             let name = text.split_once("fn ").and_then(|(_, rest)| rest.split(|c: char| !is_part(c)).next());

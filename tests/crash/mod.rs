@@ -8,6 +8,7 @@ mod conflicting_payments;
 mod daily_spending;
 mod debit;
 mod disputes;
+mod drawdown_result;
 mod drawdowns;
 mod late_writes;
 mod lost_records;

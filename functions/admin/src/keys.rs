@@ -125,10 +125,10 @@ pub(super) async fn issue(
 pub(super) async fn revoke(
     State(app): State<Arc<App>>,
     operator: Operator,
-    Path((org, key)): Path<(Id<OrgId>, Id<KeyId>)>,
+    Path(path): Path<(Id<OrgId>, Id<KeyId>)>,
     _: OptionalBody<NoFields>,
 ) -> Result<Reply, ApiError> {
-    let (org, key) = (org.found()?, key.found()?);
+    let (org, key) = (path.0.found()?, path.1.found()?);
     let now = operator.call.moment.now;
     let key = app.settings.revoke(org, key, now).await?.ok_or(KeyId::NOT_FOUND)?;
     let revoked = Revoked {

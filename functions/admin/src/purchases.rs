@@ -92,10 +92,10 @@ struct RefundedPurchase {
 pub(super) async fn refund_purchase(
     State(app): State<Arc<App>>,
     operator: Operator,
-    Path((org, purchase)): Path<(Id<OrgId>, Id<PurchaseName>)>,
+    Path(path): Path<(Id<OrgId>, Id<PurchaseName>)>,
     intent: Idempotent<PurchaseRefund>,
 ) -> Result<Reply, ApiError> {
-    let PurchaseRefund { amount, reason, mode } = intent.body;
+    let ((org, purchase), PurchaseRefund { amount, reason, mode }) = (path, intent.body);
     if amount == Some(0) {
         return Err(ApiError::field("amount", "must be at least 1, or left out"));
     }

@@ -37,12 +37,12 @@ pub(super) struct NewRate {
 pub(super) async fn set_rate(
     State(app): State<Arc<App>>,
     _: Operator,
-    Path((from, to)): Path<(String, String)>,
+    Path(path): Path<(String, String)>,
     Once { body: NewRate { rate }, .. }: Once<NewRate>,
 ) -> Result<Reply, ApiError> {
     let currency =
         |code, field: &str| Currency::try_from(code).map_err(|problem| ApiError::field(field, problem));
-    let (from, to) = (currency(from, "from")?, currency(to, "to")?);
+    let (from, to) = (currency(path.0, "from")?, currency(path.1, "to")?);
     app.settings.change(|rates: &ExchangeRateList| Ok((rates.change(from, to, rate)?, ()))).await?;
     Reply::ok(&ExchangeRateView::new(from.code(), to.code(), rate))
 }

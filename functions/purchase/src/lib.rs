@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use domain::{
-    self, Account, AccountId, Amount, ClaimKey, Currency, Money, Offer, PurchaseId, PurchaseStatus,
-    Reference, Refusal,
+    self, Account, AccountId, Amount, ClaimKey, Currency, Money, Offer, PurchaseId, PurchaseStatus, Reference,
 };
 use scrip_http::{
     ApiError, App, BalanceView, Caller, IdempotencyHeader, Idempotent, NextActionView, Reply, may,

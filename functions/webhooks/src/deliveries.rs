@@ -157,9 +157,9 @@ async fn find_delivery(
 pub(super) async fn read_delivery(
     State(app): State<Arc<App>>,
     caller: Caller<may::SeeSettings>,
-    Path((webhook, delivery)): Path<(Id<WebhookId>, Id<DeliveryId>)>,
+    Path(path): Path<(Id<WebhookId>, Id<DeliveryId>)>,
 ) -> Result<Reply, ApiError> {
-    let (_, delivery) = find_delivery(&app, caller.account, webhook, delivery).await?;
+    let (_, delivery) = find_delivery(&app, caller.account, path.0, path.1).await?;
     Reply::ok(&DeliveryView::of(delivery))
 }
 
@@ -175,10 +175,10 @@ pub(super) async fn read_delivery(
 pub(super) async fn replay_delivery(
     State(app): State<Arc<App>>,
     caller: Caller<may::Set>,
-    Path((webhook, delivery)): Path<(Id<WebhookId>, Id<DeliveryId>)>,
+    Path(path): Path<(Id<WebhookId>, Id<DeliveryId>)>,
     _: OptionalBody<NoFields>,
 ) -> Result<Reply, ApiError> {
-    let (webhook, earlier) = find_delivery(&app, caller.account, webhook, delivery).await?;
+    let (webhook, earlier) = find_delivery(&app, caller.account, path.0, path.1).await?;
     let message = WebhookMessage {
         id: earlier.event_id,
         number: earlier.number,

@@ -7,9 +7,8 @@ use axum::extract::FromRequestParts;
 use chrono::{DateTime, Utc};
 use http::request::Parts;
 
-use super::once::Ongoing;
 use domain::{AccountId, Mode};
-use store::Moment;
+use store::{ChangeAttempt, ChangeRequest, Moment};
 
 /// A request: its time, its id and what is known of its caller.
 #[derive(Clone, Debug)]
@@ -21,6 +20,13 @@ pub struct RequestContext {
     account: Arc<OnceLock<AccountId>>,
     own_time: Arc<OnceLock<DateTime<Utc>>>,
     ongoing: Arc<OnceLock<Ongoing>>,
+}
+
+/// The change that the handler makes, for the layer that keeps its answer.
+#[derive(Debug)]
+pub(super) struct Ongoing {
+    pub(super) changes: ChangeRequest,
+    pub(super) begun: ChangeAttempt,
 }
 
 impl RequestContext {

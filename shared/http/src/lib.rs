@@ -15,6 +15,7 @@ mod page_limit;
 mod parse_errors;
 mod query;
 mod refusal;
+mod reply;
 mod response;
 mod serve;
 pub mod timestamp;
@@ -35,7 +36,8 @@ pub use once::{NoFields, Once, OptionalBody, Unstarted};
 pub use openapi::describe;
 pub use page_limit::PageLimit;
 pub use query::{QueryParams, in_order};
-pub use response::{Reply, finish};
+pub use reply::Reply;
+pub use response::finish;
 pub use serve::serve;
 pub use timestamp::Instant;
 pub use views::{

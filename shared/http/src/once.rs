@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::context::Ongoing;
 use super::error::ApiErrorBody;
 use super::idempotent::Target;
 use super::{ApiError, App, IdempotencyHeader, Reply, RequestContext, body};
@@ -47,13 +48,6 @@ pub enum Unstarted {
     Answered(Reply),
     /// The request is refused.
     Refused(ApiError),
-}
-
-/// The change that the handler makes, for the layer that keeps its answer.
-#[derive(Debug)]
-pub(super) struct Ongoing {
-    changes: ChangeRequest,
-    begun: ChangeAttempt,
 }
 
 /// An answer as it is stored.

@@ -252,12 +252,7 @@ impl Checkout<'_> {
     }
 
     /// The price of a number of credits in a currency now. Refused when they are not on sale.
-    async fn quote(
-        &self,
-        currency: Currency,
-        credits: Amount,
-        moment: Moment,
-    ) -> Result<Offer, Unsettled> {
+    async fn quote(&self, currency: Currency, credits: Amount, moment: Moment) -> Result<Offer, Unsettled> {
         let catalogue = self.settings.catalogue(moment.wall).await?;
         Ok(catalogue.packages.amount(credits, currency, moment.now)?)
     }

@@ -53,9 +53,9 @@ async fn a_missing_payment_was_not_charged_once_no_attempt_can_be_in_progress() 
         bench.fake.fail("payment_intents", fault);
         assert!(bench.meets(fault).find(&order).await.is_err(), "{fault:?}");
     }
-    let named = ChargeOrder { payment: Some(PaymentId("pi_of_nobody".into())), ..order };
+    let named = ChargeOrder { payment: Some(PaymentId("pi_unknown".into())), ..order };
     assert!(bench.stripe.find(&named).await.is_err());
-    assert_eq!(bench.stripe.payment(&PaymentId("pi_of_nobody".into())).await.unwrap(), None);
+    assert_eq!(bench.stripe.payment(&PaymentId("pi_unknown".into())).await.unwrap(), None);
     assert_eq!(bench.stripe.payment(&PaymentId("../x".into())).await.unwrap(), None);
 }
 
@@ -106,7 +106,7 @@ async fn a_payment_is_cancelled_unless_it_was_taken() {
     }
     let taken = bench.stripe.charge(&bench.order("pm_visa")).await.unwrap().id.unwrap();
     assert_eq!(bench.stripe.cancel(&taken).await.unwrap().status, PaymentStatus::Succeeded);
-    assert!(bench.stripe.cancel(&PaymentId("pi_of_nobody".into())).await.is_err());
+    assert!(bench.stripe.cancel(&PaymentId("pi_unknown".into())).await.is_err());
     assert!(bench.stripe.cancel(&PaymentId("..".into())).await.is_err());
 }
 

@@ -196,7 +196,7 @@ async fn a_method_that_cannot_be_charged_fails_before_a_payment_exists() {
     bench.fake.state().method("pm_of_another", Some("cus_of_another"));
     for (order, reason) in [
         (order(&bench.customer, "pm_of_another"), "invalid_request_error"),
-        (order(&bench.customer, "pm_of_nobody"), "resource_missing"),
+        (order(&bench.customer, "pm_unknown"), "resource_missing"),
         (order(&bench.customer, "../customers?x=1#\u{1f980}"), "resource_missing"),
         (ChargeOrder { price: pounds(1), ..bench.order("pm_visa") }, "amount_too_small"),
     ] {

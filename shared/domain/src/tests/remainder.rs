@@ -202,3 +202,37 @@ fn a_refund_follows_the_rules() {
     let unnamed = Receipt { details: Details::default(), ..debit.clone() };
     assert!(refund(RefundAuthority::Table, duplicate, None).of(&unnamed, at(NOW)).is_err());
 }
+
+/// Refunds return the credits that were taken last; captures spend those that were taken first.
+#[test]
+fn a_remainder_is_drawn_first_in_first_out_or_last_in_first_out() {
+    let remainder = Remainder {
+        of: id(1),
+        rest: super::restore::shares("sub 5, lot2 3, lot3 2"),
+        ends: None,
+        made: vec![],
+        paged: 0,
+        open: None,
+        closed: false,
+        revision: 0,
+    };
+    let summary = |shares: Option<Vec<Share>>| {
+        shares.map(|shares| shares.iter().map(|share| share.amount.get()).collect::<Vec<_>>())
+    };
+    for (amount, first, last) in [
+        (0, Some(vec![]), Some(vec![])),
+        (4, Some(vec![4]), Some(vec![2, 2])),
+        (6, Some(vec![5, 1]), Some(vec![1, 3, 2])),
+        (10, Some(vec![5, 3, 2]), Some(vec![5, 3, 2])),
+        (11, None, None),
+    ] {
+        assert_eq!(
+            summary(remainder.next(credits(amount), DrawOrder::First)),
+            first,
+            "{amount} from the first"
+        );
+        assert_eq!(summary(remainder.next(credits(amount), DrawOrder::Last)), last, "{amount} from the last");
+    }
+    let two = remainder.next(credits(4), DrawOrder::Last).unwrap();
+    assert_eq!(two[0].lot, LotId::Granted(id(2)), "in the order in which they were taken");
+}

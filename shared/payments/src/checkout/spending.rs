@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use super::Checkout;
-use domain::{AccountId, Currency, Money, OrgId, Purchase, Rate, Refusal};
+use domain::{AccountId, Currency, Money, OrgId, Purchase, Rate};
 use store::{Fault, Moment, Organisation, SpendingToday, Unsettled};
 
 impl Checkout<'_> {

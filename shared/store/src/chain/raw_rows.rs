@@ -1,4 +1,4 @@
-//! Rows as the table stores them, whoever wrote them: for the chain and its audit.
+//! Rows as the table stores them, without a check of who wrote them: for the chain and its audit.
 
 use std::collections::BTreeMap;
 

@@ -48,7 +48,7 @@ impl Ledger {
         let (month, from) = (Period::of(at), EntryId::first_at(from));
         let later = self.rows_after(account.id, from, at).await?;
         let Some(next) = self.first_after(account, &later, at).await? else {
-            // An entry whose row is being written cannot be told apart from an earlier one.
+            // An entry whose row is being written looks like an earlier one.
             let is_later = account.last.as_ref().is_some_and(|last| at < last.at);
             return if is_later {
                 Err(Fault::Busy)
