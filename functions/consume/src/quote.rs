@@ -8,7 +8,7 @@ use scrip_http::{
     ApiError, App, BATCH_BYTES_MAX, Caller, Either, JsonBody, MoneyView, RefusalView, Reply, SourceShare, may,
 };
 use serde::Serialize;
-use store::{Fault, Moment};
+use store::{Fault, Moment, Unsettled};
 use utoipa::ToSchema;
 
 use super::batch::{BatchRequest, Priced, check, priced, unpriced};
@@ -147,8 +147,12 @@ pub(super) async fn quote(
         return Reply::ok(&quote);
     }
     let lacking = quote.lacking(&account);
-    let found =
-        affordable(&app, &account, Shortage { packages: &catalogue.packages, lacking }, moment).await?;
+    let shortage = Shortage { packages: &catalogue.packages, lacking };
+    let found = match affordable(&app, &account, shortage, moment).await {
+        Ok(offer) => Ok(offer),
+        Err(Unsettled::Refused(refusal)) => Err(refusal),
+        Err(unsettled) => return Err(unsettled.into()),
+    };
     quote.mend = Some(Mend::new(lacking, found));
     Reply::ok(&quote)
 }
@@ -160,27 +164,27 @@ struct Shortage<'a> {
 }
 
 /// What the organisation may buy now to get the missing credits: the cheapest package that is enough, else exactly that
-/// number of credits.
+/// number of credits. Refused if it may buy neither.
 async fn affordable(
     app: &App,
     account: &Account,
     shortage: Shortage<'_>,
     moment: Moment,
-) -> Result<Result<Offer, Refusal>, ApiError> {
+) -> Result<Offer, Unsettled> {
     let Shortage { packages, lacking } = shortage;
-    let Ok(lacking) = Amount::try_from(lacking) else { return Ok(Err(Refusal::PriceLimit)) };
+    let lacking = Amount::try_from(lacking).map_err(|_| Refusal::PriceLimit)?;
     let organisation = app.settings.organisation(account.id.org).await?;
     let organisation =
         organisation.ok_or_else(|| Fault::corrupt("an account", "its organisation is gone"))?;
     let today = app.ledger.spending_today(account.id, &organisation, moment).await?;
-    let may_buy = |offer: Offer| {
+    let may_buy = |offer: Offer| -> Result<Offer, Refusal> {
         domain::may_buy(account, &offer)?;
         today.fits(offer.price)?;
         Ok(offer)
     };
     let package = packages.cheapest(lacking, today.currency, moment.now).map(may_buy);
     let amount = || packages.amount(lacking, today.currency, moment.now).and_then(may_buy);
-    Ok(package.and_then(Result::ok).map_or_else(amount, Ok))
+    Ok(package.and_then(Result::ok).map_or_else(amount, Ok)?)
 }
 
 fn of_batch(account: &Account, priced: &Priced, moment: Moment) -> QuoteView {

@@ -4,8 +4,8 @@ use std::error::Error;
 
 use chrono::{DateTime, Utc};
 use domain::{
-    Account, AccountId, Allowance, Attempt, ChangePlan, ChangePlanCause, DUE_MAX, Details, EntryId,
-    Fingerprint, Mode, Plan, PlanId, PlanList, Posting, Refusal, change_plan, due,
+    Account, AccountId, Allowance, Attempt, ChangePlan, ChangePlanCause, Details, EntryId, Fingerprint, Mode,
+    Plan, PlanId, PlanList, Posting, Refusal, change_plan, due,
 };
 use scrip_http::{ApiError, App, Reply};
 use store::{Catalogue, Claim, Fault, Job, Moment, Settled, Unsettled, system_key};
@@ -92,8 +92,8 @@ pub(super) async fn carry_out(
     let (key, fingerprint) = (system_key(&name)?, Fingerprint(name));
     let claim = Claim::new(&key, &fingerprint, &details);
     let settled = match settle(app, account, claim, &wanted, moment).await? {
-        Ok(settled) => settled,
-        Err(account) => {
+        PlanSettlement::Changed(settled) => settled,
+        PlanSettlement::Unchanged(account) => {
             return Reply::ok(&SubscriptionChange::nothing(&account, wanted.plan, false, moment.now));
         }
     };
@@ -111,23 +111,30 @@ pub(super) async fn carry_out(
     Ok(Reply::ok(&changed)?.replayed(settled.replayed))
 }
 
-/// Settles a change of plan. Returns the account instead if it has that plan already.
+/// What became of a change of plan.
+enum PlanSettlement {
+    Changed(Box<Settled>),
+    /// The account has that plan already.
+    Unchanged(Box<Account>),
+}
+
+/// Settles a change of plan.
 async fn settle(
     app: &App,
     account: AccountId,
     claim: Claim<'_>,
     wanted: &PlannedChange<'_>,
     moment: Moment,
-) -> Result<Result<Settled, Account>, ApiError> {
+) -> Result<PlanSettlement, ApiError> {
     for _ in 0..ATTEMPTS_MAX {
         let decide = |account: &Account, attempt: &Attempt| wanted.decide(account, attempt);
         match app.ledger.settle(account, claim, moment, decide).await {
-            Ok(settled) => return Ok(Ok(settled)),
+            Ok(settled) => return Ok(PlanSettlement::Changed(Box::new(settled))),
             Err(Unsettled::Refused(Refusal::SamePlan)) => {
                 let known = app.ledger.catch_up(account, moment).await?;
                 // Otherwise another request has changed the plan since.
                 if known.plan == wanted.request.plan {
-                    return Ok(Err(known));
+                    return Ok(PlanSettlement::Unchanged(Box::new(known)));
                 }
             }
             Err(unsettled) => return Err(unsettled.into()),
@@ -147,7 +154,10 @@ pub(super) async fn preview(
     let catalogue = app.settings.catalogue(moment.wall).await?;
     let wanted = PlannedChange::of(change, &catalogue, now)?;
     let account = app.ledger.account(account).await?.ok_or(Unsettled::NoAccount)?;
-    let account = up_to_date(account, now)?;
+    let account = account.with_due(now);
+    if due(&account, now).is_some() {
+        return Err(Fault::Busy.into());
+    }
     let id = EntryId::above(account.floor(), now, 0);
     let claim = system_key("preview")?;
     let posting = match change_plan(&account, &wanted.request, &Attempt { id, now, claim }) {
@@ -165,15 +175,6 @@ pub(super) async fn preview(
     let switched = Switched { entry: &posting.entry, switch };
     let foreseen = SubscriptionChange::by(switched, &after, sequence, plans, true);
     Reply::ok(&foreseen.for_an_operator(is_refused))
-}
-
-/// The account with everything due applied in memory.
-fn up_to_date(mut account: Account, now: DateTime<Utc>) -> Result<Account, ApiError> {
-    for _ in 0..DUE_MAX {
-        let Some(posting) = due(&account, now) else { return Ok(account) };
-        account = account.apply(&posting).ok_or_else(no_change)?;
-    }
-    Err(Fault::Busy.into())
 }
 
 /// The plan of an account. The catalogue keeps every version of every plan.

@@ -140,7 +140,9 @@ fn run(command: XtaskCommand, steps: &mut Steps) -> anyhow::Result<()> {
             tests::build(&project, steps)?;
             snippet::check(&project, steps)
         }
-        XtaskCommand::Mutants { planted: true, .. } => planted::check(&project, steps),
+        XtaskCommand::Mutants { planted: true, .. } => {
+            planted::check(&project, planted::Baseline::Run, steps)
+        }
         XtaskCommand::Mutants { files, .. } => mutants::all(&project, &files, steps),
         XtaskCommand::Audit { .. } | XtaskCommand::Follow { .. } | XtaskCommand::Redrive { .. } => Ok(()),
     }

@@ -121,8 +121,16 @@ fn install(project: &Project) -> Result<PathBuf> {
         return Ok(program);
     }
     let install = project.plain_cargo().within(&project.root);
-    let install =
-        install.args(["install", "cargo-mutants", "--locked", "--force", "--version", VERSION, "--root"]);
+    let install = install.args([
+        "install",
+        "cargo-mutants",
+        "--debug",
+        "--locked",
+        "--force",
+        "--version",
+        VERSION,
+        "--root",
+    ]);
     process::run(install.args([&root]))
         .context("cannot install cargo-mutants; is crates.io within reach?")?;
     fs::write(stamp, wanted)?;

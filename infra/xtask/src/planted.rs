@@ -16,27 +16,48 @@ use crate::steps::Steps;
 /// How long a build and its tests may take. A mutant that never ends does not count as caught.
 const PATIENCE: Duration = Duration::from_secs(1_800);
 
+/// Whether the tests are first run without any mutant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Baseline {
+    /// They are.
+    Run,
+    /// They are not, because the caller runs all tests.
+    Skip,
+}
+
 /// Plants one mutant after the other in a scratch copy.
-pub(crate) fn check(project: &Project, steps: &mut Steps) -> Result<()> {
+pub(crate) fn check(project: &Project, baseline: Baseline, steps: &mut Steps) -> Result<()> {
     let list = MutantList::read(project)?;
     ensure!(!list.planted.is_empty(), "tests/mutants.toml has no planted mutants");
     let scratch = steps.step("a scratch copy of the tree", || Scratch::make(project))?;
+    if baseline == Baseline::Run {
+        run_without_mutants(project, &scratch, &list, steps)?;
+    }
+    for planted in &list.planted {
+        steps.step(&format!("planted: {}", planted.name), || kill(project, &scratch, planted))?;
+    }
+    Ok(())
+}
+
+/// Runs the tests that have to fail for a mutant, which must pass without one.
+fn run_without_mutants(
+    project: &Project,
+    scratch: &Scratch,
+    list: &MutantList,
+    steps: &mut Steps,
+) -> Result<()> {
     steps.step("the tests of planted mutants, without them", || {
         let mut named: BTreeMap<Where, BTreeSet<&str>> = BTreeMap::new();
         for planted in &list.planted {
             named.entry(planted.tests).or_default().extend(planted.killed_by.iter().map(String::as_str));
         }
         for (place, names) in named {
-            let passed = run(project, &scratch, place, &names)?;
+            let passed = run(project, scratch, place, &names)?;
             let failed: Vec<_> = names.iter().filter(|name| passed.get(**name) != Some(&true)).collect();
             ensure!(failed.is_empty(), "these tests fail or do not exist: {failed:?}");
         }
         Ok(())
-    })?;
-    for planted in &list.planted {
-        steps.step(&format!("planted: {}", planted.name), || kill(project, &scratch, planted))?;
-    }
-    Ok(())
+    })
 }
 
 /// Plants a mutant, and checks that its tests fail.

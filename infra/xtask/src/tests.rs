@@ -18,7 +18,7 @@ pub(crate) fn everything(project: Project, steps: &mut Steps) -> Result<()> {
     build(project, steps)?;
     lambda::check(project, steps)?;
     snippet::check(project, steps)?;
-    planted::check(project, steps)?;
+    planted::check(project, planted::Baseline::Skip, steps)?;
     mutants::of_last_commit(project, steps)?;
     test(project, steps)
 }

@@ -109,6 +109,19 @@ fn files_stay_short() {
     assert!(long.is_empty(), "{}", long.join("\n"));
 }
 
+/// Functions build no test programs, so a test in their code would never run.
+#[test]
+fn functions_have_no_tests_of_their_own() {
+    let with_tests = sources("functions").into_iter().filter(|(_, text)| text.contains("test]"));
+    let paths: Vec<_> = with_tests.map(|(path, _)| path).collect();
+    assert!(paths.is_empty(), "move these tests to the package `tests`: {paths:?}");
+    let folders = fs::read_dir(root().join("functions")).unwrap().map(|entry| entry.unwrap().path());
+    for folder in folders.filter(|folder| folder.is_dir()) {
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        assert_eq!(manifest.matches("\ntest = false\n").count(), 2, "{}", folder.display());
+    }
+}
+
 #[test]
 fn the_top_level_has_only_known_entries() {
     let known = [
