@@ -132,7 +132,6 @@ async fn set(app: &App, operator: &Operator, org: OrgId, freeze: Freeze) -> Resu
         )
     };
     let set = async |mode| match change(mode).await {
-        // The freeze of an account that cannot be read is a raw update of its item.
         Err(error) if error.is_broken_account() => {
             let id = AccountId { org, mode };
             super::broken::set_frozen(app, operator, id, frozen, &reason).await.map(|()| None)

@@ -50,7 +50,6 @@ impl FromRequestParts<Arc<App>> for Asks {
         }
         match Caller::<Buyer>::from_request_parts(parts, app).await {
             Ok(caller) => Ok(Self(Some(caller.account.org))),
-            // An operator's key, an unknown key or one without the scope gets the public list.
             Err(ApiError::Denied(_) | ApiError::InvalidKey | ApiError::MissingKey) => Ok(Self(None)),
             Err(error) => Err(error),
         }

@@ -41,7 +41,6 @@ pub(super) async fn advance(
         run_all(app, account, here).await?;
         for scheduled in jobs {
             if let Err(unsettled) = Box::pin(app.dispatcher().run(&scheduled, here)).await {
-                // A failed job does not stop the clock.
                 tracing::warn!(job = ?scheduled.job, cause = &unsettled as &dyn Error, "job postponed");
                 app.dispatcher().postpone(&scheduled, here).await?;
             }

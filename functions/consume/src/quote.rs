@@ -191,7 +191,6 @@ fn of_batch(account: &Account, priced: &Priced, moment: Moment) -> QuoteView {
     let Priced { request, items } = priced;
     let mut quote =
         QuoteView::of(account, moment, |account, attempt| domain::batch(account, request, attempt));
-    // The result of each item by itself, after the items before it.
     let one_by_one = domain::Batch { atomic: false, ..request.clone() };
     let parts = decide(account, moment, |account, attempt| domain::batch(account, &one_by_one, attempt));
     let parts = parts.map(|posting| posting.entry.parts).unwrap_or_default();

@@ -132,8 +132,7 @@ async fn hold(
 ) -> Result<Reply, ApiError> {
     let now = caller.call.moment.now;
     let hold = find(&app, &caller, id).await?;
-    // If the hold has ended and the scheduled job has not run yet, this request releases it. It also finishes an
-    // interrupted change.
+    // This request releases an ended hold if the scheduled job has not run yet. It also finishes an interrupted change.
     match app.ledger.finish_drawdown(caller.account, hold.entry.id, caller.call.moment).await {
         Ok(()) | Err(Unsettled::InProgress) => (),
         Err(unsettled) => return Err(unsettled.into()),

@@ -46,7 +46,6 @@ async fn recover(
     span.watermark = ledger.watermark_for(account, first).await?;
     loop {
         let missed = match ledger.entries_without_events(account, &span.watermark, first, span.time).await {
-            // The rows of skipped records can perhaps be written now.
             Err(fault) if fault.is_unreadable() && ledger.complete_skipped(account).await? => {
                 ledger.entries_without_events(account, &span.watermark, first, span.time).await?
             }

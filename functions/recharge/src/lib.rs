@@ -39,7 +39,6 @@ async fn one(app: &App, message: &SqsMessage) -> Result<(), Fatal> {
 /// # Errors
 /// When the table cannot be read or written. The message should then be delivered again.
 pub async fn attend(app: &App, account: AccountId, moment: Moment) -> Result<(), Unsettled> {
-    // A test ledger may have a clock of its own.
     let moment = app.ledger.moment_of(account, moment).await?;
     app.checkout(account.mode).run_auto_recharge(account, moment).await.inspect_err(|unsettled| {
         tracing::warn!(%account, cause = unsettled as &dyn Error, "auto-recharge failed");

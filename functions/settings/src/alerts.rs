@@ -118,7 +118,6 @@ pub(super) async fn set_alerts(
         let known = app.ledger.alerts(caller.account).await?;
         if_match.check(known.revision)?;
         if let Some(saved) = app.ledger.save_alerts(caller.account, change.applied(known, &now)).await? {
-            // Send the events that follow from the new settings at once.
             if let Err(unsettled) = app.jobs().run_account_job(caller.account, caller.call.moment).await {
                 tracing::warn!(account = %caller.account, cause = &unsettled as &dyn Error, "alerts are left to the scheduled job");
             }

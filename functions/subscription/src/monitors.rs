@@ -159,7 +159,6 @@ pub(super) async fn create_monitor(
         MonitorError::Taken(other) => ApiError::AlreadyWatched(other),
         MonitorError::Unsettled(unsettled) => unsettled.into(),
     })?;
-    // A retry gets the first answer: the monitor as it was made.
     Reply::created(&MonitorView::of(&monitor.as_made()), replayed)
 }
 

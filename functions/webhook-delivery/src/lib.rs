@@ -18,7 +18,6 @@ use store::Fault;
 /// None: failed messages are listed in the response.
 pub async fn handle(app: &App, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, Fatal> {
     let messages: Vec<_> = event.payload.records.iter().map(|message| (message, account(message))).collect();
-    // Several messages of one account need one delivery.
     let accounts: BTreeSet<_> = messages.iter().filter_map(|(_, account)| *account).collect();
     let failed = join_all(accounts.into_iter().map(|account| async move {
         let looked = deliver(app, account).await;

@@ -232,7 +232,6 @@ pub(super) async fn change_webhook(
         match change.status {
             Some(WantedStatus::Paused) => known.paused(),
             Some(WantedStatus::Active) if !known.is_active() => known.resumed(),
-            // A new URL is tried at once.
             Some(WantedStatus::Active) | None if is_moved => known.unhindered(),
             Some(WantedStatus::Active) | None => known,
         }

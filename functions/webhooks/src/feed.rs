@@ -1,3 +1,5 @@
+//! The event feed: an account's events, in the order of their numbers.
+
 use std::sync::Arc;
 
 use axum::extract::State;

@@ -125,8 +125,8 @@ impl Intercept for Meter {
                 let (read, written) = units(output);
                 (read, written, 0.0)
             }
-            // A write whose condition fails costs as much as if it had landed. DynamoDB does not say how much; it is at
-            // least one unit.
+            // A write whose condition fails costs as much as if it had landed: at least one unit. DynamoDB does not say
+            // how much.
             Err(error) => match error.as_operation_error() {
                 Some(error) if format!("{error:?}").contains("ConditionalCheckFailed") => (0.0, 1.0, 1.0),
                 Some(_) | None => (0.0, 0.0, 0.0),

@@ -226,7 +226,7 @@ pub async fn operator_key(app: &App, moment: Moment) -> anyhow::Result<String> {
 async fn add_key(app: &App, key: &str, org: Option<OrgId>, mode: Mode, moment: Moment) -> anyhow::Result<()> {
     let secret = ApiKeySecret::parse(key).context("local.json holds an invalid key")?;
     let scopes = Scope::ALL.into();
-    // The id is made from the key, so every start gives it the same id.
+    // The id is derived from the key, so every start gives the key the same id.
     let mut bits = [0u8; 16];
     bits.iter_mut().zip(secret.hash().into_bytes()).for_each(|(bit, byte)| *bit = byte);
     let since = org.map_or(DateTime::UNIX_EPOCH, OrgId::time);

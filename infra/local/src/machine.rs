@@ -295,7 +295,7 @@ async fn load_seed(
         None => DemoKeys::fresh(options.seed == Seed::Demo, moment.now)?,
     };
     saved.keys = Some(keys.clone());
-    // The keys are saved first, so that data made with them never exists without them.
+    // Save the keys first, so that data made with them never exists without them.
     file.write(saved)?;
     keys.install(app, moment).await?;
     fill(app, &keys, moment).await?;

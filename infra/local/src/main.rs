@@ -184,7 +184,6 @@ async fn catch_up(from: Option<String>) -> anyhow::Result<()> {
     };
     let deliveries = app.deliveries.as_ref();
     let accounts = local::catch_up_accounts(ledger, others, deliveries, || app.clock.moment(), line).await;
-    // If both fail, both errors are printed.
     match (records, accounts) {
         (Err(records), Err(accounts)) => Err(records.context(format!("{accounts:#}"))),
         (records, accounts) => records.and(accounts),

@@ -34,7 +34,7 @@ fn is_from_here(port: u16, method: &Method, uri: &Uri, headers: &HeaderMap) -> b
         Some(authority) => vec![authority.as_str()],
         None => text(HOST),
     };
-    // A link on any page may lead here: the page can't read what the browser then shows.
+    // A link on any page may lead here: the page cannot read what the browser then shows.
     let navigates = method == Method::GET && text(FETCH_MODE) == ["navigate"];
     let is_page_of_ours = |site: &str| ["same-origin", "none"].contains(&site) || navigates;
     matches!(hosts.as_slice(), [host] if is_own_host(host, port))

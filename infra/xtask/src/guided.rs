@@ -31,7 +31,7 @@ pub(crate) fn check(project: &Project, sam: &Path) -> Result<()> {
     let sam =
         Run::new(sam).within(folder.path()).args(["deploy", "--guided"]).stdin(File::open(at("answers"))?);
     let sam = sam.env("SAM_CLI_TELEMETRY", "0").env("AWS_DEFAULT_REGION", "eu-west-2");
-    // Credentials of no account, and an endpoint at which nothing listens.
+    // With credentials of no account and an endpoint at which nothing listens, `sam` cannot reach AWS.
     let sam =
         sam.without("AWS_PROFILE").env("AWS_ENDPOINT_URL", "http://127.0.0.1:1").env("AWS_MAX_ATTEMPTS", "1");
     let sam = sam.env("AWS_ACCESS_KEY_ID", "none").env("AWS_SECRET_ACCESS_KEY", "none");

@@ -185,7 +185,6 @@ fn routed(events: &Events<'_>) -> Result<Value> {
     expect(&events.send("admin")?, 201, &opened)?;
     let bought = [("/data/status", json!("approved")), ("/data/credits", json!(500))];
     expect(&events.send("purchase")?, 201, &bought)?;
-    // The event is not signed.
     let forged = [("/error/code", json!("VALIDATION_ERROR"))];
     places(&body(&events.send("payments")?, 400)?, &forged)?;
     let set = [("/data/enabled", json!(true)), ("/data/state/status", json!("ready"))];

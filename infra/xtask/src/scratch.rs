@@ -39,7 +39,8 @@ impl Scratch {
                 Some("shared/store/Cargo.toml") => {
                     as_in_the_workspace(project, &String::from_utf8(bytes)?)?.into_bytes()
                 }
-                // Cargo adds the dependencies above to the copy's lock file, so it is replaced only if the original has changed.
+                // Cargo adds the dependencies above to the copy's lock file, so replace it only if the original
+                // changed.
                 Some("Cargo.lock") if is_known(&lock, &bytes) && tree.join(file).is_file() => continue,
                 _ => bytes,
             };

@@ -147,7 +147,7 @@ impl ApiKeySecret {
     }
 
     fn new(prefix: &str, bytes: [u8; Self::RANDOM_CHARS]) -> Self {
-        // 256 is not a multiple of 62; the slight bias costs less than one of some 200 bits.
+        // 256 is not a multiple of 62: the slight bias costs less than one of about 200 bits.
         let body: String = bytes.into_iter().map(|byte| Self::digit(u32::from(byte))).collect();
         let start = format!("{prefix}{body}");
         let checksum = Self::checksum(&start);

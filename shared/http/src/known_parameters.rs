@@ -55,8 +55,8 @@ impl KnownParameters {
         }
         let Some(path) = request.extensions().get::<MatchedPath>() else { return Ok(()) };
         let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
-        // Another method is answered 405. Routes without a description are not part of the API: pages for browsers and
-        // the local machine's own routes.
+        // The router answers 405 to another method. Routes without a description are not part of the API: pages for
+        // browsers and the local machine's own routes.
         let Some(known) = self.0.get(&name(method, path.as_str())) else { return Ok(()) };
         let unknown = form_urlencoded::parse(query.as_bytes())
             .map(|(name, _)| name)

@@ -144,7 +144,6 @@ fn wanted(expected: &str) -> &str {
         "a sequence" => "a list",
         "a map" => "a JSON object",
         record if record.starts_with("struct ") => "a JSON object",
-        // One of our own types, which says what it takes.
         own => own,
     }
 }

@@ -31,7 +31,6 @@ impl Jobs<'_> {
             .settle(test, claim, own, |account, attempt| change_plan(account, &wanted, attempt))
             .await;
         match settled {
-            // The test ledger has the plan already, or does not exist.
             Ok(_) | Err(Unsettled::Refused(Refusal::SamePlan) | Unsettled::NoAccount) => Ok(()),
             Err(unsettled) => Err(unsettled),
         }

@@ -113,7 +113,6 @@ impl Checkout<'_> {
         moment: Moment,
     ) -> Result<Option<Purchase>, Unsettled> {
         let Some(payment) = self.provider.payment(payment).await? else { return Ok(None) };
-        // A test ledger may have a clock of its own.
         let moment = match payment.purchase {
             Some(purchase) => self.ledger.moment_of(purchase.account, moment).await?,
             None => moment,

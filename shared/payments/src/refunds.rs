@@ -154,7 +154,7 @@ impl Checkout<'_> {
         let (account, claim) = (purchase.id.account, Claim::new(&key, &asked, &details));
         let amount = |credits: Credits| Amount::try_from(credits.get()).ok();
         if purchase.refunds.amount < step.amount {
-            // Before the balance changes, which would make auto-recharge charge the same card.
+            // Pause before the balance falls: the fall would make auto-recharge charge the same card.
             self.pause_recharge_for_refund(purchase.id, number, moment).await?;
         }
         let taken = step.credits.less(before).and_then(amount);

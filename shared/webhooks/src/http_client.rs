@@ -153,7 +153,7 @@ impl WebhookClient {
         } else {
             exchange(socket, request).await
         };
-        // At the read limit, the error depends on what was being read; the limit is the reason.
+        // At the read limit the error depends on what was being read, but the limit is the cause.
         outcome.map_err(|error| if limit.is_reached() { DeliveryError::TooLarge } else { error })
     }
 

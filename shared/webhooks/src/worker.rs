@@ -267,8 +267,8 @@ impl WebhookWorker<'_> {
             }
             next.beginning(*lane, next_id).leased(state.holder, moment.wall)
         };
-        // The job is scheduled before the wait is stored: a crash in between leaves an unneeded job, never a webhook
-        // that waits without one.
+        // Schedule the job before storing the wait: a crash in between leaves an unneeded job, never a webhook that
+        // waits without one.
         let retry_at = after(state).retry_at(*lane);
         if let Some(retry_at) = retry_at {
             self.ledger.schedule(Job::Webhooks(*account), retry_at).await?;

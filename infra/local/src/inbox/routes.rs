@@ -93,7 +93,7 @@ async fn receive(
     let status = status.map_err(|_| ApiError::field("answer", "must be an HTTP status, 100 to 999"))?;
     let mut verified = signer(&inbox.secrets(&name), &delivery);
     if verified.is_err() {
-        // A secret may be new.
+        // The webhook may have a new secret.
         let found = read_secrets(&app, &name).await?;
         verified = signer(&found, &delivery);
         inbox.remember(&name, found);

@@ -57,7 +57,7 @@ impl JournalFile {
     fn append(&mut self, charge: &SimulatedCharge) -> io::Result<()> {
         let mut line = serde_json::to_vec(charge)?;
         line.push(b'\n');
-        // Cuts off what a crash or a failed write has left behind the last complete line.
+        // A crash or a failed write may have left part of a line behind the last complete one.
         self.file.set_len(self.bytes)?;
         self.file.seek(SeekFrom::Start(self.bytes))?;
         self.file.write_all(&line)?;

@@ -193,7 +193,6 @@ impl Totals {
             let back = if Some(share.lot) == subscription || Some(share.lot) == unlimited && self.unlimited {
                 amount
             } else if Some(share.lot) == unlimited {
-                // On a limited plan, only credits spent beyond it.
                 amount.min(self.over())
             } else {
                 0

@@ -203,12 +203,11 @@ impl ThresholdState {
         is_first: bool,
     ) -> (Self, Option<Notification>) {
         if level.unlimited {
-            // An unlimited plan has no balance, so it is neither low nor recovered.
+            // An unlimited plan has no balance.
             self.low = LowBalanceStatus::No;
             return (self, None);
         }
         let is_below = spendable < self.threshold;
-        // Between the threshold and the margin above it, the state stays.
         let enough = self.threshold.plus(alerts.recovery_margin).unwrap_or(Credits::MAX);
         match self.low {
             LowBalanceStatus::No if is_below && is_first => {
@@ -257,8 +256,8 @@ impl ThresholdState {
 
     /// The end of the cool-down.
     fn cooled_at(&self, alerts: &AlertSettings) -> Option<DateTime<Utc>> {
-        // Concurrent requests are written in another order than they are received, so times can go back
-        // slightly: without a cool-down they must not hold back an alert.
+        // Concurrent requests are written in another order than they are received, so times can go back slightly:
+        // without a cool-down this must not hold back an alert.
         let minutes = Some(alerts.cooldown_minutes).filter(|minutes| *minutes > 0)?;
         let pause = Duration::try_minutes(minutes.into())?;
         self.notified_at?.checked_add_signed(pause)

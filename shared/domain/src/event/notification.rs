@@ -297,7 +297,6 @@ fn suspended(monitor: &Monitor) -> Value {
 fn paused(why: PauseReason, until: Option<DateTime<Utc>>) -> Value {
     json!({
         "reason": why.as_str(),
-        // Only too many failed payments switch it off.
         "enabled": why != PauseReason::PaymentFailed,
         "until": until.map(timestamp),
         "message": match why {

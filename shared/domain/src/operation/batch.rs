@@ -165,8 +165,7 @@ impl Account {
         let mut before = self.clone();
         let mut moves = last.moves.clone();
         let mut receipts = Vec::new();
-        // From the last line to the first: the debit of each is undone to get the balance after the line before
-        // it.
+        // Start at the last line: undoing a line's debit gives the balance after the line before it.
         for (item, part) in (0u32..).zip(&last.parts).collect::<Vec<_>>().into_iter().rev() {
             let BatchOutcome::Taken(amount) = *part else { continue };
             let requested = usize::try_from(item).ok().and_then(|item| items.get(item));
@@ -195,7 +194,6 @@ impl Account {
             receipt.sequence = first.saturating_add(place);
             receipt.entry.id = last.id.after(place);
         }
-        // The first line contains the outcomes of all items.
         if let Some(first) = receipts.first_mut() {
             first.entry.parts.clone_from(&last.parts);
         }

@@ -179,8 +179,7 @@ pub fn payment_refunded(
         let part = dispute.aside.min(wanted);
         if !part.is_zero() {
             wanted = wanted.less(part).unwrap_or_default();
-            // The dispute still concerns the same credits: the refunded credits are others of the same
-            // purchase.
+            // The dispute still concerns the same credits: the refunded credits are others of the same purchase.
             let left = DisputedCredits { aside: dispute.aside.less(part).unwrap_or_default(), ..*dispute };
             from_disputes.push(Move::out(LotId::Disputed(*id), Source::Purchased, part));
             changes.insert(*id, left);

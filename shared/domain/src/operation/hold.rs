@@ -61,8 +61,7 @@ pub fn capture(account: &Account, shares: &[Share], attempt: &Attempt) -> Result
     account.used.plus(amount).ok_or(Refusal::BalanceLimit)?;
     account.held.less(amount).ok_or(Refusal::BalanceLimit)?;
     let entry = attempt.entry(account, NewEntry::without_moves(CAPTURE, Direction::Debit));
-    // The capture counts as this month's usage, and must be written neither in the next month nor on a frozen
-    // account.
+    // The capture counts as this month's usage, and must not be written in the next month or on a frozen account.
     let mut guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(attempt.id)];
     let mut effects = vec![];
     if !amount.is_zero() {

@@ -118,7 +118,6 @@ impl<'a> Arrivals<'a> {
         if exists || self.opened.contains_key(&id) {
             return self.join(id, lot.left);
         }
-        // Credits of a lot that this posting has merged follow it.
         if self.merged.contains_key(&id) {
             return self.merge(id, lot);
         }

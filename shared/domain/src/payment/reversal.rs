@@ -123,8 +123,7 @@ impl Purchase {
         let credits = credits.less(disputed.credits).unwrap_or_default();
         let known = &self.refunds;
         let more = refunded.saturating_sub(known.amount);
-        // The event of a refund can arrive before the answer to its order. An event of less money belongs to
-        // another refund.
+        // A refund's event can arrive before the answer to its order. An event of less money is of another refund.
         let waits = |order: &&RefundOrder| order.step.is_none() && order.is_wanted() && order.amount <= more;
         let order = known.orders.iter().rfind(waits).map(|order| order.id);
         ((known.amount, known.credits) != (refunded, credits)).then_some(RefundStep {

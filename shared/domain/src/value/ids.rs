@@ -81,8 +81,7 @@ macro_rules! ulid_id {
 
             fn try_from(text: String) -> Result<Self, BadId> {
                 let bare = text.strip_prefix($prefix).and_then(|bare| Ulid::from_string(bare).ok());
-                // Each id has exactly one spelling: text that decodes but would be written differently is
-                // refused.
+                // Each id has exactly one spelling: text that decodes to an id but is spelt differently is refused.
                 let id = bare.map(Self).filter(|id| id.to_string() == text);
                 id.ok_or(BadId(concat!("must be ", $prefix, " and 26 characters")))
             }

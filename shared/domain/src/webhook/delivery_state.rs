@@ -234,8 +234,7 @@ impl DeliveryState {
         match outcome {
             DeliveryOutcome::Taken => self.past(lane, number),
             DeliveryOutcome::Gone => self.at(lane, number).stopped(WebhookStatus::Gone, number),
-            // A later resume starts again; and an event that the owner skipped meanwhile must not affect the
-            // next one.
+            // A later resume starts again; and an event that the owner skipped meanwhile must not affect the next one.
             DeliveryOutcome::Failed(_)
                 if self.status != WebhookStatus::Active || self.is_past(lane, number) =>
             {
@@ -253,7 +252,6 @@ impl DeliveryState {
                         let replay = known.replay.map(|replay| Replay { failures, retry_at, ..replay });
                         Self { replay, ..known }
                     }
-                    // The replay is given up; new events go on.
                     (DeliveryLane::Replay, None) => Self { replay: None, ..known },
                 }
             }
@@ -266,7 +264,6 @@ impl DeliveryState {
         if self.status != WebhookStatus::Active {
             return Self { failures, retry_at: None, ..self.clone() };
         }
-        // The current event of the replay starts again after a resume.
         let replay = self.replay.map(Replay::anew);
         Self { status, failures, replay, stopped_at: Some(number), ..self.anew() }
     }

@@ -115,7 +115,7 @@ impl Activity {
         for _ in 0..ATTEMPTS_MAX {
             let known = self.counter(&key).await?;
             let seen = known.as_ref().map(|known| known.through);
-            // A counter from before there were shards stays unchanged, and this one continues from its number.
+            // A counter from before shards existed stays unchanged; this one continues from its number.
             let before = match seen {
                 Some(seen) => seen,
                 None => {

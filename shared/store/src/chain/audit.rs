@@ -93,8 +93,8 @@ impl Ledger {
         now: DateTime<Utc>,
         mut progress: impl FnMut(u64),
     ) -> Result<Option<AuditReport>, Fault> {
-        // The account is read before its chain, and each end before the items that it ends: everything that is written
-        // meanwhile is then known to be new.
+        // Read the account before its chain, and each end before the items that it ends: anything written meanwhile is
+        // then known to be new.
         let Some(item) = self.table.get(&Key::Account(id), "read an account").await? else {
             let chained = self.read_watermark(id, true).await?.tip.filter(|tip| tip.sequence() > 0);
             return Ok(chained.map(|tip| AuditReport::gone(id, &tip)));

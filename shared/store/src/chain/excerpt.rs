@@ -330,7 +330,6 @@ impl Ledger {
         for row in rows.values().filter(|row| !known.contains(&row.place)) {
             let sequence = row.number();
             let is_in_place = match sequence {
-                // Another row of the excerpt has its number.
                 Some(number) if links.contains_key(&number) => false,
                 Some(number) => match self.link(account, number).await? {
                     Some((_, link)) => Some(link.id) == row.id(),

@@ -80,8 +80,8 @@ impl Ledger {
     pub(crate) async fn keep(&self, account: AccountId, growth: &Growth) -> Result<(), Fault> {
         for checkpoint in &growth.checkpoints {
             let Checkpoint { date, sequence, hash } = checkpoint;
-            // The log is another system: it stays a witness if the table is changed by hand. Logged before the write,
-            // because a checkpoint that exists is not logged again.
+            // The log is another system: it stays a witness if the table is changed by hand. Log before the write,
+            // because an existing checkpoint is not logged again.
             tracing::info!(%account, day = %date, sequence, %hash, "checkpoint");
             let mut item = Key::Checkpoint(account, *date).attributes();
             item.insert("seq".to_owned(), number(*sequence));

@@ -176,7 +176,7 @@ impl Ledger {
                 if waiting.is_empty() || examined > 0 {
                     return Ok(StatementPage { receipts, next: Some(rows.place(below, &waiting)) });
                 }
-                // Nothing was returned yet, so a page that began here again would come no further.
+                // Nothing was returned yet, so a page that starts here again would make no progress.
                 if let Some(found) = self.chained_below(account, below).await? {
                     waiting.insert(found.sequence, found);
                 }

@@ -166,7 +166,7 @@ fn read(item: StoredItem) -> Option<DirectoryEntry> {
         tracing::error!(place = ?item.get("sk"), "an account of the directory is unreadable");
         return None;
     };
-    // Where the item does not say whether the account has monitors, they are looked for.
+    // If the item does not say whether the account has monitors, the sweep looks for them.
     let monitored =
         decode::<DirectoryItem>("an account of the directory", item).map_or(true, |item| item.monitored);
     Some(DirectoryEntry { account, monitored })

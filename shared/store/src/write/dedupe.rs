@@ -247,7 +247,7 @@ impl<'a> DedupeCharges<'a> {
         for wait in 0..=WAITS {
             let claim = Claim::new(&key, &fingerprint, details);
             match self.ledger.spend(self.account, claim, self.moment, &decide).await {
-                // Another request makes it, and is mostly done in a moment.
+                // Another request is making it, and usually finishes in a moment.
                 Err(Unsettled::InProgress) if wait < WAITS => tokio::time::sleep(WAIT).await,
                 Ok(settled) => {
                     self.save_last(number, &settled).await?;
