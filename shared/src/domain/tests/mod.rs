@@ -21,6 +21,7 @@ mod reach;
 mod receipt;
 mod recharge;
 mod recharge_limits;
+mod refund_orders;
 mod remainder;
 mod renewal;
 mod reversal;
