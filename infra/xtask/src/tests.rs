@@ -1,5 +1,7 @@
 //! `cargo xtask test`: everything that CI runs.
 
+use std::num::NonZero;
+
 use anyhow::{Result, ensure};
 
 use crate::localstripe::Localstripe;
@@ -38,6 +40,7 @@ fn test(project: &Project, steps: &mut Steps) -> Result<()> {
         // Without the examples in documentation, because there are none (tests/contract/architecture).
         let tests = project.cargo(["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"]);
         let tests = tests
+            .env("RUST_TEST_THREADS", threads())
             .env("SCRIP_SECOND_DYNAMODB", &second.endpoint)
             .env("SCRIP_SECRETS_MANAGER", &second.endpoint)
             .env("SCRIP_LOCALSTRIPE", &localstripe.url)
@@ -55,6 +58,14 @@ fn test(project: &Project, steps: &mut Steps) -> Result<()> {
     outcome?;
     ensure!(counted.passed > 0, "cargo test ran no test");
     Ok(())
+}
+
+/// How many tests run at once: two for each processor, because crash tests wait half of their time.
+fn threads() -> String {
+    let chosen = std::env::var("RUST_TEST_THREADS");
+    chosen.unwrap_or_else(|_| {
+        std::thread::available_parallelism().map_or(1, NonZero::get).saturating_mul(2).to_string()
+    })
 }
 
 /// The results that libtest prints at the end of each binary, added up.
