@@ -62,8 +62,8 @@ async fn balance(
     Reply::ok(&BalanceView::new(&balance, sequence, at))
 }
 
-/// The account with everything due recorded, and the same account with the credits that expired holds will return. If
-/// nothing can be written, the stored account serves for both.
+/// The account with everything due recorded, and the same account with the credits of expired holds returned. If
+/// nothing can be written, both are the stored account.
 async fn current(app: &App, caller: &Caller<may::Read>) -> Result<(Account, Account), ApiError> {
     match app.ledger.catch_up_and_project(caller.account, caller.call.moment).await {
         Ok(both) => Ok(both),

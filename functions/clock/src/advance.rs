@@ -8,17 +8,17 @@ use domain::{AccountId, Period};
 use scrip_http::{ApiError, App};
 use store::{Fault, Moment, ScheduledJob, Unsettled};
 
-/// How many seconds one call processes what falls due. It answers before API Gateway times out, and the next call
+/// How long one call processes due work, in seconds: short enough to answer before API Gateway times out. The next call
 /// continues.
 const WORK_SECONDS: i64 = 15;
 
-/// How often, and how long each time, a call waits for another one that charges the same monitors. An abandoned attempt
-/// is settled after two seconds.
+/// How often, and how long each time, a call waits while another one charges the same monitors. An abandoned attempt is
+/// settled after two seconds.
 const WAITS_MAX: u32 = 12;
 const WAIT: Duration = Duration::from_millis(250);
 
-/// Advances the clock of a test ledger towards `to`, stopping wherever something falls due and doing it. Returns the time
-/// reached, and whether it is `to`.
+/// Advances the clock of a test ledger towards `to`. Stops at each time at which work is due, and does the work.
+/// Returns the time reached, and whether it is `to`.
 pub(super) async fn advance(
     app: &App,
     account: AccountId,
@@ -26,7 +26,8 @@ pub(super) async fn advance(
     moment: Moment,
 ) -> Result<(DateTime<Utc>, bool), ApiError> {
     let until = moment.wall.checked_add_signed(TimeDelta::seconds(WORK_SECONDS)).unwrap_or(moment.wall);
-    // Set a clock that was never set to the present first. Jobs are then scheduled by it, and earlier jobs move to it.
+    // A clock that was never set is set to the present time first. Jobs are then scheduled by it, and earlier jobs move
+    // to it.
     let mut current = app.ledger.set_test_clock(account, moment.now).await?;
     app.ledger.move_to_own_schedule(account).await?;
     // An earlier call may have been interrupted here.
@@ -49,7 +50,7 @@ pub(super) async fn advance(
     Ok((current, false))
 }
 
-/// What falls due next up to `to`, and when: jobs, or none if the month ends.
+/// The jobs that fall due next, up to `to`, and when; no jobs if the month ends first.
 async fn next(
     app: &App,
     account: AccountId,
@@ -64,7 +65,7 @@ async fn next(
     Ok(Some((jobs.into_iter().filter(|scheduled| scheduled.due <= due.max(now)).collect(), due)))
 }
 
-/// Does what time brings to an account: renewal, expiry, monitors and auto-recharge.
+/// Runs the due work of an account: renewal, expiry, monitors and auto-recharge.
 async fn run_all(app: &App, account: AccountId, moment: Moment) -> Result<(), ApiError> {
     app.jobs().run_account_job(account, moment).await?;
     if app.ledger.is_monitored(account).await? {

@@ -89,8 +89,7 @@ async fn move_clock(
     Ok(Reply::ok(&TestTime { now, stands_still: true, arrived })?.replayed(replayed))
 }
 
-/// The time to advance to, and whether the request is a retry. Under one key the clock goes where the first attempt would
-/// have it.
+/// The time to advance to, and whether the request is a retry. A retry advances to the time of the first attempt.
 async fn target(
     app: &App,
     account: AccountId,

@@ -15,8 +15,8 @@ use utoipa::ToSchema;
 
 use super::request::ConsumeRequest;
 
-/// The most bytes that the items of a batch may have as they are stored until all rows are written: less than the limit of
-/// an item of DynamoDB.
+/// The maximum stored size of a batch's items in bytes: below DynamoDB's limit for an item. They are stored until all
+/// rows are written.
 const KEPT_BYTES_MAX: usize = 300_000;
 
 /// Operations to charge together.

@@ -62,7 +62,7 @@ pub async fn handle(
     Ok(answer)
 }
 
-/// What the projector works with beside the ledger.
+/// What the projector uses besides the ledger.
 #[derive(Clone, Copy)]
 pub struct Others<'a> {
     /// The table that usage is counted in.
@@ -78,7 +78,7 @@ pub struct Others<'a> {
 }
 
 impl<'a> Others<'a> {
-    /// Those of an app, at the present time.
+    /// The parts of an app, at the present time.
     #[must_use]
     pub fn of(app: &'a App) -> Self {
         Self {
@@ -215,7 +215,7 @@ struct Projection {
 /// Complete rows of an account, and the account after the last one.
 struct AccountRows {
     account: Account,
-    /// The watermarks before; known after the recovery of lost records.
+    /// The watermarks before this batch; known once lost records are recovered.
     watermark: Watermark,
     /// Whether some events could not be emitted or some usage not counted. Then that watermark does not advance.
     behind: bool,
@@ -261,8 +261,8 @@ impl Projection {
     async fn project_account(&mut self, ledger: &Ledger, others: &Others<'_>) -> Option<String> {
         // Lost records come first, because everything else needs the order of an account's changes.
         let lost = self.recover(ledger, others).await;
-        // Events and usage come before the watermarks, which record how far they are. The bus and the queues do not hold
-        // the watermarks up.
+        // Emit and count before the watermarks advance, because these record the progress. Failures of the bus or the
+        // queues do not delay the watermarks.
         let failed = [
             lost,
             self.emit_and_count(ledger, others).await,
@@ -337,7 +337,7 @@ impl Projection {
     }
 }
 
-/// Whether the account may be able to spend more after an entry. A change to an unlimited plan is a debit, but pays for
+/// Whether an entry may let the account spend more. A change to an unlimited plan is a debit, but the plan pays for
 /// everything.
 fn pays(entry: &Entry) -> bool {
     entry.direction == Direction::Credit || entry.switch.is_some()

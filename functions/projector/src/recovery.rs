@@ -9,9 +9,9 @@ use super::skip::{is_unreadable, skipped};
 use super::{AccountRows, Others, Projection, earlier_of, emit_changes, pays, retry_monitors};
 
 impl Projection {
-    /// Projects what the stream has lost: records that ended in the dead-letter queue, or that were too old when they were
-    /// to be read. Their rows exist and have the same content. Returns the earliest place to deliver again; nothing after
-    /// it is emitted or counted. If rows are missing, too, or cannot be read, the account waits, and the others continue.
+    /// Projects records that the stream has lost: those in the dead-letter queue, and those that expired before they
+    /// were read. Their rows have the same content. Returns the earliest place to deliver again; nothing after it is
+    /// emitted or counted. If rows are missing or cannot be read, the account waits, and the others continue.
     pub(crate) async fn recover(&mut self, ledger: &Ledger, others: &Others<'_>) -> Option<String> {
         let mut again: Option<String> = None;
         let mut left = Vec::new();
@@ -56,7 +56,7 @@ async fn recover(
         tracing::warn!(%account, known, through, "the stream has lost records; their rows are projected");
         let spent: Vec<_> = missed.iter().filter_map(UsageRecord::by).collect();
         emit_changes(ledger, others, account, &AccountChange::of_receipts(&missed), &spent).await?;
-        // Before the watermark advances: afterwards these rows would not be checked for credits again.
+        // Check for credits before the watermark advances: these rows are not checked again.
         if missed.iter().any(|receipt| pays(&receipt.entry)) {
             retry_monitors(ledger, others, account).await?;
         }

@@ -34,7 +34,7 @@ async fn one(app: &App, message: &SqsMessage) -> Result<(), Fatal> {
     Ok(attend(app, request.account, app.clock.moment()).await?)
 }
 
-/// Recharges one account if its balance asks for it.
+/// Runs auto-recharge for one account.
 ///
 /// # Errors
 /// When the table cannot be read or written. The message should then be delivered again.

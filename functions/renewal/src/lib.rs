@@ -23,7 +23,7 @@ pub enum Invocation {
 /// A batch of messages of the queue.
 #[derive(Debug, Deserialize)]
 pub struct Messages {
-    /// At least one message: an invocation without is a schedule.
+    /// At least one message; an invocation without messages is a schedule.
     #[serde(rename = "Records")]
     records: Vec<SqsMessage>,
 }
@@ -36,7 +36,7 @@ pub struct Tick {
     scheduled_time: DateTime<Utc>,
 }
 
-/// The response: to the queue the messages to deliver again, to the scheduler nothing.
+/// The response. The queue gets the messages to deliver again; the scheduler gets nothing.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Response {

@@ -128,7 +128,7 @@ struct AutoRechargePatch<'a> {
     currency: Currency,
 }
 
-/// The settings after a change; none if there are none and the change does not set them up.
+/// Saves a change and returns the settings; none if neither the account nor the change has any.
 async fn save(
     app: &App,
     account: AccountId,

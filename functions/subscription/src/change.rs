@@ -12,7 +12,7 @@ use store::{Catalogue, Claim, Fault, Job, Moment, Settled, Unsettled, system_key
 
 use crate::response::{Plans, SubscriptionChange, Switched};
 
-/// How often another request may change the plan to the wanted one and back meanwhile.
+/// How often other requests may change the plan to the wanted one and back meanwhile.
 const ATTEMPTS_MAX: u32 = 8;
 
 /// A requested change of plan.
@@ -111,7 +111,7 @@ pub(super) async fn carry_out(
     Ok(Reply::ok(&changed)?.replayed(settled.replayed))
 }
 
-/// What became of a change of plan.
+/// The result of a change of plan.
 enum PlanSettlement {
     Changed(Box<Settled>),
     /// The account has that plan already.

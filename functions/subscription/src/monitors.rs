@@ -181,7 +181,7 @@ pub(super) async fn list_monitors(
     Reply::page(&monitors, next)
 }
 
-/// At most `limit` monitors after one, and the last one read if there may be more.
+/// At most `limit` monitors after `after`, and the last one read if there may be more.
 async fn page(
     app: &App,
     account: AccountId,

@@ -109,8 +109,8 @@ pub(super) async fn list_deliveries(
     Reply::page(&deliveries.into_iter().map(DeliveryView::of).collect::<Vec<_>>(), next)
 }
 
-/// Deliveries with their status by a state that was read before the log. An attempt may have begun and failed in between,
-/// so deliveries that look superseded are checked by the present state.
+/// Deliveries with their current status. `state` was read before the log: an attempt may have begun and failed in
+/// between, so deliveries that look superseded are checked by the present state.
 async fn with_current_status(
     app: &App,
     account: AccountId,

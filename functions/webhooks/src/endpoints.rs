@@ -258,13 +258,13 @@ async fn unwanted(
     Ok(unwanted)
 }
 
-/// Schedules a job that delivers, in case this request is interrupted.
+/// Schedules a delivery job, in case this request is interrupted.
 pub(super) async fn expect_delivery<S>(app: &App, caller: &Caller<S>) -> Result<(), ApiError> {
     app.ledger.schedule(Job::Webhooks(caller.account), app.clock.moment().now).await?;
     Ok(())
 }
 
-/// Has what is due delivered at once. If the queue is unavailable, the scheduled job delivers it.
+/// Requests immediate delivery of due events. If the queue is unavailable, the scheduled job delivers them.
 pub(super) async fn deliver_soon<S>(app: &App, caller: &Caller<S>) {
     if let Err(error) = app.deliveries.send(&DeliveryRequest::Account { account: caller.account }, 0).await {
         tracing::warn!(account = %caller.account, cause = &error as &dyn std::error::Error, "delivery is left to the scheduled job");

@@ -11,25 +11,25 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::event_names::Happening;
 
-/// Events on a page when nothing is asked, and at most.
+/// The default and the maximum number of events on a page.
 const LIMIT: i32 = 50;
 const LIMIT_MAX: i32 = 100;
 
-/// The highest number that every JSON client reads back unchanged.
+/// The highest number that every JSON client reads unchanged.
 const NUMBER_MAX: u64 = 9_007_199_254_740_991;
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Query {
-    /// The number of the last event that you have; 0, when left out, begins with the first.
+    /// The number of the last event that you have; 0 if left out, which begins with the first event.
     after: Option<u64>,
-    /// Events on a page, 1 to 100; 50 when left out.
+    /// Events on a page, 1 to 100; 50 if left out.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<i32>,
 }
 
-/// Something that has happened.
+/// An event of an organisation.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Event, example = json!({
     "id": "evt_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA", "sequence": 5, "event": "credits.expiring", "type": "credits.expiring",
@@ -42,23 +42,23 @@ struct EventView {
     id: String,
     /// 1, 2, 3, … without a gap.
     sequence: u64,
-    /// What has happened; the schemas of infra/events say what each comes with.
+    /// The name of the event. The schemas in infra/events describe the `data` of each event.
     #[schema(value_type = Happening)]
     event: String,
-    /// The same.
+    /// The same as `event`.
     #[serde(rename = "type")]
     #[schema(value_type = Happening)]
     kind: String,
-    /// When.
+    /// When the event happened.
     #[schema(value_type = String, format = DateTime)]
     timestamp: String,
-    /// The particulars.
+    /// The data of the event.
     data: Value,
 }
 
-/// Events of the last 30 days, the oldest first. `nextCursor` is the number to go on after. Each is kept for at least
-/// 30 days that really pass: what a test clock has left behind sooner than that is still here. A first `sequence`
-/// above `after` + 1 says that those between are no longer kept.
+/// Lists the events of the last 30 days, the oldest first. `nextCursor` is the value of `after` for the next page.
+/// Events are kept for at least 30 days of real time, even if a test clock advances faster. If the first `sequence` is
+/// above `after` + 1, the events in between are no longer kept.
 #[utoipa::path(get, path = "/api/v3/events", tag = "events", params(Query), responses((status = 200, body = Vec<EventView>)))]
 pub(super) async fn feed(
     State(app): State<Arc<App>>,

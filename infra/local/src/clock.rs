@@ -9,7 +9,7 @@ use scrip_http::{Clock, SystemClock, timestamp};
 #[derive(Debug, Default)]
 pub struct LocalClock(Mutex<Option<DateTime<Utc>>>);
 
-/// A clock can't be set to a time before its own or after the year 9999. It holds the clock's time.
+/// The error for a time before the clock's own or after the year 9999. It holds the clock's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the clock shows {}; it does not go back, nor past the year 9999", timestamp::text(.0))]
 pub struct OutOfReach(DateTime<Utc>);

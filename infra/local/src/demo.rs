@@ -51,7 +51,7 @@ pub struct DemoKeys {
 }
 
 impl DemoKeys {
-    /// New random keys; with those of an organisation that was opened at `at`, if wanted.
+    /// New random keys, and if wanted those of an organisation that was opened at `at`.
     pub(crate) fn fresh(with_organisation: bool, at: DateTime<Utc>) -> Result<Self, Fault> {
         let secret = |mode| {
             let secret = ApiKeySecret::for_organisation(mode, secret_bytes()?);
@@ -107,8 +107,8 @@ impl DemoKeys {
 /// so an account that has this many has all of them.
 const ENTRIES: usize = 3 + USED.len();
 
-/// Fills the demo organisation's live ledger. Every step has an idempotency key of its own, so a start continues what an
-/// interrupted one has begun.
+/// Fills the demo organisation's live ledger. Every step has an idempotency key of its own, so a restart continues an
+/// interrupted start.
 pub(crate) async fn fill(app: &App, keys: &DemoKeys, moment: Moment) -> anyhow::Result<()> {
     let Some(org) = keys.organisation()? else { return Ok(()) };
     let account = AccountId { org, mode: Mode::Live };

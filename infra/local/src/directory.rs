@@ -3,10 +3,10 @@
 use domain::AccountId;
 use store::{DIRECTORY_SHARDS, Fault, Ledger};
 
-/// Accounts that one read of the directory asks for.
+/// The number of accounts that one read requests.
 const PAGE: i32 = 200;
 
-/// A position in the directory, from its first account on.
+/// A reader of the directory that begins at the first account.
 pub(crate) struct Directory<'a> {
     ledger: &'a Ledger,
     shard: u8,

@@ -1,4 +1,4 @@
-//! The data folder: its files, their access rights, and the state that the machine keeps beside the database.
+//! The data folder: its files, their access rights, and the state that the machine stores outside the database.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, Permissions};
@@ -22,7 +22,7 @@ const STATE_FILE: &str = "local.json";
 /// The journal of the simulated payment provider.
 pub(crate) const JOURNAL_FILE: &str = "payments.jsonl";
 
-/// Whether a data folder consists of files such as this one.
+/// Whether the file belongs to a data folder.
 fn is_ours(name: &OsStr) -> bool {
     [STATE_FILE, JOURNAL_FILE].into_iter().chain(DATABASE_FILES).any(|ours| ours == name)
 }
@@ -32,8 +32,8 @@ pub(crate) fn fresh_key() -> String {
     STANDARD.encode([random().to_be_bytes(), random().to_be_bytes()].concat())
 }
 
-/// Creates the folder if it does not exist, and lets only its owner read it, because it holds keys in clear text. A folder
-/// that also holds other files keeps its own access rights; the data files in it are closed all the same.
+/// Creates the folder if it does not exist, and lets only its owner read it, because it holds keys in clear text. A
+/// folder that also holds other files keeps its own access rights; only its data files are restricted.
 ///
 /// # Errors
 /// When the folder can't be created, or belongs to another user.
@@ -55,8 +55,8 @@ pub(crate) fn keep_private(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The state that a machine keeps beside the database: the demo keys in clear text, of which the database has only hashes,
-/// and the time at which the clock stands still.
+/// The state that a machine stores outside the database: the demo keys in clear text, which the database has only as
+/// hashes, and the time at which the clock stands still.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SavedState {
@@ -76,7 +76,7 @@ pub(crate) struct SavedState {
     pub(crate) seen: Option<DateTime<Utc>>,
 }
 
-/// The file of the saved state; without a path nothing is kept.
+/// The file of the saved state; without a path nothing is saved.
 #[derive(Clone, Debug)]
 pub(crate) struct StateFile(Option<PathBuf>);
 
@@ -88,7 +88,7 @@ impl StateFile {
     /// Reads the state. In an empty folder it writes a new one first, before any other file exists.
     ///
     /// # Errors
-    /// When the file is invalid, or missing beside data that needs it.
+    /// When the file is invalid, or missing although other data needs it.
     pub(crate) fn begin(&self) -> anyhow::Result<SavedState> {
         let fresh = || SavedState { webhook_key: Some(fresh_key()), ..SavedState::default() };
         let Some(path) = &self.0 else { return Ok(fresh()) };

@@ -1,5 +1,5 @@
 //! The local machine: all functions behind one port, on an embedded DynamoDB. The routers, the store and the rules are
-//! those that Lambda runs; `emulation` stands in for what AWS does around them.
+//! those that Lambda runs; `emulation` replaces the AWS services around them.
 //!
 //! Dependencies point only downwards: machine -> routes -> state -> inbox, payments -> emulation -> folder -> engine.
 //! `ops`, the operator's commands, uses `emulation` and `engine`.

@@ -1,4 +1,4 @@
-//! Starts and stops the local machine: puts the database, the functions and their surroundings together.
+//! Starts and stops the local machine: assembles the database, the functions and the emulated services.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -129,7 +129,7 @@ impl LocalMachine {
         Ok(Self { address, keys, running, state })
     }
 
-    /// Sets the clock without running what falls due, as if the scheduler had been stopped meanwhile. For tests.
+    /// Sets the clock without running due work, as if the scheduler were stopped. For tests.
     ///
     /// # Errors
     /// When `until` lies before the clock's time.
@@ -217,7 +217,7 @@ impl MachineReceivers {
     }
 }
 
-/// What the functions use beside the database and the queues.
+/// What the functions use besides the database and the queues.
 struct AppParts {
     clock: Arc<LocalClock>,
     provider: Simulated,
@@ -303,7 +303,7 @@ async fn load_seed(
     Ok(keys)
 }
 
-/// The clock, at the time of the options or of the saved state, and never before a time that the data has seen.
+/// The clock, set to the time of the options or of the saved state. Fails if that is before the last use of the data.
 fn start_clock(options: &Options, saved: &SavedState) -> anyhow::Result<Arc<LocalClock>> {
     let clock = LocalClock::new(options.now.or(saved.now));
     if let Some(seen) = saved.seen.max(saved.now).map(|seen| seen.trunc_subsecs(0)) {
@@ -334,7 +334,7 @@ async fn read_stream(app: Arc<App>, stream: Arc<Mutex<StreamReader>>) {
 }
 
 /// Deletes expired items every ten minutes, as DynamoDB does. The engine compares them with real time, so nothing is
-/// deleted while the machine's clock stands still: a claim must not go before its time.
+/// deleted while the machine's clock stands still: a claim must not be deleted too early.
 async fn sweep(engine: Engine, clock: Arc<LocalClock>) {
     const EVERY: std::time::Duration = std::time::Duration::from_secs(600);
     loop {

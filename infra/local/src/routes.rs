@@ -66,7 +66,7 @@ async fn clock(call: RequestContext) -> Result<Reply, ApiError> {
     Reply::ok(&ClockView { now: call.moment.now })
 }
 
-/// Moves the clock, which then stands still, and runs what falls due on the way.
+/// Moves the clock, which then stands still, and runs the work that falls due in between.
 async fn set_clock(
     Extension(MachineState { scheduler, .. }): Extension<MachineState>,
     JsonBody(wanted): JsonBody<SetClock>,
@@ -87,7 +87,7 @@ async fn set_clock(
     Reply::ok(&ClockView { now: scheduler.clock.now() })
 }
 
-/// Answers when the background work and everything that is due by now are done.
+/// Answers once the background work and all due work are done.
 async fn settle(
     Extension(MachineState { scheduler, .. }): Extension<MachineState>,
 ) -> Result<Reply, ApiError> {

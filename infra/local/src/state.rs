@@ -1,4 +1,4 @@
-//! What the routes below `/_local` work with, beside the app.
+//! What the routes below `/_local` use besides the app.
 
 use std::sync::Arc;
 

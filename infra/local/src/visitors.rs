@@ -1,6 +1,6 @@
-//! Admits only programs and pages of this machine to the routes below `/_local`. These routes need no key, so a page of the
-//! web must not reach them: neither by a name of its own that resolves to 127.0.0.1 (DNS rebinding) nor through a browser
-//! on this machine (cross-site requests).
+//! Admits only programs and pages of this machine to the routes below `/_local`. These routes need no key, so a web
+//! page must not reach them, neither by a domain that resolves to 127.0.0.1 (DNS rebinding) nor through a browser on
+//! this machine (cross-site requests).
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -12,7 +12,7 @@ use scrip_http::ApiError;
 /// The machine's own names, which can't be registered as domains.
 const NAMES: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 
-/// The headers by which a browser says where a request comes from. A page can't change them.
+/// The headers in which a browser states the origin of a request. A page can't change them.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 

@@ -15,8 +15,8 @@ const ALL_ASKED: &str = "Looking for resources needed for deployment";
 /// A question that `sam` may ask before it deploys. There Enter means no.
 const DECLINED: &str = "Confirm changes before deploy [Y/n]";
 
-/// Runs `sam deploy --guided` with Enter as every answer. It has to reach the point at which it calls AWS, which is not
-/// there, and must not ask whether to deploy.
+/// Runs `sam deploy --guided` with Enter as every answer. It has to reach its first call to AWS, which is unreachable,
+/// and must not ask whether to deploy.
 pub(crate) fn check(project: &Project, sam: &Path) -> Result<()> {
     let folder = TempDir::new()?;
     let at = |name: &str| folder.path().join(name);

@@ -42,7 +42,7 @@ pub(crate) fn check(project: &Project, steps: &mut Steps) -> Result<()> {
         stack.bus(BUS, &queues.webhooks)?;
         let machine =
             ScripProcess::start(project, ["--memory"], |scrip| environment(scrip, &stack, &queues))?;
-        // The event files are of 2024, and the emulator deletes what has expired by today.
+        // The event files are of 2024, and the emulator deletes items that have expired since.
         for table in [LEDGER, ACTIVITY] {
             stack.keep_all(table)?;
         }
@@ -69,7 +69,7 @@ fn no_secret(log: &str) -> Result<()> {
     Ok(())
 }
 
-/// What surrounds the functions: the emulator, its queues, and the machine that has filled the tables.
+/// The services around the functions: the emulator, its queues, and the machine that has filled the tables.
 struct Surroundings {
     stack: Ministack,
     queues: QueueUrls,

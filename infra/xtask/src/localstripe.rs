@@ -1,4 +1,4 @@
-//! Runs `localstripe`, a Stripe that others have written, for the contract tests of the Stripe client.
+//! Runs `localstripe`, a third-party emulator of Stripe, for the contract tests of the Stripe client.
 
 use std::time::Duration;
 

@@ -20,7 +20,7 @@ use nix::unistd::Pid;
 /// How long a process may take to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// How often a condition is checked that a caller waits for.
+/// How often a condition is checked while a caller waits for it.
 const CHECK_EVERY: Duration = Duration::from_millis(50);
 
 /// The process groups that are running.
@@ -29,7 +29,7 @@ static GROUPS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 /// How many signals to end this process has received.
 static INTERRUPTS: AtomicU32 = AtomicU32::new(0);
 
-/// From now on Ctrl-C, SIGTERM and SIGHUP end the children. The step that waits for one of them then fails, and so does the
+/// Makes Ctrl-C, SIGTERM and SIGHUP end the children. The step that waits for one of them then fails, and so does the
 /// run. A second signal kills the children.
 pub(crate) fn end_with_us() -> Result<()> {
     ctrlc::set_handler(|| {

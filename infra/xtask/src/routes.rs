@@ -1,4 +1,4 @@
-//! Calls every route of the API once, as one story.
+//! Calls every route of the API once, in one scenario.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -264,7 +264,7 @@ fn webhooks(customer: &RouteCaller<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Moves the test clock to the next month: the month turns, and the notice of a lot that ends is emitted.
+/// Moves the test clock to the next month: the account is renewed, and an expiry notice is emitted.
 fn pass_a_month(live: &RouteCaller<'_>, test: &RouteCaller<'_>) -> Result<()> {
     const CLOCK: &str = "/api/v3/test-clock";
     test.put("/api/v3/credits/alerts", &json!({ "expiryNoticeDays": 14 }))?;

@@ -158,7 +158,7 @@ impl TemplateSection<'_> {
 /// The sections of a fragment.
 fn sections(fragment: &Fragment) -> Result<Vec<TemplateSection<'_>>> {
     let mut parts: Vec<TemplateSection<'_>> = Vec::new();
-    // Comments that stand at the left belong to the section that follows.
+    // Comments without indentation belong to the section that follows.
     let mut comment = Vec::new();
     for (number, line) in (1_usize..).zip(fragment.text.lines()) {
         if line.starts_with('#') {

@@ -8,8 +8,8 @@ use store::{Activity, Ledger, Settings};
 use crate::environment::{connection, optional, variable};
 use crate::{CursorKey, MissingVariable};
 
-/// What every handler works with. A capability that `main.rs` does not add refuses: an absent queue takes no message,
-/// an absent payment provider no payment.
+/// The state that every handler uses. A capability that `main.rs` does not add refuses every call: an absent queue
+/// takes no message, an absent payment provider no payment.
 pub struct App {
     /// Accounts and the rows of the ledger.
     pub ledger: Ledger,

@@ -1,11 +1,11 @@
-//! The capability `jobs`: renewal, monitors, and everything else that time brings.
+//! The capability `jobs`: renewal, monitors, and all other scheduled work.
 
 use jobs::Jobs;
 
 use crate::App;
 
 impl App {
-    /// What renews accounts and charges monitors.
+    /// The jobs that renew accounts and charge monitors.
     #[must_use]
     pub fn jobs(&self) -> Jobs<'_> {
         Jobs { ledger: &self.ledger, settings: &self.settings, tasks: self.tasks.as_ref() }

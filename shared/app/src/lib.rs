@@ -1,4 +1,4 @@
-//! What a function works with: the tables, the clock, and the capabilities that its `main.rs` adds. The only room that
+//! The app of a function: the tables, the clock, and the capabilities that its `main.rs` adds. The only crate that
 //! reads environment variables.
 
 mod app;
@@ -24,5 +24,5 @@ pub use log::start_log;
 pub use payments::stripe;
 pub use ports::{Clock, SystemClock};
 
-/// A function cannot start, or cannot go on.
+/// The error of a function that cannot start or continue.
 pub type Fatal = lambda_runtime::Error;

@@ -11,7 +11,7 @@ use lambda_runtime::tracing::subscriber::layer::SubscriberExt;
 use lambda_runtime::tracing::subscriber::util::SubscriberInitExt;
 use lambda_runtime::tracing::subscriber::{Layer, Registry};
 
-/// Our own crates: every room and every function.
+/// Our own crates: those in `shared` and every function.
 const OURS: [&str; 27] = [
     "app",
     "aws",

@@ -1,7 +1,7 @@
 //! The rules of credit. Pure: no clock, no network, no database; every input is an argument.
 //!
 //! Each folder uses only those before it: `value`, `ledger`, `catalogue`, `operation`, `payment`, `event`, `webhook`,
-//! `audit`. A test holds that.
+//! `audit`. A test checks this.
 
 mod access;
 mod audit;

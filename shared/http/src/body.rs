@@ -124,7 +124,7 @@ fn message<T: DeserializeOwned>(
     }
 }
 
-/// The words that a missing field takes, as `one of: …`; none for a field that takes other values.
+/// The words that a missing field accepts, as `one of: …`; none for a field that accepts other values.
 fn words_of<T: DeserializeOwned>(path: &Path, name: &str) -> Option<String> {
     let empty = Value::Object([(name.to_owned(), Value::String(String::new()))].into_iter().collect());
     let message = message_of::<T>(path, empty).filter(|message| message.starts_with("unknown variant "))?;

@@ -1,4 +1,4 @@
-//! A request, as all code that handles it sees it.
+//! The context of a request, for the code that handles it.
 
 use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
@@ -13,7 +13,7 @@ use store::{ChangeAttempt, ChangeRequest, Moment};
 /// A request: its time, its id and what is known of its caller.
 #[derive(Clone, Debug)]
 pub struct RequestContext {
-    /// When the request arrived. Handlers know no other "now".
+    /// When the request arrived. Handlers use no other current time.
     pub moment: Moment,
     /// The request's id in responses and logs, `req_…`.
     pub id: Arc<str>,

@@ -35,10 +35,10 @@ pub enum ApiError {
     /// The cursor was not issued for this list.
     #[error("this cursor does not belong to this list and its filters; start again without one")]
     InvalidCursor,
-    /// There is no such thing for this caller.
+    /// The resource does not exist for this caller.
     #[error("{0}")]
     NotFound(&'static str),
-    /// The path has other methods.
+    /// The path does not support this method.
     #[error("this path does not support that method; the `Allow` header lists the methods that it supports")]
     MethodNotAllowed,
     /// The body is larger than its limit in bytes.

@@ -72,7 +72,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for MaybeIdempotent<T> {
     }
 }
 
-/// What a request's fingerprint covers beside its body.
+/// What a request's fingerprint covers besides its body.
 pub(super) struct Target {
     method: String,
     pub(super) path: String,

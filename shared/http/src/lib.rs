@@ -1,4 +1,4 @@
-//! HTTP: extractors, the envelope, errors, views and the OpenAPI document. The only room that names a status code.
+//! HTTP: extractors, the envelope, errors, views and the OpenAPI document. The only crate that names a status code.
 
 mod body;
 mod caller;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, de::Error};
 
-/// How many entries a page of a list has: 1 to `MAX`, and `DEFAULT` if the caller does not say.
+/// How many entries a page of a list has: 1 to `MAX`; by default `DEFAULT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageLimit<const DEFAULT: u16, const MAX: u16>(u16);
 

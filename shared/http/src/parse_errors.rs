@@ -95,7 +95,7 @@ pub(super) fn not_json(message: &str, line: usize, column: usize) -> String {
     format!("the body is not JSON: {problem} at line {line}, column {column}")
 }
 
-/// The hint for a value that its field does not take.
+/// The hint for a value that its field does not accept.
 fn value(message: &str) -> Option<String> {
     if let Some((_, known)) = unknown(message, "variant") {
         return Some(format!("must be one of: {}", known.join(", ")));
@@ -133,7 +133,7 @@ fn value(message: &str) -> Option<String> {
     Some(words.to_owned())
 }
 
-/// What a field takes, from serde's name for it.
+/// What a field accepts, from serde's name for it.
 fn wanted(expected: &str) -> &str {
     match expected {
         "u8" | "u16" | "u32" | "u64" | "u128" | "usize" => "a whole number from 0 on",
@@ -148,7 +148,7 @@ fn wanted(expected: &str) -> &str {
     }
 }
 
-/// What a field takes, for a number beyond its range.
+/// What a field accepts, for a number beyond its range.
 fn bounds(sent: &str, expected: &str) -> Option<&'static str> {
     let is_number = sent.starts_with("integer `") || sent.starts_with("floating point `");
     if !is_number || sent.contains("`-") {

@@ -1,4 +1,4 @@
-//! What handlers answer, before the layer around every route puts the envelope around it.
+//! The answers of handlers, before the layer around every route adds the envelope.
 
 use std::sync::Arc;
 

@@ -66,7 +66,7 @@ pub fn finish(routes: OpenApiRouter<Arc<App>>, app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// What the layer around every route works with.
+/// The state of the layer around every route.
 #[derive(Clone)]
 struct Layer {
     app: Arc<App>,

@@ -16,7 +16,7 @@ const STEPS_MAX: u32 = 8;
 const RETRY_SECONDS: i64 = 5;
 
 impl Jobs<'_> {
-    /// Records what time has changed on an account, and emits notifications about credits that expire soon. Returns when
+    /// Records what has become due on an account, and emits notifications about credits that expire soon. Returns when
     /// the job is next due, if it is.
     ///
     /// # Errors

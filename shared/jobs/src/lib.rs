@@ -1,4 +1,4 @@
-//! Jobs: what happens because of the time and not of a request. Renewals, monitor charges, expiry, plan changes, and the
+//! Jobs: work that falls due at a time, without a request: renewals, monitor charges, expiry, plan changes, and the
 //! scheduled jobs that finish interrupted requests. Every job may run late, repeatedly and in any order.
 
 mod account_due;

@@ -58,7 +58,7 @@ impl From<Fault> for MonitorError {
     }
 }
 
-/// What became of the charge of a monitor for a month.
+/// The result of charging a monitor for a month.
 enum MonthlyCharge {
     /// The month is paid by this transaction.
     Paid(Period, EntryId),
@@ -160,7 +160,7 @@ impl Jobs<'_> {
         Err(Fault::Busy)
     }
 
-    /// Ends a monitor. Returns it as it then is, and `None` when there is none. A monitor that has ended does not change.
+    /// Ends a monitor and returns it; `None` when there is none. A monitor that has ended does not change.
     ///
     /// # Errors
     /// When the table is unavailable.

@@ -212,7 +212,7 @@ impl Checkout<'_> {
         Err(Fault::Busy.into())
     }
 
-    /// The credits that a dispute is about.
+    /// The credits that a dispute concerns.
     async fn bought(&self, purchase: &Purchase, dispute: Dispute) -> Result<PurchasedCredits, Unsettled> {
         let credits = dispute.credits.unwrap_or_else(|| purchase.offer.credits.into());
         self.bought_part(purchase, credits).await

@@ -18,7 +18,8 @@ pub trait Provider: Send + Sync {
     async fn create_customer(&self, org: OrgId, name: &str) -> Result<Option<CustomerId>, NoAnswer>;
 
     /// Charges, once per transaction for any number of equal orders within
-    /// [`REPEATABLE_HOURS`](domain::REPEATABLE_HOURS). A declined payment is a result: [`Standing::Failed`].
+    /// [`REPEATABLE_HOURS`](domain::REPEATABLE_HOURS). A declined payment is a result:
+    /// [`PaymentStatus::Failed`](domain::PaymentStatus::Failed).
     ///
     /// # Errors
     /// [`NoAnswer`]: the charge may have been made.

@@ -1,4 +1,4 @@
-//! The store: three DynamoDB tables, and the write path. The only room that names the database.
+//! The store: three DynamoDB tables, and the write path. The only crate that names the database.
 //!
 //! [`Ledger`] has accounts, claims and the rows of the ledger. [`Settings`] has organisations, API keys and the
 //! catalogue. [`Activity`] has webhooks, deliveries and usage.

@@ -69,7 +69,7 @@ enum HasMore {
 }
 
 impl WebhookWorker<'_> {
-    /// Delivers pending events to every webhook of an account. The webhooks are served concurrently.
+    /// Delivers pending events to all webhooks of an account concurrently.
     ///
     /// # Errors
     /// When a table, a secret or the queue is unavailable; the request should then be retried.

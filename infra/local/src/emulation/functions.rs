@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::directory;
 
-/// How long after a failed delivery the next one is due: by then the lease of the failed one (60 s) has ended.
+/// The delay after a failed delivery: longer than its lease (60 s).
 const AFTER_THE_LEASE: TimeDelta = TimeDelta::seconds(61);
 
 /// `recharge`: checks an account.
@@ -30,7 +30,7 @@ pub(crate) async fn next_job_due(app: &App) -> anyhow::Result<Option<DateTime<Ut
     Ok(app.ledger.next_job_due().await?)
 }
 
-/// `reconcile`: runs the jobs that are due by now, and returns how many there were.
+/// `reconcile`: runs the due jobs, and returns how many there were.
 ///
 /// # Errors
 /// When the store fails.
@@ -63,7 +63,7 @@ pub(crate) async fn deliver_webhooks(app: &App, account: AccountId) -> anyhow::R
     Ok(webhook_delivery::deliver(app, account).await?)
 }
 
-/// Schedules a delivery to the webhooks of an account, for when no worker can hold a lease on them any more.
+/// Schedules a delivery to the webhooks of an account at a time when no worker can still hold a lease on them.
 ///
 /// # Errors
 /// When the store fails.

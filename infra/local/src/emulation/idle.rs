@@ -1,4 +1,4 @@
-//! Waits until the background work of the machine has come to rest.
+//! Waits until the machine has no more background work.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +18,7 @@ use super::stream::StreamReader;
 /// passes long.
 const PASSES_MAX: u32 = 1_000;
 
-/// After how many passes waiting ends although callers keep calling.
+/// The maximum number of passes while callers keep calling.
 const BUSY_PASSES: u32 = 2;
 
 /// The background work of the machine. Each kind can start another: a record of the stream starts auto-recharge, whose

@@ -9,7 +9,7 @@ use domain::WebhookSecret;
 use ports::{Seal, SealError, SecretOf};
 use store::random;
 
-/// The machine's key for secrets, which its data folder keeps beside the demo keys.
+/// The machine's key for secrets, stored in the data folder with the demo keys.
 pub(crate) struct LocalKms(LessSafeKey);
 
 impl LocalKms {
@@ -25,7 +25,7 @@ impl LocalKms {
     }
 }
 
-/// Binds a cipher text to its owner: it opens for no other webhook.
+/// Binds a ciphertext to its webhook: it cannot be decrypted for another one.
 fn owner_context(of: SecretOf) -> Aad<Vec<u8>> {
     Aad::from(format!("{}/{}", of.account, of.webhook).into_bytes())
 }

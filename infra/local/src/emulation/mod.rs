@@ -1,4 +1,4 @@
-//! Stands in for what AWS does around the functions: the stream, the queues, the event bus, the schedules and KMS.
+//! Emulates the AWS services around the functions: the stream, the queues, the event bus, the schedules and KMS.
 
 mod event_bus;
 mod functions;

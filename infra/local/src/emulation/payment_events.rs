@@ -14,7 +14,7 @@ use super::queue::QueueReceiver;
 /// The route that receives the payment provider's events.
 const PATH: &str = "/api/v3/payments/events";
 
-/// How often an event is sent before the provider gives it up.
+/// How often an event is sent before the provider gives up.
 const ATTEMPTS_MAX: u32 = 6;
 
 /// How long the provider waits before the second attempt; each later wait is twice as long.

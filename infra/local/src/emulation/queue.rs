@@ -141,12 +141,12 @@ pub(crate) struct QueuePort<M> {
     delay: Delay,
 }
 
-/// What becomes of a message that is sent with a delay.
+/// How the queue treats a message with a delay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delay {
     /// It is delivered at once: on one machine there is no load to spread.
     Ignored,
-    /// It is not sent. Its time follows the machine's clock, which can be moved, so its scheduled job does the work.
+    /// It is not sent. Its scheduled job does the work, by the machine's clock, which can be moved.
     LeftToItsJob,
 }
 

@@ -16,7 +16,7 @@ const AT_ONCE: usize = 256;
 
 const RETRIES: Retries = Retries { attempts: 3, pause: Duration::from_millis(100) };
 
-/// Checks accounts concurrently: none waits for the payment provider of another one.
+/// Checks accounts concurrently, so that none waits for the payment of another one.
 pub(crate) async fn check_recharges(requests: QueueReceiver<RechargeRequest>, app: Arc<App>) {
     requests.handle_concurrently(AT_ONCE, |request| check(request.account, app.clone())).await;
 }

@@ -1,4 +1,4 @@
-//! The scheduler: runs what falls due, while the clock runs and on the way when a caller moves it.
+//! The scheduler: runs due work while the clock runs, and whenever a caller moves the clock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::folder::{SavedState, StateFile};
 /// How often the scheduler runs while the clock runs.
 const TICK: Duration = Duration::from_secs(2);
 
-/// How many times one move stops the clock at most. What falls due after that many stops runs at the end of the move.
+/// The maximum number of stops of one move. Work that falls due after them runs at the end of the move.
 const STOPS_MAX: u32 = 10_000;
 
 /// How many ticks in a row may find something to run while the clock stands still.
@@ -29,20 +29,20 @@ pub(crate) trait DueWork: Send + Sync {
     /// Returns once the background work is done.
     async fn wait_until_idle(&self) -> anyhow::Result<()>;
 
-    /// When the next thing falls due; `None` without any.
+    /// When work next falls due; `None` when there is none.
     async fn next_due(&self) -> anyhow::Result<Option<DateTime<Utc>>>;
 
-    /// Runs what is due by now, and returns how much there was.
+    /// Runs the due work, and returns how much there was.
     async fn tick(&self) -> anyhow::Result<usize>;
 
     /// Sets the clock, which then stands still. A clock that is later already keeps its time.
     async fn move_to(&self, at: DateTime<Utc>) -> anyhow::Result<()>;
 }
 
-/// Moves the clock to `to`. It stops at each time at which something falls due, and runs that.
+/// Moves the clock to `to`. It stops whenever work falls due, and runs it.
 ///
 /// # Errors
-/// When something fails; the clock then stays where it has stopped.
+/// When work fails; the clock then stays at its last stop.
 pub(crate) async fn advance(work: &impl DueWork, to: DateTime<Utc>) -> anyhow::Result<()> {
     for _ in 0..STOPS_MAX {
         work.wait_until_idle().await?;
@@ -58,7 +58,7 @@ pub(crate) async fn advance(work: &impl DueWork, to: DateTime<Utc>) -> anyhow::R
     run_due(work).await
 }
 
-/// Runs what is due by now and everything that follows from it.
+/// Runs the due work and everything that follows from it.
 ///
 /// # Errors
 /// When something fails, or the work has no end.

@@ -19,7 +19,7 @@ const REST: Duration = Duration::from_millis(50);
 /// How many records one read asks for. While callers keep calling, `POST /_local/settle` waits for a few reads.
 const RECORDS: i32 = 100;
 
-/// After how many handled records they are deleted from the embedded engine.
+/// The number of handled records after which they are deleted from the embedded engine.
 const TRIM_AFTER: usize = 5_000;
 
 /// A reader of the ledger table's stream. It reads in order, continues where it stopped, and starts again at the first
@@ -141,7 +141,7 @@ impl Shard {
     }
 }
 
-/// The records of a read, as the projector takes them.
+/// The records of a read, in the projector's format.
 pub(crate) fn records(read: GetRecordsOutput) -> Vec<Record> {
     let changes = read.records.unwrap_or_default().into_iter().filter_map(|record| record.dynamodb);
     let records = changes.map(|change| Record {

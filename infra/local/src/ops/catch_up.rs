@@ -21,7 +21,7 @@ use super::redrive;
 use crate::directory::Directory;
 use crate::emulation::records;
 
-/// For how many minutes the projector may still be about to receive an account's last entry from the stream.
+/// How many minutes the stream may take to deliver an account's last entry to the projector.
 const IN_THE_STREAM_MINUTES: i64 = 5;
 
 /// For how many seconds a received message is hidden from other receivers: long enough to process its records.
@@ -65,7 +65,7 @@ struct StreamBatch {
     end_sequence_number: String,
 }
 
-/// What became of a batch.
+/// The result of a batch.
 #[derive(PartialEq, Eq)]
 enum StreamBatchOutcome {
     /// The records that the stream still has were processed.
@@ -75,8 +75,8 @@ enum StreamBatchOutcome {
 }
 
 /// Has the projector process the records that a failure queue names, as far as the stream still has them. A message is
-/// deleted once its records are processed or have expired. It reads no more messages than the queue had at the beginning,
-/// so one that fails again is not read in a circle.
+/// deleted once its records are processed or have expired. It reads no more messages than the queue had at the
+/// beginning, so a message that fails again is not read endlessly.
 ///
 /// # Errors
 /// When the queue fails, or some records fail again: their messages stay in the queue.
@@ -181,9 +181,9 @@ fn is_expired(code: Option<&str>) -> bool {
     matches!(code, Some("TrimmedDataAccessException" | "ResourceNotFoundException"))
 }
 
-/// Has the projector catch up with all accounts that it is behind on: the stream has lost their last records, and no later
-/// record has come. An entry of the last minutes may still be in the stream, and is left to it. Also requests delivery to
-/// webhooks that have not had all events, because the bus may have lost the request.
+/// Has the projector process the entries of all accounts that it is behind on, because the stream has lost their last
+/// records and no later record has arrived. Entries of the last minutes are skipped: they may still be in the stream.
+/// Also requests delivery to webhooks that have not had all events, because the bus may have lost the request.
 ///
 /// # Errors
 /// When the directory can't be read, or an account could not be caught up; the other accounts are.

@@ -19,12 +19,13 @@ const EMPTY_MAX: u32 = 3;
 /// After how many messages a line of progress is printed.
 const MESSAGES_A_LINE: u64 = 100;
 
-/// Sends the messages of the failure queue `from` to the queue `to`, at most `most` of them, and returns how many it sent.
-/// A message is sent before it is deleted, so an interruption loses none; it may send one twice, which has no effect. It
-/// sends no more messages than the queue had at the beginning, so a message that fails again is not sent in a circle.
+/// Sends the messages of the failure queue `from` to the queue `to`, at most `most` of them, and returns how many it
+/// sent. A message is sent before it is deleted, so an interruption loses none; it may send one twice, which has no
+/// effect. It sends no more messages than the queue had at the beginning, so a message that fails again is not sent
+/// endlessly.
 ///
 /// # Errors
-/// When a queue fails. Messages that were sent by then stay sent; run it again for the rest.
+/// When a queue fails. Messages sent before the failure stay sent; run it again for the rest.
 pub async fn redrive(
     client: &Client,
     from: &str,

@@ -280,7 +280,7 @@ mod tests {
         }
     }
 
-    /// A payment event and a recharge message of an organisation that does not exist: both are handled all the same.
+    /// A payment event and a recharge message of an organisation that does not exist: both are still handled.
     #[tokio::test]
     async fn settling_waits_for_payment_events_and_recharges() {
         let machine = TestMachine::new().await;

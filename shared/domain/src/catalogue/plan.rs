@@ -194,7 +194,7 @@ impl PlanFee {
     }
 }
 
-/// The stored form of a fee: two fields beside the plan's others.
+/// The stored form of a fee: two of the plan's fields.
 #[derive(Serialize, Deserialize)]
 struct FeeText {
     price: u64,

@@ -50,7 +50,7 @@ pub struct Price {
     /// The number of the version, from 1.
     #[serde(rename = "v")]
     pub version: u32,
-    /// Credits per use,
+    /// Credits per use.
     #[serde(rename = "n")]
     pub credits: Credits,
     /// Effective from this instant until a later version is.
@@ -84,7 +84,7 @@ impl Version for Price {
 /// A change of an operation and its price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PriceUpdate {
-    /// Credits per use,
+    /// Credits per use.
     pub credits: Credits,
     /// Its category. It belongs to the operation, not to a price, so it changes immediately.
     pub category: Option<PriceCategory>,

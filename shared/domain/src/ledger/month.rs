@@ -52,7 +52,7 @@ impl SubscriptionCredits {
 }
 
 impl Account {
-    /// The credits that operators added and took this month, with the added credits that are spent by now.
+    /// The credits that operators added and took this month, including added credits that are spent.
     #[must_use]
     pub fn extras(&self) -> Extras {
         let Extras { left: written, spent, taken } = self.subscription.extras;

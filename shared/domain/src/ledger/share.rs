@@ -37,9 +37,9 @@ pub enum DrawdownReason {
     },
     /// Held credits are spent.
     Capture,
-    /// Held credits are given back before the hold's end.
+    /// Held credits are returned before the hold's end.
     Release,
-    /// Held credits are given back at the hold's end.
+    /// Held credits are returned at the hold's end.
     Expiry,
 }
 
@@ -61,9 +61,9 @@ pub enum DrawdownKind {
     Refund(RefundReason),
     /// Held credits were spent.
     Capture,
-    /// Held credits were given back before the hold's end.
+    /// Held credits were returned before the hold's end.
     Release,
-    /// Held credits were given back at the hold's end.
+    /// Held credits were returned at the hold's end.
     Expiry,
 }
 

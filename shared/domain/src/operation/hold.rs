@@ -106,7 +106,7 @@ impl Remainder {
         Ok(DrawdownShares { shares, closes: amount == left })
     }
 
-    /// The credits that a release or an expiry gives back.
+    /// The credits that a release or an expiry returns.
     ///
     /// # Errors
     /// [`Refusal::HoldClosed`].

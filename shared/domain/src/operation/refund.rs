@@ -213,8 +213,8 @@ impl Receipt {
 }
 
 impl Remainder {
-    /// The credits that a refund of `amount` gives back; `None` refunds everything left. Credits that were
-    /// taken last are refunded first.
+    /// The credits that a refund of `amount` returns; `None` refunds everything left. Credits that were taken last are
+    /// refunded first.
     ///
     /// # Errors
     /// [`Refusal::AlreadyRefunded`], [`Refusal::MoreThanDebited`].

@@ -23,7 +23,7 @@ pub fn set_frozen(account: &Account, frozen: bool, attempt: &Attempt) -> Posting
     change(account, operation, Effect::Freeze(frozen), attempt)
 }
 
-/// Terms change by an entry of their own that moves no credits, so that the ledger shows since when they hold.
+/// Records a change of terms as an entry that moves no credits, so that the ledger shows when it took effect.
 fn change(account: &Account, operation: &'static str, effect: Effect, attempt: &Attempt) -> Posting {
     let entry = attempt.entry(account, NewEntry::without_moves(operation, Direction::Credit));
     let guards = vec![Guard::Revision(account.revision), Guard::FenceBelow(attempt.id)];

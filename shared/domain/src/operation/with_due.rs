@@ -6,8 +6,8 @@ use crate::operation::due;
 use crate::{Account, DUE_MAX};
 
 impl Account {
-    /// The account with everything that is due by `now` applied, the oldest first: as the store would find it once it has
-    /// posted that. It stops at a posting that cannot be applied, and after [`DUE_MAX`] postings.
+    /// The account with everything that is due by `now` applied, the oldest first: its state after the store has posted
+    /// it. Stops at a posting that cannot be applied, and after [`DUE_MAX`] postings.
     #[must_use]
     pub fn with_due(mut self, now: DateTime<Utc>) -> Self {
         for _ in 0..DUE_MAX {

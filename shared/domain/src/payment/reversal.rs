@@ -205,8 +205,8 @@ impl Purchase {
             || self.disputes.values().any(|dispute| dispute.opened.is_none())
     }
 
-    /// The credits that a refund or a dispute of `credits` concerns, given the entry that granted the purchase.
-    /// Of the lot only credits count that other refunds and disputes have not taken.
+    /// The credits that a refund or a dispute of `credits` concerns, given the entry that granted the purchase. Credits
+    /// of the lot that other refunds and disputes have taken do not count.
     #[must_use]
     pub fn bought(&self, granted: &Entry, credits: Credits) -> PurchasedCredits {
         let others = self.refund_totals().credits.plus(self.disputed().credits).unwrap_or(Credits::MAX);

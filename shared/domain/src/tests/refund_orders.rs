@@ -82,7 +82,7 @@ fn an_order_is_open_until_it_is_made_and_booked() {
     assert_eq!(seen, [true, true, true, false]);
 }
 
-/// What operators' refunds have come to counts those that the provider made, and no less than is booked.
+/// The total of operators' refunds is what the provider has made, and at least what is booked.
 #[test]
 fn orders_come_to_what_the_provider_has_made() {
     let refused = RefundState::Refused("charge_disputed".into());

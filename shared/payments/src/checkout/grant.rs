@@ -8,7 +8,7 @@ use domain::{
 use store::{Claim, Moment, Settled, Unsettled, system_key};
 
 impl Checkout<'_> {
-    /// Grants a paid purchase. If it cannot be granted, or was decided to have failed, the money is returned.
+    /// Grants a paid purchase. Returns the money if it cannot be granted, or was decided to have failed.
     pub(super) async fn approve(&self, purchase: Purchase, moment: Moment) -> Result<StepResult, Unsettled> {
         match Box::pin(self.grant(&purchase, moment)).await {
             Ok(settled) => {

@@ -202,7 +202,7 @@ impl Checkout<'_> {
         Err(Fault::Busy.into())
     }
 
-    /// Applies a verdict to a purchase.
+    /// Applies a decision to a purchase.
     async fn apply(
         &self,
         purchase: Purchase,
@@ -236,7 +236,7 @@ impl Checkout<'_> {
         }
     }
 
-    /// Stores the stage of a purchase. If another process has changed the purchase, its state is the result.
+    /// Stores the status of a purchase. If another process has changed the purchase, its state is the result.
     async fn save(
         &self,
         purchase: Purchase,
@@ -287,13 +287,13 @@ fn with_payment(purchase: Purchase, payment: &Payment) -> Purchase {
     }
 }
 
-/// The verdict on a payment, and the purchase with the provider's ids.
+/// The decision on a payment, and the purchase with the provider's ids.
 fn judged(purchase: Purchase, payment: &Payment, moment: Moment) -> (Purchase, PurchaseDecision) {
     let decision = purchase.decide(payment, moment.now);
     (with_payment(purchase, payment), decision)
 }
 
-/// The verdict when the provider did not answer.
+/// The decision when the provider did not answer.
 fn unanswered(no_answer: &NoAnswer) -> PurchaseDecision {
     tracing::warn!(cause = no_answer as &dyn Error, "no answer from the payment provider");
     PurchaseDecision::Wait(None)

@@ -62,7 +62,7 @@ impl Checkout<'_> {
         })
     }
 
-    /// Cancels a payment that has waited too long, and returns the verdict on its state after that.
+    /// Cancels a payment that has waited too long, and returns the decision on its state after that.
     pub(super) async fn cancelled(
         &self,
         purchase: Purchase,

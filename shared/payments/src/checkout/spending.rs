@@ -63,7 +63,7 @@ impl Checkout<'_> {
         self.ledger.count_spending(account, day, price, limit).await
     }
 
-    /// Removes a purchase from the count. If that fails, the limit of the day is lower than it should be.
+    /// Removes a purchase from the count. If that fails, less can be spent that day than the limit allows.
     pub(super) async fn uncount(&self, purchase: &Purchase) {
         let Some(day) = purchase.counted else { return };
         let (account, price) = (purchase.id.account, purchase.offer.price);

@@ -167,7 +167,7 @@ mod tests {
         intent
     }
 
-    /// Checks the standing and the receipt of a payment that an event reads as.
+    /// Checks the status and the receipt of the payment in an event.
     #[track_caller]
     fn check(kind: &str, intent: &Value, status: &PaymentStatus, receipt: Option<&str>) {
         let event = parse(&format!("payment_intent.{kind}"), intent).unwrap();

@@ -205,7 +205,7 @@ fn read(month: Period, name: &str, item: UsageItem) -> Result<DayUsage, Fault> {
     Ok(DayUsage { day, of, usage: item.usage })
 }
 
-/// The shard of its month that a counter is in. A counter is one item, so that it counts each transaction once.
+/// The shard of a month that holds a counter. A counter is one item, so that it counts each transaction once.
 fn shard_of(name: &str) -> u8 {
     let first = Sha256::digest(name).first().copied().unwrap_or(0);
     first.checked_rem(USAGE_SHARDS).unwrap_or(0)

@@ -20,11 +20,11 @@ const DELIVERY_DAYS: i64 = 30;
 /// How many items, webhooks and delivery states together, one read returns at most.
 const ITEMS_AT_ONCE: i32 = 100;
 
-/// The end of a delivery state's sort key. A webhook and its delivery state are two items side by side: one read finds
-/// both, and a write of the one does not conflict with a write of the other.
+/// The suffix of a delivery state's sort key. A webhook and its delivery state are adjacent items: one read finds both,
+/// and their writes do not conflict.
 const STATE: &str = "#state";
 
-/// For how many days it is stored that a webhook was deleted: longer than idempotency keys are valid.
+/// For how many days the deletion of a webhook is recorded: longer than idempotency keys are valid.
 const GONE_DAYS: i64 = 32;
 
 /// The full name of a webhook.
@@ -51,7 +51,7 @@ struct DeliveryItem {
 }
 
 impl Activity {
-    /// Adds a webhook with its first delivery state. If a webhook with its id exists, that one stays and is returned.
+    /// Adds a webhook with its first delivery state. An existing webhook with its id stays and is returned.
     ///
     /// # Errors
     /// When the table does not answer.
@@ -62,7 +62,7 @@ impl Activity {
         state: &DeliveryState,
     ) -> Result<Option<Webhook>, Fault> {
         const DOING: &str = "add a webhook";
-        // The state first: a webhook without one would never get a delivery. Every sending writes the same state.
+        // The state first: a webhook without one would never get a delivery. Every attempt writes the same state.
         let state = with_key(&Key::Webhook(account, state_name(webhook.id)), state)?;
         self.table.put_if(state, Condition::absent(), DOING).await?;
         let item = with_key(&Key::Webhook(account, webhook.id.to_string()), webhook)?;
@@ -109,8 +109,8 @@ impl Activity {
         }
     }
 
-    /// Saves a webhook with a revision one higher and returns it; `None` when another process has saved or deleted it
-    /// since it was read.
+    /// Saves a webhook with its revision incremented and returns it; `None` when another process has saved or deleted
+    /// it since it was read.
     ///
     /// # Errors
     /// When the table does not answer.
@@ -126,9 +126,9 @@ impl Activity {
         Ok(saved.then_some(next))
     }
 
-    /// Deletes a webhook; `false` when there was none. Its deliveries stay until their time ends. That it was deleted is
-    /// stored for as long as idempotency keys are valid, so that a retry of the request that created it does not create
-    /// it again.
+    /// Deletes a webhook; `false` when there was none. Its deliveries stay until they expire. The deletion is recorded
+    /// for as long as idempotency keys are valid, so that a retry of the request that created the webhook does not
+    /// create it again.
     ///
     /// # Errors
     /// When the table does not answer.
@@ -172,8 +172,8 @@ impl Activity {
         item.map(|item| decode("the state of a webhook", item)).transpose()
     }
 
-    /// Saves a delivery state with a revision one higher and returns it; `None` when another process has saved or deleted
-    /// it since it was read.
+    /// Saves a delivery state with its revision incremented and returns it; `None` when another process has saved or
+    /// deleted it since it was read.
     ///
     /// # Errors
     /// When the table does not answer.
@@ -190,8 +190,8 @@ impl Activity {
         Ok(saved.then_some(next))
     }
 
-    /// Changes a delivery state by `change`, which is applied again when another process saves one meanwhile. Returns the
-    /// state as saved; `None` when the webhook does not exist any more.
+    /// Applies `change` to a delivery state, again whenever another process saves it first. Returns the saved state;
+    /// `None` when the webhook no longer exists.
     ///
     /// # Errors
     /// [`Fault::Busy`] when too many other processes change it; when the table does not answer.
@@ -245,8 +245,8 @@ impl Activity {
         Ok(item.map(|item| decode::<DeliveryItem>("a delivery", item)).transpose()?.map(|item| item.delivery))
     }
 
-    /// The deliveries to a webhook before `before`, or the latest ones; the newest first, at most `limit`. And whether
-    /// there are more.
+    /// At most `limit` deliveries to a webhook, before `before` or the latest ones, newest first; and whether there are
+    /// more.
     ///
     /// # Errors
     /// When the table does not answer.

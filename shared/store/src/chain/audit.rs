@@ -26,7 +26,7 @@ const NAMED_MAX: usize = 1_000;
 pub struct AuditReport {
     /// The account.
     pub account: AccountId,
-    /// How many entries its item counts.
+    /// The number of entries according to its item.
     pub entries: u64,
     /// The number of the last chained row and its hash: to be kept elsewhere and compared later.
     pub chained: (u64, Hash),
@@ -36,8 +36,7 @@ pub struct AuditReport {
     pub unwritten: u64,
     /// How many days have a checkpoint.
     pub checkpoints: u64,
-    /// Whether the rows were added up and compared with the account. They are when all of them exist and are as they were
-    /// chained.
+    /// Whether the rows were added up and compared with the account: if all of them exist and none was changed.
     pub added_up: bool,
     /// Everything that is wrong; empty for a sound account.
     pub findings: Vec<Finding>,
@@ -66,8 +65,7 @@ struct RunningAudit<'a> {
     /// How many entries the account had when the audit began. Later entries are left to the next audit.
     entries: u64,
     rows: RawRows<'a>,
-    /// Rows that were read before the chain came to them. Ids and numbers differ by requests that ran at the same time,
-    /// so there are few.
+    /// Rows that were read ahead of the chain. Ids and numbers differ only by concurrent requests, so there are few.
     ahead: BTreeMap<RowPlace, RawRow>,
     /// Whether all rows were read.
     ended: bool,
@@ -206,7 +204,7 @@ impl<'a> RunningAudit<'a> {
         Ok(())
     }
 
-    /// The row of an id, if it lies in its place.
+    /// The row of an id, if it is in its place.
     async fn take(&mut self, id: EntryId) -> Result<Option<RawRow>, Fault> {
         let place = place_of(id);
         // An id that was changed by hand may lie in any month.
@@ -237,8 +235,8 @@ impl<'a> RunningAudit<'a> {
         }
     }
 
-    /// Sorts the rows that are left when the chain has ended: rows that follow it, by their numbers, and rows that it
-    /// should have.
+    /// Classifies the rows left after the end of the chain: rows that follow it, by their numbers, and rows that are
+    /// missing from it.
     async fn rest(&mut self, chained: u64, gaps: &[(u64, u64)]) -> Result<BTreeMap<u64, RawRow>, Fault> {
         while !self.ended {
             self.read().await?;
@@ -323,7 +321,7 @@ impl<'a> RunningAudit<'a> {
         Ok(())
     }
 
-    /// Checks that entries without a row are really new, and not an account or a watermark that was changed.
+    /// Checks that entries without a row are new, and that neither the account nor the watermark was changed.
     async fn check_unwritten(
         &mut self,
         account: Option<&Account>,
@@ -347,7 +345,7 @@ impl<'a> RunningAudit<'a> {
     }
 }
 
-/// The findings by number, each once. That a changed row is also unreadable is left out.
+/// The findings by number, each once. That a changed row is also unreadable is omitted.
 fn in_order(mut findings: Vec<Finding>) -> Vec<Finding> {
     let says_little = |finding: &Finding| finding.problem == Problem::Unreadable;
     findings.sort_by_key(|finding| (finding.sequence.is_none(), finding.sequence, says_little(finding)));

@@ -28,9 +28,9 @@ pub enum ChainPosition {
 /// Some rows of an account with their places in the chain, checked against it.
 #[derive(Clone, Debug)]
 pub struct Excerpt {
-    /// The numbers of its rows, `from..=to`; `to` is below `from` where there are none.
+    /// The number of its first row.
     pub from: u64,
-    /// See `from`.
+    /// The number of its last row; below `from` when it has no rows.
     pub to: u64,
     /// The hash before its first row; `None` where that row is not chained yet.
     pub before: Option<Hash>,
@@ -72,8 +72,7 @@ pub struct RowProof {
     pub text: String,
 }
 
-/// Where an excerpt continues: its first row and its last. A position that is a time stays one until the number of its
-/// row is known.
+/// Where an excerpt continues: its first row and its last. A time is kept until the number of its row is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExcerptCursor {
     next: ChainPosition,
@@ -131,7 +130,7 @@ impl ExcerptCursor {
     }
 }
 
-/// What an excerpt's boundaries stand for.
+/// The resolved boundaries of an excerpt.
 enum ExcerptRange {
     /// The numbers of its first and its last row.
     Numbers(u64, u64),
@@ -143,8 +142,8 @@ impl Ledger {
     /// An excerpt of an account's chain: the first `page.limit` rows of a range, checked against the chain together with
     /// the row before and the row after them, so that each finding names the right row.
     ///
-    /// Where the numbers of the range's times are not found after some dozens of reads, because many months have no
-    /// row, the excerpt has no row and `next` continues the search.
+    /// If the rows of the range's times are not found within some dozens of reads, because many months have no row, the
+    /// excerpt has no row and `next` continues the search.
     ///
     /// # Errors
     /// When the table does not answer.
@@ -285,7 +284,7 @@ impl Ledger {
         Ok(ExcerptRange::Numbers(next, last))
     }
 
-    /// The spans of the chain that hold these numbers, cut to them, as far as they exist.
+    /// The existing spans of the chain that hold these numbers, cut to them.
     async fn spans(
         &self,
         account: AccountId,
@@ -318,7 +317,7 @@ impl Ledger {
         Ok(known.filter(|known| links.contains_key(&known.sequence)).collect())
     }
 
-    /// Rows that lie among the others and that the chain does not have: copied or moved rows.
+    /// Rows among the others that are not in the chain: copied or moved rows.
     async fn strays(
         &self,
         account: AccountId,

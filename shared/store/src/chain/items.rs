@@ -75,8 +75,8 @@ pub(crate) fn checkpoint(item: &StoredItem) -> Option<Checkpoint> {
 }
 
 impl Ledger {
-    /// Writes the items that a chain has grown by, before its tip counts them: a process that crashes in between does it
-    /// again, and writes the same.
+    /// Writes the new items of a chain before its tip counts them. After a crash in between, another process writes the
+    /// same items again.
     pub(crate) async fn keep(&self, account: AccountId, growth: &Growth) -> Result<(), Fault> {
         for checkpoint in &growth.checkpoints {
             let Checkpoint { date, sequence, hash } = checkpoint;

@@ -9,7 +9,7 @@ use crate::table::error::Fault;
 use crate::table::ledger::Ledger;
 use domain::{AccountId, Growth, Tip};
 
-/// How often other processes may move a watermark meanwhile: there are at most two projectors at the same records.
+/// How often other processes may move a watermark first: at most two projectors read the same records.
 const ATTEMPTS_MAX: u32 = 8;
 
 /// A step of a watermark.
@@ -24,11 +24,11 @@ pub struct WatermarkStep {
 }
 
 impl Ledger {
-    /// Advances the watermark of an account and chains its rows; returns the watermark as it then is. `rows` are rows
-    /// as the table has them; the others are read. `now` is no earlier than the last of them.
+    /// Advances the watermark of an account, chains its rows, and returns the resulting watermark. `rows` are rows as
+    /// stored; the others are read. `now` is no earlier than the last of them.
     ///
-    /// The chain depends on the rows alone: it is the same to the byte if this is done twice, late, by two processes at
-    /// once or in other pieces.
+    /// The chain depends on the rows alone: calls that are repeated, late, concurrent or split differently write the
+    /// same bytes.
     ///
     /// # Errors
     /// When the table does not answer.
@@ -59,9 +59,9 @@ impl Ledger {
         Err(Fault::Busy)
     }
 
-    /// The chain of an account with the rows that follow its end, through the number `step.through`; its new items are
-    /// written. Rows that are not at hand are read: records of the stream were lost, or the table is older than its
-    /// chain.
+    /// Extends the chain of an account by the rows that follow its end, through the number `step.through`, and writes
+    /// the new items. Rows that are not in `rows` are read: records of the stream were lost, or the table is older than
+    /// its chain.
     async fn extend_chain(
         &self,
         account: AccountId,

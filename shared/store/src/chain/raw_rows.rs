@@ -14,7 +14,7 @@ use crate::table::query::{ItemQuery, SortKeys};
 use domain::{AccountId, EntryId, Period, RowText, Span, Tip};
 
 /// How many minutes before the last chained rows the search for the next row begins; the shorter time is tried first.
-/// Ids and numbers differ by requests that ran at the same time, and by hosts' clocks.
+/// Ids and numbers differ by concurrent requests and by hosts' clocks.
 const MINUTES_BACK: [i64; 2] = [1, 10];
 
 /// How many rows are read at once for a chain that is behind: some megabytes at most. The next records of the stream
@@ -24,7 +24,7 @@ const BACK_MAX: usize = 2_000;
 /// How many rows may lie before the one with the next number.
 const AHEAD: usize = 256;
 
-/// How many rows more than wanted one read asks for: other rows may lie among them.
+/// How many extra rows one read requests: other rows may lie among the wanted ones.
 const SPARE: usize = 8;
 
 /// How many months without a row are read at once to find the first row after a time.
@@ -131,8 +131,8 @@ fn raw_row(month: Period, item: StoredItem) -> Option<RawRow> {
 }
 
 impl Ledger {
-    /// The lowest number of the rows whose ids lie at or after a time. Ids and numbers differ by requests that ran at
-    /// the same time, so it compares some rows. The number of reads is bounded, however many months have no row.
+    /// The lowest number of the rows whose ids lie at or after a time. Ids and numbers differ by concurrent requests,
+    /// so it compares some rows. The number of reads is bounded, however many months have no row.
     pub(crate) async fn number_since(
         &self,
         account: AccountId,
@@ -183,8 +183,8 @@ impl Ledger {
         Ok(found)
     }
 
-    /// The rows that follow the end of a chain, if the one with its next number is among them. They lie by id, close
-    /// after the last chained rows. `now` is no earlier than the last of them.
+    /// The rows that follow the end of a chain, if the one with its next number is among them. They are stored by id,
+    /// close after the last chained rows. `now` is no earlier than the last of them.
     pub(crate) async fn rows_after_tip(
         &self,
         account: AccountId,

@@ -31,8 +31,8 @@ pub struct Watermark {
     pub(crate) notified_through: u64,
     /// The end of the chain; `None` where nothing is chained, or the item is unreadable.
     pub(crate) tip: Option<Tip>,
-    /// The stored number of the last chained row, also where the chain's end is unreadable. A write is made only from
-    /// there.
+    /// The stored number of the last chained row, even if the chain's end is unreadable. A write requires that it is
+    /// unchanged.
     said: Option<AttributeValue>,
     exists: bool,
 }
@@ -47,7 +47,7 @@ impl Watermark {
         Self { through, notified_through, tip, said, exists: true }
     }
 
-    /// The watermark as it is once it is written.
+    /// The watermark after it is written.
     pub(crate) fn written(through: u64, notified_through: u64, tip: Tip) -> Self {
         let said = Some(number(tip.sequence()));
         Self { through, notified_through, tip: Some(tip), said, exists: true }
@@ -65,7 +65,7 @@ impl Watermark {
         self.notified_through
     }
 
-    /// Whether the item has an end of a chain that is unreadable: it was changed by hand.
+    /// Whether the item has an unreadable chain end: it was changed by hand.
     pub(crate) fn is_broken(&self) -> bool {
         self.tip.is_none() && self.said.is_some()
     }
@@ -153,7 +153,7 @@ impl Ledger {
         Ok(Watermark::read(account, item))
     }
 
-    /// Writes the watermark `next` in place of `watermark`; where the stored one is another by now, returns that one.
+    /// Replaces `watermark` by `next`; returns the stored watermark when another process has replaced it first.
     pub(crate) async fn move_watermark(
         &self,
         account: AccountId,

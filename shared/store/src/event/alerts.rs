@@ -14,16 +14,16 @@ use crate::table::query::ItemQuery;
 use domain::{Account, AccountId, AlertSettings, AlertState, BalanceLevel, Notification, Receipt};
 use ports::Moment;
 
-/// How often another process may write the alert state first: there are at most two projectors at the same records.
+/// How often another process may write the alert state first: at most two projectors read the same records.
 const ATTEMPTS_MAX: u32 = 16;
 
 /// How many changes without events may precede a check of the account; where there are more, the projector emits them.
 const CHANGES_MAX: u64 = 100;
 
-/// After how many seconds a check is repeated that was not possible.
+/// After how many seconds a check that was not possible is repeated.
 const AGAIN_SECONDS: i64 = 60;
 
-/// How many events one write has at most.
+/// The maximum number of events in one write.
 const EVENTS_MAX: usize = 32;
 
 /// One change of an account.
@@ -72,8 +72,8 @@ impl Ledger {
         Ok(item.map(|item| decode("alerts", item)).transpose()?.unwrap_or_default())
     }
 
-    /// Saves alert settings with a revision one higher and returns them; `None` when another process has saved them
-    /// since they were read. New ones have revision 0.
+    /// Saves alert settings with their revision incremented and returns them; `None` when another process has saved
+    /// them since they were read. New ones have revision 0.
     ///
     /// # Errors
     /// When the table does not answer.

@@ -20,8 +20,8 @@ use ports::Moment;
 /// For how many days events are kept. The contract promises 30; a caller that reads on the last day still finds them.
 const EVENT_DAYS: i64 = 32;
 
-/// For how many days it is stored that an event was emitted: longer than an event comes before a lot's end
-/// ([`Alerts::DAYS_MAX`](domain::Alerts::DAYS_MAX)), so that it is not emitted again.
+/// For how many days the emission of an event is recorded: longer than the longest notice before an expiry
+/// ([`AlertSettings::DAYS_MAX`](domain::AlertSettings::DAYS_MAX)), so that it is not emitted again.
 const EMITTED_DAYS: i64 = 100;
 
 /// How often an event may lose its number to another one.
@@ -53,11 +53,11 @@ struct EmittedItem {
 #[derive(Clone, Copy)]
 pub(crate) struct PendingEvent<'a> {
     pub(crate) notification: &'a Notification,
-    /// When the thing that it is about happened.
+    /// When the notified change happened.
     pub(crate) at: DateTime<Utc>,
 }
 
-/// How a monitor is emitted, and when.
+/// How an event about a monitor is built, and when it is emitted.
 #[derive(Clone, Copy)]
 pub struct MonitorEvent {
     /// The notification about the monitor.
@@ -70,13 +70,13 @@ pub struct MonitorEvent {
 #[derive(Clone, Copy)]
 struct MonitorSave<'a> {
     monitor: &'a Monitor,
-    /// The revision of the stored one.
+    /// The revision of the stored monitor.
     revision: u64,
 }
 
 impl Ledger {
     /// Emits a notification as an event, unless it was emitted before: one transaction writes the event with the next
-    /// number, and that its source is emitted. Numbers have no gap.
+    /// number and records the emission. Numbers have no gap.
     ///
     /// # Errors
     /// When the table does not answer; when too many other events are emitted at once.
@@ -99,8 +99,8 @@ impl Ledger {
         Ok(emitted.is_some())
     }
 
-    /// Saves a monitor with a revision one higher and emits an event about it: both or neither. Returns the monitor as
-    /// saved; `None` when another process has saved it since it was read.
+    /// Saves a monitor with its revision incremented and emits an event about it: both or neither. Returns the saved
+    /// monitor; `None` when another process has saved it since it was read.
     ///
     /// # Errors
     /// As [`Ledger::emit`].
@@ -117,7 +117,7 @@ impl Ledger {
         Ok(saved.then_some(next))
     }
 
-    /// `false` when the monitor that is saved with the event has another revision by now.
+    /// `false` when another process has saved the monitor since it was read.
     async fn emit_with(
         &self,
         account: AccountId,
@@ -151,8 +151,8 @@ impl Ledger {
         Err(Fault::Busy)
     }
 
-    /// Writes events with the next numbers together with other writes: all or nothing. `false` when a condition did not
-    /// hold: the caller then reads again and repeats.
+    /// Writes events with the next numbers together with other writes: all or nothing. `false` when a condition failed:
+    /// the caller then reads again and retries.
     pub(crate) async fn write_events(
         &self,
         account: AccountId,

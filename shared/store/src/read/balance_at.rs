@@ -9,12 +9,12 @@ use crate::table::ledger::Ledger;
 use crate::table::query::{ItemQuery, SortKeys};
 use domain::{Account, AccountId, Balance, EntryId, Period, Receipt, renewal_id};
 
-/// How many rows after an instant are read to find the first entry after it. Rows lie by id and are numbered in the order
-/// of the ledger; the two differ by requests that ran at the same time. The lowest number is among this many rows.
+/// How many rows after an instant are read to find the first entry after it. Rows are stored by id and numbered in the
+/// order of the ledger; the two differ by concurrent requests. The lowest number is among this many rows.
 const AHEAD: i32 = 256;
 
-/// How often as many rows are read, where all of them took effect before the instant: a host's clock was ahead when it
-/// made their ids.
+/// How often that many rows are read while all of them took effect before the instant, because a host's clock was ahead
+/// when it made their ids.
 const PAGES_MAX: usize = 4;
 
 /// How many rows before an instant are read first to find the last entry before it.
@@ -30,9 +30,9 @@ enum RowRange {
 }
 
 impl Ledger {
-    /// The balance of an account at `at`, and the number of the last entry before it: the ledger as numbered, up to the
-    /// first entry that took effect after `at`, and with everything that was due by then. `account` is its current state,
-    /// with all that is due posted. `None` before the account's first entry.
+    /// The balance of an account at `at`, and the number of the last entry before it. It includes the entries before
+    /// the first that took effect after `at`, and everything that was due by then. `account` is the current state, with
+    /// all that is due posted. `None` before the account's first entry.
     ///
     /// The number of reads is bounded, however long the ledger: only rows around one instant are read.
     ///
@@ -66,8 +66,8 @@ impl Ledger {
         Ok(Some((last.balance.aged(at), last.sequence)))
     }
 
-    /// The number of the first entry that took effect after `at`, of which `later` are the rows of its month; `None` when
-    /// there is none yet.
+    /// The number of the first entry that took effect after `at`; `None` when there is none yet. `later` are the later
+    /// rows of `at`'s month.
     async fn first_after(
         &self,
         account: &Account,
@@ -102,7 +102,7 @@ impl Ledger {
         Ok(None)
     }
 
-    /// The rows of `at`'s month from an id on, as far as the first that took effect after `at` can lie.
+    /// The rows of `at`'s month from an id on, until one that took effect after `at` is among them.
     async fn rows_after(
         &self,
         account: AccountId,

@@ -14,9 +14,9 @@ use domain::{AccountId, EntryId, Receipt};
 const MISSED_MAX: u64 = 1_000;
 
 impl Ledger {
-    /// Transactions for which no events were emitted, by rising numbers: those after `watermark` and below `before`, the first
-    /// thousand of them; of a batch none or all. Their records were lost from the stream, but the request that made an
-    /// entry mostly wrote its row too. `now` is no earlier than the last of them.
+    /// The first thousand transactions without emitted events, by rising numbers, after `watermark` and below `before`;
+    /// of a batch none or all. The stream lost their records, but the request that made an entry usually wrote its row
+    /// too. `now` is no earlier than the last of them.
     ///
     /// # Errors
     /// [`Fault::Corrupt`] when rows are missing, so that the transactions are lost; when the table does not answer.

@@ -1,4 +1,4 @@
-//! Reads of a ledger: statements, balances of the past, the plan history, and accounts as they will be.
+//! Reads of a ledger: statements, balances of the past, the plan history, and projected accounts.
 
 pub(crate) mod balance_at;
 pub(crate) mod missed;

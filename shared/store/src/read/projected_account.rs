@@ -1,4 +1,4 @@
-//! Accounts as a decision would find them now. Nothing is written for it.
+//! Accounts in the state that a decision would use now, computed without a write.
 
 use std::cmp::Reverse;
 
@@ -16,8 +16,8 @@ use ports::Moment;
 const HOLDS_MAX: usize = 25;
 
 impl Ledger {
-    /// An account as `decide` would find it now: with the months that have turned and the lots that have ended, and,
-    /// where credits are lacking then, with the credits that ended holds will return.
+    /// An account in the state that `decide` would use now: with due renewals and expiries and, if credits are then
+    /// lacking, with the credits that ended holds will return.
     ///
     /// # Errors
     /// [`Unsettled::NoAccount`], [`Unsettled::Failed`].
@@ -54,7 +54,7 @@ impl Ledger {
         Ok((account, projected))
     }
 
-    /// The account once at most [`HOLDS_MAX`] of its ended holds have returned their credits.
+    /// The account after at most [`HOLDS_MAX`] of its ended holds have returned their credits.
     async fn with_ended(&self, mut account: Account, moment: Moment) -> Result<Account, Unsettled> {
         let id = account.id;
         let mut ended = self.ended_holds(id, moment.now).await?;

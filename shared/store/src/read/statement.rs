@@ -15,14 +15,14 @@ use domain::{AccountId, Direction, EntryId, Operation, Period, Receipt, Referenc
 /// How many rows one page examines at most; a filter that few rows pass gives a short page with a cursor.
 const EXAMINED_MAX: usize = 1_000;
 
-/// How many rows are read ahead for a number whose row may not be written yet. Rows lie by id and are returned by number;
-/// the two differ only by requests that ran at the same time. A row that is known to exist is read until it is found.
+/// How many rows are read ahead for a number whose row may not be written yet. Rows are stored by id and returned by
+/// number; the two differ only by concurrent requests. A row that is known to exist is read until it is found.
 const AHEAD: usize = 256;
 
 /// How many rows are read ahead where a page begins at a time and not at a number.
 const AHEAD_OF_A_TIME: usize = 1_000;
 
-/// How many more rows than the page has the first read asks for, so that mostly one read is enough.
+/// How many more rows than the page has the first read requests, so that one read is usually enough.
 const SPARE_ROWS: usize = 8;
 
 /// How many rows one read asks for at most. After a read that leaves rows of its month, the next one asks for twice as
@@ -37,7 +37,7 @@ const READS_MAX: u32 = 24;
 /// month's renewal overtook.
 const SKEW_MINUTES: i64 = 10;
 
-/// Which transactions a statement has.
+/// The filters of a statement.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct StatementQuery {
     /// Only this direction.
@@ -94,7 +94,7 @@ impl StatementCursor {
         Self { below: number, upper }
     }
 
-    /// The number that everything from on was returned.
+    /// The number from which on everything was returned.
     pub(crate) fn number(&self) -> u64 {
         self.below
     }
@@ -260,7 +260,7 @@ impl<'a> StatementRows<'a> {
         }
     }
 
-    /// The cursor of the page that continues here: below the number `below`, with the rows that are waiting.
+    /// The cursor of the next page: below the number `below`, with the rows that are waiting.
     fn place(&self, below: Option<u64>, waiting: &BTreeMap<u64, Receipt>) -> StatementCursor {
         let upper = waiting.values().map(|receipt| receipt.entry.id).max();
         StatementCursor {

@@ -1,4 +1,4 @@
-//! Records beside the ledger: purchases, auto-recharge, monitors, and what purchases of a day cost.
+//! Records outside the ledger: purchases, auto-recharge, monitors, and the daily cost of purchases.
 
 pub(crate) mod monitors;
 pub(crate) mod purchases;

@@ -67,8 +67,8 @@ impl Ledger {
         self.table.put_new(monitor_item(account, monitor)?, "begin a monitor").await.map(|_| ())
     }
 
-    /// Saves a monitor with a revision one higher and returns it; `None` when another process has saved it since it was
-    /// read.
+    /// Saves a monitor with its revision incremented and returns it; `None` when another process has saved it since it
+    /// was read.
     ///
     /// # Errors
     /// When the table does not answer.

@@ -144,8 +144,8 @@ impl Ledger {
         Ok(Some(existing).filter(|existing| existing != purchase))
     }
 
-    /// Saves a purchase with a revision one higher and returns it; `None` when another process has saved it since it was
-    /// read.
+    /// Saves a purchase with its revision incremented and returns it; `None` when another process has saved it since it
+    /// was read.
     ///
     /// # Errors
     /// When the table does not answer.
@@ -168,8 +168,8 @@ impl Ledger {
         item.map(|item| decode("auto-recharge", item)).transpose()
     }
 
-    /// Saves an auto-recharge with a revision one higher and returns it; `None` when another process has saved it since it
-    /// was read. A new one has revision 0.
+    /// Saves an auto-recharge with its revision incremented and returns it; `None` when another process has saved it
+    /// since it was read. A new one has revision 0.
     ///
     /// # Errors
     /// When the table does not answer.

@@ -20,9 +20,9 @@ const SPENT: &str = "spent";
 /// When a payment provider was last polled for refunds and disputes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReversalPoll {
-    /// By the business's clock.
+    /// In business time.
     pub now: DateTime<Utc>,
-    /// By the machine's own clock, which agrees with the provider's.
+    /// In system time, which agrees with the provider's clock.
     pub wall: DateTime<Utc>,
 }
 
@@ -59,7 +59,7 @@ impl Ledger {
         Err(Refusal::SpendingLimit { price, limit, spent }.into())
     }
 
-    /// Takes a counted price off again, because nothing was charged.
+    /// Subtracts a counted price, because nothing was charged.
     ///
     /// # Errors
     /// When the table does not answer; the day then has less room than it should.

@@ -46,7 +46,7 @@ impl Ledger {
         })
     }
 
-    /// Freezes or unfreezes an account without reading its item: for an unreadable one. `false` when there is no such
+    /// Freezes or unfreezes an account whose item is unreadable, without reading it. `false` when there is no such
     /// account. The revision grows, so that a function that has cached the account decides again.
     ///
     /// # Errors

@@ -58,9 +58,9 @@ pub enum Repaired {
     Made {
         /// The transaction of the repair.
         receipt: Box<Receipt>,
-        /// Whether an earlier sending of the same request made it.
+        /// Whether an earlier attempt of the same request made it.
         replayed: bool,
-        /// The attributes that were unreadable; empty for an earlier sending.
+        /// The attributes that were unreadable; empty for an earlier attempt.
         damages: Vec<Damage>,
         /// How many missing rows were written.
         written: usize,
@@ -175,7 +175,7 @@ impl Ledger {
         Err(Fault::Busy.into())
     }
 
-    /// The repair that an earlier sending of the same request made.
+    /// The repair that an earlier attempt of the same request made.
     async fn repaired_before(
         &self,
         id: AccountId,
@@ -200,8 +200,8 @@ impl Ledger {
         }))
     }
 
-    /// The repair that an earlier sending made of an account that is readable now. Where that sending crashed before it
-    /// wrote the row, the row is written.
+    /// The repair that an earlier attempt made of an account that is readable now. If that attempt crashed before it
+    /// wrote the row, writes the row.
     async fn record_repair(
         &self,
         account: &Account,
@@ -226,7 +226,7 @@ impl Ledger {
         self.repaired_before(account.id, claim, moment).await
     }
 
-    /// Takes the key for a repair, or returns the repair that an earlier sending made.
+    /// Takes the key for a repair, or returns the repair that an earlier attempt made.
     async fn claim_repair(
         &self,
         id: AccountId,
@@ -239,12 +239,12 @@ impl Ledger {
         if let Some(made) = self.repaired_before(id, claim, moment).await? {
             return Ok(Some(made));
         }
-        // The earlier sending cannot land any more once the item is another one.
+        // The earlier attempt cannot land any more once the item has changed.
         let is_ours = self.take_over(claim, held.id(), entry, moment).await?;
         is_ours.then_some(None).ok_or(Unsettled::InProgress)
     }
 
-    /// Replaces the item by the rebuilt one; `false` when the item is another one by now.
+    /// Replaces the item by the rebuilt one; `false` when the item has changed.
     async fn put_repaired(&self, rebuilt: &Rebuilt) -> Result<bool, Fault> {
         let id = rebuilt.account.id;
         let item = with_key(&Key::Account(id), &AccountItem::from(&rebuilt.account))?;

@@ -9,8 +9,9 @@ use crate::table::key::StoredItem;
 use crate::table::lot_key;
 use domain::{Account, AccountId, Allowance, EntryId, Period, RowFacts, Totals};
 
-/// The account that `totals` describes, without its last entry. Values that no row has come from the item, as far as it is
-/// readable: the post-paid limit, a freeze, the subjects of open disputes. A value that neither has is a problem.
+/// The account that `totals` describes, without its last entry. Values that are in no row are taken from the item, as
+/// far as it is readable: the post-paid limit, a freeze, the subjects of open disputes. A value that neither has is a
+/// problem.
 pub(crate) fn rebuilt(
     id: AccountId,
     raw: &StoredItem,

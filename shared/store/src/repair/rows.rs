@@ -62,7 +62,7 @@ impl Ledger {
         Ok(rows)
     }
 
-    /// Makes the rows that were never written, from the entries that skipped records and the item itself show.
+    /// Builds the rows that were never written, from the entries in skipped records and in the item itself.
     pub(crate) async fn missing_rows(
         &self,
         id: AccountId,

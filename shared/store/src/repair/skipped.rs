@@ -12,7 +12,7 @@ use crate::table::stream_image::StreamImage;
 use domain::AccountId;
 
 /// How many skipped records of an account are read at most: more changes than a broken account can make before every
-/// function has met its broken item.
+/// function has read its broken item.
 const SKIPPED_MAX: i32 = 1_000;
 
 /// How many digits a record's position has: those of a stream have up to 40.
@@ -27,8 +27,8 @@ pub(crate) struct SkippedRecord {
 }
 
 impl Ledger {
-    /// Keeps a record of the stream that the projector cannot read, so that it is found again once the cause is
-    /// repaired. Kept twice, it is stored once.
+    /// Stores a record of the stream that the projector cannot read, so that it is found again once the cause is
+    /// repaired. A repeated call stores nothing more.
     ///
     /// # Errors
     /// When the table does not answer.
@@ -65,7 +65,7 @@ impl Ledger {
         Ok(records)
     }
 
-    /// Writes the missing rows of skipped records whose items are readable by now. Returns whether there were any.
+    /// Writes the missing rows of skipped records whose items are now readable. Returns whether there were any.
     ///
     /// # Errors
     /// When the table does not answer; when an item is still unreadable.

@@ -1,4 +1,4 @@
-//! The directory of all accounts, and how far a month's renewal sweep has come in it.
+//! The directory of all accounts, and the progress of monthly renewal sweeps in it.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Duration, Utc};
@@ -15,7 +15,7 @@ use crate::table::query::{ItemQuery, SortKeys};
 use domain::{AccountId, Period};
 use ports::random;
 
-/// How many partitions hold the directory. A sweep goes through each on its own, so this is also how many renewals of a
+/// How many partitions hold the directory. A sweep processes each on its own, so this is also how many renewals of a
 /// month can run at the same time.
 pub const DIRECTORY_SHARDS: u8 = 64;
 
@@ -31,7 +31,7 @@ pub struct DirectoryEntry {
     pub monitored: bool,
 }
 
-/// How far a month's renewal sweep has come in one shard of the directory.
+/// The progress of a month's renewal sweep in one shard of the directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SweepProgress {
     /// The last account that the sweep has passed; `None` at the beginning.
@@ -48,7 +48,7 @@ pub struct SweepProgress {
 struct SweepItem {
     #[serde(flatten)]
     progress: SweepProgress,
-    /// A random text of the process that made the step, so that of two that make the same step one stops.
+    /// A random text that identifies the process that made the step, so that one of two concurrent processes stops.
     by: String,
     #[serde(with = "chrono::serde::ts_seconds")]
     ttl: DateTime<Utc>,
@@ -84,7 +84,7 @@ impl Ledger {
         self.table.put_new(item, "list an account").await.map(|_| ())
     }
 
-    /// Saves in the directory that an account has monitors.
+    /// Marks an account in the directory as having monitors.
     ///
     /// # Errors
     /// When the table does not answer.
@@ -107,7 +107,7 @@ impl Ledger {
         Ok(decode::<DirectoryItem>("an account of the directory", item)?.monitored)
     }
 
-    /// The accounts of one shard of the directory after `after`, at most `limit`; and whether they are its last.
+    /// At most `limit` accounts of one shard of the directory after `after`; and whether they are its last.
     ///
     /// # Errors
     /// When the table does not answer.
@@ -123,7 +123,7 @@ impl Ledger {
         Ok((page.items.into_iter().filter_map(read).collect(), page.last.is_none()))
     }
 
-    /// How far the sweep of a month has come in one shard of the directory.
+    /// The progress of the sweep of a month in one shard of the directory.
     ///
     /// # Errors
     /// When the table does not answer.
@@ -136,8 +136,8 @@ impl Ledger {
         item.map(|item| decode("a sweep", item)).transpose()
     }
 
-    /// Saves a step of a sweep with a revision one higher than `next.revision`; `false` when another process has saved
-    /// a step since `next` was read.
+    /// Saves a step of a sweep with `next.revision` incremented; `false` when another process has saved a step since
+    /// `next` was read.
     ///
     /// # Errors
     /// When the table does not answer.

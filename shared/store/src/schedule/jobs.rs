@@ -1,5 +1,4 @@
-//! Scheduled jobs: work that is stored before the request that should do it begins, and by its time where only time
-//! brings it.
+//! Scheduled jobs: work that is stored before the request that should do it begins, and work that is due at a time.
 
 use std::error::Error;
 
@@ -30,7 +29,7 @@ pub enum Job {
     Purchase(PurchaseId),
     /// Finishes a charge of an account's auto-recharge, or ends a pause of it.
     Recharge(AccountId),
-    /// Does what time brings an account: its month turns, its lots end.
+    /// Does the due work of an account, such as renewals and expiries.
     Calendar(AccountId),
     /// Applies a change of plan to everything that depends on the plan.
     Plan(AccountId),
@@ -111,13 +110,14 @@ enum AccountJob {
 }
 
 impl Ledger {
-    /// Schedules a job. It stays stored, whatever crashes, until [`Ledger::remove_job`] removes it. Scheduled twice for
-    /// the same time, it is stored once. A job of an account with a test clock is stored in the account's own schedule.
+    /// Schedules a job. It stays stored, even after a crash, until [`Ledger::remove_job`] removes it. A job that is
+    /// scheduled twice for the same time is stored once. A job of an account with a test clock is stored in the
+    /// account's own schedule.
     ///
     /// # Errors
     /// When the table does not answer.
     pub async fn schedule(&self, job: Job, due: DateTime<Utc>) -> Result<ScheduledJob, Fault> {
-        // Keys have milliseconds, and a job must not be due later than asked.
+        // Keys have milliseconds, and a job must not be due later than requested.
         let due = DateTime::from_timestamp_millis(due.timestamp_millis()).unwrap_or(due);
         let is_own = job.uses_account_clock() && self.test_clock(job.account()).await?.is_some();
         let scheduled = ScheduledJob { job, due, is_own };
@@ -286,7 +286,7 @@ fn shard_of(account: AccountId) -> u8 {
     random.checked_rem(JOB_SHARDS).unwrap_or(0)
 }
 
-/// A time as the beginning of a sort key: milliseconds since 1970, which sort as they count up to the year 9999.
+/// A time as the beginning of a sort key: milliseconds since 1970, whose text sorts in order up to the year 9999.
 fn sort_time(at: DateTime<Utc>) -> String {
     format!("{:015}", at.timestamp_millis())
 }

@@ -41,7 +41,7 @@ impl Ledger {
         Ok(Moment { now: own.unwrap_or(moment.now), ..moment })
     }
 
-    /// Sets the clock of a test ledger, which never goes back. Returns its time then: `now`, or a later one that was set
+    /// Sets the clock of a test ledger, which never goes back. Returns its time: `now`, or a later one that was set
     /// before.
     ///
     /// # Errors

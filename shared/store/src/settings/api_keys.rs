@@ -44,8 +44,8 @@ impl Settings {
         self.table.put_all_new(vec![issued, known], "write a key").await
     }
 
-    /// Issues a key of an organisation, unless one with its id was issued before: that one is returned, whose secret is
-    /// not stored and cannot be shown again.
+    /// Issues a key of an organisation. If one with its id was issued before, returns that one; its secret is not
+    /// stored and cannot be shown again.
     ///
     /// # Errors
     /// When the table does not answer.

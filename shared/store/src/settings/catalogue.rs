@@ -16,8 +16,8 @@ use crate::table::item;
 use crate::table::key::{Key, StoredItem};
 use domain::{BadUpdate, ExchangeRateList, PackageList, PlanList, PriceList};
 
-/// How often a change is decided again because another one was saved first. More changes at the same time are no longer
-/// an operator's work.
+/// How often a change is decided again because another one was saved first. Operators do not make more changes at the
+/// same time.
 const ATTEMPTS_MAX: u32 = 64;
 
 /// A part of the catalogue, stored as one item.

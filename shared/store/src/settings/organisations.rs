@@ -86,7 +86,7 @@ impl Settings {
         item.map(|item| decode("an organisation", item)).transpose()
     }
 
-    /// Saves an organisation's id at the payment provider, unless it has one; returns the id that it then has.
+    /// Saves an organisation's id at the payment provider, unless it has one; returns the stored id.
     ///
     /// # Errors
     /// When the table does not answer; when there is no such organisation.
@@ -143,7 +143,7 @@ impl Settings {
         item.map(|item| decode("an organisation", item)).transpose()
     }
 
-    /// Sets an organisation's plan since a revision of its live ledger, unless one is set since a later revision.
+    /// Sets an organisation's plan as of a revision of its live ledger, unless a later revision has set one.
     ///
     /// # Errors
     /// When the table does not answer.

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use domain::{Currency, ExchangeRateList, PackageList, Plan, PlanId, PlanList, PriceList, Rate};
 
-/// For how many seconds a warm function uses what it has read of prices, plans and keys. A revoked key may be accepted
-/// that much longer, and a price that changes with effect from now is charged everywhere after it.
+/// For how many seconds a warm function caches prices, plans and keys. A revoked key may be accepted that much longer,
+/// and a price that changes immediately is charged everywhere after it.
 const FRESH_SECONDS: i64 = 60;
 
 /// The catalogue: everything that is sold, in all versions.
@@ -48,7 +48,7 @@ pub(crate) struct CatalogueCache {
     emptied: u64,
 }
 
-/// What a cache has for a reader.
+/// The result of a cache lookup.
 pub(crate) enum Cached {
     /// A fresh catalogue.
     Fresh(Arc<Catalogue>),

@@ -8,7 +8,7 @@ use domain::{Account, AccountId};
 /// How many accounts a warm function caches: about 10 MB at most. At this number the cache is emptied.
 const ACCOUNTS_MAX: usize = 10_000;
 
-/// The last state seen of each account: a hint. It may be old, which is safe: what is decided on it lands only if it
+/// The last state seen of each account: a hint. It may be old, which is safe: a decision based on it lands only if it
 /// still holds, and no request is refused on it.
 #[derive(Debug, Default)]
 pub(crate) struct AccountCache(Mutex<HashMap<AccountId, Account>>);

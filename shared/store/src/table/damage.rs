@@ -34,8 +34,8 @@ fn decoded(id: AccountId, item: StoredItem) -> Result<Account, Fault> {
     decode::<AccountItem>("an account", item)?.account(id)
 }
 
-/// The unreadable attributes of an account's item. Each attribute is tried in an item that is sound apart from it, so
-/// attributes that are added to accounts later are covered too.
+/// The unreadable attributes of an account's item. Each attribute is tested in an otherwise sound item, so attributes
+/// that are added to accounts later are covered too.
 pub(crate) fn damages(id: AccountId, raw: &StoredItem) -> Vec<Damage> {
     let Err(whole) = decoded(id, raw.clone()) else { return vec![] };
     let open =

@@ -8,7 +8,7 @@ use ports::{NoRandomness, QueueError, SealError};
 /// The store could not answer. No credit was moved, unless the operation says otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// Too many requests moved the account at once; a retry is likely to succeed.
+    /// Too many requests changed the account at once; a retry is likely to succeed.
     #[error("the account is busy")]
     Busy,
     /// The table could not be reached or did not answer.

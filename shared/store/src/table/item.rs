@@ -284,10 +284,10 @@ pub(crate) struct ClaimItem {
     /// The attempt that holds the key, and the transaction that it makes.
     #[serde(with = "bare")]
     pub(crate) id: EntryId,
-    /// When the request arrived, by the business's time.
+    /// When the request arrived, in business time.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub(crate) at: DateTime<Utc>,
-    /// The same by the machine's own clock, which no test clock moves.
+    /// The same in system time, which no test clock moves.
     #[serde(with = "chrono::serde::ts_milliseconds")]
     pub(crate) wall: DateTime<Utc>,
     /// When the table may delete it. Whether the key is still valid is decided by `wall`.

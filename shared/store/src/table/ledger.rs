@@ -54,7 +54,7 @@ impl Ledger {
         Ok(account)
     }
 
-    /// Reads an account from its item. An unreadable one leaves the cache: nothing more is decided on its old state.
+    /// Reads an account from its item. An unreadable one is removed from the cache, so that its old state is not used.
     pub(crate) fn read_account(&self, id: AccountId, item: StoredItem) -> Result<Account, Fault> {
         damage::read_account(id, item).inspect_err(|_| self.accounts.forget(id))
     }

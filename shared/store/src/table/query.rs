@@ -76,7 +76,7 @@ impl ItemQuery {
         self
     }
 
-    /// Returns only items that meet a condition; the others are read all the same.
+    /// Returns only items that meet a condition; the others are still read.
     pub(crate) fn filtered(mut self, filter: Condition) -> Self {
         self.filter = Some(filter);
         self

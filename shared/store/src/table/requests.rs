@@ -57,13 +57,13 @@ impl Table {
         got.map(|answer| answer.item).map_err(|error| Fault::unavailable(doing, error))
     }
 
-    /// Writes an item over the one of its key, if there is one.
+    /// Writes an item, and replaces any item with its key.
     pub(crate) async fn put(&self, item: StoredItem, doing: &'static str) -> Result<(), Fault> {
         let put = self.client.put_item().table_name(&self.name).set_item(Some(item));
         Box::pin(put.send()).await.map(|_| ()).map_err(|error| Fault::unavailable(doing, error))
     }
 
-    /// Writes an item unless one of its key exists; then the existing one is returned.
+    /// Writes an item unless one with its key exists; then returns the existing one.
     pub(crate) async fn put_new(
         &self,
         item: StoredItem,
@@ -75,7 +75,7 @@ impl Table {
         }
     }
 
-    /// Writes an item if the condition holds for the one of its key.
+    /// Writes an item if the condition holds for the item with its key.
     pub(crate) async fn put_if(
         &self,
         item: StoredItem,
@@ -85,7 +85,7 @@ impl Table {
         Ok(matches!(self.put_or_existing(item, condition, doing).await?, ConditionalPut::Written))
     }
 
-    /// The same; where the condition does not hold, with the existing item.
+    /// As [`Table::put_if`]; returns the existing item when the condition does not hold.
     pub(crate) async fn put_or_existing(
         &self,
         item: StoredItem,
@@ -109,7 +109,7 @@ impl Table {
         }
     }
 
-    /// Writes an item in place of the one with the revision `known`; `None` stands for no item.
+    /// Replaces the item with the revision `known`; `None` stands for no item.
     pub(crate) async fn replace(
         &self,
         item: StoredItem,
@@ -129,7 +129,7 @@ impl Table {
         Ok(self.update_returning(key, update, ReturnValue::None, doing).await?.is_some())
     }
 
-    /// Changes an item and returns it as it then is; `None` when the condition of the update does not hold.
+    /// Changes an item and returns the changed item; `None` when the condition of the update does not hold.
     pub(crate) async fn update_and_get(
         &self,
         key: &Key<'_>,

@@ -16,16 +16,16 @@ use crate::write::claim::{Claim, HeldClaim, OwnedClaim, claim_item, end_of_key};
 use domain::{ClaimKey, Details, EntryId, Fingerprint};
 use ports::{Moment, random};
 
-/// For how many seconds an earlier sending of the same request counts as running. The slowest such request calls a
+/// For how many seconds an earlier attempt of the same request counts as running. The slowest such request calls a
 /// customer's endpoint, which takes 10 s at most.
 const RUNNING_SECONDS: i64 = 30;
 
-/// One running sending of a request that changes something.
+/// One running attempt of a request that changes something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangeAttempt {
-    /// The request's id: the same for every sending under one idempotency key.
+    /// The request's id: the same for every attempt under one idempotency key.
     pub id: EntryId,
-    /// When this sending began, by the machine's own time.
+    /// When this attempt began, in system time.
     pub wall: DateTime<Utc>,
 }
 
@@ -34,9 +34,9 @@ pub struct ChangeAttempt {
 pub enum ChangeStart {
     /// Carry it out.
     CarryOut(ChangeAttempt),
-    /// Return the stored answer of an earlier sending.
+    /// Return the stored answer of an earlier attempt.
     Answered(String),
-    /// Refuse it: an earlier sending crashed, and another request has changed the same thing since.
+    /// Refuse it: an earlier attempt crashed, and another request has changed the same thing since.
     Overtaken,
 }
 
@@ -61,9 +61,9 @@ impl ChangeRequest {
 }
 
 impl Ledger {
-    /// Takes the idempotency key of a request that changes settings, or returns the answer of an earlier sending. Unlike
-    /// [`Ledger::settle`] it does not make the change: the caller makes it and then stores its answer with
-    /// [`Ledger::save_answer`]. Where an earlier sending crashed, this one continues in its place, unless a request that
+    /// Takes the idempotency key of a request that changes settings, or returns the answer of an earlier attempt.
+    /// Unlike [`Ledger::settle`] it does not make the change: the caller makes it and then stores its answer with
+    /// [`Ledger::save_answer`]. If an earlier attempt crashed, this one continues in its place, unless a request that
     /// was answered since has changed the same thing.
     ///
     /// # Errors
@@ -111,8 +111,8 @@ impl Ledger {
         if continues { carry_out(held.id()) } else { Err(Unsettled::InProgress) }
     }
 
-    /// Stores the answer of a request that was carried out, and that it has changed its thing. From then on every sending
-    /// of the request gets the same answer, and no sending of an earlier request undoes the change.
+    /// Stores the answer of a request that was carried out, and that it has changed its thing. From then on every retry
+    /// of the request gets the same answer, and no retry of an earlier request undoes the change.
     ///
     /// # Errors
     /// When the table does not answer; the caller must then not report success.
@@ -136,8 +136,8 @@ impl Ledger {
         self.table.update(&Key::Claim(request.of, key), update, "save an answer").await.map(|_| ())
     }
 
-    /// Saves when a thing, by its digest, was changed, by the machine's own time: no later sending of an earlier request
-    /// that crashed undoes the change.
+    /// Saves when a thing, by its digest, was changed, in system time, so that no retry of an earlier request that
+    /// crashed undoes the change.
     ///
     /// # Errors
     /// When the table does not answer.
@@ -163,7 +163,7 @@ impl Ledger {
         }
     }
 
-    /// Saves that a sending has failed and may have changed something: the next one continues at once.
+    /// Saves that an attempt has failed and may have changed something: the next one continues at once.
     ///
     /// # Errors
     /// When the table does not answer; the next one then waits until [`RUNNING_SECONDS`] have passed.
@@ -186,7 +186,7 @@ impl Ledger {
         Ok(item.and_then(|item| number_of(&item, "changed")))
     }
 
-    /// Continues in place of a sending that crashed; `false` when another sending does so.
+    /// Continues in place of an attempt that crashed; `false` when another attempt does so.
     async fn continue_for(
         &self,
         claim: OwnedClaim<'_>,

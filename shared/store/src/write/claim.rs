@@ -11,18 +11,18 @@ use crate::table::ledger::Ledger;
 use domain::{AccountId, ClaimKey, Details, EntryId, Fingerprint, IdempotencyKey};
 use ports::{Moment, random};
 
-/// For how many days an idempotency key is valid. The contract promises 30. The table deletes items some time after their
-/// end, so a key's end is decided by the machine's clock and not by whether its item exists.
+/// For how many days an idempotency key is valid. The contract promises 30. The table deletes items some time after
+/// they expire, so system time decides whether a key is valid, not whether its item exists.
 const CLAIM_DAYS: i64 = 31;
 
-/// The id and time that a request got with its key: the same for every sending.
+/// The id and time that a request got with its key: the same for every retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClaimedId {
     /// The id of what the request creates.
     pub id: EntryId,
     /// When the request first arrived, in whole seconds.
     pub at: DateTime<Utc>,
-    /// Whether an earlier sending claimed it.
+    /// Whether an earlier attempt of the request claimed it.
     pub replayed: bool,
 }
 
@@ -56,8 +56,8 @@ impl HeldClaim {
         self.claim.hash == fingerprint.0
     }
 
-    /// Whether the key is still valid. Keys are for lost answers, so they live by the machine's own time, and not by a test
-    /// clock that may move by a month at once.
+    /// Whether the key is still valid. Keys are for retries after lost answers, so they expire in system time: a test
+    /// clock may move by a month at once.
     pub(crate) fn is_current(&self, wall: DateTime<Utc>) -> bool {
         wall < end_of_key(self.claim.wall)
     }
@@ -66,7 +66,7 @@ impl HeldClaim {
         wall.signed_duration_since(self.claim.wall).num_seconds()
     }
 
-    /// When it was taken, by the machine's own time.
+    /// When it was taken, in system time.
     pub(crate) fn wall(&self) -> DateTime<Utc> {
         self.claim.wall
     }
@@ -111,9 +111,9 @@ pub(crate) struct OwnedClaim<'a> {
 }
 
 impl Ledger {
-    /// Takes an idempotency key for a request that creates something once and moves no credits. Every sending of the same
-    /// request gets the same id and time, so what it creates from them is the same. Requests that move credits go through
-    /// [`Ledger::settle`], which claims the key itself.
+    /// Takes an idempotency key for a request that creates something once and moves no credits. Every retry of the
+    /// request gets the same id and time, so what it creates from them is the same. Requests that move credits go
+    /// through [`Ledger::settle`], which claims the key itself.
     ///
     /// # Errors
     /// [`Unsettled::KeyReused`]; [`Unsettled::Failed`] when the table does not answer.
@@ -129,7 +129,7 @@ impl Ledger {
         self.claim_above(EntryId::FIRST, claim, moment).await
     }
 
-    /// The same for an account's things that are listed in the order in which they were created: the id lies above
+    /// As [`Ledger::claim_once`], for things of an account that are listed in the order of creation: the id lies above
     /// `floor`, even if a test clock stands still. The details of the claim are not used.
     ///
     /// # Errors
@@ -167,7 +167,7 @@ impl Ledger {
         }
     }
 
-    /// The id and time that an earlier sending of the same request got; `None` when there was none. Takes no key.
+    /// The id and time that an earlier attempt of the same request got; `None` when there was none. Takes no key.
     ///
     /// # Errors
     /// As [`Ledger::claim_once`].
@@ -189,7 +189,7 @@ impl Ledger {
         }
     }
 
-    /// Takes a key for the attempt `id`. Exactly once is decided here and by nothing else.
+    /// Takes a key for the attempt `id`. This write alone ensures that a request is carried out once.
     pub(crate) async fn claim(
         &self,
         claim: OwnedClaim<'_>,
@@ -244,7 +244,7 @@ pub fn system_key(name: &str) -> Result<ClaimKey, Fault> {
     key.map(ClaimKey::System).map_err(|problem| Fault::corrupt("the name of a system key", problem))
 }
 
-/// When a key that was taken at `at`, by the machine's own time, stops being valid.
+/// When a key that was taken at `at`, in system time, stops being valid.
 pub(crate) fn end_of_key(at: DateTime<Utc>) -> DateTime<Utc> {
     let days = Duration::try_days(CLAIM_DAYS).unwrap_or_default();
     at.checked_add_signed(days).unwrap_or(DateTime::<Utc>::MAX_UTC)
@@ -274,7 +274,7 @@ mod tests {
         HeldClaim::new(claim_item(claim, EntryId::FIRST, Moment { now: wall, wall }))
     }
 
-    /// A key is valid for 31 days to the instant, by the machine's own time.
+    /// A key is valid for 31 days to the instant, in system time.
     #[test]
     fn a_key_is_valid_for_31_days() {
         let wall: DateTime<Utc> = "2024-01-31T23:59:50.250Z".parse().unwrap();

@@ -15,7 +15,7 @@ use domain::{Account, Posting};
 pub(crate) enum Commit {
     /// It was written; the account after it.
     Landed(Account),
-    /// A guard did not hold and nothing was written; the account as it is.
+    /// A guard did not hold and nothing was written; the current account.
     Lost(Account),
     /// There is no such account.
     Missing,
@@ -28,8 +28,8 @@ pub(crate) enum Commit {
 }
 
 impl Ledger {
-    /// Makes `posting`, which was decided on `known`, by one conditional write, sent once. That credits are never oversold
-    /// is decided here and by nothing else.
+    /// Writes `posting`, which was decided on `known`, in one conditional write, sent once. This write alone ensures
+    /// that credits are never oversold.
     pub(crate) async fn commit(&self, known: &Account, posting: &Posting) -> Result<Commit, Fault> {
         let account = known.id;
         let update = Expression::of(posting, known)?;

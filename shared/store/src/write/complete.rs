@@ -63,8 +63,8 @@ impl Ledger {
         self.transaction(account, id).await
     }
 
-    /// Writes the missing rows of an entry and returns all of its rows as the table then has them: another process may
-    /// have written them first.
+    /// Writes the missing rows of an entry and returns all of its rows as stored: another process may have written them
+    /// first.
     async fn write_rows(
         &self,
         account: &Account,

@@ -26,7 +26,7 @@ use ports::{Moment, random};
 const WAITS: u32 = 12;
 const WAIT: Duration = Duration::from_millis(25);
 
-/// How many charges before the last one are read, where the last one does not count any more.
+/// How many earlier charges are read when the last one no longer counts.
 const EARLIER_MAX: usize = 8;
 
 /// How many charges after the last stored one are read at most.
@@ -94,8 +94,8 @@ struct DedupeCharges<'a> {
 
 impl Ledger {
     /// Settles a debit unless the same was charged within its window; otherwise returns that charge. All requests with
-    /// the same dedupe key go for one charge under one system key, so that of many at the same time one pays. The
-    /// caller's own key stores which charge it went for.
+    /// the same dedupe key compete for one charge under one system key, so that only one of them pays. The caller's own
+    /// key stores which charge it competed for.
     ///
     /// A charge that was refunded in full does not count: the next request pays.
     ///
@@ -175,7 +175,7 @@ impl<'a> DedupeCharges<'a> {
         }
     }
 
-    /// Takes a key that is free, or that is not valid any more and not deleted yet.
+    /// Takes a key that is free, or that has expired and is not deleted yet.
     async fn claim_anew(
         &self,
         claim: OwnedClaim<'_>,
@@ -199,7 +199,7 @@ impl<'a> DedupeCharges<'a> {
         Ok(DeduplicatedCharge { settled: Settled { receipt, more: vec![], replayed }, is_duplicate: true })
     }
 
-    /// The number of the charge that a new request goes for: one that still counts, with its transaction; or the next.
+    /// The number of the charge for a new request: that of one that still counts, with its transaction; or the next.
     async fn number(&self) -> Result<(u64, Option<EntryId>), Fault> {
         let mut next = 1;
         if let Some(last) = self.last().await? {
@@ -235,7 +235,7 @@ impl<'a> DedupeCharges<'a> {
         }
     }
 
-    /// Makes a charge, or finds it made.
+    /// Makes a charge, or finds the existing one.
     async fn charge(
         &self,
         number: u64,

@@ -25,7 +25,7 @@ const ATTEMPTS_MAX: u32 = 40;
 const WAITS: u32 = 8;
 const WAIT: Duration = Duration::from_millis(20);
 
-/// When the job is due that posts a part, should the request that took it crash.
+/// The delay of the job that posts a part if the request that took it crashes.
 const JOB_DELAY: TimeDelta = TimeDelta::seconds(60);
 
 /// The result of a drawdown.
@@ -47,10 +47,10 @@ pub(crate) struct DrawdownSource<'a> {
 }
 
 impl Ledger {
-    /// Draws from a transaction: a refund from a debit, a capture or a release from a hold. First the part is taken from
-    /// the remainder by one conditional write, so that all parts together never exceed it; then its credits are posted
-    /// to the account under the caller's own key. If the process crashes in between, the next sending or the scheduled
-    /// job posts them.
+    /// Draws from a transaction: a refund from a debit, a capture or a release from a hold. First the part is taken
+    /// from the remainder by one conditional write, so that all parts together never exceed it; then its credits are
+    /// posted to the account under the caller's own key. If the process crashes in between, the next retry or the
+    /// scheduled job posts them.
     ///
     /// # Errors
     /// See [`Unsettled`]. [`Unsettled::InProgress`] once the part is taken and not posted.
@@ -80,7 +80,7 @@ impl Ledger {
         Ok(made.map(|made| made.id).filter(|id| remainder.has_made(*id)))
     }
 
-    /// Forgets a hold that is closed, once all of its parts are posted.
+    /// Removes a closed hold from the open holds, once all of its parts are posted.
     pub(crate) async fn close(&self, account: AccountId, remainder: &Remainder) -> Result<(), Fault> {
         match remainder.ends {
             Some(ends) if remainder.closed && remainder.open.is_none() => {
@@ -162,8 +162,8 @@ impl DrawdownSource<'_> {
         Ok(DrawdownResult { settled, remainder: remainder.as_of(made) })
     }
 
-    /// Posts the part that was taken under `key`. Parts before it were posted before it was taken. Where another process
-    /// posts it at the same time, that one is mostly done in a moment.
+    /// Posts the part that was taken under `key`. Parts before it were posted before it was taken. If another process
+    /// is posting it, waits briefly for that process.
     pub(crate) async fn post(
         &self,
         mut remainder: Remainder,
@@ -223,9 +223,9 @@ impl DrawdownSource<'_> {
         self.ledger.settle(self.account, claim, self.moment, decide).await
     }
 
-    /// Saves which transaction a part became. The first process does; the others find it done.
+    /// Saves which transaction posted a part. The first process saves it; the others find it saved.
     ///
-    /// A part that another process has put back meanwhile was taken nevertheless: it is saved as well, and logged as an
+    /// A part that another process put back meanwhile, although it was posted, is saved as well, and logged as an
     /// error, because other parts may have been taken from its credits since.
     async fn finish(
         &self,
@@ -288,7 +288,7 @@ fn as_in_progress(unsettled: Unsettled) -> Unsettled {
     unsettled
 }
 
-/// Whether a job is scheduled, should the process crash before the part is posted. The end of a hold has a job of its
+/// Whether to schedule a job, in case the process crashes before the part is posted. The end of a hold has a job of its
 /// own.
 fn needs_job(why: &DrawdownReason) -> bool {
     match why {

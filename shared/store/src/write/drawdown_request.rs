@@ -1,4 +1,5 @@
-//! A request to draw, and the details of its transaction. Those of a hold's parts come from the hold's row, and are not stored twice.
+//! A request to draw, and the details of its transaction. For parts of a hold, they come from the hold's row, and are
+//! not stored twice.
 
 use domain::{Details, DrawdownReason, DrawdownShares, Drawn, PendingDrawdown, Receipt};
 use ports::Moment;
@@ -9,7 +10,7 @@ use crate::write::claim::Claim;
 #[derive(Clone, Copy, Debug)]
 pub struct DrawdownRequest<'a> {
     /// The caller's key, the request's fingerprint, and details of its transaction other than what is drawn. Every
-    /// sending of the same request gets the same result.
+    /// retry of the request gets the same result.
     pub claim: Claim<'a>,
     /// The reason.
     pub why: &'a DrawdownReason,
@@ -36,7 +37,7 @@ pub(crate) fn in_full(from: &Receipt, details: &Details) -> Details {
     with_purpose(from.details.clone(), details.clone())
 }
 
-/// The details that every transaction of a hold's credits has: whose the hold was, and for what.
+/// The details that all transactions of a hold's credits share.
 #[must_use]
 pub fn hold_details(hold: &Receipt) -> Details {
     with_purpose(hold.details.clone(), Details::default())

@@ -1,4 +1,4 @@
-//! Ended holds, and parts that were taken and not posted: finishing them.
+//! Finishes ended holds, and parts that were taken and not posted.
 
 use std::cmp::Reverse;
 
@@ -84,7 +84,7 @@ impl Ledger {
         }
     }
 
-    /// Closes at most `most` holds of an account that have ended by now; of those that one read finds, the largest first.
+    /// Closes at most `most` ended holds of an account: of those that one read finds, the largest first.
     ///
     /// # Errors
     /// When the table does not answer.

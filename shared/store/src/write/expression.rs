@@ -1,4 +1,4 @@
-//! The conditional update that makes a posting.
+//! The conditional update that writes a posting.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -28,8 +28,8 @@ pub(crate) struct Expression {
 }
 
 impl Expression {
-    /// The update that makes `posting`, which was decided on `account`: the guards and the bound of every number that grows
-    /// as its condition, the effects as arithmetic.
+    /// The update that writes `posting`, which was decided on `account`. Its condition has the guards and the bounds of
+    /// all numbers that grow; the effects are arithmetic.
     pub(crate) fn of(posting: &Posting, account: &Account) -> Result<Self, Fault> {
         let mut update = Self {
             lots: account.lots.iter().map(|(id, lot)| (*id, lot_key::of(*id, lot))).collect(),
@@ -108,7 +108,7 @@ impl Expression {
         self.conditions.push(format!("({path} {comparison} {value})"));
     }
 
-    /// Adds the condition that a number which grows is within its bound before.
+    /// Adds the condition that a number is within its bound before it grows.
     fn bound(&mut self, bound: Bound) {
         let most = self.number(bound.at_most.get());
         let condition = match bound.counter {
@@ -230,7 +230,7 @@ impl Expression {
         Ok(())
     }
 
-    /// Takes from a number.
+    /// Subtracts from a number.
     fn lower(&mut self, attribute: &str, amount: u64) {
         let (name, value) = (self.name(attribute), self.number(amount));
         self.sets.push(format!("{name} = {name} - {value}"));
@@ -271,7 +271,7 @@ impl Expression {
         }
     }
 
-    /// The path of a lot of the account; a path that no item has for a lot that the account does not have.
+    /// The path of a lot; for a lot that the account does not have, a path that no item has.
     fn known_lot(&mut self, id: EntryId) -> String {
         let name = self.lots.get(&id).cloned().unwrap_or_else(|| id.bare());
         self.lot(&name)

@@ -7,15 +7,14 @@ use domain::{Account, AccountId, Details, EntryId, Receipt, fence};
 use ports::{Moment, random};
 
 impl Ledger {
-    /// Settles whether the attempt `in_doubt` has landed: its lines when it has, `None` when it has not and never will.
+    /// Settles whether the attempt `in_doubt` has landed. Returns its lines when it has, `None` when it never will.
     /// Time alone decides nothing here.
     ///
-    /// A fence closes the account to the attempt, and its number splits the ledger: if the attempt landed, it landed
-    /// before. Then either it is the account's last entry, or its row exists once the projector has seen every entry
-    /// before the fence.
+    /// A fence closes the account to the attempt: if the attempt landed, its number is below the fence's. Then either
+    /// it is the account's last entry, or its row exists once the projector has seen every entry before the fence.
     ///
     /// # Errors
-    /// [`Unsettled::InProgress`] while the projector has not come so far; [`Unsettled::NoAccount`],
+    /// [`Unsettled::InProgress`] until the projector has seen these entries; [`Unsettled::NoAccount`],
     /// [`Unsettled::Failed`].
     pub(crate) async fn resolve(
         &self,
@@ -64,7 +63,7 @@ impl Ledger {
             Commit::Lost(account) => Ok(account),
             Commit::Missing => Err(Unsettled::NoAccount),
             Commit::Throttled(fault) | Commit::Refused(fault) => Err(fault.into()),
-            // If the fence landed, the next sending finds it; if not, the next sending sets it.
+            // The next retry finds the fence if it landed, and sets it if not.
             Commit::Doubtful(_) => Err(Unsettled::InProgress),
         }
     }

@@ -61,7 +61,7 @@ impl Ledger {
         Ok(claim.map(|claim| claim.details).unwrap_or_default())
     }
 
-    /// Writes a transaction's row. Written twice it is the same row, so an existing one stays.
+    /// Writes a transaction's row. A repeated write has the same content, so an existing row stays.
     pub(crate) async fn record(&self, account: AccountId, receipt: &Receipt) -> Result<(), Fault> {
         self.remember_plan(account, receipt).await?;
         self.remember_hold(account, receipt).await?;

@@ -21,7 +21,7 @@ const TWIN_ROWS_MAX: i32 = 10_000;
 /// How many rows one read examines.
 const ROWS_AT_ONCE: i32 = 1_000;
 
-/// The number of rows that a read counts for at least, so that the search ends even where months have no rows.
+/// The minimum number of rows that a read counts as, so that the search ends even where months have no rows.
 const READ_COUNTS_AS: i32 = 200;
 
 impl Ledger {
@@ -65,7 +65,7 @@ impl Ledger {
         source.draw_down(remainder, DrawdownRequest { claim, why: &why, moment }, decide).await.map(Some)
     }
 
-    /// The debit `twin`, if it is an earlier debit for the same as `from` and was not refunded in full.
+    /// The debit `twin`, if it is an earlier twin of `from` and was not refunded in full.
     async fn named_twin(
         &self,
         account: AccountId,
@@ -76,7 +76,7 @@ impl Ledger {
         self.if_paid(account, named.filter(|twin| twin.is_twin_of(from))).await
     }
 
-    /// The latest debit for the same before `from` that was not refunded in full.
+    /// The latest earlier twin of `from` that was not refunded in full.
     async fn earlier_twin(&self, account: AccountId, from: &Receipt) -> Result<Option<EntryId>, Fault> {
         let Some(resource) = &from.details.resource_id else { return Ok(None) };
         let filter = Condition::new("#d.#resource IN (:resource, :composed, :decomposed)")

@@ -95,8 +95,8 @@ impl Ledger {
         remainders.map(|(item, pages)| remainder_item::read(item, pages)).collect()
     }
 
-    /// Saves a remainder in place of the one whose revision it has, with a revision one higher; `None` when another one
-    /// is stored by now. What is drawn from one transaction is decided here and by nothing else.
+    /// Saves a remainder with its revision incremented; `None` when another one was saved first. This write alone
+    /// decides what is drawn from one transaction.
     pub(crate) async fn save_remainder(
         &self,
         account: AccountId,

@@ -26,7 +26,7 @@ pub struct Settled {
     pub receipt: Receipt,
     /// The other transactions of a batch, in order.
     pub more: Vec<Receipt>,
-    /// Whether an earlier sending of the same request made it.
+    /// Whether an earlier attempt of the same request made it.
     pub replayed: bool,
 }
 
@@ -77,7 +77,7 @@ impl Ledger {
         self.settle_on(known, claim, moment, decide).await
     }
 
-    /// The same, beginning with an account that was read before.
+    /// As [`Ledger::settle`], beginning with an account that was read before.
     pub(crate) async fn settle_on(
         &self,
         known: KnownAccount,
@@ -101,8 +101,8 @@ impl Ledger {
         }
     }
 
-    /// Posts everything that is due of an account, its months and lots, and returns it as it then is. Holds that have
-    /// ended stay open: see [`Ledger::catch_up`].
+    /// Posts all due renewals and expiries of an account, and returns the resulting account. Holds that have ended stay
+    /// open: see [`Ledger::catch_up`].
     ///
     /// # Errors
     /// [`Unsettled::NoAccount`], [`Unsettled::Failed`].
@@ -150,7 +150,7 @@ impl SettleAttempt<'_> {
                 known = self.read().await?;
             }
             known = self.ledger.up_to_date(known, self.moment).await?;
-            // An id that the key was claimed for is kept: another sending may ask for its result.
+            // Keep the id that the key was claimed for: a retry may ask for its result.
             let id = claimed.unwrap_or_else(|| self.mint(&known.account));
             let attempt = Attempt { id, now: self.moment.now, claim: self.claim.key.clone() };
             let posting = match decide(&known.account, &attempt) {
@@ -201,7 +201,7 @@ impl SettleAttempt<'_> {
         EntryId::above(account.floor(), self.moment.now, random())
     }
 
-    /// Takes the key for `id`, or returns the result of an earlier sending of the same request.
+    /// Takes the key for `id`, or returns the result of an earlier attempt of the same request.
     async fn take_key(&self, id: EntryId) -> Result<Option<Settled>, Unsettled> {
         match self.ledger.claim(self.claim, id, self.moment).await? {
             Claimed::Ours => Ok(None),
@@ -209,8 +209,8 @@ impl SettleAttempt<'_> {
         }
     }
 
-    /// What follows from a claim that another attempt holds: its result; or `None` and the key for `id` when it can never
-    /// have one.
+    /// Resolves a claim that another attempt holds: returns its result; or takes the key for `id` and returns `None`
+    /// when it can never have one.
     async fn after(&self, held: HeldClaim, id: EntryId) -> Result<Option<Settled>, Unsettled> {
         let holder = held.id();
         if held.is_current(self.moment.wall) {
@@ -236,8 +236,8 @@ impl SettleAttempt<'_> {
         }
     }
 
-    /// A fence has closed the account to `id`, which did not land: continues under an id above it, unless the attempt
-    /// that set the fence has the key by now.
+    /// Continues under a higher id after a fence has closed the account to `id`, unless the attempt that set the fence
+    /// already has the key.
     async fn claim_again(&self, id: EntryId, account: &Account) -> Result<EntryId, Unsettled> {
         let next = self.mint(account);
         if self.ledger.take_over(self.claim, id, next, self.moment).await? {
@@ -253,7 +253,7 @@ impl SettleAttempt<'_> {
         Ok(Settled::of(lines, false)?)
     }
 
-    /// Refuses, unless an earlier sending of this request turns out to have succeeded.
+    /// Refuses, unless an earlier attempt of this request turns out to have succeeded.
     async fn refuse(&self, refusal: Refusal, claimed: Option<EntryId>) -> Result<Settled, Unsettled> {
         if let Some(id) = claimed {
             self.release(id).await;
@@ -270,7 +270,7 @@ impl SettleAttempt<'_> {
         Err(refusal.into())
     }
 
-    /// Releases the key. A claim that stays only delays the next sending.
+    /// Releases the key. A claim that stays only delays the next retry.
     async fn release(&self, id: EntryId) {
         if let Err(fault) = self.ledger.release(self.claim.of, self.claim.key, id).await {
             tracing::warn!(account = %self.account, fault = &fault as &dyn Error, "claim left to the next sending");
@@ -294,7 +294,7 @@ impl SettleAttempt<'_> {
     }
 }
 
-/// Once an earlier sending is known, the answer to a fault must not be that nothing was charged.
+/// Once an earlier attempt is known, the answer to a fault must not be that nothing was charged.
 fn as_in_progress(unsettled: Unsettled) -> Unsettled {
     match unsettled {
         Unsettled::Failed(broken @ Fault::BrokenAccount { .. }) => broken.into(),

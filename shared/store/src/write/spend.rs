@@ -13,8 +13,8 @@ use ports::Moment;
 const CLOSED_AT_ONCE: usize = 2;
 
 impl Ledger {
-    /// Settles a request that spends credits. The credits of an ended hold are available once the hold is closed. Where
-    /// the request is refused for want of credits while enough of them are held, this closes at most [`CLOSED_AT_ONCE`]
+    /// Settles a request that spends credits. The credits of an ended hold are available once the hold is closed. If
+    /// the request is refused for lack of credits while enough of them are held, this closes at most [`CLOSED_AT_ONCE`]
     /// ended holds and decides once more. If that is not enough and more holds have ended, the caller has to send the
     /// request again.
     ///
@@ -57,8 +57,8 @@ impl Ledger {
         }
     }
 
-    /// Posts what time has done to an account and returns it as it then is: all months that have turned, all lots that
-    /// have ended, and at most [`CLOSED_AT_ONCE`] holds that have ended.
+    /// Posts everything that is due on an account and returns the resulting account: all renewals, all expiries, and
+    /// the end of at most [`CLOSED_AT_ONCE`] holds.
     ///
     /// # Errors
     /// [`Unsettled::NoAccount`], [`Unsettled::Failed`].
@@ -88,7 +88,7 @@ impl Ledger {
     }
 }
 
-/// The decision on a whole request: a batch that leaves items out for want of credits counts as refused while credits
+/// The decision on a whole request: a batch that leaves items out for lack of credits counts as refused while credits
 /// are held.
 fn in_full(
     decide: impl Fn(&Account, &Attempt) -> Result<Posting, Refusal>,
