@@ -171,6 +171,21 @@ async fn a_declining_card_is_tried_three_times_and_then_never() {
 
 /// A payment that needs authentication counts as failed.
 #[tokio::test]
+async fn a_retry_is_made_when_the_clock_stands_between_two_milliseconds() {
+    let world = World::at("2024-01-15T10:30:00.123456Z").await;
+    let org = world.open(5).await;
+    let mut change = seed();
+    change["paymentMethod"] = json!("card_declined");
+    set(&world, &org.key, &change).await.data();
+    world.settle().await;
+    for failures in [2, 3] {
+        pass(&world, if failures == 2 { 3_600 } else { 21_600 }).await;
+        let reported = world.get(PATH, &org.key).await.data();
+        assert_eq!(reported["state"]["failures"], json!(failures));
+    }
+}
+
+#[tokio::test]
 async fn a_card_that_needs_authentication_fails() {
     let (world, org) = world(5).await;
     let mut change = seed();

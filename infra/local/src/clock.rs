@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Datelike, SubsecRound, Utc};
+use ports::SUBSECOND_DIGITS;
 use scrip_http::{Clock, SystemClock, timestamp};
 
 /// A clock that can be set. Once set it stands still until it is set again. It never goes back.
@@ -18,7 +19,7 @@ impl LocalClock {
     /// A clock that stands still at `at`, or that runs when `at` is `None`.
     #[must_use]
     pub fn new(at: Option<DateTime<Utc>>) -> Self {
-        Self(Mutex::new(at))
+        Self(Mutex::new(at.map(|at| at.trunc_subsecs(SUBSECOND_DIGITS))))
     }
 
     /// The time at which it stands still; `None` while it runs.
@@ -62,7 +63,7 @@ fn reached(
     if wanted < now.trunc_subsecs(0) || wanted.year() > 9999 {
         return Err(OutOfReach(now));
     }
-    Ok(wanted.max(now))
+    Ok(wanted.trunc_subsecs(SUBSECOND_DIGITS).max(now))
 }
 
 impl Clock for LocalClock {

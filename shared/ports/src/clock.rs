@@ -1,6 +1,6 @@
 //! The clock port and the system clock.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 
 /// When a request arrived, by two clocks.
 #[derive(Clone, Copy, Debug)]
@@ -11,9 +11,13 @@ pub struct Moment {
     pub wall: DateTime<Utc>,
 }
 
+/// The digits of a second that a clock shows. Jobs and ids are stored with as many, so a job that is due at a time never
+/// finds that the time has not come.
+pub const SUBSECOND_DIGITS: u16 = 3;
+
 /// The source of the time. Rules take the time as an argument.
 pub trait Clock: Send + Sync {
-    /// Business time.
+    /// Business time, in whole milliseconds.
     fn now(&self) -> DateTime<Utc>;
 
     /// Business time and system time.
@@ -29,6 +33,6 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
     fn now(&self) -> DateTime<Utc> {
-        Utc::now()
+        Utc::now().trunc_subsecs(SUBSECOND_DIGITS)
     }
 }

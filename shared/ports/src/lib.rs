@@ -6,7 +6,7 @@ mod queue;
 mod random;
 mod seal;
 
-pub use clock::{Clock, Moment, SystemClock};
+pub use clock::{Clock, Moment, SUBSECOND_DIGITS, SystemClock};
 pub use event_bus::{Bus, BusEvent, EventOwner, NoBus, PublishError};
 pub use queue::{NoQueue, Queue, QueueError};
 pub use random::{NoRandomness, random, secret_bytes};

@@ -1,6 +1,6 @@
 //! The clock of a test ledger.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -10,7 +10,7 @@ use crate::table::error::Fault;
 use crate::table::key::Key;
 use crate::table::ledger::Ledger;
 use domain::{AccountId, Mode};
-use ports::Moment;
+use ports::{Moment, SUBSECOND_DIGITS};
 
 /// The attribute with the clock's time: milliseconds since 1970.
 const NOW: &str = "now";
@@ -51,6 +51,7 @@ impl Ledger {
         account: AccountId,
         now: DateTime<Utc>,
     ) -> Result<DateTime<Utc>, Fault> {
+        let now = now.trunc_subsecs(SUBSECOND_DIGITS);
         let update = UpdateExpression::new("SET #now = :now")
             .only_if("attribute_not_exists(#now) OR #now <= :now")
             .name("#now", NOW)
