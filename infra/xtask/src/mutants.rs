@@ -91,10 +91,8 @@ fn folder(project: &Project) -> PathBuf {
 /// `cargo mutants` on the scratch copy, which it changes in place: the builds are incremental, and the dependencies are
 /// built already. It skips the tests without a mutant, because `cargo test` runs them.
 fn command(project: &Project, scratch: &Scratch, tool: &Path) -> Run {
-    let run = Run::new(tool)
-        .within(&scratch.tree)
-        .env("CARGO_TARGET_DIR", &project.target)
-        .args(["mutants", "--in-place"]);
+    let run =
+        scratch.beside_the_original(Run::new(tool).within(&scratch.tree)).args(["mutants", "--in-place"]);
     let run = run.args([
         "--package=domain",
         "--package=store",

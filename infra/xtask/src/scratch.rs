@@ -60,7 +60,13 @@ impl Scratch {
 
     /// `cargo …` in the copy.
     pub(crate) fn cargo(&self, project: &Project) -> Run {
-        project.plain_cargo().within(&self.tree).env("CARGO_TARGET_DIR", &self.target)
+        self.beside_the_original(project.plain_cargo().within(&self.tree))
+    }
+
+    /// Has cargo share the dependencies with the original, and nothing else: with a wrapper of its own, cargo keeps the
+    /// copy's crates under other names. Without one it would take a crate of the copy, mutants included, for the original's.
+    pub(crate) fn beside_the_original(&self, run: Run) -> Run {
+        run.env("CARGO_TARGET_DIR", &self.target).env("RUSTC_WORKSPACE_WRAPPER", "/usr/bin/env")
     }
 }
 
