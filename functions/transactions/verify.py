@@ -2,17 +2,30 @@
 
     SCRIP_URL=http://localhost:3000 SCRIP_KEY=sk_live_... python3 verify.py [number:hash ...]
 
-Arguments are hashes that earlier runs have printed: the run fails if a row up to one of them has changed since.
+Arguments are hashes that earlier runs have printed: the run fails if a row up to one of them has changed since. It ends
+with 1 if the ledger has changed, and with 2 if the ledger could not be read.
 """
 
-import hashlib, json, os, sys, urllib.request
+import hashlib, json, os, sys, urllib.error, urllib.request
+
+
+def read(path):
+    try:
+        request = urllib.request.Request(os.environ["SCRIP_URL"] + path)
+        request.add_header("Authorization", "Bearer " + os.environ["SCRIP_KEY"])
+        return json.load(urllib.request.urlopen(request))
+    except KeyError as name:
+        problem = f"set the environment variable {name}"
+    except (urllib.error.URLError, ValueError) as error:
+        problem = f"the ledger could not be read: {error}"
+    print(problem, file=sys.stderr)
+    sys.exit(2)
+
 
 kept = dict(word.split(":") for word in sys.argv[1:])  # number:hash, as printed by earlier runs
 number, chain, hashes, cursor = 0, None, {}, ""
 while cursor is not None:
-    request = urllib.request.Request(os.environ["SCRIP_URL"] + "/api/v3/credits/audit?limit=100" + cursor)
-    request.add_header("Authorization", "Bearer " + os.environ["SCRIP_KEY"])
-    page = json.load(urllib.request.urlopen(request))
+    page = read("/api/v3/credits/audit?limit=100" + cursor)
     audit, following = page["data"], page["meta"]["pagination"]["nextCursor"]
     chain = chain or hashlib.sha256(f"scrip ledger of {audit['ledger']}".encode()).digest()
     for line in audit["rows"]:
@@ -20,12 +33,12 @@ while cursor is not None:
         chain = hashlib.sha256(chain + row.encode()).digest()
         hashes[number] = chain.hex()
         if not line["hash"] == chain.hex() or not line["sequence"] == json.loads(row).get("seq") == number:
-            sys.exit(f"row {line['sequence']} ({line['transactionId']}) is not what it was")
+            sys.exit(f"row {line['sequence']} ({line['transactionId']}) has changed")
     witnesses = [(day["sequence"], day["hash"]) for day in audit["checkpoints"]]
     if following is None:
         witnesses += [(audit["tip"]["sequence"], audit["tip"]["hash"])] + [(int(n), h) for n, h in kept.items()]
     for sequence, known in witnesses:
         if sequence > 0 and hashes.get(sequence) != known:
-            sys.exit(f"the ledger up to row {sequence} is not what it was")
+            sys.exit(f"the ledger up to row {sequence} has changed")
     cursor = following and "&cursor=" + following
 print(f"{number} rows, all sound. Keep {number}:{chain.hex()}")

@@ -121,7 +121,7 @@ async fn capturing_more_than_is_held_says_so() {
     assert_eq!(
         error["message"],
         json!(
-            "the hold has 6 credits left, and 7 were to be captured; capture at most 6, or omit `amount` to capture all"
+            "7 credits were to be captured, and the hold has 6 left; capture at most 6, or omit `amount` to capture all"
         )
     );
     assert_eq!(

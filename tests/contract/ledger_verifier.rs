@@ -91,9 +91,9 @@ async fn the_verifier_finds_every_change() {
     let (number, _) = kept.split_once(':').unwrap();
     let other = format!("{number}:{}", "0".repeat(64));
     let (sound, said) = verify(&world, &org.key, &[&other]).await;
-    assert_eq!((sound, said), (false, format!("the ledger up to row {number} is not what it was")));
+    assert_eq!((sound, said), (false, format!("the ledger up to row {number} has changed")));
     let (sound, said) = verify(&world, &org.key, &[&kept.replace(number, "123")]).await;
-    assert_eq!((sound, said.as_str()), (false, "the ledger up to row 123 is not what it was"));
+    assert_eq!((sound, said.as_str()), (false, "the ledger up to row 123 has changed"));
 }
 
 /// A ledger of several days, and its key.

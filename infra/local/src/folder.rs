@@ -100,8 +100,8 @@ impl StateFile {
         let left: Vec<_> = others.filter(|name| folder.join(name).exists()).collect();
         ensure!(
             left.is_empty(),
-            "{} is gone, and {} is there: the keys of this data were in it, and without it the secrets of webhooks can't \
-             be read. Restore it, or choose another --data folder",
+            "{0} is missing, but the folder has data ({1}). {0} has the keys of that data; without them, the secrets of \
+             webhooks cannot be read. Restore the file, or choose another --data folder",
             path.display(),
             left.join(", ")
         );

@@ -7,7 +7,7 @@ use aws::Connection;
 /// An environment variable that a function needs is not set.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error(
-    "the environment variable {0} is not set or not valid; template.yaml sets it for the functions that need it"
+    "the environment variable {0} is not set or not valid; set it (in a deployment, template.yaml sets it for the functions that need it)"
 )]
 pub struct MissingVariable(pub(crate) &'static str);
 

@@ -43,7 +43,7 @@ pub enum Refusal {
     NothingOnSale,
     /// The charge would exceed the organisation's daily spending limit.
     #[error(
-        "costs {} minor units of {}, but this organisation has already spent {} of its daily limit of {}; try again tomorrow (UTC), or ask the operator to raise the limit",
+        "the purchase costs {} minor units of {}, and this organisation has spent {} of its daily limit of {}; buy fewer credits, try again tomorrow (UTC), or ask the operator to raise the limit",
         .price.amount(), .price.currency().code(), .spent, .limit.per_day().amount()
     )]
     SpendingLimit {
@@ -56,7 +56,7 @@ pub enum Refusal {
     },
     /// The price exceeds the maximum of one payment.
     #[error(
-        "costs more than the maximum of one payment ({} minor units); buy fewer credits at once",
+        "the purchase costs more than the maximum of one payment ({} minor units); buy fewer credits at once",
         Money::MAX
     )]
     PriceLimit,
@@ -76,7 +76,7 @@ pub enum Refusal {
     #[error("must be subscription, purchased or bonus; …/post-paid sets the limit of post-paid credits")]
     NothingToHold,
     /// The adjustment would settle more than is outstanding.
-    #[error("is more than the {} credits outstanding", .outstanding.get())]
+    #[error("the amount is more than the {} credits outstanding", .outstanding.get())]
     NotOwed {
         /// What is owed.
         outstanding: Credits,
@@ -157,8 +157,8 @@ pub enum Refusal {
     RefundRefused(String),
     /// The capture exceeds what the hold has left.
     #[error(
-        "the hold has {} credits left, and {} were to be captured; capture at most {}, or omit `amount` to capture all",
-        .available.get(), .required.get(), .available.get()
+        "{} credits were to be captured, and the hold has {} left; capture at most {}, or omit `amount` to capture all",
+        .required.get(), .available.get(), .available.get()
     )]
     MoreThanHeld {
         /// The requested credits.

@@ -107,7 +107,7 @@ fn adjustments_never_go_below_zero() {
         ("sub 5, owed 9", 4, Some(Source::Bonus), "lot99 4"),
         ("sub 5, owed 9", 4, Some(Source::PostPaid), "owed 4"),
         ("sub 5, owed 9", 9, Some(Source::PostPaid), "owed 9"),
-        ("sub 5, owed 9", 10, Some(Source::PostPaid), "is more than the 9 credits outstanding"),
+        ("sub 5, owed 9", 10, Some(Source::PostPaid), "the amount is more than the 9 credits outstanding"),
         ("sub 5, owed 9", -1, Some(Source::PostPaid), "must be subscription, purchased or bonus"),
         // An operator can adjust a frozen account.
         ("sub 5, frozen", -5, None, "sub 5"),

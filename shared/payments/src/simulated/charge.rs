@@ -216,7 +216,7 @@ impl SimulatedCharge {
         }
         self.may_refund()?;
         if amount == 0 || self.refundable() < amount {
-            return Err(ChargeConflict("more than is left of the payment can't be refunded"));
+            return Err(ChargeConflict("the amount is more than what is left of the payment"));
         }
         if !self.refunds.is_empty() || amount < self.price.amount() || name.is_some() {
             self.refunds.push(PartialRefund { name: name.map(str::to_owned), amount });
@@ -236,9 +236,9 @@ impl SimulatedCharge {
 
     fn may_refund(&self) -> Result<(), ChargeConflict> {
         match (&self.state, self.dispute) {
-            (ChargeState::Succeeded, Some(SimulatedDispute::Open)) => {
-                Err(ChargeConflict("the payment is disputed and can't be refunded until that is decided"))
-            }
+            (ChargeState::Succeeded, Some(SimulatedDispute::Open)) => Err(ChargeConflict(
+                "the payment is disputed and cannot be refunded until the dispute is closed",
+            )),
             (ChargeState::Succeeded, Some(SimulatedDispute::Won | SimulatedDispute::Lost) | None) => Ok(()),
             (
                 ChargeState::Processing
