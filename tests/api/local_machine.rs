@@ -166,8 +166,8 @@ async fn a_folder_without_its_local_json_is_refused_unchanged() {
     fs::remove_file(&file).unwrap();
     for _ in 0..2 {
         let words = format!("{:#}", start(home.path()).await.err().unwrap());
-        assert!(words.contains("local.json is gone") && words.contains("dynamo.db"), "{words}");
-        assert!(words.contains("Restore it, or choose another --data folder"), "{words}");
+        assert!(words.contains("local.json is missing") && words.contains("dynamo.db"), "{words}");
+        assert!(words.contains("Restore the file, or choose another --data folder"), "{words}");
         assert!(!file.exists(), "no new data was created");
     }
     fs::write(&file, kept).unwrap();
