@@ -92,4 +92,15 @@ mod tests {
         assert!(running.set(|now| now - chrono::Duration::hours(1)).is_err());
         assert_eq!(running.stands_at(), None);
     }
+
+    /// Jobs are stored with milliseconds, so with more on the clock a job would run before its time.
+    #[test]
+    fn a_clock_shows_whole_milliseconds() {
+        let finer: DateTime<Utc> = "2024-01-15T10:30:00.123456789Z".parse().unwrap();
+        let whole: DateTime<Utc> = "2024-01-15T10:30:00.123Z".parse().unwrap();
+        assert_eq!(LocalClock::new(Some(finer)).now(), whole);
+        let clock = LocalClock::new(Some("2024-01-15T10:30:00Z".parse().unwrap()));
+        assert_eq!(clock.set(|_| finer), Ok(whole));
+        assert_eq!(LocalClock::new(None).now().timestamp_subsec_nanos() % 1_000_000, 0);
+    }
 }
