@@ -165,7 +165,7 @@ async fn completed_parts_are_kept_whatever_is_lost() {
 fn the_alarm_counts_the_logged_text() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
-    let words = "a part that was put back was carried out all the same";
+    let words = "a cancelled part was posted nevertheless";
     assert!(read("shared/store/src/write/drawdown.rs").contains(&format!("\"{words}\"")));
     let template = read("template.yaml");
     let filter = format!("FilterPattern: '\"{words}\"'");

@@ -251,7 +251,7 @@ impl DrawdownSource<'_> {
                 if let Some(overdrawn) = landed {
                     tracing::error!(
                         account = %self.account, of = %saved.of, %made, overdrawn,
-                        "a part that was put back was carried out all the same"
+                        "a cancelled part was posted nevertheless"
                     );
                 }
                 return Ok(saved);
