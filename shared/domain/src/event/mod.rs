@@ -7,6 +7,7 @@ mod name;
 mod notification;
 mod of_receipt;
 mod usage;
+mod usage_tally;
 
 pub use alert_settings::{AlertSettings, Threshold};
 pub use alert_state::{AlertState, BalanceLevel, LowBalanceStatus, ThresholdState};
@@ -14,3 +15,4 @@ pub use expiry_notice::ExpiryNotices;
 pub use name::{BadEventName, EventName};
 pub use notification::{AutoRechargeFailure, Event, Notification, WebhookPaused};
 pub use usage::{OperationUsage, Usage, UsageRecord};
+pub use usage_tally::{DayTotal, PendingUsage, UsageTally};
