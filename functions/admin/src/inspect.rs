@@ -97,7 +97,7 @@ pub(super) async fn get_organisation(
 async fn ledger(app: &App, id: AccountId, moment: Moment) -> Result<LedgerState, ApiError> {
     let now = app.ledger.moment_of(id, moment).await?.now;
     let inspected = app.ledger.inspect(id).await?;
-    let mark = app.ledger.watermark_for(id, u64::MAX).await?;
+    let mark = app.ledger.projected_through(id).await?;
     let (state, frozen, problems, balance) = match inspected {
         Inspected::Missing => ("missing", None, vec![], None),
         Inspected::Broken { damages, frozen } => ("broken", frozen, damages, None),

@@ -28,11 +28,13 @@ pub use chain::excerpt::{
 };
 pub use chain::project::WatermarkStep;
 pub use chain::raw_rows::ChainRows;
-pub use chain::watermark::Watermark;
+pub use chain::watermark::{Notified, Watermark};
 pub use domain::{Refund, RefundAuthority};
 pub use event::alerts::AccountChange;
 pub use event::feed::{MonitorEvent, event_image};
+pub use event::watch::Watch;
 pub use ports::{Moment, random, secret_bytes};
+pub use read::missed::{MissedEntries, SLICE_ROWS, Slice};
 pub use read::plan_history::PlanSwitch;
 pub use read::statement::{StatementCursor, StatementPage, StatementPlace, StatementQuery};
 pub use record::monitors::{MONITORS_AT_ONCE, MonitorPage, SubjectHolder};

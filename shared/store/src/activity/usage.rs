@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
-use futures_util::future::try_join_all;
+use futures_util::future::{FutureExt, try_join_all};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -14,7 +15,8 @@ use crate::table::error::Fault;
 use crate::table::item::{decode, with_key};
 use crate::table::key::{Key, usage_partition};
 use crate::table::query::ItemQuery;
-use domain::{AccountId, Period, Reference, Usage, UsageRecord};
+use crate::table::requests::ConditionalPut;
+use domain::{AccountId, DayTotal, PendingUsage, Period, Reference, Usage, UsageRecord};
 
 /// How often another process may save a counter first.
 const ATTEMPTS_MAX: u32 = 16;
@@ -76,12 +78,20 @@ struct UsageItem {
     usage: Usage,
 }
 
+/// What a counter has counted.
+#[derive(Clone, Debug, Default)]
+struct Counted {
+    /// The number of the last transaction that is counted.
+    through: u64,
+    usage: Usage,
+}
+
 /// One counter: a day and whose usage it counts.
 type UsageCounter = (NaiveDate, UsageOf);
 
 impl Activity {
-    /// Counts the usage of transactions of an account, in the order of their numbers. Each transaction is counted once,
-    /// however often this is called: every counter stores the number through which it counts.
+    /// Counts the usage of transactions of an account by customer and member, in the order of their numbers. Each
+    /// transaction is counted once, however often this is called: every counter stores the number through which it counts.
     ///
     /// # Errors
     /// When the table does not answer; then all of them have to be counted again.
@@ -91,16 +101,13 @@ impl Activity {
             let named = |name: &Option<Reference>| name.as_ref().map(|name| name.as_str().to_owned());
             let customer = named(&one.customer).map(UsageOf::Customer);
             let member = named(&one.member).map(UsageOf::Member);
-            for of in [Some(UsageOf::All), customer, member].into_iter().flatten() {
+            for of in [customer, member].into_iter().flatten() {
                 counters.entry((one.at.date_naive(), of)).or_default().push(one);
             }
         }
-        let counters: Vec<_> = counters.into_iter().collect();
-        for counters in counters.chunks(COUNTERS_AT_ONCE) {
-            let counted = counters.iter().map(|(counter, spent)| self.count_one(account, counter, spent));
-            try_join_all(counted).await?;
-        }
-        Ok(())
+        let counted: Vec<_> =
+            counters.iter().map(|(counter, spent)| self.count_one(account, counter, spent).boxed()).collect();
+        stream::iter(counted).buffer_unordered(COUNTERS_AT_ONCE).try_collect().await
     }
 
     async fn count_one(
@@ -109,62 +116,86 @@ impl Activity {
         counter: &UsageCounter,
         spent: &[&UsageRecord],
     ) -> Result<(), Fault> {
-        let (day, of) = counter;
-        let (month, name) = (Period::of(noon(*day)), counter_name(*day, of));
-        let key = Key::Usage(account, month, Some(shard_of(&name)), name.clone());
-        for _ in 0..ATTEMPTS_MAX {
-            let known = self.counter(&key).await?;
-            let seen = known.as_ref().map(|known| known.through);
-            // A counter from before shards existed stays unchanged; this one continues from its number.
-            let before = match seen {
-                Some(seen) => seen,
-                None => {
-                    let old = self.counter(&Key::Usage(account, month, None, name.clone())).await?;
-                    old.map_or(0, |old| old.through)
-                }
-            };
-            let mut usage = known.map(|known| known.usage).unwrap_or_default();
-            let mut through = before;
-            for one in spent.iter().filter(|one| before < one.sequence) {
+        self.count_in(account, counter, |known| {
+            let mut usage = known.usage.clone();
+            let mut through = known.through;
+            for one in spent.iter().filter(|one| known.through < one.sequence) {
                 usage.add(one);
                 through = through.max(one.sequence);
             }
-            if through == before {
-                return Ok(());
-            }
+            (known.through < through).then_some(Counted { through, usage })
+        })
+        .await
+    }
+
+    /// Counts the usage of a day in its counter. A usage that is counted already changes nothing.
+    ///
+    /// # Errors
+    /// When the table does not answer; then it has to be counted again.
+    pub async fn count_total(&self, account: AccountId, total: &DayTotal) -> Result<(), Fault> {
+        self.count_in(account, &(total.pending.day, UsageOf::All), |known| {
+            let usage = total.added_to(&known.usage, known.through)?;
+            Some(Counted { through: total.last(), usage })
+        })
+        .await
+    }
+
+    /// Replaces a counter by what `add` makes of it, unless that is `None`.
+    async fn count_in(
+        &self,
+        account: AccountId,
+        counter: &UsageCounter,
+        add: impl Fn(&Counted) -> Option<Counted> + Send + Sync,
+    ) -> Result<(), Fault> {
+        let (day, of) = counter;
+        let (month, name) = (Period::of(noon(*day)), counter_name(*day, of));
+        let key = Key::Usage(account, month, shard_of(&name), name);
+        let mut known = self.table.read(&key, false, "read usage").await?;
+        for _ in 0..ATTEMPTS_MAX {
+            let stored: Option<UsageItem> = known.map(|known| decode("usage", known)).transpose()?;
+            let seen = stored.as_ref().map(|stored| stored.through);
+            let counted = stored
+                .map_or_else(Counted::default, |UsageItem { through, usage, .. }| Counted { through, usage });
+            let Some(Counted { through, usage }) = add(&counted) else { return Ok(()) };
             let name = match of {
                 UsageOf::All => None,
                 UsageOf::Customer(name) | UsageOf::Member(name) => Some(name.clone()),
             };
             let item = with_key(&key, &UsageItem { through, name, usage })?;
-            if self.table.put_if(item, Condition::at("through", seen), "count usage").await? {
-                return Ok(());
-            }
+            let condition = Condition::at("through", seen);
+            known = match self.table.put_or_existing(item, condition, "count usage").await? {
+                ConditionalPut::Written => return Ok(()),
+                ConditionalPut::Existing(known) => known,
+            };
         }
         Err(Fault::Busy)
     }
 
-    async fn counter(&self, key: &Key<'_>) -> Result<Option<UsageItem>, Fault> {
-        let item = self.table.get(key, "read usage").await?;
-        item.map(|item| decode("usage", item)).transpose()
-    }
-
-    /// The usage of an account in a month, by day and by owner.
+    /// The usage of an account in a month, by day and by owner. `pending` is what the account's watermark held, as read
+    /// before: the counter of its day may have it by now.
     ///
     /// # Errors
     /// When the table does not answer.
-    pub async fn usage(&self, account: AccountId, month: Period) -> Result<MonthUsage, Fault> {
-        let shards = std::iter::once(None).chain((0..USAGE_SHARDS).map(Some));
-        let read = shards.map(|shard| self.usage_of_shard(account, month, shard));
+    pub async fn usage(
+        &self,
+        account: AccountId,
+        month: Period,
+        pending: Option<&PendingUsage>,
+    ) -> Result<MonthUsage, Fault> {
+        let read = (0..USAGE_SHARDS).map(|shard| self.usage_of_shard(account, month, shard));
         let mut is_complete = true;
-        let mut days: BTreeMap<UsageCounter, Usage> = BTreeMap::new();
+        let mut days: BTreeMap<UsageCounter, Counted> = BTreeMap::new();
         for (some, complete) in try_join_all(read).await? {
             is_complete &= complete;
-            for DayUsage { day, of, usage } in some {
-                days.entry((day, of)).or_default().join(&usage);
+            days.extend(some);
+        }
+        if let Some(pending) = pending.filter(|pending| Period::of(noon(pending.day)) == month) {
+            let day = days.entry((pending.day, UsageOf::All)).or_default();
+            if day.through <= pending.after {
+                day.usage.join(&pending.usage);
             }
         }
-        let days = days.into_iter().map(|((day, of), usage)| DayUsage { day, of, usage });
+        let days = days.into_iter().map(|((day, of), Counted { usage, .. })| DayUsage { day, of, usage });
         Ok(MonthUsage { days: days.collect(), is_complete })
     }
 
@@ -173,8 +204,8 @@ impl Activity {
         &self,
         account: AccountId,
         month: Period,
-        shard: Option<u8>,
-    ) -> Result<(Vec<DayUsage>, bool), Fault> {
+        shard: u8,
+    ) -> Result<(Vec<(UsageCounter, Counted)>, bool), Fault> {
         let (mut days, mut start) = (Vec::new(), None);
         for _ in 0..READS_MAX {
             let query = ItemQuery::all(usage_partition(account, month, shard)).limit(COUNTERS_PER_READ);
@@ -192,7 +223,7 @@ impl Activity {
     }
 }
 
-fn read(month: Period, name: &str, item: UsageItem) -> Result<DayUsage, Fault> {
+fn read(month: Period, name: &str, item: UsageItem) -> Result<(UsageCounter, Counted), Fault> {
     let mut words = name.splitn(3, '#');
     let day = words.next().and_then(|day| day.parse().ok());
     let day = day.and_then(|day| month.start().date_naive().with_day(day));
@@ -202,7 +233,7 @@ fn read(month: Period, name: &str, item: UsageItem) -> Result<DayUsage, Fault> {
         (Some("m"), Some(name)) => UsageOf::Member(name),
         (_, _) => UsageOf::All,
     };
-    Ok(DayUsage { day, of, usage: item.usage })
+    Ok(((day, of), Counted { through: item.through, usage: item.usage }))
 }
 
 /// The shard of a month that holds a counter. A counter is one item, so that it counts each transaction once.

@@ -187,7 +187,7 @@ impl<'a> RunningAudit<'a> {
     /// read, or before the watermark could be moved.
     async fn end(&mut self, watermark: &Watermark) -> Result<(), Fault> {
         let is_sound = match &watermark.tip {
-            None => !watermark.is_broken() && self.chain.next() == 1,
+            None => !watermark.is_broken && self.chain.next() == 1,
             Some(tip) if self.chain.next() <= tip.open.first => {
                 self.span(&tip.open).await?;
                 self.chain.is_at(tip.day) && tip.sequence() <= watermark.through

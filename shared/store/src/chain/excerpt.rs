@@ -172,7 +172,7 @@ impl Ledger {
         };
         let to = last.min(tip.0).min(from.saturating_add(limit).saturating_sub(1));
         let mut findings = Vec::new();
-        if watermark.is_broken() {
+        if watermark.is_broken {
             findings.push(Finding::account(Problem::TipAltered));
         }
         if to < from {

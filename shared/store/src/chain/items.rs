@@ -3,6 +3,8 @@
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::NaiveDate;
+use futures_util::future::FutureExt;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use crate::table::attribute::{number, number_of, sort_key};
 use crate::table::error::Fault;
@@ -12,6 +14,9 @@ use domain::{AccountId, Checkpoint, EntryId, Growth, Hash, Link, Span};
 
 /// The attributes of a full span's item.
 const SPAN_ATTRIBUTES: [&str; 5] = ["pk", "sk", "prev", "ids", "hashes"];
+
+/// How many items of a chain are written at the same time.
+const ITEMS_AT_ONCE: usize = 32;
 
 /// A full span, from its own item; `None` when the item is not exactly as this code writes it.
 pub(crate) fn full_span(item: &StoredItem) -> Option<Span> {
@@ -78,7 +83,7 @@ impl Ledger {
     /// Writes the new items of a chain before its tip counts them. After a crash in between, another process writes the
     /// same items again.
     pub(crate) async fn keep(&self, account: AccountId, growth: &Growth) -> Result<(), Fault> {
-        for checkpoint in &growth.checkpoints {
+        let checkpoints = growth.checkpoints.iter().map(|checkpoint| {
             let Checkpoint { date, sequence, hash } = checkpoint;
             // The log is another system: it stays a witness if the table is changed by hand. Log before the write,
             // because an existing checkpoint is not logged again.
@@ -86,19 +91,21 @@ impl Ledger {
             let mut item = Key::Checkpoint(account, *date).attributes();
             item.insert("seq".to_owned(), number(*sequence));
             item.insert("hash".to_owned(), AttributeValue::B(Blob::new(hash.bytes())));
-            self.keep_one(account, item, "write a checkpoint").await?;
-        }
-        for span in &growth.spans {
+            item
+        });
+        let spans = growth.spans.iter().map(|span| {
             let mut item = Key::Span(account, span.first).attributes();
             write_span(span, &mut item);
-            self.keep_one(account, item, "write a span of a chain").await?;
-        }
-        Ok(())
+            item
+        });
+        let items: Vec<_> = checkpoints.chain(spans).collect();
+        let kept: Vec<_> = items.into_iter().map(|item| self.keep_one(account, item).boxed()).collect();
+        stream::iter(kept).buffer_unordered(ITEMS_AT_ONCE).try_collect().await
     }
 
     /// Writes an item that never changes. An existing one stays, even if it differs.
-    async fn keep_one(&self, account: AccountId, item: StoredItem, doing: &'static str) -> Result<(), Fault> {
-        let known = self.table.put_new(item.clone(), doing).await?;
+    async fn keep_one(&self, account: AccountId, item: StoredItem) -> Result<(), Fault> {
+        let known = self.table.put_new(item.clone(), "write an item of a chain").await?;
         if known.is_some_and(|known| known != item) {
             tracing::error!(%account, place = ?item.get("sk"), "the chain has an item that differs; audit the account");
         }

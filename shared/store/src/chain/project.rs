@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use tracing::{error, warn};
 
 use crate::chain::raw_rows::ChainRows;
-use crate::chain::watermark::Watermark;
+use crate::chain::watermark::{Notified, Watermark};
 use crate::table::error::Fault;
 use crate::table::ledger::Ledger;
 use domain::{AccountId, Growth, Tip};
@@ -19,8 +19,8 @@ pub struct WatermarkStep {
     pub watermark: Watermark,
     /// The number through which every row exists.
     pub through: u64,
-    /// The number through which events are emitted and usage is counted.
-    pub notified_through: u64,
+    /// How far events are emitted and usage is counted.
+    pub notified: Notified,
 }
 
 impl Ledger {
@@ -39,18 +39,19 @@ impl Ledger {
         rows: &ChainRows,
         now: DateTime<Utc>,
     ) -> Result<Watermark, Fault> {
-        let mut watermark = step.watermark;
+        let WatermarkStep { mut watermark, through, notified } = step;
         for _ in 0..ATTEMPTS_MAX {
-            let through = step.through.max(watermark.through);
-            let notified_through = step.notified_through.max(watermark.notified_through);
-            let from = WatermarkStep { watermark, through, notified_through };
-            let tip = self.extend_chain(account, &from, rows, now).await?;
-            watermark = from.watermark;
-            let is_there = through == watermark.through && notified_through == watermark.notified_through;
+            let through = through.max(watermark.through);
+            let notified = match watermark.notified.through < notified.through {
+                true => &notified,
+                false => &watermark.notified,
+            };
+            let tip = self.extend_chain(account, &watermark, through, rows, now).await?;
+            let is_there = through == watermark.through && *notified == watermark.notified;
             if is_there && watermark.tip.as_ref() == Some(&tip) {
                 return Ok(watermark);
             }
-            let next = Watermark::written(through, notified_through, tip);
+            let next = watermark.followed_by(through, notified.clone(), tip);
             match self.move_watermark(account, &watermark, &next).await? {
                 None => return Ok(next),
                 Some(moved) => watermark = moved,
@@ -59,28 +60,28 @@ impl Ledger {
         Err(Fault::Busy)
     }
 
-    /// Extends the chain of an account by the rows that follow its end, through the number `step.through`, and writes
-    /// the new items. Rows that are not in `rows` are read: records of the stream were lost, or the table is older than
+    /// Extends the chain of an account by the rows that follow its end, through the number `through`, and writes the new
+    /// items. Rows that are not in `rows` are read: records of the stream were lost, or the table is older than
     /// its chain.
     async fn extend_chain(
         &self,
         account: AccountId,
-        step: &WatermarkStep,
+        watermark: &Watermark,
+        through: u64,
         rows: &ChainRows,
         now: DateTime<Utc>,
     ) -> Result<Tip, Fault> {
-        let WatermarkStep { watermark, through, .. } = step;
-        if watermark.is_broken() {
+        if watermark.is_broken {
             error!(%account, "the end of the chain is unreadable; the chain is made again from its beginning");
         }
         let mut tip = watermark.tip.clone().unwrap_or_else(|| Tip::genesis(account));
         let mut growth = Growth::default();
         extend(&mut tip, rows, &mut growth);
-        if tip.sequence() < *through {
+        if tip.sequence() < through {
             let found = self.rows_after_tip(account, &tip, now).await?;
             extend(&mut tip, &found, &mut growth);
             extend(&mut tip, rows, &mut growth);
-            if tip.sequence() < *through {
+            if tip.sequence() < through {
                 warn!(%account, chained = tip.sequence(), through, "the chain is behind");
             }
         }

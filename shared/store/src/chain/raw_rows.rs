@@ -88,18 +88,26 @@ pub(crate) struct RawRows<'a> {
     last: Period,
     /// How many rows one read asks for; as many as fit when `None`.
     at_once: Option<i32>,
+    consistent: bool,
 }
 
 impl<'a> RawRows<'a> {
     /// All rows of the months `from..=last`.
     pub(crate) fn of(ledger: &'a Ledger, account: AccountId, from: Period, last: Period) -> Self {
-        Self { ledger, account, month: from, after: None, last, at_once: None }
+        Self { ledger, account, month: from, after: None, last, at_once: None, consistent: true }
     }
 
     /// The rows from the time `from` through the month `last`.
-    fn since(ledger: &'a Ledger, account: AccountId, from: DateTime<Utc>, last: Period) -> Self {
+    pub(crate) fn since(ledger: &'a Ledger, account: AccountId, from: DateTime<Utc>, last: Period) -> Self {
         let after = Some(EntryId::first_at(from).before().bare());
-        Self { ledger, account, month: Period::of(from), after, last, at_once: None }
+        Self { ledger, account, month: Period::of(from), after, last, at_once: None, consistent: true }
+    }
+
+    /// Reads this many rows at once, with eventual consistency unless `consistent`.
+    pub(crate) fn read_by(mut self, rows: usize, consistent: bool) -> Self {
+        self.at_once = i32::try_from(rows).ok();
+        self.consistent = consistent;
+        self
     }
 
     /// Whether a month comes after the last one that is read.
@@ -113,7 +121,8 @@ impl<'a> RawRows<'a> {
             return Ok(None);
         }
         let keys = self.after.take().map_or(SortKeys::All, SortKeys::After);
-        let mut query = ItemQuery::new(row_partition(self.account, self.month), keys);
+        let partition = row_partition(self.account, self.month);
+        let mut query = ItemQuery::new(partition, keys).consistent(self.consistent);
         query.limit = self.at_once;
         let page = self.ledger.table.query(query, "read rows").await?;
         let month = self.month;

@@ -7,10 +7,11 @@ use crate::chain::items::{date, read_span, write_span};
 use crate::table::attribute::{number, number_of};
 use crate::table::condition::Condition;
 use crate::table::error::Fault;
+use crate::table::item::{decode, encode};
 use crate::table::key::{Key, StoredItem};
 use crate::table::ledger::Ledger;
 use crate::table::requests::ConditionalPut;
-use domain::{AccountId, Hash, Span, Tip};
+use domain::{AccountId, Hash, PendingUsage, Span, Tip};
 
 /// The attribute of the watermark.
 const THROUGH: &str = "seq";
@@ -21,36 +22,62 @@ const NOTIFIED: &str = "told";
 /// The attribute of the number of the last chained row.
 const CHAINED: &str = "tip";
 
-/// How far an account is projected. Rows and chain are one item, so that a debit costs one background write and not two.
+/// The attribute of the item's revision.
+const REVISION: &str = "rev";
+
+/// The attribute of the alert state's revision.
+const ALERTS: &str = "al";
+
+/// The attribute of the usage that no counter has yet.
+const PENDING: &str = "use";
+
+/// How far an account is projected. Rows, usage and chain are one item, so that a debit costs one background write.
 #[derive(Clone, Debug, Default)]
 pub struct Watermark {
     /// Every row through this number exists. Requests that resolve a lost answer wait for it, so it does not wait for
     /// the chain or for events.
     pub(crate) through: u64,
-    /// Events of all entries through this number are emitted and their usage is counted. At most `through`.
-    pub(crate) notified_through: u64,
+    /// How far events are emitted and usage is counted; its number is at most `through`.
+    pub(crate) notified: Notified,
     /// The end of the chain; `None` where nothing is chained, or the item is unreadable.
     pub(crate) tip: Option<Tip>,
-    /// The stored number of the last chained row, even if the chain's end is unreadable. A write requires that it is
-    /// unchanged.
-    said: Option<AttributeValue>,
+    /// Whether the item has a chain's end that is unreadable: it was changed by hand.
+    pub(crate) is_broken: bool,
+    /// Incremented with every write, which requires that it is unchanged.
+    revision: u64,
     exists: bool,
+}
+
+/// How far the owner of an account is notified of its transactions, and their usage is counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notified {
+    /// Events of all entries through this number are emitted and their usage is counted.
+    pub through: u64,
+    /// The revision of the alert state after them. An older alert state comes from a read that was behind.
+    pub alerts: u64,
+    /// Their usage that no counter has yet.
+    pub pending: Option<PendingUsage>,
 }
 
 impl Watermark {
     pub(crate) fn read(account: AccountId, item: Option<StoredItem>) -> Self {
         let Some(item) = item else { return Self::default() };
         let through = number_of(&item, THROUGH).unwrap_or(0);
-        let notified_through = number_of(&item, NOTIFIED).unwrap_or(through).min(through);
-        let said = item.get(CHAINED).cloned();
+        let notified = Notified {
+            through: number_of(&item, NOTIFIED).unwrap_or(through).min(through),
+            alerts: number_of(&item, ALERTS).unwrap_or(0),
+            pending: pending(&item),
+        };
         let tip = tip(account, &item);
-        Self { through, notified_through, tip, said, exists: true }
+        let is_broken = tip.is_none() && item.contains_key(CHAINED);
+        let revision = number_of(&item, REVISION).unwrap_or(0);
+        Self { through, notified, tip, is_broken, revision, exists: true }
     }
 
-    /// The watermark after it is written.
-    pub(crate) fn written(through: u64, notified_through: u64, tip: Tip) -> Self {
-        let said = Some(number(tip.sequence()));
-        Self { through, notified_through, tip: Some(tip), said, exists: true }
+    /// The watermark that replaces this one.
+    pub(crate) fn followed_by(&self, through: u64, notified: Notified, tip: Tip) -> Self {
+        let revision = self.revision.saturating_add(1);
+        Self { through, notified, tip: Some(tip), is_broken: false, revision, exists: true }
     }
 
     /// The number through which every row of the account is known to exist.
@@ -59,15 +86,16 @@ impl Watermark {
         self.through
     }
 
+    /// How far events are emitted and usage is counted.
+    #[must_use]
+    pub fn notified(&self) -> &Notified {
+        &self.notified
+    }
+
     /// The number through which events are emitted and usage is counted.
     #[must_use]
     pub fn notified_through(&self) -> u64 {
-        self.notified_through
-    }
-
-    /// Whether the item has an unreadable chain end: it was changed by hand.
-    pub(crate) fn is_broken(&self) -> bool {
-        self.tip.is_none() && self.said.is_some()
+        self.notified.through
     }
 
     /// The number of the last chained row.
@@ -75,11 +103,18 @@ impl Watermark {
         self.tip.as_ref().map_or(0, Tip::sequence)
     }
 
-    fn item(&self, account: AccountId) -> StoredItem {
+    fn item(&self, account: AccountId) -> Result<StoredItem, Fault> {
         let mut item = Key::Watermark(account).attributes();
         item.insert(THROUGH.to_owned(), number(self.through));
-        if self.notified_through < self.through {
-            item.insert(NOTIFIED.to_owned(), number(self.notified_through));
+        item.insert(REVISION.to_owned(), number(self.revision));
+        if self.notified.through < self.through {
+            item.insert(NOTIFIED.to_owned(), number(self.notified.through));
+        }
+        if self.notified.alerts > 0 {
+            item.insert(ALERTS.to_owned(), number(self.notified.alerts));
+        }
+        if let Some(pending) = &self.notified.pending {
+            item.insert(PENDING.to_owned(), AttributeValue::M(encode(pending)?));
         }
         if let Some(tip) = &self.tip {
             item.insert(CHAINED.to_owned(), number(tip.sequence()));
@@ -88,21 +123,24 @@ impl Watermark {
             }
             write_span(&tip.open, &mut item);
         }
-        item
+        Ok(item)
     }
 
     /// The condition that the stored watermark is still this one.
     fn unchanged(&self) -> Condition {
-        if !self.exists {
-            return Condition::absent();
+        match (self.exists, self.revision) {
+            (false, _) => Condition::absent(),
+            (true, 0) => Condition::new("attribute_not_exists(#rev)").name("#rev", REVISION),
+            (true, revision) => Condition::at(REVISION, Some(revision)),
         }
-        let condition = match &self.said {
-            None => Condition::new("#through = :through AND attribute_not_exists(#chained)"),
-            Some(said) => {
-                Condition::new("#through = :through AND #chained = :chained").value(":chained", said.clone())
-            }
-        };
-        condition.name("#through", THROUGH).name("#chained", CHAINED).value(":through", number(self.through))
+    }
+}
+
+/// The usage that no counter has yet; `None` where there is none, or it is unreadable.
+fn pending(item: &StoredItem) -> Option<PendingUsage> {
+    match item.get(PENDING) {
+        Some(AttributeValue::M(pending)) => decode("pending usage", pending.clone()).ok(),
+        Some(_) | None => None,
     }
 }
 
@@ -130,18 +168,38 @@ impl Ledger {
         Ok(self.read_watermark(account, true).await?.through)
     }
 
-    /// The watermark of an account, for a caller that has its rows from number `first` on. Entries between the two were
-    /// lost from the stream; [`Ledger::entries_without_events`] finds them, and they come first.
+    /// The watermark for a caller that has rows from number `first` on: `known`, which may be behind, or the present one
+    /// where that does not reach the rows. Entries between the two were lost from the stream; [`Ledger::missed_entries`]
+    /// finds them, and they come first.
     ///
     /// # Errors
     /// When the table does not answer.
-    pub async fn watermark_for(&self, account: AccountId, first: u64) -> Result<Watermark, Fault> {
-        let watermark = self.read_watermark(account, false).await?;
-        if first <= watermark.notified_through.min(watermark.chained()).saturating_add(1) {
-            return Ok(watermark);
+    pub async fn watermark_for(
+        &self,
+        account: AccountId,
+        first: u64,
+        known: Watermark,
+    ) -> Result<Watermark, Fault> {
+        if first <= known.notified.through.min(known.chained()).saturating_add(1) {
+            return Ok(known);
         }
-        // An eventually consistent read may be behind.
         self.read_watermark(account, true).await
+    }
+
+    /// How far an account is projected.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn projected_through(&self, account: AccountId) -> Result<Watermark, Fault> {
+        self.read_watermark(account, true).await
+    }
+
+    /// The same, as it was up to a second or so ago.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn last_watermark(&self, account: AccountId) -> Result<Watermark, Fault> {
+        self.read_watermark(account, false).await
     }
 
     pub(crate) async fn read_watermark(
@@ -160,7 +218,7 @@ impl Ledger {
         watermark: &Watermark,
         next: &Watermark,
     ) -> Result<Option<Watermark>, Fault> {
-        let item = next.item(account);
+        let item = next.item(account)?;
         Ok(match self.table.put_or_existing(item, watermark.unchanged(), "move a watermark").await? {
             ConditionalPut::Written => None,
             ConditionalPut::Existing(item) => Some(Watermark::read(account, item)),

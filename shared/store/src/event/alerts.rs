@@ -3,14 +3,13 @@
 use chrono::{DateTime, Duration, Utc};
 
 use crate::event::feed::PendingEvent;
+use crate::event::watch::Watch;
 use crate::schedule::jobs::Job;
-use crate::table::attribute::sort_key;
 use crate::table::condition::Condition;
 use crate::table::error::Fault;
 use crate::table::item::{decode, with_key};
-use crate::table::key::{Key, alerts_partition};
+use crate::table::key::Key;
 use crate::table::ledger::Ledger;
-use crate::table::query::ItemQuery;
 use domain::{Account, AccountId, AlertSettings, AlertState, BalanceLevel, Notification, Receipt};
 use ports::Moment;
 
@@ -90,21 +89,9 @@ impl Ledger {
         Ok(saved.then_some(next))
     }
 
-    /// The alert settings and the alert state of an account, by one read.
-    async fn alerts_and_state(&self, account: AccountId) -> Result<(AlertSettings, AlertState), Fault> {
-        let query = ItemQuery::all(alerts_partition(account));
-        let (mut alerts, mut state) = (AlertSettings::default(), AlertState::default());
-        for item in self.table.query(query, "read alerts").await?.items {
-            match sort_key(&item) {
-                Some("S") => state = decode("an alert state", item)?,
-                Some(_) | None => alerts = decode("alerts", item)?,
-            }
-        }
-        Ok((alerts, state))
-    }
-
     /// Emits the events that follow from changes of an account, in the order of their numbers. Changes that were
-    /// processed before emit nothing: the events and the alert state are one write.
+    /// processed before emit nothing: the events and the alert state are one write. It begins with `known`, as it was
+    /// read before, and reads again where another process has written since. Returns the revision of the alert state.
     ///
     /// # Errors
     /// When the table does not answer.
@@ -112,9 +99,10 @@ impl Ledger {
         &self,
         account: AccountId,
         changes: &[AccountChange],
+        known: Option<Watch>,
         moment: Moment,
-    ) -> Result<(), Fault> {
-        self.advance_alerts(account, moment, |state, alerts| {
+    ) -> Result<u64, Fault> {
+        self.advance_alerts(account, known, moment, |state, alerts| {
             let mut step = AlertStep { state: state.clone(), notifications: vec![], more: false };
             for AccountChange { level, notification } in changes {
                 if EVENTS_MAX <= step.notifications.len() {
@@ -142,7 +130,7 @@ impl Ledger {
             return self.schedule(Job::Calendar(account.id), due.unwrap_or(moment.now)).await.map(|_| ());
         }
         let level = BalanceLevel { at: moment.now, ..BalanceLevel::of(account) };
-        self.advance_alerts(account.id, moment, |state, alerts| {
+        self.advance_alerts(account.id, None, moment, |state, alerts| {
             let (state, notifications) = state.check(alerts, level);
             let notifications =
                 notifications.into_iter().map(|notification| (notification, level.at)).collect();
@@ -150,7 +138,7 @@ impl Ledger {
         })
         .await?;
         // The cool-down may be longer than when its job was scheduled.
-        let (alerts, state) = self.alerts_and_state(account.id).await?;
+        let Watch { alerts, state, .. } = self.watch(account.id, true).await?;
         if let Some(due) = state.check_at(&alerts).filter(|due| moment.now < *due) {
             self.schedule(Job::Calendar(account.id), due).await?;
         }
@@ -160,33 +148,39 @@ impl Ledger {
     /// Emits the events of changes that have none yet, by their rows; `false` when that is not possible.
     async fn emit_missed(&self, account: &Account, moment: Moment) -> Result<bool, Fault> {
         let after = account.sequence.saturating_add(1);
-        let watermark = self.watermark_for(account.id, after).await?;
+        let watermark = self.projected_through(account.id).await?;
         if CHANGES_MAX < account.sequence.saturating_sub(watermark.notified_through()) {
             return Ok(false);
         }
         let now = account.floor().time().max(moment.now);
-        let missed = match self.entries_without_events(account.id, &watermark, after, now).await {
+        let mut missed = self.missed_entries(account.id, &watermark, now).await?;
+        let missed = match missed.slice(after).await {
             Err(Fault::Corrupt { .. }) => return Ok(false),
-            missed => missed?,
+            missed => missed?.receipts,
         };
         if !missed.is_empty() {
-            self.emit_changes(account.id, &AccountChange::of_receipts(&missed), moment).await?;
+            self.emit_changes(account.id, &AccountChange::of_receipts(&missed), None, moment).await?;
         }
         Ok(true)
     }
 
+    /// Returns the revision of the alert state afterwards.
     async fn advance_alerts(
         &self,
         account: AccountId,
+        mut known: Option<Watch>,
         moment: Moment,
         step: impl Fn(&AlertState, &AlertSettings) -> AlertStep + Send + Sync,
-    ) -> Result<(), Fault> {
+    ) -> Result<u64, Fault> {
         let mut attempts = 0u32;
         while attempts < ATTEMPTS_MAX {
-            let (alerts, before) = self.alerts_and_state(account).await?;
+            let Watch { alerts, state: before, .. } = match known.take() {
+                Some(known) => known,
+                None => self.watch(account, true).await?,
+            };
             let AlertStep { mut state, notifications, more } = step(&before, &alerts);
             if state == before {
-                return Ok(());
+                return Ok(before.revision);
             }
             state.revision = before.revision.saturating_add(1);
             if let Some(due) = state.check_at(&alerts) {
@@ -199,7 +193,7 @@ impl Ledger {
                 .map(|(notification, at)| PendingEvent { notification, at: *at })
                 .collect();
             match self.write_events(account, &events, vec![put], moment).await? {
-                true if !more => return Ok(()),
+                true if !more => return Ok(state.revision),
                 true => (),
                 false => attempts = attempts.saturating_add(1),
             }

@@ -89,16 +89,6 @@ impl StatementCursor {
         format!("{}.{}", self.below, self.upper.bare())
     }
 
-    /// The place below a number, at or below an id.
-    pub(crate) fn below(number: u64, upper: EntryId) -> Self {
-        Self { below: number, upper }
-    }
-
-    /// The number from which on everything was returned.
-    pub(crate) fn number(&self) -> u64 {
-        self.below
-    }
-
     /// Reads what [`StatementCursor::text`] wrote.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -50,7 +50,7 @@ impl Ledger {
                 return Ok(rows);
             }
         }
-        if watermark.is_broken() {
+        if watermark.is_broken {
             rows.problems.push(
                 "the end of its hash chain is unreadable, so its rows cannot be checked against it; audit it"
                     .to_owned(),

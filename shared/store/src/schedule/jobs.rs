@@ -40,6 +40,8 @@ pub enum Job {
     /// Retries deliveries to an account's webhooks. Its time is real time, whatever clock the account has: a customer's
     /// server must not wait for a test clock.
     Webhooks(AccountId),
+    /// Projects what could not be projected of an account with its records. Its time is real time.
+    CatchUp(AccountId),
 }
 
 /// The id of a transaction's remainder.
@@ -60,7 +62,8 @@ impl Job {
             Self::Recharge(account)
             | Self::Calendar(account)
             | Self::Plan(account)
-            | Self::Webhooks(account) => *account,
+            | Self::Webhooks(account)
+            | Self::CatchUp(account) => *account,
             Self::Monitor(watched) => watched.account,
             Self::Remainder(remainder) => remainder.account,
         }
@@ -69,7 +72,7 @@ impl Job {
     /// Whether the job's time is the account's own, where the account has a test clock.
     #[must_use]
     pub fn uses_account_clock(&self) -> bool {
-        !matches!(self, Self::Webhooks(_))
+        !matches!(self, Self::Webhooks(_) | Self::CatchUp(_))
     }
 }
 
@@ -107,6 +110,7 @@ enum AccountJob {
     Calendar,
     Plan,
     Webhooks,
+    CatchUp,
 }
 
 impl Ledger {
@@ -131,6 +135,7 @@ impl Ledger {
             Job::Calendar(_) => JobItem { kind: Some(AccountJob::Calendar), ..bare },
             Job::Plan(_) => JobItem { kind: Some(AccountJob::Plan), ..bare },
             Job::Webhooks(_) => JobItem { kind: Some(AccountJob::Webhooks), ..bare },
+            Job::CatchUp(_) => JobItem { kind: Some(AccountJob::CatchUp), ..bare },
         };
         self.table.put_new(with_key(&scheduled.key(), &item)?, "schedule a job").await?;
         Ok(scheduled)
@@ -242,6 +247,7 @@ fn read(item: StoredItem, is_own: bool) -> Result<ScheduledJob, Fault> {
         (None, None, None, Some(AccountJob::Calendar)) => Job::Calendar(account),
         (None, None, None, Some(AccountJob::Plan)) => Job::Plan(account),
         (None, None, None, Some(AccountJob::Webhooks)) => Job::Webhooks(account),
+        (None, None, None, Some(AccountJob::CatchUp)) => Job::CatchUp(account),
     };
     Ok(ScheduledJob { job, due, is_own })
 }
@@ -257,6 +263,7 @@ impl ScheduledJob {
             Job::Calendar(_) => "calendar".to_owned(),
             Job::Plan(_) => "plan".to_owned(),
             Job::Webhooks(_) => "webhooks".to_owned(),
+            Job::CatchUp(_) => "catch up".to_owned(),
         };
         let schedule = if self.is_own { Schedule::Own(account) } else { Schedule::Shared(shard_of(account)) };
         Key::Job(schedule.partition(), format!("{}#{account}#{what}", sort_time(self.due)))

@@ -47,7 +47,7 @@ pub(crate) enum Key<'a> {
     Spending(AccountId, NaiveDate),
     /// `LOOKED#<mode>` / `L`: when the payment provider was last polled for refunds and disputes.
     ReversalPoll(Mode),
-    /// `AUTO#<org>#<mode>` / `R`: auto-recharge.
+    /// `WATCH#<org>#<mode>` / `R`: auto-recharge.
     Recharge(AccountId),
     /// `AGENDA#<shard>` or `AGENDA#<org>#<mode>` / `<milliseconds>#…`: one scheduled job.
     Job(String, String),
@@ -71,9 +71,9 @@ pub(crate) enum Key<'a> {
     Sweep(Period, String),
     /// `CLOCK#<org>#<mode>` / `T`: the time on the clock of a test ledger.
     TestClock(AccountId),
-    /// `ALERT#<org>#<mode>` / `A`: the alert settings of an organisation.
+    /// `WATCH#<org>#<mode>` / `A`: the alert settings of an organisation.
     Alerts(AccountId),
-    /// `ALERT#<org>#<mode>` / `S`: the alert state: what the last events about its balance said.
+    /// `WATCH#<org>#<mode>` / `S`: the alert state: what the last events about its balance said.
     AlertState(AccountId),
     /// `EVENTS#<org>#<mode>` / `<number>`: one event.
     Event(AccountId, u64),
@@ -85,8 +85,7 @@ pub(crate) enum Key<'a> {
     /// `TOLD#<org>#<mode>#<source>` / `T`: that an event was emitted.
     Emitted(AccountId, &'a str),
     /// `USE#<org>#<mode>#<month>#<shard>` / `<day>…`: the usage of a day: in total, or of one customer or member.
-    /// Without a shard for counters that were written before there were shards.
-    Usage(AccountId, Period, Option<u8>, String),
+    Usage(AccountId, Period, u8, String),
     /// `HOOKS#<org>#<mode>` / `wh_<ulid>` and `wh_<ulid>#state`: one webhook, and its delivery state.
     Webhook(AccountId, String),
     /// `GONE#<org>#<mode>#wh_<ulid>` / `G`: that a webhook was deleted.
@@ -124,7 +123,7 @@ impl Key<'_> {
             }
             Key::Spending(account, day) => (format!("SPEND#{account}"), day.to_string()),
             Key::ReversalPoll(mode) => (format!("LOOKED#{}", mode.as_str()), "L".to_owned()),
-            Key::Recharge(account) => (format!("AUTO#{account}"), "R".to_owned()),
+            Key::Recharge(account) => (watch_partition(*account), "R".to_owned()),
             Key::Job(partition, place) => (partition.clone(), place.clone()),
             Key::PlanSwitch(account, number) => (format!("PLANS#{account}"), format!("{number:016}")),
             Key::Monitor(MonitorKey { account, monitor }) => (format!("MON#{account}"), monitor.bare()),
@@ -140,8 +139,8 @@ impl Key<'_> {
             Key::Listed(partition, account) => (partition.clone(), account.to_string()),
             Key::Sweep(month, shard) => (format!("ROUND#{month}"), shard.clone()),
             Key::TestClock(account) => (format!("CLOCK#{account}"), "T".to_owned()),
-            Key::Alerts(account) => (alerts_partition(*account), "A".to_owned()),
-            Key::AlertState(account) => (alerts_partition(*account), "S".to_owned()),
+            Key::Alerts(account) => (watch_partition(*account), "A".to_owned()),
+            Key::AlertState(account) => (watch_partition(*account), "S".to_owned()),
             Key::Event(account, number) => (format!("EVENTS#{account}"), format!("{number:016}")),
             Key::EventHead(account) => (format!("EVENTHEAD#{account}"), "H".to_owned()),
             Key::Skipped(account, place) => (skipped_partition(*account), place.clone()),
@@ -186,13 +185,9 @@ pub(crate) fn skipped_partition(account: AccountId) -> String {
     format!("SKIPPED#{account}")
 }
 
-/// The partition with one shard of a month's usage counters; without a shard, with the counters that were written before
-/// there were shards: `USE#<org>#<mode>#<month>`.
-pub(crate) fn usage_partition(account: AccountId, month: Period, shard: Option<u8>) -> String {
-    match shard {
-        Some(shard) => format!("USE#{account}#{month}#{shard:x}"),
-        None => format!("USE#{account}#{month}"),
-    }
+/// The partition with one shard of a month's usage counters.
+pub(crate) fn usage_partition(account: AccountId, month: Period, shard: u8) -> String {
+    format!("USE#{account}#{month}#{shard:x}")
 }
 
 /// The partition with the webhooks of an account.
@@ -205,7 +200,7 @@ pub(crate) fn deliveries_partition(account: AccountId, webhook: WebhookId) -> St
     format!("SENT#{account}#{webhook}")
 }
 
-/// The partition with the alert settings and the alert state of an account.
-pub(crate) fn alerts_partition(account: AccountId) -> String {
-    format!("ALERT#{account}")
+/// The partition with what is watched of an account: its alert settings, its alert state and its auto-recharge.
+pub(crate) fn watch_partition(account: AccountId) -> String {
+    format!("WATCH#{account}")
 }

@@ -1,16 +1,23 @@
 //! Completing an entry: making sure that its rows exist, whatever crashed.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
+use std::ops::Bound;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use futures_util::future::{FutureExt, try_join_all};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use crate::chain::raw_rows::ChainRows;
+use crate::table::attribute::sort_key;
 use crate::table::canonical;
 use crate::table::error::Fault;
 use crate::table::item::receipt;
-use crate::table::key::{Key, StoredItem};
+use crate::table::key::{Key, StoredItem, row_partition};
 use crate::table::ledger::Ledger;
-use domain::{Account, AccountId, Entry, EntryId, Receipt, RowText};
+use crate::table::query::{ItemQuery, SortKeys};
+use domain::{Account, AccountId, Entry, EntryId, Period, Receipt, RowText};
 
 /// Entries that the stream showed and whose rows are known to exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,26 +30,55 @@ pub struct CompletedEntries {
     pub time: DateTime<Utc>,
 }
 
+/// How many extra rows one read requests: rows of entries that the stream has lost may lie among the wanted ones.
+const SPARE: usize = 8;
+
+/// How many entries whose rows are missing are completed at the same time.
+const ENTRIES_AT_ONCE: usize = 25;
+
+/// The rows of entries, by their ids.
+type RowItems = BTreeMap<EntryId, StoredItem>;
+
 impl Ledger {
     /// Makes sure that the rows of the account's last entry exist. `None` for a new account without entries.
     ///
     /// # Errors
     /// When the table does not answer.
     pub async fn complete(&self, account: &Account) -> Result<Option<CompletedEntries>, Fault> {
-        let Some(last) = &account.last else { return Ok(None) };
-        let count = usize::try_from(last.rows()).unwrap_or(usize::MAX);
-        let mut rows = self.rows_of_entry(account.id, last, false).await?;
-        if rows.len() != count {
-            rows = self.write_rows(account, last).await?;
+        let mut completed = self.complete_all(std::slice::from_ref(account), Duration::ZERO).await?;
+        completed.pop().unwrap_or(Ok(None))
+    }
+
+    /// Makes sure that the rows of the last entry of each of these states of one account exist: one read for each month
+    /// where they do. The request that made an entry writes its rows right after it, so rows that are missing are read
+    /// again after `grace` and written only if they are still missing.
+    ///
+    /// # Errors
+    /// When the table does not answer the read. An inner error: the rows of that entry could not be written.
+    pub async fn complete_all(
+        &self,
+        states: &[Account],
+        grace: Duration,
+    ) -> Result<Vec<Result<Option<CompletedEntries>, Fault>>, Fault> {
+        let Some(id) = states.first().map(|account| account.id) else { return Ok(vec![]) };
+        let entries = states.iter().filter_map(|account| account.last.as_ref());
+        let ids: BTreeSet<EntryId> = entries.flat_map(row_ids).collect();
+        let mut items = self.row_items(id, &ids, false).await?;
+        let missing = |items: &RowItems| -> BTreeSet<EntryId> {
+            ids.iter().copied().filter(|id| !items.contains_key(id)).collect()
+        };
+        let young = missing(&items);
+        if !young.is_empty() {
+            tokio::time::sleep(grace).await;
+            items.extend(self.row_items(id, &young, true).await?);
         }
-        if rows.len() != count {
-            return Err(Fault::corrupt("a transaction", "it is gone as soon as it was recorded"));
+        let lost = missing(&items);
+        let mut faults = BTreeMap::new();
+        if !lost.is_empty() {
+            faults = self.write_missing(states, &lost).await;
+            items.extend(self.row_items(id, &lost, true).await?);
         }
-        let first = account.sequence.saturating_sub(last.rows()).saturating_add(1);
-        let (texts, receipts): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
-        let rows = (first..).zip(texts).collect();
-        let receipts = receipts.into_iter().flatten().collect();
-        Ok(Some(CompletedEntries { rows, receipts, time: account.floor().time() }))
+        Ok(states.iter().map(|account| completed(account, &items, &mut faults)).collect())
     }
 
     /// One transaction of an account, even if it is the last and its row does not exist yet; `None` when there is no such
@@ -63,36 +99,111 @@ impl Ledger {
         self.transaction(account, id).await
     }
 
-    /// Writes the missing rows of an entry and returns all of its rows as stored: another process may have written them
-    /// first.
-    async fn write_rows(
-        &self,
-        account: &Account,
-        entry: &Entry,
-    ) -> Result<Vec<(RowText, Option<Receipt>)>, Fault> {
+    /// Writes the rows of the entries that have one among `lost`; returns why those of an entry could not be written.
+    async fn write_missing(&self, states: &[Account], lost: &BTreeSet<EntryId>) -> BTreeMap<u64, Fault> {
+        let incomplete = states.iter().filter(|account| {
+            account.last.as_ref().is_some_and(|last| row_ids(last).any(|id| lost.contains(&id)))
+        });
+        let writes: Vec<_> = incomplete.map(|account| self.write_rows(account).boxed()).collect();
+        let written: Vec<_> = stream::iter(writes).buffer_unordered(ENTRIES_AT_ONCE).collect().await;
+        written.into_iter().filter_map(|(number, written)| Some((number, written.err()?))).collect()
+    }
+
+    /// Writes the missing rows of an account's last entry, and returns its number. Another process may write them first.
+    async fn write_rows(&self, account: &Account) -> (u64, Result<(), Fault>) {
+        (account.sequence, self.try_to_write_rows(account).await)
+    }
+
+    async fn try_to_write_rows(&self, account: &Account) -> Result<(), Fault> {
+        let Some(entry) = &account.last else { return Ok(()) };
         let details = self.details(account.id, entry).await?;
         for receipt in account.receipts(details) {
             self.record(account.id, &receipt).await?;
         }
-        self.rows_of_entry(account.id, entry, true).await
+        Ok(())
     }
 
-    /// The rows of an entry that exist, as the table has them.
-    async fn rows_of_entry(
+    /// The rows of these ids that exist. Rows of consecutive entries lie close together, so one read mostly finds all;
+    /// those behind its end are read one by one.
+    async fn row_items(
         &self,
         account: AccountId,
-        entry: &Entry,
+        ids: &BTreeSet<EntryId>,
         consistent: bool,
-    ) -> Result<Vec<(RowText, Option<Receipt>)>, Fault> {
-        if entry.rows() == 1 {
-            let key = Key::Row(account, entry.id);
-            let item = self.table.read(&key, consistent, "look for a row").await?;
-            return Ok(item.map(|item| row(entry.id, item)).into_iter().collect());
+    ) -> Result<RowItems, Fault> {
+        let mut months: BTreeMap<Period, BTreeSet<EntryId>> = BTreeMap::new();
+        for id in ids {
+            months.entry(Period::of(id.time())).or_default().insert(*id);
         }
-        let items = self.rows_between(account, entry.id, entry.last_id(), consistent).await?;
-        let ids = (0..).map(|place| entry.id.after(place));
-        Ok(ids.zip(items).map(|(id, item)| row(id, item)).collect())
+        let found = months.into_iter().map(|(month, ids)| self.row_items_of(account, month, ids, consistent));
+        Ok(try_join_all(found).await?.into_iter().flatten().collect())
     }
+
+    async fn row_items_of(
+        &self,
+        account: AccountId,
+        month: Period,
+        ids: BTreeSet<EntryId>,
+        consistent: bool,
+    ) -> Result<RowItems, Fault> {
+        let (Some(first), Some(last)) = (ids.first(), ids.last()) else { return Ok(RowItems::new()) };
+        let limit = i32::try_from(ids.len().saturating_add(SPARE)).unwrap_or(i32::MAX);
+        let keys = SortKeys::Between(first.bare(), last.bare());
+        let query = ItemQuery::new(row_partition(account, month), keys).consistent(consistent).limit(limit);
+        let page = self.table.query(query, "look for rows").await?;
+        let end = page.last.as_ref().and_then(sort_key).and_then(EntryId::from_bare);
+        let mut found: RowItems = page
+            .items
+            .into_iter()
+            .filter_map(|item| Some((EntryId::from_bare(sort_key(&item)?)?, item)))
+            .filter(|(id, _)| ids.contains(id))
+            .collect();
+        if let Some(end) = end {
+            let behind = ids.range((Bound::Excluded(end), Bound::Unbounded));
+            let reads: Vec<_> = behind.map(|id| self.row_item(account, *id, consistent).boxed()).collect();
+            let read: Vec<_> = stream::iter(reads).buffer_unordered(ENTRIES_AT_ONCE).try_collect().await?;
+            found.extend(read.into_iter().flatten());
+        }
+        Ok(found)
+    }
+
+    async fn row_item(
+        &self,
+        account: AccountId,
+        id: EntryId,
+        consistent: bool,
+    ) -> Result<Option<(EntryId, StoredItem)>, Fault> {
+        let item = self.table.read(&Key::Row(account, id), consistent, "look for a row").await?;
+        Ok(item.map(|item| (id, item)))
+    }
+}
+
+/// The ids of an entry's rows.
+fn row_ids(entry: &Entry) -> impl Iterator<Item = EntryId> {
+    (0..entry.rows()).map(|place| entry.id.after(place))
+}
+
+/// The rows of the last entry of an account, as they are stored.
+fn completed(
+    account: &Account,
+    items: &RowItems,
+    faults: &mut BTreeMap<u64, Fault>,
+) -> Result<Option<CompletedEntries>, Fault> {
+    let Some(last) = &account.last else { return Ok(None) };
+    if let Some(fault) = faults.remove(&account.sequence) {
+        return Err(fault);
+    }
+    let first = account.sequence.saturating_sub(last.rows()).saturating_add(1);
+    let (mut rows, mut receipts) = (ChainRows::new(), vec![]);
+    for (number, id) in (first..).zip(row_ids(last)) {
+        let item = items.get(&id).cloned();
+        let item =
+            item.ok_or_else(|| Fault::corrupt("a transaction", "it is gone as soon as it was recorded"))?;
+        let (text, receipt) = row(id, item);
+        rows.insert(number, text);
+        receipts.extend(receipt);
+    }
+    Ok(Some(CompletedEntries { rows, receipts, time: account.floor().time() }))
 }
 
 /// A row's text for the chain, and its transaction. A row that was damaged by hand stays in the chain, which proves the
