@@ -172,7 +172,7 @@ async fn catch_up(from: Option<String>) -> anyhow::Result<()> {
         anyhow::ensure!(is_set, "{name} is not set; it is the stack's output {output}");
     }
     let app = App::from_env()?;
-    let (ledger, others) = (&app.ledger, &projector::Others::of(&app));
+    let (ledger, others) = (&app.ledger, &app.projection());
     let line = &mut |line: &str| print(&mut stdout(), &format!("{line}\n"));
     let records = match from {
         Some(queue) => {

@@ -13,6 +13,8 @@ mod jobs;
 mod log;
 #[cfg(feature = "payments")]
 mod payments;
+#[cfg(feature = "projection")]
+mod projection;
 #[cfg(feature = "webhooks")]
 mod webhooks;
 

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{AccountId, Mode, PurchaseId, PurchaseStep};
-use futures_util::StreamExt;
 use futures_util::stream;
-use ports::{Clock, Queue};
+use futures_util::{FutureExt, StreamExt};
+use ports::{Clock, NoBus, Queue};
 use scrip_payments::{Checkout, Providers, RechargeRequest};
 use scrip_webhooks::DeliveryRequest;
-use store::{Fault, Job, Moment, ScheduledJob, Unsettled};
+use store::{Activity, Fault, Job, Moment, ScheduledJob, Unsettled};
 use tokio::time::timeout;
 
+use super::projection::{CaughtUp, Others, ProjectionError, SKIPPED, catch_up_account};
 use super::{Jobs, MonitorError};
 
 /// The maximum number of jobs in one call; the next call continues.
@@ -30,6 +31,9 @@ const WORK_SECONDS: i64 = 180;
 /// may work on the purchase.
 const JOB_SECONDS: u64 = 28;
 
+/// For how many seconds a job catches up with an account at most, before its last slice.
+const CATCH_UP_SECONDS: u64 = 20;
+
 /// By how many seconds a job that failed is postponed.
 const POSTPONE_SECONDS: i64 = 120;
 
@@ -44,6 +48,8 @@ pub struct Dispatcher<'a> {
     pub recharges: &'a dyn Queue<RechargeRequest>,
     /// The queue of the function `webhook-delivery`.
     pub deliveries: &'a dyn Queue<DeliveryRequest>,
+    /// The table that usage is counted in.
+    pub activity: &'a Activity,
     /// The clock.
     pub clock: &'a dyn Clock,
 }
@@ -169,6 +175,7 @@ impl<'a> Dispatcher<'a> {
                     Err(error) => Err(error.into()),
                 }
             }
+            Job::CatchUp(account) => self.catch_up(account, moment).await,
             Job::Plan(account) => jobs.apply_plan(account, moment).await.map(|()| None),
             Job::Monitor(id) => match jobs.finish_monitor(id, moment).await {
                 Ok(_) | Err(MonitorError::Taken(_) | MonitorError::Unsettled(Unsettled::Refused(_))) => {
@@ -176,6 +183,34 @@ impl<'a> Dispatcher<'a> {
                 }
                 Err(MonitorError::Unsettled(unsettled)) => Err(unsettled),
             },
+        }
+    }
+
+    /// Catches up with an account. Returns when the job continues, where it could not finish in its time.
+    async fn catch_up(&self, account: AccountId, moment: Moment) -> Result<Option<DateTime<Utc>>, Unsettled> {
+        let others = Others {
+            activity: self.activity,
+            bus: &NoBus,
+            recharges: self.recharges,
+            tasks: self.jobs.tasks,
+            moment,
+            grace: Duration::ZERO,
+        };
+        let budget = Duration::from_secs(CATCH_UP_SECONDS);
+        match catch_up_account(self.jobs.ledger, &others, account, budget).boxed().await {
+            Ok(CaughtUp::Through(_)) => Ok(None),
+            Ok(CaughtUp::Partly(through)) => {
+                tracing::info!(%account, through, "an account is partly caught up with");
+                Ok(Some(moment.now))
+            }
+            Err(ProjectionError::Failed(fault)) if fault.is_unreadable() => {
+                // It waits until the item is repaired.
+                tracing::error!(%account, fault = &fault as &dyn Error, "{SKIPPED}");
+                Ok(None)
+            }
+            Err(ProjectionError::Failed(fault)) => Err(fault.into()),
+            Err(ProjectionError::Unnotified(unsent)) => Err(unsent.into()),
+            Err(ProjectionError::Behind { .. }) => Ok(Some(moment.now)),
         }
     }
 
@@ -206,6 +241,11 @@ impl<'a> Dispatcher<'a> {
 fn calls_provider(job: Job) -> bool {
     match job {
         Job::Purchase(_) | Job::Recharge(_) => true,
-        Job::Calendar(_) | Job::Plan(_) | Job::Monitor(_) | Job::Remainder(_) | Job::Webhooks(_) => false,
+        Job::Calendar(_)
+        | Job::Plan(_)
+        | Job::Monitor(_)
+        | Job::Remainder(_)
+        | Job::Webhooks(_)
+        | Job::CatchUp(_) => false,
     }
 }

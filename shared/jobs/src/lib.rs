@@ -7,6 +7,8 @@ mod dispatch;
 mod monitors;
 mod plan_follow;
 mod price_drop;
+#[cfg(feature = "projection")]
+pub mod projection;
 #[cfg(feature = "dispatch")]
 mod provider_poll;
 mod renewal_queue;

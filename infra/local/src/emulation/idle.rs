@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jobs::RenewalTask;
-use projector::Others;
 use scrip_http::App;
 use scrip_payments::RechargeRequest;
 use scrip_payments::simulated::SignedEvent;
@@ -63,7 +62,7 @@ impl Background {
     async fn read_stream(&self, app: &App, calls: u64) -> anyhow::Result<usize> {
         let mut handled = 0usize;
         loop {
-            let records = self.stream.lock().await.step(&app.ledger, &Others::of(app)).await?;
+            let records = self.stream.lock().await.step(&app.ledger, &app.projection()).await?;
             handled = handled.saturating_add(records);
             if records == 0 || self.calls.load(Ordering::Relaxed) != calls {
                 return Ok(handled);

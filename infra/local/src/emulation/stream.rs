@@ -7,7 +7,7 @@ use anyhow::Context;
 use aws_sdk_dynamodbstreams::Client;
 use aws_sdk_dynamodbstreams::operation::get_records::GetRecordsOutput;
 use aws_sdk_dynamodbstreams::types::ShardIteratorType;
-use projector::{Others, Record, project};
+use jobs::projection::{Others, Record, project};
 use scrip_http::App;
 use store::Ledger;
 
@@ -61,7 +61,7 @@ impl StreamReader {
     /// Reads for as long as the machine runs.
     pub(crate) async fn run(this: &tokio::sync::Mutex<Self>, app: &App) {
         loop {
-            let handled = this.lock().await.step(&app.ledger, &Others::of(app)).await;
+            let handled = this.lock().await.step(&app.ledger, &app.projection()).await;
             match handled {
                 Ok(0) => tokio::time::sleep(REST).await,
                 Ok(_) => (),

@@ -11,8 +11,10 @@ use aws_sdk_sqs::types::Message;
 use chrono::Duration;
 use domain::AccountId;
 use futures_util::stream::{self, StreamExt};
+use jobs::projection::{
+    CaughtUp as Projected, Others, catch_up_account as project_account, is_after, project,
+};
 use ports::Queue;
-use projector::{Others, is_after, project, project_account};
 use scrip_webhooks::DeliveryRequest;
 use serde::Deserialize;
 use store::{Activity, Ledger, Moment};
@@ -38,6 +40,9 @@ const ACCOUNTS_AT_ONCE: usize = 16;
 
 /// After how many accounts a line of progress is printed.
 const ACCOUNTS_A_LINE: u64 = 1_000;
+
+/// After how long the progress with one account is logged.
+const A_PART: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// A queue and the client that reads it.
 #[derive(Clone, Copy, Debug)]
@@ -280,13 +285,15 @@ async fn catch_up_projection(
     // An account that is listed and does not exist yet is being opened.
     let Some(account) = ledger.account(id).await? else { return Ok(None) };
     let last = account.sequence;
-    let known = ledger.watermark_for(id, last.saturating_add(1)).await?.notified_through();
+    let known = ledger.projected_through(id).await?.notified_through();
     let age = others.moment.now.signed_duration_since(account.floor().time()).abs();
     if last <= known || Some(age) < Duration::try_minutes(IN_THE_STREAM_MINUTES) {
         return Ok(None);
     }
-    let has_caught_up = project_account(ledger, others, account).await?;
-    ensure!(has_caught_up, "the projector could not catch up; the log says why");
+    // A function ends after a time and continues with its next job; the command continues at once.
+    while let Projected::Partly(through) = project_account(ledger, others, id, A_PART).await? {
+        tracing::info!(account = %id, through, last, "catching up");
+    }
     Ok(Some((known.saturating_add(1), last)))
 }
 

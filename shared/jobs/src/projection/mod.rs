@@ -1,0 +1,97 @@
+//! Projection: completes what writers may have left unfinished, from the stream of the ledger table. Every sequence gets
+//! its row, and every row its place in the account's hash chain; events are emitted and usage is counted.
+
+mod account;
+mod catch_up;
+mod error;
+mod records;
+mod skip;
+
+use std::error::Error;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use domain::AccountId;
+use futures_util::future::join;
+use futures_util::stream::{self, StreamExt};
+use ports::{Bus, BusEvent, Queue};
+use scrip_payments::RechargeRequest;
+use store::{Activity, Fault, Job, Ledger, Moment};
+
+pub use catch_up::{CaughtUp, catch_up_account};
+pub use error::ProjectionError;
+pub use records::{Record, is_after};
+pub use skip::SKIPPED;
+
+use crate::RenewalTask;
+use account::AccountRecords;
+use records::{Batch, earlier_of};
+
+/// For how many accounts of a batch records are projected at the same time.
+const ACCOUNTS_AT_ONCE: usize = 32;
+
+/// How long a request may take from its debit to its rows before the projector writes them.
+pub const ROW_GRACE: Duration = Duration::from_millis(200);
+
+/// The log message for an account that its catch-up job projects, because it could not be projected with its record.
+pub const LEFT_TO_JOB: &str = "an account is left to its catch-up job";
+
+/// What projection uses besides the ledger.
+#[derive(Clone, Copy)]
+pub struct Others<'a> {
+    /// The table that usage is counted in.
+    pub activity: &'a Activity,
+    /// The bus that events are published to.
+    pub bus: &'a dyn Bus,
+    /// The queue of auto-recharge, for accounts below their threshold.
+    pub recharges: &'a dyn Queue<RechargeRequest>,
+    /// The queue of renewal, for accounts with monitors that received credits.
+    pub tasks: &'a dyn Queue<RenewalTask>,
+    /// When the records arrived.
+    pub moment: Moment,
+    /// How long a request may take from its debit to its rows, see [`ROW_GRACE`].
+    pub grace: Duration,
+}
+
+/// Projects records of the stream: completes rows, emits and publishes events, counts usage, and notifies auto-recharge and
+/// renewal. Accounts are projected side by side, each in the order of its records. Returns the first record that must be
+/// delivered again, with all records after it. A record that is projected twice changes nothing.
+///
+/// Only a row needs its record, so a record is returned only if its row, or the event in it, could not be written. For
+/// everything else a catch-up job of the account is scheduled: an account or a queue that fails costs the others nothing.
+/// What is unreadable is skipped, see [`SKIPPED`]: the account waits until the item is repaired.
+pub async fn project(
+    ledger: &Ledger,
+    others: &Others<'_>,
+    records: impl IntoIterator<Item = Record>,
+) -> Option<String> {
+    let Batch { accounts, events, failed } = Batch::of(ledger, records).await;
+    let accounts = accounts.into_iter().map(|(id, states)| {
+        let records = AccountRecords { ledger, others, id };
+        async move { records.project(states).await }
+    });
+    let accounts = stream::iter(accounts).buffer_unordered(ACCOUNTS_AT_ONCE).collect::<Vec<_>>();
+    let (unwritten, unpublished) = join(Box::pin(accounts), publish(others.bus, events)).await;
+    unwritten.into_iter().flatten().chain(unpublished).chain(failed).reduce(earlier_of)
+}
+
+/// Publishes events. Returns the earliest record to deliver again.
+async fn publish(bus: &dyn Bus, events: Vec<(String, BusEvent)>) -> Option<String> {
+    if events.is_empty() {
+        return None;
+    }
+    let (places, events): (Vec<_>, Vec<_>) = events.into_iter().unzip();
+    let unpublished = bus.publish(&events).await.err()?;
+    tracing::error!(cause = &unpublished as &dyn Error, "events could not be published");
+    let failed = unpublished.places.into_iter().filter_map(|place| places.get(place).cloned());
+    failed.reduce(earlier_of)
+}
+
+/// Schedules the catch-up job of an account at the end of the present minute: one for all records of a minute.
+async fn schedule_catch_up(ledger: &Ledger, account: AccountId, moment: Moment) -> Result<(), Fault> {
+    const MINUTE_MILLIS: i64 = 60_000;
+    let past = moment.wall.timestamp_millis().rem_euclid(MINUTE_MILLIS);
+    let left = TimeDelta::milliseconds(MINUTE_MILLIS.saturating_sub(past));
+    let due = moment.wall.checked_add_signed(left).unwrap_or(moment.wall);
+    ledger.schedule(Job::CatchUp(account), due).await.map(|_| ())
+}
