@@ -198,7 +198,7 @@ async fn a_threshold_is_reported_at_any_progress_of_the_projector() {
             "behind" => (),
             "about to mark" => {
                 let changes = [AccountChange { level: BalanceLevel::of(&account), notification: None }];
-                fixture.ledger.emit_changes(id, &changes, moment(now)).await.unwrap();
+                fixture.ledger.emit_changes(id, &changes, None, moment(now)).await.unwrap();
             }
             _ => fixture.project().await,
         }

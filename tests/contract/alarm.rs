@@ -1,11 +1,13 @@
-//! The alarm on the projector's log of skipped items.
+//! The alarms on what projection logs.
 
 use std::fs;
 use std::path::Path;
 
-/// The alarm in the stack counts the text that the projector logs, in the projector's log group.
+use jobs::projection::{LEFT_TO_JOB, SKIPPED};
+
+/// Each alarm of the stack counts the text that is logged, in the log group of each function that logs it.
 #[test]
-fn the_stack_has_an_alarm_for_skipped_items() {
+fn the_stack_has_an_alarm_for_what_projection_logs() {
     let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
     let template = fs::read_to_string(template).unwrap();
     let block = |name: &str| {
@@ -16,17 +18,29 @@ fn the_stack_has_an_alarm_for_skipped_items() {
             .collect::<Vec<_>>()
             .join("\n")
     };
-    let filter = block("UnreadableItems");
-    assert!(filter.contains("Type: AWS::Logs::MetricFilter"), "{filter}");
-    assert!(filter.contains("LogGroupName: !Ref ProjectorLog"), "{filter}");
-    assert!(filter.contains(&format!("FilterPattern: '\"{}\"'", projector::SKIPPED)), "{filter}");
-    let alarm = block("UnreadableItemsAlarm");
-    for line in
-        ["Type: AWS::CloudWatch::Alarm", "MetricName: UnreadableItems", "Threshold: 1", "!Ref AlarmTopicArn"]
-    {
-        assert!(alarm.contains(line), "{line} is missing: {alarm}");
-    }
-    for line in ["MetricName: UnreadableItems", "${AWS::StackName}"] {
-        assert!(filter.contains(line) && alarm.contains(line), "{line}");
+    for (filter, log, text, metric) in [
+        ("UnreadableItems", "ProjectorLog", SKIPPED, "UnreadableItems"),
+        ("UnreadableItemsOfJobs", "ReconcileLog", SKIPPED, "UnreadableItems"),
+        ("AccountsBehind", "ProjectorLog", LEFT_TO_JOB, "AccountsBehind"),
+    ] {
+        let (filter, alarm) = (block(filter), block(&format!("{metric}Alarm")));
+        for line in [
+            "Type: AWS::Logs::MetricFilter",
+            &format!("LogGroupName: !Ref {log}"),
+            &format!("FilterPattern: '\"{text}\"'"),
+            &format!("MetricName: {metric}"),
+            "${AWS::StackName}",
+        ] {
+            assert!(filter.contains(line), "{line} is missing: {filter}");
+        }
+        for line in [
+            "Type: AWS::CloudWatch::Alarm",
+            &format!("MetricName: {metric}"),
+            "${AWS::StackName}",
+            "Threshold: 1",
+            "!Ref AlarmTopicArn",
+        ] {
+            assert!(alarm.contains(line), "{line} is missing: {alarm}");
+        }
     }
 }

@@ -93,7 +93,7 @@ async fn records_that_the_projector_failed_at_are_projected_from_the_stream() {
     let described = streams.describe_stream().stream_arn(&stream).send().await.unwrap();
     let shard = described.stream_description().unwrap().shards()[0].shard_id().unwrap();
     let records = fixture.records().await;
-    let of_account = |record: &&projector::Record| {
+    let of_account = |record: &&jobs::projection::Record| {
         let image = record.image.clone().and_then(|image| store::account_image(image).unwrap());
         image.is_some_and(|account| account.last.is_some())
     };

@@ -39,7 +39,7 @@ const CAPABILITIES: [Capability; 7] = [
         variable: "RENEWAL_QUEUE_URL:",
         policy: &["sqs:SendMessage", "RenewalQueue.Arn"],
         features: &["jobs", "queues"],
-        functions: &["admin", "projector", "renewal"],
+        functions: &["admin", "projector", "reconcile", "renewal"],
     },
     Capability {
         call: ".with_webhook_queue()",

@@ -7,8 +7,7 @@ use crate::crash::chain::{ProjectedLedger, emitted, ledgers, made};
 use crate::crash::webhook_delivery::LosingQueue;
 use crate::model::ledger::Request;
 
-/// Lost records are recovered from their rows: their events are emitted and counted in order. A table from before
-/// the chain gets one.
+/// Lost records are recovered from their rows: their events are emitted and counted in order.
 #[tokio::test]
 async fn lost_records_are_recovered_from_the_rows() {
     for backend in backends() {
@@ -23,15 +22,6 @@ async fn lost_records_are_recovered_from_the_rows() {
             }
             ledgers.is_wholly_as_if_once(&format!("{lost:?} lost")).await;
         }
-        // A watermark from before there was a chain.
-        let mut old = ledgers.made[0].clone();
-        old.retain(|name, _| ["pk", "sk", "seq"].contains(&name.as_str()));
-        ledgers.begin().await;
-        for item in ledgers.rows.iter().chain([&old]) {
-            fixture.write(item).await;
-        }
-        assert_eq!(fixture.deliver(&fixture.restarted(), &records[records.len() - 1..]).await, None);
-        ledgers.is_as_if_once("older than its chain").await;
     }
 }
 

@@ -14,6 +14,7 @@ mod late_writes;
 mod lost_records;
 mod payment_refunds;
 mod payments;
+mod projection;
 mod remainders;
 mod tampered_remainders;
 mod tampering;

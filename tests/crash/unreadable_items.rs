@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{AccountId, Consume, Credits, Operation, consume};
-use projector::{Record, project};
+use jobs::projection::{Record, project};
 use store::{Claim, Ledger, Unsettled};
 use tests::{AlarmLog, TableItem, TestLedger, keyed, moment, others, settle};
 
@@ -66,7 +66,7 @@ async fn commits_that_were_skipped_are_recovered() {
     assert!(fixture.items(&format!("SKIPPED#{id}")).await.is_empty());
     fixture.project().await;
     assert_eq!(fixture.ledger.watermark(id).await.unwrap(), 8);
-    assert_eq!(fixture.ledger.watermark_for(id, 9).await.unwrap().notified_through(), 8);
+    assert_eq!(fixture.ledger.projected_through(id).await.unwrap().notified_through(), 8);
     let rows = fixture.rows(id, start()).await;
     assert_eq!(rows.iter().map(|row| row.sequence).rev().collect::<Vec<_>>(), (1..=8).collect::<Vec<_>>());
     assert_eq!(
@@ -74,7 +74,7 @@ async fn commits_that_were_skipped_are_recovered() {
         [0, 7, 14, 21, 28, 35, 42, 42]
     );
     assert!(emitted <= fixture.items(&format!("EVENTS#{id}")).await.len());
-    let usage = fixture.activity().usage(id, domain::Period::of(start())).await.unwrap();
+    let usage = fixture.usage(id, domain::Period::of(start())).await;
     assert_eq!(usage.days[0].usage.0["x"].count, 6);
     let report = fixture.restarted().audit(id, start(), |_| ()).await.unwrap().unwrap();
     assert!(report.added_up && report.findings.is_empty(), "{report:?}");
@@ -92,13 +92,16 @@ async fn an_unreadable_item_stops_no_other_account() {
     let text = |name: &'static str| -> Edit {
         Box::new(move |item| drop(item.insert(name.to_owned(), AttributeValue::S("?".to_owned()))))
     };
-    let kinds: Vec<(&str, Edit)> = vec![
-        ("ACCT#", text("rev")),
-        ("ALERT#", text("revision")),
-        ("TXN#", text("bal")),
-        ("AUTO#", text("threshold")),
+    let kinds: Vec<(&str, &str, Edit)> = vec![
+        ("ACCT#", "A", text("rev")),
+        ("WATCH#", "S", text("revision")),
+        ("TXN#", "", text("bal")),
+        ("WATCH#", "R", text("threshold")),
+        ("MARK#", "M", text("seq")),
+        ("MARK#", "M", text("tip")),
+        ("MARK#", "M", text("rev")),
     ];
-    for (kind, edit) in &kinds {
+    for (kind, sort, edit) in &kinds {
         let fixture = TestLedger::new().await;
         let (one, other) = (fixture.open(110, start()).await, fixture.open(110, start()).await);
         let item = |prefix: &str| match prefix {
@@ -111,7 +114,7 @@ async fn an_unreadable_item_stops_no_other_account() {
         }
         let mut damaged = match fixture.items(&item(kind)).await.into_iter().next() {
             Some(item) => item,
-            None => [("pk", item(kind)), ("sk", if *kind == "AUTO#" { "R" } else { "S" }.to_owned())]
+            None => [("pk", item(kind)), ("sk", (*sort).to_owned())]
                 .map(|(name, value)| (name.to_owned(), AttributeValue::S(value)))
                 .into(),
         };
@@ -125,12 +128,12 @@ async fn an_unreadable_item_stops_no_other_account() {
             "{kind}"
         );
         drop(capturing);
-        let followed = fixture.ledger.watermark_for(other, 99).await.unwrap();
+        let followed = fixture.ledger.projected_through(other).await.unwrap();
         assert_eq!((followed.through(), followed.notified_through()), (5, 5), "{kind}");
         let emitted = fixture.items(&format!("EVENTS#{other}")).await;
         assert!(!emitted.is_empty(), "{kind}");
         let alarms = log.alarms();
-        assert!(!alarms.is_empty() || *kind == "TXN#", "{kind}");
+        assert!(!alarms.is_empty() || ["TXN#", "MARK#"].contains(kind), "{kind}");
         assert!(alarms.iter().all(|alarm| alarm.contains(&one.to_string())), "{kind}: {alarms:?}");
     }
 }
@@ -164,7 +167,7 @@ async fn a_record_is_projected_once_its_claim_is_readable() {
     debit(&fixture.ledger, one, "k3").await.unwrap();
     let last = records(&fixture).await.pop();
     assert_eq!(project(&fixture.restarted(), &others(&fixture.activity()), last).await, None);
-    assert_eq!(fixture.ledger.watermark_for(one, 9).await.unwrap().notified_through(), 5);
+    assert_eq!(fixture.ledger.projected_through(one).await.unwrap().notified_through(), 5);
     assert!(fixture.items(&format!("SKIPPED#{one}")).await.is_empty());
     assert!(fixture.items(&format!("TXN#{one}#2024-01")).await.contains(row));
     let report = fixture.restarted().audit(one, start(), |_| ()).await.unwrap().unwrap();

@@ -124,11 +124,10 @@ impl HttpConnector for FaultyConnector {
                     inner.call(request).await
                 })
             }
-            Some(WriteFault::Throttled) => {
-                refused(400, "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException")
-            }
+            Some(WriteFault::Throttled) => HttpConnectorFuture::ready(Ok(throttled())),
             Some(WriteFault::ServerError) => {
-                refused(500, "com.amazonaws.dynamodb.v20120810#InternalServerError")
+                let response = refused(500, "com.amazonaws.dynamodb.v20120810#InternalServerError");
+                HttpConnectorFuture::ready(Ok(response))
             }
             Some(WriteFault::CrashAfter | WriteFault::AnswerLost) => {
                 let made = self.inner.call(request);
@@ -141,10 +140,15 @@ impl HttpConnector for FaultyConnector {
     }
 }
 
+/// The response to a request that is throttled.
+pub(crate) fn throttled() -> HttpResponse {
+    refused(400, "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException")
+}
+
 /// An error response of DynamoDB.
-fn refused(status: u16, kind: &str) -> HttpConnectorFuture {
+fn refused(status: u16, kind: &str) -> HttpResponse {
     let body = format!(r#"{{"__type":"{kind}","message":"not now"}}"#);
     let mut response = HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::from(body));
     response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
-    HttpConnectorFuture::ready(Ok(response))
+    response
 }

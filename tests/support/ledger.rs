@@ -11,14 +11,15 @@ use aws_sdk_dynamodbstreams::types::ShardIteratorType;
 use chrono::{DateTime, Utc};
 use domain::{
     Account, AccountId, Allowance, Attempt, ClaimKey, Credits, Details, Fingerprint, IdempotencyKey, Mode,
-    OrgId, PlanId, Posting, Receipt, Refusal,
+    OrgId, Period, PlanId, Posting, Receipt, Refusal,
 };
+use jobs::projection::{Others, Record, project};
 use local::StreamReader;
 use local::engine::Engine;
 use ports::{Bus, BusEvent, PublishError, Queue, QueueError};
-use projector::{Others, Record, project};
 use store::{
-    Activity, Claim, Ledger, Moment, Settings, Settled, StatementPlace, StatementQuery, Unsettled, random,
+    Activity, Claim, Ledger, Moment, MonthUsage, Settings, Settled, StatementPlace, StatementQuery,
+    Unsettled, random,
 };
 
 use crate::{Faults, UnitMeter};
@@ -76,6 +77,7 @@ pub fn others(activity: &Activity) -> Others<'_> {
         recharges: &DiscardEverything,
         tasks: &DiscardEverything,
         moment,
+        grace: Duration::ZERO,
     }
 }
 
@@ -139,6 +141,12 @@ impl TestLedger {
     /// The activity table.
     pub fn activity(&self) -> Activity {
         Activity::new(&self.config, format!("{}-activity", self.table))
+    }
+
+    /// The usage of an account in a month, with what its watermark holds.
+    pub async fn usage(&self, id: AccountId, month: Period) -> MonthUsage {
+        let watermark = self.ledger.projected_through(id).await.unwrap();
+        self.activity().usage(id, month, watermark.notified().pending.as_ref()).await.unwrap()
     }
 
     /// Opens an account with a monthly allowance and books its first month.

@@ -11,13 +11,18 @@ mod clock;
 mod dice;
 mod event_schema;
 mod faults;
+#[expect(clippy::float_arithmetic, reason = "rates and units are fractions")]
+mod hot;
 mod ledger;
+#[expect(clippy::float_arithmetic, reason = "capacity units are fractions")]
+mod limiter;
 mod log;
 mod process;
 mod process_operator;
 mod provider;
 mod queues;
 mod receiver;
+mod recovery;
 mod request;
 pub mod stripe_double;
 #[expect(clippy::float_arithmetic, reason = "capacity units are fractions")]
@@ -28,12 +33,15 @@ pub use clock::ManualClock;
 pub use dice::Dice;
 pub use event_schema::{EVENT_SCHEMAS, assert_event, event_problems};
 pub use faults::{Faults, WriteFault};
+pub use hot::{HotFigures, HotLoad, auto_recharge, simulate};
 pub use ledger::{Keyed, TableItem, TestLedger, backends, keyed, moment, others, settle};
+pub use limiter::{Limiter, Limits};
 pub use log::AlarmLog;
 pub use process::{TestProcess, count};
 pub use provider::{CallFault, FaultAt, FlakyProvider};
 pub use queues::PublishedEvents;
 pub use receiver::{ReceivedWebhook, Receiver};
+pub use recovery::{RecoveryFigures, debits_without_records, recover};
 pub use request::ApiRequest;
 pub use units::{UnitMeter, Units};
 pub use world::{ApiAnswer, EVERY_SCOPE, Org, PATIENCE, World, client, line_of, send, unique};

@@ -23,7 +23,8 @@ impl AlarmLog {
     /// The errors that the alarm counts.
     pub fn alarms(&self) -> Vec<String> {
         let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        let lines = text.lines().filter(|line| line.contains("ERROR") && line.contains(projector::SKIPPED));
+        let lines =
+            text.lines().filter(|line| line.contains("ERROR") && line.contains(jobs::projection::SKIPPED));
         lines.map(str::to_owned).collect()
     }
 }

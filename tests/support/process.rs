@@ -14,8 +14,8 @@ use domain::{
 };
 use http::{Method, Request};
 use jobs::RenewalTask;
+use jobs::projection::{Record, project};
 use ports::NoSeal;
-use projector::{Record, project};
 use scrip_http::{App, finish};
 use scrip_payments::simulated::{ChargeMemory, EventSender, SignedEvent};
 use scrip_payments::{Providers, Simulated, sign};

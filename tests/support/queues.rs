@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Duration, Utc};
 use domain::AccountId;
 use jobs::RenewalTask;
+use jobs::projection::Others;
 use ports::{Bus, BusEvent, PublishError, Queue, QueueError};
-use projector::Others;
 use scrip_payments::RechargeRequest;
 use scrip_webhooks::DeliveryRequest;
 use store::{Activity, Moment};
@@ -114,6 +114,13 @@ pub(crate) struct Listeners {
 impl Listeners {
     pub(crate) fn others(&self) -> Others<'_> {
         let Self { activity, bus, recharge_requests, tasks, moment } = self;
-        Others { activity, bus, recharges: recharge_requests, tasks, moment: *moment }
+        Others {
+            activity,
+            bus,
+            recharges: recharge_requests,
+            tasks,
+            moment: *moment,
+            grace: std::time::Duration::ZERO,
+        }
     }
 }

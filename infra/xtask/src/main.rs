@@ -70,6 +70,13 @@ enum XtaskCommand {
         /// The files to mutate; by default those that tests/mutants.toml names.
         files: Vec<String>,
     },
+    /// Measure: `hot [SECONDS]`, how far the projector is behind hot accounts, under DynamoDB's limits in simulated time;
+    /// `recovery [ROWS…]`, what it costs to recover lost records of the stream.
+    Bench {
+        /// The name of the measurement, and its numbers.
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Send the messages of a failure queue to their queue again: `cargo run -- redrive`, which has `--help`.
     Redrive {
         /// The arguments of `scrip redrive`.
@@ -119,6 +126,7 @@ fn run(command: XtaskCommand, steps: &mut Steps) -> anyhow::Result<()> {
         XtaskCommand::Redrive { arguments } => {
             return process::run(project::scrip(["redrive"]).args(arguments));
         }
+        XtaskCommand::Bench { arguments } => return process::run(project::bench().args(arguments)),
         XtaskCommand::Test
         | XtaskCommand::Lint
         | XtaskCommand::Template { .. }
@@ -144,6 +152,9 @@ fn run(command: XtaskCommand, steps: &mut Steps) -> anyhow::Result<()> {
             planted::check(&project, planted::Baseline::Run, steps)
         }
         XtaskCommand::Mutants { files, .. } => mutants::all(&project, &files, steps),
-        XtaskCommand::Audit { .. } | XtaskCommand::Follow { .. } | XtaskCommand::Redrive { .. } => Ok(()),
+        XtaskCommand::Audit { .. }
+        | XtaskCommand::Bench { .. }
+        | XtaskCommand::Follow { .. }
+        | XtaskCommand::Redrive { .. } => Ok(()),
     }
 }

@@ -115,6 +115,11 @@ pub(crate) fn scrip<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Run {
     Run::new(cargo()).args(["run", "--quiet", "--package", "local", "--bin", "scrip", "--"]).args(arguments)
 }
 
+/// A measurement in simulated time, built as tests are: how fast the machine is does not matter.
+pub(crate) fn bench() -> Run {
+    Run::new(cargo()).args(["bench", "--quiet", "--profile", "dev", "--package", "tests", "--bench"])
+}
+
 fn cargo() -> OsString {
     env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
