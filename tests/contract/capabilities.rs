@@ -111,6 +111,20 @@ fn a_function_adds_what_its_template_grants() {
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
+/// The program `scrip` adds what its command `follow` hands to the projector, and requires the variables of just that: a
+/// capability whose variable is required and that is not added would refuse every call.
+#[test]
+fn the_command_follow_adds_what_it_requires() {
+    const FOLLOW: [&str; 4] =
+        [".with_recharge_queue()", ".with_renewal_queue()", ".with_webhook_queue()", ".with_event_bus()"];
+    let main = read(&root(), "infra/local/src/main.rs");
+    for Capability { call, variable, .. } in &CAPABILITIES {
+        let variable = format!("(\"{}\", ", variable.trim_end_matches(':'));
+        let known = [main.contains(call), main.contains(&variable)];
+        assert_eq!(known, [FOLLOW.contains(call); 2], "{call}: added, required");
+    }
+}
+
 #[test]
 fn a_function_depends_on_no_client_that_it_never_calls() {
     let mut broken = Vec::new();

@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stdout, reason = "progress is what a command-line tool prints")]
 
+mod follow;
 mod guided;
 mod http;
 mod lambda;
