@@ -9,6 +9,7 @@ mod events;
 mod ledger_verifier;
 mod openapi;
 mod pages;
+mod queue_handlers;
 mod seed;
 mod stripe;
 mod webhook_signatures;

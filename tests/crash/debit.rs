@@ -107,6 +107,7 @@ async fn one_history(at: DateTime<Utc>, number: usize, kind: WriteFault, then: A
     if dead {
         process = fixture.restarted();
     }
+    let is_failed = matches!(first, Err(Unsettled::Failed(_)));
     let mut answered = first.ok();
     if matches!(then, AfterFault::ProjectorFirst) {
         fixture.project().await;
@@ -134,6 +135,9 @@ async fn one_history(at: DateTime<Utc>, number: usize, kind: WriteFault, then: A
     let debits: Vec<_> =
         rows.iter().filter(|row| row.entry.operation.as_str() == "verification.standard").collect();
     assert!(debits.len() <= 1, "{case}: {} debits", debits.len());
+    if is_failed && matches!(then, AfterFault::NobodyRetries) {
+        assert_eq!(debits.len(), 0, "{case}: the answer said that no credits moved");
+    }
     assert!(debits.iter().all(|row| row.details == asked()), "{case}: the row has the request's details");
     if let Some(settled) = &answered {
         assert_eq!(debits.len(), 1, "{case}");

@@ -4,17 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Duration, Utc};
 use domain::{
     AccountId, AddressPolicy, Credits, DeliveryState, DeliveryStatus, EntryId, Lot, Notification,
     SealedSecret, Source, Webhook, WebhookId, WebhookSecret, WebhookStatus, WebhookUrl,
 };
-use ports::{Queue, QueueError, Seal, SealError, SecretOf};
+use ports::{Queue, QueueError, Seal, SecretOf};
 use scrip_webhooks::{DeliveryRequest, WebhookClient, WebhookWorker};
 use store::{Activity, Fault, Job, Ledger, WebhookKey};
-use tests::{Faults, ManualClock, Receiver, TestLedger, WriteFault, moment};
+use tests::{Faults, ManualClock, PlainSeal, Receiver, TestLedger, WriteFault, moment};
 
 const EVENTS: u64 = 4;
 
@@ -25,21 +23,6 @@ pub(crate) struct LosingQueue;
 impl Queue<DeliveryRequest> for LosingQueue {
     async fn send(&self, _: &DeliveryRequest, _: u16) -> Result<(), QueueError> {
         Ok(())
-    }
-}
-
-/// A seal that does not encrypt.
-struct PlainSeal;
-
-#[async_trait]
-impl Seal for PlainSeal {
-    async fn seal(&self, _: SecretOf, secret: &WebhookSecret) -> Result<String, SealError> {
-        Ok(STANDARD.encode(secret.reveal()))
-    }
-
-    async fn open(&self, _: SecretOf, sealed: &str) -> Result<WebhookSecret, SealError> {
-        let text = String::from_utf8(STANDARD.decode(sealed).unwrap()).unwrap();
-        Ok(WebhookSecret::try_from(text).unwrap())
     }
 }
 

@@ -19,6 +19,7 @@ mod provider;
 mod queues;
 mod receiver;
 mod request;
+mod seal;
 pub mod stripe_double;
 #[expect(clippy::float_arithmetic, reason = "capacity units are fractions")]
 mod units;
@@ -35,5 +36,6 @@ pub use provider::{CallFault, FaultAt, FlakyProvider};
 pub use queues::PublishedEvents;
 pub use receiver::{ReceivedWebhook, Receiver};
 pub use request::ApiRequest;
+pub use seal::PlainSeal;
 pub use units::{UnitMeter, Units};
 pub use world::{ApiAnswer, EVERY_SCOPE, Org, PATIENCE, World, client, line_of, send, unique};

@@ -14,7 +14,6 @@ use domain::{
 };
 use http::{Method, Request};
 use jobs::RenewalTask;
-use ports::NoSeal;
 use projector::{Record, project};
 use scrip_http::{App, finish};
 use scrip_payments::simulated::{ChargeMemory, EventSender, SignedEvent};
@@ -27,7 +26,7 @@ use tower::ServiceExt;
 
 use crate::provider::{CallScript, FlakyProvider, Meeting};
 use crate::queues::{Listeners, PublishedEvents, RechargeRequests, RenewalTasks};
-use crate::{ApiRequest, FaultAt, Faults, ManualClock, TestLedger, WriteFault};
+use crate::{ApiRequest, FaultAt, Faults, ManualClock, PlainSeal, TestLedger, WriteFault};
 
 /// The secret that the payment provider signs its events with.
 const SECRET: &str = "whsec_of_the_provider";
@@ -145,7 +144,7 @@ impl TestProcess {
             activity: self.fixture.activity(),
             bus: Arc::new(self.published.clone()),
             deliveries: Arc::new(self.published.clone()),
-            seal: Arc::new(NoSeal),
+            seal: Arc::new(PlainSeal),
             sender: Arc::new(WebhookClient::new(AddressPolicy::Public)),
         })
     }
@@ -177,10 +176,17 @@ impl TestProcess {
 
     /// From now on only `fault` occurs.
     pub fn inject(&self, fault: FaultAt) {
+        self.inject_all(&[fault]);
+    }
+
+    /// From now on only these faults occur: one write and one call at most.
+    pub fn inject_all(&self, faults: &[FaultAt]) {
         self.clear_faults();
-        match fault {
-            FaultAt::Write(number, kind) => self.faults.arm(number, kind),
-            FaultAt::Call(number, fault) => *self.calls.lock().unwrap() = (0, Some((number, fault))),
+        for fault in faults {
+            match *fault {
+                FaultAt::Write(number, kind) => self.faults.arm(number, kind),
+                FaultAt::Call(number, fault) => *self.calls.lock().unwrap() = (0, Some((number, fault))),
+            }
         }
     }
 
