@@ -22,3 +22,4 @@ mod tampering;
 mod unreadable_accounts;
 mod unreadable_items;
 mod webhook_delivery;
+mod webhook_queue;

@@ -176,17 +176,10 @@ impl TestProcess {
 
     /// From now on only `fault` occurs.
     pub fn inject(&self, fault: FaultAt) {
-        self.inject_all(&[fault]);
-    }
-
-    /// From now on only these faults occur: one write and one call at most.
-    pub fn inject_all(&self, faults: &[FaultAt]) {
         self.clear_faults();
-        for fault in faults {
-            match *fault {
-                FaultAt::Write(number, kind) => self.faults.arm(number, kind),
-                FaultAt::Call(number, fault) => *self.calls.lock().unwrap() = (0, Some((number, fault))),
-            }
+        match fault {
+            FaultAt::Write(number, kind) => self.faults.arm(number, kind),
+            FaultAt::Call(number, fault) => *self.calls.lock().unwrap() = (0, Some((number, fault))),
         }
     }
 

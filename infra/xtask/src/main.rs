@@ -6,6 +6,8 @@
 #![expect(clippy::print_stdout, reason = "progress is what a command-line tool prints")]
 
 mod follow;
+mod grant_tables;
+mod grants;
 mod guided;
 mod http;
 mod lambda;

@@ -221,9 +221,12 @@ fn monitor(customer: &RouteCaller<'_>) -> Result<()> {
 /// Nothing answers at the webhook's address, so its test delivery fails.
 fn webhooks(customer: &RouteCaller<'_>) -> Result<()> {
     const WEBHOOKS: &str = "/api/v3/webhooks";
-    let internal = json!({ "url": "https://169.254.169.254/latest/meta-data" });
-    let refused = customer.post_for(400, WEBHOOKS, "route-webhook-internal", &internal)?;
-    ensure!(refused.body.pointer("/error/details/fields/url").is_some(), "{}", refused.body);
+    for closed in
+        ["https://169.254.169.254/latest/meta-data", "https://127.0.0.1:3000/", "http://hooks.example.com/"]
+    {
+        let refused = customer.post_for(400, WEBHOOKS, "route-webhook-closed", &json!({ "url": closed }))?;
+        ensure!(refused.body.pointer("/error/details/fields/url").is_some(), "{closed}: {}", refused.body);
+    }
     let body = json!({ "url": "https://hooks.example.com/scrip", "events": ["credits.expiring"] });
     let made = customer.post(WEBHOOKS, "route-webhook", &body)?;
     let secret = made.at("/data/secret")?;
