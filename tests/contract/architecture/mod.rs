@@ -112,7 +112,7 @@ fn files_stay_short() {
 /// Functions build no test programs, so a test in their code would never run.
 #[test]
 fn functions_have_no_tests_of_their_own() {
-    let with_tests = sources("functions").into_iter().filter(|(_, text)| text.contains("test]"));
+    let with_tests = sources("functions").into_iter().filter(|(_, text)| has_test(text));
     let paths: Vec<_> = with_tests.map(|(path, _)| path).collect();
     assert!(paths.is_empty(), "move these tests to the package `tests`: {paths:?}");
     let folders = fs::read_dir(root().join("functions")).unwrap().map(|entry| entry.unwrap().path());
@@ -120,6 +120,29 @@ fn functions_have_no_tests_of_their_own() {
         let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
         assert_eq!(manifest.matches("\ntest = false\n").count(), 2, "{}", folder.display());
     }
+}
+
+/// Whether a source has an attribute that makes a test, with or without arguments, or a module for tests.
+fn has_test(text: &str) -> bool {
+    let attributes = text.split("#[").skip(1).map(|rest| rest.split(']').next().unwrap_or_default());
+    attributes.into_iter().any(|attribute| {
+        let name = attribute.split(['(', ' ', '=']).next().unwrap_or_default();
+        name.rsplit("::").next() == Some("test") || attribute.contains("cfg(test)")
+    })
+}
+
+#[test]
+fn tests_are_found_in_every_spelling() {
+    for found in [
+        "#[test]",
+        "#[tokio::test]",
+        "#[tokio::test(start_paused = true)]",
+        "#[test_log::test]",
+        "#[cfg(test)]",
+    ] {
+        assert!(has_test(&format!("{found}\nfn a() {{}}")), "{found}");
+    }
+    assert!(!has_test("#[derive(Debug)]\nstruct Test;\n#[expect(unused, reason = \"test\")]\nfn test() {}"));
 }
 
 #[test]
