@@ -54,7 +54,7 @@ pub(crate) fn check(project: &Project, steps: &mut Steps) -> Result<()> {
         watch.log.explain(events(project, &watch, &surroundings))
     })?;
     steps.step("every route, through cargo lambda watch", || {
-        watch.log.explain(routes::check(&watch.url, &surroundings.machine))
+        watch.log.explain(routes::check(project, &watch.url, &surroundings.machine))
     })?;
     let Surroundings { stack, queues, machine } = &surroundings;
     steps.step("scrip follow, with a webhook that has not had all events", || {

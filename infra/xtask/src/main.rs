@@ -21,6 +21,7 @@ mod mutants;
 mod planted;
 mod process;
 mod project;
+mod route_caller;
 mod router;
 mod routes;
 mod scratch;
