@@ -36,6 +36,7 @@ mod subscription;
 mod test_clock;
 mod time;
 mod transactions;
+mod warm_functions;
 mod webhook_deliveries;
 mod webhook_settings;
 mod webhooks;

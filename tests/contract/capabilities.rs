@@ -9,8 +9,8 @@ use std::process::Command;
 struct Capability {
     /// What `main.rs` calls to add it.
     call: &'static str,
-    /// The environment variable that function.yaml sets for it.
-    variable: &'static str,
+    /// The environment variable that function.yaml sets for it, if it needs one.
+    variable: Option<&'static str>,
     /// What the function's policies contain for it.
     policy: &'static [&'static str],
     /// The features of `app` that it needs.
@@ -19,52 +19,60 @@ struct Capability {
     functions: &'static [&'static str],
 }
 
-const CAPABILITIES: [Capability; 7] = [
+const CAPABILITIES: [Capability; 8] = [
     Capability {
         call: ".with_payments()",
-        variable: "STRIPE_SECRET_ARN:",
+        variable: Some("STRIPE_SECRET_ARN:"),
         policy: &["secretsmanager:GetSecretValue", "StripeSecretArn"],
         features: &["payments"],
         functions: &["admin", "payments", "purchase", "recharge", "reconcile"],
     },
+    // The simulated provider of test keys, which has no secret.
+    Capability {
+        call: ".with_test_payments()",
+        variable: None,
+        policy: &[],
+        features: &["payments"],
+        functions: &["clock"],
+    },
     Capability {
         call: ".with_recharge_queue()",
-        variable: "RECHARGE_QUEUE_URL:",
+        variable: Some("RECHARGE_QUEUE_URL:"),
         policy: &["sqs:SendMessage", "RechargeQueue.Arn"],
         features: &["payments", "queues"],
         functions: &["admin", "clock", "payments", "projector", "recharge", "reconcile", "settings"],
     },
     Capability {
         call: ".with_renewal_queue()",
-        variable: "RENEWAL_QUEUE_URL:",
+        variable: Some("RENEWAL_QUEUE_URL:"),
         policy: &["sqs:SendMessage", "RenewalQueue.Arn"],
         features: &["jobs", "queues"],
         functions: &["admin", "projector", "reconcile", "renewal"],
     },
     Capability {
         call: ".with_webhook_queue()",
-        variable: "WEBHOOK_QUEUE_URL:",
+        variable: Some("WEBHOOK_QUEUE_URL:"),
         policy: &["sqs:SendMessage", "WebhookQueue.Arn"],
         features: &["queues", "webhooks"],
         functions: &["reconcile", "webhook-delivery", "webhooks"],
     },
     Capability {
         call: ".with_event_bus()",
-        variable: "EVENT_BUS:",
+        variable: Some("EVENT_BUS:"),
         policy: &["events:PutEvents", "EventBus.Arn"],
         features: &["event-bus"],
         functions: &["projector"],
     },
     Capability {
         call: ".with_webhook_key()",
-        variable: "WEBHOOK_KEY_ARN:",
+        variable: Some("WEBHOOK_KEY_ARN:"),
         policy: &["kms:", "WebhookKey.Arn"],
         features: &["kms"],
         functions: &["webhook-delivery", "webhooks"],
     },
     Capability {
         call: ".with_cursors()",
-        variable: "CURSOR_KEY:",
+        variable: Some("CURSOR_KEY:"),
         policy: &[],
         features: &[],
         functions: &["subscription", "transactions", "webhooks"],
@@ -97,7 +105,8 @@ fn a_function_adds_what_its_template_grants() {
             let is_granted = policy.iter().all(|words| template.contains(words));
             // A policy without words to look for is one that no resource needs.
             let is_granted = if policy.is_empty() { may } else { is_granted };
-            let known = [main.contains(call), template.contains(variable), is_granted];
+            let is_set = variable.map_or(may, |variable| template.contains(variable));
+            let known = [main.contains(call), is_set, is_granted];
             if known != [may; 3] {
                 broken.push(format!("{name}, {call}: call, variable, policy are {known:?} and not {may}"));
             }
@@ -109,6 +118,21 @@ fn a_function_adds_what_its_template_grants() {
         }
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// The program `scrip` adds what its command `follow` hands to the projector, and requires the variables of just that: a
+/// capability whose variable is required and that is not added would refuse every call.
+#[test]
+fn the_command_follow_adds_what_it_requires() {
+    const FOLLOW: [&str; 4] =
+        [".with_recharge_queue()", ".with_renewal_queue()", ".with_webhook_queue()", ".with_event_bus()"];
+    let main = read(&root(), "infra/local/src/main.rs");
+    for Capability { call, variable, .. } in &CAPABILITIES {
+        let variable = variable.map(|variable| format!("(\"{}\", ", variable.trim_end_matches(':')));
+        let is_required = variable.is_some_and(|variable| main.contains(&variable));
+        let known = [main.contains(call), is_required];
+        assert_eq!(known, [FOLLOW.contains(call); 2], "{call}: added, required");
+    }
 }
 
 #[test]

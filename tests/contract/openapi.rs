@@ -17,10 +17,9 @@ fn described(document: &Value) -> BTreeSet<String> {
     routes.collect()
 }
 
-/// Every route that template.yaml sends to a function.
-fn deployed() -> BTreeSet<String> {
-    let template =
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml")).unwrap();
+/// Every route that a file of the template sends to a function.
+fn deployed(file: &str) -> BTreeSet<String> {
+    let template = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file)).unwrap();
     let word = |line: &str, name: &str| {
         let rest = line.split(name).nth(1)?;
         Some(rest.trim().split([',', ' ']).next()?.trim_matches('"').to_owned())
@@ -37,7 +36,7 @@ async fn every_route_is_described_and_deployed() {
     let document = world.get("/openapi.json", "").await.body;
     assert_eq!(document["openapi"], json!("3.1.0"));
     let described = described(&document);
-    assert_eq!(described, deployed());
+    assert_eq!(described, deployed("template.yaml"));
     assert!(described.contains("POST /api/v3/credits/consume"));
     // Every documented route answers, at least by asking for a key.
     for route in described {
@@ -53,6 +52,19 @@ async fn every_route_is_described_and_deployed() {
             assert_eq!(answer.failure(), "401 MISSING_API_KEY", "{route}");
         }
     }
+}
+
+/// Each function serves exactly the routes that its own part of the template sends to it.
+#[test]
+fn a_route_leads_to_the_function_that_serves_it() {
+    let mut routed = 0;
+    for (function, router) in local::routers() {
+        let document = serde_json::to_value(router.get_openapi()).unwrap();
+        let served = described(&document);
+        assert_eq!(served, deployed(&format!("functions/{function}/function.yaml")), "{function}");
+        routed += served.len();
+    }
+    assert_eq!(routed, deployed("template.yaml").len());
 }
 
 /// Whether an operation needs no API key.

@@ -118,6 +118,20 @@ fn comments_and_strings_are_in_plain_english() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
+/// The parts of the template, and the schemas of events, are in plain English too.
+#[test]
+fn templates_and_schemas_are_in_plain_english() {
+    let mut found = Vec::new();
+    for (folder, extension) in
+        [("infra/stack", "yaml"), ("functions", "yaml"), ("infra", "json"), ("functions", "json")]
+    {
+        for (path, text) in files(folder, extension) {
+            found.extend(Prose { line: 1, text }.phrases(PHRASES, &path));
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
 #[test]
 fn names_of_functions_are_in_plain_english() {
     let mut found = Vec::new();

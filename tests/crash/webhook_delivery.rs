@@ -4,17 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Duration, Utc};
 use domain::{
     AccountId, AddressPolicy, Credits, DeliveryState, DeliveryStatus, EntryId, Lot, Notification,
     SealedSecret, Source, Webhook, WebhookId, WebhookSecret, WebhookStatus, WebhookUrl,
 };
-use ports::{Queue, QueueError, Seal, SealError, SecretOf};
+use ports::{Queue, QueueError, Seal, SecretOf};
 use scrip_webhooks::{DeliveryRequest, WebhookClient, WebhookWorker};
 use store::{Activity, Fault, Job, Ledger, WebhookKey};
-use tests::{Faults, ManualClock, Receiver, TestLedger, WriteFault, moment};
+use tests::{Faults, ManualClock, PlainSeal, Receiver, TestLedger, WriteFault, moment};
 
 const EVENTS: u64 = 4;
 
@@ -28,28 +26,13 @@ impl Queue<DeliveryRequest> for LosingQueue {
     }
 }
 
-/// A seal that does not encrypt.
-struct PlainSeal;
-
-#[async_trait]
-impl Seal for PlainSeal {
-    async fn seal(&self, _: SecretOf, secret: &WebhookSecret) -> Result<String, SealError> {
-        Ok(STANDARD.encode(secret.reveal()))
-    }
-
-    async fn open(&self, _: SecretOf, sealed: &str) -> Result<WebhookSecret, SealError> {
-        let text = String::from_utf8(STANDARD.decode(sealed).unwrap()).unwrap();
-        Ok(WebhookSecret::try_from(text).unwrap())
-    }
-}
-
 /// A ledger with a new webhook, and events that are to be delivered to it.
-struct WebhookLedger {
+pub(super) struct WebhookLedger {
     fixture: TestLedger,
-    account: AccountId,
+    pub(super) account: AccountId,
     webhook: WebhookId,
-    receiver: Receiver,
-    clock: ManualClock,
+    pub(super) receiver: Receiver,
+    pub(super) clock: ManualClock,
 }
 
 fn start() -> DateTime<Utc> {
@@ -57,7 +40,7 @@ fn start() -> DateTime<Utc> {
 }
 
 impl WebhookLedger {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let fixture = TestLedger::new().await;
         let account = fixture.open(400, start()).await;
         let receiver = Receiver::start().await;
@@ -99,6 +82,11 @@ impl WebhookLedger {
 
     /// Runs the function `webhook-delivery`, with empty caches.
     async fn deliver(&self) -> Result<(), Fault> {
+        self.deliver_with(&LosingQueue).await
+    }
+
+    /// The same, with the queue that it sends requests to.
+    pub(super) async fn deliver_with(&self, requests: &dyn Queue<DeliveryRequest>) -> Result<(), Fault> {
         let (ledger, activity): (Ledger, Activity) = (self.fixture.restarted(), self.fixture.activity());
         let sender = WebhookClient::new(AddressPolicy::AndLoopback);
         let webhook_worker = WebhookWorker {
@@ -106,7 +94,7 @@ impl WebhookLedger {
             activity: &activity,
             seal: &PlainSeal,
             sender: &sender,
-            requests: &LosingQueue,
+            requests,
             clock: &self.clock,
         };
         webhook_worker.deliver_pending(self.account).await
@@ -130,12 +118,12 @@ impl WebhookLedger {
         panic!("the worker still has scheduled jobs");
     }
 
-    async fn state(&self) -> DeliveryState {
+    pub(super) async fn state(&self) -> DeliveryState {
         self.fixture.activity().delivery_state(self.account, self.webhook).await.unwrap().unwrap()
     }
 
     /// Checks that every event arrived in order; a repeated event came right after the first.
-    async fn all_is_delivered(&self, case: &str) {
+    pub(super) async fn all_is_delivered(&self, case: &str) {
         let mut numbers = self.receiver.numbers();
         numbers.dedup();
         assert_eq!(numbers, (1..=EVENTS).collect::<Vec<_>>(), "{case}");
@@ -328,14 +316,21 @@ async fn a_retry_is_scheduled_before_it_is_announced() {
     assert!((5..=6).contains(&(due - start()).num_seconds()));
 }
 
-/// A queue that records its accounts.
+/// A queue that records its accounts, each with the delay in seconds.
 #[derive(Default)]
-struct RecordingQueue(Mutex<Vec<AccountId>>);
+pub(super) struct RecordingQueue(Mutex<Vec<(AccountId, u16)>>);
+
+impl RecordingQueue {
+    /// Takes what was recorded.
+    pub(super) fn take_all(&self) -> Vec<(AccountId, u16)> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
 
 #[async_trait]
 impl Queue<DeliveryRequest> for RecordingQueue {
-    async fn send(&self, request: &DeliveryRequest, _: u16) -> Result<(), QueueError> {
-        self.0.lock().unwrap().push(request.account());
+    async fn send(&self, request: &DeliveryRequest, delay: u16) -> Result<(), QueueError> {
+        self.0.lock().unwrap().push((request.account(), delay));
         Ok(())
     }
 }
@@ -351,9 +346,9 @@ async fn a_lost_delivery_request_is_sent_again_by_the_sweep() {
         local::catch_up_accounts(&post.fixture.ledger, &others, &called, || tests::moment(start()), report)
             .await
             .unwrap();
-        std::mem::take(&mut *called.0.lock().unwrap())
+        called.take_all()
     };
-    assert_eq!(round().await, [post.account]);
+    assert_eq!(round().await, [(post.account, 0)]);
     post.deliver().await.unwrap();
     assert_eq!(post.receiver.received().len() as u64, EVENTS);
     assert_eq!(round().await, []);

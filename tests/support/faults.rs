@@ -1,5 +1,6 @@
 //! Faults of DynamoDB writes: a connection on which one chosen write fails.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use aws_smithy_runtime_api::client::http::{
@@ -46,7 +47,7 @@ struct FaultyConnector {
 
 #[derive(Debug, Default)]
 struct WriteScript {
-    fault: Option<(usize, WriteFault)>,
+    fault: Option<(Range<usize>, WriteFault)>,
     writes: usize,
     dead: bool,
 }
@@ -68,7 +69,12 @@ impl Faults {
 
     /// The `number`-th write from now on, counted from 0, fails.
     pub fn arm(&self, number: usize, kind: WriteFault) {
-        *self.script.lock().unwrap() = WriteScript { fault: Some((number, kind)), ..WriteScript::default() };
+        self.arm_all(number..number.saturating_add(1), kind);
+    }
+
+    /// The writes with these numbers from now on, counted from 0, fail. After three in a row the SDK gives up.
+    pub fn arm_all(&self, numbers: Range<usize>, kind: WriteFault) {
+        *self.script.lock().unwrap() = WriteScript { fault: Some((numbers, kind)), ..WriteScript::default() };
     }
 
     /// Lets the delayed write arrive.
@@ -103,7 +109,8 @@ impl Faults {
         }
         let number = script.writes;
         script.writes = script.writes.saturating_add(1);
-        let (_, kind) = script.fault.filter(|(wanted, _)| *wanted == number)?;
+        let kind =
+            script.fault.as_ref().filter(|(numbers, _)| numbers.contains(&number)).map(|(_, kind)| *kind)?;
         script.dead = matches!(kind, WriteFault::CrashBefore | WriteFault::CrashAfter);
         Some(kind)
     }

@@ -24,6 +24,7 @@ mod queues;
 mod receiver;
 mod recovery;
 mod request;
+mod seal;
 pub mod stripe_double;
 #[expect(clippy::float_arithmetic, reason = "capacity units are fractions")]
 mod units;
@@ -43,5 +44,6 @@ pub use queues::PublishedEvents;
 pub use receiver::{ReceivedWebhook, Receiver};
 pub use recovery::{RecoveryFigures, debits_without_records, recover};
 pub use request::ApiRequest;
+pub use seal::PlainSeal;
 pub use units::{UnitMeter, Units};
 pub use world::{ApiAnswer, EVERY_SCOPE, Org, PATIENCE, World, client, line_of, send, unique};

@@ -15,7 +15,6 @@ use domain::{
 use http::{Method, Request};
 use jobs::RenewalTask;
 use jobs::projection::{Record, project};
-use ports::NoSeal;
 use scrip_http::{App, finish};
 use scrip_payments::simulated::{ChargeMemory, EventSender, SignedEvent};
 use scrip_payments::{Providers, Simulated, sign};
@@ -27,7 +26,7 @@ use tower::ServiceExt;
 
 use crate::provider::{CallScript, FlakyProvider, Meeting};
 use crate::queues::{Listeners, PublishedEvents, RechargeRequests, RenewalTasks};
-use crate::{ApiRequest, FaultAt, Faults, ManualClock, TestLedger, WriteFault};
+use crate::{ApiRequest, FaultAt, Faults, ManualClock, PlainSeal, TestLedger, WriteFault};
 
 /// The secret that the payment provider signs its events with.
 const SECRET: &str = "whsec_of_the_provider";
@@ -145,7 +144,7 @@ impl TestProcess {
             activity: self.fixture.activity(),
             bus: Arc::new(self.published.clone()),
             deliveries: Arc::new(self.published.clone()),
-            seal: Arc::new(NoSeal),
+            seal: Arc::new(PlainSeal),
             sender: Arc::new(WebhookClient::new(AddressPolicy::Public)),
         })
     }

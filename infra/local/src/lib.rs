@@ -28,7 +28,7 @@ pub use catalogue::catalogue;
 pub use clock::LocalClock;
 pub use demo::{DemoKeys, operator_key};
 pub use emulation::StreamReader;
-pub use machine::{LocalMachine, functions};
+pub use machine::{LocalMachine, functions, routers};
 pub use ops::{
     QueueAddress, audit, catch_up_accounts, ledger_in, queues, redrive, reprocess_failures, streams,
 };

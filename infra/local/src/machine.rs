@@ -52,21 +52,28 @@ pub struct LocalMachine {
     state: MachineState,
 }
 
-/// The routes of every function that answers HTTP.
+/// The routes of each function that answers HTTP, by the name of the function.
+pub fn routers() -> Vec<(&'static str, OpenApiRouter<Arc<App>>)> {
+    vec![
+        ("balance", balance::routes()),
+        ("catalogue", catalogue::routes()),
+        ("clock", clock::routes()),
+        ("consume", consume::routes()),
+        ("holds", holds::routes()),
+        ("refund", refund::routes()),
+        ("transactions", transactions::routes()),
+        ("admin", admin::routes()),
+        ("payments", payments::routes()),
+        ("purchase", purchase::routes()),
+        ("settings", settings::routes()),
+        ("subscription", subscription::routes()),
+        ("webhooks", webhooks::routes()),
+    ]
+}
+
+/// The routes of all functions.
 pub fn functions() -> OpenApiRouter<Arc<App>> {
-    balance::routes()
-        .merge(catalogue::routes())
-        .merge(clock::routes())
-        .merge(consume::routes())
-        .merge(holds::routes())
-        .merge(refund::routes())
-        .merge(transactions::routes())
-        .merge(admin::routes())
-        .merge(payments::routes())
-        .merge(purchase::routes())
-        .merge(settings::routes())
-        .merge(subscription::routes())
-        .merge(webhooks::routes())
+    routers().into_iter().map(|(_, router)| router).fold(OpenApiRouter::new(), OpenApiRouter::merge)
 }
 
 impl LocalMachine {

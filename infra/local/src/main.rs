@@ -171,7 +171,8 @@ async fn catch_up(from: Option<String>) -> anyhow::Result<()> {
         let is_set = std::env::var(name).is_ok_and(|value| !value.is_empty());
         anyhow::ensure!(is_set, "{name} is not set; it is the stack's output {output}");
     }
-    let app = App::from_env()?;
+    let app = App::from_env()?.with_recharge_queue()?.with_renewal_queue()?;
+    let app = app.with_webhook_queue()?.with_event_bus()?;
     let (ledger, others) = (&app.ledger, &app.projection());
     let line = &mut |line: &str| print(&mut stdout(), &format!("{line}\n"));
     let records = match from {

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::follow;
 use crate::machine::ScripProcess;
 use crate::ministack::{Ministack, REGION, free_port};
 use crate::process::{self, ProcessLog, Run, Running};
@@ -53,7 +54,12 @@ pub(crate) fn check(project: &Project, steps: &mut Steps) -> Result<()> {
         watch.log.explain(events(project, &watch, &surroundings))
     })?;
     steps.step("every route, through cargo lambda watch", || {
-        watch.log.explain(routes::check(&watch.url, &surroundings.machine))
+        watch.log.explain(routes::check(project, &watch.url, &surroundings.machine))
+    })?;
+    let Surroundings { stack, queues, machine } = &surroundings;
+    steps.step("scrip follow, with a webhook that has not had all events", || {
+        let scrip = environment(project.run(project.built("scrip")?), stack, queues);
+        follow::check(machine, stack, &queues.webhooks, scrip)
     })?;
     steps.step("no key in the functions' logs, at TRACE", || no_secret(&watch.log.text()?))
 }

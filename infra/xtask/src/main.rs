@@ -5,6 +5,9 @@
 
 #![expect(clippy::print_stdout, reason = "progress is what a command-line tool prints")]
 
+mod follow;
+mod grant_tables;
+mod grants;
 mod guided;
 mod http;
 mod lambda;
@@ -18,6 +21,7 @@ mod mutants;
 mod planted;
 mod process;
 mod project;
+mod route_caller;
 mod router;
 mod routes;
 mod scratch;

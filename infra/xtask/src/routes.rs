@@ -1,27 +1,30 @@
 //! Calls every route of the API once, in one scenario.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
-use crate::http::{HttpAnswer, HttpCall};
 use crate::machine::ScripProcess;
+use crate::project::Project;
+use crate::route_caller::{Gateway, RouteCaller};
 
 /// Calls every route: a customer consumes, holds, batches, refunds and buys credits; an operator opens an organisation,
 /// grants credits, freezes it and revokes its key; another organisation changes its plan, makes a monitor and a webhook, and
 /// moves its test clock by a month; the operator changes the catalogue.
-pub(crate) fn check(url: &str, machine: &ScripProcess) -> Result<()> {
-    consume(url, &machine.api_key)?;
-    hold(url, &machine.api_key)?;
-    batch_and_refund(url, &machine.api_key)?;
-    purchase(url, machine)?;
-    operate(url, &machine.operator_key)?;
-    use_another_organisation(url, &machine.operator_key)?;
-    change_catalogue(url, &machine.operator_key)
+pub(crate) fn check(project: &Project, url: &str, machine: &ScripProcess) -> Result<()> {
+    let api = &Gateway::new(url);
+    consume(api, &machine.api_key)?;
+    hold(api, &machine.api_key)?;
+    batch_and_refund(api, &machine.api_key)?;
+    purchase(api, machine)?;
+    operate(api, &machine.operator_key)?;
+    use_another_organisation(api, &machine.operator_key)?;
+    change_catalogue(api, &machine.operator_key)?;
+    api.called_every_route(project)
 }
 
-fn consume(url: &str, key: &str) -> Result<()> {
-    let customer = RouteCaller { url, key: Some(key) };
-    let anonymous = RouteCaller { url, key: None };
+fn consume(api: &Gateway<'_>, key: &str) -> Result<()> {
+    let customer = RouteCaller { api, key: Some(key) };
+    let anonymous = RouteCaller { api, key: None };
     let refused = anonymous.get("/api/v3/credits/balance", 401)?;
     ensure!(refused.at("/error/code")? == "MISSING_API_KEY", "{}", refused.body);
 
@@ -49,9 +52,9 @@ fn consume(url: &str, key: &str) -> Result<()> {
     Ok(())
 }
 
-fn hold(url: &str, key: &str) -> Result<()> {
+fn hold(api: &Gateway<'_>, key: &str) -> Result<()> {
     const HOLDS: &str = "/api/v3/credits/holds";
-    let customer = RouteCaller { url, key: Some(key) };
+    let customer = RouteCaller { api, key: Some(key) };
     let hold = customer.post(HOLDS, "route-hold", &json!({ "operation": "verification.enhanced" }))?;
     let hold = format!("{HOLDS}/{}", hold.at("/data/holdId")?);
     let captured = customer.post(&format!("{hold}/capture"), "route-capture", &json!({ "amount": 1 }))?;
@@ -63,8 +66,8 @@ fn hold(url: &str, key: &str) -> Result<()> {
     Ok(())
 }
 
-fn batch_and_refund(url: &str, key: &str) -> Result<()> {
-    let customer = RouteCaller { url, key: Some(key) };
+fn batch_and_refund(api: &Gateway<'_>, key: &str) -> Result<()> {
+    let customer = RouteCaller { api, key: Some(key) };
     let items = json!({ "items": [
         { "operation": "verification.standard", "settleBy": "2099-01-01T00:00:00Z" },
         { "operation": "aml.pep" },
@@ -92,14 +95,14 @@ fn batch_and_refund(url: &str, key: &str) -> Result<()> {
     Ok(())
 }
 
-fn purchase(url: &str, machine: &ScripProcess) -> Result<()> {
-    let customer = RouteCaller { url, key: Some(&machine.test_key) };
+fn purchase(api: &Gateway<'_>, machine: &ScripProcess) -> Result<()> {
+    let customer = RouteCaller { api, key: Some(&machine.test_key) };
     let body = json!({ "package": "starter", "paymentMethod": "card_xyz123" });
     let bought = customer.post("/api/v3/credits/purchase", "route-purchase", &body)?;
     let again = customer.post("/api/v3/credits/purchase", "route-purchase", &body)?;
     ensure!(bought.at("/data/status")? == "approved", "{}", bought.body);
     ensure!(again.replayed && bought.body.get("data") == again.body.get("data"), "{}", again.body);
-    let live = RouteCaller { url, key: Some(&machine.api_key) };
+    let live = RouteCaller { api, key: Some(&machine.api_key) };
     let refused = live.post_for(402, "/api/v3/credits/purchase", "route-purchase", &body)?;
     ensure!(refused.at("/error/details/reason")? == "payments_not_configured", "{}", refused.body);
 
@@ -108,15 +111,15 @@ fn purchase(url: &str, machine: &ScripProcess) -> Result<()> {
     let set = customer.get("/api/v3/credits/auto-recharge", 200)?;
     ensure!(set.at("/data/state/status")? == "ready", "{}", set.body);
 
-    let anonymous = RouteCaller { url, key: None };
+    let anonymous = RouteCaller { api, key: None };
     let forged =
         anonymous.post_for(400, "/api/v3/payments/events", "route-event", &json!({ "id": "evt_1" }))?;
     ensure!(forged.at("/error/code")? == "VALIDATION_ERROR", "{}", forged.body);
     Ok(())
 }
 
-fn operate(url: &str, key: &str) -> Result<()> {
-    let operator = RouteCaller { url, key: Some(key) };
+fn operate(api: &Gateway<'_>, key: &str) -> Result<()> {
+    let operator = RouteCaller { api, key: Some(key) };
     let body = json!({ "name": "Cirrus Checks", "plan": "professional" });
     let opened = operator.post("/admin/v1/organisations", "route-open", &body)?;
     let organisation = format!("/admin/v1/organisations/{}", opened.at("/data/organisationId")?);
@@ -124,7 +127,7 @@ fn operate(url: &str, key: &str) -> Result<()> {
     let body = json!({ "source": "bonus", "amount": 25 });
     operator.post(&format!("{organisation}/grants"), "route-grant", &body)?;
 
-    let customer = RouteCaller { url, key: Some(issued.at("/data/key")?) };
+    let customer = RouteCaller { api, key: Some(issued.at("/data/key")?) };
     let balance = customer.get("/api/v3/credits/balance", 200)?;
     ensure!(balance.number("/data/bonusCredits")? == 25, "{}", balance.body);
 
@@ -138,6 +141,9 @@ fn operate(url: &str, key: &str) -> Result<()> {
     ensure!(adjusted.number("/data/balance/bonusCredits")? == 25, "{}", adjusted.body);
     let terms = operator.put(&format!("{organisation}/post-paid"), &json!({ "limit": 100 }))?;
     ensure!(terms.number("/data/postPaid/limit")? == 100, "{}", terms.body);
+    let per_day = json!({ "perDay": { "amount": 50_000, "currency": "GBP" } });
+    operator.put(&format!("{organisation}/spending-limit"), &per_day)?;
+    operator.patch(&organisation, &json!({ "selfServicePlans": true }))?;
     let limit = json!({ "limit": 2_000_000_000_000_000_u64 });
     let limit = operator.put(&format!("{organisation}/plan-limit"), &limit)?;
     ensure!(limit.number("/data/limit")? == 2_000_000_000_000_000, "{}", limit.body);
@@ -160,8 +166,8 @@ fn operate(url: &str, key: &str) -> Result<()> {
 }
 
 /// Uses an organisation of its own, whose plan and test clock can be changed.
-fn use_another_organisation(url: &str, key: &str) -> Result<()> {
-    let operator = RouteCaller { url, key: Some(key) };
+fn use_another_organisation(api: &Gateway<'_>, key: &str) -> Result<()> {
+    let operator = RouteCaller { api, key: Some(key) };
     let body = json!({ "name": "Nimbus Identity", "plan": "professional", "selfServicePlans": true });
     let opened = operator.post("/admin/v1/organisations", "route-open-another", &body)?;
     let organisation = format!("/admin/v1/organisations/{}", opened.at("/data/organisationId")?);
@@ -172,14 +178,27 @@ fn use_another_organisation(url: &str, key: &str) -> Result<()> {
         operator.post(&format!("{organisation}/keys"), &name, &json!({ "mode": mode, "scopes": scopes }))
     };
     let (live, test) = (issue("live")?, issue("test")?);
-    let live = RouteCaller { url, key: Some(live.at("/data/key")?) };
-    let test = RouteCaller { url, key: Some(test.at("/data/key")?) };
+    let live = RouteCaller { api, key: Some(live.at("/data/key")?) };
+    let test = RouteCaller { api, key: Some(test.at("/data/key")?) };
     change_plan(&live, &test)?;
     monitor(&test)?;
     webhooks(&test)?;
     let body = json!({ "source": "bonus", "amount": 25, "expiresInDays": 1, "mode": "test" });
     operator.post(&format!("{organisation}/grants"), "route-grant-for-a-day", &body)?;
+    refund_purchase(&operator, &organisation, &test)?;
     pass_a_month(&live, &test)
+}
+
+/// The operator refunds the money of a purchase.
+fn refund_purchase(operator: &RouteCaller<'_>, organisation: &str, customer: &RouteCaller<'_>) -> Result<()> {
+    let body = json!({ "package": "starter", "paymentMethod": "card_xyz123" });
+    let bought = customer.post("/api/v3/credits/purchase", "route-purchase-to-refund", &body)?;
+    let purchase = bought.at("/data/transactionId")?;
+    let path = format!("{organisation}/purchases/{purchase}/refund");
+    let body = json!({ "reason": "Ordered twice", "mode": "test" });
+    let refunded = operator.post(&path, "route-refund-purchase", &body)?;
+    ensure!(refunded.at("/data/transactionId")? == purchase, "{}", refunded.body);
+    Ok(())
 }
 
 /// Changes only between plans with API access, because the others refuse these keys.
@@ -221,9 +240,12 @@ fn monitor(customer: &RouteCaller<'_>) -> Result<()> {
 /// Nothing answers at the webhook's address, so its test delivery fails.
 fn webhooks(customer: &RouteCaller<'_>) -> Result<()> {
     const WEBHOOKS: &str = "/api/v3/webhooks";
-    let internal = json!({ "url": "https://169.254.169.254/latest/meta-data" });
-    let refused = customer.post_for(400, WEBHOOKS, "route-webhook-internal", &internal)?;
-    ensure!(refused.body.pointer("/error/details/fields/url").is_some(), "{}", refused.body);
+    for closed in
+        ["https://169.254.169.254/latest/meta-data", "https://127.0.0.1:3000/", "http://hooks.example.com/"]
+    {
+        let refused = customer.post_for(400, WEBHOOKS, "route-webhook-closed", &json!({ "url": closed }))?;
+        ensure!(refused.body.pointer("/error/details/fields/url").is_some(), "{closed}: {}", refused.body);
+    }
     let body = json!({ "url": "https://hooks.example.com/scrip", "events": ["credits.expiring"] });
     let made = customer.post(WEBHOOKS, "route-webhook", &body)?;
     let secret = made.at("/data/secret")?;
@@ -285,9 +307,9 @@ fn pass_a_month(live: &RouteCaller<'_>, test: &RouteCaller<'_>) -> Result<()> {
     Ok(())
 }
 
-fn change_catalogue(url: &str, key: &str) -> Result<()> {
-    let operator = RouteCaller { url, key: Some(key) };
-    let anonymous = RouteCaller { url, key: None };
+fn change_catalogue(api: &Gateway<'_>, key: &str) -> Result<()> {
+    let operator = RouteCaller { api, key: Some(key) };
+    let anonymous = RouteCaller { api, key: None };
     let packages = anonymous.get("/api/v3/credits/packages", 200)?;
     ensure!(packages.at("/data/0/package")? == "starter", "{}", packages.body);
     let plans = anonymous.get("/api/v3/plans", 200)?;
@@ -307,62 +329,4 @@ fn change_catalogue(url: &str, key: &str) -> Result<()> {
     let rates = operator.get("/admin/v1/exchange-rates", 200)?;
     ensure!(rates.body.pointer("/data/0/rate") == Some(&json!(1.17)), "{}", rates.body);
     Ok(())
-}
-
-/// A caller of the routes; without a key an anonymous one.
-struct RouteCaller<'a> {
-    url: &'a str,
-    key: Option<&'a str>,
-}
-
-impl RouteCaller<'_> {
-    fn get(&self, path: &str, status: u16) -> Result<HttpAnswer> {
-        self.call("GET", path, status)
-    }
-
-    fn call(&self, method: &str, path: &str, status: u16) -> Result<HttpAnswer> {
-        self.send(
-            HttpCall { method, url: format!("{}{path}", self.url), headers: vec![], body: None },
-            status,
-        )
-    }
-
-    fn post(&self, path: &str, idempotency_key: &str, body: &Value) -> Result<HttpAnswer> {
-        self.post_for(201, path, idempotency_key, body)
-    }
-
-    fn post_for(&self, status: u16, path: &str, idempotency_key: &str, body: &Value) -> Result<HttpAnswer> {
-        let headers = vec![("Idempotency-Key", idempotency_key.to_owned())];
-        let url = format!("{}{path}", self.url);
-        self.send(HttpCall { method: "POST", url, headers, body: Some(body.clone()) }, status)
-    }
-
-    fn put(&self, path: &str, body: &Value) -> Result<HttpAnswer> {
-        let url = format!("{}{path}", self.url);
-        self.send(HttpCall { method: "PUT", url, headers: vec![], body: Some(body.clone()) }, 200)
-    }
-
-    fn patch(&self, path: &str, body: &Value) -> Result<HttpAnswer> {
-        let url = format!("{}{path}", self.url);
-        self.send(HttpCall { method: "PATCH", url, headers: vec![], body: Some(body.clone()) }, 200)
-    }
-
-    fn send(&self, mut call: HttpCall<'_>, status: u16) -> Result<HttpAnswer> {
-        let name = format!("{} {}", call.method, call.url);
-        call.headers.extend(self.key.map(|key| ("Authorization", format!("Bearer {key}"))));
-        let answer = call.send()?;
-        ensure!(answer.status == status, "{name}: {} {}", answer.status, answer.body);
-        println!("    {status} {name}");
-        Ok(answer)
-    }
-}
-
-impl HttpAnswer {
-    fn at(&self, place: &str) -> Result<&str> {
-        self.body.pointer(place).and_then(Value::as_str).with_context(|| format!("no {place}: {}", self.body))
-    }
-
-    fn number(&self, place: &str) -> Result<u64> {
-        self.body.pointer(place).and_then(Value::as_u64).with_context(|| format!("no {place}: {}", self.body))
-    }
 }

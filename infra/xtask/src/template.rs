@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::project::Project;
 use crate::steps::Steps;
 use crate::tools::SAM;
-use crate::{guided, loops, process, router, stack};
+use crate::{grants, guided, loops, process, router, stack};
 
 /// Writes template.yaml and the router of Cargo.toml.
 pub(crate) fn write(project: &Project, steps: &mut Steps) -> Result<()> {
@@ -41,7 +41,9 @@ pub(crate) fn check(project: &Project, steps: &mut Steps) -> Result<()> {
         // Any region will do: it only chooses which resource types are known.
         process::run(sam.env("AWS_DEFAULT_REGION", "eu-west-2").env("SAM_CLI_TELEMETRY", "0"))
     })?;
-    steps.step("functions that call themselves", || loops::check(&read(project, &programs)?))?;
+    let template = steps.step("template.yaml as SAM reads it", || read(project, &programs))?;
+    steps.step("functions that call themselves", || loops::check(&template))?;
+    steps.step("rights and environment variables", || grants::check(&template))?;
     steps.step("sam deploy --guided, Enter throughout", || guided::check(project, &programs.join("sam")))
 }
 

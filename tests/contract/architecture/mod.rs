@@ -8,6 +8,9 @@ mod tokens;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
 
 /// The rooms of the shared code, lowest first. A room's crate may depend only on the crates of the rooms before it.
 const ROOMS: [&str; 9] = ["domain", "ports", "aws", "store", "payments", "webhooks", "jobs", "app", "http"];
@@ -55,34 +58,45 @@ fn rooms_name_only_what_they_may_know() {
 /// another one.
 #[test]
 fn dependencies_point_downwards() {
-    let name = |folder: &Path| {
-        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
-        manifest.lines().find_map(|line| line.strip_prefix("name = ")).unwrap().trim_matches('"').to_owned()
-    };
-    let rooms: Vec<_> = ROOMS.iter().map(|room| name(&root().join("shared").join(room))).collect();
-    let functions: Vec<_> =
-        fs::read_dir(root().join("functions")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    let functions: Vec<_> = functions.into_iter().filter(|path| path.is_dir()).collect();
-    let names: Vec<_> = functions.iter().map(|function| name(function)).collect();
-    let depends = |folder: &Path, on: &str| {
-        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
-        let starts = [format!("{on}.workspace = true"), format!("{on} = {{ workspace = true")];
-        manifest.lines().any(|line| starts.iter().any(|start| line.starts_with(start)))
-    };
     let mut broken = Vec::new();
-    for (place, room) in ROOMS.iter().enumerate() {
-        let folder = root().join("shared").join(room);
-        let above = rooms[place..].iter().chain(&names);
-        broken.extend(above.filter(|name| depends(&folder, name)).map(|name| format!("{room} on {name}")));
-    }
-    for folder in &functions {
-        let others = names.iter().filter(|name| depends(folder, name));
-        broken.extend(others.map(|name| format!("{} on {name}", folder.display())));
+    let mut rooms = 0;
+    for (folder, dependencies) in path_dependencies() {
+        let Some(own) = level(&folder) else { continue };
+        rooms += usize::from(own < ROOMS.len());
+        let upwards = dependencies.iter().filter(|other| level(other).is_none_or(|level| own <= level));
+        broken.extend(upwards.map(|other| format!("{folder} on {other}")));
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
-    let known = fs::read_dir(root().join("shared")).unwrap().map(|entry| entry.unwrap().path());
-    let known = known.filter(|path| path.is_dir()).count();
-    assert_eq!(known, ROOMS.len(), "a room that is not in the list");
+    assert_eq!(rooms, ROOMS.len(), "a room that is not in the list, or is no crate");
+}
+
+/// How high a folder is: its place among the rooms, or above them all for a function. The local machine, the commands and
+/// the tests have no level: no room and no function may depend on them.
+fn level(folder: &str) -> Option<usize> {
+    match folder.split_once('/') {
+        Some(("shared", room)) => Some(ROOMS.iter().position(|known| *known == room).unwrap()),
+        Some(("functions", _)) => Some(ROOMS.len()),
+        Some(_) | None => None,
+    }
+}
+
+/// The folder of each package, and the folders of the packages that it depends on, for its tests or otherwise. Cargo reads
+/// the manifests, because a dependency has many spellings.
+fn path_dependencies() -> Vec<(String, Vec<String>)> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let arguments = ["metadata", "--offline", "--no-deps", "--format-version", "1"];
+    let output = Command::new(cargo).args(arguments).current_dir(root()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let top = metadata["workspace_root"].as_str().unwrap();
+    let folder = |path: &str| Path::new(path).strip_prefix(top).unwrap().to_str().unwrap().to_owned();
+    let packages = metadata["packages"].as_array().unwrap().iter().map(|package| {
+        let manifest = package["manifest_path"].as_str().unwrap();
+        let dependencies = package["dependencies"].as_array().unwrap().iter();
+        let paths = dependencies.filter_map(|dependency| dependency["path"].as_str());
+        (folder(manifest.trim_end_matches("/Cargo.toml")), paths.map(folder).collect())
+    });
+    packages.collect()
 }
 
 #[test]
@@ -112,7 +126,7 @@ fn files_stay_short() {
 /// Functions build no test programs, so a test in their code would never run.
 #[test]
 fn functions_have_no_tests_of_their_own() {
-    let with_tests = sources("functions").into_iter().filter(|(_, text)| text.contains("test]"));
+    let with_tests = sources("functions").into_iter().filter(|(_, text)| has_test(text));
     let paths: Vec<_> = with_tests.map(|(path, _)| path).collect();
     assert!(paths.is_empty(), "move these tests to the package `tests`: {paths:?}");
     let folders = fs::read_dir(root().join("functions")).unwrap().map(|entry| entry.unwrap().path());
@@ -120,6 +134,29 @@ fn functions_have_no_tests_of_their_own() {
         let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
         assert_eq!(manifest.matches("\ntest = false\n").count(), 2, "{}", folder.display());
     }
+}
+
+/// Whether a source has an attribute that makes a test, with or without arguments, or a module for tests.
+fn has_test(text: &str) -> bool {
+    let attributes = text.split("#[").skip(1).map(|rest| rest.split(']').next().unwrap_or_default());
+    attributes.into_iter().any(|attribute| {
+        let name = attribute.split(['(', ' ', '=']).next().unwrap_or_default();
+        name.rsplit("::").next() == Some("test") || attribute.contains("cfg(test)")
+    })
+}
+
+#[test]
+fn tests_are_found_in_every_spelling() {
+    for found in [
+        "#[test]",
+        "#[tokio::test]",
+        "#[tokio::test(start_paused = true)]",
+        "#[test_log::test]",
+        "#[cfg(test)]",
+    ] {
+        assert!(has_test(&format!("{found}\nfn a() {{}}")), "{found}");
+    }
+    assert!(!has_test("#[derive(Debug)]\nstruct Test;\n#[expect(unused, reason = \"test\")]\nfn test() {}"));
 }
 
 #[test]

@@ -133,6 +133,27 @@ async fn a_refused_key_is_read_again() {
     assert_eq!(keeper.asked(), 2);
 }
 
+/// A signing secret that was withdrawn is refused, and its successor accepted, once the cached keys are five minutes old.
+#[tokio::test]
+async fn a_withdrawn_secret_is_refused_after_five_minutes() {
+    let bench = Bench::new().await;
+    let keeper = Keeper::of(&secret(API_KEY, &["whsec_old"])).await;
+    let stripe = keeper.stripe(&bench);
+    let accepts = async |secret: &str| {
+        let answer = stripe.event(&sign(&secret.into(), b"{}", now()), b"{}", now()).await;
+        matches!(answer, Err(EventRejected::Forged("the body is not an event")))
+    };
+    assert!(accepts("whsec_old").await);
+    keeper.change(Some(&secret(API_KEY, &["whsec_new"])));
+    for (seconds, is_cached) in [(0, true), (300, false)] {
+        tokio::time::pause();
+        tokio::time::advance(std::time::Duration::from_secs(seconds)).await;
+        tokio::time::resume();
+        let accepted = [accepts("whsec_old").await, accepts("whsec_new").await];
+        assert_eq!(accepted, [is_cached, !is_cached], "after {seconds} s");
+    }
+}
+
 #[tokio::test]
 async fn an_unreadable_secret_is_never_quoted() {
     let bench = Bench::new().await;

@@ -1,11 +1,12 @@
 //! The source of Stripe's API key and signing secrets.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws::{ManagedSecret, SecretsManager};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use tokio::time::Instant;
 use tracing::warn;
 
 use super::{Misconfigured, NoAnswer};

@@ -15,7 +15,7 @@ use crate::table::item::{decode, with_key};
 use crate::table::key::{ClaimsOf, Key};
 use crate::table::ledger::Ledger;
 use crate::write::claim::{Claim, Claimed, HeldClaim, OwnedClaim, system_key};
-use crate::write::settle::Settled;
+use crate::write::settle::{Settled, as_in_progress};
 use domain::{
     Account, AccountId, Attempt, ClaimKey, Details, EntryId, Fingerprint, Operation, Posting, Receipt,
     Reference, Refusal,
@@ -171,6 +171,8 @@ impl<'a> DedupeCharges<'a> {
                 self.ledger.release(of, claim.key, mine).await?;
                 Err(error)
             }
+            // An earlier attempt under the caller's key may have charged.
+            Err(error) if replayed => Err(as_in_progress(error)),
             Err(error) => Err(error),
         }
     }
@@ -253,6 +255,8 @@ impl<'a> DedupeCharges<'a> {
                     self.save_last(number, &settled).await?;
                     return Ok(settled);
                 }
+                // The first attempt may have been this request's own, and its answer was lost.
+                Err(unsettled) if wait > 0 => return Err(as_in_progress(unsettled)),
                 Err(unsettled) => return Err(unsettled),
             }
         }

@@ -295,7 +295,7 @@ impl SettleAttempt<'_> {
 }
 
 /// Once an earlier attempt is known, the answer to a fault must not be that nothing was charged.
-fn as_in_progress(unsettled: Unsettled) -> Unsettled {
+pub(crate) fn as_in_progress(unsettled: Unsettled) -> Unsettled {
     match unsettled {
         Unsettled::Failed(broken @ Fault::BrokenAccount { .. }) => broken.into(),
         Unsettled::Failed(fault) => {
