@@ -164,3 +164,16 @@ async fn the_feed_accepts_exact_integers_only() {
     let last = world.get("/api/v3/events?after=9007199254740991", world.key()).await;
     assert_eq!(last.data(), json!([]));
 }
+
+/// A page of the feed that is full and the last says so.
+#[tokio::test]
+async fn a_full_page_of_the_feed_can_be_the_last() {
+    let world = World::demo().await;
+    let all = world.get("/api/v3/events?limit=100", world.key()).await;
+    let count = all.data().as_array().unwrap().len();
+    assert!(count > 1, "{all:?}");
+    for (limit, has_more) in [(count - 1, true), (count, false), (count + 1, false)] {
+        let page = world.get(&format!("/api/v3/events?limit={limit}"), world.key()).await;
+        assert_eq!(page.body["meta"]["pagination"]["hasMore"], json!(has_more), "{limit} of {count}");
+    }
+}

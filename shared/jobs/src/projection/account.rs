@@ -44,15 +44,15 @@ impl AccountRecords<'_> {
     /// Projects states of the account, in the order of the stream. Returns the record to deliver again, with those after
     /// it: the first one whose row could not be written, or for which not even a job could be scheduled.
     pub(super) async fn project(self, mut states: Vec<AccountState>) -> Option<String> {
+        let newest = states.last()?.account.clone();
         // Changes that are no entries show the last entry again.
         states.dedup_by_key(|state| state.account.sequence);
         let first = states.first()?.place.clone();
         let accounts: Vec<_> = states.iter().map(|state| state.account.clone()).collect();
-        let newest = accounts.last()?;
         let (completed, watermark, (watch, notified)) = join3(
             self.ledger.complete_all(&accounts, self.others.grace),
             self.ledger.last_watermark(self.id),
-            self.watch(newest),
+            self.watch(&newest),
         )
         .await;
         let completed = match completed {

@@ -196,8 +196,13 @@ impl Ledger {
         limit: i32,
     ) -> Result<(Vec<Event>, bool), Fault> {
         let query = ItemQuery::new(format!("EVENTS#{account}"), SortKeys::After(format!("{after:016}")));
-        let page = self.table.query(query.limit(limit), "read events").await?;
-        Ok((page.items.into_iter().map(read).collect::<Result<_, _>>()?, page.last.is_some()))
+        // One more than asked for: only that shows whether a full page is the last.
+        let page = self.table.query(query.limit(limit.saturating_add(1)), "read events").await?;
+        let mut events: Vec<Event> = page.items.into_iter().map(read).collect::<Result<_, _>>()?;
+        let most = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = most < events.len() || page.last.is_some();
+        events.truncate(most);
+        Ok((events, more))
     }
 
     /// A write that goes into the transaction of an event.
