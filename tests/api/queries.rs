@@ -172,8 +172,8 @@ async fn a_full_page_of_the_feed_can_be_the_last() {
     let all = world.get("/api/v3/events?limit=100", world.key()).await;
     let count = all.data().as_array().unwrap().len();
     assert!(count > 1, "{all:?}");
-    for (limit, has_more) in [(count - 1, true), (count, false), (count + 1, false)] {
+    for (limit, is_followed) in [(count - 1, true), (count, false), (count + 1, false)] {
         let page = world.get(&format!("/api/v3/events?limit={limit}"), world.key()).await;
-        assert_eq!(page.body["meta"]["pagination"]["hasMore"], json!(has_more), "{limit} of {count}");
+        assert_eq!(page.body["meta"]["pagination"]["hasMore"], json!(is_followed), "{limit} of {count}");
     }
 }
