@@ -37,5 +37,7 @@ mod test_clock;
 mod time;
 mod transactions;
 mod webhook_deliveries;
+mod webhook_failures;
+mod webhook_replays;
 mod webhook_settings;
 mod webhooks;

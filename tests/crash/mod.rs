@@ -19,4 +19,8 @@ mod tampered_remainders;
 mod tampering;
 mod unreadable_accounts;
 mod unreadable_items;
+mod webhook_batch;
 mod webhook_delivery;
+mod webhook_failures;
+mod webhook_ledger;
+mod webhook_register;
