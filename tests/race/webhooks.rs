@@ -61,10 +61,11 @@ async fn simultaneous_creations_and_deletions_keep_to_the_limit() {
     for _ in 0..3 {
         let before = listed(&world, &org).await;
         let mut changes = JoinSet::new();
-        for id in before.iter().take(8).cloned() {
+        for id in before.iter().take(8) {
             let (world, org) = (world.clone(), org.clone());
+            let path = format!("{WEBHOOKS}/{}", id.as_str().unwrap());
             changes.spawn(async move {
-                world.delete(&format!("{WEBHOOKS}/{}", id.as_str().unwrap()), &org.key).await.data();
+                world.delete(&path, &org.key).await.data();
                 listed(&world, &org).await;
                 String::new()
             });

@@ -143,7 +143,7 @@ pub(super) async fn create_webhook(
     let state = DeliveryState::new(head);
     let known = match app.activity.add_webhook(caller.account, &wanted, &state, moment).await? {
         AddedWebhook::Added => None,
-        AddedWebhook::Known(known) => Some(known),
+        AddedWebhook::Known(known) => Some(*known),
         AddedWebhook::Full => return Err(FULL),
     };
     let state = app.activity.delivery_state(caller.account, id).await?.unwrap_or(state);

@@ -1,6 +1,7 @@
 //! Webhooks: delivers events to the endpoints of customers, and renders and signs them. This crate knows no caller, no
 //! table layout and no clock.
 
+mod alarm;
 mod attempt;
 mod delivery_request;
 mod envelope;
@@ -16,13 +17,12 @@ mod samples;
 mod signature;
 mod worker;
 
+pub use alarm::{DELIVERY_FAULT, SECRET_UNREADABLE};
 pub use delivery_request::DeliveryRequest;
 pub use envelope::EventEnvelope;
 pub use http_client::{PostTimeouts, WebhookClient};
 pub use http_client::{READ_BYTES_MAX, SENT_BYTES_MAX, TRIES_MAX};
 pub use message::WebhookMessage;
-pub use progress::SECRET_UNREADABLE;
-pub use requeue::DELIVERY_FAULT;
 pub use resolver::{Resolve, SystemResolver};
 pub use response::{DeliveryError, ForbiddenTarget, KEPT_BYTES_MAX};
 pub use response::{EndpointResponse, PostResult};

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
-use super::requeue::DELIVERY_FAULT;
+use super::alarm::{DELIVERY_FAULT, SECRET_UNREADABLE};
 use super::worker::{LeasedWebhook, new_delivery_id};
 use super::{DeliveryRequest, WebhookMessage, WebhookWorker};
 use domain::{
@@ -15,9 +15,6 @@ use store::{Fault, Job, WebhookKey};
 
 /// The longest delay of a queue message, in seconds (SQS: 900). A scheduled job covers longer waits.
 const QUEUE_DELAY_SECONDS_MAX: i64 = 900;
-
-/// The log line of a webhook that is paused because its secret cannot be decrypted. An alarm of the stack counts it.
-pub const SECRET_UNREADABLE: &str = "a webhook is paused because its secret cannot be decrypted";
 
 impl WebhookWorker<'_> {
     /// Makes one attempt and records its result. Returns the new delivery state, or `None` when the webhook was deleted

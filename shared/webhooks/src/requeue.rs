@@ -6,9 +6,6 @@ use store::{Fault, Job};
 
 use super::{DeliveryRequest, WebhookWorker};
 
-/// The log line of a fault that delays deliveries of one account. An alarm of the stack counts it.
-pub const DELIVERY_FAULT: &str = "a delivery waits because of a fault";
-
 /// The delays after the first faults in a row, in seconds. Each is longer than a lease, which a worker that had a fault
 /// may have left behind.
 const DELAY_SECONDS: [u16; 4] = [65, 130, 260, 520];

@@ -4,7 +4,7 @@ use chrono::{DateTime, Duration, Utc};
 use futures_util::future::join_all;
 use ports::{Queue, Seal};
 
-use super::requeue::DELIVERY_FAULT;
+use super::alarm::DELIVERY_FAULT;
 use super::{DeliveryRequest, WebhookClient};
 use domain::{AccountId, DeliveryId, DeliveryLane, DeliveryState, Event, Webhook, WebhookId};
 use store::{Activity, Fault, Ledger, Moment, random};

@@ -36,7 +36,7 @@ pub enum AddedWebhook {
     /// It was added.
     Added,
     /// A webhook with its id exists and stays.
-    Known(Webhook),
+    Known(Box<Webhook>),
     /// The account has [`Webhook::COUNT_MAX`] webhooks.
     Full,
 }
@@ -81,7 +81,7 @@ impl Activity {
             return Ok(AddedWebhook::Full);
         }
         let known = if is_new { None } else { self.webhook(account, webhook.id).await? };
-        Ok(known.map_or(AddedWebhook::Added, AddedWebhook::Known))
+        Ok(known.map_or(AddedWebhook::Added, |known| AddedWebhook::Known(Box::new(known))))
     }
 
     /// A webhook by its id.
