@@ -38,5 +38,7 @@ mod time;
 mod transactions;
 mod warm_functions;
 mod webhook_deliveries;
+mod webhook_failures;
+mod webhook_replays;
 mod webhook_settings;
 mod webhooks;

@@ -6,7 +6,7 @@ use tests::{Receiver, World, unique};
 use crate::api::webhooks::{NOW, adjust, deliveries, webhook};
 
 /// The log, newest first: number, event, status and attempts of each delivery.
-async fn log(world: &World, path: &str, key: &str) -> Vec<String> {
+pub(crate) async fn log(world: &World, path: &str, key: &str) -> Vec<String> {
     let reported = |one: &Value| {
         let [sequence, attempt, most] = ["sequence", "attempt", "attemptsMax"].map(|name| one[name].clone());
         let [kind, status] = ["kind", "status"].map(|name| one[name].as_str().unwrap());
@@ -120,7 +120,7 @@ async fn a_replaced_range_is_not_waited_for() {
     world.settle().await;
     receiver.answer(500);
     for after in [0, 1] {
-        let body = json!({ "after": after });
+        let body = json!({ "after": after, "replace": true });
         world.post(&format!("{path}/replay"), &org.key, "", &body).await.data();
         world.settle().await;
     }

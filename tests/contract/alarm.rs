@@ -1,27 +1,20 @@
-//! The alarms on what projection logs.
+//! Alarms on what functions log.
 
 use std::fs;
 use std::path::Path;
 
 use jobs::projection::{LEFT_TO_JOB, SKIPPED};
+use scrip_webhooks::{DELIVERY_FAULT, SECRET_UNREADABLE};
 
 /// Each alarm of the stack counts the text that is logged, in the log group of each function that logs it.
 #[test]
-fn the_stack_has_an_alarm_for_what_projection_logs() {
-    let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
-    let template = fs::read_to_string(template).unwrap();
-    let block = |name: &str| {
-        let lines = template.lines().skip_while(|line| *line != format!("  {name}:"));
-        lines
-            .skip(1)
-            .take_while(|line| line.is_empty() || line.starts_with("    "))
-            .collect::<Vec<_>>()
-            .join("\n")
-    };
-    for (filter, log, text, metric) in [
-        ("UnreadableItems", "ProjectorLog", SKIPPED, "UnreadableItems"),
-        ("UnreadableItemsOfJobs", "ReconcileLog", SKIPPED, "UnreadableItems"),
-        ("AccountsBehind", "ProjectorLog", LEFT_TO_JOB, "AccountsBehind"),
+fn the_stack_has_an_alarm_for_each_log_line() {
+    for (filter, log, text, metric, threshold) in [
+        ("UnreadableItems", "ProjectorLog", SKIPPED, "UnreadableItems", 1),
+        ("UnreadableItemsOfJobs", "ReconcileLog", SKIPPED, "UnreadableItems", 1),
+        ("AccountsBehind", "ProjectorLog", LEFT_TO_JOB, "AccountsBehind", 1),
+        ("DeliveryFaults", "WebhookDeliveryLog", DELIVERY_FAULT, "DeliveryFaults", 5),
+        ("UnreadableSecrets", "WebhookDeliveryLog", SECRET_UNREADABLE, "UnreadableSecrets", 1),
     ] {
         let (filter, alarm) = (block(filter), block(&format!("{metric}Alarm")));
         for line in [
@@ -37,10 +30,19 @@ fn the_stack_has_an_alarm_for_what_projection_logs() {
             "Type: AWS::CloudWatch::Alarm",
             &format!("MetricName: {metric}"),
             "${AWS::StackName}",
-            "Threshold: 1",
+            &format!("Threshold: {threshold}"),
             "!Ref AlarmTopicArn",
         ] {
             assert!(alarm.contains(line), "{line} is missing: {alarm}");
         }
     }
+}
+
+/// A resource of the template.
+fn block(name: &str) -> String {
+    let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
+    let template = fs::read_to_string(template).unwrap();
+    let lines = template.lines().skip_while(|line| *line != format!("  {name}:"));
+    let lines = lines.skip(1).take_while(|line| line.is_empty() || line.starts_with("    "));
+    lines.collect::<Vec<_>>().join("\n")
 }

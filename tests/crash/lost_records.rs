@@ -4,7 +4,7 @@ use store::Moment;
 use tests::{TestLedger, WriteFault, backends, keyed, moment, settle};
 
 use crate::crash::chain::{ProjectedLedger, emitted, ledgers, made};
-use crate::crash::webhook_delivery::LosingQueue;
+use crate::crash::webhook_ledger::LosingQueue;
 use crate::model::ledger::Request;
 
 /// Lost records are recovered from their rows: their events are emitted and counted in order.

@@ -4,136 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use chrono::{DateTime, Duration, Utc};
-use domain::{
-    AccountId, AddressPolicy, Credits, DeliveryState, DeliveryStatus, EntryId, Lot, Notification,
-    SealedSecret, Source, Webhook, WebhookId, WebhookSecret, WebhookStatus, WebhookUrl,
-};
-use ports::{Queue, QueueError, Seal, SecretOf};
-use scrip_webhooks::{DeliveryRequest, WebhookClient, WebhookWorker};
-use store::{Activity, Fault, Job, Ledger, WebhookKey};
-use tests::{Faults, ManualClock, PlainSeal, Receiver, TestLedger, WriteFault, moment};
+use domain::{AccountId, DeliveryState, DeliveryStatus, WebhookStatus};
+use ports::{Queue, QueueError};
+use scrip_webhooks::DeliveryRequest;
+use store::{Job, WebhookKey};
+use tests::WriteFault;
 
-const EVENTS: u64 = 4;
-
-/// A queue that loses everything, so that only scheduled jobs run.
-pub(crate) struct LosingQueue;
-
-#[async_trait]
-impl Queue<DeliveryRequest> for LosingQueue {
-    async fn send(&self, _: &DeliveryRequest, _: u16) -> Result<(), QueueError> {
-        Ok(())
-    }
-}
-
-/// A ledger with a new webhook, and events that are to be delivered to it.
-pub(super) struct WebhookLedger {
-    fixture: TestLedger,
-    pub(super) account: AccountId,
-    webhook: WebhookId,
-    pub(super) receiver: Receiver,
-    pub(super) clock: ManualClock,
-}
-
-fn start() -> DateTime<Utc> {
-    "2024-01-15T10:30:00Z".parse().unwrap()
-}
-
-impl WebhookLedger {
-    pub(super) async fn new() -> Self {
-        let fixture = TestLedger::new().await;
-        let account = fixture.open(400, start()).await;
-        let receiver = Receiver::start().await;
-        let webhook = WebhookId::new(start(), 7);
-        let sealed =
-            PlainSeal.seal(SecretOf { account, webhook }, &WebhookSecret::new([7; 32])).await.unwrap();
-        let settings = Webhook {
-            id: webhook,
-            url: WebhookUrl::parse(&receiver.url, AddressPolicy::AndLoopback).unwrap(),
-            events: BTreeSet::new(),
-            description: None,
-            secrets: vec![SealedSecret { sealed, until: None }],
-            rotated: false,
-            created_at: start(),
-            revision: 0,
-        };
-        let post = Self { fixture, account, webhook, receiver, clock: ManualClock::at(start()) };
-        post.fixture.activity().add_webhook(account, &settings, &DeliveryState::new(0)).await.unwrap();
-        for number in 1..=EVENTS {
-            post.emit(number).await;
-        }
-        post
-    }
-
-    async fn emit(&self, number: u64) {
-        let terms = Lot {
-            source: Source::Bonus,
-            left: Credits::try_from(number).unwrap(),
-            service: None,
-            expires_at: Some(start()),
-        };
-        let notification = Notification::Expiring { lot: EntryId::new(start(), number.into()), terms };
-        self.fixture.ledger.emit(self.account, &notification, moment(self.clock.time())).await.unwrap();
-    }
-
-    fn faults(&self) -> Faults {
-        self.fixture.faults.clone().unwrap()
-    }
-
-    /// Runs the function `webhook-delivery`, with empty caches.
-    async fn deliver(&self) -> Result<(), Fault> {
-        self.deliver_with(&LosingQueue).await
-    }
-
-    /// The same, with the queue that it sends requests to.
-    pub(super) async fn deliver_with(&self, requests: &dyn Queue<DeliveryRequest>) -> Result<(), Fault> {
-        let (ledger, activity): (Ledger, Activity) = (self.fixture.restarted(), self.fixture.activity());
-        let sender = WebhookClient::new(AddressPolicy::AndLoopback);
-        let webhook_worker = WebhookWorker {
-            ledger: &ledger,
-            activity: &activity,
-            seal: &PlainSeal,
-            sender: &sender,
-            requests,
-            clock: &self.clock,
-        };
-        webhook_worker.deliver_pending(self.account).await
-    }
-
-    /// Runs a failed worker again, as the queue does, once its lease has ended; then runs the worker whenever a
-    /// scheduled job is due, and only then.
-    async fn run_until_idle(&self, failed: bool) {
-        if failed {
-            self.clock.advance(Duration::seconds(360));
-            self.deliver().await.unwrap();
-        }
-        for _ in 0..50 {
-            let due = self.fixture.ledger.due_jobs(DateTime::<Utc>::MAX_UTC).await.unwrap();
-            let due = due.into_iter().find(|noted| noted.job == Job::Webhooks(self.account));
-            let Some(noted) = due else { return };
-            self.clock.advance_to(noted.due);
-            self.deliver().await.unwrap();
-            self.fixture.ledger.remove_job(&noted).await.unwrap();
-        }
-        panic!("the worker still has scheduled jobs");
-    }
-
-    pub(super) async fn state(&self) -> DeliveryState {
-        self.fixture.activity().delivery_state(self.account, self.webhook).await.unwrap().unwrap()
-    }
-
-    /// Checks that every event arrived in order; a repeated event came right after the first.
-    pub(super) async fn all_is_delivered(&self, case: &str) {
-        let mut numbers = self.receiver.numbers();
-        numbers.dedup();
-        assert_eq!(numbers, (1..=EVENTS).collect::<Vec<_>>(), "{case}");
-        let state = self.state().await;
-        assert_eq!((state.through, state.failures), (EVENTS, 0), "{case}");
-        let of = WebhookKey { account: self.account, id: self.webhook };
-        let (log, more) = self.fixture.activity().deliveries(of, None, 100).await.unwrap();
-        assert_eq!((log.len() as u64, more), (EVENTS, false), "{case}");
-    }
-}
+use crate::crash::webhook_ledger::{EVENTS, WebhookLedger, start};
 
 /// The worker dies at every write, or loses the answer or the request, with a receiver that accepts everything and
 /// with one that accepts each event at the second attempt.
@@ -316,21 +193,14 @@ async fn a_retry_is_scheduled_before_it_is_announced() {
     assert!((5..=6).contains(&(due - start()).num_seconds()));
 }
 
-/// A queue that records its accounts, each with the delay in seconds.
+/// A queue that records its accounts.
 #[derive(Default)]
-pub(super) struct RecordingQueue(Mutex<Vec<(AccountId, u16)>>);
-
-impl RecordingQueue {
-    /// Takes what was recorded.
-    pub(super) fn take_all(&self) -> Vec<(AccountId, u16)> {
-        std::mem::take(&mut *self.0.lock().unwrap())
-    }
-}
+struct RecordingQueue(Mutex<Vec<AccountId>>);
 
 #[async_trait]
 impl Queue<DeliveryRequest> for RecordingQueue {
-    async fn send(&self, request: &DeliveryRequest, delay: u16) -> Result<(), QueueError> {
-        self.0.lock().unwrap().push((request.account(), delay));
+    async fn send(&self, request: &DeliveryRequest, _: u16) -> Result<(), QueueError> {
+        self.0.lock().unwrap().push(request.account());
         Ok(())
     }
 }
@@ -346,9 +216,9 @@ async fn a_lost_delivery_request_is_sent_again_by_the_sweep() {
         local::catch_up_accounts(&post.fixture.ledger, &others, &called, || tests::moment(start()), report)
             .await
             .unwrap();
-        called.take_all()
+        std::mem::take(&mut *called.0.lock().unwrap())
     };
-    assert_eq!(round().await, [(post.account, 0)]);
+    assert_eq!(round().await, [post.account]);
     post.deliver().await.unwrap();
     assert_eq!(post.receiver.received().len() as u64, EVENTS);
     assert_eq!(round().await, []);

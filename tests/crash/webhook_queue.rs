@@ -2,7 +2,7 @@
 
 use chrono::Duration;
 
-use crate::crash::webhook_delivery::{RecordingQueue, WebhookLedger};
+use crate::crash::webhook_ledger::{RecordingQueue, WebhookLedger};
 
 /// A worker whose time is over sends its account to the queue again, and that message delivers the rest.
 #[tokio::test]

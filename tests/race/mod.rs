@@ -7,3 +7,4 @@ mod processes;
 mod settings;
 mod slow_answers;
 mod store;
+mod webhooks;

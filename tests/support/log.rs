@@ -20,11 +20,15 @@ impl AlarmLog {
         (log, tracing::subscriber::set_default(subscriber))
     }
 
-    /// The errors that the alarm counts.
+    /// The errors that the alarm on unreadable items counts.
     pub fn alarms(&self) -> Vec<String> {
+        self.errors(jobs::projection::SKIPPED)
+    }
+
+    /// The errors with this text.
+    pub fn errors(&self, what: &str) -> Vec<String> {
         let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        let lines =
-            text.lines().filter(|line| line.contains("ERROR") && line.contains(jobs::projection::SKIPPED));
+        let lines = text.lines().filter(|line| line.contains("ERROR") && line.contains(what));
         lines.map(str::to_owned).collect()
     }
 }

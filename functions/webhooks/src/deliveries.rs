@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use domain::{
-    self, AccountId, DeliveryId, DeliveryKind, DeliveryState, DeliveryStatus, EventId, EventName, WebhookId,
-    WebhookStatus,
+    self, AccountId, DeliveryId, DeliveryKind, DeliveryState, DeliveryStatus, EventId, EventName, Replay,
+    ReplayRequest, WebhookId, WebhookStatus,
 };
 use scrip_http::{
     ApiError, App, Caller, Id, Listing, NoFields, Once, OptionalBody, PageLimit, PathId, QueryParams, Reply,
@@ -52,6 +52,9 @@ pub(super) struct EventRange {
     after: u64,
     /// The number of the last event; the last delivered one if left out.
     through: Option<u64>,
+    /// Whether this range replaces one that is still being replayed; false if left out.
+    #[serde(default)]
+    replace: bool,
 }
 
 /// Sends a test event at once and returns the delivery. The event has number 0, and no other delivery changes.
@@ -126,7 +129,11 @@ async fn with_current_status(
     let pairs = lines.into_iter().zip(known);
     let current = pairs.map(|(line, known)| match known.status {
         DeliveryStatus::Superseded => line.by(&later),
-        DeliveryStatus::Succeeded | DeliveryStatus::Retrying | DeliveryStatus::Failed => known,
+        DeliveryStatus::Succeeded
+        | DeliveryStatus::Retrying
+        | DeliveryStatus::Failed
+        | DeliveryStatus::Skipped
+        | DeliveryStatus::Aborted => known,
     });
     Ok(current.collect())
 }
@@ -190,7 +197,8 @@ pub(super) async fn replay_delivery(
 }
 
 /// Replays a range of events in order, whenever there is no new event to deliver. If an event fails ten times, the replay
-/// ends and new events continue. A new range replaces one that is still being replayed.
+/// ends and new events continue; with `onFailure: skip`, the event is skipped and the replay continues. While a range is
+/// being replayed, another one is refused unless it has `replace: true`.
 #[utoipa::path(
     post,
     path = "/api/v3/webhooks/{id}/replay",
@@ -200,14 +208,15 @@ pub(super) async fn replay_delivery(
     responses(
         (status = 200, body = WebhookView),
         (status = 404, description = "NOT_FOUND"),
-        (status = 409, description = "CONFLICT: the webhook is not active; resume it first"),
+        (status = 409, description = "CONFLICT: the webhook is not active; resume it first. Or another range, `details.replay`, \
+            is still being replayed; wait until the webhook's `replay` is null, or send `replace: true`"),
     ),
 )]
 pub(super) async fn replay_events(
     State(app): State<Arc<App>>,
     caller: Caller<may::Set>,
     Path(id): Path<Id<WebhookId>>,
-    Once { body: EventRange { after, through }, .. }: Once<EventRange>,
+    Once { body: EventRange { after, through, replace }, id: request }: Once<EventRange>,
 ) -> Result<Reply, ApiError> {
     let webhook = find(&app, caller.account, id).await?;
     let state = app.activity.delivery_state(caller.account, webhook.id).await?.ok_or(WebhookId::NOT_FOUND)?;
@@ -225,9 +234,13 @@ pub(super) async fn replay_events(
         return Err(ApiError::field("after", "must be below through"));
     }
     expect_delivery(&app, &caller).await?;
-    let replaying = |known: &DeliveryState| known.replaying(after, last);
+    let request = ReplayRequest { id: request, after, through: last, replaces: replace };
+    let replaying = |known: &DeliveryState| known.replay_requested(&request).unwrap_or(known.clone());
     let state = app.activity.change_delivery_state(caller.account, webhook.id, replaying);
     let state = state.await?.ok_or(WebhookId::NOT_FOUND)?;
+    if let Err(Replay { through: after, last: through, .. }) = state.replay_requested(&request) {
+        return Err(ApiError::ReplayRunning { after, through });
+    }
     deliver_soon(&app, &caller).await;
     Reply::ok(&WebhookView::of(&webhook, &state, caller.call.moment.wall))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use chrono::SubsecRound;
 use domain::{
-    self, AccountId, DeliveryLane, DeliveryState, EventName, Reference, SealedSecret, WebhookId,
+    self, AccountId, DeliveryLane, DeliveryState, EventName, OnFailure, Reference, SealedSecret, WebhookId,
     WebhookSecret, WebhookUrl,
 };
 use ports::SecretOf;
@@ -14,11 +14,12 @@ use scrip_http::{ApiError, App, Caller, Id, NoFields, Once, OptionalBody, PathId
 use scrip_webhooks::DeliveryRequest;
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
-use store::{Fault, Job, secret_bytes};
+use store::{AddedWebhook, Fault, Job, secret_bytes};
 use utoipa::ToSchema;
 
 use super::event_names::Happening;
 use super::find;
+use super::on_failure::OnFailureSetting;
 use super::response::{WebhookView, WebhookWithSecret};
 
 /// The most attempts of one change. Each failed attempt means that another change was written meanwhile.
@@ -41,6 +42,8 @@ pub(super) struct NewWebhook {
     /// Your description.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 255)]
     description: Option<Reference>,
+    /// What follows when the endpoint does not accept an event; block if left out.
+    on_failure: Option<OnFailureSetting>,
 }
 
 /// A change of a webhook. Fields that are left out keep their values.
@@ -57,6 +60,9 @@ pub(super) struct WebhookChange {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 255)]
     description: Option<Option<Reference>>,
+    /// What follows when the endpoint does not accept an event. If skip allows fewer attempts than an event has had, it is
+    /// tried once more at once.
+    on_failure: Option<OnFailureSetting>,
     /// PAUSED: nothing is sent, and events are kept for 30 days. ACTIVE: the missed events are delivered in order, then new
     /// ones.
     status: Option<WantedStatus>,
@@ -116,14 +122,10 @@ pub(super) async fn create_webhook(
 ) -> Result<Reply, ApiError> {
     let moment = caller.call.moment;
     check_events(body.events.as_ref())?;
+    let on_failure = body.on_failure.map(OnFailureSetting::rule).transpose()?.unwrap_or_default();
     let url = url(&app, &body.url).await?;
     let id = WebhookId::from(id);
     let owner = SecretOf { account: caller.account, webhook: id };
-    if app.activity.webhook(caller.account, id).await?.is_none()
-        && domain::Webhook::COUNT_MAX <= app.activity.webhooks(caller.account).await?.len()
-    {
-        return Err(FULL);
-    }
     let secret = WebhookSecret::new(secret_bytes()?);
     let sealed = app.seal.seal(owner, &secret).await.map_err(Fault::from)?;
     let wanted = domain::Webhook {
@@ -131,6 +133,7 @@ pub(super) async fn create_webhook(
         url,
         events: body.events.unwrap_or_default(),
         description: body.description,
+        on_failure,
         secrets: vec![SealedSecret { sealed, until: None }],
         rotated: false,
         created_at: moment.now.trunc_subsecs(0),
@@ -138,26 +141,17 @@ pub(super) async fn create_webhook(
     };
     let head = app.ledger.event_head(caller.account).await?.unwrap_or(0);
     let state = DeliveryState::new(head);
-    let known = app.activity.add_webhook(caller.account, &wanted, &state).await?;
-    has_room(&app, &caller, id).await?;
+    let known = match app.activity.add_webhook(caller.account, &wanted, &state, moment).await? {
+        AddedWebhook::Added => None,
+        AddedWebhook::Known(known) => Some(*known),
+        AddedWebhook::Full => return Err(FULL),
+    };
     let state = app.activity.delivery_state(caller.account, id).await?.unwrap_or(state);
     // An earlier attempt was interrupted after it had created the webhook: its secret is lost.
     let secret = known.is_none().then_some(secret);
     let shown = WebhookView::of(known.as_ref().unwrap_or(&wanted), &state, moment.wall);
     let again = WebhookWithSecret::again(shown.clone());
     Reply::created(&WebhookWithSecret::new(shown, secret.as_ref()), false)?.shown_once(&again)
-}
-
-/// Deletes a new webhook beyond the limit of the account. Of several created at the same time, the first ones stay.
-async fn has_room(app: &App, caller: &Caller<may::Set>, id: WebhookId) -> Result<(), ApiError> {
-    let webhooks = app.activity.webhooks(caller.account).await?;
-    let first: Vec<_> =
-        webhooks.iter().take(domain::Webhook::COUNT_MAX).map(|(webhook, _)| webhook.id).collect();
-    if first.contains(&id) {
-        return Ok(());
-    }
-    app.activity.delete_webhook(caller.account, id, caller.call.moment).await?;
-    Err(FULL)
 }
 
 /// Lists the organisation's webhooks, the oldest first.
@@ -213,6 +207,7 @@ pub(super) async fn change_webhook(
 ) -> Result<Reply, ApiError> {
     let id = id.found()?;
     check_events(change.events.as_ref())?;
+    let on_failure = change.on_failure.map(OnFailureSetting::rule).transpose()?;
     let url = match &change.url {
         Some(text) => Some(url(&app, text).await?),
         None => None,
@@ -222,13 +217,16 @@ pub(super) async fn change_webhook(
         let problem = format!("must be a whole number from 0 to {head}, the number of the last event");
         return Err(ApiError::field("deliverAfter", problem));
     }
-    let (webhook, is_moved) = changed(&app, &caller, id, &change, url).await?;
+    let change = NewSettings { url, on_failure, change };
+    let (webhook, is_moved) = changed(&app, &caller, id, &change).await?;
+    let NewSettings { on_failure, change, .. } = change;
     expect_delivery(&app, &caller).await?;
     let unwanted = unwanted(&app, caller.account, &webhook).await?;
     let state = app.activity.change_delivery_state(caller.account, id, |known| {
         let known =
             unwanted.iter().fold(known.clone(), |known, (lane, number)| known.unwanted(*lane, *number));
         let known = change.deliver_after.map_or(known.clone(), |number| known.from_after(number));
+        let known = on_failure.map_or(known.clone(), |on_failure| known.hastened(on_failure));
         match change.status {
             Some(WantedStatus::Paused) => known.paused(),
             Some(WantedStatus::Active) if !known.is_active() => known.resumed(),
@@ -271,13 +269,19 @@ pub(super) async fn deliver_soon<S>(app: &App, caller: &Caller<S>) {
     }
 }
 
+/// A change of a webhook whose fields are checked.
+struct NewSettings {
+    url: Option<WebhookUrl>,
+    on_failure: Option<OnFailure>,
+    change: WebhookChange,
+}
+
 /// The webhook with its settings changed, and whether its URL has changed.
 async fn changed<S>(
     app: &App,
     caller: &Caller<S>,
     id: WebhookId,
-    change: &WebhookChange,
-    url: Option<WebhookUrl>,
+    NewSettings { url, on_failure, change }: &NewSettings,
 ) -> Result<(domain::Webhook, bool), ApiError> {
     for _ in 0..ATTEMPTS_MAX {
         let known = app.activity.webhook(caller.account, id).await?.ok_or(WebhookId::NOT_FOUND)?;
@@ -285,6 +289,7 @@ async fn changed<S>(
             url: url.clone().unwrap_or_else(|| known.url.clone()),
             events: change.events.clone().unwrap_or_else(|| known.events.clone()),
             description: change.description.clone().unwrap_or_else(|| known.description.clone()),
+            on_failure: on_failure.unwrap_or(known.on_failure),
             ..known.clone()
         };
         if wanted == known {

@@ -4,6 +4,7 @@ mod deliveries;
 mod endpoints;
 mod event_names;
 mod feed;
+mod on_failure;
 mod response;
 mod secrets;
 

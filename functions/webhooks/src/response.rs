@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::event_names::{Happening, Sendable};
+use super::on_failure::OnFailureView;
 
 /// A customer's endpoint.
 #[derive(Clone, Serialize, ToSchema)]
@@ -17,8 +18,8 @@ use super::event_names::{Happening, Sendable};
 #[schema(example = json!({
     "webhookId": "wh_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA", "url": "https://yourdomain.com/webhooks/veriplus",
     "events": ["credits.low_balance", "credits.depleted"], "description": null, "status": "ACTIVE",
-    "pausedReason": null, "deliveredThrough": 4, "consecutiveFailures": 0, "nextAttempt": null, "replay": null,
-    "secretsUntil": [null], "createdAt": "2024-01-15T10:30:00Z"
+    "pausedReason": null, "onFailure": { "action": "block", "afterAttempts": null }, "deliveredThrough": 4,
+    "consecutiveFailures": 0, "nextAttempt": null, "skipped": null, "replay": null, "secretsUntil": [null], "createdAt": "2024-01-15T10:30:00Z"
 }))]
 pub(super) struct WebhookView {
     /// `wh_…`
@@ -32,8 +33,11 @@ pub(super) struct WebhookView {
     description: Option<String>,
     /// ACTIVE; PAUSED: nothing is sent, and events are kept; DISABLED: the endpoint has answered 410 Gone.
     status: &'static str,
-    /// Why nothing is sent: owner, failing or gone.
+    /// Why nothing is sent: owner, failing, gone, or secret_unreadable: Scrip cannot decrypt the secret; rotate it, then
+    /// resume the webhook.
     paused_reason: Option<&'static str>,
+    /// What follows when the endpoint does not accept an event.
+    on_failure: OnFailureView,
     /// The number of the last event that was delivered or skipped.
     delivered_through: u64,
     /// The number of failed attempts for the next event.
@@ -42,6 +46,8 @@ pub(super) struct WebhookView {
     #[serde(serialize_with = "by_then")]
     #[schema(value_type = Option<String>, format = DateTime)]
     next_attempt: Option<DateTime<Utc>>,
+    /// The events that were skipped because of `onFailure`; null if there are none.
+    skipped: Option<SkippedView>,
     /// The range of events that is being replayed.
     replay: Option<ReplayLeft>,
     /// The end of each secret, the newest first; null for a secret without an end.
@@ -61,8 +67,8 @@ pub(super) struct WebhookView {
     "webhookId": "wh_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA", "url": "https://yourdomain.com/webhooks/veriplus",
     "events": ["credits.low_balance", "credits.depleted"],
     "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=", "description": null, "status": "ACTIVE",
-    "pausedReason": null, "deliveredThrough": 4, "consecutiveFailures": 0, "nextAttempt": null, "replay": null,
-    "secretsUntil": [null], "createdAt": "2024-01-15T10:30:00Z"
+    "pausedReason": null, "onFailure": { "action": "block", "afterAttempts": null }, "deliveredThrough": 4,
+    "consecutiveFailures": 0, "nextAttempt": null, "skipped": null, "replay": null, "secretsUntil": [null], "createdAt": "2024-01-15T10:30:00Z"
 }))]
 pub(super) struct WebhookWithSecret {
     #[serde(flatten)]
@@ -87,6 +93,22 @@ impl WebhookWithSecret {
     pub(super) fn again(webhook: WebhookView) -> Self {
         Self::new(webhook, None)
     }
+}
+
+/// Events that an endpoint did not accept and that were skipped. The log of deliveries shows each with the status
+/// `skipped`.
+#[derive(Clone, Serialize, ToSchema)]
+#[schema(as = SkippedEvents)]
+#[serde(rename_all = "camelCase")]
+struct SkippedView {
+    /// How many there are, since the webhook was created.
+    count: u64,
+    /// The number of the latest one.
+    last_sequence: u64,
+    /// When the latest one was skipped.
+    #[serde(with = "timestamp")]
+    #[schema(value_type = String, format = DateTime)]
+    last_at: DateTime<Utc>,
 }
 
 /// The rest of a range that is being replayed.
@@ -122,7 +144,8 @@ pub(super) struct DeliveryView {
     event: String,
     /// The kind of delivery: event, replay or test.
     kind: &'static str,
-    /// succeeded; retrying; failed: it is not retried automatically; superseded: it was being retried when you paused the
+    /// succeeded; retrying; failed: it is not retried automatically; skipped: it failed as often as `onFailure` allows and
+    /// later events are sent; aborted: the endpoint answered `webhook-delivery: abort-message`; superseded: it was being retried when you paused the
     /// webhook, changed its URL or events, or moved it to another place (`deliverAfter`, another range to replay). If the
     /// event is still to be delivered, it gets a new delivery, from attempt 1.
     status: &'static str,
@@ -201,6 +224,7 @@ impl WebhookView {
             WebhookStatus::Paused => ("PAUSED", Some("owner")),
             WebhookStatus::Failing => ("PAUSED", Some("failing")),
             WebhookStatus::Gone => ("DISABLED", Some("gone")),
+            WebhookStatus::SecretUnreadable => ("PAUSED", Some("secret_unreadable")),
         };
         Self {
             webhook_id: webhook.id.to_string(),
@@ -209,9 +233,15 @@ impl WebhookView {
             description: webhook.description.as_ref().map(|words| words.as_str().to_owned()),
             status,
             paused_reason,
+            on_failure: webhook.on_failure.into(),
             delivered_through: state.through,
             consecutive_failures: state.failures,
             next_attempt: state.retry_at,
+            skipped: state.skipped.map(|skipped| SkippedView {
+                count: skipped.count,
+                last_sequence: skipped.number,
+                last_at: skipped.at,
+            }),
             replay: state.replay.map(|left| ReplayLeft { after: left.through, through: left.last }),
             secrets_until: webhook.current(wall).map(|secret| secret.until).collect(),
             created_at: webhook.created_at,
@@ -221,6 +251,7 @@ impl WebhookView {
 
 impl DeliveryView {
     pub(super) fn of(delivery: domain::Delivery) -> Self {
+        let attempts_max = delivery.attempts_max();
         let map = |headers: Vec<(String, String)>| headers.into_iter().collect();
         let attempts = delivery.attempts.into_iter().map(|attempt| DeliveryAttemptView {
             at: attempt.at,
@@ -243,10 +274,12 @@ impl DeliveryView {
                 DeliveryStatus::Succeeded => "succeeded",
                 DeliveryStatus::Retrying => "retrying",
                 DeliveryStatus::Failed => "failed",
+                DeliveryStatus::Skipped => "skipped",
+                DeliveryStatus::Aborted => "aborted",
                 DeliveryStatus::Superseded => "superseded",
             },
             attempt: attempts.len(),
-            attempts_max: delivery.kind.attempts_max(),
+            attempts_max,
             next_attempt: delivery.next,
             created_at: delivery.created_at,
             request: SentRequestView {

@@ -6,11 +6,12 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use async_trait::async_trait;
 use aws_sdk_kms::Client;
 use aws_sdk_kms::error::DisplayErrorContext;
+use aws_sdk_kms::operation::decrypt::DecryptError;
 use aws_sdk_kms::primitives::Blob;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use domain::WebhookSecret;
-use ports::{Seal, SealError, SecretOf};
+use ports::{Seal, SealError, SealFailure, SecretOf};
 
 use crate::{Connection, aws_client};
 
@@ -73,10 +74,25 @@ fn context(of: SecretOf) -> HashMap<String, String> {
     ])
 }
 
+fn failed(why: String, cause: SealFailure) -> SealError {
+    SealError { doing: "decrypted", why, cause }
+}
+
+/// KMS says of a ciphertext that it was changed, or made for another webhook or with another key, by one of these two
+/// errors. After any other one, such as a key that is disabled, the same ciphertext may be decrypted later.
+fn cause(error: Option<&DecryptError>) -> SealFailure {
+    match error {
+        Some(DecryptError::InvalidCiphertextException(_) | DecryptError::IncorrectKeyException(_)) => {
+            SealFailure::Unreadable
+        }
+        Some(_) | None => SealFailure::Unavailable,
+    }
+}
+
 #[async_trait]
 impl Seal for Kms {
     async fn seal(&self, of: SecretOf, secret: &WebhookSecret) -> Result<String, SealError> {
-        let failed = |why: String| SealError { doing: "encrypted", why };
+        let failed = |why: String| SealError { doing: "encrypted", why, cause: SealFailure::Unavailable };
         let call = self.client().encrypt().key_id(&self.key.key).set_encryption_context(Some(context(of)));
         let response = call.plaintext(Blob::new(secret.reveal())).send().await;
         let response = response.map_err(|error| failed(DisplayErrorContext(error).to_string()))?;
@@ -89,17 +105,21 @@ impl Seal for Kms {
         if let Some(secret) = self.cached(of, sealed) {
             return Ok(secret);
         }
-        let failed = |why: String| SealError { doing: "decrypted", why };
-        let cipher = STANDARD.decode(sealed).map_err(|error| failed(error.to_string()))?;
+        let unreadable = |why: String| failed(why, SealFailure::Unreadable);
+        let cipher = STANDARD.decode(sealed).map_err(|error| unreadable(error.to_string()))?;
         let call = self.client().decrypt().key_id(&self.key.key).set_encryption_context(Some(context(of)));
         let response = call.ciphertext_blob(Blob::new(cipher)).send().await;
-        let response = response.map_err(|error| failed(DisplayErrorContext(error).to_string()))?;
+        let response = response.map_err(|error| {
+            let cause = cause(error.as_service_error());
+            failed(DisplayErrorContext(error).to_string(), cause)
+        })?;
         let bytes = response
             .plaintext
-            .ok_or_else(|| failed("the response has no plaintext".to_owned()))?
+            .ok_or_else(|| unreadable("the response has no plaintext".to_owned()))?
             .into_inner();
-        let text = String::from_utf8(bytes).map_err(|_| failed("the plaintext is not UTF-8".to_owned()))?;
-        let secret = WebhookSecret::try_from(text).map_err(|error| failed(error.to_string()))?;
+        let text =
+            String::from_utf8(bytes).map_err(|_| unreadable("the plaintext is not UTF-8".to_owned()))?;
+        let secret = WebhookSecret::try_from(text).map_err(|error| unreadable(error.to_string()))?;
         self.insert(of, sealed, secret.clone());
         Ok(secret)
     }

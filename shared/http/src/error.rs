@@ -69,6 +69,17 @@ pub enum ApiError {
     /// The request conflicts with the current state.
     #[error("{0}")]
     Conflict(&'static str),
+    /// A range of events is still being replayed to a webhook.
+    #[error(
+        "the events {} to {through} are still being replayed; wait until the webhook's `replay` is null, or send \
+         `replace: true` to replay this range instead", .after.saturating_add(1)
+    )]
+    ReplayRunning {
+        /// The number of the last replayed event, or the number before the first.
+        after: u64,
+        /// The number of the last event of the range.
+        through: u64,
+    },
     /// The account cannot be rebuilt from the rows of its ledger. Holds what is wrong with them.
     #[error(
         "the rows of this ledger do not suffice to rebuild its account; `details.problems` lists what is missing or \
@@ -199,9 +210,10 @@ impl ApiError {
             Self::Unsettled(Unsettled::KeyReused) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED")
             }
-            Self::AlreadyWatched(_) | Self::Conflict(_) | Self::NotRepairable(_) => {
-                (StatusCode::CONFLICT, "CONFLICT")
-            }
+            Self::AlreadyWatched(_)
+            | Self::Conflict(_)
+            | Self::ReplayRunning { .. }
+            | Self::NotRepairable(_) => (StatusCode::CONFLICT, "CONFLICT"),
             Self::Unsettled(Unsettled::InProgress | Unsettled::HoldsEnded) => {
                 (StatusCode::CONFLICT, "OPERATION_IN_PROGRESS")
             }
@@ -262,6 +274,7 @@ impl ApiError {
             | Self::CatalogueFull(_)
             | Self::AlreadyWatched(_)
             | Self::Conflict(_)
+            | Self::ReplayRunning { .. }
             | Self::NotRepairable(_)
             | Self::PreconditionFailed
             | Self::Unsettled(Unsettled::Refused(_)) => return self.to_string(),
@@ -276,6 +289,8 @@ impl ApiError {
             json!({ "scope": scope })
         } else if let Self::NotRepairable(problems) = self {
             json!({ "problems": problems })
+        } else if let Self::ReplayRunning { after, through } = self {
+            json!({ "replay": { "after": after, "through": through } })
         } else if let Self::AlreadyWatched(monitor) = self {
             json!({ "monitorId": monitor })
         } else if let Self::PaymentFailed(transaction, decline) = self {

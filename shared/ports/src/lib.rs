@@ -10,4 +10,4 @@ pub use clock::{Clock, Moment, SUBSECOND_DIGITS, SystemClock};
 pub use event_bus::{Bus, BusEvent, EventOwner, NoBus, PublishError};
 pub use queue::{NoQueue, Queue, QueueError};
 pub use random::{NoRandomness, random, secret_bytes};
-pub use seal::{NoSeal, Seal, SealError, SecretOf};
+pub use seal::{NoSeal, Seal, SealError, SealFailure, SecretOf};

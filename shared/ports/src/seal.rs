@@ -37,6 +37,17 @@ pub struct SealError {
     pub doing: &'static str,
     /// The reason, without the secret.
     pub why: String,
+    /// Whether it may succeed later.
+    pub cause: SealFailure,
+}
+
+/// Whether a secret that could not be encrypted or decrypted may be later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SealFailure {
+    /// The key could not be reached or used now. An operator may have to allow its use.
+    Unavailable,
+    /// The ciphertext was not made for this webhook with a key that exists: it can never be decrypted.
+    Unreadable,
 }
 
 /// The seal of a function that has no key configured: every call fails.
@@ -46,10 +57,18 @@ pub struct NoSeal;
 #[async_trait]
 impl Seal for NoSeal {
     async fn seal(&self, _: SecretOf, _: &WebhookSecret) -> Result<String, SealError> {
-        Err(SealError { doing: "encrypted", why: "no key is configured".to_owned() })
+        Err(SealError {
+            doing: "encrypted",
+            why: "no key is configured".to_owned(),
+            cause: SealFailure::Unavailable,
+        })
     }
 
     async fn open(&self, _: SecretOf, _: &str) -> Result<WebhookSecret, SealError> {
-        Err(SealError { doing: "decrypted", why: "no key is configured".to_owned() })
+        Err(SealError {
+            doing: "decrypted",
+            why: "no key is configured".to_owned(),
+            cause: SealFailure::Unavailable,
+        })
     }
 }

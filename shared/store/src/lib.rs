@@ -21,7 +21,7 @@ mod write;
 
 pub use activity::activity_table::Activity;
 pub use activity::usage::{DayUsage, MonthUsage, UsageOf};
-pub use activity::webhooks::WebhookKey;
+pub use activity::webhooks::{AddedWebhook, WebhookKey};
 pub use chain::audit::AuditReport;
 pub use chain::excerpt::{
     ChainPosition, ChainRange, Excerpt, ExcerptCursor, ExcerptPage, ExcerptRow, RowProof,

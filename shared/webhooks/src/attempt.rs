@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use http::HeaderMap;
 
 use super::signature::{MessageToSign, headers};
 use super::worker::new_delivery_id;
-use ports::SecretOf;
+use ports::{SealError, SealFailure, SecretOf};
 
 use super::{PostResult, WebhookMessage, WebhookWorker};
 use domain::{
@@ -36,6 +36,7 @@ impl WebhookWorker<'_> {
             request: SentRequest { url: String::new(), headers: vec![], body: message.body.clone() },
             response: None,
             attempts: vec![],
+            attempts_max: None,
         }
     }
 
@@ -56,9 +57,11 @@ impl WebhookWorker<'_> {
         let secrets = self.secrets(account, webhook, moment.wall).await?;
         let mut delivery = self.new_delivery(id, kind, &message);
         let outcome = self.send(webhook, &secrets, &mut delivery).await?;
-        if outcome == DeliveryOutcome::Taken {
-            delivery.status = DeliveryStatus::Succeeded;
-        }
+        delivery.status = match outcome {
+            DeliveryOutcome::Taken => DeliveryStatus::Succeeded,
+            DeliveryOutcome::Aborted => DeliveryStatus::Aborted,
+            DeliveryOutcome::Failed(_) | DeliveryOutcome::Gone => DeliveryStatus::Failed,
+        };
         self.activity.log_delivery(WebhookKey { account, id: webhook.id }, &delivery, moment).await?;
         Ok(delivery)
     }
@@ -96,6 +99,7 @@ impl WebhookWorker<'_> {
                 attempt.status = Some(response.status);
                 let outcome = match response.status {
                     200..=299 => DeliveryOutcome::Taken,
+                    _ if response.aborts_message => DeliveryOutcome::Aborted,
                     410 => DeliveryOutcome::Gone,
                     _ => DeliveryOutcome::Failed(response.retry_after_seconds),
                 };
@@ -116,16 +120,37 @@ impl WebhookWorker<'_> {
         Ok(outcome)
     }
 
-    /// The decrypted secrets of a webhook that are valid now, newest first.
+    /// The decrypted secrets of a webhook that are valid now, newest first. A secret that can never be decrypted is left
+    /// out while another one can sign.
     pub(super) async fn secrets(
         &self,
         account: AccountId,
         webhook: &Webhook,
         wall: DateTime<Utc>,
-    ) -> Result<Vec<WebhookSecret>, Fault> {
+    ) -> Result<Vec<WebhookSecret>, SealError> {
         let owner = SecretOf { account, webhook: webhook.id };
         let open = webhook.current(wall).map(|secret| self.seal.open(owner, &secret.sealed));
-        Ok(try_join_all(open).await?)
+        let (mut secrets, mut unreadable) = (Vec::new(), None);
+        for opened in join_all(open).await {
+            match opened {
+                Ok(secret) => secrets.push(secret),
+                Err(error) => match error.cause {
+                    SealFailure::Unavailable => return Err(error),
+                    SealFailure::Unreadable => unreadable = Some(error),
+                },
+            }
+        }
+        match unreadable {
+            Some(error) if secrets.is_empty() => Err(error),
+            Some(error) => {
+                tracing::warn!(
+                    %account, webhook = %webhook.id, cause = &error as &dyn std::error::Error,
+                    "a delivery is signed without one secret of its webhook"
+                );
+                Ok(secrets)
+            }
+            None => Ok(secrets),
+        }
     }
 }
 

@@ -9,6 +9,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum DeliveryRequest {
+    /// An account whose last delivery had a fault, such as a table that did not answer.
+    AfterFault {
+        /// The account.
+        account: AccountId,
+        /// The number of faults in a row.
+        faults: u32,
+    },
     /// A message from one of our functions.
     Account {
         /// The account: `org_…#live`.
@@ -26,8 +33,17 @@ impl DeliveryRequest {
     #[must_use]
     pub fn account(self) -> AccountId {
         match self {
-            Self::Account { account } => account,
+            Self::AfterFault { account, .. } | Self::Account { account } => account,
             Self::Event { detail } => detail.into(),
+        }
+    }
+
+    /// The number of faults in a row, the last of which sent this message.
+    #[must_use]
+    pub fn faults(self) -> u32 {
+        match self {
+            Self::AfterFault { faults, .. } => faults,
+            Self::Account { .. } | Self::Event { .. } => 0,
         }
     }
 }
@@ -48,6 +64,14 @@ mod tests {
         ] {
             let message: DeliveryRequest = serde_json::from_str(text).unwrap();
             assert_eq!(message.account().to_string(), account);
+        }
+        let account = "org_01HKZNPZB0YQ3T5N1C8V6W2X4G#live".parse().unwrap();
+        for (sent, faults) in [
+            (DeliveryRequest::Account { account }, 0),
+            (DeliveryRequest::AfterFault { account, faults: 3 }, 3),
+        ] {
+            let read: DeliveryRequest = serde_json::from_str(&serde_json::to_string(&sent).unwrap()).unwrap();
+            assert_eq!((read, read.account(), read.faults()), (sent, account, faults));
         }
         for wrong in ["{}", "[]", r#"{"account":"org_1"}"#, r#"{"detail":{"livemode":true}}"#] {
             assert!(serde_json::from_str::<DeliveryRequest>(wrong).is_err(), "{wrong}");

@@ -1,6 +1,7 @@
 //! Webhooks: delivers events to the endpoints of customers, and renders and signs them. This crate knows no caller, no
 //! table layout and no clock.
 
+mod alarm;
 mod attempt;
 mod delivery_request;
 mod envelope;
@@ -8,12 +9,15 @@ pub mod header;
 mod http_client;
 mod limited_reader;
 mod message;
+mod progress;
+mod requeue;
 mod resolver;
 mod response;
 mod samples;
 mod signature;
 mod worker;
 
+pub use alarm::{DELIVERY_FAULT, SECRET_UNREADABLE};
 pub use delivery_request::DeliveryRequest;
 pub use envelope::EventEnvelope;
 pub use http_client::{PostTimeouts, WebhookClient};

@@ -6,6 +6,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use http::header::{DATE, HeaderName, RETRY_AFTER};
 use http::response::Parts;
 
+use super::header;
 use domain::BadWebhookUrl;
 
 /// Bytes of a response body that are kept: enough to diagnose a failure.
@@ -39,6 +40,8 @@ pub struct EndpointResponse {
     /// The seconds of `Retry-After`. A date is relative to the response's own `Date`, because the clocks may differ; without
     /// `Date` it is ignored.
     pub retry_after_seconds: Option<u32>,
+    /// Whether the endpoint asks for no further attempt at the event ([`header::ABORT_MESSAGE`]).
+    pub aborts_message: bool,
 }
 
 /// Why there is no response, in words for the customer who owns the URL. They reveal nothing about our network.
@@ -93,8 +96,16 @@ impl EndpointResponse {
                 .collect(),
             body: String::from_utf8_lossy(body.get(..KEPT_BYTES_MAX).unwrap_or(body)).into_owned(),
             retry_after_seconds: retry_after(head),
+            aborts_message: aborts_message(head),
         }
     }
+}
+
+/// Whether `webhook-delivery` has the value `abort-message`, in any case, among its values.
+fn aborts_message(head: &Parts) -> bool {
+    let fields = head.headers.get_all(header::CONTROL).into_iter().filter_map(|field| field.to_str().ok());
+    let mut values = fields.flat_map(|field| field.split(','));
+    values.any(|value| value.trim().eq_ignore_ascii_case(header::ABORT_MESSAGE))
 }
 
 /// `Retry-After` (RFC 9110, section 10.2.3): a number of seconds, or a date.
@@ -162,6 +173,30 @@ mod tests {
             );
         }
         assert_eq!(EndpointResponse::new(&head(&[]), b"").retry_after_seconds, None);
+    }
+
+    /// The fields of a response; whether no further attempt is asked for.
+    #[test]
+    fn abort_message_is_read_and_other_values_are_ignored() {
+        const NAME: &str = "webhook-delivery";
+        for (fields, aborts) in [
+            (&[][..], false),
+            (&[(NAME, "abort-message")], true),
+            (&[("Webhook-Delivery", " Abort-Message ")], true),
+            (&[(NAME, "disable")], false),
+            (&[(NAME, "abort")], false),
+            (&[(NAME, "abort-messages")], false),
+            (&[(NAME, "")], false),
+            (&[(NAME, "\u{fc}")], false),
+            (&[(NAME, "later, abort-message")], true),
+            (&[(NAME, "later"), (NAME, "abort-message")], true),
+            (&[("x-webhook-delivery", "abort-message")], false),
+        ] {
+            assert_eq!(EndpointResponse::new(&head(fields), b"").aborts_message, aborts, "{fields:?}");
+        }
+        // However many fields are kept in the log.
+        let many = [vec![("n", "v"); 40], vec![(NAME, "abort-message")]].concat();
+        assert!(EndpointResponse::new(&head(&many), b"").aborts_message);
     }
 
     #[test]

@@ -2,16 +2,12 @@
 
 use chrono::{DateTime, Duration, Utc};
 use futures_util::future::join_all;
-use sha2::{Digest, Sha256};
-
 use ports::{Queue, Seal};
 
-use super::{DeliveryRequest, WebhookClient, WebhookMessage};
-use domain::{
-    AccountId, Delivery, DeliveryId, DeliveryKind, DeliveryLane, DeliveryOutcome, DeliveryState,
-    DeliveryStatus, Event, LaneEvent, Notification, Webhook, WebhookId, WebhookPaused, WebhookStatus,
-};
-use store::{Activity, Fault, Job, Ledger, Moment, WebhookKey, random};
+use super::alarm::DELIVERY_FAULT;
+use super::{DeliveryRequest, WebhookClient};
+use domain::{AccountId, DeliveryId, DeliveryLane, DeliveryState, Event, Webhook, WebhookId};
+use store::{Activity, Fault, Ledger, Moment, random};
 
 /// For how many seconds one call starts attempts at a webhook. The last attempt ends before the function's timeout.
 const WORK_SECONDS: i64 = 20;
@@ -21,9 +17,6 @@ const EVENTS_AT_ONCE: i32 = 20;
 
 /// The maximum number of rounds in one call for one webhook. A round is one read of the feed.
 const ROUNDS_MAX: u32 = 50;
-
-/// The longest delay of a queue message, in seconds (SQS: 900). A scheduled job covers longer waits.
-const QUEUE_DELAY_SECONDS_MAX: i64 = 900;
 
 /// A wait below this number of seconds, after a call that came too early, gets a call of its own.
 const SHORT_WAIT_SECONDS: i64 = 5;
@@ -54,11 +47,11 @@ pub trait MomentSource: Send + Sync {
 }
 
 /// A leased webhook: its delivery state and the lane (live or replay) being delivered.
-struct LeasedWebhook {
-    account: AccountId,
-    webhook: WebhookId,
-    state: DeliveryState,
-    lane: DeliveryLane,
+pub(super) struct LeasedWebhook {
+    pub(super) account: AccountId,
+    pub(super) webhook: WebhookId,
+    pub(super) state: DeliveryState,
+    pub(super) lane: DeliveryLane,
 }
 
 /// Whether a webhook has more events to deliver now.
@@ -69,14 +62,21 @@ enum HasMore {
 }
 
 impl WebhookWorker<'_> {
-    /// Delivers pending events to all webhooks of an account concurrently.
+    /// Delivers pending events to all webhooks of an account concurrently. A webhook with a fault delays no other one. A
+    /// secret that cannot be decrypted is no fault of the account: its webhook waits and is then paused.
     ///
     /// # Errors
-    /// When a table, a secret or the queue is unavailable; the request should then be retried.
+    /// When a table or the queue is unavailable, or an item is unreadable; the account should then be requeued.
     pub async fn deliver_pending(&self, account: AccountId) -> Result<(), Fault> {
-        let webhooks = self.activity.webhooks(account).await?;
-        let done = join_all(webhooks.iter().map(|(webhook, _)| self.serve(account, webhook.id))).await;
-        done.into_iter().collect()
+        let webhooks = self.activity.webhook_ids(account).await?;
+        let done = webhooks.into_iter().map(|webhook| async move {
+            let served = self.serve(account, webhook).await;
+            if let Err(fault) = &served {
+                tracing::error!(%account, %webhook, fault = fault as &dyn std::error::Error, "{DELIVERY_FAULT}");
+            }
+            served
+        });
+        join_all(done).await.into_iter().collect()
     }
 
     async fn serve(&self, account: AccountId, id: WebhookId) -> Result<(), Fault> {
@@ -238,122 +238,6 @@ impl WebhookWorker<'_> {
         };
         self.activity.change_delivery_state(leased.account, leased.webhook, released).await.map(|_| ())
     }
-
-    /// Makes one attempt and records its result. Returns the new delivery state, or `None` when the webhook was deleted
-    /// or another worker holds it.
-    async fn attempt(
-        &self,
-        leased: &LeasedWebhook,
-        webhook: &Webhook,
-        event: &Event,
-        is_last: bool,
-    ) -> Result<Option<DeliveryState>, Fault> {
-        let LeasedWebhook { account, state, lane, .. } = leased;
-        let mut delivery = self.delivery_of(leased, event).await?;
-        let secrets = self.secrets(*account, webhook, self.clock.now().wall).await?;
-        let outcome = self.send(webhook, &secrets, &mut delivery).await?;
-        let moment = self.clock.now();
-        let (jitter, next_id) = (jitter(delivery.id, state.failures(*lane)), new_delivery_id(moment));
-        let after = |known: &DeliveryState| {
-            // The lane was restarted meanwhile, so this attempt does not belong to it.
-            if !known.goes_on(*lane, state) {
-                return known.free();
-            }
-            let next =
-                known.after(LaneEvent { lane: *lane, number: event.number }, outcome, moment.now, jitter);
-            let goes_on = outcome == DeliveryOutcome::Taken && next.is_active() && !is_last;
-            if !goes_on {
-                return next.free();
-            }
-            next.beginning(*lane, next_id).leased(state.holder, moment.wall)
-        };
-        // Schedule the job before storing the wait: a crash in between leaves an unneeded job, never a webhook that
-        // waits without one.
-        let retry_at = after(state).retry_at(*lane);
-        if let Some(retry_at) = retry_at {
-            self.ledger.schedule(Job::Webhooks(*account), retry_at).await?;
-        }
-        delivery.status = match (outcome, retry_at) {
-            (DeliveryOutcome::Taken, _) => DeliveryStatus::Succeeded,
-            (DeliveryOutcome::Failed(_) | DeliveryOutcome::Gone, Some(_)) => DeliveryStatus::Retrying,
-            (DeliveryOutcome::Failed(_) | DeliveryOutcome::Gone, None) => DeliveryStatus::Failed,
-        };
-        self.activity
-            .log_delivery(WebhookKey { account: *account, id: webhook.id }, &delivery, moment)
-            .await?;
-        let mut known = Some(state.clone());
-        while let Some(found) = known {
-            if let Some(saved) =
-                self.activity.save_delivery_state(*account, webhook.id, &after(&found)).await?
-            {
-                let saved_at = saved.retry_at(*lane);
-                if let Some(at) = saved_at.filter(|_| saved_at != retry_at) {
-                    self.ledger.schedule(Job::Webhooks(*account), at).await?;
-                }
-                self.request_retry(*account, saved_at, moment.now).await;
-                return Ok(Some(saved));
-            }
-            // The owner has changed the state, or another worker has taken the lease over.
-            known = self.activity.delivery_state(*account, webhook.id).await?;
-            known = known.filter(|known| known.is_held_by(state.holder));
-        }
-        Ok(None)
-    }
-
-    /// The delivery of an event: from the log if there were earlier attempts, or else a new one.
-    async fn delivery_of(&self, leased: &LeasedWebhook, event: &Event) -> Result<Delivery, Fault> {
-        let LeasedWebhook { account, webhook, state, lane } = leased;
-        let kind = match lane {
-            DeliveryLane::Live => DeliveryKind::Event,
-            DeliveryLane::Replay => DeliveryKind::Replay,
-        };
-        let id = state.delivery(*lane).unwrap_or_else(|| new_delivery_id(self.clock.now()));
-        let known = match state.failures(*lane) {
-            0 => None,
-            _ => self.activity.delivery(*account, *webhook, id).await?,
-        };
-        let known = known.filter(|known| known.number == event.number);
-        Ok(known.unwrap_or_else(|| self.new_delivery(id, kind, &WebhookMessage::of(*account, event))))
-    }
-
-    /// Emits `webhook.paused` for a webhook that was paused, unless that is done.
-    async fn emit_paused(
-        &self,
-        account: AccountId,
-        id: WebhookId,
-        state: DeliveryState,
-    ) -> Result<DeliveryState, Fault> {
-        let Some(number) = state.stopped_at else { return Ok(state) };
-        let Some(webhook) = self.activity.webhook(account, id).await? else { return Ok(state) };
-        let (events, _) = self.ledger.events(account, number.saturating_sub(1), 1).await?;
-        let event = events.first().filter(|event| event.number == number);
-        let notification = Notification::WebhookPaused(WebhookPaused {
-            webhook: webhook.id,
-            url: webhook.url.origin(),
-            gone: state.status == WebhookStatus::Gone,
-            event: event.map(|event| event.id(account)),
-            number,
-            run: state.run,
-        });
-        self.ledger.emit(account, &notification, self.clock.now()).await?;
-        let emitted = |known: &DeliveryState| DeliveryState { stopped_at: None, ..known.clone() };
-        let saved = self.activity.change_delivery_state(account, id, emitted).await?;
-        Ok(saved.unwrap_or(state))
-    }
-
-    /// Requests a delivery for when a wait ends, if the queue can delay a message for that long. Scheduled jobs cover
-    /// longer waits and lost messages.
-    async fn request_retry(&self, account: AccountId, at: Option<DateTime<Utc>>, now: DateTime<Utc>) {
-        let Some(at) = at else { return };
-        // One second late, so that the retry is due when the message arrives.
-        let wait = at.signed_duration_since(now).num_seconds().saturating_add(1);
-        if wait <= QUEUE_DELAY_SECONDS_MAX {
-            let wait = u16::try_from(wait).unwrap_or(0);
-            if let Err(error) = self.requests.send(&DeliveryRequest::Account { account }, wait).await {
-                tracing::warn!(%account, cause = &error as &dyn std::error::Error, "webhooks are left to their scheduled job");
-            }
-        }
-    }
 }
 
 fn seconds_after(at: DateTime<Utc>, seconds: i64) -> DateTime<Utc> {
@@ -363,11 +247,4 @@ fn seconds_after(at: DateTime<Utc>, seconds: i64) -> DateTime<Utc> {
 /// The id of a delivery that starts now.
 pub(super) fn new_delivery_id(Moment { now, wall }: Moment) -> DeliveryId {
     DeliveryId::begun(now, wall, random())
-}
-
-/// A number below 1,000 that depends only on the attempt, so that every process computes the same delay.
-fn jitter(delivery: DeliveryId, failures: u32) -> u16 {
-    let digest = Sha256::digest(format!("{delivery}/{failures}"));
-    let [high, low, ..] = digest.as_slice() else { return 0 };
-    u16::from_be_bytes([*high, *low]).checked_rem(1_000).unwrap_or(0)
 }

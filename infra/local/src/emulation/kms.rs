@@ -6,7 +6,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKe
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use domain::WebhookSecret;
-use ports::{Seal, SealError, SecretOf};
+use ports::{Seal, SealError, SealFailure, SecretOf};
 use store::random;
 
 /// The machine's key for secrets, stored in the data folder with the demo keys.
@@ -33,7 +33,11 @@ fn owner_context(of: SecretOf) -> Aad<Vec<u8>> {
 #[async_trait]
 impl Seal for LocalKms {
     async fn seal(&self, of: SecretOf, secret: &WebhookSecret) -> Result<String, SealError> {
-        let failed = |why: &str| SealError { doing: "encrypted", why: why.to_owned() };
+        let failed = |why: &str| SealError {
+            doing: "encrypted",
+            why: why.to_owned(),
+            cause: SealFailure::Unavailable,
+        };
         let nonce: Vec<u8> = random().to_be_bytes().into_iter().take(NONCE_LEN).collect();
         let mut text = secret.reveal().as_bytes().to_vec();
         let unique = Nonce::try_assume_unique_for_key(&nonce).map_err(|_| failed("no nonce"))?;
@@ -44,7 +48,7 @@ impl Seal for LocalKms {
     }
 
     async fn open(&self, of: SecretOf, sealed: &str) -> Result<WebhookSecret, SealError> {
-        let failed = |why: String| SealError { doing: "decrypted", why };
+        let failed = |why: String| SealError { doing: "decrypted", why, cause: SealFailure::Unreadable };
         let bytes = STANDARD.decode(sealed).map_err(|error| failed(error.to_string()))?;
         let (nonce, text) =
             bytes.split_at_checked(NONCE_LEN).ok_or_else(|| failed("it is too short".to_owned()))?;

@@ -13,6 +13,6 @@ pub use alert_settings::{AlertSettings, Threshold};
 pub use alert_state::{AlertState, BalanceLevel, LowBalanceStatus, ThresholdState};
 pub use expiry_notice::ExpiryNotices;
 pub use name::{BadEventName, EventName};
-pub use notification::{AutoRechargeFailure, Event, Notification, WebhookPaused};
+pub use notification::{AutoRechargeFailure, Event, Notification, WebhookPauseReason, WebhookPaused};
 pub use usage::{OperationUsage, Usage, UsageRecord};
 pub use usage_tally::{DayTotal, PendingUsage, UsageTally};

@@ -112,14 +112,25 @@ pub struct WebhookPaused {
     pub webhook: WebhookId,
     /// The URL's origin only: a path or a query can contain a secret.
     pub url: String,
-    /// Whether it answered that it is gone; otherwise it failed too often.
-    pub gone: bool,
+    /// The reason.
+    pub reason: WebhookPauseReason,
     /// The event that was not delivered; `None` when it is older than the feed.
     pub event: Option<EventId>,
     /// That event's number.
     pub number: u64,
     /// The number of times that deliveries were restarted.
     pub run: u32,
+}
+
+/// Why a webhook was paused automatically.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WebhookPauseReason {
+    /// It accepted nothing for three days.
+    Failing,
+    /// It answered that it is gone.
+    Gone,
+    /// Its secret cannot be decrypted, so nothing can be signed.
+    SecretUnreadable,
 }
 
 /// An event in the feed of an account. Numbers are 1, 2, 3, … per account, without gaps.
@@ -349,14 +360,36 @@ impl WebhookPaused {
         json!({
             "webhookId": self.webhook,
             "url": self.url,
-            "reason": if self.gone { "gone" } else { "failing" },
+            "reason": self.reason.as_str(),
             "eventId": self.event,
             "sequence": self.number,
-            "message": if self.gone {
-                "A webhook answered that it is gone (410) and was switched off; resume it to receive the missed events"
-            } else {
-                "A webhook has failed for three days and was paused; resume it to receive the missed events"
-            },
+            "message": self.reason.message(),
         })
+    }
+}
+
+impl WebhookPauseReason {
+    /// The word in the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Failing => "failing",
+            Self::Gone => "gone",
+            Self::SecretUnreadable => "secret_unreadable",
+        }
+    }
+
+    fn message(self) -> &'static str {
+        match self {
+            Self::Failing => {
+                "A webhook has failed for three days and was paused; resume it to receive the missed events"
+            }
+            Self::Gone => {
+                "A webhook answered that it is gone (410) and was switched off; resume it to receive the missed events"
+            }
+            Self::SecretUnreadable => {
+                "Scrip cannot decrypt the secret of a webhook and has paused it; rotate the secret, then resume the webhook to receive the missed events"
+            }
+        }
     }
 }

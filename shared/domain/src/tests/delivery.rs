@@ -29,6 +29,7 @@ fn line(id: DeliveryId, status: DeliveryStatus) -> Delivery {
         request: SentRequest { url: String::new(), headers: vec![], body: String::new() },
         response: None,
         attempts: vec![],
+        attempts_max: None,
     }
 }
 
@@ -104,7 +105,9 @@ fn an_attempt_at_a_skipped_event_does_not_count() {
 
 #[test]
 fn a_final_status_stays() {
-    for status in [DeliveryStatus::Succeeded, DeliveryStatus::Failed] {
+    for status in
+        [DeliveryStatus::Succeeded, DeliveryStatus::Failed, DeliveryStatus::Skipped, DeliveryStatus::Aborted]
+    {
         for of in [1, 9] {
             assert_eq!(line(id(of), status).by(&failing()), line(id(of), status));
         }
@@ -130,7 +133,9 @@ fn a_new_url_starts_a_new_run_after_failures() {
     let leased = first.leased(7, now());
     assert!(!leased.unhindered().goes_on(DeliveryLane::Live, &leased));
     // No attempt is in progress on a stopped endpoint: it is only restarted when it is resumed.
-    for status in [WebhookStatus::Paused, WebhookStatus::Failing, WebhookStatus::Gone] {
+    for status in
+        [WebhookStatus::Paused, WebhookStatus::Failing, WebhookStatus::Gone, WebhookStatus::SecretUnreadable]
+    {
         let stopped = DeliveryState { status, ..failing() };
         assert_eq!((stopped.unhindered().run, stopped.unhindered().failures), (stopped.run, 0));
     }

@@ -4,8 +4,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::ATTEMPTS_MAX;
 use crate::webhook::backoff::RETRY_SECONDS;
+use crate::{ATTEMPTS_MAX, DeliveryOutcome, LaneEvent};
 
 fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_705_312_800, 0).unwrap()

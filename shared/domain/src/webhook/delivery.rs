@@ -35,6 +35,9 @@ pub struct Delivery {
     pub response: Option<SentResponse>,
     /// All attempts, the earliest first.
     pub attempts: Vec<DeliveryAttempt>,
+    /// The maximum number of attempts when the last one was made; `None` for that of its kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts_max: Option<u32>,
 }
 
 /// Why an event is delivered.
@@ -61,6 +64,10 @@ pub enum DeliveryStatus {
     Retrying,
     /// It failed and will not be retried automatically.
     Failed,
+    /// It failed as often as the owner allows and was skipped, so that later events are delivered.
+    Skipped,
+    /// The endpoint did not accept it and asked for no further attempt.
+    Aborted,
     /// It failed, and a later change by the owner replaced it. Never stored: see [`Delivery::by`].
     Superseded,
 }
@@ -104,8 +111,19 @@ pub struct DeliveryAttempt {
     pub error: Option<String>,
 }
 
+impl DeliveryStatus {
+    /// Whether the next event follows.
+    #[must_use]
+    pub fn is_done(self) -> bool {
+        match self {
+            Self::Succeeded | Self::Skipped | Self::Aborted => true,
+            Self::Retrying | Self::Failed | Self::Superseded => false,
+        }
+    }
+}
+
 impl DeliveryKind {
-    /// The maximum number of attempts.
+    /// The maximum number of attempts, unless the owner allows fewer.
     #[must_use]
     pub fn attempts_max(self) -> u32 {
         match self {
@@ -129,8 +147,21 @@ impl Delivery {
                 Self { next: state.retry_at(lane).filter(|_| state.is_active()), ..self }
             }
             (DeliveryStatus::Retrying, None) => Self { status: DeliveryStatus::Superseded, ..self },
-            (DeliveryStatus::Succeeded | DeliveryStatus::Failed | DeliveryStatus::Superseded, _) => self,
+            (
+                DeliveryStatus::Succeeded
+                | DeliveryStatus::Failed
+                | DeliveryStatus::Skipped
+                | DeliveryStatus::Aborted
+                | DeliveryStatus::Superseded,
+                _,
+            ) => self,
         }
+    }
+
+    /// The maximum number of attempts.
+    #[must_use]
+    pub fn attempts_max(&self) -> u32 {
+        self.attempts_max.unwrap_or(self.kind.attempts_max())
     }
 }
 

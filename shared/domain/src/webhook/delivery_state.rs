@@ -3,8 +3,8 @@
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::webhook::backoff::{back_off, whole_milliseconds};
-use crate::{DeliveryId, DeliveryLane, DeliveryOutcome, LaneEvent, Replay};
+use crate::webhook::backoff::whole_milliseconds;
+use crate::{DeliveryId, DeliveryLane, EntryId, Replay, ReplayRequest, SkippedEvents};
 
 /// The duration of a lease on an endpoint in seconds: far longer than one attempt.
 const LEASE_SECONDS: i64 = 60;
@@ -45,6 +45,22 @@ pub struct DeliveryState {
     /// The number of replays.
     #[serde(default)]
     pub replays: u32,
+    /// The request that started the latest replay, so that a retry of the request starts no other one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay_request: Option<EntryId>,
+    /// The events that were skipped because the endpoint did not accept them; `None` while there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<SkippedEvents>,
+    /// When the first event was skipped since the endpoint last accepted one, in milliseconds.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "chrono::serde::ts_milliseconds_option"
+    )]
+    pub skipping_since: Option<DateTime<Utc>>,
+    /// How many times in a row the secret could not be decrypted, so that there was no attempt.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub faults: u32,
     /// The number of the event at which deliveries were stopped, until the owner is notified of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped_at: Option<u64>,
@@ -64,6 +80,13 @@ pub enum WebhookStatus {
     Failing,
     /// It was paused because the endpoint answered that it is gone.
     Gone,
+    /// It was paused because its secret cannot be decrypted.
+    SecretUnreadable,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl DeliveryState {
@@ -81,6 +104,10 @@ impl DeliveryState {
             holder: 0,
             run: 0,
             replays: 0,
+            replay_request: None,
+            skipped: None,
+            skipping_since: None,
+            faults: 0,
             stopped_at: None,
             revision: 0,
         }
@@ -114,7 +141,7 @@ impl DeliveryState {
         }
     }
 
-    fn is_past(&self, lane: DeliveryLane, number: u64) -> bool {
+    pub(super) fn is_past(&self, lane: DeliveryLane, number: u64) -> bool {
         self.place(lane).is_some_and(|place| number <= place)
     }
 
@@ -216,7 +243,7 @@ impl DeliveryState {
     /// The state with this event as the next one, when those before are not subscribed to. Failed attempts are
     /// kept.
     #[must_use]
-    fn at(&self, lane: DeliveryLane, number: u64) -> Self {
+    pub(super) fn at(&self, lane: DeliveryLane, number: u64) -> Self {
         let before = number.saturating_sub(1);
         match lane {
             DeliveryLane::Live => Self { through: before.max(self.through), ..self.clone() },
@@ -227,47 +254,6 @@ impl DeliveryState {
         }
     }
 
-    /// The state after an attempt at an event. `chance`, from 0 to 1,000, is the share of the maximum jitter.
-    #[must_use]
-    pub fn after(&self, event: LaneEvent, outcome: DeliveryOutcome, now: DateTime<Utc>, chance: u16) -> Self {
-        let LaneEvent { lane, number } = event;
-        match outcome {
-            DeliveryOutcome::Taken => self.past(lane, number),
-            DeliveryOutcome::Gone => self.at(lane, number).stopped(WebhookStatus::Gone, number),
-            // A later resume starts again; and an event that the owner skipped meanwhile must not affect the next one.
-            DeliveryOutcome::Failed(_)
-                if self.status != WebhookStatus::Active || self.is_past(lane, number) =>
-            {
-                self.clone()
-            }
-            DeliveryOutcome::Failed(retry_after) => {
-                let known = self.at(lane, number);
-                let failed = self.failures(lane);
-                let retry_at = back_off(failed, retry_after, now, chance);
-                let failures = failed.saturating_add(1);
-                match (lane, retry_at) {
-                    (DeliveryLane::Live, Some(_)) => Self { failures, retry_at, ..known },
-                    (DeliveryLane::Live, None) => known.stopped(WebhookStatus::Failing, number),
-                    (DeliveryLane::Replay, Some(_)) => {
-                        let replay = known.replay.map(|replay| Replay { failures, retry_at, ..replay });
-                        Self { replay, ..known }
-                    }
-                    (DeliveryLane::Replay, None) => Self { replay: None, ..known },
-                }
-            }
-        }
-    }
-
-    fn stopped(&self, status: WebhookStatus, number: u64) -> Self {
-        let failures = self.failures.saturating_add(1);
-        // A change by the owner in the meantime is kept.
-        if self.status != WebhookStatus::Active {
-            return Self { failures, retry_at: None, ..self.clone() };
-        }
-        let replay = self.replay.map(Replay::anew);
-        Self { status, failures, replay, stopped_at: Some(number), ..self.anew() }
-    }
-
     /// The state paused by its owner. Events are kept meanwhile.
     #[must_use]
     pub fn paused(&self) -> Self {
@@ -276,7 +262,10 @@ impl DeliveryState {
                 let replay = self.replay.map(Replay::anew);
                 Self { status: WebhookStatus::Paused, replay, delivery: None, retry_at: None, ..self.clone() }
             }
-            WebhookStatus::Paused | WebhookStatus::Failing | WebhookStatus::Gone => self.clone(),
+            WebhookStatus::Paused
+            | WebhookStatus::Failing
+            | WebhookStatus::Gone
+            | WebhookStatus::SecretUnreadable => self.clone(),
         }
     }
 
@@ -284,7 +273,7 @@ impl DeliveryState {
     #[must_use]
     pub fn resumed(&self) -> Self {
         let run = self.run.saturating_add(1);
-        Self { status: WebhookStatus::Active, run, stopped_at: None, ..self.anew() }
+        Self { status: WebhookStatus::Active, run, stopped_at: None, skipping_since: None, ..self.anew() }
     }
 
     /// Whether deliveries are active.
@@ -305,19 +294,22 @@ impl DeliveryState {
             }
             replay => (replay, self.replays),
         };
-        let known = Self { replay, replays, ..self.clone() };
+        let known = Self { replay, replays, skipping_since: None, ..self.clone() };
         match self.status {
             WebhookStatus::Active if is_at_work || 0 < self.failures => {
                 Self { run: self.run.saturating_add(1), ..known.anew() }
             }
             WebhookStatus::Active => known,
-            WebhookStatus::Paused | WebhookStatus::Failing | WebhookStatus::Gone => known.anew(),
+            WebhookStatus::Paused
+            | WebhookStatus::Failing
+            | WebhookStatus::Gone
+            | WebhookStatus::SecretUnreadable => known.anew(),
         }
     }
 
     /// The state without attempts.
-    fn anew(&self) -> Self {
-        Self { delivery: None, failures: 0, retry_at: None, ..self.clone() }
+    pub(super) fn anew(&self) -> Self {
+        Self { delivery: None, failures: 0, retry_at: None, faults: 0, ..self.clone() }
     }
 
     /// The state with this event skipped, if attempts at it have failed: the owner no longer subscribes to it.
@@ -331,7 +323,7 @@ impl DeliveryState {
     #[must_use]
     pub fn from_after(&self, number: u64) -> Self {
         let run = self.run.saturating_add(1);
-        Self { through: number, run, ..self.anew() }
+        Self { through: number, run, skipping_since: None, ..self.anew() }
     }
 
     /// The state with a replay of the events after number `after` through `last`.
@@ -340,6 +332,23 @@ impl DeliveryState {
         let run = self.replays.saturating_add(1);
         let replay = Replay { through: after, last, run, delivery: None, failures: 0, retry_at: None };
         Self { replay: Some(replay), replays: run, ..self.clone() }
+    }
+
+    /// The state with the replay that the owner requests. A retry of the latest request changes nothing.
+    ///
+    /// # Errors
+    /// The replay that is not finished yet, unless the request replaces it.
+    pub fn replay_requested(&self, request: &ReplayRequest) -> Result<Self, Replay> {
+        if self.replay_request == Some(request.id) {
+            return Ok(self.clone());
+        }
+        match self.replay {
+            Some(running) if !request.replaces => Err(running),
+            Some(_) | None => {
+                let replaying = self.replaying(request.after, request.through);
+                Ok(Self { replay_request: Some(request.id), ..replaying })
+            }
+        }
     }
 }
 

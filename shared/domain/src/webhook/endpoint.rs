@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{EventName, Reference, WebhookId, WebhookUrl};
+use crate::{EventName, OnFailure, Reference, WebhookId, WebhookUrl};
 
 /// A webhook: a customer's endpoint and its settings (contract: "Webhook deliveries").
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct Webhook {
     /// A free text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<Reference>,
+    /// What follows when the endpoint does not accept an event.
+    #[serde(default)]
+    pub on_failure: OnFailure,
     /// The secrets that sign deliveries, the newest first.
     pub secrets: Vec<SealedSecret>,
     /// Whether its secret was ever rotated.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::DeliveryId;
+use crate::{DeliveryId, EntryId, OnFailure};
 
 /// A replay of a range of events. It does not delay new events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,8 @@ pub enum DeliveryOutcome {
     Failed(Option<u32>),
     /// The endpoint answered that it is gone.
     Gone,
+    /// The endpoint did not accept the event and asked for no further attempt at it.
+    Aborted,
 }
 
 /// The event that an attempt delivers.
@@ -57,19 +59,34 @@ pub struct LaneEvent {
     pub lane: DeliveryLane,
     /// Its number in the account's feed.
     pub number: u64,
+    /// What follows when the endpoint does not accept it.
+    pub on_failure: OnFailure,
+}
+
+/// A request to replay a range of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplayRequest {
+    /// Its id, the same for every attempt of the request.
+    pub id: EntryId,
+    /// The number before the first event.
+    pub after: u64,
+    /// The number of the last event.
+    pub through: u64,
+    /// Whether it replaces a replay that is not finished.
+    pub replaces: bool,
 }
 
 impl LaneEvent {
-    /// An event on the live lane.
+    /// An event on the live lane that is never skipped.
     #[must_use]
     pub fn live(number: u64) -> Self {
-        Self { lane: DeliveryLane::Live, number }
+        Self { lane: DeliveryLane::Live, number, on_failure: OnFailure::Block }
     }
 
-    /// An event on the replay lane.
+    /// An event on the replay lane that is never skipped.
     #[must_use]
     pub fn replay(number: u64) -> Self {
-        Self { lane: DeliveryLane::Replay, number }
+        Self { lane: DeliveryLane::Replay, number, on_failure: OnFailure::Block }
     }
 }
 

@@ -6,6 +6,8 @@ mod delivery;
 mod delivery_state;
 mod endpoint;
 mod lane;
+mod on_failure;
+mod outcome;
 mod secret;
 mod url;
 
@@ -14,6 +16,8 @@ pub use backoff::ATTEMPTS_MAX;
 pub use delivery::{Delivery, DeliveryAttempt, DeliveryKind, DeliveryStatus, SentRequest, SentResponse};
 pub use delivery_state::{DeliveryState, WebhookStatus};
 pub use endpoint::{SealedSecret, Webhook};
-pub use lane::{DeliveryLane, DeliveryOutcome, LaneEvent, Replay};
+pub use lane::{DeliveryLane, DeliveryOutcome, LaneEvent, Replay, ReplayRequest};
+pub use on_failure::{OnFailure, SkippedEvents};
+pub use outcome::DeliveryFault;
 pub use secret::{BadWebhookSecret, WebhookSecret};
 pub use url::{BadWebhookUrl, URL_CHARS_MAX, WebhookUrl};

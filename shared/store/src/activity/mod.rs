@@ -2,4 +2,5 @@
 
 pub(crate) mod activity_table;
 pub(crate) mod usage;
+mod webhook_register;
 pub(crate) mod webhooks;

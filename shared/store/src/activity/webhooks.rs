@@ -4,25 +4,19 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::activity::activity_table::Activity;
+use crate::activity::webhook_register::STATE;
 use crate::table::attribute::sort_key;
 use crate::table::condition::Condition;
 use crate::table::error::Fault;
 use crate::table::expiry::after_days;
 use crate::table::item::{decode, with_key};
-use crate::table::key::{Key, deliveries_partition, webhooks_partition};
+use crate::table::key::{Key, deliveries_partition};
 use crate::table::query::{ItemQuery, SortKeys};
 use domain::{AccountId, Delivery, DeliveryId, DeliveryState, Webhook, WebhookId};
 use ports::Moment;
 
 /// For how many days deliveries are kept: as long as the feed keeps their events.
 const DELIVERY_DAYS: i64 = 30;
-
-/// How many items, webhooks and delivery states together, one read returns at most.
-const ITEMS_AT_ONCE: i32 = 100;
-
-/// The suffix of a delivery state's sort key. A webhook and its delivery state are adjacent items: one read finds both,
-/// and their writes do not conflict.
-const STATE: &str = "#state";
 
 /// For how many days the deletion of a webhook is recorded: longer than idempotency keys are valid.
 const GONE_DAYS: i64 = 32;
@@ -34,6 +28,17 @@ pub struct WebhookKey {
     pub account: AccountId,
     /// The webhook.
     pub id: WebhookId,
+}
+
+/// What became of a webhook to add.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AddedWebhook {
+    /// It was added.
+    Added,
+    /// A webhook with its id exists and stays.
+    Known(Box<Webhook>),
+    /// The account has [`Webhook::COUNT_MAX`] webhooks.
+    Full,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -51,25 +56,32 @@ struct DeliveryItem {
 }
 
 impl Activity {
-    /// Adds a webhook with its first delivery state. An existing webhook with its id stays and is returned.
+    /// Adds a webhook with its first delivery state, unless the account has as many as it may have. The register of
+    /// webhooks decides that, see `webhook_register.rs`.
     ///
     /// # Errors
-    /// When the table does not answer.
+    /// When the table does not answer; [`Fault::Busy`] when too many other requests change the register.
     pub async fn add_webhook(
         &self,
         account: AccountId,
         webhook: &Webhook,
         state: &DeliveryState,
-    ) -> Result<Option<Webhook>, Fault> {
+        moment: Moment,
+    ) -> Result<AddedWebhook, Fault> {
         const DOING: &str = "add a webhook";
+        if !self.register_webhook(account, webhook.id, moment).await? {
+            return Ok(AddedWebhook::Full);
+        }
         // The state first: a webhook without one would never get a delivery. Every attempt writes the same state.
         let state = with_key(&Key::Webhook(account, state_name(webhook.id)), state)?;
         self.table.put_if(state, Condition::absent(), DOING).await?;
         let item = with_key(&Key::Webhook(account, webhook.id.to_string()), webhook)?;
-        if self.table.put_if(item, Condition::absent(), DOING).await? {
-            return Ok(None);
+        let is_new = self.table.put_if(item, Condition::absent(), DOING).await?;
+        if !self.register_webhook(account, webhook.id, moment).await? {
+            return Ok(AddedWebhook::Full);
         }
-        self.webhook(account, webhook.id).await
+        let known = if is_new { None } else { self.webhook(account, webhook.id).await? };
+        Ok(known.map_or(AddedWebhook::Added, |known| AddedWebhook::Known(Box::new(known))))
     }
 
     /// A webhook by its id.
@@ -86,27 +98,31 @@ impl Activity {
     /// # Errors
     /// When the table does not answer.
     pub async fn webhooks(&self, account: AccountId) -> Result<Vec<(Webhook, DeliveryState)>, Fault> {
-        let (mut found, mut last, mut start) = (Vec::new(), None::<Webhook>, None);
-        loop {
-            let query = ItemQuery::all(webhooks_partition(account)).limit(ITEMS_AT_ONCE).continued(start);
-            let page = self.table.query(query, "read webhooks").await?;
-            for item in page.items {
-                let name = sort_key(&item).unwrap_or_default().to_owned();
-                // A webhook sorts right before its state.
-                match name.strip_suffix(STATE) {
-                    None => last = Some(decode("a webhook", item)?),
-                    Some(id) => {
-                        let webhook = last.take().filter(|webhook| webhook.id.to_string() == id);
-                        let state = decode("the state of a webhook", item)?;
-                        found.extend(webhook.map(|webhook| (webhook, state)));
-                    }
+        let mut all = self.webhook_items(account).await?;
+        let (mut found, mut last) = (Vec::new(), None::<Webhook>);
+        for item in std::mem::take(&mut all.items) {
+            let name = sort_key(&item).unwrap_or_default().to_owned();
+            // A webhook sorts right before its state.
+            match name.strip_suffix(STATE) {
+                None => last = Some(decode("a webhook", item)?),
+                Some(id) => {
+                    let webhook = last.take().filter(|webhook| webhook.id.to_string() == id);
+                    let state = decode("the state of a webhook", item)?;
+                    found.extend(webhook.filter(|_| all.names(id)).map(|webhook| (webhook, state)));
                 }
             }
-            start = page.last;
-            if start.is_none() {
-                return Ok(found);
-            }
         }
+        Ok(found)
+    }
+
+    /// The ids of all webhooks of an account, also of those whose items cannot be read.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn webhook_ids(&self, account: AccountId) -> Result<Vec<WebhookId>, Fault> {
+        let all = self.webhook_items(account).await?;
+        let names = all.items.iter().filter_map(sort_key).filter(|name| all.names(name));
+        Ok(names.filter_map(|name| WebhookId::try_from(name.to_owned()).ok()).collect())
     }
 
     /// Saves a webhook with its revision incremented and returns it; `None` when another process has saved or deleted
@@ -147,6 +163,7 @@ impl Activity {
         // The state first: from here on a worker finds no state and sends nothing more.
         self.table.delete(&Key::Webhook(account, state_name(id)), DOING).await?;
         self.table.delete(&Key::Webhook(account, id.to_string()), DOING).await?;
+        self.unregister_webhook(account, id).await?;
         Ok(known)
     }
 

@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::error::BoxError;
 
 use domain::{AccountId, DrawdownError, DrawdownMismatch, Refusal};
-use ports::{NoRandomness, QueueError, SealError};
+use ports::{NoRandomness, QueueError, SealError, SealFailure};
 
 /// The store could not answer. No credit was moved, unless the operation says otherwise.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +68,10 @@ impl From<QueueError> for Fault {
 
 impl From<SealError> for Fault {
     fn from(unsealed: SealError) -> Self {
-        Self::unavailable("use a webhook's secret", unsealed)
+        match unsealed.cause {
+            SealFailure::Unavailable => Self::unavailable("use a webhook's secret", unsealed),
+            SealFailure::Unreadable => Self::corrupt("a webhook's secret", unsealed),
+        }
     }
 }
 
