@@ -6,6 +6,7 @@ mod aws;
 mod capabilities;
 mod event_schemas;
 mod events;
+mod job_limits;
 mod ledger_verifier;
 mod openapi;
 mod pages;

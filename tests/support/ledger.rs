@@ -18,7 +18,8 @@ use local::engine::Engine;
 use ports::{Bus, BusEvent, PublishError, Queue, QueueError};
 use projector::{Others, Record, project};
 use store::{
-    Activity, Claim, Ledger, Moment, Settings, Settled, StatementPlace, StatementQuery, Unsettled, random,
+    Activity, Claim, JOB_SHARDS, Ledger, Moment, ScheduledJob, Settings, Settled, StatementPlace,
+    StatementQuery, Unsettled, random,
 };
 
 use crate::{Faults, UnitMeter};
@@ -203,6 +204,24 @@ impl TestLedger {
             }
         }
         records
+    }
+
+    /// The jobs of all shards that are due by a time, the earliest first, read in small pages.
+    pub async fn due_jobs(&self, by: DateTime<Utc>) -> Vec<ScheduledJob> {
+        let mut due = Vec::new();
+        for shard in 0..JOB_SHARDS {
+            let mut after = None;
+            loop {
+                let page = self.ledger.due_page(shard, after.as_ref(), by, 3).await.unwrap();
+                due.extend(page.jobs);
+                after = page.last;
+                if page.is_end {
+                    break;
+                }
+            }
+        }
+        due.sort();
+        due
     }
 
     /// The items of one partition of the ledger table.
