@@ -15,6 +15,7 @@ mod lost_records;
 mod payment_refunds;
 mod payments;
 mod remainders;
+mod scheduled_jobs;
 mod tampered_remainders;
 mod tampering;
 mod unreadable_accounts;

@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::operation::{
     get_item::{GetItemInput, GetItemOutput},
     put_item::{PutItemInput, PutItemOutput},
     query::{QueryInput, QueryOutput},
+    transact_write_items::{TransactWriteItemsInput, TransactWriteItemsOutput},
     update_item::{UpdateItemInput, UpdateItemOutput},
 };
 use aws_sdk_dynamodb::types::{ConsumedCapacity, ReturnConsumedCapacity};
@@ -64,6 +65,8 @@ impl Intercept for UnitMeter {
             input.return_consumed_capacity = wanted;
         } else if let Some(input) = input.downcast_mut::<DeleteItemInput>() {
             input.return_consumed_capacity = wanted;
+        } else if let Some(input) = input.downcast_mut::<TransactWriteItemsInput>() {
+            input.return_consumed_capacity = wanted;
         }
         Ok(())
     }
@@ -98,6 +101,9 @@ impl Intercept for UnitMeter {
                     units.written += cost(output.consumed_capacity());
                 } else if let Some(output) = output.downcast_ref::<DeleteItemOutput>() {
                     units.written += cost(output.consumed_capacity());
+                } else if let Some(output) = output.downcast_ref::<TransactWriteItemsOutput>() {
+                    units.written +=
+                        output.consumed_capacity().iter().map(|table| cost(Some(table))).sum::<f64>();
                 } else {
                     panic!("an unknown request: {output:?}");
                 }
