@@ -13,6 +13,7 @@ fn the_stack_has_an_alarm_for_each_log_line() {
         ("UnreadableItems", "ProjectorLog", SKIPPED, "UnreadableItems", 1),
         ("UnreadableItemsOfJobs", "ReconcileLog", SKIPPED, "UnreadableItems", 1),
         ("AccountsBehind", "ProjectorLog", LEFT_TO_JOB, "AccountsBehind", 1),
+        ("JobsLate", "ReconcileLog", jobs::LATE_JOBS, "JobsLate", 1),
         ("DeliveryFaults", "WebhookDeliveryLog", DELIVERY_FAULT, "DeliveryFaults", 5),
         ("UnreadableSecrets", "WebhookDeliveryLog", SECRET_UNREADABLE, "UnreadableSecrets", 1),
     ] {

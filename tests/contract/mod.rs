@@ -7,6 +7,7 @@ mod capabilities;
 mod deployment;
 mod event_schemas;
 mod events;
+mod job_limits;
 mod ledger_verifier;
 mod openapi;
 mod pages;

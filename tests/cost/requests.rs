@@ -39,21 +39,21 @@ async fn drawdowns_cost_what_they_write() {
     assert_eq!(units(&world, "POST /api/v3/credits/holds").await, (0.0, 5.0, 1));
     forget(&world).await;
 
-    // Written: the scheduled job, the remainder, claim, account and row of the capture, the remainder again. Read:
-    // the hold's row, its remainder, and the free key.
+    // Written: the scheduled job, the remainder, claim, account and row of the capture, the remainder again, and the
+    // job's removal. Read: the hold's row, its remainder, and the free key.
     let path = format!("{CREDITS}/holds/{}/capture", held["holdId"].as_str().unwrap());
     post(path, "capture", json!({ "amount": 1 })).await;
-    assert_eq!(units(&world, "POST /api/v3/credits/holds/{id}/capture").await, (3.0, 6.0, 1));
+    assert_eq!(units(&world, "POST /api/v3/credits/holds/{id}/capture").await, (3.0, 7.0, 1));
     forget(&world).await;
 
     let path = format!("{CREDITS}/holds/{}/release", held["holdId"].as_str().unwrap());
     post(path, "release", json!({})).await;
-    assert_eq!(units(&world, "POST /api/v3/credits/holds/{id}/release").await, (3.0, 7.0, 1));
+    assert_eq!(units(&world, "POST /api/v3/credits/holds/{id}/release").await, (3.0, 8.0, 1));
     forget(&world).await;
 
     let body = json!({ "transactionId": debit["transactionId"], "reason": "technical_failure" });
     post(format!("{CREDITS}/refund"), "refund", body).await;
-    assert_eq!(units(&world, "POST /api/v3/credits/refund").await, (4.0, 6.0, 1));
+    assert_eq!(units(&world, "POST /api/v3/credits/refund").await, (4.0, 7.0, 1));
     forget(&world).await;
 
     // Two claims (of the key and of the deduplicated charge), account, row, and the customer of the charge.

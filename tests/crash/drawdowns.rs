@@ -278,15 +278,15 @@ async fn histories_of(acts: &[Interrupted], written: &[usize]) {
     assert_eq!(histories, written.iter().sum::<usize>() * 6 * 3);
 }
 
-/// The writes: job, remainder, claim, account, row, remainder; one renews the month first (account, row).
+/// The writes: job, remainder, claim, account, row, remainder, the job's removal; one renews the month first (account, row).
 #[tokio::test]
 async fn a_refund_has_one_effect_whatever_is_lost() {
-    histories_of(&[Interrupted::Refund, Interrupted::RefundLate, Interrupted::RefundReopens], &[6, 8, 6])
+    histories_of(&[Interrupted::Refund, Interrupted::RefundLate, Interrupted::RefundReopens], &[7, 9, 7])
         .await;
 }
 
 /// A hold writes the claim, the account, the marker that it is open, and the row. A capture writes the job, the
-/// remainder, claim, account, row and remainder; an end of the hold also removes the marker.
+/// remainder, claim, account, row and remainder, and removes the job; an end of the hold also removes the marker.
 #[tokio::test]
 async fn a_hold_is_captured_or_released_whatever_is_lost() {
     let acts = [
@@ -296,7 +296,7 @@ async fn a_hold_is_captured_or_released_whatever_is_lost() {
         Interrupted::Release,
         Interrupted::Expire,
     ];
-    histories_of(&acts, &[4, 6, 7, 7, 6]).await;
+    histories_of(&acts, &[4, 7, 8, 8, 6]).await;
 }
 
 /// A batch writes the claim, the account, and a row for each item that is charged. A deduplicated charge writes two

@@ -17,6 +17,7 @@ mod payment_refunds;
 mod payments;
 mod projection;
 mod remainders;
+mod scheduled_jobs;
 mod settings;
 mod tampered_remainders;
 mod tampering;

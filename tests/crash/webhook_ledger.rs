@@ -174,7 +174,7 @@ impl WebhookLedger {
             self.deliver().await.unwrap();
         }
         for _ in 0..50 {
-            let due = self.fixture.ledger.due_jobs(DateTime::<Utc>::MAX_UTC).await.unwrap();
+            let due = self.fixture.due_jobs(DateTime::<Utc>::MAX_UTC).await;
             let due = due.into_iter().find(|noted| noted.job == Job::Webhooks(self.account));
             let Some(noted) = due else { return };
             self.clock.advance_to(noted.due);
@@ -234,7 +234,7 @@ impl WebhookLedger {
         if is_called {
             return self.deliver().await.map(|()| true);
         }
-        let due = self.fixture.ledger.due_jobs(DateTime::<Utc>::MAX_UTC).await?;
+        let due = self.fixture.find_due_jobs(DateTime::<Utc>::MAX_UTC).await?;
         let due = due.into_iter().find(|noted| noted.job == Job::Webhooks(self.account));
         let Some(noted) = due else { return Ok(false) };
         self.clock.advance_to(noted.due);

@@ -47,11 +47,9 @@ async fn jobs_are_due_in_order_until_they_are_removed() {
             "scheduled twice, it is stored once"
         );
         assert_eq!(ledger.next_job_due().await.unwrap(), Some(now() + Duration::minutes(10)));
-        assert_eq!(
-            ledger.due_jobs(now() + Duration::minutes(10) - Duration::milliseconds(1)).await.unwrap(),
-            []
-        );
-        let due = ledger.due_jobs(now() + Duration::minutes(20)).await.unwrap();
+        let before = now() + Duration::minutes(10) - Duration::milliseconds(1);
+        assert_eq!(fixture.due_jobs(before).await, []);
+        let due = fixture.due_jobs(now() + Duration::minutes(20)).await;
         assert_eq!(due.len(), 32);
         assert!(due.windows(2).all(|pair| pair[0].due <= pair[1].due));
         for one in &due {
@@ -59,10 +57,44 @@ async fn jobs_are_due_in_order_until_they_are_removed() {
             ledger.remove_job(one).await.unwrap();
         }
         noted.retain(|one| !due.contains(one));
-        let mut left = ledger.due_jobs(now() + Duration::hours(9)).await.unwrap();
-        left.sort_by_key(|one| (one.due, one.job));
-        noted.sort_by_key(|one| (one.due, one.job));
-        assert_eq!(left, noted);
+        noted.sort();
+        assert_eq!(fixture.due_jobs(now() + Duration::hours(9)).await, noted);
+    }
+}
+
+#[tokio::test]
+async fn an_account_has_one_job_of_a_kind_for_each_minute() {
+    for backend in backends() {
+        let fixture = TestLedger::on(backend.as_deref()).await;
+        let (account, other) = (fixture.open(1, now()).await, fixture.open(1, now()).await);
+        let (ledger, minute) = (&fixture.ledger, now() + Duration::minutes(2));
+        for millis in [0, 1, 30_000, 59_999] {
+            let scheduled = ledger
+                .schedule_in_minute(Job::Calendar(account), now() + Duration::milliseconds(millis))
+                .await
+                .unwrap();
+            assert_eq!(scheduled.due, minute);
+        }
+        assert_eq!(fixture.due_jobs(minute).await.len(), 1, "{backend:?}");
+        let before = now() - Duration::milliseconds(1);
+        for (job, at) in
+            [(Job::Calendar(account), before), (Job::Calendar(other), now()), (Job::Plan(account), now())]
+        {
+            ledger.schedule_in_minute(job, at).await.unwrap();
+        }
+        assert_eq!(fixture.due_jobs(minute).await.len(), 4, "other minutes, accounts and kinds: {backend:?}");
+    }
+}
+
+#[tokio::test]
+async fn two_requests_do_not_share_a_job_that_one_of_them_cancels() {
+    for backend in backends() {
+        let fixture = TestLedger::on(backend.as_deref()).await;
+        let job = Job::Calendar(fixture.open(1, now()).await);
+        let one = fixture.ledger.schedule_for_request(job, now()).await.unwrap();
+        let other = fixture.ledger.schedule_for_request(job, now()).await.unwrap();
+        fixture.ledger.remove_job(&one).await.unwrap();
+        assert_eq!(fixture.due_jobs(now()).await, [other], "{backend:?}");
     }
 }
 

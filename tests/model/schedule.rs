@@ -235,11 +235,9 @@ async fn a_test_clock_moves_forward_with_its_jobs() {
             ledger.schedule(Job::Calendar(account), later).await.unwrap();
             ledger.schedule(Job::Recharge(account), now()).await.unwrap();
         }
+        let all = fixture.due_jobs(now() + Duration::days(9)).await;
+        assert_eq!(all.len(), 4, "without a clock a test ledger's jobs follow real time: {backend:?}");
         ledger.set_test_clock(test, now() + Duration::days(1)).await.unwrap();
-        ledger.move_to_own_schedule(test).await.unwrap();
-        let all = ledger.due_jobs(now() + Duration::days(9)).await.unwrap();
-        assert_eq!(all.len(), 2, "{backend:?}");
-        assert!(all.iter().all(|noted| noted.job.account() == live && !noted.is_own));
         let own = ledger.own_due_jobs(test, now() + Duration::days(2)).await.unwrap();
         assert_eq!(own.iter().map(|noted| noted.job).collect::<Vec<_>>(), [Job::Recharge(test)]);
         ledger.schedule(Job::Plan(test), later).await.unwrap();
@@ -248,6 +246,10 @@ async fn a_test_clock_moves_forward_with_its_jobs() {
             ledger.remove_job(&noted).await.unwrap();
         }
         assert_eq!(ledger.own_due_jobs(test, later).await.unwrap(), []);
+        let all = fixture.due_jobs(now() + Duration::days(9)).await;
+        assert!(all.len() == 2 && all.iter().all(|noted| noted.job.account() == live), "{backend:?}");
+        ledger.schedule(Job::Webhooks(test), later).await.unwrap();
+        assert_eq!(fixture.due_jobs(later).await.len(), 3, "deliveries follow real time: {backend:?}");
         assert_eq!(ledger.set_test_clock(test, later).await.unwrap(), later);
         assert_eq!(ledger.set_test_clock(test, now()).await.unwrap(), later, "the clock never goes back");
         assert_eq!(ledger.moment_of(test, moment(now())).await.unwrap().now, later);

@@ -6,6 +6,7 @@ use chrono::{DateTime, Duration, Utc};
 use scrip_http::Clock;
 use scrip_webhooks::MomentSource;
 use store::Moment;
+use tokio::time::Instant;
 
 /// A clock that the test moves, for both times. Clones are the same clock.
 #[derive(Clone, Debug)]
@@ -48,5 +49,30 @@ impl Clock for ManualClock {
 impl MomentSource for ManualClock {
     fn now(&self) -> Moment {
         self.moment()
+    }
+}
+
+/// A clock that follows the runtime's own, which a test pauses: time passes while all tasks wait.
+#[derive(Clone, Copy, Debug)]
+pub struct SimulatedClock {
+    start: DateTime<Utc>,
+    origin: Instant,
+}
+
+impl SimulatedClock {
+    /// A clock that says `now`.
+    pub fn at(now: DateTime<Utc>) -> Self {
+        Self { start: now, origin: Instant::now() }
+    }
+}
+
+impl Clock for SimulatedClock {
+    fn now(&self) -> DateTime<Utc> {
+        let passed = i64::try_from(self.origin.elapsed().as_millis()).unwrap();
+        self.start.checked_add_signed(Duration::milliseconds(passed)).unwrap()
+    }
+
+    fn moment(&self) -> Moment {
+        Moment { now: self.now(), wall: self.now() }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
@@ -10,7 +11,10 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
 /// How a write fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +41,7 @@ pub struct Faults {
     inner: SharedHttpClient,
     script: Arc<Mutex<WriteScript>>,
     late: Arc<Semaphore>,
+    latency: Arc<Mutex<Option<Duration>>>,
 }
 
 #[derive(Debug)]
@@ -55,7 +60,8 @@ struct WriteScript {
 impl Faults {
     /// A connection through `client`.
     pub fn on(client: SharedHttpClient) -> Self {
-        Self { inner: client, script: Arc::default(), late: Arc::new(Semaphore::new(0)) }
+        let late = Arc::new(Semaphore::new(0));
+        Self { inner: client, script: Arc::default(), late, latency: Arc::default() }
     }
 
     /// The SDK's HTTP client for this connection.
@@ -75,6 +81,25 @@ impl Faults {
     /// The writes with these numbers from now on, counted from 0, fail. After three in a row the SDK gives up.
     pub fn arm_all(&self, numbers: Range<usize>, kind: WriteFault) {
         *self.script.lock().unwrap() = WriteScript { fault: Some((numbers, kind)), ..WriteScript::default() };
+    }
+
+    /// From now on every answer takes this long, by the runtime's clock. The test must pause that clock: it then passes
+    /// only while no request is being answered, however slow the machine is.
+    pub fn delay(&self, latency: Duration) {
+        *self.latency.lock().unwrap() = Some(latency);
+    }
+
+    /// Passes a request on.
+    fn pass(&self, inner: &SharedHttpConnector, request: HttpRequest) -> HttpConnectorFuture {
+        let Some(latency) = *self.latency.lock().unwrap() else { return inner.call(request) };
+        let inner = inner.clone();
+        HttpConnectorFuture::new(async move {
+            // A paused clock stands still while a blocking task runs.
+            let answer = spawn_blocking(move || Handle::current().block_on(inner.call(request)));
+            let answer = answer.await.unwrap();
+            sleep(latency).await;
+            answer
+        })
     }
 
     /// Lets the delayed write arrive.
@@ -120,7 +145,7 @@ impl HttpConnector for FaultyConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let lost = || ConnectorError::io("the connection was cut".into());
         match self.faults.befalls(&request) {
-            None => self.inner.call(request),
+            None => self.faults.pass(&self.inner, request),
             Some(WriteFault::CrashBefore | WriteFault::RequestLost) => {
                 HttpConnectorFuture::ready(Err(lost()))
             }

@@ -18,8 +18,8 @@ use local::StreamReader;
 use local::engine::Engine;
 use ports::{Bus, BusEvent, PublishError, Queue, QueueError};
 use store::{
-    Activity, Claim, Ledger, Moment, MonthUsage, Settings, Settled, StatementPlace, StatementQuery,
-    Unsettled, random,
+    Activity, Claim, Fault, JOB_SHARDS, Ledger, Moment, MonthUsage, ScheduledJob, Settings, Settled, StatementPlace,
+    StatementQuery, Unsettled, random,
 };
 
 use crate::{Faults, UnitMeter};
@@ -211,6 +211,32 @@ impl TestLedger {
             }
         }
         records
+    }
+
+    /// The jobs of all shards that are due by a time, the earliest first, read in small pages.
+    pub async fn due_jobs(&self, by: DateTime<Utc>) -> Vec<ScheduledJob> {
+        self.find_due_jobs(by).await.unwrap()
+    }
+
+    /// The same, where the table may not answer.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn find_due_jobs(&self, by: DateTime<Utc>) -> Result<Vec<ScheduledJob>, Fault> {
+        let mut due = Vec::new();
+        for shard in 0..JOB_SHARDS {
+            let mut after = None;
+            loop {
+                let page = self.ledger.due_page(shard, after.as_ref(), by, 3).await?;
+                due.extend(page.jobs);
+                after = page.last;
+                if page.is_end {
+                    break;
+                }
+            }
+        }
+        due.sort();
+        Ok(due)
     }
 
     /// The items of one partition of the ledger table.

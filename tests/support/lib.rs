@@ -7,6 +7,7 @@
     reason = "a test whose world can't be made fails"
 )]
 
+mod backlog;
 mod clock;
 mod dice;
 mod event_schema;
@@ -30,7 +31,8 @@ pub mod stripe_double;
 mod units;
 mod world;
 
-pub use clock::ManualClock;
+pub use backlog::{Backlog, BacklogRun};
+pub use clock::{ManualClock, SimulatedClock};
 pub use dice::Dice;
 pub use event_schema::{EVENT_SCHEMAS, assert_event, event_problems};
 pub use faults::{Faults, WriteFault};

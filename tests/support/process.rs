@@ -48,6 +48,7 @@ pub struct TestProcess {
     notices: Arc<Mutex<Vec<SignedEvent>>>,
     calls: Arc<Mutex<CallScript>>,
     meeting: Arc<Mutex<Option<Meeting>>>,
+    latency: Arc<Mutex<std::time::Duration>>,
 }
 
 impl TestProcess {
@@ -79,6 +80,7 @@ impl TestProcess {
             notices,
             calls: Arc::default(),
             meeting: Arc::default(),
+            latency: Arc::default(),
         }
     }
 
@@ -108,21 +110,26 @@ impl TestProcess {
             app.ledger.open(&Account::open(id, plan.clone(), allowance, now)).await.unwrap();
             app.ledger.catch_up(id, app.clock.moment()).await.unwrap();
         }
+        (id, self.api_key(id).await)
+    }
+
+    /// A new API key of an account, with every scope.
+    pub async fn api_key(&self, account: AccountId) -> String {
         let mut bytes = [0u8; 34];
         bytes.iter_mut().zip(random().to_be_bytes()).for_each(|(byte, random)| *byte = random);
-        let secret = ApiKeySecret::for_organisation(Mode::Live, bytes);
+        let secret = ApiKeySecret::for_organisation(account.mode, bytes);
         let key = ApiKey {
-            key_id: KeyId::new(now, random()),
-            org: Some(org),
-            mode: Mode::Live,
+            key_id: KeyId::new(self.now(), random()),
+            org: Some(account.org),
+            mode: account.mode,
             scopes: Scope::ALL.into(),
             last4: secret.last4(),
             description: None,
-            created_at: now,
+            created_at: self.now(),
             revoked_at: None,
         };
-        settings.add_key(&secret, &key).await.unwrap();
-        (id, secret.reveal().to_owned())
+        self.fixture.settings().add_key(&secret, &key).await.unwrap();
+        secret.reveal().to_owned()
     }
 
     /// A newly started process.
@@ -132,6 +139,7 @@ impl TestProcess {
             faults: self.faults.clone(),
             script: self.calls.clone(),
             meeting: self.meeting.clone(),
+            latency: self.latency.clone(),
         });
         Arc::new(App {
             cursors: scrip_http::CursorKey::none(),
@@ -172,6 +180,11 @@ impl TestProcess {
         let met = meeting.met.clone();
         *self.meeting.lock().unwrap() = Some(meeting);
         met
+    }
+
+    /// From now on every answer of the provider takes this long, by the runtime's clock.
+    pub fn delay_provider(&self, latency: std::time::Duration) {
+        *self.latency.lock().unwrap() = latency;
     }
 
     /// From now on only `fault` occurs.

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -64,6 +65,7 @@ pub struct FlakyProvider {
     pub(crate) faults: Faults,
     pub(crate) script: Arc<Mutex<CallScript>>,
     pub(crate) meeting: Arc<Mutex<Option<Meeting>>>,
+    pub(crate) latency: Arc<Mutex<Duration>>,
 }
 
 /// Delays each lookup of an order until a number of them wait, and counts those that went on.
@@ -87,6 +89,10 @@ impl FlakyProvider {
 
     async fn call<T>(&self, call: impl Future<Output = Result<T, NoAnswer>> + Send) -> Result<T, NoAnswer> {
         let lost = || NoAnswer("the connection was cut".to_owned());
+        let latency = *self.latency.lock().unwrap();
+        if !latency.is_zero() {
+            tokio::time::sleep(latency).await;
+        }
         let fault = self.befalls();
         match fault {
             None => call.await,

@@ -102,8 +102,8 @@ impl Intercept for UnitMeter {
                 } else if let Some(output) = output.downcast_ref::<DeleteItemOutput>() {
                     units.written += cost(output.consumed_capacity());
                 } else if let Some(output) = output.downcast_ref::<TransactWriteItemsOutput>() {
-                    let tables = output.consumed_capacity().iter();
-                    units.written += tables.filter_map(ConsumedCapacity::capacity_units).sum::<f64>();
+                    units.written +=
+                        output.consumed_capacity().iter().map(|table| cost(Some(table))).sum::<f64>();
                 } else {
                     panic!("an unknown request: {output:?}");
                 }

@@ -26,10 +26,8 @@ pub(super) async fn advance(
     moment: Moment,
 ) -> Result<(DateTime<Utc>, bool), ApiError> {
     let until = moment.wall.checked_add_signed(TimeDelta::seconds(WORK_SECONDS)).unwrap_or(moment.wall);
-    // A clock that was never set is set to the present time first. Jobs are then scheduled by it, and earlier jobs move
-    // to it.
+    // A clock that was never set is set to the present time first. Jobs are then scheduled by it.
     let mut current = app.ledger.set_test_clock(account, moment.now).await?;
-    app.ledger.move_to_own_schedule(account).await?;
     // An earlier call may have been interrupted here.
     let here = Moment { now: current, ..app.clock.moment() };
     run_all(app, account, here).await?;
@@ -43,7 +41,7 @@ pub(super) async fn advance(
         for scheduled in jobs {
             if let Err(unsettled) = Box::pin(app.dispatcher().run(&scheduled, here)).await {
                 tracing::warn!(job = ?scheduled.job, cause = &unsettled as &dyn Error, "job postponed");
-                app.dispatcher().postpone(&scheduled, here).await?;
+                app.dispatcher().postpone(&[scheduled], here).await?;
             }
         }
     }

@@ -1,41 +1,26 @@
-//! Dispatch of scheduled jobs: runs the jobs that are due, and postpones those that fail.
+//! Dispatch of scheduled jobs: what each kind does, and what follows when it fails.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{AccountId, Mode, PurchaseId, PurchaseStep};
-use futures_util::stream;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::future::join_all;
+use futures_util::{FutureExt, StreamExt, stream};
 use ports::{Clock, NoBus, Queue};
 use scrip_payments::{Checkout, Providers, RechargeRequest};
 use scrip_webhooks::DeliveryRequest;
-use store::{Activity, Fault, Job, Moment, ScheduledJob, Unsettled};
-use tokio::time::timeout;
+use store::{Activity, Fault, JOB_SHARDS, Job, Moment, ScheduledJob, Unsettled};
 
+use super::budget::POSTPONE_TIME;
 use super::projection::{CaughtUp, Others, ProjectionError, SKIPPED, catch_up_account};
 use super::{Jobs, MonitorError};
 
-/// The maximum number of jobs in one call; the next call continues.
-const JOBS_MAX: usize = 5_000;
+/// How many stored copies of one job are removed at the same time.
+const REMOVALS_AT_ONCE: usize = 16;
 
-/// For how many accounts jobs run concurrently.
-const ACCOUNTS_AT_ONCE: usize = 16;
-
-/// For how many seconds one call starts jobs. Including the longest job and postponing it, the call ends before the
-/// function's timeout of 240.
-const WORK_SECONDS: i64 = 180;
-
-/// The timeout of one job, in seconds. It is below the 30 seconds of the lease on a purchase: after that, another process
-/// may work on the purchase.
-const JOB_SECONDS: u64 = 28;
-
-/// For how many seconds a job catches up with an account at most, before its last slice.
-const CATCH_UP_SECONDS: u64 = 20;
-
-/// By how many seconds a job that failed is postponed.
-const POSTPONE_SECONDS: i64 = 120;
+/// How long a job catches up with an account, before its last slice: less than the time of its kind.
+const CATCH_UP_TIME: Duration = Duration::from_secs(20);
 
 /// Runs scheduled jobs. The list of jobs says which accounts to check, so no call scans a table.
 #[derive(Clone, Copy)]
@@ -60,105 +45,80 @@ impl<'a> Dispatcher<'a> {
         Checkout { ledger, settings, provider: self.providers.of(mode), recharges: self.recharges }
     }
 
-    /// Runs the jobs that are due by `moment`, and returns how many. The jobs of one account run in sequence, earliest
-    /// first; accounts run concurrently, so that a slow payment provider delays one account only. A job that fails or
-    /// times out is postponed. Once a day the payment providers are also polled for refunds and disputes.
+    /// Runs the due jobs of all shards, and the daily poll of the payment providers if it is due. Returns how many jobs
+    /// and events were handled. In a deployment, each shard and the poll have calls of their own.
     ///
     /// # Errors
-    /// When the list of jobs cannot be read or written.
+    /// When the list of jobs cannot be read.
     pub async fn run_due(&self, moment: Moment) -> Result<usize, Fault> {
         let mut handled = Box::pin(self.poll_daily(moment)).await;
-        let end = moment.wall.checked_add_signed(TimeDelta::seconds(WORK_SECONDS)).unwrap_or(moment.wall);
-        while handled < JOBS_MAX && self.clock.moment().wall < end {
-            let due = self.jobs.ledger.due_jobs(moment.now).await?;
-            if due.is_empty() {
-                break;
-            }
-            let mut accounts: BTreeMap<AccountId, Vec<ScheduledJob>> = BTreeMap::new();
-            for job in due {
-                accounts.entry(job.job.account()).or_default().push(job);
-            }
-            let each = accounts.into_values().map(|jobs| self.run_account(jobs, moment, end));
-            let done: Vec<_> = stream::iter(each).buffer_unordered(ACCOUNTS_AT_ONCE).collect().await;
-            for jobs in done {
-                handled = handled.saturating_add(jobs?);
-            }
+        for run in join_all((0..JOB_SHARDS).map(|shard| self.run_shard(shard))).await {
+            handled = handled.saturating_add(run?.handled);
         }
         Ok(handled)
     }
 
-    /// Runs the jobs of one account until `end`, and returns how many. After a timeout, the account's other jobs that
-    /// call a payment provider are postponed too, because they would probably time out as well.
-    async fn run_account(
-        &self,
-        jobs: Vec<ScheduledJob>,
-        moment: Moment,
-        end: DateTime<Utc>,
-    ) -> Result<usize, Fault> {
-        let (mut handled, mut is_slow) = (0usize, false);
-        for job in jobs {
-            // Leases start with their own job, not with the first one.
-            let moment = Moment { wall: self.clock.moment().wall, ..moment };
-            if end <= moment.wall {
-                break;
-            }
-            handled = handled.saturating_add(1);
-            if is_slow && calls_provider(job.job) {
-                self.postpone(&job, moment).await?;
-                continue;
-            }
-            let run = Box::pin(self.run(&job, moment));
-            match timeout(Duration::from_secs(JOB_SECONDS), run).await {
-                Ok(Ok(())) => (),
-                Ok(Err(unsettled)) => {
-                    tracing::warn!(job = ?job.job, cause = &unsettled as &dyn Error, "job postponed");
-                    self.postpone(&job, moment).await?;
-                }
-                Err(_) => {
-                    tracing::warn!(job = ?job.job, "job timed out and postponed");
-                    self.postpone(&job, moment).await?;
-                    is_slow = true;
-                }
-            }
-        }
-        Ok(handled)
-    }
-
-    /// Postpones a job that failed, so that it does not delay the jobs behind it.
+    /// Postpones a job that failed: all its stored copies become one.
     ///
     /// # Errors
     /// When the list of jobs cannot be written.
-    pub async fn postpone(&self, job: &ScheduledJob, moment: Moment) -> Result<(), Fault> {
-        let wait = TimeDelta::seconds(POSTPONE_SECONDS);
-        let due = moment.now.checked_add_signed(wait).unwrap_or(moment.now);
-        self.jobs.ledger.schedule(job.job, due).await?;
-        self.jobs.ledger.remove_job(job).await
+    pub async fn postpone(&self, stored: &[ScheduledJob], moment: Moment) -> Result<(), Fault> {
+        let Some(first) = stored.first() else { return Ok(()) };
+        let due = moment.now.checked_add_signed(POSTPONE_TIME).unwrap_or(moment.now);
+        self.jobs.ledger.schedule(first.job, due).await?;
+        self.remove(stored.to_vec()).await
     }
 
-    /// Runs one job. A job that is to run again is scheduled before the present one is deleted.
-    ///
-    /// A job of a test ledger that was scheduled before the ledger got a test clock is due by the test clock from now on.
+    /// Runs one job.
     ///
     /// # Errors
     /// When the job failed; it is still scheduled.
-    pub async fn run(&self, job: &ScheduledJob, moment: Moment) -> Result<(), Unsettled> {
+    pub async fn run(&self, scheduled: &ScheduledJob, moment: Moment) -> Result<(), Unsettled> {
+        self.run_stored(scheduled.job, &[*scheduled], moment).await
+    }
+
+    /// Does the work of a job, and removes its stored copies. A job that is to run again is scheduled before they are
+    /// removed.
+    ///
+    /// A job of a test ledger that was scheduled before the ledger got a test clock is due by the test clock from now
+    /// on.
+    pub(super) async fn run_stored(
+        &self,
+        job: Job,
+        stored: &[ScheduledJob],
+        moment: Moment,
+    ) -> Result<(), Unsettled> {
         let ledger = self.jobs.ledger;
-        let moment = match job.job.uses_account_clock() {
-            true => ledger.moment_of(job.job.account(), moment).await?,
-            false => moment,
+        let clock = match job.uses_account_clock() {
+            true => ledger.test_clock(job.account()).await?,
+            false => None,
         };
-        let next = if moment.now < job.due { Some(job.due) } else { self.work(job, moment).await? };
-        if let Some(due) = next {
-            ledger.schedule(job.job, due).await?;
+        let moment = Moment { now: clock.unwrap_or(moment.now), ..moment };
+        let (due, early): (Vec<_>, Vec<_>) =
+            stored.iter().copied().partition(|stored| stored.due <= moment.now);
+        for stored in early.into_iter().filter(|_| clock.is_some()) {
+            ledger.leave_to_test_clock(&stored).await?;
         }
-        ledger.remove_job(job).await?;
-        Ok(())
+        let Some(last) = due.iter().map(|stored| stored.due).max() else { return Ok(()) };
+        if let Some(next) = self.work(job, moment).await? {
+            // Not at the time of a stored copy, because it would be removed with that.
+            let later = last.checked_add_signed(TimeDelta::milliseconds(1)).unwrap_or(last);
+            ledger.schedule(job, next.max(later)).await?;
+        }
+        Ok(self.remove(due).await?)
+    }
+
+    async fn remove(&self, stored: Vec<ScheduledJob>) -> Result<(), Fault> {
+        let removals =
+            stored.into_iter().map(|stored| async move { self.jobs.ledger.remove_job(&stored).await });
+        let removed: Vec<_> = stream::iter(removals).buffer_unordered(REMOVALS_AT_ONCE).collect().await;
+        removed.into_iter().collect()
     }
 
     /// The work of a job. Returns when the job is due again, if it is.
-    async fn work(&self, job: &ScheduledJob, moment: Moment) -> Result<Option<DateTime<Utc>>, Unsettled> {
+    async fn work(&self, job: Job, moment: Moment) -> Result<Option<DateTime<Utc>>, Unsettled> {
         let jobs = self.jobs;
-        match job.job {
+        match job {
             Job::Purchase(id) => self.finish_purchase(id, moment).await,
             Job::Recharge(account) => {
                 self.checkout(account.mode).run_auto_recharge(account, moment).await?;
@@ -196,8 +156,7 @@ impl<'a> Dispatcher<'a> {
             moment,
             grace: Duration::ZERO,
         };
-        let budget = Duration::from_secs(CATCH_UP_SECONDS);
-        match catch_up_account(self.jobs.ledger, &others, account, budget).boxed().await {
+        match catch_up_account(self.jobs.ledger, &others, account, CATCH_UP_TIME).boxed().await {
             Ok(CaughtUp::Through(_)) => Ok(None),
             Ok(CaughtUp::Partly(through)) => {
                 tracing::info!(%account, through, "an account is partly caught up with");
@@ -234,18 +193,5 @@ impl<'a> Dispatcher<'a> {
         }
         let purchase = Box::pin(checkout.reverse(purchase, moment)).await?;
         Ok(purchase.has_open_reversal().then(|| purchase.check_at(moment.now)))
-    }
-}
-
-/// Whether a job may call a payment provider.
-fn calls_provider(job: Job) -> bool {
-    match job {
-        Job::Purchase(_) | Job::Recharge(_) => true,
-        Job::Calendar(_)
-        | Job::Plan(_)
-        | Job::Monitor(_)
-        | Job::Remainder(_)
-        | Job::Webhooks(_)
-        | Job::CatchUp(_) => false,
     }
 }

@@ -3,7 +3,11 @@
 
 mod account_due;
 #[cfg(feature = "dispatch")]
+mod budget;
+#[cfg(feature = "dispatch")]
 mod dispatch;
+#[cfg(feature = "dispatch")]
+mod fair_queue;
 mod monitors;
 mod plan_follow;
 mod price_drop;
@@ -15,14 +19,20 @@ mod renewal_queue;
 mod renewal_sweep;
 #[cfg(test)]
 mod renewal_sweep_tests;
+#[cfg(feature = "dispatch")]
+mod shard_run;
 
 use chrono::Duration;
 use ports::{Queue, QueueError};
 
 #[cfg(feature = "dispatch")]
+pub use budget::{CALL_INTERVAL, CALL_OVERHEAD, JobBudget, LATE_TIME, POSTPONE_TIME, WORK_TIME, job_budget};
+#[cfg(feature = "dispatch")]
 pub use dispatch::Dispatcher;
 pub use monitors::MonitorError;
 pub use renewal_queue::RenewalTask;
+#[cfg(feature = "dispatch")]
+pub use shard_run::{LATE_JOBS, ShardRun};
 
 use store::{Fault, Job, Ledger, Moment, Settings, Unsettled};
 

@@ -31,7 +31,7 @@ impl Dispatcher<'_> {
     /// Polls each payment provider for refunds and disputes, unless that was done within a day, and returns how many events
     /// were handled. This finds events that a provider could not deliver while the endpoint was unavailable. If an event
     /// fails, the next call polls all of them again.
-    pub(super) async fn poll_daily(&self, moment: Moment) -> usize {
+    pub async fn poll_daily(&self, moment: Moment) -> usize {
         let mut handled = 0usize;
         for mode in self.modes() {
             let known = match self.jobs.ledger.last_reversal_poll(mode).await {
@@ -63,7 +63,7 @@ impl Dispatcher<'_> {
         handled
     }
 
-    /// Polls each payment provider for refunds and disputes now. The next [`Dispatcher::run_due`] retries a failed poll.
+    /// Polls each payment provider for refunds and disputes now. The next daily poll retries a failed one.
     ///
     /// # Errors
     /// When a provider is unavailable, or one of its events cannot be handled.

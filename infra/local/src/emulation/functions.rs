@@ -3,16 +3,19 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::{AccountId, DeliveryState, Period, Purchase, PurchaseStep};
+use domain::{AccountId, DeliveryState, Period, Purchase, PurchaseId, PurchaseStep};
 use jobs::RenewalTask;
 use scrip_http::App;
-use store::Job;
+use store::{JOB_SHARDS, Job};
 use tokio::time::timeout;
 
 use crate::directory;
 
 /// The delay after a failed delivery: longer than its lease (60 s).
 const AFTER_THE_LEASE: TimeDelta = TimeDelta::seconds(61);
+
+/// How many jobs are read at once.
+const PAGE: i32 = 100;
 
 /// `recharge`: checks an account.
 ///
@@ -96,12 +99,18 @@ pub(crate) async fn ask_for_reversals(app: &App) {
 /// # Errors
 /// When the store fails.
 pub(crate) async fn release_leases(app: &App) -> anyhow::Result<()> {
-    for noted in app.ledger.due_jobs(DateTime::<Utc>::MAX_UTC).await? {
-        let Job::Purchase(id) = noted.job else { continue };
-        let Some(purchase) = app.ledger.purchase(id).await? else { continue };
-        if purchase.next() != PurchaseStep::Rest {
-            let free = Purchase { leased_until: DateTime::UNIX_EPOCH, ..purchase };
-            app.ledger.save_purchase(&free).await?;
+    for shard in 0..JOB_SHARDS {
+        let mut after = None;
+        loop {
+            let page = app.ledger.due_page(shard, after.as_ref(), DateTime::<Utc>::MAX_UTC, PAGE).await?;
+            for scheduled in page.jobs {
+                let Job::Purchase(id) = scheduled.job else { continue };
+                release_purchase(app, id).await?;
+            }
+            after = page.last;
+            if page.is_end {
+                break;
+            }
         }
     }
     for account in directory::accounts(&app.ledger).await? {
@@ -110,6 +119,15 @@ pub(crate) async fn release_leases(app: &App) -> anyhow::Result<()> {
                 app.activity.change_delivery_state(account, webhook.id, DeliveryState::free).await?;
             }
         }
+    }
+    Ok(())
+}
+
+async fn release_purchase(app: &App, id: PurchaseId) -> anyhow::Result<()> {
+    let Some(purchase) = app.ledger.purchase(id).await? else { return Ok(()) };
+    if purchase.next() != PurchaseStep::Rest {
+        let free = Purchase { leased_until: DateTime::UNIX_EPOCH, ..purchase };
+        app.ledger.save_purchase(&free).await?;
     }
     Ok(())
 }

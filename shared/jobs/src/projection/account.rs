@@ -10,13 +10,13 @@ use domain::{
 use futures_util::future::{join, join3, try_join};
 use scrip_payments::RechargeRequest;
 use store::{
-    AccountChange, ChainRows, CompletedEntries, Fault, Ledger, Notified, SLICE_ROWS, Watch, Watermark,
+    AccountChange, ChainRows, CompletedEntries, Fault, Job, Ledger, Notified, SLICE_ROWS, Watch, Watermark,
 };
 use store::{Slice, WatermarkStep};
 
 use super::records::{AccountState, earlier_of};
 use super::skip::{log_skipped, skip};
-use super::{LEFT_TO_JOB, Others, ProjectionError, schedule_catch_up};
+use super::{LEFT_TO_JOB, Others, ProjectionError};
 use crate::RenewalTask;
 
 /// The records of one account.
@@ -278,7 +278,7 @@ impl AccountRecords<'_> {
             return None;
         }
         tracing::warn!(account = %self.id, cause = error as &dyn Error, "{LEFT_TO_JOB}");
-        let fault = schedule_catch_up(self.ledger, self.id, self.others.moment).await.err()?;
+        let fault = self.ledger.schedule_in_minute(Job::CatchUp(self.id), self.others.moment.wall).await.err()?;
         tracing::error!(account = %self.id, fault = &fault as &dyn Error, "its catch-up job could not be scheduled");
         Some(place)
     }

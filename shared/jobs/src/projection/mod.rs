@@ -10,13 +10,11 @@ mod skip;
 use std::error::Error;
 use std::time::Duration;
 
-use chrono::TimeDelta;
-use domain::AccountId;
 use futures_util::future::join;
 use futures_util::stream::{self, StreamExt};
 use ports::{Bus, BusEvent, Queue};
 use scrip_payments::RechargeRequest;
-use store::{Activity, Fault, Job, Ledger, Moment};
+use store::{Activity, Ledger, Moment};
 
 pub use catch_up::{CaughtUp, catch_up_account};
 pub use error::ProjectionError;
@@ -85,13 +83,4 @@ async fn publish(bus: &dyn Bus, events: Vec<(String, BusEvent)>) -> Option<Strin
     tracing::error!(cause = &unpublished as &dyn Error, "events could not be published");
     let failed = unpublished.places.into_iter().filter_map(|place| places.get(place).cloned());
     failed.reduce(earlier_of)
-}
-
-/// Schedules the catch-up job of an account at the end of the present minute: one for all records of a minute.
-async fn schedule_catch_up(ledger: &Ledger, account: AccountId, moment: Moment) -> Result<(), Fault> {
-    const MINUTE_MILLIS: i64 = 60_000;
-    let past = moment.wall.timestamp_millis().rem_euclid(MINUTE_MILLIS);
-    let left = TimeDelta::milliseconds(MINUTE_MILLIS.saturating_sub(past));
-    let due = moment.wall.checked_add_signed(left).unwrap_or(moment.wall);
-    ledger.schedule(Job::CatchUp(account), due).await.map(|_| ())
 }

@@ -1,25 +1,16 @@
-//! Scheduled jobs: work that is stored before the request that should do it begins, and work that is due at a time.
+//! What a scheduled job is, and its item.
 
-use std::error::Error;
-
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::table::attribute::text;
-use crate::table::condition::Condition;
 use crate::table::error::Fault;
-use crate::table::item::{decode, with_key};
+use crate::table::item::{decode, encode};
 use crate::table::key::{Key, StoredItem};
-use crate::table::ledger::Ledger;
-use crate::table::query::{ItemQuery, SortKeys};
 use domain::{AccountId, EntryId, Mode, MonitorId, MonitorKey, OrgId, PurchaseId};
 
-/// How many partitions hold the jobs of accounts without a clock of their own: DynamoDB allows 1,000 writes a second to
-/// each. Every run reads all of them.
-const JOB_SHARDS: u8 = 8;
-
-/// How many jobs one read of a partition returns at most.
-const JOBS_AT_ONCE: i32 = 100;
+/// How many partitions hold the jobs: DynamoDB allows 1,000 writes a second to each. A shard has all jobs of its
+/// accounts, and one call of the function `reconcile` runs one shard.
+pub const JOB_SHARDS: u8 = 8;
 
 /// A job: work scheduled for a time, in case the request that should have done it crashed, or because that is when it
 /// is due.
@@ -42,6 +33,41 @@ pub enum Job {
     Webhooks(AccountId),
     /// Projects what could not be projected of an account with its records. Its time is real time.
     CatchUp(AccountId),
+}
+
+/// The kind of a job: jobs of one kind share a budget of concurrency and time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum JobKind {
+    /// [`Job::Purchase`].
+    Purchase,
+    /// [`Job::Recharge`].
+    Recharge,
+    /// [`Job::Calendar`].
+    Calendar,
+    /// [`Job::Plan`].
+    Plan,
+    /// [`Job::Monitor`].
+    Monitor,
+    /// [`Job::Remainder`].
+    Remainder,
+    /// [`Job::Webhooks`].
+    Webhooks,
+    /// [`Job::CatchUp`].
+    CatchUp,
+}
+
+impl JobKind {
+    /// All kinds.
+    pub const ALL: [Self; 8] = [
+        Self::Purchase,
+        Self::Recharge,
+        Self::Calendar,
+        Self::Plan,
+        Self::Monitor,
+        Self::Remainder,
+        Self::Webhooks,
+        Self::CatchUp,
+    ];
 }
 
 /// The id of a transaction's remainder.
@@ -69,22 +95,58 @@ impl Job {
         }
     }
 
+    /// The kind of the job.
+    #[must_use]
+    pub fn kind(&self) -> JobKind {
+        match self {
+            Self::Purchase(_) => JobKind::Purchase,
+            Self::Recharge(_) => JobKind::Recharge,
+            Self::Calendar(_) => JobKind::Calendar,
+            Self::Plan(_) => JobKind::Plan,
+            Self::Monitor(_) => JobKind::Monitor,
+            Self::Remainder(_) => JobKind::Remainder,
+            Self::Webhooks(_) => JobKind::Webhooks,
+            Self::CatchUp(_) => JobKind::CatchUp,
+        }
+    }
+
     /// Whether the job's time is the account's own, where the account has a test clock.
     #[must_use]
     pub fn uses_account_clock(&self) -> bool {
-        !matches!(self, Self::Webhooks(_) | Self::CatchUp(_))
+        match self {
+            Self::Webhooks(_) | Self::CatchUp(_) => false,
+            Self::Purchase(_)
+            | Self::Recharge(_)
+            | Self::Calendar(_)
+            | Self::Plan(_)
+            | Self::Monitor(_)
+            | Self::Remainder(_) => true,
+        }
+    }
+
+    /// The shard that has the job, `0..`[`JOB_SHARDS`].
+    #[must_use]
+    pub fn shard(&self) -> u8 {
+        let random = self.account().org.bare().bytes().fold(0u8, u8::wrapping_add);
+        random.checked_rem(JOB_SHARDS).unwrap_or(0)
+    }
+
+    /// Whether the job is also stored in a list of its account: a test ledger may get a clock of its own at any time,
+    /// and moving that clock finds the account's jobs without reading those of others.
+    pub(crate) fn is_listed_by_account(&self) -> bool {
+        self.account().mode == Mode::Test && self.uses_account_clock()
     }
 }
 
 /// A stored job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ScheduledJob {
-    /// The job.
-    pub job: Job,
     /// When it is due, in whole milliseconds.
     pub due: DateTime<Utc>,
-    /// Whether it is stored in the account's own schedule, whose times are those of the account's test clock.
-    pub is_own: bool,
+    /// The job.
+    pub job: Job,
+    /// A random number if the request that scheduled the job cancels it. Two requests then never share one job.
+    pub request: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -102,6 +164,8 @@ struct JobItem {
     kind: Option<AccountJob>,
     #[serde(with = "chrono::serde::ts_milliseconds")]
     due: DateTime<Utc>,
+    #[serde(default, rename = "by", skip_serializing_if = "Option::is_none")]
+    request: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -113,21 +177,31 @@ enum AccountJob {
     CatchUp,
 }
 
-impl Ledger {
-    /// Schedules a job. It stays stored, even after a crash, until [`Ledger::remove_job`] removes it. A job that is
-    /// scheduled twice for the same time is stored once. A job of an account with a test clock is stored in the
-    /// account's own schedule.
-    ///
-    /// # Errors
-    /// When the table does not answer.
-    pub async fn schedule(&self, job: Job, due: DateTime<Utc>) -> Result<ScheduledJob, Fault> {
-        // Keys have milliseconds, and a job must not be due later than requested.
-        let due = DateTime::from_timestamp_millis(due.timestamp_millis()).unwrap_or(due);
-        let is_own = job.uses_account_clock() && self.test_clock(job.account()).await?.is_some();
-        let scheduled = ScheduledJob { job, due, is_own };
+impl ScheduledJob {
+    /// Reads a job from its item.
+    pub(crate) fn read(item: StoredItem) -> Result<Self, Fault> {
+        let JobItem { org, mode, purchase, monitor, remainder, kind, due, request } = decode("a job", item)?;
+        let account = AccountId { org, mode };
+        let job = match (purchase, monitor, remainder, kind) {
+            (Some(transaction), ..) => Job::Purchase(PurchaseId { account, transaction }),
+            (None, Some(monitor), ..) => Job::Monitor(MonitorKey { account, monitor }),
+            (None, None, Some(of), _) => Job::Remainder(RemainderId { account, of }),
+            (None, None, None, None) => Job::Recharge(account),
+            (None, None, None, Some(AccountJob::Calendar)) => Job::Calendar(account),
+            (None, None, None, Some(AccountJob::Plan)) => Job::Plan(account),
+            (None, None, None, Some(AccountJob::Webhooks)) => Job::Webhooks(account),
+            (None, None, None, Some(AccountJob::CatchUp)) => Job::CatchUp(account),
+        };
+        Ok(Self { due, job, request })
+    }
+
+    /// The attributes of its item, without those of a key.
+    pub(crate) fn attributes(&self) -> Result<StoredItem, Fault> {
+        let Self { due, job, request } = *self;
         let AccountId { org, mode } = job.account();
-        let bare = JobItem { org, mode, purchase: None, monitor: None, remainder: None, kind: None, due };
-        let item = match job {
+        let bare =
+            JobItem { org, mode, purchase: None, monitor: None, remainder: None, kind: None, due, request };
+        encode(&match job {
             Job::Purchase(id) => JobItem { purchase: Some(id.transaction), ..bare },
             Job::Monitor(watched) => JobItem { monitor: Some(watched.monitor), ..bare },
             Job::Remainder(remainder) => JobItem { remainder: Some(remainder.of), ..bare },
@@ -136,124 +210,20 @@ impl Ledger {
             Job::Plan(_) => JobItem { kind: Some(AccountJob::Plan), ..bare },
             Job::Webhooks(_) => JobItem { kind: Some(AccountJob::Webhooks), ..bare },
             Job::CatchUp(_) => JobItem { kind: Some(AccountJob::CatchUp), ..bare },
-        };
-        self.table.put_new(with_key(&scheduled.key(), &item)?, "schedule a job").await?;
-        Ok(scheduled)
+        })
     }
 
-    /// Removes a stored job.
-    ///
-    /// # Errors
-    /// When the table does not answer.
-    pub async fn remove_job(&self, job: &ScheduledJob) -> Result<(), Fault> {
-        self.table.delete(&job.key(), "remove a job").await
+    /// The key of its item in the shard.
+    pub(crate) fn shard_key(&self) -> Key<'static> {
+        Key::Job(shard_partition(self.job.shard()), self.place())
     }
 
-    /// The jobs that are due by `now`, without those in accounts' own schedules; of each partition the earliest 100.
-    ///
-    /// # Errors
-    /// When the table does not answer.
-    pub async fn due_jobs(&self, now: DateTime<Utc>) -> Result<Vec<ScheduledJob>, Fault> {
-        let mut due = Vec::new();
-        for shard in 0..JOB_SHARDS {
-            due.extend(self.jobs_in(Schedule::Shared(shard), now, JOBS_AT_ONCE).await?);
-        }
-        due.sort_by_key(|scheduled| (scheduled.due, scheduled.job));
-        Ok(due)
+    /// The key of its item in the list of the account.
+    pub(crate) fn account_key(&self) -> Key<'static> {
+        Key::Job(account_partition(self.job.account()), self.place())
     }
 
-    /// Moves the jobs of an account that now has a test clock into a schedule of its own. It reads the one partition
-    /// that they can be in, once in an account's life; after a crash it begins again.
-    ///
-    /// # Errors
-    /// When the table does not answer; when a job is unreadable.
-    pub async fn move_to_own_schedule(&self, account: AccountId) -> Result<(), Fault> {
-        if self.has_own_schedule(account).await? {
-            return Ok(());
-        }
-        let AccountId { org, mode } = account;
-        let filter = Condition::new("org = :org AND #mode = :mode")
-            .name("#mode", "mode")
-            .value(":org", text(org.to_string()))
-            .value(":mode", text(mode.as_str()));
-        let query = ItemQuery::all(Schedule::Shared(shard_of(account)).partition()).filtered(filter);
-        for item in self.table.query_all(query, "read jobs").await? {
-            let scheduled = read(item, false)?;
-            if !scheduled.job.uses_account_clock() {
-                continue;
-            }
-            self.schedule(scheduled.job, scheduled.due).await?;
-            self.remove_job(&scheduled).await?;
-        }
-        self.save_own_schedule(account).await
-    }
-
-    /// When the next job is due, without those in accounts' own schedules; `None` when there is no job.
-    ///
-    /// # Errors
-    /// When the table does not answer.
-    pub async fn next_job_due(&self) -> Result<Option<DateTime<Utc>>, Fault> {
-        let mut next: Option<DateTime<Utc>> = None;
-        for shard in 0..JOB_SHARDS {
-            let first = self.jobs_in(Schedule::Shared(shard), DateTime::<Utc>::MAX_UTC, 1).await?;
-            next = first.first().map(|scheduled| scheduled.due).into_iter().chain(next).min();
-        }
-        Ok(next)
-    }
-
-    /// The jobs of an account's own schedule that are due by `by`, the earliest 100.
-    ///
-    /// # Errors
-    /// When the table does not answer.
-    pub async fn own_due_jobs(
-        &self,
-        account: AccountId,
-        by: DateTime<Utc>,
-    ) -> Result<Vec<ScheduledJob>, Fault> {
-        self.jobs_in(Schedule::Own(account), by, JOBS_AT_ONCE).await
-    }
-
-    async fn jobs_in(
-        &self,
-        schedule: Schedule,
-        by: DateTime<Utc>,
-        limit: i32,
-    ) -> Result<Vec<ScheduledJob>, Fault> {
-        // A job that is due in the next millisecond sorts after all of this one.
-        let end = by.checked_add_signed(TimeDelta::milliseconds(1)).unwrap_or(by);
-        let query = ItemQuery::new(schedule.partition(), SortKeys::Below(sort_time(end))).limit(limit);
-        let items = self.table.query(query, "read jobs").await?.items.into_iter();
-        // An unreadable job must not hide the others.
-        let is_own = matches!(schedule, Schedule::Own(_));
-        let read = items.map(|item| read(item, is_own)).filter_map(|read| match read {
-            Ok(scheduled) => Some(scheduled),
-            Err(fault) => {
-                tracing::error!(fault = &fault as &dyn Error, "a job is unreadable");
-                None
-            }
-        });
-        Ok(read.collect())
-    }
-}
-
-fn read(item: StoredItem, is_own: bool) -> Result<ScheduledJob, Fault> {
-    let JobItem { org, mode, purchase, monitor, remainder, kind, due } = decode("a job", item)?;
-    let account = AccountId { org, mode };
-    let job = match (purchase, monitor, remainder, kind) {
-        (Some(transaction), ..) => Job::Purchase(PurchaseId { account, transaction }),
-        (None, Some(monitor), ..) => Job::Monitor(MonitorKey { account, monitor }),
-        (None, None, Some(of), _) => Job::Remainder(RemainderId { account, of }),
-        (None, None, None, None) => Job::Recharge(account),
-        (None, None, None, Some(AccountJob::Calendar)) => Job::Calendar(account),
-        (None, None, None, Some(AccountJob::Plan)) => Job::Plan(account),
-        (None, None, None, Some(AccountJob::Webhooks)) => Job::Webhooks(account),
-        (None, None, None, Some(AccountJob::CatchUp)) => Job::CatchUp(account),
-    };
-    Ok(ScheduledJob { job, due, is_own })
-}
-
-impl ScheduledJob {
-    fn key(&self) -> Key<'static> {
+    fn place(&self) -> String {
         let account = self.job.account();
         let what = match self.job {
             Job::Purchase(id) => id.transaction.to_string(),
@@ -265,35 +235,22 @@ impl ScheduledJob {
             Job::Webhooks(_) => "webhooks".to_owned(),
             Job::CatchUp(_) => "catch up".to_owned(),
         };
-        let schedule = if self.is_own { Schedule::Own(account) } else { Schedule::Shared(shard_of(account)) };
-        Key::Job(schedule.partition(), format!("{}#{account}#{what}", sort_time(self.due)))
+        let place = format!("{}#{account}#{what}", sort_time(self.due));
+        self.request.map_or(place.clone(), |request| format!("{place}#{request:016x}"))
     }
 }
 
-/// Where jobs are stored.
-#[derive(Clone, Copy)]
-enum Schedule {
-    /// One of the partitions that all accounts without a test clock share.
-    Shared(u8),
-    /// The partition of one account with a test clock.
-    Own(AccountId),
+/// The partition with the jobs of a shard.
+pub(crate) fn shard_partition(shard: u8) -> String {
+    format!("AGENDA#{shard}")
 }
 
-impl Schedule {
-    fn partition(self) -> String {
-        match self {
-            Self::Shared(shard) => format!("AGENDA#{shard}"),
-            Self::Own(account) => format!("AGENDA#{account}"),
-        }
-    }
-}
-
-fn shard_of(account: AccountId) -> u8 {
-    let random = account.org.bare().bytes().fold(0u8, u8::wrapping_add);
-    random.checked_rem(JOB_SHARDS).unwrap_or(0)
+/// The partition with the jobs of one test ledger.
+pub(crate) fn account_partition(account: AccountId) -> String {
+    format!("AGENDA#{account}")
 }
 
 /// A time as the beginning of a sort key: milliseconds since 1970, whose text sorts in order up to the year 9999.
-fn sort_time(at: DateTime<Utc>) -> String {
+pub(crate) fn sort_time(at: DateTime<Utc>) -> String {
     format!("{:015}", at.timestamp_millis())
 }

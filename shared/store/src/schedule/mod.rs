@@ -1,5 +1,6 @@
 //! What is due at a time: scheduled jobs, the directory of accounts for the monthly renewals, and test clocks.
 
 pub(crate) mod directory;
+pub(crate) mod job_list;
 pub(crate) mod jobs;
 pub(crate) mod test_clock;

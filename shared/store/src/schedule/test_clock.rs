@@ -2,8 +2,6 @@
 
 use chrono::{DateTime, SubsecRound, Utc};
 
-use aws_sdk_dynamodb::types::AttributeValue;
-
 use crate::table::attribute::{millis, millis_of};
 use crate::table::condition::UpdateExpression;
 use crate::table::error::Fault;
@@ -14,9 +12,6 @@ use ports::{Moment, SUBSECOND_DIGITS};
 
 /// The attribute with the clock's time: milliseconds since 1970.
 const NOW: &str = "now";
-
-/// The attribute that says that the account's jobs are in a schedule of its own.
-const HAS_OWN_SCHEDULE: &str = "agenda";
 
 impl Ledger {
     /// The time on the clock of a test ledger; `None` when it was never set. Live ledgers have no clock of their own,
@@ -60,19 +55,5 @@ impl Ledger {
             return Ok(now);
         }
         Ok(self.test_clock(account).await?.unwrap_or(now))
-    }
-
-    /// Whether all jobs of a test ledger are in a schedule of its own.
-    pub(crate) async fn has_own_schedule(&self, account: AccountId) -> Result<bool, Fault> {
-        let item = self.table.get(&Key::TestClock(account), "read a test clock").await?;
-        Ok(item.is_some_and(|item| item.contains_key(HAS_OWN_SCHEDULE)))
-    }
-
-    pub(crate) async fn save_own_schedule(&self, account: AccountId) -> Result<(), Fault> {
-        let update = UpdateExpression::new("SET #moved = :yes")
-            .name("#moved", HAS_OWN_SCHEDULE)
-            .value(":yes", AttributeValue::Bool(true));
-        self.table.update(&Key::TestClock(account), update, "give an account its own schedule").await?;
-        Ok(())
     }
 }

@@ -1,10 +1,11 @@
 //! Drawdowns: a part is taken from a transaction's remainder first, then its credits are posted to the account.
 
+use std::error::Error;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use crate::schedule::jobs::{Job, RemainderId};
+use crate::schedule::jobs::{Job, RemainderId, ScheduledJob};
 use crate::table::error::{Fault, Unsettled};
 use crate::table::key::ClaimsOf;
 use crate::table::ledger::Ledger;
@@ -104,6 +105,28 @@ impl DrawdownSource<'_> {
         request: DrawdownRequest<'_>,
         decide: impl Fn(&Remainder) -> Result<DrawdownShares, Refusal> + Send + Sync,
     ) -> Result<DrawdownResult, Unsettled> {
+        let mut job = None;
+        let result = self.take_and_post(remainder, request, decide, &mut job).await;
+        if let Some(job) = job
+            && is_settled(&result)
+            && let Err(fault) = self.ledger.remove_job(&job).await
+        {
+            tracing::warn!(
+                fault = &fault as &dyn Error,
+                "a job that has nothing left to do runs in a minute"
+            );
+        }
+        result
+    }
+
+    /// Takes a part and posts it. `job` is the job that was scheduled for it, if one was.
+    async fn take_and_post(
+        &self,
+        remainder: Remainder,
+        request: DrawdownRequest<'_>,
+        decide: impl Fn(&Remainder) -> Result<DrawdownShares, Refusal> + Send + Sync,
+        job: &mut Option<ScheduledJob>,
+    ) -> Result<DrawdownResult, Unsettled> {
         let DrawdownRequest { claim, moment, .. } = request;
         let mut read = Some(remainder);
         for attempt in 0..ATTEMPTS_MAX {
@@ -141,10 +164,10 @@ impl DrawdownSource<'_> {
                 }
             }
             let remainder = remainder.clone().with(part(self.from, &request, decide(&remainder)?))?;
-            if needs_job(request.why) {
+            if job.is_none() && needs_job(request.why) {
                 let due = moment.now.checked_add_signed(JOB_DELAY).unwrap_or(moment.now);
                 let id = RemainderId { account: self.account, of: self.from.entry.id };
-                self.ledger.schedule(Job::Remainder(id), due).await?;
+                *job = Some(self.ledger.schedule_for_request(Job::Remainder(id), due).await?);
             }
             // If the answer is lost, the part may have been taken.
             let saved = self.ledger.save_remainder(self.account, remainder, RemainderSave::PartTaken).await;
@@ -282,10 +305,20 @@ impl DrawdownSource<'_> {
 /// Once a part is taken, a later request posts it, so the answer to a fault must not be that nothing happened.
 fn as_in_progress(unsettled: Unsettled) -> Unsettled {
     if let Unsettled::Failed(fault) = unsettled {
-        tracing::warn!(fault = &fault as &dyn std::error::Error, "a part is left to the next request");
+        tracing::warn!(fault = &fault as &dyn Error, "a part is left to the next request");
         return Unsettled::InProgress;
     }
     unsettled
+}
+
+/// Whether nothing of the request is left to be done: its part is posted, or none is taken.
+fn is_settled(result: &Result<DrawdownResult, Unsettled>) -> bool {
+    match result {
+        Ok(_) | Err(Unsettled::Refused(_) | Unsettled::KeyReused) => true,
+        Err(Unsettled::NoAccount | Unsettled::InProgress | Unsettled::HoldsEnded | Unsettled::Failed(_)) => {
+            false
+        }
+    }
 }
 
 /// Whether to schedule a job, in case the process crashes before the part is posted. The end of a hold has a job of its
