@@ -20,5 +20,5 @@ async fn recovery_costs_the_same_for_each_row() {
     }
     let [few, many] = costs.try_into().unwrap();
     assert!(many[0] <= few[0] * 1.05 && many[1] <= few[1] * 1.05, "{few:?} {many:?}");
-    assert!(many[0] < 0.08 && many[1] < 0.15, "{many:?}");
+    assert!(many[0] < 0.08 && many[1] < 0.08, "{many:?}");
 }

@@ -18,8 +18,8 @@ use local::StreamReader;
 use local::engine::Engine;
 use ports::{Bus, BusEvent, PublishError, Queue, QueueError};
 use store::{
-    Activity, Claim, Fault, JOB_SHARDS, Ledger, Moment, MonthUsage, ScheduledJob, Settings, Settled, StatementPlace,
-    StatementQuery, Unsettled, random,
+    Activity, Claim, Fault, JOB_SHARDS, Ledger, Moment, MonthUsage, ScheduledJob, Settings, Settled,
+    StatementPlace, StatementQuery, Unsettled, random,
 };
 
 use crate::{Faults, UnitMeter};

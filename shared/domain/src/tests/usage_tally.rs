@@ -1,3 +1,5 @@
+//! Tests of the tally of usage.
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Duration, Utc};
@@ -14,7 +16,7 @@ fn record(sequence: u64, hour: i64, operation: u8) -> UsageRecord {
     let credits = Credits::try_from(sequence).unwrap();
     UsageRecord {
         sequence,
-        at: at() + Duration::hours(hour),
+        at: at().checked_add_signed(Duration::hours(hour)).unwrap(),
         operation: format!("op.{operation}"),
         used: OperationUsage { count: 1, credits, ..OperationUsage::default() },
         customer: None,
@@ -79,16 +81,16 @@ proptest! {
         steps in prop::collection::vec((0i64..30, 0u8..4, 1u64..3), 1..40),
         tries in prop::collection::vec((1usize..9, 0usize..4), 1..60),
     ) {
-        let mut sequence = 0;
+        let mut sequence = 0u64;
         let records: Vec<_> = steps.into_iter().map(|(hour, operation, step)| {
-            sequence += step;
+            sequence = u64::saturating_add(sequence, step);
             record(sequence, hour, operation)
         }).collect();
         let mut counted = Counted::default();
         for (many, writes) in tries {
             let before = records.iter().filter(|record| record.sequence <= counted.through).count();
             // One that was counted before is projected again.
-            let some = &records[before.saturating_sub(1)..(before + many).min(records.len())];
+            let some = &records[before.saturating_sub(1)..before.saturating_add(many).min(records.len())];
             counted.count(some, writes);
         }
         counted.count(&records, usize::MAX);
@@ -104,7 +106,7 @@ proptest! {
     ) {
         let records: Vec<_> =
             (1..).zip(steps).map(|(sequence, (hour, operation))| record(sequence, hour, operation)).collect();
-        let cut = cut % records.len();
+        let cut = cut.checked_rem(records.len()).unwrap_or(0);
         let mut counted = Counted::default();
         counted.count(&records[..cut], usize::MAX);
         let mut late = counted.clone();

@@ -278,7 +278,8 @@ impl AccountRecords<'_> {
             return None;
         }
         tracing::warn!(account = %self.id, cause = error as &dyn Error, "{LEFT_TO_JOB}");
-        let fault = self.ledger.schedule_in_minute(Job::CatchUp(self.id), self.others.moment.wall).await.err()?;
+        let fault =
+            self.ledger.schedule_in_minute(Job::CatchUp(self.id), self.others.moment.wall).await.err()?;
         tracing::error!(account = %self.id, fault = &fault as &dyn Error, "its catch-up job could not be scheduled");
         Some(place)
     }

@@ -23,6 +23,15 @@ pub struct WatermarkStep {
     pub notified: Notified,
 }
 
+/// Where a chain ends, and to which row it is extended.
+#[derive(Clone, Copy)]
+struct ChainEnd<'a> {
+    watermark: &'a Watermark,
+    through: u64,
+    /// No earlier than the last row.
+    now: DateTime<Utc>,
+}
+
 impl Ledger {
     /// Advances the watermark of an account, chains its rows, and returns the resulting watermark. `rows` are rows as
     /// stored; the others are read. `now` is no earlier than the last of them.
@@ -46,7 +55,8 @@ impl Ledger {
                 true => &notified,
                 false => &watermark.notified,
             };
-            let tip = self.extend_chain(account, &watermark, through, rows, now).await?;
+            let end = ChainEnd { watermark: &watermark, through, now };
+            let tip = self.extend_chain(account, end, rows).await?;
             let is_there = through == watermark.through && *notified == watermark.notified;
             if is_there && watermark.tip.as_ref() == Some(&tip) {
                 return Ok(watermark);
@@ -66,10 +76,8 @@ impl Ledger {
     async fn extend_chain(
         &self,
         account: AccountId,
-        watermark: &Watermark,
-        through: u64,
+        ChainEnd { watermark, through, now }: ChainEnd<'_>,
         rows: &ChainRows,
-        now: DateTime<Utc>,
     ) -> Result<Tip, Fault> {
         if watermark.is_broken {
             error!(%account, "the end of the chain is unreadable; the chain is made again from its beginning");

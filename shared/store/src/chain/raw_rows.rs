@@ -103,6 +103,12 @@ impl<'a> RawRows<'a> {
         Self { ledger, account, month: Period::of(from), after, last, at_once: None, consistent: true }
     }
 
+    /// The rows from the id `from` through the month `last`.
+    pub(crate) fn from(ledger: &'a Ledger, account: AccountId, from: EntryId, last: Period) -> Self {
+        let after = Some(from.before().bare());
+        Self { ledger, account, month: Period::of(from.time()), after, last, at_once: None, consistent: true }
+    }
+
     /// Reads this many rows at once, with eventual consistency unless `consistent`.
     pub(crate) fn read_by(mut self, rows: usize, consistent: bool) -> Self {
         self.at_once = i32::try_from(rows).ok();

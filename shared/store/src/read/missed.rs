@@ -152,8 +152,10 @@ impl MissedEntries<'_> {
         let rows = match self.near.iter().min() {
             Some(near) => {
                 let back = Duration::try_seconds(*seconds).unwrap_or_default();
-                let from = near.time().checked_sub_signed(back).unwrap_or_default();
-                RawRows::since(self.ledger, self.account, from, self.last)
+                match near.time().checked_sub_signed(back) {
+                    Some(from) if *seconds > 0 => RawRows::since(self.ledger, self.account, from, self.last),
+                    Some(_) | None => RawRows::from(self.ledger, self.account, *near, self.last),
+                }
             }
             None => {
                 let opened = Period::of(self.account.org.time());
