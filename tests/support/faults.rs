@@ -27,6 +27,8 @@ pub enum WriteFault {
     Throttled,
     /// The write is not made, and the answer is an error that does not say so; the process lives.
     ServerError,
+    /// A layer below sends the write twice, and the second answer arrives; the process lives.
+    SentTwice,
     /// The write is delayed until [`Faults::let_through`], so that others come first.
     Late,
 }
@@ -128,6 +130,13 @@ impl HttpConnector for FaultyConnector {
                 let (late, inner) = (self.faults.late.clone(), self.inner.clone());
                 HttpConnectorFuture::new(async move {
                     late.acquire().await.unwrap().forget();
+                    inner.call(request).await
+                })
+            }
+            Some(WriteFault::SentTwice) => {
+                let (first, inner) = (request.try_clone().unwrap(), self.inner.clone());
+                HttpConnectorFuture::new(async move {
+                    inner.call(first).await?;
                     inner.call(request).await
                 })
             }

@@ -24,12 +24,12 @@ impl Ledger {
         moment: Moment,
     ) -> Result<Option<Vec<Receipt>>, Unsettled> {
         let mut account = self.account(id).await?.ok_or(Unsettled::NoAccount)?;
-        if is_last(&account, in_doubt) {
+        if account.ends_with(in_doubt) {
             return Ok(Some(self.record_last(&account, details).await));
         }
         if account.fence.up_to < in_doubt {
             account = self.fence_off(account, in_doubt, moment).await?;
-            if is_last(&account, in_doubt) {
+            if account.ends_with(in_doubt) {
                 return Ok(Some(self.record_last(&account, details).await));
             }
         }
@@ -73,8 +73,4 @@ impl Ledger {
         self.record_or_leave(account.id, &lines).await;
         lines
     }
-}
-
-fn is_last(account: &Account, id: EntryId) -> bool {
-    account.last.as_ref().is_some_and(|last| last.id == id)
 }
