@@ -46,6 +46,24 @@ impl Ledger {
         }
     }
 
+    /// The lines of the attempt `id` if it is the account's last entry, so that it has landed for certain; its row is
+    /// written if it is missing. `None` says nothing: only [`Ledger::resolve`] finds out.
+    ///
+    /// # Errors
+    /// [`Unsettled::NoAccount`], [`Unsettled::Failed`].
+    pub(crate) async fn lines_if_last(
+        &self,
+        account: AccountId,
+        id: EntryId,
+        details: Details,
+    ) -> Result<Option<Vec<Receipt>>, Unsettled> {
+        let account = self.account(account).await?.ok_or(Unsettled::NoAccount)?;
+        if !account.ends_with(id) {
+            return Ok(None);
+        }
+        Ok(Some(self.record_last(&account, details).await))
+    }
+
     async fn fence_off(
         &self,
         account: Account,
