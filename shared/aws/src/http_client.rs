@@ -30,7 +30,8 @@ pub fn http_client() -> SharedHttpClient {
     CLIENT.clone()
 }
 
-#[cfg(all(test, feature = "event-bridge", feature = "kms", feature = "secrets-manager", feature = "sqs"))]
+#[cfg(test)]
+#[cfg(all(feature = "event-bridge", feature = "kms", feature = "secrets-manager", feature = "sqs"))]
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
