@@ -19,6 +19,7 @@ mod holds;
 mod idempotent_routes;
 mod idempotent_settings;
 mod keys;
+mod lambda_events;
 mod local_machine;
 mod metadata;
 mod monitor_price;

@@ -7,7 +7,7 @@ use domain::{
 };
 use http::Method;
 use serde_json::{Value, json};
-use store::account_image;
+use store::{IN_PROGRESS_SECONDS, account_image};
 use tests::{ApiRequest, FaultAt, TestProcess, count, keyed, moment, settle};
 
 fn now() -> DateTime<Utc> {
@@ -111,7 +111,7 @@ async fn a_monitor_is_created_and_paid_for_once_or_not_at_all() {
             process.inject(fault);
             let (first, _) = process.call(&create_monitor(&key, &body)).await;
             process.clear_faults();
-            process.pass(3);
+            process.pass(IN_PROGRESS_SECONDS + 1);
             let mut last = first;
             if again {
                 process.fixture.project().await;
@@ -180,7 +180,7 @@ async fn grant_one(process: &TestProcess, id: AccountId) {
             return;
         }
         process.clear_faults();
-        process.pass(3);
+        process.pass(IN_PROGRESS_SECONDS + 1);
     }
     panic!("not acknowledged after twenty attempts");
 }

@@ -18,7 +18,7 @@ pub(crate) const KINDS: [WriteFault; 6] = [
 ];
 
 fn now() -> DateTime<Utc> {
-    "2024-01-31T23:59:50Z".parse().unwrap()
+    "2024-01-31T23:59:20Z".parse().unwrap()
 }
 
 /// A debit of 7 from 5 subscription credits and 20 purchased ones.
@@ -70,7 +70,7 @@ pub(crate) enum AfterFault {
 /// lost, in a process that dies or lives; then retries and projector in both orders.
 #[tokio::test]
 async fn a_debit_has_one_effect_whatever_is_lost() {
-    let february = now() + Duration::seconds(15);
+    let february = now() + Duration::seconds(45);
     let mut histories = 0;
     for at in [now(), february] {
         let (fixture, id) = world().await;
@@ -114,7 +114,7 @@ async fn one_history(at: DateTime<Utc>, number: usize, kind: WriteFault, then: A
     }
     if !matches!(then, AfterFault::NobodyRetries) {
         for attempt in 0..3 {
-            let later = at + Duration::seconds(5 * (attempt + 1));
+            let later = at + Duration::seconds(IN_PROGRESS_SECONDS * (attempt + 1));
             match send(&process, id, later).await {
                 Ok(settled) => {
                     if let Some(before) = &answered {
@@ -174,10 +174,12 @@ async fn two_faults_in_a_row_are_handled() {
                 faults.arm(first, kind);
                 assert!(send(&fixture.restarted(), id, now()).await.is_err() || first == 2, "{case}");
                 faults.arm(second, kind);
-                let retried = send(&fixture.restarted(), id, now() + Duration::seconds(3)).await.ok();
+                let later = now() + Duration::seconds(IN_PROGRESS_SECONDS + 1);
+                let retried = send(&fixture.restarted(), id, later).await.ok();
                 faults.arm(usize::MAX, kind);
                 fixture.project().await;
-                let settled = send(&fixture.restarted(), id, now() + Duration::seconds(6)).await.unwrap();
+                let later = now() + Duration::seconds(2 * IN_PROGRESS_SECONDS + 2);
+                let settled = send(&fixture.restarted(), id, later).await.unwrap();
                 assert!(retried.is_none_or(|before| before.receipt == settled.receipt), "{case}");
                 fixture.project().await;
                 let rows = fixture.rows(id, now() + Duration::minutes(1)).await;
@@ -205,19 +207,51 @@ async fn an_abandoned_claim_is_taken_over() {
         faults.arm(0, WriteFault::CrashAfter);
         send(&fixture.restarted(), id, now()).await.unwrap_err();
         faults.arm(usize::MAX, WriteFault::CrashAfter);
-        let soon = send(&fixture.restarted(), id, now() + Duration::seconds(1)).await;
+        let soon = send(&fixture.restarted(), id, now() + Duration::seconds(IN_PROGRESS_SECONDS - 1)).await;
         assert!(matches!(soon, Err(Unsettled::InProgress)), "{soon:?}");
         let abandoned = Duration::seconds(IN_PROGRESS_SECONDS);
         let mut later = send(&fixture.restarted(), id, now() + abandoned).await;
         if !projected {
             assert!(matches!(later, Err(Unsettled::InProgress)), "{later:?}");
             fixture.project().await;
-            later = send(&fixture.restarted(), id, now() + Duration::seconds(5)).await;
+            later = send(&fixture.restarted(), id, now() + abandoned + Duration::seconds(1)).await;
         }
         assert!(!later.unwrap().replayed);
         let rows = fixture.rows(id, now() + Duration::minutes(1)).await;
         let operations: Vec<_> = rows.iter().map(|row| row.entry.operation.as_str()).take(2).collect();
         assert_eq!(operations, ["verification.standard", "ledger.fence"]);
+    }
+}
+
+/// The process dies after the debit, before its row. While the debit is the account's last entry, the next sending has
+/// its answer at once. Once another debit has followed, the key is in progress for ten seconds, and then settled as soon
+/// as the projector has written the row.
+#[tokio::test]
+async fn a_debit_without_a_row_is_settled_at_once_while_it_is_the_last_entry() {
+    for followed in [false, true] {
+        let (mut fixture, id) = world().await;
+        let faults = fixture.faults.clone().unwrap();
+        faults.arm(1, WriteFault::CrashAfter);
+        send(&fixture.restarted(), id, now()).await.unwrap_err();
+        faults.arm(usize::MAX, WriteFault::CrashAfter);
+        if followed {
+            settle(&fixture.restarted(), id, keyed("k0", "seven"), moment(now()), seven).await.unwrap();
+        }
+        let mut sent = send(&fixture.restarted(), id, now() + Duration::seconds(1)).await;
+        if followed {
+            assert!(matches!(sent, Err(Unsettled::InProgress)), "{sent:?}");
+            let later = now() + Duration::seconds(IN_PROGRESS_SECONDS);
+            sent = send(&fixture.restarted(), id, later).await;
+            assert!(matches!(sent, Err(Unsettled::InProgress)), "{sent:?}");
+            fixture.project().await;
+            sent = send(&fixture.restarted(), id, later + Duration::seconds(1)).await;
+        }
+        let sent = sent.unwrap();
+        assert_eq!((sent.replayed, sent.receipt.details), (true, asked()));
+        fixture.project().await;
+        let rows = fixture.rows(id, now() + Duration::minutes(1)).await;
+        let debits = rows.iter().filter(|row| row.entry.operation.as_str() == "verification.standard");
+        assert_eq!(debits.count(), if followed { 2 } else { 1 });
     }
 }
 
@@ -233,8 +267,9 @@ async fn a_slow_attempt_has_no_second_effect() {
     let slow = send(&fixture.restarted(), id, now()).await;
     assert!(matches!(slow, Err(Unsettled::InProgress | Unsettled::Failed(_))), "{slow:?}");
     fixture.project().await;
-    let again = send(&fixture.restarted(), id, now() + Duration::seconds(3)).await.unwrap();
-    let same = send(&fixture.restarted(), id, now() + Duration::seconds(4)).await.unwrap();
+    let abandoned = now() + Duration::seconds(IN_PROGRESS_SECONDS);
+    let again = send(&fixture.restarted(), id, abandoned).await.unwrap();
+    let same = send(&fixture.restarted(), id, abandoned + Duration::seconds(1)).await.unwrap();
     assert_eq!((again.receipt, true), (same.receipt, same.replayed));
     assert_eq!(fixture.ledger.account(id).await.unwrap().unwrap().used.get(), 7);
 }

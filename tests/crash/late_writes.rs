@@ -1,4 +1,4 @@
-//! A write that arrives long after its request timed out.
+//! A write that arrives long after its request timed out, and a write that arrives twice.
 
 use chrono::{DateTime, Duration, Utc};
 use domain::{Account, Attempt, Consume, Credits, Operation, consume};
@@ -48,6 +48,27 @@ async fn an_attempt_that_was_fenced_off_does_not_debit_again() {
     }
     let account = fixture.restarted().account(id).await.unwrap().unwrap();
     assert_eq!((account.subscription.left.get(), account.used.get()), (7, 3));
+    fixture.project().await;
+    let rows = fixture.rows(id, start + Duration::hours(1)).await;
+    let debits = rows.iter().filter(|row| row.entry.operation.as_str() == "verification.standard").count();
+    assert_eq!(debits, 1);
+}
+
+/// A layer below the store sends the account's write twice, as an HTTP client that repeats a request on a new connection
+/// would: one debit, and its caller gets it.
+#[tokio::test]
+async fn a_debit_that_is_sent_twice_lands_once() {
+    let start: DateTime<Utc> = "2024-01-15T10:30:00Z".parse().unwrap();
+    let mut fixture = TestLedger::new().await;
+    let id = fixture.open(10, start).await;
+    let faults = fixture.faults.clone().unwrap();
+    faults.arm(1, WriteFault::SentTwice);
+    let made = debit(&fixture.restarted(), id, start).await.unwrap();
+    assert_eq!((made.replayed, faults.writes()), (false, 3), "claim, debit and row");
+    let account = fixture.restarted().account(id).await.unwrap().unwrap();
+    assert_eq!((account.subscription.left.get(), account.used.get()), (7, 3));
+    let again = debit(&fixture.restarted(), id, start + Duration::seconds(1)).await.unwrap();
+    assert_eq!((again.receipt, again.replayed), (made.receipt, true));
     fixture.project().await;
     let rows = fixture.rows(id, start + Duration::hours(1)).await;
     let debits = rows.iter().filter(|row| row.entry.operation.as_str() == "verification.standard").count();

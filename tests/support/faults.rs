@@ -31,6 +31,8 @@ pub enum WriteFault {
     Throttled,
     /// The write is not made, and the answer is an error that does not say so; the process lives.
     ServerError,
+    /// A layer below sends the write twice, and the second answer arrives; the process lives.
+    SentTwice,
     /// The write is delayed until [`Faults::let_through`], so that others come first.
     Late,
 }
@@ -157,6 +159,13 @@ impl HttpConnector for FaultyConnector {
                 })
             }
             Some(WriteFault::Throttled) => HttpConnectorFuture::ready(Ok(throttled())),
+            Some(WriteFault::SentTwice) => {
+                let (first, inner) = (request.try_clone().unwrap(), self.inner.clone());
+                HttpConnectorFuture::new(async move {
+                    inner.call(first).await?;
+                    inner.call(request).await
+                })
+            }
             Some(WriteFault::ServerError) => {
                 let response = refused(500, "com.amazonaws.dynamodb.v20120810#InternalServerError");
                 HttpConnectorFuture::ready(Ok(response))

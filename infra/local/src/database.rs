@@ -55,6 +55,7 @@ impl Database {
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(connection.region.clone()))
             .credentials_provider(credentials)
+            .http_client(aws::http_client())
             .endpoint_url(endpoint)
             .build();
         Self {

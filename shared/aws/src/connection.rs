@@ -6,6 +6,8 @@ use aws_sdk_dynamodb::Config;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 
+use crate::{CONNECT_TIMEOUT, http_client};
+
 /// The region, credentials and endpoint for an AWS service. In Lambda all of them come from the environment, so no
 /// credential provider chain runs at a cold start.
 #[derive(Clone, Debug)]
@@ -35,6 +37,7 @@ impl Connection {
         let credentials =
             Credentials::new(self.access_key, self.secret_key, self.session_token, None, "environment");
         let mut config = Self::defaults().region(Region::new(self.region)).credentials_provider(credentials);
+        config.set_http_client(Some(http_client()));
         config.set_endpoint_url(self.endpoint);
         config.build()
     }
@@ -42,6 +45,7 @@ impl Connection {
     /// The timeouts and behaviour version that every DynamoDB client shares.
     pub fn defaults() -> aws_sdk_dynamodb::config::Builder {
         let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
             .operation_attempt_timeout(Duration::from_secs(Self::ATTEMPT_SECONDS))
             .operation_timeout(Duration::from_secs(Self::CALL_SECONDS))
             .build();
@@ -49,7 +53,7 @@ impl Connection {
     }
 }
 
-/// Builds an SDK client for a [`Connection`], with the timeout of one attempt and of one call with all attempts, in
+/// Builds an SDK client for a [`Connection`], on the process's [`http_client`], with the timeout of one attempt and of one call with all attempts, in
 /// seconds. A macro, because each SDK crate defines its own copies of the same types.
 #[macro_export]
 macro_rules! aws_client {
@@ -57,6 +61,7 @@ macro_rules! aws_client {
         let $crate::Connection { region, access_key, secret_key, session_token, endpoint } =
             $connection.clone();
         let timeouts = $sdk::config::timeout::TimeoutConfig::builder()
+            .connect_timeout($crate::CONNECT_TIMEOUT)
             .operation_attempt_timeout(std::time::Duration::from_secs($attempt_seconds))
             .operation_timeout(std::time::Duration::from_secs($call_seconds))
             .build();
@@ -66,6 +71,7 @@ macro_rules! aws_client {
             .behavior_version($sdk::config::BehaviorVersion::latest())
             .region($sdk::config::Region::new(region))
             .credentials_provider(credentials)
+            .http_client($crate::http_client())
             .timeout_config(timeouts);
         config.set_endpoint_url(endpoint);
         $sdk::Client::from_conf(config.build())

@@ -3,6 +3,7 @@
 mod connection;
 #[cfg(feature = "event-bridge")]
 mod event_bridge;
+mod http_client;
 #[cfg(feature = "kms")]
 mod kms;
 #[cfg(feature = "secrets-manager")]
@@ -13,6 +14,7 @@ mod sqs;
 pub use connection::Connection;
 #[cfg(feature = "event-bridge")]
 pub use event_bridge::{EventBridge, EventBus};
+pub use http_client::{CONNECT_TIMEOUT, http_client};
 #[cfg(feature = "kms")]
 pub use kms::{Kms, KmsKey};
 #[cfg(feature = "secrets-manager")]

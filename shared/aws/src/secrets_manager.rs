@@ -8,6 +8,8 @@ use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
 use aws_sdk_secretsmanager::{Client, Config};
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::{CONNECT_TIMEOUT, http_client};
+
 /// The timeout of one attempt to read a secret.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -64,11 +66,13 @@ impl SecretsManager {
         let credentials =
             Credentials::new(self.access_key, secret(&self.secret_key), token, None, "environment");
         let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)
             .operation_timeout(READ_TIMEOUT)
             .build();
         let mut config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
+            .http_client(http_client())
             .timeout_config(timeouts)
             .region(Region::new(self.region))
             .credentials_provider(credentials);

@@ -36,6 +36,11 @@ impl KnownParameters {
         Self(known)
     }
 
+    /// The parameters of an app without routes.
+    pub(super) fn none() -> Self {
+        Self(HashMap::new())
+    }
+
     /// Checks a request against its route's description.
     ///
     /// # Errors

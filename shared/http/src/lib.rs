@@ -38,7 +38,7 @@ pub use page_limit::PageLimit;
 pub use query::{QueryParams, in_order};
 pub use reply::Reply;
 pub use response::finish;
-pub use serve::serve;
+pub use serve::{lambda_service, serve};
 pub use timestamp::Instant;
 pub use views::{
     AsOf, AuditView, BalanceView, BatchItemView, BookedView, ExchangeRateView, MoneyView, NextActionView,

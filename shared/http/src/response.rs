@@ -56,14 +56,23 @@ struct Pagination {
 /// one line of log for each request, and the check of query parameters.
 pub fn finish(routes: OpenApiRouter<Arc<App>>, app: Arc<App>) -> Router {
     let (routes, document) = routes.split_for_parts();
-    let layer = Layer { app: app.clone(), parameters: Arc::new(KnownParameters::of(&document)) };
-    routes
+    let routes = routes
         .fallback(|| async {
             ApiError::NotFound("there is no such path; GET /openapi.json lists the paths of the API")
         })
-        .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
-        .layer(from_fn_with_state(layer, envelop))
-        .with_state(app)
+        .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed });
+    enveloped(routes, KnownParameters::of(&document), app)
+}
+
+/// Answers every request with the error that `refuse` makes, as every route answers an error.
+pub(super) fn refuse_all(refuse: fn() -> ApiError, app: Arc<App>) -> Router {
+    let routes = Router::new().fallback(move || async move { refuse() });
+    enveloped(routes, KnownParameters::none(), app)
+}
+
+fn enveloped(routes: Router<Arc<App>>, parameters: KnownParameters, app: Arc<App>) -> Router {
+    let layer = Layer { app: app.clone(), parameters: Arc::new(parameters) };
+    routes.layer(from_fn_with_state(layer, envelop)).with_state(app)
 }
 
 /// The state of the layer around every route.

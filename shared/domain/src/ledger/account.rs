@@ -117,6 +117,12 @@ impl Account {
         self.last.as_ref().map_or(self.fence.up_to, |last| last.last_id().max(self.fence.up_to))
     }
 
+    /// Whether the entry `id` is the account's last one.
+    #[must_use]
+    pub fn ends_with(&self, id: EntryId) -> bool {
+        self.last.as_ref().is_some_and(|last| last.id == id)
+    }
+
     /// The lots that can pay for a debit, in the order of consumption (contract, rule 1): subscription,
     /// purchased, bonus; within a source a lot of the debit's own service first, then the soonest to expire,
     /// then the oldest.
@@ -173,11 +179,15 @@ impl Account {
         self.lots.iter().filter(|(_, lot)| lot.left.is_zero()).map(|(id, _)| *id)
     }
 
-    /// The account after `posting`, or `None` when a guard fails or a number leaves its range.
+    /// The account after `posting`, or `None` when a guard fails, a number leaves its range, or the posting is the one
+    /// that was written last.
     ///
     /// This is the model of the store's conditional write; tests compare the two.
     #[must_use]
     pub fn apply(mut self, posting: &Posting) -> Option<Self> {
+        if self.ends_with(posting.entry.id) {
+            return None;
+        }
         if !posting.guards.iter().all(|guard| self.holds(*guard)) {
             return None;
         }

@@ -11,6 +11,9 @@ use crate::{
 
 /// A decided change of one account. It has two readers: the store, which turns guards and effects into one
 /// conditional write, and [`Account::apply`](crate::Account::apply), the model of that write.
+///
+/// Besides its guards, every posting requires that the account's last entry is not its own: a write that a layer below
+/// sends twice in a row is made once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Posting {
     /// The ledger entry.

@@ -26,10 +26,10 @@ pub fn batch(account: &Account, request: &Batch, attempt: &Attempt) -> Result<Po
     crate::operation::consume::may_move(account)?;
     let mut after = account.clone();
     let mut totals = BatchTotals::default();
-    for item in &request.items {
+    for (item, line) in request.items.iter().zip(lines(attempt)) {
         let part = match item {
             None => BatchOutcome::Unpriced,
-            Some(item) => match consume(&after, item, attempt) {
+            Some(item) => match consume(&after, item, &line) {
                 Ok(posting) => {
                     after = after.apply(&posting).ok_or(Refusal::BalanceLimit)?;
                     totals.add(&posting);
@@ -49,19 +49,24 @@ pub fn batch(account: &Account, request: &Batch, attempt: &Attempt) -> Result<Po
     Ok(totals.posting(account, attempt))
 }
 
+/// The attempts to charge one item after another, as separate debits: each has an id of its own.
+fn lines(attempt: &Attempt) -> impl Iterator<Item = Attempt> + '_ {
+    (0..).map(|place| Attempt { id: attempt.id.after(place), ..attempt.clone() })
+}
+
 /// The refusal of an atomic batch: the credits it needs, and the credits its items could have used, in order.
 fn short(account: &Account, request: &Batch, attempt: &Attempt) -> Refusal {
     let plus = |sum: Credits, more| sum.plus(more).unwrap_or(Credits::MAX);
     let (mut required, mut available) = (Credits::ZERO, Credits::ZERO);
     let mut after = account.clone();
-    for item in request.items.iter().flatten() {
+    for (item, line) in request.items.iter().flatten().zip(lines(attempt)) {
         required = plus(required, item.amount);
-        let found = match consume(&after, item, attempt) {
+        let found = match consume(&after, item, &line) {
             Err(Refusal::InsufficientCredits { available, .. }) => available,
             Ok(_) | Err(_) => item.amount,
         };
         available = plus(available, found);
-        let taken = consume(&after, &Consume { amount: found, ..item.clone() }, attempt);
+        let taken = consume(&after, &Consume { amount: found, ..item.clone() }, &line);
         if let Some(next) = taken.ok().and_then(|posting| after.clone().apply(&posting)) {
             after = next;
         }

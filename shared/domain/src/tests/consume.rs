@@ -98,17 +98,18 @@ fn an_unlimited_debit_only_changes_usage_and_spent_credits() {
 
 #[test]
 fn an_older_decision_is_written_only_where_its_guards_hold() {
-    let decide =
-        |account: &Account, amount| consume(account, &request(amount, ""), &attempt(99, at(NOW))).unwrap();
+    let decide = |account: &Account, amount, number| {
+        consume(account, &request(amount, ""), &attempt(number, at(NOW))).unwrap()
+    };
     let seen = account("sub 5, purchased 3");
     // Two debits that both fit are both written, in either order.
-    let (one, other) = (decide(&seen, 2), decide(&seen, 3));
+    let (one, other) = (decide(&seen, 2, 98), decide(&seen, 3, 99));
     assert!(seen.clone().apply(&one).unwrap().apply(&other).is_some());
     assert!(seen.clone().apply(&other).unwrap().apply(&one).is_some());
     // A third does not fit any more.
     assert!(seen.clone().apply(&one).unwrap().apply(&other).unwrap().apply(&one).is_none());
     // A debit that empties a lot and continues with the next needs the lot as it was read.
-    let across = decide(&seen, 6);
+    let across = decide(&seen, 6, 97);
     assert!(seen.clone().apply(&across).is_some());
     assert!(seen.clone().apply(&one).unwrap().apply(&across).is_none());
     // A lot that was added since may come before the one that pays.

@@ -55,7 +55,8 @@ fn credits_lacking_in_lots_are_spent_post_paid() {
 fn concurrent_debits_share_the_post_paid_limit() {
     for (limit, both) in [("limit 10", true), ("limit 9", false)] {
         let first = spend(limit, 5).unwrap();
-        let second = spend(limit, 5).unwrap();
+        let mut second = spend(limit, 5).unwrap();
+        second.entry.id = id(100);
         let after = account(limit).apply(&first).unwrap();
         assert_eq!(after.post_paid.outstanding, credits(5));
         assert_eq!(after.apply(&second).is_some(), both, "{limit}");

@@ -36,6 +36,26 @@ fn a_posting_lands_only_where_it_would_be_decided_again() {
     assert!(landed > 1_000 && refused > 1_000, "{landed} landed, {refused} refused");
 }
 
+/// What is written once more, because a layer below sent it twice, changes nothing.
+#[test]
+fn no_posting_lands_on_itself() {
+    let mut postings = 0;
+    for (state, account) in states() {
+        let attempt = attempt(905, at(NOW));
+        let decided = operations().into_iter().filter_map(|operation| {
+            (operation.decide)(&account, &attempt).ok().map(|posting| (operation.name, posting))
+        });
+        let due = due(&account, at("2030-01-01T00:00:00Z")).map(|posting| ("due".to_owned(), posting));
+        for (name, posting) in decided.chain(due) {
+            let words = format!("{name} on `{state}`");
+            let after = account.clone().apply(&posting).unwrap_or_else(|| panic!("{words}: does not apply"));
+            assert_eq!(after.apply(&posting), None, "{words}");
+            postings += 1;
+        }
+    }
+    assert!(postings > 1_000, "{postings}");
+}
+
 /// An account without the fields that decisions do not depend on.
 fn essence(mut account: Account) -> Account {
     account.lots.retain(|_, lot| !lot.left.is_zero());

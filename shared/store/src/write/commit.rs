@@ -61,7 +61,9 @@ impl Ledger {
                     let Some(item) = lost.item.clone() else { return Ok(Commit::Missing) };
                     let known = read(item)?;
                     self.accounts.put(&known);
-                    return Ok(Commit::Lost(known));
+                    // A layer below sent it twice: this is the answer to the second one.
+                    let landed = known.ends_with(posting.entry.id);
+                    return Ok(if landed { Commit::Landed(known) } else { Commit::Lost(known) });
                 }
                 let outcome = classify(error.err().code(), error.raw().status().as_u16());
                 Ok(outcome(fault(SdkError::ServiceError(error))))

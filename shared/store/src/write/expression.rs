@@ -28,8 +28,8 @@ pub(crate) struct Expression {
 }
 
 impl Expression {
-    /// The update that writes `posting`, which was decided on `account`. Its condition has the guards and the bounds of
-    /// all numbers that grow; the effects are arithmetic.
+    /// The update that writes `posting`, which was decided on `account`. Its condition has the guards, the bounds of all
+    /// numbers that grow, and that `posting` was not written last; the effects are arithmetic.
     pub(crate) fn of(posting: &Posting, account: &Account) -> Result<Self, Fault> {
         let mut update = Self {
             lots: account.lots.iter().map(|(id, lot)| (*id, lot_key::of(*id, lot))).collect(),
@@ -49,6 +49,7 @@ impl Expression {
             update.sets.push(format!("{revision} = {revision} + {one}"));
         }
         update.set_last(&posting.entry)?;
+        update.require_other_last(posting.entry.id);
         for guard in &posting.guards {
             update.require(*guard);
         }
@@ -79,6 +80,12 @@ impl Expression {
         let (name, value) = (self.name("last"), self.value(AttributeValue::M(last)));
         self.sets.push(format!("{name} = {value}"));
         Ok(())
+    }
+
+    /// Requires that the account's last entry is not `id`. A new account has none.
+    fn require_other_last(&mut self, id: EntryId) {
+        let (last, field, value) = (self.name("last"), self.name("id"), self.text(id.bare()));
+        self.conditions.push(format!("(attribute_not_exists({last}) OR {last}.{field} <> {value})"));
     }
 
     fn require(&mut self, guard: Guard) {

@@ -24,12 +24,12 @@ impl Ledger {
         moment: Moment,
     ) -> Result<Option<Vec<Receipt>>, Unsettled> {
         let mut account = self.account(id).await?.ok_or(Unsettled::NoAccount)?;
-        if is_last(&account, in_doubt) {
+        if account.ends_with(in_doubt) {
             return Ok(Some(self.record_last(&account, details).await));
         }
         if account.fence.up_to < in_doubt {
             account = self.fence_off(account, in_doubt, moment).await?;
-            if is_last(&account, in_doubt) {
+            if account.ends_with(in_doubt) {
                 return Ok(Some(self.record_last(&account, details).await));
             }
         }
@@ -44,6 +44,24 @@ impl Ledger {
         } else {
             Err(Unsettled::InProgress)
         }
+    }
+
+    /// The lines of the attempt `id` if it is the account's last entry, so that it has landed for certain; its row is
+    /// written if it is missing. `None` says nothing: only [`Ledger::resolve`] finds out.
+    ///
+    /// # Errors
+    /// [`Unsettled::NoAccount`], [`Unsettled::Failed`].
+    pub(crate) async fn lines_if_last(
+        &self,
+        account: AccountId,
+        id: EntryId,
+        details: Details,
+    ) -> Result<Option<Vec<Receipt>>, Unsettled> {
+        let account = self.account(account).await?.ok_or(Unsettled::NoAccount)?;
+        if !account.ends_with(id) {
+            return Ok(None);
+        }
+        Ok(Some(self.record_last(&account, details).await))
     }
 
     async fn fence_off(
@@ -73,8 +91,4 @@ impl Ledger {
         self.record_or_leave(account.id, &lines).await;
         lines
     }
-}
-
-fn is_last(account: &Account, id: EntryId) -> bool {
-    account.last.as_ref().is_some_and(|last| last.id == id)
 }

@@ -15,9 +15,10 @@ use ports::{Moment, random};
 /// success. With the waits between them, all attempts take some seven seconds.
 const ATTEMPTS_MAX: u32 = 40;
 
-/// For how many seconds another holder of the same key counts as running. An attempt takes some twenty milliseconds; one
-/// that takes longer than this may be fenced off, which is safe and costs its caller a retry.
-pub const IN_PROGRESS_SECONDS: i64 = 2;
+/// For how many seconds another holder of the same key counts as running. An attempt takes some twenty milliseconds, and
+/// while the table is slow, as long as a call with all of the SDK's attempts: 8 seconds. One that takes longer than this
+/// may be fenced off, which is safe and costs its caller a retry.
+pub const IN_PROGRESS_SECONDS: i64 = 10;
 
 /// A request that was settled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -220,12 +221,12 @@ impl SettleAttempt<'_> {
             if let Some(lines) = self.ledger.lines(self.account, holder).await? {
                 return Ok(Some(Settled::of(lines, true)?));
             }
-            if held.seconds_running(self.moment.wall) < IN_PROGRESS_SECONDS {
-                return Err(Unsettled::InProgress);
+            let (account, moment) = (self.account, self.moment);
+            if held.seconds_running(moment.wall) < IN_PROGRESS_SECONDS {
+                let lines = self.ledger.lines_if_last(account, holder, held.into_details()).await?;
+                return Ok(Some(Settled::of(lines.ok_or(Unsettled::InProgress)?, true)?));
             }
-            if let Some(lines) =
-                self.ledger.resolve(self.account, holder, held.into_details(), self.moment).await?
-            {
+            if let Some(lines) = self.ledger.resolve(account, holder, held.into_details(), moment).await? {
                 return Ok(Some(Settled::of(lines, true)?));
             }
         }
