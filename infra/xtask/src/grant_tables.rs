@@ -76,7 +76,7 @@ pub(crate) const RIGHTS: &[(&str, &str, &str)] = &[
     ),
     ("Webhooks", "LedgerTable.Arn", "dynamodb: DeleteItem GetItem PutItem Query UpdateItem"),
     ("Webhooks", "SettingsTable.Arn", "dynamodb: GetItem"),
-    ("Webhooks", "ActivityTable.Arn", "dynamodb: DeleteItem GetItem PutItem Query"),
+    ("Webhooks", "ActivityTable.Arn", "dynamodb: DeleteItem GetItem PutItem Query UpdateItem"),
     ("Webhooks", "WebhookKey.Arn", "kms: Decrypt Encrypt"),
     ("Webhooks", "WebhookQueue.Arn", "sqs: SendMessage"),
 ];
