@@ -1,5 +1,8 @@
 //! Stream records that were lost are recovered from the ledger's rows: emitted, counted and chained.
 
+use std::time::Duration;
+
+use jobs::projection::{CaughtUp, catch_up_account};
 use store::Moment;
 use tests::{TestLedger, WriteFault, backends, keyed, moment, settle};
 
@@ -110,7 +113,7 @@ async fn an_unreadable_counter_stops_only_the_counting() {
     ledgers.is_wholly_as_if_once("mended").await;
 }
 
-/// More records are lost than are recovered at once, in batches of which one spans the limit.
+/// More records are lost than are recovered at once, in batches of which one spans the limit: the job recovers them.
 #[tokio::test]
 async fn thousands_of_lost_records_are_recovered() {
     let mut fixture = TestLedger::new().await;
@@ -125,6 +128,10 @@ async fn thousands_of_lost_records_are_recovered() {
     ledgers.begin_with_rows().await;
     let last = &ledgers.records[ledgers.records.len() - 1..];
     assert_eq!(ledgers.fixture.deliver(&ledgers.fixture.restarted(), last).await, None);
+    let activity = ledgers.fixture.activity();
+    let others = tests::others(&activity);
+    let process = ledgers.fixture.restarted();
+    while let CaughtUp::Partly(_) = catch_up_account(&process, &others, id, Duration::ZERO).await.unwrap() {}
     ledgers.is_wholly_as_if_once("thousands").await;
 }
 

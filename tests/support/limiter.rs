@@ -13,6 +13,7 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use serde_json::Value;
+use tokio::task::unconstrained;
 use tokio::time::{Instant, sleep};
 
 use crate::faults::throttled;
@@ -144,7 +145,8 @@ impl HttpConnector for LimitedConnector {
                 sleep(limiter.limits.map_or(Duration::ZERO, |limits| limits.answer)).await;
                 return Ok(throttled());
             }
-            let response = block_on(inner.call(request))?;
+            // Tokio would make a task that has run for long yield, which the blocked runtime never resumes.
+            let response = block_on(unconstrained(inner.call(request)))?;
             limiter.count(is_write, &keys, &response);
             sleep(limiter.limits.map_or(Duration::ZERO, |limits| limits.answer)).await;
             Ok(response)

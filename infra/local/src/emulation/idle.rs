@@ -11,7 +11,7 @@ use scrip_webhooks::DeliveryRequest;
 use tokio::sync::Mutex;
 
 use super::queue::{InProcessQueue, QueueCounts};
-use super::stream::StreamReader;
+use super::stream::{StreamReader, projection};
 
 /// How many passes it may take until the stream and the queues are empty. A chain of work that starts other work is a few
 /// passes long.
@@ -62,7 +62,7 @@ impl Background {
     async fn read_stream(&self, app: &App, calls: u64) -> anyhow::Result<usize> {
         let mut handled = 0usize;
         loop {
-            let records = self.stream.lock().await.step(&app.ledger, &app.projection()).await?;
+            let records = self.stream.lock().await.step(&app.ledger, &projection(app)).await?;
             handled = handled.saturating_add(records);
             if records == 0 || self.calls.load(Ordering::Relaxed) != calls {
                 return Ok(handled);

@@ -16,8 +16,13 @@ use crate::engine::Engine;
 /// How long the reader waits when the stream has no new record.
 const REST: Duration = Duration::from_millis(50);
 
-/// How many records one read asks for. While callers keep calling, `POST /_local/settle` waits for a few reads.
-const RECORDS: i32 = 100;
+/// How many records one read asks for, as in template.yaml. While callers keep calling, `POST /_local/settle` waits for a
+/// few reads.
+const RECORDS: i32 = 500;
+
+/// How long a request may take here from its debit to its rows: the stream has no delay, so the projector often comes
+/// first.
+const ROW_GRACE: Duration = Duration::from_millis(50);
 
 /// The number of handled records after which they are deleted from the embedded engine.
 const TRIM_AFTER: usize = 5_000;
@@ -31,6 +36,11 @@ pub struct StreamReader {
     shards: Vec<Shard>,
     engine: Option<Engine>,
     untrimmed: usize,
+}
+
+/// What projection uses of the machine.
+pub(crate) fn projection(app: &App) -> Others<'_> {
+    Others { grace: ROW_GRACE, ..app.projection() }
 }
 
 struct Shard {
@@ -61,7 +71,7 @@ impl StreamReader {
     /// Reads for as long as the machine runs.
     pub(crate) async fn run(this: &tokio::sync::Mutex<Self>, app: &App) {
         loop {
-            let handled = this.lock().await.step(&app.ledger, &app.projection()).await;
+            let handled = this.lock().await.step(&app.ledger, &projection(app)).await;
             match handled {
                 Ok(0) => tokio::time::sleep(REST).await,
                 Ok(_) => (),
