@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jobs::projection::{CaughtUp, catch_up_account};
+use jobs::projection::{MissedProgress, project_missed};
 use store::Moment;
 use tests::{TestLedger, WriteFault, backends, keyed, moment, settle};
 
@@ -131,7 +131,9 @@ async fn thousands_of_lost_records_are_recovered() {
     let activity = ledgers.fixture.activity();
     let others = tests::others(&activity);
     let process = ledgers.fixture.restarted();
-    while let CaughtUp::Partly(_) = catch_up_account(&process, &others, id, Duration::ZERO).await.unwrap() {}
+    while let MissedProgress::Partly(_) = project_missed(&process, &others, id, Duration::ZERO).await.unwrap()
+    {
+    }
     ledgers.is_wholly_as_if_once("thousands").await;
 }
 

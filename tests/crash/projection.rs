@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{AccountId, AutoRecharge, Consume, Credits, Operation, Period, consume};
-use jobs::projection::{CaughtUp, Others, catch_up_account, project};
+use jobs::projection::{MissedProgress, Others, project, project_missed};
 use ports::{Queue, QueueError};
 use scrip_payments::RechargeRequest;
 use store::{Job, Ledger};
@@ -44,10 +44,10 @@ impl Queue<RechargeRequest> for Recharges {
     }
 }
 
-/// The catch-up jobs that are due by a time.
-async fn catch_up_jobs(fixture: &TestLedger, by: DateTime<Utc>) -> Vec<AccountId> {
+/// The projection jobs that are due by a time.
+async fn projection_jobs(fixture: &TestLedger, by: DateTime<Utc>) -> Vec<AccountId> {
     let due = fixture.due_jobs(by).await.into_iter();
-    due.filter(|due| matches!(due.job, Job::CatchUp(_))).map(|due| due.job.account()).collect()
+    due.filter(|due| matches!(due.job, Job::Projection(_))).map(|due| due.job.account()).collect()
 }
 
 #[tokio::test]
@@ -72,10 +72,10 @@ async fn a_queue_that_is_away_delays_its_own_account_alone() {
         assert_eq!(fixture.ledger.projected_through(id).await.unwrap().notified_through(), 2);
     }
     let minute = others.moment.wall + TimeDelta::minutes(2);
-    assert_eq!(catch_up_jobs(&fixture, minute).await, [low]);
+    assert_eq!(projection_jobs(&fixture, minute).await, [low]);
     queue.is_away.store(false, Ordering::Relaxed);
-    let caught_up = catch_up_account(&fixture.restarted(), &others, low, Duration::ZERO).await.unwrap();
-    assert_eq!(caught_up, CaughtUp::Through(2));
+    let caught_up = project_missed(&fixture.restarted(), &others, low, Duration::ZERO).await.unwrap();
+    assert_eq!(caught_up, MissedProgress::Through(2));
     assert_eq!(*queue.requests.lock().unwrap(), [low]);
 }
 
@@ -122,12 +122,12 @@ async fn many_lost_records_are_left_to_the_job() {
     let others = others(&activity);
     assert_eq!(project(&fixture.restarted(), &others, last).await, None);
     assert_eq!(fixture.ledger.projected_through(id).await.unwrap().notified_through(), 0);
-    assert_eq!(catch_up_jobs(&fixture, others.moment.wall + TimeDelta::minutes(2)).await, [id]);
+    assert_eq!(projection_jobs(&fixture, others.moment.wall + TimeDelta::minutes(2)).await, [id]);
     // A slice has at most a thousand rows: the month's allowance, and nine whole batches.
-    let first = catch_up_account(&fixture.restarted(), &others, id, Duration::ZERO).await.unwrap();
-    assert_eq!(first, CaughtUp::Partly(901));
-    let second = catch_up_account(&fixture.restarted(), &others, id, Duration::ZERO).await.unwrap();
-    assert_eq!(second, CaughtUp::Through(1_201));
+    let first = project_missed(&fixture.restarted(), &others, id, Duration::ZERO).await.unwrap();
+    assert_eq!(first, MissedProgress::Partly(901));
+    let second = project_missed(&fixture.restarted(), &others, id, Duration::ZERO).await.unwrap();
+    assert_eq!(second, MissedProgress::Through(1_201));
     let usage = fixture.usage(id, Period::of(now())).await;
     let counted: u64 = usage.days.iter().map(|day| day.usage.0["verification.standard"].count).sum();
     assert_eq!(counted, 1_200);

@@ -7,7 +7,7 @@ use domain::{
     AccountId, Batch, BatchItem, ClaimKey, Consume, Credits, Details, Fingerprint, IdempotencyKey, Operation,
     Reference, batch,
 };
-use jobs::projection::{CaughtUp, catch_up_account};
+use jobs::projection::{MissedProgress, project_missed};
 use store::Claim;
 
 use crate::{TestLedger, Units, moment, others};
@@ -65,9 +65,9 @@ pub async fn recover(fixture: &TestLedger, id: AccountId, budget: Duration) -> R
     let mut calls = 0;
     loop {
         calls += 1;
-        match catch_up_account(&ledger, &others(&activity), id, budget).await.unwrap() {
-            CaughtUp::Through(rows) => return RecoveryFigures { rows, calls, units: meter.take() },
-            CaughtUp::Partly(through) => tracing::info!(through, "recovering"),
+        match project_missed(&ledger, &others(&activity), id, budget).await.unwrap() {
+            MissedProgress::Through(rows) => return RecoveryFigures { rows, calls, units: meter.take() },
+            MissedProgress::Partly(through) => tracing::info!(through, "recovering"),
         }
     }
 }

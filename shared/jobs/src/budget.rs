@@ -50,6 +50,6 @@ pub fn job_budget(kind: JobKind) -> JobBudget {
         JobKind::Plan => budget(8, 1, 10),
         JobKind::Webhooks => budget(16, 1, 5),
         // Reads a slice of rows after the other, until its own time is over.
-        JobKind::CatchUp => budget(8, 1, 28),
+        JobKind::Projection => budget(8, 1, 28),
     }
 }

@@ -13,14 +13,14 @@ use scrip_webhooks::DeliveryRequest;
 use store::{Activity, Fault, JOB_SHARDS, Job, Moment, ScheduledJob, Unsettled};
 
 use super::budget::POSTPONE_TIME;
-use super::projection::{CaughtUp, Others, ProjectionError, SKIPPED, catch_up_account};
+use super::projection::{MissedProgress, Others, ProjectionError, SKIPPED, project_missed};
 use super::{Jobs, MonitorError};
 
 /// How many stored copies of one job are removed at the same time.
 const REMOVALS_AT_ONCE: usize = 16;
 
-/// How long a job catches up with an account, before its last slice: less than the time of its kind.
-const CATCH_UP_TIME: Duration = Duration::from_secs(20);
+/// How long a job projects an account, before its last slice: less than the time of its kind.
+const PROJECTION_TIME: Duration = Duration::from_secs(20);
 
 /// Runs scheduled jobs. The list of jobs says which accounts to check, so no call scans a table.
 #[derive(Clone, Copy)]
@@ -135,7 +135,7 @@ impl<'a> Dispatcher<'a> {
                     Err(error) => Err(error.into()),
                 }
             }
-            Job::CatchUp(account) => self.catch_up(account, moment).await,
+            Job::Projection(account) => self.project_account(account, moment).await,
             Job::Plan(account) => jobs.apply_plan(account, moment).await.map(|()| None),
             Job::Monitor(id) => match jobs.finish_monitor(id, moment).await {
                 Ok(_) | Err(MonitorError::Taken(_) | MonitorError::Unsettled(Unsettled::Refused(_))) => {
@@ -146,8 +146,12 @@ impl<'a> Dispatcher<'a> {
         }
     }
 
-    /// Catches up with an account. Returns when the job continues, where it could not finish in its time.
-    async fn catch_up(&self, account: AccountId, moment: Moment) -> Result<Option<DateTime<Utc>>, Unsettled> {
+    /// Projects what was missed of an account. Returns when the job continues, where it could not finish in its time.
+    async fn project_account(
+        &self,
+        account: AccountId,
+        moment: Moment,
+    ) -> Result<Option<DateTime<Utc>>, Unsettled> {
         let others = Others {
             activity: self.activity,
             bus: &NoBus,
@@ -156,10 +160,10 @@ impl<'a> Dispatcher<'a> {
             moment,
             grace: Duration::ZERO,
         };
-        match catch_up_account(self.jobs.ledger, &others, account, CATCH_UP_TIME).boxed().await {
-            Ok(CaughtUp::Through(_)) => Ok(None),
-            Ok(CaughtUp::Partly(through)) => {
-                tracing::info!(%account, through, "an account is partly caught up with");
+        match project_missed(self.jobs.ledger, &others, account, PROJECTION_TIME).boxed().await {
+            Ok(MissedProgress::Through(_)) => Ok(None),
+            Ok(MissedProgress::Partly(through)) => {
+                tracing::info!(%account, through, "an account is partly projected");
                 Ok(Some(moment.now))
             }
             Err(ProjectionError::Failed(fault)) if fault.is_unreadable() => {

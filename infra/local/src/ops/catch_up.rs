@@ -11,9 +11,7 @@ use aws_sdk_sqs::types::Message;
 use chrono::Duration;
 use domain::AccountId;
 use futures_util::stream::{self, StreamExt};
-use jobs::projection::{
-    CaughtUp as Projected, Others, catch_up_account as project_account, is_after, project,
-};
+use jobs::projection::{MissedProgress, Others, is_after, project, project_missed};
 use ports::Queue;
 use scrip_webhooks::DeliveryRequest;
 use serde::Deserialize;
@@ -291,7 +289,7 @@ async fn catch_up_projection(
         return Ok(None);
     }
     // A function ends after a time and continues with its next job; the command continues at once.
-    while let Projected::Partly(through) = project_account(ledger, others, id, A_PART).await? {
+    while let MissedProgress::Partly(through) = project_missed(ledger, others, id, A_PART).await? {
         tracing::info!(account = %id, through, last, "catching up");
     }
     Ok(Some((known.saturating_add(1), last)))

@@ -270,7 +270,7 @@ impl AccountRecords<'_> {
         tracing::error!(account = %self.id, place, fault, "a row could not be written; its record is delivered again");
     }
 
-    /// Leaves the account to its catch-up job, or until an unreadable item is repaired. Returns the record where not even
+    /// Leaves the account to its projection job, or until an unreadable item is repaired. Returns the record where not even
     /// the job could be scheduled.
     async fn leave_to_job(self, place: String, error: &ProjectionError) -> Option<String> {
         if error.is_unreadable() {
@@ -279,8 +279,8 @@ impl AccountRecords<'_> {
         }
         tracing::warn!(account = %self.id, cause = error as &dyn Error, "{LEFT_TO_JOB}");
         let fault =
-            self.ledger.schedule_in_minute(Job::CatchUp(self.id), self.others.moment.wall).await.err()?;
-        tracing::error!(account = %self.id, fault = &fault as &dyn Error, "its catch-up job could not be scheduled");
+            self.ledger.schedule_in_minute(Job::Projection(self.id), self.others.moment.wall).await.err()?;
+        tracing::error!(account = %self.id, fault = &fault as &dyn Error, "its projection job could not be scheduled");
         Some(place)
     }
 }

@@ -2,8 +2,8 @@
 //! its row, and every row its place in the account's hash chain; events are emitted and usage is counted.
 
 mod account;
-mod catch_up;
 mod error;
+mod missed;
 mod records;
 mod skip;
 
@@ -16,8 +16,8 @@ use ports::{Bus, BusEvent, Queue};
 use scrip_payments::RechargeRequest;
 use store::{Activity, Ledger, Moment};
 
-pub use catch_up::{CaughtUp, catch_up_account};
 pub use error::ProjectionError;
+pub use missed::{MissedProgress, project_missed};
 pub use records::{Record, is_after};
 pub use skip::SKIPPED;
 
@@ -31,8 +31,8 @@ const ACCOUNTS_AT_ONCE: usize = 32;
 /// How long a request may take from its debit to its rows before the projector writes them.
 pub const ROW_GRACE: Duration = Duration::from_millis(200);
 
-/// The log message for an account that its catch-up job projects, because it could not be projected with its record.
-pub const LEFT_TO_JOB: &str = "an account is left to its catch-up job";
+/// The log message for an account that its projection job projects, because it could not be projected with its record.
+pub const LEFT_TO_JOB: &str = "an account is left to its projection job";
 
 /// What projection uses besides the ledger.
 #[derive(Clone, Copy)]
@@ -56,7 +56,7 @@ pub struct Others<'a> {
 /// delivered again, with all records after it. A record that is projected twice changes nothing.
 ///
 /// Only a row needs its record, so a record is returned only if its row, or the event in it, could not be written. For
-/// everything else a catch-up job of the account is scheduled: an account or a queue that fails costs the others nothing.
+/// everything else a projection job of the account is scheduled: an account or a queue that fails costs the others nothing.
 /// What is unreadable is skipped, see [`SKIPPED`]: the account waits until the item is repaired.
 pub async fn project(
     ledger: &Ledger,

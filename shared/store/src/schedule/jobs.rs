@@ -32,7 +32,7 @@ pub enum Job {
     /// server must not wait for a test clock.
     Webhooks(AccountId),
     /// Projects what could not be projected of an account with its records. Its time is real time.
-    CatchUp(AccountId),
+    Projection(AccountId),
 }
 
 /// The kind of a job: jobs of one kind share a budget of concurrency and time.
@@ -52,8 +52,8 @@ pub enum JobKind {
     Remainder,
     /// [`Job::Webhooks`].
     Webhooks,
-    /// [`Job::CatchUp`].
-    CatchUp,
+    /// [`Job::Projection`].
+    Projection,
 }
 
 impl JobKind {
@@ -66,7 +66,7 @@ impl JobKind {
         Self::Monitor,
         Self::Remainder,
         Self::Webhooks,
-        Self::CatchUp,
+        Self::Projection,
     ];
 }
 
@@ -89,7 +89,7 @@ impl Job {
             | Self::Calendar(account)
             | Self::Plan(account)
             | Self::Webhooks(account)
-            | Self::CatchUp(account) => *account,
+            | Self::Projection(account) => *account,
             Self::Monitor(watched) => watched.account,
             Self::Remainder(remainder) => remainder.account,
         }
@@ -106,7 +106,7 @@ impl Job {
             Self::Monitor(_) => JobKind::Monitor,
             Self::Remainder(_) => JobKind::Remainder,
             Self::Webhooks(_) => JobKind::Webhooks,
-            Self::CatchUp(_) => JobKind::CatchUp,
+            Self::Projection(_) => JobKind::Projection,
         }
     }
 
@@ -114,7 +114,7 @@ impl Job {
     #[must_use]
     pub fn uses_account_clock(&self) -> bool {
         match self {
-            Self::Webhooks(_) | Self::CatchUp(_) => false,
+            Self::Webhooks(_) | Self::Projection(_) => false,
             Self::Purchase(_)
             | Self::Recharge(_)
             | Self::Calendar(_)
@@ -174,7 +174,7 @@ enum AccountJob {
     Calendar,
     Plan,
     Webhooks,
-    CatchUp,
+    Projection,
 }
 
 impl ScheduledJob {
@@ -190,7 +190,7 @@ impl ScheduledJob {
             (None, None, None, Some(AccountJob::Calendar)) => Job::Calendar(account),
             (None, None, None, Some(AccountJob::Plan)) => Job::Plan(account),
             (None, None, None, Some(AccountJob::Webhooks)) => Job::Webhooks(account),
-            (None, None, None, Some(AccountJob::CatchUp)) => Job::CatchUp(account),
+            (None, None, None, Some(AccountJob::Projection)) => Job::Projection(account),
         };
         Ok(Self { due, job, request })
     }
@@ -209,7 +209,7 @@ impl ScheduledJob {
             Job::Calendar(_) => JobItem { kind: Some(AccountJob::Calendar), ..bare },
             Job::Plan(_) => JobItem { kind: Some(AccountJob::Plan), ..bare },
             Job::Webhooks(_) => JobItem { kind: Some(AccountJob::Webhooks), ..bare },
-            Job::CatchUp(_) => JobItem { kind: Some(AccountJob::CatchUp), ..bare },
+            Job::Projection(_) => JobItem { kind: Some(AccountJob::Projection), ..bare },
         })
     }
 
@@ -233,7 +233,7 @@ impl ScheduledJob {
             Job::Calendar(_) => "calendar".to_owned(),
             Job::Plan(_) => "plan".to_owned(),
             Job::Webhooks(_) => "webhooks".to_owned(),
-            Job::CatchUp(_) => "catch up".to_owned(),
+            Job::Projection(_) => "projection".to_owned(),
         };
         let place = format!("{}#{account}#{what}", sort_time(self.due));
         self.request.map_or(place.clone(), |request| format!("{place}#{request:016x}"))

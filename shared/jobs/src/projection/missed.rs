@@ -1,4 +1,4 @@
-//! Catching up with an account whose records were lost or could not be projected, by its rows.
+//! Projection of what was missed of an account, by its rows: its records were lost or could not be projected.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use tokio::time::Instant;
 use super::account::AccountRecords;
 use super::{Others, ProjectionError};
 
-/// How far an account was caught up with.
+/// How far an account was projected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CaughtUp {
+pub enum MissedProgress {
     /// Through its last transaction.
     Through(u64),
     /// Through an earlier one: the time was over. The progress is saved.
@@ -23,17 +23,17 @@ pub enum CaughtUp {
 ///
 /// # Errors
 /// When the table does not answer, or a row is missing or unreadable; when auto-recharge or renewal cannot be notified.
-pub async fn catch_up_account(
+pub async fn project_missed(
     ledger: &Ledger,
     others: &Others<'_>,
     id: AccountId,
     budget: Duration,
-) -> Result<CaughtUp, ProjectionError> {
+) -> Result<MissedProgress, ProjectionError> {
     let start = Instant::now();
     let records = AccountRecords { ledger, others, id };
-    let Some(account) = ledger.account(id).await? else { return Ok(CaughtUp::Through(0)) };
+    let Some(account) = ledger.account(id).await? else { return Ok(MissedProgress::Through(0)) };
     records.notify_recharge(&account, &ledger.watch(id, true).await?).await?;
-    let Some(last) = ledger.complete(&account).await? else { return Ok(CaughtUp::Through(0)) };
+    let Some(last) = ledger.complete(&account).await? else { return Ok(MissedProgress::Through(0)) };
     let mut watermark = ledger.projected_through(id).await?;
     let below = account.sequence.saturating_add(1);
     let mut missed = ledger.missed_entries(id, &watermark, last.time).await?;
@@ -51,10 +51,10 @@ pub async fn catch_up_account(
         };
         watermark = records.follow_slice(watermark, slice, last.time).await?;
         if budget <= start.elapsed() && watermark.notified_through() < account.sequence {
-            return Ok(CaughtUp::Partly(watermark.notified_through()));
+            return Ok(MissedProgress::Partly(watermark.notified_through()));
         }
     }
     // The rows may be projected and only the notification be missing.
     records.notify_monitors().await?;
-    Ok(CaughtUp::Through(watermark.notified_through()))
+    Ok(MissedProgress::Through(watermark.notified_through()))
 }
