@@ -1,6 +1,5 @@
-//! The HTTP client that all SDK clients of a process share.
+//! The HTTP client that all SDK clients of a function share.
 
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::SharedHttpClient;
@@ -16,18 +15,22 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// and a call on such a connection gets no answer.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The HTTP client of this process, with one pool of connections. SDK clients share its connections if they also have the
-/// same connect timeout, [`CONNECT_TIMEOUT`]. So a broken connection is found by whichever call comes first, mostly one
-/// that may be repeated, and a debit, which is sent once, does not wait on a connection of its own that broke meanwhile.
+/// The HTTP client of this thread, with one pool of connections: a function has one thread, and makes all its SDK clients
+/// there. A connection belongs to the runtime that opened it, so runtimes of different threads, such as those of tests, do
+/// not share one.
+///
+/// SDK clients share its connections if they also have the same connect timeout, [`CONNECT_TIMEOUT`]. So a broken
+/// connection is found by whichever call comes first, mostly one that may be repeated, and a debit, which is sent once,
+/// does not wait on a connection of its own that broke meanwhile.
 #[must_use]
 pub fn http_client() -> SharedHttpClient {
-    static CLIENT: LazyLock<SharedHttpClient> = LazyLock::new(|| {
-        Builder::new()
+    thread_local! {
+        static CLIENT: SharedHttpClient = Builder::new()
             .pool_idle_timeout(IDLE_TIMEOUT)
             .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-            .build_https()
-    });
-    CLIENT.clone()
+            .build_https();
+    }
+    CLIENT.with(Clone::clone)
 }
 
 #[cfg(test)]
