@@ -8,15 +8,6 @@ use domain::{
 use store::{Claim, IN_PROGRESS_SECONDS, Ledger, Settled, Unsettled};
 use tests::{TestLedger, WriteFault, keyed, moment, settle};
 
-pub(crate) const KINDS: [WriteFault; 6] = [
-    WriteFault::CrashBefore,
-    WriteFault::CrashAfter,
-    WriteFault::AnswerLost,
-    WriteFault::RequestLost,
-    WriteFault::Throttled,
-    WriteFault::ServerError,
-];
-
 fn now() -> DateTime<Utc> {
     "2024-01-31T23:59:20Z".parse().unwrap()
 }
@@ -80,7 +71,7 @@ async fn a_debit_has_one_effect_whatever_is_lost() {
         let writes = faults.writes();
         assert_eq!(writes, if at == february { 5 } else { 3 });
         for number in 0..writes {
-            for kind in KINDS {
+            for kind in WriteFault::EACH {
                 for then in [AfterFault::RetryFirst, AfterFault::ProjectorFirst, AfterFault::NobodyRetries] {
                     one_history(at, number, kind, then).await;
                     histories += 1;

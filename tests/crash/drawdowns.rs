@@ -13,7 +13,7 @@ use store::{
 };
 use tests::{TestLedger, WriteFault, keyed, moment, settle};
 
-use crate::crash::debit::{AfterFault, KINDS};
+use crate::crash::debit::AfterFault;
 
 /// The request that a fault interrupts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -267,7 +267,7 @@ async fn histories_of(acts: &[Interrupted], written: &[usize]) {
         world.act(&world.fixture.restarted(), *act, InterruptedDrawdown::at(*act)).await.unwrap();
         assert_eq!(faults.writes(), *expected, "{act:?}");
         for number in 0..*expected {
-            for kind in KINDS {
+            for kind in WriteFault::EACH {
                 for then in [AfterFault::RetryFirst, AfterFault::ProjectorFirst, AfterFault::NobodyRetries] {
                     one_history(*act, number, kind, then).await;
                     histories += 1;

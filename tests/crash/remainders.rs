@@ -9,8 +9,6 @@ use domain::{
 use store::{Claim, DrawdownResult, Ledger, Unsettled};
 use tests::{TestLedger, WriteFault, keyed, moment, settle};
 
-use crate::crash::debit::KINDS;
-
 fn start() -> DateTime<Utc> {
     "2024-01-15T10:30:00Z".parse().unwrap()
 }
@@ -118,7 +116,7 @@ async fn credits_that_were_moved_twice_are_a_finding() {
 /// there twice.
 #[tokio::test]
 async fn completed_parts_are_kept_whatever_is_lost() {
-    for kind in KINDS {
+    for kind in WriteFault::EACH {
         for number in 0..7 {
             let case = format!("write {number}, {kind:?}");
             let mut fixture = TestLedger::new().await;

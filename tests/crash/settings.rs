@@ -3,9 +3,7 @@
 use chrono::{DateTime, Utc};
 use http::Method;
 use serde_json::{Value, json};
-use tests::{ApiRequest, TestProcess};
-
-use crate::crash::debit::KINDS;
+use tests::{ApiRequest, TestProcess, WriteFault};
 
 fn now() -> DateTime<Utc> {
     "2024-01-15T10:30:00Z".parse().unwrap()
@@ -30,7 +28,7 @@ async fn a_webhook_is_created_once_whatever_crashes() {
     let writes = process.steps().0;
     assert!(writes >= 3, "{writes}");
     for number in 0..writes {
-        for kind in KINDS {
+        for kind in WriteFault::EACH {
             for times in [1, SDK_ATTEMPTS] {
                 let case = format!("{kind:?}, {times} from write {number} on");
                 let (account, key) = process.customer(0).await;

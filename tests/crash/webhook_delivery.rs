@@ -21,14 +21,7 @@ async fn a_worker_that_dies_at_any_write_loses_no_event() {
         let mut number = 0;
         loop {
             let mut was_reached = false;
-            for kind in [
-                WriteFault::CrashBefore,
-                WriteFault::CrashAfter,
-                WriteFault::AnswerLost,
-                WriteFault::RequestLost,
-                WriteFault::Throttled,
-                WriteFault::ServerError,
-            ] {
+            for kind in WriteFault::EACH {
                 let post = WebhookLedger::new().await;
                 if refuses {
                     let mut seen = BTreeSet::new();

@@ -1,5 +1,5 @@
-//! Events that an endpoint never accepts, and secrets that cannot be decrypted: the worker may fail at any write, and the
-//! other events are delivered all the same.
+//! Events that an endpoint never accepts, and secrets that cannot be decrypted: the worker may fail at any write, and it
+//! still delivers the other events.
 
 use domain::{DeliveryState, DeliveryStatus, OnFailure, WebhookStatus};
 use http::HeaderMap;
@@ -8,15 +8,6 @@ use scrip_webhooks::{DELIVERY_FAULT, EventEnvelope, SECRET_UNREADABLE};
 use tests::{AlarmLog, WriteFault};
 
 use crate::crash::webhook_ledger::{EVENTS, WebhookLedger};
-
-const KINDS: [WriteFault; 6] = [
-    WriteFault::CrashBefore,
-    WriteFault::CrashAfter,
-    WriteFault::AnswerLost,
-    WriteFault::RequestLost,
-    WriteFault::Throttled,
-    WriteFault::ServerError,
-];
 
 /// The event that the endpoint never accepts.
 const POISON: u64 = 2;
@@ -108,7 +99,7 @@ async fn faults_at_each_write(trouble: Trouble) {
     let (mut number, mut cases) = (0, 0);
     loop {
         let mut was_reached = false;
-        for kind in KINDS {
+        for kind in WriteFault::EACH {
             let post = with(trouble).await;
             let case = format!("{trouble:?}, write {number}, {kind:?}");
             post.faults().arm(number, kind);

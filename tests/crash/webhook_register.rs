@@ -10,15 +10,6 @@ use tests::{Receiver, TestLedger, WriteFault, moment};
 
 use crate::crash::webhook_ledger::{start, webhook};
 
-const KINDS: [WriteFault; 6] = [
-    WriteFault::CrashBefore,
-    WriteFault::CrashAfter,
-    WriteFault::AnswerLost,
-    WriteFault::RequestLost,
-    WriteFault::Throttled,
-    WriteFault::ServerError,
-];
-
 const MOST: usize = Webhook::COUNT_MAX;
 
 /// An account with webhooks.
@@ -99,7 +90,9 @@ async fn an_interrupted_change_neither_exceeds_the_limit_nor_lowers_it() {
         let (mut number, mut cases) = (0, 0);
         loop {
             let mut was_reached = false;
-            for (kind, is_retried) in KINDS.into_iter().flat_map(|kind| [(kind, false), (kind, true)]) {
+            for (kind, is_retried) in
+                WriteFault::EACH.into_iter().flat_map(|kind| [(kind, false), (kind, true)])
+            {
                 let case = format!("{change:?}, write {number}, {kind:?}, retried {is_retried}");
                 register = register.anew(MOST - 1).await;
                 let faults = register.fixture.faults.clone().unwrap();

@@ -59,6 +59,18 @@ struct WriteScript {
     dead: bool,
 }
 
+impl WriteFault {
+    /// Every way in which one write fails by itself.
+    pub const EACH: [Self; 6] = [
+        Self::CrashBefore,
+        Self::CrashAfter,
+        Self::AnswerLost,
+        Self::RequestLost,
+        Self::Throttled,
+        Self::ServerError,
+    ];
+}
+
 impl Faults {
     /// A connection through `client`.
     pub fn on(client: SharedHttpClient) -> Self {

@@ -40,17 +40,9 @@ pub enum FaultAt {
 impl FaultAt {
     /// Every fault at each of `writes` writes and `calls` calls.
     pub fn all(writes: usize, calls: usize) -> Vec<Self> {
-        const KINDS: [WriteFault; 6] = [
-            WriteFault::CrashBefore,
-            WriteFault::CrashAfter,
-            WriteFault::AnswerLost,
-            WriteFault::RequestLost,
-            WriteFault::Throttled,
-            WriteFault::ServerError,
-        ];
         const CALLS: [CallFault; 4] =
             [CallFault::RequestLost, CallFault::AnswerLost, CallFault::CrashBefore, CallFault::CrashAfter];
-        let writes = (0..writes).flat_map(|number| KINDS.map(|kind| Self::Write(number, kind)));
+        let writes = (0..writes).flat_map(|number| WriteFault::EACH.map(|kind| Self::Write(number, kind)));
         let calls = (0..calls).flat_map(|number| CALLS.map(|fault| Self::Call(number, fault)));
         writes.chain(calls).collect()
     }

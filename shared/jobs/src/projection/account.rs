@@ -76,9 +76,10 @@ impl AccountRecords<'_> {
                 }
             }
         }
-        let followed = match (watermark, watch) {
-            (Ok(watermark), Ok(watch)) => self.follow(rows, watermark, Some(watch)).await,
-            (Err(fault), _) | (_, Err(fault)) => Err(fault.into()),
+        // Rows and chain do not need what is watched. Events do, so emitting them reads it again and says why it fails.
+        let followed = match watermark {
+            Ok(watermark) => self.follow(rows, watermark, watch.ok()).await,
+            Err(fault) => Err(fault.into()),
         };
         let unscheduled = match followed.and(notified) {
             Ok(()) => None,
