@@ -13,14 +13,14 @@ use domain::{
 };
 use futures_util::future::{join, join_all};
 use jobs::RenewalTask;
-use jobs::projection::{Others, ROW_GRACE, Record, project};
+use jobs::projection::{Others, ROW_GRACE, Record, project, project_missed};
 use local::engine::Engine;
 use ports::{NoBus, Queue, QueueError};
 use scrip_payments::RechargeRequest;
 use store::{Activity, Claim, Ledger, Moment, random};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::{Limiter, Limits, UnitMeter, Units};
+use crate::{Limiter, Limits, UnitMeter, Units, others};
 
 /// How long a record takes from its write to the function.
 const STREAM_DELAY: Duration = Duration::from_millis(150);
@@ -201,6 +201,9 @@ impl HotTables {
             let threshold = Credits::try_from(10_000_000 - crossing).unwrap();
             let recharge = AutoRecharge { threshold, ..auto_recharge(Period::of(now)) };
             setup.save_recharge(id, &recharge).await.unwrap();
+            // What opened the account is no part of the load.
+            let activity = Activity::new(&config, "activity");
+            project_missed(&setup, &others(&activity), id, Duration::MAX).await.unwrap();
         }
         Self {
             clock,
