@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tests::{HotLoad, simulate};
+use tests::{HotLoad, Limits, simulate};
 
 /// A hundredth of ten minutes at 900 debits a second: `cargo xtask bench hot` runs the whole.
 #[tokio::test(start_paused = true)]
@@ -10,8 +10,11 @@ async fn the_projector_keeps_up_with_a_hot_account() {
     let load = HotLoad {
         accounts: 1,
         callers: 32,
+        processes: 1,
         rate: Some(900.0),
         debits: 5_400,
+        rows: 1,
+        limits: Limits::AWS,
         projector_waits: false,
         crossing: 2_700,
     };
@@ -30,8 +33,11 @@ async fn a_backlog_is_followed_at_five_thousand_records_a_second() {
         let load = HotLoad {
             accounts,
             callers: 32,
+            processes: 1,
             rate: None,
             debits: 1_500,
+            rows: 1,
+            limits: Limits::AWS,
             projector_waits: true,
             crossing: 1_000_000,
         };
@@ -40,4 +46,39 @@ async fn a_backlog_is_followed_at_five_thousand_records_a_second() {
         let rate = 1_500.0 / figures.followed_in.as_secs_f64();
         assert!(rate >= 5_000.0, "{accounts} accounts: {rate} records a second");
     }
+}
+
+/// The load of 16 processes with batches of a hundred, where all rows are of one account.
+fn batches(debits: usize, limits: Limits) -> HotLoad {
+    HotLoad {
+        accounts: 1,
+        callers: 16,
+        processes: 16,
+        rate: None,
+        debits,
+        rows: 100,
+        limits,
+        projector_waits: false,
+        crossing: 1_000_000,
+    }
+}
+
+/// At a tenth of AWS's limits, an account makes no more rows than can be written: other requests are refused before they
+/// are charged. At most the rows of the requests that are under way are missing.
+#[tokio::test(start_paused = true)]
+async fn an_account_makes_no_rows_faster_than_they_are_written() {
+    let tenth = Limits { written: 100.0, read: 300.0, ..Limits::AWS };
+    let figures = simulate(batches(60, tenth)).await;
+    assert!(figures.refused > 0 && figures.debits > 16, "{figures:?}");
+    assert!(figures.unwritten <= 16 * 100, "{}", figures.unwritten);
+    assert!(figures.audited && figures.followed == figures.debits, "{figures:?}");
+}
+
+/// The rows of a busy account are spread over more shards. `cargo xtask bench hot` shows up to how many.
+#[tokio::test(start_paused = true)]
+async fn the_rows_of_a_busy_account_are_spread() {
+    let figures = simulate(batches(60, Limits::AWS)).await;
+    assert!(figures.shards >= 2, "{figures:?}");
+    assert!(figures.unwritten <= 16 * 100, "{}", figures.unwritten);
+    assert!(figures.audited && figures.followed == figures.debits, "{figures:?}");
 }

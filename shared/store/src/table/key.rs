@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 
 use domain::{
     AccountId, ClaimKey, DeliveryId, EntryId, KeyId, Mode, MonitorKey, MonitorSubject, OrgId, Period,
-    PurchaseId, WebhookId,
+    PurchaseId, RowShard, WebhookId,
 };
 
 pub(crate) type StoredItem = HashMap<String, AttributeValue>;
@@ -30,8 +30,8 @@ pub(crate) enum Key<'a> {
     Claim(ClaimsOf, &'a ClaimKey),
     /// `CHANGED#<org>#<mode>#<digest>` or `CHANGED#operators#<digest>` / `C`: when a setting was last changed.
     LastChange(ClaimsOf, &'a str),
-    /// `TXN#<org>#<mode>#<month>` / `<ulid>`: one line of the ledger. The id's time gives the
-    /// month and the order, so an id is enough to find its row.
+    /// `TXN#<org>#<mode>#<month>` or `TXN#<org>#<mode>#<month>#<shard>` / `<ulid>`: one line of the ledger. The
+    /// id contains the month, the order and the shard, so an id is enough to find its row.
     Row(AccountId, EntryId),
     /// `MARK#<org>#<mode>` / `M`: through which sequence every row is known to exist, and the end of the
     /// chain: its rows since the last full span.
@@ -114,7 +114,9 @@ impl Key<'_> {
             Key::LastChange(ClaimsOf::Operators, thing) => {
                 (format!("CHANGED#operators#{thing}"), "C".to_owned())
             }
-            Key::Row(account, entry) => (row_partition(*account, Period::of(entry.time())), entry.bare()),
+            Key::Row(account, entry) => {
+                (row_partition(*account, Period::of(entry.time()), entry.row_shard()), entry.bare())
+            }
             Key::Watermark(account) => (format!("MARK#{account}"), "M".to_owned()),
             Key::Span(account, first) => (chain_partition(*account), format!("{first:016}")),
             Key::Checkpoint(account, date) => (checkpoint_partition(*account), date.to_string()),
@@ -170,9 +172,13 @@ pub(crate) fn checkpoint_partition(account: AccountId) -> String {
     format!("CHECK#{account}")
 }
 
-/// The partition with the rows of one month.
-pub(crate) fn row_partition(account: AccountId, month: Period) -> String {
-    format!("TXN#{account}#{month}")
+/// The partition with one shard of the rows of one month.
+pub(crate) fn row_partition(account: AccountId, month: Period, shard: RowShard) -> String {
+    if shard == RowShard::FIRST {
+        format!("TXN#{account}#{month}")
+    } else {
+        format!("TXN#{account}#{month}#{shard}")
+    }
 }
 
 /// The partition with the remainders of one month's transactions.
