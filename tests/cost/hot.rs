@@ -77,7 +77,7 @@ async fn an_account_makes_no_rows_faster_than_they_are_written() {
 /// The rows of a busy account are spread over more shards. `cargo xtask bench hot` shows up to how many.
 #[tokio::test(start_paused = true)]
 async fn the_rows_of_a_busy_account_are_spread() {
-    let figures = simulate(batches(60, Limits::AWS)).await;
+    let figures = simulate(batches(120, Limits::AWS)).await;
     assert!(figures.shards >= 2, "{figures:?}");
     assert!(figures.unwritten <= 16 * 100, "{}", figures.unwritten);
     assert!(figures.audited && figures.followed == figures.debits, "{figures:?}");

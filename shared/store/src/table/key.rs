@@ -77,8 +77,6 @@ pub(crate) enum Key<'a> {
     AlertState(AccountId),
     /// `EVENTS#<org>#<mode>` / `<number>`: one event.
     Event(AccountId, u64),
-    /// `EVENTHEAD#<org>#<mode>` / `H`: how many events there are.
-    EventHead(AccountId),
     /// `SKIPPED#<org>#<mode>` / `<place>`: a record of the stream that the projector could not read, by its
     /// position in the stream.
     Skipped(AccountId, String),
@@ -143,8 +141,7 @@ impl Key<'_> {
             Key::TestClock(account) => (format!("CLOCK#{account}"), "T".to_owned()),
             Key::Alerts(account) => (watch_partition(*account), "A".to_owned()),
             Key::AlertState(account) => (watch_partition(*account), "S".to_owned()),
-            Key::Event(account, number) => (format!("EVENTS#{account}"), format!("{number:016}")),
-            Key::EventHead(account) => (format!("EVENTHEAD#{account}"), "H".to_owned()),
+            Key::Event(account, number) => (event_partition(*account), format!("{number:016}")),
             Key::Skipped(account, place) => (skipped_partition(*account), place.clone()),
             Key::Emitted(account, source) => (format!("TOLD#{account}#{source}"), "T".to_owned()),
             Key::Usage(account, month, shard, place) => {
@@ -184,6 +181,11 @@ pub(crate) fn row_partition(account: AccountId, month: Period, shard: RowShard) 
 /// The partition with the remainders of one month's transactions.
 pub(crate) fn remainder_partition(account: AccountId, month: Period) -> String {
     format!("POT#{account}#{month}")
+}
+
+/// The partition with the events of an account.
+pub(crate) fn event_partition(account: AccountId) -> String {
+    format!("EVENTS#{account}")
 }
 
 /// The partition with the records of the stream that the projector could not read.

@@ -38,7 +38,7 @@ struct Throttling {
 }
 
 impl RowHeat {
-    /// Notes that rows of an account were throttled.
+    /// Notes that rows of an account were throttled. `account` is its state right after a posting, not one from a cache.
     pub(crate) fn throttled(&self, account: &Account) {
         let now = Instant::now();
         let begin =

@@ -34,23 +34,20 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Fault::Backlogged`] while some of them cannot be written, or while another request writes them.
-    pub(crate) async fn write_backlog(&self, account: &Account) -> Result<(), Fault> {
-        let Some(left) = self.backlog.of(account.id) else { return Ok(()) };
+    pub(crate) async fn write_backlog(&self, account: AccountId) -> Result<(), Fault> {
+        let Some(left) = self.backlog.of(account) else { return Ok(()) };
         let Ok(_turn) = left.turn.try_lock() else { return Err(Fault::Backlogged) };
         let rows = left.rows().clone();
-        let mut is_throttled = false;
-        self.record_each(account.id, &rows, |receipt, outcome| match outcome {
-            Ok(()) => left.written(receipt.entry.id),
-            Err(fault) => is_throttled |= fault.is_throttled(),
+        self.record_each(account, &rows, |receipt, outcome| {
+            if outcome.is_ok() {
+                left.written(receipt.entry.id);
+            }
         })
         .await;
-        if is_throttled {
-            self.heat.throttled(account);
-        }
         if !left.rows().is_empty() {
             return Err(Fault::Backlogged);
         }
-        self.backlog.close(account.id);
+        self.backlog.close(account);
         Ok(())
     }
 

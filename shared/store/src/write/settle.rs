@@ -162,7 +162,7 @@ impl SettleAttempt<'_> {
                     continue;
                 }
             };
-            if let Err(fault) = self.ledger.write_backlog(&known.account).await {
+            if let Err(fault) = self.ledger.write_backlog(self.account).await {
                 return self.give_up(claimed, fault).await;
             }
             if claimed.is_none() {
