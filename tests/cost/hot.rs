@@ -15,6 +15,7 @@ async fn the_projector_keeps_up_with_a_hot_account() {
         debits: 5_400,
         rows: 1,
         limits: Limits::AWS,
+        queue_away: Duration::ZERO,
         projector_waits: false,
         crossing: 2_700,
     };
@@ -24,6 +25,31 @@ async fn the_projector_keeps_up_with_a_hot_account() {
     assert!(figures.recharge.unwrap() < Duration::from_secs(5), "{:?}", figures.recharge);
     let (written, read) = (figures.background.written / 5_400.0, figures.background.read / 5_400.0);
     assert!(written <= 0.15 && read <= 0.1, "{written} write units and {read} read units a debit");
+}
+
+/// A hundredth of ten minutes without the queue of auto-recharge: no record is delivered again, the projector stays close
+/// behind, one job for the account and minute is scheduled, and the recharge is requested as soon as the queue is back.
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_is_away_delays_nothing_but_its_message() {
+    let away = Duration::from_secs(6);
+    let load = HotLoad {
+        accounts: 1,
+        callers: 32,
+        processes: 1,
+        rate: Some(300.0),
+        debits: 2_400,
+        rows: 1,
+        limits: Limits::AWS,
+        queue_away: away,
+        projector_waits: false,
+        crossing: 300,
+    };
+    let figures = simulate(load).await;
+    assert_eq!((figures.followed, figures.again, figures.jobs), (2_400, 0, 1));
+    assert!(figures.lag < Duration::from_secs(5), "{:?}", figures.lag);
+    // The threshold is crossed after one second.
+    let waited = figures.recharge.unwrap();
+    assert!((Duration::from_secs(5)..Duration::from_secs(7)).contains(&waited), "{waited:?}");
 }
 
 /// A backlog of one account, and of a hundred accounts in one shard.
@@ -38,6 +64,7 @@ async fn a_backlog_is_followed_at_five_thousand_records_a_second() {
             debits: 1_500,
             rows: 1,
             limits: Limits::AWS,
+            queue_away: Duration::ZERO,
             projector_waits: true,
             crossing: 1_000_000,
         };
@@ -58,6 +85,7 @@ fn batches(debits: usize, limits: Limits) -> HotLoad {
         debits,
         rows: 100,
         limits,
+        queue_away: Duration::ZERO,
         projector_waits: false,
         crossing: 1_000_000,
     }

@@ -26,6 +26,7 @@ fn main() {
         debits: hot,
         rows: 1,
         limits: Limits::AWS,
+        queue_away: Duration::ZERO,
         projector_waits: false,
         crossing: hot / 2,
     };
@@ -64,6 +65,16 @@ fn main() {
             HotLoad { debits: 400, limits: Limits { written: 100.0, read: 300.0, ..Limits::AWS }, ..batches },
         ),
         ("16 callers with batches of 100, one account", HotLoad { debits: 600, ..batches }),
+        (
+            "one account at 100 debits a second, its queue away",
+            HotLoad {
+                rate: Some(100.0),
+                queue_away: Duration::from_secs(seconds.into()),
+                debits: usize::try_from(110_u32.saturating_mul(seconds)).unwrap(),
+                crossing: 0,
+                ..load
+            },
+        ),
         ("one account at 900 debits a second", load),
     ] {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
@@ -84,6 +95,8 @@ fn print(name: &str, figures: &HotFigures) {
         followed_in,
         recharge,
         throttled,
+        again,
+        jobs,
         ..
     } = figures;
     let rate = |count: u64, time: Duration| f64::from(u32::try_from(count).unwrap()) / time.as_secs_f64();
@@ -103,6 +116,7 @@ fn print(name: &str, figures: &HotFigures) {
         "  projector: {followed} records in {followed_in:?} ({:.0}/s), at most {lag:?} behind, recharge after {recharge:?}",
         rate(*followed, *followed_in)
     );
+    println!("  {again} records were delivered again; {jobs} projection jobs were scheduled");
     println!("  at most {unwritten} entries without a row; rows in {shards} shards in the end");
     println!(
         "  units a debit: caller {:.3} written {:.3} read, background {:.3} written {:.3} read",

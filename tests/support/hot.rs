@@ -37,6 +37,8 @@ pub struct HotLoad {
     pub rows: usize,
     /// The limits of the tables.
     pub limits: Limits,
+    /// For how long the queue of auto-recharge is away at first.
+    pub queue_away: Duration,
     /// Whether the projector starts only once all debits are made.
     pub projector_waits: bool,
     /// The number of debits after which an account falls below the threshold of its auto-recharge.
@@ -62,6 +64,10 @@ pub struct HotFigures {
     pub followed_in: Duration,
     /// The time from the crossing of the threshold to the request of a recharge; `None` when there was none.
     pub recharge: Option<Duration>,
+    /// How many records were delivered again.
+    pub again: u64,
+    /// How many projection jobs were scheduled.
+    pub jobs: usize,
     /// The units of the projector.
     pub background: Units,
     /// The requests that were throttled.
@@ -106,10 +112,12 @@ pub async fn simulate(load: HotLoad) -> HotFigures {
     figures.lag = followed.lag;
     figures.followed = followed.records;
     figures.followed_in = followed.took;
+    figures.again = followed.again;
     figures.background = tables.projector_units.take();
     figures.foreground = tables.caller_units.take();
     figures.throttled = tables.projector.limiter.throttled();
     figures.recharge = tables.projector.recharge_delay(load.crossing).await;
+    figures.jobs = tables.projector.jobs().await;
     // The row of what opened the account is not counted.
     figures.unwritten = tables.projector.limiter.take_unwritten().saturating_sub(1);
     let process = Ledger::new(&tables.free, "ledger");
@@ -168,7 +176,7 @@ impl HotTables {
             activity: Activity::new(&projector, "activity"),
             streams: aws_sdk_dynamodbstreams::Client::from_conf(streams),
             accounts,
-            recharges: Recharges::default(),
+            recharges: Recharges::away_until(clock.start + load.queue_away),
             expected: AtomicU64::new(u64::try_from(load.debits).unwrap()),
         };
         Self {

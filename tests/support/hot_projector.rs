@@ -14,7 +14,7 @@ use jobs::RenewalTask;
 use jobs::projection::{Others, ROW_GRACE, Record, project};
 use ports::{NoBus, Queue, QueueError};
 use scrip_payments::RechargeRequest;
-use store::{Activity, Ledger, Moment};
+use store::{Activity, JOB_SHARDS, Job, Ledger, Moment};
 use tokio::time::{Instant, sleep};
 
 use crate::Limiter;
@@ -34,14 +34,27 @@ const DEPLOYMENT: &str = include_str!("../../functions/projector/function.yaml")
 /// How many batches of a shard run at the same time.
 const LANES: usize = 10;
 
-/// When the first recharge of each account was requested.
+/// When the first recharge of each account was requested. The queue is away at first.
 #[derive(Clone, Default)]
-pub(crate) struct Recharges(Arc<Mutex<BTreeMap<AccountId, Instant>>>);
+pub(crate) struct Recharges {
+    requested: Arc<Mutex<BTreeMap<AccountId, Instant>>>,
+    away_until: Option<Instant>,
+}
+
+impl Recharges {
+    /// A queue that accepts nothing until then.
+    pub(crate) fn away_until(until: Instant) -> Self {
+        Self { away_until: Some(until), ..Self::default() }
+    }
+}
 
 #[async_trait]
 impl Queue<RechargeRequest> for Recharges {
     async fn send(&self, request: &RechargeRequest, _: u16) -> Result<(), QueueError> {
-        self.0.lock().unwrap().entry(request.account).or_insert_with(Instant::now);
+        if self.away_until.is_some_and(|until| Instant::now() < until) {
+            return Err(QueueError("the queue is away".to_owned()));
+        }
+        self.requested.lock().unwrap().entry(request.account).or_insert_with(Instant::now);
         Ok(())
     }
 }
@@ -88,6 +101,8 @@ pub(crate) struct Followed {
     pub(crate) records: u64,
     pub(crate) lag: Duration,
     pub(crate) took: Duration,
+    /// The records that were delivered again.
+    pub(crate) again: u64,
 }
 
 impl HotProjector {
@@ -129,6 +144,7 @@ impl HotProjector {
         for lane in worked {
             followed.records += lane.records;
             followed.lag = followed.lag.max(lane.lag);
+            followed.again += lane.again;
         }
         followed
     }
@@ -168,6 +184,7 @@ impl HotProjector {
             // Lambda delivers the record that failed and those after it again.
             for again in batch.split_off(done.unwrap_or(batch.len())).into_iter().rev() {
                 lane.0.lock().unwrap().push_front(again);
+                followed.again += 1;
             }
             for (account, number, _) in batch {
                 followed.records += 1;
@@ -176,13 +193,24 @@ impl HotProjector {
         }
     }
 
+    /// How many projection jobs are scheduled.
+    pub(crate) async fn jobs(&self) -> usize {
+        let (mut jobs, end) = (0, self.clock.moment().now + TimeDelta::hours(1));
+        for shard in 0..JOB_SHARDS {
+            let page = self.ledger.due_page(shard, None, end, 1_000).await.unwrap();
+            assert!(page.is_end);
+            jobs += page.jobs.iter().filter(|scheduled| matches!(scheduled.job, Job::Projection(_))).count();
+        }
+        jobs
+    }
+
     fn commit(&self, account: AccountId, number: u64) -> Instant {
         self.limiter.committed_at(&account.to_string(), number).unwrap()
     }
 
     /// The longest time from an account's crossing to the request of its recharge.
     pub(crate) async fn recharge_delay(&self, crossing: usize) -> Option<Duration> {
-        let requested = self.recharges.0.lock().unwrap().clone();
+        let requested = self.recharges.requested.lock().unwrap().clone();
         // The first transaction is the month's allowance; the one after `crossing` debits is below the threshold.
         let number = u64::try_from(crossing).unwrap() + 2;
         let delays = requested.iter().filter_map(|(account, at)| {
