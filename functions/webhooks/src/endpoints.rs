@@ -23,7 +23,7 @@ use super::on_failure::OnFailureSetting;
 use super::response::{ChangedWebhook, LostEvents, WebhookView, WebhookWithSecret};
 
 /// The most attempts of one change. Each failed attempt means that another change was written meanwhile.
-const ATTEMPTS_MAX: u32 = 8;
+const ATTEMPTS_MAX: u32 = 64;
 
 const FULL: ApiError = ApiError::Conflict("there are 20 webhooks already; delete one first");
 
