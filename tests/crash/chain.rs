@@ -86,6 +86,8 @@ pub(crate) async fn ledgers(backend: Option<&str>, entries: u64) -> ProjectedLed
     let (id, now) = history_spread(&mut fixture, 2, entries, shards).await;
     let ledgers = ProjectedLedger::of(fixture, id, now).await;
     assert!(ledgers.records.len() as u64 >= entries);
+    let is_spread = |row: &TableItem| row["pk"].as_s().is_ok_and(|pk| pk.matches('#').count() == 4);
+    assert!(ledgers.rows.iter().any(is_spread), "all rows are in one shard");
     let [events, usage] = &ledgers.events;
     assert!(events.len() > 2 && !usage.is_empty(), "{:?}", ledgers.events);
     ledgers

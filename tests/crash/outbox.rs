@@ -148,6 +148,9 @@ async fn history(emitter: Emitter, number: usize, kind: WriteFault, then: AfterF
     faults.arm(number, kind);
     emitter.emit(&fixture.restarted(), id).await;
     faults.arm(usize::MAX, kind);
+    // Without the last event, numbers would begin again.
+    let last = fixture.items(&format!("EVENTS#{id}")).await.pop().unwrap();
+    assert!(!last.contains_key("ttl"), "{case}");
     let (process, rival) = (fixture.restarted(), fixture.restarted());
     if matches!(then, AfterFault::ProjectorFirst) {
         rival.emit(id, &expiring(91), moment(now())).await.unwrap();
@@ -199,6 +202,36 @@ async fn a_late_write_emits_nothing_twice() {
             found.sort();
             assert_eq!(found, expected, "{case}");
         }
+    }
+}
+
+/// A process stands still before it writes the event of a monitor; another one writes it, changes the monitor again under the
+/// same number, and dies. What the first one does then leaves the second event alone.
+#[tokio::test]
+async fn a_late_writer_empties_no_other_outbox() {
+    for number in [1, 3] {
+        let (fixture, id) = account().await;
+        let faults = fixture.faults.clone().unwrap();
+        let key = MonitorKey { account: id, monitor: monitor().id };
+        faults.arm(number, WriteFault::Late);
+        let late = fixture.restarted();
+        let still = tokio::spawn(async move { suspend(&late, id).await });
+        while faults.writes() <= number {
+            tokio::task::yield_now().await;
+        }
+        // It dies before it writes its own event.
+        faults.arm(5, WriteFault::CrashBefore);
+        let process = fixture.restarted();
+        let suspended = process.monitor(key).await.unwrap().unwrap();
+        let resumed = suspended.charged(Period::of(now()).next(), EntryId::new(now(), 6));
+        let event = MonitorEvent { notification: Notification::MonitorResumed, moment: moment(now()) };
+        assert!(process.save_monitor_and_emit(id, &resumed, event).await.is_err(), "{number}");
+        faults.arm(usize::MAX, WriteFault::Late);
+        faults.let_through();
+        still.await.unwrap();
+        fixture.restarted().emit_about_monitor(key, moment(now())).await.unwrap();
+        let found = names(&fixture, id, "at last").await;
+        assert_eq!(found, ["credits.expiring", "monitor.suspended", "monitor.resumed"], "{number}");
     }
 }
 

@@ -3,5 +3,6 @@
 mod calendar;
 mod jobs;
 pub(crate) mod ledger;
+mod row_shards;
 mod schedule;
 mod usage;

@@ -235,8 +235,8 @@ pub(super) async fn change_webhook(
         }
     });
     let state = state.await?.ok_or(WebhookId::NOT_FOUND)?;
-    let lost_events = lost_events(&app, caller.account, state.through).await?;
     deliver_soon(&app, &caller).await;
+    let lost_events = lost_events(&app, caller.account, state.through).await?;
     let webhook = WebhookView::of(&webhook, &state, caller.call.moment.wall);
     Reply::ok(&ChangedWebhook { webhook, lost_events })
 }

@@ -210,6 +210,11 @@ impl<'a> RunningAudit<'a> {
     /// The row of an id, if it is in its place.
     async fn take(&mut self, id: EntryId) -> Result<Option<RawRow>, Fault> {
         let place = RowPlace::of(id);
+        // The account was spread since the audit began.
+        if !self.rows.reads(id.row_shard()) {
+            let item = self.ledger.table.get(&Key::Row(self.id, id), "look for a row").await?;
+            return Ok(item.map(|item| RawRow { place, item }));
+        }
         // An id that was changed by hand may lie in any month.
         let is_ahead = !self.rows.ends_before(place.month);
         while is_ahead && !self.ended && self.ahead.last_key_value().is_none_or(|(last, _)| *last < place) {

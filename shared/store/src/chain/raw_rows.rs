@@ -12,7 +12,7 @@ use crate::table::key::{Key, StoredItem, row_partition};
 use crate::table::ledger::Ledger;
 use crate::table::query::{ItemQuery, SortKeys};
 use crate::table::row_query::{AccountRows, RowPartition, RowQuery};
-use domain::{AccountId, EntryId, Period, RowText, Span, Tip};
+use domain::{AccountId, EntryId, Period, RowShard, RowText, Span, Tip};
 
 /// How many minutes before the last chained rows the search for the next row begins; the shorter time is tried first.
 /// Ids and numbers differ by concurrent requests and by hosts' clocks.
@@ -113,13 +113,24 @@ pub(crate) struct RawRows<'a> {
     last: Period,
     /// How many rows one read asks for; as many as fit when `None`.
     at_once: Option<i32>,
+    /// Whether that is from each shard.
+    is_of_each: bool,
     consistent: bool,
 }
 
 impl<'a> RawRows<'a> {
     /// All rows of the months `from..=last`.
     pub(crate) fn of(ledger: &'a Ledger, rows: AccountRows, from: Period, last: Period) -> Self {
-        Self { ledger, rows, month: from, after: None, last, at_once: None, consistent: true }
+        Self {
+            ledger,
+            rows,
+            month: from,
+            after: None,
+            last,
+            at_once: None,
+            is_of_each: false,
+            consistent: true,
+        }
     }
 
     /// The rows from the time `from` through the month `last`.
@@ -140,6 +151,11 @@ impl<'a> RawRows<'a> {
         self
     }
 
+    /// Whether it reads the rows of a shard.
+    pub(crate) fn reads(&self, shard: RowShard) -> bool {
+        self.rows.shards.contains(shard)
+    }
+
     /// Whether a month comes after the last one that is read.
     pub(crate) fn ends_before(&self, month: Period) -> bool {
         self.last < month
@@ -151,8 +167,11 @@ impl<'a> RawRows<'a> {
             return Ok(None);
         }
         let keys = self.after.take().map_or(SortKeys::All, SortKeys::After);
-        let query =
-            RowQuery::new(self.rows, self.month, keys).consistent(self.consistent).limit(self.at_once);
+        let query = RowQuery::new(self.rows, self.month, keys).consistent(self.consistent);
+        let query = match self.at_once {
+            Some(rows) if self.is_of_each => query.limit_each(rows),
+            limit => query.limit(limit),
+        };
         let page = self.ledger.table.query_rows(query, "read rows").await?;
         let (account, month) = (self.rows.account, self.month);
         self.after = page.end;
@@ -180,6 +199,7 @@ impl Ledger {
         let of = self.rows_of_account(account).await?;
         let mut rows = RawRows::since(self, of, from, Period::of(now));
         rows.at_once = i32::try_from(AHEAD).ok();
+        rows.is_of_each = true;
         for _ in 0..MONTHS_AT_ONCE {
             let Some(page) = rows.read().await? else { return Ok(RowSince::NoRow) };
             if let Some(number) = page.iter().filter_map(RawRow::number).min() {

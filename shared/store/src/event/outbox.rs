@@ -97,13 +97,23 @@ impl Ledger {
         moment: Moment,
     ) -> Result<(), Fault> {
         for _ in 0..ATTEMPTS_MAX {
+            let Some(first) = outbox.events.first().map(|event| event.src.clone()) else { return Ok(()) };
+            // Another outbox of the item may have the same number.
+            let same = |update: UpdateExpression, number: u64| {
+                update
+                    .name("#out", OUTBOX)
+                    .name("#number", "number")
+                    .name("#events", "events")
+                    .name("#src", "src")
+                    .value(":known", AttributeValue::N(number.to_string()))
+                    .value(":first", AttributeValue::S(first.clone()))
+                    .only_if("#out.#number = :known AND #out.#events[0].#src = :first")
+            };
             let update = match self.write_events(account, &outbox, moment).await? {
                 Emission::Whole => {
-                    let empty = UpdateExpression::new("REMOVE #out");
-                    let empty = empty.name("#out", OUTBOX).name("#number", "number");
-                    let empty = empty.value(":known", AttributeValue::N(outbox.number.to_string()));
                     // Where it fails, another process has emptied it.
-                    self.table.update(key, empty.only_if("#out.#number = :known"), "empty an outbox").await?;
+                    let empty = same(UpdateExpression::new("REMOVE #out"), outbox.number);
+                    self.table.update(key, empty, "empty an outbox").await?;
                     return Ok(());
                 }
                 Emission::Taken(place) => {
@@ -111,12 +121,8 @@ impl Ledger {
                     Outbox { number: self.next_number(account).await?, events }
                 }
             };
-            let moved =
-                UpdateExpression::new("SET #out = :out").name("#out", OUTBOX).name("#number", "number");
-            let moved = moved
-                .value(":known", AttributeValue::N(outbox.number.to_string()))
-                .value(":out", AttributeValue::M(encode(&update)?))
-                .only_if("#out.#number = :known");
+            let moved = UpdateExpression::new("SET #out = :out");
+            let moved = same(moved.value(":out", AttributeValue::M(encode(&update)?)), outbox.number);
             if self.table.update(key, moved, "move an outbox").await? {
                 outbox = update;
                 continue;

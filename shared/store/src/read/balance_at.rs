@@ -143,7 +143,7 @@ impl Ledger {
             RowRange::From(id) => RowQuery::new(of, month, SortKeys::From(id.bare())),
             RowRange::Below(id) => RowQuery::new(of, month, SortKeys::Below(id.bare())).falling(),
         };
-        let page = self.table.query_rows(query.limit(Some(limit)), "read a balance of the past").await?;
+        let page = self.table.query_rows(query.limit_each(limit), "read a balance of the past").await?;
         let rows = page.items.into_iter().map(receipt).collect::<Result<_, Fault>>()?;
         Ok(ReadRows { rows, is_last: page.end.is_none() })
     }

@@ -138,11 +138,11 @@ impl Ledger {
         let StatementPlace { cursor, limit } = place;
         let (of, newest) = match cursor {
             Some(cursor) => (AccountRows { account, shards: cursor.shards }, None),
-            None => {
-                let known = self.account(account).await?;
-                let shards = known.as_ref().map_or(RowShards::ONE, |known| known.row_shards);
-                (AccountRows { account, shards }, known.filter(|_| query.to.is_none()))
-            }
+            None if query.to.is_none() => match self.account(account).await? {
+                Some(known) => (AccountRows::of(&known), Some(known)),
+                None => (AccountRows { account, shards: RowShards::MAX }, None),
+            },
+            None => (self.rows_of_account(account).await?, None),
         };
         let mut rows = StatementRows::new(self, of, query, cursor, now);
         rows.at_once = i32::try_from(limit.saturating_add(SPARE_ROWS)).unwrap_or(i32::MAX);

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use crate::table::damage::{Damage, damages, read_account};
 use crate::table::key::StoredItem;
 use crate::table::lot_key;
-use domain::{Account, AccountId, Allowance, EntryId, Period, RowFacts, Totals};
+use domain::{Account, AccountId, Allowance, EntryId, Period, RowFacts, RowShards, Totals};
 
 /// The account that `totals` describes, without its last entry. Values that are in no row are taken from the item, as
 /// far as it is readable: the post-paid limit, a freeze, the subjects of open disputes. A value that neither has is a
@@ -78,6 +78,11 @@ impl AccountRebuilder<'_> {
         ] {
             let value = self.sound(name).unwrap_or(otherwise);
             self.set(name, value);
+        }
+        // An item that is gone or damaged there may have had all shards.
+        if self.raw.is_empty() || self.raw.contains_key("shards") {
+            let shards = self.sound("shards").unwrap_or(number(RowShards::MAX.count().into()));
+            self.set("shards", shards);
         }
         let last = facts.last().map_or(EntryId::FIRST, |last| last.entry.id);
         let fence = match self.sound("fence") {

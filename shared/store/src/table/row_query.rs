@@ -50,6 +50,8 @@ pub(crate) struct RowQuery {
     falling: bool,
     consistent: bool,
     limit: Option<i32>,
+    /// Whether the limit is that of each shard.
+    is_of_each: bool,
     filter: Option<Condition>,
 }
 
@@ -66,7 +68,16 @@ pub(crate) struct RowPage {
 
 impl RowQuery {
     pub(crate) fn new(rows: AccountRows, month: Period, keys: SortKeys) -> Self {
-        Self { rows, month, keys, falling: false, consistent: true, limit: None, filter: None }
+        Self {
+            rows,
+            month,
+            keys,
+            falling: false,
+            consistent: true,
+            limit: None,
+            is_of_each: false,
+            filter: None,
+        }
     }
 
     /// Reads the highest ids first.
@@ -87,6 +98,13 @@ impl RowQuery {
         self
     }
 
+    /// Reads at most `limit` rows from each shard: the first `limit` rows of the range are then among them, also where they
+    /// are all in one shard, as those of a batch are.
+    pub(crate) fn limit_each(mut self, limit: i32) -> Self {
+        (self.limit, self.is_of_each) = (Some(limit), true);
+        self
+    }
+
     /// Returns only rows that meet a condition; the others are still read.
     pub(crate) fn filtered(mut self, filter: Condition) -> Self {
         self.filter = Some(filter);
@@ -102,6 +120,7 @@ impl RowQuery {
         query.filter = self.filter.clone();
         query.limit = match i32::from(shards.count()) {
             1 => self.limit,
+            _ if self.is_of_each => self.limit,
             count => self.limit.map(|limit| limit.div_euclid(count).saturating_add(SPARE)),
         };
         query

@@ -78,7 +78,8 @@ impl Ledger {
                 Ok(fenced)
             }
             // Another process has fenced it off.
-            Commit::Lost(account) => Ok(account),
+            Commit::Lost(account) if in_doubt <= account.fence.up_to => Ok(account),
+            Commit::Lost(_) => Err(Unsettled::InProgress),
             Commit::Missing => Err(Unsettled::NoAccount),
             Commit::Throttled(fault) | Commit::Refused(fault) => Err(fault.into()),
             // The next retry finds the fence if it landed, and sets it if not.
