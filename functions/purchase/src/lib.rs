@@ -86,7 +86,7 @@ async fn purchase(
 ) -> Result<Reply, ApiError> {
     let moment = caller.call.moment;
     let (of, key) = (ClaimsOf::Account(caller.account), ClaimKey::Caller(intent.key));
-    let currency = app.checkout(caller.account.mode).currency(caller.account.org).await?;
+    let currency = app.checkout(caller.account.mode).currency(caller.account.org, moment).await?;
     let offer = match intent.body.offer(&app, caller.account, currency, moment).await {
         Ok(offer) => offer,
         // An earlier attempt may have bought it while it was on sale.

@@ -64,7 +64,7 @@ impl Checkout<'_> {
         let leased_until = Purchase::lease(moment.wall);
         let counted = Some(moment.now.date_naive());
         let started = Purchase { charges: 1, leased_until, counted, ..purchase };
-        self.count(&started).await?;
+        self.count(&started, moment).await?;
         self.ledger.schedule(Job::Purchase(started.id), started.check_at(moment.now)).await?;
         if let Some(existing) = self.ledger.begin_purchase(&started).await? {
             self.uncount(&started).await;

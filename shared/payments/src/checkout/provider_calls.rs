@@ -27,7 +27,7 @@ impl Checkout<'_> {
         purchase: Purchase,
         moment: Moment,
     ) -> Result<(Purchase, PurchaseDecision), Fault> {
-        let order = match self.order(&purchase).await? {
+        let order = match self.order(&purchase, moment).await? {
             ProviderOrder::Ready(order) => order,
             ProviderOrder::NoAnswer(no_answer) => return Ok((purchase, unanswered(&no_answer))),
         };
@@ -43,7 +43,7 @@ impl Checkout<'_> {
         purchase: Purchase,
         moment: Moment,
     ) -> Result<(Purchase, PurchaseDecision), Fault> {
-        let found = match self.order(&purchase).await? {
+        let found = match self.order(&purchase, moment).await? {
             ProviderOrder::Ready(order) => within(FIND_TIMEOUT, self.provider.find(&order)).await,
             ProviderOrder::NoAnswer(no_answer) => Err(no_answer),
         };
@@ -80,9 +80,9 @@ impl Checkout<'_> {
     }
 
     /// The order for the provider, with the organisation's customer id there.
-    async fn order(&self, purchase: &Purchase) -> Result<ProviderOrder, Fault> {
+    async fn order(&self, purchase: &Purchase, moment: Moment) -> Result<ProviderOrder, Fault> {
         let org = purchase.id.account.org;
-        let organisation = self.organisation(org).await?;
+        let organisation = self.organisation(org, moment).await?;
         let customer = match organisation.customer {
             Some(customer) => Some(CustomerId(customer)),
             None => match self.provider.create_customer(org, &organisation.name).await {
