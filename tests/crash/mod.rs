@@ -16,6 +16,7 @@ mod lost_records;
 mod payment_refunds;
 mod payments;
 mod projection;
+mod purchase_deadline;
 mod remainders;
 mod scheduled_jobs;
 mod settings;

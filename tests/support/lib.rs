@@ -44,7 +44,7 @@ pub use limiter::{Limiter, Limits};
 pub use log::AlarmLog;
 pub use outage::{Outage, TableOutage};
 pub use process::{TestProcess, count};
-pub use provider::{CallFault, FaultAt, FlakyProvider};
+pub use provider::{CallFault, FaultAt, FlakyProvider, Late, ProviderCall};
 pub use queues::PublishedEvents;
 pub use receiver::{ReceivedWebhook, Receiver};
 pub use recovery::{RecoveryFigures, debits_without_records, recover};

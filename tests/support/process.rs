@@ -24,7 +24,7 @@ use store::{DirectoryEntry, Moment, Organisation, random};
 use tokio::sync::Barrier;
 use tower::ServiceExt;
 
-use crate::provider::{CallScript, FlakyProvider, Meeting};
+use crate::provider::{CallScript, CallTimes, FlakyProvider, Meeting};
 use crate::queues::{Listeners, PublishedEvents, RechargeRequests, RenewalTasks};
 use crate::{ApiRequest, FaultAt, Faults, ManualClock, PlainSeal, TestLedger, WriteFault};
 
@@ -48,7 +48,7 @@ pub struct TestProcess {
     notices: Arc<Mutex<Vec<SignedEvent>>>,
     calls: Arc<Mutex<CallScript>>,
     meeting: Arc<Mutex<Option<Meeting>>>,
-    latency: Arc<Mutex<std::time::Duration>>,
+    pub(crate) latency: Arc<Mutex<CallTimes>>,
 }
 
 impl TestProcess {
@@ -184,7 +184,7 @@ impl TestProcess {
 
     /// From now on every answer of the provider takes this long, by the runtime's clock.
     pub fn delay_provider(&self, latency: std::time::Duration) {
-        *self.latency.lock().unwrap() = latency;
+        self.latency.lock().unwrap().every = latency;
     }
 
     /// From now on only `fault` occurs.

@@ -65,8 +65,12 @@ impl Checkout<'_> {
     /// a conditional write, and by nothing else.
     ///
     /// # Errors
-    /// When the table is unavailable; the call should then be retried.
+    /// When the table is unavailable, or the deadline has passed; the call should then be retried.
     pub async fn run_auto_recharge(&self, account: AccountId, moment: Moment) -> Result<(), Unsettled> {
+        self.deadline.close(Box::pin(self.recharge_steps(account, moment))).await?
+    }
+
+    async fn recharge_steps(&self, account: AccountId, moment: Moment) -> Result<(), Unsettled> {
         for _ in 0..STEPS_MAX {
             let Some(recharge) = self.ledger.recharge(account).await? else { return Ok(()) };
             let next = match recharge.state {
