@@ -135,7 +135,8 @@ async fn a_place_outside_the_accounts_months_is_read_within_them() {
     let fixture = TestLedger::new().await;
     let now: DateTime<Utc> = "2024-01-15T10:30:00Z".parse().unwrap();
     let id = fixture.open(100, now).await;
-    let cursor = StatementCursor::parse(&format!("{}.{}", u64::MAX, "7ZZZZZZZZZZZZZZZZZZZZZZZZZ")).unwrap();
+    let cursor =
+        StatementCursor::parse(&format!("{}.{}.16", u64::MAX, "7ZZZZZZZZZZZZZZZZZZZZZZZZZ")).unwrap();
     let page = fixture
         .ledger
         .statement(id, &StatementQuery::default(), StatementPlace { cursor: Some(cursor), limit: 50 }, now)

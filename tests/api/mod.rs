@@ -21,6 +21,7 @@ mod idempotent_settings;
 mod keys;
 mod lambda_events;
 mod local_machine;
+mod lost_events;
 mod metadata;
 mod monitor_price;
 mod monitors;

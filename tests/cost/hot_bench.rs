@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use tests::{HotFigures, HotLoad, simulate};
+use tests::{HotFigures, HotLoad, Limits, simulate};
 
 /// The debits a second of the hot account.
 const RATE: u32 = 900;
@@ -21,12 +21,17 @@ fn main() {
     let load = HotLoad {
         accounts: 1,
         callers: 32,
+        processes: 1,
         rate: Some(f64::from(RATE)),
         debits: hot,
+        rows: 1,
+        limits: Limits::AWS,
+        queue_away: Duration::ZERO,
         projector_waits: false,
         crossing: hot / 2,
     };
     let never = 9_000_000;
+    let batches = HotLoad { callers: 16, processes: 16, rate: None, rows: 100, crossing: never, ..load };
     for (name, load) in [
         (
             "a backlog of one account",
@@ -55,6 +60,21 @@ fn main() {
             "one debit for each of 500 accounts",
             HotLoad { accounts: 500, callers: 1, rate: Some(5.0), debits: 500, crossing: never, ..load },
         ),
+        (
+            "16 callers with batches of 100, one account, at a tenth of the limits",
+            HotLoad { debits: 400, limits: Limits { written: 100.0, read: 300.0, ..Limits::AWS }, ..batches },
+        ),
+        ("16 callers with batches of 100, one account", HotLoad { debits: 600, ..batches }),
+        (
+            "one account at 100 debits a second, its queue away",
+            HotLoad {
+                rate: Some(100.0),
+                queue_away: Duration::from_secs(seconds.into()),
+                debits: usize::try_from(110_u32.saturating_mul(seconds)).unwrap(),
+                crossing: 0,
+                ..load
+            },
+        ),
         ("one account at 900 debits a second", load),
     ] {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
@@ -64,7 +84,20 @@ fn main() {
 
 fn print(name: &str, figures: &HotFigures) {
     let HotFigures {
-        debits, refused, took, answers, lag, followed, followed_in, recharge, throttled, ..
+        debits,
+        refused,
+        unwritten,
+        shards,
+        took,
+        answers,
+        lag,
+        followed,
+        followed_in,
+        recharge,
+        throttled,
+        again,
+        jobs,
+        ..
     } = figures;
     let rate = |count: u64, time: Duration| f64::from(u32::try_from(count).unwrap()) / time.as_secs_f64();
     let part = |percent: usize| answers.get(answers.len() * percent / 100).copied().unwrap_or_default();
@@ -83,6 +116,8 @@ fn print(name: &str, figures: &HotFigures) {
         "  projector: {followed} records in {followed_in:?} ({:.0}/s), at most {lag:?} behind, recharge after {recharge:?}",
         rate(*followed, *followed_in)
     );
+    println!("  {again} records were delivered again; {jobs} projection jobs were scheduled");
+    println!("  at most {unwritten} entries without a row; rows in {shards} shards in the end");
     println!(
         "  units a debit: caller {:.3} written {:.3} read, background {:.3} written {:.3} read",
         each(figures.foreground.written),

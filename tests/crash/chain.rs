@@ -2,11 +2,11 @@
 //! the projector dies.
 
 use chrono::{DateTime, Utc};
-use domain::AccountId;
+use domain::{AccountId, RowShards};
 use jobs::projection::Record;
 use tests::{TableItem, TestLedger, WriteFault, backends, keyed, moment, settle};
 
-use crate::crash::tampering::history;
+use crate::crash::tampering::history_spread;
 use crate::model::ledger::Request;
 
 /// Everything that the projector wrote for an account.
@@ -45,6 +45,9 @@ async fn rows(fixture: &TestLedger, id: AccountId) -> Vec<TableItem> {
     let mut rows = Vec::new();
     for month in MONTHS {
         rows.extend(fixture.items(&format!("TXN#{id}#{month}")).await);
+        for shard in 1..16 {
+            rows.extend(fixture.items(&format!("TXN#{id}#{month}#{shard:x}")).await);
+        }
     }
     rows
 }
@@ -79,7 +82,8 @@ pub(crate) struct ProjectedLedger {
 
 pub(crate) async fn ledgers(backend: Option<&str>, entries: u64) -> ProjectedLedger {
     let mut fixture = TestLedger::on(backend).await;
-    let (id, now) = history(&mut fixture, 2, entries).await;
+    let shards = RowShards::try_from(4).unwrap();
+    let (id, now) = history_spread(&mut fixture, 2, entries, shards).await;
     let ledgers = ProjectedLedger::of(fixture, id, now).await;
     assert!(ledgers.records.len() as u64 >= entries);
     let [events, usage] = &ledgers.events;

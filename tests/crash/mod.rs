@@ -13,6 +13,7 @@ mod drawdowns;
 mod jobs;
 mod late_writes;
 mod lost_records;
+mod outbox;
 mod payment_refunds;
 mod payments;
 mod projection;

@@ -103,7 +103,7 @@ async fn an_account_that_cannot_be_followed_delays_none_of_ninety_nine_others() 
     let (ledger, meter) = fixture.metered();
     assert_eq!(project(&ledger, &others(&fixture.activity()), all).await, None);
     let healthy = meter.take().requests;
-    assert!(healthy < 1_000, "{healthy} requests");
+    assert!(healthy <= 1_000, "{healthy} requests");
     for id in &accounts[1..] {
         assert_eq!(fixture.ledger.projected_through(*id).await.unwrap().notified_through(), 2);
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Duration, Utc};
-use domain::{AccountId, Allowance, ChangePlan, ChangePlanCause, PlanId, Problem};
+use domain::{AccountId, Allowance, ChangePlan, ChangePlanCause, PlanId, Problem, RowShards};
 use store::{AuditReport, ChainPosition, ChainRange, Excerpt, ExcerptPage};
 use tests::{Dice, TableItem, TestLedger, backends, keyed, moment, settle};
 
@@ -17,9 +17,19 @@ pub(crate) fn start() -> DateTime<Utc> {
 
 /// A random history of an account with at least `entries` entries; returns the account and the end of the history.
 pub(crate) async fn history(fixture: &mut TestLedger, seed: u64, entries: u64) -> (AccountId, DateTime<Utc>) {
+    history_spread(fixture, seed, entries, RowShards::ONE).await
+}
+
+/// The same, with rows that are spread over `shards`.
+pub(crate) async fn history_spread(
+    fixture: &mut TestLedger,
+    seed: u64,
+    entries: u64,
+    shards: RowShards,
+) -> (AccountId, DateTime<Utc>) {
     let mut dice = Dice(seed);
     let mut now = start();
-    let id = fixture.open(40, now).await;
+    let id = fixture.open_spread(40, now, shards).await;
     for step in 0.. {
         if dice.roll(6) == 0 {
             now += Duration::hours(i64::try_from(dice.roll(60)).unwrap());

@@ -6,9 +6,9 @@ use chrono::{DateTime, Duration, Utc};
 use domain::{
     Account, Adjustment, Allowance, Amount, Attempt, Batch, ChangePlan, ChangePlanCause, ClaimKey, Consume,
     Credits, Details, Direction, DrawdownReason, Entry, EntryId, Grant, GrantOrigin, IdempotencyKey, LotId,
-    Operation, PlanId, Posting, PurchasedCredits, Receipt, RefundReason, Refusal, Restore, Service, Share,
-    Source, Terms, adjust, batch, capture, change_plan, consume, dispute_lost, dispute_opened, dispute_won,
-    due, grant, hold, payment_refunded, restore, set_frozen, set_limit,
+    Operation, PlanId, Posting, PurchasedCredits, Receipt, RefundReason, Refusal, Restore, RowShards,
+    Service, Share, Source, Terms, adjust, batch, capture, change_plan, consume, dispute_lost,
+    dispute_opened, dispute_won, due, grant, hold, payment_refunded, restore, set_frozen, set_limit,
 };
 use store::{Settled, Unsettled};
 use tests::{Dice, TestLedger, backends, keyed, moment, settle};
@@ -222,7 +222,9 @@ async fn a_stale_cache_changes_nothing() {
 async fn history(fixture: &mut TestLedger, seed: u64, stale: bool) {
     let (mut dice, mut versions, mut hints) = (Dice(seed), Vec::new(), Dice(seed + 1_000));
     let mut now: DateTime<Utc> = "2024-01-15T10:30:00Z".parse().unwrap();
-    let id = fixture.open(40, now).await;
+    // Half of the accounts are spread, each over another number of shards.
+    let shards = RowShards::try_from([1, 2, 1, 4, 1, 16][usize::try_from(seed % 6).unwrap()]).unwrap();
+    let id = fixture.open_spread(40, now, shards).await;
     let mut model = fixture.ledger.account(id).await.unwrap().unwrap();
     let mut answer: HashMap<String, (String, Vec<Receipt>, DateTime<Utc>)> = HashMap::new();
     let mut steps = 0;

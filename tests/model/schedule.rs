@@ -133,9 +133,13 @@ async fn monitors_come_back_as_they_were_written_and_in_their_order() {
                 2 => begun.suspended(SuspensionReason::InsufficientCredits, now()),
                 _ => begun.ended(now()),
             };
-            let saved = fixture.ledger.save_monitor(account, &next).await.unwrap().unwrap();
+            let saved = fixture.ledger.save_monitor(account, &next, moment(now())).await.unwrap().unwrap();
             assert_eq!(
-                fixture.ledger.save_monitor(account, &Monitor { made_at: later, ..next }).await.unwrap(),
+                fixture
+                    .ledger
+                    .save_monitor(account, &Monitor { made_at: later, ..next }, moment(now()))
+                    .await
+                    .unwrap(),
                 None
             );
             written.push(saved);
@@ -273,8 +277,8 @@ async fn alerts_are_changed_one_after_the_other() {
     }
 }
 
-/// A monitor and its event are written in one transaction: of two writers that read the same version, one writes
-/// both and the other neither.
+/// A monitor is saved with the event about its change: of two writers that read the same version, one writes both and the
+/// other neither.
 #[tokio::test]
 async fn a_monitor_is_written_with_its_event() {
     for backend in backends() {

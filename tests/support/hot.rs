@@ -1,41 +1,24 @@
 //! A hot account under DynamoDB's limits: callers that debit it, and the projector behind them, in simulated time.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use aws_sdk_dynamodbstreams::types::ShardIteratorType;
-use chrono::{DateTime, TimeDelta, Utc};
+use aws_sdk_dynamodb::Config;
 use domain::{
-    Account, AccountId, Allowance, AutoRecharge, AutoRechargeState, ClaimKey, Consume, Credits, Details,
-    Fingerprint, IdempotencyKey, Mode, Operation, OrgId, Period, PlanId, consume,
+    Account, AccountId, Allowance, AutoRecharge, AutoRechargeState, Batch, ClaimKey, Consume, Credits,
+    Details, Fingerprint, IdempotencyKey, Mode, Operation, OrgId, Period, PlanId, batch, consume,
 };
 use futures_util::future::{join, join_all};
-use jobs::RenewalTask;
-use jobs::projection::{Others, ROW_GRACE, Record, project, project_missed};
+use jobs::projection::project_missed;
 use local::engine::Engine;
-use ports::{NoBus, Queue, QueueError};
-use scrip_payments::RechargeRequest;
-use store::{Activity, Claim, Ledger, Moment, random};
+use store::{Activity, Claim, Ledger, random};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::hot_projector::{HotProjector, Recharges, SimulatedClock};
 use crate::{Limiter, Limits, UnitMeter, Units, others};
 
-/// How long a record takes from its write to the function.
-const STREAM_DELAY: Duration = Duration::from_millis(150);
-
-/// How often Lambda reads a stream that has no new records.
-const POLL: Duration = Duration::from_millis(250);
-
-/// What the start of an invocation costs.
-const INVOCATION: Duration = Duration::from_millis(10);
-
-/// The deployment of the projector, which says how many records a batch has at most.
-const DEPLOYMENT: &str = include_str!("../../functions/projector/function.yaml");
-
-/// How many batches of a shard run at the same time.
-const LANES: usize = 10;
+/// How long a caller waits after a refusal, as `Retry-After` says.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What is simulated.
 #[derive(Clone, Copy, Debug)]
@@ -44,10 +27,18 @@ pub struct HotLoad {
     pub accounts: usize,
     /// The number of callers, each of which waits for its answer.
     pub callers: usize,
+    /// The number of processes that the callers are spread over.
+    pub processes: usize,
     /// The debits a second of all callers together; as many as they can when `None`.
     pub rate: Option<f64>,
-    /// The number of debits.
+    /// The number of requests that debit.
     pub debits: usize,
+    /// The rows that each of them makes: more than one for a batch.
+    pub rows: usize,
+    /// The limits of the tables.
+    pub limits: Limits,
+    /// For how long the queue of auto-recharge is away at first.
+    pub queue_away: Duration,
     /// Whether the projector starts only once all debits are made.
     pub projector_waits: bool,
     /// The number of debits after which an account falls below the threshold of its auto-recharge.
@@ -73,62 +64,32 @@ pub struct HotFigures {
     pub followed_in: Duration,
     /// The time from the crossing of the threshold to the request of a recharge; `None` when there was none.
     pub recharge: Option<Duration>,
+    /// How many records were delivered again.
+    pub again: u64,
+    /// How many projection jobs were scheduled.
+    pub jobs: usize,
     /// The units of the projector.
     pub background: Units,
     /// The requests that were throttled.
     pub throttled: u64,
     /// The units of the callers.
     pub foreground: Units,
-}
-
-/// When the first recharge of each account was requested.
-#[derive(Clone, Default)]
-struct Recharges(Arc<Mutex<BTreeMap<AccountId, Instant>>>);
-
-#[async_trait]
-impl Queue<RechargeRequest> for Recharges {
-    async fn send(&self, request: &RechargeRequest, _: u16) -> Result<(), QueueError> {
-        self.0.lock().unwrap().entry(request.account).or_insert_with(Instant::now);
-        Ok(())
-    }
-}
-
-struct NoTasks;
-
-#[async_trait]
-impl Queue<RenewalTask> for NoTasks {
-    async fn send(&self, _: &RenewalTask, _: u16) -> Result<(), QueueError> {
-        Ok(())
-    }
-}
-
-/// The simulated time.
-#[derive(Clone, Copy)]
-struct SimulatedClock {
-    start: Instant,
-    epoch: DateTime<Utc>,
-}
-
-impl SimulatedClock {
-    fn moment(self) -> Moment {
-        let now = self.epoch + TimeDelta::from_std(self.start.elapsed()).unwrap();
-        let now = DateTime::from_timestamp_millis(now.timestamp_millis()).unwrap();
-        Moment { now, wall: now }
-    }
+    /// The highest number of entries without a row at one time, of the first account.
+    pub unwritten: u64,
+    /// Whether an audit of the first account finds it sound, with all rows.
+    pub audited: bool,
+    /// How many shards the rows of the first account are spread over in the end.
+    pub shards: u8,
 }
 
 /// The tables, and what observes them.
 struct HotTables {
-    clock: SimulatedClock,
-    limiter: Limiter,
-    callers: Ledger,
+    /// A connection without limits.
+    free: Config,
+    callers: Vec<Ledger>,
     caller_units: UnitMeter,
-    projector: Ledger,
-    activity: Activity,
+    projector: HotProjector,
     projector_units: UnitMeter,
-    streams: aws_sdk_dynamodbstreams::Client,
-    accounts: Vec<AccountId>,
-    recharges: Recharges,
 }
 
 /// Simulates a load. Call it in a runtime of one thread whose clock is paused.
@@ -138,9 +99,9 @@ pub async fn simulate(load: HotLoad) -> HotFigures {
     let (made, followed) = match load.projector_waits {
         true => {
             let made = tables.debit(load).await;
-            (made, tables.follow(load).await)
+            (made, tables.projector.follow().await)
         }
-        false => join(tables.debit(load), tables.follow(load)).await,
+        false => join(tables.debit(load), tables.projector.follow()).await,
     };
     let Made { mut answers, refused, took } = made;
     answers.sort_unstable();
@@ -151,10 +112,20 @@ pub async fn simulate(load: HotLoad) -> HotFigures {
     figures.lag = followed.lag;
     figures.followed = followed.records;
     figures.followed_in = followed.took;
+    figures.again = followed.again;
     figures.background = tables.projector_units.take();
     figures.foreground = tables.caller_units.take();
-    figures.throttled = tables.limiter.throttled();
-    figures.recharge = tables.recharge_delay(load).await;
+    figures.throttled = tables.projector.limiter.throttled();
+    figures.recharge = tables.projector.recharge_delay(load.crossing).await;
+    figures.jobs = tables.projector.jobs().await;
+    // The row of what opened the account is not counted.
+    figures.unwritten = tables.projector.limiter.take_unwritten().saturating_sub(1);
+    let process = Ledger::new(&tables.free, "ledger");
+    let account = process.account(tables.projector.accounts[0]).await.unwrap().unwrap();
+    figures.shards = account.row_shards.count();
+    let report =
+        process.audit(account.id, tables.projector.clock.moment().now, |_| ()).await.unwrap().unwrap();
+    figures.audited = report.findings.is_empty() && report.added_up;
     figures
 }
 
@@ -164,17 +135,10 @@ struct Made {
     took: Duration,
 }
 
-#[derive(Default)]
-struct Followed {
-    records: u64,
-    lag: Duration,
-    took: Duration,
-}
-
 impl HotTables {
     async fn open(load: HotLoad) -> Self {
         let engine = Engine::temporary().unwrap();
-        let limiter = Limiter::on(engine.http_client(), Some(Limits::AWS));
+        let limiter = Limiter::on(engine.http_client(), Some(load.limits));
         let free = Limiter::on(engine.http_client(), None);
         let config = engine.dynamodb_config().http_client(free.client()).build();
         let client = aws_sdk_dynamodb::Client::from_conf(config.clone());
@@ -205,17 +169,22 @@ impl HotTables {
             let activity = Activity::new(&config, "activity");
             project_missed(&setup, &others(&activity), id, Duration::MAX).await.unwrap();
         }
-        Self {
+        let projector = HotProjector {
             clock,
             limiter: limiter.clone(),
-            callers: Ledger::new(&metered(&caller_units), "ledger"),
-            caller_units,
-            projector: Ledger::new(&projector, "ledger"),
+            ledger: Ledger::new(&projector, "ledger"),
             activity: Activity::new(&projector, "activity"),
-            projector_units,
             streams: aws_sdk_dynamodbstreams::Client::from_conf(streams),
             accounts,
-            recharges: Recharges::default(),
+            recharges: Recharges::away_until(clock.start + load.queue_away),
+            expected: AtomicU64::new(u64::try_from(load.debits).unwrap()),
+        };
+        Self {
+            free: config,
+            callers: (0..load.processes).map(|_| Ledger::new(&metered(&caller_units), "ledger")).collect(),
+            caller_units,
+            projector,
+            projector_units,
         }
     }
 
@@ -229,9 +198,13 @@ impl HotTables {
                     sleep_until(start + due).await;
                 }
                 let sent = Instant::now();
-                match self.debit_once(number).await {
+                match self.debit_once(&self.callers[caller % load.processes], number, load.rows).await {
                     true => answers.push(sent.elapsed()),
-                    false => refused += 1,
+                    false => {
+                        refused += 1;
+                        self.projector.expected.fetch_sub(1, Ordering::Relaxed);
+                        sleep(RETRY_AFTER).await;
+                    }
                 }
             }
             (answers, refused)
@@ -245,136 +218,20 @@ impl HotTables {
         made
     }
 
-    async fn debit_once(&self, number: usize) -> bool {
-        let id = self.accounts[number % self.accounts.len()];
+    async fn debit_once(&self, process: &Ledger, number: usize, rows: usize) -> bool {
+        let id = self.projector.accounts[number % self.projector.accounts.len()];
         let operation = Operation::try_from("verification.standard".to_owned()).unwrap();
         let request = Consume { operation, amount: Credits::try_from(1).unwrap(), service: None };
+        let items = Batch { items: vec![Some(request.clone()); rows], atomic: true };
         let key = ClaimKey::Caller(IdempotencyKey::try_from(format!("hot-{number:08}")).unwrap());
         let (details, fingerprint) = (Details::default(), Fingerprint("x".to_owned()));
         let claim = Claim::new(&key, &fingerprint, &details);
-        let decide = |account: &_, attempt: &_| consume(account, &request, attempt);
-        Box::pin(self.callers.spend(id, claim, self.clock.moment(), decide)).await.is_ok()
-    }
-
-    /// Projects records as Lambda does: batches of the deployment's size, the records of an account in one of [`LANES`] lanes.
-    async fn follow(&self, load: HotLoad) -> Followed {
-        let stream = self.streams.list_streams().table_name("ledger").send().await.unwrap();
-        let stream = stream.streams()[0].stream_arn().unwrap().to_owned();
-        let described = self.streams.describe_stream().stream_arn(&stream).send().await.unwrap();
-        let shard = described.stream_description().unwrap().shards()[0].shard_id().unwrap().to_owned();
-        let begin = self.streams.get_shard_iterator().stream_arn(&stream).shard_id(shard);
-        let begin = begin.shard_iterator_type(ShardIteratorType::TrimHorizon).send().await.unwrap();
-        let mut iterator = begin.shard_iterator;
-        let lanes: Vec<Lane> = (0..LANES).map(|_| Lane::default()).collect();
-        let done = Mutex::new(false);
-        let wanted = u64::try_from(load.debits).unwrap();
-        let reader = async {
-            let mut read_records = 0;
-            while read_records < wanted && !*done.lock().unwrap() {
-                let read = self.streams.get_records().shard_iterator(iterator.take().unwrap());
-                let read = read.limit(1_000).send().await.unwrap();
-                iterator = read.next_shard_iterator().map(str::to_owned);
-                let count = read.records().len();
-                for (account, number, record) in debits(read.records()) {
-                    read_records += 1;
-                    let lane = self.accounts.iter().position(|known| *known == account).unwrap() % LANES;
-                    lanes[lane].0.lock().unwrap().push_back((account, number, record));
-                }
-                if count == 0 {
-                    sleep(POLL).await;
-                } else {
-                    sleep(Duration::from_millis(5)).await;
-                }
-            }
-            *done.lock().unwrap() = true;
+        let decide = |account: &_, attempt: &_| match rows {
+            1 => consume(account, &request, attempt),
+            _ => batch(account, &items, attempt),
         };
-        let start = Instant::now();
-        let working = lanes.iter().map(|lane| self.work(lane, &done));
-        let ((), worked) = join(reader, join_all(working)).await;
-        let mut followed = Followed { took: start.elapsed(), ..Followed::default() };
-        for lane in worked {
-            followed.records += lane.records;
-            followed.lag = followed.lag.max(lane.lag);
-        }
-        followed
+        Box::pin(process.spend(id, claim, self.projector.clock.moment(), decide)).await.is_ok()
     }
-
-    async fn work(&self, lane: &Lane, done: &Mutex<bool>) -> Followed {
-        let most = batch_size();
-        let mut followed = Followed::default();
-        loop {
-            let batch: Vec<_> = {
-                let mut waiting = lane.0.lock().unwrap();
-                let visible = waiting.iter().take(most).take_while(|(account, number, _)| {
-                    self.commit(*account, *number).elapsed() >= STREAM_DELAY
-                });
-                let count = visible.count();
-                waiting.drain(..count).collect()
-            };
-            if batch.is_empty() {
-                if *done.lock().unwrap() && lane.0.lock().unwrap().is_empty() {
-                    return followed;
-                }
-                sleep(Duration::from_millis(10)).await;
-                continue;
-            }
-            sleep(INVOCATION).await;
-            let others = Others {
-                activity: &self.activity,
-                bus: &NoBus,
-                recharges: &self.recharges,
-                tasks: &NoTasks,
-                moment: self.clock.moment(),
-                grace: ROW_GRACE,
-            };
-            let records = batch.iter().map(|(_, _, record)| record.clone());
-            let failed = Box::pin(project(&self.projector, &others, records)).await;
-            assert_eq!(failed, None);
-            for (account, number, _) in batch {
-                followed.records += 1;
-                followed.lag = followed.lag.max(self.commit(account, number).elapsed());
-            }
-        }
-    }
-
-    fn commit(&self, account: AccountId, number: u64) -> Instant {
-        self.limiter.committed_at(&account.to_string(), number).unwrap()
-    }
-
-    /// The longest time from an account's crossing to the request of its recharge.
-    async fn recharge_delay(&self, load: HotLoad) -> Option<Duration> {
-        let requested = self.recharges.0.lock().unwrap().clone();
-        // The first transaction is the month's allowance; the one after `crossing` debits is below the threshold.
-        let number = u64::try_from(load.crossing).unwrap() + 2;
-        let delays = requested.iter().filter_map(|(account, at)| {
-            let crossed = self.limiter.committed_at(&account.to_string(), number)?;
-            Some(at.duration_since(crossed))
-        });
-        delays.max()
-    }
-}
-
-/// The first `BatchSize` of the deployment: that of the accounts' records.
-fn batch_size() -> usize {
-    let line = DEPLOYMENT.lines().find_map(|line| line.trim().strip_prefix("BatchSize: "));
-    line.unwrap().parse().unwrap()
-}
-
-/// The records that wait for one lane: their accounts, numbers, and contents.
-#[derive(Default)]
-struct Lane(Mutex<VecDeque<(AccountId, u64, Record)>>);
-
-/// The records of debits.
-fn debits(records: &[aws_sdk_dynamodbstreams::types::Record]) -> Vec<(AccountId, u64, Record)> {
-    let ours = records.iter().filter_map(|record| {
-        let change = record.dynamodb()?;
-        let image = change.new_image.clone()?;
-        let account = image.get("pk")?.as_s().ok()?.strip_prefix("ACCT#")?.parse().ok()?;
-        let number: u64 = image.get("seq")?.as_n().ok()?.parse().ok()?;
-        let place = change.sequence_number()?.to_owned();
-        (number > 1).then_some((account, number, Record { place, image: Some(image.into()) }))
-    });
-    ours.collect()
 }
 
 /// Auto-recharge of 500 credits as an owner sets it, with a threshold of 0.

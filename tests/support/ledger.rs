@@ -11,7 +11,7 @@ use aws_sdk_dynamodbstreams::types::ShardIteratorType;
 use chrono::{DateTime, Utc};
 use domain::{
     Account, AccountId, Allowance, Attempt, ClaimKey, Credits, Details, Fingerprint, IdempotencyKey, Mode,
-    OrgId, Period, PlanId, Posting, Receipt, Refusal,
+    OrgId, Period, PlanId, Posting, Receipt, Refusal, RowShards,
 };
 use jobs::projection::{Others, Record, project};
 use local::StreamReader;
@@ -151,9 +151,15 @@ impl TestLedger {
 
     /// Opens an account with a monthly allowance and books its first month.
     pub async fn open(&self, allowance: u64, now: DateTime<Utc>) -> AccountId {
+        self.open_spread(allowance, now, RowShards::ONE).await
+    }
+
+    /// The same, with rows that are spread over `shards`.
+    pub async fn open_spread(&self, allowance: u64, now: DateTime<Utc>, shards: RowShards) -> AccountId {
         let id = AccountId { org: OrgId::new(now, random()), mode: Mode::Live };
         let allowance = Allowance::Monthly(Credits::try_from(allowance).unwrap());
-        self.ledger.open(&Account::open(id, PlanId("basic".into()), allowance, now)).await.unwrap();
+        let account = Account::open(id, PlanId("basic".into()), allowance, now);
+        self.ledger.open(&Account { row_shards: shards, ..account }).await.unwrap();
         self.ledger.catch_up(id, moment(now)).await.unwrap();
         id
     }

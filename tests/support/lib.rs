@@ -14,6 +14,7 @@ mod event_schema;
 mod faults;
 #[expect(clippy::float_arithmetic, reason = "rates and units are fractions")]
 mod hot;
+mod hot_projector;
 mod ledger;
 #[expect(clippy::float_arithmetic, reason = "capacity units are fractions")]
 mod limiter;

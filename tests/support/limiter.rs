@@ -49,6 +49,12 @@ struct LimiterState {
     left: HashMap<(bool, String), (Instant, f64)>,
     /// The requests that were throttled.
     throttled: u64,
+    /// How many rows were written.
+    rows: u64,
+    /// How many shards the rows are spread over, where all entries are one account's.
+    shards: u8,
+    /// The highest number of entries that had no row at once, where all entries are one account's.
+    unwritten: u64,
     /// When each state of an account was written, by its partition key and its number.
     committed: HashMap<(String, u64), Instant>,
 }
@@ -77,6 +83,11 @@ impl Limiter {
     /// When the account's state with this number was written.
     pub fn committed_at(&self, account: &str, number: u64) -> Option<Instant> {
         self.state.lock().unwrap().committed.get(&(format!("ACCT#{account}"), number)).copied()
+    }
+
+    /// How many entries had no row at once, at most, since the last call. All entries must be one account's.
+    pub fn take_unwritten(&self) -> u64 {
+        std::mem::take(&mut self.state.lock().unwrap().unwritten)
     }
 
     /// How many requests were throttled.
@@ -110,9 +121,20 @@ impl Limiter {
                 *left -= units;
             }
         }
-        let number =
+        let number: Option<u64> =
             body.pointer("/Attributes/seq/N").and_then(Value::as_str).and_then(|seq| seq.parse().ok());
+        let is_row = |key: &String| key.starts_with("TXN#");
+        if is_write && keys.iter().any(is_row) && response.status().is_success() {
+            state.rows += 1;
+        }
         if let (Some(number), [key]) = (number, keys) {
+            let shards = body
+                .pointer("/Attributes/shards/N")
+                .and_then(Value::as_str)
+                .map_or(1, |n| n.parse().unwrap());
+            assert!(state.shards <= shards, "an account has fewer shards than before");
+            state.shards = shards;
+            state.unwritten = state.unwritten.max(number.saturating_sub(state.rows));
             state.committed.insert((key.clone(), number), Instant::now());
         }
     }

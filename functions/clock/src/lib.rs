@@ -30,7 +30,8 @@ struct ClockMove {
     /// The time to advance to, not earlier than the present one.
     #[schema(value_type = Option<String>, format = DateTime)]
     now: Option<Instant>,
-    /// The seconds to advance by.
+    /// The seconds to advance by, from the present time. Requests that arrive together advance from the same time: send one
+    /// after the other.
     advance_seconds: Option<u32>,
 }
 

@@ -158,7 +158,7 @@ pub(super) async fn preview(
     if due(&account, now).is_some() {
         return Err(Fault::Busy.into());
     }
-    let id = EntryId::above(account.floor(), now, 0);
+    let id = account.attempt_id(now, 0);
     let claim = system_key("preview")?;
     let posting = match change_plan(&account, &wanted.request, &Attempt { id, now, claim }) {
         Ok(posting) => posting,

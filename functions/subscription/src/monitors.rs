@@ -191,7 +191,7 @@ async fn page(
     let mut found = Vec::new();
     for _ in 0..READS_MAX {
         let wanted = i32::try_from(limit.saturating_sub(found.len())).unwrap_or(i32::MAX);
-        let MonitorPage { monitors, next } = app.ledger.monitors(account, after, wanted).await?;
+        let MonitorPage { monitors, next, .. } = app.ledger.monitors(account, after, wanted).await?;
         let shown = |monitor: &domain::Monitor| {
             !matches!(monitor.status, MonitorStatus::Pending | MonitorStatus::Ended { .. })
         };

@@ -20,10 +20,10 @@ use utoipa::ToSchema;
 use super::event_names::Happening;
 use super::find;
 use super::on_failure::OnFailureSetting;
-use super::response::{WebhookView, WebhookWithSecret};
+use super::response::{ChangedWebhook, LostEvents, WebhookView, WebhookWithSecret};
 
 /// The most attempts of one change. Each failed attempt means that another change was written meanwhile.
-const ATTEMPTS_MAX: u32 = 8;
+const ATTEMPTS_MAX: u32 = 64;
 
 const FULL: ApiError = ApiError::Conflict("there are 20 webhooks already; delete one first");
 
@@ -64,7 +64,7 @@ pub(super) struct WebhookChange {
     /// tried once more at once.
     on_failure: Option<OnFailureSetting>,
     /// PAUSED: nothing is sent, and events are kept for 30 days. ACTIVE: the missed events are delivered in order, then new
-    /// ones.
+    /// ones. `lostEvents` in the answer says which were deleted meanwhile.
     status: Option<WantedStatus>,
     /// Continue with the event after this number: a later one to skip events, for example one that your endpoint can never
     /// process, or an earlier one to receive events again; 0 for all events of the feed.
@@ -197,7 +197,7 @@ async fn shown<S>(app: &App, caller: &Caller<S>, webhook: &domain::Webhook) -> R
     tag = "webhooks",
     params(("id" = String, Path, description = "wh_…")),
     request_body = WebhookChange,
-    responses((status = 200, body = WebhookView), (status = 404, description = "NOT_FOUND")),
+    responses((status = 200, body = ChangedWebhook), (status = 404, description = "NOT_FOUND")),
 )]
 pub(super) async fn change_webhook(
     State(app): State<Arc<App>>,
@@ -235,8 +235,18 @@ pub(super) async fn change_webhook(
         }
     });
     let state = state.await?.ok_or(WebhookId::NOT_FOUND)?;
+    let lost_events = lost_events(&app, caller.account, state.through).await?;
     deliver_soon(&app, &caller).await;
-    Reply::ok(&WebhookView::of(&webhook, &state, caller.call.moment.wall))
+    let webhook = WebhookView::of(&webhook, &state, caller.call.moment.wall);
+    Reply::ok(&ChangedWebhook { webhook, lost_events })
+}
+
+/// The events after a number that the feed does not have any more.
+async fn lost_events(app: &App, account: AccountId, through: u64) -> Result<Option<LostEvents>, ApiError> {
+    let (events, _) = app.ledger.events(account, through, 1).await?;
+    let first_sequence = through.saturating_add(1);
+    let lost = events.first().filter(|first| first_sequence < first.number);
+    Ok(lost.map(|first| LostEvents { first_sequence, last_sequence: first.number.saturating_sub(1) }))
 }
 
 /// Events that have failed so far and that the webhook no longer subscribes to. Later events need not wait for them.

@@ -95,6 +95,29 @@ impl WebhookWithSecret {
     }
 }
 
+/// A webhook after a change of it.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ChangedWebhook {
+    #[serde(flatten)]
+    pub(super) webhook: WebhookView,
+    /// Events that the webhook does not get any more: they are older than 30 days and were deleted. Left out if there are
+    /// none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    pub(super) lost_events: Option<LostEvents>,
+}
+
+/// A range of events that were deleted before they were delivered.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LostEvents {
+    /// The number of the first of them.
+    pub(super) first_sequence: u64,
+    /// The number of the last of them.
+    pub(super) last_sequence: u64,
+}
+
 /// Events that an endpoint did not accept and that were skipped. The log of deliveries shows each with the status
 /// `skipped`.
 #[derive(Clone, Serialize, ToSchema)]

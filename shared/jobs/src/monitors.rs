@@ -127,7 +127,7 @@ impl Jobs<'_> {
                 Err(unsettled) => return Err(unsettled.into()),
             };
             let made = monitor.charged(month, charge);
-            if let Some(made) = self.ledger.save_monitor(account, &made).await? {
+            if let Some(made) = self.ledger.save_monitor(account, &made, moment).await? {
                 return Ok(Some(made));
             }
             // A process whose charge was refused has deleted the monitor, but it is paid, so it is stored again.
@@ -172,7 +172,9 @@ impl Jobs<'_> {
                 MonitorStatus::Ended { .. } => return Ok(Some(monitor)),
                 MonitorStatus::Active | MonitorStatus::Suspended { .. } => (),
             }
-            if let Some(ended) = self.ledger.save_monitor(id.account, &monitor.ended(moment.now)).await? {
+            if let Some(ended) =
+                self.ledger.save_monitor(id.account, &monitor.ended(moment.now), moment).await?
+            {
                 self.ledger.free_subject(id.account, &ended.subject(), ended.id).await?;
                 return Ok(Some(ended));
             }
@@ -210,6 +212,10 @@ impl Jobs<'_> {
     ) -> Result<Option<MonitorId>, Unsettled> {
         let moment = self.ledger.moment_of(account, moment).await?;
         let page = self.ledger.monitors(account, after, MONITORS_AT_ONCE).await?;
+        // A process may have died after it had saved a monitor.
+        for monitor in &page.pending {
+            self.ledger.emit_about_monitor(MonitorKey { account, monitor: *monitor }, moment).await?;
+        }
         let mut unaffordable = Unaffordable::default();
         for monitor in page.monitors.iter().filter(|monitor| monitor.owes(moment.now).is_some()) {
             let id = MonitorKey { account, monitor: monitor.id };
@@ -239,7 +245,7 @@ impl Jobs<'_> {
                     self.ledger.save_monitor_and_emit(id.account, &resumed, notification).await?
                 }
                 MonthlyCharge::Paid(month, charge) => {
-                    self.ledger.save_monitor(id.account, &monitor.charged(month, charge)).await?
+                    self.ledger.save_monitor(id.account, &monitor.charged(month, charge), moment).await?
                 }
                 MonthlyCharge::Unpayable(_) if was_suspended => return Ok(()),
                 MonthlyCharge::Unpayable(why) => {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AccountId, Allowance, Bound, Counter, Credits, DisputedCredits, Effect, Entry, EntryId, Extras, Guard,
-    Lot, LotId, PLAN_CAP, Period, PlanId, Posting, Service, Source, SubscriptionCredits, Terms,
+    Lot, LotId, PLAN_CAP, Period, PlanId, Posting, RowShards, Service, Source, SubscriptionCredits, Terms,
 };
 
 /// The credits of an organisation, as last read.
@@ -47,6 +47,8 @@ pub struct Account {
     pub frozen: bool,
     /// The fence against late attempts.
     pub fence: Fence,
+    /// How many shards its rows are spread over.
+    pub row_shards: RowShards,
     /// The last entry; `None` for a new account.
     pub last: Option<Entry>,
 }
@@ -100,6 +102,7 @@ impl Account {
             cap: None,
             frozen: false,
             fence: Fence { up_to: EntryId::FIRST, sequence: 0 },
+            row_shards: RowShards::ONE,
             last: None,
         }
     }
@@ -115,6 +118,12 @@ impl Account {
     #[must_use]
     pub fn floor(&self) -> EntryId {
         self.last.as_ref().map_or(self.fence.up_to, |last| last.last_id().max(self.fence.up_to))
+    }
+
+    /// The id of a new attempt.
+    #[must_use]
+    pub fn attempt_id(&self, now: DateTime<Utc>, random: u128) -> EntryId {
+        EntryId::above(self.floor(), now, random, self.row_shards)
     }
 
     /// Whether the entry `id` is the account's last one.

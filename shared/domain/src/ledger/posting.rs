@@ -178,7 +178,7 @@ impl Attempt {
     /// An attempt for a dry run.
     #[must_use]
     pub fn imagined(account: &crate::Account, now: DateTime<Utc>) -> Self {
-        let id = EntryId::above(account.floor(), now, 0);
+        let id = account.attempt_id(now, 0);
         Self { id, now, claim: ClaimKey::imagined() }
     }
 }

@@ -129,10 +129,10 @@ pub fn charge_month(
 pub struct MonitorSubject(String);
 
 impl MonitorSubject {
-    /// The subject of this operation and resource.
+    /// The subject of this operation and resource. Names are compared in Unicode normal form C.
     #[must_use]
     pub fn new(operation: &Operation, resource: &Reference) -> Self {
-        let digest = Sha256::digest(format!("{}\n{}", operation.as_str(), resource.as_str()));
+        let digest = Sha256::digest(format!("{}\n{}", operation.as_str(), resource.composed()));
         Self(digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect())
     }
 

@@ -75,6 +75,8 @@ fn a_subject_is_one_operation_on_one_resource() {
     for other in [subject("kyt.monitoring", "applicant_42"), subject("aml.monitoring", "applicant_4")] {
         assert_ne!(one, other);
     }
+    // Two spellings of one name.
+    assert_eq!(subject("aml.monitoring", "caf\u{e9}"), subject("aml.monitoring", "cafe\u{301}"));
     // Its charge is an idempotency key.
     let key = IdempotencyKey::try_from(one.charge(month("2024-02"))).unwrap();
     assert!(key.as_str().starts_with("monitor/") && key.as_str().ends_with("/2024-02"));

@@ -33,21 +33,27 @@ impl BadId {
     }
 }
 
-/// The number of random bits of a ULID.
-const RANDOM_BITS: u32 = 80;
+/// The number of random bits of an id. The four bits above them are the row shard of an entry's id, and zero in others.
+pub(super) const RANDOM_BITS: u32 = 76;
+
+/// The random part of an id.
+pub(super) fn random_part(random: u128) -> u128 {
+    random & u128::MAX.unbounded_shr(u128::BITS.saturating_sub(RANDOM_BITS))
+}
 
 macro_rules! ulid_id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(Ulid);
+        pub struct $name(pub(super) Ulid);
 
         impl $name {
             /// The id of something created at `at`. `random` distinguishes ids of the same millisecond; only
-            /// its lowest 80 bits count.
+            /// its lowest 76 bits count.
             #[must_use]
             pub fn new(at: DateTime<Utc>, random: u128) -> Self {
+                let random = random_part(random);
                 Self(Ulid::from_parts(u64::try_from(at.timestamp_millis()).unwrap_or(0), random))
             }
 
@@ -188,74 +194,6 @@ impl From<EntryId> for KeyId {
     }
 }
 
-impl EntryId {
-    /// The lowest id.
-    pub const FIRST: Self = Self(Ulid::nil());
-
-    /// The smallest id of a millisecond: the lower bound of the entries of that time.
-    #[must_use]
-    pub fn first_at(at: DateTime<Utc>) -> Self {
-        Self::new(at, 0)
-    }
-
-    /// The previous id.
-    #[must_use]
-    pub fn before(self) -> Self {
-        Self(Ulid(self.0.0.saturating_sub(1)))
-    }
-
-    /// The next id.
-    #[must_use]
-    pub fn next(self) -> Self {
-        self.after(1)
-    }
-
-    /// The id `places` after this one. The lines of a batch have consecutive ids.
-    #[must_use]
-    pub fn after(self, places: u64) -> Self {
-        Self(Ulid(self.0.0.saturating_add(places.into())))
-    }
-
-    /// An id above `floor` for something created at `at`. Its time is `at`, or later when `floor` is later.
-    #[must_use]
-    pub fn above(floor: Self, at: DateTime<Utc>, random: u128) -> Self {
-        let wanted = Self::new(at, random);
-        if wanted > floor {
-            return wanted;
-        }
-        // A step of at most 2^64 stays close to the floor and still distinguishes concurrent attempts.
-        let step = (random & u128::from(u64::MAX)).saturating_add(1);
-        Self(Ulid(floor.0.0.saturating_add(step)))
-    }
-
-    /// An id with `bits` as its random part, for entries whose id is derived.
-    #[must_use]
-    pub fn derived(at: DateTime<Utc>, bits: [u8; 16]) -> Self {
-        Self::new(at, u128::from_be_bytes(bits) >> (u128::BITS.saturating_sub(RANDOM_BITS)))
-    }
-
-    /// The length of an id in bytes.
-    pub const BYTES: usize = 16;
-
-    /// Its 16 bytes.
-    #[must_use]
-    pub fn bytes(self) -> [u8; Self::BYTES] {
-        self.0.0.to_be_bytes()
-    }
-
-    /// The id of these 16 bytes.
-    #[must_use]
-    pub fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
-        Self(Ulid(u128::from_be_bytes(bytes)))
-    }
-
-    /// Parses the 26 characters that [`EntryId::bare`] writes.
-    #[must_use]
-    pub fn from_bare(text: &str) -> Option<Self> {
-        Ulid::from_string(text).ok().map(Self).filter(|id| id.bare() == text)
-    }
-}
-
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $fits:expr, $rule:literal) => {
         $(#[$doc])*
@@ -369,16 +307,6 @@ mod tests {
             [id.bare(), id.to_string().to_lowercase(), format!("org_{}", id.bare()), format!("{id}0")]
         {
             assert!(EntryId::try_from(wrong.clone()).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn an_id_above_a_floor_is_above_it_at_any_time() {
-        let floor = EntryId::new("2026-01-01T00:05:00Z".parse().unwrap(), u128::MAX);
-        for at in ["2026-01-01T00:00:00Z", "2026-01-01T00:05:00Z", "2026-01-01T00:06:00Z"] {
-            for random in [0, 1, u128::MAX] {
-                assert!(EntryId::above(floor, at.parse().unwrap(), random) > floor, "{at} {random}");
-            }
         }
     }
 

@@ -3,11 +3,13 @@
 mod account_id;
 mod allowance;
 mod credits;
+mod entry_id;
 pub(crate) mod ids;
 mod limits;
 mod money;
 mod names;
 mod period;
+mod row_shards;
 mod timestamp;
 
 pub use account_id::{AccountId, Mode, PurchaseId};
@@ -23,4 +25,5 @@ pub use limits::{
 pub use money::{BadCurrency, BadMoney, BadRate, Currency, Money, Rate};
 pub use names::{PackageId, PaymentId, PlanId};
 pub use period::Period;
+pub use row_shards::{BadRowShards, RowShard, RowShards};
 pub(crate) use timestamp::timestamp;

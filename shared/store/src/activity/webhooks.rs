@@ -218,7 +218,7 @@ impl Activity {
         id: WebhookId,
         change: impl Fn(&DeliveryState) -> DeliveryState + Send + Sync,
     ) -> Result<Option<DeliveryState>, Fault> {
-        const ATTEMPTS_MAX: u32 = 16;
+        const ATTEMPTS_MAX: u32 = 64;
         for _ in 0..ATTEMPTS_MAX {
             let Some(known) = self.delivery_state(account, id).await? else { return Ok(None) };
             let wanted = change(&known);

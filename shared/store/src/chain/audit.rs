@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use crate::chain::items::{checkpoint, first_of, full_span};
-use crate::chain::raw_rows::{RawRow, RawRows, RowPlace, place_of};
+use crate::chain::raw_rows::{RawRow, RawRows, RowPlace};
 use crate::chain::watermark::Watermark;
 use crate::table::attribute::{number_of, sort_key};
 use crate::table::error::Fault;
@@ -14,8 +14,10 @@ use crate::table::key::{Key, StoredItem, chain_partition, checkpoint_partition, 
 use crate::table::ledger::Ledger;
 use crate::table::query::ItemQuery;
 use crate::table::remainder_item;
+use crate::table::row_query::AccountRows;
 use domain::{
-    Account, AccountId, ChainCheck, Checkpoint, EntryId, Finding, Hash, Period, Problem, Span, Sums, Tip,
+    Account, AccountId, ChainCheck, Checkpoint, EntryId, Finding, Hash, Period, Problem, RowShards, Span,
+    Sums, Tip,
 };
 
 /// How many of the rows that are missing after the end of the chain become findings.
@@ -135,11 +137,12 @@ impl<'a> RunningAudit<'a> {
         }
         let latest = account.map_or(now, |account| account.floor().time().max(now));
         let months = (Period::of(id.org.time()), Period::of(latest));
+        let shards = account.map_or(RowShards::MAX, |account| account.row_shards);
         Self {
             ledger,
             id,
             entries: account.map_or(0, |account| account.sequence),
-            rows: RawRows::of(ledger, id, months.0, months.1),
+            rows: RawRows::of(ledger, AccountRows { account: id, shards }, months.0, months.1),
             ahead: BTreeMap::new(),
             ended: false,
             chain: ChainCheck::whole(id, vec![]),
@@ -206,9 +209,9 @@ impl<'a> RunningAudit<'a> {
 
     /// The row of an id, if it is in its place.
     async fn take(&mut self, id: EntryId) -> Result<Option<RawRow>, Fault> {
-        let place = place_of(id);
+        let place = RowPlace::of(id);
         // An id that was changed by hand may lie in any month.
-        let is_ahead = !self.rows.ends_before(place.0);
+        let is_ahead = !self.rows.ends_before(place.month);
         while is_ahead && !self.ended && self.ahead.last_key_value().is_none_or(|(last, _)| *last < place) {
             self.read().await?;
         }

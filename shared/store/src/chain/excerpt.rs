@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use chrono::{DateTime, Utc};
 
 use crate::chain::items::{checkpoint, full_span};
-use crate::chain::raw_rows::{RawRow, RowPlace, RowSince, place_of};
+use crate::chain::raw_rows::{RawRow, RowPlace, RowSince};
 use crate::chain::watermark::Watermark;
 use crate::table::canonical;
 use crate::table::error::Fault;
@@ -324,7 +324,7 @@ impl Ledger {
         links: &BTreeMap<u64, Link>,
         rows: &BTreeMap<RowPlace, RawRow>,
     ) -> Result<Vec<Finding>, Fault> {
-        let known: BTreeSet<_> = links.values().map(|link| place_of(link.id)).collect();
+        let known: BTreeSet<_> = links.values().map(|link| RowPlace::of(link.id)).collect();
         let mut strays = Vec::new();
         for row in rows.values().filter(|row| !known.contains(&row.place)) {
             let sequence = row.number();
@@ -359,7 +359,7 @@ fn check(
     for span in spans {
         chain.begin(span);
         for link in &span.links {
-            let row = rows.get(&place_of(link.id));
+            let row = rows.get(&RowPlace::of(link.id));
             chain.row(*link, row.map(RawRow::text).as_deref());
         }
     }
@@ -380,7 +380,7 @@ fn belongs(found: &Finding, numbers: &RangeInclusive<u64>) -> bool {
 }
 
 fn excerpt_row(sequence: u64, link: Link, rows: &BTreeMap<RowPlace, RawRow>) -> ExcerptRow {
-    let row = rows.get(&place_of(link.id));
+    let row = rows.get(&RowPlace::of(link.id));
     let receipt = row.and_then(|row| receipt(row.item.clone()).ok());
     ExcerptRow { sequence, link, text: row.map(RawRow::text), receipt }
 }

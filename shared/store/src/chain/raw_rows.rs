@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Duration, Utc};
 
 use crate::chain::items::full_span;
-use crate::table::attribute::{number_of, sort_key};
+use crate::table::attribute::{number_of, sort_key, text_of};
 use crate::table::canonical;
 use crate::table::error::Fault;
 use crate::table::key::{Key, StoredItem, row_partition};
 use crate::table::ledger::Ledger;
 use crate::table::query::{ItemQuery, SortKeys};
+use crate::table::row_query::{AccountRows, RowPartition, RowQuery};
 use domain::{AccountId, EntryId, Period, RowText, Span, Tip};
 
 /// How many minutes before the last chained rows the search for the next row begins; the shorter time is tried first.
@@ -36,8 +37,38 @@ const READS_MAX: u32 = 50;
 /// Texts of rows, by their numbers.
 pub type ChainRows = BTreeMap<u64, RowText>;
 
-/// The place of a row: the month of its partition, and its sort key.
-pub(crate) type RowPlace = (Period, String);
+/// The place of a row. Places are in the order of the rows' ids.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RowPlace {
+    /// The month of its partition.
+    pub(crate) month: Period,
+    /// Its sort key.
+    pub(crate) sort: String,
+    /// Whether it is in the shard that its sort key stands for.
+    is_in_its_shard: bool,
+}
+
+impl RowPlace {
+    /// The place of the row of an id.
+    pub(crate) fn of(id: EntryId) -> Self {
+        Self { month: Period::of(id.time()), sort: id.bare(), is_in_its_shard: true }
+    }
+
+    /// The place of a row that was found in a month's partitions.
+    fn found(account: AccountId, month: Period, item: &StoredItem) -> Option<Self> {
+        let sort = sort_key(item)?.to_owned();
+        let partition = |id: EntryId| row_partition(account, month, id.row_shard());
+        let own = EntryId::from_bare(&sort).map(partition);
+        let is_in_its_shard = own.is_some() && text_of(item, "pk") == own.as_deref();
+        Some(Self { month, sort, is_in_its_shard })
+    }
+
+    /// The id that the place stands for; `None` for a place where no row is ever written.
+    fn id(&self) -> Option<EntryId> {
+        let id = EntryId::from_bare(&self.sort).filter(|_| self.is_in_its_shard);
+        id.filter(|id| Period::of(id.time()) == self.month)
+    }
+}
 
 /// The first row at or after a time.
 pub(crate) enum RowSince {
@@ -63,8 +94,7 @@ impl RawRow {
 
     /// The id that its place stands for; `None` in a place where no row is ever written.
     pub(crate) fn id(&self) -> Option<EntryId> {
-        let (month, sort) = &self.place;
-        EntryId::from_bare(sort).filter(|id| Period::of(id.time()) == *month)
+        self.place.id()
     }
 
     pub(crate) fn text(&self) -> String {
@@ -72,15 +102,10 @@ impl RawRow {
     }
 }
 
-/// The place of the row of an id.
-pub(crate) fn place_of(id: EntryId) -> RowPlace {
-    (Period::of(id.time()), id.bare())
-}
-
 /// The rows of an account by their places, month by month.
 pub(crate) struct RawRows<'a> {
     ledger: &'a Ledger,
-    account: AccountId,
+    rows: AccountRows,
     /// The next month to be read, and the sort key after which the read begins.
     month: Period,
     after: Option<String>,
@@ -93,20 +118,19 @@ pub(crate) struct RawRows<'a> {
 
 impl<'a> RawRows<'a> {
     /// All rows of the months `from..=last`.
-    pub(crate) fn of(ledger: &'a Ledger, account: AccountId, from: Period, last: Period) -> Self {
-        Self { ledger, account, month: from, after: None, last, at_once: None, consistent: true }
+    pub(crate) fn of(ledger: &'a Ledger, rows: AccountRows, from: Period, last: Period) -> Self {
+        Self { ledger, rows, month: from, after: None, last, at_once: None, consistent: true }
     }
 
     /// The rows from the time `from` through the month `last`.
-    pub(crate) fn since(ledger: &'a Ledger, account: AccountId, from: DateTime<Utc>, last: Period) -> Self {
-        let after = Some(EntryId::first_at(from).before().bare());
-        Self { ledger, account, month: Period::of(from), after, last, at_once: None, consistent: true }
+    pub(crate) fn since(ledger: &'a Ledger, rows: AccountRows, from: DateTime<Utc>, last: Period) -> Self {
+        Self::from(ledger, rows, EntryId::first_at(from), last)
     }
 
     /// The rows from the id `from` through the month `last`.
-    pub(crate) fn from(ledger: &'a Ledger, account: AccountId, from: EntryId, last: Period) -> Self {
+    pub(crate) fn from(ledger: &'a Ledger, rows: AccountRows, from: EntryId, last: Period) -> Self {
         let after = Some(from.before().bare());
-        Self { ledger, account, month: Period::of(from.time()), after, last, at_once: None, consistent: true }
+        Self { after, ..Self::of(ledger, rows, Period::of(from.time()), last) }
     }
 
     /// Reads this many rows at once, with eventual consistency unless `consistent`.
@@ -127,22 +151,20 @@ impl<'a> RawRows<'a> {
             return Ok(None);
         }
         let keys = self.after.take().map_or(SortKeys::All, SortKeys::After);
-        let partition = row_partition(self.account, self.month);
-        let mut query = ItemQuery::new(partition, keys).consistent(self.consistent);
-        query.limit = self.at_once;
-        let page = self.ledger.table.query(query, "read rows").await?;
-        let month = self.month;
-        match page.last.as_ref().and_then(sort_key) {
-            Some(last) => self.after = Some(last.to_owned()),
-            None => self.month = self.month.next(),
+        let query =
+            RowQuery::new(self.rows, self.month, keys).consistent(self.consistent).limit(self.at_once);
+        let page = self.ledger.table.query_rows(query, "read rows").await?;
+        let (account, month) = (self.rows.account, self.month);
+        self.after = page.end;
+        if self.after.is_none() {
+            self.month = self.month.next();
         }
-        Ok(Some(page.items.into_iter().filter_map(|item| raw_row(month, item)).collect()))
+        Ok(Some(page.items.into_iter().filter_map(|item| raw_row(account, month, item)).collect()))
     }
 }
 
-fn raw_row(month: Period, item: StoredItem) -> Option<RawRow> {
-    let place = (month, sort_key(&item)?.to_owned());
-    Some(RawRow { place, item })
+fn raw_row(account: AccountId, month: Period, item: StoredItem) -> Option<RawRow> {
+    Some(RawRow { place: RowPlace::found(account, month, &item)?, item })
 }
 
 impl Ledger {
@@ -155,7 +177,8 @@ impl Ledger {
         now: DateTime<Utc>,
     ) -> Result<RowSince, Fault> {
         let from = at.max(Period::of(account.org.time()).start());
-        let mut rows = RawRows::since(self, account, from, Period::of(now));
+        let of = self.rows_of_account(account).await?;
+        let mut rows = RawRows::since(self, of, from, Period::of(now));
         rows.at_once = i32::try_from(AHEAD).ok();
         for _ in 0..MONTHS_AT_ONCE {
             let Some(page) = rows.read().await? else { return Ok(RowSince::NoRow) };
@@ -176,23 +199,23 @@ impl Ledger {
         account: AccountId,
         ids: &[EntryId],
     ) -> Result<BTreeMap<RowPlace, RawRow>, Fault> {
-        let mut months: BTreeMap<Period, Vec<EntryId>> = BTreeMap::new();
+        let mut ranges: BTreeMap<RowPartition, Vec<EntryId>> = BTreeMap::new();
         for id in ids {
-            months.entry(Period::of(id.time())).or_default().push(*id);
+            ranges.entry(RowPartition::of(*id)).or_default().push(*id);
         }
         let mut found = BTreeMap::new();
-        for (month, ids) in months {
+        for (RowPartition { month, shard }, ids) in ranges {
             let (Some(first), Some(last)) = (ids.iter().min(), ids.iter().max()) else { continue };
             let keys = SortKeys::Between(first.bare(), last.bare());
             let limit = i32::try_from(ids.len().saturating_add(SPARE)).unwrap_or(i32::MAX);
-            let query = ItemQuery::new(row_partition(account, month), keys).limit(limit);
+            let query = ItemQuery::new(row_partition(account, month, shard), keys).limit(limit);
             let items = self.table.query(query, "read rows").await?.items.into_iter();
-            let rows = items.filter_map(|item| raw_row(month, item));
+            let rows = items.filter_map(|item| raw_row(account, month, item));
             found.extend(rows.map(|row| (row.place.clone(), row)));
         }
-        for id in ids.iter().filter(|id| !found.contains_key(&place_of(**id))).collect::<Vec<_>>() {
+        for id in ids.iter().filter(|id| !found.contains_key(&RowPlace::of(**id))).collect::<Vec<_>>() {
             if let Some(item) = self.table.get(&Key::Row(account, *id), "look for a row").await? {
-                found.insert(place_of(*id), RawRow { place: place_of(*id), item });
+                found.insert(RowPlace::of(*id), RawRow { place: RowPlace::of(*id), item });
             }
         }
         Ok(found)
@@ -208,13 +231,14 @@ impl Ledger {
     ) -> Result<ChainRows, Fault> {
         let next = tip.sequence().saturating_add(1);
         let last = Period::of(now);
+        let of = self.rows_of_account(account).await?;
         let Some(near) = self.lowest_near(account, tip).await? else {
-            return next_rows(RawRows::of(self, account, Period::of(account.org.time()), last), next).await;
+            return next_rows(RawRows::of(self, of, Period::of(account.org.time()), last), next).await;
         };
         for minutes in MINUTES_BACK {
             let back = Duration::try_minutes(minutes).unwrap_or_default();
             let from = near.time().checked_sub_signed(back).unwrap_or_default();
-            let found = next_rows(RawRows::since(self, account, from, last), next).await?;
+            let found = next_rows(RawRows::since(self, of, from, last), next).await?;
             if found.contains_key(&next) {
                 return Ok(found);
             }

@@ -1,11 +1,10 @@
 //! Alerts: the settings of an account, its alert state, and the events that follow from changes of its balance.
 
-use chrono::{DateTime, Duration, Utc};
+use chrono::Duration;
 
-use crate::event::feed::PendingEvent;
-use crate::event::watch::Watch;
+use crate::event::outbox::PendingEvent;
+use crate::event::watch::{AlertStateItem, Watch};
 use crate::schedule::jobs::Job;
-use crate::table::condition::Condition;
 use crate::table::error::Fault;
 use crate::table::item::{decode, with_key};
 use crate::table::key::Key;
@@ -56,9 +55,16 @@ impl AccountChange {
 /// The next alert state of an account, and the notifications that are emitted with it.
 struct AlertStep {
     state: AlertState,
-    notifications: Vec<(Notification, DateTime<Utc>)>,
+    notifications: Vec<PendingEvent>,
     /// Whether there are more than fit into one write.
     more: bool,
+}
+
+/// The events of the notifications that follow from one level.
+fn events_of(level: BalanceLevel, notifications: &[Notification]) -> Vec<PendingEvent> {
+    let source = |place| format!("change {} {place}", level.sequence);
+    let numbered = notifications.iter().enumerate();
+    numbered.map(|(place, notification)| PendingEvent::new(source(place), notification, level.at)).collect()
 }
 
 impl Ledger {
@@ -111,7 +117,7 @@ impl Ledger {
                 }
                 let (next, emitted) = step.state.after_change(alerts, *level, notification.clone());
                 step.state = next;
-                step.notifications.extend(emitted.into_iter().map(|notification| (notification, level.at)));
+                step.notifications.extend(events_of(*level, &emitted));
             }
             step
         })
@@ -132,9 +138,7 @@ impl Ledger {
         let level = BalanceLevel { at: moment.now, ..BalanceLevel::of(account) };
         self.advance_alerts(account.id, None, moment, |state, alerts| {
             let (state, notifications) = state.check(alerts, level);
-            let notifications =
-                notifications.into_iter().map(|notification| (notification, level.at)).collect();
-            AlertStep { state, notifications, more: false }
+            AlertStep { state, notifications: events_of(level, &notifications), more: false }
         })
         .await?;
         // The cool-down may be longer than when its job was scheduled.
@@ -174,10 +178,13 @@ impl Ledger {
     ) -> Result<u64, Fault> {
         let mut attempts = 0u32;
         while attempts < ATTEMPTS_MAX {
-            let Watch { alerts, state: before, .. } = match known.take() {
+            let Watch { alerts, state: before, outbox, .. } = match known.take() {
                 Some(known) => known,
                 None => self.watch(account, true).await?,
             };
+            if let Some(outbox) = outbox {
+                self.empty_outbox(account, &Key::AlertState(account), outbox, moment).await?;
+            }
             let AlertStep { mut state, notifications, more } = step(&before, &alerts);
             if state == before {
                 return Ok(before.revision);
@@ -186,16 +193,20 @@ impl Ledger {
             if let Some(due) = state.check_at(&alerts) {
                 self.schedule(Job::Calendar(account), due).await?;
             }
-            let condition = Condition::at("revision", Some(before.revision).filter(|revision| *revision > 0));
-            let put = self.event_put(with_key(&Key::AlertState(account), &state)?, condition)?;
-            let events: Vec<_> = notifications
-                .iter()
-                .map(|(notification, at)| PendingEvent { notification, at: *at })
-                .collect();
-            match self.write_events(account, &events, vec![put], moment).await? {
-                true if !more => return Ok(state.revision),
-                true => (),
-                false => attempts = attempts.saturating_add(1),
+            let out = self.outbox(account, notifications).await?;
+            let revision = state.revision;
+            let key = Key::AlertState(account);
+            let item = with_key(&key, &AlertStateItem { state, out: out.clone() })?;
+            let known_revision = Some(before.revision).filter(|revision| *revision > 0);
+            if !self.table.replace(item, known_revision, "save an alert state").await? {
+                attempts = attempts.saturating_add(1);
+                continue;
+            }
+            if let Some(outbox) = out {
+                self.empty_outbox(account, &key, outbox, moment).await?;
+            }
+            if !more {
+                return Ok(revision);
             }
         }
         Err(Fault::Busy)

@@ -2,4 +2,5 @@
 
 pub(crate) mod alerts;
 pub(crate) mod feed;
+pub(crate) mod outbox;
 pub(crate) mod watch;

@@ -4,10 +4,10 @@ use chrono::{DateTime, Duration, Utc};
 
 use crate::table::error::Fault;
 use crate::table::item::receipt;
-use crate::table::key::row_partition;
 use crate::table::ledger::Ledger;
-use crate::table::query::{ItemQuery, SortKeys};
-use domain::{Account, AccountId, Balance, EntryId, Period, Receipt, renewal_id};
+use crate::table::query::SortKeys;
+use crate::table::row_query::{AccountRows, RowQuery};
+use domain::{Account, Balance, EntryId, Period, Receipt, renewal_id};
 
 /// How many rows after an instant are read to find the first entry after it. Rows are stored by id and numbered in the
 /// order of the ledger; the two differ by concurrent requests. The lowest number is among this many rows.
@@ -29,6 +29,13 @@ enum RowRange {
     Below(EntryId),
 }
 
+/// Rows of a range, in its order.
+struct ReadRows {
+    rows: Vec<Receipt>,
+    /// Whether the range has no more.
+    is_last: bool,
+}
+
 impl Ledger {
     /// The balance of an account at `at`, and the number of the last entry before it. It includes the entries before
     /// the first that took effect after `at`, and everything that was due by then. `account` is the current state, with
@@ -46,7 +53,8 @@ impl Ledger {
         // Callers name whole seconds, and entries of that second are included.
         let from = at.checked_add_signed(Duration::try_seconds(1).unwrap_or_default()).unwrap_or(at);
         let (month, from) = (Period::of(at), EntryId::first_at(from));
-        let later = self.rows_after(account.id, from, at).await?;
+        let rows = AccountRows::of(account);
+        let later = self.rows_after(rows, from, at).await?;
         let Some(next) = self.first_after(account, &later, at).await? else {
             // An entry whose row is being written looks like an earlier one.
             let is_later = account.last.as_ref().is_some_and(|last| at < last.at);
@@ -60,7 +68,7 @@ impl Ledger {
         let near = later.into_iter().find(|row| row.sequence == wanted);
         let last = match near {
             Some(row) => Some(row),
-            None => self.numbered_below(account.id, month, from, wanted).await?,
+            None => self.numbered_below(rows, month, from, wanted).await?,
         };
         let last = last.ok_or(Fault::Busy)?;
         Ok(Some((last.balance.aged(at), last.sequence)))
@@ -88,14 +96,14 @@ impl Ledger {
     /// The row with the number `wanted`, among the rows of a month that lie just below an id.
     async fn numbered_below(
         &self,
-        account: AccountId,
+        of: AccountRows,
         month: Period,
         upper: EntryId,
         wanted: u64,
     ) -> Result<Option<Receipt>, Fault> {
         for limit in [CLOSE_BY, AHEAD.saturating_mul(4)] {
-            let rows = self.rows_of(account, month, RowRange::Below(upper), limit).await?;
-            if let Some(row) = rows.into_iter().find(|row| row.sequence == wanted) {
+            let read = self.rows_of(of, month, RowRange::Below(upper), limit).await?;
+            if let Some(row) = read.rows.into_iter().find(|row| row.sequence == wanted) {
                 return Ok(Some(row));
             }
         }
@@ -105,14 +113,14 @@ impl Ledger {
     /// The rows of `at`'s month from an id on, until one that took effect after `at` is among them.
     async fn rows_after(
         &self,
-        account: AccountId,
+        of: AccountRows,
         mut from: EntryId,
         at: DateTime<Utc>,
     ) -> Result<Vec<Receipt>, Fault> {
         let mut found = Vec::new();
         for _ in 0..PAGES_MAX {
-            let rows = self.rows_of(account, Period::of(at), RowRange::From(from), AHEAD).await?;
-            let is_last = rows.len() < usize::try_from(AHEAD).unwrap_or(usize::MAX);
+            let ReadRows { rows, is_last } =
+                self.rows_of(of, Period::of(at), RowRange::From(from), AHEAD).await?;
             let is_found = rows.iter().any(|row| at < row.entry.at);
             from = rows.last().map_or(from, |last| last.entry.id.next());
             found.extend(rows);
@@ -126,17 +134,17 @@ impl Ledger {
 
     async fn rows_of(
         &self,
-        account: AccountId,
+        of: AccountRows,
         month: Period,
         range: RowRange,
         limit: i32,
-    ) -> Result<Vec<Receipt>, Fault> {
-        let partition = row_partition(account, month);
+    ) -> Result<ReadRows, Fault> {
         let query = match range {
-            RowRange::From(id) => ItemQuery::new(partition, SortKeys::From(id.bare())),
-            RowRange::Below(id) => ItemQuery::new(partition, SortKeys::Below(id.bare())).falling(),
+            RowRange::From(id) => RowQuery::new(of, month, SortKeys::From(id.bare())),
+            RowRange::Below(id) => RowQuery::new(of, month, SortKeys::Below(id.bare())).falling(),
         };
-        let items = self.table.query(query.limit(limit), "read a balance of the past").await?.items;
-        items.into_iter().map(receipt).collect()
+        let page = self.table.query_rows(query.limit(Some(limit)), "read a balance of the past").await?;
+        let rows = page.items.into_iter().map(receipt).collect::<Result<_, Fault>>()?;
+        Ok(ReadRows { rows, is_last: page.end.is_none() })
     }
 }

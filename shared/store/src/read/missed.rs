@@ -11,6 +11,7 @@ use crate::table::error::Fault;
 use crate::table::item::receipt;
 use crate::table::key::Key;
 use crate::table::ledger::Ledger;
+use crate::table::row_query::AccountRows;
 use domain::{AccountId, EntryId, Period, Receipt, RowText, Span};
 
 /// How many transactions one slice has at most: a megabyte or so, and more than a batch has.
@@ -33,7 +34,7 @@ const READS_MAX: u32 = 64;
 /// Transactions of an account by rising numbers, from one number on.
 pub struct MissedEntries<'a> {
     ledger: &'a Ledger,
-    account: AccountId,
+    of: AccountRows,
     /// The number of the next transaction.
     next: u64,
     /// The ids of the last rows before it; empty at the account's beginning.
@@ -71,9 +72,10 @@ impl Ledger {
         now: DateTime<Utc>,
     ) -> Result<MissedEntries<'_>, Fault> {
         let near = self.ids_near(account, watermark).await?;
+        let of = self.rows_of_account(account).await?;
         let (next, last) = (watermark.notified_through().saturating_add(1), Period::of(now));
         let waiting = BTreeMap::new();
-        Ok(MissedEntries { ledger: self, account, next, near, tried: 0, rows: None, waiting, last })
+        Ok(MissedEntries { ledger: self, of, next, near, tried: 0, rows: None, waiting, last })
     }
 
     /// The ids of the last rows that are chained and followed: those of their span, and of the span before it.
@@ -127,7 +129,7 @@ impl MissedEntries<'_> {
         }
         let slice = self.whole_batches(found, below)?;
         if slice.receipts.is_empty() && self.next < below {
-            let lost = format!("{} has not the whole transaction with row {}", self.account, self.next);
+            let lost = format!("{} has not the whole transaction with row {}", self.of.account, self.next);
             return Err(Fault::corrupt("the stream", lost));
         }
         Ok(slice)
@@ -153,13 +155,13 @@ impl MissedEntries<'_> {
             Some(near) => {
                 let back = Duration::try_seconds(*seconds).unwrap_or_default();
                 match near.time().checked_sub_signed(back) {
-                    Some(from) if *seconds > 0 => RawRows::since(self.ledger, self.account, from, self.last),
-                    Some(_) | None => RawRows::from(self.ledger, self.account, *near, self.last),
+                    Some(from) if *seconds > 0 => RawRows::since(self.ledger, self.of, from, self.last),
+                    Some(_) | None => RawRows::from(self.ledger, self.of, *near, self.last),
                 }
             }
             None => {
-                let opened = Period::of(self.account.org.time());
-                RawRows::of(self.ledger, self.account, opened, self.last)
+                let opened = Period::of(self.of.account.org.time());
+                RawRows::of(self.ledger, self.of, opened, self.last)
             }
         };
         self.rows = Some(rows.read_by(SLICE_ROWS, self.tried > 0));

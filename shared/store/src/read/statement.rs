@@ -7,10 +7,11 @@ use serde::Serialize;
 
 use crate::table::error::Fault;
 use crate::table::item::receipt;
-use crate::table::key::{Key, row_partition};
+use crate::table::key::Key;
 use crate::table::ledger::Ledger;
-use crate::table::query::{ItemQuery, SortKeys};
-use domain::{AccountId, Direction, EntryId, Operation, Period, Receipt, Reference};
+use crate::table::query::SortKeys;
+use crate::table::row_query::{AccountRows, RowQuery};
+use domain::{AccountId, Direction, EntryId, Operation, Period, Receipt, Reference, RowShards};
 
 /// How many rows one page examines at most; a filter that few rows pass gives a short page with a cursor.
 const EXAMINED_MAX: usize = 1_000;
@@ -80,20 +81,25 @@ pub struct StatementCursor {
     below: u64,
     /// Everything above this id was returned.
     upper: EntryId,
+    /// The shards of all rows below.
+    shards: RowShards,
 }
 
 impl StatementCursor {
     /// The cursor as text.
     #[must_use]
     pub fn text(&self) -> String {
-        format!("{}.{}", self.below, self.upper.bare())
+        format!("{}.{}.{}", self.below, self.upper.bare(), self.shards.count())
     }
 
     /// Reads what [`StatementCursor::text`] wrote.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let (below, upper) = text.split_once('.')?;
-        Some(Self { below: below.parse().ok()?, upper: EntryId::from_bare(upper)? })
+        let mut parts = text.split('.');
+        let below = parts.next()?.parse().ok()?;
+        let upper = EntryId::from_bare(parts.next()?)?;
+        let shards = RowShards::try_from(parts.next()?.parse::<u8>().ok()?).ok()?;
+        parts.next().is_none().then_some(Self { below, upper, shards })
     }
 }
 
@@ -116,8 +122,9 @@ impl Ledger {
     /// One page of an account's statement: the newest transactions that `query` admits, by falling sequence. Across pages
     /// no transaction is repeated or left out.
     ///
-    /// It makes at most 31 requests, however long the ledger and however many of its months have no row: a page that
-    /// needs more ends early, and its cursor continues there.
+    /// It makes at most 31 requests, and where the rows are spread over shards, at most 24 for each shard and 7 more; however
+    /// long the ledger and however many of its months have no row: a page that needs more ends early, and its cursor
+    /// continues there.
     ///
     /// # Errors
     /// When the table does not answer.
@@ -129,13 +136,17 @@ impl Ledger {
         now: DateTime<Utc>,
     ) -> Result<StatementPage, Fault> {
         let StatementPlace { cursor, limit } = place;
-        let newest = match cursor {
-            None if query.to.is_none() => self.account(account).await?,
-            None | Some(_) => None,
+        let (of, newest) = match cursor {
+            Some(cursor) => (AccountRows { account, shards: cursor.shards }, None),
+            None => {
+                let known = self.account(account).await?;
+                let shards = known.as_ref().map_or(RowShards::ONE, |known| known.row_shards);
+                (AccountRows { account, shards }, known.filter(|_| query.to.is_none()))
+            }
         };
-        let mut rows = StatementRows::new(self, account, query, cursor, now);
+        let mut rows = StatementRows::new(self, of, query, cursor, now);
         rows.at_once = i32::try_from(limit.saturating_add(SPARE_ROWS)).unwrap_or(i32::MAX);
-        if let Some(newest) = newest.as_ref().filter(|_| cursor.is_none()) {
+        if let Some(newest) = &newest {
             rows.begin_at(newest.floor());
         }
         let mut waiting: BTreeMap<u64, Receipt> = BTreeMap::new();
@@ -200,7 +211,7 @@ impl Ledger {
 /// The rows of an account, newest id first, month by month.
 struct StatementRows<'a> {
     ledger: &'a Ledger,
-    account: AccountId,
+    of: AccountRows,
     month: Period,
     /// The highest id that was not read yet.
     upper: EntryId,
@@ -215,23 +226,23 @@ struct StatementRows<'a> {
 impl<'a> StatementRows<'a> {
     fn new(
         ledger: &'a Ledger,
-        account: AccountId,
+        of: AccountRows,
         query: &StatementQuery,
         cursor: Option<StatementCursor>,
         now: DateTime<Utc>,
     ) -> Self {
         let skew = Duration::try_minutes(SKEW_MINUTES).unwrap_or_default();
         // An organisation's id has the time when it was opened: no row is older than that month.
-        let opened = Period::of(account.org.time()).start();
+        let opened = Period::of(of.account.org.time()).start();
         let from = query.from.and_then(|from| from.checked_sub_signed(skew)).unwrap_or(opened).max(opened);
         let to = query.to.unwrap_or(now).min(now).checked_add_signed(skew).unwrap_or(now);
         // No row is newer than this month, except by differences of hosts' clocks: one more month is enough.
         let newest = EntryId::first_at(Period::of(to.max(now)).next().next().start()).before();
-        let upper = cursor.map_or(EntryId::new(to, u128::MAX), |cursor| cursor.upper.min(newest));
+        let upper = cursor.map_or(EntryId::last_at(to), |cursor| cursor.upper.min(newest));
         let lower = EntryId::first_at(from);
         Self {
             ledger,
-            account,
+            of,
             month: Period::of(upper.time()),
             upper,
             lower,
@@ -256,6 +267,7 @@ impl<'a> StatementRows<'a> {
         StatementCursor {
             below: below.unwrap_or(u64::MAX),
             upper: upper.unwrap_or(self.upper).max(self.upper),
+            shards: self.of.shards,
         }
     }
 
@@ -263,10 +275,9 @@ impl<'a> StatementRows<'a> {
     async fn read(&mut self) -> Result<Vec<Receipt>, Fault> {
         self.reads = self.reads.saturating_add(1);
         let keys = SortKeys::Between(self.lower.bare(), self.upper.bare());
-        let query =
-            ItemQuery::new(row_partition(self.account, self.month), keys).falling().limit(self.at_once);
-        let page = self.ledger.table.query(query, "read a statement").await?;
-        let more = page.last.is_some();
+        let query = RowQuery::new(self.of, self.month, keys).falling().limit(Some(self.at_once));
+        let page = self.ledger.table.query_rows(query, "read a statement").await?;
+        let more = page.end.is_some();
         if more && self.at_once < ROWS_AT_ONCE_MAX {
             self.at_once = self.at_once.saturating_mul(2).min(ROWS_AT_ONCE_MAX);
         }

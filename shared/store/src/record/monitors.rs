@@ -4,13 +4,16 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::event::outbox::{OUTBOX, Outbox, PendingEvent};
+use crate::table::attribute::number;
 use crate::table::condition::Condition;
 use crate::table::error::Fault;
-use crate::table::item::{decode, with_key};
+use crate::table::item::{decode, encode, with_key};
 use crate::table::key::{Key, StoredItem};
 use crate::table::ledger::Ledger;
 use crate::table::query::{ItemQuery, SortKeys};
-use domain::{AccountId, Mode, Monitor, MonitorId, MonitorKey, MonitorStatus, MonitorSubject};
+use domain::{AccountId, Mode, Monitor, MonitorId, MonitorKey, MonitorStatus, MonitorSubject, Notification};
+use ports::Moment;
 
 /// How many monitors one read returns at most.
 pub const MONITORS_AT_ONCE: i32 = 100;
@@ -24,6 +27,8 @@ const ENDED_DAYS: i64 = 62;
 pub struct MonitorPage {
     /// The monitors, including those that have ended or are being created.
     pub monitors: Vec<Monitor>,
+    /// Those of them whose last event is not emitted yet.
+    pub pending: Vec<MonitorId>,
     /// The last monitor of this page, if another page follows.
     pub next: Option<MonitorId>,
 }
@@ -43,6 +48,24 @@ struct MonitorItem {
     monitor: Monitor,
     #[serde(with = "chrono::serde::ts_seconds_option", default, skip_serializing_if = "Option::is_none")]
     ttl: Option<DateTime<Utc>>,
+    /// The event about its last change, until it is emitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    out: Option<Outbox>,
+}
+
+/// How an event about a monitor is built, and when it is emitted.
+#[derive(Clone, Copy)]
+pub struct MonitorEvent {
+    /// The notification about the monitor.
+    pub notification: fn(Monitor) -> Notification,
+    /// When it is emitted.
+    pub moment: Moment,
+}
+
+/// A monitor that is to be saved, and its item.
+struct MonitorChange {
+    next: Monitor,
+    item: StoredItem,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -68,23 +91,78 @@ impl Ledger {
     }
 
     /// Saves a monitor with its revision incremented and returns it; `None` when another process has saved it since it
-    /// was read.
+    /// was read. The event about the change before is emitted first, if it is not yet.
     ///
     /// # Errors
-    /// When the table does not answer.
+    /// As [`Ledger::emit`].
     pub async fn save_monitor(
         &self,
         account: AccountId,
         monitor: &Monitor,
+        moment: Moment,
     ) -> Result<Option<Monitor>, Fault> {
         let next = Monitor { revision: monitor.revision.saturating_add(1), ..monitor.clone() };
-        let saved = self
-            .table
-            .replace(monitor_item(account, &next)?, Some(monitor.revision), "save a monitor")
-            .await?;
+        let item = monitor_item(account, &next)?;
+        self.replace_monitor(account, MonitorChange { next, item }, moment).await
+    }
+
+    /// As [`Ledger::save_monitor`], and emits an event about the saved monitor. The event is stored with the monitor until
+    /// it is emitted.
+    ///
+    /// # Errors
+    /// As [`Ledger::emit`]. The monitor may be saved and its event not emitted.
+    pub async fn save_monitor_and_emit(
+        &self,
+        account: AccountId,
+        monitor: &Monitor,
+        event: MonitorEvent,
+    ) -> Result<Option<Monitor>, Fault> {
+        let MonitorEvent { notification, moment } = event;
+        let next = Monitor { revision: monitor.revision.saturating_add(1), ..monitor.clone() };
+        let mut item = monitor_item(account, &next)?;
+        let notification = notification(next.clone());
+        let event = PendingEvent::new(notification.source(), &notification, moment.now);
+        if let Some(outbox) = self.outbox(account, vec![event]).await? {
+            item.insert(OUTBOX.to_owned(), AttributeValue::M(encode(&outbox)?));
+        }
+        let saved = self.replace_monitor(account, MonitorChange { next, item }, moment).await?;
+        let Some(saved) = saved else { return Ok(None) };
+        self.emit_about_monitor(MonitorKey { account, monitor: saved.id }, moment).await?;
+        Ok(Some(saved))
+    }
+
+    /// Emits the event about a monitor's last change, if it is not emitted yet.
+    ///
+    /// # Errors
+    /// As [`Ledger::emit`].
+    pub async fn emit_about_monitor(&self, id: MonitorKey, moment: Moment) -> Result<(), Fault> {
+        let key = Key::Monitor(id);
+        match self.stored_outbox(&key).await? {
+            Some(outbox) => self.empty_outbox(id.account, &key, outbox, moment).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Replaces the monitor of the revision before.
+    async fn replace_monitor(
+        &self,
+        account: AccountId,
+        MonitorChange { next, item }: MonitorChange,
+        moment: Moment,
+    ) -> Result<Option<Monitor>, Fault> {
         let id = MonitorKey { account, monitor: next.id };
-        let saved = saved || self.monitor(id).await?.is_some_and(|known| known == next);
-        Ok(saved.then_some(next))
+        let condition = Condition::new("#revision = :known AND attribute_not_exists(#out)")
+            .name("#revision", "revision")
+            .name("#out", OUTBOX)
+            .value(":known", number(next.revision.saturating_sub(1)));
+        if !self.table.put_if(item.clone(), condition.clone(), "save a monitor").await? {
+            self.emit_about_monitor(id, moment).await?;
+            if !self.table.put_if(item, condition, "save a monitor").await? {
+                let is_saved = self.monitor(id).await?.is_some_and(|known| known == next);
+                return Ok(is_saved.then_some(next));
+            }
+        }
+        Ok(Some(next))
     }
 
     /// Deletes a monitor that could not be created; `false` when another process has saved it since it was read.
@@ -170,14 +248,18 @@ impl Ledger {
         let keys = after.map_or(SortKeys::All, |after| SortKeys::After(after.bare()));
         let query = ItemQuery::new(format!("MON#{account}"), keys).limit(limit);
         let page = self.table.query(query, "read monitors").await?;
+        let is_pending = |item: &&StoredItem| item.contains_key(OUTBOX);
+        let pending: Vec<_> =
+            page.items.iter().filter(is_pending).cloned().map(read).collect::<Result<_, _>>()?;
+        let pending = pending.into_iter().map(|monitor| monitor.id).collect();
         let monitors: Vec<Monitor> = page.items.into_iter().map(read).collect::<Result<_, _>>()?;
         let next = monitors.last().map(|last| last.id).filter(|_| page.last.is_some());
-        Ok(MonitorPage { monitors, next })
+        Ok(MonitorPage { monitors, pending, next })
     }
 }
 
 /// The item of a monitor.
-pub(crate) fn monitor_item(account: AccountId, monitor: &Monitor) -> Result<StoredItem, Fault> {
+fn monitor_item(account: AccountId, monitor: &Monitor) -> Result<StoredItem, Fault> {
     let ttl = match monitor.status {
         // The table deletes by real time, and a test ledger's clock may be behind it.
         MonitorStatus::Ended { at } if account.mode == Mode::Live => {
@@ -188,7 +270,7 @@ pub(crate) fn monitor_item(account: AccountId, monitor: &Monitor) -> Result<Stor
         | MonitorStatus::Suspended { .. }
         | MonitorStatus::Ended { .. } => None,
     };
-    let item = MonitorItem { monitor: monitor.clone(), ttl };
+    let item = MonitorItem { monitor: monitor.clone(), ttl, out: None };
     with_key(&Key::Monitor(MonitorKey { account, monitor: monitor.id }), &item)
 }
 

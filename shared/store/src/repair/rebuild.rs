@@ -12,7 +12,7 @@ use crate::table::item::{AccountItem, with_key};
 use crate::table::key::{ClaimsOf, Key, StoredItem};
 use crate::table::ledger::Ledger;
 use crate::write::claim::{Claim, Claimed, HeldClaim, OwnedClaim};
-use domain::{Account, AccountId, Attempt, EntryId, Receipt, repaired};
+use domain::{Account, AccountId, Attempt, Receipt, repaired};
 use ports::{Moment, random};
 
 /// How often other requests may change the item while it is rebuilt.
@@ -109,11 +109,8 @@ impl Ledger {
         if problems.is_empty() {
             match rebuilt(id, &item, facts.totals(), &facts) {
                 Ok(account) => {
-                    let attempt = Attempt {
-                        id: EntryId::above(account.floor(), now, random()),
-                        now,
-                        claim: claim.key.clone(),
-                    };
+                    let attempt =
+                        Attempt { id: account.attempt_id(now, random()), now, claim: claim.key.clone() };
                     let account = repaired(account, &attempt);
                     let findings = facts.against(&account, claim.details.clone());
                     problems.extend(findings.iter().map(|finding| finding.problem.to_string()));
@@ -163,7 +160,7 @@ impl Ledger {
                 let Rebuilt { account, damages, missing, skipped, .. } = *rebuilt;
                 let receipts = account.receipts(claim.details.clone());
                 self.accounts.put(&account);
-                self.record_or_leave(id, &receipts).await;
+                self.record_or_leave(&account, &receipts).await;
                 for position in skipped {
                     self.drop_skipped(id, position).await?;
                 }

@@ -39,7 +39,8 @@ impl Ledger {
         let mut tip = Tip::genesis(id);
         let latest = watermark.tip.iter().flat_map(|tip| &tip.open.links).map(|link| link.id.time()).max();
         let last = Period::of(latest.map_or(now, |latest| latest.max(now)));
-        let mut pages = RawRows::of(self, id, Period::of(id.org.time()), last);
+        let of = self.rows_of_account(id).await?;
+        let mut pages = RawRows::of(self, of, Period::of(id.org.time()), last);
         while let Some(page) = pages.read().await? {
             for row in page {
                 rows.add(row);
@@ -132,7 +133,7 @@ pub(crate) fn last_entry(image: &StoredItem) -> Option<Entry> {
 impl RepairRows {
     /// Keeps a row until all rows with lower numbers are applied.
     fn add(&mut self, row: RawRow) {
-        let place = row.place.1.clone();
+        let place = row.place.sort.clone();
         match row.number() {
             Some(number) if self.facts.totals().sequence < number && !self.waiting.contains_key(&number) => {
                 self.waiting.insert(number, row);

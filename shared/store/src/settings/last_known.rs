@@ -127,11 +127,16 @@ impl<K: Eq + Hash + Clone, V: Clone> LastKnown<K, V> {
                 self.keep(key, wall, value.clone(), forgotten);
                 Ok(value.map(|value| Known { value, is_current: true, is_unread: false }))
             }
-            Err(fault @ (Fault::Unavailable { .. } | Fault::Busy)) => {
+            Err(fault @ Fault::Unavailable { .. }) => {
                 self.note_failure(key, wall);
                 last.map(Some).ok_or(fault)
             }
-            Err(fault @ (Fault::Corrupt { .. } | Fault::BrokenAccount { .. })) => Err(fault),
+            Err(
+                fault @ (Fault::Busy
+                | Fault::Backlogged
+                | Fault::Corrupt { .. }
+                | Fault::BrokenAccount { .. }),
+            ) => Err(fault),
         }
     }
 

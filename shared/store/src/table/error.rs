@@ -1,9 +1,14 @@
 //! Why the store could not answer, and why a request was not settled.
 
-use aws_sdk_dynamodb::error::BoxError;
+use aws_sdk_dynamodb::error::{BoxError, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
 
 use domain::{AccountId, DrawdownError, DrawdownMismatch, Refusal};
 use ports::{NoRandomness, QueueError, SealError, SealFailure};
+
+/// The errors with which DynamoDB refuses a request because there are too many.
+const THROTTLED: [&str; 3] =
+    ["ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"];
 
 /// The store could not answer. No credit was moved, unless the operation says otherwise.
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +16,9 @@ pub enum Fault {
     /// Too many requests changed the account at once; a retry is likely to succeed.
     #[error("the account is busy")]
     Busy,
+    /// Rows of the account's earlier transactions are not written yet; a retry is likely to succeed.
+    #[error("rows of earlier transactions are not written yet")]
+    Backlogged,
     /// The table could not be reached or did not answer.
     #[error("could not {doing}")]
     Unavailable {
@@ -45,8 +53,16 @@ impl Fault {
     pub fn is_unreadable(&self) -> bool {
         match self {
             Self::Corrupt { .. } | Self::BrokenAccount { .. } => true,
-            Self::Busy | Self::Unavailable { .. } => false,
+            Self::Busy | Self::Backlogged | Self::Unavailable { .. } => false,
         }
+    }
+
+    /// Whether DynamoDB throttled the write of an item.
+    pub(crate) fn is_throttled(&self) -> bool {
+        let Self::Unavailable { source, .. } = self else { return false };
+        let error = source.downcast_ref::<SdkError<PutItemError>>();
+        let code = error.and_then(ProvideErrorMetadata::code);
+        code.is_some_and(|code| THROTTLED.contains(&code))
     }
 
     /// The table did not answer a request.

@@ -14,7 +14,7 @@ use crate::table::packed::Moves;
 use domain::{
     Account, AccountId, Allowance, Balance, BatchOutcome, ClaimKey, Credits, Details, Direction,
     DisputedCredits, Entry, EntryId, Extras, Fence, Operation, Period, PlanId, PlanTransition, PostPaid,
-    Receipt, SubscriptionCredits,
+    Receipt, RowShards, SubscriptionCredits,
 };
 
 /// The item of `value`: its attributes and those of its key.
@@ -84,6 +84,8 @@ pub(crate) struct AccountItem {
     #[serde(with = "bare")]
     fence: EntryId,
     fenced: u64,
+    #[serde(default, rename = "shards", skip_serializing_if = "is_one")]
+    row_shards: RowShards,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last: Option<EntryItem>,
 }
@@ -98,6 +100,12 @@ fn is_none(credits: &Credits) -> bool {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 fn is_nought(number: &u64) -> bool {
     *number == 0
+}
+
+/// One for all accounts but busy ones.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_one(shards: &RowShards) -> bool {
+    *shards == RowShards::ONE
 }
 
 #[derive(Serialize, Deserialize)]
@@ -175,6 +183,7 @@ impl From<&Account> for AccountItem {
             frozen: account.frozen,
             fence: account.fence.up_to,
             fenced: account.fence.sequence,
+            row_shards: account.row_shards,
             last: account.last.as_ref().map(EntryItem::from),
         }
     }
@@ -211,6 +220,7 @@ impl AccountItem {
             cap: self.cap,
             frozen: self.frozen,
             fence: Fence { up_to: self.fence, sequence: self.fenced },
+            row_shards: self.row_shards,
             last: self.last.map(EntryItem::entry),
         })
     }

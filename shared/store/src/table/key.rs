@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 
 use domain::{
     AccountId, ClaimKey, DeliveryId, EntryId, KeyId, Mode, MonitorKey, MonitorSubject, OrgId, Period,
-    PurchaseId, WebhookId,
+    PurchaseId, RowShard, WebhookId,
 };
 
 pub(crate) type StoredItem = HashMap<String, AttributeValue>;
@@ -30,8 +30,8 @@ pub(crate) enum Key<'a> {
     Claim(ClaimsOf, &'a ClaimKey),
     /// `CHANGED#<org>#<mode>#<digest>` or `CHANGED#operators#<digest>` / `C`: when a setting was last changed.
     LastChange(ClaimsOf, &'a str),
-    /// `TXN#<org>#<mode>#<month>` / `<ulid>`: one line of the ledger. The id's time gives the
-    /// month and the order, so an id is enough to find its row.
+    /// `TXN#<org>#<mode>#<month>` or `TXN#<org>#<mode>#<month>#<shard>` / `<ulid>`: one line of the ledger. The
+    /// id contains the month, the order and the shard, so an id is enough to find its row.
     Row(AccountId, EntryId),
     /// `MARK#<org>#<mode>` / `M`: through which sequence every row is known to exist, and the end of the
     /// chain: its rows since the last full span.
@@ -77,8 +77,6 @@ pub(crate) enum Key<'a> {
     AlertState(AccountId),
     /// `EVENTS#<org>#<mode>` / `<number>`: one event.
     Event(AccountId, u64),
-    /// `EVENTHEAD#<org>#<mode>` / `H`: how many events there are.
-    EventHead(AccountId),
     /// `SKIPPED#<org>#<mode>` / `<place>`: a record of the stream that the projector could not read, by its
     /// position in the stream.
     Skipped(AccountId, String),
@@ -114,7 +112,9 @@ impl Key<'_> {
             Key::LastChange(ClaimsOf::Operators, thing) => {
                 (format!("CHANGED#operators#{thing}"), "C".to_owned())
             }
-            Key::Row(account, entry) => (row_partition(*account, Period::of(entry.time())), entry.bare()),
+            Key::Row(account, entry) => {
+                (row_partition(*account, Period::of(entry.time()), entry.row_shard()), entry.bare())
+            }
             Key::Watermark(account) => (format!("MARK#{account}"), "M".to_owned()),
             Key::Span(account, first) => (chain_partition(*account), format!("{first:016}")),
             Key::Checkpoint(account, date) => (checkpoint_partition(*account), date.to_string()),
@@ -141,8 +141,7 @@ impl Key<'_> {
             Key::TestClock(account) => (format!("CLOCK#{account}"), "T".to_owned()),
             Key::Alerts(account) => (watch_partition(*account), "A".to_owned()),
             Key::AlertState(account) => (watch_partition(*account), "S".to_owned()),
-            Key::Event(account, number) => (format!("EVENTS#{account}"), format!("{number:016}")),
-            Key::EventHead(account) => (format!("EVENTHEAD#{account}"), "H".to_owned()),
+            Key::Event(account, number) => (event_partition(*account), format!("{number:016}")),
             Key::Skipped(account, place) => (skipped_partition(*account), place.clone()),
             Key::Emitted(account, source) => (format!("TOLD#{account}#{source}"), "T".to_owned()),
             Key::Usage(account, month, shard, place) => {
@@ -170,14 +169,23 @@ pub(crate) fn checkpoint_partition(account: AccountId) -> String {
     format!("CHECK#{account}")
 }
 
-/// The partition with the rows of one month.
-pub(crate) fn row_partition(account: AccountId, month: Period) -> String {
-    format!("TXN#{account}#{month}")
+/// The partition with one shard of the rows of one month.
+pub(crate) fn row_partition(account: AccountId, month: Period, shard: RowShard) -> String {
+    if shard == RowShard::FIRST {
+        format!("TXN#{account}#{month}")
+    } else {
+        format!("TXN#{account}#{month}#{shard}")
+    }
 }
 
 /// The partition with the remainders of one month's transactions.
 pub(crate) fn remainder_partition(account: AccountId, month: Period) -> String {
     format!("POT#{account}#{month}")
+}
+
+/// The partition with the events of an account.
+pub(crate) fn event_partition(account: AccountId) -> String {
+    format!("EVENTS#{account}")
 }
 
 /// The partition with the records of the stream that the projector could not read.

@@ -10,7 +10,10 @@ use crate::table::item::receipt;
 use crate::table::key::{Key, StoredItem, row_partition};
 use crate::table::query::{ItemQuery, SortKeys};
 use crate::table::requests::Table;
-use domain::{Account, AccountId, EntryId, Period, Receipt};
+use crate::table::row_backlog::RowBacklog;
+use crate::table::row_heat::RowHeat;
+use crate::table::row_query::AccountRows;
+use domain::{Account, AccountId, EntryId, Period, Receipt, RowShards};
 
 /// The accounts, their claims and their rows: one table, with a stream.
 #[derive(Debug)]
@@ -20,6 +23,9 @@ pub struct Ledger {
     /// Sends every call once. For writes that are arithmetic, which must never be made twice.
     pub(crate) once: Table,
     pub(crate) accounts: AccountCache,
+    /// The rows that this process could not write.
+    pub(crate) backlog: RowBacklog,
+    pub(crate) heat: RowHeat,
 }
 
 impl Ledger {
@@ -32,6 +38,8 @@ impl Ledger {
             table: Table::new(config, table.clone()),
             once: Table::new(&once, table),
             accounts: AccountCache::default(),
+            backlog: RowBacklog::default(),
+            heat: RowHeat::default(),
         }
     }
 
@@ -67,7 +75,16 @@ impl Ledger {
         self.table.get(&Key::Row(account, id), "read a transaction").await?.map(receipt).transpose()
     }
 
-    /// The rows with ids from `first` to `last`, both of one month, by rising ids.
+    /// The rows of an account in all shards that have some: in as many as there can be where the account's item is missing
+    /// or unreadable.
+    pub(crate) async fn rows_of_account(&self, id: AccountId) -> Result<AccountRows, Fault> {
+        let item = self.table.get(&Key::Account(id), "read an account").await?;
+        let account = item.and_then(|item| damage::read_account(id, item).ok());
+        let shards = account.map_or(RowShards::MAX, |account| account.row_shards);
+        Ok(AccountRows { account: id, shards })
+    }
+
+    /// The rows with ids from `first` to `last`, both of one month and shard, by rising ids.
     pub(crate) async fn rows_between(
         &self,
         account: AccountId,
@@ -75,7 +92,7 @@ impl Ledger {
         last: EntryId,
         consistent: bool,
     ) -> Result<Vec<StoredItem>, Fault> {
-        let partition = row_partition(account, Period::of(first.time()));
+        let partition = row_partition(account, Period::of(first.time()), first.row_shard());
         let query = ItemQuery::new(partition, SortKeys::Between(first.bare(), last.bare()));
         self.table.query_all(query.consistent(consistent), "read the lines of a batch").await
     }

@@ -15,4 +15,7 @@ pub(crate) mod packed;
 pub(crate) mod query;
 pub(crate) mod remainder_item;
 pub(crate) mod requests;
+pub(crate) mod row_backlog;
+pub(crate) mod row_heat;
+pub(crate) mod row_query;
 pub(crate) mod stream_image;

@@ -75,10 +75,4 @@ impl ItemQuery {
         self.start = start;
         self
     }
-
-    /// Returns only items that meet a condition; the others are still read.
-    pub(crate) fn filtered(mut self, filter: Condition) -> Self {
-        self.filter = Some(filter);
-        self
-    }
 }

@@ -255,15 +255,6 @@ impl Table {
         put.map_err(|error| Fault::unavailable(doing, error))
     }
 
-    /// Makes all writes or none; `false` when DynamoDB cancelled them, for whatever reason.
-    pub(crate) async fn put_together(&self, puts: Vec<Put>, doing: &'static str) -> Result<bool, Fault> {
-        match self.transact(puts).await {
-            Transacted::Written => Ok(true),
-            Transacted::Cancelled(..) => Ok(false),
-            Transacted::Failed(error) => Err(Fault::unavailable(doing, error)),
-        }
-    }
-
     /// Writes all items, or none where one of their keys exists already.
     pub(crate) async fn put_all_new(&self, items: Vec<StoredItem>, doing: &'static str) -> Result<(), Fault> {
         let put = |item| self.conditional_put(item, Condition::absent(), doing);

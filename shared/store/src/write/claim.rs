@@ -8,7 +8,7 @@ use crate::table::error::{Fault, Unsettled};
 use crate::table::item::{ClaimItem, decode, with_key};
 use crate::table::key::{ClaimsOf, Key};
 use crate::table::ledger::Ledger;
-use domain::{AccountId, ClaimKey, Details, EntryId, Fingerprint, IdempotencyKey};
+use domain::{AccountId, ClaimKey, Details, EntryId, Fingerprint, IdempotencyKey, RowShards};
 use ports::{Moment, random};
 
 /// For how many days an idempotency key is valid. The contract promises 30. The table deletes items some time after
@@ -150,7 +150,7 @@ impl Ledger {
         claim: OwnedClaim<'_>,
         moment: Moment,
     ) -> Result<ClaimedId, Unsettled> {
-        let id = EntryId::above(floor, moment.now, random());
+        let id = EntryId::above(floor, moment.now, random(), RowShards::ONE);
         let ours = ClaimedId { id, at: moment.now.trunc_subsecs(0), replayed: false };
         let held = match self.claim(claim, id, moment).await? {
             Claimed::Ours => return Ok(ours),

@@ -32,7 +32,10 @@ impl Ledger {
     /// that credits are never oversold.
     pub(crate) async fn commit(&self, known: &Account, posting: &Posting) -> Result<Commit, Fault> {
         let account = known.id;
-        let update = Expression::of(posting, known)?;
+        let mut update = Expression::of(posting, known)?;
+        if let Some(shards) = self.heat.wanted(known) {
+            update.spread_rows(shards);
+        }
         let request = self
             .once
             .client

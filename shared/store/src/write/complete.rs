@@ -17,7 +17,8 @@ use crate::table::item::receipt;
 use crate::table::key::{Key, StoredItem, row_partition};
 use crate::table::ledger::Ledger;
 use crate::table::query::{ItemQuery, SortKeys};
-use domain::{Account, AccountId, Entry, EntryId, Period, Receipt, RowText};
+use crate::table::row_query::RowPartition;
+use domain::{Account, AccountId, Entry, EntryId, Receipt, RowText};
 
 /// Entries that the stream showed and whose rows are known to exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +51,7 @@ impl Ledger {
     }
 
     /// Makes sure that the rows of the last entry of each of these states of one account exist: one read for each month
-    /// where they do. The request that made an entry writes its rows right after it, so rows that are missing are read
+    /// and shard where they do. The request that made an entry writes its rows right after it, so rows that are missing are read
     /// again after `grace` and written only if they are still missing.
     ///
     /// # Errors
@@ -131,25 +132,26 @@ impl Ledger {
         ids: &BTreeSet<EntryId>,
         consistent: bool,
     ) -> Result<RowItems, Fault> {
-        let mut months: BTreeMap<Period, BTreeSet<EntryId>> = BTreeMap::new();
+        let mut partitions: BTreeMap<RowPartition, BTreeSet<EntryId>> = BTreeMap::new();
         for id in ids {
-            months.entry(Period::of(id.time())).or_default().insert(*id);
+            partitions.entry(RowPartition::of(*id)).or_default().insert(*id);
         }
-        let found = months.into_iter().map(|(month, ids)| self.row_items_of(account, month, ids, consistent));
+        let found = partitions.into_iter().map(|(of, ids)| self.row_items_of(account, of, ids, consistent));
         Ok(try_join_all(found).await?.into_iter().flatten().collect())
     }
 
     async fn row_items_of(
         &self,
         account: AccountId,
-        month: Period,
+        of: RowPartition,
         ids: BTreeSet<EntryId>,
         consistent: bool,
     ) -> Result<RowItems, Fault> {
         let (Some(first), Some(last)) = (ids.first(), ids.last()) else { return Ok(RowItems::new()) };
         let limit = i32::try_from(ids.len().saturating_add(SPARE)).unwrap_or(i32::MAX);
         let keys = SortKeys::Between(first.bare(), last.bare());
-        let query = ItemQuery::new(row_partition(account, month), keys).consistent(consistent).limit(limit);
+        let partition = row_partition(account, of.month, of.shard);
+        let query = ItemQuery::new(partition, keys).consistent(consistent).limit(limit);
         let page = self.table.query(query, "look for rows").await?;
         let end = page.last.as_ref().and_then(sort_key).and_then(EntryId::from_bare);
         let mut found: RowItems = page

@@ -10,7 +10,7 @@ use crate::table::key::{Key, StoredItem};
 use crate::table::lot_key;
 use domain::{
     Account, Allowance, Bound, Counter, DisputedCredits, Effect, Entry, EntryId, Extras, Guard, LotId,
-    Period, PlanId, Posting,
+    Period, PlanId, Posting, RowShards,
 };
 
 /// One conditional update: its changes, and the condition for them.
@@ -61,6 +61,13 @@ impl Expression {
             update.set_disputes()?;
         }
         Ok(update)
+    }
+
+    /// Spreads the account's rows over more shards. The number never falls.
+    pub(crate) fn spread_rows(&mut self, shards: RowShards) {
+        let (name, value) = (self.name("shards"), self.number(shards.count().into()));
+        self.conditions.push(format!("(attribute_not_exists({name}) OR {name} < {value})"));
+        self.sets.push(format!("{name} = {value}"));
     }
 
     pub(crate) fn update(&self) -> String {

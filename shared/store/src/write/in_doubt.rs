@@ -70,7 +70,7 @@ impl Ledger {
         in_doubt: EntryId,
         moment: Moment,
     ) -> Result<Account, Unsettled> {
-        let id = EntryId::above(in_doubt.max(account.floor()), moment.now, random());
+        let id = EntryId::above(in_doubt.max(account.floor()), moment.now, random(), account.row_shards);
         let posting = fence(&account, in_doubt, id, moment.now);
         match self.commit(&account, &posting).await? {
             Commit::Landed(fenced) => {
@@ -88,7 +88,7 @@ impl Ledger {
 
     async fn record_last(&self, account: &Account, details: Details) -> Vec<Receipt> {
         let lines = account.receipts(details);
-        self.record_or_leave(account.id, &lines).await;
+        self.record_or_leave(account, &lines).await;
         lines
     }
 }

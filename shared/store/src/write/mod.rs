@@ -13,5 +13,6 @@ pub(crate) mod in_doubt;
 pub(crate) mod record;
 pub(crate) mod refund;
 pub(crate) mod remainders;
+pub(crate) mod row_backlog;
 pub(crate) mod settle;
 pub(crate) mod spend;

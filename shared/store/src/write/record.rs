@@ -1,8 +1,5 @@
 //! Rows: recording what has landed, and reading the lines that an attempt has made.
 
-use std::error::Error;
-
-use futures_util::future::join_all;
 use tracing::warn;
 
 use crate::table::error::{Fault, Unsettled};
@@ -11,9 +8,6 @@ use crate::table::key::{ClaimsOf, Key};
 use crate::table::ledger::Ledger;
 use crate::write::expression::opened;
 use domain::{Account, AccountId, Details, Entry, EntryId, Receipt};
-
-/// How many rows of a batch are written at the same time.
-const ROWS_AT_ONCE: usize = 25;
 
 impl Ledger {
     /// Opens an account, unless it is open already.
@@ -67,19 +61,6 @@ impl Ledger {
         self.remember_hold(account, receipt).await?;
         let item = with_key(&Key::Row(account, receipt.entry.id), &RowItem::from(receipt))?;
         self.table.put_new(item, "record a transaction").await.map(|_| ())
-    }
-
-    /// Records what has landed. The answer does not depend on it: if a write fails, the projector writes the row from the
-    /// stream.
-    pub(crate) async fn record_or_leave(&self, account: AccountId, receipts: &[Receipt]) {
-        for some in receipts.chunks(ROWS_AT_ONCE) {
-            let records = some.iter().map(|receipt| self.record(account, receipt));
-            for (receipt, done) in some.iter().zip(join_all(records).await) {
-                if let Err(fault) = done {
-                    warn!(account = %account, transaction = %receipt.entry.id, fault = &fault as &dyn Error, "row left to the projector");
-                }
-            }
-        }
     }
 
     /// Adds an entry that changed the plan to the plan history. This is written before the entry's row, so that a process

@@ -4,9 +4,9 @@ use crate::table::attribute::text;
 use crate::table::condition::Condition;
 use crate::table::error::{Fault, Unsettled};
 use crate::table::item::receipt;
-use crate::table::key::row_partition;
 use crate::table::ledger::Ledger;
-use crate::table::query::{ItemQuery, SortKeys};
+use crate::table::query::SortKeys;
+use crate::table::row_query::RowQuery;
 use crate::write::claim::Claim;
 use crate::write::drawdown::{DrawdownResult, DrawdownSource};
 use crate::write::drawdown_request::DrawdownRequest;
@@ -85,29 +85,25 @@ impl Ledger {
             .value(":resource", text(resource.as_str()))
             .value(":composed", text(resource.composed()))
             .value(":decomposed", text(resource.decomposed()));
+        let rows = self.rows_of_account(account).await?;
         let (mut month, mut examined) = (Period::of(from.entry.id.time()), 0i32);
+        let mut below = from.entry.id.bare();
         let opened = Period::of(account.org.time());
         while opened <= month && examined < TWIN_ROWS_MAX {
-            let keys = SortKeys::Below(from.entry.id.bare());
-            let query = ItemQuery::new(row_partition(account, month), keys).falling().limit(ROWS_AT_ONCE);
-            let query = query.filtered(filter.clone());
-            let mut next = None;
-            loop {
-                let page = query.clone().continued(next.take());
-                let page = self.table.query(page, "look for an earlier debit").await?;
-                examined = examined.saturating_add(page.scanned.max(READ_COUNTS_AS));
-                for item in page.items {
-                    let twin = Some(receipt(item)?).filter(|row| row.is_twin_of(from));
-                    if let Some(twin) = self.if_paid(account, twin).await? {
-                        return Ok(Some(twin));
-                    }
-                }
-                next = page.last;
-                if next.is_none() || examined >= TWIN_ROWS_MAX {
-                    break;
+            let query = RowQuery::new(rows, month, SortKeys::Below(below.clone())).falling();
+            let query = query.limit(Some(ROWS_AT_ONCE)).filtered(filter.clone());
+            let page = self.table.query_rows(query, "look for an earlier debit").await?;
+            examined = examined.saturating_add(page.scanned.max(READ_COUNTS_AS));
+            for item in page.items {
+                let twin = Some(receipt(item)?).filter(|row| row.is_twin_of(from));
+                if let Some(twin) = self.if_paid(account, twin).await? {
+                    return Ok(Some(twin));
                 }
             }
-            month = month.previous();
+            match page.end {
+                Some(end) => below = end,
+                None => month = month.previous(),
+            }
         }
         Ok(None)
     }

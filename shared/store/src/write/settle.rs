@@ -119,7 +119,7 @@ impl Ledger {
             let id = known.account.id;
             let account = match self.commit(&known.account, &posting).await? {
                 Commit::Landed(account) => {
-                    self.record_or_leave(id, &account.receipts(Details::default())).await;
+                    self.record_or_leave(&account, &account.receipts(Details::default())).await;
                     account
                 }
                 Commit::Lost(account) => account,
@@ -162,6 +162,9 @@ impl SettleAttempt<'_> {
                     continue;
                 }
             };
+            if let Err(fault) = self.ledger.write_backlog(self.account).await {
+                return self.give_up(claimed, fault).await;
+            }
             if claimed.is_none() {
                 if let Some(replay) = self.take_key(id).await? {
                     return Ok(replay);
@@ -187,10 +190,15 @@ impl SettleAttempt<'_> {
                 Commit::Doubtful(fault) => return self.after_lost_answer(id, &fault).await,
             }
         }
+        self.give_up(claimed, Fault::Busy).await
+    }
+
+    /// Ends without having written the debit.
+    async fn give_up(&self, claimed: Option<EntryId>, fault: Fault) -> Result<Settled, Unsettled> {
         if let Some(id) = claimed {
             self.release(id).await;
         }
-        Err(Fault::Busy.into())
+        Err(fault.into())
     }
 
     async fn read(&self) -> Result<KnownAccount, Unsettled> {
@@ -199,7 +207,7 @@ impl SettleAttempt<'_> {
     }
 
     fn mint(&self, account: &Account) -> EntryId {
-        EntryId::above(account.floor(), self.moment.now, random())
+        account.attempt_id(self.moment.now, random())
     }
 
     /// Takes the key for `id`, or returns the result of an earlier attempt of the same request.
@@ -250,7 +258,7 @@ impl SettleAttempt<'_> {
 
     async fn landed(&self, account: &Account) -> Result<Settled, Unsettled> {
         let lines = account.receipts(self.claim.details.clone());
-        self.ledger.record_or_leave(self.account, &lines).await;
+        self.ledger.record_or_leave(account, &lines).await;
         Ok(Settled::of(lines, false)?)
     }
 
