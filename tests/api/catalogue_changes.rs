@@ -244,7 +244,7 @@ async fn processes_without_shared_caches_lose_no_change() {
             .await
             .unwrap();
         let after = |seconds| start + chrono::Duration::seconds(seconds);
-        assert_eq!(settings.catalogue(after(59)).await.unwrap(), before, "{backend:?}");
+        assert_eq!(settings.catalogue(after(44)).await.unwrap(), before, "{backend:?}");
         let now = settings.catalogue(after(60)).await.unwrap();
         assert_eq!(now.prices.listed(start).len(), 21 + 16, "{backend:?}");
         assert_eq!((now.rate(gbp, eur), now.rate(eur, gbp)), (Some(rate), None), "{backend:?}");

@@ -32,6 +32,8 @@ mod purchase;
 mod queries;
 mod refund;
 mod refund_window;
+mod settings_outage;
+mod settings_outage_freeze;
 mod spendable;
 mod spending_limit;
 mod subscription;

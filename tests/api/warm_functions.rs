@@ -44,8 +44,8 @@ async fn issue(settings: &Settings, now: DateTime<Utc>) -> (OrgId, KeyId, ApiKey
     (org, key_id, secret)
 }
 
-/// A warm function that has read a key uses what it has read for less than a minute: then it knows that another function
-/// has revoked the key, and that the organisation's plan has changed.
+/// A warm function that has read a key uses what it has read for 45 to 60 seconds: then it knows that another function has
+/// revoked the key, and that the organisation's plan has changed.
 #[tokio::test]
 async fn a_warm_function_follows_changes_within_a_minute() {
     let start: DateTime<Utc> = NOW.parse().unwrap();
@@ -56,7 +56,7 @@ async fn a_warm_function_follows_changes_within_a_minute() {
         let (org, key, secret) = issue(&other, start).await;
         let known = async |seconds| {
             let at = moment(start + Duration::seconds(seconds));
-            let KnownKey { key, plan } = warm.find_key(&secret, at).await.unwrap().unwrap();
+            let KnownKey { key, plan, .. } = warm.find_key(&secret, at).await.unwrap().unwrap();
             (key.revoked_at.is_some(), plan.unwrap().plan)
         };
         let before = (false, plan("professional"));
@@ -64,7 +64,7 @@ async fn a_warm_function_follows_changes_within_a_minute() {
         let allowance = Allowance::Monthly(Credits::try_from(1_000).unwrap());
         other.set_plan(org, &plan("basic"), allowance, 1).await.unwrap();
         assert!(other.revoke(org, key, start).await.unwrap().is_some());
-        for (seconds, expected) in [(59, before), (60, (true, plan("basic")))] {
+        for (seconds, expected) in [(44, before), (60, (true, plan("basic")))] {
             assert_eq!(known(seconds).await, expected, "{backend:?}, after {seconds} s");
         }
     }

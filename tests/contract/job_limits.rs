@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::Purchase;
 use jobs::{CALL_INTERVAL, CALL_OVERHEAD, JobBudget, LATE_TIME, POSTPONE_TIME, WORK_TIME, job_budget};
 use reconcile::Call;
+use scrip_payments::PURCHASE_TIME;
 use store::{JOB_SHARDS, JobKind};
 
 fn template() -> String {
@@ -52,6 +54,22 @@ fn a_job_ends_before_the_lease_on_its_purchase() {
     let lease = Purchase::lease(begin) - begin;
     for kind in [JobKind::Purchase, JobKind::Recharge] {
         assert!(TimeDelta::from_std(job_budget(kind).timeout).unwrap() < lease, "{kind:?}");
+    }
+}
+
+/// A purchase ends by its own deadline before the function's timeout, API Gateway's 30 seconds, the budget of a job, and
+/// the lease that other processes wait for.
+#[test]
+fn a_purchase_ends_before_whatever_would_cut_it_off() {
+    let parameters = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/stack/parameters.yaml");
+    let timeout = values(&fs::read_to_string(parameters).unwrap(), "Timeout:");
+    let [timeout] = timeout.as_slice() else { panic!("{timeout:?}") };
+    let function = Duration::from_secs(timeout.parse().unwrap());
+    let lease = Purchase::lease(DateTime::UNIX_EPOCH) - DateTime::UNIX_EPOCH;
+    assert!(PURCHASE_TIME + Duration::from_secs(2) <= function && function < Duration::from_secs(30));
+    assert!(PURCHASE_TIME < lease.to_std().unwrap());
+    for kind in [JobKind::Purchase, JobKind::Recharge] {
+        assert!(PURCHASE_TIME + Duration::from_secs(2) <= job_budget(kind).timeout, "{kind:?}");
     }
 }
 

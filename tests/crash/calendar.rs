@@ -74,7 +74,8 @@ async fn a_change_of_plan_is_completed_whatever_crashes() {
             let ledger = account(&process, live).await;
             assert!(!changed || ledger.plan.0 == "enterprise", "{case}");
             let test = account(&process, AccountId { mode: Mode::Test, ..live }).await;
-            let organisation = process.fixture.settings().organisation(live.org).await.unwrap().unwrap();
+            let organisation =
+                process.fixture.settings().current_organisation(live.org).await.unwrap().unwrap();
             assert_eq!((&test.plan, &organisation.plan), (&ledger.plan, &ledger.plan), "{case}");
             assert_eq!(
                 (test.allowance, organisation.allowance),

@@ -17,6 +17,7 @@ mod outbox;
 mod payment_refunds;
 mod payments;
 mod projection;
+mod purchase_deadline;
 mod remainders;
 mod scheduled_jobs;
 mod settings;

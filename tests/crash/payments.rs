@@ -38,7 +38,7 @@ fn starter(method: &str) -> Value {
 
 /// Checks the end of every history: no work is left, every payment was granted and nothing else was, and every
 /// answer agrees.
-async fn is_one_to_one(
+pub(super) async fn is_one_to_one(
     process: &mut TestProcess,
     account: AccountId,
     answers: &[(u16, Value)],

@@ -16,6 +16,8 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
+use crate::TableOutage;
+
 /// How a write fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteFault {
@@ -40,6 +42,8 @@ pub enum WriteFault {
 /// A connection between the SDK and a DynamoDB on which one chosen write fails.
 #[derive(Clone, Debug)]
 pub struct Faults {
+    /// The outage of a table.
+    pub outage: TableOutage,
     inner: SharedHttpClient,
     script: Arc<Mutex<WriteScript>>,
     late: Arc<Semaphore>,
@@ -75,7 +79,13 @@ impl Faults {
     /// A connection through `client`.
     pub fn on(client: SharedHttpClient) -> Self {
         let late = Arc::new(Semaphore::new(0));
-        Self { inner: client, script: Arc::default(), late, latency: Arc::default() }
+        Self {
+            outage: TableOutage::default(),
+            inner: client,
+            script: Arc::default(),
+            late,
+            latency: Arc::default(),
+        }
     }
 
     /// The SDK's HTTP client for this connection.
@@ -157,6 +167,9 @@ impl Faults {
 
 impl HttpConnector for FaultyConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        if let Some(unanswered) = self.faults.outage.of(&request) {
+            return unanswered;
+        }
         let lost = || ConnectorError::io("the connection was cut".into());
         match self.faults.befalls(&request) {
             None => self.faults.pass(&self.inner, request),

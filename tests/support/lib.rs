@@ -19,6 +19,7 @@ mod ledger;
 #[expect(clippy::float_arithmetic, reason = "capacity units are fractions")]
 mod limiter;
 mod log;
+mod outage;
 mod process;
 mod process_operator;
 mod provider;
@@ -30,6 +31,7 @@ mod seal;
 pub mod stripe_double;
 #[expect(clippy::float_arithmetic, reason = "capacity units are fractions")]
 mod units;
+mod warm;
 mod world;
 
 pub use backlog::{Backlog, BacklogRun};
@@ -41,12 +43,14 @@ pub use hot::{HotFigures, HotLoad, auto_recharge, simulate};
 pub use ledger::{Keyed, TableItem, TestLedger, backends, keyed, moment, others, settle};
 pub use limiter::{Limiter, Limits};
 pub use log::AlarmLog;
+pub use outage::{Outage, TableOutage};
 pub use process::{TestProcess, count};
-pub use provider::{CallFault, FaultAt, FlakyProvider};
+pub use provider::{CallFault, FaultAt, FlakyProvider, Late, ProviderCall};
 pub use queues::PublishedEvents;
 pub use receiver::{ReceivedWebhook, Receiver};
 pub use recovery::{RecoveryFigures, debits_without_records, recover};
 pub use request::ApiRequest;
 pub use seal::PlainSeal;
 pub use units::{UnitMeter, Units};
+pub use warm::WarmProcess;
 pub use world::{ApiAnswer, EVERY_SCOPE, Org, PATIENCE, World, client, line_of, send, unique};

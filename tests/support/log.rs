@@ -27,8 +27,17 @@ impl AlarmLog {
 
     /// The errors with this text.
     pub fn errors(&self, what: &str) -> Vec<String> {
+        self.lines("ERROR", what)
+    }
+
+    /// The warnings with this text.
+    pub fn warnings(&self, what: &str) -> Vec<String> {
+        self.lines("WARN", what)
+    }
+
+    fn lines(&self, level: &str, what: &str) -> Vec<String> {
         let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        let lines = text.lines().filter(|line| line.contains("ERROR") && line.contains(what));
+        let lines = text.lines().filter(|line| line.contains(level) && line.contains(what));
         lines.map(str::to_owned).collect()
     }
 }

@@ -24,7 +24,7 @@ use store::{DirectoryEntry, Moment, Organisation, random};
 use tokio::sync::Barrier;
 use tower::ServiceExt;
 
-use crate::provider::{CallScript, FlakyProvider, Meeting};
+use crate::provider::{CallScript, CallTimes, FlakyProvider, Meeting};
 use crate::queues::{Listeners, PublishedEvents, RechargeRequests, RenewalTasks};
 use crate::{ApiRequest, FaultAt, Faults, ManualClock, PlainSeal, TestLedger, WriteFault};
 
@@ -48,7 +48,7 @@ pub struct TestProcess {
     notices: Arc<Mutex<Vec<SignedEvent>>>,
     calls: Arc<Mutex<CallScript>>,
     meeting: Arc<Mutex<Option<Meeting>>>,
-    latency: Arc<Mutex<std::time::Duration>>,
+    pub(crate) latency: Arc<Mutex<CallTimes>>,
 }
 
 impl TestProcess {
@@ -184,7 +184,7 @@ impl TestProcess {
 
     /// From now on every answer of the provider takes this long, by the runtime's clock.
     pub fn delay_provider(&self, latency: std::time::Duration) {
-        *self.latency.lock().unwrap() = latency;
+        self.latency.lock().unwrap().every = latency;
     }
 
     /// From now on only `fault` occurs.
@@ -213,14 +213,7 @@ impl TestProcess {
 
     /// Sends a request to a new process of the function that serves its route; returns status and body.
     pub async fn call(&self, call: &ApiRequest<'_>) -> (u16, Value) {
-        let mut request = Request::builder().method(call.method.clone()).uri(call.path);
-        request = request.header("authorization", format!("Bearer {}", call.api_key));
-        if let Some(key) = call.idempotency_key {
-            request = request.header("idempotency-key", key);
-        }
-        let body = call.body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
-        let request = request.header("content-type", "application/json").body(body).unwrap();
-        answer(finish(local::functions(), self.start()), request).await
+        self.warm().call(call).await
     }
 
     /// Delivers the renewal task of the current month for the account's shard of the directory.
@@ -368,7 +361,7 @@ impl TestProcess {
     }
 }
 
-async fn answer(router: Router, request: Request<Body>) -> (u16, Value) {
+pub(crate) async fn answer(router: Router, request: Request<Body>) -> (u16, Value) {
     let Ok(response) = router.oneshot(request).await;
     let status = response.status().as_u16();
     let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();

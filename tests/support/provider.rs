@@ -1,5 +1,6 @@
-//! Faults of the payment provider: a connection on which one chosen call fails.
+//! Faults of the payment provider: a connection on which one chosen call fails, or calls take long.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,8 +13,9 @@ use scrip_payments::{
     ProviderEvent, RefundAnswer, Reversals, Simulated,
 };
 use tokio::sync::Barrier;
+use tokio::time::sleep;
 
-use crate::{Faults, WriteFault};
+use crate::{Faults, TestProcess, WriteFault};
 
 /// How a call of the payment provider fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,47 @@ impl FaultAt {
     }
 }
 
+/// A call of the provider, by its name in the `Provider` trait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ProviderCall {
+    /// `create_customer`
+    CreateCustomer,
+    /// `charge`
+    Charge,
+    /// `find`
+    Find,
+    /// `cancel`
+    Cancel,
+    /// `refund`
+    Refund,
+    /// All others.
+    Other,
+}
+
+/// Which part of a call takes long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Late {
+    /// The request arrives late: a caller that gives up has not made the call.
+    Request(Duration),
+    /// The answer arrives late: a caller that gives up has made the call.
+    Answer(Duration),
+}
+
+/// How long calls take, by the runtime's clock.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CallTimes {
+    /// For every call but [`ProviderCall::CreateCustomer`], before it is made.
+    pub(crate) every: Duration,
+    late: BTreeMap<ProviderCall, Late>,
+}
+
+impl TestProcess {
+    /// From now on exactly these calls of the provider are late.
+    pub fn delay_calls(&self, late: &[(ProviderCall, Late)]) {
+        self.latency.lock().unwrap().late = late.iter().copied().collect();
+    }
+}
+
 /// The number of calls so far, and the call that is to fail.
 pub(crate) type CallScript = (usize, Option<(usize, CallFault)>);
 
@@ -57,7 +100,7 @@ pub struct FlakyProvider {
     pub(crate) faults: Faults,
     pub(crate) script: Arc<Mutex<CallScript>>,
     pub(crate) meeting: Arc<Mutex<Option<Meeting>>>,
-    pub(crate) latency: Arc<Mutex<Duration>>,
+    pub(crate) latency: Arc<Mutex<CallTimes>>,
 }
 
 /// Delays each lookup of an order until a number of them wait, and counts those that went on.
@@ -79,12 +122,40 @@ impl FlakyProvider {
         script.1.filter(|(wanted, _)| *wanted == number).map(|(_, fault)| fault)
     }
 
-    async fn call<T>(&self, call: impl Future<Output = Result<T, NoAnswer>> + Send) -> Result<T, NoAnswer> {
-        let lost = || NoAnswer("the connection was cut".to_owned());
-        let latency = *self.latency.lock().unwrap();
-        if !latency.is_zero() {
-            tokio::time::sleep(latency).await;
+    /// Makes a call at its pace.
+    async fn timed<T>(&self, of: ProviderCall, call: impl Future<Output = T> + Send) -> T {
+        let late = self.latency.lock().unwrap().late.get(&of).copied();
+        match late {
+            None => call.await,
+            Some(Late::Request(time)) => {
+                sleep(time).await;
+                call.await
+            }
+            Some(Late::Answer(time)) => {
+                let answer = call.await;
+                sleep(time).await;
+                answer
+            }
         }
+    }
+
+    async fn call<T>(
+        &self,
+        of: ProviderCall,
+        call: impl Future<Output = Result<T, NoAnswer>> + Send,
+    ) -> Result<T, NoAnswer> {
+        let latency = self.latency.lock().unwrap().every;
+        if !latency.is_zero() {
+            sleep(latency).await;
+        }
+        self.timed(of, self.fallible(call)).await
+    }
+
+    async fn fallible<T>(
+        &self,
+        call: impl Future<Output = Result<T, NoAnswer>> + Send,
+    ) -> Result<T, NoAnswer> {
+        let lost = || NoAnswer("the connection was cut".to_owned());
         let fault = self.befalls();
         match fault {
             None => call.await,
@@ -107,11 +178,11 @@ impl FlakyProvider {
 #[async_trait]
 impl Provider for FlakyProvider {
     async fn create_customer(&self, org: OrgId, name: &str) -> Result<Option<CustomerId>, NoAnswer> {
-        self.inner.create_customer(org, name).await
+        self.timed(ProviderCall::CreateCustomer, self.inner.create_customer(org, name)).await
     }
 
     async fn charge(&self, order: &ChargeOrder) -> Result<Payment, NoAnswer> {
-        self.call(self.inner.charge(order)).await
+        self.call(ProviderCall::Charge, self.inner.charge(order)).await
     }
 
     async fn find(&self, order: &ChargeOrder) -> Result<Option<Payment>, NoAnswer> {
@@ -120,31 +191,31 @@ impl Provider for FlakyProvider {
             barrier.wait().await;
             met.fetch_add(1, Ordering::Relaxed);
         }
-        self.call(self.inner.find(order)).await
+        self.call(ProviderCall::Find, self.inner.find(order)).await
     }
 
     async fn payment(&self, id: &PaymentId) -> Result<Option<Payment>, NoAnswer> {
-        self.call(self.inner.payment(id)).await
+        self.call(ProviderCall::Other, self.inner.payment(id)).await
     }
 
     async fn cancel(&self, id: &PaymentId) -> Result<Payment, NoAnswer> {
-        self.call(self.inner.cancel(id)).await
+        self.call(ProviderCall::Cancel, self.inner.cancel(id)).await
     }
 
     async fn refund(&self, id: &PaymentId) -> Result<(), NoAnswer> {
-        self.call(self.inner.refund(id)).await
+        self.call(ProviderCall::Refund, self.inner.refund(id)).await
     }
 
     async fn refund_part(&self, id: &PaymentId, refund: &MoneyRefund) -> Result<RefundAnswer, NoAnswer> {
-        self.call(self.inner.refund_part(id, refund)).await
+        self.call(ProviderCall::Other, self.inner.refund_part(id, refund)).await
     }
 
     async fn reversals(&self, id: &PaymentId) -> Result<Option<Reversals>, NoAnswer> {
-        self.call(self.inner.reversals(id)).await
+        self.call(ProviderCall::Other, self.inner.reversals(id)).await
     }
 
     async fn events_since(&self, since: DateTime<Utc>) -> Result<Vec<ProviderEvent>, NoAnswer> {
-        self.call(self.inner.events_since(since)).await
+        self.call(ProviderCall::Other, self.inner.events_since(since)).await
     }
 
     async fn event(

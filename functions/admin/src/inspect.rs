@@ -74,7 +74,7 @@ pub(super) async fn get_organisation(
     Path(org): Path<Id<OrgId>>,
 ) -> Result<Reply, ApiError> {
     let org = org.found()?;
-    let known = app.settings.organisation(org).await?.ok_or(OrgId::NOT_FOUND)?;
+    let known = app.settings.current_organisation(org).await?.ok_or(OrgId::NOT_FOUND)?;
     let moment = operator.call.moment;
     let live = ledger(&app, AccountId { org, mode: Mode::Live }, moment).await?;
     let test = ledger(&app, AccountId { org, mode: Mode::Test }, moment).await?;

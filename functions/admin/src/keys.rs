@@ -90,7 +90,7 @@ pub(super) async fn issue(
         return Err(ApiError::field("scopes", "must name at least one scope, or be left out"));
     }
     let org = org.found()?;
-    app.settings.organisation(org).await?.ok_or(OrgId::NOT_FOUND)?;
+    app.settings.current_organisation(org).await?.ok_or(OrgId::NOT_FOUND)?;
     let claims = ClaimsOf::Account(AccountId { org, mode });
     let claim = ClaimKey::Operator(intent.key);
     let made = app.ledger.claim_once(claims, &claim, &intent.fingerprint, moment).await?;

@@ -79,7 +79,7 @@ pub(super) async fn create(
     let moment = operator.call.moment;
     let wanted = intent.body;
     let plan = PlanId(wanted.plan.unwrap_or_else(|| "free".to_owned()));
-    let catalogue = app.settings.catalogue(moment.wall).await?;
+    let catalogue = app.settings.current_catalogue(moment.wall).await?;
     let known = catalogue.plan(&plan, moment.now).ok_or(Refusal::UnknownPlan(plan))?;
     let allowance = match wanted.allowance {
         Some(credits) => Allowance::Monthly(credits.into()),
@@ -121,7 +121,7 @@ pub(super) async fn change_organisation(
     let org = org.found()?;
     let changed = match self_service_plans {
         Some(allowed) => app.settings.set_self_service_plans(org, allowed).await?,
-        None => app.settings.organisation(org).await?,
+        None => app.settings.current_organisation(org).await?,
     };
     Reply::ok(&OrganisationView::from(changed.ok_or(OrgId::NOT_FOUND)?))
 }

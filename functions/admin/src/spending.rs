@@ -52,7 +52,7 @@ pub(super) async fn set_spending_limit(
     Once { body: NewSpendingLimit { per_day: limit }, .. }: Once<NewSpendingLimit>,
 ) -> Result<Reply, ApiError> {
     let (org, moment) = (org.found()?, operator.call.moment);
-    let known = app.settings.organisation(org).await?.ok_or(OrgId::NOT_FOUND)?;
+    let known = app.settings.current_organisation(org).await?.ok_or(OrgId::NOT_FOUND)?;
     if limit.currency() != known.currency {
         let problem = format!("must be in {}, the currency of the organisation", known.currency.code());
         return Err(ApiError::field("perDay.currency", problem));

@@ -8,7 +8,7 @@ use domain::{
     Account, AccountId, Allowed, Attempt, Credits, Details, Fingerprint, Mode, OrgId, Posting, Reference,
     set_frozen, set_limit,
 };
-use scrip_http::{ApiError, App, Id, Once, Operator, PostPaidView, Reply};
+use scrip_http::{ApiError, App, Id, LastKnownOperator, Once, Operator, PostPaidView, Reply};
 use scrip_payments::RechargeRequest;
 use serde::{Deserialize, Serialize};
 use store::{Claim, Unsettled, system_key};
@@ -78,6 +78,7 @@ pub(super) async fn set_post_paid(
 }
 
 /// Freezes an organisation: debits, purchases and auto-recharge are refused, for live and test keys. The credits stay.
+/// This is possible also while the settings cannot be read.
 #[utoipa::path(
     post,
     path = "/admin/v1/organisations/{id}/freeze",
@@ -88,7 +89,7 @@ pub(super) async fn set_post_paid(
 )]
 pub(super) async fn freeze(
     State(app): State<Arc<App>>,
-    operator: Operator,
+    LastKnownOperator(operator): LastKnownOperator,
     Path(org): Path<Id<OrgId>>,
     Once { body: why, .. }: Once<ReasonRequest>,
 ) -> Result<Reply, ApiError> {

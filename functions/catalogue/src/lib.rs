@@ -86,7 +86,7 @@ async fn packages(
             "is not allowed with an API key; the list has the packages in your organisation's currency";
         return Err(ApiError::field("currency", problem));
     }
-    let organisation = app.settings.organisation(org).await?;
+    let organisation = app.settings.organisation(org, call.moment.wall).await?;
     let organisation = organisation.ok_or(ApiError::NotFound("there is no such organisation"))?;
     let reply = Reply::page(&PackageOnSale::all(&packages.on_sale_in(organisation.currency, now)), None)?;
     Ok((BY_KEY, reply))

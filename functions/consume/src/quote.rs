@@ -173,7 +173,7 @@ async fn affordable(
 ) -> Result<Offer, Unsettled> {
     let Shortage { packages, lacking } = shortage;
     let lacking = Amount::try_from(lacking).map_err(|_| Refusal::PriceLimit)?;
-    let organisation = app.settings.organisation(account.id.org).await?;
+    let organisation = app.settings.organisation(account.id.org, moment.wall).await?;
     let organisation =
         organisation.ok_or_else(|| Fault::corrupt("an account", "its organisation is gone"))?;
     let today = app.ledger.spending_today(account.id, &organisation, moment).await?;

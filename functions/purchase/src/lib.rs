@@ -4,14 +4,13 @@ use std::error::Error;
 use std::sync::Arc;
 
 use axum::extract::State;
-use domain::{
-    self, Account, AccountId, Amount, ClaimKey, Currency, Money, Offer, PurchaseId, PurchaseStatus, Reference,
-};
+use domain::{self, Account, Amount, ClaimKey, Money, Offer, PurchaseId, PurchaseStatus, Reference};
 use scrip_http::{
     ApiError, App, BalanceView, Caller, IdempotencyHeader, Idempotent, NextActionView, Reply, may,
 };
+use scrip_payments::{Checkout, Deadline};
 use serde::{Deserialize, Serialize};
-use store::{ClaimedId, ClaimsOf, Fault, Moment, Unsettled};
+use store::{ClaimedId, ClaimsOf, Fault, Unsettled};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -84,124 +83,141 @@ async fn purchase(
     caller: Caller<may::Buy>,
     intent: Idempotent<PurchaseRequest>,
 ) -> Result<Reply, ApiError> {
-    let moment = caller.call.moment;
-    let (of, key) = (ClaimsOf::Account(caller.account), ClaimKey::Caller(intent.key));
-    let currency = app.checkout(caller.account.mode).currency(caller.account.org).await?;
-    let offer = match intent.body.offer(&app, caller.account, currency, moment).await {
-        Ok(offer) => offer,
-        // An earlier attempt may have bought it while it was on sale.
-        Err(ApiError::Unsettled(Unsettled::Refused(refusal))) => {
-            let made = app.ledger.made_before(of, &key, &intent.fingerprint, moment).await?;
-            return match made {
-                Some(made) => known(&app, caller.account, made, moment).await?.ok_or_else(|| refusal.into()),
-                None => Err(refusal.into()),
-            };
-        }
-        Err(error) => return Err(error),
+    let deadline = Deadline::of(caller.call.arrived);
+    let order = CallersOrder {
+        app: &app,
+        checkout: Checkout { deadline, ..app.checkout(caller.account.mode) },
+        caller: &caller,
     };
-    let made = app.ledger.claim_once(of, &key, &intent.fingerprint, moment).await?;
-    if made.replayed
-        && let Some(reply) = known(&app, caller.account, made, moment).await?
-    {
-        return Ok(reply);
-    }
-    let checkout = app.checkout(caller.account.mode);
-    let id = PurchaseId { account: caller.account, transaction: made.id };
-    let rate = checkout.rate(caller.account.org, offer.price, moment).await?;
-    let method = intent.body.payment_method;
-    let begun = domain::Purchase {
-        rate,
-        key_id: Some(caller.key),
-        request_id: Some(caller.call.id.to_string()),
-        ..domain::Purchase::begun(id, offer, method, made.at)
-    };
-    let purchase = checkout.start(begun, moment).await?;
-    answer(&app, &purchase, made.replayed, moment).await
+    // Nothing is charged before the purchase is started, so a request that is late until then is to be sent again.
+    let prepared = deadline.work(Box::pin(order.prepare(intent))).await.map_err(ApiError::from)??;
+    let (purchase, replayed) = order.carry_out(prepared).await?;
+    order.answer(&purchase, replayed).await
 }
 
-impl PurchaseRequest {
+/// The purchase of a caller, and what it is made with. One deadline holds for all of it.
+struct CallersOrder<'a> {
+    app: &'a App,
+    checkout: Checkout<'a>,
+    caller: &'a Caller<may::Buy>,
+}
+
+/// What a request asks for.
+enum Prepared {
+    /// A purchase that is to be started.
+    New { purchase: Box<domain::Purchase>, replayed: bool },
+    /// A purchase that an earlier attempt has started.
+    Started(Box<domain::Purchase>),
+}
+
+impl CallersOrder<'_> {
+    /// Prices the order and claims its key.
+    async fn prepare(&self, intent: Idempotent<PurchaseRequest>) -> Result<Prepared, ApiError> {
+        let (app, caller, moment) = (self.app, self.caller, self.caller.call.moment);
+        let (of, key) = (ClaimsOf::Account(caller.account), ClaimKey::Caller(intent.key));
+        let offer = match self.offer(&intent.body).await {
+            Ok(offer) => offer,
+            // An earlier attempt may have bought it while it was on sale.
+            Err(ApiError::Unsettled(Unsettled::Refused(refusal))) => {
+                let made = app.ledger.made_before(of, &key, &intent.fingerprint, moment).await?;
+                let Some(made) = made else { return Err(refusal.into()) };
+                return self.started(made).await?.ok_or_else(|| refusal.into());
+            }
+            Err(error) => return Err(error),
+        };
+        let made = app.ledger.claim_once(of, &key, &intent.fingerprint, moment).await?;
+        if made.replayed
+            && let Some(started) = self.started(made).await?
+        {
+            return Ok(started);
+        }
+        let id = PurchaseId { account: caller.account, transaction: made.id };
+        let rate = self.checkout.rate(caller.account.org, offer.price, moment).await?;
+        let purchase = domain::Purchase {
+            rate,
+            key_id: Some(caller.key),
+            request_id: Some(caller.call.id.to_string()),
+            ..domain::Purchase::begun(id, offer, intent.body.payment_method, made.at)
+        };
+        Ok(Prepared::New { purchase: purchase.into(), replayed: made.replayed })
+    }
+
+    /// The purchase of an earlier attempt; none if it was never started.
+    async fn started(&self, made: ClaimedId) -> Result<Option<Prepared>, ApiError> {
+        let id = PurchaseId { account: self.caller.account, transaction: made.id };
+        let purchase = self.app.ledger.purchase(id).await?;
+        Ok(purchase.map(|purchase| Prepared::Started(purchase.into())))
+    }
+
+    /// Starts or continues the purchase. Returns it, and whether it is an earlier attempt's.
+    async fn carry_out(&self, prepared: Prepared) -> Result<(domain::Purchase, bool), ApiError> {
+        let moment = self.caller.call.moment;
+        Ok(match prepared {
+            Prepared::New { purchase, replayed } => (self.checkout.start(*purchase, moment).await?, replayed),
+            Prepared::Started(purchase) => (self.checkout.resume(*purchase, moment).await?, true),
+        })
+    }
+
     /// The offer in the organisation's own currency. Refused, before the key is claimed and anything is charged, unless
     /// the account may buy and hold that much and the organisation may spend it today.
-    async fn offer(
-        &self,
-        app: &App,
-        id: AccountId,
-        currency: Currency,
-        moment: Moment,
-    ) -> Result<Offer, ApiError> {
-        let catalogue = app.settings.catalogue(moment.wall).await?;
-        let offer = match (&self.package, self.amount) {
+    async fn offer(&self, order: &PurchaseRequest) -> Result<Offer, ApiError> {
+        let (id, moment) = (self.caller.account, self.caller.call.moment);
+        let currency = self.checkout.currency(id.org, moment).await?;
+        let catalogue = self.app.settings.catalogue(moment.wall).await?;
+        let offer = match (&order.package, order.amount) {
             (Some(package), None) => catalogue.packages.whole(package, currency, moment.now)?,
             (None, Some(amount)) => catalogue.packages.amount(amount, currency, moment.now)?,
             (Some(_), Some(_)) | (None, None) => {
                 return Err(ApiError::field("package", "send either package or amount"));
             }
         };
-        let account = app.ledger.account(id).await?.ok_or(Unsettled::NoAccount)?;
+        let account = self.app.ledger.account(id).await?.ok_or(Unsettled::NoAccount)?;
         domain::may_buy(&account, &offer)?;
-        app.checkout(id.mode).fits_today(id, offer.price, moment).await?;
+        self.checkout.fits_today(id, offer.price, moment).await?;
         Ok(offer)
     }
-}
 
-/// The answer to a retry; none if the purchase was never begun.
-async fn known(
-    app: &App,
-    account: AccountId,
-    made: ClaimedId,
-    moment: Moment,
-) -> Result<Option<Reply>, ApiError> {
-    let id = PurchaseId { account, transaction: made.id };
-    let Some(purchase) = app.ledger.purchase(id).await? else { return Ok(None) };
-    let purchase = app.checkout(account.mode).resume(purchase, moment).await?;
-    answer(app, &purchase, true, moment).await.map(Some)
-}
+    async fn answer(&self, purchase: &domain::Purchase, replayed: bool) -> Result<Reply, ApiError> {
+        let link = match &purchase.status {
+            PurchaseStatus::Failed(decline) => {
+                return Err(ApiError::PaymentFailed(purchase.id.transaction, decline.clone()));
+            }
+            PurchaseStatus::Pending(link) => link.clone(),
+            PurchaseStatus::Approved(_) => None,
+        };
+        let approved = matches!(purchase.status, PurchaseStatus::Approved(_));
+        let purchased = Purchased {
+            transaction_id: purchase.id.transaction.to_string(),
+            status: if approved { "approved" } else { "pending" },
+            credits: u64::from(purchase.offer.credits),
+            price: purchase.offer.price,
+            package: purchase.offer.package.as_ref().map(|package| package.0.clone()),
+            payment_method: purchase.method.as_str().to_owned(),
+            next_action: link.map(NextActionView::redirect),
+            receipt: purchase.receipt.clone(),
+            balance: self.balance(purchase).await,
+        };
+        if approved { Reply::created(&purchased, replayed) } else { Reply::accepted(&purchased, replayed) }
+    }
 
-async fn answer(
-    app: &App,
-    purchase: &domain::Purchase,
-    replayed: bool,
-    moment: Moment,
-) -> Result<Reply, ApiError> {
-    let link = match &purchase.status {
-        PurchaseStatus::Failed(decline) => {
-            return Err(ApiError::PaymentFailed(purchase.id.transaction, decline.clone()));
-        }
-        PurchaseStatus::Pending(link) => link.clone(),
-        PurchaseStatus::Approved(_) => None,
-    };
-    let approved = matches!(purchase.status, PurchaseStatus::Approved(_));
-    let purchased = Purchased {
-        transaction_id: purchase.id.transaction.to_string(),
-        status: if approved { "approved" } else { "pending" },
-        credits: u64::from(purchase.offer.credits),
-        price: purchase.offer.price,
-        package: purchase.offer.package.as_ref().map(|package| package.0.clone()),
-        payment_method: purchase.method.as_str().to_owned(),
-        next_action: link.map(NextActionView::redirect),
-        receipt: purchase.receipt.clone(),
-        balance: balance(app, purchase, moment).await,
-    };
-    if approved { Reply::created(&purchased, replayed) } else { Reply::accepted(&purchased, replayed) }
-}
-
-/// The balance after the purchase's transaction, or the present one. The purchase is answered also if the balance cannot be
-/// read.
-async fn balance(app: &App, purchase: &domain::Purchase, moment: Moment) -> Option<BalanceView> {
-    let account = purchase.id.account;
-    let read = async {
-        if let PurchaseStatus::Approved(entry) = purchase.status
-            && let Some(receipt) = app.ledger.transaction(account, entry).await?
-        {
-            return Ok(Some(BalanceView::from(&receipt)));
-        }
-        let account = app.ledger.account(account).await?;
-        let balance =
-            |account: Account| BalanceView::new(&account.balance(moment.now), account.sequence, moment.now);
-        Ok::<_, Fault>(account.map(balance))
-    };
-    read.await.unwrap_or_else(|fault| {
-        tracing::warn!(cause = &fault as &dyn Error, "the balance after a purchase cannot be read");
-        None
-    })
+    /// The balance after the purchase's transaction, or the present one. The purchase is answered also if the balance
+    /// cannot be read in time.
+    async fn balance(&self, purchase: &domain::Purchase) -> Option<BalanceView> {
+        let (ledger, now) = (&self.app.ledger, self.caller.call.moment.now);
+        let account = purchase.id.account;
+        let read = async {
+            if let PurchaseStatus::Approved(entry) = purchase.status
+                && let Some(receipt) = ledger.transaction(account, entry).await?
+            {
+                return Ok(Some(BalanceView::from(&receipt)));
+            }
+            let account = ledger.account(account).await?;
+            let balance = |account: Account| BalanceView::new(&account.balance(now), account.sequence, now);
+            Ok::<_, Fault>(account.map(balance))
+        };
+        self.checkout.deadline.close(read).await.and_then(|read| read).unwrap_or_else(|fault| {
+            tracing::warn!(cause = &fault as &dyn Error, "the balance after a purchase cannot be read");
+            None
+        })
+    }
 }

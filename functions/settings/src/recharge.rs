@@ -72,7 +72,7 @@ pub(super) async fn read_auto_recharge(
     State(app): State<Arc<App>>,
     caller: Caller<may::SeeSettings>,
 ) -> Result<Reply, ApiError> {
-    let currency = app.checkout(caller.account.mode).billed_in(caller.account.org).await?;
+    let currency = app.checkout(caller.account.mode).currency(caller.account.org, caller.call.moment).await?;
     let recharge = app.ledger.recharge(caller.account).await?;
     reply(recharge.as_ref(), currency, caller.call.moment)
 }
@@ -97,7 +97,7 @@ pub(super) async fn set_auto_recharge(
     Once { body: change, .. }: Once<AutoRechargeChange>,
 ) -> Result<Reply, ApiError> {
     let (account, moment) = (caller.account, caller.call.moment);
-    let currency = app.checkout(account.mode).billed_in(account.org).await?;
+    let currency = app.checkout(account.mode).current_currency(account.org).await?;
     let change = change.checked(currency)?;
     // If the queue is unavailable, the scheduled job recharges.
     app.ledger.schedule(Job::Recharge(account), moment.now).await?;

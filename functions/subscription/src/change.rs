@@ -81,7 +81,7 @@ pub(super) async fn carry_out(
     asked: PlanChangeContext,
 ) -> Result<Reply, ApiError> {
     let PlanChangeContext { account, request, details, moment } = asked;
-    let catalogue = app.settings.catalogue(moment.wall).await?;
+    let catalogue = app.settings.current_catalogue(moment.wall).await?;
     let wanted = PlannedChange::of(change, &catalogue, moment.now)?;
     // Schedule the follow-up before the change, so that a crash cannot lose it.
     if account.mode == Mode::Live {
@@ -151,7 +151,7 @@ pub(super) async fn preview(
     moment: Moment,
 ) -> Result<Reply, ApiError> {
     let Moment { now, .. } = moment;
-    let catalogue = app.settings.catalogue(moment.wall).await?;
+    let catalogue = app.settings.current_catalogue(moment.wall).await?;
     let wanted = PlannedChange::of(change, &catalogue, now)?;
     let account = app.ledger.account(account).await?.ok_or(Unsettled::NoAccount)?;
     let account = account.with_due(now);

@@ -54,7 +54,7 @@ pub(super) async fn set_subscription(
     let OperatorSubscription { plan, allowance, mode } = body;
     let org = org.found()?;
     let account = AccountId { org, mode: mode.unwrap_or(Mode::Live) };
-    app.settings.organisation(org).await?.ok_or(OrgId::NOT_FOUND)?;
+    app.settings.current_organisation(org).await?.ok_or(OrgId::NOT_FOUND)?;
     let moment = app.ledger.moment_of(account, operator.call.moment).await?;
     let change = PlanChangeRequest {
         plan: PlanId(plan),

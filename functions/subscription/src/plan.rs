@@ -69,7 +69,7 @@ pub(super) async fn change_subscription(
     Once { body: NewSubscription { plan }, id }: Once<NewSubscription>,
 ) -> Result<Reply, ApiError> {
     let (account, moment) = (caller.account, caller.call.moment);
-    let organisation = app.settings.organisation(account.org).await?.ok_or(Unsettled::NoAccount)?;
+    let organisation = app.settings.current_organisation(account.org).await?.ok_or(Unsettled::NoAccount)?;
     let change = PlanChangeRequest {
         plan: PlanId(plan),
         allowance: None,

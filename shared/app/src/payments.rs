@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aws::SecretsManager;
 use domain::Mode;
-use scrip_payments::{Checkout, Provider, Simulated, Stripe, StripeConfig, StripeSecrets};
+use scrip_payments::{Checkout, Deadline, Provider, Simulated, Stripe, StripeConfig, StripeSecrets};
 
 use crate::environment::{optional, variable};
 use crate::{App, MissingVariable};
@@ -29,7 +29,7 @@ impl App {
         self
     }
 
-    /// The checkout for live or test keys.
+    /// The checkout for live or test keys. Its deadline begins now.
     #[must_use]
     pub fn checkout(&self, mode: Mode) -> Checkout<'_> {
         Checkout {
@@ -37,6 +37,7 @@ impl App {
             settings: &self.settings,
             provider: self.providers.of(mode),
             recharges: self.recharges.as_ref(),
+            deadline: Deadline::from_now(),
         }
     }
 }

@@ -9,6 +9,7 @@ use http::request::Parts;
 
 use super::{ApiError, App, RequestContext};
 use domain::{AccountId, ApiKeySecret, Denial, KeyId, Principal, Scope};
+use store::Fault;
 
 /// An organisation that calls with a key that has the scope `S`.
 #[derive(Clone, Debug)]
@@ -22,7 +23,8 @@ pub struct Caller<S> {
     needs: PhantomData<S>,
 }
 
-/// An operator.
+/// An operator. A request that does more than read needs a key that was read in the last minute, also while the settings
+/// cannot be read.
 #[derive(Clone, Debug)]
 pub struct Operator {
     /// The key's id, `superAdmin` in transactions.
@@ -31,12 +33,19 @@ pub struct Operator {
     pub call: RequestContext,
 }
 
+/// An operator whose key may be the last known one: for what must be possible while the settings cannot be read.
+#[derive(Clone, Debug)]
+pub struct LastKnownOperator(pub Operator);
+
 /// The scope that a route needs.
 pub trait Needs: Send + Sync {
     /// The scope.
     const SCOPE: Scope;
     /// An alternative scope.
     const OR: Option<Scope> = None;
+    /// Whether the route changes settings. It then needs a key that was read in the last minute, also while the settings
+    /// cannot be read.
+    const CHANGES_SETTINGS: bool = false;
 }
 
 /// What a route lets a key do.
@@ -86,6 +95,7 @@ pub mod may {
 
     impl Needs for Set {
         const SCOPE: Scope = Scope::SettingsWrite;
+        const CHANGES_SETTINGS: bool = true;
     }
 
     impl Needs for SeeSettings {
@@ -106,7 +116,7 @@ impl<S: Needs> FromRequestParts<Arc<App>> for Caller<S> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let (call, principal) = identify(parts, app).await?;
+        let Identified { call, principal, is_current } = identify(parts, app).await?;
         let Principal::Organisation { account, key, scopes } = principal else {
             return Err(Denial::WrongSide(
                 "an operator's key works under /admin/v1/; use a key of the organisation",
@@ -115,6 +125,9 @@ impl<S: Needs> FromRequestParts<Arc<App>> for Caller<S> {
         };
         if !scopes.iter().any(|scope| *scope == S::SCOPE || S::OR == Some(*scope)) {
             return Err(Denial::Lacks(S::SCOPE).into());
+        }
+        if S::CHANGES_SETTINGS && !is_current {
+            return Err(not_current());
         }
         // Only a test ledger has a clock of its own; for a live ledger nothing is read.
         let call = match app.ledger.test_clock(account).await? {
@@ -129,17 +142,45 @@ impl FromRequestParts<Arc<App>> for Operator {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        match identify(parts, app).await? {
-            (call, Principal::Operator { key }) => Ok(Self { key, call }),
-            (_, Principal::Organisation { .. }) => {
-                Err(Denial::WrongSide("/admin/v1/ is for operators; use an operator's key").into())
-            }
+        let (operator, is_current) = operator(parts, app).await?;
+        if is_current || parts.method.is_safe() { Ok(operator) } else { Err(not_current()) }
+    }
+}
+
+impl FromRequestParts<Arc<App>> for LastKnownOperator {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        operator(parts, app).await.map(|(operator, _)| Self(operator))
+    }
+}
+
+/// The operator who calls, and whether the key is current.
+async fn operator(parts: &mut Parts, app: &Arc<App>) -> Result<(Operator, bool), ApiError> {
+    let Identified { call, principal, is_current } = identify(parts, app).await?;
+    match principal {
+        Principal::Operator { key } => Ok((Operator { key, call }, is_current)),
+        Principal::Organisation { .. } => {
+            Err(Denial::WrongSide("/admin/v1/ is for operators; use an operator's key").into())
         }
     }
 }
 
+/// The error while the settings cannot be read, for a request that does not decide on the last known ones.
+fn not_current() -> ApiError {
+    Fault::Unavailable { doing: "read an API key", source: "it is not current".into() }.into()
+}
+
+/// A caller whose key was admitted.
+struct Identified {
+    call: RequestContext,
+    principal: Principal,
+    /// Whether the key was read in the last minute.
+    is_current: bool,
+}
+
 /// Identifies the caller. This is the only way from an `Authorization` header to a principal.
-async fn identify(parts: &mut Parts, app: &Arc<App>) -> Result<(RequestContext, Principal), ApiError> {
+async fn identify(parts: &mut Parts, app: &Arc<App>) -> Result<Identified, ApiError> {
     let Ok(call) = RequestContext::from_request_parts(parts, app).await;
     let mut sent = parts.headers.get_all(AUTHORIZATION).iter();
     let value = match (sent.next(), sent.next()) {
@@ -161,5 +202,5 @@ async fn identify(parts: &mut Parts, app: &Arc<App>) -> Result<(RequestContext, 
     }
     // `Once` reads it to know whose idempotency key the request has.
     parts.extensions.insert(principal.clone());
-    Ok((call, principal))
+    Ok(Identified { call, principal, is_current: known.is_current })
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use axum::extract::FromRequestParts;
 use chrono::{DateTime, Utc};
 use http::request::Parts;
+use tokio::time::Instant;
 
 use domain::{AccountId, Mode};
 use store::{ChangeAttempt, ChangeRequest, Moment};
@@ -15,6 +16,8 @@ use store::{ChangeAttempt, ChangeRequest, Moment};
 pub struct RequestContext {
     /// When the request arrived. Handlers use no other current time.
     pub moment: Moment,
+    /// The same by the runtime's own clock, for deadlines.
+    pub arrived: Instant,
     /// The request's id in responses and logs, `req_…`.
     pub id: Arc<str>,
     account: Arc<OnceLock<AccountId>>,
@@ -33,6 +36,7 @@ impl RequestContext {
     pub(super) fn new(moment: Moment, id: String) -> Self {
         Self {
             moment,
+            arrived: Instant::now(),
             id: id.into(),
             account: Arc::default(),
             own_time: Arc::default(),

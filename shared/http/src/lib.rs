@@ -25,7 +25,7 @@ pub use app::{
     App, Clock, CursorKey, Fatal, Listing, MissingVariable, SystemClock, WeakKey, connection, start_log,
 };
 pub use body::{BATCH_BYTES_MAX, BODY_BYTES_MAX, Distinct, Either, JsonBody};
-pub use caller::{Caller, Needs, Operator, may};
+pub use caller::{Caller, LastKnownOperator, Needs, Operator, may};
 pub use context::RequestContext;
 pub use error::ApiError;
 pub use etag::IfMatch;

@@ -8,7 +8,7 @@ use domain::{AccountId, Mode, PurchaseId, PurchaseStep};
 use futures_util::future::join_all;
 use futures_util::{FutureExt, StreamExt, stream};
 use ports::{Clock, NoBus, Queue};
-use scrip_payments::{Checkout, Providers, RechargeRequest};
+use scrip_payments::{Checkout, Deadline, Providers, RechargeRequest};
 use scrip_webhooks::DeliveryRequest;
 use store::{Activity, Fault, JOB_SHARDS, Job, Moment, ScheduledJob, Unsettled};
 
@@ -40,9 +40,16 @@ pub struct Dispatcher<'a> {
 }
 
 impl<'a> Dispatcher<'a> {
+    /// The checkout for one job or event. Its deadline begins now.
     pub(super) fn checkout(&self, mode: Mode) -> Checkout<'a> {
         let Jobs { ledger, settings, .. } = self.jobs;
-        Checkout { ledger, settings, provider: self.providers.of(mode), recharges: self.recharges }
+        Checkout {
+            ledger,
+            settings,
+            provider: self.providers.of(mode),
+            recharges: self.recharges,
+            deadline: Deadline::from_now(),
+        }
     }
 
     /// Runs the due jobs of all shards, and the daily poll of the payment providers if it is due. Returns how many jobs

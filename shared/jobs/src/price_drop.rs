@@ -12,7 +12,8 @@ const PAGE: i32 = 200;
 /// How many hours the hourly sweep looks back for price drops: longer than the time between two sweeps.
 const SWEEP_HOURS: i64 = 2;
 
-/// The delay of the first tasks, in seconds: by then every function has dropped cached prices (after 60).
+/// The delay of the first tasks, in seconds: by then every function has dropped cached prices (after 60). A function
+/// that cannot read the settings keeps them for up to 15 minutes; the hourly sweep then comes after that.
 const CACHE_SECONDS: u16 = 61;
 
 impl Jobs<'_> {

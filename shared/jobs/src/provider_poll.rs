@@ -98,8 +98,9 @@ impl Dispatcher<'_> {
     ) -> Result<usize, Unsettled> {
         let since = known.map_or_else(|| before(moment.wall, FIRST), |known| before(known.wall, OVERLAP));
         let events = events(self.providers.of(mode), since).await?;
-        let (checkout, mut failed) = (self.checkout(mode), None);
+        let mut failed = None;
         for event in &events {
+            let checkout = self.checkout(mode);
             let handled = Box::pin(checkout.on_event(event, moment));
             let handled = match timeout(Duration::from_secs(EVENT_SECONDS), handled).await {
                 Ok(handled) => handled,

@@ -65,8 +65,12 @@ impl Checkout<'_> {
     /// a conditional write, and by nothing else.
     ///
     /// # Errors
-    /// When the table is unavailable; the call should then be retried.
+    /// When the table is unavailable, or the deadline has passed; the call should then be retried.
     pub async fn run_auto_recharge(&self, account: AccountId, moment: Moment) -> Result<(), Unsettled> {
+        self.deadline.close(Box::pin(self.recharge_steps(account, moment))).await?
+    }
+
+    async fn recharge_steps(&self, account: AccountId, moment: Moment) -> Result<(), Unsettled> {
         for _ in 0..STEPS_MAX {
             let Some(recharge) = self.ledger.recharge(account).await? else { return Ok(()) };
             let next = match recharge.state {
@@ -121,7 +125,7 @@ impl Checkout<'_> {
         credits: Amount,
         moment: Moment,
     ) -> Result<NextCharge<Money>, Unsettled> {
-        let currency = self.billed_in(account.org).await?;
+        let currency = self.currency(account.org, moment).await?;
         let offer = match self.quote(currency, credits, moment).await {
             Ok(offer) => offer,
             Err(unsettled) => return NextCharge::refused(unsettled, moment),
@@ -237,7 +241,7 @@ impl Checkout<'_> {
             // The provider was not called yet, so the charge can still be stopped.
             return Ok(NextCharge::Not(AutoRechargeState::Ready));
         }
-        let currency = self.billed_in(id.account.org).await?;
+        let currency = self.currency(id.account.org, moment).await?;
         let offer = match self.quote(currency, charge.credits, moment).await {
             Ok(offer) => offer,
             Err(unsettled) => return NextCharge::refused(unsettled, moment),
@@ -257,12 +261,12 @@ impl Checkout<'_> {
         Ok(catalogue.packages.amount(credits, currency, moment.now)?)
     }
 
-    /// The billing currency of an organisation.
+    /// The billing currency of an organisation as it is now, for a request that changes settings.
     ///
     /// # Errors
     /// When the table is unavailable.
-    pub async fn billed_in(&self, org: OrgId) -> Result<Currency, Fault> {
-        let organisation = self.settings.organisation(org).await?;
+    pub async fn current_currency(&self, org: OrgId) -> Result<Currency, Fault> {
+        let organisation = self.settings.current_organisation(org).await?;
         let organisation =
             organisation.ok_or_else(|| Fault::corrupt("an account", "its organisation is gone"))?;
         Ok(organisation.currency)
@@ -278,7 +282,7 @@ impl Checkout<'_> {
         currency: Currency,
         moment: Moment,
     ) -> Result<Option<BadAutoRecharge>, Fault> {
-        let catalogue = self.settings.catalogue(moment.wall).await?;
+        let catalogue = self.settings.current_catalogue(moment.wall).await?;
         let sizes: Vec<_> = catalogue
             .packages
             .on_sale_in(currency, moment.now)

@@ -3,6 +3,7 @@
 
 mod auto_recharge;
 mod checkout;
+mod deadline;
 mod disputes;
 mod provider;
 mod providers;
@@ -12,6 +13,7 @@ pub mod simulated;
 mod stripe;
 
 pub use checkout::{Checkout, SpendingToday};
+pub use deadline::{Deadline, PURCHASE_TIME};
 pub use domain::{Decline, Payment, PaymentId, PaymentStatus, PurchaseId};
 pub use provider::{
     ChargeOrder, CustomerId, DisputeId, DisputeOutcome, EventRejected, MoneyRefund, NoAnswer, Provider,

@@ -48,6 +48,7 @@ pub use schedule::jobs::{JOB_SHARDS, Job, JobKind, RemainderId, ScheduledJob};
 pub use settings::api_keys::KnownKey;
 pub use settings::catalogue::{CataloguePart, Unchanged};
 pub use settings::organisations::{Organisation, Settings};
+pub use settings::outage::SETTINGS_UNREAD;
 pub use settings::snapshot::Catalogue;
 pub use table::damage::Damage;
 pub use table::error::{Fault, Unsettled};

@@ -12,7 +12,7 @@ use std::time::Duration;
 use chrono::DateTime;
 use ports::Queue;
 
-use super::{NoAnswer, Provider, RechargeRequest};
+use super::{Deadline, NoAnswer, Provider, RechargeRequest};
 use domain::{Payment, Purchase, PurchaseCause, PurchaseDecision, PurchaseId, PurchaseStatus, PurchaseStep};
 use store::{Fault, Job, Ledger, Moment, Settings, Unsettled, random};
 
@@ -41,6 +41,8 @@ pub struct Checkout<'a> {
     pub provider: &'a dyn Provider,
     /// The recharge queue, for automatic purchases that are finished.
     pub recharges: &'a dyn Queue<RechargeRequest>,
+    /// When the work for the present request, message or job has to end.
+    pub deadline: Deadline,
 }
 
 /// The result of one step.
@@ -58,30 +60,48 @@ impl Checkout<'_> {
     /// # Errors
     /// [`Unsettled::Refused`] with [`Refusal::SpendingLimit`](domain::Refusal::SpendingLimit) when the price exceeds the
     /// organisation's spending limit for today. [`Unsettled::InProgress`] when another process holds the lease.
-    /// [`Unsettled::Failed`] when the purchase could not be started; nothing was charged. Once the provider may have been
-    /// called, there are no errors: the purchase is returned in its last known state.
+    /// [`Unsettled::Failed`] when the purchase could not be started in time; nothing was charged. Once the provider may
+    /// have been called, there are no errors: the purchase is returned in its last known state, at the deadline at the
+    /// latest.
     pub async fn start(&self, purchase: Purchase, moment: Moment) -> Result<Purchase, Unsettled> {
         let leased_until = Purchase::lease(moment.wall);
         let counted = Some(moment.now.date_naive());
         let started = Purchase { charges: 1, leased_until, counted, ..purchase };
-        self.count(&started).await?;
+        match self.deadline.work(Box::pin(self.begin(&started, moment))).await?? {
+            Some(existing) => self.resume(existing, moment).await,
+            None => Ok(Box::pin(self.drive_in_time(started, PurchaseStep::Charge, moment)).await),
+        }
+    }
+
+    /// Writes a purchase that the provider is then asked to charge; returns the one that exists already under its id.
+    async fn begin(&self, started: &Purchase, moment: Moment) -> Result<Option<Purchase>, Unsettled> {
+        self.count(started, moment).await?;
         self.ledger.schedule(Job::Purchase(started.id), started.check_at(moment.now)).await?;
-        if let Some(existing) = self.ledger.begin_purchase(&started).await? {
-            self.uncount(&started).await;
-            return self.resume(existing, moment).await;
+        let existing = self.ledger.begin_purchase(started).await?;
+        if existing.is_some() {
+            self.uncount(started).await;
         }
-        match Box::pin(self.drive(started.clone(), PurchaseStep::Charge, moment)).await {
-            Ok(purchase) => Ok(purchase),
-            Err(unsettled) => Ok(Box::pin(self.leave_to_job(started, &unsettled)).await),
-        }
+        Ok(existing)
     }
 
     /// Continues a purchase that was started.
     ///
     /// # Errors
     /// [`Unsettled::InProgress`] when another process holds the lease; [`Unsettled::Failed`] when the table is
-    /// unavailable.
+    /// unavailable, or too slow for the deadline.
     pub async fn resume(&self, purchase: Purchase, moment: Moment) -> Result<Purchase, Unsettled> {
+        let taken = self.deadline.work(Box::pin(self.take_over(purchase, moment))).await??;
+        let next = taken.next();
+        match next {
+            PurchaseStep::Rest => Ok(taken),
+            PurchaseStep::Charge | PurchaseStep::Find | PurchaseStep::Return => {
+                Ok(Box::pin(self.drive_in_time(taken, next, moment)).await)
+            }
+        }
+    }
+
+    /// Takes the lease on an unfinished purchase.
+    async fn take_over(&self, purchase: Purchase, moment: Moment) -> Result<Purchase, Unsettled> {
         if purchase.next() == PurchaseStep::Rest {
             // The process that stored the failure may have crashed before it emitted the event.
             self.emit_failed(&purchase, moment).await?;
@@ -92,13 +112,19 @@ impl Checkout<'_> {
         }
         let looks = purchase.looks.saturating_add(1);
         let leased = Purchase { looks, leased_until: Purchase::lease(moment.wall), ..purchase };
-        let Some(leased) = self.ledger.save_purchase(&leased).await? else {
-            return Err(Unsettled::InProgress);
+        self.ledger.save_purchase(&leased).await?.ok_or(Unsettled::InProgress)
+    }
+
+    /// Drives a purchase as far as possible until the deadline. It may be cut off at any point, as by a crash.
+    async fn drive_in_time(&self, known: Purchase, step: PurchaseStep, moment: Moment) -> Purchase {
+        let driven = self.deadline.work(Box::pin(self.drive(known.clone(), step, moment))).await;
+        let unsettled = match driven {
+            Ok(Ok(purchase)) => return purchase,
+            Ok(Err(unsettled)) => unsettled,
+            Err(cut) => cut.into(),
         };
-        match Box::pin(self.drive(leased.clone(), leased.next(), moment)).await {
-            Ok(purchase) => Ok(purchase),
-            Err(unsettled) => Ok(Box::pin(self.leave_to_job(leased, &unsettled)).await),
-        }
+        let left = Box::pin(self.leave_to_job(known.clone(), &unsettled));
+        self.deadline.close(left).await.unwrap_or(known)
     }
 
     /// The last known state of a purchase that could not be finished now. It stays pending, and its scheduled job finishes

@@ -3,12 +3,17 @@
 use std::time::Duration;
 
 use super::{Checkout, judged, unanswered};
-use crate::{ChargeOrder, CustomerId, NoAnswer};
+use crate::{ChargeOrder, CustomerId, NoAnswer, PaymentId};
 use domain::{Purchase, PurchaseCause, PurchaseDecision};
-use store::{Fault, Moment};
+use store::{Fault, Moment, Organisation};
 
-/// How long the provider may take to find a charge. Together with [`CHARGE_TIMEOUT`], a function can still answer within
-/// API Gateway's 30 seconds.
+/// How long the provider may take for one call. The deadline of the request limits all of them together.
+const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long the provider may take to create a customer.
+const CUSTOMER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the provider may take to find a charge.
 const FIND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the provider may take to make a charge.
@@ -27,11 +32,11 @@ impl Checkout<'_> {
         purchase: Purchase,
         moment: Moment,
     ) -> Result<(Purchase, PurchaseDecision), Fault> {
-        let order = match self.order(&purchase).await? {
+        let order = match self.order(&purchase, moment).await? {
             ProviderOrder::Ready(order) => order,
             ProviderOrder::NoAnswer(no_answer) => return Ok((purchase, unanswered(&no_answer))),
         };
-        Ok(match within(CHARGE_TIMEOUT, self.provider.charge(&order)).await {
+        Ok(match self.deadline.call(CHARGE_TIMEOUT, self.provider.charge(&order)).await {
             Ok(payment) => judged(purchase, &payment, moment),
             Err(no_answer) => (purchase, unanswered(&no_answer)),
         })
@@ -43,8 +48,8 @@ impl Checkout<'_> {
         purchase: Purchase,
         moment: Moment,
     ) -> Result<(Purchase, PurchaseDecision), Fault> {
-        let found = match self.order(&purchase).await? {
-            ProviderOrder::Ready(order) => within(FIND_TIMEOUT, self.provider.find(&order)).await,
+        let found = match self.order(&purchase, moment).await? {
+            ProviderOrder::Ready(order) => self.deadline.call(FIND_TIMEOUT, self.provider.find(&order)).await,
             ProviderOrder::NoAnswer(no_answer) => Err(no_answer),
         };
         Ok(match found {
@@ -70,7 +75,7 @@ impl Checkout<'_> {
         moment: Moment,
     ) -> (Purchase, PurchaseDecision) {
         let PurchaseDecision::Cancel(id) = decision else { return (purchase, decision) };
-        match self.provider.cancel(&id).await {
+        match self.deadline.call(CALL_TIMEOUT, self.provider.cancel(&id)).await {
             Ok(payment) => match judged(purchase, &payment, moment) {
                 (purchase, PurchaseDecision::Cancel(_)) => (purchase, PurchaseDecision::Wait(None)),
                 known => known,
@@ -79,13 +84,23 @@ impl Checkout<'_> {
         }
     }
 
+    async fn create_customer(&self, organisation: &Organisation) -> Result<Option<CustomerId>, NoAnswer> {
+        let created = self.provider.create_customer(organisation.org, &organisation.name);
+        self.deadline.call(CUSTOMER_TIMEOUT, created).await
+    }
+
+    /// Refunds a payment.
+    pub(super) async fn refund_payment(&self, payment: &PaymentId) -> Result<(), NoAnswer> {
+        self.deadline.call(CALL_TIMEOUT, self.provider.refund(payment)).await
+    }
+
     /// The order for the provider, with the organisation's customer id there.
-    async fn order(&self, purchase: &Purchase) -> Result<ProviderOrder, Fault> {
+    async fn order(&self, purchase: &Purchase, moment: Moment) -> Result<ProviderOrder, Fault> {
         let org = purchase.id.account.org;
-        let organisation = self.organisation(org).await?;
+        let organisation = self.organisation(org, moment).await?;
         let customer = match organisation.customer {
             Some(customer) => Some(CustomerId(customer)),
-            None => match self.provider.create_customer(org, &organisation.name).await {
+            None => match self.create_customer(&organisation).await {
                 Ok(Some(CustomerId(customer))) => {
                     Some(CustomerId(self.settings.add_customer(org, &customer).await?))
                 }
@@ -104,9 +119,4 @@ impl Checkout<'_> {
             payment: purchase.payment.clone(),
         }))
     }
-}
-
-/// A call to the provider; [`NoAnswer`] after the timeout.
-async fn within<T>(limit: Duration, call: impl Future<Output = Result<T, NoAnswer>>) -> Result<T, NoAnswer> {
-    tokio::time::timeout(limit, call).await.unwrap_or_else(|_| Err(NoAnswer("it takes too long".to_owned())))
 }

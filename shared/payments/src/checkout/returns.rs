@@ -67,7 +67,7 @@ impl Checkout<'_> {
     /// Refunds all money of a failed purchase. A repeated call refunds nothing more.
     pub(crate) async fn return_money(&self, purchase: Purchase) -> Result<Purchase, Unsettled> {
         if let Some(payment) = &purchase.payment {
-            self.provider.refund(payment).await?;
+            self.refund_payment(payment).await?;
         }
         let returned = Purchase { to_return: false, ..purchase };
         match self.ledger.save_purchase(&returned).await? {

@@ -12,7 +12,7 @@ impl Checkout<'_> {
     /// # Errors
     /// When the table is unavailable.
     pub async fn rate(&self, org: OrgId, price: Money, moment: Moment) -> Result<Option<Rate>, Fault> {
-        let currency = self.currency(org).await?;
+        let currency = self.currency(org, moment).await?;
         Ok(self.settings.catalogue(moment.wall).await?.rate(price.currency(), currency))
     }
 
@@ -20,12 +20,12 @@ impl Checkout<'_> {
     ///
     /// # Errors
     /// When the table is unavailable.
-    pub async fn currency(&self, org: OrgId) -> Result<Currency, Fault> {
-        Ok(self.organisation(org).await?.currency)
+    pub async fn currency(&self, org: OrgId, moment: Moment) -> Result<Currency, Fault> {
+        Ok(self.organisation(org, moment).await?.currency)
     }
 
-    pub(crate) async fn organisation(&self, org: OrgId) -> Result<Organisation, Fault> {
-        let organisation = self.settings.organisation(org).await?;
+    pub(crate) async fn organisation(&self, org: OrgId, moment: Moment) -> Result<Organisation, Fault> {
+        let organisation = self.settings.organisation(org, moment.wall).await?;
         organisation.ok_or_else(|| Fault::corrupt("an account", "its organisation is gone"))
     }
 
@@ -34,7 +34,7 @@ impl Checkout<'_> {
     /// # Errors
     /// When the table is unavailable.
     pub async fn spending_today(&self, account: AccountId, moment: Moment) -> Result<SpendingToday, Fault> {
-        let organisation = self.organisation(account.org).await?;
+        let organisation = self.organisation(account.org, moment).await?;
         self.ledger.spending_today(account, &organisation, moment).await
     }
 
@@ -56,10 +56,10 @@ impl Checkout<'_> {
     ///
     /// # Errors
     /// [`Unsettled::Refused`] when the price exceeds the rest of the limit.
-    pub(super) async fn count(&self, purchase: &Purchase) -> Result<(), Unsettled> {
+    pub(super) async fn count(&self, purchase: &Purchase, moment: Moment) -> Result<(), Unsettled> {
         let Some(day) = purchase.counted else { return Ok(()) };
         let (account, price) = (purchase.id.account, purchase.offer.price);
-        let limit = self.organisation(account.org).await?.may_spend();
+        let limit = self.organisation(account.org, moment).await?.may_spend();
         self.ledger.count_spending(account, day, price, limit).await
     }
 

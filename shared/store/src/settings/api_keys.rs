@@ -5,13 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::settings::key_cache::CachedKey;
+use crate::settings::last_known::Known;
 use crate::settings::organisations::Settings;
 use crate::table::condition::UpdateExpression;
 use crate::table::error::Fault;
 use crate::table::item::{decode, with_key};
 use crate::table::key::Key;
-use domain::{ApiKey, ApiKeySecret, KeyId, OrgId, Plan};
+use domain::{ApiKey, ApiKeySecret, KeyId, OrgId, Plan, PlanId};
 use ports::Moment;
 
 /// An API key that was found, and its organisation's plan.
@@ -21,6 +21,15 @@ pub struct KnownKey {
     pub key: ApiKey,
     /// The plan; `None` for an operator's key.
     pub plan: Option<Plan>,
+    /// Whether both were read in the last minute. A request that changes settings needs a current key.
+    pub is_current: bool,
+}
+
+/// An API key and the id of its organisation's plan. The catalogue has the plan as it is at each instant.
+#[derive(Clone, Debug)]
+pub(crate) struct CachedKey {
+    pub(crate) key: ApiKey,
+    pub(crate) plan: Option<PlanId>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -66,43 +75,39 @@ impl Settings {
         decode("an API key", known).map(Some)
     }
 
-    /// The key of a secret, at most a minute old by `moment.wall`, with its organisation's plan as it is at `moment.now`;
-    /// `None` for a secret that was never issued.
+    /// The key of a secret, at most a minute old by `moment.wall` and at most 15 minutes while the table does not answer,
+    /// with its organisation's plan as it is at `moment.now`; `None` for a secret that was never issued.
     ///
     /// # Errors
-    /// When the table does not answer.
+    /// When the table does not answer and the key was not read in the last 15 minutes.
     pub async fn find_key(&self, secret: &ApiKeySecret, moment: Moment) -> Result<Option<KnownKey>, Fault> {
-        let Some(CachedKey { key, plan }) = self.read_key(secret, moment.wall).await? else {
+        let (hash, wall) = (secret.hash(), moment.wall);
+        let Some(known) = self.keys.get(&hash, wall, self.read_key(&hash, wall)).await? else {
             return Ok(None);
         };
-        let Some(plan) = plan else { return Ok(Some(KnownKey { key, plan: None })) };
-        let catalogue = self.catalogue(moment.wall).await?;
+        let Known { value: CachedKey { key, plan }, is_current, .. } =
+            self.log.note(known, "an API key", wall);
+        let Some(plan) = plan else { return Ok(Some(KnownKey { key, plan: None, is_current })) };
+        let Known { value: catalogue, is_current: is_catalogue_current, .. } =
+            self.known_catalogue(wall).await?;
         let plan = catalogue.plan(&plan, moment.now).cloned();
         let plan =
             plan.ok_or_else(|| Fault::corrupt("an organisation", "its plan is not in the catalogue"))?;
-        Ok(Some(KnownKey { key, plan: Some(plan) }))
+        Ok(Some(KnownKey { key, plan: Some(plan), is_current: is_current && is_catalogue_current }))
     }
 
-    async fn read_key(&self, secret: &ApiKeySecret, wall: DateTime<Utc>) -> Result<Option<CachedKey>, Fault> {
-        let hash = secret.hash();
-        if let Some(cached) = self.keys.get(&hash, wall) {
-            return Ok(Some(cached));
-        }
-        let Some(item) = self.table.get(&Key::Secret(&hash), "read an API key").await? else {
+    async fn read_key(&self, hash: &str, wall: DateTime<Utc>) -> Result<Option<CachedKey>, Fault> {
+        let Some(item) = self.table.get(&Key::Secret(hash), "read an API key").await? else {
             return Ok(None);
         };
         let key: ApiKey = decode("an API key", item)?;
-        let plan = match key.org {
-            Some(org) => {
-                let organisation = self.organisation(org).await?;
-                let gone = || Fault::corrupt("an API key", "its organisation is gone");
-                Some(organisation.ok_or_else(gone)?.plan)
-            }
-            None => None,
-        };
-        let found = CachedKey { key, plan };
-        self.keys.put(hash, wall, found.clone());
-        Ok(Some(found))
+        let Some(org) = key.org else { return Ok(Some(CachedKey { key, plan: None })) };
+        let organisation = self.current_organisation(org).await?;
+        let organisation =
+            organisation.ok_or_else(|| Fault::corrupt("an API key", "its organisation is gone"))?;
+        let plan = Some(organisation.plan.clone());
+        self.organisations.put(&org, wall, organisation);
+        Ok(Some(CachedKey { key, plan }))
     }
 
     /// Revokes a key of an organisation and returns it; `None` when the organisation has no such key. A key that was
@@ -118,7 +123,7 @@ impl Settings {
             .only_if("attribute_exists(pk)")
             .value(":now", AttributeValue::N(now.timestamp().to_string()));
         let revoked = self.table.update_and_get(&Key::Secret(&hash), update, "revoke an API key").await;
-        self.keys.remove(&hash);
+        self.keys.forget(|known, _| *known == hash);
         revoked?.map(|item| decode("an API key", item)).transpose()
     }
 }

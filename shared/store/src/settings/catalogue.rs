@@ -1,14 +1,15 @@
 //! The stored catalogue: reading, loading and changing it.
 
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::settings::last_known::Known;
 use crate::settings::organisations::Settings;
-use crate::settings::snapshot::{Cached, Catalogue, CatalogueCache};
+use crate::settings::snapshot::Catalogue;
 use crate::table::attribute::number;
 use crate::table::condition::Condition;
 use crate::table::error::Fault;
@@ -54,18 +55,36 @@ impl CataloguePart for ExchangeRateList {
 }
 
 impl Settings {
-    /// The catalogue, at most a minute old by `wall`, and never older than the last change that was made through this
-    /// value.
+    /// The catalogue, at most a minute old by `wall`, at most 15 minutes while the table does not answer, and never older
+    /// than the last change that was made through this value.
+    ///
+    /// # Errors
+    /// When the table does not answer and the catalogue was not read in the last 15 minutes; when no catalogue was ever
+    /// loaded.
+    pub async fn catalogue(&self, wall: DateTime<Utc>) -> Result<Arc<Catalogue>, Fault> {
+        Ok(self.known_catalogue(wall).await?.value)
+    }
+
+    /// The catalogue, at most a minute old also while the table does not answer. A request that changes settings decides
+    /// on this.
     ///
     /// # Errors
     /// When the table does not answer; when no catalogue was ever loaded.
-    pub async fn catalogue(&self, wall: DateTime<Utc>) -> Result<Arc<Catalogue>, Fault> {
-        // The lock is not held across the reads.
-        let cached = self.cache().get(wall);
-        let emptied = match cached {
-            Cached::Fresh(catalogue) => return Ok(catalogue),
-            Cached::Stale(emptied) => emptied,
-        };
+    pub async fn current_catalogue(&self, wall: DateTime<Utc>) -> Result<Arc<Catalogue>, Fault> {
+        let Known { value, is_current, .. } = self.known_catalogue(wall).await?;
+        if is_current {
+            Ok(value)
+        } else {
+            Err(Fault::unavailable("read the catalogue", "it is not current"))
+        }
+    }
+
+    pub(crate) async fn known_catalogue(&self, wall: DateTime<Utc>) -> Result<Known<Arc<Catalogue>>, Fault> {
+        let known = self.catalogue.get(&(), wall, self.read_catalogue()).await?.ok_or_else(never_loaded)?;
+        Ok(self.log.note(known, "the catalogue", wall))
+    }
+
+    async fn read_catalogue(&self) -> Result<Option<Arc<Catalogue>>, Fault> {
         let (prices, plans, packages, rates) = tokio::try_join!(
             self.loaded::<PriceList>(),
             self.loaded::<PlanList>(),
@@ -73,9 +92,7 @@ impl Settings {
             self.part::<ExchangeRateList>(),
         )?;
         let rates = rates.map(|(rates, _)| rates).unwrap_or_default();
-        let catalogue = Arc::new(Catalogue { prices, plans, packages, rates });
-        self.cache().put(wall, catalogue.clone(), emptied);
-        Ok(catalogue)
+        Ok(Some(Arc::new(Catalogue { prices, plans, packages, rates })))
     }
 
     /// Loads the first catalogue into an empty table. Parts that exist stay as they are.
@@ -109,7 +126,7 @@ impl Settings {
                 return Ok(answer);
             }
             let saved = self.put_revised(&changed, revision).await;
-            self.cache().empty();
+            self.catalogue.forget(|(), _| true);
             if saved? {
                 return Ok(answer);
             }
@@ -128,13 +145,9 @@ impl Settings {
         self.table.put_if(item, condition, "change the catalogue").await
     }
 
-    fn cache(&self) -> MutexGuard<'_, CatalogueCache> {
-        self.catalogue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     async fn loaded<P: CataloguePart>(&self) -> Result<P, Fault> {
         let part = self.part::<P>().await?;
-        part.map(|(part, _)| part).ok_or_else(|| Fault::corrupt("the catalogue", "it was never loaded"))
+        part.map(|(part, _)| part).ok_or_else(never_loaded)
     }
 
     /// A part and its revision. Read consistently, so that a change is visible right after it was made.
@@ -150,6 +163,10 @@ impl Settings {
         let Revision { rev } = item::decode("the catalogue", item)?;
         Ok(Some((part, rev)))
     }
+}
+
+fn never_loaded() -> Fault {
+    Fault::corrupt("the catalogue", "it was never loaded")
 }
 
 #[derive(Serialize, Deserialize)]

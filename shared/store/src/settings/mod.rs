@@ -2,6 +2,7 @@
 
 pub(crate) mod api_keys;
 pub(crate) mod catalogue;
-pub(crate) mod key_cache;
+pub(crate) mod last_known;
 pub(crate) mod organisations;
+pub(crate) mod outage;
 pub(crate) mod snapshot;

@@ -1,14 +1,16 @@
 //! Organisations and their terms.
 
-use std::sync::Mutex;
+use std::sync::Arc;
 
 use aws_sdk_dynamodb::Config;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::settings::key_cache::KeyCache;
-use crate::settings::snapshot::CatalogueCache;
+use crate::settings::api_keys::CachedKey;
+use crate::settings::last_known::{LastKnown, Refresh};
+use crate::settings::outage::OutageLog;
+use crate::settings::snapshot::Catalogue;
 use crate::table::attribute::{number, text};
 use crate::table::condition::UpdateExpression;
 use crate::table::error::Fault;
@@ -53,19 +55,29 @@ impl Organisation {
     }
 }
 
-/// Organisations, API keys and the catalogue: one table, read through small caches.
+/// Organisations, API keys and the catalogue: one table, read through small caches. While the table does not answer,
+/// reads return what was read in the last 15 minutes, unless their name says otherwise.
 #[derive(Debug)]
 pub struct Settings {
     pub(crate) table: Table,
-    pub(crate) catalogue: Mutex<CatalogueCache>,
-    pub(crate) keys: KeyCache,
+    pub(crate) catalogue: LastKnown<(), Arc<Catalogue>>,
+    /// By the hashes of their secrets.
+    pub(crate) keys: LastKnown<String, CachedKey>,
+    pub(crate) organisations: LastKnown<OrgId, Organisation>,
+    pub(crate) log: OutageLog,
 }
 
 impl Settings {
     /// Settings kept in `table`.
     #[must_use]
     pub fn new(config: &Config, table: impl Into<String>) -> Self {
-        Self { table: Table::new(config, table), catalogue: Mutex::default(), keys: KeyCache::default() }
+        Self {
+            table: Table::new(config, table),
+            catalogue: LastKnown::new(Refresh::WithinAMinute),
+            keys: LastKnown::new(Refresh::WithinAMinute),
+            organisations: LastKnown::new(Refresh::Always),
+            log: OutageLog::default(),
+        }
     }
 
     /// Adds an organisation, unless it exists.
@@ -77,11 +89,20 @@ impl Settings {
         self.table.put_new(item, "write a setting").await.map(|_| ())
     }
 
-    /// An organisation by its id.
+    /// An organisation as it is now; as last read, at most 15 minutes ago by `wall`, while the table does not answer.
+    ///
+    /// # Errors
+    /// When the table does not answer and the organisation was not read in the last 15 minutes.
+    pub async fn organisation(&self, org: OrgId, wall: DateTime<Utc>) -> Result<Option<Organisation>, Fault> {
+        let known = self.organisations.get(&org, wall, self.current_organisation(org)).await?;
+        Ok(known.map(|known| self.log.note(known, "an organisation", wall).value))
+    }
+
+    /// An organisation as it is now. A request that changes settings decides on this.
     ///
     /// # Errors
     /// When the table does not answer.
-    pub async fn organisation(&self, org: OrgId) -> Result<Option<Organisation>, Fault> {
+    pub async fn current_organisation(&self, org: OrgId) -> Result<Option<Organisation>, Fault> {
         let item = self.table.get(&Key::Organisation(org), "read an organisation").await?;
         item.map(|item| decode("an organisation", item)).transpose()
     }
@@ -164,7 +185,7 @@ impl Settings {
             .value(":since", number(since));
         let outcome = self.table.update(&Key::Organisation(org), update, "set a plan").await;
         // What a key may do depends on the plan: here at once, in other processes within a minute.
-        self.keys.forget(org);
+        self.keys.forget(|_, known| known.key.org == Some(org));
         outcome.map(|_| ())
     }
 }
