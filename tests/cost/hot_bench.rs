@@ -17,6 +17,14 @@ const RATE: u32 = 900;
 
 fn main() {
     let seconds = std::env::args().filter_map(|word| word.parse().ok()).next().unwrap_or(600_u32);
+    for (name, load) in loads(seconds) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+        print(name, &runtime.unwrap().block_on(simulate(load)));
+    }
+}
+
+/// The loads that are simulated, the last two of which take so many seconds.
+fn loads(seconds: u32) -> Vec<(&'static str, HotLoad)> {
     let hot = usize::try_from(RATE.saturating_mul(seconds)).unwrap();
     let load = HotLoad {
         accounts: 1,
@@ -32,7 +40,7 @@ fn main() {
     };
     let never = 9_000_000;
     let batches = HotLoad { callers: 16, processes: 16, rate: None, rows: 100, crossing: never, ..load };
-    for (name, load) in [
+    vec![
         (
             "a backlog of one account",
             HotLoad { rate: None, debits: 20_000, projector_waits: true, crossing: never, ..load },
@@ -76,10 +84,7 @@ fn main() {
             },
         ),
         ("one account at 900 debits a second", load),
-    ] {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-        print(name, &runtime.unwrap().block_on(simulate(load)));
-    }
+    ]
 }
 
 fn print(name: &str, figures: &HotFigures) {
