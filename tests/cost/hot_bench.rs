@@ -23,7 +23,7 @@ fn main() {
     }
 }
 
-/// The loads that are simulated, the last two of which take so many seconds.
+/// The loads that are simulated, of which the last two take this number of seconds.
 fn loads(seconds: u32) -> Vec<(&'static str, HotLoad)> {
     let hot = usize::try_from(RATE.saturating_mul(seconds)).unwrap();
     let load = HotLoad {
