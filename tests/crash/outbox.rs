@@ -255,6 +255,29 @@ async fn the_next_change_of_a_monitor_emits_the_event_before() {
     assert!(ledger.monitors(id, None, 10).await.unwrap().pending.is_empty());
 }
 
+/// A claim that another process made first is followed, also where this process has claimed another number.
+#[tokio::test]
+async fn the_first_claim_of_a_number_counts() {
+    let (fixture, id) = account().await;
+    let faults = fixture.faults.clone().unwrap();
+    faults.arm(0, WriteFault::Late);
+    let late = fixture.restarted();
+    let second = tokio::spawn(async move { Emitter::Notification.emit(&late, id).await });
+    while faults.writes() == 0 {
+        tokio::task::yield_now().await;
+    }
+    faults.arm(1, WriteFault::CrashBefore);
+    assert!(!Emitter::Notification.emit(&fixture.restarted(), id).await);
+    faults.arm(usize::MAX, WriteFault::Late);
+    let rival = fixture.restarted();
+    rival.emit(id, &expiring(91), moment(now())).await.unwrap();
+    faults.let_through();
+    assert!(second.await.unwrap());
+    assert!(Emitter::Notification.emit(&rival, id).await);
+    assert_eq!(names(&fixture, id, "both").await, ["credits.expiring"; 3]);
+    assert!(rival.was_emitted(id, &expiring(1)).await.unwrap());
+}
+
 /// An event is emitted only once its number is its own: what is claimed is not yet emitted.
 #[tokio::test]
 async fn a_claimed_number_is_no_emission() {

@@ -1,6 +1,7 @@
 //! Rows that a process could not write: it writes them before it charges their account again.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use domain::{AccountId, Consume, Operation, consume};
@@ -50,6 +51,30 @@ async fn a_process_writes_missing_rows_before_it_charges_again() {
         debit(&process, id, "third").await.unwrap();
         assert_eq!((rows_and_entries(&fixture, id).await, faults.writes()), ((4, 4), 7), "{fault:?}");
     }
+}
+
+/// While one request writes the missing rows, others of the account are refused without a write.
+#[tokio::test]
+async fn missing_rows_are_written_by_one_request_at_a_time() {
+    let fixture = TestLedger::new().await;
+    let id = fixture.open(10, now()).await;
+    let faults = fixture.faults.clone().unwrap();
+    let process = Arc::new(fixture.restarted());
+    faults.arm_all(ROW, WriteFault::Throttled);
+    debit(&process, id, "first").await.unwrap();
+    faults.arm(0, WriteFault::Late);
+    let writing = process.clone();
+    let second = tokio::spawn(async move { debit(&writing, id, "second").await.is_ok() });
+    while faults.writes() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let third = debit(&process, id, "third").await;
+    assert!(matches!(third, Err(Unsettled::Failed(Fault::Backlogged))), "{third:?}");
+    assert_eq!(faults.writes(), 1);
+    faults.let_through();
+    assert!(second.await.unwrap());
+    debit(&process, id, "third").await.unwrap();
+    assert_eq!(rows_and_entries(&fixture, id).await, (4, 4));
 }
 
 /// Other accounts, and other processes, are not held back. A repetition of a request that was charged gets its answer.

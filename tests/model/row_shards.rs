@@ -1,8 +1,13 @@
 //! Readers of an account whose rows are spread over shards find what they find where the rows have one shard.
 
 use chrono::{DateTime, Duration, Utc};
-use domain::{AccountId, Batch, Consume, Credits, Operation, RowShard, RowShards, batch};
-use store::{StatementPlace, StatementQuery};
+use domain::{
+    AccountId, Batch, ClaimKey, Consume, Credits, Details, Fingerprint, IdempotencyKey, Operation, Reference,
+    Refund, RefundAuthority, RefundReason, RowShard, RowShards, batch, consume,
+};
+use store::{
+    ChainPosition, ChainRange, Claim, ExcerptPage, Repaired, StatementPlace, StatementQuery, system_key,
+};
 use tests::{TestLedger, keyed, moment, settle};
 
 fn start() -> DateTime<Utc> {
@@ -59,6 +64,54 @@ async fn a_list_up_to_a_time_has_the_rows_of_all_shards() {
     }
 }
 
+#[tokio::test]
+async fn an_audit_from_a_time_begins_with_the_first_row_of_all_shards() {
+    let (mut fixture, id) = spread().await;
+    fixture.project().await;
+    for (second, expected) in [(5, 2), (15, 102), (25, 202), (35, 302)] {
+        let range = ChainRange { from: Some(ChainPosition::Time(at(second))), to: None };
+        let page = ExcerptPage { cursor: None, limit: 20 };
+        let excerpt = fixture.ledger.excerpt(id, range, page, at(50)).await.unwrap();
+        assert_eq!((excerpt.from, excerpt.rows.len()), (expected, 20), "{second}");
+    }
+}
+
+/// Pairs of equal debits, each second of which is refunded as a duplicate: its twin is found in whichever shard it is.
+#[tokio::test]
+async fn a_twin_in_another_shard_is_found() {
+    let fixture = TestLedger::new().await;
+    let id = fixture.open_spread(1_000, start(), RowShards::MAX).await;
+    let operation = Operation::try_from("x".to_owned()).unwrap();
+    let one = Consume { operation, amount: Credits::try_from(1).unwrap(), service: None };
+    for pair in 0..10 {
+        let resource_id = Reference::try_from(format!("resource {pair}")).ok();
+        let details = Details { resource_id, ..Details::default() };
+        let mut made = Vec::new();
+        for twin in 0..2 {
+            let key = ClaimKey::Caller(IdempotencyKey::try_from(format!("k{pair}-{twin}")).unwrap());
+            let fingerprint = Fingerprint("x".to_owned());
+            let claim = Claim::new(&key, &fingerprint, &details);
+            let decide = |account: &_, attempt: &_| consume(account, &one, attempt);
+            let settled =
+                fixture.ledger.settle(id, claim, moment(at(pair * 2 + twin)), decide).await.unwrap();
+            made.push(settled.receipt.entry.id);
+        }
+        let request = Refund {
+            transaction: made[1],
+            amount: None,
+            reason: RefundReason::DuplicateOperation,
+            duplicate_of: None,
+            note: None,
+            by: RefundAuthority::Operator,
+        };
+        let key = ClaimKey::Caller(IdempotencyKey::try_from(format!("r{pair}")).unwrap());
+        let (fingerprint, none) = (Fingerprint("r".to_owned()), Details::default());
+        let claim = Claim::new(&key, &fingerprint, &none);
+        let refunded = fixture.ledger.refund(id, &request, claim, moment(at(60 + pair))).await.unwrap();
+        assert!(refunded.is_some(), "{pair}");
+    }
+}
+
 /// A row that was moved to another shard of its month is no row of the ledger.
 #[tokio::test]
 async fn a_row_in_the_wrong_shard_is_named() {
@@ -90,12 +143,11 @@ async fn a_lost_item_of_a_spread_account_is_rebuilt_with_all_shards() {
     fixture.project().await;
     let item = fixture.items(&format!("ACCT#{id}")).await.remove(0);
     fixture.delete(&item).await;
-    let details = domain::Details::default();
-    let key = store::system_key("repair").unwrap();
-    let fingerprint = domain::Fingerprint("repair".to_owned());
-    let claim = store::Claim::new(&key, &fingerprint, &details);
+    let (key, details) = (system_key("repair").unwrap(), Details::default());
+    let fingerprint = Fingerprint("repair".to_owned());
+    let claim = Claim::new(&key, &fingerprint, &details);
     let rebuilt = fixture.restarted().repair(id, claim, moment(at(60))).await.unwrap();
-    assert!(matches!(rebuilt, store::Repaired::Made { .. }), "{rebuilt:?}");
+    assert!(matches!(rebuilt, Repaired::Made { .. }), "{rebuilt:?}");
     let account = fixture.restarted().account(id).await.unwrap().unwrap();
     assert_eq!(account.row_shards, RowShards::MAX);
 }

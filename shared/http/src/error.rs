@@ -322,3 +322,21 @@ impl ApiError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A request that waits for rows of earlier ones is temporary: its caller sends it again.
+    #[test]
+    fn a_backlog_is_temporary() {
+        for error in [ApiError::from(Fault::Backlogged), Unsettled::from(Fault::Backlogged).into()] {
+            let body = error.body();
+            assert_eq!(
+                (body.status, body.code),
+                (StatusCode::SERVICE_UNAVAILABLE, "TEMPORARILY_UNAVAILABLE")
+            );
+            assert_eq!(body.retry_after, Some(1));
+        }
+    }
+}

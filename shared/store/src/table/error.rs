@@ -6,9 +6,10 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use domain::{AccountId, DrawdownError, DrawdownMismatch, Refusal};
 use ports::{NoRandomness, QueueError, SealError, SealFailure};
 
-/// The errors with which DynamoDB refuses a request because there are too many.
-const THROTTLED: [&str; 3] =
-    ["ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"];
+/// Whether an error of DynamoDB, by its code, says that there are too many requests.
+fn is_throttling(code: &str) -> bool {
+    ["ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"].contains(&code)
+}
 
 /// The store could not answer. No credit was moved, unless the operation says otherwise.
 #[derive(Debug, thiserror::Error)]
@@ -61,8 +62,7 @@ impl Fault {
     pub(crate) fn is_throttled(&self) -> bool {
         let Self::Unavailable { source, .. } = self else { return false };
         let error = source.downcast_ref::<SdkError<PutItemError>>();
-        let code = error.and_then(ProvideErrorMetadata::code);
-        code.is_some_and(|code| THROTTLED.contains(&code))
+        error.and_then(ProvideErrorMetadata::code).is_some_and(is_throttling)
     }
 
     /// The table did not answer a request.
@@ -144,5 +144,24 @@ impl From<DrawdownError> for Unsettled {
             DrawdownError::Refused(refusal) => refusal.into(),
             DrawdownError::Misfit(misfit) => misfit.into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn throttling_is_told_from_other_errors() {
+        for (code, expected) in [
+            ("ProvisionedThroughputExceededException", true),
+            ("RequestLimitExceeded", true),
+            ("ThrottlingException", true),
+            ("InternalServerError", false),
+            ("ValidationException", false),
+        ] {
+            assert_eq!(is_throttling(code), expected, "{code}");
+        }
+        assert!(!Fault::Backlogged.is_throttled() && !Fault::Backlogged.is_unreadable());
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use domain::{Account, AccountId, RowShards};
+use domain::{Account, AccountId, Effect, Posting, RowShards};
 
 /// How many rows a second an account makes in each of its shards when throttling means that its rows are too many for them.
 /// DynamoDB allows 1,000 writes of up to a kilobyte to one partition. Below this, it is the table that is throttled.
@@ -59,8 +59,12 @@ impl RowHeat {
         }
     }
 
-    /// How many shards the next posting on `account` gives it; `None` to leave them as they are.
-    pub(crate) fn wanted(&self, account: &Account) -> Option<RowShards> {
+    /// How many shards a posting on `account` gives it; `None` to leave them as they are. A fence leaves them: it may fail
+    /// only where the account is closed to the attempt already.
+    pub(crate) fn wanted(&self, account: &Account, posting: &Posting) -> Option<RowShards> {
+        if posting.effects.iter().any(|effect| matches!(effect, Effect::Fence(_))) {
+            return None;
+        }
         let accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = accounts.get(&account.id)?;
         if known.is_busy && known.shards == account.row_shards { account.row_shards.doubled() } else { None }
@@ -72,13 +76,22 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
-    use domain::{Allowance, Credits, Mode, OrgId, PlanId};
+    use domain::{Allowance, Credits, Mode, OrgId, PlanId, due, fence};
 
     fn account(sequence: u64, shards: u8) -> Account {
         let now = "2024-01-15T10:30:00Z".parse().unwrap();
         let id = AccountId { org: OrgId::new(now, 1), mode: Mode::Live };
         let open = Account::open(id, PlanId("free".to_owned()), Allowance::Monthly(Credits::ZERO), now);
         Account { sequence, row_shards: RowShards::try_from(shards).unwrap(), ..open }
+    }
+
+    /// A posting that is no fence.
+    fn renewal(account: &Account) -> Posting {
+        due(account, "2024-01-15T10:30:00Z".parse().unwrap()).unwrap()
+    }
+
+    fn wants(heat: &RowHeat, account: &Account) -> Option<RowShards> {
+        heat.wanted(account, &renewal(account))
     }
 
     /// What is wanted after throttling at each of these milliseconds, at which the account had this number.
@@ -90,7 +103,7 @@ mod tests {
             before = *at;
             heat.throttled(&account(*sequence, shards));
         }
-        heat.wanted(&account(1_000_000, shards)).map(RowShards::count)
+        wants(&heat, &account(1_000_000, shards)).map(RowShards::count)
     }
 
     #[tokio::test(start_paused = true)]
@@ -125,12 +138,28 @@ mod tests {
         heat.throttled(&account(100, 1));
         advance(Duration::from_secs(1)).await;
         heat.throttled(&account(1_100, 1));
-        assert_eq!(heat.wanted(&account(1_200, 1)), RowShards::ONE.doubled());
-        assert_eq!(heat.wanted(&account(1_200, 2)), None);
+        assert_eq!(wants(&heat, &account(1_200, 1)), RowShards::ONE.doubled());
+        assert_eq!(wants(&heat, &account(1_200, 2)), None);
         heat.throttled(&account(1_300, 2));
-        assert_eq!(heat.wanted(&account(1_300, 2)), None);
+        assert_eq!(wants(&heat, &account(1_300, 2)), None);
         advance(Duration::from_secs(1)).await;
         heat.throttled(&account(2_300, 2));
-        assert_eq!(heat.wanted(&account(2_300, 2)).map(RowShards::count), Some(4));
+        assert_eq!(wants(&heat, &account(2_300, 2)).map(RowShards::count), Some(4));
+    }
+
+    /// A fence that failed because of the shards would look like a fence that another process has set: the attempt in doubt
+    /// could then land, and its key be charged again.
+    #[tokio::test(start_paused = true)]
+    async fn a_fence_leaves_the_shards() {
+        let heat = RowHeat::default();
+        heat.throttled(&account(100, 1));
+        advance(Duration::from_secs(1)).await;
+        heat.throttled(&account(1_100, 1));
+        let known = account(1_200, 1);
+        let now = "2024-01-15T10:30:00Z".parse().unwrap();
+        let attempt = known.attempt_id(now, 1);
+        let fence = fence(&known, attempt, attempt.next(), now);
+        assert_eq!(heat.wanted(&known, &fence), None);
+        assert!(heat.wanted(&known, &renewal(&known)).is_some());
     }
 }

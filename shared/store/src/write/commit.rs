@@ -8,7 +8,7 @@ use crate::table::error::Fault;
 use crate::table::key::Key;
 use crate::table::ledger::Ledger;
 use crate::write::expression::Expression;
-use domain::{Account, Effect, Posting};
+use domain::{Account, Posting};
 
 /// How one attempt to post ended.
 #[derive(Debug)]
@@ -33,9 +33,7 @@ impl Ledger {
     pub(crate) async fn commit(&self, known: &Account, posting: &Posting) -> Result<Commit, Fault> {
         let account = known.id;
         let mut update = Expression::of(posting, known)?;
-        // A fence must fail only where the account is closed to the attempt already.
-        let is_fence = posting.effects.iter().any(|effect| matches!(effect, Effect::Fence(_)));
-        if let Some(shards) = self.heat.wanted(known).filter(|_| !is_fence) {
+        if let Some(shards) = self.heat.wanted(known, posting) {
             update.spread_rows(shards);
         }
         let request = self

@@ -326,3 +326,28 @@ impl Expression {
 pub(crate) fn opened(account: &Account) -> Result<StoredItem, Fault> {
     with_key(&Key::Account(account.id), &AccountItem::from(account))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{AccountId, Credits, Mode, OrgId, due};
+
+    /// A process that knows an old account never lowers the number of shards: the rows in the others would be lost to readers.
+    #[test]
+    fn the_shards_of_an_account_never_fall() {
+        let now = "2024-01-15T10:30:00Z".parse().unwrap();
+        let id = AccountId { org: OrgId::new(now, 1), mode: Mode::Live };
+        let account = Account::open(id, PlanId("free".to_owned()), Allowance::Monthly(Credits::ZERO), now);
+        let mut update = Expression::of(&due(&account, now).unwrap(), &account).unwrap();
+        update.spread_rows(RowShards::MAX);
+        let (name, value) = update
+            .sets
+            .iter()
+            .find_map(|set| set.split_once(" = ").filter(|(name, _)| *name == "#shards"))
+            .unwrap();
+        assert_eq!(update.names[name], "shards");
+        assert_eq!(update.values[value], AttributeValue::N("16".to_owned()));
+        let guard = format!("(attribute_not_exists({name}) OR {name} < {value})");
+        assert!(update.conditions.contains(&guard), "{}", update.condition());
+    }
+}
