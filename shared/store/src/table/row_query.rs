@@ -46,13 +46,10 @@ impl RowPartition {
 pub(crate) struct RowQuery {
     rows: AccountRows,
     month: Period,
-    keys: SortKeys,
-    falling: bool,
-    consistent: bool,
-    limit: Option<i32>,
+    /// The query of one shard, without its partition.
+    shard: ItemQuery,
     /// Whether the limit is that of each shard.
     is_of_each: bool,
-    filter: Option<Condition>,
 }
 
 /// What one query has read, in its order.
@@ -68,61 +65,49 @@ pub(crate) struct RowPage {
 
 impl RowQuery {
     pub(crate) fn new(rows: AccountRows, month: Period, keys: SortKeys) -> Self {
-        Self {
-            rows,
-            month,
-            keys,
-            falling: false,
-            consistent: true,
-            limit: None,
-            is_of_each: false,
-            filter: None,
-        }
+        Self { rows, month, shard: ItemQuery::new(String::new(), keys), is_of_each: false }
     }
 
     /// Reads the highest ids first.
     pub(crate) fn falling(mut self) -> Self {
-        self.falling = true;
+        self.shard.falling = true;
         self
     }
 
     /// Reads with eventual consistency unless `consistent`.
     pub(crate) fn consistent(mut self, consistent: bool) -> Self {
-        self.consistent = consistent;
+        self.shard.consistent = consistent;
         self
     }
 
     /// Reads about `limit` rows: at most as many from one shard, a few more from several.
     pub(crate) fn limit(mut self, limit: Option<i32>) -> Self {
-        self.limit = limit;
+        self.shard.limit = limit;
         self
     }
 
     /// Reads at most `limit` rows from each shard: the first `limit` rows of the range are then among them, also where they
     /// are all in one shard, as those of a batch are.
     pub(crate) fn limit_each(mut self, limit: i32) -> Self {
-        (self.limit, self.is_of_each) = (Some(limit), true);
+        (self.shard.limit, self.is_of_each) = (Some(limit), true);
         self
     }
 
     /// Returns only rows that meet a condition; the others are still read.
     pub(crate) fn filtered(mut self, filter: Condition) -> Self {
-        self.filter = Some(filter);
+        self.shard.filter = Some(filter);
         self
     }
 
     /// The query of one shard.
     fn of(&self, shard: RowShard) -> ItemQuery {
         let AccountRows { account, shards } = self.rows;
-        let mut query = ItemQuery::new(row_partition(account, self.month, shard), self.keys.clone());
-        query.consistent = self.consistent;
-        query.falling = self.falling;
-        query.filter = self.filter.clone();
-        query.limit = match i32::from(shards.count()) {
-            1 => self.limit,
-            _ if self.is_of_each => self.limit,
-            count => self.limit.map(|limit| limit.div_euclid(count).saturating_add(SPARE)),
-        };
+        let mut query = self.shard.clone();
+        query.partition = row_partition(account, self.month, shard);
+        if shards != RowShards::ONE && !self.is_of_each {
+            let part = |limit: i32| limit.div_euclid(i32::from(shards.count())).saturating_add(SPARE);
+            query.limit = query.limit.map(part);
+        }
         query
     }
 }
@@ -134,15 +119,15 @@ impl Table {
         let pages = try_join_all(pages).await?;
         let ends = pages.iter().filter_map(|page| page.last.as_ref().and_then(sort_key));
         // Behind the nearest end a shard may have rows that were not read.
-        let end = if query.falling { ends.max() } else { ends.min() }.map(str::to_owned);
+        let end = if query.shard.falling { ends.max() } else { ends.min() }.map(str::to_owned);
         let scanned = pages.iter().fold(0i32, |sum, page| sum.saturating_add(page.scanned));
         let is_whole = |item: &StoredItem| {
             let (Some(end), Some(key)) = (end.as_deref(), sort_key(item)) else { return true };
-            if query.falling { end <= key } else { key <= end }
+            if query.shard.falling { end <= key } else { key <= end }
         };
         let mut items: Vec<_> = pages.into_iter().flat_map(|page| page.items).filter(is_whole).collect();
         items.sort_by(|a, b| {
-            if query.falling { sort_key(b).cmp(&sort_key(a)) } else { sort_key(a).cmp(&sort_key(b)) }
+            if query.shard.falling { sort_key(b).cmp(&sort_key(a)) } else { sort_key(a).cmp(&sort_key(b)) }
         });
         Ok(RowPage { items, end, scanned })
     }
