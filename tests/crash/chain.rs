@@ -39,13 +39,16 @@ pub(crate) async fn emitted(fixture: &TestLedger, id: AccountId) -> [Vec<TableIt
     [events, usage]
 }
 
+/// The shards of the rows of a projected ledger.
+const SHARDS: u8 = 4;
+
 const MONTHS: [&str; 5] = ["2024-01", "2024-02", "2024-03", "2024-04", "2024-05"];
 
 async fn rows(fixture: &TestLedger, id: AccountId) -> Vec<TableItem> {
     let mut rows = Vec::new();
     for month in MONTHS {
         rows.extend(fixture.items(&format!("TXN#{id}#{month}")).await);
-        for shard in 1..16 {
+        for shard in 1..SHARDS {
             rows.extend(fixture.items(&format!("TXN#{id}#{month}#{shard:x}")).await);
         }
     }
@@ -82,7 +85,7 @@ pub(crate) struct ProjectedLedger {
 
 pub(crate) async fn ledgers(backend: Option<&str>, entries: u64) -> ProjectedLedger {
     let mut fixture = TestLedger::on(backend).await;
-    let shards = RowShards::try_from(4).unwrap();
+    let shards = RowShards::try_from(SHARDS).unwrap();
     let (id, now) = history_spread(&mut fixture, 2, entries, shards).await;
     let ledgers = ProjectedLedger::of(fixture, id, now).await;
     assert!(ledgers.records.len() as u64 >= entries);
