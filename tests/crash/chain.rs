@@ -148,14 +148,14 @@ async fn records_delivered_again_and_in_other_pieces_make_the_same() {
                 ledgers.begin().await;
                 for batch in records.chunks(size) {
                     for _ in 0..times {
-                        assert_eq!(fixture.deliver(&fixture.restarted(), batch).await, None);
+                        assert_eq!(fixture.deliver(&fixture.ledger_of("projector"), batch).await, None);
                     }
                 }
                 ledgers.is_wholly_as_if_once(&format!("{times} times in batches of {size}")).await;
             }
         }
         for batch in records.chunks(10) {
-            assert_eq!(fixture.deliver(&fixture.restarted(), batch).await, None);
+            assert_eq!(fixture.deliver(&fixture.ledger_of("projector"), batch).await, None);
         }
         ledgers.is_wholly_as_if_once("again").await;
     }
@@ -171,7 +171,7 @@ async fn a_projector_that_is_killed_at_any_write_leaves_the_same() {
         ledgers.begin().await;
         faults.arm(usize::MAX, WriteFault::CrashBefore);
         for batch in records.chunks(size) {
-            assert_eq!(fixture.deliver(&fixture.restarted(), batch).await, None);
+            assert_eq!(fixture.deliver(&fixture.ledger_of("projector"), batch).await, None);
         }
         let writes = faults.writes();
         assert!(writes > 6, "{writes}");
@@ -188,7 +188,7 @@ async fn a_projector_that_is_killed_at_any_write_leaves_the_same() {
                 faults.arm(number, kind);
                 let mut failed = 0;
                 for batch in records.chunks(size) {
-                    while fixture.deliver(&fixture.restarted(), batch).await.is_some() {
+                    while fixture.deliver(&fixture.ledger_of("projector"), batch).await.is_some() {
                         failed += 1;
                         faults.arm(usize::MAX, kind);
                         assert!(failed < 3, "{case}");
@@ -213,7 +213,7 @@ async fn two_projectors_at_once_make_the_same() {
         for (one, other) in [(1, 1), (1, 7), (7, 100), (16, 5)] {
             ledgers.begin().await;
             let run = async |size: usize| {
-                let process = ledgers.fixture.restarted();
+                let process = ledgers.fixture.ledger_of("projector");
                 for batch in ledgers.records.chunks(size) {
                     while ledgers.fixture.deliver(&process, batch).await.is_some() {}
                 }
@@ -253,6 +253,6 @@ async fn simultaneous_requests_are_chained_by_number() {
         fixture.delete(item).await;
     }
     let records = records(&fixture).await;
-    assert_eq!(fixture.deliver(&fixture.restarted(), &records[records.len() - 1..]).await, None);
+    assert_eq!(fixture.deliver(&fixture.ledger_of("projector"), &records[records.len() - 1..]).await, None);
     assert_eq!(made(&fixture, id).await, before);
 }

@@ -21,7 +21,7 @@ async fn lost_records_are_recovered_from_the_rows() {
             let kept = records.iter().enumerate().filter(|(place, _)| !lost.contains(place));
             let kept: Vec<_> = kept.map(|(_, record)| record.clone()).collect();
             for batch in kept.chunks(9) {
-                assert_eq!(fixture.deliver(&fixture.restarted(), batch).await, None);
+                assert_eq!(fixture.deliver(&fixture.ledger_of("projector"), batch).await, None);
             }
             ledgers.is_wholly_as_if_once(&format!("{lost:?} lost")).await;
         }
@@ -41,7 +41,7 @@ async fn recovery_that_dies_at_any_write_runs_again() {
     };
     begin(WriteFault::CrashBefore).await;
     faults.arm(usize::MAX, WriteFault::CrashBefore);
-    assert_eq!(fixture.deliver(&fixture.restarted(), last).await, None);
+    assert_eq!(fixture.deliver(&fixture.ledger_of("projector"), last).await, None);
     let writes = faults.writes();
     assert!(writes > 6, "{writes}");
     for number in 0..writes {
@@ -51,10 +51,10 @@ async fn recovery_that_dies_at_any_write_runs_again() {
             let case = format!("write {number}, {kind:?}");
             begin(kind).await;
             faults.arm(number, kind);
-            let died = fixture.deliver(&fixture.restarted(), last).await.is_some();
+            let died = fixture.deliver(&fixture.ledger_of("projector"), last).await.is_some();
             assert!(died || matches!(kind, WriteFault::AnswerLost | WriteFault::ServerError), "{case}");
             faults.arm(usize::MAX, kind);
-            assert_eq!(fixture.deliver(&fixture.restarted(), last).await, None, "{case}");
+            assert_eq!(fixture.deliver(&fixture.ledger_of("projector"), last).await, None, "{case}");
             ledgers.is_wholly_as_if_once(&case).await;
         }
     }
@@ -74,7 +74,7 @@ async fn a_record_that_was_given_up_is_recovered_by_the_next() {
     };
     begin(WriteFault::CrashBefore).await;
     faults.arm(usize::MAX, WriteFault::CrashBefore);
-    assert_eq!(fixture.deliver(&fixture.restarted(), lost).await, None);
+    assert_eq!(fixture.deliver(&fixture.ledger_of("projector"), lost).await, None);
     let (writes, mut given_up) = (faults.writes(), 0);
     for number in 0..writes {
         for kind in
@@ -82,9 +82,9 @@ async fn a_record_that_was_given_up_is_recovered_by_the_next() {
         {
             begin(kind).await;
             faults.arm(number, kind);
-            given_up += usize::from(fixture.deliver(&fixture.restarted(), lost).await.is_some());
+            given_up += usize::from(fixture.deliver(&fixture.ledger_of("projector"), lost).await.is_some());
             faults.arm(usize::MAX, kind);
-            assert_eq!(fixture.deliver(&fixture.restarted(), last).await, None);
+            assert_eq!(fixture.deliver(&fixture.ledger_of("projector"), last).await, None);
             ledgers.is_wholly_as_if_once(&format!("given up at write {number}, {kind:?}")).await;
         }
     }
@@ -104,12 +104,12 @@ async fn an_unreadable_counter_stops_only_the_counting() {
     let last = ledgers.made[0]["seq"].clone();
     for _ in 0..2 {
         for batch in records.chunks(4) {
-            fixture.deliver(&fixture.restarted(), batch).await;
+            fixture.deliver(&fixture.ledger_of("projector"), batch).await;
         }
         assert_eq!(fixture.items(&format!("MARK#{}", ledgers.id)).await[0]["seq"], last);
     }
     fixture.delete_activity(&broken).await;
-    assert_eq!(fixture.deliver(&fixture.restarted(), &records[records.len() - 1..]).await, None);
+    assert_eq!(fixture.deliver(&fixture.ledger_of("projector"), &records[records.len() - 1..]).await, None);
     ledgers.is_wholly_as_if_once("mended").await;
 }
 
@@ -127,7 +127,7 @@ async fn thousands_of_lost_records_are_recovered() {
     let ledgers = ProjectedLedger::of(fixture, id, now).await;
     ledgers.begin_with_rows().await;
     let last = &ledgers.records[ledgers.records.len() - 1..];
-    assert_eq!(ledgers.fixture.deliver(&ledgers.fixture.restarted(), last).await, None);
+    assert_eq!(ledgers.fixture.deliver(&ledgers.fixture.ledger_of("projector"), last).await, None);
     let activity = ledgers.fixture.activity();
     let others = tests::others(&activity);
     let process = ledgers.fixture.restarted();
@@ -144,7 +144,7 @@ async fn records_lost_at_the_end_are_recovered_by_the_sweep() {
     let (fixture, ledger) = (&ledgers.fixture, ledgers.fixture.restarted());
     ledgers.begin_with_rows().await;
     for batch in ledgers.records[..30].chunks(9) {
-        assert_eq!(fixture.deliver(&fixture.restarted(), batch).await, None);
+        assert_eq!(fixture.deliver(&fixture.ledger_of("projector"), batch).await, None);
     }
     let activity = fixture.activity();
     let round = async |now| {
@@ -188,11 +188,11 @@ async fn a_record_that_is_lost_with_its_row_stops_its_account() {
     let (fixture, records) = (&ledgers.fixture, &ledgers.records);
     ledgers.begin().await;
     let last = &records[records.len() - 1..];
-    assert_eq!(fixture.deliver(&fixture.restarted(), last).await, None);
+    assert_eq!(fixture.deliver(&fixture.ledger_of("projector"), last).await, None);
     assert!(emitted(fixture, ledgers.id).await.iter().all(Vec::is_empty));
     assert!(made(fixture, ledgers.id).await.is_empty());
     for batch in records.chunks(5) {
-        assert_eq!(fixture.deliver(&fixture.restarted(), batch).await, None);
+        assert_eq!(fixture.deliver(&fixture.ledger_of("projector"), batch).await, None);
     }
     ledgers.is_wholly_as_if_once("found again").await;
 }

@@ -153,7 +153,9 @@ impl WebhookLedger {
 
     /// The same, with the queue that it sends requests to.
     pub(crate) async fn deliver_with(&self, requests: &dyn Queue<DeliveryRequest>) -> Result<(), Fault> {
-        let (ledger, activity): (Ledger, Activity) = (self.fixture.restarted(), self.fixture.activity());
+        const ROLE: &str = "webhook-delivery";
+        let (ledger, activity): (Ledger, Activity) =
+            (self.fixture.ledger_of(ROLE), self.fixture.activity_of(ROLE));
         let sender = WebhookClient::new(AddressPolicy::AndLoopback);
         let webhook_worker = WebhookWorker {
             ledger: &ledger,

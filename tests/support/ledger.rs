@@ -22,6 +22,7 @@ use store::{
     StatementPlace, StatementQuery, Unsettled, random,
 };
 
+use crate::role::as_function;
 use crate::{Faults, UnitMeter};
 
 /// An item as it is stored.
@@ -126,6 +127,27 @@ impl TestLedger {
         Ledger::new(&self.config, self.table.clone())
     }
 
+    /// The ledger as a newly started deployed function sees it: a request that its role does not allow fails the test. On
+    /// another DynamoDB than the embedded engine everything is allowed.
+    pub fn ledger_of(&self, function: &str) -> Ledger {
+        Ledger::new(&self.config_of(function), self.table.clone())
+    }
+
+    /// The settings table, as [`TestLedger::ledger_of`].
+    pub fn settings_of(&self, function: &str) -> Settings {
+        Settings::new(&self.config_of(function), format!("{}-settings", self.table))
+    }
+
+    /// The activity table, as [`TestLedger::ledger_of`].
+    pub fn activity_of(&self, function: &str) -> Activity {
+        Activity::new(&self.config_of(function), format!("{}-activity", self.table))
+    }
+
+    fn config_of(&self, function: &str) -> Config {
+        let Some(faults) = &self.faults else { return self.config.clone() };
+        self.config.to_builder().http_client(as_function(faults.client(), function)).build()
+    }
+
     /// A newly started ledger, and a meter of its requests.
     pub fn metered(&self) -> (Ledger, UnitMeter) {
         let meter = UnitMeter::default();
@@ -178,14 +200,14 @@ impl TestLedger {
 
     /// Projects every record of the stream.
     pub async fn project(&mut self) {
-        let activity = self.activity();
-        self.follower.drain(&self.ledger, &others(&activity)).await.unwrap();
+        let (ledger, activity) = (self.ledger_of("projector"), self.activity_of("projector"));
+        self.follower.drain(&ledger, &others(&activity)).await.unwrap();
     }
 
     /// Projects records as one batch through `ledger`; returns the position of the first that has to be
     /// delivered again.
     pub async fn deliver(&self, ledger: &Ledger, records: &[Record]) -> Option<String> {
-        project(ledger, &others(&self.activity()), records.iter().cloned()).await
+        project(ledger, &others(&self.activity_of("projector")), records.iter().cloned()).await
     }
 
     /// A client of the table's stream, and the stream's ARN.

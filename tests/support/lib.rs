@@ -27,6 +27,7 @@ mod queues;
 mod receiver;
 mod recovery;
 mod request;
+mod role;
 mod seal;
 pub mod stripe_double;
 #[expect(clippy::float_arithmetic, reason = "capacity units are fractions")]

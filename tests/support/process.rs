@@ -20,7 +20,7 @@ use scrip_payments::simulated::{ChargeMemory, EventSender, SignedEvent};
 use scrip_payments::{Providers, Simulated, sign};
 use scrip_webhooks::WebhookClient;
 use serde_json::{Value, json};
-use store::{DirectoryEntry, Moment, Organisation, random};
+use store::{Activity, DirectoryEntry, Ledger, Moment, Organisation, Settings, random};
 use tokio::sync::Barrier;
 use tower::ServiceExt;
 
@@ -132,8 +132,22 @@ impl TestProcess {
         secret.reveal().to_owned()
     }
 
-    /// A newly started process.
+    /// A newly started process that may do everything.
     pub fn start(&self) -> Arc<App> {
+        self.process(self.fixture.restarted(), self.fixture.settings(), self.fixture.activity())
+    }
+
+    /// A newly started process of a function, with the rights of its role.
+    pub fn start_as(&self, function: &str) -> Arc<App> {
+        let fixture = &self.fixture;
+        self.process(
+            fixture.ledger_of(function),
+            fixture.settings_of(function),
+            fixture.activity_of(function),
+        )
+    }
+
+    fn process(&self, ledger: Ledger, settings: Settings, activity: Activity) -> Arc<App> {
         let provider = Arc::new(FlakyProvider {
             inner: self.provider.clone(),
             faults: self.faults.clone(),
@@ -143,13 +157,13 @@ impl TestProcess {
         });
         Arc::new(App {
             cursors: scrip_http::CursorKey::none(),
-            ledger: self.fixture.restarted(),
-            settings: self.fixture.settings(),
+            ledger,
+            settings,
             clock: Arc::new(self.clock.clone()),
             providers: Providers { live: provider.clone(), test: provider },
             recharges: Arc::new(self.recharges.clone()),
             tasks: Arc::new(self.renewals.clone()),
-            activity: self.fixture.activity(),
+            activity,
             bus: Arc::new(self.published.clone()),
             deliveries: Arc::new(self.published.clone()),
             seal: Arc::new(PlainSeal),
@@ -208,7 +222,7 @@ impl TestProcess {
             .header("idempotency-key", name)
             .header("content-type", "application/json")
             .body(Body::from(body.to_string()));
-        answer(finish(purchase::routes(), self.start()), request.unwrap()).await
+        answer(finish(purchase::routes(), self.start_as("purchase")), request.unwrap()).await
     }
 
     /// Sends a request to a new process of the function that serves its route; returns status and body.
@@ -228,7 +242,7 @@ impl TestProcess {
     pub async fn run_renewal_queue(&self) {
         for _ in 0..10_000 {
             let Some(message) = self.renewals.take(self.now()) else { return };
-            let app = self.start();
+            let app = self.start_as("renewal");
             if Box::pin(renewal::perform(&app, message.task, app.clock.moment())).await.is_err() {
                 self.renewals.put_back(message, self.now());
                 return;
@@ -252,7 +266,7 @@ impl TestProcess {
         for SignedEvent { signature, body } in notices {
             let request = Request::builder().method(Method::POST).uri("/api/v3/payments/events");
             let request = request.header("stripe-signature", signature).body(Body::from(body)).unwrap();
-            let router = finish(payments::routes(), self.start());
+            let router = finish(payments::routes(), self.start_as("payments"));
             answers.push(answer(router, request).await.0);
         }
         answers
@@ -282,13 +296,13 @@ impl TestProcess {
 
     /// Runs `reconcile`, in a new process.
     pub async fn reconcile(&self) {
-        let app = self.start();
+        let app = self.start_as("reconcile");
         reconcile::tick(&app, app.clock.moment()).await.ok();
     }
 
     /// Runs auto-recharge of an account, in a new process.
     pub async fn run_recharge(&self, account: AccountId) {
-        let app = self.start();
+        let app = self.start_as("recharge");
         recharge::attend(&app, account, app.clock.moment()).await.ok();
     }
 

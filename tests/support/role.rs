@@ -1,0 +1,90 @@
+//! The rights of a deployed function: a connection to DynamoDB on which every other request fails its test.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use serde_json::Value;
+
+/// What the role of a function may do with the tables, as its template says.
+#[derive(Debug)]
+struct Role {
+    function: String,
+    /// The tables with the actions on them: `LedgerTable PutItem`.
+    rights: BTreeSet<String>,
+}
+
+#[derive(Debug)]
+struct RoleConnector {
+    inner: SharedHttpConnector,
+    role: Arc<Role>,
+}
+
+/// A connection through `client` with the rights of a function, named as its folder is.
+pub(crate) fn as_function(client: SharedHttpClient, function: &str) -> SharedHttpClient {
+    let role = Arc::new(Role::of(function));
+    http_client_fn(move |settings, components| {
+        let inner = client.http_connector(settings, components);
+        SharedHttpConnector::new(RoleConnector { inner, role: role.clone() })
+    })
+}
+
+impl Role {
+    fn of(function: &str) -> Self {
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../functions/{function}/function.yaml"));
+        let (mut actions, mut rights) = (Vec::new(), BTreeSet::new());
+        for line in std::fs::read_to_string(path).unwrap().lines() {
+            let line = line.trim();
+            if line.starts_with("Action:") {
+                actions.clear();
+            }
+            if let Some(table) =
+                line.strip_prefix("Resource: !GetAtt ").and_then(|name| name.strip_suffix(".Arn"))
+            {
+                rights.extend(actions.iter().map(|action| format!("{table} {action}")));
+            } else {
+                let named = line.split("dynamodb:").skip(1);
+                let word =
+                    |rest: &str| rest.chars().take_while(char::is_ascii_alphabetic).collect::<String>();
+                actions.extend(named.map(word));
+            }
+        }
+        assert!(!rights.is_empty(), "{function} may do nothing");
+        Self { function: function.to_owned(), rights }
+    }
+
+    /// Fails unless the role allows a request.
+    fn check(&self, request: &HttpRequest) {
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        let body: Value = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
+        let asked = match body["TransactItems"].as_array() {
+            Some(items) => items.iter().map(|item| right(&item["Put"]["TableName"], "PutItem")).collect(),
+            None => vec![right(&body["TableName"], target.rsplit('.').next().unwrap_or_default())],
+        };
+        for right in asked {
+            assert!(self.rights.contains(&right), "the role of {} does not allow {right}", self.function);
+        }
+    }
+}
+
+/// A right to the table that tests call `ledger-…`, `ledger-…-settings` or `ledger-…-activity`.
+fn right(table: &Value, action: &str) -> String {
+    let table = match table.as_str().unwrap() {
+        settings if settings.ends_with("-settings") => "SettingsTable",
+        activity if activity.ends_with("-activity") => "ActivityTable",
+        _ => "LedgerTable",
+    };
+    format!("{table} {action}")
+}
+
+impl HttpConnector for RoleConnector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        self.role.check(&request);
+        self.inner.call(request)
+    }
+}
