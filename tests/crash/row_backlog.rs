@@ -53,6 +53,26 @@ async fn a_process_writes_missing_rows_before_it_charges_again() {
     }
 }
 
+/// A request that was charged, and has its row, gets its answer also while rows of later requests are missing.
+#[tokio::test]
+async fn a_repetition_is_answered_while_rows_are_missing() {
+    let fixture = TestLedger::new().await;
+    let id = fixture.open(10, now()).await;
+    let faults = fixture.faults.clone().unwrap();
+    let process = fixture.restarted();
+    let first = debit(&process, id, "first").await.unwrap();
+    faults.arm_all(ROW, WriteFault::Throttled);
+    debit(&process, id, "second").await.unwrap();
+    for (key, is_answered) in [("first", true), ("second", false), ("third", false)] {
+        faults.arm_all(0..3, WriteFault::Throttled);
+        let sent = debit(&process, id, key).await;
+        let replayed = sent.as_ref().ok().filter(|sent| sent.replayed).map(|sent| &sent.receipt.entry);
+        assert_eq!(replayed, is_answered.then_some(&first.receipt.entry), "{key}: {sent:?}");
+        assert!(is_answered || matches!(sent, Err(Unsettled::Failed(Fault::Backlogged))), "{key}: {sent:?}");
+    }
+    assert_eq!(rows_and_entries(&fixture, id).await, (2, 3));
+}
+
 /// While one request writes the missing rows, others of the account are refused without a write.
 #[tokio::test]
 async fn missing_rows_are_written_by_one_request_at_a_time() {

@@ -34,7 +34,7 @@ pub struct BadRowShards;
 impl RowShards {
     /// One shard: what an account begins with.
     pub const ONE: Self = Self(1);
-    /// The highest number.
+    /// The highest number: an id has four bits for the shard.
     pub const MAX: Self = Self(16);
 
     /// The number.

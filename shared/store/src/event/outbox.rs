@@ -109,7 +109,7 @@ impl Ledger {
                     .value(":first", AttributeValue::S(first.clone()))
                     .only_if("#out.#number = :known AND #out.#events[0].#src = :first")
             };
-            let update = match self.write_events(account, &outbox, moment).await? {
+            let moved = match self.write_events(account, &outbox, moment).await? {
                 Emission::Whole => {
                     // Where it fails, another process has emptied it.
                     let empty = same(UpdateExpression::new("REMOVE #out"), outbox.number);
@@ -121,10 +121,10 @@ impl Ledger {
                     Outbox { number: self.next_number(account).await?, events }
                 }
             };
-            let moved = UpdateExpression::new("SET #out = :out");
-            let moved = same(moved.value(":out", AttributeValue::M(encode(&update)?)), outbox.number);
-            if self.table.update(key, moved, "move an outbox").await? {
-                outbox = update;
+            let update = UpdateExpression::new("SET #out = :out");
+            let update = same(update.value(":out", AttributeValue::M(encode(&moved)?)), outbox.number);
+            if self.table.update(key, update, "move an outbox").await? {
+                outbox = moved;
                 continue;
             }
             let Some(known) = self.stored_outbox(key).await? else { return Ok(()) };

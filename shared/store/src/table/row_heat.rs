@@ -31,9 +31,9 @@ struct Throttling {
     /// When the count began, and the account's number then.
     since: Instant,
     sequence: u64,
-    /// The shards that were throttled.
+    /// The account's number of shards, which is too low if `is_busy`.
     shards: RowShards,
-    /// Whether they are too few.
+    /// Whether it made too many rows for them.
     is_busy: bool,
 }
 

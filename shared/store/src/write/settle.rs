@@ -163,7 +163,10 @@ impl SettleAttempt<'_> {
                 }
             };
             if let Err(fault) = self.ledger.write_backlog(self.account).await {
-                return self.give_up(claimed, fault).await;
+                return match self.made_before(claimed).await? {
+                    Some(replay) => Ok(replay),
+                    None => self.give_up(claimed, fault).await,
+                };
             }
             if claimed.is_none() {
                 if let Some(replay) = self.take_key(id).await? {
@@ -191,6 +194,19 @@ impl SettleAttempt<'_> {
             }
         }
         self.give_up(claimed, Fault::Busy).await
+    }
+
+    /// The result of an earlier attempt of the same request, if that has all its rows.
+    async fn made_before(&self, claimed: Option<EntryId>) -> Result<Option<Settled>, Unsettled> {
+        if claimed.is_some() {
+            return Ok(None);
+        }
+        let claim = self.ledger.claim_of(self.claim.of, self.claim.key).await?.map(HeldClaim::new);
+        let held =
+            claim.filter(|held| held.is_current(self.moment.wall) && held.is_for(self.claim.fingerprint));
+        let Some(held) = held else { return Ok(None) };
+        let lines = self.ledger.lines(self.account, held.id()).await.map_err(as_in_progress)?;
+        Ok(lines.map(|lines| Settled::of(lines, true)).transpose()?)
     }
 
     /// Ends without having written the debit.
