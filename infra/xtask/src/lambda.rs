@@ -316,7 +316,7 @@ fn message(stack: &Ministack, queue: &str) -> Result<String> {
 
 /// Checks that the projector has written the row of the entry in its event file.
 fn is_projected(stack: &Ministack) -> Result<()> {
-    let row = item(stack, "TXN#org_01HKZNPZB0YQ3T5N1C8V6W2X4G#live#2024-01", "01HK153X00D5GH8R2M7T9V1WZB")?;
+    let row = item(stack, "TXN#org_01HKZNPZB0YQ3T5N1C8V6W2X4G#live#2024-01", "01HK153X000DH8R2M7T9V1WZB5")?;
     ensure!(row.pointer("/Item/seq/N") == Some(&json!("1")), "the projector wrote no row: {row}");
     Ok(())
 }
