@@ -3,14 +3,15 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
-    AccountId, BalanceLevel, Credits, EntryId, EventName, Lot, Monitor, MonitorAttribution, MonitorId,
-    MonitorKey, MonitorStatus, Notification, Operation, Period, Reference, Source, SuspensionReason,
+    AccountId, BalanceLevel, Credits, EntryId, EventName, Lot, MonitorKey, Notification, Period, Source,
+    SuspensionReason,
 };
 use serde_json::json;
 use store::{AccountChange, Ledger, MonitorEvent};
 use tests::{TestLedger, WriteFault, moment};
 
 use crate::crash::debit::AfterFault;
+use crate::model::schedule::monitor;
 
 fn now() -> DateTime<Utc> {
     "2024-01-15T10:30:00Z".parse().unwrap()
@@ -68,24 +69,9 @@ fn changes() -> [AccountChange; 2] {
     [change(1, EventName::CreditsPurchased), change(2, EventName::CreditsGranted)]
 }
 
-fn monitor() -> Monitor {
-    Monitor {
-        id: MonitorId::from(EntryId::new(now(), 7)),
-        operation: Operation::try_from("aml.monitoring".to_owned()).unwrap(),
-        resource_id: Reference::try_from("applicant_1".to_owned()).unwrap(),
-        on_behalf: MonitorAttribution::default(),
-        made_at: now(),
-        status: MonitorStatus::Pending,
-        paid: None,
-        charge: None,
-        made_with: None,
-        revision: 0,
-    }
-}
-
 /// Suspends the monitor as a job does that is repeated until it succeeds.
 async fn suspend(ledger: &Ledger, id: AccountId) -> bool {
-    let key = MonitorKey { account: id, monitor: monitor().id };
+    let key = MonitorKey { account: id, monitor: monitor(7).id };
     let Ok(Some(known)) = ledger.monitor(key).await else { return false };
     if known.waits_for().is_some() {
         return ledger.emit_about_monitor(key, moment(now())).await.is_ok();
@@ -99,7 +85,7 @@ async fn suspend(ledger: &Ledger, id: AccountId) -> bool {
 async fn account() -> (TestLedger, AccountId) {
     let fixture = TestLedger::new().await;
     let id = fixture.open(100, now()).await;
-    let paid = monitor().charged(Period::of(now()), EntryId::new(now(), 5));
+    let paid = monitor(7).charged(Period::of(now()), EntryId::new(now(), 5));
     fixture.ledger.begin_monitor(id, &paid).await.unwrap();
     fixture.ledger.emit(id, &expiring(90), moment(now())).await.unwrap();
     (fixture, id)
@@ -212,7 +198,7 @@ async fn a_late_writer_empties_no_other_outbox() {
     for number in [1, 3] {
         let (fixture, id) = account().await;
         let faults = fixture.faults.clone().unwrap();
-        let key = MonitorKey { account: id, monitor: monitor().id };
+        let key = MonitorKey { account: id, monitor: monitor(7).id };
         faults.arm(number, WriteFault::Late);
         let late = fixture.restarted();
         let still = tokio::spawn(async move { suspend(&late, id).await });
@@ -240,7 +226,7 @@ async fn a_late_writer_empties_no_other_outbox() {
 async fn the_next_change_of_a_monitor_emits_the_event_before() {
     let (fixture, id) = account().await;
     let faults = fixture.faults.clone().unwrap();
-    let key = MonitorKey { account: id, monitor: monitor().id };
+    let key = MonitorKey { account: id, monitor: monitor(7).id };
     faults.arm(1, WriteFault::CrashBefore);
     assert!(!suspend(&fixture.restarted(), id).await);
     faults.arm(usize::MAX, WriteFault::CrashBefore);

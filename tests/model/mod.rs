@@ -4,5 +4,5 @@ mod calendar;
 mod jobs;
 pub(crate) mod ledger;
 mod row_shards;
-mod schedule;
+pub(crate) mod schedule;
 mod usage;

@@ -18,11 +18,12 @@ fn credits(count: u64) -> Credits {
     Credits::try_from(count).unwrap()
 }
 
-fn monitor(number: u64) -> Monitor {
+/// A monitor that is being created, the same for the same number.
+pub(crate) fn monitor(number: u64) -> Monitor {
     let text = |text: String| Reference::try_from(text).unwrap();
     let at = now() + Duration::milliseconds(i64::try_from(number).unwrap());
     Monitor {
-        id: MonitorId::from(EntryId::new(at, random())),
+        id: MonitorId::from(EntryId::new(at, number.into())),
         operation: Operation::try_from("aml.monitoring".to_owned()).unwrap(),
         resource_id: text(format!("applicant_{number}")),
         on_behalf: MonitorAttribution {

@@ -7,8 +7,8 @@ use tokio::time::{Instant, timeout_at};
 use super::NoAnswer;
 use store::Fault;
 
-/// How long a request that buys credits takes at most, from its arrival to its answer. A function's timeout and the lease
-/// on a purchase are longer.
+/// How long a request that buys credits takes at most, from its arrival to its answer; and how long a scheduled job or a
+/// message of auto-recharge may take. A function's timeout and the lease on a purchase are longer.
 pub const PURCHASE_TIME: Duration = Duration::from_secs(25);
 
 /// The last part of [`PURCHASE_TIME`]: nothing more is asked of the provider, and what is known is stored and answered.

@@ -7,7 +7,7 @@ use crate::{ChargeOrder, CustomerId, NoAnswer, PaymentId};
 use domain::{Purchase, PurchaseCause, PurchaseDecision};
 use store::{Fault, Moment, Organisation};
 
-/// How long the provider may take for one call. The deadline of the request limits all of them together.
+/// How long the provider may take to cancel or refund a payment. The deadline of the request limits all its calls together.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long the provider may take to create a customer.

@@ -19,7 +19,7 @@ const CURRENT: TimeDelta = TimeDelta::seconds(60);
 const REFRESHED_FROM: TimeDelta = TimeDelta::seconds(45);
 
 /// A value that cannot be read again serves until it is this old. A revoked key may be accepted that much longer.
-const KEPT: TimeDelta = TimeDelta::minutes(15);
+const SERVES_FOR: TimeDelta = TimeDelta::minutes(15);
 
 /// After a read that failed, the value is not read again for this long.
 const PAUSE: TimeDelta = TimeDelta::seconds(5);
@@ -53,12 +53,12 @@ pub(crate) struct Known<V> {
 #[derive(Debug)]
 pub(crate) struct LastKnown<K, V> {
     refresh: Refresh,
-    kept: Mutex<Kept<K, V>>,
+    values: Mutex<Values<K, V>>,
 }
 
 #[derive(Debug)]
-struct Kept<K, V> {
-    values: HashMap<K, Entry<V>>,
+struct Values<K, V> {
+    entries: HashMap<K, Entry<V>>,
     /// How often values were forgotten: a read that began before that is not kept after it.
     forgotten: u64,
 }
@@ -86,7 +86,7 @@ enum Look<V> {
 
 impl<K: Eq + Hash + Clone, V: Clone> LastKnown<K, V> {
     pub(crate) fn new(refresh: Refresh) -> Self {
-        Self { refresh, kept: Mutex::new(Kept { values: HashMap::new(), forgotten: 0 }) }
+        Self { refresh, values: Mutex::new(Values { entries: HashMap::new(), forgotten: 0 }) }
     }
 
     /// A value as last read, or as `read` reads it now; `None` when it does not exist. If `read` fails because the table
@@ -109,7 +109,7 @@ impl<K: Eq + Hash + Clone, V: Clone> LastKnown<K, V> {
             Some(turn) => Some(turn.lock().await),
             None => None,
         };
-        let forgotten = self.kept().forgotten;
+        let forgotten = self.values().forgotten;
         // Another request may have read it meanwhile, or failed to.
         let last = match self.look(key, wall) {
             Look::Decided(known) => return known.map(Some),
@@ -142,26 +142,26 @@ impl<K: Eq + Hash + Clone, V: Clone> LastKnown<K, V> {
 
     /// Keeps a value that was read in passing.
     pub(crate) fn put(&self, key: &K, wall: DateTime<Utc>, value: V) {
-        let forgotten = self.kept().forgotten;
+        let forgotten = self.values().forgotten;
         self.keep(key, wall, Some(value), forgotten);
     }
 
     /// Forgets the values that `is_gone` names, and what is being read now.
     pub(crate) fn forget(&self, is_gone: impl Fn(&K, &V) -> bool) {
-        let mut kept = self.kept();
-        kept.values.retain(|key, entry| !is_gone(key, &entry.value));
-        kept.forgotten = kept.forgotten.saturating_add(1);
+        let mut values = self.values();
+        values.entries.retain(|key, entry| !is_gone(key, &entry.value));
+        values.forgotten = values.forgotten.saturating_add(1);
     }
 
     fn look(&self, key: &K, wall: DateTime<Utc>) -> Look<V> {
-        let kept = self.kept();
-        let Some(entry) = kept.values.get(key) else { return Look::Unknown };
+        let values = self.values();
+        let Some(entry) = values.entries.get(key) else { return Look::Unknown };
         let age = wall.signed_duration_since(entry.read);
         let known = |is_unread| Known { value: entry.value.clone(), is_current: age < CURRENT, is_unread };
         if wall < entry.due {
             return Look::Decided(Ok(known(false)));
         }
-        let last = (age < KEPT).then(|| known(true));
+        let last = (age < SERVES_FOR).then(|| known(true));
         match entry.failed {
             Some(failed) if wall.signed_duration_since(failed) < PAUSE => {
                 Look::Decided(last.ok_or_else(|| unread("it did not answer a moment ago")))
@@ -171,35 +171,35 @@ impl<K: Eq + Hash + Clone, V: Clone> LastKnown<K, V> {
     }
 
     fn keep(&self, key: &K, wall: DateTime<Utc>, value: Option<V>, forgotten: u64) {
-        let mut kept = self.kept();
-        if kept.forgotten != forgotten {
+        let mut values = self.values();
+        if values.forgotten != forgotten {
             return;
         }
         let Some(value) = value else {
-            kept.values.remove(key);
+            values.entries.remove(key);
             return;
         };
         let due = self.refresh.due(wall, random());
-        if let Some(entry) = kept.values.get_mut(key) {
+        if let Some(entry) = values.entries.get_mut(key) {
             *entry = Entry { value, read: wall, due, failed: None, turn: entry.turn.clone() };
             return;
         }
-        if kept.values.len() >= VALUES_MAX {
-            kept.values.clear();
+        if values.entries.len() >= VALUES_MAX {
+            values.entries.clear();
         }
         let entry = Entry { value, read: wall, due, failed: None, turn: Arc::default() };
-        kept.values.insert(key.clone(), entry);
+        values.entries.insert(key.clone(), entry);
     }
 
     fn note_failure(&self, key: &K, wall: DateTime<Utc>) {
-        if let Some(entry) = self.kept().values.get_mut(key) {
+        if let Some(entry) = self.values().entries.get_mut(key) {
             entry.failed = Some(wall);
         }
     }
 
     /// The lock is never held across a read.
-    fn kept(&self) -> MutexGuard<'_, Kept<K, V>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn values(&self) -> MutexGuard<'_, Values<K, V>> {
+        self.values.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
