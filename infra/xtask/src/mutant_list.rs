@@ -1,5 +1,6 @@
 //! Reads tests/mutants.toml: which files are mutated, which mutants may survive and why, and which are planted by hand.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
@@ -29,12 +30,13 @@ pub(crate) struct Survivor {
 }
 
 /// A mutant that was written by hand, and the tests that have to fail for it.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Planted {
     pub(crate) name: String,
     pub(crate) file: String,
-    /// A text that the file has exactly once, and the text that replaces it.
+    /// A text that the file has exactly once, and the text that replaces it. For the package `tests`, each is a whole
+    /// expression of one type.
     pub(crate) from: String,
     pub(crate) to: String,
     /// The full names of the tests. Every one of them has to fail.
@@ -80,7 +82,27 @@ impl MutantList {
     }
 }
 
+/// The environment variable that has the number of the mutant that takes effect, among those planted together.
+pub(crate) const SWITCH: &str = "PLANTED_MUTANT";
+
 impl Planted {
+    /// The text of its file with the mutant in it, which takes effect if [`SWITCH`] is `number`.
+    pub(crate) fn plant_switched(&self, text: &str, number: u32) -> Result<String> {
+        let Self { from, to, .. } = self;
+        let chosen = format!(r#"::std::env::var("{SWITCH}").is_ok_and(|chosen| chosen == "{number}")"#);
+        let to = format!("({{ if {chosen} {{ {to} }} else {{ {from} }} }})");
+        Self { to, ..self.clone() }.plant(text)
+    }
+
+    /// Checks that every test that names it has failed.
+    pub(crate) fn check_killed(&self, passed: &BTreeMap<String, bool>) -> Result<()> {
+        let named = self.killed_by.iter();
+        let blind: Vec<_> = named.filter(|name| passed.get(*name) != Some(&false)).collect();
+        ensure!(blind.is_empty(), "the mutant survives: these tests have not failed: {blind:?}");
+        println!("    killed by {}", self.killed_by.join(", "));
+        Ok(())
+    }
+
     /// The text of its file with the mutant in it.
     ///
     /// # Errors
@@ -119,6 +141,17 @@ mod checks {
         }
         assert!(planted("a", "a").plant("a").is_err());
         assert!(Planted { killed_by: vec![], ..planted("a", "b") }.plant("a").is_err());
+    }
+
+    #[test]
+    fn a_switched_mutant_takes_effect_only_when_it_is_chosen() {
+        let text = planted("a + b", "a").plant_switched("let x = a + b;", 3).unwrap();
+        let chosen = r#"::std::env::var("PLANTED_MUTANT").is_ok_and(|chosen| chosen == "3")"#;
+        assert_eq!(text, format!("let x = ({{ if {chosen} {{ a }} else {{ a + b }} }});"));
+        let passed = |passed| BTreeMap::from([("tests::a".to_owned(), passed)]);
+        assert!(planted("a", "b").check_killed(&passed(false)).is_ok());
+        assert!(planted("a", "b").check_killed(&passed(true)).is_err());
+        assert!(planted("a", "b").check_killed(&BTreeMap::new()).is_err());
     }
 
     #[test]
