@@ -15,8 +15,9 @@ const BUSY_ROWS: u64 = 500;
 /// For how long the rows are counted at least.
 const COUNTED_AT_LEAST: Duration = Duration::from_millis(200);
 
-/// For how long they are counted at most, so that a quiet time before does not hide a burst.
-const COUNTED_AT_MOST: Duration = Duration::from_secs(5);
+/// For how long they are counted at most, so that a quiet time before does not hide a burst. A process whose batch of a
+/// hundred rows is throttled takes several seconds until its next one.
+const COUNTED_AT_MOST: Duration = Duration::from_secs(15);
 
 /// How many accounts are observed at most. At this number all are forgotten.
 const ACCOUNTS_MAX: usize = 1_000;
@@ -121,9 +122,9 @@ mod tests {
             // Too short, and long ago.
             (1, vec![(0, 100), (199, 10_000)], None),
             (1, vec![(0, 100), (200, 200)], Some(2)),
-            (1, vec![(0, 100), (5_000, 2_600)], Some(2)),
-            (1, vec![(0, 100), (5_001, 10_000)], None),
-            (1, vec![(0, 100), (5_001, 10_000), (6_001, 10_500)], Some(2)),
+            (1, vec![(0, 100), (15_000, 7_600)], Some(2)),
+            (1, vec![(0, 100), (15_001, 10_000)], None),
+            (1, vec![(0, 100), (15_001, 10_000), (16_001, 10_500)], Some(2)),
             // Busy once is enough.
             (1, vec![(0, 100), (1_000, 600), (2_000, 601)], Some(2)),
         ] {
