@@ -221,8 +221,8 @@ async fn a_missing_unknown_or_duplicate_field_is_named() {
 #[tokio::test]
 async fn an_invalid_query_names_the_expected_value() {
     const LIST: &str = "/api/v3/credits/transactions?";
-    const PARAMETERS: &str =
-        "the parameters are: limit, cursor, type, category, operation, customerId, memberId, from, to";
+    const PARAMETERS: &str = "the parameters are: limit, cursor, type, category, operation, customerId, memberId, \
+        service, status, keyId, resourceId, from, to";
     let mistyped = format!("limt: is not a parameter of this request (did you mean limit?); {PARAMETERS}");
     let table: Vec<_> = [
         ("limit=x", "limit: must be a whole number, in digits alone"),

@@ -83,7 +83,7 @@ async fn a_mistyped_parameter_gets_a_suggestion() {
         fields(&answer)["limt"],
         json!(
             "is not a parameter of this request (did you mean limit?); the parameters are: limit, cursor, type, category, \
-             operation, customerId, memberId, from, to"
+             operation, customerId, memberId, service, status, keyId, resourceId, from, to"
         )
     );
     let answer = world.get("/api/v3/credits/transactions?limit=5&limit=6", world.key()).await;

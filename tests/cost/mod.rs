@@ -8,3 +8,4 @@ mod recovery;
 mod remainders;
 mod requests;
 mod units;
+mod usage;

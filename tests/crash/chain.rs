@@ -23,20 +23,21 @@ pub(crate) async fn made(fixture: &TestLedger, id: AccountId) -> Vec<TableItem> 
     made
 }
 
-/// The events and counters of an account, without their expiry.
+/// The events and rollups of an account, without their expiry.
 pub(crate) async fn emitted(fixture: &TestLedger, id: AccountId) -> [Vec<TableItem>; 2] {
     let mut events = fixture.items(&format!("EVENTS#{id}")).await;
     events.extend(fixture.items(&format!("EVENTHEAD#{id}")).await);
     for event in &mut events {
         event.remove("ttl");
     }
-    let mut usage = Vec::new();
-    for month in MONTHS {
-        for shard in 0..16 {
-            usage.extend(fixture.activity_items(&format!("USE#{id}#{month}#{shard:x}")).await);
+    let mut rollups = fixture.activity_items(&format!("USE#{id}")).await;
+    for (month, kind) in MONTHS.iter().flat_map(|month| [(month, 'c'), (month, 'm')]) {
+        rollups.extend(fixture.activity_items(&format!("USE#{id}#{month}#{kind}")).await);
+        for shard in 1..SHARDS {
+            rollups.extend(fixture.activity_items(&format!("USE#{id}#{month}#{kind}#{shard:x}")).await);
         }
     }
-    [events, usage]
+    [events, rollups]
 }
 
 /// The shards of the rows of a projected ledger.
@@ -91,8 +92,8 @@ pub(crate) async fn ledgers(backend: Option<&str>, entries: u64) -> ProjectedLed
     assert!(ledgers.records.len() as u64 >= entries);
     let is_spread = |row: &TableItem| row["pk"].as_s().is_ok_and(|pk| pk.matches('#').count() == 4);
     assert!(ledgers.rows.iter().any(is_spread), "all rows are in one shard");
-    let [events, usage] = &ledgers.events;
-    assert!(events.len() > 2 && !usage.is_empty(), "{:?}", ledgers.events);
+    let [events, rollups] = &ledgers.events;
+    assert!(events.len() > 2 && !rollups.is_empty(), "{:?}", ledgers.events);
     ledgers
 }
 
@@ -113,11 +114,11 @@ impl ProjectedLedger {
 
     pub(crate) async fn begin(&self) {
         undo(&self.fixture, &self.made, &self.rows).await;
-        let [events, usage] = emitted(&self.fixture, self.id).await;
+        let [events, rollups] = emitted(&self.fixture, self.id).await;
         for item in events.iter().chain(&self.fixture.items(&format!("WATCH#{}", self.id)).await) {
             self.fixture.delete(item).await;
         }
-        for item in &usage {
+        for item in &rollups {
             self.fixture.delete_activity(item).await;
         }
         assert!(made(&self.fixture, self.id).await.is_empty());

@@ -99,7 +99,7 @@ async fn an_unreadable_counter_stops_only_the_counting() {
     let (fixture, records) = (&ledgers.fixture, &ledgers.records);
     ledgers.begin_with_rows().await;
     let mut broken = ledgers.events[1][0].clone();
-    broken.insert("usage".to_owned(), aws_sdk_dynamodb::types::AttributeValue::S("none".to_owned()));
+    broken.insert("sums".to_owned(), aws_sdk_dynamodb::types::AttributeValue::S("none".to_owned()));
     fixture.write_activity(&broken).await;
     let last = ledgers.made[0]["seq"].clone();
     for _ in 0..2 {

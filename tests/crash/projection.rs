@@ -128,9 +128,7 @@ async fn many_lost_records_are_left_to_the_job() {
     assert_eq!(first, MissedProgress::Partly(901));
     let second = project_missed(&fixture.restarted(), &others, id, Duration::ZERO).await.unwrap();
     assert_eq!(second, MissedProgress::Through(1_201));
-    let usage = fixture.usage(id, Period::of(now())).await;
-    let counted: u64 = usage.days.iter().map(|day| day.usage.0["verification.standard"].count).sum();
-    assert_eq!(counted, 1_200);
+    assert_eq!(fixture.counted(id, Period::of(now()), "verification.standard").await, 1_200);
     let report = fixture.restarted().audit(id, now(), |_| ()).await.unwrap().unwrap();
     assert!(report.added_up && report.findings.is_empty(), "{report:?}");
 }

@@ -74,8 +74,7 @@ async fn commits_that_were_skipped_are_recovered() {
         [0, 7, 14, 21, 28, 35, 42, 42]
     );
     assert!(emitted <= fixture.items(&format!("EVENTS#{id}")).await.len());
-    let usage = fixture.usage(id, domain::Period::of(start())).await;
-    assert_eq!(usage.days[0].usage.0["x"].count, 6);
+    assert_eq!(fixture.counted(id, domain::Period::of(start()), "x").await, 6);
     let report = fixture.restarted().audit(id, start(), |_| ()).await.unwrap().unwrap();
     assert!(report.added_up && report.findings.is_empty(), "{report:?}");
     for (number, ledger) in warm.iter().enumerate() {

@@ -1,49 +1,101 @@
-//! Usage of a large customer is counted in many partitions.
+//! The rollups of a busy account are spread over many partitions, and count every transaction once.
+
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
-use domain::{Credits, OperationUsage, Period, Reference, UsageRecord, UsageTally};
-use store::UsageOf;
+use domain::{
+    AccountId, CellSum, Credits, Direction, EntryId, LotId, Operation, Period, Reference, RollupLine,
+    RollupPart, RollupRecord, RollupTally, RowShards,
+};
+use store::{RollupKind, RollupsOf};
 use tests::TestLedger;
 
 fn at() -> DateTime<Utc> {
     "2024-01-15T10:30:00Z".parse().unwrap()
 }
 
-fn spent(sequence: u64) -> UsageRecord {
-    let used =
-        OperationUsage { count: 1, credits: Credits::try_from(2).unwrap(), ..OperationUsage::default() };
-    let customer = Reference::try_from(format!("cust_{}", sequence % 400)).ok();
-    UsageRecord { sequence, at: at(), operation: "x".to_owned(), used, customer, member: None }
+/// A debit of two credits for one of 400 customers, with its row in one of four shards.
+fn record(sequence: u64) -> RollupRecord {
+    let operation = Operation::try_from("x".to_owned()).unwrap();
+    let sum = CellSum { calls: 1, credits: Credits::try_from(2).unwrap() };
+    let line = RollupLine { operation, service: None, key: None, is_drawn: false };
+    let random = u128::from(sequence) << 120;
+    RollupRecord {
+        sequence,
+        id: EntryId::above(EntryId::FIRST, at(), random, RowShards::try_from(4).unwrap()),
+        parts: vec![RollupPart { line, lot: None, direction: Direction::Debit, sum }],
+        customer: Reference::try_from(format!("cust_{}", sequence % 401)).ok(),
+        member: None,
+    }
+}
+
+/// What the rollups of an account say that every lot has gained, where that is not nothing. What a plan without a limit
+/// paid for came from no lot.
+pub(crate) async fn moved_by_rollups(
+    fixture: &TestLedger,
+    id: AccountId,
+    now: DateTime<Utc>,
+) -> HashMap<String, i64> {
+    let watermark = fixture.ledger.projected_through(id).await.unwrap();
+    // The first renewal took effect when its month began.
+    let days = Period::of(id.org.time()).start().date_naive()..=now.date_naive();
+    let pending = watermark.notified().pending.clone();
+    let days = fixture.activity().day_rollups(id, days, pending.as_ref()).await.unwrap();
+    let mut moved: HashMap<String, i64> = HashMap::new();
+    for (cell, sum) in days.values().flat_map(|day| &day.cells).filter(|(cell, _)| !cell.line.is_drawn) {
+        let Some(lot) = cell.lot.map(|lot| lot.lot).filter(|lot| !matches!(lot, LotId::Unlimited(_))) else {
+            continue;
+        };
+        *moved.entry(lot.to_string()).or_default() += cell.direction.signed(sum.credits);
+    }
+    moved.retain(|_, amount| *amount != 0);
+    moved
 }
 
 #[tokio::test]
-async fn counters_of_a_month_are_spread_and_summed() {
+async fn rollups_of_a_month_are_spread_and_summed() {
     let fixture = TestLedger::new().await;
     let id = fixture.open(100, at()).await;
     let activity = fixture.activity();
-    let debits: Vec<_> = (1..=1_000).map(spent).collect();
+    let debits: Vec<_> = (1..=1_203).map(record).collect();
     let mut pending = None;
     for some in debits.chunks(100) {
-        let tally = UsageTally::of(pending, some[0].sequence - 1, some);
+        let tally = RollupTally::of(pending, some[0].sequence - 1, some);
         for _ in 0..2 {
-            activity.count(id, some).await.unwrap();
+            activity.count(id, &tally.named).await.unwrap();
             for total in &tally.totals {
                 activity.count_total(id, total).await.unwrap();
             }
         }
         pending = tally.pending;
     }
-    let mut counts = Vec::new();
-    for shard in 0..16 {
-        counts.push(fixture.activity_items(&format!("USE#{id}#2024-01#{shard:x}")).await.len());
+    let mut items = Vec::new();
+    for shard in ["", "#1", "#2", "#3"] {
+        items.push(fixture.activity_items(&format!("USE#{id}#2024-01#c{shard}")).await.len());
     }
-    assert_eq!(counts.iter().sum::<usize>(), 400);
-    assert!(counts.iter().all(|count| (8..60).contains(count)), "{counts:?}");
-    let month = activity.usage(id, Period::of(at()), pending.as_ref()).await.unwrap();
-    assert!(month.is_complete);
-    assert_eq!(month.days.len(), 401);
-    let all = month.days.iter().find(|day| day.of == UsageOf::All).unwrap();
-    assert_eq!((all.usage.0["x"].count, all.usage.0["x"].credits.get()), (1_000, 2_000));
-    let customers = month.days.iter().filter(|day| day.of != UsageOf::All);
-    assert_eq!(customers.map(|day| day.usage.0["x"].count).sum::<u64>(), 1_000);
+    assert!(items.iter().all(|count| (200..=401).contains(count)), "{items:?}");
+    let day = at().date_naive();
+    let days = activity.day_rollups(id, day..=day, pending.as_ref()).await.unwrap();
+    let sum = days[&day]
+        .cells
+        .values()
+        .fold((0, 0), |(calls, credits), sum| (calls + sum.calls, credits + sum.credits.get()));
+    assert_eq!(sum, (1_203, 2_406));
+    let of = RollupsOf {
+        account: id,
+        shards: RowShards::try_from(4).unwrap(),
+        kind: RollupKind::Customer,
+        months: vec![Period::of(at()).previous(), Period::of(at())],
+    };
+    let months = activity.month_rollups(&of).await.unwrap();
+    assert!(months.is_complete);
+    let mut calls: BTreeMap<&str, u64> = BTreeMap::new();
+    for named in &months.rollups {
+        let counted: u64 = named.rollup.cells.values().map(|sum| sum.calls).sum();
+        *calls.entry(&named.name).or_default() += counted;
+    }
+    assert_eq!(calls.len(), 401);
+    assert!(calls.values().all(|calls| *calls == 3));
+    let one = activity.rollups_named(&of, "cust_7").await.unwrap();
+    assert_eq!(one.iter().flat_map(|named| named.rollup.cells.values()).map(|sum| sum.calls).sum::<u64>(), 3);
 }

@@ -11,15 +11,15 @@ use aws_sdk_dynamodbstreams::types::ShardIteratorType;
 use chrono::{DateTime, Utc};
 use domain::{
     Account, AccountId, Allowance, Attempt, ClaimKey, Credits, Details, Fingerprint, IdempotencyKey, Mode,
-    OrgId, Period, PlanId, Posting, Receipt, Refusal, RowShards,
+    OrgId, PlanId, Posting, Receipt, Refusal, RowShards,
 };
 use jobs::projection::{Others, Record, project};
 use local::StreamReader;
 use local::engine::Engine;
 use ports::{Bus, BusEvent, PublishError, Queue, QueueError};
 use store::{
-    Activity, Claim, Fault, JOB_SHARDS, Ledger, Moment, MonthUsage, ScheduledJob, Settings, Settled,
-    StatementPlace, StatementQuery, Unsettled, random,
+    Activity, Claim, Fault, JOB_SHARDS, Ledger, Moment, ScheduledJob, Settings, Settled, StatementPlace,
+    StatementQuery, Unsettled, random,
 };
 
 use crate::role::as_function;
@@ -155,6 +155,13 @@ impl TestLedger {
         (Ledger::new(&config, self.table.clone()), meter)
     }
 
+    /// The activity table, and a meter of its requests.
+    pub fn metered_activity(&self) -> (Activity, UnitMeter) {
+        let meter = UnitMeter::default();
+        let config = self.config.to_builder().interceptor(meter.clone()).build();
+        (Activity::new(&config, format!("{}-activity", self.table)), meter)
+    }
+
     /// The settings table, as a newly started function sees it.
     pub fn settings(&self) -> Settings {
         Settings::new(&self.config, format!("{}-settings", self.table))
@@ -163,12 +170,6 @@ impl TestLedger {
     /// The activity table.
     pub fn activity(&self) -> Activity {
         Activity::new(&self.config, format!("{}-activity", self.table))
-    }
-
-    /// The usage of an account in a month, with what its watermark holds.
-    pub async fn usage(&self, id: AccountId, month: Period) -> MonthUsage {
-        let watermark = self.ledger.projected_through(id).await.unwrap();
-        self.activity().usage(id, month, watermark.notified().pending.as_ref()).await.unwrap()
     }
 
     /// Opens an account with a monthly allowance and books its first month.

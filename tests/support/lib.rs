@@ -28,6 +28,7 @@ mod receiver;
 mod recovery;
 mod request;
 mod role;
+mod rollups;
 mod seal;
 pub mod stripe_double;
 #[expect(clippy::float_arithmetic, reason = "capacity units are fractions")]

@@ -1,12 +1,13 @@
-//! `GET /api/v3/credits/transactions`, `…/transactions/{id}` and `…/audit`: the history of an account.
+//! `GET /api/v3/credits/transactions`, `…/transactions/{id}`, `…/purchases` and `…/audit`: the history of an account.
 
 mod audit;
+mod purchases;
 mod receipt;
 
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use domain::{Direction, EntryId, Operation, PurchaseId, PurchaseStatus, Reference};
+use domain::{Direction, EntryId, KeyId, Operation, PurchaseId, PurchaseStatus, Reference, Service};
 use scrip_http::{
     ApiError, App, Caller, Id, Instant, Listing, PageLimit, PathId, ProofView, QueryParams, Reply,
     TransactionView, in_order, may,
@@ -21,7 +22,11 @@ use receipt::ReceiptView;
 
 /// The function's routes and their description.
 pub fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(one)).routes(routes!(audit::audit))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(one))
+        .routes(routes!(audit::audit))
+        .routes(routes!(purchases::list_purchases))
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -29,6 +34,13 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
 enum CategoryFilter {
     Purchase,
     Usage,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum StatusFilter {
+    Approved,
+    PostPaid,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -57,6 +69,19 @@ struct TransactionsQuery {
     /// Only this member of staff.
     #[param(value_type = Option<String>)]
     member_id: Option<Reference>,
+    /// Only transactions of this service: debits that used it, and grants that are reserved for it.
+    #[param(value_type = Option<String>)]
+    service: Option<Service>,
+    /// `approved`, or `postPaid` for debits that are partly owed. Pending and failed purchases are at
+    /// `GET /api/v3/credits/purchases`.
+    #[param(value_type = Option<String>)]
+    status: Option<StatusFilter>,
+    /// Only requests with this API key, `key_…`.
+    #[param(value_type = Option<String>)]
+    key_id: Option<KeyId>,
+    /// Only this resource.
+    #[param(value_type = Option<String>)]
+    resource_id: Option<Reference>,
     /// Only transactions at or after this time.
     #[param(value_type = Option<String>, format = DateTime)]
     from: Option<Instant>,
@@ -95,6 +120,10 @@ async fn list(
         operation: filter.operation,
         customer: filter.customer_id,
         member: filter.member_id,
+        service: filter.service,
+        key: filter.key_id,
+        resource: filter.resource_id,
+        on_account: filter.status.map(|status| status == StatusFilter::PostPaid),
         from: filter.from.map(|Instant(at)| at),
         to: filter.to.map(|Instant(at)| at),
     };

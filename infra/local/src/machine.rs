@@ -55,6 +55,7 @@ pub struct LocalMachine {
 /// The routes of each function that answers HTTP, by the name of the function.
 pub fn routers() -> Vec<(&'static str, OpenApiRouter<Arc<App>>)> {
     vec![
+        ("analytics", analytics::routes()),
         ("balance", balance::routes()),
         ("catalogue", catalogue::routes()),
         ("clock", clock::routes()),

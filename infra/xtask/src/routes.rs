@@ -49,6 +49,11 @@ fn consume(api: &Gateway<'_>, key: &str) -> Result<()> {
     ensure!(one.body.pointer("/data/proof").is_some(), "{}", one.body);
     let audit = customer.get("/api/v3/credits/audit?limit=2", 200)?;
     ensure!(audit.body.pointer("/data/verified") == Some(&json!(true)), "{}", audit.body);
+    customer.get("/api/v3/credits/purchases?status=pending", 200)?;
+    let usage = customer.get("/api/v3/credits/usage?groupBy=operation", 200)?;
+    ensure!(usage.at("/data/groups/0")? == "operation", "{}", usage.body);
+    let forecast = customer.get("/api/v3/credits/usage/forecast", 200)?;
+    ensure!(forecast.at("/data/status")? == "notEnoughData", "{}", forecast.body);
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use lambda_runtime::tracing::subscriber::util::SubscriberInitExt;
 use lambda_runtime::tracing::subscriber::{Layer, Registry};
 
 /// Our own crates: those in `shared` and every function.
-const OURS: [&str; 27] = [
+const OURS: [&str; 28] = [
     "app",
     "aws",
     "domain",
@@ -23,6 +23,7 @@ const OURS: [&str; 27] = [
     "scrip_webhooks",
     "store",
     "admin",
+    "analytics",
     "balance",
     "catalogue",
     "clock",

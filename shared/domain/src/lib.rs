@@ -1,17 +1,19 @@
 //! The rules of credit. Pure: no clock, no network, no database; every input is an argument.
 //!
-//! Each folder uses only those before it: `value`, `ledger`, `catalogue`, `operation`, `payment`, `event`, `webhook`,
-//! `audit`. A test checks this.
+//! Each folder uses only those before it: `value`, `ledger`, `catalogue`, `operation`, `payment`, `usage`, `event`,
+//! `forecast`, `webhook`, `audit`. A test checks this.
 
 mod access;
 mod audit;
 mod catalogue;
 mod event;
+mod forecast;
 mod ledger;
 mod operation;
 mod payment;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod value;
 mod webhook;
 
@@ -19,8 +21,10 @@ pub use access::{ApiKey, ApiKeySecret, Denial, Principal, Scope};
 pub use audit::*;
 pub use catalogue::*;
 pub use event::*;
+pub use forecast::*;
 pub use ledger::*;
 pub use operation::*;
 pub use payment::*;
+pub use usage::*;
 pub use value::*;
 pub use webhook::*;

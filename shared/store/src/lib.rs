@@ -1,7 +1,7 @@
 //! The store: three DynamoDB tables, and the write path. The only crate that names the database.
 //!
 //! [`Ledger`] has accounts, claims and the rows of the ledger. [`Settings`] has organisations, API keys and the
-//! catalogue. [`Activity`] has webhooks, deliveries and usage.
+//! catalogue. [`Activity`] has webhooks, deliveries and rollups of transactions.
 //!
 //! Folders depend on each other in one direction, by imports and by calls: each uses only those before it in this list.
 //! `table` (keys, items, requests), `schedule` (jobs, directory, test clocks), `chain` (watermark, hash chain, audit),
@@ -20,7 +20,8 @@ mod table;
 mod write;
 
 pub use activity::activity_table::Activity;
-pub use activity::usage::{DayUsage, MonthUsage, UsageOf};
+pub use activity::rollups::RollupKind;
+pub use activity::usage::{MonthRollups, NamedRollup, RollupsOf};
 pub use activity::webhooks::{AddedWebhook, WebhookKey};
 pub use chain::audit::AuditReport;
 pub use chain::excerpt::{

@@ -126,6 +126,12 @@ impl PriceList {
     /// The maximum number of prices of all operations together.
     pub const PRICES_MAX: usize = 4_000;
 
+    /// The category of an operation; `None` for one that never had a price.
+    #[must_use]
+    pub fn category(&self, operation: &Operation) -> Option<PriceCategory> {
+        self.operations.get(operation).map(|priced| priced.category)
+    }
+
     /// The operations with an effective price at `at`, by category and name.
     #[must_use]
     pub fn listed(&self, at: DateTime<Utc>) -> Vec<ListedPrice> {

@@ -127,6 +127,19 @@ impl Lot {
     }
 }
 
+impl Source {
+    /// Its name in the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Subscription => "subscription",
+            Self::Purchased => "purchased",
+            Self::Bonus => "bonus",
+            Self::PostPaid => "postPaid",
+        }
+    }
+}
+
 impl Service {
     /// Every service.
     pub const ALL: [Self; 5] =

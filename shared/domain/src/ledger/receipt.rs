@@ -1,6 +1,6 @@
 //! A transaction as recorded in the ledger.
 
-use crate::{Balance, Credits, Details, Direction, Entry, LotId, Move};
+use crate::{Balance, Credits, Details, Direction, Entry, LotId, Move, Source};
 
 /// A transaction as recorded: the entry, its number in the ledger, the request's details, and the balance after
 /// it.
@@ -60,6 +60,13 @@ impl Receipt {
             LotId::Granted(_) => part.terms.expires_at.is_some_and(|end| end <= self.entry.at),
             LotId::PostPaid | LotId::Unlimited(_) | LotId::Disputed(_) => false,
         }
+    }
+
+    /// Whether it is a debit that is partly owed: post-paid credits pay for it.
+    #[must_use]
+    pub fn is_on_account(&self) -> bool {
+        let is_owed = |part: &Move| part.source == Source::PostPaid;
+        self.entry.direction == Direction::Debit && self.entry.moves.iter().any(is_owed)
     }
 
     /// The change of the balance in credits: positive for an increase. Outstanding credits, disputed credits

@@ -82,21 +82,6 @@ impl EntryId {
         Self::new(at, u128::from_be_bytes(bits) >> (u128::BITS.saturating_sub(RANDOM_BITS)))
     }
 
-    /// The length of an id in bytes.
-    pub const BYTES: usize = 16;
-
-    /// Its 16 bytes.
-    #[must_use]
-    pub fn bytes(self) -> [u8; Self::BYTES] {
-        self.0.0.to_be_bytes()
-    }
-
-    /// The id of these 16 bytes.
-    #[must_use]
-    pub fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
-        Self(Ulid(u128::from_be_bytes(bytes)))
-    }
-
     /// Parses the 26 characters that [`EntryId::bare`] writes.
     #[must_use]
     pub fn from_bare(text: &str) -> Option<Self> {

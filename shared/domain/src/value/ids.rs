@@ -68,6 +68,21 @@ macro_rules! ulid_id {
             pub fn bare(self) -> String {
                 self.0.to_string()
             }
+
+            /// The length of an id in bytes.
+            pub const BYTES: usize = 16;
+
+            /// Its 16 bytes.
+            #[must_use]
+            pub fn bytes(self) -> [u8; Self::BYTES] {
+                self.0.0.to_be_bytes()
+            }
+
+            /// The id of these 16 bytes.
+            #[must_use]
+            pub fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
+                Self(Ulid(u128::from_be_bytes(bytes)))
+            }
         }
 
         impl fmt::Display for $name {

@@ -226,8 +226,6 @@ pub struct SourceShare {
 impl From<&Receipt> for TransactionView {
     fn from(receipt: &Receipt) -> Self {
         let Receipt { entry, sequence, details, balance } = receipt;
-        let on_account =
-            |part: &&Move| part.source == Source::PostPaid && entry.direction == Direction::Debit;
         let bought = details.paid.as_ref().map(|paid| paid.transaction);
         Self {
             transaction_id: bought.unwrap_or(entry.id).to_string(),
@@ -236,7 +234,7 @@ impl From<&Receipt> for TransactionView {
                 Direction::Debit => "usage",
                 Direction::Credit => "purchase",
             },
-            status: if entry.moves.iter().any(|part| on_account(&part)) { "postPaid" } else { "approved" },
+            status: if receipt.is_on_account() { "postPaid" } else { "approved" },
             amount: entry.amount.get(),
             net: Some(receipt.net()).filter(|net| *net != entry.direction.signed(entry.amount)),
             operation: entry.operation.as_str().to_owned(),

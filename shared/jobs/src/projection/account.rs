@@ -4,8 +4,8 @@ use std::error::Error;
 
 use chrono::{DateTime, Utc};
 use domain::{
-    Account, AccountId, AutoRechargeAction, BalanceLevel, Direction, Entry, Notification, PendingUsage,
-    UsageRecord, UsageTally,
+    Account, AccountId, AutoRechargeAction, BalanceLevel, Direction, Entry, Notification, PendingRollup,
+    RollupRecord, RollupTally,
 };
 use futures_util::future::{join, join3, try_join};
 use scrip_payments::RechargeRequest;
@@ -33,8 +33,8 @@ pub(super) struct AccountRows {
     rows: ChainRows,
     /// The changes, from which events are derived.
     changes: Vec<AccountChange>,
-    /// The usage.
-    spent: Vec<UsageRecord>,
+    /// What they add to rollups.
+    records: Vec<RollupRecord>,
     time: DateTime<Utc>,
     /// Whether the account may be able to spend more: credits, a new month, or another plan.
     credited: bool,
@@ -194,9 +194,9 @@ impl AccountRecords<'_> {
     ) -> Result<Watermark, ProjectionError> {
         let (known, through) = (watermark.notified_through(), rows.keys().next_back());
         tracing::warn!(account = %self.id, known, through, "the stream has lost records; their rows are projected");
-        let spent: Vec<_> = receipts.iter().filter_map(UsageRecord::by).collect();
+        let records: Vec<_> = receipts.iter().map(RollupRecord::of).collect();
         let changes = AccountChange::of_receipts(&receipts);
-        let notified = self.emit_and_count(&watermark, &changes, &spent, None).await?;
+        let notified = self.emit_and_count(&watermark, &changes, &records, None).await?;
         // Check for credits before the watermark advances: these rows are not checked again.
         if receipts.iter().any(|receipt| pays(&receipt.entry)) {
             self.notify_monitors().await?;
@@ -213,11 +213,11 @@ impl AccountRecords<'_> {
         watermark: Watermark,
         watch: Option<Watch>,
     ) -> Result<(), ProjectionError> {
-        let AccountRows { rows, changes, spent, time, .. } = rows;
+        let AccountRows { rows, changes, records, time, .. } = rows;
         let through = rows.keys().next_back().copied().unwrap_or_default();
         // A read that was behind may have missed what the watermark knows.
         let watch = watch.filter(|watch| watermark.notified().alerts <= watch.state.revision);
-        let emitted = self.emit_and_count(&watermark, &changes, &spent, watch).await;
+        let emitted = self.emit_and_count(&watermark, &changes, &records, watch).await;
         let notified = match &emitted {
             Ok(notified) => Notified { through, ..notified.clone() },
             Err(_) => watermark.notified().clone(),
@@ -233,24 +233,27 @@ impl AccountRecords<'_> {
         self,
         watermark: &Watermark,
         changes: &[AccountChange],
-        spent: &[UsageRecord],
+        records: &[RollupRecord],
         watch: Option<Watch>,
     ) -> Result<Notified, ProjectionError> {
         let emitted = self.ledger.emit_changes(self.id, changes, watch, self.others.moment);
-        let (alerts, pending) = try_join(emitted, self.count(watermark.notified(), spent)).await?;
+        let (alerts, pending) = try_join(emitted, self.count(watermark.notified(), records)).await?;
         Ok(Notified { through: watermark.notified_through(), alerts, pending })
     }
 
-    async fn count(self, notified: &Notified, spent: &[UsageRecord]) -> Result<Option<PendingUsage>, Fault> {
-        let tally = UsageTally::of(notified.pending.clone(), notified.through, spent);
+    async fn count(
+        self,
+        notified: &Notified,
+        records: &[RollupRecord],
+    ) -> Result<Option<PendingRollup>, Fault> {
+        let tally = RollupTally::of(notified.pending.clone(), notified.through, records);
         let totals = async {
             for total in &tally.totals {
                 self.others.activity.count_total(self.id, total).await?;
             }
             Ok(())
         };
-        let fresh: Vec<_> = spent.iter().filter(|one| notified.through < one.sequence).cloned().collect();
-        let (totals, named) = join(totals, self.others.activity.count(self.id, &fresh)).await;
+        let (totals, named) = join(totals, self.others.activity.count(self.id, &tally.named)).await;
         totals.and(named)?;
         Ok(tally.pending)
     }
@@ -293,7 +296,7 @@ impl AccountRows {
         // One row decides: only batches have several, and they emit no event.
         let notification = receipts.first().and_then(Notification::of);
         self.changes.push(AccountChange { level: BalanceLevel::of(account), notification });
-        self.spent.extend(receipts.iter().filter_map(UsageRecord::by));
+        self.records.extend(receipts.iter().map(RollupRecord::of));
         self.rows.extend(rows);
         self.time = time.max(self.time);
     }

@@ -1,5 +1,5 @@
 //! Projection: completes what writers may have left unfinished, from the stream of the ledger table. Every sequence gets
-//! its row, and every row its place in the account's hash chain; events are emitted and usage is counted.
+//! its row, and every row its place in the account's hash chain; events are emitted and rollups are counted.
 
 mod account;
 mod error;
@@ -37,7 +37,7 @@ pub const LEFT_TO_JOB: &str = "an account is left to its projection job";
 /// What projection uses besides the ledger.
 #[derive(Clone, Copy)]
 pub struct Others<'a> {
-    /// The table that usage is counted in.
+    /// The table that has the rollups.
     pub activity: &'a Activity,
     /// The bus that events are published to.
     pub bus: &'a dyn Bus,
@@ -51,7 +51,7 @@ pub struct Others<'a> {
     pub grace: Duration,
 }
 
-/// Projects records of the stream: completes rows, emits and publishes events, counts usage, and notifies auto-recharge and
+/// Projects records of the stream: completes rows, emits and publishes events, counts rollups, and notifies auto-recharge and
 /// renewal. Accounts are projected side by side, each in the order of its records. Returns the first record that must be
 /// delivered again, with all records after it. A record that is projected twice changes nothing.
 ///

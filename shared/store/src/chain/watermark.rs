@@ -7,11 +7,11 @@ use crate::chain::items::{date, read_span, write_span};
 use crate::table::attribute::{number, number_of};
 use crate::table::condition::Condition;
 use crate::table::error::Fault;
-use crate::table::item::{decode, encode};
 use crate::table::key::{Key, StoredItem};
 use crate::table::ledger::Ledger;
+use crate::table::packed_rollup::{pack_pending, unpack_pending};
 use crate::table::requests::ConditionalPut;
-use domain::{AccountId, Hash, PendingUsage, Span, Tip};
+use domain::{AccountId, Hash, PendingRollup, Span, Tip};
 
 /// The attribute of the watermark.
 const THROUGH: &str = "seq";
@@ -28,7 +28,7 @@ const REVISION: &str = "rev";
 /// The attribute of the alert state's revision.
 const ALERTS: &str = "al";
 
-/// The attribute of the usage that no counter has yet.
+/// The attribute of the sums that no rollup has yet.
 const PENDING: &str = "use";
 
 /// How far an account is projected. Rows, usage and chain are one item, so that a debit costs one background write.
@@ -55,8 +55,8 @@ pub struct Notified {
     pub through: u64,
     /// The revision of the alert state after them. An older alert state comes from a read that was behind.
     pub alerts: u64,
-    /// Their usage that no counter has yet.
-    pub pending: Option<PendingUsage>,
+    /// Their sums that no rollup has yet.
+    pub pending: Option<PendingRollup>,
 }
 
 impl Watermark {
@@ -114,7 +114,7 @@ impl Watermark {
             item.insert(ALERTS.to_owned(), number(self.notified.alerts));
         }
         if let Some(pending) = &self.notified.pending {
-            item.insert(PENDING.to_owned(), AttributeValue::M(encode(pending)?));
+            item.insert(PENDING.to_owned(), pack_pending(pending)?);
         }
         if let Some(tip) = &self.tip {
             item.insert(CHAINED.to_owned(), number(tip.sequence()));
@@ -136,10 +136,10 @@ impl Watermark {
     }
 }
 
-/// The usage that no counter has yet; `None` where there is none, or it is unreadable.
-fn pending(item: &StoredItem) -> Option<PendingUsage> {
+/// The sums that no rollup has yet; `None` where there are none, or they are unreadable.
+fn pending(item: &StoredItem) -> Option<PendingRollup> {
     match item.get(PENDING) {
-        Some(AttributeValue::M(pending)) => decode("pending usage", pending.clone()).ok(),
+        Some(AttributeValue::B(bytes)) => unpack_pending(bytes),
         Some(_) | None => None,
     }
 }

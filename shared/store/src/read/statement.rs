@@ -11,7 +11,9 @@ use crate::table::key::Key;
 use crate::table::ledger::Ledger;
 use crate::table::query::SortKeys;
 use crate::table::row_query::{AccountRows, RowQuery};
-use domain::{AccountId, Direction, EntryId, Operation, Period, Receipt, Reference, RowShards};
+use domain::{
+    AccountId, Direction, EntryId, KeyId, Operation, Period, Receipt, Reference, RowShards, Service,
+};
 
 /// How many rows one page examines at most; a filter that few rows pass gives a short page with a cursor.
 const EXAMINED_MAX: usize = 1_000;
@@ -49,6 +51,14 @@ pub struct StatementQuery {
     pub customer: Option<Reference>,
     /// Only transactions of this member.
     pub member: Option<Reference>,
+    /// Only transactions of this service: debits that used it, and grants that are reserved for it.
+    pub service: Option<Service>,
+    /// Only requests with this API key.
+    pub key: Option<KeyId>,
+    /// Only transactions with this resource.
+    pub resource: Option<Reference>,
+    /// Only debits that are partly owed (true), or all others (false).
+    pub on_account: Option<bool>,
     /// From this instant on.
     pub from: Option<DateTime<Utc>>,
     /// Before this instant.
@@ -113,6 +123,10 @@ impl StatementQuery {
             && is(self.operation.as_ref(), Some(receipt.paid_for()))
             && is(self.customer.as_ref(), details.customer_id.as_ref())
             && is(self.member.as_ref(), details.member_id.as_ref())
+            && is(self.service.as_ref(), details.service.as_ref())
+            && is(self.key.as_ref(), details.key_id.as_ref())
+            && is(self.resource.as_ref(), details.resource_id.as_ref())
+            && self.on_account.is_none_or(|wanted| wanted == receipt.is_on_account())
             && self.from.is_none_or(|from| from <= entry.at)
             && self.to.is_none_or(|to| entry.at < to)
     }

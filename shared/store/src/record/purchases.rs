@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::table::attribute::sort_key;
 use crate::table::error::Fault;
 use crate::table::item::{decode, with_key};
-use crate::table::key::Key;
+use crate::table::key::{Key, StoredItem, purchase_partition};
 use crate::table::ledger::Ledger;
+use crate::table::query::{ItemQuery, SortKeys};
 use domain::{
-    AccountId, Amount, AutoRecharge, Dispute, KeyId, Money, Offer, PackageId, PaymentId, Purchase,
+    AccountId, Amount, AutoRecharge, Dispute, EntryId, KeyId, Money, Offer, PackageId, PaymentId, Purchase,
     PurchaseCause, PurchaseId, PurchaseStatus, Rate, Reference, Refunds,
 };
 
@@ -130,6 +132,28 @@ impl Ledger {
     pub async fn purchase(&self, id: PurchaseId) -> Result<Option<Purchase>, Fault> {
         let item = self.table.get(&Key::Purchase(id), "read a purchase").await?;
         item.map(|item| Ok(decode::<PurchaseItem>("a purchase", item)?.purchase(id))).transpose()
+    }
+
+    /// An account's purchases before one of them, the newest first, at most `limit`; and whether there are more.
+    ///
+    /// # Errors
+    /// When the table does not answer; when a purchase is unreadable.
+    pub async fn purchases(
+        &self,
+        account: AccountId,
+        before: Option<EntryId>,
+        limit: u16,
+    ) -> Result<(Vec<Purchase>, bool), Fault> {
+        let keys = before.map_or(SortKeys::All, |before| SortKeys::Below(before.bare()));
+        let query = ItemQuery::new(purchase_partition(account), keys).falling().limit(limit.into());
+        let page = self.table.query(query, "read purchases").await?;
+        let more = page.last.is_some();
+        let read = |item: StoredItem| {
+            let id = sort_key(&item).and_then(EntryId::from_bare);
+            let transaction = id.ok_or_else(|| Fault::corrupt("a purchase", "its id"))?;
+            Ok(decode::<PurchaseItem>("a purchase", item)?.purchase(PurchaseId { account, transaction }))
+        };
+        Ok((page.items.into_iter().map(read).collect::<Result<_, Fault>>()?, more))
     }
 
     /// Saves a new purchase. If one with its id exists, that one stays and is returned.

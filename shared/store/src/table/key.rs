@@ -41,7 +41,7 @@ pub(crate) enum Key<'a> {
     Span(AccountId, u64),
     /// `CHECK#<org>#<mode>` / `<date>`: with which number and hash a day of the chain ended.
     Checkpoint(AccountId, NaiveDate),
-    /// `PAY#<org>#<mode>#<ulid>` / `P`: one purchase.
+    /// `PAY#<org>#<mode>` / `<ulid>`: one purchase.
     Purchase(PurchaseId),
     /// `SPEND#<org>#<mode>` / `<date>`: what the purchases of a day cost.
     Spending(AccountId, NaiveDate),
@@ -82,8 +82,11 @@ pub(crate) enum Key<'a> {
     Skipped(AccountId, String),
     /// `TOLD#<org>#<mode>#<source>` / `T`: that an event was emitted.
     Emitted(AccountId, &'a str),
-    /// `USE#<org>#<mode>#<month>#<shard>` / `<day>…`: the usage of a day: in total, or of one customer or member.
-    Usage(AccountId, Period, u8, String),
+    /// `USE#<org>#<mode>` / `<date>`: the sums of the transactions of a day.
+    DayRollup(AccountId, NaiveDate),
+    /// `USE#<org>#<mode>#<month>#<c or m>` or `USE#<org>#<mode>#<month>#<c or m>#<shard>` / `<name>`: the sums of a month's
+    /// transactions of one customer or member.
+    MonthRollup(AccountId, Period, char, RowShard, String),
     /// `HOOKS#<org>#<mode>` / `wh_<ulid>` and `wh_<ulid>#state`: one webhook, and its delivery state.
     Webhook(AccountId, String),
     /// `GONE#<org>#<mode>#wh_<ulid>` / `G`: that a webhook was deleted.
@@ -119,7 +122,7 @@ impl Key<'_> {
             Key::Span(account, first) => (chain_partition(*account), format!("{first:016}")),
             Key::Checkpoint(account, date) => (checkpoint_partition(*account), date.to_string()),
             Key::Purchase(PurchaseId { account, transaction }) => {
-                (format!("PAY#{account}#{}", transaction.bare()), "P".to_owned())
+                (purchase_partition(*account), transaction.bare())
             }
             Key::Spending(account, day) => (format!("SPEND#{account}"), day.to_string()),
             Key::ReversalPoll(mode) => (format!("LOOKED#{}", mode.as_str()), "L".to_owned()),
@@ -144,8 +147,9 @@ impl Key<'_> {
             Key::Event(account, number) => (event_partition(*account), format!("{number:016}")),
             Key::Skipped(account, place) => (skipped_partition(*account), place.clone()),
             Key::Emitted(account, source) => (format!("TOLD#{account}#{source}"), "T".to_owned()),
-            Key::Usage(account, month, shard, place) => {
-                (usage_partition(*account, *month, *shard), place.clone())
+            Key::DayRollup(account, day) => (day_rollup_partition(*account), day.to_string()),
+            Key::MonthRollup(account, month, kind, shard, name) => {
+                (month_rollup_partition(*account, *month, *kind, *shard), name.clone())
             }
             Key::Webhook(account, place) => (webhooks_partition(*account), place.clone()),
             Key::GoneWebhook(account, id) => (format!("GONE#{account}#{id}"), "G".to_owned()),
@@ -178,6 +182,11 @@ pub(crate) fn row_partition(account: AccountId, month: Period, shard: RowShard) 
     }
 }
 
+/// The partition with the purchases of an account.
+pub(crate) fn purchase_partition(account: AccountId) -> String {
+    format!("PAY#{account}")
+}
+
 /// The partition with the remainders of one month's transactions.
 pub(crate) fn remainder_partition(account: AccountId, month: Period) -> String {
     format!("POT#{account}#{month}")
@@ -193,9 +202,23 @@ pub(crate) fn skipped_partition(account: AccountId) -> String {
     format!("SKIPPED#{account}")
 }
 
-/// The partition with one shard of a month's usage counters.
-pub(crate) fn usage_partition(account: AccountId, month: Period, shard: u8) -> String {
-    format!("USE#{account}#{month}#{shard:x}")
+/// The partition with the rollups of an account's days.
+pub(crate) fn day_rollup_partition(account: AccountId) -> String {
+    format!("USE#{account}")
+}
+
+/// The partition with one shard of a month's rollups of customers or members.
+pub(crate) fn month_rollup_partition(
+    account: AccountId,
+    month: Period,
+    kind: char,
+    shard: RowShard,
+) -> String {
+    if shard == RowShard::FIRST {
+        format!("USE#{account}#{month}#{kind}")
+    } else {
+        format!("USE#{account}#{month}#{kind}#{shard}")
+    }
 }
 
 /// The partition with the webhooks of an account.

@@ -12,6 +12,7 @@ pub(crate) mod key;
 pub(crate) mod ledger;
 pub(crate) mod lot_key;
 pub(crate) mod packed;
+pub(crate) mod packed_rollup;
 pub(crate) mod query;
 pub(crate) mod remainder_item;
 pub(crate) mod requests;

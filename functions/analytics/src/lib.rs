@@ -1,0 +1,51 @@
+//! `GET /api/v3/credits/usage`: what an account's credits were used for; and `…/usage/forecast`.
+
+mod forecast;
+mod request;
+mod response;
+mod rows;
+mod sums;
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use scrip_http::{ApiError, App, Caller, QueryParams, Reply, may};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use request::{UsageParams, UsageRequest};
+use response::UsageView;
+
+/// The function's routes and their description.
+pub fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(usage)).routes(routes!(forecast::forecast))
+}
+
+/// Returns usage by time and group: credits spent less credits refunded, or the number of calls.
+///
+/// Credits that are held count when they are captured. A refund counts on its own day, as the operation `credit.refund`,
+/// with a negative number of credits; it is no call. Points without usage are 0. All times are UTC; weeks are ISO weeks,
+/// which begin on Monday, and the first and the last point have only the part of their week or month that is in the range.
+///
+/// Usage is counted within seconds of the transaction: `asOf` has the last transaction that is included.
+///
+/// Usage of customers and members is counted by the day. Usage by customer and member together, and usage of customers or
+/// members by the hour, is read from the transactions, of which the range may then have 10,000.
+#[utoipa::path(
+    get,
+    path = "/api/v3/credits/usage",
+    tag = "credits",
+    params(UsageParams),
+    responses((status = 200, body = UsageView)),
+)]
+async fn usage(
+    State(app): State<Arc<App>>,
+    caller: Caller<may::Read>,
+    QueryParams(params): QueryParams<UsageParams>,
+) -> Result<Reply, ApiError> {
+    let now = caller.call.moment.now;
+    let asked = UsageRequest::new(params, now)?;
+    let catalogue = app.settings.catalogue(caller.call.moment.wall).await?;
+    let (usage, counted) = sums::usage(&app, caller.account, &asked, &catalogue.prices, now).await?;
+    Reply::ok(&UsageView::new(&asked, usage, counted, now))
+}

@@ -1,0 +1,240 @@
+//! Usage: every grouping adds up to the ledger.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use tests::World;
+
+const DAYS: &str = "from=2024-01-30T00:00:00Z&to=2024-02-04T00:00:00Z";
+
+/// A ledger with debits of several operations, customers, members and services, over five days and the turn of a month: with
+/// a refund, a hold that is captured in part, a batch and an operation without a price.
+async fn story(world: &World) -> String {
+    let org = world.open(1_000).await;
+    world.grant(&org.id, &json!({ "source": "bonus", "amount": 500, "service": "biometric" })).await;
+    let key = org.key;
+    for day in 0..5_u64 {
+        for (n, operation) in
+            ["aml.pep", "verification.standard", "deepfake.video", "api.get"].iter().enumerate()
+        {
+            let mut body = json!({ "operation": operation, "quantity": day + 1 });
+            if n != 1 {
+                body["customerId"] = json!(format!("cust_{}", (day + n as u64) % 3));
+            }
+            if day % 2 == 0 {
+                body["memberId"] = json!("ana");
+            }
+            if n == 2 {
+                body["service"] = json!("biometric");
+            }
+            let made = world.consume(&key, &format!("{day}-{n}"), &body).await.created();
+            if n == 0 && day == 1 {
+                let body = json!({ "transactionId": made["transactionId"], "reason": "technical_failure", "amount": 1 });
+                world.post("/api/v3/credits/refund", &key, "refund", &body).await.created();
+            }
+        }
+        let hold = json!({ "operation": "kyt.wallet", "quantity": 3, "customerId": "cust_1" });
+        let hold = world.post("/api/v3/credits/holds", &key, &format!("hold-{day}"), &hold).await.created();
+        let hold = hold["holdId"].as_str().unwrap();
+        let capture = format!("/api/v3/credits/holds/{hold}/capture");
+        world.post(&capture, &key, &format!("capture-{day}"), &json!({ "amount": 4 })).await.created();
+        let items = json!({ "items": [{ "operation": "aml.basic" }, { "operation": "aml.enhanced", "customerId": "cust_2" }] });
+        world.post("/api/v3/credits/consume/batch", &key, &format!("batch-{day}"), &items).await.created();
+        world.pass(86_400).await;
+    }
+    world.settle().await;
+    key
+}
+
+async fn usage(world: &World, key: &str, query: &str) -> Value {
+    world.get(&format!("/api/v3/credits/usage?{query}"), key).await.data()
+}
+
+fn points(of: &Value) -> Vec<i64> {
+    of["points"].as_array().unwrap().iter().map(|point| point[1].as_i64().unwrap()).collect()
+}
+
+/// What a transaction adds to usage.
+fn spent(line: &Value) -> i64 {
+    let number = |name: &str| line[name].as_i64();
+    match line["operation"].as_str().unwrap() {
+        "credit.refund" => -number("amount").unwrap(),
+        "credit.capture" => number("captured").unwrap(),
+        own if own.starts_with("credit.") || own.starts_with("ledger.") => 0,
+        _ => number("amount").unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn every_grouping_adds_up_to_the_ledger() {
+    let world = World::at("2024-01-30T09:30:00Z").await;
+    let key = story(&world).await;
+    let lines = world.transactions(&key, "").await;
+    let mut days: BTreeMap<String, i64> = BTreeMap::new();
+    for line in &lines {
+        *days.entry(line["timestamp"].as_str().unwrap()[..10].to_owned()).or_default() += spent(line);
+    }
+    let expected: Vec<_> = ["2024-01-30", "2024-01-31", "2024-02-01", "2024-02-02", "2024-02-03"]
+        .iter()
+        .map(|day| days.get(*day).copied().unwrap_or_default())
+        .collect();
+    let whole: i64 = expected.iter().sum();
+    assert_eq!(usage(&world, &key, DAYS).await["total"]["total"], json!(whole));
+    let dimensions = ["operation", "category", "customer", "member", "key", "source", "service"];
+    let pairs = dimensions.iter().flat_map(|one| dimensions.iter().map(move |two| (*one, *two)));
+    let pairs = pairs.filter(|(one, two)| one != two).map(|(one, two)| format!("{one},{two}"));
+    for groups in dimensions.iter().map(|one| (*one).to_owned()).chain(pairs) {
+        let answer = usage(&world, &key, &format!("{DAYS}&groupBy={groups}&limit=100")).await;
+        assert_eq!(points(&answer["total"]), expected, "{groups}");
+        let mut sums = points(&answer["others"]);
+        for series in answer["series"].as_array().unwrap() {
+            sums.iter_mut().zip(points(series)).for_each(|(sum, point)| *sum += point);
+            assert_eq!(series["total"], json!(points(series).iter().sum::<i64>()), "{groups}");
+            assert_eq!(series["key"].as_object().unwrap().len(), groups.split(',').count(), "{groups}");
+        }
+        assert_eq!(sums, expected, "{groups}");
+        assert_eq!(answer["truncated"], json!(false), "{groups}");
+    }
+    let few = usage(&world, &key, &format!("{DAYS}&groupBy=operation&limit=2")).await;
+    assert_eq!(few["series"].as_array().unwrap().len(), 2);
+    // An operation that costs nothing is no usage of credits.
+    assert_eq!(few["others"]["groups"], json!(5));
+    let sums = |one: &Value| one["total"].as_i64().unwrap();
+    assert_eq!(few["series"].as_array().unwrap().iter().map(sums).sum::<i64>() + sums(&few["others"]), whole);
+}
+
+/// A filter leaves the usage that the group of the same name has.
+#[tokio::test]
+async fn a_filter_leaves_its_group_alone() {
+    let world = World::at("2024-01-30T09:30:00Z").await;
+    let key = story(&world).await;
+    for (dimension, filter) in [
+        ("operation", "operation"),
+        ("category", "category"),
+        ("customer", "customerId"),
+        ("member", "memberId"),
+        ("key", "keyId"),
+        ("source", "source"),
+        ("service", "service"),
+    ] {
+        for granularity in ["daily", "hourly", "weekly", "monthly"] {
+            let range = format!("{DAYS}&granularity={granularity}");
+            let grouped = usage(&world, &key, &format!("{range}&groupBy={dimension}&limit=100")).await;
+            for series in grouped["series"].as_array().unwrap() {
+                let Some(name) = series["key"][dimension].as_str() else { continue };
+                let alone = usage(&world, &key, &format!("{range}&{filter}={name}")).await;
+                assert_eq!(alone["total"]["points"], series["points"], "{dimension} {granularity} {name}");
+            }
+        }
+    }
+    let both = usage(&world, &key, &format!("{DAYS}&customerId=cust_1&memberId=ana")).await;
+    let lines = world.transactions(&key, "customerId=cust_1&memberId=ana").await;
+    assert_eq!(both["total"]["total"], json!(lines.iter().map(spent).sum::<i64>()));
+}
+
+#[tokio::test]
+async fn points_are_named_by_their_beginning_in_utc() {
+    let world = World::at("2024-01-30T09:30:00Z").await;
+    let key = story(&world).await;
+    let starts = |answer: &Value| {
+        let points = answer["total"]["points"].as_array().unwrap();
+        points.iter().map(|point| point[0].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let weeks = usage(&world, &key, &format!("{DAYS}&granularity=weekly")).await;
+    assert_eq!(starts(&weeks), ["2024-01-29T00:00:00Z"]);
+    let months = usage(&world, &key, &format!("{DAYS}&granularity=monthly&measure=calls")).await;
+    assert_eq!(starts(&months), ["2024-01-01T00:00:00Z", "2024-02-01T00:00:00Z"]);
+    // Each day has four debits, a capture and two items of a batch.
+    assert_eq!(points(&months["total"]), [14, 21]);
+    let hours =
+        usage(&world, &key, "granularity=hourly&from=2024-01-31T08:59:00Z&to=2024-01-31T10:01:00Z").await;
+    assert_eq!(starts(&hours), ["2024-01-31T08:00:00Z", "2024-01-31T09:00:00Z", "2024-01-31T10:00:00Z"]);
+    let now = usage(&world, &key, "").await;
+    assert_eq!((&now["from"], &now["to"]), (&json!("2024-01-05T00:00:00Z"), &json!("2024-02-05T00:00:00Z")));
+    assert_eq!(now["timeZone"], json!("UTC"));
+    assert_eq!(now["asOf"]["sequence"], json!(world.transactions(&key, "limit=1").await[0]["sequence"]));
+    assert_eq!(starts(&now).len(), 31);
+}
+
+#[tokio::test]
+async fn ranges_and_groups_have_limits() {
+    let world = World::at("2024-01-30T09:30:00Z").await;
+    let org = world.open(1_000).await;
+    for (query, field) in [
+        ("from=2024-01-02T00:00:00Z&to=2024-01-01T00:00:00Z", "from"),
+        ("from=2022-01-02T00:00:00Z", "from"),
+        ("granularity=hourly&from=2023-12-01T00:00:00Z", "from"),
+        ("granularity=monthly&from=2020-01-01T00:00:00Z", "from"),
+        ("granularity=monthly&groupBy=customer&from=2022-12-01T00:00:00Z", "from"),
+        ("granularity=yearly", "granularity"),
+        ("groupBy=colour", "groupBy"),
+        ("groupBy=operation,operation", "groupBy"),
+        ("groupBy=operation,source,key", "groupBy"),
+        ("groupBy=", "groupBy"),
+        ("measure=euros", "measure"),
+        ("limit=0", "limit"),
+        ("limit=101", "limit"),
+        ("timeZone=Europe/London", "timeZone"),
+        ("category=fish", "category"),
+        ("unknown=1", "unknown"),
+    ] {
+        let answer = world.get(&format!("/api/v3/credits/usage?{query}"), &org.key).await;
+        assert_eq!(answer.failure(), "400 VALIDATION_ERROR", "{query}");
+        assert!(answer.body["error"]["details"]["fields"][field].is_string(), "{query} {}", answer.body);
+    }
+    for query in
+        ["from=2023-01-01T00:00:00Z", "granularity=monthly&from=2021-03-01T00:00:00Z", "timeZone=UTC"]
+    {
+        let answer = usage(&world, &org.key, query).await;
+        assert_eq!(answer["total"]["total"], json!(0), "{query}");
+    }
+}
+
+async fn forecast(world: &World, key: &str) -> Value {
+    world.get("/api/v3/credits/usage/forecast", key).await.data()
+}
+
+#[tokio::test]
+async fn a_month_is_forecast_from_seven_days_on() {
+    let world = World::at("2024-01-10T12:00:00Z").await;
+    let org = world.open(600).await;
+    let body = json!({ "operation": "aml.pep", "quantity": 10 });
+    for day in 0..7 {
+        let young = forecast(&world, &org.key).await;
+        assert_eq!(
+            (&young["status"], &young["daysKnown"]),
+            (&json!("notEnoughData"), &json!(day)),
+            "{young}"
+        );
+        assert!(young["monthEnd"].is_null() && young["runsOut"].is_null() && young["package"].is_null());
+        world.consume(&org.key, &format!("day-{day}"), &body).await.created();
+        world.pass(86_400).await;
+        world.settle().await;
+    }
+    // 140 credits are used by the 17th, and the 15 days from then on use 20 each.
+    let known = forecast(&world, &org.key).await;
+    assert_eq!((&known["status"], &known["usedSoFar"]), (&json!("known"), &json!(140)), "{known}");
+    let expected = known["monthEnd"]["expected"].as_u64().unwrap();
+    assert!((420..=440).contains(&expected), "{known}");
+    let [low, high] = ["low", "high"].map(|name| known["monthEnd"][name].as_u64().unwrap());
+    assert!(low <= expected && expected <= high, "{known}");
+    assert_eq!((&known["needed"]["expected"], &known["package"]), (&json!(0), &Value::Null), "{known}");
+    assert!(known["method"].as_str().unwrap().contains("mean"));
+    assert_eq!(known["asOf"]["sequence"], json!(8));
+    // Twice as much from now on: the balance does not last until the end of the month.
+    for day in 7..14 {
+        world
+            .consume(&org.key, &format!("day-{day}"), &json!({ "operation": "aml.pep", "quantity": 22 }))
+            .await
+            .created();
+        world.pass(86_400).await;
+    }
+    world.settle().await;
+    let short = forecast(&world, &org.key).await;
+    assert!(short["needed"]["high"].as_u64().unwrap() > 0, "{short}");
+    assert_eq!(short["package"], json!({ "package": "growth", "quantity": 1 }), "{short}");
+    let day = |name: &str| short["runsOut"][name].as_str().unwrap().to_owned();
+    assert!("2024-01-24" <= day("earliest").as_str() && day("earliest") <= day("expected"), "{short}");
+    let answer = world.get("/api/v3/credits/usage/forecast?days=3", &org.key).await;
+    assert_eq!(answer.failure(), "400 VALIDATION_ERROR");
+}
