@@ -10,7 +10,8 @@ const DAYS: &str = "from=2024-01-30T00:00:00Z&to=2024-02-04T00:00:00Z";
 /// A ledger with debits of several operations, customers, members and services, over five days and the turn of a month: with
 /// a refund, a hold that is captured in part, a batch and an operation without a price.
 async fn story(world: &World) -> String {
-    let org = world.open(1_000).await;
+    let org = world.open(40).await;
+    world.grant(&org.id, &json!({ "source": "purchased", "amount": 1_000 })).await;
     world.grant(&org.id, &json!({ "source": "bonus", "amount": 500, "service": "biometric" })).await;
     let key = org.key;
     for day in 0..5_u64 {
@@ -65,6 +66,59 @@ fn spent(line: &Value) -> i64 {
     }
 }
 
+/// The groups of a transaction, with what it adds to each.
+fn groups_of(line: &Value, dimension: &str) -> Vec<(Option<String>, i64)> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let operation = text(line.get("heldFor").unwrap_or(&line["operation"]));
+    let category = |operation: &str| match operation.split('.').next().unwrap() {
+        known @ ("verification" | "aml" | "deepfake" | "kyt") => known.to_owned(),
+        "credit" => "refund".to_owned(),
+        _ => "other".to_owned(),
+    };
+    let group = match dimension {
+        "operation" => operation,
+        "category" => operation.map(|name| category(&name)),
+        "customer" => text(&line["customerId"]),
+        "member" => text(&line["memberId"]),
+        "service" => text(&line["service"]),
+        _ => {
+            let sign = spent(line).signum();
+            let part = |part: &Value| (text(&part["source"]), sign * part["amount"].as_i64().unwrap());
+            return line["sources"].as_array().unwrap().iter().map(part).collect();
+        }
+    };
+    vec![(group, spent(line))]
+}
+
+/// The usage of each group, where it is not zero.
+fn totals(groups: impl IntoIterator<Item = (Option<String>, i64)>) -> BTreeMap<Option<String>, i64> {
+    let mut totals = BTreeMap::new();
+    for (group, value) in groups {
+        *totals.entry(group).or_default() += value;
+    }
+    totals.retain(|_, total| *total != 0);
+    totals
+}
+
+#[tokio::test]
+async fn every_group_has_the_usage_of_its_transactions() {
+    let world = World::at("2024-01-30T09:30:00Z").await;
+    let key = story(&world).await;
+    let lines = world.transactions(&key, "").await;
+    let refund = lines.iter().find(|line| line["operation"] == json!("credit.refund")).unwrap();
+    assert_eq!(refund["customerId"], json!("cust_1"));
+    for dimension in ["operation", "category", "customer", "member", "service", "source"] {
+        let answer = usage(&world, &key, &format!("{DAYS}&groupBy={dimension}&limit=100")).await;
+        let series = answer["series"].as_array().unwrap().iter();
+        let found = series
+            .map(|one| (one["key"][dimension].as_str().map(str::to_owned), one["total"].as_i64().unwrap()));
+        let spending = lines.iter().filter(|line| spent(line) != 0);
+        let expected = totals(spending.flat_map(|line| groups_of(line, dimension)));
+        assert!(expected.len() >= 2, "{dimension}");
+        assert_eq!(totals(found), expected, "{dimension}");
+    }
+}
+
 #[tokio::test]
 async fn every_grouping_adds_up_to_the_ledger() {
     let world = World::at("2024-01-30T09:30:00Z").await;
@@ -108,6 +162,7 @@ async fn every_grouping_adds_up_to_the_ledger() {
 async fn a_filter_leaves_its_group_alone() {
     let world = World::at("2024-01-30T09:30:00Z").await;
     let key = story(&world).await;
+    let mut compared = 0;
     for (dimension, filter) in [
         ("operation", "operation"),
         ("category", "category"),
@@ -124,9 +179,11 @@ async fn a_filter_leaves_its_group_alone() {
                 let Some(name) = series["key"][dimension].as_str() else { continue };
                 let alone = usage(&world, &key, &format!("{range}&{filter}={name}")).await;
                 assert_eq!(alone["total"]["points"], series["points"], "{dimension} {granularity} {name}");
+                compared += 1;
             }
         }
     }
+    assert!(compared > 60, "{compared}");
     let both = usage(&world, &key, &format!("{DAYS}&customerId=cust_1&memberId=ana")).await;
     let lines = world.transactions(&key, "customerId=cust_1&memberId=ana").await;
     assert_eq!(both["total"]["total"], json!(lines.iter().map(spent).sum::<i64>()));
@@ -156,6 +213,28 @@ async fn points_are_named_by_their_beginning_in_utc() {
     assert_eq!(starts(&now).len(), 31);
 }
 
+/// A clock that stands on the beginning of a point: what happens now counts.
+#[tokio::test]
+async fn usage_of_this_instant_counts() {
+    let world = World::at("2024-01-30T00:00:00Z").await;
+    let org = world.open(100).await;
+    world.consume(&org.key, "now", &json!({ "operation": "aml.pep" })).await.created();
+    world.settle().await;
+    for query in ["", "granularity=hourly", "to=2030-01-01T00:00:00Z", "from=2024-01-30T00:00:00Z"] {
+        assert_eq!(usage(&world, &org.key, query).await["total"]["total"], json!(2), "{query}");
+    }
+    for (range, points) in
+        [("from=2024-01-29T00:00:00Z&to=2024-01-29T00:00:00Z", 0), ("to=2024-01-29T23:59:59Z", 31)]
+    {
+        let none = usage(&world, &org.key, range).await;
+        assert_eq!(
+            (&none["total"]["total"], none["total"]["points"].as_array().unwrap().len()),
+            (&json!(0), points)
+        );
+    }
+    assert_eq!(forecast(&world, &org.key).await["daysKnown"], json!(0));
+}
+
 #[tokio::test]
 async fn ranges_and_groups_have_limits() {
     let world = World::at("2024-01-30T09:30:00Z").await;
@@ -163,6 +242,8 @@ async fn ranges_and_groups_have_limits() {
     for (query, field) in [
         ("from=2024-01-02T00:00:00Z&to=2024-01-01T00:00:00Z", "from"),
         ("from=2022-01-02T00:00:00Z", "from"),
+        ("from=2024-02-01T00:00:00Z&to=2024-03-01T00:00:00Z", "from"),
+        ("from=2022-12-26T09:29:59Z", "from"),
         ("granularity=hourly&from=2023-12-01T00:00:00Z", "from"),
         ("granularity=monthly&from=2020-01-01T00:00:00Z", "from"),
         ("granularity=monthly&groupBy=customer&from=2022-12-01T00:00:00Z", "from"),
@@ -221,6 +302,9 @@ async fn a_month_is_forecast_from_seven_days_on() {
     assert_eq!((&known["needed"]["expected"], &known["package"]), (&json!(0), &Value::Null), "{known}");
     assert!(known["method"].as_str().unwrap().contains("mean"));
     assert_eq!(known["asOf"]["sequence"], json!(8));
+    world.consume(&org.key, "today", &json!({ "operation": "aml.pep" })).await.created();
+    world.settle().await;
+    assert_eq!(forecast(&world, &org.key).await["usedSoFar"], json!(142));
     // Twice as much from now on: the balance does not last until the end of the month.
     for day in 7..14 {
         world

@@ -40,9 +40,8 @@ async fn year(operations: u64, hours: u8) -> f64 {
         }
         let pending = PendingRollup { after: number, last: number + 1, day: midnight.date_naive(), rollup };
         let next = debits(number + 2, midnight + TimeDelta::days(1), 0);
-        for total in RollupTally::of(Some(pending), number + 1, &[next]).totals {
-            activity.count_total(id, &total).await.unwrap();
-        }
+        let totals = RollupTally::of(Some(pending), number + 1, &[next]).totals;
+        activity.count_totals(id, &totals).await.unwrap();
     }
     meter.take();
     let days = start().date_naive()..=start().date_naive() + Days::new(364);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use domain::{
-    Estimate, Forecast, ForecastRequest, Funds, PackageSuggestion, RunOut, Shortfall, UsageForecast, days_of,
+    Estimate, Forecast, ForecastRequest, Funds, PackageSuggestion, RunOut, Shortfall, UsageForecast,
 };
 use scrip_http::{ApiError, App, AsOf, Caller, Reply, may};
 use serde::Serialize;
@@ -25,14 +25,14 @@ use utoipa::ToSchema;
     "asOf": { "sequence": 812, "timestamp": "2024-01-15T10:30:00Z" }
 }))]
 pub(crate) struct ForecastView {
-    /// `known`, or `notEnoughData` if fewer than `daysNeeded` days have passed since the first usage. Everything else
-    /// about the future is then null.
+    /// `known`, or `notEnoughData` if fewer than `daysNeeded` days have passed since the first usage, or, without any usage,
+    /// since the organisation was opened. Everything about the future is then null.
     status: &'static str,
     /// The number of complete days since the first usage that the forecast is made from, at most 120.
     days_known: usize,
     /// The number of days that a forecast needs.
     days_needed: usize,
-    /// Credits used this month until now, less refunds.
+    /// Credits used this month until now, less refunds; 0 if more was refunded than used.
     used_so_far: Option<u64>,
     /// Credits that the whole month uses, what was used so far included.
     month_end: Option<EstimateView>,
@@ -40,7 +40,8 @@ pub(crate) struct ForecastView {
     runs_out: Option<RunOutView>,
     /// Credits that are missing until the month's end, with those that are owed.
     needed: Option<NeededView>,
-    /// The package that covers `needed.high`; null if nothing is missing.
+    /// The smallest package that covers `needed.high`, otherwise the largest; null if nothing is missing, or if there is no
+    /// package in the organisation's currency.
     package: Option<SuggestionView>,
     /// How the forecast was made.
     method: Option<&'static str>,
@@ -93,7 +94,7 @@ pub(crate) struct SuggestionView {
 }
 
 /// Returns the usage that is expected until the end of the month, and the day on which the balance runs out, each with a
-/// band that holds the later truth in 80 of 100 cases.
+/// band that contains the actual value in 80 of 100 cases.
 ///
 /// The forecast is made from the last 120 days. It follows what a debit without a service can spend, with the allowances of
 /// coming months and the credits that expire. Below seven days of usage, `status` is `notEnoughData`.
@@ -110,7 +111,7 @@ pub(crate) async fn forecast(
     let now = caller.call.moment.now;
     let account = app.ledger.account(caller.account).await?.ok_or(Unsettled::NoAccount)?;
     let watermark = app.ledger.projected_through(account.id).await?;
-    let days = days_of(first_day(account.id.org.time(), now), now);
+    let days = first_day(account.id.org.time(), now).date_naive()..=now.date_naive();
     let rollups =
         app.activity.day_rollups(account.id, days.clone(), watermark.notified().pending.as_ref()).await?;
     let net = |day: NaiveDate| rollups.get(&day).map_or(0, domain::Rollup::net_usage);

@@ -30,7 +30,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
 /// Usage is counted within seconds of the transaction: `asOf` has the last transaction that is included.
 ///
 /// Usage of customers and members is counted by the day. Usage by customer and member together, and usage of customers or
-/// members by the hour, is read from the transactions, of which the range may then have 10,000.
+/// members by the hour, is read from the transactions; the range may then contain at most 10,000 of them.
 #[utoipa::path(
     get,
     path = "/api/v3/credits/usage",

@@ -1,6 +1,6 @@
 //! What a request asks of usage.
 
-use chrono::{DateTime, Days, Utc};
+use chrono::{DateTime, Days, TimeDelta, Utc};
 use domain::{
     Dimension, Granularity, KeyId, Measure, Operation, Reference, Service, Source, UsageCategory, UsageFilter,
 };
@@ -115,15 +115,20 @@ impl UsageRequest {
     pub(crate) fn new(params: UsageParams, now: DateTime<Utc>) -> Result<Self, ApiError> {
         let granularity = params.granularity.unwrap_or(Granularity::Daily);
         let days = if granularity == Granularity::Hourly { DAYS_HOURLY } else { DAYS };
+        let until_now = params.to.is_none_or(|Instant(to)| now < to);
         let to = params.to.map_or(now, |Instant(to)| to.min(now));
         let default = to.checked_sub_days(Days::new(days)).unwrap_or(to);
         let from = params.from.map_or(default, |Instant(from)| from);
+        if now < from {
+            return Err(ApiError::field("from", "must not be in the future"));
+        }
         in_order(from, to)?;
         let GroupBy(groups) = params.group_by;
         let step = if granularity == Granularity::Hourly { Granularity::Hourly } else { Granularity::Daily };
         let asked = Self {
             from: step.start_of(from),
-            to: step.end_of(to),
+            // What happens now counts, also where a point begins now.
+            to: if until_now { step.end_after(to) } else { step.end_of(to) },
             granularity,
             groups,
             measure: params.measure,
@@ -138,21 +143,21 @@ impl UsageRequest {
             member: params.member_id,
             top: params.limit.get().into(),
         };
-        asked.check_length()?;
+        asked.check_length(to.signed_duration_since(from))?;
         Ok(asked)
     }
 
-    fn check_length(&self) -> Result<(), ApiError> {
+    fn check_length(&self, length: TimeDelta) -> Result<(), ApiError> {
         let most = self.granularity.days_max();
         let most = if self.has_customers() || self.has_members() { most.min(NAMED_DAYS_MAX) } else { most };
-        let days = self.to.signed_duration_since(self.from).num_days();
-        if u64::try_from(days).is_ok_and(|days| most < days) {
-            return Err(ApiError::field(
-                "from",
-                format!(
-                    "must be at most {most} days before to; send a later one, or longer points by granularity"
-                ),
-            ));
+        let longest = i64::try_from(most).ok().and_then(TimeDelta::try_days);
+        if longest.is_some_and(|longest| longest < length) {
+            let longer = match self.granularity {
+                Granularity::Hourly | Granularity::Daily => ", or longer points by granularity",
+                Granularity::Weekly | Granularity::Monthly => "",
+            };
+            let problem = format!("must be at most {most} days before to; send a later one{longer}");
+            return Err(ApiError::field("from", problem));
         }
         Ok(())
     }

@@ -71,7 +71,7 @@ pub(crate) struct SeriesView {
     /// The group, by dimension; null for usage without one, such as debits without a customer.
     key: BTreeMap<String, Option<String>>,
     /// The values: `[time, value]`.
-    #[schema(value_type = Vec<Vec<Object>>)]
+    #[schema(value_type = Vec<Vec<Value>>)]
     points: Vec<PointView>,
     /// Their sum.
     total: i64,
@@ -82,7 +82,7 @@ pub(crate) struct SeriesView {
 #[schema(as = UsageInAll)]
 pub(crate) struct SumView {
     /// The values: `[time, value]`.
-    #[schema(value_type = Vec<Vec<Object>>)]
+    #[schema(value_type = Vec<Vec<Value>>)]
     points: Vec<PointView>,
     /// Their sum.
     total: i64,

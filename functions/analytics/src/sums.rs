@@ -42,7 +42,8 @@ pub(crate) async fn usage(
         rows::add(app, account, asked, &mut sum, now).await?;
         return Ok((sum.series(), CountedUsage { sequence: known.sequence, is_truncated: false }));
     }
-    // Rollups of customers are written before the watermark and read before it, so they are never ahead of the days.
+    // Rollups of customers are written before the watermark and read before it, so they are ahead of the days only while
+    // an account's events cannot be emitted.
     let named = named(app, &known, asked).await?;
     let watermark = app.ledger.projected_through(account).await?;
     let counted = CountedUsage {

@@ -6,18 +6,24 @@ use anyhow::{Result, ensure};
 
 use crate::localstripe::Localstripe;
 use crate::ministack::Ministack;
+use crate::process::Run;
 use crate::project::Project;
 use crate::steps::Steps;
-use crate::tools::{DATEUTIL, STRIPE_SDK, WEBHOOK_VERIFIER, WEBHOOK_VERIFIERS, node};
+use crate::tools::{
+    CARGO_LAMBDA, DATEUTIL, LOCALSTRIPE, MINISTACK, STRIPE_SDK, WEBHOOK_VERIFIER, WEBHOOK_VERIFIERS, node,
+};
 use crate::{lambda, lint, mutants, planted, process, snippet, template};
 
-/// Runs all checks, the quick ones first and `cargo test` last, so that a run ends with its result. Everything is built once:
+/// Runs all checks, the quick ones first and beside the build, and `cargo test` last, so that a run ends with its result. Everything is built once:
 /// the build that clippy checks is the one that the tests, the functions and the local machine run from.
 pub(crate) fn everything(project: Project, steps: &mut Steps) -> Result<()> {
     let project = &project.linting()?;
     lint::format(project, steps)?;
+    // What is installed meanwhile waits for the network most of the time.
+    let building = cargo_build(project).start()?;
     template::check(project, steps)?;
-    build(project, steps)?;
+    steps.step("tools of the tests", || install(project))?;
+    steps.step("cargo build, begun before", || building.finish())?;
     lambda::check(project, steps)?;
     snippet::check(project, steps)?;
     planted::check(project, planted::Baseline::Skip, steps)?;
@@ -27,7 +33,21 @@ pub(crate) fn everything(project: Project, steps: &mut Steps) -> Result<()> {
 
 /// Builds what the tests and the local machine run, with the features that `cargo test` chooses.
 pub(crate) fn build(project: &Project, steps: &mut Steps) -> Result<()> {
-    steps.step("cargo build", || process::run(project.cargo(["build", "--workspace", "--all-targets"])))
+    steps.step("cargo build", || process::run(cargo_build(project)))
+}
+
+fn cargo_build(project: &Project) -> Run {
+    project.cargo(["build", "--workspace", "--all-targets"])
+}
+
+/// Installs the programs that the functions and the tests run with.
+fn install(project: &Project) -> Result<()> {
+    for tool in [&MINISTACK, &CARGO_LAMBDA, &LOCALSTRIPE, &STRIPE_SDK, &WEBHOOK_VERIFIERS, &DATEUTIL] {
+        tool.install(project)?;
+    }
+    node(project)?;
+    WEBHOOK_VERIFIER.install(project)?;
+    Ok(())
 }
 
 /// Runs all tests, including those that compare Scrip with other implementations: of DynamoDB, Secrets Manager, Stripe,

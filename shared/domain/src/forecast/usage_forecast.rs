@@ -42,7 +42,7 @@ pub enum Forecast {
 }
 
 /// Usage until the month's end, and until the balance runs out. `low` and `high`, `earliest` and `latest` are the
-/// ends of bands that hold the later truth in 80 of 100 cases.
+/// ends of bands that contain the actual value in 80 of 100 cases.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageForecast {
     /// How it was made.
@@ -93,8 +93,8 @@ pub struct RunOut {
     pub latest: Option<NaiveDate>,
 }
 
-/// Credits that are missing until the month's end: usage that the balance does not cover, and, where there is some, the
-/// outstanding credits that a purchase settles first.
+/// Credits that are missing until the month's end: usage that the balance does not cover, and the outstanding credits,
+/// which a purchase settles first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shortfall {
     /// With the expected usage.
@@ -194,12 +194,9 @@ impl ForecastRequest<'_> {
         }
     }
 
-    /// The credits that a purchase must bring when usage lacks `missing`.
+    /// The credits that a purchase must bring when usage lacks `missing`: it settles the outstanding credits first.
     fn needed(&self, missing: f64) -> Credits {
-        match whole(missing) {
-            Credits::ZERO => Credits::ZERO,
-            missing => missing.plus(self.funds.outstanding).unwrap_or(Credits::MAX),
-        }
+        whole(missing).plus(self.funds.outstanding).unwrap_or(Credits::MAX)
     }
 
     fn package(&self, needed: Credits) -> Option<PackageSuggestion> {

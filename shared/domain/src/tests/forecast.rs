@@ -253,9 +253,9 @@ fn the_smallest_package_that_covers_the_month_is_suggested() {
         (10, 100, 0, Some(("starter", 1))),
         (10, 50, 0, Some(("growth", 1))),
         (10, 0, 0, Some(("growth", 1))),
-        // A purchase settles what is outstanding first; without a shortfall there is no purchase.
+        // A purchase settles what is outstanding first.
         (10, 0, 450, Some(("growth", 2))),
-        (10, 300, 450, None),
+        (10, 300, 450, Some(("growth", 1))),
         // None is large enough: as many as needed of the largest, the cheaper one of two.
         (100, 0, 0, Some(("growth", 4))),
     ] {

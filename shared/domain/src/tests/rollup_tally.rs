@@ -114,10 +114,27 @@ fn a_full_rollup_counts_other_operations_as_others() {
         rollup.add(3, &one);
     }
     assert_eq!(rollup.cells.len(), Rollup::CELLS_MAX + 1);
+    // The ledger's own operations, and cells that are there, keep their names.
+    for (operation, is_drawn) in [("credit.hold", false), ("x.7", false), ("x.new", true)] {
+        let mut one = record(2, 0, 0);
+        one.parts[0].line.operation = Operation::try_from(operation.to_owned()).unwrap();
+        one.parts[0].line.is_drawn = is_drawn;
+        rollup.add(3, &one);
+    }
+    let calls = |operation: &str, is_drawn| {
+        let found = rollup
+            .cells
+            .iter()
+            .find(|(cell, _)| cell.line.operation.as_str() == operation && cell.line.is_drawn == is_drawn);
+        found.map(|(_, sum)| sum.calls)
+    };
+    let found = [("credit.hold", false), ("x.7", false), ("other", false), ("other", true), ("x.new", true)]
+        .map(|(operation, is_drawn)| calls(operation, is_drawn));
+    assert_eq!(found, [Some(1), Some(2), Some(5), Some(1), None]);
     let others =
         rollup.cells.iter().find(|(cell, _)| cell.line.operation.as_str() == Rollup::OTHERS).unwrap();
     assert_eq!((others.0.slot, others.1.calls), (3, 5));
-    assert_eq!(rollup.cells.values().map(|sum| sum.credits.get()).sum::<u64>(), 8_005);
+    assert_eq!(rollup.cells.values().map(|sum| sum.credits.get()).sum::<u64>(), 8_011);
 }
 
 proptest! {

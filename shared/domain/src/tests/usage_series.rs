@@ -157,3 +157,18 @@ fn what_no_customer_used_is_the_rest() {
     assert_eq!(groups, [(Some("c".to_owned()), 3), (None, 2)]);
     assert_eq!(usage.total.points, [5, 0]);
 }
+
+/// A rollup that was full has counted some operations as others.
+#[test]
+fn what_a_full_rollup_has_as_others_is_subtracted_too() {
+    let date: NaiveDate = "2024-01-15".parse().unwrap();
+    let month = Period::of(midnight(date));
+    let debit = |slot, operation: &str| cell(slot, operation, Direction::Debit, false);
+    for (of_day, of_customer) in [("other", "aml.pep"), ("aml.pep", "other"), ("aml.pep", "aml.pep")] {
+        let days = rollup(&[(debit(10, of_day), 5), (debit(10, "kyt.wallet"), 4)]);
+        let customers = rollup(&[(debit(15, of_customer), 7)]);
+        let rest = without(&BTreeMap::from([(date, days)]), &[(month, &customers)]);
+        let left: u64 = rest[&month].cells.values().map(|sum| sum.credits.get()).sum();
+        assert_eq!(left, 2, "{of_day} {of_customer}");
+    }
+}

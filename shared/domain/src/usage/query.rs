@@ -143,8 +143,13 @@ impl Granularity {
     /// The first instant after the point that ends at or after `at`.
     #[must_use]
     pub fn end_of(self, at: DateTime<Utc>) -> DateTime<Utc> {
-        let start = self.start_of(at);
-        if start == at { at } else { self.next(start) }
+        if self.start_of(at) == at { at } else { self.end_after(at) }
+    }
+
+    /// The first instant after the point that has `at`.
+    #[must_use]
+    pub fn end_after(self, at: DateTime<Utc>) -> DateTime<Utc> {
+        self.next(self.start_of(at))
     }
 
     /// The first instant of the next point.

@@ -93,6 +93,15 @@ impl CellSum {
         self.calls = self.calls.saturating_add(other.calls);
         self.credits = self.credits.plus(other.credits).unwrap_or(Credits::MAX);
     }
+
+    /// Subtracts other sums as far as they are there, and returns what is left of them.
+    pub(super) fn less(&mut self, other: Self) -> Self {
+        let (calls, credits) = (self.calls.min(other.calls), self.credits.min(other.credits));
+        self.calls = self.calls.saturating_sub(calls);
+        self.credits = self.credits.less(credits).unwrap_or_default();
+        let credits = other.credits.less(credits).unwrap_or_default();
+        Self { calls: other.calls.saturating_sub(calls), credits }
+    }
 }
 
 impl Rollup {

@@ -150,6 +150,26 @@ impl Series {
 }
 
 impl Rollup {
+    /// Subtracts what one of its customers or members has in a cell: from the same cell, and, where one of the two rollups
+    /// was full, from those of the same time, lot and kind. A rollup of a customer may be ahead by the transactions of a
+    /// moment; what is not there is not subtracted.
+    fn subtract(&mut self, cell: &Cell, sum: CellSum) {
+        let mut left = sum;
+        if let Some(known) = self.cells.get_mut(cell) {
+            left = known.less(left);
+        }
+        if left == CellSum::default() {
+            return;
+        }
+        let is_alike = |other: &Cell| {
+            (other.slot, other.lot, other.direction, other.line.is_drawn, other.usage())
+                == (cell.slot, cell.lot, cell.direction, cell.line.is_drawn, cell.usage())
+        };
+        for (_, known) in self.cells.iter_mut().filter(|(other, _)| is_alike(other)) {
+            left = known.less(left);
+        }
+    }
+
     /// Credits spent less credits refunded.
     #[must_use]
     pub fn net_usage(&self) -> i64 {
@@ -182,11 +202,7 @@ pub fn without(days: &BTreeMap<NaiveDate, Rollup>, named: &[(Period, &Rollup)]) 
     for (month, rollup) in named {
         let Some(rest) = rest.get_mut(month) else { continue };
         for (cell, sum) in &rollup.cells {
-            // A rollup may be ahead of the days by the transactions of a moment.
-            if let Some(known) = rest.cells.get_mut(cell) {
-                known.calls = known.calls.saturating_sub(sum.calls);
-                known.credits = known.credits.less(sum.credits).unwrap_or_default();
-            }
+            rest.subtract(cell, *sum);
         }
     }
     rest

@@ -247,12 +247,7 @@ impl AccountRecords<'_> {
         records: &[RollupRecord],
     ) -> Result<Option<PendingRollup>, Fault> {
         let tally = RollupTally::of(notified.pending.clone(), notified.through, records);
-        let totals = async {
-            for total in &tally.totals {
-                self.others.activity.count_total(self.id, total).await?;
-            }
-            Ok(())
-        };
+        let totals = self.others.activity.count_totals(self.id, &tally.totals);
         let (totals, named) = join(totals, self.others.activity.count(self.id, &tally.named)).await;
         totals.and(named)?;
         Ok(tally.pending)

@@ -122,16 +122,26 @@ impl Activity {
         self.count_in(&key, Some(&of.name), add).await
     }
 
-    /// Counts a total in the rollup of its day. What is counted already changes nothing.
+    /// Counts totals in the rollups of their days, those of one day by one write. What is counted already changes nothing.
     ///
     /// # Errors
-    /// When the table does not answer; then it has to be counted again.
-    pub async fn count_total(&self, account: AccountId, total: &DayTotal) -> Result<(), Fault> {
-        let add = |known: &Counted| {
-            let rollup = total.added_to(&known.rollup, known.through.unwrap_or(0))?;
-            Some((total.last(), rollup))
-        };
-        self.count_in(&Key::DayRollup(account, total.pending.day), None, add).await
+    /// When the table does not answer; then all of them have to be counted again.
+    pub async fn count_totals(&self, account: AccountId, totals: &[DayTotal]) -> Result<(), Fault> {
+        for totals in totals.chunk_by(|one, next| one.pending.day == next.pending.day) {
+            let Some(day) = totals.first().map(|total| total.pending.day) else { continue };
+            let add = |known: &Counted| {
+                let counted = known.through.unwrap_or(0);
+                let (mut through, mut rollup) = (counted, known.rollup.clone());
+                for total in totals {
+                    if let Some(more) = total.added_to(&rollup, through) {
+                        (through, rollup) = (total.last(), more);
+                    }
+                }
+                (counted < through).then_some((through, rollup))
+            };
+            self.count_in(&Key::DayRollup(account, day), None, add).await?;
+        }
+        Ok(())
     }
 
     /// Replaces a rollup by what `add` makes of it, unless that is `None`.

@@ -16,7 +16,7 @@ use domain::{AccountId, PendingRollup, Period, Rollup, RowShard, RowShards};
 
 /// How many more reads of at most 1 MB the rollups of customers or members of one answer take, besides one for each month
 /// and shard.
-const MORE_READS_MAX: u32 = 48;
+const MORE_READS_MAX: u32 = 16;
 
 /// Which rollups of customers or members are read.
 #[derive(Clone, Debug)]
@@ -63,6 +63,9 @@ impl Activity {
         days: RangeInclusive<NaiveDate>,
         pending: Option<&PendingRollup>,
     ) -> Result<BTreeMap<NaiveDate, Rollup>, Fault> {
+        if days.is_empty() {
+            return Ok(BTreeMap::new());
+        }
         let keys = SortKeys::Between(days.start().to_string(), days.end().to_string());
         let query = ItemQuery::new(day_rollup_partition(account), keys);
         let mut counted = BTreeMap::new();
@@ -81,7 +84,7 @@ impl Activity {
     }
 
     /// The rollups of all customers or members in some months: one read of at most 1 MB for each month and shard, and at most
-    /// 48 more.
+    /// 16 more.
     ///
     /// # Errors
     /// When the table does not answer.
@@ -90,18 +93,19 @@ impl Activity {
         let mut more_reads = MORE_READS_MAX;
         for month in &of.months {
             let first = of.shards.all().map(|shard| self.page_of(of, *month, shard, None));
-            for (shard, mut page) in of.shards.all().zip(try_join_all(first).await?) {
-                loop {
-                    for item in page.items {
-                        rollups.push(named(*month, &item)?);
-                    }
-                    let Some(last) = page.last else { break };
-                    let Some(left) = more_reads.checked_sub(1) else {
-                        return Ok(MonthRollups { rollups, is_complete: false });
-                    };
-                    more_reads = left;
-                    page = self.page_of(of, *month, shard, Some(last)).await?;
-                }
+            let mut unfinished = Vec::new();
+            for (shard, page) in of.shards.all().zip(try_join_all(first).await?) {
+                add(&mut rollups, *month, &page.items)?;
+                unfinished.extend(page.last.map(|last| (shard, last)));
+            }
+            while let Some((shard, start)) = unfinished.pop() {
+                let Some(left) = more_reads.checked_sub(1) else {
+                    return Ok(MonthRollups { rollups, is_complete: false });
+                };
+                more_reads = left;
+                let page = self.page_of(of, *month, shard, Some(start)).await?;
+                add(&mut rollups, *month, &page.items)?;
+                unfinished.extend(page.last.map(|last| (shard, last)));
             }
         }
         Ok(MonthRollups { rollups, is_complete: true })
@@ -131,6 +135,13 @@ impl Activity {
         });
         Ok(try_join_all(reads).await?.into_iter().flatten().collect())
     }
+}
+
+fn add(rollups: &mut Vec<NamedRollup>, month: Period, items: &[StoredItem]) -> Result<(), Fault> {
+    for item in items {
+        rollups.push(named(month, item)?);
+    }
+    Ok(())
 }
 
 fn named(month: Period, item: &StoredItem) -> Result<NamedRollup, Fault> {

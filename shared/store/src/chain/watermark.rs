@@ -11,6 +11,8 @@ use crate::table::key::{Key, StoredItem};
 use crate::table::ledger::Ledger;
 use crate::table::packed_rollup::{pack_pending, unpack_pending};
 use crate::table::requests::ConditionalPut;
+use tracing::error;
+
 use domain::{AccountId, Hash, PendingRollup, Span, Tip};
 
 /// The attribute of the watermark.
@@ -139,7 +141,13 @@ impl Watermark {
 /// The sums that no rollup has yet; `None` where there are none, or they are unreadable.
 fn pending(item: &StoredItem) -> Option<PendingRollup> {
     match item.get(PENDING) {
-        Some(AttributeValue::B(bytes)) => unpack_pending(bytes),
+        Some(AttributeValue::B(bytes)) => {
+            let pending = unpack_pending(bytes);
+            if pending.is_none() {
+                error!("a pending rollup is unreadable; usage lacks its transactions");
+            }
+            pending
+        }
         Some(_) | None => None,
     }
 }

@@ -3,6 +3,7 @@
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Datelike, Days, NaiveDate};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::table::error::Fault;
@@ -61,6 +62,9 @@ struct PackedPending {
     rollup: PackedRollup,
 }
 
+/// The first byte of what is written: the format that follows.
+const FORMAT: u8 = 1;
+
 const CREDIT: u8 = 1;
 const DRAWN: u8 = 2;
 
@@ -101,13 +105,15 @@ pub(crate) fn unpack_pending(bytes: &Blob) -> Option<PendingRollup> {
 }
 
 fn write<T: Serialize>(value: &T) -> Result<AttributeValue, Fault> {
-    let bytes =
-        postcard::to_allocvec(value).map_err(|source| Fault::corrupt("a rollup to be written", source))?;
+    let bytes = postcard::to_allocvec(&(FORMAT, value))
+        .map_err(|source| Fault::corrupt("a rollup to be written", source))?;
     Ok(AttributeValue::B(Blob::new(bytes)))
 }
 
-fn read<T: for<'de> Deserialize<'de>>(bytes: &Blob) -> Result<T, Fault> {
-    postcard::from_bytes(bytes.as_ref()).map_err(|source| Fault::corrupt(ROLLUP, source))
+fn read<T: DeserializeOwned>(bytes: &Blob) -> Result<T, Fault> {
+    let (format, value): (u8, T) =
+        postcard::from_bytes(bytes.as_ref()).map_err(|source| Fault::corrupt(ROLLUP, source))?;
+    if format == FORMAT { Ok(value) } else { Err(Fault::corrupt(ROLLUP, "it has an unknown format")) }
 }
 
 impl PackedRollup {
@@ -236,8 +242,8 @@ mod tests {
         assert_eq!(unpack_pending(&Blob::new(b"what".to_vec())), None);
     }
 
-    /// What the lengths of the four lists take.
-    const LISTS: usize = 4;
+    /// What the format and the lengths of the four lists take.
+    const LISTS: usize = 5;
 
     /// The watermark has room for as many bytes as the rules allow, so their estimate must not be too low.
     #[test]

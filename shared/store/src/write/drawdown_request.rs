@@ -21,10 +21,14 @@ pub struct DrawdownRequest<'a> {
 /// The part that a request takes from a remainder.
 pub(crate) fn part(from: &Receipt, request: &DrawdownRequest<'_>, part: DrawdownShares) -> PendingDrawdown {
     let drawn = Drawn { of: from.entry.id, why: request.why.clone(), shares: part.shares };
-    let mut details = Details { drawn: Some(drawn), ..request.claim.details.clone() };
-    if from.is_hold() {
-        details = with_purpose(Details::default(), details);
-    }
+    let details = Details { drawn: Some(drawn), ..request.claim.details.clone() };
+    let details = if from.is_hold() {
+        with_purpose(Details::default(), details)
+    } else {
+        // Usage of the customer is less what is refunded.
+        let Details { customer_id, member_id, service, .. } = from.details.clone();
+        Details { customer_id, member_id, service, ..details }
+    };
     let (key, asked) = (request.claim.key.clone(), request.claim.fingerprint.clone());
     PendingDrawdown { key, asked, details, closes: part.closes }
 }
