@@ -24,6 +24,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use aws_sdk_dynamodb::config::retry::{RetryPartition, TokenBucket};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use dynoxide::{Database, DynoxideError};
 use tempfile::TempDir;
@@ -144,10 +145,12 @@ impl Engine {
         connector::client(self.clone())
     }
 
-    /// The configuration of a DynamoDB client for this engine, with the SDK's default retries and timeouts.
+    /// The configuration of a DynamoDB client for this engine, with the SDK's default retries and timeouts. Clients of one
+    /// configuration share the number of retries that they may make, and no others do, as if each were a process of its own.
     #[must_use]
     pub fn dynamodb_config(&self) -> aws_sdk_dynamodb::config::Builder {
-        connector::dynamodb_config(self.http_client())
+        let own = RetryPartition::custom("engine").token_bucket(TokenBucket::default()).build();
+        connector::dynamodb_config(self.http_client()).retry_partition(own)
     }
 
     /// The configuration of a DynamoDB Streams client for this engine; as [`Engine::dynamodb_config`].
