@@ -1,15 +1,23 @@
 //! The log of the code under test.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 
 /// What the current thread has logged at WARN and above.
 #[derive(Clone, Default)]
 pub struct AlarmLog(Arc<Mutex<Vec<u8>>>);
 
+/// A subscriber for the threads that capture nothing. While there is only one subscriber, tracing asks the thread that reaches
+/// a log statement first whether it is ever wanted; a thread without a subscriber would switch it off for all.
+static OTHERS: Once = Once::new();
+
 impl AlarmLog {
     /// Captures what this thread logs until the guard is dropped.
     pub fn capture() -> (Self, tracing::subscriber::DefaultGuard) {
+        OTHERS.call_once(|| {
+            let none = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(io::sink);
+            tracing::subscriber::set_global_default(none.finish()).ok();
+        });
         let log = Self::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()
