@@ -1,4 +1,4 @@
-//! The chain, the events and the counters are byte for byte the same, however the stream is delivered and wherever
+//! The chain, the events and the rollups are byte for byte the same, however the stream is delivered and wherever
 //! the projector dies.
 
 use chrono::{DateTime, Utc};
@@ -125,7 +125,7 @@ impl ProjectedLedger {
         assert!(emitted(&self.fixture, self.id).await.iter().all(Vec::is_empty));
     }
 
-    /// Checks the chain, the events and the counters.
+    /// Checks the chain, the events and the rollups.
     pub(crate) async fn is_wholly_as_if_once(&self, when: &str) {
         assert_eq!(emitted(&self.fixture, self.id).await, self.events, "{when}");
         self.is_as_if_once(when).await;

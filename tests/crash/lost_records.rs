@@ -91,10 +91,10 @@ async fn a_record_that_was_given_up_is_recovered_by_the_next() {
     assert!(given_up >= 2 * writes, "{given_up} of {writes}");
 }
 
-/// An unreadable counter stops counting, but no event is lost or emitted twice. The watermark goes on, and once the
-/// counter is repaired everything is counted.
+/// An unreadable rollup stops counting, but no event is lost or emitted twice. The watermark goes on, and once the
+/// rollup is repaired everything is counted.
 #[tokio::test]
-async fn an_unreadable_counter_stops_only_the_counting() {
+async fn an_unreadable_rollup_stops_only_the_counting() {
     let ledgers = ledgers(None, 19).await;
     let (fixture, records) = (&ledgers.fixture, &ledgers.records);
     ledgers.begin_with_rows().await;

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use domain::{
     AccountId, CellSum, Credits, Direction, EntryId, LotId, Operation, Period, Reference, RollupLine,
@@ -132,4 +134,37 @@ async fn what_is_counted_already_counts_once() {
         assert_eq!(calls(&days[&day]), 4);
         activity.count_totals(id, &counted.totals).await.unwrap();
     }
+}
+
+/// A rollup's sums of a third of a megabyte, without any cell: 5,000 names of operations, and no keys, lots and cells.
+fn large_sums() -> Vec<u8> {
+    let name = [&[64], "x".repeat(64).as_bytes(), &[0]].concat();
+    [&[1, 0x88, 0x27], name.repeat(5_000).as_slice(), &[0, 0, 0]].concat()
+}
+
+/// What is read of customers for one answer is bounded, and the answer says so. The customers that were read are there.
+#[tokio::test]
+async fn more_rollups_than_one_answer_reads_are_left_out() {
+    let fixture = TestLedger::new().await;
+    let id = fixture.open(100, at()).await;
+    let of = |months| RollupsOf { account: id, shards: RowShards::ONE, kind: RollupKind::Customer, months };
+    let months = vec![Period::of(at()), Period::of(at()).next()];
+    let sums = AttributeValue::B(Blob::new(large_sums()));
+    let read = async || fixture.activity().month_rollups(&of(months.clone())).await.unwrap();
+    for number in 0..110 {
+        let text = |text: String| AttributeValue::S(text);
+        let item = [
+            ("pk", text(format!("USE#{id}#2024-01#c"))),
+            ("sk", text(format!("cust_{number}"))),
+            ("through", AttributeValue::N("1".to_owned())),
+            ("sums", sums.clone()),
+        ];
+        fixture.write_activity(&item.map(|(name, value)| (name.to_owned(), value)).into()).await;
+        if number == 50 {
+            let some = read().await;
+            assert_eq!((some.rollups.len(), some.is_complete), (51, true));
+        }
+    }
+    let some = read().await;
+    assert!(!some.is_complete && (95..110).contains(&some.rollups.len()), "{}", some.rollups.len());
 }

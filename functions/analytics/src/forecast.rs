@@ -61,7 +61,7 @@ pub(crate) struct EstimateView {
     high: u64,
 }
 
-/// A day with its 80 % band; null for more than 92 days from now, and for an unlimited plan.
+/// A day with its 80 % band. A day is null if it is more than 92 days from now, or if the plan is unlimited.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ForecastRunOut)]
 pub(crate) struct RunOutView {
@@ -97,7 +97,8 @@ pub(crate) struct SuggestionView {
 /// band that contains the actual value in 80 of 100 cases.
 ///
 /// The forecast is made from the last 120 days. It follows what a debit without a service can spend, with the allowances of
-/// coming months and the credits that expire. Below seven days of usage, `status` is `notEnoughData`.
+/// coming months and the credits that expire. With fewer than seven complete days since the first usage, `status` is
+/// `notEnoughData`.
 #[utoipa::path(
     get,
     path = "/api/v3/credits/usage/forecast",

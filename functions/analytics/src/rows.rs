@@ -36,10 +36,11 @@ pub(crate) async fn add(
         for receipt in &page.receipts {
             let record = RollupRecord::of(receipt);
             let mut rollup = Rollup::default();
-            rollup.add(u8::try_from(receipt.entry.at.hour()).unwrap_or_default(), &record);
+            let at = record.id.time();
+            rollup.add(u8::try_from(at.hour()).unwrap_or_default(), &record);
             let name = |name: &Option<Reference>| name.as_ref().map(|name| name.as_str().to_owned());
             let owner = UsageOwner { customer: name(&record.customer), member: name(&record.member) };
-            sum.add_day(receipt.entry.at.date_naive(), &owner, &rollup);
+            sum.add_day(at.date_naive(), &owner, &rollup);
         }
         cursor = page.next;
         if cursor.is_none() {

@@ -20,8 +20,8 @@ mod table;
 mod write;
 
 pub use activity::activity_table::Activity;
+pub use activity::rollup_reads::{MonthRollups, NamedRollup, RollupsOf};
 pub use activity::rollups::RollupKind;
-pub use activity::usage::{MonthRollups, NamedRollup, RollupsOf};
 pub use activity::webhooks::{AddedWebhook, WebhookKey};
 pub use chain::audit::AuditReport;
 pub use chain::excerpt::{

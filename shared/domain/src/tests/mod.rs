@@ -29,6 +29,7 @@ mod renewal;
 mod restore;
 mod reversal;
 mod rivals;
+mod rollup_record;
 mod versions;
 mod webhook_url;
 

@@ -75,7 +75,7 @@ pub enum UsageCategory {
     Aml,
     /// Deepfake detection.
     Deepfake,
-    /// KYT crypto.
+    /// Screening of crypto transactions (KYT).
     Kyt,
     /// Refunds.
     Refund,

@@ -17,7 +17,7 @@ pub struct RollupLine {
     /// The API key of the request.
     pub key: Option<KeyId>,
     /// Whether the credits were drawn from an earlier transaction: those that a capture spends, and those that a refund
-    /// returns, by the lots that they came from. No lot changes by them.
+    /// returns, by the lots that they came from. They change no lot.
     pub is_drawn: bool,
 }
 
@@ -105,8 +105,8 @@ impl CellSum {
 }
 
 impl Rollup {
-    /// The maximum number of cells. Operations that would exceed it are counted as [`Rollup::OTHERS`], so that a rollup
-    /// stays one item of a table.
+    /// The number of cells from which on further operations of callers are counted as [`Rollup::OTHERS`], so that a rollup
+    /// stays one item of a table. The ledger's own operations keep their cells.
     pub const CELLS_MAX: usize = 8_000;
 
     /// The operation that counts all others of a rollup that is full.
@@ -133,7 +133,7 @@ impl Rollup {
         self.cells.entry(cell).or_default().add(sum);
     }
 
-    /// About how many bytes it takes in a table, at most. It depends on the cells alone, and a cell never makes it less.
+    /// About how many bytes it takes in a table, at most. It depends on the cells alone, and grows with each cell.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let mut names: Vec<_> =

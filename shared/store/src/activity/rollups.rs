@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use chrono::NaiveDate;
+use chrono::{Datelike, NaiveDate};
 use futures_util::future::FutureExt;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use sha2::{Digest, Sha256};
 
 use crate::activity::activity_table::Activity;
 use crate::table::attribute::{number, number_of};
@@ -14,27 +13,19 @@ use crate::table::error::Fault;
 use crate::table::key::{Key, StoredItem};
 use crate::table::packed_rollup::{pack, unpack};
 use crate::table::requests::ConditionalPut;
-use aws_sdk_dynamodb::types::AttributeValue;
-use chrono::Datelike;
 use domain::{AccountId, DatedRecord, DayTotal, Period, Rollup, RowShard};
 
 /// How often another process may save a rollup first.
 const ATTEMPTS_MAX: u32 = 16;
 
-/// How many bytes of a customer's or member's name a key takes. Longer names are replaced by their digest.
-const NAME_BYTES_MAX: usize = 900;
-
 /// How many rollups are written at the same time. Each is an item of its own.
 const ROLLUPS_AT_ONCE: usize = 32;
 
 /// The attribute of a rollup's sums.
-pub(super) const SUMS: &str = "sums";
+const SUMS: &str = "sums";
 
 /// The attribute of the number of the last transaction that is counted, so that none is counted twice.
 const THROUGH: &str = "through";
-
-/// The attribute of the whole name of a customer or member.
-pub(super) const NAME: &str = "name";
 
 /// Whose transactions a month's rollup counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -109,7 +100,7 @@ impl Activity {
         of: &MonthOf,
         records: &[&DatedRecord],
     ) -> Result<(), Fault> {
-        let key = Key::MonthRollup(account, of.month, of.kind.letter(), of.shard, key_of_name(&of.name));
+        let key = Key::MonthRollup(account, of.month, of.kind.letter(), of.shard, of.name.clone());
         let add = |known: &Counted| {
             let counted = known.through.unwrap_or(0);
             let (mut rollup, mut through) = (known.rollup.clone(), counted);
@@ -119,7 +110,7 @@ impl Activity {
             }
             (counted < through).then_some((through, rollup))
         };
-        self.count_in(&key, Some(&of.name), add).await
+        self.count_in(&key, add).await
     }
 
     /// Counts totals in the rollups of their days, those of one day by one write. What is counted already changes nothing.
@@ -139,7 +130,7 @@ impl Activity {
                 }
                 (counted < through).then_some((through, rollup))
             };
-            self.count_in(&Key::DayRollup(account, day), None, add).await?;
+            self.count_in(&Key::DayRollup(account, day), add).await?;
         }
         Ok(())
     }
@@ -148,7 +139,6 @@ impl Activity {
     async fn count_in(
         &self,
         key: &Key<'_>,
-        name: Option<&String>,
         add: impl Fn(&Counted) -> Option<(u64, Rollup)> + Send + Sync,
     ) -> Result<(), Fault> {
         let mut known = self.table.read(key, false, "read a rollup").await?;
@@ -158,7 +148,6 @@ impl Activity {
             let mut item = key.attributes();
             item.insert(THROUGH.to_owned(), number(through));
             item.insert(SUMS.to_owned(), pack(&rollup)?);
-            item.extend(name.map(|name| (NAME.to_owned(), AttributeValue::S(name.clone()))));
             let condition = Condition::at(THROUGH, counted.through);
             known = match self.table.put_or_existing(item, condition, "write a rollup").await? {
                 ConditionalPut::Written => return Ok(()),
@@ -169,12 +158,12 @@ impl Activity {
     }
 }
 
-/// The month of a day.
-pub(super) fn month_of(day: NaiveDate) -> Period {
-    Period::of(day.and_hms_opt(0, 0, 0).unwrap_or_default().and_utc())
+/// How many bytes the sums of a rollup's item have.
+pub(super) fn bytes_of(item: &StoredItem) -> usize {
+    item.get(SUMS).and_then(|sums| sums.as_b().ok()).map_or(0, |sums| sums.as_ref().len())
 }
 
-/// A customer's or member's name as a sort key.
-pub(super) fn key_of_name(name: &str) -> String {
-    if name.len() <= NAME_BYTES_MAX { name.to_owned() } else { format!("{:x?}", Sha256::digest(name)) }
+/// The month of a day.
+fn month_of(day: NaiveDate) -> Period {
+    Period::of(day.and_hms_opt(0, 0, 0).unwrap_or_default().and_utc())
 }

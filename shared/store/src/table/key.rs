@@ -85,7 +85,7 @@ pub(crate) enum Key<'a> {
     /// `USE#<org>#<mode>` / `<date>`: the sums of the transactions of a day.
     DayRollup(AccountId, NaiveDate),
     /// `USE#<org>#<mode>#<month>#<c or m>` or `USE#<org>#<mode>#<month>#<c or m>#<shard>` / `<name>`: the sums of a month's
-    /// transactions of one customer or member.
+    /// transactions of one customer or member. A name has at most 255 characters, so it fits into a key of 1,024 bytes.
     MonthRollup(AccountId, Period, char, RowShard, String),
     /// `HOOKS#<org>#<mode>` / `wh_<ulid>` and `wh_<ulid>#state`: one webhook, and its delivery state.
     Webhook(AccountId, String),

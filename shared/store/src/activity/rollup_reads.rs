@@ -7,16 +7,15 @@ use chrono::NaiveDate;
 use futures_util::future::try_join_all;
 
 use crate::activity::activity_table::Activity;
-use crate::activity::rollups::{Counted, NAME, RollupKind, key_of_name};
-use crate::table::attribute::{sort_key, text_of};
+use crate::activity::rollups::{Counted, RollupKind, bytes_of};
+use crate::table::attribute::sort_key;
 use crate::table::error::Fault;
 use crate::table::key::{Key, StoredItem, day_rollup_partition, month_rollup_partition};
 use crate::table::query::{ItemPage, ItemQuery, SortKeys};
 use domain::{AccountId, PendingRollup, Period, Rollup, RowShard, RowShards};
 
-/// How many more reads of at most 1 MB the rollups of customers or members of one answer take, besides one for each month
-/// and shard.
-const MORE_READS_MAX: u32 = 16;
+/// After how many bytes of rollups of customers or members one answer reads no more.
+const BYTES_MAX: usize = 32 << 20;
 
 /// Which rollups of customers or members are read.
 #[derive(Clone, Debug)]
@@ -45,15 +44,15 @@ pub struct NamedRollup {
 /// Rollups of customers or members.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MonthRollups {
-    /// The rollups. A customer may have several of one month.
+    /// The rollups. A customer or member may have several of one month: one for each row shard.
     pub rollups: Vec<NamedRollup>,
     /// Whether these are all; there may be more than one answer reads.
     pub is_complete: bool,
 }
 
 impl Activity {
-    /// The rollups of an account's days, and what is pending. Read `pending` before: the rollup of its day may have it by
-    /// now. Costs about one read unit for each 4 KB of rollups, strongly consistent.
+    /// The rollups of an account's days, and what is pending. Read the watermark that has `pending` first: the rollup of
+    /// its day may have it by now. Costs about one read unit for each 4 KB of rollups, strongly consistent.
     ///
     /// # Errors
     /// When the table does not answer.
@@ -83,29 +82,31 @@ impl Activity {
         Ok(counted.into_iter().map(|(day, Counted { rollup, .. })| (day, rollup)).collect())
     }
 
-    /// The rollups of all customers or members in some months: one read of at most 1 MB for each month and shard, and at most
-    /// 16 more.
+    /// The rollups of all customers or members in some months, by reads of at most 1 MB: one for each month and shard, and at
+    /// most 32 more.
     ///
     /// # Errors
     /// When the table does not answer.
     pub async fn month_rollups(&self, of: &RollupsOf) -> Result<MonthRollups, Fault> {
         let mut rollups = Vec::new();
-        let mut more_reads = MORE_READS_MAX;
+        let mut bytes = 0;
         for month in &of.months {
             let first = of.shards.all().map(|shard| self.page_of(of, *month, shard, None));
             let mut unfinished = Vec::new();
             for (shard, page) in of.shards.all().zip(try_join_all(first).await?) {
-                add(&mut rollups, *month, &page.items)?;
+                bytes = add(&mut rollups, *month, &page.items)?.saturating_add(bytes);
                 unfinished.extend(page.last.map(|last| (shard, last)));
             }
             while let Some((shard, start)) = unfinished.pop() {
-                let Some(left) = more_reads.checked_sub(1) else {
+                if BYTES_MAX < bytes {
                     return Ok(MonthRollups { rollups, is_complete: false });
-                };
-                more_reads = left;
+                }
                 let page = self.page_of(of, *month, shard, Some(start)).await?;
-                add(&mut rollups, *month, &page.items)?;
+                bytes = add(&mut rollups, *month, &page.items)?.saturating_add(bytes);
                 unfinished.extend(page.last.map(|last| (shard, last)));
+            }
+            if BYTES_MAX < bytes && Some(month) != of.months.last() {
+                return Ok(MonthRollups { rollups, is_complete: false });
             }
         }
         Ok(MonthRollups { rollups, is_complete: true })
@@ -129,7 +130,7 @@ impl Activity {
     pub async fn rollups_named(&self, of: &RollupsOf, name: &str) -> Result<Vec<NamedRollup>, Fault> {
         let of_month = |month: Period| of.shards.all().map(move |shard| (month, shard));
         let reads = of.months.iter().flat_map(|month| of_month(*month)).map(|(month, shard)| async move {
-            let key = Key::MonthRollup(of.account, month, of.kind.letter(), shard, key_of_name(name));
+            let key = Key::MonthRollup(of.account, month, of.kind.letter(), shard, name.to_owned());
             let item = self.table.get(&key, "read a rollup").await?;
             item.map(|item| named(month, &item)).transpose()
         });
@@ -137,14 +138,17 @@ impl Activity {
     }
 }
 
-fn add(rollups: &mut Vec<NamedRollup>, month: Period, items: &[StoredItem]) -> Result<(), Fault> {
+/// Adds the rollups of a page, and returns how many bytes of sums they have.
+fn add(rollups: &mut Vec<NamedRollup>, month: Period, items: &[StoredItem]) -> Result<usize, Fault> {
+    let mut bytes = 0_usize;
     for item in items {
         rollups.push(named(month, item)?);
+        bytes = bytes.saturating_add(bytes_of(item));
     }
-    Ok(())
+    Ok(bytes)
 }
 
 fn named(month: Period, item: &StoredItem) -> Result<NamedRollup, Fault> {
-    let name = text_of(item, NAME).ok_or_else(|| Fault::corrupt("a rollup", "its name"))?.to_owned();
+    let name = sort_key(item).ok_or_else(|| Fault::corrupt("a rollup", "its name"))?.to_owned();
     Ok(NamedRollup { name, month, rollup: Counted::read(item)?.rollup })
 }
