@@ -8,7 +8,7 @@ use anyhow::Context;
 use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
 use domain::AccountId;
-use local::{DataLocation, LocalMachine, Options, QueueAddress, Seed};
+use local::{DataLocation, LocalMachine, Options, OrganisationKeys, QueueAddress, Seed, ShowcaseScale};
 use scrip_http::{App, Clock, Instant, SystemClock};
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
@@ -29,7 +29,7 @@ struct ScripArguments {
     #[arg(long)]
     memory: bool,
     /// What an empty database starts with.
-    #[arg(long, value_enum, default_value_t = Seed::Demo)]
+    #[arg(long, value_enum, default_value_t = Seed::Showcase(ShowcaseScale::FULL))]
     seed: Seed,
     /// A time at which the clock stands still, such as 2024-01-15T10:30:00Z.
     #[arg(long, value_name = "TIME", value_parser = time)]
@@ -92,6 +92,9 @@ struct Ready<'a> {
     api_key: Option<&'a str>,
     test_key: Option<&'a str>,
     operator_key: &'a str,
+    /// The organisation with a history.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    showcase: Option<&'a OrganisationKeys>,
 }
 
 /// The stack of a thread in bytes. The database runs on its caller's stack, below the SDK, which needs much of it in an
@@ -235,6 +238,7 @@ fn json(machine: &LocalMachine) -> anyhow::Result<String> {
         api_key: keys.api_key.as_deref(),
         test_key: keys.test_key.as_deref(),
         operator_key: &keys.operator_key,
+        showcase: keys.showcase.as_ref(),
     };
     Ok(serde_json::to_string(&ready)? + "\n")
 }
@@ -246,6 +250,11 @@ fn banner(machine: &LocalMachine, arguments: &ScripArguments) -> String {
         "\n  scrip is up\n\n  API           {url}/api/v3\n  OpenAPI       {url}/openapi.json\n  Webhook inbox {url}/_local/inbox\n  Data          {data}\n  Operator key  {}\n",
         keys.operator_key
     );
+    if let Some(OrganisationKeys { organisation_id, api_key, test_key }) = &machine.keys.showcase {
+        text += &format!(
+            "  With history  {organisation_id} (Northwind Bank)\n  API key       {api_key}\n  Test key      {test_key}\n"
+        );
+    }
     if let (Some(key), Some(test), Some(org)) = (&keys.api_key, &keys.test_key, &keys.organisation_id) {
         text += &format!(
             "  Organisation  {org} (Acme Compliance)\n  API key       {key}\n  Test key      {test}\n\n  Try it\n\n\

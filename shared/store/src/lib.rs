@@ -6,9 +6,12 @@
 //! Folders depend on each other in one direction, by imports and by calls: each uses only those before it in this list.
 //! `table` (keys, items, requests), `schedule` (jobs, directory, test clocks), `chain` (watermark, hash chain, audit),
 //! `record` (purchases, monitors, spending), `write` (claims, settling, drawdowns), `read` (statements, balances of the
-//! past), `event` (feed, alerts), `repair` (broken accounts). `settings` and `activity` use `table` only.
+//! past), `event` (feed, alerts), `repair` (broken accounts). `settings` and `activity` use `table` only. `bulk` (the items
+//! of a whole history, with the feature of that name) uses all of them.
 
 mod activity;
+#[cfg(feature = "bulk")]
+mod bulk;
 mod chain;
 mod event;
 mod read;
@@ -23,6 +26,8 @@ pub use activity::activity_table::Activity;
 pub use activity::rollup_reads::{MonthRollups, NamedRollup, RollupsOf};
 pub use activity::rollups::RollupKind;
 pub use activity::webhooks::{AddedWebhook, WebhookKey};
+#[cfg(feature = "bulk")]
+pub use bulk::books::{BulkBooks, BulkItem, BulkItems, account_item};
 pub use chain::audit::AuditReport;
 pub use chain::excerpt::{
     ChainPosition, ChainRange, Excerpt, ExcerptCursor, ExcerptPage, ExcerptRow, RowProof,
