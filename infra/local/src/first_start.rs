@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
-use scrip_payments::Simulated;
+use scrip_payments::{Providers, Simulated};
 use scrip_webhooks::PostTimeouts;
 
 use crate::assembly::{AppParts, MachineQueues, MachineReceivers, app};
@@ -110,8 +110,14 @@ impl FirstStart<'_> {
         file.write(saved)?;
         let clock = Arc::new(LocalClock::new(Some(from)));
         let parts = AppParts::new(clock.clone(), foundation.provider.clone(), saved, self.limits)?;
+        let mut app = app(&foundation.config, parts, &foundation.queues)?;
+        if let Some(app) = Arc::get_mut(&mut app) {
+            // Whatever keys the environment has, nobody is charged for what never happened.
+            let provider = Arc::new(foundation.provider.clone());
+            app.providers = Providers { live: provider.clone(), test: provider };
+        }
         let site = ShowcaseSite {
-            app: app(&foundation.config, parts, &foundation.queues)?,
+            app,
             clock,
             engine: &engine,
             provider: foundation.provider.clone(),

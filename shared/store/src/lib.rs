@@ -6,8 +6,8 @@
 //! Folders depend on each other in one direction, by imports and by calls: each uses only those before it in this list.
 //! `table` (keys, items, requests), `schedule` (jobs, directory, test clocks), `chain` (watermark, hash chain, audit),
 //! `record` (purchases, monitors, spending), `write` (claims, settling, drawdowns), `read` (statements, balances of the
-//! past), `event` (feed, alerts), `repair` (broken accounts). `settings` and `activity` use `table` only. `bulk` (the items
-//! of a whole history, with the feature of that name) uses all of them.
+//! past), `event` (feed, alerts), `repair` (broken accounts, wrong rollups). `settings` and `activity` use `table` only.
+//! `bulk`, with the feature of that name, makes the items of a whole history.
 
 mod activity;
 #[cfg(feature = "bulk")]
@@ -48,6 +48,8 @@ pub use record::spending::ReversalPoll;
 pub use record::spending_today::SpendingToday;
 pub use repair::inspect::Inspected;
 pub use repair::rebuild::{Rebuild, Rebuilt, Repaired};
+pub use repair::rollup_report::{MonthRollupName, RollupDifference, RollupName, RollupProblem, RollupReport};
+pub use repair::rollups::RollupRebuild;
 pub use schedule::directory::{DIRECTORY_SHARDS, DirectoryEntry, SweepProgress};
 pub use schedule::job_list::{JobPage, JobPlace};
 pub use schedule::jobs::{JOB_SHARDS, Job, JobKind, RemainderId, ScheduledJob};

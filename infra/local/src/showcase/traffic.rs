@@ -205,3 +205,41 @@ fn drawn<T: Copy + Default>(list: &[T], weight: impl Fn(&T) -> u64, random: &mut
     }
     T::default()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn made(seed: u64) -> Vec<PlannedDebit> {
+        let from = "2024-01-03T10:20:00Z".parse().unwrap();
+        debits(from, ShowcaseScale { days: 84, transactions: 9_000 }, &mut Rng::with_seed(seed))
+    }
+
+    #[test]
+    fn traffic_has_the_pattern_of_a_business() {
+        let debits = made(7);
+        assert_eq!(debits, made(7));
+        assert_ne!(debits, made(8));
+        assert_eq!(debits.len(), 9_000);
+        assert!(debits.is_sorted_by_key(|debit| debit.at));
+        let count = |is: &dyn Fn(&PlannedDebit) -> bool| debits.iter().filter(|debit| is(debit)).count();
+        let weekend = count(&|debit| debit.at.weekday().number_from_monday() > 5);
+        assert!((400..1_400).contains(&weekend), "{weekend}");
+        let night = count(&|debit| debit.at.hour() < 6);
+        assert!((50..500).contains(&night), "{night}");
+        let middle = "2024-02-14T10:20:00Z".parse().unwrap();
+        let early = count(&|debit| debit.at < middle);
+        assert!((2_000..4_300).contains(&early), "{early}");
+        let customers: BTreeSet<_> = debits.iter().filter_map(|debit| debit.customer.as_deref()).collect();
+        let members: BTreeSet<_> = debits.iter().filter_map(|debit| debit.member).collect();
+        let keys: BTreeSet<_> = debits.iter().map(|debit| debit.key).collect();
+        let operations: BTreeSet<_> = debits.iter().map(|debit| debit.operation).collect();
+        assert_eq!((customers.len(), members.len(), keys.len(), operations.len()), (25, 4, KEYS, 13));
+        // A burst is an hour with many times the calls of the same hour on other days.
+        let busiest = debits.chunk_by(|one, next| one.at.timestamp() / 3_600 == next.at.timestamp() / 3_600);
+        let busiest = busiest.map(<[_]>::len).max().unwrap();
+        assert!(busiest > 100, "{busiest}");
+    }
+}

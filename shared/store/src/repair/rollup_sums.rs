@@ -35,7 +35,7 @@ impl NamePart {
 
     /// Its lower half.
     fn half(self) -> Self {
-        let width = self.last.saturating_sub(self.first) / 2;
+        let width = self.last.saturating_sub(self.first).checked_div(2).unwrap_or(0);
         Self { last: self.first.saturating_add(width), ..self }
     }
 
