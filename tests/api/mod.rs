@@ -36,6 +36,7 @@ mod refund;
 mod refund_window;
 mod settings_outage;
 mod settings_outage_freeze;
+mod showcase;
 mod spendable;
 mod spending_limit;
 mod subscription;

@@ -42,7 +42,10 @@ fn scrip() -> Command {
 async fn a_folder_of_an_earlier_version_is_served_unchanged() {
     let folder = folder();
     let mut scrip = scrip();
-    let scrip = scrip.args(["--json", "--port", "0", "--data"]).arg(folder.path()).stdout(Stdio::piped());
+    let scrip = scrip
+        .args(["--json", "--port", "0", "--seed", "demo", "--data"])
+        .arg(folder.path())
+        .stdout(Stdio::piped());
     let mut child = scrip.spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();

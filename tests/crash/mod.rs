@@ -19,6 +19,7 @@ mod payments;
 mod projection;
 mod purchase_deadline;
 mod remainders;
+mod rollups;
 mod scheduled_jobs;
 mod settings;
 mod tampered_remainders;

@@ -90,9 +90,11 @@ impl ScripClient {
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_scrip"));
     let port = if arguments.contains(&"--port") { [].as_slice() } else { &["--port", "0"] };
+    let seed = if arguments.contains(&"--seed") { [].as_slice() } else { &["--seed", "demo"] };
     command
         .arg("--json")
         .args(port)
+        .args(seed)
         .args(arguments)
         .env_remove("AWS_ENDPOINT_URL_DYNAMODB")
         .kill_on_drop(true);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{AccountId, Arrival, LotChange, LotChangeKind, LotId, LotRecord, Receipt};
+use domain::{AccountId, LotChange, LotId, LotRecord, Receipt};
 use tests::TestLedger;
 
 /// The records of an account's lots, as stored.
@@ -16,14 +16,7 @@ pub(crate) async fn stored_lots(fixture: &TestLedger, id: AccountId) -> BTreeMap
 pub(crate) fn lots_of(rows: &[Receipt]) -> BTreeMap<LotId, LotRecord> {
     let mut lots: BTreeMap<LotId, LotRecord> = BTreeMap::new();
     for change in rows.iter().rev().flat_map(LotChange::of) {
-        let from = match change.kind {
-            LotChangeKind::Arrived(Arrival::FromLot(from)) => lots.get(&from).cloned(),
-            LotChangeKind::Arrived(Arrival::Granted | Arrival::Bought { .. })
-            | LotChangeKind::Returned
-            | LotChangeKind::Expired
-            | LotChangeKind::Withdrawn
-            | LotChangeKind::Moved => None,
-        };
+        let from = change.origin().and_then(|from| lots.get(&from).cloned());
         let lot = lots.entry(change.lot).or_insert_with(|| LotRecord::begin(&change));
         lot.add(&change, from.as_ref());
     }

@@ -69,16 +69,17 @@ impl World {
         let options =
             Options { port: 0, data: DataLocation::Memory, seed: Seed::Demo, now: None, endpoint: None };
         let limits = PostTimeouts { whole: PATIENCE, connect: PATIENCE };
-        Self::of(LocalMachine::start_with(options, limits).await.unwrap()).await
+        Self::running(LocalMachine::start_with(options, limits).await.unwrap()).await
     }
 
     async fn start(now: Option<DateTime<Utc>>, endpoint: Option<String>) -> Self {
         let options = Options { port: 0, data: DataLocation::Memory, seed: Seed::Demo, now, endpoint };
-        Self::of(LocalMachine::start(options).await.unwrap()).await
+        Self::running(LocalMachine::start(options).await.unwrap()).await
     }
 
-    /// Waits until the events of the demo data are delivered, so that no webhook of a test gets them.
-    async fn of(machine: LocalMachine) -> Self {
+    /// The world of a machine. Waits until the events of its first data are delivered, so that no webhook of a test gets
+    /// them.
+    pub async fn running(machine: LocalMachine) -> Self {
         let world = Self { machine, client: client() };
         world.settle().await;
         world

@@ -21,15 +21,19 @@ impl Database {
         if let Some(endpoint) = &options.endpoint {
             return Ok(Self::at(endpoint));
         }
-        let engine = match &options.data {
+        Ok(Self::of(match &options.data {
             DataLocation::Folder(folder) => Engine::open(folder)?,
             DataLocation::Memory => Engine::temporary()?,
-        };
-        Ok(Self {
+        }))
+    }
+
+    /// The database of an engine.
+    pub(crate) fn of(engine: Engine) -> Self {
+        Self {
             ledger: engine.dynamodb_config(),
             streams: aws_sdk_dynamodbstreams::Client::from_conf(engine.streams_config().build()),
             engine: Some(engine),
-        })
+        }
     }
 
     fn at(endpoint: &str) -> Self {

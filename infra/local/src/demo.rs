@@ -11,6 +11,8 @@ use scrip_http::App;
 use serde::{Deserialize, Serialize};
 use store::{Claim, Fault, Moment, Organisation, Unsettled, random, secret_bytes};
 
+use crate::scale::ShowcaseScale;
+
 /// The demo organisation's monthly allowance. It is negotiated, so that 250 credits are left after 150 were used, as in the
 /// example balance of the API documentation.
 const ALLOWANCE: u64 = 400;
@@ -48,50 +50,83 @@ pub struct DemoKeys {
     pub test_key: Option<String>,
     /// The operator's key.
     pub operator_key: String,
+    /// The organisation with a history; `None` without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub showcase: Option<OrganisationKeys>,
+}
+
+/// An organisation and its keys in clear text.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrganisationKeys {
+    /// The id of the organisation.
+    pub organisation_id: String,
+    /// Its live key.
+    pub api_key: String,
+    /// Its test key.
+    pub test_key: String,
+}
+
+impl OrganisationKeys {
+    /// New random keys of an organisation that was opened at `at`.
+    pub(crate) fn fresh(at: DateTime<Utc>) -> Result<Self, Fault> {
+        Ok(Self {
+            organisation_id: OrgId::new(at, random()).to_string(),
+            api_key: fresh_secret(Mode::Live)?,
+            test_key: fresh_secret(Mode::Test)?,
+        })
+    }
+
+    pub(crate) fn organisation(&self) -> anyhow::Result<OrgId> {
+        OrgId::try_from(self.organisation_id.clone()).context("local.json names no organisation")
+    }
+}
+
+fn fresh_secret(mode: Mode) -> Result<String, Fault> {
+    Ok(ApiKeySecret::for_organisation(mode, secret_bytes()?).reveal().to_owned())
 }
 
 impl DemoKeys {
     /// New random keys, and if wanted those of an organisation that was opened at `at`.
     pub(crate) fn fresh(with_organisation: bool, at: DateTime<Utc>) -> Result<Self, Fault> {
-        let secret = |mode| {
-            let secret = ApiKeySecret::for_organisation(mode, secret_bytes()?);
-            Ok::<_, Fault>(secret.reveal().to_owned())
-        };
         Ok(Self {
             organisation_id: with_organisation.then(|| OrgId::new(at, random()).to_string()),
-            api_key: with_organisation.then(|| secret(Mode::Live)).transpose()?,
-            test_key: with_organisation.then(|| secret(Mode::Test)).transpose()?,
+            api_key: with_organisation.then(|| fresh_secret(Mode::Live)).transpose()?,
+            test_key: with_organisation.then(|| fresh_secret(Mode::Test)).transpose()?,
             operator_key: ApiKeySecret::for_operator(secret_bytes()?).reveal().to_owned(),
+            showcase: None,
         })
     }
 
-    /// Adds the keys to the database, and opens their organisation.
+    /// Adds the keys to the database, and opens their organisations.
     pub(crate) async fn install(&self, app: &App, moment: Moment) -> anyhow::Result<()> {
         add_key(app, &self.operator_key, None, Mode::Live, moment).await?;
-        let Some(org) = self.organisation()? else { return Ok(()) };
-        let (plan, allowance) =
-            (PlanId("professional".into()), Allowance::Monthly(Credits::try_from(ALLOWANCE)?));
-        let organisation = Organisation {
-            org,
-            name: "Acme Compliance".into(),
-            plan: plan.clone(),
-            allowance,
-            customer: None,
-            spending_limit: None,
-            currency: Currency::GBP,
-            self_service_plans: true,
-            created_at: org.time(),
-        };
-        app.settings.add_organisation(&organisation).await?;
-        for (mode, key) in [(Mode::Live, &self.api_key), (Mode::Test, &self.test_key)] {
-            let id = AccountId { org, mode };
-            app.ledger.open(&Account::open(id, plan.clone(), allowance, org.time())).await?;
-            tolerate_broken_account(id, catch_up(app, id, moment).await)?;
-            if let Some(key) = key {
-                add_key(app, key, Some(org), mode, moment).await?;
+        if let Some(showcase) = &self.showcase {
+            // Its history has opened it; what has fallen due since then is booked.
+            let org = showcase.organisation()?;
+            for mode in [Mode::Live, Mode::Test] {
+                let id = AccountId { org, mode };
+                tolerate_broken_account(id, catch_up(app, id, moment).await)?;
             }
         }
-        Ok(())
+        let Some(org) = self.organisation()? else { return Ok(()) };
+        let allowance = Allowance::Monthly(Credits::try_from(ALLOWANCE)?);
+        let organisation = demo_organisation(org, "Acme Compliance", allowance);
+        open(app, &organisation, [self.api_key.as_deref(), self.test_key.as_deref()], moment).await
+    }
+
+    /// Adds the operator's key, and opens the organisation of the showcase.
+    pub(crate) async fn install_showcase(
+        &self,
+        app: &App,
+        scale: ShowcaseScale,
+        moment: Moment,
+    ) -> anyhow::Result<()> {
+        add_key(app, &self.operator_key, None, Mode::Live, moment).await?;
+        let keys = self.showcase.as_ref().context("local.json names no showcase")?;
+        let allowance = Allowance::Monthly(Credits::try_from(scale.allowance())?);
+        let organisation = demo_organisation(keys.organisation()?, "Northwind Bank", allowance);
+        open(app, &organisation, [Some(keys.api_key.as_str()), Some(keys.test_key.as_str())], moment).await
     }
 
     fn organisation(&self) -> anyhow::Result<Option<OrgId>> {
@@ -101,6 +136,41 @@ impl DemoKeys {
             .transpose()
             .context("local.json names no organisation")
     }
+}
+
+/// An organisation on the professional plan, with a negotiated allowance.
+fn demo_organisation(org: OrgId, name: &str, allowance: Allowance) -> Organisation {
+    Organisation {
+        org,
+        name: name.into(),
+        plan: PlanId("professional".into()),
+        allowance,
+        customer: None,
+        spending_limit: None,
+        currency: Currency::GBP,
+        self_service_plans: true,
+        created_at: org.time(),
+    }
+}
+
+/// Opens an organisation with both accounts, unless they are open, and adds its live and its test key.
+async fn open(
+    app: &App,
+    organisation: &Organisation,
+    keys: [Option<&str>; 2],
+    moment: Moment,
+) -> anyhow::Result<()> {
+    let Organisation { org, plan, allowance, .. } = organisation;
+    app.settings.add_organisation(organisation).await?;
+    for (mode, key) in [Mode::Live, Mode::Test].into_iter().zip(keys) {
+        let id = AccountId { org: *org, mode };
+        app.ledger.open(&Account::open(id, plan.clone(), *allowance, org.time())).await?;
+        tolerate_broken_account(id, catch_up(app, id, moment).await)?;
+        if let Some(key) = key {
+            add_key(app, key, Some(*org), mode, moment).await?;
+        }
+    }
+    Ok(())
 }
 
 /// The entries of the demo ledger: the opening allowance, two grants, and the debits. They are the account's first entries,

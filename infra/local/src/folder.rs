@@ -17,6 +17,19 @@ use tempfile::NamedTempFile;
 use crate::demo::DemoKeys;
 use crate::engine::{DATABASE_FILES, LOCK_FILE};
 
+/// Deletes the charges of the simulated payment provider.
+///
+/// # Errors
+/// When the file can't be deleted.
+pub(crate) fn delete_journal(folder: &Path) -> anyhow::Result<()> {
+    match fs::remove_file(folder.join(JOURNAL_FILE)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot use the folder {}", folder.display()))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 const STATE_FILE: &str = "local.json";
 
 /// The journal of the simulated payment provider.
@@ -68,12 +81,22 @@ pub(crate) struct SavedState {
     /// The key that signs cursors.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cursor_key: Option<String>,
+    /// Whether a showcase is being made. A start that finds it true was interrupted: it begins again, with an empty database.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_being_made: bool,
     /// The time at which the clock stands still; `None` while it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) now: Option<DateTime<Utc>>,
     /// The latest time at which a machine started or stopped on this data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) seen: Option<DateTime<Utc>>,
+}
+
+impl SavedState {
+    /// The state of an empty folder.
+    pub(crate) fn fresh() -> Self {
+        Self { webhook_key: Some(fresh_key()), ..Self::default() }
+    }
 }
 
 /// The file of the saved state; without a path nothing is saved.
@@ -90,7 +113,7 @@ impl StateFile {
     /// # Errors
     /// When the file is invalid, or missing although other data needs it.
     pub(crate) fn begin(&self) -> anyhow::Result<SavedState> {
-        let fresh = || SavedState { webhook_key: Some(fresh_key()), ..SavedState::default() };
+        let fresh = SavedState::fresh;
         let Some(path) = &self.0 else { return Ok(fresh()) };
         if let Some(known) = read(path)? {
             return Ok(known);

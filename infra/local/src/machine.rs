@@ -5,42 +5,30 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
-use app::stripe;
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use chrono::SubsecRound;
-use domain::AddressPolicy;
-use jobs::RenewalTask;
-use scrip_http::{App, Clock, CursorKey, describe, finish, timestamp};
-use scrip_payments::RechargeRequest;
-use scrip_payments::simulated::SignedEvent;
-use scrip_payments::{Providers, Simulated};
-use scrip_webhooks::DeliveryRequest;
-use scrip_webhooks::{PostTimeouts, WebhookClient};
-use store::{Activity, Ledger, Settings};
+use scrip_http::{App, Clock, describe, finish, timestamp};
+use scrip_webhooks::PostTimeouts;
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
-use utoipa_axum::router::OpenApiRouter;
 
+use crate::assembly::{AppParts, app, functions};
 use crate::capacity::{Meter, ROUTE};
 use crate::clock::LocalClock;
-use crate::database::Database;
 use crate::demo::{DemoKeys, fill};
-use crate::emulation::{
-    Background, Delay, InProcessEventBus, InProcessQueue, LocalKms, QueuePort, QueueReceiver, Scheduler,
-    StreamReader, ask_for_reversals, check_recharges, deliver_to_all, deliver_webhooks, in_process_queue,
-    release_leases, run_renewals, send_payment_events,
-};
+use crate::emulation::{Scheduler, StreamReader, ask_for_reversals, deliver_to_all, release_leases};
 use crate::engine::Engine;
-use crate::folder::{SavedState, StateFile, fresh_key, keep_private};
+use crate::first_start::{FirstStart, Foundation};
+use crate::folder::{SavedState, StateFile, keep_private};
 use crate::inbox::Inbox;
 use crate::options::{DataLocation, Options, Seed};
 use crate::routes::routes;
 use crate::state::MachineState;
-use crate::tables::{LEDGER_TABLE, Tables, create};
+use crate::tables::LEDGER_TABLE;
 
 /// A running local machine. It stops when it is dropped.
 pub struct LocalMachine {
@@ -50,31 +38,6 @@ pub struct LocalMachine {
     pub keys: DemoKeys,
     running: JoinSet<()>,
     state: MachineState,
-}
-
-/// The routes of each function that answers HTTP, by the name of the function.
-pub fn routers() -> Vec<(&'static str, OpenApiRouter<Arc<App>>)> {
-    vec![
-        ("analytics", analytics::routes()),
-        ("balance", balance::routes()),
-        ("catalogue", catalogue::routes()),
-        ("clock", clock::routes()),
-        ("consume", consume::routes()),
-        ("holds", holds::routes()),
-        ("refund", refund::routes()),
-        ("transactions", transactions::routes()),
-        ("admin", admin::routes()),
-        ("payments", payments::routes()),
-        ("purchase", purchase::routes()),
-        ("settings", settings::routes()),
-        ("subscription", subscription::routes()),
-        ("webhooks", webhooks::routes()),
-    ]
-}
-
-/// The routes of all functions.
-pub fn functions() -> OpenApiRouter<Arc<App>> {
-    routers().into_iter().map(|(_, router)| router).fold(OpenApiRouter::new(), OpenApiRouter::merge)
 }
 
 impl LocalMachine {
@@ -95,15 +58,11 @@ impl LocalMachine {
         let listener = listen(options.port).await?;
         let address = listener.local_addr()?;
         let (file, mut saved) = saved_state(&options)?;
-        let database = Database::open(&options)?;
-        let meter = Meter::default();
-        let config = database.ledger.interceptor(meter.clone()).build();
-        create(&aws_sdk_dynamodb::Client::from_conf(config.clone()), Tables::OWN).await?;
         let clock = start_clock(&options, &saved)?;
-        let (queues, receivers) = MachineQueues::new();
-        let payments_url = format!("http://{address}/_local/payments");
-        let events = queues.payment_events.clone();
-        let provider = crate::payments::open(options.folder().as_deref(), payments_url, events)?;
+        let meter = Meter::default();
+        let start = FirstStart { options: &options, address, until: clock.now(), limits };
+        let Foundation { database, config, queues, receivers, provider } =
+            start.foundation(&mut saved, &file, &meter).await?;
         let parts = AppParts::new(clock.clone(), provider.clone(), &mut saved, limits)?;
         let app = app(&config, parts, &queues)?;
         app.settings.load(&crate::catalogue()?).await?;
@@ -175,79 +134,6 @@ impl LocalMachine {
     }
 }
 
-/// The queues of the machine: the ends that messages are sent to.
-struct MachineQueues {
-    payment_events: InProcessQueue<SignedEvent>,
-    recharges: InProcessQueue<RechargeRequest>,
-    renewals: InProcessQueue<RenewalTask>,
-    deliveries: InProcessQueue<DeliveryRequest>,
-}
-
-/// The ends of the same queues that messages are taken from.
-struct MachineReceivers {
-    payment_events: QueueReceiver<SignedEvent>,
-    recharges: QueueReceiver<RechargeRequest>,
-    renewals: QueueReceiver<RenewalTask>,
-    deliveries: QueueReceiver<DeliveryRequest>,
-}
-
-impl MachineQueues {
-    fn new() -> (Self, MachineReceivers) {
-        let (payment_events, payment_events_out) = in_process_queue();
-        let (recharges, recharges_out) = in_process_queue();
-        let (renewals, renewals_out) = in_process_queue();
-        let (deliveries, deliveries_out) = in_process_queue();
-        let receivers = MachineReceivers {
-            payment_events: payment_events_out,
-            recharges: recharges_out,
-            renewals: renewals_out,
-            deliveries: deliveries_out,
-        };
-        (Self { payment_events, recharges, renewals, deliveries }, receivers)
-    }
-
-    fn background(self, stream: StreamReader, meter: &Meter) -> Background {
-        let Self { payment_events, recharges, renewals, deliveries } = self;
-        let (stream, calls) = (Arc::new(Mutex::new(stream)), meter.calls());
-        Background { stream, payment_events, recharges, renewals, deliveries, calls }
-    }
-}
-
-impl MachineReceivers {
-    /// Starts a task for each queue, which handles its messages.
-    fn run(self, app: &Arc<App>, router: Router) -> JoinSet<()> {
-        let mut running = JoinSet::new();
-        running.spawn(check_recharges(self.recharges, app.clone()));
-        running.spawn(run_renewals(self.renewals, app.clone()));
-        running.spawn(deliver_webhooks(self.deliveries, app.clone()));
-        running.spawn(send_payment_events(self.payment_events, router));
-        running
-    }
-}
-
-/// What the functions use besides the database and the queues.
-struct AppParts {
-    clock: Arc<LocalClock>,
-    provider: Simulated,
-    seal: LocalKms,
-    sender: WebhookClient,
-    cursors: CursorKey,
-}
-
-impl AppParts {
-    fn new(
-        clock: Arc<LocalClock>,
-        provider: Simulated,
-        saved: &mut SavedState,
-        limits: PostTimeouts,
-    ) -> anyhow::Result<Self> {
-        let seal = LocalKms::new(saved.webhook_key.get_or_insert_with(fresh_key))?;
-        let cursors = CursorKey::new(saved.cursor_key.get_or_insert_with(fresh_key).clone())?;
-        let sender = WebhookClient::new(AddressPolicy::AndLoopback).limited(limits);
-        Ok(Self { clock, provider, seal, sender, cursors })
-    }
-}
-
 /// The state that earlier starts have saved, in a folder that only its owner can read.
 fn saved_state(options: &Options) -> anyhow::Result<(StateFile, SavedState)> {
     let folder = options.folder();
@@ -257,32 +143,8 @@ fn saved_state(options: &Options) -> anyhow::Result<(StateFile, SavedState)> {
     Ok((file, saved))
 }
 
-/// The app that the functions work with: on this machine's tables, clock, payment provider and queues.
-fn app(
-    config: &aws_sdk_dynamodb::Config,
-    parts: AppParts,
-    queues: &MachineQueues,
-) -> anyhow::Result<Arc<App>> {
-    let provider = Arc::new(parts.provider);
-    Ok(Arc::new(App {
-        ledger: Ledger::new(config, Tables::OWN.ledger),
-        settings: Settings::new(config, Tables::OWN.settings),
-        activity: Activity::new(config, Tables::OWN.activity),
-        clock: parts.clock,
-        // With Stripe's keys in the environment, live keys make real payments.
-        providers: Providers { live: stripe()?.unwrap_or_else(|| provider.clone()), test: provider },
-        recharges: Arc::new(QueuePort::new(queues.recharges.clone(), Delay::Ignored)),
-        tasks: Arc::new(QueuePort::new(queues.renewals.clone(), Delay::Ignored)),
-        bus: Arc::new(InProcessEventBus(queues.deliveries.clone())),
-        deliveries: Arc::new(QueuePort::new(queues.deliveries.clone(), Delay::LeftToItsJob)),
-        seal: Arc::new(parts.seal),
-        sender: Arc::new(parts.sender),
-        cursors: parts.cursors,
-    }))
-}
-
 impl Options {
-    fn folder(&self) -> Option<PathBuf> {
+    pub(crate) fn folder(&self) -> Option<PathBuf> {
         match &self.data {
             DataLocation::Folder(folder) => Some(folder.clone()),
             DataLocation::Memory => None,
@@ -300,7 +162,7 @@ async fn load_seed(
     let moment = app.clock.moment();
     let keys = match &saved.keys {
         Some(keys) => keys.clone(),
-        None => DemoKeys::fresh(options.seed == Seed::Demo, moment.now)?,
+        None => DemoKeys::fresh(options.seed != Seed::Empty, moment.now)?,
     };
     saved.keys = Some(keys.clone());
     // Save the keys first, so that data made with them never exists without them.

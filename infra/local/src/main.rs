@@ -8,7 +8,10 @@ use anyhow::Context;
 use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
 use domain::AccountId;
-use local::{DataLocation, LocalMachine, Options, QueueAddress, Seed};
+use local::{
+    DataLocation, LocalMachine, Options, OrganisationKeys, QueueAddress, RollupOrder, RollupTables, Seed,
+    ShowcaseScale,
+};
 use scrip_http::{App, Clock, Instant, SystemClock};
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
@@ -29,8 +32,14 @@ struct ScripArguments {
     #[arg(long)]
     memory: bool,
     /// What an empty database starts with.
-    #[arg(long, value_enum, default_value_t = Seed::Demo)]
+    #[arg(long, value_enum, default_value_t = Seed::Showcase(ShowcaseScale::FULL))]
     seed: Seed,
+    /// How many days of history a showcase has.
+    #[arg(long, value_name = "COUNT", default_value_t = ShowcaseScale::FULL.days, value_parser = clap::value_parser!(u32).range(7..=365))]
+    days: u32,
+    /// How many debits the history of a showcase has.
+    #[arg(long, value_name = "COUNT", default_value_t = ShowcaseScale::FULL.transactions, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+    transactions: u32,
     /// A time at which the clock stands still, such as 2024-01-15T10:30:00Z.
     #[arg(long, value_name = "TIME", value_parser = time)]
     now: Option<DateTime<Utc>>,
@@ -55,6 +64,20 @@ enum ScripCommand {
         /// The data folder of a local machine that is not running, instead of a deployment's tables.
         #[arg(long, value_name = "DIR")]
         data: Option<PathBuf>,
+    },
+    /// Compare the rollups of usage with the transactions that they count, and with --write replace those that are wrong.
+    /// Prints a line for each account and names what is wrong. The deployment may be in use. Tables as for `load`, or a
+    /// data folder.
+    Rollups {
+        /// One account, such as `org_01HM6QY8R0Z3V9Q2T5W7X8Y9ZA#live`; by default all accounts.
+        #[arg(long)]
+        account: Option<AccountId>,
+        /// The data folder of a local machine that is not running, instead of a deployment's tables.
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+        /// Write the right rollups. Without it nothing is changed, and the exit code is 1 if a rollup is wrong.
+        #[arg(long)]
+        write: bool,
     },
     /// Have the projector process what it has missed: first the records of the stream that it could not handle (the stream
     /// keeps them for a day), then, from the rows of their ledgers, all accounts that it is behind on. Also requests
@@ -92,6 +115,9 @@ struct Ready<'a> {
     api_key: Option<&'a str>,
     test_key: Option<&'a str>,
     operator_key: &'a str,
+    /// The organisation with a history.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    showcase: Option<&'a OrganisationKeys>,
 }
 
 /// The stack of a thread in bytes. The database runs on its caller's stack, below the SDK, which needs much of it in an
@@ -121,6 +147,7 @@ async fn start() -> ExitCode {
     let outcome = match arguments.command {
         Some(ScripCommand::Load) => load().await,
         Some(ScripCommand::Audit { account, data }) => audit(account, data).await,
+        Some(ScripCommand::Rollups { account, data, write }) => rollups(account, data, write).await,
         Some(ScripCommand::Follow { from }) => catch_up(from).await,
         Some(ScripCommand::Redrive { from, to, most }) => redrive(&from, &to, most).await,
         None => run(arguments).await,
@@ -159,6 +186,19 @@ async fn audit(account: Option<AccountId>, data: Option<PathBuf>) -> anyhow::Res
             local::audit(&app.ledger, account, now, line).await
         }
     }
+}
+
+async fn rollups(account: Option<AccountId>, data: Option<PathBuf>, write: bool) -> anyhow::Result<()> {
+    let line = &mut |line: &str| print(&mut stdout(), &format!("{line}\n"));
+    let order = RollupOrder { account, is_written: write, now: SystemClock.now() };
+    let tables = match data {
+        Some(folder) => local::rollup_tables_in(&folder)?,
+        None => {
+            let app = App::from_env().context("for a data folder of the local machine, use --data DIR")?;
+            RollupTables { ledger: app.ledger, activity: app.activity }
+        }
+    };
+    local::rebuild_rollups(&tables, order, line).await
 }
 
 async fn catch_up(from: Option<String>) -> anyhow::Result<()> {
@@ -204,7 +244,13 @@ async fn run(arguments: ScripArguments) -> anyhow::Result<()> {
         } else {
             DataLocation::Folder(arguments.data.clone())
         },
-        seed: arguments.seed,
+        seed: match arguments.seed {
+            Seed::Showcase(_) => {
+                let (days, transactions) = (arguments.days, arguments.transactions);
+                Seed::Showcase(ShowcaseScale { days, transactions })
+            }
+            Seed::Demo | Seed::Empty => arguments.seed,
+        },
         now: arguments.now,
         endpoint: std::env::var("AWS_ENDPOINT_URL_DYNAMODB").ok().filter(|endpoint| !endpoint.is_empty()),
     };
@@ -235,6 +281,7 @@ fn json(machine: &LocalMachine) -> anyhow::Result<String> {
         api_key: keys.api_key.as_deref(),
         test_key: keys.test_key.as_deref(),
         operator_key: &keys.operator_key,
+        showcase: keys.showcase.as_ref(),
     };
     Ok(serde_json::to_string(&ready)? + "\n")
 }
@@ -246,6 +293,11 @@ fn banner(machine: &LocalMachine, arguments: &ScripArguments) -> String {
         "\n  scrip is up\n\n  API           {url}/api/v3\n  OpenAPI       {url}/openapi.json\n  Webhook inbox {url}/_local/inbox\n  Data          {data}\n  Operator key  {}\n",
         keys.operator_key
     );
+    if let Some(OrganisationKeys { organisation_id, api_key, test_key }) = &machine.keys.showcase {
+        text += &format!(
+            "  With history  {organisation_id} (Northwind Bank)\n  API key       {api_key}\n  Test key      {test_key}\n"
+        );
+    }
     if let (Some(key), Some(test), Some(org)) = (&keys.api_key, &keys.test_key, &keys.organisation_id) {
         text += &format!(
             "  Organisation  {org} (Acme Compliance)\n  API key       {key}\n  Test key      {test}\n\n  Try it\n\n\

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
+use clap::builder::PossibleValue;
+
+use crate::scale::ShowcaseScale;
 
 /// How the local machine is started.
 #[derive(Clone, Debug)]
@@ -30,10 +33,39 @@ pub enum DataLocation {
 }
 
 /// What an empty database starts with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seed {
+    /// What [`Seed::Demo`] has, and an organisation with months of history.
+    Showcase(ShowcaseScale),
     /// The catalogue and one organisation with the balance of the API documentation's example.
     Demo,
     /// The catalogue and an operator's key.
     Empty,
+}
+
+impl ValueEnum for Seed {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Showcase(ShowcaseScale::FULL), Self::Demo, Self::Empty]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Showcase(_) => PossibleValue::new("showcase")
+                .help("The demo data, and an organisation with 90 days of history"),
+            Self::Demo => PossibleValue::new("demo").help(
+                "The catalogue and one organisation with the balance of the API documentation's example",
+            ),
+            Self::Empty => PossibleValue::new("empty").help("The catalogue and an operator's key"),
+        })
+    }
+}
+
+impl Seed {
+    /// The scale of the history that an empty database starts with.
+    pub(crate) fn showcase(self) -> Option<ShowcaseScale> {
+        match self {
+            Self::Showcase(scale) => Some(scale),
+            Self::Demo | Self::Empty => None,
+        }
+    }
 }

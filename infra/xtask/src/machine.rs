@@ -29,7 +29,10 @@ impl ScripProcess {
         arguments: impl IntoIterator<Item = A>,
         environment: impl FnOnce(Run) -> Run,
     ) -> Result<Self> {
-        let command = project.run(project.built("scrip")?).args(["--port", "0", "--json"]).args(arguments);
+        let command = project
+            .run(project.built("scrip")?)
+            .args(["--port", "0", "--json", "--seed", "demo"])
+            .args(arguments);
         let mut running = environment(command).stdout(Stdio::piped()).start()?;
         let stdout = running.child.stdout.take().context("no stdout")?;
         let (sender, receiver) = mpsc::channel();

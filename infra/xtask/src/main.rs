@@ -93,6 +93,13 @@ enum XtaskCommand {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Compare rollups with the transactions that they count, and with `--write` replace those that are wrong: `cargo run --
+    /// rollups`, which has `--help`.
+    Rollups {
+        /// The arguments of `scrip rollups`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Verify the ledgers of a deployment, or with `--data DIR` of a data folder: `cargo run -- audit`, which has
     /// `--account` and `--help`.
     Audit {
@@ -130,6 +137,9 @@ fn run(command: XtaskCommand, steps: &mut Steps) -> anyhow::Result<()> {
         XtaskCommand::Redrive { arguments } => {
             return process::run(project::scrip(["redrive"]).args(arguments));
         }
+        XtaskCommand::Rollups { arguments } => {
+            return process::run(project::scrip(["rollups"]).args(arguments));
+        }
         XtaskCommand::Bench { arguments } => return process::run(project::bench().args(arguments)),
         XtaskCommand::Test
         | XtaskCommand::Lint
@@ -159,6 +169,7 @@ fn run(command: XtaskCommand, steps: &mut Steps) -> anyhow::Result<()> {
         XtaskCommand::Audit { .. }
         | XtaskCommand::Bench { .. }
         | XtaskCommand::Follow { .. }
-        | XtaskCommand::Redrive { .. } => Ok(()),
+        | XtaskCommand::Redrive { .. }
+        | XtaskCommand::Rollups { .. } => Ok(()),
     }
 }

@@ -6,9 +6,12 @@
 //! Folders depend on each other in one direction, by imports and by calls: each uses only those before it in this list.
 //! `table` (keys, items, requests), `schedule` (jobs, directory, test clocks), `chain` (watermark, hash chain, audit),
 //! `record` (purchases, monitors, spending), `write` (claims, settling, drawdowns), `read` (statements, balances of the
-//! past), `event` (feed, alerts), `repair` (broken accounts). `settings` and `activity` use `table` only.
+//! past), `event` (feed, alerts), `repair` (broken accounts, wrong rollups). `settings` and `activity` use `table` only.
+//! `bulk`, with the feature of that name, makes the items of a whole history.
 
 mod activity;
+#[cfg(feature = "bulk")]
+mod bulk;
 mod chain;
 mod event;
 mod read;
@@ -24,6 +27,8 @@ pub use activity::lots::CountedLot;
 pub use activity::rollup_reads::{MonthRollups, NamedRollup, RollupsOf};
 pub use activity::rollups::RollupKind;
 pub use activity::webhooks::{AddedWebhook, WebhookKey};
+#[cfg(feature = "bulk")]
+pub use bulk::books::{BulkBooks, BulkItem, BulkItems, account_item};
 pub use chain::audit::AuditReport;
 pub use chain::excerpt::{
     ChainPosition, ChainRange, Excerpt, ExcerptCursor, ExcerptPage, ExcerptRow, RowProof,
@@ -44,6 +49,8 @@ pub use record::spending::ReversalPoll;
 pub use record::spending_today::SpendingToday;
 pub use repair::inspect::Inspected;
 pub use repair::rebuild::{Rebuild, Rebuilt, Repaired};
+pub use repair::rollup_report::{MonthRollupName, RollupDifference, RollupName, RollupProblem, RollupReport};
+pub use repair::rollups::RollupRebuild;
 pub use schedule::directory::{DIRECTORY_SHARDS, DirectoryEntry, SweepProgress};
 pub use schedule::job_list::{JobPage, JobPlace};
 pub use schedule::jobs::{JOB_SHARDS, Job, JobKind, RemainderId, ScheduledJob};

@@ -16,7 +16,7 @@ pub(crate) use event_bus::{InProcessEventBus, deliver_to_all, deliver_webhooks};
 pub(crate) use functions::{ask_for_reversals, release_leases};
 pub(crate) use idle::Background;
 pub(crate) use kms::LocalKms;
-pub(crate) use payment_events::send_payment_events;
+pub(crate) use payment_events::{send_payment_event, send_payment_events};
 pub(crate) use queue::{Delay, InProcessQueue, QueuePort, QueueReceiver, in_process_queue};
 pub(crate) use recharge_queue::check_recharges;
 pub(crate) use renewal_queue::run_renewals;

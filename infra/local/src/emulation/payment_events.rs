@@ -23,12 +23,13 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Sends events to `router` one after the other. An event that is answered 409 or 5xx is sent again.
 pub(crate) async fn send_payment_events(mut notices: QueueReceiver<SignedEvent>, router: Router) {
     while let Some(notice) = notices.next().await {
-        send(&router, &notice).await;
+        send_payment_event(&router, &notice).await;
         notices.done();
     }
 }
 
-async fn send(router: &Router, notice: &SignedEvent) {
+/// Sends an event until it is accepted or refused.
+pub(crate) async fn send_payment_event(router: &Router, notice: &SignedEvent) {
     let mut pause = PAUSE;
     for attempt in 1..=ATTEMPTS_MAX {
         let status = post(router, notice).await;

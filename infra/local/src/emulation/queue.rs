@@ -95,6 +95,11 @@ impl<T> QueueReceiver<T> {
         self.receiver.recv().await
     }
 
+    /// The next message that was sent already; `None` when there is none.
+    pub(crate) fn try_next(&mut self) -> Option<T> {
+        self.receiver.try_recv().ok()
+    }
+
     /// Counts the last message as handled.
     pub(crate) fn done(&self) {
         self.counts.send_modify(QueueCounts::one_done);

@@ -12,6 +12,7 @@
 
 mod answer;
 mod connector;
+mod import;
 mod server;
 mod stream;
 #[cfg(test)]
@@ -130,6 +131,27 @@ impl Engine {
         Ok(engine)
     }
 
+    /// Opens an empty database in `folder`: what the folder's database had is deleted. Writes do not wait for the disk, so
+    /// nothing is safe until [`sync_to_disk`], which is called after the last clone is dropped.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub fn open_anew(folder: &Path) -> Result<Self, EngineError> {
+        let home = Home::lock(folder.to_owned(), None)?;
+        home.delete_database().map_err(|source| EngineError::Folder { folder: folder.to_owned(), source })?;
+        let engine = Self::at(home)?;
+        engine.0.database.0.enable_bulk_loading().map_err(|source| engine.0.home.fault(source))?;
+        Ok(engine)
+    }
+
+    /// Deletes all stream records of `table` but the newest, and returns how many it deleted. Blocks.
+    ///
+    /// # Errors
+    /// [`EngineError::Stream`] when SQLite fails.
+    pub(crate) fn trim_whole_stream(&self, table: &str) -> Result<usize, EngineError> {
+        stream::trim_all(&self.0.home, table)
+    }
+
     fn at(home: Home) -> Result<Self, EngineError> {
         let database = Database::new(&home.file().to_string_lossy()).map_err(|source| home.fault(source))?;
         stream::create_index(&home)?;
@@ -209,6 +231,18 @@ impl Home {
         }
     }
 
+    /// Deletes the files of the database, and creates an empty one that only its owner can read.
+    fn delete_database(&self) -> io::Result<()> {
+        for name in DATABASE_FILES.into_iter().filter(|name| *name != LOCK_FILE) {
+            match std::fs::remove_file(self.folder.join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => (),
+            }
+        }
+        File::options().mode(0o600).create(true).truncate(false).write(true).open(self.file())?;
+        Ok(())
+    }
+
     fn file(&self) -> PathBuf {
         self.folder.join(DATABASE_FILE)
     }
@@ -216,6 +250,16 @@ impl Home {
     fn fault(&self, source: DynoxideError) -> EngineError {
         EngineError::Database { folder: self.folder.clone(), source: Box::new(source) }
     }
+}
+
+/// Makes sure that a database that was opened by [`Engine::open_anew`], and is closed, is on disk.
+///
+/// # Errors
+/// [`EngineError::Folder`] when the file can't be written.
+pub fn sync_to_disk(folder: &Path) -> Result<(), EngineError> {
+    let synced = File::open(folder.join(DATABASE_FILE)).and_then(|file| file.sync_all());
+    let synced = synced.and_then(|()| File::open(folder)?.sync_all());
+    synced.map_err(|source| EngineError::Folder { folder: folder.to_owned(), source })
 }
 
 /// A database with `Debug`, which the engine's own type lacks.

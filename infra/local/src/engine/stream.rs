@@ -40,6 +40,15 @@ pub(super) fn create_index(home: &Home) -> Result<(), EngineError> {
 /// Deletes the records of `table` up to and including `through`, except the newest one.
 pub(super) fn trim(home: &Home, table: &str, through: &str) -> Result<usize, EngineError> {
     let stored = stored(through).ok_or_else(|| EngineError::SequenceNumber(through.to_owned()))?;
+    trim_through(home, table, stored)
+}
+
+/// Deletes all records of `table` except the newest one.
+pub(super) fn trim_all(home: &Home, table: &str) -> Result<usize, EngineError> {
+    trim_through(home, table, i64::MAX)
+}
+
+fn trim_through(home: &Home, table: &str, stored: i64) -> Result<usize, EngineError> {
     let trimmed = || {
         let sqlite = connect(home)?;
         let mut trim = sqlite.prepare(TRIM)?;

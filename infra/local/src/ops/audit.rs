@@ -19,13 +19,22 @@ const ROWS_A_LINE: u64 = 10_000;
 /// # Errors
 /// When the folder has no data, or another process uses it.
 pub fn ledger_in(folder: &Path) -> anyhow::Result<Ledger> {
+    Ok(ledger_of(&engine_in(folder)?))
+}
+
+/// The ledger in an engine.
+pub(super) fn ledger_of(engine: &Engine) -> Ledger {
+    Ledger::new(&engine.dynamodb_config().build(), LEDGER_TABLE)
+}
+
+/// Opens the database in a data folder of a local machine that is not running.
+pub(super) fn engine_in(folder: &Path) -> anyhow::Result<Engine> {
     ensure!(
         folder.join("dynamo.db").is_file(),
         "{} has no data; choose the --data folder that scrip was started with",
         folder.display()
     );
-    let engine = Engine::open(folder)?;
-    Ok(Ledger::new(&engine.dynamodb_config().build(), LEDGER_TABLE))
+    Ok(Engine::open(folder)?)
 }
 
 /// Audits one account, or all accounts of the directory, and prints a line for each.

@@ -1,11 +1,13 @@
-//! The operator's commands: `scrip audit`, `scrip follow` and `scrip redrive`.
+//! The operator's commands: `scrip audit`, `scrip follow`, `scrip redrive` and `scrip rollups`.
 
 mod audit;
 mod catch_up;
 mod deployment;
 mod redrive;
+mod rollups;
 
 pub use audit::{audit, ledger_in};
 pub use catch_up::{QueueAddress, catch_up_accounts, reprocess_failures};
 pub use deployment::{queues, streams};
 pub use redrive::redrive;
+pub use rollups::{RollupOrder, RollupTables, rebuild_rollups, rollup_tables_in};

@@ -79,6 +79,19 @@ impl LotChange {
         }
     }
 
+    /// The lot that its credits came from; `None` where they came from none.
+    #[must_use]
+    pub fn origin(&self) -> Option<LotId> {
+        match self.kind {
+            LotChangeKind::Arrived(Arrival::FromLot(lot)) => Some(lot),
+            LotChangeKind::Arrived(Arrival::Granted | Arrival::Bought { .. })
+            | LotChangeKind::Returned
+            | LotChangeKind::Expired
+            | LotChangeKind::Withdrawn
+            | LotChangeKind::Moved => None,
+        }
+    }
+
     fn by(receipt: &Receipt, part: &Move, kind: LotChangeKind) -> Self {
         let bought = receipt.details.paid.as_ref().map(|paid| paid.transaction);
         Self {

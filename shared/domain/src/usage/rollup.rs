@@ -127,6 +127,25 @@ impl Rollup {
         }
     }
 
+    /// Whether it has the sums of another rollup. Of two rollups one of which is full, only the ledger's own operations are
+    /// told apart: which others had a cell of their own depends on the order in which they were added.
+    #[must_use]
+    pub fn has_sums_of(&self, other: &Self) -> bool {
+        let is_full = self.cells.len().max(other.cells.len()) >= Self::CELLS_MAX;
+        if is_full { self.of_others() == other.of_others() } else { self == other }
+    }
+
+    /// The rollup with all operations of callers as one.
+    fn of_others(&self) -> Self {
+        let mut folded = Self::default();
+        for (cell, sum) in &self.cells {
+            let is_own = cell.line.operation.is_own();
+            let cell = if is_own { cell.clone() } else { cell.clone().of_others() };
+            folded.cells.entry(cell).or_default().add(*sum);
+        }
+        folded
+    }
+
     fn add_to(&mut self, cell: Cell, sum: CellSum) {
         let is_full = self.cells.len() >= Self::CELLS_MAX && !self.cells.contains_key(&cell);
         let cell = if is_full && !cell.line.operation.is_own() { cell.of_others() } else { cell };

@@ -88,13 +88,15 @@ impl RollupTally {
 
 impl RollupRecord {
     /// The day that counts it: that of its id, or a later day of an earlier transaction.
-    fn day_after(&self, known: Option<NaiveDate>) -> NaiveDate {
+    #[must_use]
+    pub fn day_after(&self, known: Option<NaiveDate>) -> NaiveDate {
         let own = self.id.time().date_naive();
         known.map_or(own, |known| known.max(own))
     }
 
     /// The hour of `day` that counts it.
-    fn hour_of(&self, day: NaiveDate) -> u8 {
+    #[must_use]
+    pub fn hour_of(&self, day: NaiveDate) -> u8 {
         let is_late = self.id.time().date_naive() < day;
         if is_late { 0 } else { u8::try_from(self.id.time().hour()).unwrap_or_default() }
     }

@@ -14,8 +14,7 @@ use crate::table::key::{Key, StoredItem, lot_partition};
 use crate::table::query::{ItemQuery, SortKeys};
 use crate::table::requests::ConditionalPut;
 use domain::{
-    AccountId, Arrival, Cost, Credits, Currency, EntryId, LotChange, LotChangeKind, LotId, LotRecord, Source,
-    Terms,
+    AccountId, Cost, Credits, Currency, EntryId, LotChange, LotChangeKind, LotId, LotRecord, Source, Terms,
 };
 
 /// How often another process may save a record first.
@@ -86,7 +85,7 @@ impl CountedLot {
         Ok(Self { record, through })
     }
 
-    fn item(&self, key: &Key<'_>) -> Result<StoredItem, Fault> {
+    pub(crate) fn item(&self, key: &Key<'_>) -> Result<StoredItem, Fault> {
         let LotRecord { lot, source, terms, opened_at, transaction, amount, expired, withdrawn, moved, cost } =
             self.record.clone();
         let item = LotItem {
@@ -145,7 +144,7 @@ impl Activity {
 
     async fn count_lot(&self, account: AccountId, lot: LotId, changes: &[&LotChange]) -> Result<(), Fault> {
         let Some(first) = changes.first() else { return Ok(()) };
-        let from = match changes.iter().find_map(|change| origin(change)) {
+        let from = match changes.iter().copied().find_map(LotChange::origin) {
             Some(from) => self.lot(account, from).await?,
             None => None,
         };
@@ -206,17 +205,5 @@ impl Activity {
         let page = self.table.query(query, "read lots").await?;
         let more = page.last.is_some();
         Ok((page.items.into_iter().map(CountedLot::read).collect::<Result<_, _>>()?, more))
-    }
-}
-
-/// The lot that the credits of a change came from.
-fn origin(change: &LotChange) -> Option<LotId> {
-    match change.kind {
-        LotChangeKind::Arrived(Arrival::FromLot(lot)) => Some(lot),
-        LotChangeKind::Arrived(Arrival::Granted | Arrival::Bought { .. })
-        | LotChangeKind::Returned
-        | LotChangeKind::Expired
-        | LotChangeKind::Withdrawn
-        | LotChangeKind::Moved => None,
     }
 }

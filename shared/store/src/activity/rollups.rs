@@ -47,15 +47,59 @@ impl RollupKind {
 }
 
 /// A rollup as stored.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Counted {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counted {
     /// The number of the last transaction that is counted; `None` where nothing is stored.
-    pub(super) through: Option<u64>,
-    pub(super) rollup: Rollup,
+    pub(crate) through: Option<u64>,
+    pub(crate) rollup: Rollup,
 }
 
 impl Counted {
-    pub(super) fn read(item: &StoredItem) -> Result<Self, Fault> {
+    /// The rollup with transactions of one customer or member, in the order of their numbers; `None` if it has them all.
+    pub(crate) fn with_records(&self, records: &[&DatedRecord]) -> Option<Self> {
+        let mut next = self.clone();
+        records.iter().for_each(|dated| next.count_record(dated));
+        (self.through < next.through).then_some(next)
+    }
+
+    /// Adds a transaction of its customer or member, unless it has it.
+    pub(crate) fn count_record(&mut self, DatedRecord { day, record }: &DatedRecord) {
+        if self.through.unwrap_or(0) < record.sequence {
+            self.rollup.add(u8::try_from(day.day()).unwrap_or_default(), record);
+            self.through = Some(record.sequence);
+        }
+    }
+
+    /// The rollup with totals of its day; `None` if it has them all.
+    pub(crate) fn with_totals(&self, totals: &[DayTotal]) -> Option<Self> {
+        let counted = self.through.unwrap_or(0);
+        let (mut through, mut rollup) = (counted, self.rollup.clone());
+        for total in totals {
+            if let Some(more) = total.added_to(&rollup, through) {
+                (through, rollup) = (total.last(), more);
+            }
+        }
+        (counted < through).then_some(Self { through: Some(through), rollup })
+    }
+
+    /// The condition that `item` is still stored, by its number; without an item, that none is.
+    pub(crate) fn unchanged(item: Option<&StoredItem>) -> Condition {
+        match item.map(|item| item.get(THROUGH)) {
+            None => Condition::absent(),
+            Some(None) => Condition::new("attribute_not_exists(#through)").name("#through", THROUGH),
+            Some(Some(number)) => Condition::equal(THROUGH, number.clone()),
+        }
+    }
+
+    /// Its item.
+    pub(crate) fn item(&self, key: &Key<'_>) -> Result<StoredItem, Fault> {
+        let mut item = key.attributes();
+        item.extend(self.through.map(|through| (THROUGH.to_owned(), number(through))));
+        item.insert(SUMS.to_owned(), pack(&self.rollup)?);
+        Ok(item)
+    }
+
+    pub(crate) fn read(item: &StoredItem) -> Result<Self, Fault> {
         let through = number_of(item, THROUGH).ok_or_else(|| Fault::corrupt("a rollup", "its number"))?;
         Ok(Self { through: Some(through), rollup: unpack(item, SUMS)? })
     }
@@ -64,11 +108,26 @@ impl Counted {
 /// A month's rollup of one customer or member. Transactions of different shards are counted in different items, so that a
 /// busy account's writes are spread as its rows are. A transaction's shard never changes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct MonthOf {
-    kind: RollupKind,
-    month: Period,
-    shard: RowShard,
-    name: String,
+pub(crate) struct MonthOf {
+    pub(crate) month: Period,
+    pub(crate) kind: RollupKind,
+    pub(crate) shard: RowShard,
+    pub(crate) name: String,
+}
+
+impl MonthOf {
+    /// The rollups that count a transaction: its customer's and its member's.
+    pub(crate) fn of(DatedRecord { day, record }: &DatedRecord) -> impl Iterator<Item = Self> {
+        let (month, shard) = (month_of(*day), record.id.row_shard());
+        let names = [(RollupKind::Customer, &record.customer), (RollupKind::Member, &record.member)];
+        names.into_iter().filter_map(move |(kind, name)| {
+            Some(Self { month, kind, shard, name: name.as_ref()?.as_str().to_owned() })
+        })
+    }
+
+    pub(crate) fn key(&self, account: AccountId) -> Key<'static> {
+        Key::MonthRollup(account, self.month, self.kind.letter(), self.shard, self.name.clone())
+    }
 }
 
 impl Activity {
@@ -80,37 +139,13 @@ impl Activity {
     pub async fn count(&self, account: AccountId, records: &[DatedRecord]) -> Result<(), Fault> {
         let mut rollups: BTreeMap<MonthOf, Vec<&DatedRecord>> = BTreeMap::new();
         for dated in records {
-            let DatedRecord { day, record } = dated;
-            let names = [(RollupKind::Customer, &record.customer), (RollupKind::Member, &record.member)];
-            for (kind, name) in names {
-                let Some(name) = name else { continue };
-                let (month, shard) = (month_of(*day), record.id.row_shard());
-                let of = MonthOf { kind, month, shard, name: name.as_str().to_owned() };
-                rollups.entry(of).or_default().push(dated);
-            }
+            MonthOf::of(dated).for_each(|of| rollups.entry(of).or_default().push(dated));
         }
-        let counted: Vec<_> =
-            rollups.iter().map(|(of, records)| self.count_month(account, of, records).boxed()).collect();
-        stream::iter(counted).buffer_unordered(ROLLUPS_AT_ONCE).try_collect().await
-    }
-
-    async fn count_month(
-        &self,
-        account: AccountId,
-        of: &MonthOf,
-        records: &[&DatedRecord],
-    ) -> Result<(), Fault> {
-        let key = Key::MonthRollup(account, of.month, of.kind.letter(), of.shard, of.name.clone());
-        let add = |known: &Counted| {
-            let counted = known.through.unwrap_or(0);
-            let (mut rollup, mut through) = (known.rollup.clone(), counted);
-            for DatedRecord { day, record } in records.iter().filter(|one| counted < one.record.sequence) {
-                rollup.add(u8::try_from(day.day()).unwrap_or_default(), record);
-                through = through.max(record.sequence);
-            }
-            (counted < through).then_some((through, rollup))
-        };
-        self.count_in(&key, add).await
+        let keys: Vec<_> = rollups.into_iter().map(|(of, records)| (of.key(account), records)).collect();
+        let counted = keys
+            .iter()
+            .map(|(key, records)| self.count_in(key, |known: &Counted| known.with_records(records)).boxed());
+        stream::iter(counted.collect::<Vec<_>>()).buffer_unordered(ROLLUPS_AT_ONCE).try_collect().await
     }
 
     /// Counts totals in the rollups of their days, those of one day by one write. What is counted already changes nothing.
@@ -120,16 +155,7 @@ impl Activity {
     pub async fn count_totals(&self, account: AccountId, totals: &[DayTotal]) -> Result<(), Fault> {
         for totals in totals.chunk_by(|one, next| one.pending.day == next.pending.day) {
             let Some(day) = totals.first().map(|total| total.pending.day) else { continue };
-            let add = |known: &Counted| {
-                let counted = known.through.unwrap_or(0);
-                let (mut through, mut rollup) = (counted, known.rollup.clone());
-                for total in totals {
-                    if let Some(more) = total.added_to(&rollup, through) {
-                        (through, rollup) = (total.last(), more);
-                    }
-                }
-                (counted < through).then_some((through, rollup))
-            };
+            let add = |known: &Counted| known.with_totals(totals);
             self.count_in(&Key::DayRollup(account, day), add).await?;
         }
         Ok(())
@@ -139,15 +165,13 @@ impl Activity {
     async fn count_in(
         &self,
         key: &Key<'_>,
-        add: impl Fn(&Counted) -> Option<(u64, Rollup)> + Send + Sync,
+        add: impl Fn(&Counted) -> Option<Counted> + Send + Sync,
     ) -> Result<(), Fault> {
         let mut known = self.table.read(key, false, "read a rollup").await?;
         for _ in 0..ATTEMPTS_MAX {
             let counted = known.as_ref().map(Counted::read).transpose()?.unwrap_or_default();
-            let Some((through, rollup)) = add(&counted) else { return Ok(()) };
-            let mut item = key.attributes();
-            item.insert(THROUGH.to_owned(), number(through));
-            item.insert(SUMS.to_owned(), pack(&rollup)?);
+            let Some(next) = add(&counted) else { return Ok(()) };
+            let item = next.item(key)?;
             let condition = Condition::at(THROUGH, counted.through);
             known = match self.table.put_or_existing(item, condition, "write a rollup").await? {
                 ConditionalPut::Written => return Ok(()),
@@ -164,6 +188,6 @@ pub(super) fn bytes_of(item: &StoredItem) -> usize {
 }
 
 /// The month of a day.
-fn month_of(day: NaiveDate) -> Period {
+pub(crate) fn month_of(day: NaiveDate) -> Period {
     Period::of(day.and_hms_opt(0, 0, 0).unwrap_or_default().and_utc())
 }

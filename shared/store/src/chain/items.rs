@@ -79,27 +79,33 @@ pub(crate) fn checkpoint(item: &StoredItem) -> Option<Checkpoint> {
     Some(Checkpoint { date, sequence: number_of(item, "seq")?, hash })
 }
 
+/// The items that a chain has grown by.
+pub(crate) fn growth_items(account: AccountId, growth: &Growth) -> Vec<StoredItem> {
+    let checkpoints = growth.checkpoints.iter().map(|checkpoint| {
+        let mut item = Key::Checkpoint(account, checkpoint.date).attributes();
+        item.insert("seq".to_owned(), number(checkpoint.sequence));
+        item.insert("hash".to_owned(), AttributeValue::B(Blob::new(checkpoint.hash.bytes())));
+        item
+    });
+    let spans = growth.spans.iter().map(|span| {
+        let mut item = Key::Span(account, span.first).attributes();
+        write_span(span, &mut item);
+        item
+    });
+    checkpoints.chain(spans).collect()
+}
+
 impl Ledger {
     /// Writes the new items of a chain before its tip counts them. After a crash in between, another process writes the
     /// same items again.
     pub(crate) async fn keep(&self, account: AccountId, growth: &Growth) -> Result<(), Fault> {
-        let checkpoints = growth.checkpoints.iter().map(|checkpoint| {
-            let Checkpoint { date, sequence, hash } = checkpoint;
+        for Checkpoint { date, sequence, hash } in &growth.checkpoints {
             // The log is another system: it stays a witness if the table is changed by hand. Log before the write,
             // because an existing checkpoint is not logged again.
             tracing::info!(%account, day = %date, sequence, %hash, "checkpoint");
-            let mut item = Key::Checkpoint(account, *date).attributes();
-            item.insert("seq".to_owned(), number(*sequence));
-            item.insert("hash".to_owned(), AttributeValue::B(Blob::new(hash.bytes())));
-            item
-        });
-        let spans = growth.spans.iter().map(|span| {
-            let mut item = Key::Span(account, span.first).attributes();
-            write_span(span, &mut item);
-            item
-        });
-        let items: Vec<_> = checkpoints.chain(spans).collect();
-        let kept: Vec<_> = items.into_iter().map(|item| self.keep_one(account, item).boxed()).collect();
+        }
+        let items = growth_items(account, growth).into_iter();
+        let kept: Vec<_> = items.map(|item| self.keep_one(account, item).boxed()).collect();
         stream::iter(kept).buffer_unordered(ITEMS_AT_ONCE).try_collect().await
     }
 

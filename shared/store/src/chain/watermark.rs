@@ -82,6 +82,12 @@ impl Watermark {
         Self { through, notified, tip: Some(tip), is_broken: false, revision, exists: true }
     }
 
+    /// The same watermark with other sums that no rollup has yet.
+    pub(crate) fn with_pending(&self, pending: Option<PendingRollup>) -> Self {
+        let notified = Notified { pending, ..self.notified.clone() };
+        Self { notified, revision: self.revision.saturating_add(1), ..self.clone() }
+    }
+
     /// The number through which every row of the account is known to exist.
     #[must_use]
     pub fn through(&self) -> u64 {
@@ -105,7 +111,7 @@ impl Watermark {
         self.tip.as_ref().map_or(0, Tip::sequence)
     }
 
-    fn item(&self, account: AccountId) -> Result<StoredItem, Fault> {
+    pub(crate) fn item(&self, account: AccountId) -> Result<StoredItem, Fault> {
         let mut item = Key::Watermark(account).attributes();
         item.insert(THROUGH.to_owned(), number(self.through));
         item.insert(REVISION.to_owned(), number(self.revision));
