@@ -30,7 +30,8 @@ pub use demo::{DemoKeys, operator_key};
 pub use emulation::StreamReader;
 pub use machine::{LocalMachine, functions, routers};
 pub use ops::{
-    QueueAddress, audit, catch_up_accounts, ledger_in, queues, redrive, reprocess_failures, streams,
+    QueueAddress, audit, catch_up_accounts, index_records, ledger_in, queues, redrive, reprocess_failures,
+    streams,
 };
 pub use options::{DataLocation, Options, Seed};
 pub use tables::{

@@ -21,6 +21,8 @@ pub(crate) const RIGHTS: &[(&str, &str, &str)] = &[
     ("Clock", "RechargeQueue.Arn", "sqs: SendMessage"),
     ("Consume", "LedgerTable.Arn", "dynamodb: DeleteItem GetItem PutItem Query UpdateItem"),
     ("Consume", "SettingsTable.Arn", "dynamodb: GetItem"),
+    ("Credits", "LedgerTable.Arn", "dynamodb: GetItem Query"),
+    ("Credits", "SettingsTable.Arn", "dynamodb: GetItem"),
     ("Holds", "LedgerTable.Arn", "dynamodb: DeleteItem GetItem PutItem Query UpdateItem"),
     ("Holds", "SettingsTable.Arn", "dynamodb: GetItem"),
     ("Payments", "LedgerTable.Arn", "dynamodb: DeleteItem GetItem PutItem Query UpdateItem"),

@@ -1,11 +1,13 @@
-//! The operator's commands: `scrip audit`, `scrip follow` and `scrip redrive`.
+//! The operator's commands: `scrip audit`, `scrip follow`, `scrip index-records` and `scrip redrive`.
 
 mod audit;
 mod catch_up;
 mod deployment;
+mod index_records;
 mod redrive;
 
 pub use audit::{audit, ledger_in};
 pub use catch_up::{QueueAddress, catch_up_accounts, reprocess_failures};
 pub use deployment::{queues, streams};
+pub use index_records::index_records;
 pub use redrive::redrive;

@@ -4,4 +4,6 @@ pub(crate) mod balance_at;
 pub(crate) mod missed;
 pub(crate) mod plan_history;
 pub(crate) mod projected_account;
+mod record_index;
+pub(crate) mod records;
 pub(crate) mod statement;
