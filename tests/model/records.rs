@@ -148,9 +148,8 @@ impl History {
                 // Pages of one record are many requests; some of them do.
                 let step = if limit == 1 { 17 } else { 1 };
                 for page in (0..=expected.len() / usize::from(limit)).step_by(step) {
-                    let (found, total) =
-                        found(&ledger, self.id, filter, page as u64 * u64::from(limit), limit, self.now)
-                            .await;
+                    let query = RecordsQuery { filter, offset: page as u64 * u64::from(limit), limit };
+                    let (found, total) = found(&ledger, self.id, query, self.now).await;
                     let own = expected.iter().skip(page * usize::from(limit)).take(limit.into());
                     assert_eq!(total, expected.len() as u64, "{when} {filter:?}");
                     assert_eq!(
@@ -164,15 +163,8 @@ impl History {
     }
 }
 
-async fn found(
-    ledger: &Ledger,
-    id: AccountId,
-    filter: RecordFilter,
-    offset: u64,
-    limit: u16,
-    now: DateTime<Utc>,
-) -> (Vec<Id>, u64) {
-    let page = ledger.records(id, RecordsQuery { filter, offset, limit }, now).await.unwrap().unwrap();
+async fn found(ledger: &Ledger, id: AccountId, query: RecordsQuery, now: DateTime<Utc>) -> (Vec<Id>, u64) {
+    let page = ledger.records(id, query, now).await.unwrap().unwrap();
     let id = |record: &FoundRecord| match record {
         FoundRecord::Booked(receipt) => receipt.entry.id,
         FoundRecord::Unbooked(purchase) => purchase.id.transaction,
@@ -270,11 +262,12 @@ async fn a_record_that_arrives_between_pages_hides_none() {
     let mut history = History::new(4, 1).await;
     history.grow(60, true).await;
     let ledger = history.fixture.ledger_of("credits");
-    let (first, _) = found(&ledger, history.id, RecordFilter::ALL, 0, 10, history.now).await;
+    let first_ten = RecordsQuery { filter: RecordFilter::ALL, offset: 0, limit: 10 };
+    let (first, _) = found(&ledger, history.id, first_ten, history.now).await;
     let before =
         history.expected(&history.fixture.rows(history.id, history.now).await, RecordFilter::ALL).await;
     history.purchase().await;
-    let (second, _) = found(&ledger, history.id, RecordFilter::ALL, 10, 10, history.now).await;
+    let (second, _) = found(&ledger, history.id, RecordsQuery { offset: 10, ..first_ten }, history.now).await;
     assert_eq!(second[0], first[9]);
     assert_eq!(second[1..], before[10..19]);
 }

@@ -63,18 +63,17 @@ impl Role {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let body: Value = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
         let asked = match body["TransactItems"].as_array() {
-            Some(items) => items.iter().flat_map(|item| item.as_object().unwrap()).map(written).collect(),
+            Some(items) => items
+                .iter()
+                .flat_map(|item| item.as_object().unwrap())
+                .map(|(action, write)| right(&write["TableName"], &format!("{action}Item")))
+                .collect(),
             None => vec![right(&body["TableName"], target.rsplit('.').next().unwrap_or_default())],
         };
         for right in asked {
             assert!(self.rights.contains(&right), "the role of {} does not allow {right}", self.function);
         }
     }
-}
-
-/// The right to one write of a transaction.
-fn written((action, write): (&String, &Value)) -> String {
-    right(&write["TableName"], &format!("{action}Item"))
 }
 
 /// A right to the table that tests call `ledger-…`, `ledger-…-settings` or `ledger-…-activity`.

@@ -25,6 +25,13 @@ pub struct IndexedRecords {
     pub purchases: u64,
 }
 
+/// Blocks that an account lacks: those after the last one that it has.
+struct MissingBlocks {
+    account: AccountId,
+    last: Option<RecordBlock>,
+    now: DateTime<Utc>,
+}
+
 impl Ledger {
     /// Writes the blocks that an account's index of records lacks, and the items of its purchases that are not in the ledger;
     /// what exists stays. Reads each row once, in slices of a thousand; after each slice `progress` is called with the number
@@ -47,7 +54,8 @@ impl Ledger {
             if indexed.full <= last.as_ref().map_or(0, |last| last.number.saturating_add(1)) {
                 return Ok(indexed);
             }
-            let written = self.index_from(id, &watermark, last, now, &mut progress).await?;
+            let missing = MissingBlocks { account: id, last, now };
+            let written = self.index_from(missing, &watermark, &mut progress).await?;
             indexed.blocks = indexed.blocks.saturating_add(written);
         }
     }
@@ -63,15 +71,14 @@ impl Ledger {
         }
     }
 
-    /// Writes the blocks after `last`, as far as their rows are chained.
+    /// Writes missing blocks, as far as their rows are chained.
     async fn index_from(
         &self,
-        id: AccountId,
+        missing: MissingBlocks,
         watermark: &Watermark,
-        last: Option<RecordBlock>,
-        now: DateTime<Utc>,
         progress: &mut impl FnMut(u64),
     ) -> Result<u64, Fault> {
+        let MissingBlocks { account: id, last, now } = missing;
         let next = last.as_ref().map_or(0, |last| last.number.saturating_add(1));
         let below = RecordBlock::first_of(RecordBlock::full(watermark.chained()));
         let mut entries = self.entries_from(id, watermark, RecordBlock::first_of(next), now).await?;
