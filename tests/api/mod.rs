@@ -22,6 +22,7 @@ mod keys;
 mod lambda_events;
 mod local_machine;
 mod lost_events;
+mod lots;
 mod metadata;
 mod monitor_price;
 mod monitors;

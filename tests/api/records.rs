@@ -65,7 +65,10 @@ async fn a_grant_is_the_first_seeds_object() {
     // When the lot has ended, nothing is left of it.
     world.post_plain("/_local/clock", &json!({ "now": "2025-01-01T00:00:00Z" })).await.data();
     let ended = world.get(&format!("/v2/credits/{id}"), &org.key).await.data();
-    assert_eq!((&ended["isExpired"], &ended["remaining"]), (&json!(true), &json!(0)));
+    assert_eq!(
+        (&ended["isExpired"], &ended["remaining"], &ended["used"]),
+        (&json!(true), &json!(0), &json!(250))
+    );
 }
 
 /// The second seed's object: a purchase, with every attribute in the types that it shows.

@@ -322,3 +322,71 @@ async fn a_month_is_forecast_from_seven_days_on() {
     let answer = world.get("/api/v3/credits/usage/forecast?days=3", &org.key).await;
     assert_eq!(answer.failure(), "400 VALIDATION_ERROR");
 }
+
+#[tokio::test]
+async fn costs_of_every_grouping_add_up() {
+    let world = World::at("2024-01-15T10:30:00Z").await;
+    let org = world.open(100).await;
+    let body = json!({ "package": "starter", "paymentMethod": "card_1" });
+    world.post("/api/v3/credits/purchase", &org.key, "buy", &body).await.created();
+    world.grant(&org.id, &json!({ "source": "bonus", "amount": 9, "service": "biometric" })).await;
+    for n in 0..43 {
+        let body = json!({
+            "operation": "verification.standard", "quantity": 3, "customerId": format!("cust_{}", n % 7),
+            "memberId": format!("member_{}", n % 2)
+        });
+        world.consume(&org.key, &format!("debit-{n}"), &body).await.created();
+    }
+    let body = json!({ "operation": "aml.adverse_media", "quantity": 3, "service": "biometric" });
+    world.consume(&org.key, "bonus", &body).await.created();
+    world.settle().await;
+    // 100 credits of the plan (£299 for 5,000), 29 bought ones (£49 for 500) and, reserved for the service, 9 bonus credits
+    // that are taken only after bought ones.
+    let total = 598 + 38 * 4_900 / 500;
+    for group in
+        ["operation", "customer", "member", "source", "key", "service", "category", "operation,source"]
+    {
+        let usage = usage(&world, &org.key, &format!("measure=cost&groupBy={group}")).await;
+        let sums: Vec<i64> =
+            usage["series"].as_array().unwrap().iter().map(|one| one["total"].as_i64().unwrap()).collect();
+        assert_eq!(sums.iter().sum::<i64>(), total, "{group}: {usage}");
+        assert_eq!(usage["total"]["total"], json!(total), "{group}");
+        assert_eq!(
+            usage["cost"],
+            json!({ "currency": "GBP", "includesListPrices": true, "unpricedCredits": 0 }),
+            "{group}"
+        );
+    }
+    let by_source = usage(&world, &org.key, "measure=cost&groupBy=source").await;
+    let of = |source: &str| {
+        let series = by_source["series"].as_array().unwrap();
+        series.iter().find(|one| one["key"]["source"] == source).map(|one| one["total"].clone())
+    };
+    assert_eq!((of("subscription"), of("purchased")), (Some(json!(598)), Some(json!(total - 598))));
+}
+
+#[tokio::test]
+async fn credits_without_a_known_price_are_counted() {
+    let world = World::at("2024-01-15T10:30:00Z").await;
+    let org = world.open(0).await;
+    world
+        .put(
+            &format!("/admin/v1/organisations/{}/post-paid", org.id),
+            world.operator(),
+            &json!({ "limit": 10 }),
+        )
+        .await
+        .data();
+    world.grant(&org.id, &json!({ "source": "bonus", "amount": 5 })).await;
+    world
+        .consume(&org.key, "debit", &json!({ "operation": "verification.standard", "quantity": 12 }))
+        .await
+        .created();
+    world.settle().await;
+    let usage = usage(&world, &org.key, "measure=cost").await;
+    assert_eq!(usage["total"]["total"], json!(0));
+    assert_eq!(
+        usage["cost"],
+        json!({ "currency": "GBP", "includesListPrices": false, "unpricedCredits": 7 })
+    );
+}

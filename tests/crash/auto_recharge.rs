@@ -7,7 +7,7 @@ use domain::{
 };
 use scrip_payments::DisputeId;
 use store::{ChangeRequest, ChangeStart, ClaimsOf};
-use tests::{FaultAt, TestProcess, count, keyed, moment, settle};
+use tests::{FaultAt, TestProcess, count, keyed, moment, settle, ways_in_turn};
 
 fn now() -> DateTime<Utc> {
     "2024-01-15T10:30:00Z".parse().unwrap()
@@ -114,16 +114,16 @@ async fn every_fault(method: &str) {
     assert!(writes >= 5 && calls >= 1, "{writes} writes, {calls} calls");
     process.run_until_idle().await;
     let mut histories = 0;
-    for fault in FaultAt::all(writes, calls) {
+    for (number, fault) in FaultAt::all(writes, calls).into_iter().enumerate() {
         // Each history advances the clock by hours, and must not reach the next month's allowance.
         let mut process = TestProcess::open(now()).await;
-        for order in ORDERS {
+        for order in ways_in_turn(&ORDERS, 2, number) {
             one_history(&mut process, method, fault, order).await;
             histories += 1;
         }
     }
     count(&format!("auto-recharge, {method}: {histories} histories"));
-    assert_eq!(histories, (writes * 6 + calls * 4) * 6);
+    assert!(histories >= (writes * 6 + calls * 4) * 2);
 }
 
 #[tokio::test]

@@ -1,10 +1,10 @@
-//! The chain, the events and the rollups are byte for byte the same, however the stream is delivered and wherever
+//! The chain, the events, the rollups and the records of lots are byte for byte the same, however the stream is delivered and wherever
 //! the projector dies.
 
 use chrono::{DateTime, Utc};
 use domain::{AccountId, RowShards};
 use jobs::projection::Record;
-use tests::{TableItem, TestLedger, WriteFault, backends, keyed, moment, settle};
+use tests::{TableItem, TestLedger, WriteFault, backends, keyed, moment, settle, ways_in_turn};
 
 use crate::crash::tampering::history_spread;
 use crate::model::ledger::Request;
@@ -23,7 +23,7 @@ pub(crate) async fn made(fixture: &TestLedger, id: AccountId) -> Vec<TableItem> 
     made
 }
 
-/// The events and rollups of an account, without their expiry.
+/// The events of an account, without their expiry; and its rollups and the records of its lots.
 pub(crate) async fn emitted(fixture: &TestLedger, id: AccountId) -> [Vec<TableItem>; 2] {
     let mut events = fixture.items(&format!("EVENTS#{id}")).await;
     events.extend(fixture.items(&format!("EVENTHEAD#{id}")).await);
@@ -37,6 +37,7 @@ pub(crate) async fn emitted(fixture: &TestLedger, id: AccountId) -> [Vec<TableIt
             rollups.extend(fixture.activity_items(&format!("USE#{id}#{month}#{kind}#{shard:x}")).await);
         }
     }
+    rollups.extend(fixture.activity_items(&format!("LOTS#{id}")).await);
     [events, rollups]
 }
 
@@ -125,7 +126,7 @@ impl ProjectedLedger {
         assert!(emitted(&self.fixture, self.id).await.iter().all(Vec::is_empty));
     }
 
-    /// Checks the chain, the events and the rollups.
+    /// Checks the chain, the events, the rollups and the records of lots.
     pub(crate) async fn is_wholly_as_if_once(&self, when: &str) {
         assert_eq!(emitted(&self.fixture, self.id).await, self.events, "{when}");
         self.is_as_if_once(when).await;
@@ -162,6 +163,10 @@ async fn records_delivered_again_and_in_other_pieces_make_the_same() {
     }
 }
 
+/// What happens to a write of the projector.
+const FAULTS: [WriteFault; 4] =
+    [WriteFault::CrashBefore, WriteFault::AnswerLost, WriteFault::CrashAfter, WriteFault::ServerError];
+
 /// The projector dies at every write, before and after it, and runs again; or the answer is lost.
 #[tokio::test]
 async fn a_projector_that_is_killed_at_any_write_leaves_the_same() {
@@ -189,12 +194,7 @@ async fn kill_at_every_write(ledgers: &ProjectedLedger, sizes: &[usize]) {
         let writes = faults.writes();
         assert!(writes > 6, "{writes}");
         for number in 0..writes {
-            for kind in [
-                WriteFault::CrashBefore,
-                WriteFault::CrashAfter,
-                WriteFault::AnswerLost,
-                WriteFault::ServerError,
-            ] {
+            for kind in ways_in_turn(&FAULTS, 2, number) {
                 let case = format!("batches of {size}, write {number}, {kind:?}");
                 faults.arm(usize::MAX, kind);
                 ledgers.begin().await;

@@ -5,7 +5,7 @@ use domain::{AccountId, Consume, Credits, EntryId, Mode, Operation, consume};
 use scrip_payments::simulated::DisputeAction;
 use scrip_payments::{DisputeId, DisputeOutcome, ProviderDispute};
 use serde_json::json;
-use tests::{FaultAt, TestProcess, count, keyed, moment, settle, unique};
+use tests::{FaultAt, TestProcess, count, keyed, moment, settle, unique, ways_in_turn};
 
 fn now() -> DateTime<Utc> {
     "2024-01-15T10:30:00Z".parse().unwrap()
@@ -73,10 +73,13 @@ async fn a_dispute_moves_credits_once() {
     let mut process = TestProcess::open(now()).await;
     let mut histories = 0;
     for outcome in [DisputeAction::Win, DisputeAction::Lose] {
+        let mut writes = 0;
         for backwards in [false, true] {
-            let writes = one_history(&mut process, outcome, None, backwards).await;
+            writes = one_history(&mut process, outcome, None, backwards).await.max(writes);
             assert!(writes >= 8, "{writes}");
-            for fault in FaultAt::all(writes, 2) {
+        }
+        for (number, fault) in FaultAt::all(writes, 2).into_iter().enumerate() {
+            for backwards in ways_in_turn(&[false, true], 1, number) {
                 one_history(&mut process, outcome, Some(fault), backwards).await;
                 histories += 1;
             }

@@ -11,7 +11,7 @@ use store::{
     Claim, DedupeKey, DedupeRequest, DrawdownRequest, Ledger, Moment, Refund, RefundAuthority, Settled,
     Unsettled,
 };
-use tests::{TestLedger, WriteFault, keyed, moment, settle};
+use tests::{TestLedger, WriteFault, keyed, moment, settle, ways_in_turn};
 
 use crate::crash::debit::AfterFault;
 
@@ -256,8 +256,11 @@ async fn make_hold(ledger: &Ledger, id: AccountId, name: &str, now: Moment) -> R
     ledger.settle(id, Claim::new(&key, &Fingerprint("act".into()), &details), now, decide).await
 }
 
+/// What follows a fault: retries and projector in both orders, or only the scheduled jobs.
+const WAYS: [AfterFault; 3] = [AfterFault::RetryFirst, AfterFault::ProjectorFirst, AfterFault::NobodyRetries];
+
 /// Every write of each request is lost before it is made, or is made with its answer lost, in a process that dies
-/// or lives; then retries and projector in both orders, or only the scheduled jobs.
+/// or lives; then it goes on in one of the ways.
 async fn histories_of(acts: &[Interrupted], written: &[usize]) {
     let mut histories = 0;
     for (act, expected) in acts.iter().zip(written) {
@@ -267,15 +270,15 @@ async fn histories_of(acts: &[Interrupted], written: &[usize]) {
         world.act(&world.fixture.restarted(), *act, InterruptedDrawdown::at(*act)).await.unwrap();
         assert_eq!(faults.writes(), *expected, "{act:?}");
         for number in 0..*expected {
-            for kind in WriteFault::EACH {
-                for then in [AfterFault::RetryFirst, AfterFault::ProjectorFirst, AfterFault::NobodyRetries] {
+            for (place, kind) in WriteFault::EACH.into_iter().enumerate() {
+                for then in ways_in_turn(&WAYS, 1, number * WriteFault::EACH.len() + place) {
                     one_history(*act, number, kind, then).await;
                     histories += 1;
                 }
             }
         }
     }
-    assert_eq!(histories, written.iter().sum::<usize>() * 6 * 3);
+    assert!(histories >= written.iter().sum::<usize>() * WriteFault::EACH.len());
 }
 
 /// The writes: job, remainder, claim, account, row, remainder, the job's removal; one renews the month first (account, row).

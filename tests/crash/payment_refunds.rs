@@ -6,7 +6,7 @@ use domain::{AccountId, EntryId, PurchaseId};
 use http::Method;
 use scrip_payments::simulated::DisputeAction;
 use serde_json::json;
-use tests::{ApiRequest, FaultAt, TestProcess, WriteFault, count, unique};
+use tests::{ApiRequest, FaultAt, TestProcess, WriteFault, count, unique, ways_in_turn};
 
 fn now() -> DateTime<Utc> {
     "2024-01-15T10:30:00Z".parse().unwrap()
@@ -116,9 +116,11 @@ async fn refunds_and_disputes_take_the_credits_of_the_money() {
     for what in ["whole", "parts", "fails", "part, lost", "won, part"] {
         for backwards in [false, true] {
             let (writes, calls) = one_history(&mut process, what, None, backwards).await;
-            for fault in FaultAt::all(writes, calls).into_iter().filter(is_deadly) {
-                one_history(&mut process, what, Some(fault), backwards).await;
-                histories += 1;
+            for (number, fault) in FaultAt::all(writes, calls).into_iter().filter(is_deadly).enumerate() {
+                if ways_in_turn(&[false, true], 1, number).contains(&backwards) {
+                    one_history(&mut process, what, Some(fault), backwards).await;
+                    histories += 1;
+                }
             }
         }
     }

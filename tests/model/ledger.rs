@@ -13,6 +13,7 @@ use domain::{
 use store::{Settled, Unsettled};
 use tests::{Dice, TestLedger, backends, keyed, moment, settle};
 
+use super::lots::{lots_of, stored_lots};
 use super::usage::moved_by_rollups;
 
 /// A random request that moves credits or changes terms.
@@ -333,6 +334,7 @@ async fn adds_up(fixture: &mut TestLedger, model: &Account, now: DateTime<Utc>, 
     }
     held.retain(|_, amount| *amount != 0);
     assert_eq!(moved_by_rollups(fixture, model.id, now).await, held, "seed {seed}");
+    assert_eq!(stored_lots(fixture, model.id).await, lots_of(&rows), "seed {seed}");
     let lots = model.lots.iter().map(|(id, lot)| (format!("credit_{}", id.bare()), lot.left.get()));
     let lots = lots.chain([(model.subscription_lot().to_string(), model.subscription.left.get())]);
     let disputes = model.disputes.iter();

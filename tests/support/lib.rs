@@ -12,6 +12,7 @@ mod clock;
 mod dice;
 mod event_schema;
 mod faults;
+mod histories;
 #[expect(clippy::float_arithmetic, reason = "rates and units are fractions")]
 mod hot;
 mod hot_projector;
@@ -42,6 +43,7 @@ pub use clock::{ManualClock, SimulatedClock};
 pub use dice::Dice;
 pub use event_schema::{EVENT_SCHEMAS, assert_event, event_problems};
 pub use faults::{Faults, WriteFault};
+pub use histories::{runs_in_turn, ways_in_turn};
 pub use hot::{HotFigures, HotLoad, auto_recharge, simulate};
 pub use ledger::{Keyed, TableItem, TestLedger, backends, keyed, moment, others, settle};
 pub use limiter::{Limiter, Limits};

@@ -76,7 +76,7 @@ pub(super) async fn adjust_credits(
     let settled =
         app.ledger.spend(account, claim, moment, |account, attempt| adjust(account, &request, attempt)).await;
     let settled = settled.map_err(|unsettled| {
-        if let Unsettled::Refused(Refusal::InsufficientCredits { required, available }) = unsettled {
+        if let Unsettled::Refused(Refusal::InsufficientCredits { required, available, .. }) = unsettled {
             ApiError::TooFewToTake { required, available }
         } else {
             unsettled.into()

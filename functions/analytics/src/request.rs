@@ -63,7 +63,7 @@ pub(crate) struct UsageParams {
     #[serde(default)]
     #[param(value_type = Option<String>)]
     group_by: GroupBy,
-    /// `credits` or `calls`; `credits` if left out.
+    /// `credits`, `calls` or `cost`; `credits` if left out.
     #[serde(default)]
     #[param(value_type = Option<String>)]
     measure: Measure,

@@ -35,7 +35,7 @@ pub(crate) struct UsageView {
     /// The length of a point.
     #[schema(value_type = String)]
     granularity: Granularity,
-    /// What the values are: credits, or the number of calls.
+    /// What the values are: credits, the number of calls, or what the credits cost in minor units.
     #[schema(value_type = String)]
     measure: Measure,
     /// The time zone of hours, days, weeks and months.
@@ -62,6 +62,23 @@ pub(crate) struct UsageView {
     /// Whether there are more customers or members than one answer reads. The usage of those that were not read is in the
     /// group without a name; `total` has all usage.
     truncated: bool,
+    /// How costs were found; only with `measure=cost`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost: Option<CostView>,
+}
+
+/// How the costs of usage were found.
+#[derive(Serialize, ToSchema)]
+#[schema(as = UsageCost)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CostView {
+    /// ISO 4217 code of the organisation's currency.
+    pub(crate) currency: &'static str,
+    /// Whether subscription credits are among them. They count at the plan's list price.
+    pub(crate) includes_list_prices: bool,
+    /// Credits that count as 0 because their price is not known: those of unlimited and free plans, post-paid credits that
+    /// are not bought yet, and credits that were bought in another currency. Bonus credits are not among them.
+    pub(crate) unpriced_credits: i64,
 }
 
 /// The usage of one group.
@@ -120,7 +137,12 @@ impl UsageView {
             others: OthersView { groups: others_count, sum: sum(others) },
             as_of: AsOf { sequence, timestamp: now },
             truncated: is_truncated,
+            cost: None,
         }
+    }
+
+    pub(crate) fn with_cost(self, cost: Option<CostView>) -> Self {
+        Self { cost, ..self }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
-    Account, AccountId, Granularity, Period, PriceList, Reference, UsageOwner, UsageQuery, UsageSeries,
-    UsageSum, days_of, without,
+    Account, AccountId, Granularity, Period, PriceList, Reference, UsageOwner, UsageQuery, UsageSum, days_of,
+    without,
 };
 use scrip_http::{ApiError, App};
 use store::{MonthRollups, NamedRollup, RollupKind, RollupsOf, Unsettled};
@@ -19,14 +19,14 @@ pub(crate) struct CountedUsage {
     pub(crate) is_truncated: bool,
 }
 
-/// The usage that is asked for.
-pub(crate) async fn usage(
+/// The usage that is asked for, in credits where its cost is asked.
+pub(crate) async fn usage<'a>(
     app: &App,
     account: AccountId,
     asked: &UsageRequest,
-    prices: &PriceList,
+    prices: &'a PriceList,
     now: DateTime<Utc>,
-) -> Result<(UsageSeries, CountedUsage), ApiError> {
+) -> Result<(UsageSum<'a>, CountedUsage), ApiError> {
     let known = app.ledger.account(account).await?.ok_or(Unsettled::NoAccount)?;
     let mut sum = UsageSum::new(UsageQuery {
         from: asked.from,
@@ -40,7 +40,7 @@ pub(crate) async fn usage(
     });
     if asked.needs_rows() {
         rows::add(app, account, asked, &mut sum, now).await?;
-        return Ok((sum.series(), CountedUsage { sequence: known.sequence, is_truncated: false }));
+        return Ok((sum, CountedUsage { sequence: known.sequence, is_truncated: false }));
     }
     // Rollups of customers are written before the watermark and read before it, so they are ahead of the days only while
     // an account's events cannot be emitted.
@@ -68,7 +68,7 @@ pub(crate) async fn usage(
             }
         }
     }
-    Ok((sum.series(), counted))
+    Ok((sum, counted))
 }
 
 /// Rollups of customers or members.

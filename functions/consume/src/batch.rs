@@ -176,7 +176,8 @@ fn results(settled: &Settled, asked: &[ConsumeRequest]) -> Batched {
             error: None,
         },
         BatchOutcome::Short { required, available } => {
-            refused(Refusal::InsufficientCredits { required: *required, available: *available })
+            let (required, available) = (*required, *available);
+            refused(Refusal::InsufficientCredits { required, available, passed_over: vec![] })
         }
         BatchOutcome::Unpriced => refused(unpriced(&item.operation)),
     };

@@ -197,7 +197,8 @@ fn of_batch(account: &Account, priced: &Priced, moment: Moment) -> QuoteView {
     let of_item = |(place, item): (usize, &domain::BatchItem)| {
         let error = match parts.get(place) {
             Some(BatchOutcome::Short { required, available }) => {
-                Some(Refusal::InsufficientCredits { required: *required, available: *available })
+                let (required, available) = (*required, *available);
+                Some(Refusal::InsufficientCredits { required, available, passed_over: vec![] })
             }
             Some(BatchOutcome::Unpriced) => Some(unpriced(&item.operation)),
             Some(BatchOutcome::Taken(_)) | None => None,
@@ -303,7 +304,7 @@ impl Mend {
 
 /// The credits that a refused request lacks.
 fn lacking(refusal: &Refusal) -> u64 {
-    if let Refusal::InsufficientCredits { required, available } = refusal {
+    if let Refusal::InsufficientCredits { required, available, .. } = refusal {
         required.less(*available).unwrap_or_default().get()
     } else {
         0

@@ -4,6 +4,7 @@ mod names;
 mod query;
 mod record;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -115,11 +116,17 @@ async fn views(
     });
     let debits: Vec<_> = debits.collect();
     let remainders = app.ledger.remainders_of_rows(caller.account, &debits).await?;
+    let lots: BTreeSet<_> = records.iter().filter_map(record::lot_of).collect();
+    let lots = app.activity.lots_of(caller.account, &lots.into_iter().collect::<Vec<_>>()).await?;
+    let lots: BTreeMap<_, _> = lots.into_iter().map(|lot| (lot.record.lot, lot.record)).collect();
     let now = caller.call.moment.now;
     let view = |record: &FoundRecord| match record {
         FoundRecord::Booked(receipt) => {
             let remainder: Option<&Remainder> = remainders.get(&receipt.entry.id);
-            RecordView::booked(receipt, &RecordSource { client: caller.account.org, account, remainder, now })
+            RecordView::booked(
+                receipt,
+                &RecordSource { client: caller.account.org, account, remainder, lots: &lots, now },
+            )
         }
         FoundRecord::Unbooked(purchase) => RecordView::unbooked(purchase),
     };

@@ -1,13 +1,16 @@
 //! A credit record: the JSON of a transaction, or of a purchase that is not in the ledger.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use domain::{
-    Account, CreditId, Credits, Direction, Drawdown, DrawdownKind, EntryId, LotId, Move, OrgId,
+    Account, CreditId, Credits, Direction, Drawdown, DrawdownKind, EntryId, LotId, LotRecord, Move, OrgId,
     PaymentDetails, Period, Purchase, PurchaseStatus, Receipt, RecordKind, Remainder, Service,
 };
 use rust_decimal::Decimal;
 use scrip_http::timestamp;
 use serde::Serialize;
+use store::FoundRecord;
 use utoipa::ToSchema;
 
 /// A credit record.
@@ -30,7 +33,8 @@ pub(crate) struct RecordView {
     other_id: String,
     /// Credits that were granted or used, never negative.
     amount: u64,
-    /// Of a grant, the credits that are no longer there; of usage, those that were not refunded.
+    /// Of a grant, the credits that were spent or are held, and those that settled a debt; of usage, those that were not
+    /// refunded.
     used: u64,
     /// Of a grant, the credits that are left; 0 for usage.
     remaining: u64,
@@ -98,6 +102,8 @@ pub(crate) struct RecordSource<'a> {
     pub(crate) account: Option<&'a Account>,
     /// What was drawn from the transaction.
     pub(crate) remainder: Option<&'a Remainder>,
+    /// The records of lots.
+    pub(crate) lots: &'a BTreeMap<LotId, LotRecord>,
     pub(crate) now: DateTime<Utc>,
 }
 
@@ -198,8 +204,7 @@ impl Use {
     /// What is left of a grant: what its lot has, as far as the grant brought it.
     fn of_grant(receipt: &Receipt, source: &RecordSource<'_>) -> Self {
         let entry = &receipt.entry;
-        let arrived = |part: &&Move| part.direction == Direction::Credit && part.lot.is_counted();
-        let Some(part) = entry.moves.iter().rfind(arrived) else {
+        let Some(part) = arrived(receipt) else {
             return Self { used: entry.amount, ..Self::default() };
         };
         let (left, expires_at) = match part.lot {
@@ -212,12 +217,33 @@ impl Use {
         };
         let is_expired = expires_at.is_some_and(|end| end <= source.now);
         let left = left.min(part.amount);
+        let gone = source
+            .lots
+            .get(&part.lot)
+            .map_or([Credits::ZERO; 3], |lot| [lot.expired, lot.withdrawn, lot.moved]);
+        let others = gone.iter().chain([&left]);
         Self {
-            used: entry.amount.less(left).unwrap_or_default(),
+            used: others.fold(entry.amount, |used, part| used.less(*part).unwrap_or_default()),
             remaining: if is_expired { Credits::ZERO } else { left },
             expires_at,
             updated_at: None,
         }
+    }
+}
+
+/// The lot that a grant's credits arrived in; `None` for credits that settled a debt, and for other transactions.
+fn arrived(receipt: &Receipt) -> Option<&Move> {
+    let arrived = |part: &&Move| part.direction == Direction::Credit && part.lot.is_counted();
+    receipt.entry.moves.iter().rfind(arrived)
+}
+
+/// The lot of a grant's record.
+pub(crate) fn lot_of(record: &FoundRecord) -> Option<LotId> {
+    match record {
+        FoundRecord::Booked(receipt) if RecordKind::of(receipt) == RecordKind::Purchase => {
+            arrived(receipt).map(|part| part.lot)
+        }
+        FoundRecord::Booked(_) | FoundRecord::Unbooked(_) => None,
     }
 }
 

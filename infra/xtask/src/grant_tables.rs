@@ -23,6 +23,7 @@ pub(crate) const RIGHTS: &[(&str, &str, &str)] = &[
     ("Consume", "SettingsTable.Arn", "dynamodb: GetItem"),
     ("Credits", "LedgerTable.Arn", "dynamodb: GetItem Query"),
     ("Credits", "SettingsTable.Arn", "dynamodb: GetItem"),
+    ("Credits", "ActivityTable.Arn", "dynamodb: GetItem"),
     ("Holds", "LedgerTable.Arn", "dynamodb: DeleteItem GetItem PutItem Query UpdateItem"),
     ("Holds", "SettingsTable.Arn", "dynamodb: GetItem"),
     ("Payments", "LedgerTable.Arn", "dynamodb: DeleteItem GetItem PutItem Query UpdateItem"),

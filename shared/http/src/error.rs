@@ -310,7 +310,8 @@ impl ApiError {
         } else if let Self::Unsettled(Unsettled::Refused(refusal)) = self {
             refusal_details(refusal, Remedy::Request)
         } else if let Self::TooFewToTake { required, available } = self {
-            let refusal = Refusal::InsufficientCredits { required: *required, available: *available };
+            let (required, available) = (*required, *available);
+            let refusal = Refusal::InsufficientCredits { required, available, passed_over: vec![] };
             refusal_details(&refusal, Remedy::Adjustment)
         } else {
             Value::Null

@@ -3,7 +3,8 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use domain::Refusal;
+use crate::timestamp;
+use domain::{Credits, PassedOverLot, PassedOverReason, Refusal};
 
 /// What a caller can do about insufficient credits: the text of `details.mend`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,11 +84,9 @@ pub(super) fn refusal_code(refusal: &Refusal) -> (StatusCode, &'static str) {
 pub(super) fn refusal_details(refusal: &Refusal, remedy: Remedy) -> Value {
     let field = |path: &str| json!({ "fields": { path: refusal.to_string() } });
     match refusal {
-        Refusal::InsufficientCredits { required, available } => json!({
-            "required": required,
-            "available": available,
-            "mend": remedy.text(),
-        }),
+        Refusal::InsufficientCredits { required, available, passed_over } => {
+            insufficient(*required, *available, passed_over, remedy)
+        }
         Refusal::MoreThanHeld { required, available } => json!({
             "required": required,
             "available": available,
@@ -135,4 +134,33 @@ pub(super) fn refusal_details(refusal: &Refusal, remedy: Remedy) -> Value {
         | Refusal::TooManyDisputes
         | Refusal::BalanceLimit => Value::Null,
     }
+}
+
+/// The seed's two details, what to do, and the lots that could not pay.
+fn insufficient(
+    required: Credits,
+    available: Credits,
+    passed_over: &[PassedOverLot],
+    remedy: Remedy,
+) -> Value {
+    let details = json!({ "required": required, "available": available, "mend": remedy.text() });
+    let lots: Vec<_> = passed_over.iter().map(passed_over_lot).collect();
+    let lots = if lots.is_empty() { json!({}) } else { json!({ "passedOver": lots }) };
+    joined(&details, &lots)
+}
+
+/// A lot that could not pay, and why.
+fn passed_over_lot(PassedOverLot { lot, source, amount, reason }: &PassedOverLot) -> Value {
+    let lot = json!({ "lotId": lot, "source": source, "amount": amount });
+    let reason = match reason {
+        PassedOverReason::OtherService(service) => json!({ "reason": "otherService", "service": service }),
+        PassedOverReason::Expired(end) => json!({ "reason": "expired", "expiresAt": timestamp::text(end) }),
+        PassedOverReason::Disputed => json!({ "reason": "disputed" }),
+    };
+    joined(&lot, &reason)
+}
+
+/// One object with the fields of two.
+fn joined(one: &Value, other: &Value) -> Value {
+    Value::Object([one, other].into_iter().filter_map(Value::as_object).flat_map(Clone::clone).collect())
 }

@@ -20,6 +20,7 @@ mod table;
 mod write;
 
 pub use activity::activity_table::Activity;
+pub use activity::lots::CountedLot;
 pub use activity::rollup_reads::{MonthRollups, NamedRollup, RollupsOf};
 pub use activity::rollups::RollupKind;
 pub use activity::webhooks::{AddedWebhook, WebhookKey};

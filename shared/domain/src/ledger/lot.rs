@@ -159,6 +159,16 @@ impl Service {
 }
 
 impl LotId {
+    /// An id that sorts lots by their age: that of the grant, or the first id of the month.
+    #[must_use]
+    pub fn age(self) -> EntryId {
+        match self {
+            Self::Granted(id) | Self::Disputed(id) => id,
+            Self::Subscription(month) | Self::Unlimited(month) => EntryId::first_at(month.start()),
+            Self::PostPaid => EntryId::FIRST,
+        }
+    }
+
     /// Whether its credits are part of the balance: subscription and granted credits.
     #[must_use]
     pub fn is_counted(self) -> bool {

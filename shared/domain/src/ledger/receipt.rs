@@ -52,7 +52,7 @@ impl Receipt {
         self.entry.moves.iter().filter(move |part| is_credit && part.direction == Direction::Debit)
     }
 
-    fn has_ended(&self, part: &Move) -> bool {
+    pub(crate) fn has_ended(&self, part: &Move) -> bool {
         match part.lot {
             // They expire by a renewal, or by a refund of credits spent beyond a downgraded plan.
             LotId::Subscription(_) => true,

@@ -1,8 +1,8 @@
 //! The reasons why a request is refused.
 
 use crate::{
-    Credits, Currency, DRAWDOWNS_MAX, EntryId, HoldStatus, LOTS_MAX, Money, Operation, PlanId, Reference,
-    SpendingLimit,
+    Credits, Currency, DRAWDOWNS_MAX, EntryId, HoldStatus, LOTS_MAX, Money, Operation, PassedOverLot, PlanId,
+    Reference, SpendingLimit,
 };
 
 /// The reason why a request is refused. A refusal is an answer, not a fault: no credits were moved.
@@ -185,6 +185,8 @@ pub enum Refusal {
         required: Credits,
         /// The credits that this debit could have used.
         available: Credits,
+        /// The lots that have credits and could not pay for it.
+        passed_over: Vec<PassedOverLot>,
     },
 }
 

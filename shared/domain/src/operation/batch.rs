@@ -35,7 +35,7 @@ pub fn batch(account: &Account, request: &Batch, attempt: &Attempt) -> Result<Po
                     totals.add(&posting);
                     BatchOutcome::Taken(item.amount)
                 }
-                Err(Refusal::InsufficientCredits { required, available }) => {
+                Err(Refusal::InsufficientCredits { required, available, .. }) => {
                     BatchOutcome::Short { required, available }
                 }
                 Err(refusal) => return Err(refusal),
@@ -71,7 +71,9 @@ fn short(account: &Account, request: &Batch, attempt: &Attempt) -> Refusal {
             after = next;
         }
     }
-    Refusal::InsufficientCredits { required, available }
+    let services: Vec<_> = request.items.iter().flatten().map(|item| item.service).collect();
+    let passed_over = account.passed_over(&services, attempt.now);
+    Refusal::InsufficientCredits { required, available, passed_over }
 }
 
 /// The totals of a batch's items.

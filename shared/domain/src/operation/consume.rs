@@ -62,7 +62,9 @@ pub fn consume(account: &Account, request: &Consume, attempt: &Attempt) -> Resul
         }
         Allowance::Monthly(_) => {
             let room = account.post_paid.limit.less(account.post_paid.outstanding).unwrap_or_default();
-            take(account, amount, account.payers(request.service, attempt.now), room)?
+            take(account, amount, account.payers(request.service, attempt.now), room).map_err(|refusal| {
+                refusal.passing_over(account.passed_over(&[request.service], attempt.now))
+            })?
         }
     };
     guards.push(Guard::FenceBelow(attempt.id));
@@ -96,7 +98,7 @@ pub(crate) fn take(
 ) -> Result<LotChanges, Refusal> {
     let available = payers.iter().fold(room, |sum, payer| sum.plus(payer.left).unwrap_or(Credits::MAX));
     if available < amount {
-        return Err(Refusal::InsufficientCredits { required: amount, available });
+        return Err(Refusal::InsufficientCredits { required: amount, available, passed_over: vec![] });
     }
     // The order of the lots is valid as long as no lot was added or refilled since the account was read.
     let mut taken = LotChanges { guards: vec![Guard::Revision(account.revision)], ..LotChanges::default() };

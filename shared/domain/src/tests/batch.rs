@@ -34,7 +34,7 @@ fn items_are_charged_in_order() {
         let request = Batch { items: items(prices), atomic };
         let summary = match batch(&account(line), &request, &attempt(99, at(NOW))) {
             Ok(posting) => moves(&posting),
-            Err(Refusal::InsufficientCredits { required, available }) => {
+            Err(Refusal::InsufficientCredits { required, available, .. }) => {
                 format!("needs {}, has {}", required.get(), available.get())
             }
             Err(refusal) => panic!("{refusal}"),
@@ -113,7 +113,9 @@ fn the_item_that_lacks_least_says_why() {
         let refusal = batch(&account(line), &request, &attempt(99, at(NOW))).unwrap().shortest();
         let summary = refusal.map(|refusal| {
             let lacking = refusal.lacking().unwrap();
-            let Refusal::InsufficientCredits { required, available } = refusal else { panic!("{refusal}") };
+            let Refusal::InsufficientCredits { required, available, .. } = refusal else {
+                panic!("{refusal}")
+            };
             (required.get(), available.get(), lacking.get())
         });
         assert_eq!(summary, expected, "{line}: {prices}");

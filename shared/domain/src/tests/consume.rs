@@ -68,7 +68,7 @@ fn check(table: &[(&str, u64, &str, &str)]) {
                 assert_eq!(after.used, credits(amount), "{line}: {amount}");
                 moves(&posting)
             }
-            Err(Refusal::InsufficientCredits { required, available }) => {
+            Err(Refusal::InsufficientCredits { required, available, .. }) => {
                 format!("needs {}, has {}", required.get(), available.get())
             }
             Err(other) => other.to_string(),

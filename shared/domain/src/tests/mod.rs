@@ -16,6 +16,8 @@ mod generated_usage;
 mod grant;
 mod hold;
 mod laws;
+mod lot_change;
+mod lot_price;
 mod money;
 mod monitor;
 mod operations;

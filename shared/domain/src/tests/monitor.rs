@@ -84,7 +84,8 @@ fn a_subject_is_one_operation_on_one_resource() {
 
 #[test]
 fn a_refusal_gives_the_reason_of_a_suspension() {
-    let insufficient = Refusal::InsufficientCredits { required: credits(1), available: Credits::ZERO };
+    let insufficient =
+        Refusal::InsufficientCredits { required: credits(1), available: Credits::ZERO, passed_over: vec![] };
     assert_eq!(SuspensionReason::from(&insufficient), SuspensionReason::InsufficientCredits);
     assert_eq!(SuspensionReason::from(&Refusal::Frozen), SuspensionReason::Frozen);
     let unknown = Refusal::UnknownOperation(Reference::try_from("gone".to_owned()).unwrap());

@@ -37,7 +37,7 @@ fn credits_lacking_in_lots_are_spent_post_paid() {
                 assert!(account(line).apply(&posting).is_some(), "{line}: {amount}");
                 moves(&posting)
             }
-            Err(Refusal::InsufficientCredits { required, available }) => {
+            Err(Refusal::InsufficientCredits { required, available, .. }) => {
                 format!("{} of {}", required.get(), available.get())
             }
             Err(refusal) => refusal.to_string(),

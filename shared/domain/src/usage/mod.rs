@@ -1,10 +1,18 @@
-//! Usage: what transactions add up to, by day and by what they were for.
+//! Usage: what transactions add up to, by day and by what they were for; and what became of lots.
 
+mod lot_change;
+mod lot_price;
+mod lot_record;
+mod lot_state;
 mod query;
 mod rollup;
 mod series;
 mod tally;
 
+pub use lot_change::{Arrival, LotChange, LotChangeKind};
+pub use lot_price::{LotPrice, LotPrices};
+pub use lot_record::{Cost, LotRecord};
+pub use lot_state::{LotState, LotStatus};
 pub use query::{Dimension, Granularity, Measure, UsageCategory, UsageFilter};
 pub use rollup::{Cell, CellSum, Rollup, RollupLine, RollupLot, RollupPart, RollupRecord};
 pub use series::{Series, UsageOwner, UsageQuery, UsageSeries, UsageSum, days_of, without};

@@ -48,6 +48,8 @@ pub enum Measure {
     Credits,
     /// The number of debits and captures.
     Calls,
+    /// What these credits cost.
+    Cost,
 }
 
 /// Which usage counts.

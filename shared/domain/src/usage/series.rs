@@ -1,12 +1,14 @@
 //! Series of usage: cells of rollups by group and time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 
 use super::query::midnight;
-use crate::{Cell, CellSum, Dimension, Granularity, Measure, Period, PriceList, Rollup, UsageFilter};
+use crate::{
+    Cell, CellSum, Dimension, Granularity, LotId, LotPrices, Measure, Period, PriceList, Rollup, UsageFilter,
+};
 
 /// How usage is added up.
 #[derive(Clone, Debug)]
@@ -69,7 +71,14 @@ pub struct UsageSeries {
 pub struct UsageSum<'a> {
     query: UsageQuery<'a>,
     starts: Vec<DateTime<Utc>>,
-    groups: BTreeMap<Vec<Option<String>>, Vec<i64>>,
+    groups: BTreeMap<Group, Vec<i64>>,
+}
+
+/// A group of usage, and while costs are added up the lot that paid for it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Group {
+    lot: Option<LotId>,
+    key: Vec<Option<String>>,
 }
 
 impl<'a> UsageSum<'a> {
@@ -113,10 +122,43 @@ impl<'a> UsageSum<'a> {
         };
         let key: Vec<_> = groups.iter().map(group).collect();
         let Ok(place) = self.starts.binary_search(&granularity.start_of(at)) else { return };
-        let points = self.groups.entry(key).or_insert_with(|| vec![0; self.starts.len()]);
+        let lot = cell.lot.map(|lot| lot.lot).filter(|_| *measure == Measure::Cost);
+        let points = self.groups.entry(Group { lot, key }).or_insert_with(|| vec![0; self.starts.len()]);
         if let Some(point) = points.get_mut(place) {
             *point = point.saturating_add(value);
         }
+    }
+
+    /// The lots that paid for usage, if costs are measured.
+    #[must_use]
+    pub fn lots(&self) -> BTreeSet<LotId> {
+        self.groups.keys().filter_map(|group| group.lot).collect()
+    }
+
+    /// The costs of usage, and the number of credits whose lots have no known price. Those cost nothing.
+    #[must_use]
+    pub fn priced(self, prices: &LotPrices) -> (Self, i64) {
+        let width = self.starts.len();
+        let (mut groups, mut unpriced) = (BTreeMap::<Group, Vec<i64>>::new(), 0_i64);
+        let mut by_lot: BTreeMap<Option<LotId>, Vec<(Group, Vec<i64>)>> = BTreeMap::new();
+        for (group, points) in self.groups {
+            by_lot.entry(group.lot).or_default().push((Group { lot: None, ..group }, points));
+        }
+        for (lot, usage) in by_lot {
+            let credits: Vec<_> = usage.iter().flat_map(|(_, points)| points).copied().collect();
+            let costs = match lot.and_then(|lot| prices.get(&lot)) {
+                Some(price) => price.share_out(&credits),
+                None => {
+                    unpriced = credits.iter().copied().fold(unpriced, i64::saturating_add);
+                    vec![0; credits.len()]
+                }
+            };
+            for ((group, _), costs) in usage.into_iter().zip(costs.chunks(width.max(1))) {
+                let sums = groups.entry(group).or_insert_with(|| vec![0; width]);
+                sums.iter_mut().zip(costs).for_each(|(sum, cost)| *sum = sum.saturating_add(*cost));
+            }
+        }
+        (Self { groups, ..self }, unpriced)
     }
 
     /// The series: the largest groups, the others together, and all.
@@ -124,7 +166,7 @@ impl<'a> UsageSum<'a> {
     pub fn series(self) -> UsageSeries {
         let width = self.starts.len();
         let mut series: Vec<_> =
-            self.groups.into_iter().map(|(key, points)| Series::new(key, points)).collect();
+            self.groups.into_iter().map(|(group, points)| Series::new(group.key, points)).collect();
         // Groups of equal usage stay in the order of their names.
         series.sort_by_key(|one| std::cmp::Reverse(one.total));
         let total = Series::sum_of(&series, width);
@@ -181,10 +223,10 @@ impl Rollup {
 fn value(cell: &Cell, sum: CellSum, measure: Measure) -> i64 {
     let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     match (cell.usage(), measure) {
-        (1, Measure::Credits) => number(sum.credits.get()),
-        (-1, Measure::Credits) => number(sum.credits.get()).saturating_neg(),
+        (1, Measure::Credits | Measure::Cost) => number(sum.credits.get()),
+        (-1, Measure::Credits | Measure::Cost) => number(sum.credits.get()).saturating_neg(),
         (1, Measure::Calls) => number(sum.calls),
-        (_, Measure::Credits | Measure::Calls) => 0,
+        (_, Measure::Credits | Measure::Calls | Measure::Cost) => 0,
     }
 }
 

@@ -4,10 +4,10 @@ use std::error::Error;
 
 use chrono::{DateTime, Utc};
 use domain::{
-    Account, AccountId, AutoRechargeAction, BalanceLevel, Direction, Entry, Notification, PendingRollup,
-    RollupRecord, RollupTally,
+    Account, AccountId, AutoRechargeAction, BalanceLevel, Direction, Entry, LotChange, Notification,
+    PendingRollup, Receipt, RollupRecord, RollupTally,
 };
-use futures_util::future::{join, join3, try_join};
+use futures_util::future::{join3, try_join};
 use scrip_payments::RechargeRequest;
 use store::{
     AccountChange, ChainRows, CompletedEntries, Fault, Job, Ledger, Notified, SLICE_ROWS, Watch, Watermark,
@@ -27,14 +27,27 @@ pub(super) struct AccountRecords<'a> {
     pub(super) id: AccountId,
 }
 
+/// What transactions add to rollups and to the records of lots.
+#[derive(Default)]
+struct CountedChanges {
+    records: Vec<RollupRecord>,
+    lots: Vec<LotChange>,
+}
+
+impl CountedChanges {
+    fn add(&mut self, receipts: &[Receipt]) {
+        self.records.extend(receipts.iter().map(RollupRecord::of));
+        self.lots.extend(receipts.iter().flat_map(LotChange::of));
+    }
+}
+
 /// Complete rows of an account.
 #[derive(Default)]
 pub(super) struct AccountRows {
     rows: ChainRows,
     /// The changes, from which events are derived.
     changes: Vec<AccountChange>,
-    /// What they add to rollups.
-    records: Vec<RollupRecord>,
+    counted: CountedChanges,
     time: DateTime<Utc>,
     /// Whether the account may be able to spend more: credits, a new month, or another plan.
     credited: bool,
@@ -194,9 +207,10 @@ impl AccountRecords<'_> {
     ) -> Result<Watermark, ProjectionError> {
         let (known, through) = (watermark.notified_through(), rows.keys().next_back());
         tracing::warn!(account = %self.id, known, through, "the stream has lost records; their rows are projected");
-        let records: Vec<_> = receipts.iter().map(RollupRecord::of).collect();
+        let mut counted = CountedChanges::default();
+        counted.add(&receipts);
         let changes = AccountChange::of_receipts(&receipts);
-        let notified = self.emit_and_count(&watermark, &changes, &records, None).await?;
+        let notified = self.emit_and_count(&watermark, &changes, &counted, None).await?;
         // Check for credits before the watermark advances: these rows are not checked again.
         if receipts.iter().any(|receipt| pays(&receipt.entry)) {
             self.notify_monitors().await?;
@@ -213,11 +227,11 @@ impl AccountRecords<'_> {
         watermark: Watermark,
         watch: Option<Watch>,
     ) -> Result<(), ProjectionError> {
-        let AccountRows { rows, changes, records, time, .. } = rows;
+        let AccountRows { rows, changes, counted, time, .. } = rows;
         let through = rows.keys().next_back().copied().unwrap_or_default();
         // A read that was behind may have missed what the watermark knows.
         let watch = watch.filter(|watch| watermark.notified().alerts <= watch.state.revision);
-        let emitted = self.emit_and_count(&watermark, &changes, &records, watch).await;
+        let emitted = self.emit_and_count(&watermark, &changes, &counted, watch).await;
         let notified = match &emitted {
             Ok(notified) => Notified { through, ..notified.clone() },
             Err(_) => watermark.notified().clone(),
@@ -233,23 +247,25 @@ impl AccountRecords<'_> {
         self,
         watermark: &Watermark,
         changes: &[AccountChange],
-        records: &[RollupRecord],
+        counted: &CountedChanges,
         watch: Option<Watch>,
     ) -> Result<Notified, ProjectionError> {
         let emitted = self.ledger.emit_changes(self.id, changes, watch, self.others.moment);
-        let (alerts, pending) = try_join(emitted, self.count(watermark.notified(), records)).await?;
+        let (alerts, pending) = try_join(emitted, self.count(watermark.notified(), counted)).await?;
         Ok(Notified { through: watermark.notified_through(), alerts, pending })
     }
 
     async fn count(
         self,
         notified: &Notified,
-        records: &[RollupRecord],
+        CountedChanges { records, lots }: &CountedChanges,
     ) -> Result<Option<PendingRollup>, Fault> {
         let tally = RollupTally::of(notified.pending.clone(), notified.through, records);
         let totals = self.others.activity.count_totals(self.id, &tally.totals);
-        let (totals, named) = join(totals, self.others.activity.count(self.id, &tally.named)).await;
-        totals.and(named)?;
+        let named = self.others.activity.count(self.id, &tally.named);
+        let (totals, named, lots) =
+            join3(totals, named, self.others.activity.count_lots(self.id, lots)).await;
+        totals.and(named).and(lots)?;
         Ok(tally.pending)
     }
 
@@ -291,7 +307,7 @@ impl AccountRows {
         // One row decides: only batches have several, and they emit no event.
         let notification = receipts.first().and_then(Notification::of);
         self.changes.push(AccountChange { level: BalanceLevel::of(account), notification });
-        self.records.extend(receipts.iter().map(RollupRecord::of));
+        self.counted.add(&receipts);
         self.rows.extend(rows);
         self.time = time.max(self.time);
     }

@@ -1,6 +1,7 @@
 //! Reads of a ledger: statements, balances of the past, the plan history, and projected accounts.
 
 pub(crate) mod balance_at;
+mod held_credits;
 pub(crate) mod missed;
 pub(crate) mod plan_history;
 pub(crate) mod projected_account;

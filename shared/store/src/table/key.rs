@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::NaiveDate;
 
 use domain::{
-    AccountId, ClaimKey, DeliveryId, EntryId, KeyId, Mode, MonitorKey, MonitorSubject, OrgId, Period,
+    AccountId, ClaimKey, DeliveryId, EntryId, KeyId, LotId, Mode, MonitorKey, MonitorSubject, OrgId, Period,
     PurchaseId, RowShard, WebhookId,
 };
 
@@ -91,6 +91,8 @@ pub(crate) enum Key<'a> {
     /// `USE#<org>#<mode>#<month>#<c or m>` or `USE#<org>#<mode>#<month>#<c or m>#<shard>` / `<name>`: the sums of a month's
     /// transactions of one customer or member. A name has at most 255 characters, so it fits into a key of 1,024 bytes.
     MonthRollup(AccountId, Period, char, RowShard, String),
+    /// `LOTS#<org>#<mode>` / `<ulid>`: the record of a lot, by the id of its grant, or the first id of its month.
+    Lot(AccountId, LotId),
     /// `HOOKS#<org>#<mode>` / `wh_<ulid>` and `wh_<ulid>#state`: one webhook, and its delivery state.
     Webhook(AccountId, String),
     /// `GONE#<org>#<mode>#wh_<ulid>` / `G`: that a webhook was deleted.
@@ -161,6 +163,7 @@ impl Key<'_> {
             Key::MonthRollup(account, month, kind, shard, name) => {
                 (month_rollup_partition(*account, *month, *kind, *shard), name.clone())
             }
+            Key::Lot(account, lot) => (lot_partition(*account), lot.age().bare()),
             Key::Webhook(account, place) => (webhooks_partition(*account), place.clone()),
             Key::GoneWebhook(account, id) => (format!("GONE#{account}#{id}"), "G".to_owned()),
             Key::Delivery(account, webhook, id) => (deliveries_partition(*account, *webhook), id.bare()),
@@ -240,6 +243,11 @@ pub(crate) fn month_rollup_partition(
     } else {
         format!("USE#{account}#{month}#{kind}#{shard}")
     }
+}
+
+/// The partition with the records of an account's lots.
+pub(crate) fn lot_partition(account: AccountId) -> String {
+    format!("LOTS#{account}")
 }
 
 /// The partition with the webhooks of an account.

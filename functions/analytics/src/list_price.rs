@@ -1,0 +1,49 @@
+//! What credits of lots cost: what was paid, or the list price of the plan.
+
+use chrono::{DateTime, Utc};
+use domain::{Account, Allowance, Cost, LotPrice, LotRecord, PlanId, Source};
+use scrip_http::{ApiError, App, Caller, may};
+use std::sync::Arc;
+use store::{Catalogue, PlanSwitch};
+
+/// The plans that an account has had, and what they cost.
+pub(crate) struct PlanPrices {
+    catalogue: Arc<Catalogue>,
+    switches: Vec<PlanSwitch>,
+    plan: PlanId,
+}
+
+impl PlanPrices {
+    /// Reads the plans of an account: its last hundred changes of plan, and the catalogue.
+    pub(crate) async fn read(
+        app: &App,
+        caller: &Caller<may::Read>,
+        account: &Account,
+    ) -> Result<Self, ApiError> {
+        let catalogue = app.settings.catalogue(caller.call.moment.wall).await?;
+        let switches = app.ledger.plan_history(account.id).await?;
+        Ok(Self { catalogue, switches, plan: account.plan.clone() })
+    }
+
+    /// The price of a lot's credits: what was paid for them, or for subscription credits the list price of the plan for its
+    /// allowance. `None` for credits that were not bought, and where the plan is unlimited, free or without an allowance.
+    pub(crate) fn price(&self, record: &LotRecord) -> Option<LotPrice> {
+        if record.source != Source::Subscription {
+            return record.cost.map(|cost| LotPrice { cost, amount: record.amount });
+        }
+        let plan = self.catalogue.plans.plan(self.plan_at(record.opened_at), record.opened_at)?;
+        match plan.allowance {
+            Allowance::Monthly(amount) if !amount.is_zero() && 0 < plan.fee.amount() => {
+                let cost = Cost { minor: plan.fee.amount(), currency: plan.fee.currency() };
+                Some(LotPrice { cost, amount })
+            }
+            Allowance::Monthly(_) | Allowance::Unlimited => None,
+        }
+    }
+
+    /// The plan of the account at a time.
+    fn plan_at(&self, at: DateTime<Utc>) -> &PlanId {
+        let later = self.switches.iter().take_while(|switch| at < switch.at).last();
+        later.map_or(&self.plan, |later| &later.switch.from)
+    }
+}
