@@ -180,7 +180,7 @@ fn a_disputed_purchase_of_a_service_keeps_its_service() {
     let spent = consume(&before, &debit, &attempt(101, at(NOW))).unwrap();
     let after_debit = before.apply(&spent).unwrap();
     let opened = dispute_opened(&after_debit, &bought, &attempt(102, at(NOW))).unwrap();
-    let frozen = after_debit.apply(&opened).unwrap();
+    let frozen = after_debit.clone().apply(&opened).unwrap();
     assert_eq!((frozen.spendable(terms.service, at(NOW)), frozen.disputes.len()), (credits(5), 1));
     let share = Share { lot: LotId::Granted(id(100)), source: Source::Purchased, amount: credits(2), terms };
     let why = DrawdownReason::Refund { reason: RefundReason::TechnicalFailure, note: None, twin: None };
